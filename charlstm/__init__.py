@@ -1,0 +1,62 @@
+"""LSTM language models from the shell: train on your own text, generate, predict, score.
+
+This module names the public interface and imports nothing heavy: every name below is loaded the
+first time it is asked for, so that ``import charlstm`` costs a few milliseconds.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from charlstm.api import LanguageModel, load
+    from charlstm.config import (
+        CorpusConfig,
+        ModelConfig,
+        SampleConfig,
+        TokenizerConfig,
+        TrainConfig,
+    )
+    from charlstm.errors import CharlstmError
+    from charlstm.generation import Sample
+    from charlstm.model import load_keras_model
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "CharlstmError",
+    "CorpusConfig",
+    "LanguageModel",
+    "ModelConfig",
+    "Sample",
+    "SampleConfig",
+    "TokenizerConfig",
+    "TrainConfig",
+    "load",
+    "load_keras_model",
+]
+
+_HOME = {
+    "CharlstmError": "charlstm.errors",
+    "CorpusConfig": "charlstm.config",
+    "LanguageModel": "charlstm.api",
+    "ModelConfig": "charlstm.config",
+    "Sample": "charlstm.generation",
+    "SampleConfig": "charlstm.config",
+    "TokenizerConfig": "charlstm.config",
+    "TrainConfig": "charlstm.config",
+    "load": "charlstm.api",
+    "load_keras_model": "charlstm.model",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name from its home module on first use (PEP 562)."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'charlstm' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -1,0 +1,156 @@
+"""What a run is asked to do: frozen, validated configurations, to and from JSON.
+
+A value that is out of range never gets past construction. This module knows what each setting may
+be; it does not know which values are good (``plan`` does) nor what they are used for.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, TypeVar
+
+import msgspec
+from msgspec import Meta
+
+from charlstm.errors import ConfigError
+
+Level = Literal["char", "word"]
+Precision = Literal["auto", "float32", "bfloat16"]
+Optimizer = Literal["adamw", "adam", "lion", "rmsprop", "sgd"]
+
+# Upper bounds are far beyond use and keep a hostile configuration from asking for terabytes.
+Count = Annotated[int, Meta(ge=1, le=2**31 - 1)]
+Width = Annotated[int, Meta(ge=1, le=16_384)]
+Depth = Annotated[int, Meta(ge=1, le=64)]
+VocabularySize = Annotated[int, Meta(ge=2, le=2**21)]
+Probability = Annotated[float, Meta(ge=0.0, le=1.0)]
+Rate = Annotated[float, Meta(ge=0.0, lt=1.0)]
+Fraction = Annotated[float, Meta(gt=0.0, lt=1.0)]
+NonNegative = Annotated[float, Meta(ge=0.0, le=1e9)]
+Positive = Annotated[float, Meta(gt=0.0, le=1e9)]
+Seed = Annotated[int, Meta(ge=0, le=2**32 - 1)]
+
+ConfigType = TypeVar("ConfigType", bound="Config")
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of the configurations: every field is checked against its annotation when built."""
+
+    def __post_init__(self) -> None:
+        for field in msgspec.structs.fields(type(self)):
+            value = getattr(self, field.name)
+            try:
+                msgspec.convert(value, field.type)
+            except msgspec.ValidationError as error:
+                expected = str(error).replace("`", "")
+                raise ConfigError(
+                    f"{field.name} is {value!r}: {expected[0].lower()}{expected[1:]}"
+                ) from None
+        self.check()
+
+    def check(self) -> None:
+        """Check what no single field can tell.
+
+        Raises:
+            ConfigError: if fields contradict each other.
+        """
+
+    def replace(self: ConfigType, **changes: Any) -> ConfigType:
+        """Return a copy with some fields changed, validated again."""
+        return msgspec.structs.replace(self, **changes)
+
+
+class CorpusConfig(Config):
+    """Where the text comes from and which part of it validates."""
+
+    addresses: tuple[str, ...] = ()
+    valid: tuple[str, ...] = ()
+    encoding: str = "utf-8"
+    decode_errors: Literal["strict", "replace"] = "strict"
+    lines: bool = False
+    valid_fraction: Fraction = 0.1
+    seed: Seed = 1
+
+
+class TokenizerConfig(Config):
+    """How text becomes symbols; the last two matter at word level only."""
+
+    level: Level = "char"
+    vocab_size: Count = 20_000
+    min_count: Count = 2
+
+
+class ModelConfig(Config):
+    """The network: embedding, stacked LSTM layers, output projection."""
+
+    vocab_size: VocabularySize
+    embedding: Width = 128
+    units: Width = 256
+    layers: Depth = 2
+    tied: bool = False
+
+    def check(self) -> None:
+        if self.tied and self.embedding != self.units:
+            raise ConfigError(
+                f"a tied output projection needs an embedding as wide as the layers, "
+                f"got embedding {self.embedding} and units {self.units}"
+            )
+
+    @property
+    def parameters(self) -> int:
+        """How many weights the network has."""
+        cells = sum(
+            4 * self.units * (self.input_width(layer) + self.units + 1)
+            for layer in range(self.layers)
+        )
+        output = 0 if self.tied else (self.units + 1) * self.vocab_size
+        return self.vocab_size * self.embedding + cells + output
+
+    def input_width(self, layer: int) -> int:
+        """Return the width of what LSTM layer ``layer`` (from 0) reads."""
+        return self.embedding if layer == 0 else self.units
+
+
+class TrainConfig(Config):
+    """How the weights are found. Exactly one of ``epochs``, ``steps`` and ``minutes`` is the budget."""
+
+    seed: Seed = 1
+    epochs: Positive | None = None
+    steps: Count | None = None
+    minutes: Positive | None = None
+    streams: Annotated[int, Meta(ge=1, le=65_536)] = 32
+    sequence_length: Annotated[int, Meta(ge=1, le=65_536)] = 100
+    optimizer: Optimizer = "adamw"
+    learning_rate: Positive = 4e-3
+    final_rate: Probability = 0.02
+    warmup_steps: Annotated[int, Meta(ge=0, le=2**31 - 1)] = 100
+    weight_decay: NonNegative = 0.05
+    clip_norm: Positive = 1.0
+    dropout: Rate = 0.3
+    precision: Precision = "auto"
+    eval_every: Count | None = None
+    patience: Count = 5
+    sample_every: Annotated[int, Meta(ge=0, le=2**31 - 1)] = 1
+    save_every: Positive = 60.0
+
+    def check(self) -> None:
+        budgets = [name for name in ("epochs", "steps", "minutes") if getattr(self, name) is not None]
+        if len(budgets) != 1:
+            given = " and ".join(budgets) or "none"
+            raise ConfigError(f"give exactly one of epochs, steps and minutes, got {given}")
+
+
+class SampleConfig(Config):
+    """How the next symbol is drawn; the defaults leave the model's distribution almost alone."""
+
+    length: Count = 500
+    temperature: NonNegative = 0.8
+    top_k: Annotated[int, Meta(ge=0, le=2**31 - 1)] = 0
+    top_p: Annotated[float, Meta(gt=0.0, le=1.0)] = 1.0
+    min_p: Rate = 0.02
+    repetition_penalty: Annotated[float, Meta(ge=1.0, le=1e3)] = 1.0
+    repetition_window: Count = 64
+    stop: tuple[str, ...] = ()
+
+    def check(self) -> None:
+        if "" in self.stop:
+            raise ConfigError("stop is an empty text, which every text ends with: give at least one character")

@@ -1,0 +1,67 @@
+"""Every way charlstm can fail, on one page.
+
+    CharlstmError              exit 1: the run failed
+    ├── UsageError             exit 2: the request itself is wrong
+    │   └── ConfigError        a setting out of its range
+    ├── CorpusError            a corpus that is missing, empty, binary, undecodable or too short
+    ├── CheckpointError        a checkpoint that can't be read or must not be written
+    │   ├── CheckpointMissing  there is none, or a file of it is missing
+    │   ├── CheckpointDamaged  truncated, altered, or its parts contradict each other
+    │   ├── CheckpointTooNew   written by a later charlstm
+    │   └── CheckpointExists   the place is taken
+    ├── TrainingError          training can't go on (a loss that is not finite)
+    └── StorageError           the disk is full, read-only or not permitted
+
+A message is one sentence for a person: which input, what is wrong with it, what was expected, what
+to do. This module knows nothing of the command line beyond the exit status.
+"""
+
+from __future__ import annotations
+
+
+class CharlstmError(Exception):
+    """Base of all errors a user can cause; ``str()`` of it is the whole message."""
+
+    exit_status: int = 1
+
+
+class UsageError(CharlstmError):
+    """The request itself is wrong, whatever the files hold."""
+
+    exit_status = 2
+
+
+class ConfigError(UsageError):
+    """A setting out of its range, or settings that contradict each other."""
+
+
+class CorpusError(CharlstmError):
+    """A corpus that can't be read or can't be trained on."""
+
+
+class CheckpointError(CharlstmError):
+    """A checkpoint that can't be read or must not be written."""
+
+
+class CheckpointMissing(CheckpointError):
+    """There is no checkpoint, or one of its files is missing."""
+
+
+class CheckpointDamaged(CheckpointError):
+    """A checkpoint whose files are truncated, altered or contradict each other."""
+
+
+class CheckpointTooNew(CheckpointError):
+    """A checkpoint in a format that this version does not know yet."""
+
+
+class CheckpointExists(CheckpointError):
+    """The folder named for a new checkpoint already holds one."""
+
+
+class TrainingError(CharlstmError):
+    """Training can't go on."""
+
+
+class StorageError(CharlstmError):
+    """The file system refused: full, read-only, no permission, gone."""

@@ -1,0 +1,73 @@
+"""Files that are whole or not there: temporary name, fsync, rename, fsync of the folder.
+
+This module knows file systems. It does not know what the bytes mean.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from charlstm.errors import StorageError
+
+_REASONS = {
+    errno.ENOSPC: "the disk is full: free some space and run the command again",
+    errno.EDQUOT: "your disk quota is used up: free some space and run the command again",
+    errno.EROFS: "the file system is read-only: name a folder elsewhere",
+    errno.EACCES: "permission denied: name a folder that you may write to",
+    errno.EPERM: "permission denied: name a folder that you may write to",
+    errno.ENOENT: "its folder is gone: create it again",
+    errno.ENOTDIR: "a part of the path is a file, not a folder: name another place",
+}
+
+
+@contextlib.contextmanager
+def storage_errors(path: Path) -> Iterator[None]:
+    """Turn an ``OSError`` on writing ``path`` into a ``StorageError`` that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        code = error.errno or 0
+        reason = _REASONS.get(code, f"{os.strerror(code) if code else error}: try another place")
+        raise StorageError(f"can't write {path}: {reason}") from error
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write ``data`` so that ``path`` is, at every moment, its old content or its new one.
+
+    Raises:
+        StorageError: if the file system refuses; ``path`` is then as it was.
+    """
+    with storage_errors(path):
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(name, 0o666 & ~_umask())
+            os.replace(name, path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(name)
+            raise
+        sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in ``folder`` durable."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
