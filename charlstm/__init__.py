@@ -10,7 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from charlstm.api import LanguageModel, load
+    from charlstm.api import LanguageModel, load, load_keras_model
     from charlstm.config import (
         CorpusConfig,
         ModelConfig,
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     )
     from charlstm.errors import CharlstmError
     from charlstm.generation import Sample
-    from charlstm.model import load_keras_model
 
 __version__ = "0.1.0"
 
@@ -47,7 +46,7 @@ _HOME = {
     "TokenizerConfig": "charlstm.config",
     "TrainConfig": "charlstm.config",
     "load": "charlstm.api",
-    "load_keras_model": "charlstm.model",
+    "load_keras_model": "charlstm.api",
 }
 
 

@@ -59,7 +59,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         return msgspec.structs.replace(self, **changes)
 
 
-class CorpusConfig(Config):
+class CorpusConfig(Config, frozen=True):
     """Where the text comes from and which part of it validates."""
 
     addresses: tuple[str, ...] = ()
@@ -71,7 +71,7 @@ class CorpusConfig(Config):
     seed: Seed = 1
 
 
-class TokenizerConfig(Config):
+class TokenizerConfig(Config, frozen=True):
     """How text becomes symbols; the last two matter at word level only."""
 
     level: Level = "char"
@@ -79,7 +79,7 @@ class TokenizerConfig(Config):
     min_count: Count = 2
 
 
-class ModelConfig(Config):
+class ModelConfig(Config, frozen=True):
     """The network: embedding, stacked LSTM layers, output projection."""
 
     vocab_size: VocabularySize
@@ -89,6 +89,7 @@ class ModelConfig(Config):
     tied: bool = False
 
     def check(self) -> None:
+        """Check that a tied projection fits."""
         if self.tied and self.embedding != self.units:
             raise ConfigError(
                 f"a tied output projection needs an embedding as wide as the layers, "
@@ -110,8 +111,8 @@ class ModelConfig(Config):
         return self.embedding if layer == 0 else self.units
 
 
-class TrainConfig(Config):
-    """How the weights are found. Exactly one of ``epochs``, ``steps`` and ``minutes`` is the budget."""
+class TrainConfig(Config, frozen=True):
+    """How the weights are found; one of ``epochs``, ``steps`` and ``minutes`` is the budget."""
 
     seed: Seed = 1
     epochs: Positive | None = None
@@ -133,13 +134,16 @@ class TrainConfig(Config):
     save_every: Positive = 60.0
 
     def check(self) -> None:
-        budgets = [name for name in ("epochs", "steps", "minutes") if getattr(self, name) is not None]
+        """Check that there is one budget."""
+        budgets = [
+            name for name in ("epochs", "steps", "minutes") if getattr(self, name) is not None
+        ]
         if len(budgets) != 1:
             given = " and ".join(budgets) or "none"
             raise ConfigError(f"give exactly one of epochs, steps and minutes, got {given}")
 
 
-class SampleConfig(Config):
+class SampleConfig(Config, frozen=True):
     """How the next symbol is drawn; the defaults leave the model's distribution almost alone."""
 
     length: Count = 500
@@ -152,5 +156,8 @@ class SampleConfig(Config):
     stop: tuple[str, ...] = ()
 
     def check(self) -> None:
+        """Check that every stop text can be looked for."""
         if "" in self.stop:
-            raise ConfigError("stop is an empty text, which every text ends with: give at least one character")
+            raise ConfigError(
+                "stop is an empty text, which every text ends with: give at least one character"
+            )

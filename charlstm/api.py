@@ -1,0 +1,113 @@
+"""The Python interface: load a checkpoint and write text with it.
+
+    >>> import charlstm
+    >>> model = charlstm.load("checkpoints/shakespeare")
+    >>> model.generate("ROMEO:", length=200, seed=1)[0].text
+
+The stages (``charlstm.corpus``, ``charlstm.tokenizer``, ...) are importable modules of their own;
+this one joins those that come after training.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from charlstm.checkpoint import Checkpoint, read_checkpoint
+from charlstm.config import SampleConfig
+from charlstm.engine import Engine, Precision, build_engine
+from charlstm.generation import Sample, generate
+from charlstm.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    import keras
+
+
+@dataclass(frozen=True)
+class LanguageModel:
+    """A trained model that is ready to run; safe to share between threads."""
+
+    checkpoint: Checkpoint
+    engine: Engine
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """The tokenizer the model was trained with."""
+        return self.checkpoint.tokenizer
+
+    def generate(
+        self, prompt: str = "", *, count: int = 1, seed: int | None = None, **options: Any
+    ) -> list[Sample]:
+        """Write ``count`` continuations of ``prompt``.
+
+        Args:
+            prompt: the text to continue; empty begins a document.
+            count: how many, drawn as one batch.
+            seed: determines the text; ``None`` draws one, which each sample tells.
+            **options: fields of ``SampleConfig``, such as ``length`` and ``temperature``.
+
+        Raises:
+            ConfigError: if an option is out of its range.
+        """
+        return list(self.stream(prompt, SampleConfig(**options), count=count, seed=seed))
+
+    def stream(
+        self,
+        prompt: str,
+        config: SampleConfig,
+        *,
+        count: int = 1,
+        seed: int | None = None,
+        on_text: Callable[[int, str], None] | None = None,
+    ) -> Iterator[Sample]:
+        """Yield samples in order as they are finished; ``on_text`` sees the text as it is drawn."""
+        chosen = fresh_seed() if seed is None else seed
+        return generate(
+            self.engine, self.tokenizer, prompt, config, count=count, seed=chosen, on_text=on_text
+        )
+
+
+def load(
+    path: str | Path, *, precision: Precision = "int8", threads: int | None = None
+) -> LanguageModel:
+    """Load a checkpoint to use it; TensorFlow is not imported.
+
+    Args:
+        path: the checkpoint's folder.
+        precision: ``int8``, small and fast, or ``float32``, exact.
+        threads: processor threads; ``None`` takes what is fastest.
+
+    Raises:
+        CheckpointError: if it can't be read.
+    """
+    checkpoint = read_checkpoint(Path(path))
+    engine = build_engine(
+        checkpoint.config.model, checkpoint.weights, precision=precision, threads=threads
+    )
+    return LanguageModel(checkpoint, engine)
+
+
+def load_keras_model(path: str | Path) -> keras.Model:
+    """Return a plain Keras model, stock layers only, with the weights of a checkpoint.
+
+    Its inputs are tokens int32 [batch, time] and, for each layer, h and c float32 [batch, units];
+    its outputs are logits float32 [batch, time, vocab_size] and the states after the last token,
+    in the same order. TensorFlow is imported.
+
+    Raises:
+        CheckpointError: if it can't be read.
+    """
+    from charlstm.model import plain_keras_model, set_weights
+
+    checkpoint = read_checkpoint(Path(path))
+    model = plain_keras_model(checkpoint.config.model)
+    set_weights(model, checkpoint.weights)
+    return model
+
+
+def fresh_seed() -> int:
+    """Draw a seed from the operating system."""
+    return secrets.randbelow(2**32)

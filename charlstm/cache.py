@@ -1,0 +1,111 @@
+"""The user's cache folder: token stores that are reused when the same text comes again.
+
+Entries are folders, written under a temporary name and renamed when complete; the least recently
+used go first when the cache outgrows its bound. Anything here can be deleted at any time at the
+cost of building it again. This module does not know what an entry holds.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from charlstm.errors import ConfigError
+from charlstm.files import storage_errors
+
+DEFAULT_LIMIT_MB = 4096
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A complete cache entry: its size in bytes and when it was last used (Unix time)."""
+
+    path: Path
+    size: int
+    used: float
+
+
+def cache_folder() -> Path:
+    """Return ``$CHARLSTM_CACHE``, or the platform's cache folder for charlstm."""
+    from platformdirs import user_cache_path
+
+    named = os.environ.get("CHARLSTM_CACHE")
+    return Path(named) if named else user_cache_path("charlstm")
+
+
+def limit() -> int:
+    """Return how many bytes the cache may hold: ``$CHARLSTM_CACHE_MB``, by default 4096 MB.
+
+    Raises:
+        ConfigError: if the variable is not a whole number.
+    """
+    value = os.environ.get("CHARLSTM_CACHE_MB", str(DEFAULT_LIMIT_MB))
+    if not value.isdecimal():
+        raise ConfigError(
+            f"CHARLSTM_CACHE_MB is {value!r}: expected a whole number of megabytes, such as 4096"
+        )
+    return int(value) * 1_000_000
+
+
+def entries() -> list[Entry]:
+    """Return the complete entries, most recently used first."""
+    folders = [path for path in _children() if not path.name.startswith(".")]
+    return sorted((_entry(path) for path in folders), key=lambda entry: -entry.used)
+
+
+def obtain(key: str, build: Callable[[Path], None]) -> Path:
+    """Return the entry ``key``; if there is none, let ``build`` fill an empty folder first.
+
+    Raises:
+        StorageError: if the file system refuses.
+    """
+    folder = cache_folder()
+    path = folder / key
+    with storage_errors(folder):
+        if path.is_dir():
+            os.utime(path)
+            return path
+        folder.mkdir(parents=True, exist_ok=True)
+        unfinished = Path(tempfile.mkdtemp(prefix=f".{key}.", dir=folder))
+        try:
+            build(unfinished)
+            # Another process may have built the same entry meanwhile; either one serves.
+            with contextlib.suppress(FileExistsError):
+                unfinished.rename(path)
+        finally:
+            shutil.rmtree(unfinished, ignore_errors=True)
+    evict(keep=path)
+    return path
+
+
+def evict(keep: Path) -> None:
+    """Remove the least recently used entries until the cache fits its bound, but not ``keep``."""
+    total = 0
+    for entry in entries():
+        total += entry.size
+        if total > limit() and entry.path != keep:
+            shutil.rmtree(entry.path, ignore_errors=True)
+
+
+def clear() -> list[Entry]:
+    """Remove everything, unfinished entries too; return the complete entries removed."""
+    removed = entries()
+    for path in _children():
+        with storage_errors(path):
+            shutil.rmtree(path)
+    return removed
+
+
+def _children() -> list[Path]:
+    folder = cache_folder()
+    return [path for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
+
+
+def _entry(path: Path) -> Entry:
+    size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+    return Entry(path, size, path.stat().st_mtime)

@@ -1,0 +1,396 @@
+"""A trained model on disk: one folder of safetensors and JSON, data and never code.
+
+    config.json         format version, every setting, provenance; written once
+    tokenizer.json      written once
+    model.safetensors   the best weights; figures, hashes and a digest in its metadata
+    history.jsonl       one line per evaluation
+    resume.safetensors  all that a run needs to go on; removed when the run is finished
+    stdin.txt           the text that came through a pipe, as long as the run may need it
+
+What changes together is one file, and every file is written atomically, so a reader or a crash at
+any moment finds an old or a new state that is whole. Whatever is read is checked against the
+configuration before it is used. This module does not know how weights come about or are run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from charlstm.config import CorpusConfig, ModelConfig, TokenizerConfig, TrainConfig
+from charlstm.errors import (
+    CharlstmError,
+    CheckpointDamaged,
+    CheckpointExists,
+    CheckpointMissing,
+    CheckpointTooNew,
+)
+from charlstm.files import storage_errors, write_atomically
+from charlstm.tokenizer import Tokenizer, tokenizer_from_json
+
+FORMAT = 1
+
+CONFIG = "config.json"
+TOKENIZER = "tokenizer.json"
+MODEL = "model.safetensors"
+HISTORY = "history.jsonl"
+RESUME = "resume.safetensors"
+STDIN = "stdin.txt"
+
+Weights = Mapping[str, NDArray[np.float32]]
+Json = TypeVar("Json")
+
+
+class Provenance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where a model comes from: its text, in numbers and hashes, and when it was begun."""
+
+    corpus_sha256: str
+    sources: tuple[str, ...]
+    documents: int
+    characters: int
+    train_tokens: int
+    valid_tokens: int
+    valid_characters: int
+    valid_words: int
+    created: str
+    parent: str | None = None
+
+
+class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The content of ``config.json``."""
+
+    format: int
+    charlstm: str
+    corpus: CorpusConfig
+    tokenizer: TokenizerConfig
+    model: ModelConfig
+    train: TrainConfig
+    provenance: Provenance
+
+
+class Figures(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One evaluation. Losses are nats per token; ``None`` before the first evaluation."""
+
+    step: int
+    epoch: float
+    tokens: int
+    seconds: float
+    learning_rate: float
+    train_loss: float | None = None
+    valid_loss: float | None = None
+    valid_bits_per_character: float | None = None
+    valid_perplexity: float | None = None
+    valid_word_perplexity: float | None = None
+
+
+class Progress(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How far a run has come; with the tensors beside it, all it needs to go on."""
+
+    step: int
+    seconds: float
+    train_loss_sum: float = 0.0
+    train_loss_steps: int = 0
+    best: Figures | None = None
+    waited: int = 0
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint that has been read and found sound."""
+
+    folder: Path
+    config: RunConfig
+    tokenizer: Tokenizer
+    weights: Weights
+    figures: Figures
+
+
+def expected_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
+    """Return the name and shape of every weight; names are ``layer/weight`` as in stock Keras."""
+    gates = 4 * config.units
+    shapes: dict[str, tuple[int, ...]] = {
+        "embedding/embeddings": (config.vocab_size, config.embedding)
+    }
+    for layer in range(config.layers):
+        shapes[f"lstm_{layer}/kernel"] = (config.input_width(layer), gates)
+        shapes[f"lstm_{layer}/recurrent_kernel"] = (config.units, gates)
+        shapes[f"lstm_{layer}/bias"] = (gates,)
+    if not config.tied:
+        shapes["output/kernel"] = (config.units, config.vocab_size)
+        shapes["output/bias"] = (config.vocab_size,)
+    return shapes
+
+
+# Reading
+
+
+def read_checkpoint(folder: Path) -> Checkpoint:
+    """Read and check everything that is needed to use a trained model.
+
+    Raises:
+        CheckpointMissing: if there is no checkpoint or a file of it is missing.
+        CheckpointDamaged: if a file is truncated, altered or does not fit the others.
+        CheckpointTooNew: if it has a later format.
+    """
+    config, tokenizer = read_config(folder), read_tokenizer(folder)
+    path = folder / MODEL
+    if not path.exists():
+        raise CheckpointMissing(
+            f"{folder} holds no trained weights ({MODEL} is missing): "
+            f"if its training was interrupted, run charlstm train --resume {folder}"
+        )
+    tensors, metadata = _read_tensors(path, expected_shapes(config.model))
+    for name, key in ((CONFIG, "config_sha256"), (TOKENIZER, "tokenizer_sha256")):
+        if metadata.get(key) != hashlib.sha256(_read_bytes(folder / name)).hexdigest():
+            raise CheckpointDamaged(
+                f"{folder / name} is not the file the weights were saved with: "
+                f"restore the original file or train again"
+            )
+    if tokenizer.vocab_size != config.model.vocab_size:
+        raise CheckpointDamaged(
+            f"{folder / TOKENIZER} has {tokenizer.vocab_size} symbols but the model has "
+            f"{config.model.vocab_size}: restore the original file or train again"
+        )
+    figures = _decode(metadata.get("figures", "").encode(), Figures, path)
+    return Checkpoint(folder, config, tokenizer, tensors, figures)
+
+
+def read_config(folder: Path) -> RunConfig:
+    """Read ``config.json`` (for the errors see ``read_checkpoint``)."""
+    if not (folder / CONFIG).exists():
+        if not folder.exists():
+            raise CheckpointMissing(f"there is no checkpoint {folder}: check the path")
+        raise CheckpointMissing(
+            f"{folder} is not a checkpoint ({CONFIG} is missing): name a folder that "
+            f"charlstm train has written"
+        )
+    path = folder / CONFIG
+    data = _read_bytes(path)
+    version = _decode(data, _Versioned, path).format
+    if version > FORMAT:
+        raise CheckpointTooNew(
+            f"{folder} has checkpoint format {version} and this charlstm reads up to {FORMAT}: "
+            f"upgrade charlstm"
+        )
+    return _decode(data, RunConfig, path)
+
+
+class _Versioned(msgspec.Struct, frozen=True):
+    format: int
+
+
+def read_tokenizer(folder: Path) -> Tokenizer:
+    """Read ``tokenizer.json`` (for the errors see ``read_checkpoint``)."""
+    path = folder / TOKENIZER
+    try:
+        return tokenizer_from_json(_read_bytes(path))
+    except CheckpointDamaged as error:
+        raise CheckpointDamaged(f"{path}: {error}") from None
+
+
+def read_resume(
+    folder: Path, shapes: Mapping[str, tuple[int, ...]]
+) -> tuple[dict[str, NDArray[Any]], Progress]:
+    """Read the tensors and the progress of an unfinished run.
+
+    Raises:
+        CheckpointMissing: if the run is finished.
+        CheckpointDamaged: if the file is truncated, altered or does not fit ``shapes``.
+    """
+    path = folder / RESUME
+    if not path.exists():
+        raise CheckpointMissing(
+            f"{folder} has nothing to resume, its training is finished: to train on, "
+            f"use charlstm train CORPUS --from {folder}"
+        )
+    tensors, metadata = _read_tensors(path, shapes)
+    return tensors, _decode(metadata.get("progress", "").encode(), Progress, path)
+
+
+def read_history(folder: Path) -> list[Figures]:
+    """Return the evaluations of a run, oldest first; none if there is no history yet."""
+    path = folder / HISTORY
+    if not path.exists():
+        return []
+    return [_decode(line, Figures, path) for line in _read_bytes(path).splitlines()]
+
+
+def is_finished(folder: Path) -> bool:
+    """Whether the run that wrote ``folder`` has ended by itself."""
+    return not (folder / RESUME).exists()
+
+
+def _read_bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise CheckpointMissing(
+            f"{path} is missing: restore it or train again, a checkpoint needs all its files"
+        ) from None
+    except OSError as error:
+        raise CheckpointMissing(
+            f"can't read {path}: {error.strerror}; make the file readable"
+        ) from None
+
+
+def _decode(data: bytes, kind: type[Json], path: Path) -> Json:
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except (msgspec.DecodeError, CharlstmError, UnicodeError, RecursionError) as error:
+        reason = str(error).rstrip(".").replace("`", "'")
+        raise CheckpointDamaged(
+            f"{path} is damaged ({reason}): restore the original file or train again"
+        ) from None
+
+
+def _read_tensors(
+    path: Path, shapes: Mapping[str, tuple[int, ...]]
+) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
+    """Read a safetensors file that must hold just ``shapes``, as float32, and match its digest."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = dict(file.metadata() or {})
+            _check_shapes(path, {key: file.get_slice(key) for key in file.keys()}, shapes)  # noqa: SIM118
+            tensors = {key: file.get_tensor(key) for key in shapes}
+    except (SafetensorError, OSError, ValueError) as error:
+        raise CheckpointDamaged(
+            f"{path} is damaged ({str(error).splitlines()[0]}): restore the original file or "
+            f"train again"
+        ) from None
+    if metadata.pop("sha256", None) != _digest(tensors, metadata):
+        raise CheckpointDamaged(
+            f"{path} has been altered, its content does not match its sha256: restore the "
+            f"original file or train again"
+        )
+    for name, tensor in tensors.items():
+        if not np.isfinite(tensor).all():
+            raise CheckpointDamaged(f"{path}: {name} holds NaN or infinite weights: train again")
+    return tensors, metadata
+
+
+def _check_shapes(
+    path: Path, found: Mapping[str, Any], expected: Mapping[str, tuple[int, ...]]
+) -> None:
+    for name in sorted(found.keys() ^ expected.keys()):
+        what = "lacks" if name in expected else "has an unexpected"
+        raise CheckpointDamaged(
+            f"{path} {what} tensor {name}: it doesn't fit {CONFIG}; restore the original files "
+            f"or train again"
+        )
+    for name, shape in expected.items():
+        actual = tuple(found[name].get_shape())
+        if actual != shape or found[name].get_dtype() != "F32":
+            raise CheckpointDamaged(
+                f"{path}: {name} has shape {list(actual)} and type {found[name].get_dtype()} but "
+                f"{CONFIG} asks for {list(shape)} and F32: restore the original files or train "
+                f"again"
+            )
+
+
+def _digest(tensors: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]) -> str:
+    """Return the sha256 of the metadata and of every tensor, with names and shapes."""
+    digest = hashlib.sha256(msgspec.json.encode(dict(sorted(metadata.items()))))
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"\n{name} {tensor.dtype.str} {tensor.shape}\n".encode())
+        digest.update(np.ascontiguousarray(tensor).data)
+    return digest.hexdigest()
+
+
+# Writing
+
+
+def holds_checkpoint(folder: Path) -> bool:
+    """Whether any file of a checkpoint, finished or not, stands in ``folder``."""
+    return any((folder / name).exists() for name in (CONFIG, MODEL, RESUME))
+
+
+def taken(folder: Path) -> CheckpointExists:
+    """Return the error for a folder that already holds a checkpoint."""
+    return CheckpointExists(
+        f"{folder} already holds a checkpoint: choose another folder with -o, continue it with "
+        f"--resume {folder}, or replace it with --overwrite"
+    )
+
+
+def create_checkpoint(
+    folder: Path, config: RunConfig, tokenizer: Tokenizer, *, overwrite: bool = False
+) -> None:
+    """Begin a checkpoint: make the folder and write what never changes.
+
+    Raises:
+        CheckpointExists: if ``folder`` holds a checkpoint and ``overwrite`` is false.
+        StorageError: if the file system refuses; what was made is removed again.
+    """
+    if holds_checkpoint(folder) and not overwrite:
+        raise taken(folder)
+    missing = [f for f in (folder, *folder.parents) if not f.exists()]
+    try:
+        with storage_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            for name in (RESUME, MODEL, HISTORY, STDIN, CONFIG, TOKENIZER):
+                (folder / name).unlink(missing_ok=True)
+        write_atomically(folder / TOKENIZER, tokenizer.to_json())
+        write_atomically(folder / CONFIG, _pretty(config))
+    except BaseException:
+        for made in missing[-1:]:
+            shutil.rmtree(made, ignore_errors=True)
+        raise
+
+
+def write_model(folder: Path, weights: Weights, figures: Figures) -> None:
+    """Replace the best weights and the figures they reached, as one file."""
+    metadata = {
+        "figures": msgspec.json.encode(figures).decode(),
+        "config_sha256": hashlib.sha256(_read_bytes(folder / CONFIG)).hexdigest(),
+        "tokenizer_sha256": hashlib.sha256(_read_bytes(folder / TOKENIZER)).hexdigest(),
+    }
+    _write_tensors(folder / MODEL, weights, metadata)
+
+
+def write_resume(folder: Path, tensors: Mapping[str, NDArray[Any]], progress: Progress) -> None:
+    """Replace the state that an interrupted run goes on from."""
+    metadata = {"progress": msgspec.json.encode(progress).decode()}
+    _write_tensors(folder / RESUME, tensors, metadata)
+
+
+def write_history(folder: Path, history: Iterable[Figures]) -> None:
+    """Replace the history."""
+    lines = b"".join(msgspec.json.encode(figures) + b"\n" for figures in history)
+    write_atomically(folder / HISTORY, lines)
+
+
+def finish(folder: Path) -> None:
+    """Remove what only an unfinished run needs."""
+    with storage_errors(folder):
+        (folder / RESUME).unlink(missing_ok=True)
+        (folder / STDIN).unlink(missing_ok=True)
+
+
+def _write_tensors(
+    path: Path, tensors: Mapping[str, NDArray[Any]], metadata: dict[str, str]
+) -> None:
+    from safetensors.numpy import save
+
+    contiguous = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
+    signed = {**metadata, "sha256": _digest(contiguous, metadata)}
+    write_atomically(path, save(contiguous, metadata=signed))
+
+
+def _pretty(config: RunConfig) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(config), indent=2) + b"\n"
+
+
+def free_folder(parent: Path, name: str) -> Path:
+    """Return ``parent/name``, or the first of ``name-2``, ``name-3``... that is not there yet."""
+    candidates = (parent / (name if n == 1 else f"{name}-{n}") for n in range(1, 1_000_000))
+    return next(path for path in candidates if not path.exists())

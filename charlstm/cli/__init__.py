@@ -1,0 +1,94 @@
+"""The command line: one lazy Click group, one module a command.
+
+A command is imported when it is called; each parses, calls and prints, and knows nothing else.
+Every error ends here as one sentence on stderr and an exit status: 0 success, 1 failed run,
+2 misuse, 130 after Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import time
+from collections.abc import Sequence
+
+import click
+
+from charlstm import __version__
+from charlstm.errors import CharlstmError
+
+# When the command began, for budgets in minutes.
+BEGAN = time.monotonic()
+
+# In the order of use, which is the order of the help page.
+COMMANDS = {
+    "train": "Train a language model on your text.",
+    "generate": "Write text with a trained model.",
+    "info": "Show what a checkpoint is and how it was trained.",
+    "cache": "List or clear the prepared texts that training keeps.",
+}
+
+INTERRUPTED = 130
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are called, not to list them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the commands in the order of use."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        """Import a command."""
+        if name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"charlstm.cli.{name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="charlstm COMMAND --help explains a command. A first run: charlstm train my.txt "
+    "--minutes 5 && charlstm generate",
+)
+@click.version_option(__version__, prog_name="charlstm")
+def cli() -> None:
+    """Train LSTM language models on your own text, and use them, from the shell."""
+
+
+def run_command_line(arguments: Sequence[str] | None = None) -> int:
+    """Run a command line and return its exit status."""
+    try:
+        status = cli.main(args=arguments, prog_name="charlstm", standalone_mode=False)
+        sys.stdout.flush()
+        return status if isinstance(status, int) else 0
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        return error.exit_code
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except CharlstmError as error:
+        click.echo(f"Error: {error}", err=True)
+        return error.exit_status
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("Interrupted.", err=True)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader has what it wanted. Nothing may be flushed into the closed pipe at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except MemoryError:
+        click.echo(
+            "Error: out of memory: choose a smaller --size, fewer --streams or a shorter "
+            "--sequence-length",
+            err=True,
+        )
+        return 1

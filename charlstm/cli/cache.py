@@ -1,0 +1,37 @@
+"""``charlstm cache``: list or clear the prepared texts that training keeps."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import click
+
+from charlstm.cli.common import GroupedCommand, note, write_json, write_text
+
+
+@click.command(
+    cls=GroupedCommand,
+    name="cache",
+    epilog="Example: charlstm cache --clear. The folder is $CHARLSTM_CACHE, by default the "
+    "platform's own cache folder; $CHARLSTM_CACHE_MB bounds its size (default 4096 MB), the "
+    "least recently used texts go first.",
+)
+@click.option("--clear", is_flag=True, help="Remove everything; it is built again when needed.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a list.")
+def command(clear: bool, as_json: bool) -> None:
+    """List (or clear) the encoded texts kept so that training on them again starts at once."""
+    from charlstm import cache
+
+    entries = cache.clear() if clear else cache.entries()
+    total = sum(entry.size for entry in entries)
+    if as_json:
+        listed = [{"name": e.path.name, "bytes": e.size, "used": e.used} for e in entries]
+        key = "removed" if clear else "entries"
+        write_json({"folder": str(cache.cache_folder()), "bytes": total, key: listed})
+        return
+    if not clear:
+        for entry in entries:
+            used = datetime.fromtimestamp(entry.used).isoformat(" ", "seconds")
+            write_text(f"{entry.size:>14,}  {used}  {entry.path.name}\n")
+    count = f"{len(entries)} {'entry' if len(entries) == 1 else 'entries'}"
+    note(f"{'Removed ' if clear else ''}{count}, {total:,} bytes in {cache.cache_folder()}")

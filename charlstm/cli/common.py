@@ -1,0 +1,87 @@
+"""What several commands share: grouped options, where checkpoints are found, JSON on stdout."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from charlstm.errors import CheckpointMissing
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+CHECKPOINTS = Path("checkpoints")
+CHECKPOINT_VARIABLE = "CHARLSTM_CHECKPOINT"
+
+
+class GroupedOption(click.Option):
+    """An option that stands under a heading of its own on the help page."""
+
+    def __init__(self, *args: Any, heading: str = "Options", **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.heading = heading
+
+
+class GroupedCommand(click.Command):
+    """A command whose help page groups its options under their headings."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write one section for each heading, in the order of first use."""
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            if record is not None:
+                heading = getattr(parameter, "heading", "Options")
+                sections.setdefault(heading, []).append(record)
+        for heading, records in sections.items():
+            with formatter.section(heading):
+                formatter.write_dl(records)
+
+
+def group_of(heading: str) -> Callable[..., Callable[[Function], Function]]:
+    """Return ``click.option`` with a heading."""
+
+    def option(*names: str, **attributes: Any) -> Callable[[Function], Function]:
+        return click.option(*names, cls=GroupedOption, heading=heading, **attributes)
+
+    return option
+
+
+def newest_checkpoint() -> Path:
+    """Return ``$CHARLSTM_CHECKPOINT``, or the checkpoint under ``checkpoints/`` trained last.
+
+    Raises:
+        CheckpointMissing: if there is neither.
+    """
+    if named := os.environ.get(CHECKPOINT_VARIABLE):
+        return Path(named)
+    found = sorted(CHECKPOINTS.glob("*/model.safetensors"), key=lambda path: path.stat().st_mtime)
+    if not found:
+        raise CheckpointMissing(
+            f"no checkpoint is named, {CHECKPOINT_VARIABLE} is not set and {CHECKPOINTS}/ holds "
+            f"none: name a folder that charlstm train has written"
+        )
+    return found[-1].parent
+
+
+def write_json(value: Any) -> None:
+    """Write one line of JSON to stdout."""
+    import msgspec
+
+    write_text(msgspec.json.encode(value).decode() + "\n")
+
+
+def write_text(text: str) -> None:
+    """Write text to stdout as UTF-8, line ends as they are, and pass it on at once."""
+    stream = sys.stdout.buffer
+    stream.write(text.encode("utf-8", "replace"))
+    stream.flush()
+
+
+def note(text: str) -> None:
+    """Write a line to stderr."""
+    click.echo(text, err=True)

@@ -1,0 +1,209 @@
+"""``charlstm generate``: write text with a trained model."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from charlstm.cli.common import (
+    GroupedCommand,
+    group_of,
+    newest_checkpoint,
+    note,
+    write_json,
+    write_text,
+)
+from charlstm.config import SampleConfig
+from charlstm.errors import CorpusError, UsageError
+
+DEFAULTS = SampleConfig()
+
+what = group_of("What to write")
+sampling = group_of("Sampling (applied in this order; --temperature last)")
+output = group_of("Output")
+
+
+@click.command(
+    cls=GroupedCommand,
+    name="generate",
+    epilog="Examples: charlstm generate checkpoints/shakespeare -p 'ROMEO:' -n 300 --seed 7. "
+    "charlstm generate checkpoints/names -c 20 | sort -u. "
+    "echo 'It was' | charlstm generate --prompt-file - --json",
+)
+@click.argument("checkpoint", type=click.Path(path_type=Path), required=False)
+@what(
+    "-p",
+    "--prompt",
+    metavar="TEXT",
+    help="Text to continue; - reads it from standard input. Default: begin a document.",
+)
+@what("--prompt-file", metavar="FILE", help="Read the prompt from a file, all of it, or from -.")
+@what(
+    "-n",
+    "--length",
+    type=click.IntRange(1),
+    default=DEFAULTS.length,
+    show_default=True,
+    metavar="TOKENS",
+    help="Write so many characters (or words) at most; a document may end before.",
+)
+@what(
+    "-c",
+    "--count",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Write N samples, as one batch.",
+)
+@what("--stop", multiple=True, metavar="TEXT", help="End a sample before this text; repeatable.")
+@what(
+    "--seed",
+    type=click.IntRange(0, 2**32 - 1),
+    help="The same seed writes the same text; default: a new one, told on stderr.",
+)
+@sampling(
+    "--repetition-penalty",
+    type=click.FloatRange(1),
+    metavar="X",
+    default=DEFAULTS.repetition_penalty,
+    show_default=True,
+    help="Make symbols of the window less likely; 1 is off, 1.2 helps words against loops.",
+)
+@sampling(
+    "--repetition-window",
+    type=click.IntRange(1),
+    default=DEFAULTS.repetition_window,
+    show_default=True,
+    metavar="TOKENS",
+    help="How far back the penalty looks.",
+)
+@sampling(
+    "--top-k",
+    type=click.IntRange(0),
+    default=DEFAULTS.top_k,
+    show_default=True,
+    metavar="N",
+    help="Draw from the N most likely symbols; 0 is off.",
+)
+@sampling(
+    "--top-p",
+    type=click.FloatRange(0, 1, min_open=True),
+    default=DEFAULTS.top_p,
+    show_default=True,
+    metavar="P",
+    help="Draw from the most likely symbols that together have probability P; 1 is off.",
+)
+@sampling(
+    "--min-p",
+    type=click.FloatRange(0, 1, max_open=True),
+    default=DEFAULTS.min_p,
+    show_default=True,
+    metavar="P",
+    help="Leave out symbols less likely than P times the most likely one; 0 is off.",
+)
+@sampling(
+    "-t",
+    "--temperature",
+    type=click.FloatRange(0),
+    default=DEFAULTS.temperature,
+    show_default=True,
+    metavar="T",
+    help="Below 1 safer, above 1 wilder; 0 always takes the most likely symbol.",
+)
+@output("--no-prompt", is_flag=True, help="Do not repeat the prompt before the text.")
+@output("--json", "as_json", is_flag=True, help="One JSON object a sample and line.")
+@output("-q", "--quiet", is_flag=True, help="Do not tell the seed.")
+@output(
+    "--precision",
+    type=click.Choice(["int8", "float32"]),
+    default="int8",
+    show_default=True,
+    help="Small and fast, or exact.",
+)
+@output(
+    "--threads",
+    type=click.IntRange(1, 1024),
+    metavar="N",
+    help="Processor threads; default: what is fastest.",
+)
+def command(checkpoint: Path | None, **options: Any) -> None:
+    """Write text with CHECKPOINT (default: $CHARLSTM_CHECKPOINT, or the newest in checkpoints/).
+
+    The text goes to stdout as it is drawn. A sample ends after --length symbols, where the model
+    ends the document, or before a --stop text.
+    """
+    prompt = _prompt(options)
+    config = SampleConfig(**{name: options[name] for name in SampleConfig.__struct_fields__})
+    folder = checkpoint or newest_checkpoint()
+
+    from charlstm.api import fresh_seed, load
+    from charlstm.tokenizer import describe_unknown
+
+    model = load(folder, precision=options["precision"], threads=options["threads"])
+    if unknown := model.tokenizer.unknown_characters(prompt):
+        note(f"Warning: the prompt has {describe_unknown(unknown)} that the model never saw")
+    seed = fresh_seed() if options["seed"] is None else options["seed"]
+    if not options["quiet"]:
+        named = "" if checkpoint else f"{folder}, "
+        note(f"{named}seed {seed}")
+    _Writer(prompt, model.checkpoint.config.corpus.lines, options).write(model, config, seed)
+
+
+def _prompt(options: dict[str, Any]) -> str:
+    """Return the prompt from wherever it comes, unchanged."""
+    given, file = options["prompt"], options["prompt_file"]
+    if given is not None and file is not None:
+        raise UsageError("--prompt and --prompt-file both name a prompt: give one of them")
+    if given is not None and given != "-":
+        return _valid_text(given)
+    if given is None and file is None:
+        return ""
+    source = "-" if given == "-" else file
+    try:
+        data = sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
+        return data.decode()
+    except OSError as error:
+        raise CorpusError(f"can't read the prompt file {source}: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise CorpusError(
+            f"the prompt in {source} is not UTF-8: byte 0x{error.object[error.start]:02x} at "
+            f"offset {error.start} doesn't decode; convert it, for example with iconv"
+        ) from None
+
+
+def _valid_text(text: str) -> str:
+    """Refuse arguments whose bytes are not UTF-8, which Python marks with surrogates."""
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise UsageError("--prompt is not valid UTF-8: give it in UTF-8 or use --prompt-file")
+    return text
+
+
+class _Writer:
+    """Prints samples: JSON Lines, one text streamed as it is drawn, or many texts in order."""
+
+    def __init__(self, prompt: str, lines: bool, options: dict[str, Any]) -> None:
+        self.echo = "" if options["no_prompt"] else prompt
+        self.prompt = prompt
+        self.count = options["count"]
+        self.as_json = options["as_json"]
+        self.separator = "" if lines else "\n"
+
+    def write(self, model: Any, config: SampleConfig, seed: int) -> None:
+        """Draw and print all samples."""
+        streams = self.count == 1 and not self.as_json
+        if streams:
+            write_text(self.echo)
+        on_text = (lambda _, piece: write_text(piece)) if streams else None
+        samples = model.stream(self.prompt, config, count=self.count, seed=seed, on_text=on_text)
+        for sample in samples:
+            if self.as_json:
+                write_json(sample)
+                continue
+            text = self.echo + sample.text
+            end = "" if text.endswith("\n") else "\n"
+            last = sample.index == self.count - 1
+            write_text(("" if streams else text) + end + ("" if last else self.separator))

@@ -1,0 +1,91 @@
+"""``charlstm info``: what a checkpoint is and how it was trained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from charlstm.cli.common import GroupedCommand, write_json, write_text
+
+if TYPE_CHECKING:
+    from charlstm.checkpoint import Checkpoint
+
+
+@click.command(
+    cls=GroupedCommand,
+    name="info",
+    epilog="Example: charlstm info checkpoints/shakespeare --json | python -m json.tool",
+)
+@click.argument("checkpoint", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
+def command(checkpoint: Path, as_json: bool) -> None:
+    """Show what CHECKPOINT is: network, tokenizer, corpus, figures, settings."""
+    from charlstm.checkpoint import read_checkpoint
+
+    found = read_checkpoint(checkpoint)
+    if as_json:
+        write_json(_facts(found))
+    else:
+        write_text(_table(found))
+
+
+def _facts(found: Checkpoint) -> dict[str, Any]:
+    from charlstm.checkpoint import is_finished
+
+    config = found.config
+    return {
+        "checkpoint": str(found.folder),
+        "finished": is_finished(found.folder),
+        "parameters": config.model.parameters,
+        "figures": found.figures,
+        "format": config.format,
+        "charlstm": config.charlstm,
+        "model": config.model,
+        "tokenizer": {"level": config.tokenizer.level, "vocab_size": found.tokenizer.vocab_size},
+        "corpus": config.corpus,
+        "provenance": config.provenance,
+        "train": config.train,
+    }
+
+
+def _table(found: Checkpoint) -> str:
+    from charlstm.checkpoint import is_finished
+
+    config, figures = found.config, found.figures
+    model, train, origin = config.model, config.train, config.provenance
+    rows = {
+        "checkpoint": f"{found.folder} (format {config.format}, charlstm {config.charlstm})",
+        "network": f"{model.layers} x {model.units} LSTM, embedding {model.embedding}"
+        f"{', tied output' if model.tied else ''}, {model.parameters:,} parameters",
+        "tokenizer": f"{config.tokenizer.level} level, {found.tokenizer.vocab_size:,} ids",
+        "corpus": f"{', '.join(config.corpus.addresses)}"
+        f"{' (each line a document)' if config.corpus.lines else ''}",
+        "text": f"{origin.characters:,} characters in {origin.documents:,} documents; "
+        f"{origin.train_tokens:,} tokens to train, {origin.valid_tokens:,} to validate",
+        "begun": origin.created,
+        "state": "finished"
+        if is_finished(found.folder)
+        else f"unfinished; go on with charlstm train --resume {found.folder}",
+        "best": f"step {figures.step:,}, epoch {figures.epoch:.2f}, after {figures.seconds:,.0f} s",
+        **_loss_rows(figures),
+        "training": f"{train.optimizer}, rate {train.learning_rate:g}, {train.streams} streams x "
+        f"{train.sequence_length} tokens, dropout {train.dropout:g}, weight decay "
+        f"{train.weight_decay:g}, seed {train.seed}",
+    }
+    if origin.parent:
+        rows["fine-tuned"] = f"from {origin.parent}"
+    return "".join(f"{name:<12}{value}\n" for name, value in rows.items())
+
+
+def _loss_rows(figures: Any) -> dict[str, str]:
+    if figures.valid_loss is None:
+        return {"validation": "none yet"}
+    return {
+        "validation": f"{figures.valid_loss:.4f} nats per token, "
+        f"{figures.valid_bits_per_character:.4f} bits per character",
+        "perplexity": f"{figures.valid_perplexity:,.2f} per token, "
+        f"{figures.valid_word_perplexity:,.2f} per white-space word "
+        "(per token compares only with the same tokenizer)",
+    }

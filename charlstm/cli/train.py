@@ -1,0 +1,395 @@
+"""``charlstm train``: from options to a run, and from its outcome to what is printed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from charlstm import cli
+from charlstm.cli.common import GroupedCommand, group_of, note, write_json, write_text
+from charlstm.errors import UsageError
+
+if TYPE_CHECKING:
+    from charlstm.run import Request, Run
+    from charlstm.training import Outcome
+
+text = group_of("Text")
+size = group_of("Size (default: from the length of the text)")
+budget = group_of("Budget (default: epochs, from the length of the text)")
+learning = group_of("Learning")
+place = group_of("Checkpoint and output")
+
+# Options that set fields of the model's and the training's configuration.
+SETTINGS = (
+    *("layers", "units", "embedding", "tied", "epochs", "steps", "minutes", "patience"),
+    *("eval_every", "dropout", "learning_rate", "warmup_steps", "final_rate", "weight_decay"),
+    *("clip_norm", "optimizer", "streams", "sequence_length", "precision", "seed"),
+    *("sample_every", "save_every"),
+)
+
+# Options that say something about a run that is already decided when it is resumed.
+WITH_RESUME = {"resume", "quiet", "as_json", "threads", "dry_run"}
+
+
+@click.command(
+    cls=GroupedCommand,
+    name="train",
+    epilog="Examples: charlstm train diary.txt --minutes 10. "
+    "charlstm train names.txt --lines -o checkpoints/names. "
+    "zcat mail.gz | charlstm train - --level word. "
+    "charlstm train python-docs --size tiny --epochs 2 (a text that comes with Python).",
+)
+@click.argument("corpus", nargs=-1)
+@text(
+    "--level",
+    type=click.Choice(["char", "word"]),
+    default="char",
+    show_default=True,
+    help="Predict characters, or words (rare ones are spelled). Words suit prose of a megabyte "
+    "and more; characters suit everything else.",
+)
+@text(
+    "--lines",
+    is_flag=True,
+    help="Each line is a document of its own (names, titles, log lines); default: each file is.",
+)
+@text("--encoding", default="utf-8", show_default=True, help="Encoding of the text.")
+@text(
+    "--decode-errors",
+    type=click.Choice(["strict", "replace"]),
+    default="strict",
+    show_default=True,
+    help="Fail on bytes that don't decode, or put U+FFFD in their place.",
+)
+@text(
+    "--valid",
+    multiple=True,
+    metavar="FILE",
+    help="Validate on this text instead of a part of the corpus; repeatable.",
+)
+@text(
+    "--valid-fraction",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    default=0.1,
+    show_default=True,
+    help="Part of the corpus that validates: its end, or lines drawn by seed.",
+)
+@text(
+    "--vocab-size",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Words in the vocabulary at word level; default 20000. Lower it for speed.",
+)
+@text(
+    "--min-count",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Occurrences a word needs to be in the vocabulary at word level; default 2.",
+)
+@size(
+    "--size",
+    type=click.Choice(["auto", "tiny", "small", "medium", "large"]),
+    default="auto",
+    show_default=True,
+    help="1x128, 2x256, 2x512 or 3x1024 (layers x units).",
+)
+@size("--layers", type=click.IntRange(1, 64), metavar="N", help="LSTM layers.")
+@size("--units", type=click.IntRange(1, 16384), metavar="N", help="Width of each layer.")
+@size("--embedding", type=click.IntRange(1, 16384), metavar="N", help="Width of the embedding.")
+@size(
+    "--tie/--no-tie",
+    "tied",
+    default=None,
+    help="Use the embedding as output projection; needs equal widths. Default: at word level.",
+)
+@budget(
+    "--epochs",
+    type=click.FloatRange(0, 1e9, min_open=True),
+    metavar="X",
+    help="Read the text X times; default 8 for a megabyte, more for less (at most 60).",
+)
+@budget("--steps", type=click.IntRange(1), metavar="N", help="Take N optimizer steps.")
+@budget(
+    "--minutes",
+    type=click.FloatRange(0, 1e9, min_open=True),
+    metavar="X",
+    help="Be back after X minutes, the command's start included.",
+)
+@budget(
+    "--patience",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Stop after N evaluations without a better one; default a fifth of all, at least 5.",
+)
+@budget(
+    "--eval-every",
+    type=click.IntRange(1),
+    metavar="STEPS",
+    help="Evaluate every so many steps; default each epoch, ten times a run at least.",
+)
+@learning(
+    "--dropout",
+    type=click.FloatRange(0, 1, max_open=True),
+    metavar="P",
+    help="Dropout between layers; default 0.1 to 0.5, more for less text. Raise it when the "
+    "run says that it overfits.",
+)
+@learning(
+    "--learning-rate",
+    type=click.FloatRange(0, 1e3, min_open=True),
+    metavar="X",
+    help="Peak rate; default 0.004 for 32 streams of 512 units. Lower it if the loss jumps.",
+)
+@learning(
+    "--warmup-steps",
+    type=click.IntRange(0),
+    metavar="N",
+    help="Steps of linear warm-up; default 100, a tenth of the run at most.",
+)
+@learning(
+    "--final-rate",
+    type=click.FloatRange(0, 1),
+    metavar="X",
+    help="Rate at the end, as a share of the peak; default 0.02.",
+)
+@learning(
+    "--weight-decay",
+    type=click.FloatRange(0, 1e3),
+    metavar="X",
+    help="Decoupled weight decay of AdamW and Lion; default 0.05.",
+)
+@learning(
+    "--clip-norm",
+    type=click.FloatRange(0, 1e9, min_open=True),
+    metavar="X",
+    help="Clip the gradient to this global norm; default 1.0.",
+)
+@learning(
+    "--optimizer",
+    type=click.Choice(["adamw", "adam", "lion", "rmsprop", "sgd"]),
+    help="Default adamw.",
+)
+@learning(
+    "--streams",
+    type=click.IntRange(1, 65536),
+    metavar="N",
+    help="Parallel streams, the batch; default 32, fewer for short texts.",
+)
+@learning(
+    "--sequence-length",
+    type=click.IntRange(1, 65536),
+    metavar="N",
+    help="Tokens that gradients reach back; default 100, 70 at word level.",
+)
+@learning(
+    "--precision",
+    type=click.Choice(["auto", "float32", "bfloat16"]),
+    help="Number type of matrix products; default auto: bfloat16 where the processor has it.",
+)
+@learning(
+    "--seed",
+    type=click.IntRange(0, 2**32 - 1),
+    default=1,
+    show_default=True,
+    help="Determines weights, batches, dropout and drawn lines.",
+)
+@place(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="FOLDER",
+    help="Where the checkpoint goes; default checkpoints/NAME, NAME-2 and so on.",
+)
+@place("--overwrite", is_flag=True, help="Replace a checkpoint that -o already holds.")
+@place(
+    "--resume",
+    type=click.Path(path_type=Path),
+    metavar="CHECKPOINT",
+    help="Go on with an interrupted run; takes no other setting.",
+)
+@place(
+    "--from",
+    "parent",
+    type=click.Path(path_type=Path),
+    metavar="CHECKPOINT",
+    help="Fine-tune a trained model on this corpus; new symbols are added.",
+)
+@place("--dry-run", is_flag=True, help="Say what would be done and stop.")
+@place(
+    "--sample-every",
+    type=click.IntRange(0),
+    metavar="N",
+    help="Show a short sample after every Nth evaluation; default five times a run, 0 never.",
+)
+@place(
+    "--save-every",
+    type=click.FloatRange(0, min_open=True),
+    metavar="SECONDS",
+    help="Save what --resume needs at least so often; default 60 seconds.",
+)
+@place(
+    "--threads", type=click.IntRange(1, 1024), metavar="N", help="Processor threads; default all."
+)
+@place("-q", "--quiet", is_flag=True, help="No progress and no notes, only warnings.")
+@place(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Print one JSON object at the end instead of the checkpoint's path.",
+)
+@click.pass_context
+def command(ctx: click.Context, /, **options: Any) -> None:
+    """Train a language model on CORPUS and save it as a checkpoint.
+
+    CORPUS is one or more files, folders, glob patterns, - for standard input, or python-docs, a
+    text that comes with Python; .gz, .bz2, .xz and .zst are read through. Size, regularisation and
+    budget are chosen from the length of the text. Ctrl-C saves; --resume goes on.
+
+    The checkpoint's path goes to stdout, all else to stderr.
+    """
+    _check(ctx, options)
+    if options["resume"]:
+        from charlstm.run import resumed_run
+
+        _carry_out(resumed_run(options["resume"]), options)
+        return
+
+    from charlstm.run import new_run, spooled_stdin
+
+    with spooled_stdin(options["corpus"] + options["valid"]) as stdin:
+        _carry_out(new_run(_request(options), stdin), options)
+
+
+def _given(ctx: click.Context, name: str) -> bool:
+    return ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+
+
+def _check(ctx: click.Context, options: dict[str, Any]) -> None:
+    """Refuse options that contradict each other."""
+    given = {name for name in options if _given(ctx, name) and options[name] not in (None, ())}
+    if options["resume"] and given - WITH_RESUME:
+        other = _option_name(ctx, sorted(given - WITH_RESUME)[0])
+        raise UsageError(
+            f"--resume continues a run as it was begun and can't be combined with {other}: leave "
+            f"{other} out, or begin a new run with --from {options['resume']}"
+        )
+    if not options["resume"] and not options["corpus"]:
+        raise UsageError(
+            "no corpus is named: name files, folders, - for standard input, or python-docs "
+            "(see charlstm train --help)"
+        )
+    budgets = [f"--{name}" for name in ("epochs", "steps", "minutes") if options[name] is not None]
+    if len(budgets) > 1:
+        raise UsageError(f"{' and '.join(budgets)} are both budgets: give one of them")
+    if options["valid"] and "valid_fraction" in given:
+        raise UsageError("--valid names the validation text, so leave --valid-fraction out")
+    if options["parent"]:
+        fixed = {"level", "vocab_size", "min_count", "size", "layers", "units", "embedding", "tied"}
+        for name in sorted(given & fixed):
+            raise UsageError(
+                f"--from keeps the network and the tokenizer of {options['parent']}: leave "
+                f"{_option_name(ctx, name)} out"
+            )
+    elif options["level"] == "char":
+        for name in sorted(given & {"vocab_size", "min_count"}):
+            raise UsageError(
+                f"{_option_name(ctx, name)} is for words: add --level word or leave it out"
+            )
+
+
+def _option_name(ctx: click.Context, parameter: str) -> str:
+    if parameter == "corpus":
+        return "CORPUS"
+    return next(p.opts[-1] for p in ctx.command.params if p.name == parameter)
+
+
+def _request(options: dict[str, Any]) -> Request:
+    from charlstm.config import CorpusConfig, TokenizerConfig
+    from charlstm.run import Request
+
+    words = {key: options[key] for key in ("vocab_size", "min_count") if options[key] is not None}
+    return Request(
+        corpus=CorpusConfig(
+            addresses=options["corpus"],
+            valid=options["valid"],
+            encoding=options["encoding"],
+            decode_errors=options["decode_errors"],
+            lines=options["lines"],
+            valid_fraction=options["valid_fraction"],
+            seed=options["seed"],
+        ),
+        tokenizer=TokenizerConfig(level=options["level"], **words),
+        size=options["size"],
+        choices={name: options[name] for name in SETTINGS},
+        output=options["output"],
+        overwrite=options["overwrite"],
+        parent=options["parent"],
+    )
+
+
+def _carry_out(run: Run, options: dict[str, Any]) -> None:
+    from charlstm.cli.progress import Watcher, describe_plan
+
+    quiet = options["quiet"]
+    if not quiet:
+        note(describe_plan(run))
+    _warn_unknown(run)
+    if options["dry_run"]:
+        return
+
+    from charlstm.run import execute
+
+    with Watcher(run, quiet=quiet) as watcher:
+        outcome = execute(
+            run,
+            watcher,
+            began=cli.BEGAN,
+            overwrite=options["overwrite"],
+            threads=options["threads"],
+        )
+    if options["as_json"]:
+        write_json(_summary(run, outcome))
+    else:
+        write_text(f"{run.folder}\n")
+    if outcome.stop_reason != "interrupted":
+        if run.config.train.minutes is not None and not quiet:
+            note(f"{run.config.train.minutes:g} minutes were enough for --steps {outcome.step}")
+    else:
+        if not quiet:
+            note(f"Interrupted and saved; go on with: charlstm train --resume {run.folder}")
+        raise click.exceptions.Exit(128 + watcher.signal)
+
+
+def _warn_unknown(run: Run) -> None:
+    from collections import Counter
+
+    from charlstm.tokenizer import describe_unknown
+
+    if unknown := run.prepared.statistics.valid_unknown:
+        found = describe_unknown(Counter(unknown))
+        note(f"Warning: the validation text has {found} that the training text lacks")
+
+
+def _summary(run: Run, outcome: Outcome) -> dict[str, Any]:
+    import resource
+
+    return {
+        "checkpoint": str(run.folder),
+        "seed": run.config.train.seed,
+        "parameters": run.config.model.parameters,
+        "steps": outcome.step,
+        "epochs": outcome.epochs,
+        "tokens": outcome.tokens,
+        "seconds": outcome.seconds,
+        "tokens_per_second": outcome.tokens_per_second,
+        "train_loss": outcome.best.train_loss,
+        "valid_loss": outcome.best.valid_loss,
+        "valid_bits_per_character": outcome.best.valid_bits_per_character,
+        "valid_perplexity": outcome.best.valid_perplexity,
+        "valid_word_perplexity": outcome.best.valid_word_perplexity,
+        "best_step": outcome.best.step,
+        "stop_reason": outcome.stop_reason,
+        "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    }

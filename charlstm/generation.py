@@ -1,0 +1,318 @@
+"""Prompts -> text: streamed as it is drawn, and batched when several samples are asked for.
+
+Every sample starts from the end-of-document symbol, then the prompt, with a zero state, and has its
+own random numbers from the seed and its index: sample i is the same whatever is drawn beside it.
+
+This module knows the contracts of the engine, the sampling functions and the tokenizer. It does not
+know files or the command line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from charlstm.config import SampleConfig
+from charlstm.engine import Engine
+from charlstm.sampling import sample
+from charlstm.tokenizer import BEGIN_SPELLING, END_OF_DOCUMENT, Tokenizer
+
+FinishReason: TypeAlias = Literal["length", "end", "stop"]
+TextListener: TypeAlias = Callable[[int, str], None]
+Floats: TypeAlias = NDArray[np.float32]
+Ids: TypeAlias = NDArray[np.int64]
+
+MAX_ROWS = 128  # of one batch: beyond it a row costs as much as in a batch of its own
+_PROMPT_CHUNK = 64  # symbols of a prompt read in one call: bounds the logits held at once
+_UNIFORMS_AHEAD = 256
+_EMPTY = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One generated text.
+
+    Attributes:
+        index: its number among the samples asked for, from 0.
+        prompt: the prompt as given.
+        text: what follows the prompt; no stop text, no part of the prompt.
+        tokens: how many symbols were drawn, an ending symbol or stop text included.
+        seed: the seed it was drawn with.
+        finish_reason: ``"length"``, ``"end"`` (of the document) or ``"stop"`` (text found).
+        mean_log_probability: of the drawn symbols under the model's own distribution, before any
+            sampling setting; nats per symbol.
+    """
+
+    index: int
+    prompt: str
+    text: str
+    tokens: int
+    seed: int
+    finish_reason: FinishReason
+    mean_log_probability: float
+
+
+def generate(
+    engine: Engine,
+    tokenizer: Tokenizer,
+    prompt: str,
+    config: SampleConfig,
+    *,
+    count: int = 1,
+    seed: int,
+    on_text: TextListener | None = None,
+) -> Iterator[Sample]:
+    """Continue a prompt ``count`` times.
+
+    Args:
+        engine: a trained model.
+        tokenizer: the tokenizer the model was trained with.
+        prompt: the text to continue; may be empty.
+        config: how to draw.
+        count: number of samples; up to ``MAX_ROWS`` of them run as one batch.
+        seed: 0 or more; sample i draws from ``np.random.default_rng([seed, i])``.
+        on_text: called with a sample's index and the next piece of its text as soon as it is drawn
+            and can no longer become part of a stop text.
+
+    Yields:
+        The samples in the order of their index, each as soon as it and those before it are done.
+    """
+    ids, required = _split_prompt(tokenizer, prompt)
+    logits, state = _read(engine, ids)
+    writer = _Writer(engine, tokenizer, config, on_text)
+    window = ids[1:][-config.repetition_window :]
+    for start in range(0, count, MAX_ROWS):
+        indices = range(start, min(start + MAX_ROWS, count))
+        rows = [_Row(index, prompt, seed, required) for index in indices]
+        finished: dict[int, Sample] = {}
+        due = start
+        for row in writer.write(rows, logits, state, window):
+            finished[row.index] = row.to_sample()
+            while due in finished:
+                yield finished.pop(due)
+                due += 1
+
+
+class _Row:
+    """A sample being drawn."""
+
+    __slots__ = (
+        "finish_reason",
+        "index",
+        "log_probability",
+        "parts",
+        "pending",
+        "prompt",
+        "required",
+        "rng",
+        "seed",
+        "spelling",
+        "tokens",
+    )
+
+    def __init__(self, index: int, prompt: str, seed: int, required: str) -> None:
+        self.index = index
+        self.prompt = prompt
+        self.seed = seed
+        self.rng = np.random.default_rng([seed, index])
+        self.required = required  # what the next symbols must spell, and no one must see
+        self.spelling = False
+        self.parts: list[str] = []
+        self.pending = ""  # drawn, and perhaps the beginning of a stop text
+        self.tokens = 0
+        self.log_probability = 0.0
+        self.finish_reason: FinishReason | None = None
+
+    def take_required(self, piece: str) -> str:
+        """Take what is required off a piece and return what is left of it to show."""
+        self.spelling = not piece
+        taken = min(len(piece), len(self.required))
+        self.required = self.required[taken:]
+        return piece[taken:]
+
+    def to_sample(self) -> Sample:
+        return Sample(
+            index=self.index,
+            prompt=self.prompt,
+            text="".join(self.parts),
+            tokens=self.tokens,
+            seed=self.seed,
+            finish_reason=self.finish_reason or "length",
+            mean_log_probability=self.log_probability / self.tokens,
+        )
+
+
+class _Writer:
+    """Draws the symbols of a batch of rows, one step after the other."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        tokenizer: Tokenizer,
+        config: SampleConfig,
+        on_text: TextListener | None,
+    ) -> None:
+        self._engine = engine
+        self._pieces = tokenizer.pieces
+        self._never = tokenizer.never_generated
+        self._config = config
+        self._on_text = on_text
+        self._masks: dict[tuple[str, bool], NDArray[np.bool_]] = {}
+
+    def write(self, rows: list[_Row], logits: Floats, state: Floats, window: Ids) -> Iterator[_Row]:
+        """Draw until every row is finished; yield each row when it is.
+
+        Args:
+            rows: B rows.
+            logits: of the first symbol of every row, float32 [1, V].
+            state: after the prompt, float32 [2 * layers, 1, units].
+            window: the prompt's last ids, for the repetition penalty.
+        """
+        logits = np.repeat(logits, len(rows), axis=0)
+        state = np.repeat(state, len(rows), axis=1)
+        recent = self._recent(len(rows), window)
+        for step in range(self._config.length):
+            ahead = step % _UNIFORMS_AHEAD
+            if ahead == 0:
+                uniforms = np.array([row.rng.random(_UNIFORMS_AHEAD) for row in rows])
+            ids = self._draw(rows, logits, uniforms[:, ahead], recent)
+            if recent is not None:
+                recent[:, (len(window) + step) % recent.shape[1]] = ids
+            finished = [row for row in rows if row.finish_reason]
+            yield from finished
+            if len(finished) == len(rows):
+                return
+            if finished:
+                going = np.array([row.finish_reason is None for row in rows])
+                rows = [row for row in rows if row.finish_reason is None]
+                ids, state, uniforms = ids[going], state[:, going], uniforms[going]
+                recent = None if recent is None else recent[going]
+            logits, state = self._engine.step(ids, state)
+
+    def _recent(self, rows: int, window: Ids) -> Ids | None:
+        """Return the ring of the last ids of each row [B, W], or None where nothing needs it."""
+        if self._config.repetition_penalty == 1.0:
+            return None
+        recent = np.full((rows, self._config.repetition_window), _EMPTY, np.int64)
+        recent[:, : len(window)] = window
+        return recent
+
+    def _draw(
+        self,
+        rows: list[_Row],
+        logits: Floats,
+        uniforms: NDArray[np.float64],
+        recent: Ids | None,
+    ) -> Ids:
+        """Draw one symbol for each row and let the rows take it; writes into ``logits``."""
+        normalisers = _log_sum_exp(logits)
+        logits[:, self._never] = -np.inf
+        for index, row in enumerate(rows):
+            if row.required:
+                logits[index, self._excluded(row)] = -np.inf
+        ids = sample(logits, uniforms, self._config, recent)
+        log_probabilities = logits[np.arange(len(rows)), ids] - normalisers
+        for row, symbol, value in zip(rows, ids.tolist(), log_probabilities.tolist(), strict=True):
+            self._accept(row, symbol, value)
+        return ids
+
+    def _accept(self, row: _Row, symbol: int, log_probability: float) -> None:
+        """Let a row take its next symbol: text, finish, and what can be shown of it."""
+        row.tokens += 1
+        row.log_probability += log_probability
+        piece = self._pieces[symbol]
+        row.pending += row.take_required(piece) if row.required else piece
+        if symbol == END_OF_DOCUMENT:
+            row.finish_reason = "end"
+        elif row.tokens == self._config.length:
+            row.finish_reason = "length"
+        shown = len(row.pending)
+        if self._config.stop:
+            shown = self._look_for_stop(row)
+        if shown:
+            self._show(row, shown)
+
+    def _look_for_stop(self, row: _Row) -> int:
+        """End a row whose text holds a stop text; return how much of the text is to be shown."""
+        found = find_stop(row.pending, self._config.stop)
+        if found is not None:
+            row.finish_reason = "stop"
+            return found
+        if row.finish_reason:
+            return len(row.pending)
+        return len(row.pending) - held_back(row.pending, self._config.stop)
+
+    def _show(self, row: _Row, length: int) -> None:
+        text, row.pending = row.pending[:length], row.pending[length:]
+        row.parts.append(text)
+        if self._on_text:
+            self._on_text(row.index, text)
+
+    def _excluded(self, row: _Row) -> NDArray[np.bool_]:
+        """Return which symbols [V] don't lead to the text that a row still requires."""
+        key = row.required, row.spelling
+        if key not in self._masks:
+            leads = _leads_to_letter if row.spelling else _leads_to
+            allowed = [leads(piece, row.required) for piece in self._pieces]
+            if not row.spelling and _has_spelling(self._pieces):
+                allowed[BEGIN_SPELLING] = True
+            self._masks[key] = ~np.array(allowed)
+        return self._masks[key]
+
+
+def find_stop(text: str, stops: tuple[str, ...]) -> int | None:
+    """Return where the stop text begins that is complete first; of several, the longest."""
+    places = [(start + len(stop), start) for stop in stops if (start := text.find(stop)) >= 0]
+    return min(places)[1] if places else None
+
+
+def held_back(text: str, stops: tuple[str, ...]) -> int:
+    """Return how many characters at the end of a text may be the beginning of a stop text."""
+    return max((_overlap(text, stop) for stop in stops), default=0)
+
+
+def _overlap(text: str, stop: str) -> int:
+    lengths = range(min(len(stop) - 1, len(text)), 0, -1)
+    return next((length for length in lengths if text.endswith(stop[:length])), 0)
+
+
+def _leads_to(piece: str, required: str) -> bool:
+    return piece != "" and (piece.startswith(required) or required.startswith(piece))
+
+
+def _leads_to_letter(piece: str, required: str) -> bool:
+    return piece == required[0]
+
+
+def _has_spelling(pieces: tuple[str, ...]) -> bool:
+    return len(pieces) > BEGIN_SPELLING and pieces[BEGIN_SPELLING] == ""
+
+
+def _split_prompt(tokenizer: Tokenizer, prompt: str) -> tuple[Ids, str]:
+    """Return the ids to read, the end of a document first, and what the text must start with."""
+    text, required = tokenizer.split_prompt(prompt)
+    written = set(np.delete(tokenizer.pieces, tokenizer.never_generated).tolist())
+    if not written.issuperset(required):  # what can't be written has to be read
+        text, required = prompt, ""
+    ids = np.concatenate([[END_OF_DOCUMENT], tokenizer.encode(text)]).astype(np.int64)
+    return ids, required
+
+
+def _read(engine: Engine, ids: Ids) -> tuple[Floats, Floats]:
+    """Return the logits [1, V] and the state after the ids, from a zero state."""
+    state = engine.initial_state(1)
+    for start in range(0, len(ids), _PROMPT_CHUNK):
+        logits, state = engine.run(ids[np.newaxis, start : start + _PROMPT_CHUNK], state)
+    return logits[:, -1], state
+
+
+def _log_sum_exp(logits: Floats) -> Floats:
+    """Return the normaliser of each row's log-probabilities, [B]."""
+    highest = np.maximum.reduce(logits, axis=1)
+    sums = np.add.reduce(np.exp(logits - highest[:, np.newaxis]), axis=1)
+    normalisers: Floats = highest + np.log(sums)
+    return normalisers

@@ -1,0 +1,141 @@
+"""One step of training and of validation, compiled.
+
+A step is loss, gradient, clipping and optimizer; validation is the loss in float32 over a whole
+text. What a step draws at random follows from the seed and the step number. This module does not
+know budgets, files or when anything is evaluated.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from charlstm.backend import keras, tf
+from charlstm.config import ModelConfig, TrainConfig
+from charlstm.dataset import Batch, validation_batches
+from charlstm.layers import States, gpu_visible
+from charlstm.model import LSTMLanguageModel
+from charlstm.precision import product_type
+
+# Dropout draws of one step take consecutive seeds; no model has more layers than this.
+SEEDS_PER_STEP = 1024
+
+# Logits that validation holds at a time, in numbers.
+LOGITS_AT_ONCE = 1 << 23
+
+
+def use_threads(threads: int | None) -> None:
+    """Set how many processor threads TensorFlow takes; must come before its first operation."""
+    if threads:
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+
+
+def describe_path(config: TrainConfig) -> str:
+    """Say in a few words what training runs on."""
+    if gpu_visible():
+        return "GPU, cuDNN"
+    return f"CPU, {product_type(config.precision)} matrix products"
+
+
+def learning_rate(config: TrainConfig, step: int, done: float) -> float:
+    """Return the rate of a step: linear warm-up, then half a cosine down to the final rate.
+
+    Source: Loshchilov and Hutter 2017, one cycle without restarts.
+
+    Args:
+        config: peak rate, final rate as a share of it, steps of warm-up.
+        step: the step, from 0.
+        done: the share of the budget that is used, 0 to 1.
+    """
+    warm = min(1.0, (step + 1) / max(1, config.warmup_steps))
+    cosine = 0.5 * (1.0 + math.cos(math.pi * min(1.0, done)))
+    return config.learning_rate * warm * (config.final_rate + (1.0 - config.final_rate) * cosine)
+
+
+def make_optimizer(config: TrainConfig) -> keras.optimizers.Optimizer:
+    """Return the Keras optimizer; weight decay leaves the biases alone."""
+    kinds = keras.optimizers
+    options: dict[str, Any] = {"learning_rate": 0.0, "global_clipnorm": config.clip_norm}
+    builders = {
+        "adamw": lambda: kinds.AdamW(weight_decay=config.weight_decay, **options),
+        "adam": lambda: kinds.Adam(**options),
+        "lion": lambda: kinds.Lion(weight_decay=config.weight_decay, **options),
+        "rmsprop": lambda: kinds.RMSprop(**options),
+        "sgd": lambda: kinds.SGD(momentum=0.9, **options),
+    }
+    optimizer = builders[config.optimizer]()
+    optimizer.exclude_from_weight_decay(var_names=["bias"])
+    return optimizer
+
+
+class Steps:
+    """The compiled functions of one model: a training step and a validation step."""
+
+    def __init__(self, config: ModelConfig, train: TrainConfig) -> None:
+        self.model = LSTMLanguageModel(
+            config,
+            seed=train.seed,
+            dropout=train.dropout,
+            dtype_of_products=product_type(train.precision),
+        )
+        self.seed = train.seed
+        self.optimizer = make_optimizer(train)
+        self.optimizer.build(self.model.trainable_variables)
+        self._train = tf.function(self._train_step)
+        self._validate = tf.function(self._validate_step)
+
+    def train(
+        self, batch: Batch, states: list[States], step: int, rate: float
+    ) -> tuple[float, list[States]]:
+        """Take one optimizer step; return the mean loss (nats per token) and the states after."""
+        self.optimizer.learning_rate.assign(rate)
+        self.model.dropout_seed.state.assign([self.seed, step * SEEDS_PER_STEP % 2**32])
+        loss, states = self._train(batch.inputs, batch.targets, states)
+        return float(loss), states
+
+    def _train_step(
+        self, inputs: tf.Tensor, targets: tf.Tensor, states: list[States]
+    ) -> tuple[tf.Tensor, list[States]]:
+        with tf.GradientTape() as tape:
+            logits, after = self.model(inputs, states, training=True)
+            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)
+            loss = tf.reduce_mean(losses)
+        variables = self.model.trainable_variables
+        gradients = tape.gradient(loss, [variable.value for variable in variables])
+        self.optimizer.apply([tf.convert_to_tensor(g) for g in gradients], variables)
+        return loss, after
+
+    def validate(self, ids: NDArray[np.unsignedinteger]) -> float:
+        """Return the mean loss in nats per token over a whole text, in float32."""
+        total, states = 0.0, None
+        for batch in validation_batches(ids):
+            if states is None:
+                states = self.model.zero_states(batch.inputs.shape[0])
+            loss, states = self._validate(*batch, states)
+            total += float(loss)
+        return total / (ids.size - 1)
+
+    def _validate_step(
+        self,
+        inputs: tf.Tensor,
+        targets: tf.Tensor,
+        weights: tf.Tensor,
+        keep: tf.Tensor,
+        states: list[States],
+    ) -> tuple[tf.Tensor, list[States]]:
+        states = [(h * keep, c * keep) for h, c in states]
+        features, after = self.model.features(inputs, states)
+        flat = tf.reshape(features, [-1, self.model.config.units])
+        expected, counted = tf.reshape(targets, [-1]), tf.reshape(weights, [-1])
+        size = max(1, LOGITS_AT_ONCE // self.model.config.vocab_size)
+        total = tf.constant(0.0, tf.float64)
+        for start in range(0, expected.shape[0], size):
+            part = slice(start, start + size)
+            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(
+                expected[part], self.model.project(flat[part])
+            )
+            total += tf.reduce_sum(tf.cast(losses * counted[part], tf.float64))
+        return total, after

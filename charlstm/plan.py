@@ -1,0 +1,252 @@
+"""What a training run will do, decided before TensorFlow is loaded.
+
+Sizes, regularisation, batches and budget follow from the corpus alone, so that a run without
+options is reproducible; only a budget in minutes may change the size. The rules are pure
+functions of numbers. This module does not know texts, files or how training works.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+from charlstm.config import Level, ModelConfig, TrainConfig
+from charlstm.errors import ConfigError, CorpusError
+
+SizeName = Literal["auto", "tiny", "small", "medium", "large"]
+
+
+class Size(NamedTuple):
+    """A preset: how many LSTM layers, how wide, and the embedding's width at character level."""
+
+    layers: int
+    units: int
+    embedding: int
+
+
+SIZES: dict[str, Size] = {
+    "tiny": Size(1, 128, 64),
+    "small": Size(2, 256, 128),
+    "medium": Size(2, 512, 128),
+    "large": Size(3, 1024, 256),
+}
+
+# Training tokens from which on a size pays, largest first.
+SIZE_FROM_TOKENS = (("large", 50_000_000), ("medium", 500_000), ("small", 40_000), ("tiny", 0))
+
+# The narrowest batch that the automatic choice shrinks to, for very short corpora.
+MIN_STREAMS, MIN_SEQUENCE = 4, 16
+
+# What training reaches of the float32 matrix-product rate that numpy shows, by product type.
+EFFICIENCY = {"float32": 0.7, "bfloat16": 1.0}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A run, decided.
+
+    Attributes:
+        size: name of the preset, or ``custom``.
+        model: the network.
+        train: how it is trained.
+        steps: training steps in all; an estimate if the budget is in minutes.
+        steps_per_epoch: steps that read the training text once.
+        tokens_per_second: expected speed on this machine, a rough estimate.
+        minutes: expected duration; the budget itself if it is in minutes.
+    """
+
+    size: str
+    model: ModelConfig
+    train: TrainConfig
+    steps: int
+    steps_per_epoch: int
+    tokens_per_second: float
+    minutes: float
+
+
+def choose_size(tokens: int, minutes: float | None = None, speed: float = 1e11) -> str:
+    """Choose a preset for a corpus, and for a budget if it is in minutes.
+
+    Args:
+        tokens: how many symbols the training text has.
+        minutes: the budget, if it is in minutes.
+        speed: training speed of the machine, floating-point operations per second.
+    """
+    fitting = [name for name, least in SIZE_FROM_TOKENS if tokens >= least]
+    if minutes is None:
+        return fitting[0]
+    for name in fitting[:-1]:
+        # A size that can't read an epoch, or some million tokens, learns less than a smaller one.
+        size = SIZES[name]
+        config = ModelConfig(
+            vocab_size=64, embedding=size.embedding, units=size.units, layers=size.layers
+        )
+        reachable = 60 * minutes * speed / (6 * config.parameters)
+        if reachable >= min(tokens, 1_500_000):
+            return name
+    return fitting[-1]
+
+
+def make_plan(
+    *,
+    level: Level,
+    vocab_size: int,
+    train_tokens: int,
+    valid_tokens: int,
+    characters_per_token: float,
+    size: str = "auto",
+    model: ModelConfig | None = None,
+    product_type: str = "float32",
+    choices: dict[str, Any] | None = None,
+) -> Plan:
+    """Decide everything that the user left open.
+
+    Args:
+        level: character or word.
+        vocab_size: ids of the tokenizer.
+        train_tokens: symbols of the training text.
+        valid_tokens: symbols of the validation text.
+        characters_per_token: mean length of a symbol, for messages.
+        size: a preset's name, or ``auto``.
+        model: a network that is given (fine-tuning), which overrides ``size``.
+        product_type: float32 or bfloat16, for the expected speed.
+        choices: what the user chose, by the field names of ``ModelConfig`` and ``TrainConfig``.
+
+    Raises:
+        CorpusError: if the text is too short for one batch.
+        ConfigError: if choices contradict each other.
+    """
+    chosen = {name: value for name, value in (choices or {}).items() if value is not None}
+    speed = floating_point_speed() * EFFICIENCY[product_type]
+    name = choose_size(train_tokens, chosen.get("minutes"), speed) if size == "auto" else size
+    if model is None:
+        model = _network(SIZES[name], level, vocab_size, chosen)
+    else:
+        name = "given"
+    if not {"units", "layers", "embedding"}.isdisjoint(chosen):
+        name = "custom"
+    batches = _batches(train_tokens, level) | _only(chosen, "streams", "sequence_length")
+    _check_length(train_tokens, valid_tokens, characters_per_token, **batches)
+    per_epoch = max(1, math.ceil(train_tokens / (batches["streams"] * batches["sequence_length"])))
+    tokens_per_second = speed / (6 * _multiplied(model))
+    budget = _only(chosen, "epochs", "steps", "minutes") or {"epochs": default_epochs(train_tokens)}
+    steps = _steps(
+        budget, per_epoch, tokens_per_second / batches["streams"] / batches["sequence_length"]
+    )
+    settings: dict[str, Any] = {
+        "learning_rate": _learning_rate(batches["streams"], model.units),
+        "warmup_steps": min(100, steps // 10),
+        "dropout": _dropout(train_tokens, level),
+        "eval_every": max(1, min(per_epoch, math.ceil(steps / 10))),
+    }
+    evaluations = steps // settings["eval_every"]
+    settings |= {"patience": max(5, evaluations // 5), "sample_every": max(1, evaluations // 5)}
+    known = set(TrainConfig.__struct_fields__)
+    settings |= {key: value for key, value in chosen.items() if key in known}
+    train = TrainConfig(**batches | budget | settings)
+    seconds = steps * train.streams * train.sequence_length / tokens_per_second
+    minutes = train.minutes if train.minutes is not None else seconds / 60
+    return Plan(name, model, train, steps, per_epoch, tokens_per_second, minutes)
+
+
+def default_epochs(train_tokens: int) -> float:
+    """Return the default budget: 8 epochs for a megabyte, fewer for more text, at most 60."""
+    return round(min(60.0, max(1.0, 8 * math.sqrt(1e6 / train_tokens))), 1)
+
+
+def floating_point_speed() -> float:
+    """Return the float32 matrix-product rate of this machine in FLOP/s, from a short probe."""
+    a = np.ones((512, 512), np.float32)
+    a @ a
+    begin = time.perf_counter()
+    for _ in range(8):
+        a @ a
+    return 8 * 2 * 512**3 / (time.perf_counter() - begin)
+
+
+def _only(chosen: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {name: chosen[name] for name in names if name in chosen}
+
+
+def _network(size: Size, level: Level, vocab_size: int, chosen: dict[str, Any]) -> ModelConfig:
+    units = chosen.get("units", size.units)
+    tied = chosen.get("tied")
+    if tied is None:
+        tied = level == "word" and chosen.get("embedding", units) == units
+    embedding = chosen.get("embedding", units if tied else size.embedding)
+    if tied and embedding != units:
+        raise ConfigError(
+            f"--tie needs an embedding as wide as the layers, got --embedding {embedding} and "
+            f"--units {units}: make them equal or use --no-tie"
+        )
+    return ModelConfig(
+        vocab_size=vocab_size,
+        embedding=embedding,
+        units=units,
+        layers=chosen.get("layers", size.layers),
+        tied=tied,
+    )
+
+
+def _multiplied(model: ModelConfig) -> int:
+    """Return how many weights a token is multiplied by: all but a table that is looked up."""
+    looked_up = 0 if model.tied else model.vocab_size * model.embedding
+    return model.parameters - looked_up
+
+
+def _batches(train_tokens: int, level: Level) -> dict[str, int]:
+    """Choose streams and sequence length: some fifty batches to an epoch, 32 streams at most."""
+    sequence = min(70 if level == "word" else 100, max(MIN_SEQUENCE, train_tokens // 200))
+    fitting = max(1, train_tokens // (50 * sequence))
+    streams = min(32, max(MIN_STREAMS, int(2 ** math.floor(math.log2(fitting)))))
+    return {"streams": streams, "sequence_length": sequence}
+
+
+def _check_length(
+    train_tokens: int,
+    valid_tokens: int,
+    characters_per_token: float,
+    streams: int,
+    sequence_length: int,
+) -> None:
+    needed = streams * sequence_length
+    if train_tokens < needed:
+        characters = math.ceil(needed * characters_per_token / 0.9)
+        raise CorpusError(
+            f"the corpus is too short: {train_tokens:,} tokens to train on, but one batch of "
+            f"{streams} streams of {sequence_length} tokens needs {needed:,}; bring at least about "
+            f"{characters:,} characters, or lower --streams or --sequence-length"
+        )
+    if valid_tokens < 3:
+        raise CorpusError(
+            "the corpus leaves no text to validate on: bring more text, raise --valid-fraction, "
+            "or name a file with --valid"
+        )
+
+
+def _steps(budget: dict[str, Any], per_epoch: int, steps_per_second: float) -> int:
+    if "steps" in budget:
+        return int(budget["steps"])
+    if "minutes" in budget:
+        return max(1, int(60 * budget["minutes"] * steps_per_second))
+    return max(1, round(budget["epochs"] * per_epoch))
+
+
+def _learning_rate(streams: int, units: int) -> float:
+    """Return the peak rate: 4e-3 at 32 streams of 512 units, by square roots elsewhere."""
+    return float(f"{min(6e-3, 4e-3 * math.sqrt(streams / 32 * 512 / max(units, 256))):.2g}")
+
+
+def _dropout(train_tokens: int, level: Level) -> float:
+    """Return the default dropout: the less text, the more."""
+    if level == "word":
+        return 0.5 if train_tokens < 5_000_000 else 0.3
+    return next(
+        rate
+        for rate, below in ((0.5, 300_000), (0.35, 5_000_000), (0.2, 20_000_000), (0.1, math.inf))
+        if train_tokens < below
+    )

@@ -1,0 +1,256 @@
+"""A training run from what was asked to a checkpoint: new, fine-tuned or resumed.
+
+Here the stages come together: corpus and tokenizer become ids, the plan is made, the folder is
+created, and the trainer is set going. TensorFlow is loaded only when training begins, so that a
+wrong request fails at once. This module knows no options and no terminal.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from charlstm import __version__, checkpoint
+from charlstm.checkpoint import Checkpoint, Provenance, RunConfig, Weights
+from charlstm.config import CorpusConfig, ModelConfig, TokenizerConfig, TrainConfig
+from charlstm.corpus import spool_stdin
+from charlstm.dataset import replacement_rates
+from charlstm.errors import CorpusError, UsageError
+from charlstm.files import storage_errors, write_atomically
+from charlstm.plan import Plan, make_plan
+from charlstm.precision import product_type
+from charlstm.preparation import Prepared, prepare
+
+if TYPE_CHECKING:
+    from charlstm.training import Observer, Outcome
+
+# Fine-tuning starts from weights that are already good: a quarter of the usual peak rate.
+FINE_TUNING_RATE = 0.25
+
+STDIN_ADDRESS = "-"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user asked for; ``choices`` holds settings by field name, ``None`` if left open."""
+
+    corpus: CorpusConfig
+    tokenizer: TokenizerConfig
+    size: str
+    choices: dict[str, Any]
+    output: Path | None = None
+    overwrite: bool = False
+    parent: Path | None = None
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run that is ready to start; ``resumes`` if its folder holds an interrupted one."""
+
+    folder: Path
+    config: RunConfig
+    prepared: Prepared
+    plan: Plan
+    weights: Weights | None = None
+    resumes: bool = False
+    stdin: Path | None = None
+
+
+@contextlib.contextmanager
+def spooled_stdin(addresses: tuple[str, ...]) -> Iterator[Path | None]:
+    """Keep what comes through standard input in a temporary file, if an address asks for it."""
+    if addresses.count(STDIN_ADDRESS) > 1:
+        raise UsageError("standard input is named twice and can be read only once: name it once")
+    if STDIN_ADDRESS not in addresses:
+        yield None
+        return
+    with tempfile.TemporaryDirectory(prefix="charlstm-") as folder:
+        path = Path(folder) / checkpoint.STDIN
+        spool_stdin(sys.stdin.buffer, path)
+        yield path
+
+
+def new_run(request: Request, stdin: Path | None) -> Run:
+    """Read the corpus and decide everything; write nothing but the cache.
+
+    Raises:
+        CharlstmError: if the corpus, the parent or the choices don't allow a run.
+    """
+    parent = checkpoint.read_checkpoint(request.parent) if request.parent else None
+    _check_output(request)
+    tokenizing = parent.config.tokenizer if parent else request.tokenizer
+    base = parent.tokenizer if parent else None
+    prepared = prepare(request.corpus, tokenizing, stdin=stdin, base=base)
+    choices = dict(request.choices)
+    model = None
+    if parent:
+        model = parent.config.model.replace(vocab_size=prepared.tokenizer.vocab_size)
+    plan = _plan(prepared, tokenizing, request.size, choices, model)
+    if parent and choices.get("learning_rate") is None:
+        gentle = plan.train.learning_rate * FINE_TUNING_RATE
+        plan = _plan(prepared, tokenizing, request.size, choices | {"learning_rate": gentle}, model)
+    folder = request.output or checkpoint.free_folder(Path("checkpoints"), prepared.name)
+    config = RunConfig(
+        format=checkpoint.FORMAT,
+        charlstm=__version__,
+        corpus=_absolute(request.corpus),
+        tokenizer=tokenizing,
+        model=plan.model,
+        train=plan.train,
+        provenance=_provenance(prepared, parent),
+    )
+    weights = _grown(parent, plan.model.vocab_size, plan.train.seed) if parent else None
+    return Run(folder, config, prepared, plan, weights, stdin=stdin)
+
+
+def resumed_run(folder: Path) -> Run:
+    """Read an interrupted run and its corpus again.
+
+    Raises:
+        CheckpointError: if there is nothing to resume.
+        CorpusError: if the corpus is gone or no longer the same.
+    """
+    config = checkpoint.read_config(folder)
+    if checkpoint.is_finished(folder):
+        checkpoint.read_checkpoint(folder)
+        checkpoint.read_resume(folder, {})
+    tokenizer = checkpoint.read_tokenizer(folder)
+    spooled = folder / checkpoint.STDIN
+    prepared = prepare(config.corpus, config.tokenizer, stdin=spooled, fixed=tokenizer)
+    if prepared.statistics.sha256 != config.provenance.corpus_sha256:
+        names = ", ".join(config.corpus.addresses + config.corpus.valid)
+        raise CorpusError(
+            f"the corpus ({names}) has changed since {folder} was begun: restore the text it was "
+            f"begun with, or start anew with charlstm train {names} --from {folder}"
+        )
+    plan = _plan(prepared, config.tokenizer, "auto", _fields(config.train), config.model)
+    return Run(folder, config, prepared, plan, resumes=True)
+
+
+def execute(
+    run: Run,
+    observer: Observer,
+    *,
+    began: float,
+    overwrite: bool = False,
+    threads: int | None = None,
+) -> Outcome:
+    """Create the folder unless it is there, and train.
+
+    Raises:
+        CharlstmError: if the folder can't be made, a file can't be written or training fails.
+    """
+    if not run.resumes:
+        checkpoint.create_checkpoint(
+            run.folder, run.config, run.prepared.tokenizer, overwrite=overwrite
+        )
+        if run.stdin is not None:
+            with storage_errors(run.folder):
+                write_atomically(run.folder / checkpoint.STDIN, run.stdin.read_bytes())
+
+    from charlstm.optimization import use_threads
+    from charlstm.training import TextLengths, Trainer
+
+    use_threads(threads)
+    store, statistics = run.prepared.store, run.prepared.statistics
+    tokenizer = run.prepared.tokenizer
+    trainer = Trainer(
+        run.folder,
+        run.config,
+        store,
+        TextLengths(store.valid.size - 1, statistics.valid_characters, statistics.valid_words),
+        replacement_rates(store.train, tokenizer.character_ids, tokenizer.vocab_size),
+        observer,
+        began,
+    )
+    if run.resumes:
+        trainer.resume()
+    else:
+        trainer.start(run.weights)
+    return trainer.run()
+
+
+def _check_output(request: Request) -> None:
+    """Refuse a taken folder before the corpus is read."""
+    if request.output and not request.overwrite and checkpoint.holds_checkpoint(request.output):
+        raise checkpoint.taken(request.output)
+
+
+def _plan(
+    prepared: Prepared,
+    tokenizing: TokenizerConfig,
+    size: str,
+    choices: dict[str, Any],
+    model: ModelConfig | None,
+) -> Plan:
+    store, statistics = prepared.store, prepared.statistics
+    return make_plan(
+        level=tokenizing.level,
+        vocab_size=prepared.tokenizer.vocab_size,
+        train_tokens=store.train.size,
+        valid_tokens=store.valid.size,
+        characters_per_token=statistics.train_characters / max(1, store.train.size),
+        size=size,
+        model=model,
+        product_type=product_type(choices.get("precision") or "auto"),
+        choices=choices,
+    )
+
+
+def _absolute(corpus: CorpusConfig) -> CorpusConfig:
+    """Make the addresses of files absolute, so that a run can be resumed from anywhere."""
+
+    def absolute(address: str) -> str:
+        path = Path(address)
+        is_file = path.exists() or any(mark in address for mark in "*?[")
+        return str(path.absolute()) if is_file and address != STDIN_ADDRESS else address
+
+    return corpus.replace(
+        addresses=tuple(map(absolute, corpus.addresses)), valid=tuple(map(absolute, corpus.valid))
+    )
+
+
+def _provenance(prepared: Prepared, parent: Checkpoint | None) -> Provenance:
+    statistics = prepared.statistics
+    return Provenance(
+        corpus_sha256=statistics.sha256,
+        sources=prepared.sources,
+        documents=statistics.documents,
+        characters=statistics.characters,
+        train_tokens=prepared.store.train.size,
+        valid_tokens=prepared.store.valid.size,
+        valid_characters=statistics.valid_characters,
+        valid_words=statistics.valid_words,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        parent=None if parent is None else str(parent.folder),
+    )
+
+
+def _grown(parent: Checkpoint, vocab_size: int, seed: int) -> dict[str, np.ndarray[Any, Any]]:
+    """Return the parent's weights with room for new symbols, which start near the average."""
+    generator = np.random.default_rng(seed)
+    weights = dict(parent.weights)
+    added = vocab_size - parent.config.model.vocab_size
+    table = weights["embedding/embeddings"]
+    noise = generator.normal(0.0, table.std(), (added, table.shape[1]))
+    weights["embedding/embeddings"] = np.concatenate(
+        [table, (table.mean(0) + noise).astype(np.float32)]
+    )
+    if "output/kernel" in weights:
+        kernel, bias = weights["output/kernel"], weights["output/bias"]
+        columns = np.repeat(kernel.mean(1, keepdims=True), added, axis=1)
+        weights["output/kernel"] = np.concatenate([kernel, columns], axis=1)
+        weights["output/bias"] = np.concatenate([bias, np.full(added, bias.min(), np.float32)])
+    return weights
+
+
+def _fields(train: TrainConfig) -> dict[str, Any]:
+    return {name: getattr(train, name) for name in train.__struct_fields__}

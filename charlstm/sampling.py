@@ -1,0 +1,180 @@
+"""Logits -> the next id: every way to draw a symbol, one concept to a function, in pure numpy.
+
+All functions take logits [B,V] in float32 and treat rows independently: a row's result has the same
+bits in any batch. An id that is ruled out has the logit -inf; at least one id of a row must not be.
+The order is: repetition penalty, top-k, top-p, min-p, temperature, draw. So top-p and min-p judge
+the distribution as the model gave it, before the temperature, as llama.cpp does: a high temperature
+makes a choice among good symbols more even and lets no bad ones in.
+
+This module knows no text, no model and no random generator: uniforms are passed in.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from charlstm.config import SampleConfig
+
+Floats: TypeAlias = NDArray[np.float32]
+Ids: TypeAlias = NDArray[np.int64]
+
+_EXCLUDED = np.float32(-np.inf)
+_FIRST_CANDIDATES = 64
+_LARGE_VOCABULARY = 1000
+_LARGEST_FACTOR = 1e30  # keeps a tiny temperature from overflowing float32
+
+
+def sample(
+    logits: Floats,
+    uniforms: NDArray[np.float64],
+    config: SampleConfig,
+    recent: NDArray[np.integer[Any]] | None = None,
+) -> Ids:
+    """Draw the next id of every row.
+
+    Args:
+        logits: float32 [B, V].
+        uniforms: float64 [B], each in [0, 1).
+        config: how to draw; temperature 0 takes the likeliest id, of equals the lowest.
+        recent: ids [B, W] that ``config.repetition_penalty`` applies to, -1 for an empty place.
+
+    Returns:
+        int64 [B].
+    """
+    if recent is not None and config.repetition_penalty != 1.0:
+        logits = penalise_repetition(logits, recent, config.repetition_penalty)
+    if config.temperature == 0:
+        return _first_largest(logits)
+    if config.top_k:
+        logits = keep_top_k(logits, config.top_k)
+    if config.top_p < 1.0:
+        logits = keep_top_p(logits, config.top_p)
+    if config.min_p > 0.0:
+        logits = keep_min_p(logits, config.min_p)
+    if logits.shape[1] < _LARGE_VOCABULARY:
+        return draw(apply_temperature(logits, config.temperature), uniforms)
+    # What is impossible in every row adds exactly 0, so leaving it out changes no bit.
+    columns = np.flatnonzero((logits > _EXCLUDED).any(axis=0))
+    return columns[draw(apply_temperature(logits[:, columns], config.temperature), uniforms)]
+
+
+def penalise_repetition(logits: Floats, recent: NDArray[np.integer[Any]], penalty: float) -> Floats:
+    """Make recent ids less likely: positive logits are divided by the penalty, negative multiplied.
+
+    An id counts once, however often it occurs (Keskar et al. 2019, CTRL, section 4.1).
+
+    Args:
+        logits: float32 [B, V].
+        recent: ids [B, W], -1 for an empty place.
+        penalty: 1 or more; 1 changes nothing.
+    """
+    rows = np.arange(len(logits))[:, np.newaxis]
+    # One more column takes what is written for -1.
+    penalised = np.concatenate([logits, np.zeros((len(logits), 1), np.float32)], axis=1)
+    values = penalised[rows, recent]
+    penalised[rows, recent] = np.where(values > 0, values / penalty, values * penalty)
+    return np.ascontiguousarray(penalised[:, :-1])
+
+
+def keep_top_k(logits: Floats, k: int) -> Floats:
+    """Keep the k likeliest ids of a row, and ids as likely as the k-th (Fan et al. 2018).
+
+    Args:
+        logits: float32 [B, V].
+        k: 1 or more; V or more changes nothing.
+    """
+    size = logits.shape[1]
+    if k >= size:
+        return logits
+    return _keep_from(logits, np.partition(logits, size - k, axis=1)[:, size - k, np.newaxis])
+
+
+def keep_top_p(logits: Floats, p: float) -> Floats:
+    """Keep the nucleus: the fewest likeliest ids that reach probability p (Holtzman et al. 2020).
+
+    Ids as likely as the nucleus's last are kept too. Only as many ids are sorted as are needed.
+
+    Args:
+        logits: float32 [B, V].
+        p: in (0, 1]; 1 changes nothing but ids that are impossible in float32.
+    """
+    size = logits.shape[1]
+    highest = _highest(logits)
+    goal = p * np.exp(logits - highest).astype(np.float64).sum(axis=1, keepdims=True)
+    count = min(_FIRST_CANDIDATES, size)
+    while True:
+        likeliest = _descending_largest(logits, count)
+        reached = np.exp(likeliest - highest).cumsum(axis=1, dtype=np.float64)
+        if count == size or bool((reached[:, -1:] >= goal).all()):
+            break
+        count = min(8 * count, size)
+    last = np.minimum((reached < goal).sum(axis=1, keepdims=True), count - 1)
+    return _keep_from(logits, np.take_along_axis(likeliest, last, axis=1))
+
+
+def keep_min_p(logits: Floats, p: float) -> Floats:
+    """Keep ids at least p times as likely as the likeliest one (Nguyen et al. 2024).
+
+    Args:
+        logits: float32 [B, V].
+        p: in (0, 1).
+    """
+    return _keep_from(logits, _highest(logits) + np.float32(np.log(p)))
+
+
+def apply_temperature(logits: Floats, temperature: float) -> Floats:
+    """Divide logits by a temperature above 0; each row is also shifted to have its highest at 0.
+
+    Args:
+        logits: float32 [B, V].
+        temperature: above 0; below 1e-30 it counts as 1e-30.
+    """
+    scaled: Floats = logits - _highest(logits)
+    scaled *= np.float32(min(1.0 / temperature, _LARGEST_FACTOR))
+    return scaled
+
+
+def draw(logits: Floats, uniforms: NDArray[np.float64]) -> Ids:
+    """Draw one id per row from softmax(logits) by the inverse of the cumulative distribution.
+
+    Rounding can't draw an id of probability 0: a uniform below 1 times the total is below the
+    total, and an id of probability 0 is nowhere the first to lie above a value.
+
+    Args:
+        logits: float32 [B, V].
+        uniforms: float64 [B], each in [0, 1).
+
+    Returns:
+        int64 [B].
+    """
+    weights = np.exp(logits - _highest(logits))
+    cumulative = np.add.accumulate(weights, axis=1, dtype=np.float64)
+    goal = uniforms[:, np.newaxis] * cumulative[:, -1:]
+    return _first_largest(cumulative > goal)
+
+
+def _first_largest(values: NDArray[Any]) -> Ids:
+    indices: Ids = values.argmax(axis=1)
+    return indices
+
+
+def _highest(logits: Floats) -> Floats:
+    highest: Floats = np.maximum.reduce(logits, axis=1, keepdims=True)
+    return highest
+
+
+def _keep_from(logits: Floats, threshold: Floats) -> Floats:
+    kept = logits.copy()
+    kept[logits < threshold] = _EXCLUDED
+    return kept
+
+
+def _descending_largest(logits: Floats, count: int) -> Floats:
+    """Return the ``count`` largest logits of each row [B, count], largest first."""
+    size = logits.shape[1]
+    if count < size:
+        logits = np.partition(logits, size - count, axis=1)[:, size - count :]
+    return np.sort(logits, axis=1)[:, ::-1]

@@ -1,0 +1,342 @@
+"""The training loop: steps, schedule, validation, early stopping, saving and going on.
+
+Everything random is derived from the seed and the step number, and everything else that a run
+depends on is in its resume file, so a run that was stopped ends as one that was not. This module
+knows the model and the checkpoint; it does not know texts or terminals: whoever calls it watches
+through an ``Observer``.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from charlstm import checkpoint
+from charlstm.backend import keras, tf
+from charlstm.checkpoint import Figures, Progress, RunConfig, Weights
+from charlstm.dataset import Streams, TokenStore
+from charlstm.errors import TrainingError
+from charlstm.model import set_weights, weight_name, weights_of
+from charlstm.optimization import Steps, describe_path, learning_rate
+
+StopReason = Literal["budget", "early stopping", "interrupted"]
+
+
+class Observer(Protocol):
+    """Whoever watches a run."""
+
+    def on_start(self, path: str, step: int, steps: int | None) -> None:
+        """Training begins or goes on at ``step``; ``steps`` is the end if it is known.
+
+        ``path`` says what training runs on.
+        """
+
+    def on_step(self, step: int, done: float, loss: float, tokens_per_second: float) -> None:
+        """A step is done; ``done`` is the share of the budget that is used."""
+
+    def on_evaluation(
+        self, figures: Figures, is_best: bool, weights: Callable[[], Weights]
+    ) -> None:
+        """An evaluation is done; ``weights()`` returns the present weights."""
+
+    def on_overfitting(self, best: Figures, now: Figures) -> None:
+        """Validation loss rises while training loss falls; called once a run."""
+
+    def should_stop(self) -> bool:
+        """Whether to save and stop now."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended; ``best`` is what the checkpoint keeps.
+
+    ``tokens_per_second`` counts the time of training steps only.
+    """
+
+    step: int
+    epochs: float
+    tokens: int
+    seconds: float
+    tokens_per_second: float
+    best: Figures
+    stop_reason: StopReason
+
+
+@dataclass(frozen=True)
+class TextLengths:
+    """The validation text in numbers, for figures that compare across tokenizers."""
+
+    tokens: int
+    characters: int
+    words: int
+
+
+class Trainer:
+    """One run: carries the states, watches the budget, evaluates and saves.
+
+    Args:
+        folder: the checkpoint, already created.
+        config: its content.
+        store: the ids to train and validate on.
+        lengths: the validation text in numbers.
+        rates: how often each id is replaced by the unknown symbol, float64 [vocab_size].
+        observer: whoever watches.
+        began: ``time.monotonic()`` of the command's start, which minutes count from.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        config: RunConfig,
+        store: TokenStore,
+        lengths: TextLengths,
+        rates: NDArray[np.float64],
+        observer: Observer,
+        began: float,
+    ) -> None:
+        self.folder, self.config, self.observer = folder, config, observer
+        self.settings = config.train
+        self.valid, self.lengths = store.valid, lengths
+        self.streams = Streams(
+            store.train,
+            self.settings.streams,
+            self.settings.sequence_length,
+            self.settings.seed,
+            rates,
+        )
+        self.steps = Steps(config.model, self.settings)
+        self.states = self.steps.model.zero_states(self.settings.streams)
+        self.progress = Progress(step=0, seconds=0.0)
+        self.history: list[Figures] = []
+        self.last: Figures | None = None
+        self.began = began
+        self.saved_at = time.monotonic()
+        self.evaluation_seconds = 0.0
+        self.step_seconds = 0.0
+        self.steps_taken = 0
+        self.warned = False
+
+    # Beginning
+
+    def start(self, weights: Weights | None = None) -> None:
+        """Begin at step 0, from the given weights or from new ones."""
+        if weights is not None:
+            set_weights(self.steps.model, weights)
+        self.save()
+
+    def resume(self) -> None:
+        """Go on from the checkpoint's resume file.
+
+        Raises:
+            CheckpointError: if there is nothing to resume or it can't be read.
+        """
+        variables = self._resumable()
+        shapes = {name: tuple(variable.shape) for name, variable in variables.items()}
+        shapes |= {name: tuple(state.shape) for name, state in self._named_states().items()}
+        tensors, self.progress = checkpoint.read_resume(self.folder, shapes)
+        for name, variable in variables.items():
+            variable.assign(tensors[name])
+        self.steps.optimizer.iterations.assign(self.progress.step)
+        names = iter(self._named_states())
+        self.states = [
+            (tf.constant(tensors[next(names)]), tf.constant(tensors[next(names)]))
+            for _ in self.states
+        ]
+        known = checkpoint.read_history(self.folder)
+        self.history = [figures for figures in known if figures.step <= self.progress.step]
+        self.began -= self.progress.seconds
+
+    def _resumable(self) -> dict[str, keras.Variable]:
+        model = {f"weights/{weight_name(v)}": v for v in self.steps.model.trainable_variables}
+        slots = self.steps.optimizer.variables
+        # The first two are the iteration count and the learning rate, which follow from the step.
+        return model | {f"optimizer/{n}": v for n, v in enumerate(slots[2:])}
+
+    def _named_states(self) -> dict[str, tf.Tensor]:
+        return {
+            f"states/{kind}_{layer}": state
+            for layer, pair in enumerate(self.states)
+            for kind, state in zip("hc", pair, strict=True)
+        }
+
+    # The loop
+
+    def run(self) -> Outcome:
+        """Train until the budget is used, validation stops improving or the observer says stop.
+
+        Raises:
+            TrainingError: if the loss is no longer finite.
+            StorageError: if a save fails.
+        """
+        path = describe_path(self.settings)
+        self.observer.on_start(path, self.progress.step, self.last_step)
+        while (reason := self._reason_to_stop()) is None:
+            loss = self._step()
+            self.observer.on_step(self.progress.step, self.done(), loss, self._speed())
+            if self._evaluation_due():
+                self.evaluate()
+            elif time.monotonic() - self.saved_at > self.settings.save_every:
+                self.save()
+        return self._end(reason)
+
+    @property
+    def last_step(self) -> int | None:
+        """The step the budget ends at; ``None`` if it is in minutes."""
+        if self.settings.steps is not None:
+            return self.settings.steps
+        if self.settings.epochs is not None:
+            return max(1, round(self.settings.epochs * self.streams.steps_per_epoch))
+        return None
+
+    def elapsed(self) -> float:
+        """Return the seconds since the command began, over all its resumptions."""
+        return time.monotonic() - self.began
+
+    def done(self) -> float:
+        """Return the share of the budget that is used, 0 to 1 or a little more."""
+        if self.settings.minutes is None:
+            return self.progress.step / (self.last_step or 1)
+        end = 60 * self.settings.minutes - self.evaluation_seconds
+        return self.elapsed() / max(end, 1e-3)
+
+    def _reason_to_stop(self) -> StopReason | None:
+        if self.done() >= 1:
+            return "budget"
+        if self.progress.waited >= self.settings.patience:
+            return "early stopping"
+        return "interrupted" if self.observer.should_stop() else None
+
+    def _step(self) -> float:
+        begin = time.monotonic()
+        step = self.progress.step
+        batch = self.streams.batch(step)
+        if batch.first_of_epoch:
+            self.states = self.steps.model.zero_states(self.settings.streams)
+        rate = learning_rate(self.settings, step, self.done())
+        loss, self.states = self.steps.train(batch, self.states, step, rate)
+        if not math.isfinite(loss):
+            raise self._not_finite("training")
+        self.progress = self._advanced(
+            step=step + 1,
+            train_loss_sum=self.progress.train_loss_sum + loss,
+            train_loss_steps=self.progress.train_loss_steps + 1,
+        )
+        self.step_seconds += time.monotonic() - begin
+        self.steps_taken += 1
+        return loss
+
+    def _speed(self) -> float:
+        return self.steps_taken * self.streams.tokens_per_step / max(self.step_seconds, 1e-9)
+
+    def _advanced(self, **changes: Any) -> Progress:
+        return msgspec.structs.replace(self.progress, **changes)
+
+    # Evaluating and saving
+
+    def _evaluation_due(self) -> bool:
+        every = self.settings.eval_every or self.streams.steps_per_epoch
+        return self.progress.step % every == 0
+
+    def evaluate(self) -> None:
+        """Measure the validation loss, keep the weights if they are the best, save.
+
+        Raises:
+            TrainingError: if the loss is not finite.
+            StorageError: if a file can't be written.
+        """
+        begin = time.monotonic()
+        loss = self.steps.validate(self.valid)
+        self.evaluation_seconds = time.monotonic() - begin
+        if not math.isfinite(loss):
+            raise self._not_finite("validation")
+        figures = self._figures(loss)
+        best = self.progress.best
+        is_best = best is None or loss < (best.valid_loss or math.inf)
+        self.progress = self._advanced(
+            best=figures if is_best else best,
+            waited=0 if is_best else self.progress.waited + 1,
+            train_loss_sum=0.0,
+            train_loss_steps=0,
+        )
+        self.history.append(figures)
+        self.last = figures
+        if is_best:
+            checkpoint.write_model(self.folder, weights_of(self.steps.model), figures)
+        checkpoint.write_history(self.folder, self.history)
+        self.save()
+        self.observer.on_evaluation(figures, is_best, lambda: weights_of(self.steps.model))
+        self._watch_overfitting(figures)
+
+    def _figures(self, valid_loss: float | None) -> Figures:
+        progress, lengths = self.progress, self.lengths
+        nats = None if valid_loss is None else valid_loss * lengths.tokens
+        steps = progress.train_loss_steps
+        return Figures(
+            step=progress.step,
+            epoch=progress.step / self.streams.steps_per_epoch,
+            tokens=progress.step * self.streams.tokens_per_step,
+            seconds=self.elapsed(),
+            learning_rate=float(self.steps.optimizer.learning_rate),
+            train_loss=progress.train_loss_sum / steps if steps else None,
+            valid_loss=valid_loss,
+            valid_bits_per_character=nats and nats / max(1, lengths.characters) / math.log(2),
+            valid_perplexity=valid_loss and _exp(valid_loss),
+            valid_word_perplexity=nats and _exp(nats / max(1, lengths.words)),
+        )
+
+    def _watch_overfitting(self, now: Figures) -> None:
+        best = self.progress.best
+        if self.warned or best is None or self.progress.waited < 2:
+            return
+        if (now.train_loss or math.inf) < (best.train_loss or 0.0):
+            self.warned = True
+            self.observer.on_overfitting(best, now)
+
+    def save(self) -> None:
+        """Write the resume file: all that is needed to go on from this step."""
+        tensors = {name: np.array(v, np.float32) for name, v in self._resumable().items()}
+        tensors |= {name: state.numpy() for name, state in self._named_states().items()}
+        self.progress = self._advanced(seconds=self.elapsed())
+        checkpoint.write_resume(self.folder, tensors, self.progress)
+        self.saved_at = time.monotonic()
+
+    def _end(self, reason: StopReason) -> Outcome:
+        if reason == "interrupted":
+            self.save()
+            if self.progress.best is None:
+                # So that what was learned can be used, and the folder is a checkpoint like any.
+                figures = self._figures(None)
+                checkpoint.write_model(self.folder, weights_of(self.steps.model), figures)
+        else:
+            if self.last is None or self.last.step != self.progress.step:
+                self.evaluate()
+            checkpoint.finish(self.folder)
+        best = self.progress.best or self._figures(None)
+        return Outcome(
+            step=self.progress.step,
+            epochs=self.progress.step / self.streams.steps_per_epoch,
+            tokens=self.progress.step * self.streams.tokens_per_step,
+            seconds=self.elapsed(),
+            tokens_per_second=self._speed(),
+            best=best,
+            stop_reason=reason,
+        )
+
+    def _not_finite(self, which: str) -> TrainingError:
+        return TrainingError(
+            f"the {which} loss is not finite after step {self.progress.step + 1}: the last good "
+            f"state is in {self.folder}; train again with a lower --learning-rate than "
+            f"{self.settings.learning_rate:g}"
+        )
+
+
+def _exp(nats: float) -> float:
+    return math.exp(min(nats, 700.0))
