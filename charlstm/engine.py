@@ -140,9 +140,10 @@ def quantize_columns(matrix: Floats) -> tuple[NDArray[np.int8], Floats]:
         int8 [rows, columns] and float32 scales [columns]; their product is the matrix, each entry
         to within half a scale.
     """
-    scales = np.abs(matrix).max(axis=0) / np.float32(LEVELS)
+    scales = np.maximum(matrix.max(axis=0), -matrix.min(axis=0)) / np.float32(LEVELS)
     scales[scales == 0] = 1
-    return np.rint(matrix / scales).astype(np.int8), scales
+    levels = matrix / scales
+    return np.rint(levels, out=levels).astype(np.int8), scales
 
 
 class _Graph:

@@ -10,7 +10,7 @@ know files or the command line.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -26,7 +26,7 @@ TextListener: TypeAlias = Callable[[int, str], None]
 Floats: TypeAlias = NDArray[np.float32]
 Ids: TypeAlias = NDArray[np.int64]
 
-MAX_ROWS = 128  # of one batch: beyond it a row costs as much as in a batch of its own
+MAX_ROWS = 128  # of one batch; more would hold more memory and run hardly faster
 _PROMPT_CHUNK = 64  # symbols of a prompt read in one call: bounds the logits held at once
 _UNIFORMS_AHEAD = 256
 _EMPTY = -1
@@ -86,8 +86,10 @@ def generate(
     writer = _Writer(engine, tokenizer, config, on_text)
     window = ids[1:][-config.repetition_window :]
     for start in range(0, count, MAX_ROWS):
-        indices = range(start, min(start + MAX_ROWS, count))
-        rows = [_Row(index, prompt, seed, required) for index in indices]
+        rows = [
+            _Row(index, prompt, seed, required, np.random.default_rng([seed, index]))
+            for index in range(start, min(start + MAX_ROWS, count))
+        ]
         finished: dict[int, Sample] = {}
         due = start
         for row in writer.write(rows, logits, state, window):
@@ -97,39 +99,25 @@ def generate(
                 due += 1
 
 
+@dataclass(slots=True)
 class _Row:
     """A sample being drawn."""
 
-    __slots__ = (
-        "finish_reason",
-        "index",
-        "log_probability",
-        "parts",
-        "pending",
-        "prompt",
-        "required",
-        "rng",
-        "seed",
-        "spelling",
-        "tokens",
-    )
-
-    def __init__(self, index: int, prompt: str, seed: int, required: str) -> None:
-        self.index = index
-        self.prompt = prompt
-        self.seed = seed
-        self.rng = np.random.default_rng([seed, index])
-        self.required = required  # what the next symbols must spell, and no one must see
-        self.spelling = False
-        self.parts: list[str] = []
-        self.pending = ""  # drawn, and perhaps the beginning of a stop text
-        self.tokens = 0
-        self.log_probability = 0.0
-        self.finish_reason: FinishReason | None = None
+    index: int
+    prompt: str
+    seed: int
+    required: str  # what the next symbols must spell; shown with the prompt, so not again
+    rng: np.random.Generator
+    spelling: bool = False
+    pending: str = ""  # drawn, and perhaps the beginning of a stop text
+    parts: list[str] = field(default_factory=list)
+    tokens: int = 0
+    log_probability: float = 0.0
+    finish_reason: FinishReason | None = None
 
     def take_required(self, piece: str) -> str:
         """Take what is required off a piece and return what is left of it to show."""
-        self.spelling = not piece
+        self.spelling = self.spelling or not piece
         taken = min(len(piece), len(self.required))
         self.required = self.required[taken:]
         return piece[taken:]
@@ -158,7 +146,7 @@ class _Writer:
     ) -> None:
         self._engine = engine
         self._pieces = tokenizer.pieces
-        self._never = tokenizer.never_generated
+        self._never = tokenizer.never_generated.astype(np.int64)
         self._config = config
         self._on_text = on_text
         self._masks: dict[tuple[str, bool], NDArray[np.bool_]] = {}
@@ -197,7 +185,8 @@ class _Writer:
         """Return the ring of the last ids of each row [B, W], or None where nothing needs it."""
         if self._config.repetition_penalty == 1.0:
             return None
-        recent = np.full((rows, self._config.repetition_window), _EMPTY, np.int64)
+        places = min(self._config.repetition_window, len(window) + self._config.length)
+        recent = np.full((rows, places), _EMPTY, np.int64)
         recent[:, : len(window)] = window
         return recent
 
@@ -295,8 +284,7 @@ def _has_spelling(pieces: tuple[str, ...]) -> bool:
 def _split_prompt(tokenizer: Tokenizer, prompt: str) -> tuple[Ids, str]:
     """Return the ids to read, the end of a document first, and what the text must start with."""
     text, required = tokenizer.split_prompt(prompt)
-    written = set(np.delete(tokenizer.pieces, tokenizer.never_generated).tolist())
-    if not written.issuperset(required):  # what can't be written has to be read
+    if not set(required) <= set(tokenizer.pieces):  # what can't be written has to be read
         text, required = prompt, ""
     ids = np.concatenate([[END_OF_DOCUMENT], tokenizer.encode(text)]).astype(np.int64)
     return ids, required

@@ -125,7 +125,7 @@ def _output_layer(config: ModelConfig, seed: int) -> keras.layers.Dense:
 
 def weights_of(model: keras.Model) -> dict[str, NDArray[np.float32]]:
     """Return the weights by name, ``layer/weight``, as copies."""
-    return {weight_name(v): np.array(v, np.float32) for v in model.trainable_variables}
+    return {weight_name(v): v.numpy().copy() for v in model.trainable_variables}
 
 
 def weight_name(variable: keras.Variable) -> str:

@@ -35,11 +35,28 @@ SIZES: dict[str, Size] = {
     "large": Size(3, 1024, 256),
 }
 
-# Training tokens from which on a size pays, largest first.
-SIZE_FROM_TOKENS = (("large", 50_000_000), ("medium", 500_000), ("small", 40_000), ("tiny", 0))
+
+class Worth(NamedTuple):
+    """From how many training tokens, and from which budget in minutes, a size pays."""
+
+    tokens: int
+    minutes: float
+
+
+# Minutes are counted by two processor cores; a size that can't read its text once or twice in them
+# learns less than a smaller one.
+WORTH = {
+    "large": Worth(50_000_000, 240.0),
+    "medium": Worth(500_000, 2.5),
+    "small": Worth(40_000, 0.5),
+    "tiny": Worth(0, 0.0),
+}
 
 # The narrowest batch that the automatic choice shrinks to, for very short corpora.
 MIN_STREAMS, MIN_SEQUENCE = 4, 16
+
+# How often a run evaluates at least.
+EVALUATIONS = 10
 
 # What training reaches of the float32 matrix-product rate that numpy shows, by product type.
 EFFICIENCY = {"float32": 0.7, "bfloat16": 1.0}
@@ -68,27 +85,16 @@ class Plan:
     minutes: float
 
 
-def choose_size(tokens: int, minutes: float | None = None, speed: float = 1e11) -> str:
-    """Choose a preset for a corpus, and for a budget if it is in minutes.
+def choose_size(tokens: int, minutes: float = math.inf) -> str:
+    """Choose the largest preset that is worth it.
 
     Args:
         tokens: how many symbols the training text has.
         minutes: the budget, if it is in minutes.
-        speed: training speed of the machine, floating-point operations per second.
     """
-    fitting = [name for name, least in SIZE_FROM_TOKENS if tokens >= least]
-    if minutes is None:
-        return fitting[0]
-    for name in fitting[:-1]:
-        # A size that can't read an epoch, or some million tokens, learns less than a smaller one.
-        size = SIZES[name]
-        config = ModelConfig(
-            vocab_size=64, embedding=size.embedding, units=size.units, layers=size.layers
-        )
-        reachable = 60 * minutes * speed / (6 * config.parameters)
-        if reachable >= min(tokens, 1_500_000):
-            return name
-    return fitting[-1]
+    return next(
+        name for name, worth in WORTH.items() if tokens >= worth.tokens and minutes >= worth.minutes
+    )
 
 
 def make_plan(
@@ -122,7 +128,7 @@ def make_plan(
     """
     chosen = {name: value for name, value in (choices or {}).items() if value is not None}
     speed = floating_point_speed() * EFFICIENCY[product_type]
-    name = choose_size(train_tokens, chosen.get("minutes"), speed) if size == "auto" else size
+    name = choose_size(train_tokens, chosen.get("minutes", math.inf)) if size == "auto" else size
     if model is None:
         model = _network(SIZES[name], level, vocab_size, chosen)
     else:
@@ -141,9 +147,11 @@ def make_plan(
         "learning_rate": _learning_rate(batches["streams"], model.units),
         "warmup_steps": min(100, steps // 10),
         "dropout": _dropout(train_tokens, level),
-        "eval_every": max(1, min(per_epoch, math.ceil(steps / 10))),
     }
-    evaluations = steps // settings["eval_every"]
+    evaluations = EVALUATIONS
+    if "minutes" not in budget:
+        settings["eval_every"] = max(1, min(per_epoch, math.ceil(steps / EVALUATIONS)))
+        evaluations = steps // settings["eval_every"]
     settings |= {"patience": max(5, evaluations // 5), "sample_every": max(1, evaluations // 5)}
     known = set(TrainConfig.__struct_fields__)
     settings |= {key: value for key, value in chosen.items() if key in known}
@@ -159,13 +167,15 @@ def default_epochs(train_tokens: int) -> float:
 
 
 def floating_point_speed() -> float:
-    """Return the float32 matrix-product rate of this machine in FLOP/s, from a short probe."""
+    """Return the float32 matrix-product rate of this machine in FLOP/s, the best of a few."""
     a = np.ones((512, 512), np.float32)
-    a @ a
-    begin = time.perf_counter()
-    for _ in range(8):
+
+    def seconds() -> float:
+        begin = time.perf_counter()
         a @ a
-    return 8 * 2 * 512**3 / (time.perf_counter() - begin)
+        return time.perf_counter() - begin
+
+    return 2 * 512**3 / min(seconds() for _ in range(10))
 
 
 def _only(chosen: dict[str, Any], *names: str) -> dict[str, Any]:
@@ -202,7 +212,7 @@ def _batches(train_tokens: int, level: Level) -> dict[str, int]:
     """Choose streams and sequence length: some fifty batches to an epoch, 32 streams at most."""
     sequence = min(70 if level == "word" else 100, max(MIN_SEQUENCE, train_tokens // 200))
     fitting = max(1, train_tokens // (50 * sequence))
-    streams = min(32, max(MIN_STREAMS, int(2 ** math.floor(math.log2(fitting)))))
+    streams = min(32, max(MIN_STREAMS, 1 << fitting.bit_length() - 1))
     return {"streams": streams, "sequence_length": sequence}
 
 
@@ -233,7 +243,8 @@ def _steps(budget: dict[str, Any], per_epoch: int, steps_per_second: float) -> i
         return int(budget["steps"])
     if "minutes" in budget:
         return max(1, int(60 * budget["minutes"] * steps_per_second))
-    return max(1, round(budget["epochs"] * per_epoch))
+    epochs: float = budget["epochs"]
+    return max(1, round(epochs * per_epoch))
 
 
 def _learning_rate(streams: int, units: int) -> float:

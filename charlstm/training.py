@@ -30,6 +30,10 @@ from charlstm.optimization import Steps, describe_path, learning_rate
 StopReason = Literal["budget", "early stopping", "interrupted"]
 
 
+# How often a run evaluates if its budget is in minutes and nothing else is asked for.
+EVALUATIONS = 10
+
+
 class Observer(Protocol):
     """Whoever watches a run."""
 
@@ -120,6 +124,7 @@ class Trainer:
         self.began = began
         self.saved_at = time.monotonic()
         self.evaluation_seconds = 0.0
+        self.evaluations = 0
         self.step_seconds = 0.0
         self.steps_taken = 0
         self.warned = False
@@ -176,6 +181,7 @@ class Trainer:
             TrainingError: if the loss is no longer finite.
             StorageError: if a save fails.
         """
+        self.evaluations = int(self.done() * EVALUATIONS)
         path = describe_path(self.settings)
         self.observer.on_start(path, self.progress.step, self.last_step)
         while (reason := self._reason_to_stop()) is None:
@@ -242,8 +248,13 @@ class Trainer:
     # Evaluating and saving
 
     def _evaluation_due(self) -> bool:
-        every = self.settings.eval_every or self.streams.steps_per_epoch
-        return self.progress.step % every == 0
+        if self.settings.eval_every is not None:
+            return self.progress.step % self.settings.eval_every == 0
+        due = int(self.done() * EVALUATIONS)
+        if due <= self.evaluations:
+            return False
+        self.evaluations = due
+        return True
 
     def evaluate(self) -> None:
         """Measure the validation loss, keep the weights if they are the best, save.
@@ -302,7 +313,7 @@ class Trainer:
 
     def save(self) -> None:
         """Write the resume file: all that is needed to go on from this step."""
-        tensors = {name: np.array(v, np.float32) for name, v in self._resumable().items()}
+        tensors = {name: v.numpy() for name, v in self._resumable().items()}
         tensors |= {name: state.numpy() for name, state in self._named_states().items()}
         self.progress = self._advanced(seconds=self.elapsed())
         checkpoint.write_resume(self.folder, tensors, self.progress)

@@ -1,0 +1,48 @@
+# Needs Python 3.11 to 3.13 and make; everything else is installed into .venv.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## Show this list.
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: setup
+setup: $(STAMP) ## Make .venv with charlstm and its development tools (cheap to repeat).
+
+$(STAMP): setup.cfg pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || \
+		{ echo "charlstm needs Python 3.11 to 3.13; name one with: make PYTHON=python3.12"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+.PHONY: demo
+demo: setup ## Train a small model on a text that comes with Python, and let it write.
+	$(BIN)/charlstm train python-docs --size small --minutes 1.5 -o checkpoints/demo --overwrite
+	$(BIN)/charlstm info checkpoints/demo
+	$(BIN)/charlstm generate checkpoints/demo --prompt 'The ' --length 400 --seed 1
+
+.PHONY: test
+test: setup ## Run the tests.
+	$(BIN)/python -m pytest
+
+.PHONY: check
+check: setup ## Lint, format check, types and tests.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest
+
+.PHONY: format
+format: setup ## Format the code and sort its imports.
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+.PHONY: bench
+bench: setup ## Measure starts, generation, int8 and training on this machine.
+	$(BIN)/python -m benchmarks

@@ -1,0 +1,19 @@
+"""Shared by all tests: a cache folder of their own, and Hypothesis without time limits."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+# No test may fail because the machine is busy.
+settings.register_profile("charlstm", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("charlstm")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _own_cache(tmp_path_factory):
+    """Keep the tests, and the processes they start, out of the user's cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CHARLSTM_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.delenv("CHARLSTM_CACHE_MB", raising=False)
+        yield

@@ -1,0 +1,403 @@
+"""Tests of ``charlstm.config``: what is out of range never gets past construction."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from charlstm.checkpoint import expected_shapes
+from charlstm.config import (
+    Config,
+    CorpusConfig,
+    ModelConfig,
+    SampleConfig,
+    TokenizerConfig,
+    TrainConfig,
+)
+from charlstm.errors import ConfigError
+
+INT32 = 2**31 - 1
+WHOLE = {  # field: least, greatest
+    CorpusConfig: {"seed": (0, 2**32 - 1)},
+    TokenizerConfig: {"vocab_size": (1, INT32), "min_count": (1, INT32)},
+    ModelConfig: {
+        "vocab_size": (2, 2**21),
+        "embedding": (1, 16_384),
+        "units": (1, 16_384),
+        "layers": (1, 64),
+    },
+    TrainConfig: {
+        "seed": (0, 2**32 - 1),
+        "steps": (1, INT32),
+        "streams": (1, 65_536),
+        "sequence_length": (1, 65_536),
+        "warmup_steps": (0, INT32),
+        "eval_every": (1, INT32),
+        "patience": (1, INT32),
+        "sample_every": (0, INT32),
+    },
+    SampleConfig: {
+        "length": (1, INT32),
+        "top_k": (0, INT32),
+        "repetition_window": (1, INT32),
+    },
+}
+REAL = {  # field: lower bound, upper bound, whether each is excluded
+    CorpusConfig: {"valid_fraction": (0.0, 1.0, True, True)},
+    TokenizerConfig: {},
+    ModelConfig: {},
+    TrainConfig: {
+        "epochs": (0.0, 1e9, True, False),
+        "minutes": (0.0, 1e9, True, False),
+        "learning_rate": (0.0, 1e9, True, False),
+        "final_rate": (0.0, 1.0, False, False),
+        "weight_decay": (0.0, 1e9, False, False),
+        "clip_norm": (0.0, 1e9, True, False),
+        "dropout": (0.0, 1.0, False, True),
+        "save_every": (0.0, 1e9, True, False),
+    },
+    SampleConfig: {
+        "temperature": (0.0, 1e9, False, False),
+        "top_p": (0.0, 1.0, True, False),
+        "min_p": (0.0, 1.0, False, True),
+        "repetition_penalty": (1.0, 1e3, False, False),
+    },
+}
+NAMED = {
+    CorpusConfig: {"decode_errors": ["strict", "replace"]},
+    TokenizerConfig: {"level": ["char", "word"]},
+    ModelConfig: {},
+    TrainConfig: {
+        "optimizer": ["adamw", "adam", "lion", "rmsprop", "sgd"],
+        "precision": ["auto", "float32", "bfloat16"],
+    },
+    SampleConfig: {},
+}
+TRUTH = {CorpusConfig: {"lines"}, ModelConfig: {"tied"}}
+TEXT = {CorpusConfig: {"encoding"}}
+TEXTS = {CorpusConfig: {"addresses", "valid"}, SampleConfig: {"stop"}}
+BUDGETS = ("epochs", "steps", "minutes")
+
+KINDS = list(WHOLE)
+WHOLE_FIELDS = [(kind, name, *WHOLE[kind][name]) for kind in KINDS for name in WHOLE[kind]]
+REAL_FIELDS = [(kind, name, *REAL[kind][name]) for kind in KINDS for name in REAL[kind]]
+NAMED_FIELDS = [(kind, name, NAMED[kind][name]) for kind in KINDS for name in NAMED[kind]]
+
+each_whole = pytest.mark.parametrize(("kind", "name", "least", "greatest"), WHOLE_FIELDS)
+each_real = pytest.mark.parametrize(
+    ("kind", "name", "low", "high", "low_excluded", "high_excluded"), REAL_FIELDS
+)
+
+
+def built(kind, **fields):
+    """Build a config from some fields and what it can't do without."""
+    if kind is ModelConfig:
+        fields = {"vocab_size": 10} | fields
+    if kind is TrainConfig and fields.keys().isdisjoint(BUDGETS):
+        fields = {"epochs": 1.0} | fields
+    return kind(**fields)
+
+
+def refusal(kind, **fields):
+    with pytest.raises(ConfigError) as caught:
+        built(kind, **fields)
+    return str(caught.value)
+
+
+def reals(low, high, low_excluded, high_excluded):
+    return st.floats(low, high, exclude_min=low_excluded, exclude_max=high_excluded)
+
+
+def field_values(kind):
+    """Return a strategy for valid values of some fields of a config."""
+    fields = {name: st.integers(*bounds) for name, bounds in WHOLE[kind].items()}
+    fields |= {name: reals(*bounds) for name, bounds in REAL[kind].items()}
+    fields |= {name: st.sampled_from(values) for name, values in NAMED[kind].items()}
+    fields |= dict.fromkeys(TRUTH.get(kind, ()), st.booleans())
+    fields |= dict.fromkeys(TEXT.get(kind, ()), st.text())
+    texts = st.lists(st.text(min_size=1), max_size=3).map(tuple)
+    fields |= dict.fromkeys(TEXTS.get(kind, ()), texts)
+    return st.fixed_dictionaries({}, optional=fields).map(lambda drawn: sensible(kind, drawn))
+
+
+def sensible(kind, drawn):
+    """Take out what contradicts the rest."""
+    if kind is TrainConfig:
+        surplus = [name for name in BUDGETS if name in drawn][1:]
+        return {name: value for name, value in drawn.items() if name not in surplus}
+    if kind is ModelConfig and drawn.get("tied"):
+        width = drawn.get("units", 7)
+        return drawn | {"units": width, "embedding": width}
+    return drawn
+
+
+any_config = st.sampled_from(KINDS).flatmap(
+    lambda kind: field_values(kind).map(lambda fields: built(kind, **fields))
+)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_these_tests_know_every_field(kind):
+    tables = (WHOLE, REAL, NAMED, TRUTH, TEXT, TEXTS)
+    assert sorted(name for table in tables for name in table.get(kind, ())) == sorted(
+        kind.__struct_fields__
+    )
+
+
+def test_these_tests_know_every_config():
+    assert set(Config.__subclasses__()) == set(KINDS)
+
+
+# One field
+
+
+@each_whole
+@given(st.data())
+def test_whole_numbers_inside_their_bounds_are_taken(kind, name, least, greatest, data):
+    value = data.draw(st.integers(least, greatest))
+    assert getattr(built(kind, **{name: value}), name) == value
+
+
+@each_whole
+@given(st.data())
+def test_whole_numbers_outside_their_bounds_are_refused(kind, name, least, greatest, data):
+    value = data.draw(st.integers(max_value=least - 1) | st.integers(greatest + 1))
+    relation = f">= {least}" if value < least else f"<= {greatest}"
+    assert refusal(kind, **{name: value}) == f"{name} is {value}: expected int {relation}"
+
+
+@each_whole
+def test_the_bounds_of_whole_numbers_are_taken_and_what_lies_beyond_is_not(
+    kind, name, least, greatest
+):
+    assert getattr(built(kind, **{name: least}), name) == least
+    assert getattr(built(kind, **{name: greatest}), name) == greatest
+    assert refusal(kind, **{name: least - 1}).startswith(f"{name} is {least - 1}: ")
+    assert refusal(kind, **{name: greatest + 1}).startswith(f"{name} is {greatest + 1}: ")
+
+
+@each_real
+@given(st.data())
+def test_numbers_inside_their_bounds_are_taken(
+    kind, name, low, high, low_excluded, high_excluded, data
+):
+    value = data.draw(reals(low, high, low_excluded, high_excluded))
+    assert getattr(built(kind, **{name: value}), name) == value
+
+
+@each_real
+@given(st.data())
+def test_numbers_outside_their_bounds_are_refused(
+    kind, name, low, high, low_excluded, high_excluded, data
+):
+    below = st.floats(max_value=low, exclude_max=not low_excluded)
+    above = st.floats(min_value=high, exclude_min=not high_excluded)
+    value = data.draw(below | above)
+    if value <= low:
+        relation = f"{'>' if low_excluded else '>='} {low}"
+    else:
+        relation = f"{'<' if high_excluded else '<='} {high}"
+    assert refusal(kind, **{name: value}) == f"{name} is {value}: expected float {relation}"
+
+
+@each_real
+def test_the_bounds_of_numbers_are_taken_unless_excluded(
+    kind, name, low, high, low_excluded, high_excluded
+):
+    for bound, excluded in ((low, low_excluded), (high, high_excluded)):
+        if excluded:
+            assert refusal(kind, **{name: bound}).startswith(f"{name} is {bound}: expected float ")
+        else:
+            assert getattr(built(kind, **{name: bound}), name) == bound
+
+
+@pytest.mark.parametrize(("kind", "name"), [field[:2] for field in REAL_FIELDS])
+def test_nan_is_refused_everywhere(kind, name):
+    assert refusal(kind, **{name: math.nan}).startswith(f"{name} is nan: expected float ")
+
+
+@pytest.mark.parametrize(("kind", "name", "values"), NAMED_FIELDS)
+def test_names_are_taken_from_their_list_only(kind, name, values):
+    for value in values:
+        assert getattr(built(kind, **{name: value}), name) == value
+    wrong = values[0].upper()
+    assert refusal(kind, **{name: wrong}) == f"{name} is '{wrong}': invalid enum value '{wrong}'"
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "value", "message"),
+    [
+        (TrainConfig, "streams", True, "streams is True: expected int, got bool"),
+        (TrainConfig, "streams", 2.0, "streams is 2.0: expected int, got float"),
+        (TrainConfig, "streams", "2", "streams is '2': expected int, got str"),
+        (TrainConfig, "streams", None, "streams is None: expected int, got null"),
+        (TrainConfig, "dropout", True, "dropout is True: expected float, got bool"),
+        (TrainConfig, "dropout", "0.5", "dropout is '0.5': expected float, got str"),
+        (TrainConfig, "epochs", "1", "epochs is '1': expected float | null, got str"),
+        (ModelConfig, "tied", 1, "tied is 1: expected bool, got int"),
+        (CorpusConfig, "addresses", "a.txt", "addresses is 'a.txt': expected array, got str"),
+        (CorpusConfig, "encoding", b"utf-8", "encoding is b'utf-8': expected str, got bytes"),
+        (SampleConfig, "stop", (1,), "stop is (1,): expected str, got int - at $[...]"),
+    ],
+)
+def test_values_of_another_type_are_refused(kind, name, value, message):
+    assert refusal(kind, **{name: value}) == message
+
+
+@pytest.mark.parametrize("texts", [["a"], {"a"}, frozenset("a")])
+def test_texts_are_a_tuple_once_they_are_in_a_config(texts):
+    """Anything else could be changed later, and would not equal its own round trip."""
+    try:
+        config = CorpusConfig(addresses=texts)
+    except ConfigError as error:
+        assert str(error).startswith("addresses is ")
+    else:
+        assert config.addresses == ("a",)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_unknown_fields_are_refused(kind):
+    with pytest.raises(TypeError, match="'unitz'"):
+        built(kind, unitz=3)
+    text = msgspec.json.encode(msgspec.to_builtins(built(kind)) | {"unitz": 3})
+    with pytest.raises(msgspec.ValidationError, match="unknown field `unitz`"):
+        msgspec.json.decode(text, type=kind)
+
+
+# Several fields
+
+
+@pytest.mark.parametrize("count", [0, 2, 3])
+def test_there_is_exactly_one_budget(count):
+    values = {"epochs": 2.0, "steps": 3, "minutes": 4.0}
+    for names in itertools.combinations(BUDGETS, count):
+        with pytest.raises(ConfigError) as caught:
+            TrainConfig(**{name: values[name] for name in names})
+        given_names = " and ".join(names) or "none"
+        assert str(caught.value) == (
+            f"give exactly one of epochs, steps and minutes, got {given_names}"
+        )
+
+
+@given(st.integers(1, 16_384), st.integers(1, 16_384))
+def test_a_tied_projection_needs_equal_widths(embedding, units):
+    assert built(ModelConfig, tied=True, embedding=units, units=units).tied
+    assert built(ModelConfig, tied=False, embedding=embedding, units=units).units == units
+    if embedding != units:
+        assert refusal(ModelConfig, tied=True, embedding=embedding, units=units) == (
+            "a tied output projection needs an embedding as wide as the layers, "
+            f"got embedding {embedding} and units {units}"
+        )
+
+
+@given(st.lists(st.text(min_size=1), max_size=3))
+def test_an_empty_stop_text_is_refused(texts):
+    assert SampleConfig(stop=tuple(texts)).stop == tuple(texts)
+    assert refusal(SampleConfig, stop=(*texts, "")) == (
+        "stop is an empty text, which every text ends with: give at least one character"
+    )
+
+
+# The whole
+
+
+@given(any_config)
+def test_every_config_survives_json(config):
+    assert msgspec.json.decode(msgspec.json.encode(config), type=type(config)) == config
+
+
+def test_whole_numbers_where_fractions_may_stand_survive_json():
+    config = TrainConfig(epochs=3, clip_norm=1)
+    assert msgspec.json.decode(msgspec.json.encode(config), type=TrainConfig) == config
+
+
+def test_a_file_name_that_is_not_unicode_is_refused_or_survives_json():
+    """Python hands such names over with lone surrogates, which JSON can't hold."""
+    try:
+        config = CorpusConfig(addresses=("caf\udce9.txt",))
+    except ConfigError as error:
+        assert str(error).startswith("addresses is ")
+    else:
+        assert msgspec.json.decode(msgspec.json.encode(config), type=CorpusConfig) == config
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "message"),
+    [
+        (b'{"epochs":1,"steps":1}', TrainConfig, "give exactly one of epochs, steps and minutes"),
+        (b'{"vocab_size":9,"tied":true}', ModelConfig, "a tied output projection needs"),
+        (b'{"stop":[""]}', SampleConfig, "stop is an empty text"),
+    ],
+)
+def test_contradictions_are_refused_in_json_too(text, kind, message):
+    with pytest.raises(ConfigError, match=message):
+        msgspec.json.decode(text, type=kind)
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        (b'{"vocab_size":9,"units":0}', ModelConfig),
+        (b'{"vocab_size":"9"}', ModelConfig),
+        (b'{"vocab_size":9.5}', ModelConfig),
+        (b"{}", ModelConfig),
+        (b"[9]", ModelConfig),
+        (b'{"temperature":NaN}', SampleConfig),
+        (b'{"temperature":null}', SampleConfig),
+        (b'{"top_p":1e999}', SampleConfig),
+        (b'{"level":"byte"}', TokenizerConfig),
+        (b'{"level":"word"', TokenizerConfig),
+    ],
+)
+def test_values_out_of_range_are_refused_in_json_too(text, kind):
+    with pytest.raises(msgspec.DecodeError):
+        msgspec.json.decode(text, type=kind)
+
+
+@given(any_config, st.data())
+def test_a_replaced_field_is_the_only_change(config, data):
+    kind = type(config)
+    name, least, greatest = data.draw(
+        st.sampled_from([(name, *bounds) for name, bounds in WHOLE[kind].items()])
+    )
+    value = data.draw(st.integers(least, greatest))
+    before = msgspec.to_builtins(config)
+    try:
+        changed = config.replace(**{name: value})
+    except ConfigError as error:  # it may contradict the others
+        assert str(error).startswith(("give exactly one", "a tied output"))
+    else:
+        assert msgspec.to_builtins(changed) == before | {name: value}
+    assert msgspec.to_builtins(config) == before
+    with pytest.raises(ConfigError, match=f"^{name} is -1: "):
+        config.replace(**{name: -1})
+
+
+@given(any_config)
+def test_no_field_can_be_set(config):
+    for name in config.__struct_fields__:
+        with pytest.raises(AttributeError):
+            setattr(config, name, getattr(config, name))
+
+
+@given(
+    st.integers(2, 2**21),
+    st.integers(1, 16_384),
+    st.integers(1, 16_384),
+    st.integers(1, 64),
+    st.booleans(),
+)
+def test_parameters_are_those_of_all_weights(vocab_size, embedding, units, layers, tied):
+    config = ModelConfig(
+        vocab_size=vocab_size,
+        embedding=units if tied else embedding,
+        units=units,
+        layers=layers,
+        tied=tied,
+    )
+    assert config.parameters == sum(map(math.prod, expected_shapes(config).values()))

@@ -1,0 +1,211 @@
+"""Tests of ``charlstm.files``: a file is its old content or its new one, whatever fails."""
+
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from charlstm.errors import StorageError
+from charlstm.files import storage_errors, sync_folder, write_atomically
+
+FULL = "the disk is full: free some space and run the command again"
+QUOTA = "your disk quota is used up: free some space and run the command again"
+READ_ONLY = "the file system is read-only: name a folder elsewhere"
+DENIED = "permission denied: name a folder that you may write to"
+GONE = "its folder is gone: create it again"
+NO_FOLDER = "a part of the path is a file, not a folder: name another place"
+
+
+def failing(code):
+    def fail(*args, **kwargs):
+        raise OSError(code, os.strerror(code))
+
+    return fail
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("files")
+
+
+@given(st.binary(max_size=2000), st.binary(max_size=2000))
+def test_what_is_written_replaces_what_was_there(folder, old, new):
+    path = folder / "data"
+    write_atomically(path, old)
+    assert path.read_bytes() == old
+    write_atomically(path, new)
+    assert path.read_bytes() == new
+    assert os.listdir(folder) == ["data"]
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        (errno.ENOSPC, FULL),
+        (errno.EDQUOT, QUOTA),
+        (errno.EROFS, READ_ONLY),
+        (errno.EACCES, DENIED),
+        (errno.EPERM, DENIED),
+        (errno.ENOENT, GONE),
+        (errno.ENOTDIR, NO_FOLDER),
+        (errno.ENAMETOOLONG, f"{os.strerror(errno.ENAMETOOLONG)}: try another place"),
+        (errno.EIO, f"{os.strerror(errno.EIO)}: try another place"),
+    ],
+)
+def test_errors_say_what_to_do(code, reason):
+    with pytest.raises(StorageError) as caught, storage_errors(Path("runs/a")):
+        raise OSError(code, "whatever")
+    assert str(caught.value) == f"can't write runs/a: {reason}"
+    assert isinstance(caught.value.__cause__, OSError)
+
+
+def test_an_error_without_a_number_is_quoted():
+    with pytest.raises(StorageError) as caught, storage_errors(Path("runs/a")):
+        raise OSError("the tape is torn")
+    assert str(caught.value) == "can't write runs/a: the tape is torn: try another place"
+
+
+def test_other_errors_pass_through():
+    with pytest.raises(ValueError, match="^no file error$"), storage_errors(Path("runs/a")):
+        raise ValueError("no file error")
+
+
+@pytest.mark.parametrize("existing", [True, False])
+@pytest.mark.parametrize("function", ["replace", "fsync", "chmod", "fdopen"])
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [(errno.ENOSPC, FULL), (errno.EACCES, DENIED), (errno.EROFS, READ_ONLY)],
+)
+def test_a_failed_write_changes_nothing(tmp_path, monkeypatch, function, code, reason, existing):
+    path = tmp_path / "data"
+    if existing:
+        path.write_bytes(b"old")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, function, failing(code))
+        with pytest.raises(StorageError) as caught:
+            write_atomically(path, b"new")
+    assert str(caught.value) == f"can't write {path}: {reason}"
+    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == (
+        {"data": b"old"} if existing else {}
+    )
+
+
+def test_a_write_to_a_full_disk_changes_nothing(tmp_path):
+    """``ulimit -f`` refuses bytes as a full disk does: in the middle of the data."""
+    path = tmp_path / "data"
+    path.write_bytes(b"old")
+    program = (
+        "import resource, signal, sys, pathlib\n"
+        "from charlstm.errors import StorageError\n"
+        "from charlstm.files import write_atomically\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
+        "try:\n"
+        "    write_atomically(pathlib.Path(sys.argv[1]), b'new' * 1000)\n"
+        "except StorageError as error:\n"
+        "    print(error)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, path], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == f"can't write {path}: File too large: try another place\n"
+    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == {"data": b"old"}
+
+
+def test_an_interruption_changes_nothing(tmp_path, monkeypatch):
+    def interrupt(*args):
+        raise KeyboardInterrupt
+
+    path = tmp_path / "data"
+    path.write_bytes(b"old")
+    monkeypatch.setattr(os, "replace", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        write_atomically(path, b"new")
+    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == {"data": b"old"}
+
+
+def test_when_the_last_sync_fails_the_file_is_whole(tmp_path, monkeypatch):
+    """The name is in place by then, only whether it would outlive a power cut is unknown."""
+    path = tmp_path / "data"
+    path.write_bytes(b"old")
+    calls = []
+    real = os.fsync
+
+    def fail_at_the_folder(descriptor):
+        calls.append(descriptor)
+        if len(calls) == 2:
+            raise OSError(errno.EIO, "")
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fail_at_the_folder)
+    with pytest.raises(StorageError, match=f"^can't write {path}: "):
+        write_atomically(path, b"new")
+    assert len(calls) == 2
+    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} in (
+        {"data": b"old"},
+        {"data": b"new"},
+    )
+
+
+def test_data_is_synced_before_it_gets_its_name_and_the_folder_after(tmp_path, monkeypatch):
+    path = tmp_path / "data"
+    events = []
+    fsync, replace = os.fsync, os.replace
+
+    def note_fsync(descriptor):
+        target = Path(os.readlink(f"/proc/self/fd/{descriptor}"))
+        is_data = target != tmp_path
+        events.append(("sync", "data" if is_data else "folder", is_data and target.read_bytes()))
+        fsync(descriptor)
+
+    def note_replace(source, target):
+        events.append(("rename", Path(source).parent, target))
+        replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", note_fsync)
+    monkeypatch.setattr(os, "replace", note_replace)
+    write_atomically(path, b"new")
+    assert events == [
+        ("sync", "data", b"new"),
+        ("rename", tmp_path, path),
+        ("sync", "folder", False),
+    ]
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o027, 0o077])
+def test_permissions_follow_the_umask(tmp_path, umask):
+    path = tmp_path / "data"
+    before = os.umask(umask)
+    try:
+        write_atomically(path, b"new")
+        assert os.umask(umask) == umask
+    finally:
+        os.umask(before)
+    assert path.stat().st_mode & 0o777 == 0o666 & ~umask
+
+
+def test_a_folder_that_is_gone_and_a_file_for_a_folder(tmp_path):
+    (tmp_path / "file").write_bytes(b"")
+    for path, reason in (
+        (tmp_path / "gone" / "data", GONE),
+        (tmp_path / "file" / "data", NO_FOLDER),
+    ):
+        with pytest.raises(StorageError) as caught:
+            write_atomically(path, b"new")
+        assert str(caught.value) == f"can't write {path}: {reason}"
+
+
+def test_sync_folder_closes_what_it_opens(tmp_path, monkeypatch):
+    before = len(os.listdir("/proc/self/fd"))
+    sync_folder(tmp_path)
+    monkeypatch.setattr(os, "fsync", failing(errno.EIO))
+    with pytest.raises(OSError, match="error"):
+        sync_folder(tmp_path)
+    assert len(os.listdir("/proc/self/fd")) == before

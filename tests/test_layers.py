@@ -1,0 +1,97 @@
+"""The LSTM layer against stock Keras, for random shapes and with initial states."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from charlstm import layers
+from charlstm.backend import keras, tf
+from charlstm.layers import FastLSTM, lstm_layer, product, stock_layer
+
+shapes = st.tuples(*(st.integers(1, 9) for _ in range(4)))
+
+
+def results(layer, inputs, states):
+    """Outputs, last states, and the gradients of a mixture of them all."""
+    with tf.GradientTape() as tape:
+        tape.watch([inputs, *states])
+        outputs, hidden, cell = layer(inputs, initial_state=list(states))
+        mixture = tf.reduce_sum(tf.sin(outputs)) + tf.reduce_sum(hidden**2) + tf.reduce_sum(cell**3)
+    variables = [variable.value for variable in layer.trainable_variables]
+    return [outputs, hidden, cell, *tape.gradient(mixture, [inputs, *states, *variables])]
+
+
+def pair(shape, seed, dtype="float32"):
+    batch, time, features, units = shape
+    rng = np.random.default_rng(seed)
+    inputs = tf.constant(rng.normal(size=(batch, time, features)), tf.float32)
+    states = [tf.constant(rng.normal(size=(batch, units)), tf.float32) for _ in range(2)]
+    fast = FastLSTM(units, seed=seed, dtype_of_products=dtype, name="fast")
+    return fast, stock_layer(units, seed=seed, name="stock"), inputs, states
+
+
+@settings(max_examples=15, deadline=None)
+@given(shapes, st.integers(0, 1000))
+def test_outputs_states_and_gradients_equal_stock_keras(shape, seed):
+    fast, stock, inputs, states = pair(shape, seed)
+    for ours, theirs in zip(
+        results(fast, inputs, states), results(stock, inputs, states), strict=True
+    ):
+        scale = max(1.0, float(tf.reduce_max(tf.abs(theirs))))
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-5 * scale)
+
+
+def test_initial_weights_equal_stock_keras():
+    fast, stock, inputs, states = pair((2, 3, 5, 7), 3)
+    results(fast, inputs, states)
+    results(stock, inputs, states)
+    for ours, theirs in zip(fast.weights, stock.weights, strict=True):
+        np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
+    assert [w.name for w in fast.weights] == ["kernel", "recurrent_kernel", "bias"]
+
+
+def test_states_carry_from_call_to_call():
+    fast, _, inputs, states = pair((3, 8, 4, 6), 5)
+    whole, *_ = fast(inputs, initial_state=states)
+    first, *between = fast(inputs[:, :3], initial_state=states)
+    second, *_ = fast(inputs[:, 3:], initial_state=between)
+    np.testing.assert_allclose(tf.concat([first, second], 1), whole, atol=1e-6)
+
+
+def test_bfloat16_only_while_training_and_within_its_rounding():
+    fast, stock, inputs, states = pair((4, 12, 16, 32), 7, "bfloat16")
+    exact, *_ = stock(inputs, initial_state=states)
+    rounded, *_ = fast(inputs, initial_state=states, training=True)
+    np.testing.assert_allclose(fast(inputs, initial_state=states)[0], exact, atol=1e-5)
+    difference = np.abs(rounded - exact).max()
+    assert 1e-5 < difference < 0.05  # bfloat16 has 8 bits of mantissa
+
+
+@pytest.mark.parametrize(("across", "onto"), [(False, False), (True, False), (False, True)])
+def test_product_transposes_as_asked(across, onto):
+    a, b = tf.random.stateless_normal((3, 4), [1, 2]), tf.random.stateless_normal((4, 5), [3, 4])
+    left = tf.transpose(a) if across else a
+    right = tf.transpose(b) if onto else b
+    result = product(left, right, "float32", across=across, onto=onto)
+    np.testing.assert_allclose(result, a.numpy() @ b.numpy(), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(("gpu", "kind"), [(True, keras.layers.LSTM), (False, FastLSTM)])
+def test_a_gpu_gets_the_stock_layer(monkeypatch, gpu, kind):
+    monkeypatch.setattr(layers, "gpu_visible", lambda: gpu)
+    layer = lstm_layer(4, seed=1, dtype_of_products="float32", name="lstm_0")
+    assert type(layer) is kind
+    inputs, states = tf.zeros((2, 3, 5)), [tf.zeros((2, 4))] * 2
+    assert [tuple(r.shape) for r in layer(inputs, initial_state=states)] == [
+        (2, 3, 4),
+        (2, 4),
+        (2, 4),
+    ]
+
+
+def test_gpu_visible_asks_tensorflow(monkeypatch):
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [kind])
+    assert layers.gpu_visible()
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [])
+    assert not layers.gpu_visible()

@@ -1,0 +1,117 @@
+"""The compiled steps: schedule, optimizer, loss and validation against plain oracles."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from charlstm.backend import keras, tf
+from charlstm.config import ModelConfig, TrainConfig
+from charlstm.dataset import Batch
+from charlstm.model import weights_of
+from charlstm.optimization import Steps, learning_rate, make_optimizer
+
+MODEL = ModelConfig(vocab_size=12, embedding=6, units=10, layers=2)
+TRAIN = TrainConfig(steps=10, streams=3, sequence_length=5, precision="float32", dropout=0.0)
+
+
+def log_softmax(logits):
+    shifted = logits - logits.max(-1, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))
+
+
+def one_stream_loss(steps, ids):
+    """Mean loss over a text read by one stream with carried states, in float64 at the end."""
+    logits, _ = steps.model(ids[None, :-1].astype(np.int32), steps.model.zero_states(1))
+    chosen = log_softmax(logits.numpy().astype(np.float64))[0]
+    return -chosen[np.arange(ids.size - 1), ids[1:]].mean()
+
+
+def batch_of(seed=0):
+    ids = np.random.default_rng(seed).integers(12, size=(3, 6)).astype(np.int32)
+    return Batch(ids[:, :-1], ids[:, 1:], True)
+
+
+@pytest.mark.parametrize("length", [2, 3, 50, 700, 3000])
+def test_validation_in_streams_equals_one_stream(length):
+    steps = Steps(MODEL, TRAIN)
+    ids = np.random.default_rng(length).integers(12, size=length).astype(np.uint8)
+    assert steps.validate(ids) == pytest.approx(one_stream_loss(steps, ids), abs=1e-4)
+
+
+def test_a_step_returns_the_mean_loss_and_lowers_it():
+    steps = Steps(MODEL, TRAIN)
+    batch, states = batch_of(), steps.model.zero_states(3)
+    logits, _ = steps.model(batch.inputs, states)
+    rows, columns = np.indices(batch.targets.shape)
+    expected = -log_softmax(logits.numpy())[rows, columns, batch.targets].mean()
+    first, _ = steps.train(batch, states, 0, 0.01)
+    assert first == pytest.approx(expected, abs=1e-5)
+    for step in range(1, 30):
+        last, _ = steps.train(batch, states, step, 0.01)
+    assert last < 0.7 * first
+
+
+def test_states_are_carried_out_of_a_step():
+    steps = Steps(MODEL, TRAIN)
+    batch, zero = batch_of(), steps.model.zero_states(3)
+    _, expected = steps.model(batch.inputs, zero)
+    _, after = steps.train(batch, zero, 0, 0.0)
+    for ours, theirs in zip(after, expected, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-6)
+
+
+def test_the_gradient_is_clipped_by_its_global_norm():
+    optimizer = make_optimizer(TRAIN.replace(optimizer="sgd", clip_norm=1.0))
+    variables = [keras.Variable(np.zeros(2)), keras.Variable(np.zeros(1))]
+    optimizer.build(variables)
+    optimizer.learning_rate.assign(1.0)
+    optimizer.apply([tf.constant([3.0, 0.0]), tf.constant([4.0])], variables)
+    np.testing.assert_allclose(np.concatenate([v.numpy() for v in variables]), [-0.6, 0, -0.8])
+
+
+@pytest.mark.parametrize("name", ["adamw", "adam", "lion", "rmsprop", "sgd"])
+def test_every_optimizer_learns(name):
+    rate = {"lion": 1e-3, "sgd": 0.3}.get(name, 0.01)
+    steps = Steps(MODEL, TRAIN.replace(optimizer=name))
+    states = steps.model.zero_states(3)
+    losses = [steps.train(batch_of(), states, step, rate)[0] for step in range(20)]
+    assert losses[-1] < losses[0]
+
+
+def test_weight_decay_spares_biases():
+    steps = Steps(MODEL, TRAIN.replace(weight_decay=0.9))
+    before = weights_of(steps.model)
+    zeros = [tf.zeros(v.shape) for v in steps.model.trainable_variables]
+    steps.optimizer.learning_rate.assign(0.1)
+    steps.optimizer.apply(zeros, steps.model.trainable_variables)
+    for name, after in weights_of(steps.model).items():
+        decayed = before[name] if "bias" in name else before[name] * (1 - 0.1 * 0.9)
+        np.testing.assert_allclose(after, decayed, rtol=1e-5, atol=1e-7)
+
+
+def test_dropout_depends_on_seed_and_step_only():
+    def loss(seed, step):
+        steps = Steps(MODEL, TRAIN.replace(dropout=0.5, seed=1))
+        steps.seed = seed
+        return steps.train(batch_of(), steps.model.zero_states(3), step, 0.0)[0]
+
+    assert loss(1, 4) == loss(1, 4)
+    assert len({loss(1, 4), loss(1, 5), loss(2, 4)}) == 3
+
+
+@given(st.integers(0, 10_000), st.floats(0, 1))
+def test_learning_rate_stays_between_zero_and_its_peak(step, done):
+    assert 0 < learning_rate(TRAIN, step, done) <= TRAIN.learning_rate
+
+
+def test_learning_rate_warms_up_then_falls_as_half_a_cosine():
+    config = TRAIN.replace(warmup_steps=10, final_rate=0.1, learning_rate=1.0)
+    assert learning_rate(config, 0, 0.0) == pytest.approx(0.1)
+    assert learning_rate(config, 9, 0.0) == pytest.approx(1.0)
+    assert learning_rate(config, 50, 0.5) == pytest.approx(0.1 + 0.9 * 0.5)
+    assert learning_rate(config, 99, 1.0) == pytest.approx(0.1)
+    quarter = 0.1 + 0.9 * (1 + math.cos(math.pi / 4)) / 2
+    assert learning_rate(config, 25, 0.25) == pytest.approx(quarter)

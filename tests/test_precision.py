@@ -1,0 +1,69 @@
+"""Tests of ``charlstm.precision``: bfloat16 only where the processor multiplies it."""
+
+from __future__ import annotations
+
+import pytest
+
+from charlstm.precision import product_type
+
+X86 = """\
+processor\t: 0
+vendor_id\t: AuthenticAMD
+model name\t: AMD EPYC 9R45
+flags\t\t: {flags}
+bugs\t\t: sysret_ss_attrs spectre_v1 {bugs}
+
+processor\t: 1
+flags\t\t: {flags}
+"""
+ARM = """\
+processor\t: 0
+BogoMIPS\t: 243.75
+Features\t: fp asimd evtstrm aes bf16 i8mm
+"""
+
+
+@pytest.fixture
+def cpuinfo(tmp_path):
+    def write(text):
+        path = tmp_path / "cpuinfo"
+        path.write_text(text)
+        return path
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        ("fpu vme sse2 avx2", "float32"),
+        ("fpu avx512f avx512_bf16 avx512_vnni", "bfloat16"),
+        ("avx512_bf16", "bfloat16"),
+        ("fpu amx_bf16 amx_tile", "bfloat16"),
+        ("fpu amx_tile amx_int8 avx512_fp16", "float32"),
+        ("fpu avx512_bf16_emulated xamx_bf16", "float32"),
+        ("", "float32"),
+    ],
+)
+def test_auto_follows_the_flags_of_the_processor(cpuinfo, flags, expected):
+    assert product_type("auto", cpuinfo(X86.format(flags=flags, bugs=""))) == expected
+
+
+def test_only_the_line_of_flags_counts(cpuinfo):
+    assert product_type("auto", cpuinfo(X86.format(flags="fpu sse2", bugs="amx_bf16"))) == "float32"
+
+
+@pytest.mark.parametrize("text", ["", "\n", ARM, "processor\t: 0\n"])
+def test_auto_is_float32_without_flags(cpuinfo, text):
+    assert product_type("auto", cpuinfo(text)) == "float32"
+
+
+def test_auto_is_float32_without_a_description(tmp_path):
+    assert product_type("auto", tmp_path / "missing") == "float32"
+    assert product_type("auto", tmp_path) == "float32"
+
+
+@pytest.mark.parametrize("wanted", ["float32", "bfloat16"])
+@pytest.mark.parametrize("flags", ["fpu", "fpu avx512_bf16"])
+def test_what_the_user_asked_for_wins(cpuinfo, wanted, flags):
+    assert product_type(wanted, cpuinfo(X86.format(flags=flags, bugs=""))) == wanted
