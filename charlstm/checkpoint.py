@@ -14,9 +14,9 @@ configuration before it is used. This module does not know how weights come abou
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -32,6 +32,7 @@ from charlstm.errors import (
     CheckpointExists,
     CheckpointMissing,
     CheckpointTooNew,
+    StorageError,
 )
 from charlstm.files import storage_errors, write_atomically
 from charlstm.tokenizer import Tokenizer, tokenizer_from_json
@@ -322,29 +323,41 @@ def taken(folder: Path) -> CheckpointExists:
     )
 
 
-def create_checkpoint(
+@contextlib.contextmanager
+def created(
     folder: Path, config: RunConfig, tokenizer: Tokenizer, *, overwrite: bool = False
-) -> None:
+) -> Iterator[None]:
     """Begin a checkpoint: make the folder and write what never changes.
+
+    If the body fails, whatever was made is removed again, so that no run leaves a checkpoint that
+    can be neither used nor resumed.
 
     Raises:
         CheckpointExists: if ``folder`` holds a checkpoint and ``overwrite`` is false.
-        StorageError: if the file system refuses; what was made is removed again.
+        StorageError: if the file system refuses.
     """
     if holds_checkpoint(folder) and not overwrite:
         raise taken(folder)
-    missing = [f for f in (folder, *folder.parents) if not f.exists()]
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
         with storage_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
-            for name in (RESUME, MODEL, HISTORY, STDIN, CONFIG, TOKENIZER):
-                (folder / name).unlink(missing_ok=True)
+        _remove_files(folder)
         write_atomically(folder / TOKENIZER, tokenizer.to_json())
         write_atomically(folder / CONFIG, _pretty(config))
+        yield
     except BaseException:
-        for made in missing[-1:]:
-            shutil.rmtree(made, ignore_errors=True)
+        with contextlib.suppress(OSError, StorageError):
+            _remove_files(folder)
+            for path in made:
+                path.rmdir()
         raise
+
+
+def _remove_files(folder: Path) -> None:
+    with storage_errors(folder):
+        for name in (RESUME, MODEL, HISTORY, STDIN, CONFIG, TOKENIZER):
+            (folder / name).unlink(missing_ok=True)
 
 
 def write_model(folder: Path, weights: Weights, figures: Figures) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -42,7 +43,9 @@ class Encoded(NamedTuple):
 class TokenStore:
     """Ids of the training and of the validation text, memory-mapped, one dtype.
 
-    Every document is preceded by ``END_OF_DOCUMENT``; the validation text is also followed by it.
+    ``END_OF_DOCUMENT`` stands before and after every document. Only where the division into
+    training and validation cuts a document, no mark stands after its training part. If no document
+    ends in the training text, the validation text has no mark at its end: it can't be foreseen.
     """
 
     train: Ids
@@ -66,15 +69,17 @@ def write_store(folder: Path, pieces: Iterable[Encoded], vocab_size: int) -> Non
         files: list[BinaryIO] = [
             stack.enter_context((folder / name).open("wb")) for name in (TRAIN_FILE, VALID_FILE)
         ]
-        document_starts = [True, True]
+        at_start, training_ends = [True, True], False
         for piece in pieces:
             file = files[piece.validates]
-            if document_starts[piece.validates]:
+            if at_start[piece.validates]:
                 file.write(mark)
             file.write(piece.ids.astype(dtype).tobytes())
-            document_starts[piece.validates] = piece.ends_document
-        if files[True].tell():
-            files[True].write(mark)
+            at_start[piece.validates] = piece.ends_document
+            training_ends |= piece.ends_document and not piece.validates
+        for file, document_ended in zip(files, at_start, strict=True):
+            if file.tell() and document_ended and training_ends:
+                file.write(mark)
 
 
 def read_store(folder: Path, vocab_size: int) -> TokenStore:
@@ -134,7 +139,8 @@ class Streams:
 
     The training text is read as a ring that each epoch enters at another place, so that every
     epoch covers all of it with other window borders. Row b of batch k continues row b of batch
-    k - 1; only the first batch of an epoch starts anew.
+    k - 1; only the first batch of an epoch starts anew. Where the ring closes on a document that
+    has been cut, what follows is unknown, and the target is the unknown symbol.
 
     Attributes:
         ids: the training text, [N].
@@ -150,6 +156,15 @@ class Streams:
     seed: int
     rates: NDArray[np.float64]
 
+    @cached_property
+    def _is_cut(self) -> bool:
+        return bool(self.ids[-1] != END_OF_DOCUMENT)
+
+    @cached_property
+    def _ring(self) -> Ids:
+        """The text without its last mark, which the first one doubles."""
+        return self.ids if self._is_cut else self.ids[:-1]
+
     @property
     def tokens_per_step(self) -> int:
         """How many symbols one step predicts."""
@@ -158,18 +173,22 @@ class Streams:
     @property
     def steps_per_epoch(self) -> int:
         """How many steps read the whole text once (the last may read a little twice)."""
-        return max(1, -(-self.ids.size // self.tokens_per_step))
+        return max(1, -(-self._ring.size // self.tokens_per_step))
 
     def batch(self, step: int) -> Batch:
         """Return the batch of training step ``step``, counted from 0."""
         epoch, position = divmod(step, self.steps_per_epoch)
-        entry = np.random.default_rng([self.seed, 0, epoch]).integers(self.ids.size)
+        entry = np.random.default_rng([self.seed, 0, epoch]).integers(self._ring.size)
         starts = np.arange(self.streams) * (self.steps_per_epoch * self.sequence_length)
         columns = entry + position * self.sequence_length + np.arange(self.sequence_length + 1)
-        window = self.ids[(starts[:, None] + columns) % self.ids.size].astype(np.int32)
+        places = (starts[:, None] + columns) % self._ring.size
+        window = self._ring[places].astype(np.int32)
         draws = np.random.default_rng([self.seed, 1, step]).random(window.shape, np.float32)
         window[draws < self.rates[window]] = UNKNOWN
-        return Batch(window[:, :-1], window[:, 1:], position == 0)
+        targets = window[:, 1:].copy()
+        if self._is_cut:
+            targets[places[:, 1:] == 0] = UNKNOWN
+        return Batch(window[:, :-1], targets, position == 0)
 
 
 class ValidationBatch(NamedTuple):

@@ -210,7 +210,8 @@ def _multiplied(model: ModelConfig) -> int:
 
 def _batches(train_tokens: int, level: Level) -> dict[str, int]:
     """Choose streams and sequence length: some fifty batches to an epoch, 32 streams at most."""
-    sequence = min(70 if level == "word" else 100, max(MIN_SEQUENCE, train_tokens // 200))
+    longest = 70 if level == "word" else 100
+    sequence = next((n for n in (longest, 48, 32) if train_tokens >= 200 * n), MIN_SEQUENCE)
     fitting = max(1, train_tokens // (50 * sequence))
     streams = min(32, max(MIN_STREAMS, 1 << fitting.bit_length() - 1))
     return {"streams": streams, "sequence_length": sequence}

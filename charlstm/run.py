@@ -8,6 +8,7 @@ wrong request fails at once. This module knows no options and no terminal.
 from __future__ import annotations
 
 import contextlib
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -21,16 +22,16 @@ import numpy as np
 from charlstm import __version__, checkpoint
 from charlstm.checkpoint import Checkpoint, Provenance, RunConfig, Weights
 from charlstm.config import CorpusConfig, ModelConfig, TokenizerConfig, TrainConfig
-from charlstm.corpus import spool_stdin
 from charlstm.dataset import replacement_rates
 from charlstm.errors import CorpusError, UsageError
-from charlstm.files import storage_errors, write_atomically
+from charlstm.files import storage_errors
 from charlstm.plan import Plan, make_plan
 from charlstm.precision import product_type
 from charlstm.preparation import Prepared, prepare
+from charlstm.reading import spool_stdin
 
 if TYPE_CHECKING:
-    from charlstm.training import Observer, Outcome
+    from charlstm.training import Observer, Outcome, Trainer
 
 # Fine-tuning starts from weights that are already good: a quarter of the usual peak rate.
 FINE_TUNING_RATE = 0.25
@@ -148,21 +149,35 @@ def execute(
     Raises:
         CharlstmError: if the folder can't be made, a file can't be written or training fails.
     """
-    if not run.resumes:
-        checkpoint.create_checkpoint(
-            run.folder, run.config, run.prepared.tokenizer, overwrite=overwrite
-        )
-        if run.stdin is not None:
-            with storage_errors(run.folder):
-                write_atomically(run.folder / checkpoint.STDIN, run.stdin.read_bytes())
+    with contextlib.ExitStack() as stack:
+        if not run.resumes:
+            tokenizer = run.prepared.tokenizer
+            stack.enter_context(
+                checkpoint.created(run.folder, run.config, tokenizer, overwrite=overwrite)
+            )
+            _keep_stdin(run)
+        trainer = _trainer(run, observer, began, threads)
+        if run.resumes:
+            trainer.resume()
+        else:
+            trainer.start(run.weights)
+    return trainer.run()
 
+
+def _keep_stdin(run: Run) -> None:
+    if run.stdin is not None:
+        with storage_errors(run.folder):
+            shutil.copyfile(run.stdin, run.folder / checkpoint.STDIN)
+
+
+def _trainer(run: Run, observer: Observer, began: float, threads: int | None) -> Trainer:
     from charlstm.optimization import use_threads
     from charlstm.training import TextLengths, Trainer
 
     use_threads(threads)
     store, statistics = run.prepared.store, run.prepared.statistics
     tokenizer = run.prepared.tokenizer
-    trainer = Trainer(
+    return Trainer(
         run.folder,
         run.config,
         store,
@@ -171,11 +186,6 @@ def execute(
         observer,
         began,
     )
-    if run.resumes:
-        trainer.resume()
-    else:
-        trainer.start(run.weights)
-    return trainer.run()
 
 
 def _check_output(request: Request) -> None:

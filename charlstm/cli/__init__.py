@@ -65,13 +65,14 @@ def cli() -> None:
 
 def run_command_line(arguments: Sequence[str] | None = None) -> int:
     """Run a command line and return its exit status."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        status = cli.main(args=arguments, prog_name="charlstm", standalone_mode=False)
+        with cli.make_context("charlstm", given) as context:
+            cli.invoke(context)
         sys.stdout.flush()
-        return status if isinstance(status, int) else 0
-    except click.exceptions.NoArgsIsHelpError as error:
-        error.show()
-        return error.exit_code
+        return 0
+    except click.exceptions.Exit as end:
+        return end.exit_code
     except click.ClickException as error:
         error.show()
         return error.exit_code

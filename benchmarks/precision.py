@@ -1,0 +1,49 @@
+"""What int8 weights cost in quality: validation loss of the engine beside the training's.
+
+python -m benchmarks.precision CHECKPOINT
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from charlstm.checkpoint import read_checkpoint
+from charlstm.dataset import validation_batches
+from charlstm.engine import build_engine
+from charlstm.preparation import prepare
+
+
+def engine_loss(engine, ids):
+    """Return the mean loss in nats per token of an engine over a text, read as validation is."""
+    total, state = 0.0, None
+    for batch in validation_batches(ids):
+        if state is None:
+            state = engine.initial_state(len(batch.inputs))
+        logits, state = engine.run(batch.inputs, state * batch.keep)
+        logits = logits.astype(np.float64)
+        highest = logits.max(-1, keepdims=True)
+        normalisers = highest[..., 0] + np.log(np.exp(logits - highest).sum(-1))
+        chosen = np.take_along_axis(logits, batch.targets[..., None], -1)[..., 0]
+        total += float(((normalisers - chosen) * batch.weights).sum())
+    return total / (ids.size - 1)
+
+
+def main(model):
+    found = read_checkpoint(Path(model))
+    config = found.config
+    prepared = prepare(config.corpus, config.tokenizer, fixed=found.tokenizer)
+    ids = prepared.store.valid
+    losses = {
+        precision: engine_loss(build_engine(config.model, found.weights, precision=precision), ids)
+        for precision in ("float32", "int8")
+    }
+    print(f"validation loss, nats per token, over {ids.size - 1:,} tokens")
+    print(f"  training run   {found.figures.valid_loss:.5f}")
+    for precision, loss in losses.items():
+        print(f"  {precision:<14} {loss:.5f}")
+    print(f"  int8 - float32 {losses['int8'] - losses['float32']:+.5f}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

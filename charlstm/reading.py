@@ -1,0 +1,212 @@
+"""From bytes to text: compression, the check for binary files, decoding.
+
+A ``Source`` streams the text of one file and never holds it whole. This module does not know how
+sources are found, nor how their text is cut into chunks.
+"""
+
+from __future__ import annotations
+
+import codecs
+import contextlib
+import errno
+import itertools
+import os
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from io import BufferedIOBase
+from pathlib import Path
+from typing import BinaryIO, Literal
+
+from charlstm.errors import ConfigError, CorpusError
+from charlstm.files import storage_errors
+
+DecodeErrors = Literal["strict", "replace"]
+
+STDIN = "-"
+EMBEDDED = "python-docs"
+ADDRESSES = f"a file, a folder, a glob pattern, {STDIN} for standard input, or {EMBEDDED}"
+COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
+BLOCK = 2**20
+SNIFF = 8 * 2**10
+
+_REASONS = {
+    errno.ENOENT: f"there is nothing of that name: name {ADDRESSES}",
+    errno.EACCES: "permission denied: ask for the right to read it, or name another file",
+    errno.EPERM: "permission denied: ask for the right to read it, or name another file",
+    errno.EISDIR: "it is a folder: redirect a file instead",
+}
+
+
+@dataclass(frozen=True)
+class Source:
+    """A text file, compressed or not: one document.
+
+    Attributes:
+        name: as shown to people and stored; valid UTF-8 whatever the path is.
+        path: where the bytes are.
+    """
+
+    name: str
+    path: Path
+
+    def documents(self, encoding: str, decode_errors: DecodeErrors) -> Iterator[Iterable[str]]:
+        """Yield each document as blocks of text, to be read before the next one is asked for.
+
+        Raises:
+            CorpusError: if the file can't be read, is binary or doesn't decode.
+        """
+        blocks = _read(self.name, self.path, nulis_text=has_nul_bytes(encoding))
+        yield _decode(self.name, blocks, encoding, decode_errors)
+
+
+@dataclass(frozen=True)
+class EmbeddedSource(Source):
+    """The reference text in the running interpreter's ``pydoc_data``: each topic a document."""
+
+    def documents(
+        self,
+        encoding: str,  # noqa: ARG002 (the text is in memory, decoded)
+        decode_errors: DecodeErrors,  # noqa: ARG002
+    ) -> Iterator[Iterable[str]]:
+        """Yield the topics in the order of their names."""
+        from pydoc_data.topics import topics
+
+        for name in sorted(topics):
+            yield (topics[name],)
+
+
+def spool_stdin(stream: BinaryIO, path: Path) -> None:
+    """Copy a stream that can be read only once to a file, block by block.
+
+    Raises:
+        CorpusError: if the stream can't be read.
+        StorageError: if the file can't be written; nothing is left of it then.
+    """
+    with storage_errors(path), path.open("wb") as file:
+        try:
+            while block := _read_block(stream):
+                file.write(block)
+            file.flush()
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
+
+
+def check_encoding(encoding: str) -> None:
+    """Raise ``ConfigError`` unless Python has a text encoding of that name."""
+    try:
+        "a".encode(encoding)
+        codecs.getincrementaldecoder(encoding)
+    except (LookupError, ValueError):
+        raise ConfigError(
+            f"{encoding!r} is no text encoding: give one that Python knows, "
+            "such as utf-8, utf-16, latin-1 or cp1252"
+        ) from None
+
+
+def has_nul_bytes(encoding: str) -> bool:
+    """Whether NUL bytes are usual in text of this encoding, as in UTF-16."""
+    return b"\0" in "a".encode(encoding)
+
+
+def _decode(
+    name: str, blocks: Iterable[bytes], encoding: str, decode_errors: DecodeErrors
+) -> Iterator[str]:
+    decoder = codecs.getincrementaldecoder(encoding)(decode_errors)
+    read = 0
+    for block in itertools.chain(blocks, (b"",)):
+        read += len(block)
+        try:
+            text = decoder.decode(block, final=not block)
+        except UnicodeError as error:
+            raise _undecodable(name, encoding, error, read) from error
+        if text:
+            yield text
+
+
+def _undecodable(name: str, encoding: str, error: UnicodeError, read: int) -> CorpusError:
+    where = "its text"
+    if isinstance(error, UnicodeDecodeError):
+        # What the decoder looked at ends where the bytes read so far end.
+        offset = read - len(error.object) + error.start
+        where = f"byte 0x{error.object[error.start]:02x} at offset {offset}"
+    return CorpusError(
+        f"{name}: {where} is not {encoding}: name the right encoding with --encoding, "
+        "or put U+FFFD in its place with --decode-errors replace"
+    )
+
+
+def _read(name: str, path: Path, *, nulis_text: bool) -> Iterator[bytes]:
+    read = 0
+    with _opened(name, path) as stream:
+        while block := stream.read(BLOCK):
+            if not nulis_text and (nul := block.find(b"\0")) >= 0:
+                raise CorpusError(
+                    f"{name} looks like a binary file (a NUL byte at offset {read + nul}): name "
+                    "text files, with --encoding if they are in UTF-16 or UTF-32"
+                )
+            read += len(block)
+            yield block
+
+
+def _read_block(stream: BinaryIO) -> bytes:
+    try:
+        return stream.read(BLOCK)
+    except OSError as error:
+        raise unreadable("stdin", error) from error
+
+
+@contextlib.contextmanager
+def _opened(name: str, path: Path) -> Iterator[BufferedIOBase]:
+    try:
+        opener, failures = _format(path)
+    except ImportError as error:
+        raise CorpusError(
+            f"{name}: this Python can't read {path.suffix} files ({error}): decompress it first"
+        ) from error
+    try:
+        with opener(path) as stream:
+            yield stream
+    except failures as error:
+        raise unreadable(name, error) from error
+
+
+def _format(path: Path) -> tuple[Callable[[Path], BufferedIOBase], tuple[type[Exception], ...]]:
+    """Return how to open a file, by its suffix, and what can be raised on the way."""
+    match path.suffix.lower():
+        case ".gz":
+            import gzip
+            import zlib
+
+            return gzip.GzipFile, (OSError, EOFError, zlib.error)
+        case ".bz2":
+            import bz2
+
+            return bz2.BZ2File, (OSError, EOFError)
+        case ".xz":
+            import lzma
+
+            return lzma.LZMAFile, (OSError, EOFError, lzma.LZMAError)
+        case ".zst":
+            from backports import zstd
+
+            return zstd.ZstdFile, (OSError, EOFError, zstd.ZstdError)
+        case _:
+            return lambda path: path.open("rb"), (OSError,)
+
+
+def unreadable(name: str, error: Exception) -> CorpusError:
+    """Return the error for a file that can't be read or decompressed."""
+    code = getattr(error, "errno", None)
+    if code is None:  # only decompressors fail without one
+        return CorpusError(
+            f"{name} can't be decompressed ({error}): the file is broken or truncated, "
+            "so fetch or compress it again"
+        )
+    return CorpusError(f"can't read {name}: {_REASONS.get(code, os.strerror(code))}")
+
+
+def is_text(source: Source) -> bool:
+    """Whether there is no NUL byte at the beginning of a file."""
+    with _opened(source.name, source.path) as stream:
+        return b"\0" not in stream.read(SNIFF)

@@ -1,0 +1,35 @@
+"""``charlstm info``."""
+
+import json
+
+from charlstm.checkpoint import read_checkpoint
+
+
+def test_json_tells_all_that_is_known(charlstm, prose):
+    result = charlstm("info", prose, "--json")
+    assert (result.status, result.err) == (0, "")
+    facts = json.loads(result.out)
+    found = read_checkpoint(prose)
+    assert facts["parameters"] == found.config.model.parameters
+    assert facts["figures"]["valid_loss"] == found.figures.valid_loss
+    assert facts["finished"] is True
+    assert facts["tokenizer"] == {"level": "char", "vocab_size": found.tokenizer.vocab_size}
+    assert facts["train"]["steps"] == 300
+
+
+def test_the_table_names_the_main_figures(charlstm, prose, words):
+    result = charlstm("info", prose)
+    assert result.status == 0
+    found = read_checkpoint(prose)
+    assert f"{found.figures.valid_loss:.4f} nats per token" in result.out
+    assert "1 x 16 LSTM, embedding 8" in result.out
+    assert "state       finished" in result.out
+    assert "tied output" in charlstm("info", words).out
+
+
+def test_no_checkpoint(charlstm):
+    assert charlstm("info", "nowhere") == (
+        1,
+        "",
+        "Error: there is no checkpoint nowhere: check the path\n",
+    )

@@ -1,0 +1,95 @@
+"""The group itself: help, version, misuse, and what starting costs."""
+
+import importlib
+import json
+import subprocess
+import sys
+
+import click
+import pytest
+
+from charlstm import __version__
+from charlstm.cli import COMMANDS
+
+HEAVY = {"tensorflow", "keras"}
+NOT_FOR_HELP = HEAVY | {"numpy", "onnx", "onnxruntime", "safetensors", "tqdm"}
+
+
+def imported_by(*arguments):
+    """Run the command in a fresh interpreter; return the top-level modules it imported."""
+    code = (
+        "import json, sys; from charlstm.cli import run_command_line as run\n"
+        "status = run(sys.argv[1:])\n"
+        "names = sorted({name.split('.')[0] for name in sys.modules})\n"
+        "print('\\n' + json.dumps([status, names]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    status, modules = json.loads(done.stdout.splitlines()[-1])
+    assert status == 0, done.stderr
+    return set(modules)
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"]])
+def test_help_imports_nothing_heavy(arguments):
+    assert not imported_by(*arguments) & NOT_FOR_HELP
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_of_a_command_imports_nothing_heavy(command):
+    assert not imported_by(command, "--help") & NOT_FOR_HELP
+
+
+def test_only_training_imports_tensorflow(prose):
+    assert not imported_by("generate", prose, "-n", 5) & HEAVY
+    assert not imported_by("info", prose) & HEAVY
+    assert not imported_by("cache") & HEAVY
+    assert not imported_by("train", prose.parent / "corpus.txt", "--dry-run") & HEAVY
+
+
+def test_every_command_is_listed_with_the_beginning_of_its_help(charlstm):
+    listing = charlstm("--help")
+    assert listing.status == 0
+    for name, summary in COMMANDS.items():
+        assert f"{name} " in listing.out
+        assert summary in listing.out
+        command = importlib.import_module(f"charlstm.cli.{name}").command
+        assert command.name == name
+        assert "xample" in command.epilog
+        assert all(option.help for option in command.params if isinstance(option, click.Option))
+
+
+def test_version(charlstm):
+    assert charlstm("--version") == (0, f"charlstm, version {__version__}\n", "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["tain"], "No such command 'tain'."),
+        (["generate", "--temprature", "1"], "No such option '--temprature'"),
+        (["generate", "-t", "-1"], "Invalid value for '-t' / '--temperature': -1.0 is not in the"),
+        (["train", "a.txt", "--dropout", "1"], "Invalid value for '--dropout': 1.0 is not in the"),
+    ],
+)
+def test_misuse_is_exit_2(charlstm, arguments, message):
+    result = charlstm(*arguments)
+    assert (result.status, result.out) == (2, "")
+    assert message in result.err
+
+
+def test_no_command_shows_help_and_is_misuse(charlstm):
+    result = charlstm()
+    assert result.status == 2
+    assert "Commands:" in result.err
+
+
+def test_python_m_charlstm():
+    done = subprocess.run(
+        [sys.executable, "-m", "charlstm", "--version"], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, f"charlstm, version {__version__}\n")

@@ -1,0 +1,316 @@
+"""``charlstm train``: what it prints where, what it leaves behind, and what it refuses."""
+
+import errno
+import json
+import os
+import shutil
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from charlstm.checkpoint import CONFIG, MODEL, RESUME, TOKENIZER, read_checkpoint
+
+from .conftest import SHORT, TEXT, TINY
+
+KEYS = {
+    "checkpoint", "seed", "parameters", "steps", "epochs", "tokens", "seconds",
+    "tokens_per_second", "train_loss", "valid_loss", "valid_bits_per_character", "best_step",
+    "stop_reason", "peak_memory_mb",
+}  # fmt: skip
+QUICK = [*TINY, "--sequence-length", "10", "--steps", "4", "--eval-every", "2"]
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    path = tmp_path / "tale.txt"
+    path.write_bytes(TEXT.encode())
+    return path
+
+
+def files_below(folder):
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+def test_the_path_goes_to_stdout_and_the_rest_to_stderr(charlstm, corpus):
+    result = charlstm("train", corpus, *QUICK)
+    assert (result.status, result.out) == (0, "checkpoints/tale\n")
+    assert result.err.startswith("checkpoints/tale: custom, 1 x 16 LSTM, ")
+    assert "4 steps (" in result.err
+    assert "step      4" in result.err
+    assert "\r" not in result.err.replace("\r\n", "\n")  # no progress bar: not a terminal
+    assert charlstm("train", corpus, *QUICK, "-q") == (0, "checkpoints/tale-2\n", "")
+    assert files_below(Path("checkpoints/tale")) == [
+        CONFIG, "history.jsonl", MODEL, TOKENIZER,
+    ]  # fmt: skip
+
+
+def test_json_tells_how_it_went(charlstm, corpus):
+    result = charlstm("train", corpus, *QUICK, "--json", "-q", "--seed", 7, "-o", "model")
+    assert (result.status, result.err) == (0, "")
+    summary = json.loads(result.out)
+    assert summary.keys() >= KEYS
+    found = read_checkpoint(Path("model"))
+    assert summary["checkpoint"] == "model"
+    assert (summary["seed"], summary["steps"], summary["tokens"]) == (7, 4, 160)
+    assert summary["parameters"] == found.config.model.parameters
+    assert summary["valid_loss"] == found.figures.valid_loss
+    assert summary["best_step"] == found.figures.step
+    assert summary["stop_reason"] == "budget"
+    assert summary["peak_memory_mb"] > 100
+
+
+def test_dry_run_writes_no_checkpoint(charlstm, corpus):
+    result = charlstm("train", corpus, "--dry-run")
+    assert (result.status, result.out) == (0, "")
+    assert "tiny, 1 x 128 LSTM" in result.err
+    assert not Path("checkpoints").exists()
+
+
+def test_samples_are_shown_now_and_then(charlstm, corpus):
+    result = charlstm("train", corpus, *QUICK, "--sample-every", 2, "-o", "model")
+    assert sum(line.startswith("    | ") for line in result.err.splitlines()) >= 1
+    silent = charlstm("train", corpus, *QUICK, "--sample-every", 0, "-o", "other")
+    assert "    | " not in silent.err
+
+
+def test_stdin_is_a_corpus(charlstm, corpus):
+    assert charlstm("train", "-", *QUICK, "-q", stdin=TEXT.encode()).out == "checkpoints/stdin\n"
+    assert charlstm("train", corpus, *QUICK, "-q").status == 0
+    piped, named = (read_checkpoint(Path("checkpoints", n)) for n in ("stdin", "tale"))
+    assert piped.figures.valid_loss == named.figures.valid_loss
+    assert files_below(Path("checkpoints/stdin")) == files_below(Path("checkpoints/tale"))
+
+
+def test_unknown_characters_of_the_validation_text_are_told(charlstm, tmp_path):
+    (tmp_path / "late.txt").write_text(TEXT + "€€")
+    result = charlstm("train", "late.txt", "--dry-run", "-q")
+    assert result.err == (
+        "Warning: the validation text has 2 unknown characters (2 × '€' U+20AC) that the training "
+        "text lacks\n"
+    )
+
+
+def test_a_named_validation_text(charlstm, corpus, tmp_path):
+    (tmp_path / "other.txt").write_text("the lazy dog sleeps; the fox jumps.\n" * 5)
+    result = charlstm("train", corpus, "--valid", "other.txt", *QUICK, "-q", "-o", "model")
+    assert result.status == 0
+    origin = read_checkpoint(Path("model")).config.provenance
+    assert origin.valid_characters == len("the lazy dog sleeps; the fox jumps.\n" * 5)
+    assert origin.train_tokens == len(TEXT) + 2  # a mark before and after
+
+
+def test_fine_tuning(charlstm, prose, tmp_path):
+    (tmp_path / "new.txt").write_text("A NEW TEXT 123. " * 100)
+    result = charlstm(
+        "train", "new.txt", "--from", prose, "--steps", 4, "--sequence-length", 10, "-q"
+    )
+    assert (result.status, result.out) == (0, "checkpoints/new\n")
+    child, parent = read_checkpoint(Path("checkpoints/new")), read_checkpoint(prose)
+    assert child.tokenizer.symbols[: len(parent.tokenizer.symbols)] == parent.tokenizer.symbols
+    assert child.config.provenance.parent == str(prose)
+
+
+def test_overwrite_replaces(charlstm, corpus):
+    assert charlstm("train", corpus, *QUICK, "-q", "-o", "model").status == 0
+    result = charlstm("train", corpus, *QUICK, "-q", "-o", "model", "--overwrite", "--seed", 2)
+    assert result.status == 0
+    assert read_checkpoint(Path("model")).config.train.seed == 2
+
+
+# What is refused: exit status and message, and nothing is left behind.
+
+
+def refused(charlstm, folder, status, message, *arguments, **options):
+    before = files_below(folder)
+    result = charlstm("train", *arguments, **options)
+    assert (result.status, result.out, result.err) == (status, "", f"Error: {message}\n")
+    assert files_below(folder) == before
+    assert not Path("checkpoints").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (["nowhere.txt"], 1,
+         "can't read nowhere.txt: there is nothing of that name: name a file, a folder, a glob "
+         "pattern, - for standard input, or python-docs"),
+        (["empty.txt"], 1, "empty.txt: the corpus is empty, it needs text to learn from"),
+        (["short.txt"], 1,
+         "the corpus is too short: 45 tokens to train on, but one batch of 4 streams of 16 tokens "
+         "needs 64; bring at least about 70 characters, or lower --streams or --sequence-length"),
+        (["image.png"], 1,
+         "image.png looks like a binary file (a NUL byte at offset 4): name text files, with "
+         "--encoding if they are in UTF-16 or UTF-32"),
+        (["latin.txt"], 1,
+         "latin.txt: byte 0xe9 at offset 3 is not utf-8: name the right encoding with --encoding, "
+         "or put U+FFFD in its place with --decode-errors replace"),
+        ([], 2,
+         "no corpus is named: name files, folders, - for standard input, or python-docs (see "
+         "charlstm train --help)"),
+        (["-", "-"], 2, "standard input is named twice and can be read only once: name it once"),
+        (["tale.txt", "--epochs", "2", "--minutes", "1"], 2,
+         "--epochs and --minutes are both budgets: give one of them"),
+        (["tale.txt", "--valid", "tale.txt", "--valid-fraction", "0.2"], 2,
+         "--valid names the validation text, so leave --valid-fraction out"),
+        (["tale.txt", "--min-count", "3"], 2,
+         "--min-count is for words: add --level word or leave it out"),
+        (["tale.txt", "--tie", "--embedding", "8"], 2,
+         "--tie needs an embedding as wide as the layers, got --embedding 8 and --units 128: make "
+         "them equal or use --no-tie"),
+        (["--resume", "model", "--seed", "3"], 2,
+         "--resume continues a run as it was begun and can't be combined with --seed: leave "
+         "--seed out, or begin a new run with --from model"),
+        (["tale.txt", "--from", "model", "--units", "8"], 2,
+         "--from keeps the network and the tokenizer of model: leave --units out"),
+        (["tale.txt", "--from", "nowhere"], 1,
+         "there is no checkpoint nowhere: check the path"),
+        (["--resume", "nowhere"], 1, "there is no checkpoint nowhere: check the path"),
+        (["tale.txt", "--encoding", "klingon"], 2,
+         "'klingon' is no text encoding: give one that Python knows, such as utf-8, utf-16, "
+         "latin-1 or cp1252"),
+        (["tale.txt", "-q", "-o", "/proc/none/model"], 1,
+         "can't write /proc/none/model: its folder is gone: create it again"),
+    ],
+)  # fmt: skip
+def test_refusals(charlstm, corpus, tmp_path, arguments, status, message):
+    (tmp_path / "empty.txt").touch()
+    (tmp_path / "short.txt").write_text("too short to learn from, whatever one may try. ok")
+    (tmp_path / "image.png").write_bytes(b"\x89PNG\0\1\2")
+    (tmp_path / "latin.txt").write_bytes(b"caf\xe9" * 100)
+    refused(charlstm, tmp_path, status, message, *arguments)
+
+
+@pytest.mark.parametrize("finished", [True, False])
+def test_a_taken_folder_is_refused_before_the_corpus_is_read(charlstm, prose, tmp_path, finished):
+    shutil.copytree(prose, tmp_path / "model")
+    if not finished:
+        (tmp_path / "model" / MODEL).unlink()
+    refused(
+        charlstm, tmp_path, 1,
+        "model already holds a checkpoint: choose another folder with -o, continue it with "
+        "--resume model, or replace it with --overwrite",
+        "nowhere.txt", "-o", "model",
+    )  # fmt: skip
+
+
+def test_no_permission(charlstm, corpus, monkeypatch):
+    def refuse(self, *arguments, **options):
+        raise PermissionError(errno.EACCES, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    assert charlstm("train", corpus, *QUICK, "-q", "-o", "model") == (
+        1,
+        "",
+        "Error: can't write model: permission denied: name a folder that you may write to\n",
+    )
+
+
+@pytest.mark.parametrize("after", range(1, 12))
+def test_a_disk_that_fills_up_leaves_a_checkpoint_that_resumes_or_none(
+    charlstm, corpus, monkeypatch, after
+):
+    real, calls = os.fsync, []
+
+    def fill(descriptor):
+        calls.append(descriptor)
+        if len(calls) == after:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(descriptor)
+
+    options = [*QUICK, "-q", "-o", "model"]
+    charlstm("train", corpus, "--dry-run", *QUICK, "-q")  # so that the text is prepared
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", fill)
+        result = charlstm("train", corpus, *options)
+    assert (result.status, result.out) == (1, "")
+    assert result.err.startswith("Error: can't write model/")
+    assert result.err.endswith(": the disk is full: free some space and run the command again\n")
+    model = Path("model")
+    assert not list(model.glob(".*.tmp"))
+    assert not list(model.glob("*.tmp"))
+    if (model / RESUME).exists():
+        assert charlstm("train", "--resume", model, "-q").status == 0
+        assert read_checkpoint(model).config.train.steps == 4
+    else:
+        assert not model.exists()
+
+
+# Damage, as every command sees it
+
+
+def damaged(prose, tmp_path, damage):
+    model = tmp_path / "model"
+    shutil.copytree(prose, model)
+    damage(model)
+    return model
+
+
+def edit_config(path, change):
+    config = msgspec.json.decode((path / CONFIG).read_bytes())
+    change(config)
+    (path / CONFIG).write_bytes(msgspec.json.encode(config))
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda m: (m / TOKENIZER).unlink(),
+         "model/tokenizer.json is missing: restore it or train again, a checkpoint needs all its "
+         "files"),
+        (lambda m: (m / MODEL).unlink(),
+         "model holds no trained weights (model.safetensors is missing): if its training was "
+         "interrupted, run charlstm train --resume model"),
+        (lambda m: (m / CONFIG).unlink(),
+         "model is not a checkpoint (config.json is missing): name a folder that charlstm train "
+         "has written"),
+        (lambda m: os.truncate(m / MODEL, 1000), "model/model.safetensors is damaged ("),
+        (lambda m: os.truncate(m / CONFIG, 100), "model/config.json is damaged ("),
+        (lambda m: edit_config(m, lambda c: c.update(format=2)),
+         "model has checkpoint format 2 and this charlstm reads up to 1: upgrade charlstm"),
+        (lambda m: edit_config(m, lambda c: c["train"].update(seed=99)),
+         "model/config.json is not the file the weights were saved with: restore the original "
+         "file or train again"),
+        (lambda m: edit_config(m, lambda c: c["model"].update(units=17)),
+         "model/model.safetensors: lstm_0/kernel has shape [8, 64] and type F32 but config.json "
+         "asks for [8, 68] and F32: restore the original files or train again"),
+        (lambda m: edit_config(m, lambda c: c["model"].update(layers=2)),
+         "model/model.safetensors lacks tensor lstm_1/bias: it doesn't fit config.json; restore "
+         "the original files or train again"),
+        (lambda m: edit_config(m, lambda c: c["model"].update(units=0)),
+         "model/config.json is damaged ("),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("command", ["generate", "info"])
+def test_a_damaged_checkpoint(charlstm, prose, tmp_path, damage, message, command):
+    damaged(prose, tmp_path, damage)
+    result = charlstm(command, "model")
+    assert (result.status, result.out) == (1, "")
+    assert result.err.startswith(f"Error: {message}")
+    assert result.err.count("\n") == 1
+
+
+def test_altered_weights(charlstm, prose, tmp_path):
+    def flip(model):
+        data = bytearray((model / MODEL).read_bytes())
+        data[-3] ^= 1
+        (model / MODEL).write_bytes(data)
+
+    damaged(prose, tmp_path, flip)
+    assert charlstm("generate", "model").err == (
+        "Error: model/model.safetensors has been altered, its content does not match its sha256: "
+        "restore the original file or train again\n"
+    )
+
+
+def test_a_budget_in_minutes_tells_the_steps(charlstm, corpus):
+    result = charlstm(
+        "train", corpus, *TINY, "--sequence-length", 10, "--minutes", 0.05, "--json", "-o", "model"
+    )
+    assert result.status == 0
+    assert f"--steps {json.loads(result.out)['steps']}" in result.err
+
+
+def test_the_short_options_of_the_fixtures_are_real(charlstm):
+    help_page = charlstm("train", "--help").out
+    assert all(option in help_page for option in (*TINY, *SHORT) if option.startswith("--"))

@@ -1,0 +1,171 @@
+"""What addresses stand for."""
+
+from __future__ import annotations
+
+import gzip
+import os
+from pathlib import Path
+
+import pytest
+
+from charlstm import addresses
+from charlstm.corpus import open_corpus
+from charlstm.errors import UsageError
+from charlstm.reading import Source
+from tests.texts import ADDRESSES, documents_of, message, read
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("corpus")
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+# Addresses
+
+
+@pytest.fixture
+def tree(here):
+    for name in ["b.txt", "a/z.txt", "a/b/c.md", "c.txt", ".hidden", ".git/config", "note[1].txt"]:
+        path = here / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"<{name}>")
+    (here / "a" / "image.png").write_bytes(b"\x89PNG\0")
+    (here / "a" / "tar.gz").write_bytes(gzip.compress(b"ustar\0"))
+    (here / "a" / "gone.txt").symlink_to("nowhere")
+    return here
+
+
+def test_a_folder_is_its_visible_text_files_sorted_by_path(tree):
+    assert read(".") == ["<a/b/c.md>", "<a/z.txt>", "<b.txt>", "<c.txt>", "<note[1].txt>"]
+    assert read("a/") == ["<a/b/c.md>", "<a/z.txt>"]
+
+
+def test_a_named_file_may_be_hidden(tree):
+    assert read(".hidden", ".git") == ["<.hidden>", "<.git/config>"]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        ("*.txt", ["<b.txt>", "<c.txt>", "<note[1].txt>"]),
+        ("[bc].txt", ["<b.txt>", "<c.txt>"]),
+        ("note[1].txt", ["<note[1].txt>"]),
+        ("*/z.*", ["<a/z.txt>"]),
+        ("**/*.txt", ["<a/z.txt>", "<b.txt>", "<c.txt>", "<note[1].txt>"]),
+        ("a/**/*.md", ["<a/b/c.md>"]),
+        ("a/**/b/**/c.md", ["<a/b/c.md>"]),
+        ("?/**/b/**", ["<a/b/c.md>"]),
+        ("*", ["<b.txt>", "<c.txt>", "<note[1].txt>"]),
+    ],
+)
+def test_a_pattern_is_the_files_it_matches(tree, pattern, expected):
+    assert read(pattern) == expected
+    assert read(f"{tree}/{pattern}") == expected
+
+
+def test_a_file_named_twice_counts_once(tree):
+    (tree / "again.txt").symlink_to("b.txt")
+    assert read("c.txt", "a/../b.txt", "*.txt", "again.txt") == [
+        "<c.txt>",
+        "<b.txt>",
+        "<note[1].txt>",
+    ]
+    assert len(open_corpus(["python-docs", "python-docs"]).sources) == 1
+
+
+def test_folders_that_link_to_each_other_end(tree):
+    for number in range(3):
+        (tree / "a" / "b" / f"loop{number}").symlink_to(tree)
+    assert len(read(".")) == 5
+    assert read("**/*.md") == ["<a/b/c.md>"]
+
+
+def test_a_linked_folder_is_read(tree, tmp_path_factory):
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    (elsewhere / "x.txt").write_text("<x>")
+    (tree / "a" / "b" / "link").symlink_to(elsewhere)
+    assert read("a") == ["<a/b/c.md>", "<x>", "<a/z.txt>"]
+
+
+def test_addresses_that_stand_for_nothing(tree):
+    (tree / "empty").mkdir()
+    (tree / "a.txt").touch()
+    os.mkfifo(tree / "pipe")
+    assert {
+        address: message(open_corpus, [address]) for address in ("nix", "", "*.x", "empty")
+    } == {
+        "nix": f"can't read nix: there is nothing of that name: name {ADDRESSES}",
+        "": f"can't read '': there is nothing of that name: name {ADDRESSES}",
+        "*.x": f"no file matches the pattern *.x: name {ADDRESSES}",
+        "empty": f"empty is a folder without text files: name {ADDRESSES}",
+    }
+    assert message(open_corpus, ["b.txt/c"]) == "can't read b.txt/c: Not a directory"
+    assert message(open_corpus, ["x" * 300]) == f"can't read {'x' * 300}: File name too long"
+    assert message(open_corpus, ["pipe"]) == (
+        "pipe is not a regular file: pipe it in and name - instead"
+    )
+
+
+def test_no_address():
+    assert message(open_corpus, [], error=UsageError) == f"no corpus is named: name {ADDRESSES}"
+
+
+def test_permission_denied(here, monkeypatch):
+    """Root may read everything, so the refusal is staged."""
+    Path("a.txt").write_text("a")
+    Path("inner").mkdir()
+    Path("inner/b.txt").write_text("b")
+    expected = "permission denied: ask for the right to read it, or name another file"
+
+    def refuse(path, *args, **options):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", refuse)
+        assert message(read, "a.txt") == f"can't read a.txt: {expected}"
+        assert message(read, "inner") == f"can't read inner/b.txt: {expected}"
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "scandir", refuse)
+        assert message(read, "inner") == f"can't read inner: {expected}"
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "stat", refuse)
+        assert message(read, "a.txt") == f"can't read a.txt: {expected}"
+
+
+def test_names_that_are_not_utf_8_can_be_shown(here):
+    path = Path(os.fsdecode(b"caf\xe9.txt"))
+    path.write_text("text")
+    (source,) = open_corpus([str(path)]).sources
+    assert source == Source("caf\\udce9.txt", path)
+
+
+# The embedded corpus
+
+
+def test_the_embedded_corpus_is_the_topics_in_order(here):
+    from pydoc_data.topics import topics
+
+    corpus = open_corpus(["python-docs"], encoding="utf-16")
+    assert documents_of(corpus.chunks()) == [topics[name] for name in sorted(topics)]
+    assert corpus.fingerprint().characters == sum(map(len, topics.values())) > 300_000
+
+
+def test_a_file_of_its_name_comes_first_and_a_folder_does_not(here):
+    Path("python-docs").mkdir()
+    assert len(read("python-docs")) > 50
+    Path("python-docs").rmdir()
+    Path("python-docs").write_text("mine")
+    assert read("python-docs") == ["mine"]
+
+
+def test_a_python_without_its_documentation(monkeypatch):
+    monkeypatch.setattr(addresses.importlib.util, "find_spec", lambda _: None)
+    assert message(open_corpus, ["python-docs"]) == (
+        "python-docs is missing from this Python: name a file of your own"
+    )

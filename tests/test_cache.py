@@ -1,0 +1,261 @@
+"""Tests of ``charlstm.cache``: an entry is whole or not there, and the oldest go first."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from charlstm import cache
+from charlstm.errors import ConfigError, CorpusError, StorageError
+
+MB = 1_000_000
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    place = tmp_path / "cache"
+    monkeypatch.setenv("CHARLSTM_CACHE", str(place))
+    return place
+
+
+def filled(text="content", size=0):
+    """Return a ``build`` that writes a text and ``size`` bytes without content."""
+
+    def build(unfinished):
+        (unfinished / "file").write_text(text)
+        if size:
+            with (unfinished / "big").open("wb") as file:
+                file.truncate(size - len(text))
+
+    return build
+
+
+def never(unfinished):
+    raise AssertionError("built again")
+
+
+def age(key, used):
+    os.utime(cache.cache_folder() / key, (used, used))
+
+
+def names():
+    return [entry.path.name for entry in cache.entries()]
+
+
+# Where and how much
+
+
+def test_the_variable_names_the_folder(folder):
+    assert cache.cache_folder() == folder
+
+
+@pytest.mark.parametrize("value", [None, ""])
+def test_without_the_variable_the_platform_names_the_folder(monkeypatch, tmp_path, value):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    if value is None:
+        monkeypatch.delenv("CHARLSTM_CACHE")
+    else:
+        monkeypatch.setenv("CHARLSTM_CACHE", value)
+    assert cache.cache_folder() == tmp_path / "charlstm"
+
+
+def test_the_limit_is_4096_mb_unless_named(monkeypatch):
+    monkeypatch.delenv("CHARLSTM_CACHE_MB", raising=False)
+    assert cache.limit() == 4096 * MB
+
+
+@given(st.integers(0, 10**12))
+def test_the_limit_is_in_megabytes(megabytes):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CHARLSTM_CACHE_MB", str(megabytes))
+        assert cache.limit() == megabytes * MB
+
+
+@pytest.mark.parametrize("value", ["", "-1", "1.5", "4 GB", "1e3", "²", "0x10"])
+def test_a_limit_that_is_no_whole_number_is_refused(folder, monkeypatch, value):
+    monkeypatch.setenv("CHARLSTM_CACHE_MB", value)
+    message = f"CHARLSTM_CACHE_MB is {value!r}: expected a whole number of megabytes, such as 4096"
+    with pytest.raises(ConfigError) as caught:
+        cache.limit()
+    assert str(caught.value) == message
+    with pytest.raises(ConfigError) as caught:
+        cache.obtain("key", filled())
+    assert str(caught.value) == message
+
+
+# Obtaining
+
+
+def test_an_entry_is_built_once(folder):
+    path = cache.obtain("key", filled())
+    assert path == folder / "key"
+    assert (path / "file").read_text() == "content"
+    assert cache.obtain("key", never) == path
+    assert (path / "file").read_text() == "content"
+    assert os.listdir(folder) == ["key"]
+
+
+def test_build_gets_an_empty_folder_that_is_not_yet_the_entry(folder):
+    def build(unfinished):
+        assert list(unfinished.iterdir()) == []
+        assert unfinished.parent == folder
+        assert not (folder / "key").exists()
+        assert cache.entries() == []
+
+    cache.obtain("key", build)
+    assert names() == ["key"]
+
+
+@pytest.mark.parametrize("error", [CorpusError("no text"), KeyboardInterrupt(), ValueError("x")])
+def test_a_build_that_fails_leaves_nothing(folder, error):
+    def build(unfinished):
+        filled()(unfinished)
+        raise error
+
+    with pytest.raises(type(error)) as caught:
+        cache.obtain("key", build)
+    assert caught.value is error
+    assert list(folder.iterdir()) == []
+    assert (cache.obtain("key", filled("new")) / "file").read_text() == "new"
+
+
+def test_a_full_disk_is_told_and_leaves_nothing(folder):
+    def build(unfinished):
+        filled()(unfinished)
+        raise OSError(errno.ENOSPC, "")
+
+    with pytest.raises(StorageError) as caught:
+        cache.obtain("key", build)
+    assert str(caught.value) == (
+        f"can't write {folder}: the disk is full: free some space and run the command again"
+    )
+    assert list(folder.iterdir()) == []
+
+
+def test_a_place_that_is_no_folder_is_told(folder):
+    folder.write_text("a file")
+    with pytest.raises(StorageError, match=f"^can't write {folder}: "):
+        cache.obtain("key", filled())
+
+
+def test_an_entry_that_another_process_built_meanwhile_serves(folder):
+    def build(unfinished):
+        filled("mine")(unfinished)
+        (folder / "key").mkdir()
+        filled("theirs")(folder / "key")
+
+    path = cache.obtain("key", build)
+    assert path == folder / "key"
+    assert (path / "file").read_text() in ("mine", "theirs")
+    assert os.listdir(folder) == ["key"]
+
+
+# Forgetting
+
+
+def test_entries_are_listed_by_last_use_with_their_size(folder):
+    for used, key in enumerate(["a", "b", "c"], 1000):
+        cache.obtain(key, filled("x" * used))
+        age(key, used)
+    (folder / "c" / "deeper").mkdir()
+    (folder / "c" / "deeper" / "file").write_text("1234")
+    age("c", 1002)
+    (folder / "a file of somebody").write_text("")
+    (folder / ".unfinished").mkdir()
+    assert cache.entries() == [
+        cache.Entry(folder / "c", 1006, 1002.0),
+        cache.Entry(folder / "b", 1001, 1001.0),
+        cache.Entry(folder / "a", 1000, 1000.0),
+    ]
+
+
+def test_there_are_no_entries_without_a_folder(folder):
+    assert cache.entries() == []
+    assert cache.clear() == []
+    assert not folder.exists()
+
+
+def test_obtaining_an_entry_is_a_use_of_it(folder):
+    for used, key in enumerate(["a", "b"], 1000):
+        cache.obtain(key, filled())
+        age(key, used)
+    assert names() == ["b", "a"]
+    cache.obtain("a", never)
+    assert names() == ["a", "b"]
+
+
+def test_the_least_recently_used_go_first(folder, monkeypatch):
+    monkeypatch.setenv("CHARLSTM_CACHE_MB", "10")
+    for used, key in enumerate(["a", "b", "c"], 1000):
+        cache.obtain(key, filled(size=3 * MB))
+        age(key, used)
+    cache.obtain("a", never)
+    cache.obtain("d", filled(size=3 * MB))  # 12 MB now
+    assert sorted(names()) == ["a", "c", "d"]
+    age("a", 1003)
+    age("d", 1004)
+    cache.obtain("e", filled(size=7 * MB))  # 10 MB with d, which just fits
+    assert names() == ["e", "d"]
+
+
+def test_a_cache_within_its_bound_keeps_everything(folder, monkeypatch):
+    monkeypatch.setenv("CHARLSTM_CACHE_MB", "9")
+    for key in "abc":
+        cache.obtain(key, filled(size=3 * MB))
+    assert sorted(names()) == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("megabytes", ["0", "1"])
+def test_what_was_just_obtained_stays_however_large(folder, monkeypatch, megabytes):
+    monkeypatch.setenv("CHARLSTM_CACHE_MB", megabytes)
+    for key in "abc":
+        path = cache.obtain(key, filled(size=3 * MB))
+        assert names() == [key]
+        assert (path / "file").read_text() == "content"
+
+
+def test_eviction_leaves_what_others_are_building(folder, monkeypatch):
+    monkeypatch.setenv("CHARLSTM_CACHE_MB", "0")
+
+    def build(unfinished):
+        filled()(unfinished)
+        cache.obtain("other", filled())
+
+    assert (cache.obtain("key", build) / "file").read_text() == "content"
+    assert names() == ["key"]
+
+
+def test_an_entry_that_another_process_removes_meanwhile_is_no_error(folder, monkeypatch):
+    """Two runs may evict at once: what is listed can be gone when it is looked at."""
+    cache.obtain("a", filled())
+    real = Path.is_dir
+
+    def then_gone(path):
+        found = real(path)
+        if path == folder / "a":
+            shutil.rmtree(path, ignore_errors=True)
+        return found
+
+    monkeypatch.setattr(Path, "is_dir", then_gone)
+    assert cache.obtain("b", filled()) == folder / "b"
+    assert names() == ["b"]
+
+
+def test_clear_removes_everything_and_tells_what(folder):
+    cache.obtain("a", filled("12345"))
+    cache.obtain("b", filled())
+    age("a", 1000)
+    age("b", 2000)
+    (folder / ".c.unfinished").mkdir()
+    assert cache.clear() == [
+        cache.Entry(folder / "b", 7, 2000.0),
+        cache.Entry(folder / "a", 5, 1000.0),
+    ]
+    assert list(folder.iterdir()) == []
+    assert cache.clear() == []

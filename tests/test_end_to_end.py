@@ -1,0 +1,89 @@
+"""One true run through the installed command: train, stop, resume, generate."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from charlstm.checkpoint import RESUME, read_checkpoint
+
+TEXT = "the quick brown fox jumps over the lazy dog; a lazy dog sleeps.\n" * 80
+OPTIONS = [
+    "--units", "24", "--layers", "2", "--embedding", "8", "--streams", "4",
+    "--sequence-length", "20", "--learning-rate", "0.01", "--dropout", "0.1", "--eval-every", "200", "--sample-every", "0", "--steps", "1200",
+]  # fmt: skip
+
+
+def command(*arguments):
+    return [sys.executable, "-m", "charlstm", *map(str, arguments)]
+
+
+def run(*arguments, **options):
+    return subprocess.run(
+        command(*arguments), capture_output=True, text=True, check=False, **options
+    )
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    path = tmp_path_factory.mktemp("end-to-end")
+    (path / "tale.txt").write_text(TEXT)
+    done = run("train", "tale.txt", "-o", "whole", *OPTIONS, "--json", cwd=path)
+    assert done.returncode == 0, done.stderr
+    summary = json.loads(done.stdout)
+    assert summary["stop_reason"] == "budget"
+    assert summary["valid_loss"] < 0.5
+    return path
+
+
+def stop_after_first_evaluation(folder, name, number):
+    """Start a run, send it a signal once it has evaluated, and return its exit status."""
+    process = subprocess.Popen(
+        command("train", "tale.txt", "-o", name, *OPTIONS),
+        cwd=folder,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+    )
+    history = folder / name / "history.jsonl"
+    deadline = time.monotonic() + 120
+    while not history.exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    os.kill(process.pid, number)
+    process.communicate(timeout=60)
+    return process.returncode
+
+
+@pytest.mark.parametrize(
+    ("number", "status"),
+    [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -signal.SIGKILL)],
+)
+def test_a_stopped_run_that_is_resumed_ends_as_the_whole_one(folder, number, status):
+    name = number.name.lower()
+    assert stop_after_first_evaluation(folder, name, number) == status
+    assert (folder / name / RESUME).exists()
+    assert run("train", "--resume", name, "-q", cwd=folder).returncode == 0
+    resumed, whole = read_checkpoint(folder / name), read_checkpoint(folder / "whole")
+    assert resumed.figures.valid_loss == whole.figures.valid_loss
+    assert {k: w.tobytes() for k, w in resumed.weights.items()} == {
+        k: w.tobytes() for k, w in whole.weights.items()
+    }
+
+
+def test_the_model_has_learned_its_text(folder):
+    done = run("generate", "whole", "-p", "the quick", "-n", "40", "-t", "0", "-q", cwd=folder)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "fox jumps over the lazy dog; a lazy dog" in done.stdout
+
+
+def test_the_installed_command_is_the_module():
+    script = Path(sys.executable).with_name("charlstm")
+    if not script.exists():
+        pytest.skip("charlstm is not installed beside this interpreter")
+    done = subprocess.run([script, "--version"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, run("--version").stdout)

@@ -1,0 +1,472 @@
+"""Tests of ``charlstm.plan``: the laws by which a run is decided."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from charlstm import plan as module
+from charlstm.config import ModelConfig, TrainConfig
+from charlstm.dataset import Streams
+from charlstm.errors import ConfigError, CorpusError
+from charlstm.plan import SIZES, choose_size, default_epochs, floating_point_speed, make_plan
+from charlstm.tokenizer import END_OF_DOCUMENT
+
+ORDER = list(SIZES)  # smallest first
+LEAST = 64  # tokens of the smallest batch that is chosen by itself
+MEGABYTE = {
+    "level": "char",
+    "vocab_size": 70,
+    "train_tokens": 1_000_000,
+    "valid_tokens": 100_000,
+    "characters_per_token": 1.0,
+}
+
+levels = st.sampled_from(["char", "word"])
+# Lengths of every magnitude, not mostly huge ones.
+lengths = (
+    st.integers(0, 26)
+    .flatmap(lambda power: st.integers(0, 2**power))
+    .map(lambda more: min(LEAST + more, 10**8))
+)
+speeds = st.floats(1e8, 1e14)
+
+
+@pytest.fixture(autouse=True)
+def _speed(monkeypatch):
+    """A machine of always the same speed."""
+    monkeypatch.setattr(module, "floating_point_speed", lambda: 1e11)
+
+
+def planned(choices=None, **changes):
+    return make_plan(**MEGABYTE | {"choices": choices} | changes)
+
+
+def without_speed(plan):
+    return dataclasses.replace(plan, tokens_per_second=0.0, minutes=0.0)
+
+
+# Size
+
+
+def test_sizes_grow():
+    parameters = [
+        ModelConfig(vocab_size=64, layers=layers, units=units, embedding=embedding).parameters
+        for layers, units, embedding in SIZES.values()
+    ]
+    assert parameters == sorted(set(parameters))
+
+
+@pytest.mark.parametrize(
+    ("tokens", "size"),
+    [
+        (0, "tiny"),
+        (39_999, "tiny"),
+        (40_000, "small"),
+        (499_999, "small"),
+        (500_000, "medium"),
+        (49_999_999, "medium"),
+        (50_000_000, "large"),
+        (10**12, "large"),
+    ],
+)
+def test_the_size_follows_from_the_length_of_the_text(tokens, size):
+    assert choose_size(tokens) == size
+    if tokens >= LEAST:
+        preset, plan = SIZES[size], planned(train_tokens=tokens)
+        assert plan.size == size
+        assert (plan.model.layers, plan.model.units, plan.model.embedding) == preset
+
+
+@pytest.mark.parametrize(
+    ("minutes", "size"),
+    [
+        (1e-3, "tiny"),
+        (0.49, "tiny"),
+        (0.5, "small"),
+        (2.4, "small"),
+        (2.5, "medium"),
+        (1e3, "medium"),
+    ],
+)
+def test_a_budget_in_minutes_may_change_the_size(minutes, size):
+    assert planned({"minutes": minutes}).size == size
+    assert planned({"minutes": minutes}, size="large").size == "large"
+
+
+minutes_given = st.floats(1e-3, 1e5)
+
+
+@given(st.integers(0, 10**9), minutes_given)
+def test_a_budget_in_minutes_never_makes_the_model_larger(tokens, minutes):
+    assert ORDER.index(choose_size(tokens, minutes)) <= ORDER.index(choose_size(tokens))
+
+
+@given(st.integers(0, 10**9), st.integers(0, 10**9), minutes_given, minutes_given)
+def test_more_text_or_more_time_never_makes_the_model_smaller(one, other, long, longer):
+    short, long, longer = min(one, other), *sorted((long, longer))
+    size = ORDER.index(choose_size(short, long))
+    assert ORDER.index(choose_size(max(one, other), long)) >= size
+    assert ORDER.index(choose_size(short, longer)) >= size
+
+
+@pytest.mark.parametrize("size", ORDER)
+def test_a_named_size_wins(size):
+    plan = planned(size=size)
+    assert plan.size == size
+    assert (plan.model.layers, plan.model.units, plan.model.embedding) == SIZES[size]
+
+
+@pytest.mark.parametrize("choice", [{"units": 300}, {"layers": 5}, {"embedding": 77}])
+def test_a_model_of_own_measures_is_custom(choice):
+    assert planned(choice).size == "custom"
+
+
+def test_a_given_model_is_taken_as_it_is():
+    model = ModelConfig(vocab_size=70, layers=3, units=99, embedding=11)
+    plan = planned(model=model, size="large")
+    assert plan.size == "given"
+    assert plan.model == model
+
+
+# Ties
+
+
+def test_words_tie_by_themselves_and_characters_do_not():
+    words = planned(level="word").model
+    assert words.tied
+    assert words.embedding == words.units == 512
+    assert not planned(level="char").model.tied
+    assert not planned({"embedding": 512}, level="char").model.tied
+
+
+@pytest.mark.parametrize(
+    ("choices", "level", "expected"),
+    [
+        ({"tied": True}, "char", (512, 512, True)),
+        ({"tied": True, "units": 300}, "char", (300, 300, True)),
+        ({"tied": True, "embedding": 512}, "char", (512, 512, True)),
+        ({"tied": False}, "word", (128, 512, False)),
+        ({"units": 300}, "word", (300, 300, True)),
+        ({"embedding": 100}, "word", (100, 512, False)),
+        ({"embedding": 512}, "word", (512, 512, True)),
+        ({"embedding": 300, "units": 300}, "word", (300, 300, True)),
+        ({"embedding": 300, "units": 400}, "word", (300, 400, False)),
+    ],
+)
+def test_ties_and_widths_fit(choices, level, expected):
+    model = planned(choices, level=level).model
+    assert (model.embedding, model.units, model.tied) == expected
+
+
+@pytest.mark.parametrize("level", ["char", "word"])
+@pytest.mark.parametrize("units", [None, 256])
+def test_a_tie_that_can_not_be_is_refused(level, units):
+    with pytest.raises(ConfigError) as caught:
+        planned({"tied": True, "embedding": 100, "units": units}, level=level)
+    assert str(caught.value) == (
+        "--tie needs an embedding as wide as the layers, got --embedding 100 and "
+        f"--units {units or 512}: make them equal or use --no-tie"
+    )
+
+
+# Batches
+
+
+@given(levels, lengths)
+def test_the_text_holds_a_batch_of_the_automatic_choice(level, tokens):
+    plan = planned(level=level, train_tokens=tokens)
+    train = plan.train
+    assert train.streams * train.sequence_length <= tokens
+    assert 4 <= train.streams <= 32
+    assert 16 <= train.sequence_length <= (70 if level == "word" else 100)
+
+
+@given(levels, st.integers(0, LEAST - 1), st.floats(0.5, 20))
+def test_a_text_that_is_too_short_is_refused(level, tokens, characters_per_token):
+    with pytest.raises(CorpusError) as caught:
+        planned(level=level, train_tokens=tokens, characters_per_token=characters_per_token)
+    assert str(caught.value) == (
+        f"the corpus is too short: {tokens} tokens to train on, but one batch of 4 streams of 16 "
+        f"tokens needs 64; bring at least about {math.ceil(64 * characters_per_token / 0.9):,} "
+        "characters, or lower --streams or --sequence-length"
+    )
+
+
+@given(st.integers(1, 65_536), st.integers(1, 65_536), st.integers(1, 10**7))
+def test_a_text_shorter_than_a_chosen_batch_is_refused(streams, sequence_length, tokens):
+    choices = {"streams": streams, "sequence_length": sequence_length}
+    needed = streams * sequence_length
+    if tokens >= needed:
+        assert planned(choices, train_tokens=tokens).train.streams == streams
+        return
+    with pytest.raises(CorpusError) as caught:
+        planned(choices, train_tokens=tokens)
+    assert str(caught.value) == (
+        f"the corpus is too short: {tokens:,} tokens to train on, but one batch of {streams} "
+        f"streams of {sequence_length} tokens needs {needed:,}; bring at least about "
+        f"{math.ceil(needed / 0.9):,} characters, or lower --streams or --sequence-length"
+    )
+
+
+def test_who_brings_what_the_message_asks_for_can_train():
+    with pytest.raises(CorpusError) as caught:
+        planned(train_tokens=10, valid_tokens=2)
+    (characters,) = re.findall(r"about ([\d,]+) characters", str(caught.value))
+    enough = int(characters.replace(",", ""))
+    assert planned(train_tokens=int(0.9 * enough), valid_tokens=3).train.streams == 4
+
+
+@pytest.mark.parametrize("valid_tokens", [0, 1, 2])
+def test_a_text_without_validation_part_is_refused(valid_tokens):
+    with pytest.raises(CorpusError) as caught:
+        planned(valid_tokens=valid_tokens)
+    assert str(caught.value) == (
+        "the corpus leaves no text to validate on: bring more text, raise --valid-fraction, "
+        "or name a file with --valid"
+    )
+    assert planned(valid_tokens=3).steps > 0
+
+
+# Budget
+
+
+@given(st.integers(1, 10**12), st.integers(1, 10**12))
+def test_more_text_is_read_fewer_times(one, other):
+    short, long = sorted((one, other))
+    assert 1.0 <= default_epochs(long) <= default_epochs(short) <= 60.0
+
+
+def test_a_megabyte_is_read_eight_times():
+    assert default_epochs(1_000_000) == 8.0
+    assert planned().train.epochs == 8.0
+
+
+@given(
+    levels, lengths, st.booleans(), st.sampled_from([None, "epochs", "steps"]), st.integers(1, 999)
+)
+@example("char", LEAST + 1, False, None, 1)  # the second of the marks at the ends is not trained on
+def test_the_plan_counts_steps_as_training_does(level, tokens, is_cut, budget, value):
+    plan = planned(budget and {budget: value}, level=level, train_tokens=tokens)
+    train = plan.train
+    ids = np.broadcast_to(np.uint8(5 if is_cut else END_OF_DOCUMENT), tokens)
+    streams = Streams(ids, train.streams, train.sequence_length, 1, np.zeros(6))
+    assert plan.steps_per_epoch == streams.steps_per_epoch
+    if train.steps is None:
+        assert train.epochs == (default_epochs(tokens) if budget is None else value)
+        assert plan.steps == max(1, round(train.epochs * streams.steps_per_epoch))
+    else:
+        assert plan.steps == train.steps == value
+
+
+@given(levels, lengths, st.sampled_from(["steps", "epochs", "minutes"]), st.integers(1, 5000))
+def test_what_follows_from_the_budget_fits_it(level, tokens, budget, value):
+    plan = planned({budget: value}, level=level, train_tokens=tokens)
+    train = plan.train
+    assert 0 <= train.warmup_steps <= min(100, plan.steps / 10)
+    if budget == "minutes":
+        assert train.eval_every is None  # the share of the minutes decides
+        assert (train.patience, train.sample_every) == (5, 2)
+    else:
+        assert 1 <= train.eval_every <= plan.steps_per_epoch
+
+
+@given(st.integers(1, 5000))
+def test_a_run_is_evaluated_ten_times_at_least(steps):
+    """Every ``eval_every`` steps and at the end, as the help of ``--eval-every`` says."""
+    plan = planned({"steps": steps})
+    assert math.ceil(steps / plan.train.eval_every) >= min(10, steps)
+
+
+@given(st.integers(1, 100_000), st.none() | st.integers(1, 1000))
+def test_patience_is_a_fifth_of_all_evaluations(steps, eval_every):
+    """Whether the user says how often to evaluate or not."""
+    train = planned({"steps": steps, "eval_every": eval_every}).train
+    evaluations = steps // train.eval_every
+    assert train.patience == max(5, evaluations // 5)
+    assert train.sample_every == max(1, evaluations // 5)
+
+
+@given(levels, lengths, st.floats(1e-3, 1e4), speeds)
+def test_a_budget_in_minutes_gives_an_estimate_of_the_steps(level, tokens, minutes, speed):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "floating_point_speed", lambda: speed)
+        plan = planned({"minutes": minutes}, level=level, train_tokens=tokens)
+    assert plan.minutes == plan.train.minutes == minutes
+    assert plan.train.epochs is plan.train.steps is None
+    per_step = plan.train.streams * plan.train.sequence_length / plan.tokens_per_second
+    assert plan.steps == 1 or plan.steps * per_step <= 60 * minutes * (1 + 1e-9)
+    assert (plan.steps + 1) * per_step >= 60 * minutes * (1 - 1e-9)
+
+
+@pytest.mark.parametrize(
+    "names", [("epochs", "steps"), ("epochs", "minutes"), ("epochs", "steps", "minutes")]
+)
+def test_two_budgets_are_refused(names):
+    with pytest.raises(ConfigError) as caught:
+        planned(dict.fromkeys(names, 3))
+    assert str(caught.value) == (
+        f"give exactly one of epochs, steps and minutes, got {' and '.join(names)}"
+    )
+
+
+# Speed
+
+
+@given(levels, lengths, speeds, st.sampled_from(["float32", "bfloat16"]))
+def test_without_minutes_the_machine_decides_nothing(level, tokens, speed, product_type):
+    expected = planned(level=level, train_tokens=tokens)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "floating_point_speed", lambda: speed)
+        plan = planned(level=level, train_tokens=tokens, product_type=product_type)
+    assert without_speed(plan) == without_speed(expected)
+
+
+@given(levels, lengths)
+def test_a_faster_machine_takes_less_time(level, tokens):
+    slow = planned(level=level, train_tokens=tokens)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "floating_point_speed", lambda: 4e11)
+        fast = planned(level=level, train_tokens=tokens)
+    assert fast.tokens_per_second == pytest.approx(4 * slow.tokens_per_second)
+    assert fast.minutes == pytest.approx(slow.minutes / 4)
+    train = slow.train
+    tokens_in_all = slow.steps * train.streams * train.sequence_length
+    assert slow.minutes == pytest.approx(tokens_in_all / slow.tokens_per_second / 60)
+
+
+def test_the_output_projection_counts_for_speed_and_the_embedding_table_does_not():
+    speeds = [
+        planned({"tied": False, "embedding": 512}, vocab_size=size).tokens_per_second
+        for size in (100, 200, 300)
+    ]
+    weights = [0.7e11 / 6 / speed for speed in speeds]
+    assert np.diff(weights) == pytest.approx([513 * 100] * 2)
+    tied = planned({"tied": True}, vocab_size=100).tokens_per_second
+    assert 0.7e11 / 6 / tied == pytest.approx(weights[0] - 100)  # there is no output bias
+
+
+def test_the_probe_returns_a_rate():
+    assert 0 < floating_point_speed() < math.inf
+
+
+# Choices
+
+
+CHOICES = {
+    "layers": st.integers(1, 64),
+    "units": st.integers(1, 16_384),
+    "embedding": st.integers(1, 16_384),
+    "seed": st.integers(0, 2**32 - 1),
+    "streams": st.integers(1, 100),
+    "sequence_length": st.integers(1, 100),
+    "optimizer": st.sampled_from(["adamw", "adam", "lion", "rmsprop", "sgd"]),
+    "learning_rate": st.floats(1e-9, 10),
+    "final_rate": st.floats(0, 1),
+    "warmup_steps": st.integers(0, 10**6),
+    "weight_decay": st.floats(0, 10),
+    "clip_norm": st.floats(1e-3, 1e3),
+    "dropout": st.floats(0, 0.99),
+    "precision": st.sampled_from(["auto", "float32", "bfloat16"]),
+    "eval_every": st.integers(1, 10**6),
+    "patience": st.integers(1, 10**6),
+    "sample_every": st.integers(0, 10**6),
+    "save_every": st.floats(1e-3, 1e6),
+}
+budgets = st.one_of(
+    st.fixed_dictionaries({"epochs": st.floats(1e-3, 1e4)}),
+    st.fixed_dictionaries({"steps": st.integers(1, 10**6)}),
+    st.fixed_dictionaries({"minutes": st.floats(1e-3, 1e4)}),
+    st.just({}),
+)
+
+
+def test_these_tests_know_every_setting():
+    settings = {*TrainConfig.__struct_fields__, *ModelConfig.__struct_fields__}
+    assert settings == {*CHOICES, "epochs", "steps", "minutes", "tied", "vocab_size"}
+
+
+@given(levels, st.fixed_dictionaries({}, optional=CHOICES), budgets)
+def test_what_the_user_chose_is_not_changed(level, choices, budget):
+    left_open = dict.fromkeys(CHOICES)
+    plan = planned(left_open | choices | budget, level=level)
+    settings = msgspec.to_builtins(plan.model) | msgspec.to_builtins(plan.train)
+    assert {name: settings[name] for name in choices | budget} == choices | budget
+    assert plan.model.vocab_size == 70
+
+
+@given(levels, lengths, st.fixed_dictionaries({}, optional=CHOICES), budgets)
+def test_a_plan_of_what_was_planned_is_the_same(level, tokens, choices, budget):
+    """A resumed run is planned from the settings it was begun with."""
+    choices = choices | {"streams": None, "sequence_length": None} | budget
+    plan = planned(choices, level=level, train_tokens=tokens)
+    settings = {name: getattr(plan.train, name) for name in TrainConfig.__struct_fields__}
+    again = planned(settings, level=level, train_tokens=tokens, model=plan.model)
+    assert again.train == plan.train
+    assert again.model == plan.model
+    assert (again.steps, again.steps_per_epoch) == (plan.steps, plan.steps_per_epoch)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("units", 0),
+        ("layers", 65),
+        ("embedding", -1),
+        ("dropout", 1.0),
+        ("learning_rate", 0.0),
+        ("eval_every", 0),
+        ("patience", 0),
+        ("streams", 0),
+        ("streams", -1),
+        ("sequence_length", 0),
+        ("steps", 0),
+        ("steps", -5),
+        ("epochs", -1.0),
+        ("epochs", math.nan),
+        ("epochs", math.inf),
+        ("minutes", 0.0),
+        ("minutes", math.nan),
+        ("minutes", math.inf),
+    ],
+)
+def test_a_choice_out_of_range_is_refused_by_name(name, value):
+    with pytest.raises(ConfigError) as caught:
+        planned({name: value})
+    assert str(caught.value).startswith(f"{name} is {value}: expected ")
+
+
+# Learning
+
+
+@given(levels, lengths, lengths)
+def test_more_text_needs_no_more_dropout(level, one, other):
+    short, long = sorted((one, other))
+    rates = [planned(level=level, train_tokens=tokens).train.dropout for tokens in (short, long)]
+    assert 0.5 >= rates[0] >= rates[1] >= 0.1
+
+
+def test_the_learning_rate_is_that_of_the_measurements():
+    assert planned(size="medium").train.learning_rate == 4e-3
+
+
+@given(st.integers(1, 1000), st.integers(1, 1000), st.integers(1, 4096), st.integers(1, 4096))
+def test_wider_batches_learn_faster_and_wider_models_slower(few, many, narrow, wide):
+    few, many, narrow, wide = *sorted((few, many)), *sorted((narrow, wide))
+
+    def rate(streams, units):
+        return planned({"streams": streams, "units": units}).train.learning_rate
+
+    assert 0 < rate(few, wide) <= rate(many, wide) <= rate(many, narrow) <= 6e-3
+
+
+def test_a_plan_is_frozen():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        planned().steps = 1

@@ -1,0 +1,186 @@
+"""Bytes to text: decoding, binary files, compression, standard input."""
+
+from __future__ import annotations
+
+import bz2
+import io
+import random
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from charlstm import reading
+from charlstm.corpus import Corpus, open_corpus
+from charlstm.errors import ConfigError, StorageError, UsageError
+from charlstm.reading import Source, spool_stdin
+from tests.texts import COMPRESS, block_sizes, chunks_in_blocks, documents_of, message, read
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("corpus")
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+# Decoding
+
+
+def decoded(data, encoding):
+    try:
+        return data.decode(encoding), None
+    except UnicodeDecodeError as error:
+        return None, error
+
+
+@given(
+    st.binary(max_size=30), block_sizes, st.sampled_from(["utf-8", "ascii", "utf-16-le", "cp932"])
+)
+def test_strict_decoding_agrees_with_decoding_the_whole(folder, data, size, encoding):
+    path = folder / "data.txt"
+    path.write_bytes(data.replace(b"\0", b"?"))
+    corpus = Corpus((Source("data", path),), encoding)
+    expected, error = decoded(path.read_bytes(), encoding)
+    if error is None:
+        assert "".join(documents_of(chunks_in_blocks(corpus, size))) == expected
+    else:
+        assert message(chunks_in_blocks, corpus, size) == (
+            f"data: byte 0x{error.object[error.start]:02x} at offset {error.start} is not "
+            f"{encoding}: name the right encoding with --encoding, or put U+FFFD in its place "
+            "with --decode-errors replace"
+        )
+
+
+@given(st.binary(max_size=30), block_sizes)
+def test_replacing_agrees_with_decoding_the_whole(folder, data, size):
+    path = folder / "data.txt"
+    path.write_bytes(data.replace(b"\0", b"?"))
+    corpus = Corpus((Source("data", path),), decode_errors="replace")
+    expected = path.read_bytes().decode("utf-8", "replace")
+    assert "".join(documents_of(chunks_in_blocks(corpus, size))) == expected
+
+
+def test_the_offset_counts_a_byte_order_mark(here):
+    Path("a.txt").write_bytes(b"\xef\xbb\xbfab\xff")
+    assert "byte 0xff at offset 5 is not utf-8-sig" in message(read, "a.txt", encoding="utf-8-sig")
+
+
+def test_an_error_without_position_is_reported_too(here, monkeypatch):
+    class Decoder(io.IncrementalNewlineDecoder):
+        def decode(self, *args, **options):
+            raise UnicodeError("label too long")
+
+    Path("a.txt").write_bytes(b"a")
+    monkeypatch.setattr(
+        reading.codecs, "getincrementaldecoder", lambda _: lambda _: Decoder(None, 0)
+    )
+    assert message(read, "a.txt").startswith("a.txt: its text is not utf-8: name the right")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1", "utf-16", "utf-32", "cp1252"])
+def test_text_comes_back_from_its_encoding(here, encoding):
+    Path("a.txt").write_bytes("café\r\n\x85 ".encode(encoding, "replace"))
+    expected = Path("a.txt").read_bytes().decode(encoding)
+    assert "".join(read("a.txt", encoding=encoding)) == expected
+    assert "".join(read(".", encoding=encoding)) == expected
+
+
+@pytest.mark.parametrize("encoding", ["klingon", "base64", "rot13", "undefined", "a\0b", ""])
+def test_what_is_no_text_encoding(encoding):
+    assert message(open_corpus, ["a"], encoding=encoding, error=ConfigError) == (
+        f"{encoding!r} is no text encoding: give one that Python knows, such as utf-8, utf-16, "
+        "latin-1 or cp1252"
+    )
+
+
+def test_a_binary_file(here, monkeypatch):
+    Path("a.bin").write_bytes(b"\x89PNG and so on \0\xff")
+    monkeypatch.setattr(reading, "BLOCK", 4)
+    corpus = open_corpus(["a.bin"], encoding="latin-1")
+    assert message(lambda: list(corpus.chunks())) == (
+        "a.bin looks like a binary file (a NUL byte at offset 15): name text files, with "
+        "--encoding if they are in UTF-16 or UTF-32"
+    )
+
+
+# Compressed files
+
+
+@pytest.mark.parametrize("suffix", [*COMPRESS, ".GZ"])
+def test_compressed_files_are_read_through(here, suffix):
+    content = "one\r\ntwo é\n" * 1000
+    path = Path(f"plays.txt{suffix}")
+    path.write_bytes(COMPRESS[suffix.lower()](content.encode()))
+    assert "".join(read(str(path))) == content
+    assert open_corpus([str(path)]).name == "plays"
+
+
+@pytest.mark.parametrize("suffix", COMPRESS)
+@pytest.mark.parametrize("damage", ["truncated", "altered", "foreign"])
+def test_broken_archives(here, suffix, damage):
+    data = bytearray(COMPRESS[suffix](random.Random(1).randbytes(5000).replace(b"\0", b"?")))
+    if damage == "truncated":
+        data = data[:-20]
+    elif damage == "altered":
+        data[len(data) // 2] ^= 0x55
+        data[-4:] = bytes(4)
+    else:
+        data = bytearray(b"this was never compressed")
+    Path(f"a{suffix}").write_bytes(data)
+    corpus = open_corpus([f"a{suffix}"], encoding="latin-1")
+    text = message(lambda: list(corpus.chunks()))
+    assert text.startswith(f"a{suffix} can't be decompressed (")
+    assert text.endswith("): the file is broken or truncated, so fetch or compress it again")
+
+
+def test_a_python_without_a_decompressor(here, monkeypatch):
+    Path("a.bz2").write_bytes(bz2.compress(b"text"))
+    monkeypatch.setitem(sys.modules, "bz2", None)
+    assert message(read, "a.bz2") == (
+        "a.bz2: this Python can't read .bz2 files (import of bz2 halted; None in sys.modules): "
+        "decompress it first"
+    )
+
+
+# Standard input
+
+
+def test_standard_input_is_spooled(tmp_path):
+    spool = tmp_path / "spool"
+    spool_stdin(io.BytesIO("a\r\né".encode() * 10**6), spool)
+    corpus = open_corpus(["-", "-"], stdin=spool)
+    assert corpus.sources == (Source("stdin", spool),)
+    assert "".join(documents_of(corpus.chunks())) == "a\r\né" * 10**6
+
+
+def test_standard_input_that_is_not_given():
+    assert message(open_corpus, ["-"], error=UsageError) == (
+        "- stands for standard input, which is not given: name a file"
+    )
+
+
+def test_a_full_disk_leaves_nothing_behind(tmp_path):
+    spool = tmp_path / "spool"
+    spool.symlink_to("/dev/full")
+    assert message(spool_stdin, io.BytesIO(b"text"), spool, error=StorageError) == (
+        f"can't write {spool}: the disk is full: free some space and run the command again"
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_standard_input_that_is_a_folder(tmp_path):
+    class Folder(io.BytesIO):
+        def read(self, size=-1):
+            raise IsADirectoryError(21, "Is a directory")
+
+    assert message(spool_stdin, Folder(), tmp_path / "spool") == (
+        "can't read stdin: it is a folder: redirect a file instead"
+    )
+    assert list(tmp_path.iterdir()) == []

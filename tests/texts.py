@@ -1,0 +1,65 @@
+"""What the tests of the first stages share: small corpora and how to look into them."""
+
+from __future__ import annotations
+
+import bz2
+import functools
+import gzip
+import lzma
+
+import pytest
+from backports import zstd
+from hypothesis import strategies as st
+
+from charlstm import reading
+from charlstm.corpus import Corpus, open_corpus
+from charlstm.errors import CorpusError
+from charlstm.reading import Source
+
+COMPRESS = {
+    ".gz": gzip.compress,
+    ".bz2": bz2.compress,
+    ".xz": lzma.compress,
+    ".zst": functools.partial(zstd.compress, options={zstd.CompressionParameter.checksum_flag: 1}),
+}
+ADDRESSES = "a file, a folder, a glob pattern, - for standard input, or python-docs"
+
+texts = st.text(st.sampled_from("ab \r\n\té€\U0001f600"), max_size=40)
+documents = st.lists(texts, max_size=4)
+block_sizes = st.integers(1, 12)
+
+
+def corpus_of(folder, contents, **settings):
+    """Write one file for each text and open them all."""
+    paths = [folder / f"{index}.txt" for index in range(len(contents))]
+    for path, content in zip(paths, contents, strict=True):
+        path.write_bytes(content.encode())
+    return Corpus(tuple(Source(str(path), path) for path in paths), **settings)
+
+
+def chunks_in_blocks(corpus, size):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reading, "BLOCK", size)
+        return list(corpus.chunks())
+
+
+def documents_of(chunks):
+    """Join chunks to documents; text after the last end of a document would be lost here."""
+    found, text = [], ""
+    for chunk in chunks:
+        text += chunk.text
+        if chunk.ends_document:
+            found.append(text)
+            text = ""
+    assert text == ""
+    return found
+
+
+def message(function, *arguments, error=CorpusError, **options):
+    with pytest.raises(error) as caught:
+        function(*arguments, **options)
+    return str(caught.value)
+
+
+def read(*addresses, **settings):
+    return [chunk.text for chunk in open_corpus(addresses, **settings).chunks()]
