@@ -11,7 +11,6 @@ This module knows weights and graphs. It does not know files, text or sampling.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -19,6 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from charlstm.config import ModelConfig
+from charlstm.processor import int8_pairs_saturate, processor_count
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -32,8 +32,8 @@ MAX_THREADS = 4  # beyond this, one small step spends its time on synchronisatio
 # Floats in embedding x kernel up to which layer 0's input is looked up instead of computed.
 MAX_TABLE = 4 * 2**20
 # Weights are integers in [-LEVELS, LEVELS]; sums of 2 x 16,384 products then stay below 2**31. On
-# x86 without VNNI a sum of two products is clipped to 16 bits (see ``_pairs_saturate``): 64 levels
-# would fit into them.
+# x86 without VNNI a sum of two products is clipped to 16 bits, into which 64 levels would fit (see
+# ``int8_pairs_saturate``).
 LEVELS = 127
 ACTIVATION_LEVELS = 127  # a hidden state h is stored as round(127 h) + ZERO_POINT
 ZERO_POINT = 128  # unsigned activations: signed x signed products have no fast kernel on x86
@@ -126,7 +126,7 @@ def build_engine(
     graph = _Graph()
     describe = _describe_int8 if precision == "int8" else _describe_float32
     describe(graph, config, weights)
-    session = _open_session(graph.serialize(config), threads or _default_threads())
+    session = _open_session(graph.serialize(config), threads or min(processor_count(), MAX_THREADS))
     return Engine(session, config, precision)
 
 
@@ -311,21 +311,6 @@ def _open_session(model: bytes, threads: int) -> onnxruntime.InferenceSession:
     options.inter_op_num_threads = 1
     options.intra_op_num_threads = threads
     options.log_severity_level = 3  # errors only: stderr belongs to the user
-    if _pairs_saturate():  # unsigned weights: the same sums, at half the speed
+    if int8_pairs_saturate():  # unsigned weights: the same sums, at half the speed
         options.add_session_config_entry("session.x64quantprecision", "1")
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-
-
-def _default_threads() -> int:
-    affinity = getattr(os, "sched_getaffinity", None)
-    processors = len(affinity(0)) if affinity else os.cpu_count() or 1
-    return min(processors, MAX_THREADS)
-
-
-def _pairs_saturate(cpuinfo: str = "/proc/cpuinfo") -> bool:
-    """Tell whether this processor has to be taken for an x86 without VNNI."""
-    try:
-        with open(cpuinfo, encoding="ascii", errors="replace") as file:
-            return "vnni" not in file.read(8192)  # the first core's flags
-    except OSError:
-        return True

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from charlstm.backend import keras, tf
-from charlstm.precision import ProductType
+from charlstm.processor import ProductType
 
 States = tuple[tf.Tensor, tf.Tensor]
 Three = tuple[tf.Tensor, tf.Tensor, tf.Tensor]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from charlstm.backend import keras, tf
 from charlstm.config import ModelConfig
 from charlstm.layers import States, lstm_layer, product, stock_layer
-from charlstm.precision import ProductType
+from charlstm.processor import ProductType
 
 
 class LSTMLanguageModel(keras.Model):

@@ -1,13 +1,17 @@
 """One step of training and of validation, compiled.
 
 A step is loss, gradient, clipping and optimizer; validation is the loss in float32 over a whole
-text. What a step draws at random follows from the seed and the step number. This module does not
-know budgets, files or when anything is evaluated.
+text. The rows of a batch are split into chains, each with a loop over time of its own and a core
+to run on, because the small products of that loop don't fill several cores. What a step draws at
+random follows from the seed and the step number. This module does not know budgets, files or when
+anything is evaluated.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -18,19 +22,34 @@ from charlstm.config import ModelConfig, TrainConfig
 from charlstm.dataset import Batch, validation_batches
 from charlstm.layers import States, gpu_visible
 from charlstm.model import LSTMLanguageModel
-from charlstm.precision import product_type
+from charlstm.processor import product_type
 
 # Dropout draws of one step take consecutive seeds; no model has more layers than this.
 SEEDS_PER_STEP = 1024
+
+# A chain of fewer rows than this wastes more than a core of its own gains.
+MIN_ROWS = 4
 
 # Logits that validation holds at a time, in numbers.
 LOGITS_AT_ONCE = 1 << 23
 
 
-def use_threads(threads: int | None) -> None:
-    """Set how many processor threads TensorFlow takes; must come before its first operation."""
-    if threads:
-        tf.config.threading.set_intra_op_parallelism_threads(threads)
+def use_threads(threads: int, streams: int) -> int:
+    """Divide the processor among the chains of a step; must come before the first operation.
+
+    Returns:
+        Into how many chains the rows of a batch are split.
+    """
+    chains = max(1, min(threads, streams // MIN_ROWS))
+    tf.config.threading.set_inter_op_parallelism_threads(chains)
+    tf.config.threading.set_intra_op_parallelism_threads(max(1, threads // chains))
+    return chains
+
+
+def _shares(rows: int, parts: int) -> list[slice]:
+    """Divide rows as evenly as can be."""
+    borders = [rows * part // parts for part in range(parts + 1)]
+    return [slice(*pair) for pair in itertools.pairwise(borders)]
 
 
 def describe_path(config: TrainConfig) -> str:
@@ -74,7 +93,7 @@ def make_optimizer(config: TrainConfig) -> keras.optimizers.Optimizer:
 class Steps:
     """The compiled functions of one model: a training step and a validation step."""
 
-    def __init__(self, config: ModelConfig, train: TrainConfig) -> None:
+    def __init__(self, config: ModelConfig, train: TrainConfig, chains: int = 1) -> None:
         self.model = LSTMLanguageModel(
             config,
             seed=train.seed,
@@ -82,6 +101,8 @@ class Steps:
             dtype_of_products=product_type(train.precision),
         )
         self.seed = train.seed
+        self.tokens_per_step = float(train.streams * train.sequence_length)
+        self.chains = chains
         self.optimizer = make_optimizer(train)
         self.optimizer.build(self.model.trainable_variables)
         self._train = tf.function(self._train_step)
@@ -99,14 +120,29 @@ class Steps:
     def _train_step(
         self, inputs: tf.Tensor, targets: tf.Tensor, states: list[States]
     ) -> tuple[tf.Tensor, list[States]]:
+        """Split the rows into independent chains, which the processor's cores run side by side."""
+        chains = [
+            self._chain(inputs[rows], targets[rows], [(h[rows], c[rows]) for h, c in states])
+            for rows in _shares(inputs.shape[0], self.chains)
+        ]
+        losses, gradients, after = zip(*chains, strict=True)
+        self.optimizer.apply(
+            [tf.add_n(parts) for parts in zip(*gradients, strict=True)],
+            self.model.trainable_variables,
+        )
+        return tf.add_n(losses), _joined(after)
+
+    def _chain(
+        self, inputs: tf.Tensor, targets: tf.Tensor, states: list[States]
+    ) -> tuple[tf.Tensor, list[tf.Tensor], list[States]]:
+        """Return loss and gradients of some rows, as their share of the batch's mean."""
         with tf.GradientTape() as tape:
             logits, after = self.model(inputs, states, training=True)
             losses = tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)
-            loss = tf.reduce_mean(losses)
-        variables = self.model.trainable_variables
-        gradients = tape.gradient(loss, [variable.value for variable in variables])
-        self.optimizer.apply([tf.convert_to_tensor(g) for g in gradients], variables)
-        return loss, after
+            loss = tf.reduce_sum(losses) / self.tokens_per_step
+        weights = [variable.value for variable in self.model.trainable_variables]
+        gradients = tape.gradient(loss, weights)
+        return loss, [tf.convert_to_tensor(g) for g in gradients], after
 
     def validate(self, ids: NDArray[np.unsignedinteger]) -> float:
         """Return the mean loss in nats per token over a whole text, in float32."""
@@ -127,6 +163,19 @@ class Steps:
         states: list[States],
     ) -> tuple[tf.Tensor, list[States]]:
         states = [(h * keep, c * keep) for h, c in states]
+        chains = [
+            self._summed_loss(
+                inputs[rows], targets[rows], weights[rows], [(h[rows], c[rows]) for h, c in states]
+            )
+            for rows in _shares(inputs.shape[0], min(self.chains, inputs.shape[0]))
+        ]
+        losses, after = zip(*chains, strict=True)
+        return tf.add_n(losses), _joined(after)
+
+    def _summed_loss(
+        self, inputs: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor, states: list[States]
+    ) -> tuple[tf.Tensor, list[States]]:
+        """Return the weighted sum of the losses of some rows, with few logits at a time."""
         features, after = self.model.features(inputs, states)
         flat = tf.reshape(features, [-1, self.model.config.units])
         expected, counted = tf.reshape(targets, [-1]), tf.reshape(weights, [-1])
@@ -139,3 +188,11 @@ class Steps:
             )
             total += tf.reduce_sum(tf.cast(losses * counted[part], tf.float64))
         return total, after
+
+
+def _joined(chains: Sequence[list[States]]) -> list[States]:
+    """Put the rows of the chains' states together again."""
+    return [
+        tuple(tf.concat(parts, 0) for parts in zip(*layer, strict=True))
+        for layer in zip(*chains, strict=True)
+    ]

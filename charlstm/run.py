@@ -26,8 +26,8 @@ from charlstm.dataset import replacement_rates
 from charlstm.errors import CorpusError, UsageError
 from charlstm.files import storage_errors
 from charlstm.plan import Plan, make_plan
-from charlstm.precision import product_type
 from charlstm.preparation import Prepared, prepare
+from charlstm.processor import processor_count, product_type
 from charlstm.reading import spool_stdin
 
 if TYPE_CHECKING:
@@ -174,7 +174,7 @@ def _trainer(run: Run, observer: Observer, began: float, threads: int | None) ->
     from charlstm.optimization import use_threads
     from charlstm.training import TextLengths, Trainer
 
-    use_threads(threads)
+    chains = use_threads(threads or processor_count(), run.config.train.streams)
     store, statistics = run.prepared.store, run.prepared.statistics
     tokenizer = run.prepared.tokenizer
     return Trainer(
@@ -184,7 +184,8 @@ def _trainer(run: Run, observer: Observer, began: float, threads: int | None) ->
         TextLengths(store.valid.size - 1, statistics.valid_characters, statistics.valid_words),
         replacement_rates(store.train, tokenizer.character_ids, tokenizer.vocab_size),
         observer,
-        began,
+        began=began,
+        chains=chains,
     )
 
 

@@ -30,8 +30,9 @@ from charlstm.optimization import Steps, describe_path, learning_rate
 StopReason = Literal["budget", "early stopping", "interrupted"]
 
 
-# How often a run evaluates if its budget is in minutes and nothing else is asked for.
+# A run with a budget in minutes evaluates so often, unless that takes more than this share of it.
 EVALUATIONS = 10
+EVALUATION_SHARE = 0.06
 
 
 class Observer(Protocol):
@@ -94,6 +95,7 @@ class Trainer:
         rates: how often each id is replaced by the unknown symbol, float64 [vocab_size].
         observer: whoever watches.
         began: ``time.monotonic()`` of the command's start, which minutes count from.
+        chains: into how many chains each step is split.
     """
 
     def __init__(
@@ -104,7 +106,9 @@ class Trainer:
         lengths: TextLengths,
         rates: NDArray[np.float64],
         observer: Observer,
+        *,
         began: float,
+        chains: int,
     ) -> None:
         self.folder, self.config, self.observer = folder, config, observer
         self.settings = config.train
@@ -116,7 +120,7 @@ class Trainer:
             self.settings.seed,
             rates,
         )
-        self.steps = Steps(config.model, self.settings)
+        self.steps = Steps(config.model, self.settings, chains)
         self.states = self.steps.model.zero_states(self.settings.streams)
         self.progress = Progress(step=0, seconds=0.0)
         self.history: list[Figures] = []
@@ -124,7 +128,7 @@ class Trainer:
         self.began = began
         self.saved_at = time.monotonic()
         self.evaluation_seconds = 0.0
-        self.evaluations = 0
+        self.evaluated_at = 0.0
         self.step_seconds = 0.0
         self.steps_taken = 0
         self.warned = False
@@ -181,7 +185,6 @@ class Trainer:
             TrainingError: if the loss is no longer finite.
             StorageError: if a save fails.
         """
-        self.evaluations = int(self.done() * EVALUATIONS)
         path = describe_path(self.settings)
         self.observer.on_start(path, self.progress.step, self.last_step)
         while (reason := self._reason_to_stop()) is None:
@@ -250,11 +253,9 @@ class Trainer:
     def _evaluation_due(self) -> bool:
         if self.settings.eval_every is not None:
             return self.progress.step % self.settings.eval_every == 0
-        due = int(self.done() * EVALUATIONS)
-        if due <= self.evaluations:
-            return False
-        self.evaluations = due
-        return True
+        budget = 60 * (self.settings.minutes or 0.0)
+        wait = max(budget / EVALUATIONS, self.evaluation_seconds / EVALUATION_SHARE)
+        return self.elapsed() - self.evaluated_at >= wait
 
     def evaluate(self) -> None:
         """Measure the validation loss, keep the weights if they are the best, save.
@@ -263,9 +264,10 @@ class Trainer:
             TrainingError: if the loss is not finite.
             StorageError: if a file can't be written.
         """
-        begin = time.monotonic()
+        begin = self.elapsed()
         loss = self.steps.validate(self.valid)
-        self.evaluation_seconds = time.monotonic() - begin
+        self.evaluated_at = self.elapsed()
+        self.evaluation_seconds = self.evaluated_at - begin
         if not math.isfinite(loss):
             raise self._not_finite("validation")
         figures = self._figures(loss)

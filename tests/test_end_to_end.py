@@ -14,8 +14,9 @@ from charlstm.checkpoint import RESUME, read_checkpoint
 
 TEXT = "the quick brown fox jumps over the lazy dog; a lazy dog sleeps.\n" * 80
 OPTIONS = [
-    "--units", "24", "--layers", "2", "--embedding", "8", "--streams", "4",
-    "--sequence-length", "20", "--learning-rate", "0.01", "--dropout", "0.1", "--eval-every", "200", "--sample-every", "0", "--steps", "1200",
+    "--units", "24", "--layers", "2", "--embedding", "8", "--streams", "4", "--dropout", "0.1",
+    "--sequence-length", "20", "--learning-rate", "0.01", "--eval-every", "200",
+    "--sample-every", "0", "--steps", "1200",
 ]  # fmt: skip
 
 

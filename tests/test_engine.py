@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import charlstm.engine
 from charlstm.config import ModelConfig
-from charlstm.engine import MAX_THREADS, build_engine, quantize_columns
+from charlstm.engine import build_engine, quantize_columns
 
 PRECISIONS = ("float32", "int8")
 CONFIGS = (
@@ -165,29 +165,11 @@ def test_the_exact_way_without_vnni_has_the_same_bits(monkeypatch, table):
     config = CONFIGS[2]
     ids, state = random_input(config, batch=5, length=6, seed=4)
     expected, _ = engine(config, "int8", 1, table).run(ids, state)
-    monkeypatch.setattr(charlstm.engine, "_pairs_saturate", lambda: True)
+    monkeypatch.setattr(charlstm.engine, "int8_pairs_saturate", lambda: True)
     if not table:
         monkeypatch.setattr(charlstm.engine, "MAX_TABLE", 0)
     careful = build_engine(config, random_weights(config), threads=1)
     np.testing.assert_array_equal(careful.run(ids, state)[0], expected)
-
-
-@pytest.mark.parametrize(
-    ("flags", "saturates"),
-    [
-        ("flags : fpu avx2 avx512f avx512_vnni", False),
-        ("flags : fpu avx2 avx_vnni", False),
-        ("flags : fpu avx2", True),
-    ],
-)
-def test_vnni_is_read_from_the_processor_flags(tmp_path, flags, saturates):
-    path = tmp_path / "cpuinfo"
-    path.write_text(flags)
-    assert charlstm.engine._pairs_saturate(str(path)) is saturates
-
-
-def test_an_unknown_processor_is_taken_for_one_without_vnni(tmp_path):
-    assert charlstm.engine._pairs_saturate(str(tmp_path / "none")) is True
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
@@ -229,10 +211,6 @@ def test_nothing_is_written_to_the_terminal(capfd, precision):
     each = build_engine(CONFIGS[4], random_weights(CONFIGS[4]), precision=precision)
     each.step(np.array([1]), each.initial_state(1))
     assert capfd.readouterr() == ("", "")
-
-
-def test_the_default_number_of_threads_is_bounded():
-    assert 1 <= charlstm.engine._default_threads() <= MAX_THREADS
 
 
 @given(

@@ -73,7 +73,7 @@ def test_an_error_without_a_number_is_quoted():
 
 
 def test_other_errors_pass_through():
-    with pytest.raises(ValueError, match="^no file error$"), storage_errors(Path("runs/a")):
+    with pytest.raises(ValueError, match=r"^no file error$"), storage_errors(Path("runs/a")):
         raise ValueError("no file error")
 
 

@@ -19,13 +19,13 @@ PACKAGE = Path(charlstm.__file__).parent
 
 # A module imports only what stands before it; the modules of ``cli`` count as one.
 ORDER = (
-    *("errors", "config", "files", "cache", "precision", "backend"),
+    *("errors", "config", "files", "cache", "processor", "backend"),
     *("reading", "addresses", "corpus", "tokenizer", "dataset", "preparation", "plan"),
     *("checkpoint", "layers", "model", "optimization", "training", "run"),
     *("engine", "sampling", "generation", "api", "cli", "__main__"),
 )
 NEED_TENSORFLOW = {"backend", "layers", "model", "optimization", "training"}
-HEAVY = ("tensorflow", "keras", "onnx", "onnxruntime", "safetensors", "hypothesis")
+HEAVY = ("tensorflow", "keras", "onnx", "onnxruntime", "safetensors")
 
 
 def stage_of(path):

@@ -1,4 +1,4 @@
-"""Tests of ``charlstm.preparation``: what trains is the training text, and nothing is done twice."""
+"""Tests of ``charlstm.preparation``: what trains is the training text; nothing is done twice."""
 
 from __future__ import annotations
 
@@ -390,6 +390,13 @@ def test_a_text_that_validates_is_not_taken_for_one_that_trains(folder):
     assert np.array_equal(first.store.train, second.store.valid)
     assert not same(first, second)
     assert not same(first, prepared((one, two)))
+
+
+def test_another_text_to_validate_on_gives_another_store(folder):
+    addresses = written(folder, PROSE)
+    valid = written(folder, "the cat", "the hat", prefix="valid")
+    stores = [prepared(addresses, valid=(address,)) for address in valid]
+    assert [sides(result)[1] for result in stores] == [["the cat"], ["the hat"]]
 
 
 def test_an_edited_file_is_another_text(folder):

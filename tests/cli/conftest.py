@@ -10,7 +10,18 @@ from charlstm.cli import run_command_line
 
 TEXT = "the quick brown fox jumps over the lazy dog; a lazy dog sleeps.\r\n" * 60
 NAMES = "".join(f"{a}{b}{c}\n" for a in "abcdef" for b in "aeiou" for c in ("na", "lo", "mir"))
-TINY = ["--units", "16", "--layers", "1", "--embedding", "8", "--streams", "4", "--learning-rate", "0.02"]
+TINY = [
+    "--units",
+    "16",
+    "--layers",
+    "1",
+    "--embedding",
+    "8",
+    "--streams",
+    "4",
+    "--learning-rate",
+    "0.02",
+]
 SHORT = ["--dropout", "0", "--sequence-length", "20", "--steps", "300", "--sample-every", "0"]
 
 

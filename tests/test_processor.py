@@ -1,10 +1,10 @@
-"""Tests of ``charlstm.precision``: bfloat16 only where the processor multiplies it."""
+"""What a processor can do is read from its flags, and from nothing else."""
 
 from __future__ import annotations
 
 import pytest
 
-from charlstm.precision import product_type
+from charlstm.processor import int8_pairs_saturate, processor_count, product_type
 
 X86 = """\
 processor\t: 0
@@ -67,3 +67,28 @@ def test_auto_is_float32_without_a_description(tmp_path):
 @pytest.mark.parametrize("flags", ["fpu", "fpu avx512_bf16"])
 def test_what_the_user_asked_for_wins(cpuinfo, wanted, flags):
     assert product_type(wanted, cpuinfo(X86.format(flags=flags, bugs=""))) == wanted
+
+
+@pytest.mark.parametrize(
+    ("flags", "saturates"),
+    [
+        ("fpu avx2 avx512f avx512_vnni", False),
+        ("fpu avx2 avx_vnni", False),
+        ("fpu avx2", True),
+        ("", True),
+    ],
+)
+def test_vnni_multiplies_int8_exactly(cpuinfo, flags, saturates):
+    assert int8_pairs_saturate(cpuinfo(X86.format(flags=flags, bugs="vnni"))) is saturates
+
+
+def test_an_unknown_processor_is_taken_for_one_without_vnni(tmp_path):
+    assert int8_pairs_saturate(tmp_path / "none")
+
+
+def test_processors_are_those_the_process_may_use(monkeypatch):
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 3, 5}, raising=False)
+    assert processor_count() == 3
+    monkeypatch.delattr("os.sched_getaffinity")
+    monkeypatch.setattr("os.cpu_count", lambda: None)
+    assert processor_count() == 1

@@ -1,0 +1,845 @@
+"""Tests of ``charlstm.checkpoint``: what is read is what was written, or a clear refusal."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import random
+import re
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from charlstm import checkpoint as module
+from charlstm.checkpoint import (
+    CONFIG,
+    FORMAT,
+    HISTORY,
+    MODEL,
+    RESUME,
+    STDIN,
+    TOKENIZER,
+    Figures,
+    Progress,
+    Provenance,
+    RunConfig,
+    created,
+    expected_shapes,
+    finish,
+    free_folder,
+    holds_checkpoint,
+    is_finished,
+    read_checkpoint,
+    read_config,
+    read_history,
+    read_resume,
+    read_tokenizer,
+    write_history,
+    write_model,
+    write_resume,
+)
+from charlstm.config import CorpusConfig, ModelConfig, TokenizerConfig, TrainConfig
+from charlstm.errors import (
+    CharlstmError,
+    CheckpointDamaged,
+    CheckpointExists,
+    CheckpointMissing,
+    CheckpointTooNew,
+    StorageError,
+)
+from charlstm.tokenizer import build_tokenizer
+
+FILES = (CONFIG, TOKENIZER, MODEL, HISTORY, RESUME, STDIN)
+RESTORE = "restore the original file or train again"
+CHARACTERS = build_tokenizer(["abc"], TokenizerConfig())  # five ids with the reserved ones
+NETWORK = ModelConfig(vocab_size=5, embedding=2, units=3, layers=2)
+FIGURES = Figures(
+    step=30,
+    epoch=1.5,
+    tokens=300,
+    seconds=2.25,
+    learning_rate=0.001,
+    train_loss=1.5,
+    valid_loss=1.25,
+    valid_bits_per_character=1.8,
+    valid_perplexity=3.49,
+)
+
+
+def settings(network=NETWORK, **changes):
+    values = {
+        "format": FORMAT,
+        "charlstm": "0.1.0",
+        "corpus": CorpusConfig(addresses=("/texts/a.txt",)),
+        "tokenizer": TokenizerConfig(),
+        "model": network,
+        "train": TrainConfig(steps=100),
+        "provenance": Provenance(
+            corpus_sha256="ab" * 32,
+            sources=("/texts/a.txt",),
+            documents=1,
+            characters=1000,
+            train_tokens=901,
+            valid_tokens=102,
+            valid_characters=100,
+            valid_words=20,
+            created="2026-01-02T03:04:05+00:00",
+        ),
+    }
+    return RunConfig(**values | changes)
+
+
+def weights_for(network, seed=0):
+    generator = np.random.default_rng(seed)
+    return {
+        name: generator.normal(size=shape).astype(np.float32)
+        for name, shape in expected_shapes(network).items()
+    }
+
+
+def begun(folder, config=None, tokenizer=CHARACTERS, **options):
+    with created(folder, config or settings(), tokenizer, **options):
+        pass
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A whole checkpoint."""
+    path = tmp_path / "run"
+    begun(path)
+    write_model(path, weights_for(NETWORK), FIGURES)
+    return path
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def refusal(kind, function, *args):
+    with pytest.raises(CharlstmError) as caught:
+        function(*args)
+    assert type(caught.value) is kind
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+def fail_with_a_full_disk(*args, **kwargs):
+    raise OSError(28, "No space left on device")
+
+
+# Shapes
+
+
+@given(st.integers(2, 99), st.integers(1, 9), st.integers(1, 9), st.integers(1, 5), st.booleans())
+def test_every_weight_has_the_shape_of_stock_keras(vocab_size, embedding, units, layers, tied):
+    embedding = units if tied else embedding
+    network = ModelConfig(
+        vocab_size=vocab_size, embedding=embedding, units=units, layers=layers, tied=tied
+    )
+    shapes = expected_shapes(network)
+    assert shapes.pop("embedding/embeddings") == (vocab_size, embedding)
+    for layer in range(layers):
+        width = units if layer else embedding
+        assert shapes.pop(f"lstm_{layer}/kernel") == (width, 4 * units)
+        assert shapes.pop(f"lstm_{layer}/recurrent_kernel") == (units, 4 * units)
+        assert shapes.pop(f"lstm_{layer}/bias") == (4 * units,)
+    output = {"output/kernel": (units, vocab_size), "output/bias": (vocab_size,)}
+    assert shapes == ({} if tied else output)
+
+
+# What is written comes back
+
+
+@given(st.integers(1, 4), st.integers(1, 4), st.booleans(), st.integers(0, 2**32 - 1))
+def test_a_checkpoint_comes_back(tmp_path_factory, units, layers, tied, seed):
+    network = ModelConfig(
+        vocab_size=5, embedding=units if tied else 3, units=units, layers=layers, tied=tied
+    )
+    config, weights = settings(network), weights_for(network, seed)
+    folder = tmp_path_factory.mktemp("run")
+    begun(folder, config)
+    write_model(folder, weights, FIGURES)
+    read = read_checkpoint(folder)
+    assert (read.folder, read.config, read.figures) == (folder, config, FIGURES)
+    assert read.tokenizer == CHARACTERS
+    assert read.weights.keys() == weights.keys()
+    for name, tensor in weights.items():
+        assert read.weights[name].dtype == np.float32
+        assert read.weights[name].tobytes() == tensor.tobytes()
+
+
+def test_the_files_are_what_the_module_says(folder):
+    assert sorted(contents(folder)) == [CONFIG, MODEL, TOKENIZER]
+    write_history(folder, [FIGURES])
+    write_resume(folder, {"w": np.ones(1, np.float32)}, Progress(step=1, seconds=1.0))
+    assert {CONFIG, MODEL, TOKENIZER, HISTORY, RESUME} == set(contents(folder))
+    for name in FILES:
+        assert f"    {name} " in module.__doc__
+
+
+def test_weights_may_lie_in_memory_in_any_order(folder):
+    weights = {name: np.asfortranarray(tensor) for name, tensor in weights_for(NETWORK).items()}
+    write_model(folder, weights, FIGURES)
+    for name, tensor in read_checkpoint(folder).weights.items():
+        assert np.array_equal(tensor, weights[name])
+
+
+def test_better_weights_replace_the_others(folder):
+    better = weights_for(NETWORK, seed=1)
+    write_model(folder, better, msgspec.structs.replace(FIGURES, step=60))
+    read = read_checkpoint(folder)
+    assert read.figures.step == 60
+    assert all(np.array_equal(read.weights[name], better[name]) for name in better)
+
+
+def test_the_config_is_json_that_people_can_read(folder):
+    text = (folder / CONFIG).read_text()
+    assert text.count("\n") > 30
+    assert text.endswith("}\n")
+    assert json.loads(text)["format"] == 1
+    assert json.loads(text)["model"]["units"] == 3
+
+
+def test_the_digest_covers_weights_and_metadata_as_it_always_did(folder):
+    """Checkpoints that are out there must stay readable: the digest is part of the format."""
+    from safetensors import safe_open
+
+    with safe_open(folder / MODEL, framework="numpy") as file:
+        metadata = file.metadata()
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    sha256 = metadata.pop("sha256")
+    assert sorted(metadata) == ["config_sha256", "figures", "tokenizer_sha256"]
+    text = json.dumps(metadata, sort_keys=True, separators=(",", ":")).encode()
+    for name in sorted(tensors):
+        text += f"\n{name} <f4 {tensors[name].shape}\n".encode() + tensors[name].tobytes()
+    assert sha256 == hashlib.sha256(text).hexdigest()
+    for name in (CONFIG, TOKENIZER):
+        key = name.replace(".json", "_sha256")
+        assert metadata[key] == hashlib.sha256((folder / name).read_bytes()).hexdigest()
+
+
+# Missing
+
+
+def test_a_folder_that_is_not_there(tmp_path):
+    path = tmp_path / "none"
+    message = f"there is no checkpoint {path}: check the path"
+    assert refusal(CheckpointMissing, read_checkpoint, path) == message
+    assert refusal(CheckpointMissing, read_config, path) == message
+
+
+def test_a_place_that_is_no_checkpoint(tmp_path):
+    message = (
+        "{} is not a checkpoint (config.json is missing): name a folder that charlstm train has "
+        "written"
+    )
+    assert refusal(CheckpointMissing, read_checkpoint, tmp_path) == message.format(tmp_path)
+    (tmp_path / "file").write_text("text")
+    path = tmp_path / "file"
+    assert refusal(CheckpointMissing, read_checkpoint, path) == message.format(path)
+
+
+def test_missing_weights(folder):
+    (folder / MODEL).unlink()
+    assert refusal(CheckpointMissing, read_checkpoint, folder) == (
+        f"{folder} holds no trained weights (model.safetensors is missing): "
+        f"if its training was interrupted, run charlstm train --resume {folder}"
+    )
+
+
+def test_a_missing_tokenizer(folder):
+    (folder / TOKENIZER).unlink()
+    assert refusal(CheckpointMissing, read_checkpoint, folder) == (
+        f"{folder / TOKENIZER} is missing: restore it or train again, a checkpoint needs all its "
+        "files"
+    )
+
+
+@pytest.mark.parametrize("name", [CONFIG, TOKENIZER])
+def test_a_file_that_can_not_be_read(folder, name):
+    (folder / name).unlink()
+    (folder / name).mkdir()
+    assert refusal(CheckpointMissing, read_checkpoint, folder) == (
+        f"can't read {folder / name}: Is a directory; make the file readable"
+    )
+
+
+def test_a_folder_in_the_place_of_the_weights(folder):
+    (folder / MODEL).unlink()
+    (folder / MODEL).mkdir()
+    with pytest.raises(CharlstmError, match=f"^{re.escape(str(folder / MODEL))} "):
+        read_checkpoint(folder)
+
+
+# Damaged
+
+
+def is_damaged(message, path):
+    return re.fullmatch(rf"{re.escape(str(path))} is damaged \([^()].+\): {RESTORE}", message)
+
+
+def test_weights_that_are_cut_off(folder):
+    path = folder / MODEL
+    data = path.read_bytes()
+    for length in range(0, len(data), 7):
+        path.write_bytes(data[:length])
+        assert is_damaged(refusal(CheckpointDamaged, read_checkpoint, folder), path), length
+
+
+@pytest.mark.parametrize("surplus", [b"\0", b"\0" * 8, b"{}", b"x" * 100])
+def test_weights_with_something_behind_them(folder, surplus):
+    path = folder / MODEL
+    path.write_bytes(path.read_bytes() + surplus)
+    assert is_damaged(refusal(CheckpointDamaged, read_checkpoint, folder), path)
+
+
+@pytest.mark.parametrize("name", [CONFIG, TOKENIZER])
+def test_json_that_is_cut_off(folder, name):
+    path = folder / name
+    data = path.read_bytes()
+    for length in range(0, len(data) - 1, 7):
+        path.write_bytes(data[:length])
+        message = refusal(CheckpointDamaged, read_checkpoint, folder)
+        assert message.startswith(str(path)), length
+        assert " again" in message
+
+
+@pytest.mark.parametrize("name", [CONFIG, TOKENIZER, MODEL])
+def test_flipped_bits(folder, name):
+    path = folder / name
+    data = path.read_bytes()
+    generator = random.Random(1)
+    for bit in generator.sample(range(8 * len(data)), 200):
+        flipped = bytearray(data)
+        flipped[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(flipped)
+        with pytest.raises((CheckpointDamaged, CheckpointTooNew)) as caught:
+            read_checkpoint(folder)
+        # The one digit of the format is the only place where a greater number means more.
+        assert type(caught.value) is CheckpointDamaged or (
+            name == CONFIG and flipped[: bit // 8].endswith(b'"format": ')
+        )
+        assert str(folder) in str(caught.value)
+
+
+@pytest.mark.parametrize("length", [0, 1, 7, 8, 9, 100, 5000])
+def test_noise_in_the_place_of_weights(folder, length):
+    path = folder / MODEL
+    path.write_bytes(random.Random(length).randbytes(length))
+    assert is_damaged(refusal(CheckpointDamaged, read_checkpoint, folder), path)
+
+
+def altered_byte(folder, place):
+    path = folder / MODEL
+    data = bytearray(path.read_bytes())
+    data[place] ^= 1
+    path.write_bytes(data)
+    return refusal(CheckpointDamaged, read_checkpoint, folder)
+
+
+def test_altered_weights(folder):
+    assert altered_byte(folder, -1) == (
+        f"{folder / MODEL} has been altered, its content does not match its sha256: {RESTORE}"
+    )
+
+
+def test_altered_figures(folder):
+    data = (folder / MODEL).read_bytes()
+    assert altered_byte(folder, data.index(b"1.25")) == (
+        f"{folder / MODEL} has been altered, its content does not match its sha256: {RESTORE}"
+    )
+
+
+def test_weights_without_a_digest(folder):
+    from safetensors.numpy import save_file
+
+    save_file(weights_for(NETWORK), folder / MODEL)
+    assert refusal(CheckpointDamaged, read_checkpoint, folder) == (
+        f"{folder / MODEL} has been altered, its content does not match its sha256: {RESTORE}"
+    )
+
+
+def not_the_file(path):
+    return (
+        f"{path} is not the file the weights were saved with: restore the original file or train "
+        "again"
+    )
+
+
+def test_an_altered_config(folder):
+    path = folder / CONFIG
+    path.write_text(path.read_text().replace('"streams": 32', '"streams": 31'))
+    assert refusal(CheckpointDamaged, read_checkpoint, folder) == not_the_file(path)
+
+
+def test_a_config_in_another_layout(folder):
+    path = folder / CONFIG
+    path.write_text(json.dumps(json.loads(path.read_text())))
+    assert refusal(CheckpointDamaged, read_checkpoint, folder) == not_the_file(path)
+
+
+def test_an_altered_tokenizer(folder):
+    path = folder / TOKENIZER
+    path.write_bytes(build_tokenizer(["abd"], TokenizerConfig()).to_json())
+    assert refusal(CheckpointDamaged, read_checkpoint, folder) == not_the_file(path)
+
+
+def test_a_tokenizer_that_is_no_tokenizer(folder):
+    path = folder / TOKENIZER
+    path.write_bytes(b'{"level":"char","symbols":["a","a"]}')
+    assert refusal(CheckpointDamaged, read_checkpoint, folder) == (
+        f"{path}: the stored tokenizer is damaged (a symbol occurs twice): restore the checkpoint "
+        "from a copy, or train again"
+    )
+    assert refusal(CheckpointDamaged, read_tokenizer, folder).startswith(f"{path}: ")
+
+
+def test_a_tokenizer_that_does_not_fit_the_model(tmp_path):
+    network = NETWORK.replace(vocab_size=6)
+    begun(tmp_path, settings(network))
+    write_model(tmp_path, weights_for(network), FIGURES)
+    assert refusal(CheckpointDamaged, read_checkpoint, tmp_path) == (
+        f"{tmp_path / TOKENIZER} has 5 symbols but the model has 6: restore the original file or "
+        "train again"
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"format": "1"}, "Expected 'int', got 'str' - at '$.format'"),
+        ({"colour": "red"}, "Object contains unknown field 'colour'"),
+        ({"model": {"vocab_size": 5, "units": 0}}, "Expected 'int' >= 1 - at '$.model.units'"),
+        ({"model": {}}, "Object missing required field 'vocab_size' - at '$.model'"),
+        (
+            {"train": {"steps": 1, "epochs": 1.0}},
+            "give exactly one of epochs, steps and minutes, got epochs and steps",
+        ),
+        (
+            {"model": {"vocab_size": 5, "tied": True}},
+            "a tied output projection needs an embedding as wide as the layers, got embedding 128 "
+            "and units 256",
+        ),
+    ],
+)
+def test_a_config_that_is_no_config(folder, change, reason):
+    path = folder / CONFIG
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    message = f"{path} is damaged ({reason}): {RESTORE}"
+    assert refusal(CheckpointDamaged, read_checkpoint, folder) == message
+    assert refusal(CheckpointDamaged, read_config, folder) == message
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"[]",
+        b"null",
+        b"{}",
+        b"\xff",
+        b'{"format": 1, "charlstm": "\xff"}',
+        b'{"format":' + b"[" * 100_000,
+        b'{"format": 1, "corpus":' + b'{"a":' * 100_000,
+        b'{"format": 1e999}',
+        b"{}" * 2,
+    ],
+)
+def test_a_config_that_is_something_else(folder, data):
+    (folder / CONFIG).write_bytes(data)
+    assert is_damaged(refusal(CheckpointDamaged, read_checkpoint, folder), folder / CONFIG)
+
+
+@pytest.mark.parametrize("version", [FORMAT + 1, 10**30])
+@pytest.mark.parametrize("more", [{}, {"architecture": ["unknown"], "model": 3}])
+def test_a_later_format(folder, version, more):
+    path = folder / CONFIG
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"format": version} | more))
+    message = (
+        f"{folder} has checkpoint format {version} and this charlstm reads up to 1: upgrade "
+        "charlstm"
+    )
+    assert refusal(CheckpointTooNew, read_checkpoint, folder) == message
+    assert refusal(CheckpointTooNew, read_config, folder) == message
+
+
+# Weights that don't fit, with a right digest
+
+
+def rewritten(folder, **tensors):
+    """Write the weights anew with some replaced, or left out if ``None``."""
+    weights = weights_for(NETWORK) | tensors
+    write_model(folder, {n: w for n, w in weights.items() if w is not None}, FIGURES)
+    return refusal(CheckpointDamaged, read_checkpoint, folder)
+
+
+def test_weights_of_another_size(folder):
+    write_model(folder, weights_for(NETWORK.replace(units=4)), FIGURES)
+    assert refusal(CheckpointDamaged, read_checkpoint, folder) == (
+        f"{folder / MODEL}: lstm_0/kernel has shape [2, 16] and type F32 but config.json asks for "
+        "[2, 12] and F32: restore the original files or train again"
+    )
+
+
+@pytest.mark.parametrize(
+    ("dtype", "name"), [(np.float64, "F64"), (np.float16, "F16"), (np.int32, "I32")]
+)
+def test_weights_of_another_type(folder, dtype, name):
+    assert rewritten(folder, **{"output/bias": np.zeros(5, dtype)}) == (
+        f"{folder / MODEL}: output/bias has shape [5] and type {name} but config.json asks for [5] "
+        "and F32: restore the original files or train again"
+    )
+
+
+def test_a_transposed_weight(folder):
+    assert rewritten(folder, **{"output/kernel": np.zeros((5, 3), np.float32)}) == (
+        f"{folder / MODEL}: output/kernel has shape [5, 3] and type F32 but config.json asks for "
+        "[3, 5] and F32: restore the original files or train again"
+    )
+
+
+def test_a_weight_too_many(folder):
+    assert rewritten(folder, **{"lstm_2/bias": np.zeros(12, np.float32)}) == (
+        f"{folder / MODEL} has an unexpected tensor lstm_2/bias: it doesn't fit config.json; "
+        "restore the original files or train again"
+    )
+
+
+def test_a_weight_too_few(folder):
+    assert rewritten(folder, **{"lstm_1/bias": None}) == (
+        f"{folder / MODEL} lacks tensor lstm_1/bias: it doesn't fit config.json; restore the "
+        "original files or train again"
+    )
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_weights_that_are_no_numbers(folder, value):
+    kernel = np.zeros((3, 12), np.float32)
+    kernel[1, 7] = value
+    assert rewritten(folder, **{"lstm_1/recurrent_kernel": kernel}) == (
+        f"{folder / MODEL}: lstm_1/recurrent_kernel holds NaN or infinite weights: train again"
+    )
+
+
+# Beginning
+
+
+def test_a_new_checkpoint_makes_its_folders(tmp_path):
+    path = tmp_path / "a" / "b" / "run"
+    with created(path, settings(), CHARACTERS):
+        assert sorted(contents(path)) == [CONFIG, TOKENIZER]
+        assert read_config(path) == settings()
+        assert read_tokenizer(path) == CHARACTERS
+    assert sorted(contents(path)) == [CONFIG, TOKENIZER]
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_folder_with_a_file_of_a_checkpoint_is_taken(tmp_path, name):
+    """Each of these would be removed or replaced."""
+    (tmp_path / name).write_text("somebody's")
+    assert holds_checkpoint(tmp_path)
+    assert refusal(CheckpointExists, begun, tmp_path) == (
+        f"{tmp_path} already holds a checkpoint: choose another folder with -o, continue it with "
+        f"--resume {tmp_path}, or replace it with --overwrite"
+    )
+    assert contents(tmp_path) == {name: b"somebody's"}
+
+
+def test_a_folder_with_other_files_is_not_taken(tmp_path):
+    (tmp_path / "corpus.txt").write_text("somebody's")
+    assert not holds_checkpoint(tmp_path)
+    begun(tmp_path)
+    assert sorted(contents(tmp_path)) == [CONFIG, "corpus.txt", TOKENIZER]
+    assert (tmp_path / "corpus.txt").read_text() == "somebody's"
+
+
+def test_overwriting_leaves_nothing_of_the_old_checkpoint(folder):
+    for name in (HISTORY, RESUME, STDIN, "corpus.txt"):
+        (folder / name).write_text("old")
+    begun(folder, settings(train=TrainConfig(steps=7)), overwrite=True)
+    assert sorted(contents(folder)) == [CONFIG, "corpus.txt", TOKENIZER]
+    assert read_config(folder).train.steps == 7
+
+
+def snapshot(root):
+    return {
+        str(path.relative_to(root)): path.read_bytes() if path.is_file() else None
+        for path in root.rglob("*")
+    }
+
+
+FAILURES = [(function, n) for function in ("replace", "fsync", "chmod") for n in (1, 2)]
+
+
+@pytest.mark.parametrize("exists", [True, False])
+@pytest.mark.parametrize(("function", "number"), FAILURES)
+def test_a_beginning_that_fails_leaves_nothing_behind(
+    tmp_path, monkeypatch, function, number, exists
+):
+    """The folders that were there, and what is in them, stay as they were."""
+    (tmp_path / "parent").mkdir()
+    (tmp_path / "parent" / "notes.txt").write_text("somebody's")
+    path = tmp_path / "parent" / "a" / "run"
+    if exists:
+        path.mkdir(parents=True)
+        (path / "corpus.txt").write_text("somebody's")
+    before = snapshot(tmp_path)
+    real, calls = getattr(os, function), []
+
+    def fail_at_last(*args, **kwargs):
+        calls.append(args)
+        if len(calls) == number:
+            fail_with_a_full_disk()
+        return real(*args, **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, function, fail_at_last)
+        message = refusal(StorageError, begun, path)
+    assert re.fullmatch(
+        rf"can't write {path}/\w+\.json: the disk is full: free some space and run the command "
+        "again",
+        message,
+    )
+    assert snapshot(tmp_path) == before
+
+
+@pytest.mark.parametrize("error", [StorageError("full"), KeyboardInterrupt(), ValueError("x")])
+@pytest.mark.parametrize("exists", [True, False])
+def test_when_what_follows_fails_nothing_is_left(tmp_path, exists, error):
+    (tmp_path / "notes.txt").write_text("somebody's")
+    path = tmp_path / "a" / "run"
+    if exists:
+        path.mkdir(parents=True)
+        (path / "corpus.txt").write_text("somebody's")
+    before = snapshot(tmp_path)
+
+    def begin_and_fail():
+        with created(path, settings(), CHARACTERS):
+            write_resume(path, {}, Progress(step=0, seconds=0.0))
+            (path / STDIN).write_text("piped")
+            raise error
+
+    with pytest.raises(type(error)) as caught:
+        begin_and_fail()
+    assert caught.value is error
+    assert snapshot(tmp_path) == before
+
+
+def test_a_foreign_file_put_into_a_new_folder_meanwhile_is_kept(tmp_path):
+    path = tmp_path / "run"
+
+    def begin_and_fail():
+        with created(path, settings(), CHARACTERS):
+            (path / "notes.txt").write_text("somebody's")
+            raise ValueError("x")
+
+    with pytest.raises(ValueError, match=r"^x$"):
+        begin_and_fail()
+    assert contents(path) == {"notes.txt": b"somebody's"}
+
+
+def test_a_file_in_the_place_of_the_folder(tmp_path):
+    (tmp_path / "file").write_text("somebody's")
+    for path in (tmp_path / "file", tmp_path / "file" / "run"):
+        assert refusal(StorageError, begun, path).startswith(f"can't write {path}: ")
+    assert contents(tmp_path) == {"file": b"somebody's"}
+
+
+@pytest.mark.parametrize("number", range(6))
+def test_overwriting_that_stops_midway_leaves_no_half_of_a_checkpoint(folder, monkeypatch, number):
+    """At any moment a reader finds the whole old checkpoint, or that there are no weights."""
+    real, calls = Path.unlink, []
+
+    def look_and_stop(path, missing_ok=False):
+        if len(calls) == number:
+            check()
+        calls.append(path)
+        real(path, missing_ok=missing_ok)
+
+    def check():
+        try:
+            assert read_checkpoint(folder).figures == FIGURES
+        except CheckpointMissing:
+            assert not (folder / MODEL).exists()
+
+    monkeypatch.setattr(Path, "unlink", look_and_stop)
+    begun(folder, overwrite=True)
+    check()
+    assert len(calls) > number
+
+
+def test_a_checkpoint_that_has_only_begun_is_not_finished(tmp_path):
+    """A run that is killed before its first save has not ended by itself."""
+    begun(tmp_path)
+    assert not is_finished(tmp_path)
+
+
+def test_a_config_that_can_not_be_encoded_is_an_error_of_ours(tmp_path):
+    """A file name that is not UTF-8 reaches Python as lone surrogates."""
+    path = tmp_path / "run"
+    try:
+        begun(path, settings(corpus=CorpusConfig(addresses=("caf\udce9.txt",))))
+    except CharlstmError:
+        assert not path.exists()
+    else:
+        assert read_config(path).corpus.addresses == ("caf\udce9.txt",)
+
+
+def test_free_folder_counts_on(tmp_path):
+    names = []
+    for _ in range(4):
+        path = free_folder(tmp_path, "plays")
+        assert path.parent == tmp_path
+        names.append(path.name)
+        path.mkdir()
+    assert names == ["plays", "plays-2", "plays-3", "plays-4"]
+    (tmp_path / "poems").write_text("a file")
+    assert free_folder(tmp_path, "poems") == tmp_path / "poems-2"
+    assert free_folder(tmp_path / "none", "plays") == tmp_path / "none" / "plays"
+
+
+# Saving
+
+
+@pytest.mark.parametrize("function", ["replace", "fsync", "chmod"])
+def test_a_save_that_fails_leaves_the_last_one(folder, monkeypatch, function):
+    tensors = {"weights/w": np.ones((2, 3), np.float32)}
+    write_resume(folder, tensors, Progress(step=1, seconds=1.0))
+    write_history(folder, [FIGURES])
+    before = contents(folder)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, function, fail_with_a_full_disk)
+        for name, save in (
+            (MODEL, lambda: write_model(folder, weights_for(NETWORK, 1), FIGURES)),
+            (RESUME, lambda: write_resume(folder, tensors, Progress(step=2, seconds=2.0))),
+            (HISTORY, lambda: write_history(folder, [])),
+        ):
+            assert refusal(StorageError, save) == (
+                f"can't write {folder / name}: the disk is full: free some space and run the "
+                "command again"
+            )
+    assert contents(folder) == before
+
+
+finite = st.floats(-1e300, 1e300)
+figures = st.builds(
+    Figures,
+    step=st.integers(0, 2**53),
+    epoch=finite,
+    tokens=st.integers(0, 2**53),
+    seconds=finite,
+    learning_rate=finite,
+    **dict.fromkeys(Figures.__struct_fields__[5:], st.none() | finite),
+)
+
+
+@given(
+    st.lists(st.lists(st.integers(0, 3), max_size=3).map(tuple), max_size=4),
+    st.builds(
+        Progress,
+        step=st.integers(0, 2**53),
+        seconds=finite,
+        train_loss_sum=finite,
+        train_loss_steps=st.integers(0, 2**53),
+        best=st.none() | figures,
+        waited=st.integers(0, 100),
+    ),
+)
+def test_what_a_run_needs_to_go_on_comes_back(tmp_path_factory, shapes, progress):
+    generator = np.random.default_rng(0)
+    tensors = {
+        f"weights/{number}": generator.normal(size=shape).astype(np.float32)
+        for number, shape in enumerate(shapes)
+    }
+    folder = tmp_path_factory.mktemp("run")
+    write_resume(folder, tensors, progress)
+    read, again = read_resume(folder, {name: tensor.shape for name, tensor in tensors.items()})
+    assert again == progress
+    assert read.keys() == tensors.keys()
+    for name, tensor in tensors.items():
+        assert read[name].dtype == np.float32
+        assert read[name].tobytes() == tensor.tobytes()
+
+
+def test_nothing_to_resume(folder):
+    assert refusal(CheckpointMissing, read_resume, folder, {}) == (
+        f"{folder} has nothing to resume, its training is finished: to train on, use charlstm "
+        f"train CORPUS --from {folder}"
+    )
+
+
+def test_a_damaged_resume_file(folder):
+    path = folder / RESUME
+    write_resume(folder, {"states/h_0": np.ones((2, 3), np.float32)}, Progress(step=1, seconds=1.0))
+    data = path.read_bytes()
+    shapes = {"states/h_0": (2, 3)}
+    for length in range(0, len(data), 7):
+        path.write_bytes(data[:length])
+        assert is_damaged(refusal(CheckpointDamaged, read_resume, folder, shapes), path)
+    path.write_bytes(data[:-1] + b"\x01")
+    assert refusal(CheckpointDamaged, read_resume, folder, shapes) == (
+        f"{path} has been altered, its content does not match its sha256: {RESTORE}"
+    )
+    path.write_bytes(data)
+    assert refusal(CheckpointDamaged, read_resume, folder, {"states/h_0": (2, 4)}) == (
+        f"{path}: states/h_0 has shape [2, 3] and type F32 but config.json asks for [2, 4] and "
+        "F32: restore the original files or train again"
+    )
+    assert refusal(CheckpointDamaged, read_resume, folder, {}) == (
+        f"{path} has an unexpected tensor states/h_0: it doesn't fit config.json; restore the "
+        "original files or train again"
+    )
+
+
+def test_weights_do_not_serve_as_a_resume_file(folder):
+    (folder / MODEL).rename(folder / RESUME)
+    assert is_damaged(
+        refusal(CheckpointDamaged, read_resume, folder, expected_shapes(NETWORK)), folder / RESUME
+    )
+
+
+@given(st.lists(figures, max_size=5))
+def test_a_history_comes_back(tmp_path_factory, history):
+    folder = tmp_path_factory.mktemp("run")
+    write_history(folder, history)
+    assert read_history(folder) == history
+    text = (folder / HISTORY).read_text()
+    assert text.count("\n") == len(history)
+    assert [json.loads(line)["step"] for line in text.splitlines()] == [h.step for h in history]
+
+
+def test_a_history_is_replaced_by_a_shorter_one(tmp_path):
+    assert read_history(tmp_path) == []
+    write_history(tmp_path, [FIGURES] * 3)
+    write_history(tmp_path, [FIGURES])
+    assert read_history(tmp_path) == [FIGURES]
+
+
+@pytest.mark.parametrize("line", ["{", "[]", '{"step":1}', "\n"])
+def test_a_damaged_history(tmp_path, line):
+    write_history(tmp_path, [FIGURES])
+    with (tmp_path / HISTORY).open("a") as file:
+        file.write(line)
+    message = refusal(CheckpointDamaged, read_history, tmp_path)
+    assert is_damaged(message, tmp_path / HISTORY)
+
+
+def test_a_finished_run_keeps_what_is_used_and_shown(folder):
+    write_history(folder, [FIGURES])
+    before = contents(folder)
+    write_resume(folder, {}, Progress(step=1, seconds=1.0))
+    (folder / STDIN).write_text("piped")
+    assert not is_finished(folder)
+    finish(folder)
+    assert is_finished(folder)
+    assert contents(folder) == before
+    finish(folder)
+    assert contents(folder) == before
+    assert math.isclose(read_checkpoint(folder).figures.epoch, 1.5)
