@@ -7,10 +7,11 @@ cost of building it again. This module does not know what an entry holds.
 
 from __future__ import annotations
 
-import contextlib
+import errno
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from charlstm.errors import ConfigError
 from charlstm.files import storage_errors
 
 DEFAULT_LIMIT_MB = 4096
+ABANDONED_SECONDS = 86_400
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,8 @@ def limit() -> int:
 def entries() -> list[Entry]:
     """Return the complete entries, most recently used first."""
     folders = [path for path in _children() if not path.name.startswith(".")]
-    return sorted((_entry(path) for path in folders), key=lambda entry: -entry.used)
+    found = [entry for entry in map(_entry, folders) if entry.used]
+    return sorted(found, key=lambda entry: -entry.used)
 
 
 def obtain(key: str, build: Callable[[Path], None]) -> Path:
@@ -74,17 +77,30 @@ def obtain(key: str, build: Callable[[Path], None]) -> Path:
         unfinished = Path(tempfile.mkdtemp(prefix=f".{key}.", dir=folder))
         try:
             build(unfinished)
-            # Another process may have built the same entry meanwhile; either one serves.
-            with contextlib.suppress(FileExistsError):
-                unfinished.rename(path)
+            _move_into_place(unfinished, path)
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)
     evict(keep=path)
     return path
 
 
+def _move_into_place(unfinished: Path, path: Path) -> None:
+    try:
+        unfinished.rename(path)
+    except OSError as error:
+        # Another process may have built the same entry meanwhile; either one serves.
+        if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+            raise
+
+
 def evict(keep: Path) -> None:
-    """Remove the least recently used entries until the cache fits its bound, but not ``keep``."""
+    """Remove the least recently used entries until the cache fits its bound, but not ``keep``.
+
+    What crashed processes have left unfinished goes too, once it is a day old.
+    """
+    for path in _children():
+        if path.name.startswith(".") and time.time() - _entry(path).used > ABANDONED_SECONDS:
+            shutil.rmtree(path, ignore_errors=True)
     total = 0
     for entry in entries():
         total += entry.size
@@ -107,5 +123,8 @@ def _children() -> list[Path]:
 
 
 def _entry(path: Path) -> Entry:
-    size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
-    return Entry(path, size, path.stat().st_mtime)
+    try:
+        size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+        return Entry(path, size, path.stat().st_mtime)
+    except FileNotFoundError:  # another process has just removed it
+        return Entry(path, 0, 0.0)

@@ -45,6 +45,7 @@ MODEL = "model.safetensors"
 HISTORY = "history.jsonl"
 RESUME = "resume.safetensors"
 STDIN = "stdin.txt"
+FILES = (RESUME, MODEL, HISTORY, STDIN, CONFIG, TOKENIZER)
 
 Weights = Mapping[str, NDArray[np.float32]]
 Json = TypeVar("Json")
@@ -144,10 +145,12 @@ def read_checkpoint(folder: Path) -> Checkpoint:
     config, tokenizer = read_config(folder), read_tokenizer(folder)
     path = folder / MODEL
     if not path.exists():
-        raise CheckpointMissing(
-            f"{folder} holds no trained weights ({MODEL} is missing): "
-            f"if its training was interrupted, run charlstm train --resume {folder}"
+        remedy = (
+            f"go on with its training, charlstm train --resume {folder}"
+            if (folder / RESUME).exists()
+            else f"restore the file or train again with -o {folder} --overwrite"
         )
+        raise CheckpointMissing(f"{folder} holds no trained weights ({MODEL} is missing): {remedy}")
     tensors, metadata = _read_tensors(path, expected_shapes(config.model))
     for name, key in ((CONFIG, "config_sha256"), (TOKENIZER, "tokenizer_sha256")):
         if metadata.get(key) != hashlib.sha256(_read_bytes(folder / name)).hexdigest():
@@ -203,17 +206,27 @@ def read_resume(
     """Read the tensors and the progress of an unfinished run.
 
     Raises:
-        CheckpointMissing: if the run is finished.
+        CheckpointMissing: if the run is finished, or was stopped before its first save.
         CheckpointDamaged: if the file is truncated, altered or does not fit ``shapes``.
     """
     path = folder / RESUME
     if not path.exists():
-        raise CheckpointMissing(
-            f"{folder} has nothing to resume, its training is finished: to train on, "
-            f"use charlstm train CORPUS --from {folder}"
-        )
+        raise nothing_to_resume(folder)
     tensors, metadata = _read_tensors(path, shapes)
     return tensors, _decode(metadata.get("progress", "").encode(), Progress, path)
+
+
+def nothing_to_resume(folder: Path) -> CheckpointMissing:
+    """Return the error for a folder without a resume file."""
+    if is_finished(folder):
+        return CheckpointMissing(
+            f"{folder} has nothing to resume, its training is finished: to train on, use "
+            f"charlstm train CORPUS --from {folder}"
+        )
+    return CheckpointMissing(
+        f"{folder} has nothing to resume, its training was stopped before the first save: train "
+        f"again with -o {folder} --overwrite"
+    )
 
 
 def read_history(folder: Path) -> list[Figures]:
@@ -226,7 +239,7 @@ def read_history(folder: Path) -> list[Figures]:
 
 def is_finished(folder: Path) -> bool:
     """Whether the run that wrote ``folder`` has ended by itself."""
-    return not (folder / RESUME).exists()
+    return (folder / MODEL).exists() and not (folder / RESUME).exists()
 
 
 def _read_bytes(path: Path) -> bytes:
@@ -303,7 +316,7 @@ def _digest(tensors: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]) ->
     digest = hashlib.sha256(msgspec.json.encode(dict(sorted(metadata.items()))))
     for name, tensor in sorted(tensors.items()):
         digest.update(f"\n{name} {tensor.dtype.str} {tensor.shape}\n".encode())
-        digest.update(np.ascontiguousarray(tensor).data)
+        digest.update(np.asarray(tensor, order="C").data)
     return digest.hexdigest()
 
 
@@ -312,7 +325,7 @@ def _digest(tensors: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]) ->
 
 def holds_checkpoint(folder: Path) -> bool:
     """Whether any file of a checkpoint, finished or not, stands in ``folder``."""
-    return any((folder / name).exists() for name in (CONFIG, MODEL, RESUME))
+    return any((folder / name).exists() for name in FILES)
 
 
 def taken(folder: Path) -> CheckpointExists:
@@ -356,7 +369,7 @@ def created(
 
 def _remove_files(folder: Path) -> None:
     with storage_errors(folder):
-        for name in (RESUME, MODEL, HISTORY, STDIN, CONFIG, TOKENIZER):
+        for name in FILES:
             (folder / name).unlink(missing_ok=True)
 
 
@@ -394,7 +407,7 @@ def _write_tensors(
 ) -> None:
     from safetensors.numpy import save
 
-    contiguous = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
+    contiguous = {name: np.asarray(tensor, order="C") for name, tensor in tensors.items()}
     signed = {**metadata, "sha256": _digest(contiguous, metadata)}
     write_atomically(path, save(contiguous, metadata=signed))
 

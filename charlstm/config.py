@@ -39,12 +39,11 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         for field in msgspec.structs.fields(type(self)):
             value = getattr(self, field.name)
             try:
-                msgspec.convert(value, field.type)
+                converted = msgspec.convert(value, field.type)
             except msgspec.ValidationError as error:
-                expected = str(error).replace("`", "")
-                raise ConfigError(
-                    f"{field.name} is {value!r}: {expected[0].lower()}{expected[1:]}"
-                ) from None
+                raise _out_of_range(field.name, value, str(error)) from None
+            if isinstance(converted, tuple) and not isinstance(value, tuple):
+                raise _out_of_range(field.name, value, "Expected a tuple")
         self.check()
 
     def check(self) -> None:
@@ -59,7 +58,12 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         return msgspec.structs.replace(self, **changes)
 
 
-class CorpusConfig(Config, frozen=True):
+def _out_of_range(name: str, value: Any, expected: str) -> ConfigError:
+    expected = expected.replace("`", "")
+    return ConfigError(f"{name} is {value!r}: {expected[0].lower()}{expected[1:]}")
+
+
+class CorpusConfig(Config, frozen=True, kw_only=True):
     """Where the text comes from and which part of it validates."""
 
     addresses: tuple[str, ...] = ()
@@ -70,8 +74,18 @@ class CorpusConfig(Config, frozen=True):
     valid_fraction: Fraction = 0.1
     seed: Seed = 1
 
+    def check(self) -> None:
+        """Check that the addresses can be recorded."""
+        for name in ("addresses", "valid"):
+            for address in getattr(self, name):
+                if any("\ud800" <= character <= "\udfff" for character in address):
+                    raise ConfigError(
+                        f"{name} is {address!r}: a name that is not UTF-8 can't be recorded; "
+                        f"rename the file, or name its folder"
+                    )
 
-class TokenizerConfig(Config, frozen=True):
+
+class TokenizerConfig(Config, frozen=True, kw_only=True):
     """How text becomes symbols; the last two matter at word level only."""
 
     level: Level = "char"
@@ -79,7 +93,7 @@ class TokenizerConfig(Config, frozen=True):
     min_count: Count = 2
 
 
-class ModelConfig(Config, frozen=True):
+class ModelConfig(Config, frozen=True, kw_only=True):
     """The network: embedding, stacked LSTM layers, output projection."""
 
     vocab_size: VocabularySize
@@ -111,7 +125,7 @@ class ModelConfig(Config, frozen=True):
         return self.embedding if layer == 0 else self.units
 
 
-class TrainConfig(Config, frozen=True):
+class TrainConfig(Config, frozen=True, kw_only=True):
     """How the weights are found; one of ``epochs``, ``steps`` and ``minutes`` is the budget."""
 
     seed: Seed = 1
@@ -143,7 +157,7 @@ class TrainConfig(Config, frozen=True):
             raise ConfigError(f"give exactly one of epochs, steps and minutes, got {given}")
 
 
-class SampleConfig(Config, frozen=True):
+class SampleConfig(Config, frozen=True, kw_only=True):
     """How the next symbol is drawn; the defaults leave the model's distribution almost alone."""
 
     length: Count = 500

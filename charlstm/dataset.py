@@ -51,6 +51,21 @@ class TokenStore:
     train: Ids
     valid: Ids
 
+    @property
+    def train_tokens(self) -> int:
+        """How many symbols an epoch predicts."""
+        return ring_of(self.train).size
+
+    @property
+    def valid_tokens(self) -> int:
+        """How many symbols validation predicts: all but the first mark."""
+        return max(0, self.valid.size - 1)
+
+
+def ring_of(train: Ids) -> Ids:
+    """Return a training text without the mark at its end, which the one at its start doubles."""
+    return train[:-1] if train.size > 1 and train[-1] == END_OF_DOCUMENT else train
+
 
 def smallest_dtype(vocab_size: int) -> np.dtype[np.unsignedinteger]:
     """Return the smallest of uint8, uint16 and uint32 that holds every id."""
@@ -162,8 +177,7 @@ class Streams:
 
     @cached_property
     def _ring(self) -> Ids:
-        """The text without its last mark, which the first one doubles."""
-        return self.ids if self._is_cut else self.ids[:-1]
+        return ring_of(self.ids)
 
     @property
     def tokens_per_step(self) -> int:

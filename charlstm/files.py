@@ -40,7 +40,8 @@ def write_atomically(path: Path, data: bytes) -> None:
     """Write ``data`` so that ``path`` is, at every moment, its old content or its new one.
 
     Raises:
-        StorageError: if the file system refuses; ``path`` is then as it was.
+        StorageError: if the file system refuses; ``path`` is then as it was, or, where only its
+            name could not be made durable, new.
     """
     with storage_errors(path):
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)

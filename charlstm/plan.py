@@ -58,6 +58,9 @@ MIN_STREAMS, MIN_SEQUENCE = 4, 16
 # How often a run evaluates at least.
 EVALUATIONS = 10
 
+BUDGETS = ("epochs", "steps", "minutes")
+TRAIN_FIELDS = frozenset(TrainConfig.__struct_fields__)
+
 # What training reaches of the float32 matrix-product rate that numpy shows, by product type.
 EFFICIENCY = {"float32": 0.7, "bfloat16": 1.0}
 
@@ -127,38 +130,55 @@ def make_plan(
         ConfigError: if choices contradict each other.
     """
     chosen = {name: value for name, value in (choices or {}).items() if value is not None}
-    speed = floating_point_speed() * EFFICIENCY[product_type]
-    name = choose_size(train_tokens, chosen.get("minutes", math.inf)) if size == "auto" else size
+    _check_choices(chosen, size)
+    minutes = chosen.get("minutes", math.inf)
     if model is None:
+        name = choose_size(train_tokens, minutes) if size == "auto" else size
         model = _network(SIZES[name], level, vocab_size, chosen)
+        name = name if {"units", "layers", "embedding"}.isdisjoint(chosen) else "custom"
     else:
         name = "given"
-    if not {"units", "layers", "embedding"}.isdisjoint(chosen):
-        name = "custom"
     batches = _batches(train_tokens, level) | _only(chosen, "streams", "sequence_length")
     _check_length(train_tokens, valid_tokens, characters_per_token, **batches)
-    per_epoch = max(1, math.ceil(train_tokens / (batches["streams"] * batches["sequence_length"])))
+    per_step = batches["streams"] * batches["sequence_length"]
+    per_epoch = max(1, math.ceil(train_tokens / per_step))
+    speed = floating_point_speed() * EFFICIENCY[product_type]
     tokens_per_second = speed / (6 * _multiplied(model))
-    budget = _only(chosen, "epochs", "steps", "minutes") or {"epochs": default_epochs(train_tokens)}
-    steps = _steps(
-        budget, per_epoch, tokens_per_second / batches["streams"] / batches["sequence_length"]
-    )
+    budget = _only(chosen, *BUDGETS) or {"epochs": default_epochs(train_tokens)}
+    steps = _steps(budget, per_epoch, tokens_per_second / per_step)
     settings: dict[str, Any] = {
         "learning_rate": _learning_rate(batches["streams"], model.units),
         "warmup_steps": min(100, steps // 10),
         "dropout": _dropout(train_tokens, level),
     }
-    evaluations = EVALUATIONS
-    if "minutes" not in budget:
-        settings["eval_every"] = max(1, min(per_epoch, math.ceil(steps / EVALUATIONS)))
-        evaluations = steps // settings["eval_every"]
-    settings |= {"patience": max(5, evaluations // 5), "sample_every": max(1, evaluations // 5)}
-    known = set(TrainConfig.__struct_fields__)
-    settings |= {key: value for key, value in chosen.items() if key in known}
+    settings |= _evaluation(steps, per_epoch, "minutes" in budget, chosen.get("eval_every"))
+    settings |= {key: value for key, value in chosen.items() if key in TRAIN_FIELDS}
     train = TrainConfig(**batches | budget | settings)
     seconds = steps * train.streams * train.sequence_length / tokens_per_second
-    minutes = train.minutes if train.minutes is not None else seconds / 60
-    return Plan(name, model, train, steps, per_epoch, tokens_per_second, minutes)
+    expected = train.minutes if train.minutes is not None else seconds / 60
+    return Plan(name, model, train, steps, per_epoch, tokens_per_second, expected)
+
+
+def _check_choices(chosen: dict[str, Any], size: str) -> None:
+    """Refuse values out of range before anything is computed with them."""
+    if size not in ("auto", *SIZES):
+        raise ConfigError(f"size is {size!r}: expected auto, {', '.join(SIZES)}")
+    budget: dict[str, Any] = {} if set(BUDGETS) & chosen.keys() else {"steps": 1}
+    TrainConfig(**budget, **_only(chosen, *TRAIN_FIELDS))
+
+
+def _evaluation(
+    steps: int, per_epoch: int, by_time: bool, eval_every: int | None
+) -> dict[str, int | None]:
+    """Choose how often to evaluate, how long to wait for a better one, and when to sample."""
+    if eval_every is None and not by_time:
+        eval_every = max(1, min(per_epoch, steps // EVALUATIONS))
+    evaluations = EVALUATIONS if eval_every is None else steps // eval_every
+    return {
+        "eval_every": eval_every,
+        "patience": max(5, evaluations // 5),
+        "sample_every": max(1, evaluations // 5),
+    }
 
 
 def default_epochs(train_tokens: int) -> float:

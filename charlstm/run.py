@@ -120,9 +120,8 @@ def resumed_run(folder: Path) -> Run:
         CorpusError: if the corpus is gone or no longer the same.
     """
     config = checkpoint.read_config(folder)
-    if checkpoint.is_finished(folder):
-        checkpoint.read_checkpoint(folder)
-        checkpoint.read_resume(folder, {})
+    if not (folder / checkpoint.RESUME).exists():
+        raise checkpoint.nothing_to_resume(folder)
     tokenizer = checkpoint.read_tokenizer(folder)
     spooled = folder / checkpoint.STDIN
     prepared = prepare(config.corpus, config.tokenizer, stdin=spooled, fixed=tokenizer)
@@ -181,7 +180,7 @@ def _trainer(run: Run, observer: Observer, began: float, threads: int | None) ->
         run.folder,
         run.config,
         store,
-        TextLengths(store.valid.size - 1, statistics.valid_characters, statistics.valid_words),
+        TextLengths(store.valid_tokens, statistics.valid_characters, statistics.valid_words),
         replacement_rates(store.train, tokenizer.character_ids, tokenizer.vocab_size),
         observer,
         began=began,
@@ -206,9 +205,9 @@ def _plan(
     return make_plan(
         level=tokenizing.level,
         vocab_size=prepared.tokenizer.vocab_size,
-        train_tokens=store.train.size,
-        valid_tokens=store.valid.size,
-        characters_per_token=statistics.train_characters / max(1, store.train.size),
+        train_tokens=store.train_tokens,
+        valid_tokens=store.valid_tokens,
+        characters_per_token=statistics.train_characters / max(1, store.train_tokens),
         size=size,
         model=model,
         product_type=product_type(choices.get("precision") or "auto"),
@@ -236,8 +235,8 @@ def _provenance(prepared: Prepared, parent: Checkpoint | None) -> Provenance:
         sources=prepared.sources,
         documents=statistics.documents,
         characters=statistics.characters,
-        train_tokens=prepared.store.train.size,
-        valid_tokens=prepared.store.valid.size,
+        train_tokens=prepared.store.train_tokens,
+        valid_tokens=prepared.store.valid_tokens,
         valid_characters=statistics.valid_characters,
         valid_words=statistics.valid_words,
         created=datetime.now(UTC).isoformat(timespec="seconds"),

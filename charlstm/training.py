@@ -185,6 +185,7 @@ class Trainer:
             TrainingError: if the loss is no longer finite.
             StorageError: if a save fails.
         """
+        self.evaluated_at = self.elapsed()
         path = describe_path(self.settings)
         self.observer.on_start(path, self.progress.step, self.last_step)
         while (reason := self._reason_to_stop()) is None:
@@ -253,6 +254,8 @@ class Trainer:
     def _evaluation_due(self) -> bool:
         if self.settings.eval_every is not None:
             return self.progress.step % self.settings.eval_every == 0
+        if self.done() >= 1:
+            return False  # the evaluation at the end comes anyway
         budget = 60 * (self.settings.minutes or 0.0)
         wait = max(budget / EVALUATIONS, self.evaluation_seconds / EVALUATION_SHARE)
         return self.elapsed() - self.evaluated_at >= wait

@@ -189,6 +189,15 @@ def test_the_text_holds_a_batch_of_the_automatic_choice(level, tokens):
     assert 16 <= train.sequence_length <= (70 if level == "word" else 100)
 
 
+@given(levels, lengths)
+def test_streams_are_as_many_as_leave_fifty_batches_to_an_epoch(level, tokens):
+    train = planned(level=level, train_tokens=tokens).train
+    fifty = 50 * train.streams * train.sequence_length
+    assert train.streams in (4, 8, 16, 32)
+    assert train.streams == 4 or fifty <= tokens
+    assert train.streams == 32 or 2 * fifty > tokens
+
+
 @given(levels, st.integers(0, LEAST - 1), st.floats(0.5, 20))
 def test_a_text_that_is_too_short_is_refused(level, tokens, characters_per_token):
     with pytest.raises(CorpusError) as caught:

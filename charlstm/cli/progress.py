@@ -34,8 +34,8 @@ def describe_plan(run: Run) -> str:
     return (
         f"{run.folder}: {plan.size}, {model.layers} x {model.units} LSTM, "
         f"{model.parameters:,} parameters; {length} of {batch}{expected}; "
-        f"{run.prepared.store.train.size:,} tokens to train and "
-        f"{run.prepared.store.valid.size:,} to validate, {model.vocab_size:,} symbols; "
+        f"{run.prepared.store.train_tokens:,} tokens to train and "
+        f"{run.prepared.store.valid_tokens:,} to validate, {model.vocab_size:,} symbols; "
         f"dropout {train.dropout:g}, seed {train.seed}"
     )
 
@@ -98,7 +98,9 @@ class Watcher:
 
         if steps is None:
             # A budget in minutes has no last step: the bar shows its hundredths instead.
-            self.bar = tqdm(total=100, bar_format="{percentage:3.0f}%|{bar}| {postfix}")
+            self.bar = tqdm(
+                total=100, bar_format="{percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}"
+            )
         else:
             scale = self._tokens_per_step
             self.bar = tqdm(
