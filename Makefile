@@ -22,10 +22,15 @@ $(STAMP): setup.cfg pyproject.toml
 	@touch $@
 
 .PHONY: demo
-demo: setup ## Train a small model on a text that comes with Python, and let it write.
-	$(BIN)/charlstm train python-docs --size small --minutes 1.5 -o checkpoints/demo --overwrite
-	$(BIN)/charlstm info checkpoints/demo
-	$(BIN)/charlstm generate checkpoints/demo --prompt 'The ' --length 400 --seed 1
+demo: setup ## Train on a text that comes with Python, by characters and by words; let both write.
+	@echo; echo "Characters: one minute of training on the reference text of this Python."
+	$(BIN)/charlstm train python-docs --minutes 1 -o checkpoints/demo --overwrite
+	@echo; echo "Words: the same text, another minute."
+	$(BIN)/charlstm train python-docs --level word --minutes 1 -o checkpoints/demo-words --overwrite
+	@echo; echo "What they write:"
+	$(BIN)/charlstm generate checkpoints/demo --prompt 'The ' --length 300 --seed 1
+	@echo
+	$(BIN)/charlstm generate checkpoints/demo-words --prompt 'The ' --length 80 --seed 1
 
 .PHONY: test
 test: setup ## Run the tests.

@@ -23,7 +23,7 @@ class LSTMLanguageModel(keras.Model):
     Args:
         config: the sizes.
         seed: seed of the initial weights.
-        dropout: rate on the embedding's and each layer's output while training.
+        dropout: rate on each layer's output while training.
         dtype_of_products: float32 or bfloat16.
     """
 
@@ -44,7 +44,7 @@ class LSTMLanguageModel(keras.Model):
             config.vocab_size,
             config.embedding,
             embeddings_initializer=keras.initializers.RandomNormal(
-                stddev=config.embedding**-0.5, seed=seed
+                stddev=config.units**-0.5 if config.tied else 1.0, seed=seed
             ),
             name="embedding",
         )
@@ -95,7 +95,7 @@ class LSTMLanguageModel(keras.Model):
         self, tokens: tf.Tensor, states: list[States], training: bool = False
     ) -> tuple[tf.Tensor, list[States]]:
         """Return the last layer's output [batch, time, units] and the states after."""
-        x = self._drop(self.embedding(tokens), training)
+        x = self.embedding(tokens)
         after = []
         for lstm, state in zip(self.stack, states, strict=True):
             x, h, c = lstm(x, initial_state=list(state), training=training)

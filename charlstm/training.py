@@ -32,7 +32,7 @@ StopReason = Literal["budget", "early stopping", "interrupted"]
 
 # A run with a budget in minutes evaluates so often, unless that takes more than this share of it.
 EVALUATIONS = 10
-EVALUATION_SHARE = 0.06
+EVALUATION_SHARE = 0.1
 
 
 class Observer(Protocol):

@@ -250,7 +250,7 @@ def test_missing_weights(folder):
     (folder / MODEL).unlink()
     assert refusal(CheckpointMissing, read_checkpoint, folder) == (
         f"{folder} holds no trained weights (model.safetensors is missing): "
-        f"if its training was interrupted, run charlstm train --resume {folder}"
+        f"restore the file or train again with -o {folder} --overwrite"
     )
 
 

@@ -259,8 +259,8 @@ def edit_config(path, change):
          "model/tokenizer.json is missing: restore it or train again, a checkpoint needs all its "
          "files"),
         (lambda m: (m / MODEL).unlink(),
-         "model holds no trained weights (model.safetensors is missing): if its training was "
-         "interrupted, run charlstm train --resume model"),
+         "model holds no trained weights (model.safetensors is missing): restore the file or train "
+         "again with -o model --overwrite"),
         (lambda m: (m / CONFIG).unlink(),
          "model is not a checkpoint (config.json is missing): name a folder that charlstm train "
          "has written"),

@@ -1,0 +1,87 @@
+"""The Python interface, and that training, Keras and the engine agree about a trained model."""
+
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import charlstm
+from benchmarks.precision import engine_loss
+from charlstm import run
+from charlstm.checkpoint import read_checkpoint
+from charlstm.config import CorpusConfig, TokenizerConfig
+from charlstm.engine import build_engine
+from charlstm.errors import CheckpointMissing
+
+from .test_training import Stopper
+
+CHOICES = {
+    "units": 48, "layers": 2, "streams": 8, "sequence_length": 32, "steps": 150,
+    "dropout": 0.1, "learning_rate": 0.01, "eval_every": 50,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module", params=["char", "word"])
+def trained(request, tmp_path_factory):
+    """A small model of real text, this project's own pages, and the run that trained it."""
+    folder = tmp_path_factory.mktemp("api") / "model"
+    root = Path(__file__).parent.parent
+    pages = tuple(str(path) for path in sorted((root / "charlstm").glob("*.py")))
+    asked = run.Request(
+        corpus=CorpusConfig(addresses=pages),
+        tokenizer=TokenizerConfig(level=request.param),
+        size="auto",
+        choices=CHOICES,
+        output=folder,
+    )
+    prepared = run.new_run(asked, None)
+    run.execute(prepared, Stopper(), began=time.monotonic())
+    return folder, prepared.prepared.store
+
+
+def test_the_engine_agrees_with_keras_over_500_steps(trained):
+    folder, store = trained
+    ids = np.asarray(store.valid[:500], np.int32)
+    found = read_checkpoint(folder)
+    engine = build_engine(found.config.model, found.weights, precision="float32")
+    network = charlstm.load_keras_model(folder)
+    zeros = np.zeros((1, found.config.model.units), np.float32)
+    expected, *after = network.predict_on_batch([ids[None], *[zeros] * 4])
+    state, logits = engine.initial_state(1), []
+    for symbol in ids:
+        step, state = engine.step(np.array([symbol]), state)
+        logits.append(step[0])
+    np.testing.assert_allclose(np.array(logits), expected[0], atol=1e-4)
+    hidden_then_cell = [after[0], after[2], after[1], after[3]]
+    np.testing.assert_allclose(state, hidden_then_cell, atol=1e-4)
+
+
+def test_the_engine_finds_the_validation_loss_of_training(trained):
+    folder, store = trained
+    found = read_checkpoint(folder)
+    losses = {
+        precision: engine_loss(
+            build_engine(found.config.model, found.weights, precision=precision), store.valid
+        )
+        for precision in ("float32", "int8")
+    }
+    assert losses["float32"] == pytest.approx(found.figures.valid_loss, abs=1e-4)
+    assert losses["int8"] == pytest.approx(losses["float32"], abs=3e-3)
+    assert found.figures.valid_loss < 0.8 * np.log(found.config.model.vocab_size)
+
+
+def test_generate_tells_its_seed_and_repeats(trained):
+    model = charlstm.load(trained[0], threads=1)
+    (first,) = model.generate("def ", length=20)
+    assert model.generate("def ", length=20, seed=first.seed) == [first]
+    many = model.generate("def ", count=3, length=20, seed=7)
+    assert [sample.index for sample in many] == [0, 1, 2]
+    assert model.generate("def ", length=20, seed=7) == many[:1]
+    assert model.tokenizer.vocab_size == model.engine.vocab_size
+
+
+def test_nothing_to_load(tmp_path):
+    for load in (charlstm.load, charlstm.load_keras_model):
+        with pytest.raises(CheckpointMissing, match="there is no checkpoint"):
+            load(tmp_path / "nowhere")

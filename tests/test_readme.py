@@ -1,0 +1,146 @@
+"""The README is run: every command in it, with its budget cut down and texts of our own.
+
+What a command prints depends on the machine, so its shape is compared with what the README shows:
+the labels of tables, the form of evaluations, the keys of JSON, the number of lines, the prompt.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+BLOCKS = re.findall(r"^```console\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+CUT_DOWN = "--steps 30 --units 16 --layers 1 --embedding 8 --streams 4 --sequence-length 16"
+EVALUATION = re.compile(
+    r"step +[\d,]+  epoch +[\d.]+  train [\d.]+  valid [\d.]+ nats  [\d.]+ bits/char "
+    r".*\d s(  best)?"
+)
+
+
+def commands_in(block):
+    """Split a block into (command, lines shown)."""
+    parts = re.split(r"^\$ ", block, flags=re.MULTILINE)
+    assert parts[0] == ""
+    return [(part.splitlines()[0], part.splitlines()[1:]) for part in parts[1:]]
+
+
+COMMANDS = [pair for block in BLOCKS for pair in commands_in(block)]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    path = tmp_path_factory.mktemp("readme")
+    lines = [f"{name}:\nTo be, or not to be: that is number {n}.\n" for n in range(40)
+             for name in ("ROMEO", "JULIET")]  # fmt: skip
+    (path / "shakespeare.txt").write_text("\n".join(lines))
+    names = [a + b + c for a in ("an", "be", "el") for b in "aeiou" for c in ("na", "l", "ria")]
+    (path / "names.txt").write_text("\n".join(names) + "\n")
+    return path
+
+
+def run(command, folder):
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    return subprocess.run(
+        ["bash", "-o", "pipefail", "-c", re.sub(r"--minutes [\d.]+", CUT_DOWN, command)],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+def check_training(shown, done):
+    assert shown[-1] == done.stdout.strip()
+    for lines in (shown, done.stderr.splitlines()):
+        assert any(line.startswith("training on ") for line in lines)
+        evaluations = [line for line in lines if line.startswith("step ")]
+        assert evaluations
+        assert all(EVALUATION.fullmatch(line) for line in evaluations)
+
+
+def check_table(shown, done):
+    assert [line.split()[0] for line in shown] == [
+        line.split()[0] for line in done.stdout.splitlines()
+    ]
+
+
+def check_json(shown, done):
+    assert [list(json.loads(line)) for line in shown] == [
+        list(json.loads(line)) for line in done.stdout.splitlines()
+    ]
+
+
+def check_text(command, shown, done):
+    if prompt := re.search(r"--prompt '([^']+)'", command):
+        assert any(line.startswith(prompt[1]) for line in shown)
+        assert done.stdout.startswith(prompt[1])
+    if count := re.search(r"(?:head -|-c )(\d+)", command):
+        assert len([line for line in shown if not line.startswith("seed ")]) <= int(count[1])
+        assert len(done.stdout.splitlines()) <= int(count[1])
+    assert done.stdout.strip()
+
+
+def test_there_is_a_session():
+    used = " ".join(command for command, _ in COMMANDS)
+    for name in ("train", "generate", "info", "cache"):
+        assert f"charlstm {name}" in used
+    assert "|" in used
+    assert "--json" in used
+
+
+def test_every_command_works_as_shown(folder):
+    for command, shown in COMMANDS:
+        done = run(command, folder)
+        assert done.returncode == 0, (command, done.stderr)
+        if " train " in command:
+            check_training(shown, done)
+        elif "--json" in command and "|" not in command:
+            check_json(shown, done)
+        elif " info " in command:
+            check_table(shown, done)
+        elif " cache" in command:
+            assert shown[-1].split()[1] == "entries,"
+            assert done.stderr.splitlines()[-1].split()[1] in ("entry,", "entries,")
+        else:
+            check_text(command, shown, done)
+
+
+def test_the_python_example_works(folder):
+    run("charlstm train shakespeare.txt --minutes 1 -q -o checkpoints/demo", folder)
+    (code,) = re.findall(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert re.search(r" -\d\.\d+$", done.stdout, re.MULTILINE)
+
+
+def test_every_option_is_explained():
+    import importlib
+
+    from charlstm.cli import COMMANDS as NAMES
+
+    for name in NAMES:
+        for parameter in importlib.import_module(f"charlstm.cli.{name}").command.params:
+            if parameter.param_type_name == "option":
+                assert any(option in README for option in parameter.opts), parameter.opts
+
+
+def test_the_two_commands_stand_at_the_beginning():
+    assert README.index("make demo") < README.index("make test") < README.index("## A session")
+    targets = re.findall(r"^([a-z]+):.*##", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert {"setup", "demo", "test", "check", "format", "bench"} <= set(targets)
+
+
+def test_every_module_has_its_place_in_the_readme():
+    listing = README[README.index("## The code") :]
+    modules = {path.stem for path in (ROOT / "charlstm").glob("*.py")} - {"__init__", "__main__"}
+    assert {name for name in modules if not re.search(rf"\b{name}\b", listing)} == set()
