@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from charlstm.checkpoint import Checkpoint, read_checkpoint
 from charlstm.config import SampleConfig
 from charlstm.engine import Engine, Precision, build_engine
+from charlstm.errors import ConfigError
 from charlstm.generation import Sample, generate
 from charlstm.tokenizer import Tokenizer
 
@@ -64,6 +65,10 @@ class LanguageModel:
         on_text: Callable[[int, str], None] | None = None,
     ) -> Iterator[Sample]:
         """Yield samples in order as they are finished; ``on_text`` sees the text as it is drawn."""
+        if seed is not None and not 0 <= seed < 2**32:
+            raise ConfigError(f"seed is {seed}: expected a whole number from 0 to {2**32 - 1}")
+        if count < 1:
+            raise ConfigError(f"count is {count}: expected a whole number of 1 or more")
         chosen = fresh_seed() if seed is None else seed
         return generate(
             self.engine, self.tokenizer, prompt, config, count=count, seed=chosen, on_text=on_text

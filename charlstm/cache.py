@@ -17,10 +17,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from charlstm.errors import ConfigError
-from charlstm.files import storage_errors
+from charlstm.files import storage_errors, sync_file
 
 DEFAULT_LIMIT_MB = 4096
 ABANDONED_SECONDS = 86_400
+
+# Says that a folder is a cache, and ours: nothing is removed from a folder without it.
+# Source: the Cache Directory Tagging Specification.
+TAG = "CACHEDIR.TAG"
+SIGNATURE = "Signature: 8a477f597d28d172789f06886806bc55\n# This folder is a cache of charlstm.\n"
 
 
 @dataclass(frozen=True)
@@ -73,15 +78,39 @@ def obtain(key: str, build: Callable[[Path], None]) -> Path:
         if path.is_dir():
             os.utime(path)
             return path
-        folder.mkdir(parents=True, exist_ok=True)
+        _claim(folder)
         unfinished = Path(tempfile.mkdtemp(prefix=f".{key}.", dir=folder))
         try:
             build(unfinished)
+            for file in unfinished.iterdir():
+                sync_file(file)
             _move_into_place(unfinished, path)
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)
     evict(keep=path)
     return path
+
+
+def remove(path: Path) -> None:
+    """Remove an entry that turned out to be damaged."""
+    shutil.rmtree(path, ignore_errors=True)
+
+
+def _claim(folder: Path) -> None:
+    """Make and tag the cache folder.
+
+    Raises:
+        ConfigError: if it holds other things than a cache.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    if (folder / TAG).exists():
+        return
+    if any(folder.iterdir()):
+        raise ConfigError(
+            f"the cache folder {folder} holds other things: let CHARLSTM_CACHE name a new or an "
+            f"empty folder"
+        )
+    (folder / TAG).write_text(SIGNATURE)
 
 
 def _move_into_place(unfinished: Path, path: Path) -> None:
@@ -119,7 +148,9 @@ def clear() -> list[Entry]:
 
 def _children() -> list[Path]:
     folder = cache_folder()
-    return [path for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
+    if not (folder / TAG).exists():
+        return []
+    return [path for path in folder.iterdir() if path.is_dir()]
 
 
 def _entry(path: Path) -> Entry:

@@ -39,6 +39,9 @@ from charlstm.tokenizer import Tokenizer, tokenizer_from_json
 
 FORMAT = 1
 
+# Where checkpoints go, and are looked for, unless another folder is named.
+CHECKPOINTS = Path("checkpoints")
+
 CONFIG = "config.json"
 TOKENIZER = "tokenizer.json"
 MODEL = "model.safetensors"
@@ -152,12 +155,7 @@ def read_checkpoint(folder: Path) -> Checkpoint:
         )
         raise CheckpointMissing(f"{folder} holds no trained weights ({MODEL} is missing): {remedy}")
     tensors, metadata = _read_tensors(path, expected_shapes(config.model))
-    for name, key in ((CONFIG, "config_sha256"), (TOKENIZER, "tokenizer_sha256")):
-        if metadata.get(key) != hashlib.sha256(_read_bytes(folder / name)).hexdigest():
-            raise CheckpointDamaged(
-                f"{folder / name} is not the file the weights were saved with: "
-                f"restore the original file or train again"
-            )
+    _check_hashes(folder, metadata)
     if tokenizer.vocab_size != config.model.vocab_size:
         raise CheckpointDamaged(
             f"{folder / TOKENIZER} has {tokenizer.vocab_size} symbols but the model has "
@@ -213,6 +211,7 @@ def read_resume(
     if not path.exists():
         raise nothing_to_resume(folder)
     tensors, metadata = _read_tensors(path, shapes)
+    _check_hashes(folder, metadata)
     return tensors, _decode(metadata.get("progress", "").encode(), Progress, path)
 
 
@@ -240,6 +239,23 @@ def read_history(folder: Path) -> list[Figures]:
 def is_finished(folder: Path) -> bool:
     """Whether the run that wrote ``folder`` has ended by itself."""
     return (folder / MODEL).exists() and not (folder / RESUME).exists()
+
+
+def _hashes(folder: Path) -> dict[str, str]:
+    """Return the hashes that tie weights to the files that are written once."""
+    return {
+        f"{name}_sha256": hashlib.sha256(_read_bytes(folder / name)).hexdigest()
+        for name in (CONFIG, TOKENIZER)
+    }
+
+
+def _check_hashes(folder: Path, metadata: Mapping[str, str]) -> None:
+    for name, expected in _hashes(folder).items():
+        if metadata.get(name) != expected:
+            raise CheckpointDamaged(
+                f"{folder / name.removesuffix('_sha256')} is not the file the weights were saved "
+                f"with: restore the original file or train again"
+            )
 
 
 def _read_bytes(path: Path) -> bytes:
@@ -276,6 +292,10 @@ def _read_tensors(
             metadata = dict(file.metadata() or {})
             _check_shapes(path, {key: file.get_slice(key) for key in file.keys()}, shapes)  # noqa: SIM118
             tensors = {key: file.get_tensor(key) for key in shapes}
+    except PermissionError as error:
+        raise CheckpointMissing(
+            f"can't read {path}: {error.strerror}; make the file readable"
+        ) from None
     except (SafetensorError, OSError, ValueError) as error:
         raise CheckpointDamaged(
             f"{path} is damaged ({str(error).splitlines()[0]}): restore the original file or "
@@ -371,22 +391,19 @@ def _remove_files(folder: Path) -> None:
     with storage_errors(folder):
         for name in FILES:
             (folder / name).unlink(missing_ok=True)
+    remove_leftovers(folder)
 
 
 def write_model(folder: Path, weights: Weights, figures: Figures) -> None:
     """Replace the best weights and the figures they reached, as one file."""
-    metadata = {
-        "figures": msgspec.json.encode(figures).decode(),
-        "config_sha256": hashlib.sha256(_read_bytes(folder / CONFIG)).hexdigest(),
-        "tokenizer_sha256": hashlib.sha256(_read_bytes(folder / TOKENIZER)).hexdigest(),
-    }
-    _write_tensors(folder / MODEL, weights, metadata)
+    metadata = {"figures": msgspec.json.encode(figures).decode()}
+    _write_tensors(folder / MODEL, weights, metadata | _hashes(folder))
 
 
 def write_resume(folder: Path, tensors: Mapping[str, NDArray[Any]], progress: Progress) -> None:
     """Replace the state that an interrupted run goes on from."""
     metadata = {"progress": msgspec.json.encode(progress).decode()}
-    _write_tensors(folder / RESUME, tensors, metadata)
+    _write_tensors(folder / RESUME, tensors, metadata | _hashes(folder))
 
 
 def write_history(folder: Path, history: Iterable[Figures]) -> None:
@@ -400,6 +417,15 @@ def finish(folder: Path) -> None:
     with storage_errors(folder):
         (folder / RESUME).unlink(missing_ok=True)
         (folder / STDIN).unlink(missing_ok=True)
+    remove_leftovers(folder)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove temporary files that a process left behind when it was killed in a save."""
+    with storage_errors(folder):
+        for name in FILES:
+            for leftover in folder.glob(f".{name}.*.tmp"):
+                leftover.unlink(missing_ok=True)
 
 
 def _write_tensors(

@@ -29,6 +29,8 @@ NonNegative = Annotated[float, Meta(ge=0.0, le=1e9)]
 Positive = Annotated[float, Meta(gt=0.0, le=1e9)]
 Seed = Annotated[int, Meta(ge=0, le=2**32 - 1)]
 
+BUDGETS = ("epochs", "steps", "minutes")
+
 ConfigType = TypeVar("ConfigType", bound="Config")
 
 
@@ -142,6 +144,7 @@ class TrainConfig(Config, frozen=True, kw_only=True):
     clip_norm: Positive = 1.0
     dropout: Rate = 0.3
     precision: Precision = "auto"
+    chains: Annotated[int, Meta(ge=1, le=1024)] = 1
     eval_every: Count | None = None
     patience: Count = 5
     sample_every: Annotated[int, Meta(ge=0, le=2**31 - 1)] = 1
@@ -149,9 +152,7 @@ class TrainConfig(Config, frozen=True, kw_only=True):
 
     def check(self) -> None:
         """Check that there is one budget."""
-        budgets = [
-            name for name in ("epochs", "steps", "minutes") if getattr(self, name) is not None
-        ]
+        budgets = [name for name in BUDGETS if getattr(self, name) is not None]
         if len(budgets) != 1:
             given = " and ".join(budgets) or "none"
             raise ConfigError(f"give exactly one of epochs, steps and minutes, got {given}")

@@ -15,12 +15,12 @@ from pathlib import Path
 from charlstm.errors import StorageError
 
 _REASONS = {
-    errno.ENOSPC: "the disk is full: free some space and run the command again",
-    errno.EDQUOT: "your disk quota is used up: free some space and run the command again",
+    errno.ENOSPC: "the disk is full: free some space",
+    errno.EDQUOT: "your disk quota is used up: free some space",
     errno.EROFS: "the file system is read-only: name a folder elsewhere",
     errno.EACCES: "permission denied: name a folder that you may write to",
     errno.EPERM: "permission denied: name a folder that you may write to",
-    errno.ENOENT: "its folder is gone: create it again",
+    errno.ENOENT: "its folder is not there: create it or name another place",
     errno.ENOTDIR: "a part of the path is a file, not a folder: name another place",
 }
 
@@ -56,12 +56,12 @@ def write_atomically(path: Path, data: bytes) -> None:
             with contextlib.suppress(OSError):
                 os.unlink(name)
             raise
-        sync_folder(path.parent)
+        sync_file(path.parent)
 
 
-def sync_folder(folder: Path) -> None:
-    """Make the names in ``folder`` durable."""
-    descriptor = os.open(folder, os.O_RDONLY)
+def sync_file(path: Path) -> None:
+    """Make a file's content, or the names in a folder, durable."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

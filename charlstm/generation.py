@@ -146,6 +146,7 @@ class _Writer:
     ) -> None:
         self._engine = engine
         self._pieces = tokenizer.pieces
+        self._spells = tokenizer.spells
         self._never = tokenizer.never_generated.astype(np.int64)
         self._config = config
         self._on_text = on_text
@@ -247,7 +248,7 @@ class _Writer:
         if key not in self._masks:
             leads = _leads_to_letter if row.spelling else _leads_to
             allowed = [leads(piece, row.required) for piece in self._pieces]
-            if not row.spelling and _has_spelling(self._pieces):
+            if not row.spelling and self._spells:
                 allowed[BEGIN_SPELLING] = True
             self._masks[key] = ~np.array(allowed)
         return self._masks[key]
@@ -275,10 +276,6 @@ def _leads_to(piece: str, required: str) -> bool:
 
 def _leads_to_letter(piece: str, required: str) -> bool:
     return piece == required[0]
-
-
-def _has_spelling(pieces: tuple[str, ...]) -> bool:
-    return len(pieces) > BEGIN_SPELLING and pieces[BEGIN_SPELLING] == ""
 
 
 def _split_prompt(tokenizer: Tokenizer, prompt: str) -> tuple[Ids, str]:

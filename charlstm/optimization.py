@@ -9,6 +9,7 @@ anything is evaluated.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
 from collections.abc import Sequence
@@ -24,26 +25,22 @@ from charlstm.layers import States, gpu_visible
 from charlstm.model import LSTMLanguageModel
 from charlstm.processor import product_type
 
-# Dropout draws of one step take consecutive seeds; no model has more layers than this.
-SEEDS_PER_STEP = 1024
-
-# A chain of fewer rows than this wastes more than a core of its own gains.
-MIN_ROWS = 4
+# Dropout draws of one step take consecutive seeds: one for each layer of each chain.
+SEEDS_PER_STEP = 2**16
 
 # Logits that validation holds at a time, in numbers.
 LOGITS_AT_ONCE = 1 << 23
 
 
-def use_threads(threads: int, streams: int) -> int:
-    """Divide the processor among the chains of a step; must come before the first operation.
+def use_threads(threads: int, chains: int) -> None:
+    """Divide the processor among the chains of a step.
 
-    Returns:
-        Into how many chains the rows of a batch are split.
+    TensorFlow takes this before its first operation only; in a process that has trained before,
+    the division stays as it is.
     """
-    chains = max(1, min(threads, streams // MIN_ROWS))
-    tf.config.threading.set_inter_op_parallelism_threads(chains)
-    tf.config.threading.set_intra_op_parallelism_threads(max(1, threads // chains))
-    return chains
+    with contextlib.suppress(RuntimeError):
+        tf.config.threading.set_inter_op_parallelism_threads(min(threads, chains))
+        tf.config.threading.set_intra_op_parallelism_threads(max(1, threads // chains))
 
 
 def _shares(rows: int, parts: int) -> list[slice]:
@@ -93,7 +90,7 @@ def make_optimizer(config: TrainConfig) -> keras.optimizers.Optimizer:
 class Steps:
     """The compiled functions of one model: a training step and a validation step."""
 
-    def __init__(self, config: ModelConfig, train: TrainConfig, chains: int = 1) -> None:
+    def __init__(self, config: ModelConfig, train: TrainConfig) -> None:
         self.model = LSTMLanguageModel(
             config,
             seed=train.seed,
@@ -102,7 +99,8 @@ class Steps:
         )
         self.seed = train.seed
         self.tokens_per_step = float(train.streams * train.sequence_length)
-        self.chains = chains
+        # A GPU is filled by the whole batch.
+        self.chains = 1 if gpu_visible() else train.chains
         self.optimizer = make_optimizer(train)
         self.optimizer.build(self.model.trainable_variables)
         self._train = tf.function(self._train_step)
@@ -183,9 +181,9 @@ class Steps:
         total = tf.constant(0.0, tf.float64)
         for start in range(0, expected.shape[0], size):
             part = slice(start, start + size)
-            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(
-                expected[part], self.model.project(flat[part])
-            )
+            with tf.control_dependencies([total]):  # one part after the other
+                logits = self.model.project(flat[part])
+            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(expected[part], logits)
             total += tf.reduce_sum(tf.cast(losses * counted[part], tf.float64))
         return total, after
 

@@ -14,8 +14,9 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from charlstm.config import Level, ModelConfig, TrainConfig
+from charlstm.config import BUDGETS, Level, ModelConfig, TrainConfig
 from charlstm.errors import ConfigError, CorpusError
+from charlstm.processor import ProductType
 
 SizeName = Literal["auto", "tiny", "small", "medium", "large"]
 
@@ -55,10 +56,12 @@ WORTH = {
 # The narrowest batch that the automatic choice shrinks to, for very short corpora.
 MIN_STREAMS, MIN_SEQUENCE = 4, 16
 
+# A chain (see ``optimization``) of fewer rows wastes more than a core of its own gains.
+MIN_ROWS = 4
+
 # How often a run evaluates at least.
 EVALUATIONS = 10
 
-BUDGETS = ("epochs", "steps", "minutes")
 TRAIN_FIELDS = frozenset(TrainConfig.__struct_fields__)
 
 # What training reaches of the float32 matrix-product rate that numpy shows, by product type.
@@ -70,7 +73,7 @@ class Plan:
     """A run, decided.
 
     Attributes:
-        size: name of the preset, or ``custom``.
+        size: name of the preset; ``custom`` if its sizes were chosen; ``given`` if the network was.
         model: the network.
         train: how it is trained.
         steps: training steps in all; an estimate if the budget is in minutes.
@@ -109,7 +112,9 @@ def make_plan(
     characters_per_token: float,
     size: str = "auto",
     model: ModelConfig | None = None,
-    product_type: str = "float32",
+    product_type: ProductType = "float32",
+    processors: int = 1,
+    rate_scale: float = 1.0,
     choices: dict[str, Any] | None = None,
 ) -> Plan:
     """Decide everything that the user left open.
@@ -122,7 +127,9 @@ def make_plan(
         characters_per_token: mean length of a symbol, for messages.
         size: a preset's name, or ``auto``.
         model: a network that is given (fine-tuning), which overrides ``size``.
-        product_type: float32 or bfloat16, for the expected speed.
+        product_type: what matrix products are computed in, float32 or bfloat16.
+        processors: how many a step may use at once.
+        rate_scale: multiplies the automatic learning rate.
         choices: what the user chose, by the field names of ``ModelConfig`` and ``TrainConfig``.
 
     Raises:
@@ -147,12 +154,14 @@ def make_plan(
     budget = _only(chosen, *BUDGETS) or {"epochs": default_epochs(train_tokens)}
     steps = _steps(budget, per_epoch, tokens_per_second / per_step)
     settings: dict[str, Any] = {
-        "learning_rate": _learning_rate(batches["streams"], model.units),
+        "learning_rate": _learning_rate(batches["streams"], model.units) * rate_scale,
+        "chains": max(1, min(processors, batches["streams"] // MIN_ROWS)),
         "warmup_steps": min(100, steps // 10),
         "dropout": _dropout(train_tokens, level),
     }
     settings |= _evaluation(steps, per_epoch, "minutes" in budget, chosen.get("eval_every"))
     settings |= {key: value for key, value in chosen.items() if key in TRAIN_FIELDS}
+    settings["precision"] = product_type
     train = TrainConfig(**batches | budget | settings)
     seconds = steps * train.streams * train.sequence_length / tokens_per_second
     expected = train.minutes if train.minutes is not None else seconds / 60
@@ -246,7 +255,7 @@ def _check_length(
 ) -> None:
     needed = streams * sequence_length
     if train_tokens < needed:
-        characters = math.ceil(needed * characters_per_token / 0.9)
+        characters = math.ceil(needed * (characters_per_token or 1.0) / 0.9)
         raise CorpusError(
             f"the corpus is too short: {train_tokens:,} tokens to train on, but one batch of "
             f"{streams} streams of {sequence_length} tokens needs {needed:,}; bring at least about "
@@ -254,8 +263,8 @@ def _check_length(
         )
     if valid_tokens < 3:
         raise CorpusError(
-            "the corpus leaves no text to validate on: bring more text, raise --valid-fraction, "
-            "or name a file with --valid"
+            "the corpus leaves no text to validate on: bring more text (with --lines, more lines "
+            "that differ), raise --valid-fraction, or name a file with --valid"
         )
 
 

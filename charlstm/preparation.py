@@ -10,17 +10,21 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
 from charlstm import cache
 from charlstm.config import CorpusConfig, TokenizerConfig
-from charlstm.corpus import Chunk, Corpus, Fingerprint, divide, open_corpus
+from charlstm.corpus import Chunk, Corpus, divide, open_corpus
 from charlstm.dataset import Encoded, TokenStore, read_store, write_store
+from charlstm.errors import CheckpointDamaged, CorpusError
 from charlstm.tokenizer import Tokenizer, build_tokenizer, tokenizer_from_json
+
+Entry = TypeVar("Entry")
 
 # Part of the key of every cached store: raise it when the same settings give another store.
 STORE_VERSION = 1
@@ -63,6 +67,7 @@ def prepare(
     stdin: Path | None = None,
     base: Tokenizer | None = None,
     fixed: Tokenizer | None = None,
+    sha256: str | None = None,
 ) -> Prepared:
     """Read the corpus once or more and return its tokenizer, token store and statistics.
 
@@ -72,26 +77,47 @@ def prepare(
         stdin: where the text of the address ``-`` has been spooled.
         base: a tokenizer to extend; its ids are kept.
         fixed: a tokenizer to use as it is, instead of building one.
+        sha256: what the text must be, by ``Statistics.sha256``.
 
     Raises:
-        CorpusError: if the text can't be read.
+        CorpusError: if the text can't be read or is another than ``sha256`` says.
         StorageError: if the cache can't be written.
     """
     text = _Text(config, tokenizing.level == "word", stdin)
+    if sha256 not in (None, text.sha256):
+        named = ", ".join(config.addresses + config.valid)
+        raise CorpusError(
+            f"the corpus ({named}) has changed since the run was begun: restore the text it was "
+            f"begun with, or train on the new one with --from"
+        )
     built = fixed or _tokenizer(text, tokenizing)
     tokenizer = base.extend(built) if base is not None else built
 
     def build(folder: Path) -> None:
         tally = _Tally(config.lines)
         write_store(folder, _encode(text.divided(), tokenizer, tally), tokenizer.vocab_size)
-        statistics = tally.statistics(text.fingerprints)
+        statistics = tally.statistics(text)
         (folder / STATISTICS_FILE).write_bytes(msgspec.json.encode(statistics))
 
-    folder = cache.obtain("tokens-" + text.key(tokenizer.to_json()), build)
-    statistics = msgspec.json.decode((folder / STATISTICS_FILE).read_bytes(), type=Statistics)
-    store = read_store(folder, tokenizer.vocab_size)
+    def read(folder: Path) -> tuple[TokenStore, Statistics]:
+        data = (folder / STATISTICS_FILE).read_bytes()
+        statistics = msgspec.json.decode(data, type=Statistics)
+        return read_store(folder, tokenizer.vocab_size), statistics
+
+    key = "tokens-" + text.key(tokenizer.to_json())
+    store, statistics = _obtain(key, build, read)
     sources = tuple(source.name for source in text.corpus.sources)
     return Prepared(text.corpus.name, sources, tokenizer, store, statistics)
+
+
+def _obtain(key: str, build: Callable[[Path], None], read: Callable[[Path], Entry]) -> Entry:
+    """Read a cache entry, building it if there is none, and once more if it is damaged."""
+    folder = cache.obtain(key, build)
+    try:
+        return read(folder)
+    except (OSError, ValueError, CheckpointDamaged):
+        cache.remove(folder)
+        return read(cache.obtain(key, build))
 
 
 def _tokenizer(text: _Text, tokenizing: TokenizerConfig) -> Tokenizer:
@@ -101,8 +127,10 @@ def _tokenizer(text: _Text, tokenizing: TokenizerConfig) -> Tokenizer:
         texts = (chunk.text for validates, chunk in text.divided() if not validates)
         (folder / TOKENIZER_FILE).write_bytes(build_tokenizer(texts, tokenizing).to_json())
 
-    folder = cache.obtain("symbols-" + text.key(msgspec.json.encode(tokenizing)), build)
-    return tokenizer_from_json((folder / TOKENIZER_FILE).read_bytes())
+    def read(folder: Path) -> Tokenizer:
+        return tokenizer_from_json((folder / TOKENIZER_FILE).read_bytes())
+
+    return _obtain("symbols-" + text.key(msgspec.json.encode(tokenizing)), build, read)
 
 
 class _Text:
@@ -113,8 +141,15 @@ class _Text:
         self.whole_words = whole_words
         self.corpus = _open(config, config.addresses, stdin)
         self.valid = _open(config, config.valid, stdin) if config.valid else None
+        if self.valid is not None:
+            self.corpus = _without(self.corpus, self.valid)
         parts = (self.corpus,) if self.valid is None else (self.corpus, self.valid)
         self.fingerprints = [part.fingerprint() for part in parts]
+
+    @property
+    def sha256(self) -> str:
+        """The hash of all the text."""
+        return "+".join(fingerprint.sha256 for fingerprint in self.fingerprints)
 
     def divided(self) -> Iterator[tuple[bool, Chunk]]:
         """Yield (validates, chunk) over the whole text, from its beginning."""
@@ -132,10 +167,27 @@ class _Text:
 
     def key(self, tokenizing: bytes) -> str:
         """Return what identifies data made of this text: its hash, never its address."""
-        hashes = [fingerprint.sha256 for fingerprint in self.fingerprints]
-        settings = self.config.replace(addresses=(), valid=())
-        parts = (STORE_VERSION, hashes, settings, self.whole_words)
+        division = {
+            "lines": self.config.lines,
+            # Only what decides the division counts, so that another seed finds the same files.
+            "fraction": None if self.valid else self.config.valid_fraction,
+            "seed": self.config.seed if self.config.lines and not self.valid else None,
+            "whole words": self.whole_words,
+        }
+        parts = (STORE_VERSION, self.sha256, division)
         return hashlib.sha256(msgspec.json.encode(parts) + tokenizing).hexdigest()[:32]
+
+
+def _without(corpus: Corpus, valid: Corpus) -> Corpus:
+    """Return the corpus without the sources that validate, which must never be trained on."""
+    taken = {source.path.resolve() for source in valid.sources}
+    left = tuple(source for source in corpus.sources if source.path.resolve() not in taken)
+    if not left:
+        raise CorpusError(
+            f"{', '.join(corpus.addresses)} is all named by --valid too, which leaves nothing to "
+            f"train on: name different texts"
+        )
+    return replace(corpus, sources=left)
 
 
 def _open(config: CorpusConfig, addresses: tuple[str, ...], stdin: Path | None) -> Corpus:
@@ -169,10 +221,17 @@ class _Tally:
         self.inside_word = not chunk.text[-1].isspace() and not chunk.ends_document
         self.valid_unknown += tokenizer.unknown_characters(chunk.text)
 
-    def statistics(self, fingerprints: list[Fingerprint]) -> Statistics:
+    def statistics(self, text: _Text) -> Statistics:
+        documents = sum(fingerprint.documents for fingerprint in text.fingerprints)
+        expected = sum(fingerprint.characters for fingerprint in text.fingerprints)
+        if sum(self.characters) != expected + self.lines * documents:
+            raise CorpusError(
+                "the corpus has changed while it was read: train when nothing writes to it, or on "
+                "a copy"
+            )
         return Statistics(
-            sha256="+".join(fingerprint.sha256 for fingerprint in fingerprints),
-            documents=sum(fingerprint.documents for fingerprint in fingerprints),
+            sha256=text.sha256,
+            documents=documents,
             characters=sum(self.characters),
             train_characters=self.characters[False],
             valid_characters=self.characters[True],

@@ -21,22 +21,20 @@ import numpy as np
 
 from charlstm import __version__, checkpoint
 from charlstm.checkpoint import Checkpoint, Provenance, RunConfig, Weights
-from charlstm.config import CorpusConfig, ModelConfig, TokenizerConfig, TrainConfig
+from charlstm.config import CorpusConfig, TokenizerConfig
 from charlstm.dataset import replacement_rates
-from charlstm.errors import CorpusError, UsageError
+from charlstm.errors import UsageError
 from charlstm.files import storage_errors
 from charlstm.plan import Plan, make_plan
 from charlstm.preparation import Prepared, prepare
 from charlstm.processor import processor_count, product_type
-from charlstm.reading import spool_stdin
+from charlstm.reading import STDIN, spool_stdin
 
 if TYPE_CHECKING:
     from charlstm.training import Observer, Outcome, Trainer
 
 # Fine-tuning starts from weights that are already good: a quarter of the usual peak rate.
 FINE_TUNING_RATE = 0.25
-
-STDIN_ADDRESS = "-"
 
 
 @dataclass(frozen=True)
@@ -50,6 +48,7 @@ class Request:
     output: Path | None = None
     overwrite: bool = False
     parent: Path | None = None
+    threads: int | None = None
 
 
 @dataclass(frozen=True)
@@ -68,12 +67,14 @@ class Run:
 @contextlib.contextmanager
 def spooled_stdin(addresses: tuple[str, ...]) -> Iterator[Path | None]:
     """Keep what comes through standard input in a temporary file, if an address asks for it."""
-    if addresses.count(STDIN_ADDRESS) > 1:
+    if addresses.count(STDIN) > 1:
         raise UsageError("standard input is named twice and can be read only once: name it once")
-    if STDIN_ADDRESS not in addresses:
+    if STDIN not in addresses:
         yield None
         return
     with tempfile.TemporaryDirectory(prefix="charlstm-") as folder:
+        if sys.stdin is None:
+            raise UsageError("standard input is closed: pipe a text in, or name a file")
         path = Path(folder) / checkpoint.STDIN
         spool_stdin(sys.stdin.buffer, path)
         yield path
@@ -90,15 +91,20 @@ def new_run(request: Request, stdin: Path | None) -> Run:
     tokenizing = parent.config.tokenizer if parent else request.tokenizer
     base = parent.tokenizer if parent else None
     prepared = prepare(request.corpus, tokenizing, stdin=stdin, base=base)
-    choices = dict(request.choices)
     model = None
     if parent:
         model = parent.config.model.replace(vocab_size=prepared.tokenizer.vocab_size)
-    plan = _plan(prepared, tokenizing, request.size, choices, model)
-    if parent and choices.get("learning_rate") is None:
-        gentle = plan.train.learning_rate * FINE_TUNING_RATE
-        plan = _plan(prepared, tokenizing, request.size, choices | {"learning_rate": gentle}, model)
-    folder = request.output or checkpoint.free_folder(Path("checkpoints"), prepared.name)
+    rate_scale = FINE_TUNING_RATE if parent else 1.0
+    plan = _plan(
+        prepared,
+        tokenizing,
+        request.size,
+        request.choices,
+        model=model,
+        processors=request.threads or processor_count(),
+        rate_scale=rate_scale,
+    )
+    folder = request.output or checkpoint.free_folder(checkpoint.CHECKPOINTS, prepared.name)
     config = RunConfig(
         format=checkpoint.FORMAT,
         charlstm=__version__,
@@ -123,15 +129,15 @@ def resumed_run(folder: Path) -> Run:
     if not (folder / checkpoint.RESUME).exists():
         raise checkpoint.nothing_to_resume(folder)
     tokenizer = checkpoint.read_tokenizer(folder)
-    spooled = folder / checkpoint.STDIN
-    prepared = prepare(config.corpus, config.tokenizer, stdin=spooled, fixed=tokenizer)
-    if prepared.statistics.sha256 != config.provenance.corpus_sha256:
-        names = ", ".join(config.corpus.addresses + config.corpus.valid)
-        raise CorpusError(
-            f"the corpus ({names}) has changed since {folder} was begun: restore the text it was "
-            f"begun with, or start anew with charlstm train {names} --from {folder}"
-        )
-    plan = _plan(prepared, config.tokenizer, "auto", _fields(config.train), config.model)
+    prepared = prepare(
+        config.corpus,
+        config.tokenizer,
+        stdin=folder / checkpoint.STDIN,
+        fixed=tokenizer,
+        sha256=config.provenance.corpus_sha256,
+    )
+    chosen = {name: getattr(config.train, name) for name in config.train.__struct_fields__}
+    plan = _plan(prepared, config.tokenizer, "auto", chosen, model=config.model)
     return Run(folder, config, prepared, plan, resumes=True)
 
 
@@ -148,19 +154,28 @@ def execute(
     Raises:
         CharlstmError: if the folder can't be made, a file can't be written or training fails.
     """
-    with contextlib.ExitStack() as stack:
-        if not run.resumes:
-            tokenizer = run.prepared.tokenizer
-            stack.enter_context(
-                checkpoint.created(run.folder, run.config, tokenizer, overwrite=overwrite)
-            )
-            _keep_stdin(run)
+    with _memory_errors():
+        # TensorFlow is loaded and the network built before anything is written or replaced.
         trainer = _trainer(run, observer, began, threads)
         if run.resumes:
             trainer.resume()
         else:
-            trainer.start(run.weights)
-    return trainer.run()
+            tokenizer = run.prepared.tokenizer
+            with checkpoint.created(run.folder, run.config, tokenizer, overwrite=overwrite):
+                _keep_stdin(run)
+                trainer.start(run.weights)
+        return trainer.run()
+
+
+@contextlib.contextmanager
+def _memory_errors() -> Iterator[None]:
+    """Let TensorFlow's own error for memory that is not there be Python's."""
+    from charlstm.backend import tf
+
+    try:
+        yield
+    except tf.errors.ResourceExhaustedError as error:
+        raise MemoryError(str(error)) from error
 
 
 def _keep_stdin(run: Run) -> None:
@@ -173,7 +188,7 @@ def _trainer(run: Run, observer: Observer, began: float, threads: int | None) ->
     from charlstm.optimization import use_threads
     from charlstm.training import TextLengths, Trainer
 
-    chains = use_threads(threads or processor_count(), run.config.train.streams)
+    use_threads(threads or processor_count(), run.config.train.chains)
     store, statistics = run.prepared.store, run.prepared.statistics
     tokenizer = run.prepared.tokenizer
     return Trainer(
@@ -184,7 +199,6 @@ def _trainer(run: Run, observer: Observer, began: float, threads: int | None) ->
         replacement_rates(store.train, tokenizer.character_ids, tokenizer.vocab_size),
         observer,
         began=began,
-        chains=chains,
     )
 
 
@@ -199,7 +213,7 @@ def _plan(
     tokenizing: TokenizerConfig,
     size: str,
     choices: dict[str, Any],
-    model: ModelConfig | None,
+    **given: Any,
 ) -> Plan:
     store, statistics = prepared.store, prepared.statistics
     return make_plan(
@@ -209,9 +223,9 @@ def _plan(
         valid_tokens=store.valid_tokens,
         characters_per_token=statistics.train_characters / max(1, store.train_tokens),
         size=size,
-        model=model,
         product_type=product_type(choices.get("precision") or "auto"),
         choices=choices,
+        **given,
     )
 
 
@@ -221,7 +235,7 @@ def _absolute(corpus: CorpusConfig) -> CorpusConfig:
     def absolute(address: str) -> str:
         path = Path(address)
         is_file = path.exists() or any(mark in address for mark in "*?[")
-        return str(path.absolute()) if is_file and address != STDIN_ADDRESS else address
+        return str(path.absolute()) if is_file and address != STDIN else address
 
     return corpus.replace(
         addresses=tuple(map(absolute, corpus.addresses)), valid=tuple(map(absolute, corpus.valid))
@@ -260,7 +274,3 @@ def _grown(parent: Checkpoint, vocab_size: int, seed: int) -> dict[str, np.ndarr
         weights["output/kernel"] = np.concatenate([kernel, columns], axis=1)
         weights["output/bias"] = np.concatenate([bias, np.full(added, bias.min(), np.float32)])
     return weights
-
-
-def _fields(train: TrainConfig) -> dict[str, Any]:
-    return {name: getattr(train, name) for name in train.__struct_fields__}

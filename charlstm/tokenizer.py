@@ -35,6 +35,7 @@ REPLACEMENT = "\ufffd"
 CODE_POINTS = 0x110000
 SURROGATES = slice(0xD800, 0xE000)
 CACHED_TOKENS = 2**18
+COUNTED_TOKENS = 2**22
 LISTED_CHARACTERS = 5
 
 # Scripts written without spaces (Thai to Myanmar, Khmer, kana, Chinese characters): there each
@@ -84,6 +85,11 @@ class Tokenizer(ABC):
     def pieces(self) -> tuple[str, ...]:
         """The text of each id: of the unknown symbol U+FFFD, of the other reserved ones none."""
         return self.reserved + self.symbols
+
+    @property
+    def spells(self) -> bool:
+        """Whether words can be spelled between ``BEGIN_SPELLING`` and ``END_SPELLING``."""
+        return len(self.reserved) > BEGIN_SPELLING
 
     @property
     def never_generated(self) -> NDArray[np.uint32]:
@@ -242,12 +248,30 @@ def build_tokenizer(texts: Iterable[str], config: TokenizerConfig) -> Tokenizer:
     Character level: every code point that occurs, in order. Word level: the same characters, then
     the ``config.vocab_size`` most frequent tokens of two characters or more that occur at least
     ``config.min_count`` times, most frequent first, ties in the order of their text. Lone
-    surrogates never become symbols.
+    surrogates never become symbols. Of a text with millions of distinct tokens, those that have
+    been rare so far are forgotten on the way, which bounds the memory.
     """
     if config.level == "char":
         return CharTokenizer(_characters(texts))
-    counts = Counter(chain.from_iterable(map(tokens_of, texts)))
-    return WordTokenizer(_characters(("".join(counts),)) + _frequent_words(counts, config))
+    counts: Counter[str] = Counter()
+
+    def counted() -> Iterator[str]:
+        for text in texts:
+            counts.update(tokens_of(text))
+            if len(counts) > COUNTED_TOKENS:
+                _forget_rare(counts)
+            yield text
+
+    return WordTokenizer(_characters(counted()) + _frequent_words(counts, config))
+
+
+def _forget_rare(counts: Counter[str]) -> None:
+    """Drop what has occurred least until half the places are free; frequent tokens stay."""
+    least = 0
+    while len(counts) > COUNTED_TOKENS // 2:
+        least += 1
+        for token in [token for token, count in counts.items() if count <= least]:
+            del counts[token]
 
 
 def _characters(texts: Iterable[str]) -> tuple[str, ...]:

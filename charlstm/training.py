@@ -23,16 +23,19 @@ from charlstm import checkpoint
 from charlstm.backend import keras, tf
 from charlstm.checkpoint import Figures, Progress, RunConfig, Weights
 from charlstm.dataset import Streams, TokenStore
-from charlstm.errors import TrainingError
+from charlstm.errors import StorageError, TrainingError
 from charlstm.model import set_weights, weight_name, weights_of
 from charlstm.optimization import Steps, describe_path, learning_rate
+from charlstm.plan import EVALUATIONS
 
 StopReason = Literal["budget", "early stopping", "interrupted"]
 
 
 # A run with a budget in minutes evaluates so often, unless that takes more than this share of it.
-EVALUATIONS = 10
 EVALUATION_SHARE = 0.1
+
+# How many times faster than training an evaluation is taken to be until one has been measured.
+EVALUATION_SPEED = 2.0
 
 
 class Observer(Protocol):
@@ -95,7 +98,6 @@ class Trainer:
         rates: how often each id is replaced by the unknown symbol, float64 [vocab_size].
         observer: whoever watches.
         began: ``time.monotonic()`` of the command's start, which minutes count from.
-        chains: into how many chains each step is split.
     """
 
     def __init__(
@@ -108,7 +110,6 @@ class Trainer:
         observer: Observer,
         *,
         began: float,
-        chains: int,
     ) -> None:
         self.folder, self.config, self.observer = folder, config, observer
         self.settings = config.train
@@ -120,7 +121,7 @@ class Trainer:
             self.settings.seed,
             rates,
         )
-        self.steps = Steps(config.model, self.settings, chains)
+        self.steps = Steps(config.model, self.settings)
         self.states = self.steps.model.zero_states(self.settings.streams)
         self.progress = Progress(step=0, seconds=0.0)
         self.history: list[Figures] = []
@@ -161,6 +162,9 @@ class Trainer:
         ]
         known = checkpoint.read_history(self.folder)
         self.history = [figures for figures in known if figures.step <= self.progress.step]
+        if self.history and self.history[-1].step == self.progress.step:
+            self.last = self.history[-1]
+        checkpoint.remove_leftovers(self.folder)
         self.began -= self.progress.seconds
 
     def _resumable(self) -> dict[str, keras.Variable]:
@@ -185,6 +189,14 @@ class Trainer:
             TrainingError: if the loss is no longer finite.
             StorageError: if a save fails.
         """
+        try:
+            return self._run()
+        except StorageError as error:
+            raise StorageError(
+                f"{error}, then go on with charlstm train --resume {self.folder}"
+            ) from error
+
+    def _run(self) -> Outcome:
         self.evaluated_at = self.elapsed()
         path = describe_path(self.settings)
         self.observer.on_start(path, self.progress.step, self.last_step)
@@ -214,11 +226,17 @@ class Trainer:
         """Return the share of the budget that is used, 0 to 1 or a little more."""
         if self.settings.minutes is None:
             return self.progress.step / (self.last_step or 1)
-        end = 60 * self.settings.minutes - self.evaluation_seconds
+        end = 60 * self.settings.minutes - self._evaluation_seconds()
         return self.elapsed() / max(end, 1e-3)
 
+    def _evaluation_seconds(self) -> float:
+        """Return how long an evaluation takes: as the last one did, else by the steps' speed."""
+        if self.evaluation_seconds or not self.steps_taken:
+            return self.evaluation_seconds
+        return self.lengths.tokens / (EVALUATION_SPEED * self._speed())
+
     def _reason_to_stop(self) -> StopReason | None:
-        if self.done() >= 1:
+        if self.done() >= 1 and self.progress.step:
             return "budget"
         if self.progress.waited >= self.settings.patience:
             return "early stopping"
@@ -233,7 +251,7 @@ class Trainer:
         rate = learning_rate(self.settings, step, self.done())
         loss, self.states = self.steps.train(batch, self.states, step, rate)
         if not math.isfinite(loss):
-            raise self._not_finite("training")
+            raise self._not_finite("training", step + 1)
         self.progress = self._advanced(
             step=step + 1,
             train_loss_sum=self.progress.train_loss_sum + loss,
@@ -254,11 +272,11 @@ class Trainer:
     def _evaluation_due(self) -> bool:
         if self.settings.eval_every is not None:
             return self.progress.step % self.settings.eval_every == 0
-        if self.done() >= 1:
-            return False  # the evaluation at the end comes anyway
-        budget = 60 * (self.settings.minutes or 0.0)
-        wait = max(budget / EVALUATIONS, self.evaluation_seconds / EVALUATION_SHARE)
-        return self.elapsed() - self.evaluated_at >= wait
+        budget, seconds = 60 * (self.settings.minutes or 0.0), self._evaluation_seconds()
+        wait = max(budget / EVALUATIONS, seconds / EVALUATION_SHARE)
+        # The evaluation at the end comes anyway, and one before must leave time for it.
+        fits = self.elapsed() + 3 * seconds < budget
+        return fits and self.elapsed() - self.evaluated_at >= wait
 
     def evaluate(self) -> None:
         """Measure the validation loss, keep the weights if they are the best, save.
@@ -272,7 +290,7 @@ class Trainer:
         self.evaluated_at = self.elapsed()
         self.evaluation_seconds = self.evaluated_at - begin
         if not math.isfinite(loss):
-            raise self._not_finite("validation")
+            raise self._not_finite("validation", self.progress.step)
         figures = self._figures(loss)
         best = self.progress.best
         is_best = best is None or loss < (best.valid_loss or math.inf)
@@ -293,19 +311,24 @@ class Trainer:
 
     def _figures(self, valid_loss: float | None) -> Figures:
         progress, lengths = self.progress, self.lengths
-        nats = None if valid_loss is None else valid_loss * lengths.tokens
         steps = progress.train_loss_steps
-        return Figures(
+        figures = Figures(
             step=progress.step,
             epoch=progress.step / self.streams.steps_per_epoch,
             tokens=progress.step * self.streams.tokens_per_step,
             seconds=self.elapsed(),
             learning_rate=float(self.steps.optimizer.learning_rate),
             train_loss=progress.train_loss_sum / steps if steps else None,
+        )
+        if valid_loss is None:
+            return figures
+        nats = valid_loss * lengths.tokens
+        return msgspec.structs.replace(
+            figures,
             valid_loss=valid_loss,
-            valid_bits_per_character=nats and nats / max(1, lengths.characters) / math.log(2),
-            valid_perplexity=valid_loss and _exp(valid_loss),
-            valid_word_perplexity=nats and _exp(nats / max(1, lengths.words)),
+            valid_bits_per_character=nats / max(1, lengths.characters) / math.log(2),
+            valid_perplexity=_exp(valid_loss),
+            valid_word_perplexity=_exp(nats / max(1, lengths.words)),
         )
 
     def _watch_overfitting(self, now: Figures) -> None:
@@ -346,11 +369,11 @@ class Trainer:
             stop_reason=reason,
         )
 
-    def _not_finite(self, which: str) -> TrainingError:
+    def _not_finite(self, which: str, step: int) -> TrainingError:
         return TrainingError(
-            f"the {which} loss is not finite after step {self.progress.step + 1}: the last good "
-            f"state is in {self.folder}; train again with a lower --learning-rate than "
-            f"{self.settings.learning_rate:g}"
+            f"the {which} loss is not finite at step {step}: the last good state is in "
+            f"{self.folder}; train again with -o {self.folder} --overwrite and a lower "
+            f"--learning-rate than {self.settings.learning_rate:g}"
         )
 
 

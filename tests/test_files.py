@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from charlstm.errors import StorageError
-from charlstm.files import storage_errors, sync_folder, write_atomically
+from charlstm.files import storage_errors, sync_file, write_atomically
 
 FULL = "the disk is full: free some space and run the command again"
 QUOTA = "your disk quota is used up: free some space and run the command again"
@@ -202,10 +202,10 @@ def test_a_folder_that_is_gone_and_a_file_for_a_folder(tmp_path):
         assert str(caught.value) == f"can't write {path}: {reason}"
 
 
-def test_sync_folder_closes_what_it_opens(tmp_path, monkeypatch):
+def test_sync_file_closes_what_it_opens(tmp_path, monkeypatch):
     before = len(os.listdir("/proc/self/fd"))
-    sync_folder(tmp_path)
+    sync_file(tmp_path)
     monkeypatch.setattr(os, "fsync", failing(errno.EIO))
     with pytest.raises(OSError, match="error"):
-        sync_folder(tmp_path)
+        sync_file(tmp_path)
     assert len(os.listdir("/proc/self/fd")) == before

@@ -63,6 +63,11 @@ def cli() -> None:
     """Train LSTM language models on your own text, and use them, from the shell."""
 
 
+def _discard_output() -> None:
+    """Keep Python from flushing at exit into what can't be written."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
 def run_command_line(arguments: Sequence[str] | None = None) -> int:
     """Run a command line and return its exit status."""
     given = list(sys.argv[1:] if arguments is None else arguments)
@@ -83,9 +88,13 @@ def run_command_line(arguments: Sequence[str] | None = None) -> int:
         click.echo("Interrupted.", err=True)
         return INTERRUPTED
     except BrokenPipeError:
-        # The reader has what it wanted. Nothing may be flushed into the closed pipe at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        _discard_output()
+        return 0  # the reader has what it wanted
+    except OSError as error:
+        _discard_output()
+        where = f"{error.filename}: " if error.filename else ""
+        click.echo(f"Error: {where}{error.strerror or error}", err=True)
+        return 1
     except MemoryError:
         click.echo(
             "Error: out of memory: choose a smaller --size, fewer --streams or a shorter "

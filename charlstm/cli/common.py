@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Callable
@@ -14,7 +15,6 @@ from charlstm.errors import CheckpointMissing
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-CHECKPOINTS = Path("checkpoints")
 CHECKPOINT_VARIABLE = "CHARLSTM_CHECKPOINT"
 
 
@@ -59,7 +59,10 @@ def newest_checkpoint() -> Path:
     """
     if named := os.environ.get(CHECKPOINT_VARIABLE):
         return Path(named)
-    found = sorted(CHECKPOINTS.glob("*/model.safetensors"), key=lambda path: path.stat().st_mtime)
+
+    from charlstm.checkpoint import CHECKPOINTS, MODEL
+
+    found = sorted(CHECKPOINTS.glob(f"*/{MODEL}"), key=lambda path: path.stat().st_mtime)
     if not found:
         raise CheckpointMissing(
             f"no checkpoint is named, {CHECKPOINT_VARIABLE} is not set and {CHECKPOINTS}/ holds "
@@ -83,5 +86,6 @@ def write_text(text: str) -> None:
 
 
 def note(text: str) -> None:
-    """Write a line to stderr."""
-    click.echo(text, err=True)
+    """Write a line to stderr; that nobody reads it any more must not end a run."""
+    with contextlib.suppress(BrokenPipeError):
+        click.echo(text, err=True)

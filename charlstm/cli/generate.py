@@ -136,7 +136,8 @@ def command(checkpoint: Path | None, **options: Any) -> None:
     The text goes to stdout as it is drawn. A sample ends after --length symbols, where the model
     ends the document, or before a --stop text.
     """
-    prompt = _prompt(options)
+    if options["prompt"] is not None and options["prompt_file"] is not None:
+        raise UsageError("--prompt and --prompt-file both name a prompt: give one of them")
     config = SampleConfig(**{name: options[name] for name in SampleConfig.__struct_fields__})
     folder = checkpoint or newest_checkpoint()
 
@@ -144,28 +145,34 @@ def command(checkpoint: Path | None, **options: Any) -> None:
     from charlstm.tokenizer import describe_unknown
 
     model = load(folder, precision=options["precision"], threads=options["threads"])
+    lines = model.checkpoint.config.corpus.lines
+    prompt = _prompt(options, lines)
     if unknown := model.tokenizer.unknown_characters(prompt):
         note(f"Warning: the prompt has {describe_unknown(unknown)} that the model never saw")
     seed = fresh_seed() if options["seed"] is None else options["seed"]
     if not options["quiet"]:
         named = "" if checkpoint else f"{folder}, "
         note(f"{named}seed {seed}")
-    _Writer(prompt, model.checkpoint.config.corpus.lines, options).write(model, config, seed)
+    _Writer(prompt, lines, options).write(model, config, seed)
 
 
-def _prompt(options: dict[str, Any]) -> str:
-    """Return the prompt from wherever it comes, unchanged."""
+def _prompt(options: dict[str, Any], lines: bool) -> str:
+    """Return the prompt from wherever it comes.
+
+    It is not changed, but for a model of lines, which begins inside a line: there the newline at
+    the end of a file or of ``echo`` is no part of the prompt.
+    """
     given, file = options["prompt"], options["prompt_file"]
-    if given is not None and file is not None:
-        raise UsageError("--prompt and --prompt-file both name a prompt: give one of them")
     if given is not None and given != "-":
         return _valid_text(given)
     if given is None and file is None:
         return ""
     source = "-" if given == "-" else file
+    if source == "-" and sys.stdin is None:
+        raise UsageError("standard input is closed: pipe a prompt in, or use --prompt")
     try:
         data = sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
-        return data.decode()
+        return data.decode().removesuffix("\n" if lines else "")
     except OSError as error:
         raise CorpusError(f"can't read the prompt file {source}: {error.strerror}") from None
     except UnicodeDecodeError as error:

@@ -5,13 +5,14 @@ All of it goes to stderr. Signals are caught here, so that a run saves before it
 
 from __future__ import annotations
 
+import math
 import signal
 import sys
 from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any
 
-import click
+from charlstm.cli.common import note
 
 if TYPE_CHECKING:
     from charlstm.checkpoint import Figures, Weights
@@ -23,16 +24,19 @@ SAMPLED_LINES = 3
 
 def describe_plan(run: Run) -> str:
     """Return the plan line: size, parameters, steps and expected minutes."""
+    from charlstm.plan import SIZES
+
     plan, train = run.plan, run.config.train
     model = run.config.model
     if train.minutes is not None:
         length = f"about {plan.steps:,} steps in {train.minutes:g} minutes"
     else:
         length = f"{plan.steps:,} steps ({plan.steps / plan.steps_per_epoch:.1f} epochs)"
+    size = f"{plan.size}, " if plan.size in SIZES else ""
     batch = f"{train.streams} x {train.sequence_length} tokens"
     expected = "" if train.minutes is not None else f", about {_minutes(plan.minutes)}"
     return (
-        f"{run.folder}: {plan.size}, {model.layers} x {model.units} LSTM, "
+        f"{run.folder}: {size}{model.layers} x {model.units} LSTM, "
         f"{model.parameters:,} parameters; {length} of {batch}{expected}; "
         f"{run.prepared.store.train_tokens:,} tokens to train and "
         f"{run.prepared.store.valid_tokens:,} to validate, {model.vocab_size:,} symbols; "
@@ -60,6 +64,9 @@ class Watcher:
         self.signal = 0
         self.bar: Any = None
         self.evaluations = 0
+        origin = run.config.provenance
+        tokens_per_character = origin.valid_tokens / max(1, origin.valid_characters)
+        self._bits_per_character = tokens_per_character / math.log(2)
         self._tokens_per_step = run.config.train.streams * run.config.train.sequence_length
         self._previous: dict[int, Any] = {}
 
@@ -83,10 +90,11 @@ class Watcher:
         if self.signal:
             raise KeyboardInterrupt
         self.signal = number
-        self._say("Saving; once more to stop at once.")
 
     def should_stop(self) -> bool:
         """Whether a signal has asked the run to stop."""
+        if self.signal:
+            self._say("Saving; once more to stop at once.")
         return self.signal != 0
 
     def on_start(self, path: str, step: int, steps: int | None) -> None:
@@ -112,8 +120,7 @@ class Watcher:
         """Move the progress bar."""
         if self.bar is None:
             return
-        bits = "" if self.run.config.tokenizer.level == "word" else f", {loss / 0.6931:.2f} bits"
-        text = f"loss {loss:.3f}{bits}"
+        text = f"loss {loss:.3f}, {loss * self._bits_per_character:.3f} bits/char"
         if self._by_time:
             self.bar.set_postfix_str(f"{text}, {tokens_per_second:,.0f} tok/s", refresh=False)
             self.bar.update(min(100.0, 100 * done) - self.bar.n)
@@ -173,6 +180,6 @@ class Watcher:
             return
         if self.bar is not None:
             self.bar.clear()
-        click.echo(text, err=True)
+        note(text)
         if self.bar is not None:
             self.bar.refresh()

@@ -9,6 +9,7 @@ import click
 
 from charlstm import cli
 from charlstm.cli.common import GroupedCommand, group_of, note, write_json, write_text
+from charlstm.config import BUDGETS
 from charlstm.errors import UsageError
 
 if TYPE_CHECKING:
@@ -23,13 +24,14 @@ place = group_of("Checkpoint and output")
 
 # Options that set fields of the model's and the training's configuration.
 SETTINGS = (
-    *("layers", "units", "embedding", "tied", "epochs", "steps", "minutes", "patience"),
-    *("eval_every", "dropout", "learning_rate", "warmup_steps", "final_rate", "weight_decay"),
+    *BUDGETS,
+    *("layers", "units", "embedding", "tied", "patience", "eval_every"),
+    *("dropout", "learning_rate", "warmup_steps", "final_rate", "weight_decay"),
     *("clip_norm", "optimizer", "streams", "sequence_length", "precision", "seed"),
     *("sample_every", "save_every"),
 )
 
-# Options that say something about a run that is already decided when it is resumed.
+# Options that may stand beside --resume: they say nothing about what the run does.
 WITH_RESUME = {"resume", "quiet", "as_json", "threads", "dry_run"}
 
 
@@ -280,9 +282,11 @@ def _check(ctx: click.Context, options: dict[str, Any]) -> None:
             "no corpus is named: name files, folders, - for standard input, or python-docs "
             "(see charlstm train --help)"
         )
-    budgets = [f"--{name}" for name in ("epochs", "steps", "minutes") if options[name] is not None]
+    budgets = [f"--{name}" for name in BUDGETS if options[name] is not None]
     if len(budgets) > 1:
         raise UsageError(f"{' and '.join(budgets)} are both budgets: give one of them")
+    if options["overwrite"] and not options["output"]:
+        raise UsageError("--overwrite replaces the folder named with -o: add -o FOLDER")
     if options["valid"] and "valid_fraction" in given:
         raise UsageError("--valid names the validation text, so leave --valid-fraction out")
     if options["parent"]:
@@ -326,6 +330,7 @@ def _request(options: dict[str, Any]) -> Request:
         output=options["output"],
         overwrite=options["overwrite"],
         parent=options["parent"],
+        threads=options["threads"],
     )
 
 
@@ -355,11 +360,23 @@ def _carry_out(run: Run, options: dict[str, Any]) -> None:
         write_text(f"{run.folder}\n")
     if outcome.stop_reason != "interrupted":
         if run.config.train.minutes is not None and not quiet:
-            note(f"{run.config.train.minutes:g} minutes were enough for --steps {outcome.step}")
+            note(_equivalent(run, outcome))
     else:
         if not quiet:
             note(f"Interrupted and saved; go on with: charlstm train --resume {run.folder}")
         raise click.exceptions.Exit(128 + watcher.signal)
+
+
+def _equivalent(run: Run, outcome: Outcome) -> str:
+    """Say which options would repeat a run whose budget was in minutes, whatever the machine."""
+    from charlstm.plan import SIZES
+
+    train = run.config.train
+    size = f"--size {run.plan.size} " if run.plan.size in SIZES else ""
+    return (
+        f"{train.minutes:g} minutes were {outcome.step:,} steps; to take as many elsewhere: "
+        f"{size}--steps {outcome.step} --warmup-steps {train.warmup_steps}"
+    )
 
 
 def _warn_unknown(run: Run) -> None:
