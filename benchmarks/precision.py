@@ -12,6 +12,7 @@ from charlstm.checkpoint import read_checkpoint
 from charlstm.dataset import validation_batches
 from charlstm.engine import build_engine
 from charlstm.preparation import prepare
+from charlstm.tokenizer import END_OF_DOCUMENT
 
 
 def engine_loss(engine, ids):
@@ -20,13 +21,22 @@ def engine_loss(engine, ids):
     for batch in validation_batches(ids):
         if state is None:
             state = engine.initial_state(len(batch.inputs))
-        logits, state = engine.run(batch.inputs, state * batch.keep)
-        logits = logits.astype(np.float64)
-        highest = logits.max(-1, keepdims=True)
-        normalisers = highest[..., 0] + np.log(np.exp(logits - highest).sum(-1))
-        chosen = np.take_along_axis(logits, batch.targets[..., None], -1)[..., 0]
-        total += float(((normalisers - chosen) * batch.weights).sum())
+        state = state * batch.keep
+        for column, symbols in enumerate(batch.inputs.T):
+            # Each document is read from a zero state.
+            state = state * (symbols != END_OF_DOCUMENT)[:, None].astype(np.float32)
+            logits, state = engine.step(symbols, state)
+            total += weighted_loss(logits, batch.targets[:, column], batch.weights[:, column])
     return total / (ids.size - 1)
+
+
+def weighted_loss(logits, targets, weights):
+    """Return the summed cross-entropy of rows [B, V], in float64."""
+    logits = logits.astype(np.float64)
+    highest = logits.max(-1, keepdims=True)
+    normalisers = highest[:, 0] + np.log(np.exp(logits - highest).sum(-1))
+    chosen = logits[np.arange(len(targets)), targets]
+    return float(((normalisers - chosen) * weights).sum())
 
 
 def main(model):

@@ -100,7 +100,7 @@ def load_keras_model(path: str | Path) -> keras.Model:
 
     Its inputs are tokens int32 [batch, time] and, for each layer, h and c float32 [batch, units];
     its outputs are logits float32 [batch, time, vocab_size] and the states after the last token,
-    in the same order. TensorFlow is imported.
+    in the same order. Every document starts from zero states. TensorFlow is imported.
 
     Raises:
         CheckpointError: if it can't be read.

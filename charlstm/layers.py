@@ -5,7 +5,9 @@ same weights run in ``keras.layers.LSTM``, in cuDNN and in ONNX. On a CPU ``Fast
 input projection of all steps as one matrix product, keeps only the recurrent product and the
 element-wise cell in the loop, and has a gradient of its own, in which the weights' gradients are
 single large products after the loop. Matrix products may run in bfloat16; states, accumulations
-and weights stay in float32. This module knows nothing of vocabularies, losses or training.
+and weights stay in float32. States can be restarted within a sequence, so that a document that
+begins there is read as if it stood alone. This module knows nothing of vocabularies, losses or
+training.
 """
 
 from __future__ import annotations
@@ -81,13 +83,14 @@ class FastLSTM(keras.layers.Layer):
         return tf.reshape(tf.repeat(forget, self.units), shape)
 
     def call(
-        self, inputs: tf.Tensor, initial_state: States, training: bool = False
+        self, inputs: tf.Tensor, initial_state: States, keep: tf.Tensor, training: bool = False
     ) -> tuple[tf.Tensor, ...]:
         """Run the layer.
 
         Args:
             inputs: float32 [batch, time, features].
             initial_state: hidden and cell state, float32 [batch, units] each.
+            keep: float32 [batch, time], multiplies the states before each step: 0 restarts.
             training: whether products may be bfloat16; otherwise they are float32.
 
         Returns:
@@ -96,6 +99,7 @@ class FastLSTM(keras.layers.Layer):
         outputs, hidden, cell = _lstm(
             tf.transpose(inputs, [1, 0, 2]),
             *initial_state,
+            tf.transpose(keep)[:, :, None],
             tf.convert_to_tensor(self.kernel),
             tf.convert_to_tensor(self.recurrent_kernel),
             tf.convert_to_tensor(self.bias),
@@ -107,38 +111,56 @@ class FastLSTM(keras.layers.Layer):
 def lstm_layer(
     units: int, *, seed: int, dtype_of_products: ProductType, name: str
 ) -> keras.layers.Layer:
-    """Return the layer for this machine: stock Keras (cuDNN) on a GPU, ``FastLSTM`` on a CPU.
+    """Return the layer for this machine: cuDNN on a GPU, ``FastLSTM`` on a CPU.
 
-    Both have the same weights and are called as ``layer(inputs, initial_state=[h, c])``, giving
-    outputs, last h and last c.
+    Both have the same weights and are called as ``layer(inputs, initial_state=[h, c], keep=k)``,
+    giving outputs, last h and last c.
     """
     if gpu_visible():
-        return stock_layer(units, seed=seed, name=name)
+        return CudnnLSTM(**stock_settings(units, seed=seed, name=name))
     return FastLSTM(units, seed=seed, dtype_of_products=dtype_of_products, name=name)
 
 
-def stock_layer(units: int, *, seed: int, name: str) -> keras.layers.LSTM:
-    """Return ``keras.layers.LSTM`` with the same weights, initial values and results."""
-    return keras.layers.LSTM(
-        units,
-        return_sequences=True,
-        return_state=True,
-        kernel_initializer=keras.initializers.GlorotUniform(seed=seed),
-        recurrent_initializer=keras.initializers.Orthogonal(seed=seed + 1),
-        name=name,
-    )
+class CudnnLSTM(keras.layers.LSTM):
+    """Stock Keras, which runs in cuDNN on a GPU. It can't restart states within a sequence."""
+
+    def call(
+        self,
+        sequences: tf.Tensor,
+        initial_state: States,
+        keep: tf.Tensor,  # noqa: ARG002 (cuDNN carries states through)
+        training: bool = False,
+    ) -> tuple[tf.Tensor, ...]:
+        """Run the layer; as ``FastLSTM.call``, but ``keep`` has no effect."""
+        return tuple(super().call(sequences, initial_state=initial_state, training=training))
+
+
+def stock_settings(units: int, *, seed: int, name: str) -> dict[str, Any]:
+    """Return arguments of ``keras.layers.LSTM`` that give it our initial values and results."""
+    return {
+        "units": units,
+        "return_sequences": True,
+        "return_state": True,
+        "kernel_initializer": keras.initializers.GlorotUniform(seed=seed),
+        "recurrent_initializer": keras.initializers.Orthogonal(seed=seed + 1),
+        "name": name,
+    }
 
 
 def _lstm(
     inputs: tf.Tensor,
     hidden: tf.Tensor,
     cell: tf.Tensor,
+    keep: tf.Tensor,
     kernel: tf.Tensor,
     recurrent_kernel: tf.Tensor,
     bias: tf.Tensor,
     dtype: ProductType,
 ) -> Three:
-    """Run time-major ``inputs`` [time, batch, features] through the cell, with its own gradient."""
+    """Run time-major ``inputs`` [time, batch, features] through the cell, with its own gradient.
+
+    ``keep`` is [time, batch, 1].
+    """
 
     @tf.custom_gradient
     def run(
@@ -153,16 +175,22 @@ def _lstm(
         units = recurrent_kernel.shape[0]
         flat = tf.reshape(inputs, [-1, features])
         projected = tf.reshape(product(flat, kernel, dtype) + bias, [time, batch, 4 * units])
-        outputs, gates, cells, last = _forward(projected, hidden, cell, recurrent_kernel, dtype)
+        outputs, gates, cells, last = _forward(
+            projected, hidden, cell, keep, recurrent_kernel, dtype
+        )
 
         def gradient(
             d_outputs: tf.Tensor, d_hidden: tf.Tensor, d_cell: tf.Tensor
         ) -> tuple[tf.Tensor, ...]:
-            cells_before = tf.concat([cell[None], cells[:-1]], 0)
+            cells_before = tf.concat([cell[None], cells[:-1]], 0) * keep
             d_projected, d_hidden, d_cell = _backward(
-                d_outputs, d_hidden, d_cell, gates, cells, cells_before, recurrent_kernel, dtype
+                (d_outputs, d_hidden, d_cell),
+                (gates, cells, cells_before, keep),
+                recurrent_kernel,
+                dtype,
             )
-            hidden_before = tf.reshape(tf.concat([hidden[None], outputs[:-1]], 0), [-1, units])
+            hidden_before = tf.concat([hidden[None], outputs[:-1]], 0) * keep
+            hidden_before = tf.reshape(hidden_before, [-1, units])
             d_flat = tf.reshape(d_projected, [-1, 4 * units])
             return (
                 tf.reshape(product(d_flat, kernel, dtype, onto=True), tf.shape(inputs)),
@@ -183,6 +211,7 @@ def _forward(
     projected: tf.Tensor,
     hidden: tf.Tensor,
     cell: tf.Tensor,
+    keep: tf.Tensor,
     recurrent_kernel: tf.Tensor,
     dtype: ProductType,
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, States]:
@@ -191,6 +220,7 @@ def _forward(
     rounded = tf.cast(recurrent_kernel, dtype)
 
     def step(t: tf.Tensor, h: tf.Tensor, c: tf.Tensor, *kept: tf.TensorArray) -> tuple[Any, ...]:
+        h, c = h * keep[t], c * keep[t]
         i, f, g, o = tf.split(projected[t] + product(h, rounded, dtype), 4, axis=1)
         i, f, g, o = tf.sigmoid(i), tf.sigmoid(f), tf.tanh(g), tf.sigmoid(o)
         c = f * c + i * g
@@ -211,20 +241,30 @@ def _forward(
 
 
 def _backward(
-    d_outputs: tf.Tensor,
-    d_hidden: tf.Tensor,
-    d_cell: tf.Tensor,
-    gates: tf.Tensor,
-    cells: tf.Tensor,
-    cells_before: tf.Tensor,
+    gradients: Three,
+    kept: tuple[tf.Tensor, ...],
     recurrent_kernel: tf.Tensor,
     dtype: ProductType,
-) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Loop back over time; return the gradients of the projected inputs and the first states."""
+) -> Three:
+    """Loop back over time.
+
+    Args:
+        gradients: of the outputs [time, batch, units] and of the last states [batch, units].
+        kept: from the way forward, time-major: gates, cells after and before each step, ``keep``.
+        recurrent_kernel: [units, 4 units].
+        dtype: of the products.
+
+    Returns:
+        The gradients of the projected inputs [time, batch, 4 units] and of the first states.
+    """
+    d_outputs, d_hidden, d_cell = gradients
+    gates, cells, cells_before, keep = kept
     time = tf.shape(gates)[0]
     rounded = tf.transpose(tf.cast(recurrent_kernel, dtype))
 
-    def step(t: tf.Tensor, dh: tf.Tensor, dc: tf.Tensor, kept: tf.TensorArray) -> tuple[Any, ...]:
+    def step(
+        t: tf.Tensor, dh: tf.Tensor, dc: tf.Tensor, written: tf.TensorArray
+    ) -> tuple[Any, ...]:
         i, f, g, o = tf.split(gates[t], 4, axis=1)
         squashed = tf.tanh(cells[t])
         dh = dh + d_outputs[t]
@@ -236,10 +276,11 @@ def _backward(
             dh * squashed * o * (1.0 - o),
         )
         dz = tf.concat(before_activation, 1)
-        return t - 1, product(dz, rounded, dtype), dc * f, kept.write(t, dz)
+        dh = product(dz, rounded, dtype) * keep[t]
+        return t - 1, dh, dc * f * keep[t], written.write(t, dz)
 
-    kept = tf.TensorArray(tf.float32, time, element_shape=gates.shape[1:])
-    _, dh, dc, kept = tf.while_loop(
-        lambda t, *_: t >= 0, step, (time - 1, d_hidden, d_cell, kept), parallel_iterations=1
+    written = tf.TensorArray(tf.float32, time, element_shape=gates.shape[1:])
+    _, dh, dc, written = tf.while_loop(
+        lambda t, *_: t >= 0, step, (time - 1, d_hidden, d_cell, written), parallel_iterations=1
     )
-    return kept.stack(), dh, dc
+    return written.stack(), dh, dc

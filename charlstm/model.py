@@ -1,7 +1,8 @@
 """From a configuration to a Keras model: embedding, stacked LSTM layers, output projection.
 
-The model maps tokens and states to logits and states; nothing is kept between calls. It does not
-know text, data or how it is trained.
+The model maps tokens and states to logits and states; nothing is kept between calls. At every
+end-of-document symbol the states restart, so that a document is read in training as it is when it
+stands alone. This module does not know text, data or how the model is trained.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ from numpy.typing import NDArray
 
 from charlstm.backend import keras, tf
 from charlstm.config import ModelConfig
-from charlstm.layers import States, lstm_layer, product, stock_layer
+from charlstm.layers import States, lstm_layer, product, stock_settings
 from charlstm.processor import ProductType
+from charlstm.tokenizer import END_OF_DOCUMENT
 
 
 class LSTMLanguageModel(keras.Model):
@@ -96,9 +98,10 @@ class LSTMLanguageModel(keras.Model):
     ) -> tuple[tf.Tensor, list[States]]:
         """Return the last layer's output [batch, time, units] and the states after."""
         x = self.embedding(tokens)
+        keep = tf.cast(tf.not_equal(tokens, END_OF_DOCUMENT), tf.float32)
         after = []
         for lstm, state in zip(self.stack, states, strict=True):
-            x, h, c = lstm(x, initial_state=list(state), training=training)
+            x, h, c = lstm(x, initial_state=list(state), keep=keep, training=training)
             after.append((h, c))
             x = self._drop(x, training)
         return x, after
@@ -145,7 +148,10 @@ def set_weights(model: keras.Model, weights: Mapping[str, NDArray[np.float32]]) 
 
 
 def plain_keras_model(config: ModelConfig) -> keras.Model:
-    """Return the network as a functional model of stock Keras layers."""
+    """Return the network as a functional model of stock Keras layers.
+
+    It restarts nothing by itself: give each document zero states.
+    """
     layers = keras.layers
     tokens = keras.Input((None,), dtype="int32", name="tokens")
     states = [
@@ -157,7 +163,8 @@ def plain_keras_model(config: ModelConfig) -> keras.Model:
     x = embedding(tokens)
     after = []
     for layer, state in enumerate(states):
-        x, h, c = stock_layer(config.units, seed=0, name=f"lstm_{layer}")(x, initial_state=state)
+        lstm = layers.LSTM(**stock_settings(config.units, seed=0, name=f"lstm_{layer}"))
+        x, h, c = lstm(x, initial_state=state)
         after += [h, c]
     logits = embedding(x, reverse=True) if config.tied else _output_layer(config, 0)(x)
     flat_states = [state for pair in states for state in pair]

@@ -156,7 +156,7 @@ def make_plan(
     settings: dict[str, Any] = {
         "learning_rate": _learning_rate(batches["streams"], model.units) * rate_scale,
         "chains": max(1, min(processors, batches["streams"] // MIN_ROWS)),
-        "warmup_steps": min(100, steps // 10),
+        "warmup_steps": _warmup(budget, steps),
         "dropout": _dropout(train_tokens, level),
     }
     settings |= _evaluation(steps, per_epoch, "minutes" in budget, chosen.get("eval_every"))
@@ -275,6 +275,13 @@ def _steps(budget: dict[str, Any], per_epoch: int, steps_per_second: float) -> i
         return max(1, int(60 * budget["minutes"] * steps_per_second))
     epochs: float = budget["epochs"]
     return max(1, round(epochs * per_epoch))
+
+
+def _warmup(budget: dict[str, Any], steps: int) -> int:
+    """Choose the steps of warm-up: a tenth of the run, 100 at most; never by measured speed."""
+    if "minutes" in budget:
+        return round(100 * min(1.0, budget["minutes"]))
+    return min(100, steps // 10)
 
 
 def _learning_rate(streams: int, units: int) -> float:

@@ -7,16 +7,22 @@ from hypothesis import strategies as st
 
 from charlstm import layers
 from charlstm.backend import keras, tf
-from charlstm.layers import FastLSTM, lstm_layer, product, stock_layer
+from charlstm.layers import CudnnLSTM, FastLSTM, lstm_layer, product, stock_settings
 
 shapes = st.tuples(*(st.integers(1, 9) for _ in range(4)))
 
 
-def results(layer, inputs, states):
+def run(layer, inputs, states, **options):
+    if isinstance(layer, FastLSTM):
+        options = {"keep": tf.ones(inputs.shape[:2])} | options
+    return layer(inputs, initial_state=list(states), **options)
+
+
+def results(layer, inputs, states, read=run):
     """Outputs, last states, and the gradients of a mixture of them all."""
     with tf.GradientTape() as tape:
         tape.watch([inputs, *states])
-        outputs, hidden, cell = layer(inputs, initial_state=list(states))
+        outputs, hidden, cell = read(layer, inputs, states)
         mixture = tf.reduce_sum(tf.sin(outputs)) + tf.reduce_sum(hidden**2) + tf.reduce_sum(cell**3)
     variables = [variable.value for variable in layer.trainable_variables]
     return [outputs, hidden, cell, *tape.gradient(mixture, [inputs, *states, *variables])]
@@ -28,7 +34,8 @@ def pair(shape, seed, dtype="float32"):
     inputs = tf.constant(rng.normal(size=(batch, time, features)), tf.float32)
     states = [tf.constant(rng.normal(size=(batch, units)), tf.float32) for _ in range(2)]
     fast = FastLSTM(units, seed=seed, dtype_of_products=dtype, name="fast")
-    return fast, stock_layer(units, seed=seed, name="stock"), inputs, states
+    stock = keras.layers.LSTM(**stock_settings(units, seed=seed, name="stock"))
+    return fast, stock, inputs, states
 
 
 @settings(max_examples=15, deadline=None)
@@ -38,6 +45,33 @@ def test_outputs_states_and_gradients_equal_stock_keras(shape, seed):
     for ours, theirs in zip(
         results(fast, inputs, states), results(stock, inputs, states), strict=True
     ):
+        scale = max(1.0, float(tf.reduce_max(tf.abs(theirs))))
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-5 * scale)
+
+
+@settings(max_examples=10, deadline=None)
+@given(shapes, st.data())
+def test_restarting_is_reading_apart(shape, data):
+    fast, stock, inputs, states = pair(shape, 1)
+    cut = data.draw(st.integers(0, shape[1] - 1))
+
+    def apart(layer, inputs, states):
+        zeros = [tf.zeros_like(state) for state in states]
+        if cut == 0:
+            return run(layer, inputs, zeros)
+        first, *_ = run(layer, inputs[:, :cut], states)
+        second, *last = run(layer, inputs[:, cut:], zeros)
+        return tf.concat([first, second], 1), *last
+
+    def together(layer, inputs, states):
+        keep = tf.cast(tf.range(shape[1]) != cut, tf.float32)
+        return run(layer, inputs, states, keep=tf.tile(keep[None], [shape[0], 1]))
+
+    expected = results(stock, inputs, states, apart)
+    for ours, theirs in zip(results(fast, inputs, states, together), expected, strict=True):
+        if theirs is None:  # the first states have no effect
+            np.testing.assert_array_equal(ours, tf.zeros_like(ours))
+            continue
         scale = max(1.0, float(tf.reduce_max(tf.abs(theirs))))
         np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-5 * scale)
 
@@ -53,17 +87,17 @@ def test_initial_weights_equal_stock_keras():
 
 def test_states_carry_from_call_to_call():
     fast, _, inputs, states = pair((3, 8, 4, 6), 5)
-    whole, *_ = fast(inputs, initial_state=states)
-    first, *between = fast(inputs[:, :3], initial_state=states)
-    second, *_ = fast(inputs[:, 3:], initial_state=between)
+    whole, *_ = run(fast, inputs, states)
+    first, *between = run(fast, inputs[:, :3], states)
+    second, *_ = run(fast, inputs[:, 3:], between)
     np.testing.assert_allclose(tf.concat([first, second], 1), whole, atol=1e-6)
 
 
 def test_bfloat16_only_while_training_and_within_its_rounding():
     fast, stock, inputs, states = pair((4, 12, 16, 32), 7, "bfloat16")
-    exact, *_ = stock(inputs, initial_state=states)
-    rounded, *_ = fast(inputs, initial_state=states, training=True)
-    np.testing.assert_allclose(fast(inputs, initial_state=states)[0], exact, atol=1e-5)
+    exact, *_ = run(stock, inputs, states)
+    rounded, *_ = run(fast, inputs, states, training=True)
+    np.testing.assert_allclose(run(fast, inputs, states)[0], exact, atol=1e-5)
     difference = np.abs(rounded - exact).max()
     assert 1e-5 < difference < 0.05  # bfloat16 has 8 bits of mantissa
 
@@ -77,13 +111,13 @@ def test_product_transposes_as_asked(across, onto):
     np.testing.assert_allclose(result, a.numpy() @ b.numpy(), rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize(("gpu", "kind"), [(True, keras.layers.LSTM), (False, FastLSTM)])
-def test_a_gpu_gets_the_stock_layer(monkeypatch, gpu, kind):
+@pytest.mark.parametrize(("gpu", "kind"), [(True, CudnnLSTM), (False, FastLSTM)])
+def test_a_gpu_gets_the_layer_of_cudnn(monkeypatch, gpu, kind):
     monkeypatch.setattr(layers, "gpu_visible", lambda: gpu)
     layer = lstm_layer(4, seed=1, dtype_of_products="float32", name="lstm_0")
     assert type(layer) is kind
     inputs, states = tf.zeros((2, 3, 5)), [tf.zeros((2, 4))] * 2
-    assert [tuple(r.shape) for r in layer(inputs, initial_state=states)] == [
+    assert [tuple(r.shape) for r in layer(inputs, initial_state=states, keep=tf.ones((2, 3)))] == [
         (2, 3, 4),
         (2, 4),
         (2, 4),

@@ -34,7 +34,7 @@ def test_the_plain_keras_model_computes_the_same(config):
     model, plain = LSTMLanguageModel(config, seed=4), plain_keras_model(config)
     set_weights(plain, weights_of(model))
     rng = np.random.default_rng(0)
-    tokens = rng.integers(config.vocab_size, size=(3, 7)).astype(np.int32)
+    tokens = rng.integers(1, config.vocab_size, size=(3, 7)).astype(np.int32)
     states = [
         tuple(tf.constant(rng.normal(size=(3, config.units)), tf.float32) for _ in "hc")
         for _ in range(config.layers)
@@ -65,3 +65,13 @@ def test_dropout_is_on_only_while_training_and_follows_its_seed():
     np.testing.assert_array_equal(drawn(1), drawn(1))
     assert not np.allclose(drawn(1), drawn(2))
     np.testing.assert_array_equal(drawn(1, training=False), drawn(2, training=False))
+
+
+def test_a_document_is_read_as_if_it_stood_alone():
+    model = LSTMLanguageModel(CONFIGS[0], seed=4)
+    first, second = np.array([[0, 3, 5, 2]], np.int32), np.array([[0, 7, 1]], np.int32)
+    together, after = model(np.concatenate([first, second], 1), model.zero_states(1))
+    alone, after_alone = model(second, model.zero_states(1))
+    np.testing.assert_allclose(together[:, first.shape[1] :], alone, atol=1e-6)
+    for ours, theirs in zip(after[0], after_alone[0], strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-6)

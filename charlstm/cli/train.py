@@ -374,7 +374,7 @@ def _equivalent(run: Run, outcome: Outcome) -> str:
     train = run.config.train
     size = f"--size {run.plan.size} " if run.plan.size in SIZES else ""
     return (
-        f"{train.minutes:g} minutes were {outcome.step:,} steps; to take as many elsewhere: "
+        f"{train.minutes:g} min were {outcome.step:,} steps; to take as many elsewhere: "
         f"{size}--steps {outcome.step} --warmup-steps {train.warmup_steps}"
     )
 
