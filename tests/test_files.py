@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 from charlstm.errors import StorageError
 from charlstm.files import storage_errors, sync_file, write_atomically
 
-FULL = "the disk is full: free some space and run the command again"
-QUOTA = "your disk quota is used up: free some space and run the command again"
+FULL = "the disk is full: free some space"
+QUOTA = "your disk quota is used up: free some space"
 READ_ONLY = "the file system is read-only: name a folder elsewhere"
 DENIED = "permission denied: name a folder that you may write to"
-GONE = "its folder is gone: create it again"
-NO_FOLDER = "a part of the path is a file, not a folder: name another place"
+NO_FOLDER = "its folder is not there: create it or name another place"
+NOT_A_FOLDER = "a part of the path is a file, not a folder: name another place"
 
 
 def failing(code):
@@ -53,8 +53,8 @@ def test_what_is_written_replaces_what_was_there(folder, old, new):
         (errno.EROFS, READ_ONLY),
         (errno.EACCES, DENIED),
         (errno.EPERM, DENIED),
-        (errno.ENOENT, GONE),
-        (errno.ENOTDIR, NO_FOLDER),
+        (errno.ENOENT, NO_FOLDER),
+        (errno.ENOTDIR, NOT_A_FOLDER),
         (errno.ENAMETOOLONG, f"{os.strerror(errno.ENAMETOOLONG)}: try another place"),
         (errno.EIO, f"{os.strerror(errno.EIO)}: try another place"),
     ],
@@ -194,8 +194,8 @@ def test_permissions_follow_the_umask(tmp_path, umask):
 def test_a_folder_that_is_gone_and_a_file_for_a_folder(tmp_path):
     (tmp_path / "file").write_bytes(b"")
     for path, reason in (
-        (tmp_path / "gone" / "data", GONE),
-        (tmp_path / "file" / "data", NO_FOLDER),
+        (tmp_path / "gone" / "data", NO_FOLDER),
+        (tmp_path / "file" / "data", NOT_A_FOLDER),
     ):
         with pytest.raises(StorageError) as caught:
             write_atomically(path, b"new")

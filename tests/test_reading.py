@@ -170,7 +170,7 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path):
     spool = tmp_path / "spool"
     spool.symlink_to("/dev/full")
     assert message(spool_stdin, io.BytesIO(b"text"), spool, error=StorageError) == (
-        f"can't write {spool}: the disk is full: free some space and run the command again"
+        f"can't write {spool}: the disk is full: free some space"
     )
     assert list(tmp_path.iterdir()) == []
 
