@@ -103,7 +103,7 @@ def _claim(folder: Path) -> None:
         ConfigError: if it holds other things than a cache.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    if (folder / TAG).exists():
+    if _is_ours(folder):
         return
     if any(folder.iterdir()):
         raise ConfigError(
@@ -111,6 +111,14 @@ def _claim(folder: Path) -> None:
             f"empty folder"
         )
     (folder / TAG).write_text(SIGNATURE)
+
+
+def _is_ours(folder: Path) -> bool:
+    """Whether the tag is there, and not one that another program has written."""
+    try:
+        return (folder / TAG).read_text() == SIGNATURE
+    except (OSError, UnicodeDecodeError):
+        return False
 
 
 def _move_into_place(unfinished: Path, path: Path) -> None:
@@ -148,7 +156,7 @@ def clear() -> list[Entry]:
 
 def _children() -> list[Path]:
     folder = cache_folder()
-    if not (folder / TAG).exists():
+    if not _is_ours(folder):
         return []
     return [path for path in folder.iterdir() if path.is_dir()]
 

@@ -258,7 +258,16 @@ def _check_hashes(folder: Path, metadata: Mapping[str, str]) -> None:
             )
 
 
+def _check_regular(path: Path) -> None:
+    """Refuse pipes and devices, which would be waited for without end."""
+    if path.exists() and not path.is_file():
+        raise CheckpointMissing(
+            f"can't read {path}: it is not a regular file; restore the original or train again"
+        )
+
+
 def _read_bytes(path: Path) -> bytes:
+    _check_regular(path)
     try:
         return path.read_bytes()
     except FileNotFoundError:
@@ -287,6 +296,7 @@ def _read_tensors(
     """Read a safetensors file that must hold just ``shapes``, as float32, and match its digest."""
     from safetensors import SafetensorError, safe_open
 
+    _check_regular(path)
     try:
         with safe_open(path, framework="numpy") as file:
             metadata = dict(file.metadata() or {})

@@ -152,7 +152,22 @@ class _Text:
         return "+".join(fingerprint.sha256 for fingerprint in self.fingerprints)
 
     def divided(self) -> Iterator[tuple[bool, Chunk]]:
-        """Yield (validates, chunk) over the whole text, from its beginning."""
+        """Yield (validates, chunk) over the whole text, from its beginning.
+
+        Raises:
+            CorpusError: at the end, if there was more or less text than when it was hashed.
+        """
+        characters = 0
+        for validates, chunk in self._parts():
+            characters += len(chunk.text)
+            yield validates, chunk
+        if characters != sum(fingerprint.characters for fingerprint in self.fingerprints):
+            raise CorpusError(
+                "the corpus has changed while it was read: train when nothing writes to it, or on "
+                "a copy"
+            )
+
+    def _parts(self) -> Iterator[tuple[bool, Chunk]]:
         if self.valid is not None:
             yield from ((False, chunk) for chunk in self.corpus.chunks())
             yield from ((True, chunk) for chunk in self.valid.chunks())
@@ -222,16 +237,9 @@ class _Tally:
         self.valid_unknown += tokenizer.unknown_characters(chunk.text)
 
     def statistics(self, text: _Text) -> Statistics:
-        documents = sum(fingerprint.documents for fingerprint in text.fingerprints)
-        expected = sum(fingerprint.characters for fingerprint in text.fingerprints)
-        if sum(self.characters) != expected + self.lines * documents:
-            raise CorpusError(
-                "the corpus has changed while it was read: train when nothing writes to it, or on "
-                "a copy"
-            )
         return Statistics(
             sha256=text.sha256,
-            documents=documents,
+            documents=sum(fingerprint.documents for fingerprint in text.fingerprints),
             characters=sum(self.characters),
             train_characters=self.characters[False],
             valid_characters=self.characters[True],

@@ -30,7 +30,6 @@ from charlstm.plan import EVALUATIONS
 
 StopReason = Literal["budget", "early stopping", "interrupted"]
 
-
 # A run with a budget in minutes evaluates so often, unless that takes more than this share of it.
 EVALUATION_SHARE = 0.1
 
@@ -132,6 +131,7 @@ class Trainer:
         self.evaluated_at = 0.0
         self.step_seconds = 0.0
         self.steps_taken = 0
+        self.compiled = False
         self.warned = False
 
     # Beginning
@@ -257,9 +257,15 @@ class Trainer:
             train_loss_sum=self.progress.train_loss_sum + loss,
             train_loss_steps=self.progress.train_loss_steps + 1,
         )
-        self.step_seconds += time.monotonic() - begin
-        self.steps_taken += 1
+        self._count(time.monotonic() - begin)
         return loss
+
+    def _count(self, seconds: float) -> None:
+        if self.steps_taken == 1 and not self.compiled:
+            self.compiled = True  # the first step, which compiled, tells nothing about the others
+            self.step_seconds, self.steps_taken = 0.0, 0
+        self.step_seconds += seconds
+        self.steps_taken += 1
 
     def _speed(self) -> float:
         return self.steps_taken * self.streams.tokens_per_step / max(self.step_seconds, 1e-9)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from charlstm import cache
 from charlstm.errors import ConfigError, CorpusError, StorageError
 
 MB = 1_000_000
+TAG = "CACHEDIR.TAG"
 
 
 @pytest.fixture
@@ -46,6 +48,13 @@ def age(key, used):
 
 def names():
     return [entry.path.name for entry in cache.entries()]
+
+
+def snapshot(root):
+    return {
+        str(path.relative_to(root)): path.read_bytes() if path.is_file() else None
+        for path in root.rglob("*")
+    }
 
 
 # Where and how much
@@ -98,7 +107,32 @@ def test_an_entry_is_built_once(folder):
     assert (path / "file").read_text() == "content"
     assert cache.obtain("key", never) == path
     assert (path / "file").read_text() == "content"
-    assert os.listdir(folder) == ["key"]
+    assert sorted(os.listdir(folder)) == [TAG, "key"]
+
+
+def test_an_entry_is_durable_before_it_gets_its_name(folder, monkeypatch):
+    """A power cut must not leave a named entry whose files are empty."""
+    events = []
+    fsync, rename = os.fsync, Path.rename
+
+    def note_fsync(descriptor):
+        synced = Path(os.readlink(f"/proc/self/fd/{descriptor}"))
+        events.append((synced.name, synced.read_text()))
+        fsync(descriptor)
+
+    def note_rename(path, target):
+        events.append(("rename", target))
+        return rename(path, target)
+
+    def build(unfinished):
+        (unfinished / "one").write_text("1")
+        (unfinished / "two").write_text("2")
+
+    monkeypatch.setattr(os, "fsync", note_fsync)
+    monkeypatch.setattr(Path, "rename", note_rename)
+    path = cache.obtain("key", build)
+    assert sorted(events[:-1]) == [("one", "1"), ("two", "2")]
+    assert events[-1] == ("rename", path)
 
 
 def test_build_gets_an_empty_folder_that_is_not_yet_the_entry(folder):
@@ -121,7 +155,7 @@ def test_a_build_that_fails_leaves_nothing(folder, error):
     with pytest.raises(type(error)) as caught:
         cache.obtain("key", build)
     assert caught.value is error
-    assert list(folder.iterdir()) == []
+    assert os.listdir(folder) == [TAG]
     assert (cache.obtain("key", filled("new")) / "file").read_text() == "new"
 
 
@@ -132,10 +166,20 @@ def test_a_full_disk_is_told_and_leaves_nothing(folder):
 
     with pytest.raises(StorageError) as caught:
         cache.obtain("key", build)
-    assert str(caught.value) == (
-        f"can't write {folder}: the disk is full: free some space and run the command again"
-    )
-    assert list(folder.iterdir()) == []
+    assert str(caught.value) == (f"can't write {folder}: the disk is full: free some space")
+    assert os.listdir(folder) == [TAG]
+
+
+def test_a_disk_that_is_full_when_an_entry_is_synced_leaves_none(folder, monkeypatch):
+    def fail(descriptor):
+        raise OSError(errno.ENOSPC, "")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", fail)
+        with pytest.raises(StorageError, match=f"^can't write {folder}: the disk is full: "):
+            cache.obtain("key", filled())
+    assert os.listdir(folder) == [TAG]
+    assert (cache.obtain("key", filled()) / "file").read_text() == "content"
 
 
 def test_a_place_that_is_no_folder_is_told(folder):
@@ -153,7 +197,15 @@ def test_an_entry_that_another_process_built_meanwhile_serves(folder):
     path = cache.obtain("key", build)
     assert path == folder / "key"
     assert (path / "file").read_text() in ("mine", "theirs")
-    assert os.listdir(folder) == ["key"]
+    assert sorted(os.listdir(folder)) == [TAG, "key"]
+
+
+def test_what_has_been_removed_is_built_again(folder):
+    path = cache.obtain("key", filled("damaged"))
+    cache.remove(path)
+    assert not path.exists()
+    cache.remove(path)  # another process may have been faster
+    assert (cache.obtain("key", filled("sound")) / "file").read_text() == "sound"
 
 
 # Forgetting
@@ -257,5 +309,76 @@ def test_clear_removes_everything_and_tells_what(folder):
         cache.Entry(folder / "b", 7, 2000.0),
         cache.Entry(folder / "a", 5, 1000.0),
     ]
-    assert list(folder.iterdir()) == []
+    assert os.listdir(folder) == [TAG]
     assert cache.clear() == []
+
+
+# Folders of others
+
+
+def test_the_folder_is_tagged_as_backup_tools_expect_it(folder):
+    """Source: the Cache Directory Tagging Specification, whose signature is 43 bytes long."""
+    cache.obtain("key", filled())
+    tag = (folder / "CACHEDIR.TAG").read_bytes()
+    assert tag[:43] == b"Signature: 8a477f597d28d172789f06886806bc55"
+    assert tag[43:].startswith(b"\n")
+
+
+def test_an_empty_folder_and_one_of_ours_are_taken(folder):
+    folder.mkdir()
+    cache.obtain("a", filled())
+    (folder / "notes.txt").write_text("somebody's")
+    cache.obtain("b", filled())
+    assert sorted(os.listdir(folder)) == [TAG, "a", "b", "notes.txt"]
+
+
+@pytest.mark.parametrize("name", ["pictures", ".git", "notes.txt", ".profile"])
+def test_a_folder_that_holds_other_things_is_refused_and_left_alone(folder, monkeypatch, name):
+    """A slip such as ``CHARLSTM_CACHE=$HOME`` must not cost anybody a file."""
+    monkeypatch.setenv("CHARLSTM_CACHE_MB", "0")
+    (folder / "work").mkdir(parents=True)
+    thing = folder / name
+    if thing.suffix == ".txt" or name == ".profile":
+        thing.write_text("somebody's")
+    else:
+        thing.mkdir()
+        (thing / "file").write_text("somebody's")
+    for path in folder.iterdir():
+        os.utime(path, (1, 1))  # long since abandoned, if it were ours
+    before = snapshot(folder)
+    with pytest.raises(ConfigError) as caught:
+        cache.obtain("key", never)
+    assert str(caught.value) == (
+        f"the cache folder {folder} holds other things: let CHARLSTM_CACHE name a new or an empty "
+        "folder"
+    )
+    assert cache.entries() == []
+    cache.evict(keep=folder / "key")
+    assert cache.clear() == []
+    assert snapshot(folder) == before
+
+
+def test_the_cache_of_another_program_is_refused_and_left_alone(folder):
+    """Cargo, mypy, pytest and others tag their folders too."""
+    (folder / "v" / "cache").mkdir(parents=True)
+    (folder / "v" / "cache" / "file").write_text("somebody's")
+    (folder / TAG).write_text(
+        "Signature: 8a477f597d28d172789f06886806bc55\n# This file is of another program.\n"
+    )
+    before = snapshot(folder)
+    with pytest.raises(ConfigError, match="holds other things"):
+        cache.obtain("key", never)
+    assert cache.entries() == []
+    cache.evict(keep=folder / "key")
+    assert cache.clear() == []
+    assert snapshot(folder) == before
+
+
+def test_only_unfinished_entries_of_a_day_ago_are_abandoned(folder):
+    cache.obtain("a", filled())
+    now = time.time()
+    for name, seconds in ((".old", 86_400 + 60), (".new", 86_400 - 60)):
+        (folder / name).mkdir()
+        os.utime(folder / name, (now - seconds, now - seconds))
+    cache.obtain("b", filled())
+    assert sorted(os.listdir(folder)) == [".new", TAG, "a", "b"]

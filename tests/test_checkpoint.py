@@ -215,14 +215,15 @@ def test_the_digest_covers_weights_and_metadata_as_it_always_did(folder):
         metadata = file.metadata()
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     sha256 = metadata.pop("sha256")
-    assert sorted(metadata) == ["config_sha256", "figures", "tokenizer_sha256"]
+    assert sorted(metadata) == ["config.json_sha256", "figures", "tokenizer.json_sha256"]
     text = json.dumps(metadata, sort_keys=True, separators=(",", ":")).encode()
     for name in sorted(tensors):
         text += f"\n{name} <f4 {tensors[name].shape}\n".encode() + tensors[name].tobytes()
     assert sha256 == hashlib.sha256(text).hexdigest()
     for name in (CONFIG, TOKENIZER):
-        key = name.replace(".json", "_sha256")
-        assert metadata[key] == hashlib.sha256((folder / name).read_bytes()).hexdigest()
+        assert (
+            metadata[f"{name}_sha256"] == hashlib.sha256((folder / name).read_bytes()).hexdigest()
+        )
 
 
 # Missing
@@ -262,20 +263,14 @@ def test_a_missing_tokenizer(folder):
     )
 
 
-@pytest.mark.parametrize("name", [CONFIG, TOKENIZER])
-def test_a_file_that_can_not_be_read(folder, name):
+@pytest.mark.parametrize("make", [os.mkdir, os.mkfifo])
+@pytest.mark.parametrize("name", [CONFIG, TOKENIZER, MODEL])
+def test_what_is_no_regular_file_is_refused_not_waited_for(folder, name, make):
     (folder / name).unlink()
-    (folder / name).mkdir()
+    make(folder / name)
     assert refusal(CheckpointMissing, read_checkpoint, folder) == (
-        f"can't read {folder / name}: Is a directory; make the file readable"
+        f"can't read {folder / name}: it is not a regular file; restore the original or train again"
     )
-
-
-def test_a_folder_in_the_place_of_the_weights(folder):
-    (folder / MODEL).unlink()
-    (folder / MODEL).mkdir()
-    with pytest.raises(CharlstmError, match=f"^{re.escape(str(folder / MODEL))} "):
-        read_checkpoint(folder)
 
 
 # Damaged
@@ -603,9 +598,7 @@ def test_a_beginning_that_fails_leaves_nothing_behind(
         patch.setattr(os, function, fail_at_last)
         message = refusal(StorageError, begun, path)
     assert re.fullmatch(
-        rf"can't write {path}/\w+\.json: the disk is full: free some space and run the command "
-        "again",
-        message,
+        rf"can't write {path}/\w+\.json: the disk is full: free some space", message
     )
     assert snapshot(tmp_path) == before
 
@@ -722,8 +715,7 @@ def test_a_save_that_fails_leaves_the_last_one(folder, monkeypatch, function):
             (HISTORY, lambda: write_history(folder, [])),
         ):
             assert refusal(StorageError, save) == (
-                f"can't write {folder / name}: the disk is full: free some space and run the "
-                "command again"
+                f"can't write {folder / name}: the disk is full: free some space"
             )
     assert contents(folder) == before
 
@@ -759,6 +751,7 @@ def test_what_a_run_needs_to_go_on_comes_back(tmp_path_factory, shapes, progress
         for number, shape in enumerate(shapes)
     }
     folder = tmp_path_factory.mktemp("run")
+    begun(folder)
     write_resume(folder, tensors, progress)
     read, again = read_resume(folder, {name: tensor.shape for name, tensor in tensors.items()})
     assert again == progress
@@ -795,6 +788,67 @@ def test_a_damaged_resume_file(folder):
     assert refusal(CheckpointDamaged, read_resume, folder, {}) == (
         f"{path} has an unexpected tensor states/h_0: it doesn't fit config.json; restore the "
         "original files or train again"
+    )
+
+
+def test_a_resume_file_is_tied_to_what_is_written_once(folder):
+    """Another optimizer, another text or another alphabet would make it another run."""
+    tensors = {"states/h_0": np.ones((2, 3), np.float32)}
+    write_resume(folder, tensors, Progress(step=1, seconds=1.0))
+    for name, change in (
+        (CONFIG, lambda data: data.replace(b'"streams": 32', b'"streams": 31')),
+        (CONFIG, lambda data: json.dumps(json.loads(data)).encode()),
+        (TOKENIZER, lambda _: build_tokenizer(["abd"], TokenizerConfig()).to_json()),
+    ):
+        path = folder / name
+        data = path.read_bytes()
+        assert change(data) != data
+        path.write_bytes(change(data))
+        assert refusal(
+            CheckpointDamaged, read_resume, folder, {"states/h_0": (2, 3)}
+        ) == not_the_file(path)
+        path.write_bytes(data)
+    assert read_resume(folder, {"states/h_0": (2, 3)})[1].step == 1
+
+
+@pytest.mark.parametrize("name", [CONFIG, TOKENIZER])
+def test_a_resume_file_without_what_is_written_once(folder, name):
+    write_resume(folder, {}, Progress(step=1, seconds=1.0))
+    (folder / name).unlink()
+    assert refusal(CheckpointMissing, read_resume, folder, {}) == (
+        f"{folder / name} is missing: restore it or train again, a checkpoint needs all its files"
+    )
+
+
+@pytest.mark.parametrize("name", [MODEL, RESUME])
+def test_tensors_that_may_not_be_read(folder, monkeypatch, name):
+    """Not damaged: there is nothing to restore, only a permission to give."""
+    write_resume(folder, {}, Progress(step=1, seconds=1.0))
+
+    def refuse(*args, **kwargs):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("safetensors.safe_open", refuse)
+    read = {MODEL: lambda: read_checkpoint(folder), RESUME: lambda: read_resume(folder, {})}[name]
+    assert refusal(CheckpointMissing, read) == (
+        f"can't read {folder / name}: Permission denied; make the file readable"
+    )
+
+
+@pytest.mark.parametrize("name", [CONFIG, TOKENIZER, HISTORY])
+def test_files_that_may_not_be_read(folder, monkeypatch, name):
+    write_history(folder, [FIGURES])
+    real = Path.read_bytes
+
+    def refuse(path):
+        if path.name == name:
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path)
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    read = read_history if name == HISTORY else read_checkpoint
+    assert refusal(CheckpointMissing, read, folder) == (
+        f"can't read {folder / name}: Permission denied; make the file readable"
     )
 
 
@@ -843,3 +897,55 @@ def test_a_finished_run_keeps_what_is_used_and_shown(folder):
     finish(folder)
     assert contents(folder) == before
     assert math.isclose(read_checkpoint(folder).figures.epoch, 1.5)
+
+
+# What a killed process has left
+
+
+LEFTOVERS = [f".{name}.x1y2_z.tmp" for name in FILES]
+SIMILAR = [".notes.txt.x.tmp", f".{MODEL}.tmp", f"{MODEL}.x.tmp", f".{RESUME}.x", "x.tmp"]
+
+
+def with_leftovers(folder):
+    for name in (*LEFTOVERS, *SIMILAR):
+        (folder / name).write_text("half a file")
+    return folder
+
+
+def end_of_a_run(folder):
+    write_resume(folder, {}, Progress(step=1, seconds=1.0))
+    finish(with_leftovers(folder))
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda folder: module.remove_leftovers(with_leftovers(folder)),
+        end_of_a_run,
+        lambda folder: begun(with_leftovers(folder), overwrite=True),
+    ],
+    ids=["remove_leftovers", "finish", "created"],
+)
+def test_half_written_files_are_removed_and_no_others(folder, act):
+    act(folder)
+    hidden = {path.name for path in folder.iterdir()} - set(FILES)
+    assert hidden == set(SIMILAR)
+
+
+def test_a_folder_with_nothing_but_half_written_files_is_not_taken(tmp_path):
+    """A run was killed in its very first save."""
+    with_leftovers(tmp_path)
+    assert not holds_checkpoint(tmp_path)
+    begun(tmp_path)
+    assert set(contents(tmp_path)) == {CONFIG, TOKENIZER, *SIMILAR}
+
+
+def test_leftovers_that_can_not_be_removed_are_told(folder, monkeypatch):
+    def refuse(path, missing_ok=False):
+        raise OSError(30, "Read-only file system")
+
+    with_leftovers(folder)
+    monkeypatch.setattr(Path, "unlink", refuse)
+    assert refusal(StorageError, module.remove_leftovers, folder) == (
+        f"can't write {folder}: the file system is read-only: name a folder elsewhere"
+    )

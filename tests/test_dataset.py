@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from itertools import chain
 
@@ -136,6 +137,33 @@ def test_a_store_is_written_while_pieces_come(folder):
 
 
 def test_a_missing_file_is_an_os_error(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        read_store(tmp_path, 10)
+
+
+@given(vocabularies_and_documents(), st.sampled_from(["train.bin", "valid.bin"]), st.data())
+def test_a_store_of_another_length_than_was_written_is_refused(folder, drawn, name, data):
+    vocab_size, documents = drawn
+    write_store(folder, encoded(documents), vocab_size)
+    size = (folder / name).stat().st_size
+    assert [int(each) for each in (folder / "sizes.txt").read_text().split()] == [
+        (folder / each).stat().st_size for each in ("train.bin", "valid.bin")
+    ]
+    other = data.draw(st.integers(0, size + 9).filter(lambda length: length != size))
+    os.truncate(folder / name, other)
+    with pytest.raises(ValueError, match="is not as long as it was written"):
+        read_store(folder, vocab_size)
+    os.truncate(folder / name, size)
+    read_store(folder, vocab_size)
+
+
+@pytest.mark.parametrize("sizes", ["", "5", "5 5 5", "many bytes"])
+def test_a_store_without_its_sizes_is_refused(tmp_path, sizes):
+    write_store(tmp_path, encoded([(False, [[2, 3]]), (True, [[4]])]), 10)
+    (tmp_path / "sizes.txt").write_text(sizes)
+    with pytest.raises(ValueError, match=r"as long as it was written|invalid literal"):
+        read_store(tmp_path, 10)
+    (tmp_path / "sizes.txt").unlink()
     with pytest.raises(FileNotFoundError):
         read_store(tmp_path, 10)
 
@@ -303,7 +331,10 @@ def oracle_rates(train, character_ids, vocab_size):
         if share <= RARE_SHARE * len(train):
             rare.append(character)
     chosen = rare or [character for _, _, character in seen[:1]]
-    return [REPLACEMENT_RATE if token in chosen else 0.0 for token in range(vocab_size)]
+    return [
+        min(REPLACEMENT_RATE, RARE_SHARE * len(train) / counts[token]) if token in chosen else 0.0
+        for token in range(vocab_size)
+    ]
 
 
 @given(
@@ -331,6 +362,33 @@ def test_replaced_characters_are_few_and_none_left_is_rarer(ids):
     assert replaced.size == (1 if counts[2:].any() else 0)  # so short a text has no room for two
     left = counts[[c for c in characters if counts[c] and c not in replaced]]
     assert not replaced.size or np.all(left >= counts[replaced].max())
+
+
+@given(
+    st.lists(st.integers(0, 9), min_size=1, max_size=200), st.sampled_from([1, 10, 1000, 100_000])
+)
+def test_of_any_text_only_a_small_share_is_replaced(pattern, repetitions):
+    ids = np.tile(np.array(pattern, np.uint8), repetitions)
+    rates = replacement_rates(ids, np.arange(2, 10), 10)
+    counts = np.bincount(ids, minlength=10)
+    assert np.all((rates >= 0) & (rates <= REPLACEMENT_RATE))
+    assert rates @ counts <= RARE_SHARE * ids.size * (1 + 1e-9)
+
+
+def test_a_text_of_few_characters_is_hardly_touched():
+    """In a genome even the rarest of four letters is a quarter of the text."""
+    ids = np.random.default_rng(1).integers(2, 6, 400_000).astype(np.uint8)
+    rates = replacement_rates(ids, np.arange(2, 6), 6)
+    counts = np.bincount(ids, minlength=6)
+    (rarest,) = np.flatnonzero(rates)
+    assert counts[rarest] == counts[2:].min()
+    assert rates[rarest] == pytest.approx(1e-4 * 400_000 / counts[rarest])
+    plain, replaced = made(ids, 10, 100), made(ids, 10, 100, rates=rates)
+    changed = sum(
+        np.count_nonzero(plain.batch(step).inputs != replaced.batch(step).inputs)
+        for step in range(400)
+    )
+    assert 0 < changed < 100  # 40 of 400,000 on average; binomial, so 100 is nine deviations off
 
 
 def test_words_are_never_replaced():

@@ -316,6 +316,7 @@ class Completing:
 
     pieces = ("", "\ufffd", "", "", "d", "o", "g", " dog", " do", "dogs", "do")
     never_generated = np.array([UNKNOWN])
+    spells = True
 
     def encode(self, text):
         return np.array([self.pieces.index(text)] if text else [], np.uint32)
@@ -331,6 +332,19 @@ def test_a_required_beginning_may_take_several_symbols(seed):
     drawn = "".join(Completing.pieces[ids[0]] for ids in engine.read[1:])
     assert ("dog" + result.text).startswith(drawn)
     assert len(drawn) >= 3
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_tokenizer_without_spelling_has_a_symbol_like_any_in_its_place(seed):
+    class Plain(Completing):
+        pieces = ("", "\ufffd", "x", "y", *Completing.pieces[4:])
+        spells = False
+
+    engine = ScriptedEngine(len(Plain.pieces))
+    (result,) = generate(engine, Plain(), "dog", EVEN.replace(length=5), seed=seed)
+    drawn = "".join(Plain.pieces[ids[0]] for ids in engine.read[1:])
+    assert ("dog" + result.text).startswith(drawn)
+    assert drawn[:3] == "dog"
 
 
 def test_what_can_not_be_written_is_read_instead():

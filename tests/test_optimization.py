@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from charlstm import optimization
 from charlstm.backend import keras, tf
 from charlstm.config import ModelConfig, TrainConfig
 from charlstm.dataset import Batch
@@ -100,6 +101,97 @@ def test_dropout_depends_on_seed_and_step_only():
 
     assert loss(1, 4) == loss(1, 4)
     assert len({loss(1, 4), loss(1, 5), loss(2, 4)}) == 3
+
+
+# Chains: the rows of a batch, divided among the processor's cores
+
+
+def after_steps(chains, streams, model=MODEL, steps=6, **settings):
+    """Take some steps with carried states; return losses, states and weights."""
+    train = TRAIN.replace(streams=streams, chains=chains, **settings)
+    taken = Steps(model, train)
+    assert taken.chains == chains
+    states, losses = taken.model.zero_states(streams), []
+    for step in range(steps):
+        ids = np.random.default_rng(step).integers(12, size=(streams, 6)).astype(np.int32)
+        batch = Batch(ids[:, :-1], ids[:, 1:], step == 0)
+        loss, states = taken.train(batch, states, step, 0.01)
+        losses.append(loss)
+    return losses, [part.numpy() for pair in states for part in pair], weights_of(taken.model)
+
+
+TIED = ModelConfig(vocab_size=12, embedding=10, units=10, layers=1, tied=True)
+
+
+@pytest.mark.parametrize(
+    ("chains", "streams", "model"),
+    [(2, 4, MODEL), (2, 5, MODEL), (3, 4, MODEL), (3, 7, MODEL), (3, 5, TIED)],
+)
+def test_chains_compute_what_one_chain_computes(chains, streams, model):
+    losses, states, weights = after_steps(chains, streams, model)
+    expected_losses, expected_states, expected_weights = after_steps(1, streams, model)
+    assert losses == pytest.approx(expected_losses, rel=1e-5)
+    for ours, theirs in zip(states, expected_states, strict=True):
+        assert ours.shape == (streams, 10)
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
+    assert weights.keys() == expected_weights.keys()
+    for name, weight in weights.items():
+        np.testing.assert_allclose(weight, expected_weights[name], rtol=1e-5, atol=1e-6)
+
+
+def test_the_rows_of_two_chains_draw_dropout_of_their_own():
+    """Two rows of one text come apart only by what is dropped from them."""
+    steps = Steps(MODEL, TRAIN.replace(streams=2, chains=2, dropout=0.5))
+    ids = np.tile(np.random.default_rng(0).integers(1, 12, 6), (2, 1)).astype(np.int32)
+    batch = Batch(ids[:, :-1], ids[:, 1:], True)
+    _, after = steps.train(batch, steps.model.zero_states(2), 0, 0.0)
+    first, last = after[0][0].numpy(), after[-1][0].numpy()
+    np.testing.assert_allclose(first[0], first[1], atol=1e-6)  # before any dropout
+    assert not np.allclose(last[0], last[1])
+
+
+def test_a_step_in_chains_depends_on_seed_and_step_only():
+    runs = [after_steps(2, 5, dropout=0.5, seed=seed) for seed in (1, 1, 2)]
+    assert runs[0][0] == runs[1][0]
+    assert runs[0][0] != runs[2][0]
+    for name, weight in runs[0][2].items():
+        np.testing.assert_array_equal(weight, runs[1][2][name])
+
+
+@pytest.mark.parametrize("length", [2, 1025, 1600])
+def test_validation_in_chains_equals_one_chain(length):
+    """In one, two and three streams."""
+    ids = np.random.default_rng(length).integers(12, size=length).astype(np.uint8)
+    one, two, three = (Steps(MODEL, TRAIN.replace(chains=n)).validate(ids) for n in (1, 2, 3))
+    assert two == pytest.approx(one, abs=1e-6)
+    assert three == pytest.approx(one, abs=1e-6)
+
+
+def test_a_gpu_is_filled_by_the_whole_batch(monkeypatch):
+    monkeypatch.setattr(optimization, "gpu_visible", lambda: True)
+    assert Steps(MODEL, TRAIN.replace(chains=3)).chains == 1
+
+
+@given(st.integers(1, 200), st.integers(1, 64))
+def test_rows_are_shared_evenly(rows, parts):
+    shares = [range(rows)[share] for share in optimization._shares(rows, parts)]
+    assert [row for share in shares for row in share] == list(range(rows))
+    assert len(shares) == parts
+    assert max(map(len, shares)) - min(map(len, shares)) <= 1
+
+
+@pytest.mark.parametrize(
+    ("threads", "chains", "expected"),
+    [(2, 2, (2, 1)), (8, 3, (3, 2)), (1, 4, (1, 1)), (4, 1, (1, 4))],
+)
+def test_threads_are_divided_among_the_chains(monkeypatch, threads, chains, expected):
+    given_out = {}
+    threading = tf.config.threading
+    for name in ("inter", "intra"):
+        function = f"set_{name}_op_parallelism_threads"
+        monkeypatch.setattr(threading, function, lambda n, name=name: given_out.update({name: n}))
+    optimization.use_threads(threads, chains)
+    assert (given_out["inter"], given_out["intra"]) == expected
 
 
 @given(st.integers(0, 10_000), st.floats(0, 1))

@@ -37,6 +37,12 @@ lengths = (
     .map(lambda more: min(LEAST + more, 10**8))
 )
 speeds = st.floats(1e8, 1e14)
+budgets = st.one_of(
+    st.fixed_dictionaries({"epochs": st.floats(1e-3, 1e4)}),
+    st.fixed_dictionaries({"steps": st.integers(1, 10**6)}),
+    st.fixed_dictionaries({"minutes": st.floats(1e-3, 1e4)}),
+    st.just({}),
+)
 
 
 @pytest.fixture(autouse=True)
@@ -238,8 +244,8 @@ def test_a_text_without_validation_part_is_refused(valid_tokens):
     with pytest.raises(CorpusError) as caught:
         planned(valid_tokens=valid_tokens)
     assert str(caught.value) == (
-        "the corpus leaves no text to validate on: bring more text, raise --valid-fraction, "
-        "or name a file with --valid"
+        "the corpus leaves no text to validate on: bring more text (with --lines, more lines that "
+        "differ), raise --valid-fraction, or name a file with --valid"
     )
     assert planned(valid_tokens=3).steps > 0
 
@@ -333,12 +339,57 @@ def test_two_budgets_are_refused(names):
 
 
 @given(levels, lengths, speeds, st.sampled_from(["float32", "bfloat16"]))
-def test_without_minutes_the_machine_decides_nothing(level, tokens, speed, product_type):
+def test_without_minutes_the_speed_decides_nothing(level, tokens, speed, product_type):
     expected = planned(level=level, train_tokens=tokens)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "floating_point_speed", lambda: speed)
         plan = planned(level=level, train_tokens=tokens, product_type=product_type)
-    assert without_speed(plan) == without_speed(expected)
+    train = plan.train.replace(precision="float32")
+    assert without_speed(dataclasses.replace(plan, train=train)) == without_speed(expected)
+
+
+@given(levels, lengths, st.integers(1, 300), budgets, st.sampled_from(["float32", "bfloat16"]))
+def test_processors_decide_the_chains_and_nothing_else(level, tokens, processors, budget, product):
+    """Chains of rows run side by side, a core to each; less than four rows don't pay."""
+    options = {"level": level, "train_tokens": tokens, "product_type": product}
+    plan = planned(budget, processors=processors, **options)
+    alone = planned(budget, processors=1, **options)
+    assert alone.train.chains == 1
+    assert plan.train.chains == max(1, min(processors, plan.train.streams // 4))
+    train = plan.train.replace(chains=1)
+    assert dataclasses.replace(plan, train=train) == alone
+
+
+@given(st.integers(1, 64), st.integers(1, 500))
+def test_every_chain_has_four_rows_or_there_is_one(processors, streams):
+    chains = planned({"streams": streams}, processors=processors).train.chains
+    assert chains == 1 or streams // chains >= 4
+    assert 1 <= chains <= processors
+    assert chains == processors or streams // (chains + 1) < 4
+
+
+def test_chosen_chains_win():
+    assert planned({"chains": 3}, processors=16).train.chains == 3
+    assert planned({"chains": 3}, processors=1).train.chains == 3
+
+
+@pytest.mark.parametrize("product_type", ["float32", "bfloat16"])
+@pytest.mark.parametrize("precision", [None, "auto"])
+def test_the_plan_says_in_which_numbers_training_multiplies(product_type, precision):
+    """So that the run goes on in them, on whatever machine it is resumed."""
+    plan = planned({"precision": precision}, product_type=product_type)
+    assert plan.train.precision == product_type
+
+
+@given(levels, lengths, st.floats(0.01, 1.0))
+def test_the_rate_scale_multiplies_the_automatic_rate_only(level, tokens, scale):
+    usual = planned(level=level, train_tokens=tokens)
+    scaled = planned(level=level, train_tokens=tokens, rate_scale=scale)
+    assert scaled.train.learning_rate == pytest.approx(scale * usual.train.learning_rate)
+    rate = usual.train.learning_rate
+    assert dataclasses.replace(scaled, train=scaled.train.replace(learning_rate=rate)) == usual
+    chosen = planned({"learning_rate": 0.123}, train_tokens=tokens, rate_scale=scale)
+    assert chosen.train.learning_rate == 0.123
 
 
 @given(levels, lengths)
@@ -386,18 +437,13 @@ CHOICES = {
     "weight_decay": st.floats(0, 10),
     "clip_norm": st.floats(1e-3, 1e3),
     "dropout": st.floats(0, 0.99),
-    "precision": st.sampled_from(["auto", "float32", "bfloat16"]),
+    "precision": st.sampled_from(["float32", "bfloat16"]),
+    "chains": st.integers(1, 1024),
     "eval_every": st.integers(1, 10**6),
     "patience": st.integers(1, 10**6),
     "sample_every": st.integers(0, 10**6),
     "save_every": st.floats(1e-3, 1e6),
 }
-budgets = st.one_of(
-    st.fixed_dictionaries({"epochs": st.floats(1e-3, 1e4)}),
-    st.fixed_dictionaries({"steps": st.integers(1, 10**6)}),
-    st.fixed_dictionaries({"minutes": st.floats(1e-3, 1e4)}),
-    st.just({}),
-)
 
 
 def test_these_tests_know_every_setting():
@@ -408,19 +454,22 @@ def test_these_tests_know_every_setting():
 @given(levels, st.fixed_dictionaries({}, optional=CHOICES), budgets)
 def test_what_the_user_chose_is_not_changed(level, choices, budget):
     left_open = dict.fromkeys(CHOICES)
-    plan = planned(left_open | choices | budget, level=level)
+    product_type = choices.get("precision", "float32")
+    plan = planned(left_open | choices | budget, level=level, product_type=product_type)
     settings = msgspec.to_builtins(plan.model) | msgspec.to_builtins(plan.train)
     assert {name: settings[name] for name in choices | budget} == choices | budget
     assert plan.model.vocab_size == 70
 
 
-@given(levels, lengths, st.fixed_dictionaries({}, optional=CHOICES), budgets)
-def test_a_plan_of_what_was_planned_is_the_same(level, tokens, choices, budget):
+@given(levels, lengths, st.fixed_dictionaries({}, optional=CHOICES), budgets, st.integers(1, 64))
+def test_a_plan_of_what_was_planned_is_the_same(level, tokens, choices, budget, processors):
     """A resumed run is planned from the settings it was begun with."""
     choices = choices | {"streams": None, "sequence_length": None} | budget
-    plan = planned(choices, level=level, train_tokens=tokens)
+    options = {"product_type": choices.get("precision", "bfloat16")}
+    options |= {"level": level, "train_tokens": tokens}
+    plan = planned(choices, processors=processors, rate_scale=0.25, **options)
     settings = {name: getattr(plan.train, name) for name in TrainConfig.__struct_fields__}
-    again = planned(settings, level=level, train_tokens=tokens, model=plan.model)
+    again = planned(settings, model=plan.model, **options)
     assert again.train == plan.train
     assert again.model == plan.model
     assert (again.steps, again.steps_per_epoch) == (plan.steps, plan.steps_per_epoch)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from hypothesis import strategies as st
 
 from charlstm import cache, preparation, reading
 from charlstm.config import CorpusConfig, TokenizerConfig
+from charlstm.corpus import Corpus
 from charlstm.errors import ConfigError, CorpusError
 from charlstm.preparation import prepare
 from charlstm.tokenizer import END_OF_DOCUMENT, UNKNOWN, build_tokenizer
@@ -47,7 +50,8 @@ def written(folder, *texts, prefix="text"):
 
 
 def prepared(addresses, level="char", tokenizing=None, **options):
-    extra = {name: options.pop(name) for name in ("base", "fixed", "stdin") if name in options}
+    names = ("base", "fixed", "stdin", "sha256")
+    extra = {name: options.pop(name) for name in names if name in options}
     config = CorpusConfig(addresses=addresses, **options)
     return prepare(config, tokenizing or TokenizerConfig(level=level), **extra)
 
@@ -156,6 +160,48 @@ def test_lines_to_validate_on(folder, level):
     valid = written(folder, "the mat\nthe hat\n", prefix="valid")
     result = prepared(addresses, level, valid=valid, lines=True)
     assert sides(result) == (["the cat", "", "the mat"], ["the mat", "the hat"])
+
+
+@levels
+@pytest.mark.parametrize("lines", [True, False])
+@pytest.mark.parametrize("address", [".", "*.txt", "./one.txt ./two.txt ./held-out.txt"])
+def test_texts_to_validate_on_are_taken_out_of_the_corpus(
+    folder, monkeypatch, level, lines, address
+):
+    """However the corpus comes to name them too: they are never trained on."""
+    monkeypatch.chdir(folder)
+    for name, text in (("one", "cat"), ("held-out", "zebra"), ("two", "the mat")):
+        (folder / f"{name}.txt").write_text(text)
+    (folder / "link.txt").symlink_to("held-out.txt")
+    addresses, valid = tuple(address.split()), (str(folder / "link.txt"),)
+    result = prepared(addresses, level, valid=valid, lines=lines)
+    train, held_out = sides(result)
+    assert sorted(train) == ["cat", "the mat"]
+    assert held_out == ["\ufffde\ufffd\ufffda"]
+    assert not set("zbr") & set(result.tokenizer.symbols)
+    assert UNKNOWN not in result.store.train
+    assert sorted(map(Path, result.sources)) == [Path("one.txt"), Path("two.txt")]
+    assert result.statistics.documents == 3
+    assert result.statistics.valid_unknown == Counter("zbr")
+
+
+def test_a_folder_to_validate_on_may_lie_within_the_corpus(folder):
+    (folder / "held-out").mkdir()
+    written(folder, "the cat", "the mat")
+    written(folder / "held-out", "hat", "the ham")
+    result = prepared((str(folder),), valid=(str(folder / "held-out"),))
+    assert sides(result) == (["the cat", "the mat"], ["hat", "the ham"])
+
+
+def test_a_corpus_that_is_all_named_to_validate_is_refused(folder):
+    one, two = written(folder, PROSE, PROSE[::-1])
+    for addresses, valid in (((one,), (one,)), ((one, two), (str(folder),))):
+        with pytest.raises(CorpusError) as caught:
+            prepared(addresses, valid=valid)
+        assert str(caught.value) == (
+            f"{', '.join(addresses)} is all named by --valid too, which leaves nothing to train "
+            "on: name different texts"
+        )
 
 
 @levels
@@ -375,6 +421,22 @@ def test_lines_and_seeds_do_not_share_a_store(folder):
 
 
 @pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"seed": 1}, {"seed": 2}),
+        ({"seed": 1, "lines": True, "valid": True}, {"seed": 2, "lines": True, "valid": True}),
+        ({"valid_fraction": 0.1, "valid": True}, {"valid_fraction": 0.5, "valid": True}),
+    ],
+)
+def test_what_does_not_decide_the_division_finds_the_same_store(folder, monkeypatch, one, other):
+    addresses = written(folder, PROSE)
+    valid = {"valid": written(folder, PROSE[:200], prefix="valid")}
+    first = prepared(addresses, **one | (valid if "valid" in one else {}))
+    refuse_building(monkeypatch)
+    assert same(first, prepared(addresses, **other | (valid if "valid" in other else {})))
+
+
+@pytest.mark.parametrize(
     "texts", [("cat", "mat mat"), ("cat mat", " mat"), ("mat mat", "cat"), ("catmat mat",)]
 )
 def test_other_texts_give_another_store(folder, texts):
@@ -414,3 +476,131 @@ def test_a_cache_without_room_still_serves(folder, monkeypatch, level):
     monkeypatch.setenv("CHARLSTM_CACHE_MB", "0")
     train, valid = cut(PROSE, whole_words=level == "word")
     assert sides(prepared(written(folder, PROSE), level)) == ([train], [valid])
+
+
+# Texts that change
+
+
+def test_a_text_that_is_not_the_expected_one_is_refused_before_anything_is_built(folder):
+    addresses = written(folder, PROSE)
+    sha256 = prepared(addresses).statistics.sha256
+    assert same(prepared(addresses), prepared(addresses, sha256=sha256))
+    shutil.rmtree(folder.parent / "cache")
+    (valid,) = written(folder, "the cat", prefix="valid")
+    written(folder, PROSE + "!")
+    for extra, named in (({}, addresses), ({"valid": (valid,)}, (*addresses, valid))):
+        with pytest.raises(CorpusError) as caught:
+            prepared(addresses, sha256=sha256, **extra)
+        assert str(caught.value) == (
+            f"the corpus ({', '.join(named)}) has changed since the run was begun: restore the "
+            "text it was begun with, or train on the new one with --from"
+        )
+    assert not (folder.parent / "cache").exists()
+
+
+def growing(monkeypatch, path, more):
+    """Let a file grow once its length and hash have been found."""
+    real = Corpus.fingerprint
+
+    def then_grow(corpus):
+        found = real(corpus)
+        with open(path, "a") as file:
+            file.write(more)
+        return found
+
+    monkeypatch.setattr(Corpus, "fingerprint", then_grow)
+
+
+@levels
+@pytest.mark.parametrize("lines", [True, False])
+@pytest.mark.parametrize("grows", ["corpus", "valid", "the only"])
+def test_a_text_that_grows_while_it_is_read_is_refused(folder, monkeypatch, level, lines, grows):
+    """What has been found of it would no longer be true, nor what the cache says that it holds."""
+    addresses = written(folder, PROSE)
+    options = {"lines": lines}
+    if grows != "the only":
+        options["valid"] = written(folder, PROSE[:200], prefix="valid")
+    path = options["valid"][0] if grows == "valid" else addresses[0]
+    with monkeypatch.context() as patch:
+        growing(patch, path, "one more line\n")
+        with pytest.raises(CorpusError) as caught:
+            prepared(addresses, level, **options)
+    assert str(caught.value) == (
+        "the corpus has changed while it was read: train when nothing writes to it, or on a copy"
+    )
+    assert not any(path.name.startswith("tokens-") for path in cache.cache_folder().iterdir())
+
+
+@levels
+def test_a_text_that_grew_leaves_nothing_wrong_in_the_cache(folder, monkeypatch, level):
+    """Restored, it is prepared as if nothing had happened."""
+    addresses = written(folder, PROSE)
+    expected = prepared(addresses, level, lines=True)
+    cache.clear()
+    with monkeypatch.context() as patch:
+        growing(patch, addresses[0], "zebra zebra xylophone\n" * 30)
+        with pytest.raises(CorpusError):
+            prepared(addresses, level, lines=True)
+    written(folder, PROSE)
+    restored = prepared(addresses, level, lines=True)
+    assert restored.tokenizer.symbols == expected.tokenizer.symbols
+    assert same(restored, expected)
+
+
+# Damage
+
+
+def entry(kind):
+    (path,) = (e.path for e in cache.entries() if e.path.name.startswith(kind))
+    return path
+
+
+def cut_off(name, size):
+    return lambda folder: os.truncate(folder / name, size)
+
+
+@levels
+@pytest.mark.parametrize(
+    ("kind", "damage"),
+    [
+        ("tokens", lambda folder: (folder / "statistics.json").unlink()),
+        ("tokens", lambda folder: (folder / "train.bin").unlink()),
+        ("tokens", lambda folder: (folder / "valid.bin").unlink()),
+        ("tokens", lambda folder: (folder / "sizes.txt").unlink()),
+        ("tokens", lambda folder: (folder / "sizes.txt").write_text("some bytes")),
+        ("tokens", cut_off("statistics.json", 20)),
+        ("tokens", cut_off("statistics.json", 0)),
+        ("tokens", cut_off("train.bin", 100)),
+        ("tokens", cut_off("train.bin", 0)),
+        ("tokens", cut_off("valid.bin", 100)),
+        ("tokens", cut_off("sizes.txt", 0)),
+        ("symbols", lambda folder: (folder / "tokenizer.json").unlink()),
+        ("symbols", cut_off("tokenizer.json", 20)),
+        ("symbols", cut_off("tokenizer.json", 0)),
+    ],
+)
+def test_a_damaged_entry_is_built_again(folder, monkeypatch, level, kind, damage):
+    addresses = written(folder, PROSE)
+    prepared(addresses, level)
+    shutil.copytree(cache.cache_folder(), folder.parent / "sound")
+    damage(entry(kind))
+    assert same(prepared(addresses, level), prepared(addresses, level))
+    for sound in (folder.parent / "sound").rglob("*.*"):
+        again = cache.cache_folder() / sound.relative_to(folder.parent / "sound")
+        assert again.read_bytes() == sound.read_bytes()
+    refuse_building(monkeypatch)
+    prepared(addresses, level)
+
+
+def test_an_entry_that_stays_damaged_is_built_twice_and_no_more(folder, monkeypatch):
+    built, real = [], preparation.write_store
+
+    def half(target, pieces, vocab_size):
+        built.append(target)
+        real(target, pieces, vocab_size)
+        os.truncate(target / "train.bin", 10)
+
+    monkeypatch.setattr(preparation, "write_store", half)
+    with pytest.raises(ValueError, match="is not as long as it was written"):
+        prepared(written(folder, PROSE))
+    assert len(built) == 2

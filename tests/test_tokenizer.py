@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections import Counter
@@ -74,6 +75,7 @@ def test_ids_pieces_and_sizes_agree(level, texts):
     ids = list(range(tokenizer.vocab_size))
     assert tokenizer.decode(ids) == tokenizer.decode(np.array(ids)) == "".join(tokenizer.pieces)
     assert tokenizer.never_generated.tolist() == [UNKNOWN]
+    assert tokenizer.spells is (level == "word")
     characters = [i for i in ids[reserved:] if len(tokenizer.pieces[i]) == 1]
     assert tokenizer.character_ids.tolist() == characters
 
@@ -225,6 +227,53 @@ def test_chunks_do_not_matter_to_the_vocabulary(lines):
     texts = [line + "\n" for line in lines]
     for level in ("char", "word"):
         assert built(level, *texts) == built(level, "".join(texts))
+
+
+class Watched(Counter):
+    """Remembers how many tokens it has held at once."""
+
+    most = 0
+
+    def update(self, *arguments):
+        super().update(*arguments)
+        Watched.most = max(Watched.most, len(self))
+
+
+def test_of_countless_words_the_frequent_ones_are_kept_in_bounded_memory(monkeypatch):
+    """Hashes, serial numbers, typing errors: most distinct tokens of a huge text occur once."""
+    frequent = {" the": 9, " cat": 7, " sat": 5, " hat": 3}
+    everyday = "".join(word * times for word, times in frequent.items())
+    rare = [" " + "".join(letters) for letters in itertools.product("abcdefghij", repeat=4)]
+    texts = [everyday + "".join(rare[n : n + 50]) + "\n" for n in range(0, len(rare), 50)]
+    monkeypatch.setattr(module, "COUNTED_TOKENS", 300)
+    monkeypatch.setattr(module, "Counter", Watched)
+    monkeypatch.setattr(Watched, "most", 0)
+    symbols = built("word", *texts, min_count=len(texts) * 3).symbols
+    assert symbols == (*sorted(set("".join(texts))), *frequent)
+    assert 300 < Watched.most <= 300 + len(set(tokens_of(texts[0])))
+    assert len(set(tokens_of("".join(texts)))) > 10_000
+
+
+@given(st.lists(wordy, max_size=6), st.integers(1, 3))
+def test_a_text_with_no_more_words_than_are_counted_is_counted_exactly(lines, min_count):
+    texts = [line + "\n" for line in lines]
+    expected = built("word", *texts, min_count=min_count)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "COUNTED_TOKENS", len(set(tokens_of("".join(texts)))))
+        assert built("word", *texts, min_count=min_count) == expected
+
+
+@given(st.lists(wordy, max_size=8), st.integers(1, 12))
+def test_counting_in_bounded_memory_forgets_words_but_no_characters(lines, places):
+    texts = [line + "\n" for line in lines]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "COUNTED_TOKENS", places)
+        tokenizer = built("word", *texts, min_count=1)
+    exact = built("word", *texts, min_count=1)
+    assert set(tokenizer.symbols) <= set(exact.symbols)
+    characters = len(set("".join(texts)))
+    assert tokenizer.symbols[:characters] == exact.symbols[:characters]
+    assert tokenizer.decode(tokenizer.encode("".join(texts))) == "".join(texts)
 
 
 def test_lone_surrogates_never_become_symbols():

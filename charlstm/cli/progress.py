@@ -29,7 +29,7 @@ def describe_plan(run: Run) -> str:
     plan, train = run.plan, run.config.train
     model = run.config.model
     if train.minutes is not None:
-        length = f"about {plan.steps:,} steps in {train.minutes:g} minutes"
+        length = f"{train.minutes:g} min, about {plan.steps:,} steps"
     else:
         length = f"{plan.steps:,} steps ({plan.steps / plan.steps_per_epoch:.1f} epochs)"
     size = f"{plan.size}, " if plan.size in SIZES else ""

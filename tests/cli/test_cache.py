@@ -1,6 +1,7 @@
 """``charlstm cache``."""
 
 import json
+import os
 
 import pytest
 
@@ -22,7 +23,7 @@ def test_lists_what_a_run_has_prepared(charlstm, filled):
         "symbols",
         "tokens",
     ]
-    files = [path for path in filled.rglob("*") if path.is_file()]
+    files = [path for path in filled.rglob("*/*") if path.is_file()]
     assert listed["bytes"] == sum(path.stat().st_size for path in files)
     plain = charlstm("cache")
     assert len(plain.out.splitlines()) == 2
@@ -33,7 +34,7 @@ def test_clear_empties_the_folder(charlstm, filled):
     result = charlstm("cache", "--clear")
     assert (result.status, result.out) == (0, "")
     assert result.err.startswith("Removed 2 entries, ")
-    assert list(filled.iterdir()) == []
+    assert os.listdir(filled) == ["CACHEDIR.TAG"]
     assert charlstm("cache") == (0, "", f"0 entries, 0 bytes in {filled}\n")
 
 
@@ -46,3 +47,20 @@ def test_a_wrong_bound_is_misuse(charlstm, monkeypatch, tmp_path):
     assert result.err == (
         "Error: CHARLSTM_CACHE_MB is 'lots': expected a whole number of megabytes, such as 4096\n"
     )
+
+
+def test_a_cache_folder_that_holds_other_things_is_misuse_and_never_cleared(
+    charlstm, monkeypatch, tmp_path
+):
+    (tmp_path / "a.txt").write_text("some text to prepare\n" * 50)
+    (tmp_path / "home" / "pictures").mkdir(parents=True)
+    (tmp_path / "home" / "pictures" / "one.png").touch()
+    monkeypatch.setenv("CHARLSTM_CACHE", str(tmp_path / "home"))
+    assert charlstm("train", "a.txt", "--dry-run", "-q") == (
+        2,
+        "",
+        f"Error: the cache folder {tmp_path / 'home'} holds other things: let CHARLSTM_CACHE name "
+        "a new or an empty folder\n",
+    )
+    assert charlstm("cache", "--clear").err.startswith("Removed 0 entries, 0 bytes in ")
+    assert (tmp_path / "home" / "pictures" / "one.png").exists()

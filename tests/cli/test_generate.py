@@ -77,6 +77,29 @@ def test_the_prompt_may_come_from_a_file_and_may_be_left_out(charlstm, prose, tm
     assert with_prompt.out == "the lazy\r\n" + without.out
 
 
+@pytest.mark.parametrize("source", ["stdin", "file"])
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [("ab\n", "ab"), ("ab", "ab"), ("a\nb\n", "a\nb"), ("ab\n\n", "ab\n"), ("\n", ""), ("", "")],
+)
+def test_a_line_to_continue_ends_before_the_newline_of_its_file(
+    charlstm, names, tmp_path, source, given, expected
+):
+    """``echo ab | charlstm generate names -p -`` continues "ab", not an empty line after it."""
+    (tmp_path / "prompt").write_bytes(given.encode())
+    arguments = ["-p", "-"] if source == "stdin" else ["--prompt-file", "prompt"]
+    options = ["-n", 5, "--seed", 1, "-q", "--json"]
+    result = charlstm("generate", names, *arguments, *options, stdin=given.encode())
+    assert json.loads(result.out)["prompt"] == expected
+    assert result.out == charlstm("generate", names, "-p", expected, *options).out
+
+
+def test_a_prompt_of_the_command_line_is_taken_as_it_is(charlstm, names, prose):
+    for model in (names, prose):
+        result = charlstm("generate", model, "-p", "ab\n", "-n", 5, "-q", "--json")
+        assert json.loads(result.out)["prompt"] == "ab\n"
+
+
 def test_stop_ends_before_the_text(charlstm, prose):
     text = charlstm("generate", prose, "-t", 0, "-p", "the quick", "-n", 60, "--no-prompt").out
     stop = text[20:23]
@@ -147,6 +170,24 @@ def test_a_prompt_that_is_not_utf_8(charlstm, prose):
         "Error: the prompt in - is not UTF-8: byte 0xe9 at offset 3 doesn't decode; convert it, "
         "for example with iconv\n",
     )
+
+
+@pytest.mark.parametrize("option", ["-p -", "--prompt-file -"])
+def test_a_closed_standard_input_is_misuse(prose, option):
+    done = subprocess.run(
+        ["bash", "-c", f"{sys.executable} -m charlstm generate {prose} {option} -q <&-"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "Error: standard input is closed: pipe a prompt in, or use --prompt\n"
+
+
+def test_a_full_disk_behind_stdout_is_one_sentence(prose):
+    command = f"{sys.executable} -m charlstm generate {prose} -n 50 --seed 1 -q > /dev/full"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, "Error: No space left on device\n")
 
 
 def test_a_closed_pipe_ends_quietly(prose):

@@ -33,3 +33,9 @@ def test_no_checkpoint(charlstm):
         "",
         "Error: there is no checkpoint nowhere: check the path\n",
     )
+
+
+def test_a_name_that_is_too_long_for_the_file_system(charlstm):
+    result = charlstm("info", "x" * 300)
+    assert (result.status, result.out) == (1, "")
+    assert result.err == f"Error: {'x' * 300}/config.json: File name too long\n"

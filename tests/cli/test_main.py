@@ -93,3 +93,45 @@ def test_python_m_charlstm():
         [sys.executable, "-m", "charlstm", "--version"], capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stdout) == (0, f"charlstm, version {__version__}\n")
+
+
+@pytest.mark.parametrize("arguments", ["--help", "--version", "train --help", "cache"])
+def test_a_full_disk_behind_stdout_is_one_sentence(arguments):
+    done = subprocess.run(
+        ["bash", "-c", f"{sys.executable} -m charlstm {arguments} > /dev/full"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == "Error: No space left on device"
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("redirection", [">&-", "2>&-", "<&-"])
+def test_help_with_a_closed_door_is_no_crash(redirection):
+    done = subprocess.run(
+        ["bash", "-c", f"{sys.executable} -m charlstm --help {redirection}"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "Traceback" not in done.stderr
+    assert "Exception" not in done.stderr
+    if redirection != ">&-":
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "Commands:" in done.stdout
+
+
+@pytest.mark.parametrize("name", ["", "a/file"])
+def test_an_error_of_the_operating_system_is_one_sentence(charlstm, monkeypatch, name):
+    """Whichever call it comes from, and whether it names a file or not."""
+    from charlstm import cache
+
+    def fail():
+        raise OSError(5, "Input/output error", *([name] if name else []))
+
+    monkeypatch.setattr(cache, "entries", fail)
+    where = f"{name}: " if name else ""
+    result = charlstm("cache")
+    assert (result.status, result.err) == (1, f"Error: {where}Input/output error\n")

@@ -3,7 +3,10 @@
 import errno
 import json
 import os
+import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import msgspec
@@ -35,7 +38,7 @@ def files_below(folder):
 def test_the_path_goes_to_stdout_and_the_rest_to_stderr(charlstm, corpus):
     result = charlstm("train", corpus, *QUICK)
     assert (result.status, result.out) == (0, "checkpoints/tale\n")
-    assert result.err.startswith("checkpoints/tale: custom, 1 x 16 LSTM, ")
+    assert result.err.startswith("checkpoints/tale: 1 x 16 LSTM, ")
     assert "4 steps (" in result.err
     assert "step      4" in result.err
     assert "\r" not in result.err.replace("\r\n", "\n")  # no progress bar: not a terminal
@@ -97,7 +100,23 @@ def test_a_named_validation_text(charlstm, corpus, tmp_path):
     assert result.status == 0
     origin = read_checkpoint(Path("model")).config.provenance
     assert origin.valid_characters == len("the lazy dog sleeps; the fox jumps.\n" * 5)
-    assert origin.train_tokens == len(TEXT) + 2  # a mark before and after
+    assert origin.train_tokens == len(TEXT) + 1  # the end is predicted too
+    assert origin.valid_tokens == origin.valid_characters + 1
+
+
+def test_a_named_validation_text_is_taken_out_of_the_corpus(charlstm, corpus, tmp_path):
+    folder = tmp_path / "texts"
+    folder.mkdir()
+    shutil.move(corpus, folder / "one.txt")
+    (folder / "two.txt").write_text("THE LAZY DOG.\n" * 20)
+    arguments = ["train", "texts", "--valid", "texts/two.txt", *QUICK, "-q", "-o", "model"]
+    result = charlstm(*arguments)
+    assert (result.status, result.out) == (0, "model\n")
+    assert result.err.startswith("Warning: the validation text has 200 unknown characters (")
+    found = read_checkpoint(Path("model"))
+    assert found.config.provenance.sources == ("texts/one.txt",)
+    assert found.config.provenance.train_tokens == len(TEXT) + 1
+    assert not set("THELAZYDOG") & set(found.tokenizer.symbols)
 
 
 def test_fine_tuning(charlstm, prose, tmp_path):
@@ -153,6 +172,11 @@ def refused(charlstm, folder, status, message, *arguments, **options):
          "--epochs and --minutes are both budgets: give one of them"),
         (["tale.txt", "--valid", "tale.txt", "--valid-fraction", "0.2"], 2,
          "--valid names the validation text, so leave --valid-fraction out"),
+        (["tale.txt", "--overwrite"], 2,
+         "--overwrite replaces the folder named with -o: add -o FOLDER"),
+        (["tale.txt", "--valid", "tale.txt"], 1,
+         "tale.txt is all named by --valid too, which leaves nothing to train on: name different "
+         "texts"),
         (["tale.txt", "--min-count", "3"], 2,
          "--min-count is for words: add --level word or leave it out"),
         (["tale.txt", "--tie", "--embedding", "8"], 2,
@@ -170,7 +194,7 @@ def refused(charlstm, folder, status, message, *arguments, **options):
          "'klingon' is no text encoding: give one that Python knows, such as utf-8, utf-16, "
          "latin-1 or cp1252"),
         (["tale.txt", "-q", "-o", "/proc/none/model"], 1,
-         "can't write /proc/none/model: its folder is gone: create it again"),
+         "can't write /proc/none/model: its folder is not there: create it or name another place"),
     ],
 )  # fmt: skip
 def test_refusals(charlstm, corpus, tmp_path, arguments, status, message):
@@ -224,9 +248,12 @@ def test_a_disk_that_fills_up_leaves_a_checkpoint_that_resumes_or_none(
         patch.setattr(os, "fsync", fill)
         result = charlstm("train", corpus, *options)
     assert (result.status, result.out) == (1, "")
-    assert result.err.startswith("Error: can't write model/")
-    assert result.err.endswith(": the disk is full: free some space and run the command again\n")
     model = Path("model")
+    remedy = ", then go on with charlstm train --resume model" if model.exists() else ""
+    assert re.fullmatch(
+        rf"Error: can't write model/[\w.]+: the disk is full: free some space{remedy}\n", result.err
+    )
+    assert model.exists() == (after > 6)  # tokenizer, config and first save: two each
     assert not list(model.glob(".*.tmp"))
     assert not list(model.glob("*.tmp"))
     if (model / RESUME).exists():
@@ -309,6 +336,64 @@ def test_a_budget_in_minutes_tells_the_steps(charlstm, corpus):
     )
     assert result.status == 0
     assert f"--steps {json.loads(result.out)['steps']}" in result.err
+
+
+# Closed doors
+
+
+def test_a_closed_standard_input_is_misuse(tmp_path):
+    done = subprocess.run(
+        ["bash", "-c", f"{sys.executable} -m charlstm train - -q <&-"],
+        cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "Error: standard input is closed: pipe a text in, or name a file\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_whose_reader_has_gone_finishes_and_saves(corpus, tmp_path):
+    """``2>&1 | head -1``: nobody reads on, which is no reason to stop after hours."""
+    options = [*QUICK, "--sample-every", "1", "-o", "model"]
+    read, write = os.pipe()
+    with subprocess.Popen(
+        [sys.executable, "-m", "charlstm", "train", corpus, *options],
+        cwd=tmp_path, stdout=subprocess.PIPE, stderr=write, text=True,
+    ) as process:  # fmt: skip
+        os.close(write)
+        with os.fdopen(read) as stream:
+            assert stream.readline().startswith("model: 1 x 16 LSTM, ")
+        out, _ = process.communicate(timeout=120)
+    assert (process.returncode, out) == (0, "model\n")
+    assert read_checkpoint(tmp_path / "model").figures.step in (2, 4)
+    assert files_below(tmp_path / "model") == [CONFIG, "history.jsonl", MODEL, TOKENIZER]
+
+
+@pytest.mark.parametrize("redirection", ["2>/dev/full", "2>&-"])
+def test_a_run_whose_messages_can_not_be_written_finishes_and_saves(corpus, tmp_path, redirection):
+    arguments = " ".join([*QUICK, "-o", "model"])
+    command = f"{sys.executable} -m charlstm train {corpus} {arguments} {redirection}"
+    done = subprocess.run(
+        ["bash", "-c", command],
+        cwd=tmp_path, stdout=subprocess.PIPE, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (0, "model\n")
+    assert files_below(tmp_path / "model") == [CONFIG, "history.jsonl", MODEL, TOKENIZER]
+
+
+def test_no_memory_is_one_sentence(charlstm, corpus, monkeypatch):
+    from charlstm.backend import tf
+    from charlstm.optimization import Steps
+
+    def exhausted(*arguments):
+        raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating a tensor")
+
+    monkeypatch.setattr(Steps, "train", exhausted)
+    assert charlstm("train", corpus, *QUICK, "-q", "-o", "model") == (
+        1,
+        "",
+        "Error: out of memory: choose a smaller --size, fewer --streams or a shorter "
+        "--sequence-length\n",
+    )
 
 
 def test_the_short_options_of_the_fixtures_are_real(charlstm):
