@@ -72,6 +72,7 @@ def obtain(key: str, build: Callable[[Path], None]) -> Path:
     Raises:
         StorageError: if the file system refuses.
     """
+    limit()  # a wrong bound is told before any work
     folder = cache_folder()
     path = folder / key
     with storage_errors(folder):

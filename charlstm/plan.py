@@ -64,7 +64,10 @@ EVALUATIONS = 10
 
 TRAIN_FIELDS = frozenset(TrainConfig.__struct_fields__)
 
-# What training reaches of the float32 matrix-product rate that numpy shows, by product type.
+# What a run takes besides its steps and evaluations: loading TensorFlow, compiling, the last save.
+START_SECONDS = 6.0
+
+# What training reaches of the processors' float32 matrix-product rate, by product type.
 EFFICIENCY = {"float32": 0.7, "bfloat16": 1.0}
 
 
@@ -149,7 +152,7 @@ def make_plan(
     _check_length(train_tokens, valid_tokens, characters_per_token, **batches)
     per_step = batches["streams"] * batches["sequence_length"]
     per_epoch = max(1, math.ceil(train_tokens / per_step))
-    speed = floating_point_speed() * EFFICIENCY[product_type]
+    speed = floating_point_speed() * processors * EFFICIENCY[product_type]
     tokens_per_second = speed / (6 * _multiplied(model))
     budget = _only(chosen, *BUDGETS) or {"epochs": default_epochs(train_tokens)}
     steps = _steps(budget, per_epoch, tokens_per_second / per_step)
@@ -163,7 +166,9 @@ def make_plan(
     settings |= {key: value for key, value in chosen.items() if key in TRAIN_FIELDS}
     settings["precision"] = product_type
     train = TrainConfig(**batches | budget | settings)
-    seconds = steps * train.streams * train.sequence_length / tokens_per_second
+    evaluations = math.ceil(steps / (train.eval_every or steps))
+    read = steps * train.streams * train.sequence_length + evaluations * valid_tokens / 2
+    seconds = START_SECONDS + read / tokens_per_second
     expected = train.minutes if train.minutes is not None else seconds / 60
     return Plan(name, model, train, steps, per_epoch, tokens_per_second, expected)
 
@@ -196,15 +201,19 @@ def default_epochs(train_tokens: int) -> float:
 
 
 def floating_point_speed() -> float:
-    """Return the float32 matrix-product rate of this machine in FLOP/s, the best of a few."""
-    a = np.ones((512, 512), np.float32)
+    """Return the float32 matrix-product rate of one processor in FLOP/s, the best of a few.
+
+    The matrices are small enough for one thread: several would wait for whatever else runs.
+    """
+    size = 96
+    a = np.ones((size, size), np.float32)
 
     def seconds() -> float:
         begin = time.perf_counter()
         a @ a
         return time.perf_counter() - begin
 
-    return 2 * 512**3 / min(seconds() for _ in range(10))
+    return 2 * size**3 / min(seconds() for _ in range(50))
 
 
 def _only(chosen: dict[str, Any], *names: str) -> dict[str, Any]:
@@ -255,7 +264,7 @@ def _check_length(
 ) -> None:
     needed = streams * sequence_length
     if train_tokens < needed:
-        characters = math.ceil(needed * (characters_per_token or 1.0) / 0.9)
+        characters = math.ceil(needed * max(1.0, characters_per_token) / 0.9)
         raise CorpusError(
             f"the corpus is too short: {train_tokens:,} tokens to train on, but one batch of "
             f"{streams} streams of {sequence_length} tokens needs {needed:,}; bring at least about "

@@ -23,7 +23,7 @@ from charlstm import __version__, checkpoint
 from charlstm.checkpoint import Checkpoint, Provenance, RunConfig, Weights
 from charlstm.config import CorpusConfig, TokenizerConfig
 from charlstm.dataset import replacement_rates
-from charlstm.errors import UsageError
+from charlstm.errors import CheckpointMissing, UsageError
 from charlstm.files import storage_errors
 from charlstm.plan import Plan, make_plan
 from charlstm.preparation import Prepared, prepare
@@ -129,15 +129,22 @@ def resumed_run(folder: Path) -> Run:
     if not (folder / checkpoint.RESUME).exists():
         raise checkpoint.nothing_to_resume(folder)
     tokenizer = checkpoint.read_tokenizer(folder)
+    stdin = folder / checkpoint.STDIN
+    if STDIN in config.corpus.addresses + config.corpus.valid and not stdin.exists():
+        raise CheckpointMissing(
+            f"{stdin} is missing, the text that came through the pipe: restore it, or train again"
+        )
     prepared = prepare(
         config.corpus,
         config.tokenizer,
-        stdin=folder / checkpoint.STDIN,
+        stdin=stdin,
         fixed=tokenizer,
         sha256=config.provenance.corpus_sha256,
     )
     chosen = {name: getattr(config.train, name) for name in config.train.__struct_fields__}
-    plan = _plan(prepared, config.tokenizer, "auto", chosen, model=config.model)
+    plan = _plan(
+        prepared, config.tokenizer, "auto", chosen, model=config.model, processors=processor_count()
+    )
     return Run(folder, config, prepared, plan, resumes=True)
 
 

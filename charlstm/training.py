@@ -37,6 +37,10 @@ EVALUATION_SHARE = 0.1
 EVALUATION_SPEED = 2.0
 
 
+# Beyond this a perplexity is no finite number, and no figure.
+LARGEST_EXPONENT = 700.0
+
+
 class Observer(Protocol):
     """Whoever watches a run."""
 
@@ -165,6 +169,8 @@ class Trainer:
         if self.history and self.history[-1].step == self.progress.step:
             self.last = self.history[-1]
         checkpoint.remove_leftovers(self.folder)
+        if self.progress.best is not None:
+            checkpoint.read_checkpoint(self.folder)  # whose weights the run may end with
         self.began -= self.progress.seconds
 
     def _resumable(self) -> dict[str, keras.Variable]:
@@ -341,7 +347,9 @@ class Trainer:
         best = self.progress.best
         if self.warned or best is None or self.progress.waited < 2:
             return
-        if (now.train_loss or math.inf) < (best.train_loss or 0.0):
+        before, after = best.train_loss or 0.0, now.train_loss or math.inf
+        # Early in a run, or under much dropout, training loss is above validation loss.
+        if after < before and after < (now.valid_loss or 0.0):
             self.warned = True
             self.observer.on_overfitting(best, now)
 
@@ -383,5 +391,5 @@ class Trainer:
         )
 
 
-def _exp(nats: float) -> float:
-    return math.exp(min(nats, 700.0))
+def _exp(nats: float) -> float | None:
+    return math.exp(nats) if nats < LARGEST_EXPONENT else None

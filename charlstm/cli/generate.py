@@ -10,6 +10,7 @@ import click
 
 from charlstm.cli.common import (
     GroupedCommand,
+    Number,
     group_of,
     newest_checkpoint,
     note,
@@ -67,7 +68,7 @@ output = group_of("Output")
 )
 @sampling(
     "--repetition-penalty",
-    type=click.FloatRange(1),
+    type=Number(1),
     metavar="X",
     default=DEFAULTS.repetition_penalty,
     show_default=True,
@@ -91,7 +92,7 @@ output = group_of("Output")
 )
 @sampling(
     "--top-p",
-    type=click.FloatRange(0, 1, min_open=True),
+    type=Number(0, 1, min_open=True),
     default=DEFAULTS.top_p,
     show_default=True,
     metavar="P",
@@ -99,7 +100,7 @@ output = group_of("Output")
 )
 @sampling(
     "--min-p",
-    type=click.FloatRange(0, 1, max_open=True),
+    type=Number(0, 1, max_open=True),
     default=DEFAULTS.min_p,
     show_default=True,
     metavar="P",
@@ -108,7 +109,7 @@ output = group_of("Output")
 @sampling(
     "-t",
     "--temperature",
-    type=click.FloatRange(0),
+    type=Number(0),
     default=DEFAULTS.temperature,
     show_default=True,
     metavar="T",

@@ -61,8 +61,10 @@ def _table(found: Checkpoint) -> str:
         f"{', tied output' if model.tied else ''}, {model.parameters:,} parameters",
         "tokenizer": f"{config.tokenizer.level} level, {found.tokenizer.vocab_size:,} ids",
         "corpus": f"{', '.join(config.corpus.addresses)}"
+        f"{'; validates on ' + ', '.join(config.corpus.valid) if config.corpus.valid else ''}"
         f"{' (each line a document)' if config.corpus.lines else ''}",
-        "text": f"{origin.characters:,} characters in {origin.documents:,} documents; "
+        "text": f"{origin.characters:,} characters in {origin.documents:,} "
+        f"{'document' if origin.documents == 1 else 'documents'}; "
         f"{origin.train_tokens:,} tokens to train, {origin.valid_tokens:,} to validate",
         "begun": origin.created,
         "state": "finished"
@@ -80,12 +82,14 @@ def _table(found: Checkpoint) -> str:
 
 
 def _loss_rows(figures: Any) -> dict[str, str]:
+    from charlstm.cli.progress import perplexity
+
     if figures.valid_loss is None:
         return {"validation": "none yet"}
     return {
         "validation": f"{figures.valid_loss:.4f} nats per token, "
         f"{figures.valid_bits_per_character:.4f} bits per character",
-        "perplexity": f"{figures.valid_perplexity:,.2f} per token, "
-        f"{figures.valid_word_perplexity:,.2f} per white-space word "
+        "perplexity": f"{perplexity(figures.valid_perplexity)} per token, "
+        f"{perplexity(figures.valid_word_perplexity)} per white-space word "
         "(per token compares only with the same tokenizer)",
     }

@@ -50,6 +50,11 @@ def _minutes(minutes: float) -> str:
     return f"{minutes:.1f} minutes" if minutes < 10 else f"{minutes:,.0f} minutes"
 
 
+def perplexity(value: float | None) -> str:
+    """Return a perplexity for people: none where it is beyond any number."""
+    return "infinite" if value is None else f"{value:,.1f}" if value < 1e6 else f"{value:.1e}"
+
+
 class Watcher:
     """Shows a run on stderr and tells it to stop when a signal asks for it.
 
@@ -136,8 +141,8 @@ class Watcher:
         train = "" if figures.train_loss is None else f"train {figures.train_loss:.4f}  "
         words = ""
         if self.run.config.tokenizer.level == "word":
-            words = f"  perplexity {figures.valid_perplexity:,.1f} per token, "
-            words += f"{figures.valid_word_perplexity:,.1f} per word"
+            words = f"  perplexity {perplexity(figures.valid_perplexity)} per token, "
+            words += f"{perplexity(figures.valid_word_perplexity)} per word"
         self._say(
             f"step {figures.step:>6,}  epoch {figures.epoch:6.2f}  {train}"
             f"valid {figures.valid_loss:.4f} nats  {figures.valid_bits_per_character:.4f} bits/char"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from charlstm import cli
-from charlstm.cli.common import GroupedCommand, group_of, note, write_json, write_text
+from charlstm.cli.common import GroupedCommand, Number, group_of, note, write_json, write_text
 from charlstm.config import BUDGETS
 from charlstm.errors import UsageError
 
@@ -73,7 +74,7 @@ WITH_RESUME = {"resume", "quiet", "as_json", "threads", "dry_run"}
 )
 @text(
     "--valid-fraction",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    type=Number(0, 1, min_open=True, max_open=True),
     default=0.1,
     show_default=True,
     help="Part of the corpus that validates: its end, or lines drawn by seed.",
@@ -108,14 +109,14 @@ WITH_RESUME = {"resume", "quiet", "as_json", "threads", "dry_run"}
 )
 @budget(
     "--epochs",
-    type=click.FloatRange(0, 1e9, min_open=True),
+    type=Number(0, 1e9, min_open=True),
     metavar="X",
     help="Read the text X times; default 8 for a megabyte, more for less (at most 60).",
 )
 @budget("--steps", type=click.IntRange(1), metavar="N", help="Take N optimizer steps.")
 @budget(
     "--minutes",
-    type=click.FloatRange(0, 1e9, min_open=True),
+    type=Number(0, 1e9, min_open=True),
     metavar="X",
     help="Be back after X minutes, the command's start included.",
 )
@@ -133,14 +134,14 @@ WITH_RESUME = {"resume", "quiet", "as_json", "threads", "dry_run"}
 )
 @learning(
     "--dropout",
-    type=click.FloatRange(0, 1, max_open=True),
+    type=Number(0, 1, max_open=True),
     metavar="P",
     help="Dropout between layers; default 0.1 to 0.5, more for less text. Raise it when the "
     "run says that it overfits.",
 )
 @learning(
     "--learning-rate",
-    type=click.FloatRange(0, 1e3, min_open=True),
+    type=Number(0, 1e3, min_open=True),
     metavar="X",
     help="Peak rate; default 0.004 for 32 streams of 512 units. Lower it if the loss jumps.",
 )
@@ -152,19 +153,19 @@ WITH_RESUME = {"resume", "quiet", "as_json", "threads", "dry_run"}
 )
 @learning(
     "--final-rate",
-    type=click.FloatRange(0, 1),
+    type=Number(0, 1),
     metavar="X",
     help="Rate at the end, as a share of the peak; default 0.02.",
 )
 @learning(
     "--weight-decay",
-    type=click.FloatRange(0, 1e3),
+    type=Number(0, 1e3),
     metavar="X",
     help="Decoupled weight decay of AdamW and Lion; default 0.05.",
 )
 @learning(
     "--clip-norm",
-    type=click.FloatRange(0, 1e9, min_open=True),
+    type=Number(0, 1e9, min_open=True),
     metavar="X",
     help="Clip the gradient to this global norm; default 1.0.",
 )
@@ -227,7 +228,7 @@ WITH_RESUME = {"resume", "quiet", "as_json", "threads", "dry_run"}
 )
 @place(
     "--save-every",
-    type=click.FloatRange(0, min_open=True),
+    type=Number(0, min_open=True),
     metavar="SECONDS",
     help="Save what --resume needs at least so often; default 60 seconds.",
 )
@@ -285,6 +286,12 @@ def _check(ctx: click.Context, options: dict[str, Any]) -> None:
     budgets = [f"--{name}" for name in BUDGETS if options[name] is not None]
     if len(budgets) > 1:
         raise UsageError(f"{' and '.join(budgets)} are both budgets: give one of them")
+    decaying = ("adamw", "lion")
+    if options["weight_decay"] is not None and options["optimizer"] not in (None, *decaying):
+        raise UsageError(
+            f"--weight-decay has no effect with --optimizer {options['optimizer']}: leave it out, "
+            f"or choose {' or '.join(decaying)}"
+        )
     if options["overwrite"] and not options["output"]:
         raise UsageError("--overwrite replaces the folder named with -o: add -o FOLDER")
     if options["valid"] and "valid_fraction" in given:
@@ -342,6 +349,8 @@ def _carry_out(run: Run, options: dict[str, Any]) -> None:
         note(describe_plan(run))
     _warn_unknown(run)
     if options["dry_run"]:
+        if options["as_json"]:
+            write_json(_planned(run))
         return
 
     from charlstm.run import execute
@@ -358,6 +367,7 @@ def _carry_out(run: Run, options: dict[str, Any]) -> None:
         write_json(_summary(run, outcome))
     else:
         write_text(f"{run.folder}\n")
+    _warn_outcome(run, outcome, quiet)
     if outcome.stop_reason != "interrupted":
         if run.config.train.minutes is not None and not quiet:
             note(_equivalent(run, outcome))
@@ -365,6 +375,37 @@ def _carry_out(run: Run, options: dict[str, Any]) -> None:
         if not quiet:
             note(f"Interrupted and saved; go on with: charlstm train --resume {run.folder}")
         raise click.exceptions.Exit(128 + watcher.signal)
+
+
+def _planned(run: Run) -> dict[str, Any]:
+    return {
+        "checkpoint": str(run.folder),
+        "size": run.plan.size,
+        "parameters": run.config.model.parameters,
+        "steps": run.plan.steps,
+        "train_tokens": run.prepared.store.train_tokens,
+        "valid_tokens": run.prepared.store.valid_tokens,
+        "minutes": run.plan.minutes,
+        "model": run.config.model,
+        "train": run.config.train,
+    }
+
+
+def _warn_outcome(run: Run, outcome: Outcome, quiet: bool) -> None:
+    """Say what the figures alone don't: that the run stopped early, or learned nothing."""
+    best = outcome.best
+    if outcome.stop_reason == "early stopping" and not quiet:
+        note(
+            f"Stopped early at step {outcome.step:,}: no evaluation was better than that of step "
+            f"{best.step:,} for {run.config.train.patience} evaluations (--patience)"
+        )
+    guess = math.log(run.config.model.vocab_size)
+    if best.valid_loss is not None and best.valid_loss > guess:
+        note(
+            f"Warning: the model predicts worse than chance ({best.valid_loss:.3g} against "
+            f"{guess:.3g} nats): train longer, or with a lower --learning-rate than "
+            f"{run.config.train.learning_rate:g}"
+        )
 
 
 def _equivalent(run: Run, outcome: Outcome) -> str:
