@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from charlstm.errors import ConfigError
-from charlstm.files import storage_errors, sync_file
+from charlstm.files import storage_errors, sync_file, write_atomically
 
 DEFAULT_LIMIT_MB = 4096
 ABANDONED_SECONDS = 86_400
@@ -106,12 +106,13 @@ def _claim(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     if _is_ours(folder):
         return
-    if any(folder.iterdir()):
+    others = [path for path in folder.iterdir() if not path.name.startswith(f".{TAG}.")]
+    if others and not _is_ours(folder):  # which another process may have made it meanwhile
         raise ConfigError(
             f"the cache folder {folder} holds other things: let CHARLSTM_CACHE name a new or an "
             f"empty folder"
         )
-    (folder / TAG).write_text(SIGNATURE)
+    write_atomically(folder / TAG, SIGNATURE.encode())
 
 
 def _is_ours(folder: Path) -> bool:

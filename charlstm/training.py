@@ -236,8 +236,11 @@ class Trainer:
         return self.elapsed() / max(end, 1e-3)
 
     def _evaluation_seconds(self) -> float:
-        """Return how long an evaluation takes: as the last one did, else by the steps' speed."""
-        if self.evaluation_seconds or not self.steps_taken:
+        """Return how long an evaluation takes: as the last one did, else by the steps' speed.
+
+        Until a step has been timed that did not compile, nothing is known, and 0 is returned.
+        """
+        if self.evaluation_seconds or not self.compiled:
             return self.evaluation_seconds
         return self.lengths.tokens / (EVALUATION_SPEED * self._speed())
 
@@ -287,7 +290,7 @@ class Trainer:
         budget, seconds = 60 * (self.settings.minutes or 0.0), self._evaluation_seconds()
         wait = max(budget / EVALUATIONS, seconds / EVALUATION_SHARE)
         # The evaluation at the end comes anyway, and one before must leave time for it.
-        fits = self.elapsed() + 3 * seconds < budget
+        fits = self.compiled and self.elapsed() + 3 * seconds < budget
         return fits and self.elapsed() - self.evaluated_at >= wait
 
     def evaluate(self) -> None:

@@ -12,7 +12,7 @@ from charlstm import run
 from charlstm.checkpoint import read_checkpoint
 from charlstm.config import CorpusConfig, TokenizerConfig
 from charlstm.engine import build_engine
-from charlstm.errors import CheckpointMissing
+from charlstm.errors import CheckpointMissing, ConfigError
 
 from .test_training import Stopper
 
@@ -79,6 +79,37 @@ def test_generate_tells_its_seed_and_repeats(trained):
     assert [sample.index for sample in many] == [0, 1, 2]
     assert model.generate("def ", length=20, seed=7) == many[:1]
     assert model.tokenizer.vocab_size == model.engine.vocab_size
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32])
+def test_a_seed_out_of_range_is_refused_at_once(trained, seed):
+    model = charlstm.load(trained[0], threads=1)
+    message = f"seed is {seed}: expected a whole number from 0 to 4294967295"
+    with pytest.raises(ConfigError) as caught:
+        model.generate("def ", seed=seed)
+    assert str(caught.value) == message
+    with pytest.raises(ConfigError) as caught:
+        model.stream("def ", charlstm.SampleConfig(), seed=seed)  # not only when it is read
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize("count", [0, -3])
+def test_a_count_out_of_range_is_refused_at_once(trained, count):
+    model = charlstm.load(trained[0], threads=1)
+    for ask in (
+        lambda: model.generate("def ", count=count),
+        lambda: model.stream("def ", charlstm.SampleConfig(), count=count),
+    ):
+        with pytest.raises(ConfigError) as caught:
+            ask()
+        assert str(caught.value) == f"count is {count}: expected a whole number of 1 or more"
+
+
+def test_the_ends_of_the_range_are_seeds(trained):
+    model = charlstm.load(trained[0], threads=1)
+    (lowest,), (highest,) = (model.generate("def ", length=20, seed=s) for s in (0, 2**32 - 1))
+    assert (lowest.seed, highest.seed) == (0, 2**32 - 1)
+    assert lowest.text != highest.text
 
 
 def test_nothing_to_load(tmp_path):

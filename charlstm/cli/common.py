@@ -100,6 +100,6 @@ def write_text(text: str) -> None:
 
 
 def note(text: str) -> None:
-    """Write a line to stderr; that nobody reads it any more must not end a run."""
-    with contextlib.suppress(BrokenPipeError):
+    """Write a line to stderr; that it can't be written must not end a run."""
+    with contextlib.suppress(OSError):
         click.echo(text, err=True)

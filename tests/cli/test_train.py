@@ -157,7 +157,7 @@ def refused(charlstm, folder, status, message, *arguments, **options):
         (["empty.txt"], 1, "empty.txt: the corpus is empty, it needs text to learn from"),
         (["short.txt"], 1,
          "the corpus is too short: 45 tokens to train on, but one batch of 4 streams of 16 tokens "
-         "needs 64; bring at least about 70 characters, or lower --streams or --sequence-length"),
+         "needs 64; bring at least about 72 characters, or lower --streams or --sequence-length"),
         (["image.png"], 1,
          "image.png looks like a binary file (a NUL byte at offset 4): name text files, with "
          "--encoding if they are in UTF-16 or UTF-32"),
