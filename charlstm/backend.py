@@ -20,13 +20,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 @contextlib.contextmanager
 def _silence() -> Iterator[None]:
     """Keep what libraries write to file descriptor 2 from the user, unless loading fails."""
-    with contextlib.suppress(OSError, AttributeError):
+    with contextlib.suppress(OSError):
         sys.stderr.flush()
-    try:
-        kept = os.dup(2)
-    except OSError:  # it is closed: there is nothing to keep quiet
-        yield
-        return
+    kept = os.dup(2)
     with tempfile.TemporaryFile() as log:
         os.dup2(log.fileno(), 2)
         try:

@@ -289,7 +289,7 @@ def _steps(budget: dict[str, Any], per_epoch: int, steps_per_second: float) -> i
 def _warmup(budget: dict[str, Any], steps: int) -> int:
     """Choose the steps of warm-up: a tenth of the run, 100 at most; never by measured speed."""
     if "minutes" in budget:
-        return min(100, round(100 * float(budget["minutes"])))
+        return min(100, round(50 * float(budget["minutes"])))
     return min(100, steps // 10)
 
 

@@ -128,6 +128,7 @@ def test_an_entry_is_durable_before_it_gets_its_name(folder, monkeypatch):
         (unfinished / "one").write_text("1")
         (unfinished / "two").write_text("2")
 
+    cache.obtain("other", filled())
     monkeypatch.setattr(os, "fsync", note_fsync)
     monkeypatch.setattr(Path, "rename", note_rename)
     path = cache.obtain("key", build)
@@ -176,9 +177,15 @@ def test_a_disk_that_is_full_when_an_entry_is_synced_leaves_none(folder, monkeyp
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", fail)
+        with pytest.raises(StorageError, match=f"^can't write {folder}/{TAG}: the disk is full: "):
+            cache.obtain("key", filled())
+    assert os.listdir(folder) == []
+    cache.obtain("other", filled())
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", fail)
         with pytest.raises(StorageError, match=f"^can't write {folder}: the disk is full: "):
             cache.obtain("key", filled())
-    assert os.listdir(folder) == [TAG]
+    assert sorted(os.listdir(folder)) == [TAG, "other"]
     assert (cache.obtain("key", filled()) / "file").read_text() == "content"
 
 

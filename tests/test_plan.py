@@ -292,7 +292,7 @@ def test_what_follows_from_the_budget_fits_it(level, tokens, budget, value):
     plan = planned({budget: value}, level=level, train_tokens=tokens)
     train = plan.train
     if budget == "minutes":
-        assert train.warmup_steps == min(100, 100 * value)
+        assert train.warmup_steps == min(100, 50 * value)
         assert train.eval_every is None  # the share of the minutes decides
         assert (train.patience, train.sample_every) == (5, 2)
     else:

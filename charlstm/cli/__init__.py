@@ -70,6 +70,8 @@ def _discard_output() -> None:
 
 def run_command_line(arguments: Sequence[str] | None = None) -> int:
     """Run a command line and return its exit status."""
+    if sys.stderr is None:  # it was closed: give libraries a place that isn't the next open file
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
         with cli.make_context("charlstm", given) as context:
