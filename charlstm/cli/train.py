@@ -363,17 +363,17 @@ def _carry_out(run: Run, options: dict[str, Any]) -> None:
             overwrite=options["overwrite"],
             threads=options["threads"],
         )
+    interrupted = outcome.stop_reason == "interrupted"
+    _warn_outcome(run, outcome, quiet)
+    if not quiet and interrupted:
+        note(f"Interrupted and saved; go on with: charlstm train --resume {run.folder}")
+    elif not quiet and run.config.train.minutes is not None:
+        note(_equivalent(run, outcome))
     if options["as_json"]:
         write_json(_summary(run, outcome))
     else:
         write_text(f"{run.folder}\n")
-    _warn_outcome(run, outcome, quiet)
-    if outcome.stop_reason != "interrupted":
-        if run.config.train.minutes is not None and not quiet:
-            note(_equivalent(run, outcome))
-    else:
-        if not quiet:
-            note(f"Interrupted and saved; go on with: charlstm train --resume {run.folder}")
+    if interrupted:
         raise click.exceptions.Exit(128 + watcher.signal)
 
 
