@@ -17,3 +17,16 @@ def _own_cache(tmp_path_factory):
         patch.setenv("CHARLSTM_CACHE", str(tmp_path_factory.mktemp("cache")))
         patch.delenv("CHARLSTM_CACHE_MB", raising=False)
         yield
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """One folder for all examples of a module."""
+    return tmp_path_factory.mktemp("corpus")
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """Stand in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path

@@ -14,18 +14,6 @@ from charlstm.errors import UsageError
 from charlstm.reading import Source
 from tests.texts import ADDRESSES, documents_of, message, read
 
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return tmp_path_factory.mktemp("corpus")
-
-
-@pytest.fixture
-def here(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
 # Addresses
 
 

@@ -18,18 +18,6 @@ from charlstm.errors import ConfigError, StorageError, UsageError
 from charlstm.reading import Source, spool_stdin
 from tests.texts import COMPRESS, block_sizes, chunks_in_blocks, documents_of, message, read
 
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return tmp_path_factory.mktemp("corpus")
-
-
-@pytest.fixture
-def here(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
 # Decoding
 
 
