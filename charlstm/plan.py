@@ -10,15 +10,13 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from charlstm.config import BUDGETS, Level, ModelConfig, TrainConfig
 from charlstm.errors import ConfigError, CorpusError
 from charlstm.processor import ProductType
-
-SizeName = Literal["auto", "tiny", "small", "medium", "large"]
 
 
 class Size(NamedTuple):

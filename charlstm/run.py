@@ -94,7 +94,6 @@ def new_run(request: Request, stdin: Path | None) -> Run:
     model = None
     if parent:
         model = parent.config.model.replace(vocab_size=prepared.tokenizer.vocab_size)
-    rate_scale = FINE_TUNING_RATE if parent else 1.0
     plan = _plan(
         prepared,
         tokenizing,
@@ -102,7 +101,7 @@ def new_run(request: Request, stdin: Path | None) -> Run:
         request.choices,
         model=model,
         processors=request.threads or processor_count(),
-        rate_scale=rate_scale,
+        rate_scale=FINE_TUNING_RATE if parent else 1.0,
     )
     folder = request.output or checkpoint.free_folder(checkpoint.CHECKPOINTS, prepared.name)
     config = RunConfig(

@@ -94,7 +94,7 @@ class Trainer:
     """One run: carries the states, watches the budget, evaluates and saves.
 
     Args:
-        folder: the checkpoint, already created.
+        folder: the checkpoint; it must be there when the run starts or resumes.
         config: its content.
         store: the ids to train and validate on.
         lengths: the validation text in numbers.
