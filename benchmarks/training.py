@@ -1,88 +1,220 @@
-"""Training steps of charlstm beside the same network of stock Keras layers.
+"""Training steps of charlstm beside the same network in stock Keras and in PyTorch.
 
-Same shapes, AdamW, global-norm clipping, dropout; each side in a process of its own, so that each
-has its own thread settings; rounds interleaved; medians.
+Every side has the same shapes, AdamW, clipping by the global norm, dropout after each layer and
+states carried from batch to batch. Each runs in a process of its own, so that each has its own
+thread settings and its own peak memory; rounds are interleaved and medians told. The limit is the
+rate of large bfloat16 (or float32) products on the same cores, at 6 FLOP a weight and token.
 
-python -m benchmarks.training
+python -m benchmarks.training [SHAPE ...]     PyTorch takes part if it is installed
 """
 
+import importlib.util
 import multiprocessing
+import resource
 import statistics
+import sys
 import time
+from typing import NamedTuple
 
 import numpy as np
 
 from benchmarks.timing import processor
 
-LENGTH, ROUNDS, VOCABULARY = 100, 7, 65
-SHAPES = ((2, 256, 32), (2, 512, 32))
+ROUNDS, DROPOUT, RATE = 9, 0.35, 1e-3
 
 
-def charlstm_step(layers, units, streams, ids):
+class Shape(NamedTuple):
+    """The network and the batch of a step."""
+
+    layers: int
+    units: int
+    streams: int
+    length: int
+    vocabulary: int
+    embedding: int
+
+    @property
+    def multiplied(self):
+        """Weights that a token is multiplied by."""
+        widths = [self.embedding] + [self.units] * (self.layers - 1)
+        return sum(4 * self.units * (w + self.units) for w in widths) + self.units * self.vocabulary
+
+
+SHAPES = {
+    "2x256": Shape(2, 256, 64, 100, 65, 128),
+    "2x512": Shape(2, 512, 64, 100, 65, 128),
+    "2x512@32": Shape(2, 512, 32, 100, 65, 128),
+    "2x512@16": Shape(2, 512, 16, 100, 65, 128),
+    "3x1024": Shape(3, 1024, 32, 100, 65, 256),
+    "2x650 words": Shape(2, 650, 32, 70, 10_000, 650),
+}
+
+
+def charlstm_step(shape, ids):
     from charlstm.config import ModelConfig, TrainConfig
     from charlstm.dataset import Batch
     from charlstm.optimization import Steps, use_threads
+    from charlstm.plan import chains_for
     from charlstm.processor import processor_count
 
-    chains = min(processor_count(), streams // 4)
+    chains = chains_for(processor_count(), shape.streams)
     use_threads(processor_count(), chains)
-    model = ModelConfig(vocab_size=VOCABULARY, embedding=128, units=units, layers=layers)
-    train = TrainConfig(steps=1, streams=streams, sequence_length=LENGTH, chains=chains)
+    model = ModelConfig(
+        vocab_size=shape.vocabulary,
+        embedding=shape.embedding,
+        units=shape.units,
+        layers=shape.layers,
+    )
+    train = TrainConfig(
+        steps=1,
+        streams=shape.streams,
+        sequence_length=shape.length,
+        chains=chains,
+        dropout=DROPOUT,
+    )
     steps = Steps(model, train)
-    states = steps.model.zero_states(streams)
     batch = Batch(ids[:, :-1], ids[:, 1:], False)
-    return lambda: steps.train(batch, states, 1, 1e-3)
+    states = steps.model.zero_states(shape.streams)
+
+    def step():
+        nonlocal states
+        _, states = steps.train(batch, states, 1, RATE)
+
+    return step
 
 
-def keras_step(layers, units, streams, ids):
+def keras_step(shape, ids):
     from charlstm.backend import keras
 
-    tokens = keras.Input((LENGTH,), batch_size=streams, dtype="int32")
-    x = keras.layers.Embedding(VOCABULARY, 128)(tokens)
-    for _ in range(layers):
-        x = keras.layers.LSTM(units, return_sequences=True)(x)
-        x = keras.layers.Dropout(0.3)(x)
-    model = keras.Model(tokens, keras.layers.Dense(VOCABULARY)(x))
+    layers = keras.layers
+    tokens = keras.Input((shape.length,), batch_size=shape.streams, dtype="int32")
+    x = layers.Embedding(shape.vocabulary, shape.embedding)(tokens)
+    for _ in range(shape.layers):
+        x = layers.LSTM(shape.units, return_sequences=True, stateful=True)(x)
+        x = layers.Dropout(DROPOUT)(x)
+    model = keras.Model(tokens, layers.Dense(shape.vocabulary)(x))
     model.compile(
-        keras.optimizers.AdamW(1e-3, weight_decay=0.05, global_clipnorm=1.0),
+        keras.optimizers.AdamW(RATE, weight_decay=0.05, global_clipnorm=1.0),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
     )
     return lambda: model.train_on_batch(ids[:, :-1], ids[:, 1:])
 
 
+def torch_step(shape, ids, half=False):
+    import torch
+    from torch import nn
+
+    class Network(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.embedding = nn.Embedding(shape.vocabulary, shape.embedding)
+            self.lstm = nn.LSTM(
+                shape.embedding, shape.units, shape.layers, dropout=DROPOUT, batch_first=True
+            )
+            self.dropout = nn.Dropout(DROPOUT)
+            self.output = nn.Linear(shape.units, shape.vocabulary)
+
+        def forward(self, tokens, states):
+            outputs, states = self.lstm(self.embedding(tokens), states)
+            return self.output(self.dropout(outputs)), states
+
+    model = Network()
+    optimizer = torch.optim.AdamW(model.parameters(), RATE, weight_decay=0.05, fused=True)
+    inputs = torch.tensor(ids[:, :-1], dtype=torch.long)
+    targets = torch.tensor(ids[:, 1:], dtype=torch.long).flatten()
+    states = [torch.zeros(shape.layers, shape.streams, shape.units) for _ in range(2)]
+
+    def step():
+        nonlocal states
+        optimizer.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=half):
+            logits, after = model(inputs, states)
+        loss = nn.functional.cross_entropy(logits.flatten(0, 1).float(), targets)
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        states = [state.detach().float() for state in after]
+        return loss.item()
+
+    return step
+
+
+def torch_half_step(shape, ids):
+    return torch_step(shape, ids, half=True)
+
+
+SIDES = {"charlstm": charlstm_step, "Keras": keras_step}
+if importlib.util.find_spec("torch"):
+    SIDES |= {"PyTorch float32": torch_step, "PyTorch bfloat16": torch_half_step}
+
+
 def serve(make, shape, pipe):
-    """Take a step each time the other end asks for one, and answer with its seconds."""
-    streams = shape[-1]
-    ids = np.random.default_rng(0).integers(VOCABULARY, size=(streams, LENGTH + 1))
-    step = make(*shape, ids.astype(np.int32))
+    """Take a step each time the other end asks for one; answer with seconds and peak bytes."""
+    ids = np.random.default_rng(0).integers(
+        shape.vocabulary, size=(shape.streams, shape.length + 1), dtype=np.int32
+    )
+    step = make(shape, ids)
     while pipe.recv():
         begin = time.perf_counter()
         step()
-        pipe.send(time.perf_counter() - begin)
+        seconds = time.perf_counter() - begin
+        pipe.send((seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024))
+
+
+def serve_limit(shape, pipe):
+    """Answer with the rate, in tokens a second, at which products alone would allow to train."""
+    from charlstm.backend import tf
+    from charlstm.processor import product_type
+
+    size = 2048
+    factors = [tf.cast(tf.random.normal([size, size]), product_type("auto")) for _ in range(2)]
+    multiply = tf.function(lambda: tf.matmul(*factors))
+    while pipe.recv():
+        seconds = []
+        for _ in range(4):
+            begin = time.perf_counter()
+            multiply()
+            seconds.append(time.perf_counter() - begin)
+        rate = 2 * size**3 / min(seconds) / (6 * shape.multiplied)
+        pipe.send((shape.streams * shape.length / rate, 0))
+
+
+def measure(shape, sides):
+    """Return the median tokens a second and the peak bytes of each side."""
+    context = multiprocessing.get_context("spawn")
+    pipes = {}
+    for name, (target, arguments) in sides.items():
+        pipes[name], other = context.Pipe()
+        context.Process(target=target, args=(*arguments, shape, other), daemon=True).start()
+    answers = {name: [] for name in sides}
+    for _ in range(ROUNDS + 2):
+        for name, pipe in pipes.items():
+            pipe.send(True)
+            answers[name].append(pipe.recv())
+    for pipe in pipes.values():
+        pipe.send(False)
+    told = {}
+    for name, pairs in answers.items():
+        seconds, peaks = zip(*pairs[2:], strict=True)  # the first steps compile
+        told[name] = shape.streams * shape.length / statistics.median(seconds), max(peaks)
+    return told
 
 
 def main():
-    print(f"training, tokens a second, median of {ROUNDS} interleaved rounds ({processor()})")
-    context = multiprocessing.get_context("spawn")
-    for shape in SHAPES:
-        sides = {"charlstm": charlstm_step, "stock Keras": keras_step}
-        pipes = {}
-        for name, make in sides.items():
-            pipes[name], other = context.Pipe()
-            context.Process(target=serve, args=(make, shape, other), daemon=True).start()
-        seconds = {name: [] for name in sides}
-        for _ in range(ROUNDS + 1):
-            for name, pipe in pipes.items():
-                pipe.send(True)
-                seconds[name].append(pipe.recv())
-        for pipe in pipes.values():
-            pipe.send(False)
-        layers, units, streams = shape
-        # The first step compiles.
-        rates = {n: streams * LENGTH / statistics.median(s[1:]) for n, s in seconds.items()}
-        told = ", ".join(f"{name} {rate:,.0f}" for name, rate in rates.items())
-        ratio = rates["charlstm"] / rates["stock Keras"]
-        print(f"  {layers} x {units}, {streams} streams: {told}; ratio {ratio:.2f}")
+    chosen = sys.argv[1:] or list(SHAPES)
+    print(f"training, tokens a second, medians of {ROUNDS} interleaved rounds ({processor()})\n")
+    print("| network, streams | limit | share | " + " | ".join(SIDES) + " | ratios |")
+    print("| --- " * (len(SIDES) + 4) + "|")
+    for name in chosen:
+        shape = SHAPES[name]
+        sides = {side: (serve, (make,)) for side, make in SIDES.items()}
+        told = measure(shape, sides | {"limit": (serve_limit, ())})
+        limit, _ = told.pop("limit")
+        rate = told["charlstm"][0]
+        cells = [f"{r:,.0f} ({peak / 2**30:.2f} GiB)" for r, peak in told.values()]
+        ratios = ", ".join(f"{rate / r:.2f}" for side, (r, _) in told.items() if side != "charlstm")
+        start = f"| {name.split('@')[0]}, {shape.streams} | {limit:,.0f} | {rate / limit:.0%} | "
+        print(start + " | ".join(cells) + f" | {ratios} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -143,6 +143,7 @@ class TrainConfig(Config, frozen=True, kw_only=True):
     weight_decay: NonNegative = 0.05
     clip_norm: Positive = 1.0
     dropout: Rate = 0.3
+    dropout_ramp: NonNegative = 0.0
     precision: Precision = "auto"
     chains: Annotated[int, Meta(ge=1, le=1024)] = 1
     eval_every: Count | None = None

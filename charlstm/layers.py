@@ -4,16 +4,16 @@ The cell is the plain one (Hochreiter and Schmidhuber 1997; forget gate: Gers et
 same weights run in ``keras.layers.LSTM``, in cuDNN and in ONNX. On a CPU ``FastLSTM`` takes the
 input projection of all steps as one matrix product, keeps only the recurrent product and the
 element-wise cell in the loop, and has a gradient of its own, in which the weights' gradients are
-single large products after the loop. Matrix products may run in bfloat16; states, accumulations
-and weights stay in float32. States can be restarted within a sequence, so that a document that
-begins there is read as if it stood alone. This module knows nothing of vocabularies, losses or
-training.
+single large products after the loop. Matrix products may run in bfloat16; cell states,
+accumulations and weights stay in float32. States can be restarted within a sequence, so that a
+document that begins there is read as if it stood alone. Everything is time-major, the way the loop
+reads it. This module knows nothing of vocabularies, losses or training.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from charlstm.backend import keras, tf
 from charlstm.processor import ProductType
@@ -30,17 +30,17 @@ def gpu_visible() -> bool:
 def product(
     a: tf.Tensor, b: tf.Tensor, dtype: ProductType, *, across: bool = False, onto: bool = False
 ) -> tf.Tensor:
-    """Multiply matrices in ``dtype`` and return float32.
+    """Multiply matrices in ``dtype``, accumulating in float32, and return ``dtype``.
 
     Args:
         a: [n, k], or [k, n] with ``across``.
         b: [k, m], or [m, k] with ``onto``.
-        dtype: the type the factors are rounded to.
+        dtype: the type the factors and the result are rounded to.
         across: multiply by the transpose of ``a``.
         onto: multiply by the transpose of ``b``.
     """
     a, b = tf.cast(a, dtype), tf.cast(b, dtype)
-    return tf.cast(tf.matmul(a, b, transpose_a=across, transpose_b=onto), tf.float32)
+    return tf.matmul(a, b, transpose_a=across, transpose_b=onto)
 
 
 class FastLSTM(keras.layers.Layer):
@@ -83,29 +83,38 @@ class FastLSTM(keras.layers.Layer):
         return tf.reshape(tf.repeat(forget, self.units), shape)
 
     def call(
-        self, inputs: tf.Tensor, initial_state: States, keep: tf.Tensor, training: bool = False
+        self,
+        inputs: tf.Tensor,
+        initial_state: States,
+        keep: tf.Tensor,
+        tokens: tf.Tensor | None = None,
+        training: bool = False,
     ) -> tuple[tf.Tensor, ...]:
         """Run the layer.
 
         Args:
-            inputs: float32 [batch, time, features].
+            inputs: [time, batch, features]; with ``tokens`` a table [symbols, features].
+            tokens: int32 [time, batch], which rows of the table are the inputs. A table that is
+                smaller than the batch is projected faster than what is looked up in it.
             initial_state: hidden and cell state, float32 [batch, units] each.
-            keep: float32 [batch, time], multiplies the states before each step: 0 restarts.
-            training: whether products may be bfloat16; otherwise they are float32.
+            keep: float32 [time, batch, 1], multiplies the states before each step: 0 restarts.
+            training: whether products may be bfloat16 and a gradient can be taken; otherwise they
+                are float32, and the loop remembers nothing.
 
         Returns:
-            Outputs [batch, time, units], last hidden state and last cell state [batch, units].
+            Outputs [time, batch, units] in the type of the products, last hidden state and last
+            cell state, float32 [batch, units].
         """
-        outputs, hidden, cell = _lstm(
-            tf.transpose(inputs, [1, 0, 2]),
-            *initial_state,
-            tf.transpose(keep)[:, :, None],
-            tf.convert_to_tensor(self.kernel),
-            tf.convert_to_tensor(self.recurrent_kernel),
-            tf.convert_to_tensor(self.bias),
-            self.dtype_of_products if training else "float32",
+        dtype = self.dtype_of_products if training else "float32"
+        kernel, recurrent, bias = map(
+            tf.convert_to_tensor, (self.kernel, self.recurrent_kernel, self.bias)
         )
-        return tf.transpose(outputs, [1, 0, 2]), hidden, cell
+        projected = _project(tf.cast(inputs, dtype), kernel, bias)
+        if tokens is not None:
+            projected = _looked_up(projected, tokens)
+        if not training:
+            return _forward(projected, *initial_state, keep, recurrent).results
+        return _differentiable(projected, *initial_state, keep, recurrent)
 
 
 def lstm_layer(
@@ -113,8 +122,7 @@ def lstm_layer(
 ) -> keras.layers.Layer:
     """Return the layer for this machine: cuDNN on a GPU, ``FastLSTM`` on a CPU.
 
-    Both have the same weights and are called as ``layer(inputs, initial_state=[h, c], keep=k)``,
-    giving outputs, last h and last c.
+    Both have the same weights and are called as ``FastLSTM.call`` says.
     """
     if gpu_visible():
         return CudnnLSTM(**stock_settings(units, seed=seed, name=name))
@@ -131,8 +139,11 @@ class CudnnLSTM(keras.layers.LSTM):
         keep: tf.Tensor,  # noqa: ARG002 (cuDNN carries states through)
         training: bool = False,
     ) -> tuple[tf.Tensor, ...]:
-        """Run the layer; as ``FastLSTM.call``, but ``keep`` has no effect."""
-        return tuple(super().call(sequences, initial_state=initial_state, training=training))
+        """Run the layer; as ``FastLSTM.call`` without tokens; ``keep`` has no effect."""
+        outputs, *states = super().call(
+            tf.transpose(sequences, [1, 0, 2]), initial_state=initial_state, training=training
+        )
+        return tf.transpose(outputs, [1, 0, 2]), *states
 
 
 def stock_settings(units: int, *, seed: int, name: str) -> dict[str, Any]:
@@ -147,64 +158,51 @@ def stock_settings(units: int, *, seed: int, name: str) -> dict[str, Any]:
     }
 
 
-def _lstm(
-    inputs: tf.Tensor,
-    hidden: tf.Tensor,
-    cell: tf.Tensor,
-    keep: tf.Tensor,
-    kernel: tf.Tensor,
-    recurrent_kernel: tf.Tensor,
-    bias: tf.Tensor,
-    dtype: ProductType,
-) -> Three:
-    """Run time-major ``inputs`` [time, batch, features] through the cell, with its own gradient.
+def _project(inputs: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
+    """Return what inputs [..., features] add to the gates: [..., 4 units], in their type."""
+    *shape, features = tf.unstack(tf.shape(inputs))
+    flat = product(tf.reshape(inputs, [-1, features]), kernel, inputs.dtype)
+    projected = tf.nn.bias_add(flat, tf.cast(bias, inputs.dtype))
+    return tf.reshape(projected, [*shape, bias.shape[0]])
 
-    ``keep`` is [time, batch, 1].
+
+@tf.custom_gradient
+def _looked_up(
+    table: tf.Tensor, tokens: tf.Tensor
+) -> tuple[tf.Tensor, Callable[[tf.Tensor], tuple[tf.Tensor, None]]]:
+    """Return the rows of a table [symbols, width] that tokens [time, batch] name."""
+
+    def gradient(d_rows: tf.Tensor) -> tuple[tf.Tensor, None]:
+        # As a product, which sums in float32; a scattered sum would round after every addition.
+        one_hot = tf.one_hot(tf.reshape(tokens, [-1]), table.shape[0], dtype=table.dtype)
+        flat = tf.reshape(d_rows, [-1, table.shape[1]])
+        return product(one_hot, flat, table.dtype, across=True), None
+
+    return tf.gather(table, tokens), gradient
+
+
+class _Memory(NamedTuple):
+    """What the way back needs of each step, as arrays over time.
+
+    The hidden state that enters the step is in the type of the products, the rest is float32: the
+    cell state that leaves the step before, the activated gates (the forget gate times ``keep``)
+    and the tanh of the new cell state, all [batch, units].
     """
 
-    @tf.custom_gradient
-    def run(
-        inputs: tf.Tensor,
-        hidden: tf.Tensor,
-        cell: tf.Tensor,
-        kernel: tf.Tensor,
-        recurrent_kernel: tf.Tensor,
-        bias: tf.Tensor,
-    ) -> tuple[Three, Callable[..., tuple[tf.Tensor, ...]]]:
-        time, batch, features = tf.unstack(tf.shape(inputs))
-        units = recurrent_kernel.shape[0]
-        flat = tf.reshape(inputs, [-1, features])
-        projected = tf.reshape(product(flat, kernel, dtype) + bias, [time, batch, 4 * units])
-        outputs, gates, cells, last = _forward(
-            projected, hidden, cell, keep, recurrent_kernel, dtype
-        )
+    hidden_before: tf.TensorArray
+    cell_before: tf.TensorArray
+    input_gate: tf.TensorArray
+    forget_gate: tf.TensorArray
+    candidate: tf.TensorArray
+    output_gate: tf.TensorArray
+    squashed: tf.TensorArray
 
-        def gradient(
-            d_outputs: tf.Tensor, d_hidden: tf.Tensor, d_cell: tf.Tensor
-        ) -> tuple[tf.Tensor, ...]:
-            cells_before = tf.concat([cell[None], cells[:-1]], 0) * keep
-            d_projected, d_hidden, d_cell = _backward(
-                (d_outputs, d_hidden, d_cell),
-                (gates, cells, cells_before, keep),
-                recurrent_kernel,
-                dtype,
-            )
-            hidden_before = tf.concat([hidden[None], outputs[:-1]], 0) * keep
-            hidden_before = tf.reshape(hidden_before, [-1, units])
-            d_flat = tf.reshape(d_projected, [-1, 4 * units])
-            return (
-                tf.reshape(product(d_flat, kernel, dtype, onto=True), tf.shape(inputs)),
-                d_hidden,
-                d_cell,
-                product(flat, d_flat, dtype, across=True),
-                product(hidden_before, d_flat, dtype, across=True),
-                tf.reduce_sum(d_flat, 0),
-            )
 
-        return (outputs, *last), gradient
+class _Run(NamedTuple):
+    """The way forward: outputs, last states and the memory, which may be empty."""
 
-    outputs, hidden, cell = run(inputs, hidden, cell, kernel, recurrent_kernel, bias)
-    return outputs, hidden, cell
+    results: Three
+    memory: tuple[tf.TensorArray, ...]
 
 
 def _forward(
@@ -213,73 +211,108 @@ def _forward(
     cell: tf.Tensor,
     keep: tf.Tensor,
     recurrent_kernel: tf.Tensor,
-    dtype: ProductType,
-) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, States]:
-    """Loop over time; return outputs, activated gates, cells (time-major) and the last states."""
-    time, units = tf.shape(projected)[0], recurrent_kernel.shape[0]
-    rounded = tf.cast(recurrent_kernel, dtype)
+    *,
+    remember: bool = False,
+) -> _Run:
+    """Loop over time; shapes as in ``FastLSTM.call``, ``projected`` [time, batch, 4 units]."""
+    time, rows, units = tf.shape(projected)[0], projected.shape[1], recurrent_kernel.shape[0]
+    dtype = projected.dtype
+    # oneDNN multiplies few rows by a transposed matrix a quarter faster.
+    transposed = tf.transpose(tf.cast(recurrent_kernel, dtype))
+    kept = tf.cast(keep, dtype)
 
-    def step(t: tf.Tensor, h: tf.Tensor, c: tf.Tensor, *kept: tf.TensorArray) -> tuple[Any, ...]:
-        h, c = h * keep[t], c * keep[t]
-        i, f, g, o = tf.split(projected[t] + product(h, rounded, dtype), 4, axis=1)
-        i, f, g, o = tf.sigmoid(i), tf.sigmoid(f), tf.tanh(g), tf.sigmoid(o)
-        c = f * c + i * g
-        h = o * tf.tanh(c)
-        values = (h, tf.concat([i, f, g, o], 1), c)
-        return t + 1, h, c, *(k.write(t, v) for k, v in zip(kept, values, strict=True))
+    def step(t: tf.Tensor, h: tf.Tensor, c: tf.Tensor, *written: tf.TensorArray) -> tuple[Any, ...]:
+        entering = h * kept[t]
+        z = product(entering, transposed, dtype, onto=True) + projected[t]
+        z = tf.cast(z, tf.float32)
+        i, f, g, o = tf.split(z, 4, axis=1)
+        i, f, g, o = tf.sigmoid(i), tf.sigmoid(f) * keep[t], tf.tanh(g), tf.sigmoid(o)
+        after = f * c + i * g
+        squashed = tf.tanh(after)
+        h = tf.cast(o * squashed, dtype)
+        values = (h, *_Memory(entering, c, i, f, g, o, squashed))
+        pairs = zip(written, values, strict=False)  # the outputs alone, or the memory too
+        return t + 1, h, after, *(array.write(t, value) for array, value in pairs)
 
-    rows = projected.shape[1]
-    kept = [
-        tf.TensorArray(tf.float32, time, element_shape=[rows, width])
-        for width in (units, 4 * units, units)
-    ]
-    _, h, c, *kept = tf.while_loop(
-        lambda t, *_: t < time, step, (0, hidden, cell, *kept), parallel_iterations=1
+    types = (dtype, dtype, *[tf.float32] * 6) if remember else (dtype,)
+    arrays = [tf.TensorArray(kind, time, element_shape=[rows, units]) for kind in types]
+    _, hidden, cell, outputs, *memory = tf.while_loop(
+        lambda t, *_: t < time,
+        step,
+        (0, tf.cast(hidden, dtype), cell, *arrays),
+        parallel_iterations=1,
     )
-    outputs, gates, cells = (k.stack() for k in kept)
-    return outputs, gates, cells, (h, c)
+    return _Run((outputs.stack(), tf.cast(hidden, tf.float32), cell), tuple(memory))
+
+
+def _differentiable(
+    projected: tf.Tensor,
+    hidden: tf.Tensor,
+    cell: tf.Tensor,
+    keep: tf.Tensor,
+    recurrent_kernel: tf.Tensor,
+) -> Three:
+    """Run ``_forward`` with a gradient of its own, for all but ``keep``."""
+
+    @tf.custom_gradient
+    def run(
+        projected: tf.Tensor, hidden: tf.Tensor, cell: tf.Tensor, recurrent_kernel: tf.Tensor
+    ) -> tuple[Three, Callable[..., tuple[tf.Tensor, ...]]]:
+        results, memory = _forward(projected, hidden, cell, keep, recurrent_kernel, remember=True)
+
+        def gradient(*gradients: tf.Tensor) -> tuple[tf.Tensor, ...]:
+            back = _backward(gradients, _Memory(*memory), keep, recurrent_kernel)
+            d_projected, d_hidden, d_cell = back
+            entering = tf.reshape(memory[0].stack(), [-1, recurrent_kernel.shape[0]])
+            flat = tf.reshape(d_projected, [-1, recurrent_kernel.shape[1]])
+            d_recurrent = product(entering, flat, projected.dtype, across=True)
+            return d_projected, d_hidden, d_cell, tf.cast(d_recurrent, tf.float32)
+
+        return results, gradient
+
+    outputs, hidden, cell = run(projected, hidden, cell, recurrent_kernel)
+    return outputs, hidden, cell
 
 
 def _backward(
-    gradients: Three,
-    kept: tuple[tf.Tensor, ...],
+    gradients: tuple[tf.Tensor, ...],
+    memory: _Memory,
+    keep: tf.Tensor,
     recurrent_kernel: tf.Tensor,
-    dtype: ProductType,
 ) -> Three:
     """Loop back over time.
 
     Args:
         gradients: of the outputs [time, batch, units] and of the last states [batch, units].
-        kept: from the way forward, time-major: gates, cells after and before each step, ``keep``.
+        memory: of the way forward.
+        keep: as on the way forward.
         recurrent_kernel: [units, 4 units].
-        dtype: of the products.
 
     Returns:
         The gradients of the projected inputs [time, batch, 4 units] and of the first states.
     """
     d_outputs, d_hidden, d_cell = gradients
-    gates, cells, cells_before, keep = kept
-    time = tf.shape(gates)[0]
-    rounded = tf.transpose(tf.cast(recurrent_kernel, dtype))
+    dtype, time, rows = d_outputs.dtype, tf.shape(d_outputs)[0], d_outputs.shape[1]
+    rounded = tf.cast(recurrent_kernel, dtype)
 
     def step(
         t: tf.Tensor, dh: tf.Tensor, dc: tf.Tensor, written: tf.TensorArray
     ) -> tuple[Any, ...]:
-        i, f, g, o = tf.split(gates[t], 4, axis=1)
-        squashed = tf.tanh(cells[t])
-        dh = dh + d_outputs[t]
+        before, i, f, g, o, squashed = (array.read(t) for array in memory[1:])
+        dh = dh + tf.cast(d_outputs[t], tf.float32)
         dc = dc + dh * o * (1.0 - squashed * squashed)
+        # Where keep is 0, so is f, and nothing flows to the states before.
         before_activation = (
             dc * g * i * (1.0 - i),
-            dc * cells_before[t] * f * (1.0 - f),
+            dc * before * f * (1.0 - f),
             dc * i * (1.0 - g * g),
             dh * squashed * o * (1.0 - o),
         )
-        dz = tf.concat(before_activation, 1)
-        dh = product(dz, rounded, dtype) * keep[t]
-        return t - 1, dh, dc * f * keep[t], written.write(t, dz)
+        dz = tf.concat([tf.cast(d, dtype) for d in before_activation], 1)
+        dh = tf.cast(product(dz, rounded, dtype, onto=True), tf.float32) * keep[t]
+        return t - 1, dh, dc * f, written.write(t, dz)
 
-    written = tf.TensorArray(tf.float32, time, element_shape=gates.shape[1:])
+    written = tf.TensorArray(dtype, time, element_shape=[rows, recurrent_kernel.shape[1]])
     _, dh, dc, written = tf.while_loop(
         lambda t, *_: t >= 0, step, (time - 1, d_hidden, d_cell, written), parallel_iterations=1
     )

@@ -8,15 +8,32 @@ stands alone. This module does not know text, data or how the model is trained.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from charlstm.backend import keras, tf
 from charlstm.config import ModelConfig
-from charlstm.layers import States, lstm_layer, product, stock_settings
+from charlstm.layers import States, gpu_visible, lstm_layer, product, stock_settings
 from charlstm.processor import ProductType
 from charlstm.tokenizer import END_OF_DOCUMENT
+
+
+class Dropout(NamedTuple):
+    """What a training step drops.
+
+    Attributes:
+        rate: float32, the share that is set to zero.
+        seed: int32 [2], which alone determines what is drawn.
+    """
+
+    rate: tf.Tensor
+    seed: tf.Tensor
+
+    def part(self, number: int) -> Dropout:
+        """Return the same rate with a seed of its own for each number."""
+        return Dropout(self.rate, tf.random.experimental.stateless_fold_in(self.seed, number))
 
 
 class LSTMLanguageModel(keras.Model):
@@ -25,7 +42,6 @@ class LSTMLanguageModel(keras.Model):
     Args:
         config: the sizes.
         seed: seed of the initial weights.
-        dropout: rate on each layer's output while training.
         dtype_of_products: float32 or bfloat16.
     """
 
@@ -34,14 +50,11 @@ class LSTMLanguageModel(keras.Model):
         config: ModelConfig,
         *,
         seed: int = 1,
-        dropout: float = 0.0,
         dtype_of_products: ProductType = "float32",
     ) -> None:
         super().__init__()
         self.config = config
         self.dtype_of_products = dtype_of_products
-        self.dropout = dropout
-        self.dropout_seed = keras.random.SeedGenerator(seed)
         self.embedding = keras.layers.Embedding(
             config.vocab_size,
             config.embedding,
@@ -60,6 +73,8 @@ class LSTMLanguageModel(keras.Model):
             for layer in range(config.layers)
         ]
         self.output_layer = None if config.tied else _output_layer(config, seed)
+        # Fewer rows than are looked up in it at a time: the first layer may project the table.
+        self.projects_table = config.vocab_size <= config.embedding and not gpu_visible()
         self._build_layers()
 
     def _build_layers(self) -> None:
@@ -76,49 +91,75 @@ class LSTMLanguageModel(keras.Model):
         return [(zeros, zeros)] * self.config.layers
 
     def call(
-        self, tokens: tf.Tensor, states: list[States], training: bool = False
+        self, tokens: tf.Tensor, states: list[States], dropout: Dropout | None = None
     ) -> tuple[tf.Tensor, list[States]]:
         """Predict what follows each token.
 
         Args:
             tokens: int32 [batch, time].
             states: (h, c) of each layer, float32 [batch, units].
-            training: whether dropout is on and products may be bfloat16.
+            dropout: on each layer's output while training, when products may be bfloat16. With
+                None the model is only read: nothing is dropped and everything is float32.
 
         Returns:
             Logits float32 [batch, time, vocab_size] and the states after the last token.
         """
-        features, after = self.features(tokens, states, training)
-        batch, time = tf.unstack(tf.shape(tokens))
-        logits = self.project(tf.reshape(features, [-1, self.config.units]), training)
-        return tf.reshape(logits, [batch, time, self.config.vocab_size]), after
+        features, after = self.features(tf.transpose(tokens), states, dropout)
+        time, batch, units = tf.unstack(tf.shape(features))
+        logits = self.project(tf.reshape(features, [-1, units]))
+        logits = tf.reshape(logits, [time, batch, self.config.vocab_size])
+        return tf.transpose(logits, [1, 0, 2]), after
 
     def features(
-        self, tokens: tf.Tensor, states: list[States], training: bool = False
+        self, tokens: tf.Tensor, states: list[States], dropout: Dropout | None = None
     ) -> tuple[tf.Tensor, list[States]]:
-        """Return the last layer's output [batch, time, units] and the states after."""
-        x = self.embedding(tokens)
-        keep = tf.cast(tf.not_equal(tokens, END_OF_DOCUMENT), tf.float32)
+        """Return the last layer's output and the states after, as ``call`` but time-major.
+
+        Args:
+            tokens: int32 [time, batch].
+            states: as for ``call``.
+            dropout: as for ``call``.
+
+        Returns:
+            Features [time, batch, units], in the type of the products, and the states.
+        """
+        x, named = tf.convert_to_tensor(self.embedding.embeddings), {"tokens": tokens}
+        if not self.projects_table:
+            x, named = tf.gather(x, tokens), {}
+        keep = tf.cast(tf.not_equal(tokens, END_OF_DOCUMENT), tf.float32)[:, :, None]
         after = []
-        for lstm, state in zip(self.stack, states, strict=True):
-            x, h, c = lstm(x, initial_state=list(state), keep=keep, training=training)
+        for layer, (lstm, state) in enumerate(zip(self.stack, states, strict=True)):
+            options = {"keep": keep, "training": dropout is not None} | named
+            x, h, c = lstm(x, initial_state=list(state), **options)
+            named = {}
             after.append((h, c))
-            x = self._drop(x, training)
+            if dropout is not None:
+                x = dropped(x, dropout.part(layer))
         return x, after
 
-    def _drop(self, x: tf.Tensor, training: bool) -> tf.Tensor:
-        if not training or self.dropout == 0.0:
-            return x
-        return keras.random.dropout(x, self.dropout, seed=self.dropout_seed)
-
-    def project(self, features: tf.Tensor, training: bool = False) -> tf.Tensor:
-        """Return the logits [n, vocab_size] of features [n, units]."""
-        dtype = self.dtype_of_products if training else "float32"
+    def project(self, features: tf.Tensor) -> tf.Tensor:
+        """Return the logits float32 [n, vocab_size] of features [n, units], in their type."""
         if self.output_layer is None:
             table = tf.convert_to_tensor(self.embedding.embeddings)
-            return product(features, table, dtype, onto=True)
+            return tf.cast(product(features, table, features.dtype, onto=True), tf.float32)
         kernel = tf.convert_to_tensor(self.output_layer.kernel)
-        return product(features, kernel, dtype) + tf.convert_to_tensor(self.output_layer.bias)
+        logits = tf.cast(product(features, kernel, features.dtype), tf.float32)
+        return logits + tf.convert_to_tensor(self.output_layer.bias)
+
+
+def dropped(x: tf.Tensor, dropout: Dropout) -> tf.Tensor:
+    """Set a share of the numbers to zero and scale the others up (Srivastava et al. 2014).
+
+    One random byte decides on each number, so the share comes in steps of 1/256.
+    """
+    zeros = tf.minimum(255.0, tf.round(256.0 * dropout.rate))
+    count = tf.size(x)
+    words = tf.random.stateless_uniform(
+        [(count + 7) // 8], dropout.seed, minval=None, maxval=None, dtype=tf.uint64, alg="philox"
+    )
+    drawn = tf.reshape(tf.bitcast(words, tf.uint8), [-1])[:count]
+    mask = tf.reshape(drawn >= tf.cast(zeros, tf.uint8), tf.shape(x))
+    return x * (tf.cast(mask, x.dtype) * tf.cast(256.0 / (256.0 - zeros), x.dtype))
 
 
 def _output_layer(config: ModelConfig, seed: int) -> keras.layers.Dense:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,11 +22,8 @@ from charlstm.backend import keras, tf
 from charlstm.config import ModelConfig, TrainConfig
 from charlstm.dataset import Batch, validation_batches
 from charlstm.layers import States, gpu_visible
-from charlstm.model import LSTMLanguageModel
+from charlstm.model import Dropout, LSTMLanguageModel
 from charlstm.processor import product_type
-
-# Dropout draws of one step take consecutive seeds: one for each layer of each chain.
-SEEDS_PER_STEP = 2**16
 
 # Logits that validation holds at a time, in numbers.
 LOGITS_AT_ONCE = 1 << 23
@@ -71,12 +68,21 @@ def learning_rate(config: TrainConfig, step: int, done: float) -> float:
     return config.learning_rate * warm * (config.final_rate + (1.0 - config.final_rate) * cosine)
 
 
+def dropout_rate(config: TrainConfig, epoch: float) -> float:
+    """Return the dropout rate at some epoch: it rises linearly and then stays.
+
+    A text that is read for the first time can't be overfitted yet, and whatever is dropped slows
+    learning. Source of the idea: curriculum dropout, Morerio et al. 2017.
+    """
+    return config.dropout * (min(1.0, epoch / config.dropout_ramp) if config.dropout_ramp else 1.0)
+
+
 def make_optimizer(config: TrainConfig) -> keras.optimizers.Optimizer:
     """Return the Keras optimizer; weight decay leaves the biases alone."""
     kinds = keras.optimizers
     options: dict[str, Any] = {"learning_rate": 0.0, "global_clipnorm": config.clip_norm}
-    builders = {
-        "adamw": lambda: kinds.AdamW(weight_decay=config.weight_decay, **options),
+    builders: dict[str, Callable[[], Any]] = {
+        "adamw": lambda: FusedAdamW(weight_decay=config.weight_decay, **options),
         "adam": lambda: kinds.Adam(**options),
         "lion": lambda: kinds.Lion(weight_decay=config.weight_decay, **options),
         "rmsprop": lambda: kinds.RMSprop(**options),
@@ -87,6 +93,32 @@ def make_optimizer(config: TrainConfig) -> keras.optimizers.Optimizer:
     return optimizer
 
 
+class FusedAdamW(keras.optimizers.AdamW):
+    """Keras's AdamW with an update that reads and writes every number once.
+
+    Source: Loshchilov and Hutter 2019; the arithmetic and the slots are those of Keras.
+    """
+
+    def update_step(
+        self, gradient: tf.Tensor, variable: tf.Variable, learning_rate: tf.Tensor
+    ) -> None:
+        """Update one variable and its two moments."""
+        place = self._get_variable_index(variable)
+        steps = tf.cast(self.iterations, tf.float32) + 1.0
+        tf.raw_ops.ResourceApplyAdam(
+            var=variable.handle,
+            m=self._momentums[place].value.handle,
+            v=self._velocities[place].value.handle,
+            beta1_power=self.beta_1**steps,
+            beta2_power=self.beta_2**steps,
+            lr=tf.cast(learning_rate, tf.float32),
+            beta1=self.beta_1,
+            beta2=self.beta_2,
+            epsilon=self.epsilon,
+            grad=gradient,
+        )
+
+
 class Steps:
     """The compiled functions of one model: a training step and a validation step."""
 
@@ -94,7 +126,6 @@ class Steps:
         self.model = LSTMLanguageModel(
             config,
             seed=train.seed,
-            dropout=train.dropout,
             dtype_of_products=product_type(train.precision),
         )
         self.seed = train.seed
@@ -107,21 +138,37 @@ class Steps:
         self._validate = tf.function(self._validate_step)
 
     def train(
-        self, batch: Batch, states: list[States], step: int, rate: float
+        self, batch: Batch, states: list[States], step: int, rate: float, dropout: float = 0.0
     ) -> tuple[float, list[States]]:
-        """Take one optimizer step; return the mean loss (nats per token) and the states after."""
+        """Take one optimizer step.
+
+        Args:
+            batch: what to read.
+            states: to begin with.
+            step: the number of the step, from 0, which decides what is drawn at random.
+            rate: the learning rate.
+            dropout: the rate of dropout.
+
+        Returns:
+            The mean loss in nats per token and the states after.
+        """
         self.optimizer.learning_rate.assign(rate)
-        self.model.dropout_seed.state.assign([self.seed, step * SEEDS_PER_STEP % 2**32])
-        loss, states = self._train(batch.inputs, batch.targets, states)
+        drawn = Dropout(tf.constant(dropout), tf.constant([self.seed % 2**31, step]))
+        loss, states = self._train(batch.inputs, batch.targets, states, drawn)
         return float(loss), states
 
     def _train_step(
-        self, inputs: tf.Tensor, targets: tf.Tensor, states: list[States]
+        self, inputs: tf.Tensor, targets: tf.Tensor, states: list[States], dropout: Dropout
     ) -> tuple[tf.Tensor, list[States]]:
         """Split the rows into independent chains, which the processor's cores run side by side."""
         chains = [
-            self._chain(inputs[rows], targets[rows], [(h[rows], c[rows]) for h, c in states])
-            for rows in _shares(inputs.shape[0], self.chains)
+            self._chain(
+                inputs[rows],
+                targets[rows],
+                [(h[rows], c[rows]) for h, c in states],
+                dropout.part(chain),
+            )
+            for chain, rows in enumerate(_shares(inputs.shape[0], self.chains))
         ]
         losses, gradients, after = zip(*chains, strict=True)
         self.optimizer.apply(
@@ -131,12 +178,14 @@ class Steps:
         return tf.add_n(losses), _joined(after)
 
     def _chain(
-        self, inputs: tf.Tensor, targets: tf.Tensor, states: list[States]
+        self, inputs: tf.Tensor, targets: tf.Tensor, states: list[States], dropout: Dropout
     ) -> tuple[tf.Tensor, list[tf.Tensor], list[States]]:
         """Return loss and gradients of some rows, as their share of the batch's mean."""
         with tf.GradientTape() as tape:
-            logits, after = self.model(inputs, states, training=True)
-            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)
+            features, after = self.model.features(tf.transpose(inputs), states, dropout)
+            logits = self.model.project(tf.reshape(features, [-1, self.model.config.units]))
+            expected = tf.reshape(tf.transpose(targets), [-1])
+            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(expected, logits)
             loss = tf.reduce_sum(losses) / self.tokens_per_step
         weights = [variable.value for variable in self.model.trainable_variables]
         gradients = tape.gradient(loss, weights)
@@ -174,9 +223,9 @@ class Steps:
         self, inputs: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor, states: list[States]
     ) -> tuple[tf.Tensor, list[States]]:
         """Return the weighted sum of the losses of some rows, with few logits at a time."""
-        features, after = self.model.features(inputs, states)
+        features, after = self.model.features(tf.transpose(inputs), states)
         flat = tf.reshape(features, [-1, self.model.config.units])
-        expected, counted = tf.reshape(targets, [-1]), tf.reshape(weights, [-1])
+        expected, counted = (tf.reshape(tf.transpose(x), [-1]) for x in (targets, weights))
         size = max(1, LOGITS_AT_ONCE // self.model.config.vocab_size)
         total = tf.constant(0.0, tf.float64)
         for start in range(0, expected.shape[0], size):

@@ -156,7 +156,7 @@ def make_plan(
     steps = _steps(budget, per_epoch, tokens_per_second / per_step)
     settings: dict[str, Any] = {
         "learning_rate": _learning_rate(batches["streams"], model.units) * rate_scale,
-        "chains": max(1, min(processors, batches["streams"] // MIN_ROWS)),
+        "chains": chains_for(processors, batches["streams"]),
         "warmup_steps": _warmup(budget, steps),
         "dropout": _dropout(train_tokens, level),
     }
@@ -191,6 +191,11 @@ def _evaluation(
         "patience": max(5, evaluations // 5),
         "sample_every": max(1, evaluations // 5),
     }
+
+
+def chains_for(processors: int, streams: int) -> int:
+    """Return into how many chains a step splits its streams: one a processor, if wide enough."""
+    return max(1, min(processors, streams // MIN_ROWS))
 
 
 def default_epochs(train_tokens: int) -> float:

@@ -25,7 +25,7 @@ from charlstm.checkpoint import Figures, Progress, RunConfig, Weights
 from charlstm.dataset import Streams, TokenStore
 from charlstm.errors import StorageError, TrainingError
 from charlstm.model import set_weights, weight_name, weights_of
-from charlstm.optimization import Steps, describe_path, learning_rate
+from charlstm.optimization import Steps, describe_path, dropout_rate, learning_rate
 from charlstm.plan import EVALUATIONS
 
 StopReason = Literal["budget", "early stopping", "interrupted"]
@@ -258,7 +258,8 @@ class Trainer:
         if batch.first_of_epoch:
             self.states = self.steps.model.zero_states(self.settings.streams)
         rate = learning_rate(self.settings, step, self.done())
-        loss, self.states = self.steps.train(batch, self.states, step, rate)
+        dropout = dropout_rate(self.settings, step / self.streams.steps_per_epoch)
+        loss, self.states = self.steps.train(batch, self.states, step, rate, dropout)
         if not math.isfinite(loss):
             raise self._not_finite("training", step + 1)
         self.progress = self._advanced(

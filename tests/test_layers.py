@@ -12,10 +12,23 @@ from charlstm.layers import CudnnLSTM, FastLSTM, lstm_layer, product, stock_sett
 shapes = st.tuples(*(st.integers(1, 9) for _ in range(4)))
 
 
-def run(layer, inputs, states, **options):
-    if isinstance(layer, FastLSTM):
-        options = {"keep": tf.ones(inputs.shape[:2])} | options
-    return layer(inputs, initial_state=list(states), **options)
+def turned(x):
+    """Batch-major to time-major, or back."""
+    return tf.transpose(x, [1, 0, 2])
+
+
+def run(layer, inputs, states, keep=None, training=True):
+    """Call any of the layers batch-major; ours as in training, with its own gradient."""
+    if not isinstance(layer, FastLSTM):
+        return layer(inputs, initial_state=list(states))
+    keep = tf.ones(inputs.shape[:2]) if keep is None else keep
+    outputs, *last = layer(
+        turned(inputs),
+        initial_state=list(states),
+        keep=turned(keep[:, :, None]),
+        training=training,
+    )
+    return turned(outputs), *last
 
 
 def results(layer, inputs, states, read=run):
@@ -93,12 +106,52 @@ def test_states_carry_from_call_to_call():
     np.testing.assert_allclose(tf.concat([first, second], 1), whole, atol=1e-6)
 
 
+@settings(max_examples=10, deadline=None)
+@given(shapes, st.integers(1, 12), st.integers(0, 1000))
+def test_a_table_with_tokens_is_the_rows_they_name(shape, symbols, seed):
+    batch, time, features, units = shape
+    rng = np.random.default_rng(seed)
+    table = tf.constant(rng.normal(size=(symbols, features)), tf.float32)
+    tokens = tf.constant(rng.integers(symbols, size=(time, batch)), tf.int32)
+    states = [tf.constant(rng.normal(size=(batch, units)), tf.float32) for _ in range(2)]
+    options = {"initial_state": states, "keep": tf.ones((time, batch, 1)), "training": True}
+    layer = FastLSTM(units, seed=seed, dtype_of_products="float32", name="fast")
+
+    def read(table, by_tokens):
+        if by_tokens:
+            return layer(table, tokens=tokens, **options)
+        return layer(tf.gather(table, tokens), **options)
+
+    found = []
+    for by_tokens in (True, False):
+        with tf.GradientTape() as tape:
+            tape.watch(table)
+            outputs, *_ = read(table, by_tokens)
+            mixture = tf.reduce_sum(tf.sin(outputs))
+        variables = [variable.value for variable in layer.trainable_variables]
+        gradients = tape.gradient(mixture, [table, *variables])
+        found.append([outputs, *map(tf.convert_to_tensor, gradients)])
+    for ours, expected in zip(*found, strict=True):
+        np.testing.assert_allclose(ours, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_reading_computes_what_training_does():
+    fast, _, inputs, states = pair((3, 8, 4, 6), 5)
+    for read, trained in zip(
+        run(fast, inputs, states, training=False), run(fast, inputs, states), strict=True
+    ):
+        np.testing.assert_allclose(read, trained, rtol=1e-6, atol=1e-6)
+
+
 def test_bfloat16_only_while_training_and_within_its_rounding():
     fast, stock, inputs, states = pair((4, 12, 16, 32), 7, "bfloat16")
     exact, *_ = run(stock, inputs, states)
-    rounded, *_ = run(fast, inputs, states, training=True)
-    np.testing.assert_allclose(run(fast, inputs, states)[0], exact, atol=1e-5)
-    difference = np.abs(rounded - exact).max()
+    rounded, *_ = run(fast, inputs, states)
+    assert rounded.dtype == tf.bfloat16
+    read, *_ = run(fast, inputs, states, training=False)
+    assert read.dtype == tf.float32
+    np.testing.assert_allclose(read, exact, atol=1e-5)
+    difference = np.abs(tf.cast(rounded, tf.float32) - exact).max()
     assert 1e-5 < difference < 0.05  # bfloat16 has 8 bits of mantissa
 
 
@@ -117,11 +170,9 @@ def test_a_gpu_gets_the_layer_of_cudnn(monkeypatch, gpu, kind):
     layer = lstm_layer(4, seed=1, dtype_of_products="float32", name="lstm_0")
     assert type(layer) is kind
     inputs, states = tf.zeros((2, 3, 5)), [tf.zeros((2, 4))] * 2
-    assert [tuple(r.shape) for r in layer(inputs, initial_state=states, keep=tf.ones((2, 3)))] == [
-        (2, 3, 4),
-        (2, 4),
-        (2, 4),
-    ]
+    keep = tf.ones((3, 2, 1))
+    results = layer(turned(inputs), initial_state=states, keep=keep)
+    assert [tuple(result.shape) for result in results] == [(3, 2, 4), (2, 4), (2, 4)]
 
 
 def test_gpu_visible_asks_tensorflow(monkeypatch):

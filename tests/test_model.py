@@ -2,12 +2,16 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from charlstm.backend import tf
 from charlstm.checkpoint import expected_shapes
 from charlstm.config import ModelConfig
 from charlstm.model import (
+    Dropout,
     LSTMLanguageModel,
+    dropped,
     plain_keras_model,
     set_weights,
     weight_name,
@@ -55,16 +59,32 @@ def test_the_seed_determines_the_weights():
 
 
 def test_dropout_is_on_only_while_training_and_follows_its_seed():
-    model = LSTMLanguageModel(CONFIGS[0], dropout=0.5)
+    model = LSTMLanguageModel(CONFIGS[0])
     tokens, states = np.zeros((2, 4), np.int32), model.zero_states(2)
 
-    def drawn(seed, training=True):
-        model.dropout_seed.state.assign([seed, 0])
-        return model(tokens, states, training=training)[0].numpy()
+    def logits(*seed, rate=0.5):
+        dropout = Dropout(tf.constant(rate), tf.constant(seed)) if seed else None
+        return model(tokens, states, dropout=dropout)[0].numpy()
 
-    np.testing.assert_array_equal(drawn(1), drawn(1))
-    assert not np.allclose(drawn(1), drawn(2))
-    np.testing.assert_array_equal(drawn(1, training=False), drawn(2, training=False))
+    np.testing.assert_array_equal(logits(1, 1), logits(1, 1))
+    assert not np.allclose(logits(1, 1), logits(1, 2))
+    assert not np.allclose(logits(1, 1), logits())
+    np.testing.assert_allclose(logits(1, 1, rate=0.0), logits(), atol=1e-6)
+
+
+@given(st.integers(0, 300), st.floats(0.0, 0.999), st.integers(0, 100))
+def test_what_is_dropped_is_zero_and_the_rest_is_scaled(count, rate, seed):
+    x = tf.constant(np.random.default_rng(seed).uniform(1, 2, count), tf.float32)
+    left = dropped(x, Dropout(tf.constant(rate), tf.constant([seed, 0]))).numpy()
+    kept = left[left != 0] / x.numpy()[left != 0]
+    np.testing.assert_allclose(kept, 256 / (256 - min(255, round(256 * rate))), rtol=1e-5)
+
+
+@pytest.mark.parametrize("rate", [0.1, 0.35, 0.5])
+def test_the_share_that_is_dropped(rate):
+    left = dropped(tf.ones(400_000), Dropout(tf.constant(rate), tf.constant([1, 2]))).numpy()
+    assert np.mean(left == 0) == pytest.approx(round(256 * rate) / 256, abs=5e-3)
+    assert left.mean() == pytest.approx(1, abs=1e-2)
 
 
 def test_a_document_is_read_as_if_it_stood_alone():

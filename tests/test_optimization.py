@@ -12,7 +12,7 @@ from charlstm.backend import keras, tf
 from charlstm.config import ModelConfig, TrainConfig
 from charlstm.dataset import Batch
 from charlstm.model import weights_of
-from charlstm.optimization import Steps, learning_rate, make_optimizer
+from charlstm.optimization import Steps, dropout_rate, learning_rate, make_optimizer
 
 MODEL = ModelConfig(vocab_size=12, embedding=6, units=10, layers=2)
 TRAIN = TrainConfig(steps=10, streams=3, sequence_length=5, precision="float32", dropout=0.0)
@@ -95,9 +95,9 @@ def test_weight_decay_spares_biases():
 
 def test_dropout_depends_on_seed_and_step_only():
     def loss(seed, step):
-        steps = Steps(MODEL, TRAIN.replace(dropout=0.5, seed=1))
+        steps = Steps(MODEL, TRAIN)
         steps.seed = seed
-        return steps.train(batch_of(), steps.model.zero_states(3), step, 0.0)[0]
+        return steps.train(batch_of(), steps.model.zero_states(3), step, 0.0, 0.5)[0]
 
     assert loss(1, 4) == loss(1, 4)
     assert len({loss(1, 4), loss(1, 5), loss(2, 4)}) == 3
@@ -106,7 +106,7 @@ def test_dropout_depends_on_seed_and_step_only():
 # Chains: the rows of a batch, divided among the processor's cores
 
 
-def after_steps(chains, streams, model=MODEL, steps=6, **settings):
+def after_steps(chains, streams, model=MODEL, steps=6, dropout=0.0, **settings):
     """Take some steps with carried states; return losses, states and weights."""
     train = TRAIN.replace(streams=streams, chains=chains, **settings)
     taken = Steps(model, train)
@@ -115,7 +115,7 @@ def after_steps(chains, streams, model=MODEL, steps=6, **settings):
     for step in range(steps):
         ids = np.random.default_rng(step).integers(12, size=(streams, 6)).astype(np.int32)
         batch = Batch(ids[:, :-1], ids[:, 1:], step == 0)
-        loss, states = taken.train(batch, states, step, 0.01)
+        loss, states = taken.train(batch, states, step, 0.01, dropout)
         losses.append(loss)
     return losses, [part.numpy() for pair in states for part in pair], weights_of(taken.model)
 
@@ -141,10 +141,10 @@ def test_chains_compute_what_one_chain_computes(chains, streams, model):
 
 def test_the_rows_of_two_chains_draw_dropout_of_their_own():
     """Two rows of one text come apart only by what is dropped from them."""
-    steps = Steps(MODEL, TRAIN.replace(streams=2, chains=2, dropout=0.5))
+    steps = Steps(MODEL, TRAIN.replace(streams=2, chains=2))
     ids = np.tile(np.random.default_rng(0).integers(1, 12, 6), (2, 1)).astype(np.int32)
     batch = Batch(ids[:, :-1], ids[:, 1:], True)
-    _, after = steps.train(batch, steps.model.zero_states(2), 0, 0.0)
+    _, after = steps.train(batch, steps.model.zero_states(2), 0, 0.0, 0.5)
     first, last = after[0][0].numpy(), after[-1][0].numpy()
     np.testing.assert_allclose(first[0], first[1], atol=1e-6)  # before any dropout
     assert not np.allclose(last[0], last[1])
@@ -197,6 +197,13 @@ def test_threads_are_divided_among_the_chains(monkeypatch, threads, chains, expe
 @given(st.integers(0, 10_000), st.floats(0, 1))
 def test_learning_rate_stays_between_zero_and_its_peak(step, done):
     assert 0 < learning_rate(TRAIN, step, done) <= TRAIN.learning_rate
+
+
+def test_dropout_rises_over_the_ramp_and_stays():
+    config = TRAIN.replace(dropout=0.4, dropout_ramp=4.0)
+    rates = [dropout_rate(config, epoch) for epoch in (0.0, 1.0, 4.0, 9.0)]
+    assert rates == pytest.approx([0.0, 0.1, 0.4, 0.4])
+    assert dropout_rate(config.replace(dropout_ramp=0.0), 0.0) == 0.4
 
 
 def test_learning_rate_warms_up_then_falls_as_half_a_cosine():

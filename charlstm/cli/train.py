@@ -28,7 +28,7 @@ SETTINGS = (
     *BUDGETS,
     *("layers", "units", "embedding", "tied", "patience", "eval_every"),
     *("dropout", "learning_rate", "warmup_steps", "final_rate", "weight_decay"),
-    *("clip_norm", "optimizer", "streams", "sequence_length", "precision", "seed"),
+    *("clip_norm", "optimizer", "dropout_ramp", "streams", "sequence_length", "precision", "seed"),
     *("sample_every", "save_every"),
 )
 
@@ -138,6 +138,13 @@ WITH_RESUME = {"resume", "quiet", "as_json", "threads", "dry_run"}
     metavar="P",
     help="Dropout between layers; default 0.1 to 0.5, more for less text. Raise it when the "
     "run says that it overfits.",
+)
+@learning(
+    "--dropout-ramp",
+    type=Number(0, 1e6),
+    metavar="EPOCHS",
+    help="Let dropout rise from 0 over the first readings of the text; default 4, or 0 with "
+    "--dropout: no rise.",
 )
 @learning(
     "--learning-rate",
