@@ -57,6 +57,10 @@ MIN_STREAMS, MIN_SEQUENCE = 4, 16
 # A chain (see ``optimization``) of fewer rows wastes more than a core of its own gains.
 MIN_ROWS = 4
 
+# The rate that dropout rises to, and over how many readings of the text it does: what is read for
+# the first time can't be overfitted.
+DROPOUT, DROPOUT_RAMP = 0.5, 4.0
+
 # How often a run evaluates at least.
 EVALUATIONS = 10
 
@@ -158,7 +162,8 @@ def make_plan(
         "learning_rate": _learning_rate(batches["streams"], model.units) * rate_scale,
         "chains": chains_for(processors, batches["streams"]),
         "warmup_steps": _warmup(budget, steps),
-        "dropout": _dropout(train_tokens, level),
+        "dropout": DROPOUT,
+        "dropout_ramp": 0.0 if "dropout" in chosen else DROPOUT_RAMP,
     }
     settings |= _evaluation(steps, per_epoch, "minutes" in budget, chosen.get("eval_every"))
     settings |= {key: value for key, value in chosen.items() if key in TRAIN_FIELDS}
@@ -251,8 +256,8 @@ def _multiplied(model: ModelConfig) -> int:
 
 def _batches(train_tokens: int, level: Level) -> dict[str, int]:
     """Choose streams and sequence length: some fifty batches to an epoch, 32 streams at most."""
-    longest = 70 if level == "word" else 100
-    sequence = next((n for n in (longest, 48, 32) if train_tokens >= 200 * n), MIN_SEQUENCE)
+    longest = 35 if level == "word" else 50
+    sequence = next((n for n in (longest, 32) if train_tokens >= 200 * n), MIN_SEQUENCE)
     fitting = max(1, train_tokens // (50 * sequence))
     streams = min(32, max(MIN_STREAMS, 1 << fitting.bit_length() - 1))
     return {"streams": streams, "sequence_length": sequence}
@@ -297,16 +302,5 @@ def _warmup(budget: dict[str, Any], steps: int) -> int:
 
 
 def _learning_rate(streams: int, units: int) -> float:
-    """Return the peak rate: 4e-3 at 32 streams of 512 units, by square roots elsewhere."""
-    return float(f"{min(6e-3, 4e-3 * math.sqrt(streams / 32 * 512 / max(units, 256))):.2g}")
-
-
-def _dropout(train_tokens: int, level: Level) -> float:
-    """Return the default dropout: the less text, the more."""
-    if level == "word":
-        return 0.5 if train_tokens < 5_000_000 else 0.3
-    return next(
-        rate
-        for rate, below in ((0.5, 300_000), (0.35, 5_000_000), (0.2, 20_000_000), (0.1, math.inf))
-        if train_tokens < below
-    )
+    """Return the peak rate: 8e-3 at 32 streams of 512 units, by square roots elsewhere."""
+    return float(f"{min(12e-3, 8e-3 * math.sqrt(streams / 32 * 512 / max(units, 256))):.2g}")

@@ -31,7 +31,7 @@ from charlstm.plan import EVALUATIONS
 StopReason = Literal["budget", "early stopping", "interrupted"]
 
 # A run with a budget in minutes evaluates so often, unless that takes more than this share of it.
-EVALUATION_SHARE = 0.1
+EVALUATION_SHARE = 0.05
 
 # How many times faster than training an evaluation is taken to be until one has been measured.
 EVALUATION_SPEED = 2.0

@@ -61,6 +61,7 @@ REAL = {  # field: lower bound, upper bound, whether each is excluded
         "weight_decay": (0.0, 1e9, False, False),
         "clip_norm": (0.0, 1e9, True, False),
         "dropout": (0.0, 1.0, False, True),
+        "dropout_ramp": (0.0, 1e9, False, False),
         "save_every": (0.0, 1e9, True, False),
     },
     SampleConfig: {

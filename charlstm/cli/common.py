@@ -8,15 +8,25 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from charlstm.errors import CheckpointMissing
 
+if TYPE_CHECKING:
+    from charlstm.config import TrainConfig
+
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 CHECKPOINT_VARIABLE = "CHARLSTM_CHECKPOINT"
+
+
+def dropout_of(train: TrainConfig) -> str:
+    """Say the dropout of a run in a few words."""
+    if not train.dropout or not train.dropout_ramp:
+        return f"{train.dropout:g}"
+    return f"0 to {train.dropout:g} in {train.dropout_ramp:g} epochs"
 
 
 class GroupedOption(click.Option):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from charlstm.cli.common import GroupedCommand, write_json, write_text
+from charlstm.cli.common import GroupedCommand, dropout_of, write_json, write_text
 
 if TYPE_CHECKING:
     from charlstm.checkpoint import Checkpoint
@@ -73,7 +73,7 @@ def _table(found: Checkpoint) -> str:
         "best": f"step {figures.step:,}, epoch {figures.epoch:.2f}, after {figures.seconds:,.0f} s",
         **_loss_rows(figures),
         "training": f"{train.optimizer}, rate {train.learning_rate:g}, {train.streams} streams x "
-        f"{train.sequence_length} tokens, dropout {train.dropout:g}, weight decay "
+        f"{train.sequence_length} tokens, dropout {dropout_of(train)}, weight decay "
         f"{train.weight_decay:g}, seed {train.seed}",
     }
     if origin.parent:

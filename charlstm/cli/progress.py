@@ -12,7 +12,7 @@ from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any
 
-from charlstm.cli.common import note
+from charlstm.cli.common import dropout_of, note
 
 if TYPE_CHECKING:
     from charlstm.checkpoint import Figures, Weights
@@ -40,7 +40,7 @@ def describe_plan(run: Run) -> str:
         f"{model.parameters:,} parameters; {length} of {batch}{expected}; "
         f"{run.prepared.store.train_tokens:,} tokens to train and "
         f"{run.prepared.store.valid_tokens:,} to validate, {model.vocab_size:,} symbols; "
-        f"dropout {train.dropout:g}, seed {train.seed}"
+        f"dropout {dropout_of(train)}, seed {train.seed}"
     )
 
 

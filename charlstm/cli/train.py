@@ -136,21 +136,21 @@ WITH_RESUME = {"resume", "quiet", "as_json", "threads", "dry_run"}
     "--dropout",
     type=Number(0, 1, max_open=True),
     metavar="P",
-    help="Dropout between layers; default 0.1 to 0.5, more for less text. Raise it when the "
-    "run says that it overfits.",
+    help="Dropout on each layer's output; default 0.5, reached after some readings of the text. "
+    "Raise it when the run says that it overfits.",
 )
 @learning(
     "--dropout-ramp",
     type=Number(0, 1e6),
     metavar="EPOCHS",
-    help="Let dropout rise from 0 over the first readings of the text; default 4, or 0 with "
-    "--dropout: no rise.",
+    help="Let dropout rise from 0 over the first readings of the text; default 4, but with "
+    "--dropout 0: no rise.",
 )
 @learning(
     "--learning-rate",
     type=Number(0, 1e3, min_open=True),
     metavar="X",
-    help="Peak rate; default 0.004 for 32 streams of 512 units. Lower it if the loss jumps.",
+    help="Peak rate; default 0.008 for 32 streams of 512 units. Lower it if the loss jumps.",
 )
 @learning(
     "--warmup-steps",
@@ -191,7 +191,7 @@ WITH_RESUME = {"resume", "quiet", "as_json", "threads", "dry_run"}
     "--sequence-length",
     type=click.IntRange(1, 65536),
     metavar="N",
-    help="Tokens that gradients reach back; default 100, 70 at word level.",
+    help="Tokens that gradients reach back; default 50, 35 at word level.",
 )
 @learning(
     "--precision",

@@ -1,0 +1,153 @@
+"""Words: charlstm's default recipe beside a word language model written in PyTorch.
+
+Both learn from the same tokens for the same minutes, one after the other, with networks of the
+same size; the perplexity per token on a text that neither has seen compares. The PyTorch side is
+trained as the word language model among PyTorch's examples is: plain gradient descent at a rate of
+20 on 20 streams of 35 tokens, clipping at 0.25, and a quarter of the rate whenever an epoch brings
+no better validation loss. Its dropout is the best of those it is given here: 0.2 and 0.5.
+
+python -m benchmarks.words TRAIN_TEXT TEST_TEXT MINUTES
+"""
+
+import math
+import multiprocessing
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.quality import train
+from benchmarks.timing import processor
+
+STREAMS, LENGTH, RATE, CLIP = 20, 35, 20.0, 0.25
+DROPOUTS = (0.2, 0.5)
+
+
+def torch_losses(network, train_ids, valid_ids, test_ids, dropout, seconds, pipe):
+    """Train for some seconds; answer with the losses on both texts of the best epoch."""
+    end = time.monotonic() + seconds
+    import torch
+    from torch import nn
+
+    torch.manual_seed(1)
+
+    class Network(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.drop = nn.Dropout(dropout)
+            self.encoder = nn.Embedding(network.vocab_size, network.units)
+            self.lstm = nn.LSTM(network.units, network.units, network.layers, dropout=dropout)
+            self.decoder = nn.Linear(network.units, network.vocab_size)
+            nn.init.uniform_(self.encoder.weight, -0.1, 0.1)
+            nn.init.zeros_(self.decoder.bias)
+            self.decoder.weight = self.encoder.weight
+
+        def forward(self, tokens, states):
+            outputs, states = self.lstm(self.drop(self.encoder(tokens)), states)
+            return self.decoder(self.drop(outputs)), states
+
+    def columns(ids, streams):
+        ids = torch.tensor(ids.astype(np.int64))
+        length = len(ids) // streams
+        return ids[: length * streams].view(streams, length).t().contiguous()
+
+    def pieces(data):
+        for start in range(0, len(data) - 1, LENGTH):
+            piece = data[start : start + LENGTH + 1]
+            yield piece[:-1], piece[1:].reshape(-1)
+
+    def loss_on(ids):
+        """One stream with carried states, every token but the first counted."""
+        model.eval()
+        total, states = 0.0, None
+        with torch.no_grad():
+            for inputs, targets in pieces(columns(ids, 1)):
+                logits, states = model(inputs, states)
+                total += criterion(logits.flatten(0, 1), targets).item() * len(targets)
+        return total / (len(ids) - 1)
+
+    def epoch():
+        """Read the text once; say whether there was time to."""
+        model.train()
+        states = None
+        for inputs, targets in pieces(data):
+            if time.monotonic() > limit:
+                return False
+            model.zero_grad()
+            states = None if states is None else [state.detach() for state in states]
+            logits, states = model(inputs, states)
+            criterion(logits.flatten(0, 1), targets).backward()
+            nn.utils.clip_grad_norm_(model.parameters(), CLIP)
+            with torch.no_grad():
+                for weight in model.parameters():
+                    weight.add_(weight.grad, alpha=-rate)
+        return True
+
+    model, criterion = Network(), nn.CrossEntropyLoss()
+    data, rate, best, limit = columns(train_ids, STREAMS), RATE, (math.inf, math.inf), end
+    epochs = 0
+    while time.monotonic() < limit:
+        epochs += epoch()
+        begin = time.monotonic()
+        found = loss_on(valid_ids)
+        if found < best[0]:
+            best = (found, None)
+            weights = {name: value.clone() for name, value in model.state_dict().items()}
+        else:
+            rate /= 4.0
+        limit = end - (time.monotonic() - begin)
+    model.load_state_dict(weights)
+    pipe.send((best[0], loss_on(test_ids), epochs))
+
+
+def main(train_text, test_text, minutes):
+    from charlstm.checkpoint import read_checkpoint
+    from charlstm.dataset import ring_of
+    from charlstm.model import set_weights
+    from charlstm.optimization import Steps, use_threads
+    from charlstm.preparation import prepare
+    from charlstm.processor import processor_count
+
+    print(f"{train_text}, {minutes} minutes, tested on {test_text} ({processor()})\n")
+    print("| side | epochs | validation perplexity | test perplexity |\n" + "| --- " * 4 + "|")
+    with tempfile.TemporaryDirectory() as folder:
+        output = Path(folder) / "model"
+        told, _ = train(train_text, "--level", "word", "--minutes", minutes, output=output)
+        found = read_checkpoint(output)
+    config = found.config
+    store = prepare(config.corpus, config.tokenizer, fixed=found.tokenizer).store
+    with open(test_text, encoding="utf-8", newline="") as file:
+        test_ids = found.tokenizer.encode(file.read())
+    use_threads(processor_count(), config.train.chains)
+    steps = Steps(config.model, config.train)
+    set_weights(steps.model, found.weights)
+    tested = steps.validate(test_ids)
+    tell("charlstm, no option", told["epochs"], told["valid_loss"], tested)
+
+    context = multiprocessing.get_context("spawn")
+    for dropout in DROPOUTS:
+        ours, theirs = context.Pipe()
+        arguments = (
+            config.model,
+            np.asarray(ring_of(store.train)),
+            np.asarray(store.valid),
+            test_ids,
+            dropout,
+            60 * float(minutes),
+            theirs,
+        )
+        process = context.Process(target=torch_losses, args=arguments)
+        process.start()
+        valid, tested, epochs = ours.recv()
+        process.join()
+        tell(f"PyTorch, dropout {dropout:g}", epochs, valid, tested)
+
+
+def tell(side, epochs, valid, tested):
+    print(f"| {side} | {epochs:.1f} | {math.exp(valid):.1f} | {math.exp(tested):.1f} |", flush=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
