@@ -48,6 +48,7 @@ format: setup ## Format the code and sort its imports.
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# PyTorch takes part if it is installed: .venv/bin/pip install --editable '.[bench]'.
 .PHONY: bench
-bench: setup ## Measure starts, generation, int8 and training on this machine.
-	$(BIN)/python -m benchmarks
+bench: setup ## Measure starts, generation, int8 and training here; TEXT=file adds time to quality.
+	$(BIN)/python -m benchmarks $(TEXT)

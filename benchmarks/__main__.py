@@ -1,11 +1,14 @@
-"""Train a 2 x 512 model for a minute, then measure everything with it."""
+"""Train a 2 x 512 model for a minute, then measure everything with it.
+
+python -m benchmarks [TEXT]     with a text, such as tiny-shakespeare, also time to quality on it
+"""
 
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import generation, precision, start, training
+from benchmarks import generation, precision, quality, start, training
 
 
 def main():
@@ -17,6 +20,8 @@ def main():
         generation.main(model)
         precision.main(model)
         training.main()
+    for text in sys.argv[1:]:
+        quality.main(text)
 
 
 if __name__ == "__main__":

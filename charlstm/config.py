@@ -134,10 +134,10 @@ class TrainConfig(Config, frozen=True, kw_only=True):
     epochs: Positive | None = None
     steps: Count | None = None
     minutes: Positive | None = None
-    streams: Annotated[int, Meta(ge=1, le=65_536)] = 32
-    sequence_length: Annotated[int, Meta(ge=1, le=65_536)] = 100
+    streams: Annotated[int, Meta(ge=1, le=65_536)] = 48
+    sequence_length: Annotated[int, Meta(ge=1, le=65_536)] = 32
     optimizer: Optimizer = "adamw"
-    learning_rate: Positive = 4e-3
+    learning_rate: Positive = 8e-3
     final_rate: Probability = 0.02
     warmup_steps: Annotated[int, Meta(ge=0, le=2**31 - 1)] = 100
     weight_decay: NonNegative = 0.05

@@ -4,10 +4,11 @@ The cell is the plain one (Hochreiter and Schmidhuber 1997; forget gate: Gers et
 same weights run in ``keras.layers.LSTM``, in cuDNN and in ONNX. On a CPU ``FastLSTM`` takes the
 input projection of all steps as one matrix product, keeps only the recurrent product and the
 element-wise cell in the loop, and has a gradient of its own, in which the weights' gradients are
-single large products after the loop. Matrix products may run in bfloat16; cell states,
-accumulations and weights stay in float32. States can be restarted within a sequence, so that a
-document that begins there is read as if it stood alone. Everything is time-major, the way the loop
-reads it. This module knows nothing of vocabularies, losses or training.
+single large products after the loop. While training, matrix products may run in bfloat16, with the
+projections, hidden states and outputs that go in and out of them; activated gates, cell states,
+sums within products and weights stay in float32. States can be restarted within a sequence, so
+that a document that begins there is read as if it stood alone. Everything is time-major, the way
+the loop reads it. This module knows nothing of vocabularies, losses or training.
 """
 
 from __future__ import annotations
@@ -28,7 +29,12 @@ def gpu_visible() -> bool:
 
 
 def product(
-    a: tf.Tensor, b: tf.Tensor, dtype: ProductType, *, across: bool = False, onto: bool = False
+    a: tf.Tensor,
+    b: tf.Tensor,
+    dtype: ProductType | tf.DType,
+    *,
+    across: bool = False,
+    onto: bool = False,
 ) -> tf.Tensor:
     """Multiply matrices in ``dtype``, accumulating in float32, and return ``dtype``.
 
@@ -56,7 +62,7 @@ class FastLSTM(keras.layers.Layer):
     """
 
     def __init__(self, units: int, *, seed: int, dtype_of_products: ProductType, name: str) -> None:
-        super().__init__(name=name)
+        super().__init__(name=name, autocast=False)  # inputs may be bfloat16
         self.units = units
         self.seed = seed
         self.dtype_of_products = dtype_of_products
@@ -97,7 +103,8 @@ class FastLSTM(keras.layers.Layer):
             tokens: int32 [time, batch], which rows of the table are the inputs. A table that is
                 smaller than the batch is projected faster than what is looked up in it.
             initial_state: hidden and cell state, float32 [batch, units] each.
-            keep: float32 [time, batch, 1], multiplies the states before each step: 0 restarts.
+            keep: float32 [time, batch, 1], 0 or 1, multiplies the states before each
+                step: 0 restarts.
             training: whether products may be bfloat16 and a gradient can be taken; otherwise they
                 are float32, and the loop remembers nothing.
 
@@ -162,8 +169,21 @@ def _project(inputs: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor) -> tf.Tensor
     """Return what inputs [..., features] add to the gates: [..., 4 units], in their type."""
     *shape, features = tf.unstack(tf.shape(inputs))
     flat = product(tf.reshape(inputs, [-1, features]), kernel, inputs.dtype)
-    projected = tf.nn.bias_add(flat, tf.cast(bias, inputs.dtype))
-    return tf.reshape(projected, [*shape, bias.shape[0]])
+    return tf.reshape(_plus_bias(flat, bias), [*shape, bias.shape[0]])
+
+
+@tf.custom_gradient
+def _plus_bias(
+    rows: tf.Tensor, bias: tf.Tensor
+) -> tuple[tf.Tensor, Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]]:
+    """Add a float32 bias [width] to rows [n, width], in their type."""
+
+    def gradient(d_rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        # As a product, which sums in float32; TensorFlow's own sum rounds after every addition.
+        ones = tf.ones([1, tf.shape(d_rows)[0]], d_rows.dtype)
+        return d_rows, tf.cast(product(ones, d_rows, d_rows.dtype)[0], tf.float32)
+
+    return tf.nn.bias_add(rows, tf.cast(bias, rows.dtype)), gradient
 
 
 @tf.custom_gradient
@@ -173,7 +193,7 @@ def _looked_up(
     """Return the rows of a table [symbols, width] that tokens [time, batch] name."""
 
     def gradient(d_rows: tf.Tensor) -> tuple[tf.Tensor, None]:
-        # As a product, which sums in float32; a scattered sum would round after every addition.
+        # As a product, for the same reason.
         one_hot = tf.one_hot(tf.reshape(tokens, [-1]), table.shape[0], dtype=table.dtype)
         flat = tf.reshape(d_rows, [-1, table.shape[1]])
         return product(one_hot, flat, table.dtype, across=True), None

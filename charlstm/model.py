@@ -54,7 +54,6 @@ class LSTMLanguageModel(keras.Model):
     ) -> None:
         super().__init__()
         self.config = config
-        self.dtype_of_products = dtype_of_products
         self.embedding = keras.layers.Embedding(
             config.vocab_size,
             config.embedding,

@@ -102,7 +102,7 @@ class FusedAdamW(keras.optimizers.AdamW):
     def update_step(
         self, gradient: tf.Tensor, variable: tf.Variable, learning_rate: tf.Tensor
     ) -> None:
-        """Update one variable and its two moments."""
+        """Update one variable and its two moments by its gradient, dense float32."""
         place = self._get_variable_index(variable)
         steps = tf.cast(self.iterations, tf.float32) + 1.0
         tf.raw_ops.ResourceApplyAdam(
@@ -138,7 +138,7 @@ class Steps:
         self._validate = tf.function(self._validate_step)
 
     def train(
-        self, batch: Batch, states: list[States], step: int, rate: float, dropout: float = 0.0
+        self, batch: Batch, states: list[States], step: int, rate: float, dropout: float
     ) -> tuple[float, list[States]]:
         """Take one optimizer step.
 
@@ -153,7 +153,7 @@ class Steps:
             The mean loss in nats per token and the states after.
         """
         self.optimizer.learning_rate.assign(rate)
-        drawn = Dropout(tf.constant(dropout), tf.constant([self.seed % 2**31, step]))
+        drawn = Dropout(tf.constant(dropout), tf.constant([self.seed, step], tf.int64))
         loss, states = self._train(batch.inputs, batch.targets, states, drawn)
         return float(loss), states
 

@@ -155,6 +155,19 @@ def test_bfloat16_only_while_training_and_within_its_rounding():
     assert 1e-5 < difference < 0.05  # bfloat16 has 8 bits of mantissa
 
 
+def test_every_gradient_in_bfloat16_is_within_its_rounding():
+    fast, stock, inputs, states = pair((16, 40, 24, 32), 7, "bfloat16")
+
+    def rounded(layer, inputs, states):
+        return [tf.cast(result, tf.float32) for result in run(layer, inputs, states)]
+
+    ours = results(fast, inputs, states, rounded)
+    for found, exact in zip(ours, results(stock, inputs, states), strict=True):
+        assert found.dtype == tf.float32
+        # The norm of the error as a share: no sum may lose more than its factors did.
+        assert tf.norm(found - exact) < 0.02 * tf.norm(exact)
+
+
 @pytest.mark.parametrize(("across", "onto"), [(False, False), (True, False), (False, True)])
 def test_product_transposes_as_asked(across, onto):
     a, b = tf.random.stateless_normal((3, 4), [1, 2]), tf.random.stateless_normal((4, 5), [3, 4])

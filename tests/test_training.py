@@ -29,6 +29,7 @@ SMALL = {
     "streams": 4,
     "sequence_length": 10,
     "dropout": 0.3,
+    "dropout_ramp": 0.4,
     "seed": 3,
     "steps": 30,
     "eval_every": 10,
@@ -114,6 +115,21 @@ def test_a_run_ends_with_its_budget_and_keeps_the_best_weights(request_for):
     bits = found.figures.valid_loss * lengths.valid_tokens / lengths.valid_characters
     assert found.figures.valid_bits_per_character == pytest.approx(bits / math.log(2))
     assert found.figures.valid_perplexity == pytest.approx(math.exp(found.figures.valid_loss))
+
+
+def test_dropout_rises_as_the_text_is_read(request_for, monkeypatch):
+    rates, take = [], training.Steps.train
+
+    def noted(self, batch, states, step, rate, dropout):
+        rates.append(dropout)
+        return take(self, batch, states, step, rate, dropout)
+
+    monkeypatch.setattr(training.Steps, "train", noted)
+    outcome = train(request_for("ramp", steps=40))
+    epochs = outcome.epochs * np.arange(40) / 40
+    np.testing.assert_allclose(rates, 0.3 * np.minimum(1, epochs / 0.4), rtol=1e-6)
+    assert rates[0] == 0.0
+    assert rates[-1] == pytest.approx(0.3)
 
 
 @pytest.mark.parametrize("level", ["char", "word"])

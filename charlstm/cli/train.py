@@ -27,8 +27,8 @@ place = group_of("Checkpoint and output")
 SETTINGS = (
     *BUDGETS,
     *("layers", "units", "embedding", "tied", "patience", "eval_every"),
-    *("dropout", "learning_rate", "warmup_steps", "final_rate", "weight_decay"),
-    *("clip_norm", "optimizer", "dropout_ramp", "streams", "sequence_length", "precision", "seed"),
+    *("dropout", "dropout_ramp", "learning_rate", "warmup_steps", "final_rate", "weight_decay"),
+    *("clip_norm", "optimizer", "streams", "sequence_length", "precision", "seed"),
     *("sample_every", "save_every"),
 )
 
@@ -136,21 +136,21 @@ WITH_RESUME = {"resume", "quiet", "as_json", "threads", "dry_run"}
     "--dropout",
     type=Number(0, 1, max_open=True),
     metavar="P",
-    help="Dropout on each layer's output; default 0.5, reached after some readings of the text. "
-    "Raise it when the run says that it overfits.",
+    help="Dropout on each layer's output; default 0.3, 0.5 for words and short texts, reached in "
+    "the first readings of the text. Raise it when the run says that it overfits.",
 )
 @learning(
     "--dropout-ramp",
     type=Number(0, 1e6),
     metavar="EPOCHS",
-    help="Let dropout rise from 0 over the first readings of the text; default 4, but with "
-    "--dropout 0: no rise.",
+    help="Let dropout rise from 0 over the first readings of the text; default 4, or no "
+    "rise where --dropout is given.",
 )
 @learning(
     "--learning-rate",
     type=Number(0, 1e3, min_open=True),
     metavar="X",
-    help="Peak rate; default 0.008 for 32 streams of 512 units. Lower it if the loss jumps.",
+    help="Peak rate; default 0.008 for 48 streams of 512 units. Lower it if the loss jumps.",
 )
 @learning(
     "--warmup-steps",
@@ -185,13 +185,13 @@ WITH_RESUME = {"resume", "quiet", "as_json", "threads", "dry_run"}
     "--streams",
     type=click.IntRange(1, 65536),
     metavar="N",
-    help="Parallel streams, the batch; default 32, fewer for short texts.",
+    help="Parallel streams, the batch; default 48, fewer for short texts.",
 )
 @learning(
     "--sequence-length",
     type=click.IntRange(1, 65536),
     metavar="N",
-    help="Tokens that gradients reach back; default 50, 35 at word level.",
+    help="Tokens that gradients reach back; default 32, 16 for very short texts.",
 )
 @learning(
     "--precision",
