@@ -97,10 +97,21 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How far a run has come; with the tensors beside it, all it needs to go on."""
+    """How far a run has come; with the tensors beside it, all it needs to go on.
+
+    Attributes:
+        step: steps taken.
+        seconds: since the command began, over all its resumptions.
+        first_step_at: of these, how many were over when the first step was done.
+        train_loss_sum: of the steps since the last evaluation.
+        train_loss_steps: how many those are.
+        best: the figures of the weights that are kept.
+        waited: evaluations since then.
+    """
 
     step: int
     seconds: float
+    first_step_at: float = 0.0
     train_loss_sum: float = 0.0
     train_loss_steps: int = 0
     best: Figures | None = None

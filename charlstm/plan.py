@@ -63,6 +63,9 @@ MIN_ROWS = 4
 # overfitted.
 DROPOUT_RAMP = 4.0
 
+# Counts of evaluations that a configuration can hold.
+LARGEST = 2**31 - 1
+
 # How often a run evaluates at least.
 EVALUATIONS = 10
 
@@ -195,8 +198,8 @@ def _evaluation(
     evaluations = EVALUATIONS if eval_every is None else steps // eval_every
     return {
         "eval_every": eval_every,
-        "patience": max(5, evaluations // 5),
-        "sample_every": max(1, evaluations // 5),
+        "patience": min(LARGEST, max(5, evaluations // 5)),
+        "sample_every": min(LARGEST, max(1, evaluations // 5)),
     }
 
 

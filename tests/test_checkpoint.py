@@ -370,7 +370,7 @@ def not_the_file(path):
 
 def test_an_altered_config(folder):
     path = folder / CONFIG
-    path.write_text(path.read_text().replace('"streams": 32', '"streams": 31'))
+    path.write_text(path.read_text().replace('"streams": 48', '"streams": 31'))
     assert refusal(CheckpointDamaged, read_checkpoint, folder) == not_the_file(path)
 
 
@@ -796,7 +796,7 @@ def test_a_resume_file_is_tied_to_what_is_written_once(folder):
     tensors = {"states/h_0": np.ones((2, 3), np.float32)}
     write_resume(folder, tensors, Progress(step=1, seconds=1.0))
     for name, change in (
-        (CONFIG, lambda data: data.replace(b'"streams": 32', b'"streams": 31')),
+        (CONFIG, lambda data: data.replace(b'"streams": 48', b'"streams": 31')),
         (CONFIG, lambda data: json.dumps(json.loads(data)).encode()),
         (TOKENIZER, lambda _: build_tokenizer(["abd"], TokenizerConfig()).to_json()),
     ):

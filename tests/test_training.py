@@ -335,7 +335,7 @@ def timed(request, monkeypatch, *, step, evaluation, first=None):
     clock, observer, taken = Clock(), Stopper(), []
     prepared = run.new_run(request, None)
 
-    def train_step(self, batch, states, number, rate):
+    def train_step(self, batch, states, number, *_):
         clock.now += first if first and not taken else step
         taken.append(number)
         return 1.0, states
@@ -356,9 +356,9 @@ def timed(request, monkeypatch, *, step, evaluation, first=None):
 @pytest.mark.parametrize(
     ("step", "expected"),
     [
-        (0.1, [*(6.32 * n for n in range(1, 10)), 60]),  # ten in all
-        (1.0, [35.2, 60]),  # a tenth of the time is for evaluations
-        (1.5625, [60]),  # at 50 s one would be due, but nothing could be learned after it
+        (0.05, [*(6.16 * n for n in range(1, 10)), 60]),  # ten in all
+        (0.5, [33.6, 60]),  # a twentieth of the time is for evaluations
+        (0.9, [60]),  # at 57.6 s one would be due, but nothing could be learned after it
         (5.0, [60]),
         (15.0, [60]),
     ],
@@ -376,9 +376,7 @@ def test_minutes_count_from_the_beginning_of_the_command(request_for, monkeypatc
     clock = Clock()
     monkeypatch.setattr(training, "time", clock)
     prepared = run.new_run(request, None)
-    monkeypatch.setattr(
-        training.Steps, "train", lambda self, batch, states, step, rate: (1.0, states)
-    )
+    monkeypatch.setattr(training.Steps, "train", lambda self, batch, states, *_: (1.0, states))
     monkeypatch.setattr(training.Steps, "validate", lambda self, ids: 1.0)
     outcome = run.execute(prepared, Stopper(), began=clock.now - 60)
     assert (outcome.step, outcome.seconds) == (1, 60.0)
@@ -406,8 +404,8 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_what_was_good(request_for, mo
     request = request_for("broken")
     real = training.Steps.train
 
-    def broken(self, batch, states, step, rate):
-        loss, after = real(self, batch, states, step, rate)
+    def broken(self, batch, states, step, *rates):
+        loss, after = real(self, batch, states, step, *rates)
         return (math.nan if step == 15 else loss), after
 
     monkeypatch.setattr(training.Steps, "train", broken)
