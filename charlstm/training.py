@@ -229,15 +229,15 @@ class Trainer:
         return time.monotonic() - self.began
 
     def done(self) -> float:
-        """Return the share of the budget that is used, 0 to 1 or a little more.
+        """Return the share of the budget that is used, 0 to 1.
 
         Of minutes, those before the first step don't count: nothing was learned in them.
         """
         if self.settings.minutes is None:
             return self.progress.step / (self.last_step or 1)
-        begin = self.progress.first_step_at
+        now, begin = self.elapsed(), self.progress.first_step_at
         end = 60 * self.settings.minutes - self._evaluation_seconds()
-        return (self.elapsed() - begin) / max(end - begin, 1e-3)
+        return (now - begin) / (end - begin) if now < end else 1.0
 
     def _evaluation_seconds(self) -> float:
         """Return how long an evaluation takes: as the last one did, else by the steps' speed.

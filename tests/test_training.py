@@ -382,6 +382,28 @@ def test_minutes_count_from_the_beginning_of_the_command(request_for, monkeypatc
     assert (outcome.step, outcome.seconds) == (1, 60.0)
 
 
+def test_the_schedule_begins_with_the_first_step(request_for, monkeypatch):
+    """A second step right after a slow first one still has the whole cosine before it."""
+    request = request_for("timed", steps=None, minutes=1, eval_every=None, warmup_steps=0)
+    rates = []
+    clock = Clock()
+    prepared = run.new_run(request, None)
+
+    def train_step(self, batch, states, step, rate, dropout):
+        clock.now += 0.5 if step else 30.0
+        rates.append(rate)
+        return 1.0, states
+
+    monkeypatch.setattr(training, "time", clock)
+    monkeypatch.setattr(training.Steps, "train", train_step)
+    monkeypatch.setattr(training.Steps, "validate", lambda self, ids: 1.0)
+    run.execute(prepared, Stopper(), began=clock.now)
+    peak = prepared.config.train.learning_rate
+    assert rates[:2] == pytest.approx([peak, peak])
+    assert rates[30] == pytest.approx(0.51 * peak, rel=0.05)  # half of the rest is over
+    assert rates[-1] < 0.05 * peak
+
+
 @pytest.mark.parametrize("first", [5.0, 20.0, 40.0])
 def test_a_first_step_that_is_slow_tells_nothing_about_the_others(request_for, monkeypatch, first):
     """It compiles. Taken for the usual speed, it would make validation seem to outlast the run."""
