@@ -53,7 +53,9 @@ WORTH = {
 
 # Batches that the automatic choice takes, the smaller ones for short corpora. Steps that read some
 # 1,500 tokens teach most in a given time; many streams multiply faster than long sequences.
+# A word tells more than a character, and steps may be smaller.
 STREAMS = (48, 32, 16, 8, 4)
+MOST_STREAMS: dict[Level, int] = {"char": 48, "word": 16}
 LONGEST_SEQUENCE, SHORTEST_SEQUENCE = 32, 16
 
 # A chain (see ``optimization``) of fewer rows wastes more than a core of its own gains.
@@ -155,7 +157,7 @@ def make_plan(
         name = name if {"units", "layers", "embedding"}.isdisjoint(chosen) else "custom"
     else:
         name = "given"
-    batches = _batches(train_tokens) | _only(chosen, "streams", "sequence_length")
+    batches = _batches(train_tokens, level) | _only(chosen, "streams", "sequence_length")
     _check_length(train_tokens, valid_tokens, characters_per_token, **batches)
     per_step = batches["streams"] * batches["sequence_length"]
     per_epoch = max(1, math.ceil(train_tokens / per_step))
@@ -259,11 +261,12 @@ def _multiplied(model: ModelConfig) -> int:
     return model.parameters - looked_up
 
 
-def _batches(train_tokens: int) -> dict[str, int]:
-    """Choose streams and sequence length: some fifty batches to an epoch, 48 streams at most."""
+def _batches(train_tokens: int, level: Level) -> dict[str, int]:
+    """Choose streams and sequence length: some fifty batches to an epoch, or more."""
     sequence = LONGEST_SEQUENCE if train_tokens >= 200 * LONGEST_SEQUENCE else SHORTEST_SEQUENCE
     fitting = train_tokens // (50 * sequence)
-    streams = next((n for n in STREAMS if n <= fitting), STREAMS[-1])
+    most = MOST_STREAMS[level]
+    streams = next((n for n in STREAMS if n <= min(fitting, most)), STREAMS[-1])
     return {"streams": streams, "sequence_length": sequence}
 
 

@@ -121,7 +121,7 @@ def test_the_fused_update_is_that_of_keras():
             optimizer.apply(gradients, variables)
         found.append([v.numpy() for v in (*variables, *optimizer.variables)])
     for ours, theirs in zip(*found, strict=True):
-        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-7)
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
 
 
 def test_dropout_depends_on_seed_and_step_only():

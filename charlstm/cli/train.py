@@ -185,7 +185,7 @@ WITH_RESUME = {"resume", "quiet", "as_json", "threads", "dry_run"}
     "--streams",
     type=click.IntRange(1, 65536),
     metavar="N",
-    help="Parallel streams, the batch; default 48, fewer for short texts.",
+    help="Parallel streams, the batch; default 48, 16 for words, fewer for short texts.",
 )
 @learning(
     "--sequence-length",
