@@ -25,7 +25,7 @@ class Dropout(NamedTuple):
 
     Attributes:
         rate: float32, the share that is set to zero.
-        seed: int32 [2], which alone determines what is drawn.
+        seed: integers [2], which alone determine what is drawn.
     """
 
     rate: tf.Tensor
