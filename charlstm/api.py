@@ -105,12 +105,10 @@ def load_keras_model(path: str | Path) -> keras.Model:
     Raises:
         CheckpointError: if it can't be read.
     """
-    from charlstm.model import plain_keras_model, set_weights
+    from charlstm.model import plain_keras_model
 
     checkpoint = read_checkpoint(Path(path))
-    model = plain_keras_model(checkpoint.config.model)
-    set_weights(model, checkpoint.weights)
-    return model
+    return plain_keras_model(checkpoint.config.model, checkpoint.weights)
 
 
 def fresh_seed() -> int:

@@ -141,7 +141,7 @@ def expected_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
         shapes[f"lstm_{layer}/bias"] = (gates,)
     if not config.tied:
         shapes["output/kernel"] = (config.units, config.vocab_size)
-        shapes["output/bias"] = (config.vocab_size,)
+    shapes["output/bias"] = (config.vocab_size,)
     return shapes
 
 

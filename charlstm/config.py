@@ -17,6 +17,9 @@ Level = Literal["char", "word"]
 Precision = Literal["auto", "float32", "bfloat16"]
 Optimizer = Literal["adamw", "adam", "lion", "rmsprop", "sgd"]
 
+# Which of them decay weights.
+DECAYING: tuple[Optimizer, ...] = ("adamw", "lion")
+
 # Upper bounds are far beyond use and keep a hostile configuration from asking for terabytes.
 Count = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 Width = Annotated[int, Meta(ge=1, le=16_384)]
@@ -119,7 +122,7 @@ class ModelConfig(Config, frozen=True, kw_only=True):
             4 * self.units * (self.input_width(layer) + self.units + 1)
             for layer in range(self.layers)
         )
-        output = 0 if self.tied else (self.units + 1) * self.vocab_size
+        output = (1 if self.tied else self.units + 1) * self.vocab_size
         return self.vocab_size * self.embedding + cells + output
 
     def input_width(self, layer: int) -> int:

@@ -119,7 +119,7 @@ def build_engine(
         config: the network's sizes.
         weights: float32 arrays under the names and shapes of stock Keras layers, gates in Keras's
             order: ``embedding/embeddings``, ``lstm_0/kernel``, ``lstm_0/recurrent_kernel``,
-            ``lstm_0/bias``, ..., and, unless tied, ``output/kernel`` and ``output/bias``.
+            ``lstm_0/bias``, ..., ``output/bias`` and, unless tied, ``output/kernel``.
         precision: ``"int8"`` (small and fast) or ``"float32"`` (exact).
         threads: threads of one call; None for the processors at hand, at most ``MAX_THREADS``.
     """
@@ -299,9 +299,8 @@ def _reorder(array: Floats, gates: tuple[int, ...]) -> Floats:
 
 
 def _output_weights(config: ModelConfig, weights: Weights) -> tuple[Floats, Floats]:
-    if config.tied:
-        return weights["embedding/embeddings"].T, np.zeros(config.vocab_size, np.float32)
-    return weights["output/kernel"], weights["output/bias"]
+    kernel = weights["embedding/embeddings"].T if config.tied else weights["output/kernel"]
+    return kernel, weights["output/bias"]
 
 
 def _open_session(model: bytes, threads: int) -> onnxruntime.InferenceSession:

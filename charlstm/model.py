@@ -71,7 +71,7 @@ class LSTMLanguageModel(keras.Model):
             )
             for layer in range(config.layers)
         ]
-        self.output_layer = None if config.tied else _output_layer(config, seed)
+        self.output_layer = OutputProjection(config, seed=seed + 1000)
         # Fewer rows than are looked up in it at a time: the first layer may project the table.
         self.projects_table = config.vocab_size <= config.embedding and not gpu_visible()
         self._build_layers()
@@ -80,8 +80,7 @@ class LSTMLanguageModel(keras.Model):
         self.embedding.build((None, None))
         for layer, lstm in enumerate(self.stack):
             lstm.build((None, None, self.config.input_width(layer)))
-        if self.output_layer is not None:
-            self.output_layer.build((None, self.config.units))
+        self.output_layer.build()
         self.built = True
 
     def zero_states(self, rows: int) -> list[States]:
@@ -138,12 +137,35 @@ class LSTMLanguageModel(keras.Model):
 
     def project(self, features: tf.Tensor) -> tf.Tensor:
         """Return the logits float32 [n, vocab_size] of features [n, units], in their type."""
-        if self.output_layer is None:
-            table = tf.convert_to_tensor(self.embedding.embeddings)
-            return tf.cast(product(features, table, features.dtype, onto=True), tf.float32)
-        kernel = tf.convert_to_tensor(self.output_layer.kernel)
-        logits = tf.cast(product(features, kernel, features.dtype), tf.float32)
+        tied = self.config.tied
+        matrix = self.embedding.embeddings if tied else self.output_layer.kernel
+        matrix = tf.convert_to_tensor(matrix)
+        logits = tf.cast(product(features, matrix, features.dtype, onto=tied), tf.float32)
         return logits + tf.convert_to_tensor(self.output_layer.bias)
+
+
+class OutputProjection(keras.layers.Layer):
+    """The weights that logits need: a kernel, unless the embedding's table serves, and a bias.
+
+    With a tied table the bias holds how frequent each symbol is, which the table then need not.
+    """
+
+    def __init__(self, config: ModelConfig, *, seed: int) -> None:
+        super().__init__(name="output")
+        self.config, self.seed = config, seed
+
+    def build(self) -> None:
+        """Create the weights, initialised as those of a stock ``Dense``."""
+        if not self.config.tied:
+            self.kernel = self.add_weight(
+                name="kernel",
+                shape=(self.config.units, self.config.vocab_size),
+                initializer=keras.initializers.GlorotUniform(seed=self.seed),
+            )
+        self.bias = self.add_weight(
+            name="bias", shape=(self.config.vocab_size,), initializer="zeros"
+        )
+        self.built = True
 
 
 def dropped(x: tf.Tensor, dropout: Dropout) -> tf.Tensor:
@@ -159,11 +181,6 @@ def dropped(x: tf.Tensor, dropout: Dropout) -> tf.Tensor:
     drawn = tf.reshape(tf.bitcast(words, tf.uint8), [-1])[:count]
     mask = tf.reshape(drawn >= tf.cast(zeros, tf.uint8), tf.shape(x))
     return x * (tf.cast(mask, x.dtype) * tf.cast(256.0 / (256.0 - zeros), x.dtype))
-
-
-def _output_layer(config: ModelConfig, seed: int) -> keras.layers.Dense:
-    initial = keras.initializers.GlorotUniform(seed=seed + 1000)
-    return keras.layers.Dense(config.vocab_size, kernel_initializer=initial, name="output")
 
 
 def weights_of(model: keras.Model) -> dict[str, NDArray[np.float32]]:
@@ -187,10 +204,17 @@ def set_weights(model: keras.Model, weights: Mapping[str, NDArray[np.float32]]) 
         variable.assign(weights[weight_name(variable)])
 
 
-def plain_keras_model(config: ModelConfig) -> keras.Model:
-    """Return the network as a functional model of stock Keras layers.
+def plain_keras_model(
+    config: ModelConfig, weights: Mapping[str, NDArray[np.float32]]
+) -> keras.Model:
+    """Return a trained network as a functional model of stock Keras layers.
 
-    It restarts nothing by itself: give each document zero states.
+    A tied table is there twice, because a stock layer has no bias with it. The model restarts
+    nothing by itself: give each document zero states.
+
+    Args:
+        config: the sizes.
+        weights: by name, as ``weights_of`` returns them.
     """
     layers = keras.layers
     tokens = keras.Input((None,), dtype="int32", name="tokens")
@@ -198,14 +222,14 @@ def plain_keras_model(config: ModelConfig) -> keras.Model:
         [keras.Input((config.units,), name=f"{kind}_{layer}") for kind in "hc"]
         for layer in range(config.layers)
     ]
-    table = layers.Embedding if not config.tied else layers.ReversibleEmbedding
-    embedding = table(config.vocab_size, config.embedding, name="embedding")
-    x = embedding(tokens)
+    x = layers.Embedding(config.vocab_size, config.embedding, name="embedding")(tokens)
     after = []
     for layer, state in enumerate(states):
         lstm = layers.LSTM(**stock_settings(config.units, seed=0, name=f"lstm_{layer}"))
         x, h, c = lstm(x, initial_state=state)
         after += [h, c]
-    logits = embedding(x, reverse=True) if config.tied else _output_layer(config, 0)(x)
+    logits = layers.Dense(config.vocab_size, name="output")(x)
     flat_states = [state for pair in states for state in pair]
-    return keras.Model([tokens, *flat_states], [logits, *after], name="charlstm")
+    model = keras.Model([tokens, *flat_states], [logits, *after], name="charlstm")
+    set_weights(model, {"output/kernel": weights["embedding/embeddings"].T} | dict(weights))
+    return model

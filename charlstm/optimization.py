@@ -28,6 +28,9 @@ from charlstm.processor import product_type
 # Logits that validation holds at a time, in numbers.
 LOGITS_AT_ONCE = 1 << 23
 
+# Of plain gradient descent.
+MOMENTUM = 0.9
+
 
 def use_threads(threads: int, chains: int) -> None:
     """Divide the processor among the chains of a step.
@@ -86,7 +89,7 @@ def make_optimizer(config: TrainConfig) -> keras.optimizers.Optimizer:
         "adam": lambda: kinds.Adam(**options),
         "lion": lambda: kinds.Lion(weight_decay=config.weight_decay, **options),
         "rmsprop": lambda: kinds.RMSprop(**options),
-        "sgd": lambda: kinds.SGD(momentum=0.9, **options),
+        "sgd": lambda: FusedSGD(momentum=MOMENTUM, **options),
     }
     optimizer = builders[config.optimizer]()
     optimizer.exclude_from_weight_decay(var_names=["bias"])
@@ -116,6 +119,23 @@ class FusedAdamW(keras.optimizers.AdamW):
             beta2=self.beta_2,
             epsilon=self.epsilon,
             grad=gradient,
+        )
+
+
+class FusedSGD(keras.optimizers.SGD):
+    """Keras's gradient descent with momentum, with an update in one pass as well."""
+
+    def update_step(
+        self, gradient: tf.Tensor, variable: tf.Variable, learning_rate: tf.Tensor
+    ) -> None:
+        """Update one variable and its momentum by its gradient, dense float32."""
+        place = self._get_variable_index(variable)
+        tf.raw_ops.ResourceApplyKerasMomentum(
+            var=variable.handle,
+            accum=self.momentums[place].value.handle,
+            lr=tf.cast(learning_rate, tf.float32),
+            grad=gradient,
+            momentum=self.momentum,
         )
 
 

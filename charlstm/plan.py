@@ -14,7 +14,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from charlstm.config import BUDGETS, Level, ModelConfig, TrainConfig
+from charlstm.config import (
+    BUDGETS,
+    DECAYING,
+    Level,
+    ModelConfig,
+    Optimizer,
+    TrainConfig,
+)
 from charlstm.errors import ConfigError, CorpusError
 from charlstm.processor import ProductType
 
@@ -43,12 +50,20 @@ class Worth(NamedTuple):
 
 
 # Minutes are counted by two processor cores; a size that can't read its text once or twice in them
-# learns less than a smaller one.
-WORTH = {
-    "large": Worth(50_000_000, 240.0),
-    "medium": Worth(500_000, 2.5),
-    "small": Worth(40_000, 0.5),
-    "tiny": Worth(0, 0.0),
+# learns less than a smaller one. A word tells more than a character, and takes longer to read.
+WORTH: dict[Level, dict[str, Worth]] = {
+    "char": {
+        "large": Worth(50_000_000, 240.0),
+        "medium": Worth(500_000, 2.5),
+        "small": Worth(40_000, 0.5),
+        "tiny": Worth(0, 0.0),
+    },
+    "word": {
+        "large": Worth(20_000_000, 600.0),
+        "medium": Worth(200_000, 6.0),
+        "small": Worth(40_000, 0.5),
+        "tiny": Worth(0, 0.0),
+    },
 }
 
 # Batches that the automatic choice takes, the smaller ones for short corpora. Steps that read some
@@ -57,6 +72,31 @@ WORTH = {
 STREAMS = (48, 32, 16, 8, 4)
 MOST_STREAMS: dict[Level, int] = {"char": 48, "word": 16}
 LONGEST_SEQUENCE, SHORTEST_SEQUENCE = 32, 16
+
+
+class Pace(NamedTuple):
+    """The peak rate at 48 streams of 512 units, and the norm that gradients are clipped to."""
+
+    rate: float
+    clip_norm: float
+
+
+PACES: dict[Optimizer, Pace] = {
+    "adamw": Pace(8e-3, 1.0),
+    "adam": Pace(8e-3, 1.0),
+    "lion": Pace(8e-4, 1.0),
+    "rmsprop": Pace(3e-3, 1.0),
+    "sgd": Pace(7.0, 0.25),
+}
+
+# Words are many and most of them rare. Steps that are scaled for each weight by itself move what
+# belongs to rare words as far as the rest, and what they learn holds worse for other texts.
+OPTIMIZER: dict[Level, Optimizer] = {"char": "adamw", "word": "sgd"}
+
+WEIGHT_DECAY = 0.05
+
+# By how much the rate grows at most for wide batches and narrow networks.
+MOST_SCALED = 1.5
 
 # A chain (see ``optimization``) of fewer rows wastes more than a core of its own gains.
 MIN_ROWS = 4
@@ -103,15 +143,18 @@ class Plan:
     minutes: float
 
 
-def choose_size(tokens: int, minutes: float = math.inf) -> str:
+def choose_size(level: Level, tokens: int, minutes: float = math.inf) -> str:
     """Choose the largest preset that is worth it.
 
     Args:
+        level: character or word.
         tokens: how many symbols the training text has.
         minutes: the budget, if it is in minutes.
     """
     return next(
-        name for name, worth in WORTH.items() if tokens >= worth.tokens and minutes >= worth.minutes
+        name
+        for name, worth in WORTH[level].items()
+        if tokens >= worth.tokens and minutes >= worth.minutes
     )
 
 
@@ -152,7 +195,7 @@ def make_plan(
     _check_choices(chosen, size)
     minutes = chosen.get("minutes", math.inf)
     if model is None:
-        name = choose_size(train_tokens, minutes) if size == "auto" else size
+        name = choose_size(level, train_tokens, minutes) if size == "auto" else size
         model = _network(SIZES[name], level, vocab_size, chosen)
         name = name if {"units", "layers", "embedding"}.isdisjoint(chosen) else "custom"
     else:
@@ -165,11 +208,17 @@ def make_plan(
     tokens_per_second = speed / (6 * _multiplied(model))
     budget = _only(chosen, *BUDGETS) or {"epochs": default_epochs(train_tokens)}
     steps = _steps(budget, per_epoch, tokens_per_second / per_step)
+    optimizer: Optimizer = chosen.get("optimizer", OPTIMIZER[level])
+    _check_decay(chosen, optimizer)
+    pace = PACES[optimizer]
     settings: dict[str, Any] = {
-        "learning_rate": _learning_rate(batches["streams"], model.units) * rate_scale,
+        "optimizer": optimizer,
+        "learning_rate": _scaled(pace.rate, batches["streams"], model.units) * rate_scale,
+        "clip_norm": pace.clip_norm,
+        "weight_decay": WEIGHT_DECAY if optimizer in DECAYING else 0.0,
         "chains": chains_for(processors, batches["streams"]),
         "warmup_steps": _warmup(budget, steps),
-        "dropout": 0.5 if level == "word" or train_tokens < 100_000 else 0.3,
+        "dropout": _dropout(level, train_tokens),
         "dropout_ramp": 0.0 if "dropout" in chosen else DROPOUT_RAMP,
     }
     settings |= _evaluation(steps, per_epoch, "minutes" in budget, chosen.get("eval_every"))
@@ -189,6 +238,14 @@ def _check_choices(chosen: dict[str, Any], size: str) -> None:
         raise ConfigError(f"size is {size!r}: expected auto, {', '.join(SIZES)}")
     budget: dict[str, Any] = {} if set(BUDGETS) & chosen.keys() else {"steps": 1}
     TrainConfig(**budget, **_only(chosen, *TRAIN_FIELDS))
+
+
+def _check_decay(chosen: dict[str, Any], optimizer: Optimizer) -> None:
+    if chosen.get("weight_decay") and optimizer not in DECAYING:
+        raise ConfigError(
+            f"--weight-decay has no effect with --optimizer {optimizer}: leave it out, or choose "
+            f"--optimizer {' or '.join(DECAYING)}"
+        )
 
 
 def _evaluation(
@@ -211,7 +268,7 @@ def chains_for(processors: int, streams: int) -> int:
 
 
 def default_epochs(train_tokens: int) -> float:
-    """Return the default budget: 8 epochs for a megabyte, fewer for more text, at most 60."""
+    """Return the default budget: 8 epochs for a million tokens, fewer for more text, at most 60."""
     return round(min(60.0, max(1.0, 8 * math.sqrt(1e6 / train_tokens))), 1)
 
 
@@ -296,18 +353,27 @@ def _steps(budget: dict[str, Any], per_epoch: int, steps_per_second: float) -> i
     if "steps" in budget:
         return int(budget["steps"])
     if "minutes" in budget:
-        return max(1, int(60 * budget["minutes"] * steps_per_second))
+        return max(1, int((60 * budget["minutes"] - START_SECONDS) * steps_per_second))
     epochs: float = budget["epochs"]
     return max(1, round(epochs * per_epoch))
 
 
 def _warmup(budget: dict[str, Any], steps: int) -> int:
-    """Choose the steps of warm-up: a tenth of the run, 100 at most; never by measured speed."""
+    """Choose the steps of warm-up, 100 at most; never by measured speed.
+
+    A tenth of the run where its steps are known, else 50 a minute.
+    """
     if "minutes" in budget:
         return min(100, round(50 * float(budget["minutes"])))
     return min(100, steps // 10)
 
 
-def _learning_rate(streams: int, units: int) -> float:
-    """Return the peak rate: 8e-3 at 48 streams of 512 units, by square roots elsewhere."""
-    return float(f"{min(12e-3, 8e-3 * math.sqrt(streams / 48 * 512 / max(units, 256))):.2g}")
+def _dropout(level: Level, train_tokens: int) -> float:
+    """Return the rate of dropout: more for words, which repeat less, and for short texts."""
+    return 0.5 if level == "word" or train_tokens < 100_000 else 0.3
+
+
+def _scaled(rate: float, streams: int, units: int) -> float:
+    """Fit a peak rate to the batch and the network, by square roots."""
+    factor = math.sqrt(streams / 48 * 512 / max(units, 256))
+    return float(f"{rate * min(MOST_SCALED, factor):.2g}")

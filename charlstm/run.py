@@ -275,8 +275,9 @@ def _grown(parent: Checkpoint, vocab_size: int, seed: int) -> dict[str, np.ndarr
         [table, (table.mean(0) + noise).astype(np.float32)]
     )
     if "output/kernel" in weights:
-        kernel, bias = weights["output/kernel"], weights["output/bias"]
+        kernel = weights["output/kernel"]
         columns = np.repeat(kernel.mean(1, keepdims=True), added, axis=1)
         weights["output/kernel"] = np.concatenate([kernel, columns], axis=1)
-        weights["output/bias"] = np.concatenate([bias, np.full(added, bias.min(), np.float32)])
+    bias = weights["output/bias"]
+    weights["output/bias"] = np.concatenate([bias, np.full(added, bias.min(), np.float32)])
     return weights

@@ -36,6 +36,8 @@ EVALUATION_SHARE = 0.05
 # How many times faster than training an evaluation is taken to be until one has been measured.
 EVALUATION_SPEED = 2.0
 
+# From how many nats above the best validation loss a run is said to overfit: seeds differ by less.
+OVERFITTING_MARGIN = 0.01
 
 # Beyond this a perplexity is no finite number, and no figure.
 LARGEST_EXPONENT = 700.0
@@ -357,8 +359,9 @@ class Trainer:
         if self.warned or best is None or self.progress.waited < 2:
             return
         before, after = best.train_loss or 0.0, now.train_loss or math.inf
+        loss, lowest = now.valid_loss or 0.0, best.valid_loss or math.inf
         # Early in a run, or under much dropout, training loss is above validation loss.
-        if after < before and after < (now.valid_loss or 0.0):
+        if after < min(before, loss) and loss > lowest + OVERFITTING_MARGIN:
             self.warned = True
             self.observer.on_overfitting(best, now)
 

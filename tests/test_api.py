@@ -18,7 +18,7 @@ from .test_training import Stopper
 
 CHOICES = {
     "units": 48, "layers": 2, "streams": 8, "sequence_length": 32, "steps": 150,
-    "dropout": 0.1, "learning_rate": 0.01, "eval_every": 50,
+    "dropout": 0.1, "optimizer": "adamw", "learning_rate": 0.01, "eval_every": 50,
 }  # fmt: skip
 
 

@@ -36,7 +36,7 @@ def random_weights(config):
         weights[f"lstm_{layer}/bias"] = matrix(1, 4 * config.units, 0.5)[0]
     if not config.tied:
         weights["output/kernel"] = matrix(config.units, config.vocab_size, 4.0)
-        weights["output/bias"] = matrix(1, config.vocab_size, 1.0)[0]
+    weights["output/bias"] = matrix(1, config.vocab_size, 1.0)[0]
     return weights
 
 
@@ -63,7 +63,6 @@ def oracle(config, weights, ids, state):
     weights = {name: array.astype(np.float64) for name, array in weights.items()}
     embeddings = weights["embedding/embeddings"]
     kernel = embeddings.T if config.tied else weights["output/kernel"]
-    bias = 0 if config.tied else weights["output/bias"]
     hidden, cells = np.split(state.astype(np.float64), 2)
     logits = []
     for column in ids.T:
@@ -77,7 +76,7 @@ def oracle(config, weights, ids, state):
             i, f, c, o = np.split(z, 4, axis=1)
             cells[layer] = sigmoid(f) * cells[layer] + sigmoid(i) * np.tanh(c)
             hidden[layer] = x = sigmoid(o) * np.tanh(cells[layer])
-        logits.append(x @ kernel + bias)
+        logits.append(x @ kernel + weights["output/bias"])
     return np.stack(logits, axis=1), np.concatenate([hidden, cells])
 
 

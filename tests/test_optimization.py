@@ -15,7 +15,14 @@ from charlstm.backend import keras, tf
 from charlstm.config import ModelConfig, TrainConfig
 from charlstm.dataset import Batch, Streams
 from charlstm.model import weights_of
-from charlstm.optimization import FusedAdamW, Steps, dropout_rate, learning_rate, make_optimizer
+from charlstm.optimization import (
+    FusedAdamW,
+    FusedSGD,
+    Steps,
+    dropout_rate,
+    learning_rate,
+    make_optimizer,
+)
 
 
 def real_text():
@@ -75,7 +82,7 @@ def test_states_are_carried_out_of_a_step():
 
 def test_the_gradient_is_clipped_by_its_global_norm():
     optimizer = make_optimizer(TRAIN.replace(optimizer="sgd", clip_norm=1.0))
-    variables = [keras.Variable(np.zeros(2)), keras.Variable(np.zeros(1))]
+    variables = [keras.Variable(np.zeros(n), dtype="float32") for n in (2, 1)]
     optimizer.build(variables)
     optimizer.learning_rate.assign(1.0)
     optimizer.apply([tf.constant([3.0, 0.0]), tf.constant([4.0])], variables)
@@ -102,13 +109,20 @@ def test_weight_decay_spares_biases():
         np.testing.assert_allclose(after, decayed, rtol=1e-5, atol=1e-7)
 
 
-def test_the_fused_update_is_that_of_keras():
+@pytest.mark.parametrize(
+    ("kinds", "settings"),
+    [
+        ((FusedAdamW, keras.optimizers.AdamW), {"weight_decay": 0.2}),
+        ((FusedSGD, keras.optimizers.SGD), {"momentum": 0.9}),
+    ],
+)
+def test_a_fused_update_is_that_of_keras(kinds, settings):
     """Weights and slots after some steps with clipping, decay and biases that are spared."""
     rng = np.random.default_rng(0)
     first = {"kernel": rng.normal(size=(5, 7)), "bias": rng.normal(size=7)}
-    settings = {"learning_rate": 0.1, "weight_decay": 0.2, "global_clipnorm": 1.0}
+    settings = settings | {"learning_rate": 0.1, "global_clipnorm": 1.0}
     found = []
-    for kind in (FusedAdamW, keras.optimizers.AdamW):
+    for kind in kinds:
         variables = [
             keras.Variable(value, name=name, dtype="float32") for name, value in first.items()
         ]
