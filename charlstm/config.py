@@ -30,6 +30,7 @@ Rate = Annotated[float, Meta(ge=0.0, lt=1.0)]
 Fraction = Annotated[float, Meta(gt=0.0, lt=1.0)]
 NonNegative = Annotated[float, Meta(ge=0.0, le=1e9)]
 Positive = Annotated[float, Meta(gt=0.0, le=1e9)]
+Penalty = Annotated[float, Meta(ge=-1e3, le=1e3)]
 Seed = Annotated[int, Meta(ge=0, le=2**32 - 1)]
 
 BUDGETS = ("epochs", "steps", "minutes")
@@ -170,9 +171,19 @@ class SampleConfig(Config, frozen=True, kw_only=True):
     top_k: Annotated[int, Meta(ge=0, le=2**31 - 1)] = 0
     top_p: Annotated[float, Meta(gt=0.0, le=1.0)] = 1.0
     min_p: Rate = 0.02
+    typical: Annotated[float, Meta(gt=0.0, le=1.0)] = 1.0
+    mirostat: NonNegative = 0.0
+    mirostat_rate: Annotated[float, Meta(gt=0.0, le=1.0)] = 0.1
     repetition_penalty: Annotated[float, Meta(ge=1.0, le=1e3)] = 1.0
+    presence_penalty: Penalty = 0.0
+    frequency_penalty: Penalty = 0.0
+    loop_penalty: NonNegative = 0.0
+    loop_base: Annotated[float, Meta(ge=1.0, le=1e3)] = 1.75
+    loop_length: Count = 20
+    loop_window: Count = 512
     repetition_window: Count = 64
     stop: tuple[str, ...] = ()
+    match: str | None = None
 
     def check(self) -> None:
         """Check that every stop text can be looked for."""

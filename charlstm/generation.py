@@ -18,8 +18,11 @@ from numpy.typing import NDArray
 
 from charlstm.config import SampleConfig
 from charlstm.engine import Engine
-from charlstm.sampling import sample
-from charlstm.tokenizer import BEGIN_SPELLING, END_OF_DOCUMENT, Tokenizer
+from charlstm.errors import UsageError
+from charlstm.pattern import Mask, Pattern
+from charlstm.penalties import EMPTY, places_needed
+from charlstm.sampling import next_limits, sample
+from charlstm.tokenizer import BEGIN_SPELLING, END_OF_DOCUMENT, END_SPELLING, Tokenizer
 
 FinishReason: TypeAlias = Literal["length", "end", "stop"]
 TextListener: TypeAlias = Callable[[int, str], None]
@@ -29,7 +32,6 @@ Ids: TypeAlias = NDArray[np.int64]
 MAX_ROWS = 128  # of one batch; more would hold more memory and run hardly faster
 _PROMPT_CHUNK = 64  # symbols of a prompt read in one call: bounds the logits held at once
 _UNIFORMS_AHEAD = 256
-_EMPTY = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +83,16 @@ def generate(
     Yields:
         The samples in the order of their index, each as soon as it and those before it are done.
     """
+    pattern = None if config.match is None else _pattern_for(config, tokenizer, prompt)
     ids, required = _split_prompt(tokenizer, prompt)
     logits, state = _read(engine, ids)
-    writer = _Writer(engine, tokenizer, config, on_text)
-    window = ids[1:][-config.repetition_window :]
+    writer = _Writer(engine, tokenizer, config, pattern, on_text)
+    place = pattern.read(prompt.removesuffix(required)) if pattern else 0
+    places = places_needed(config)
+    window = ids[1:][-places:] if places else ids[:0]
     for start in range(0, count, MAX_ROWS):
         rows = [
-            _Row(index, prompt, seed, required, np.random.default_rng([seed, index]))
+            _Row(index, prompt, seed, required, place, np.random.default_rng([seed, index]))
             for index in range(start, min(start + MAX_ROWS, count))
         ]
         finished: dict[int, Sample] = {}
@@ -107,17 +112,18 @@ class _Row:
     prompt: str
     seed: int
     required: str  # what the next symbols must spell; shown with the prompt, so not again
+    place: int  # in the pattern, if there is one
     rng: np.random.Generator
     spelling: bool = False
     pending: str = ""  # drawn, and perhaps the beginning of a stop text
     parts: list[str] = field(default_factory=list)
     tokens: int = 0
     log_probability: float = 0.0
+    surprise: float = 0.0  # of the last symbol, in nats
     finish_reason: FinishReason | None = None
 
     def take_required(self, piece: str) -> str:
         """Take what is required off a piece and return what is left of it to show."""
-        self.spelling = self.spelling or not piece
         taken = min(len(piece), len(self.required))
         self.required = self.required[taken:]
         return piece[taken:]
@@ -142,6 +148,7 @@ class _Writer:
         engine: Engine,
         tokenizer: Tokenizer,
         config: SampleConfig,
+        pattern: Pattern | None,
         on_text: TextListener | None,
     ) -> None:
         self._engine = engine
@@ -149,8 +156,10 @@ class _Writer:
         self._spells = tokenizer.spells
         self._never = tokenizer.never_generated.astype(np.int64)
         self._config = config
+        self._pattern = pattern
         self._on_text = on_text
-        self._masks: dict[tuple[str, bool], NDArray[np.bool_]] = {}
+        self._masks: dict[tuple[str, bool], Mask] = {}
+        self._any = np.ones(tokenizer.vocab_size, np.bool_)
 
     def write(self, rows: list[_Row], logits: Floats, state: Floats, window: Ids) -> Iterator[_Row]:
         """Draw until every row is finished; yield each row when it is.
@@ -164,13 +173,16 @@ class _Writer:
         logits = np.repeat(logits, len(rows), axis=0)
         state = np.repeat(state, len(rows), axis=1)
         recent = self._recent(len(rows), window)
+        limits = np.full(len(rows), 2 * self._config.mirostat) if self._config.mirostat else None
         for step in range(self._config.length):
             ahead = step % _UNIFORMS_AHEAD
             if ahead == 0:
                 uniforms = np.array([row.rng.random(_UNIFORMS_AHEAD) for row in rows])
-            ids = self._draw(rows, logits, uniforms[:, ahead], recent)
+            ids = self._draw(rows, logits, uniforms[:, ahead], recent, limits)
             if recent is not None:
-                recent[:, (len(window) + step) % recent.shape[1]] = ids
+                recent = np.concatenate([recent[:, 1:], ids[:, np.newaxis]], axis=1)
+            if limits is not None:
+                limits = self._moved(limits, rows)
             finished = [row for row in rows if row.finish_reason]
             yield from finished
             if len(finished) == len(rows):
@@ -180,16 +192,22 @@ class _Writer:
                 rows = [row for row in rows if row.finish_reason is None]
                 ids, state, uniforms = ids[going], state[:, going], uniforms[going]
                 recent = None if recent is None else recent[going]
+                limits = None if limits is None else limits[going]
             logits, state = self._engine.step(ids, state)
 
     def _recent(self, rows: int, window: Ids) -> Ids | None:
-        """Return the ring of the last ids of each row [B, W], or None where nothing needs it."""
-        if self._config.repetition_penalty == 1.0:
+        """Return the last ids of each row [B, W], oldest first, or None where nothing needs it."""
+        places = min(places_needed(self._config), len(window) + self._config.length)
+        if not places:
             return None
-        places = min(self._config.repetition_window, len(window) + self._config.length)
-        recent = np.full((rows, places), _EMPTY, np.int64)
-        recent[:, : len(window)] = window
+        recent = np.full((rows, places), EMPTY, np.int64)
+        recent[:, places - len(window) :] = window
         return recent
+
+    def _moved(self, limits: NDArray[np.float64], rows: list[_Row]) -> NDArray[np.float64]:
+        """Return Mirostat's limits after the symbols that were just drawn."""
+        surprises = np.array([row.surprise for row in rows]) / np.log(2)
+        return next_limits(limits, surprises, self._config.mirostat, self._config.mirostat_rate)
 
     def _draw(
         self,
@@ -197,14 +215,15 @@ class _Writer:
         logits: Floats,
         uniforms: NDArray[np.float64],
         recent: Ids | None,
+        limits: NDArray[np.float64] | None,
     ) -> Ids:
         """Draw one symbol for each row and let the rows take it; writes into ``logits``."""
         normalisers = _log_sum_exp(logits)
         logits[:, self._never] = -np.inf
-        for index, row in enumerate(rows):
-            if row.required:
-                logits[index, self._excluded(row)] = -np.inf
-        ids = sample(logits, uniforms, self._config, recent)
+        if self._pattern or any(row.required for row in rows):
+            for row, values in zip(rows, logits, strict=True):
+                values[~self._allowed(row)] = -np.inf
+        ids = sample(logits, uniforms, self._config, recent, limits)
         log_probabilities = logits[np.arange(len(rows)), ids] - normalisers
         for row, symbol, value in zip(rows, ids.tolist(), log_probabilities.tolist(), strict=True):
             self._accept(row, symbol, value)
@@ -213,7 +232,12 @@ class _Writer:
     def _accept(self, row: _Row, symbol: int, log_probability: float) -> None:
         """Let a row take its next symbol: text, finish, and what can be shown of it."""
         row.tokens += 1
+        if self._spells and symbol in (BEGIN_SPELLING, END_SPELLING):
+            row.spelling = symbol == BEGIN_SPELLING
+        if self._pattern:
+            row.place = int(self._pattern.after(row.place)[symbol])
         row.log_probability += log_probability
+        row.surprise = -log_probability
         piece = self._pieces[symbol]
         row.pending += row.take_required(piece) if row.required else piece
         if symbol == END_OF_DOCUMENT:
@@ -242,15 +266,26 @@ class _Writer:
         if self._on_text:
             self._on_text(row.index, text)
 
-    def _excluded(self, row: _Row) -> NDArray[np.bool_]:
-        """Return which symbols [V] don't lead to the text that a row still requires."""
+    def _allowed(self, row: _Row) -> Mask:
+        """Return which symbols [V] a row may take next."""
+        if self._pattern is None:
+            return self._leading(row)
+        left = self._config.length - row.tokens
+        matching = self._pattern.allowed(row.place, left, spelling=row.spelling)
+        both = matching & self._leading(row)
+        return both if both.any() else matching
+
+    def _leading(self, row: _Row) -> Mask:
+        """Return which symbols [V] lead to the text that a row still requires."""
+        if not row.required:
+            return self._any
         key = row.required, row.spelling
         if key not in self._masks:
             leads = _leads_to_letter if row.spelling else _leads_to
             allowed = [leads(piece, row.required) for piece in self._pieces]
             if not row.spelling and self._spells:
                 allowed[BEGIN_SPELLING] = True
-            self._masks[key] = ~np.array(allowed)
+            self._masks[key] = np.array(allowed)
         return self._masks[key]
 
 
@@ -285,6 +320,25 @@ def _split_prompt(tokenizer: Tokenizer, prompt: str) -> tuple[Ids, str]:
         text, required = prompt, ""
     ids = np.concatenate([[END_OF_DOCUMENT], tokenizer.encode(text)]).astype(np.int64)
     return ids, required
+
+
+def _pattern_for(config: SampleConfig, tokenizer: Tokenizer, prompt: str) -> Pattern:
+    """Return the pattern of a configuration; refuse what can't come to a match."""
+    if config.stop:
+        raise UsageError("a stop text would cut off what has to match: leave --stop or --match out")
+    pattern = Pattern(config.match or "", tokenizer)
+    place = pattern.read(prompt)
+    if not pattern.is_alive(place):
+        raise UsageError(
+            f"no match of the pattern {config.match!r} begins with the prompt {prompt!r}: the "
+            "pattern is for the whole text, the prompt included"
+        )
+    if pattern.shortest(place) > config.length:
+        raise UsageError(
+            f"a match of the pattern {config.match!r} needs {pattern.shortest(place):,} symbols or "
+            f"more, and the length is {config.length:,}: raise --length"
+        )
+    return pattern
 
 
 def _read(engine: Engine, ids: Ids) -> tuple[Floats, Floats]:

@@ -2,9 +2,10 @@
 
 All functions take logits [B,V] in float32 and treat rows independently: a row's result has the same
 bits in any batch. An id that is ruled out has the logit -inf; at least one id of a row must not be.
-The order is: repetition penalty, top-k, top-p, min-p, temperature, draw. So top-p and min-p judge
-the distribution as the model gave it, before the temperature, as llama.cpp does: a high temperature
-makes a choice among good symbols more even and lets no bad ones in.
+The order is: penalties (see ``penalties``), top-k, locally typical, top-p, min-p, Mirostat,
+temperature, draw. So all that leaves symbols out judges the distribution as the model gave it,
+before the temperature, as llama.cpp does: a high temperature makes a choice among good symbols more
+even and lets no bad ones in.
 
 This module knows no text, no model and no random generator: uniforms are passed in.
 """
@@ -17,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charlstm.config import SampleConfig
+from charlstm.penalties import penalise
 
 Floats: TypeAlias = NDArray[np.float32]
 Ids: TypeAlias = NDArray[np.int64]
@@ -32,6 +34,7 @@ def sample(
     uniforms: NDArray[np.float64],
     config: SampleConfig,
     recent: NDArray[np.integer[Any]] | None = None,
+    limits: NDArray[np.float64] | None = None,
 ) -> Ids:
     """Draw the next id of every row.
 
@@ -39,44 +42,31 @@ def sample(
         logits: float32 [B, V].
         uniforms: float64 [B], each in [0, 1).
         config: how to draw; temperature 0 takes the likeliest id, of equals the lowest.
-        recent: ids [B, W] that ``config.repetition_penalty`` applies to, -1 for an empty place.
+        recent: the last ids [B, W], oldest first, -1 for an empty place; the penalties need them.
+        limits: float64 [B], the surprise that Mirostat allows, in bits.
 
     Returns:
         int64 [B].
     """
-    if recent is not None and config.repetition_penalty != 1.0:
-        logits = penalise_repetition(logits, recent, config.repetition_penalty)
+    if recent is not None:
+        logits = penalise(logits, recent, config)
     if config.temperature == 0:
         return _first_largest(logits)
     if config.top_k:
         logits = keep_top_k(logits, config.top_k)
+    if config.typical < 1.0:
+        logits = keep_typical(logits, config.typical)
     if config.top_p < 1.0:
         logits = keep_top_p(logits, config.top_p)
     if config.min_p > 0.0:
         logits = keep_min_p(logits, config.min_p)
+    if limits is not None:
+        logits = keep_unsurprising(logits, limits)
     if logits.shape[1] < _LARGE_VOCABULARY:
         return draw(apply_temperature(logits, config.temperature), uniforms)
     # What is impossible in every row adds exactly 0, so leaving it out changes no bit.
     columns = np.flatnonzero((logits > _EXCLUDED).any(axis=0))
     return columns[draw(apply_temperature(logits[:, columns], config.temperature), uniforms)]
-
-
-def penalise_repetition(logits: Floats, recent: NDArray[np.integer[Any]], penalty: float) -> Floats:
-    """Make recent ids less likely: positive logits are divided by the penalty, negative multiplied.
-
-    An id counts once, however often it occurs (Keskar et al. 2019, CTRL, section 4.1).
-
-    Args:
-        logits: float32 [B, V].
-        recent: ids [B, W], -1 for an empty place.
-        penalty: 1 or more; 1 changes nothing.
-    """
-    rows = np.arange(len(logits))[:, np.newaxis]
-    # One more column takes what is written for -1.
-    penalised = np.concatenate([logits, np.zeros((len(logits), 1), np.float32)], axis=1)
-    values = penalised[rows, recent]
-    penalised[rows, recent] = np.where(values > 0, values / penalty, values * penalty)
-    return np.ascontiguousarray(penalised[:, :-1])
 
 
 def keep_top_k(logits: Floats, k: int) -> Floats:
@@ -90,6 +80,27 @@ def keep_top_k(logits: Floats, k: int) -> Floats:
     if k >= size:
         return logits
     return _keep_from(logits, np.partition(logits, size - k, axis=1)[:, size - k, np.newaxis])
+
+
+def keep_typical(logits: Floats, p: float) -> Floats:
+    """Keep the locally typical ids: those whose surprise is nearest the expected one.
+
+    As few as together reach probability p, and ids as near as the last (Meister et al. 2023).
+
+    Args:
+        logits: float32 [B, V].
+        p: in (0, 1]; 1 keeps whatever is possible.
+    """
+    surprises = _log_sum_exp(logits) - logits.astype(np.float64)
+    probabilities = np.exp(-surprises)
+    products = probabilities * np.where(probabilities > 0, surprises, 0.0)
+    expected = products.sum(axis=1, keepdims=True)
+    distances = np.abs(surprises - expected)
+    order = np.argsort(distances, axis=1, kind="stable")
+    reached = np.take_along_axis(probabilities, order, axis=1).cumsum(axis=1)
+    last = np.minimum((reached < p).sum(axis=1, keepdims=True), logits.shape[1] - 1)
+    farthest = np.take_along_axis(distances, np.take_along_axis(order, last, axis=1), axis=1)
+    return _without(logits, distances > farthest)
 
 
 def keep_top_p(logits: Floats, p: float) -> Floats:
@@ -123,6 +134,35 @@ def keep_min_p(logits: Floats, p: float) -> Floats:
         p: in (0, 1).
     """
     return _keep_from(logits, _highest(logits) + np.float32(np.log(p)))
+
+
+def keep_unsurprising(logits: Floats, limits: NDArray[np.float64]) -> Floats:
+    """Keep ids whose surprise is no larger than a row's limit, and the likeliest ids anyway.
+
+    With ``next_limits`` this is Mirostat 2 (Basu et al. 2021).
+
+    Args:
+        logits: float32 [B, V].
+        limits: float64 [B], in bits.
+    """
+    surprises = (_log_sum_exp(logits) - logits.astype(np.float64)) / np.log(2)
+    allowed = np.maximum(limits[:, np.newaxis], surprises.min(axis=1, keepdims=True))
+    return _without(logits, surprises > allowed)
+
+
+def next_limits(
+    limits: NDArray[np.float64], surprises: NDArray[np.float64], target: float, rate: float
+) -> NDArray[np.float64]:
+    """Move the limits of ``keep_unsurprising`` so that mean surprise approaches the target.
+
+    Args:
+        limits: float64 [B], in bits.
+        surprises: float64 [B], of the ids that were drawn, in bits.
+        target: the surprise to hold, in bits a symbol.
+        rate: the share of the error that is made good at once.
+    """
+    moved: NDArray[np.float64] = limits - rate * (surprises - target)
+    return moved
 
 
 def apply_temperature(logits: Floats, temperature: float) -> Floats:
@@ -167,9 +207,20 @@ def _highest(logits: Floats) -> Floats:
 
 
 def _keep_from(logits: Floats, threshold: Floats) -> Floats:
+    return _without(logits, logits < threshold)
+
+
+def _without(logits: Floats, excluded: NDArray[np.bool_]) -> Floats:
     kept = logits.copy()
-    kept[logits < threshold] = _EXCLUDED
+    kept[excluded] = _EXCLUDED
     return kept
+
+
+def _log_sum_exp(logits: Floats) -> NDArray[np.float64]:
+    """Return the normaliser of each row's log-probabilities, float64 [B, 1]."""
+    highest = _highest(logits).astype(np.float64)
+    normalisers: NDArray[np.float64] = np.exp(logits - highest).sum(axis=1, keepdims=True)
+    return highest + np.log(normalisers)
 
 
 def _descending_largest(logits: Floats, count: int) -> Floats:

@@ -47,6 +47,8 @@ WHOLE = {  # field: least, greatest
         "length": (1, INT32),
         "top_k": (0, INT32),
         "repetition_window": (1, INT32),
+        "loop_length": (1, INT32),
+        "loop_window": (1, INT32),
     },
 }
 REAL = {  # field: lower bound, upper bound, whether each is excluded
@@ -68,7 +70,14 @@ REAL = {  # field: lower bound, upper bound, whether each is excluded
         "temperature": (0.0, 1e9, False, False),
         "top_p": (0.0, 1.0, True, False),
         "min_p": (0.0, 1.0, False, True),
+        "typical": (0.0, 1.0, True, False),
+        "mirostat": (0.0, 1e9, False, False),
+        "mirostat_rate": (0.0, 1.0, True, False),
         "repetition_penalty": (1.0, 1e3, False, False),
+        "presence_penalty": (-1e3, 1e3, False, False),
+        "frequency_penalty": (-1e3, 1e3, False, False),
+        "loop_penalty": (0.0, 1e9, False, False),
+        "loop_base": (1.0, 1e3, False, False),
     },
 }
 NAMED = {
@@ -82,7 +91,7 @@ NAMED = {
     SampleConfig: {},
 }
 TRUTH = {CorpusConfig: {"lines"}, ModelConfig: {"tied"}}
-TEXT = {CorpusConfig: {"encoding"}}
+TEXT = {CorpusConfig: {"encoding"}, SampleConfig: {"match"}}
 TEXTS = {CorpusConfig: {"addresses", "valid"}, SampleConfig: {"stop"}}
 BUDGETS = ("epochs", "steps", "minutes")
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from functools import cache
 from itertools import islice
 
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from charlstm.config import ModelConfig, SampleConfig, TokenizerConfig
 from charlstm.engine import build_engine
+from charlstm.errors import UsageError
 from charlstm.generation import MAX_ROWS, Sample, find_stop, generate, held_back
 from charlstm.tokenizer import BEGIN_SPELLING, END_OF_DOCUMENT, UNKNOWN, build_tokenizer
 
@@ -94,6 +96,9 @@ def log_probabilities(logits):
         top_p=st.sampled_from([0.7, 1.0]),
         repetition_penalty=st.sampled_from([1.0, 1.5]),
         repetition_window=st.sampled_from([1, 3, 64]),
+        loop_penalty=st.sampled_from([0.0, 2.0]),
+        loop_length=st.sampled_from([1, 4]),
+        mirostat=st.sampled_from([0.0, 1.5]),
         stop=st.sampled_from([(), ("a", "bc")]),
     ),
 )
@@ -286,6 +291,77 @@ def test_the_repetition_penalty_sees_the_prompt_and_what_was_drawn():
     assert text("", 2) == "abcab"
     assert text("cca", 2) == "bcabc"
     assert text("a", 64)[:2] == "bc"
+
+
+def test_a_loop_is_left_when_it_costs():
+    a, b = CHARS.encode("ab").tolist()
+
+    class Looping(ScriptedEngine):
+        def step(self, ids, state):
+            logits, state = super().step(ids, state)
+            logits[:, [a, b]] = [4.0, 3.0]
+            return logits, state
+
+    def text(**settings):
+        config = GREEDY.replace(length=8, loop_base=2.0, **settings)
+        return next(generate(Looping(CHARS.vocab_size), CHARS, "", config, seed=1)).text
+
+    assert text() == "aaaaaaaa"
+    # The fourth symbol would go on with a repetition of two and cost 2, the fifth of three.
+    assert text(loop_penalty=2.0, loop_length=2)[:4] == "aaab"
+    assert text(loop_penalty=0.1, loop_length=2) == "aaaaaaab"
+
+
+def test_mirostat_holds_the_surprise_of_a_model():
+    engine = random_model("float32")
+
+    def surprise(bits):
+        config = EVEN.replace(length=3000, mirostat=bits)
+        (result,) = generate(engine, CHARS, "", config, seed=4)
+        return -result.mean_log_probability / np.log(2) if result.tokens > 300 else None
+
+    found = {bits: surprise(bits) for bits in (0.5, 1.0, 1.5)}
+    measured = {bits: value for bits, value in found.items() if value is not None}
+    assert measured
+    for bits, value in measured.items():
+        assert value == pytest.approx(bits, abs=0.15)
+
+
+@pytest.mark.parametrize("tokenizer", [CHARS, WORDS], ids=["characters", "words"])
+@pytest.mark.parametrize("expression", ["[a-h ]{3,6}", "c?[a-d]+( the| [a-e]{2,})*", "(?s).*"])
+def test_every_sample_matches(tokenizer, expression):
+    engine = random_model("int8", tokenizer.vocab_size)
+    config = EVEN.replace(match=expression, length=9)
+    for each in generate(engine, tokenizer, "", config, count=60, seed=3):
+        assert re.fullmatch(expression, each.text)
+        assert each.tokens <= 9
+
+
+@pytest.mark.parametrize("prompt", ["ca", "cab ", "cab a"])
+@pytest.mark.parametrize("tokenizer", [CHARS, WORDS], ids=["characters", "words"])
+def test_the_prompt_is_part_of_the_match(tokenizer, prompt):
+    engine = random_model("int8", tokenizer.vocab_size)
+    config = EVEN.replace(match="ca[a-d]+( [a-h]+)+", length=20)
+    for each in generate(engine, tokenizer, prompt, config, count=40, seed=3):
+        assert re.fullmatch(config.match, prompt + each.text)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "settings", "message"),
+    [
+        ("x", {}, "no match of the pattern '[a-d]{4}' begins with the prompt 'x': the pattern is "
+         "for the whole text, the prompt included"),
+        ("a", {"length": 2}, "a match of the pattern '[a-d]{4}' needs 3 symbols or more, and the "
+         "length is 2: raise --length"),
+        ("", {"stop": ("b",)}, "a stop text would cut off what has to match: leave --stop or "
+         "--match out"),
+    ],
+)  # fmt: skip
+def test_what_can_not_come_to_a_match_is_refused(prompt, settings, message):
+    config = EVEN.replace(match="[a-d]{4}", **settings)
+    with pytest.raises(UsageError) as caught:
+        list(generate(random_model("int8"), CHARS, prompt, config, seed=1))
+    assert str(caught.value) == message
 
 
 def test_a_required_beginning_is_kept_and_not_repeated():

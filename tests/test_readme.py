@@ -39,7 +39,7 @@ def folder(tmp_path_factory):
     lines = [f"{name}:\nTo be, or not to be: that is number {n}.\n" for n in range(40)
              for name in ("ROMEO", "JULIET")]  # fmt: skip
     (path / "shakespeare.txt").write_text("\n".join(lines))
-    names = [a + b + c for a in ("an", "be", "el") for b in "aeiou" for c in ("na", "l", "ria")]
+    names = [a + b + c for a in ("an", "be", "el") for b in "aeiou" for c in ("na", "l", "son")]
     (path / "names.txt").write_text("\n".join(names) + "\n")
     return path
 

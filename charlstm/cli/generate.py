@@ -60,6 +60,12 @@ output = group_of("Output")
     metavar="N",
     help="Write N samples, as one batch.",
 )
+@what(
+    "--match",
+    metavar="REGEX",
+    help="Write only what matches as a whole, the prompt included: '[A-Z][a-z]{3,8}son'. No "
+    "look-around, no back-references.",
+)
 @what("--stop", multiple=True, metavar="TEXT", help="End a sample before this text; repeatable.")
 @what(
     "--seed",
@@ -75,12 +81,60 @@ output = group_of("Output")
     help="Make symbols of the window less likely; 1 is off, 1.2 helps words against loops.",
 )
 @sampling(
+    "--presence-penalty",
+    type=Number(-1e3, 1e3),
+    metavar="NATS",
+    default=DEFAULTS.presence_penalty,
+    show_default=True,
+    help="Subtract this from the logit of symbols in the window, once each; 0 is off.",
+)
+@sampling(
+    "--frequency-penalty",
+    type=Number(-1e3, 1e3),
+    metavar="NATS",
+    default=DEFAULTS.frequency_penalty,
+    show_default=True,
+    help="Subtract this for each time that a symbol stands in the window; 0 is off.",
+)
+@sampling(
     "--repetition-window",
     type=click.IntRange(1),
     default=DEFAULTS.repetition_window,
     show_default=True,
     metavar="TOKENS",
-    help="How far back the penalty looks.",
+    help="How far back these three look.",
+)
+@sampling(
+    "--loop-penalty",
+    type=Number(0),
+    metavar="NATS",
+    default=DEFAULTS.loop_penalty,
+    show_default=True,
+    help="DRY: hold against symbols that go on with a repetition; 0 is off, 0.8 ends loops.",
+)
+@sampling(
+    "--loop-length",
+    type=click.IntRange(1),
+    default=DEFAULTS.loop_length,
+    show_default=True,
+    metavar="TOKENS",
+    help="Repetitions of this length cost; lower it to 4 or so for words.",
+)
+@sampling(
+    "--loop-base",
+    type=Number(1, 1e3),
+    default=DEFAULTS.loop_base,
+    show_default=True,
+    metavar="X",
+    help="The cost of a repetition grows so many times with each symbol more.",
+)
+@sampling(
+    "--loop-window",
+    type=click.IntRange(1),
+    default=DEFAULTS.loop_window,
+    show_default=True,
+    metavar="TOKENS",
+    help="How far back repetitions are looked for.",
 )
 @sampling(
     "--top-k",
@@ -89,6 +143,14 @@ output = group_of("Output")
     show_default=True,
     metavar="N",
     help="Draw from the N most likely symbols; 0 is off.",
+)
+@sampling(
+    "--typical",
+    type=Number(0, 1, min_open=True),
+    default=DEFAULTS.typical,
+    show_default=True,
+    metavar="P",
+    help="Draw from the symbols of nearest to expected surprise, of probability P; 1 is off.",
 )
 @sampling(
     "--top-p",
@@ -105,6 +167,23 @@ output = group_of("Output")
     show_default=True,
     metavar="P",
     help="Leave out symbols less likely than P times the most likely one; 0 is off.",
+)
+@sampling(
+    "--mirostat",
+    type=Number(0),
+    default=DEFAULTS.mirostat,
+    show_default=True,
+    metavar="BITS",
+    help="Hold the mean surprise of a symbol at so many bits (Mirostat 2); 0 is off. Try 1.5 for "
+    "characters, 5 for words.",
+)
+@sampling(
+    "--mirostat-rate",
+    type=Number(0, 1, min_open=True),
+    default=DEFAULTS.mirostat_rate,
+    show_default=True,
+    metavar="X",
+    help="How fast it corrects.",
 )
 @sampling(
     "-t",

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -49,6 +50,38 @@ def test_one_sample_a_line(charlstm, names):
     samples = charlstm("generate", names, "-c", 20, "--seed", 1, "--json").out.splitlines()
     assert [json.loads(sample)["text"] for sample in samples] == lines[:-1]
     assert {json.loads(sample)["finish_reason"] for sample in samples} == {"end"}
+
+
+def test_what_is_written_matches(charlstm, names):
+    result = charlstm("generate", names, "-c", 30, "--seed", 1, "--match", "[a-m][a-z]{2,4}[ae]")
+    assert result.status == 0
+    lines = result.out.splitlines()
+    assert len(lines) == 30
+    assert all(re.fullmatch("[a-m][a-z]{2,4}[ae]", line) for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "message"),
+    [
+        ("(?=a)b", "the pattern '(?=a)b' can't be used: expected a regular expression without "
+         "look-around, back-references and word boundaries (they have no automaton)"),
+        ("[0-9]+", "no text of the model's symbols matches the pattern '[0-9]+': write one with "
+         "characters that stand in the training text"),
+    ],
+)  # fmt: skip
+def test_a_pattern_that_can_not_be_followed_is_misuse(charlstm, names, pattern, message):
+    result = charlstm("generate", names, "-q", "--match", pattern)
+    assert (result.status, result.out, result.err) == (2, "", f"Error: {message}\n")
+
+
+def test_every_sampler_has_an_option(charlstm, prose):
+    every = ["--typical", 0.9, "--mirostat", 2, "--mirostat-rate", 0.2, "--presence-penalty", 0.5,
+             "--frequency-penalty", 0.1, "--loop-penalty", 0.8, "--loop-length", 4,
+             "--loop-base", 2, "--loop-window", 50]  # fmt: skip
+    plain = ["generate", prose, "-n", 200, "--seed", 5, "-t", 1.2]
+    result = charlstm(*plain, *every)
+    assert result.status == 0
+    assert result.out != charlstm(*plain).out
 
 
 def test_samples_of_documents_are_separated_by_an_empty_line(charlstm, prose):
