@@ -11,7 +11,7 @@ This module knows weights and graphs. It does not know files, text or sampling.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
@@ -43,6 +43,7 @@ _ONNX_GATES = (0, 3, 1, 2)
 _SIGMOIDS_FIRST = (0, 1, 3, 2)
 _FLOAT = 1  # onnx.TensorProto.FLOAT
 _OUTPUTS = ("logits", "new_state")
+_READ_AT_ONCE = 64  # symbols of a sequence in one call: bounds the logits held at once
 
 
 class Engine:
@@ -99,6 +100,34 @@ class Engine:
         for time in range(ids.shape[1]):
             result[:, time], state = self.step(ids[:, time], state)
         return result, state
+
+    def read(self, sequences: Sequence[Ids]) -> tuple[Floats, Floats]:
+        """Read sequences of any lengths, each from a zero state; the same bits as one at a time.
+
+        Args:
+            sequences: B >= 1 arrays of one integer or more, each in [0, V).
+
+        Returns:
+            Logits after the last symbol of each, float32 [B, V], and the states there, float32
+            [2 * layers, B, units].
+        """
+        lengths = np.array([len(sequence) for sequence in sequences])
+        logits = np.empty((len(sequences), self.vocab_size), np.float32)
+        last = self.initial_state(len(sequences))
+        going = np.argsort(-lengths, kind="stable")
+        padded = np.zeros((len(sequences), int(lengths.max())), np.int64)
+        for row, index in enumerate(going.tolist()):
+            padded[row, : lengths[index]] = sequences[index]
+        state, start = last, 0
+        for stop in np.unique(lengths).tolist():
+            for at in range(start, stop, _READ_AT_ONCE):
+                columns = padded[: len(going), at : min(at + _READ_AT_ONCE, stop)]
+                read, state = self.run(columns, state)
+            left = int((lengths > stop).sum())
+            logits[going[left:]] = read[left:, -1]
+            last[:, going[left:]] = state[:, left:]
+            going, state, start = going[:left], state[:, :left], stop
+        return logits, last
 
     def _call(self, ids: Ids, state: Floats) -> tuple[Floats, Floats]:
         feed = {"ids": np.asarray(ids, np.int64, order="C"), "state": state}

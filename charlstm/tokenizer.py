@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from abc import ABC, abstractmethod
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -186,8 +186,16 @@ class WordTokenizer(Tokenizer):
         return np.fromiter(chain.from_iterable(ids), np.uint32)
 
     def split_prompt(self, prompt: str) -> tuple[str, str]:
-        """Return the prompt without one space at its end, which is the next word's."""
-        return (prompt[:-1], " ") if prompt.endswith(" ") else (prompt, "")
+        """Return the prompt without its last word or number, which may be half typed.
+
+        One space at the end is the beginning of the next token.
+        """
+        if prompt.endswith(" "):
+            return prompt[:-1], " "
+        last = deque(tokens_of(prompt), 1)
+        if not last or not _half_typed_pattern().fullmatch(last[0]):
+            return prompt, ""
+        return prompt.removesuffix(last[0]), last[0]
 
     @cached_property
     def _encodings(self) -> _Encodings:
@@ -304,6 +312,12 @@ def tokens_of(text: str) -> Iterator[str]:
 def _token_pattern() -> re.Pattern[str]:
     """Compile the pattern on first use: it takes as long as a hundred generated characters."""
     return re.compile(_TOKEN, re.DOTALL)
+
+
+@cache
+def _half_typed_pattern() -> re.Pattern[str]:
+    """Compile what may go on as the same token."""
+    return re.compile(rf" ?(?:{_WORD}|\d{{1,64}})")
 
 
 def _code_points(text: str) -> NDArray[np.uint32]:

@@ -149,6 +149,24 @@ def test_run_has_the_bits_of_as_many_steps(config, batch, length, seed):
             np.testing.assert_array_equal(stepped, last)
 
 
+@settings(max_examples=20, deadline=None)
+@given(
+    config=st.sampled_from(CONFIGS),
+    lengths=st.lists(st.one_of(st.integers(1, 5), st.just(67)), min_size=1, max_size=9),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_sequences_read_together_have_the_bits_of_each_alone(config, lengths, seed):
+    rng = np.random.default_rng(seed)
+    sequences = [rng.integers(0, config.vocab_size, length) for length in lengths]
+    for engines in variants(config):
+        for each in engines:
+            logits, state = each.read(sequences)
+            for row, ids in enumerate(sequences):
+                own_logits, own_state = each.run(ids[np.newaxis], each.initial_state(1))
+                np.testing.assert_array_equal(logits[row], own_logits[0, -1])
+                np.testing.assert_array_equal(state[:, row], own_state[:, 0])
+
+
 def test_wide_layers_are_row_exact_too():
     config = ModelConfig(vocab_size=65, embedding=64, units=512, layers=2)
     ids, state = random_input(config, batch=130, length=2, seed=3)

@@ -112,7 +112,22 @@ def test_extending_needs_the_same_level():
 def test_splitting_a_prompt_loses_nothing(level, prompt):
     head, prefix = built(level, "").split_prompt(prompt)
     assert head + prefix == prompt
-    assert prefix == (" " if level == "word" and prompt.endswith(" ") else "")
+    if level == "char":
+        assert prefix == ""
+    elif prompt.endswith(" "):
+        assert prefix == " "
+    else:
+        assert prefix in ("", list(tokens_of(prompt))[-1])
+
+
+@pytest.mark.parametrize(
+    ("prompt", "prefix"),
+    [("", ""), ("the kin", " kin"), ("kin", "kin"), ("the ", " "), ("the  ", " "), ("in 19", " 19"),
+     ("so.", ""), ("a\n", ""), ("don't", "don't"), ("“don’", ""), ("\u4e2d\u6587", ""), ("x_", "")],
+)  # fmt: skip
+def test_the_last_word_or_number_of_a_prompt_may_go_on(prompt, prefix):
+    tokenizer = built("word", "")
+    assert tokenizer.split_prompt(prompt) == (prompt[: len(prompt) - len(prefix)], prefix)
 
 
 # Character level
