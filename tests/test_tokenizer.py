@@ -117,7 +117,7 @@ def test_splitting_a_prompt_loses_nothing(level, prompt):
     elif prompt.endswith(" "):
         assert prefix == " "
     else:
-        assert prefix in ("", list(tokens_of(prompt))[-1])
+        assert prefix in ["", *list(tokens_of(prompt))[-1:]]
 
 
 @pytest.mark.parametrize(
