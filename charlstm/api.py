@@ -11,20 +11,25 @@ this one joins those that come after training.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain, repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from charlstm.beam import beam_search
 from charlstm.checkpoint import Checkpoint, read_checkpoint
 from charlstm.config import SampleConfig
 from charlstm.engine import Engine, Precision, build_engine
 from charlstm.errors import ConfigError
-from charlstm.generation import Sample, generate
+from charlstm.generation import Sample, TextListener, generate
+from charlstm.selection import select
 from charlstm.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
     import keras
+
+_APART = 2**40  # indices between prompts of which nobody knows how many samples they take
 
 
 @dataclass(frozen=True)
@@ -52,27 +57,84 @@ class LanguageModel:
 
         Raises:
             ConfigError: if an option is out of its range.
+            UsageError: if no text can be what the options ask for.
         """
-        return list(self.stream(prompt, SampleConfig(**options), count=count, seed=seed))
+        return list(self.stream([prompt], SampleConfig(**options), count=count, seed=seed))
 
     def stream(
         self,
-        prompt: str,
+        prompts: Sequence[str],
         config: SampleConfig,
         *,
         count: int = 1,
         seed: int | None = None,
-        on_text: Callable[[int, str], None] | None = None,
+        on_text: TextListener | None = None,
+        alternatives: int | None = None,
+        known: Container[str] | None = None,
+        unique: bool = False,
     ) -> Iterator[Sample]:
-        """Yield samples in order as they are finished; ``on_text`` sees the text as it is drawn."""
-        if seed is not None and not 0 <= seed < 2**32:
-            raise ConfigError(f"seed is {seed}: expected a whole number from 0 to {2**32 - 1}")
-        if count < 1:
-            raise ConfigError(f"count is {count}: expected a whole number of 1 or more")
+        """Yield ``count`` samples of each prompt, in order, each as soon as it is finished.
+
+        Args:
+            prompts: the texts to continue, as one batch.
+            config: how to draw.
+            count: how many samples of each prompt.
+            seed: as for ``generate``.
+            on_text: sees the text as it is drawn (see ``charlstm.generation.generate``).
+            alternatives: keep every symbol, with so many of the likeliest beside it.
+            known: texts that don't count; more samples are drawn in their place.
+            unique: whether a text counts once only for a prompt.
+
+        Raises:
+            ConfigError: if an argument is out of its range.
+            UsageError: if no text can be what the configuration asks for.
+            GenerationError: if there are not as many known and unique texts.
+        """
+        _check(count, seed)
         chosen = fresh_seed() if seed is None else seed
-        return generate(
-            self.engine, self.tokenizer, prompt, config, count=count, seed=chosen, on_text=on_text
+
+        def write(texts: Iterable[str], first: int = 0) -> Iterator[Sample]:
+            return generate(
+                self.engine,
+                self.tokenizer,
+                texts,
+                config,
+                seed=chosen,
+                first=first,
+                on_text=on_text,
+                alternatives=alternatives,
+            )
+
+        if known is None and not unique:
+            return write(chain.from_iterable(repeat(prompt, count) for prompt in prompts))
+        return chain.from_iterable(
+            select(
+                write(repeat(prompt), number * _APART),
+                count,
+                known=known or (),
+                unique=unique,
+                first=number * count,
+            )
+            for number, prompt in enumerate(prompts)
         )
+
+    def most_likely(
+        self, prompt: str = "", *, beams: int = 8, count: int = 1, **options: Any
+    ) -> list[Sample]:
+        """Find the likeliest continuations of ``prompt`` by beam search.
+
+        Args:
+            prompt: the text to continue.
+            beams: how many beginnings go on at a time.
+            count: how many texts to return, at most.
+            **options: fields of ``SampleConfig`` that don't concern drawing, such as ``length``.
+
+        Raises:
+            ConfigError: if an option is out of its range.
+            UsageError: if no text can be what the options ask for.
+        """
+        config = SampleConfig(**options)
+        return beam_search(self.engine, self.tokenizer, prompt, config, beams=beams, count=count)
 
 
 def load(
@@ -109,6 +171,13 @@ def load_keras_model(path: str | Path) -> keras.Model:
 
     checkpoint = read_checkpoint(Path(path))
     return plain_keras_model(checkpoint.config.model, checkpoint.weights)
+
+
+def _check(count: int, seed: int | None) -> None:
+    if seed is not None and not 0 <= seed < 2**32:
+        raise ConfigError(f"seed is {seed}: expected a whole number from 0 to {2**32 - 1}")
+    if count < 1:
+        raise ConfigError(f"count is {count}: expected a whole number of 1 or more")
 
 
 def fresh_seed() -> int:

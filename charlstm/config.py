@@ -15,6 +15,7 @@ from charlstm.errors import ConfigError
 
 Level = Literal["char", "word"]
 Precision = Literal["auto", "float32", "bfloat16"]
+Unit = Literal["sentence", "line", "paragraph", "document"]
 Optimizer = Literal["adamw", "adam", "lion", "rmsprop", "sgd"]
 
 # Which of them decay weights.
@@ -22,6 +23,7 @@ DECAYING: tuple[Optimizer, ...] = ("adamw", "lion")
 
 # Upper bounds are far beyond use and keep a hostile configuration from asking for terabytes.
 Count = Annotated[int, Meta(ge=1, le=2**31 - 1)]
+Window = Annotated[int, Meta(ge=1, le=65_536)]
 Width = Annotated[int, Meta(ge=1, le=16_384)]
 Depth = Annotated[int, Meta(ge=1, le=64)]
 VocabularySize = Annotated[int, Meta(ge=2, le=2**21)]
@@ -179,15 +181,33 @@ class SampleConfig(Config, frozen=True, kw_only=True):
     frequency_penalty: Penalty = 0.0
     loop_penalty: NonNegative = 0.0
     loop_base: Annotated[float, Meta(ge=1.0, le=1e3)] = 1.75
-    loop_length: Count = 20
-    loop_window: Count = 512
-    repetition_window: Count = 64
+    loop_length: Count | None = None
+    loop_window: Window = 512
+    repetition_window: Window = 64
+    min_length: Annotated[int, Meta(ge=0, le=2**31 - 1)] = 0
     stop: tuple[str, ...] = ()
+    until: Unit | None = None
+    ban: tuple[str, ...] = ()
+    bias: tuple[tuple[str, Penalty], ...] = ()
     match: str | None = None
 
     def check(self) -> None:
-        """Check that every stop text can be looked for."""
-        if "" in self.stop:
+        """Check that every text can be looked for and that nothing works against a match."""
+        for name in ("stop", "ban", "bias"):
+            texts = [text[0] if name == "bias" else text for text in getattr(self, name)]
+            if "" in texts:
+                raise ConfigError(
+                    f"{name} is an empty text, which every text ends with: give at least one "
+                    "character"
+                )
+        if self.min_length > self.length:
             raise ConfigError(
-                "stop is an empty text, which every text ends with: give at least one character"
+                f"min_length is {self.min_length} and length {self.length}: no text is as long as "
+                "the one and no longer than the other; lower min_length"
             )
+        for name in ("stop", "until", "min_length", "ban"):
+            if self.match is not None and getattr(self, name):
+                raise ConfigError(
+                    f"{name} and match contradict each other: write the pattern so that it says "
+                    f"what {name} is to do, or leave match out"
+                )

@@ -8,14 +8,18 @@ match. This module knows no model and nothing of how symbols are drawn.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TypeAlias
+import threading
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from charlstm.errors import UsageError
 from charlstm.tokenizer import BEGIN_SPELLING, END_OF_DOCUMENT, END_SPELLING, Tokenizer
+
+if TYPE_CHECKING:
+    from outlines_core import Index
 
 Mask: TypeAlias = NDArray[np.bool_]
 
@@ -25,8 +29,10 @@ _END = "\x00"
 # What patterns may name although the model doesn't know it: an alternative with it can't be
 # written, but the others can.
 _FOREIGN = [chr(code) for code in range(1, 0x250)]
+_PATIENCE = 10.0  # seconds; what takes longer needs gigabytes
 _NEVER = np.int32(2**30)
 _CACHED_NUMBERS = 2**24
+_SPELLING = 3  # symbols that spelling takes at least: begin, one letter, end
 
 
 class Pattern:
@@ -50,6 +56,8 @@ class Pattern:
         self._distances = _distances(self._table, self._accepting)
         if self._distances[self.start] == _NEVER:
             raise _impossible(expression)
+        # More symbols than this make no difference to what is allowed.
+        self.horizon = int(self._distances[self._distances < _NEVER].max()) + _SPELLING + 1
         self._spells = tokenizer.spells
         self._letters = tokenizer.character_ids.astype(np.int64)
         self._codes, self._order, self._longer = _spelled_out(tokenizer.pieces, characters)
@@ -103,7 +111,7 @@ class Pattern:
         if self._spells:
             # One letter at least, and the end of the spelling.
             least = int(needed[self._letters].min(initial=int(_NEVER)))
-            allowed[BEGIN_SPELLING] = least + 3 <= left
+            allowed[BEGIN_SPELLING] = least + _SPELLING <= left
             allowed[END_SPELLING] = False
         return allowed
 
@@ -123,20 +131,27 @@ def _automaton(expression: str, characters: Sequence[str]) -> tuple[NDArray[np.i
         Next states, int32 [states, characters + 1], where the last state is a dead end and the
         last column every character that is not known; which states end a match; the first state.
     """
-    from outlines_core import Index, Vocabulary
-
-    known = dict.fromkeys([*characters, _END, *_FOREIGN, *expression])
-    number = {character: index for index, character in enumerate(known, 1)}
-    vocabulary = Vocabulary(0, {character: [index] for character, index in number.items()})
+    known = dict.fromkeys([*characters, _END, *expression])
+    number = {character: at for at, character in enumerate(known, 1)}
     try:
-        index = Index(f"(?:{_without_anchors(expression)}){_END}", vocabulary)
+        index = _within_seconds(lambda: _index(expression, number))
     except ValueError as error:
-        if "vocabulary" in str(error):
+        if "vocabulary" not in str(error):
+            raise UsageError(
+                f"the pattern {expression!r} can't be used: expected a regular expression without "
+                "look-around, back-references and word boundaries (they have no automaton)"
+            ) from error
+        # Some part of it can't be written, perhaps not all of it.
+        number |= {each: len(number) + at for at, each in enumerate(_FOREIGN) if each not in number}
+        try:
+            index = _within_seconds(lambda: _index(expression, number))
+        except ValueError:
             raise _impossible(expression) from error
+    if index is None:
         raise UsageError(
-            f"the pattern {expression!r} can't be used: expected a regular expression without "
-            "look-around, back-references and word boundaries (they have no automaton)"
-        ) from error
+            f"the pattern {expression!r} needs an automaton that is too large: put fewer "
+            "repetitions with large counts beside one another, such as .{0,30} before .{0,20}"
+        )
     moves = index.get_transitions()
     rows = {state: row for row, state in enumerate(moves)}
     dead = len(rows)
@@ -150,6 +165,35 @@ def _automaton(expression: str, characters: Sequence[str]) -> tuple[NDArray[np.i
             if symbol in columns and target in rows:
                 table[rows[state], columns[symbol]] = rows[target]
     return table, accepting, rows[index.get_initial_state()]
+
+
+def _index(expression: str, number: dict[str, int]) -> Index:
+    """Build the library's automaton, over characters and their numbers."""
+    from outlines_core import Index, Vocabulary
+
+    vocabulary = Vocabulary(0, {character: [index] for character, index in number.items()})
+    return Index(f"(?:{_without_anchors(expression)}){_END}", vocabulary)
+
+
+def _within_seconds(build: Callable[[], Index]) -> Index | None:
+    """Return what is built, or None if it takes too long: an automaton can double with a symbol.
+
+    The library can't be stopped, but it lets other threads run, so one is left behind.
+    """
+    results: list[Index | ValueError] = []
+
+    def work() -> None:
+        try:
+            results.append(build())
+        except ValueError as error:
+            results.append(error)
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    thread.join(_PATIENCE)
+    if results and isinstance(results[0], ValueError):
+        raise results[0]
+    return results[0] if results else None
 
 
 def _distances(table: NDArray[np.int32], accepting: Mask) -> NDArray[np.int32]:

@@ -18,6 +18,8 @@ Floats: TypeAlias = NDArray[np.float32]
 Recent: TypeAlias = NDArray[np.integer[Any]]
 
 EMPTY = -1
+# How long a repetition may be before it costs, in symbols, unless a length is set.
+LOOP_LENGTH = {"char": 20, "word": 4}
 # No penalty is larger, so that no logit overflows.
 _LARGEST_PENALTY = 1e30
 
@@ -39,9 +41,8 @@ def penalise(logits: Floats, recent: Recent, config: SampleConfig) -> Floats:
         logits = penalise_frequency(logits, window, config.frequency_penalty)
     if config.loop_penalty:
         recent = recent[:, -config.loop_window :]
-        logits = penalise_loops(
-            logits, recent, config.loop_penalty, config.loop_base, config.loop_length
-        )
+        allowed = config.loop_length or LOOP_LENGTH["char"]
+        logits = penalise_loops(logits, recent, config.loop_penalty, config.loop_base, allowed)
     return logits
 
 
@@ -108,7 +109,7 @@ def penalise_loops(
         allowed: how long a repetition may be before it costs, 1 or more.
     """
     lengths = repetition_lengths(recent)
-    rows, places = np.nonzero(lengths >= allowed)
+    rows, places = np.nonzero((lengths >= allowed) & (recent[:, 1:] != EMPTY))
     longest = np.zeros(logits.shape, np.int64)
     np.maximum.at(longest, (rows, recent[rows, places + 1]), lengths[rows, places])
     repeats = longest >= allowed

@@ -21,6 +21,7 @@ from charlstm.config import SampleConfig
 from charlstm.penalties import penalise
 
 Floats: TypeAlias = NDArray[np.float32]
+Doubles: TypeAlias = NDArray[np.float64]
 Ids: TypeAlias = NDArray[np.int64]
 
 _EXCLUDED = np.float32(-np.inf)
@@ -31,10 +32,10 @@ _LARGEST_FACTOR = 1e30  # keeps a tiny temperature from overflowing float32
 
 def sample(
     logits: Floats,
-    uniforms: NDArray[np.float64],
+    uniforms: Doubles,
     config: SampleConfig,
     recent: NDArray[np.integer[Any]] | None = None,
-    limits: NDArray[np.float64] | None = None,
+    limits: Doubles | None = None,
 ) -> Ids:
     """Draw the next id of every row.
 
@@ -91,7 +92,7 @@ def keep_typical(logits: Floats, p: float) -> Floats:
         logits: float32 [B, V].
         p: in (0, 1]; 1 keeps whatever is possible.
     """
-    surprises = _log_sum_exp(logits) - logits.astype(np.float64)
+    surprises = log_normalisers(logits)[:, np.newaxis] - logits
     probabilities = np.exp(-surprises)
     products = probabilities * np.where(probabilities > 0, surprises, 0.0)
     expected = products.sum(axis=1, keepdims=True)
@@ -136,7 +137,7 @@ def keep_min_p(logits: Floats, p: float) -> Floats:
     return _keep_from(logits, _highest(logits) + np.float32(np.log(p)))
 
 
-def keep_unsurprising(logits: Floats, limits: NDArray[np.float64]) -> Floats:
+def keep_unsurprising(logits: Floats, limits: Doubles) -> Floats:
     """Keep ids whose surprise is no larger than a row's limit, and the likeliest ids anyway.
 
     With ``next_limits`` this is Mirostat 2 (Basu et al. 2021).
@@ -145,14 +146,12 @@ def keep_unsurprising(logits: Floats, limits: NDArray[np.float64]) -> Floats:
         logits: float32 [B, V].
         limits: float64 [B], in bits.
     """
-    surprises = (_log_sum_exp(logits) - logits.astype(np.float64)) / np.log(2)
+    surprises = (log_normalisers(logits)[:, np.newaxis] - logits) / np.log(2)
     allowed = np.maximum(limits[:, np.newaxis], surprises.min(axis=1, keepdims=True))
     return _without(logits, surprises > allowed)
 
 
-def next_limits(
-    limits: NDArray[np.float64], surprises: NDArray[np.float64], target: float, rate: float
-) -> NDArray[np.float64]:
+def next_limits(limits: Doubles, surprises: Doubles, target: float, rate: float) -> Doubles:
     """Move the limits of ``keep_unsurprising`` so that mean surprise approaches the target.
 
     Args:
@@ -161,7 +160,7 @@ def next_limits(
         target: the surprise to hold, in bits a symbol.
         rate: the share of the error that is made good at once.
     """
-    moved: NDArray[np.float64] = limits - rate * (surprises - target)
+    moved: Doubles = limits - rate * (surprises - target)
     return moved
 
 
@@ -177,7 +176,7 @@ def apply_temperature(logits: Floats, temperature: float) -> Floats:
     return scaled
 
 
-def draw(logits: Floats, uniforms: NDArray[np.float64]) -> Ids:
+def draw(logits: Floats, uniforms: Doubles) -> Ids:
     """Draw one id per row from softmax(logits) by the inverse of the cumulative distribution.
 
     Rounding can't draw an id of probability 0: a uniform below 1 times the total is below the
@@ -194,6 +193,30 @@ def draw(logits: Floats, uniforms: NDArray[np.float64]) -> Ids:
     cumulative = np.add.accumulate(weights, axis=1, dtype=np.float64)
     goal = uniforms[:, np.newaxis] * cumulative[:, -1:]
     return _first_largest(cumulative > goal)
+
+
+def likeliest(logits: NDArray[np.floating[Any]], count: int) -> Ids:
+    """Return the likeliest ids of one row that are possible, at most ``count``, likeliest first.
+
+    Args:
+        logits: floats [V].
+        count: 0 or more.
+    """
+    if count < len(logits):
+        found = np.argpartition(-logits, count)[:count]
+    else:
+        found = np.arange(len(logits))
+    found = found[logits[found] > _EXCLUDED]
+    ordered: Ids = found[np.lexsort((found, -logits[found]))]
+    return ordered
+
+
+def log_normalisers(logits: Floats) -> Doubles:
+    """Return what to subtract from each row's logits to have log-probabilities, float64 [B]."""
+    highest = np.maximum.reduce(logits, axis=1)
+    sums = np.add.reduce(np.exp(logits - highest[:, np.newaxis]), axis=1, dtype=np.float64)
+    normalisers: Doubles = highest + np.log(sums)
+    return normalisers
 
 
 def _first_largest(values: NDArray[Any]) -> Ids:
@@ -214,13 +237,6 @@ def _without(logits: Floats, excluded: NDArray[np.bool_]) -> Floats:
     kept = logits.copy()
     kept[excluded] = _EXCLUDED
     return kept
-
-
-def _log_sum_exp(logits: Floats) -> NDArray[np.float64]:
-    """Return the normaliser of each row's log-probabilities, float64 [B, 1]."""
-    highest = _highest(logits).astype(np.float64)
-    normalisers: NDArray[np.float64] = np.exp(logits - highest).sum(axis=1, keepdims=True)
-    return highest + np.log(normalisers)
 
 
 def _descending_largest(logits: Floats, count: int) -> Floats:

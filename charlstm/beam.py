@@ -1,0 +1,154 @@
+"""The likeliest continuation of a prompt, by beam search: no chance, no sampling setting.
+
+Of all beginnings of one length, the likeliest few are kept and go on. This module knows the
+contracts of the engine and the tokenizer; it does not know files or the command line.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from charlstm.config import SampleConfig
+from charlstm.constraints import Constraints, Place
+from charlstm.endings import Endings
+from charlstm.engine import Engine
+from charlstm.generation import FinishReason, Sample, split_prompt
+from charlstm.sampling import likeliest, log_normalisers
+from charlstm.tokenizer import END_OF_DOCUMENT, Tokenizer
+
+Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class _Beam:
+    """A beginning, or a whole text if it has a reason to be finished."""
+
+    score: float
+    tokens: int
+    text: str
+    place: Place | None
+    finish_reason: FinishReason | None = None
+
+
+def beam_search(
+    engine: Engine,
+    tokenizer: Tokenizer,
+    prompt: str,
+    config: SampleConfig,
+    *,
+    beams: int,
+    count: int = 1,
+) -> list[Sample]:
+    """Find likely continuations of a prompt.
+
+    Args:
+        engine: a trained model.
+        tokenizer: the tokenizer the model was trained with.
+        prompt: the text to continue.
+        config: length, endings and constraints; what concerns drawing is not looked at.
+        beams: how many beginnings go on; 1 is greedy, more find likelier texts.
+        count: how many of the texts found to return.
+
+    Returns:
+        The likeliest texts first, no text twice, at most ``count``; fewer if there are no more.
+
+    Raises:
+        UsageError: if no text can be what the configuration asks for.
+    """
+    search = _Search(engine, tokenizer, config, beams)
+    found = search.run(prompt, count)
+    return [
+        Sample(
+            index=index,
+            prompt=prompt,
+            text=beam.text,
+            tokens=beam.tokens,
+            seed=None,
+            finish_reason=beam.finish_reason or "length",
+            mean_log_probability=beam.score / beam.tokens,
+        )
+        for index, beam in enumerate(found)
+    ]
+
+
+class _Search:
+    def __init__(
+        self, engine: Engine, tokenizer: Tokenizer, config: SampleConfig, beams: int
+    ) -> None:
+        self._engine = engine
+        self._tokenizer = tokenizer
+        self._config = config
+        self._beams = beams
+        self._never = tokenizer.never_generated.astype(np.int64)
+        self._constraints = Constraints(config, tokenizer)
+        self._endings = Endings(config)
+
+    def run(self, prompt: str, count: int) -> list[_Beam]:
+        ids, required = split_prompt(self._tokenizer, prompt)
+        self._shown_from = len(required)
+        logits, state = self._engine.read([ids])
+        place = self._constraints.start(prompt.removesuffix(required), required)
+        going = [_Beam(0.0, 0, "", place)]
+        found: dict[str, _Beam] = {}
+        while going:
+            parents, symbols, going = self._extend(going, self._scores(going, logits), found)
+            best = sorted((beam.score for beam in found.values()), reverse=True)[:count]
+            if len(best) == count and (not going or going[0].score <= best[-1]):
+                break  # whatever goes on only becomes less likely
+            if going:
+                state = np.ascontiguousarray(state[:, parents])
+                logits, state = self._engine.step(np.array(symbols), state)
+        return sorted(found.values(), key=lambda beam: -beam.score)[:count]
+
+    def _scores(self, going: list[_Beam], logits: Floats) -> Doubles:
+        """Return the log-probability of every beginning with every symbol more, [beams, V]."""
+        scores = logits.astype(np.float64) - log_normalisers(logits)[:, np.newaxis]
+        scores += np.array([beam.score for beam in going])[:, np.newaxis]
+        scores[:, self._never] = -np.inf
+        for row, beam in enumerate(going):
+            if beam.tokens < self._config.min_length:
+                scores[row, END_OF_DOCUMENT] = -np.inf
+            if beam.place is not None:
+                scores[row] += self._constraints.adjustment(beam.place, beam.tokens)
+        return scores
+
+    def _extend(
+        self, going: list[_Beam], scores: Doubles, found: dict[str, _Beam]
+    ) -> tuple[list[int], list[int], list[_Beam]]:
+        """Go on from each beam; return parents, symbols and beams of those that are not over."""
+        parents: list[int] = []
+        symbols: list[int] = []
+        beams: list[_Beam] = []
+        # Each beam can be over in one way by its next symbol, unless texts end it.
+        width = scores.size if self._endings else 2 * self._beams
+        for at in likeliest(scores.ravel(), width).tolist():
+            row, symbol = divmod(at, scores.shape[1])
+            beam = self._longer(going[row], symbol, float(scores[row, symbol]))
+            if beam.finish_reason:
+                if beam.text not in found or found[beam.text].score < beam.score:
+                    found[beam.text] = beam
+            else:
+                parents.append(row)
+                symbols.append(symbol)
+                beams.append(beam)
+            if len(beams) == self._beams:
+                break
+        return parents, symbols, beams
+
+    def _longer(self, beam: _Beam, symbol: int, score: float) -> _Beam:
+        text = beam.text + self._tokenizer.pieces[symbol]
+        tokens = beam.tokens + 1
+        shown = text[self._shown_from :]
+        may_end = tokens >= self._config.min_length
+        ending = self._endings.find(shown) if may_end and self._endings else None
+        if ending is not None:
+            return _Beam(score, tokens, shown[: ending.at], None, ending.reason)
+        if symbol == END_OF_DOCUMENT or tokens == self._config.length:
+            reason: FinishReason = "end" if symbol == END_OF_DOCUMENT else "length"
+            return _Beam(score, tokens, shown, None, reason)
+        place = self._constraints.after(beam.place, symbol) if beam.place else None
+        return _Beam(score, tokens, text, place)
