@@ -119,22 +119,26 @@ class LanguageModel:
         )
 
     def most_likely(
-        self, prompt: str = "", *, beams: int = 8, count: int = 1, **options: Any
+        self,
+        prompt: str = "",
+        config: SampleConfig | None = None,
+        *,
+        beams: int = 8,
+        count: int = 1,
     ) -> list[Sample]:
         """Find the likeliest continuations of ``prompt`` by beam search.
 
         Args:
             prompt: the text to continue.
+            config: length, endings and constraints; what concerns drawing is not looked at.
             beams: how many beginnings go on at a time.
             count: how many texts to return, at most.
-            **options: fields of ``SampleConfig`` that don't concern drawing, such as ``length``.
 
         Raises:
-            ConfigError: if an option is out of its range.
-            UsageError: if no text can be what the options ask for.
+            UsageError: if no text can be what the configuration asks for.
         """
-        config = SampleConfig(**options)
-        return beam_search(self.engine, self.tokenizer, prompt, config, beams=beams, count=count)
+        chosen = config or SampleConfig()
+        return beam_search(self.engine, self.tokenizer, prompt, chosen, beams=beams, count=count)
 
 
 def load(

@@ -78,6 +78,7 @@ class Batch:
         places: what is asked of each text.
         limits: Mirostat's, float64 [B], or None without it.
         recent: the last ids [B, W], oldest first, or None where nothing needs them.
+        numbers: of the rows, from 0, int64 [B].
     """
 
     def __init__(self, starts: Sequence[Start], *, window: int, limit: float) -> None:
@@ -91,16 +92,22 @@ class Batch:
         self.limits: Doubles | None = np.full(rows, limit) if limit else None
         self.recent: Ids | None = np.empty((rows, window), np.int64) if window else None
         self._uniforms = np.empty((rows, _AHEAD))
+        self._until_uniforms = 0  # symbols until a row needs new random numbers
         self._history = np.empty((rows, _FIRST_PLACES), np.int64)
+        self._until_history = _FIRST_PLACES  # symbols until a row may need more places
+        self.numbers = np.arange(rows)
         for row, start in enumerate(starts):
             self._fill_window(row, start)
 
     def uniforms(self, indices: Sequence[int], source: Uniforms) -> Doubles:
         """Return each row's next random number [B], given the samples' indices."""
         positions = self.tokens % _AHEAD
-        for row in np.flatnonzero(positions == 0).tolist():
-            self._uniforms[row] = source.of(indices[row], int(self.tokens[row]))
-        return self._uniforms[np.arange(len(positions)), positions]
+        if self._until_uniforms == 0:
+            for row in np.flatnonzero(positions == 0).tolist():
+                self._uniforms[row] = source.of(indices[row], int(self.tokens[row]))
+            self._until_uniforms = _AHEAD - int(positions.max())
+        self._until_uniforms -= 1
+        return self._uniforms[self.numbers, positions]
 
     def append(self, ids: Ids, log_probabilities: Doubles, remembered: Ids) -> None:
         """Let each row take a symbol.
@@ -110,9 +117,13 @@ class Batch:
             log_probabilities: float64 [B].
             remembered: as what the penalties remember them, int64 [B].
         """
-        if int(self.tokens.max()) == self._history.shape[1]:
-            self._history = np.concatenate([self._history, np.empty_like(self._history)], axis=1)
-        self._history[np.arange(len(ids)), self.tokens] = ids
+        if self._until_history == 0:
+            if int(self.tokens.max()) == self._history.shape[1]:
+                more = np.empty_like(self._history)
+                self._history = np.concatenate([self._history, more], axis=1)
+            self._until_history = self._history.shape[1] - int(self.tokens.max())
+        self._until_history -= 1
+        self._history[self.numbers, self.tokens] = ids
         self.tokens += 1
         self.sums += log_probabilities
         if self.recent is not None:
@@ -127,6 +138,7 @@ class Batch:
         self.logits[row] = start.logits
         self.state[:, row] = start.state
         self.tokens[row] = self.sums[row] = 0
+        self._until_uniforms = 0
         self.places[row] = start.place
         if self.limits is not None:
             self.limits[row] = self._limit
@@ -138,6 +150,7 @@ class Batch:
         self.state = self.state[:, kept]
         self.logits, self.tokens, self.sums = self.logits[kept], self.tokens[kept], self.sums[kept]
         self._uniforms, self._history = self._uniforms[kept], self._history[kept]
+        self.numbers = np.arange(len(self.tokens))
         self.limits = None if self.limits is None else self.limits[kept]
         self.recent = None if self.recent is None else self.recent[kept]
 

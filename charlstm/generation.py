@@ -143,8 +143,8 @@ class Text:
         taken = min(len(piece), self._required)
         self._required -= taken
         self._pending += piece[taken:]
-        if not self._pending:
-            return "", None
+        if not self._pending or not self._endings:
+            return self.rest(), None
         ending = self._endings.find(self._pending, begun=self._begun) if may_end else None
         if ending is not None:
             return self._show(ending.at), ending.reason
@@ -199,7 +199,7 @@ class _Writer:
         self._endings = Endings(config)
         self._listens = on_text is not None or alternatives is not None or bool(self._endings)
         self._uniforms = Uniforms(seed)
-        self._never = tokenizer.never_generated.astype(np.int64)
+        self._never = tokenizer.never_generated.tolist()
         self._window = places_needed(config)
         self._remembered = np.arange(tokenizer.vocab_size)
         ends = [index for index, piece in enumerate(tokenizer.pieces) if piece in _LINE_ENDS]
@@ -267,7 +267,8 @@ class _Writer:
         """Draw one symbol for each row, with its log-probability, and let the batch take it."""
         config, logits = self._config, batch.logits
         normalisers = log_normalisers(logits)
-        logits[:, self._never] = -np.inf
+        for symbol in self._never:
+            logits[:, symbol] = -np.inf
         if config.min_length:
             logits[batch.tokens < config.min_length, END_OF_DOCUMENT] = -np.inf
         asked = [row for row, place in enumerate(batch.places) if place is not None]
@@ -278,7 +279,7 @@ class _Writer:
             logits[stuck, END_OF_DOCUMENT] = 0  # nothing may follow: the text is over
         uniforms = batch.uniforms([row.index for row in rows], self._uniforms)
         ids = sample(logits, uniforms, config, batch.recent, batch.limits)
-        log_probabilities = batch.logits[np.arange(len(ids)), ids] - normalisers
+        log_probabilities = batch.logits[batch.numbers, ids] - normalisers
         batch.append(ids, log_probabilities, self._remembered[ids])
         for row in asked:
             place = batch.places[row]

@@ -2,6 +2,7 @@
 
 All functions take logits [B,V] in float32 and treat rows independently: a row's result has the same
 bits in any batch. An id that is ruled out has the logit -inf; at least one id of a row must not be.
+Only ``sample`` and ``shift`` take logits as they come: the others expect a row's highest to be 0.
 The order is: penalties (see ``penalties``), top-k, locally typical, top-p, min-p, Mirostat,
 temperature, draw. So all that leaves symbols out judges the distribution as the model gave it,
 before the temperature, as llama.cpp does: a high temperature makes a choice among good symbols more
@@ -12,6 +13,7 @@ This module knows no text, no model and no random generator: uniforms are passed
 
 from __future__ import annotations
 
+import math
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -53,10 +55,11 @@ def sample(
         logits = penalise(logits, recent, config)
     if config.temperature == 0:
         return _first_largest(logits)
+    logits = shift(logits)
     if config.top_k:
         logits = keep_top_k(logits, config.top_k)
     if config.typical < 1.0:
-        logits = keep_typical(logits, config.typical)
+        logits = shift(keep_typical(logits, config.typical))  # perhaps without the likeliest
     if config.top_p < 1.0:
         logits = keep_top_p(logits, config.top_p)
     if config.min_p > 0.0:
@@ -68,6 +71,16 @@ def sample(
     # What is impossible in every row adds exactly 0, so leaving it out changes no bit.
     columns = np.flatnonzero((logits > _EXCLUDED).any(axis=0))
     return columns[draw(apply_temperature(logits[:, columns], config.temperature), uniforms)]
+
+
+def shift(logits: Floats) -> Floats:
+    """Shift each row so that its highest logit is 0.
+
+    Args:
+        logits: float32 [B, V].
+    """
+    shifted: Floats = logits - np.maximum.reduce(logits, axis=1, keepdims=True)
+    return shifted
 
 
 def keep_top_k(logits: Floats, k: int) -> Floats:
@@ -114,12 +127,11 @@ def keep_top_p(logits: Floats, p: float) -> Floats:
         p: in (0, 1]; 1 changes nothing but ids that are impossible in float32.
     """
     size = logits.shape[1]
-    highest = _highest(logits)
-    goal = p * np.exp(logits - highest).astype(np.float64).sum(axis=1, keepdims=True)
+    goal = p * np.exp(logits).sum(axis=1, keepdims=True, dtype=np.float64)
     count = min(_FIRST_CANDIDATES, size)
     while True:
         likeliest = _descending_largest(logits, count)
-        reached = np.exp(likeliest - highest).cumsum(axis=1, dtype=np.float64)
+        reached = np.exp(likeliest).cumsum(axis=1, dtype=np.float64)
         if count == size or bool((reached[:, -1:] >= goal).all()):
             break
         count = min(8 * count, size)
@@ -134,7 +146,7 @@ def keep_min_p(logits: Floats, p: float) -> Floats:
         logits: float32 [B, V].
         p: in (0, 1).
     """
-    return _keep_from(logits, _highest(logits) + np.float32(np.log(p)))
+    return _keep_from(logits, np.float32(math.log(p)))
 
 
 def keep_unsurprising(logits: Floats, limits: Doubles) -> Floats:
@@ -165,14 +177,13 @@ def next_limits(limits: Doubles, surprises: Doubles, target: float, rate: float)
 
 
 def apply_temperature(logits: Floats, temperature: float) -> Floats:
-    """Divide logits by a temperature above 0; each row is also shifted to have its highest at 0.
+    """Divide logits by a temperature above 0.
 
     Args:
         logits: float32 [B, V].
         temperature: above 0; below 1e-30 it counts as 1e-30.
     """
-    scaled: Floats = logits - _highest(logits)
-    scaled *= np.float32(min(1.0 / temperature, _LARGEST_FACTOR))
+    scaled: Floats = logits * np.float32(min(1.0 / temperature, _LARGEST_FACTOR))
     return scaled
 
 
@@ -189,8 +200,7 @@ def draw(logits: Floats, uniforms: Doubles) -> Ids:
     Returns:
         int64 [B].
     """
-    weights = np.exp(logits - _highest(logits))
-    cumulative = np.add.accumulate(weights, axis=1, dtype=np.float64)
+    cumulative = np.add.accumulate(np.exp(logits), axis=1, dtype=np.float64)
     goal = uniforms[:, np.newaxis] * cumulative[:, -1:]
     return _first_largest(cumulative > goal)
 
@@ -224,18 +234,12 @@ def _first_largest(values: NDArray[Any]) -> Ids:
     return indices
 
 
-def _highest(logits: Floats) -> Floats:
-    highest: Floats = np.maximum.reduce(logits, axis=1, keepdims=True)
-    return highest
-
-
-def _keep_from(logits: Floats, threshold: Floats) -> Floats:
+def _keep_from(logits: Floats, threshold: Floats | np.float32) -> Floats:
     return _without(logits, logits < threshold)
 
 
 def _without(logits: Floats, excluded: NDArray[np.bool_]) -> Floats:
-    kept = logits.copy()
-    kept[excluded] = _EXCLUDED
+    kept: Floats = np.where(excluded, _EXCLUDED, logits)
     return kept
 
 

@@ -14,8 +14,11 @@ from charlstm.sampling import (
     keep_top_p,
     keep_typical,
     keep_unsurprising,
+    likeliest,
+    log_normalisers,
     next_limits,
     sample,
+    shift,
 )
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -37,7 +40,7 @@ CONFIGS = st.builds(
 
 
 def random_logits(rng, batch, size, spread=3.0):
-    return (rng.normal(size=(batch, size)) * spread).astype(np.float32)
+    return shift((rng.normal(size=(batch, size)) * spread).astype(np.float32))
 
 
 def probabilities(logits):
@@ -90,6 +93,30 @@ def test_filters_have_the_same_bits_alone_and_in_a_batch(seed, size, batch):
             np.testing.assert_array_equal(whole[row], single[0])
 
 
+@given(seed=SEEDS, size=SIZES, by=st.floats(-50, 50))
+def test_a_shift_of_all_logits_changes_no_probability(seed, size, by):
+    logits = random_logits(np.random.default_rng(seed), 2, size)
+    shifted = shift(logits + np.float32(by))
+    assert (shifted.max(axis=1) == 0).all()
+    np.testing.assert_allclose(probabilities(shifted[0]), probabilities(logits[0]), rtol=1e-4)
+
+
+@given(seed=SEEDS, size=SIZES, count=st.integers(0, 70), excluded=st.floats(0, 1))
+def test_the_likeliest_come_first(seed, size, count, excluded):
+    rng = np.random.default_rng(seed)
+    logits = random_logits(rng, 1, size)[0]
+    logits[rng.random(size) < excluded] = -np.inf
+    order = [index for index in np.argsort(-logits, kind="stable") if logits[index] > -np.inf]
+    assert likeliest(logits, count).tolist() == order[:count]
+
+
+@given(seed=SEEDS, size=SIZES)
+def test_normalisers_make_log_probabilities(seed, size):
+    logits = random_logits(np.random.default_rng(seed), 3, size) + np.float32(3)
+    sums = np.exp(logits - log_normalisers(logits)[:, np.newaxis]).sum(axis=1)
+    np.testing.assert_allclose(sums, 1, rtol=1e-5)
+
+
 @given(seed=SEEDS, size=SIZES, config=CONFIGS)
 def test_sampling_leaves_its_inputs_alone(seed, size, config):
     rng = np.random.default_rng(seed)
@@ -112,6 +139,7 @@ def test_an_excluded_id_is_never_drawn(seed, size, uniform, excluded):
     logits = random_logits(rng, 1, size, spread=rng.choice([0.01, 3.0, 60.0]))
     logits[0, rng.random(size) < excluded] = -np.inf
     logits[0, rng.integers(size)] = rng.normal()
+    logits = shift(logits)
     for temperature in (0.0, 1e-300, 0.8, 1e9):
         config = SampleConfig(temperature=temperature, min_p=0.0)
         (drawn,) = sample(logits, np.array([uniform]), config)
@@ -123,12 +151,12 @@ def test_an_excluded_id_is_never_drawn(seed, size, uniform, excluded):
 @pytest.mark.parametrize("uniform", [0.0, 0.5, BELOW_ONE])
 def test_the_only_possible_id_is_drawn(only, uniform):
     logits = np.full((1, 7), -np.inf, np.float32)
-    logits[0, only] = -200.0
+    logits[0, only] = 0.0
     assert draw(logits, np.array([uniform])).tolist() == [only]
 
 
 def test_draws_follow_the_distribution():
-    logits = np.log(np.array([[0.5, 0.125, 0.25, 0.125]], np.float32))
+    logits = shift(np.log(np.array([[0.5, 0.125, 0.25, 0.125]], np.float32)))
     uniforms = (np.arange(8000) + 0.5) / 8000
     drawn = draw(np.repeat(logits, 8000, axis=0), uniforms)
     assert (np.diff(drawn) >= 0).all()
@@ -155,7 +183,7 @@ def test_top_k_keeps_the_k_likeliest(seed, size, k):
 
 
 def test_top_k_keeps_equals_of_the_last():
-    logits = np.array([[1.0, 3.0, 2.0, 2.0, 0.0]], np.float32)
+    logits = shift(np.array([[1.0, 3.0, 2.0, 2.0, 0.0]], np.float32))
     assert kept(keep_top_k(logits, 2)[0]) == {1, 2, 3}
 
 
@@ -178,7 +206,7 @@ def test_top_p_of_an_even_distribution_keeps_it_whole():
 
 
 def test_top_p_reaches_beyond_the_first_candidates():
-    logits = np.linspace(0.1, 0, 1000, dtype=np.float32)[np.newaxis]
+    logits = np.linspace(0, -0.1, 1000, dtype=np.float32)[np.newaxis]
     assert 850 < len(kept(keep_top_p(logits, 0.9)[0])) < 900
 
 
@@ -210,7 +238,7 @@ def test_typical_keeps_what_is_nearest_the_expected_surprise(seed, size, p, spre
 
 
 def test_typical_leaves_the_likeliest_out_where_it_says_too_little():
-    logits = np.log(np.array([[0.4, *[0.6 / 64] * 64]], np.float32))
+    logits = shift(np.log(np.array([[0.4, *[0.6 / 64] * 64]], np.float32)))
     assert 0 not in kept(keep_typical(logits, 0.3)[0])
     assert kept(keep_typical(logits, 0.7)[0]) == set(range(65))
 

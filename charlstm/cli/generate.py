@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Container, Iterable
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from charlstm.cli.common import (
-    GroupedCommand,
-    Number,
-    group_of,
-    newest_checkpoint,
-    note,
-    write_json,
-    write_text,
-)
+from charlstm.cli.common import GroupedCommand, group_of, newest_checkpoint, note
+from charlstm.cli.samples import Printer, Stopwatch, legend, with_progress
+from charlstm.cli.sampling import given_sampling_options, sampling_options
 from charlstm.config import SampleConfig
 from charlstm.errors import CorpusError, UsageError
 
+if TYPE_CHECKING:
+    from charlstm.api import LanguageModel
+    from charlstm.generation import Sample
+
 DEFAULTS = SampleConfig()
+UNTIL_LENGTH = 10_000
+PROMPT_OPTIONS = ("--prompt", "--prompt-file", "--prompts")
+# What says which texts may be written, not how they are drawn.
+CONSTRAINING = ("--bias", "--ban")
 
 what = group_of("What to write")
-sampling = group_of("Sampling (applied in this order; --temperature last)")
 output = group_of("Output")
 
 
@@ -43,13 +46,25 @@ output = group_of("Output")
 )
 @what("--prompt-file", metavar="FILE", help="Read the prompt from a file, all of it, or from -.")
 @what(
+    "--prompts",
+    metavar="FILE",
+    help="Continue each line of a file, or of -, as one batch.",
+)
+@what(
     "-n",
     "--length",
     type=click.IntRange(1),
-    default=DEFAULTS.length,
+    metavar="TOKENS",
+    help="Write so many characters (or words) at most; a document may end before. Default: "
+    f"{DEFAULTS.length}, with --until {UNTIL_LENGTH:,}.",
+)
+@what(
+    "--min-length",
+    type=click.IntRange(0),
+    default=DEFAULTS.min_length,
     show_default=True,
     metavar="TOKENS",
-    help="Write so many characters (or words) at most; a document may end before.",
+    help="Do not end before so many.",
 )
 @what(
     "-c",
@@ -58,7 +73,7 @@ output = group_of("Output")
     default=1,
     show_default=True,
     metavar="N",
-    help="Write N samples, as one batch.",
+    help="Write N samples of each prompt, as one batch.",
 )
 @what(
     "--match",
@@ -68,135 +83,50 @@ output = group_of("Output")
 )
 @what("--stop", multiple=True, metavar="TEXT", help="End a sample before this text; repeatable.")
 @what(
+    "--until",
+    type=click.Choice(["sentence", "line", "paragraph", "document"]),
+    help="End a sample with its sentence, line, paragraph or document.",
+)
+@what(
+    "--novel",
+    is_flag=True,
+    help="Draw again what is a line of the training text; needs a model of --lines.",
+)
+@what(
+    "--against",
+    multiple=True,
+    metavar="FILE",
+    help="Draw again what is a line of this file; repeatable.",
+)
+@what("--unique", is_flag=True, help="Draw again what was drawn before.")
+@what(
+    "--beam",
+    type=click.IntRange(1, 1024),
+    metavar="N",
+    help="Instead of drawing, find the most likely text by a search N wide; 8 is much, -c tells "
+    "how many texts.",
+)
+@what(
     "--seed",
     type=click.IntRange(0, 2**32 - 1),
     help="The same seed writes the same text; default: a new one, told on stderr.",
 )
-@sampling(
-    "--repetition-penalty",
-    type=Number(1),
-    metavar="X",
-    default=DEFAULTS.repetition_penalty,
-    show_default=True,
-    help="Make symbols of the window less likely; 1 is off, 1.2 helps words against loops.",
-)
-@sampling(
-    "--presence-penalty",
-    type=Number(-1e3, 1e3),
-    metavar="NATS",
-    default=DEFAULTS.presence_penalty,
-    show_default=True,
-    help="Subtract this from the logit of symbols in the window, once each; 0 is off.",
-)
-@sampling(
-    "--frequency-penalty",
-    type=Number(-1e3, 1e3),
-    metavar="NATS",
-    default=DEFAULTS.frequency_penalty,
-    show_default=True,
-    help="Subtract this for each time that a symbol stands in the window; 0 is off.",
-)
-@sampling(
-    "--repetition-window",
-    type=click.IntRange(1),
-    default=DEFAULTS.repetition_window,
-    show_default=True,
-    metavar="TOKENS",
-    help="How far back these three look.",
-)
-@sampling(
-    "--loop-penalty",
-    type=Number(0),
-    metavar="NATS",
-    default=DEFAULTS.loop_penalty,
-    show_default=True,
-    help="DRY: hold against symbols that go on with a repetition; 0 is off, 0.8 ends loops.",
-)
-@sampling(
-    "--loop-length",
-    type=click.IntRange(1),
-    default=DEFAULTS.loop_length,
-    show_default=True,
-    metavar="TOKENS",
-    help="Repetitions of this length cost; lower it to 4 or so for words.",
-)
-@sampling(
-    "--loop-base",
-    type=Number(1, 1e3),
-    default=DEFAULTS.loop_base,
-    show_default=True,
-    metavar="X",
-    help="The cost of a repetition grows so many times with each symbol more.",
-)
-@sampling(
-    "--loop-window",
-    type=click.IntRange(1),
-    default=DEFAULTS.loop_window,
-    show_default=True,
-    metavar="TOKENS",
-    help="How far back repetitions are looked for.",
-)
-@sampling(
-    "--top-k",
-    type=click.IntRange(0),
-    default=DEFAULTS.top_k,
-    show_default=True,
-    metavar="N",
-    help="Draw from the N most likely symbols; 0 is off.",
-)
-@sampling(
-    "--typical",
-    type=Number(0, 1, min_open=True),
-    default=DEFAULTS.typical,
-    show_default=True,
-    metavar="P",
-    help="Draw from the symbols of nearest to expected surprise, of probability P; 1 is off.",
-)
-@sampling(
-    "--top-p",
-    type=Number(0, 1, min_open=True),
-    default=DEFAULTS.top_p,
-    show_default=True,
-    metavar="P",
-    help="Draw from the most likely symbols that together have probability P; 1 is off.",
-)
-@sampling(
-    "--min-p",
-    type=Number(0, 1, max_open=True),
-    default=DEFAULTS.min_p,
-    show_default=True,
-    metavar="P",
-    help="Leave out symbols less likely than P times the most likely one; 0 is off.",
-)
-@sampling(
-    "--mirostat",
-    type=Number(0),
-    default=DEFAULTS.mirostat,
-    show_default=True,
-    metavar="BITS",
-    help="Hold the mean surprise of a symbol at so many bits (Mirostat 2); 0 is off. Try 1.5 for "
-    "characters, 5 for words.",
-)
-@sampling(
-    "--mirostat-rate",
-    type=Number(0, 1, min_open=True),
-    default=DEFAULTS.mirostat_rate,
-    show_default=True,
-    metavar="X",
-    help="How fast it corrects.",
-)
-@sampling(
-    "-t",
-    "--temperature",
-    type=Number(0),
-    default=DEFAULTS.temperature,
-    show_default=True,
-    metavar="T",
-    help="Below 1 safer, above 1 wilder; 0 always takes the most likely symbol.",
-)
+@sampling_options
 @output("--no-prompt", is_flag=True, help="Do not repeat the prompt before the text.")
 @output("--json", "as_json", is_flag=True, help="One JSON object a sample and line.")
-@output("-q", "--quiet", is_flag=True, help="Do not tell the seed.")
+@output(
+    "--show-probs",
+    is_flag=True,
+    help="Colour each symbol by its probability; in JSON, tell its log-probability.",
+)
+@output(
+    "--alternatives",
+    type=click.IntRange(0, 1000),
+    metavar="N",
+    help="In JSON, tell the N likeliest symbols beside each one too.",
+)
+@output("-v", "--verbose", is_flag=True, help="Tell how fast it was.")
+@output("-q", "--quiet", is_flag=True, help="Do not tell the seed, show no progress.")
 @output(
     "--precision",
     type=click.Choice(["int8", "float32"]),
@@ -210,15 +140,15 @@ output = group_of("Output")
     metavar="N",
     help="Processor threads; default: what is fastest.",
 )
-def command(checkpoint: Path | None, **options: Any) -> None:
+@click.pass_context
+def command(context: click.Context, /, checkpoint: Path | None, **options: Any) -> None:
     """Write text with CHECKPOINT (default: $CHARLSTM_CHECKPOINT, or the newest in checkpoints/).
 
     The text goes to stdout as it is drawn. A sample ends after --length symbols, where the model
-    ends the document, or before a --stop text.
+    ends the document, before a --stop text or with the unit that --until names.
     """
-    if options["prompt"] is not None and options["prompt_file"] is not None:
-        raise UsageError("--prompt and --prompt-file both name a prompt: give one of them")
-    config = SampleConfig(**{name: options[name] for name in SampleConfig.__struct_fields__})
+    _check(context, options)
+    config = _config(options)
     folder = checkpoint or newest_checkpoint()
 
     from charlstm.api import fresh_seed, load
@@ -226,33 +156,139 @@ def command(checkpoint: Path | None, **options: Any) -> None:
 
     model = load(folder, precision=options["precision"], threads=options["threads"])
     lines = model.checkpoint.config.corpus.lines
-    prompt = _prompt(options, lines)
-    if unknown := model.tokenizer.unknown_characters(prompt):
-        note(f"Warning: the prompt has {describe_unknown(unknown)} that the model never saw")
+    prompts = _prompts(options, lines)
+    for prompt in prompts:
+        if unknown := model.tokenizer.unknown_characters(prompt):
+            what = "the prompt" if len(prompts) == 1 else f"the prompt {prompt!r}"
+            note(f"Warning: {what} has {describe_unknown(unknown)} that the model never saw")
     seed = fresh_seed() if options["seed"] is None else options["seed"]
     if not options["quiet"]:
-        named = "" if checkpoint else f"{folder}, "
-        note(f"{named}seed {seed}")
-    _Writer(prompt, lines, options).write(model, config, seed)
+        told = [] if checkpoint else [str(folder)]
+        told += [] if options["beam"] else [f"seed {seed}"]
+        if told:
+            note(", ".join(told))
+        if options["show_probs"] and sys.stdout.isatty() and not options["as_json"]:
+            note(legend())
+    printer = Printer(
+        lines=lines,
+        echo=not options["no_prompt"],
+        as_json=options["as_json"],
+        colours=options["show_probs"],
+    )
+    stopwatch = Stopwatch()
+    samples = _samples(model, prompts, config, seed, options, printer)
+    total = len(prompts) * options["count"]
+    for sample in with_progress(samples, total, quiet=options["quiet"]):
+        printer.print(sample)
+    if options["verbose"]:
+        stopwatch.tell(printer.tokens)
 
 
-def _prompt(options: dict[str, Any], lines: bool) -> str:
-    """Return the prompt from wherever it comes.
+def _check(context: click.Context, options: dict[str, Any]) -> None:
+    """Refuse options that contradict each other."""
+    named = [name for name in PROMPT_OPTIONS if options[_name(name)] is not None]
+    if len(named) > 1:
+        raise UsageError(f"{named[0]} and {named[1]} both name a prompt: give one of them")
+    if options["alternatives"] is not None and not options["as_json"]:
+        raise UsageError("--alternatives are told in JSON only: add --json")
+    beam = options["beam"]
+    if beam is None:
+        return
+    selecting = [name for name in ("--novel", "--unique", "--against") if options[_name(name)]]
+    drawing = [name for name in given_sampling_options(context) if name not in CONSTRAINING]
+    telling = ["--show-probs"] if options["show_probs"] else []
+    telling += ["--alternatives"] if options["alternatives"] is not None else []
+    if refused := selecting + drawing + telling:
+        raise UsageError(
+            f"--beam draws nothing, so {refused[0]} has no effect: leave one of them out"
+        )
+    if options["count"] > beam:
+        raise UsageError(
+            f"a search {beam} wide finds {beam} texts or fewer, and {options['count']} are asked "
+            "for: raise --beam"
+        )
 
-    It is not changed, but for a model of lines, which begins inside a line: there the newline at
+
+def _name(option: str) -> str:
+    return option.removeprefix("--").replace("-", "_")
+
+
+def _config(options: dict[str, Any]) -> SampleConfig:
+    given = {name: options[name] for name in SampleConfig.__struct_fields__}
+    if given["length"] is None:
+        given["length"] = UNTIL_LENGTH if options["until"] else DEFAULTS.length
+    return SampleConfig(**given)
+
+
+def _samples(
+    model: LanguageModel,
+    prompts: list[str],
+    config: SampleConfig,
+    seed: int,
+    options: dict[str, Any],
+    printer: Printer,
+) -> Iterable[Sample]:
+    count = options["count"]
+    if options["beam"]:
+        return chain.from_iterable(
+            model.most_likely(prompt, config, beams=options["beam"], count=count)
+            for prompt in prompts
+        )
+    known = _known(model, options)
+    alternatives = 0 if options["show_probs"] else None
+    if options["alternatives"] is not None:
+        alternatives = options["alternatives"]
+    filters = known is not None or options["unique"]
+    shows = options["as_json"] or options["show_probs"]
+    streams = len(prompts) * count == 1 and not filters and not shows
+    if streams:
+        printer.begin_stream(prompts[0])
+    return model.stream(
+        prompts,
+        config,
+        count=count,
+        seed=seed,
+        on_text=printer.stream if streams else None,
+        alternatives=alternatives,
+        known=known,
+        unique=options["unique"],
+    )
+
+
+def _known(model: LanguageModel, options: dict[str, Any]) -> Container[str] | None:
+    """Return the lines that are not to be written, if any are named."""
+    if not options["novel"] and not options["against"]:
+        return None
+    from charlstm.novelty import KnownLines
+
+    raise NotImplementedError(KnownLines)
+
+
+def _prompts(options: dict[str, Any], lines: bool) -> list[str]:
+    """Return the prompts from wherever they come.
+
+    They are not changed, but for a model of lines, which begins inside a line: there the newline at
     the end of a file or of ``echo`` is no part of the prompt.
     """
-    given, file = options["prompt"], options["prompt_file"]
+    given = options["prompt"]
+    if options["prompts"] is not None:
+        text = _read(options["prompts"])
+        return [line.removesuffix("\r") for line in text.removesuffix("\n").split("\n")]
     if given is not None and given != "-":
-        return _valid_text(given)
-    if given is None and file is None:
-        return ""
-    source = "-" if given == "-" else file
+        return [_valid_text(given)]
+    if given is None and options["prompt_file"] is None:
+        return [""]
+    text = _read("-" if given == "-" else options["prompt_file"])
+    return [text.removesuffix("\n" if lines else "")]
+
+
+def _read(source: str) -> str:
+    """Return the text of a file or of standard input."""
     if source == "-" and sys.stdin is None:
         raise UsageError("standard input is closed: pipe a prompt in, or use --prompt")
     try:
         data = sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
-        return data.decode().removesuffix("\n" if lines else "")
+        return data.decode()
     except OSError as error:
         raise CorpusError(f"can't read the prompt file {source}: {error.strerror}") from None
     except UnicodeDecodeError as error:
@@ -267,30 +303,3 @@ def _valid_text(text: str) -> str:
     if any("\ud800" <= character <= "\udfff" for character in text):
         raise UsageError("--prompt is not valid UTF-8: give it in UTF-8 or use --prompt-file")
     return text
-
-
-class _Writer:
-    """Prints samples: JSON Lines, one text streamed as it is drawn, or many texts in order."""
-
-    def __init__(self, prompt: str, lines: bool, options: dict[str, Any]) -> None:
-        self.echo = "" if options["no_prompt"] else prompt
-        self.prompt = prompt
-        self.count = options["count"]
-        self.as_json = options["as_json"]
-        self.separator = "" if lines else "\n"
-
-    def write(self, model: Any, config: SampleConfig, seed: int) -> None:
-        """Draw and print all samples."""
-        streams = self.count == 1 and not self.as_json
-        if streams:
-            write_text(self.echo)
-        on_text = (lambda _, piece: write_text(piece)) if streams else None
-        samples = model.stream(self.prompt, config, count=self.count, seed=seed, on_text=on_text)
-        for sample in samples:
-            if self.as_json:
-                write_json(sample)
-                continue
-            text = self.echo + sample.text
-            end = "" if text.endswith("\n") else "\n"
-            last = sample.index == self.count - 1
-            write_text(("" if streams else text) + end + ("" if last else self.separator))
