@@ -32,9 +32,9 @@ def command(checkpoint: Path, as_json: bool) -> None:
 
 
 def _facts(found: Checkpoint) -> dict[str, Any]:
-    from charlstm.checkpoint import is_finished
+    from charlstm.checkpoint import is_finished, read_lines_index
 
-    config = found.config
+    config, lines = found.config, read_lines_index(found.folder)
     return {
         "checkpoint": str(found.folder),
         "finished": is_finished(found.folder),
@@ -46,6 +46,7 @@ def _facts(found: Checkpoint) -> dict[str, Any]:
         "tokenizer": {"level": config.tokenizer.level, "vocab_size": found.tokenizer.vocab_size},
         "corpus": config.corpus,
         "provenance": config.provenance,
+        "line_hashes": None if lines is None else len(lines),
         "train": config.train,
     }
 
@@ -76,9 +77,20 @@ def _table(found: Checkpoint) -> str:
         f"{train.sequence_length} tokens, dropout {dropout_of(train)}, weight decay "
         f"{train.weight_decay:g}, seed {train.seed}",
     }
+    if config.corpus.lines:
+        rows["lines"] = _line_index(found)
     if origin.parent:
         rows["fine-tuned"] = f"from {origin.parent}"
     return "".join(f"{name:<12}{value}\n" for name, value in rows.items())
+
+
+def _line_index(found: Checkpoint) -> str:
+    from charlstm.checkpoint import LINES, read_lines_index
+
+    lines = read_lines_index(found.folder)
+    if lines is None:
+        return "no hashes of the training lines"
+    return f"hashes of {len(lines):,} distinct training lines ({LINES})"
 
 
 def _loss_rows(figures: Any) -> dict[str, str]:

@@ -58,6 +58,12 @@ WITH_RESUME = {"resume", "quiet", "as_json", "threads", "dry_run"}
     is_flag=True,
     help="Each line is a document of its own (names, titles, log lines); default: each file is.",
 )
+@text(
+    "--no-index",
+    is_flag=True,
+    help="With --lines, don't keep hashes of the training lines in the checkpoint. They tell new "
+    "samples from copies; but whoever has the checkpoint can test whether a line was trained on.",
+)
 @text("--encoding", default="utf-8", show_default=True, help="Encoding of the text.")
 @text(
     "--decode-errors",
@@ -313,6 +319,8 @@ def _check(ctx: click.Context, options: dict[str, Any]) -> None:
             raise UsageError(
                 f"{_option_name(ctx, name)} is for words: add --level word or leave it out"
             )
+    if options["no_index"] and not options["lines"]:
+        raise UsageError("--no-index is for lines: add --lines or leave it out")
 
 
 def _option_name(ctx: click.Context, parameter: str) -> str:
@@ -335,6 +343,7 @@ def _request(options: dict[str, Any]) -> Request:
             lines=options["lines"],
             valid_fraction=options["valid_fraction"],
             seed=options["seed"],
+            index=not options["no_index"],
         ),
         tokenizer=TokenizerConfig(level=options["level"], **words),
         size=options["size"],
