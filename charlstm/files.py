@@ -49,7 +49,7 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 @contextlib.contextmanager
 def replaced_atomically(path: Path, suffix: str = ".tmp") -> Iterator[Path]:
-    """Let the body write a file that then takes the place of ``path``, for writers that want a name.
+    """Let the body write a file of another name, which then takes the place of ``path``.
 
     Args:
         path: what is replaced, unless the body fails.

@@ -1,8 +1,8 @@
-"""Which lines a text holds, as 64-bit hashes: whether a sample is new or stood in the training text.
+"""Which lines a text holds, as 64-bit hashes: whether a sample is new or stood in the text.
 
-Lines are compared exactly, without their line ends. A hash stands for its line: one new line in
-2**64 / N is taken for one of N known ones, a known line never for a new one. This module does not
-know where hashes are kept.
+Lines are compared exactly, without their line ends. A hash stands for its line: a new line is
+taken for one of N known ones with probability N / 2**64, a known line never for a new one. This
+module does not know where hashes are kept.
 """
 
 from __future__ import annotations

@@ -56,7 +56,7 @@ class Statistics(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True)
 class Prepared:
-    """A corpus that is ready to train on; ``lines`` of its training part, if lines are documents."""
+    """A corpus ready to train on; ``lines`` of its training part, if each is a document."""
 
     name: str
     sources: tuple[str, ...]

@@ -140,10 +140,14 @@ def test_a_writer_that_wants_a_name(tmp_path):
 def test_a_writer_that_fails_changes_nothing(tmp_path, raised, expected):
     path = tmp_path / "data"
     path.write_bytes(b"old")
-    with pytest.raises(expected):  # noqa: SIM117
+
+    def write_and_fail():
         with replaced_atomically(path) as temporary:
             temporary.write_bytes(b"ne")
             raise raised
+
+    with pytest.raises(expected):
+        write_and_fail()
     assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == {"data": b"old"}
 
 

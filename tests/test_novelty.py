@@ -89,7 +89,7 @@ def test_nothing_is_in_an_empty_set():
 def test_the_lines_of_files(tmp_path, suffix):
     one, two = tmp_path / f"one.txt{suffix}", tmp_path / "two.txt"
     compress = COMPRESS.get(suffix, bytes)
-    one.write_bytes(compress("emma\r\nolivia\n\nava".encode()))
+    one.write_bytes(compress(b"emma\r\nolivia\n\nava"))
     two.write_text("zoé\n")
     found = hashes_of_files([one, str(two)])
     assert len(found) == 5
