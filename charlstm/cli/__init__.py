@@ -26,6 +26,7 @@ COMMANDS = {
     "train": "Train a language model on your text.",
     "generate": "Write text with a trained model.",
     "info": "Show what a checkpoint is and how it was trained.",
+    "export": "Write a trained model as one ONNX or Keras file.",
     "cache": "List or clear the prepared texts that training keeps.",
 }
 
