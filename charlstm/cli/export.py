@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from charlstm.cli.common import GroupedCommand, note, write_json, write_text
+from charlstm.cli.common import GroupedCommand, complete_checkpoints, note, write_json, write_text
 from charlstm.errors import UsageError
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ SUFFIXES = {"onnx": ".onnx", "keras": ".keras"}
     "charlstm export checkpoints/shakespeare --precision int8 -o phone.onnx. "
     "charlstm export checkpoints/shakespeare --format keras.",
 )
-@click.argument("checkpoint", type=click.Path(path_type=Path))
+@click.argument("checkpoint", type=click.Path(path_type=Path), shell_complete=complete_checkpoints)
 @click.option(
     "--format",
     "form",

@@ -11,6 +11,8 @@ import click
 from charlstm.cli.common import (
     GroupedCommand,
     Number,
+    complete_checkpoints,
+    complete_files,
     group_of,
     newest_checkpoint,
     note,
@@ -34,14 +36,24 @@ output = group_of("Output")
     "charlstm generate checkpoints/names -c 20 | sort -u. "
     "echo 'It was' | charlstm generate --prompt-file - --json",
 )
-@click.argument("checkpoint", type=click.Path(path_type=Path), required=False)
+@click.argument(
+    "checkpoint",
+    type=click.Path(path_type=Path),
+    required=False,
+    shell_complete=complete_checkpoints,
+)
 @what(
     "-p",
     "--prompt",
     metavar="TEXT",
     help="Text to continue; - reads it from standard input. Default: begin a document.",
 )
-@what("--prompt-file", metavar="FILE", help="Read the prompt from a file, all of it, or from -.")
+@what(
+    "--prompt-file",
+    metavar="FILE",
+    shell_complete=complete_files,
+    help="Read the prompt from a file, all of it, or from -.",
+)
 @what(
     "-n",
     "--length",

@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from charlstm.cli.common import GroupedCommand, dropout_of, write_json, write_text
+from charlstm.cli.common import (
+    GroupedCommand,
+    complete_checkpoints,
+    dropout_of,
+    write_json,
+    write_text,
+)
 
 if TYPE_CHECKING:
     from charlstm.checkpoint import Checkpoint
@@ -18,7 +24,7 @@ if TYPE_CHECKING:
     name="info",
     epilog="Example: charlstm info checkpoints/shakespeare --json | python -m json.tool",
 )
-@click.argument("checkpoint", type=click.Path(path_type=Path))
+@click.argument("checkpoint", type=click.Path(path_type=Path), shell_complete=complete_checkpoints)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
 def command(checkpoint: Path, as_json: bool) -> None:
     """Show what CHECKPOINT is: network, tokenizer, corpus, figures, settings."""

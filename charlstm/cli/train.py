@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from charlstm import cli
-from charlstm.cli.common import GroupedCommand, Number, group_of, note, write_json, write_text
+from charlstm.cli.common import (
+    GroupedCommand,
+    Number,
+    complete_checkpoints,
+    complete_files,
+    group_of,
+    note,
+    write_json,
+    write_text,
+)
 from charlstm.config import BUDGETS
 from charlstm.errors import UsageError
 
@@ -44,7 +53,7 @@ WITH_RESUME = {"resume", "quiet", "as_json", "threads", "dry_run"}
     "zcat mail.gz | charlstm train - --level word. "
     "charlstm train python-docs --size tiny --epochs 2 (a text that comes with Python).",
 )
-@click.argument("corpus", nargs=-1)
+@click.argument("corpus", nargs=-1, shell_complete=complete_files)
 @text(
     "--level",
     type=click.Choice(["char", "word"]),
@@ -75,6 +84,7 @@ WITH_RESUME = {"resume", "quiet", "as_json", "threads", "dry_run"}
 @text(
     "--valid",
     multiple=True,
+    shell_complete=complete_files,
     metavar="FILE",
     help="Validate on this text instead of a part of the corpus; repeatable.",
 )
@@ -226,6 +236,7 @@ WITH_RESUME = {"resume", "quiet", "as_json", "threads", "dry_run"}
 @place(
     "--resume",
     type=click.Path(path_type=Path),
+    shell_complete=complete_checkpoints,
     metavar="CHECKPOINT",
     help="Go on with an interrupted run; takes no other setting.",
 )
@@ -233,6 +244,7 @@ WITH_RESUME = {"resume", "quiet", "as_json", "threads", "dry_run"}
     "--from",
     "parent",
     type=click.Path(path_type=Path),
+    shell_complete=complete_checkpoints,
     metavar="CHECKPOINT",
     help="Fine-tune a trained model on this corpus; new symbols are added.",
 )
