@@ -72,7 +72,10 @@ def _out_of_range(name: str, value: Any, expected: str) -> ConfigError:
 
 
 class CorpusConfig(Config, frozen=True, kw_only=True):
-    """Where the text comes from and which part of it validates."""
+    """Where the text comes from and which part of it validates.
+
+    With ``lines``, ``index`` asks for hashes of the training lines in the checkpoint.
+    """
 
     addresses: tuple[str, ...] = ()
     valid: tuple[str, ...] = ()
@@ -81,6 +84,7 @@ class CorpusConfig(Config, frozen=True, kw_only=True):
     lines: bool = False
     valid_fraction: Fraction = 0.1
     seed: Seed = 1
+    index: bool = True
 
     def check(self) -> None:
         """Check that the addresses can be recorded."""

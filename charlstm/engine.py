@@ -152,11 +152,37 @@ def build_engine(
         precision: ``"int8"`` (small and fast) or ``"float32"`` (exact).
         threads: threads of one call; None for the processors at hand, at most ``MAX_THREADS``.
     """
-    graph = _Graph()
-    describe = _describe_int8 if precision == "int8" else _describe_float32
-    describe(graph, config, weights)
-    session = _open_session(graph.serialize(config), threads or min(processor_count(), MAX_THREADS))
+    model = build_graph(config, weights, precision)
+    session = _open_session(model, threads or min(processor_count(), MAX_THREADS))
     return Engine(session, config, precision)
+
+
+def build_graph(
+    config: ModelConfig,
+    weights: Weights,
+    precision: Precision,
+    *,
+    description: str = "",
+    metadata: Mapping[str, str] | None = None,
+) -> bytes:
+    """Build the graph of a model, as the bytes of an ONNX file.
+
+    Inputs: ids int64 [T, B], state float32 [2 * layers, B, units]; outputs: logits float32
+    [T, B, V], new_state as state. With ``"int8"`` T is 1.
+
+    Args:
+        config: the network's sizes.
+        weights: as for ``build_engine``.
+        precision: as for ``build_engine``.
+        description: what a person who opens the file should know.
+        metadata: what a program that opens the file should know.
+    """
+    graph = _Graph()
+    if precision == "int8":
+        _describe_int8(graph, config, weights)
+        return graph.serialize(config, 1, description, metadata or {})
+    _describe_float32(graph, config, weights)
+    return graph.serialize(config, "time", description, metadata or {})
 
 
 def quantize_columns(matrix: Floats) -> tuple[NDArray[np.int8], Floats]:
@@ -204,22 +230,31 @@ class _Graph:
     def split(self, value: str, parts: int, axis: int) -> list[str]:
         return self.add_many("Split", value, names=(None,) * parts, axis=axis, num_outputs=parts)
 
-    def serialize(self, config: ModelConfig) -> bytes:
+    def serialize(
+        self, config: ModelConfig, time: int | str, description: str, metadata: Mapping[str, str]
+    ) -> bytes:
         helper, proto = self._onnx.helper, self._onnx.TensorProto
-        ids = helper.make_tensor_value_info("ids", proto.INT64, ["time", "batch"])
+        ids = helper.make_tensor_value_info("ids", proto.INT64, [time, "batch"])
         shape = [2 * config.layers, "batch", config.units]
         state, new_state = (
             helper.make_tensor_value_info(name, proto.FLOAT, shape)
             for name in ("state", "new_state")
         )
         logits = helper.make_tensor_value_info(
-            "logits", proto.FLOAT, ["time", "batch", config.vocab_size]
+            "logits", proto.FLOAT, [time, "batch", config.vocab_size]
         )
         graph = helper.make_graph(
             self._nodes, "charlstm", [ids, state], [logits, new_state], self._constants
         )
         opset = helper.make_opsetid("", 20)
-        model = helper.make_model(graph, opset_imports=[opset], ir_version=10)
+        model = helper.make_model(
+            graph,
+            opset_imports=[opset],
+            ir_version=10,
+            producer_name="charlstm",
+            doc_string=description,
+        )
+        helper.set_model_props(model, dict(metadata))
         return bytes(model.SerializeToString())
 
 

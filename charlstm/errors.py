@@ -57,7 +57,7 @@ class CheckpointTooNew(CheckpointError):
 
 
 class CheckpointExists(CheckpointError):
-    """The folder named for a new checkpoint already holds one."""
+    """The folder for a new checkpoint holds one, or the file for an exported model is there."""
 
 
 class TrainingError(CharlstmError):

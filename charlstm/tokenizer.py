@@ -57,7 +57,7 @@ _MARKS = (
 _WORD = rf"{_LETTER}{{1,64}}(?:(?:['’](?={_LETTER})|[{_MARKS}]{{1,8}}){_LETTER}{{0,64}}){{0,16}}"
 # Every string is a sequence of matches. Repetitions are bounded so that no token is huge, and no
 # match looks beyond a newline, so that a text cut after one has the same tokens.
-_TOKEN = (
+TOKEN_PATTERN = (
     rf" ?(?:{_WORD}|\d{{1,64}}|</?[A-Za-z]{{1,32}}>|([^\w\s]|_)\1{{0,63}})"
     rf"|\r\n|\n|\r|[^\S\r\n]{{1,64}}(?= [^\s{_UNSPACED}])|[^\S\r\n]{{1,64}}|."
 )
@@ -311,7 +311,7 @@ def tokens_of(text: str) -> Iterator[str]:
 @cache
 def _token_pattern() -> re.Pattern[str]:
     """Compile the pattern on first use: it takes as long as a hundred generated characters."""
-    return re.compile(_TOKEN, re.DOTALL)
+    return re.compile(TOKEN_PATTERN, re.DOTALL)
 
 
 @cache

@@ -90,7 +90,7 @@ NAMED = {
     },
     SampleConfig: {},
 }
-TRUTH = {CorpusConfig: {"lines"}, ModelConfig: {"tied"}}
+TRUTH = {CorpusConfig: {"lines", "index"}, ModelConfig: {"tied"}}
 TEXT = {CorpusConfig: {"encoding"}, SampleConfig: {"match"}}
 TEXTS = {CorpusConfig: {"addresses", "valid"}, SampleConfig: {"stop"}}
 BUDGETS = ("epochs", "steps", "minutes")

@@ -90,7 +90,7 @@ def check_text(command, shown, done):
 
 def test_there_is_a_session():
     used = " ".join(command for command, _ in COMMANDS)
-    for name in ("train", "generate", "info", "cache"):
+    for name in ("train", "generate", "info", "export", "cache"):
         assert f"charlstm {name}" in used
     assert "|" in used
     assert "--json" in used
@@ -115,12 +115,25 @@ def test_every_command_works_as_shown(folder):
 
 def test_the_python_example_works(folder):
     run("charlstm train shakespeare.txt --minutes 1 -q -o checkpoints/demo", folder)
-    (code,) = re.findall(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+    done = run_python("charlstm.load", folder)
+    assert re.search(r" -\d\.\d+$", done.stdout, re.MULTILINE)
+
+
+def test_the_example_of_an_exported_model_works(folder):
+    run("charlstm train names.txt --lines --minutes 1 -q -o checkpoints/exported", folder)
+    run("charlstm export checkpoints/exported -o names.onnx --overwrite", folder)
+    assert run_python("onnxruntime", folder).stdout.endswith("\n")
+
+
+def run_python(mark, folder):
+    """Run the one Python example that contains ``mark``."""
+    blocks = re.findall(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+    (code,) = (block for block in blocks if mark in block)
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert re.search(r" -\d\.\d+$", done.stdout, re.MULTILINE)
+    return done
 
 
 def test_every_option_is_explained():

@@ -15,6 +15,8 @@ import click
 from charlstm.errors import CheckpointMissing
 
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
     from charlstm.config import TrainConfig
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -73,6 +75,32 @@ def group_of(heading: str) -> Callable[..., Callable[[Function], Function]]:
         return click.option(*names, cls=GroupedOption, heading=heading, **attributes)
 
     return option
+
+
+def complete_checkpoints(
+    ctx: click.Context, param: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Offer a shell the checkpoints whose paths begin so; if there are none, any folder."""
+    from glob import escape, glob
+
+    from click.shell_completion import CompletionItem
+
+    # Named here, because the module that knows these names takes long to import.
+    patterns = ("checkpoints/*/config.json", f"{escape(incomplete)}*/config.json")
+    found = {os.path.dirname(path) for pattern in patterns for path in glob(pattern)}
+    matching = sorted(path for path in found if path.startswith(incomplete))
+    if not matching:
+        return [CompletionItem(incomplete, type="dir")]
+    return [CompletionItem(path) for path in matching]
+
+
+def complete_files(
+    ctx: click.Context, param: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Let a shell offer its files and folders."""
+    from click.shell_completion import CompletionItem
+
+    return [CompletionItem(incomplete, type="file")]
 
 
 def newest_checkpoint() -> Path:

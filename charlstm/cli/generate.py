@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from charlstm.cli.common import GroupedCommand, group_of, newest_checkpoint, note
+from charlstm.cli.common import (
+    GroupedCommand,
+    complete_checkpoints,
+    complete_files,
+    group_of,
+    newest_checkpoint,
+    note,
+)
 from charlstm.cli.samples import Printer, Stopwatch, legend, with_progress
 from charlstm.cli.sampling import given_sampling_options, sampling_options
 from charlstm.config import SampleConfig
@@ -37,17 +44,28 @@ output = group_of("Output")
     "charlstm generate checkpoints/names -c 20 | sort -u. "
     "echo 'It was' | charlstm generate --prompt-file - --json",
 )
-@click.argument("checkpoint", type=click.Path(path_type=Path), required=False)
+@click.argument(
+    "checkpoint",
+    type=click.Path(path_type=Path),
+    required=False,
+    shell_complete=complete_checkpoints,
+)
 @what(
     "-p",
     "--prompt",
     metavar="TEXT",
     help="Text to continue; - reads it from standard input. Default: begin a document.",
 )
-@what("--prompt-file", metavar="FILE", help="Read the prompt from a file, all of it, or from -.")
+@what(
+    "--prompt-file",
+    metavar="FILE",
+    shell_complete=complete_files,
+    help="Read the prompt from a file, all of it, or from -.",
+)
 @what(
     "--prompts",
     metavar="FILE",
+    shell_complete=complete_files,
     help="Continue each line of a file, or of -, as one batch.",
 )
 @what(
@@ -96,6 +114,7 @@ output = group_of("Output")
     "--against",
     multiple=True,
     metavar="FILE",
+    shell_complete=complete_files,
     help="Draw again what is a line of this file; repeatable.",
 )
 @what("--unique", is_flag=True, help="Draw again what was drawn before.")
@@ -259,9 +278,20 @@ def _known(model: LanguageModel, options: dict[str, Any]) -> Container[str] | No
     """Return the lines that are not to be written, if any are named."""
     if not options["novel"] and not options["against"]:
         return None
-    from charlstm.novelty import KnownLines
+    from charlstm.checkpoint import read_lines_index
+    from charlstm.novelty import hashes_of_files
 
-    raise NotImplementedError(KnownLines)
+    folder = model.checkpoint.folder
+    known = read_lines_index(folder) if options["novel"] else None
+    if options["novel"] and known is None:
+        raise UsageError(
+            f"{folder} does not know its training lines (it was trained without --lines or with "
+            "--no-index): name the text with --against FILE instead of --novel"
+        )
+    if not options["against"]:
+        return known
+    against = hashes_of_files(options["against"])
+    return against if known is None else against.union(known)
 
 
 def _prompts(options: dict[str, Any], lines: bool) -> list[str]:
