@@ -22,7 +22,7 @@ from charlstm.dataset import smallest_dtype, validation_batches
 from charlstm.engine import Engine
 from charlstm.tokenizer import END_OF_DOCUMENT, UNKNOWN, Tokenizer
 
-ProgressListener: TypeAlias = Callable[[int], None]
+ProgressListener: TypeAlias = Callable[[float], None]
 Floats: TypeAlias = NDArray[np.float32]
 Values: TypeAlias = NDArray[np.float64]
 Ids: TypeAlias = NDArray[np.integer[Any]]
@@ -32,6 +32,7 @@ MAX_ROWS = 128  # of one batch; more would hold more memory and run hardly faste
 # as one. It depends on the text alone, so that its score does.
 LONG = 2**14
 _LOGITS_AT_ONCE = 2**19  # floats; they stay in the processor's cache
+_VALUES_HELD = 2**16
 _LINES_AT_ONCE = 4 * MAX_ROWS  # enough for batches of lines of almost the same length
 
 
@@ -128,37 +129,21 @@ def score_texts(
 
 
 def score_lines(
-    engine: Engine,
-    tokenizer: Tokenizer,
-    lines: Iterable[str],
-    *,
-    per_token: bool = False,
-    on_progress: ProgressListener | None = None,
+    engine: Engine, tokenizer: Tokenizer, lines: Iterable[str], *, per_token: bool = False
 ) -> Score:
     """Score lines together, each a document from a zero state, as a model of lines is validated.
 
     Args:
         engine: a trained model of lines.
         tokenizer: the tokenizer the model was trained with.
-        lines: read as they come and not held.
+        lines: read as they are needed and not held.
         per_token: give the symbols too.
-        on_progress: called with the number of characters that have been scored more.
     """
-    characters = tokens = unknown = 0
-    parts, symbols = [], []
-    for group in _groups(lines):
-        scores = score_texts(engine, tokenizer, group, ends=True, per_token=per_token)
-        characters += (read := sum(score.characters for score in scores))
-        tokens += sum(score.tokens for score in scores)
-        unknown += sum(score.unknown for score in scores)
-        parts.append(math.fsum(score.log_probability for score in scores))
-        if per_token:
-            symbols += [symbol for score in scores for symbol in score.symbols or ()]
-        if on_progress:
-            on_progress(read)
-    log_probability = math.fsum(parts)
-    shown = tuple(symbols) if per_token else None
-    return Score("", characters, tokens, unknown, log_probability, shown)
+    return add_scores(
+        score
+        for group in _groups(lines)
+        for score in score_texts(engine, tokenizer, group, ends=True, per_token=per_token)
+    )
 
 
 def score_stream(
@@ -180,7 +165,8 @@ def score_stream(
         texts: the text in pieces, cut where no symbol is.
         ends: score the end of the document too, which is no character here.
         per_token: give the symbols too.
-        on_progress: called with the number of symbols that have been read more.
+        on_progress: called with the share of the text that has been scored more, which adds up
+            to 1.
     """
     dtype = smallest_dtype(engine.vocab_size)
     mark = np.array([END_OF_DOCUMENT], dtype).tobytes()
@@ -199,6 +185,25 @@ def score_stream(
         return _score(tokenizer, "", characters, ids[1:].astype(np.int64), values, per_token)
     total = math.fsum(float(values.sum()) for values, _ in _windows(engine, ids, on_progress))
     return Score("", characters, ids.size - 1, unknown, total)
+
+
+def add_scores(scores: Iterable[Score]) -> Score:
+    """Return the score of texts together, as if each began a document of one text."""
+    characters = tokens = unknown = 0
+    values: list[float] = []
+    symbols: list[SymbolScore] | None = None
+    for score in scores:
+        characters += score.characters
+        tokens += score.tokens
+        unknown += score.unknown
+        values.append(score.log_probability)
+        if len(values) == _VALUES_HELD:
+            values = [math.fsum(values)]
+        if score.symbols is not None:
+            symbols = symbols or []
+            symbols += score.symbols
+    shown = None if symbols is None else tuple(symbols)
+    return Score("", characters, tokens, unknown, math.fsum(values), shown)
 
 
 class Carried:
@@ -303,7 +308,7 @@ def _windows(
                 values[:, columns] = log_probabilities(logits, batch.targets[:, columns])
         values[~counted] = 0
         if on_progress:
-            on_progress(int(counted.sum()))
+            on_progress(int(counted.sum()) / (ids.size - 1))
         yield values, counted
 
 
