@@ -205,7 +205,8 @@ def _show_columns(line: _Line) -> str:
 def _show_symbols(score: Score) -> str:
     """Show symbols, one a line after a tab, their text quoted as in JSON."""
     return "".join(
-        f"\t{symbol.log_probability:.4f}\t{_json(symbol.text)}\n" for symbol in score.symbols or ()
+        f"\t{symbol.log_probability:.4f}\t{json_of(symbol.text)}\n"
+        for symbol in score.symbols or ()
     )
 
 
@@ -213,7 +214,7 @@ def _show_json(line: _Line) -> str:
     named = {} if line.file is None else {"file": line.file}
     score = line.score
     facts = {"line": line.number, "text": score.text} | figures_of(score) | _symbols_of(score)
-    return _json(named | facts) + "\n"
+    return json_of(named | facts) + "\n"
 
 
 def figures_of(score: Score) -> dict[str, Any]:
@@ -232,7 +233,8 @@ def _symbols_of(score: Score) -> dict[str, Any]:
     return {} if score.symbols is None else {"symbols": score.symbols}
 
 
-def _json(value: Any) -> str:
+def json_of(value: Any) -> str:
+    """Return a value as JSON on one line."""
     import msgspec
 
     return msgspec.json.encode(value).decode()
@@ -250,7 +252,7 @@ def _score_whole(model: LanguageModel, sources: list[Source], options: dict[str,
                 named = {"file": source.name} if several else {}
                 nats = {"nats_per_token": score.nats_per_token}
                 facts = named | figures_of(score) | nats | _symbols_of(score)
-                write_text(_json(facts) + "\n")
+                write_text(json_of(facts) + "\n")
             else:
                 write_text("\n" * bool(index) + _table(score, source.name if several else None))
 
