@@ -267,7 +267,7 @@ class _Start:
         values = np.empty((len(sequences), int(lengths[0])))
         state = np.repeat(self._state, len(sequences), axis=1)
         start = 0
-        for stop in np.unique(lengths).tolist():
+        for stop in np.unique(lengths[lengths > 0]).tolist():
             going = int((lengths > start).sum())
             window = _window(self._engine, going)
             for at in range(start, stop, window):
