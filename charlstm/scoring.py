@@ -31,7 +31,8 @@ MAX_ROWS = 128  # of one batch; more would hold more memory and run hardly faste
 # Symbols from which one text is read as many rows, warmed on what stands before them, and no longer
 # as one. It depends on the text alone, so that its score does.
 LONG = 2**14
-_LOGITS_AT_ONCE = 2**19  # floats; they stay in the processor's cache
+_LOGITS_AT_ONCE = 2**19  # floats
+_NORMALISED_AT_ONCE = 2**17  # of them; these stay in the processor's cache
 _VALUES_HELD = 2**16
 _LINES_AT_ONCE = 4 * MAX_ROWS  # enough for batches of lines of almost the same length
 
@@ -239,12 +240,21 @@ def log_probabilities(logits: Floats, targets: Ids) -> Values:
         targets: integers [B, T], each in [0, V).
     """
     rows = logits.reshape(-1, logits.shape[-1])
+    chosen = np.take_along_axis(rows, targets.reshape(-1, 1), axis=1)[:, 0].astype(np.float64)
+    block = max(1, _NORMALISED_AT_ONCE // rows.shape[1])
+    for start in range(0, len(rows), block):
+        stop = start + block
+        chosen[start:stop] -= _log_sum_exp(rows[start:stop])
+    return chosen.reshape(targets.shape)
+
+
+def _log_sum_exp(rows: Floats) -> Values:
+    """Return the normalisers of logits, float64 [N]; writes into ``rows`` [N, V]."""
     highest = rows.max(axis=1, keepdims=True)
-    chosen = np.take_along_axis(rows, targets.reshape(-1, 1), axis=1).astype(np.float64)
     rows -= highest
-    sums = np.exp(rows, out=rows).astype(np.float64).sum(axis=1, keepdims=True)
-    values: Values = (chosen - highest - np.log(sums)).reshape(targets.shape)
-    return values
+    sums = np.exp(rows, out=rows).astype(np.float64).sum(axis=1)
+    normalisers: Values = highest[:, 0] + np.log(sums)
+    return normalisers
 
 
 class _Start:
