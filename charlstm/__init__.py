@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     )
     from charlstm.errors import CharlstmError
     from charlstm.generation import Sample
+    from charlstm.scoring import Score
 
 __version__ = "0.1.0"
 
@@ -30,6 +31,7 @@ __all__ = [
     "ModelConfig",
     "Sample",
     "SampleConfig",
+    "Score",
     "TokenizerConfig",
     "TrainConfig",
     "load",
@@ -43,6 +45,7 @@ _HOME = {
     "ModelConfig": "charlstm.config",
     "Sample": "charlstm.generation",
     "SampleConfig": "charlstm.config",
+    "Score": "charlstm.scoring",
     "TokenizerConfig": "charlstm.config",
     "TrainConfig": "charlstm.config",
     "load": "charlstm.api",

@@ -1,8 +1,9 @@
-"""The Python interface: load a checkpoint and write text with it.
+"""The Python interface: load a checkpoint, write text with it and score text.
 
     >>> import charlstm
     >>> model = charlstm.load("checkpoints/shakespeare")
     >>> model.generate("ROMEO:", length=200, seed=1)[0].text
+    >>> model.score("To be, or not to be", "Or to be, not to be")[0].bits_per_character
 
 The stages (``charlstm.corpus``, ``charlstm.tokenizer``, ...) are importable modules of their own;
 this one joins those that come after training.
@@ -24,6 +25,7 @@ from charlstm.engine import Engine, Precision, build_engine
 from charlstm.errors import ConfigError
 from charlstm.generation import Sample, TextListener, generate
 from charlstm.selection import select
+from charlstm.scoring import Score, score_texts
 from charlstm.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
@@ -139,6 +141,24 @@ class LanguageModel:
         """
         chosen = config or SampleConfig()
         return beam_search(self.engine, self.tokenizer, prompt, chosen, beams=beams, count=count)
+
+    def score(self, *texts: str, context: str = "", per_token: bool = False) -> list[Score]:
+        """Score texts, each as the beginning of a document; a model of lines scores its end too.
+
+        Args:
+            *texts: run as one batch, which changes nothing in the figures of each.
+            context: read before each text and not scored (but for its last word at word level,
+                which may go on in the text).
+            per_token: give the log-probability of each symbol too.
+        """
+        return score_texts(
+            self.engine,
+            self.tokenizer,
+            texts,
+            ends=self.checkpoint.config.corpus.lines,
+            context=context,
+            per_token=per_token,
+        )
 
 
 def load(

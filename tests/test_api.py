@@ -82,6 +82,19 @@ def test_generate_tells_its_seed_and_repeats(trained):
     assert model.tokenizer.vocab_size == model.engine.vocab_size
 
 
+def test_score_tells_each_text_apart(trained):
+    model = charlstm.load(trained[0], threads=1)
+    text = "def check(self) -> None:"
+    likely, unlikely, empty = model.score(text, text[::-1], "", per_token=True)
+    assert likely.bits_per_character < unlikely.bits_per_character
+    assert [model.score(text, per_token=True)[0], empty.tokens] == [likely, 0]
+    assert len(likely.symbols) == likely.tokens
+    (after,) = model.score("None:", context="def check(self) -> ")
+    assert after.symbols is None
+    assert after.log_probability > model.score("None:")[0].log_probability
+    assert model.score() == []
+
+
 @pytest.mark.parametrize("seed", [-1, 2**32])
 def test_a_seed_out_of_range_is_refused_at_once(trained, seed):
     model = charlstm.load(trained[0], threads=1)

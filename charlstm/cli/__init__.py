@@ -35,6 +35,8 @@ COMPLETIONS = [
 COMMANDS = {
     "train": "Train a language model on your text.",
     "generate": "Write text with a trained model.",
+    "score": "Tell how probable lines or texts are.",
+    "rank": "Put alternatives in order, the most probable first.",
     "info": "Show what a checkpoint is and how it was trained.",
     "export": "Write a trained model as one ONNX or Keras file.",
     "cache": "List or clear the prepared texts that training keeps.",

@@ -46,6 +46,8 @@ def test_help_of_a_command_imports_nothing_heavy(command):
 
 def test_only_training_imports_tensorflow(prose):
     assert not imported_by("generate", prose, "-n", 5) & HEAVY
+    for command in ("score", "rank"):
+        assert not imported_by(command, prose, prose.parent / "corpus.txt") & HEAVY
     assert not imported_by("info", prose) & HEAVY
     assert not imported_by("cache") & HEAVY
     assert not imported_by("train", prose.parent / "corpus.txt", "--dry-run") & HEAVY
