@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     )
     from charlstm.errors import CharlstmError
     from charlstm.generation import Sample
+    from charlstm.prediction import Prediction
 
 __version__ = "0.1.0"
 
@@ -28,6 +29,7 @@ __all__ = [
     "CorpusConfig",
     "LanguageModel",
     "ModelConfig",
+    "Prediction",
     "Sample",
     "SampleConfig",
     "TokenizerConfig",
@@ -41,6 +43,7 @@ _HOME = {
     "CorpusConfig": "charlstm.config",
     "LanguageModel": "charlstm.api",
     "ModelConfig": "charlstm.config",
+    "Prediction": "charlstm.prediction",
     "Sample": "charlstm.generation",
     "SampleConfig": "charlstm.config",
     "TokenizerConfig": "charlstm.config",

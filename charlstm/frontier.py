@@ -22,7 +22,8 @@ Floats: TypeAlias = NDArray[np.float32]
 SHARED = 16.0
 # The search ends where no way is as likely as this share of the last candidate asked for. At 1 the
 # candidates would be right, but what lesser ways add to them would be missing.
-_SLACK = 0.5
+_SLACK = 0.7
+_LEAST = 1e-4  # of one candidate asked for: ways less likely than this share of it are dropped
 
 
 class Wanted(IntEnum):
@@ -83,22 +84,24 @@ class Frontier:
 
     Attributes:
         count: how many candidates are asked for.
-        least: ways less likely than this are dropped.
         wanted: what it looks for.
         words_only: whether only words and numbers count.
+        least: ways less likely than this are dropped; None for what makes little difference.
     """
 
     count: int
-    least: float
     wanted: Wanted = Wanted.ALL
     words_only: bool = False
+    least: float | None = None
     bar: float = field(init=False)
     _open: list[tuple[float, int, Node]] = field(init=False, default_factory=list)
     _found: dict[tuple[bool, str], Candidate] = field(init=False, default_factory=dict)
     _pushed: int = field(init=False, default=0)
+    _least: float = field(init=False)
 
     def __post_init__(self) -> None:
-        self.bar = self.least
+        self._least = _LEAST / self.count if self.least is None else self.least
+        self.bar = self._least
 
     def push(self, node: Node, priority: float) -> None:
         """Add a way, unless it is too unlikely to matter."""
@@ -123,7 +126,7 @@ class Frontier:
 
     def take(self, width: int) -> list[Node]:
         """Remove the likeliest ways, at most ``width``; none if the search is over."""
-        self.bar = max(self.least, _SLACK * self._last())
+        self.bar = max(self._least, _SLACK * self._last())
         taken: list[Node] = []
         while self._open and len(taken) < width and -self._open[0][0] > self.bar:
             taken.append(heapq.heappop(self._open)[2])
@@ -132,7 +135,7 @@ class Frontier:
     def is_certain(self) -> bool:
         """Whether no way that is left is likelier than the last of the candidates."""
         last = self._last()
-        return last >= self.least and all(node.mass <= last for _, _, node in self._open)
+        return last >= self._least and all(node.mass <= last for _, _, node in self._open)
 
     def best(self) -> list[Candidate]:
         """Return the likeliest candidates, the first first; ties in the order of their text."""

@@ -32,10 +32,8 @@ from charlstm.wording import Characters, Context, Grammar, Ids, Words
 
 Special: TypeAlias = Literal["end", "unknown", "spelling", "spelled"]
 
-WIDTH = 16  # ways that one context follows in one engine step
-ROUNDS = 48  # engine steps at most
-_LEAST = 1e-4  # of one prediction asked for: ways less likely are dropped
-_BEAM_WIDTH = 8  # the same for each of several beginnings of phrases
+WIDTH = 8  # ways that one context follows in one engine step
+ROUNDS = 64  # engine steps at most
 _LOGITS = 2**23  # floats of one engine step at most
 _REMEMBERED = 48  # places of recent prompts whose state is kept
 _STRIDE = 32  # symbols between them
@@ -175,24 +173,21 @@ class Predictor:
             Wanted.COMPLETIONS if completions_only and context.typed else Wanted.ALL
             for context in contexts
         ]
-        found = self.search(contexts, wanted, count, words_only, width, rounds)
+        found = [Frontier(count, kind, words_only) for kind in wanted]
+        self.search(found, contexts, width, rounds)
         return [[_prediction(candidate) for candidate in frontier.best()] for frontier in found]
 
     def search(
         self,
+        found: Sequence[Frontier],
         contexts: Sequence[Context],
-        wanted: Sequence[Wanted],
-        count: int,
-        words_only: bool = False,
         width: int = WIDTH,
         rounds: int = ROUNDS,
-        least: float = _LEAST,
-    ) -> list[Frontier]:
-        """Search for the likeliest candidates in each context (see ``likeliest``).
+    ) -> None:
+        """Let frontiers find their candidates, one in each context (see ``likeliest``).
 
-        A frontier tells whether its candidates are certain. Their probabilities are lower bounds.
+        A frontier tells whether they are certain. Their probabilities are lower bounds.
         """
-        found = [Frontier(count, least / count, kind, words_only) for kind in wanted]
         together = max(1, _LOGITS // (width * self._engine.vocab_size))
         for start in range(0, len(found), together):
             part = found[start : start + together]
@@ -203,14 +198,17 @@ class Predictor:
                 if not items:
                     break
                 self._grammar.unfold(items, *self._read([node for _, node in items]))
-        return found
 
     def _phrases(
         self, context: Context, count: int, words: int, words_only: bool
     ) -> list[Prediction]:
-        """Search for phrases: the likeliest beginnings, each with its likeliest next words."""
+        """Search for phrases: the likeliest beginnings, each with its likeliest next words.
+
+        The less likely a beginning is, the fewer of its next words can matter.
+        """
         beam = 2 * count + 6
-        (first,) = self.search([context], [Wanted.ALL], beam, words_only)
+        first = Frontier(beam, Wanted.ALL, words_only)
+        self.search([first], [context])
         phrases = _Phrase().then(first.best())
         for _ in range(words - 1):
             going = [(phrase, phrase.way) for phrase in phrases if phrase.way]
@@ -221,8 +219,9 @@ class Predictor:
                 self._grammar.after(phrase.last, logits[row], states[:, row])
                 for row, (phrase, _) in enumerate(going)
             ]
-            wanted = [Wanted.NEXT] * len(going)
-            found = self.search(contexts, wanted, beam, words_only, _BEAM_WIDTH)
+            counts = [max(1, beam // (rank + 1)) for rank in range(len(going))]
+            found = [Frontier(some, Wanted.NEXT, words_only) for some in counts]
+            self.search(found, contexts)
             phrases = [phrase for phrase in phrases if not phrase.way]
             for (phrase, _), frontier in zip(going, found, strict=True):
                 phrases += phrase.then(frontier.best())

@@ -16,7 +16,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum, auto
-from typing import ClassVar, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -103,7 +103,9 @@ def probabilities(logits: Floats, columns: Ids) -> Probabilities:
     Returns:
         float64 [R, C], each row summing to 1.
     """
-    values = np.exp(np.float64(logits[:, columns] - logits[:, columns].max(axis=1, keepdims=True)))
+    values: Probabilities = logits[:, columns].astype(np.float64)
+    values -= np.maximum.reduce(values, axis=1)[:, np.newaxis]
+    np.exp(values, out=values)
     values /= np.add.reduce(values, axis=1)[:, np.newaxis]
     return values
 
@@ -174,6 +176,7 @@ _ACTS: dict[_Phase, _Acts] = {
     _Phase.NUMBER: {Kind.DIGIT: (_Act.GROW, _Phase.NUMBER)},
     _Phase.OTHER: {},
 }
+_BY_PHASE = [_ACTS[phase] for phase in _Phase]
 _SHARED = (_Act.SKIP, _Act.LOOSEN)
 # In these the symbol that was read goes on as a run of itself.
 _RUNS = (_Phase.OTHER, _Phase.DOUBT)
@@ -285,7 +288,7 @@ class Characters(Grammar):
             if node.phase == _Phase.DOUBT:
                 text = append
         else:
-            act, phase = _ACTS[_Phase(node.phase)][kind]
+            act, phase = _BY_PHASE[node.phase][kind]
             text = node.text
             if act in (_Act.START, _Act.ALONE):
                 text = piece
@@ -340,6 +343,11 @@ class Words(Grammar):
         order = sorted(self._unspelled.tolist(), key=pieces.__getitem__)
         self._order = np.array(order, np.int64)
         self._sorted = [pieces[symbol] for symbol in order]
+        first = [pieces[symbol][0] for symbol in self._unspelled.tolist()]
+        kinds = {character: kind_of(character) for character in set(first)}
+        starts = np.array([kinds[character] for character in first], np.int64)
+        self._letters_first = self._unspelled[np.isin(starts, (Kind.LETTER, Kind.MARK))]
+        self._digits_first = self._unspelled[starts == Kind.DIGIT]
         blank = [not piece.strip() for piece in pieces]
         self._is_word = np.array([piece.strip()[:1].isalnum() for piece in pieces])
         self._is_blank = np.array(blank)
@@ -347,17 +355,14 @@ class Words(Grammar):
 
     def split(self, prompt: str) -> tuple[Ids, str, str]:
         """Return the ids of all but the last word, that word, and it with the space before it."""
-        if prompt.endswith(" "):
-            unread = " "
-        else:
-            unread = typed_token(prompt)
+        unread = " " if prompt.endswith(" ") else typed_token(prompt)
         if not self._known.issuperset(unread):  # what can't be written has to be read
             unread = ""
         return self._read(prompt.removesuffix(unread)), unread.strip(), unread
 
-    def after(self, written: str, logits: Floats, state: Floats) -> Context:  # noqa: ARG002
+    def after(self, written: str, logits: Floats, state: Floats) -> Context:
         """Return the context after a candidate, which is over with its token."""
-        return Context(logits, state)
+        return Context(logits, state, written)
 
     def begin(self, items: Sequence[tuple[Frontier, Context]], step: Step) -> None:
         """Begin with the tokens that what is unread is the beginning of."""
@@ -375,7 +380,7 @@ class Words(Grammar):
         for (row, path), (mass, state) in zip(paths, ends, strict=True):
             spelled = path[0] == BEGIN_SPELLING
             context = items[row][1]
-            phase, text = (_SPELLING, context.unread) if spelled else (_TOKEN, "")
+            phase, text = (_SPELLING if spelled else _TOKEN), context.unread
             completes = spelled and context.typed != ""
             roots[row].append(Node(mass, phase, text, "", completes, path[-1], state))
         for row, (frontier, context) in enumerate(items):
@@ -385,7 +390,8 @@ class Words(Grammar):
         self, frontier: Frontier, context: Context, masses: Probabilities, spelled: list[Node]
     ) -> None:
         unread, state = context.unread, context.state
-        root = Node(1.0, _TOKEN, "", "", False, END_OF_DOCUMENT, state)
+        written = "" if unread else context.typed
+        root = Node(1.0, _TOKEN, written, "", False, END_OF_DOCUMENT, state)
         if not unread:
             self._go_on(frontier, root, masses, state)
             return
@@ -446,13 +452,17 @@ class Words(Grammar):
         phases = np.array([node.phase for _, node in items])
         for row, masses in _rows(phases == _TOKEN, logits, self._probabilities):
             frontier, node = items[row]
-            self._go_on(frontier, node, masses * node.mass, states[:, row])
+            self._go_on(frontier, node, masses, states[:, row])
         for row, masses in _rows(phases == _SPELLING, logits, self._spelled_probabilities):
             frontier, node = items[row]
             self._spell(frontier, node, masses, states[:, row])
 
     def _go_on(self, frontier: Frontier, node: Node, masses: Probabilities, state: Floats) -> None:
-        """Take the next token, after a token."""
+        """Take the next token, which does not go on with the one before it."""
+        if len(goes_on := self._going_on(node.text)):
+            masses[goes_on] = 0.0
+            masses /= np.add.reduce(masses)
+        masses *= node.mass
         frontier.find(False, "", "", float(masses[END_OF_DOCUMENT]))
         self._take(frontier, node, masses, self._unspelled, state, 0)
         mass = float(masses[BEGIN_SPELLING])
@@ -494,8 +504,9 @@ class Words(Grammar):
         """Take a token after which the next word is still to come."""
         if frontier.wanted is Wanted.COMPLETIONS and node.completes:
             return
-        append = node.append + self._pieces[symbol][skipped:]
-        frontier.push(Node(mass, _TOKEN, "", append, False, symbol, state), SHARED * mass)
+        piece = self._pieces[symbol]
+        append = node.append + piece[skipped:]
+        frontier.push(Node(mass, _TOKEN, piece, append, False, symbol, state), SHARED * mass)
 
     def _spell(self, frontier: Frontier, node: Node, masses: Probabilities, state: Floats) -> None:
         """Take the next letter of a spelled token, or its end, which can't be its beginning."""
@@ -517,7 +528,7 @@ class Words(Grammar):
             if symbol != END_SPELLING:
                 frontier.push(child, mass)
                 continue
-            child.phase, child.text = _TOKEN, ""
+            child.phase = _TOKEN
             if not node.text.strip() or (node.completes and not node.append):
                 child.completes = False
                 if not (frontier.wanted is Wanted.COMPLETIONS and node.completes):
@@ -525,6 +536,18 @@ class Words(Grammar):
             else:
                 text = node.text.removeprefix(" ")
                 frontier.find(node.completes, text, node.append, mass, child)
+
+    def _going_on(self, text: str) -> Ids:
+        """Return the tokens that no text has after this one, for together they would be one."""
+        kind = kind_of(text[-1]) if text else Kind.SPACE
+        if kind in (Kind.SPACE, Kind.ALONE):
+            return self._order[:0]
+        if kind in (Kind.LETTER, Kind.MARK):
+            return self._letters_first
+        if kind is Kind.DIGIT:
+            return self._digits_first
+        low, high = (bisect_left(self._sorted, text[-1] + end) for end in ("", _LAST_CODE))
+        return self._order[low:high]
 
     def _probabilities(self, logits: Floats) -> Probabilities:
         """Return the probabilities outside of spelling, float64 [R, V]."""

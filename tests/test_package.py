@@ -22,7 +22,8 @@ ORDER = (
     *("errors", "config", "files", "cache", "processor", "backend"),
     *("reading", "addresses", "corpus", "tokenizer", "dataset", "preparation", "plan"),
     *("checkpoint", "layers", "model", "optimization", "training", "run"),
-    *("engine", "penalties", "sampling", "pattern", "generation", "api", "cli", "__main__"),
+    *("engine", "penalties", "sampling", "pattern", "generation"),
+    *("frontier", "wording", "prediction", "api", "cli", "__main__"),
 )
 NEED_TENSORFLOW = {"backend", "layers", "model", "optimization", "training"}
 HEAVY = ("tensorflow", "keras", "onnx", "onnxruntime", "outlines_core", "safetensors")

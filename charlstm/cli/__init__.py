@@ -25,6 +25,7 @@ BEGAN = time.monotonic()
 COMMANDS = {
     "train": "Train a language model on your text.",
     "generate": "Write text with a trained model.",
+    "predict": "Predict the next words of a text.",
     "info": "Show what a checkpoint is and how it was trained.",
     "cache": "List or clear the prepared texts that training keeps.",
 }
