@@ -106,7 +106,8 @@ class Predictor:
             raise ConfigError(f"{name} is {value}: expected a whole number of 1 or more")
         context = self.context(prompt)
         if words == 1:
-            return self.likeliest([context], count, words_only=words_only)[0]
+            width = max(WIDTH, count)
+            return self.likeliest([context], count, words_only=words_only, width=width)[0]
         return self._phrases(context, count, words, words_only)
 
     def symbols(self, prompt: str, count: int = 5) -> list[Prediction]:
