@@ -19,7 +19,7 @@ Floats: TypeAlias = NDArray[np.float32]
 
 # A way whose mass goes to many candidates, or to one that is already found, is followed at a mass
 # so many times smaller than others: the sums come out right without many ways more.
-SHARED = 16.0
+SHARED = 4.0
 # The search ends where no way is as likely as this share of the last candidate asked for. At 1 the
 # candidates would be right, but what lesser ways add to them would be missing.
 _SLACK = 0.7

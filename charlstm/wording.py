@@ -103,7 +103,8 @@ def probabilities(logits: Floats, columns: Ids) -> Probabilities:
     Returns:
         float64 [R, C], each row summing to 1.
     """
-    values: Probabilities = logits[:, columns].astype(np.float64)
+    # ``take`` leaves rows contiguous, so that a row has the same sum at any R.
+    values: Probabilities = np.take(logits, columns, axis=1).astype(np.float64)
     values -= np.maximum.reduce(values, axis=1)[:, np.newaxis]
     np.exp(values, out=values)
     values /= np.add.reduce(values, axis=1)[:, np.newaxis]
@@ -341,13 +342,13 @@ class Words(Grammar):
         self._spelled = np.append(self._letters, END_SPELLING)
         self._unspelled = self._legal[self._legal > END_SPELLING]
         order = sorted(self._unspelled.tolist(), key=pieces.__getitem__)
-        self._order = np.array(order, np.int64)
+        self._order: Ids = np.array(order, np.int64)
         self._sorted = [pieces[symbol] for symbol in order]
         first = [pieces[symbol][0] for symbol in self._unspelled.tolist()]
         kinds = {character: kind_of(character) for character in set(first)}
         starts = np.array([kinds[character] for character in first], np.int64)
-        self._letters_first = self._unspelled[np.isin(starts, (Kind.LETTER, Kind.MARK))]
-        self._digits_first = self._unspelled[starts == Kind.DIGIT]
+        self._letters_first: Ids = self._unspelled[np.isin(starts, (Kind.LETTER, Kind.MARK))]
+        self._digits_first: Ids = self._unspelled[starts == Kind.DIGIT]
         blank = [not piece.strip() for piece in pieces]
         self._is_word = np.array([piece.strip()[:1].isalnum() for piece in pieces])
         self._is_blank = np.array(blank)
@@ -395,9 +396,7 @@ class Words(Grammar):
         if not unread:
             self._go_on(frontier, root, masses, state)
             return
-        low = bisect_left(self._sorted, unread)
-        high = bisect_left(self._sorted, unread + _LAST_CODE)
-        symbols = self._order[low:high]
+        symbols = self._beginning(unread)
         total = float(np.add.reduce(masses[symbols])) + sum(node.mass for node in spelled)
         if not total:
             return
@@ -546,8 +545,15 @@ class Words(Grammar):
             return self._letters_first
         if kind is Kind.DIGIT:
             return self._digits_first
-        low, high = (bisect_left(self._sorted, text[-1] + end) for end in ("", _LAST_CODE))
-        return self._order[low:high]
+        run = self._beginning(text[-1])
+        if kind is Kind.APOSTROPHE and text[:-1].strip() and kind_of(text[-2]) is not kind:
+            return np.concatenate([run, self._letters_first])  # the word before it would go on
+        return run
+
+    def _beginning(self, text: str) -> Ids:
+        """Return the tokens that begin with a text."""
+        low = bisect_left(self._sorted, text)
+        return self._order[low : bisect_left(self._sorted, text + _LAST_CODE)]
 
     def _probabilities(self, logits: Floats) -> Probabilities:
         """Return the probabilities outside of spelling, float64 [R, V]."""
