@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     )
     from charlstm.errors import CharlstmError
     from charlstm.generation import Sample
+    from charlstm.prediction import Prediction
     from charlstm.scoring import Score
 
 __version__ = "0.1.0"
@@ -29,6 +30,7 @@ __all__ = [
     "CorpusConfig",
     "LanguageModel",
     "ModelConfig",
+    "Prediction",
     "Sample",
     "SampleConfig",
     "Score",
@@ -43,6 +45,7 @@ _HOME = {
     "CorpusConfig": "charlstm.config",
     "LanguageModel": "charlstm.api",
     "ModelConfig": "charlstm.config",
+    "Prediction": "charlstm.prediction",
     "Sample": "charlstm.generation",
     "SampleConfig": "charlstm.config",
     "Score": "charlstm.scoring",

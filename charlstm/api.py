@@ -1,9 +1,10 @@
-"""The Python interface: load a checkpoint, write text with it and score text.
+"""The Python interface: load a checkpoint, then write text, predict words and score text with it.
 
     >>> import charlstm
     >>> model = charlstm.load("checkpoints/shakespeare")
     >>> model.generate("ROMEO:", length=200, seed=1)[0].text
     >>> model.score("To be, or not to be", "Or to be, not to be")[0].bits_per_character
+    >>> model.predict("to be or not to")[0].text
 
 The stages (``charlstm.corpus``, ``charlstm.tokenizer``, ...) are importable modules of their own;
 this one joins those that come after training.
@@ -14,6 +15,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain, repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,9 +26,11 @@ from charlstm.config import SampleConfig
 from charlstm.engine import Engine, Precision, build_engine
 from charlstm.errors import ConfigError
 from charlstm.generation import Sample, TextListener, generate
-from charlstm.selection import select
+from charlstm.prediction import Prediction, Predictor, grammar_of
 from charlstm.scoring import Score, score_texts
+from charlstm.selection import select
 from charlstm.tokenizer import Tokenizer
+from charlstm.wording import Grammar
 
 if TYPE_CHECKING:
     import keras
@@ -159,6 +163,45 @@ class LanguageModel:
             context=context,
             per_token=per_token,
         )
+
+    def predict(
+        self,
+        prompt: str = "",
+        *,
+        top: int = 5,
+        words: int = 1,
+        words_only: bool = False,
+        symbols: bool = False,
+    ) -> list[Prediction]:
+        """Return what is likely to come next, the likeliest first.
+
+        The last word of a prompt may be half typed: its completions stand beside the words that
+        follow it if it is complete. A prompt that ends in white space is followed by a new word.
+
+        Args:
+            prompt: any text; empty begins a document.
+            top: how many predictions; there may be fewer.
+            words: how many words a prediction has; punctuation counts as a word.
+            words_only: leave out punctuation and the end of the document.
+            symbols: predict characters (or tokens of word level) instead of words.
+
+        Raises:
+            ConfigError: if ``top`` or ``words`` is less than 1, or symbols are to be words.
+        """
+        predictor = self.predictor()
+        if symbols:
+            if words != 1 or words_only:
+                raise ConfigError("symbols are no words: leave words and words_only out")
+            return predictor.symbols(prompt, top)
+        return predictor.predict(prompt, top, words=words, words_only=words_only)
+
+    def predictor(self) -> Predictor:
+        """Return a predictor, which remembers recent prompts and belongs to one thread."""
+        return Predictor(self.engine, self.tokenizer, self._grammar)
+
+    @cached_property
+    def _grammar(self) -> Grammar:
+        return grammar_of(self.tokenizer)
 
 
 def load(

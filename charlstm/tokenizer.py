@@ -13,6 +13,7 @@ from abc import ABC, abstractmethod
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from enum import IntEnum
 from functools import cache, cached_property
 from itertools import chain
 from typing import TYPE_CHECKING, Annotated, ClassVar
@@ -55,6 +56,7 @@ _MARKS = (
     for block in range(0x900, 0xE00, 0x80)
 )
 _WORD = rf"{_LETTER}{{1,64}}(?:(?:['’](?={_LETTER})|[{_MARKS}]{{1,8}}){_LETTER}{{0,64}}){{0,16}}"
+_APOSTROPHES = "'’"
 # Every string is a sequence of matches. Repetitions are bounded so that no token is huge, and no
 # match looks beyond a newline, so that a text cut after one has the same tokens.
 TOKEN_PATTERN = (
@@ -318,6 +320,44 @@ def _token_pattern() -> re.Pattern[str]:
 def _half_typed_pattern() -> re.Pattern[str]:
     """Compile what may go on as the same token."""
     return re.compile(rf" ?(?:{_WORD}|\d{{1,64}})")
+
+
+class Kind(IntEnum):
+    """What a character is to the word or number it stands in or beside."""
+
+    LETTER = 0  # begins words and goes on with them
+    MARK = 1  # goes on with a word; elsewhere it is punctuation
+    APOSTROPHE = 2  # goes on with a word if a letter follows; elsewhere it is punctuation
+    DIGIT = 3
+    SPACE = 4
+    ALONE = 5  # a character of a script without spaces, a token of its own
+    OTHER = 6  # punctuation, of which a run of one character is a token
+
+
+def kind_of(character: str) -> Kind:
+    """Return what one character is to the tokens of word level."""
+    if re.match(_LETTER, character):
+        return Kind.LETTER
+    if character in _APOSTROPHES:
+        return Kind.APOSTROPHE
+    if re.match(rf"[{_MARKS}]", character):
+        return Kind.MARK
+    if character.isspace():
+        return Kind.SPACE
+    if re.match(r"\d", character):
+        return Kind.DIGIT
+    return Kind.ALONE if re.match(r"[^\W_]", character) else Kind.OTHER
+
+
+def typed_token(prompt: str) -> str:
+    """Return the word or number that a prompt ends with, and the space before it; else nothing.
+
+    It may be half typed. An apostrophe after a word counts to it, for a letter may follow.
+    """
+    before, last = deque(["", "", *tokens_of(prompt[prompt.rfind("\n") + 1 :])], 2)
+    if last in _APOSTROPHES and before and kind_of(before[-1]) in (Kind.LETTER, Kind.MARK):
+        return before + last
+    return last if _half_typed_pattern().fullmatch(last) else ""
 
 
 def _code_points(text: str) -> NDArray[np.uint32]:

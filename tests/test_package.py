@@ -23,7 +23,8 @@ ORDER = (
     *("reading", "addresses", "corpus", "novelty", "tokenizer", "dataset", "preparation", "plan"),
     *("checkpoint", "layers", "model", "optimization", "training", "run"),
     *("engine", "penalties", "sampling", "pattern", "endings", "constraints", "batch"),
-    *("generation", "beam", "selection", "scoring", "api", "export", "cli", "__main__"),
+    *("generation", "beam", "selection", "frontier", "wording", "prediction", "scoring"),
+    *("api", "export", "cli", "__main__"),
 )
 NEED_TENSORFLOW = {"backend", "layers", "model", "optimization", "training"}
 HEAVY = ("tensorflow", "keras", "onnx", "onnxruntime", "outlines_core", "safetensors")

@@ -35,6 +35,7 @@ COMPLETIONS = [
 COMMANDS = {
     "train": "Train a language model on your text.",
     "generate": "Write text with a trained model.",
+    "predict": "Predict the next words of a text.",
     "score": "Tell how probable lines or texts are.",
     "rank": "Put alternatives in order, the most probable first.",
     "info": "Show what a checkpoint is and how it was trained.",
