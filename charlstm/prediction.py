@@ -82,6 +82,7 @@ class Predictor:
         self._tokenizer = tokenizer
         self._grammar = grammar or grammar_of(tokenizer)
         self._memory = _Memory(engine)
+        self._steps: OrderedDict[bytes, tuple[Floats, Floats]] = OrderedDict()
         self.rows = 0  # that the engine has read for searches so far
 
     def predict(
@@ -193,7 +194,7 @@ class Predictor:
         for start in range(0, len(found), together):
             part = found[start : start + together]
             begun = zip(part, contexts[start : start + together], strict=True)
-            self._grammar.begin(list(begun), self._step)
+            self._grammar.begin(list(begun), self._begin_step)
             for _ in range(rounds):
                 items = [(frontier, node) for frontier in part for node in frontier.take(width)]
                 if not items:
@@ -240,6 +241,17 @@ class Predictor:
     def _step(self, ids: Ids, states: Floats) -> tuple[Floats, Floats]:
         self.rows += len(ids)
         return self._engine.step(ids, states)
+
+    def _begin_step(self, ids: Ids, states: Floats) -> tuple[Floats, Floats]:
+        """Read what is half typed; most of that is read again with each character more."""
+        if len(ids) > 1:
+            return self._step(ids, states)
+        key = ids.tobytes() + states.tobytes()
+        if key not in self._steps:
+            self._steps[key] = self._step(ids, states)
+            if len(self._steps) > _REMEMBERED:
+                self._steps.popitem(last=False)
+        return self._steps[key]
 
     def _ids(self, text: str) -> Ids:
         return np.concatenate([[END_OF_DOCUMENT], self._tokenizer.encode(text)]).astype(np.int64)
