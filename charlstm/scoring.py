@@ -56,6 +56,7 @@ class Score:
         unknown: how many of them the model never saw.
         log_probability: of the whole text, in nats.
         symbols: each symbol in order, if they were asked for.
+        unknown_log_probability: the part of ``log_probability`` that the unknown ones have.
     """
 
     text: str
@@ -64,6 +65,7 @@ class Score:
     unknown: int
     log_probability: float
     symbols: tuple[SymbolScore, ...] | None = None
+    unknown_log_probability: float = 0.0
 
     @property
     def bits_per_character(self) -> float:
@@ -184,19 +186,25 @@ def score_stream(
     if per_token:
         values = _join(_windows(engine, ids, on_progress))
         return _score(tokenizer, "", characters, ids[1:].astype(np.int64), values, per_token)
-    total = math.fsum(float(values.sum()) for values, _ in _windows(engine, ids, on_progress))
-    return Score("", characters, ids.size - 1, unknown, total)
+    totals, of_unknown = [0.0], [0.0]
+    for values, _, targets in _windows(engine, ids, on_progress):
+        totals.append(float(values.sum()))
+        of_unknown.append(float(values[targets == UNKNOWN].sum()))
+    sums = math.fsum(totals), math.fsum(of_unknown)
+    return Score("", characters, ids.size - 1, unknown, sums[0], None, sums[1])
 
 
 def add_scores(scores: Iterable[Score]) -> Score:
     """Return the score of texts together, as if each began a document of one text."""
     characters = tokens = unknown = 0
+    of_unknown = 0.0
     values: list[float] = []
     symbols: list[SymbolScore] | None = None
     for score in scores:
         characters += score.characters
         tokens += score.tokens
         unknown += score.unknown
+        of_unknown += score.unknown_log_probability
         values.append(score.log_probability)
         if len(values) == _VALUES_HELD:
             values = [math.fsum(values)]
@@ -204,7 +212,7 @@ def add_scores(scores: Iterable[Score]) -> Score:
             symbols = symbols or []
             symbols += score.symbols
     shown = None if symbols is None else tuple(symbols)
-    return Score("", characters, tokens, unknown, math.fsum(values), shown)
+    return Score("", characters, tokens, unknown, math.fsum(values), shown, of_unknown)
 
 
 class Carried:
@@ -296,11 +304,11 @@ class _Start:
 
 def _windows(
     engine: Engine, ids: NDArray[np.unsignedinteger], on_progress: ProgressListener | None = None
-) -> Iterator[tuple[Values, NDArray[np.bool_]]]:
+) -> Iterator[tuple[Values, NDArray[np.bool_], Ids]]:
     """Read a text [N] as rows that together equal one; yield windows of log-probabilities [R, T].
 
-    With each comes which of them count; the others are 0. Row by row, those that count are the
-    symbols after the first in order.
+    With each comes which of them count (the others are 0) and of which ids they are. Row by row,
+    those that count are the symbols after the first in order.
     """
     if ids.size < 2:
         return
@@ -319,15 +327,16 @@ def _windows(
         values[~counted] = 0
         if on_progress:
             on_progress(int(counted.sum()) / (ids.size - 1))
-        yield values, counted
+        yield values, counted, batch.targets
 
 
-def _join(windows: Iterable[tuple[Values, NDArray[np.bool_]]]) -> Values:
+def _join(windows: Iterable[tuple[Values, NDArray[np.bool_], Ids]]) -> Values:
     """Return the log-probabilities of ``_windows`` in the order of the text."""
     parts = list(windows)
     if not parts:
         return np.empty(0)
-    values, counted = (np.concatenate(arrays, axis=1) for arrays in zip(*parts, strict=True))
+    values = np.concatenate([part[0] for part in parts], axis=1)
+    counted = np.concatenate([part[1] for part in parts], axis=1)
     joined: Values = values[counted]
     return joined
 
@@ -344,8 +353,16 @@ def _score(
     if per_token:
         pieces = map(tokenizer.pieces.__getitem__, ids.tolist())
         symbols = tuple(map(SymbolScore, pieces, values.tolist()))
-    unknown = int(np.count_nonzero(ids == UNKNOWN))
-    return Score(text, characters, len(ids), unknown, float(values.sum()), symbols)
+    unknown = ids == UNKNOWN
+    return Score(
+        text,
+        characters,
+        len(ids),
+        int(np.count_nonzero(unknown)),
+        float(values.sum()),
+        symbols,
+        float(values[unknown].sum()),
+    )
 
 
 def _groups(lines: Iterable[str]) -> Iterator[list[str]]:

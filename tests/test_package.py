@@ -24,9 +24,10 @@ ORDER = (
     *("checkpoint", "layers", "model", "optimization", "training", "run"),
     *("engine", "penalties", "sampling", "pattern", "endings", "constraints", "batch"),
     *("generation", "beam", "selection", "frontier", "wording", "prediction", "scoring"),
+    *("keyboard", "evaluation", "memorisation", "adaptation"),
     *("api", "export", "cli", "__main__"),
 )
-NEED_TENSORFLOW = {"backend", "layers", "model", "optimization", "training"}
+NEED_TENSORFLOW = {"backend", "layers", "model", "optimization", "training", "adaptation"}
 HEAVY = ("tensorflow", "keras", "onnx", "onnxruntime", "outlines_core", "safetensors")
 
 

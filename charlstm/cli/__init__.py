@@ -37,6 +37,7 @@ COMMANDS = {
     "generate": "Write text with a trained model.",
     "predict": "Predict the next words of a text.",
     "score": "Tell how probable lines or texts are.",
+    "evaluate": "Measure a model on a text: loss, next words, keystrokes saved.",
     "rank": "Put alternatives in order, the most probable first.",
     "info": "Show what a checkpoint is and how it was trained.",
     "export": "Write a trained model as one ONNX or Keras file.",
