@@ -88,7 +88,7 @@ def _document(chunk: Chunk, chunks: Iterator[Chunk]) -> Iterator[str]:
 
 
 def beginning_of(texts: Texts, tokenizer: Tokenizer, tokens: int) -> Texts:
-    """Return the first so many tokens of a text, in a model of lines up to the end of a line."""
+    """Return the beginning of a text, at most so many tokens; of lines, to the end of the last."""
 
     def documents() -> Iterator[Iterable[str]]:
         left = tokens
@@ -111,10 +111,12 @@ def beginning_of(texts: Texts, tokenizer: Tokenizer, tokens: int) -> Texts:
 
 
 def _first_tokens(text: str, tokenizer: Tokenizer, count: int, *, whole: bool) -> tuple[str, int]:
-    """Return the beginning of a text that has about so many tokens, and how many they are."""
+    """Return the beginning of a text that has so many tokens, and how many they are."""
     tokens = len(tokenizer.encode(text))
     if whole or tokens <= count:
         return text, tokens
+    if not tokenizer.spells:
+        return text[:count], count
     end = read = 0
     for token in tokens_of(text):
         ids = len(tokenizer.encode(token))

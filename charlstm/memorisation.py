@@ -27,6 +27,7 @@ MOST = 2**20  # windows of one length that are looked for; later ones are left o
 # Symbols of one generated text at most: many short ones are drawn as a batch.
 _SYMBOLS = {"char": 1_000, "word": 250}
 _CHARACTERS = 1_000  # that one of them has, as a first guess
+_PATIENCE = 1_000  # texts, should the model write nothing
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -146,11 +147,18 @@ def write_sample(engine: Engine, tokenizer: Tokenizer, characters: int, *, seed:
     config = SampleConfig(length=_SYMBOLS[tokenizer.level])
     texts: list[str] = []
     written, mean = 0, float(_CHARACTERS)
-    while written < characters and len(texts) <= characters:
+    while written < characters and len(texts) < characters + _PATIENCE:
         count = math.ceil((characters - written) / max(1.0, mean))
         drawn = generate(engine, tokenizer, [""] * count, config, seed=seed, first=len(texts))
         texts += [sample.text for sample in drawn]
         written = sum(map(len, texts))
         mean = written / len(texts)
-    texts[-1] = texts[-1][: len(texts[-1]) - max(0, written - characters)]
-    return texts
+    return list(_first_characters(texts, characters))
+
+
+def _first_characters(texts: Iterable[str], count: int) -> Iterator[str]:
+    for text in texts:
+        yield text[:count]
+        count -= len(text)
+        if count <= 0:
+            return

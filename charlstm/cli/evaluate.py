@@ -303,7 +303,9 @@ def _memorised(
 
 
 def _rows(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    yield from _loss_rows(facts)
+    yield "loss", f"{facts['loss']:.4f} nats per token"
+    yield "bits per character", f"{facts['bits_per_character']:.4f}"
+    yield "perplexity", f"{_number(facts['perplexity'])} per token"
     yield "perplexity, known", f"{_number(facts['perplexity_known'])} without unknown symbols"
     yield "perplexity, words", f"{_number(facts['word_perplexity'])} per white-space word"
     yield "tokens", f"{facts['tokens']:,}"
@@ -315,12 +317,6 @@ def _rows(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield from _dynamic_rows(facts["dynamic"])
     if "memorisation" in facts:
         yield from _memorisation_rows(facts["memorisation"])
-
-
-def _loss_rows(facts: dict[str, Any], name: str = "") -> Iterator[tuple[str, str]]:
-    yield f"{name}loss", f"{facts['loss']:.4f} nats per token"
-    yield f"{name}bits per character", f"{facts['bits_per_character']:.4f}"
-    yield f"{name}perplexity", f"{_number(facts['perplexity'])} per token"
 
 
 def _number(value: float) -> str:
@@ -343,8 +339,12 @@ def _percent(share: float, error: float) -> str:
 
 
 def _dynamic_rows(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    yield from _loss_rows(facts, "dynamic ")
-    yield from _loss_rows(facts["static"], "static ")
+    static = facts["static"]
+    yield "dynamic loss", f"{facts['loss']:.4f} nats per token, static {static['loss']:.4f}"
+    bits = facts["bits_per_character"], static["bits_per_character"]
+    yield "dynamic bits", f"{bits[0]:.4f} per character, static {bits[1]:.4f}"
+    perplexities = _number(facts["perplexity"]), _number(static["perplexity"])
+    yield "dynamic perplexity", f"{perplexities[0]} per token, static {perplexities[1]}"
     yield (
         "dynamic read",
         f"{facts['tokens']:,} tokens, {facts['segment']} a step, rate {facts['rate']:g}, "
