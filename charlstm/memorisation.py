@@ -8,7 +8,7 @@ it does not know files.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -133,6 +133,12 @@ def _scattered(codes: NDArray[np.uint32]) -> Hashes:
     values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return values ^ (values >> np.uint64(31))
+
+
+def share_of_lines(lines: Iterable[str], known: Container[str]) -> float | None:
+    """Return which share of some lines is known as a whole; None of no line."""
+    found = [line in known for line in lines]
+    return sum(found) / len(found) if found else None
 
 
 def write_sample(engine: Engine, tokenizer: Tokenizer, characters: int, *, seed: int) -> list[str]:

@@ -90,7 +90,7 @@ def check_text(command, shown, done):
 
 def test_there_is_a_session():
     used = " ".join(command for command, _ in COMMANDS)
-    for name in ("train", "generate", "info", "export", "cache"):
+    for name in ("train", "generate", "info", "export", "cache", "evaluate"):
         assert f"charlstm {name}" in used
     assert "|" in used
     assert "--json" in used
@@ -104,7 +104,7 @@ def test_every_command_works_as_shown(folder):
             check_training(shown, done)
         elif "--json" in command and "|" not in command:
             check_json(shown, done)
-        elif " info " in command:
+        elif " info " in command or " evaluate " in command:
             check_table(shown, done)
         elif " cache" in command:
             assert shown[-1].split()[1] == "entries,"

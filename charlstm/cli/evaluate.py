@@ -282,7 +282,8 @@ def _memorised(
     model: LanguageModel, texts: Texts, known: Corpus, options: dict[str, Any]
 ) -> dict[str, Any]:
     from charlstm.evaluation import texts_of
-    from charlstm.memorisation import WindowSet, write_sample
+    from charlstm.memorisation import WindowSet, share_of_lines, write_sample
+    from charlstm.novelty import LineHashes
 
     characters, seed = options["against_sample"], options["seed"]
     written = write_sample(model.engine, model.tokenizer, characters, seed=seed)
@@ -296,6 +297,10 @@ def _memorised(
     for name, side in sides.items():
         shares = side.overlap().shares
         facts[name] = {str(length): share for length, share in shares.items()}
+    if known.lines:
+        lines = LineHashes.from_lines(chunk.text for chunk in known.chunks())
+        facts["generated"]["line"] = share_of_lines(written, lines)
+        facts["text"]["line"] = share_of_lines(map("".join, texts.documents()), lines)
     return facts
 
 

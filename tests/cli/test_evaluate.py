@@ -224,8 +224,12 @@ def test_lines_that_are_shorter_than_a_window_have_no_share(charlstm, names, tmp
     (tmp_path / "names").write_text(NAMES)
     options = ["--sample", 0, "--against", "names", "--against-sample", 100]
     memory = facts(charlstm("evaluate", names, "names", *options, "--json"))["memorisation"]
+    line = memory["generated"].pop("line"), memory["text"].pop("line")
+    assert 0.3 < line[0] <= line[1] == 1
     assert memory["text"] == dict.fromkeys(["10", "20", "30", "40", "50"])
-    assert "none text\n" in charlstm("evaluate", names, "names", *options).out
+    shown = charlstm("evaluate", names, "names", *options).out
+    assert "verbatim 20             none generated, none text\n" in shown
+    assert "% generated, 100.00 % text\n" in shown
 
 
 # What is refused
