@@ -10,7 +10,6 @@ files, nor which words are asked for.
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -190,32 +189,38 @@ class Keyboard:
     def _play(self, passages: Sequence[Passage]) -> list[Outcome]:
         asked = [one for passage in passages for one in passage.asked]
         contexts = self._contexts(passages)
-        words = self._likeliest(contexts, max(RANKS), Wanted.ALL)
-        shown = dict(enumerate(words))
-        ranks = [_rank(one.word, shown[place]) for place, one in enumerate(asked)]
-        keystrokes = [one.keystrokes for one in asked]
-        going = {
-            place: context
-            for place, context in enumerate(contexts)
-            if self._writable.issuperset(asked[place].word)  # others are never shown
-        }
-        for typed in itertools.count():
+        shown = self._likeliest(contexts, max(RANKS), Wanted.ALL)
+        keystrokes = self._keystrokes(asked, contexts, shown)
+        return [
+            Outcome(_rank(one.word, words), one.keystrokes, taken)
+            for one, words, taken in zip(asked, shown, keystrokes, strict=True)
+        ]
+
+    def _keystrokes(
+        self, asked: Sequence[Asked], contexts: Sequence[Context], likeliest: Sequence[list[str]]
+    ) -> list[int]:
+        """Type the words, all at once, given what is likeliest before their first character."""
+        taken = [one.keystrokes for one in asked]
+        shown = dict(enumerate(likeliest))
+        going = dict(enumerate(contexts))
+        for place, one in enumerate(asked):
+            if not self._writable.issuperset(one.word):  # it is never shown
+                del going[place]
+        typed = 0
+        while going:
             for place in list(going):
                 word = asked[place].word
                 if word in shown[place][:SUGGESTIONS]:
-                    keystrokes[place] = typed + 1
+                    taken[place] = typed + 1
                     del going[place]
                 elif typed + 1 == len(word):
                     del going[place]
-            if not going:
-                break
-            going = self._type({place: asked[place].word[typed] for place in going}, going)
-            words = self._likeliest(list(going.values()), SUGGESTIONS, Wanted.COMPLETIONS)
-            shown = dict(zip(going, words, strict=True))
-        return [
-            Outcome(rank, one.keystrokes, strokes)
-            for rank, one, strokes in zip(ranks, asked, keystrokes, strict=True)
-        ]
+            if going:
+                going = self._type({place: asked[place].word[typed] for place in going}, going)
+                words = self._likeliest(list(going.values()), SUGGESTIONS, Wanted.COMPLETIONS)
+                shown = dict(zip(going, words, strict=True))
+            typed += 1
+        return taken
 
     def _contexts(self, passages: Sequence[Passage]) -> list[Context]:
         """Return where each word begins, in the order of the passages and their words."""
