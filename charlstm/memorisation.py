@@ -48,18 +48,21 @@ class WindowSet:
     """The windows of some documents, which are looked for in others.
 
     Args:
-        documents: no window goes beyond one.
+        documents: each in pieces; no window goes beyond a document.
         lengths: of the windows, ascending.
     """
 
-    def __init__(self, documents: Iterable[str], lengths: Sequence[int] = LENGTHS) -> None:
+    def __init__(
+        self, documents: Iterable[Iterable[str]], lengths: Sequence[int] = LENGTHS
+    ) -> None:
         self._lengths = tuple(lengths)
         gathered: dict[int, list[Hashes]] = {length: [] for length in self._lengths}
         left = MOST
         for document in documents:
-            for length, hashes in _window_hashes(document[:left], self._lengths):
+            text = "".join(_first_characters(document, left))
+            for length, hashes in _window_hashes(text, self._lengths):
                 gathered[length].append(hashes)
-            left -= len(document)
+            left -= len(text)
             if left <= 0:
                 break
         self._sought: dict[int, _Sought] = {}

@@ -32,7 +32,7 @@ def cut(text, places):
     st.lists(st.integers(0, 30), max_size=3),
 )
 def test_shares_are_those_of_a_plain_search(documents, known, places):
-    windows = WindowSet(documents, LENGTHS)
+    windows = WindowSet((cut(text, places) for text in documents), LENGTHS)
     windows.look_in(cut(text, places) for text in known)
     overlap = windows.overlap()
     for length in LENGTHS:
@@ -44,7 +44,7 @@ def test_shares_are_those_of_a_plain_search(documents, known, places):
 
 def test_a_long_text_is_looked_for_as_far_as_the_memory_goes(monkeypatch):
     monkeypatch.setattr(memorisation, "MOST", 10)
-    windows = WindowSet(["a" * 8, "b" * 8, "c" * 8], (1,))
+    windows = WindowSet([["a" * 8], ["b" * 5, "b" * 3], ["c" * 8]], (1,))
     windows.look_in([["b"]])
     assert windows.overlap().shares == {1: 0.2}
     assert windows.overlap().windows == {1: 10}

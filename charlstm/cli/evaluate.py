@@ -288,8 +288,8 @@ def _memorised(
     characters, seed = options["against_sample"], options["seed"]
     written = write_sample(model.engine, model.tokenizer, characters, seed=seed)
     sides = {
-        "generated": WindowSet(written),
-        "text": WindowSet("".join(document) for document in texts.documents()),
+        "generated": WindowSet([text] for text in written),
+        "text": WindowSet(texts.documents()),
     }
     for side in sides.values():
         side.look_in(texts_of(known, ends=False).documents())
