@@ -93,8 +93,6 @@ PACES: dict[Optimizer, Pace] = {
 # belongs to rare words as far as the rest, and what they learn holds worse for other texts.
 OPTIMIZER: dict[Level, Optimizer] = {"char": "adamw", "word": "sgd"}
 
-WEIGHT_DECAY = 0.05
-
 # By how much the rate grows at most for wide batches and narrow networks.
 MOST_SCALED = 1.5
 
@@ -215,12 +213,13 @@ def make_plan(
         "optimizer": optimizer,
         "learning_rate": _scaled(pace.rate, batches["streams"], model.units) * rate_scale,
         "clip_norm": pace.clip_norm,
-        "weight_decay": WEIGHT_DECAY if optimizer in DECAYING else 0.0,
         "chains": chains_for(processors, batches["streams"]),
         "warmup_steps": _warmup(budget, steps),
         "dropout": _dropout(level, train_tokens),
         "dropout_ramp": 0.0 if "dropout" in chosen else DROPOUT_RAMP,
     }
+    if optimizer not in DECAYING:
+        settings["weight_decay"] = 0.0
     settings |= _evaluation(steps, per_epoch, "minutes" in budget, chosen.get("eval_every"))
     settings |= {key: value for key, value in chosen.items() if key in TRAIN_FIELDS}
     settings["precision"] = product_type
