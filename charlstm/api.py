@@ -23,9 +23,10 @@ from typing import TYPE_CHECKING, Any
 from charlstm.beam import beam_search
 from charlstm.checkpoint import Checkpoint, read_checkpoint
 from charlstm.config import SampleConfig
-from charlstm.engine import Engine, Precision, build_engine
+from charlstm.engine import Engine, Precision
 from charlstm.errors import ConfigError
 from charlstm.generation import Sample, TextListener, generate
+from charlstm.graphs import kept_graph
 from charlstm.prediction import Prediction, Predictor, grammar_of
 from charlstm.scoring import Score, score_texts
 from charlstm.selection import select
@@ -218,10 +219,8 @@ def load(
         CheckpointError: if it can't be read.
     """
     checkpoint = read_checkpoint(Path(path))
-    engine = build_engine(
-        checkpoint.config.model, checkpoint.weights, precision=precision, threads=threads
-    )
-    return LanguageModel(checkpoint, engine)
+    graph = kept_graph(checkpoint, precision)
+    return LanguageModel(checkpoint, Engine(graph, checkpoint.config.model, precision, threads))
 
 
 def load_keras_model(path: str | Path) -> keras.Model:

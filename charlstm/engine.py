@@ -57,10 +57,10 @@ class Engine:
     A few rows are computed by all threads together, many rows are divided among them.
 
     Args:
-        model: the graph, as the bytes of an ONNX file.
+        graph: the bytes of an ONNX file, from ``build_graph``.
         config: the network's sizes.
         precision: that of the graph.
-        threads: threads of one call.
+        threads: threads of one call; None for as many as there are processors.
 
     Attributes:
         vocab_size: number of symbols V.
@@ -68,10 +68,14 @@ class Engine:
     """
 
     def __init__(
-        self, model: bytes, config: ModelConfig, precision: Precision, threads: int
+        self,
+        graph: bytes,
+        config: ModelConfig,
+        precision: Precision,
+        threads: int | None = None,
     ) -> None:
-        self._model = model
-        self._threads = threads
+        self._graph = graph
+        self._threads = threads or processor_count()
         self._state_width = (2 * config.layers, config.units)
         self.vocab_size = config.vocab_size
         self.precision: Precision = precision
@@ -161,11 +165,11 @@ class Engine:
 
     @cached_property
     def _together(self) -> onnxruntime.InferenceSession:
-        return _open_session(self._model, min(self._threads, MAX_THREADS))
+        return _open_session(self._graph, min(self._threads, MAX_THREADS))
 
     @cached_property
     def _apart(self) -> onnxruntime.InferenceSession:
-        return _open_session(self._model, 1)
+        return _open_session(self._graph, 1)
 
     @cached_property
     def _pool(self) -> ThreadPoolExecutor:
@@ -191,8 +195,8 @@ def build_engine(
         precision: ``"int8"`` (small and fast) or ``"float32"`` (exact).
         threads: threads of one call; None for as many as there are processors.
     """
-    model = build_graph(config, weights, precision)
-    return Engine(model, config, precision, threads or processor_count())
+    graph = build_graph(config, weights, precision)
+    return Engine(graph, config, precision, threads)
 
 
 def build_graph(

@@ -226,7 +226,9 @@ def search(level, seed, prompt, rounds=64, width=8, **settings):
 def test_all_candidates_share_one_distribution(level, prompt, seed):
     expected = ORACLES[level](seed, prompt)
     sums = expected.sums()
-    assert sum(sums.values()) + expected.undecided == pytest.approx(1, abs=1e-9 + expected.undecided)
+    assert sum(sums.values()) + expected.undecided == pytest.approx(
+        1, abs=1e-9 + expected.undecided
+    )
     assert expected.undecided < 0.01
     found = search(level, seed, prompt, 400, 32, count=EVERYTHING, least=0.0)
     left = found.left()
