@@ -125,6 +125,19 @@ def test_the_example_of_an_exported_model_works(folder):
     assert run_python("onnxruntime", folder).stdout.endswith("\n")
 
 
+def test_the_script_works(folder):
+    (script,) = re.findall(r"^```sh\n(#!.*?)^```", README, re.MULTILINE | re.DOTALL)
+    done = run(f"set -- names.txt\n{script}", folder)
+    assert done.returncode == 0, done.stderr
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(found) == 5
+    known = set((folder / "names.txt").read_text().splitlines())
+    assert not known & {each["name"] for each in found}
+    assert [each["bits"] for each in found] == sorted(
+        (each["bits"] for each in found), reverse=True
+    )
+
+
 def run_python(mark, folder):
     """Run the one Python example that contains ``mark``."""
     blocks = re.findall(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
