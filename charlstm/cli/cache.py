@@ -12,9 +12,9 @@ from charlstm.cli.common import GroupedCommand, note, write_json, write_text
 @click.command(
     cls=GroupedCommand,
     name="cache",
-    epilog="Example: charlstm cache --clear. The folder is $CHARLSTM_CACHE, by default the "
-    "platform's own cache folder; $CHARLSTM_CACHE_MB bounds its size (default 4096 MB), the "
-    "least recently used entries go first.",
+    epilog="The folder is $CHARLSTM_CACHE, by default the platform's own cache folder; "
+    "$CHARLSTM_CACHE_MB bounds its size (default 4096 MB), the least recently used go first.",
+    examples=("charlstm cache --json",),
 )
 @click.option("--clear", is_flag=True, help="Remove everything; it is built again when needed.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a list.")

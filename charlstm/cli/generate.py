@@ -40,9 +40,12 @@ output = group_of("Output")
 @click.command(
     cls=GroupedCommand,
     name="generate",
-    epilog="Examples: charlstm generate checkpoints/shakespeare -p 'ROMEO:' -n 300 --seed 7. "
-    "charlstm generate checkpoints/names -c 20 | sort -u. "
-    "echo 'It was' | charlstm generate --prompt-file - --json",
+    examples=(
+        "charlstm generate checkpoints/shakespeare -p 'ROMEO:' -n 300 --seed 7",
+        "charlstm generate checkpoints/names -c 20 --novel | sort -u",
+        "charlstm generate checkpoints/names -c 5 --match '[a-d][a-z]{3,8}'",
+        "echo 'It was' | charlstm generate --prompt-file - --until sentence --json",
+    ),
 )
 @click.argument(
     "checkpoint",

@@ -27,8 +27,10 @@ LAYOUTS = ("auto", "tabs", "blocks")
 @click.command(
     cls=GroupedCommand,
     name="rank",
-    epilog="Examples: printf 'their\\tthere\\n' | charlstm rank checkpoints/mail --context 'it is "
-    "over ' --best. charlstm rank checkpoints/speech nbest.txt --per-character > ranked.txt",
+    examples=(
+        "printf 'their\\tthere\\n' | charlstm rank checkpoints/news --context 'it is over ' --best",
+        "charlstm rank checkpoints/shakespeare nbest.txt --per-character | head",
+    ),
 )
 @click.argument("checkpoint", type=click.Path(path_type=Path))
 @click.argument("files", metavar="[FILE]...", nargs=-1)

@@ -39,10 +39,12 @@ COLUMNS = (
 @click.command(
     cls=GroupedCommand,
     name="score",
-    epilog="Examples: charlstm score checkpoints/logs today.log --top 20 (the oddest lines). "
-    "tail -f app.log | charlstm score checkpoints/logs -q | awk '$1 > 4'. "
-    "charlstm score checkpoints/shakespeare --whole test.txt. "
-    "charlstm score checkpoints/names new.txt --json | jq .perplexity",
+    examples=(
+        "charlstm score checkpoints/logs today.log --top 20",
+        "tail -n 100 app.log | charlstm score checkpoints/logs -q | awk '$1 > 0.1'",
+        "charlstm score checkpoints/shakespeare --whole test.txt",
+        "charlstm score checkpoints/names names.txt --json | head -1",
+    ),
 )
 @click.argument("checkpoint", type=click.Path(path_type=Path))
 @click.argument("files", metavar="[FILE]...", nargs=-1)
