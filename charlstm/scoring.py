@@ -109,10 +109,8 @@ def score_texts(
     """
     before, taken = tokenizer.split_prompt(context) if context else ("", "")
     start = _Start(engine, tokenizer.encode(before))
-    mark = np.full(int(ends), END_OF_DOCUMENT)
-    sequences = [
-        np.concatenate([tokenizer.encode(taken + text), mark]).astype(np.int64) for text in texts
-    ]
+    mark = np.full(int(ends), END_OF_DOCUMENT, np.uint32)
+    sequences = [np.concatenate([tokenizer.encode(taken + text), mark]) for text in texts]
     order = np.argsort([-len(sequence) for sequence in sequences], kind="stable").tolist()
     short = [index for index in order if len(sequences[index]) < LONG]
     values: dict[int, Values] = {}
@@ -121,7 +119,7 @@ def score_texts(
         rows = start.read([sequences[index] for index in batch])
         values.update(zip(batch, rows, strict=True))
     for index in order[: len(order) - len(short)]:
-        values[index] = start.read_long(sequences[index])
+        values[index] = start.read_long(sequences[index], per_token)
     extra = len(taken) + int(ends)
     return [
         _score(tokenizer, text, len(text) + extra, sequences[index], values[index], per_token)
@@ -288,10 +286,13 @@ class _Start:
             start = stop
         return [row[:length] for row, length in zip(values, lengths.tolist(), strict=True)]
 
-    def read_long(self, sequence: Ids) -> Values:
-        """Return the log-probabilities of the symbols of one long sequence."""
-        ids = np.concatenate([self._read, sequence]).astype(np.uint32)
-        return _join(_windows(self._engine, ids))[len(self._read) - 1 :]
+    def read_long(self, sequence: Ids, per_token: bool) -> Values:
+        """Return the log-probabilities of one long sequence: of its symbols, or of parts of it."""
+        ids = np.concatenate([self._read.astype(np.uint32), sequence], dtype=np.uint32)
+        windows = _windows(self._engine, ids)
+        if per_token or len(self._read) > 1:
+            return _join(windows)[len(self._read) - 1 :]
+        return np.array([values.sum() for values, _ in windows])
 
 
 def _windows(

@@ -78,6 +78,23 @@ def check_json(shown, done):
     ]
 
 
+def check_scores(shown, done):
+    """Compare the places of a line's figures, or the labels of a text's."""
+    lines = done.stdout.splitlines()
+    assert len(shown) == len(lines)
+    for expected, line in zip(shown, lines, strict=True):
+        assert expected.count("\t") == line.count("\t")
+        if "\t" not in line:
+            assert expected[:20] == line[:20]
+
+
+def check_ranks(command, shown, done):
+    lines = done.stdout.splitlines()
+    assert len(shown) == len(lines)
+    for text in "\t".join(shown + lines).split("\t"):
+        assert text in command
+
+
 def check_text(command, shown, done):
     if prompt := re.search(r"--prompt '([^']+)'", command):
         assert any(line.startswith(prompt[1]) for line in shown)
@@ -90,7 +107,7 @@ def check_text(command, shown, done):
 
 def test_there_is_a_session():
     used = " ".join(command for command, _ in COMMANDS)
-    for name in ("train", "generate", "info", "export", "cache"):
+    for name in ("train", "generate", "predict", "score", "rank", "info", "export", "cache"):
         assert f"charlstm {name}" in used
     assert "|" in used
     assert "--json" in used
@@ -104,6 +121,10 @@ def test_every_command_works_as_shown(folder):
             check_training(shown, done)
         elif "--json" in command and "|" not in command:
             check_json(shown, done)
+        elif " score " in command:
+            check_scores(shown, done)
+        elif " rank " in command:
+            check_ranks(command, shown, done)
         elif " info " in command:
             check_table(shown, done)
         elif " cache" in command:

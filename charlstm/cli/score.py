@@ -247,7 +247,8 @@ def json_of(value: Any) -> str:
 
 def _score_whole(model: LanguageModel, sources: list[Source], options: dict[str, Any]) -> None:
     several = len(sources) > 1
-    with Progress(sources, shown=not options["quiet"]) as progress:
+    alone = not several or not sys.stdout.isatty()
+    with Progress(sources, shown=not options["quiet"] and alone) as progress:
         for index, source in enumerate(sources):
             score = _whole(model, source, options, progress)
             if options["as_json"]:
@@ -273,7 +274,6 @@ def _whole(
         texts = _watched(corpus.chunks(), progress, encoding)
         return score_lines(model.engine, model.tokenizer, texts, per_token=per_token)
     ends = config.provenance.documents > 1
-    size = 0 if source.name == "stdin" else source.path.stat().st_size
     return add_scores(
         score_stream(
             model.engine,
@@ -281,7 +281,7 @@ def _whole(
             texts,
             ends=ends,
             per_token=per_token,
-            on_progress=lambda share: progress.advance(share * size),
+            on_progress=lambda share: progress.advance_within(source, share),
         )
         for texts in _documents(corpus.chunks())
     )
