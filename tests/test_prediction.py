@@ -465,7 +465,7 @@ def test_a_grammar_can_be_shared():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"count": 0}, "count is 0: expected a whole number of 1 or more"),
+        ({"top": 0}, "top is 0: expected a whole number of 1 or more"),
         ({"words": 0}, "words is 0: expected a whole number of 1 or more"),
     ],
 )
