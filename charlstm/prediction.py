@@ -34,7 +34,7 @@ Special: TypeAlias = Literal["end", "unknown", "spelling", "spelled"]
 
 WIDTH = 8  # ways that one context follows in one engine step
 ROUNDS = 64  # engine steps at most
-_LOGITS = 2**23  # floats of one engine step at most
+_FLOATS = 2**22  # logits of one engine step, or numbers of its states, at most
 _REMEMBERED = 48  # places of recent prompts whose state is kept
 _STRIDE = 32  # symbols between them
 _SPECIAL: dict[int, Special] = {
@@ -136,13 +136,16 @@ class Predictor:
     def contexts(self, prompts: Sequence[str]) -> list[Context]:
         """Read many prompts as one batch; the same bits as one at a time."""
         parts = [self._grammar.split(prompt) for prompt in prompts]
-        if not parts:
-            return []
-        logits, states = self._engine.read([ids for ids, _, _ in parts])
-        return [
-            Context(logits[row], states[:, row], typed, unread)
-            for row, (_, typed, unread) in enumerate(parts)
-        ]
+        found: list[Context] = []
+        together = max(1, _FLOATS // (8 * self._engine.vocab_size))  # of up to 64 symbols at once
+        for start in range(0, len(parts), together):
+            some = parts[start : start + together]
+            logits, states = self._engine.read([ids for ids, _, _ in some])
+            found += [
+                Context(logits[row], states[:, row], typed, unread)
+                for row, (_, typed, unread) in enumerate(some)
+            ]
+        return found
 
     def likeliest(
         self,
@@ -187,7 +190,10 @@ class Predictor:
 
         A frontier tells whether they are certain. Their probabilities are lower bounds.
         """
-        together = max(1, _LOGITS // (width * self._engine.vocab_size))
+        if not found:
+            return
+        row = max(self._engine.vocab_size, contexts[0].state.size)
+        together = max(1, _FLOATS // (width * row))
         for start in range(0, len(found), together):
             part = found[start : start + together]
             begun = zip(part, contexts[start : start + together], strict=True)
