@@ -104,7 +104,11 @@ def probabilities(logits: Floats, columns: Ids) -> Probabilities:
         float64 [R, C], each row summing to 1.
     """
     # ``take`` leaves rows contiguous, so that a row has the same sum at any R.
-    values: Probabilities = np.take(logits, columns, axis=1).astype(np.float64)
+    return _softmax(np.take(logits, columns, axis=1).astype(np.float64))
+
+
+def _softmax(values: Probabilities) -> Probabilities:
+    """Make rows of logits, float64 [R, C], probabilities, in place."""
     values -= np.maximum.reduce(values, axis=1)[:, np.newaxis]
     np.exp(values, out=values)
     values /= np.add.reduce(values, axis=1)[:, np.newaxis]
@@ -335,23 +339,21 @@ class Words(Grammar):
     def __init__(self, tokenizer: Tokenizer) -> None:
         super().__init__(tokenizer)
         pieces = self._pieces
-        self._legal = np.delete(
-            np.arange(len(pieces)), [*tokenizer.never_generated.tolist(), END_SPELLING]
-        )
+        self._illegal = np.array([*tokenizer.never_generated.tolist(), END_SPELLING])
         self._letters = tokenizer.character_ids.astype(np.int64)
         self._spelled = np.append(self._letters, END_SPELLING)
-        self._unspelled = self._legal[self._legal > END_SPELLING]
-        order = sorted(self._unspelled.tolist(), key=pieces.__getitem__)
+        tokens = np.arange(len(tokenizer.reserved), len(pieces))
+        order = sorted(tokens.tolist(), key=pieces.__getitem__)
         self._order: Ids = np.array(order, np.int64)
         self._sorted = [pieces[symbol] for symbol in order]
-        first = [pieces[symbol][0] for symbol in self._unspelled.tolist()]
+        first = [pieces[symbol][0] for symbol in tokens.tolist()]
         kinds = {character: kind_of(character) for character in set(first)}
         starts = np.array([kinds[character] for character in first], np.int64)
-        self._letters_first: Ids = self._unspelled[np.isin(starts, (Kind.LETTER, Kind.MARK))]
-        self._digits_first: Ids = self._unspelled[starts == Kind.DIGIT]
-        blank = [not piece.strip() for piece in pieces]
+        self._letters_first: Ids = tokens[np.isin(starts, (Kind.LETTER, Kind.MARK))]
+        self._digits_first: Ids = tokens[starts == Kind.DIGIT]
+        self._is_blank = np.array([not piece.strip() for piece in pieces])
         self._is_word = np.array([piece.strip()[:1].isalnum() for piece in pieces])
-        self._is_blank = np.array(blank)
+        self._all = self._divided(tokens)
         self._known = frozenset(pieces[symbol] for symbol in self._letters.tolist())
 
     def split(self, prompt: str) -> tuple[Ids, str, str]:
@@ -406,7 +408,7 @@ class Words(Grammar):
             if node.phase == _SPELLING or frontier.wanted is not Wanted.COMPLETIONS:
                 frontier.push(node, SHARED * node.mass)
         root.completes = context.typed != ""
-        self._take(frontier, root, masses, symbols, state, len(unread))
+        self._take(frontier, root, masses, self._divided(symbols), state, len(unread))
 
     def _paths(self, unread: str) -> list[list[int]]:
         """Return the ids that spell what is unread, and its own if it has several tokens."""
@@ -463,7 +465,7 @@ class Words(Grammar):
             masses /= np.add.reduce(masses)
         masses *= node.mass
         frontier.find(False, "", "", float(masses[END_OF_DOCUMENT]))
-        self._take(frontier, node, masses, self._unspelled, state, 0)
+        self._take(frontier, node, masses, self._all, state, 0)
         mass = float(masses[BEGIN_SPELLING])
         begun = Node(mass, _SPELLING, "", node.append, False, BEGIN_SPELLING, state)
         frontier.push(begun, mass)
@@ -473,23 +475,29 @@ class Words(Grammar):
         frontier: Frontier,
         node: Node,
         masses: Probabilities,
-        symbols: Ids,
+        tokens: tuple[Ids, Ids, Ids],
         state: Floats,
         skipped: int,
     ) -> None:
         """Take the likeliest of some tokens, whose first characters are written already."""
-        blank = self._is_blank[symbols]
-        for symbol in symbols[blank].tolist():
+        blank, words, others = tokens
+        for symbol in blank.tolist():
             self._pass(frontier, node, symbol, float(masses[symbol]), state, skipped)
-        words = symbols[self._is_word[symbols] if frontier.words_only else ~blank]
-        for symbol in _likeliest(masses, words, 4 * frontier.count + 32).tolist():
+        some = words if frontier.words_only else others
+        some = some[masses[some] > frontier.bar / SHARED]
+        for symbol in _likeliest(masses, some, 4 * frontier.count + 32).tolist():
             mass, piece = float(masses[symbol]), self._pieces[symbol]
             append = node.append + piece[skipped:]
             if node.completes and len(piece) == skipped:
                 self._pass(frontier, node, symbol, mass, state, skipped)
-            elif mass > 0:
+            else:
                 way = Node(mass, _TOKEN, "", append, node.completes, symbol, state)
                 frontier.find(node.completes, piece.removeprefix(" "), append, mass, way)
+
+    def _divided(self, tokens: Ids) -> tuple[Ids, Ids, Ids]:
+        """Return the white space, the words and numbers, and all that is not white space."""
+        blank, word = self._is_blank[tokens], self._is_word[tokens]
+        return tokens[blank], tokens[word], tokens[~blank]
 
     def _pass(
         self,
@@ -557,9 +565,9 @@ class Words(Grammar):
 
     def _probabilities(self, logits: Floats) -> Probabilities:
         """Return the probabilities outside of spelling, float64 [R, V]."""
-        full = np.zeros(logits.shape)
-        full[:, self._legal] = probabilities(logits, self._legal)
-        return full
+        values: Probabilities = logits.astype(np.float64)
+        values[:, self._illegal] = -np.inf
+        return _softmax(values)
 
     def _spelled_probabilities(self, logits: Floats) -> Probabilities:
         """Return the probabilities within spelling, of the letters and then its end, [R, L + 1]."""

@@ -105,6 +105,13 @@ def check_text(command, shown, done):
     assert done.stdout.strip()
 
 
+def check_predictions(command, shown, done):
+    count = int(found[1]) if (found := re.search(r"-k (\d+)", command)) else 5
+    for lines in (shown, done.stdout.splitlines()):
+        assert 0 < len(lines) <= count
+        assert all(re.fullmatch(r"\d\.\d{4}\t.+", line) for line in lines)
+
+
 def test_there_is_a_session():
     used = " ".join(command for command, _ in COMMANDS)
     for name in ("train", "generate", "predict", "score", "rank", "info", "export", "cache"):
@@ -125,6 +132,8 @@ def test_every_command_works_as_shown(folder):
             check_scores(shown, done)
         elif " rank " in command:
             check_ranks(command, shown, done)
+        elif " predict " in command and "|" not in command:
+            check_predictions(command, shown, done)
         elif " info " in command:
             check_table(shown, done)
         elif " cache" in command:
