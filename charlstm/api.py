@@ -7,7 +7,7 @@
     >>> model.predict("to be or not to")[0].text
 
 The stages (``charlstm.corpus``, ``charlstm.tokenizer``, ...) are importable modules of their own;
-this one joins those that come after training.
+this one joins those that come after training, and imports what not every use of it needs late.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from itertools import chain, repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from charlstm.beam import beam_search
 from charlstm.checkpoint import Checkpoint, read_checkpoint
 from charlstm.config import SampleConfig
 from charlstm.engine import Engine, Precision
 from charlstm.errors import ConfigError
 from charlstm.generation import Sample, TextListener, generate
 from charlstm.graphs import kept_graph
-from charlstm.prediction import Prediction, Predictor, grammar_of
-from charlstm.scoring import Score, score_texts
 from charlstm.selection import select
 from charlstm.tokenizer import Tokenizer
-from charlstm.wording import Grammar
 
 if TYPE_CHECKING:
     import keras
+
+    from charlstm.prediction import Prediction, Predictor
+    from charlstm.scoring import Score
+    from charlstm.wording import Grammar
 
 _APART = 2**40  # indices between prompts of which nobody knows how many samples they take
 
@@ -144,6 +144,8 @@ class LanguageModel:
         Raises:
             UsageError: if no text can be what the configuration asks for.
         """
+        from charlstm.beam import beam_search
+
         chosen = config or SampleConfig()
         return beam_search(self.engine, self.tokenizer, prompt, chosen, beams=beams, count=count)
 
@@ -156,6 +158,8 @@ class LanguageModel:
                 which may go on in the text).
             per_token: give the log-probability of each symbol too.
         """
+        from charlstm.scoring import score_texts
+
         return score_texts(
             self.engine,
             self.tokenizer,
@@ -198,10 +202,14 @@ class LanguageModel:
 
     def predictor(self) -> Predictor:
         """Return a predictor, which remembers recent prompts and belongs to one thread."""
+        from charlstm.prediction import Predictor
+
         return Predictor(self.engine, self.tokenizer, self._grammar)
 
     @cached_property
     def _grammar(self) -> Grammar:
+        from charlstm.prediction import grammar_of
+
         return grammar_of(self.tokenizer)
 
 
