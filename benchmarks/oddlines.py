@@ -6,6 +6,9 @@ way to make one number of a line, the area under the ROC curve: the probability 
 scores above a usual one. The interval is that of the mean over the draws, which share one model;
 it does not say how models of other runs would do.
 
+A log whose first half is short and of one day, as a package log may be, is soon learned by heart;
+then what is merely new scores as high as what is odd, and a higher --dropout helps.
+
 python -m benchmarks.oddlines [LOGFILE [OTHER_TEXT [CHARLSTM_TRAIN_OPTION ...]]]
 
 Without LOGFILE, Debian's package log; OTHER_TEXT is python-docs unless named.
