@@ -1,0 +1,173 @@
+"""Odd lines in a log: does a model of its first half tell corrupted lines of its second half?
+
+A tenth of the second half's lines are corrupted in one of three ways, drawn anew twenty times: two
+words change places, every digit is another one, or a line of another text stands there. For each
+way to make one number of a line, the area under the ROC curve: the probability that an odd line
+scores above a usual one. The interval is that of the mean over the draws, which share one model;
+it does not say how models of other runs would do.
+
+A log whose first half is short and of one day, as a package log may be, is soon learned by heart;
+then what is merely new scores as high as what is odd, and a higher --dropout helps.
+
+python -m benchmarks.oddlines [LOGFILE [OTHER_TEXT [CHARLSTM_TRAIN_OPTION ...]]]
+
+Without LOGFILE, Debian's package log; OTHER_TEXT is python-docs unless named.
+"""
+
+import random
+import re
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.quality import train
+from benchmarks.timing import processor
+from charlstm import load
+from charlstm.corpus import open_corpus
+from charlstm.tokenizer import END_OF_DOCUMENT
+
+DEFAULT = "/var/log/dpkg.log"
+FEWEST = 2000  # lines of a log
+WAYS = ("words swapped", "digits changed", "another text")
+DRAWS, SHARE, BAR = 20, 0.1, 0.95
+T_975 = 2.093  # of Student's distribution with 19 degrees of freedom
+ROWS = 128  # lines that are read at once
+
+# One number of a line from the surprises [T] and the entropies [T] of its symbols, in nats.
+SCORES = {
+    "total nats": lambda costs, _: costs.sum(),
+    "bits per symbol": lambda costs, _: costs.mean() / np.log(2),
+    "highest surprise": lambda costs, _: costs.max(),
+    "mean of the five highest": lambda costs, _: np.sort(costs)[-5:].mean(),
+    "total less expected nats": lambda costs, expected: (costs - expected).sum(),
+    "mean less expected nats": lambda costs, expected: (costs - expected).mean(),
+}
+
+
+def surprises(model, lines):
+    """Return, for each line, what its symbols and its end cost and what was expected of them.
+
+    Two float64 [T] each, in nats: minus the log-probability, and the distribution's entropy.
+    """
+    symbols = [[END_OF_DOCUMENT, *model.tokenizer.encode(line), END_OF_DOCUMENT] for line in lines]
+    found = [None] * len(lines)
+    order = sorted(range(len(lines)), key=lambda index: len(symbols[index]))
+    for start in range(0, len(order), ROWS):
+        rows = order[start : start + ROWS]
+        padded = np.zeros((len(rows), max(len(symbols[row]) for row in rows)), np.int64)
+        for place, row in enumerate(rows):
+            padded[place, : len(symbols[row])] = symbols[row]
+        logits, _ = model.engine.run(padded[:, :-1], model.engine.initial_state(len(rows)))
+        for place, row in enumerate(rows):
+            found[row] = of_one(logits[place, : len(symbols[row]) - 1], symbols[row][1:])
+    return found
+
+
+def of_one(logits, targets):
+    logits = logits.astype(np.float64)
+    highest = logits.max(-1, keepdims=True)
+    normalisers = highest + np.log(np.exp(logits - highest).sum(-1, keepdims=True))
+    logs = logits - normalisers
+    return -logs[np.arange(len(targets)), targets], -(np.exp(logs) * logs).sum(-1)
+
+
+def swap_words(line, draw):
+    words = re.findall(r"\S+", line)
+    if len(set(words)) < 2:
+        return None
+    first, second = draw.choice(
+        [(i, j) for i in range(len(words)) for j in range(i) if words[i] != words[j]]
+    )
+    words[first], words[second] = words[second], words[first]
+    return " ".join(words)
+
+
+def change_digits(line, draw):
+    other = {digit: "0123456789".replace(digit, "") for digit in "0123456789"}
+    changed = "".join(draw.choice(other[c]) if c in other else c for c in line)
+    return None if changed == line else changed
+
+
+def corrupted(lines, others, seed):
+    """Return (index, way, odd line) for a tenth of the lines, less those a way can't change."""
+    draw, found = random.Random(seed), []
+    for index in draw.sample(range(len(lines)), round(SHARE * len(lines))):
+        way = draw.choice(WAYS)
+        if way == "words swapped":
+            odd = swap_words(lines[index], draw)
+        elif way == "digits changed":
+            odd = change_digits(lines[index], draw)
+        else:
+            odd = draw.choice(others)
+        if odd is not None:
+            found.append((index, way, odd))
+    return found
+
+
+def area(odd, usual):
+    """Return the probability that an odd score is above a usual one; equal ones count half."""
+    usual = np.sort(usual)
+    below, not_above = (np.searchsorted(usual, odd, side) for side in ("left", "right"))
+    return float((below + not_above).mean() / 2 / len(usual))
+
+
+def lines_of(address):
+    return [chunk.text for chunk in open_corpus([address], lines=True).chunks() if chunk.text]
+
+
+def draw_areas(model, lines, others, seed, usual):
+    """Return {(score, way or all): area} of one draw; ``usual`` are the lines' own surprises."""
+    odd = corrupted(lines, others, seed)
+    taken = {index for index, _, _ in odd}
+    kept = [index for index in range(len(lines)) if index not in taken]
+    costs = surprises(model, [line for _, _, line in odd])
+    areas = {}
+    for name, score in SCORES.items():
+        low = np.array([score(*usual[index]) for index in kept])
+        high = np.array([score(*of_line) for of_line in costs])
+        areas[name, "all"] = area(high, low)
+        for way in WAYS:
+            areas[name, way] = area(high[[of == way for _, of, _ in odd]], low)
+    return areas
+
+
+def main(log=DEFAULT, other="python-docs", *options):
+    lines = lines_of(log) if Path(log).is_file() else []
+    if len(lines) < FEWEST:
+        raise SystemExit(
+            f"{log} has {len(lines):,} lines: name a log of at least {FEWEST:,}, such as one of "
+            f"/var/log: python -m benchmarks.oddlines LOGFILE"
+        )
+    half = len(lines) // 2
+    with tempfile.TemporaryDirectory() as folder:
+        text, output = Path(folder) / "first-half.txt", Path(folder) / "model"
+        text.write_text("".join(line + "\n" for line in lines[:half]), newline="")
+        _, seconds = train(text, "--lines", *options, output=output)
+        model = load(output)
+    lines, others = lines[half:], lines_of(other)
+    usual = surprises(model, lines)
+    draws = [draw_areas(model, lines, others, seed, usual) for seed in range(DRAWS)]
+    network = model.checkpoint.config.model
+    print(
+        f"{log}, {half:,} lines to train, {len(lines):,} to score; {network.layers} x "
+        f"{network.units}, {' '.join(options) or 'no option'}, {seconds:.0f} s ({processor()})\n"
+    )
+    print(f"| score | area under the curve, 95 % interval | {' | '.join(WAYS)} | bar {BAR} |")
+    print("| --- " * (3 + len(WAYS)) + "|")
+    for name in SCORES:
+        mean, margin = interval([areas[name, "all"] for areas in draws])
+        ways = [f"{np.mean([areas[name, way] for areas in draws]):.3f}" for way in WAYS]
+        reached = "reached" if mean - margin > BAR else "not reached"
+        interval_text = f"{mean:.4f} ({mean - margin:.4f} to {mean + margin:.4f})"
+        print(f"| {name} | {interval_text} | {' | '.join(ways)} | {reached} |")
+
+
+def interval(values):
+    """Return the mean and half the width of its 95 % interval."""
+    return np.mean(values), T_975 * np.std(values, ddof=1) / np.sqrt(len(values))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
