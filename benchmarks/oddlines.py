@@ -6,8 +6,9 @@ way to make one number of a line, the area under the ROC curve: the probability 
 scores above a usual one. The interval is that of the mean over the draws, which share one model;
 it does not say how models of other runs would do.
 
-A log whose first half is short and of one day, as a package log may be, is soon learned by heart;
-then what is merely new scores as high as what is odd, and a higher --dropout helps.
+The last part of the first half validates, as what comes later will differ in the same way. With
+lines drawn at random instead, training would not see that it learns the days of a log by heart, and
+what is merely new would score as high as what is odd.
 
 python -m benchmarks.oddlines [LOGFILE [OTHER_TEXT [CHARLSTM_TRAIN_OPTION ...]]]
 
@@ -30,6 +31,7 @@ from charlstm.tokenizer import END_OF_DOCUMENT
 
 DEFAULT = "/var/log/dpkg.log"
 FEWEST = 2000  # lines of a log
+NEWEST = 0.15  # of the first half, to validate
 WAYS = ("words swapped", "digits changed", "another text")
 DRAWS, SHARE, BAR = 20, 0.1, 0.95
 T_975 = 2.093  # of Student's distribution with 19 degrees of freedom
@@ -142,9 +144,11 @@ def main(log=DEFAULT, other="python-docs", *options):
         )
     half = len(lines) // 2
     with tempfile.TemporaryDirectory() as folder:
-        text, output = Path(folder) / "first-half.txt", Path(folder) / "model"
-        text.write_text("".join(line + "\n" for line in lines[:half]), newline="")
-        _, seconds = train(text, "--lines", *options, output=output)
+        text, newest = Path(folder) / "first-half.txt", Path(folder) / "newest.txt"
+        border, output = half - round(NEWEST * half), Path(folder) / "model"
+        text.write_text("".join(line + "\n" for line in lines[:border]), newline="")
+        newest.write_text("".join(line + "\n" for line in lines[border:half]), newline="")
+        _, seconds = train(text, "--valid", newest, "--lines", *options, output=output)
         model = load(output)
     lines, others = lines[half:], lines_of(other)
     usual = surprises(model, lines)
