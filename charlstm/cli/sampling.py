@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import reduce
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -16,8 +16,13 @@ DEFAULTS = SampleConfig()
 _HEADING = "Sampling (applied in this order; --temperature last)"
 _option = group_of(_HEADING)
 
+if TYPE_CHECKING:
+    _Pair = click.ParamType[tuple[str, float]]
+else:
+    _Pair = click.ParamType  # which is no generic class before Click 8.4
 
-class Bias(click.ParamType[tuple[str, float]]):
+
+class Bias(_Pair):
     """A text and what to add to the logits of symbols that complete it: ``TEXT=+2``."""
 
     name = "TEXT=NATS"
