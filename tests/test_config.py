@@ -268,10 +268,18 @@ def test_names_are_taken_from_their_list_only(kind, name, values):
         (CorpusConfig, "addresses", "a.txt", "addresses is 'a.txt': expected array, got str"),
         (CorpusConfig, "encoding", b"utf-8", "encoding is b'utf-8': expected str, got bytes"),
         (SampleConfig, "stop", (1,), "stop is (1,): expected str, got int - at $[0]"),
-        (SampleConfig, "bias", (("a", "1"),), "bias is (('a', '1'),): expected float, got str - at "
-         "$[0][1]"),
-        (SampleConfig, "bias", (("a", 2e3),), "bias is (('a', 2000.0),): expected float <= 1000.0 "
-         "- at $[0][1]"),
+        (
+            SampleConfig,
+            "bias",
+            (("a", "1"),),
+            "bias is (('a', '1'),): expected float, got str - at $[0][1]",
+        ),
+        (
+            SampleConfig,
+            "bias",
+            (("a", 2e3),),
+            "bias is (('a', 2000.0),): expected float <= 1000.0 - at $[0][1]",
+        ),
     ],
 )
 def test_values_of_another_type_are_refused(kind, name, value, message):

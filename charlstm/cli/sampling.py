@@ -31,10 +31,14 @@ class Bias(_Pair):
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[str, float]:
         """Return the text and the number."""
-        text, equals, number = str(value).rpartition("=")
-        if not equals or not text:
+        text, _, number = str(value).rpartition("=")
+        try:
+            added = float(number)
+        except ValueError:
+            added = None
+        if not text or added is None:
             self.fail(f"{value!r} is no text with a number: write it like 'love=+2'.", param, ctx)
-        return text, Number(-1e3, 1e3).convert(number, param, ctx)
+        return text, Number(-1e3, 1e3).convert(added, param, ctx)
 
 
 def sampling_options(function: Function) -> Function:
