@@ -72,8 +72,7 @@ def beam_search(
     Raises:
         UsageError: if no text can be what the configuration asks for.
     """
-    search = _Search(engine, tokenizer, config, beams)
-    found = search.run(prompt, count)
+    found = _Search(engine, tokenizer, config, beams, count).run(prompt)
     return [
         Sample(
             index=index,
@@ -90,19 +89,20 @@ def beam_search(
 
 class _Search:
     def __init__(
-        self, engine: Engine, tokenizer: Tokenizer, config: SampleConfig, beams: int
+        self, engine: Engine, tokenizer: Tokenizer, config: SampleConfig, beams: int, count: int
     ) -> None:
         self._engine = engine
         self._tokenizer = tokenizer
         self._config = config
         self._beams = beams
+        self._count = count
         self._never = tokenizer.never_generated.astype(np.int64)
         self._constraints = Constraints(config, tokenizer)
         self._endings = Endings(config)
         # Without a bias, whatever goes on only becomes less likely.
         self._may_rise = any(value > 0 for _, value in config.bias)
 
-    def run(self, prompt: str, count: int) -> list[_Beam]:
+    def run(self, prompt: str) -> list[_Beam]:
         ids, required = split_prompt(self._tokenizer, prompt)
         logits, state = self._engine.read([ids])
         place = self._constraints.start(prompt.removesuffix(required), required)
@@ -110,13 +110,14 @@ class _Search:
         found: dict[str, _Beam] = {}
         while going:
             parents, symbols, going = self._extend(going, logits, found)
-            best = sorted((beam.score for beam in found.values()), reverse=True)[:count]
-            if len(best) == count and going and going[0].score <= best[-1] and not self._may_rise:
-                break
+            if not self._may_rise and going and len(found) >= self._count:
+                best = sorted((beam.score for beam in found.values()), reverse=True)
+                if going[0].score <= best[self._count - 1]:
+                    break
             if going:
                 state = np.ascontiguousarray(state[:, parents])
                 logits, state = self._engine.step(np.array(symbols), state)
-        return sorted(found.values(), key=lambda beam: -beam.score)[:count]
+        return sorted(found.values(), key=lambda beam: -beam.score)[: self._count]
 
     def _scores(self, going: list[_Beam], logits: Floats, normalisers: Doubles) -> Doubles:
         """Return the score of every beginning with every symbol more, [beams, V]."""
@@ -140,14 +141,19 @@ class _Search:
         parents: list[int] = []
         symbols: list[int] = []
         beams: list[_Beam] = []
+        over: set[str] = set()
+        last = going[0].tokens + 1 == self._config.length
         normalisers = log_normalisers(logits)
         scores = self._scores(going, logits, normalisers)
         for row, symbol in self._candidates(scores):
             own = float(logits[row, symbol]) - float(normalisers[row])
             beam = self._longer(going[row], symbol, float(scores[row, symbol]), own)
             if beam.finish_reason:
+                over.add(beam.text)
                 if beam.text not in found or found[beam.text].score < beam.score:
                     found[beam.text] = beam
+                if len(over) == self._count and (last or not self._may_rise):
+                    break  # nothing that comes is as good as all of these
             else:
                 parents.append(row)
                 symbols.append(symbol)
