@@ -150,6 +150,7 @@ class LanguageModel:
         Raises:
             ConfigError: if ``beams`` or ``count`` is below 1.
             UsageError: if no text can be what the configuration asks for.
+            GenerationError: if the length is too short for the word that ``prompt`` ends with.
         """
         _check(count, beams=beams)
         chosen = config or SampleConfig()

@@ -16,6 +16,7 @@ from charlstm.config import SampleConfig
 from charlstm.constraints import Constraints, Place
 from charlstm.endings import Endings, Held
 from charlstm.engine import Engine
+from charlstm.errors import GenerationError
 from charlstm.generation import FinishReason, Sample, split_prompt
 from charlstm.sampling import likeliest, log_normalisers
 from charlstm.tokenizer import END_OF_DOCUMENT, Tokenizer
@@ -71,6 +72,7 @@ def beam_search(
 
     Raises:
         UsageError: if no text can be what the configuration asks for.
+        GenerationError: if the length is too short for the word that the prompt ends with.
     """
     found = _Search(engine, tokenizer, config, beams, count).run(prompt)
     return [
@@ -117,6 +119,11 @@ class _Search:
             if going:
                 state = np.ascontiguousarray(state[:, parents])
                 logits, state = self._engine.step(np.array(symbols), state)
+        if not found:
+            raise GenerationError(
+                f"{required!r}, the end of the prompt, can't be spelled in a length of "
+                f"{self._config.length}: raise --length"
+            )
         return sorted(found.values(), key=lambda beam: -beam.score)[: self._count]
 
     def _scores(self, going: list[_Beam], logits: Floats, normalisers: Doubles) -> Doubles:
@@ -148,6 +155,8 @@ class _Search:
         for row, symbol in self._candidates(scores):
             own = float(logits[row, symbol]) - float(normalisers[row])
             beam = self._longer(going[row], symbol, float(scores[row, symbol]), own)
+            if beam is None:
+                continue
             if beam.finish_reason:
                 over.add(beam.text)
                 if beam.text not in found or found[beam.text].score < beam.score:
@@ -174,8 +183,11 @@ class _Search:
                 return
             count, seen = 8 * count, count
 
-    def _longer(self, beam: _Beam, symbol: int, score: float, own: float) -> _Beam:
-        """Return a beam with a symbol more, given its score and the symbol's log-probability."""
+    def _longer(self, beam: _Beam, symbol: int, score: float, own: float) -> _Beam | None:
+        """Return a beam with a symbol more, given its score and the symbol's log-probability.
+
+        A beam whose length is over within the word that the prompt ends with is none.
+        """
         own += beam.log_probability
         tokens = beam.tokens + 1
         piece = self._tokenizer.pieces[symbol]
@@ -186,8 +198,11 @@ class _Search:
         text = beam.text + shown
         if ended is not None:
             return _Beam(score, own, tokens, text, held, None, ended)
-        if symbol == END_OF_DOCUMENT or tokens == self._config.length:
-            reason: FinishReason = "end" if symbol == END_OF_DOCUMENT else "length"
-            return _Beam(score, own, tokens, text + held.text, Held(), None, reason)
+        if symbol == END_OF_DOCUMENT:
+            return _Beam(score, own, tokens, text + held.text, Held(), None, "end")
         place = self._constraints.after(beam.place, symbol) if beam.place else None
+        if tokens == self._config.length:
+            if place and place.required:
+                return None
+            return _Beam(score, own, tokens, text + held.text, Held(), None, "length")
         return _Beam(score, own, tokens, text, held, place)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from charlstm.beam import beam_search
 from charlstm.config import SampleConfig
 from charlstm.endings import Endings
-from charlstm.errors import UsageError
+from charlstm.errors import GenerationError, UsageError
 from charlstm.generation import generate
 from charlstm.tokenizer import END_OF_DOCUMENT, UNKNOWN, CharTokenizer, WordTokenizer
 
@@ -175,8 +175,21 @@ def test_a_half_typed_word_is_completed():
     tokenizer = WordTokenizer((*"kingd ", " king", " kind", "the"))
     engine = ScriptedEngine(tokenizer.vocab_size)
     found = beam_search(engine, tokenizer, "the kin", SampleConfig(length=1), beams=4, count=4)
-    # A symbol alone can begin to spell it, too.
-    assert sorted(each.text for each in found) == ["", "d", "g"]
+    assert sorted(each.text for each in found) == ["d", "g"]
+
+
+@pytest.mark.parametrize("length", [1, 4])
+def test_a_length_that_is_over_within_the_prompt_is_too_short(length):
+    tokenizer = WordTokenizer((*"kingd ", "the"))
+    engine = ScriptedEngine(tokenizer.vocab_size)
+    with pytest.raises(GenerationError) as caught:
+        beam_search(engine, tokenizer, "the kin", SampleConfig(length=length), beams=4)
+    assert str(caught.value) == (
+        f"' kin', the end of the prompt, can't be spelled in a length of {length}: raise --length"
+    )
+    config = SampleConfig(length=5)
+    (found,) = beam_search(engine, tokenizer, "the kin", config, beams=4)
+    assert (found.text, found.tokens) == ("", 5)
 
 
 def test_an_ending_that_is_complete_too_early_does_not_count():
