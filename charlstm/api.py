@@ -95,7 +95,9 @@ class LanguageModel:
         _check(count, seed)
         chosen = fresh_seed() if seed is None else seed
 
-        def write(texts: Iterable[str], first: int = 0) -> Iterator[Sample]:
+        def write(
+            texts: Iterable[str], first: int = 0, at_once: int | None = None
+        ) -> Iterator[Sample]:
             return generate(
                 self.engine,
                 self.tokenizer,
@@ -105,19 +107,16 @@ class LanguageModel:
                 first=first,
                 on_text=on_text,
                 alternatives=alternatives,
+                at_once=at_once,
             )
 
         if known is None and not unique:
             return write(chain.from_iterable(repeat(prompt, count) for prompt in prompts))
 
         def attempts(prompt: str, first: int) -> Iterator[Sample]:
-            """Draw as many as are wanted, then more in their place."""
-            size = count
-            while True:
-                yield from write(repeat(prompt, size), first)
-                if config.temperature == 0:
-                    return  # always the same text
-                first, size = first + size, 2 * size
+            # Without chance more than are wanted would be the same again.
+            texts = repeat(prompt) if config.temperature else repeat(prompt, count)
+            return write(texts, first, at_once=count)
 
         seen: set[str] | None = set() if unique else None
         return chain.from_iterable(

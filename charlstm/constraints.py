@@ -7,6 +7,7 @@ drawn.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -52,7 +53,7 @@ class Constraints:
         self._pieces = tokenizer.pieces
         self._spells = tokenizer.spells
         self._length = config.length
-        self._pattern = None if config.match is None else Pattern(config.match, tokenizer)
+        self._pattern = None if config.match is None else _pattern(config.match, tokenizer)
         self._biases = dict(config.bias) | dict.fromkeys(config.ban, float(_NEVER))
         self._cache: dict[tuple[Place, int], Floats] = {}
 
@@ -171,6 +172,12 @@ class Constraints:
         """Return how many symbols a match takes if what is required is spelled."""
         rest = pattern.shortest(pattern.read(place.required, place.state))
         return len(place.required) + rest + 2
+
+
+@lru_cache(maxsize=1)
+def _pattern(expression: str, tokenizer: Tokenizer) -> Pattern:
+    """Build a pattern once for all the prompts that it is asked of."""
+    return Pattern(expression, tokenizer)
 
 
 def _shortened(prompt: str) -> str:

@@ -88,6 +88,7 @@ def generate(
     first: int = 0,
     on_text: TextListener | None = None,
     alternatives: int | None = None,
+    at_once: int | None = None,
 ) -> Iterator[Sample]:
     """Continue each prompt once.
 
@@ -102,6 +103,7 @@ def generate(
         on_text: called with a sample's index and the next piece of its text as soon as it is drawn
             and can no longer become part of a stop text.
         alternatives: keep every symbol of a sample, each with so many of the likeliest beside it.
+        at_once: how many samples to draw side by side; never more than ``MAX_ROWS``.
 
     Yields:
         The samples in the order of their index, each as soon as it and those before it are done.
@@ -112,7 +114,8 @@ def generate(
     writer = _Writer(engine, tokenizer, config, seed, on_text, alternatives)
     finished: dict[int, Sample] = {}
     due = first
-    for each in writer.write(enumerate(prompts, first)):
+    rows = MAX_ROWS if at_once is None else min(at_once, MAX_ROWS)
+    for each in writer.write(enumerate(prompts, first), rows):
         finished[each.index] = each
         while due in finished:
             yield finished.pop(due)
@@ -199,10 +202,10 @@ class _Writer:
         ends = [index for index, piece in enumerate(tokenizer.pieces) if piece in _LINE_ENDS]
         self._remembered[ends] = EMPTY
 
-    def write(self, prompts: Iterator[tuple[int, str]]) -> Iterator[Sample]:
+    def write(self, prompts: Iterator[tuple[int, str]], at_once: int) -> Iterator[Sample]:
         """Draw until every sample is finished; yield each when it is."""
         coming = self._read(prompts)
-        rows = list(islice(coming, MAX_ROWS))
+        rows = list(islice(coming, at_once))
         if not rows:
             return
         starts = [row.start for row in rows]
