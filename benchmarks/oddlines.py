@@ -27,7 +27,6 @@ from benchmarks.quality import train
 from benchmarks.timing import processor
 from charlstm import load
 from charlstm.corpus import open_corpus
-from charlstm.tokenizer import END_OF_DOCUMENT
 
 DEFAULT = "/var/log/dpkg.log"
 FEWEST = 2000  # lines of a log
@@ -35,44 +34,20 @@ NEWEST = 0.15  # of the first half, to validate
 WAYS = ("words swapped", "digits changed", "another text")
 DRAWS, SHARE, BAR = 20, 0.1, 0.95
 T_975 = 2.093  # of Student's distribution with 19 degrees of freedom
-ROWS = 128  # lines that are read at once
 
-# One number of a line from the surprises [T] and the entropies [T] of its symbols, in nats.
+# One number of a line from the surprises [T] of its symbols and its end, in nats.
 SCORES = {
-    "total nats": lambda costs, _: costs.sum(),
-    "bits per symbol": lambda costs, _: costs.mean() / np.log(2),
-    "highest surprise": lambda costs, _: costs.max(),
-    "mean of the five highest": lambda costs, _: np.sort(costs)[-5:].mean(),
-    "total less expected nats": lambda costs, expected: (costs - expected).sum(),
-    "mean less expected nats": lambda costs, expected: (costs - expected).mean(),
+    "bits per symbol": lambda costs: costs.mean() / np.log(2),
+    "total nats": np.sum,
+    "highest surprise": np.max,
+    "mean of the five highest": lambda costs: np.sort(costs)[-5:].mean(),
 }
 
 
 def surprises(model, lines):
-    """Return, for each line, what its symbols and its end cost and what was expected of them.
-
-    Two float64 [T] each, in nats: minus the log-probability, and the distribution's entropy.
-    """
-    symbols = [[END_OF_DOCUMENT, *model.tokenizer.encode(line), END_OF_DOCUMENT] for line in lines]
-    found = [None] * len(lines)
-    order = sorted(range(len(lines)), key=lambda index: len(symbols[index]))
-    for start in range(0, len(order), ROWS):
-        rows = order[start : start + ROWS]
-        padded = np.zeros((len(rows), max(len(symbols[row]) for row in rows)), np.int64)
-        for place, row in enumerate(rows):
-            padded[place, : len(symbols[row])] = symbols[row]
-        logits, _ = model.engine.run(padded[:, :-1], model.engine.initial_state(len(rows)))
-        for place, row in enumerate(rows):
-            found[row] = of_one(logits[place, : len(symbols[row]) - 1], symbols[row][1:])
-    return found
-
-
-def of_one(logits, targets):
-    logits = logits.astype(np.float64)
-    highest = logits.max(-1, keepdims=True)
-    normalisers = highest + np.log(np.exp(logits - highest).sum(-1, keepdims=True))
-    logs = logits - normalisers
-    return -logs[np.arange(len(targets)), targets], -(np.exp(logs) * logs).sum(-1)
+    """Return, for each line, what its symbols and its end cost, float64 [T], in nats."""
+    scores = model.score(*lines, per_token=True)
+    return [-np.array([symbol.log_probability for symbol in score.symbols]) for score in scores]
 
 
 def swap_words(line, draw):
@@ -127,8 +102,8 @@ def draw_areas(model, lines, others, seed, usual):
     costs = surprises(model, [line for _, _, line in odd])
     areas = {}
     for name, score in SCORES.items():
-        low = np.array([score(*usual[index]) for index in kept])
-        high = np.array([score(*of_line) for of_line in costs])
+        low = np.array([score(usual[index]) for index in kept])
+        high = np.array([score(of_line) for of_line in costs])
         areas[name, "all"] = area(high, low)
         for way in WAYS:
             areas[name, way] = area(high[[of == way for _, of, _ in odd]], low)
