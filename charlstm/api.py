@@ -7,7 +7,7 @@
     >>> model.predict("to be or not to")[0].text
 
 The stages (``charlstm.corpus``, ``charlstm.tokenizer``, ...) are importable modules of their own;
-this one joins those that come after training.
+this one joins those that come after training, and imports what not every use of it needs late.
 """
 
 from __future__ import annotations
@@ -20,20 +20,21 @@ from itertools import chain, repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from charlstm.beam import beam_search
 from charlstm.checkpoint import Checkpoint, read_checkpoint
 from charlstm.config import SampleConfig
-from charlstm.engine import Engine, Precision, build_engine
+from charlstm.engine import Engine, Precision
 from charlstm.errors import ConfigError
 from charlstm.generation import Sample, TextListener, generate
-from charlstm.prediction import Prediction, Predictor, grammar_of
-from charlstm.scoring import Score, score_texts
+from charlstm.graphs import kept_graph
 from charlstm.selection import select
 from charlstm.tokenizer import Tokenizer
-from charlstm.wording import Grammar
 
 if TYPE_CHECKING:
     import keras
+
+    from charlstm.prediction import Prediction, Predictor
+    from charlstm.scoring import Score
+    from charlstm.wording import Grammar
 
 _APART = 2**40  # indices between prompts of which nobody knows how many samples they take
 
@@ -89,17 +90,21 @@ class LanguageModel:
             on_text: sees the text as it is drawn (see ``charlstm.generation.generate``).
             alternatives: keep every symbol, with so many of the likeliest beside it.
             known: texts that don't count; more samples are drawn in their place.
-            unique: whether a text counts once only for a prompt.
+            unique: whether a text, its prompt included, counts once only.
 
         Raises:
             ConfigError: if an argument is out of its range.
             UsageError: if no text can be what the configuration asks for.
             GenerationError: if there are not as many known and unique texts.
         """
+        if isinstance(prompts, str):  # which is a sequence of texts, too
+            raise ConfigError("prompts is one text: expected a list of them, such as [prompt]")
         _check(count, seed)
         chosen = fresh_seed() if seed is None else seed
 
-        def write(texts: Iterable[str], first: int = 0) -> Iterator[Sample]:
+        def write(
+            texts: Iterable[str], first: int = 0, at_once: int | None = None
+        ) -> Iterator[Sample]:
             return generate(
                 self.engine,
                 self.tokenizer,
@@ -109,16 +114,24 @@ class LanguageModel:
                 first=first,
                 on_text=on_text,
                 alternatives=alternatives,
+                at_once=at_once,
             )
 
         if known is None and not unique:
             return write(chain.from_iterable(repeat(prompt, count) for prompt in prompts))
+
+        def attempts(prompt: str, first: int) -> Iterator[Sample]:
+            # Without chance more than are wanted would be the same again.
+            texts = repeat(prompt) if config.temperature else repeat(prompt, count)
+            return write(texts, first, at_once=count)
+
+        seen: set[str] | None = set() if unique else None
         return chain.from_iterable(
             select(
-                write(repeat(prompt), number * _APART),
+                attempts(prompt, number * _APART),
                 count,
-                known=known or (),
-                unique=unique,
+                known=() if known is None else known,
+                seen=seen,
                 first=number * count,
             )
             for number, prompt in enumerate(prompts)
@@ -141,8 +154,13 @@ class LanguageModel:
             count: how many texts to return, at most.
 
         Raises:
+            ConfigError: if ``beams`` or ``count`` is below 1.
             UsageError: if no text can be what the configuration asks for.
+            GenerationError: if the length is too short for the word that ``prompt`` ends with.
         """
+        from charlstm.beam import beam_search
+
+        _check(count, beams=beams)
         chosen = config or SampleConfig()
         return beam_search(self.engine, self.tokenizer, prompt, chosen, beams=beams, count=count)
 
@@ -155,6 +173,8 @@ class LanguageModel:
                 which may go on in the text).
             per_token: give the log-probability of each symbol too.
         """
+        from charlstm.scoring import score_texts
+
         return score_texts(
             self.engine,
             self.tokenizer,
@@ -197,10 +217,14 @@ class LanguageModel:
 
     def predictor(self) -> Predictor:
         """Return a predictor, which remembers recent prompts and belongs to one thread."""
+        from charlstm.prediction import Predictor
+
         return Predictor(self.engine, self.tokenizer, self._grammar)
 
     @cached_property
     def _grammar(self) -> Grammar:
+        from charlstm.prediction import grammar_of
+
         return grammar_of(self.tokenizer)
 
 
@@ -218,10 +242,8 @@ def load(
         CheckpointError: if it can't be read.
     """
     checkpoint = read_checkpoint(Path(path))
-    engine = build_engine(
-        checkpoint.config.model, checkpoint.weights, precision=precision, threads=threads
-    )
-    return LanguageModel(checkpoint, engine)
+    graph = kept_graph(checkpoint, precision)
+    return LanguageModel(checkpoint, Engine(graph, checkpoint.config.model, precision, threads))
 
 
 def load_keras_model(path: str | Path) -> keras.Model:
@@ -240,11 +262,12 @@ def load_keras_model(path: str | Path) -> keras.Model:
     return plain_keras_model(checkpoint.config.model, checkpoint.weights)
 
 
-def _check(count: int, seed: int | None) -> None:
+def _check(count: int, seed: int | None = None, beams: int = 1) -> None:
     if seed is not None and not 0 <= seed < 2**32:
         raise ConfigError(f"seed is {seed}: expected a whole number from 0 to {2**32 - 1}")
-    if count < 1:
-        raise ConfigError(f"count is {count}: expected a whole number of 1 or more")
+    for name, number in (("count", count), ("beams", beams)):
+        if number < 1:
+            raise ConfigError(f"{name} is {number}: expected a whole number of 1 or more")
 
 
 def fresh_seed() -> int:

@@ -61,7 +61,9 @@ class Uniforms:
         if key not in self._blocks:
             if len(self._blocks) == _KEPT_BLOCKS:
                 del self._blocks[next(iter(self._blocks))]
-            rng = np.random.default_rng([self._seed, *key])
+            # One word for each number, so that no two keys are alike.
+            high, low = divmod(group, 2**32)
+            rng = np.random.default_rng([self._seed, low, key[1], high])
             self._blocks[key] = rng.random((_GROUP, _AHEAD))
         drawn: Doubles = self._blocks[key][place]
         return drawn
@@ -93,7 +95,7 @@ class Batch:
         self.recent: Ids | None = np.empty((rows, window), np.int64) if window else None
         self._uniforms = np.empty((rows, _AHEAD))
         self._until_uniforms = 0  # symbols until a row needs new random numbers
-        self._history = np.empty((rows, _FIRST_PLACES), np.int64)
+        self._history = np.empty((rows, _FIRST_PLACES), np.int32)
         self._until_history = _FIRST_PLACES  # symbols until a row may need more places
         self.numbers = np.arange(rows)
         for row, start in enumerate(starts):
@@ -129,8 +131,8 @@ class Batch:
         if self.recent is not None:
             self.recent = np.concatenate([self.recent[:, 1:], remembered[:, np.newaxis]], axis=1)
 
-    def history(self, row: int) -> Ids:
-        """Return the symbols of a row."""
+    def history(self, row: int) -> NDArray[np.int32]:
+        """Return the symbols of a row, int32 [tokens]."""
         return self._history[row, : self.tokens[row]]
 
     def begin(self, row: int, start: Start) -> None:

@@ -128,13 +128,14 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A checkpoint that has been read and found sound."""
+    """A checkpoint that has been read and found sound; ``sha256`` is of its weights and figures."""
 
     folder: Path
     config: RunConfig
     tokenizer: Tokenizer
     weights: Weights
     figures: Figures
+    sha256: str
 
 
 def expected_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
@@ -181,7 +182,7 @@ def read_checkpoint(folder: Path) -> Checkpoint:
             f"{config.model.vocab_size}: restore the original file or train again"
         )
     figures = _decode(metadata.get("figures", "").encode(), Figures, path)
-    return Checkpoint(folder, config, tokenizer, tensors, figures)
+    return Checkpoint(folder, config, tokenizer, tensors, figures, metadata["sha256"])
 
 
 def read_config(folder: Path) -> RunConfig:
@@ -362,7 +363,8 @@ def _read_tensors(
             f"{path} is damaged ({str(error).splitlines()[0]}): restore the original file or "
             f"train again"
         ) from None
-    if metadata.pop("sha256", None) != _digest(tensors, metadata):
+    signature = metadata.pop("sha256", "")
+    if signature != _digest(tensors, metadata):
         raise CheckpointDamaged(
             f"{path} has been altered, its content does not match its sha256: restore the "
             f"original file or train again"
@@ -370,6 +372,7 @@ def _read_tensors(
     for name, tensor in tensors.items():
         if not np.isfinite(tensor).all():
             raise CheckpointDamaged(f"{path}: {name} holds NaN or infinite weights: train again")
+    metadata["sha256"] = signature
     return tensors, metadata
 
 

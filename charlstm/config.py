@@ -207,7 +207,7 @@ class SampleConfig(Config, frozen=True, kw_only=True):
         if self.min_length > self.length:
             raise ConfigError(
                 f"min_length is {self.min_length} and length {self.length}: no text is as long as "
-                "the one and no longer than the other; lower min_length"
+                "the one and no longer than the other; lower min_length or raise length"
             )
         for name in ("stop", "until", "min_length", "ban"):
             if self.match is not None and getattr(self, name):

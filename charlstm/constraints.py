@@ -7,6 +7,7 @@ drawn.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -22,6 +23,7 @@ Floats = NDArray[np.float32]
 
 _NEVER = np.float32(-np.inf)
 _CACHED_NUMBERS = 2**23
+_SHOWN = 80  # characters of a prompt in a message
 
 
 class Place(NamedTuple):
@@ -51,7 +53,7 @@ class Constraints:
         self._pieces = tokenizer.pieces
         self._spells = tokenizer.spells
         self._length = config.length
-        self._pattern = None if config.match is None else Pattern(config.match, tokenizer)
+        self._pattern = None if config.match is None else _pattern(config.match, tokenizer)
         self._biases = dict(config.bias) | dict.fromkeys(config.ban, float(_NEVER))
         self._cache: dict[tuple[Place, int], Floats] = {}
 
@@ -67,11 +69,11 @@ class Constraints:
         """
         if self._pattern is None and not self._biases and not required:
             return None
-        state = 0
+        state = self._pattern.read(prompt) if self._pattern else 0
+        place = Place(required, False, state, self._tail(prompt))
         if self._pattern:
-            state = self._pattern.read(prompt)
-            self._check(self._pattern, self._pattern.read(required, state), prompt + required)
-        return Place(required, False, state, self._tail(prompt))
+            self._check(self._pattern, place, prompt + required)
+        return place
 
     def after(self, place: Place, symbol: int) -> Place | None:
         """Return the place after a symbol, None if nothing more is asked."""
@@ -92,8 +94,9 @@ class Constraints:
             place: where the text stands.
             written: how many symbols have been drawn.
         """
-        left = self._length - written
-        left = min(left, self._pattern.horizon) if self._pattern else 0
+        left = 0
+        if self._pattern:
+            left = min(self._length - written, self._pattern.horizon + len(place.required))
         key = place, left
         if key not in self._cache:
             if (len(self._cache) + 1) * len(self._pieces) > _CACHED_NUMBERS:
@@ -102,9 +105,11 @@ class Constraints:
         return self._cache[key]
 
     def _adjustment(self, place: Place, left: int) -> Floats:
-        added = self._beginning(place) + self._bias(place.tail)
+        added = self._beginning(place) + self._bias(place)
         if self._pattern:
             allowed = self._pattern.allowed(place.state, left, spelling=place.spelling)
+            if place.required and self._spells and not place.spelling:
+                allowed[BEGIN_SPELLING] = self._spelled(self._pattern, place) <= left
             added[~allowed] = _NEVER
         return added
 
@@ -122,11 +127,12 @@ class Constraints:
             added[BEGIN_SPELLING] = 0
         return added
 
-    def _bias(self, tail: str) -> Floats:
-        """Add the bias of each text to the symbols that complete it."""
+    def _bias(self, place: Place) -> Floats:
+        """Add the bias of each text to the symbols that complete it beyond what is required."""
+        tail = place.tail
         added = np.zeros(len(self._pieces), np.float32)
         for text, value in self._biases.items():
-            begin = max(0, len(tail) - len(text) + 1)
+            begin = max(0, len(tail) + len(place.required) - len(text) + 1)
             completes = [(tail + piece).find(text, begin) >= 0 for piece in self._pieces]
             added[completes] += np.float32(value)
         return added
@@ -135,15 +141,45 @@ class Constraints:
         """Return the end of a text that may be the beginning of a biased one."""
         return beginning_at_end(text, self._biases)
 
-    def _check(self, pattern: Pattern, state: int, prompt: str) -> None:
+    def _check(self, pattern: Pattern, place: Place, prompt: str) -> None:
         expression = pattern.expression
-        if not pattern.is_alive(state):
+        if not pattern.is_alive(pattern.read(place.required, place.state)):
             raise UsageError(
-                f"no match of the pattern {expression!r} begins with the prompt {prompt!r}: the "
-                "pattern is for the whole text, the prompt included"
+                f"no match of the pattern {expression!r} begins with the prompt "
+                f"{_shortened(prompt)!r}: the pattern is for the whole text, the prompt included"
             )
-        if pattern.shortest(state) > self._length:
+        needed = self._needed(pattern, place)
+        if needed > self._length:
+            spelled = " (its words may have to be spelled)" if self._spells else ""
             raise UsageError(
-                f"a match of the pattern {expression!r} needs {pattern.shortest(state):,} symbols "
-                f"or more, and the length is {self._length:,}: raise --length"
+                f"a match of the pattern {expression!r} needs {needed:,} symbols or more{spelled}, "
+                f"and the length is {self._length:,}: raise --length"
             )
+
+    def _needed(self, pattern: Pattern, place: Place) -> int:
+        """Return how many symbols it takes to be sure of a match."""
+        if not place.required:
+            return pattern.shortest(place.state)
+        after = pattern.after(place.state).tolist()
+        whole = (
+            1 + pattern.shortest(after[symbol])
+            for symbol, piece in enumerate(self._pieces)
+            if piece.startswith(place.required)
+        )
+        return min([self._spelled(pattern, place), *whole])
+
+    def _spelled(self, pattern: Pattern, place: Place) -> int:
+        """Return how many symbols a match takes if what is required is spelled."""
+        rest = pattern.shortest(pattern.read(place.required, place.state))
+        return len(place.required) + rest + 2
+
+
+@lru_cache(maxsize=1)
+def _pattern(expression: str, tokenizer: Tokenizer) -> Pattern:
+    """Build a pattern once for all the prompts that it is asked of."""
+    return Pattern(expression, tokenizer)
+
+
+def _shortened(prompt: str) -> str:
+    """Return the end of a prompt that would fill a page."""
+    return prompt if len(prompt) <= _SHOWN else "…" + prompt[-_SHOWN:]

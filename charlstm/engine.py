@@ -11,7 +11,9 @@ This module knows weights and graphs. It does not know files, text or sampling.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
@@ -21,6 +23,8 @@ from charlstm.config import ModelConfig
 from charlstm.processor import int8_pairs_saturate, processor_count
 
 if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
+
     import onnxruntime
 
 Precision: TypeAlias = Literal["float32", "int8"]
@@ -29,6 +33,7 @@ Ids: TypeAlias = NDArray[np.integer[Any]]
 Weights: TypeAlias = Mapping[str, Floats]
 
 MAX_THREADS = 4  # beyond this, one small step spends its time on synchronisation
+ROWS_APART = 16  # rows that are worth a thread of their own, which waits for no other
 # Floats in embedding x kernel up to which layer 0's input is looked up instead of computed.
 MAX_TABLE = 4 * 2**20
 # Weights are integers in [-LEVELS, LEVELS]; sums of 2 x 16,384 products then stay below 2**31. On
@@ -47,7 +52,15 @@ _READ_AT_ONCE = 64  # symbols of a sequence in one call: bounds the logits held 
 
 
 class Engine:
-    """A trained model that runs: one session, no state of its own, safe to share between threads.
+    """A trained model that runs; it has no state of its own and is safe to share between threads.
+
+    A few rows are computed by all threads together, many rows are divided among them.
+
+    Args:
+        graph: the bytes of an ONNX file, from ``build_graph``.
+        config: the network's sizes.
+        precision: that of the graph.
+        threads: threads of one call; None for as many as there are processors.
 
     Attributes:
         vocab_size: number of symbols V.
@@ -55,9 +68,14 @@ class Engine:
     """
 
     def __init__(
-        self, session: onnxruntime.InferenceSession, config: ModelConfig, precision: Precision
+        self,
+        graph: bytes,
+        config: ModelConfig,
+        precision: Precision,
+        threads: int | None = None,
     ) -> None:
-        self._session = session
+        self._graph = graph
+        self._threads = threads or processor_count()
         self._state_width = (2 * config.layers, config.units)
         self.vocab_size = config.vocab_size
         self.precision: Precision = precision
@@ -130,9 +148,34 @@ class Engine:
         return logits, last
 
     def _call(self, ids: Ids, state: Floats) -> tuple[Floats, Floats]:
-        feed = {"ids": np.asarray(ids, np.int64, order="C"), "state": state}
-        logits, new_state = self._session.run(_OUTPUTS, feed)
-        return logits, new_state
+        """Run the graph on ids [T,B]."""
+        rows = ids.shape[1]
+        parts = min(self._threads, rows // ROWS_APART)
+        if parts < 2:
+            return _run(self._together, ids, state)
+        borders = [part * rows // parts for part in range(parts + 1)]
+        first, *others = [
+            (self._apart, ids[:, begin:end], state[:, begin:end])
+            for begin, end in itertools.pairwise(borders)
+        ]
+        coming = [self._pool.submit(_run, *each) for each in others]
+        results = [_run(*first), *(each.result() for each in coming)]
+        logits, states = zip(*results, strict=True)
+        return np.concatenate(logits, axis=1), np.concatenate(states, axis=1)
+
+    @cached_property
+    def _together(self) -> onnxruntime.InferenceSession:
+        return _open_session(self._graph, min(self._threads, MAX_THREADS))
+
+    @cached_property
+    def _apart(self) -> onnxruntime.InferenceSession:
+        return _open_session(self._graph, 1)
+
+    @cached_property
+    def _pool(self) -> ThreadPoolExecutor:
+        from concurrent.futures import ThreadPoolExecutor
+
+        return ThreadPoolExecutor(self._threads - 1)
 
 
 def build_engine(
@@ -150,11 +193,10 @@ def build_engine(
             order: ``embedding/embeddings``, ``lstm_0/kernel``, ``lstm_0/recurrent_kernel``,
             ``lstm_0/bias``, ..., ``output/bias`` and, unless tied, ``output/kernel``.
         precision: ``"int8"`` (small and fast) or ``"float32"`` (exact).
-        threads: threads of one call; None for the processors at hand, at most ``MAX_THREADS``.
+        threads: threads of one call; None for as many as there are processors.
     """
-    model = build_graph(config, weights, precision)
-    session = _open_session(model, threads or min(processor_count(), MAX_THREADS))
-    return Engine(session, config, precision)
+    graph = build_graph(config, weights, precision)
+    return Engine(graph, config, precision, threads)
 
 
 def build_graph(
@@ -365,6 +407,12 @@ def _reorder(array: Floats, gates: tuple[int, ...]) -> Floats:
 def _output_weights(config: ModelConfig, weights: Weights) -> tuple[Floats, Floats]:
     kernel = weights["embedding/embeddings"].T if config.tied else weights["output/kernel"]
     return kernel, weights["output/bias"]
+
+
+def _run(session: onnxruntime.InferenceSession, ids: Ids, state: Floats) -> tuple[Floats, Floats]:
+    feed = {"ids": np.asarray(ids, np.int64, order="C"), "state": np.ascontiguousarray(state)}
+    logits, new_state = session.run(_OUTPUTS, feed)
+    return logits, new_state
 
 
 def _open_session(model: bytes, threads: int) -> onnxruntime.InferenceSession:

@@ -20,13 +20,13 @@ from numpy.typing import NDArray
 from charlstm.batch import Batch, Start, Uniforms
 from charlstm.config import SampleConfig
 from charlstm.constraints import Constraints
-from charlstm.endings import Endings
+from charlstm.endings import Endings, Held, Reason
 from charlstm.engine import Engine
 from charlstm.penalties import EMPTY, LOOP_LENGTH, places_needed
 from charlstm.sampling import likeliest, log_normalisers, next_limits, sample
 from charlstm.tokenizer import END_OF_DOCUMENT, Tokenizer
 
-FinishReason: TypeAlias = Literal["length", "end", "stop", "until"]
+FinishReason: TypeAlias = Reason | Literal["length", "end"]
 TextListener: TypeAlias = Callable[[int, str], None]
 Floats: TypeAlias = NDArray[np.float32]
 Doubles: TypeAlias = NDArray[np.float64]
@@ -88,6 +88,7 @@ def generate(
     first: int = 0,
     on_text: TextListener | None = None,
     alternatives: int | None = None,
+    at_once: int | None = None,
 ) -> Iterator[Sample]:
     """Continue each prompt once.
 
@@ -102,6 +103,7 @@ def generate(
         on_text: called with a sample's index and the next piece of its text as soon as it is drawn
             and can no longer become part of a stop text.
         alternatives: keep every symbol of a sample, each with so many of the likeliest beside it.
+        at_once: how many samples to draw side by side; never more than ``MAX_ROWS``.
 
     Yields:
         The samples in the order of their index, each as soon as it and those before it are done.
@@ -112,7 +114,8 @@ def generate(
     writer = _Writer(engine, tokenizer, config, seed, on_text, alternatives)
     finished: dict[int, Sample] = {}
     due = first
-    for each in writer.write(enumerate(prompts, first)):
+    rows = MAX_ROWS if at_once is None else min(at_once, MAX_ROWS)
+    for each in writer.write(enumerate(prompts, first), rows):
         finished[each.index] = each
         while due in finished:
             yield finished.pop(due)
@@ -134,31 +137,25 @@ class Text:
     def __init__(self, endings: Endings, required: str) -> None:
         self._endings = endings
         self._required = len(required)
-        self._pending = ""
-        self._begun = False
+        self._held = Held()
         self.parts: list[str] = []
 
-    def add(self, piece: str, *, may_end: bool) -> tuple[str, FinishReason | None]:
+    def add(self, piece: str, *, may_end: bool) -> tuple[str, Reason | None]:
         """Take a symbol's text; return what can be shown now and, if the text ends there, why."""
-        taken = min(len(piece), self._required)
-        self._required -= taken
-        self._pending += piece[taken:]
-        if not self._pending or not self._endings:
-            return self.rest(), None
-        ending = self._endings.find(self._pending, begun=self._begun) if may_end else None
-        if ending is not None:
-            return self._show(ending.at), ending.reason
-        return self._show(len(self._pending) - self._endings.held_back(self._pending)), None
+        if self._required:
+            taken = min(len(piece), self._required)
+            self._required -= taken
+            piece = piece[taken:]
+        reason = None
+        if piece and self._endings:
+            piece, self._held, reason = self._endings.add(self._held, piece, may_end=may_end)
+        self.parts.append(piece)
+        return piece, reason
 
     def rest(self) -> str:
         """Return what was held back, when nothing more comes."""
-        return self._show(len(self._pending))
-
-    def _show(self, length: int) -> str:
-        text, self._pending = self._pending[:length], self._pending[length:]
-        self._begun = self._begun or bool(text.strip())
-        self.parts.append(text)
-        return text
+        self.parts.append(self._held.text)
+        return self._held.text
 
 
 class _Row:
@@ -205,10 +202,10 @@ class _Writer:
         ends = [index for index, piece in enumerate(tokenizer.pieces) if piece in _LINE_ENDS]
         self._remembered[ends] = EMPTY
 
-    def write(self, prompts: Iterator[tuple[int, str]]) -> Iterator[Sample]:
+    def write(self, prompts: Iterator[tuple[int, str]], at_once: int) -> Iterator[Sample]:
         """Draw until every sample is finished; yield each when it is."""
         coming = self._read(prompts)
-        rows = list(islice(coming, MAX_ROWS))
+        rows = list(islice(coming, at_once))
         if not rows:
             return
         starts = [row.start for row in rows]
@@ -222,19 +219,12 @@ class _Writer:
             if finished.any():
                 for place in np.flatnonzero(finished).tolist():
                     yield self._finish(batch, place, rows[place])
-                    row = next(coming, None)
-                    if row is not None:
-                        rows[place] = row
-                        finished[place] = False
-                        begun.append(place)
+                begun = _refill(rows, finished, coming)
+                if not rows:
+                    return
                 if finished.any():
-                    going = ~finished
-                    begun = (np.cumsum(going)[begun] - 1).tolist()
-                    rows = [rows[place] for place in np.flatnonzero(going).tolist()]
-                    if not rows:
-                        return
-                    batch.keep(going)
-                    ids = ids[going]
+                    batch.keep(~finished)
+                    ids = ids[~finished]
             batch.logits, batch.state = self._engine.step(ids, batch.state)
             for place in begun:
                 batch.begin(place, rows[place].start)
@@ -243,7 +233,7 @@ class _Writer:
         """Read prompts, many at a time; one that comes again is read once."""
         starts: dict[str, Start] = {}
         while chunk := list(islice(prompts, MAX_ROWS)):
-            wanted = {prompt for _, prompt in chunk}
+            wanted = dict.fromkeys(prompt for _, prompt in chunk)
             starts = {prompt: start for prompt, start in starts.items() if prompt in wanted}
             starts |= self._starts([prompt for prompt in wanted if prompt not in starts])
             for index, prompt in chunk:
@@ -269,11 +259,12 @@ class _Writer:
         normalisers = log_normalisers(logits)
         for symbol in self._never:
             logits[:, symbol] = -np.inf
+        asked = [row for row, place in enumerate(batch.places) if place is not None]
+        if asked or config.min_length:
+            logits = logits.copy()  # the batch keeps what the model said
         if config.min_length:
             logits[batch.tokens < config.min_length, END_OF_DOCUMENT] = -np.inf
-        asked = [row for row, place in enumerate(batch.places) if place is not None]
         if asked:
-            logits = logits.copy()
             logits[asked] += self._adjustments(batch, asked)
             stuck = np.isneginf(logits.max(axis=1))
             logits[stuck, END_OF_DOCUMENT] = 0  # nothing may follow: the text is over
@@ -352,3 +343,28 @@ class _Writer:
             mean_log_probability=float(batch.sums[place]) / len(history),
             symbols=None if self._alternatives is None else tuple(row.symbols),
         )
+
+
+def _refill(rows: list[_Row], finished: NDArray[np.bool_], coming: Iterator[_Row]) -> list[int]:
+    """Let samples that come take the places of finished ones, and close the gaps that are left.
+
+    Args:
+        rows: the samples at work; changed.
+        finished: which of them are finished, bool [B]; left true where nothing took their place.
+        coming: the samples to come.
+
+    Returns:
+        The places, once gaps are closed, of the samples that begin.
+    """
+    begun = []
+    for place in np.flatnonzero(finished).tolist():
+        row = next(coming, None)
+        if row is None:
+            break
+        rows[place] = row
+        finished[place] = False
+        begun.append(place)
+    going = ~finished
+    rows[:] = [rows[place] for place in np.flatnonzero(going).tolist()]
+    closed: list[int] = (going.cumsum()[begun] - 1).tolist()
+    return closed

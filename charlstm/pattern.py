@@ -50,6 +50,8 @@ class Pattern:
     """
 
     def __init__(self, expression: str, tokenizer: Tokenizer) -> None:
+        if any("\ud800" <= character <= "\udfff" for character in expression):
+            raise UsageError(f"the pattern {expression!r} is not valid UTF-8: give it in UTF-8")
         characters = [tokenizer.pieces[index] for index in tokenizer.character_ids.tolist()]
         self.expression = expression
         self._table, self._accepting, self.start = _automaton(expression, characters)
@@ -180,20 +182,21 @@ def _within_seconds(build: Callable[[], Index]) -> Index | None:
 
     The library can't be stopped, but it lets other threads run, so one is left behind.
     """
-    results: list[Index | ValueError] = []
+    results: list[Index | Exception] = []
 
     def work() -> None:
         try:
             results.append(build())
-        except ValueError as error:
+        except Exception as error:
             results.append(error)
 
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
     thread.join(_PATIENCE)
-    if results and isinstance(results[0], ValueError):
-        raise results[0]
-    return results[0] if results else None
+    result = results[0] if results else None
+    if isinstance(result, Exception):
+        raise result
+    return result
 
 
 def _distances(table: NDArray[np.int32], accepting: Mask) -> NDArray[np.int32]:

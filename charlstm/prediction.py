@@ -34,7 +34,7 @@ Special: TypeAlias = Literal["end", "unknown", "spelling", "spelled"]
 
 WIDTH = 8  # ways that one context follows in one engine step
 ROUNDS = 64  # engine steps at most
-_LOGITS = 2**23  # floats of one engine step at most
+_FLOATS = 2**22  # logits of one engine step, or numbers of its states, at most
 _REMEMBERED = 48  # places of recent prompts whose state is kept
 _STRIDE = 32  # symbols between them
 _SPECIAL: dict[int, Special] = {
@@ -86,13 +86,13 @@ class Predictor:
         self.rows = 0  # that the engine has read for searches so far
 
     def predict(
-        self, prompt: str, count: int = 5, *, words: int = 1, words_only: bool = False
+        self, prompt: str, top: int = 5, *, words: int = 1, words_only: bool = False
     ) -> list[Prediction]:
         """Return the likeliest words, or phrases of several words, after a prompt.
 
         Args:
             prompt: any text; empty begins a document.
-            count: how many, 1 or more; there may be fewer.
+            top: how many, 1 or more; there may be fewer.
             words: in a phrase; a number or a run of punctuation counts as one.
             words_only: leave out punctuation and the end of the document.
 
@@ -102,24 +102,21 @@ class Predictor:
         Raises:
             ConfigError: if a number is out of its range.
         """
-        if count < 1 or words < 1:
-            name, value = ("count", count) if count < 1 else ("words", words)
-            raise ConfigError(f"{name} is {value}: expected a whole number of 1 or more")
+        _check(top=top, words=words)
         context = self.context(prompt)
         if words == 1:
-            width = max(WIDTH, count)
-            return self.likeliest([context], count, words_only=words_only, width=width)[0]
-        return self._phrases(context, count, words, words_only)
+            width = max(WIDTH, top)
+            return self.likeliest([context], top, words_only=words_only, width=width)[0]
+        return self._phrases(context, top, words, words_only)
 
-    def symbols(self, prompt: str, count: int = 5) -> list[Prediction]:
+    def symbols(self, prompt: str, top: int = 5) -> list[Prediction]:
         """Return the likeliest symbols after a prompt: characters, or tokens of word level.
 
         The probabilities are those of the model. At word level a space at the end of the prompt is
         the beginning of the token, and the probabilities are those of the tokens that begin so or
         are going to be spelled.
         """
-        if count < 1:
-            raise ConfigError(f"count is {count}: expected a whole number of 1 or more")
+        _check(top=top)
         space = self._tokenizer.spells and prompt.endswith(" ")
         logits, _ = self._memory.read(self._ids(prompt[:-1] if space else prompt))
         masses = np.exp(np.float64(logits - logits.max()))
@@ -128,7 +125,7 @@ class Predictor:
             begun[BEGIN_SPELLING] = True
             masses = masses * np.array(begun)
         masses /= masses.sum()
-        order = np.argsort(-masses, kind="stable")[:count]
+        order = np.argsort(-masses, kind="stable")[:top]
         return [self._symbol(int(i), float(masses[i]), space) for i in order if masses[i]]
 
     def context(self, prompt: str) -> Context:
@@ -139,13 +136,16 @@ class Predictor:
     def contexts(self, prompts: Sequence[str]) -> list[Context]:
         """Read many prompts as one batch; the same bits as one at a time."""
         parts = [self._grammar.split(prompt) for prompt in prompts]
-        if not parts:
-            return []
-        logits, states = self._engine.read([ids for ids, _, _ in parts])
-        return [
-            Context(logits[row], states[:, row], typed, unread)
-            for row, (_, typed, unread) in enumerate(parts)
-        ]
+        found: list[Context] = []
+        together = max(1, _FLOATS // (8 * self._engine.vocab_size))  # of up to 64 symbols at once
+        for start in range(0, len(parts), together):
+            some = parts[start : start + together]
+            logits, states = self._engine.read([ids for ids, _, _ in some])
+            found += [
+                Context(logits[row], states[:, row], typed, unread)
+                for row, (_, typed, unread) in enumerate(some)
+            ]
+        return found
 
     def likeliest(
         self,
@@ -190,7 +190,10 @@ class Predictor:
 
         A frontier tells whether they are certain. Their probabilities are lower bounds.
         """
-        together = max(1, _LOGITS // (width * self._engine.vocab_size))
+        if not found:
+            return
+        row = max(self._engine.vocab_size, contexts[0].state.size)
+        together = max(1, _FLOATS // (width * row))
         for start in range(0, len(found), together):
             part = found[start : start + together]
             begun = zip(part, contexts[start : start + together], strict=True)
@@ -326,6 +329,12 @@ class _Memory:
 def grammar_of(tokenizer: Tokenizer) -> Grammar:
     """Return how the tokenizer's symbols make up words."""
     return Words(tokenizer) if tokenizer.spells else Characters(tokenizer)
+
+
+def _check(**numbers: int) -> None:
+    for name, number in numbers.items():
+        if number < 1:
+            raise ConfigError(f"{name} is {number}: expected a whole number of 1 or more")
 
 
 def _prediction(found: Candidate) -> Prediction:

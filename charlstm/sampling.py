@@ -208,16 +208,17 @@ def draw(logits: Floats, uniforms: Doubles) -> Ids:
 def likeliest(logits: NDArray[np.floating[Any]], count: int) -> Ids:
     """Return the likeliest ids of one row that are possible, at most ``count``, likeliest first.
 
+    Of equals the lowest come first.
+
     Args:
         logits: floats [V].
         count: 0 or more.
     """
-    if count < len(logits):
-        found = np.argpartition(-logits, count)[:count]
-    else:
-        found = np.arange(len(logits))
-    found = found[logits[found] > _EXCLUDED]
-    ordered: Ids = found[np.lexsort((found, -logits[found]))]
+    possible = logits > _EXCLUDED
+    if 0 < count < len(logits):
+        possible &= logits >= np.partition(logits, len(logits) - count)[len(logits) - count]
+    found = np.flatnonzero(possible)
+    ordered: Ids = found[np.argsort(-logits[found], kind="stable")][:count]
     return ordered
 
 

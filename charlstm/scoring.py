@@ -111,22 +111,30 @@ def score_texts(
     """
     before, taken = tokenizer.split_prompt(context) if context else ("", "")
     start = _Start(engine, tokenizer.encode(before))
-    mark = np.full(int(ends), END_OF_DOCUMENT)
-    sequences = [
-        np.concatenate([tokenizer.encode(taken + text), mark]).astype(np.int64) for text in texts
-    ]
+    mark = np.full(int(ends), END_OF_DOCUMENT, np.uint32)
+    sequences = [np.concatenate([tokenizer.encode(taken + text), mark]) for text in texts]
     order = np.argsort([-len(sequence) for sequence in sequences], kind="stable").tolist()
     short = [index for index in order if len(sequences[index]) < LONG]
     values: dict[int, Values] = {}
+    of_unknown: dict[int, float] = {}
     for at in range(0, len(short), MAX_ROWS):
         batch = short[at : at + MAX_ROWS]
         rows = start.read([sequences[index] for index in batch])
         values.update(zip(batch, rows, strict=True))
+        of_unknown |= {index: _of_unknown(sequences[index], values[index]) for index in batch}
     for index in order[: len(order) - len(short)]:
-        values[index] = start.read_long(sequences[index])
+        values[index], of_unknown[index] = start.read_long(sequences[index], per_token)
     extra = len(taken) + int(ends)
     return [
-        _score(tokenizer, text, len(text) + extra, sequences[index], values[index], per_token)
+        _score(
+            tokenizer,
+            text,
+            len(text) + extra,
+            sequences[index],
+            values[index],
+            of_unknown[index],
+            per_token=per_token,
+        )
         for index, text in enumerate(texts)
     ]
 
@@ -185,11 +193,13 @@ def score_stream(
     ids = np.frombuffer(held, dtype)
     if per_token:
         values = _join(_windows(engine, ids, on_progress))
-        return _score(tokenizer, "", characters, ids[1:].astype(np.int64), values, per_token)
+        read = ids[1:].astype(np.int64)
+        unknown_sum = _of_unknown(read, values)
+        return _score(tokenizer, "", characters, read, values, unknown_sum, per_token=per_token)
     totals, of_unknown = [0.0], [0.0]
     for values, _, targets in _windows(engine, ids, on_progress):
         totals.append(float(values.sum()))
-        of_unknown.append(float(values[targets == UNKNOWN].sum()))
+        of_unknown.append(_of_unknown(targets, values))
     sums = math.fsum(totals), math.fsum(of_unknown)
     return Score("", characters, ids.size - 1, unknown, sums[0], None, sums[1])
 
@@ -237,7 +247,10 @@ class Carried:
         if len(ids):
             self._last = int(ids[-1])
         values = np.concatenate(parts)
-        return _score(self._tokenizer, text, len(text), ids, values, per_token)
+        of_unknown = _of_unknown(ids, values)
+        return _score(
+            self._tokenizer, text, len(text), ids, values, of_unknown, per_token=per_token
+        )
 
 
 def log_probabilities(logits: Floats, targets: Ids) -> Values:
@@ -296,10 +309,23 @@ class _Start:
             start = stop
         return [row[:length] for row, length in zip(values, lengths.tolist(), strict=True)]
 
-    def read_long(self, sequence: Ids) -> Values:
-        """Return the log-probabilities of the symbols of one long sequence."""
-        ids = np.concatenate([self._read, sequence]).astype(np.uint32)
-        return _join(_windows(self._engine, ids))[len(self._read) - 1 :]
+    def read_long(self, sequence: Ids, per_token: bool) -> tuple[Values, float]:
+        """Return the log-probabilities of one long sequence: of its symbols, or of parts of it.
+
+        Beside them comes the sum over the unknown symbols.
+        """
+        ids = np.concatenate([self._read.astype(np.uint32), sequence], dtype=np.uint32)
+        windows = _windows(self._engine, ids)
+        if per_token or len(self._read) > 1:
+            values = _join(windows)[len(self._read) - 1 :]
+            return values, _of_unknown(sequence, values)
+        parts = [(values.sum(), _of_unknown(targets, values)) for values, _, targets in windows]
+        return np.array([part[0] for part in parts]), math.fsum(part[1] for part in parts)
+
+
+def _of_unknown(ids: Ids, values: Values) -> float:
+    """Return the sum of the log-probabilities of the unknown symbols."""
+    return float(values[ids == UNKNOWN].sum())
 
 
 def _windows(
@@ -347,22 +373,21 @@ def _window(engine: Engine, rows: int) -> int:
 
 
 def _score(
-    tokenizer: Tokenizer, text: str, characters: int, ids: Ids, values: Values, per_token: bool
+    tokenizer: Tokenizer,
+    text: str,
+    characters: int,
+    ids: Ids,
+    values: Values,
+    of_unknown: float,
+    *,
+    per_token: bool,
 ) -> Score:
     symbols = None
     if per_token:
         pieces = map(tokenizer.pieces.__getitem__, ids.tolist())
         symbols = tuple(map(SymbolScore, pieces, values.tolist()))
-    unknown = ids == UNKNOWN
-    return Score(
-        text,
-        characters,
-        len(ids),
-        int(np.count_nonzero(unknown)),
-        float(values.sum()),
-        symbols,
-        float(values[unknown].sum()),
-    )
+    unknown = int(np.count_nonzero(ids == UNKNOWN))
+    return Score(text, characters, len(ids), unknown, float(values.sum()), symbols, of_unknown)
 
 
 def _groups(lines: Iterable[str]) -> Iterator[list[str]]:

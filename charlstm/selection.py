@@ -21,7 +21,7 @@ def select(
     count: int,
     *,
     known: Container[str] = (),
-    unique: bool = False,
+    seen: set[str] | None = None,
     first: int = 0,
 ) -> Iterator[Sample]:
     """Yield the first ``count`` samples that are kept, numbered from ``first`` on.
@@ -32,22 +32,21 @@ def select(
         samples: as many as it takes, perhaps without end.
         count: how many to keep.
         known: texts that are not kept.
-        unique: whether to keep a text once only.
+        seen: texts that were kept, which are kept once only; grows.
         first: the number of the first one.
 
     Raises:
         GenerationError: if ``PATIENCE`` samples in a row, or all there are, were not kept.
     """
-    seen: set[str] = set()
     kept = refused = 0
     for sample in samples:
         text = (sample.prompt + sample.text).rstrip("\r\n")
-        if text in known or text in seen:
+        if text in known or (seen is not None and text in seen):
             refused += 1
             if refused == PATIENCE:
                 raise _exhausted(kept, count, refused)
             continue
-        if unique:
+        if seen is not None:
             seen.add(text)
         yield msgspec.structs.replace(sample, index=first + kept)
         kept, refused = kept + 1, 0

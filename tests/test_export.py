@@ -44,7 +44,7 @@ def checkpoint_of(level, tied=False, layers=2):
         tied=tied,
     )
     config: RunConfig = settings_for(network, tokenizer=TokenizerConfig(level=level))
-    return Checkpoint(Path("run"), config, tokenizer, random_weights(network), FIGURES)
+    return Checkpoint(Path("run"), config, tokenizer, random_weights(network), FIGURES, "")
 
 
 MODELS = {
@@ -159,7 +159,7 @@ def test_nothing_of_where_the_text_came_from_goes_along(exported):
 def test_a_network_too_large_for_the_format_is_refused(tmp_path):
     network = ModelConfig(vocab_size=60_000, embedding=4096, units=4096, layers=2)
     found = MODELS["characters"]
-    large = Checkpoint(Path("run"), settings_for(network), found.tokenizer, {}, FIGURES)
+    large = Checkpoint(Path("run"), settings_for(network), found.tokenizer, {}, FIGURES, "")
     with pytest.raises(ConfigError) as caught:
         export_onnx(large, tmp_path / "model.onnx")
     assert str(caught.value) == (

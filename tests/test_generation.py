@@ -13,7 +13,13 @@ from charlstm.config import ModelConfig, SampleConfig, TokenizerConfig
 from charlstm.engine import build_engine
 from charlstm.errors import UsageError
 from charlstm.generation import MAX_ROWS, Sample, generate
-from charlstm.tokenizer import BEGIN_SPELLING, END_OF_DOCUMENT, UNKNOWN, build_tokenizer
+from charlstm.tokenizer import (
+    BEGIN_SPELLING,
+    END_OF_DOCUMENT,
+    END_SPELLING,
+    UNKNOWN,
+    build_tokenizer,
+)
 
 CHARS = build_tokenizer(["abcdefgh .\n"], TokenizerConfig())
 WORDS = build_tokenizer(
@@ -356,6 +362,15 @@ def test_the_prompt_is_part_of_the_match(tokenizer, prompt):
         assert re.fullmatch(config.match, prompt + each.text)
 
 
+@pytest.mark.parametrize("tokenizer", [CHARS, WORDS], ids=["characters", "words"])
+def test_a_match_may_be_empty_and_may_take_all_symbols(tokenizer):
+    engine = random_model("int8", tokenizer.vocab_size)
+    for expression, length, texts in (("", 1, {""}), ("[ab]{3}", 3, None)):
+        config = EVEN.replace(match=expression, length=length)
+        found = {each.text for each in continued(engine, tokenizer, "", config, count=50, seed=1)}
+        assert found == texts or all(re.fullmatch(expression, text) for text in found)
+
+
 @pytest.mark.parametrize(
     ("prompt", "settings", "message"),
     [
@@ -400,3 +415,272 @@ def test_generation_is_lazy():
     results = continued(engine, CHARS, "", EVEN.replace(length=5), count=10**6, seed=1)
     assert [each.index for each in islice(results, 2)] == [0, 1]
     assert len(engine.fed) < 20
+
+
+# A batch that is kept full
+
+
+SETTINGS = st.builds(
+    SampleConfig,
+    length=st.integers(1, 40),
+    temperature=st.sampled_from([0.0, 0.8, 2.0]),
+    repetition_penalty=st.sampled_from([1.0, 1.5]),
+    loop_penalty=st.sampled_from([0.0, 2.0]),
+    mirostat=st.sampled_from([0.0, 1.5]),
+    until=st.sampled_from([None, "sentence", "line"]),
+    ban=st.sampled_from([(), ("ab", ".")]),
+    bias=st.sampled_from([(), (("c", 2.0),)]),
+)
+
+
+@pytest.mark.parametrize("tokenizer", [CHARS, WORDS], ids=["characters", "words"])
+@settings(max_examples=12)
+@given(
+    prompts=st.lists(st.sampled_from(["", "a", "the ", "ca", "the do", "b."]), max_size=12),
+    config=SETTINGS,
+    seed=st.integers(0, 2**32 - 1),
+    first=st.sampled_from([0, 3, 2**40]),
+    rows=st.sampled_from([1, 3, 128]),
+)
+def test_a_sample_is_the_same_alone_and_among_other_prompts(
+    tokenizer, prompts, config, seed, first, rows
+):
+    engine = random_model("int8", tokenizer.vocab_size)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("charlstm.generation.MAX_ROWS", rows)
+        together = list(generate(engine, tokenizer, prompts, config, seed=seed, first=first))
+    assert [each.prompt for each in together] == prompts
+    for index, each in enumerate(together, first):
+        (alone,) = generate(engine, tokenizer, [each.prompt], config, seed=seed, first=index)
+        assert each == alone
+
+
+def test_a_row_that_is_free_is_taken_at_once():
+    """So a batch needs hardly more steps than its symbols divided by its rows."""
+    engine, config = ScriptedEngine(CHARS.vocab_size), EVEN.replace(length=300)
+    results = list(continued(engine, CHARS, "", config, count=10 * MAX_ROWS, seed=1))
+    widths = [len(ids) for ids in engine.fed]
+    drawn = sum(each.tokens for each in results)
+    assert widths.count(MAX_ROWS) > 0.8 * drawn / MAX_ROWS - 20
+    assert max(widths) == MAX_ROWS
+
+
+def test_a_prompt_that_comes_again_is_read_once():
+    engine = random_model("int8")
+    read = []
+
+    class Counting:
+        def read(self, sequences):
+            read.extend(map(len, sequences))
+            return engine.read(sequences)
+
+        def step(self, ids, state):
+            return engine.step(ids, state)
+
+    config = EVEN.replace(length=3)
+    prompts = ["ab", "", "ab", "abc"] * MAX_ROWS
+    list(generate(Counting(), CHARS, prompts, config, seed=1))
+    assert sorted(read) == [1, 3, 4]
+
+
+def test_prompts_without_end_are_taken_as_there_is_room():
+    taken = []
+
+    def prompts():
+        while True:
+            taken.append("a")
+            yield "a"
+
+    config = EVEN.replace(length=5)
+    results = generate(random_model("int8"), CHARS, prompts(), config, seed=1)
+    assert [each.index for each in islice(results, 1000)] == list(range(1000))
+    assert len(taken) <= 1000 + 20 * MAX_ROWS
+
+
+def test_no_prompts_are_no_samples():
+    assert list(generate(random_model("int8"), CHARS, [], EVEN, seed=1)) == []
+
+
+# What is asked of a text
+
+
+KINGS = build_tokenizer(
+    ["the king\nthe king\nthe kind\nthe kind\nthe cat the cat"], TokenizerConfig(level="word")
+)
+
+
+def test_a_half_typed_word_is_completed():
+    engine = random_model("int8", KINGS.vocab_size)
+    config = EVEN.replace(length=8)
+    words = [
+        KINGS.decode(KINGS.encode("the kin" + each.text)[1:2])
+        for each in continued(engine, KINGS, "the kin", config, count=60, seed=2)
+    ]
+    assert {" king", " kind"} <= set(words)
+    preferring = ScriptedEngine(KINGS.vocab_size, KINGS.encode(" king"), prompt_length=2)
+    (result,) = continued(preferring, KINGS, "the kin", GREEDY.replace(length=1), seed=1)
+    assert preferring.fed[1] == KINGS.encode("the").tolist()
+    assert (result.text, result.tokens) == ("g", 1)
+
+
+@pytest.mark.parametrize("spelled", [False, True])
+def test_a_stop_text_in_a_half_typed_word_does_not_count(spelled):
+    letters = [KINGS.pieces.index(letter) for letter in " king"]
+    word = [BEGIN_SPELLING, *letters, END_SPELLING] if spelled else KINGS.encode(" king").tolist()
+    engine = ScriptedEngine(KINGS.vocab_size, [*word, *KINGS.encode(" cat")], prompt_length=2)
+    config = GREEDY.replace(stop=("ki", "at"))
+    (result,) = continued(engine, KINGS, "the kin", config, seed=1)
+    assert (result.text, result.finish_reason) == ("g c", "stop")
+
+
+@pytest.mark.parametrize("tokenizer", [CHARS, WORDS], ids=["characters", "words"])
+@pytest.mark.parametrize("prompt", ["", "ca", "the ca"])
+def test_a_banned_text_is_never_written(tokenizer, prompt):
+    engine = random_model("int8", tokenizer.vocab_size)
+    bans = ("at", "a b", "og", " .", "h")
+    config = EVEN.replace(ban=bans, length=40)
+    for each in continued(engine, tokenizer, prompt, config, count=60, seed=5):
+        whole = prompt + each.text
+        for ban in bans:
+            assert ban not in whole[max(0, len(prompt) - len(ban) + 1) :]
+
+
+def test_a_ban_of_what_the_prompt_ends_with_only_concerns_what_follows():
+    engine = ScriptedEngine(CHARS.vocab_size, CHARS.encode("cab"), prompt_length=3)
+    (result,) = continued(engine, CHARS, "ab", GREEDY.replace(ban=("ab",), length=3), seed=1)
+    assert result.text == "ca"  # and what is then likeliest, the end
+
+
+def test_where_nothing_may_follow_the_text_is_over():
+    """Even before its least length, and with a log-probability that JSON can hold."""
+    engine = ScriptedEngine(CHARS.vocab_size)
+    config = EVEN.replace(ban=CHARS.symbols, length=20, min_length=10)
+    (result,) = continued(engine, CHARS, "", config, seed=1)
+    assert (result.text, result.tokens, result.finish_reason) == ("", 1, "end")
+    assert result.mean_log_probability == pytest.approx(-np.log(CHARS.vocab_size))
+
+
+def test_a_bias_makes_likelier_or_less_likely():
+    engine = random_model("int8")
+
+    def share(bias):
+        config = EVEN.replace(length=50, bias=(("a", bias),), min_length=50)
+        results = continued(engine, CHARS, "", config, count=20, seed=1)
+        return "".join(each.text for each in results).count("a")
+
+    assert share(-1000.0) == 0 < share(-2.0) < share(0.0) < share(2.0) < share(1000.0) == 1000
+
+
+@pytest.mark.parametrize("least", [0, 1, 7, 30])
+@pytest.mark.parametrize("unit", [None, "line", "paragraph", "sentence"])
+def test_no_text_is_shorter_than_the_least_length(least, unit):
+    engine = random_model("int8")
+    config = EVEN.replace(min_length=least, length=30, until=unit, stop=("a",) if unit else ())
+    for each in continued(engine, CHARS, "", config, count=60, seed=4):
+        assert each.tokens >= least
+        if each.finish_reason == "end":
+            assert len(each.text) >= least
+
+
+def test_an_ending_that_is_complete_too_early_does_not_count():
+    config = GREEDY.replace(min_length=4, until="line")
+    (result,) = continued(scripted("a\nbc\nd"), CHARS, "", config, seed=1)
+    assert (result.text, result.tokens, result.finish_reason) == ("a\nbc", 5, "until")
+    config = GREEDY.replace(min_length=4, until="paragraph")
+    (result,) = continued(scripted("a\n\nbc\n\nd"), CHARS, "", config, seed=1)
+    assert (result.text, result.tokens, result.finish_reason) == ("a\n\nbc", 7, "until")
+
+
+@pytest.mark.parametrize(
+    ("unit", "text", "expected"),
+    [
+        ("line", "\nab\ncd", "\nab"),
+        ("paragraph", "ab\ncd\n\nef", "ab\ncd"),
+        ("sentence", "ab. cd.", "ab."),
+        ("document", "ab. cd.\n\nef", "ab. cd.\n\nef"),
+    ],
+)
+def test_a_sample_ends_with_its_unit(unit, text, expected):
+    shown = []
+    (result,) = continued(
+        scripted(text), CHARS, "", GREEDY.replace(until=unit), seed=1,
+        on_text=lambda _, piece: shown.append(piece),
+    )  # fmt: skip
+    assert result.text == "".join(shown) == expected
+    assert result.finish_reason == ("until" if expected != text else "end")
+
+
+# Symbols and what stood beside them
+
+
+@pytest.mark.parametrize("tokenizer", [CHARS, WORDS], ids=["characters", "words"])
+def test_the_symbols_of_a_sample_are_its_text_and_its_log_probability(tokenizer):
+    engine = random_model("int8", tokenizer.vocab_size)
+    config = SampleConfig(length=20, min_p=0.1, top_k=5, repetition_penalty=1.4)
+    plain = list(continued(engine, tokenizer, "b", config, count=30, seed=2))
+    told = list(continued(engine, tokenizer, "b", config, count=30, seed=2, alternatives=3))
+    for each, without in zip(told, plain, strict=True):
+        assert without.symbols is None
+        assert (each.text, each.tokens) == (without.text, without.tokens)
+        assert "".join(symbol.text for symbol in each.symbols).endswith(each.text)
+        assert len(each.symbols) == each.tokens
+        total = sum(symbol.log_probability for symbol in each.symbols)
+        assert total == pytest.approx(each.mean_log_probability * each.tokens, abs=1e-4)
+        for symbol in each.symbols:
+            values = [beside.log_probability for beside in symbol.alternatives]
+            assert len(values) == 3
+            assert values == sorted(values, reverse=True)
+            assert symbol.log_probability <= values[0] + 1e-5
+            assert sum(map(np.exp, values)) <= 1 + 1e-5
+
+
+def test_alternatives_are_what_the_model_says_whatever_may_be_drawn():
+    a, b = CHARS.encode("ab").tolist()
+    engine = ScriptedEngine(CHARS.vocab_size, [a, b, UNKNOWN])
+    config = EVEN.replace(length=3, ban=("a",), min_length=3)
+    (result,) = continued(engine, CHARS, "", config, seed=1, alternatives=1)
+    chance = pytest.approx(5 - np.log(np.exp(5) + CHARS.vocab_size - 1), abs=1e-6)
+    assert [(each.alternatives[0].text, each.alternatives[0].log_probability)
+            for each in result.symbols[:2]] == [("a", chance), ("b", chance)]  # fmt: skip
+    assert "a" not in result.text
+    assert "\ufffd" not in [each.alternatives[0].text for each in result.symbols]
+
+
+# Repetitions
+
+
+@pytest.mark.parametrize(("tokenizer", "allowed"), [(CHARS, 20), (WORDS, 4)])
+def test_how_long_a_loop_may_be_depends_on_the_level(tokenizer, allowed):
+    favourite, other = tokenizer.encode("ab").tolist()[:2] if tokenizer is CHARS else (
+        tokenizer.pieces.index(" cat"), tokenizer.pieces.index(" dog"))  # fmt: skip
+
+    class Looping(ScriptedEngine):
+        def step(self, ids, state):
+            logits, state = super().step(ids, state)
+            logits[:, [favourite, other]] = [9.0, 8.0]
+            return logits, state
+
+    config = GREEDY.replace(length=40, loop_penalty=5.0)
+    engine = Looping(tokenizer.vocab_size)
+    (result,) = continued(engine, tokenizer, "", config, seed=1, alternatives=0)
+    symbols = [symbol.text for symbol in result.symbols]
+    # The repetition of n symbols is n + 1 symbols long; the one after would go on with it.
+    assert symbols.index(tokenizer.pieces[other]) == allowed + 1
+
+
+def test_line_ends_are_not_remembered_as_repetitions():
+    newline, a = CHARS.encode("\na").tolist()
+
+    class Lines(ScriptedEngine):
+        def step(self, ids, state):
+            logits, state = super().step(ids, state)
+            logits[:, [newline, a]] = [4.0, 3.0]
+            return logits, state
+
+    for penalties in (
+        {"repetition_penalty": 10.0}, {"presence_penalty": 9.0}, {"frequency_penalty": 9.0},
+        {"loop_penalty": 9.0, "loop_length": 1},
+    ):  # fmt: skip
+        config = GREEDY.replace(length=6, **penalties)
+        (result,) = continued(Lines(CHARS.vocab_size), CHARS, "\n\n", config, seed=1)
+        assert result.text == "\n" * 6

@@ -22,7 +22,7 @@ ORDER = (
     *("errors", "config", "files", "cache", "processor", "backend"),
     *("reading", "addresses", "corpus", "novelty", "tokenizer", "dataset", "preparation", "plan"),
     *("checkpoint", "layers", "model", "optimization", "training", "run"),
-    *("engine", "penalties", "sampling", "pattern", "endings", "constraints", "batch"),
+    *("engine", "graphs", "penalties", "sampling", "pattern", "endings", "constraints", "batch"),
     *("generation", "beam", "selection", "frontier", "wording", "prediction", "scoring"),
     *("keyboard", "evaluation", "memorisation", "adaptation"),
     *("api", "export", "cli", "__main__"),

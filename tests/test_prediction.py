@@ -441,11 +441,12 @@ def test_symbols_are_those_of_the_model(level, precision, prompt):
 
 @pytest.mark.parametrize("level", ["char", "word"])
 def test_many_contexts_are_taken_in_parts(level, monkeypatch):
-    one = predictor(level, 1)
-    contexts = one.contexts([]) + [one.context(prompt) for prompt in PROMPTS]
+    one = Predictor(model(level, "int8"), TOKENIZERS[level])
+    contexts = one.contexts(PROMPTS)
     whole = one.likeliest(contexts, 3)
-    monkeypatch.setattr("charlstm.prediction._LOGITS", 1)
-    assert one.likeliest(contexts, 3) == whole
+    monkeypatch.setattr("charlstm.prediction._FLOATS", 1)
+    assert one.likeliest(one.contexts(PROMPTS), 3) == whole
+    assert one.contexts([]) == []
     assert one.likeliest([], 3) == []
 
 
@@ -465,7 +466,7 @@ def test_a_grammar_can_be_shared():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"count": 0}, "count is 0: expected a whole number of 1 or more"),
+        ({"top": 0}, "top is 0: expected a whole number of 1 or more"),
         ({"words": 0}, "words is 0: expected a whole number of 1 or more"),
     ],
 )

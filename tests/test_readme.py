@@ -78,6 +78,23 @@ def check_json(shown, done):
     ]
 
 
+def check_scores(shown, done):
+    """Compare the places of a line's figures, or the labels of a text's."""
+    lines = done.stdout.splitlines()
+    assert len(shown) == len(lines)
+    for expected, line in zip(shown, lines, strict=True):
+        assert expected.count("\t") == line.count("\t")
+        if "\t" not in line:
+            assert expected[:20] == line[:20]
+
+
+def check_ranks(command, shown, done):
+    lines = done.stdout.splitlines()
+    assert len(shown) == len(lines)
+    for text in "\t".join(shown + lines).split("\t"):
+        assert text in command
+
+
 def check_text(command, shown, done):
     if prompt := re.search(r"--prompt '([^']+)'", command):
         assert any(line.startswith(prompt[1]) for line in shown)
@@ -88,9 +105,17 @@ def check_text(command, shown, done):
     assert done.stdout.strip()
 
 
+def check_predictions(command, shown, done):
+    count = int(found[1]) if (found := re.search(r"-k (\d+)", command)) else 5
+    for lines in (shown, done.stdout.splitlines()):
+        assert 0 < len(lines) <= count
+        assert all(re.fullmatch(r"\d\.\d{4}\t.+", line) for line in lines)
+
+
 def test_there_is_a_session():
     used = " ".join(command for command, _ in COMMANDS)
-    for name in ("train", "generate", "info", "export", "cache", "evaluate"):
+    names = ("train", "generate", "predict", "score", "rank", "evaluate", "info", "export", "cache")
+    for name in names:
         assert f"charlstm {name}" in used
     assert "|" in used
     assert "--json" in used
@@ -104,6 +129,12 @@ def test_every_command_works_as_shown(folder):
             check_training(shown, done)
         elif "--json" in command and "|" not in command:
             check_json(shown, done)
+        elif " score " in command:
+            check_scores(shown, done)
+        elif " rank " in command:
+            check_ranks(command, shown, done)
+        elif " predict " in command and "|" not in command:
+            check_predictions(command, shown, done)
         elif " info " in command or " evaluate " in command:
             check_table(shown, done)
         elif " cache" in command:
@@ -123,6 +154,19 @@ def test_the_example_of_an_exported_model_works(folder):
     run("charlstm train names.txt --lines --minutes 1 -q -o checkpoints/exported", folder)
     run("charlstm export checkpoints/exported -o names.onnx --overwrite", folder)
     assert run_python("onnxruntime", folder).stdout.endswith("\n")
+
+
+def test_the_script_works(folder):
+    (script,) = re.findall(r"^```sh\n(#!.*?)^```", README, re.MULTILINE | re.DOTALL)
+    done = run(f"set -- names.txt\n{script}", folder)
+    assert done.returncode == 0, done.stderr
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(found) == 5
+    known = set((folder / "names.txt").read_text().splitlines())
+    assert not known & {each["name"] for each in found}
+    assert [each["bits"] for each in found] == sorted(
+        (each["bits"] for each in found), reverse=True
+    )
 
 
 def run_python(mark, folder):

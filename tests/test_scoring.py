@@ -326,3 +326,27 @@ def test_scores_add_up():
     parts = [Score("a", 1, 2, 3, -4.0, (SymbolScore("a", -4.0),)), Score("b", 10, 20, 30, -40.0)]
     assert add_scores(parts) == Score("", 11, 22, 33, -44.0, (SymbolScore("a", -4.0),))
     assert add_scores([]) == Score("", 0, 0, 0, 0.0)
+
+
+@pytest.mark.parametrize("length", [30, scoring.LONG + 5])
+@pytest.mark.parametrize("context", ["", "the c"])
+def test_the_unknown_symbols_have_a_part_of_the_log_probability(length, context):
+    text = ("cab é " * length)[:length]
+    engine = model_of(CHARS)
+    for per_token in (False, True):
+        (score,) = score_texts(
+            engine, CHARS, [text], ends=True, context=context, per_token=per_token
+        )
+        if per_token:
+            unknown = [s.log_probability for s in score.symbols if s.text == "\ufffd"]
+            assert len(unknown) == score.unknown == text.count("é")
+            expected = pytest.approx(math.fsum(unknown), rel=1e-9)
+            assert score.unknown_log_probability == expected
+        else:
+            first = score.unknown_log_probability
+    assert first == pytest.approx(score.unknown_log_probability, rel=1e-9)
+    whole = score_stream(engine, CHARS, [text], ends=False)
+    assert whole.unknown_log_probability == pytest.approx(
+        score_texts(engine, CHARS, [text], ends=False)[0].unknown_log_probability, rel=1e-3
+    )
+    assert add_scores([whole, whole]).unknown_log_probability == 2 * whole.unknown_log_probability

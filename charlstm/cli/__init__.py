@@ -41,7 +41,7 @@ COMMANDS = {
     "rank": "Put alternatives in order, the most probable first.",
     "info": "Show what a checkpoint is and how it was trained.",
     "export": "Write a trained model as one ONNX or Keras file.",
-    "cache": "List or clear the prepared texts that training keeps.",
+    "cache": "List or clear what is kept to start faster.",
 }
 
 INTERRUPTED = 130

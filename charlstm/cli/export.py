@@ -19,9 +19,11 @@ SUFFIXES = {"onnx": ".onnx", "keras": ".keras"}
 @click.command(
     cls=GroupedCommand,
     name="export",
-    epilog="Examples: charlstm export checkpoints/names. "
-    "charlstm export checkpoints/shakespeare --precision int8 -o phone.onnx. "
-    "charlstm export checkpoints/shakespeare --format keras.",
+    examples=(
+        "charlstm export checkpoints/names",
+        "charlstm export checkpoints/shakespeare --precision int8 -o phone.onnx",
+        "charlstm export checkpoints/shakespeare --format keras",
+    ),
 )
 @click.argument("checkpoint", type=click.Path(path_type=Path), shell_complete=complete_checkpoints)
 @click.option(

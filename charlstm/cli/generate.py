@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Container, Iterable
 from itertools import chain
 from pathlib import Path
@@ -26,6 +27,7 @@ from charlstm.errors import CorpusError, UsageError
 if TYPE_CHECKING:
     from charlstm.api import LanguageModel
     from charlstm.generation import Sample
+    from charlstm.tokenizer import Tokenizer
 
 DEFAULTS = SampleConfig()
 UNTIL_LENGTH = 10_000
@@ -40,9 +42,12 @@ output = group_of("Output")
 @click.command(
     cls=GroupedCommand,
     name="generate",
-    epilog="Examples: charlstm generate checkpoints/shakespeare -p 'ROMEO:' -n 300 --seed 7. "
-    "charlstm generate checkpoints/names -c 20 | sort -u. "
-    "echo 'It was' | charlstm generate --prompt-file - --json",
+    examples=(
+        "charlstm generate checkpoints/shakespeare -p 'ROMEO:' -n 300 --seed 7",
+        "charlstm generate checkpoints/names -c 20 --novel | sort -u",
+        "charlstm generate checkpoints/names -c 5 --match '[a-d][a-z]{3,8}'",
+        "echo 'It was' | charlstm generate --prompt-file - --until sentence --json",
+    ),
 )
 @click.argument(
     "checkpoint",
@@ -171,31 +176,30 @@ def command(context: click.Context, /, checkpoint: Path | None, **options: Any) 
     folder = checkpoint or newest_checkpoint()
 
     from charlstm.api import fresh_seed, load
-    from charlstm.tokenizer import describe_unknown
+    from charlstm.generation import split_prompt
 
     model = load(folder, precision=options["precision"], threads=options["threads"])
     lines = model.checkpoint.config.corpus.lines
     prompts = _prompts(options, lines)
-    for prompt in prompts:
-        if unknown := model.tokenizer.unknown_characters(prompt):
-            what = "the prompt" if len(prompts) == 1 else f"the prompt {prompt!r}"
-            note(f"Warning: {what} has {describe_unknown(unknown)} that the model never saw")
+    known = _known(model, options)
+    _warn_of_unknown(model.tokenizer, prompts)
     seed = fresh_seed() if options["seed"] is None else options["seed"]
+    printer = Printer(
+        lines=lines,
+        echo=not options["no_prompt"],
+        as_json=options["as_json"],
+        show_probs=options["show_probs"],
+        hidden=lambda prompt: len(split_prompt(model.tokenizer, prompt)[1]),
+    )
     if not options["quiet"]:
         told = [] if checkpoint else [str(folder)]
         told += [] if options["beam"] else [f"seed {seed}"]
         if told:
             note(", ".join(told))
-        if options["show_probs"] and sys.stdout.isatty() and not options["as_json"]:
+        if printer.colours:
             note(legend())
-    printer = Printer(
-        lines=lines,
-        echo=not options["no_prompt"],
-        as_json=options["as_json"],
-        colours=options["show_probs"],
-    )
     stopwatch = Stopwatch()
-    samples = _samples(model, prompts, config, seed, options, printer)
+    samples = _samples(model, prompts, known, config, seed, options, printer)
     total = len(prompts) * options["count"]
     for sample in with_progress(samples, total, quiet=options["quiet"]):
         printer.print(sample)
@@ -235,13 +239,15 @@ def _name(option: str) -> str:
 def _config(options: dict[str, Any]) -> SampleConfig:
     given = {name: options[name] for name in SampleConfig.__struct_fields__}
     if given["length"] is None:
-        given["length"] = UNTIL_LENGTH if options["until"] else DEFAULTS.length
+        usual = UNTIL_LENGTH if options["until"] else DEFAULTS.length
+        given["length"] = max(usual, given["min_length"])
     return SampleConfig(**given)
 
 
 def _samples(
     model: LanguageModel,
     prompts: list[str],
+    known: Container[str] | None,
     config: SampleConfig,
     seed: int,
     options: dict[str, Any],
@@ -253,13 +259,11 @@ def _samples(
             model.most_likely(prompt, config, beams=options["beam"], count=count)
             for prompt in prompts
         )
-    known = _known(model, options)
-    alternatives = 0 if options["show_probs"] else None
-    if options["alternatives"] is not None:
-        alternatives = options["alternatives"]
+    alternatives = options["alternatives"]
+    if alternatives is None and options["show_probs"] and (options["as_json"] or printer.colours):
+        alternatives = 0
     filters = known is not None or options["unique"]
-    shows = options["as_json"] or options["show_probs"]
-    streams = len(prompts) * count == 1 and not filters and not shows
+    streams = len(prompts) * count == 1 and not (filters or options["as_json"] or printer.colours)
     if streams:
         printer.begin_stream(prompts[0])
     return model.stream(
@@ -298,18 +302,28 @@ def _prompts(options: dict[str, Any], lines: bool) -> list[str]:
     """Return the prompts from wherever they come.
 
     They are not changed, but for a model of lines, which begins inside a line: there the newline at
-    the end of a file or of ``echo`` is no part of the prompt.
+    the end of a file or of ``echo`` is no part of the prompt. A file without lines has no prompts.
     """
     given = options["prompt"]
     if options["prompts"] is not None:
         text = _read(options["prompts"])
-        return [line.removesuffix("\r") for line in text.removesuffix("\n").split("\n")]
+        found = text.removesuffix("\n").split("\n") if text else []
+        return [line.removesuffix("\r") for line in found]
     if given is not None and given != "-":
         return [_valid_text(given)]
     if given is None and options["prompt_file"] is None:
         return [""]
     text = _read("-" if given == "-" else options["prompt_file"])
     return [text.removesuffix("\n" if lines else "")]
+
+
+def _warn_of_unknown(tokenizer: Tokenizer, prompts: list[str]) -> None:
+    from charlstm.tokenizer import describe_unknown
+
+    found = [unknown for prompt in prompts if (unknown := tokenizer.unknown_characters(prompt))]
+    if found:
+        which = "the prompt has" if len(prompts) == 1 else f"{len(found)} of the prompts have"
+        note(f"Warning: {which} {describe_unknown(sum(found, Counter()))} that the model never saw")
 
 
 def _read(source: str) -> str:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @click.command(
     cls=GroupedCommand,
     name="info",
-    epilog="Example: charlstm info checkpoints/shakespeare --json | python -m json.tool",
+    examples=("charlstm info checkpoints/shakespeare --json | python3 -m json.tool",),
 )
 @click.argument("checkpoint", type=click.Path(path_type=Path), shell_complete=complete_checkpoints)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")

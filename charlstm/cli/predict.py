@@ -30,9 +30,11 @@ output = group_of("Output")
 @click.command(
     cls=GroupedCommand,
     name="predict",
-    epilog="Examples: charlstm predict checkpoints/shakespeare 'to be or not to'. "
-    "charlstm predict checkpoints/shakespeare 'the kin' -k 20 | cut -f 2. "
-    "echo 'My lord' | charlstm predict checkpoints/shakespeare -",
+    examples=(
+        "charlstm predict checkpoints/shakespeare 'to be or not to'",
+        "charlstm predict checkpoints/shakespeare 'the kin' -k 20 | cut -f 2",
+        "echo 'My lord' | charlstm predict checkpoints/shakespeare -",
+    ),
 )
 @click.argument("checkpoint", type=click.Path(path_type=Path))
 @click.argument("prompt", required=False)

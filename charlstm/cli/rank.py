@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -27,8 +28,10 @@ LAYOUTS = ("auto", "tabs", "blocks")
 @click.command(
     cls=GroupedCommand,
     name="rank",
-    epilog="Examples: printf 'their\\tthere\\n' | charlstm rank checkpoints/mail --context 'it is "
-    "over ' --best. charlstm rank checkpoints/speech nbest.txt --per-character > ranked.txt",
+    examples=(
+        "printf 'their\\tthere\\n' | charlstm rank checkpoints/news --context 'it is over ' --best",
+        "charlstm rank checkpoints/shakespeare nbest.txt --per-character | head",
+    ),
 )
 @click.argument("checkpoint", type=click.Path(path_type=Path))
 @click.argument("files", metavar="[FILE]...", nargs=-1)
@@ -77,7 +80,7 @@ def command(checkpoint: Path, files: tuple[str, ...], **options: Any) -> None:
         note(f"Warning: the context has {describe_unknown(unknown)} that the model never saw")
     writer = _Writer(options)
     of_lines = model.checkpoint.config.corpus.lines
-    with Progress(sources, shown=not options["quiet"]) as progress:
+    with Progress(sources, shown=not options["quiet"] and not sys.stdout.isatty()) as progress:
         for source in sources:
             for blocks in source.documents(encoding, options["decode_errors"]):
                 gathered = _Gatherer(options["layout"], of_lines)

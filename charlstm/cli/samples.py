@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import click
@@ -26,27 +26,47 @@ class Printer:
         lines: whether each sample is a line, so that none is set off by an empty one.
         echo: whether to repeat the prompt before the text.
         as_json: one object a line instead of the text.
-        colours: whether the symbols are coloured by their probability.
+        show_probs: whether symbols are coloured by their probability where there are colours.
+        hidden: tells how many of the characters drawn after a prompt repeat its end.
+
+    Attributes:
+        colours: whether there are.
+        tokens: how many symbols the samples had so far.
     """
 
-    def __init__(self, *, lines: bool, echo: bool, as_json: bool, colours: bool) -> None:
+    def __init__(
+        self,
+        *,
+        lines: bool,
+        echo: bool,
+        as_json: bool,
+        show_probs: bool,
+        hidden: Callable[[str], int],
+    ) -> None:
         self._separator = "" if lines else "\n"
         self._echo = echo
         self._as_json = as_json
-        self._colours = colours and sys.stdout.isatty() and "NO_COLOR" not in os.environ
+        self._hidden = hidden
         self._printed = 0
-        self._streamed: str | None = None
+        self._streams = False
+        self._unprinted = ""  # before the first piece of what is streamed
+        self.colours = (
+            show_probs
+            and not as_json
+            and sys.stdout.isatty()
+            and not os.environ.get("NO_COLOR")  # as no-color.org says: set and not empty
+        )
         self.tokens = 0
 
     def begin_stream(self, prompt: str) -> None:
-        """Print what stands before the text of the one sample that is streamed."""
-        self._streamed = prompt if self._echo else ""
-        write_text(self._streamed)
+        """Expect the one sample in pieces; the prompt is printed with the first."""
+        self._streams = True
+        self._unprinted = prompt if self._echo else ""
 
     def stream(self, _index: int, text: str) -> None:
         """Print a piece of the sample as it is drawn."""
-        self._streamed = text
-        write_text(text)
+        write_text(self._unprinted + text)
+        self._unprinted = ""
 
     def print(self, sample: Sample) -> None:
         """Print a sample, or the end of one that was streamed."""
@@ -55,15 +75,15 @@ class Printer:
             write_json(sample)
             return
         prompt = sample.prompt if self._echo else ""
-        whole = prompt + sample.text
-        if self._streamed is not None:
-            text = ""
-        elif self._colours:
-            text = prompt + "".join(_coloured(sample))
+        if self._streams:
+            text = self._unprinted
+        elif self.colours:
+            text = prompt + "".join(_coloured(sample, self._hidden(sample.prompt)))
         else:
-            text = whole
+            text = prompt + sample.text
         before = self._separator if self._printed else ""
-        write_text(before + text + ("" if whole.endswith("\n") else "\n"))
+        after = "" if (prompt + sample.text).endswith("\n") else "\n"
+        write_text(before + text + after)
         self._printed += 1
 
 
@@ -73,17 +93,17 @@ def legend() -> str:
     return f"probability: {', '.join(parts)}, {click.style('less', fg=COLOURS[-1][1])}"
 
 
-def _coloured(sample: Sample) -> Iterator[str]:
-    """Yield the symbols in their colours, as far as they are part of the text."""
+def _coloured(sample: Sample, hidden: int) -> Iterator[str]:
+    """Yield the symbols in their colours, as far as they are part of the text.
+
+    The first ``hidden`` characters repeat the prompt; the last may go beyond a stop text.
+    """
     import math
 
     left = len(sample.text)
-    drawn = "".join(symbol.text for symbol in sample.symbols or ())
-    # The first symbols may repeat the end of the prompt; the last may go beyond a stop text.
-    hidden = drawn.find(sample.text) if sample.text else 0
     for symbol in sample.symbols or ():
-        text = symbol.text[max(0, hidden) :][:left]
-        hidden -= len(symbol.text)
+        text = symbol.text[hidden:][:left]
+        hidden = max(0, hidden - len(symbol.text))
         left -= len(text)
         if text:
             probability = math.exp(symbol.log_probability)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import reduce
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -16,8 +16,13 @@ DEFAULTS = SampleConfig()
 _HEADING = "Sampling (applied in this order; --temperature last)"
 _option = group_of(_HEADING)
 
+if TYPE_CHECKING:
+    _Pair = click.ParamType[tuple[str, float]]
+else:
+    _Pair = click.ParamType  # which is no generic class before Click 8.4
 
-class Bias(click.ParamType[tuple[str, float]]):
+
+class Bias(_Pair):
     """A text and what to add to the logits of symbols that complete it: ``TEXT=+2``."""
 
     name = "TEXT=NATS"
@@ -26,10 +31,14 @@ class Bias(click.ParamType[tuple[str, float]]):
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[str, float]:
         """Return the text and the number."""
-        text, equals, number = str(value).rpartition("=")
-        if not equals or not text:
+        text, _, number = str(value).rpartition("=")
+        try:
+            added = float(number)
+        except ValueError:
+            added = None
+        if not text or added is None:
             self.fail(f"{value!r} is no text with a number: write it like 'love=+2'.", param, ctx)
-        return text, Number(-1e3, 1e3).convert(number, param, ctx)
+        return text, Number(-1e3, 1e3).convert(added, param, ctx)
 
 
 def sampling_options(function: Function) -> Function:

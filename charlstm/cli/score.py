@@ -39,10 +39,12 @@ COLUMNS = (
 @click.command(
     cls=GroupedCommand,
     name="score",
-    epilog="Examples: charlstm score checkpoints/logs today.log --top 20 (the oddest lines). "
-    "tail -f app.log | charlstm score checkpoints/logs -q | awk '$1 > 4'. "
-    "charlstm score checkpoints/shakespeare --whole test.txt. "
-    "charlstm score checkpoints/names new.txt --json | jq .perplexity",
+    examples=(
+        "charlstm score checkpoints/logs today.log --top 20",
+        "tail -n 100 app.log | charlstm score checkpoints/logs -q | awk '$1 > 0.1'",
+        "charlstm score checkpoints/shakespeare --whole test.txt",
+        "charlstm score checkpoints/names names.txt --json | head -1",
+    ),
 )
 @click.argument("checkpoint", type=click.Path(path_type=Path))
 @click.argument("files", metavar="[FILE]...", nargs=-1)
@@ -245,7 +247,8 @@ def json_of(value: Any) -> str:
 
 def _score_whole(model: LanguageModel, sources: list[Source], options: dict[str, Any]) -> None:
     several = len(sources) > 1
-    with Progress(sources, shown=not options["quiet"]) as progress:
+    alone = not several or not sys.stdout.isatty()
+    with Progress(sources, shown=not options["quiet"] and alone) as progress:
         for index, source in enumerate(sources):
             score = _whole(model, source, options, progress)
             if options["as_json"]:
@@ -271,7 +274,6 @@ def _whole(
         texts = _watched(corpus.chunks(), progress, encoding)
         return score_lines(model.engine, model.tokenizer, texts, per_token=per_token)
     ends = config.provenance.documents > 1
-    size = 0 if source.name == "stdin" else source.path.stat().st_size
     return add_scores(
         score_stream(
             model.engine,
@@ -279,7 +281,7 @@ def _whole(
             texts,
             ends=ends,
             per_token=per_token,
-            on_progress=lambda share: progress.advance(share * size),
+            on_progress=lambda share: progress.advance_within(source, share),
         )
         for texts in _documents(corpus.chunks())
     )

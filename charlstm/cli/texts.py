@@ -146,10 +146,10 @@ class Progress:
         if self._bar is not None:
             self._bar.close()
 
-    def advance(self, size: float) -> None:
-        """Move on by so many bytes."""
+    def advance_within(self, source: Source, share: float) -> None:
+        """Move on by a share of a file."""
         if self._bar is not None:
-            self._bar.update(size)
+            self._bar.update(share * (_size(source) or 0))
 
     def advance_over(self, lines: Iterable[str], encoding: str) -> None:
         """Move on by lines that have been scored."""

@@ -48,10 +48,12 @@ WITH_RESUME = {"resume", "quiet", "as_json", "threads", "dry_run"}
 @click.command(
     cls=GroupedCommand,
     name="train",
-    epilog="Examples: charlstm train diary.txt --minutes 10. "
-    "charlstm train names.txt --lines -o checkpoints/names. "
-    "zcat mail.gz | charlstm train - --level word. "
-    "charlstm train python-docs --size tiny --epochs 2 (a text that comes with Python).",
+    examples=(
+        "charlstm train my.txt --minutes 10",
+        "charlstm train names.txt --lines -o checkpoints/given-names",
+        "gzip -c mail.txt | gunzip | charlstm train - --level word -o checkpoints/mail",
+        "charlstm train python-docs --size tiny --epochs 2",
+    ),
 )
 @click.argument("corpus", nargs=-1, shell_complete=complete_files)
 @text(
