@@ -46,10 +46,11 @@ MEMORISATION_SAMPLE = 20_000
 @click.command(
     cls=GroupedCommand,
     name="evaluate",
-    epilog="Examples: charlstm evaluate checkpoints/shakespeare sonnets.txt. "
-    "charlstm evaluate checkpoints/mail new.txt --dynamic --json | jq .dynamic. "
-    "charlstm evaluate checkpoints/poems unseen.txt --sample 0 --against poems.txt. "
-    "zcat logs.gz | charlstm evaluate checkpoints/logs -",
+    examples=(
+        "charlstm evaluate checkpoints/shakespeare test.txt",
+        "charlstm evaluate checkpoints/news new.txt --dynamic",
+        "charlstm evaluate checkpoints/names names.txt --sample 0 --against names.txt --json",
+    ),
 )
 @click.argument("checkpoint", type=click.Path(path_type=Path), shell_complete=complete_checkpoints)
 @click.argument("files", metavar="FILE...", nargs=-1, shell_complete=complete_files)
