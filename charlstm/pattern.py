@@ -87,11 +87,12 @@ class Pattern:
 
     def after(self, state: int) -> NDArray[np.int32]:
         """Return the state after each symbol, int32 [V]."""
-        if state not in self._walked:
+        reached = self._walked.get(state)
+        if reached is None:
             if (len(self._walked) + 1) * len(self._order) > _CACHED_NUMBERS:
-                self._walked.clear()
-            self._walked[state] = self._walk(state)
-        return self._walked[state]
+                self._walked.clear()  # another thread may be about to read it: hence ``get``
+            reached = self._walked[state] = self._walk(state)
+        return reached
 
     def allowed(self, state: int, left: int, *, spelling: bool = False) -> Mask:
         """Return which symbols may follow, bool [V].
