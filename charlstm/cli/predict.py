@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from charlstm.cli.common import GroupedCommand, group_of, note, write_json, write_text
+from charlstm.cli.common import (
+    GroupedCommand,
+    complete_checkpoints,
+    group_of,
+    note,
+    write_json,
+    write_text,
+)
 from charlstm.errors import CorpusError, UsageError
 
 if TYPE_CHECKING:
@@ -36,7 +43,7 @@ output = group_of("Output")
         "echo 'My lord' | charlstm predict checkpoints/shakespeare -",
     ),
 )
-@click.argument("checkpoint", type=click.Path(path_type=Path))
+@click.argument("checkpoint", type=click.Path(path_type=Path), shell_complete=complete_checkpoints)
 @click.argument("prompt", required=False)
 @what(
     "-k",

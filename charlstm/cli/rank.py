@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from charlstm.cli.common import GroupedCommand, group_of, note, write_text
+from charlstm.cli.common import (
+    GroupedCommand,
+    complete_checkpoints,
+    complete_files,
+    group_of,
+    note,
+    write_text,
+)
 from charlstm.cli.score import figures_of, json_of, without_end
 from charlstm.cli.texts import Progress, line_groups, open_texts, reading_options, running_options
 from charlstm.errors import UsageError
@@ -33,8 +40,8 @@ LAYOUTS = ("auto", "tabs", "blocks")
         "charlstm rank checkpoints/shakespeare nbest.txt --per-character | head",
     ),
 )
-@click.argument("checkpoint", type=click.Path(path_type=Path))
-@click.argument("files", metavar="[FILE]...", nargs=-1)
+@click.argument("checkpoint", type=click.Path(path_type=Path), shell_complete=complete_checkpoints)
+@click.argument("files", metavar="[FILE]...", nargs=-1, shell_complete=complete_files)
 @what(
     "--layout",
     type=click.Choice(LAYOUTS),

@@ -14,7 +14,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from charlstm.cli.common import GroupedCommand, group_of, note, write_text
+from charlstm.cli.common import (
+    GroupedCommand,
+    complete_checkpoints,
+    complete_files,
+    group_of,
+    note,
+    write_text,
+)
 from charlstm.cli.texts import Progress, line_groups, open_texts, reading_options, running_options
 from charlstm.errors import UsageError
 
@@ -46,8 +53,8 @@ COLUMNS = (
         "charlstm score checkpoints/names names.txt --json | head -1",
     ),
 )
-@click.argument("checkpoint", type=click.Path(path_type=Path))
-@click.argument("files", metavar="[FILE]...", nargs=-1)
+@click.argument("checkpoint", type=click.Path(path_type=Path), shell_complete=complete_checkpoints)
+@click.argument("files", metavar="[FILE]...", nargs=-1, shell_complete=complete_files)
 @what(
     "--carry",
     is_flag=True,
