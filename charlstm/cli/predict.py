@@ -11,7 +11,9 @@ import click
 
 from charlstm.cli.common import (
     GroupedCommand,
+    check_utf8,
     complete_checkpoints,
+    engine_options,
     group_of,
     note,
     write_json,
@@ -66,19 +68,7 @@ output = group_of("Output")
 @what("--symbols", is_flag=True, help="Predict characters (or tokens of a word model) instead.")
 @output("--json", "as_json", is_flag=True, help="One JSON object; of lines there always is one.")
 @output("-q", "--quiet", is_flag=True, help="Do not warn of characters the model never saw.")
-@output(
-    "--precision",
-    type=click.Choice(["int8", "float32"]),
-    default="int8",
-    show_default=True,
-    help="Small and fast, or exact.",
-)
-@output(
-    "--threads",
-    type=click.IntRange(1, 1024),
-    metavar="N",
-    help="Processor threads; default: what is fastest.",
-)
+@engine_options(output)
 def command(checkpoint: Path, prompt: str | None, **options: Any) -> None:
     """Predict with CHECKPOINT what comes after PROMPT: words, each with its probability.
 
@@ -94,8 +84,7 @@ def command(checkpoint: Path, prompt: str | None, **options: Any) -> None:
         raise UsageError("standard input is closed: pipe lines in, or give a prompt")
     if prompt is None and sys.stdin.isatty():
         raise UsageError("there is no prompt: give one, or - to type one on each line")
-    if prompt is not None and any("\ud800" <= character <= "\udfff" for character in prompt):
-        raise UsageError("the prompt is not valid UTF-8: give it in UTF-8")
+    check_utf8("the prompt", prompt or "")
 
     from charlstm.api import load
 
