@@ -245,13 +245,16 @@ def _reaching(
         goals: float64 [B]; where the row's masses fall short of it, all ids are needed.
     """
     if distances.shape[1] > _LARGE_VOCABULARY:
-        rows = zip(distances, masses, goals.tolist(), strict=True)
-        return np.array([_reaching_in_row(*row) for row in rows])[:, np.newaxis]
+        each = zip(distances, masses, goals.tolist(), strict=True)
+        return np.array([_reaching_in_row(*row) for row in each])[:, np.newaxis]
     rows = np.arange(len(distances))[:, np.newaxis]
     order = distances.argsort(axis=1)
     reached = np.add.accumulate(masses[rows, order], axis=1, dtype=np.float64)
     missing = np.add.reduce(reached < goals[:, np.newaxis], axis=1, keepdims=True)
-    return distances[rows, order[rows, np.minimum(missing, order.shape[1] - 1)]]
+    reaching: NDArray[np.floating[Any]] = distances[
+        rows, order[rows, np.minimum(missing, order.shape[1] - 1)]
+    ]
+    return reaching
 
 
 def _reaching_in_row(
