@@ -243,12 +243,15 @@ def _samples(
     options: dict[str, Any],
     printer: Printer,
 ) -> Iterable[Sample]:
+    from msgspec.structs import replace
+
     count = options["count"]
     if options["beam"]:
-        return chain.from_iterable(
+        found = chain.from_iterable(
             model.most_likely(prompt, config, beams=options["beam"], count=count)
             for prompt in prompts
         )
+        return (replace(sample, index=index) for index, sample in enumerate(found))
     alternatives = options["alternatives"]
     if alternatives is None and options["show_probs"] and (options["as_json"] or printer.colours):
         alternatives = 0

@@ -407,9 +407,12 @@ def test_a_search_prints_the_likeliest_texts(charlstm, names):
 
 
 def test_a_search_continues_each_prompt(charlstm, names):
-    result = charlstm("generate", names, "--beam", 4, "--prompts", "-", stdin=b"a\nbe\n")
+    options = ["generate", names, "--beam", 4, "--prompts", "-"]
+    result = charlstm(*options, stdin=b"a\nbe\n")
     assert result.status == 0
     assert [line[:1] for line in result.out.splitlines()] == ["a", "b"]
+    samples = samples_of(charlstm(*options, "-c", 2, "--json", stdin=b"a\nbe\n"))
+    assert [each["index"] for each in samples] == [0, 1, 2, 3]
 
 
 def test_a_search_obeys_bans_biases_and_patterns(charlstm, names):
