@@ -139,10 +139,10 @@ class _Answers:
 
 
 def _lines() -> Iterator[str]:
-    """Yield the lines of standard input as they come, without their newlines."""
+    """Yield the lines of standard input as they come, without their line ends."""
     for number, line in enumerate(sys.stdin.buffer, 1):
         try:
-            yield line.removesuffix(b"\n").decode()
+            yield line.removesuffix(b"\n").removesuffix(b"\r").decode()
         except UnicodeDecodeError as error:
             raise CorpusError(
                 f"line {number} of standard input is not UTF-8: byte "
