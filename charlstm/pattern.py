@@ -142,7 +142,7 @@ def _automaton(expression: str, characters: Sequence[str]) -> tuple[NDArray[np.i
         if "vocabulary" not in str(error):
             raise UsageError(
                 f"the pattern {expression!r} can't be used: expected a regular expression without "
-                "look-around, back-references and word boundaries (they have no automaton)"
+                "look-around, back-references, word boundaries and anchors (no automaton has them)"
             ) from error
         # Some part of it can't be written, perhaps not all of it.
         number |= {each: len(number) + at for at, each in enumerate(_FOREIGN) if each not in number}

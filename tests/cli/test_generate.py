@@ -68,7 +68,7 @@ def test_what_is_written_matches(charlstm, names):
     ("pattern", "message"),
     [
         ("(?=a)b", "the pattern '(?=a)b' can't be used: expected a regular expression without "
-         "look-around, back-references and word boundaries (they have no automaton)"),
+         "look-around, back-references, word boundaries and anchors (no automaton has them)"),
         ("[0-9]+", "no text of the model's symbols matches the pattern '[0-9]+': write one with "
          "characters that stand in the training text"),
     ],
