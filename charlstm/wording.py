@@ -360,10 +360,6 @@ class Words(Grammar):
             unread = ""
         return self._tokenizer.encode_beginning(prompt.removesuffix(unread)), unread.strip(), unread
 
-    def after(self, written: str, logits: Floats, state: Floats) -> Context:
-        """Return the context after a candidate, which is over with its token."""
-        return Context(logits, state, written)
-
     def begin(self, items: Sequence[tuple[Frontier, Context]], step: Step) -> None:
         """Begin with the tokens that what is unread is the beginning of."""
         logits = np.stack([context.logits for _, context in items])
