@@ -48,7 +48,9 @@ _ONNX_GATES = (0, 3, 1, 2)
 _SIGMOIDS_FIRST = (0, 1, 3, 2)
 _FLOAT = 1  # onnx.TensorProto.FLOAT
 _OUTPUTS = ("logits", "new_state")
-_READ_AT_ONCE = 64  # symbols of a sequence in one call: bounds the logits held at once
+# Symbols of a sequence in one call, and logits of all of them: bounds what is held at once.
+_READ_AT_ONCE = 64
+_LOGITS_AT_ONCE = 2**22
 
 
 class Engine:
@@ -137,9 +139,11 @@ class Engine:
         for row, index in enumerate(going.tolist()):
             padded[row, : lengths[index]] = sequences[index]
         state, start = last, 0
-        for stop in np.unique(lengths).tolist():
-            for at in range(start, stop, _READ_AT_ONCE):
-                columns = padded[: len(going), at : min(at + _READ_AT_ONCE, stop)]
+        for stop in sorted(set(lengths.tolist())):  # ``np.unique`` would import ``numpy.ma``
+            fitting = _LOGITS_AT_ONCE // (len(going) * self.vocab_size)
+            window = max(1, min(_READ_AT_ONCE, fitting))
+            for at in range(start, stop, window):
+                columns = padded[: len(going), at : min(at + window, stop)]
                 read, state = self.run(columns, state)
             left = int((lengths > stop).sum())
             logits[going[left:]] = read[left:, -1]

@@ -127,8 +127,7 @@ def split_prompt(tokenizer: Tokenizer, prompt: str) -> tuple[Ids, str]:
     text, required = tokenizer.split_prompt(prompt)
     if tokenizer.unknown_characters(required):  # what can't be written has to be read
         text, required = prompt, ""
-    ids = np.concatenate([[END_OF_DOCUMENT], tokenizer.encode(text)]).astype(np.int64)
-    return ids, required
+    return tokenizer.encode_beginning(text), required
 
 
 class Text:

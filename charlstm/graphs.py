@@ -36,8 +36,8 @@ def kept_graph(checkpoint: Checkpoint, precision: Precision) -> bytes:
         graph = build()
         (folder / GRAPH).write_bytes(_digest(graph) + graph)
 
-    key = _key(checkpoint, precision)
     try:
+        key = _key(checkpoint, precision)
         folder = cache.obtain(key, fill)
         graph = built[0] if built else _read(folder)
         if graph is None:

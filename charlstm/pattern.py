@@ -87,11 +87,12 @@ class Pattern:
 
     def after(self, state: int) -> NDArray[np.int32]:
         """Return the state after each symbol, int32 [V]."""
-        if state not in self._walked:
+        reached = self._walked.get(state)
+        if reached is None:
             if (len(self._walked) + 1) * len(self._order) > _CACHED_NUMBERS:
-                self._walked.clear()
-            self._walked[state] = self._walk(state)
-        return self._walked[state]
+                self._walked.clear()  # another thread may be about to read it: hence ``get``
+            reached = self._walked[state] = self._walk(state)
+        return reached
 
     def allowed(self, state: int, left: int, *, spelling: bool = False) -> Mask:
         """Return which symbols may follow, bool [V].
@@ -141,7 +142,7 @@ def _automaton(expression: str, characters: Sequence[str]) -> tuple[NDArray[np.i
         if "vocabulary" not in str(error):
             raise UsageError(
                 f"the pattern {expression!r} can't be used: expected a regular expression without "
-                "look-around, back-references and word boundaries (they have no automaton)"
+                "look-around, back-references, word boundaries and anchors (no automaton has them)"
             ) from error
         # Some part of it can't be written, perhaps not all of it.
         number |= {each: len(number) + at for at, each in enumerate(_FOREIGN) if each not in number}

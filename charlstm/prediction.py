@@ -118,7 +118,8 @@ class Predictor:
         """
         _check(top=top)
         space = self._tokenizer.spells and prompt.endswith(" ")
-        logits, _ = self._memory.read(self._ids(prompt[:-1] if space else prompt))
+        ids = self._tokenizer.encode_beginning(prompt[:-1] if space else prompt)
+        logits, _ = self._memory.read(ids)
         masses = np.exp(np.float64(logits - logits.max()))
         if space:
             begun = [piece.startswith(" ") for piece in self._tokenizer.pieces]
@@ -255,9 +256,6 @@ class Predictor:
             if len(self._steps) > _REMEMBERED:
                 self._steps.popitem(last=False)
         return self._steps[key]
-
-    def _ids(self, text: str) -> Ids:
-        return np.concatenate([[END_OF_DOCUMENT], self._tokenizer.encode(text)]).astype(np.int64)
 
     def _symbol(self, symbol: int, probability: float, space: bool) -> Prediction:
         piece = self._tokenizer.pieces[symbol]

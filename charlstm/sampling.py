@@ -27,8 +27,8 @@ Doubles: TypeAlias = NDArray[np.float64]
 Ids: TypeAlias = NDArray[np.int64]
 
 _EXCLUDED = np.float32(-np.inf)
-_FIRST_CANDIDATES = 64
 _LARGE_VOCABULARY = 1000
+_BINS, _BINS_PER_NAT = 512, 16  # of the histogram that spares sorting a large vocabulary
 _LARGEST_FACTOR = 1e30  # keeps a tiny temperature from overflowing float32
 
 
@@ -110,33 +110,23 @@ def keep_typical(logits: Floats, p: float) -> Floats:
     products = probabilities * np.where(probabilities > 0, surprises, 0.0)
     expected = products.sum(axis=1, keepdims=True)
     distances = np.abs(surprises - expected)
-    order = np.argsort(distances, axis=1, kind="stable")
-    reached = np.take_along_axis(probabilities, order, axis=1).cumsum(axis=1)
-    last = np.minimum((reached < p).sum(axis=1, keepdims=True), logits.shape[1] - 1)
-    farthest = np.take_along_axis(distances, np.take_along_axis(order, last, axis=1), axis=1)
-    return _without(logits, distances > farthest)
+    return _without(
+        logits, distances > _reaching(distances, probabilities, np.full(len(logits), p))
+    )
 
 
 def keep_top_p(logits: Floats, p: float) -> Floats:
     """Keep the nucleus: the fewest likeliest ids that reach probability p (Holtzman et al. 2020).
 
-    Ids as likely as the nucleus's last are kept too. Only as many ids are sorted as are needed.
+    Ids as likely as the nucleus's last are kept too.
 
     Args:
         logits: float32 [B, V].
         p: in (0, 1]; 1 changes nothing but ids that are impossible in float32.
     """
-    size = logits.shape[1]
-    goal = p * np.exp(logits).sum(axis=1, keepdims=True, dtype=np.float64)
-    count = min(_FIRST_CANDIDATES, size)
-    while True:
-        likeliest = _descending_largest(logits, count)
-        reached = np.exp(likeliest).cumsum(axis=1, dtype=np.float64)
-        if count == size or bool((reached[:, -1:] >= goal).all()):
-            break
-        count = min(8 * count, size)
-    last = np.minimum((reached < goal).sum(axis=1, keepdims=True), count - 1)
-    return _keep_from(logits, np.take_along_axis(likeliest, last, axis=1))
+    masses = np.exp(logits)
+    goals = p * np.add.reduce(masses, axis=1, dtype=np.float64)
+    return _without(logits, -logits > _reaching(-logits, masses, goals))
 
 
 def keep_min_p(logits: Floats, p: float) -> Floats:
@@ -244,9 +234,38 @@ def _without(logits: Floats, excluded: NDArray[np.bool_]) -> Floats:
     return kept
 
 
-def _descending_largest(logits: Floats, count: int) -> Floats:
-    """Return the ``count`` largest logits of each row [B, count], largest first."""
-    size = logits.shape[1]
-    if count < size:
-        logits = np.partition(logits, size - count, axis=1)[:, size - count :]
-    return np.sort(logits, axis=1)[:, ::-1]
+def _reaching(
+    distances: NDArray[np.floating[Any]], masses: NDArray[np.floating[Any]], goals: Doubles
+) -> NDArray[np.floating[Any]]:
+    """Return how far the nearest ids go that together reach a mass, [B, 1].
+
+    Args:
+        distances: floats [B, V], 0 or more.
+        masses: floats [B, V].
+        goals: float64 [B]; where the row's masses fall short of it, all ids are needed.
+    """
+    if distances.shape[1] > _LARGE_VOCABULARY:
+        each = zip(distances, masses, goals.tolist(), strict=True)
+        return np.array([_reaching_in_row(*row) for row in each])[:, np.newaxis]
+    rows = np.arange(len(distances))[:, np.newaxis]
+    order = distances.argsort(axis=1)
+    reached = np.add.accumulate(masses[rows, order], axis=1, dtype=np.float64)
+    missing = np.add.reduce(reached < goals[:, np.newaxis], axis=1, keepdims=True)
+    reaching: NDArray[np.floating[Any]] = distances[
+        rows, order[rows, np.minimum(missing, order.shape[1] - 1)]
+    ]
+    return reaching
+
+
+def _reaching_in_row(
+    distances: NDArray[np.floating[Any]], masses: NDArray[np.floating[Any]], goal: float
+) -> Any:
+    """Do the same for one row of many ids: sort only those of the bin in which it is reached."""
+    bins = np.minimum(distances * _BINS_PER_NAT, _BINS - 1).astype(np.int64)
+    reached = np.bincount(bins, weights=masses).cumsum()
+    last = min(int(np.searchsorted(reached, goal)), len(reached) - 1)
+    inside = np.flatnonzero(bins == last)
+    inside = inside[np.argsort(distances[inside])]
+    before = reached[last - 1] if last else 0.0
+    missing = int((before + masses[inside].cumsum(dtype=np.float64) < goal).sum())
+    return distances[inside[min(missing, len(inside) - 1)]]

@@ -111,6 +111,10 @@ class Tokenizer(ABC):
         ``decode(encode(text)) == text`` for every text whose characters are all known.
         """
 
+    def encode_beginning(self, text: str) -> NDArray[np.int64]:
+        """Return the ids of the beginning of a document: the end of the one before it first."""
+        return np.concatenate([[END_OF_DOCUMENT], self.encode(text)]).astype(np.int64)
+
     def decode(self, ids: Iterable[int] | NDArray[np.integer]) -> str:
         """Return the text of the ids, which is their pieces in a row."""
         listed = ids.tolist() if isinstance(ids, np.ndarray) else ids

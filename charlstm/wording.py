@@ -89,9 +89,6 @@ class Grammar(ABC):
         """Return the context after a candidate, for a search for what is ``Wanted.NEXT``."""
         return Context(logits, state, written)
 
-    def _read(self, text: str) -> Ids:
-        return np.concatenate([[END_OF_DOCUMENT], self._tokenizer.encode(text)]).astype(np.int64)
-
 
 def probabilities(logits: Floats, columns: Ids) -> Probabilities:
     """Return the probabilities of some symbols among themselves.
@@ -224,7 +221,7 @@ class Characters(Grammar):
 
     def split(self, prompt: str) -> tuple[Ids, str, str]:
         """Return the prompt's ids and the word it ends with."""
-        return self._read(prompt), typed_token(prompt).removeprefix(" "), ""
+        return self._tokenizer.encode_beginning(prompt), typed_token(prompt).removeprefix(" "), ""
 
     def begin(self, items: Sequence[tuple[Frontier, Context]], step: Step) -> None:  # noqa: ARG002
         """Begin after what was typed."""
@@ -361,11 +358,7 @@ class Words(Grammar):
         unread = " " if prompt.endswith(" ") else typed_token(prompt)
         if not self._known.issuperset(unread):  # what can't be written has to be read
             unread = ""
-        return self._read(prompt.removesuffix(unread)), unread.strip(), unread
-
-    def after(self, written: str, logits: Floats, state: Floats) -> Context:
-        """Return the context after a candidate, which is over with its token."""
-        return Context(logits, state, written)
+        return self._tokenizer.encode_beginning(prompt.removesuffix(unread)), unread.strip(), unread
 
     def begin(self, items: Sequence[tuple[Frontier, Context]], step: Step) -> None:
         """Begin with the tokens that what is unread is the beginning of."""

@@ -78,3 +78,10 @@ def test_where_nothing_can_be_kept_it_is_built_each_time(builds, monkeypatch, tm
     found = model("one")
     assert kept_graph(found, "int8") == kept_graph(found, "int8")
     assert builds == ["int8", "int8"]
+
+
+def test_where_the_code_is_no_file_it_is_built_each_time(builds, monkeypatch, tmp_path):
+    monkeypatch.setattr("charlstm.engine.__file__", str(tmp_path / "archive.zip" / "engine.py"))
+    found = model("one")
+    assert kept_graph(found, "int8") == kept_graph(found, "int8")
+    assert builds == ["int8", "int8"]

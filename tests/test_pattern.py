@@ -109,7 +109,7 @@ def test_what_has_no_automaton_is_refused(expression):
         Pattern(expression, CHARS)
     assert str(caught.value) == (
         f"the pattern {expression!r} can't be used: expected a regular expression without "
-        "look-around, back-references and word boundaries (they have no automaton)"
+        "look-around, back-references, word boundaries and anchors (no automaton has them)"
     )
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from charlstm.errors import CheckpointMissing
+from charlstm.errors import CheckpointMissing, UsageError
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -93,6 +93,43 @@ def group_of(heading: str) -> Callable[..., Callable[[Function], Function]]:
     return option
 
 
+def engine_options(option: Callable[..., Callable[[Any], Any]]) -> Callable[[Function], Function]:
+    """Return a decorator that adds the options that say how a model runs.
+
+    Args:
+        option: what ``group_of`` returns for the heading they stand under.
+    """
+    precision = option(
+        "--precision",
+        type=click.Choice(["int8", "float32"]),
+        default="int8",
+        show_default=True,
+        help="Small and fast, or exact.",
+    )
+    threads = option(
+        "--threads",
+        type=click.IntRange(1, 1024),
+        metavar="N",
+        help="Processor threads; default: what is fastest.",
+    )
+
+    def decorate(function: Function) -> Function:
+        decorated: Function = precision(threads(function))
+        return decorated
+
+    return decorate
+
+
+def check_utf8(name: str, text: str, remedy: str = "give it in UTF-8") -> None:
+    """Refuse arguments whose bytes are not UTF-8, which Python marks with surrogates.
+
+    Raises:
+        UsageError: if ``text``, the argument called ``name``, is one.
+    """
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise UsageError(f"{name} is not valid UTF-8: {remedy}")
+
+
 def complete_checkpoints(
     ctx: click.Context, param: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:
@@ -139,11 +176,16 @@ def newest_checkpoint() -> Path:
     return found[-1].parent
 
 
-def write_json(value: Any) -> None:
-    """Write one line of JSON to stdout."""
+def json_of(value: Any) -> str:
+    """Return a value as JSON on one line; numbers that JSON has not, such as NaN, as null."""
     import msgspec
 
-    write_text(msgspec.json.encode(value).decode() + "\n")
+    return msgspec.json.encode(value).decode()
+
+
+def write_json(value: Any) -> None:
+    """Write one line of JSON to stdout."""
+    write_text(json_of(value) + "\n")
 
 
 def write_text(text: str) -> None:

@@ -13,8 +13,10 @@ import click
 
 from charlstm.cli.common import (
     GroupedCommand,
+    check_utf8,
     complete_checkpoints,
     complete_files,
+    engine_options,
     group_of,
     newest_checkpoint,
     note,
@@ -151,19 +153,7 @@ output = group_of("Output")
 )
 @output("-v", "--verbose", is_flag=True, help="Tell how fast it was.")
 @output("-q", "--quiet", is_flag=True, help="Do not tell the seed, show no progress.")
-@output(
-    "--precision",
-    type=click.Choice(["int8", "float32"]),
-    default="int8",
-    show_default=True,
-    help="Small and fast, or exact.",
-)
-@output(
-    "--threads",
-    type=click.IntRange(1, 1024),
-    metavar="N",
-    help="Processor threads; default: what is fastest.",
-)
+@engine_options(output)
 @click.pass_context
 def command(context: click.Context, /, checkpoint: Path | None, **options: Any) -> None:
     """Write text with CHECKPOINT (default: $CHARLSTM_CHECKPOINT, or the newest in checkpoints/).
@@ -253,12 +243,15 @@ def _samples(
     options: dict[str, Any],
     printer: Printer,
 ) -> Iterable[Sample]:
+    from msgspec.structs import replace
+
     count = options["count"]
     if options["beam"]:
-        return chain.from_iterable(
+        found = chain.from_iterable(
             model.most_likely(prompt, config, beams=options["beam"], count=count)
             for prompt in prompts
         )
+        return (replace(sample, index=index) for index, sample in enumerate(found))
     alternatives = options["alternatives"]
     if alternatives is None and options["show_probs"] and (options["as_json"] or printer.colours):
         alternatives = 0
@@ -310,7 +303,8 @@ def _prompts(options: dict[str, Any], lines: bool) -> list[str]:
         found = text.removesuffix("\n").split("\n") if text else []
         return [line.removesuffix("\r") for line in found]
     if given is not None and given != "-":
-        return [_valid_text(given)]
+        check_utf8("--prompt", given, "give it in UTF-8 or use --prompt-file")
+        return [given]
     if given is None and options["prompt_file"] is None:
         return [""]
     text = _read("-" if given == "-" else options["prompt_file"])
@@ -340,10 +334,3 @@ def _read(source: str) -> str:
             f"the prompt in {source} is not UTF-8: byte 0x{error.object[error.start]:02x} at "
             f"offset {error.start} doesn't decode; convert it, for example with iconv"
         ) from None
-
-
-def _valid_text(text: str) -> str:
-    """Refuse arguments whose bytes are not UTF-8, which Python marks with surrogates."""
-    if any("\ud800" <= character <= "\udfff" for character in text):
-        raise UsageError("--prompt is not valid UTF-8: give it in UTF-8 or use --prompt-file")
-    return text

@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from charlstm.cli.common import GroupedCommand, group_of, note, write_json, write_text
+from charlstm.cli.common import (
+    GroupedCommand,
+    check_utf8,
+    complete_checkpoints,
+    engine_options,
+    group_of,
+    note,
+    write_json,
+    write_text,
+)
 from charlstm.errors import CorpusError, UsageError
 
 if TYPE_CHECKING:
@@ -36,7 +45,7 @@ output = group_of("Output")
         "echo 'My lord' | charlstm predict checkpoints/shakespeare -",
     ),
 )
-@click.argument("checkpoint", type=click.Path(path_type=Path))
+@click.argument("checkpoint", type=click.Path(path_type=Path), shell_complete=complete_checkpoints)
 @click.argument("prompt", required=False)
 @what(
     "-k",
@@ -59,19 +68,7 @@ output = group_of("Output")
 @what("--symbols", is_flag=True, help="Predict characters (or tokens of a word model) instead.")
 @output("--json", "as_json", is_flag=True, help="One JSON object; of lines there always is one.")
 @output("-q", "--quiet", is_flag=True, help="Do not warn of characters the model never saw.")
-@output(
-    "--precision",
-    type=click.Choice(["int8", "float32"]),
-    default="int8",
-    show_default=True,
-    help="Small and fast, or exact.",
-)
-@output(
-    "--threads",
-    type=click.IntRange(1, 1024),
-    metavar="N",
-    help="Processor threads; default: what is fastest.",
-)
+@engine_options(output)
 def command(checkpoint: Path, prompt: str | None, **options: Any) -> None:
     """Predict with CHECKPOINT what comes after PROMPT: words, each with its probability.
 
@@ -87,8 +84,7 @@ def command(checkpoint: Path, prompt: str | None, **options: Any) -> None:
         raise UsageError("standard input is closed: pipe lines in, or give a prompt")
     if prompt is None and sys.stdin.isatty():
         raise UsageError("there is no prompt: give one, or - to type one on each line")
-    if prompt is not None and any("\ud800" <= character <= "\udfff" for character in prompt):
-        raise UsageError("the prompt is not valid UTF-8: give it in UTF-8")
+    check_utf8("the prompt", prompt or "")
 
     from charlstm.api import load
 
@@ -143,10 +139,10 @@ class _Answers:
 
 
 def _lines() -> Iterator[str]:
-    """Yield the lines of standard input as they come, without their newlines."""
+    """Yield the lines of standard input as they come, without their line ends."""
     for number, line in enumerate(sys.stdin.buffer, 1):
         try:
-            yield line.removesuffix(b"\n").decode()
+            yield line.removesuffix(b"\n").removesuffix(b"\r").decode()
         except UnicodeDecodeError as error:
             raise CorpusError(
                 f"line {number} of standard input is not UTF-8: byte "

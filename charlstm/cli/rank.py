@@ -10,10 +10,25 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from charlstm.cli.common import GroupedCommand, group_of, note, write_text
-from charlstm.cli.score import figures_of, json_of, without_end
-from charlstm.cli.texts import Progress, line_groups, open_texts, reading_options, running_options
-from charlstm.errors import UsageError
+from charlstm.cli.common import (
+    GroupedCommand,
+    check_utf8,
+    complete_checkpoints,
+    complete_files,
+    group_of,
+    json_of,
+    note,
+    write_text,
+)
+from charlstm.cli.score import figures_of
+from charlstm.cli.texts import (
+    Progress,
+    line_groups,
+    open_texts,
+    reading_options,
+    running_options,
+    without_end,
+)
 
 if TYPE_CHECKING:
     from charlstm.api import LanguageModel
@@ -33,8 +48,8 @@ LAYOUTS = ("auto", "tabs", "blocks")
         "charlstm rank checkpoints/shakespeare nbest.txt --per-character | head",
     ),
 )
-@click.argument("checkpoint", type=click.Path(path_type=Path))
-@click.argument("files", metavar="[FILE]...", nargs=-1)
+@click.argument("checkpoint", type=click.Path(path_type=Path), shell_complete=complete_checkpoints)
+@click.argument("files", metavar="[FILE]...", nargs=-1, shell_complete=complete_files)
 @what(
     "--layout",
     type=click.Choice(LAYOUTS),
@@ -67,8 +82,7 @@ def command(checkpoint: Path, files: tuple[str, ...], **options: Any) -> None:
     with CHECKPOINT; equal ones keep their order. A model of lines scores the end of each too. A
     group is ranked as soon as it is there.
     """
-    if any("\ud800" <= character <= "\udfff" for character in options["context"]):
-        raise UsageError("--context is not valid UTF-8: give it in UTF-8")
+    check_utf8("--context", options["context"])
 
     from charlstm.api import load
     from charlstm.tokenizer import describe_unknown

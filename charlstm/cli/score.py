@@ -14,8 +14,23 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from charlstm.cli.common import GroupedCommand, group_of, note, write_text
-from charlstm.cli.texts import Progress, line_groups, open_texts, reading_options, running_options
+from charlstm.cli.common import (
+    GroupedCommand,
+    complete_checkpoints,
+    complete_files,
+    group_of,
+    json_of,
+    note,
+    write_text,
+)
+from charlstm.cli.texts import (
+    Progress,
+    line_groups,
+    open_texts,
+    reading_options,
+    running_options,
+    without_end,
+)
 from charlstm.errors import UsageError
 
 if TYPE_CHECKING:
@@ -46,8 +61,8 @@ COLUMNS = (
         "charlstm score checkpoints/names names.txt --json | head -1",
     ),
 )
-@click.argument("checkpoint", type=click.Path(path_type=Path))
-@click.argument("files", metavar="[FILE]...", nargs=-1)
+@click.argument("checkpoint", type=click.Path(path_type=Path), shell_complete=complete_checkpoints)
+@click.argument("files", metavar="[FILE]...", nargs=-1, shell_complete=complete_files)
 @what(
     "--carry",
     is_flag=True,
@@ -185,11 +200,6 @@ class _Scorer:
         return Carried(self._model.engine, self._model.tokenizer)
 
 
-def without_end(line: str, of_lines: bool) -> str:
-    r"""Return a line without its end; a model of lines has learned the "\r" before it as text."""
-    return line.removesuffix("\n") if of_lines else line.removesuffix("\n").removesuffix("\r")
-
-
 def _show_columns(line: _Line) -> str:
     score = line.score
     place = f"{line.number}" if line.file is None else f"{line.file}:{line.number}"
@@ -233,13 +243,6 @@ def figures_of(score: Score) -> dict[str, Any]:
 
 def _symbols_of(score: Score) -> dict[str, Any]:
     return {} if score.symbols is None else {"symbols": score.symbols}
-
-
-def json_of(value: Any) -> str:
-    """Return a value as JSON on one line."""
-    import msgspec
-
-    return msgspec.json.encode(value).decode()
 
 
 # Whole texts

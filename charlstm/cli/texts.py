@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from charlstm.cli.common import group_of
+from charlstm.cli.common import Function, engine_options, group_of
 from charlstm.errors import UsageError
 
 if TYPE_CHECKING:
     from charlstm.reading import Source
-
-Function = TypeVar("Function", bound=Callable[..., Any])
 
 # A group of lines is scored as batches of rows and then shown: at most so much at once.
 GROUP_LINES = 512
@@ -44,24 +42,8 @@ def reading_options(function: Function) -> Function:
 
 def running_options(function: Function) -> Function:
     """Add the options that say how the model runs."""
-    for option in (
-        running("-q", "--quiet", is_flag=True, help="No note and no progress bar on stderr."),
-        running(
-            "--threads",
-            type=click.IntRange(1, 1024),
-            metavar="N",
-            help="Processor threads; default: what is fastest.",
-        ),
-        running(
-            "--precision",
-            type=click.Choice(["int8", "float32"]),
-            default="int8",
-            show_default=True,
-            help="Small and fast, or exact.",
-        ),
-    ):
-        function = option(function)
-    return function
+    quiet = running("-q", "--quiet", is_flag=True, help="No note and no progress bar on stderr.")
+    return engine_options(running)(quiet(function))
 
 
 def open_texts(files: tuple[str, ...], encoding: str) -> list[Source]:
@@ -119,6 +101,11 @@ def _divided(lines: list[str]) -> Iterator[list[str]]:
             group, characters = [], 0
     if group:
         yield group
+
+
+def without_end(line: str, of_lines: bool) -> str:
+    r"""Return a line without its end; a model of lines has learned the "\r" before it as text."""
+    return line.removesuffix("\n") if of_lines else line.removesuffix("\n").removesuffix("\r")
 
 
 class Progress:

@@ -79,8 +79,16 @@ def test_choices(folder):
     assert in_bash(folder, "generate", "--precision", "f") == plain("float32")
 
 
+def test_every_command_but_two_takes_a_checkpoint(folder):
+    """So that a new command is not forgotten below."""
+    offered = {
+        name for name in COMMANDS if ("plain", "checkpoints/names") in in_bash(folder, name, "")
+    }
+    assert offered == set(COMMANDS) - {"train", "cache"}
+
+
 @pytest.mark.parametrize(
-    "words", [["generate"], ["info"], ["export"], ["train", "--resume"], ["train", "--from"]]
+    "words", [["generate"], ["predict"], ["train", "--resume"], ["train", "--from"]]
 )
 def test_checkpoints(folder, words):
     assert in_bash(folder, *words, "") == plain("checkpoints/names", "checkpoints/plays")
@@ -107,6 +115,8 @@ def test_a_path_with_the_marks_of_patterns(tmp_path):
         (["train", "one.txt"], "file"),
         (["train", "--valid"], "file"),
         (["generate", "--prompt-file"], "file"),
+        (["score", "model"], "file"),
+        (["rank", "model", "one.txt"], "file"),
         (["export", "model", "-o"], "file"),
         (["train", "-o"], "dir"),
     ],

@@ -68,7 +68,7 @@ def test_what_is_written_matches(charlstm, names):
     ("pattern", "message"),
     [
         ("(?=a)b", "the pattern '(?=a)b' can't be used: expected a regular expression without "
-         "look-around, back-references and word boundaries (they have no automaton)"),
+         "look-around, back-references, word boundaries and anchors (no automaton has them)"),
         ("[0-9]+", "no text of the model's symbols matches the pattern '[0-9]+': write one with "
          "characters that stand in the training text"),
     ],
@@ -407,9 +407,12 @@ def test_a_search_prints_the_likeliest_texts(charlstm, names):
 
 
 def test_a_search_continues_each_prompt(charlstm, names):
-    result = charlstm("generate", names, "--beam", 4, "--prompts", "-", stdin=b"a\nbe\n")
+    options = ["generate", names, "--beam", 4, "--prompts", "-"]
+    result = charlstm(*options, stdin=b"a\nbe\n")
     assert result.status == 0
     assert [line[:1] for line in result.out.splitlines()] == ["a", "b"]
+    samples = samples_of(charlstm(*options, "-c", 2, "--json", stdin=b"a\nbe\n"))
+    assert [each["index"] for each in samples] == [0, 1, 2, 3]
 
 
 def test_a_search_obeys_bans_biases_and_patterns(charlstm, names):

@@ -104,6 +104,8 @@ def test_lines_are_answered_in_json(charlstm, level, request):
     found = predicted(charlstm("predict", model, "-", "-k", 2, stdin=stdin))
     assert [one["prompt"] for one in found] == prompts
     assert found == predicted(charlstm("predict", model, "-k", 2, stdin=stdin + b"\n"))
+    of_windows = stdin.replace(b"\n", b"\r\n")
+    assert found == predicted(charlstm("predict", model, "-k", 2, stdin=of_windows))
     for one in found:
         alone = charlstm("predict", model, "--json", "-k", 2, "--", one["prompt"])
         assert predicted(alone) == [one]
