@@ -143,7 +143,13 @@ class Constraints:
 
     def _check(self, pattern: Pattern, place: Place, prompt: str) -> None:
         expression = pattern.expression
-        if not pattern.is_alive(pattern.read(place.required, place.state)):
+        alive = pattern.is_alive(pattern.read(place.required, place.state))
+        if not alive and not prompt:
+            raise UsageError(
+                f"no text of the model's symbols matches the pattern {expression!r}: write one "
+                "with characters that stand in the training text"
+            )
+        if not alive:
             raise UsageError(
                 f"no match of the pattern {expression!r} begins with the prompt "
                 f"{_shortened(prompt)!r}: the pattern is for the whole text, the prompt included"

@@ -133,6 +133,8 @@ def check_free(path: Path, overwrite: bool) -> None:
     Raises:
         CheckpointExists: if it is.
     """
+    if str(path) == "-" or (path.exists() and not path.is_file()):
+        raise CheckpointExists(f"{path} is no regular file: choose another name with -o")
     if path.exists() and not overwrite:
         raise CheckpointExists(
             f"{path} is there already: choose another name with -o, or replace it with --overwrite"

@@ -58,5 +58,5 @@ def select(
 def _exhausted(kept: int, count: int, refused: int) -> GenerationError:
     return GenerationError(
         f"{kept:,} of {count:,} samples were found: the last {refused:,} drawn were all known or "
-        "drawn before; ask for fewer, raise --temperature or allow more with --match"
+        "drawn before; ask for fewer, or let more be drawn (--temperature, --match)"
     )

@@ -22,13 +22,23 @@ ORDER = (
     *("errors", "config", "files", "cache", "processor", "backend"),
     *("reading", "addresses", "corpus", "novelty", "tokenizer", "dataset", "preparation", "plan"),
     *("checkpoint", "layers", "model", "optimization", "training", "run"),
-    *("engine", "graphs", "penalties", "sampling", "pattern", "endings", "constraints", "batch"),
-    *("generation", "beam", "selection", "frontier", "wording", "prediction", "scoring"),
+    *("engine", "graphs", "penalties", "sampling", "automaton", "pattern", "endings"),
+    *(
+        "constraints",
+        "batch",
+        "generation",
+        "beam",
+        "selection",
+        "frontier",
+        "wording",
+        "prediction",
+        "scoring",
+    ),
     *("keyboard", "evaluation", "memorisation", "adaptation"),
     *("api", "export", "cli", "__main__"),
 )
 NEED_TENSORFLOW = {"backend", "layers", "model", "optimization", "training", "adaptation"}
-HEAVY = ("tensorflow", "keras", "onnx", "onnxruntime", "outlines_core", "safetensors")
+HEAVY = ("tensorflow", "keras", "onnx", "onnxruntime", "safetensors")
 
 
 def stage_of(path):

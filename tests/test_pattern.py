@@ -26,7 +26,8 @@ WORDS = WordTokenizer((*"abcdnosxyz AB.", "son", " and", "ban", "bands", " a"))
 
 # What a match is, Python's own engine says.
 EXPRESSIONS = [
-    "", "a", "a|ab", "a{2,5}?", "[A-Z][a-z]{3,8}son", "(a|b)*abb", ".{0,30}x.{0,10}", "^abc$",
+    "", "a", "a|ab", "^a|b$", "(^a|^b)c?", "(?i:S)on", "(?a:\\w)*", "[^a-z ]", r"[\s\dx]+",
+    "a{2,5}?", "[A-Z][a-z]{3,8}son", "(a|b)*abb", ".{0,30}x.{0,10}", "^abc$",
     "(foo|ban|son)", "a||b", "[^a]", ".*", "a.", "(?s).a", "(?i)son", "é|a", "a\n*", "(ab)+( a)?",
     r"\w+ and \w+", "[ab]{0,3}", "[a-d]+( [a-d]+){1,2}\\.?",
 ]  # fmt: skip
@@ -103,17 +104,66 @@ class Reach:
         return self.known[state, left]
 
 
-@pytest.mark.parametrize("expression", ["(?=a)b", r"(a)\1", "[", r"\ba", "a{2", "(", "*a"])
+@pytest.mark.parametrize(
+    "expression", ["(?=a)b", r"(a)\1", r"\ba", "(?m)^a", "a++", "(?>a)b", "(?<!a)b", "(a)?(?(1)b)"]
+)
 def test_what_has_no_automaton_is_refused(expression):
     with pytest.raises(UsageError) as caught:
         Pattern(expression, CHARS)
     assert str(caught.value) == (
-        f"the pattern {expression!r} can't be used: expected a regular expression without "
-        "look-around, back-references, word boundaries and anchors (no automaton has them)"
+        f"the pattern {expression!r} can't be used: look-around, back-references, word boundaries, "
+        "possessive groups and line-wise anchors have no automaton; write it without them"
     )
 
 
-@pytest.mark.parametrize("expression", [r"\d", "[а-я]+", "aQ", "[^\\s\\S]", "^a^"])
+@pytest.mark.parametrize(
+    ("expression", "reason"),
+    [
+        ("[", "unterminated character set at position 0"),
+        ("(", "missing ), unterminated subpattern at position 0"),
+        ("*a", "nothing to repeat at position 0"),
+        ("a)|(b", "unbalanced parenthesis at position 1"),
+    ],
+)
+def test_what_is_no_expression_is_refused(expression, reason):
+    with pytest.raises(UsageError) as caught:
+        Pattern(expression, CHARS)
+    assert str(caught.value) == (
+        f"the pattern {expression!r} is not a regular expression ({reason}): expected one in the "
+        "syntax of Python's re module"
+    )
+
+
+@pytest.mark.parametrize("expression", ["(a{999}){999}", "(" * 5000 + "a" + ")" * 5000])
+def test_what_is_too_large_is_refused(expression):
+    with pytest.raises(UsageError, match="is too large: expected one that stands for fewer than"):
+        Pattern(expression, CHARS)
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "a.{19}",
+        "[A-Z].{20,}",
+        ".{0,100}x.{0,40}",
+        "[^x]{50,}a.{30}",
+        ".*a.{40}",
+        "(a|b|ab)*x.{0,300}",
+    ],
+)
+def test_an_automaton_of_exponential_size_is_walked_without_being_built(expression):
+    pattern = Pattern(expression, CHARS)
+    text = written(pattern, CHARS, 400, seed=1)
+    assert re.fullmatch(expression, text)
+
+
+def test_a_prompt_may_have_characters_that_the_model_lacks():
+    pattern = Pattern("josé[a-z]*", CHARS)
+    assert pattern.matches(pattern.read("josé"))
+    assert not pattern.is_alive(pattern.read("josê"))
+
+
+@pytest.mark.parametrize("expression", [r"\d", "[а-я]+", "aQ", "[^\\s\\S]", "a^b", "a$b"])
 def test_what_can_never_be_written_is_refused(expression):
     with pytest.raises(UsageError) as caught:
         Pattern(expression, CHARS)

@@ -123,7 +123,8 @@ def run_command_line(arguments: Sequence[str] | None = None) -> int:
             return _complete(request)
         with cli.make_context("charlstm", given) as context:
             cli.invoke(context)
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
         return 0
     except click.exceptions.Exit as end:
         return end.exit_code
@@ -141,7 +142,7 @@ def run_command_line(arguments: Sequence[str] | None = None) -> int:
         return 0  # the reader has what it wanted
     except OSError as error:
         _discard_output()
-        where = f"{error.filename}: " if error.filename else ""
+        where = f"{error.filename}: " if error.filename else "can't write the output: "
         click.echo(f"Error: {where}{error.strerror or error}", err=True)
         return 1
     except MemoryError:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from charlstm.errors import CheckpointMissing, UsageError
+from charlstm.errors import CheckpointMissing, StorageError, UsageError
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -80,7 +80,7 @@ class Number(click.FloatRange):
         """Return the number, or refuse the value as misuse."""
         number = float(super().convert(value, param, ctx))
         if not math.isfinite(number):
-            self.fail(f"{value!r} is not a number.", param, ctx)
+            self.fail(f"{value!r} is not a finite number.", param, ctx)
         return number
 
 
@@ -190,6 +190,8 @@ def write_json(value: Any) -> None:
 
 def write_text(text: str) -> None:
     """Write text to stdout as UTF-8, line ends as they are, and pass it on at once."""
+    if sys.stdout is None:
+        raise StorageError("standard output is closed: let it go to a file, a pipe or a terminal")
     stream = sys.stdout.buffer
     stream.write(text.encode("utf-8", "replace"))
     stream.flush()

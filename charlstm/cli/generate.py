@@ -36,6 +36,12 @@ UNTIL_LENGTH = 10_000
 PROMPT_OPTIONS = ("--prompt", "--prompt-file", "--prompts")
 # What says which texts may be written, not how they are drawn.
 CONSTRAINING = ("--bias", "--ban")
+# Which options have no effect without another one.
+NEEDED = {
+    "--repetition-window": ("--repetition-penalty", "--presence-penalty", "--frequency-penalty"),
+    "--mirostat-rate": ("--mirostat",),
+    **dict.fromkeys(("--loop-length", "--loop-base", "--loop-window"), ("--loop-penalty",)),
+}
 
 what = group_of("What to write")
 output = group_of("Output")
@@ -48,7 +54,7 @@ output = group_of("Output")
         "charlstm generate checkpoints/shakespeare -p 'ROMEO:' -n 300 --seed 7",
         "charlstm generate checkpoints/names -c 20 --novel | sort -u",
         "charlstm generate checkpoints/names -c 5 --match '[a-d][a-z]{3,8}'",
-        "echo 'It was' | charlstm generate --prompt-file - --until sentence --json",
+        "printf 'It was' | charlstm generate --prompt-file - --until sentence --json",
     ),
 )
 @click.argument(
@@ -94,7 +100,7 @@ output = group_of("Output")
 @what(
     "-c",
     "--count",
-    type=click.IntRange(1),
+    type=click.IntRange(1, 2**31 - 1),
     default=1,
     show_default=True,
     metavar="N",
@@ -104,7 +110,7 @@ output = group_of("Output")
     "--match",
     metavar="REGEX",
     help="Write only what matches as a whole, the prompt included: '[A-Z][a-z]{3,8}son'. No "
-    "look-around, no back-references.",
+    "look-around, no back-references; without --stop, --until, --min-length and --ban.",
 )
 @what("--stop", multiple=True, metavar="TEXT", help="End a sample before this text; repeatable.")
 @what(
@@ -115,7 +121,8 @@ output = group_of("Output")
 @what(
     "--novel",
     is_flag=True,
-    help="Draw again what is a line of the training text; needs a model of --lines.",
+    help="Draw again what is a line of the text trained on (not of what validated); needs a model "
+    "of --lines.",
 )
 @what(
     "--against",
@@ -143,13 +150,13 @@ output = group_of("Output")
 @output(
     "--show-probs",
     is_flag=True,
-    help="Colour each symbol by its probability; in JSON, tell its log-probability.",
+    help="Colour each symbol by its probability, on a terminal; in JSON, tell its log-probability.",
 )
 @output(
     "--alternatives",
     type=click.IntRange(0, 1000),
     metavar="N",
-    help="In JSON, tell the N likeliest symbols beside each one too.",
+    help="In JSON, tell the N likeliest symbols at each place too.",
 )
 @output("-v", "--verbose", is_flag=True, help="Tell how fast it was.")
 @output("-q", "--quiet", is_flag=True, help="Do not tell the seed, show no progress.")
@@ -204,11 +211,22 @@ def _check(context: click.Context, options: dict[str, Any]) -> None:
         raise UsageError(f"{named[0]} and {named[1]} both name a prompt: give one of them")
     if options["alternatives"] is not None and not options["as_json"]:
         raise UsageError("--alternatives are told in JSON only: add --json")
+    if "-" in options["against"]:
+        raise UsageError("--against reads files only, not standard input: name a file")
+    given = given_sampling_options(context)
+    if options["beam"] is not None:
+        _check_beam(options, given)
+    for name, needed in NEEDED.items():
+        if name in given and not any(other in given for other in needed):
+            raise UsageError(f"{name} has no effect without {' or '.join(needed)}: add it")
+
+
+def _check_beam(options: dict[str, Any], given: list[str]) -> None:
+    """Refuse what a search makes no use of."""
     beam = options["beam"]
-    if beam is None:
-        return
     selecting = [name for name in ("--novel", "--unique", "--against") if options[_name(name)]]
-    drawing = [name for name in given_sampling_options(context) if name not in CONSTRAINING]
+    drawing = [name for name in given if name not in CONSTRAINING]
+    drawing += ["--seed"] if options["seed"] is not None else []
     telling = ["--show-probs"] if options["show_probs"] else []
     telling += ["--alternatives"] if options["alternatives"] is not None else []
     if refused := selecting + drawing + telling:
@@ -283,7 +301,8 @@ def _known(model: LanguageModel, options: dict[str, Any]) -> Container[str] | No
     if options["novel"] and known is None:
         raise UsageError(
             f"{folder} does not know its training lines (it was trained without --lines or with "
-            "--no-index): name the text with --against FILE instead of --novel"
+            "--no-index, or lines.safetensors was removed): name the text with --against FILE "
+            "instead of --novel"
         )
     if not options["against"]:
         return known

@@ -23,6 +23,7 @@ from charlstm.cli.common import (
 from charlstm.cli.score import figures_of
 from charlstm.cli.texts import (
     Progress,
+    keeps_returns,
     line_groups,
     open_texts,
     reading_options,
@@ -93,11 +94,10 @@ def command(checkpoint: Path, files: tuple[str, ...], **options: Any) -> None:
     if unknown := model.tokenizer.unknown_characters(options["context"]):
         note(f"Warning: the context has {describe_unknown(unknown)} that the model never saw")
     writer = _Writer(options)
-    of_lines = model.checkpoint.config.corpus.lines
     with Progress(sources, shown=not options["quiet"] and not sys.stdout.isatty()) as progress:
         for source in sources:
             for blocks in source.documents(encoding, options["decode_errors"]):
-                gathered = _Gatherer(options["layout"], of_lines)
+                gathered = _Gatherer(options["layout"], keeps_returns(model))
                 for lines in line_groups(blocks):
                     writer.write(model, gathered.take(lines))
                     progress.advance_over(lines, encoding)
@@ -114,9 +114,9 @@ class _Group(NamedTuple):
 class _Gatherer:
     """Gathers the groups of one text from its lines."""
 
-    def __init__(self, layout: str, of_lines: bool) -> None:
+    def __init__(self, layout: str, returns_kept: bool) -> None:
         self._layout = layout
-        self._of_lines = of_lines
+        self._returns_kept = returns_kept
         self._block: list[str] = []
 
     def take(self, lines: Iterable[str]) -> list[_Group]:
@@ -129,7 +129,7 @@ class _Gatherer:
         return [_Group(texts, on_one_line=False)] if texts else []
 
     def _take(self, line: str) -> Iterator[_Group]:
-        text = without_end(line, self._of_lines)
+        text = without_end(line, self._returns_kept)
         if self._layout == "tabs" or (self._layout == "auto" and "\t" in text):
             yield from self.rest()
             yield _Group(text.split("\t"), on_one_line=True)

@@ -25,6 +25,7 @@ from charlstm.cli.common import (
 )
 from charlstm.cli.texts import (
     Progress,
+    keeps_returns,
     line_groups,
     open_texts,
     reading_options,
@@ -180,18 +181,18 @@ class _Scorer:
     def __init__(self, model: LanguageModel, options: dict[str, Any]) -> None:
         self._model = model
         self._per_token = options["per_token"]
-        self._of_lines = model.checkpoint.config.corpus.lines
-        self._carries = options["carry"] and not self._of_lines
+        self._returns_kept = keeps_returns(model)
+        self._carries = options["carry"] and not model.checkpoint.config.corpus.lines
 
     def __call__(self, lines: list[str]) -> Iterator[list[Score]]:
         """Yield the scores of lines, which have their line ends, as soon as they are there."""
         if not self._carries:
-            texts = [without_end(line, self._of_lines) for line in lines]
+            texts = [without_end(line, self._returns_kept) for line in lines]
             yield self._model.score(*texts, per_token=self._per_token)
             return
         for line in lines:
             score = self._carried.score(line, per_token=self._per_token)
-            yield [replace(score, text=without_end(line, self._of_lines))]
+            yield [replace(score, text=without_end(line, self._returns_kept))]
 
     @functools.cached_property
     def _carried(self) -> Carried:

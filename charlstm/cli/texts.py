@@ -14,6 +14,7 @@ from charlstm.cli.common import Function, engine_options, group_of
 from charlstm.errors import UsageError
 
 if TYPE_CHECKING:
+    from charlstm.api import LanguageModel
     from charlstm.reading import Source
 
 # A group of lines is scored as batches of rows and then shown: at most so much at once.
@@ -103,9 +104,15 @@ def _divided(lines: list[str]) -> Iterator[list[str]]:
         yield group
 
 
-def without_end(line: str, of_lines: bool) -> str:
-    r"""Return a line without its end; a model of lines has learned the "\r" before it as text."""
-    return line.removesuffix("\n") if of_lines else line.removesuffix("\n").removesuffix("\r")
+def keeps_returns(model: LanguageModel) -> bool:
+    r"""Whether a "\r" at the end of a line is text: lines that had it were learned with it."""
+    return model.checkpoint.config.corpus.lines and "\r" in model.tokenizer.pieces
+
+
+def without_end(line: str, returns_kept: bool) -> str:
+    """Return a line without its end."""
+    line = line.removesuffix("\n")
+    return line if returns_kept else line.removesuffix("\r")
 
 
 class Progress:
