@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import zipfile
 from pathlib import Path
@@ -19,7 +20,7 @@ from charlstm.checkpoint import Checkpoint, RunConfig
 from charlstm.config import ModelConfig, TokenizerConfig
 from charlstm.engine import build_engine
 from charlstm.errors import CheckpointExists, ConfigError, StorageError
-from charlstm.export import describe, export_keras, export_onnx
+from charlstm.export import check_free, describe, export_keras, export_onnx
 from charlstm.processor import int8_pairs_saturate
 from charlstm.tokenizer import build_tokenizer
 
@@ -236,3 +237,12 @@ def test_a_disk_that_is_full_leaves_the_old_file(tmp_path, monkeypatch, export):
         export(MODELS["characters"], path, overwrite=True)
     assert str(caught.value) == f"can't write {path}: the disk is full: free some space"
     assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == {"model.keras": b"old"}
+
+
+@pytest.mark.parametrize("name", ["-", "pipe"])
+def test_only_a_regular_file_is_written(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    os.mkfifo("pipe")
+    with pytest.raises(CheckpointExists) as caught:
+        check_free(Path(name), overwrite=True)
+    assert str(caught.value) == f"{name} is no regular file: choose another name with -o"

@@ -67,7 +67,7 @@ def test_what_is_found_comes_before_the_end_is_known():
         next(found)
     assert str(caught.value) == (
         "2 of 3 samples were found: the last 2,000 drawn were all known or drawn before; ask for "
-        "fewer, raise --temperature or allow more with --match"
+        "fewer, or let more be drawn (--temperature, --match)"
     )
 
 

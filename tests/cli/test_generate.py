@@ -67,8 +67,11 @@ def test_what_is_written_matches(charlstm, names):
 @pytest.mark.parametrize(
     ("pattern", "message"),
     [
-        ("(?=a)b", "the pattern '(?=a)b' can't be used: expected a regular expression without "
-         "look-around, back-references, word boundaries and anchors (no automaton has them)"),
+        ("(?=a)b", "the pattern '(?=a)b' can't be used: look-around, back-references, word "
+         "boundaries, possessive groups and line-wise anchors have no automaton; write it without "
+         "them"),
+        ("[a", "the pattern '[a' is not a regular expression (unterminated character set at "
+         "position 0): expected one in the syntax of Python's re module"),
         ("[0-9]+", "no text of the model's symbols matches the pattern '[0-9]+': write one with "
          "characters that stand in the training text"),
     ],
@@ -224,7 +227,10 @@ def test_a_closed_standard_input_is_misuse(prose, option):
 def test_a_full_disk_behind_stdout_is_one_sentence(prose):
     command = f"{sys.executable} -m charlstm generate {prose} -n 50 --seed 1 -q > /dev/full"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (1, "Error: No space left on device\n")
+    assert (done.returncode, done.stderr) == (
+        1,
+        "Error: can't write the output: No space left on device\n",
+    )
 
 
 def test_a_closed_pipe_ends_quietly(prose):
@@ -367,7 +373,7 @@ def test_a_bias_makes_likelier(charlstm, names):
         (["--bias", "na"], "'na' is no text with a number: write it like 'love=+2'."),
         (["--bias", "=2"], "'=2' is no text with a number: write it like 'love=+2'."),
         (["--bias", "na=x"], "'na=x' is no text with a number: write it like 'love=+2'."),
-        (["--bias", "na=nan"], "nan is not a number."),
+        (["--bias", "na=nan"], "nan is not a finite number."),
         (["--bias", "na=1001"], "1001.0 is not in the range -1000.0<=x<=1000.0."),
     ],
 )
@@ -454,7 +460,7 @@ def test_a_search_that_is_too_narrow_is_misuse(charlstm, names):
 TRAINED = set(NAMES.split())
 EXHAUSTED = (
     "Error: {} of {} samples were found: the last {} drawn were all known or drawn before; ask for "
-    "fewer, raise --temperature or allow more with --match\n"
+    "fewer, or let more be drawn (--temperature, --match)\n"
 )
 
 
@@ -473,7 +479,8 @@ def test_novel_needs_to_know_the_lines(charlstm, prose):
         2,
         "",
         f"Error: {prose} does not know its training lines (it was trained without --lines or with "
-        "--no-index): name the text with --against FILE instead of --novel\n",
+        "--no-index, or lines.safetensors was removed): name the text with --against FILE instead "
+        "of --novel\n",
     )
 
 
@@ -643,3 +650,34 @@ def test_help_has_every_option_with_its_default(charlstm):
             if option.default not in (None, False) and not option.multiple and option.show_default:
                 assert f"{help_of_it} [default: {option.default}" in page
     assert "Default: 500, with --until 10,000." in page
+
+
+@pytest.mark.parametrize(
+    ("option", "needed"),
+    [
+        ("--mirostat-rate", "--mirostat"),
+        ("--loop-length", "--loop-penalty"),
+        ("--loop-base", "--loop-penalty"),
+        ("--loop-window", "--loop-penalty"),
+        (
+            "--repetition-window",
+            "--repetition-penalty or --presence-penalty or --frequency-penalty",
+        ),
+    ],
+)
+def test_an_option_without_the_one_it_is_for_is_misuse(charlstm, prose, option, needed):
+    result = charlstm("generate", prose, "-n", 5, option, 1)
+    assert result == (2, "", f"Error: {option} has no effect without {needed}: add it\n")
+
+
+def test_a_prompt_the_model_lacks_may_begin_a_match(charlstm, names):
+    result = charlstm("generate", names, "-q", "-p", "É", "--match", "É[a-z]{2,5}", "--seed", 1)
+    assert result.status == 0
+    assert re.fullmatch("É[a-z]{2,5}\n", result.out)
+
+
+def test_against_reads_no_standard_input(charlstm, names):
+    result = charlstm("generate", names, "--against", "-", stdin=b"ana\n")
+    assert result == (
+        2, "", "Error: --against reads files only, not standard input: name a file\n"
+    )  # fmt: skip

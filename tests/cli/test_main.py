@@ -105,7 +105,9 @@ def test_a_full_disk_behind_stdout_is_one_sentence(arguments):
         check=False,
     )
     assert done.returncode == 1
-    assert done.stderr.splitlines()[-1] == "Error: No space left on device"
+    assert done.stderr.splitlines()[-1] == (
+        "Error: can't write the output: No space left on device"
+    )
     assert "Traceback" not in done.stderr
 
 
@@ -136,3 +138,17 @@ def test_an_error_of_the_operating_system_is_one_sentence(charlstm, monkeypatch,
     where = f"{name}: " if name else ""
     result = charlstm("cache")
     assert (result.status, result.err) == (1, f"Error: {where}Input/output error\n")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    ["generate {} -n 5 -q", "generate {} -n 5 -q --json", "info {}", "predict {} the -q",
+     "cache --json", "score {} -q {}/config.json", "rank {} -q {}/config.json"],
+)  # fmt: skip
+def test_a_closed_standard_output_is_one_sentence(prose, arguments):
+    command = f"{sys.executable} -m charlstm {arguments.replace('{}', str(prose))} >&-"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == (
+        "Error: standard output is closed: let it go to a file, a pipe or a terminal\n"
+    )
