@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     )
     from charlstm.errors import CharlstmError
     from charlstm.generation import Sample
+    from charlstm.prediction import Prediction
+    from charlstm.scoring import Score
 
 __version__ = "0.1.0"
 
@@ -28,8 +30,10 @@ __all__ = [
     "CorpusConfig",
     "LanguageModel",
     "ModelConfig",
+    "Prediction",
     "Sample",
     "SampleConfig",
+    "Score",
     "TokenizerConfig",
     "TrainConfig",
     "load",
@@ -41,8 +45,10 @@ _HOME = {
     "CorpusConfig": "charlstm.config",
     "LanguageModel": "charlstm.api",
     "ModelConfig": "charlstm.config",
+    "Prediction": "charlstm.prediction",
     "Sample": "charlstm.generation",
     "SampleConfig": "charlstm.config",
+    "Score": "charlstm.scoring",
     "TokenizerConfig": "charlstm.config",
     "TrainConfig": "charlstm.config",
     "load": "charlstm.api",

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import sys
 
-from charlstm.cli import run_command_line
+INTERRUPTED = 130
 
 
 def main() -> None:
     """Run the command line and exit with its status."""
+    try:
+        from charlstm.cli import run_command_line
+    except KeyboardInterrupt:  # while it starts
+        sys.exit(INTERRUPTED)
     sys.exit(run_command_line())
 
 

@@ -1,30 +1,42 @@
-"""The Python interface: load a checkpoint and write text with it.
+"""The Python interface: load a checkpoint, then write text, predict words and score text with it.
 
     >>> import charlstm
     >>> model = charlstm.load("checkpoints/shakespeare")
     >>> model.generate("ROMEO:", length=200, seed=1)[0].text
+    >>> model.score("To be, or not to be", "Or to be, not to be")[0].bits_per_character
+    >>> model.predict("to be or not to")[0].text
 
 The stages (``charlstm.corpus``, ``charlstm.tokenizer``, ...) are importable modules of their own;
-this one joins those that come after training.
+this one joins those that come after training, and imports what not every use of it needs late.
 """
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import chain, repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from charlstm.checkpoint import Checkpoint, read_checkpoint
 from charlstm.config import SampleConfig
-from charlstm.engine import Engine, Precision, build_engine
+from charlstm.engine import Engine, Precision
 from charlstm.errors import ConfigError
-from charlstm.generation import Sample, generate
+from charlstm.generation import Sample, TextListener, generate
+from charlstm.graphs import kept_graph
+from charlstm.selection import select
 from charlstm.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
     import keras
+
+    from charlstm.prediction import Prediction, Predictor
+    from charlstm.scoring import Score
+    from charlstm.wording import Grammar
+
+_APART = 2**40  # indices between prompts of which nobody knows how many samples they take
 
 
 @dataclass(frozen=True)
@@ -52,27 +64,168 @@ class LanguageModel:
 
         Raises:
             ConfigError: if an option is out of its range.
+            UsageError: if no text can be what the options ask for.
         """
-        return list(self.stream(prompt, SampleConfig(**options), count=count, seed=seed))
+        return list(self.stream([prompt], SampleConfig(**options), count=count, seed=seed))
 
     def stream(
         self,
-        prompt: str,
+        prompts: Sequence[str],
         config: SampleConfig,
         *,
         count: int = 1,
         seed: int | None = None,
-        on_text: Callable[[int, str], None] | None = None,
+        on_text: TextListener | None = None,
+        alternatives: int | None = None,
+        known: Container[str] | None = None,
+        unique: bool = False,
     ) -> Iterator[Sample]:
-        """Yield samples in order as they are finished; ``on_text`` sees the text as it is drawn."""
-        if seed is not None and not 0 <= seed < 2**32:
-            raise ConfigError(f"seed is {seed}: expected a whole number from 0 to {2**32 - 1}")
-        if count < 1:
-            raise ConfigError(f"count is {count}: expected a whole number of 1 or more")
+        """Yield ``count`` samples of each prompt, in order, each as soon as it is finished.
+
+        Args:
+            prompts: the texts to continue, as one batch.
+            config: how to draw.
+            count: how many samples of each prompt.
+            seed: as for ``generate``.
+            on_text: sees the text as it is drawn (see ``charlstm.generation.generate``).
+            alternatives: keep every symbol, with so many of the likeliest beside it.
+            known: texts that don't count; more samples are drawn in their place.
+            unique: whether a text, its prompt included, counts once only.
+
+        Raises:
+            ConfigError: if an argument is out of its range.
+            UsageError: if no text can be what the configuration asks for.
+            GenerationError: if there are not as many known and unique texts.
+        """
+        if isinstance(prompts, str):  # which is a sequence of texts, too
+            raise ConfigError("prompts is one text: expected a list of them, such as [prompt]")
+        _check(count, seed)
         chosen = fresh_seed() if seed is None else seed
-        return generate(
-            self.engine, self.tokenizer, prompt, config, count=count, seed=chosen, on_text=on_text
+
+        def write(
+            texts: Iterable[str], first: int = 0, at_once: int | None = None
+        ) -> Iterator[Sample]:
+            return generate(
+                self.engine,
+                self.tokenizer,
+                texts,
+                config,
+                seed=chosen,
+                first=first,
+                on_text=on_text,
+                alternatives=alternatives,
+                at_once=at_once,
+            )
+
+        if known is None and not unique:
+            return write(chain.from_iterable(repeat(prompt, count) for prompt in prompts))
+
+        def attempts(prompt: str, first: int) -> Iterator[Sample]:
+            # Without chance more than are wanted would be the same again.
+            texts = repeat(prompt) if config.temperature else repeat(prompt, count)
+            return write(texts, first, at_once=count)
+
+        seen: set[str] | None = set() if unique else None
+        return chain.from_iterable(
+            select(
+                attempts(prompt, number * _APART),
+                count,
+                known=() if known is None else known,
+                seen=seen,
+                first=number * count,
+            )
+            for number, prompt in enumerate(prompts)
         )
+
+    def most_likely(
+        self,
+        prompt: str = "",
+        config: SampleConfig | None = None,
+        *,
+        beams: int = 8,
+        count: int = 1,
+    ) -> list[Sample]:
+        """Find the likeliest continuations of ``prompt`` by beam search.
+
+        Args:
+            prompt: the text to continue.
+            config: length, endings and constraints; what concerns drawing is not looked at.
+            beams: how many beginnings go on at a time.
+            count: how many texts to return, at most.
+
+        Raises:
+            ConfigError: if ``beams`` or ``count`` is below 1.
+            UsageError: if no text can be what the configuration asks for.
+            GenerationError: if the length is too short for the word that ``prompt`` ends with.
+        """
+        from charlstm.beam import beam_search
+
+        _check(count, beams=beams)
+        chosen = config or SampleConfig()
+        return beam_search(self.engine, self.tokenizer, prompt, chosen, beams=beams, count=count)
+
+    def score(self, *texts: str, context: str = "", per_token: bool = False) -> list[Score]:
+        """Score texts, each as the beginning of a document; a model of lines scores its end too.
+
+        Args:
+            *texts: run as one batch, which changes nothing in the figures of each.
+            context: read before each text and not scored (but for its last word at word level,
+                which may go on in the text).
+            per_token: give the log-probability of each symbol too.
+        """
+        from charlstm.scoring import score_texts
+
+        return score_texts(
+            self.engine,
+            self.tokenizer,
+            texts,
+            ends=self.checkpoint.config.corpus.lines,
+            context=context,
+            per_token=per_token,
+        )
+
+    def predict(
+        self,
+        prompt: str = "",
+        *,
+        top: int = 5,
+        words: int = 1,
+        words_only: bool = False,
+        symbols: bool = False,
+    ) -> list[Prediction]:
+        """Return what is likely to come next, the likeliest first.
+
+        The last word of a prompt may be half typed: its completions stand beside the words that
+        follow it if it is complete. A prompt that ends in white space is followed by a new word.
+
+        Args:
+            prompt: any text; empty begins a document.
+            top: how many predictions; there may be fewer.
+            words: how many words a prediction has; punctuation counts as a word.
+            words_only: leave out punctuation and the end of the document.
+            symbols: predict characters (or tokens of word level) instead of words.
+
+        Raises:
+            ConfigError: if ``top`` or ``words`` is less than 1, or symbols are to be words.
+        """
+        predictor = self.predictor()
+        if symbols:
+            if words != 1 or words_only:
+                raise ConfigError("symbols are no words: leave words and words_only out")
+            return predictor.symbols(prompt, top)
+        return predictor.predict(prompt, top, words=words, words_only=words_only)
+
+    def predictor(self) -> Predictor:
+        """Return a predictor, which remembers recent prompts and belongs to one thread."""
+        from charlstm.prediction import Predictor
+
+        return Predictor(self.engine, self.tokenizer, self._grammar)
+
+    @cached_property
+    def _grammar(self) -> Grammar:
+        from charlstm.prediction import grammar_of
+
+        return grammar_of(self.tokenizer)
 
 
 def load(
@@ -89,10 +242,8 @@ def load(
         CheckpointError: if it can't be read.
     """
     checkpoint = read_checkpoint(Path(path))
-    engine = build_engine(
-        checkpoint.config.model, checkpoint.weights, precision=precision, threads=threads
-    )
-    return LanguageModel(checkpoint, engine)
+    graph = kept_graph(checkpoint, precision)
+    return LanguageModel(checkpoint, Engine(graph, checkpoint.config.model, precision, threads))
 
 
 def load_keras_model(path: str | Path) -> keras.Model:
@@ -109,6 +260,14 @@ def load_keras_model(path: str | Path) -> keras.Model:
 
     checkpoint = read_checkpoint(Path(path))
     return plain_keras_model(checkpoint.config.model, checkpoint.weights)
+
+
+def _check(count: int, seed: int | None = None, beams: int = 1) -> None:
+    if seed is not None and not 0 <= seed < 2**32:
+        raise ConfigError(f"seed is {seed}: expected a whole number from 0 to {2**32 - 1}")
+    for name, number in (("count", count), ("beams", beams)):
+        if number < 1:
+            raise ConfigError(f"{name} is {number}: expected a whole number of 1 or more")
 
 
 def fresh_seed() -> int:

@@ -1,4 +1,4 @@
-"""The user's cache folder: token stores that are reused when the same text comes again.
+"""The user's cache folder: token stores and graphs that are used again.
 
 Entries are folders, written under a temporary name and renamed when complete; the least recently
 used go first when the cache outgrows its bound. Anything here can be deleted at any time at the

@@ -2,6 +2,7 @@
 
     config.json         format version, every setting, provenance; written once
     tokenizer.json      written once
+    lines.safetensors   hashes of the training lines, where lines are documents; written once
     model.safetensors   the best weights; figures, hashes and a digest in its metadata
     history.jsonl       one line per evaluation
     resume.safetensors  all that a run needs to go on; removed when the run is finished
@@ -34,7 +35,8 @@ from charlstm.errors import (
     CheckpointTooNew,
     StorageError,
 )
-from charlstm.files import storage_errors, write_atomically
+from charlstm.files import replaced_atomically, storage_errors, write_atomically
+from charlstm.novelty import LineHashes
 from charlstm.tokenizer import Tokenizer, tokenizer_from_json
 
 FORMAT = 1
@@ -48,14 +50,18 @@ MODEL = "model.safetensors"
 HISTORY = "history.jsonl"
 RESUME = "resume.safetensors"
 STDIN = "stdin.txt"
-FILES = (RESUME, MODEL, HISTORY, STDIN, CONFIG, TOKENIZER)
+LINES = "lines.safetensors"
+FILES = (RESUME, MODEL, HISTORY, STDIN, CONFIG, TOKENIZER, LINES)
 
 Weights = Mapping[str, NDArray[np.float32]]
 Json = TypeVar("Json")
 
 
 class Provenance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where a model comes from: its text, in numbers and hashes, and when it was begun."""
+    """Where a model comes from: its text, in numbers and hashes, and when it was begun.
+
+    ``train_lines`` and ``lines_sha256`` tell how many hashes ``lines.safetensors`` holds and which.
+    """
 
     corpus_sha256: str
     sources: tuple[str, ...]
@@ -67,6 +73,8 @@ class Provenance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     valid_words: int
     created: str
     parent: str | None = None
+    train_lines: int = 0
+    lines_sha256: str | None = None
 
 
 class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -120,13 +128,14 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A checkpoint that has been read and found sound."""
+    """A checkpoint that has been read and found sound; ``sha256`` is of its weights and figures."""
 
     folder: Path
     config: RunConfig
     tokenizer: Tokenizer
     weights: Weights
     figures: Figures
+    sha256: str
 
 
 def expected_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
@@ -173,7 +182,7 @@ def read_checkpoint(folder: Path) -> Checkpoint:
             f"{config.model.vocab_size}: restore the original file or train again"
         )
     figures = _decode(metadata.get("figures", "").encode(), Figures, path)
-    return Checkpoint(folder, config, tokenizer, tensors, figures)
+    return Checkpoint(folder, config, tokenizer, tensors, figures, metadata["sha256"])
 
 
 def read_config(folder: Path) -> RunConfig:
@@ -207,6 +216,36 @@ def read_tokenizer(folder: Path) -> Tokenizer:
         return tokenizer_from_json(_read_bytes(path))
     except CheckpointDamaged as error:
         raise CheckpointDamaged(f"{path}: {error}") from None
+
+
+def read_lines_index(folder: Path) -> LineHashes | None:
+    """Read the hashes of the lines a model was trained on; ``None`` if it has none.
+
+    A model has none if its lines are no documents, if none were asked for, or if the file has been
+    removed, which nothing else minds.
+
+    Raises:
+        CheckpointMissing: if there is no checkpoint or the file can't be read.
+        CheckpointDamaged: if the file is truncated, altered or not that of the configuration.
+    """
+    origin, path = read_config(folder).provenance, folder / LINES
+    if origin.lines_sha256 is None or not path.exists():
+        return None
+    tensors, _ = _read_tensors(path, {"hashes": (origin.train_lines,)}, np.dtype(np.uint64))
+    lines = LineHashes(tensors["hashes"])
+    if lines_digest(lines) != origin.lines_sha256:
+        raise CheckpointDamaged(
+            f"{path} is not the file the weights were saved with: restore the original file or "
+            f"train again"
+        )
+    if (lines.hashes[1:] <= lines.hashes[:-1]).any():
+        raise CheckpointDamaged(f"{path} is damaged (its hashes are not in order): train again")
+    return lines
+
+
+def lines_digest(lines: LineHashes) -> str:
+    """Return what ties ``lines.safetensors`` to the configuration that the weights are tied to."""
+    return _digest({"hashes": lines.hashes}, {})
 
 
 def read_resume(
@@ -302,16 +341,18 @@ def _decode(data: bytes, kind: type[Json], path: Path) -> Json:
 
 
 def _read_tensors(
-    path: Path, shapes: Mapping[str, tuple[int, ...]]
+    path: Path,
+    shapes: Mapping[str, tuple[int, ...]],
+    dtype: np.dtype[Any] = np.dtype(np.float32),  # noqa: B008 (immutable)
 ) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
-    """Read a safetensors file that must hold just ``shapes``, as float32, and match its digest."""
+    """Read a safetensors file that must hold just ``shapes``, of one type, and match its digest."""
     from safetensors import SafetensorError, safe_open
 
     _check_regular(path)
     try:
         with safe_open(path, framework="numpy") as file:
             metadata = dict(file.metadata() or {})
-            _check_shapes(path, {key: file.get_slice(key) for key in file.keys()}, shapes)  # noqa: SIM118
+            _check_shapes(path, {key: file.get_slice(key) for key in file.keys()}, shapes, dtype)  # noqa: SIM118
             tensors = {key: file.get_tensor(key) for key in shapes}
     except PermissionError as error:
         raise CheckpointMissing(
@@ -322,7 +363,8 @@ def _read_tensors(
             f"{path} is damaged ({str(error).splitlines()[0]}): restore the original file or "
             f"train again"
         ) from None
-    if metadata.pop("sha256", None) != _digest(tensors, metadata):
+    signature = metadata.pop("sha256", "")
+    if signature != _digest(tensors, metadata):
         raise CheckpointDamaged(
             f"{path} has been altered, its content does not match its sha256: restore the "
             f"original file or train again"
@@ -330,12 +372,17 @@ def _read_tensors(
     for name, tensor in tensors.items():
         if not np.isfinite(tensor).all():
             raise CheckpointDamaged(f"{path}: {name} holds NaN or infinite weights: train again")
+    metadata["sha256"] = signature
     return tensors, metadata
 
 
 def _check_shapes(
-    path: Path, found: Mapping[str, Any], expected: Mapping[str, tuple[int, ...]]
+    path: Path,
+    found: Mapping[str, Any],
+    expected: Mapping[str, tuple[int, ...]],
+    dtype: np.dtype[Any],
 ) -> None:
+    kind = f"{dtype.kind.upper()}{8 * dtype.itemsize}"
     for name in sorted(found.keys() ^ expected.keys()):
         what = "lacks" if name in expected else "has an unexpected"
         raise CheckpointDamaged(
@@ -344,11 +391,11 @@ def _check_shapes(
         )
     for name, shape in expected.items():
         actual = tuple(found[name].get_shape())
-        if actual != shape or found[name].get_dtype() != "F32":
+        if actual != shape or found[name].get_dtype() != kind:
             raise CheckpointDamaged(
                 f"{path}: {name} has shape {list(actual)} and type {found[name].get_dtype()} but "
-                f"{CONFIG} asks for {list(shape)} and F32: restore the original files or train "
-                f"again"
+                f"{CONFIG} asks for {list(shape)} and {kind}: restore the original files or "
+                f"train again"
             )
 
 
@@ -379,7 +426,12 @@ def taken(folder: Path) -> CheckpointExists:
 
 @contextlib.contextmanager
 def created(
-    folder: Path, config: RunConfig, tokenizer: Tokenizer, *, overwrite: bool = False
+    folder: Path,
+    config: RunConfig,
+    tokenizer: Tokenizer,
+    lines: LineHashes | None = None,
+    *,
+    overwrite: bool = False,
 ) -> Iterator[None]:
     """Begin a checkpoint: make the folder and write what never changes.
 
@@ -399,6 +451,8 @@ def created(
         _remove_files(folder)
         write_atomically(folder / TOKENIZER, tokenizer.to_json())
         write_atomically(folder / CONFIG, _pretty(config))
+        if lines is not None:
+            _write_lines(folder / LINES, lines)
         yield
     except BaseException:
         with contextlib.suppress(OSError, StorageError):
@@ -457,6 +511,18 @@ def _write_tensors(
     contiguous = {name: np.asarray(tensor, order="C") for name, tensor in tensors.items()}
     signed = {**metadata, "sha256": _digest(contiguous, metadata)}
     write_atomically(path, save(contiguous, metadata=signed))
+
+
+def _write_lines(path: Path, lines: LineHashes) -> None:
+    """Write hashes, which may be many, as safetensors without a copy of them in memory."""
+    data = lines.hashes.astype("<u8", copy=False)
+    tensor = {"dtype": "U64", "shape": data.shape, "data_offsets": (0, data.nbytes)}
+    metadata = {"sha256": lines_digest(lines)}
+    header = msgspec.json.encode({"__metadata__": metadata, "hashes": tensor})
+    header += b" " * (-len(header) % 8)
+    with replaced_atomically(path) as temporary, temporary.open("wb") as file:
+        file.write(len(header).to_bytes(8, "little") + header)
+        file.write(data.data)
 
 
 def _pretty(config: RunConfig) -> bytes:

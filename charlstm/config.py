@@ -15,6 +15,7 @@ from charlstm.errors import ConfigError
 
 Level = Literal["char", "word"]
 Precision = Literal["auto", "float32", "bfloat16"]
+Unit = Literal["sentence", "line", "paragraph", "document"]
 Optimizer = Literal["adamw", "adam", "lion", "rmsprop", "sgd"]
 
 # Which of them decay weights.
@@ -22,6 +23,7 @@ DECAYING: tuple[Optimizer, ...] = ("adamw", "lion")
 
 # Upper bounds are far beyond use and keep a hostile configuration from asking for terabytes.
 Count = Annotated[int, Meta(ge=1, le=2**31 - 1)]
+Window = Annotated[int, Meta(ge=1, le=65_536)]
 Width = Annotated[int, Meta(ge=1, le=16_384)]
 Depth = Annotated[int, Meta(ge=1, le=64)]
 VocabularySize = Annotated[int, Meta(ge=2, le=2**21)]
@@ -30,6 +32,7 @@ Rate = Annotated[float, Meta(ge=0.0, lt=1.0)]
 Fraction = Annotated[float, Meta(gt=0.0, lt=1.0)]
 NonNegative = Annotated[float, Meta(ge=0.0, le=1e9)]
 Positive = Annotated[float, Meta(gt=0.0, le=1e9)]
+Penalty = Annotated[float, Meta(ge=-1e3, le=1e3)]
 Seed = Annotated[int, Meta(ge=0, le=2**32 - 1)]
 
 BUDGETS = ("epochs", "steps", "minutes")
@@ -69,7 +72,10 @@ def _out_of_range(name: str, value: Any, expected: str) -> ConfigError:
 
 
 class CorpusConfig(Config, frozen=True, kw_only=True):
-    """Where the text comes from and which part of it validates."""
+    """Where the text comes from and which part of it validates.
+
+    With ``lines``, ``index`` asks for hashes of the training lines in the checkpoint.
+    """
 
     addresses: tuple[str, ...] = ()
     valid: tuple[str, ...] = ()
@@ -78,6 +84,7 @@ class CorpusConfig(Config, frozen=True, kw_only=True):
     lines: bool = False
     valid_fraction: Fraction = 0.1
     seed: Seed = 1
+    index: bool = True
 
     def check(self) -> None:
         """Check that the addresses can be recorded."""
@@ -170,13 +177,41 @@ class SampleConfig(Config, frozen=True, kw_only=True):
     top_k: Annotated[int, Meta(ge=0, le=2**31 - 1)] = 0
     top_p: Annotated[float, Meta(gt=0.0, le=1.0)] = 1.0
     min_p: Rate = 0.02
+    typical: Annotated[float, Meta(gt=0.0, le=1.0)] = 1.0
+    mirostat: NonNegative = 0.0
+    mirostat_rate: Annotated[float, Meta(gt=0.0, le=1.0)] = 0.1
     repetition_penalty: Annotated[float, Meta(ge=1.0, le=1e3)] = 1.0
-    repetition_window: Count = 64
+    presence_penalty: Penalty = 0.0
+    frequency_penalty: Penalty = 0.0
+    loop_penalty: NonNegative = 0.0
+    loop_base: Annotated[float, Meta(ge=1.0, le=1e3)] = 1.75
+    loop_length: Count | None = None
+    loop_window: Window = 512
+    repetition_window: Window = 64
+    min_length: Annotated[int, Meta(ge=0, le=2**31 - 1)] = 0
     stop: tuple[str, ...] = ()
+    until: Unit | None = None
+    ban: tuple[str, ...] = ()
+    bias: tuple[tuple[str, Penalty], ...] = ()
+    match: str | None = None
 
     def check(self) -> None:
-        """Check that every stop text can be looked for."""
-        if "" in self.stop:
+        """Check that every text can be looked for and that nothing works against a match."""
+        for name in ("stop", "ban", "bias"):
+            texts = [text[0] if name == "bias" else text for text in getattr(self, name)]
+            if "" in texts:
+                raise ConfigError(
+                    f"{name} is an empty text, which every text ends with: give at least one "
+                    "character"
+                )
+        if self.min_length > self.length:
             raise ConfigError(
-                "stop is an empty text, which every text ends with: give at least one character"
+                f"min_length is {self.min_length} and length {self.length}: no text is as long as "
+                "the one and no longer than the other; lower min_length or raise length"
             )
+        for name in ("stop", "until", "min_length", "ban"):
+            if self.match is not None and getattr(self, name):
+                raise ConfigError(
+                    f"{name} and match contradict each other: write the pattern so that it says "
+                    f"what {name} is to do, or leave match out"
+                )

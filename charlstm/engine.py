@@ -11,7 +11,9 @@ This module knows weights and graphs. It does not know files, text or sampling.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
@@ -21,6 +23,8 @@ from charlstm.config import ModelConfig
 from charlstm.processor import int8_pairs_saturate, processor_count
 
 if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
+
     import onnxruntime
 
 Precision: TypeAlias = Literal["float32", "int8"]
@@ -29,6 +33,7 @@ Ids: TypeAlias = NDArray[np.integer[Any]]
 Weights: TypeAlias = Mapping[str, Floats]
 
 MAX_THREADS = 4  # beyond this, one small step spends its time on synchronisation
+ROWS_APART = 16  # rows that are worth a thread of their own, which waits for no other
 # Floats in embedding x kernel up to which layer 0's input is looked up instead of computed.
 MAX_TABLE = 4 * 2**20
 # Weights are integers in [-LEVELS, LEVELS]; sums of 2 x 16,384 products then stay below 2**31. On
@@ -43,10 +48,21 @@ _ONNX_GATES = (0, 3, 1, 2)
 _SIGMOIDS_FIRST = (0, 1, 3, 2)
 _FLOAT = 1  # onnx.TensorProto.FLOAT
 _OUTPUTS = ("logits", "new_state")
+# Symbols of a sequence in one call, and logits of all of them: bounds what is held at once.
+_READ_AT_ONCE = 64
+_LOGITS_AT_ONCE = 2**22
 
 
 class Engine:
-    """A trained model that runs: one session, no state of its own, safe to share between threads.
+    """A trained model that runs; it has no state of its own and is safe to share between threads.
+
+    A few rows are computed by all threads together, many rows are divided among them.
+
+    Args:
+        graph: the bytes of an ONNX file, from ``build_graph``.
+        config: the network's sizes.
+        precision: that of the graph.
+        threads: threads of one call; None for as many as there are processors.
 
     Attributes:
         vocab_size: number of symbols V.
@@ -54,9 +70,14 @@ class Engine:
     """
 
     def __init__(
-        self, session: onnxruntime.InferenceSession, config: ModelConfig, precision: Precision
+        self,
+        graph: bytes,
+        config: ModelConfig,
+        precision: Precision,
+        threads: int | None = None,
     ) -> None:
-        self._session = session
+        self._graph = graph
+        self._threads = threads or processor_count()
         self._state_width = (2 * config.layers, config.units)
         self.vocab_size = config.vocab_size
         self.precision: Precision = precision
@@ -100,10 +121,65 @@ class Engine:
             result[:, time], state = self.step(ids[:, time], state)
         return result, state
 
+    def read(self, sequences: Sequence[Ids]) -> tuple[Floats, Floats]:
+        """Read sequences of any lengths, each from a zero state; the same bits as one at a time.
+
+        Args:
+            sequences: B >= 1 arrays of one integer or more, each in [0, V).
+
+        Returns:
+            Logits after the last symbol of each, float32 [B, V], and the states there, float32
+            [2 * layers, B, units].
+        """
+        lengths = np.array([len(sequence) for sequence in sequences])
+        logits = np.empty((len(sequences), self.vocab_size), np.float32)
+        last = self.initial_state(len(sequences))
+        going = np.argsort(-lengths, kind="stable")
+        padded = np.zeros((len(sequences), int(lengths.max())), np.int64)
+        for row, index in enumerate(going.tolist()):
+            padded[row, : lengths[index]] = sequences[index]
+        state, start = last, 0
+        for stop in sorted(set(lengths.tolist())):  # ``np.unique`` would import ``numpy.ma``
+            fitting = _LOGITS_AT_ONCE // (len(going) * self.vocab_size)
+            window = max(1, min(_READ_AT_ONCE, fitting))
+            for at in range(start, stop, window):
+                columns = padded[: len(going), at : min(at + window, stop)]
+                read, state = self.run(columns, state)
+            left = int((lengths > stop).sum())
+            logits[going[left:]] = read[left:, -1]
+            last[:, going[left:]] = state[:, left:]
+            going, state, start = going[:left], state[:, :left], stop
+        return logits, last
+
     def _call(self, ids: Ids, state: Floats) -> tuple[Floats, Floats]:
-        feed = {"ids": np.asarray(ids, np.int64, order="C"), "state": state}
-        logits, new_state = self._session.run(_OUTPUTS, feed)
-        return logits, new_state
+        """Run the graph on ids [T,B]."""
+        rows = ids.shape[1]
+        parts = min(self._threads, rows // ROWS_APART)
+        if parts < 2:
+            return _run(self._together, ids, state)
+        borders = [part * rows // parts for part in range(parts + 1)]
+        first, *others = [
+            (self._apart, ids[:, begin:end], state[:, begin:end])
+            for begin, end in itertools.pairwise(borders)
+        ]
+        coming = [self._pool.submit(_run, *each) for each in others]
+        results = [_run(*first), *(each.result() for each in coming)]
+        logits, states = zip(*results, strict=True)
+        return np.concatenate(logits, axis=1), np.concatenate(states, axis=1)
+
+    @cached_property
+    def _together(self) -> onnxruntime.InferenceSession:
+        return _open_session(self._graph, min(self._threads, MAX_THREADS))
+
+    @cached_property
+    def _apart(self) -> onnxruntime.InferenceSession:
+        return _open_session(self._graph, 1)
+
+    @cached_property
+    def _pool(self) -> ThreadPoolExecutor:
+        from concurrent.futures import ThreadPoolExecutor
+
+        return ThreadPoolExecutor(self._threads - 1)
 
 
 def build_engine(
@@ -121,13 +197,38 @@ def build_engine(
             order: ``embedding/embeddings``, ``lstm_0/kernel``, ``lstm_0/recurrent_kernel``,
             ``lstm_0/bias``, ..., ``output/bias`` and, unless tied, ``output/kernel``.
         precision: ``"int8"`` (small and fast) or ``"float32"`` (exact).
-        threads: threads of one call; None for the processors at hand, at most ``MAX_THREADS``.
+        threads: threads of one call; None for as many as there are processors.
+    """
+    graph = build_graph(config, weights, precision)
+    return Engine(graph, config, precision, threads)
+
+
+def build_graph(
+    config: ModelConfig,
+    weights: Weights,
+    precision: Precision,
+    *,
+    description: str = "",
+    metadata: Mapping[str, str] | None = None,
+) -> bytes:
+    """Build the graph of a model, as the bytes of an ONNX file.
+
+    Inputs: ids int64 [T, B], state float32 [2 * layers, B, units]; outputs: logits float32
+    [T, B, V], new_state as state. With ``"int8"`` T is 1.
+
+    Args:
+        config: the network's sizes.
+        weights: as for ``build_engine``.
+        precision: as for ``build_engine``.
+        description: what a person who opens the file should know.
+        metadata: what a program that opens the file should know.
     """
     graph = _Graph()
-    describe = _describe_int8 if precision == "int8" else _describe_float32
-    describe(graph, config, weights)
-    session = _open_session(graph.serialize(config), threads or min(processor_count(), MAX_THREADS))
-    return Engine(session, config, precision)
+    if precision == "int8":
+        _describe_int8(graph, config, weights)
+        return graph.serialize(config, 1, description, metadata or {})
+    _describe_float32(graph, config, weights)
+    return graph.serialize(config, "time", description, metadata or {})
 
 
 def quantize_columns(matrix: Floats) -> tuple[NDArray[np.int8], Floats]:
@@ -175,22 +276,31 @@ class _Graph:
     def split(self, value: str, parts: int, axis: int) -> list[str]:
         return self.add_many("Split", value, names=(None,) * parts, axis=axis, num_outputs=parts)
 
-    def serialize(self, config: ModelConfig) -> bytes:
+    def serialize(
+        self, config: ModelConfig, time: int | str, description: str, metadata: Mapping[str, str]
+    ) -> bytes:
         helper, proto = self._onnx.helper, self._onnx.TensorProto
-        ids = helper.make_tensor_value_info("ids", proto.INT64, ["time", "batch"])
+        ids = helper.make_tensor_value_info("ids", proto.INT64, [time, "batch"])
         shape = [2 * config.layers, "batch", config.units]
         state, new_state = (
             helper.make_tensor_value_info(name, proto.FLOAT, shape)
             for name in ("state", "new_state")
         )
         logits = helper.make_tensor_value_info(
-            "logits", proto.FLOAT, ["time", "batch", config.vocab_size]
+            "logits", proto.FLOAT, [time, "batch", config.vocab_size]
         )
         graph = helper.make_graph(
             self._nodes, "charlstm", [ids, state], [logits, new_state], self._constants
         )
         opset = helper.make_opsetid("", 20)
-        model = helper.make_model(graph, opset_imports=[opset], ir_version=10)
+        model = helper.make_model(
+            graph,
+            opset_imports=[opset],
+            ir_version=10,
+            producer_name="charlstm",
+            doc_string=description,
+        )
+        helper.set_model_props(model, dict(metadata))
         return bytes(model.SerializeToString())
 
 
@@ -301,6 +411,12 @@ def _reorder(array: Floats, gates: tuple[int, ...]) -> Floats:
 def _output_weights(config: ModelConfig, weights: Weights) -> tuple[Floats, Floats]:
     kernel = weights["embedding/embeddings"].T if config.tied else weights["output/kernel"]
     return kernel, weights["output/bias"]
+
+
+def _run(session: onnxruntime.InferenceSession, ids: Ids, state: Floats) -> tuple[Floats, Floats]:
+    feed = {"ids": np.asarray(ids, np.int64, order="C"), "state": np.ascontiguousarray(state)}
+    logits, new_state = session.run(_OUTPUTS, feed)
+    return logits, new_state
 
 
 def _open_session(model: bytes, threads: int) -> onnxruntime.InferenceSession:

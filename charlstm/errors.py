@@ -10,6 +10,7 @@
     │   ├── CheckpointTooNew   written by a later charlstm
     │   └── CheckpointExists   the place is taken
     ├── TrainingError          training can't go on (a loss that is not finite)
+    ├── GenerationError        the texts asked for can't be found
     └── StorageError           the disk is full, read-only or not permitted
 
 A message is one sentence for a person: which input, what is wrong with it, what was expected, what
@@ -56,11 +57,15 @@ class CheckpointTooNew(CheckpointError):
 
 
 class CheckpointExists(CheckpointError):
-    """The folder named for a new checkpoint already holds one."""
+    """The folder for a new checkpoint holds one, or the file for an exported model is there."""
 
 
 class TrainingError(CharlstmError):
     """Training can't go on."""
+
+
+class GenerationError(CharlstmError):
+    """The texts asked for can't be found."""
 
 
 class StorageError(CharlstmError):

@@ -43,13 +43,27 @@ def write_atomically(path: Path, data: bytes) -> None:
         StorageError: if the file system refuses; ``path`` is then as it was, or, where only its
             name could not be made durable, new.
     """
+    with replaced_atomically(path) as temporary:
+        temporary.write_bytes(data)
+
+
+@contextlib.contextmanager
+def replaced_atomically(path: Path, suffix: str = ".tmp") -> Iterator[Path]:
+    """Let the body write a file of another name, which then takes the place of ``path``.
+
+    Args:
+        path: what is replaced, unless the body fails.
+        suffix: the end of the temporary name, which stands in the same folder.
+
+    Raises:
+        StorageError: as ``write_atomically`` does.
+    """
     with storage_errors(path):
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=suffix, dir=path.parent)
+        os.close(handle)
         try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
+            yield Path(name)
+            sync_file(Path(name))
             os.chmod(name, 0o666 & ~_umask())
             os.replace(name, path)
         except BaseException:

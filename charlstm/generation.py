@@ -1,39 +1,58 @@
-"""Prompts -> text: streamed as it is drawn, and batched when several samples are asked for.
+"""Prompts -> text: streamed as it is drawn, and in a batch that is kept full.
 
-Every sample starts from the end-of-document symbol, then the prompt, with a zero state, and has its
+Every sample starts from the end-of-document symbol, then its prompt, with a zero state, and has its
 own random numbers from the seed and its index: sample i is the same whatever is drawn beside it.
 
-This module knows the contracts of the engine, the sampling functions and the tokenizer. It does not
-know files or the command line.
+This module knows the contracts of the engine, the sampling functions, the constraints and the
+tokenizer. It does not know files or the command line.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from typing import Literal, TypeAlias
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from charlstm.batch import Batch, Start, Uniforms
 from charlstm.config import SampleConfig
+from charlstm.constraints import Constraints
+from charlstm.endings import Endings, Held, Reason
 from charlstm.engine import Engine
-from charlstm.sampling import sample
-from charlstm.tokenizer import BEGIN_SPELLING, END_OF_DOCUMENT, Tokenizer
+from charlstm.penalties import EMPTY, LOOP_LENGTH, places_needed
+from charlstm.sampling import likeliest, log_normalisers, next_limits, sample
+from charlstm.tokenizer import END_OF_DOCUMENT, Tokenizer
 
-FinishReason: TypeAlias = Literal["length", "end", "stop"]
+FinishReason: TypeAlias = Reason | Literal["length", "end"]
 TextListener: TypeAlias = Callable[[int, str], None]
 Floats: TypeAlias = NDArray[np.float32]
+Doubles: TypeAlias = NDArray[np.float64]
 Ids: TypeAlias = NDArray[np.int64]
 
 MAX_ROWS = 128  # of one batch; more would hold more memory and run hardly faster
-_PROMPT_CHUNK = 64  # symbols of a prompt read in one call: bounds the logits held at once
-_UNIFORMS_AHEAD = 256
-_EMPTY = -1
+# What the penalties take for no repetition: verse, dialogue and lists need their lines.
+_LINE_ENDS = ("\n", "\r", "\r\n")
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
+class Alternative(msgspec.Struct, frozen=True):
+    """A symbol that might have been drawn, and its log-probability in nats."""
+
+    text: str
+    log_probability: float
+
+
+class Symbol(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A symbol as it was drawn: its log-probability in nats, and what was likeliest there."""
+
+    text: str
+    log_probability: float
+    alternatives: tuple[Alternative, ...] = ()
+
+
+class Sample(msgspec.Struct, frozen=True, omit_defaults=True):
     """One generated text.
 
     Attributes:
@@ -42,262 +61,309 @@ class Sample:
         text: what follows the prompt; no stop text, no part of the prompt.
         tokens: how many symbols were drawn, an ending symbol or stop text included.
         seed: the seed it was drawn with.
-        finish_reason: ``"length"``, ``"end"`` (of the document) or ``"stop"`` (text found).
+        finish_reason: ``"length"``, ``"end"`` (of the document), ``"stop"`` (text found) or
+            ``"until"`` (the end of a unit).
         mean_log_probability: of the drawn symbols under the model's own distribution, before any
             sampling setting; nats per symbol.
+        symbols: all that was drawn, if asked for.
     """
 
     index: int
     prompt: str
     text: str
     tokens: int
-    seed: int
+    seed: int | None
     finish_reason: FinishReason
     mean_log_probability: float
+    symbols: tuple[Symbol, ...] | None = None
 
 
 def generate(
     engine: Engine,
     tokenizer: Tokenizer,
-    prompt: str,
+    prompts: Iterable[str],
     config: SampleConfig,
     *,
-    count: int = 1,
     seed: int,
+    first: int = 0,
     on_text: TextListener | None = None,
+    alternatives: int | None = None,
+    at_once: int | None = None,
 ) -> Iterator[Sample]:
-    """Continue a prompt ``count`` times.
+    """Continue each prompt once.
 
     Args:
         engine: a trained model.
         tokenizer: the tokenizer the model was trained with.
-        prompt: the text to continue; may be empty.
+        prompts: the texts to continue, each of which may be empty; they are taken when there is
+            room for them, so they may be without end.
         config: how to draw.
-        count: number of samples; up to ``MAX_ROWS`` of them run as one batch.
-        seed: 0 or more; sample i draws from ``np.random.default_rng([seed, i])``.
+        seed: 0 or more; each sample has random numbers of its own, from the seed and its index.
+        first: the index of the first sample.
         on_text: called with a sample's index and the next piece of its text as soon as it is drawn
             and can no longer become part of a stop text.
+        alternatives: keep every symbol of a sample, each with so many of the likeliest beside it.
+        at_once: how many samples to draw side by side; never more than ``MAX_ROWS``.
 
     Yields:
         The samples in the order of their index, each as soon as it and those before it are done.
+
+    Raises:
+        UsageError: if no text can be what the configuration asks for.
     """
-    ids, required = _split_prompt(tokenizer, prompt)
-    logits, state = _read(engine, ids)
-    writer = _Writer(engine, tokenizer, config, on_text)
-    window = ids[1:][-config.repetition_window :]
-    for start in range(0, count, MAX_ROWS):
-        rows = [
-            _Row(index, prompt, seed, required, np.random.default_rng([seed, index]))
-            for index in range(start, min(start + MAX_ROWS, count))
-        ]
-        finished: dict[int, Sample] = {}
-        due = start
-        for row in writer.write(rows, logits, state, window):
-            finished[row.index] = row.to_sample()
-            while due in finished:
-                yield finished.pop(due)
-                due += 1
+    writer = _Writer(engine, tokenizer, config, seed, on_text, alternatives)
+    finished: dict[int, Sample] = {}
+    due = first
+    rows = MAX_ROWS if at_once is None else min(at_once, MAX_ROWS)
+    for each in writer.write(enumerate(prompts, first), rows):
+        finished[each.index] = each
+        while due in finished:
+            yield finished.pop(due)
+            due += 1
 
 
-@dataclass(slots=True)
+def split_prompt(tokenizer: Tokenizer, prompt: str) -> tuple[Ids, str]:
+    """Return the ids to read, the end of a document first, and what the text must start with."""
+    text, required = tokenizer.split_prompt(prompt)
+    if tokenizer.unknown_characters(required):  # what can't be written has to be read
+        text, required = prompt, ""
+    return tokenizer.encode_beginning(text), required
+
+
+class Text:
+    """What of a sample is known as text, and shown, while it is drawn."""
+
+    def __init__(self, endings: Endings, required: str) -> None:
+        self._endings = endings
+        self._required = len(required)
+        self._held = Held()
+        self.parts: list[str] = []
+
+    def add(self, piece: str, *, may_end: bool) -> tuple[str, Reason | None]:
+        """Take a symbol's text; return what can be shown now and, if the text ends there, why."""
+        if self._required:
+            taken = min(len(piece), self._required)
+            self._required -= taken
+            piece = piece[taken:]
+        reason = None
+        if piece and self._endings:
+            piece, self._held, reason = self._endings.add(self._held, piece, may_end=may_end)
+        self.parts.append(piece)
+        return piece, reason
+
+    def rest(self) -> str:
+        """Return what was held back, when nothing more comes."""
+        self.parts.append(self._held.text)
+        return self._held.text
+
+
 class _Row:
-    """A sample being drawn."""
+    """A sample being drawn: what is particular to it beside its row of the batch."""
 
-    index: int
-    prompt: str
-    seed: int
-    required: str  # what the next symbols must spell; shown with the prompt, so not again
-    rng: np.random.Generator
-    spelling: bool = False
-    pending: str = ""  # drawn, and perhaps the beginning of a stop text
-    parts: list[str] = field(default_factory=list)
-    tokens: int = 0
-    log_probability: float = 0.0
-    finish_reason: FinishReason | None = None
+    __slots__ = ("finish_reason", "index", "start", "symbols", "text")
 
-    def take_required(self, piece: str) -> str:
-        """Take what is required off a piece and return what is left of it to show."""
-        self.spelling = self.spelling or not piece
-        taken = min(len(piece), len(self.required))
-        self.required = self.required[taken:]
-        return piece[taken:]
-
-    def to_sample(self) -> Sample:
-        return Sample(
-            index=self.index,
-            prompt=self.prompt,
-            text="".join(self.parts),
-            tokens=self.tokens,
-            seed=self.seed,
-            finish_reason=self.finish_reason or "length",
-            mean_log_probability=self.log_probability / self.tokens,
-        )
+    def __init__(self, index: int, start: Start, text: Text | None) -> None:
+        self.index = index
+        self.start = start
+        self.text = text
+        self.symbols: list[Symbol] = []
+        self.finish_reason: FinishReason | None = None
 
 
 class _Writer:
-    """Draws the symbols of a batch of rows, one step after the other."""
+    """Draws the symbols of samples, as many side by side as there is room for."""
 
     def __init__(
         self,
         engine: Engine,
         tokenizer: Tokenizer,
         config: SampleConfig,
+        seed: int,
         on_text: TextListener | None,
+        alternatives: int | None,
     ) -> None:
+        if config.loop_length is None:
+            config = config.replace(loop_length=LOOP_LENGTH[tokenizer.level])
         self._engine = engine
+        self._tokenizer = tokenizer
         self._pieces = tokenizer.pieces
-        self._spells = tokenizer.spells
-        self._never = tokenizer.never_generated.astype(np.int64)
         self._config = config
+        self._seed = seed
         self._on_text = on_text
-        self._masks: dict[tuple[str, bool], NDArray[np.bool_]] = {}
+        self._alternatives = alternatives
+        self._constraints = Constraints(config, tokenizer)
+        self._endings = Endings(config)
+        self._listens = on_text is not None or alternatives is not None or bool(self._endings)
+        self._uniforms = Uniforms(seed)
+        self._never = tokenizer.never_generated.tolist()
+        self._window = places_needed(config)
+        self._remembered = np.arange(tokenizer.vocab_size)
+        ends = [index for index, piece in enumerate(tokenizer.pieces) if piece in _LINE_ENDS]
+        self._remembered[ends] = EMPTY
 
-    def write(self, rows: list[_Row], logits: Floats, state: Floats, window: Ids) -> Iterator[_Row]:
-        """Draw until every row is finished; yield each row when it is.
+    def write(self, prompts: Iterator[tuple[int, str]], at_once: int) -> Iterator[Sample]:
+        """Draw until every sample is finished; yield each when it is."""
+        coming = self._read(prompts)
+        rows = list(islice(coming, at_once))
+        if not rows:
+            return
+        starts = [row.start for row in rows]
+        batch = Batch(starts, window=self._window, limit=2 * self._config.mirostat)
+        while True:
+            ids, log_probabilities = self._draw(batch, rows)
+            finished = (ids == END_OF_DOCUMENT) | (batch.tokens == self._config.length)
+            if self._listens:
+                self._listen(batch, rows, ids, log_probabilities, finished)
+            begun: list[int] = []
+            if finished.any():
+                for place in np.flatnonzero(finished).tolist():
+                    yield self._finish(batch, place, rows[place])
+                begun = _refill(rows, finished, coming)
+                if not rows:
+                    return
+                if finished.any():
+                    batch.keep(~finished)
+                    ids = ids[~finished]
+            batch.logits, batch.state = self._engine.step(ids, batch.state)
+            for place in begun:
+                batch.begin(place, rows[place].start)
 
-        Args:
-            rows: B rows.
-            logits: of the first symbol of every row, float32 [1, V].
-            state: after the prompt, float32 [2 * layers, 1, units].
-            window: the prompt's last ids, for the repetition penalty.
-        """
-        logits = np.repeat(logits, len(rows), axis=0)
-        state = np.repeat(state, len(rows), axis=1)
-        recent = self._recent(len(rows), window)
-        for step in range(self._config.length):
-            ahead = step % _UNIFORMS_AHEAD
-            if ahead == 0:
-                uniforms = np.array([row.rng.random(_UNIFORMS_AHEAD) for row in rows])
-            ids = self._draw(rows, logits, uniforms[:, ahead], recent)
-            if recent is not None:
-                recent[:, (len(window) + step) % recent.shape[1]] = ids
-            finished = [row for row in rows if row.finish_reason]
-            yield from finished
-            if len(finished) == len(rows):
-                return
-            if finished:
-                going = np.array([row.finish_reason is None for row in rows])
-                rows = [row for row in rows if row.finish_reason is None]
-                ids, state, uniforms = ids[going], state[:, going], uniforms[going]
-                recent = None if recent is None else recent[going]
-            logits, state = self._engine.step(ids, state)
+    def _read(self, prompts: Iterator[tuple[int, str]]) -> Iterator[_Row]:
+        """Read prompts, many at a time; one that comes again is read once."""
+        starts: dict[str, Start] = {}
+        while chunk := list(islice(prompts, MAX_ROWS)):
+            wanted = dict.fromkeys(prompt for _, prompt in chunk)
+            starts = {prompt: start for prompt, start in starts.items() if prompt in wanted}
+            starts |= self._starts([prompt for prompt in wanted if prompt not in starts])
+            for index, prompt in chunk:
+                start = starts[prompt]
+                text = Text(self._endings, start.required) if self._listens else None
+                yield _Row(index, start, text)
 
-    def _recent(self, rows: int, window: Ids) -> Ids | None:
-        """Return the ring of the last ids of each row [B, W], or None where nothing needs it."""
-        if self._config.repetition_penalty == 1.0:
-            return None
-        places = min(self._config.repetition_window, len(window) + self._config.length)
-        recent = np.full((rows, places), _EMPTY, np.int64)
-        recent[:, : len(window)] = window
-        return recent
+    def _starts(self, prompts: list[str]) -> dict[str, Start]:
+        if not prompts:
+            return {}
+        divided = [split_prompt(self._tokenizer, prompt) for prompt in prompts]
+        logits, state = self._engine.read([ids for ids, _ in divided])
+        starts = {}
+        for row, (prompt, (ids, required)) in enumerate(zip(prompts, divided, strict=True)):
+            window = self._remembered[ids[1:][-self._window :]] if self._window else ids[:0]
+            place = self._constraints.start(prompt.removesuffix(required), required)
+            starts[prompt] = Start(prompt, logits[row], state[:, row], window, required, place)
+        return starts
 
-    def _draw(
+    def _draw(self, batch: Batch, rows: list[_Row]) -> tuple[Ids, Doubles]:
+        """Draw one symbol for each row, with its log-probability, and let the batch take it."""
+        config, logits = self._config, batch.logits
+        normalisers = log_normalisers(logits)
+        for symbol in self._never:
+            logits[:, symbol] = -np.inf
+        asked = [row for row, place in enumerate(batch.places) if place is not None]
+        if asked or config.min_length:
+            logits = logits.copy()  # the batch keeps what the model said
+        if config.min_length:
+            logits[batch.tokens < config.min_length, END_OF_DOCUMENT] = -np.inf
+        if asked:
+            logits[asked] += self._adjustments(batch, asked)
+            stuck = np.isneginf(logits.max(axis=1))
+            logits[stuck, END_OF_DOCUMENT] = 0  # nothing may follow: the text is over
+        uniforms = batch.uniforms([row.index for row in rows], self._uniforms)
+        ids = sample(logits, uniforms, config, batch.recent, batch.limits)
+        log_probabilities = batch.logits[batch.numbers, ids] - normalisers
+        batch.append(ids, log_probabilities, self._remembered[ids])
+        for row in asked:
+            place = batch.places[row]
+            if place is not None:
+                batch.places[row] = self._constraints.after(place, int(ids[row]))
+        if batch.limits is not None:
+            surprises = -log_probabilities / np.log(2)
+            batch.limits = next_limits(
+                batch.limits, surprises, config.mirostat, config.mirostat_rate
+            )
+        return ids, log_probabilities
+
+    def _adjustments(self, batch: Batch, asked: list[int]) -> Floats:
+        tokens = batch.tokens.tolist()
+        places = batch.places
+        added = [
+            self._constraints.adjustment(place, tokens[row])
+            for row in asked
+            if (place := places[row]) is not None
+        ]
+        return np.stack(added)
+
+    def _listen(
         self,
+        batch: Batch,
         rows: list[_Row],
-        logits: Floats,
-        uniforms: NDArray[np.float64],
-        recent: Ids | None,
-    ) -> Ids:
-        """Draw one symbol for each row and let the rows take it; writes into ``logits``."""
-        normalisers = _log_sum_exp(logits)
-        logits[:, self._never] = -np.inf
-        for index, row in enumerate(rows):
-            if row.required:
-                logits[index, self._excluded(row)] = -np.inf
-        ids = sample(logits, uniforms, self._config, recent)
-        log_probabilities = logits[np.arange(len(rows)), ids] - normalisers
-        for row, symbol, value in zip(rows, ids.tolist(), log_probabilities.tolist(), strict=True):
-            self._accept(row, symbol, value)
-        return ids
+        ids: Ids,
+        log_probabilities: Doubles,
+        finished: NDArray[np.bool_],
+    ) -> None:
+        """Let each row's text take its symbol; mark the rows whose text ends there."""
+        may_end = (batch.tokens >= self._config.min_length).tolist()
+        for place, (row, symbol) in enumerate(zip(rows, ids.tolist(), strict=True)):
+            if row.text is None:
+                continue
+            shown, reason = row.text.add(self._pieces[symbol], may_end=may_end[place])
+            if reason is not None:
+                row.finish_reason = reason
+                finished[place] = True
+            elif finished[place]:
+                shown += row.text.rest()
+            if self._on_text and shown:
+                self._on_text(row.index, shown)
+            if self._alternatives is not None:
+                value, logits = float(log_probabilities[place]), batch.logits[place]
+                beside = self._beside(logits, value - float(logits[symbol]))
+                row.symbols.append(Symbol(self._pieces[symbol], value, beside))
 
-    def _accept(self, row: _Row, symbol: int, log_probability: float) -> None:
-        """Let a row take its next symbol: text, finish, and what can be shown of it."""
-        row.tokens += 1
-        row.log_probability += log_probability
-        piece = self._pieces[symbol]
-        row.pending += row.take_required(piece) if row.required else piece
-        if symbol == END_OF_DOCUMENT:
-            row.finish_reason = "end"
-        elif row.tokens == self._config.length:
-            row.finish_reason = "length"
-        shown = len(row.pending)
-        if self._config.stop:
-            shown = self._look_for_stop(row)
-        if shown:
-            self._show(row, shown)
+    def _beside(self, logits: Floats, shift: float) -> tuple[Alternative, ...]:
+        """Return the likeliest symbols; the shift makes log-probabilities of logits."""
+        return tuple(
+            Alternative(self._pieces[symbol], float(logits[symbol]) + shift)
+            for symbol in likeliest(logits, self._alternatives or 0).tolist()
+        )
 
-    def _look_for_stop(self, row: _Row) -> int:
-        """End a row whose text holds a stop text; return how much of the text is to be shown."""
-        found = find_stop(row.pending, self._config.stop)
-        if found is not None:
-            row.finish_reason = "stop"
-            return found
-        if row.finish_reason:
-            return len(row.pending)
-        return len(row.pending) - held_back(row.pending, self._config.stop)
-
-    def _show(self, row: _Row, length: int) -> None:
-        text, row.pending = row.pending[:length], row.pending[length:]
-        row.parts.append(text)
-        if self._on_text:
-            self._on_text(row.index, text)
-
-    def _excluded(self, row: _Row) -> NDArray[np.bool_]:
-        """Return which symbols [V] don't lead to the text that a row still requires."""
-        key = row.required, row.spelling
-        if key not in self._masks:
-            leads = _leads_to_letter if row.spelling else _leads_to
-            allowed = [leads(piece, row.required) for piece in self._pieces]
-            if not row.spelling and self._spells:
-                allowed[BEGIN_SPELLING] = True
-            self._masks[key] = ~np.array(allowed)
-        return self._masks[key]
+    def _finish(self, batch: Batch, place: int, row: _Row) -> Sample:
+        history = batch.history(place)
+        if row.text is None:
+            text = self._tokenizer.decode(history)[len(row.start.required) :]
+        else:
+            text = "".join(row.text.parts)
+        return Sample(
+            index=row.index,
+            prompt=row.start.prompt,
+            text=text,
+            tokens=len(history),
+            seed=self._seed,
+            finish_reason=row.finish_reason
+            or ("end" if history[-1] == END_OF_DOCUMENT else "length"),
+            mean_log_probability=float(batch.sums[place]) / len(history),
+            symbols=None if self._alternatives is None else tuple(row.symbols),
+        )
 
 
-def find_stop(text: str, stops: tuple[str, ...]) -> int | None:
-    """Return where the stop text begins that is complete first; of several, the longest."""
-    places = [(start + len(stop), start) for stop in stops if (start := text.find(stop)) >= 0]
-    return min(places)[1] if places else None
+def _refill(rows: list[_Row], finished: NDArray[np.bool_], coming: Iterator[_Row]) -> list[int]:
+    """Let samples that come take the places of finished ones, and close the gaps that are left.
 
+    Args:
+        rows: the samples at work; changed.
+        finished: which of them are finished, bool [B]; left true where nothing took their place.
+        coming: the samples to come.
 
-def held_back(text: str, stops: tuple[str, ...]) -> int:
-    """Return how many characters at the end of a text may be the beginning of a stop text."""
-    return max((_overlap(text, stop) for stop in stops), default=0)
-
-
-def _overlap(text: str, stop: str) -> int:
-    lengths = range(min(len(stop) - 1, len(text)), 0, -1)
-    return next((length for length in lengths if text.endswith(stop[:length])), 0)
-
-
-def _leads_to(piece: str, required: str) -> bool:
-    return piece != "" and (piece.startswith(required) or required.startswith(piece))
-
-
-def _leads_to_letter(piece: str, required: str) -> bool:
-    return piece == required[0]
-
-
-def _split_prompt(tokenizer: Tokenizer, prompt: str) -> tuple[Ids, str]:
-    """Return the ids to read, the end of a document first, and what the text must start with."""
-    text, required = tokenizer.split_prompt(prompt)
-    if not set(required) <= set(tokenizer.pieces):  # what can't be written has to be read
-        text, required = prompt, ""
-    ids = np.concatenate([[END_OF_DOCUMENT], tokenizer.encode(text)]).astype(np.int64)
-    return ids, required
-
-
-def _read(engine: Engine, ids: Ids) -> tuple[Floats, Floats]:
-    """Return the logits [1, V] and the state after the ids, from a zero state."""
-    state = engine.initial_state(1)
-    for start in range(0, len(ids), _PROMPT_CHUNK):
-        logits, state = engine.run(ids[np.newaxis, start : start + _PROMPT_CHUNK], state)
-    return logits[:, -1], state
-
-
-def _log_sum_exp(logits: Floats) -> Floats:
-    """Return the normaliser of each row's log-probabilities, [B]."""
-    highest = np.maximum.reduce(logits, axis=1)
-    sums = np.add.reduce(np.exp(logits - highest[:, np.newaxis]), axis=1)
-    normalisers: Floats = highest + np.log(sums)
-    return normalisers
+    Returns:
+        The places, once gaps are closed, of the samples that begin.
+    """
+    begun = []
+    for place in np.flatnonzero(finished).tolist():
+        row = next(coming, None)
+        if row is None:
+            break
+        rows[place] = row
+        finished[place] = False
+        begun.append(place)
+    going = ~finished
+    rows[:] = [rows[place] for place in np.flatnonzero(going).tolist()]
+    closed: list[int] = (going.cumsum()[begun] - 1).tolist()
+    return closed

@@ -16,28 +16,32 @@ from pathlib import Path
 from typing import TypeVar
 
 import msgspec
+import numpy as np
 
 from charlstm import cache
 from charlstm.config import CorpusConfig, TokenizerConfig
 from charlstm.corpus import Chunk, Corpus, divide, open_corpus
 from charlstm.dataset import Encoded, TokenStore, read_store, write_store
 from charlstm.errors import CheckpointDamaged, CorpusError
+from charlstm.novelty import LineGatherer, LineHashes
 from charlstm.tokenizer import Tokenizer, build_tokenizer, tokenizer_from_json
 
 Entry = TypeVar("Entry")
 
 # Part of the key of every cached store: raise it when the same settings give another store.
-STORE_VERSION = 1
+STORE_VERSION = 2
 
 STATISTICS_FILE = "statistics.json"
 TOKENIZER_FILE = "tokenizer.json"
+LINES_FILE = "lines.bin"
 
 
 class Statistics(msgspec.Struct, frozen=True, kw_only=True):
     """The corpus in numbers.
 
     ``valid_words`` counts stretches without white space; ``valid_unknown`` the characters of the
-    validation text that the training text does not have.
+    validation text that the training text does not have; ``train_lines`` the distinct lines of
+    the training text where each line is a document.
     """
 
     sha256: str
@@ -47,17 +51,19 @@ class Statistics(msgspec.Struct, frozen=True, kw_only=True):
     valid_characters: int
     valid_words: int
     valid_unknown: dict[str, int]
+    train_lines: int = 0
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A corpus that is ready to train on."""
+    """A corpus ready to train on; ``lines`` of its training part, if each is a document."""
 
     name: str
     sources: tuple[str, ...]
     tokenizer: Tokenizer
     store: TokenStore
     statistics: Statistics
+    lines: LineHashes | None = None
 
 
 def prepare(
@@ -96,18 +102,30 @@ def prepare(
     def build(folder: Path) -> None:
         tally = _Tally(config.lines)
         write_store(folder, _encode(text.divided(), tokenizer, tally), tokenizer.vocab_size)
-        statistics = tally.statistics(text)
+        lines = tally.train_lines.finish()
+        if config.lines:
+            lines.hashes.tofile(folder / LINES_FILE)
+        statistics = tally.statistics(text, len(lines))
         (folder / STATISTICS_FILE).write_bytes(msgspec.json.encode(statistics))
 
-    def read(folder: Path) -> tuple[TokenStore, Statistics]:
+    def read(folder: Path) -> tuple[TokenStore, Statistics, LineHashes | None]:
         data = (folder / STATISTICS_FILE).read_bytes()
         statistics = msgspec.json.decode(data, type=Statistics)
-        return read_store(folder, tokenizer.vocab_size), statistics
+        lines = _read_lines(folder, statistics.train_lines) if config.lines else None
+        return read_store(folder, tokenizer.vocab_size), statistics, lines
 
     key = "tokens-" + text.key(tokenizer.to_json())
-    store, statistics = _obtain(key, build, read)
+    store, statistics, lines = _obtain(key, build, read)
     sources = tuple(source.name for source in text.corpus.sources)
-    return Prepared(text.corpus.name, sources, tokenizer, store, statistics)
+    return Prepared(text.corpus.name, sources, tokenizer, store, statistics, lines)
+
+
+def _read_lines(folder: Path, count: int) -> LineHashes:
+    """Read the hashes of the training lines; ``ValueError`` if there are not ``count``."""
+    hashes = np.fromfile(folder / LINES_FILE, np.uint64)
+    if hashes.nbytes != 8 * count or (folder / LINES_FILE).stat().st_size != hashes.nbytes:
+        raise ValueError(f"{folder}: the hashes of the lines are not as many as were written")
+    return LineHashes(hashes)
 
 
 def _obtain(key: str, build: Callable[[Path], None], read: Callable[[Path], Entry]) -> Entry:
@@ -224,10 +242,13 @@ class _Tally:
         self.valid_words = 0
         self.valid_unknown: Counter[str] = Counter()
         self.inside_word = False
+        self.train_lines = LineGatherer()
 
     def add(self, validates: bool, chunk: Chunk, tokenizer: Tokenizer) -> None:
         # Where each line is a document, its line end is a character that the model predicts.
         self.characters[validates] += len(chunk.text) + (self.lines and chunk.ends_document)
+        if self.lines and not validates:
+            self.train_lines.add(chunk.text)
         if not validates or not chunk.text:
             return
         # A word that goes on from the chunk before has been counted there.
@@ -236,7 +257,7 @@ class _Tally:
         self.inside_word = not chunk.text[-1].isspace() and not chunk.ends_document
         self.valid_unknown += tokenizer.unknown_characters(chunk.text)
 
-    def statistics(self, text: _Text) -> Statistics:
+    def statistics(self, text: _Text, train_lines: int) -> Statistics:
         return Statistics(
             sha256=text.sha256,
             documents=sum(fingerprint.documents for fingerprint in text.fingerprints),
@@ -245,6 +266,7 @@ class _Tally:
             valid_characters=self.characters[True],
             valid_words=self.valid_words,
             valid_unknown=dict(self.valid_unknown),
+            train_lines=train_lines,
         )
 
 

@@ -13,7 +13,7 @@ import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from io import BufferedIOBase
+from io import BufferedIOBase, BufferedReader
 from pathlib import Path
 from typing import BinaryIO, Literal
 
@@ -55,7 +55,9 @@ class Source:
         Raises:
             CorpusError: if the file can't be read, is binary or doesn't decode.
         """
-        blocks = _read(self.name, self.path, nulis_text=has_nul_bytes(encoding))
+        blocks = _without_nul(
+            self.name, _read(self.name, self.path), nul_is_text=has_nul_bytes(encoding)
+        )
         yield _decode(self.name, blocks, encoding, decode_errors)
 
 
@@ -73,6 +75,25 @@ class EmbeddedSource(Source):
 
         for name in sorted(topics):
             yield (topics[name],)
+
+
+@dataclass(frozen=True)
+class StreamSource(Source):
+    """A stream that is read as it arrives, once: a block is what is there at the moment."""
+
+    stream: BufferedReader
+
+    def documents(self, encoding: str, decode_errors: DecodeErrors) -> Iterator[Iterable[str]]:
+        """Yield the one document; for the errors see ``Source.documents``."""
+        blocks = _without_nul(self.name, self._blocks(), nul_is_text=has_nul_bytes(encoding))
+        yield _decode(self.name, blocks, encoding, decode_errors)
+
+    def _blocks(self) -> Iterator[bytes]:
+        try:
+            while block := self.stream.read1(BLOCK):
+                yield block
+        except OSError as error:
+            raise unreadable(self.name, error) from error
 
 
 def spool_stdin(stream: BinaryIO, path: Path) -> None:
@@ -136,16 +157,21 @@ def _undecodable(name: str, encoding: str, error: UnicodeError, read: int) -> Co
     )
 
 
-def _read(name: str, path: Path, *, nulis_text: bool) -> Iterator[bytes]:
+def _without_nul(name: str, blocks: Iterable[bytes], *, nul_is_text: bool) -> Iterator[bytes]:
     read = 0
+    for block in blocks:
+        if not nul_is_text and (nul := block.find(b"\0")) >= 0:
+            raise CorpusError(
+                f"{name} looks like a binary file (a NUL byte at offset {read + nul}): name "
+                "text files, with --encoding if they are in UTF-16 or UTF-32"
+            )
+        read += len(block)
+        yield block
+
+
+def _read(name: str, path: Path) -> Iterator[bytes]:
     with _opened(name, path) as stream:
         while block := stream.read(BLOCK):
-            if not nulis_text and (nul := block.find(b"\0")) >= 0:
-                raise CorpusError(
-                    f"{name} looks like a binary file (a NUL byte at offset {read + nul}): name "
-                    "text files, with --encoding if they are in UTF-16 or UTF-32"
-                )
-            read += len(block)
             yield block
 
 

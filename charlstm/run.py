@@ -25,6 +25,7 @@ from charlstm.config import CorpusConfig, TokenizerConfig
 from charlstm.dataset import replacement_rates
 from charlstm.errors import CheckpointMissing, UsageError
 from charlstm.files import storage_errors
+from charlstm.novelty import LineHashes
 from charlstm.plan import Plan, make_plan
 from charlstm.preparation import Prepared, prepare
 from charlstm.processor import processor_count, product_type
@@ -62,6 +63,7 @@ class Run:
     weights: Weights | None = None
     resumes: bool = False
     stdin: Path | None = None
+    lines: LineHashes | None = None
 
 
 @contextlib.contextmanager
@@ -103,6 +105,7 @@ def new_run(request: Request, stdin: Path | None) -> Run:
         processors=request.threads or processor_count(),
         rate_scale=FINE_TUNING_RATE if parent else 1.0,
     )
+    lines = _lines_to_keep(request.corpus, prepared, parent)
     folder = request.output or checkpoint.free_folder(checkpoint.CHECKPOINTS, prepared.name)
     config = RunConfig(
         format=checkpoint.FORMAT,
@@ -111,10 +114,10 @@ def new_run(request: Request, stdin: Path | None) -> Run:
         tokenizer=tokenizing,
         model=plan.model,
         train=plan.train,
-        provenance=_provenance(prepared, parent),
+        provenance=_provenance(prepared, parent, lines),
     )
     weights = _grown(parent, plan.model.vocab_size, plan.train.seed) if parent else None
-    return Run(folder, config, prepared, plan, weights, stdin=stdin)
+    return Run(folder, config, prepared, plan, weights, stdin=stdin, lines=lines)
 
 
 def resumed_run(folder: Path) -> Run:
@@ -167,7 +170,9 @@ def execute(
             trainer.resume()
         else:
             tokenizer = run.prepared.tokenizer
-            with checkpoint.created(run.folder, run.config, tokenizer, overwrite=overwrite):
+            with checkpoint.created(
+                run.folder, run.config, tokenizer, run.lines, overwrite=overwrite
+            ):
                 _keep_stdin(run)
                 trainer.start(run.weights)
         return trainer.run()
@@ -248,7 +253,19 @@ def _absolute(corpus: CorpusConfig) -> CorpusConfig:
     )
 
 
-def _provenance(prepared: Prepared, parent: Checkpoint | None) -> Provenance:
+def _lines_to_keep(
+    corpus: CorpusConfig, prepared: Prepared, parent: Checkpoint | None
+) -> LineHashes | None:
+    """Return the lines that the model will have been trained on, those of its parent included."""
+    if prepared.lines is None or not corpus.index:
+        return None
+    before = checkpoint.read_lines_index(parent.folder) if parent else None
+    return prepared.lines if before is None else prepared.lines.union(before)
+
+
+def _provenance(
+    prepared: Prepared, parent: Checkpoint | None, lines: LineHashes | None
+) -> Provenance:
     statistics = prepared.statistics
     return Provenance(
         corpus_sha256=statistics.sha256,
@@ -261,6 +278,8 @@ def _provenance(prepared: Prepared, parent: Checkpoint | None) -> Provenance:
         valid_words=statistics.valid_words,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         parent=None if parent is None else str(parent.folder),
+        train_lines=0 if lines is None else len(lines),
+        lines_sha256=None if lines is None else checkpoint.lines_digest(lines),
     )
 
 

@@ -2,36 +2,42 @@
 
 All functions take logits [B,V] in float32 and treat rows independently: a row's result has the same
 bits in any batch. An id that is ruled out has the logit -inf; at least one id of a row must not be.
-The order is: repetition penalty, top-k, top-p, min-p, temperature, draw. So top-p and min-p judge
-the distribution as the model gave it, before the temperature, as llama.cpp does: a high temperature
-makes a choice among good symbols more even and lets no bad ones in.
+Only ``sample`` and ``shift`` take logits as they come: the others expect a row's highest to be 0.
+The order is: penalties (see ``penalties``), top-k, locally typical, top-p, min-p, Mirostat,
+temperature, draw. So all that leaves symbols out judges the distribution as the model gave it,
+before the temperature, as llama.cpp does: a high temperature makes a choice among good symbols more
+even and lets no bad ones in.
 
 This module knows no text, no model and no random generator: uniforms are passed in.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from charlstm.config import SampleConfig
+from charlstm.penalties import penalise
 
 Floats: TypeAlias = NDArray[np.float32]
+Doubles: TypeAlias = NDArray[np.float64]
 Ids: TypeAlias = NDArray[np.int64]
 
 _EXCLUDED = np.float32(-np.inf)
-_FIRST_CANDIDATES = 64
 _LARGE_VOCABULARY = 1000
+_BINS, _BINS_PER_NAT = 512, 16  # of the histogram that spares sorting a large vocabulary
 _LARGEST_FACTOR = 1e30  # keeps a tiny temperature from overflowing float32
 
 
 def sample(
     logits: Floats,
-    uniforms: NDArray[np.float64],
+    uniforms: Doubles,
     config: SampleConfig,
     recent: NDArray[np.integer[Any]] | None = None,
+    limits: Doubles | None = None,
 ) -> Ids:
     """Draw the next id of every row.
 
@@ -39,21 +45,27 @@ def sample(
         logits: float32 [B, V].
         uniforms: float64 [B], each in [0, 1).
         config: how to draw; temperature 0 takes the likeliest id, of equals the lowest.
-        recent: ids [B, W] that ``config.repetition_penalty`` applies to, -1 for an empty place.
+        recent: the last ids [B, W], oldest first, -1 for an empty place; the penalties need them.
+        limits: float64 [B], the surprise that Mirostat allows, in bits.
 
     Returns:
         int64 [B].
     """
-    if recent is not None and config.repetition_penalty != 1.0:
-        logits = penalise_repetition(logits, recent, config.repetition_penalty)
+    if recent is not None:
+        logits = penalise(logits, recent, config)
     if config.temperature == 0:
         return _first_largest(logits)
+    logits = shift(logits)
     if config.top_k:
         logits = keep_top_k(logits, config.top_k)
+    if config.typical < 1.0:
+        logits = shift(keep_typical(logits, config.typical))  # perhaps without the likeliest
     if config.top_p < 1.0:
         logits = keep_top_p(logits, config.top_p)
     if config.min_p > 0.0:
         logits = keep_min_p(logits, config.min_p)
+    if limits is not None:
+        logits = keep_unsurprising(logits, limits)
     if logits.shape[1] < _LARGE_VOCABULARY:
         return draw(apply_temperature(logits, config.temperature), uniforms)
     # What is impossible in every row adds exactly 0, so leaving it out changes no bit.
@@ -61,22 +73,14 @@ def sample(
     return columns[draw(apply_temperature(logits[:, columns], config.temperature), uniforms)]
 
 
-def penalise_repetition(logits: Floats, recent: NDArray[np.integer[Any]], penalty: float) -> Floats:
-    """Make recent ids less likely: positive logits are divided by the penalty, negative multiplied.
-
-    An id counts once, however often it occurs (Keskar et al. 2019, CTRL, section 4.1).
+def shift(logits: Floats) -> Floats:
+    """Shift each row so that its highest logit is 0.
 
     Args:
         logits: float32 [B, V].
-        recent: ids [B, W], -1 for an empty place.
-        penalty: 1 or more; 1 changes nothing.
     """
-    rows = np.arange(len(logits))[:, np.newaxis]
-    # One more column takes what is written for -1.
-    penalised = np.concatenate([logits, np.zeros((len(logits), 1), np.float32)], axis=1)
-    values = penalised[rows, recent]
-    penalised[rows, recent] = np.where(values > 0, values / penalty, values * penalty)
-    return np.ascontiguousarray(penalised[:, :-1])
+    shifted: Floats = logits - np.maximum.reduce(logits, axis=1, keepdims=True)
+    return shifted
 
 
 def keep_top_k(logits: Floats, k: int) -> Floats:
@@ -92,27 +96,37 @@ def keep_top_k(logits: Floats, k: int) -> Floats:
     return _keep_from(logits, np.partition(logits, size - k, axis=1)[:, size - k, np.newaxis])
 
 
+def keep_typical(logits: Floats, p: float) -> Floats:
+    """Keep the locally typical ids: those whose surprise is nearest the expected one.
+
+    As few as together reach probability p, and ids as near as the last (Meister et al. 2023).
+
+    Args:
+        logits: float32 [B, V].
+        p: in (0, 1]; 1 keeps whatever is possible.
+    """
+    surprises = log_normalisers(logits)[:, np.newaxis] - logits
+    probabilities = np.exp(-surprises)
+    products = probabilities * np.where(probabilities > 0, surprises, 0.0)
+    expected = products.sum(axis=1, keepdims=True)
+    distances = np.abs(surprises - expected)
+    return _without(
+        logits, distances > _reaching(distances, probabilities, np.full(len(logits), p))
+    )
+
+
 def keep_top_p(logits: Floats, p: float) -> Floats:
     """Keep the nucleus: the fewest likeliest ids that reach probability p (Holtzman et al. 2020).
 
-    Ids as likely as the nucleus's last are kept too. Only as many ids are sorted as are needed.
+    Ids as likely as the nucleus's last are kept too.
 
     Args:
         logits: float32 [B, V].
         p: in (0, 1]; 1 changes nothing but ids that are impossible in float32.
     """
-    size = logits.shape[1]
-    highest = _highest(logits)
-    goal = p * np.exp(logits - highest).astype(np.float64).sum(axis=1, keepdims=True)
-    count = min(_FIRST_CANDIDATES, size)
-    while True:
-        likeliest = _descending_largest(logits, count)
-        reached = np.exp(likeliest - highest).cumsum(axis=1, dtype=np.float64)
-        if count == size or bool((reached[:, -1:] >= goal).all()):
-            break
-        count = min(8 * count, size)
-    last = np.minimum((reached < goal).sum(axis=1, keepdims=True), count - 1)
-    return _keep_from(logits, np.take_along_axis(likeliest, last, axis=1))
+    masses = np.exp(logits)
+    goals = p * np.add.reduce(masses, axis=1, dtype=np.float64)
+    return _without(logits, -logits > _reaching(-logits, masses, goals))
 
 
 def keep_min_p(logits: Floats, p: float) -> Floats:
@@ -122,22 +136,48 @@ def keep_min_p(logits: Floats, p: float) -> Floats:
         logits: float32 [B, V].
         p: in (0, 1).
     """
-    return _keep_from(logits, _highest(logits) + np.float32(np.log(p)))
+    return _keep_from(logits, np.float32(math.log(p)))
+
+
+def keep_unsurprising(logits: Floats, limits: Doubles) -> Floats:
+    """Keep ids whose surprise is no larger than a row's limit, and the likeliest ids anyway.
+
+    With ``next_limits`` this is Mirostat 2 (Basu et al. 2021).
+
+    Args:
+        logits: float32 [B, V].
+        limits: float64 [B], in bits.
+    """
+    surprises = (log_normalisers(logits)[:, np.newaxis] - logits) / np.log(2)
+    allowed = np.maximum(limits[:, np.newaxis], surprises.min(axis=1, keepdims=True))
+    return _without(logits, surprises > allowed)
+
+
+def next_limits(limits: Doubles, surprises: Doubles, target: float, rate: float) -> Doubles:
+    """Move the limits of ``keep_unsurprising`` so that mean surprise approaches the target.
+
+    Args:
+        limits: float64 [B], in bits.
+        surprises: float64 [B], of the ids that were drawn, in bits.
+        target: the surprise to hold, in bits a symbol.
+        rate: the share of the error that is made good at once.
+    """
+    moved: Doubles = limits - rate * (surprises - target)
+    return moved
 
 
 def apply_temperature(logits: Floats, temperature: float) -> Floats:
-    """Divide logits by a temperature above 0; each row is also shifted to have its highest at 0.
+    """Divide logits by a temperature above 0.
 
     Args:
         logits: float32 [B, V].
         temperature: above 0; below 1e-30 it counts as 1e-30.
     """
-    scaled: Floats = logits - _highest(logits)
-    scaled *= np.float32(min(1.0 / temperature, _LARGEST_FACTOR))
+    scaled: Floats = logits * np.float32(min(1.0 / temperature, _LARGEST_FACTOR))
     return scaled
 
 
-def draw(logits: Floats, uniforms: NDArray[np.float64]) -> Ids:
+def draw(logits: Floats, uniforms: Doubles) -> Ids:
     """Draw one id per row from softmax(logits) by the inverse of the cumulative distribution.
 
     Rounding can't draw an id of probability 0: a uniform below 1 times the total is below the
@@ -150,10 +190,34 @@ def draw(logits: Floats, uniforms: NDArray[np.float64]) -> Ids:
     Returns:
         int64 [B].
     """
-    weights = np.exp(logits - _highest(logits))
-    cumulative = np.add.accumulate(weights, axis=1, dtype=np.float64)
+    cumulative = np.add.accumulate(np.exp(logits), axis=1, dtype=np.float64)
     goal = uniforms[:, np.newaxis] * cumulative[:, -1:]
     return _first_largest(cumulative > goal)
+
+
+def likeliest(logits: NDArray[np.floating[Any]], count: int) -> Ids:
+    """Return the likeliest ids of one row that are possible, at most ``count``, likeliest first.
+
+    Of equals the lowest come first.
+
+    Args:
+        logits: floats [V].
+        count: 0 or more.
+    """
+    possible = logits > _EXCLUDED
+    if 0 < count < len(logits):
+        possible &= logits >= np.partition(logits, len(logits) - count)[len(logits) - count]
+    found = np.flatnonzero(possible)
+    ordered: Ids = found[np.argsort(-logits[found], kind="stable")][:count]
+    return ordered
+
+
+def log_normalisers(logits: Floats) -> Doubles:
+    """Return what to subtract from each row's logits to have log-probabilities, float64 [B]."""
+    highest = np.maximum.reduce(logits, axis=1)
+    sums = np.add.reduce(np.exp(logits - highest[:, np.newaxis]), axis=1, dtype=np.float64)
+    normalisers: Doubles = highest + np.log(sums)
+    return normalisers
 
 
 def _first_largest(values: NDArray[Any]) -> Ids:
@@ -161,20 +225,47 @@ def _first_largest(values: NDArray[Any]) -> Ids:
     return indices
 
 
-def _highest(logits: Floats) -> Floats:
-    highest: Floats = np.maximum.reduce(logits, axis=1, keepdims=True)
-    return highest
+def _keep_from(logits: Floats, threshold: Floats | np.float32) -> Floats:
+    return _without(logits, logits < threshold)
 
 
-def _keep_from(logits: Floats, threshold: Floats) -> Floats:
-    kept = logits.copy()
-    kept[logits < threshold] = _EXCLUDED
+def _without(logits: Floats, excluded: NDArray[np.bool_]) -> Floats:
+    kept: Floats = np.where(excluded, _EXCLUDED, logits)
     return kept
 
 
-def _descending_largest(logits: Floats, count: int) -> Floats:
-    """Return the ``count`` largest logits of each row [B, count], largest first."""
-    size = logits.shape[1]
-    if count < size:
-        logits = np.partition(logits, size - count, axis=1)[:, size - count :]
-    return np.sort(logits, axis=1)[:, ::-1]
+def _reaching(
+    distances: NDArray[np.floating[Any]], masses: NDArray[np.floating[Any]], goals: Doubles
+) -> NDArray[np.floating[Any]]:
+    """Return how far the nearest ids go that together reach a mass, [B, 1].
+
+    Args:
+        distances: floats [B, V], 0 or more.
+        masses: floats [B, V].
+        goals: float64 [B]; where the row's masses fall short of it, all ids are needed.
+    """
+    if distances.shape[1] > _LARGE_VOCABULARY:
+        each = zip(distances, masses, goals.tolist(), strict=True)
+        return np.array([_reaching_in_row(*row) for row in each])[:, np.newaxis]
+    rows = np.arange(len(distances))[:, np.newaxis]
+    order = distances.argsort(axis=1)
+    reached = np.add.accumulate(masses[rows, order], axis=1, dtype=np.float64)
+    missing = np.add.reduce(reached < goals[:, np.newaxis], axis=1, keepdims=True)
+    reaching: NDArray[np.floating[Any]] = distances[
+        rows, order[rows, np.minimum(missing, order.shape[1] - 1)]
+    ]
+    return reaching
+
+
+def _reaching_in_row(
+    distances: NDArray[np.floating[Any]], masses: NDArray[np.floating[Any]], goal: float
+) -> Any:
+    """Do the same for one row of many ids: sort only those of the bin in which it is reached."""
+    bins = np.minimum(distances * _BINS_PER_NAT, _BINS - 1).astype(np.int64)
+    reached = np.bincount(bins, weights=masses).cumsum()
+    last = min(int(np.searchsorted(reached, goal)), len(reached) - 1)
+    inside = np.flatnonzero(bins == last)
+    inside = inside[np.argsort(distances[inside])]
+    before = reached[last - 1] if last else 0.0
+    missing = int((before + masses[inside].cumsum(dtype=np.float64) < goal).sum())
+    return distances[inside[min(missing, len(inside) - 1)]]

@@ -10,9 +10,10 @@ from __future__ import annotations
 import re
 import unicodedata
 from abc import ABC, abstractmethod
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from enum import IntEnum
 from functools import cache, cached_property
 from itertools import chain
 from typing import TYPE_CHECKING, Annotated, ClassVar
@@ -55,9 +56,10 @@ _MARKS = (
     for block in range(0x900, 0xE00, 0x80)
 )
 _WORD = rf"{_LETTER}{{1,64}}(?:(?:['’](?={_LETTER})|[{_MARKS}]{{1,8}}){_LETTER}{{0,64}}){{0,16}}"
+_APOSTROPHES = "'’"
 # Every string is a sequence of matches. Repetitions are bounded so that no token is huge, and no
 # match looks beyond a newline, so that a text cut after one has the same tokens.
-_TOKEN = (
+TOKEN_PATTERN = (
     rf" ?(?:{_WORD}|\d{{1,64}}|</?[A-Za-z]{{1,32}}>|([^\w\s]|_)\1{{0,63}})"
     rf"|\r\n|\n|\r|[^\S\r\n]{{1,64}}(?= [^\s{_UNSPACED}])|[^\S\r\n]{{1,64}}|."
 )
@@ -108,6 +110,10 @@ class Tokenizer(ABC):
 
         ``decode(encode(text)) == text`` for every text whose characters are all known.
         """
+
+    def encode_beginning(self, text: str) -> NDArray[np.int64]:
+        """Return the ids of the beginning of a document: the end of the one before it first."""
+        return np.concatenate([[END_OF_DOCUMENT], self.encode(text)]).astype(np.int64)
 
     def decode(self, ids: Iterable[int] | NDArray[np.integer]) -> str:
         """Return the text of the ids, which is their pieces in a row."""
@@ -186,8 +192,16 @@ class WordTokenizer(Tokenizer):
         return np.fromiter(chain.from_iterable(ids), np.uint32)
 
     def split_prompt(self, prompt: str) -> tuple[str, str]:
-        """Return the prompt without one space at its end, which is the next word's."""
-        return (prompt[:-1], " ") if prompt.endswith(" ") else (prompt, "")
+        """Return the prompt without its last word or number, which may be half typed.
+
+        One space at the end is the beginning of the next token.
+        """
+        if prompt.endswith(" "):
+            return prompt[:-1], " "
+        last = deque(tokens_of(prompt), 1)
+        if not last or not _half_typed_pattern().fullmatch(last[0]):
+            return prompt, ""
+        return prompt.removesuffix(last[0]), last[0]
 
     @cached_property
     def _encodings(self) -> _Encodings:
@@ -303,7 +317,51 @@ def tokens_of(text: str) -> Iterator[str]:
 @cache
 def _token_pattern() -> re.Pattern[str]:
     """Compile the pattern on first use: it takes as long as a hundred generated characters."""
-    return re.compile(_TOKEN, re.DOTALL)
+    return re.compile(TOKEN_PATTERN, re.DOTALL)
+
+
+@cache
+def _half_typed_pattern() -> re.Pattern[str]:
+    """Compile what may go on as the same token."""
+    return re.compile(rf" ?(?:{_WORD}|\d{{1,64}})")
+
+
+class Kind(IntEnum):
+    """What a character is to the word or number it stands in or beside."""
+
+    LETTER = 0  # begins words and goes on with them
+    MARK = 1  # goes on with a word; elsewhere it is punctuation
+    APOSTROPHE = 2  # goes on with a word if a letter follows; elsewhere it is punctuation
+    DIGIT = 3
+    SPACE = 4
+    ALONE = 5  # a character of a script without spaces, a token of its own
+    OTHER = 6  # punctuation, of which a run of one character is a token
+
+
+def kind_of(character: str) -> Kind:
+    """Return what one character is to the tokens of word level."""
+    if re.match(_LETTER, character):
+        return Kind.LETTER
+    if character in _APOSTROPHES:
+        return Kind.APOSTROPHE
+    if re.match(rf"[{_MARKS}]", character):
+        return Kind.MARK
+    if character.isspace():
+        return Kind.SPACE
+    if re.match(r"\d", character):
+        return Kind.DIGIT
+    return Kind.ALONE if re.match(r"[^\W_]", character) else Kind.OTHER
+
+
+def typed_token(prompt: str) -> str:
+    """Return the word or number that a prompt ends with, and the space before it; else nothing.
+
+    It may be half typed. An apostrophe after a word counts to it, for a letter may follow.
+    """
+    before, last = deque(["", "", *tokens_of(prompt[prompt.rfind("\n") + 1 :])], 2)
+    if last in _APOSTROPHES and before and kind_of(before[-1]) in (Kind.LETTER, Kind.MARK):
+        return before + last
+    return last if _half_typed_pattern().fullmatch(last) else ""
 
 
 def _code_points(text: str) -> NDArray[np.uint32]:

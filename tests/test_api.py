@@ -1,6 +1,8 @@
 """The Python interface, and that training, Keras and the engine agree about a trained model."""
 
 import time
+from functools import partial
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,7 @@ from charlstm import run
 from charlstm.checkpoint import read_checkpoint
 from charlstm.config import CorpusConfig, TokenizerConfig
 from charlstm.engine import build_engine
-from charlstm.errors import CheckpointMissing, ConfigError
+from charlstm.errors import CheckpointMissing, ConfigError, GenerationError
 
 from .test_training import Stopper
 
@@ -82,6 +84,19 @@ def test_generate_tells_its_seed_and_repeats(trained):
     assert model.tokenizer.vocab_size == model.engine.vocab_size
 
 
+def test_score_tells_each_text_apart(trained):
+    model = charlstm.load(trained[0], threads=1)
+    text = "def check(self) -> None:"
+    likely, unlikely, empty = model.score(text, text[::-1], "", per_token=True)
+    assert likely.bits_per_character < unlikely.bits_per_character
+    assert [model.score(text, per_token=True)[0], empty.tokens] == [likely, 0]
+    assert len(likely.symbols) == likely.tokens
+    (after,) = model.score("None:", context="def check(self) -> ")
+    assert after.symbols is None
+    assert after.log_probability > model.score("None:")[0].log_probability
+    assert model.score() == []
+
+
 @pytest.mark.parametrize("seed", [-1, 2**32])
 def test_a_seed_out_of_range_is_refused_at_once(trained, seed):
     model = charlstm.load(trained[0], threads=1)
@@ -90,7 +105,7 @@ def test_a_seed_out_of_range_is_refused_at_once(trained, seed):
         model.generate("def ", seed=seed)
     assert str(caught.value) == message
     with pytest.raises(ConfigError) as caught:
-        model.stream("def ", charlstm.SampleConfig(), seed=seed)  # not only when it is read
+        model.stream(["def "], charlstm.SampleConfig(), seed=seed)  # not only when it is read
     assert str(caught.value) == message
 
 
@@ -99,11 +114,95 @@ def test_a_count_out_of_range_is_refused_at_once(trained, count):
     model = charlstm.load(trained[0], threads=1)
     for ask in (
         lambda: model.generate("def ", count=count),
-        lambda: model.stream("def ", charlstm.SampleConfig(), count=count),
+        lambda: model.stream(["def "], charlstm.SampleConfig(), count=count),
+        lambda: model.most_likely("def ", count=count),
     ):
         with pytest.raises(ConfigError) as caught:
             ask()
         assert str(caught.value) == f"count is {count}: expected a whole number of 1 or more"
+
+
+def test_a_width_out_of_range_is_refused(trained):
+    model = charlstm.load(trained[0], threads=1)
+    with pytest.raises(ConfigError) as caught:
+        model.most_likely("def ", beams=0)
+    assert str(caught.value) == "beams is 0: expected a whole number of 1 or more"
+
+
+def test_one_text_is_no_list_of_prompts(trained):
+    """It would be taken for as many prompts as it has characters."""
+    model = charlstm.load(trained[0], threads=1)
+    with pytest.raises(ConfigError) as caught:
+        model.stream("def ", charlstm.SampleConfig())
+    assert str(caught.value) == "prompts is one text: expected a list of them, such as [prompt]"
+
+
+def test_each_prompt_is_continued_as_often_as_asked(trained):
+    model = charlstm.load(trained[0], threads=1)
+    prompts, config = ["def ", "", "class "], charlstm.SampleConfig(length=10)
+    found = list(model.stream(prompts, config, count=2, seed=3))
+    assert [(each.index, each.prompt) for each in found] == list(
+        enumerate(["def ", "def ", "", "", "class ", "class "])
+    )
+    assert list(model.stream([], config, count=2, seed=3)) == []
+
+
+def test_what_is_known_is_drawn_again_and_what_is_unique_once(trained):
+    model = charlstm.load(trained[0], threads=1)
+    config = charlstm.SampleConfig(length=1, min_length=1, temperature=2.0, ban=("\n",))
+    draw = partial(model.stream, ["a", "b", "a"], config, count=5, seed=3)
+    plain = list(draw())
+    once = list(draw(unique=True))
+    texts = [each.prompt + each.text for each in once]
+    assert len(set(texts)) == len(texts) == 15
+    assert [each.index for each in once] == list(range(15))
+    new = list(draw(known=set(texts[:5])))
+    assert not {each.prompt + each.text for each in new} & set(texts[:5])
+    assert list(draw(known=())) != plain  # each prompt has far indices of its own
+    assert list(draw(known=()))[:5] == plain[:5]
+
+
+def test_no_more_samples_are_drawn_at_once_than_are_wanted(trained, monkeypatch):
+    model = charlstm.load(trained[0], threads=1)
+    widths = []
+    step = type(model.engine).step
+    monkeypatch.setattr(
+        type(model.engine),
+        "step",
+        lambda engine, ids, state: (widths.append(len(ids)), step(engine, ids, state))[1],
+    )
+    config = charlstm.SampleConfig(length=10)
+    assert len(list(model.stream(["a", "b"], config, count=3, seed=1, unique=True))) == 6
+    assert max(widths) <= 6
+
+
+def test_what_is_always_the_same_text_is_not_drawn_for_ever(trained):
+    model = charlstm.load(trained[0], threads=1)
+    config = charlstm.SampleConfig(length=10, temperature=0.0)
+    found = model.stream(["a"], config, count=4, unique=True)
+    next(found)
+    with pytest.raises(GenerationError, match=r"^1 of 4 samples were found: the last 3 drawn "):
+        next(found)
+
+
+def test_a_billion_samples_are_drawn_as_they_are_taken(trained):
+    model = charlstm.load(trained[0], threads=1)
+    config = charlstm.SampleConfig(length=5)
+    for options in ({}, {"known": ()}):
+        found = islice(model.stream(["a", "b"], config, count=10**9, seed=1, **options), 300)
+        assert [each.index for each in found] == list(range(300))
+
+
+def test_no_drawn_text_is_likelier_than_the_likeliest(trained):
+    """Of two symbols, of which a search as wide as the vocabulary tries all."""
+    model = charlstm.load(trained[0], threads=1)
+    config = charlstm.SampleConfig(length=2, min_length=2)
+    beams = model.tokenizer.vocab_size
+    (best, *others) = model.most_likely("(", config, beams=beams, count=3)
+    drawn = model.generate("(", count=200, length=2, min_length=2, seed=1)
+    assert len(others) == 2
+    assert best.mean_log_probability >= max(each.mean_log_probability for each in drawn) - 1e-6
+    assert best.seed is None
 
 
 def test_the_ends_of_the_range_are_seeds(trained):

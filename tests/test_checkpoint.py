@@ -21,6 +21,7 @@ from charlstm.checkpoint import (
     CONFIG,
     FORMAT,
     HISTORY,
+    LINES,
     MODEL,
     RESUME,
     STDIN,
@@ -35,9 +36,11 @@ from charlstm.checkpoint import (
     free_folder,
     holds_checkpoint,
     is_finished,
+    lines_digest,
     read_checkpoint,
     read_config,
     read_history,
+    read_lines_index,
     read_resume,
     read_tokenizer,
     write_history,
@@ -53,9 +56,10 @@ from charlstm.errors import (
     CheckpointTooNew,
     StorageError,
 )
+from charlstm.novelty import LineHashes
 from charlstm.tokenizer import build_tokenizer
 
-FILES = (CONFIG, TOKENIZER, MODEL, HISTORY, RESUME, STDIN)
+FILES = (CONFIG, TOKENIZER, MODEL, HISTORY, RESUME, STDIN, LINES)
 RESTORE = "restore the original file or train again"
 CHARACTERS = build_tokenizer(["abc"], TokenizerConfig())  # five ids with the reserved ones
 NETWORK = ModelConfig(vocab_size=5, embedding=2, units=3, layers=2)
@@ -897,6 +901,136 @@ def test_a_finished_run_keeps_what_is_used_and_shown(folder):
     finish(folder)
     assert contents(folder) == before
     assert math.isclose(read_checkpoint(folder).figures.epoch, 1.5)
+
+
+# The hashes of the training lines
+
+
+def settings_with(lines):
+    origin = settings().provenance
+    tied = msgspec.structs.replace(origin, train_lines=len(lines), lines_sha256=lines_digest(lines))
+    return settings(provenance=tied)
+
+
+def with_lines(folder, lines):
+    """A whole checkpoint of a model of lines."""
+    config = settings_with(lines)
+    with created(folder, config, CHARACTERS, lines, overwrite=True):
+        write_model(folder, weights_for(NETWORK), FIGURES)
+    return folder
+
+
+@pytest.fixture
+def lined(tmp_path):
+    return with_lines(tmp_path / "lined", LineHashes.from_lines(["one", "two", "three"]))
+
+
+@given(st.sets(st.text(max_size=5), max_size=20))
+def test_the_hashes_of_lines_come_back(tmp_path_factory, texts):
+    lines = LineHashes.from_lines(texts)
+    folder = with_lines(tmp_path_factory.mktemp("run"), lines)
+    read = read_lines_index(folder)
+    assert read.hashes.dtype == np.uint64
+    assert np.array_equal(read.hashes, lines.hashes)
+    assert read_checkpoint(folder).config.provenance.train_lines == len(lines)
+
+
+def test_the_file_of_hashes_is_safetensors(lined):
+    from safetensors import safe_open
+
+    expected = LineHashes.from_lines(["one", "two", "three"])
+    with safe_open(lined / LINES, framework="numpy") as file:
+        assert list(file.keys()) == ["hashes"]
+        assert np.array_equal(file.get_tensor("hashes"), expected.hashes)
+        assert file.metadata() == {"sha256": lines_digest(expected)}
+    digest = hashlib.sha256(b"{}\nhashes <u8 (3,)\n" + expected.hashes.tobytes()).hexdigest()
+    assert lines_digest(expected) == digest
+
+
+def test_a_model_need_not_have_hashes(folder, lined):
+    assert read_lines_index(folder) is None
+    (lined / LINES).unlink()
+    assert read_lines_index(lined) is None
+    assert read_checkpoint(lined).figures == FIGURES
+    assert refusal(CheckpointMissing, read_lines_index, folder / "none")
+
+
+def test_a_checkpoint_that_knows_nothing_of_hashes_loads(folder):
+    """As those that were written before there were any."""
+    config = json.loads((folder / CONFIG).read_text())
+    for part, name in (
+        ("corpus", "index"),
+        ("provenance", "train_lines"),
+        ("provenance", "lines_sha256"),
+    ):
+        del config[part][name]
+    (folder / CONFIG).write_text(json.dumps(config))
+    write_model(folder, weights_for(NETWORK), FIGURES)
+    assert read_checkpoint(folder).config == settings()
+    assert read_lines_index(folder) is None
+
+
+def test_damaged_hashes(lined):
+    path = lined / LINES
+    data = path.read_bytes()
+    for length in range(len(data)):
+        path.write_bytes(data[:length])
+        assert is_damaged(refusal(CheckpointDamaged, read_lines_index, lined), path), length
+    for bit in range(8 * len(data)):
+        flipped = bytearray(data)
+        flipped[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(flipped)
+        assert refusal(CheckpointDamaged, read_lines_index, lined).startswith(str(path)), bit
+    assert read_checkpoint(lined).figures == FIGURES
+
+
+def test_the_hashes_of_another_model(tmp_path, lined):
+    path = lined / LINES
+    for texts, message in (
+        (["one", "two", "four"], f"is not the file the weights were saved with: {RESTORE}"),
+        (
+            ["one", "two"],
+            "hashes has shape [2] and type U64 but config.json asks for [3] and U64: restore the "
+            "original files or train again",
+        ),
+    ):
+        other = with_lines(tmp_path / "other", LineHashes.from_lines(texts))
+        path.write_bytes((other / LINES).read_bytes())
+        found = refusal(CheckpointDamaged, read_lines_index, lined)
+        assert found.removeprefix(str(path)).lstrip(": ") == message
+
+
+@pytest.mark.parametrize("hashes", [[3, 2, 5], [1, 1, 2]])
+def test_hashes_that_can_not_be_searched(tmp_path, hashes):
+    folder = with_lines(tmp_path, LineHashes(np.array(hashes, np.uint64)))
+    assert refusal(CheckpointDamaged, read_lines_index, folder) == (
+        f"{folder / LINES} is damaged (its hashes are not in order): train again"
+    )
+
+
+@pytest.mark.parametrize("tensor", [np.zeros(3), np.zeros(3, np.int64), np.zeros((3, 1), "u8")])
+def test_hashes_of_another_type(lined, tensor):
+    from safetensors.numpy import save_file
+
+    save_file({"hashes": tensor}, lined / LINES)
+    message = refusal(CheckpointDamaged, read_lines_index, lined)
+    assert message.endswith(
+        "but config.json asks for [3] and U64: restore the original files or train again"
+    )
+
+
+def test_hashes_that_no_configuration_asks_for_are_not_read(folder, lined):
+    (folder / LINES).write_bytes(b"whatever")
+    assert read_lines_index(folder) is None
+
+
+@pytest.mark.parametrize("make", [os.mkdir, os.mkfifo])
+def test_what_is_no_file_of_hashes_is_not_waited_for(lined, make):
+    (lined / LINES).unlink()
+    make(lined / LINES)
+    assert refusal(CheckpointMissing, read_lines_index, lined) == (
+        f"can't read {lined / LINES}: it is not a regular file; restore the original or train again"
+    )
 
 
 # What a killed process has left

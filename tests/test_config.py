@@ -46,7 +46,10 @@ WHOLE = {  # field: least, greatest
     SampleConfig: {
         "length": (1, INT32),
         "top_k": (0, INT32),
-        "repetition_window": (1, INT32),
+        "repetition_window": (1, 65_536),
+        "loop_length": (1, INT32),
+        "loop_window": (1, 65_536),
+        "min_length": (0, INT32),
     },
 }
 REAL = {  # field: lower bound, upper bound, whether each is excluded
@@ -68,7 +71,14 @@ REAL = {  # field: lower bound, upper bound, whether each is excluded
         "temperature": (0.0, 1e9, False, False),
         "top_p": (0.0, 1.0, True, False),
         "min_p": (0.0, 1.0, False, True),
+        "typical": (0.0, 1.0, True, False),
+        "mirostat": (0.0, 1e9, False, False),
+        "mirostat_rate": (0.0, 1.0, True, False),
         "repetition_penalty": (1.0, 1e3, False, False),
+        "presence_penalty": (-1e3, 1e3, False, False),
+        "frequency_penalty": (-1e3, 1e3, False, False),
+        "loop_penalty": (0.0, 1e9, False, False),
+        "loop_base": (1.0, 1e3, False, False),
     },
 }
 NAMED = {
@@ -79,12 +89,14 @@ NAMED = {
         "optimizer": ["adamw", "adam", "lion", "rmsprop", "sgd"],
         "precision": ["auto", "float32", "bfloat16"],
     },
-    SampleConfig: {},
+    SampleConfig: {"until": ["sentence", "line", "paragraph", "document"]},
 }
-TRUTH = {CorpusConfig: {"lines"}, ModelConfig: {"tied"}}
-TEXT = {CorpusConfig: {"encoding"}}
-TEXTS = {CorpusConfig: {"addresses", "valid"}, SampleConfig: {"stop"}}
+TRUTH = {CorpusConfig: {"lines", "index"}, ModelConfig: {"tied"}}
+TEXT = {CorpusConfig: {"encoding"}, SampleConfig: {"match"}}
+TEXTS = {CorpusConfig: {"addresses", "valid"}, SampleConfig: {"stop", "ban"}}
+PAIRS = {SampleConfig: {"bias"}}
 BUDGETS = ("epochs", "steps", "minutes")
+AGAINST_MATCH = ("stop", "until", "min_length", "ban")
 
 KINDS = list(WHOLE)
 WHOLE_FIELDS = [(kind, name, *WHOLE[kind][name]) for kind in KINDS for name in WHOLE[kind]]
@@ -103,6 +115,8 @@ def built(kind, **fields):
         fields = {"vocab_size": 10} | fields
     if kind is TrainConfig and fields.keys().isdisjoint(BUDGETS):
         fields = {"epochs": 1.0} | fields
+    if "min_length" in fields:
+        fields = {"length": INT32} | fields
     return kind(**fields)
 
 
@@ -125,6 +139,8 @@ def field_values(kind):
     fields |= dict.fromkeys(TEXT.get(kind, ()), st.text())
     texts = st.lists(st.text(min_size=1), max_size=3).map(tuple)
     fields |= dict.fromkeys(TEXTS.get(kind, ()), texts)
+    pairs = st.lists(st.tuples(st.text(min_size=1), st.floats(-1e3, 1e3)), max_size=3).map(tuple)
+    fields |= dict.fromkeys(PAIRS.get(kind, ()), pairs)
     return st.fixed_dictionaries({}, optional=fields).map(lambda drawn: sensible(kind, drawn))
 
 
@@ -136,6 +152,12 @@ def sensible(kind, drawn):
     if kind is ModelConfig and drawn.get("tied"):
         width = drawn.get("units", 7)
         return drawn | {"units": width, "embedding": width}
+    if kind is SampleConfig:
+        if drawn.get("match") is not None:
+            drawn = {name: value for name, value in drawn.items() if name not in AGAINST_MATCH}
+        if "length" in drawn and "min_length" in drawn:
+            drawn["min_length"], drawn["length"] = sorted((drawn["min_length"], drawn["length"]))
+            drawn["length"] = max(1, drawn["length"])
     return drawn
 
 
@@ -146,7 +168,7 @@ any_config = st.sampled_from(KINDS).flatmap(
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_these_tests_know_every_field(kind):
-    tables = (WHOLE, REAL, NAMED, TRUTH, TEXT, TEXTS)
+    tables = (WHOLE, REAL, NAMED, TRUTH, TEXT, TEXTS, PAIRS)
     assert sorted(name for table in tables for name in table.get(kind, ())) == sorted(
         kind.__struct_fields__
     )
@@ -246,6 +268,18 @@ def test_names_are_taken_from_their_list_only(kind, name, values):
         (CorpusConfig, "addresses", "a.txt", "addresses is 'a.txt': expected array, got str"),
         (CorpusConfig, "encoding", b"utf-8", "encoding is b'utf-8': expected str, got bytes"),
         (SampleConfig, "stop", (1,), "stop is (1,): expected str, got int - at $[0]"),
+        (
+            SampleConfig,
+            "bias",
+            (("a", "1"),),
+            "bias is (('a', '1'),): expected float, got str - at $[0][1]",
+        ),
+        (
+            SampleConfig,
+            "bias",
+            (("a", 2e3),),
+            "bias is (('a', 2000.0),): expected float <= 1000.0 - at $[0][1]",
+        ),
     ],
 )
 def test_values_of_another_type_are_refused(kind, name, value, message):
@@ -294,11 +328,37 @@ def test_a_tied_projection_needs_equal_widths(embedding, units):
         )
 
 
-@given(st.lists(st.text(min_size=1), max_size=3))
-def test_an_empty_stop_text_is_refused(texts):
-    assert SampleConfig(stop=tuple(texts)).stop == tuple(texts)
-    assert refusal(SampleConfig, stop=(*texts, "")) == (
-        "stop is an empty text, which every text ends with: give at least one character"
+@pytest.mark.parametrize("name", ["stop", "ban", "bias"])
+@given(texts=st.lists(st.text(min_size=1), max_size=3))
+def test_an_empty_text_is_refused(name, texts):
+    def given(*texts):
+        return tuple((text, 1.0) if name == "bias" else text for text in texts)
+
+    assert getattr(SampleConfig(**{name: given(*texts)}), name) == given(*texts)
+    assert refusal(SampleConfig, **{name: given(*texts, "")}) == (
+        f"{name} is an empty text, which every text ends with: give at least one character"
+    )
+
+
+@given(st.integers(1, INT32), st.integers(0, INT32))
+def test_the_least_length_is_no_longer_than_the_length(length, least):
+    if least <= length:
+        assert SampleConfig(length=length, min_length=least).min_length == least
+        return
+    assert refusal(SampleConfig, length=length, min_length=least) == (
+        f"min_length is {least} and length {length}: no text is as long as the one and no longer "
+        "than the other; lower min_length or raise length"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("stop", ("a",)), ("until", "line"), ("min_length", 1), ("ban", ("a",))]
+)
+@pytest.mark.parametrize("pattern", ["", "a+"])
+def test_nothing_works_against_a_match(name, value, pattern):
+    assert refusal(SampleConfig, match=pattern, **{name: value}) == (
+        f"{name} and match contradict each other: write the pattern so that it says what {name} is "
+        "to do, or leave match out"
     )
 
 
@@ -361,6 +421,8 @@ def test_a_replaced_field_is_the_only_change(config, data):
     fields = [name for name in WHOLE[kind] if name != "steps"]  # which contradicts other budgets
     if kind is ModelConfig and config.tied:
         fields = ["vocab_size", "layers"]
+    if kind is SampleConfig:  # whose lengths and pattern contradict each other
+        fields = [name for name in fields if "length" not in name]
     name = data.draw(st.sampled_from(fields))
     value = data.draw(st.integers(*WHOLE[kind][name]))
     before = msgspec.to_builtins(config)

@@ -149,6 +149,40 @@ def test_run_has_the_bits_of_as_many_steps(config, batch, length, seed):
             np.testing.assert_array_equal(stepped, last)
 
 
+@settings(max_examples=20, deadline=None)
+@given(
+    config=st.sampled_from(CONFIGS),
+    lengths=st.lists(st.one_of(st.integers(1, 5), st.just(67)), min_size=1, max_size=9),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_sequences_read_together_have_the_bits_of_each_alone(config, lengths, seed):
+    rng = np.random.default_rng(seed)
+    sequences = [rng.integers(0, config.vocab_size, length) for length in lengths]
+    for engines in variants(config):
+        for each in engines:
+            logits, state = each.read(sequences)
+            for row, ids in enumerate(sequences):
+                own_logits, own_state = each.run(ids[np.newaxis], each.initial_state(1))
+                np.testing.assert_array_equal(logits[row], own_logits[0, -1])
+                np.testing.assert_array_equal(state[:, row], own_state[:, 0])
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_the_logits_that_are_held_at_once_are_bounded(monkeypatch, precision):
+    each = engine(CONFIGS[0], precision, 1)
+    sequences = [np.arange(length) % 7 for length in (5, 40, 70, 70)]
+    expected = each.read(sequences)
+    held, run = [], each.run
+    monkeypatch.setattr(
+        each, "run", lambda ids, state: (held.append(ids.size * 7), run(ids, state))[1]
+    )
+    monkeypatch.setattr(charlstm.engine, "_LOGITS_AT_ONCE", 100)
+    found = each.read(sequences)
+    assert 50 < max(held) <= 100
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 def test_wide_layers_are_row_exact_too():
     config = ModelConfig(vocab_size=65, embedding=64, units=512, layers=2)
     ids, state = random_input(config, batch=130, length=2, seed=3)

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from charlstm.errors import StorageError
-from charlstm.files import storage_errors, sync_file, write_atomically
+from charlstm.files import replaced_atomically, storage_errors, sync_file, write_atomically
 
 FULL = "the disk is full: free some space"
 QUOTA = "your disk quota is used up: free some space"
@@ -78,7 +78,7 @@ def test_other_errors_pass_through():
 
 
 @pytest.mark.parametrize("existing", [True, False])
-@pytest.mark.parametrize("function", ["replace", "fsync", "chmod", "fdopen"])
+@pytest.mark.parametrize("function", ["replace", "fsync", "chmod", "open"])
 @pytest.mark.parametrize(
     ("code", "reason"),
     [(errno.ENOSPC, FULL), (errno.EACCES, DENIED), (errno.EROFS, READ_ONLY)],
@@ -116,6 +116,38 @@ def test_a_write_to_a_full_disk_changes_nothing(tmp_path):
         [sys.executable, "-c", program, path], capture_output=True, text=True, check=True
     )
     assert done.stdout == f"can't write {path}: File too large: try another place\n"
+    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == {"data": b"old"}
+
+
+def test_a_writer_that_wants_a_name(tmp_path):
+    path = tmp_path / "data"
+    path.write_bytes(b"old")
+    with replaced_atomically(path, ".end") as temporary:
+        temporary.write_bytes(b"new")
+        assert (temporary.parent, temporary.suffix) == (tmp_path, ".end")
+        assert path.read_bytes() == b"old"
+    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == {"data": b"new"}
+
+
+@pytest.mark.parametrize(
+    ("raised", "expected"),
+    [
+        (OSError(errno.ENOSPC, ""), StorageError),
+        (ValueError(), ValueError),
+        (KeyboardInterrupt(), KeyboardInterrupt),
+    ],
+)
+def test_a_writer_that_fails_changes_nothing(tmp_path, raised, expected):
+    path = tmp_path / "data"
+    path.write_bytes(b"old")
+
+    def write_and_fail():
+        with replaced_atomically(path) as temporary:
+            temporary.write_bytes(b"ne")
+            raise raised
+
+    with pytest.raises(expected):
+        write_and_fail()
     assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == {"data": b"old"}
 
 

@@ -20,11 +20,24 @@ PACKAGE = Path(charlstm.__file__).parent
 # A module imports only what stands before it; the modules of ``cli`` count as one.
 ORDER = (
     *("errors", "config", "files", "cache", "processor", "backend"),
-    *("reading", "addresses", "corpus", "tokenizer", "dataset", "preparation", "plan"),
+    *("reading", "addresses", "corpus", "novelty", "tokenizer", "dataset", "preparation", "plan"),
     *("checkpoint", "layers", "model", "optimization", "training", "run"),
-    *("engine", "sampling", "generation", "api", "cli", "__main__"),
+    *("engine", "graphs", "penalties", "sampling", "automaton", "pattern", "endings"),
+    *(
+        "constraints",
+        "batch",
+        "generation",
+        "beam",
+        "selection",
+        "frontier",
+        "wording",
+        "prediction",
+        "scoring",
+    ),
+    *("keyboard", "evaluation", "memorisation", "adaptation"),
+    *("api", "export", "cli", "__main__"),
 )
-NEED_TENSORFLOW = {"backend", "layers", "model", "optimization", "training"}
+NEED_TENSORFLOW = {"backend", "layers", "model", "optimization", "training", "adaptation"}
 HEAVY = ("tensorflow", "keras", "onnx", "onnxruntime", "safetensors")
 
 
@@ -152,7 +165,7 @@ def test_the_import_of_a_module_is_seen():
 
 
 def test_a_checkpoint_depends_on_little():
-    allowed = {"config", "errors", "files", "tokenizer"}
+    allowed = {"config", "errors", "files", "novelty", "tokenizer"}
     assert imports_of(PACKAGE / "checkpoint.py")[0] <= allowed
 
 

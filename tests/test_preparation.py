@@ -17,6 +17,7 @@ from charlstm import cache, preparation, reading
 from charlstm.config import CorpusConfig, TokenizerConfig
 from charlstm.corpus import Corpus
 from charlstm.errors import ConfigError, CorpusError
+from charlstm.novelty import hash_line
 from charlstm.preparation import prepare
 from charlstm.tokenizer import END_OF_DOCUMENT, UNKNOWN, build_tokenizer
 
@@ -334,6 +335,29 @@ def test_the_spooled_standard_input_is_read(folder):
     assert np.array_equal(result.store.train, prepared((spooled,)).store.train)
 
 
+# The lines
+
+
+@given(lines_of_text, either_level, st.floats(0.1, 0.9))
+def test_the_training_lines_are_known_and_no_others(shared, lines, level, fraction):
+    text = "".join(line + "\n" for line in lines)
+    result = prepared_anew(shared, [text], level, lines=True, valid_fraction=fraction)
+    train, _ = sides(result)
+    assert hashes(result) == sorted(map(hash_line, set(train)))
+    assert result.statistics.train_lines == len(set(train))
+    again = prepared(
+        written(shared, text), level, fixed=result.tokenizer, lines=True, valid_fraction=fraction
+    )
+    assert same(result, again)
+
+
+@levels
+def test_documents_are_no_lines(folder, level):
+    result = prepared(written(folder, PROSE), level)
+    assert result.lines is None
+    assert result.statistics.train_lines == 0
+
+
 # The cache
 
 
@@ -352,7 +376,12 @@ def same(first, second):
         and np.array_equal(first.store.valid, second.store.valid)
         and first.tokenizer == second.tokenizer
         and first.statistics == second.statistics
+        and hashes(first) == hashes(second)
     )
+
+
+def hashes(result):
+    return None if result.lines is None else result.lines.hashes.tolist()
 
 
 @levels
@@ -557,6 +586,24 @@ def entry(kind):
 
 def cut_off(name, size):
     return lambda folder: os.truncate(folder / name, size)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda folder: (folder / "lines.bin").unlink(),
+        cut_off("lines.bin", 0),
+        cut_off("lines.bin", 1),
+        cut_off("lines.bin", 8),
+        lambda folder: (folder / "lines.bin").write_bytes(bytes(17)),
+    ],
+)
+def test_damaged_lines_are_built_again(folder, damage):
+    addresses = written(folder, "one\ntwo\nthree\nfour\n")
+    first = prepared(addresses, lines=True)
+    assert first.statistics.train_lines >= 2
+    damage(entry("tokens"))
+    assert same(first, prepared(addresses, lines=True))
 
 
 @levels

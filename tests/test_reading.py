@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from charlstm import reading
 from charlstm.corpus import Corpus, open_corpus
 from charlstm.errors import ConfigError, StorageError, UsageError
-from charlstm.reading import Source, spool_stdin
+from charlstm.reading import Source, StreamSource, spool_stdin
 from tests.texts import COMPRESS, block_sizes, chunks_in_blocks, documents_of, message, read
 
 # Decoding
@@ -172,3 +172,43 @@ def test_standard_input_that_is_a_folder(tmp_path):
         "can't read stdin: it is a folder: redirect a file instead"
     )
     assert list(tmp_path.iterdir()) == []
+
+
+class Arriving(io.BytesIO):
+    """A stream that has one piece ready at a time."""
+
+    def __init__(self, *pieces):
+        super().__init__()
+        self.pieces = list(pieces)
+
+    def read1(self, size=-1):
+        piece = self.pieces.pop(0) if self.pieces else b""
+        if isinstance(piece, OSError):
+            raise piece
+        return piece
+
+
+def arriving(*pieces, encoding="utf-8", decode_errors="strict"):
+    source = StreamSource("stdin", Path("-"), Arriving(*pieces))
+    return [list(blocks) for blocks in source.documents(encoding, decode_errors)]
+
+
+def test_a_stream_is_read_as_it_arrives():
+    assert arriving(b"a\n", b"b\xc3", b"\xa9c") == [["a\n", "b", "éc"]]
+    assert arriving() == [[]]
+    assert arriving(b"\xe9", encoding="latin-1") == [["é"]]
+    assert arriving(b"a\xe9", decode_errors="replace") == [["a", "\ufffd"]]
+
+
+def test_a_stream_that_can_not_be_read():
+    assert message(arriving, b"ab", b"c\0d") == (
+        "stdin looks like a binary file (a NUL byte at offset 3): name text files, with "
+        "--encoding if they are in UTF-16 or UTF-32"
+    )
+    assert message(arriving, b"ab", b"c\xe9d") == (
+        "stdin: byte 0xe9 at offset 3 is not utf-8: name the right encoding with --encoding, or "
+        "put U+FFFD in its place with --decode-errors replace"
+    )
+    assert message(arriving, b"a", OSError(5, "Input/output error")) == (
+        "can't read stdin: Input/output error"
+    )

@@ -39,7 +39,7 @@ def folder(tmp_path_factory):
     lines = [f"{name}:\nTo be, or not to be: that is number {n}.\n" for n in range(40)
              for name in ("ROMEO", "JULIET")]  # fmt: skip
     (path / "shakespeare.txt").write_text("\n".join(lines))
-    names = [a + b + c for a in ("an", "be", "el") for b in "aeiou" for c in ("na", "l", "ria")]
+    names = [a + b + c for a in ("an", "be", "el") for b in "aeiou" for c in ("na", "l", "son")]
     (path / "names.txt").write_text("\n".join(names) + "\n")
     return path
 
@@ -78,6 +78,23 @@ def check_json(shown, done):
     ]
 
 
+def check_scores(shown, done):
+    """Compare the places of a line's figures, or the labels of a text's."""
+    lines = done.stdout.splitlines()
+    assert len(shown) == len(lines)
+    for expected, line in zip(shown, lines, strict=True):
+        assert expected.count("\t") == line.count("\t")
+        if "\t" not in line:
+            assert expected[:20] == line[:20]
+
+
+def check_ranks(command, shown, done):
+    lines = done.stdout.splitlines()
+    assert len(shown) == len(lines)
+    for text in "\t".join(shown + lines).split("\t"):
+        assert text in command
+
+
 def check_text(command, shown, done):
     if prompt := re.search(r"--prompt '([^']+)'", command):
         assert any(line.startswith(prompt[1]) for line in shown)
@@ -88,9 +105,17 @@ def check_text(command, shown, done):
     assert done.stdout.strip()
 
 
+def check_predictions(command, shown, done):
+    count = int(found[1]) if (found := re.search(r"-k (\d+)", command)) else 5
+    for lines in (shown, done.stdout.splitlines()):
+        assert 0 < len(lines) <= count
+        assert all(re.fullmatch(r"\d\.\d{4}\t.+", line) for line in lines)
+
+
 def test_there_is_a_session():
     used = " ".join(command for command, _ in COMMANDS)
-    for name in ("train", "generate", "info", "cache"):
+    names = ("train", "generate", "predict", "score", "rank", "evaluate", "info", "export", "cache")
+    for name in names:
         assert f"charlstm {name}" in used
     assert "|" in used
     assert "--json" in used
@@ -104,7 +129,13 @@ def test_every_command_works_as_shown(folder):
             check_training(shown, done)
         elif "--json" in command and "|" not in command:
             check_json(shown, done)
-        elif " info " in command:
+        elif " score " in command:
+            check_scores(shown, done)
+        elif " rank " in command:
+            check_ranks(command, shown, done)
+        elif " predict " in command and "|" not in command:
+            check_predictions(command, shown, done)
+        elif " info " in command or " evaluate " in command:
             check_table(shown, done)
         elif " cache" in command:
             assert shown[-1].split()[1] == "entries,"
@@ -115,12 +146,38 @@ def test_every_command_works_as_shown(folder):
 
 def test_the_python_example_works(folder):
     run("charlstm train shakespeare.txt --minutes 1 -q -o checkpoints/demo", folder)
-    (code,) = re.findall(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+    done = run_python("charlstm.load", folder)
+    assert re.search(r" -\d\.\d+$", done.stdout, re.MULTILINE)
+
+
+def test_the_example_of_an_exported_model_works(folder):
+    run("charlstm train names.txt --lines --minutes 1 -q -o checkpoints/exported", folder)
+    run("charlstm export checkpoints/exported -o names.onnx --overwrite", folder)
+    assert run_python("onnxruntime", folder).stdout.endswith("\n")
+
+
+def test_the_script_works(folder):
+    (script,) = re.findall(r"^```sh\n(#!.*?)^```", README, re.MULTILINE | re.DOTALL)
+    done = run(f"set -- names.txt\n{script}", folder)
+    assert done.returncode == 0, done.stderr
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(found) == 5
+    known = set((folder / "names.txt").read_text().splitlines())
+    assert not known & {each["name"] for each in found}
+    assert [each["bits"] for each in found] == sorted(
+        (each["bits"] for each in found), reverse=True
+    )
+
+
+def run_python(mark, folder):
+    """Run the one Python example that contains ``mark``."""
+    blocks = re.findall(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+    (code,) = (block for block in blocks if mark in block)
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert re.search(r" -\d\.\d+$", done.stdout, re.MULTILINE)
+    return done
 
 
 def test_every_option_is_explained():
@@ -131,7 +188,8 @@ def test_every_option_is_explained():
     for name in NAMES:
         for parameter in importlib.import_module(f"charlstm.cli.{name}").command.params:
             if parameter.param_type_name == "option":
-                assert any(option in README for option in parameter.opts), parameter.opts
+                names = "|".join(map(re.escape, parameter.opts))
+                assert re.search(rf"(?<![\w-])({names})(?![\w-])", README), (name, names)
 
 
 def test_the_two_commands_stand_at_the_beginning():

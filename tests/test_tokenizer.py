@@ -21,11 +21,14 @@ from charlstm.tokenizer import (
     END_SPELLING,
     UNKNOWN,
     CharTokenizer,
+    Kind,
     WordTokenizer,
     build_tokenizer,
     describe_unknown,
+    kind_of,
     tokenizer_from_json,
     tokens_of,
+    typed_token,
 )
 
 ALPHABET = "abcDE'’  \t\r\n019.,-_=<>/@é\u0301\u094d\u0939中の\u0e01\U0001f600\u00a0\u2028"
@@ -112,7 +115,22 @@ def test_extending_needs_the_same_level():
 def test_splitting_a_prompt_loses_nothing(level, prompt):
     head, prefix = built(level, "").split_prompt(prompt)
     assert head + prefix == prompt
-    assert prefix == (" " if level == "word" and prompt.endswith(" ") else "")
+    if level == "char":
+        assert prefix == ""
+    elif prompt.endswith(" "):
+        assert prefix == " "
+    else:
+        assert prefix in ["", *list(tokens_of(prompt))[-1:]]
+
+
+@pytest.mark.parametrize(
+    ("prompt", "prefix"),
+    [("", ""), ("the kin", " kin"), ("kin", "kin"), ("the ", " "), ("the  ", " "), ("in 19", " 19"),
+     ("so.", ""), ("a\n", ""), ("don't", "don't"), ("“don’", ""), ("\u4e2d\u6587", ""), ("x_", "")],
+)  # fmt: skip
+def test_the_last_word_or_number_of_a_prompt_may_go_on(prompt, prefix):
+    tokenizer = built("word", "")
+    assert tokenizer.split_prompt(prompt) == (prompt[: len(prompt) - len(prefix)], prefix)
 
 
 # Character level
@@ -357,3 +375,47 @@ def test_a_truncated_tokenizer_is_damaged(level, data):
 )
 def test_describing_unknown_characters(text, expected):
     assert describe_unknown(Counter(text)) == expected
+
+
+# What is being typed
+
+
+@given(wordy)
+def test_what_is_typed_goes_on_with_a_letter_or_digit(prompt):
+    typed = typed_token(prompt)
+    assert prompt.endswith(typed)
+    more = "1" if typed[-1:].isdecimal() else "a"
+    last = list(tokens_of(prompt + more))[-1]
+    if typed:
+        assert last == typed + more
+    else:
+        assert last in ("a", " a")
+
+
+@given(wordy, st.characters())
+def test_the_kind_of_a_character_tells_what_goes_on_with_a_word(prompt, character):
+    grown = list(tokens_of(prompt + "a" + character))[-1]
+    joins = kind_of(character) in (Kind.LETTER, Kind.MARK)
+    assert (len(grown) > 1 and grown[-2:] == "a" + character) == joins
+    within = list(tokens_of("a" + character + "a")) == ["a" + character + "a"]
+    assert within == (joins or kind_of(character) is Kind.APOSTROPHE)
+    digits = next(iter(tokens_of("1" + character)))
+    assert (digits == "1" + character) == (kind_of(character) is Kind.DIGIT)
+    assert (kind_of(character) is Kind.SPACE) == bool(re.fullmatch(r"\s", character))
+    pair = list(tokens_of("." + character * 2))[1:]
+    if kind_of(character) is Kind.ALONE:
+        assert pair == [character] * 2
+    if kind_of(character) in (Kind.OTHER, Kind.APOSTROPHE) and character != ".":
+        assert pair == [character * 2]
+
+
+@pytest.mark.parametrize(
+    ("prompt", "typed"),
+    [
+        ("the kin", " kin"), ("kin", "kin"), ("I don'", " don'"), ("I don’", " don’"), ("a ''", ""),
+        ("in 19", " 19"), ("19'", ""), ("the ", ""), ("a\n", ""), ("a\nb", "b"), ("a,", ""),
+        ("", ""), ("'", ""), (" '", ""), ("中", ""), ("cafe\u0301", "cafe\u0301"), ("a's", "a's"),
+    ],
+)  # fmt: skip
+def test_what_is_typed(prompt, typed):
+    assert typed_token(prompt) == typed

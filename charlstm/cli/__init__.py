@@ -12,21 +12,36 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
 
 from charlstm import __version__
-from charlstm.errors import CharlstmError
+from charlstm.errors import CharlstmError, UsageError
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 # When the command began, for budgets in minutes.
 BEGAN = time.monotonic()
+
+# What a shell sets to ask for its completion script or, from within that, for completions.
+COMPLETION_VARIABLE = "_CHARLSTM_COMPLETE"
+COMPLETIONS = [
+    f"{shell}_{what}" for shell in ("bash", "zsh", "fish") for what in ("source", "complete")
+]
 
 # In the order of use, which is the order of the help page.
 COMMANDS = {
     "train": "Train a language model on your text.",
     "generate": "Write text with a trained model.",
+    "predict": "Predict the next words of a text.",
+    "score": "Tell how probable lines or texts are.",
+    "evaluate": "Measure a model on a text: loss, next words, keystrokes saved.",
+    "rank": "Put alternatives in order, the most probable first.",
     "info": "Show what a checkpoint is and how it was trained.",
-    "cache": "List or clear the prepared texts that training keeps.",
+    "export": "Write a trained model as one ONNX or Keras file.",
+    "cache": "List or clear what is kept to start faster.",
 }
 
 INTERRUPTED = 130
@@ -46,6 +61,17 @@ class LazyGroup(click.Group):
         command: click.Command = importlib.import_module(f"charlstm.cli.{name}").command
         return command
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Complete names of commands, which needn't be imported for it, and the group's options."""
+        from click.shell_completion import CompletionItem
+
+        commands = [
+            CompletionItem(name, help=summary)
+            for name, summary in COMMANDS.items()
+            if name.startswith(incomplete)
+        ]
+        return commands + click.Command.shell_complete(self, ctx, incomplete)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands without importing them."""
         with formatter.section("Commands"):
@@ -63,6 +89,25 @@ def cli() -> None:
     """Train LSTM language models on your own text, and use them, from the shell."""
 
 
+def _complete(request: str) -> int:
+    """Answer a shell that completes a command line, as Click's scripts for shells ask.
+
+    Raises:
+        UsageError: if it is not one of the shells that ask.
+    """
+    from click.shell_completion import shell_complete
+
+    try:
+        if request in COMPLETIONS:
+            return shell_complete(cli, {}, "charlstm", COMPLETION_VARIABLE, request)
+    except (KeyError, ValueError):
+        pass  # the variables beside it are missing
+    raise UsageError(
+        f"{COMPLETION_VARIABLE} is {request!r}: a shell's start-up file sets it to bash_source, "
+        f"zsh_source or fish_source (see README); unset it"
+    )
+
+
 def _discard_output() -> None:
     """Keep Python from flushing at exit into what can't be written."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
@@ -74,9 +119,12 @@ def run_command_line(arguments: Sequence[str] | None = None) -> int:
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
+        if request := os.environ.get(COMPLETION_VARIABLE):
+            return _complete(request)
         with cli.make_context("charlstm", given) as context:
             cli.invoke(context)
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
         return 0
     except click.exceptions.Exit as end:
         return end.exit_code
@@ -94,7 +142,7 @@ def run_command_line(arguments: Sequence[str] | None = None) -> int:
         return 0  # the reader has what it wanted
     except OSError as error:
         _discard_output()
-        where = f"{error.filename}: " if error.filename else ""
+        where = f"{error.filename}: " if error.filename else "can't write the output: "
         click.echo(f"Error: {where}{error.strerror or error}", err=True)
         return 1
     except MemoryError:

@@ -1,4 +1,4 @@
-"""``charlstm cache``: list or clear the prepared texts that training keeps."""
+"""``charlstm cache``: list or clear what is kept to start faster."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from charlstm.cli.common import GroupedCommand, note, write_json, write_text
 @click.command(
     cls=GroupedCommand,
     name="cache",
-    epilog="Example: charlstm cache --clear. The folder is $CHARLSTM_CACHE, by default the "
-    "platform's own cache folder; $CHARLSTM_CACHE_MB bounds its size (default 4096 MB), the "
-    "least recently used texts go first.",
+    epilog="The folder is $CHARLSTM_CACHE, by default the platform's own cache folder; "
+    "$CHARLSTM_CACHE_MB bounds its size (default 4096 MB), the least recently used go first.",
+    examples=("charlstm cache --json",),
 )
 @click.option("--clear", is_flag=True, help="Remove everything; it is built again when needed.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a list.")
 def command(clear: bool, as_json: bool) -> None:
-    """List (or clear) the encoded texts kept so that training on them again starts at once."""
+    """List (or clear) what is kept to start faster: encoded texts and the graphs of models."""
     from charlstm import cache
 
     entries = cache.clear() if clear else cache.entries()

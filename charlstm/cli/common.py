@@ -6,15 +6,17 @@ import contextlib
 import math
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from charlstm.errors import CheckpointMissing
+from charlstm.errors import CheckpointMissing, StorageError, UsageError
 
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
     from charlstm.config import TrainConfig
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -38,7 +40,23 @@ class GroupedOption(click.Option):
 
 
 class GroupedCommand(click.Command):
-    """A command whose help page groups its options under their headings."""
+    """A command whose help page groups its options under their headings and ends with examples.
+
+    Args:
+        examples: command lines, each of which works as it stands.
+    """
+
+    def __init__(self, *args: Any, examples: Sequence[str] = (), **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.examples = tuple(examples)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the epilog, then the examples, one a line and never wrapped."""
+        super().format_epilog(ctx, formatter)
+        if self.examples:
+            with formatter.section("Examples"):
+                for example in self.examples:
+                    formatter.write(f"  {example}\n")
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write one section for each heading, in the order of first use."""
@@ -62,7 +80,7 @@ class Number(click.FloatRange):
         """Return the number, or refuse the value as misuse."""
         number = float(super().convert(value, param, ctx))
         if not math.isfinite(number):
-            self.fail(f"{value!r} is not a number.", param, ctx)
+            self.fail(f"{value!r} is not a finite number.", param, ctx)
         return number
 
 
@@ -73,6 +91,69 @@ def group_of(heading: str) -> Callable[..., Callable[[Function], Function]]:
         return click.option(*names, cls=GroupedOption, heading=heading, **attributes)
 
     return option
+
+
+def engine_options(option: Callable[..., Callable[[Any], Any]]) -> Callable[[Function], Function]:
+    """Return a decorator that adds the options that say how a model runs.
+
+    Args:
+        option: what ``group_of`` returns for the heading they stand under.
+    """
+    precision = option(
+        "--precision",
+        type=click.Choice(["int8", "float32"]),
+        default="int8",
+        show_default=True,
+        help="Small and fast, or exact.",
+    )
+    threads = option(
+        "--threads",
+        type=click.IntRange(1, 1024),
+        metavar="N",
+        help="Processor threads; default: what is fastest.",
+    )
+
+    def decorate(function: Function) -> Function:
+        decorated: Function = precision(threads(function))
+        return decorated
+
+    return decorate
+
+
+def check_utf8(name: str, text: str, remedy: str = "give it in UTF-8") -> None:
+    """Refuse arguments whose bytes are not UTF-8, which Python marks with surrogates.
+
+    Raises:
+        UsageError: if ``text``, the argument called ``name``, is one.
+    """
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise UsageError(f"{name} is not valid UTF-8: {remedy}")
+
+
+def complete_checkpoints(
+    ctx: click.Context, param: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Offer a shell the checkpoints whose paths begin so; if there are none, any folder."""
+    from glob import escape, glob
+
+    from click.shell_completion import CompletionItem
+
+    # Named here, because the module that knows these names takes long to import.
+    patterns = ("checkpoints/*/config.json", f"{escape(incomplete)}*/config.json")
+    found = {os.path.dirname(path) for pattern in patterns for path in glob(pattern)}
+    matching = sorted(path for path in found if path.startswith(incomplete))
+    if not matching:
+        return [CompletionItem(incomplete, type="dir")]
+    return [CompletionItem(path) for path in matching]
+
+
+def complete_files(
+    ctx: click.Context, param: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Let a shell offer its files and folders."""
+    from click.shell_completion import CompletionItem
+
+    return [CompletionItem(incomplete, type="file")]
 
 
 def newest_checkpoint() -> Path:
@@ -95,15 +176,22 @@ def newest_checkpoint() -> Path:
     return found[-1].parent
 
 
-def write_json(value: Any) -> None:
-    """Write one line of JSON to stdout."""
+def json_of(value: Any) -> str:
+    """Return a value as JSON on one line; numbers that JSON has not, such as NaN, as null."""
     import msgspec
 
-    write_text(msgspec.json.encode(value).decode() + "\n")
+    return msgspec.json.encode(value).decode()
+
+
+def write_json(value: Any) -> None:
+    """Write one line of JSON to stdout."""
+    write_text(json_of(value) + "\n")
 
 
 def write_text(text: str) -> None:
     """Write text to stdout as UTF-8, line ends as they are, and pass it on at once."""
+    if sys.stdout is None:
+        raise StorageError("standard output is closed: let it go to a file, a pipe or a terminal")
     stream = sys.stdout.buffer
     stream.write(text.encode("utf-8", "replace"))
     stream.flush()

@@ -3,177 +3,349 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
+from collections.abc import Container, Iterable
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from charlstm.cli.common import (
     GroupedCommand,
-    Number,
+    check_utf8,
+    complete_checkpoints,
+    complete_files,
+    engine_options,
     group_of,
     newest_checkpoint,
     note,
-    write_json,
-    write_text,
 )
+from charlstm.cli.samples import Printer, Stopwatch, legend, with_progress
+from charlstm.cli.sampling import given_sampling_options, sampling_options
 from charlstm.config import SampleConfig
 from charlstm.errors import CorpusError, UsageError
 
+if TYPE_CHECKING:
+    from charlstm.api import LanguageModel
+    from charlstm.generation import Sample
+    from charlstm.tokenizer import Tokenizer
+
 DEFAULTS = SampleConfig()
+UNTIL_LENGTH = 10_000
+PROMPT_OPTIONS = ("--prompt", "--prompt-file", "--prompts")
+# What says which texts may be written, not how they are drawn.
+CONSTRAINING = ("--bias", "--ban")
+# Which options have no effect without another one.
+NEEDED = {
+    "--repetition-window": ("--repetition-penalty", "--presence-penalty", "--frequency-penalty"),
+    "--mirostat-rate": ("--mirostat",),
+    **dict.fromkeys(("--loop-length", "--loop-base", "--loop-window"), ("--loop-penalty",)),
+}
 
 what = group_of("What to write")
-sampling = group_of("Sampling (applied in this order; --temperature last)")
 output = group_of("Output")
 
 
 @click.command(
     cls=GroupedCommand,
     name="generate",
-    epilog="Examples: charlstm generate checkpoints/shakespeare -p 'ROMEO:' -n 300 --seed 7. "
-    "charlstm generate checkpoints/names -c 20 | sort -u. "
-    "echo 'It was' | charlstm generate --prompt-file - --json",
+    examples=(
+        "charlstm generate checkpoints/shakespeare -p 'ROMEO:' -n 300 --seed 7",
+        "charlstm generate checkpoints/names -c 20 --novel | sort -u",
+        "charlstm generate checkpoints/names -c 5 --match '[a-d][a-z]{3,8}'",
+        "printf 'It was' | charlstm generate --prompt-file - --until sentence --json",
+    ),
 )
-@click.argument("checkpoint", type=click.Path(path_type=Path), required=False)
+@click.argument(
+    "checkpoint",
+    type=click.Path(path_type=Path),
+    required=False,
+    shell_complete=complete_checkpoints,
+)
 @what(
     "-p",
     "--prompt",
     metavar="TEXT",
     help="Text to continue; - reads it from standard input. Default: begin a document.",
 )
-@what("--prompt-file", metavar="FILE", help="Read the prompt from a file, all of it, or from -.")
+@what(
+    "--prompt-file",
+    metavar="FILE",
+    shell_complete=complete_files,
+    help="Read the prompt from a file, all of it, or from -.",
+)
+@what(
+    "--prompts",
+    metavar="FILE",
+    shell_complete=complete_files,
+    help="Continue each line of a file, or of -, as one batch.",
+)
 @what(
     "-n",
     "--length",
     type=click.IntRange(1),
-    default=DEFAULTS.length,
+    metavar="TOKENS",
+    help="Write so many characters (or words) at most; a document may end before. Default: "
+    f"{DEFAULTS.length}, with --until {UNTIL_LENGTH:,}.",
+)
+@what(
+    "--min-length",
+    type=click.IntRange(0),
+    default=DEFAULTS.min_length,
     show_default=True,
     metavar="TOKENS",
-    help="Write so many characters (or words) at most; a document may end before.",
+    help="Do not end before so many.",
 )
 @what(
     "-c",
     "--count",
-    type=click.IntRange(1),
+    type=click.IntRange(1, 2**31 - 1),
     default=1,
     show_default=True,
     metavar="N",
-    help="Write N samples, as one batch.",
+    help="Write N samples of each prompt, as one batch.",
+)
+@what(
+    "--match",
+    metavar="REGEX",
+    help="Write only what matches as a whole, the prompt included: '[A-Z][a-z]{3,8}son'. No "
+    "look-around, no back-references; without --stop, --until, --min-length and --ban.",
 )
 @what("--stop", multiple=True, metavar="TEXT", help="End a sample before this text; repeatable.")
+@what(
+    "--until",
+    type=click.Choice(["sentence", "line", "paragraph", "document"]),
+    help="End a sample with its sentence, line, paragraph or document.",
+)
+@what(
+    "--novel",
+    is_flag=True,
+    help="Draw again what is a line of the text trained on (not of what validated); needs a model "
+    "of --lines.",
+)
+@what(
+    "--against",
+    multiple=True,
+    metavar="FILE",
+    shell_complete=complete_files,
+    help="Draw again what is a line of this file; repeatable.",
+)
+@what("--unique", is_flag=True, help="Draw again what was drawn before.")
+@what(
+    "--beam",
+    type=click.IntRange(1, 1024),
+    metavar="N",
+    help="Instead of drawing, find the most likely text by a search N wide; 8 is much, -c tells "
+    "how many texts.",
+)
 @what(
     "--seed",
     type=click.IntRange(0, 2**32 - 1),
     help="The same seed writes the same text; default: a new one, told on stderr.",
 )
-@sampling(
-    "--repetition-penalty",
-    type=Number(1),
-    metavar="X",
-    default=DEFAULTS.repetition_penalty,
-    show_default=True,
-    help="Make symbols of the window less likely; 1 is off, 1.2 helps words against loops.",
-)
-@sampling(
-    "--repetition-window",
-    type=click.IntRange(1),
-    default=DEFAULTS.repetition_window,
-    show_default=True,
-    metavar="TOKENS",
-    help="How far back the penalty looks.",
-)
-@sampling(
-    "--top-k",
-    type=click.IntRange(0),
-    default=DEFAULTS.top_k,
-    show_default=True,
-    metavar="N",
-    help="Draw from the N most likely symbols; 0 is off.",
-)
-@sampling(
-    "--top-p",
-    type=Number(0, 1, min_open=True),
-    default=DEFAULTS.top_p,
-    show_default=True,
-    metavar="P",
-    help="Draw from the most likely symbols that together have probability P; 1 is off.",
-)
-@sampling(
-    "--min-p",
-    type=Number(0, 1, max_open=True),
-    default=DEFAULTS.min_p,
-    show_default=True,
-    metavar="P",
-    help="Leave out symbols less likely than P times the most likely one; 0 is off.",
-)
-@sampling(
-    "-t",
-    "--temperature",
-    type=Number(0),
-    default=DEFAULTS.temperature,
-    show_default=True,
-    metavar="T",
-    help="Below 1 safer, above 1 wilder; 0 always takes the most likely symbol.",
-)
+@sampling_options
 @output("--no-prompt", is_flag=True, help="Do not repeat the prompt before the text.")
 @output("--json", "as_json", is_flag=True, help="One JSON object a sample and line.")
-@output("-q", "--quiet", is_flag=True, help="Do not tell the seed.")
 @output(
-    "--precision",
-    type=click.Choice(["int8", "float32"]),
-    default="int8",
-    show_default=True,
-    help="Small and fast, or exact.",
+    "--show-probs",
+    is_flag=True,
+    help="Colour each symbol by its probability, on a terminal; in JSON, tell its log-probability.",
 )
 @output(
-    "--threads",
-    type=click.IntRange(1, 1024),
+    "--alternatives",
+    type=click.IntRange(0, 1000),
     metavar="N",
-    help="Processor threads; default: what is fastest.",
+    help="In JSON, tell the N likeliest symbols at each place too.",
 )
-def command(checkpoint: Path | None, **options: Any) -> None:
+@output("-v", "--verbose", is_flag=True, help="Tell how fast it was.")
+@output("-q", "--quiet", is_flag=True, help="Do not tell the seed, show no progress.")
+@engine_options(output)
+@click.pass_context
+def command(context: click.Context, /, checkpoint: Path | None, **options: Any) -> None:
     """Write text with CHECKPOINT (default: $CHARLSTM_CHECKPOINT, or the newest in checkpoints/).
 
     The text goes to stdout as it is drawn. A sample ends after --length symbols, where the model
-    ends the document, or before a --stop text.
+    ends the document, before a --stop text or with the unit that --until names.
     """
-    if options["prompt"] is not None and options["prompt_file"] is not None:
-        raise UsageError("--prompt and --prompt-file both name a prompt: give one of them")
-    config = SampleConfig(**{name: options[name] for name in SampleConfig.__struct_fields__})
+    _check(context, options)
+    config = _config(options)
     folder = checkpoint or newest_checkpoint()
 
     from charlstm.api import fresh_seed, load
-    from charlstm.tokenizer import describe_unknown
+    from charlstm.generation import split_prompt
 
     model = load(folder, precision=options["precision"], threads=options["threads"])
     lines = model.checkpoint.config.corpus.lines
-    prompt = _prompt(options, lines)
-    if unknown := model.tokenizer.unknown_characters(prompt):
-        note(f"Warning: the prompt has {describe_unknown(unknown)} that the model never saw")
+    prompts = _prompts(options, lines)
+    known = _known(model, options)
+    _warn_of_unknown(model.tokenizer, prompts)
     seed = fresh_seed() if options["seed"] is None else options["seed"]
+    printer = Printer(
+        lines=lines,
+        echo=not options["no_prompt"],
+        as_json=options["as_json"],
+        show_probs=options["show_probs"],
+        hidden=lambda prompt: len(split_prompt(model.tokenizer, prompt)[1]),
+    )
     if not options["quiet"]:
-        named = "" if checkpoint else f"{folder}, "
-        note(f"{named}seed {seed}")
-    _Writer(prompt, lines, options).write(model, config, seed)
+        told = [] if checkpoint else [str(folder)]
+        told += [] if options["beam"] else [f"seed {seed}"]
+        if told:
+            note(", ".join(told))
+        if printer.colours:
+            note(legend())
+    stopwatch = Stopwatch()
+    samples = _samples(model, prompts, known, config, seed, options, printer)
+    total = len(prompts) * options["count"]
+    for sample in with_progress(samples, total, quiet=options["quiet"]):
+        printer.print(sample)
+    if options["verbose"]:
+        stopwatch.tell(printer.tokens)
 
 
-def _prompt(options: dict[str, Any], lines: bool) -> str:
-    """Return the prompt from wherever it comes.
+def _check(context: click.Context, options: dict[str, Any]) -> None:
+    """Refuse options that contradict each other."""
+    named = [name for name in PROMPT_OPTIONS if options[_name(name)] is not None]
+    if len(named) > 1:
+        raise UsageError(f"{named[0]} and {named[1]} both name a prompt: give one of them")
+    if options["alternatives"] is not None and not options["as_json"]:
+        raise UsageError("--alternatives are told in JSON only: add --json")
+    if "-" in options["against"]:
+        raise UsageError("--against reads files only, not standard input: name a file")
+    given = given_sampling_options(context)
+    if options["beam"] is not None:
+        _check_beam(options, given)
+    for name, needed in NEEDED.items():
+        if name in given and not any(other in given for other in needed):
+            raise UsageError(f"{name} has no effect without {' or '.join(needed)}: add it")
 
-    It is not changed, but for a model of lines, which begins inside a line: there the newline at
-    the end of a file or of ``echo`` is no part of the prompt.
+
+def _check_beam(options: dict[str, Any], given: list[str]) -> None:
+    """Refuse what a search makes no use of."""
+    beam = options["beam"]
+    selecting = [name for name in ("--novel", "--unique", "--against") if options[_name(name)]]
+    drawing = [name for name in given if name not in CONSTRAINING]
+    drawing += ["--seed"] if options["seed"] is not None else []
+    telling = ["--show-probs"] if options["show_probs"] else []
+    telling += ["--alternatives"] if options["alternatives"] is not None else []
+    if refused := selecting + drawing + telling:
+        raise UsageError(
+            f"--beam draws nothing, so {refused[0]} has no effect: leave one of them out"
+        )
+    if options["count"] > beam:
+        raise UsageError(
+            f"a search {beam} wide finds {beam} texts or fewer, and {options['count']} are asked "
+            "for: raise --beam"
+        )
+
+
+def _name(option: str) -> str:
+    return option.removeprefix("--").replace("-", "_")
+
+
+def _config(options: dict[str, Any]) -> SampleConfig:
+    given = {name: options[name] for name in SampleConfig.__struct_fields__}
+    if given["length"] is None:
+        usual = UNTIL_LENGTH if options["until"] else DEFAULTS.length
+        given["length"] = max(usual, given["min_length"])
+    return SampleConfig(**given)
+
+
+def _samples(
+    model: LanguageModel,
+    prompts: list[str],
+    known: Container[str] | None,
+    config: SampleConfig,
+    seed: int,
+    options: dict[str, Any],
+    printer: Printer,
+) -> Iterable[Sample]:
+    from msgspec.structs import replace
+
+    count = options["count"]
+    if options["beam"]:
+        found = chain.from_iterable(
+            model.most_likely(prompt, config, beams=options["beam"], count=count)
+            for prompt in prompts
+        )
+        return (replace(sample, index=index) for index, sample in enumerate(found))
+    alternatives = options["alternatives"]
+    if alternatives is None and options["show_probs"] and (options["as_json"] or printer.colours):
+        alternatives = 0
+    filters = known is not None or options["unique"]
+    streams = len(prompts) * count == 1 and not (filters or options["as_json"] or printer.colours)
+    if streams:
+        printer.begin_stream(prompts[0])
+    return model.stream(
+        prompts,
+        config,
+        count=count,
+        seed=seed,
+        on_text=printer.stream if streams else None,
+        alternatives=alternatives,
+        known=known,
+        unique=options["unique"],
+    )
+
+
+def _known(model: LanguageModel, options: dict[str, Any]) -> Container[str] | None:
+    """Return the lines that are not to be written, if any are named."""
+    if not options["novel"] and not options["against"]:
+        return None
+    from charlstm.checkpoint import read_lines_index
+    from charlstm.novelty import hashes_of_files
+
+    folder = model.checkpoint.folder
+    known = read_lines_index(folder) if options["novel"] else None
+    if options["novel"] and known is None:
+        raise UsageError(
+            f"{folder} does not know its training lines (it was trained without --lines or with "
+            "--no-index, or lines.safetensors was removed): name the text with --against FILE "
+            "instead of --novel"
+        )
+    if not options["against"]:
+        return known
+    against = hashes_of_files(options["against"])
+    return against if known is None else against.union(known)
+
+
+def _prompts(options: dict[str, Any], lines: bool) -> list[str]:
+    """Return the prompts from wherever they come.
+
+    They are not changed, but for a model of lines, which begins inside a line: there the newline at
+    the end of a file or of ``echo`` is no part of the prompt. A file without lines has no prompts.
     """
-    given, file = options["prompt"], options["prompt_file"]
+    given = options["prompt"]
+    if options["prompts"] is not None:
+        text = _read(options["prompts"])
+        found = text.removesuffix("\n").split("\n") if text else []
+        return [line.removesuffix("\r") for line in found]
     if given is not None and given != "-":
-        return _valid_text(given)
-    if given is None and file is None:
-        return ""
-    source = "-" if given == "-" else file
+        check_utf8("--prompt", given, "give it in UTF-8 or use --prompt-file")
+        return [given]
+    if given is None and options["prompt_file"] is None:
+        return [""]
+    text = _read("-" if given == "-" else options["prompt_file"])
+    return [text.removesuffix("\n" if lines else "")]
+
+
+def _warn_of_unknown(tokenizer: Tokenizer, prompts: list[str]) -> None:
+    from charlstm.tokenizer import describe_unknown
+
+    found = [unknown for prompt in prompts if (unknown := tokenizer.unknown_characters(prompt))]
+    if found:
+        which = "the prompt has" if len(prompts) == 1 else f"{len(found)} of the prompts have"
+        note(f"Warning: {which} {describe_unknown(sum(found, Counter()))} that the model never saw")
+
+
+def _read(source: str) -> str:
+    """Return the text of a file or of standard input."""
     if source == "-" and sys.stdin is None:
         raise UsageError("standard input is closed: pipe a prompt in, or use --prompt")
     try:
         data = sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
-        return data.decode().removesuffix("\n" if lines else "")
+        return data.decode()
     except OSError as error:
         raise CorpusError(f"can't read the prompt file {source}: {error.strerror}") from None
     except UnicodeDecodeError as error:
@@ -181,37 +353,3 @@ def _prompt(options: dict[str, Any], lines: bool) -> str:
             f"the prompt in {source} is not UTF-8: byte 0x{error.object[error.start]:02x} at "
             f"offset {error.start} doesn't decode; convert it, for example with iconv"
         ) from None
-
-
-def _valid_text(text: str) -> str:
-    """Refuse arguments whose bytes are not UTF-8, which Python marks with surrogates."""
-    if any("\ud800" <= character <= "\udfff" for character in text):
-        raise UsageError("--prompt is not valid UTF-8: give it in UTF-8 or use --prompt-file")
-    return text
-
-
-class _Writer:
-    """Prints samples: JSON Lines, one text streamed as it is drawn, or many texts in order."""
-
-    def __init__(self, prompt: str, lines: bool, options: dict[str, Any]) -> None:
-        self.echo = "" if options["no_prompt"] else prompt
-        self.prompt = prompt
-        self.count = options["count"]
-        self.as_json = options["as_json"]
-        self.separator = "" if lines else "\n"
-
-    def write(self, model: Any, config: SampleConfig, seed: int) -> None:
-        """Draw and print all samples."""
-        streams = self.count == 1 and not self.as_json
-        if streams:
-            write_text(self.echo)
-        on_text = (lambda _, piece: write_text(piece)) if streams else None
-        samples = model.stream(self.prompt, config, count=self.count, seed=seed, on_text=on_text)
-        for sample in samples:
-            if self.as_json:
-                write_json(sample)
-                continue
-            text = self.echo + sample.text
-            end = "" if text.endswith("\n") else "\n"
-            last = sample.index == self.count - 1
-            write_text(("" if streams else text) + end + ("" if last else self.separator))

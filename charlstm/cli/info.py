@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from charlstm.cli.common import GroupedCommand, dropout_of, write_json, write_text
+from charlstm.cli.common import (
+    GroupedCommand,
+    complete_checkpoints,
+    dropout_of,
+    write_json,
+    write_text,
+)
 
 if TYPE_CHECKING:
     from charlstm.checkpoint import Checkpoint
@@ -16,9 +22,9 @@ if TYPE_CHECKING:
 @click.command(
     cls=GroupedCommand,
     name="info",
-    epilog="Example: charlstm info checkpoints/shakespeare --json | python -m json.tool",
+    examples=("charlstm info checkpoints/shakespeare --json | python3 -m json.tool",),
 )
-@click.argument("checkpoint", type=click.Path(path_type=Path))
+@click.argument("checkpoint", type=click.Path(path_type=Path), shell_complete=complete_checkpoints)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
 def command(checkpoint: Path, as_json: bool) -> None:
     """Show what CHECKPOINT is: network, tokenizer, corpus, figures, settings."""
@@ -32,9 +38,9 @@ def command(checkpoint: Path, as_json: bool) -> None:
 
 
 def _facts(found: Checkpoint) -> dict[str, Any]:
-    from charlstm.checkpoint import is_finished
+    from charlstm.checkpoint import is_finished, read_lines_index
 
-    config = found.config
+    config, lines = found.config, read_lines_index(found.folder)
     return {
         "checkpoint": str(found.folder),
         "finished": is_finished(found.folder),
@@ -46,6 +52,7 @@ def _facts(found: Checkpoint) -> dict[str, Any]:
         "tokenizer": {"level": config.tokenizer.level, "vocab_size": found.tokenizer.vocab_size},
         "corpus": config.corpus,
         "provenance": config.provenance,
+        "line_hashes": None if lines is None else len(lines),
         "train": config.train,
     }
 
@@ -76,9 +83,20 @@ def _table(found: Checkpoint) -> str:
         f"{train.sequence_length} tokens, dropout {dropout_of(train)}, weight decay "
         f"{train.weight_decay:g}, seed {train.seed}",
     }
+    if config.corpus.lines:
+        rows["lines"] = _line_index(found)
     if origin.parent:
         rows["fine-tuned"] = f"from {origin.parent}"
     return "".join(f"{name:<12}{value}\n" for name, value in rows.items())
+
+
+def _line_index(found: Checkpoint) -> str:
+    from charlstm.checkpoint import LINES, read_lines_index
+
+    lines = read_lines_index(found.folder)
+    if lines is None:
+        return "no hashes of the training lines"
+    return f"hashes of {len(lines):,} distinct training lines ({LINES})"
 
 
 def _loss_rows(figures: Any) -> dict[str, str]:

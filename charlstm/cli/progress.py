@@ -172,9 +172,8 @@ class Watcher:
         drawn = generate(
             engine,
             tokenizer,
-            "",
+            [""] * (SAMPLED_LINES if config.corpus.lines else 1),
             SampleConfig(length=SAMPLE_TOKENS[config.tokenizer.level]),
-            count=SAMPLED_LINES if config.corpus.lines else 1,
             seed=config.train.seed,
         )
         lines = [line for sample in drawn for line in sample.text.splitlines()]

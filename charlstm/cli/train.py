@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from charlstm import cli
-from charlstm.cli.common import GroupedCommand, Number, group_of, note, write_json, write_text
+from charlstm.cli.common import (
+    GroupedCommand,
+    Number,
+    complete_checkpoints,
+    complete_files,
+    group_of,
+    note,
+    write_json,
+    write_text,
+)
 from charlstm.config import BUDGETS
 from charlstm.errors import UsageError
 
@@ -39,12 +48,14 @@ WITH_RESUME = {"resume", "quiet", "as_json", "threads", "dry_run"}
 @click.command(
     cls=GroupedCommand,
     name="train",
-    epilog="Examples: charlstm train diary.txt --minutes 10. "
-    "charlstm train names.txt --lines -o checkpoints/names. "
-    "zcat mail.gz | charlstm train - --level word. "
-    "charlstm train python-docs --size tiny --epochs 2 (a text that comes with Python).",
+    examples=(
+        "charlstm train my.txt --minutes 10",
+        "charlstm train names.txt --lines -o checkpoints/given-names",
+        "gzip -c mail.txt | gunzip | charlstm train - --level word -o checkpoints/mail",
+        "charlstm train python-docs --size tiny --epochs 2",
+    ),
 )
-@click.argument("corpus", nargs=-1)
+@click.argument("corpus", nargs=-1, shell_complete=complete_files)
 @text(
     "--level",
     type=click.Choice(["char", "word"]),
@@ -58,6 +69,12 @@ WITH_RESUME = {"resume", "quiet", "as_json", "threads", "dry_run"}
     is_flag=True,
     help="Each line is a document of its own (names, titles, log lines); default: each file is.",
 )
+@text(
+    "--no-index",
+    is_flag=True,
+    help="With --lines, don't keep hashes of the training lines in the checkpoint. They tell new "
+    "samples from copies; but whoever has the checkpoint can test whether a line was trained on.",
+)
 @text("--encoding", default="utf-8", show_default=True, help="Encoding of the text.")
 @text(
     "--decode-errors",
@@ -69,6 +86,7 @@ WITH_RESUME = {"resume", "quiet", "as_json", "threads", "dry_run"}
 @text(
     "--valid",
     multiple=True,
+    shell_complete=complete_files,
     metavar="FILE",
     help="Validate on this text instead of a part of the corpus; repeatable.",
 )
@@ -220,6 +238,7 @@ WITH_RESUME = {"resume", "quiet", "as_json", "threads", "dry_run"}
 @place(
     "--resume",
     type=click.Path(path_type=Path),
+    shell_complete=complete_checkpoints,
     metavar="CHECKPOINT",
     help="Go on with an interrupted run; takes no other setting.",
 )
@@ -227,6 +246,7 @@ WITH_RESUME = {"resume", "quiet", "as_json", "threads", "dry_run"}
     "--from",
     "parent",
     type=click.Path(path_type=Path),
+    shell_complete=complete_checkpoints,
     metavar="CHECKPOINT",
     help="Fine-tune a trained model on this corpus; new symbols are added.",
 )
@@ -313,6 +333,8 @@ def _check(ctx: click.Context, options: dict[str, Any]) -> None:
             raise UsageError(
                 f"{_option_name(ctx, name)} is for words: add --level word or leave it out"
             )
+    if options["no_index"] and not options["lines"]:
+        raise UsageError("--no-index is for lines: add --lines or leave it out")
 
 
 def _option_name(ctx: click.Context, parameter: str) -> str:
@@ -335,6 +357,7 @@ def _request(options: dict[str, Any]) -> Request:
             lines=options["lines"],
             valid_fraction=options["valid_fraction"],
             seed=options["seed"],
+            index=not options["no_index"],
         ),
         tokenizer=TokenizerConfig(level=options["level"], **words),
         size=options["size"],

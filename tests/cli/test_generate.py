@@ -1,15 +1,20 @@
 """``charlstm generate`` as a filter: what it writes where, and what it refuses."""
 
+import importlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 
+import click
 import pytest
 
 import charlstm as package
 from charlstm.checkpoint import MODEL, read_checkpoint
+
+from .conftest import NAMES
 
 KEYS = [
     "index", "prompt", "text", "tokens", "seed", "finish_reason", "mean_log_probability",
@@ -49,6 +54,41 @@ def test_one_sample_a_line(charlstm, names):
     samples = charlstm("generate", names, "-c", 20, "--seed", 1, "--json").out.splitlines()
     assert [json.loads(sample)["text"] for sample in samples] == lines[:-1]
     assert {json.loads(sample)["finish_reason"] for sample in samples} == {"end"}
+
+
+def test_what_is_written_matches(charlstm, names):
+    result = charlstm("generate", names, "-c", 30, "--seed", 1, "--match", "[a-m][a-z]{2,4}[ae]")
+    assert result.status == 0
+    lines = result.out.splitlines()
+    assert len(lines) == 30
+    assert all(re.fullmatch("[a-m][a-z]{2,4}[ae]", line) for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "message"),
+    [
+        ("(?=a)b", "the pattern '(?=a)b' can't be used: look-around, back-references, word "
+         "boundaries, possessive groups and line-wise anchors have no automaton; write it without "
+         "them"),
+        ("[a", "the pattern '[a' is not a regular expression (unterminated character set at "
+         "position 0): expected one in the syntax of Python's re module"),
+        ("[0-9]+", "no text of the model's symbols matches the pattern '[0-9]+': write one with "
+         "characters that stand in the training text"),
+    ],
+)  # fmt: skip
+def test_a_pattern_that_can_not_be_followed_is_misuse(charlstm, names, pattern, message):
+    result = charlstm("generate", names, "-q", "--match", pattern)
+    assert (result.status, result.out, result.err) == (2, "", f"Error: {message}\n")
+
+
+def test_every_sampler_has_an_option(charlstm, prose):
+    every = ["--typical", 0.9, "--mirostat", 2, "--mirostat-rate", 0.2, "--presence-penalty", 0.5,
+             "--frequency-penalty", 0.1, "--loop-penalty", 0.8, "--loop-length", 4,
+             "--loop-base", 2, "--loop-window", 50]  # fmt: skip
+    plain = ["generate", prose, "-n", 200, "--seed", 5, "-t", 1.2]
+    result = charlstm(*plain, *every)
+    assert result.status == 0
+    assert result.out != charlstm(*plain).out
 
 
 def test_samples_of_documents_are_separated_by_an_empty_line(charlstm, prose):
@@ -187,7 +227,10 @@ def test_a_closed_standard_input_is_misuse(prose, option):
 def test_a_full_disk_behind_stdout_is_one_sentence(prose):
     command = f"{sys.executable} -m charlstm generate {prose} -n 50 --seed 1 -q > /dev/full"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (1, "Error: No space left on device\n")
+    assert (done.returncode, done.stderr) == (
+        1,
+        "Error: can't write the output: No space left on device\n",
+    )
 
 
 def test_a_closed_pipe_ends_quietly(prose):
@@ -208,9 +251,433 @@ def test_the_python_interface_writes_the_same(charlstm, prose):
     pieces = []
     config = package.SampleConfig(length=25)
     (streamed,) = model.stream(
-        "a ", config, seed=9, on_text=lambda index, text: pieces.append((index, text))
+        ["a "], config, seed=9, on_text=lambda index, text: pieces.append((index, text))
     )
     assert streamed == sample
     assert "".join(text for _, text in pieces) == sample.text
     with pytest.raises(package.CharlstmError, match="temperature is -1"):
         model.generate(temperature=-1.0)
+
+
+# Many prompts
+
+
+def samples_of(result):
+    assert result.status == 0
+    return [json.loads(line) for line in result.out.splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("lines", "prompts"),
+    [
+        (b"ab\nca\n", ["ab", "ca"]),
+        (b"ab\r\n\r\nca", ["ab", "", "ca"]),
+        (b"\n", [""]),
+        (b"ab\n\n", ["ab", ""]),
+        (b"a\rb\n", ["a\rb"]),
+        (b"a\0b\n", ["a\0b"]),
+        (b"", []),
+    ],
+)
+@pytest.mark.parametrize("source", ["-", "prompts"])
+def test_each_line_of_a_file_is_a_prompt(charlstm, names, tmp_path, lines, prompts, source):
+    (tmp_path / "prompts").write_bytes(lines)
+    options = ["--prompts", source, "-c", 2, "-n", 8, "--seed", 1, "-q"]
+    result = charlstm("generate", names, *options, "--json", stdin=lines)
+    samples = samples_of(result)
+    assert [each["prompt"] for each in samples] == [p for p in prompts for _ in range(2)]
+    assert [each["index"] for each in samples] == list(range(2 * len(prompts)))
+    texts = charlstm("generate", names, *options, stdin=lines).out
+    assert texts == "".join(each["prompt"] + each["text"] + "\n" for each in samples)
+
+
+def test_a_prompt_alone_is_continued_as_among_others(charlstm, names):
+    options = ["-n", 8, "--seed", 1, "-q", "--json"]
+    many = samples_of(charlstm("generate", names, "--prompts", "-", *options, stdin=b"ab\nca\n"))
+    (one,) = samples_of(charlstm("generate", names, "-p", "ab", *options))
+    assert many[0] == one
+
+
+def test_unknown_characters_of_many_prompts_are_told_once(charlstm, names):
+    result = charlstm("generate", names, "--prompts", "-", "-q", stdin="é\na\nü!\n".encode())
+    assert result.status == 0
+    assert result.err == (
+        "Warning: 2 of the prompts have 3 unknown characters (1 × '!' U+0021, 1 × 'é' U+00E9, "
+        "1 × 'ü' U+00FC) that the model never saw\n"
+    )
+
+
+# Where a text ends
+
+
+@pytest.mark.parametrize(
+    ("unit", "pattern"),
+    [
+        ("sentence", r"[^.]*\."),
+        ("line", r"[^\r\n]*"),
+        ("paragraph", r"[^\r\n]+(\r\n[^\r\n]+)*(\r\n)?"),
+        ("document", r"(?s).*"),
+    ],
+)
+def test_a_text_ends_with_its_unit(charlstm, prose, unit, pattern):
+    options = ["-p", "the ", "-t", 0, "--until", unit, "-n", 400]
+    (sample,) = samples_of(charlstm("generate", prose, *options, "-q", "--json"))
+    assert sample["finish_reason"] == ("length" if unit in ("paragraph", "document") else "until")
+    assert re.fullmatch(pattern, sample["prompt"] + sample["text"])
+    text = charlstm("generate", prose, *options, "-q").out
+    assert text.removesuffix("\n") == (sample["prompt"] + sample["text"]).removesuffix("\n")
+
+
+def test_a_text_has_its_least_length(charlstm, names):
+    result = charlstm("generate", names, "-c", 20, "--min-length", 7, "-n", 12, "-q")
+    assert result.status == 0
+    assert all(len(line) >= 7 for line in result.out.splitlines())
+
+
+def test_a_least_length_beyond_the_usual_length_is_the_length(charlstm, prose):
+    (sample,) = samples_of(charlstm("generate", prose, "--min-length", 600, "-q", "--json"))
+    assert sample["tokens"] >= 600
+    result = charlstm("generate", prose, "--min-length", 600, "-n", 10)
+    assert (result.status, result.out, result.err) == (
+        2,
+        "",
+        "Error: min_length is 600 and length 10: no text is as long as the one and no longer than "
+        "the other; lower min_length or raise length\n",
+    )
+
+
+# Bans and biases
+
+
+def test_a_banned_text_is_not_written(charlstm, names):
+    options = ["-c", 50, "--seed", 1, "-q"]
+    assert "na" in charlstm("generate", names, *options).out
+    result = charlstm("generate", names, *options, "--ban", "na", "--ban", "b")
+    assert result.status == 0
+    assert "na" not in result.out
+    assert "b" not in result.out
+
+
+def test_a_bias_makes_likelier(charlstm, names):
+    options = ["-c", 50, "--seed", 1, "-q", "--bias"]
+    result = charlstm("generate", names, *options, "mir=+9")
+    assert result.status == 0
+    assert result.out.count("mir") > charlstm("generate", names, *options, "mir=-9").out.count(
+        "mir"
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--bias", "na"], "'na' is no text with a number: write it like 'love=+2'."),
+        (["--bias", "=2"], "'=2' is no text with a number: write it like 'love=+2'."),
+        (["--bias", "na=x"], "'na=x' is no text with a number: write it like 'love=+2'."),
+        (["--bias", "na=nan"], "nan is not a finite number."),
+        (["--bias", "na=1001"], "1001.0 is not in the range -1000.0<=x<=1000.0."),
+    ],
+)
+def test_a_malformed_bias_is_misuse(charlstm, names, arguments, message):
+    result = charlstm("generate", names, *arguments)
+    assert (result.status, result.out) == (2, "")
+    assert result.err.endswith(f"Error: Invalid value for '--bias': {message}\n")
+
+
+def test_a_pattern_that_is_not_utf_8_is_misuse(charlstm, names):
+    assert charlstm("generate", names, "-q", "--match", "caf\udce9") == (
+        2,
+        "",
+        "Error: the pattern 'caf\\udce9' is not valid UTF-8: give it in UTF-8\n",
+    )
+
+
+def test_nothing_is_printed_before_a_refusal(charlstm, names):
+    result = charlstm("generate", names, "-q", "-p", "ab", "--match", "c+")
+    assert (result.status, result.out) == (2, "")
+
+
+# Beams
+
+
+def test_a_search_prints_the_likeliest_texts(charlstm, names):
+    options = ["generate", names, "--beam", 8, "-c", 5]
+    result = charlstm(*options)
+    assert (result.status, result.err) == (0, "")
+    lines = result.out.splitlines()
+    assert len(set(lines)) == len(lines) == 5
+    samples = samples_of(charlstm(*options, "--json"))
+    assert [each["text"] for each in samples] == lines
+    assert {each["seed"] for each in samples} == {None}
+    totals = [each["mean_log_probability"] * each["tokens"] for each in samples]
+    assert totals == sorted(totals, reverse=True)
+
+
+def test_a_search_continues_each_prompt(charlstm, names):
+    options = ["generate", names, "--beam", 4, "--prompts", "-"]
+    result = charlstm(*options, stdin=b"a\nbe\n")
+    assert result.status == 0
+    assert [line[:1] for line in result.out.splitlines()] == ["a", "b"]
+    samples = samples_of(charlstm(*options, "-c", 2, "--json", stdin=b"a\nbe\n"))
+    assert [each["index"] for each in samples] == [0, 1, 2, 3]
+
+
+def test_a_search_obeys_bans_biases_and_patterns(charlstm, names):
+    result = charlstm("generate", names, "--beam", 4, "--ban", "a", "--bias", "e=+1")
+    assert result.status == 0
+    assert "a" not in result.out
+    result = charlstm("generate", names, "--beam", 4, "--match", "c[a-z]*lo")
+    assert result.status == 0
+    assert re.fullmatch("c[a-z]*lo\n", result.out)
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        ["--novel"], ["--against", "x"], ["--unique"], ["--temperature", 1], ["--top-k", 0],
+        ["--repetition-penalty", 1], ["--loop-length", 4], ["--show-probs"],
+    ],
+)  # fmt: skip
+def test_what_has_no_effect_on_a_search_is_misuse(charlstm, names, option):
+    result = charlstm("generate", names, "--beam", 4, *option)
+    assert result == (
+        2,
+        "",
+        f"Error: --beam draws nothing, so {option[0]} has no effect: leave one of them out\n",
+    )
+
+
+def test_a_search_that_is_too_narrow_is_misuse(charlstm, names):
+    assert charlstm("generate", names, "--beam", 4, "-c", 5) == (
+        2,
+        "",
+        "Error: a search 4 wide finds 4 texts or fewer, and 5 are asked for: raise --beam\n",
+    )
+
+
+# What is drawn again
+
+
+TRAINED = set(NAMES.split())
+EXHAUSTED = (
+    "Error: {} of {} samples were found: the last {} drawn were all known or drawn before; ask for "
+    "fewer, or let more be drawn (--temperature, --match)\n"
+)
+
+
+def test_novel_texts_stand_in_no_line_that_was_trained_on(charlstm, names):
+    options = ["generate", names, "-c", 30, "--seed", 1, "-q", "-t", 1]
+    validated = len(TRAINED) // 10 + 1  # which the model was not trained on
+    assert len(set(charlstm(*options).out.split()) & TRAINED) > validated
+    result = charlstm(*options, "--novel")
+    assert result.status == 0
+    assert len(result.out.splitlines()) == 30
+    assert len(set(result.out.split()) & TRAINED) <= validated
+
+
+def test_novel_needs_to_know_the_lines(charlstm, prose):
+    assert charlstm("generate", prose, "--novel") == (
+        2,
+        "",
+        f"Error: {prose} does not know its training lines (it was trained without --lines or with "
+        "--no-index, or lines.safetensors was removed): name the text with --against FILE instead "
+        "of --novel\n",
+    )
+
+
+def test_texts_of_a_file_are_drawn_again(charlstm, names, tmp_path):
+    (tmp_path / "known").write_bytes(NAMES.replace("\n", "\r\n").encode())
+    options = ["generate", names, "-c", 30, "--seed", 1, "-q", "-t", 1]
+    result = charlstm(*options, "--against", "known")
+    assert result.status == 0
+    assert len(result.out.splitlines()) == 30
+    assert not set(result.out.split()) & TRAINED
+    both = charlstm(*options, "--against", "known", "--novel", "--unique", "--json")
+    samples = samples_of(both)
+    assert [each["index"] for each in samples] == list(range(30))
+    assert len({each["text"] for each in samples}) == 30
+
+
+@pytest.mark.parametrize(
+    ("file", "status", "message"),
+    [
+        ("nowhere", 1, "can't read nowhere: there is nothing of that name: name a file, a folder, "
+         "a glob pattern, - for standard input, or python-docs"),
+        ("-", 2, "- stands for standard input, which is not given: name a file"),
+    ],
+)  # fmt: skip
+def test_a_file_of_lines_that_is_not_there(charlstm, names, file, status, message):
+    assert charlstm("generate", names, "--against", file) == (status, "", f"Error: {message}\n")
+
+
+def test_no_text_is_written_twice(charlstm, names):
+    options = ["generate", names, "-c", 20, "--seed", 1, "-q", "--unique"]
+    lines = charlstm(*options).out.splitlines()
+    assert len(set(lines)) == len(lines) == 20
+    options[options.index(20)] = 4
+    lines = charlstm(*options, "--prompts", "-", stdin=b"a\na\nan\n").out.splitlines()
+    assert len(set(lines)) == len(lines) == 12
+
+
+def test_what_was_found_is_printed_before_it_is_given_up(charlstm, names):
+    options = ["generate", names, "-q", "--unique", "-c", 3]
+    result = charlstm(*options, "--match", "a|b")
+    assert result.status == 1
+    assert sorted(result.out.split()) == ["a", "b"]
+    assert result.err == EXHAUSTED.format(2, 3, "2,000")
+
+
+def test_the_one_text_without_chance_is_drawn_as_often_as_asked(charlstm, names):
+    result = charlstm("generate", names, "-q", "--unique", "-c", 3, "-t", 0)
+    assert (result.status, len(result.out.splitlines())) == (1, 1)
+    assert result.err == EXHAUSTED.format(1, 3, 2)
+
+
+# Symbols and their probabilities
+
+
+def test_json_tells_each_symbol(charlstm, names):
+    options = ["generate", names, "-p", "an", "--seed", 1, "-q", "--json"]
+    (plain,) = samples_of(charlstm(*options))
+    (told,) = samples_of(charlstm(*options, "--show-probs"))
+    (beside,) = samples_of(charlstm(*options, "--alternatives", 2))
+    assert "symbols" not in plain
+    assert plain | {"symbols": told["symbols"]} == told
+    assert "".join(each["text"] for each in told["symbols"]) == told["text"]
+    assert all(list(each) == ["text", "log_probability"] for each in told["symbols"])
+    total = sum(each["log_probability"] for each in told["symbols"])
+    assert total == pytest.approx(told["mean_log_probability"] * told["tokens"], abs=1e-4)
+    assert [len(each["alternatives"]) for each in beside["symbols"]] == [2] * beside["tokens"]
+
+
+def test_alternatives_are_told_in_json_only(charlstm, names):
+    assert charlstm("generate", names, "--alternatives", 2) == (
+        2,
+        "",
+        "Error: --alternatives are told in JSON only: add --json\n",
+    )
+
+
+def test_there_are_no_colours_in_a_pipe(charlstm, names):
+    options = ["generate", names, "-c", 3, "--seed", 1]
+    assert charlstm(*options, "--show-probs") == charlstm(*options)
+
+
+def on_a_terminal(*arguments, **variables):
+    """Run a command whose stdout and stderr are a terminal; return all it wrote."""
+    ours, theirs = os.openpty()
+    environment = {k: v for k, v in os.environ.items() if k != "NO_COLOR"} | variables
+    command = [sys.executable, "-m", "charlstm", *map(str, arguments)]
+    with subprocess.Popen(command, stdout=theirs, stderr=theirs, env=environment) as process:
+        os.close(theirs)
+        written = b""
+        try:
+            while block := os.read(ours, 4096):
+                written += block
+        except OSError:  # how a terminal says that its other side was closed
+            pass
+        os.close(ours)
+    assert process.returncode == 0
+    return written.decode().replace("\r\n", "\n")
+
+
+COLOUR = re.compile("\x1b\\[[0-9;]*m")
+
+
+@pytest.mark.parametrize("prompt", ["", "an"])
+def test_a_terminal_shows_colours(charlstm, names, prompt):
+    options = ["generate", names, "-p", prompt, "--seed", 1]
+    plain = charlstm(*options).out
+    shown = on_a_terminal(*options, "--show-probs")
+    legend = "probability: 50% and more, 20% and more, 5% and more, less\n"
+    assert COLOUR.sub("", shown) == f"seed 1\n{legend}{plain}"
+    coloured = shown.split("\n")[2]
+    assert len(COLOUR.findall(coloured)) == 2 * len(plain.strip().removeprefix(prompt))
+    assert coloured.startswith(prompt)
+
+
+@pytest.mark.parametrize(("value", "colours"), [("1", False), ("", True)])
+def test_no_color_is_obeyed(charlstm, names, value, colours):
+    options = ["generate", names, "--seed", 1]
+    shown = on_a_terminal(*options, "--show-probs", NO_COLOR=value)
+    assert bool(COLOUR.search(shown)) == colours
+    if not colours:
+        assert shown == "seed 1\n" + charlstm(*options).out
+
+
+def test_colours_begin_after_what_repeats_the_prompt(words):
+    """At word level the first symbol drawn has the end of the prompt in it."""
+    options = ["generate", words, "-p", "the lazy lazy do", "-n", 3, "-t", 0, "-q", "--show-probs"]
+    shown = on_a_terminal(*options)
+    assert shown.startswith("the lazy lazy do\x1b[")
+    plain = COLOUR.sub("", shown)
+    assert plain.startswith("the lazy lazy dog")
+
+
+# Notes and help
+
+
+def test_speed_is_told_when_asked(charlstm, names):
+    result = charlstm("generate", names, "-c", 3, "--seed", 1, "-v")
+    assert result.status == 0
+    tokens = sum(len(line) + 1 for line in result.out.splitlines())
+    assert re.fullmatch(rf"seed 1\n{tokens} tokens in \d+\.\d\d s, [\d,]+ tokens/s\n", result.err)
+    quiet = charlstm("generate", names, "-c", 3, "--seed", 1, "-v", "-q")
+    assert re.fullmatch(rf"{tokens} tokens in .*\n", quiet.err)
+
+
+def test_a_closed_pipe_ends_an_endless_search_quietly(names):
+    command = (
+        f"{sys.executable} -m charlstm generate {names} -c 1000000000 --unique --seed 1 -q "
+        "| head -n 3"
+    )
+    done = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", command], capture_output=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout.count(b"\n") == 3
+
+
+def test_help_has_every_option_with_its_default(charlstm):
+    result = charlstm("generate", "--help")
+    assert result.status == 0
+    page = " ".join(result.out.split())
+    command = importlib.import_module("charlstm.cli.generate").command
+    for option in command.params:
+        if isinstance(option, click.Option):
+            assert f" {option.opts[-1]}" in page
+            help_of_it = " ".join(option.help.split())
+            assert help_of_it in page
+            if option.default not in (None, False) and not option.multiple and option.show_default:
+                assert f"{help_of_it} [default: {option.default}" in page
+    assert "Default: 500, with --until 10,000." in page
+
+
+@pytest.mark.parametrize(
+    ("option", "needed"),
+    [
+        ("--mirostat-rate", "--mirostat"),
+        ("--loop-length", "--loop-penalty"),
+        ("--loop-base", "--loop-penalty"),
+        ("--loop-window", "--loop-penalty"),
+        (
+            "--repetition-window",
+            "--repetition-penalty or --presence-penalty or --frequency-penalty",
+        ),
+    ],
+)
+def test_an_option_without_the_one_it_is_for_is_misuse(charlstm, prose, option, needed):
+    result = charlstm("generate", prose, "-n", 5, option, 1)
+    assert result == (2, "", f"Error: {option} has no effect without {needed}: add it\n")
+
+
+def test_a_prompt_the_model_lacks_may_begin_a_match(charlstm, names):
+    result = charlstm("generate", names, "-q", "-p", "É", "--match", "É[a-z]{2,5}", "--seed", 1)
+    assert result.status == 0
+    assert re.fullmatch("É[a-z]{2,5}\n", result.out)
+
+
+def test_against_reads_no_standard_input(charlstm, names):
+    result = charlstm("generate", names, "--against", "-", stdin=b"ana\n")
+    assert result == (
+        2, "", "Error: --against reads files only, not standard input: name a file\n"
+    )  # fmt: skip

@@ -46,6 +46,8 @@ def test_help_of_a_command_imports_nothing_heavy(command):
 
 def test_only_training_imports_tensorflow(prose):
     assert not imported_by("generate", prose, "-n", 5) & HEAVY
+    for command in ("score", "rank"):
+        assert not imported_by(command, prose, prose.parent / "corpus.txt") & HEAVY
     assert not imported_by("info", prose) & HEAVY
     assert not imported_by("cache") & HEAVY
     assert not imported_by("train", prose.parent / "corpus.txt", "--dry-run") & HEAVY
@@ -59,7 +61,6 @@ def test_every_command_is_listed_with_the_beginning_of_its_help(charlstm):
         assert summary in listing.out
         command = importlib.import_module(f"charlstm.cli.{name}").command
         assert command.name == name
-        assert "xample" in command.epilog
         assert all(option.help for option in command.params if isinstance(option, click.Option))
 
 
@@ -104,7 +105,9 @@ def test_a_full_disk_behind_stdout_is_one_sentence(arguments):
         check=False,
     )
     assert done.returncode == 1
-    assert done.stderr.splitlines()[-1] == "Error: No space left on device"
+    assert done.stderr.splitlines()[-1] == (
+        "Error: can't write the output: No space left on device"
+    )
     assert "Traceback" not in done.stderr
 
 
@@ -135,3 +138,17 @@ def test_an_error_of_the_operating_system_is_one_sentence(charlstm, monkeypatch,
     where = f"{name}: " if name else ""
     result = charlstm("cache")
     assert (result.status, result.err) == (1, f"Error: {where}Input/output error\n")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    ["generate {} -n 5 -q", "generate {} -n 5 -q --json", "info {}", "predict {} the -q",
+     "cache --json", "score {} -q {}/config.json", "rank {} -q {}/config.json"],
+)  # fmt: skip
+def test_a_closed_standard_output_is_one_sentence(prose, arguments):
+    command = f"{sys.executable} -m charlstm {arguments.replace('{}', str(prose))} >&-"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == (
+        "Error: standard output is closed: let it go to a file, a pipe or a terminal\n"
+    )

@@ -12,9 +12,18 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from charlstm.checkpoint import CONFIG, MODEL, RESUME, TOKENIZER, read_checkpoint
+from charlstm.checkpoint import (
+    CONFIG,
+    LINES,
+    MODEL,
+    RESUME,
+    TOKENIZER,
+    read_checkpoint,
+    read_lines_index,
+)
+from charlstm.corpus import _drawn
 
-from .conftest import SHORT, TEXT, TINY
+from .conftest import NAMES, SHORT, TEXT, TINY
 
 KEYS = {
     "checkpoint", "seed", "parameters", "steps", "epochs", "tokens", "seconds",
@@ -137,6 +146,69 @@ def test_overwrite_replaces(charlstm, corpus):
     assert read_checkpoint(Path("model")).config.train.seed == 2
 
 
+def lines_of(checkpoint):
+    """Return the training and the validation lines of a checkpoint as sets."""
+    config = read_checkpoint(checkpoint).config
+    (path,), corpus = config.corpus.addresses, config.corpus
+    lines = set(Path(path).read_text().splitlines())
+    drawn = {line for line in lines if _drawn(line, corpus.valid_fraction, corpus.seed)}
+    return lines - drawn, drawn
+
+
+@pytest.mark.parametrize("level", ["char", "word"])
+def test_a_model_of_lines_knows_its_training_lines(charlstm, tmp_path, level):
+    (tmp_path / "names.txt").write_text(NAMES + NAMES)
+    options = ["--level", level, *QUICK, "--tie", "--embedding", "16", "-q", "-o"]
+    for output, more in (("model", []), ("again", []), ("without", ["--no-index"])):
+        result = charlstm("train", "names.txt", "--lines", *options, output, *more)
+        assert (result.status, result.err) == (0, "")
+    trained, held_out = lines_of(Path("model"))
+    assert len(trained) > 5 * len(held_out) > 0
+    for output in ("model", "again"):  # the second time from the cache
+        found = read_lines_index(Path(output))
+        assert len(found) == len(trained)
+        assert all(line in found for line in trained)
+        assert not any(line in found for line in held_out)
+    assert read_lines_index(Path("without")) is None
+    assert not (Path("without") / LINES).exists()
+    assert not read_checkpoint(Path("without")).config.corpus.index
+
+
+def test_a_model_of_documents_keeps_no_lines(prose):
+    assert read_lines_index(prose) is None
+    assert not (prose / LINES).exists()
+
+
+def test_fine_tuning_knows_the_lines_of_the_parent_too(charlstm, names, tmp_path):
+    (tmp_path / "new.txt").write_text(NAMES.upper())
+    arguments = ["train", "new.txt", "--lines", "--from", names, "--steps", 4, "-q", "-o"]
+    assert charlstm(*arguments, "child").status == 0
+    found = read_lines_index(Path("child"))
+    both = lines_of(names)[0] | lines_of(Path("child"))[0]
+    assert len(found) == len(both)
+    assert all(line in found for line in both)
+    assert charlstm(*arguments, "without", "--no-index").status == 0
+    assert read_lines_index(Path("without")) is None
+    copy = tmp_path / "parent"
+    shutil.copytree(names, copy)
+    (copy / LINES).unlink()
+    arguments[4] = copy
+    assert charlstm(*arguments, "orphan").status == 0
+    assert len(read_lines_index(Path("orphan"))) == len(lines_of(Path("orphan"))[0])
+
+
+def test_a_parent_with_damaged_lines_is_refused(charlstm, names, tmp_path):
+    shutil.copytree(names, tmp_path / "parent")
+    (tmp_path / "parent" / LINES).write_bytes(b"x")
+    (tmp_path / "new.txt").write_text(NAMES.upper())
+    result = charlstm(
+        "train", "new.txt", "--lines", "--from", "parent", "--steps", 4, "-o", "child"
+    )
+    assert (result.status, result.out) == (1, "")
+    assert result.err.startswith(f"Error: parent/{LINES} is damaged (")
+    assert not Path("child").exists()
+
+
 # What is refused: exit status and message, and nothing is left behind.
 
 
@@ -179,6 +251,7 @@ def refused(charlstm, folder, status, message, *arguments, **options):
          "texts"),
         (["tale.txt", "--min-count", "3"], 2,
          "--min-count is for words: add --level word or leave it out"),
+        (["tale.txt", "--no-index"], 2, "--no-index is for lines: add --lines or leave it out"),
         (["tale.txt", "--tie", "--embedding", "8"], 2,
          "--tie needs an embedding as wide as the layers, got --embedding 8 and --units 128: make "
          "them equal or use --no-tie"),

@@ -1,0 +1,314 @@
+"""A regular expression -> an automaton over characters, worked out only as far as it is walked.
+
+Python's own parser reads the expression. A deterministic automaton may be of exponential size, as
+that of ``.*a.{40}`` is, so its states are made when a text first reaches them: each is a set of
+nodes of the expression's nondeterministic automaton (Thompson 1968). How far a set is from a match
+is known from its nodes. This module knows characters, not symbols.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+import warnings
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from re import _constants as ops  # type: ignore[attr-defined]
+from re import _parser as parser  # type: ignore[attr-defined]
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from charlstm.errors import UsageError
+
+Test: TypeAlias = Callable[[str], bool]
+Row: TypeAlias = NDArray[np.int32]
+
+DEAD = 0  # the state from which no text leads to a match
+NEVER = np.int32(2**30)
+MOST_NODES = 100_000
+_ASCII, _ANY_CASE, _DOT_ALL, _LINEWISE = re.ASCII, re.IGNORECASE, re.DOTALL, re.MULTILINE
+_CATEGORIES = {
+    ops.CATEGORY_DIGIT: r"\d",
+    ops.CATEGORY_NOT_DIGIT: r"\D",
+    ops.CATEGORY_SPACE: r"\s",
+    ops.CATEGORY_NOT_SPACE: r"\S",
+    ops.CATEGORY_WORD: r"\w",
+    ops.CATEGORY_NOT_WORD: r"\W",
+}
+_BEGINS = (ops.AT_BEGINNING, ops.AT_BEGINNING_STRING)
+_ENDS = (ops.AT_END, ops.AT_END_STRING)
+
+
+class Automaton:
+    """An expression, ready to be walked: states are integers, ``start`` is the first.
+
+    Args:
+        expression: in the syntax of Python's ``re``, without what has no automaton: look-around,
+            back-references, word boundaries, possessive and atomic groups, line-wise anchors. It
+            has to match a text as a whole.
+        alphabet: the characters that can be written.
+
+    Attributes:
+        distances: for each state so far, how many characters of the alphabet a match takes at
+            least, int32 [states], ``NEVER`` without one.
+        accepting: whether a text may end there, bool [states].
+        farthest: the greatest distance that there can be.
+
+    Raises:
+        UsageError: if the expression is not one, or too large.
+    """
+
+    def __init__(self, expression: str, alphabet: Sequence[str]) -> None:
+        nodes = _Nodes(expression)
+        self._nodes = nodes
+        self._alphabet = alphabet
+        self._writable: dict[Test, NDArray[np.bool_]] = {}
+        self._node_distances = self._measure()
+        finite = self._node_distances[self._node_distances < NEVER]
+        self.farthest = int(finite.max(initial=0))
+        self._lock = threading.Lock()
+        self._numbers: dict[frozenset[int], int] = {}
+        self._sets: list[frozenset[int]] = []
+        self._rows: Row = np.full((16, len(alphabet) + 1), -1, np.int32)
+        self.distances: NDArray[np.int32] = np.empty(16, np.int32)
+        self.accepting: NDArray[np.bool_] = np.empty(16, np.bool_)
+        self._number(frozenset(), accepting=False)
+        self._rows[DEAD] = DEAD
+        first = nodes.reached([nodes.first], nodes.skips, nodes.begins)
+        ends = nodes.reached([nodes.first], nodes.skips, nodes.begins, nodes.ends)
+        self.start = self._number(first, accepting=nodes.last in ends)
+
+    def move(self, state: int, character: str) -> int:
+        """Return the state after any character, of the alphabet or not."""
+        reads = (self._nodes.reads[node] for node in self._sets[state])
+        with self._lock:
+            return self._after(to for test, to in reads if test(character))
+
+    def moves(self, states: NDArray[np.int32], columns: NDArray[np.int32]) -> NDArray[np.int32]:
+        """Return the states after characters of the alphabet, int32 [N].
+
+        Args:
+            states: int32 [N].
+            columns: the places of the characters in the alphabet, int32 [N]; its length stands for
+                any character that is not in it.
+        """
+        for state in set(states.tolist()):
+            if self._rows[state, 0] < 0:
+                self._fill(state)
+        return self._rows[states, columns]
+
+    def _fill(self, state: int) -> None:
+        """Work out where each character of the alphabet leads."""
+        reads = [self._nodes.reads[node] for node in self._sets[state]]
+        table = np.array([self._is_written(test) for test, _ in reads])
+        row = np.full(len(self._alphabet) + 1, DEAD, np.int32)
+        known: dict[bytes, int] = {}
+        with self._lock:
+            for place, matches in enumerate(table.T if len(reads) else ()):
+                key = matches.tobytes()
+                if key not in known:
+                    known[key] = self._after(
+                        to for (_, to), is_match in zip(reads, matches, strict=True) if is_match
+                    )
+                row[place] = known[key]
+            self._rows[state] = row
+
+    def _after(self, targets: Iterable[int]) -> int:
+        """Return the state of the nodes that have been reached by a character."""
+        nodes, reached = self._nodes, list(targets)
+        ends = nodes.reached(reached, nodes.skips, nodes.ends)
+        return self._number(nodes.reached(reached, nodes.skips), accepting=nodes.last in ends)
+
+    def _number(self, found: frozenset[int], *, accepting: bool) -> int:
+        """Return the number of a set of nodes, of which only those that read are kept."""
+        reading = frozenset(node for node in found if node in self._nodes.reads)
+        # Whether a text may end there is no matter of the reading nodes alone.
+        key = reading | {-1} if accepting else reading
+        number = self._numbers.get(key)
+        if number is None:
+            number = len(self._sets)
+            if number == len(self._rows):
+                self._grow()
+            nearest = min((self._node_distances[node] for node in reading), default=NEVER)
+            self.distances[number] = 0 if accepting else nearest
+            self.accepting[number] = accepting
+            self._sets.append(reading)
+            self._numbers[key] = number
+        return number
+
+    def _grow(self) -> None:
+        self._rows = np.concatenate([self._rows, np.full_like(self._rows, -1)])
+        self.distances = np.concatenate([self.distances, np.empty_like(self.distances)])
+        self.accepting = np.concatenate([self.accepting, np.empty_like(self.accepting)])
+
+    def _measure(self) -> NDArray[np.int32]:
+        """Return how many characters each node is from a match, int32 [nodes]."""
+        nodes = self._nodes
+        distances = np.full(len(nodes), NEVER, np.int32)
+        before: list[list[tuple[int, int]]] = [[] for _ in range(len(nodes))]
+        for node, targets in nodes.skips.items():
+            for target in targets:
+                before[target].append((node, 0))
+        for node, (test, target) in nodes.reads.items():
+            if self._is_written(test).any():
+                before[target].append((node, 1))
+        over = nodes.leading_to_end()
+        distances[list(over)] = 0
+        queue = deque(over)
+        while queue:
+            node = queue.popleft()
+            for source, cost in before[node]:
+                if distances[node] + cost < distances[source]:
+                    distances[source] = distances[node] + cost
+                    (queue.append if cost else queue.appendleft)(source)
+        return distances
+
+    def _is_written(self, test: Test) -> NDArray[np.bool_]:
+        if test not in self._writable:
+            self._writable[test] = np.array([test(each) for each in self._alphabet], np.bool_)
+        return self._writable[test]
+
+
+class _Nodes:
+    """The nondeterministic automaton: nodes that read a character, or skip to others for nothing.
+
+    ``begins`` are skips that hold at the beginning of a text only, ``ends`` at its end only.
+    """
+
+    def __init__(self, expression: str) -> None:
+        self._expression = expression
+        self._count = 0
+        self.skips: dict[int, list[int]] = {}
+        self.begins: dict[int, list[int]] = {}
+        self.ends: dict[int, list[int]] = {}
+        self.reads: dict[int, tuple[Test, int]] = {}
+        self._tests: dict[tuple[Any, str, int], Test] = {}
+        self.last = self._new()
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                tree = parser.parse(expression)
+            self.first = self._sequence(tree, tree.state.flags, self.last)
+        except (re.error, OverflowError) as error:
+            raise UsageError(
+                f"the pattern {expression!r} is not a regular expression ({error}): expected one "
+                "in the syntax of Python's re module"
+            ) from None
+        except RecursionError:
+            raise self._too_large() from None
+
+    def __len__(self) -> int:
+        return self._count
+
+    def reached(self, begin: Iterable[int], *ways: dict[int, list[int]]) -> frozenset[int]:
+        """Return the nodes that can be reached without a character, the first ones included."""
+        found, waiting = set(begin), list(begin)
+        while waiting:
+            node = waiting.pop()
+            for way in ways:
+                new = [target for target in way.get(node, ()) if target not in found]
+                found.update(new)
+                waiting.extend(new)
+        return frozenset(found)
+
+    def leading_to_end(self) -> frozenset[int]:
+        """Return the nodes from which a text may end without a further character."""
+        sources: dict[int, list[int]] = {}
+        for way in (self.skips, self.ends):
+            for node, targets in way.items():
+                for target in targets:
+                    sources.setdefault(target, []).append(node)
+        return self.reached([self.last], sources)
+
+    def _new(self) -> int:
+        if self._count == MOST_NODES:
+            raise self._too_large()
+        self._count += 1
+        return self._count - 1
+
+    def _sequence(self, items: Any, flags: int, then: int) -> int:
+        """Add nodes for a sequence; return the first, after which comes the node ``then``."""
+        for operator, argument in reversed(list(items)):
+            then = self._item(operator, argument, flags, then)
+        return then
+
+    def _item(self, operator: Any, argument: Any, flags: int, then: int) -> int:
+        if operator in (ops.LITERAL, ops.NOT_LITERAL, ops.ANY, ops.IN):
+            node = self._new()
+            # What is repeated is tested once for all its nodes.
+            key = operator, repr(argument), flags
+            if key not in self._tests:
+                self._tests[key] = _test_of(operator, argument, flags)
+            self.reads[node] = self._tests[key], then
+            return node
+        if operator is ops.SUBPATTERN:
+            _, added, removed, items = argument
+            return self._sequence(items, (flags | added) & ~removed, then)
+        if operator is ops.BRANCH:
+            node = self._new()
+            self.skips[node] = [self._sequence(items, flags, then) for items in argument[1]]
+            return node
+        if operator in (ops.MAX_REPEAT, ops.MIN_REPEAT):
+            least, most, items = argument
+            return self._repeat(least, most, items, flags, then)
+        if operator is ops.AT and not flags & _LINEWISE and argument in (*_BEGINS, *_ENDS):
+            node = self._new()
+            (self.begins if argument in _BEGINS else self.ends)[node] = [then]
+            return node
+        raise UsageError(
+            f"the pattern {self._expression!r} can't be used: look-around, back-references, word "
+            "boundaries, possessive groups and line-wise anchors have no automaton; write it "
+            "without them"
+        )
+
+    def _repeat(self, least: int, most: int, items: Any, flags: int, then: int) -> int:
+        after = then
+        if most is ops.MAXREPEAT:
+            after = self._new()
+            self.skips[after] = [then, self._sequence(items, flags, after)]
+        else:
+            for _ in range(most - least):
+                node = self._new()
+                self.skips[node] = [then, self._sequence(items, flags, after)]
+                after = node
+        for _ in range(least):
+            after = self._sequence(items, flags, after)
+        return after
+
+    def _too_large(self) -> UsageError:
+        return UsageError(
+            f"the pattern {self._expression!r} is too large: expected one that stands for fewer "
+            f"than {MOST_NODES:,} characters when its repetitions are written out; lower them"
+        )
+
+
+def _test_of(operator: Any, argument: Any, flags: int) -> Test:
+    """Return whether a character is what an item of an expression reads."""
+    if operator is ops.ANY:
+        return (lambda _: True) if flags & _DOT_ALL else (lambda character: character != "\n")
+    if operator is ops.IN:
+        items, negated = list(argument), False
+        if items[0][0] is ops.NEGATE:
+            items, negated = items[1:], True
+    else:
+        items, negated = [(ops.LITERAL, argument)], operator is ops.NOT_LITERAL
+    parts = [_part(kind, value, flags) for kind, value in items]
+    any_case = bool(flags & _ANY_CASE)
+
+    def test(character: str) -> bool:
+        cases = {character}
+        if any_case:
+            cases |= {case for case in (character.lower(), character.upper()) if len(case) == 1}
+        return any(part(case) for part in parts for case in cases) != negated
+
+    return test
+
+
+def _part(kind: Any, value: Any, flags: int) -> Test:
+    if kind is ops.CATEGORY:
+        category = re.compile(_CATEGORIES[value], flags & _ASCII)
+        return lambda character: category.match(character) is not None
+    low, high = value if kind is ops.RANGE else (value, value)
+    return lambda character: low <= ord(character) <= high

@@ -1,0 +1,101 @@
+"""``charlstm export``: a trained model as one file for other programs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from charlstm.cli.common import GroupedCommand, complete_checkpoints, note, write_json, write_text
+from charlstm.errors import UsageError
+
+if TYPE_CHECKING:
+    from charlstm.engine import Precision
+
+SUFFIXES = {"onnx": ".onnx", "keras": ".keras"}
+
+
+@click.command(
+    cls=GroupedCommand,
+    name="export",
+    examples=(
+        "charlstm export checkpoints/names",
+        "charlstm export checkpoints/shakespeare --precision int8 -o phone.onnx",
+        "charlstm export checkpoints/shakespeare --format keras",
+    ),
+)
+@click.argument("checkpoint", type=click.Path(path_type=Path), shell_complete=complete_checkpoints)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(list(SUFFIXES)),
+    default="onnx",
+    show_default=True,
+    help="onnx: one graph of standard operators, for ONNX Runtime in any language. keras: stock "
+    "layers, for keras.models.load_model; writing it loads TensorFlow.",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="The file to write; default NAME.onnx or NAME.keras here.",
+)
+@click.option(
+    "--precision",
+    type=click.Choice(["float32", "int8"]),
+    default="float32",
+    show_default=True,
+    help="Weights of an ONNX file: exact and any number of symbols in a call, or a quarter of the "
+    "size, several times faster and one symbol a row in a call.",
+)
+@click.option("--overwrite", is_flag=True, help="Replace a file that is there.")
+@click.option("-q", "--quiet", is_flag=True, help="No notes.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON object instead of the file's path."
+)
+def command(
+    checkpoint: Path,
+    form: str,
+    output: Path | None,
+    precision: Precision,
+    overwrite: bool,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Write the model of CHECKPOINT as one file that needs nothing of charlstm.
+
+    It also holds the vocabulary, as JSON: in an ONNX file under the metadata key charlstm, in a
+    .keras file (a zip archive) as charlstm.json. The file's path goes to stdout.
+    """
+    path = output or Path(f"{checkpoint.resolve().name or 'model'}{SUFFIXES[form]}")
+    _check(form, path, precision)
+
+    from charlstm.checkpoint import read_checkpoint
+    from charlstm.export import check_free, export_keras, export_onnx
+
+    check_free(path, overwrite)
+    found = read_checkpoint(checkpoint)
+    if form == "keras":
+        if not quiet:
+            note("loading TensorFlow, which .keras files are written with")
+        export_keras(found, path, overwrite=overwrite)
+    else:
+        export_onnx(found, path, precision=precision, overwrite=overwrite)
+    if as_json:
+        facts = {"file": str(path), "format": form, "precision": precision}
+        model = found.config.model
+        write_json(facts | {"bytes": path.stat().st_size, "parameters": model.parameters})
+    else:
+        write_text(f"{path}\n")
+
+
+def _check(form: str, path: Path, precision: Precision) -> None:
+    """Refuse options that contradict each other."""
+    if form == "keras" and precision != "float32":
+        raise UsageError("--precision int8 is for ONNX: leave it out or choose --format onnx")
+    if form == "keras" and path.suffix != ".keras":
+        raise UsageError(f"Keras opens no file named {path}: let -o end in .keras")
+    if form == "onnx" and path.suffix == ".keras":
+        raise UsageError(f"{path} is a name for Keras: add --format keras, or let -o end in .onnx")

@@ -1,0 +1,163 @@
+"""``charlstm predict``: the most likely next words of a text."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from charlstm.cli.common import (
+    GroupedCommand,
+    check_utf8,
+    complete_checkpoints,
+    engine_options,
+    group_of,
+    note,
+    write_json,
+    write_text,
+)
+from charlstm.errors import CorpusError, UsageError
+
+if TYPE_CHECKING:
+    from charlstm.prediction import Prediction, Predictor
+    from charlstm.tokenizer import Tokenizer
+
+_SPECIAL = {
+    "end": "<end of document>",
+    "unknown": "<unknown character>",
+    "spelling": "<begin of spelling>",
+    "spelled": "<end of spelling>",
+}
+
+what = group_of("What to predict")
+output = group_of("Output")
+
+
+@click.command(
+    cls=GroupedCommand,
+    name="predict",
+    examples=(
+        "charlstm predict checkpoints/shakespeare 'to be or not to'",
+        "charlstm predict checkpoints/shakespeare 'the kin' -k 20 | cut -f 2",
+        "echo 'My lord' | charlstm predict checkpoints/shakespeare -",
+    ),
+)
+@click.argument("checkpoint", type=click.Path(path_type=Path), shell_complete=complete_checkpoints)
+@click.argument("prompt", required=False)
+@what(
+    "-k",
+    "--top",
+    type=click.IntRange(1, 1000),
+    default=5,
+    show_default=True,
+    metavar="N",
+    help="Predict so many at most; there may be fewer.",
+)
+@what(
+    "--words",
+    type=click.IntRange(1, 50),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Predict phrases of N words; punctuation counts as a word.",
+)
+@what("--words-only", is_flag=True, help="Leave out punctuation and the end of the document.")
+@what("--symbols", is_flag=True, help="Predict characters (or tokens of a word model) instead.")
+@output("--json", "as_json", is_flag=True, help="One JSON object; of lines there always is one.")
+@output("-q", "--quiet", is_flag=True, help="Do not warn of characters the model never saw.")
+@engine_options(output)
+def command(checkpoint: Path, prompt: str | None, **options: Any) -> None:
+    """Predict with CHECKPOINT what comes after PROMPT: words, each with its probability.
+
+    The last word of PROMPT may be half typed; its completions and, as far as it is complete, the
+    words after it are one list. A space at the end says that it is complete. An empty PROMPT begins
+    a document. Without PROMPT, or with -, each line of standard input is a prompt, answered at
+    once by a line of JSON.
+    """
+    if options["symbols"] and (options["words"] > 1 or options["words_only"]):
+        raise UsageError("--symbols predicts no words: leave --words and --words-only out")
+    lines = prompt in (None, "-")
+    if lines and sys.stdin is None:
+        raise UsageError("standard input is closed: pipe lines in, or give a prompt")
+    if prompt is None and sys.stdin.isatty():
+        raise UsageError("there is no prompt: give one, or - to type one on each line")
+    check_utf8("the prompt", prompt or "")
+
+    from charlstm.api import load
+
+    model = load(checkpoint, precision=options["precision"], threads=options["threads"])
+    answers = _Answers(model.predictor(), model.tokenizer, options)
+    if lines:
+        for line in _lines():
+            write_json(answers.to_json(line))
+    elif options["as_json"]:
+        write_json(answers.to_json(prompt or ""))
+    else:
+        found = answers.to(prompt or "")
+        write_text("".join(f"{one.probability:.4f}\t{_shown(one)}\n" for one in found))
+
+
+class _Answers:
+    """Answers prompts, and tells of each unknown character once."""
+
+    def __init__(self, predictor: Predictor, tokenizer: Tokenizer, options: dict[str, Any]) -> None:
+        self._predictor = predictor
+        self._tokenizer = tokenizer
+        self._options = options
+        self._told: set[str] = set()
+
+    def to(self, prompt: str) -> list[Prediction]:
+        """Return the predictions for a prompt."""
+        if not self._options["quiet"]:
+            self._warn(prompt)
+        top = self._options["top"]
+        if self._options["symbols"]:
+            return self._predictor.symbols(prompt, top)
+        words, words_only = self._options["words"], self._options["words_only"]
+        return self._predictor.predict(prompt, top, words=words, words_only=words_only)
+
+    def to_json(self, prompt: str) -> dict[str, Any]:
+        """Return the predictions as an object to print."""
+        predictions = [
+            {"text": one.text, "probability": one.probability, "append": one.append}
+            | ({one.special: True} if one.special else {})
+            for one in self.to(prompt)
+        ]
+        return {"prompt": prompt, "predictions": predictions}
+
+    def _warn(self, prompt: str) -> None:
+        from charlstm.tokenizer import describe_unknown
+
+        unknown = self._tokenizer.unknown_characters(prompt)
+        if unknown.keys() <= self._told:
+            return
+        self._told |= unknown.keys()
+        note(f"Warning: the prompt has {describe_unknown(unknown)} that the model never saw")
+
+
+def _lines() -> Iterator[str]:
+    """Yield the lines of standard input as they come, without their line ends."""
+    for number, line in enumerate(sys.stdin.buffer, 1):
+        try:
+            yield line.removesuffix(b"\n").removesuffix(b"\r").decode()
+        except UnicodeDecodeError as error:
+            raise CorpusError(
+                f"line {number} of standard input is not UTF-8: byte "
+                f"0x{error.object[error.start]:02x} at offset {error.start} doesn't decode; "
+                "convert it, for example with iconv"
+            ) from None
+
+
+def _shown(one: Prediction) -> str:
+    """Return a prediction as text of one line: control characters and backslashes escaped."""
+    named = _SPECIAL[one.special] if one.special else ""
+    text = "".join(
+        character
+        if character.isprintable() and character != "\\"
+        else character.encode("unicode_escape").decode()
+        for character in one.text
+    )
+    return f"{text} {named}" if text and named else text or named

@@ -1,0 +1,181 @@
+"""``charlstm rank``: put alternatives in order, the most probable first."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import click
+
+from charlstm.cli.common import (
+    GroupedCommand,
+    check_utf8,
+    complete_checkpoints,
+    complete_files,
+    group_of,
+    json_of,
+    note,
+    write_text,
+)
+from charlstm.cli.score import figures_of
+from charlstm.cli.texts import (
+    Progress,
+    keeps_returns,
+    line_groups,
+    open_texts,
+    reading_options,
+    running_options,
+    without_end,
+)
+
+if TYPE_CHECKING:
+    from charlstm.api import LanguageModel
+    from charlstm.scoring import Score
+
+what = group_of("What to rank")
+output = group_of("Output")
+
+LAYOUTS = ("auto", "tabs", "blocks")
+
+
+@click.command(
+    cls=GroupedCommand,
+    name="rank",
+    examples=(
+        "printf 'their\\tthere\\n' | charlstm rank checkpoints/news --context 'it is over ' --best",
+        "charlstm rank checkpoints/shakespeare nbest.txt --per-character | head",
+    ),
+)
+@click.argument("checkpoint", type=click.Path(path_type=Path), shell_complete=complete_checkpoints)
+@click.argument("files", metavar="[FILE]...", nargs=-1, shell_complete=complete_files)
+@what(
+    "--layout",
+    type=click.Choice(LAYOUTS),
+    default="auto",
+    show_default=True,
+    help="Each line is a group, its alternatives between tabs; or a block of lines is, up to an "
+    "empty line; auto takes a line with a tab for a group and other lines for blocks.",
+)
+@what(
+    "--context",
+    default="",
+    metavar="TEXT",
+    help="Read this before each alternative, without scoring it (at word level but for its last "
+    "word, which may go on). Default: begin a document.",
+)
+@what(
+    "--per-character",
+    is_flag=True,
+    help="Rank by bits per character. Choose it where lengths differ much: the total makes the "
+    "shorter one win.",
+)
+@output("--best", is_flag=True, help="Only the winner of each group, one a line.")
+@output("--json", "as_json", is_flag=True, help="One JSON object a group.")
+@reading_options
+@running_options
+def command(checkpoint: Path, files: tuple[str, ...], **options: Any) -> None:
+    """Rank the alternatives of each group in the FILEs (default: standard input, -).
+
+    They come back in the layout they were given in, the most probable first, by log-probability
+    with CHECKPOINT; equal ones keep their order. A model of lines scores the end of each too. A
+    group is ranked as soon as it is there.
+    """
+    check_utf8("--context", options["context"])
+
+    from charlstm.api import load
+    from charlstm.tokenizer import describe_unknown
+
+    encoding = options["encoding"]
+    sources = open_texts(files, encoding)
+    model = load(checkpoint, precision=options["precision"], threads=options["threads"])
+    if unknown := model.tokenizer.unknown_characters(options["context"]):
+        note(f"Warning: the context has {describe_unknown(unknown)} that the model never saw")
+    writer = _Writer(options)
+    with Progress(sources, shown=not options["quiet"] and not sys.stdout.isatty()) as progress:
+        for source in sources:
+            for blocks in source.documents(encoding, options["decode_errors"]):
+                gathered = _Gatherer(options["layout"], keeps_returns(model))
+                for lines in line_groups(blocks):
+                    writer.write(model, gathered.take(lines))
+                    progress.advance_over(lines, encoding)
+                writer.write(model, gathered.rest())
+
+
+class _Group(NamedTuple):
+    """Alternatives, and whether they stand on one line."""
+
+    texts: list[str]
+    on_one_line: bool
+
+
+class _Gatherer:
+    """Gathers the groups of one text from its lines."""
+
+    def __init__(self, layout: str, returns_kept: bool) -> None:
+        self._layout = layout
+        self._returns_kept = returns_kept
+        self._block: list[str] = []
+
+    def take(self, lines: Iterable[str]) -> list[_Group]:
+        """Return the groups that these lines complete."""
+        return list(itertools.chain.from_iterable(map(self._take, lines)))
+
+    def rest(self) -> list[_Group]:
+        """Return the group that the end of the text completes, if there is one."""
+        texts, self._block = self._block, []
+        return [_Group(texts, on_one_line=False)] if texts else []
+
+    def _take(self, line: str) -> Iterator[_Group]:
+        text = without_end(line, self._returns_kept)
+        if self._layout == "tabs" or (self._layout == "auto" and "\t" in text):
+            yield from self.rest()
+            yield _Group(text.split("\t"), on_one_line=True)
+        elif text in ("", "\r"):
+            yield from self.rest()
+        else:
+            self._block.append(text)
+
+
+class _Writer:
+    """Ranks groups and prints them, numbered from 1 over all texts."""
+
+    def __init__(self, options: dict[str, Any]) -> None:
+        self._options = options
+        self._written = 0
+        self._was_block = False
+
+    def write(self, model: LanguageModel, groups: list[_Group]) -> None:
+        """Score all alternatives of the groups as one batch; print each group, best first."""
+        texts = [text for group in groups for text in group.texts]
+        scores = iter(model.score(*texts, context=self._options["context"]))
+        shown = []
+        for group in groups:
+            ranked = sorted(itertools.islice(scores, len(group.texts)), key=self._cost)
+            kept = ranked[:1] if self._options["best"] else ranked
+            shown.append(self._show(group, kept))
+        if shown:
+            write_text("".join(shown))
+
+    def _cost(self, score: Score) -> tuple[bool, float]:
+        """Return what to sort by; an alternative of no symbol comes last."""
+        if not score.tokens:
+            return True, 0.0
+        by_character = self._options["per_character"]
+        return False, score.bits_per_character if by_character else -score.log_probability
+
+    def _show(self, group: _Group, scores: list[Score]) -> str:
+        self._written += 1
+        if self._options["as_json"]:
+            alternatives = [{"text": score.text} | figures_of(score) for score in scores]
+            return json_of({"group": self._written, "alternatives": alternatives}) + "\n"
+        texts = [score.text for score in scores]
+        if self._options["best"]:
+            return texts[0] + "\n"
+        if group.on_one_line:
+            between, self._was_block = "\n" * self._was_block, False
+            return between + "\t".join(texts) + "\n"
+        between, self._was_block = "\n" * (self._written > 1), True
+        return between + "".join(text + "\n" for text in texts)

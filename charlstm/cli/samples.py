@@ -1,0 +1,133 @@
+"""How samples look on stdout: streamed, as texts in order, as JSON Lines, or in colours."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING
+
+import click
+
+from charlstm.cli.common import note, write_json, write_text
+
+if TYPE_CHECKING:
+    from charlstm.generation import Sample
+
+# A symbol of at least this probability has this colour, of the 256 that terminals have.
+COLOURS = ((0.5, 34), (0.2, 142), (0.05, 208), (0.0, 196))
+
+
+class Printer:
+    """Prints samples.
+
+    Args:
+        lines: whether each sample is a line, so that none is set off by an empty one.
+        echo: whether to repeat the prompt before the text.
+        as_json: one object a line instead of the text.
+        show_probs: whether symbols are coloured by their probability where there are colours.
+        hidden: tells how many of the characters drawn after a prompt repeat its end.
+
+    Attributes:
+        colours: whether there are.
+        tokens: how many symbols the samples had so far.
+    """
+
+    def __init__(
+        self,
+        *,
+        lines: bool,
+        echo: bool,
+        as_json: bool,
+        show_probs: bool,
+        hidden: Callable[[str], int],
+    ) -> None:
+        self._separator = "" if lines else "\n"
+        self._echo = echo
+        self._as_json = as_json
+        self._hidden = hidden
+        self._printed = 0
+        self._streams = False
+        self._unprinted = ""  # before the first piece of what is streamed
+        self.colours = (
+            show_probs
+            and not as_json
+            and sys.stdout.isatty()
+            and not os.environ.get("NO_COLOR")  # as no-color.org says: set and not empty
+        )
+        self.tokens = 0
+
+    def begin_stream(self, prompt: str) -> None:
+        """Expect the one sample in pieces; the prompt is printed with the first."""
+        self._streams = True
+        self._unprinted = prompt if self._echo else ""
+
+    def stream(self, _index: int, text: str) -> None:
+        """Print a piece of the sample as it is drawn."""
+        write_text(self._unprinted + text)
+        self._unprinted = ""
+
+    def print(self, sample: Sample) -> None:
+        """Print a sample, or the end of one that was streamed."""
+        self.tokens += sample.tokens
+        if self._as_json:
+            write_json(sample)
+            return
+        prompt = sample.prompt if self._echo else ""
+        if self._streams:
+            text = self._unprinted
+        elif self.colours:
+            text = prompt + "".join(_coloured(sample, self._hidden(sample.prompt)))
+        else:
+            text = prompt + sample.text
+        before = self._separator if self._printed else ""
+        after = "" if (prompt + sample.text).endswith("\n") else "\n"
+        write_text(before + text + after)
+        self._printed += 1
+
+
+def legend() -> str:
+    """Return what the colours mean."""
+    parts = [click.style(f"{least:.0%} and more", fg=colour) for least, colour in COLOURS[:-1]]
+    return f"probability: {', '.join(parts)}, {click.style('less', fg=COLOURS[-1][1])}"
+
+
+def _coloured(sample: Sample, hidden: int) -> Iterator[str]:
+    """Yield the symbols in their colours, as far as they are part of the text.
+
+    The first ``hidden`` characters repeat the prompt; the last may go beyond a stop text.
+    """
+    import math
+
+    left = len(sample.text)
+    for symbol in sample.symbols or ():
+        text = symbol.text[hidden:][:left]
+        hidden = max(0, hidden - len(symbol.text))
+        left -= len(text)
+        if text:
+            probability = math.exp(symbol.log_probability)
+            colour = next(colour for least, colour in COLOURS if probability >= least)
+            yield click.style(text, fg=colour)
+
+
+def with_progress(samples: Iterable[Sample], total: int, *, quiet: bool) -> Iterable[Sample]:
+    """Show a progress bar where it disturbs nothing: not beside text on the same terminal."""
+    if quiet or total < 2 or sys.stdout.isatty() or not sys.stderr.isatty():
+        return samples
+    from tqdm import tqdm
+
+    bar: Iterable[Sample] = tqdm(samples, total=total, unit="sample", dynamic_ncols=True)
+    return bar
+
+
+class Stopwatch:
+    """Tells how fast it was."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+
+    def tell(self, tokens: int) -> None:
+        """Note tokens, seconds and tokens a second on stderr."""
+        seconds = time.monotonic() - self._began
+        note(f"{tokens:,} tokens in {seconds:.2f} s, {tokens / max(seconds, 1e-9):,.0f} tokens/s")

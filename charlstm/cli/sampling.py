@@ -1,0 +1,194 @@
+"""The options that say how symbols are drawn, in the order in which they are applied."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import reduce
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from charlstm.cli.common import Function, Number, group_of
+from charlstm.config import SampleConfig
+
+DEFAULTS = SampleConfig()
+
+_HEADING = "Sampling (applied in this order; --temperature last)"
+_option = group_of(_HEADING)
+
+if TYPE_CHECKING:
+    _Pair = click.ParamType[tuple[str, float]]
+else:
+    _Pair = click.ParamType  # which is no generic class before Click 8.4
+
+
+class Bias(_Pair):
+    """A text and what to add to the logits of symbols that complete it: ``TEXT=+2``."""
+
+    name = "TEXT=NATS"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, float]:
+        """Return the text and the number."""
+        text, _, number = str(value).rpartition("=")
+        try:
+            added = float(number)
+        except ValueError:
+            added = None
+        if not text or added is None:
+            self.fail(f"{value!r} is no text with a number: write it like 'love=+2'.", param, ctx)
+        return text, Number(-1e3, 1e3).convert(added, param, ctx)
+
+
+def sampling_options(function: Function) -> Function:
+    """Give a command the options."""
+    return reduce(lambda decorated, option: option(decorated), reversed(_OPTIONS), function)
+
+
+def given_sampling_options(context: click.Context) -> list[str]:
+    """Return those of the options that stand on the command line."""
+    given = click.core.ParameterSource.COMMANDLINE
+    return [
+        parameter.opts[-1]
+        for parameter in context.command.params
+        if getattr(parameter, "heading", None) == _HEADING
+        and context.get_parameter_source(parameter.name or "") is given
+    ]
+
+
+_OPTIONS: tuple[Callable[[Any], Any], ...] = (
+    _option(
+        "--bias",
+        type=Bias(),
+        multiple=True,
+        help="Add so many nats to the logit of every symbol that completes TEXT, like 'love=+2'; "
+        "repeatable.",
+    ),
+    _option(
+        "--ban",
+        multiple=True,
+        metavar="TEXT",
+        help="Never write TEXT; repeatable.",
+    ),
+    _option(
+        "--repetition-penalty",
+        type=Number(1),
+        metavar="X",
+        default=DEFAULTS.repetition_penalty,
+        show_default=True,
+        help="Make symbols of the window less likely; 1 is off, 1.2 helps words against loops.",
+    ),
+    _option(
+        "--presence-penalty",
+        type=Number(-1e3, 1e3),
+        metavar="NATS",
+        default=DEFAULTS.presence_penalty,
+        show_default=True,
+        help="Subtract this from the logit of symbols in the window, once each; 0 is off.",
+    ),
+    _option(
+        "--frequency-penalty",
+        type=Number(-1e3, 1e3),
+        metavar="NATS",
+        default=DEFAULTS.frequency_penalty,
+        show_default=True,
+        help="Subtract this for each time that a symbol stands in the window; 0 is off.",
+    ),
+    _option(
+        "--repetition-window",
+        type=click.IntRange(1, 65_536),
+        default=DEFAULTS.repetition_window,
+        show_default=True,
+        metavar="TOKENS",
+        help="How far back these three look.",
+    ),
+    _option(
+        "--loop-penalty",
+        type=Number(0),
+        metavar="NATS",
+        default=DEFAULTS.loop_penalty,
+        show_default=True,
+        help="DRY: hold against symbols that go on with a repetition; 0 is off, 0.8 ends loops.",
+    ),
+    _option(
+        "--loop-length",
+        type=click.IntRange(1),
+        metavar="TOKENS",
+        help="Repetitions of this length cost. Default: 20, for words 4.",
+    ),
+    _option(
+        "--loop-base",
+        type=Number(1, 1e3),
+        default=DEFAULTS.loop_base,
+        show_default=True,
+        metavar="X",
+        help="The cost of a repetition grows so many times with each symbol more.",
+    ),
+    _option(
+        "--loop-window",
+        type=click.IntRange(1, 65_536),
+        default=DEFAULTS.loop_window,
+        show_default=True,
+        metavar="TOKENS",
+        help="How far back repetitions are looked for.",
+    ),
+    _option(
+        "--top-k",
+        type=click.IntRange(0),
+        default=DEFAULTS.top_k,
+        show_default=True,
+        metavar="N",
+        help="Draw from the N most likely symbols; 0 is off.",
+    ),
+    _option(
+        "--typical",
+        type=Number(0, 1, min_open=True),
+        default=DEFAULTS.typical,
+        show_default=True,
+        metavar="P",
+        help="Draw from the symbols of nearest to expected surprise, of probability P; 1 is off.",
+    ),
+    _option(
+        "--top-p",
+        type=Number(0, 1, min_open=True),
+        default=DEFAULTS.top_p,
+        show_default=True,
+        metavar="P",
+        help="Draw from the most likely symbols that together have probability P; 1 is off.",
+    ),
+    _option(
+        "--min-p",
+        type=Number(0, 1, max_open=True),
+        default=DEFAULTS.min_p,
+        show_default=True,
+        metavar="P",
+        help="Leave out symbols less likely than P times the most likely one; 0 is off.",
+    ),
+    _option(
+        "--mirostat",
+        type=Number(0),
+        default=DEFAULTS.mirostat,
+        show_default=True,
+        metavar="BITS",
+        help="Hold the mean surprise of a symbol at so many bits (Mirostat 2); 0 is off. Try 1.5 "
+        "for characters, 5 for words.",
+    ),
+    _option(
+        "--mirostat-rate",
+        type=Number(0, 1, min_open=True),
+        default=DEFAULTS.mirostat_rate,
+        show_default=True,
+        metavar="X",
+        help="How fast it corrects.",
+    ),
+    _option(
+        "-t",
+        "--temperature",
+        type=Number(0),
+        default=DEFAULTS.temperature,
+        show_default=True,
+        metavar="T",
+        help="Below 1 safer, above 1 wilder; 0 always takes the most likely symbol.",
+    ),
+)

@@ -1,0 +1,324 @@
+"""``charlstm score``: how probable lines or texts are under a trained model."""
+
+from __future__ import annotations
+
+import functools
+import heapq
+import itertools
+import math
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import click
+
+from charlstm.cli.common import (
+    GroupedCommand,
+    complete_checkpoints,
+    complete_files,
+    group_of,
+    json_of,
+    note,
+    write_text,
+)
+from charlstm.cli.texts import (
+    Progress,
+    keeps_returns,
+    line_groups,
+    open_texts,
+    reading_options,
+    running_options,
+    without_end,
+)
+from charlstm.errors import UsageError
+
+if TYPE_CHECKING:
+    from charlstm.api import LanguageModel
+    from charlstm.corpus import Chunk
+    from charlstm.reading import Source
+    from charlstm.scoring import Carried, Score
+
+what = group_of("What to score")
+output = group_of("Output")
+
+SAME_TOKENIZER = (
+    "Perplexity per token compares only with the same tokenizer, bits per character with any."
+)
+COLUMNS = (
+    "Columns: bits per character, log-probability in nats, perplexity per token, unknown symbols, "
+    "line number, line."
+)
+
+
+@click.command(
+    cls=GroupedCommand,
+    name="score",
+    examples=(
+        "charlstm score checkpoints/logs today.log --top 20",
+        "tail -n 100 app.log | charlstm score checkpoints/logs -q | awk '$1 > 0.1'",
+        "charlstm score checkpoints/shakespeare --whole test.txt",
+        "charlstm score checkpoints/names names.txt --json | head -1",
+    ),
+)
+@click.argument("checkpoint", type=click.Path(path_type=Path), shell_complete=complete_checkpoints)
+@click.argument("files", metavar="[FILE]...", nargs=-1, shell_complete=complete_files)
+@what(
+    "--carry",
+    is_flag=True,
+    help="Read on from line to line, line ends included, instead of beginning anew with each: for "
+    "the lines of one text. One line after the other, so slower.",
+)
+@what("--whole", is_flag=True, help="Score each file as one text, not line by line.")
+@output("--per-token", is_flag=True, help="Give the log-probability of each symbol too.")
+@output(
+    "--sort",
+    is_flag=True,
+    help="Most surprising lines first, by bits per character; waits for the end of the text and "
+    "holds it.",
+)
+@output(
+    "--top",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Only the N most surprising lines; holds no more than these.",
+)
+@output("--json", "as_json", is_flag=True, help="One JSON object a line, or a file with --whole.")
+@reading_options
+@running_options
+def command(checkpoint: Path, files: tuple[str, ...], **options: Any) -> None:
+    """Score each line of the FILEs (default: standard input, -) with CHECKPOINT.
+
+    Prints bits per character, log-probability in nats, perplexity per token, unknown symbols, line
+    number (with several files FILE:NUMBER) and line, separated by tabs. Each line is scored as the
+    beginning of a document, without its line end; a model of lines scores the end too. Files may
+    be compressed; of a pipe, each line is scored as soon as it is there.
+    """
+    _check(options)
+
+    from charlstm.api import load
+
+    sources = open_texts(files, options["encoding"])
+    model = load(checkpoint, precision=options["precision"], threads=options["threads"])
+    if not options["quiet"]:
+        _tell(model, options)
+    (_score_whole if options["whole"] else _score_lines)(model, sources, options)
+
+
+def _check(options: dict[str, Any]) -> None:
+    """Refuse options that contradict each other."""
+    if not options["whole"]:
+        return
+    for name in ("carry", "sort", "top"):
+        if options[name]:
+            raise UsageError(f"--{name} is about lines and --whole about files: give one of them")
+
+
+def _tell(model: LanguageModel, options: dict[str, Any]) -> None:
+    in_columns = not options["as_json"] and not options["whole"]
+    note(f"{COLUMNS} {SAME_TOKENIZER}" if in_columns else SAME_TOKENIZER)
+    if options["carry"] and model.checkpoint.config.corpus.lines:
+        note("A model of lines begins each line anew, whatever stands before: --carry has no use")
+
+
+class _Line(NamedTuple):
+    """A scored line: its file, if there are several, and its number from 1."""
+
+    file: str | None
+    number: int
+    score: Score
+
+
+# Lines
+
+
+def _score_lines(model: LanguageModel, sources: list[Source], options: dict[str, Any]) -> None:
+    waits = options["sort"] or options["top"]
+    show = _show_json if options["as_json"] else _show_columns
+    with Progress(
+        sources, shown=not options["quiet"] and (waits or not sys.stdout.isatty())
+    ) as progress:
+        groups = _groups(model, sources, options, progress)
+        if waits:
+            scored = itertools.chain.from_iterable(groups)
+            groups = iter([_most_surprising(scored, options["top"])])
+        for group in groups:
+            write_text("".join(map(show, group)))
+
+
+def _most_surprising(lines: Iterable[_Line], count: int | None) -> list[_Line]:
+    """Return the lines of most bits per character, equal ones in their order, empty ones last."""
+    if count is None:
+        return sorted(lines, key=_surprise, reverse=True)
+    return heapq.nlargest(count, lines, key=_surprise)
+
+
+def _surprise(line: _Line) -> float:
+    bits = line.score.bits_per_character
+    return -math.inf if math.isnan(bits) else bits
+
+
+def _groups(
+    model: LanguageModel, sources: list[Source], options: dict[str, Any], progress: Progress
+) -> Iterator[list[_Line]]:
+    """Yield scored lines in order, in groups that are ready at the same time."""
+    encoding, decode_errors = options["encoding"], options["decode_errors"]
+    for source in sources:
+        file = source.name if len(sources) > 1 else None
+        numbers = itertools.count(1)
+        for blocks in source.documents(encoding, decode_errors):
+            score = _Scorer(model, options)
+            for lines in line_groups(blocks):
+                for scores in score(lines):
+                    yield [_Line(file, next(numbers), score) for score in scores]
+                progress.advance_over(lines, encoding)
+
+
+class _Scorer:
+    """Scores the lines of one text, group by group."""
+
+    def __init__(self, model: LanguageModel, options: dict[str, Any]) -> None:
+        self._model = model
+        self._per_token = options["per_token"]
+        self._returns_kept = keeps_returns(model)
+        self._carries = options["carry"] and not model.checkpoint.config.corpus.lines
+
+    def __call__(self, lines: list[str]) -> Iterator[list[Score]]:
+        """Yield the scores of lines, which have their line ends, as soon as they are there."""
+        if not self._carries:
+            texts = [without_end(line, self._returns_kept) for line in lines]
+            yield self._model.score(*texts, per_token=self._per_token)
+            return
+        for line in lines:
+            score = self._carried.score(line, per_token=self._per_token)
+            yield [replace(score, text=without_end(line, self._returns_kept))]
+
+    @functools.cached_property
+    def _carried(self) -> Carried:
+        from charlstm.scoring import Carried
+
+        return Carried(self._model.engine, self._model.tokenizer)
+
+
+def _show_columns(line: _Line) -> str:
+    score = line.score
+    place = f"{line.number}" if line.file is None else f"{line.file}:{line.number}"
+    columns = (
+        f"{score.bits_per_character:.4f}",
+        f"{score.log_probability:.4f}",
+        f"{score.perplexity:.2f}",
+        f"{score.unknown}",
+        place,
+        score.text,
+    )
+    return "\t".join(columns) + "\n" + _show_symbols(score)
+
+
+def _show_symbols(score: Score) -> str:
+    """Show symbols, one a line after a tab, their text quoted as in JSON."""
+    return "".join(
+        f"\t{symbol.log_probability:.4f}\t{json_of(symbol.text)}\n"
+        for symbol in score.symbols or ()
+    )
+
+
+def _show_json(line: _Line) -> str:
+    named = {} if line.file is None else {"file": line.file}
+    score = line.score
+    facts = {"line": line.number, "text": score.text} | figures_of(score) | _symbols_of(score)
+    return json_of(named | facts) + "\n"
+
+
+def figures_of(score: Score) -> dict[str, Any]:
+    """Return the numbers of a score, which JSON has null for where there are none."""
+    return {
+        "characters": score.characters,
+        "tokens": score.tokens,
+        "unknown": score.unknown,
+        "log_probability": score.log_probability,
+        "bits_per_character": score.bits_per_character,
+        "perplexity": score.perplexity,
+    }
+
+
+def _symbols_of(score: Score) -> dict[str, Any]:
+    return {} if score.symbols is None else {"symbols": score.symbols}
+
+
+# Whole texts
+
+
+def _score_whole(model: LanguageModel, sources: list[Source], options: dict[str, Any]) -> None:
+    several = len(sources) > 1
+    alone = not several or not sys.stdout.isatty()
+    with Progress(sources, shown=not options["quiet"] and alone) as progress:
+        for index, source in enumerate(sources):
+            score = _whole(model, source, options, progress)
+            if options["as_json"]:
+                named = {"file": source.name} if several else {}
+                nats = {"nats_per_token": score.nats_per_token}
+                facts = named | figures_of(score) | nats | _symbols_of(score)
+                write_text(json_of(facts) + "\n")
+            else:
+                write_text("\n" * bool(index) + _table(score, source.name if several else None))
+
+
+def _whole(
+    model: LanguageModel, source: Source, options: dict[str, Any], progress: Progress
+) -> Score:
+    """Score a source as training lays out its validation text."""
+    from charlstm.corpus import Corpus
+    from charlstm.scoring import add_scores, score_lines, score_stream
+
+    config, per_token = model.checkpoint.config, options["per_token"]
+    encoding, lines = options["encoding"], config.corpus.lines
+    corpus = Corpus((source,), encoding, options["decode_errors"], lines)
+    if lines:
+        texts = _watched(corpus.chunks(), progress, encoding)
+        return score_lines(model.engine, model.tokenizer, texts, per_token=per_token)
+    ends = config.provenance.documents > 1
+    return add_scores(
+        score_stream(
+            model.engine,
+            model.tokenizer,
+            texts,
+            ends=ends,
+            per_token=per_token,
+            on_progress=lambda share: progress.advance_within(source, share),
+        )
+        for texts in _documents(corpus.chunks())
+    )
+
+
+def _watched(chunks: Iterator[Chunk], progress: Progress, encoding: str) -> Iterator[str]:
+    for chunk in chunks:
+        yield chunk.text
+        progress.advance_over((chunk.text, "\n"), encoding)
+
+
+def _documents(chunks: Iterator[Chunk]) -> Iterator[Iterator[str]]:
+    """Divide chunks into documents, each to be read before the next one is asked for."""
+    for chunk in chunks:
+        yield _document(chunk, chunks)
+
+
+def _document(chunk: Chunk, chunks: Iterator[Chunk]) -> Iterator[str]:
+    yield chunk.text
+    while not chunk.ends_document:
+        chunk = next(chunks)
+        yield chunk.text
+
+
+def _table(score: Score, file: str | None) -> str:
+    rows = {} if file is None else {"file": file}
+    rows |= {
+        "nats per token": f"{score.nats_per_token:.4f}",
+        "bits per character": f"{score.bits_per_character:.4f}",
+        "perplexity": f"{score.perplexity:,.2f}",
+        "log-probability": f"{score.log_probability:,.2f}",
+        "tokens": f"{score.tokens:,}",
+        "characters": f"{score.characters:,}",
+        "unknown": f"{score.unknown:,}",
+    }
+    return "".join(f"{name:<20}{value}\n" for name, value in rows.items()) + _show_symbols(score)

@@ -1,0 +1,160 @@
+"""Texts that commands read after training: files, standard input as it arrives, lines in groups."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from charlstm.cli.common import Function, engine_options, group_of
+from charlstm.errors import UsageError
+
+if TYPE_CHECKING:
+    from charlstm.api import LanguageModel
+    from charlstm.reading import Source
+
+# A group of lines is scored as batches of rows and then shown: at most so much at once.
+GROUP_LINES = 512
+GROUP_CHARACTERS = 2**18
+
+reading = group_of("Reading")
+running = group_of("Running")
+
+
+def reading_options(function: Function) -> Function:
+    """Add the options that say how text is decoded."""
+    for option in (
+        reading(
+            "--decode-errors",
+            type=click.Choice(["strict", "replace"]),
+            default="strict",
+            show_default=True,
+            help="Fail on bytes that don't decode, or put U+FFFD in their place.",
+        ),
+        reading("--encoding", default="utf-8", show_default=True, help="Encoding of the text."),
+    ):
+        function = option(function)
+    return function
+
+
+def running_options(function: Function) -> Function:
+    """Add the options that say how the model runs."""
+    quiet = running("-q", "--quiet", is_flag=True, help="No note and no progress bar on stderr.")
+    return engine_options(running)(quiet(function))
+
+
+def open_texts(files: tuple[str, ...], encoding: str) -> list[Source]:
+    """Return the texts that arguments name: files as ``charlstm train`` takes them, or ``-``.
+
+    Raises:
+        ConfigError: if ``encoding`` is no text encoding.
+        CorpusError: if a name stands for nothing that can be read as text.
+        UsageError: if standard input is asked for and closed.
+    """
+    from charlstm.addresses import find_sources
+    from charlstm.reading import STDIN, check_encoding
+
+    check_encoding(encoding)
+    return [
+        source
+        for file in files or (STDIN,)
+        for source in ([_standard_input()] if file == STDIN else find_sources(file, encoding, None))
+    ]
+
+
+def _standard_input() -> Source:
+    from charlstm.reading import STDIN, StreamSource
+
+    if sys.stdin is None:
+        raise UsageError("standard input is closed: pipe a text in, or name a file")
+    return StreamSource("stdin", Path(STDIN), sys.stdin.buffer)  # type: ignore[arg-type]
+
+
+def line_groups(blocks: Iterable[str]) -> Iterator[list[str]]:
+    r"""Divide blocks of a text into lines with their "\n", in groups.
+
+    A group holds what is there: of a pipe that brings one line now and then, one line.
+    """
+    parts: list[str] = []
+    for block in blocks:
+        *ended, rest = block.split("\n")
+        if ended:
+            ended[0] = "".join((*parts, ended[0]))
+            parts.clear()
+            yield from _divided(ended)
+        parts.append(rest)
+    if last := "".join(parts):
+        yield [last]
+
+
+def _divided(lines: list[str]) -> Iterator[list[str]]:
+    group: list[str] = []
+    characters = 0
+    for line in lines:
+        group.append(line + "\n")
+        characters += len(line)
+        if len(group) == GROUP_LINES or characters >= GROUP_CHARACTERS:
+            yield group
+            group, characters = [], 0
+    if group:
+        yield group
+
+
+def keeps_returns(model: LanguageModel) -> bool:
+    r"""Whether a "\r" at the end of a line is text: lines that had it were learned with it."""
+    return model.checkpoint.config.corpus.lines and "\r" in model.tokenizer.pieces
+
+
+def without_end(line: str, returns_kept: bool) -> str:
+    """Return a line without its end."""
+    line = line.removesuffix("\n")
+    return line if returns_kept else line.removesuffix("\r")
+
+
+class Progress:
+    """A progress bar over the bytes of regular files, if a terminal is there to show it.
+
+    Args:
+        sources: what is read.
+        shown: whether it is wanted.
+    """
+
+    def __init__(self, sources: list[Source], *, shown: bool) -> None:
+        self._bar: Any = None
+        sizes = [_size(source) for source in sources]
+        if not shown or not sys.stderr.isatty() or None in sizes:
+            return
+        from tqdm import tqdm
+
+        total = sum(size or 0 for size in sizes)
+        self._bar = tqdm(total=total, unit="B", unit_scale=True, dynamic_ncols=True, leave=False)
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def advance_within(self, source: Source, share: float) -> None:
+        """Move on by a share of a file."""
+        if self._bar is not None:
+            self._bar.update(share * (_size(source) or 0))
+
+    def advance_over(self, lines: Iterable[str], encoding: str) -> None:
+        """Move on by lines that have been scored."""
+        if self._bar is not None:
+            self._bar.update(sum(len(line.encode(encoding, "replace")) for line in lines))
+
+
+def _size(source: Source) -> int | None:
+    """Return the bytes of text in a regular file, None where that can't be told."""
+    from charlstm.reading import COMPRESSED, StreamSource
+
+    if isinstance(source, StreamSource) or source.path.suffix.lower() in COMPRESSED:
+        return None
+    return os.path.getsize(source.path)

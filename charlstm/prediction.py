@@ -1,0 +1,340 @@
+"""Prompts -> what comes next: words with their probabilities, phrases, symbols.
+
+The predictions for a prompt share one distribution: over what the word being typed may become and,
+if it is complete as it stands, over what follows it. A search goes after the likeliest ways of
+writing first, many of them as one batch of the engine, for many contexts at once; a context's
+predictions do not depend on what is predicted beside it.
+
+This module knows the contracts of the engine and the tokenizer. It does not know files or the
+command line.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import numpy as np
+
+from charlstm.engine import Engine
+from charlstm.errors import ConfigError
+from charlstm.frontier import Candidate, Floats, Frontier, Node, Wanted
+from charlstm.tokenizer import (
+    BEGIN_SPELLING,
+    END_OF_DOCUMENT,
+    END_SPELLING,
+    UNKNOWN,
+    Tokenizer,
+)
+from charlstm.wording import Characters, Context, Grammar, Ids, Words
+
+Special: TypeAlias = Literal["end", "unknown", "spelling", "spelled"]
+
+WIDTH = 8  # ways that one context follows in one engine step
+ROUNDS = 64  # engine steps at most
+_FLOATS = 2**22  # logits of one engine step, or numbers of its states, at most
+_REMEMBERED = 48  # places of recent prompts whose state is kept
+_STRIDE = 32  # symbols between them
+_SPECIAL: dict[int, Special] = {
+    END_OF_DOCUMENT: "end",
+    UNKNOWN: "unknown",
+    BEGIN_SPELLING: "spelling",
+    END_SPELLING: "spelled",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """Something that may come next.
+
+    Attributes:
+        text: the whole word (with what was typed of it), number, run of punctuation, phrase or
+            symbol; without the space before it.
+        probability: of it; of a word, summed over the ways to write it that were found.
+        append: what to add to the prompt to have it, in the likeliest way.
+        special: what it is if it is no text: ``"end"`` of the document, or at word level a
+            reserved symbol.
+    """
+
+    text: str
+    probability: float
+    append: str
+    special: Special | None = None
+
+
+class Predictor:
+    """Predicts with one model, and remembers the states after recent prompts.
+
+    Not to be shared between threads; ``grammar`` is, so that others are made at no cost.
+
+    Args:
+        engine: a trained model.
+        tokenizer: the tokenizer it was trained with.
+        grammar: ``grammar_of(tokenizer)``, if there is one already.
+    """
+
+    def __init__(
+        self, engine: Engine, tokenizer: Tokenizer, grammar: Grammar | None = None
+    ) -> None:
+        self._engine = engine
+        self._tokenizer = tokenizer
+        self._grammar = grammar or grammar_of(tokenizer)
+        self._memory = _Memory(engine)
+        self._steps: OrderedDict[bytes, tuple[Floats, Floats]] = OrderedDict()
+        self.rows = 0  # that the engine has read for searches so far
+
+    def predict(
+        self, prompt: str, top: int = 5, *, words: int = 1, words_only: bool = False
+    ) -> list[Prediction]:
+        """Return the likeliest words, or phrases of several words, after a prompt.
+
+        Args:
+            prompt: any text; empty begins a document.
+            top: how many, 1 or more; there may be fewer.
+            words: in a phrase; a number or a run of punctuation counts as one.
+            words_only: leave out punctuation and the end of the document.
+
+        Returns:
+            The likeliest first. A phrase counts in one way of writing it.
+
+        Raises:
+            ConfigError: if a number is out of its range.
+        """
+        _check(top=top, words=words)
+        context = self.context(prompt)
+        if words == 1:
+            width = max(WIDTH, top)
+            return self.likeliest([context], top, words_only=words_only, width=width)[0]
+        return self._phrases(context, top, words, words_only)
+
+    def symbols(self, prompt: str, top: int = 5) -> list[Prediction]:
+        """Return the likeliest symbols after a prompt: characters, or tokens of word level.
+
+        The probabilities are those of the model. At word level a space at the end of the prompt is
+        the beginning of the token, and the probabilities are those of the tokens that begin so or
+        are going to be spelled.
+        """
+        _check(top=top)
+        space = self._tokenizer.spells and prompt.endswith(" ")
+        ids = self._tokenizer.encode_beginning(prompt[:-1] if space else prompt)
+        logits, _ = self._memory.read(ids)
+        masses = np.exp(np.float64(logits - logits.max()))
+        if space:
+            begun = [piece.startswith(" ") for piece in self._tokenizer.pieces]
+            begun[BEGIN_SPELLING] = True
+            masses = masses * np.array(begun)
+        masses /= masses.sum()
+        order = np.argsort(-masses, kind="stable")[:top]
+        return [self._symbol(int(i), float(masses[i]), space) for i in order if masses[i]]
+
+    def context(self, prompt: str) -> Context:
+        """Read a prompt, going on from a recent one where it begins alike."""
+        ids, typed, unread = self._grammar.split(prompt)
+        return Context(*self._memory.read(ids), typed, unread)
+
+    def contexts(self, prompts: Sequence[str]) -> list[Context]:
+        """Read many prompts as one batch; the same bits as one at a time."""
+        parts = [self._grammar.split(prompt) for prompt in prompts]
+        found: list[Context] = []
+        together = max(1, _FLOATS // (8 * self._engine.vocab_size))  # of up to 64 symbols at once
+        for start in range(0, len(parts), together):
+            some = parts[start : start + together]
+            logits, states = self._engine.read([ids for ids, _, _ in some])
+            found += [
+                Context(logits[row], states[:, row], typed, unread)
+                for row, (_, typed, unread) in enumerate(some)
+            ]
+        return found
+
+    def likeliest(
+        self,
+        contexts: Sequence[Context],
+        count: int,
+        *,
+        completions_only: bool = False,
+        words_only: bool = False,
+        width: int = WIDTH,
+        rounds: int = ROUNDS,
+    ) -> list[list[Prediction]]:
+        """Return the likeliest words for each of many contexts, as one batch.
+
+        Args:
+            contexts: where each prediction begins.
+            count: how many words for each; there may be fewer.
+            completions_only: only words longer than what is typed, where something is.
+            words_only: leave out punctuation and the end of the document.
+            width: how many ways of a context are followed in one engine step.
+            rounds: how many engine steps there are at most. At word level there are as many more
+                as the longest of what is typed has characters.
+
+        Returns:
+            For each context, the likeliest first.
+        """
+        wanted = [
+            Wanted.COMPLETIONS if completions_only and context.typed else Wanted.ALL
+            for context in contexts
+        ]
+        found = [Frontier(count, kind, words_only) for kind in wanted]
+        self.search(found, contexts, width, rounds)
+        return [[_prediction(candidate) for candidate in frontier.best()] for frontier in found]
+
+    def search(
+        self,
+        found: Sequence[Frontier],
+        contexts: Sequence[Context],
+        width: int = WIDTH,
+        rounds: int = ROUNDS,
+    ) -> None:
+        """Let frontiers find their candidates, one in each context (see ``likeliest``).
+
+        A frontier tells whether they are certain. Their probabilities are lower bounds.
+        """
+        if not found:
+            return
+        row = max(self._engine.vocab_size, contexts[0].state.size)
+        together = max(1, _FLOATS // (width * row))
+        for start in range(0, len(found), together):
+            part = found[start : start + together]
+            begun = zip(part, contexts[start : start + together], strict=True)
+            self._grammar.begin(list(begun), self._begin_step)
+            for _ in range(rounds):
+                items = [(frontier, node) for frontier in part for node in frontier.take(width)]
+                if not items:
+                    break
+                self._grammar.unfold(items, *self._read([node for _, node in items]))
+
+    def _phrases(
+        self, context: Context, count: int, words: int, words_only: bool
+    ) -> list[Prediction]:
+        """Search for phrases: the likeliest beginnings, each with its likeliest next words.
+
+        The less likely a beginning is, the fewer of its next words can matter.
+        """
+        beam = 2 * count + 6
+        first = Frontier(beam, Wanted.ALL, words_only)
+        self.search([first], [context])
+        phrases = _Phrase().then(first.best())
+        for _ in range(words - 1):
+            going = [(phrase, phrase.way) for phrase in phrases if phrase.way]
+            if not going:
+                break
+            logits, states = self._read([way for _, way in going])
+            contexts = [
+                self._grammar.after(phrase.last, logits[row], states[:, row])
+                for row, (phrase, _) in enumerate(going)
+            ]
+            counts = [max(1, beam // (rank + 1)) for rank in range(len(going))]
+            found = [Frontier(some, Wanted.NEXT, words_only) for some in counts]
+            self.search(found, contexts)
+            phrases = [phrase for phrase in phrases if not phrase.way]
+            for (phrase, _), frontier in zip(going, found, strict=True):
+                phrases += phrase.then(frontier.best())
+            phrases.sort(key=lambda phrase: (-phrase.probability, phrase.text))
+            del phrases[beam:]
+        return [
+            Prediction(phrase.text, phrase.probability, phrase.append, phrase.special)
+            for phrase in phrases[:count]
+        ]
+
+    def _read(self, nodes: Sequence[Node]) -> tuple[Floats, Floats]:
+        ids = np.array([node.symbol for node in nodes])
+        return self._step(ids, np.stack([node.state for node in nodes], axis=1))
+
+    def _step(self, ids: Ids, states: Floats) -> tuple[Floats, Floats]:
+        self.rows += len(ids)
+        return self._engine.step(ids, states)
+
+    def _begin_step(self, ids: Ids, states: Floats) -> tuple[Floats, Floats]:
+        """Read what is half typed; most of that is read again with each character more."""
+        if len(ids) > 1:
+            return self._step(ids, states)
+        key = ids.tobytes() + states.tobytes()
+        if key not in self._steps:
+            self._steps[key] = self._step(ids, states)
+            if len(self._steps) > _REMEMBERED:
+                self._steps.popitem(last=False)
+        return self._steps[key]
+
+    def _symbol(self, symbol: int, probability: float, space: bool) -> Prediction:
+        piece = self._tokenizer.pieces[symbol]
+        if symbol < len(self._tokenizer.reserved):
+            return Prediction("", probability, "", _SPECIAL[symbol])
+        return Prediction(piece, probability, piece.removeprefix(" ") if space else piece)
+
+
+@dataclass(frozen=True, slots=True)
+class _Phrase:
+    """Words in a row, in one way of writing them."""
+
+    text: str = ""
+    append: str = ""
+    mass: float = 1.0  # of the way, which may go on with the last word
+    probability: float = 1.0  # that it does not
+    last: str = ""
+    way: Node | None = None
+    special: Special | None = None
+
+    def then(self, candidates: Sequence[Candidate]) -> list[_Phrase]:
+        """Return the phrases of one word more."""
+        return [
+            _Phrase(
+                text=self.text + found.append if self.text else found.text,
+                append=self.append + found.append,
+                mass=self.mass * found.way.mass if found.way else 0.0,
+                probability=self.mass * found.likeliest,
+                last=found.text,
+                way=found.way,
+                special=None if found.text else "end",
+            )
+            for found in candidates
+            if found.way or not found.text
+        ]
+
+
+class _Memory:
+    """Reads prompts, going on from the longest beginning that was read lately."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._places: OrderedDict[bytes, tuple[Floats, Floats]] = OrderedDict()
+
+    def read(self, ids: Ids) -> tuple[Floats, Floats]:
+        """Return the logits [V] and the state [2 * layers, units] after ids [T >= 1]."""
+        data = ids.tobytes()
+        known = max((key for key in self._places if data.startswith(key)), key=len, default=b"")
+        state = self._engine.initial_state(1)
+        if known:
+            self._places.move_to_end(known)
+            logits, last = self._places[known]
+            state = last[:, np.newaxis]
+        for start in range(len(known) // ids.itemsize, len(ids), _STRIDE):
+            part = ids[np.newaxis, start : start + _STRIDE]
+            read, state = self._engine.run(part, state)
+            logits, last = read[0, -1].copy(), state[:, 0]
+            stop = start + part.shape[1]
+            if len(ids) - stop < _REMEMBERED // 4 * _STRIDE:
+                self._remember(ids[:stop].tobytes(), (logits, last))
+        return logits, last
+
+    def _remember(self, key: bytes, place: tuple[Floats, Floats]) -> None:
+        self._places[key] = place
+        if len(self._places) > _REMEMBERED:
+            self._places.popitem(last=False)
+
+
+def grammar_of(tokenizer: Tokenizer) -> Grammar:
+    """Return how the tokenizer's symbols make up words."""
+    return Words(tokenizer) if tokenizer.spells else Characters(tokenizer)
+
+
+def _check(**numbers: int) -> None:
+    for name, number in numbers.items():
+        if number < 1:
+            raise ConfigError(f"{name} is {number}: expected a whole number of 1 or more")
+
+
+def _prediction(found: Candidate) -> Prediction:
+    special: Special | None = None if found.text else "end"
+    return Prediction(found.text, found.probability, found.append, special)

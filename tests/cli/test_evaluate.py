@@ -1,0 +1,267 @@
+"""Tests of ``charlstm evaluate`` through the command line."""
+
+import json
+import math
+import subprocess
+import sys
+
+import pytest
+
+from charlstm.cli.score import SAME_TOKENIZER
+
+from .conftest import NAMES, TEXT
+from .test_score import validation_text
+
+NOTE = SAME_TOKENIZER + "\n"
+KEYS = [
+    "loss", "bits_per_character", "perplexity", "perplexity_known", "word_perplexity", "tokens",
+    "characters", "words", "unknown",
+]  # fmt: skip
+WORD_KEYS = [
+    "next_word_accuracy", "keystrokes_saved", "keystrokes_saved_standard_error", "sample", "seed",
+]  # fmt: skip
+
+
+def facts(result):
+    assert result.status == 0, result.err
+    assert result.out.count("\n") == 1
+    return json.loads(result.out)
+
+
+@pytest.fixture
+def text(tmp_path):
+    (tmp_path / "text").write_bytes(TEXT.encode()[:700])
+    return "text"
+
+
+# Figures
+
+
+@pytest.mark.parametrize("checkpoint", ["prose", "names", "words"])
+def test_the_validation_text_has_the_figures_of_training(charlstm, request, tmp_path, checkpoint):
+    checkpoint = request.getfixturevalue(checkpoint)
+    found = validation_text(checkpoint, tmp_path / "valid")
+    origin, figures = found.config.provenance, found.figures
+    for precision, allowed in (("float32", 1e-3), ("int8", 3e-3)):
+        score = facts(charlstm(
+            "evaluate", checkpoint, "valid", "--sample", 0, "--json", "-q", "--precision", precision
+        ))  # fmt: skip
+        assert list(score) == KEYS
+        assert score["tokens"] == origin.valid_tokens
+        assert score["characters"] == origin.valid_characters
+        assert score["words"] == origin.valid_words
+        assert score["loss"] == pytest.approx(figures.valid_loss, abs=allowed)
+        bits = figures.valid_bits_per_character
+        assert score["bits_per_character"] == pytest.approx(bits, abs=2 * allowed)
+        assert score["perplexity"] == pytest.approx(figures.valid_perplexity, rel=0.01)
+        assert score["perplexity_known"] == score["perplexity"]
+        assert score["word_perplexity"] == pytest.approx(figures.valid_word_perplexity, rel=0.1)
+
+
+@pytest.mark.parametrize("checkpoint", ["prose", "words"])
+def test_a_text_that_was_learned_is_foreseen(charlstm, request, text, checkpoint):
+    checkpoint = request.getfixturevalue(checkpoint)
+    found = facts(charlstm("evaluate", checkpoint, text, "--json", "--sample", 80, "-q"))
+    assert list(found) == KEYS + WORD_KEYS
+    accuracy = found["next_word_accuracy"]
+    assert list(accuracy) == ["1", "3", "5", "standard_error"]
+    assert 0.2 < accuracy["1"] <= accuracy["3"] <= accuracy["5"] <= 1
+    assert accuracy["standard_error"]["1"] == pytest.approx(
+        math.sqrt(accuracy["1"] * (1 - accuracy["1"]) / 80)
+    )
+    assert 0.5 < found["keystrokes_saved"] < 1
+    assert 0 < found["keystrokes_saved_standard_error"] < 0.1
+    assert (found["sample"], found["seed"]) == (80, 1)
+
+
+def test_a_model_of_lines_is_asked_for_its_lines(charlstm, names, tmp_path):
+    (tmp_path / "names").write_text(NAMES)
+    found = facts(charlstm("evaluate", names, "names", "--json", "-q"))
+    assert found["sample"] == len(NAMES.split())
+    assert found["characters"] == len(NAMES)
+
+
+def test_a_sample_follows_from_its_seed(charlstm, prose, tmp_path):
+    (tmp_path / "text").write_text("a sleepy fox quips over old dog jokes, the lazy one\n" * 9)
+    first, again, other = (
+        facts(charlstm("evaluate", prose, "text", "--json", "-q", "--sample", 20, "--seed", seed))
+        for seed in (3, 3, 4)
+    )
+    assert first == again
+    assert first["keystrokes_saved"] != other["keystrokes_saved"]
+    assert first["loss"] == other["loss"]
+
+
+def test_unknown_symbols_are_told_apart(charlstm, prose):
+    given = ("the quick é fox" * 3).encode()
+    found = facts(charlstm("evaluate", prose, "-", "--json", "-q", stdin=given))
+    assert found["unknown"] == 3
+    assert found["perplexity_known"] < found["perplexity"]
+
+
+def test_figures_are_labelled_one_a_line(charlstm, prose, text):
+    result = charlstm("evaluate", prose, text, "--sample", 30)
+    assert (result.status, result.err) == (0, NOTE)
+    rows = [(line[:24].strip(), line[24:]) for line in result.out.splitlines()]
+    assert [label for label, _ in rows] == [
+        "loss", "bits per character", "perplexity", "perplexity, known", "perplexity, words",
+        "tokens", "characters", "unknown", "next word among 1", "next word among 3",
+        "next word among 5", "keystrokes saved", "sample",
+    ]  # fmt: skip
+    found = facts(charlstm("evaluate", prose, text, "--sample", 30, "--json"))
+    shown = dict(rows)
+    assert shown["loss"] == f"{found['loss']:.4f} nats per token"
+    saved, error = found["keystrokes_saved"], found["keystrokes_saved_standard_error"]
+    assert shown["keystrokes saved"] == (
+        f"{100 * saved:.1f} % ± {100 * error:.1f} by three suggestions"
+    )
+    assert shown["sample"] == "30 words, seed 1"
+
+
+def test_a_figure_that_is_no_number_is_null(charlstm, prose):
+    found = facts(charlstm("evaluate", prose, "-", "--json", "-q", "--sample", 0, stdin=b"\r\n"))
+    assert found["word_perplexity"] is None
+    result = charlstm("evaluate", prose, "-", "-q", "--sample", 0, stdin=b"\r\n")
+    assert "perplexity, words       none per white-space word\n" in result.out
+
+
+# Texts
+
+
+def test_texts_are_opened_as_for_training(charlstm, prose, text, tmp_path):
+    import gzip
+
+    plain = facts(charlstm("evaluate", prose, text, "--json", "-q", "--sample", 10))
+    (tmp_path / "text.gz").write_bytes(gzip.compress((tmp_path / text).read_bytes()))
+    (tmp_path / "latin").write_bytes("é".encode("latin-1"))
+    piped = (tmp_path / text).read_bytes()
+    for arguments, stdin in ((["text.gz"], b""), (["-"], piped), ([text, text], b"")):
+        assert plain == facts(
+            charlstm("evaluate", prose, *arguments, "--json", "-q", "--sample", 10, stdin=stdin)
+        )
+    options = ["--json", "-q", "--sample", 0]
+    found = facts(charlstm("evaluate", prose, "latin", *options, "--encoding", "latin-1"))
+    assert (found["characters"], found["unknown"]) == (1, 1)
+    found = facts(charlstm("evaluate", prose, "latin", *options, "--decode-errors", "replace"))
+    assert (found["characters"], found["unknown"]) == (1, 1)
+
+
+# Dynamic evaluation
+
+
+@pytest.mark.parametrize("checkpoint", ["prose", "words", "names"])
+def test_a_model_learns_as_it_reads(charlstm, request, tmp_path, checkpoint):
+    checkpoint = request.getfixturevalue(checkpoint)
+    (tmp_path / "other").write_text("a sleepy fox quips over old dog jokes\n" * 30)
+    options = ["--sample", 0, "--precision", "float32", "--dynamic"]
+    result = charlstm("evaluate", checkpoint, "other", *options, "--json")
+    assert result.err == "loading TensorFlow to let the model learn as it reads\n" + NOTE
+    found = facts(result)
+    dynamic = found["dynamic"]
+    assert list(dynamic) == [
+        "tokens", "characters", "static", "loss", "bits_per_character", "perplexity", "rate",
+        "decay", "segment",
+    ]  # fmt: skip
+    assert dynamic["static"] == {name: found[name] for name in dynamic["static"]}
+    assert (dynamic["tokens"], dynamic["characters"]) == (found["tokens"], found["characters"])
+    assert dynamic["loss"] < found["loss"] - 0.1
+    assert dynamic["perplexity"] == pytest.approx(math.exp(dynamic["loss"]))
+    still = charlstm(
+        "evaluate", checkpoint, "other", *options, "--json", "--dynamic-rate", 0,
+        "--dynamic-decay", 0.5, "--dynamic-tokens", 100,
+    )  # fmt: skip
+    dynamic = facts(still)["dynamic"]
+    assert (dynamic["rate"], dynamic["decay"]) == (0, 0.5)
+    assert 80 < dynamic["tokens"] < 180
+    assert dynamic["loss"] == pytest.approx(dynamic["static"]["loss"], abs=1e-3)
+
+
+def test_dynamic_figures_are_labelled(charlstm, prose, text):
+    result = charlstm("evaluate", prose, text, "--sample", 0, "--dynamic", "-q")
+    assert (result.status, result.err) == (0, "")
+    labels = [line[:24].strip() for line in result.out.splitlines()]
+    assert labels[8:] == ["dynamic loss", "dynamic bits", "dynamic perplexity", "dynamic read"]
+
+
+def test_only_dynamic_evaluation_loads_tensorflow(prose, tmp_path):
+    (tmp_path / "text").write_text(TEXT[:300])
+    program = (
+        "import sys\nfrom charlstm.cli import run_command_line\n"
+        f"status = run_command_line(['evaluate', {str(prose)!r}, {str(tmp_path / 'text')!r},\n"
+        f"    '--against', {str(tmp_path / 'text')!r}, '--against-sample', '50'])\n"
+        "assert status == 0\n"
+        "print('tensorflow' in sys.modules, 'keras' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "False False"
+
+
+# Memorisation
+
+
+def test_what_stands_in_the_training_text_is_found(charlstm, prose, text, tmp_path):
+    (tmp_path / "training").write_text(TEXT, newline="")
+    (tmp_path / "strange").write_text("zzz", newline="")
+    options = ["--sample", 0, "--json", "-q", "--against-sample", 500]
+    found = facts(charlstm("evaluate", prose, text, "--against", "training", *options))
+    memory = found["memorisation"]
+    assert list(memory) == ["characters", "seed", "generated", "text"]
+    assert list(memory["generated"]) == ["10", "20", "30", "40", "50"]
+    assert (memory["characters"], memory["seed"]) == (500, 1)
+    assert memory["text"] == dict.fromkeys(memory["text"], 1.0)
+    assert 0.3 < memory["generated"]["50"] <= memory["generated"]["10"] <= 1
+    memory = facts(charlstm("evaluate", prose, text, "--against", "strange", *options))
+    assert memory["memorisation"]["generated"]["10"] == 0
+    both = ["--against", "strange", "--against", "training"]
+    assert facts(charlstm("evaluate", prose, text, *both, *options)) == found
+    shown = charlstm("evaluate", prose, text, "--against", "strange", *options[:2]).out
+    assert "verbatim 10             0.00 % generated, 0.00 % text\n" in shown
+
+
+def test_lines_that_are_shorter_than_a_window_have_no_share(charlstm, names, tmp_path):
+    (tmp_path / "names").write_text(NAMES)
+    options = ["--sample", 0, "--against", "names", "--against-sample", 100]
+    memory = facts(charlstm("evaluate", names, "names", *options, "--json"))["memorisation"]
+    line = memory["generated"].pop("line"), memory["text"].pop("line")
+    assert 0.3 < line[0] <= line[1] == 1
+    assert memory["text"] == dict.fromkeys(["10", "20", "30", "40", "50"])
+    shown = charlstm("evaluate", names, "names", *options).out
+    assert "verbatim 20             none generated, none text\n" in shown
+    assert "% generated, 100.00 % text\n" in shown
+
+
+# What is refused
+
+
+def test_what_can_not_be_evaluated_is_told(charlstm, prose, tmp_path):
+    (tmp_path / "empty").write_bytes(b"")
+    (tmp_path / "dots").write_bytes(b"... ---\n")
+    (tmp_path / "latin").write_bytes(b"caf\xe9")
+    for arguments, status, message in (
+        ([], 2, "no text is named to evaluate on: name a file, a folder, a glob pattern, - for "
+                "standard input, or python-docs"),
+        (["empty"], 1, "empty: the text is empty, there is nothing to evaluate"),
+        (["dots"], 1, "dots: there is no word in the text to ask for: leave these figures out with "
+                      "--sample 0"),
+        (["latin"], 1, "latin: byte 0xe9 at offset 3 is not utf-8: name the right encoding with "
+                       "--encoding, or put U+FFFD in its place with --decode-errors replace"),
+        (["-", "-"], 2, "standard input is named twice and can be read only once: name it once"),
+        (["-", "--against", "-"], 2, "standard input is named twice and can be read only once: "
+                                     "name it once"),
+        (["dots", "--dynamic-rate", 1], 2, "--dynamic-rate is about --dynamic: give that too"),
+    ):  # fmt: skip
+        result = charlstm("evaluate", prose, *arguments)
+        assert result == (status, "", f"Error: {message}\n"), arguments
+    assert charlstm("evaluate", prose, "dots", "--sample", 0, "-q").status == 0
+    result = charlstm("evaluate", prose, "nothing.txt")
+    assert (result.status, result.out) == (1, "")
+    assert result.err.startswith("Error: can't read nothing.txt: there is nothing of that name")
+
+
+def test_help_is_complete(charlstm):
+    result = charlstm("evaluate", "--help")
+    assert result.status == 0
+    for option in ("--sample", "--dynamic-rate", "--against-sample", "--threads", "Examples:"):
+        assert option in result.out

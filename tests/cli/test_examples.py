@@ -1,0 +1,68 @@
+"""Every example of a help page is run, with the budgets of trainings cut down."""
+
+import importlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from charlstm.cli import COMMANDS
+
+EXAMPLES = [
+    (name, example)
+    for name in COMMANDS
+    for example in importlib.import_module(f"charlstm.cli.{name}").command.examples
+]
+LINES = "".join(f"{level} worker {n % 7}: job {n} took {n % 13} ms\n"
+                for n in range(150) for level in ("INFO", "WARN"))  # fmt: skip
+CUT_DOWN = "--steps 30 --units 16 --layers 1 --embedding 8 --streams 4 --sequence-length 16"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, prose, names, words):
+    """What the examples speak of: three checkpoints, and texts."""
+    path = tmp_path_factory.mktemp("examples")
+    for name, model in {"shakespeare": prose, "names": names, "logs": names, "news": words}.items():
+        shutil.copytree(model, path / "checkpoints" / name)
+    text = (prose.parent / "corpus.txt").read_text()
+    for name in ("my.txt", "play.txt", "novel.txt", "test.txt", "new.txt", "mail.txt"):
+        (path / name).write_text(text)
+    (path / "names.txt").write_text((names.parent / "corpus.txt").read_text())
+    for name in ("app.log", "today.log", "yesterday.log"):
+        (path / name).write_text(LINES)
+    (path / "nbest.txt").write_text("the quick fox\nthe quack fox\n\na lazy dog\na lady dog\n")
+    return path
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_examples_on_its_help_page(charlstm, name):
+    examples = [example for command, example in EXAMPLES if command == name]
+    assert examples
+    page = charlstm(name, "--help").out
+    for example in examples:
+        assert f"\n  {example}\n" in page
+
+
+@pytest.mark.parametrize(("name", "example"), EXAMPLES)
+def test_every_example_works(folder, tmp_path, name, example):
+    assert f"charlstm {name}" in example
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    command = re.sub(r"--(minutes|epochs) [\d.]+", CUT_DOWN, example)
+    if "charlstm train" in command and CUT_DOWN not in command:
+        command = command.replace("charlstm train", f"charlstm train {CUT_DOWN}")
+    done = subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {command}"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout

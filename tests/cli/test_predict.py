@@ -1,0 +1,207 @@
+"""``charlstm predict``: one list of words for a prompt, a line of JSON for each line."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+import charlstm as package
+
+LINE = re.compile(r"\d\.\d{4}\t.+")
+
+
+def predicted(result):
+    assert (result.status, result.err) == (0, "")
+    return [json.loads(line) for line in result.out.splitlines()]
+
+
+@pytest.mark.parametrize("level", ["prose", "words"])
+def test_a_line_holds_the_probability_and_the_word(charlstm, level, request):
+    model = request.getfixturevalue(level)
+    result = charlstm("predict", model, "the quick")
+    assert (result.status, result.err) == (0, "")
+    lines = result.out.splitlines()
+    assert len(lines) == 5
+    assert all(LINE.fullmatch(line) for line in lines)
+    shares = [float(line.split("\t")[0]) for line in lines]
+    assert shares == sorted(shares, reverse=True)
+    assert lines[0].split("\t")[1] == "brown"
+
+
+@pytest.mark.parametrize("level", ["prose", "words"])
+@pytest.mark.parametrize(
+    ("prompt", "text", "append"),
+    [
+        ("the qui", "quick", "ck"),
+        ("the quick ", "brown", "brown"),
+        ("the quick", "brown", " brown"),
+    ],
+)
+def test_a_word_is_completed_or_followed(charlstm, level, prompt, text, append, request):
+    model = request.getfixturevalue(level)
+    (found,) = predicted(charlstm("predict", model, prompt, "--json", "-k", 1))
+    assert list(found) == ["prompt", "predictions"]
+    assert found["prompt"] == prompt
+    (first,) = found["predictions"]
+    assert list(first) == ["text", "probability", "append"]
+    assert (first["text"], first["append"]) == (text, append)
+    assert 0.05 < first["probability"] <= 1
+
+
+@pytest.mark.parametrize("level", ["prose", "words"])
+def test_phrases(charlstm, level, request):
+    model = request.getfixturevalue(level)
+    (found,) = predicted(charlstm("predict", model, "the qui", "--words", 3, "--json"))
+    assert len(found["predictions"]) == 5
+    for phrase in found["predictions"]:
+        assert phrase["text"].endswith(phrase["append"].lstrip())
+        assert len(phrase["text"].replace(";", " ;").replace(".", " .").split()) == 3
+    if level == "prose":
+        assert found["predictions"][0]["append"] == "ck brown fox"
+
+
+def test_punctuation_is_predicted_or_left_out(charlstm, prose):
+    (with_it,) = predicted(charlstm("predict", prose, "lazy dog", "--json"))
+    (without,) = predicted(charlstm("predict", prose, "lazy dog", "--json", "--words-only"))
+    assert ";" in [one["text"] for one in with_it["predictions"]]
+    assert without["predictions"]
+    assert all(one["text"].isalnum() for one in without["predictions"])
+
+
+def test_the_end_of_a_line_is_a_prediction(charlstm, names):
+    (found,) = predicted(charlstm("predict", names, "cana", "--json"))
+    (end,) = [one for one in found["predictions"] if one.get("end")]
+    assert end == {"text": "", "probability": end["probability"], "append": "", "end": True}
+    assert "\t<end of document>\n" in charlstm("predict", names, "cana").out
+    assert "<end" not in charlstm("predict", names, "cana", "--words-only").out
+
+
+@pytest.mark.parametrize("level", ["prose", "words"])
+def test_symbols(charlstm, level, request):
+    model = request.getfixturevalue(level)
+    (found,) = predicted(charlstm("predict", model, "the quic", "--symbols", "--json", "-k", 1000))
+    shares = [one["probability"] for one in found["predictions"]]
+    assert sum(shares) == pytest.approx(1)
+    assert len(shares) == package.load(model).tokenizer.vocab_size
+    text = charlstm("predict", model, "the quic", "--symbols", "-k", 1000).out
+    assert text.count("\n") == len(shares)
+    names = ["<end of document>", "<unknown character>"]
+    if level == "words":
+        names += ["<begin of spelling>", "<end of spelling>"]
+    for name in names:
+        assert f"\t{name}\n" in text
+    assert "\t\\r\n" in text
+
+
+@pytest.mark.parametrize("level", ["prose", "words"])
+def test_lines_are_answered_in_json(charlstm, level, request):
+    model = request.getfixturevalue(level)
+    prompts = ["", "the", "the ", "the q", "the qu", "the lazy dog", "fox"]
+    stdin = "\n".join(prompts).encode()
+    found = predicted(charlstm("predict", model, "-", "-k", 2, stdin=stdin))
+    assert [one["prompt"] for one in found] == prompts
+    assert found == predicted(charlstm("predict", model, "-k", 2, stdin=stdin + b"\n"))
+    of_windows = stdin.replace(b"\n", b"\r\n")
+    assert found == predicted(charlstm("predict", model, "-k", 2, stdin=of_windows))
+    for one in found:
+        alone = charlstm("predict", model, "--json", "-k", 2, "--", one["prompt"])
+        assert predicted(alone) == [one]
+
+
+def test_each_line_is_answered_before_the_next_is_read(prose):
+    command = [sys.executable, "-m", "charlstm", "predict", str(prose), "-"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        for prompt in ("the q", "the qu"):
+            process.stdin.write(prompt.encode() + b"\n")
+            process.stdin.flush()
+            assert json.loads(process.stdout.readline())["prompt"] == prompt
+        process.stdin.close()
+        assert process.wait() == 0
+
+
+def test_unknown_characters_are_told_once(charlstm, prose):
+    expected = (
+        "Warning: the prompt has 1 unknown character (1 × '€' U+20AC) that the model never saw\n"
+    )
+    result = charlstm("predict", prose, stdin="the €\nthe €q\n".encode())
+    assert (result.status, result.err) == (0, expected)
+    assert charlstm("predict", prose, "the €", "-q").err == ""
+
+
+def test_the_shell_can_end_the_output_early(prose):
+    command = f"yes the | {sys.executable} -m charlstm predict {prose} | head -2"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert len(done.stdout.splitlines()) == 2
+
+
+def test_both_precisions_run(charlstm, prose):
+    for precision in ("int8", "float32"):
+        result = charlstm("predict", prose, "the q", "--precision", precision, "--threads", 1)
+        assert result.out.splitlines()[0].endswith("\tquick")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "stdin", "status", "message"),
+    [
+        (["a", "--symbols", "--words", 2], b"", 2,
+         "--symbols predicts no words: leave --words and --words-only out"),
+        (["a", "--symbols", "--words-only"], b"", 2,
+         "--symbols predicts no words: leave --words and --words-only out"),
+        (["caf\udce9"], b"", 2, "the prompt is not valid UTF-8: give it in UTF-8"),
+        ([], b"caf\xe9!\n", 1,
+         "line 1 of standard input is not UTF-8: byte 0xe9 at offset 3 doesn't decode; convert "
+         "it, for example with iconv"),
+    ],
+)  # fmt: skip
+def test_what_is_refused(charlstm, prose, arguments, stdin, status, message):
+    result = charlstm("predict", prose, *arguments, stdin=stdin)
+    assert result == (status, "", f"Error: {message}\n")
+
+
+def test_a_closed_standard_input_is_misuse(prose):
+    done = subprocess.run(
+        ["bash", "-c", f"{sys.executable} -m charlstm predict {prose} <&-"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "Error: standard input is closed: pipe lines in, or give a prompt\n"
+
+
+def test_a_terminal_is_not_waited_for(charlstm, prose, monkeypatch):
+    leader, follower = os.openpty()
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "charlstm", "predict", str(prose)],
+            stdin=follower,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+    finally:
+        os.close(leader)
+        os.close(follower)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "Error: there is no prompt: give one, or - to type one on each line\n"
+
+
+def test_the_python_interface_predicts_the_same(charlstm, prose):
+    (found,) = predicted(charlstm("predict", prose, "the la", "--json"))
+    model = package.load(prose)
+    same = model.predict("the la")
+    assert [(p.text, p.probability, p.append) for p in same] == [
+        tuple(one.values()) for one in found["predictions"]
+    ]
+    assert isinstance(same[0], package.Prediction)
+    assert len(model.predict("the ", top=2, words=2, words_only=True)) == 2
+    assert model.predict("the quic", symbols=True)[0].text == "k"
+    with pytest.raises(package.CharlstmError, match="symbols are no words"):
+        model.predict("a", symbols=True, words=2)
+    with pytest.raises(package.CharlstmError, match="top is 0"):
+        model.predict("a", top=0)

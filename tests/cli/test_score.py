@@ -1,0 +1,445 @@
+"""``charlstm score``: the figures of lines and of whole texts, as they arrive or sorted."""
+
+import gzip
+import json
+import math
+import os
+import pty
+import select
+import subprocess
+import sys
+import termios
+
+import pytest
+
+import charlstm as package
+from charlstm.checkpoint import read_checkpoint
+from charlstm.corpus import divide, open_corpus
+
+from .conftest import NAMES, TEXT
+
+KEYS = [
+    "line", "text", "characters", "tokens", "unknown", "log_probability", "bits_per_character",
+    "perplexity",
+]  # fmt: skip
+LINES = ["the lazy dog sleeps.", "zzzqx", "", "a quick fox", "zzzqx", "the €"]
+NOTE = "Perplexity per token compares only with the same tokenizer, bits per character with any.\n"
+COLUMNS = (
+    "Columns: bits per character, log-probability in nats, perplexity per token, unknown symbols, "
+    "line number, line. "
+)
+
+
+def text_of(lines):
+    return "".join(line + "\n" for line in lines).encode()
+
+
+def objects(result):
+    assert result.status == 0, result.err
+    return [json.loads(line) for line in result.out.splitlines()]
+
+
+def test_columns_stand_between_tabs(charlstm, prose):
+    result = charlstm("score", prose, stdin=text_of(LINES))
+    assert (result.status, result.err) == (0, COLUMNS + NOTE)
+    rows = [line.split("\t") for line in result.out.splitlines()]
+    assert [row[5] for row in rows] == LINES
+    assert [row[4] for row in rows] == ["1", "2", "3", "4", "5", "6"]
+    assert [row[3] for row in rows] == ["0", "0", "0", "0", "0", "1"]
+    assert rows[2][:3] == ["nan", "0.0000", "nan"]
+    for row, line in zip(rows, LINES, strict=True):
+        if line:
+            bits, log_probability, perplexity = map(float, row[:3])
+            assert bits * len(line) * math.log(2) == pytest.approx(-log_probability, abs=0.01)
+            assert math.exp(-log_probability / len(line)) == pytest.approx(perplexity, rel=0.01)
+    assert float(rows[0][0]) < float(rows[1][0])
+
+
+def test_json_lines_say_the_same_as_the_python_interface(charlstm, prose):
+    result = charlstm("score", prose, "--json", stdin=text_of(LINES))
+    assert result.err == NOTE
+    found = objects(result)
+    assert [list(line) for line in found] == [KEYS] * len(LINES)
+    for line, score in zip(found, package.load(prose).score(*LINES), strict=True):
+        assert line["text"] == score.text
+        assert line["log_probability"] == score.log_probability
+        assert (line["characters"], line["tokens"]) == (score.characters, score.tokens)
+        assert line["unknown"] == score.unknown
+    assert found[2]["bits_per_character"] is None
+    assert found[2]["perplexity"] is None
+
+
+def test_quiet_leaves_the_note_out(charlstm, prose):
+    for options in ([], ["--json"], ["--whole"]):
+        loud = charlstm("score", prose, *options, stdin=b"the\n")
+        quiet = charlstm("score", prose, "-q", *options, stdin=b"the\n")
+        assert quiet == (0, loud.out, "")
+        assert loud.err
+
+
+def test_a_model_of_lines_scores_the_end_as_a_character(charlstm, names, prose):
+    (line,) = objects(charlstm("score", names, "--json", stdin=b"binalo\n"))
+    assert (line["characters"], line["tokens"], line["text"]) == (7, 7, "binalo")
+    (line,) = objects(charlstm("score", prose, "--json", stdin=b"a fox\r\n"))
+    assert (line["characters"], line["tokens"], line["text"]) == (5, 5, "a fox")
+
+
+def test_a_model_of_lines_reads_a_carriage_return_as_text(charlstm, names):
+    (line,) = objects(charlstm("score", names, "--json", stdin=b"ana\r\n"))
+    assert (line["text"], line["characters"], line["unknown"]) == ("ana\r", 5, 1)
+
+
+@pytest.mark.parametrize("checkpoint", ["prose", "names", "words"])
+def test_each_symbol_can_be_shown(charlstm, request, checkpoint):
+    checkpoint = request.getfixturevalue(checkpoint)
+    tokenizer = read_checkpoint(checkpoint).tokenizer
+    found = objects(charlstm("score", checkpoint, "--json", "--per-token", stdin=text_of(LINES)))
+    plain = objects(charlstm("score", checkpoint, "--json", stdin=text_of(LINES)))
+    for line, without in zip(found, plain, strict=True):
+        symbols = line.pop("symbols")
+        assert line == without
+        assert len(symbols) == line["tokens"]
+        shown = "".join(symbol["text"] for symbol in symbols)
+        assert shown == tokenizer.decode(tokenizer.encode(line["text"]))
+        total = sum(symbol["log_probability"] for symbol in symbols)
+        assert total == pytest.approx(line["log_probability"])
+
+
+def test_symbols_stand_under_their_line(charlstm, prose):
+    result = charlstm("score", prose, "-q", "--per-token", stdin=b'a "\tb\n')
+    first, *symbols = result.out.splitlines()
+    assert first.endswith('\t1\ta "\tb')
+    assert [line.split("\t")[0] for line in symbols] == [""] * 5
+    assert [json.loads(line.split("\t")[2]) for line in symbols] == ["a", " ", "�", "�", "b"]
+    total = sum(float(line.split("\t")[1]) for line in symbols)
+    assert total == pytest.approx(float(first.split("\t")[1]), abs=0.001)
+
+
+# Order
+
+
+def test_the_most_surprising_lines_come_first(charlstm, prose):
+    plain = objects(charlstm("score", prose, "--json", stdin=text_of(LINES)))
+    ranked = sorted(plain, key=lambda line: -(line["bits_per_character"] or -1))
+    assert [line["line"] for line in ranked[-1:]] == [3]
+    assert objects(charlstm("score", prose, "--json", "--sort", stdin=text_of(LINES))) == ranked
+    for count in (1, 3, 100):
+        top = objects(charlstm("score", prose, "--json", "--top", count, stdin=text_of(LINES)))
+        assert top == ranked[:count]
+    equal = [line["line"] for line in ranked if line["text"] == "zzzqx"]
+    assert equal == [2, 5]
+
+
+# Where texts come from
+
+
+def test_several_files_are_named(charlstm, prose, tmp_path):
+    (tmp_path / "a.txt").write_bytes(b"the\nfox\n")
+    (tmp_path / "b.txt.gz").write_bytes(gzip.compress(b"dog"))
+    found = objects(charlstm("score", prose, "a.txt", "b.txt.gz", "-", "--json", stdin=b"a\n"))
+    assert [(line["file"], line["line"], line["text"]) for line in found] == [
+        ("a.txt", 1, "the"), ("a.txt", 2, "fox"), ("b.txt.gz", 1, "dog"), ("stdin", 1, "a"),
+    ]  # fmt: skip
+    assert list(found[0]) == ["file", *KEYS]
+    text = charlstm("score", prose, "-q", "a.txt", "b.txt.gz").out
+    assert [line.split("\t")[4] for line in text.splitlines()] == [
+        "a.txt:1", "a.txt:2", "b.txt.gz:1",
+    ]  # fmt: skip
+
+
+def test_a_file_and_a_pipe_score_alike(charlstm, prose, tmp_path):
+    text = TEXT.encode()[:2000]
+    (tmp_path / "text").write_bytes(text)
+    options = ["score", prose, "-q"]
+    piped = charlstm(*options, stdin=text)
+    assert charlstm(*options, "text") == piped
+    assert charlstm(*options, "-", stdin=text) == piped
+    lines = [charlstm(*options, stdin=line).out for line in text.splitlines(keepends=True)[:3]]
+    one_by_one = [line.split("\t")[:4] for line in lines]
+    assert [line.split("\t")[:4] for line in piped.out.splitlines()[:3]] == one_by_one
+
+
+def test_many_lines_come_in_order(charlstm, names, tmp_path):
+    lines = [f"{'abc'[n % 3]}{'na' * (n % 11)}" for n in range(1500)]
+    (tmp_path / "text").write_bytes(text_of(lines))
+    found = objects(charlstm("score", names, "text", "--json"))
+    assert [line["text"] for line in found] == lines
+    assert [line["line"] for line in found] == list(range(1, 1501))
+    figures = {}
+    for line in found:
+        assert figures.setdefault(line["text"], line["log_probability"]) == line["log_probability"]
+
+
+@pytest.mark.parametrize(("given", "expected"), [
+    (b"", []), (b"\n", [""]), (b"a", ["a"]), (b"a\n\nb", ["a", "", "b"]), (b"a\rb\n", ["a\rb"]),
+])  # fmt: skip
+def test_lines_end_at_newlines(charlstm, prose, given, expected):
+    found = objects(charlstm("score", prose, "--json", stdin=given))
+    assert [line["text"] for line in found] == expected
+
+
+def test_a_line_is_scored_as_soon_as_it_is_there(prose):
+    """As behind ``tail -f``: the pipe stays open."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "charlstm", "score", prose, "-q", "--json"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as process:
+        for number, text in enumerate(["the lazy dog", "a", "é"], 1):
+            process.stdin.write(text_of([text]))
+            process.stdin.flush()
+            assert select.select([process.stdout], [], [], 60)[0]
+            line = json.loads(process.stdout.readline())
+            assert (line["line"], line["text"]) == (number, text)
+        process.stdin.close()
+        assert process.wait(60) == 0
+
+
+def test_other_encodings(charlstm, prose, tmp_path):
+    (tmp_path / "latin").write_bytes("é fox\n".encode("latin-1"))
+    result = charlstm("score", prose, "latin", "-q", "--json", "--encoding", "latin-1")
+    assert objects(result)[0]["text"] == "é fox"
+    result = charlstm("score", prose, "latin", "-q", "--json", "--decode-errors", "replace")
+    assert objects(result)[0]["text"] == "\ufffd fox"
+    for arguments, stdin, name in ([["latin"], b"", "latin"], [[], b"\xe9 fox\n", "stdin"]):
+        result = charlstm("score", prose, "-q", *arguments, stdin=stdin)
+        assert result == (
+            1,
+            "",
+            f"Error: {name}: byte 0xe9 at offset 0 is not utf-8: name the right encoding with "
+            "--encoding, or put U+FFFD in its place with --decode-errors replace\n",
+        )
+
+
+# Texts
+
+
+def validation_text(checkpoint, path):
+    """Write the part of the corpus that has validated; return its checkpoint."""
+    found = read_checkpoint(checkpoint)
+    config, origin = found.config.corpus, found.config.provenance
+    parts = divide(
+        open_corpus(config.addresses, lines=config.lines),
+        (origin.characters if not config.lines else 0),
+        config.valid_fraction,
+        seed=config.seed,
+        whole_words=found.config.tokenizer.level == "word",
+    )
+    chunks = [chunk for validates, chunk in parts if validates]
+    path.write_bytes("".join(c.text + "\n" * config.lines for c in chunks).encode())
+    return found
+
+
+@pytest.mark.parametrize("checkpoint", ["prose", "names", "words"])
+def test_the_whole_validation_text_has_the_loss_of_training(
+    charlstm, request, tmp_path, checkpoint
+):
+    checkpoint = request.getfixturevalue(checkpoint)
+    found = validation_text(checkpoint, tmp_path / "valid")
+    origin, figures = found.config.provenance, found.figures
+    for precision, allowed in (("float32", 1e-3), ("int8", 3e-3)):
+        (score,) = objects(
+            charlstm("score", checkpoint, "valid", "--whole", "--json", "--precision", precision)
+        )
+        assert score["tokens"] == origin.valid_tokens
+        assert score["characters"] == origin.valid_characters
+        assert score["nats_per_token"] == pytest.approx(figures.valid_loss, abs=allowed)
+        bits = figures.valid_bits_per_character
+        assert score["bits_per_character"] == pytest.approx(bits, abs=2 * allowed)
+        assert score["perplexity"] == pytest.approx(figures.valid_perplexity, rel=0.01)
+
+
+@pytest.fixture(scope="module")
+def documents(tmp_path_factory):
+    """A checkpoint of several documents, which has learned where they end."""
+    from charlstm.cli import run_command_line
+
+    from .conftest import SHORT, TINY
+
+    folder = tmp_path_factory.mktemp("documents")
+    for number in range(4):
+        (folder / f"{number}.txt").write_text(f"document {number} begins and ends.\n" * 3)
+    arguments = ["train", str(folder), "-o", str(folder / "model"), "-q", *TINY, *SHORT]
+    assert run_command_line(arguments) == 0
+    return folder / "model"
+
+
+def test_an_end_that_was_learned_is_scored(charlstm, documents, prose):
+    for checkpoint, marks in ((documents, 1), (prose, 0)):
+        (score,) = objects(charlstm("score", checkpoint, "--whole", "--json", stdin=b"document\n"))
+        assert (score["characters"], score["tokens"]) == (9, 9 + marks)
+    (line,) = objects(charlstm("score", documents, "--json", stdin=b"document\n"))
+    assert (line["characters"], line["tokens"]) == (8, 8)
+
+
+def test_the_figures_of_a_whole_text_are_labelled(charlstm, names, tmp_path):
+    (tmp_path / "text").write_bytes(NAMES.encode()[:500])
+    result = charlstm("score", names, "text", "--whole")
+    assert (result.status, result.err) == (0, NOTE)
+    rows = dict(line.split("  ", 1) for line in result.out.splitlines())
+    assert list(rows) == [
+        "nats per token", "bits per character", "perplexity", "log-probability", "tokens",
+        "characters", "unknown",
+    ]  # fmt: skip
+    (score,) = objects(charlstm("score", names, "text", "--whole", "--json"))
+    assert float(rows["nats per token"]) == pytest.approx(score["nats_per_token"], abs=1e-4)
+    twice = charlstm("score", names, "text", "text", "--whole", "-q").out
+    block = f"file                text\n{result.out}"
+    assert twice == f"{block}\n{block}"
+    files = objects(charlstm("score", names, "text", "text", "--whole", "--json"))
+    assert files == 2 * [{"file": "text", **score}]
+
+
+def test_an_empty_text_has_no_figures(charlstm, prose, names):
+    for checkpoint in (prose, names):
+        (score,) = objects(charlstm("score", checkpoint, "--whole", "--json"))
+        assert (score["tokens"], score["log_probability"]) == (0, 0.0)
+        assert score["nats_per_token"] is None
+
+
+def test_the_symbols_of_a_whole_text(charlstm, prose):
+    options = ["score", prose, "--whole", "--json", "--per-token"]
+    (score,) = objects(charlstm(*options, stdin=b"the\r\nfox"))
+    assert "".join(symbol["text"] for symbol in score["symbols"]) == "the\r\nfox"
+
+
+# From line to line
+
+
+def test_carried_lines_are_one_text(charlstm, prose):
+    text = TEXT.encode()[:300] + b"the"
+    (whole,) = objects(charlstm("score", prose, "--whole", "--json", stdin=text))
+    carried = objects(charlstm("score", prose, "--carry", "--json", stdin=text))
+    assert sum(line["characters"] for line in carried) == whole["characters"] == len(text)
+    total = sum(line["log_probability"] for line in carried)
+    assert total == pytest.approx(whole["log_probability"], abs=1e-6)
+    assert [line["text"] for line in carried] == text.decode().replace("\r", "").split("\n")
+    assert carried[1]["log_probability"] != carried[0]["log_probability"]
+
+
+def test_each_file_is_carried_by_itself(charlstm, prose, tmp_path):
+    (tmp_path / "a").write_bytes(b"the\nfox\n")
+    first, second, *again = objects(charlstm("score", prose, "a", "a", "--carry", "--json"))
+    assert again == [first, second]
+
+
+def test_a_model_of_lines_carries_nothing(charlstm, names):
+    plain = charlstm("score", names, "--json", stdin=b"ana\nbelo\n")
+    carried = charlstm("score", names, "--json", "--carry", stdin=b"ana\nbelo\n")
+    assert carried.out == plain.out
+    assert carried.err == NOTE + (
+        "A model of lines begins each line anew, whatever stands before: --carry has no use\n"
+    )
+
+
+# What is refused
+
+
+@pytest.mark.parametrize("option", [["--carry"], ["--sort"], ["--top", 3]])
+def test_whole_texts_have_no_lines(charlstm, prose, option):
+    assert charlstm("score", prose, "--whole", *option) == (
+        2,
+        "",
+        f"Error: {option[0]} is about lines and --whole about files: give one of them\n",
+    )
+
+
+def test_what_can_not_be_read_is_told(charlstm, prose, tmp_path):
+    (tmp_path / "text").write_bytes(b"a\n")
+    result = charlstm("score", "text")
+    assert (result.status, result.out) == (1, "")
+    assert result.err == (
+        "Error: text is not a checkpoint (config.json is missing): name a folder that charlstm "
+        "train has written\n"
+    )
+    result = charlstm("score", prose, "nothing.txt")
+    assert (result.status, result.out) == (1, "")
+    assert result.err.startswith("Error: can't read nothing.txt: there is nothing of that name")
+    result = charlstm("score", prose, "text", "--encoding", "klingon")
+    assert result.status == 2
+    assert result.err.startswith("Error: 'klingon' is no text encoding")
+    result = charlstm("score", prose, "-q", stdin=b"a\0b\n")
+    assert (result.status, result.out) == (1, "")
+    assert result.err.startswith("Error: stdin looks like a binary file (a NUL byte at offset 1)")
+    assert charlstm("score").status == 2
+
+
+def test_a_closed_standard_input_is_misuse(prose):
+    done = subprocess.run(
+        ["bash", "-c", f"{sys.executable} -m charlstm score {prose} -q <&-"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "Error: standard input is closed: pipe a text in, or name a file\n"
+
+
+def test_a_closed_pipe_ends_quietly(prose):
+    command = f"yes the lazy dog | {sys.executable} -m charlstm score {prose} -q | head -2"
+    done = subprocess.run(
+        ["bash", "-c", f"{command}; exit ${{PIPESTATUS[1]}}"],
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert len(done.stdout.splitlines()) == 2
+
+
+def test_both_precisions_run(charlstm, prose):
+    for precision in ("int8", "float32"):
+        result = charlstm("score", prose, "--precision", precision, "--threads", 1, stdin=b"a\n")
+        assert result.status == 0
+
+
+class Bar:
+    """Stands for a progress bar and notes what it is told."""
+
+    def __init__(self, total, **options):
+        self.total, self.done, self.closed = total, 0, False
+        Bar.seen.append(self)
+
+    def update(self, done):
+        self.done += done
+
+    def close(self):
+        self.closed = True
+
+
+@pytest.mark.parametrize("options", [["--whole"], ["--json"], ["--top", "2"], ["--carry"], None])
+@pytest.mark.parametrize("checkpoint", ["prose", "names"])
+def test_a_terminal_sees_how_far_files_are(
+    charlstm, request, monkeypatch, tmp_path, checkpoint, options
+):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    monkeypatch.setattr("tqdm.tqdm", Bar)
+    Bar.seen = []
+    model = request.getfixturevalue(checkpoint)
+    for name in ("a", "b"):
+        (tmp_path / name).write_bytes(text_of(["the lazy dog", "é"] * 30))
+    arguments = ["rank", model] if options is None else ["score", model, *options]
+    result = charlstm(*arguments, "a", "b")
+    assert result.status == 0
+    (bar,) = Bar.seen
+    assert (bar.total, bar.closed) == (2 * 30 * 16, True)
+    assert bar.done == pytest.approx(bar.total)
+    assert charlstm(*arguments, "a", "b", "-q").out == result.out
+    assert charlstm(*arguments, stdin=b"the\n").status == 0
+    assert len(Bar.seen) == 1
+
+
+def test_a_bar_is_seen_on_a_terminal(prose, tmp_path):
+    (tmp_path / "text").write_bytes(text_of(["the lazy dog"] * 700))
+    terminal, end = pty.openpty()
+    termios.tcsetwinsize(end, (24, 80))
+    subprocess.run(
+        [sys.executable, "-m", "charlstm", "score", prose, "text"],
+        stdout=subprocess.DEVNULL,
+        stderr=end,
+        cwd=tmp_path,
+        check=True,
+    )
+    assert "/9.10k" in os.read(terminal, 100_000).decode()
+    os.close(end)
+    os.close(terminal)

@@ -1,0 +1,248 @@
+"""Tests of ``charlstm.export``: other programs open the files and find what the engine finds."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import zipfile
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from charlstm.checkpoint import Checkpoint, RunConfig
+from charlstm.config import ModelConfig, TokenizerConfig
+from charlstm.engine import build_engine
+from charlstm.errors import CheckpointExists, ConfigError, StorageError
+from charlstm.export import check_free, describe, export_keras, export_onnx
+from charlstm.processor import int8_pairs_saturate
+from charlstm.tokenizer import build_tokenizer
+
+from .test_checkpoint import FIGURES
+from .test_checkpoint import settings as settings_for
+from .test_engine import random_weights
+
+TEXT = "the cat sat on the mat, naïvely 😀.\r\n" * 3
+PRECISIONS = ("float32", "int8")
+
+# Keras's own way to read a variable, which TensorFlow and NumPy have not agreed on yet.
+ignores_keras = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
+
+def checkpoint_of(level, tied=False, layers=2):
+    tokenizer = build_tokenizer([TEXT], TokenizerConfig(level=level))
+    network = ModelConfig(
+        vocab_size=tokenizer.vocab_size,
+        embedding=9 if tied else 6,
+        units=9,
+        layers=layers,
+        tied=tied,
+    )
+    config: RunConfig = settings_for(network, tokenizer=TokenizerConfig(level=level))
+    return Checkpoint(Path("run"), config, tokenizer, random_weights(network), FIGURES, "")
+
+
+MODELS = {
+    "characters": checkpoint_of("char"),
+    "words": checkpoint_of("word", tied=True),
+    "one layer": checkpoint_of("char", layers=1),
+}
+
+
+def session_of(path):
+    """Open a file as anybody would, but ask for exact products where a processor lacks them."""
+    options = onnxruntime.SessionOptions()
+    if int8_pairs_saturate():
+        options.add_session_config_entry("session.x64quantprecision", "1")
+    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    folder, sessions = tmp_path_factory.mktemp("onnx"), {}
+    for name, found in MODELS.items():
+        for precision in PRECISIONS:
+            path = folder / f"{name}-{precision}.onnx"
+            export_onnx(found, path, precision=precision)
+            sessions[name, precision] = session_of(path)
+    return folder, sessions
+
+
+# ONNX
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("name", MODELS)
+@settings(max_examples=20)
+@given(data=st.data())
+def test_plain_onnxruntime_finds_what_the_engine_finds(exported, name, precision, data):
+    found, session = MODELS[name], exported[1][name, precision]
+    engine = build_engine(found.config.model, found.weights, precision=precision, threads=1)
+    batch, time = data.draw(st.integers(1, 4)), data.draw(st.integers(1, 9))
+    seed = data.draw(st.integers(0, 99))
+    ids = np.random.default_rng(seed).integers(engine.vocab_size, size=(batch, time))
+    expected, after = engine.run(ids, engine.initial_state(batch))
+    states, width, units = (shape_of(session, "state")[axis] for axis in range(3))
+    assert width == "batch"
+    state = np.zeros((states, batch, units), np.float32)
+    at_once = time if precision == "float32" else 1
+    logits = []
+    for start in range(0, time, at_once):
+        columns = ids[:, start : start + at_once].T
+        found_now, state = session.run(["logits", "new_state"], {"ids": columns, "state": state})
+        logits += list(found_now)
+    assert np.array_equal(np.stack(logits, axis=1), expected)
+    assert np.array_equal(state, after)
+
+
+def shape_of(session, name):
+    return next(value.shape for value in session.get_inputs() if value.name == name)
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("name", MODELS)
+def test_the_files_are_sound_and_say_what_they_are(exported, name, precision):
+    folder, sessions = exported
+    path, session = folder / f"{name}-{precision}.onnx", sessions[name, precision]
+    onnx.checker.check_model(path, full_check=True)
+    meta = session.get_modelmeta()
+    assert meta.producer_name == "charlstm"
+    network = MODELS[name].config.model
+    shape = f"[{2 * network.layers}, batch, {network.units}]"
+    assert shape in meta.description
+    assert f"[{'time' if precision == 'float32' else 1}, batch]" in meta.description
+    assert shape_of(session, "ids") == ["time" if precision == "float32" else 1, "batch"]
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_description_suffices_to_encode_a_text(exported, name):
+    """By hand, from the file alone, as a program in another language would."""
+    told = json.loads(exported[1][name, "float32"].get_modelmeta().custom_metadata_map["charlstm"])
+    vocabulary, reserved = told["vocabulary"], told["reserved"]
+    ids = {text: index for index, text in enumerate(vocabulary) if index >= len(reserved)}
+    unknown = reserved["unknown"]
+
+    def encoded(text):
+        if told["level"] == "char":
+            return [ids.get(character, unknown) for character in text]
+        found = []
+        for match in re.finditer(told["token_pattern"], text, re.DOTALL):
+            token = match[0]
+            if token in ids or len(token) == 1:
+                found.append(ids.get(token, unknown))
+            else:
+                spelled = [ids.get(character, unknown) for character in token]
+                found += [reserved["begin_spelling"], *spelled, reserved["end_spelling"]]
+        return found
+
+    tokenizer = MODELS[name].tokenizer
+    for text in (TEXT, "a tame Ω ham\n", ""):
+        assert encoded(text) == tokenizer.encode(text).tolist()
+    assert vocabulary == list(tokenizer.pieces)
+    assert reserved["end_of_document"] == 0
+    assert told["format"] == 1
+
+
+def test_nothing_of_where_the_text_came_from_goes_along(exported):
+    for path in exported[0].iterdir():
+        data = path.read_bytes()
+        for told in (b"/texts", b"a.txt", b"ab" * 32, b"2026-01-02"):
+            assert told not in data
+    assert msgspec.json.encode(settings_for()).count(b"/texts/a.txt") == 2
+
+
+def test_a_network_too_large_for_the_format_is_refused(tmp_path):
+    network = ModelConfig(vocab_size=60_000, embedding=4096, units=4096, layers=2)
+    found = MODELS["characters"]
+    large = Checkpoint(Path("run"), settings_for(network), found.tokenizer, {}, FIGURES, "")
+    with pytest.raises(ConfigError) as caught:
+        export_onnx(large, tmp_path / "model.onnx")
+    assert str(caught.value) == (
+        f"run has {network.parameters:,} parameters, too many for one ONNX file of at most 2 GiB: "
+        "use --precision int8 or --format keras"
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+# Keras
+
+
+@ignores_keras
+@pytest.mark.parametrize("name", MODELS)
+def test_plain_keras_finds_what_the_engine_finds(tmp_path, name):
+    from charlstm.backend import keras
+
+    found, path = MODELS[name], tmp_path / "model.keras"
+    export_keras(found, path)
+    network = keras.models.load_model(path)
+    config = found.config.model
+    engine = build_engine(config, found.weights, precision="float32")
+    ids = np.random.default_rng(1).integers(engine.vocab_size, size=(3, 50))
+    expected, state = engine.run(ids, engine.initial_state(3))
+    zeros = np.zeros((3, config.units), np.float32)
+    logits, *after = network.predict_on_batch([ids.astype(np.int32), *[zeros] * 2 * config.layers])
+    np.testing.assert_allclose(logits, expected, atol=1e-4)
+    np.testing.assert_allclose([*after[::2], *after[1::2]], state, rtol=1e-5, atol=1e-4)
+    kinds = {type(layer).__module__.split(".")[0] for layer in network.layers}
+    assert kinds == {"keras"}
+    with zipfile.ZipFile(path) as archive:
+        assert archive.testzip() is None
+        told = json.loads(archive.read("charlstm.json"))
+    assert told == json.loads(msgspec.json.encode(describe(found)))
+
+
+def test_a_name_that_keras_does_not_open_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match=r"let it end in \.keras$"):
+        export_keras(MODELS["characters"], tmp_path / "model.h5")
+    assert list(tmp_path.iterdir()) == []
+
+
+# Both
+
+EXPORTS = pytest.mark.parametrize("export", [export_onnx, export_keras])
+
+
+@ignores_keras
+@EXPORTS
+def test_a_file_that_is_there_is_kept_or_replaced_as_asked(tmp_path, export):
+    path = tmp_path / "model.keras"
+    path.write_bytes(b"somebody's")
+    with pytest.raises(CheckpointExists) as caught:
+        export(MODELS["characters"], path)
+    assert str(caught.value) == (
+        f"{path} is there already: choose another name with -o, or replace it with --overwrite"
+    )
+    assert path.read_bytes() == b"somebody's"
+    export(MODELS["characters"], path, overwrite=True)
+    assert path.stat().st_size > 1000
+    assert [file.name for file in tmp_path.iterdir()] == ["model.keras"]
+
+
+@ignores_keras
+@EXPORTS
+def test_a_disk_that_is_full_leaves_the_old_file(tmp_path, monkeypatch, export):
+    def fail(*args):
+        raise OSError(28, "No space left on device")
+
+    path = tmp_path / "model.keras"
+    path.write_bytes(b"old")
+    monkeypatch.setattr("os.replace", fail)
+    with pytest.raises(StorageError) as caught:
+        export(MODELS["characters"], path, overwrite=True)
+    assert str(caught.value) == f"can't write {path}: the disk is full: free some space"
+    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == {"model.keras": b"old"}
+
+
+@pytest.mark.parametrize("name", ["-", "pipe"])
+def test_only_a_regular_file_is_written(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    os.mkfifo("pipe")
+    with pytest.raises(CheckpointExists) as caught:
+        check_free(Path(name), overwrite=True)
+    assert str(caught.value) == f"{name} is no regular file: choose another name with -o"
