@@ -7,6 +7,7 @@ Every error ends here as one sentence on stderr and an exit status: 0 success, 1
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import sys
@@ -142,7 +143,8 @@ def run_command_line(arguments: Sequence[str] | None = None) -> int:
         return 0  # the reader has what it wanted
     except OSError as error:
         _discard_output()
-        where = f"{error.filename}: " if error.filename else "can't write the output: "
+        full = "can't write the output: " if error.errno == errno.ENOSPC else ""
+        where = f"{error.filename}: " if error.filename else full
         click.echo(f"Error: {where}{error.strerror or error}", err=True)
         return 1
     except MemoryError:

@@ -502,7 +502,7 @@ def test_texts_of_a_file_are_drawn_again(charlstm, names, tmp_path):
     [
         ("nowhere", 1, "can't read nowhere: there is nothing of that name: name a file, a folder, "
          "a glob pattern, - for standard input, or python-docs"),
-        ("-", 2, "- stands for standard input, which is not given: name a file"),
+        ("-", 2, "--against reads files only, not standard input: name a file"),
     ],
 )  # fmt: skip
 def test_a_file_of_lines_that_is_not_there(charlstm, names, file, status, message):
@@ -674,10 +674,3 @@ def test_a_prompt_the_model_lacks_may_begin_a_match(charlstm, names):
     result = charlstm("generate", names, "-q", "-p", "É", "--match", "É[a-z]{2,5}", "--seed", 1)
     assert result.status == 0
     assert re.fullmatch("É[a-z]{2,5}\n", result.out)
-
-
-def test_against_reads_no_standard_input(charlstm, names):
-    result = charlstm("generate", names, "--against", "-", stdin=b"ana\n")
-    assert result == (
-        2, "", "Error: --against reads files only, not standard input: name a file\n"
-    )  # fmt: skip
