@@ -16,7 +16,7 @@ import charlstm as package
 from charlstm.checkpoint import read_checkpoint
 from charlstm.corpus import divide, open_corpus
 
-from .conftest import NAMES, TEXT
+from .conftest import NAMES, TEXT, TINY
 
 KEYS = [
     "line", "text", "characters", "tokens", "unknown", "log_probability", "bits_per_character",
@@ -84,9 +84,19 @@ def test_a_model_of_lines_scores_the_end_as_a_character(charlstm, names, prose):
     assert (line["characters"], line["tokens"], line["text"]) == (5, 5, "a fox")
 
 
-def test_a_model_of_lines_reads_a_carriage_return_as_text(charlstm, names):
+def test_a_carriage_return_is_no_text_to_a_model_that_never_saw_one(charlstm, names):
     (line,) = objects(charlstm("score", names, "--json", stdin=b"ana\r\n"))
-    assert (line["text"], line["characters"], line["unknown"]) == ("ana\r", 5, 1)
+    assert (line["text"], line["characters"], line["unknown"]) == ("ana", 4, 0)
+    ranked = charlstm("rank", names, "--best", "-q", stdin=b"zqx\tana\r\n")
+    assert (ranked.status, ranked.out) == (0, "ana\n")
+
+
+def test_a_carriage_return_is_text_to_a_model_of_lines_that_had_it(charlstm, tmp_path):
+    (tmp_path / "crlf.txt").write_bytes(NAMES.replace("\n", "\r\n").encode())
+    steps = ["--steps", 5, *TINY, "-q"]
+    assert charlstm("train", "crlf.txt", "--lines", "-o", "model", *steps).status == 0
+    (line,) = objects(charlstm("score", "model", "--json", stdin=b"ana\r\n"))
+    assert (line["text"], line["characters"], line["unknown"]) == ("ana\r", 5, 0)
 
 
 @pytest.mark.parametrize("checkpoint", ["prose", "names", "words"])
@@ -254,7 +264,7 @@ def documents(tmp_path_factory):
     """A checkpoint of several documents, which has learned where they end."""
     from charlstm.cli import run_command_line
 
-    from .conftest import SHORT, TINY
+    from .conftest import SHORT
 
     folder = tmp_path_factory.mktemp("documents")
     for number in range(4):
