@@ -359,9 +359,10 @@ def typed_token(prompt: str) -> str:
     It may be half typed. An apostrophe after a word counts to it, for a letter may follow.
     """
     before, last = deque(["", "", *tokens_of(prompt[prompt.rfind("\n") + 1 :])], 2)
-    if last in _APOSTROPHES and before and kind_of(before[-1]) in (Kind.LETTER, Kind.MARK):
+    half_typed = _half_typed_pattern().fullmatch
+    if last in _APOSTROPHES and half_typed(before) and not before[-1].isdecimal():
         return before + last
-    return last if _half_typed_pattern().fullmatch(last) else ""
+    return last if half_typed(last) else ""
 
 
 def _code_points(text: str) -> NDArray[np.uint32]:
