@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from charlstm.dataset import smallest_dtype, validation_batches
 from charlstm.engine import Engine
+from charlstm.sampling import log_normalisers
 from charlstm.tokenizer import END_OF_DOCUMENT, UNKNOWN, Tokenizer
 
 ProgressListener: TypeAlias = Callable[[float], None]
@@ -254,7 +255,7 @@ class Carried:
 
 
 def log_probabilities(logits: Floats, targets: Ids) -> Values:
-    """Return the log-probability of each target, float64 [B, T]; writes into ``logits``.
+    """Return the log-probability of each target, float64 [B, T].
 
     Args:
         logits: float32 [B, T, V].
@@ -265,17 +266,8 @@ def log_probabilities(logits: Floats, targets: Ids) -> Values:
     block = max(1, _NORMALISED_AT_ONCE // rows.shape[1])
     for start in range(0, len(rows), block):
         stop = start + block
-        chosen[start:stop] -= _log_sum_exp(rows[start:stop])
+        chosen[start:stop] -= log_normalisers(rows[start:stop])
     return chosen.reshape(targets.shape)
-
-
-def _log_sum_exp(rows: Floats) -> Values:
-    """Return the normalisers of logits, float64 [N]; writes into ``rows`` [N, V]."""
-    highest = rows.max(axis=1, keepdims=True)
-    rows -= highest
-    sums = np.exp(rows, out=rows).astype(np.float64).sum(axis=1)
-    normalisers: Values = highest[:, 0] + np.log(sums)
-    return normalisers
 
 
 class _Start:

@@ -24,7 +24,7 @@ from charlstm.cli.common import (
     write_text,
 )
 from charlstm.cli.score import SAME_TOKENIZER
-from charlstm.cli.texts import reading_options, running_options
+from charlstm.cli.texts import reading_options, running_options, size_of
 from charlstm.errors import UsageError
 
 if TYPE_CHECKING:
@@ -397,12 +397,7 @@ def _bar(name: str, total: float | None, unit: str, options: dict[str, Any]) -> 
 
 
 def _size(corpus: Corpus) -> int | None:
-    """Return the bytes of all files, about as many as characters, or None if some are packed."""
-    from charlstm.reading import COMPRESSED, EmbeddedSource
-
-    if any(
-        isinstance(source, EmbeddedSource) or source.path.suffix.lower() in COMPRESSED
-        for source in corpus.sources
-    ):
-        return None
-    return sum(os.path.getsize(source.path) for source in corpus.sources)
+    """Return the bytes of all files, about as many as characters, or None if one can't be told."""
+    sizes = [size_of(source) for source in corpus.sources]
+    known = [size for size in sizes if size is not None]
+    return sum(known) if len(known) == len(sizes) else None

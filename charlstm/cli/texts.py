@@ -125,7 +125,7 @@ class Progress:
 
     def __init__(self, sources: list[Source], *, shown: bool) -> None:
         self._bar: Any = None
-        sizes = [_size(source) for source in sources]
+        sizes = [size_of(source) for source in sources]
         if not shown or not sys.stderr.isatty() or None in sizes:
             return
         from tqdm import tqdm
@@ -143,7 +143,7 @@ class Progress:
     def advance_within(self, source: Source, share: float) -> None:
         """Move on by a share of a file."""
         if self._bar is not None:
-            self._bar.update(share * (_size(source) or 0))
+            self._bar.update(share * (size_of(source) or 0))
 
     def advance_over(self, lines: Iterable[str], encoding: str) -> None:
         """Move on by lines that have been scored."""
@@ -151,10 +151,12 @@ class Progress:
             self._bar.update(sum(len(line.encode(encoding, "replace")) for line in lines))
 
 
-def _size(source: Source) -> int | None:
+def size_of(source: Source) -> int | None:
     """Return the bytes of text in a regular file, None where that can't be told."""
-    from charlstm.reading import COMPRESSED, StreamSource
+    from charlstm.reading import COMPRESSED, EmbeddedSource, StreamSource
 
-    if isinstance(source, StreamSource) or source.path.suffix.lower() in COMPRESSED:
+    if isinstance(source, EmbeddedSource | StreamSource):
+        return None
+    if source.path.suffix.lower() in COMPRESSED:
         return None
     return os.path.getsize(source.path)
