@@ -29,13 +29,14 @@ from numpy.typing import NDArray
 from charlstm.config import CorpusConfig, ModelConfig, TokenizerConfig, TrainConfig
 from charlstm.errors import (
     CharlstmError,
+    CheckpointBusy,
     CheckpointDamaged,
     CheckpointExists,
     CheckpointMissing,
     CheckpointTooNew,
     StorageError,
 )
-from charlstm.files import replaced_atomically, storage_errors, write_atomically
+from charlstm.files import locked, replaced_atomically, storage_errors, write_atomically
 from charlstm.novelty import LineHashes
 from charlstm.tokenizer import Tokenizer, tokenizer_from_json
 
@@ -111,19 +112,24 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         step: steps taken.
         seconds: since the command began, over all its resumptions.
         first_step_at: of these, how many were over when the first step was done.
+        learning_rate: of the last step.
         train_loss_sum: of the steps since the last evaluation.
         train_loss_steps: how many those are.
         best: the figures of the weights that are kept.
         waited: evaluations since then.
+        evaluated: the step of the last evaluation; ``None`` in files that don't tell it, which
+            were written only after an evaluation was complete.
     """
 
     step: int
     seconds: float
     first_step_at: float = 0.0
+    learning_rate: float = 0.0
     train_loss_sum: float = 0.0
     train_loss_steps: int = 0
     best: Figures | None = None
     waited: int = 0
+    evaluated: int | None = None
 
 
 @dataclass(frozen=True)
@@ -291,7 +297,7 @@ def is_finished(folder: Path) -> bool:
     return (folder / MODEL).exists() and not (folder / RESUME).exists()
 
 
-def _hashes(folder: Path) -> dict[str, str]:
+def read_hashes(folder: Path) -> dict[str, str]:
     """Return the hashes that tie weights to the files that are written once."""
     return {
         f"{name}_sha256": hashlib.sha256(_read_bytes(folder / name)).hexdigest()
@@ -300,7 +306,7 @@ def _hashes(folder: Path) -> dict[str, str]:
 
 
 def _check_hashes(folder: Path, metadata: Mapping[str, str]) -> None:
-    for name, expected in _hashes(folder).items():
+    for name, expected in read_hashes(folder).items():
         if metadata.get(name) != expected:
             raise CheckpointDamaged(
                 f"{folder / name.removesuffix('_sha256')} is not the file the weights were saved "
@@ -382,7 +388,7 @@ def _check_shapes(
     expected: Mapping[str, tuple[int, ...]],
     dtype: np.dtype[Any],
 ) -> None:
-    kind = f"{dtype.kind.upper()}{8 * dtype.itemsize}"
+    kind = _kind(dtype)
     for name in sorted(found.keys() ^ expected.keys()):
         what = "lacks" if name in expected else "has an unexpected"
         raise CheckpointDamaged(
@@ -425,6 +431,46 @@ def taken(folder: Path) -> CheckpointExists:
 
 
 @contextlib.contextmanager
+def claimed(folder: Path) -> Iterator[None]:
+    """Keep ``folder``, made if need be, for the run of this process alone.
+
+    If the body fails, the folders that were made are removed again, as far as they are empty.
+
+    Raises:
+        CheckpointBusy: if another process trains into it.
+        StorageError: if the file system refuses.
+    """
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    try:
+        with storage_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        with locked(folder) as is_ours:
+            if not is_ours:
+                raise _busy(folder)
+            yield
+    except BaseException:
+        with contextlib.suppress(OSError):
+            for path in made:
+                path.rmdir()
+        raise
+
+
+def check_idle(folder: Path) -> None:
+    """Raise ``CheckpointBusy`` if another process trains into ``folder`` now."""
+    if folder.is_dir():
+        with locked(folder) as is_idle:
+            if not is_idle:
+                raise _busy(folder)
+
+
+def _busy(folder: Path) -> CheckpointBusy:
+    return CheckpointBusy(
+        f"another process is training into {folder}: let it end or stop it, or choose another "
+        f"folder with -o"
+    )
+
+
+@contextlib.contextmanager
 def created(
     folder: Path,
     config: RunConfig,
@@ -433,10 +479,10 @@ def created(
     *,
     overwrite: bool = False,
 ) -> Iterator[None]:
-    """Begin a checkpoint: make the folder and write what never changes.
+    """Begin a checkpoint in a folder that has been ``claimed``: write what never changes.
 
-    If the body fails, whatever was made is removed again, so that no run leaves a checkpoint that
-    can be neither used nor resumed.
+    If the body fails, whatever was written is removed again, so that no run leaves a checkpoint
+    that can be neither used nor resumed.
 
     Raises:
         CheckpointExists: if ``folder`` holds a checkpoint and ``overwrite`` is false.
@@ -444,21 +490,16 @@ def created(
     """
     if holds_checkpoint(folder) and not overwrite:
         raise taken(folder)
-    made = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
-        with storage_errors(folder):
-            folder.mkdir(parents=True, exist_ok=True)
         _remove_files(folder)
         write_atomically(folder / TOKENIZER, tokenizer.to_json())
         write_atomically(folder / CONFIG, _pretty(config))
         if lines is not None:
-            _write_lines(folder / LINES, lines)
+            _write_tensors(folder / LINES, {"hashes": lines.hashes}, {})
         yield
     except BaseException:
         with contextlib.suppress(OSError, StorageError):
             _remove_files(folder)
-            for path in made:
-                path.rmdir()
         raise
 
 
@@ -469,16 +510,30 @@ def _remove_files(folder: Path) -> None:
     remove_leftovers(folder)
 
 
-def write_model(folder: Path, weights: Weights, figures: Figures) -> None:
-    """Replace the best weights and the figures they reached, as one file."""
+def write_model(
+    folder: Path, weights: Weights, figures: Figures, hashes: Mapping[str, str] | None = None
+) -> None:
+    """Replace the best weights and the figures they reached, as one file.
+
+    Args:
+        folder: the checkpoint.
+        weights: by name, float32.
+        figures: what they reached.
+        hashes: what ``read_hashes`` returned when the run began; by default it is asked now.
+    """
     metadata = {"figures": msgspec.json.encode(figures).decode()}
-    _write_tensors(folder / MODEL, weights, metadata | _hashes(folder))
+    _write_tensors(folder / MODEL, weights, {**metadata, **(hashes or read_hashes(folder))})
 
 
-def write_resume(folder: Path, tensors: Mapping[str, NDArray[Any]], progress: Progress) -> None:
-    """Replace the state that an interrupted run goes on from."""
+def write_resume(
+    folder: Path,
+    tensors: Mapping[str, NDArray[Any]],
+    progress: Progress,
+    hashes: Mapping[str, str] | None = None,
+) -> None:
+    """Replace the state that an interrupted run goes on from (for ``hashes`` see write_model)."""
     metadata = {"progress": msgspec.json.encode(progress).decode()}
-    _write_tensors(folder / RESUME, tensors, metadata | _hashes(folder))
+    _write_tensors(folder / RESUME, tensors, {**metadata, **(hashes or read_hashes(folder))})
 
 
 def write_history(folder: Path, history: Iterable[Figures]) -> None:
@@ -504,25 +559,32 @@ def remove_leftovers(folder: Path) -> None:
 
 
 def _write_tensors(
-    path: Path, tensors: Mapping[str, NDArray[Any]], metadata: dict[str, str]
+    path: Path, tensors: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]
 ) -> None:
-    from safetensors.numpy import save
-
-    contiguous = {name: np.asarray(tensor, order="C") for name, tensor in tensors.items()}
-    signed = {**metadata, "sha256": _digest(contiguous, metadata)}
-    write_atomically(path, save(contiguous, metadata=signed))
-
-
-def _write_lines(path: Path, lines: LineHashes) -> None:
-    """Write hashes, which may be many, as safetensors without a copy of them in memory."""
-    data = lines.hashes.astype("<u8", copy=False)
-    tensor = {"dtype": "U64", "shape": data.shape, "data_offsets": (0, data.nbytes)}
-    metadata = {"sha256": lines_digest(lines)}
-    header = msgspec.json.encode({"__metadata__": metadata, "hashes": tensor})
-    header += b" " * (-len(header) % 8)
+    """Write a signed safetensors file without a copy of the tensors, which may be large."""
+    arrays = {name: _little_endian(tensor) for name, tensor in sorted(tensors.items())}
+    signed = {**metadata, "sha256": _digest(arrays, metadata)}
+    header: dict[str, Any] = {"__metadata__": signed}
+    end = 0
+    for name, array in arrays.items():
+        start, end = end, end + array.nbytes
+        offsets = {"shape": array.shape, "data_offsets": (start, end)}
+        header[name] = {"dtype": _kind(array.dtype), **offsets}
+    encoded = msgspec.json.encode(header)
+    encoded += b" " * (-len(encoded) % 8)
     with replaced_atomically(path) as temporary, temporary.open("wb") as file:
-        file.write(len(header).to_bytes(8, "little") + header)
-        file.write(data.data)
+        file.write(len(encoded).to_bytes(8, "little") + encoded)
+        for array in arrays.values():
+            file.write(array.data)
+
+
+def _little_endian(tensor: NDArray[Any]) -> NDArray[Any]:
+    return np.asarray(tensor, tensor.dtype.newbyteorder("<"), order="C")
+
+
+def _kind(dtype: np.dtype[Any]) -> str:
+    """Return the name that safetensors has for a type of numbers: F32, U64."""
+    return f"{dtype.kind.upper()}{8 * dtype.itemsize}"
 
 
 def _pretty(config: RunConfig) -> bytes:
