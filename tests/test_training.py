@@ -194,9 +194,7 @@ def test_a_run_goes_on_as_it_was_begun_whatever_the_machine(request_for, monkeyp
 
 
 @pytest.mark.parametrize("save", [11, 14])
-def test_a_crash_between_saves_equals_uninterrupted(
-    request_for, fresh_networks, monkeypatch, save
-):
+def test_a_crash_between_saves_equals_uninterrupted(request_for, fresh_networks, monkeypatch, save):
     """The 11th save ends the first evaluation, whose weights and history are written by then."""
     crashed = request_for("crashed", save_every=1e-9)
     real, saves = checkpoint.write_resume, []
