@@ -9,15 +9,16 @@ import time
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
-from charlstm.checkpoint import RESUME, read_checkpoint
+from charlstm.checkpoint import RESUME, read_checkpoint, read_history
 
 LINE = "the quick brown fox jumps over the lazy dog; a lazy dog sleeps.\n"
 TEXT = LINE * 80
 OPTIONS = [
     "--units", "24", "--layers", "2", "--embedding", "8", "--streams", "4", "--dropout", "0.1",
-    "--sequence-length", "20", "--learning-rate", "0.02", "--eval-every", "200",
-    "--sample-every", "0", "--steps", "1200",
+    "--sequence-length", "20", "--learning-rate", "0.02", "--eval-every", "100",
+    "--sample-every", "0", "--steps", "1000",
 ]  # fmt: skip
 
 
@@ -43,38 +44,54 @@ def folder(tmp_path_factory):
     return path
 
 
-def stop_after_first_evaluation(folder, name, number):
-    """Start a run, send it a signal once it has evaluated, and return its exit status."""
+def stop_after_next_evaluation(folder, number, *arguments):
+    """Begin a run or go on with it, send it a signal once it has evaluated, return its status."""
+    history = folder / "stopped" / "history.jsonl"
+    before = history.read_bytes() if history.exists() else b""
     process = subprocess.Popen(
-        command("train", "tale.txt", "-o", name, *OPTIONS),
+        command("train", *arguments),
         cwd=folder,
         stderr=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         text=True,
     )
-    history = folder / name / "history.jsonl"
     deadline = time.monotonic() + 120
-    while not history.exists() and time.monotonic() < deadline:
+    while time.monotonic() < deadline and process.poll() is None:
+        if history.exists() and history.read_bytes() != before:
+            break
         time.sleep(0.02)
     os.kill(process.pid, number)
     process.communicate(timeout=60)
     return process.returncode
 
 
-@pytest.mark.parametrize(
-    ("number", "status"),
-    [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -signal.SIGKILL)],
-)
-def test_a_stopped_run_that_is_resumed_ends_as_the_whole_one(folder, number, status):
-    name = number.name.lower()
-    assert stop_after_first_evaluation(folder, name, number) == status
-    assert (folder / name / RESUME).exists()
-    assert run("train", "--resume", name, "-q", cwd=folder).returncode == 0
-    resumed, whole = read_checkpoint(folder / name), read_checkpoint(folder / "whole")
+STOPS = [
+    (signal.SIGINT, 130),
+    (signal.SIGTERM, 143),
+    (signal.SIGHUP, 129),
+    (signal.SIGKILL, -signal.SIGKILL),
+]
+
+
+@pytest.mark.slow
+def test_a_run_that_is_stopped_and_resumed_ends_as_the_whole_one(folder):
+    """In every way in which a process can end, one after the other."""
+    begin, go_on = ["tale.txt", "-o", "stopped", *OPTIONS], ["--resume", "stopped", "-q"]
+    for number, status in STOPS:
+        arguments = go_on if (folder / "stopped").exists() else begin
+        assert stop_after_next_evaluation(folder, number, *arguments) == status
+        assert (folder / "stopped" / RESUME).exists()
+    assert run("train", *go_on, cwd=folder).returncode == 0
+    resumed, whole = read_checkpoint(folder / "stopped"), read_checkpoint(folder / "whole")
     assert resumed.figures.valid_loss == whole.figures.valid_loss
     assert {k: w.tobytes() for k, w in resumed.weights.items()} == {
         k: w.tobytes() for k, w in whole.weights.items()
     }
+    history, expected = (
+        [replace(figures, seconds=0.0) for figures in read_history(folder / name)]
+        for name in ("stopped", "whole")
+    )
+    assert history == expected
 
 
 def test_the_model_has_learned_its_text(folder):

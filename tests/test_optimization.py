@@ -23,6 +23,7 @@ from charlstm.optimization import (
     learning_rate,
     make_optimizer,
 )
+from charlstm.tokenizer import END_OF_DOCUMENT
 from tests import oracles
 
 
@@ -41,10 +42,12 @@ def log_softmax(logits):
 
 
 def one_stream_loss(steps, ids):
-    """Mean loss over a text read by one stream with carried states, in float64."""
-    zeros = np.zeros((2 * MODEL.layers, 1, MODEL.units))
-    logits, _ = oracles.network(MODEL, weights_of(steps.model), ids[None, :-1], zeros)
-    return -log_softmax(logits)[0, np.arange(ids.size - 1), ids[1:]].mean()
+    """Mean loss over a text read by one stream, whose states restart at documents, in float64."""
+    zeros, weights = np.zeros((2 * MODEL.layers, 1, MODEL.units)), weights_of(steps.model)
+    documents = np.split(ids[:-1], np.flatnonzero(ids[:-1] == END_OF_DOCUMENT))
+    logits = [oracles.network(MODEL, weights, one[None], zeros)[0] for one in documents if one.size]
+    chosen = log_softmax(np.concatenate(logits, axis=1))[0]
+    return -chosen[np.arange(ids.size - 1), ids[1:]].mean()
 
 
 def batch_of(seed=0):

@@ -5,9 +5,10 @@
     python -m tests.reliability.versions --end high python3.12 -- tests/test_formats.py
 
 For each Python that is found it makes a virtual environment in ``.venvs`` (of about 2 GB, removed
-afterwards unless ``--keep`` is given), installs charlstm with its development tools there, tries
-all commands on a model that it trains, stops, resumes and uses, and runs those tests that
-are not slow, or what is named after ``--``. At the high end types are checked too (at the low end
+afterwards unless ``--keep`` is given), installs charlstm with its development tools there, runs the
+tests that go from end to end (models are trained, written with and scored by; checkpoints of every
+format are read, and one is resumed), and then those that are not slow, or what is named after
+``--``. At the high end types are checked too (at the low end
 the other packages' own are not what ours are written for). A table is printed at the end; the exit
 status is 1 if anything failed.
 
@@ -31,7 +32,7 @@ from packaging.requirements import Requirement
 ROOT = Path(__file__).parents[2]
 VENVS = ROOT / ".venvs"
 TOLD = ("tensorflow", "keras", "numpy", "onnxruntime", "safetensors", "msgspec", "click", "pytest")
-END_TO_END = ("tests/test_formats.py", "tests/test_end_to_end.py")
+END_TO_END = ("tests/test_formats.py", "tests/cli/test_generate.py", "tests/cli/test_score.py")
 QUICK = ("-m", "not slow")
 
 
