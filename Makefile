@@ -5,6 +5,8 @@ PYTHONS ?= python3.11 python3.12 python3.13
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# A process for each core, up to four of some 2 GB; the tests of a file share what they train.
+PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 .DEFAULT_GOAL := help
 
@@ -35,14 +37,14 @@ demo: setup ## Train on a text that comes with Python, by characters and by word
 
 .PHONY: test
 test: setup ## Run the tests.
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 .PHONY: check
 check: setup ## Lint, format check, types and tests.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 .PHONY: format
 format: setup ## Format the code and sort its imports.

@@ -33,7 +33,7 @@ ROOT = Path(__file__).parents[2]
 VENVS = ROOT / ".venvs"
 TOLD = ("tensorflow", "keras", "numpy", "onnxruntime", "safetensors", "msgspec", "click", "pytest")
 END_TO_END = ("tests/test_formats.py", "tests/cli/test_generate.py", "tests/cli/test_score.py")
-QUICK = ("-m", "not slow")
+QUICK = ("-m", "not slow", "--numprocesses", "auto", "--maxprocesses", "4", "--dist", "loadfile")
 
 
 def requirements(setup: str, extra: str = "dev") -> Iterator[Requirement]:
