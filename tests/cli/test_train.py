@@ -32,6 +32,8 @@ KEYS = {
 }  # fmt: skip
 QUICK = [*TINY, "--sequence-length", "10", "--steps", "4", "--eval-every", "2"]
 
+pytestmark = pytest.mark.usefixtures("compiled_once")
+
 
 @pytest.fixture
 def corpus(tmp_path):
