@@ -1,5 +1,6 @@
 """A way to call the command line, and checkpoints that several tests look at."""
 
+import fcntl
 import os
 from pathlib import Path
 from typing import NamedTuple
@@ -60,18 +61,37 @@ def trained(folder: Path, text: str, *options: str) -> Path:
 
 
 @pytest.fixture(scope="session")
-def prose(tmp_path_factory):
+def trained_once(tmp_path_factory):
+    """Return a function that trains a model, once for all processes that run tests."""
+    root = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        root = root.parent
+
+    def build(name: str, text: str, *options: str) -> Path:
+        with (root / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not (root / name / "finished").exists():
+                (root / name).mkdir(exist_ok=True)
+                trained(root / name, text, *options, "--overwrite")
+                (root / name / "finished").touch()
+        return root / name / "model"
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def prose(trained_once):
     """A character-level checkpoint of one document."""
-    return trained(tmp_path_factory.mktemp("prose"), TEXT)
+    return trained_once("prose", TEXT)
 
 
 @pytest.fixture(scope="session")
-def names(tmp_path_factory):
+def names(trained_once):
     """A character-level checkpoint of lines."""
-    return trained(tmp_path_factory.mktemp("names"), NAMES, "--lines")
+    return trained_once("names", NAMES, "--lines")
 
 
 @pytest.fixture(scope="session")
-def words(tmp_path_factory):
+def words(trained_once):
     """A word-level checkpoint."""
-    return trained(tmp_path_factory.mktemp("words"), TEXT, "--level", "word", "--embedding", "16")
+    return trained_once("words", TEXT, "--level", "word", "--embedding", "16")
