@@ -241,7 +241,8 @@ def quantize_columns(matrix: Floats) -> tuple[NDArray[np.int8], Floats]:
         int8 [rows, columns] and float32 scales [columns]; their product is the matrix, each entry
         to within half a scale.
     """
-    scales = np.maximum(matrix.max(axis=0), -matrix.min(axis=0)) / np.float32(LEVELS)
+    largest: Floats = np.maximum(matrix.max(axis=0), -matrix.min(axis=0))
+    scales = largest / np.float32(LEVELS)
     scales[scales == 0] = 1
     levels = matrix / scales
     return np.rint(levels, out=levels).astype(np.int8), scales
