@@ -77,7 +77,7 @@ def made(python: str, end: str) -> Path:
 def installed(python: Path) -> str:
     """Tell the versions that matter most, in one line."""
     program = (
-        "import platform, importlib.metadata as m; print('Python', platform.python_version(), "
+        "import platform, importlib.metadata as m; print(f'Python {platform.python_version()}', "
         f"*(f'{{name}} {{m.version(name)}}' for name in {TOLD!r}), sep=', ')"
     )
     return run(python, "-c", program, capture_output=True).stdout.strip()
