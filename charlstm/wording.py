@@ -436,7 +436,9 @@ class Words(Grammar):
                     continue
                 letters = self._spelled_probabilities(values)[0]
                 column = int(np.searchsorted(self._letters, path[at]))
-                masses[row] *= float(letters[column]) / (1 - float(letters[-1]) * (at == 1))
+                # The first letter can't be an end; where nothing else is likely, there is no way.
+                left = 1 - float(letters[-1]) * (at == 1)
+                masses[row] *= float(letters[column]) / left if left > 0 else 0.0
         return list(zip(masses, states, strict=True))
 
     def unfold(
