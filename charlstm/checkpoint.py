@@ -46,7 +46,7 @@ from charlstm.errors import (
 )
 from charlstm.files import replaced_atomically, storage_errors, write_atomically
 from charlstm.novelty import LineHashes
-from charlstm.tokenizer import Tokenizer, largest_json, tokenizer_from_json
+from charlstm.tokenizer import LARGEST_JSON, Tokenizer, largest_json, tokenizer_from_json
 
 FORMAT = 1
 
@@ -63,7 +63,7 @@ LINES = "lines.safetensors"
 FILES = (RESUME, MODEL, HISTORY, STDIN, CONFIG, TOKENIZER, LINES)
 
 # Bytes that files may have; several times what any run writes.
-_LARGEST = {CONFIG: 2**25, HISTORY: 2**28}
+_LARGEST = {CONFIG: 2**25, TOKENIZER: LARGEST_JSON, HISTORY: 2**28}
 _LARGEST_HEADER, _HEADER_PER_TENSOR = 2**16, 2**10
 # A file of this size or more must not be mostly holes, which cost nothing and fill the memory.
 _MAY_HAVE_HOLES = 2**28
@@ -197,9 +197,7 @@ def read_checkpoint(folder: Path) -> Checkpoint:
             else f"restore the file or train again with -o {folder} --overwrite"
         )
         raise CheckpointMissing(f"{folder} holds no trained weights ({MODEL} is missing): {remedy}")
-    tensors, metadata = _read_tensors(
-        path, expected_shapes(config.model), largest=_LARGEST_WEIGHT
-    )
+    tensors, metadata = _read_tensors(path, expected_shapes(config.model), largest=_LARGEST_WEIGHT)
     # Of what was parsed, not of what the files hold by now.
     _check_hashes(folder, metadata, _hashes_of(config_data, tokenizer_data))
     figures = _decode(metadata.get("figures", "").encode(), Figures, path)
@@ -307,11 +305,7 @@ def read_resume(
     if not path.exists():
         raise nothing_to_resume(folder)
     tensors, metadata = _read_tensors(path, shapes)
-    hashes = _hashes_of(
-        _config_data(folder),
-        _read_bytes(folder / TOKENIZER, largest_json(read_config(folder).model.vocab_size)),
-    )
-    _check_hashes(folder, metadata, hashes)
+    _check_hashes(folder, metadata, _hashes(folder))
     return tensors, _decode(metadata.get("progress", "").encode(), Progress, path)
 
 
@@ -344,7 +338,8 @@ def is_finished(folder: Path) -> bool:
 
 def _hashes(folder: Path) -> dict[str, str]:
     """Return the hashes that tie weights to the files that are written once."""
-    return _hashes_of(*((folder / name).read_bytes() for name in (CONFIG, TOKENIZER)))
+    names = (CONFIG, TOKENIZER)
+    return _hashes_of(*(_read_bytes(folder / name, _LARGEST[name]) for name in names))
 
 
 def _hashes_of(config: bytes, tokenizer: bytes) -> dict[str, str]:
@@ -503,17 +498,18 @@ def _check_memory(path: Path, file: BinaryIO, size: int) -> None:
         raise _too_large(path, size)
     if size >= _MAY_HAVE_HOLES and _written_bytes(file.fileno(), size // 4) < size // 4:
         raise _damaged(path, "most of it was never written")
-    file.seek(0)
 
 
 def _written_bytes(descriptor: int, enough: int) -> int:
     """Count the bytes of a file that are no holes, until there are enough."""
     written = place = 0
+    before = os.lseek(descriptor, 0, os.SEEK_CUR)
     with contextlib.suppress(OSError):  # there is nothing but a hole behind
         while written < enough:
             begin = os.lseek(descriptor, place, os.SEEK_DATA)
             place = os.lseek(descriptor, begin, os.SEEK_HOLE)
             written += place - begin
+    os.lseek(descriptor, before, os.SEEK_SET)
     return written
 
 

@@ -129,13 +129,22 @@ def _read_lines(folder: Path, count: int) -> LineHashes:
 
 
 def _obtain(key: str, build: Callable[[Path], None], read: Callable[[Path], Entry]) -> Entry:
-    """Read a cache entry, building it if there is none, and once more if it is damaged."""
-    folder = cache.obtain(key, build)
+    """Read a cache entry, building it if there is none, and once more if it is damaged.
+
+    All of it is compared with its hashes: a run must not learn from what a disk has changed.
+    """
+
+    def build_sealed(folder: Path) -> None:
+        build(folder)
+        cache.seal(folder)
+
+    folder = cache.obtain(key, build_sealed)
     try:
+        cache.check(folder)
         return read(folder)
     except (OSError, ValueError, CheckpointDamaged):
         cache.remove(folder)
-        return read(cache.obtain(key, build))
+        return read(cache.obtain(key, build_sealed))
 
 
 def _tokenizer(text: _Text, tokenizing: TokenizerConfig) -> Tokenizer:

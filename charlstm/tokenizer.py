@@ -65,7 +65,7 @@ TOKEN_PATTERN = (
 )
 # What the pattern's bounds come to: a space, letters, and sixteen times marks and letters.
 LONGEST_TOKEN = 1 + 64 + 16 * (8 + 64)
-_LARGEST_JSON = 2**28
+LARGEST_JSON = 2**28
 # Quotation marks within symbols: one alone, and in runs with or without a space, as tokens are.
 _QUOTES_IN_SYMBOLS = 1 + 2 * sum(range(65))
 
@@ -239,7 +239,7 @@ class _Stored(msgspec.Struct, forbid_unknown_fields=True):
 
 def largest_json(vocab_size: int) -> int:
     """Return how many bytes a vocabulary of so many ids may have as JSON."""
-    return min(_LARGEST_JSON, 2**16 + (4 * LONGEST_TOKEN + 3) * vocab_size)
+    return min(LARGEST_JSON, 2**16 + (4 * LONGEST_TOKEN + 3) * vocab_size)
 
 
 def tokenizer_from_json(data: bytes, most: int | None = None) -> Tokenizer:

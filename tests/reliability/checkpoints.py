@@ -494,7 +494,9 @@ def change_tokenizer(draw: random.Random, files: Files) -> None:
         case 8:
             symbols += draw.choice((["zz"], list("klm"), ["é"] * 2, [str(n) for n in range(9999)]))
         case 9:
-            symbols[at] = draw.choice((" ", "  ", " ab", "a b", "\r\n", "ab\n", "e\u0301", "\u0301"))
+            symbols[at] = draw.choice(
+                (" ", "  ", " ab", "a b", "\r\n", "ab\n", "e\u0301", "\u0301")
+            )
         case 10:
             files[TOKENIZER] = (
                 b'{"level":"word","symbols":[' + b'"ab",' * draw.choice((10, 200_000)) + b'"z"]}'
