@@ -79,13 +79,13 @@ def _folder(address: str, encoding: str) -> list[Source]:
 
 def _walk(folder: str) -> Iterator[Path]:
     """Yield the files below a folder, through symbolic links, each folder once, no hidden names."""
-    seen: set[str] = set()
+    seen: set[tuple[int, int]] = set()
     for here, folders, files in os.walk(folder, onerror=_raise_unreadable, followlinks=True):
-        real = os.path.realpath(here)
-        if real in seen:
+        found = os.stat(here)
+        if (found.st_dev, found.st_ino) in seen:
             folders.clear()
             continue
-        seen.add(real)
+        seen.add((found.st_dev, found.st_ino))
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         paths = (Path(here, name) for name in files if not name.startswith("."))
         yield from (path for path in paths if os.path.isfile(path))

@@ -225,8 +225,8 @@ def _parsed_config(folder: Path, data: bytes) -> RunConfig:
     version = _decode(data, _Versioned, path).format
     if version > FORMAT:
         raise CheckpointTooNew(
-            f"{folder} has checkpoint format {harmless(str(version), 40)} and this charlstm reads up to {FORMAT}: "
-            f"upgrade charlstm"
+            f"{folder} has checkpoint format {harmless(str(version), 40)} and this charlstm reads "
+            f"up to {FORMAT}: upgrade charlstm"
         )
     return _decode(data, RunConfig, path)
 

@@ -103,8 +103,8 @@ class CorpusConfig(Config, frozen=True, kw_only=True):
             for address in getattr(self, name):
                 if any("\ud800" <= character <= "\udfff" for character in address):
                     raise ConfigError(
-                        f"{name} is {_quoted(address)}: a name that is not UTF-8 can't be recorded; "
-                        f"rename the file, or name its folder"
+                        f"{name} is {_quoted(address)}: a name that is not UTF-8 can't be "
+                        f"recorded; rename the file, or name its folder"
                     )
 
 

@@ -19,7 +19,7 @@ from io import BufferedIOBase, BufferedReader
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Literal, Protocol
 
-from charlstm.errors import ConfigError, CorpusError
+from charlstm.errors import ConfigError, CorpusError, harmless
 from charlstm.files import storage_errors
 
 if TYPE_CHECKING:
@@ -33,6 +33,9 @@ ADDRESSES = f"a file, a folder, a glob pattern, {STDIN} for standard input, or {
 COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
 BLOCK = 2**20
 SNIFF = 8 * 2**10
+
+# Encodings of host names, which would take time that grows with the square of a text's length.
+_OF_NAMES = ("idna", "punycode")
 
 # A compressed file may expand to this many bytes, and beyond that to so many times its own size.
 # Texts are seldom compressed to less than a hundredth; bombs are, to a thousandth and far less.
@@ -129,11 +132,14 @@ def check_encoding(encoding: str) -> None:
     try:
         "a".encode(encoding)
         codecs.getincrementaldecoder(encoding)
+        known = codecs.lookup(encoding).name not in _OF_NAMES
     except (LookupError, ValueError):
+        known = False
+    if not known:
         raise ConfigError(
-            f"{encoding!r} is no text encoding: give one that Python knows, "
+            f"{harmless(repr(encoding), 100)} is no text encoding: give one that Python knows, "
             "such as utf-8, utf-16, latin-1 or cp1252"
-        ) from None
+        )
 
 
 def has_nul_bytes(encoding: str) -> bool:

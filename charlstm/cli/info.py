@@ -14,7 +14,6 @@ from charlstm.cli.common import (
     write_json,
     write_text,
 )
-
 from charlstm.errors import harmless
 
 if TYPE_CHECKING:

@@ -12,6 +12,7 @@ import faulthandler
 import gc
 import io
 import json
+import math
 import multiprocessing
 import os
 import re
@@ -35,8 +36,8 @@ import click
 from charlstm.cli import cli
 from charlstm.errors import CharlstmError
 
-SECONDS = 30.0  # that a case may take; thousands of times what one takes
-SILENCE = 60.0  # after which a worker that has not even noticed that is killed
+SECONDS = 30.0  # of the processor that a case may take; thousands of times what one takes
+SILENCE = 300.0  # by the clock, after which a worker is killed: it waits, or is deep in a library
 MEMORY = 1 << 30  # that a worker may reserve beyond what it has when it starts
 GROWTH = 384 << 20  # by which the memory it uses may grow in all, over its cases
 MESSAGE = 500  # characters that a message may have
@@ -177,19 +178,29 @@ def _bounded_time() -> Iterator[None]:
     def stop(number: int, frame: object) -> None:
         raise _Slow
 
-    before = signal.signal(signal.SIGALRM, stop)
-    signal.setitimer(signal.ITIMER_REAL, SECONDS)
+    before = signal.signal(signal.SIGPROF, stop)
+    signal.setitimer(signal.ITIMER_PROF, SECONDS)
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
 
 
 def run_all(
-    maker: Maker, seed: int, first: int, count: int, workers: int, *, shown: bool = True
+    maker: Maker,
+    seed: int,
+    first: int,
+    count: int,
+    workers: int,
+    *,
+    minutes: float = math.inf,
+    shown: bool = True,
 ) -> Report:
-    """Run cases ``first`` to ``first + count`` in worker processes; see the module."""
+    """Run cases ``first`` to ``first + count`` in worker processes; see the module.
+
+    After so many minutes, no more are begun.
+    """
     began = time.monotonic()
     report = Report()
     spans = [
@@ -214,6 +225,11 @@ def run_all(
                 del running[reader]
                 if end < worker.stop:
                     spans.insert(0, (end, worker.stop))
+        if time.monotonic() - began > 60 * minutes:
+            spans.clear()
+            for worker in running.values():
+                worker.end()
+            break
         if shown and time.monotonic() - told > 20:
             told = time.monotonic()
             print(
@@ -252,6 +268,13 @@ class _Worker:
             self.next = cases[-1]["number"] + 1
         return cases
 
+    def end(self) -> None:
+        """End the process, whatever it is at."""
+        os.kill(self._process.pid, signal.SIGKILL)
+        self._process.join()
+        os.close(self.reader)
+        shutil.rmtree(self._folder, ignore_errors=True)
+
     def ended(self, report: Report) -> int | None:
         """Return the next case to run if the process is over; None while it goes on."""
         silent = time.monotonic() - self._heard > SILENCE
@@ -279,14 +302,17 @@ class _Worker:
 
 def _work(maker: Maker, seed: int, start: int, stop: int, folder: Path, writer: int) -> None:
     faulthandler.enable()
-    warnings.simplefilter("error")
+    refuse_warnings()
     os.chdir(folder)
     os.environ["CHARLSTM_CACHE"] = str(folder / "cache")
     sys.stdin = open(os.devnull)  # noqa: SIM115
     case = maker(seed, folder)
     bound_memory()
     before = peak()
+    parent = os.getppid()
     for number in range(start, stop):
+        if os.getppid() != parent:  # it was killed, and nobody listens
+            break
         ended = run_case(case, number)
         if peak() - before > GROWTH and "finding" not in ended:
             ended |= {
@@ -299,6 +325,12 @@ def _work(maker: Maker, seed: int, start: int, stop: int, folder: Path, writer: 
         if number % 500 == 0:
             gc.collect()
     os._exit(0)
+
+
+def refuse_warnings() -> None:
+    """Let warnings be errors, but for those that Python shows to no user."""
+    warnings.simplefilter("error")
+    warnings.simplefilter("ignore", DeprecationWarning)
 
 
 def bound_memory() -> None:

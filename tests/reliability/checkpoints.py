@@ -45,7 +45,7 @@ TEXT = "It's a tale, told by an idiot: full of sound!\r\nTomorrow, and tomorrow,
 FILES = (CONFIG, TOKENIZER, MODEL, HISTORY, RESUME, STDIN, LINES)
 
 # Written as they stand into JSON: numbers and other values that nobody expects.
-RAW = (
+_SHORT = (
     "0 -1 1 2 3 5 7 1.5 -0.0 1e3 1e308 -1e308 1e999 1e-320 255 256 65535 65536 65537 16384 16385 "
     "2097152 2097153 2147483647 2147483648 4294967295 4294967296 9007199254740993 "
     "9223372036854775807 9223372036854775808 18446744073709551615 18446744073709551616 "
@@ -54,7 +54,9 @@ RAW = (
     '"\\u009b31m" "a\\nb" "\\u202e" "../../x" "/dev/zero" "/etc/passwd" "-" "python-docs" "**/*" '
     '"utf-16" "punycode" "idna" "undefined" "zlib" "unicode_escape" [1,2,3] ["a"] {"a":1} 0x10 '
     "01 1. .5 + - ' // 1_000"
-).split() + [
+)
+RAW = [
+    *_SHORT.split(),
     "9" * 400,
     "9" * 5000,
     "-" + "9" * 400,
@@ -277,7 +279,7 @@ def sign_lines(files: dict[str, bytes]) -> None:
     files[CONFIG] = encode(config)
 
 
-# Alterations. Each changes files, or returns what is to be done to the folder when they are written.
+# Alterations. Each changes files; what is no file's content is done when they are written.
 
 Files = dict[str, bytes]
 Deed = Callable[[Path], None]
@@ -845,16 +847,17 @@ def use(place: Path, draw: random.Random) -> str:
         elif json.loads(out)["parameters"] < 1:
             raise Finding("no parameters")
 
-    shown = judged(show, named=named)
-    judged(lambda: stored.read_lines_index(place), named=named)
-    judged(lambda: stored.read_history(place), named=named)
-
     def resume() -> None:
         config = stored.read_config(place)
         if config.model.parameters < 10**6:
             stored.read_resume(place, resume_shapes(config.model))
 
-    judged(resume, named=named)
+    shown = judged(show, named=named)
+    if os.path.lexists(place / LINES) or draw.random() < 0.1:
+        judged(lambda: stored.read_lines_index(place), named=named)
+    if os.path.lexists(place / RESUME) or draw.random() < 0.1:
+        judged(resume, named=named)
+    judged(lambda: stored.read_history(place), named=named)
     ran = judged(lambda: run(place, draw), named=named)
     if shown != ran and not (shown in ("CheckpointDamaged", "CheckpointMissing") and ran == "ran"):
         raise Finding(f"info ended with {shown}, the model with {ran}")
