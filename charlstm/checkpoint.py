@@ -36,6 +36,7 @@ from numpy.typing import NDArray
 from charlstm.config import CorpusConfig, ModelConfig, TokenizerConfig, TrainConfig
 from charlstm.errors import (
     CharlstmError,
+    CheckpointBusy,
     CheckpointDamaged,
     CheckpointError,
     CheckpointExists,
@@ -44,7 +45,7 @@ from charlstm.errors import (
     StorageError,
     harmless,
 )
-from charlstm.files import replaced_atomically, storage_errors, write_atomically
+from charlstm.files import locked, replaced_atomically, storage_errors, write_atomically
 from charlstm.novelty import LineHashes
 from charlstm.tokenizer import LARGEST_JSON, Tokenizer, largest_json, tokenizer_from_json
 
@@ -130,19 +131,24 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         step: steps taken.
         seconds: since the command began, over all its resumptions.
         first_step_at: of these, how many were over when the first step was done.
+        learning_rate: of the last step.
         train_loss_sum: of the steps since the last evaluation.
         train_loss_steps: how many those are.
         best: the figures of the weights that are kept.
         waited: evaluations since then.
+        evaluated: the step of the last evaluation; ``None`` in files that don't tell it, which
+            were written only after an evaluation was complete.
     """
 
     step: Natural
     seconds: float
     first_step_at: float = 0.0
+    learning_rate: float = 0.0
     train_loss_sum: float = 0.0
     train_loss_steps: Natural = 0
     best: Figures | None = None
     waited: Natural = 0
+    evaluated: Natural | None = None
 
 
 @dataclass(frozen=True)
@@ -305,7 +311,7 @@ def read_resume(
     if not path.exists():
         raise nothing_to_resume(folder)
     tensors, metadata = _read_tensors(path, shapes)
-    _check_hashes(folder, metadata, _hashes(folder))
+    _check_hashes(folder, metadata, read_hashes(folder))
     return tensors, _decode(metadata.get("progress", "").encode(), Progress, path)
 
 
@@ -336,7 +342,7 @@ def is_finished(folder: Path) -> bool:
     return (folder / MODEL).exists() and not (folder / RESUME).exists()
 
 
-def _hashes(folder: Path) -> dict[str, str]:
+def read_hashes(folder: Path) -> dict[str, str]:
     """Return the hashes that tie weights to the files that are written once."""
     names = (CONFIG, TOKENIZER)
     return _hashes_of(*(_read_bytes(folder / name, _LARGEST[name]) for name in names))
@@ -549,7 +555,7 @@ def _check_shapes(
     expected: Mapping[str, tuple[int, ...]],
     dtype: np.dtype[Any],
 ) -> None:
-    kind = f"{dtype.kind.upper()}{8 * dtype.itemsize}"
+    kind = _kind(dtype)
     for name in sorted(found.keys() ^ expected.keys()):
         what = "lacks" if name in expected else "has an unexpected"
         raise CheckpointDamaged(
@@ -592,6 +598,46 @@ def taken(folder: Path) -> CheckpointExists:
 
 
 @contextlib.contextmanager
+def claimed(folder: Path) -> Iterator[None]:
+    """Keep ``folder``, made if need be, for the run of this process alone.
+
+    If the body fails, the folders that were made are removed again, as far as they are empty.
+
+    Raises:
+        CheckpointBusy: if another process trains into it.
+        StorageError: if the file system refuses.
+    """
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    try:
+        with storage_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        with locked(folder) as is_ours:
+            if not is_ours:
+                raise _busy(folder)
+            yield
+    except BaseException:
+        with contextlib.suppress(OSError):
+            for path in made:
+                path.rmdir()
+        raise
+
+
+def check_idle(folder: Path) -> None:
+    """Raise ``CheckpointBusy`` if another process trains into ``folder`` now."""
+    if folder.is_dir():
+        with locked(folder) as is_idle:
+            if not is_idle:
+                raise _busy(folder)
+
+
+def _busy(folder: Path) -> CheckpointBusy:
+    return CheckpointBusy(
+        f"another process is training into {folder}: let it end or stop it, or choose another "
+        f"folder with -o"
+    )
+
+
+@contextlib.contextmanager
 def created(
     folder: Path,
     config: RunConfig,
@@ -600,10 +646,10 @@ def created(
     *,
     overwrite: bool = False,
 ) -> Iterator[None]:
-    """Begin a checkpoint: make the folder and write what never changes.
+    """Begin a checkpoint in a folder that has been ``claimed``: write what never changes.
 
-    If the body fails, whatever was made is removed again, so that no run leaves a checkpoint that
-    can be neither used nor resumed.
+    If the body fails, whatever was written is removed again, so that no run leaves a checkpoint
+    that can be neither used nor resumed.
 
     Raises:
         CheckpointExists: if ``folder`` holds a checkpoint and ``overwrite`` is false.
@@ -611,21 +657,16 @@ def created(
     """
     if holds_checkpoint(folder) and not overwrite:
         raise taken(folder)
-    made = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
-        with storage_errors(folder):
-            folder.mkdir(parents=True, exist_ok=True)
         _remove_files(folder)
         write_atomically(folder / TOKENIZER, tokenizer.to_json())
         write_atomically(folder / CONFIG, _pretty(config))
         if lines is not None:
-            _write_lines(folder / LINES, lines)
+            _write_tensors(folder / LINES, {"hashes": lines.hashes}, {})
         yield
     except BaseException:
         with contextlib.suppress(OSError, StorageError):
             _remove_files(folder)
-            for path in made:
-                path.rmdir()
         raise
 
 
@@ -636,16 +677,30 @@ def _remove_files(folder: Path) -> None:
     remove_leftovers(folder)
 
 
-def write_model(folder: Path, weights: Weights, figures: Figures) -> None:
-    """Replace the best weights and the figures they reached, as one file."""
+def write_model(
+    folder: Path, weights: Weights, figures: Figures, hashes: Mapping[str, str] | None = None
+) -> None:
+    """Replace the best weights and the figures they reached, as one file.
+
+    Args:
+        folder: the checkpoint.
+        weights: by name, float32.
+        figures: what they reached.
+        hashes: what ``read_hashes`` returned when the run began; by default it is asked now.
+    """
     metadata = {"figures": msgspec.json.encode(figures).decode()}
-    _write_tensors(folder / MODEL, weights, metadata | _hashes(folder))
+    _write_tensors(folder / MODEL, weights, {**metadata, **(hashes or read_hashes(folder))})
 
 
-def write_resume(folder: Path, tensors: Mapping[str, NDArray[Any]], progress: Progress) -> None:
-    """Replace the state that an interrupted run goes on from."""
+def write_resume(
+    folder: Path,
+    tensors: Mapping[str, NDArray[Any]],
+    progress: Progress,
+    hashes: Mapping[str, str] | None = None,
+) -> None:
+    """Replace the state that an interrupted run goes on from (for ``hashes`` see write_model)."""
     metadata = {"progress": msgspec.json.encode(progress).decode()}
-    _write_tensors(folder / RESUME, tensors, metadata | _hashes(folder))
+    _write_tensors(folder / RESUME, tensors, {**metadata, **(hashes or read_hashes(folder))})
 
 
 def write_history(folder: Path, history: Iterable[Figures]) -> None:
@@ -671,25 +726,32 @@ def remove_leftovers(folder: Path) -> None:
 
 
 def _write_tensors(
-    path: Path, tensors: Mapping[str, NDArray[Any]], metadata: dict[str, str]
+    path: Path, tensors: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]
 ) -> None:
-    from safetensors.numpy import save
-
-    contiguous = {name: np.asarray(tensor, order="C") for name, tensor in tensors.items()}
-    signed = {**metadata, "sha256": _digest(contiguous, metadata)}
-    write_atomically(path, save(contiguous, metadata=signed))
-
-
-def _write_lines(path: Path, lines: LineHashes) -> None:
-    """Write hashes, which may be many, as safetensors without a copy of them in memory."""
-    data = lines.hashes.astype("<u8", copy=False)
-    tensor = {"dtype": "U64", "shape": data.shape, "data_offsets": (0, data.nbytes)}
-    metadata = {"sha256": lines_digest(lines)}
-    header = msgspec.json.encode({"__metadata__": metadata, "hashes": tensor})
-    header += b" " * (-len(header) % 8)
+    """Write a signed safetensors file without a copy of the tensors, which may be large."""
+    arrays = {name: _little_endian(tensor) for name, tensor in sorted(tensors.items())}
+    signed = {**metadata, "sha256": _digest(arrays, metadata)}
+    header: dict[str, Any] = {"__metadata__": signed}
+    end = 0
+    for name, array in arrays.items():
+        start, end = end, end + array.nbytes
+        offsets = {"shape": array.shape, "data_offsets": (start, end)}
+        header[name] = {"dtype": _kind(array.dtype), **offsets}
+    encoded = msgspec.json.encode(header)
+    encoded += b" " * (-len(encoded) % 8)
     with replaced_atomically(path) as temporary, temporary.open("wb") as file:
-        file.write(len(header).to_bytes(8, "little") + header)
-        file.write(data.data)
+        file.write(len(encoded).to_bytes(8, "little") + encoded)
+        for array in arrays.values():
+            file.write(array.data)
+
+
+def _little_endian(tensor: NDArray[Any]) -> NDArray[Any]:
+    return np.asarray(tensor, tensor.dtype.newbyteorder("<"), order="C")
+
+
+def _kind(dtype: np.dtype[Any]) -> str:
+    """Return the name that safetensors has for a type of numbers: F32, U64."""
+    return f"{dtype.kind.upper()}{8 * dtype.itemsize}"
 
 
 def _pretty(config: RunConfig) -> bytes:
