@@ -44,7 +44,7 @@ check: setup ## Lint, format check, types and tests.
 	$(BIN)/mypy
 	$(BIN)/python -m pytest
 
-# About 25 minutes on two cores: 100,000 checkpoints, 20,000 corpora, and 40 that are trained on.
+# About 20 minutes of two idle cores: 100,000 checkpoints, 20,000 corpora, 40 of them trained on.
 .PHONY: fuzz
 fuzz: setup ## Read 100,000 hostile checkpoints and 20,000 hostile corpora; no crash, no hang.
 	$(BIN)/python -m tests.reliability.fuzz checkpoints --count 100000

@@ -37,7 +37,8 @@ from charlstm.cli import cli
 from charlstm.errors import CharlstmError
 
 SECONDS = 30.0  # of the processor that a case may take; thousands of times what one takes
-SILENCE = 300.0  # by the clock, after which a worker is killed: it waits, or is deep in a library
+DEEP = 90.0  # of the processor, after which a worker that has not even noticed that is killed
+SILENCE = 1200.0  # by the clock, after which it is too: it waits for something
 MEMORY = 1 << 30  # that a worker may reserve beyond what it has when it starts
 GROWTH = 384 << 20  # by which the memory it uses may grow in all, over its cases
 MESSAGE = 500  # characters that a message may have
@@ -248,7 +249,7 @@ class _Worker:
         self.next, self.stop = start, stop
         self.reader, writer = os.pipe()
         self._buffer = b""
-        self._heard = time.monotonic()
+        self._heard, self._used = time.monotonic(), 0.0
         self._folder = tempfile.mkdtemp(prefix="charlstm-fuzz-", dir=scratch())
         folder = Path(self._folder)
         self._process = context.Process(
@@ -258,10 +259,18 @@ class _Worker:
         os.close(writer)
         self._closed = False
 
+    def _processor(self) -> float:
+        """Return the seconds of the processor that the process has had."""
+        try:
+            fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
+        except OSError:  # it is over
+            return self._used
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def read(self) -> list[dict[str, Any]]:
         data = os.read(self.reader, 1 << 16)
         self._closed = not data
-        self._heard = time.monotonic()
+        self._heard, self._used = time.monotonic(), self._processor()
         *lines, self._buffer = (self._buffer + data).split(b"\n")
         cases = [json.loads(line) for line in lines]
         if cases:
@@ -277,7 +286,7 @@ class _Worker:
 
     def ended(self, report: Report) -> int | None:
         """Return the next case to run if the process is over; None while it goes on."""
-        silent = time.monotonic() - self._heard > SILENCE
+        silent = time.monotonic() - self._heard > SILENCE or self._processor() - self._used > DEEP
         if silent:
             os.kill(self._process.pid, signal.SIGKILL)
         elif not self._closed:

@@ -168,6 +168,7 @@ def write_whole(folder: Path, config: RunConfig, tokenizer: Tokenizer, *, finish
             config.provenance, train_lines=len(lines), lines_sha256=stored.lines_digest(lines)
         )
         config = msgspec_replace(config, provenance=origin)
+    folder.mkdir(parents=True)
     with stored.created(folder, config, tokenizer, lines):
         pass
     stored.write_model(folder, weights_of(config.model), FIGURES)

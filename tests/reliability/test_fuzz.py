@@ -33,7 +33,7 @@ def test_hostile_checkpoints(tmp_path, monkeypatch):
 
 
 def test_hostile_corpora(tmp_path, monkeypatch):
-    for name in ("EXPANDED",):
+    for name in ("EXPANDED", "EXPANSION"):
         monkeypatch.setattr(reading, name, getattr(reading, name))
     for name in ("MEMORY", "GROWTH"):
         monkeypatch.setattr(bounded, name, getattr(bounded, name))
