@@ -381,8 +381,8 @@ def maker(seed: int, place: Path) -> Case:
         path.mkdir()
         kind, addresses = _made(draw, path)
         learned = kind == "addresses" or draw.random() < 0.9
-        # A model reads slower than training divides.
-        reading.EXPANDED, reading.EXPANSION = (300_000, 250) if learned else (20_000, 1)
+        # Enough to see that it is bounded; a model reads slower than training divides.
+        reading.EXPANDED, reading.EXPANSION = (300_000, 1) if learned else (20_000, 1)
         if learned:
             return kind, learn(draw, addresses)
         return f"{kind}, read by other commands", use(draw, addresses[0], place)
