@@ -12,7 +12,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from charlstm.errors import CorpusError, UsageError
+from charlstm.errors import CorpusError, UsageError, harmless
 from charlstm.reading import (
     ADDRESSES,
     EMBEDDED,
@@ -46,12 +46,14 @@ def find_sources(address: str, encoding: str, stdin: Path | None) -> Iterable[So
 
 
 def _source(path: Path) -> Source:
-    return Source(str(path).encode("utf-8", "backslashreplace").decode(), path)
+    return Source(harmless(str(path)), path)
 
 
 def _spooled(stdin: Path | None) -> Source:
     if stdin is None:
         raise UsageError(f"{STDIN} stands for standard input, which is not given: name a file")
+    if not os.path.isfile(stdin):
+        raise CorpusError(f"{stdin} is not a regular file: restore it, or train again")
     return Source("stdin", stdin)
 
 
@@ -63,7 +65,12 @@ def _embedded() -> Source:
 
 
 def _folder(address: str, encoding: str) -> list[Source]:
-    sources = map(_source, sorted(_walk(address)))
+    try:
+        sources = map(_source, sorted(_walk(address)))
+    except RecursionError:
+        raise CorpusError(
+            f"{address} holds folders that lie too deep in one another: name the files themselves"
+        ) from None
     text = [source for source in sources if has_nul_bytes(encoding) or is_text(source)]
     if not text:
         raise CorpusError(f"{address} is a folder without text files: name {ADDRESSES}")
@@ -72,13 +79,13 @@ def _folder(address: str, encoding: str) -> list[Source]:
 
 def _walk(folder: str) -> Iterator[Path]:
     """Yield the files below a folder, through symbolic links, each folder once, no hidden names."""
-    seen: set[str] = set()
+    seen: set[tuple[int, int]] = set()
     for here, folders, files in os.walk(folder, onerror=_raise_unreadable, followlinks=True):
-        real = os.path.realpath(here)
-        if real in seen:
+        found = os.stat(here)
+        if (found.st_dev, found.st_ino) in seen:
             folders.clear()
             continue
-        seen.add(real)
+        seen.add((found.st_dev, found.st_ino))
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         paths = (Path(here, name) for name in files if not name.startswith("."))
         yield from (path for path in paths if os.path.isfile(path))
@@ -104,11 +111,31 @@ def _glob(pattern: str) -> list[Path]:
 
 
 def _matches(parts: Sequence[str], pattern: Sequence[str]) -> bool:
-    if not pattern or not parts:
-        return not parts and all(part == "**" for part in pattern)
-    if pattern[0] == "**":
-        return _matches(parts, pattern[1:]) or _matches(parts[1:], pattern)
-    return fnmatch.fnmatchcase(parts[0], pattern[0]) and _matches(parts[1:], pattern[1:])
+    """Whether names match a pattern in which "**" is any number of them.
+
+    All places of the pattern that can be reached are kept at once: trying one after the other would
+    take time that grows exponentially with the number of "**".
+    """
+    places = _skipping({0}, pattern)
+    for part in parts:
+        reached = {place for place in places if pattern[place : place + 1] == ["**"]}
+        reached |= {
+            place + 1
+            for place in places - reached
+            if place < len(pattern) and fnmatch.fnmatchcase(part, pattern[place])
+        }
+        places = _skipping(reached, pattern)
+    return len(pattern) in places
+
+
+def _skipping(places: set[int], pattern: Sequence[str]) -> set[int]:
+    """Return places of a pattern, and those behind a "**" that stands for no name."""
+    found = set(places)
+    for place in sorted(places):
+        while pattern[place : place + 1] == ["**"]:
+            place += 1
+            found.add(place)
+    return found
 
 
 def _nothing(address: str) -> CorpusError:

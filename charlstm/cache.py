@@ -8,6 +8,7 @@ cost of building it again. This module does not know what an entry holds.
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import shutil
 import tempfile
@@ -21,6 +22,9 @@ from charlstm.files import storage_errors, sync_file, write_atomically
 
 DEFAULT_LIMIT_MB = 4096
 ABANDONED_SECONDS = 86_400
+
+# The hashes of an entry's files, as sha256sum writes them.
+DIGESTS = "SHA256SUMS"
 
 # Says that a folder is a cache, and ours: nothing is removed from a folder without it.
 # Source: the Cache Directory Tagging Specification.
@@ -95,6 +99,31 @@ def obtain(key: str, build: Callable[[Path], None]) -> Path:
 def remove(path: Path) -> None:
     """Remove an entry that turned out to be damaged."""
     shutil.rmtree(path, ignore_errors=True)
+
+
+def seal(folder: Path) -> None:
+    """Write down the hashes of an entry's files, when all are there."""
+    (folder / DIGESTS).write_text(_digests(folder))
+
+
+def check(folder: Path) -> None:
+    """Check that an entry is what was sealed.
+
+    Raises:
+        OSError: if a file is missing or can't be read.
+        ValueError: if one has changed.
+    """
+    if (folder / DIGESTS).read_text() != _digests(folder):
+        raise ValueError(f"{folder} is not what was written")
+
+
+def _digests(folder: Path) -> str:
+    lines = []
+    for path in sorted(folder.iterdir()):
+        if path.name != DIGESTS:
+            with path.open("rb") as file:
+                lines.append(f"{hashlib.file_digest(file, 'sha256').hexdigest()}  {path.name}\n")
+    return "".join(lines)
 
 
 def _claim(folder: Path) -> None:

@@ -9,18 +9,25 @@
     stdin.txt           the text that came through a pipe, as long as the run may need it
 
 What changes together is one file, and every file is written atomically, so a reader or a crash at
-any moment finds an old or a new state that is whole. Whatever is read is checked against the
-configuration before it is used. This module does not know how weights come about or are run.
+any moment finds an old or a new state that is whole.
+
+A checkpoint may come from anybody. Whatever is read is checked against the configuration before it
+is used, and nothing is allocated for it that is not there: a file's size is known before it is
+read, and that of a tensor follows from the configuration. This module does not know how weights
+come about or are run.
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
+import math
+import os
+import stat
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, BinaryIO, TypeVar
 
 import msgspec
 import numpy as np
@@ -31,14 +38,16 @@ from charlstm.errors import (
     CharlstmError,
     CheckpointBusy,
     CheckpointDamaged,
+    CheckpointError,
     CheckpointExists,
     CheckpointMissing,
     CheckpointTooNew,
     StorageError,
+    harmless,
 )
 from charlstm.files import locked, replaced_atomically, storage_errors, write_atomically
 from charlstm.novelty import LineHashes
-from charlstm.tokenizer import Tokenizer, tokenizer_from_json
+from charlstm.tokenizer import LARGEST_JSON, Tokenizer, largest_json, tokenizer_from_json
 
 FORMAT = 1
 
@@ -54,8 +63,18 @@ STDIN = "stdin.txt"
 LINES = "lines.safetensors"
 FILES = (RESUME, MODEL, HISTORY, STDIN, CONFIG, TOKENIZER, LINES)
 
+# Bytes that files may have; several times what any run writes.
+_LARGEST = {CONFIG: 2**25, TOKENIZER: LARGEST_JSON, HISTORY: 2**28}
+_LARGEST_HEADER, _HEADER_PER_TENSOR = 2**16, 2**10
+# A file of this size or more must not be mostly holes, which cost nothing and fill the memory.
+_MAY_HAVE_HOLES = 2**28
+# Sizes of weights up to which no sum of products overflows float32; far beyond any that learn.
+_LARGEST_WEIGHT = 1e15
+_QUOTED = 200  # characters of a reason, which may quote what is in a file
+
 Weights = Mapping[str, NDArray[np.float32]]
 Json = TypeVar("Json")
+Natural = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 
 class Provenance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -66,15 +85,15 @@ class Provenance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     corpus_sha256: str
     sources: tuple[str, ...]
-    documents: int
-    characters: int
-    train_tokens: int
-    valid_tokens: int
-    valid_characters: int
-    valid_words: int
+    documents: Natural
+    characters: Natural
+    train_tokens: Natural
+    valid_tokens: Natural
+    valid_characters: Natural
+    valid_words: Natural
     created: str
     parent: str | None = None
-    train_lines: int = 0
+    train_lines: Natural = 0
     lines_sha256: str | None = None
 
 
@@ -93,9 +112,9 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 class Figures(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One evaluation. Losses are nats per token; ``None`` before the first evaluation."""
 
-    step: int
+    step: Natural
     epoch: float
-    tokens: int
+    tokens: Natural
     seconds: float
     learning_rate: float
     train_loss: float | None = None
@@ -121,15 +140,15 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             were written only after an evaluation was complete.
     """
 
-    step: int
+    step: Natural
     seconds: float
     first_step_at: float = 0.0
     learning_rate: float = 0.0
     train_loss_sum: float = 0.0
-    train_loss_steps: int = 0
+    train_loss_steps: Natural = 0
     best: Figures | None = None
-    waited: int = 0
-    evaluated: int | None = None
+    waited: Natural = 0
+    evaluated: Natural | None = None
 
 
 @dataclass(frozen=True)
@@ -170,8 +189,12 @@ def read_checkpoint(folder: Path) -> Checkpoint:
         CheckpointMissing: if there is no checkpoint or a file of it is missing.
         CheckpointDamaged: if a file is truncated, altered or does not fit the others.
         CheckpointTooNew: if it has a later format.
+        CheckpointError: if the memory of this machine can't hold it.
     """
-    config, tokenizer = read_config(folder), read_tokenizer(folder)
+    config_data = _config_data(folder)
+    config = _parsed_config(folder, config_data)
+    tokenizer_data = _read_bytes(folder / TOKENIZER, largest_json(config.model.vocab_size))
+    tokenizer = _parsed_tokenizer(folder, tokenizer_data, config)
     path = folder / MODEL
     if not path.exists():
         remedy = (
@@ -180,33 +203,36 @@ def read_checkpoint(folder: Path) -> Checkpoint:
             else f"restore the file or train again with -o {folder} --overwrite"
         )
         raise CheckpointMissing(f"{folder} holds no trained weights ({MODEL} is missing): {remedy}")
-    tensors, metadata = _read_tensors(path, expected_shapes(config.model))
-    _check_hashes(folder, metadata)
-    if tokenizer.vocab_size != config.model.vocab_size:
-        raise CheckpointDamaged(
-            f"{folder / TOKENIZER} has {tokenizer.vocab_size} symbols but the model has "
-            f"{config.model.vocab_size}: restore the original file or train again"
-        )
+    tensors, metadata = _read_tensors(path, expected_shapes(config.model), largest=_LARGEST_WEIGHT)
+    # Of what was parsed, not of what the files hold by now.
+    _check_hashes(folder, metadata, _hashes_of(config_data, tokenizer_data))
     figures = _decode(metadata.get("figures", "").encode(), Figures, path)
     return Checkpoint(folder, config, tokenizer, tensors, figures, metadata["sha256"])
 
 
 def read_config(folder: Path) -> RunConfig:
     """Read ``config.json`` (for the errors see ``read_checkpoint``)."""
-    if not (folder / CONFIG).exists():
-        if not folder.exists():
+    return _parsed_config(folder, _config_data(folder))
+
+
+def _config_data(folder: Path) -> bytes:
+    if not _stands(folder / CONFIG):
+        if not _stands(folder):
             raise CheckpointMissing(f"there is no checkpoint {folder}: check the path")
         raise CheckpointMissing(
             f"{folder} is not a checkpoint ({CONFIG} is missing): name a folder that "
             f"charlstm train has written"
         )
+    return _read_bytes(folder / CONFIG, _LARGEST[CONFIG])
+
+
+def _parsed_config(folder: Path, data: bytes) -> RunConfig:
     path = folder / CONFIG
-    data = _read_bytes(path)
     version = _decode(data, _Versioned, path).format
     if version > FORMAT:
         raise CheckpointTooNew(
-            f"{folder} has checkpoint format {version} and this charlstm reads up to {FORMAT}: "
-            f"upgrade charlstm"
+            f"{folder} has checkpoint format {harmless(str(version), 40)} and this charlstm reads "
+            f"up to {FORMAT}: upgrade charlstm"
         )
     return _decode(data, RunConfig, path)
 
@@ -217,11 +243,29 @@ class _Versioned(msgspec.Struct, frozen=True):
 
 def read_tokenizer(folder: Path) -> Tokenizer:
     """Read ``tokenizer.json`` (for the errors see ``read_checkpoint``)."""
-    path = folder / TOKENIZER
+    config = read_config(folder)
+    data = _read_bytes(folder / TOKENIZER, largest_json(config.model.vocab_size))
+    return _parsed_tokenizer(folder, data, config)
+
+
+def _parsed_tokenizer(folder: Path, data: bytes, config: RunConfig) -> Tokenizer:
+    """Read a vocabulary of as many symbols as the network has."""
+    path, wanted = folder / TOKENIZER, config.model.vocab_size
     try:
-        return tokenizer_from_json(_read_bytes(path))
+        tokenizer = tokenizer_from_json(data, wanted)
     except CheckpointDamaged as error:
         raise CheckpointDamaged(f"{path}: {error}") from None
+    if tokenizer.vocab_size != wanted:
+        raise CheckpointDamaged(
+            f"{path} has {tokenizer.vocab_size} symbols but the model has "
+            f"{wanted}: restore the original file or train again"
+        )
+    if tokenizer.level != config.tokenizer.level:
+        raise CheckpointDamaged(
+            f"{path} is of {tokenizer.level} level but {CONFIG} of {config.tokenizer.level} level: "
+            f"restore the original files or train again"
+        )
+    return tokenizer
 
 
 def read_lines_index(folder: Path) -> LineHashes | None:
@@ -267,7 +311,7 @@ def read_resume(
     if not path.exists():
         raise nothing_to_resume(folder)
     tensors, metadata = _read_tensors(path, shapes)
-    _check_hashes(folder, metadata)
+    _check_hashes(folder, metadata, read_hashes(folder))
     return tensors, _decode(metadata.get("progress", "").encode(), Progress, path)
 
 
@@ -289,7 +333,8 @@ def read_history(folder: Path) -> list[Figures]:
     path = folder / HISTORY
     if not path.exists():
         return []
-    return [_decode(line, Figures, path) for line in _read_bytes(path).splitlines()]
+    data = _read_bytes(path, _LARGEST[HISTORY])
+    return [_decode(line, Figures, path) for line in data.splitlines()]
 
 
 def is_finished(folder: Path) -> bool:
@@ -299,14 +344,17 @@ def is_finished(folder: Path) -> bool:
 
 def read_hashes(folder: Path) -> dict[str, str]:
     """Return the hashes that tie weights to the files that are written once."""
-    return {
-        f"{name}_sha256": hashlib.sha256(_read_bytes(folder / name)).hexdigest()
-        for name in (CONFIG, TOKENIZER)
-    }
+    names = (CONFIG, TOKENIZER)
+    return _hashes_of(*(_read_bytes(folder / name, _LARGEST[name]) for name in names))
 
 
-def _check_hashes(folder: Path, metadata: Mapping[str, str]) -> None:
-    for name, expected in read_hashes(folder).items():
+def _hashes_of(config: bytes, tokenizer: bytes) -> dict[str, str]:
+    pairs = ((CONFIG, config), (TOKENIZER, tokenizer))
+    return {f"{name}_sha256": hashlib.sha256(data).hexdigest() for name, data in pairs}
+
+
+def _check_hashes(folder: Path, metadata: Mapping[str, str], hashes: Mapping[str, str]) -> None:
+    for name, expected in hashes.items():
         if metadata.get(name) != expected:
             raise CheckpointDamaged(
                 f"{folder / name.removesuffix('_sha256')} is not the file the weights were saved "
@@ -314,61 +362,102 @@ def _check_hashes(folder: Path, metadata: Mapping[str, str]) -> None:
             )
 
 
-def _check_regular(path: Path) -> None:
-    """Refuse pipes and devices, which would be waited for without end."""
-    if path.exists() and not path.is_file():
-        raise CheckpointMissing(
-            f"can't read {path}: it is not a regular file; restore the original or train again"
-        )
-
-
-def _read_bytes(path: Path) -> bytes:
-    _check_regular(path)
+def _stands(path: Path) -> bool:
+    """Whether there is such a path, so far as can be told."""
     try:
-        return path.read_bytes()
+        return path.exists()
+    except OSError as error:  # a name that is too long, a folder that may not be looked into
+        raise _cannot_read(path, error) from None
+
+
+def _cannot_read(path: Path, error: OSError) -> CheckpointMissing:
+    return CheckpointMissing(f"can't read {path}: {error.strerror}; make the file readable")
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[tuple[BinaryIO, int]]:
+    """Open a regular file and tell its size; pipes and devices would be waited for without end."""
+    try:
+        if path.exists() and not path.is_file():
+            raise _not_regular(path)
+        # Should it have become a pipe since, opening it does not wait either.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        with open(descriptor, "rb") as file:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                raise _not_regular(path)
+            yield file, status.st_size
     except FileNotFoundError:
         raise CheckpointMissing(
             f"{path} is missing: restore it or train again, a checkpoint needs all its files"
         ) from None
     except OSError as error:
-        raise CheckpointMissing(
-            f"can't read {path}: {error.strerror}; make the file readable"
-        ) from None
+        raise _cannot_read(path, error) from None
+
+
+def _not_regular(path: Path) -> CheckpointMissing:
+    return CheckpointMissing(
+        f"can't read {path}: it is not a regular file; restore the original or train again"
+    )
+
+
+def _damaged(path: Path, reason: str) -> CheckpointDamaged:
+    return CheckpointDamaged(
+        f"{path} is damaged ({harmless(reason, _QUOTED)}): restore the original file or train again"
+    )
+
+
+def _read_bytes(path: Path, largest: int) -> bytes:
+    with _opened(path) as (file, size):
+        if size > largest:
+            raise _damaged(path, f"it has {size:,} bytes, and may have {largest:,}")
+        data = file.read(size + 1)
+    if len(data) != size:
+        raise _damaged(path, "it changes while it is read")
+    return data
 
 
 def _decode(data: bytes, kind: type[Json], path: Path) -> Json:
     try:
         return msgspec.json.decode(data, type=kind)
-    except (msgspec.DecodeError, CharlstmError, UnicodeError, RecursionError) as error:
-        reason = str(error).rstrip(".").replace("`", "'")
-        raise CheckpointDamaged(
-            f"{path} is damaged ({reason}): restore the original file or train again"
-        ) from None
+    except (ValueError, CharlstmError, RecursionError) as error:
+        raise _damaged(path, str(error).rstrip(".").replace("`", "'")) from None
+
+
+class _Tensor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How a safetensors file describes a tensor; offsets count from the end of its header."""
+
+    dtype: str
+    shape: tuple[Natural, ...]
+    data_offsets: tuple[Natural, Natural]
 
 
 def _read_tensors(
     path: Path,
     shapes: Mapping[str, tuple[int, ...]],
     dtype: np.dtype[Any] = np.dtype(np.float32),  # noqa: B008 (immutable)
+    largest: float = math.inf,
 ) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
-    """Read a safetensors file that must hold just ``shapes``, of one type, and match its digest."""
-    from safetensors import SafetensorError, safe_open
+    """Read a safetensors file that must hold just ``shapes``, of one type, and match its digest.
 
-    _check_regular(path)
-    try:
-        with safe_open(path, framework="numpy") as file:
-            metadata = dict(file.metadata() or {})
-            _check_shapes(path, {key: file.get_slice(key) for key in file.keys()}, shapes, dtype)  # noqa: SIM118
-            tensors = {key: file.get_tensor(key) for key in shapes}
-    except PermissionError as error:
-        raise CheckpointMissing(
-            f"can't read {path}: {error.strerror}; make the file readable"
-        ) from None
-    except (SafetensorError, OSError, ValueError) as error:
-        raise CheckpointDamaged(
-            f"{path} is damaged ({str(error).splitlines()[0]}): restore the original file or "
-            f"train again"
-        ) from None
+    The format is simple, and so it is read here: nothing is parsed or allocated before it is clear
+    that it is what the configuration asks for. ``largest`` bounds the numbers.
+    """
+    with _opened(path) as (file, size):
+        described, metadata = _read_header(file, size, path, len(shapes))
+        _check_shapes(path, described, shapes, dtype)
+        start = file.tell()
+        _check_extent(path, described, size - start, dtype)
+        _check_memory(path, file, size)
+        try:
+            tensors = {
+                name: _read_tensor(file, start + described[name].data_offsets[0], shape, dtype)
+                for name, shape in shapes.items()
+            }
+        except EOFError:
+            raise _damaged(path, "it changes while it is read") from None
+        except MemoryError:
+            raise _too_large(path, size) from None
     signature = metadata.pop("sha256", "")
     if signature != _digest(tensors, metadata):
         raise CheckpointDamaged(
@@ -376,15 +465,93 @@ def _read_tensors(
             f"original file or train again"
         )
     for name, tensor in tensors.items():
-        if not np.isfinite(tensor).all():
-            raise CheckpointDamaged(f"{path}: {name} holds NaN or infinite weights: train again")
+        _check_numbers(path, name, tensor, largest)
     metadata["sha256"] = signature
     return tensors, metadata
 
 
+def _read_header(
+    file: BinaryIO, size: int, path: Path, tensors: int
+) -> tuple[dict[str, _Tensor], dict[str, str]]:
+    """Read the descriptions of tensors and the metadata; the file stands behind them then."""
+    length = int.from_bytes(file.read(8), "little")
+    if size < 8 or length > size - 8:
+        raise _damaged(path, "it is truncated")
+    if length > _LARGEST_HEADER + _HEADER_PER_TENSOR * tensors:
+        raise _damaged(path, f"its header has {length:,} bytes")
+    header = _decode(file.read(length), dict[str, msgspec.Raw], path)
+    metadata = _decode(bytes(header.pop("__metadata__", b"{}")), dict[str, str], path)
+    return {name: _decode(bytes(raw), _Tensor, path) for name, raw in header.items()}, metadata
+
+
+def _check_extent(
+    path: Path, described: Mapping[str, _Tensor], size: int, dtype: np.dtype[Any]
+) -> None:
+    """Check that the tensors follow one another and fill the rest of the file."""
+    place = 0
+    for tensor in sorted(described.values(), key=lambda tensor: tensor.data_offsets):
+        begin, end = tensor.data_offsets
+        if begin != place or end - begin != dtype.itemsize * math.prod(tensor.shape):
+            raise _damaged(path, "its tensors do not follow one another")
+        place = end
+    if place != size:
+        raise _damaged(path, f"it has {size:,} bytes of tensors and should have {place:,}")
+
+
+def _check_memory(path: Path, file: BinaryIO, size: int) -> None:
+    """Refuse what this machine can't hold, and files of holes, which would fill its memory."""
+    if size > os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"):
+        raise _too_large(path, size)
+    if size >= _MAY_HAVE_HOLES and _written_bytes(file.fileno(), size // 4) < size // 4:
+        raise _damaged(path, "most of it was never written")
+
+
+def _written_bytes(descriptor: int, enough: int) -> int:
+    """Count the bytes of a file that are no holes, until there are enough."""
+    written = place = 0
+    before = os.lseek(descriptor, 0, os.SEEK_CUR)
+    with contextlib.suppress(OSError):  # there is nothing but a hole behind
+        while written < enough:
+            begin = os.lseek(descriptor, place, os.SEEK_DATA)
+            place = os.lseek(descriptor, begin, os.SEEK_HOLE)
+            written += place - begin
+    os.lseek(descriptor, before, os.SEEK_SET)
+    return written
+
+
+def _too_large(path: Path, size: int) -> CheckpointError:
+    return CheckpointError(
+        f"{path} has {size / 1e9:,.1f} GB, more than the memory of this machine can hold: use a "
+        f"machine with more memory, or train a smaller model"
+    )
+
+
+def _read_tensor(
+    file: BinaryIO, place: int, shape: tuple[int, ...], dtype: np.dtype[Any]
+) -> NDArray[Any]:
+    tensor = np.empty(shape, dtype)
+    file.seek(place)
+    # A flat view, since buffers of no dimension or of no element can't be read into.
+    if tensor.size and file.readinto(tensor.reshape(-1).view(np.uint8)) != tensor.nbytes:  # type: ignore[attr-defined]
+        raise EOFError
+    return tensor
+
+
+def _check_numbers(path: Path, name: str, tensor: NDArray[Any], largest: float) -> None:
+    with np.errstate(invalid="ignore"):
+        low, high = float(tensor.min(initial=0)), float(tensor.max(initial=0))
+    if not (math.isfinite(low) and math.isfinite(high)):
+        raise CheckpointDamaged(f"{path}: {name} holds NaN or infinite weights: train again")
+    if max(-low, high) > largest:
+        raise CheckpointDamaged(
+            f"{path}: {name} holds weights beyond {largest:g}, which nothing can be computed with: "
+            f"train again"
+        )
+
+
 def _check_shapes(
     path: Path,
-    found: Mapping[str, Any],
+    found: Mapping[str, _Tensor],
     expected: Mapping[str, tuple[int, ...]],
     dtype: np.dtype[Any],
 ) -> None:
@@ -392,16 +559,16 @@ def _check_shapes(
     for name in sorted(found.keys() ^ expected.keys()):
         what = "lacks" if name in expected else "has an unexpected"
         raise CheckpointDamaged(
-            f"{path} {what} tensor {name}: it doesn't fit {CONFIG}; restore the original files "
-            f"or train again"
+            f"{path} {what} tensor {harmless(name, _QUOTED)}: it doesn't fit {CONFIG}; restore the "
+            f"original files or train again"
         )
     for name, shape in expected.items():
-        actual = tuple(found[name].get_shape())
-        if actual != shape or found[name].get_dtype() != kind:
+        actual, actual_kind = found[name].shape, found[name].dtype
+        if actual != shape or actual_kind != kind:
+            stated = f"shape {list(actual)} and type {actual_kind}"
             raise CheckpointDamaged(
-                f"{path}: {name} has shape {list(actual)} and type {found[name].get_dtype()} but "
-                f"{CONFIG} asks for {list(shape)} and {kind}: restore the original files or "
-                f"train again"
+                f"{path}: {name} has {harmless(stated, _QUOTED)} but {CONFIG} asks for "
+                f"{list(shape)} and {kind}: restore the original files or train again"
             )
 
 

@@ -6,12 +6,13 @@ be; it does not know which values are good (``plan`` does) nor what they are use
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta
 
-from charlstm.errors import ConfigError
+from charlstm.errors import ConfigError, harmless
 
 Level = Literal["char", "word"]
 Precision = Literal["auto", "float32", "bfloat16"]
@@ -44,7 +45,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Base of the configurations: every field is checked against its annotation when built."""
 
     def __post_init__(self) -> None:
-        for field in msgspec.structs.fields(type(self)):
+        for field in _fields(type(self)):
             value = getattr(self, field.name)
             try:
                 converted = msgspec.convert(value, field.type)
@@ -66,9 +67,19 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         return msgspec.structs.replace(self, **changes)
 
 
+@cache
+def _fields(kind: type[Config]) -> tuple[msgspec.structs.FieldInfo, ...]:
+    """Return the fields of a configuration, whose annotations take long to evaluate."""
+    return msgspec.structs.fields(kind)
+
+
 def _out_of_range(name: str, value: Any, expected: str) -> ConfigError:
     expected = expected.replace("`", "")
-    return ConfigError(f"{name} is {value!r}: {expected[0].lower()}{expected[1:]}")
+    return ConfigError(f"{name} is {_quoted(value)}: {expected[0].lower()}{expected[1:]}")
+
+
+def _quoted(value: Any) -> str:
+    return harmless(repr(value), 200)
 
 
 class CorpusConfig(Config, frozen=True, kw_only=True):
@@ -92,8 +103,8 @@ class CorpusConfig(Config, frozen=True, kw_only=True):
             for address in getattr(self, name):
                 if any("\ud800" <= character <= "\udfff" for character in address):
                     raise ConfigError(
-                        f"{name} is {address!r}: a name that is not UTF-8 can't be recorded; "
-                        f"rename the file, or name its folder"
+                        f"{name} is {_quoted(address)}: a name that is not UTF-8 can't be "
+                        f"recorded; rename the file, or name its folder"
                     )
 
 

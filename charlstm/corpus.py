@@ -27,6 +27,8 @@ from charlstm.reading import (
 )
 
 _WHITE_SPACE = re.compile(r"\s")
+# Characters of a line that is a document, which is held in memory.
+LONGEST_LINE = 2**26
 
 
 class Chunk(NamedTuple):
@@ -81,12 +83,12 @@ class Corpus:
         without its "\n", and an empty line is a document.
 
         Raises:
-            CorpusError: if a file can't be read, is binary or doesn't decode.
+            CorpusError: if a file can't be read, is binary or doesn't decode, or if a line that
+                is to be a document is very long.
         """
-        cut = _cut_lines if self.lines else _cut_blocks
         for source in self.sources:
             for blocks in source.documents(self.encoding, self.decode_errors):
-                yield from cut(blocks)
+                yield from _cut_lines(source.name, blocks) if self.lines else _cut_blocks(blocks)
 
     def fingerprint(self) -> Fingerprint:
         """Hash and count the text in one pass (characters are code points).
@@ -210,13 +212,20 @@ def _cut_point(text: str) -> int:
     return newline or max(text.rfind(" ", 0, end), 0) or end
 
 
-def _cut_lines(blocks: Iterable[str]) -> Iterator[Chunk]:
+def _cut_lines(name: str, blocks: Iterable[str]) -> Iterator[Chunk]:
     parts: list[str] = []
+    held = 0
     for block in blocks:
         *ended, rest = block.split("\n")
         for line in ended:
             yield Chunk("".join((*parts, line)), ends_document=True)
             parts.clear()
         parts.append(rest)
+        held = len(rest) if ended else held + len(rest)
+        if held > LONGEST_LINE:
+            raise CorpusError(
+                f"{name} has a line of more than {LONGEST_LINE:,} characters, too long for a "
+                f"document of its own: leave --lines out, or break it up"
+            )
     if last := "".join(parts):
         yield Chunk(last, ends_document=True)

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from charlstm.config import ModelConfig
+from charlstm.errors import ConfigError
 from charlstm.processor import int8_pairs_saturate, processor_count
 
 if TYPE_CHECKING:
@@ -48,6 +49,8 @@ _ONNX_GATES = (0, 3, 1, 2)
 _SIGMOIDS_FIRST = (0, 1, 3, 2)
 _FLOAT = 1  # onnx.TensorProto.FLOAT
 _OUTPUTS = ("logits", "new_state")
+# Bytes of weights that a graph can hold, which is one protocol buffer.
+_LARGEST_GRAPH = 2**31 - 2**24
 # Symbols of a sequence in one call, and logits of all of them: bounds what is held at once.
 _READ_AT_ONCE = 64
 _LOGITS_AT_ONCE = 2**22
@@ -222,7 +225,16 @@ def build_graph(
         precision: as for ``build_engine``.
         description: what a person who opens the file should know.
         metadata: what a program that opens the file should know.
+
+    Raises:
+        ConfigError: if the network has more weights than a graph can hold.
     """
+    if config.parameters * (4 if precision == "float32" else 1) > _LARGEST_GRAPH:
+        remedy = "choose --precision int8" if precision == "float32" else "train a smaller one"
+        raise ConfigError(
+            f"a network of {config.parameters:,} parameters is too large to be run in {precision}: "
+            f"{remedy}"
+        )
     graph = _Graph()
     if precision == "int8":
         _describe_int8(graph, config, weights)

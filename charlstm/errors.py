@@ -16,7 +16,8 @@
     └── StorageError           the disk is full, read-only or not permitted
 
 A message is one sentence for a person: which input, what is wrong with it, what was expected, what
-to do. This module knows nothing of the command line beyond the exit status.
+to do. Names and contents of files may come from anybody, so that characters that steer a terminal
+are escaped in it. This module knows nothing of the command line beyond the exit status.
 """
 
 from __future__ import annotations
@@ -26,6 +27,38 @@ class CharlstmError(Exception):
     """Base of all errors a user can cause; ``str()`` of it is the whole message."""
 
     exit_status: int = 1
+
+    def __str__(self) -> str:
+        """Return the message on one line, whatever it quotes."""
+        return harmless(super().__str__())
+
+
+def harmless(text: str, most: int | None = None) -> str:
+    """Return text of unknown origin as people may see it.
+
+    Control characters, those that turn the direction of text and lone surrogates become escapes; of
+    a text longer than ``most`` characters, the beginning is left.
+    """
+    if most is not None and len(text) > most:
+        text = text[:most] + "…"
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(_escaped(c) if _steers(c) else c for c in text)
+
+
+def _steers(character: str) -> bool:
+    return (
+        character < " "
+        or "\x7f" <= character <= "\x9f"
+        or character in "\u061c\u200e\u200f"
+        or "\u2028" <= character <= "\u202e"
+        or "\u2066" <= character <= "\u2069"
+        or "\ud800" <= character <= "\udfff"
+    )
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape").decode()
 
 
 class UsageError(CharlstmError):

@@ -24,12 +24,15 @@ from charlstm.corpus import Chunk, Corpus, divide, open_corpus
 from charlstm.dataset import Encoded, TokenStore, read_store, write_store
 from charlstm.errors import CheckpointDamaged, CorpusError
 from charlstm.novelty import LineGatherer, LineHashes
-from charlstm.tokenizer import Tokenizer, build_tokenizer, tokenizer_from_json
+from charlstm.tokenizer import REPLACEMENT, Tokenizer, build_tokenizer, tokenizer_from_json
 
 Entry = TypeVar("Entry")
 
 # Part of the key of every cached store: raise it when the same settings give another store.
 STORE_VERSION = 2
+
+# Characters of the names of files that are recorded, so that a configuration can be read again.
+_RECORDED = 2**20
 
 STATISTICS_FILE = "statistics.json"
 TOKENIZER_FILE = "tokenizer.json"
@@ -116,8 +119,18 @@ def prepare(
 
     key = "tokens-" + text.key(tokenizer.to_json())
     store, statistics, lines = _obtain(key, build, read)
-    sources = tuple(source.name for source in text.corpus.sources)
+    sources = tuple(_recorded([source.name for source in text.corpus.sources]))
     return Prepared(text.corpus.name, sources, tokenizer, store, statistics, lines)
+
+
+def _recorded(names: list[str]) -> list[str]:
+    """Return names as they are recorded: the first of them, where a corpus has very many files."""
+    left = _RECORDED
+    for place, name in enumerate(names):
+        left -= len(name)
+        if left < 0:
+            return [*names[:place], f"and {len(names) - place:,} more"]
+    return names
 
 
 def _read_lines(folder: Path, count: int) -> LineHashes:
@@ -129,13 +142,22 @@ def _read_lines(folder: Path, count: int) -> LineHashes:
 
 
 def _obtain(key: str, build: Callable[[Path], None], read: Callable[[Path], Entry]) -> Entry:
-    """Read a cache entry, building it if there is none, and once more if it is damaged."""
-    folder = cache.obtain(key, build)
+    """Read a cache entry, building it if there is none, and once more if it is damaged.
+
+    All of it is compared with its hashes: a run must not learn from what a disk has changed.
+    """
+
+    def build_sealed(folder: Path) -> None:
+        build(folder)
+        cache.seal(folder)
+
+    folder = cache.obtain(key, build_sealed)
     try:
+        cache.check(folder)
         return read(folder)
     except (OSError, ValueError, CheckpointDamaged):
         cache.remove(folder)
-        return read(cache.obtain(key, build))
+        return read(cache.obtain(key, build_sealed))
 
 
 def _tokenizer(text: _Text, tokenizing: TokenizerConfig) -> Tokenizer:
@@ -255,7 +277,7 @@ class _Tally:
         continues = self.inside_word and not chunk.text[0].isspace()
         self.valid_words += len(chunk.text.split()) - continues
         self.inside_word = not chunk.text[-1].isspace() and not chunk.ends_document
-        self.valid_unknown += tokenizer.unknown_characters(chunk.text)
+        self.valid_unknown.update(tokenizer.unknown_characters(chunk.text))
 
     def statistics(self, text: _Text, train_lines: int) -> Statistics:
         return Statistics(
@@ -265,9 +287,17 @@ class _Tally:
             train_characters=self.characters[False],
             valid_characters=self.characters[True],
             valid_words=self.valid_words,
-            valid_unknown=dict(self.valid_unknown),
+            valid_unknown=_encodable(self.valid_unknown),
             train_lines=train_lines,
         )
+
+
+def _encodable(counts: Counter[str]) -> dict[str, int]:
+    """Return counts of characters; lone surrogates, which JSON has not, count as U+FFFD."""
+    found: Counter[str] = Counter()
+    for character, count in counts.items():
+        found[REPLACEMENT if "\ud800" <= character <= "\udfff" else character] += count
+    return dict(found)
 
 
 def _encode(

@@ -1,7 +1,8 @@
 """From bytes to text: compression, the check for binary files, decoding.
 
-A ``Source`` streams the text of one file and never holds it whole. This module does not know how
-sources are found, nor how their text is cut into chunks.
+A ``Source`` streams the text of one file and never holds it whole. A compressed file that expands
+beyond all use is given up. This module does not know how sources are found, nor how their text is
+cut into chunks.
 """
 
 from __future__ import annotations
@@ -10,15 +11,19 @@ import codecs
 import contextlib
 import errno
 import itertools
+import math
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from io import BufferedIOBase, BufferedReader
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import TYPE_CHECKING, BinaryIO, Literal, Protocol
 
-from charlstm.errors import ConfigError, CorpusError
+from charlstm.errors import ConfigError, CorpusError, harmless
 from charlstm.files import storage_errors
+
+if TYPE_CHECKING:
+    from lzma import LZMADecompressor
 
 DecodeErrors = Literal["strict", "replace"]
 
@@ -28,6 +33,15 @@ ADDRESSES = f"a file, a folder, a glob pattern, {STDIN} for standard input, or {
 COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
 BLOCK = 2**20
 SNIFF = 8 * 2**10
+
+# Encodings of host names, which would take time that grows with the square of a text's length.
+_OF_NAMES = ("idna", "punycode")
+
+# A compressed file may expand to this many bytes, and beyond that to so many times its own size.
+# Texts are seldom compressed to less than a hundredth; bombs are, to a thousandth and far less.
+EXPANDED, EXPANSION = 2**30, 250
+# Bytes of memory that a file may ask for to be decompressed; xz -9 asks for a quarter of it.
+DICTIONARY = 2**28
 
 _REASONS = {
     errno.ENOENT: f"there is nothing of that name: name {ADDRESSES}",
@@ -118,11 +132,14 @@ def check_encoding(encoding: str) -> None:
     try:
         "a".encode(encoding)
         codecs.getincrementaldecoder(encoding)
+        known = codecs.lookup(encoding).name not in _OF_NAMES
     except (LookupError, ValueError):
+        known = False
+    if not known:
         raise ConfigError(
-            f"{encoding!r} is no text encoding: give one that Python knows, "
+            f"{harmless(repr(encoding), 100)} is no text encoding: give one that Python knows, "
             "such as utf-8, utf-16, latin-1 or cp1252"
-        ) from None
+        )
 
 
 def has_nul_bytes(encoding: str) -> bool:
@@ -171,7 +188,15 @@ def _without_nul(name: str, blocks: Iterable[bytes], *, nul_is_text: bool) -> It
 
 def _read(name: str, path: Path) -> Iterator[bytes]:
     with _opened(name, path) as stream:
+        compressed = path.suffix.lower() in COMPRESSED
+        left = max(EXPANDED, EXPANSION * os.path.getsize(path)) if compressed else math.inf
         while block := stream.read(BLOCK):
+            left -= len(block)
+            if left < 0:
+                raise CorpusError(
+                    f"{name} expands to more than {EXPANSION} times its size: if you trust it, "
+                    f"decompress it first and name the text itself"
+                )
             yield block
 
 
@@ -182,8 +207,58 @@ def _read_block(stream: BinaryIO) -> bytes:
         raise unreadable("stdin", error) from error
 
 
+class _Readable(Protocol):
+    """What is read in blocks, each of a given size at most."""
+
+    def read(self, size: int, /) -> bytes: ...
+
+
+class _Xz:
+    """An .xz or .lzma file; Python's own reader takes any amount of memory that it asks for."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("rb")
+        self._decompressor = self._new()
+
+    def __enter__(self) -> _Xz:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._file.close()
+
+    def read(self, size: int, /) -> bytes:
+        """Return up to ``size`` bytes of text; none at the end.
+
+        Raises:
+            LZMAError: if the file is broken, or asks for too much memory.
+            EOFError: if it is truncated.
+        """
+        while True:
+            data = b""
+            if self._decompressor.eof:
+                if not (data := self._next_stream()):
+                    return b""
+                self._decompressor = self._new()
+            elif self._decompressor.needs_input and not (data := self._file.read(BLOCK)):
+                raise EOFError("it ends before its end mark")
+            if text := self._decompressor.decompress(data, size):
+                return text
+
+    def _next_stream(self) -> bytes:
+        """Return the beginning of what follows a stream and the zeros behind it."""
+        data = self._decompressor.unused_data.lstrip(b"\0")
+        while not data and (block := self._file.read(BLOCK)):
+            data = block.lstrip(b"\0")
+        return data
+
+    def _new(self) -> LZMADecompressor:
+        import lzma
+
+        return lzma.LZMADecompressor(memlimit=DICTIONARY)
+
+
 @contextlib.contextmanager
-def _opened(name: str, path: Path) -> Iterator[BufferedIOBase]:
+def _opened(name: str, path: Path) -> Iterator[_Readable]:
     try:
         opener, failures = _format(path)
     except ImportError as error:
@@ -197,7 +272,9 @@ def _opened(name: str, path: Path) -> Iterator[BufferedIOBase]:
         raise unreadable(name, error) from error
 
 
-def _format(path: Path) -> tuple[Callable[[Path], BufferedIOBase], tuple[type[Exception], ...]]:
+def _format(
+    path: Path,
+) -> tuple[Callable[[Path], BufferedIOBase | _Xz], tuple[type[Exception], ...]]:
     """Return how to open a file, by its suffix, and what can be raised on the way."""
     match path.suffix.lower():
         case ".gz":
@@ -212,7 +289,7 @@ def _format(path: Path) -> tuple[Callable[[Path], BufferedIOBase], tuple[type[Ex
         case ".xz":
             import lzma
 
-            return lzma.LZMAFile, (OSError, EOFError, lzma.LZMAError)
+            return _Xz, (OSError, EOFError, lzma.LZMAError)
         case ".zst":
             from backports import zstd
 

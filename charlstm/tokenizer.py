@@ -22,7 +22,7 @@ import msgspec
 import numpy as np
 
 from charlstm.config import Level, TokenizerConfig
-from charlstm.errors import CheckpointDamaged, ConfigError
+from charlstm.errors import CheckpointDamaged, ConfigError, harmless
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -63,6 +63,11 @@ TOKEN_PATTERN = (
     rf" ?(?:{_WORD}|\d{{1,64}}|</?[A-Za-z]{{1,32}}>|([^\w\s]|_)\1{{0,63}})"
     rf"|\r\n|\n|\r|[^\S\r\n]{{1,64}}(?= [^\s{_UNSPACED}])|[^\S\r\n]{{1,64}}|."
 )
+# What the pattern's bounds come to: a space, letters, and sixteen times marks and letters.
+LONGEST_TOKEN = 1 + 64 + 16 * (8 + 64)
+LARGEST_JSON = 2**28
+# Quotation marks within symbols: one alone, and in runs with or without a space, as tokens are.
+_QUOTES_IN_SYMBOLS = 1 + 2 * sum(range(65))
 
 
 @dataclass(frozen=True)
@@ -229,19 +234,30 @@ class _Encodings(dict[str, tuple[int, ...]]):
 
 class _Stored(msgspec.Struct, forbid_unknown_fields=True):
     level: Level
-    symbols: tuple[Annotated[str, msgspec.Meta(min_length=1)], ...]
+    symbols: tuple[Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST_TOKEN)], ...]
 
 
-def tokenizer_from_json(data: bytes) -> Tokenizer:
+def largest_json(vocab_size: int) -> int:
+    """Return how many bytes a vocabulary of so many ids may have as JSON."""
+    return min(LARGEST_JSON, 2**16 + (4 * LONGEST_TOKEN + 3) * vocab_size)
+
+
+def tokenizer_from_json(data: bytes, most: int | None = None) -> Tokenizer:
     """Read what ``Tokenizer.to_json`` wrote.
+
+    Args:
+        data: the JSON.
+        most: how many ids there may be; more are not even decoded.
 
     Raises:
         CheckpointDamaged: if it is anything else.
     """
+    if most is not None and data.count(b'"') > 2 * most + 2 * _QUOTES_IN_SYMBOLS:
+        raise _damaged("it has more symbols than the model")
     try:
         stored = msgspec.json.decode(data, type=_Stored)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise _damaged(str(error).replace("`", "")) from error
+    except (ValueError, RecursionError) as error:
+        raise _damaged(harmless(str(error).replace("`", ""), 200)) from error
     if len(set(stored.symbols)) < len(stored.symbols):
         raise _damaged("a symbol occurs twice")
     if stored.level == "char" and any(len(symbol) > 1 for symbol in stored.symbols):

@@ -330,6 +330,12 @@ _TOKEN = 0  # phases: after a token, and within a spelled one
 _SPELLING = 1
 
 
+def _shares(masses: Probabilities) -> Probabilities:
+    """Return what is left of probabilities as shares of their sum; of none, nothing is left."""
+    total = float(np.add.reduce(masses))
+    return masses / total if total > 0 else np.zeros_like(masses)
+
+
 class Words(Grammar):
     """A symbol is a token; those outside the vocabulary are spelled."""
 
@@ -436,7 +442,9 @@ class Words(Grammar):
                     continue
                 letters = self._spelled_probabilities(values)[0]
                 column = int(np.searchsorted(self._letters, path[at]))
-                masses[row] *= float(letters[column]) / (1 - float(letters[-1]) * (at == 1))
+                # The first letter can't be an end; where nothing else is likely, there is no way.
+                left = 1 - float(letters[-1]) * (at == 1)
+                masses[row] *= float(letters[column]) / left if left > 0 else 0.0
         return list(zip(masses, states, strict=True))
 
     def unfold(
@@ -455,7 +463,7 @@ class Words(Grammar):
         """Take the next token, which does not go on with the one before it."""
         if len(goes_on := self._going_on(node.text)):
             masses[goes_on] = 0.0
-            masses /= np.add.reduce(masses)
+            masses = _shares(masses)
         masses *= node.mass
         frontier.find(False, "", "", float(masses[END_OF_DOCUMENT]))
         self._take(frontier, node, masses, self._all, state, 0)
@@ -511,7 +519,7 @@ class Words(Grammar):
     def _spell(self, frontier: Frontier, node: Node, masses: Probabilities, state: Floats) -> None:
         """Take the next letter of a spelled token, or its end, which can't be its beginning."""
         if not node.text:
-            masses = masses[:-1] / np.add.reduce(masses[:-1])
+            masses = _shares(masses[:-1])
         masses = masses * node.mass
         for column in np.flatnonzero(masses > frontier.bar / SHARED).tolist():
             symbol, mass = int(self._spelled[column]), float(masses[column])

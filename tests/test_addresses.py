@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import gzip
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from charlstm import addresses
+from charlstm.addresses import find_sources
 from charlstm.corpus import open_corpus
-from charlstm.errors import UsageError
+from charlstm.errors import CorpusError, UsageError
 from charlstm.reading import Source
 from tests.texts import ADDRESSES, documents_of, message, read
 
@@ -157,3 +159,56 @@ def test_a_python_without_its_documentation(monkeypatch):
     assert message(open_corpus, ["python-docs"]) == (
         "python-docs is missing from this Python: name a file of your own"
     )
+
+
+# From strangers
+
+
+def test_a_pattern_of_many_stars_takes_no_time(tmp_path):
+    """Trying them one after the other would take longer than anybody lives."""
+    folder = tmp_path.joinpath(*"abababababababababababababababababababab")
+    folder.mkdir(parents=True)
+    (folder / "x.txt").write_text("x")
+    deep = f"{tmp_path}/" + "**/a/" * 15 + "**/b/**/nothing"
+    with pytest.raises(CorpusError):
+        find_sources(deep, "utf-8", None)
+    found = find_sources(f"{tmp_path}/" + "**/a/" * 15 + "**/x.txt", "utf-8", None)
+    assert [source.path for source in found] == [folder / "x.txt"]
+
+
+@pytest.mark.parametrize(
+    "name", [b"a\n.txt", b"\x1b[2J.txt", "\u202egpj.txt".encode(), b"\xff.txt"]
+)
+def test_names_are_shown_harmlessly(tmp_path, name):
+    path = os.fsdecode(os.fsencode(tmp_path) + b"/" + name)
+    with open(path, "wb") as file:
+        file.write(b"text")
+    (source,) = find_sources(path, "utf-8", None)
+    assert source.name.isprintable()
+    assert str(source.path) == path
+
+
+def test_folders_that_lie_very_deep(tmp_path):
+    here = os.getcwd()
+    try:
+        os.chdir(tmp_path)
+        for _ in range(1500):
+            os.mkdir("d")
+            os.chdir("d")
+        os.chdir(tmp_path)
+        with pytest.raises(CorpusError) as caught:
+            find_sources(str(tmp_path), "utf-8", None)
+        assert str(caught.value).startswith(str(tmp_path))
+    finally:
+        os.chdir(tmp_path)
+        subprocess.run(["rm", "-r", "d"], check=True)  # deeper than Python's own goes
+        os.chdir(here)
+
+
+@pytest.mark.parametrize("target", ["/dev/zero", "/dev/urandom", "nowhere", "."])
+def test_spooled_text_that_is_no_file(tmp_path, target):
+    path = tmp_path / "stdin.txt"
+    path.symlink_to(target)
+    with pytest.raises(CorpusError) as caught:
+        find_sources("-", "utf-8", path)
+    assert str(caught.value) == (f"{path} is not a regular file: restore it, or train again")

@@ -54,6 +54,7 @@ from charlstm.errors import (
     CharlstmError,
     CheckpointBusy,
     CheckpointDamaged,
+    CheckpointError,
     CheckpointExists,
     CheckpointMissing,
     CheckpointTooNew,
@@ -827,34 +828,21 @@ def test_a_resume_file_without_what_is_written_once(folder, name):
     )
 
 
-@pytest.mark.parametrize("name", [MODEL, RESUME])
-def test_tensors_that_may_not_be_read(folder, monkeypatch, name):
-    """Not damaged: there is nothing to restore, only a permission to give."""
-    write_resume(folder, {}, Progress(step=1, seconds=1.0))
-
-    def refuse(*args, **kwargs):
-        raise PermissionError(13, "Permission denied")
-
-    monkeypatch.setattr("safetensors.safe_open", refuse)
-    read = {MODEL: lambda: read_checkpoint(folder), RESUME: lambda: read_resume(folder, {})}[name]
-    assert refusal(CheckpointMissing, read) == (
-        f"can't read {folder / name}: Permission denied; make the file readable"
-    )
-
-
-@pytest.mark.parametrize("name", [CONFIG, TOKENIZER, HISTORY])
+@pytest.mark.parametrize("name", [CONFIG, TOKENIZER, HISTORY, MODEL, RESUME])
 def test_files_that_may_not_be_read(folder, monkeypatch, name):
+    """Not damaged: there is nothing to restore, only a permission to give."""
     write_history(folder, [FIGURES])
-    real = Path.read_bytes
+    write_resume(folder, {}, Progress(step=1, seconds=1.0))
+    real = os.open
 
-    def refuse(path):
-        if path.name == name:
+    def refuse(path, *args, **kwargs):
+        if Path(path).name == name:
             raise PermissionError(13, "Permission denied", str(path))
-        return real(path)
+        return real(path, *args, **kwargs)
 
-    monkeypatch.setattr(Path, "read_bytes", refuse)
-    read = read_history if name == HISTORY else read_checkpoint
-    assert refusal(CheckpointMissing, read, folder) == (
+    monkeypatch.setattr(os, "open", refuse)
+    read = {HISTORY: read_history, RESUME: lambda folder: read_resume(folder, {})}
+    assert refusal(CheckpointMissing, read.get(name, read_checkpoint), folder) == (
         f"can't read {folder / name}: Permission denied; make the file readable"
     )
 
@@ -1086,6 +1074,198 @@ def test_leftovers_that_can_not_be_removed_are_told(folder, monkeypatch):
     assert refusal(StorageError, module.remove_leftovers, folder) == (
         f"can't write {folder}: the file system is read-only: name a folder elsewhere"
     )
+
+
+# From strangers
+
+
+def sign(path, tensors, **metadata):
+    """Write tensors as somebody would who can work out hashes."""
+    from safetensors.numpy import save
+
+    metadata |= {
+        f"{name}_sha256": hashlib.sha256((path.parent / name).read_bytes()).hexdigest()
+        for name in (CONFIG, TOKENIZER)
+    }
+    metadata = {"figures": msgspec.json.encode(FIGURES).decode()} | metadata
+    path.write_bytes(save(tensors, {**metadata, "sha256": module._digest(tensors, metadata)}))
+
+
+def with_header(path, change):
+    data = path.read_bytes()
+    length = int.from_bytes(data[:8], "little")
+    header = change(json.loads(data[8 : 8 + length]))
+    text = header if isinstance(header, bytes) else json.dumps(header).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text + data[8 + length :])
+
+
+@pytest.mark.parametrize("weight", [1e16, -1e16, 3.4e38])
+def test_weights_that_nothing_can_be_computed_with(folder, weight):
+    weights = weights_for(NETWORK)
+    weights["lstm_1/bias"][3] = weight
+    sign(folder / MODEL, weights)
+    assert refusal(CheckpointDamaged, read_checkpoint, folder) == (
+        f"{folder / MODEL}: lstm_1/bias holds weights beyond 1e+15, which nothing can be computed "
+        f"with: train again"
+    )
+
+
+@pytest.mark.parametrize("weight", [1e15, -1e15, 1e-45, 1.8e-43])
+@pytest.mark.parametrize("precision", ["int8", "float32"])
+def test_extreme_weights_can_be_computed_with(folder, weight, precision):
+    from charlstm.engine import build_engine
+
+    weights = {name: np.full_like(w, weight) for name, w in weights_for(NETWORK).items()}
+    sign(folder / MODEL, weights)
+    found = read_checkpoint(folder)
+    engine = build_engine(found.config.model, found.weights, precision=precision)
+    logits, state = engine.run(np.array([[0, 2, 3, 4, 2]]), engine.initial_state(1))
+    assert np.isfinite(logits).all()
+    assert np.isfinite(state).all()
+
+
+@pytest.mark.parametrize("name", ["x" * 10_000, "\x1b[2J", "\u202e", "a\nb"])
+@pytest.mark.parametrize("place", ["config", "tensor", "history"])
+def test_messages_quote_little_of_what_strangers_wrote(folder, name, place):
+    match place:
+        case "config":
+            config = json.loads((folder / CONFIG).read_bytes())
+            (folder / CONFIG).write_text(json.dumps(config | {name: 1}))
+        case "tensor":
+            with_header(
+                folder / MODEL,
+                lambda header: (
+                    header | {name: {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]}}
+                ),
+            )
+        case _:
+            (folder / HISTORY).write_text(json.dumps({name: 1}))
+    read = read_history if place == "history" else read_checkpoint
+    message = refusal(CheckpointDamaged, read, folder)
+    assert message.isprintable()
+    assert len(message) < len(str(folder)) + 400
+
+
+@pytest.mark.parametrize(
+    ("shape", "offsets"),
+    [
+        ([2**32, 2**32], [0, 0]),
+        ([5, 2], [0, 2**63 - 1]),
+        ([5, 2], [4, 44]),
+        ([5, 2], [40, 0]),
+        ([-5, -2], [0, 40]),
+        ([5, 2.0], [0, 40]),
+        ([5, 2], [-40, 0]),
+        ([5, 2], [0, 40, 40]),
+        ([1] * 100_000, [0, 40]),
+    ],
+)
+def test_descriptions_of_tensors_that_lie(folder, shape, offsets):
+    def change(header):
+        header["embedding/embeddings"] |= {"shape": shape, "data_offsets": offsets}
+        return header
+
+    with_header(folder / MODEL, change)
+    message = refusal(CheckpointDamaged, read_checkpoint, folder)
+    assert str(folder / MODEL) in message
+    assert len(message) < len(str(folder)) + 500
+
+
+@pytest.mark.parametrize("length", [2**63, 2**64 - 1, 10**8, 7])
+def test_headers_of_a_false_length(folder, length):
+    path = folder / MODEL
+    path.write_bytes(length.to_bytes(8, "little") + path.read_bytes()[8:])
+    assert is_damaged(refusal(CheckpointDamaged, read_checkpoint, folder), path)
+
+
+@pytest.mark.parametrize("text", [b'{"a":' * 100_000, b"[" * 100_000, b" " * 10**6 + b"{}"])
+def test_headers_that_are_deep_or_huge(folder, text):
+    with_header(folder / MODEL, lambda header: text)
+    assert is_damaged(refusal(CheckpointDamaged, read_checkpoint, folder), folder / MODEL)
+
+
+def test_files_that_are_too_large_are_not_read(folder):
+    for name in (CONFIG, TOKENIZER, HISTORY):
+        path = folder / name
+        before = path.read_bytes() if path.exists() else b""
+        path.write_bytes(before)
+        os.truncate(path, 2**40)
+        read = read_history if name == HISTORY else read_checkpoint
+        message = refusal(CheckpointDamaged, read, folder)
+        assert message.startswith(
+            f"{path} is damaged (it has 1,099,511,627,776 bytes, and may have"
+        )
+        path.write_bytes(before)
+
+
+def test_weights_that_no_machine_can_hold(folder):
+    """The file is as long as the configuration asks for, and takes no room."""
+    network = ModelConfig(vocab_size=5, embedding=16_384, units=16_384, layers=64)
+    header, end = {}, 0
+    for name, shape in expected_shapes(network).items():
+        begin, end = end, end + 4 * math.prod(shape)
+        header[name] = {"dtype": "F32", "shape": shape, "data_offsets": [begin, end]}
+    text = json.dumps(header).encode()
+    path = folder / MODEL
+    (folder / CONFIG).write_bytes(msgspec.json.encode(settings(network)))
+    path.write_bytes(len(text).to_bytes(8, "little") + text)
+    os.truncate(path, 8 + len(text) + end)
+    assert refusal(CheckpointError, read_checkpoint, folder) == (
+        f"{path} has 549.8 GB, more than the memory of this machine can hold: use a machine with "
+        f"more memory, or train a smaller model"
+    )
+
+
+def test_weights_that_were_never_written(folder, monkeypatch):
+    monkeypatch.setattr(module, "_MAY_HAVE_HOLES", 2**16)
+    network = ModelConfig(vocab_size=5, embedding=200, units=200, layers=1)
+    (folder / CONFIG).write_bytes(msgspec.json.encode(settings(network)))
+    path = folder / MODEL
+    sign(path, weights_for(network))
+    read_checkpoint(folder)
+    size = path.stat().st_size
+    os.truncate(path, 8192)
+    os.truncate(path, size)
+    assert refusal(CheckpointDamaged, read_checkpoint, folder) == (
+        f"{path} is damaged (most of it was never written): {RESTORE}"
+    )
+
+
+def test_a_file_that_becomes_a_pipe_after_the_check(folder, monkeypatch):
+    path = folder / CONFIG
+    path.unlink()
+    os.mkfifo(path)
+    monkeypatch.setattr(Path, "is_file", lambda self: True)
+    assert refusal(CheckpointMissing, read_checkpoint, folder) == (
+        f"can't read {path}: it is not a regular file; restore the original or train again"
+    )
+
+
+def test_a_tokenizer_of_another_level(folder):
+    tokenizer = json.loads((folder / TOKENIZER).read_bytes())
+    symbols = tokenizer["symbols"][:1]
+    (folder / TOKENIZER).write_text(json.dumps({"level": "word", "symbols": symbols}))
+    sign(folder / MODEL, weights_for(NETWORK))
+    assert refusal(CheckpointDamaged, read_checkpoint, folder) == (
+        f"{folder / TOKENIZER} is of word level but config.json of char level: restore the "
+        f"original files or train again"
+    )
+
+
+def test_more_symbols_than_the_model_has_are_not_decoded(folder):
+    (folder / TOKENIZER).write_text(
+        json.dumps({"level": "word", "symbols": [f"w{n}" for n in range(9000)]})
+    )
+    assert "it has more symbols than the model" in refusal(
+        CheckpointDamaged, read_checkpoint, folder
+    )
+
+
+@pytest.mark.parametrize("version", [0, -1])
+def test_formats_that_never_were(folder, version):
+    config = json.loads((folder / CONFIG).read_bytes())
+    (folder / CONFIG).write_text(json.dumps(config | {"format": version}))
+    assert is_damaged(refusal(CheckpointDamaged, read_checkpoint, folder), folder / CONFIG)
 
 
 # One process at a time

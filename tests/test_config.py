@@ -461,3 +461,9 @@ def test_parameters_are_those_of_all_weights(vocab_size, embedding, units, layer
         tied=tied,
     )
     assert config.parameters == sum(map(math.prod, expected_shapes(config).values()))
+
+
+def test_a_long_value_is_not_quoted_whole():
+    with pytest.raises(ConfigError) as caught:
+        ModelConfig(vocab_size="x" * 10**6)
+    assert len(str(caught.value)) < 300

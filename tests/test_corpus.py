@@ -232,3 +232,14 @@ def test_decompressors_are_imported_when_needed():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert result.stdout == "set()\n"
+
+
+def test_a_line_that_is_too_long_for_a_document(tmp_path, monkeypatch):
+    monkeypatch.setattr("charlstm.corpus.LONGEST_LINE", 3 * 2**20)
+    corpus = corpus_of(tmp_path, ["a\n" + "b" * 3 * 2**20 + "\nc\n"], lines=True)
+    assert [len(chunk.text) for chunk in corpus.chunks()] == [1, 3 * 2**20, 1]
+    corpus = corpus_of(tmp_path, ["a\n" + "b" * 5 * 2**20 + "\nc\n"], lines=True)
+    assert message(list, corpus.chunks()) == (
+        f"{tmp_path / '0.txt'} has a line of more than 3,145,728 characters, too long for a "
+        f"document of its own: leave --lines out, or break it up"
+    )

@@ -651,3 +651,43 @@ def test_an_entry_that_stays_damaged_is_built_twice_and_no_more(folder, monkeypa
     with pytest.raises(ValueError, match="is not as long as it was written"):
         prepared(written(folder, PROSE))
     assert len(built) == 2
+
+
+# Damage
+
+
+@pytest.mark.parametrize("name", ["train.bin", "valid.bin", "statistics.json", "lines.bin"])
+def test_a_cache_with_another_byte_is_built_again(tmp_path, monkeypatch, name):
+    """An id beyond the vocabulary would end training with an IndexError, another one in silence."""
+    monkeypatch.setenv("CHARLSTM_CACHE", str(tmp_path / "cache"))
+    path = tmp_path / "a.txt"
+    path.write_text("".join(f"{n} lines\n" for n in range(200)))
+    config = CorpusConfig(addresses=(str(path),), lines=True)
+    before = prepare(config, TokenizerConfig())
+    train, valid = np.array(before.store.train), np.array(before.store.valid)
+    (entry,) = (tmp_path / "cache").glob("tokens-*")
+    data = bytearray((entry / name).read_bytes())
+    data[len(data) // 2] ^= 0x80
+    (entry / name).unlink()
+    (entry / name).write_bytes(data)
+    after = prepare(config, TokenizerConfig())
+    assert (after.store.train == train).all()
+    assert (after.store.valid == valid).all()
+    assert after.statistics == before.statistics
+    assert (after.lines.hashes == before.lines.hashes).all()
+
+
+def test_lone_surrogates_that_only_validation_has(tmp_path):
+    """They come from encodings such as UTF-7, and JSON has none."""
+    path = tmp_path / "a.txt"
+    path.write_bytes(b"abc " * 30 + rb"\udc80\udc80 abc")
+    config = CorpusConfig(addresses=(str(path),), encoding="unicode_escape")
+    assert prepare(config, TokenizerConfig()).statistics.valid_unknown == {"\ufffd": 2}
+
+
+def test_names_of_very_many_files_are_not_all_recorded(tmp_path, monkeypatch):
+    monkeypatch.setattr("charlstm.preparation._RECORDED", 3 * len(str(tmp_path / "0.txt")))
+    for number in range(9):
+        (tmp_path / f"{number}.txt").write_text("some text\n" * 9)
+    prepared = prepare(CorpusConfig(addresses=(str(tmp_path),)), TokenizerConfig())
+    assert [*prepared.sources] == [*(str(tmp_path / f"{n}.txt") for n in range(3)), "and 6 more"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bz2
 import io
+import lzma
 import random
 import sys
 from pathlib import Path
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from charlstm import reading
 from charlstm.corpus import Corpus, open_corpus
 from charlstm.errors import ConfigError, StorageError, UsageError
-from charlstm.reading import Source, StreamSource, spool_stdin
+from charlstm.reading import Source, StreamSource, check_encoding, spool_stdin
 from tests.texts import COMPRESS, block_sizes, chunks_in_blocks, documents_of, message, read
 
 # Decoding
@@ -212,3 +213,43 @@ def test_a_stream_that_can_not_be_read():
     assert message(arriving, b"a", OSError(5, "Input/output error")) == (
         "can't read stdin: Input/output error"
     )
+
+
+# From strangers
+
+
+@pytest.mark.parametrize("suffix", sorted(COMPRESS))
+def test_a_file_that_expands_beyond_all_use(tmp_path, monkeypatch, suffix):
+    monkeypatch.setattr(reading, "EXPANDED", 2**20)
+    path = tmp_path / f"bomb.txt{suffix}"
+    path.write_bytes(COMPRESS[suffix](b"a" * 50_000_000))
+    assert path.stat().st_size * reading.EXPANSION < 50_000_000
+    assert message(read, str(path)) == (
+        f"{path} expands to more than 250 times its size: if you trust it, decompress it first "
+        f"and name the text itself"
+    )
+    path.write_bytes(COMPRESS[suffix](b"a" * 2**20))
+    assert sum(map(len, read(str(path)))) == 2**20
+
+
+def test_a_dictionary_that_no_memory_is_given_for(tmp_path):
+    data = bytearray(lzma.compress(b"text", lzma.FORMAT_ALONE))
+    data[1:5] = b"\xff\xff\xff\xff"
+    path = tmp_path / "a.xz"
+    path.write_bytes(data)
+    assert message(read, str(path)).startswith(f"{path} can't be decompressed (Memory usage limit")
+
+
+@pytest.mark.parametrize("between", [b"", b"\0" * 4, b"\0" * 4096])
+def test_xz_streams_in_a_row(tmp_path, between):
+    path = tmp_path / "a.xz"
+    path.write_bytes(lzma.compress(b"one ") + between + lzma.compress(b"two") + between)
+    assert "".join(read(str(path))) == "one two"
+
+
+@pytest.mark.parametrize("encoding", ["punycode", "idna", "x" * 5000, "\x1b[2J", "rot13", "zlib"])
+def test_names_of_encodings_that_are_none_for_text(encoding):
+    with pytest.raises(ConfigError) as caught:
+        check_encoding(encoding)
+    assert len(str(caught.value)) < 250
+    assert str(caught.value).isprintable()

@@ -14,9 +14,13 @@ from charlstm.cli.common import (
     write_json,
     write_text,
 )
+from charlstm.errors import harmless
 
 if TYPE_CHECKING:
     from charlstm.checkpoint import Checkpoint
+
+# Characters of a row at most: a corpus may have been named by thousands of files.
+_SHOWN = 2000
 
 
 @click.command(
@@ -87,7 +91,8 @@ def _table(found: Checkpoint) -> str:
         rows["lines"] = _line_index(found)
     if origin.parent:
         rows["fine-tuned"] = f"from {origin.parent}"
-    return "".join(f"{name:<12}{value}\n" for name, value in rows.items())
+    # A checkpoint may come from anybody, and so may what it says of itself.
+    return "".join(f"{name:<12}{harmless(value, _SHOWN)}\n" for name, value in rows.items())
 
 
 def _line_index(found: Checkpoint) -> str:
@@ -102,7 +107,7 @@ def _line_index(found: Checkpoint) -> str:
 def _loss_rows(figures: Any) -> dict[str, str]:
     from charlstm.cli.progress import perplexity
 
-    if figures.valid_loss is None:
+    if figures.valid_loss is None or figures.valid_bits_per_character is None:
         return {"validation": "none yet"}
     return {
         "validation": f"{figures.valid_loss:.4f} nats per token, "

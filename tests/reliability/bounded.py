@@ -1,0 +1,359 @@
+"""Runs many hostile cases in worker processes, under bounds of time and memory.
+
+A case is a pure function of a seed and a number, so that whatever it finds can be repeated. Workers
+run cases one after the other and report each; one that crashes, hangs or grows is ended and another
+goes on behind the case that did it. This module does not know what a case does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import gc
+import io
+import json
+import math
+import multiprocessing
+import os
+import re
+import resource
+import select
+import shutil
+import signal
+import sys
+import tempfile
+import time
+import traceback
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import click
+
+from charlstm.cli import cli
+from charlstm.errors import CharlstmError
+
+SECONDS = 30.0  # of the processor that a case may take; thousands of times what one takes
+DEEP = 90.0  # of the processor, after which a worker that has not even noticed that is killed
+SILENCE = 1200.0  # by the clock, after which it is too: it waits for something
+MEMORY = 1 << 30  # that a worker may reserve beyond what it has when it starts
+GROWTH = 384 << 20  # by which the memory it uses may grow in all, over its cases
+MESSAGE = 500  # characters that a message may have
+CASES = 4000  # that one worker runs before another takes its place
+
+# What steers terminals or turns text around in them.
+_STEERING = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+# Paths, which messages name in full: a long one is no fault of the message.
+_PATH = re.compile(r"(?:/[^/\s]{0,255}){2,}")
+
+
+class Finding(Exception):
+    """Something that no input may cause."""
+
+
+class _Slow(BaseException):
+    """A case took too long; no handler of errors takes it for one."""
+
+
+@dataclass
+class Report:
+    """What became of the cases: how many of each kind ended how, and what must not be."""
+
+    counts: Counter[tuple[str, str]] = field(default_factory=Counter)
+    findings: list[dict[str, Any]] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def cases(self) -> int:
+        return self.counts.total()
+
+    def add(self, case: dict[str, Any]) -> None:
+        self.counts[case["kind"], case["outcome"]] += 1
+        if "finding" in case:
+            self.findings.append(case)
+
+    def table(self) -> str:
+        """Return the counts as a table, kinds down and outcomes across."""
+        outcomes = sorted({outcome for _, outcome in self.counts}, key=lambda o: (o != "ran", o))
+        kinds = sorted({kind for kind, _ in self.counts})
+        lines = ["| mutation | cases | " + " | ".join(outcomes) + " |"]
+        lines.append("| --- |" + " ---: |" * (len(outcomes) + 1))
+        for kind in (*kinds, None):
+            row = [
+                sum(n for (k, o), n in self.counts.items() if kind in (k, None) and o == outcome)
+                for outcome in outcomes
+            ]
+            cells = " | ".join(f"{number:,}" if number else "" for number in row)
+            lines.append(f"| {kind or 'all'} | {sum(row):,} | {cells} |")
+        return "\n".join(lines)
+
+
+# A case returns its kind; whatever it raises is told by ``judged``.
+Case = Callable[[int], tuple[str, str]]
+# Made in a worker, in a folder of its own.
+Maker = Callable[[int, Path], Case]
+
+
+def judged(function: Callable[[], object], *, named: str = "") -> str:
+    """Run what a user runs; return ``ran`` or how it was refused.
+
+    Args:
+        function: raises ``CharlstmError`` or an error of Click if it refuses.
+        named: what each refusal must name.
+
+    Raises:
+        Finding: if a refusal is not one short sentence that names what it is about.
+    """
+    try:
+        function()
+    except CharlstmError as error:
+        check_message(str(error), named)
+        return type(error).__name__
+    except click.ClickException as error:
+        return type(error).__name__
+    return "ran"
+
+
+def check_message(message: str, named: str = "") -> None:
+    """Refuse a message that is long, of several lines, or steers a terminal."""
+    if len(_PATH.sub("", message)) > MESSAGE:
+        raise Finding(f"a message of {len(message)} characters: {message[:200]!r}")
+    if found := _STEERING.search(message):
+        raise Finding(f"{found[0]!r} in a message: {message[:300]!r}")
+    if not message.strip() or named not in message:
+        raise Finding(f"a message that does not name {named}: {message!r}")
+
+
+def check_table(text: str) -> None:
+    """Refuse what steers a terminal in the lines that a command shows to people."""
+    for line in text.splitlines():
+        if found := _STEERING.search(line):
+            raise Finding(f"{found[0]!r} in what is shown: {line[:300]!r}")
+        if len(line) > 4096:
+            raise Finding(f"a line of {len(line)} characters is shown: {line[:200]!r}")
+
+
+def command(*arguments: object, stdin: bytes = b"") -> tuple[str, str]:
+    """Run a command line in this process; return what it wrote, or raise what it raised."""
+    streams = sys.stdin, sys.stdout, sys.stderr
+    out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
+    sys.stdin = io.TextIOWrapper(io.BufferedReader(io.BytesIO(stdin)))  # type: ignore[arg-type]
+    sys.stdout, sys.stderr = out, err
+    try:
+        with cli.make_context("charlstm", [str(each) for each in arguments]) as context:
+            cli.invoke(context)
+    except click.exceptions.Exit as end:
+        if end.exit_code:
+            raise Finding(f"exit status {end.exit_code} without a message") from end
+    finally:
+        sys.stdin, sys.stdout, sys.stderr = streams
+    return _written(out), _written(err)
+
+
+def _written(stream: io.TextIOWrapper) -> str:
+    data: bytes = stream.buffer.getvalue()  # type: ignore[attr-defined]
+    return data.decode()
+
+
+def run_case(case: Case, number: int) -> dict[str, Any]:
+    """Run one case under a bound of time; say how it ended, and what is wrong with that."""
+    kind = "?"
+    try:
+        with _bounded_time():
+            kind, outcome = case(number)
+        return {"number": number, "kind": kind, "outcome": outcome}
+    except Finding as error:
+        finding = str(error)
+    except _Slow:
+        finding = "took too long\n" + traceback.format_exc(limit=-8)
+    except BaseException:  # whatever it is, no input may cause it
+        finding = traceback.format_exc(limit=-8)
+    return {"number": number, "kind": "?", "outcome": "finding", "finding": finding[-3000:]}
+
+
+@contextlib.contextmanager
+def _bounded_time() -> Iterator[None]:
+    def stop(number: int, frame: object) -> None:
+        raise _Slow
+
+    before = signal.signal(signal.SIGPROF, stop)
+    signal.setitimer(signal.ITIMER_PROF, SECONDS)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
+
+
+def run_all(
+    maker: Maker,
+    seed: int,
+    first: int,
+    count: int,
+    workers: int,
+    *,
+    minutes: float = math.inf,
+    shown: bool = True,
+) -> Report:
+    """Run cases ``first`` to ``first + count`` in worker processes; see the module.
+
+    After so many minutes, no more are begun.
+    """
+    began = time.monotonic()
+    report = Report()
+    spans = [
+        (start, min(start + CASES, first + count)) for start in range(first, first + count, CASES)
+    ]
+    context = multiprocessing.get_context("fork")
+    running: dict[int, _Worker] = {}
+    told = began
+    while spans or running:
+        while spans and len(running) < workers:
+            worker = _Worker(context, maker, seed, *spans.pop(0))
+            running[worker.reader] = worker
+        ready, _, _ = select.select(list(running), [], [], 1.0)
+        for reader in ready:
+            worker = running[reader]
+            for case in worker.read():
+                report.add(case)
+                if shown and "finding" in case:
+                    print(f"FINDING, case {case['number']}: {case['finding']}", file=sys.stderr)
+        for reader, worker in list(running.items()):
+            if (end := worker.ended(report)) is not None:
+                del running[reader]
+                if end < worker.stop:
+                    spans.insert(0, (end, worker.stop))
+        if time.monotonic() - began > 60 * minutes:
+            spans.clear()
+            for worker in running.values():
+                worker.end()
+            break
+        if shown and time.monotonic() - told > 20:
+            told = time.monotonic()
+            print(
+                f"{report.cases:,} of {count:,} cases in {told - began:.0f} s, "
+                f"{len(report.findings)} findings",
+                file=sys.stderr,
+            )
+    report.seconds = time.monotonic() - began
+    return report
+
+
+class _Worker:
+    """A process that runs cases ``start`` to ``stop`` and writes a line about each."""
+
+    def __init__(self, context: Any, maker: Maker, seed: int, start: int, stop: int) -> None:
+        self.next, self.stop = start, stop
+        self.reader, writer = os.pipe()
+        self._buffer = b""
+        self._heard, self._used = time.monotonic(), 0.0
+        self._folder = tempfile.mkdtemp(prefix="charlstm-fuzz-", dir=scratch())
+        folder = Path(self._folder)
+        self._process = context.Process(
+            target=_work, args=(maker, seed, start, stop, folder, writer), daemon=True
+        )
+        self._process.start()
+        os.close(writer)
+        self._closed = False
+
+    def _processor(self) -> float:
+        """Return the seconds of the processor that the process has had."""
+        try:
+            fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
+        except OSError:  # it is over
+            return self._used
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def read(self) -> list[dict[str, Any]]:
+        data = os.read(self.reader, 1 << 16)
+        self._closed = not data
+        self._heard, self._used = time.monotonic(), self._processor()
+        *lines, self._buffer = (self._buffer + data).split(b"\n")
+        cases = [json.loads(line) for line in lines]
+        if cases:
+            self.next = cases[-1]["number"] + 1
+        return cases
+
+    def end(self) -> None:
+        """End the process, whatever it is at."""
+        os.kill(self._process.pid, signal.SIGKILL)
+        self._process.join()
+        os.close(self.reader)
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def ended(self, report: Report) -> int | None:
+        """Return the next case to run if the process is over; None while it goes on."""
+        silent = time.monotonic() - self._heard > SILENCE or self._processor() - self._used > DEEP
+        if silent:
+            os.kill(self._process.pid, signal.SIGKILL)
+        elif not self._closed:
+            return None
+        self._process.join()
+        os.close(self.reader)
+        shutil.rmtree(self._folder, ignore_errors=True)
+        if self._process.exitcode == 0:
+            return self.next
+        how = "hung" if silent else f"ended with {self._process.exitcode}"
+        print(f"FINDING, case {self.next}: the process {how}", file=sys.stderr)
+        report.add(
+            {
+                "number": self.next,
+                "kind": "?",
+                "outcome": "finding",
+                "finding": f"the process {how}",
+            }
+        )
+        return self.next + 1
+
+
+def _work(maker: Maker, seed: int, start: int, stop: int, folder: Path, writer: int) -> None:
+    faulthandler.enable()
+    refuse_warnings()
+    os.chdir(folder)
+    os.environ["CHARLSTM_CACHE"] = str(folder / "cache")
+    sys.stdin = open(os.devnull)  # noqa: SIM115
+    case = maker(seed, folder)
+    bound_memory()
+    before = peak()
+    parent = os.getppid()
+    for number in range(start, stop):
+        if os.getppid() != parent:  # it was killed, and nobody listens
+            break
+        ended = run_case(case, number)
+        if peak() - before > GROWTH and "finding" not in ended:
+            ended |= {
+                "kind": "?",
+                "outcome": "finding",
+                "finding": f"memory grew by {(peak() - before) >> 20} MB",
+            }
+            before = peak()
+        os.write(writer, json.dumps(ended).encode() + b"\n")
+        if number % 500 == 0:
+            gc.collect()
+    os._exit(0)
+
+
+def refuse_warnings() -> None:
+    """Let warnings be errors, but for those that Python shows to no user."""
+    warnings.simplefilter("error")
+    warnings.simplefilter("ignore", DeprecationWarning)
+
+
+def bound_memory() -> None:
+    """Let this process reserve no more than ``MEMORY`` beyond what it has."""
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    most = pages * resource.getpagesize() + MEMORY
+    resource.setrlimit(resource.RLIMIT_AS, (most, most))
+
+
+def peak() -> int:
+    """Return the most bytes of memory that this process has used at a time."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def scratch() -> str | None:
+    """Return a folder in memory, where there is one: cases write many small files."""
+    return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
