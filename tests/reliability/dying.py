@@ -13,6 +13,7 @@ PLAN is a JSON object:
             the file system returns from then on, such as "EDQUOT", or "sleep SECONDS"
     nan     a step after which a weight is not a number
     mark    file that is told what the process died of
+    archive folder that gets every model.safetensors that ever was in place, numbered
     keep    file that gets a copy of the last resume file before a finished run removes it
 
 Without "event" the process lives. What it writes is written with the product's own code: only the
@@ -77,6 +78,7 @@ class Death:
         self.counting = self.from_step == 0
         self.action = str(plan.get("do", "kill"))
         self.nan_after: int | None = plan.get("nan")
+        self.archive = Path(plan["archive"]) if "archive" in plan else None
 
     def due(self, event: str, when: str) -> bool:
         """Whether this is the moment; each moment is asked about once."""
@@ -101,6 +103,11 @@ class Death:
         """Die if this is the moment."""
         if self.due(event, when):
             self.die()
+
+    def archive_model(self, path: Path) -> None:
+        """Keep what has just become the model under another name."""
+        if self.archive is not None:
+            os.link(path, self.archive / f"{time.time_ns()}")
 
     def step_begins(self, step: int) -> None:
         """Take note of how far training is."""
@@ -142,6 +149,8 @@ def watch_files(death: Death) -> None:
         event = f"replace {label(os.fspath(target))}"
         death.at(event, "before")
         replace(source, target, **options)
+        if event.endswith("model.safetensors"):
+            death.archive_model(target)
         death.at(event, "after")
 
     def dying_write(descriptor: int, data: Any) -> int:
