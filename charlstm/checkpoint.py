@@ -29,13 +29,14 @@ from numpy.typing import NDArray
 from charlstm.config import CorpusConfig, ModelConfig, TokenizerConfig, TrainConfig
 from charlstm.errors import (
     CharlstmError,
+    CheckpointBusy,
     CheckpointDamaged,
     CheckpointExists,
     CheckpointMissing,
     CheckpointTooNew,
     StorageError,
 )
-from charlstm.files import replaced_atomically, storage_errors, write_atomically
+from charlstm.files import locked, replaced_atomically, storage_errors, write_atomically
 from charlstm.novelty import LineHashes
 from charlstm.tokenizer import Tokenizer, tokenizer_from_json
 
@@ -111,19 +112,24 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         step: steps taken.
         seconds: since the command began, over all its resumptions.
         first_step_at: of these, how many were over when the first step was done.
+        learning_rate: of the last step.
         train_loss_sum: of the steps since the last evaluation.
         train_loss_steps: how many those are.
         best: the figures of the weights that are kept.
         waited: evaluations since then.
+        evaluated: the step of the last evaluation; ``None`` in files that don't tell it, which
+            were written only after an evaluation was complete.
     """
 
     step: int
     seconds: float
     first_step_at: float = 0.0
+    learning_rate: float = 0.0
     train_loss_sum: float = 0.0
     train_loss_steps: int = 0
     best: Figures | None = None
     waited: int = 0
+    evaluated: int | None = None
 
 
 @dataclass(frozen=True)
@@ -425,6 +431,46 @@ def taken(folder: Path) -> CheckpointExists:
 
 
 @contextlib.contextmanager
+def claimed(folder: Path) -> Iterator[None]:
+    """Keep ``folder``, made if need be, for the run of this process alone.
+
+    If the body fails, the folders that were made are removed again, as far as they are empty.
+
+    Raises:
+        CheckpointBusy: if another process trains into it.
+        StorageError: if the file system refuses.
+    """
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    try:
+        with storage_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        with locked(folder) as is_ours:
+            if not is_ours:
+                raise _busy(folder)
+            yield
+    except BaseException:
+        with contextlib.suppress(OSError):
+            for path in made:
+                path.rmdir()
+        raise
+
+
+def check_idle(folder: Path) -> None:
+    """Raise ``CheckpointBusy`` if another process trains into ``folder`` now."""
+    if folder.is_dir():
+        with locked(folder) as is_idle:
+            if not is_idle:
+                raise _busy(folder)
+
+
+def _busy(folder: Path) -> CheckpointBusy:
+    return CheckpointBusy(
+        f"another process is training into {folder}: let it end or stop it, or choose another "
+        f"folder with -o"
+    )
+
+
+@contextlib.contextmanager
 def created(
     folder: Path,
     config: RunConfig,
@@ -433,10 +479,10 @@ def created(
     *,
     overwrite: bool = False,
 ) -> Iterator[None]:
-    """Begin a checkpoint: make the folder and write what never changes.
+    """Begin a checkpoint in a folder that has been ``claimed``: write what never changes.
 
-    If the body fails, whatever was made is removed again, so that no run leaves a checkpoint that
-    can be neither used nor resumed.
+    If the body fails, whatever was written is removed again, so that no run leaves a checkpoint
+    that can be neither used nor resumed.
 
     Raises:
         CheckpointExists: if ``folder`` holds a checkpoint and ``overwrite`` is false.
@@ -444,10 +490,7 @@ def created(
     """
     if holds_checkpoint(folder) and not overwrite:
         raise taken(folder)
-    made = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
-        with storage_errors(folder):
-            folder.mkdir(parents=True, exist_ok=True)
         _remove_files(folder)
         write_atomically(folder / TOKENIZER, tokenizer.to_json())
         write_atomically(folder / CONFIG, _pretty(config))
@@ -457,8 +500,6 @@ def created(
     except BaseException:
         with contextlib.suppress(OSError, StorageError):
             _remove_files(folder)
-            for path in made:
-                path.rmdir()
         raise
 
 

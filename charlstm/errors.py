@@ -8,9 +8,11 @@
     │   ├── CheckpointMissing  there is none, or a file of it is missing
     │   ├── CheckpointDamaged  truncated, altered, or its parts contradict each other
     │   ├── CheckpointTooNew   written by a later charlstm
-    │   └── CheckpointExists   the place is taken
+    │   ├── CheckpointExists   the place is taken
+    │   └── CheckpointBusy     another process is training into it
     ├── TrainingError          training can't go on (a loss that is not finite)
     ├── GenerationError        the texts asked for can't be found
+    ├── OutOfMemory            the model or the work asked for is too large for this machine
     └── StorageError           the disk is full, read-only or not permitted
 
 A message is one sentence for a person: which input, what is wrong with it, what was expected, what
@@ -60,12 +62,20 @@ class CheckpointExists(CheckpointError):
     """The folder for a new checkpoint holds one, or the file for an exported model is there."""
 
 
+class CheckpointBusy(CheckpointError):
+    """Another process is training into the folder."""
+
+
 class TrainingError(CharlstmError):
     """Training can't go on."""
 
 
 class GenerationError(CharlstmError):
     """The texts asked for can't be found."""
+
+
+class OutOfMemory(CharlstmError):
+    """The model, or the work asked for, is too large for this machine."""
 
 
 class StorageError(CharlstmError):

@@ -1,12 +1,14 @@
-"""Files that are whole or not there: temporary name, fsync, rename, fsync of the folder.
+"""Files that are whole or not there, and folders that one process keeps for itself.
 
-This module knows file systems. It does not know what the bytes mean.
+A file gets a temporary name, fsync, its own name, and fsync of the folder. This module knows file
+systems. It does not know what the bytes mean.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import os
 import tempfile
 from collections.abc import Iterator
@@ -80,6 +82,34 @@ def sync_file(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[bool]:
+    """Try to keep a folder for this process; tell whether no other process has it.
+
+    The lock is on the folder itself, so that it leaves no file behind, and the system drops it when
+    the process ends, however it ends. A file system that has no such locks refuses nobody.
+
+    Raises:
+        StorageError: if the folder is not there or can't be opened.
+    """
+    with storage_errors(folder):
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield _lock(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def _umask() -> int:

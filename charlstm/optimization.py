@@ -211,10 +211,20 @@ class Steps:
         gradients = tape.gradient(loss, weights)
         return loss, [tf.convert_to_tensor(g) for g in gradients], after
 
-    def validate(self, ids: NDArray[np.unsignedinteger]) -> float:
-        """Return the mean loss in nats per token over a whole text, in float32."""
+    def validate(
+        self, ids: NDArray[np.unsignedinteger], should_stop: Callable[[], bool] = lambda: False
+    ) -> float | None:
+        """Return the mean loss in nats per token over a whole text, in float32.
+
+        Args:
+            ids: the text, [N], N > 1.
+            should_stop: asked before every batch; if it agrees, there is no mean, and None is
+                returned.
+        """
         total, states = 0.0, None
         for batch in validation_batches(ids):
+            if should_stop():
+                return None
             if states is None:
                 states = self.model.zero_states(batch.inputs.shape[0])
             loss, states = self._validate(*batch, states)

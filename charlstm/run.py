@@ -24,7 +24,7 @@ from charlstm.checkpoint import Checkpoint, Provenance, RunConfig, Weights
 from charlstm.config import CorpusConfig, TokenizerConfig
 from charlstm.dataset import replacement_rates
 from charlstm.errors import CheckpointMissing, UsageError
-from charlstm.files import storage_errors
+from charlstm.files import replaced_atomically
 from charlstm.novelty import LineHashes
 from charlstm.plan import Plan, make_plan
 from charlstm.preparation import Prepared, prepare
@@ -124,10 +124,11 @@ def resumed_run(folder: Path) -> Run:
     """Read an interrupted run and its corpus again.
 
     Raises:
-        CheckpointError: if there is nothing to resume.
+        CheckpointError: if there is nothing to resume or another process goes on with it.
         CorpusError: if the corpus is gone or no longer the same.
     """
     config = checkpoint.read_config(folder)
+    checkpoint.check_idle(folder)
     if not (folder / checkpoint.RESUME).exists():
         raise checkpoint.nothing_to_resume(folder)
     tokenizer = checkpoint.read_tokenizer(folder)
@@ -166,16 +167,17 @@ def execute(
     with _memory_errors():
         # TensorFlow is loaded and the network built before anything is written or replaced.
         trainer = _trainer(run, observer, began, threads)
-        if run.resumes:
-            trainer.resume()
-        else:
-            tokenizer = run.prepared.tokenizer
-            with checkpoint.created(
-                run.folder, run.config, tokenizer, run.lines, overwrite=overwrite
-            ):
-                _keep_stdin(run)
-                trainer.start(run.weights)
-        return trainer.run()
+        with checkpoint.claimed(run.folder):
+            if run.resumes:
+                trainer.resume()
+            else:
+                tokenizer = run.prepared.tokenizer
+                with checkpoint.created(
+                    run.folder, run.config, tokenizer, run.lines, overwrite=overwrite
+                ):
+                    _keep_stdin(run)
+                    trainer.start(run.weights)
+            return trainer.run()
 
 
 @contextlib.contextmanager
@@ -191,8 +193,8 @@ def _memory_errors() -> Iterator[None]:
 
 def _keep_stdin(run: Run) -> None:
     if run.stdin is not None:
-        with storage_errors(run.folder):
-            shutil.copyfile(run.stdin, run.folder / checkpoint.STDIN)
+        with replaced_atomically(run.folder / checkpoint.STDIN) as temporary:
+            shutil.copyfile(run.stdin, temporary)
 
 
 def _trainer(run: Run, observer: Observer, began: float, threads: int | None) -> Trainer:
@@ -215,6 +217,8 @@ def _trainer(run: Run, observer: Observer, began: float, threads: int | None) ->
 
 def _check_output(request: Request) -> None:
     """Refuse a taken folder before the corpus is read."""
+    if request.output:
+        checkpoint.check_idle(request.output)
     if request.output and not request.overwrite and checkpoint.holds_checkpoint(request.output):
         raise checkpoint.taken(request.output)
 

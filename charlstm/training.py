@@ -39,6 +39,9 @@ EVALUATION_SPEED = 2.0
 # From how many nats above the best validation loss a run is said to overfit: seeds differ by less.
 OVERFITTING_MARGIN = 0.01
 
+# A loss so many times that of a uniform guess tells that the weights have exploded.
+EXPLODED = 10.0
+
 # Beyond this a perplexity is no finite number, and no figure.
 LARGEST_EXPONENT = 700.0
 
@@ -64,7 +67,7 @@ class Observer(Protocol):
         """Validation loss rises while training loss falls; called once a run."""
 
     def should_stop(self) -> bool:
-        """Whether to save and stop now."""
+        """Whether to save and stop now; asked between steps and within evaluations."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +133,6 @@ class Trainer:
         self.states = self.steps.model.zero_states(self.settings.streams)
         self.progress = Progress(step=0, seconds=0.0)
         self.history: list[Figures] = []
-        self.last: Figures | None = None
         self.began = began
         self.saved_at = time.monotonic()
         self.evaluation_seconds = 0.0
@@ -166,14 +168,24 @@ class Trainer:
             (tf.constant(tensors[next(names)]), tf.constant(tensors[next(names)]))
             for _ in self.states
         ]
+        # What a killed process wrote of an evaluation that this file doesn't know is made again.
+        evaluated = self.progress.evaluated
+        until = self.progress.step if evaluated is None else evaluated
         known = checkpoint.read_history(self.folder)
-        self.history = [figures for figures in known if figures.step <= self.progress.step]
-        if self.history and self.history[-1].step == self.progress.step:
-            self.last = self.history[-1]
+        self.history = [figures for figures in known if figures.step <= until]
         checkpoint.remove_leftovers(self.folder)
         if self.progress.best is not None:
-            checkpoint.read_checkpoint(self.folder)  # whose weights the run may end with
+            self._adopt(checkpoint.read_checkpoint(self.folder).figures)
         self.began -= self.progress.seconds
+
+    def _adopt(self, kept: Figures) -> None:
+        """Take over the figures of the weights that are kept, where they won't be found again.
+
+        A run that was killed between keeping better weights and saving repeats those steps. In
+        minutes they need not come out as they did.
+        """
+        if self.settings.minutes is not None:
+            self.progress = self._advanced(best=kept)
 
     def _resumable(self) -> dict[str, keras.Variable]:
         model = {f"weights/{weight_name(v)}": v for v in self.steps.model.trainable_variables}
@@ -208,13 +220,15 @@ class Trainer:
         self.evaluated_at = self.elapsed()
         path = describe_path(self.settings)
         self.observer.on_start(path, self.progress.step, self.last_step)
+        if self.progress.step and self._evaluation_due():
+            self.evaluate()  # which the run was stopped before or in
         while (reason := self._reason_to_stop()) is None:
             loss = self._step()
             self.observer.on_step(self.progress.step, self.done(), loss, self._speed())
+            if time.monotonic() - self.saved_at > self.settings.save_every:
+                self.save()
             if self._evaluation_due():
                 self.evaluate()
-            elif time.monotonic() - self.saved_at > self.settings.save_every:
-                self.save()
         return self._end(reason)
 
     @property
@@ -266,10 +280,10 @@ class Trainer:
         rate = learning_rate(self.settings, step, self.done())
         dropout = dropout_rate(self.settings, step / self.streams.steps_per_epoch)
         loss, self.states = self.steps.train(batch, self.states, step, rate, dropout)
-        if not math.isfinite(loss):
-            raise self._not_finite("training", step + 1)
+        self._check_loss("training", loss, step + 1)
         self.progress = self._advanced(
             step=step + 1,
+            learning_rate=rate,
             train_loss_sum=self.progress.train_loss_sum + loss,
             train_loss_steps=self.progress.train_loss_steps + 1,
             first_step_at=self.progress.first_step_at if step else self.elapsed(),
@@ -293,6 +307,8 @@ class Trainer:
     # Evaluating and saving
 
     def _evaluation_due(self) -> bool:
+        if self._is_evaluated():
+            return False
         if self.settings.eval_every is not None:
             return self.progress.step % self.settings.eval_every == 0
         budget, seconds = 60 * (self.settings.minutes or 0.0), self._evaluation_seconds()
@@ -301,19 +317,26 @@ class Trainer:
         fits = self.compiled and self.elapsed() + 3 * seconds < budget
         return fits and self.elapsed() - self.evaluated_at >= wait
 
+    def _is_evaluated(self) -> bool:
+        """Whether the present weights have been."""
+        return bool(self.history) and self.history[-1].step == self.progress.step
+
     def evaluate(self) -> None:
         """Measure the validation loss, keep the weights if they are the best, save.
 
+        If the observer wants to stop meanwhile, nothing has happened.
+
         Raises:
-            TrainingError: if the loss is not finite.
+            TrainingError: if the loss is not finite or has exploded.
             StorageError: if a file can't be written.
         """
         begin = self.elapsed()
-        loss = self.steps.validate(self.valid)
+        loss = self.steps.validate(self.valid, self.observer.should_stop)
+        if loss is None:
+            return
         self.evaluated_at = self.elapsed()
         self.evaluation_seconds = self.evaluated_at - begin
-        if not math.isfinite(loss):
-            raise self._not_finite("validation", self.progress.step)
+        self._check_loss("validation", loss, self.progress.step)
         figures = self._figures(loss)
         best = self.progress.best
         is_best = best is None or loss < (best.valid_loss or math.inf)
@@ -322,11 +345,11 @@ class Trainer:
             waited=0 if is_best else self.progress.waited + 1,
             train_loss_sum=0.0,
             train_loss_steps=0,
+            evaluated=figures.step,
         )
         self.history.append(figures)
-        self.last = figures
         if is_best:
-            checkpoint.write_model(self.folder, weights_of(self.steps.model), figures)
+            self._keep(figures)
         checkpoint.write_history(self.folder, self.history)
         self.save()
         self.observer.on_evaluation(figures, is_best, lambda: weights_of(self.steps.model))
@@ -340,7 +363,7 @@ class Trainer:
             epoch=progress.step / self.streams.steps_per_epoch,
             tokens=progress.step * self.streams.tokens_per_step,
             seconds=self.elapsed(),
-            learning_rate=float(self.steps.optimizer.learning_rate),
+            learning_rate=progress.learning_rate,
             train_loss=progress.train_loss_sum / steps if steps else None,
         )
         if valid_loss is None:
@@ -365,10 +388,22 @@ class Trainer:
             self.warned = True
             self.observer.on_overfitting(best, now)
 
+    def _keep(self, figures: Figures) -> None:
+        """Let the present weights be those that the checkpoint is used with."""
+        weights = weights_of(self.steps.model)
+        self._check_finite(weights)
+        checkpoint.write_model(self.folder, weights, figures)
+
     def save(self) -> None:
-        """Write the resume file: all that is needed to go on from this step."""
+        """Write the resume file: all that is needed to go on from this step.
+
+        Raises:
+            TrainingError: if a number is not finite; the file is then as it was.
+            StorageError: if it can't be written.
+        """
         tensors = {name: v.numpy() for name, v in self._resumable().items()}
         tensors |= {name: state.numpy() for name, state in self._named_states().items()}
+        self._check_finite(tensors)
         self.progress = self._advanced(seconds=self.elapsed())
         checkpoint.write_resume(self.folder, tensors, self.progress)
         self.saved_at = time.monotonic()
@@ -378,11 +413,12 @@ class Trainer:
             self.save()
             if self.progress.best is None:
                 # So that what was learned can be used, and the folder is a checkpoint like any.
-                figures = self._figures(None)
-                checkpoint.write_model(self.folder, weights_of(self.steps.model), figures)
+                self._keep(self._figures(None))
         else:
-            if self.last is None or self.last.step != self.progress.step:
+            if not self._is_evaluated():
                 self.evaluate()
+            if not self._is_evaluated():
+                return self._end("interrupted")
             checkpoint.finish(self.folder)
         best = self.progress.best or self._figures(None)
         return Outcome(
@@ -395,11 +431,24 @@ class Trainer:
             stop_reason=reason,
         )
 
-    def _not_finite(self, which: str, step: int) -> TrainingError:
+    def _check_loss(self, which: str, loss: float, step: int) -> None:
+        if not math.isfinite(loss):
+            raise self._diverged(f"the {which} loss is not finite at step {step}")
+        guess = math.log(self.config.model.vocab_size)
+        if loss > EXPLODED * guess:
+            raise self._diverged(
+                f"the {which} loss has exploded to {loss:.3g} nats at step {step}, where a "
+                f"uniform guess has {guess:.3g}"
+            )
+
+    def _check_finite(self, tensors: Weights) -> None:
+        if not all(np.isfinite(tensor).all() for tensor in tensors.values()):
+            raise self._diverged(f"the weights are not finite after step {self.progress.step}")
+
+    def _diverged(self, what: str) -> TrainingError:
         return TrainingError(
-            f"the {which} loss is not finite at step {step}: the last good state is in "
-            f"{self.folder}; train again with -o {self.folder} --overwrite and a lower "
-            f"--learning-rate than {self.settings.learning_rate:g}"
+            f"{what}: the last good state is in {self.folder}; train again with -o {self.folder} "
+            f"--overwrite and a lower --learning-rate than {self.settings.learning_rate:g}"
         )
 
 

@@ -30,6 +30,8 @@ from charlstm.checkpoint import (
     Progress,
     Provenance,
     RunConfig,
+    check_idle,
+    claimed,
     created,
     expected_shapes,
     finish,
@@ -50,6 +52,7 @@ from charlstm.checkpoint import (
 from charlstm.config import CorpusConfig, ModelConfig, TokenizerConfig, TrainConfig
 from charlstm.errors import (
     CharlstmError,
+    CheckpointBusy,
     CheckpointDamaged,
     CheckpointExists,
     CheckpointMissing,
@@ -108,7 +111,7 @@ def weights_for(network, seed=0):
 
 
 def begun(folder, config=None, tokenizer=CHARACTERS, **options):
-    with created(folder, config or settings(), tokenizer, **options):
+    with claimed(folder), created(folder, config or settings(), tokenizer, **options):
         pass
 
 
@@ -532,7 +535,7 @@ def test_weights_that_are_no_numbers(folder, value):
 
 def test_a_new_checkpoint_makes_its_folders(tmp_path):
     path = tmp_path / "a" / "b" / "run"
-    with created(path, settings(), CHARACTERS):
+    with claimed(path), created(path, settings(), CHARACTERS):
         assert sorted(contents(path)) == [CONFIG, TOKENIZER]
         assert read_config(path) == settings()
         assert read_tokenizer(path) == CHARACTERS
@@ -618,7 +621,7 @@ def test_when_what_follows_fails_nothing_is_left(tmp_path, exists, error):
     before = snapshot(tmp_path)
 
     def begin_and_fail():
-        with created(path, settings(), CHARACTERS):
+        with claimed(path), created(path, settings(), CHARACTERS):
             write_resume(path, {}, Progress(step=0, seconds=0.0))
             (path / STDIN).write_text("piped")
             raise error
@@ -633,7 +636,7 @@ def test_a_foreign_file_put_into_a_new_folder_meanwhile_is_kept(tmp_path):
     path = tmp_path / "run"
 
     def begin_and_fail():
-        with created(path, settings(), CHARACTERS):
+        with claimed(path), created(path, settings(), CHARACTERS):
             (path / "notes.txt").write_text("somebody's")
             raise ValueError("x")
 
@@ -915,7 +918,7 @@ def settings_with(lines):
 def with_lines(folder, lines):
     """A whole checkpoint of a model of lines."""
     config = settings_with(lines)
-    with created(folder, config, CHARACTERS, lines, overwrite=True):
+    with claimed(folder), created(folder, config, CHARACTERS, lines, overwrite=True):
         write_model(folder, weights_for(NETWORK), FIGURES)
     return folder
 
@@ -1083,3 +1086,29 @@ def test_leftovers_that_can_not_be_removed_are_told(folder, monkeypatch):
     assert refusal(StorageError, module.remove_leftovers, folder) == (
         f"can't write {folder}: the file system is read-only: name a folder elsewhere"
     )
+
+
+# One process at a time
+
+
+def test_a_folder_is_claimed_by_one(tmp_path):
+    path = tmp_path / "a" / "run"
+    message = (
+        f"another process is training into {path}: let it end or stop it, or choose another "
+        "folder with -o"
+    )
+    check_idle(path)
+    with claimed(path):
+        assert refusal(CheckpointBusy, check_idle, path) == message
+        assert refusal(CheckpointBusy, begun, path) == message
+        assert contents(path) == {}
+    check_idle(path)
+    begun(path)
+    assert sorted(contents(path)) == [CONFIG, TOKENIZER]
+
+
+def test_the_one_that_is_refused_removes_nothing(tmp_path):
+    """The folder is empty for a moment, when the first has made it and written nothing yet."""
+    with claimed(tmp_path / "run"):
+        refusal(CheckpointBusy, begun, tmp_path / "run")
+        assert (tmp_path / "run").is_dir()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from charlstm.errors import StorageError
-from charlstm.files import replaced_atomically, storage_errors, sync_file, write_atomically
+from charlstm.files import locked, replaced_atomically, storage_errors, sync_file, write_atomically
 
 FULL = "the disk is full: free some space"
 QUOTA = "your disk quota is used up: free some space"
@@ -241,3 +242,49 @@ def test_sync_file_closes_what_it_opens(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="error"):
         sync_file(tmp_path)
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+HOLDER = "import sys, time\nfrom pathlib import Path\nfrom charlstm.files import locked\n"
+HOLDER += "with locked(Path(sys.argv[1])) as is_ours:\n    print(is_ours, flush=True)\n"
+HOLDER += "    time.sleep(60)\n"
+
+
+def test_a_lock_dies_with_its_owner(tmp_path):
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDER, tmp_path], stdout=subprocess.PIPE, text=True
+    ) as holder:
+        assert holder.stdout.readline() == "True\n"
+        with locked(tmp_path) as is_ours:
+            assert not is_ours
+        holder.kill()
+        holder.wait()
+        with locked(tmp_path) as is_ours:
+            assert is_ours
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_lock_ends_with_its_body(tmp_path):
+    with locked(tmp_path) as first, locked(tmp_path) as second:
+        assert (first, second) == (True, False)
+    with locked(tmp_path) as third:
+        assert third
+
+
+def test_a_file_system_without_locks_refuses_nobody(tmp_path, monkeypatch):
+    def refuse(descriptor, operation):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with locked(tmp_path) as first, locked(tmp_path) as second:
+        assert first
+        assert second
+
+
+def test_what_is_no_folder_can_not_be_locked(tmp_path):
+    (tmp_path / "file").write_text("text")
+    for name in ("file", "nothing"):
+        with (
+            pytest.raises(StorageError, match=f"^can't write {tmp_path / name}: "),
+            locked(tmp_path / name),
+        ):
+            pytest.fail("it was locked")

@@ -5,14 +5,18 @@ import math
 import time
 from dataclasses import replace
 
+import msgspec
 import numpy as np
 import pytest
+from safetensors import safe_open
 
 from charlstm import checkpoint, run, training
 from charlstm.checkpoint import read_checkpoint, read_history
 from charlstm.config import CorpusConfig, TokenizerConfig
 from charlstm.errors import (
+    CheckpointBusy,
     CheckpointDamaged,
+    CheckpointExists,
     CheckpointMissing,
     CorpusError,
     StorageError,
@@ -204,6 +208,132 @@ def test_a_run_that_was_killed_after_its_last_evaluation_does_not_evaluate_again
     assert checkpoint.is_finished(request.output)
 
 
+@pytest.mark.parametrize("files", [("write_model",), ("write_model", "write_history")])
+def test_a_crash_between_the_files_of_an_evaluation_equals_uninterrupted(
+    request_for, monkeypatch, files
+):
+    """The state is saved at that very step before, as happens where evaluations are slow."""
+    train(request_for("whole"))
+    crashed = request_for("crashed", save_every=1e-9)
+    real, evaluations = checkpoint.write_resume, []
+
+    def crash_at_the_second(folder, tensors, progress):
+        if progress.evaluated == 20:
+            raise RuntimeError("crash")
+        real(folder, tensors, progress)
+
+    def not_written(*arguments):
+        evaluations.append(arguments)
+        if len(evaluations) == 2:
+            raise RuntimeError("crash")
+        history(*arguments)
+
+    history = checkpoint.write_history
+    with monkeypatch.context() as patch:
+        if "write_history" in files:
+            patch.setattr(checkpoint, "write_resume", crash_at_the_second)
+        else:
+            patch.setattr(checkpoint, "write_history", not_written)
+        with pytest.raises(RuntimeError, match="crash"):
+            train(crashed)
+    known = [figures.step for figures in read_history(crashed.output)]
+    assert known == ([10, 20] if "write_history" in files else [10])
+    observer = Stopper()
+    resume(crashed.output, observer)
+    assert [figures.step for figures, _ in observer.evaluations] == [20, 30]
+    assert observer.steps[0][0] == 21
+    assert essence(crashed.output) == essence(request_for("whole").output)
+
+
+@pytest.mark.parametrize("evaluation", [1, 3])
+def test_an_evaluation_that_is_stopped_is_made_when_the_run_goes_on(
+    request_for, monkeypatch, evaluation
+):
+    train(request_for("whole"))
+
+    class StopsInEvaluation(Stopper):
+        def should_stop(self):
+            return len(self.steps) == 10 * evaluation
+
+    stopped = request_for("stopped")
+    assert train(stopped, StopsInEvaluation()).stop_reason == "interrupted"
+    assert len(read_history(stopped.output)) == evaluation - 1
+    observer = Stopper()
+    assert resume(stopped.output, observer).stop_reason == "budget"
+    assert len(observer.evaluations) == 4 - evaluation
+    assert essence(stopped.output) == essence(request_for("whole").output)
+
+
+def test_a_resume_file_of_before_evaluations_were_noted_goes_on(request_for):
+    """There, the state was always saved after an evaluation, never before one at the same step."""
+    train(request_for("whole"))
+    stopped = request_for("stopped")
+    train(stopped, Stopper(15))
+    shapes = {}
+    with safe_open(stopped.output / checkpoint.RESUME, framework="numpy") as file:
+        shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+    tensors, progress = checkpoint.read_resume(stopped.output, shapes)
+    assert progress.evaluated == 10
+    old = msgspec.structs.replace(progress, evaluated=None)
+    checkpoint.write_resume(stopped.output, tensors, old)
+    resume(stopped.output)
+    assert essence(stopped.output) == essence(request_for("whole").output)
+
+
+def test_better_weights_that_a_killed_run_kept_stay_the_best(request_for, monkeypatch):
+    """In minutes, the steps after the last save need not come out as they did."""
+    request = request_for("killed", steps=None, minutes=10, eval_every=5)
+    with monkeypatch.context() as patch:
+        patch.setattr(training.Steps, "validate", lambda *_: 3.0)
+        train(request, Stopper(6))
+    with monkeypatch.context() as patch:
+        patch.setattr(training.Steps, "validate", lambda *_: 1.0)
+        patch.setattr(checkpoint, "write_history", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            resume(request.output)
+    monkeypatch.setattr(training.Steps, "validate", lambda *_: 2.0)
+    outcome = resume(request.output, Stopper(6))
+    assert outcome.best.valid_loss == read_checkpoint(request.output).figures.valid_loss == 1.0
+
+
+def test_one_folder_is_trained_into_by_one_run(request_for, tmp_path):
+    first = request_for("taken")
+
+    class Second(Stopper):
+        def on_step(self, *arguments):
+            super().on_step(*arguments)
+            for begin in (
+                lambda: resume(first.output),
+                lambda: train(first),
+                lambda: train(replace(first, overwrite=True)),
+            ):
+                with pytest.raises(CheckpointBusy) as caught:
+                    begin()
+                assert str(caught.value) == (
+                    f"another process is training into {first.output}: let it end or stop it, or "
+                    "choose another folder with -o"
+                )
+
+    assert train(first, Second(after=1)).step == 1
+    assert resume(first.output).stop_reason == "budget"
+
+
+def test_the_race_for_a_folder_has_one_winner(request_for):
+    """Both found it free, and both have loaded what they need; then one is the first."""
+    request = request_for("taken")
+    late = run.new_run(request, None)
+
+    class Racer(Stopper):
+        def on_start(self, *arguments):
+            with pytest.raises(CheckpointBusy):
+                run.execute(late, Stopper(), began=time.monotonic())
+
+    assert train(request, Racer(after=2)).step == 2
+    with pytest.raises(CheckpointExists):
+        run.execute(late, Stopper(), began=time.monotonic())
+    assert resume(request.output).stop_reason == "budget"
+
+
 def test_resuming_removes_what_a_killed_process_left(request_for):
     request = request_for("killed")
     train(request, Stopper(2))
@@ -340,7 +470,7 @@ def timed(request, monkeypatch, *, step, evaluation, first=None):
         taken.append(number)
         return 1.0, states
 
-    def validate(self, ids):
+    def validate(self, ids, should_stop):
         clock.now += evaluation
         return 1.0
 
@@ -377,7 +507,7 @@ def test_minutes_count_from_the_beginning_of_the_command(request_for, monkeypatc
     monkeypatch.setattr(training, "time", clock)
     prepared = run.new_run(request, None)
     monkeypatch.setattr(training.Steps, "train", lambda self, batch, states, *_: (1.0, states))
-    monkeypatch.setattr(training.Steps, "validate", lambda self, ids: 1.0)
+    monkeypatch.setattr(training.Steps, "validate", lambda *_: 1.0)
     outcome = run.execute(prepared, Stopper(), began=clock.now - 60)
     assert (outcome.step, outcome.seconds) == (1, 60.0)
 
@@ -396,7 +526,7 @@ def test_the_schedule_begins_with_the_first_step(request_for, monkeypatch):
 
     monkeypatch.setattr(training, "time", clock)
     monkeypatch.setattr(training.Steps, "train", train_step)
-    monkeypatch.setattr(training.Steps, "validate", lambda self, ids: 1.0)
+    monkeypatch.setattr(training.Steps, "validate", lambda *_: 1.0)
     run.execute(prepared, Stopper(), began=clock.now)
     peak = prepared.config.train.learning_rate
     assert rates[:2] == pytest.approx([peak, peak])
@@ -416,7 +546,7 @@ def test_a_first_step_that_is_slow_tells_nothing_about_the_others(request_for, m
 
 def test_a_validation_loss_that_is_not_finite_stops_too(request_for, monkeypatch):
     request = request_for("broken")
-    monkeypatch.setattr(training.Steps, "validate", lambda self, ids: math.inf)
+    monkeypatch.setattr(training.Steps, "validate", lambda *_: math.inf)
     with pytest.raises(TrainingError, match=r"^the validation loss is not finite at step 10: "):
         train(request)
     assert not (request.output / checkpoint.MODEL).exists()
@@ -440,6 +570,74 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_what_was_good(request_for, mo
         f"--learning-rate than {rate:g}"
     )
     assert read_checkpoint(request.output).figures.step == 10
+
+
+@pytest.mark.parametrize("which", ["training", "validation"])
+def test_a_loss_that_explodes_stops_and_keeps_what_was_good(request_for, monkeypatch, which):
+    request = request_for("broken", save_every=1e-9)
+    train_step, validate = training.Steps.train, training.Steps.validate
+
+    def exploded(self, batch, states, step, *rates):
+        loss, after = train_step(self, batch, states, step, *rates)
+        return (1e6 if step == 15 else loss), after
+
+    def bad_text(self, *arguments):
+        loss = validate(self, *arguments)
+        return 1e6 if (self.optimizer.iterations == 20) else loss
+
+    monkeypatch.setattr(training.Steps, *{
+        "training": ("train", exploded), "validation": ("validate", bad_text)
+    }[which])  # fmt: skip
+    with pytest.raises(TrainingError) as caught:
+        train(request)
+    step = {"training": 16, "validation": 20}[which]
+    config = read_checkpoint(request.output).config
+    assert str(caught.value) == (
+        f"the {which} loss has exploded to 1e+06 nats at step {step}, where a uniform guess has "
+        f"{math.log(config.model.vocab_size):.3g}: the last good state is in {request.output}; "
+        f"train again with -o {request.output} --overwrite and a lower --learning-rate than "
+        f"{config.train.learning_rate:g}"
+    )
+    assert read_checkpoint(request.output).figures.step == 10
+
+
+@pytest.mark.parametrize("name", ["weights/output/bias", "optimizer/0", "states/c_1"])
+def test_what_is_not_a_number_is_never_saved(request_for, monkeypatch, name):
+    """A gradient that is not finite ruins the weights in a step whose own loss is still good."""
+    request = request_for("broken", save_every=1e-9)
+    real = checkpoint.write_resume
+    monkeypatch.setattr(training.Trainer, "_evaluation_due", lambda self: False)
+
+    class Spoils(Stopper):
+        def on_step(self, step, *rest):
+            super().on_step(step, *rest)
+            if step == 5:
+                spoil(trainers[0], name)
+
+    trainers, begin = [], training.Trainer.start
+    monkeypatch.setattr(
+        training.Trainer, "start", lambda self, *given: (trainers.append(self), begin(self, *given))
+    )
+    with pytest.raises(TrainingError, match=r"^the weights are not finite after step 5: the last"):
+        train(request, Spoils())
+    assert checkpoint.write_resume is real
+    monkeypatch.undo()
+    observer = Stopper()
+    assert resume(request.output, observer).stop_reason == "budget"
+    assert observer.steps[0][0] == 5
+
+
+def spoil(trainer, name):
+    """Put one NaN among the numbers of that name."""
+    if name in trainer._resumable():
+        variable = trainer._resumable()[name]
+        bad = variable.numpy()
+        bad.flat[-1] = math.nan
+        variable.assign(bad)
+    else:
+        layer = int(name[-1])
+        h, c = trainer.states[layer]
+        trainer.states[layer] = (h, c * math.nan)
 
 
 def test_fine_tuning_keeps_old_ids_and_learns_new_symbols(request_for):

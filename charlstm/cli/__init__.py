@@ -2,14 +2,16 @@
 
 A command is imported when it is called; each parses, calls and prints, and knows nothing else.
 Every error ends here as one sentence on stderr and an exit status: 0 success, 1 failed run,
-2 misuse, 130 after Ctrl-C.
+2 misuse, 128 and its number after a signal (130 after Ctrl-C).
 """
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import importlib
 import os
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -18,6 +20,7 @@ from typing import TYPE_CHECKING
 import click
 
 from charlstm import __version__
+from charlstm.cli.signals import WORDS, exit_status
 from charlstm.errors import CharlstmError, UsageError
 
 if TYPE_CHECKING:
@@ -44,8 +47,6 @@ COMMANDS = {
     "export": "Write a trained model as one ONNX or Keras file.",
     "cache": "List or clear what is kept to start faster.",
 }
-
-INTERRUPTED = 130
 
 
 class LazyGroup(click.Group):
@@ -135,9 +136,11 @@ def run_command_line(arguments: Sequence[str] | None = None) -> int:
     except CharlstmError as error:
         click.echo(f"Error: {error}", err=True)
         return error.exit_status
-    except (KeyboardInterrupt, click.Abort):
-        click.echo("Interrupted.", err=True)
-        return INTERRUPTED
+    except (KeyboardInterrupt, click.Abort) as error:
+        number = getattr(error, "number", signal.SIGINT)
+        with contextlib.suppress(OSError):
+            click.echo(WORDS[number], err=True)
+        return exit_status(number)
     except BrokenPipeError:
         _discard_output()
         return 0  # the reader has what it wanted
@@ -146,11 +149,4 @@ def run_command_line(arguments: Sequence[str] | None = None) -> int:
         full = "can't write the output: " if error.errno == errno.ENOSPC else ""
         where = f"{error.filename}: " if error.filename else full
         click.echo(f"Error: {where}{error.strerror or error}", err=True)
-        return 1
-    except MemoryError:
-        click.echo(
-            "Error: out of memory: choose a smaller --size, fewer --streams or a shorter "
-            "--sequence-length",
-            err=True,
-        )
         return 1

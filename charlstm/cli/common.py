@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from charlstm.errors import CheckpointMissing, StorageError, UsageError
+from charlstm.errors import CheckpointMissing, OutOfMemory, StorageError, UsageError
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -44,11 +44,26 @@ class GroupedCommand(click.Command):
 
     Args:
         examples: command lines, each of which works as it stands.
+        when_memory_is_short: what to do then.
     """
 
-    def __init__(self, *args: Any, examples: Sequence[str] = (), **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        examples: Sequence[str] = (),
+        when_memory_is_short: str = "end other programs, or use a model of a smaller --size",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(*args, **kwargs)
         self.examples = tuple(examples)
+        self.when_memory_is_short = when_memory_is_short
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Carry the command out."""
+        try:
+            return super().invoke(ctx)
+        except MemoryError:
+            raise OutOfMemory(f"out of memory: {self.when_memory_is_short}") from None
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the epilog, then the examples, one a line and never wrapped."""

@@ -1,21 +1,21 @@
 """What a person sees of a training run: plan, progress bar, evaluations, samples, warnings.
 
-All of it goes to stderr. Signals are caught here, so that a run saves before it stops.
+All of it goes to stderr.
 """
 
 from __future__ import annotations
 
 import math
-import signal
 import sys
 from collections.abc import Callable
-from types import FrameType, TracebackType
+from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from charlstm.cli.common import dropout_of, note
 
 if TYPE_CHECKING:
     from charlstm.checkpoint import Figures, Weights
+    from charlstm.cli.signals import Signals
     from charlstm.run import Run
 
 SAMPLE_TOKENS = {"char": 240, "word": 60}
@@ -60,24 +60,23 @@ class Watcher:
 
     Args:
         run: what is watched.
+        signals: what may ask it to stop.
         quiet: show warnings only.
     """
 
-    def __init__(self, run: Run, *, quiet: bool) -> None:
+    def __init__(self, run: Run, signals: Signals, *, quiet: bool) -> None:
         self.run = run
+        self.signals = signals
         self.quiet = quiet
-        self.signal = 0
+        self._stops = False
         self.bar: Any = None
         self.evaluations = 0
         origin = run.config.provenance
         tokens_per_character = origin.valid_tokens / max(1, origin.valid_characters)
         self._bits_per_character = tokens_per_character / math.log(2)
         self._tokens_per_step = run.config.train.streams * run.config.train.sequence_length
-        self._previous: dict[int, Any] = {}
 
     def __enter__(self) -> Watcher:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self._previous[number] = signal.signal(number, self._on_signal)
         return self
 
     def __exit__(
@@ -88,22 +87,17 @@ class Watcher:
     ) -> None:
         if self.bar is not None:
             self.bar.close()
-        for number, handler in self._previous.items():
-            signal.signal(number, handler)
-
-    def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        if self.signal:
-            raise KeyboardInterrupt
-        self.signal = number
 
     def should_stop(self) -> bool:
         """Whether a signal has asked the run to stop."""
-        if self.signal:
-            self._say("Saving; once more to stop at once.")
-        return self.signal != 0
+        if self.signals.number and not self._stops:
+            self._stops = True
+            self._say("Saving; Ctrl-C to stop at once.")
+        return self._stops
 
     def on_start(self, path: str, step: int, steps: int | None) -> None:
         """Say what training runs on, and begin the progress bar."""
+        self.signals.defer()
         self._say(f"training on {path}" + (f", from step {step:,}" if step else ""))
         if self.quiet or not sys.stderr.isatty():
             return

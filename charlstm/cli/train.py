@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ from charlstm.cli.common import (
     write_json,
     write_text,
 )
+from charlstm.cli.signals import Signals, exit_status
 from charlstm.config import BUDGETS
 from charlstm.errors import UsageError
 
@@ -54,6 +56,7 @@ WITH_RESUME = {"resume", "quiet", "as_json", "threads", "dry_run"}
         "gzip -c mail.txt | gunzip | charlstm train - --level word -o checkpoints/mail",
         "charlstm train python-docs --size tiny --epochs 2",
     ),
+    when_memory_is_short="choose a smaller --size, fewer --streams or a shorter --sequence-length",
 )
 @click.argument("corpus", nargs=-1, shell_complete=complete_files)
 @text(
@@ -284,16 +287,17 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     The checkpoint's path goes to stdout, all else to stderr.
     """
     _check(ctx, options)
-    if options["resume"]:
-        from charlstm.run import resumed_run
+    with Signals() as signals:
+        if options["resume"]:
+            from charlstm.run import resumed_run
 
-        _carry_out(resumed_run(options["resume"]), options)
-        return
+            _carry_out(resumed_run(options["resume"]), options, signals)
+            return
 
-    from charlstm.run import new_run, spooled_stdin
+        from charlstm.run import new_run, spooled_stdin
 
-    with spooled_stdin(options["corpus"] + options["valid"]) as stdin:
-        _carry_out(new_run(_request(options), stdin), options)
+        with spooled_stdin(options["corpus"] + options["valid"]) as stdin:
+            _carry_out(new_run(_request(options), stdin), options, signals)
 
 
 def _given(ctx: click.Context, name: str) -> bool:
@@ -369,7 +373,7 @@ def _request(options: dict[str, Any]) -> Request:
     )
 
 
-def _carry_out(run: Run, options: dict[str, Any]) -> None:
+def _carry_out(run: Run, options: dict[str, Any], signals: Signals) -> None:
     from charlstm.cli.progress import Watcher, describe_plan
 
     quiet = options["quiet"]
@@ -383,7 +387,7 @@ def _carry_out(run: Run, options: dict[str, Any]) -> None:
 
     from charlstm.run import execute
 
-    with Watcher(run, quiet=quiet) as watcher:
+    with Watcher(run, signals, quiet=quiet) as watcher:
         outcome = execute(
             run,
             watcher,
@@ -397,12 +401,14 @@ def _carry_out(run: Run, options: dict[str, Any]) -> None:
         note(f"Interrupted and saved; go on with: charlstm train --resume {run.folder}")
     elif not quiet and run.config.train.minutes is not None:
         note(_equivalent(run, outcome))
-    if options["as_json"]:
-        write_json(_summary(run, outcome))
-    else:
-        write_text(f"{run.folder}\n")
+    # A terminal that was closed takes nothing more, which is no other end than the signal's.
+    with contextlib.suppress(OSError) if interrupted else contextlib.nullcontext():
+        if options["as_json"]:
+            write_json(_summary(run, outcome))
+        else:
+            write_text(f"{run.folder}\n")
     if interrupted:
-        raise click.exceptions.Exit(128 + watcher.signal)
+        raise click.exceptions.Exit(exit_status(signals.number))
 
 
 def _planned(run: Run) -> dict[str, Any]:

@@ -1,0 +1,79 @@
+"""Signals: an end before there is anything to save, afterwards a wish to save."""
+
+import signal
+
+import pytest
+
+from charlstm.cli import run_command_line
+from charlstm.cli.signals import WORDS, Signals, Stopped, exit_status
+
+NUMBERS = sorted(WORDS)
+
+
+@pytest.fixture(autouse=True)
+def _own_handlers():
+    """Let nothing that is tested here end the tests."""
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in NUMBERS}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_a_signal_ends_what_has_nothing_to_save(number):
+    with Signals() as signals, pytest.raises(Stopped) as caught:
+        signal.raise_signal(number)
+    assert caught.value.number == number
+    assert signals.number == 0
+    assert all(signal.getsignal(each) is signal.SIG_DFL for each in NUMBERS)
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_a_deferred_signal_is_remembered_and_the_first_counts(number):
+    with Signals() as signals:
+        signals.defer()
+        signal.raise_signal(number)
+        assert signals.number == number
+        for other in (signal.SIGTERM, signal.SIGHUP):
+            signal.raise_signal(other)
+        assert signals.number == number
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_DFL  # once more ends at once
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_what_is_ignored_stays_ignored(number):
+    """``nohup`` ignores SIGHUP, and a shell's script SIGINT for what runs in the background."""
+    signal.signal(number, signal.SIG_IGN)
+    with Signals() as signals:
+        signal.raise_signal(number)
+        assert signals.number == 0
+    assert signal.getsignal(number) is signal.SIG_IGN
+
+
+@pytest.mark.parametrize(
+    ("number", "status", "message"),
+    [
+        (signal.SIGINT, 130, "Interrupted.\n"),
+        (signal.SIGTERM, 143, "Terminated.\n"),
+        (signal.SIGHUP, 129, "The terminal was closed.\n"),
+    ],
+)
+def test_a_run_that_is_stopped_before_it_begins_leaves_nothing(
+    tmp_path, monkeypatch, capfd, number, status, message
+):
+    """The corpus comes through a pipe, which is kept in a temporary file until the run begins."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "kept").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "kept"))
+
+    def stopped(*arguments, **options):
+        assert list((tmp_path / "kept").iterdir())
+        signal.raise_signal(number)
+
+    monkeypatch.setattr("charlstm.run.new_run", stopped)
+    with open(__file__, encoding="utf-8") as text:
+        monkeypatch.setattr("sys.stdin", text)
+        assert run_command_line(["train", "-"]) == status == exit_status(number)
+    assert capfd.readouterr() == ("", message)
+    assert [path.name for path in tmp_path.iterdir()] == ["kept"]
+    assert not list((tmp_path / "kept").iterdir())
