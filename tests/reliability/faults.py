@@ -32,6 +32,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
+
 from charlstm import checkpoint
 from charlstm.errors import CharlstmError
 from tests.reliability.kills import check_sound, leftovers, step_on_disk, text
@@ -269,11 +271,13 @@ class Bench:
         wrong = []
         if not folder.exists():
             return "nothing", [f"{name} is missing" for name in has]
+        wrong += [f"{name} is missing" for name in has if not (folder / name).exists()]
+        if rest := leftovers(folder):
+            wrong.append(f"leftovers of {', '.join(rest)}")
         try:
             check_sound(folder)
-        except CharlstmError as error:
-            wrong.append(f"damaged: {error}")
-        wrong += [f"{name} is missing" for name in has if not (folder / name).exists()]
+        except (CharlstmError, SafetensorError) as error:
+            return "damaged", [*wrong, f"damaged: {error}"]
         words = []
         if (folder / checkpoint.MODEL).exists():
             done = self.start("generate", folder, "-n", "5", "-q")
@@ -285,8 +289,6 @@ class Bench:
         step_saved = step_on_disk(folder)
         if step_saved is not None:
             words.append(f"resumable from step {step_saved}")
-        if rest := leftovers(folder):
-            wrong.append(f"leftovers of {', '.join(rest)}")
         return "; ".join(words) or "no checkpoint", wrong
 
 
@@ -348,7 +350,7 @@ def _failing(bench: Bench, event: str, error: str, phrase: str) -> Outcome:
     plan = {"event": event, "when": "half", "nth": 2, "do": error}
     process = bench.start("train", "--resume", folder, plan=plan)
     process.end()
-    return _resumes(bench, folder, bench.judge(process, folder, 1, phrase, "--resume"))
+    return bench.judge(process, folder, 1, phrase, "--resume")
 
 
 @fault("disk full at the model of an evaluation")
@@ -663,7 +665,7 @@ def _slow_save(bench: Bench, seconds: int) -> tuple[Path, Process]:
 def _(bench: Bench) -> Outcome:
     folder, process = _slow_save(bench, 3)
     seconds = process.send(signal.SIGINT)
-    return _resumes(bench, folder, bench.judge(process, folder, 130, seconds=seconds))
+    return bench.judge(process, folder, 130, seconds=seconds)
 
 
 @fault("a second Ctrl-C, during a save that takes 300 s")
@@ -673,7 +675,7 @@ def _(bench: Bench) -> Outcome:
     time.sleep(0.5)
     seconds = process.send(signal.SIGINT)
     checkpoint.remove_leftovers(folder)  # which the next run does, too
-    return _resumes(bench, folder, bench.judge(process, folder, 130, seconds=seconds))
+    return bench.judge(process, folder, (-signal.SIGINT, 130), seconds=seconds)
 
 
 @fault("Ctrl-C while the command starts")
@@ -706,7 +708,7 @@ def _at_start(
     process = bench.start("train", "--resume", folder)
     time.sleep(delay)
     seconds = process.send(number)
-    return _resumes(bench, folder, bench.judge(process, folder, status, seconds=seconds))
+    return bench.judge(process, folder, status, seconds=seconds)
 
 
 @fault("Ctrl-C in the evaluation of a long validation text")
@@ -793,7 +795,7 @@ def _closed(bench: Bench, streams: str, status: int | tuple[int, ...] = 143) -> 
     ).until_saved(folder)
     time.sleep(1)
     seconds = process.send(signal.SIGTERM)
-    return _resumes(bench, folder, bench.judge(process, folder, status, seconds=seconds))
+    return bench.judge(process, folder, status, seconds=seconds)
 
 
 # Readers that go away
