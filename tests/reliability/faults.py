@@ -378,7 +378,7 @@ def _(bench: Bench) -> Outcome:
     with bench.small_disk("8m") as disk:
         folder = bench.copy(disk)
         process = bench.resume(folder)
-        remount = ["mount", "-o", "remount", "{}", str(disk)]
+        remount = ["mount", "-o", "remount,{}", str(disk)]
 
         def read_only() -> bool:
             command = [word.format("ro") for word in remount]
