@@ -359,10 +359,14 @@ class Chain:
         if self.draw.random() < 0.5:
             return self._keeping if near else {}
         event, when = self.draw.choice(dying.EVENTS)
+        # Evaluations are rare; a file is written in many pieces.
+        most = 3 if "model" in event or "history" in event else 12
+        if event.startswith("write") and "history" not in event:
+            most *= 9
         plan = {
             "event": event,
             "when": when,
-            "nth": self.draw.randint(1, 3 if "model" in event or "history" in event else 12),
+            "nth": self.draw.randint(1, most),
             "mark": str(self.folder / "mark"),
             **self._keeping,
         }
