@@ -858,6 +858,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="faults-", ignore_cleanup_errors=True) as temporary:
         folder = arguments.folder or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
+        os.environ["CHARLSTM_CACHE"] = str(folder / "cache")
         bench = Bench(folder)
         bench.prepare()
         print("| fault | what the user sees | exit status | on disk |\n| --- | --- | --- | --- |")

@@ -27,6 +27,7 @@ import argparse
 import contextlib
 import itertools
 import json
+import os
 import random
 import signal
 import subprocess
@@ -534,6 +535,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="kills-") as temporary:
         folder = arguments.folder or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
+        os.environ["CHARLSTM_CACHE"] = str(folder / "cache")
         corpus = folder / "corpus.txt"
         corpus.write_text(text())
         with ThreadPoolExecutor(arguments.jobs) as pool:

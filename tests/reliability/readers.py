@@ -244,7 +244,7 @@ class Stand:
     def first_users(self) -> None:
         """Let all readers need one cache entry at once that nobody has made yet."""
         folder = self.folder / "trained"
-        cache = self.folder / "cache"
+        cache = self.folder / "new-cache"
         environment = {"CHARLSTM_CACHE": str(cache)}
         readings = self._at_once(lambda: read(folder, environment))
         self.judge("first users of a graph", readings, {text_of(folder)}, "1 model", strict=True)
@@ -292,6 +292,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="readers-", ignore_cleanup_errors=True) as temporary:
         folder = arguments.folder or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
+        os.environ["CHARLSTM_CACHE"] = str(folder / "cache")
         stand = Stand(folder, arguments.readers, arguments.seconds)
         print("| read while | what was in place | readers | texts | sentences |")
         print("| --- | --- | --- | --- | --- |")
