@@ -855,6 +855,10 @@ def main() -> int:
         print("\n".join(chosen))
         return 0
     wrong: dict[str, tuple[str, ...]] = {}
+    for number in (signal.SIGINT, signal.SIGHUP):
+        # What is ignored here, as under nohup, would be ignored by every process, too.
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, lambda *_: None)
     with tempfile.TemporaryDirectory(prefix="faults-", ignore_cleanup_errors=True) as temporary:
         folder = arguments.folder or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
