@@ -577,12 +577,19 @@ def _(bench: Bench) -> Outcome:
     return bench.judge(process, folder, 1, "memory")
 
 
-@fault("out of memory, generate")
+@fault("out of memory, generate, whatever the limit")
 def _(bench: Bench) -> Outcome:
-    process = _limited(
-        bench, 1000, "generate", bench.base, "-n", "100000", "--count", "1000000", "-q"
-    )
-    return bench.judge(process, bench.base, 1, "memory")
+    wrong, said = [], None
+    for megabytes in (400, 300, 250, 220, 200, 180, 160, 140, 120):
+        process = _limited(bench, megabytes, "generate", bench.base, "-n", "20", "-q")
+        outcome = bench.judge(process, None, (0, 1))
+        wrong += [f"{megabytes} MB: {what}" for what in outcome.wrong]
+        if process.popen.returncode == 1 and "out of memory" in process.errors:
+            said = outcome
+    if said is None:
+        return bench.judge(process, bench.base, 1, "out of memory")
+    disk, more = bench.look(bench.base, (checkpoint.MODEL,))
+    return Outcome(said.says, said.status, disk, (*wrong, *more))
 
 
 @fault("out of memory, score")
