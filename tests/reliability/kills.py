@@ -312,6 +312,7 @@ class Chain:
                 self.report.wrong.append(f"chain {chain}: {what}")
             self.say(f"chain {chain} ended: {self.report.wrong or 'identical'}")
             if len(self.report.kills) >= kills:
+                self.say(self.report.row)
                 return self.report
 
     def _kill_once(self, target: Path, chain: int) -> bool:
