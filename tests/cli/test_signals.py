@@ -4,6 +4,7 @@ import signal
 
 import pytest
 
+from charlstm.__main__ import main
 from charlstm.cli import run_command_line
 from charlstm.cli.signals import WORDS, Signals, Stopped, exit_status
 
@@ -77,3 +78,35 @@ def test_a_run_that_is_stopped_before_it_begins_leaves_nothing(
     assert capfd.readouterr() == ("", message)
     assert [path.name for path in tmp_path.iterdir()] == ["kept"]
     assert not list((tmp_path / "kept").iterdir())
+
+
+def test_ctrl_c_once_more_while_the_command_ends_is_no_traceback(monkeypatch):
+    def interrupted():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("charlstm.cli.run_command_line", interrupted)
+    with pytest.raises(SystemExit) as caught:
+        main()
+    assert caught.value.code == 130
+
+
+@pytest.mark.parametrize(
+    ("reason", "status"),
+    [
+        ("lib.so: failed to map segment from shared object", 1),
+        ("lib.so: cannot allocate memory in static TLS block", 1),
+        ("No module named 'onnxruntime'", None),
+    ],
+)
+def test_a_library_that_finds_no_memory_is_told_as_such(charlstm, monkeypatch, reason, status):
+    def load(*arguments):
+        raise ImportError(reason)
+
+    monkeypatch.setattr("charlstm.checkpoint.read_checkpoint", load)
+    if status is None:
+        with pytest.raises(ImportError, match="No module"):
+            charlstm("info", "model")
+        return
+    done = charlstm("info", "model")
+    assert (done.status, done.out) == (status, "")
+    assert done.err.startswith("Error: out of memory: ")
