@@ -11,6 +11,7 @@ PLAN is a JSON object:
     step    events count only once this step has begun; 0 counts from the start
     do      what happens there: "kill" (the default, as kill -9 would), the name of an error that
             the file system returns from then on, such as "EDQUOT", or "sleep SECONDS"
+    interrupt  a module whose import is met by Ctrl-C
     nan     a step after which a weight is not a number
     mark    file that is told what the process died of
     archive folder that gets every model.safetensors that ever was in place, numbered
@@ -201,6 +202,19 @@ def watch_training(death: Death) -> None:
     Steps.train, Steps.validate = dying_train, dying_validate
 
 
+class Interrupter:
+    """Sends Ctrl-C to the process when a module is imported for the first time."""
+
+    def __init__(self, module: str) -> None:
+        self.module = module
+
+    def find_spec(self, name: str, *arguments: Any) -> None:
+        """Find nothing, but take note of what is looked for."""
+        if name == self.module:
+            sys.meta_path.remove(self)
+            signal.raise_signal(signal.SIGINT)
+
+
 def keep_last_state(target: Path) -> None:
     """Copy the resume file before a run that has ended removes it."""
     from charlstm import checkpoint
@@ -219,6 +233,9 @@ def main() -> None:
     plan = json.loads(sys.argv.pop(1))
     from charlstm.__main__ import main as run
 
+    if "interrupt" in plan:
+        sys.meta_path.insert(0, Interrupter(plan["interrupt"]))  # type: ignore[arg-type]
+        run()
     death = Death(plan)
     watch_files(death)
     import charlstm.cli  # the command's time begins before TensorFlow is loaded

@@ -567,7 +567,9 @@ def _limited(bench: Bench, megabytes: int, *arguments: Any) -> Process:
 def _(bench: Bench) -> Outcome:
     folder = bench.place() / "model"
     process = _limited(bench, 6000, "train", bench.corpus, "-o", folder, *HUGE)
-    return bench.judge(process, None, 1, "out of memory", "--streams")
+    # TensorFlow may end without a word; therefore the command says beforehand what is coming.
+    status = (1, -signal.SIGSEGV, -signal.SIGABRT, -signal.SIGKILL)
+    return bench.judge(process, None, status, "memory", "--streams")
 
 
 @fault("out of memory, resume")
@@ -580,7 +582,7 @@ def _(bench: Bench) -> Outcome:
 @fault("out of memory, generate, whatever the limit")
 def _(bench: Bench) -> Outcome:
     wrong, said = [], None
-    for megabytes in (400, 300, 250, 220, 200, 180, 160, 140, 120):
+    for megabytes in (400, 300, 250, 220, 200, 180, 160):
         process = _limited(bench, megabytes, "generate", bench.base, "-n", "20", "-q")
         outcome = bench.judge(process, None, (0, 1))
         wrong += [f"{megabytes} MB: {what}" for what in outcome.wrong]
@@ -685,9 +687,18 @@ def _(bench: Bench) -> Outcome:
     return bench.judge(process, folder, (-signal.SIGINT, 130), seconds=seconds)
 
 
-@fault("Ctrl-C while the command starts")
+@fault("Ctrl-C while any part of the command is loaded")
 def _(bench: Bench) -> Outcome:
-    return _at_start(bench, 0.05)
+    wrong, outcome = [], None
+    modules = ("charlstm.cli", "click", "charlstm.cli.train", "charlstm.run", "numpy", "msgspec")
+    for module in (*modules, "safetensors", "charlstm.optimization", "tensorflow", "keras"):
+        process = bench.start("train", "--resume", bench.base, plan={"interrupt": module})
+        process.end()
+        outcome = bench.judge(process, None, 130)
+        wrong += [f"{module}: {what}" for what in outcome.wrong]
+    assert outcome is not None
+    disk, more = bench.look(bench.base, (checkpoint.MODEL, checkpoint.RESUME))
+    return Outcome(outcome.says, outcome.status, disk, (*wrong, *more))
 
 
 @fault("Ctrl-C while TensorFlow is loaded")
