@@ -1,6 +1,8 @@
 """Signals: an end before there is anything to save, afterwards a wish to save."""
 
 import signal
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -9,6 +11,7 @@ from charlstm.cli import run_command_line
 from charlstm.cli.signals import WORDS, Signals, Stopped, exit_status
 
 NUMBERS = sorted(WORDS)
+FIGURES = ("train_loss", "valid_bits_per_character", "valid_perplexity", "valid_word_perplexity")
 
 
 @pytest.fixture(autouse=True)
@@ -110,3 +113,26 @@ def test_a_library_that_finds_no_memory_is_told_as_such(charlstm, monkeypatch, r
     done = charlstm("info", "model")
     assert (done.status, done.out) == (status, "")
     assert done.err.startswith("Error: out of memory: ")
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_a_run_that_was_stopped_ends_with_its_signal_though_stdout_is_closed(
+    charlstm, monkeypatch, options
+):
+    best = SimpleNamespace(step=1, valid_loss=None, **dict.fromkeys(FIGURES))
+
+    def execute(run, watcher, **rest):
+        watcher.signals.defer()
+        signal.raise_signal(signal.SIGTERM)
+        assert watcher.should_stop()
+        return SimpleNamespace(
+            step=1, epochs=1.0, tokens=1, seconds=1.0, tokens_per_second=1.0, best=best,
+            stop_reason="interrupted",
+        )  # fmt: skip
+
+    monkeypatch.setattr("charlstm.run.execute", execute)
+    Path("corpus.txt").write_text("a text of some length; " * 200)
+    monkeypatch.setattr("sys.stdout", None)
+    done = charlstm("train", "corpus.txt", "-o", "model", *options)
+    assert done.status == 143
+    assert done.err.endswith("go on with: charlstm train --resume model\n")
