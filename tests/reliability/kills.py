@@ -50,6 +50,9 @@ from tests.reliability import dying
 # Long enough for any start on a busy machine; only what hangs waits so long.
 PATIENCE_SECONDS = 600.0
 
+# So many learning rates tell whether they fall.
+ENOUGH_EVALUATIONS = 5
+
 # From this share of the steps on, some processes are killed in the evaluation after the last one.
 FINAL_SHARE = 0.85
 
@@ -100,7 +103,9 @@ SETTINGS = (
     ),
 )
 MINUTES = Setting(
-    "char", "bfloat16", ("--minutes", "2", "--warmup-steps", "50", "--save-every", "0.05")
+    "char",
+    "bfloat16",
+    ("--minutes", "3", "--warmup-steps", "50", "--eval-every", "20", "--save-every", "0.05"),
 )
 
 
@@ -480,7 +485,7 @@ def kill_in_minutes(corpus: Path, folder: Path, draw: random.Random) -> Report:
         process, begin = chain._start(target, {})
     summary = json.loads((folder / "out").read_text())
     chain.report.name, chain.report.chains = MINUTES.name + ", minutes", 1
-    chain.report.wrong = list(_wrong_in_minutes(target, summary))
+    chain.report.wrong = list(_wrong_in_minutes(target, summary, chain.start_seconds))
     chain.say(
         f"ended after {summary['seconds']:.1f} s and {len(chain.report.kills)} kills, "
         f"{summary['steps']} steps, last rate {_history(target)[-1]['learning_rate']:.6f}"
@@ -488,13 +493,16 @@ def kill_in_minutes(corpus: Path, folder: Path, draw: random.Random) -> Report:
     return chain.report
 
 
-def _wrong_in_minutes(folder: Path, summary: dict[str, Any]) -> Iterator[str]:
+def _wrong_in_minutes(folder: Path, summary: dict[str, Any], start: float) -> Iterator[str]:
     config = checkpoint.read_config(folder).train
     history = checkpoint.read_history(folder)
     budget = 60 * (config.minutes or 0)
-    if not 0.75 * budget < summary["seconds"] < 1.25 * budget:
+    # What a killed process did after its last save is not counted, and no start is cut short.
+    if not 0.75 * budget < summary["seconds"] < 1.25 * budget + start:
         yield f"took {summary['seconds']:.0f} s of {budget:.0f}"
     after = [figures for figures in history if figures.step > config.warmup_steps]
+    if len(after) < ENOUGH_EVALUATIONS:
+        yield f"{len(after)} evaluations after warm-up are too few to tell anything"
     for before, now in itertools.pairwise(after):
         if now.learning_rate > before.learning_rate:
             yield f"rate rises from step {before.step} to {now.step}"

@@ -5,7 +5,7 @@
 1. Training: ``charlstm train`` evaluates every other step and each time replaces the best model,
    while ten loops of ``charlstm generate`` read it. Every model that was ever in place is kept
    aside; afterwards each is asked for its text. Every reader must have ended with exit status 0
-   and the text of one of those models.
+   and the text of one of those models, with its probability, which no two models share.
 2. Overwriting, by runs: the same while one run after another replaces the folder
    (``--overwrite``), with another width and another tokenizer each time. A reader may find the
    folder half replaced; then it must end with one sentence and exit status 1.
@@ -45,7 +45,7 @@ from tests.reliability.kills import text
 LENGTH, SEED = 60, 7
 TRAINING = (
     *("--layers", "2", "--streams", "8", "--sequence-length", "8", "--eval-every", "2"),
-    *("--learning-rate", "0.0005", "--steps", "1000000", "--patience", "99999"),
+    *("--learning-rate", "0.002", "--steps", "1000000", "--patience", "99999"),
     *("--sample-every", "0", "--save-every", "0.1", "--valid-fraction", "0.02"),
 )
 
@@ -72,7 +72,7 @@ class Reading:
 
 def read(folder: Path, environment: dict[str, str] | None = None) -> Reading:
     """Let a process of its own write text."""
-    arguments = ["generate", str(folder), "-n", str(LENGTH), "--seed", str(SEED), "-q"]
+    arguments = ["generate", str(folder), "-n", str(LENGTH), "--seed", str(SEED), "-q", "--json"]
     done = subprocess.run(
         [sys.executable, "-m", "charlstm", *arguments],
         capture_output=True,
@@ -80,13 +80,22 @@ def read(folder: Path, environment: dict[str, str] | None = None) -> Reading:
         stdin=subprocess.DEVNULL,
         env=os.environ | (environment or {}),
     )
-    return Reading(done.returncode, done.stdout.decode(), done.stderr.decode())
+    said = done.stderr.decode()
+    if done.returncode:
+        return Reading(done.returncode, done.stdout.decode(), said)
+    sample = json.loads(done.stdout)
+    return Reading(0, signed(sample["text"], sample["mean_log_probability"]), said)
+
+
+def signed(text: str, mean_log_probability: float) -> str:
+    """Return a text with what tells the model that wrote it from all others, however alike."""
+    return f"{text} [{mean_log_probability!r}]"
 
 
 def text_of(folder: Path) -> str:
     """Return the text that a reader of this checkpoint must get."""
     sample = charlstm.load(folder).generate(length=LENGTH, seed=SEED)[0]
-    return sample.text
+    return signed(sample.text, sample.mean_log_probability)
 
 
 class Readers:
@@ -161,7 +170,7 @@ class Stand:
         self.wrong += [
             f"{name}: a text of no model: {reading.text!r}"
             for reading in good
-            if reading.text.removesuffix("\n") not in {known.removesuffix("\n") for known in texts}
+            if reading.text not in texts
         ]
         failed = [reading for reading in readings if reading.status != 0]
         if strict:

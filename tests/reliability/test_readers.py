@@ -104,9 +104,9 @@ def test_a_reader_ends_in_a_text_or_one_sentence(reading, right):
 
 def test_the_harness_tells_a_text_of_no_model_and_a_reader_that_failed(tmp_path, capsys):
     stand = Stand(tmp_path, readers=1, seconds=0)
-    readings = [Reading(0, "mixed\n", ""), Reading(0, "known\n", "")]
+    readings = [Reading(0, "mixed", ""), Reading(0, "known", "")]
     stand.judge("reading", readings, {"known"}, "1 model", strict=True)
-    assert stand.wrong == ["reading: a text of no model: 'mixed\\n'"]
+    assert stand.wrong == ["reading: a text of no model: 'mixed'"]
     stand.judge("reading", [Reading(1, "", "Error: no\n")], set(), "1 model", strict=True)
     assert stand.wrong[1:] == ["reading: Error: no\n"]
     stand.judge("reading", [Reading(1, "", "Error: no\n")], set(), "1 model", strict=False)
