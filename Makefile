@@ -75,3 +75,15 @@ lowest: setup ## Test with the lowest dependencies that setup.cfg allows.
 .PHONY: bench
 bench: setup ## Measure starts, generation, int8 and training here; TEXT=file adds time to quality.
 	$(BIN)/python -m benchmarks $(TEXT)
+
+.PHONY: kills
+kills: setup ## Kill training runs 50 times each, resume them, compare how they end (an hour).
+	$(BIN)/python -m tests.reliability.kills
+
+.PHONY: faults
+faults: setup ## Full disks, lost folders, signals and the like: what is said, what is left.
+	$(BIN)/python -m tests.reliability.faults
+
+.PHONY: readers
+readers: setup ## Ten readers at once of a model that is being trained or replaced.
+	$(BIN)/python -m tests.reliability.readers

@@ -11,9 +11,10 @@ def main() -> None:
     """Run the command line and exit with its status."""
     try:
         from charlstm.cli import run_command_line
-    except KeyboardInterrupt:  # while it starts
+
+        sys.exit(run_command_line())
+    except KeyboardInterrupt:  # while it starts, or once more while it ends
         sys.exit(INTERRUPTED)
-    sys.exit(run_command_line())
 
 
 if __name__ == "__main__":

@@ -39,6 +39,10 @@ class GroupedOption(click.Option):
         self.heading = heading
 
 
+# What the system says when there is no memory left for a library.
+_NO_ROOM = ("failed to map segment", "cannot allocate memory")
+
+
 class GroupedCommand(click.Command):
     """A command whose help page groups its options under their headings and ends with examples.
 
@@ -64,6 +68,10 @@ class GroupedCommand(click.Command):
             return super().invoke(ctx)
         except MemoryError:
             raise OutOfMemory(f"out of memory: {self.when_memory_is_short}") from None
+        except ImportError as error:
+            if any(reason in str(error) for reason in _NO_ROOM):
+                raise OutOfMemory(f"out of memory: {self.when_memory_is_short}") from None
+            raise
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the epilog, then the examples, one a line and never wrapped."""

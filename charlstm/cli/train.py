@@ -22,7 +22,7 @@ from charlstm.cli.common import (
 )
 from charlstm.cli.signals import Signals, exit_status
 from charlstm.config import BUDGETS
-from charlstm.errors import UsageError
+from charlstm.errors import StorageError, UsageError
 
 if TYPE_CHECKING:
     from charlstm.run import Request, Run
@@ -404,7 +404,8 @@ def _carry_out(run: Run, options: dict[str, Any], signals: Signals) -> None:
     elif not quiet and run.config.train.minutes is not None:
         note(_equivalent(run, outcome))
     # A terminal that was closed takes nothing more, which is no other end than the signal's.
-    with contextlib.suppress(OSError) if interrupted else contextlib.nullcontext():
+    closed = (OSError, StorageError) if interrupted else ()
+    with contextlib.suppress(*closed):
         if options["as_json"]:
             write_json(_summary(run, outcome))
         else:

@@ -1,13 +1,17 @@
 """Signals: an end before there is anything to save, afterwards a wish to save."""
 
 import signal
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from charlstm.__main__ import main
 from charlstm.cli import run_command_line
 from charlstm.cli.signals import WORDS, Signals, Stopped, exit_status
 
 NUMBERS = sorted(WORDS)
+FIGURES = ("train_loss", "valid_bits_per_character", "valid_perplexity", "valid_word_perplexity")
 
 
 @pytest.fixture(autouse=True)
@@ -77,3 +81,58 @@ def test_a_run_that_is_stopped_before_it_begins_leaves_nothing(
     assert capfd.readouterr() == ("", message)
     assert [path.name for path in tmp_path.iterdir()] == ["kept"]
     assert not list((tmp_path / "kept").iterdir())
+
+
+def test_ctrl_c_once_more_while_the_command_ends_is_no_traceback(monkeypatch):
+    def interrupted():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("charlstm.cli.run_command_line", interrupted)
+    with pytest.raises(SystemExit) as caught:
+        main()
+    assert caught.value.code == 130
+
+
+@pytest.mark.parametrize(
+    ("reason", "status"),
+    [
+        ("lib.so: failed to map segment from shared object", 1),
+        ("lib.so: cannot allocate memory in static TLS block", 1),
+        ("No module named 'onnxruntime'", None),
+    ],
+)
+def test_a_library_that_finds_no_memory_is_told_as_such(charlstm, monkeypatch, reason, status):
+    def load(*arguments):
+        raise ImportError(reason)
+
+    monkeypatch.setattr("charlstm.checkpoint.read_checkpoint", load)
+    if status is None:
+        with pytest.raises(ImportError, match="No module"):
+            charlstm("info", "model")
+        return
+    done = charlstm("info", "model")
+    assert (done.status, done.out) == (status, "")
+    assert done.err.startswith("Error: out of memory: ")
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_a_run_that_was_stopped_ends_with_its_signal_though_stdout_is_closed(
+    charlstm, monkeypatch, options
+):
+    best = SimpleNamespace(step=1, valid_loss=None, **dict.fromkeys(FIGURES))
+
+    def execute(run, watcher, **rest):
+        watcher.signals.defer()
+        signal.raise_signal(signal.SIGTERM)
+        assert watcher.should_stop()
+        return SimpleNamespace(
+            step=1, epochs=1.0, tokens=1, seconds=1.0, tokens_per_second=1.0, best=best,
+            stop_reason="interrupted",
+        )  # fmt: skip
+
+    monkeypatch.setattr("charlstm.run.execute", execute)
+    Path("corpus.txt").write_text("a text of some length; " * 200)
+    monkeypatch.setattr("sys.stdout", None)
+    done = charlstm("train", "corpus.txt", "-o", "model", *options)
+    assert done.status == 143
+    assert done.err.endswith("go on with: charlstm train --resume model\n")

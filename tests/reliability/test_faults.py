@@ -1,0 +1,107 @@
+"""The fault harness sees what is wrong, and a file outlives a disk that fails under its writer."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from charlstm import checkpoint
+from charlstm.errors import StorageError
+from charlstm.files import write_atomically
+from tests.reliability.dying import OPERATIONS
+from tests.reliability.faults import FAULTS, Bench, Outcome, Skipped, describe, fill
+from tests.reliability.kills import leftovers
+
+
+class Ended:
+    """A process that has ended."""
+
+    def __init__(self, status, errors):
+        self.popen = self
+        self.returncode = status
+        self.errors = errors
+        self.sentence = errors.strip().splitlines()[-1]
+
+
+@pytest.fixture
+def bench(tmp_path):
+    return Bench(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("status", "errors", "wrong"),
+    [
+        (1, "Error: the disk is full\n", ()),
+        (2, "Error: the disk is full\n", ("status 2, not 1",)),
+        (1, "Error: no\n", ("does not say 'the disk is full'",)),
+        (1, "Traceback (most recent call last):\nOSError: the disk is full", ("a traceback",)),
+    ],
+)
+def test_the_harness_tells_what_is_wrong_with_what_is_said(bench, status, errors, wrong):
+    outcome = bench.judge(Ended(status, errors), None, 1, "the disk is full")
+    assert outcome.wrong == wrong
+    assert (outcome.status, outcome.disk) == (status, "no checkpoint")
+
+
+def test_the_harness_tells_what_is_wrong_on_disk(bench):
+    folder = bench.place()
+    assert bench.look(folder, ()) == ("no checkpoint", [])
+    (folder / f".{checkpoint.MODEL}.x.tmp").touch()
+    (folder / checkpoint.CONFIG).write_text("{")
+    (folder / checkpoint.RESUME).write_text("")
+    wrong = bench.look(folder, (checkpoint.MODEL,))[1]
+    assert [what.split()[0] for what in wrong] == [checkpoint.MODEL, "leftovers", "damaged:"]
+
+
+def test_a_row_names_fault_sentence_status_time_and_disk():
+    outcome = Outcome("Error: a | b", 130, "a model", (), 1.25)
+    assert describe("Ctrl-C", outcome) == "| Ctrl-C | Error: a \\| b | 130, 1.2 s | a model |"
+
+
+def test_every_fault_has_a_name_of_its_own():
+    assert len(FAULTS) >= 40
+    assert not any("|" in name for name in FAULTS if not name.startswith("reader gone"))
+
+
+def test_on_a_disk_that_is_full_the_old_file_stays(bench):
+    try:
+        with bench.small_disk("64k") as disk:
+            path = disk / checkpoint.MODEL
+            write_atomically(path, b"old" * 4096)
+            fill(disk)
+            with pytest.raises(StorageError, match="the disk is full: free some space"):
+                write_atomically(path, b"new" * 8192)
+            assert path.read_bytes() == b"old" * 4096
+            assert sorted(os.listdir(disk)) == ["filler", checkpoint.MODEL]
+    except Skipped as reason:
+        pytest.skip(str(reason))
+
+
+WRITER = """
+import json, sys
+from pathlib import Path
+from tests.reliability.dying import Death, watch_files
+watch_files(Death(json.loads(sys.argv[1])))
+from charlstm.errors import StorageError
+from charlstm.files import write_atomically
+try:
+    write_atomically(Path(sys.argv[2]), b"new" * 1000)
+except StorageError as error:
+    sys.exit(str(error))
+"""
+
+
+@pytest.mark.parametrize(("operation", "when"), OPERATIONS)
+def test_a_file_is_old_or_new_whatever_fails_while_it_is_written(tmp_path, operation, when):
+    path = tmp_path / checkpoint.HISTORY
+    path.write_bytes(b"old")
+    plan = {"event": f"{operation} {path.name}", "when": when, "do": "EDQUOT"}
+    command = [sys.executable, "-c", WRITER, json.dumps(plan), path]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr == f"can't write {path}: your disk quota is used up: free some space\n"
+    replaced = (operation, when) == ("replace", "after")
+    assert path.read_bytes() == (b"new" * 1000 if replaced else b"old")
+    assert leftovers(tmp_path) == []

@@ -1,0 +1,199 @@
+"""The harness sees what differs, and a run goes on exactly from all that a kill can leave."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from charlstm import checkpoint, run
+from charlstm.config import CorpusConfig, TokenizerConfig
+from charlstm.run import Request
+from tests.reliability.dying import OPERATIONS
+from tests.reliability.kills import check_sound, differences, leftovers, text
+
+RUN = {
+    "layers": 1,
+    "units": 8,
+    "embedding": 6,
+    "streams": 4,
+    "sequence_length": 6,
+    "dropout": 0.3,
+    "dropout_ramp": 0.4,
+    "steps": 11,
+    "eval_every": 4,
+    "save_every": 1e-9,
+}
+
+
+class Silent:
+    """An observer that lets the run go on."""
+
+    def on_start(self, *arguments):
+        pass
+
+    on_step = on_evaluation = on_overfitting = on_start
+
+    def should_stop(self):
+        return False
+
+    def __getattr__(self, name):
+        return self.on_start
+
+
+def execute(prepared):
+    return run.execute(prepared, Silent(), began=time.monotonic())
+
+
+@pytest.fixture(scope="module")
+def photographed(tmp_path_factory):
+    """A run that is left alone, and what lay in its folder whenever it changed."""
+    place = tmp_path_factory.mktemp("kills")
+    (place / "corpus.txt").write_text(text(200))
+    corpus = CorpusConfig(addresses=(str(place / "corpus.txt"),))
+    folder = place / "whole"
+    request = Request(corpus, TokenizerConfig(), "auto", RUN, output=folder)
+    pictures = []
+
+    def watched(operation):
+        def call(*arguments, **options):
+            for moment in ("before", "after"):
+                if moment == "after":
+                    result = operation(*arguments, **options)
+                pictures.append(place / f"picture-{len(pictures)}")
+                shutil.copytree(folder, pictures[-1])
+            return result
+
+        return call
+
+    with pytest.MonkeyPatch.context() as patch:
+        prepared = run.new_run(request, None)
+        patch.setattr(os, "fsync", watched(os.fsync))
+        patch.setattr(os, "replace", watched(os.replace))
+        execute(prepared)
+    return folder, pictures
+
+
+def test_at_every_moment_the_folder_is_sound(photographed):
+    pictures = photographed[1]
+    # Tokenizer, configuration, the first save, then 11 steps, 3 of them with an evaluation.
+    assert len(pictures) >= 6 * (3 + 11)
+    for picture in pictures:
+        check_sound(picture)
+    assert {name for picture in pictures for name in leftovers(picture)} >= {
+        checkpoint.RESUME,
+        checkpoint.MODEL,
+        checkpoint.HISTORY,
+    }
+
+
+def states(pictures):
+    """Keep the pictures that a resumed run sees differently: leftovers and dates don't count."""
+    found = {}
+    for picture in pictures:
+        if (picture / checkpoint.RESUME).exists():
+            names = (checkpoint.RESUME, checkpoint.MODEL, checkpoint.HISTORY)
+            files = [picture / name for name in names]
+            key = tuple(path.read_bytes() if path.exists() else None for path in files)
+            found.setdefault(key, picture)
+    return list(found.values())
+
+
+def check_resumed(folder, picture):
+    if not checkpoint.is_finished(picture):
+        execute(run.resumed_run(picture))
+    assert differences(folder, picture) == []
+
+
+def test_a_run_killed_around_its_last_evaluation_ends_as_if_it_was_not(photographed):
+    folder, pictures = photographed
+    last = states(pictures)[-4:]
+    steps = [len(checkpoint.read_history(picture)) for picture in last]
+    assert steps[0] == 2
+    assert steps[-1] == 3
+    for picture in last:
+        check_resumed(folder, picture)
+
+
+@pytest.mark.slow
+def test_a_run_killed_at_any_moment_ends_as_if_it_was_not(photographed):
+    folder, pictures = photographed
+    for picture in states(pictures)[:-4]:
+        check_resumed(folder, picture)
+
+
+def altered_weight(folder):
+    path = folder / checkpoint.MODEL
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+
+
+def altered_history(folder):
+    path = folder / checkpoint.HISTORY
+    lines = path.read_text().splitlines()
+    figures = json.loads(lines[1])
+    lines[1] = json.dumps(figures | {"learning_rate": figures["learning_rate"] * (1 + 1e-15)})
+    path.write_text("\n".join(lines) + "\n")
+
+
+def shortened_history(folder):
+    path = folder / checkpoint.HISTORY
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))
+
+
+def left_over(folder):
+    (folder / f".{checkpoint.MODEL}.x.tmp").touch()
+
+
+@pytest.mark.parametrize(
+    ("alter", "told"),
+    [
+        (altered_weight, "in model.safetensors"),
+        (altered_history, "history at step 8"),
+        (shortened_history, "history: 3 and 2 evaluations"),
+        (left_over, "files: "),
+    ],
+)
+def test_the_harness_tells_what_differs(photographed, tmp_path, alter, told):
+    other = shutil.copytree(photographed[0], tmp_path / "other")
+    assert differences(photographed[0], other) == []
+    alter(other)
+    (what,) = differences(photographed[0], other)
+    assert told in what
+
+
+def test_wall_clock_times_do_not_count(photographed, tmp_path):
+    other = shutil.copytree(photographed[0], tmp_path / "other")
+    path = other / checkpoint.HISTORY
+    lines = [json.loads(line) | {"seconds": 9.0} for line in path.read_text().splitlines()]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert differences(photographed[0], other) == []
+
+
+WRITER = """
+import json, sys
+from pathlib import Path
+from tests.reliability.dying import Death, watch_files
+watch_files(Death(json.loads(sys.argv[1])))
+from charlstm.files import write_atomically
+write_atomically(Path(sys.argv[2]), b"new" * 1000)
+"""
+
+
+@pytest.mark.parametrize(("operation", "when"), OPERATIONS)
+def test_a_file_is_old_or_new_whenever_its_writer_dies(tmp_path, operation, when):
+    path, mark = tmp_path / checkpoint.HISTORY, tmp_path / "mark"
+    path.write_bytes(b"old")
+    plan = {"event": f"{operation} {path.name}", "when": when, "mark": str(mark)}
+    command = [sys.executable, "-c", WRITER, json.dumps(plan), path]
+    done = subprocess.run(command, check=False, capture_output=True)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert mark.read_text() == f"{when} {plan['event']}"
+    replaced = (operation, when) == ("replace", "after")
+    assert path.read_bytes() == (b"new" * 1000 if replaced else b"old")
+    assert leftovers(tmp_path) == ([] if replaced else [path.name])

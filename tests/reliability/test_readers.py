@@ -1,0 +1,114 @@
+"""A reader gets one whole model or one sentence, and the harness tells if it got anything else."""
+
+import os
+import threading
+
+import numpy as np
+import pytest
+
+from charlstm import checkpoint
+from charlstm.checkpoint import Figures, Provenance, RunConfig, expected_shapes
+from charlstm.config import CorpusConfig, ModelConfig, TokenizerConfig, TrainConfig
+from charlstm.errors import CheckpointError
+from charlstm.tokenizer import build_tokenizer
+from tests.reliability.readers import Reading, Stand
+
+OVERWRITES, READERS = 30, 2
+
+
+def model(number):
+    """Return one of two checkpoints that differ in tokenizer, width and weights."""
+    tokenizing = TokenizerConfig()
+    tokenizer = build_tokenizer(["abcdefgh"[: 4 + number] * 9], tokenizing)
+    network = ModelConfig(vocab_size=tokenizer.vocab_size, embedding=4, units=8 + number, layers=1)
+    origin = Provenance(
+        corpus_sha256="",
+        sources=(),
+        documents=1,
+        characters=1,
+        train_tokens=1,
+        valid_tokens=1,
+        valid_characters=1,
+        valid_words=1,
+        created="",
+    )
+    config = RunConfig(
+        format=checkpoint.FORMAT,
+        charlstm="0",
+        corpus=CorpusConfig(),
+        tokenizer=tokenizing,
+        model=network,
+        train=TrainConfig(steps=1),
+        provenance=origin,
+    )
+    weights = {
+        name: np.full(shape, number, np.float32) for name, shape in expected_shapes(network).items()
+    }
+    figures = Figures(step=number, epoch=0.0, tokens=0, seconds=0.0, learning_rate=0.0)
+    return config, tokenizer, weights, figures
+
+
+def test_who_reads_while_a_checkpoint_is_replaced_gets_a_whole_one_or_an_error(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)  # readers see names, not the disk
+    models = [model(number) for number in (0, 1)]
+    folder, over = tmp_path / "model", threading.Event()
+    folder.mkdir()
+    found, strange = [0, 0], []
+
+    def read():
+        while not over.is_set():
+            try:
+                got = checkpoint.read_checkpoint(folder)
+            except CheckpointError:
+                continue
+            except BaseException as error:
+                strange.append(error)
+                return
+            number = got.figures.step
+            found[number] += 1
+            config, tokenizer, weights, _ = models[number]
+            same = all((got.weights[name] == weight).all() for name, weight in weights.items())
+            if not same or got.config != config or got.tokenizer.to_json() != tokenizer.to_json():
+                strange.append(number)
+
+    threads = [threading.Thread(target=read) for _ in range(READERS)]
+    for thread in threads:
+        thread.start()
+    for count in range(OVERWRITES):
+        config, tokenizer, weights, figures = models[count % 2]
+        with checkpoint.created(folder, config, tokenizer, overwrite=True):
+            for _ in range(4):
+                checkpoint.write_model(folder, weights, figures)
+    over.set()
+    for thread in threads:
+        thread.join()
+    assert strange == []
+    assert min(found) > 0
+
+
+@pytest.mark.parametrize(
+    ("reading", "right"),
+    [
+        (Reading(0, "a text\n", ""), True),
+        (Reading(1, "", "Error: the file is missing: restore it\n"), True),
+        (Reading(1, "", "Error: one\nError: two\n"), False),
+        (Reading(1, "", "Traceback (most recent call last):\n"), False),
+        (Reading(-11, "", ""), False),
+    ],
+)
+def test_a_reader_ends_in_a_text_or_one_sentence(reading, right):
+    assert (reading.wrong is None) == right
+
+
+def test_the_harness_tells_a_text_of_no_model_and_a_reader_that_failed(tmp_path, capsys):
+    stand = Stand(tmp_path, readers=1, seconds=0)
+    readings = [Reading(0, "mixed", ""), Reading(0, "known", "")]
+    stand.judge("reading", readings, {"known"}, "1 model", strict=True)
+    assert stand.wrong == ["reading: a text of no model: 'mixed'"]
+    stand.judge("reading", [Reading(1, "", "Error: no\n")], set(), "1 model", strict=True)
+    assert stand.wrong[1:] == ["reading: Error: no\n"]
+    stand.judge("reading", [Reading(1, "", "Error: no\n")], set(), "1 model", strict=False)
+    assert len(stand.wrong) == 2
+    assert len(capsys.readouterr().out.splitlines()) == 3
