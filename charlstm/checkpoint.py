@@ -297,7 +297,7 @@ def is_finished(folder: Path) -> bool:
     return (folder / MODEL).exists() and not (folder / RESUME).exists()
 
 
-def _hashes(folder: Path) -> dict[str, str]:
+def read_hashes(folder: Path) -> dict[str, str]:
     """Return the hashes that tie weights to the files that are written once."""
     return {
         f"{name}_sha256": hashlib.sha256(_read_bytes(folder / name)).hexdigest()
@@ -306,7 +306,7 @@ def _hashes(folder: Path) -> dict[str, str]:
 
 
 def _check_hashes(folder: Path, metadata: Mapping[str, str]) -> None:
-    for name, expected in _hashes(folder).items():
+    for name, expected in read_hashes(folder).items():
         if metadata.get(name) != expected:
             raise CheckpointDamaged(
                 f"{folder / name.removesuffix('_sha256')} is not the file the weights were saved "
@@ -388,7 +388,7 @@ def _check_shapes(
     expected: Mapping[str, tuple[int, ...]],
     dtype: np.dtype[Any],
 ) -> None:
-    kind = f"{dtype.kind.upper()}{8 * dtype.itemsize}"
+    kind = _kind(dtype)
     for name in sorted(found.keys() ^ expected.keys()):
         what = "lacks" if name in expected else "has an unexpected"
         raise CheckpointDamaged(
@@ -495,7 +495,7 @@ def created(
         write_atomically(folder / TOKENIZER, tokenizer.to_json())
         write_atomically(folder / CONFIG, _pretty(config))
         if lines is not None:
-            _write_lines(folder / LINES, lines)
+            _write_tensors(folder / LINES, {"hashes": lines.hashes}, {})
         yield
     except BaseException:
         with contextlib.suppress(OSError, StorageError):
@@ -510,16 +510,30 @@ def _remove_files(folder: Path) -> None:
     remove_leftovers(folder)
 
 
-def write_model(folder: Path, weights: Weights, figures: Figures) -> None:
-    """Replace the best weights and the figures they reached, as one file."""
+def write_model(
+    folder: Path, weights: Weights, figures: Figures, hashes: Mapping[str, str] | None = None
+) -> None:
+    """Replace the best weights and the figures they reached, as one file.
+
+    Args:
+        folder: the checkpoint.
+        weights: by name, float32.
+        figures: what they reached.
+        hashes: what ``read_hashes`` returned when the run began; by default it is asked now.
+    """
     metadata = {"figures": msgspec.json.encode(figures).decode()}
-    _write_tensors(folder / MODEL, weights, metadata | _hashes(folder))
+    _write_tensors(folder / MODEL, weights, {**metadata, **(hashes or read_hashes(folder))})
 
 
-def write_resume(folder: Path, tensors: Mapping[str, NDArray[Any]], progress: Progress) -> None:
-    """Replace the state that an interrupted run goes on from."""
+def write_resume(
+    folder: Path,
+    tensors: Mapping[str, NDArray[Any]],
+    progress: Progress,
+    hashes: Mapping[str, str] | None = None,
+) -> None:
+    """Replace the state that an interrupted run goes on from (for ``hashes`` see write_model)."""
     metadata = {"progress": msgspec.json.encode(progress).decode()}
-    _write_tensors(folder / RESUME, tensors, metadata | _hashes(folder))
+    _write_tensors(folder / RESUME, tensors, {**metadata, **(hashes or read_hashes(folder))})
 
 
 def write_history(folder: Path, history: Iterable[Figures]) -> None:
@@ -545,25 +559,32 @@ def remove_leftovers(folder: Path) -> None:
 
 
 def _write_tensors(
-    path: Path, tensors: Mapping[str, NDArray[Any]], metadata: dict[str, str]
+    path: Path, tensors: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]
 ) -> None:
-    from safetensors.numpy import save
-
-    contiguous = {name: np.asarray(tensor, order="C") for name, tensor in tensors.items()}
-    signed = {**metadata, "sha256": _digest(contiguous, metadata)}
-    write_atomically(path, save(contiguous, metadata=signed))
-
-
-def _write_lines(path: Path, lines: LineHashes) -> None:
-    """Write hashes, which may be many, as safetensors without a copy of them in memory."""
-    data = lines.hashes.astype("<u8", copy=False)
-    tensor = {"dtype": "U64", "shape": data.shape, "data_offsets": (0, data.nbytes)}
-    metadata = {"sha256": lines_digest(lines)}
-    header = msgspec.json.encode({"__metadata__": metadata, "hashes": tensor})
-    header += b" " * (-len(header) % 8)
+    """Write a signed safetensors file without a copy of the tensors, which may be large."""
+    arrays = {name: _little_endian(tensor) for name, tensor in sorted(tensors.items())}
+    signed = {**metadata, "sha256": _digest(arrays, metadata)}
+    header: dict[str, Any] = {"__metadata__": signed}
+    end = 0
+    for name, array in arrays.items():
+        start, end = end, end + array.nbytes
+        offsets = {"shape": array.shape, "data_offsets": (start, end)}
+        header[name] = {"dtype": _kind(array.dtype), **offsets}
+    encoded = msgspec.json.encode(header)
+    encoded += b" " * (-len(encoded) % 8)
     with replaced_atomically(path) as temporary, temporary.open("wb") as file:
-        file.write(len(header).to_bytes(8, "little") + header)
-        file.write(data.data)
+        file.write(len(encoded).to_bytes(8, "little") + encoded)
+        for array in arrays.values():
+            file.write(array.data)
+
+
+def _little_endian(tensor: NDArray[Any]) -> NDArray[Any]:
+    return np.asarray(tensor, tensor.dtype.newbyteorder("<"), order="C")
+
+
+def _kind(dtype: np.dtype[Any]) -> str:
+    """Return the name that safetensors has for a type of numbers: F32, U64."""
+    return f"{dtype.kind.upper()}{8 * dtype.itemsize}"
 
 
 def _pretty(config: RunConfig) -> bytes:

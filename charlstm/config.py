@@ -159,7 +159,7 @@ class TrainConfig(Config, frozen=True, kw_only=True):
     eval_every: Count | None = None
     patience: Count = 5
     sample_every: Annotated[int, Meta(ge=0, le=2**31 - 1)] = 1
-    save_every: Positive = 60.0
+    save_every: Positive | None = None
 
     def check(self) -> None:
         """Check that there is one budget."""

@@ -39,6 +39,10 @@ EVALUATION_SPEED = 2.0
 # From how many nats above the best validation loss a run is said to overfit: seeds differ by less.
 OVERFITTING_MARGIN = 0.01
 
+# How often a run saves, in seconds, unless saves would take more than this share of it.
+SAVE_SECONDS = 60.0
+SAVE_SHARE = 0.02
+
 # A loss so many times that of a uniform guess tells that the weights have exploded.
 EXPLODED = 10.0
 
@@ -138,7 +142,9 @@ class Trainer:
         self.progress = Progress(step=0, seconds=0.0)
         self.history: list[Figures] = []
         self.began = began
+        self.hashes: dict[str, str] = {}
         self.saved_at = self.crew.now()
+        self.save_seconds = 0.0
         self.evaluation_seconds = 0.0
         self.evaluated_at = 0.0
         self.step_seconds = 0.0
@@ -152,6 +158,8 @@ class Trainer:
         """Begin at step 0, from the given weights or from new ones."""
         if weights is not None:
             set_weights(self.steps.model, weights)
+        if self.crew.is_chief:
+            self.hashes = checkpoint.read_hashes(self.folder)
         self.save()
 
     def resume(self) -> None:
@@ -164,6 +172,7 @@ class Trainer:
         shapes = {name: tuple(variable.shape) for name, variable in variables.items()}
         states = self._named_states()
         shapes |= {name: tuple(state.shape) for name, state in states.items()}
+        self.hashes = checkpoint.read_hashes(self.folder)
         tensors, self.progress = checkpoint.read_resume(self.folder, shapes)
         for name, variable in variables.items():
             variable.assign(tensors[name])
@@ -214,6 +223,11 @@ class Trainer:
         try:
             return self._run()
         except StorageError as error:
+            if not self.folder.exists():
+                raise StorageError(
+                    f"{self.folder} was moved or removed while the run went on: if you moved it, "
+                    f"go on with charlstm train --resume and its new place, otherwise train again"
+                ) from error
             raise StorageError(
                 f"{error}, then go on with charlstm train --resume {self.folder}"
             ) from error
@@ -227,7 +241,7 @@ class Trainer:
         while (reason := self._reason_to_stop()) is None:
             loss = self._step()
             self.observer.on_step(self.progress.step, self.done(), loss, self._speed())
-            if self.crew.now() - self.saved_at > self.settings.save_every:
+            if self._save_due():
                 self.save()
             if self._evaluation_due():
                 self.evaluate()
@@ -398,12 +412,16 @@ class Trainer:
             self.warned = True
             self.observer.on_overfitting(best, now)
 
+    def _save_due(self) -> bool:
+        longest = max(SAVE_SECONDS, self.save_seconds / SAVE_SHARE)
+        return self.crew.now() - self.saved_at > (self.settings.save_every or longest)
+
     def _keep(self, figures: Figures) -> None:
         """Let the present weights be those that the checkpoint is used with."""
         weights = weights_of(self.steps.model)
         self._check_finite(weights)
         if self.crew.is_chief:
-            checkpoint.write_model(self.folder, weights, figures)
+            checkpoint.write_model(self.folder, weights, figures, self.hashes)
 
     def save(self) -> None:
         """Write the resume file: all that is needed to go on from this step.
@@ -412,13 +430,17 @@ class Trainer:
             TrainingError: if a number is not finite; the file is then as it was.
             StorageError: if it can't be written.
         """
+        self.crew.meet()
+        begin = self.crew.now()
         tensors = {name: v.numpy() for name, v in self._resumable().items()}
         tensors |= {name: state.numpy() for name, state in self._named_states().items()}
         self._check_finite(tensors)
         self.progress = self._advanced(seconds=self.elapsed())
         if self.crew.is_chief:
-            checkpoint.write_resume(self.folder, tensors, self.progress)
+            checkpoint.write_resume(self.folder, tensors, self.progress, self.hashes)
+        self.crew.meet()
         self.saved_at = self.crew.now()
+        self.save_seconds = self.saved_at - begin
 
     def _end(self, reason: StopReason) -> Outcome:
         if reason == "interrupted":

@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 import time
 from dataclasses import replace
 
@@ -217,10 +218,10 @@ def test_a_crash_between_the_files_of_an_evaluation_equals_uninterrupted(
     crashed = request_for("crashed", save_every=1e-9)
     real, evaluations = checkpoint.write_resume, []
 
-    def crash_at_the_second(folder, tensors, progress):
+    def crash_at_the_second(folder, tensors, progress, hashes):
         if progress.evaluated == 20:
             raise RuntimeError("crash")
-        real(folder, tensors, progress)
+        real(folder, tensors, progress, hashes)
 
     def not_written(*arguments):
         evaluations.append(arguments)
@@ -374,6 +375,75 @@ def test_a_save_that_fails_says_how_to_go_on(request_for, monkeypatch):
     )
     assert checkpoint.write_model is real
     assert resume(request.output).stop_reason == "budget"
+
+
+@pytest.mark.parametrize("moved", [True, False])
+def test_a_folder_that_is_gone_is_told(request_for, tmp_path, moved):
+    request = request_for("gone")
+
+    class TakesItAway(Stopper):
+        def on_step(self, step, *rest):
+            super().on_step(step, *rest)
+            if step == 12:
+                request.output.rename(tmp_path / "elsewhere")
+                if not moved:
+                    shutil.rmtree(tmp_path / "elsewhere")
+
+    with pytest.raises(StorageError) as caught:
+        train(request, TakesItAway())
+    assert str(caught.value) == (
+        f"{request.output} was moved or removed while the run went on: if you moved it, go on with "
+        "charlstm train --resume and its new place, otherwise train again"
+    )
+    assert not request.output.exists()
+    if moved:
+        assert resume(tmp_path / "elsewhere").stop_reason == "budget"
+        train(request_for("whole"))
+        assert essence(tmp_path / "elsewhere") == essence(request_for("whole").output)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "lasts", "expected"),
+    [(None, 0.5, 60.0), (None, 3.0, 150.0), (5.0, 3.0, 5.0), (90.0, 0.5, 90.0)],
+)
+def test_saves_take_a_small_share_of_the_time(request_for, monkeypatch, chosen, lasts, expected):
+    """Unless it was said how often to save."""
+    clock, saves = Clock(), []
+    choices = {"steps": 500, "eval_every": 500, "save_every": chosen}
+    prepared = run.new_run(request_for("saved", **choices), None)
+
+    def train_step(self, batch, states, number, *_):
+        clock.now += 1.0
+        return 1.0, states
+
+    def write(*arguments):
+        saves.append(clock.now)
+        clock.now += lasts
+
+    monkeypatch.setattr(training, "time", clock)
+    monkeypatch.setattr(training.Steps, "train", train_step)
+    monkeypatch.setattr(training.Steps, "validate", lambda *_: 1.0)
+    monkeypatch.setattr(checkpoint, "write_resume", write)
+    run.execute(prepared, Stopper(), began=clock.now)
+    waits = np.diff(saves[:-2]) - lasts  # the last two belong to the end
+    assert len(waits) > 1
+    assert all(expected < wait <= expected + 1 for wait in waits)
+
+
+def test_a_configuration_that_is_altered_under_the_run_does_not_pass(request_for):
+    """What the weights are tied to is what they were trained with."""
+    request = request_for("altered")
+
+    class Alters(Stopper):
+        def on_step(self, step, *rest):
+            super().on_step(step, *rest)
+            if step == 5:
+                path = request.output / checkpoint.CONFIG
+                path.write_bytes(path.read_bytes() + b"\n")
+
+    train(request, Alters())
+    with pytest.raises(CheckpointDamaged, match=r"config\.json is not the file the weights were"):
+        read_checkpoint(request.output)
 
 
 def test_a_run_that_can_not_begin_replaces_nothing(request_for, monkeypatch):

@@ -266,7 +266,8 @@ WITH_RESUME = {"resume", "quiet", "as_json", "threads", "dry_run"}
     "--save-every",
     type=Number(0, min_open=True),
     metavar="SECONDS",
-    help="Save what --resume needs at least so often; default 60 seconds.",
+    help="Save what --resume needs at least so often; default 60 seconds, or longer where saves "
+    "would take more than a fiftieth of the time.",
 )
 @place(
     "--threads", type=click.IntRange(1, 1024), metavar="N", help="Processor threads; default all."
