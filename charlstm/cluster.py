@@ -179,9 +179,20 @@ class Party:
     Args:
         cluster: who takes part.
         wait: for how many seconds the others are waited for.
+        end: ends this process at once, with an exit status.
+
+    Attributes:
+        remedy: what to do when a worker is lost, for the message.
     """
 
-    def __init__(self, cluster: Cluster | None = None, *, wait: float = WAIT) -> None:
+    def __init__(
+        self,
+        cluster: Cluster | None = None,
+        *,
+        wait: float = WAIT,
+        end: Callable[[int], Any] = os._exit,
+    ) -> None:
+        self._end = end
         self.cluster = cluster or Cluster()
         self.wait = wait
         self.remedy = "start all workers again"
@@ -230,7 +241,7 @@ class Party:
             self._close()
             if kind is not None and self._ends:
                 # TensorFlow may wait for the others when it is unloaded.
-                _after(GRACE, lambda: os._exit(1))
+                _after(GRACE, lambda: self._end(1))
 
     def _gather(self, deadline: float) -> None:
         """As the chief, wait until every worker has come."""
@@ -377,13 +388,8 @@ class Party:
 
     # Watching over each other
 
-    def watch(self, remedy: str) -> None:
-        """From now on notice when a worker is lost, and end this process if it doesn't by itself.
-
-        Args:
-            remedy: what to do then, for the message.
-        """
-        self.remedy = remedy
+    def watch(self) -> None:
+        """From now on notice if a worker is lost, and end this process if it doesn't by itself."""
         for index in self._lines if not self._ends else ():
             thread = threading.Thread(target=self._await_end, args=(index,), daemon=True)
             self._ends[index] = thread
@@ -432,20 +438,22 @@ class Party:
             if self._closed or self._lost:
                 return
             self._lost = self._sentence(index)
-        self._loss.set()
         for line in self._lines.values() if self.is_chief else ():
             with contextlib.suppress(OSError):
                 _send_message(line, f"{index}".encode())
+        self._loss.set()
         # Whoever waits for a lost worker within TensorFlow does not come back from there.
         time.sleep(GRACE)
         if not self._closed:
             with contextlib.suppress(OSError):
                 os.write(2, f"Error: {self._lost}\n".encode())
-        os._exit(1)
+        self._end(1)
 
     def _close(self) -> None:
         self._closed = True
         for line in self._lines.values():
+            with contextlib.suppress(OSError):
+                line.shutdown(socket.SHUT_RDWR)  # which ends a thread that reads from it
             line.close()
         self._stack.close()
 

@@ -218,7 +218,7 @@ def crew_of(party: Party) -> Crew:
                 f"TensorFlow can't bring the workers together ({_first_line(error)}): see what the "
                 f"others said, and whether their machines reach each other"
             ) from error
-        party.watch("start all workers again")
+        party.watch()
         crew = Crew(strategy, party)
         with crew.losses_told():
             crew.meet()
