@@ -1,6 +1,7 @@
 # Needs Python 3.11 to 3.13 and make; everything else is installed into .venv.
 
 PYTHON ?= python3
+PYTHONS ?= python3.11 python3.12 python3.13
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
@@ -48,7 +49,24 @@ format: setup ## Format the code and sort its imports.
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# Other versions, each in a virtual environment of its own in .venvs, 2 GB, which is removed again.
+.PHONY: versions
+versions: setup ## Test on every Python of PYTHONS that is there, with the newest dependencies.
+	$(BIN)/python -m tests.reliability.versions --end high $(PYTHONS)
+
+.PHONY: newest
+newest: setup ## Test with the newest dependencies that setup.cfg allows.
+	$(BIN)/python -m tests.reliability.versions --end high $(PYTHON)
+
+.PHONY: lowest
+lowest: setup ## Test with the lowest dependencies that setup.cfg allows.
+	$(BIN)/python -m tests.reliability.versions --end low $(PYTHON)
+
 # PyTorch takes part if it is installed: .venv/bin/pip install --editable '.[bench]'.
+.PHONY: workers
+workers: setup ## Show that 1, 2 and 4 workers train the same model, and what their talk costs.
+	$(BIN)/python -m tests.reliability.workers
+
 .PHONY: bench
 bench: setup ## Measure starts, generation, int8 and training here; TEXT=file adds time to quality.
 	$(BIN)/python -m benchmarks $(TEXT)

@@ -20,7 +20,7 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 import numpy as np
@@ -212,7 +212,7 @@ def read_config(folder: Path) -> RunConfig:
 
 
 class _Versioned(msgspec.Struct, frozen=True):
-    format: int
+    format: Annotated[int, msgspec.Meta(ge=1)]
 
 
 def read_tokenizer(folder: Path) -> Tokenizer:

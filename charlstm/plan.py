@@ -118,6 +118,15 @@ START_SECONDS = 6.0
 EFFICIENCY = {"float32": 0.7, "bfloat16": 1.0}
 
 
+# Bytes of memory that a run needs: for TensorFlow and validation; for each weight with its
+# gradients and the optimizer's numbers; for each token of a step in each unit of a layer, by
+# product type; for each of a token's logits. Fitted to the peaks of runs of all sizes.
+BASE_MEMORY = 650e6
+MEMORY_OF_WEIGHT = 56.0
+MEMORY_OF_UNIT = {"float32": 64.0, "bfloat16": 44.0}
+MEMORY_OF_LOGIT = 20.0
+
+
 @dataclass(frozen=True)
 class Plan:
     """A run, decided.
@@ -130,6 +139,7 @@ class Plan:
         steps_per_epoch: steps that read the training text once.
         tokens_per_second: expected speed on this machine, a rough estimate.
         minutes: expected duration; the budget itself if it is in minutes.
+        memory: bytes that the run will need at its peak, a rough estimate.
     """
 
     size: str
@@ -139,6 +149,7 @@ class Plan:
     steps_per_epoch: int
     tokens_per_second: float
     minutes: float
+    memory: float
 
 
 def choose_size(level: Level, tokens: int, minutes: float = math.inf) -> str:
@@ -228,7 +239,8 @@ def make_plan(
     read = steps * train.streams * train.sequence_length + evaluations * valid_tokens / 2
     seconds = START_SECONDS + read / tokens_per_second
     expected = train.minutes if train.minutes is not None else seconds / 60
-    return Plan(name, model, train, steps, per_epoch, tokens_per_second, expected)
+    memory = memory_needed(model, train.streams * train.sequence_length, product_type)
+    return Plan(name, model, train, steps, per_epoch, tokens_per_second, expected, memory)
 
 
 def _check_choices(chosen: dict[str, Any], size: str) -> None:
@@ -269,6 +281,19 @@ def chains_for(processors: int, streams: int) -> int:
 def default_epochs(train_tokens: int) -> float:
     """Return the default budget: 8 epochs for a million tokens, fewer for more text, at most 60."""
     return round(min(60.0, max(1.0, 8 * math.sqrt(1e6 / train_tokens))), 1)
+
+
+def memory_needed(model: ModelConfig, tokens_per_step: int, product_type: ProductType) -> float:
+    """Return about how many bytes of memory training takes at its peak.
+
+    Args:
+        model: the network.
+        tokens_per_step: streams times sequence length.
+        product_type: what matrix products are computed in.
+    """
+    units = MEMORY_OF_UNIT[product_type] * model.layers * model.units
+    token = units + MEMORY_OF_LOGIT * model.vocab_size
+    return BASE_MEMORY + MEMORY_OF_WEIGHT * model.parameters + token * tokens_per_step
 
 
 def floating_point_speed() -> float:

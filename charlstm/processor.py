@@ -1,11 +1,12 @@
-"""What this processor can do: how many cores, which number types it multiplies natively.
+"""What this machine can do: how many cores, which number types they multiply, how much memory.
 
-This module knows processors and nothing else. It imports nothing heavy, so that a plan can be made
+This module knows machines and nothing else. It imports nothing heavy, so that a plan can be made
 without TensorFlow.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 from typing import Literal
@@ -15,6 +16,13 @@ from charlstm.config import Precision
 ProductType = Literal["float32", "bfloat16"]
 
 CPUINFO = Path("/proc/cpuinfo")
+MEMINFO = Path("/proc/meminfo")
+
+# Where a container reads how much memory it may use: control groups, version 2 and 1.
+MEMORY_LIMITS = (
+    Path("/sys/fs/cgroup/memory.max"),
+    Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
+)
 
 # Flags that mean: bfloat16 is multiplied in hardware. Elsewhere it would be emulated.
 BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16"}
@@ -24,6 +32,25 @@ def processor_count() -> int:
     """Return how many processors this process may use."""
     affinity = getattr(os, "sched_getaffinity", None)
     return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
+def available_memory(
+    meminfo: Path = MEMINFO, limits: tuple[Path, ...] = MEMORY_LIMITS
+) -> int | None:
+    """Return how many bytes of memory a new process may use; ``None`` where it can't be told.
+
+    Args:
+        meminfo: where Linux tells what is free, caches included.
+        limits: where it tells what the container may use; the smallest number counts.
+    """
+    found = []
+    with contextlib.suppress(OSError, LookupError, ValueError):
+        fields = dict(line.split(":") for line in meminfo.read_text("ascii").splitlines())
+        found.append(1024 * int(fields["MemAvailable"].split()[0]))
+    for limit in limits:
+        with contextlib.suppress(OSError, ValueError):  # "max" is no limit
+            found.append(int(limit.read_text("ascii")))
+    return min(found, default=None)
 
 
 def processor_flags(cpuinfo: Path = CPUINFO) -> set[str]:

@@ -1,4 +1,4 @@
-"""Shared by all tests: a cache folder of their own, and Hypothesis without time limits."""
+"""Shared by all tests: a cache folder of their own, Hypothesis without time limits."""
 
 from __future__ import annotations
 
@@ -30,3 +30,12 @@ def here(tmp_path, monkeypatch):
     """Stand in an empty folder."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture
+def compiled_once(monkeypatch):
+    """Let trainings of equal networks share what TensorFlow compiles."""
+    from charlstm.optimization import Steps
+    from tests.compiled import as_new
+
+    monkeypatch.setattr(Steps, "__init__", as_new)

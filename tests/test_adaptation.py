@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from charlstm.adaptation import CLIP_NORM, DEFAULTS, Adaptation, Adapter, _segments
 from charlstm.config import ModelConfig
 from charlstm.engine import build_engine
-from charlstm.model import plain_keras_model, weights_of
+from charlstm.model import plain_keras_model, set_weights, weights_of
 from charlstm.tokenizer import END_OF_DOCUMENT
 
 from .test_engine import random_weights
@@ -29,10 +29,25 @@ def engine():
     return build_engine(CONFIG, random_weights(CONFIG), precision="float32", threads=1)
 
 
+@cache
+def compiled(adaptation):
+    return Adapter(CONFIG, random_weights(CONFIG), adaptation)
+
+
 def scores(documents, adaptation=LEARNING, *, ends=False, pieces=1):
+    """Score by a network that is compiled once and begins anew."""
     cut = [np.array_split(np.array(document, np.int64), pieces) for document in documents]
-    adapter = Adapter(CONFIG, random_weights(CONFIG), adaptation)
+    adapter = compiled(adaptation)
+    set_weights(adapter._model, random_weights(CONFIG))
+    adapter._states = adapter._model.zero_states(1)
     return list(adapter.score(cut, ends=ends))
+
+
+def test_a_network_that_begins_anew_is_a_new_one():
+    scores([[1, 2, 3, 4, 5, 6, 7, 8, 9]])
+    document = np.array([3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5])
+    new = Adapter(CONFIG, random_weights(CONFIG), LEARNING)
+    assert scores([document]) == list(new.score([[document]], ends=False))
 
 
 def static(documents, *, ends=False):

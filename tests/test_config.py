@@ -8,7 +8,7 @@ import math
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charlstm.checkpoint import expected_shapes
@@ -23,6 +23,8 @@ from charlstm.config import (
 from charlstm.errors import ConfigError
 
 INT32 = 2**31 - 1
+# Of each of some forty fields, whose bounds are tried apart.
+few = settings(max_examples=20)
 WHOLE = {  # field: least, greatest
     CorpusConfig: {"seed": (0, 2**32 - 1)},
     TokenizerConfig: {"vocab_size": (1, INT32), "min_count": (1, INT32)},
@@ -182,6 +184,7 @@ def test_these_tests_know_every_config():
 
 
 @each_whole
+@few
 @given(st.data())
 def test_whole_numbers_inside_their_bounds_are_taken(kind, name, least, greatest, data):
     value = data.draw(st.integers(least, greatest))
@@ -189,6 +192,7 @@ def test_whole_numbers_inside_their_bounds_are_taken(kind, name, least, greatest
 
 
 @each_whole
+@few
 @given(st.data())
 def test_whole_numbers_outside_their_bounds_are_refused(kind, name, least, greatest, data):
     value = data.draw(st.integers(max_value=least - 1) | st.integers(greatest + 1))
@@ -207,6 +211,7 @@ def test_the_bounds_of_whole_numbers_are_taken_and_what_lies_beyond_is_not(
 
 
 @each_real
+@few
 @given(st.data())
 def test_numbers_inside_their_bounds_are_taken(
     kind, name, low, high, low_excluded, high_excluded, data
@@ -216,6 +221,7 @@ def test_numbers_inside_their_bounds_are_taken(
 
 
 @each_real
+@few
 @given(st.data())
 def test_numbers_outside_their_bounds_are_refused(
     kind, name, low, high, low_excluded, high_excluded, data

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 import charlstm.engine
 from charlstm.config import ModelConfig
 from charlstm.engine import build_engine, quantize_columns
+from tests.oracles import network
 
 PRECISIONS = ("float32", "int8")
 CONFIGS = (
@@ -54,32 +55,6 @@ def variants(config):
         yield [engine(config, precision, threads, table) for threads in (1, 2)]
 
 
-def sigmoid(x):
-    return 1 / (1 + np.exp(-x))
-
-
-def oracle(config, weights, ids, state):
-    """The network in plain float64: ids [B,T], state [2L,B,u] -> logits [B,T,V], state."""
-    weights = {name: array.astype(np.float64) for name, array in weights.items()}
-    embeddings = weights["embedding/embeddings"]
-    kernel = embeddings.T if config.tied else weights["output/kernel"]
-    hidden, cells = np.split(state.astype(np.float64), 2)
-    logits = []
-    for column in ids.T:
-        x = embeddings[column]
-        for layer in range(config.layers):
-            z = (
-                x @ weights[f"lstm_{layer}/kernel"]
-                + hidden[layer] @ weights[f"lstm_{layer}/recurrent_kernel"]
-                + weights[f"lstm_{layer}/bias"]
-            )
-            i, f, c, o = np.split(z, 4, axis=1)
-            cells[layer] = sigmoid(f) * cells[layer] + sigmoid(i) * np.tanh(c)
-            hidden[layer] = x = sigmoid(o) * np.tanh(cells[layer])
-        logits.append(x @ kernel + weights["output/bias"])
-    return np.stack(logits, axis=1), np.concatenate([hidden, cells])
-
-
 def random_input(config, batch, length, seed):
     rng = np.random.default_rng(seed)
     ids = rng.integers(0, config.vocab_size, (batch, length))
@@ -91,7 +66,7 @@ def random_input(config, batch, length, seed):
 def test_float32_is_the_network_of_the_textbook(config):
     ids, state = random_input(config, batch=3, length=20, seed=1)
     logits, new_state = engine(config, "float32", 1).run(ids, state)
-    expected_logits, expected_state = oracle(config, random_weights(config), ids, state)
+    expected_logits, expected_state = network(config, random_weights(config), ids, state)
     assert logits.dtype == new_state.dtype == np.float32
     np.testing.assert_allclose(logits, expected_logits, rtol=0, atol=1e-5)
     np.testing.assert_allclose(new_state, expected_state, rtol=0, atol=1e-5)

@@ -1,10 +1,15 @@
-"""What a processor can do is read from its flags, and from nothing else."""
+"""What a processor can do is read from its flags, what memory there is from the system."""
 
 from __future__ import annotations
 
 import pytest
 
-from charlstm.processor import int8_pairs_saturate, processor_count, product_type
+from charlstm.processor import (
+    available_memory,
+    int8_pairs_saturate,
+    processor_count,
+    product_type,
+)
 
 X86 = """\
 processor\t: 0
@@ -92,3 +97,28 @@ def test_processors_are_those_the_process_may_use(monkeypatch):
     monkeypatch.delattr("os.sched_getaffinity")
     monkeypatch.setattr("os.cpu_count", lambda: None)
     assert processor_count() == 1
+
+
+MEMINFO = "MemTotal:       24689852 kB\nMemFree:         1000000 kB\nMemAvailable:   20000000 kB\n"
+
+
+def test_memory_is_what_is_free_or_what_the_container_may_use(tmp_path):
+    meminfo, limit, none = tmp_path / "meminfo", tmp_path / "memory.max", tmp_path / "nothing"
+    meminfo.write_text(MEMINFO)
+    limit.write_text("max\n")
+    assert available_memory(meminfo, (limit, none)) == 20_000_000 * 1024
+    limit.write_text("1073741824\n")
+    assert available_memory(meminfo, (limit, none)) == 1 << 30
+    assert available_memory(none, (limit, none)) == 1 << 30
+    limit.write_text(f"{1 << 62}\n")  # as the older control groups say that there is no limit
+    assert available_memory(meminfo, (none, limit)) == 20_000_000 * 1024
+
+
+@pytest.mark.parametrize(
+    "text", ["", "MemAvailable:\n", "MemAvailable: many kB\n", "MemTotal: 3 kB\n"]
+)
+def test_memory_that_is_not_told_is_not_known(tmp_path, text):
+    meminfo = tmp_path / "meminfo"
+    meminfo.write_text(text)
+    assert available_memory(meminfo, ()) is None
+    assert available_memory(tmp_path / "nothing", (tmp_path / "nothing",)) is None

@@ -66,6 +66,18 @@ class Stopper:
         return len(self.steps) >= self.after
 
 
+@pytest.fixture(autouse=True)
+def _compiled_once(request):
+    """Compile equal networks once, but for the tests that ask for ``fresh_networks``."""
+    if "fresh_networks" not in request.fixturenames:
+        request.getfixturevalue("compiled_once")
+
+
+@pytest.fixture
+def fresh_networks():
+    """Make every network of a test anew, as another process would."""
+
+
 @pytest.fixture
 def request_for(tmp_path):
     def build(name, text=TEXT, level="char", threads=None, **choices):
@@ -137,26 +149,36 @@ def test_dropout_rises_as_the_text_is_read(request_for, monkeypatch):
     assert rates[-1] == pytest.approx(0.3)
 
 
+_UNINTERRUPTED = {}
+
+
+def uninterrupted(request_for, **options):
+    """Return the essence of a run that nothing stopped, which is trained once for all tests."""
+    key = tuple(sorted(options.items()))
+    if key not in _UNINTERRUPTED:
+        train(request_for("whole", **options))
+        _UNINTERRUPTED[key] = essence(request_for("whole").output)
+    return _UNINTERRUPTED[key]
+
+
 @pytest.mark.parametrize("level", ["char", "word"])
 @pytest.mark.parametrize("stops", [(7,), (10, 5), (1, 1, 1, 20)])
-def test_resumed_equals_uninterrupted(request_for, level, stops):
-    train(request_for("whole", level=level))
+def test_resumed_equals_uninterrupted(request_for, fresh_networks, level, stops):
     stopped = request_for("stopped", level=level)
     assert train(stopped, Stopper(stops[0])).stop_reason == "interrupted"
     for after in stops[1:]:
         assert resume(stopped.output, Stopper(after)).stop_reason == "interrupted"
     assert resume(stopped.output).stop_reason == "budget"
-    assert essence(stopped.output) == essence(request_for("whole").output)
+    assert essence(stopped.output) == uninterrupted(request_for, level=level)
 
 
-def test_resumed_equals_uninterrupted_in_chains(request_for):
+def test_resumed_equals_uninterrupted_in_chains(request_for, fresh_networks):
     options = {"streams": 8, "threads": 2}
-    train(request_for("whole", **options))
     stopped = request_for("stopped", **options)
     assert train(stopped, Stopper(7)).stop_reason == "interrupted"
     assert resume(stopped.output).stop_reason == "budget"
     assert read_checkpoint(stopped.output).config.train.chains == 2
-    assert essence(stopped.output) == essence(request_for("whole").output)
+    assert essence(stopped.output) == uninterrupted(request_for, **options)
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -172,9 +194,8 @@ def test_a_run_goes_on_as_it_was_begun_whatever_the_machine(request_for, monkeyp
 
 
 @pytest.mark.parametrize("save", [11, 14])
-def test_a_crash_between_saves_equals_uninterrupted(request_for, monkeypatch, save):
+def test_a_crash_between_saves_equals_uninterrupted(request_for, fresh_networks, monkeypatch, save):
     """The 11th save ends the first evaluation, whose weights and history are written by then."""
-    train(request_for("whole"))
     crashed = request_for("crashed", save_every=1e-9)
     real, saves = checkpoint.write_resume, []
 
@@ -189,7 +210,7 @@ def test_a_crash_between_saves_equals_uninterrupted(request_for, monkeypatch, sa
         train(crashed)
     monkeypatch.setattr(checkpoint, "write_resume", real)
     resume(crashed.output)
-    assert essence(crashed.output) == essence(request_for("whole").output)
+    assert essence(crashed.output) == uninterrupted(request_for, level="char")
 
 
 def test_a_run_that_was_killed_after_its_last_evaluation_does_not_evaluate_again(
@@ -732,9 +753,10 @@ def test_fine_tuning_keeps_old_ids_and_learns_new_symbols(request_for):
     assert new.figures.valid_loss < math.log(new.tokenizer.vocab_size)
 
 
-def test_the_same_seed_gives_the_same_weights_and_another_seed_others(request_for):
-    for name, seed in (("a", 3), ("b", 3), ("c", 4)):
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others(request_for, fresh_networks):
+    first = uninterrupted(request_for, level="char")
+    for name, seed in (("same", 3), ("other", 4)):
         train(request_for(name, seed=seed))
-    a, b, c = (essence(request_for(name).output) for name in "abc")
-    assert a == b
-    assert a[0] != c[0]
+    same, other = (essence(request_for(name).output) for name in ("same", "other"))
+    assert same == first
+    assert other[0] != first[0]

@@ -386,6 +386,7 @@ def _carry_out(run: Run, options: dict[str, Any], signals: Signals, party: Party
         note(describe_plan(run))
     if party.is_chief:
         _warn_unknown(run)
+        _warn_memory(run)
     if options["dry_run"]:
         if options["as_json"] and party.is_chief:
             write_json(_planned(run))
@@ -434,6 +435,7 @@ def _planned(run: Run) -> dict[str, Any]:
         "train_tokens": run.prepared.store.train_tokens,
         "valid_tokens": run.prepared.store.valid_tokens,
         "minutes": run.plan.minutes,
+        "memory_mb": run.plan.memory / 1e6,
         "model": run.config.model,
         "train": run.config.train,
     }
@@ -476,6 +478,19 @@ def _warn_unknown(run: Run) -> None:
     if unknown := run.prepared.statistics.valid_unknown:
         found = describe_unknown(Counter(unknown))
         note(f"Warning: the validation text has {found} that the training text lacks")
+
+
+def _warn_memory(run: Run) -> None:
+    """Say beforehand what the system, once it is out of memory, ends without a word."""
+    from charlstm.processor import available_memory
+
+    free = available_memory()
+    if free is not None and run.plan.memory > free:
+        note(
+            f"Warning: the run needs about {run.plan.memory / 1e9:.1f} GB of memory and "
+            f"{free / 1e9:.1f} GB are free; if it ends without a word, that is why: choose a "
+            f"smaller --size, fewer --streams or a shorter --sequence-length"
+        )
 
 
 def _summary(run: Run, outcome: Outcome) -> dict[str, Any]:

@@ -79,6 +79,21 @@ def test_dry_run_writes_no_checkpoint(charlstm, corpus):
     assert not Path("checkpoints").exists()
 
 
+@pytest.mark.parametrize(("free", "warned"), [(None, False), (64 << 30, False), (100 << 20, True)])
+def test_too_little_memory_is_told_before(charlstm, corpus, monkeypatch, free, warned):
+    monkeypatch.setattr("charlstm.processor.available_memory", lambda: free)
+    result = charlstm("train", corpus, "--dry-run", "--json", "-q", *TINY)
+    assert result.status == 0
+    needed = json.loads(result.out)["memory_mb"] / 1e3
+    assert 0.5 < needed < 1
+    warning = (
+        f"Warning: the run needs about {needed:.1f} GB of memory and 0.1 GB are free; if it ends "
+        "without a word, that is why: choose a smaller --size, fewer --streams or a shorter "
+        "--sequence-length\n"
+    )
+    assert result.err == (warning if warned else "")
+
+
 def test_samples_are_shown_now_and_then(charlstm, corpus):
     result = charlstm("train", corpus, *QUICK, "--sample-every", 2, "-o", "model")
     assert sum(line.startswith("    | ") for line in result.err.splitlines()) >= 1

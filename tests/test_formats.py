@@ -1,0 +1,200 @@
+"""Checkpoints that were written long ago load, write and score as they did, and go on learning.
+
+The files in ``tests/data`` are as they were written and never made anew; see its README. What they
+gave then is in ``expected.json``, and what they must give follows from their weights alone: the
+network of the textbook in float64 is the oracle.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import charlstm
+from charlstm.checkpoint import (
+    FORMAT,
+    RESUME,
+    is_finished,
+    read_checkpoint,
+    read_history,
+    read_lines_index,
+)
+from charlstm.cli import COMMANDS, run_command_line
+from charlstm.tokenizer import END_OF_DOCUMENT
+from tests.oracles import network
+
+DATA = Path(__file__).parent / "data"
+FORMATS = range(1, FORMAT + 1)
+EXPECTED = {
+    number: json.loads((DATA / f"format-{number}" / "expected.json").read_text("utf-8"))
+    for number in FORMATS
+}
+CHECKPOINTS = [
+    (number, path.parent.name)
+    for number in FORMATS
+    for path in sorted((DATA / f"format-{number}").glob("*/config.json"))
+]
+
+# So far two processors may be apart in one log-probability; after some steps of training.
+ROUNDING = 1e-4
+ROUNDING_OF_TRAINING = 5e-3
+
+
+def stored(number, name):
+    return DATA / f"format-{number}" / name
+
+
+def oracle_scores(checkpoint, texts):
+    """Return the log-probability of each symbol of each text in float64."""
+    config, tokenizer = checkpoint.config, checkpoint.tokenizer
+    for text in texts:
+        end = [END_OF_DOCUMENT] if config.corpus.lines else []
+        ids = np.array([END_OF_DOCUMENT, *tokenizer.encode(text), *end])
+        state = np.zeros((2 * config.model.layers, 1, config.model.units))
+        logits, _ = network(config.model, checkpoint.weights, ids[None, :-1], state)
+        values = logits[0] - np.log(np.exp(logits[0]).sum(axis=1, keepdims=True))
+        yield values[np.arange(len(ids) - 1), ids[1:]]
+
+
+def scores(model, texts):
+    return [
+        [symbol.log_probability for symbol in score.symbols]
+        for score in model.score(*texts, per_token=True)
+    ]
+
+
+def assert_same_scores(found, expected, tolerance):
+    for mine, theirs in zip(found, expected, strict=True):
+        np.testing.assert_allclose(mine, theirs, rtol=0, atol=tolerance)
+
+
+def test_each_format_has_every_kind():
+    kinds = {"document", "words", "lines", "unfinished"}
+    assert all(kinds <= {name for n, name in CHECKPOINTS if n == number} for number in FORMATS)
+    for number, name in CHECKPOINTS:
+        text = (stored(number, name) / "config.json").read_text("utf-8")
+        assert json.loads(text)["format"] == number
+
+
+@pytest.mark.parametrize(("number", "name"), CHECKPOINTS)
+def test_it_scores_as_it_did(number, name):
+    expected = EXPECTED[number][name]
+    model = charlstm.load(stored(number, name), precision="float32")
+    found = scores(model, expected["texts"])
+    assert_same_scores(found, expected["log_probabilities"], ROUNDING)
+    assert_same_scores(found, oracle_scores(model.checkpoint, expected["texts"]), ROUNDING)
+    small = charlstm.load(stored(number, name))
+    for rough, score in zip(small.score(*expected["texts"]), found, strict=True):
+        assert rough.log_probability == pytest.approx(sum(score), rel=0.01)
+
+
+@pytest.mark.parametrize(("number", "name"), CHECKPOINTS)
+def test_it_writes_what_it_wrote(number, name):
+    expected = EXPECTED[number][name]["written"]
+    model = charlstm.load(stored(number, name), precision="float32")
+    samples = model.generate(count=len(expected), seed=1, length=40)
+    assert [sample.text for sample in samples] == expected
+
+
+@pytest.mark.parametrize(("number", "name"), CHECKPOINTS)
+def test_its_history_and_its_lines_are_read(number, name):
+    folder, losses = stored(number, name), EXPECTED[number][name]["valid_losses"]
+    history = {str(figures.step): figures.valid_loss for figures in read_history(folder)}
+    assert history == pytest.approx(losses, abs=1e-6)
+    assert read_checkpoint(folder).figures.valid_loss == min(history.values())
+    assert is_finished(folder) == (name != "unfinished")
+    lines, names = read_lines_index(folder), folder.parent / "names.txt"
+    if name == "lines":
+        known = names.read_text("utf-8").splitlines()
+        assert 0.8 * len(known) < len(lines) < len(known)
+        assert sum(line in lines for line in known) == len(lines)
+        assert "almoro" not in lines
+    else:
+        assert lines is None
+
+
+@pytest.mark.parametrize("number", FORMATS)
+def test_an_unfinished_run_goes_on_and_ends_as_it_would_have(number, tmp_path):
+    folder, expected = tmp_path / "model", EXPECTED[number]["resumed"]
+    shutil.copytree(stored(number, "unfinished"), folder)
+    assert run_command_line(["train", "--resume", str(folder), "-q", "--threads", "1"]) == 0
+    assert is_finished(folder)
+    history = {str(figures.step): figures.valid_loss for figures in read_history(folder)}
+    assert history == pytest.approx(expected["valid_losses"], abs=ROUNDING_OF_TRAINING)
+    found = scores(charlstm.load(folder, precision="float32"), expected["texts"])
+    assert_same_scores(found, expected["log_probabilities"], ROUNDING_OF_TRAINING)
+
+
+# A later format, as every command sees it
+
+USES = [
+    *((name, "MODEL") for name in ("generate", "predict", "score", "rank", "evaluate", "info")),
+    ("export", "MODEL", "-o", "model.onnx"),
+    ("export", "MODEL", "--format", "keras", "-o", "model.keras"),
+    ("train", "--resume", "MODEL"),
+    ("train", "text.txt", "--from", "MODEL", "-o", "more"),
+]
+
+
+def altered(folder, **changes):
+    shutil.copytree(stored(FORMAT, "unfinished"), folder)
+    config = json.loads((folder / "config.json").read_text()) | changes
+    config = {key: value for key, value in config.items() if value is not ...}
+    (folder / "config.json").write_text(json.dumps(config))
+
+
+def outcome(arguments, here, capfd):
+    (here / "text.txt").write_text("some text\n" * 100)
+    given = ["model" if argument == "MODEL" else argument for argument in arguments]
+    more = ["text.txt"] if given[0] in ("score", "rank", "evaluate") else []
+    status = run_command_line([*given, *more])
+    captured = capfd.readouterr()
+    return status, captured.out, captured.err
+
+
+def test_every_command_that_reads_a_checkpoint_is_tried():
+    assert {arguments[0] for arguments in USES} == set(COMMANDS) - {"cache"}
+
+
+@pytest.mark.parametrize("arguments", USES, ids=" ".join)
+def test_a_later_format_is_told_by_every_command(here, capfd, arguments):
+    """Whatever else it may hold that this version does not know."""
+    altered(here / "model", format=FORMAT + 1, model={"cells": "other"}, engine=[1], train=...)
+    (here / "model" / RESUME).write_bytes(b"something new")
+    before = sorted(here.rglob("*"))
+    assert outcome(arguments, here, capfd) == (
+        1,
+        "",
+        f"Error: model has checkpoint format {FORMAT + 1} and this charlstm reads up to {FORMAT}: "
+        "upgrade charlstm\n",
+    )
+    assert sorted(here.rglob("*")) == sorted([*before, here / "text.txt"])
+
+
+@pytest.mark.parametrize("arguments", [USES[0], USES[-2], USES[-1]], ids=" ".join)
+@pytest.mark.parametrize(
+    ("number", "reason"),
+    [
+        (..., "Object missing required field 'format'"),
+        (0, "Expected 'int' >= 1 - at '$.format'"),
+        (-1, "Expected 'int' >= 1 - at '$.format'"),
+        (-(10**30), "Expected 'int' >= 1 - at '$.format'"),
+        (1.5, "Expected 'int', got 'float' - at '$.format'"),
+        ("1", "Expected 'int', got 'str' - at '$.format'"),
+        (None, "Expected 'int', got 'null' - at '$.format'"),
+        (True, "Expected 'int', got 'bool' - at '$.format'"),
+        ([1], "Expected 'int', got 'array' - at '$.format'"),
+    ],
+)
+def test_a_format_that_is_no_number_is_damage(here, capfd, arguments, number, reason):
+    altered(here / "model", format=number)
+    assert outcome(arguments, here, capfd) == (
+        1,
+        "",
+        f"Error: model/config.json is damaged ({reason}): restore the original file or train "
+        "again\n",
+    )
