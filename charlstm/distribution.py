@@ -209,6 +209,7 @@ def crew_of(party: Party) -> Crew:
         TrainingError: if TensorFlow can't bring the workers together.
     """
     if party.size > 1:
+        tf.get_logger().setLevel("ERROR")  # which has much to say about collective operations
         party.agree()  # that all have loaded TensorFlow, and will be there within a moment
         try:
             with _alarm(CONNECTING_SECONDS):
@@ -229,6 +230,7 @@ def crew_of(party: Party) -> Crew:
 
 def mirrored(devices: Sequence[str]) -> Crew:
     """Return a crew of several devices of this machine."""
+    tf.get_logger().setLevel("ERROR")
     return Crew(tf.distribute.MirroredStrategy(list(devices)))
 
 
