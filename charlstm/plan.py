@@ -123,8 +123,8 @@ EFFICIENCY = {"float32": 0.7, "bfloat16": 1.0}
 # product type; for each of a token's logits. Fitted to the peaks of runs of all sizes.
 BASE_MEMORY = 650e6
 MEMORY_OF_WEIGHT = 56.0
-MEMORY_OF_UNIT = {"float32": 64.0, "bfloat16": 44.0}
-MEMORY_OF_LOGIT = 20.0
+MEMORY_OF_UNIT = {"float32": 60.0, "bfloat16": 38.0}
+MEMORY_OF_LOGIT = 8.0
 
 
 @dataclass(frozen=True)

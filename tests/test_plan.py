@@ -619,18 +619,25 @@ def test_a_plan_is_frozen():
         planned().steps = 1
 
 
-# Peaks that runs of three steps had, in MB; with 67 symbols but for the words.
+# Peaks that runs of three steps had, in MB.
 @pytest.mark.parametrize(
-    ("layers", "units", "embedding", "tokens", "peak"),
+    ("layers", "units", "embedding", "symbols", "tokens", "peak"),
     [
-        (1, 128, 64, 48 * 32, 665),
-        (2, 512, 128, 48 * 32, 947),
-        (2, 512, 128, 512 * 32, 1398),
-        (2, 512, 128, 128 * 256, 2289),
-        (2, 256, 128, 512 * 128, 1941),
-        (3, 1024, 256, 48 * 32, 1953),
+        (1, 128, 64, 67, 48 * 32, 665),
+        (1, 128, 64, 67, 1024 * 128, 1419),
+        (2, 512, 128, 67, 48 * 32, 947),
+        (2, 512, 128, 67, 512 * 32, 1398),
+        (2, 512, 128, 67, 128 * 256, 2289),
+        (2, 256, 128, 67, 512 * 128, 1941),
+        (3, 1024, 256, 67, 48 * 32, 1953),
+        (3, 1024, 256, 67, 256 * 32, 2177),
+        (2, 512, 512, 7_610, 16 * 32, 982),
+        (2, 512, 512, 7_610, 256 * 32, 1514),
     ],
 )
-def test_the_memory_foretold_is_about_what_runs_need(layers, units, embedding, tokens, peak):
-    model = ModelConfig(vocab_size=67, layers=layers, units=units, embedding=embedding)
+def test_the_memory_foretold_is_about_what_runs_need(
+    layers, units, embedding, symbols, tokens, peak
+):
+    sizes = {"layers": layers, "units": units, "embedding": embedding}
+    model = ModelConfig(vocab_size=symbols, tied=embedding == units, **sizes)
     assert 0.9 < memory_needed(model, tokens, "bfloat16") / (peak * 1e6) < 1.35
