@@ -202,7 +202,7 @@ class Party:
         self._loss = threading.Event()
         self._lock = threading.Lock()
         self._ends: dict[int, threading.Thread] = {}
-        self._closed = False
+        self._closed = self._parted = False
 
     @property
     def size(self) -> int:
@@ -239,7 +239,7 @@ class Party:
                 self.part()
         finally:
             self._close()
-            if kind is not None and self._ends:
+            if kind is not None and self._ends and not self._parted:
                 # TensorFlow may wait for the others when it is unloaded.
                 _after(GRACE, lambda: self._end(1))
 
@@ -422,7 +422,7 @@ class Party:
                 raise error
             if self.is_chief:
                 self._send_all(DONE)
-        self._closed = True
+        self._closed = self._parted = True
 
     def _await_end(self, index: int) -> None:
         """Read a lifeline to its end: a worker is done, or it is lost, or another one is."""
