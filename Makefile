@@ -71,6 +71,10 @@ newest: setup ## Test with the newest dependencies that setup.cfg allows.
 lowest: setup ## Test with the lowest dependencies that setup.cfg allows.
 	$(BIN)/python -m tests.reliability.versions --end low $(PYTHON)
 
+.PHONY: workers
+workers: setup ## Show that 1, 2 and 4 workers train the same model, and what their talk costs.
+	$(BIN)/python -m tests.reliability.workers
+
 # PyTorch takes part if it is installed: .venv/bin/pip install --editable '.[bench]'.
 .PHONY: bench
 bench: setup ## Measure starts, generation, int8 and training here; TEXT=file adds time to quality.

@@ -10,7 +10,7 @@
     │   ├── CheckpointTooNew   written by a later charlstm
     │   ├── CheckpointExists   the place is taken
     │   └── CheckpointBusy     another process is training into it
-    ├── TrainingError          training can't go on (a loss that is not finite)
+    ├── TrainingError          training can't go on (a loss that is not finite, a lost worker)
     ├── GenerationError        the texts asked for can't be found
     ├── OutOfMemory            the model or the work asked for is too large for this machine
     └── StorageError           the disk is full, read-only or not permitted

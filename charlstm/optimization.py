@@ -10,7 +10,6 @@ anything is evaluated.
 from __future__ import annotations
 
 import contextlib
-import itertools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -21,6 +20,7 @@ from numpy.typing import NDArray
 from charlstm.backend import keras, tf
 from charlstm.config import ModelConfig, TrainConfig
 from charlstm.dataset import Batch, validation_batches
+from charlstm.distribution import Crew, check_rows, evenly
 from charlstm.layers import States, gpu_visible
 from charlstm.model import Dropout, LSTMLanguageModel
 from charlstm.processor import product_type
@@ -43,17 +43,14 @@ def use_threads(threads: int, chains: int) -> None:
         tf.config.threading.set_intra_op_parallelism_threads(max(1, threads // chains))
 
 
-def _shares(rows: int, parts: int) -> list[slice]:
-    """Divide rows as evenly as can be."""
-    borders = [rows * part // parts for part in range(parts + 1)]
-    return [slice(*pair) for pair in itertools.pairwise(borders)]
-
-
-def describe_path(config: TrainConfig) -> str:
+def describe_path(config: TrainConfig, crew: Crew | None = None) -> str:
     """Say in a few words what training runs on."""
+    crew = crew or Crew()
+    workers = f", {crew.party.size} workers" if crew.party.size > 1 else ""
     if gpu_visible():
-        return "GPU, cuDNN"
-    return f"CPU, {product_type(config.precision)} matrix products"
+        count = crew.replicas // crew.party.size
+        return f"{f'{count} GPUs' if count > 1 else 'GPU'}, cuDNN{workers}"
+    return f"CPU, {product_type(config.precision)} matrix products{workers}"
 
 
 def learning_rate(config: TrainConfig, step: int, done: float) -> float:
@@ -140,22 +137,70 @@ class FusedSGD(keras.optimizers.SGD):
 
 
 class Steps:
-    """The compiled functions of one model: a training step and a validation step."""
+    """The compiled functions of one model: a training step and a validation step.
 
-    def __init__(self, config: ModelConfig, train: TrainConfig) -> None:
-        self.model = LSTMLanguageModel(
-            config,
-            seed=train.seed,
-            dtype_of_products=product_type(train.precision),
-        )
-        self.seed = train.seed
+    Args:
+        config: the sizes.
+        train: how the weights are found.
+        crew: the devices that take the steps; each has the states of the rows that it reads.
+
+    Raises:
+        UsageError: if there are more devices than rows.
+    """
+
+    def __init__(self, config: ModelConfig, train: TrainConfig, crew: Crew | None = None) -> None:
+        self.crew = crew or Crew()
+        check_rows(self.crew.replicas, train.streams)
+        self.seed, self.streams = train.seed, train.streams
         self.tokens_per_step = float(train.streams * train.sequence_length)
         # A GPU is filled by the whole batch.
-        self.chains = 1 if gpu_visible() else train.chains
-        self.optimizer = make_optimizer(train)
-        self.optimizer.build(self.model.trainable_variables)
-        self._train = tf.function(self._train_step)
-        self._validate = tf.function(self._validate_step)
+        self.chains = max(1 if gpu_visible() else train.chains, self.crew.replicas)
+        with self.crew.scope():
+            self.model = LSTMLanguageModel(
+                config,
+                seed=train.seed,
+                dtype_of_products=product_type(train.precision),
+            )
+            self.optimizer = make_optimizer(train)
+            self.optimizer.build(self.model.trainable_variables)
+        if self.crew.strategy is not None:
+            # Keras would sum the gradients after clipping; ours are summed before.
+            self.optimizer._all_reduce_sum_gradients = list
+        self._zeros = self.crew.on_each(
+            lambda rows: self.model.zero_states(_length(self._own(rows)))
+        )
+        self._part = self.crew.on_each(self._own_rows)
+        self._train = self.crew.summed_losses(self._train_step)
+        self._validate = self.crew.summed_losses(self._validate_step)
+
+    # States
+
+    def zero_states(self, rows: int | None = None) -> list[States]:
+        """Return the states of the rows of this process, all zero; of a training batch's rows."""
+        count = self.streams if rows is None else rows
+        if self.crew.strategy is None:
+            return self.model.zero_states(count)
+        return self._zeros(count)  # type: ignore[no-any-return]
+
+    def whole_states(self, states: list[States]) -> list[States]:
+        """Return the states of all rows of a training batch, wherever they are."""
+        flat = self.crew.whole([part for pair in states for part in pair])
+        return list(zip(flat[::2], flat[1::2], strict=True))
+
+    def own_states(self, states: list[States]) -> list[States]:
+        """Return of the states of all rows those that this process needs."""
+        return states if self.crew.strategy is None else self._part(states)
+
+    def _own_rows(self, states: list[States]) -> list[States]:
+        rows = _span(self._own(self.streams))
+        return [(h[rows], c[rows]) for h, c in states]
+
+    def _own(self, rows: int) -> list[tuple[int, slice]]:
+        """Return the chains, by number, that this replica computes, and the rows of each."""
+        chains = evenly(rows, min(self.chains, rows))
+        return list(self.crew.share(list(enumerate(chains))))
+
+    # Training
 
     def train(
         self, batch: Batch, states: list[States], step: int, rate: float, dropout: float
@@ -174,25 +219,23 @@ class Steps:
         """
         self.optimizer.learning_rate.assign(rate)
         drawn = Dropout(tf.constant(dropout), tf.constant([self.seed, step], tf.int64))
-        loss, states = self._train(batch.inputs, batch.targets, states, drawn)
-        return float(loss), states
+        return self._train(batch.inputs, batch.targets, states, drawn)
 
     def _train_step(
         self, inputs: tf.Tensor, targets: tf.Tensor, states: list[States], dropout: Dropout
     ) -> tuple[tf.Tensor, list[States]]:
-        """Split the rows into independent chains, which the processor's cores run side by side."""
+        """Split the rows into independent chains, which the processor's cores run side by side.
+
+        What a chain drops depends on its number among those of all replicas.
+        """
+        own = self._own(inputs.shape[0])
         chains = [
-            self._chain(
-                inputs[rows],
-                targets[rows],
-                [(h[rows], c[rows]) for h, c in states],
-                dropout.part(chain),
-            )
-            for chain, rows in enumerate(_shares(inputs.shape[0], self.chains))
+            self._chain(inputs[rows], targets[rows], part, dropout.part(chain))
+            for (chain, rows), part in zip(own, _divided(states, own), strict=True)
         ]
         losses, gradients, after = zip(*chains, strict=True)
         self.optimizer.apply(
-            [tf.add_n(parts) for parts in zip(*gradients, strict=True)],
+            self.crew.total([tf.add_n(parts) for parts in zip(*gradients, strict=True)]),
             self.model.trainable_variables,
         )
         return tf.add_n(losses), _joined(after)
@@ -226,9 +269,9 @@ class Steps:
             if should_stop():
                 return None
             if states is None:
-                states = self.model.zero_states(batch.inputs.shape[0])
+                states = self.zero_states(batch.inputs.shape[0])
             loss, states = self._validate(*batch, states)
-            total += float(loss)
+            total += loss
         return total / (ids.size - 1)
 
     def _validate_step(
@@ -239,12 +282,14 @@ class Steps:
         keep: tf.Tensor,
         states: list[States],
     ) -> tuple[tf.Tensor, list[States]]:
-        states = [(h * keep, c * keep) for h, c in states]
+        own = self._own(inputs.shape[0])
+        if not own:  # there are more replicas than rows
+            return tf.constant(0.0, tf.float64), states
+        kept = keep[_span(own)]
+        states = [(h * kept, c * kept) for h, c in states]
         chains = [
-            self._summed_loss(
-                inputs[rows], targets[rows], weights[rows], [(h[rows], c[rows]) for h, c in states]
-            )
-            for rows in _shares(inputs.shape[0], min(self.chains, inputs.shape[0]))
+            self._summed_loss(inputs[rows], targets[rows], weights[rows], part)
+            for (_, rows), part in zip(own, _divided(states, own), strict=True)
         ]
         losses, after = zip(*chains, strict=True)
         return tf.add_n(losses), _joined(after)
@@ -265,6 +310,23 @@ class Steps:
             losses = tf.nn.sparse_softmax_cross_entropy_with_logits(expected[part], logits)
             total += tf.reduce_sum(tf.cast(losses * counted[part], tf.float64))
         return total, after
+
+
+def _span(chains: Sequence[tuple[int, slice]]) -> slice:
+    """Return the rows of neighbouring chains as one."""
+    return slice(chains[0][1].start, chains[-1][1].stop) if chains else slice(0, 0)
+
+
+def _length(chains: Sequence[tuple[int, slice]]) -> int:
+    span: slice = _span(chains)
+    return int(span.stop - span.start)
+
+
+def _divided(states: list[States], chains: Sequence[tuple[int, slice]]) -> list[list[States]]:
+    """Return the states of each of some neighbouring chains, whose rows ``states`` holds."""
+    first = _span(chains).start
+    shares = [slice(rows.start - first, rows.stop - first) for _, rows in chains]
+    return [[(h[rows], c[rows]) for h, c in states] for rows in shares]
 
 
 def _joined(chains: Sequence[list[States]]) -> list[States]:

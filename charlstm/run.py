@@ -8,19 +8,22 @@ wrong request fails at once. This module knows no options and no terminal.
 from __future__ import annotations
 
 import contextlib
+import math
 import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 
 from charlstm import __version__, checkpoint
 from charlstm.checkpoint import Checkpoint, Provenance, RunConfig, Weights
+from charlstm.cluster import Party
 from charlstm.config import CorpusConfig, TokenizerConfig
 from charlstm.dataset import replacement_rates
 from charlstm.errors import CheckpointMissing, UsageError
@@ -32,10 +35,18 @@ from charlstm.processor import processor_count, product_type
 from charlstm.reading import STDIN, spool_stdin
 
 if TYPE_CHECKING:
+    from charlstm.distribution import Crew
     from charlstm.training import Observer, Outcome, Trainer
 
 # Fine-tuning starts from weights that are already good: a quarter of the usual peak rate.
 FINE_TUNING_RATE = 0.25
+
+
+# What workers may differ in: where their texts and processors are, and what follows from these.
+# All take over the chief's.
+OF_THE_CHIEF = frozenset(
+    ("addresses", "valid", "chains", "precision", "patience", "sample_every", "save_every")
+)
 
 
 @dataclass(frozen=True)
@@ -82,8 +93,13 @@ def spooled_stdin(addresses: tuple[str, ...]) -> Iterator[Path | None]:
         yield path
 
 
-def new_run(request: Request, stdin: Path | None) -> Run:
+def new_run(request: Request, stdin: Path | None, workers: int = 1) -> Run:
     """Read the corpus and decide everything; write nothing but the cache.
+
+    Args:
+        request: what the user asked for.
+        stdin: the text that came through standard input.
+        workers: how many processes train, on as many processors each.
 
     Raises:
         CharlstmError: if the corpus, the parent or the choices don't allow a run.
@@ -102,7 +118,7 @@ def new_run(request: Request, stdin: Path | None) -> Run:
         request.size,
         request.choices,
         model=model,
-        processors=request.threads or processor_count(),
+        processors=workers * (request.threads or processor_count()),
         rate_scale=FINE_TUNING_RATE if parent else 1.0,
     )
     lines = _lines_to_keep(request.corpus, prepared, parent)
@@ -151,6 +167,58 @@ def resumed_run(folder: Path) -> Run:
     return Run(folder, config, prepared, plan, resumes=True)
 
 
+def fetched(folder: Path, party: Party) -> Path:
+    """Return the chief's checkpoint: its folder, or on other workers a temporary copy of it.
+
+    Raises:
+        TrainingError: if the chief is lost, as it is if there is no checkpoint.
+    """
+    return party.fetched(folder, checkpoint.FILES)
+
+
+class _Terms(msgspec.Struct, frozen=True):
+    """What the chief tells the other workers: the run, where it is kept, and when it began."""
+
+    config: RunConfig
+    folder: str
+    began: float
+
+
+def _agreed(run: Run, began: float, party: Party) -> tuple[Run, float]:
+    """Let all workers do what the chief does.
+
+    Raises:
+        UsageError: if one reads another text or was given other settings.
+        TrainingError: if one is lost.
+    """
+    if party.size == 1:
+        return run, began
+    told = party.from_chief(msgspec.json.encode(_Terms(run.config, str(run.folder), began)))
+    terms = msgspec.json.decode(told, type=_Terms)
+    found = _difference(run.config, terms.config)
+    if objection := party.agree(found and f"{party.cluster.name(party.cluster.index)} {found}"):
+        raise UsageError(objection)
+    party.remedy = f"start all workers again with charlstm train --resume {terms.folder}"
+    return replace(run, config=terms.config), terms.began
+
+
+def _difference(own: RunConfig, chiefs: RunConfig) -> str:
+    """Say what keeps two workers from training one model; ``""`` if nothing does."""
+    if own.charlstm != chiefs.charlstm:
+        return f"runs charlstm {own.charlstm} and the chief {chiefs.charlstm}: install the same"
+    for part in ("corpus", "tokenizer", "model", "train"):
+        ours, theirs = getattr(own, part), getattr(chiefs, part)
+        for name in ours.__struct_fields__:
+            mine, other = getattr(ours, name), getattr(theirs, name)
+            if name not in OF_THE_CHIEF and mine != other and part != "model":
+                return f"has {name} {mine} and the chief {other}: give all workers the same options"
+    if own.provenance.corpus_sha256 != chiefs.provenance.corpus_sha256:
+        return "reads another text than the chief: give all workers the same text"
+    if own.model != chiefs.model:
+        return "builds another network than the chief: give all workers the same options"
+    return ""
+
+
 def execute(
     run: Run,
     observer: Observer,
@@ -158,26 +226,38 @@ def execute(
     began: float,
     overwrite: bool = False,
     threads: int | None = None,
+    party: Party | None = None,
 ) -> Outcome:
-    """Create the folder unless it is there, and train.
+    """Create the folder unless it is there, and train, together with all of ``party``.
 
     Raises:
         CharlstmError: if the folder can't be made, a file can't be written or training fails.
     """
+    party = party or Party()
+    run, began = _agreed(run, began, party)
     with _memory_errors():
-        # TensorFlow is loaded and the network built before anything is written or replaced.
-        trainer = _trainer(run, observer, began, threads)
-        with checkpoint.claimed(run.folder):
-            if run.resumes:
-                trainer.resume()
-            else:
-                tokenizer = run.prepared.tokenizer
-                with checkpoint.created(
-                    run.folder, run.config, tokenizer, run.lines, overwrite=overwrite
-                ):
-                    _keep_stdin(run)
-                    trainer.start(run.weights)
-            return trainer.run()
+        crew = _crew(run, threads, party)
+        with crew.losses_told():
+            # TensorFlow is loaded and the network built before anything is written or replaced.
+            trainer = _trainer(run, observer, began, crew)
+            with checkpoint.claimed(run.folder) if crew.is_chief else contextlib.nullcontext():
+                if run.resumes:
+                    trainer.resume()
+                else:
+                    with _created(run, overwrite) if crew.is_chief else contextlib.nullcontext():
+                        trainer.start(run.weights)
+                outcome = trainer.run()
+    party.part()
+    return outcome
+
+
+@contextlib.contextmanager
+def _created(run: Run, overwrite: bool) -> Iterator[None]:
+    """Begin the checkpoint; it is gone again if the body fails."""
+    tokenizer = run.prepared.tokenizer
+    with checkpoint.created(run.folder, run.config, tokenizer, run.lines, overwrite=overwrite):
+        _keep_stdin(run)
+        yield
 
 
 @contextlib.contextmanager
@@ -197,11 +277,17 @@ def _keep_stdin(run: Run) -> None:
             shutil.copyfile(run.stdin, temporary)
 
 
-def _trainer(run: Run, observer: Observer, began: float, threads: int | None) -> Trainer:
+def _crew(run: Run, threads: int | None, party: Party) -> Crew:
+    from charlstm.distribution import crew_of
     from charlstm.optimization import use_threads
+
+    use_threads(threads or processor_count(), math.ceil(run.config.train.chains / party.size))
+    return crew_of(party)
+
+
+def _trainer(run: Run, observer: Observer, began: float, crew: Crew) -> Trainer:
     from charlstm.training import TextLengths, Trainer
 
-    use_threads(threads or processor_count(), run.config.train.chains)
     store, statistics = run.prepared.store, run.prepared.statistics
     tokenizer = run.prepared.tokenizer
     return Trainer(
@@ -212,6 +298,7 @@ def _trainer(run: Run, observer: Observer, began: float, threads: int | None) ->
         replacement_rates(store.train, tokenizer.character_ids, tokenizer.vocab_size),
         observer,
         began=began,
+        crew=crew,
     )
 
 

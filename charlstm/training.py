@@ -9,7 +9,6 @@ through an ``Observer``.
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ from charlstm import checkpoint
 from charlstm.backend import keras, tf
 from charlstm.checkpoint import Figures, Progress, RunConfig, Weights
 from charlstm.dataset import Streams, TokenStore
+from charlstm.distribution import Crew
 from charlstm.errors import StorageError, TrainingError
 from charlstm.model import set_weights, weight_name, weights_of
 from charlstm.optimization import Steps, describe_path, dropout_rate, learning_rate
@@ -109,7 +109,9 @@ class Trainer:
         lengths: the validation text in numbers.
         rates: how often each id is replaced by the unknown symbol, float64 [vocab_size].
         observer: whoever watches.
-        began: ``time.monotonic()`` of the command's start, which minutes count from.
+        began: ``time.monotonic()`` of the command's start, on the chief's machine, which minutes
+            count from.
+        crew: the devices that train; all processes go through the same steps, the chief writes.
     """
 
     def __init__(
@@ -122,7 +124,9 @@ class Trainer:
         observer: Observer,
         *,
         began: float,
+        crew: Crew | None = None,
     ) -> None:
+        self.crew = crew or Crew()
         self.folder, self.config, self.observer = folder, config, observer
         self.settings = config.train
         self.valid, self.lengths = store.valid, lengths
@@ -133,13 +137,13 @@ class Trainer:
             self.settings.seed,
             rates,
         )
-        self.steps = Steps(config.model, self.settings)
-        self.states = self.steps.model.zero_states(self.settings.streams)
+        self.steps = Steps(config.model, self.settings, self.crew)
+        self.states = self.steps.zero_states()
         self.progress = Progress(step=0, seconds=0.0)
         self.history: list[Figures] = []
         self.began = began
         self.hashes: dict[str, str] = {}
-        self.saved_at = time.monotonic()
+        self.saved_at = self.crew.now()
         self.save_seconds = 0.0
         self.evaluation_seconds = 0.0
         self.evaluated_at = 0.0
@@ -154,7 +158,8 @@ class Trainer:
         """Begin at step 0, from the given weights or from new ones."""
         if weights is not None:
             set_weights(self.steps.model, weights)
-        self.hashes = checkpoint.read_hashes(self.folder)
+        if self.crew.is_chief:
+            self.hashes = checkpoint.read_hashes(self.folder)
         self.save()
 
     def resume(self) -> None:
@@ -165,17 +170,15 @@ class Trainer:
         """
         variables = self._resumable()
         shapes = {name: tuple(variable.shape) for name, variable in variables.items()}
-        shapes |= {name: tuple(state.shape) for name, state in self._named_states().items()}
+        states = self._named_states()
+        shapes |= {name: tuple(state.shape) for name, state in states.items()}
         self.hashes = checkpoint.read_hashes(self.folder)
         tensors, self.progress = checkpoint.read_resume(self.folder, shapes)
         for name, variable in variables.items():
             variable.assign(tensors[name])
         self.steps.optimizer.iterations.assign(self.progress.step)
-        names = iter(self._named_states())
-        self.states = [
-            (tf.constant(tensors[next(names)]), tf.constant(tensors[next(names)]))
-            for _ in self.states
-        ]
+        flat = [tf.constant(tensors[name]) for name in states]
+        self.states = self.steps.own_states(list(zip(flat[::2], flat[1::2], strict=True)))
         # What a killed process wrote of an evaluation that this file doesn't know is made again.
         evaluated = self.progress.evaluated
         until = self.progress.step if evaluated is None else evaluated
@@ -204,7 +207,7 @@ class Trainer:
     def _named_states(self) -> dict[str, tf.Tensor]:
         return {
             f"states/{kind}_{layer}": state
-            for layer, pair in enumerate(self.states)
+            for layer, pair in enumerate(self.steps.whole_states(self.states))
             for kind, state in zip("hc", pair, strict=True)
         }
 
@@ -231,7 +234,7 @@ class Trainer:
 
     def _run(self) -> Outcome:
         self.evaluated_at = self.elapsed()
-        path = describe_path(self.settings)
+        path = describe_path(self.settings, self.crew)
         self.observer.on_start(path, self.progress.step, self.last_step)
         if self.progress.step and self._evaluation_due():
             self.evaluate()  # which the run was stopped before or in
@@ -255,7 +258,7 @@ class Trainer:
 
     def elapsed(self) -> float:
         """Return the seconds since the command began, over all its resumptions."""
-        return time.monotonic() - self.began
+        return self.crew.now() - self.began
 
     def done(self) -> float:
         """Return the share of the budget that is used, 0 to 1.
@@ -282,18 +285,23 @@ class Trainer:
             return "budget"
         if self.progress.waited >= self.settings.patience:
             return "early stopping"
-        return "interrupted" if self.observer.should_stop() else None
+        return "interrupted" if self._should_stop() else None
+
+    def _should_stop(self) -> bool:
+        return self.crew.asked(self.observer.should_stop())
 
     def _step(self) -> float:
-        begin = time.monotonic()
+        begin = self.crew.now()
         step = self.progress.step
         batch = self.streams.batch(step)
         if batch.first_of_epoch:
-            self.states = self.steps.model.zero_states(self.settings.streams)
+            self.states = self.steps.zero_states()
         rate = learning_rate(self.settings, step, self.done())
         dropout = dropout_rate(self.settings, step / self.streams.steps_per_epoch)
         loss, self.states = self.steps.train(batch, self.states, step, rate, dropout)
         self._check_loss("training", loss, step + 1)
+        if not self.compiled:
+            self.crew.meet()  # steps tell the time they began at; these took long
         self.progress = self._advanced(
             step=step + 1,
             learning_rate=rate,
@@ -301,7 +309,7 @@ class Trainer:
             train_loss_steps=self.progress.train_loss_steps + 1,
             first_step_at=self.progress.first_step_at if step else self.elapsed(),
         )
-        self._count(time.monotonic() - begin)
+        self._count(self.crew.now() - begin)
         return loss
 
     def _count(self, seconds: float) -> None:
@@ -343,10 +351,12 @@ class Trainer:
             TrainingError: if the loss is not finite or has exploded.
             StorageError: if a file can't be written.
         """
+        self.crew.meet()
         begin = self.elapsed()
-        loss = self.steps.validate(self.valid, self.observer.should_stop)
+        loss = self.steps.validate(self.valid, self._should_stop)
         if loss is None:
             return
+        self.crew.meet()
         self.evaluated_at = self.elapsed()
         self.evaluation_seconds = self.evaluated_at - begin
         self._check_loss("validation", loss, self.progress.step)
@@ -363,7 +373,8 @@ class Trainer:
         self.history.append(figures)
         if is_best:
             self._keep(figures)
-        checkpoint.write_history(self.folder, self.history)
+        if self.crew.is_chief:
+            checkpoint.write_history(self.folder, self.history)
         self.save()
         self.observer.on_evaluation(figures, is_best, lambda: weights_of(self.steps.model))
         self._watch_overfitting(figures)
@@ -403,13 +414,14 @@ class Trainer:
 
     def _save_due(self) -> bool:
         longest = max(SAVE_SECONDS, self.save_seconds / SAVE_SHARE)
-        return time.monotonic() - self.saved_at > (self.settings.save_every or longest)
+        return self.crew.now() - self.saved_at > (self.settings.save_every or longest)
 
     def _keep(self, figures: Figures) -> None:
         """Let the present weights be those that the checkpoint is used with."""
         weights = weights_of(self.steps.model)
         self._check_finite(weights)
-        checkpoint.write_model(self.folder, weights, figures, self.hashes)
+        if self.crew.is_chief:
+            checkpoint.write_model(self.folder, weights, figures, self.hashes)
 
     def save(self) -> None:
         """Write the resume file: all that is needed to go on from this step.
@@ -418,13 +430,16 @@ class Trainer:
             TrainingError: if a number is not finite; the file is then as it was.
             StorageError: if it can't be written.
         """
-        begin = time.monotonic()
+        self.crew.meet()
+        begin = self.crew.now()
         tensors = {name: v.numpy() for name, v in self._resumable().items()}
         tensors |= {name: state.numpy() for name, state in self._named_states().items()}
         self._check_finite(tensors)
         self.progress = self._advanced(seconds=self.elapsed())
-        checkpoint.write_resume(self.folder, tensors, self.progress, self.hashes)
-        self.saved_at = time.monotonic()
+        if self.crew.is_chief:
+            checkpoint.write_resume(self.folder, tensors, self.progress, self.hashes)
+        self.crew.meet()
+        self.saved_at = self.crew.now()
         self.save_seconds = self.saved_at - begin
 
     def _end(self, reason: StopReason) -> Outcome:
@@ -438,7 +453,8 @@ class Trainer:
                 self.evaluate()
             if not self._is_evaluated():
                 return self._end("interrupted")
-            checkpoint.finish(self.folder)
+            if self.crew.is_chief:
+                checkpoint.finish(self.folder)
         best = self.progress.best or self._figures(None)
         return Outcome(
             step=self.progress.step,

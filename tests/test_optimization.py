@@ -14,6 +14,7 @@ from charlstm import model as network
 from charlstm.backend import keras, tf
 from charlstm.config import ModelConfig, TrainConfig
 from charlstm.dataset import Batch, Streams
+from charlstm.distribution import evenly
 from charlstm.model import weights_of
 from charlstm.optimization import (
     FusedAdamW,
@@ -267,7 +268,7 @@ def test_bfloat16_learns_as_float32_does():
 
 @given(st.integers(1, 200), st.integers(1, 64))
 def test_rows_are_shared_evenly(rows, parts):
-    shares = [range(rows)[share] for share in optimization._shares(rows, parts)]
+    shares = [range(rows)[share] for share in evenly(rows, parts)]
     assert [row for share in shares for row in share] == list(range(rows))
     assert len(shares) == parts
     assert max(map(len, shares)) - min(map(len, shares)) <= 1

@@ -19,7 +19,7 @@ PACKAGE = Path(charlstm.__file__).parent
 
 # A module imports only what stands before it; the modules of ``cli`` count as one.
 ORDER = (
-    *("errors", "config", "files", "cache", "processor", "backend"),
+    *("errors", "config", "files", "cache", "processor", "cluster", "backend", "distribution"),
     *("reading", "addresses", "corpus", "novelty", "tokenizer", "dataset", "preparation", "plan"),
     *("checkpoint", "layers", "model", "optimization", "training", "run"),
     *("engine", "graphs", "penalties", "sampling", "automaton", "pattern", "endings"),
@@ -37,7 +37,9 @@ ORDER = (
     *("keyboard", "evaluation", "memorisation", "adaptation"),
     *("api", "export", "cli", "__main__"),
 )
-NEED_TENSORFLOW = {"backend", "layers", "model", "optimization", "training", "adaptation"}
+NEED_TENSORFLOW = {
+    *("backend", "distribution", "layers", "model", "optimization", "training", "adaptation")
+}
 HEAVY = ("tensorflow", "keras", "onnx", "onnxruntime", "safetensors")
 
 

@@ -62,9 +62,11 @@ class Watcher:
         run: what is watched.
         signals: what may ask it to stop.
         quiet: show warnings only.
+        silent: show nothing, because another worker does.
     """
 
-    def __init__(self, run: Run, signals: Signals, *, quiet: bool) -> None:
+    def __init__(self, run: Run, signals: Signals, *, quiet: bool, silent: bool = False) -> None:
+        self.silent = silent
         self.run = run
         self.signals = signals
         self.quiet = quiet
@@ -174,7 +176,7 @@ class Watcher:
         return "\n".join(f"    | {line}" for line in lines)
 
     def _say(self, text: str, *, always: bool = False) -> None:
-        if self.quiet and not always:
+        if self.silent or (self.quiet and not always):
             return
         if self.bar is not None:
             self.bar.clear()

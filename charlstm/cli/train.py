@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ from charlstm.cli.common import (
     write_text,
 )
 from charlstm.cli.signals import Signals, exit_status
+from charlstm.cluster import Party, cluster_of, waiting_seconds
 from charlstm.config import BUDGETS
 from charlstm.errors import StorageError, UsageError
 
@@ -288,17 +290,18 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     The checkpoint's path goes to stdout, all else to stderr.
     """
     _check(ctx, options)
-    with Signals() as signals:
-        if options["resume"]:
-            from charlstm.run import resumed_run
+    cluster = cluster_of()
+    with Signals() as signals, Party(cluster, wait=waiting_seconds()) as party:
+        from charlstm.run import fetched, new_run, resumed_run, spooled_stdin
 
-            _carry_out(resumed_run(options["resume"]), options, signals)
+        if options["resume"]:
+            run = resumed_run(fetched(options["resume"], party))
+            _carry_out(run, options, signals, party)
             return
 
-        from charlstm.run import new_run, spooled_stdin
-
         with spooled_stdin(options["corpus"] + options["valid"]) as stdin:
-            _carry_out(new_run(_request(options), stdin), options, signals)
+            run = new_run(_request(options, party), stdin, party.size)
+            _carry_out(run, options, signals, party)
 
 
 def _given(ctx: click.Context, name: str) -> bool:
@@ -348,9 +351,9 @@ def _option_name(ctx: click.Context, parameter: str) -> str:
     return next(p.opts[-1] for p in ctx.command.params if p.name == parameter)
 
 
-def _request(options: dict[str, Any]) -> Request:
+def _request(options: dict[str, Any], party: Party) -> Request:
     from charlstm.config import CorpusConfig, TokenizerConfig
-    from charlstm.run import Request
+    from charlstm.run import Request, fetched
 
     words = {key: options[key] for key in ("vocab_size", "min_count") if options[key] is not None}
     return Request(
@@ -367,37 +370,49 @@ def _request(options: dict[str, Any]) -> Request:
         tokenizer=TokenizerConfig(level=options["level"], **words),
         size=options["size"],
         choices={name: options[name] for name in SETTINGS},
-        output=options["output"],
+        output=options["output"] if party.is_chief else None,
         overwrite=options["overwrite"],
-        parent=options["parent"],
+        parent=fetched(options["parent"], party) if options["parent"] else None,
         threads=options["threads"],
     )
 
 
-def _carry_out(run: Run, options: dict[str, Any], signals: Signals) -> None:
+def _carry_out(run: Run, options: dict[str, Any], signals: Signals, party: Party) -> None:
+    """Train, and say so; of several workers the chief speaks."""
     from charlstm.cli.progress import Watcher, describe_plan
 
-    quiet = options["quiet"]
+    quiet = options["quiet"] or not party.is_chief
     if not quiet:
         note(describe_plan(run))
-    _warn_unknown(run)
-    _warn_memory(run)
+    if party.is_chief:
+        _warn_unknown(run)
+        _warn_memory(run)
     if options["dry_run"]:
-        if options["as_json"]:
+        if options["as_json"] and party.is_chief:
             write_json(_planned(run))
         return
 
     from charlstm.run import execute
 
-    with Watcher(run, signals, quiet=quiet) as watcher:
+    with Watcher(run, signals, quiet=quiet, silent=not party.is_chief) as watcher:
         outcome = execute(
             run,
             watcher,
             began=cli.BEGAN,
             overwrite=options["overwrite"],
             threads=options["threads"],
+            party=party,
         )
     interrupted = outcome.stop_reason == "interrupted"
+    if party.is_chief:
+        _tell(run, outcome, options)
+    if interrupted:
+        # A worker that no signal came to has been asked by another one.
+        raise click.exceptions.Exit(exit_status(signals.number or signal.SIGTERM))
+
+
+def _tell(run: Run, outcome: Outcome, options: dict[str, Any]) -> None:
+    quiet, interrupted = options["quiet"], outcome.stop_reason == "interrupted"
     _warn_outcome(run, outcome, quiet)
     if not quiet and interrupted:
         note(f"Interrupted and saved; go on with: charlstm train --resume {run.folder}")
@@ -410,8 +425,6 @@ def _carry_out(run: Run, options: dict[str, Any], signals: Signals) -> None:
             write_json(_summary(run, outcome))
         else:
             write_text(f"{run.folder}\n")
-    if interrupted:
-        raise click.exceptions.Exit(exit_status(signals.number))
 
 
 def _planned(run: Run) -> dict[str, Any]:

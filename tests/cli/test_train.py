@@ -489,3 +489,36 @@ def test_no_memory_is_one_sentence(charlstm, corpus, monkeypatch):
 def test_the_short_options_of_the_fixtures_are_real(charlstm):
     help_page = charlstm("train", "--help").out
     assert all(option in help_page for option in (*TINY, *SHORT) if option.startswith("--"))
+
+
+# Several workers: what is told before TensorFlow is loaded
+
+
+def two_workers(index):
+    from tests.reliability.workers import configurations
+
+    return configurations(2)[index]
+
+
+def test_a_wrong_tf_config_is_misuse(charlstm, monkeypatch):
+    monkeypatch.setenv("TF_CONFIG", '{"cluster": {"worker": ["a:1", "b:2"]}}')
+    assert charlstm("train", "python-docs") == (
+        2,
+        "",
+        "Error: TF_CONFIG has no task, which says who this process is: expected TF_CONFIG like "
+        '{"cluster": {"worker": ["host1:2222", "host2:2222"]}, "task": {"type": "worker", '
+        '"index": 0}}\n',
+    )
+
+
+def test_a_worker_that_does_not_come_is_named(charlstm, monkeypatch):
+    configuration = two_workers(0)
+    monkeypatch.setenv("TF_CONFIG", configuration)
+    monkeypatch.setenv("CHARLSTM_WAIT", "0.2")
+    address = json.loads(configuration)["cluster"]["worker"][1]
+    assert charlstm("train", "python-docs") == (
+        1,
+        "",
+        f"Error: worker 1 at {address} did not come within 0.2 seconds: start the same command on "
+        "every machine, and see what they say (CHARLSTM_WAIT sets the time)\n",
+    )

@@ -1,0 +1,300 @@
+"""TF_CONFIG, and processes that meet, tell each other things and notice who is gone."""
+
+import json
+import socket
+import threading
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from charlstm import cluster
+from charlstm.cluster import Cluster, Party, cluster_of, waiting_seconds
+from charlstm.errors import CharlstmError, TrainingError, UsageError
+from tests.reliability.workers import free_ports
+
+TWO = ["a:1", "b:2"]
+
+
+def config(cluster=None, task=None, **more):
+    given = {"cluster": cluster, "task": task} | more
+    return {"TF_CONFIG": json.dumps({key: value for key, value in given.items() if value})}
+
+
+# Reading TF_CONFIG
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {},
+        {"TF_CONFIG": ""},
+        {"TF_CONFIG": " {} "},
+        config({"worker": ["a:1"]}, {"type": "worker", "index": 0}),
+        config({"chief": ["a:1"], "worker": []}, {"type": "chief", "index": 0}),
+    ],
+)
+def test_one_process_is_alone(environ):
+    found = cluster_of(environ)
+    assert (found.size, found.is_chief) == (1, True)
+
+
+def test_workers_are_counted_after_the_chief():
+    jobs = {"worker": TWO, "chief": ["c:3"]}
+    for job, index, place in (("chief", 0, 0), ("worker", 0, 1), ("worker", 1, 2)):
+        found = cluster_of(config(jobs, {"type": job, "index": index}, environment="cloud"))
+        assert found == Cluster(("c:3", "a:1", "b:2"), place)
+        assert found.is_chief == (job == "chief")
+
+
+def test_an_index_may_be_written_as_a_text():
+    """As some cluster managers do."""
+    assert cluster_of(config({"worker": TWO}, {"type": "worker", "index": "1"})).index == 1
+
+
+@pytest.mark.parametrize(
+    ("environ", "part"),
+    [
+        ({"TF_CONFIG": "{"}, "can't be read"),
+        ({"TF_CONFIG": "[]"}, "can't be read"),
+        ({"TF_CONFIG": "[" * 100_000}, "can't be read"),
+        (config({"worker": TWO}), "has no task"),
+        (config({"worker": "a:1"}, {"type": "worker", "index": 0}), "can't be read"),
+        (config({"worker": TWO}, {"type": "worker", "index": -1}), "can't be read"),
+        (
+            config({"worker": TWO}, {"type": "worker", "index": 2}),
+            "worker 2, but its cluster has 2",
+        ),
+        (config({"worker": TWO}, {"type": "chief", "index": 0}), "chief 0, but its cluster has 0"),
+        (config({"worker": TWO}, {"type": "evaluator", "index": 0}), "task of type 'evaluator'"),
+        (config({"worker": TWO, "ps": TWO}, {"type": "worker", "index": 0}), "task of type 'ps'"),
+        (config({"chief": TWO}, {"type": "chief", "index": 0}), "names 2 chiefs"),
+        (config({"worker": ["a:1", "a:1"]}, {"type": "worker", "index": 0}), "a:1 twice"),
+        (config({"worker": ["a:1", "b"]}, {"type": "worker", "index": 0}), "the address 'b'"),
+        (config({"worker": ["a:1", "b:0"]}, {"type": "worker", "index": 0}), "the address 'b:0'"),
+        (config({"worker": ["a:1", "b:٣"]}, {"type": "worker", "index": 0}), "the address 'b:٣'"),
+    ],
+)
+def test_a_wrong_configuration_is_refused_in_one_sentence(environ, part):
+    with pytest.raises(UsageError) as caught:
+        cluster_of(environ)
+    assert part in str(caught.value)
+    assert "TF_CONFIG" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["cluster", "task", "type", "index", "worker", "chief", "ps"]), inner
+        )
+    ),
+    max_leaves=20,
+)
+
+
+@given(JSON.map(json.dumps) | st.text())
+def test_whatever_it_holds_is_read_or_refused(text):
+    try:
+        found = cluster_of({"TF_CONFIG": text})
+    except UsageError:
+        return
+    assert 0 <= found.index < found.size
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "nan", "inf", "soon"])
+def test_a_time_to_wait_is_a_positive_number(text):
+    assert waiting_seconds({}) == cluster.WAIT
+    assert waiting_seconds({"CHARLSTM_WAIT": "2.5"}) == 2.5
+    with pytest.raises(UsageError, match="CHARLSTM_WAIT"):
+        waiting_seconds({"CHARLSTM_WAIT": text})
+
+
+# Meeting
+
+
+def together(count, do, wait=20.0):
+    """Let ``do`` run in as many threads, each a member of one party; return results or errors."""
+    addresses = tuple(f"127.0.0.1:{port}" for port in free_ports(count))
+    found = [None] * count
+
+    def member(index):
+        try:
+            with Party(Cluster(addresses, index), wait=wait, end=lambda status: None) as party:
+                found[index] = do(party, index)
+        except CharlstmError as error:
+            found[index] = error
+
+    threads = [threading.Thread(target=member, args=(index,)) for index in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return found
+
+
+def test_alone_nothing_is_sent(tmp_path):
+    with Party() as party:
+        assert party.from_chief(b"x") == b"x"
+        assert party.agree("no") == "no"
+        assert party.fetched(tmp_path, ["a"]) == tmp_path
+        party.watch()
+        party.part()
+
+
+def test_all_hear_what_the_chief_says():
+    said = b"x" * 3_000_000
+    assert (
+        together(4, lambda party, index: party.from_chief(said if not index else b"")) == [said] * 4
+    )
+
+
+def test_all_hear_the_first_objection():
+    def objection(party, index):
+        return party.agree("" if index != 2 else "no"), party.agree()
+
+    assert together(3, objection) == [("no", "")] * 3
+
+
+def test_the_chiefs_files_come_to_all(tmp_path):
+    (tmp_path / "a").write_bytes(b"1")
+    (tmp_path / "secret").write_bytes(b"2")
+
+    def fetch(party, index):
+        folder = party.fetched(tmp_path if index == 0 else tmp_path / "elsewhere", ["a", "b"])
+        return folder, {path.name: path.read_bytes() for path in folder.iterdir()}
+
+    (own, _), (copy, files) = together(2, fetch)
+    assert own == tmp_path
+    assert files == {"a": b"1"}
+    assert not copy.exists()  # it is gone with the party
+
+
+def test_who_does_not_come_is_named():
+    addresses = tuple(f"127.0.0.1:{port}" for port in free_ports(2))
+    for index, name in ((0, f"worker 1 at {addresses[1]}"), (1, "worker 0, the chief, at")):
+        with pytest.raises(TrainingError, match=r"did not come within 0\.3 seconds") as caught:
+            Party(Cluster(addresses, index), wait=0.3).__enter__()
+        assert str(caught.value).startswith(name)
+
+
+def test_an_address_that_is_taken_is_told():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        with pytest.raises(UsageError, match=f"can't listen at {address}"):
+            Party(Cluster((address, "127.0.0.1:1"))).__enter__()
+
+
+@pytest.mark.parametrize("hello", [b"", b"GET / HTTP/1.1\r\n\r\n", b"\xff" * 8, b"\0" * 8])
+def test_a_stranger_is_turned_away(hello):
+    address, other = (f"127.0.0.1:{port}" for port in free_ports(2))
+
+    def stranger():
+        for _ in range(50):
+            try:
+                with socket.create_connection(cluster._parts(address), timeout=5) as line:
+                    line.sendall(hello)
+                return
+            except OSError:
+                time.sleep(0.05)
+
+    thread = threading.Thread(target=stranger)
+    thread.start()
+    with pytest.raises(TrainingError, match="did not come"):
+        Party(Cluster((address, other)), wait=1.0).__enter__()
+    thread.join()
+
+
+def test_two_of_one_index_are_refused():
+    addresses = tuple(f"127.0.0.1:{port}" for port in free_ports(3))
+    found = []
+
+    def member(index):
+        try:
+            Party(Cluster(addresses, index), wait=20).__enter__()
+        except CharlstmError as error:
+            found.append(error)
+
+    threads = [threading.Thread(target=member, args=(index,)) for index in (0, 1, 1)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    (refused,) = (error for error in found if isinstance(error, UsageError))
+    assert "two processes say that they are worker 1" in str(refused)
+    assert len(found) == 3
+
+
+# Losing
+
+
+def test_who_leaves_before_anything_is_trained_is_named():
+    def leave(party, index):
+        if index == 1:
+            raise UsageError("mine")
+        return party.agree()
+
+    lost = together(3, leave)
+    assert str(lost[1]) == "mine"
+    assert str(lost[0]).startswith("worker 1 at 127.0.0.1:")
+    assert "start all workers again" in str(lost[0])
+    assert str(lost[2]).startswith("worker 0, the chief, at 127.0.0.1:")
+
+
+@pytest.mark.parametrize("leaving", [0, 1, 2])
+def test_who_is_lost_while_training_is_named_to_all(leaving):
+    def train(party, index):
+        party.agree()
+        party.watch()
+        if index == leaving:
+            for line in party._lines.values():
+                line.shutdown(socket.SHUT_RDWR)
+            party._closed = True
+            return None
+        party.remedy = "go on"
+        return str(party.lost())
+
+    found = together(3, train)
+    for index in {0, 1, 2} - {leaving}:
+        assert found[index].startswith(f"worker {leaving}"), found
+        assert "has ended or can't be reached" in found[index]
+
+
+def test_those_who_are_done_wait_for_the_others():
+    order = []
+
+    def train(party, index):
+        party.watch()
+        time.sleep(0.2 * index)
+        order.append(index)
+        party.part()
+        return len(order)
+
+    assert together(3, train) == [3, 3, 3]
+
+
+def test_whoever_does_not_notice_is_ended(monkeypatch, capfd):
+    """As within TensorFlow, which may wait for the lost worker for ever."""
+    monkeypatch.setattr(cluster, "GRACE", 0.1)
+    ended, addresses = threading.Event(), tuple(f"127.0.0.1:{port}" for port in free_ports(2))
+
+    def leave():
+        with Party(Cluster(addresses, 1), wait=20) as party:
+            party.agree()
+            party._closed = True
+
+    thread = threading.Thread(target=leave)
+    thread.start()
+    with Party(Cluster(addresses, 0), wait=20, end=lambda status: ended.set()) as party:
+        party.agree()
+        party.watch()
+        assert ended.wait(20)
+        party._closed = True
+    thread.join()
+    assert capfd.readouterr().err == (
+        f"Error: worker 1 at {addresses[1]} has ended or can't be reached: see what it said, then "
+        "start all workers again\n"
+    )

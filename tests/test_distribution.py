@@ -1,0 +1,251 @@
+"""Several devices and several workers take the steps that one takes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from charlstm import checkpoint, distribution, run
+from charlstm.backend import tf
+from charlstm.checkpoint import read_checkpoint, read_history
+from charlstm.cluster import Cluster, Party
+from charlstm.config import CorpusConfig, ModelConfig, TokenizerConfig, TrainConfig
+from charlstm.dataset import Batch
+from charlstm.distribution import Crew, evenly, mirrored
+from charlstm.errors import TrainingError, UsageError
+from charlstm.model import weights_of
+from charlstm.optimization import Steps, describe_path
+from tests.reliability import workers
+
+MODEL = ModelConfig(vocab_size=12, embedding=6, units=10, layers=2)
+TRAIN = TrainConfig(steps=10, streams=5, sequence_length=5, precision="float32", chains=4)
+
+
+def after_steps(crew, **settings):
+    """Take some steps; return losses, states, weights, optimizer and validation loss."""
+    steps = Steps(MODEL, TRAIN.replace(**settings), crew)
+    states, losses = steps.zero_states(), []
+    for step in range(4):
+        ids = np.random.default_rng(step).integers(12, size=(5, 6)).astype(np.int32)
+        batch = Batch(ids[:, :-1], ids[:, 1:], step == 0)
+        loss, states = steps.train(batch, states, step, 0.01, 0.3)
+        losses.append(loss)
+        if step == 2:  # as a resumed run does
+            states = steps.own_states(steps.whole_states(states))
+    text = np.random.default_rng(9).integers(12, size=700).astype(np.uint8)
+    slots = [variable.numpy() for variable in steps.optimizer.variables]
+    whole = [part.numpy() for pair in steps.whole_states(states) for part in pair]
+    return losses, whole, weights_of(steps.model), slots, steps.validate(text)
+
+
+def largest_difference(ours, theirs):
+    """Return that of any two numbers which stand at the same place."""
+    tf.nest.assert_same_structure(ours, theirs)
+    pairs = zip(tf.nest.flatten(ours), tf.nest.flatten(theirs), strict=True)
+    return max(float(np.abs(np.subtract(a, b)).max()) for a, b in pairs)
+
+
+# One process
+
+
+def test_alone_there_is_nothing_to_share():
+    crew = Crew()
+    assert (crew.replicas, crew.is_chief) == (1, True)
+    assert crew.share([1, 2, 3]) == [1, 2, 3]
+    assert [crew.asked(stop) for stop in (True, False)] == [True, False]
+    assert crew.now() <= crew.now()
+    tensors = [tf.constant([1.0])]
+    assert crew.total(tensors) == crew.whole(tensors) == tensors
+    crew.meet()
+
+
+def test_a_crew_of_one_device_takes_the_same_steps_bit_for_bit():
+    assert largest_difference(after_steps(mirrored(["CPU:0"])), after_steps(Crew())) == 0.0
+
+
+def test_more_devices_than_rows_are_refused():
+    class Many(Crew):
+        def __init__(self):
+            super().__init__()
+            self.replicas = 6
+
+    with pytest.raises(UsageError) as caught:
+        Steps(MODEL, TRAIN, Many())
+    assert str(caught.value) == (
+        "6 devices can't share 5 streams: choose at least --streams 6, or fewer workers"
+    )
+
+
+@given(st.integers(0, 200), st.integers(1, 64))
+def test_things_are_shared_evenly(count, parts):
+    shares = [range(count)[share] for share in evenly(count, parts)]
+    assert [thing for share in shares for thing in share] == list(range(count))
+    assert len(shares) == parts
+    assert max(map(len, shares)) - min(map(len, shares)) <= 1
+
+
+class TwoProcesses(Party):
+    """A party whose other member is not there."""
+
+    def __init__(self, lost=None):
+        super().__init__(Cluster(("a:1", "b:2"), 0))
+        self._known = lost
+
+    def lost(self):
+        return self._known
+
+
+def test_between_meetings_time_stands_still_and_nobody_stops():
+    crew = Crew(party=TwoProcesses())
+    assert crew.now() == crew.now()
+    assert not crew.asked(True)  # the others have not heard of it
+    assert describe_path(TRAIN, crew) == "CPU, float32 matrix products, 2 workers"
+
+
+def test_a_lost_worker_is_told_as_such():
+    error = tf.errors.UnavailableError(None, None, "x\nCollective ops is aborted by: gone\ny")
+    for lost, message in (
+        (TrainingError("worker 1 is lost"), "worker 1 is lost"),
+        (
+            None,
+            "the workers have lost each other (Collective ops is aborted by: gone): see what the "
+            "others said, then start all workers again",
+        ),
+    ):
+        crew = Crew(party=TwoProcesses(lost))
+        with pytest.raises(TrainingError) as caught, crew.losses_told():
+            raise error
+        assert str(caught.value) == message
+    with pytest.raises(tf.errors.UnavailableError), Crew().losses_told():
+        raise error
+
+
+def test_signals_are_given_back_after_tensorflow_took_them():
+    before = signal.getsignal(signal.SIGTERM)
+    with distribution._alarm(60):
+        assert signal.getitimer(signal.ITIMER_REAL)[0] > 0
+    assert signal.getitimer(signal.ITIMER_REAL)[0] == 0
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+# What workers must agree on
+
+
+TEXT = "some words to learn from, again and again\n" * 40
+
+
+def ready(tmp_path, text=TEXT, workers=1, **choices):
+    corpus = tmp_path / "corpus.txt"
+    corpus.write_text(text)
+    small = {"layers": 1, "units": 8, "embedding": 6, "streams": 4, "sequence_length": 10}
+    request = run.Request(
+        corpus=CorpusConfig(addresses=(str(corpus),)),
+        tokenizer=TokenizerConfig(),
+        size="auto",
+        choices=small | {"steps": 20} | choices,
+        output=tmp_path / "model",
+        threads=1,
+    )
+    return run.new_run(request, None, workers)
+
+
+def test_workers_may_differ_in_what_follows_from_their_machine(tmp_path):
+    (tmp_path / "other").mkdir()
+    ours = ready(tmp_path / "other", chains=2, precision="bfloat16", save_every=3.0).config
+    assert run._difference(ours, ready(tmp_path).config) == ""
+
+
+def test_workers_may_not_differ_in_anything_else(tmp_path):
+    chiefs = ready(tmp_path).config
+    for changed, what in (
+        ({"seed": 2}, "has seed 2 and the chief 1: give all workers the same options"),
+        ({"units": 9}, "builds another network than the chief"),
+        ({"text": "other words to learn from\n" * 80}, "reads another text than the chief"),
+    ):
+        ours = ready(tmp_path, **changed)
+        assert run._difference(ours.config, chiefs).startswith(what)
+    newer = msgspec.structs.replace(chiefs, charlstm="99")
+    assert run._difference(newer, chiefs).startswith("runs charlstm 99 and the chief ")
+
+
+def test_a_run_of_several_workers_has_chains_for_all_of_them(tmp_path):
+    one, three = (ready(tmp_path, streams=24, sequence_length=5, workers=n) for n in (1, 3))
+    assert (one.config.train.chains, three.config.train.chains) == (1, 3)
+
+
+# Several devices and several processes
+
+TWO_DEVICES = """
+from charlstm.backend import tf
+(processor,) = tf.config.list_physical_devices("CPU")
+two = [tf.config.LogicalDeviceConfiguration()] * 2
+tf.config.set_logical_device_configuration(processor, two)
+import json
+from charlstm.distribution import Crew, mirrored
+from tests.test_distribution import after_steps, largest_difference
+found = {}
+for name in ("adamw", "rmsprop"):
+    several = after_steps(mirrored(["CPU:0", "CPU:1"]), optimizer=name)
+    found[name] = largest_difference(several, after_steps(Crew(), optimizer=name))
+print(json.dumps(found))
+"""
+
+
+@pytest.mark.slow
+def test_two_devices_take_the_steps_of_one():
+    """Five rows in four chains, with dropout, which two replicas share unevenly."""
+    done = subprocess.run(
+        [sys.executable, "-c", TWO_DEVICES], capture_output=True, text=True, check=True
+    )
+    for difference in json.loads(done.stdout.splitlines()[-1]).values():
+        assert difference < 1e-5
+
+
+@pytest.mark.slow
+def test_two_workers_train_what_one_trains_and_the_chief_alone_writes(tmp_path):
+    corpus = tmp_path / "corpus.txt"
+    corpus.write_text("the quick brown fox jumps over the lazy dog; a lazy dog sleeps.\n" * 60)
+    options = [
+        *("train", corpus, "--units", 8, "--layers", 2, "--embedding", 6, "--streams", 8),
+        *("--sequence-length", 10, "--steps", 12, "--eval-every", 6, "--dropout", 0.3),
+        *("--precision", "float32", "--sample-every", 0, "-o"),
+    ]
+    places = [tmp_path / name for name in ("chief", "other")]
+    configurations = workers.configurations(2)
+    for place in places:
+        place.mkdir()
+    processes = [
+        subprocess.Popen(
+            [*map(str, [sys.executable, "-m", "charlstm", *options, "model", "--threads", 1])],
+            env=os.environ | {"TF_CONFIG": text, "PYTHONPATH": os.getcwd()},
+            cwd=place,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for place, text in zip(places, configurations, strict=True)
+    ]
+    statuses, outputs = workers.finished(processes)
+    assert statuses == [0, 0], outputs
+    assert outputs[0][0] == "model\n"
+    assert "2 workers" in outputs[0][1]
+    assert outputs[1] == ("", "")
+    assert list(places[1].iterdir()) == []
+    alone = tmp_path / "alone"
+    command = [sys.executable, "-m", "charlstm", *options, alone, "--threads", 2, "-q"]
+    environment = {name: value for name, value in os.environ.items() if name != "TF_CONFIG"}
+    subprocess.run([*map(str, command)], env=environment, check=True, capture_output=True)
+    ours, theirs = read_checkpoint(places[0] / "model"), read_checkpoint(alone)
+    assert not (places[0] / "model" / checkpoint.RESUME).exists()
+    assert ours.config.train == theirs.config.train
+    for name, weight in ours.weights.items():
+        np.testing.assert_allclose(weight, theirs.weights[name], rtol=1e-4, atol=1e-5)
+    losses = [[f.valid_loss for f in read_history(p)] for p in (places[0] / "model", alone)]
+    assert losses[0] == pytest.approx(losses[1], abs=1e-5)
