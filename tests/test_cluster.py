@@ -250,9 +250,9 @@ def test_who_is_lost_while_training_is_named_to_all(leaving):
         party.agree()
         party.watch()
         if index == leaving:
+            party._closed = True
             for line in party._lines.values():
                 line.shutdown(socket.SHUT_RDWR)
-            party._closed = True
             return None
         party.remedy = "go on"
         return str(party.lost())
