@@ -37,13 +37,12 @@ def harmless(text: str, most: int | None = None) -> str:
     """Return text of unknown origin as people may see it.
 
     Control characters, those that turn the direction of text and lone surrogates become escapes; of
-    a text longer than ``most`` characters, the beginning is left.
+    a text that is longer than ``most`` characters then, the beginning is left.
     """
-    if most is not None and len(text) > most:
-        text = text[:most] + "…"
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join(_escaped(c) if _steers(c) else c for c in text)
+    beginning = text if most is None else text[: most + 1]
+    if not (beginning.isascii() and beginning.isprintable()):
+        beginning = "".join(_escaped(c) if _steers(c) else c for c in beginning)
+    return beginning if most is None or len(beginning) <= most else beginning[:most] + "…"
 
 
 def _steers(character: str) -> bool:
