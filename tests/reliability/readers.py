@@ -236,12 +236,16 @@ class Stand:
             process.wait()
             sources.append(checkpoint.read_checkpoint(source))
         target = self.folder / "often"
+        shutil.copytree(sources[0].folder, target)
         readers = Readers(target, self.readers)
         begin, count = time.monotonic(), 0
         draw = np.random.default_rng(1)
         while time.monotonic() - begin < self.seconds:
             source = sources[count % 2]
-            with checkpoint.created(target, source.config, source.tokenizer, overwrite=True):
+            with (
+                checkpoint.claimed(target),
+                checkpoint.created(target, source.config, source.tokenizer, overwrite=True),
+            ):
                 checkpoint.write_model(target, source.weights, source.figures)
             count += 1
             time.sleep(draw.uniform(0, 0.3))
