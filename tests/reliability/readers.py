@@ -104,6 +104,7 @@ class Readers:
     def __init__(self, folder: Path, count: int) -> None:
         self.folder = folder
         self.stopped = threading.Event()
+        threading.Thread(target=self._stop_at_the_end, daemon=True).start()
         self.pool = ThreadPoolExecutor(count)
         self.loops = [self.pool.submit(self._loop) for _ in range(count)]
 
@@ -112,6 +113,11 @@ class Readers:
         while not self.stopped.is_set():
             found.append(read(self.folder))
         return found
+
+    def _stop_at_the_end(self) -> None:
+        """Stop when the program fails, too, which would otherwise wait for the loops."""
+        threading.main_thread().join()
+        self.stopped.set()
 
     def stop(self) -> list[Reading]:
         """Let each reader finish, and return what all have got."""
