@@ -34,7 +34,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -101,10 +101,12 @@ def text_of(folder: Path) -> str:
 class Readers:
     """Loops of readers that go on until they are told to stop."""
 
+    running: ClassVar[list[Readers]] = []
+
     def __init__(self, folder: Path, count: int) -> None:
         self.folder = folder
         self.stopped = threading.Event()
-        threading.Thread(target=self._stop_at_the_end, daemon=True).start()
+        Readers.running.append(self)
         self.pool = ThreadPoolExecutor(count)
         self.loops = [self.pool.submit(self._loop) for _ in range(count)]
 
@@ -113,11 +115,6 @@ class Readers:
         while not self.stopped.is_set():
             found.append(read(self.folder))
         return found
-
-    def _stop_at_the_end(self) -> None:
-        """Stop when the program fails, too, which would otherwise wait for the loops."""
-        threading.main_thread().join()
-        self.stopped.set()
 
     def stop(self) -> list[Reading]:
         """Let each reader finish, and return what all have got."""
@@ -319,10 +316,14 @@ def main() -> int:
         stand = Stand(folder, arguments.readers, arguments.seconds)
         print("| read while | what was in place | readers | texts | sentences |")
         print("| --- | --- | --- | --- | --- |")
-        stand.while_trained()
-        stand.first_users()
-        stand.while_overwritten_by_runs()
-        stand.while_overwritten_often()
+        try:
+            stand.while_trained()
+            stand.first_users()
+            stand.while_overwritten_by_runs()
+            stand.while_overwritten_often()
+        finally:  # where one of them failed, its readers would go on for ever
+            for readers in Readers.running:
+                readers.stopped.set()
     for what in stand.wrong:
         print(f"\n{what}")
     return 1 if stand.wrong else 0
