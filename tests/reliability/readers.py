@@ -34,7 +34,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -101,9 +101,12 @@ def text_of(folder: Path) -> str:
 class Readers:
     """Loops of readers that go on until they are told to stop."""
 
+    running: ClassVar[list[Readers]] = []
+
     def __init__(self, folder: Path, count: int) -> None:
         self.folder = folder
         self.stopped = threading.Event()
+        Readers.running.append(self)
         self.pool = ThreadPoolExecutor(count)
         self.loops = [self.pool.submit(self._loop) for _ in range(count)]
 
@@ -236,12 +239,16 @@ class Stand:
             process.wait()
             sources.append(checkpoint.read_checkpoint(source))
         target = self.folder / "often"
+        shutil.copytree(sources[0].folder, target)
         readers = Readers(target, self.readers)
         begin, count = time.monotonic(), 0
         draw = np.random.default_rng(1)
         while time.monotonic() - begin < self.seconds:
             source = sources[count % 2]
-            with checkpoint.created(target, source.config, source.tokenizer, overwrite=True):
+            with (
+                checkpoint.claimed(target),
+                checkpoint.created(target, source.config, source.tokenizer, overwrite=True),
+            ):
                 checkpoint.write_model(target, source.weights, source.figures)
             count += 1
             time.sleep(draw.uniform(0, 0.3))
@@ -309,10 +316,14 @@ def main() -> int:
         stand = Stand(folder, arguments.readers, arguments.seconds)
         print("| read while | what was in place | readers | texts | sentences |")
         print("| --- | --- | --- | --- | --- |")
-        stand.while_trained()
-        stand.first_users()
-        stand.while_overwritten_by_runs()
-        stand.while_overwritten_often()
+        try:
+            stand.while_trained()
+            stand.first_users()
+            stand.while_overwritten_by_runs()
+            stand.while_overwritten_often()
+        finally:  # where one of them failed, its readers would go on for ever
+            for readers in Readers.running:
+                readers.stopped.set()
     for what in stand.wrong:
         print(f"\n{what}")
     return 1 if stand.wrong else 0
