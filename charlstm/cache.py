@@ -20,6 +20,7 @@ from pathlib import Path
 from charlstm.errors import ConfigError
 from charlstm.files import storage_errors, sync_file, write_atomically
 
+VARIABLE = "CHARLSTM_CACHE"
 DEFAULT_LIMIT_MB = 4096
 ABANDONED_SECONDS = 86_400
 
@@ -42,10 +43,10 @@ class Entry:
 
 
 def cache_folder() -> Path:
-    """Return ``$CHARLSTM_CACHE``, or the platform's cache folder for charlstm."""
+    """Return the folder that ``VARIABLE`` names, or the platform's cache folder for charlstm."""
     from platformdirs import user_cache_path
 
-    named = os.environ.get("CHARLSTM_CACHE")
+    named = os.environ.get(VARIABLE)
     return Path(named) if named else user_cache_path("charlstm")
 
 
@@ -79,7 +80,7 @@ def obtain(key: str, build: Callable[[Path], None]) -> Path:
     limit()  # a wrong bound is told before any work
     folder = cache_folder()
     path = folder / key
-    with storage_errors(folder):
+    with storage_errors(folder, f", or let {VARIABLE} name another folder"):
         if path.is_dir():
             os.utime(path)
             return path
@@ -138,7 +139,7 @@ def _claim(folder: Path) -> None:
     others = [path for path in folder.iterdir() if not path.name.startswith(f".{TAG}.")]
     if others and not _is_ours(folder):  # which another process may have made it meanwhile
         raise ConfigError(
-            f"the cache folder {folder} holds other things: let CHARLSTM_CACHE name a new or an "
+            f"the cache folder {folder} holds other things: let {VARIABLE} name a new or an "
             f"empty folder"
         )
     write_atomically(folder / TAG, SIGNATURE.encode())

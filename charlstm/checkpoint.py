@@ -136,6 +136,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         train_loss_steps: how many those are.
         best: the figures of the weights that are kept.
         waited: evaluations since then.
+        evaluation_seconds: how long the last one took.
         evaluated: the step of the last evaluation; ``None`` in files that don't tell it, which
             were written only after an evaluation was complete.
     """
@@ -148,6 +149,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     train_loss_steps: Natural = 0
     best: Figures | None = None
     waited: Natural = 0
+    evaluation_seconds: float = 0.0
     evaluated: Natural | None = None
 
 

@@ -19,23 +19,28 @@ from charlstm.errors import StorageError
 _REASONS = {
     errno.ENOSPC: "the disk is full: free some space",
     errno.EDQUOT: "your disk quota is used up: free some space",
-    errno.EROFS: "the file system is read-only: name a folder elsewhere",
-    errno.EACCES: "permission denied: name a folder that you may write to",
-    errno.EPERM: "permission denied: name a folder that you may write to",
+    errno.EROFS: "the file system is read-only: make it writable or name another place",
+    errno.EACCES: "permission denied: get the right to write there or name another place",
+    errno.EPERM: "permission denied: get the right to write there or name another place",
     errno.ENOENT: "its folder is not there: create it or name another place",
     errno.ENOTDIR: "a part of the path is a file, not a folder: name another place",
 }
 
 
 @contextlib.contextmanager
-def storage_errors(path: Path) -> Iterator[None]:
-    """Turn an ``OSError`` on writing ``path`` into a ``StorageError`` that says what to do."""
+def storage_errors(path: Path, otherwise: str = "") -> Iterator[None]:
+    """Turn an ``OSError`` on writing ``path`` into a ``StorageError`` that says what to do.
+
+    Args:
+        path: what is written.
+        otherwise: the end of the message, if there is something else to do.
+    """
     try:
         yield
     except OSError as error:
         code = error.errno or 0
         reason = _REASONS.get(code, f"{os.strerror(code) if code else error}: try another place")
-        raise StorageError(f"can't write {path}: {reason}") from error
+        raise StorageError(f"can't write {path}: {reason}{otherwise}") from error
 
 
 def write_atomically(path: Path, data: bytes) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 from pathlib import Path
 from typing import Literal
 
@@ -50,6 +51,8 @@ def available_memory(
     for limit in limits:
         with contextlib.suppress(OSError, ValueError):  # "max" is no limit
             found.append(int(limit.read_text("ascii")))
+    if (most := resource.getrlimit(resource.RLIMIT_AS)[0]) != resource.RLIM_INFINITY:
+        found.append(most)
     return min(found, default=None)
 
 

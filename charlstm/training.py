@@ -145,7 +145,6 @@ class Trainer:
         self.hashes: dict[str, str] = {}
         self.saved_at = self.crew.now()
         self.save_seconds = 0.0
-        self.evaluation_seconds = 0.0
         self.evaluated_at = 0.0
         self.step_seconds = 0.0
         self.steps_taken = 0
@@ -276,8 +275,8 @@ class Trainer:
 
         Until a step has been timed that did not compile, nothing is known, and 0 is returned.
         """
-        if self.evaluation_seconds or not self.compiled:
-            return self.evaluation_seconds
+        if self.progress.evaluation_seconds or not self.compiled:
+            return self.progress.evaluation_seconds
         return self.lengths.tokens / (EVALUATION_SPEED * self._speed())
 
     def _reason_to_stop(self) -> StopReason | None:
@@ -358,7 +357,6 @@ class Trainer:
             return
         self.crew.meet()
         self.evaluated_at = self.elapsed()
-        self.evaluation_seconds = self.evaluated_at - begin
         self._check_loss("validation", loss, self.progress.step)
         figures = self._figures(loss)
         best = self.progress.best
@@ -369,6 +367,7 @@ class Trainer:
             train_loss_sum=0.0,
             train_loss_steps=0,
             evaluated=figures.step,
+            evaluation_seconds=self.evaluated_at - begin,
         )
         self.history.append(figures)
         if is_best:

@@ -167,7 +167,10 @@ def test_a_full_disk_is_told_and_leaves_nothing(folder):
 
     with pytest.raises(StorageError) as caught:
         cache.obtain("key", build)
-    assert str(caught.value) == (f"can't write {folder}: the disk is full: free some space")
+    assert str(caught.value) == (
+        f"can't write {folder}: the disk is full: free some space, or let CHARLSTM_CACHE name "
+        "another folder"
+    )
     assert os.listdir(folder) == [TAG]
 
 

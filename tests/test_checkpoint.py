@@ -1072,7 +1072,8 @@ def test_leftovers_that_can_not_be_removed_are_told(folder, monkeypatch):
     with_leftovers(folder)
     monkeypatch.setattr(Path, "unlink", refuse)
     assert refusal(StorageError, module.remove_leftovers, folder) == (
-        f"can't write {folder}: the file system is read-only: name a folder elsewhere"
+        f"can't write {folder}: the file system is read-only: make it writable or name another "
+        "place"
     )
 
 

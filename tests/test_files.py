@@ -18,8 +18,8 @@ from charlstm.files import locked, replaced_atomically, storage_errors, sync_fil
 
 FULL = "the disk is full: free some space"
 QUOTA = "your disk quota is used up: free some space"
-READ_ONLY = "the file system is read-only: name a folder elsewhere"
-DENIED = "permission denied: name a folder that you may write to"
+READ_ONLY = "the file system is read-only: make it writable or name another place"
+DENIED = "permission denied: get the right to write there or name another place"
 NO_FOLDER = "its folder is not there: create it or name another place"
 NOT_A_FOLDER = "a part of the path is a file, not a folder: name another place"
 

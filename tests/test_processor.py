@@ -122,3 +122,10 @@ def test_memory_that_is_not_told_is_not_known(tmp_path, text):
     meminfo.write_text(text)
     assert available_memory(meminfo, ()) is None
     assert available_memory(tmp_path / "nothing", (tmp_path / "nothing",)) is None
+
+
+def test_a_limit_of_addresses_is_a_limit_of_memory(tmp_path, monkeypatch):
+    meminfo = tmp_path / "meminfo"
+    meminfo.write_text(MEMINFO)
+    monkeypatch.setattr("resource.getrlimit", lambda kind: (1 << 30, 1 << 31))
+    assert available_memory(meminfo, ()) == 1 << 30

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from safetensors import safe_open
 
-from charlstm import checkpoint, run, training
+from charlstm import checkpoint, distribution, run, training
 from charlstm.checkpoint import read_checkpoint, read_history
 from charlstm.config import CorpusConfig, TokenizerConfig
 from charlstm.errors import (
@@ -441,7 +441,7 @@ def test_saves_take_a_small_share_of_the_time(request_for, monkeypatch, chosen, 
         saves.append(clock.now)
         clock.now += lasts
 
-    monkeypatch.setattr(training, "time", clock)
+    monkeypatch.setattr(distribution, "time", clock)
     monkeypatch.setattr(training.Steps, "train", train_step)
     monkeypatch.setattr(training.Steps, "validate", lambda *_: 1.0)
     monkeypatch.setattr(checkpoint, "write_resume", write)
@@ -565,7 +565,7 @@ def timed(request, monkeypatch, *, step, evaluation, first=None):
         clock.now += evaluation
         return 1.0
 
-    monkeypatch.setattr(training, "time", clock)
+    monkeypatch.setattr(distribution, "time", clock)
     monkeypatch.setattr(training.Steps, "train", train_step)
     monkeypatch.setattr(training.Steps, "validate", validate)
     outcome = run.execute(prepared, observer, began=clock.now)
@@ -595,7 +595,7 @@ def test_evaluations_fit_into_the_minutes(request_for, monkeypatch, step, expect
 def test_minutes_count_from_the_beginning_of_the_command(request_for, monkeypatch):
     request = request_for("timed", steps=None, minutes=1, eval_every=None)
     clock = Clock()
-    monkeypatch.setattr(training, "time", clock)
+    monkeypatch.setattr(distribution, "time", clock)
     prepared = run.new_run(request, None)
     monkeypatch.setattr(training.Steps, "train", lambda self, batch, states, *_: (1.0, states))
     monkeypatch.setattr(training.Steps, "validate", lambda *_: 1.0)
@@ -615,7 +615,7 @@ def test_the_schedule_begins_with_the_first_step(request_for, monkeypatch):
         rates.append(rate)
         return 1.0, states
 
-    monkeypatch.setattr(training, "time", clock)
+    monkeypatch.setattr(distribution, "time", clock)
     monkeypatch.setattr(training.Steps, "train", train_step)
     monkeypatch.setattr(training.Steps, "validate", lambda *_: 1.0)
     run.execute(prepared, Stopper(), began=clock.now)
@@ -633,6 +633,36 @@ def test_a_first_step_that_is_slow_tells_nothing_about_the_others(request_for, m
     assert 59.8 <= outcome.seconds <= 60.2
     assert outcome.step == pytest.approx((60 - first) / 0.1, rel=0.1)
     assert outcome.tokens_per_second == pytest.approx(40 / 0.1)
+
+
+@pytest.mark.parametrize("after", [100, 250, 500])
+def test_minutes_go_on_with_the_time_and_the_schedule_that_were_left(
+    request_for, monkeypatch, after
+):
+    clock, rates = Clock(), []
+    choices = {"steps": None, "minutes": 1, "eval_every": None, "patience": 100, "warmup_steps": 0}
+    request = request_for("timed", **choices)
+
+    def train_step(self, batch, states, step, rate, dropout):
+        clock.now += 0.1
+        rates.append(rate)
+        return 1.0, states
+
+    def validate(self, ids, should_stop):
+        clock.now += 3.0
+        return 1.0
+
+    monkeypatch.setattr(distribution, "time", clock)
+    monkeypatch.setattr(training.Steps, "train", train_step)
+    monkeypatch.setattr(training.Steps, "validate", validate)
+    begun = run.execute(run.new_run(request, None), Stopper(after), began=clock.now)
+    assert begun.stop_reason == "interrupted"
+    clock.now += 1e6  # it is tomorrow
+    again = run.execute(run.resumed_run(request.output), Stopper(), began=clock.now)
+    assert again.stop_reason == "budget"
+    assert 59.8 <= again.seconds <= 60.3
+    assert rates == sorted(rates, reverse=True)
+    assert rates[-1] < 0.1 * rates[0]
 
 
 def test_a_validation_loss_that_is_not_finite_stops_too(request_for, monkeypatch):

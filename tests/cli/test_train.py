@@ -316,7 +316,8 @@ def test_no_permission(charlstm, corpus, monkeypatch):
     assert charlstm("train", corpus, *QUICK, "-q", "-o", "model") == (
         1,
         "",
-        "Error: can't write model: permission denied: name a folder that you may write to\n",
+        "Error: can't write model: permission denied: get the right to write there or name "
+        "another place\n",
     )
 
 

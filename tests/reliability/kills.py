@@ -176,7 +176,10 @@ def _history(folder: Path) -> list[Any]:
     return [_timeless(json.loads(line)) for line in lines]
 
 
-TIMES = {"seconds", "first_step_at", "created", "tokens_per_second", "peak_memory_mb"}
+TIMES = {
+    *("seconds", "first_step_at", "evaluation_seconds", "created"),
+    *("tokens_per_second", "peak_memory_mb"),
+}
 
 
 def _timeless(value: Any) -> Any:
