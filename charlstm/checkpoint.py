@@ -20,6 +20,7 @@ come about or are run.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import math
 import os
@@ -49,6 +50,8 @@ from charlstm.files import locked, replaced_atomically, storage_errors, write_at
 from charlstm.novelty import LineHashes
 from charlstm.tokenizer import LARGEST_JSON, Tokenizer, largest_json, tokenizer_from_json
 
+# From the first release on, every change of what is written raises it: an older charlstm then says
+# that it is too old, and not that a file is damaged.
 FORMAT = 1
 
 # Where checkpoints go, and are looked for, unless another folder is named.
@@ -62,6 +65,8 @@ RESUME = "resume.safetensors"
 STDIN = "stdin.txt"
 LINES = "lines.safetensors"
 FILES = (RESUME, MODEL, HISTORY, STDIN, CONFIG, TOKENIZER, LINES)
+# Where a checkpoint that is being overwritten lies until the new one can be resumed.
+REPLACED = ".replaced"
 
 # Bytes that files may have; several times what any run writes.
 _LARGEST = {CONFIG: 2**25, TOKENIZER: LARGEST_JSON, HISTORY: 2**28}
@@ -512,12 +517,16 @@ def _written_bytes(descriptor: int, enough: int) -> int:
     """Count the bytes of a file that are no holes, until there are enough."""
     written = place = 0
     before = os.lseek(descriptor, 0, os.SEEK_CUR)
-    with contextlib.suppress(OSError):  # there is nothing but a hole behind
+    try:
         while written < enough:
             begin = os.lseek(descriptor, place, os.SEEK_DATA)
             place = os.lseek(descriptor, begin, os.SEEK_HOLE)
             written += place - begin
-    os.lseek(descriptor, before, os.SEEK_SET)
+    except OSError as error:
+        if error.errno != errno.ENXIO:  # which says that nothing but a hole is left
+            return enough  # the file system doesn't tell
+    finally:
+        os.lseek(descriptor, before, os.SEEK_SET)
     return written
 
 
@@ -610,16 +619,23 @@ def claimed(folder: Path) -> Iterator[None]:
         StorageError: if the file system refuses.
     """
     made = [path for path in (folder, *folder.parents) if not path.exists()]
-    try:
-        with storage_errors(folder):
-            folder.mkdir(parents=True, exist_ok=True)
-        with locked(folder) as is_ours:
-            if not is_ours:
-                raise _busy(folder)
+    with _removed_on_failure(made), storage_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    with locked(folder) as is_ours:
+        if not is_ours:
+            raise _busy(folder)
+        with _removed_on_failure(made):
             yield
+
+
+@contextlib.contextmanager
+def _removed_on_failure(folders: Iterable[Path]) -> Iterator[None]:
+    """Remove folders, as far as they are empty, if the body fails."""
+    try:
+        yield
     except BaseException:
         with contextlib.suppress(OSError):
-            for path in made:
+            for path in folders:
                 path.rmdir()
         raise
 
@@ -627,7 +643,7 @@ def claimed(folder: Path) -> Iterator[None]:
 def check_idle(folder: Path) -> None:
     """Raise ``CheckpointBusy`` if another process trains into ``folder`` now."""
     if folder.is_dir():
-        with locked(folder) as is_idle:
+        with locked(folder, shared=True) as is_idle:
             if not is_idle:
                 raise _busy(folder)
 
@@ -651,7 +667,7 @@ def created(
     """Begin a checkpoint in a folder that has been ``claimed``: write what never changes.
 
     If the body fails, whatever was written is removed again, so that no run leaves a checkpoint
-    that can be neither used nor resumed.
+    that can be neither used nor resumed, and what was to be overwritten is there as before.
 
     Raises:
         CheckpointExists: if ``folder`` holds a checkpoint and ``overwrite`` is false.
@@ -660,7 +676,7 @@ def created(
     if holds_checkpoint(folder) and not overwrite:
         raise taken(folder)
     try:
-        _remove_files(folder)
+        _set_aside(folder)
         write_atomically(folder / TOKENIZER, tokenizer.to_json())
         write_atomically(folder / CONFIG, _pretty(config))
         if lines is not None:
@@ -669,7 +685,35 @@ def created(
     except BaseException:
         with contextlib.suppress(OSError, StorageError):
             _remove_files(folder)
+            _move(folder / REPLACED, folder)
+            (folder / REPLACED).rmdir()
         raise
+    _discard(folder / REPLACED)
+
+
+def _set_aside(folder: Path) -> None:
+    """Move an old checkpoint out of the way; one that a killed run had set aside stays there."""
+    aside = folder / REPLACED
+    with storage_errors(folder):
+        if holds_checkpoint(folder) and not aside.exists():
+            aside.mkdir()
+            _move(folder, aside)
+    _remove_files(folder)
+
+
+def _move(folder: Path, target: Path) -> None:
+    """Move the files of a checkpoint from one folder into another on the same file system."""
+    for name in FILES:
+        with contextlib.suppress(FileNotFoundError):
+            (folder / name).replace(target / name)
+
+
+def _discard(aside: Path) -> None:
+    """Remove what was set aside."""
+    with contextlib.suppress(OSError):
+        for name in FILES:
+            (aside / name).unlink(missing_ok=True)
+        aside.rmdir()
 
 
 def _remove_files(folder: Path) -> None:

@@ -90,11 +90,15 @@ def sync_file(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def locked(folder: Path) -> Iterator[bool]:
+def locked(folder: Path, *, shared: bool = False) -> Iterator[bool]:
     """Try to keep a folder for this process; tell whether no other process has it.
 
     The lock is on the folder itself, so that it leaves no file behind, and the system drops it when
     the process ends, however it ends. A file system that has no such locks refuses nobody.
+
+    Args:
+        folder: what to keep.
+        shared: refuse nobody else who asks for a shared lock too.
 
     Raises:
         StorageError: if the folder is not there or can't be opened.
@@ -102,14 +106,27 @@ def locked(folder: Path) -> Iterator[bool]:
     with storage_errors(folder):
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        yield _lock(descriptor)
+        # Whoever had it before may have removed it, and another one may be in its place.
+        yield _lock(descriptor, shared) and identity(folder) == _identity(os.fstat(descriptor))
     finally:
         os.close(descriptor)
 
 
-def _lock(descriptor: int) -> bool:
+def identity(folder: Path) -> tuple[int, int] | None:
+    """Return what tells a folder from another one of the same name; ``None`` if there is none."""
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return _identity(os.stat(folder))
+    except OSError:
+        return None
+
+
+def _identity(status: os.stat_result) -> tuple[int, int]:
+    return status.st_dev, status.st_ino
+
+
+def _lock(descriptor: int, shared: bool) -> bool:
+    try:
+        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     except OSError:

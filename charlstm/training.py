@@ -24,6 +24,7 @@ from charlstm.checkpoint import Figures, Progress, RunConfig, Weights
 from charlstm.dataset import Streams, TokenStore
 from charlstm.distribution import Crew
 from charlstm.errors import StorageError, TrainingError
+from charlstm.files import identity
 from charlstm.model import set_weights, weight_name, weights_of
 from charlstm.optimization import Steps, describe_path, dropout_rate, learning_rate
 from charlstm.plan import EVALUATIONS
@@ -143,6 +144,7 @@ class Trainer:
         self.history: list[Figures] = []
         self.began = began
         self.hashes: dict[str, str] = {}
+        self.identity: tuple[int, int] | None = None
         self.saved_at = self.crew.now()
         self.save_seconds = 0.0
         self.evaluated_at = 0.0
@@ -159,6 +161,7 @@ class Trainer:
             set_weights(self.steps.model, weights)
         if self.crew.is_chief:
             self.hashes = checkpoint.read_hashes(self.folder)
+            self.identity = identity(self.folder)
         self.save()
 
     def resume(self) -> None:
@@ -172,6 +175,7 @@ class Trainer:
         states = self._named_states()
         shapes |= {name: tuple(state.shape) for name, state in states.items()}
         self.hashes = checkpoint.read_hashes(self.folder)
+        self.identity = identity(self.folder)
         tensors, self.progress = checkpoint.read_resume(self.folder, shapes)
         for name, variable in variables.items():
             variable.assign(tensors[name])
@@ -185,7 +189,10 @@ class Trainer:
         self.history = [figures for figures in known if figures.step <= until]
         checkpoint.remove_leftovers(self.folder)
         if self.progress.best is not None:
-            self._adopt(checkpoint.read_checkpoint(self.folder).figures)
+            if (self.folder / checkpoint.MODEL).exists():
+                self._adopt(checkpoint.read_checkpoint(self.folder).figures)
+            else:  # somebody has removed the best weights: the next ones are the best there are
+                self.progress = self._advanced(best=None)
         self.began -= self.progress.seconds
 
     def _adopt(self, kept: Figures) -> None:
@@ -222,14 +229,23 @@ class Trainer:
         try:
             return self._run()
         except StorageError as error:
-            if not self.folder.exists():
-                raise StorageError(
-                    f"{self.folder} was moved or removed while the run went on: if you moved it, "
-                    f"go on with charlstm train --resume and its new place, otherwise train again"
-                ) from error
+            self._own_folder()
             raise StorageError(
                 f"{error}, then go on with charlstm train --resume {self.folder}"
             ) from error
+
+    def _own_folder(self) -> Path:
+        """Return the folder, if it is still the one that the run began in and has locked.
+
+        Raises:
+            StorageError: if it is not there, or another one is in its place.
+        """
+        if identity(self.folder) != self.identity:
+            raise StorageError(
+                f"{self.folder} was moved or removed while the run went on: if you moved it, "
+                f"go on with charlstm train --resume and its new place, otherwise train again"
+            )
+        return self.folder
 
     def _run(self) -> Outcome:
         self.evaluated_at = self.elapsed()
@@ -373,7 +389,7 @@ class Trainer:
         if is_best:
             self._keep(figures)
         if self.crew.is_chief:
-            checkpoint.write_history(self.folder, self.history)
+            checkpoint.write_history(self._own_folder(), self.history)
         self.save()
         self.observer.on_evaluation(figures, is_best, lambda: weights_of(self.steps.model))
         self._watch_overfitting(figures)
@@ -420,7 +436,7 @@ class Trainer:
         weights = weights_of(self.steps.model)
         self._check_finite(weights)
         if self.crew.is_chief:
-            checkpoint.write_model(self.folder, weights, figures, self.hashes)
+            checkpoint.write_model(self._own_folder(), weights, figures, self.hashes)
 
     def save(self) -> None:
         """Write the resume file: all that is needed to go on from this step.
@@ -436,7 +452,7 @@ class Trainer:
         self._check_finite(tensors)
         self.progress = self._advanced(seconds=self.elapsed())
         if self.crew.is_chief:
-            checkpoint.write_resume(self.folder, tensors, self.progress, self.hashes)
+            checkpoint.write_resume(self._own_folder(), tensors, self.progress, self.hashes)
         self.crew.meet()
         self.saved_at = self.crew.now()
         self.save_seconds = self.saved_at - begin
@@ -453,7 +469,7 @@ class Trainer:
             if not self._is_evaluated():
                 return self._end("interrupted")
             if self.crew.is_chief:
-                checkpoint.finish(self.folder)
+                checkpoint.finish(self._own_folder())
         best = self.progress.best or self._figures(None)
         return Outcome(
             step=self.progress.step,
@@ -481,8 +497,8 @@ class Trainer:
 
     def _diverged(self, what: str) -> TrainingError:
         return TrainingError(
-            f"{what}: the last good state is in {self.folder}; train again with -o {self.folder} "
-            f"--overwrite and a lower --learning-rate than {self.settings.learning_rate:g}"
+            f"{what}: the last good state is in {self.folder}; train again into another folder "
+            f"with a lower --learning-rate than {self.settings.learning_rate:g}"
         )
 
 

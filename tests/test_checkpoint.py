@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import hashlib
 import json
 import math
@@ -656,13 +658,20 @@ def test_a_file_in_the_place_of_the_folder(tmp_path):
 @pytest.mark.parametrize("number", range(6))
 def test_overwriting_that_stops_midway_leaves_no_half_of_a_checkpoint(folder, monkeypatch, number):
     """At any moment a reader finds the whole old checkpoint, or that there are no weights."""
-    real, calls = Path.unlink, []
+    unlink, replace, calls = Path.unlink, Path.replace, []
 
-    def look_and_stop(path, missing_ok=False):
+    def look(path):
         if len(calls) == number:
             check()
         calls.append(path)
-        real(path, missing_ok=missing_ok)
+
+    def look_and_unlink(path, missing_ok=False):
+        look(path)
+        unlink(path, missing_ok=missing_ok)
+
+    def look_and_replace(path, target):
+        look(path)
+        replace(path, target)
 
     def check():
         try:
@@ -670,10 +679,48 @@ def test_overwriting_that_stops_midway_leaves_no_half_of_a_checkpoint(folder, mo
         except CheckpointMissing:
             assert not (folder / MODEL).exists()
 
-    monkeypatch.setattr(Path, "unlink", look_and_stop)
+    monkeypatch.setattr(Path, "unlink", look_and_unlink)
+    monkeypatch.setattr(Path, "replace", look_and_replace)
     begun(folder, overwrite=True)
     check()
     assert len(calls) > number
+
+
+@pytest.mark.parametrize("error", [StorageError("full"), KeyboardInterrupt(), MemoryError()])
+def test_overwriting_that_fails_leaves_the_old_checkpoint(folder, error):
+    (folder / "corpus.txt").write_text("somebody's")
+    (folder / HISTORY).write_text("")
+    before = snapshot(folder)
+
+    def begin_and_fail():
+        other = settings(train=TrainConfig(steps=7))
+        with claimed(folder), created(folder, other, CHARACTERS, overwrite=True):
+            assert read_config(folder).train.steps == 7
+            raise error
+
+    with pytest.raises(type(error)):
+        begin_and_fail()
+    assert snapshot(folder) == before
+
+
+def test_what_a_killed_overwriting_had_set_aside_comes_back(folder):
+    """It was killed before the new run could be resumed, and the next one fails, too."""
+    before = snapshot(folder)
+    aside = folder / module.REPLACED
+    aside.mkdir()
+    for name in (MODEL, CONFIG, TOKENIZER):
+        (folder / name).rename(aside / name)
+    (folder / CONFIG).write_text("of the run that was killed")
+    with (
+        pytest.raises(StorageError),
+        claimed(folder),
+        created(folder, settings(), CHARACTERS, overwrite=True),
+    ):
+        raise StorageError("full")
+    assert snapshot(folder) == before
+    begun(folder, overwrite=True)
+    assert sorted(contents(folder)) == [CONFIG, TOKENIZER]
+    assert not aside.exists()
 
 
 def test_a_checkpoint_that_has_only_begun_is_not_finished(tmp_path):
@@ -1288,8 +1335,46 @@ def test_a_folder_is_claimed_by_one(tmp_path):
     assert sorted(contents(path)) == [CONFIG, TOKENIZER]
 
 
-def test_the_one_that_is_refused_removes_nothing(tmp_path):
-    """The folder is empty for a moment, when the first has made it and written nothing yet."""
-    with claimed(tmp_path / "run"):
-        refusal(CheckpointBusy, begun, tmp_path / "run")
-        assert (tmp_path / "run").is_dir()
+def test_the_one_that_is_refused_removes_nothing(tmp_path, monkeypatch):
+    """Both find no folder; the first makes it, and has written nothing when the other comes."""
+    path, mkdir = tmp_path / "run", Path.mkdir
+    with contextlib.ExitStack() as first:
+
+        def make_as_second(self, *arguments, **options):
+            monkeypatch.undo()
+            first.enter_context(claimed(path))
+            mkdir(self, *arguments, **options)
+
+        monkeypatch.setattr(Path, "mkdir", make_as_second)
+        refusal(CheckpointBusy, begun, path)
+        assert path.is_dir()
+
+
+def test_looking_whether_a_folder_is_idle_refuses_nobody_who_looks_too(tmp_path, monkeypatch):
+    real, looked = module.locked, []
+
+    @contextlib.contextmanager
+    def look_again(folder, *, shared=False):
+        with real(folder, shared=shared) as is_idle:
+            if not looked:
+                looked.append(folder)
+                check_idle(folder)
+            yield is_idle
+
+    monkeypatch.setattr(module, "locked", look_again)
+    check_idle(tmp_path)
+    assert looked == [tmp_path]
+
+
+def test_a_file_system_that_tells_no_holes_is_believed(folder, monkeypatch):
+    real = os.lseek
+
+    def lseek(descriptor, place, whence):
+        if whence in (os.SEEK_DATA, os.SEEK_HOLE):
+            raise OSError(errno.EINVAL, "Invalid argument")
+        return real(descriptor, place, whence)
+
+    monkeypatch.setattr(module, "_MAY_HAVE_HOLES", 0)
+    assert read_checkpoint(folder).figures == FIGURES
+    monkeypatch.setattr(os, "lseek", lseek)
+    assert read_checkpoint(folder).figures == FIGURES

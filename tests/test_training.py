@@ -356,6 +356,14 @@ def test_the_race_for_a_folder_has_one_winner(request_for):
     assert resume(request.output).stop_reason == "budget"
 
 
+def test_a_run_whose_best_weights_were_removed_goes_on(request_for):
+    request = request_for("removed")
+    train(request, Stopper(15))
+    (request.output / checkpoint.MODEL).unlink()
+    assert resume(request.output).stop_reason == "budget"
+    assert read_checkpoint(request.output).figures.step in (20, 30)
+
+
 def test_resuming_removes_what_a_killed_process_left(request_for):
     request = request_for("killed")
     train(request, Stopper(2))
@@ -399,7 +407,9 @@ def test_a_save_that_fails_says_how_to_go_on(request_for, monkeypatch):
 
 
 @pytest.mark.parametrize("moved", [True, False])
-def test_a_folder_that_is_gone_is_told(request_for, tmp_path, moved):
+@pytest.mark.parametrize("another", [True, False])
+def test_a_folder_that_is_gone_is_told(request_for, tmp_path, moved, another):
+    """Also if another one has taken its place, which a run of its own may write to."""
     request = request_for("gone")
 
     class TakesItAway(Stopper):
@@ -409,6 +419,8 @@ def test_a_folder_that_is_gone_is_told(request_for, tmp_path, moved):
                 request.output.rename(tmp_path / "elsewhere")
                 if not moved:
                     shutil.rmtree(tmp_path / "elsewhere")
+                if another:
+                    request.output.mkdir()
 
     with pytest.raises(StorageError) as caught:
         train(request, TakesItAway())
@@ -416,7 +428,7 @@ def test_a_folder_that_is_gone_is_told(request_for, tmp_path, moved):
         f"{request.output} was moved or removed while the run went on: if you moved it, go on with "
         "charlstm train --resume and its new place, otherwise train again"
     )
-    assert not request.output.exists()
+    assert [path.name for path in request.output.glob("*")] == []
     if moved:
         assert resume(tmp_path / "elsewhere").stop_reason == "budget"
         train(request_for("whole"))
@@ -687,8 +699,8 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_what_was_good(request_for, mo
     rate = read_checkpoint(request.output).config.train.learning_rate
     assert str(caught.value) == (
         "the training loss is not finite at step 16: the last good state is in "
-        f"{request.output}; train again with -o {request.output} --overwrite and a lower "
-        f"--learning-rate than {rate:g}"
+        f"{request.output}; train again into another folder with a lower --learning-rate than "
+        f"{rate:g}"
     )
     assert read_checkpoint(request.output).figures.step == 10
 
@@ -716,7 +728,7 @@ def test_a_loss_that_explodes_stops_and_keeps_what_was_good(request_for, monkeyp
     assert str(caught.value) == (
         f"the {which} loss has exploded to 1e+06 nats at step {step}, where a uniform guess has "
         f"{math.log(config.model.vocab_size):.3g}: the last good state is in {request.output}; "
-        f"train again with -o {request.output} --overwrite and a lower --learning-rate than "
+        "train again into another folder with a lower --learning-rate than "
         f"{config.train.learning_rate:g}"
     )
     assert read_checkpoint(request.output).figures.step == 10

@@ -70,4 +70,5 @@ class Signals:
         if not self._deferred:
             raise Stopped(number)
         self.number = self.number or number
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        if signal.SIGINT in self._previous:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -54,6 +54,15 @@ def test_what_is_ignored_stays_ignored(number):
     assert signal.getsignal(number) is signal.SIG_IGN
 
 
+def test_an_ignored_interrupt_stays_ignored_after_another_signal():
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with Signals() as signals:
+        signals.defer()
+        signal.raise_signal(signal.SIGTERM)
+        assert signals.number == signal.SIGTERM
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+
+
 @pytest.mark.parametrize(
     ("number", "status", "message"),
     [
