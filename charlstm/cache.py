@@ -17,12 +17,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from charlstm.errors import ConfigError
-from charlstm.files import storage_errors, sync_file, write_atomically
+from charlstm.errors import ConfigError, StorageError
+from charlstm.files import locked, storage_errors, sync_file, write_atomically
 
 VARIABLE = "CHARLSTM_CACHE"
 DEFAULT_LIMIT_MB = 4096
-ABANDONED_SECONDS = 86_400
+YOUNG_SECONDS = 60
 
 # The hashes of an entry's files, as sha256sum writes them.
 DIGESTS = "SHA256SUMS"
@@ -87,10 +87,11 @@ def obtain(key: str, build: Callable[[Path], None]) -> Path:
         _claim(folder)
         unfinished = Path(tempfile.mkdtemp(prefix=f".{key}.", dir=folder))
         try:
-            build(unfinished)
-            for file in unfinished.iterdir():
-                sync_file(file)
-            _move_into_place(unfinished, path)
+            with locked(unfinished):
+                build(unfinished)
+                for file in unfinished.iterdir():
+                    sync_file(file)
+                _move_into_place(unfinished, path)
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)
     evict(keep=path)
@@ -165,16 +166,26 @@ def _move_into_place(unfinished: Path, path: Path) -> None:
 def evict(keep: Path) -> None:
     """Remove the least recently used entries until the cache fits its bound, but not ``keep``.
 
-    What crashed processes have left unfinished goes too, once it is a day old.
+    What killed processes have left unfinished goes too: nobody holds its lock.
     """
     for path in _children():
-        if path.name.startswith(".") and time.time() - _entry(path).used > ABANDONED_SECONDS:
+        if path.name.startswith(".") and _is_abandoned(path):
             shutil.rmtree(path, ignore_errors=True)
     total = 0
     for entry in entries():
         total += entry.size
         if total > limit() and entry.path != keep:
             shutil.rmtree(entry.path, ignore_errors=True)
+
+
+def _is_abandoned(unfinished: Path) -> bool:
+    if time.time() - _entry(unfinished).used < YOUNG_SECONDS:
+        return False  # whoever has just made it may not have locked it yet
+    try:
+        with locked(unfinished, otherwise=False) as is_abandoned:
+            return is_abandoned
+    except StorageError:  # another process has removed it
+        return False
 
 
 def clear() -> list[Entry]:

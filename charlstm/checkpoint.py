@@ -75,6 +75,7 @@ _LARGEST_HEADER, _HEADER_PER_TENSOR = 2**16, 2**10
 _MAY_HAVE_HOLES = 2**28
 # Sizes of weights up to which no sum of products overflows float32; far beyond any that learn.
 _LARGEST_WEIGHT = 1e15
+_MOST_SLOTS = 4  # numbers that are kept for each weight, itself included; no optimizer has more
 _QUOTED = 200  # characters of a reason, which may quote what is in a file
 
 Weights = Mapping[str, NDArray[np.float32]]
@@ -320,6 +321,32 @@ def read_resume(
     tensors, metadata = _read_tensors(path, shapes)
     _check_hashes(folder, metadata, read_hashes(folder))
     return tensors, _decode(metadata.get("progress", "").encode(), Progress, path)
+
+
+def check_resumable(folder: Path, config: RunConfig) -> None:
+    """Check that a run can go on, before its text is looked for or a network is built.
+
+    Args:
+        folder: the checkpoint.
+        config: what its ``config.json`` says.
+
+    Raises:
+        CheckpointMissing: if the run is finished, or was stopped before its first save.
+        CheckpointDamaged: if a file is truncated, altered or does not fit the others.
+    """
+    path, weights = folder / RESUME, expected_shapes(config.model)
+    if not path.exists():
+        raise nothing_to_resume(folder)
+    with _opened(path) as (file, size):
+        # Beside each weight there are the optimizer's numbers, and for each layer two states.
+        most = _MOST_SLOTS * len(weights) + 2 * config.model.layers
+        described, _ = _read_header(file, size, path, most)
+    prefix = "weights/"
+    kept = {n.removeprefix(prefix): d for n, d in described.items() if n.startswith(prefix)}
+    _check_shapes(path, kept, weights, np.dtype(np.float32))
+    read_resume(folder, {name: tensor.shape for name, tensor in described.items()})
+    if (folder / MODEL).exists():
+        read_checkpoint(folder)
 
 
 def nothing_to_resume(folder: Path) -> CheckpointMissing:
@@ -650,8 +677,8 @@ def check_idle(folder: Path) -> None:
 
 def _busy(folder: Path) -> CheckpointBusy:
     return CheckpointBusy(
-        f"another process is training into {folder}: let it end or stop it, or choose another "
-        f"folder with -o"
+        f"another process is training into {folder}: let it end or stop it, or train into another "
+        f"folder"
     )
 
 

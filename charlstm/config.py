@@ -98,9 +98,14 @@ class CorpusConfig(Config, frozen=True, kw_only=True):
     index: bool = True
 
     def check(self) -> None:
-        """Check that the addresses can be recorded."""
+        """Check that the addresses can be recorded, and can be names at all."""
         for name in ("addresses", "valid"):
             for address in getattr(self, name):
+                if "\0" in address:
+                    raise ConfigError(
+                        f"{name} is {_quoted(address)}: no file has a name with a NUL character; "
+                        f"name a file, a folder or a pattern"
+                    )
                 if any("\ud800" <= character <= "\udfff" for character in address):
                     raise ConfigError(
                         f"{name} is {_quoted(address)}: a name that is not UTF-8 can't be "

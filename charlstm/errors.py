@@ -4,6 +4,7 @@
     ├── UsageError             exit 2: the request itself is wrong
     │   └── ConfigError        a setting out of its range
     ├── CorpusError            a corpus that is missing, empty, binary, undecodable or too short
+    │   └── CorpusChanged      it is not the one that the run was begun with
     ├── CheckpointError        a checkpoint that can't be read or must not be written
     │   ├── CheckpointMissing  there is none, or a file of it is missing
     │   ├── CheckpointDamaged  truncated, altered, or its parts contradict each other
@@ -72,6 +73,10 @@ class ConfigError(UsageError):
 
 class CorpusError(CharlstmError):
     """A corpus that can't be read or can't be trained on."""
+
+
+class CorpusChanged(CorpusError):
+    """A corpus that is not the one a run was begun with."""
 
 
 class CheckpointError(CharlstmError):

@@ -90,15 +90,16 @@ def sync_file(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def locked(folder: Path, *, shared: bool = False) -> Iterator[bool]:
+def locked(folder: Path, *, shared: bool = False, otherwise: bool = True) -> Iterator[bool]:
     """Try to keep a folder for this process; tell whether no other process has it.
 
     The lock is on the folder itself, so that it leaves no file behind, and the system drops it when
-    the process ends, however it ends. A file system that has no such locks refuses nobody.
+    the process ends, however it ends.
 
     Args:
         folder: what to keep.
         shared: refuse nobody else who asks for a shared lock too.
+        otherwise: what to tell on a file system that has no such locks.
 
     Raises:
         StorageError: if the folder is not there or can't be opened.
@@ -107,7 +108,8 @@ def locked(folder: Path, *, shared: bool = False) -> Iterator[bool]:
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         # Whoever had it before may have removed it, and another one may be in its place.
-        yield _lock(descriptor, shared) and identity(folder) == _identity(os.fstat(descriptor))
+        told = _lock(descriptor, shared, otherwise)
+        yield told and identity(folder) == _identity(os.fstat(descriptor))
     finally:
         os.close(descriptor)
 
@@ -124,13 +126,13 @@ def _identity(status: os.stat_result) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
-def _lock(descriptor: int, shared: bool) -> bool:
+def _lock(descriptor: int, shared: bool, otherwise: bool) -> bool:
     try:
         fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     except OSError:
-        return True
+        return otherwise
     return True
 
 

@@ -22,7 +22,7 @@ from charlstm import cache
 from charlstm.config import CorpusConfig, TokenizerConfig
 from charlstm.corpus import Chunk, Corpus, divide, open_corpus
 from charlstm.dataset import Encoded, TokenStore, read_store, write_store
-from charlstm.errors import CheckpointDamaged, CorpusError
+from charlstm.errors import CheckpointDamaged, CorpusChanged, CorpusError
 from charlstm.novelty import LineGatherer, LineHashes
 from charlstm.tokenizer import REPLACEMENT, Tokenizer, build_tokenizer, tokenizer_from_json
 
@@ -89,13 +89,14 @@ def prepare(
         sha256: what the text must be, by ``Statistics.sha256``.
 
     Raises:
-        CorpusError: if the text can't be read or is another than ``sha256`` says.
+        CorpusError: if the text can't be read.
+        CorpusChanged: if it is another than ``sha256`` says.
         StorageError: if the cache can't be written.
     """
     text = _Text(config, tokenizing.level == "word", stdin)
     if sha256 not in (None, text.sha256):
         named = ", ".join(config.addresses + config.valid)
-        raise CorpusError(
+        raise CorpusChanged(
             f"the corpus ({named}) has changed since the run was begun: restore the text it was "
             f"begun with, or train on the new one with --from"
         )

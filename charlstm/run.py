@@ -26,7 +26,7 @@ from charlstm.checkpoint import Checkpoint, Provenance, RunConfig, Weights
 from charlstm.cluster import Party
 from charlstm.config import CorpusConfig, TokenizerConfig
 from charlstm.dataset import replacement_rates
-from charlstm.errors import CheckpointMissing, UsageError
+from charlstm.errors import CheckpointMissing, CorpusChanged, CorpusError, UsageError
 from charlstm.files import replaced_atomically
 from charlstm.novelty import LineHashes
 from charlstm.plan import Plan, make_plan
@@ -145,21 +145,28 @@ def resumed_run(folder: Path) -> Run:
     """
     config = checkpoint.read_config(folder)
     checkpoint.check_idle(folder)
-    if not (folder / checkpoint.RESUME).exists():
-        raise checkpoint.nothing_to_resume(folder)
+    checkpoint.check_resumable(folder, config)
     tokenizer = checkpoint.read_tokenizer(folder)
     stdin = folder / checkpoint.STDIN
     if STDIN in config.corpus.addresses + config.corpus.valid and not stdin.exists():
         raise CheckpointMissing(
             f"{stdin} is missing, the text that came through the pipe: restore it, or train again"
         )
-    prepared = prepare(
-        config.corpus,
-        config.tokenizer,
-        stdin=stdin,
-        fixed=tokenizer,
-        sha256=config.provenance.corpus_sha256,
-    )
+    try:
+        prepared = prepare(
+            config.corpus,
+            config.tokenizer,
+            stdin=stdin,
+            fixed=tokenizer,
+            sha256=config.provenance.corpus_sha256,
+        )
+    except CorpusChanged:
+        raise
+    except (CorpusError, UsageError) as error:
+        raise CorpusError(
+            f"the text that {folder} was begun with can't be read any more: put it back where it "
+            f"was, or train on another with --from {folder} (what is wrong: {error})"
+        ) from error
     chosen = {name: getattr(config.train, name) for name in config.train.__struct_fields__}
     plan = _plan(
         prepared, config.tokenizer, "auto", chosen, model=config.model, processors=processor_count()

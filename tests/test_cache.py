@@ -384,11 +384,29 @@ def test_the_cache_of_another_program_is_refused_and_left_alone(folder):
     assert snapshot(folder) == before
 
 
-def test_only_unfinished_entries_of_a_day_ago_are_abandoned(folder):
+def test_only_unfinished_entries_that_nobody_builds_are_abandoned(folder, monkeypatch):
     cache.obtain("a", filled())
     now = time.time()
-    for name, seconds in ((".old", 86_400 + 60), (".new", 86_400 - 60)):
+    for name, seconds in ((".old", 61), (".new", 5)):
         (folder / name).mkdir()
         os.utime(folder / name, (now - seconds, now - seconds))
+
+    def build_long(unfinished):
+        os.utime(unfinished, (now - 1000, now - 1000))
+        cache.obtain("c", filled())
+        filled("mine")(unfinished)
+
+    assert (cache.obtain("b", build_long) / "file").read_text() == "mine"
+    assert sorted(os.listdir(folder)) == [".new", TAG, "a", "b", "c"]
+
+
+def test_where_nobody_knows_who_builds_nothing_is_abandoned(folder, monkeypatch):
+    def refuse(descriptor, operation):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    cache.obtain("a", filled())
+    (folder / ".old").mkdir()
+    os.utime(folder / ".old", (1, 1))
     cache.obtain("b", filled())
-    assert sorted(os.listdir(folder)) == [".new", TAG, "a", "b"]
+    assert sorted(os.listdir(folder)) == [".old", TAG, "a", "b"]

@@ -1322,8 +1322,8 @@ def test_formats_that_never_were(folder, version):
 def test_a_folder_is_claimed_by_one(tmp_path):
     path = tmp_path / "a" / "run"
     message = (
-        f"another process is training into {path}: let it end or stop it, or choose another "
-        "folder with -o"
+        f"another process is training into {path}: let it end or stop it, or train into another "
+        "folder"
     )
     check_idle(path)
     with claimed(path):

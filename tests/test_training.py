@@ -333,7 +333,7 @@ def test_one_folder_is_trained_into_by_one_run(request_for, tmp_path):
                     begin()
                 assert str(caught.value) == (
                     f"another process is training into {first.output}: let it end or stop it, or "
-                    "choose another folder with -o"
+                    "train into another folder"
                 )
 
     assert train(first, Second(after=1)).step == 1
@@ -354,6 +354,46 @@ def test_the_race_for_a_folder_has_one_winner(request_for):
     with pytest.raises(CheckpointExists):
         run.execute(late, Stopper(), began=time.monotonic())
     assert resume(request.output).stop_reason == "budget"
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "reason"),
+    [
+        (
+            checkpoint.CONFIG,
+            b'"units": 8',
+            b'"units": 16384',
+            r"lstm_0/kernel has shape \[6, 32\] and type F32 but config.json asks for \[6, 65536\]",
+        ),
+        (checkpoint.CONFIG, b'"seed": 3', b'"seed": 4', r"config.json is not the file the weights"),
+        (checkpoint.RESUME, b"step", b"stop", r"resume.safetensors has been altered"),
+    ],
+)
+def test_what_does_not_fit_is_refused_before_anything_is_built(
+    request_for, monkeypatch, name, old, new, reason
+):
+    """A hostile configuration may ask for a network that fills the memory."""
+    request = request_for("altered")
+    train(request, Stopper(2))
+    path = request.output / name
+    data = path.read_bytes()
+    assert old in data
+    path.write_bytes(data.replace(old, new))
+    monkeypatch.setattr(run, "prepare", lambda *_, **__: pytest.fail("the text was read"))
+    with pytest.raises(CheckpointDamaged, match=reason):
+        run.resumed_run(request.output)
+
+
+def test_a_text_that_is_not_where_it_was_is_told_with_what_can_be_done(request_for, tmp_path):
+    request = request_for("moved")
+    train(request, Stopper(2))
+    (tmp_path / "corpus.txt").unlink()
+    with pytest.raises(CorpusError) as caught:
+        resume(request.output)
+    assert str(caught.value).startswith(
+        f"the text that {request.output} was begun with can't be read any more: put it back where "
+        f"it was, or train on another with --from {request.output} (what is wrong: "
+    )
 
 
 def test_a_run_whose_best_weights_were_removed_goes_on(request_for):

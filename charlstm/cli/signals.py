@@ -39,7 +39,7 @@ class Signals:
     first counts; Ctrl-C after it ends the process at once, wherever it is.
 
     Attributes:
-        number: of the signal that asks the run to stop, or 0.
+        number: of the first signal that came, or 0.
     """
 
     def __init__(self) -> None:
@@ -67,8 +67,8 @@ class Signals:
         self._deferred = True
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        if not self._deferred:
-            raise Stopped(number)
         self.number = self.number or number
+        if not self._deferred:
+            raise Stopped(number)  # which some import may swallow; then a run stops as it begins
         if signal.SIGINT in self._previous:
             signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -28,7 +28,8 @@ def test_a_signal_ends_what_has_nothing_to_save(number):
     with Signals() as signals, pytest.raises(Stopped) as caught:
         signal.raise_signal(number)
     assert caught.value.number == number
-    assert signals.number == 0
+    # Some import may swallow what was raised: a run then stops as it begins.
+    assert signals.number == number
     assert all(signal.getsignal(each) is signal.SIG_DFL for each in NUMBERS)
 
 
