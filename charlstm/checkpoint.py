@@ -143,8 +143,8 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         best: the figures of the weights that are kept.
         waited: evaluations since then.
         evaluation_seconds: how long the last one took.
-        evaluated: the step of the last evaluation; ``None`` in files that don't tell it, which
-            were written only after an evaluation was complete.
+        evaluated: the step of the last evaluation, 0 before the first; ``None`` in files that
+            don't tell it, which were written only after an evaluation was complete.
     """
 
     step: Natural
@@ -405,7 +405,9 @@ def _stands(path: Path) -> bool:
 
 
 def _cannot_read(path: Path, error: OSError) -> CheckpointMissing:
-    return CheckpointMissing(f"can't read {path}: {error.strerror}; make the file readable")
+    denied = error.errno in (errno.EACCES, errno.EPERM)
+    remedy = "make the file readable" if denied else "check the path"
+    return CheckpointMissing(f"can't read {path}: {error.strerror}; {remedy}")
 
 
 @contextlib.contextmanager

@@ -140,7 +140,7 @@ class Trainer:
         )
         self.steps = Steps(config.model, self.settings, self.crew)
         self.states = self.steps.zero_states()
-        self.progress = Progress(step=0, seconds=0.0)
+        self.progress = Progress(step=0, seconds=0.0, evaluated=0)
         self.history: list[Figures] = []
         self.began = began
         self.hashes: dict[str, str] = {}

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 from hypothesis import HealthCheck, settings
 
 # No test may fail because the machine is busy.
 settings.register_profile("charlstm", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("charlstm")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _signals_reach_what_is_started():
+    """A shell lets what runs in its background ignore Ctrl-C, and so would the runs of tests."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True, scope="session")

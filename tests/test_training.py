@@ -230,40 +230,42 @@ def test_a_run_that_was_killed_after_its_last_evaluation_does_not_evaluate_again
     assert checkpoint.is_finished(request.output)
 
 
+@pytest.mark.parametrize("step", [10, 20])
 @pytest.mark.parametrize("files", [("write_model",), ("write_model", "write_history")])
 def test_a_crash_between_the_files_of_an_evaluation_equals_uninterrupted(
-    request_for, monkeypatch, files
+    request_for, monkeypatch, files, step
 ):
     """The state is saved at that very step before, as happens where evaluations are slow."""
     train(request_for("whole"))
     crashed = request_for("crashed", save_every=1e-9)
     real, evaluations = checkpoint.write_resume, []
 
-    def crash_at_the_second(folder, tensors, progress, hashes):
-        if progress.evaluated == 20:
+    def crash_at_the_step(folder, tensors, progress, hashes):
+        if progress.evaluated == step:
             raise RuntimeError("crash")
         real(folder, tensors, progress, hashes)
 
     def not_written(*arguments):
         evaluations.append(arguments)
-        if len(evaluations) == 2:
+        if len(evaluations) == step // 10:
             raise RuntimeError("crash")
         history(*arguments)
 
     history = checkpoint.write_history
     with monkeypatch.context() as patch:
         if "write_history" in files:
-            patch.setattr(checkpoint, "write_resume", crash_at_the_second)
+            patch.setattr(checkpoint, "write_resume", crash_at_the_step)
         else:
             patch.setattr(checkpoint, "write_history", not_written)
         with pytest.raises(RuntimeError, match="crash"):
             train(crashed)
     known = [figures.step for figures in read_history(crashed.output)]
-    assert known == ([10, 20] if "write_history" in files else [10])
+    written = step if "write_history" in files else step - 10
+    assert known == [done for done in (10, 20) if done <= written]
     observer = Stopper()
     resume(crashed.output, observer)
-    assert [figures.step for figures, _ in observer.evaluations] == [20, 30]
-    assert observer.steps[0][0] == 21
+    assert [figures.step for figures, _ in observer.evaluations] == [*range(step, 31, 10)]
+    assert observer.steps[0][0] == step + 1
     assert essence(crashed.output) == essence(request_for("whole").output)
 
 

@@ -52,4 +52,6 @@ def test_no_checkpoint(charlstm):
 def test_a_name_that_is_too_long_for_the_file_system(charlstm):
     result = charlstm("info", "x" * 300)
     assert (result.status, result.out) == (1, "")
-    assert result.err == f"Error: {'x' * 300}/config.json: File name too long\n"
+    assert result.err == (
+        f"Error: can't read {'x' * 300}/config.json: File name too long; check the path\n"
+    )
