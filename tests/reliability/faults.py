@@ -36,7 +36,7 @@ from safetensors import SafetensorError
 
 from charlstm import checkpoint
 from charlstm.errors import CharlstmError
-from tests.reliability.kills import check_sound, leftovers, step_on_disk, text
+from tests.reliability.folders import check_sound, leftovers, step_on_disk, text
 
 # How soon a signal must end a run on a machine that has other work, too.
 GENEROUS_SECONDS = 60.0

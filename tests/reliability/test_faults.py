@@ -21,7 +21,7 @@ from tests.reliability.faults import (
     fill,
     judge_exhausted,
 )
-from tests.reliability.kills import leftovers
+from tests.reliability.folders import leftovers
 
 
 class Ended:

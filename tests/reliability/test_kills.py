@@ -14,7 +14,8 @@ from charlstm import checkpoint, run
 from charlstm.config import CorpusConfig, TokenizerConfig
 from charlstm.run import Request
 from tests.reliability.dying import OPERATIONS
-from tests.reliability.kills import check_sound, differences, leftovers, text
+from tests.reliability.folders import check_sound, leftovers, text
+from tests.reliability.kills import differences
 
 RUN = {
     "layers": 1,
