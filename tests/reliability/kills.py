@@ -12,8 +12,10 @@ evaluation, in a step, in a validation, in the evaluation after the last step.
 
 Equal means: the same files; the same bits of every weight of model.safetensors, and of every
 tensor of the last resume file (weights, optimizer, carried states); the same history, figures,
-progress and configuration, but for wall-clock times and dates. After each kill what lies in the
-folder is read and checked as the product does.
+progress and configuration, but for wall-clock times and dates. A finished run removes its resume
+file, and only a process of the harness keeps a copy: of a chain that the plain command has ended,
+all but optimizer, states and progress is compared; the table counts the chains whose last state
+was compared, too. After each kill what lies in the folder is read and checked as the product does.
 
 A run with a budget in minutes can't be repeated bit by bit. For it the harness checks that it ends
 within its time, and that the learning rate never rises after warm-up, kills or not.
@@ -207,6 +209,7 @@ class Report:
     name: str
     kills: list[Kill] = field(default_factory=list)
     chains: int = 0
+    states: int = 0
     wrong: list[str] = field(default_factory=list)
 
     @property
@@ -218,7 +221,7 @@ class Report:
         same = self.chains - len({chain.split(":")[0] for chain in self.wrong})
         return (
             f"| {self.name} | {len(self.kills)} | {saves} | {kinds} | {self.chains} | "
-            f"{same} of {self.chains} |"
+            f"{self.states} | {same} of {self.chains} |"
         )
 
 
@@ -277,14 +280,19 @@ class Chain:
             while len(self.report.kills) < kills and self._kill_once(target, chain):
                 check_sound(target)
             self._end(target)
-            self.report.chains += 1
-            # A plain command may have come to its end, whose last state nobody kept.
-            for what in differences(self.whole, target, state=False):
-                self.report.wrong.append(f"chain {chain}: {what}")
+            self.compare(target)
             self.say(f"chain {chain} ended: {self.report.wrong or 'identical'}")
             if len(self.report.kills) >= kills:
                 self.say(self.report.row)
                 return self.report
+
+    def compare(self, target: Path) -> None:
+        """Note in what a chain that has come to its end differs from the run left alone."""
+        self.report.chains += 1
+        # A plain command may have come to its end, whose last state nobody kept.
+        self.report.states += (target / checkpoint.RESUME).exists()
+        for what in differences(self.whole, target, state=False):
+            self.report.wrong.append(f"chain {self.report.chains}: {what}")
 
     def _kill_once(self, target: Path, chain: int) -> bool:
         """Start or resume a run and kill it; return whether it was killed before its end."""
@@ -481,8 +489,8 @@ def _wrong_in_minutes(folder: Path, summary: dict[str, Any], start: float) -> It
 
 
 HEADER = (
-    "| setting | kills | inside saves | where they hit | chains | identical |\n"
-    "| --- | --- | --- | --- | --- | --- |"
+    "| setting | kills | inside saves | where they hit | chains | last states compared | "
+    "identical |\n| --- | --- | --- | --- | --- | --- | --- |"
 )
 
 
