@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -44,6 +45,15 @@ def test_hostile_corpora(tmp_path, monkeypatch):
     report = findings(corpora.maker, tmp_path, range(CASES))
     assert report.findings == []
     assert {outcome for _, outcome in report.counts} > {"ran", "CorpusError"}
+
+
+@pytest.mark.slow
+def test_hostile_texts_are_really_trained_on():
+    arguments = ("trainings", "--count", "12", "--seed", "5", "--workers", "1")
+    command = [sys.executable, "-m", "tests.reliability.fuzz", *arguments]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("| mutation | cases | ran |")
 
 
 # The harness itself: what must not be is found, told with its number, and outlived.
