@@ -2,31 +2,47 @@
 
 Most of a short training is the time in which TensorFlow compiles its steps. A test that looks at
 something else (files, messages, options) may take the steps of an equal network that another test
-has compiled; all their variables are set back to what they were when they were new. Tests of what
-a run keeps and forgets don't: what they show must not come from an object that lived on.
+has compiled; all their variables are set back to what they were when they were new, so that of
+equal networks only the newest may be used. Tests of what a run keeps and forgets share nothing:
+what they show must not come from an object that lived on.
 """
 
 from __future__ import annotations
 
+from charlstm import layers, model, optimization
+from charlstm.distribution import Crew
 from charlstm.optimization import Steps
 
 _compile = Steps.__init__
 _compiled = {}
 
 
-def as_new(self, *arguments, **options):
-    """Stand in for ``Steps.__init__``."""
-    if len(arguments) != 2 or options:
-        _compile(self, *arguments, **options)
+def as_new(self, network, train, crew=None):
+    """Stand in for ``Steps.__init__``; steps that several devices take are compiled anew."""
+    if crew is not None and crew.strategy is not None:
+        _compile(self, network, train, crew)
         return
-    network, train = arguments
-    same = {"epochs": None, "minutes": None, "steps": 1, "eval_every": None, "patience": 1}
-    key = network, train.replace(**same, sample_every=0, save_every=1.0)
+    key = _what_is_compiled(network, train)
     if key not in _compiled:
         _compile(self, network, train)
         variables = [*self.model.variables, *self.optimizer.variables]
         _compiled[key] = dict(vars(self)), [(v, v.numpy()) for v in variables]
     parts, values = _compiled[key]
-    vars(self).update(parts)
+    vars(self).update(parts, crew=crew or Crew())
     for variable, value in values:
         variable.assign(value)
+
+
+def _what_is_compiled(network, train):
+    """Return all that decides what the steps compute, with what tests put in place of some of it.
+
+    Budget, evaluations and saving are not the steps' business.
+    """
+    same = {"epochs": None, "minutes": None, "steps": 1, "eval_every": None, "patience": 1}
+    return (
+        network,
+        train.replace(**same, sample_every=0, save_every=1.0),
+        optimization.LOGITS_AT_ONCE,
+        optimization.product_type(train.precision),
+        *(module.gpu_visible() for module in (layers, model, optimization)),
+    )

@@ -34,7 +34,7 @@ from typing import Any
 import click
 
 from charlstm.cli import cli
-from charlstm.errors import CharlstmError
+from charlstm.errors import CharlstmError, OutOfMemory
 
 SECONDS = 30.0  # of the processor that a case may take; thousands of times what one takes
 DEEP = 90.0  # of the processor, after which a worker that has not even noticed that is killed
@@ -46,6 +46,8 @@ CASES = 4000  # that one worker runs before another takes its place
 
 # What steers terminals or turns text around in them.
 _STEERING = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+# What a checkpoint is refused with for which the memory doesn't suffice.
+_TOO_LARGE = "more than the memory of this machine can hold"
 # Paths, which messages name in full: a long one is no fault of the message.
 _PATH = re.compile(r"(?:/[^/\s]{0,255}){2,}")
 
@@ -97,20 +99,24 @@ Case = Callable[[int], tuple[str, str]]
 Maker = Callable[[int, Path], Case]
 
 
-def judged(function: Callable[[], object], *, named: str = "") -> str:
+def judged(function: Callable[[], object], *, named: str = "", huge: bool = False) -> str:
     """Run what a user runs; return ``ran`` or how it was refused.
 
     Args:
         function: raises ``CharlstmError`` or an error of Click if it refuses.
         named: what each refusal must name.
+        huge: whether there is a file that is really larger than memory, which may be said.
 
     Raises:
-        Finding: if a refusal is not one short sentence that names what it is about.
+        Finding: if a refusal is not one short sentence that names what it is about; or if it is
+            that memory ran out: then the input made the command ask for more than it may.
     """
     try:
         function()
     except CharlstmError as error:
         check_message(str(error), named)
+        if isinstance(error, OutOfMemory) or (_TOO_LARGE in str(error) and not huge):
+            raise Finding(f"memory ran out: {error}") from error
         return type(error).__name__
     except click.ClickException as error:
         return type(error).__name__

@@ -6,6 +6,7 @@ hashes is tried too, right through to the engine. This module does not know how 
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import os
@@ -741,6 +742,9 @@ def sparse_weights(draw: random.Random, files: Files) -> Deed:
     return deed
 
 
+# What may put a file in place that is larger than memory.
+ODD, SPARSE = "odd files (links, devices, pipes)", "huge network, sparse file"
+
 # By name: how often, the alteration, whether it is signed again.
 PLAIN: dict[str, tuple[int, Callable[[random.Random, Files], Deed | None]]] = {
     "bits flipped": (10, flip_bits),
@@ -748,7 +752,7 @@ PLAIN: dict[str, tuple[int, Callable[[random.Random, Files], Deed | None]]] = {
     "truncated": (6, truncate),
     "extended": (4, extend),
     "files removed": (2, remove_files),
-    "odd files (links, devices, pipes)": (4, special_files),
+    ODD: (4, special_files),
     "configuration": (16, change_config),
     "sizes of the network": (6, change_sizes),
     "tokenizer": (14, change_tokenizer),
@@ -757,7 +761,7 @@ PLAIN: dict[str, tuple[int, Callable[[random.Random, Files], Deed | None]]] = {
     "figures, progress, history": (8, change_figures),
     "hashes of lines": (3, change_lines),
     "another network, consistent": (6, rebuild),
-    "huge network, sparse file": (1, sparse_weights),
+    SPARSE: (1, sparse_weights),
 }
 SWAP = "files swapped"
 WHOLE = "none"
@@ -800,7 +804,7 @@ def maker(seed: int, folder: Path) -> Case:
         write(place, files)
         if deed:
             deed(place)
-        outcome = use(place, draw)
+        outcome = use(place, draw, huge=kind in (ODD, SPARSE))
         if outcome == "ran" and altered and not signed and not consistent(files):
             raise Finding(f"altered files were not noticed ({kind})")
         if read_outside():
@@ -831,13 +835,13 @@ def write(place: Path, files: Files) -> None:
         (place / name).write_bytes(data)
 
 
-def use(place: Path, draw: random.Random) -> str:
+def use(place: Path, draw: random.Random, *, huge: bool = False) -> str:
     """Do with a checkpoint what users do; return how it went.
 
     It counts as having run if the model could be used, whatever became of its resume file, its
     history and its hashes of lines.
     """
-    named = str(place)
+    judge = functools.partial(judged, named=str(place), huge=huge)
 
     def show() -> None:
         out, err = command("info", place, *draw.choice(((), (), ("--json",))))
@@ -853,13 +857,13 @@ def use(place: Path, draw: random.Random) -> str:
         if config.model.parameters < 10**6:
             stored.read_resume(place, resume_shapes(config.model))
 
-    shown = judged(show, named=named)
+    shown = judge(show)
     if os.path.lexists(place / LINES) or draw.random() < 0.1:
-        judged(lambda: stored.read_lines_index(place), named=named)
+        judge(lambda: stored.read_lines_index(place))
     if os.path.lexists(place / RESUME) or draw.random() < 0.1:
-        judged(resume, named=named)
-    judged(lambda: stored.read_history(place), named=named)
-    ran = judged(lambda: run(place, draw), named=named)
+        judge(resume)
+    judge(lambda: stored.read_history(place))
+    ran = judge(lambda: run(place, draw))
     if shown != ran and not (shown in ("CheckpointDamaged", "CheckpointMissing") and ran == "ran"):
         raise Finding(f"info ended with {shown}, the model with {ran}")
     return ran

@@ -539,6 +539,11 @@ def _shown(*arguments: object, stdin: bytes = b"") -> None:
 
 def training_maker(seed: int, place: Path) -> Case:
     """Return cases of hostile corpora that are really trained on, for three steps."""
+    from charlstm import training
+
+    assert training  # TensorFlow is loaded before memory is bounded
+    # Its threads reserve much and use little; each network that is compiled stays for a while.
+    bounded.MEMORY, bounded.GROWTH = 8 << 30, 1 << 30
     path = place / "work"
 
     def case(number: int) -> tuple[str, str]:
@@ -555,7 +560,6 @@ def training_maker(seed: int, place: Path) -> Case:
         options += ["--units", "4", "--layers", "1", "--embedding", "4"]
         options += ["--streams", "2", "--sequence-length", "3"]
         options += ["--steps", "3", "--dropout", "0.1", "--threads", "1"]
-        # Threads of TensorFlow reserve much and use little.
         outcome = judged(lambda: command("train", *options, "--", *addresses))
         if outcome == "ran":
             judged_again = judged(

@@ -1,10 +1,10 @@
 """Hostile checkpoints and corpora, many of them: ``python -m tests.reliability.fuzz KIND``.
 
 KIND is ``checkpoints``, ``corpora`` or ``trainings`` (corpora that are really trained on, for a
-moment). Each case must end in a result or in one clear
-sentence, in bounded time and memory. The counts are printed as a table; each finding is printed
-with its number, and ``--only NUMBER`` with the same ``--seed`` runs it again, here and alone. The
-exit status is 1 if there is any finding.
+moment). Each case must end in a result or in one clear sentence, in bounded time and memory; that
+memory ran out is no such sentence. The counts are printed as a table; each finding is printed with
+its number, and ``--only NUMBER`` with the same ``--seed`` runs it again, here and alone. The exit
+status is 1 if there is any finding.
 """
 
 from __future__ import annotations

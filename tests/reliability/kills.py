@@ -12,8 +12,10 @@ evaluation, in a step, in a validation, in the evaluation after the last step.
 
 Equal means: the same files; the same bits of every weight of model.safetensors, and of every
 tensor of the last resume file (weights, optimizer, carried states); the same history, figures,
-progress and configuration, but for wall-clock times and dates. After each kill what lies in the
-folder is read and checked as the product does.
+progress and configuration, but for wall-clock times and dates. A finished run removes its resume
+file, and only a process of the harness keeps a copy: of a chain that the plain command has ended,
+all but optimizer, states and progress is compared; the table counts the chains whose last state
+was compared, too. After each kill what lies in the folder is read and checked as the product does.
 
 A run with a budget in minutes can't be repeated bit by bit. For it the harness checks that it ends
 within its time, and that the learning rate never rises after warm-up, kills or not.
@@ -46,6 +48,7 @@ from safetensors import safe_open
 
 from charlstm import checkpoint
 from tests.reliability import dying
+from tests.reliability.folders import check_sound, leftovers, step_on_disk, text
 
 # Long enough for any start on a busy machine; only what hangs waits so long.
 PATIENCE_SECONDS = 600.0
@@ -107,16 +110,6 @@ MINUTES = Setting(
     "bfloat16",
     ("--minutes", "3", "--warmup-steps", "50", "--eval-every", "20", "--save-every", "0.05"),
 )
-
-
-def text(lines: int = 2000, seed: int = 7) -> str:
-    """Return a text of made-up words, some frequent and some rare; the same for a seed."""
-    draw = random.Random(seed)
-    syllables = [a + b for a in "bcdfgklmnprst" for b in "aeiou"]
-    words = ["".join(draw.choices(syllables, k=draw.randint(1, 3))) for _ in range(300)]
-    weights = [1 / (rank + 1) for rank in range(len(words))]
-    drawn = (draw.choices(words, weights, k=draw.randint(4, 12)) for _ in range(lines))
-    return "".join(" ".join(line).capitalize() + ".\n" for line in drawn)
 
 
 # Comparing
@@ -189,43 +182,6 @@ def _timeless(value: Any) -> Any:
     return value
 
 
-# Looking into a folder
-
-
-def step_on_disk(folder: Path) -> int | None:
-    """Return the step that a resumed run would go on from; ``None`` if nothing is saved."""
-    path = folder / checkpoint.RESUME
-    if not path.exists():
-        return None
-    with safe_open(path, "numpy") as file:
-        return int(json.loads(file.metadata()["progress"])["step"])
-
-
-def check_sound(folder: Path) -> None:
-    """Read all that lies in a folder, as the product would.
-
-    Raises:
-        CheckpointError: if any of it is damaged.
-    """
-    if not (folder / checkpoint.CONFIG).exists():
-        return
-    checkpoint.read_config(folder)
-    checkpoint.read_tokenizer(folder)
-    checkpoint.read_history(folder)
-    resume = folder / checkpoint.RESUME
-    if resume.exists():
-        with safe_open(resume, "numpy") as file:
-            shapes = {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118
-        checkpoint.read_resume(folder, shapes)
-    if (folder / checkpoint.MODEL).exists():
-        checkpoint.read_checkpoint(folder)
-
-
-def leftovers(folder: Path) -> list[str]:
-    """Return which files were being written when the process died."""
-    return sorted({dying.label(str(path)) for path in folder.glob(".*.tmp")})
-
-
 # Killing
 
 
@@ -253,6 +209,7 @@ class Report:
     name: str
     kills: list[Kill] = field(default_factory=list)
     chains: int = 0
+    states: int = 0
     wrong: list[str] = field(default_factory=list)
 
     @property
@@ -264,7 +221,7 @@ class Report:
         same = self.chains - len({chain.split(":")[0] for chain in self.wrong})
         return (
             f"| {self.name} | {len(self.kills)} | {saves} | {kinds} | {self.chains} | "
-            f"{same} of {self.chains} |"
+            f"{self.states} | {same} of {self.chains} |"
         )
 
 
@@ -323,14 +280,19 @@ class Chain:
             while len(self.report.kills) < kills and self._kill_once(target, chain):
                 check_sound(target)
             self._end(target)
-            self.report.chains += 1
-            # A plain command may have come to its end, whose last state nobody kept.
-            for what in differences(self.whole, target, state=False):
-                self.report.wrong.append(f"chain {chain}: {what}")
+            self.compare(target)
             self.say(f"chain {chain} ended: {self.report.wrong or 'identical'}")
             if len(self.report.kills) >= kills:
                 self.say(self.report.row)
                 return self.report
+
+    def compare(self, target: Path) -> None:
+        """Note in what a chain that has come to its end differs from the run left alone."""
+        self.report.chains += 1
+        # A plain command may have come to its end, whose last state nobody kept.
+        self.report.states += (target / checkpoint.RESUME).exists()
+        for what in differences(self.whole, target, state=False):
+            self.report.wrong.append(f"chain {self.report.chains}: {what}")
 
     def _kill_once(self, target: Path, chain: int) -> bool:
         """Start or resume a run and kill it; return whether it was killed before its end."""
@@ -527,8 +489,8 @@ def _wrong_in_minutes(folder: Path, summary: dict[str, Any], start: float) -> It
 
 
 HEADER = (
-    "| setting | kills | inside saves | where they hit | chains | identical |\n"
-    "| --- | --- | --- | --- | --- | --- |"
+    "| setting | kills | inside saves | where they hit | chains | last states compared | "
+    "identical |\n| --- | --- | --- | --- | --- | --- | --- |"
 )
 
 

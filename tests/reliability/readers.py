@@ -40,7 +40,7 @@ import numpy as np
 
 import charlstm
 from charlstm import checkpoint
-from tests.reliability.kills import text
+from tests.reliability.folders import text
 
 LENGTH, SEED = 60, 7
 TRAINING = (

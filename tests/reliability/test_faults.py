@@ -11,8 +11,17 @@ from charlstm import checkpoint
 from charlstm.errors import StorageError
 from charlstm.files import write_atomically
 from tests.reliability.dying import OPERATIONS
-from tests.reliability.faults import FAULTS, Bench, Outcome, Skipped, describe, fill
-from tests.reliability.kills import leftovers
+from tests.reliability.faults import (
+    FAULTS,
+    Bench,
+    Outcome,
+    Skipped,
+    describe,
+    fault,
+    fill,
+    judge_exhausted,
+)
+from tests.reliability.folders import leftovers
 
 
 class Ended:
@@ -60,9 +69,33 @@ def test_a_row_names_fault_sentence_status_time_and_disk():
     assert describe("Ctrl-C", outcome) == "| Ctrl-C | Error: a \\| b | 130, 1.2 s | a model |"
 
 
-def test_every_fault_has_a_name_of_its_own():
-    assert len(FAULTS) >= 40
-    assert not any("|" in name for name in FAULTS if not name.startswith("reader gone"))
+WARNING = "Warning: the run needs about 9.0 GB of memory: choose fewer --streams\n"
+EXHAUSTED = "Error: out of memory: choose fewer --streams\n"
+
+
+@pytest.mark.parametrize(
+    ("status", "errors", "wrong"),
+    [
+        (1, WARNING + EXHAUSTED, ()),
+        (1, EXHAUSTED, ()),
+        (1, WARNING + "Error: something else\n", ("does not end with 'out of memory'",)),
+        (1, WARNING, ("does not end with 'out of memory'",)),
+        (-11, WARNING, ()),
+        (-11, "training: --streams\n", ("does not say 'Warning: the run needs about'",)),
+        (0, WARNING, ("status 0, not 1 or -11 or -6 or -9",)),
+    ],
+)
+def test_a_run_without_memory_says_so_or_has_said_so_before(bench, status, errors, wrong):
+    assert judge_exhausted(bench, Ended(status, errors)).wrong == wrong
+
+
+def test_no_two_faults_share_a_name():
+    name = next(iter(FAULTS))
+    with pytest.raises(ValueError, match=name):
+        fault(name)(lambda bench: None)
+    provoked = list(FAULTS.values())
+    assert len(set(provoked)) == len(provoked)
+    assert all(callable(function) for function in provoked)
 
 
 def test_on_a_disk_that_is_full_the_old_file_stays(bench):

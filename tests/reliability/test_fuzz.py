@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from charlstm import reading
+from charlstm import checkpoint, reading
+from charlstm.cli.common import GroupedCommand
 from charlstm.errors import CheckpointDamaged
 from tests.reliability import bounded, checkpoints, corpora
 from tests.reliability.bounded import Finding, Report, check_message, judged, run_all, run_case
@@ -44,6 +47,15 @@ def test_hostile_corpora(tmp_path, monkeypatch):
     assert {outcome for _, outcome in report.counts} > {"ran", "CorpusError"}
 
 
+@pytest.mark.slow
+def test_hostile_texts_are_really_trained_on():
+    arguments = ("trainings", "--count", "12", "--seed", "5", "--workers", "1")
+    command = [sys.executable, "-m", "tests.reliability.fuzz", *arguments]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("| mutation | cases | ran |")
+
+
 # The harness itself: what must not be is found, told with its number, and outlived.
 
 
@@ -59,9 +71,13 @@ def _dangerous(seed, folder):
             case 6:
                 return "kind", judged(lambda: _refuse("x" * 600))
             case 7:
-                _ = bytearray(1 << 33)
+                return "kind", judged(_ask_for_memory)
             case 8:
                 raise Finding("wrong")
+            case 9 | 10:
+                return "kind", judged(_find_too_large, huge=number == 10)
+            case 11:
+                _ = bytearray(1 << 33)
         return "kind", judged(lambda: _refuse("a sentence about it"), named="it")
 
     return case
@@ -71,18 +87,31 @@ def _refuse(message):
     raise CheckpointDamaged(message)
 
 
+def _ask_for_memory():
+    command = GroupedCommand("greedy", callback=lambda: bytearray(1 << 33))
+    with command.make_context("greedy", []) as context:
+        command.invoke(context)
+
+
+def _find_too_large():
+    raise checkpoint._too_large(Path("/model"), 1 << 40)
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is bounded as Linux does")
 def test_crashes_are_findings_and_the_rest_goes_on():
     report = run_all(_dangerous, 1, 0, 12, workers=2, shown=False)
     found = {case["number"]: case["finding"] for case in report.findings}
     assert report.cases == 12
-    assert sorted(found) == [2, 3, 6, 7, 8]
+    assert sorted(found) == [2, 3, 6, 7, 8, 9, 11]
     assert "ValueError: odd" in found[2]
     assert found[3] == "the process ended with 7"
     assert "600 characters" in found[6]
-    assert "MemoryError" in found[7]
-    assert report.counts["kind", "CheckpointDamaged"] == 7  # case 5's message was made harmless
-    assert "| all | 12 | 7 | 5 |" in report.table()
+    assert found[7].startswith("memory ran out: out of memory: ")
+    assert found[9].startswith("memory ran out: /model has 1,099.5 GB")
+    assert "MemoryError" in found[11]
+    assert report.counts["kind", "CheckpointError"] == 1
+    assert report.counts["kind", "CheckpointDamaged"] == 4  # case 5's message was made harmless
+    assert "| all | 12 | 4 | 1 | 7 |" in report.table()
 
 
 def test_slow_cases_are_findings(monkeypatch, tmp_path):

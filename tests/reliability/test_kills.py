@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import shutil
 import signal
 import subprocess
@@ -14,7 +15,8 @@ from charlstm import checkpoint, run
 from charlstm.config import CorpusConfig, TokenizerConfig
 from charlstm.run import Request
 from tests.reliability.dying import OPERATIONS
-from tests.reliability.kills import check_sound, differences, leftovers, text
+from tests.reliability.folders import check_sound, leftovers, text
+from tests.reliability.kills import HEADER, SETTINGS, Chain, differences
 
 RUN = {
     "layers": 1,
@@ -165,6 +167,28 @@ def test_the_harness_tells_what_differs(photographed, tmp_path, alter, told):
     alter(other)
     (what,) = differences(photographed[0], other)
     assert told in what
+
+
+def test_the_table_counts_the_chains_whose_last_state_was_compared(photographed, tmp_path):
+    folder, pictures = photographed
+    last = [p / checkpoint.RESUME for p in pictures if (p / checkpoint.RESUME).exists()][-1]
+    chain = Chain(SETTINGS[0], tmp_path / "corpus", tmp_path, random.Random(1))
+    shutil.copytree(folder, chain.whole)
+    shutil.copyfile(last, chain.whole / checkpoint.RESUME)
+    chain.compare(shutil.copytree(chain.whole, tmp_path / "kept"))
+    chain.compare(folder)  # a plain command has ended it
+    assert chain.report.row == "| char-float32 | 0 | 0 |  | 2 | 1 | 2 of 2 |"
+    altered = shutil.copytree(chain.whole, tmp_path / "altered")
+    data = bytearray(last.read_bytes())
+    data[-1] ^= 1
+    (altered / checkpoint.RESUME).write_bytes(data)
+    chain.compare(altered)
+    (what,) = chain.report.wrong
+    assert what.startswith("chain 3: ")
+    assert what.endswith(" in resume.safetensors")
+    row = "| char-float32 | 0 | 0 |  | 3 | 2 | 2 of 3 |"
+    assert chain.report.row == row
+    assert {line.count("|") for line in HEADER.splitlines()} == {row.count("|")}
 
 
 def test_wall_clock_times_do_not_count(photographed, tmp_path):
