@@ -10,7 +10,10 @@ neither TensorFlow nor what is trained.
 from __future__ import annotations
 
 import contextlib
+import errno
+import ipaddress
 import os
+import select
 import socket
 import sys
 import tempfile
@@ -246,19 +249,21 @@ class Party:
     def _gather(self, deadline: float) -> None:
         """As the chief, wait until every worker has come."""
         address = self.cluster.addresses[0]
-        port = _parts(address)[1]
+        host, port = _parts(address)
         try:
-            listener = _listen(port)
+            listeners = _listeners(host, port)
         except OSError as error:
             raise UsageError(
                 f"can't listen at {address} ({error.strerror or error}): {VARIABLE} must name a "
                 f"free port of this machine for it"
             ) from None
-        with listener:
+        with contextlib.ExitStack() as stack:
+            for listener in listeners:
+                stack.enter_context(listener).setblocking(False)
             while missing := set(range(1, self.size)) - self._lines.keys():
-                listener.settimeout(self._left(deadline, missing))
-                with contextlib.suppress(TimeoutError):
-                    self._welcome(listener.accept()[0])
+                for listener in select.select(listeners, [], [], self._left(deadline, missing))[0]:
+                    with contextlib.suppress(OSError):  # who has gone again meanwhile
+                        self._welcome(listener.accept()[0])
 
     def _left(self, deadline: float, missing: Iterable[int]) -> float:
         """Return the seconds until the deadline, or raise that some are missing."""
@@ -276,7 +281,7 @@ class Party:
         try:
             line.settimeout(5.0)
             hello = msgspec.json.decode(_read_message(line, LARGEST_HELLO * self.size), type=_Hello)
-        except (OSError, EOFError, msgspec.DecodeError):
+        except (OSError, EOFError, msgspec.DecodeError, ValueError, RecursionError):
             line.close()
             return
         if hello.addresses != self.cluster.addresses or not 0 < hello.worker < self.size:
@@ -458,9 +463,38 @@ class Party:
         self._stack.close()
 
 
-def _listen(port: int) -> socket.socket:
+def _listeners(host: str, port: int) -> list[socket.socket]:
+    """Listen where a name stands for addresses of this machine; else at all that it has."""
+    if opened := list(filter(None, [_opened(*place) for place in _places(host, port)])):
+        return opened
     family = socket.AF_INET6 if socket.has_dualstack_ipv6() else socket.AF_INET
-    return socket.create_server(("", port), family=family, dualstack_ipv6=family == socket.AF_INET6)
+    dual = family == socket.AF_INET6
+    return [socket.create_server(("", port), family=family, dualstack_ipv6=dual)]
+
+
+def _places(host: str, port: int) -> list[tuple[int, tuple[Any, ...]]]:
+    """Return families and addresses that a name stands for, as far as other machines agree."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        return []
+    places = list(dict.fromkeys((int(family), place) for family, _, _, _, place in found))
+    with contextlib.suppress(ValueError):
+        ipaddress.ip_address(host)
+        return places
+    # A machine may know its own name as a loopback address, and others where it really is.
+    hidden = any(ipaddress.ip_address(place[0]).is_loopback for _, place in places)
+    return [] if hidden and host != "localhost" else places
+
+
+def _opened(family: int, place: tuple[Any, ...]) -> socket.socket | None:
+    """Listen at an address; ``None`` if it is not one of this machine."""
+    try:
+        return socket.create_server(place, family=family)
+    except OSError as error:
+        if error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
+            return None
+        raise
 
 
 def _after(seconds: float, do: Callable[[], Any]) -> None:

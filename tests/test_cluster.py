@@ -188,24 +188,70 @@ def test_an_address_that_is_taken_is_told():
             Party(Cluster((address, "127.0.0.1:1"))).__enter__()
 
 
-@pytest.mark.parametrize("hello", [b"", b"GET / HTTP/1.1\r\n\r\n", b"\xff" * 8, b"\0" * 8])
-def test_a_stranger_is_turned_away(hello):
-    address, other = (f"127.0.0.1:{port}" for port in free_ports(2))
+def framed(text):
+    """Return a message as workers send it."""
+    return len(text).to_bytes(8, "little") + text
 
-    def stranger():
-        for _ in range(50):
-            try:
-                with socket.create_connection(cluster._parts(address), timeout=5) as line:
-                    line.sendall(hello)
-                return
-            except OSError:
-                time.sleep(0.05)
 
-    thread = threading.Thread(target=stranger)
+STRANGERS = [
+    b"",
+    b"GET / HTTP/1.1\r\n\r\n",
+    b"\xff" * 8,
+    b"\0" * 8,
+    framed(b"{}"),
+    framed(b'{"worker":1,"addresses":["\xff"]}'),
+    framed(b"[" * 1900),
+]
+
+
+def connected(address):
+    """Connect as soon as somebody listens."""
+    for _ in range(100):
+        try:
+            return socket.create_connection(cluster._parts(address), timeout=5)
+        except OSError:
+            time.sleep(0.05)
+    raise AssertionError("nobody listens")
+
+
+def test_strangers_are_turned_away_and_workers_come():
+    addresses = tuple(f"127.0.0.1:{port}" for port in free_ports(2))
+    found = []
+
+    def chief():
+        with Party(Cluster(addresses, 0), wait=20) as party:
+            found.append(party.from_chief(b"met"))
+
+    thread = threading.Thread(target=chief)
     thread.start()
-    with pytest.raises(TrainingError, match="did not come"):
-        Party(Cluster((address, other)), wait=1.0).__enter__()
+    for hello in STRANGERS:
+        with connected(addresses[0]) as line:
+            line.sendall(hello)
+    with Party(Cluster(addresses, 1), wait=20) as party:
+        found.append(party.from_chief())
     thread.join()
+    assert found == [b"met"] * 2
+
+
+def test_the_chief_listens_where_its_address_says():
+    (listener,) = cluster._listeners("127.0.0.1", 0)
+    with listener:
+        assert listener.getsockname()[0] == "127.0.0.1"
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "x" * 100])
+def test_where_its_address_is_none_of_this_machine_it_listens_at_all(host):
+    (listener,) = cluster._listeners(host, 0)
+    with listener:
+        assert listener.getsockname()[0] in ("::", "0.0.0.0")
+
+
+def test_a_machine_that_knows_itself_as_loopback_listens_at_all(monkeypatch):
+    """As where its hosts file says so; the others know better."""
+    own = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.1.1", 0))]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *given, **more: own)
+    assert cluster._places("host1", 0) == []
+    assert cluster._places("localhost", 0) == [(socket.AF_INET, ("127.0.1.1", 0))]
 
 
 def test_two_of_one_index_are_refused():
