@@ -23,12 +23,15 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 from msgspec import Meta
 
-from charlstm.errors import TrainingError, UsageError
+from charlstm import __version__
+from charlstm.errors import TrainingError, UsageError, harmless
+
+Told = TypeVar("Told")
 
 VARIABLE = "TF_CONFIG"
 
@@ -44,6 +47,7 @@ SILENCE = 15
 
 LARGEST_MESSAGE = 1 << 40
 LARGEST_HELLO = 1 << 10
+WELCOME = b"welcome"
 DONE = b"done"
 
 EXPECTED = (
@@ -63,10 +67,12 @@ class _Content(msgspec.Struct, frozen=True):
 
 
 class _Hello(msgspec.Struct, frozen=True):
-    """What a worker says first; ``addresses`` tells whether both read the same cluster."""
+    """What a worker says first: who it is, which cluster it reads, and what it is about to do."""
 
     worker: int
     addresses: tuple[str, ...]
+    charlstm: str = ""
+    command: str = ""
 
 
 @dataclass(frozen=True)
@@ -183,6 +189,7 @@ class Party:
         cluster: who takes part.
         wait: for how many seconds the others are waited for.
         end: ends this process at once, with an exit status.
+        command: what this process was started with, as far as it must be the same for all.
 
     Attributes:
         remedy: what to do when a worker is lost, for the message.
@@ -194,8 +201,10 @@ class Party:
         *,
         wait: float = WAIT,
         end: Callable[[int], Any] = os._exit,
+        command: str = "charlstm train",
     ) -> None:
         self._end = end
+        self.command = command
         self.cluster = cluster or Cluster()
         self.wait = wait
         self.remedy = "start all workers again"
@@ -223,7 +232,8 @@ class Party:
         try:
             if self.size > 1:
                 (self._gather if self.is_chief else self._join)(time.monotonic() + self.wait)
-                self.from_chief(b"welcome")
+                if (answer := self.from_chief(WELCOME)) != WELCOME:
+                    raise UsageError(answer.decode(errors="replace"))
                 for line in self._lines.values():
                     _keep_alive(line)
         except BaseException:
@@ -284,19 +294,39 @@ class Party:
         except (OSError, EOFError, msgspec.DecodeError, ValueError, RecursionError):
             line.close()
             return
-        if hello.addresses != self.cluster.addresses or not 0 < hello.worker < self.size:
+        if objection := self._objection(hello):
+            for told in (line, *self._lines.values()):
+                with contextlib.suppress(OSError):
+                    _send_message(told, objection.encode())
             line.close()
-            raise UsageError(
-                f"the {VARIABLE} of a worker that came names other workers than this one's: give "
+            raise UsageError(objection)
+        self._lines[hello.worker] = line
+
+    def _objection(self, hello: _Hello) -> str:
+        """Say why a worker can't take part; ``""`` if it can."""
+        if hello.addresses != self.cluster.addresses or not 0 < hello.worker < self.size:
+            return (
+                f"the {VARIABLE} of a worker that came names other workers than the chief's: give "
                 f"all the same cluster"
             )
+        name = self.cluster.name(hello.worker)
         if hello.worker in self._lines:
-            line.close()
-            raise UsageError(
-                f"two processes say that they are {self.cluster.name(hello.worker)}: give each "
-                f"an index of its own in {VARIABLE}"
+            return (
+                f"two processes say that they are {name}: give each an index of its own in "
+                f"{VARIABLE}"
             )
-        self._lines[hello.worker] = line
+        if hello.charlstm != __version__:
+            theirs = harmless(hello.charlstm, 20) or "of an earlier version"
+            return (
+                f"{name} runs charlstm {theirs} and the chief {__version__}: install the same on "
+                f"every machine"
+            )
+        if hello.command != self.command:
+            return (
+                f"{name} was started with {harmless(hello.command, 60)} and the chief with "
+                f"{self.command}: start the same command on every machine"
+            )
+        return ""
 
     def _join(self, deadline: float) -> None:
         """As a worker, connect to the chief."""
@@ -310,8 +340,8 @@ class Party:
                 time.sleep(0.2)
         line.settimeout(self.wait + GRACE)  # for the others to come
         self._lines[0] = line
-        hello = _Hello(self.cluster.index, self.cluster.addresses)
-        _send_message(line, msgspec.json.encode(hello))
+        hello = _Hello(self.cluster.index, self.cluster.addresses, __version__, self.command)
+        self._send(0, msgspec.json.encode(hello))
 
     # Telling each other
 
@@ -356,7 +386,7 @@ class Party:
             return folder
         copy = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="charlstm-")))
         known = set(names)
-        there = msgspec.json.decode(self._receive(0), type=list[str])
+        there = decoded(self._receive(0), list[str])
         if not there:
             self._receive(0)  # the chief will say so and end
         for name in there:
@@ -461,6 +491,21 @@ class Party:
                 line.shutdown(socket.SHUT_RDWR)  # which ends a thread that reads from it
             line.close()
         self._stack.close()
+
+
+def decoded(told: bytes, kind: type[Told]) -> Told:
+    """Read what another process told.
+
+    Raises:
+        UsageError: if it is not of that kind.
+    """
+    try:
+        return msgspec.json.decode(told, type=kind)
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        raise UsageError(
+            "the workers don't understand each other: start the same command on every machine, "
+            "with the same version of charlstm"
+        ) from None
 
 
 def _listeners(host: str, port: int) -> list[socket.socket]:

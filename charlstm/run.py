@@ -23,7 +23,7 @@ import numpy as np
 
 from charlstm import __version__, checkpoint
 from charlstm.checkpoint import Checkpoint, Provenance, RunConfig, Weights
-from charlstm.cluster import Party
+from charlstm.cluster import Party, decoded
 from charlstm.config import CorpusConfig, TokenizerConfig
 from charlstm.dataset import replacement_rates
 from charlstm.errors import CheckpointMissing, UsageError
@@ -194,7 +194,7 @@ def _agreed(run: Run, began: float, party: Party) -> tuple[Run, float]:
     if party.size == 1:
         return run, began
     told = party.from_chief(msgspec.json.encode(_Terms(run.config, str(run.folder), began)))
-    terms = msgspec.json.decode(told, type=_Terms)
+    terms = decoded(told, _Terms)
     found = _difference(run.config, terms.config)
     if objection := party.agree(found and f"{party.cluster.name(party.cluster.index)} {found}"):
         raise UsageError(objection)
@@ -206,11 +206,11 @@ def _difference(own: RunConfig, chiefs: RunConfig) -> str:
     """Say what keeps two workers from training one model; ``""`` if nothing does."""
     if own.charlstm != chiefs.charlstm:
         return f"runs charlstm {own.charlstm} and the chief {chiefs.charlstm}: install the same"
-    for part in ("corpus", "tokenizer", "model", "train"):
+    for part in ("corpus", "tokenizer", "train"):
         ours, theirs = getattr(own, part), getattr(chiefs, part)
         for name in ours.__struct_fields__:
             mine, other = getattr(ours, name), getattr(theirs, name)
-            if name not in OF_THE_CHIEF and mine != other and part != "model":
+            if name not in OF_THE_CHIEF and mine != other:
                 return f"has {name} {mine} and the chief {other}: give all workers the same options"
     if own.provenance.corpus_sha256 != chiefs.provenance.corpus_sha256:
         return "reads another text than the chief: give all workers the same text"

@@ -201,6 +201,7 @@ STRANGERS = [
     framed(b"{}"),
     framed(b'{"worker":1,"addresses":["\xff"]}'),
     framed(b"[" * 1900),
+    framed(b'{"x":' + b"[" * 1900),
 ]
 
 
@@ -254,24 +255,60 @@ def test_a_machine_that_knows_itself_as_loopback_listens_at_all(monkeypatch):
     assert cluster._places("localhost", 0) == [(socket.AF_INET, ("127.0.1.1", 0))]
 
 
-def test_two_of_one_index_are_refused():
-    addresses = tuple(f"127.0.0.1:{port}" for port in free_ports(3))
-    found = []
+def met(*members, count=2):
+    """Let parties of these options and indices meet; return the errors in place of ``None``."""
+    addresses = tuple(f"127.0.0.1:{port}" for port in free_ports(count))
+    found = [None] * len(members)
 
-    def member(index):
+    def member(place, index, options):
         try:
-            Party(Cluster(addresses, index), wait=20).__enter__()
+            with Party(Cluster(addresses, index), wait=20, **options):
+                pass
         except CharlstmError as error:
-            found.append(error)
+            found[place] = error
 
-    threads = [threading.Thread(target=member, args=(index,)) for index in (0, 1, 1)]
+    threads = [
+        threading.Thread(target=member, args=(place, *given)) for place, given in enumerate(members)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    (refused,) = (error for error in found if isinstance(error, UsageError))
-    assert "two processes say that they are worker 1" in str(refused)
-    assert len(found) == 3
+    return found
+
+
+@pytest.mark.parametrize("chiefs", ["charlstm train", "charlstm train --from"])
+def test_who_was_started_otherwise_is_refused(chiefs):
+    found = met((0, {"command": chiefs}), (1, {"command": "charlstm train --resume"}))
+    for error in found:
+        assert isinstance(error, UsageError)
+        assert str(error).endswith(
+            f"was started with charlstm train --resume and the chief with {chiefs}: start the same "
+            "command on every machine"
+        )
+        assert str(error).startswith("worker 1 at 127.0.0.1:")
+
+
+@pytest.mark.parametrize(
+    ("version", "told"), [("99", "charlstm 99"), ("", "charlstm of an earlier version")]
+)
+def test_another_version_is_refused(version, told):
+    party = Party(Cluster(("a:1", "b:2"), 0))
+    objection = party._objection(cluster._Hello(1, ("a:1", "b:2"), version, party.command))
+    assert objection.startswith(f"worker 1 at b:2 runs {told} and the chief ")
+
+
+def test_what_is_not_understood_is_told_in_one_sentence():
+    for told in (b"{}", b"\xff", b"", b'["\xff"]', b"[" * 10_000):
+        with pytest.raises(UsageError, match="don't understand each other"):
+            cluster.decoded(told, list[str])
+
+
+def test_two_of_one_index_are_refused():
+    found = met((0, {}), (1, {}), (1, {}), count=3)
+    refused = [str(error) for error in found if isinstance(error, UsageError)]
+    assert len(refused) == 3
+    assert all("two processes say that they are worker 1" in error for error in refused)
 
 
 # Losing
