@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charlstm import checkpoint, distribution, run
-from charlstm.backend import tf
+from charlstm import checkpoint, distribution, optimization, run
+from charlstm.backend import keras, tf
 from charlstm.checkpoint import read_checkpoint, read_history
 from charlstm.cluster import Cluster, Party
 from charlstm.config import CorpusConfig, ModelConfig, TokenizerConfig, TrainConfig
@@ -68,6 +68,27 @@ def test_alone_there_is_nothing_to_share():
 
 def test_a_crew_of_one_device_takes_the_same_steps_bit_for_bit():
     assert largest_difference(after_steps(mirrored(["CPU:0"])), after_steps(Crew())) == 0.0
+
+
+@pytest.mark.parametrize("name", ["adamw", "adam", "lion", "rmsprop", "sgd"])
+def test_keras_sums_gradients_where_it_is_kept_from_it(name):
+    """Were that another method, gradients would be summed twice in silence."""
+    optimizer = optimization.make_optimizer(TRAIN.replace(optimizer=name))
+    variable, seen = keras.Variable(np.zeros(2, np.float32)), []
+
+    def summed(pairs):
+        seen.extend(pairs)
+        return seen
+
+    assert callable(getattr(optimizer, optimization.SUMS_GRADIENTS))
+    setattr(optimizer, optimization.SUMS_GRADIENTS, summed)
+    optimizer.apply([tf.ones(2)], [variable])
+    assert [gradient.shape for gradient, _ in seen] == [(2,)]
+
+
+def test_a_keras_that_sums_gradients_elsewhere_is_refused():
+    with pytest.raises(TrainingError, match=r"Keras [0-9.]+ sums gradients .* does not know: "):
+        optimization._leave_gradients_alone(object())
 
 
 def test_more_devices_than_rows_are_refused():
