@@ -199,15 +199,20 @@ def _first_line(error: Exception) -> str:
     return (lines or str(error).splitlines() or [type(error).__name__])[0]
 
 
-def crew_of(party: Party) -> Crew:
+def crew_of(party: Party, most: int) -> Crew:
     """Return the crew of this process, before TensorFlow has done anything else.
 
     Several workers use ``MultiWorkerMirroredStrategy``, several GPUs of one machine
     ``MirroredStrategy``.
 
+    Args:
+        party: the processes.
+        most: of how many GPUs each of them makes use, if it has more.
+
     Raises:
         TrainingError: if TensorFlow can't bring the workers together.
     """
+    _see_gpus(most)
     if party.size > 1:
         tf.get_logger().setLevel("ERROR")  # which has much to say about collective operations
         party.agree()  # that all have loaded TensorFlow, and will be there within a moment
@@ -224,8 +229,16 @@ def crew_of(party: Party) -> Crew:
         with crew.losses_told():
             crew.meet()
         return crew
-    devices = tf.config.list_logical_devices("GPU")
+    devices = tf.config.list_logical_devices("GPU")[:most]
     return mirrored([device.name for device in devices]) if len(devices) > 1 else Crew()
+
+
+def _see_gpus(most: int) -> None:
+    """Let TensorFlow see no more GPUs than are made use of, so that the others stay free."""
+    devices = tf.config.list_physical_devices("GPU")
+    if len(devices) > most:
+        with contextlib.suppress(RuntimeError):  # this process has trained before
+            tf.config.set_visible_devices(devices[:most], "GPU")
 
 
 def mirrored(devices: Sequence[str]) -> Crew:
@@ -258,6 +271,6 @@ def check_rows(replicas: int, streams: int) -> None:
     """
     if streams < replicas:
         raise UsageError(
-            f"{replicas} devices can't share {streams} streams: choose at least "
-            f"--streams {replicas}, or fewer workers"
+            f"{replicas} devices can't share {streams} streams: start fewer workers, or begin a "
+            f"new run with at least --streams {replicas}"
         )

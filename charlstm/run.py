@@ -29,7 +29,7 @@ from charlstm.dataset import replacement_rates
 from charlstm.errors import CheckpointMissing, UsageError
 from charlstm.files import replaced_atomically
 from charlstm.novelty import LineHashes
-from charlstm.plan import Plan, make_plan
+from charlstm.plan import MIN_ROWS, Plan, make_plan
 from charlstm.preparation import Prepared, prepare
 from charlstm.processor import processor_count, product_type
 from charlstm.reading import STDIN, spool_stdin
@@ -282,7 +282,12 @@ def _crew(run: Run, threads: int | None, party: Party) -> Crew:
     from charlstm.optimization import use_threads
 
     use_threads(threads or processor_count(), math.ceil(run.config.train.chains / party.size))
-    return crew_of(party)
+    return crew_of(party, _devices(run.config.train.streams, party.size))
+
+
+def _devices(streams: int, workers: int) -> int:
+    """Return how many devices of each worker's machine have enough to do."""
+    return max(1, streams // MIN_ROWS // workers)
 
 
 def _trainer(run: Run, observer: Observer, began: float, crew: Crew) -> Trainer:

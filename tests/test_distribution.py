@@ -100,8 +100,37 @@ def test_more_devices_than_rows_are_refused():
     with pytest.raises(UsageError) as caught:
         Steps(MODEL, TRAIN, Many())
     assert str(caught.value) == (
-        "6 devices can't share 5 streams: choose at least --streams 6, or fewer workers"
+        "6 devices can't share 5 streams: start fewer workers, or begin a new run with at least "
+        "--streams 6"
     )
+
+
+class Device:
+    def __init__(self, name):
+        self.name = name
+
+
+@pytest.mark.parametrize(
+    ("gpus", "streams", "used"),
+    [(0, 48, 0), (1, 48, 0), (8, 4, 0), (8, 7, 0), (8, 8, 2), (8, 16, 4), (8, 48, 8), (2, 48, 2)],
+)
+def test_no_more_gpus_are_used_than_there_are_rows_for(monkeypatch, gpus, streams, used):
+    """One takes the path without a strategy, which is 0 here."""
+    devices = [Device(f"GPU:{number}") for number in range(gpus)]
+    visible = []
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: devices)
+    monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: devices)
+    monkeypatch.setattr(tf.config, "set_visible_devices", lambda seen, kind: visible.extend(seen))
+    monkeypatch.setattr(distribution, "mirrored", lambda names: names)
+    monkeypatch.setattr(distribution, "Crew", list)
+    most = run._devices(streams, 1)
+    names = [device.name for device in devices]
+    assert distribution.crew_of(Party(), most) == names[:used]
+    assert visible == (devices[:most] if gpus > most else [])
+
+
+def test_workers_share_the_rows_before_their_devices_do():
+    assert [run._devices(streams, 2) for streams in (4, 8, 16, 48)] == [1, 1, 2, 6]
 
 
 @given(st.integers(0, 200), st.integers(1, 64))
