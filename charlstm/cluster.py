@@ -193,6 +193,7 @@ class Party:
 
     Attributes:
         remedy: what to do when a worker is lost, for the message.
+        missed: who was lost when all was done, and matters no more; ``""`` if nobody.
     """
 
     def __init__(
@@ -208,13 +209,14 @@ class Party:
         self.cluster = cluster or Cluster()
         self.wait = wait
         self.remedy = "start all workers again"
+        self.missed = ""
         self._lines: dict[int, socket.socket] = {}
         self._stack = contextlib.ExitStack()
-        self._lost = ""
+        self._lost, self._lost_index = "", -1
         self._loss = threading.Event()
         self._lock = threading.Lock()
         self._ends: dict[int, threading.Thread] = {}
-        self._closed = self._parted = False
+        self._closed = self._parted = self._finished = False
 
     @property
     def size(self) -> int:
@@ -252,9 +254,10 @@ class Party:
                 self.part()
         finally:
             self._close()
-            if kind is not None and self._ends and not self._parted:
+            if self._ends and (self.missed or (kind is not None and not self._parted)):
                 # TensorFlow may wait for the others when it is unloaded.
-                _after(GRACE, lambda: self._end(1))
+                status = 0 if error is None else getattr(error, "exit_code", 1)
+                _after(GRACE, lambda: self._end(status))
 
     def _gather(self, deadline: float) -> None:
         """As the chief, wait until every worker has come."""
@@ -437,14 +440,20 @@ class Party:
         self._closed = True  # whoever asks will tell
         return TrainingError(self._lost)
 
-    def part(self) -> None:
+    def part(self, *, finished: bool = False) -> None:
         """Wait until all are done, so that none is missed by another; then nothing more is sent.
+
+        Args:
+            finished: whether this process has done all it was started for, so that only the loss of
+                the chief, which writes, is a failure yet.
 
         Raises:
             TrainingError: if a worker is lost instead.
         """
         if self._closed or not self._lines:
             return
+        with self._lock:
+            self._finished = finished
         if not self._ends:
             self.agree()
         else:
@@ -453,11 +462,23 @@ class Party:
             for thread in self._ends.values():
                 while thread.is_alive() and not self._loss.is_set():
                     thread.join(0.1)
-            if self._loss.is_set() and (error := self.lost()):
-                raise error
-            if self.is_chief:
-                self._send_all(DONE)
+            if self._loss.is_set():
+                self._closed = True  # whoever asks will tell
+                if not self._bearable():
+                    raise TrainingError(self._lost)
+                self.missed = self.cluster.name(self._lost_index)
+            elif self.is_chief:
+                self._tell_done()
         self._closed = self._parted = True
+
+    def _tell_done(self) -> None:
+        for index in self._lines:
+            try:
+                self._send(index, DONE)
+            except TrainingError:
+                if not self._finished:
+                    raise
+                self.missed = self.cluster.name(index)
 
     def _await_end(self, index: int) -> None:
         """Read a lifeline to its end: a worker is done, or it is lost, or another one is."""
@@ -468,21 +489,28 @@ class Party:
         if message != DONE:
             self._lose(int(message))
 
+    def _bearable(self) -> bool:
+        """Whether nothing depends on the worker that is lost."""
+        return self._finished and self._lost_index != 0
+
     def _lose(self, index: int) -> None:
         with self._lock:
             if self._closed or self._lost:
                 return
-            self._lost = self._sentence(index)
+            self._lost, self._lost_index = self._sentence(index), index
         for line in self._lines.values() if self.is_chief else ():
             with contextlib.suppress(OSError):
                 _send_message(line, f"{index}".encode())
         self._loss.set()
         # Whoever waits for a lost worker within TensorFlow does not come back from there.
         time.sleep(GRACE)
-        if not self._closed:
-            with contextlib.suppress(OSError):
-                os.write(2, f"Error: {self._lost}\n".encode())
-        self._end(1)
+        with self._lock:
+            if self._bearable():
+                return
+            if not self._closed:
+                with contextlib.suppress(OSError):
+                    os.write(2, f"Error: {self._lost}\n".encode())
+            self._end(1)
 
     def _close(self) -> None:
         self._closed = True

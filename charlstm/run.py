@@ -247,7 +247,7 @@ def execute(
                     with _created(run, overwrite) if crew.is_chief else contextlib.nullcontext():
                         trainer.start(run.weights)
                 outcome = trainer.run()
-    party.part()
+    party.part(finished=True)
     return outcome
 
 

@@ -1,5 +1,6 @@
 """TF_CONFIG, and processes that meet, tell each other things and notice who is gone."""
 
+import contextlib
 import json
 import socket
 import threading
@@ -381,3 +382,50 @@ def test_whoever_does_not_notice_is_ended(monkeypatch, capfd):
         f"Error: worker 1 at {addresses[1]} has ended or can't be reached: see what it said, then "
         "start all workers again\n"
     )
+
+
+@pytest.mark.parametrize("finished", [True, False])
+def test_who_is_lost_after_all_is_done_is_no_failure_of_the_chief(monkeypatch, finished):
+    monkeypatch.setattr(cluster, "GRACE", 0.3)
+    ended, addresses = [], tuple(f"127.0.0.1:{port}" for port in free_ports(2))
+
+    def leave():
+        with Party(Cluster(addresses, 1), wait=20, end=lambda status: None) as party:
+            party.watch()
+            party._closed = True  # without a word
+
+    thread = threading.Thread(target=leave)
+    thread.start()
+    expected = contextlib.nullcontext() if finished else pytest.raises(TrainingError)
+    with expected, Party(Cluster(addresses, 0), wait=20, end=ended.append) as party:
+        party.watch()
+        party.part(finished=finished)
+    thread.join()
+    assert party.missed == (f"worker 1 at {addresses[1]}" if finished else "")
+    time.sleep(1)
+    assert set(ended) == ({0} if finished else {1})
+
+
+def test_a_finished_worker_needs_the_chief_alone(monkeypatch):
+    monkeypatch.setattr(cluster, "GRACE", 0.1)
+
+    def train(party, index):
+        party.watch()
+        if index == 1:
+            party._closed = True
+            return "gone"
+        party.part(finished=True)
+        return party.missed.partition(" at ")[0]
+
+    assert together(3, train) == ["worker 1", "gone", "worker 1"]
+
+
+def test_a_finished_worker_fails_with_the_chief():
+    def train(party, index):
+        party.watch()
+        if index == 0:
+            party._closed = True
+            return ""
+        return party.part(finished=True)
+
+    assert str(together(2, train)[1]).startswith("worker 0, the chief, at ")

@@ -413,6 +413,11 @@ def _carry_out(run: Run, options: dict[str, Any], signals: Signals, party: Party
     interrupted = outcome.stop_reason == "interrupted"
     if party.is_chief:
         _tell(run, outcome, options)
+    if party.missed and not quiet:
+        note(
+            f"Note: {party.missed} has ended before it said that it was done, which nothing here "
+            f"depends on any more"
+        )
     if interrupted:
         # A worker that no signal came to has been asked by another one.
         raise click.exceptions.Exit(exit_status(signals.number or signal.SIGTERM))
