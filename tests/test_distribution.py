@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 
 import msgspec
 import numpy as np
@@ -19,10 +20,11 @@ from charlstm.cluster import Cluster, Party
 from charlstm.config import CorpusConfig, ModelConfig, TokenizerConfig, TrainConfig
 from charlstm.dataset import Batch
 from charlstm.distribution import Crew, evenly, mirrored
-from charlstm.errors import TrainingError, UsageError
+from charlstm.errors import CheckpointBusy, TrainingError, UsageError
 from charlstm.model import weights_of
 from charlstm.optimization import Steps, describe_path
 from tests.reliability import workers
+from tests.test_cluster import together
 
 MODEL = ModelConfig(vocab_size=12, embedding=6, units=10, layers=2)
 TRAIN = TrainConfig(steps=10, streams=5, sequence_length=5, precision="float32", chains=4)
@@ -228,6 +230,54 @@ def test_workers_may_not_differ_in_anything_else(tmp_path):
 def test_a_run_of_several_workers_has_chains_for_all_of_them(tmp_path):
     one, three = (ready(tmp_path, streams=24, sequence_length=5, workers=n) for n in (1, 3))
     assert (one.config.train.chains, three.config.train.chains) == (1, 3)
+
+
+def agreed(runs):
+    """Let workers with these runs agree; return what each of them holds then, or its error."""
+
+    def agree(party, index):
+        return run._agreed(runs[index], float(index), party)[1]
+
+    return together(len(runs), agree)
+
+
+def test_workers_that_start_from_other_weights_are_refused(tmp_path):
+    chiefs = ready(tmp_path)
+    assert agreed([chiefs, chiefs]) == [0.0, 0.0]
+    ours, other = (replace(chiefs, parent_sha256=digest) for digest in ("12", "34"))
+    assert agreed([ours, ours]) == [0.0, 0.0]
+    for error in agreed([ours, other]):
+        assert isinstance(error, UsageError)
+        assert str(error).startswith("worker 1 at 127.0.0.1:")
+        assert str(error).endswith(
+            " has read another state of the checkpoint than the chief: let no other process write "
+            "to it, and start all workers again"
+        )
+
+
+@pytest.mark.parametrize("name", [checkpoint.RESUME, checkpoint.MODEL, checkpoint.HISTORY])
+def test_workers_that_resume_from_other_files_are_refused(tmp_path, name):
+    """As where another process has saved between the sending of the files and the reading."""
+    runs = []
+    for worker in "ab":
+        (tmp_path / worker).mkdir()
+        (tmp_path / worker / checkpoint.RESUME).write_bytes(b"state")
+        runs.append(replace(ready(tmp_path), folder=tmp_path / worker, resumes=True))
+    assert agreed(runs) == [0.0, 0.0]
+    (tmp_path / "b" / name).write_bytes(b"other")
+    for error in agreed(runs):
+        assert "has read another state of the checkpoint" in str(error)
+
+
+def test_what_another_process_still_writes_is_not_sent(tmp_path):
+    def fetch(party, index):
+        return run.fetched(tmp_path, party)
+
+    with checkpoint.claimed(tmp_path):
+        busy, lost = together(2, fetch)
+        assert run.fetched(tmp_path, Party()) == tmp_path  # alone nothing is sent
+    assert isinstance(busy, CheckpointBusy)
+    assert "worker 0, the chief," in str(lost)
 
 
 # Several devices and several processes
