@@ -14,12 +14,14 @@ import errno
 import ipaddress
 import os
 import select
+import signal
 import socket
+import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -44,6 +46,14 @@ GRACE = 5.0
 
 # A machine that is gone without a word is noticed after about so many seconds.
 SILENCE = 15
+
+# Ends a process that lets nothing of its own run any more, but speaks first. Its standard input
+# ends with that process, and it with both.
+WATCHDOG = """
+{ sleep "$1"; printf '%s\\n' "$3" >&2; kill -ALRM "$2"; } &
+read nothing
+kill -KILL 0
+"""
 
 LARGEST_MESSAGE = 1 << 40
 LARGEST_HELLO = 1 << 10
@@ -519,6 +529,33 @@ class Party:
                 line.shutdown(socket.SHUT_RDWR)  # which ends a thread that reads from it
             line.close()
         self._stack.close()
+
+
+@contextlib.contextmanager
+def ended_after(seconds: int, sentence: str) -> Iterator[None]:
+    """End this process by SIGALRM, with an error on stderr, if the body takes too long.
+
+    A process of its own watches, because the body may let no other thread run. Where none can be
+    started, the signal comes without a word.
+    """
+    arguments = [str(seconds), str(os.getpid()), f"Error: {sentence}"]
+    signal.setitimer(signal.ITIMER_REAL, seconds + GRACE)
+    watchdog = None
+    try:
+        with contextlib.suppress(OSError):
+            watchdog = subprocess.Popen(
+                ["/bin/sh", "-c", WATCHDOG, "sh", *arguments],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        if watchdog is not None:
+            with contextlib.suppress(OSError):
+                os.killpg(watchdog.pid, signal.SIGKILL)
+            watchdog.communicate()
 
 
 def decoded(told: bytes, kind: type[Told]) -> Told:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 from charlstm.backend import tf
-from charlstm.cluster import Party
+from charlstm.cluster import VARIABLE, Cluster, Party, ended_after
 from charlstm.errors import TrainingError, UsageError
 
 Item = TypeVar("Item")
@@ -33,7 +33,7 @@ LOST = (
 )
 
 # TensorFlow's servers, all of which are there, find each other within so many seconds.
-CONNECTING_SECONDS = 60.0
+CONNECTING_SECONDS = 60
 
 
 def evenly(count: int, parts: int) -> list[slice]:
@@ -217,7 +217,7 @@ def crew_of(party: Party, most: int) -> Crew:
         tf.get_logger().setLevel("ERROR")  # which has much to say about collective operations
         party.agree()  # that all have loaded TensorFlow, and will be there within a moment
         try:
-            with _alarm(CONNECTING_SECONDS):
+            with _signals_kept(), ended_after(CONNECTING_SECONDS, _unconnected(party.cluster)):
                 strategy = tf.distribute.MultiWorkerMirroredStrategy()
         except (tf.errors.OpError, RuntimeError) as error:
             raise TrainingError(
@@ -247,17 +247,22 @@ def mirrored(devices: Sequence[str]) -> Crew:
     return Crew(tf.distribute.MirroredStrategy(list(devices)))
 
 
-@contextlib.contextmanager
-def _alarm(seconds: float) -> Iterator[None]:
-    """Let the system end this process if TensorFlow, which lets nothing else run, waits too long.
+def _unconnected(cluster: Cluster) -> str:
+    """Say that TensorFlow, which lets nothing else run meanwhile, has waited for too long."""
+    names = " and ".join(cluster.name(index) for index in range(cluster.size))
+    return (
+        f"TensorFlow has not connected {names} within {CONNECTING_SECONDS} seconds, though all "
+        f"have come: let every machine reach the others at the addresses of {VARIABLE}, through "
+        f"firewalls too, and start all workers again"
+    )
 
-    It also takes signals over, which are given back.
-    """
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+
+@contextlib.contextmanager
+def _signals_kept() -> Iterator[None]:
+    """Give back signals that TensorFlow has taken over."""
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
         for number in (signal.SIGTERM, signal.SIGINT):
             if (handler := signal.getsignal(number)) is not None:
                 signal.signal(number, handler)

@@ -181,10 +181,17 @@ def test_a_lost_worker_is_told_as_such():
 
 def test_signals_are_given_back_after_tensorflow_took_them():
     before = signal.getsignal(signal.SIGTERM)
-    with distribution._alarm(60):
-        assert signal.getitimer(signal.ITIMER_REAL)[0] > 0
-    assert signal.getitimer(signal.ITIMER_REAL)[0] == 0
+    with distribution._signals_kept():
+        assert signal.getsignal(signal.SIGTERM) == before
     assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_workers_that_do_not_connect_are_named_with_what_to_do():
+    assert distribution._unconnected(Cluster(("a:1", "b:2"), 1)) == (
+        "TensorFlow has not connected worker 0, the chief, at a:1 and worker 1 at b:2 within 60 "
+        "seconds, though all have come: let every machine reach the others at the addresses of "
+        "TF_CONFIG, through firewalls too, and start all workers again"
+    )
 
 
 # What workers must agree on
