@@ -287,6 +287,50 @@ def test_what_another_process_still_writes_is_not_sent(tmp_path):
     assert "worker 0, the chief," in str(lost)
 
 
+def test_a_fine_tuned_run_knows_the_state_that_it_begins_with(tmp_path):
+    begun = ready(tmp_path)
+    tokenizer = begun.prepared.tokenizer
+    with (
+        checkpoint.claimed(begun.folder),
+        checkpoint.created(begun.folder, begun.config, tokenizer),
+    ):
+        shapes = checkpoint.expected_shapes(begun.config.model)
+        weights = {name: np.zeros(shape, np.float32) for name, shape in shapes.items()}
+        figures = checkpoint.Figures(step=0, epoch=0.0, tokens=0, seconds=0.0, learning_rate=0.0)
+        hashes = checkpoint.read_hashes(begun.folder)
+        checkpoint.write_model(begun.folder, weights, figures, hashes)
+    request = run.Request(
+        corpus=begun.config.corpus,
+        tokenizer=TokenizerConfig(),
+        size="auto",
+        choices={"steps": 2},
+        parent=begun.folder,
+    )
+    tuned = run.new_run(request, None)
+    assert run._state(tuned) == read_checkpoint(begun.folder).sha256
+    assert run._state(begun) == ""
+
+
+def test_a_run_that_is_done_parts_as_finished(tmp_path, monkeypatch):
+    parted = []
+
+    class Recording(Party):
+        def part(self, **given):
+            parted.append(given)
+
+    class Trained:
+        def start(self, weights):
+            pass
+
+        def run(self):
+            return "done"
+
+    monkeypatch.setattr(run, "_crew", lambda *given: Crew())
+    monkeypatch.setattr(run, "_trainer", lambda *given: Trained())
+    assert run.execute(ready(tmp_path), None, began=0.0, party=Recording()) == "done"
+    assert parted == [{"finished": True}]
+
+
 # Several devices and several processes
 
 TWO_DEVICES = """
