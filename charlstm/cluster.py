@@ -10,22 +10,30 @@ neither TensorFlow nor what is trained.
 from __future__ import annotations
 
 import contextlib
+import errno
+import ipaddress
 import os
+import select
+import signal
 import socket
+import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 from msgspec import Meta
 
-from charlstm.errors import TrainingError, UsageError
+from charlstm import __version__
+from charlstm.errors import TrainingError, UsageError, harmless
+
+Told = TypeVar("Told")
 
 VARIABLE = "TF_CONFIG"
 
@@ -39,8 +47,17 @@ GRACE = 5.0
 # A machine that is gone without a word is noticed after about so many seconds.
 SILENCE = 15
 
+# Ends a process that lets nothing of its own run any more, but speaks first. Its standard input
+# ends with that process, and it with both.
+WATCHDOG = """
+{ sleep "$1"; printf '%s\\n' "$3" >&2; kill -ALRM "$2"; } &
+read nothing
+kill -KILL 0
+"""
+
 LARGEST_MESSAGE = 1 << 40
 LARGEST_HELLO = 1 << 10
+WELCOME = b"welcome"
 DONE = b"done"
 
 EXPECTED = (
@@ -60,10 +77,12 @@ class _Content(msgspec.Struct, frozen=True):
 
 
 class _Hello(msgspec.Struct, frozen=True):
-    """What a worker says first; ``addresses`` tells whether both read the same cluster."""
+    """What a worker says first: who it is, which cluster it reads, and what it is about to do."""
 
     worker: int
     addresses: tuple[str, ...]
+    charlstm: str = ""
+    command: str = ""
 
 
 @dataclass(frozen=True)
@@ -180,9 +199,11 @@ class Party:
         cluster: who takes part.
         wait: for how many seconds the others are waited for.
         end: ends this process at once, with an exit status.
+        command: what this process was started with, as far as it must be the same for all.
 
     Attributes:
         remedy: what to do when a worker is lost, for the message.
+        missed: who was lost when all was done, and matters no more; ``""`` if nobody.
     """
 
     def __init__(
@@ -191,18 +212,21 @@ class Party:
         *,
         wait: float = WAIT,
         end: Callable[[int], Any] = os._exit,
+        command: str = "charlstm train",
     ) -> None:
         self._end = end
+        self.command = command
         self.cluster = cluster or Cluster()
         self.wait = wait
         self.remedy = "start all workers again"
+        self.missed = ""
         self._lines: dict[int, socket.socket] = {}
         self._stack = contextlib.ExitStack()
-        self._lost = ""
+        self._lost, self._lost_index = "", -1
         self._loss = threading.Event()
         self._lock = threading.Lock()
         self._ends: dict[int, threading.Thread] = {}
-        self._closed = self._parted = False
+        self._closed = self._parted = self._finished = False
 
     @property
     def size(self) -> int:
@@ -220,7 +244,8 @@ class Party:
         try:
             if self.size > 1:
                 (self._gather if self.is_chief else self._join)(time.monotonic() + self.wait)
-                self.from_chief(b"welcome")
+                if (answer := self.from_chief(WELCOME)) != WELCOME:
+                    raise UsageError(answer.decode(errors="replace"))
                 for line in self._lines.values():
                     _keep_alive(line)
         except BaseException:
@@ -239,26 +264,29 @@ class Party:
                 self.part()
         finally:
             self._close()
-            if kind is not None and self._ends and not self._parted:
+            if self._ends and (self.missed or (kind is not None and not self._parted)):
                 # TensorFlow may wait for the others when it is unloaded.
-                _after(GRACE, lambda: self._end(1))
+                status = 0 if error is None else getattr(error, "exit_code", 1)
+                _after(GRACE, lambda: self._end(status))
 
     def _gather(self, deadline: float) -> None:
         """As the chief, wait until every worker has come."""
         address = self.cluster.addresses[0]
-        port = _parts(address)[1]
+        host, port = _parts(address)
         try:
-            listener = _listen(port)
+            listeners = _listeners(host, port)
         except OSError as error:
             raise UsageError(
                 f"can't listen at {address} ({error.strerror or error}): {VARIABLE} must name a "
                 f"free port of this machine for it"
             ) from None
-        with listener:
+        with contextlib.ExitStack() as stack:
+            for listener in listeners:
+                stack.enter_context(listener).setblocking(False)
             while missing := set(range(1, self.size)) - self._lines.keys():
-                listener.settimeout(self._left(deadline, missing))
-                with contextlib.suppress(TimeoutError):
-                    self._welcome(listener.accept()[0])
+                for listener in select.select(listeners, [], [], self._left(deadline, missing))[0]:
+                    with contextlib.suppress(OSError):  # who has gone again meanwhile
+                        self._welcome(listener.accept()[0])
 
     def _left(self, deadline: float, missing: Iterable[int]) -> float:
         """Return the seconds until the deadline, or raise that some are missing."""
@@ -276,22 +304,42 @@ class Party:
         try:
             line.settimeout(5.0)
             hello = msgspec.json.decode(_read_message(line, LARGEST_HELLO * self.size), type=_Hello)
-        except (OSError, EOFError, msgspec.DecodeError):
+        except (OSError, EOFError, msgspec.DecodeError, ValueError, RecursionError):
             line.close()
             return
-        if hello.addresses != self.cluster.addresses or not 0 < hello.worker < self.size:
+        if objection := self._objection(hello):
+            for told in (line, *self._lines.values()):
+                with contextlib.suppress(OSError):
+                    _send_message(told, objection.encode())
             line.close()
-            raise UsageError(
-                f"the {VARIABLE} of a worker that came names other workers than this one's: give "
+            raise UsageError(objection)
+        self._lines[hello.worker] = line
+
+    def _objection(self, hello: _Hello) -> str:
+        """Say why a worker can't take part; ``""`` if it can."""
+        if hello.addresses != self.cluster.addresses or not 0 < hello.worker < self.size:
+            return (
+                f"the {VARIABLE} of a worker that came names other workers than the chief's: give "
                 f"all the same cluster"
             )
+        name = self.cluster.name(hello.worker)
         if hello.worker in self._lines:
-            line.close()
-            raise UsageError(
-                f"two processes say that they are {self.cluster.name(hello.worker)}: give each "
-                f"an index of its own in {VARIABLE}"
+            return (
+                f"two processes say that they are {name}: give each an index of its own in "
+                f"{VARIABLE}"
             )
-        self._lines[hello.worker] = line
+        if hello.charlstm != __version__:
+            theirs = harmless(hello.charlstm, 20) or "of an earlier version"
+            return (
+                f"{name} runs charlstm {theirs} and the chief {__version__}: install the same on "
+                f"every machine"
+            )
+        if hello.command != self.command:
+            return (
+                f"{name} was started with {harmless(hello.command, 60)} and the chief with "
+                f"{self.command}: start the same command on every machine"
+            )
+        return ""
 
     def _join(self, deadline: float) -> None:
         """As a worker, connect to the chief."""
@@ -305,8 +353,8 @@ class Party:
                 time.sleep(0.2)
         line.settimeout(self.wait + GRACE)  # for the others to come
         self._lines[0] = line
-        hello = _Hello(self.cluster.index, self.cluster.addresses)
-        _send_message(line, msgspec.json.encode(hello))
+        hello = _Hello(self.cluster.index, self.cluster.addresses, __version__, self.command)
+        self._send(0, msgspec.json.encode(hello))
 
     # Telling each other
 
@@ -351,7 +399,7 @@ class Party:
             return folder
         copy = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="charlstm-")))
         known = set(names)
-        there = msgspec.json.decode(self._receive(0), type=list[str])
+        there = decoded(self._receive(0), list[str])
         if not there:
             self._receive(0)  # the chief will say so and end
         for name in there:
@@ -402,14 +450,20 @@ class Party:
         self._closed = True  # whoever asks will tell
         return TrainingError(self._lost)
 
-    def part(self) -> None:
+    def part(self, *, finished: bool = False) -> None:
         """Wait until all are done, so that none is missed by another; then nothing more is sent.
+
+        Args:
+            finished: whether this process has done all it was started for, so that only the loss of
+                the chief, which writes, is a failure yet.
 
         Raises:
             TrainingError: if a worker is lost instead.
         """
         if self._closed or not self._lines:
             return
+        with self._lock:
+            self._finished = finished
         if not self._ends:
             self.agree()
         else:
@@ -418,11 +472,23 @@ class Party:
             for thread in self._ends.values():
                 while thread.is_alive() and not self._loss.is_set():
                     thread.join(0.1)
-            if self._loss.is_set() and (error := self.lost()):
-                raise error
-            if self.is_chief:
-                self._send_all(DONE)
+            if self._loss.is_set():
+                self._closed = True  # whoever asks will tell
+                if not self._bearable():
+                    raise TrainingError(self._lost)
+                self.missed = self.cluster.name(self._lost_index)
+            elif self.is_chief:
+                self._tell_done()
         self._closed = self._parted = True
+
+    def _tell_done(self) -> None:
+        for index in self._lines:
+            try:
+                self._send(index, DONE)
+            except TrainingError:
+                if not self._finished:
+                    raise
+                self.missed = self.cluster.name(index)
 
     def _await_end(self, index: int) -> None:
         """Read a lifeline to its end: a worker is done, or it is lost, or another one is."""
@@ -433,21 +499,28 @@ class Party:
         if message != DONE:
             self._lose(int(message))
 
+    def _bearable(self) -> bool:
+        """Whether nothing depends on the worker that is lost."""
+        return self._finished and self._lost_index != 0
+
     def _lose(self, index: int) -> None:
         with self._lock:
             if self._closed or self._lost:
                 return
-            self._lost = self._sentence(index)
+            self._lost, self._lost_index = self._sentence(index), index
         for line in self._lines.values() if self.is_chief else ():
             with contextlib.suppress(OSError):
                 _send_message(line, f"{index}".encode())
         self._loss.set()
         # Whoever waits for a lost worker within TensorFlow does not come back from there.
         time.sleep(GRACE)
-        if not self._closed:
-            with contextlib.suppress(OSError):
-                os.write(2, f"Error: {self._lost}\n".encode())
-        self._end(1)
+        with self._lock:
+            if self._bearable():
+                return
+            if not self._closed:
+                with contextlib.suppress(OSError):
+                    os.write(2, f"Error: {self._lost}\n".encode())
+            self._end(1)
 
     def _close(self) -> None:
         self._closed = True
@@ -458,9 +531,80 @@ class Party:
         self._stack.close()
 
 
-def _listen(port: int) -> socket.socket:
+@contextlib.contextmanager
+def ended_after(seconds: int, sentence: str) -> Iterator[None]:
+    """End this process by SIGALRM, with an error on stderr, if the body takes too long.
+
+    A process of its own watches, because the body may let no other thread run. Where none can be
+    started, the signal comes without a word.
+    """
+    arguments = [str(seconds), str(os.getpid()), f"Error: {sentence}"]
+    signal.setitimer(signal.ITIMER_REAL, seconds + GRACE)
+    watchdog = None
+    try:
+        with contextlib.suppress(OSError):
+            watchdog = subprocess.Popen(
+                ["/bin/sh", "-c", WATCHDOG, "sh", *arguments],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        if watchdog is not None:
+            with contextlib.suppress(OSError):
+                os.killpg(watchdog.pid, signal.SIGKILL)
+            watchdog.communicate()
+
+
+def decoded(told: bytes, kind: type[Told]) -> Told:
+    """Read what another process told.
+
+    Raises:
+        UsageError: if it is not of that kind.
+    """
+    try:
+        return msgspec.json.decode(told, type=kind)
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        raise UsageError(
+            "the workers don't understand each other: start the same command on every machine, "
+            "with the same version of charlstm"
+        ) from None
+
+
+def _listeners(host: str, port: int) -> list[socket.socket]:
+    """Listen where a name stands for addresses of this machine; else at all that it has."""
+    if opened := list(filter(None, [_opened(*place) for place in _places(host, port)])):
+        return opened
     family = socket.AF_INET6 if socket.has_dualstack_ipv6() else socket.AF_INET
-    return socket.create_server(("", port), family=family, dualstack_ipv6=family == socket.AF_INET6)
+    dual = family == socket.AF_INET6
+    return [socket.create_server(("", port), family=family, dualstack_ipv6=dual)]
+
+
+def _places(host: str, port: int) -> list[tuple[int, tuple[Any, ...]]]:
+    """Return families and addresses that a name stands for, as far as other machines agree."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        return []
+    places = list(dict.fromkeys((int(family), place) for family, _, _, _, place in found))
+    with contextlib.suppress(ValueError):
+        ipaddress.ip_address(host)
+        return places
+    # A machine may know its own name as a loopback address, and others where it really is.
+    hidden = any(ipaddress.ip_address(place[0]).is_loopback for _, place in places)
+    return [] if hidden and host != "localhost" else places
+
+
+def _opened(family: int, place: tuple[Any, ...]) -> socket.socket | None:
+    """Listen at an address; ``None`` if it is not one of this machine."""
+    try:
+        return socket.create_server(place, family=family)
+    except OSError as error:
+        if error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
+            return None
+        raise
 
 
 def _after(seconds: float, do: Callable[[], Any]) -> None:

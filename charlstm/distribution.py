@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 from charlstm.backend import tf
-from charlstm.cluster import Party
+from charlstm.cluster import VARIABLE, Cluster, Party, ended_after
 from charlstm.errors import TrainingError, UsageError
 
 Item = TypeVar("Item")
@@ -33,7 +33,7 @@ LOST = (
 )
 
 # TensorFlow's servers, all of which are there, find each other within so many seconds.
-CONNECTING_SECONDS = 60.0
+CONNECTING_SECONDS = 60
 
 
 def evenly(count: int, parts: int) -> list[slice]:
@@ -199,20 +199,25 @@ def _first_line(error: Exception) -> str:
     return (lines or str(error).splitlines() or [type(error).__name__])[0]
 
 
-def crew_of(party: Party) -> Crew:
+def crew_of(party: Party, most: int) -> Crew:
     """Return the crew of this process, before TensorFlow has done anything else.
 
     Several workers use ``MultiWorkerMirroredStrategy``, several GPUs of one machine
     ``MirroredStrategy``.
 
+    Args:
+        party: the processes.
+        most: of how many GPUs each of them makes use, if it has more.
+
     Raises:
         TrainingError: if TensorFlow can't bring the workers together.
     """
+    _see_gpus(most)
     if party.size > 1:
         tf.get_logger().setLevel("ERROR")  # which has much to say about collective operations
         party.agree()  # that all have loaded TensorFlow, and will be there within a moment
         try:
-            with _alarm(CONNECTING_SECONDS):
+            with _signals_kept(), ended_after(CONNECTING_SECONDS, _unconnected(party.cluster)):
                 strategy = tf.distribute.MultiWorkerMirroredStrategy()
         except (tf.errors.OpError, RuntimeError) as error:
             raise TrainingError(
@@ -224,8 +229,16 @@ def crew_of(party: Party) -> Crew:
         with crew.losses_told():
             crew.meet()
         return crew
-    devices = tf.config.list_logical_devices("GPU")
+    devices = tf.config.list_logical_devices("GPU")[:most]
     return mirrored([device.name for device in devices]) if len(devices) > 1 else Crew()
+
+
+def _see_gpus(most: int) -> None:
+    """Let TensorFlow see no more GPUs than are made use of, so that the others stay free."""
+    devices = tf.config.list_physical_devices("GPU")
+    if len(devices) > most:
+        with contextlib.suppress(RuntimeError):  # this process has trained before
+            tf.config.set_visible_devices(devices[:most], "GPU")
 
 
 def mirrored(devices: Sequence[str]) -> Crew:
@@ -234,17 +247,22 @@ def mirrored(devices: Sequence[str]) -> Crew:
     return Crew(tf.distribute.MirroredStrategy(list(devices)))
 
 
-@contextlib.contextmanager
-def _alarm(seconds: float) -> Iterator[None]:
-    """Let the system end this process if TensorFlow, which lets nothing else run, waits too long.
+def _unconnected(cluster: Cluster) -> str:
+    """Say that TensorFlow, which lets nothing else run meanwhile, has waited for too long."""
+    names = " and ".join(cluster.name(index) for index in range(cluster.size))
+    return (
+        f"TensorFlow has not connected {names} within {CONNECTING_SECONDS} seconds, though all "
+        f"have come: let every machine reach the others at the addresses of {VARIABLE}, through "
+        f"firewalls too, and start all workers again"
+    )
 
-    It also takes signals over, which are given back.
-    """
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+
+@contextlib.contextmanager
+def _signals_kept() -> Iterator[None]:
+    """Give back signals that TensorFlow has taken over."""
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
         for number in (signal.SIGTERM, signal.SIGINT):
             if (handler := signal.getsignal(number)) is not None:
                 signal.signal(number, handler)
@@ -258,6 +276,6 @@ def check_rows(replicas: int, streams: int) -> None:
     """
     if streams < replicas:
         raise UsageError(
-            f"{replicas} devices can't share {streams} streams: choose at least "
-            f"--streams {replicas}, or fewer workers"
+            f"{replicas} devices can't share {streams} streams: start fewer workers, or begin a "
+            f"new run with at least --streams {replicas}"
         )

@@ -17,16 +17,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from charlstm import __version__
 from charlstm.backend import keras, tf
 from charlstm.config import ModelConfig, TrainConfig
 from charlstm.dataset import Batch, validation_batches
 from charlstm.distribution import Crew, check_rows, evenly
+from charlstm.errors import TrainingError
 from charlstm.layers import States, gpu_visible
 from charlstm.model import Dropout, LSTMLanguageModel
 from charlstm.processor import product_type
 
 # Logits that validation holds at a time, in numbers.
 LOGITS_AT_ONCE = 1 << 23
+
+# What an optimizer of Keras calls with pairs of gradient and variable before it uses them.
+SUMS_GRADIENTS = "_all_reduce_sum_gradients"
 
 # Of plain gradient descent.
 MOMENTUM = 0.9
@@ -91,6 +96,21 @@ def make_optimizer(config: TrainConfig) -> keras.optimizers.Optimizer:
     optimizer = builders[config.optimizer]()
     optimizer.exclude_from_weight_decay(var_names=["bias"])
     return optimizer
+
+
+def _leave_gradients_alone(optimizer: keras.optimizers.Optimizer) -> None:
+    """Keep Keras from summing gradients over replicas after clipping; ours are summed before.
+
+    Raises:
+        TrainingError: if this Keras does so in a way that is not known here.
+    """
+    if not hasattr(optimizer, SUMS_GRADIENTS):
+        raise TrainingError(
+            f"Keras {keras.__version__} sums gradients over devices in a way that charlstm "
+            f"{__version__} does not know: install an older Keras, or train on one device without "
+            f"TF_CONFIG"
+        )
+    setattr(optimizer, SUMS_GRADIENTS, list)
 
 
 class FusedAdamW(keras.optimizers.AdamW):
@@ -164,8 +184,7 @@ class Steps:
             self.optimizer = make_optimizer(train)
             self.optimizer.build(self.model.trainable_variables)
         if self.crew.strategy is not None:
-            # Keras would sum the gradients after clipping; ours are summed before.
-            self.optimizer._all_reduce_sum_gradients = list
+            _leave_gradients_alone(self.optimizer)
         self._zeros = self.crew.on_each(
             lambda rows: self.model.zero_states(_length(self._own(rows)))
         )

@@ -8,6 +8,7 @@ wrong request fails at once. This module knows no options and no terminal.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import math
 import shutil
 import sys
@@ -23,13 +24,13 @@ import numpy as np
 
 from charlstm import __version__, checkpoint
 from charlstm.checkpoint import Checkpoint, Provenance, RunConfig, Weights
-from charlstm.cluster import Party
+from charlstm.cluster import Party, decoded
 from charlstm.config import CorpusConfig, TokenizerConfig
 from charlstm.dataset import replacement_rates
 from charlstm.errors import CheckpointMissing, CorpusChanged, CorpusError, UsageError
 from charlstm.files import replaced_atomically
 from charlstm.novelty import LineHashes
-from charlstm.plan import Plan, make_plan
+from charlstm.plan import MIN_ROWS, Plan, make_plan
 from charlstm.preparation import Prepared, prepare
 from charlstm.processor import processor_count, product_type
 from charlstm.reading import STDIN, spool_stdin
@@ -65,13 +66,17 @@ class Request:
 
 @dataclass(frozen=True)
 class Run:
-    """A run that is ready to start; ``resumes`` if its folder holds an interrupted one."""
+    """A run that is ready to start; ``resumes`` if its folder holds an interrupted one.
+
+    ``parent_sha256`` is that of the weights it starts from, ``""`` if they are drawn or resumed.
+    """
 
     folder: Path
     config: RunConfig
     prepared: Prepared
     plan: Plan
     weights: Weights | None = None
+    parent_sha256: str = ""
     resumes: bool = False
     stdin: Path | None = None
     lines: LineHashes | None = None
@@ -133,7 +138,8 @@ def new_run(request: Request, stdin: Path | None, workers: int = 1) -> Run:
         provenance=_provenance(prepared, parent, lines),
     )
     weights = _grown(parent, plan.model.vocab_size, plan.train.seed) if parent else None
-    return Run(folder, config, prepared, plan, weights, stdin=stdin, lines=lines)
+    sha256 = parent.sha256 if parent else ""
+    return Run(folder, config, prepared, plan, weights, sha256, stdin=stdin, lines=lines)
 
 
 def resumed_run(folder: Path) -> Run:
@@ -178,46 +184,73 @@ def fetched(folder: Path, party: Party) -> Path:
     """Return the chief's checkpoint: its folder, or on other workers a temporary copy of it.
 
     Raises:
+        CheckpointBusy: if another process still writes what would be sent file by file.
         TrainingError: if the chief is lost, as it is if there is no checkpoint.
     """
+    if party.size > 1 and party.is_chief:
+        checkpoint.check_idle(folder)
     return party.fetched(folder, checkpoint.FILES)
 
 
 class _Terms(msgspec.Struct, frozen=True):
-    """What the chief tells the other workers: the run, where it is kept, and when it began."""
+    """What the chief tells the other workers.
+
+    The run, where it is kept, when it began, and of which state it begins.
+    """
 
     config: RunConfig
     folder: str
     began: float
+    state: str
 
 
 def _agreed(run: Run, began: float, party: Party) -> tuple[Run, float]:
     """Let all workers do what the chief does.
 
     Raises:
-        UsageError: if one reads another text or was given other settings.
+        UsageError: if one reads another text, was given other settings or has another state.
         TrainingError: if one is lost.
     """
     if party.size == 1:
         return run, began
-    told = party.from_chief(msgspec.json.encode(_Terms(run.config, str(run.folder), began)))
-    terms = msgspec.json.decode(told, type=_Terms)
-    found = _difference(run.config, terms.config)
+    own = _Terms(run.config, str(run.folder), began, _state(run))
+    terms = decoded(party.from_chief(msgspec.json.encode(own)), _Terms)
+    found = _difference(own.config, terms.config)
+    if not found and own.state != terms.state:
+        found = (
+            "has read another state of the checkpoint than the chief: let no other process write "
+            "to it, and start all workers again"
+        )
     if objection := party.agree(found and f"{party.cluster.name(party.cluster.index)} {found}"):
         raise UsageError(objection)
     party.remedy = f"start all workers again with charlstm train --resume {terms.folder}"
     return replace(run, config=terms.config), terms.began
 
 
+def _state(run: Run) -> str:
+    """Return a digest of what the first step depends on, besides the configuration."""
+    if not run.resumes:
+        return run.parent_sha256
+    digest = hashlib.sha256()
+    for name in (checkpoint.RESUME, checkpoint.MODEL, checkpoint.HISTORY):
+        digest.update(name.encode())
+        path = run.folder / name
+        # What is missing or can't be read is told by whoever needs it.
+        if path.is_file():
+            with contextlib.suppress(OSError), path.open("rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
+
+
 def _difference(own: RunConfig, chiefs: RunConfig) -> str:
     """Say what keeps two workers from training one model; ``""`` if nothing does."""
     if own.charlstm != chiefs.charlstm:
         return f"runs charlstm {own.charlstm} and the chief {chiefs.charlstm}: install the same"
-    for part in ("corpus", "tokenizer", "model", "train"):
+    for part in ("corpus", "tokenizer", "train"):
         ours, theirs = getattr(own, part), getattr(chiefs, part)
         for name in ours.__struct_fields__:
             mine, other = getattr(ours, name), getattr(theirs, name)
-            if name not in OF_THE_CHIEF and mine != other and part != "model":
+            if name not in OF_THE_CHIEF and mine != other:
                 return f"has {name} {mine} and the chief {other}: give all workers the same options"
     if own.provenance.corpus_sha256 != chiefs.provenance.corpus_sha256:
         return "reads another text than the chief: give all workers the same text"
@@ -241,20 +274,24 @@ def execute(
         CharlstmError: if the folder can't be made, a file can't be written or training fails.
     """
     party = party or Party()
-    run, began = _agreed(run, began, party)
-    with _memory_errors():
+    with contextlib.ExitStack() as claim, _memory_errors():
+        if run.resumes and party.is_chief:
+            # From here on nothing changes what the workers compare.
+            claim.enter_context(checkpoint.claimed(run.folder))
+        run, began = _agreed(run, began, party)
         crew = _crew(run, threads, party)
         with crew.losses_told():
             # TensorFlow is loaded and the network built before anything is written or replaced.
             trainer = _trainer(run, observer, began, crew)
-            with checkpoint.claimed(run.folder) if crew.is_chief else contextlib.nullcontext():
-                if run.resumes:
-                    trainer.resume()
-                else:
-                    with _created(run, overwrite) if crew.is_chief else contextlib.nullcontext():
-                        trainer.start(run.weights)
-                outcome = trainer.run()
-    party.part()
+            if crew.is_chief and not run.resumes:
+                claim.enter_context(checkpoint.claimed(run.folder))
+            if run.resumes:
+                trainer.resume()
+            else:
+                with _created(run, overwrite) if crew.is_chief else contextlib.nullcontext():
+                    trainer.start(run.weights)
+            outcome = trainer.run()
+    party.part(finished=True)
     return outcome
 
 
@@ -289,7 +326,12 @@ def _crew(run: Run, threads: int | None, party: Party) -> Crew:
     from charlstm.optimization import use_threads
 
     use_threads(threads or processor_count(), math.ceil(run.config.train.chains / party.size))
-    return crew_of(party)
+    return crew_of(party, _devices(run.config.train.streams, party.size))
+
+
+def _devices(streams: int, workers: int) -> int:
+    """Return how many devices of each worker's machine have enough to do."""
+    return max(1, streams // MIN_ROWS // workers)
 
 
 def _trainer(run: Run, observer: Observer, began: float, crew: Crew) -> Trainer:

@@ -1,7 +1,11 @@
 """TF_CONFIG, and processes that meet, tell each other things and notice who is gone."""
 
+import contextlib
 import json
+import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 
@@ -188,44 +192,127 @@ def test_an_address_that_is_taken_is_told():
             Party(Cluster((address, "127.0.0.1:1"))).__enter__()
 
 
-@pytest.mark.parametrize("hello", [b"", b"GET / HTTP/1.1\r\n\r\n", b"\xff" * 8, b"\0" * 8])
-def test_a_stranger_is_turned_away(hello):
-    address, other = (f"127.0.0.1:{port}" for port in free_ports(2))
-
-    def stranger():
-        for _ in range(50):
-            try:
-                with socket.create_connection(cluster._parts(address), timeout=5) as line:
-                    line.sendall(hello)
-                return
-            except OSError:
-                time.sleep(0.05)
-
-    thread = threading.Thread(target=stranger)
-    thread.start()
-    with pytest.raises(TrainingError, match="did not come"):
-        Party(Cluster((address, other)), wait=1.0).__enter__()
-    thread.join()
+def framed(text):
+    """Return a message as workers send it."""
+    return len(text).to_bytes(8, "little") + text
 
 
-def test_two_of_one_index_are_refused():
-    addresses = tuple(f"127.0.0.1:{port}" for port in free_ports(3))
+STRANGERS = [
+    b"",
+    b"GET / HTTP/1.1\r\n\r\n",
+    b"\xff" * 8,
+    b"\0" * 8,
+    framed(b"{}"),
+    framed(b'{"worker":1,"addresses":["\xff"]}'),
+    framed(b"[" * 1900),
+    framed(b'{"x":' + b"[" * 1900),
+]
+
+
+def connected(address):
+    """Connect as soon as somebody listens."""
+    for _ in range(100):
+        try:
+            return socket.create_connection(cluster._parts(address), timeout=5)
+        except OSError:
+            time.sleep(0.05)
+    raise AssertionError("nobody listens")
+
+
+def test_strangers_are_turned_away_and_workers_come():
+    addresses = tuple(f"127.0.0.1:{port}" for port in free_ports(2))
     found = []
 
-    def member(index):
-        try:
-            Party(Cluster(addresses, index), wait=20).__enter__()
-        except CharlstmError as error:
-            found.append(error)
+    def chief():
+        with Party(Cluster(addresses, 0), wait=20) as party:
+            found.append(party.from_chief(b"met"))
 
-    threads = [threading.Thread(target=member, args=(index,)) for index in (0, 1, 1)]
+    thread = threading.Thread(target=chief)
+    thread.start()
+    for hello in STRANGERS:
+        with connected(addresses[0]) as line:
+            line.sendall(hello)
+    with Party(Cluster(addresses, 1), wait=20) as party:
+        found.append(party.from_chief())
+    thread.join()
+    assert found == [b"met"] * 2
+
+
+def test_the_chief_listens_where_its_address_says():
+    (listener,) = cluster._listeners("127.0.0.1", 0)
+    with listener:
+        assert listener.getsockname()[0] == "127.0.0.1"
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "x" * 100])
+def test_where_its_address_is_none_of_this_machine_it_listens_at_all(host):
+    (listener,) = cluster._listeners(host, 0)
+    with listener:
+        assert listener.getsockname()[0] in ("::", "0.0.0.0")
+
+
+def test_a_machine_that_knows_itself_as_loopback_listens_at_all(monkeypatch):
+    """As where its hosts file says so; the others know better."""
+    own = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.1.1", 0))]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *given, **more: own)
+    assert cluster._places("host1", 0) == []
+    assert cluster._places("localhost", 0) == [(socket.AF_INET, ("127.0.1.1", 0))]
+
+
+def met(*members, count=2):
+    """Let parties of these options and indices meet; return the errors in place of ``None``."""
+    addresses = tuple(f"127.0.0.1:{port}" for port in free_ports(count))
+    found = [None] * len(members)
+
+    def member(place, index, options):
+        try:
+            with Party(Cluster(addresses, index), wait=20, **options):
+                pass
+        except CharlstmError as error:
+            found[place] = error
+
+    threads = [
+        threading.Thread(target=member, args=(place, *given)) for place, given in enumerate(members)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    (refused,) = (error for error in found if isinstance(error, UsageError))
-    assert "two processes say that they are worker 1" in str(refused)
-    assert len(found) == 3
+    return found
+
+
+@pytest.mark.parametrize("chiefs", ["charlstm train", "charlstm train --from"])
+def test_who_was_started_otherwise_is_refused(chiefs):
+    found = met((0, {"command": chiefs}), (1, {"command": "charlstm train --resume"}))
+    for error in found:
+        assert isinstance(error, UsageError)
+        assert str(error).endswith(
+            f"was started with charlstm train --resume and the chief with {chiefs}: start the same "
+            "command on every machine"
+        )
+        assert str(error).startswith("worker 1 at 127.0.0.1:")
+
+
+@pytest.mark.parametrize(
+    ("version", "told"), [("99", "charlstm 99"), ("", "charlstm of an earlier version")]
+)
+def test_another_version_is_refused(version, told):
+    party = Party(Cluster(("a:1", "b:2"), 0))
+    objection = party._objection(cluster._Hello(1, ("a:1", "b:2"), version, party.command))
+    assert objection.startswith(f"worker 1 at b:2 runs {told} and the chief ")
+
+
+def test_what_is_not_understood_is_told_in_one_sentence():
+    for told in (b"{}", b"\xff", b"", b'["\xff"]', b"[" * 10_000):
+        with pytest.raises(UsageError, match="don't understand each other"):
+            cluster.decoded(told, list[str])
+
+
+def test_two_of_one_index_are_refused():
+    found = met((0, {}), (1, {}), (1, {}), count=3)
+    refused = [str(error) for error in found if isinstance(error, UsageError)]
+    assert len(refused) == 3
+    assert all("two processes say that they are worker 1" in error for error in refused)
 
 
 # Losing
@@ -298,3 +385,90 @@ def test_whoever_does_not_notice_is_ended(monkeypatch, capfd):
         f"Error: worker 1 at {addresses[1]} has ended or can't be reached: see what it said, then "
         "start all workers again\n"
     )
+
+
+@pytest.mark.parametrize("finished", [True, False])
+def test_who_is_lost_after_all_is_done_is_no_failure_of_the_chief(monkeypatch, finished):
+    monkeypatch.setattr(cluster, "GRACE", 0.3)
+    ended, addresses = [], tuple(f"127.0.0.1:{port}" for port in free_ports(2))
+
+    def leave():
+        with Party(Cluster(addresses, 1), wait=20, end=lambda status: None) as party:
+            party.watch()
+            party._closed = True  # without a word
+
+    thread = threading.Thread(target=leave)
+    thread.start()
+    expected = contextlib.nullcontext() if finished else pytest.raises(TrainingError)
+    with expected, Party(Cluster(addresses, 0), wait=20, end=ended.append) as party:
+        party.watch()
+        party.part(finished=finished)
+    thread.join()
+    assert party.missed == (f"worker 1 at {addresses[1]}" if finished else "")
+    time.sleep(1)
+    assert set(ended) == ({0} if finished else {1})
+
+
+def test_a_finished_worker_needs_the_chief_alone(monkeypatch):
+    monkeypatch.setattr(cluster, "GRACE", 0.1)
+
+    def train(party, index):
+        party.watch()
+        if index == 1:
+            party._closed = True
+            return "gone"
+        party.part(finished=True)
+        return party.missed.partition(" at ")[0]
+
+    assert together(3, train) == ["worker 1", "gone", "worker 1"]
+
+
+def test_a_finished_worker_fails_with_the_chief():
+    def train(party, index):
+        party.watch()
+        if index == 0:
+            party._closed = True
+            return ""
+        return party.part(finished=True)
+
+    assert str(together(2, train)[1]).startswith("worker 0, the chief, at ")
+
+
+# Ending what waits within TensorFlow
+
+STUCK = """
+import ctypes
+from charlstm import cluster
+with cluster.ended_after(1, "it's \\"stuck\\" $HOME: 100% `so`"):
+    ctypes.PyDLL(None).sleep(60)  # which lets no other thread run
+"""
+
+
+def test_a_process_that_is_stuck_says_why_it_ends():
+    done = subprocess.run([sys.executable, "-c", STUCK], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (-signal.SIGALRM, "")
+    assert done.stderr == 'Error: it\'s "stuck" $HOME: 100% `so`\n'
+
+
+def test_who_is_not_stuck_goes_on_and_nobody_watches_any_more(monkeypatch):
+    started, popen = [], subprocess.Popen
+
+    def start(*given, **more):
+        started.append(popen(*given, **more))
+        return started[-1]
+
+    monkeypatch.setattr(subprocess, "Popen", start)
+    with cluster.ended_after(60, "no"):
+        assert signal.getitimer(signal.ITIMER_REAL)[0] > 60
+    assert signal.getitimer(signal.ITIMER_REAL)[0] == 0
+    assert [watchdog.returncode for watchdog in started] == [-signal.SIGKILL]
+
+
+def test_who_watches_ends_with_the_process():
+    """Whoever reads its stderr would wait for it otherwise."""
+    program = (
+        "import os, signal\nfrom charlstm import cluster\n"
+        "with cluster.ended_after(500, 'no'):\n    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=60)
+    assert (done.returncode, done.stderr) == (-signal.SIGKILL, b"")

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 
 import msgspec
 import numpy as np
@@ -12,17 +13,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charlstm import checkpoint, distribution, run
-from charlstm.backend import tf
+from charlstm import checkpoint, distribution, optimization, run
+from charlstm.backend import keras, tf
 from charlstm.checkpoint import read_checkpoint, read_history
 from charlstm.cluster import Cluster, Party
 from charlstm.config import CorpusConfig, ModelConfig, TokenizerConfig, TrainConfig
 from charlstm.dataset import Batch
 from charlstm.distribution import Crew, evenly, mirrored
-from charlstm.errors import TrainingError, UsageError
+from charlstm.errors import CheckpointBusy, TrainingError, UsageError
 from charlstm.model import weights_of
 from charlstm.optimization import Steps, describe_path
 from tests.reliability import workers
+from tests.test_cluster import together
 
 MODEL = ModelConfig(vocab_size=12, embedding=6, units=10, layers=2)
 TRAIN = TrainConfig(steps=10, streams=5, sequence_length=5, precision="float32", chains=4)
@@ -70,6 +72,27 @@ def test_a_crew_of_one_device_takes_the_same_steps_bit_for_bit():
     assert largest_difference(after_steps(mirrored(["CPU:0"])), after_steps(Crew())) == 0.0
 
 
+@pytest.mark.parametrize("name", ["adamw", "adam", "lion", "rmsprop", "sgd"])
+def test_keras_sums_gradients_where_it_is_kept_from_it(name):
+    """Were that another method, gradients would be summed twice in silence."""
+    optimizer = optimization.make_optimizer(TRAIN.replace(optimizer=name))
+    variable, seen = keras.Variable(np.zeros(2, np.float32)), []
+
+    def summed(pairs):
+        seen.extend(pairs)
+        return seen
+
+    assert callable(getattr(optimizer, optimization.SUMS_GRADIENTS))
+    setattr(optimizer, optimization.SUMS_GRADIENTS, summed)
+    optimizer.apply([tf.ones(2)], [variable])
+    assert [gradient.shape for gradient, _ in seen] == [(2,)]
+
+
+def test_a_keras_that_sums_gradients_elsewhere_is_refused():
+    with pytest.raises(TrainingError, match=r"Keras [0-9.]+ sums gradients .* does not know: "):
+        optimization._leave_gradients_alone(object())
+
+
 def test_more_devices_than_rows_are_refused():
     class Many(Crew):
         def __init__(self):
@@ -79,8 +102,37 @@ def test_more_devices_than_rows_are_refused():
     with pytest.raises(UsageError) as caught:
         Steps(MODEL, TRAIN, Many())
     assert str(caught.value) == (
-        "6 devices can't share 5 streams: choose at least --streams 6, or fewer workers"
+        "6 devices can't share 5 streams: start fewer workers, or begin a new run with at least "
+        "--streams 6"
     )
+
+
+class Device:
+    def __init__(self, name):
+        self.name = name
+
+
+@pytest.mark.parametrize(
+    ("gpus", "streams", "used"),
+    [(0, 48, 0), (1, 48, 0), (8, 4, 0), (8, 7, 0), (8, 8, 2), (8, 16, 4), (8, 48, 8), (2, 48, 2)],
+)
+def test_no_more_gpus_are_used_than_there_are_rows_for(monkeypatch, gpus, streams, used):
+    """One takes the path without a strategy, which is 0 here."""
+    devices = [Device(f"GPU:{number}") for number in range(gpus)]
+    visible = []
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: devices)
+    monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: devices)
+    monkeypatch.setattr(tf.config, "set_visible_devices", lambda seen, kind: visible.extend(seen))
+    monkeypatch.setattr(distribution, "mirrored", lambda names: names)
+    monkeypatch.setattr(distribution, "Crew", list)
+    most = run._devices(streams, 1)
+    names = [device.name for device in devices]
+    assert distribution.crew_of(Party(), most) == names[:used]
+    assert visible == (devices[:most] if gpus > most else [])
+
+
+def test_workers_share_the_rows_before_their_devices_do():
+    assert [run._devices(streams, 2) for streams in (4, 8, 16, 48)] == [1, 1, 2, 6]
 
 
 @given(st.integers(0, 200), st.integers(1, 64))
@@ -129,10 +181,17 @@ def test_a_lost_worker_is_told_as_such():
 
 def test_signals_are_given_back_after_tensorflow_took_them():
     before = signal.getsignal(signal.SIGTERM)
-    with distribution._alarm(60):
-        assert signal.getitimer(signal.ITIMER_REAL)[0] > 0
-    assert signal.getitimer(signal.ITIMER_REAL)[0] == 0
+    with distribution._signals_kept():
+        assert signal.getsignal(signal.SIGTERM) == before
     assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_workers_that_do_not_connect_are_named_with_what_to_do():
+    assert distribution._unconnected(Cluster(("a:1", "b:2"), 1)) == (
+        "TensorFlow has not connected worker 0, the chief, at a:1 and worker 1 at b:2 within 60 "
+        "seconds, though all have come: let every machine reach the others at the addresses of "
+        "TF_CONFIG, through firewalls too, and start all workers again"
+    )
 
 
 # What workers must agree on
@@ -178,6 +237,98 @@ def test_workers_may_not_differ_in_anything_else(tmp_path):
 def test_a_run_of_several_workers_has_chains_for_all_of_them(tmp_path):
     one, three = (ready(tmp_path, streams=24, sequence_length=5, workers=n) for n in (1, 3))
     assert (one.config.train.chains, three.config.train.chains) == (1, 3)
+
+
+def agreed(runs):
+    """Let workers with these runs agree; return what each of them holds then, or its error."""
+
+    def agree(party, index):
+        return run._agreed(runs[index], float(index), party)[1]
+
+    return together(len(runs), agree)
+
+
+def test_workers_that_start_from_other_weights_are_refused(tmp_path):
+    chiefs = ready(tmp_path)
+    assert agreed([chiefs, chiefs]) == [0.0, 0.0]
+    ours, other = (replace(chiefs, parent_sha256=digest) for digest in ("12", "34"))
+    assert agreed([ours, ours]) == [0.0, 0.0]
+    for error in agreed([ours, other]):
+        assert isinstance(error, UsageError)
+        assert str(error).startswith("worker 1 at 127.0.0.1:")
+        assert str(error).endswith(
+            " has read another state of the checkpoint than the chief: let no other process write "
+            "to it, and start all workers again"
+        )
+
+
+@pytest.mark.parametrize("name", [checkpoint.RESUME, checkpoint.MODEL, checkpoint.HISTORY])
+def test_workers_that_resume_from_other_files_are_refused(tmp_path, name):
+    """As where another process has saved between the sending of the files and the reading."""
+    runs = []
+    for worker in "ab":
+        (tmp_path / worker).mkdir()
+        (tmp_path / worker / checkpoint.RESUME).write_bytes(b"state")
+        runs.append(replace(ready(tmp_path), folder=tmp_path / worker, resumes=True))
+    assert agreed(runs) == [0.0, 0.0]
+    (tmp_path / "b" / name).write_bytes(b"other")
+    for error in agreed(runs):
+        assert "has read another state of the checkpoint" in str(error)
+
+
+def test_what_another_process_still_writes_is_not_sent(tmp_path):
+    def fetch(party, index):
+        return run.fetched(tmp_path, party)
+
+    with checkpoint.claimed(tmp_path):
+        busy, lost = together(2, fetch)
+        assert run.fetched(tmp_path, Party()) == tmp_path  # alone nothing is sent
+    assert isinstance(busy, CheckpointBusy)
+    assert "worker 0, the chief," in str(lost)
+
+
+def test_a_fine_tuned_run_knows_the_state_that_it_begins_with(tmp_path):
+    begun = ready(tmp_path)
+    tokenizer = begun.prepared.tokenizer
+    with (
+        checkpoint.claimed(begun.folder),
+        checkpoint.created(begun.folder, begun.config, tokenizer),
+    ):
+        shapes = checkpoint.expected_shapes(begun.config.model)
+        weights = {name: np.zeros(shape, np.float32) for name, shape in shapes.items()}
+        figures = checkpoint.Figures(step=0, epoch=0.0, tokens=0, seconds=0.0, learning_rate=0.0)
+        hashes = checkpoint.read_hashes(begun.folder)
+        checkpoint.write_model(begun.folder, weights, figures, hashes)
+    request = run.Request(
+        corpus=begun.config.corpus,
+        tokenizer=TokenizerConfig(),
+        size="auto",
+        choices={"steps": 2},
+        parent=begun.folder,
+    )
+    tuned = run.new_run(request, None)
+    assert run._state(tuned) == read_checkpoint(begun.folder).sha256
+    assert run._state(begun) == ""
+
+
+def test_a_run_that_is_done_parts_as_finished(tmp_path, monkeypatch):
+    parted = []
+
+    class Recording(Party):
+        def part(self, **given):
+            parted.append(given)
+
+    class Trained:
+        def start(self, weights):
+            pass
+
+        def run(self):
+            return "done"
+
+    monkeypatch.setattr(run, "_crew", lambda *given: Crew())
+    monkeypatch.setattr(run, "_trainer", lambda *given: Trained())
+    assert run.execute(ready(tmp_path), None, began=0.0, party=Recording()) == "done"
+    assert parted == [{"finished": True}]
 
 
 # Several devices and several processes

@@ -291,7 +291,8 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     """
     _check(ctx, options)
     cluster = cluster_of()
-    with Signals() as signals, Party(cluster, wait=waiting_seconds()) as party:
+    party = Party(cluster, wait=waiting_seconds(), command=_kind(options))
+    with Signals() as signals, party:
         from charlstm.run import fetched, new_run, resumed_run, spooled_stdin
 
         if options["resume"]:
@@ -302,6 +303,12 @@ def command(ctx: click.Context, /, **options: Any) -> None:
         with spooled_stdin(options["corpus"] + options["valid"]) as stdin:
             run = new_run(_request(options, party), stdin, party.size)
             _carry_out(run, options, signals, party)
+
+
+def _kind(options: dict[str, Any]) -> str:
+    """Return the command as far as it decides what workers tell each other."""
+    kinds = {"resume": "--resume", "parent": "--from", "dry_run": "--dry-run"}
+    return " ".join(["charlstm train", *(kinds[name] for name in kinds if options[name])])
 
 
 def _given(ctx: click.Context, name: str) -> bool:
@@ -406,6 +413,11 @@ def _carry_out(run: Run, options: dict[str, Any], signals: Signals, party: Party
     interrupted = outcome.stop_reason == "interrupted"
     if party.is_chief:
         _tell(run, outcome, options)
+    if party.missed and not quiet:
+        note(
+            f"Note: {party.missed} has ended before it said that it was done, which nothing here "
+            f"depends on any more"
+        )
     if interrupted:
         # A worker that no signal came to has been asked by another one.
         raise click.exceptions.Exit(exit_status(signals.number or signal.SIGTERM))

@@ -148,7 +148,7 @@ def summed(party, task):
     from charlstm.backend import tf
     from charlstm.distribution import crew_of
 
-    crew, found = crew_of(party), {}
+    crew, found = crew_of(party, 1), {}
     for name, sizes in task["networks"].items():
         shapes = expected_shapes(ModelConfig(**sizes)).values()
 
