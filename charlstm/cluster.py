@@ -200,6 +200,7 @@ class Party:
         wait: for how many seconds the others are waited for.
         end: ends this process at once, with an exit status.
         command: what this process was started with, as far as it must be the same for all.
+        say: tells a person what is waited for.
 
     Attributes:
         remedy: what to do when a worker is lost, for the message.
@@ -213,8 +214,10 @@ class Party:
         wait: float = WAIT,
         end: Callable[[int], Any] = os._exit,
         command: str = "charlstm train",
+        say: Callable[[str], Any] | None = None,
     ) -> None:
         self._end = end
+        self._say = say
         self.command = command
         self.cluster = cluster or Cluster()
         self.wait = wait
@@ -243,6 +246,10 @@ class Party:
     def __enter__(self) -> Party:
         try:
             if self.size > 1:
+                others = range(1, self.size) if self.is_chief else [0]
+                names = " and ".join(map(self.cluster.name, others))
+                if self._say:
+                    self._say(f"waiting for {names}, at most {self.wait:g} seconds")
                 (self._gather if self.is_chief else self._join)(time.monotonic() + self.wait)
                 if (answer := self.from_chief(WELCOME)) != WELCOME:
                     raise UsageError(answer.decode(errors="replace"))

@@ -274,17 +274,14 @@ def execute(
         CharlstmError: if the folder can't be made, a file can't be written or training fails.
     """
     party = party or Party()
-    with contextlib.ExitStack() as claim, _memory_errors():
-        if run.resumes and party.is_chief:
-            # From here on nothing changes what the workers compare.
-            claim.enter_context(checkpoint.claimed(run.folder))
+    # From here on nothing changes what the workers compare.
+    claim = checkpoint.claimed(run.folder) if party.is_chief else contextlib.nullcontext()
+    with claim, _memory_errors():
         run, began = _agreed(run, began, party)
         crew = _crew(run, threads, party)
         with crew.losses_told():
             # TensorFlow is loaded and the network built before anything is written or replaced.
             trainer = _trainer(run, observer, began, crew)
-            if crew.is_chief and not run.resumes:
-                claim.enter_context(checkpoint.claimed(run.folder))
             if run.resumes:
                 trainer.resume()
             else:
@@ -307,12 +304,15 @@ def _created(run: Run, overwrite: bool) -> Iterator[None]:
 @contextlib.contextmanager
 def _memory_errors() -> Iterator[None]:
     """Let TensorFlow's own error for memory that is not there be Python's."""
-    from charlstm.backend import tf
-
     try:
         yield
-    except tf.errors.ResourceExhaustedError as error:
-        raise MemoryError(str(error)) from error
+    except Exception as error:
+        if "tensorflow" in sys.modules:
+            from charlstm.backend import tf
+
+            if isinstance(error, tf.errors.ResourceExhaustedError):
+                raise MemoryError(str(error)) from error
+        raise
 
 
 def _keep_stdin(run: Run) -> None:

@@ -39,8 +39,11 @@ class GroupedOption(click.Option):
         self.heading = heading
 
 
-# What the system says when there is no memory left for a library.
-_NO_ROOM = ("failed to map segment", "cannot allocate memory")
+# What the system and Python say when there is no memory left for a library.
+_NO_ROOM = (
+    *("failed to map segment", "cannot allocate memory"),
+    *("without exception set", "without setting an exception"),
+)
 
 
 class GroupedCommand(click.Command):
@@ -68,7 +71,7 @@ class GroupedCommand(click.Command):
             return super().invoke(ctx)
         except MemoryError:
             raise OutOfMemory(f"out of memory: {self.when_memory_is_short}") from None
-        except ImportError as error:
+        except (ImportError, SystemError) as error:
             if any(reason in str(error) for reason in _NO_ROOM):
                 raise OutOfMemory(f"out of memory: {self.when_memory_is_short}") from None
             raise

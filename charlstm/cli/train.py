@@ -291,7 +291,8 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     """
     _check(ctx, options)
     cluster = cluster_of()
-    party = Party(cluster, wait=waiting_seconds(), command=_kind(options))
+    say = None if options["quiet"] else note
+    party = Party(cluster, wait=waiting_seconds(), command=_kind(options), say=say)
     with Signals() as signals, party:
         from charlstm.run import fetched, new_run, resumed_run, spooled_stdin
 
@@ -418,6 +419,9 @@ def _carry_out(run: Run, options: dict[str, Any], signals: Signals, party: Party
             f"Note: {party.missed} has ended before it said that it was done, which nothing here "
             f"depends on any more"
         )
+    if interrupted and party.size > 1 and not options["quiet"]:
+        asked = "This worker" if signals.number else "Another worker"
+        note(f"{asked} was asked to stop; the chief has saved.")
     if interrupted:
         # A worker that no signal came to has been asked by another one.
         raise click.exceptions.Exit(exit_status(signals.number or signal.SIGTERM))

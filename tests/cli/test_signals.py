@@ -104,16 +104,20 @@ def test_ctrl_c_once_more_while_the_command_ends_is_no_traceback(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("reason", "status"),
+    ("kind", "reason", "status"),
     [
-        ("lib.so: failed to map segment from shared object", 1),
-        ("lib.so: cannot allocate memory in static TLS block", 1),
-        ("No module named 'onnxruntime'", None),
+        (ImportError, "lib.so: failed to map segment from shared object", 1),
+        (ImportError, "lib.so: cannot allocate memory in static TLS block", 1),
+        (SystemError, "error return without exception set", 1),
+        (SystemError, "<function _find_and_load> returned NULL without setting an exception", 1),
+        (ImportError, "No module named 'onnxruntime'", None),
     ],
 )
-def test_a_library_that_finds_no_memory_is_told_as_such(charlstm, monkeypatch, reason, status):
+def test_a_library_that_finds_no_memory_is_told_as_such(
+    charlstm, monkeypatch, kind, reason, status
+):
     def load(*arguments):
-        raise ImportError(reason)
+        raise kind(reason)
 
     monkeypatch.setattr("charlstm.checkpoint.read_checkpoint", load)
     if status is None:

@@ -520,6 +520,7 @@ def test_a_worker_that_does_not_come_is_named(charlstm, monkeypatch):
     assert charlstm("train", "python-docs") == (
         1,
         "",
+        f"waiting for worker 1 at {address}, at most 0.2 seconds\n"
         f"Error: worker 1 at {address} did not come within 0.2 seconds: start the same command on "
         "every machine, and see what they say (CHARLSTM_WAIT sets the time)\n",
     )
