@@ -12,23 +12,18 @@ What changes together is one file, and every file is written atomically, so a re
 any moment finds an old or a new state that is whole.
 
 A checkpoint may come from anybody. Whatever is read is checked against the configuration before it
-is used, and nothing is allocated for it that is not there: a file's size is known before it is
-read, and that of a tensor follows from the configuration. This module does not know how weights
-come about or are run.
+is used (see ``untrusted`` and ``tensors``). This module does not know how weights come about or are
+run.
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
-import math
-import os
-import stat
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO, TypeVar
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
@@ -36,19 +31,26 @@ from numpy.typing import NDArray
 
 from charlstm.config import CorpusConfig, ModelConfig, TokenizerConfig, TrainConfig
 from charlstm.errors import (
-    CharlstmError,
     CheckpointBusy,
     CheckpointDamaged,
-    CheckpointError,
     CheckpointExists,
     CheckpointMissing,
     CheckpointTooNew,
     StorageError,
     harmless,
 )
-from charlstm.files import locked, replaced_atomically, storage_errors, write_atomically
+from charlstm.files import locked, storage_errors, write_atomically
 from charlstm.novelty import LineHashes
+from charlstm.tensors import (
+    Natural,
+    check_shapes,
+    digest_of,
+    read_header,
+    read_tensors,
+    write_tensors,
+)
 from charlstm.tokenizer import LARGEST_JSON, Tokenizer, largest_json, tokenizer_from_json
+from charlstm.untrusted import decode, opened, read_bytes, stands
 
 # From the first release on, every change of what is written raises it: an older charlstm then says
 # that it is too old, and not that a file is damaged.
@@ -70,17 +72,11 @@ REPLACED = ".replaced"
 
 # Bytes that files may have; several times what any run writes.
 _LARGEST = {CONFIG: 2**25, TOKENIZER: LARGEST_JSON, HISTORY: 2**28}
-_LARGEST_HEADER, _HEADER_PER_TENSOR = 2**16, 2**10
-# A file of this size or more must not be mostly holes, which cost nothing and fill the memory.
-_MAY_HAVE_HOLES = 2**28
 # Sizes of weights up to which no sum of products overflows float32; far beyond any that learn.
 _LARGEST_WEIGHT = 1e15
 _MOST_SLOTS = 4  # numbers that are kept for each weight, itself included; no optimizer has more
-_QUOTED = 200  # characters of a reason, which may quote what is in a file
 
 Weights = Mapping[str, NDArray[np.float32]]
-Json = TypeVar("Json")
-Natural = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 
 class Provenance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -137,6 +133,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         step: steps taken.
         seconds: since the command began, over all its resumptions.
         first_step_at: of these, how many were over when the first step was done.
+        done: the share of the budget that was used when the last step began.
         learning_rate: of the last step.
         train_loss_sum: of the steps since the last evaluation.
         train_loss_steps: how many those are.
@@ -150,6 +147,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     step: Natural
     seconds: float
     first_step_at: float = 0.0
+    done: float = 0.0
     learning_rate: float = 0.0
     train_loss_sum: float = 0.0
     train_loss_steps: Natural = 0
@@ -201,7 +199,7 @@ def read_checkpoint(folder: Path) -> Checkpoint:
     """
     config_data = _config_data(folder)
     config = _parsed_config(folder, config_data)
-    tokenizer_data = _read_bytes(folder / TOKENIZER, largest_json(config.model.vocab_size))
+    tokenizer_data = read_bytes(folder / TOKENIZER, largest_json(config.model.vocab_size))
     tokenizer = _parsed_tokenizer(folder, tokenizer_data, config)
     path = folder / MODEL
     if not path.exists():
@@ -211,10 +209,10 @@ def read_checkpoint(folder: Path) -> Checkpoint:
             else f"restore the file or train again with -o {folder} --overwrite"
         )
         raise CheckpointMissing(f"{folder} holds no trained weights ({MODEL} is missing): {remedy}")
-    tensors, metadata = _read_tensors(path, expected_shapes(config.model), largest=_LARGEST_WEIGHT)
+    tensors, metadata = read_tensors(path, expected_shapes(config.model), largest=_LARGEST_WEIGHT)
     # Of what was parsed, not of what the files hold by now.
     _check_hashes(folder, metadata, _hashes_of(config_data, tokenizer_data))
-    figures = _decode(metadata.get("figures", "").encode(), Figures, path)
+    figures = decode(metadata.get("figures", "").encode(), Figures, path)
     return Checkpoint(folder, config, tokenizer, tensors, figures, metadata["sha256"])
 
 
@@ -224,25 +222,25 @@ def read_config(folder: Path) -> RunConfig:
 
 
 def _config_data(folder: Path) -> bytes:
-    if not _stands(folder / CONFIG):
-        if not _stands(folder):
+    if not stands(folder / CONFIG):
+        if not stands(folder):
             raise CheckpointMissing(f"there is no checkpoint {folder}: check the path")
         raise CheckpointMissing(
             f"{folder} is not a checkpoint ({CONFIG} is missing): name a folder that "
             f"charlstm train has written"
         )
-    return _read_bytes(folder / CONFIG, _LARGEST[CONFIG])
+    return read_bytes(folder / CONFIG, _LARGEST[CONFIG])
 
 
 def _parsed_config(folder: Path, data: bytes) -> RunConfig:
     path = folder / CONFIG
-    version = _decode(data, _Versioned, path).format
+    version = decode(data, _Versioned, path).format
     if version > FORMAT:
         raise CheckpointTooNew(
             f"{folder} has checkpoint format {harmless(str(version), 40)} and this charlstm reads "
             f"up to {FORMAT}: upgrade charlstm"
         )
-    return _decode(data, RunConfig, path)
+    return decode(data, RunConfig, path)
 
 
 class _Versioned(msgspec.Struct, frozen=True):
@@ -252,7 +250,7 @@ class _Versioned(msgspec.Struct, frozen=True):
 def read_tokenizer(folder: Path) -> Tokenizer:
     """Read ``tokenizer.json`` (for the errors see ``read_checkpoint``)."""
     config = read_config(folder)
-    data = _read_bytes(folder / TOKENIZER, largest_json(config.model.vocab_size))
+    data = read_bytes(folder / TOKENIZER, largest_json(config.model.vocab_size))
     return _parsed_tokenizer(folder, data, config)
 
 
@@ -289,7 +287,7 @@ def read_lines_index(folder: Path) -> LineHashes | None:
     origin, path = read_config(folder).provenance, folder / LINES
     if origin.lines_sha256 is None or not path.exists():
         return None
-    tensors, _ = _read_tensors(path, {"hashes": (origin.train_lines,)}, np.dtype(np.uint64))
+    tensors, _ = read_tensors(path, {"hashes": (origin.train_lines,)}, np.dtype(np.uint64))
     lines = LineHashes(tensors["hashes"])
     if lines_digest(lines) != origin.lines_sha256:
         raise CheckpointDamaged(
@@ -303,7 +301,7 @@ def read_lines_index(folder: Path) -> LineHashes | None:
 
 def lines_digest(lines: LineHashes) -> str:
     """Return what ties ``lines.safetensors`` to the configuration that the weights are tied to."""
-    return _digest({"hashes": lines.hashes}, {})
+    return digest_of({"hashes": lines.hashes}, {})
 
 
 def read_resume(
@@ -318,9 +316,9 @@ def read_resume(
     path = folder / RESUME
     if not path.exists():
         raise nothing_to_resume(folder)
-    tensors, metadata = _read_tensors(path, shapes)
+    tensors, metadata = read_tensors(path, shapes)
     _check_hashes(folder, metadata, read_hashes(folder))
-    return tensors, _decode(metadata.get("progress", "").encode(), Progress, path)
+    return tensors, decode(metadata.get("progress", "").encode(), Progress, path)
 
 
 def check_resumable(folder: Path, config: RunConfig) -> None:
@@ -337,13 +335,13 @@ def check_resumable(folder: Path, config: RunConfig) -> None:
     path, weights = folder / RESUME, expected_shapes(config.model)
     if not path.exists():
         raise nothing_to_resume(folder)
-    with _opened(path) as (file, size):
+    with opened(path) as (file, size):
         # Beside each weight there are the optimizer's numbers, and for each layer two states.
         most = _MOST_SLOTS * len(weights) + 2 * config.model.layers
-        described, _ = _read_header(file, size, path, most)
+        described, _ = read_header(file, size, path, most)
     prefix = "weights/"
     kept = {n.removeprefix(prefix): d for n, d in described.items() if n.startswith(prefix)}
-    _check_shapes(path, kept, weights, np.dtype(np.float32))
+    check_shapes(path, kept, weights, np.dtype(np.float32))
     read_resume(folder, {name: tensor.shape for name, tensor in described.items()})
     if (folder / MODEL).exists():
         read_checkpoint(folder)
@@ -367,8 +365,8 @@ def read_history(folder: Path) -> list[Figures]:
     path = folder / HISTORY
     if not path.exists():
         return []
-    data = _read_bytes(path, _LARGEST[HISTORY])
-    return [_decode(line, Figures, path) for line in data.splitlines()]
+    data = read_bytes(path, _LARGEST[HISTORY])
+    return [decode(line, Figures, path) for line in data.splitlines()]
 
 
 def is_finished(folder: Path) -> bool:
@@ -379,7 +377,7 @@ def is_finished(folder: Path) -> bool:
 def read_hashes(folder: Path) -> dict[str, str]:
     """Return the hashes that tie weights to the files that are written once."""
     names = (CONFIG, TOKENIZER)
-    return _hashes_of(*(_read_bytes(folder / name, _LARGEST[name]) for name in names))
+    return _hashes_of(*(read_bytes(folder / name, _LARGEST[name]) for name in names))
 
 
 def _hashes_of(config: bytes, tokenizer: bytes) -> dict[str, str]:
@@ -394,231 +392,6 @@ def _check_hashes(folder: Path, metadata: Mapping[str, str], hashes: Mapping[str
                 f"{folder / name.removesuffix('_sha256')} is not the file the weights were saved "
                 f"with: restore the original file or train again"
             )
-
-
-def _stands(path: Path) -> bool:
-    """Whether there is such a path, so far as can be told."""
-    try:
-        return path.exists()
-    except OSError as error:  # a name that is too long, a folder that may not be looked into
-        raise _cannot_read(path, error) from None
-
-
-def _cannot_read(path: Path, error: OSError) -> CheckpointMissing:
-    denied = error.errno in (errno.EACCES, errno.EPERM)
-    remedy = "make the file readable" if denied else "check the path"
-    return CheckpointMissing(f"can't read {path}: {error.strerror}; {remedy}")
-
-
-@contextlib.contextmanager
-def _opened(path: Path) -> Iterator[tuple[BinaryIO, int]]:
-    """Open a regular file and tell its size; pipes and devices would be waited for without end."""
-    try:
-        if path.exists() and not path.is_file():
-            raise _not_regular(path)
-        # Should it have become a pipe since, opening it does not wait either.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-        with open(descriptor, "rb") as file:
-            status = os.fstat(descriptor)
-            if not stat.S_ISREG(status.st_mode):
-                raise _not_regular(path)
-            yield file, status.st_size
-    except FileNotFoundError:
-        raise CheckpointMissing(
-            f"{path} is missing: restore it or train again, a checkpoint needs all its files"
-        ) from None
-    except OSError as error:
-        raise _cannot_read(path, error) from None
-
-
-def _not_regular(path: Path) -> CheckpointMissing:
-    return CheckpointMissing(
-        f"can't read {path}: it is not a regular file; restore the original or train again"
-    )
-
-
-def _damaged(path: Path, reason: str) -> CheckpointDamaged:
-    return CheckpointDamaged(
-        f"{path} is damaged ({harmless(reason, _QUOTED)}): restore the original file or train again"
-    )
-
-
-def _read_bytes(path: Path, largest: int) -> bytes:
-    with _opened(path) as (file, size):
-        if size > largest:
-            raise _damaged(path, f"it has {size:,} bytes, and may have {largest:,}")
-        data = file.read(size + 1)
-    if len(data) != size:
-        raise _damaged(path, "it changes while it is read")
-    return data
-
-
-def _decode(data: bytes, kind: type[Json], path: Path) -> Json:
-    try:
-        return msgspec.json.decode(data, type=kind)
-    except (ValueError, CharlstmError, RecursionError) as error:
-        raise _damaged(path, str(error).rstrip(".").replace("`", "'")) from None
-
-
-class _Tensor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How a safetensors file describes a tensor; offsets count from the end of its header."""
-
-    dtype: str
-    shape: tuple[Natural, ...]
-    data_offsets: tuple[Natural, Natural]
-
-
-def _read_tensors(
-    path: Path,
-    shapes: Mapping[str, tuple[int, ...]],
-    dtype: np.dtype[Any] = np.dtype(np.float32),  # noqa: B008 (immutable)
-    largest: float = math.inf,
-) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
-    """Read a safetensors file that must hold just ``shapes``, of one type, and match its digest.
-
-    The format is simple, and so it is read here: nothing is parsed or allocated before it is clear
-    that it is what the configuration asks for. ``largest`` bounds the numbers.
-    """
-    with _opened(path) as (file, size):
-        described, metadata = _read_header(file, size, path, len(shapes))
-        _check_shapes(path, described, shapes, dtype)
-        start = file.tell()
-        _check_extent(path, described, size - start, dtype)
-        _check_memory(path, file, size)
-        try:
-            tensors = {
-                name: _read_tensor(file, start + described[name].data_offsets[0], shape, dtype)
-                for name, shape in shapes.items()
-            }
-        except EOFError:
-            raise _damaged(path, "it changes while it is read") from None
-        except MemoryError:
-            raise _too_large(path, size) from None
-    signature = metadata.pop("sha256", "")
-    if signature != _digest(tensors, metadata):
-        raise CheckpointDamaged(
-            f"{path} has been altered, its content does not match its sha256: restore the "
-            f"original file or train again"
-        )
-    for name, tensor in tensors.items():
-        _check_numbers(path, name, tensor, largest)
-    metadata["sha256"] = signature
-    return tensors, metadata
-
-
-def _read_header(
-    file: BinaryIO, size: int, path: Path, tensors: int
-) -> tuple[dict[str, _Tensor], dict[str, str]]:
-    """Read the descriptions of tensors and the metadata; the file stands behind them then."""
-    length = int.from_bytes(file.read(8), "little")
-    if size < 8 or length > size - 8:
-        raise _damaged(path, "it is truncated")
-    if length > _LARGEST_HEADER + _HEADER_PER_TENSOR * tensors:
-        raise _damaged(path, f"its header has {length:,} bytes")
-    header = _decode(file.read(length), dict[str, msgspec.Raw], path)
-    metadata = _decode(bytes(header.pop("__metadata__", b"{}")), dict[str, str], path)
-    return {name: _decode(bytes(raw), _Tensor, path) for name, raw in header.items()}, metadata
-
-
-def _check_extent(
-    path: Path, described: Mapping[str, _Tensor], size: int, dtype: np.dtype[Any]
-) -> None:
-    """Check that the tensors follow one another and fill the rest of the file."""
-    place = 0
-    for tensor in sorted(described.values(), key=lambda tensor: tensor.data_offsets):
-        begin, end = tensor.data_offsets
-        if begin != place or end - begin != dtype.itemsize * math.prod(tensor.shape):
-            raise _damaged(path, "its tensors do not follow one another")
-        place = end
-    if place != size:
-        raise _damaged(path, f"it has {size:,} bytes of tensors and should have {place:,}")
-
-
-def _check_memory(path: Path, file: BinaryIO, size: int) -> None:
-    """Refuse what this machine can't hold, and files of holes, which would fill its memory."""
-    if size > os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"):
-        raise _too_large(path, size)
-    if size >= _MAY_HAVE_HOLES and _written_bytes(file.fileno(), size // 4) < size // 4:
-        raise _damaged(path, "most of it was never written")
-
-
-def _written_bytes(descriptor: int, enough: int) -> int:
-    """Count the bytes of a file that are no holes, until there are enough."""
-    written = place = 0
-    before = os.lseek(descriptor, 0, os.SEEK_CUR)
-    try:
-        while written < enough:
-            begin = os.lseek(descriptor, place, os.SEEK_DATA)
-            place = os.lseek(descriptor, begin, os.SEEK_HOLE)
-            written += place - begin
-    except OSError as error:
-        if error.errno != errno.ENXIO:  # which says that nothing but a hole is left
-            return enough  # the file system doesn't tell
-    finally:
-        os.lseek(descriptor, before, os.SEEK_SET)
-    return written
-
-
-def _too_large(path: Path, size: int) -> CheckpointError:
-    return CheckpointError(
-        f"{path} has {size / 1e9:,.1f} GB, more than the memory of this machine can hold: use a "
-        f"machine with more memory, or train a smaller model"
-    )
-
-
-def _read_tensor(
-    file: BinaryIO, place: int, shape: tuple[int, ...], dtype: np.dtype[Any]
-) -> NDArray[Any]:
-    tensor = np.empty(shape, dtype)
-    file.seek(place)
-    # A flat view, since buffers of no dimension or of no element can't be read into.
-    if tensor.size and file.readinto(tensor.reshape(-1).view(np.uint8)) != tensor.nbytes:  # type: ignore[attr-defined]
-        raise EOFError
-    return tensor
-
-
-def _check_numbers(path: Path, name: str, tensor: NDArray[Any], largest: float) -> None:
-    with np.errstate(invalid="ignore"):
-        low, high = float(tensor.min(initial=0)), float(tensor.max(initial=0))
-    if not (math.isfinite(low) and math.isfinite(high)):
-        raise CheckpointDamaged(f"{path}: {name} holds NaN or infinite weights: train again")
-    if max(-low, high) > largest:
-        raise CheckpointDamaged(
-            f"{path}: {name} holds weights beyond {largest:g}, which nothing can be computed with: "
-            f"train again"
-        )
-
-
-def _check_shapes(
-    path: Path,
-    found: Mapping[str, _Tensor],
-    expected: Mapping[str, tuple[int, ...]],
-    dtype: np.dtype[Any],
-) -> None:
-    kind = _kind(dtype)
-    for name in sorted(found.keys() ^ expected.keys()):
-        what = "lacks" if name in expected else "has an unexpected"
-        raise CheckpointDamaged(
-            f"{path} {what} tensor {harmless(name, _QUOTED)}: it doesn't fit {CONFIG}; restore the "
-            f"original files or train again"
-        )
-    for name, shape in expected.items():
-        actual, actual_kind = found[name].shape, found[name].dtype
-        if actual != shape or actual_kind != kind:
-            stated = f"shape {list(actual)} and type {actual_kind}"
-            raise CheckpointDamaged(
-                f"{path}: {name} has {harmless(stated, _QUOTED)} but {CONFIG} asks for "
-                f"{list(shape)} and {kind}: restore the original files or train again"
-            )
-
-
-def _digest(tensors: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]) -> str:
-    """Return the sha256 of the metadata and of every tensor, with names and shapes."""
-    digest = hashlib.sha256(msgspec.json.encode(dict(sorted(metadata.items()))))
-    for name, tensor in sorted(tensors.items()):
-        digest.update(f"\n{name} {tensor.dtype.str} {tensor.shape}\n".encode())
-        digest.update(np.asarray(tensor, order="C").data)
-    return digest.hexdigest()
 
 
 # Writing
@@ -709,7 +482,7 @@ def created(
         write_atomically(folder / TOKENIZER, tokenizer.to_json())
         write_atomically(folder / CONFIG, _pretty(config))
         if lines is not None:
-            _write_tensors(folder / LINES, {"hashes": lines.hashes}, {})
+            write_tensors(folder / LINES, {"hashes": lines.hashes}, {})
         yield
     except BaseException:
         with contextlib.suppress(OSError, StorageError):
@@ -764,7 +537,7 @@ def write_model(
         hashes: what ``read_hashes`` returned when the run began; by default it is asked now.
     """
     metadata = {"figures": msgspec.json.encode(figures).decode()}
-    _write_tensors(folder / MODEL, weights, {**metadata, **(hashes or read_hashes(folder))})
+    write_tensors(folder / MODEL, weights, {**metadata, **(hashes or read_hashes(folder))})
 
 
 def write_resume(
@@ -775,7 +548,7 @@ def write_resume(
 ) -> None:
     """Replace the state that an interrupted run goes on from (for ``hashes`` see write_model)."""
     metadata = {"progress": msgspec.json.encode(progress).decode()}
-    _write_tensors(folder / RESUME, tensors, {**metadata, **(hashes or read_hashes(folder))})
+    write_tensors(folder / RESUME, tensors, {**metadata, **(hashes or read_hashes(folder))})
 
 
 def write_history(folder: Path, history: Iterable[Figures]) -> None:
@@ -798,35 +571,6 @@ def remove_leftovers(folder: Path) -> None:
         for name in FILES:
             for leftover in folder.glob(f".{name}.*.tmp"):
                 leftover.unlink(missing_ok=True)
-
-
-def _write_tensors(
-    path: Path, tensors: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]
-) -> None:
-    """Write a signed safetensors file without a copy of the tensors, which may be large."""
-    arrays = {name: _little_endian(tensor) for name, tensor in sorted(tensors.items())}
-    signed = {**metadata, "sha256": _digest(arrays, metadata)}
-    header: dict[str, Any] = {"__metadata__": signed}
-    end = 0
-    for name, array in arrays.items():
-        start, end = end, end + array.nbytes
-        offsets = {"shape": array.shape, "data_offsets": (start, end)}
-        header[name] = {"dtype": _kind(array.dtype), **offsets}
-    encoded = msgspec.json.encode(header)
-    encoded += b" " * (-len(encoded) % 8)
-    with replaced_atomically(path) as temporary, temporary.open("wb") as file:
-        file.write(len(encoded).to_bytes(8, "little") + encoded)
-        for array in arrays.values():
-            file.write(array.data)
-
-
-def _little_endian(tensor: NDArray[Any]) -> NDArray[Any]:
-    return np.asarray(tensor, tensor.dtype.newbyteorder("<"), order="C")
-
-
-def _kind(dtype: np.dtype[Any]) -> str:
-    """Return the name that safetensors has for a type of numbers: F32, U64."""
-    return f"{dtype.kind.upper()}{8 * dtype.itemsize}"
 
 
 def _pretty(config: RunConfig) -> bytes:

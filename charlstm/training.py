@@ -278,13 +278,15 @@ class Trainer:
     def done(self) -> float:
         """Return the share of the budget that is used, 0 to 1.
 
-        Of minutes, those before the first step don't count: nothing was learned in them.
+        Of minutes, those before the first step don't count: nothing was learned in them. The share
+        never falls, even if the evaluation at the end is expected to be shorter than before.
         """
         if self.settings.minutes is None:
             return self.progress.step / (self.last_step or 1)
         now, begin = self.elapsed(), self.progress.first_step_at
         end = 60 * self.settings.minutes - self._evaluation_seconds()
-        return (now - begin) / (end - begin) if now < end else 1.0
+        used = (now - begin) / (end - begin) if now < end else 1.0
+        return max(self.progress.done, used)
 
     def _evaluation_seconds(self) -> float:
         """Return how long an evaluation takes: as the last one did, else by the steps' speed.
@@ -311,7 +313,8 @@ class Trainer:
         batch = self.streams.batch(step)
         if batch.first_of_epoch:
             self.states = self.steps.zero_states()
-        rate = learning_rate(self.settings, step, self.done())
+        done = self.done()
+        rate = learning_rate(self.settings, step, done)
         dropout = dropout_rate(self.settings, step / self.streams.steps_per_epoch)
         loss, self.states = self.steps.train(batch, self.states, step, rate, dropout)
         self._check_loss("training", loss, step + 1)
@@ -319,6 +322,7 @@ class Trainer:
             self.crew.meet()  # steps tell the time they began at; these took long
         self.progress = self._advanced(
             step=step + 1,
+            done=done,
             learning_rate=rate,
             train_loss_sum=self.progress.train_loss_sum + loss,
             train_loss_steps=self.progress.train_loss_steps + 1,

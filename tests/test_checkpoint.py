@@ -63,6 +63,7 @@ from charlstm.errors import (
     StorageError,
 )
 from charlstm.novelty import LineHashes
+from charlstm.tensors import digest_of
 from charlstm.tokenizer import build_tokenizer
 
 FILES = (CONFIG, TOKENIZER, MODEL, HISTORY, RESUME, STDIN, LINES)
@@ -1136,7 +1137,7 @@ def sign(path, tensors, **metadata):
         for name in (CONFIG, TOKENIZER)
     }
     metadata = {"figures": msgspec.json.encode(FIGURES).decode()} | metadata
-    path.write_bytes(save(tensors, {**metadata, "sha256": module._digest(tensors, metadata)}))
+    path.write_bytes(save(tensors, {**metadata, "sha256": digest_of(tensors, metadata)}))
 
 
 def with_header(path, change):
@@ -1265,7 +1266,7 @@ def test_weights_that_no_machine_can_hold(folder):
 
 
 def test_weights_that_were_never_written(folder, monkeypatch):
-    monkeypatch.setattr(module, "_MAY_HAVE_HOLES", 2**16)
+    monkeypatch.setattr("charlstm.tensors._MAY_HAVE_HOLES", 2**16)
     network = ModelConfig(vocab_size=5, embedding=200, units=200, layers=1)
     (folder / CONFIG).write_bytes(msgspec.json.encode(settings(network)))
     path = folder / MODEL
@@ -1374,7 +1375,7 @@ def test_a_file_system_that_tells_no_holes_is_believed(folder, monkeypatch):
             raise OSError(errno.EINVAL, "Invalid argument")
         return real(descriptor, place, whence)
 
-    monkeypatch.setattr(module, "_MAY_HAVE_HOLES", 0)
+    monkeypatch.setattr("charlstm.tensors._MAY_HAVE_HOLES", 0)
     assert read_checkpoint(folder).figures == FIGURES
     monkeypatch.setattr(os, "lseek", lseek)
     assert read_checkpoint(folder).figures == FIGURES

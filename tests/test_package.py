@@ -21,7 +21,7 @@ PACKAGE = Path(charlstm.__file__).parent
 ORDER = (
     *("errors", "config", "files", "cache", "processor", "cluster", "backend", "distribution"),
     *("reading", "addresses", "corpus", "novelty", "tokenizer", "dataset", "preparation", "plan"),
-    *("checkpoint", "layers", "model", "optimization", "training", "run"),
+    *("untrusted", "tensors", "checkpoint", "layers", "model", "optimization", "training", "run"),
     *("engine", "graphs", "penalties", "sampling", "automaton", "pattern", "endings"),
     *(
         "constraints",
@@ -167,8 +167,10 @@ def test_the_import_of_a_module_is_seen():
 
 
 def test_a_checkpoint_depends_on_little():
-    allowed = {"config", "errors", "files", "novelty", "tokenizer"}
+    allowed = {"config", "errors", "files", "novelty", "tokenizer", "untrusted", "tensors"}
     assert imports_of(PACKAGE / "checkpoint.py")[0] <= allowed
+    assert imports_of(PACKAGE / "tensors.py")[0] <= {"errors", "files", "untrusted"}
+    assert imports_of(PACKAGE / "untrusted.py")[0] == {"errors"}
 
 
 def test_tensorflow_is_imported_in_one_place_and_reached_from_few():

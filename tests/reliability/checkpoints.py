@@ -39,6 +39,7 @@ from charlstm.config import CorpusConfig, ModelConfig, TokenizerConfig, TrainCon
 from charlstm.engine import build_engine, build_graph
 from charlstm.export import describe
 from charlstm.novelty import LineHashes
+from charlstm.tensors import digest_of
 from charlstm.tokenizer import CharTokenizer, Tokenizer, build_tokenizer
 from tests.reliability.bounded import Case, Finding, check_table, command, judged
 
@@ -245,7 +246,7 @@ def sign_tensors(header: dict[str, Any], body: bytes) -> dict[str, Any]:
                 begin, end = entry["data_offsets"]
                 dtype = _DTYPES[entry["dtype"]]
                 tensors[name] = np.frombuffer(body[begin:end], dtype).reshape(entry["shape"])
-        digest = stored._digest(tensors, rest)
+        digest = digest_of(tensors, rest)
     except (KeyError, ValueError, TypeError, AttributeError):
         return header
     header["__metadata__"] = rest | {"sha256": digest}
@@ -277,7 +278,7 @@ def sign_lines(files: dict[str, bytes]) -> None:
     files[LINES] = pack(sign_tensors(header, body), body)
     config = json.loads(files[CONFIG])
     config["provenance"]["train_lines"] = len(hashes)
-    config["provenance"]["lines_sha256"] = stored._digest({"hashes": hashes}, {})
+    config["provenance"]["lines_sha256"] = digest_of({"hashes": hashes}, {})
     files[CONFIG] = encode(config)
 
 

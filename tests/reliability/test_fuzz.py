@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from charlstm import checkpoint, reading
+from charlstm import reading, tensors
 from charlstm.cli.common import GroupedCommand
 from charlstm.errors import CheckpointDamaged
 from tests.reliability import bounded, checkpoints, corpora
@@ -94,7 +94,7 @@ def _ask_for_memory():
 
 
 def _find_too_large():
-    raise checkpoint._too_large(Path("/model"), 1 << 40)
+    raise tensors._too_large(Path("/model"), 1 << 40)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is bounded as Linux does")
