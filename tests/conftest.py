@@ -14,9 +14,14 @@ settings.load_profile("charlstm")
 
 @pytest.fixture(autouse=True, scope="session")
 def _signals_reach_what_is_started():
-    """A shell lets what runs in its background ignore Ctrl-C, and so would the runs of tests."""
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    """Let no run of a test ignore a signal because of how the tests were started.
+
+    A shell lets what runs in its background ignore Ctrl-C, and ``nohup`` SIGHUP. What is caught,
+    even to no effect, is as usual in the processes that are started.
+    """
+    for number in (signal.SIGINT, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, lambda *_: None)
 
 
 @pytest.fixture(autouse=True, scope="session")
