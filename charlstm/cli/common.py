@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from charlstm.errors import CheckpointMissing, OutOfMemory, StorageError, UsageError
+from charlstm.errors import (
+    CharlstmError,
+    CheckpointMissing,
+    OutOfMemory,
+    StorageError,
+    UsageError,
+)
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -39,9 +45,9 @@ class GroupedOption(click.Option):
         self.heading = heading
 
 
-# What the system and Python say when there is no memory left for a library.
+# What the system, Python and libraries say when there is no memory left for a library.
 _NO_ROOM = (
-    *("failed to map segment", "cannot allocate memory"),
+    *("failed to map segment", "cannot allocate memory", "bad_alloc", "Failed to allocate memory"),
     *("without exception set", "without setting an exception"),
 )
 
@@ -69,10 +75,10 @@ class GroupedCommand(click.Command):
         """Carry the command out."""
         try:
             return super().invoke(ctx)
-        except MemoryError:
-            raise OutOfMemory(f"out of memory: {self.when_memory_is_short}") from None
-        except (ImportError, SystemError) as error:
-            if any(reason in str(error) for reason in _NO_ROOM):
+        except (CharlstmError, click.ClickException, click.exceptions.Exit, OSError):
+            raise
+        except Exception as error:
+            if isinstance(error, MemoryError) or any(reason in str(error) for reason in _NO_ROOM):
                 raise OutOfMemory(f"out of memory: {self.when_memory_is_short}") from None
             raise
 

@@ -108,6 +108,8 @@ def test_ctrl_c_once_more_while_the_command_ends_is_no_traceback(monkeypatch):
     [
         (ImportError, "lib.so: failed to map segment from shared object", 1),
         (ImportError, "lib.so: cannot allocate memory in static TLS block", 1),
+        (ImportError, "Exception caught: std::bad_alloc", 1),
+        (RuntimeError, "[ONNXRuntimeError] : 6 : Exception during initialization: bad_alloc", 1),
         (SystemError, "error return without exception set", 1),
         (SystemError, "<function _find_and_load> returned NULL without setting an exception", 1),
         (ImportError, "No module named 'onnxruntime'", None),
