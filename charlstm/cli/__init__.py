@@ -141,6 +141,9 @@ def run_command_line(arguments: Sequence[str] | None = None) -> int:
         with contextlib.suppress(OSError):
             click.echo(WORDS[number], err=True)
         return exit_status(number)
+    except MemoryError:  # even what is done last of all takes some
+        click.echo("Error: out of memory: end other programs", err=True)
+        return 1
     except BrokenPipeError:
         _discard_output()
         return 0  # the reader has what it wanted

@@ -47,7 +47,7 @@ class GroupedOption(click.Option):
 
 # What the system, Python and libraries say when there is no memory left for a library.
 _NO_ROOM = (
-    *("failed to map segment", "cannot allocate memory", "bad_alloc", "Failed to allocate memory"),
+    *("failed to map segment", "cannot allocate memory", "bad_alloc", "failed to allocate memory"),
     *("without exception set", "without setting an exception"),
 )
 
@@ -78,7 +78,9 @@ class GroupedCommand(click.Command):
         except (CharlstmError, click.ClickException, click.exceptions.Exit, OSError):
             raise
         except Exception as error:
-            if isinstance(error, MemoryError) or any(reason in str(error) for reason in _NO_ROOM):
+            if isinstance(error, MemoryError) or any(
+                reason in str(error).lower() for reason in _NO_ROOM
+            ):
                 raise OutOfMemory(f"out of memory: {self.when_memory_is_short}") from None
             raise
 
