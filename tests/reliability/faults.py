@@ -707,7 +707,7 @@ def _(bench: Bench) -> Outcome:
 def _(bench: Bench) -> Outcome:
     wrong, outcome = [], None
     modules = ("charlstm.cli", "click", "charlstm.cli.train", "charlstm.run", "numpy", "msgspec")
-    for module in (*modules, "safetensors", "charlstm.optimization", "tensorflow", "keras"):
+    for module in (*modules, "charlstm.optimization", "tensorflow", "keras"):
         process = bench.start("train", "--resume", bench.base, plan={"interrupt": module})
         process.end()
         outcome = bench.judge(process, None, 130)
