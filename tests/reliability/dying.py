@@ -150,7 +150,8 @@ def watch_files(death: Death) -> None:
         event = f"replace {label(os.fspath(target))}"
         death.at(event, "before")
         replace(source, target, **options)
-        if event.endswith("model.safetensors"):
+        set_aside = Path(target).parent.name.startswith(".")  # what is being overwritten
+        if event.endswith("model.safetensors") and not set_aside:
             death.archive_model(target)
         death.at(event, "after")
 
