@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Callable
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from charlstm.cli.common import dropout_of, note
@@ -78,15 +77,8 @@ class Watcher:
         self._bits_per_character = tokens_per_character / math.log(2)
         self._tokens_per_step = run.config.train.streams * run.config.train.sequence_length
 
-    def __enter__(self) -> Watcher:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """End the progress bar."""
         if self.bar is not None:
             self.bar.close()
 

@@ -402,7 +402,8 @@ def _carry_out(run: Run, options: dict[str, Any], signals: Signals, party: Party
 
     from charlstm.run import execute
 
-    with Watcher(run, signals, quiet=quiet, silent=not party.is_chief) as watcher:
+    watcher = Watcher(run, signals, quiet=quiet, silent=not party.is_chief)
+    with contextlib.closing(watcher):
         outcome = execute(
             run,
             watcher,
