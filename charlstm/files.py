@@ -10,7 +10,6 @@ import contextlib
 import errno
 import fcntl
 import os
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -66,18 +65,30 @@ def replaced_atomically(path: Path, suffix: str = ".tmp") -> Iterator[Path]:
         StorageError: as ``write_atomically`` does.
     """
     with storage_errors(path):
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=suffix, dir=path.parent)
-        os.close(handle)
+        temporary = _created_beside(path, suffix)
         try:
-            yield Path(name)
-            sync_file(Path(name))
-            os.chmod(name, 0o666 & ~_umask())
-            os.replace(name, path)
+            yield temporary
+            sync_file(temporary)
+            os.replace(temporary, path)
         except BaseException:
             with contextlib.suppress(OSError):
-                os.unlink(name)
+                temporary.unlink()
             raise
         sync_file(path.parent)
+
+
+def _created_beside(path: Path, suffix: str) -> Path:
+    """Create an empty file of a new name in the folder of ``path``.
+
+    The system applies the umask. To read it, a process must change it for a moment, and what other
+    threads create in that moment could be written by anybody.
+    """
+    flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC
+    while True:
+        temporary = path.parent / f".{path.name}.{os.urandom(4).hex()}{suffix}"
+        with contextlib.suppress(FileExistsError):
+            os.close(os.open(temporary, flags, 0o666))
+            return temporary
 
 
 def sync_file(path: Path) -> None:
@@ -134,9 +145,3 @@ def _lock(descriptor: int, shared: bool, otherwise: bool) -> bool:
     except OSError:
         return otherwise
     return True
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

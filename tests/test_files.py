@@ -7,6 +7,7 @@ import fcntl
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -79,7 +80,7 @@ def test_other_errors_pass_through():
 
 
 @pytest.mark.parametrize("existing", [True, False])
-@pytest.mark.parametrize("function", ["replace", "fsync", "chmod", "open"])
+@pytest.mark.parametrize("function", ["replace", "fsync", "open"])
 @pytest.mark.parametrize(
     ("code", "reason"),
     [(errno.ENOSPC, FULL), (errno.EACCES, DENIED), (errno.EROFS, READ_ONLY)],
@@ -222,6 +223,45 @@ def test_permissions_follow_the_umask(tmp_path, umask):
     finally:
         os.umask(before)
     assert path.stat().st_mode & 0o777 == 0o666 & ~umask
+
+
+def test_the_umask_of_the_process_is_left_alone(tmp_path, monkeypatch):
+    """It belongs to all threads: changed for a moment, it opens what another one creates."""
+    monkeypatch.setattr(os, "umask", failing(errno.EPERM))
+    write_atomically(tmp_path / "data", b"new")
+    assert (tmp_path / "data").read_bytes() == b"new"
+
+
+def test_files_of_other_threads_keep_their_permissions(tmp_path, monkeypatch):
+    interval = sys.getswitchinterval()
+    before = os.umask(0o077)
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(3) as pool:
+            writes = [
+                pool.submit(write_atomically, tmp_path / f"{name}", b"new")
+                for name in [1, 2, 3] * 200
+            ]
+            modes = set()
+            while not all(write.done() for write in writes):
+                os.close(os.open(tmp_path / "other", os.O_CREAT | os.O_WRONLY, 0o666))
+                modes.add((tmp_path / "other").stat().st_mode & 0o777)
+                (tmp_path / "other").unlink()
+    finally:
+        sys.setswitchinterval(interval)
+        os.umask(before)
+    assert {write.exception() for write in writes} == {None}
+    assert modes == {0o600}
+    assert sorted(os.listdir(tmp_path)) == ["1", "2", "3"]
+
+
+def test_a_temporary_name_that_is_taken_is_not_written_to(tmp_path, monkeypatch):
+    (tmp_path / ".data.00000000.tmp").write_text("somebody's")
+    randoms = iter([bytes(4), b"\1\1\1\1"])
+    monkeypatch.setattr(os, "urandom", lambda size: next(randoms))
+    with replaced_atomically(tmp_path / "data") as temporary:
+        assert temporary == tmp_path / ".data.01010101.tmp"
+    assert (tmp_path / ".data.00000000.tmp").read_text() == "somebody's"
 
 
 def test_a_folder_that_is_gone_and_a_file_for_a_folder(tmp_path):
