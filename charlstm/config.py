@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Meta
 
 from charlstm.errors import ConfigError, harmless
+from charlstm.unicode_text import has_surrogates
 
 Level = Literal["char", "word"]
 Precision = Literal["auto", "float32", "bfloat16"]
@@ -106,7 +107,7 @@ class CorpusConfig(Config, frozen=True, kw_only=True):
                         f"{name} is {_quoted(address)}: no file has a name with a NUL character; "
                         f"name a file, a folder or a pattern"
                     )
-                if any("\ud800" <= character <= "\udfff" for character in address):
+                if has_surrogates(address):
                     raise ConfigError(
                         f"{name} is {_quoted(address)}: a name that is not UTF-8 can't be "
                         f"recorded; rename the file, or name its folder"

@@ -23,6 +23,8 @@ are escaped in it. This module knows nothing of the command line beyond the exit
 
 from __future__ import annotations
 
+from charlstm.unicode_text import has_surrogates
+
 
 class CharlstmError(Exception):
     """Base of all errors a user can cause; ``str()`` of it is the whole message."""
@@ -53,7 +55,7 @@ def _steers(character: str) -> bool:
         or character in "\u061c\u200e\u200f"
         or "\u2028" <= character <= "\u202e"
         or "\u2066" <= character <= "\u2069"
-        or "\ud800" <= character <= "\udfff"
+        or has_surrogates(character)
     )
 
 

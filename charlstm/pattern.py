@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from charlstm.automaton import NEVER, Automaton
 from charlstm.errors import UsageError
 from charlstm.tokenizer import BEGIN_SPELLING, END_OF_DOCUMENT, END_SPELLING, Tokenizer
+from charlstm.unicode_text import has_surrogates
 
 Mask: TypeAlias = NDArray[np.bool_]
 
@@ -38,7 +39,7 @@ class Pattern:
     """
 
     def __init__(self, expression: str, tokenizer: Tokenizer) -> None:
-        if any("\ud800" <= character <= "\udfff" for character in expression):
+        if has_surrogates(expression):
             raise UsageError(f"the pattern {expression!r} is not valid UTF-8: give it in UTF-8")
         characters = [tokenizer.pieces[index] for index in tokenizer.character_ids.tolist()]
         self.expression = expression

@@ -25,6 +25,7 @@ from charlstm.dataset import Encoded, TokenStore, read_store, write_store
 from charlstm.errors import CheckpointDamaged, CorpusChanged, CorpusError
 from charlstm.novelty import LineGatherer, LineHashes
 from charlstm.tokenizer import REPLACEMENT, Tokenizer, build_tokenizer, tokenizer_from_json
+from charlstm.unicode_text import has_surrogates
 
 Entry = TypeVar("Entry")
 
@@ -297,7 +298,7 @@ def _encodable(counts: Counter[str]) -> dict[str, int]:
     """Return counts of characters; lone surrogates, which JSON has not, count as U+FFFD."""
     found: Counter[str] = Counter()
     for character, count in counts.items():
-        found[REPLACEMENT if "\ud800" <= character <= "\udfff" else character] += count
+        found[REPLACEMENT if has_surrogates(character) else character] += count
     return dict(found)
 
 

@@ -23,6 +23,7 @@ import numpy as np
 
 from charlstm.config import Level, TokenizerConfig
 from charlstm.errors import CheckpointDamaged, ConfigError, harmless
+from charlstm.unicode_text import has_surrogates
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -316,13 +317,9 @@ def _frequent_words(counts: Counter[str], config: TokenizerConfig) -> tuple[str,
     words = [
         (-count, token)
         for token, count in counts.items()
-        if count >= config.min_count and len(token) > 1 and _is_encodable(token)
+        if count >= config.min_count and len(token) > 1 and not has_surrogates(token)
     ]
     return tuple(token for _, token in sorted(words)[: config.vocab_size])
-
-
-def _is_encodable(token: str) -> bool:
-    return token.isascii() or not any("\ud800" <= character <= "\udfff" for character in token)
 
 
 def tokens_of(text: str) -> Iterator[str]:

@@ -19,6 +19,7 @@ from charlstm.errors import (
     StorageError,
     UsageError,
 )
+from charlstm.unicode_text import has_surrogates
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -160,7 +161,7 @@ def check_utf8(name: str, text: str, remedy: str = "give it in UTF-8") -> None:
     Raises:
         UsageError: if ``text``, the argument called ``name``, is one.
     """
-    if any("\ud800" <= character <= "\udfff" for character in text):
+    if has_surrogates(text):
         raise UsageError(f"{name} is not valid UTF-8: {remedy}")
 
 
