@@ -58,7 +58,7 @@ def torch_rate(config):
 
 def keras_rate(config):
     """Return symbols a second of ``model.predict`` on the last symbols, one call a symbol."""
-    import keras
+    from charlstm.backend import keras
 
     layers = [keras.layers.Embedding(config.vocab_size, config.embedding)]
     for layer in range(config.layers):

@@ -1,4 +1,4 @@
-"""TensorFlow and Keras, loaded the one way charlstm needs them: quietly, and as a pair.
+"""TensorFlow and Keras, loaded the one way charlstm needs them: as a pair, quietly, and traceless.
 
 Whoever trains takes both from here. This module knows nothing of charlstm.
 """
@@ -11,9 +11,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 
-# A user's ~/.keras/keras.json may name another backend or another default type.
 os.environ["KERAS_BACKEND"] = "tensorflow"
-os.environ["KERAS_FLOATX"] = "float32"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
@@ -36,7 +34,32 @@ def _silence() -> Iterator[None]:
             os.close(kept)
 
 
-with _silence():
+@contextlib.contextmanager
+def _without_user_files() -> Iterator[None]:
+    """Keep Keras from reading or writing files of the user while it is imported.
+
+    Its keras.json, written where there is none, may name another default type. matplotlib, which
+    Keras imports where it is installed, writes a list of fonts. For the rest of the process, Keras
+    downloads its own data sets to /tmp.
+    """
+    if "keras" in sys.modules:
+        yield
+        return
+    home, plots = os.environ.get("KERAS_HOME"), "matplotlib" in sys.modules
+    os.environ["KERAS_HOME"] = os.path.join(os.devnull, "keras")  # below a device nothing can be
+    if not plots:
+        sys.modules["matplotlib"] = None  # type: ignore[assignment]  # not to be imported
+    try:
+        yield
+    finally:
+        del os.environ["KERAS_HOME"]
+        if home is not None:
+            os.environ["KERAS_HOME"] = home
+        if not plots:
+            del sys.modules["matplotlib"]
+
+
+with _silence(), _without_user_files():
     import keras
     import tensorflow as tf
 

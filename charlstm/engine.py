@@ -26,7 +26,7 @@ from charlstm.processor import int8_pairs_saturate, processor_count
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
 
-    import onnxruntime
+    from charlstm.onnx_runtime import onnxruntime
 
 Precision: TypeAlias = Literal["float32", "int8"]
 Floats: TypeAlias = NDArray[np.float32]
@@ -433,7 +433,7 @@ def _run(session: onnxruntime.InferenceSession, ids: Ids, state: Floats) -> tupl
 
 
 def _open_session(model: bytes, threads: int) -> onnxruntime.InferenceSession:
-    import onnxruntime
+    from charlstm.onnx_runtime import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.inter_op_num_threads = 1

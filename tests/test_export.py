@@ -11,7 +11,6 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -21,6 +20,7 @@ from charlstm.config import ModelConfig, TokenizerConfig
 from charlstm.engine import build_engine
 from charlstm.errors import CheckpointExists, ConfigError, StorageError
 from charlstm.export import check_free, describe, export_keras, export_onnx
+from charlstm.onnx_runtime import onnxruntime
 from charlstm.processor import int8_pairs_saturate
 from charlstm.tokenizer import build_tokenizer
 

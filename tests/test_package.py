@@ -32,7 +32,16 @@ ORDER = (
     ),
     *("reading", "addresses", "corpus", "novelty", "tokenizer", "dataset", "preparation", "plan"),
     *("untrusted", "tensors", "checkpoint", "layers", "model", "optimization", "training", "run"),
-    *("engine", "graphs", "penalties", "sampling", "automaton", "pattern", "endings"),
+    *(
+        "onnx_runtime",
+        "engine",
+        "graphs",
+        "penalties",
+        "sampling",
+        "automaton",
+        "pattern",
+        "endings",
+    ),
     *(
         "constraints",
         "batch",
@@ -204,7 +213,8 @@ def test_importing_the_package_costs_nothing():
 
 
 def test_importing_the_stages_without_tensorflow_imports_nothing_heavy():
-    stages = [stage for stage in ORDER if stage not in NEED_TENSORFLOW | {"__main__"}]
+    heavy = NEED_TENSORFLOW | {"onnx_runtime", "__main__"}
+    stages = [stage for stage in ORDER if stage not in heavy]
     program = "\n".join(f"import charlstm.{stage}" for stage in stages)
     modules = loaded(program)
     assert {f"charlstm.{stage}" for stage in stages} <= modules

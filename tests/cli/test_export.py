@@ -7,10 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-import onnxruntime
 import pytest
 
 from charlstm.checkpoint import read_checkpoint
+from charlstm.onnx_runtime import onnxruntime
 
 
 def files(folder):
