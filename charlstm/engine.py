@@ -12,8 +12,8 @@ This module knows weights and graphs. It does not know files, text or sampling.
 from __future__ import annotations
 
 import itertools
+import threading
 from collections.abc import Mapping, Sequence
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
@@ -84,6 +84,9 @@ class Engine:
         self._state_width = (2 * config.layers, config.units)
         self.vocab_size = config.vocab_size
         self.precision: Precision = precision
+        self._lock = threading.Lock()
+        self._sessions: dict[int, onnxruntime.InferenceSession] = {}
+        self._executor: ThreadPoolExecutor | None = None
 
     def initial_state(self, batch: int) -> Floats:
         """Return the state before any symbol: zeros [2 * layers, batch, units].
@@ -159,30 +162,34 @@ class Engine:
         rows = ids.shape[1]
         parts = min(self._threads, rows // ROWS_APART)
         if parts < 2:
-            return _run(self._together, ids, state)
+            return _run(self._session(min(self._threads, MAX_THREADS)), ids, state)
         borders = [part * rows // parts for part in range(parts + 1)]
+        session = self._session(1)
         first, *others = [
-            (self._apart, ids[:, begin:end], state[:, begin:end])
+            (session, ids[:, begin:end], state[:, begin:end])
             for begin, end in itertools.pairwise(borders)
         ]
-        coming = [self._pool.submit(_run, *each) for each in others]
+        pool = self._pool()
+        coming = [pool.submit(_run, *each) for each in others]
         results = [_run(*first), *(each.result() for each in coming)]
         logits, states = zip(*results, strict=True)
         return np.concatenate(logits, axis=1), np.concatenate(states, axis=1)
 
-    @cached_property
-    def _together(self) -> onnxruntime.InferenceSession:
-        return _open_session(self._graph, min(self._threads, MAX_THREADS))
+    def _session(self, threads: int) -> onnxruntime.InferenceSession:
+        """Return the session of so many threads, which the first to ask for it opens."""
+        with self._lock:
+            if threads not in self._sessions:
+                self._sessions[threads] = _open_session(self._graph, threads)
+            return self._sessions[threads]
 
-    @cached_property
-    def _apart(self) -> onnxruntime.InferenceSession:
-        return _open_session(self._graph, 1)
-
-    @cached_property
     def _pool(self) -> ThreadPoolExecutor:
+        """Return the threads that many rows are divided among, started when first needed."""
         from concurrent.futures import ThreadPoolExecutor
 
-        return ThreadPoolExecutor(self._threads - 1)
+        with self._lock:
+            if self._executor is None:
+                self._executor = ThreadPoolExecutor(self._threads - 1)
+            return self._executor
 
 
 def build_engine(

@@ -1,9 +1,11 @@
 """The Python interface, and that training, Keras and the engine agree about a trained model."""
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from threading import Barrier
 
 import numpy as np
 import pytest
@@ -40,6 +42,28 @@ def trained(request, tmp_path_factory):
     prepared = run.new_run(asked, None)
     run.execute(prepared, Stopper(), began=time.monotonic())
     return folder, prepared.prepared.store
+
+
+def test_threads_that_share_a_model_get_what_one_thread_gets(trained):
+    def use(model, number):
+        prompt = ("the ", "def ", "import nu", "")[number % 4]
+        (sample,) = model.generate(prompt, length=30, seed=number)
+        scores = model.score(sample.text, "return the text", context=prompt)
+        matching = model.generate(match="[a-z]{3}(, [a-z]{2,9})+", length=40, seed=number)
+        return sample, scores, matching, model.predict(prompt), model.predict(prompt, words=2)
+
+    def use_late(model, number):
+        together.wait()
+        return use(model, number)
+
+    folder, _ = trained
+    numbers = range(8)
+    expected = [use(charlstm.load(folder, threads=1), number) for number in numbers]
+    together = Barrier(len(numbers))
+    shared = charlstm.load(folder, threads=2)
+    with ThreadPoolExecutor(len(numbers)) as pool:
+        assert list(pool.map(partial(use_late, shared), numbers)) == expected
+        assert list(pool.map(partial(use, shared), numbers)) == expected
 
 
 def test_the_engine_agrees_with_keras_over_500_steps(trained):

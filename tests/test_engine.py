@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from threading import Barrier
+from time import sleep
 
 import numpy as np
 import pytest
@@ -239,3 +242,52 @@ def test_quantised_columns_are_within_half_a_scale(rows, columns, scale, seed):
     used = matrix.any(axis=0)
     assert (np.abs(levels.astype(int)).max(axis=0)[used] == 127).all()
     assert (levels[:, ~used] == 0).all()
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("batch", [1, 40])
+def test_threads_that_share_an_engine_get_the_bits_of_one_thread(precision, batch):
+    config = CONFIGS[2]
+    inputs = [random_input(config, batch, length=5, seed=seed) for seed in range(8)]
+    expected = [engine(config, precision, 1).run(ids, state) for ids, state in inputs]
+    shared = build_engine(config, random_weights(config), precision=precision, threads=2)
+    together = Barrier(len(inputs))
+
+    def run(ids, state):
+        together.wait()
+        return [shared.run(ids, state) for _ in range(5)]
+
+    with ThreadPoolExecutor(len(inputs)) as pool:
+        results = [pool.submit(run, *each) for each in inputs]
+    for result, (logits, new_state) in zip(results, expected, strict=True):
+        for found in result.result():
+            np.testing.assert_array_equal(found[0], logits)
+            np.testing.assert_array_equal(found[1], new_state)
+
+
+@pytest.mark.parametrize("batch", [1, 40])
+def test_threads_that_begin_at_once_open_one_session(monkeypatch, batch):
+    """Python's ``cached_property`` has no lock from 3.12 on."""
+    opened, pools, real = [], [], charlstm.engine._open_session
+
+    def open_slowly(graph, threads):
+        opened.append(threads)
+        sleep(0.05)
+        return real(graph, threads)
+
+    class Pool(ThreadPoolExecutor):
+        def __init__(self, workers):
+            pools.append(workers)
+            sleep(0.05)
+            super().__init__(workers)
+
+    config = CONFIGS[0]
+    shared = build_engine(config, random_weights(config), threads=2)
+    ids, state = random_input(config, batch, length=1, seed=1)
+    with ThreadPoolExecutor(8) as pool:
+        monkeypatch.setattr(charlstm.engine, "_open_session", open_slowly)
+        monkeypatch.setattr("concurrent.futures.ThreadPoolExecutor", Pool)
+        for result in [pool.submit(shared.run, ids, state) for _ in range(8)]:
+            result.result()
+    assert opened == [2 if batch == 1 else 1]
+    assert pools == ([] if batch == 1 else [1])

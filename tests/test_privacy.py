@@ -100,11 +100,13 @@ def user(tmp_path_factory):
     return found
 
 
+@pytest.mark.slow
 def test_training_leaves_no_trace(user):
     assert user.traces() == set()
     assert user.folders() <= {".cache", "charlstm"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_command_leaves_no_trace(user, command):
     user.run("-m", "charlstm", *COMMANDS[command])
@@ -112,12 +114,14 @@ def test_a_command_leaves_no_trace(user, command):
     assert user.folders() <= {".cache", "charlstm"}
 
 
+@pytest.mark.slow
 def test_the_python_interface_leaves_no_trace(user):
     user.run("-c", FROM_PYTHON)
     assert user.traces() == set()
     assert user.folders() <= {".cache", "charlstm"}
 
 
+@pytest.mark.slow
 def test_keras_is_not_configured_by_files_of_the_user(user, tmp_path):
     settings = tmp_path / "keras.json"
     settings.write_text(json.dumps({"floatx": "float16", "backend": "jax"}))
