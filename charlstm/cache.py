@@ -7,22 +7,27 @@ cost of building it again. This module does not know what an entry holds.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import os
 import shutil
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from charlstm.errors import ConfigError, StorageError
 from charlstm.files import locked, storage_errors, sync_file, write_atomically
 
+Value = TypeVar("Value")
+
 VARIABLE = "CHARLSTM_CACHE"
 DEFAULT_LIMIT_MB = 4096
 YOUNG_SECONDS = 60
+# How often to try what other processes interfere with.
+ATTEMPTS = 10
 
 # The hashes of an entry's files, as sha256sum writes them.
 DIGESTS = "SHA256SUMS"
@@ -71,8 +76,17 @@ def entries() -> list[Entry]:
     return sorted(found, key=lambda entry: -entry.used)
 
 
-def obtain(key: str, build: Callable[[Path], None]) -> Path:
-    """Return the entry ``key``; if there is none, let ``build`` fill an empty folder first.
+def obtain(key: str, build: Callable[[Path], None], read: Callable[[Path], Value]) -> Value:
+    """Return what ``read`` makes of the entry ``key``; if there is none, ``build`` fills it first.
+
+    The files are compared with the hashes that were written down when the entry was built. If one
+    is damaged or missing, the entry is built again. Other processes may remove entries at any time:
+    what is being built is locked and read before others can see it.
+
+    Args:
+        key: names the entry; it stands for all that its content depends on.
+        build: fills an empty folder with files.
+        read: reads the folder. Its path does not last, but files opened or mapped stay readable.
 
     Raises:
         StorageError: if the file system refuses.
@@ -81,39 +95,67 @@ def obtain(key: str, build: Callable[[Path], None]) -> Path:
     folder = cache_folder()
     path = folder / key
     with storage_errors(folder, f", or let {VARIABLE} name another folder"):
-        if path.is_dir():
-            os.utime(path)
-            return path
-        _claim(folder)
-        unfinished = Path(tempfile.mkdtemp(prefix=f".{key}.", dir=folder))
         try:
-            with locked(unfinished):
+            return _use(path, read)
+        except (OSError, ValueError):  # there is none, it is damaged or it is being removed
+            with contextlib.suppress(OSError):
+                _remove(path)
+        value = _build(path, build, read)
+    evict(keep=path)
+    return value
+
+
+def _use(path: Path, read: Callable[[Path], Value]) -> Value:
+    """Read an entry and note that it was used now.
+
+    Raises:
+        OSError: if it is not there, or a file of it can't be read.
+        ValueError: if a file has changed.
+    """
+    with contextlib.suppress(OSError):  # it may belong to somebody else
+        os.utime(path)
+    _check(path)
+    return read(path)
+
+
+def _build(path: Path, build: Callable[[Path], None], read: Callable[[Path], Value]) -> Value:
+    """Build an entry, read it and give it its name; begin again if others remove its files."""
+    attempts = 0
+    while True:
+        attempts += 1
+        _claim(path.parent)
+        unfinished = path.parent / f".{path.name}.{os.urandom(4).hex()}"
+        try:
+            unfinished.mkdir(mode=0o700)
+            with locked(unfinished) as is_ours:
+                if not is_ours:  # another process is about to remove it
+                    raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
                 build(unfinished)
-                for file in unfinished.iterdir():
-                    sync_file(file)
+                _seal(unfinished)
+                value = read(unfinished)
                 _move_into_place(unfinished, path)
+                return value
+        except (OSError, StorageError) as error:
+            removed = isinstance(error, FileNotFoundError) or not unfinished.exists()
+            if attempts == ATTEMPTS or not removed:
+                raise
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)
-    evict(keep=path)
-    return path
 
 
-def remove(path: Path) -> None:
-    """Remove an entry that turned out to be damaged."""
-    shutil.rmtree(path, ignore_errors=True)
-
-
-def seal(folder: Path) -> None:
-    """Write down the hashes of an entry's files, when all are there."""
+def _seal(folder: Path) -> None:
+    """Write down the hashes of an entry's files and make all of them durable."""
     (folder / DIGESTS).write_text(_digests(folder))
+    for file in folder.iterdir():
+        sync_file(file)
 
 
-def check(folder: Path) -> None:
+def _check(folder: Path) -> None:
     """Check that an entry is what was sealed.
 
     Raises:
-        OSError: if a file is missing or can't be read.
-        ValueError: if one has changed.
+        OSError: if a file can't be read.
+        ValueError: if one is missing or has changed.
     """
     if (folder / DIGESTS).read_text() != _digests(folder):
         raise ValueError(f"{folder} is not what was written")
@@ -169,32 +211,62 @@ def evict(keep: Path) -> None:
     What killed processes have left unfinished goes too: nobody holds its lock.
     """
     for path in _children():
-        if path.name.startswith(".") and _is_abandoned(path):
-            shutil.rmtree(path, ignore_errors=True)
+        # Whoever has just made a folder may not have locked it yet.
+        if path.name.startswith(".") and time.time() - _entry(path).used >= YOUNG_SECONDS:
+            with contextlib.suppress(OSError, StorageError):
+                _remove_unfinished(path, without_locks=False)
     total = 0
     for entry in entries():
         total += entry.size
         if total > limit() and entry.path != keep:
-            shutil.rmtree(entry.path, ignore_errors=True)
-
-
-def _is_abandoned(unfinished: Path) -> bool:
-    if time.time() - _entry(unfinished).used < YOUNG_SECONDS:
-        return False  # whoever has just made it may not have locked it yet
-    try:
-        with locked(unfinished, otherwise=False) as is_abandoned:
-            return is_abandoned
-    except StorageError:  # another process has removed it
-        return False
+            with contextlib.suppress(OSError):
+                _remove(entry.path)
 
 
 def clear() -> list[Entry]:
-    """Remove everything, unfinished entries too; return the complete entries removed."""
+    """Remove everything but what is being built; return the complete entries removed.
+
+    Raises:
+        StorageError: if the file system refuses.
+    """
     removed = entries()
     for path in _children():
         with storage_errors(path):
-            shutil.rmtree(path)
+            if path.name.startswith("."):
+                _remove_unfinished(path, without_locks=True)
+            else:
+                _remove(path)
     return removed
+
+
+def _remove_unfinished(path: Path, *, without_locks: bool) -> None:
+    """Remove an unfinished entry unless a process is building it.
+
+    Args:
+        path: its folder.
+        without_locks: whether to remove it where the file system can't tell.
+    """
+    try:
+        # It is removed under the lock, so that a process that has just made it notices.
+        with locked(path, otherwise=without_locks) as is_abandoned:
+            if is_abandoned:
+                _remove(path)
+    except StorageError:
+        if path.exists():
+            raise
+
+
+def _remove(path: Path) -> None:
+    """Remove a folder, which other processes may be doing at the same time."""
+    attempts = 0
+    while path.exists():
+        attempts += 1
+        try:
+            shutil.rmtree(path)
+            return
+        except OSError as error:
+            if attempts == ATTEMPTS or error.errno not in (errno.ENOENT, errno.ENOTEMPTY):
+                raise
 
 
 def _children() -> list[Path]:

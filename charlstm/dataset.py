@@ -24,7 +24,6 @@ Ids = NDArray[np.unsignedinteger]
 
 TRAIN_FILE = "train.bin"
 VALID_FILE = "valid.bin"
-SIZES_FILE = "sizes.txt"
 
 # Of the training text, at most this share stands in characters rare enough to be replaced, and
 # each occurrence of them is replaced this often, so that the unknown symbol has a learned place.
@@ -96,8 +95,6 @@ def write_store(folder: Path, pieces: Iterable[Encoded], vocab_size: int) -> Non
         for file, document_ended in zip(files, at_start, strict=True):
             if file.tell() and document_ended and training_ends:
                 file.write(mark)
-        sizes = " ".join(str(file.tell()) for file in files)
-    (folder / SIZES_FILE).write_text(sizes)
 
 
 def read_store(folder: Path, vocab_size: int) -> TokenStore:
@@ -105,14 +102,9 @@ def read_store(folder: Path, vocab_size: int) -> TokenStore:
 
     Raises:
         OSError: if a file is missing.
-        ValueError: if one is not as long as it was written.
     """
     dtype = smallest_dtype(vocab_size)
-    sizes = [int(size) for size in (folder / SIZES_FILE).read_text().split()]
-    paths = [folder / name for name in (TRAIN_FILE, VALID_FILE)]
-    if [path.stat().st_size for path in paths] != sizes:
-        raise ValueError(f"{folder}: the token store is not as long as it was written")
-    return TokenStore(*(_map(path, dtype) for path in paths))
+    return TokenStore(*(_map(folder / name, dtype) for name in (TRAIN_FILE, VALID_FILE)))
 
 
 def _map(path: Path, dtype: np.dtype[np.unsignedinteger]) -> Ids:

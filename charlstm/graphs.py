@@ -1,21 +1,24 @@
 """A model's graph, from the cache: a model that was used before starts without building it again.
 
-What is kept follows from the weights and from the code that builds graphs, and is named after both.
-It is never part of a checkpoint. This module does not know what a graph holds.
+What is kept follows from the weights and from how graphs are built, and is named after both. It is
+never part of a checkpoint. This module does not know what a graph holds.
 """
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from pathlib import Path
 
-from charlstm import cache, engine
+from charlstm import cache
 from charlstm.checkpoint import Checkpoint
 from charlstm.engine import Precision, build_graph
 from charlstm.errors import StorageError
 
+# Part of the key of every cached graph: raise it when the same weights give another graph.
+GRAPH_VERSION = 1
+
 GRAPH = "graph"
-_DIGEST_SIZE = 32
 
 
 def kept_graph(checkpoint: Checkpoint, precision: Precision) -> bytes:
@@ -26,41 +29,24 @@ def kept_graph(checkpoint: Checkpoint, precision: Precision) -> bytes:
     Raises:
         ConfigError: if the cache's variables are wrong.
     """
-    built: list[bytes] = []
 
-    def build() -> bytes:
-        built.append(build_graph(checkpoint.config.model, checkpoint.weights, precision))
-        return built[-1]
+    @functools.cache
+    def built() -> bytes:
+        return build_graph(checkpoint.config.model, checkpoint.weights, precision)
 
-    def fill(folder: Path) -> None:
-        graph = build()
-        (folder / GRAPH).write_bytes(_digest(graph) + graph)
+    def build(folder: Path) -> None:
+        (folder / GRAPH).write_bytes(built())
+
+    def read(folder: Path) -> bytes:
+        return (folder / GRAPH).read_bytes()
 
     try:
-        key = _key(checkpoint, precision)
-        folder = cache.obtain(key, fill)
-        graph = built[0] if built else _read(folder)
-        if graph is None:
-            cache.remove(folder)
-            graph = _read(cache.obtain(key, fill))
-    except (StorageError, OSError):
-        graph = None
-    return graph or (built[-1] if built else build())
+        return cache.obtain(_key(checkpoint, precision), build, read)
+    except StorageError:
+        return built()
 
 
 def _key(checkpoint: Checkpoint, precision: Precision) -> str:
-    """Name a graph after the weights and the code that makes it."""
-    code = Path(engine.__file__).read_bytes()
-    parts = checkpoint.sha256, precision, hashlib.sha256(code).hexdigest()
+    """Name a graph after the weights and the way to build it."""
+    parts = checkpoint.sha256, precision, str(GRAPH_VERSION)
     return "graph-" + hashlib.sha256(" ".join(parts).encode()).hexdigest()[:32]
-
-
-def _read(folder: Path) -> bytes | None:
-    """Return a graph that is kept, or None if it is not what was written."""
-    data = (folder / GRAPH).read_bytes()
-    digest, graph = data[:_DIGEST_SIZE], data[_DIGEST_SIZE:]
-    return graph if digest == _digest(graph) else None
-
-
-def _digest(graph: bytes) -> bytes:
-    return hashlib.sha256(graph).digest()

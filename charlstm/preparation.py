@@ -9,11 +9,11 @@ models.
 from __future__ import annotations
 
 import hashlib
+import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
 
 import msgspec
 import numpy as np
@@ -22,15 +22,13 @@ from charlstm import cache
 from charlstm.config import CorpusConfig, TokenizerConfig
 from charlstm.corpus import Chunk, Corpus, divide, open_corpus
 from charlstm.dataset import Encoded, TokenStore, read_store, write_store
-from charlstm.errors import CheckpointDamaged, CorpusChanged, CorpusError
+from charlstm.errors import CorpusChanged, CorpusError
 from charlstm.novelty import LineGatherer, LineHashes
 from charlstm.tokenizer import REPLACEMENT, Tokenizer, build_tokenizer, tokenizer_from_json
 from charlstm.unicode_text import has_surrogates
 
-Entry = TypeVar("Entry")
-
 # Part of the key of every cached store: raise it when the same settings give another store.
-STORE_VERSION = 2
+STORE_VERSION = 3
 
 # Characters of the names of files that are recorded, so that a configuration can be read again.
 _RECORDED = 2**20
@@ -116,11 +114,13 @@ def prepare(
     def read(folder: Path) -> tuple[TokenStore, Statistics, LineHashes | None]:
         data = (folder / STATISTICS_FILE).read_bytes()
         statistics = msgspec.json.decode(data, type=Statistics)
-        lines = _read_lines(folder, statistics.train_lines) if config.lines else None
+        lines = None
+        if config.lines:
+            lines = LineHashes(np.fromfile(folder / LINES_FILE, np.uint64))
         return read_store(folder, tokenizer.vocab_size), statistics, lines
 
     key = "tokens-" + text.key(tokenizer.to_json())
-    store, statistics, lines = _obtain(key, build, read)
+    store, statistics, lines = cache.obtain(key, build, read)
     sources = tuple(_recorded([source.name for source in text.corpus.sources]))
     return Prepared(text.corpus.name, sources, tokenizer, store, statistics, lines)
 
@@ -135,33 +135,6 @@ def _recorded(names: list[str]) -> list[str]:
     return names
 
 
-def _read_lines(folder: Path, count: int) -> LineHashes:
-    """Read the hashes of the training lines; ``ValueError`` if there are not ``count``."""
-    hashes = np.fromfile(folder / LINES_FILE, np.uint64)
-    if hashes.nbytes != 8 * count or (folder / LINES_FILE).stat().st_size != hashes.nbytes:
-        raise ValueError(f"{folder}: the hashes of the lines are not as many as were written")
-    return LineHashes(hashes)
-
-
-def _obtain(key: str, build: Callable[[Path], None], read: Callable[[Path], Entry]) -> Entry:
-    """Read a cache entry, building it if there is none, and once more if it is damaged.
-
-    All of it is compared with its hashes: a run must not learn from what a disk has changed.
-    """
-
-    def build_sealed(folder: Path) -> None:
-        build(folder)
-        cache.seal(folder)
-
-    folder = cache.obtain(key, build_sealed)
-    try:
-        cache.check(folder)
-        return read(folder)
-    except (OSError, ValueError, CheckpointDamaged):
-        cache.remove(folder)
-        return read(cache.obtain(key, build_sealed))
-
-
 def _tokenizer(text: _Text, tokenizing: TokenizerConfig) -> Tokenizer:
     """Build the tokenizer of the training part, or find it in the cache."""
 
@@ -172,7 +145,7 @@ def _tokenizer(text: _Text, tokenizing: TokenizerConfig) -> Tokenizer:
     def read(folder: Path) -> Tokenizer:
         return tokenizer_from_json((folder / TOKENIZER_FILE).read_bytes())
 
-    return _obtain("symbols-" + text.key(msgspec.json.encode(tokenizing)), build, read)
+    return cache.obtain("symbols-" + text.key(msgspec.json.encode(tokenizing)), build, read)
 
 
 class _Text:
@@ -231,7 +204,8 @@ class _Text:
             "seed": self.config.seed if self.config.lines and not self.valid else None,
             "whole words": self.whole_words,
         }
-        parts = (STORE_VERSION, self.sha256, division)
+        # What is a letter, and so where words end, depends on Python's version of Unicode.
+        parts = (STORE_VERSION, unicodedata.unidata_version, self.sha256, division)
         return hashlib.sha256(msgspec.json.encode(parts) + tokenizing).hexdigest()[:32]
 
 

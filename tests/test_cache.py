@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import shutil
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -26,16 +28,33 @@ def folder(tmp_path, monkeypatch):
     return place
 
 
+# Bytes of the hashes of an entry of one file called "file", and of one called "big" too.
+SEAL = len(64 * "0" + "  file\n")
+SEALS = SEAL + len(64 * "0" + "  big\n")
+
+
 def filled(text="content", size=0):
-    """Return a ``build`` that writes a text and ``size`` bytes without content."""
+    """Return a ``build`` that writes a text and without content what ``size`` bytes lack."""
 
     def build(unfinished):
         (unfinished / "file").write_text(text)
         if size:
             with (unfinished / "big").open("wb") as file:
-                file.truncate(size - len(text))
+                file.truncate(size - len(text) - SEALS)
 
     return build
+
+
+def content(folder):
+    return (folder / "file").read_text()
+
+
+def obtain(key, build):
+    """Obtain an entry, which has to be there then and to hold what was read; return its folder."""
+    read = cache.obtain(key, build, content)
+    path = cache.cache_folder() / key
+    assert content(path) == read
+    return path
 
 
 def never(unfinished):
@@ -94,7 +113,7 @@ def test_a_limit_that_is_no_whole_number_is_refused(folder, monkeypatch, value):
         cache.limit()
     assert str(caught.value) == message
     with pytest.raises(ConfigError) as caught:
-        cache.obtain("key", filled())
+        obtain("key", filled())
     assert str(caught.value) == message
 
 
@@ -102,10 +121,10 @@ def test_a_limit_that_is_no_whole_number_is_refused(folder, monkeypatch, value):
 
 
 def test_an_entry_is_built_once(folder):
-    path = cache.obtain("key", filled())
+    path = obtain("key", filled())
     assert path == folder / "key"
     assert (path / "file").read_text() == "content"
-    assert cache.obtain("key", never) == path
+    assert obtain("key", never) == path
     assert (path / "file").read_text() == "content"
     assert sorted(os.listdir(folder)) == [TAG, "key"]
 
@@ -128,12 +147,15 @@ def test_an_entry_is_durable_before_it_gets_its_name(folder, monkeypatch):
         (unfinished / "one").write_text("1")
         (unfinished / "two").write_text("2")
 
-    cache.obtain("other", filled())
+    obtain("other", filled())
     monkeypatch.setattr(os, "fsync", note_fsync)
     monkeypatch.setattr(Path, "rename", note_rename)
-    path = cache.obtain("key", build)
-    assert sorted(events[:-1]) == [("one", "1"), ("two", "2")]
-    assert events[-1] == ("rename", path)
+    cache.obtain("key", build, os.listdir)
+    seal = "".join(
+        f"{hashlib.sha256(c).hexdigest()}  {n}\n" for n, c in [("one", b"1"), ("two", b"2")]
+    )
+    assert sorted(events[:-1]) == [("SHA256SUMS", seal), ("one", "1"), ("two", "2")]
+    assert events[-1] == ("rename", folder / "key")
 
 
 def test_build_gets_an_empty_folder_that_is_not_yet_the_entry(folder):
@@ -143,7 +165,7 @@ def test_build_gets_an_empty_folder_that_is_not_yet_the_entry(folder):
         assert not (folder / "key").exists()
         assert cache.entries() == []
 
-    cache.obtain("key", build)
+    cache.obtain("key", build, os.listdir)
     assert names() == ["key"]
 
 
@@ -154,10 +176,10 @@ def test_a_build_that_fails_leaves_nothing(folder, error):
         raise error
 
     with pytest.raises(type(error)) as caught:
-        cache.obtain("key", build)
+        obtain("key", build)
     assert caught.value is error
     assert os.listdir(folder) == [TAG]
-    assert (cache.obtain("key", filled("new")) / "file").read_text() == "new"
+    assert (obtain("key", filled("new")) / "file").read_text() == "new"
 
 
 def test_a_full_disk_is_told_and_leaves_nothing(folder):
@@ -166,7 +188,7 @@ def test_a_full_disk_is_told_and_leaves_nothing(folder):
         raise OSError(errno.ENOSPC, "")
 
     with pytest.raises(StorageError) as caught:
-        cache.obtain("key", build)
+        obtain("key", build)
     assert str(caught.value) == (
         f"can't write {folder}: the disk is full: free some space, or let CHARLSTM_CACHE name "
         "another folder"
@@ -181,21 +203,21 @@ def test_a_disk_that_is_full_when_an_entry_is_synced_leaves_none(folder, monkeyp
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", fail)
         with pytest.raises(StorageError, match=f"^can't write {folder}/{TAG}: the disk is full: "):
-            cache.obtain("key", filled())
+            obtain("key", filled())
     assert os.listdir(folder) == []
-    cache.obtain("other", filled())
+    obtain("other", filled())
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", fail)
         with pytest.raises(StorageError, match=f"^can't write {folder}: the disk is full: "):
-            cache.obtain("key", filled())
+            obtain("key", filled())
     assert sorted(os.listdir(folder)) == [TAG, "other"]
-    assert (cache.obtain("key", filled()) / "file").read_text() == "content"
+    assert (obtain("key", filled()) / "file").read_text() == "content"
 
 
 def test_a_place_that_is_no_folder_is_told(folder):
     folder.write_text("a file")
     with pytest.raises(StorageError, match=f"^can't write {folder}: "):
-        cache.obtain("key", filled())
+        obtain("key", filled())
 
 
 def test_an_entry_that_another_process_built_meanwhile_serves(folder):
@@ -204,18 +226,47 @@ def test_an_entry_that_another_process_built_meanwhile_serves(folder):
         (folder / "key").mkdir()
         filled("theirs")(folder / "key")
 
-    path = cache.obtain("key", build)
-    assert path == folder / "key"
-    assert (path / "file").read_text() in ("mine", "theirs")
+    assert cache.obtain("key", build, content) == "mine"
+    assert content(folder / "key") in ("mine", "theirs")
     assert sorted(os.listdir(folder)) == [TAG, "key"]
 
 
-def test_what_has_been_removed_is_built_again(folder):
-    path = cache.obtain("key", filled("damaged"))
-    cache.remove(path)
-    assert not path.exists()
-    cache.remove(path)  # another process may have been faster
-    assert (cache.obtain("key", filled("sound")) / "file").read_text() == "sound"
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda path: (path / "file").unlink(),
+        lambda path: (path / "file").write_text("contemt"),
+        lambda path: (path / "another").write_text(""),
+        lambda path: (path / "SHA256SUMS").unlink(),
+        lambda path: (path / "SHA256SUMS").write_bytes(b"\xff"),
+        lambda path: (path / "file").unlink() or (path / "file").mkdir(),
+        shutil.rmtree,
+    ],
+)
+def test_a_damaged_entry_is_built_again(folder, damage):
+    damage(obtain("key", filled()))
+    path = obtain("key", filled("sound"))
+    assert content(path) == "sound"
+    assert sorted(os.listdir(path)) == ["SHA256SUMS", "file"]
+    assert obtain("key", never) == path
+
+
+def test_an_entry_is_sealed_as_sha256sum_writes_it(folder):
+    path = obtain("key", filled())
+    digest = hashlib.sha256(b"content").hexdigest()
+    assert (path / "SHA256SUMS").read_text() == f"{digest}  file\n"
+
+
+def test_what_never_can_be_read_is_told_once_it_is_built(folder):
+    built = []
+
+    def refuse(folder):
+        raise ValueError("unreadable")
+
+    with pytest.raises(ValueError, match=r"^unreadable$"):
+        cache.obtain("key", built.append, refuse)
+    assert len(built) == 1
+    assert os.listdir(folder) == [TAG]
 
 
 # Forgetting
@@ -223,7 +274,7 @@ def test_what_has_been_removed_is_built_again(folder):
 
 def test_entries_are_listed_by_last_use_with_their_size(folder):
     for used, key in enumerate(["a", "b", "c"], 1000):
-        cache.obtain(key, filled("x" * used))
+        obtain(key, filled("x" * used))
         age(key, used)
     (folder / "c" / "deeper").mkdir()
     (folder / "c" / "deeper" / "file").write_text("1234")
@@ -231,9 +282,9 @@ def test_entries_are_listed_by_last_use_with_their_size(folder):
     (folder / "a file of somebody").write_text("")
     (folder / ".unfinished").mkdir()
     assert cache.entries() == [
-        cache.Entry(folder / "c", 1006, 1002.0),
-        cache.Entry(folder / "b", 1001, 1001.0),
-        cache.Entry(folder / "a", 1000, 1000.0),
+        cache.Entry(folder / "c", 1006 + SEAL, 1002.0),
+        cache.Entry(folder / "b", 1001 + SEAL, 1001.0),
+        cache.Entry(folder / "a", 1000 + SEAL, 1000.0),
     ]
 
 
@@ -245,31 +296,31 @@ def test_there_are_no_entries_without_a_folder(folder):
 
 def test_obtaining_an_entry_is_a_use_of_it(folder):
     for used, key in enumerate(["a", "b"], 1000):
-        cache.obtain(key, filled())
+        obtain(key, filled())
         age(key, used)
     assert names() == ["b", "a"]
-    cache.obtain("a", never)
+    obtain("a", never)
     assert names() == ["a", "b"]
 
 
 def test_the_least_recently_used_go_first(folder, monkeypatch):
     monkeypatch.setenv("CHARLSTM_CACHE_MB", "10")
     for used, key in enumerate(["a", "b", "c"], 1000):
-        cache.obtain(key, filled(size=3 * MB))
+        obtain(key, filled(size=3 * MB))
         age(key, used)
-    cache.obtain("a", never)
-    cache.obtain("d", filled(size=3 * MB))  # 12 MB now
+    obtain("a", never)
+    obtain("d", filled(size=3 * MB))  # 12 MB now
     assert sorted(names()) == ["a", "c", "d"]
     age("a", 1003)
     age("d", 1004)
-    cache.obtain("e", filled(size=7 * MB))  # 10 MB with d, which just fits
+    obtain("e", filled(size=7 * MB))  # 10 MB with d, which just fits
     assert names() == ["e", "d"]
 
 
 def test_a_cache_within_its_bound_keeps_everything(folder, monkeypatch):
     monkeypatch.setenv("CHARLSTM_CACHE_MB", "9")
     for key in "abc":
-        cache.obtain(key, filled(size=3 * MB))
+        obtain(key, filled(size=3 * MB))
     assert sorted(names()) == ["a", "b", "c"]
 
 
@@ -277,7 +328,7 @@ def test_a_cache_within_its_bound_keeps_everything(folder, monkeypatch):
 def test_what_was_just_obtained_stays_however_large(folder, monkeypatch, megabytes):
     monkeypatch.setenv("CHARLSTM_CACHE_MB", megabytes)
     for key in "abc":
-        path = cache.obtain(key, filled(size=3 * MB))
+        path = obtain(key, filled(size=3 * MB))
         assert names() == [key]
         assert (path / "file").read_text() == "content"
 
@@ -287,15 +338,15 @@ def test_eviction_leaves_what_others_are_building(folder, monkeypatch):
 
     def build(unfinished):
         filled()(unfinished)
-        cache.obtain("other", filled())
+        obtain("other", filled())
 
-    assert (cache.obtain("key", build) / "file").read_text() == "content"
+    assert (obtain("key", build) / "file").read_text() == "content"
     assert names() == ["key"]
 
 
 def test_an_entry_that_another_process_removes_meanwhile_is_no_error(folder, monkeypatch):
     """Two runs may evict at once: what is listed can be gone when it is looked at."""
-    cache.obtain("a", filled())
+    obtain("a", filled())
     real = Path.is_dir
 
     def then_gone(path):
@@ -305,22 +356,162 @@ def test_an_entry_that_another_process_removes_meanwhile_is_no_error(folder, mon
         return found
 
     monkeypatch.setattr(Path, "is_dir", then_gone)
-    assert cache.obtain("b", filled()) == folder / "b"
+    assert obtain("b", filled()) == folder / "b"
     assert names() == ["b"]
 
 
 def test_clear_removes_everything_and_tells_what(folder):
-    cache.obtain("a", filled("12345"))
-    cache.obtain("b", filled())
+    obtain("a", filled("12345"))
+    obtain("b", filled())
     age("a", 1000)
     age("b", 2000)
     (folder / ".c.unfinished").mkdir()
     assert cache.clear() == [
-        cache.Entry(folder / "b", 7, 2000.0),
-        cache.Entry(folder / "a", 5, 1000.0),
+        cache.Entry(folder / "b", 7 + SEAL, 2000.0),
+        cache.Entry(folder / "a", 5 + SEAL, 1000.0),
     ]
     assert os.listdir(folder) == [TAG]
     assert cache.clear() == []
+
+
+# Other processes at the same time
+
+
+def test_clear_and_eviction_leave_what_is_being_built(folder, monkeypatch):
+    monkeypatch.setenv("CHARLSTM_CACHE_MB", "0")
+    obtain("other", filled())
+
+    def build(unfinished):
+        (unfinished / "half").write_text("")
+        assert [entry.path.name for entry in cache.clear()] == ["other"]
+        cache.evict(keep=folder / "nothing")
+        (unfinished / "half").unlink()
+        filled()(unfinished)
+
+    assert content(obtain("key", build)) == "content"
+    assert names() == ["key"]
+
+
+@pytest.mark.parametrize("what", ["files", "entry", "cache"])
+def test_what_is_removed_while_it_is_built_is_built_again(folder, what):
+    """By ``rm -r``, or by ``clear`` where the file system has no locks."""
+    built = []
+
+    def build(unfinished):
+        built.append(unfinished)
+        filled()(unfinished)
+        if len(built) == 1:
+            victims = {"files": unfinished / "file", "entry": unfinished, "cache": folder}
+            victim = victims[what]
+            victim.unlink() if victim.is_file() else shutil.rmtree(victim)
+
+    assert content(obtain("key", build)) == "content"
+    assert len(built) == 2
+    assert sorted(os.listdir(folder)) == [TAG, "key"]
+
+
+def test_what_is_removed_each_time_it_is_built_is_given_up(folder):
+    built = []
+
+    def build(unfinished):
+        built.append(unfinished)
+        shutil.rmtree(unfinished)
+
+    with pytest.raises(StorageError, match=f"^can't write {folder}: "):
+        cache.obtain("key", build, content)
+    assert len(built) == len(set(built)) == cache.ATTEMPTS
+    assert os.listdir(folder) == [TAG]
+
+
+def test_a_folder_that_is_cleared_before_it_is_locked_is_made_again(folder, monkeypatch):
+    cleared, real = [], cache.locked
+
+    def lock_late(path, **options):
+        if path.name.startswith(".key.") and not cleared:
+            cleared.append(path)
+            cache.clear()
+        return real(path, **options)
+
+    monkeypatch.setattr(cache, "locked", lock_late)
+    assert content(obtain("key", filled())) == "content"
+    assert not cleared[0].exists()
+
+
+def test_clear_removes_what_may_be_built_where_nobody_knows(folder, monkeypatch):
+    def refuse(descriptor, operation):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    obtain("key", filled())
+    (folder / ".unfinished").mkdir()
+    monkeypatch.setattr("fcntl.flock", refuse)
+    assert len(cache.clear()) == 1
+    assert os.listdir(folder) == [TAG]
+
+
+@pytest.mark.parametrize("code", [errno.EPERM, errno.EACCES, errno.EROFS])
+def test_an_entry_that_can_be_read_but_not_written_serves(folder, monkeypatch, code):
+    obtain("key", filled())
+
+    def refuse(path):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, "utime", refuse)
+    assert content(obtain("key", never)) == "content"
+
+
+@pytest.mark.parametrize("moment", ["before it is noted", "before it is checked"])
+def test_an_entry_that_is_evicted_when_it_is_asked_for_is_built_again(folder, monkeypatch, moment):
+    path, real = obtain("key", filled()), os.utime
+
+    def evict(noted):
+        monkeypatch.setattr(os, "utime", real)
+        if moment == "before it is checked":
+            os.utime(noted)
+        shutil.rmtree(path)
+        if moment == "before it is noted":
+            os.utime(noted)
+
+    monkeypatch.setattr(os, "utime", evict)
+    assert content(obtain("key", filled("again"))) == "again"
+
+
+def test_an_entry_that_is_removed_while_it_is_read_is_built_again(folder):
+    path = obtain("key", filled())
+
+    def read(where):
+        if where == path:
+            shutil.rmtree(path)
+        return content(where)
+
+    assert cache.obtain("key", filled("again"), read) == "again"
+    assert content(path) == "again"
+
+
+def test_what_was_mapped_stays_readable_when_its_entry_is_gone(folder):
+    def read(where):
+        return np.memmap(where / "file", np.uint8, mode="r")
+
+    new = cache.obtain("key", filled(), read)
+    old = cache.obtain("key", never, read)
+    cache.clear()
+    assert new.tobytes() == old.tobytes() == b"content"
+
+
+def test_clears_at_the_same_time_do_not_fail(folder, monkeypatch):
+    """Each may find that the other has removed a file or a folder before it."""
+    obtain("a", filled())
+    obtain("b", filled())
+    real = os.unlink
+
+    def unlink(path, **options):
+        monkeypatch.setattr(os, "unlink", real)
+        shutil.rmtree(folder / "a")
+        shutil.rmtree(folder / "b")
+        return real(path, **options)
+
+    monkeypatch.setattr(os, "unlink", unlink)
+    assert len(cache.clear()) == 2
+    assert os.listdir(folder) == [TAG]
 
 
 # Folders of others
@@ -328,7 +519,7 @@ def test_clear_removes_everything_and_tells_what(folder):
 
 def test_the_folder_is_tagged_as_backup_tools_expect_it(folder):
     """Source: the Cache Directory Tagging Specification, whose signature is 43 bytes long."""
-    cache.obtain("key", filled())
+    obtain("key", filled())
     tag = (folder / "CACHEDIR.TAG").read_bytes()
     assert tag[:43] == b"Signature: 8a477f597d28d172789f06886806bc55"
     assert tag[43:].startswith(b"\n")
@@ -336,9 +527,9 @@ def test_the_folder_is_tagged_as_backup_tools_expect_it(folder):
 
 def test_an_empty_folder_and_one_of_ours_are_taken(folder):
     folder.mkdir()
-    cache.obtain("a", filled())
+    obtain("a", filled())
     (folder / "notes.txt").write_text("somebody's")
-    cache.obtain("b", filled())
+    obtain("b", filled())
     assert sorted(os.listdir(folder)) == [TAG, "a", "b", "notes.txt"]
 
 
@@ -357,7 +548,7 @@ def test_a_folder_that_holds_other_things_is_refused_and_left_alone(folder, monk
         os.utime(path, (1, 1))  # long since abandoned, if it were ours
     before = snapshot(folder)
     with pytest.raises(ConfigError) as caught:
-        cache.obtain("key", never)
+        obtain("key", never)
     assert str(caught.value) == (
         f"the cache folder {folder} holds other things: let CHARLSTM_CACHE name a new or an empty "
         "folder"
@@ -377,7 +568,7 @@ def test_the_cache_of_another_program_is_refused_and_left_alone(folder):
     )
     before = snapshot(folder)
     with pytest.raises(ConfigError, match="holds other things"):
-        cache.obtain("key", never)
+        obtain("key", never)
     assert cache.entries() == []
     cache.evict(keep=folder / "key")
     assert cache.clear() == []
@@ -385,7 +576,7 @@ def test_the_cache_of_another_program_is_refused_and_left_alone(folder):
 
 
 def test_only_unfinished_entries_that_nobody_builds_are_abandoned(folder, monkeypatch):
-    cache.obtain("a", filled())
+    obtain("a", filled())
     now = time.time()
     for name, seconds in ((".old", 61), (".new", 5)):
         (folder / name).mkdir()
@@ -393,10 +584,10 @@ def test_only_unfinished_entries_that_nobody_builds_are_abandoned(folder, monkey
 
     def build_long(unfinished):
         os.utime(unfinished, (now - 1000, now - 1000))
-        cache.obtain("c", filled())
+        obtain("c", filled())
         filled("mine")(unfinished)
 
-    assert (cache.obtain("b", build_long) / "file").read_text() == "mine"
+    assert (obtain("b", build_long) / "file").read_text() == "mine"
     assert sorted(os.listdir(folder)) == [".new", TAG, "a", "b", "c"]
 
 
@@ -405,8 +596,8 @@ def test_where_nobody_knows_who_builds_nothing_is_abandoned(folder, monkeypatch)
         raise OSError(errno.ENOLCK, "No locks available")
 
     monkeypatch.setattr("fcntl.flock", refuse)
-    cache.obtain("a", filled())
+    obtain("a", filled())
     (folder / ".old").mkdir()
     os.utime(folder / ".old", (1, 1))
-    cache.obtain("b", filled())
+    obtain("b", filled())
     assert sorted(os.listdir(folder)) == [".old", TAG, "a", "b"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from itertools import chain
 
@@ -137,33 +136,6 @@ def test_a_store_is_written_while_pieces_come(folder):
 
 
 def test_a_missing_file_is_an_os_error(tmp_path):
-    with pytest.raises(FileNotFoundError):
-        read_store(tmp_path, 10)
-
-
-@given(vocabularies_and_documents(), st.sampled_from(["train.bin", "valid.bin"]), st.data())
-def test_a_store_of_another_length_than_was_written_is_refused(folder, drawn, name, data):
-    vocab_size, documents = drawn
-    write_store(folder, encoded(documents), vocab_size)
-    size = (folder / name).stat().st_size
-    assert [int(each) for each in (folder / "sizes.txt").read_text().split()] == [
-        (folder / each).stat().st_size for each in ("train.bin", "valid.bin")
-    ]
-    other = data.draw(st.integers(0, size + 9).filter(lambda length: length != size))
-    os.truncate(folder / name, other)
-    with pytest.raises(ValueError, match="is not as long as it was written"):
-        read_store(folder, vocab_size)
-    os.truncate(folder / name, size)
-    read_store(folder, vocab_size)
-
-
-@pytest.mark.parametrize("sizes", ["", "5", "5 5 5", "many bytes"])
-def test_a_store_without_its_sizes_is_refused(tmp_path, sizes):
-    write_store(tmp_path, encoded([(False, [[2, 3]]), (True, [[4]])]), 10)
-    (tmp_path / "sizes.txt").write_text(sizes)
-    with pytest.raises(ValueError, match=r"as long as it was written|invalid literal"):
-        read_store(tmp_path, 10)
-    (tmp_path / "sizes.txt").unlink()
     with pytest.raises(FileNotFoundError):
         read_store(tmp_path, 10)
 
