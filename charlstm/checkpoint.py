@@ -42,6 +42,7 @@ from charlstm.errors import (
 from charlstm.files import locked, storage_errors, write_atomically
 from charlstm.novelty import LineHashes
 from charlstm.tensors import (
+    CONFIG,
     Natural,
     check_shapes,
     digest_of,
@@ -59,7 +60,6 @@ FORMAT = 1
 # Where checkpoints go, and are looked for, unless another folder is named.
 CHECKPOINTS = Path("checkpoints")
 
-CONFIG = "config.json"
 TOKENIZER = "tokenizer.json"
 MODEL = "model.safetensors"
 HISTORY = "history.jsonl"

@@ -49,7 +49,7 @@ _ONNX_GATES = (0, 3, 1, 2)
 _SIGMOIDS_FIRST = (0, 1, 3, 2)
 _FLOAT = 1  # onnx.TensorProto.FLOAT
 _OUTPUTS = ("logits", "new_state")
-# Bytes of weights that a graph can hold, which is one protocol buffer.
+# Bytes of weights that a graph can hold: it is one protocol buffer, with room for all the rest.
 _LARGEST_GRAPH = 2**31 - 2**24
 # Symbols of a sequence in one call, and logits of all of them: bounds what is held at once.
 _READ_AT_ONCE = 64
@@ -237,10 +237,10 @@ def build_graph(
         ConfigError: if the network has more weights than a graph can hold.
     """
     if config.parameters * (4 if precision == "float32" else 1) > _LARGEST_GRAPH:
-        remedy = "choose --precision int8" if precision == "float32" else "train a smaller one"
+        remedy = "use --precision int8" if precision == "float32" else "train a smaller one"
         raise ConfigError(
-            f"a network of {config.parameters:,} parameters is too large to be run in {precision}: "
-            f"{remedy}"
+            f"a network of {config.parameters:,} parameters is too large for an ONNX graph of "
+            f"{precision}, which holds at most 2 GiB: {remedy}, or export it with --format keras"
         )
     graph = _Graph()
     if precision == "int8":

@@ -32,9 +32,6 @@ FORMAT = 1
 METADATA = "charlstm"
 DESCRIPTION = "charlstm.json"
 
-# What one protocol buffer may hold, less room for all but the weights.
-LARGEST_ONNX = 2**31 - 2**24
-
 ONNX_USAGE = """\
 A language model written by charlstm: an LSTM network that predicts the next symbol.
 Inputs: ids int64 [{time}, batch]; state float32 [{states}, batch, {units}], each layer's hidden
@@ -82,14 +79,6 @@ def export_onnx(
     """
     check_free(path, overwrite)
     model = found.config.model
-    if model.parameters * (4 if precision == "float32" else 1) > LARGEST_ONNX:
-        remedy = (
-            "--precision int8 or --format keras" if precision == "float32" else "--format keras"
-        )
-        raise ConfigError(
-            f"{found.folder} has {model.parameters:,} parameters, too many for one ONNX file of "
-            f"at most 2 GiB: use {remedy}"
-        )
     usage = ONNX_USAGE.format(
         time="time" if precision == "float32" else 1,
         states=2 * model.layers,

@@ -23,8 +23,8 @@ from charlstm.errors import CheckpointDamaged, CheckpointError, harmless
 from charlstm.files import replaced_atomically
 from charlstm.untrusted import QUOTED, damaged, decode, opened
 
-# What says which tensors there must be, for messages.
-ASKING = "config.json"
+# The file that says which tensors there must be, for messages.
+CONFIG = "config.json"
 
 _LARGEST_HEADER, _HEADER_PER_TENSOR = 2**16, 2**10
 # A file of this size or more must not be mostly holes, which cost nothing and fill the memory.
@@ -198,7 +198,7 @@ def check_shapes(
     for name in sorted(found.keys() ^ expected.keys()):
         what = "lacks" if name in expected else "has an unexpected"
         raise CheckpointDamaged(
-            f"{path} {what} tensor {harmless(name, QUOTED)}: it doesn't fit {ASKING}; restore the "
+            f"{path} {what} tensor {harmless(name, QUOTED)}: it doesn't fit {CONFIG}; restore the "
             f"original files or train again"
         )
     for name, shape in expected.items():
@@ -206,7 +206,7 @@ def check_shapes(
         if actual != shape or actual_kind != kind:
             stated = f"shape {list(actual)} and type {actual_kind}"
             raise CheckpointDamaged(
-                f"{path}: {name} has {harmless(stated, QUOTED)} but {ASKING} asks for "
+                f"{path}: {name} has {harmless(stated, QUOTED)} but {CONFIG} asks for "
                 f"{list(shape)} and {kind}: restore the original files or train again"
             )
 

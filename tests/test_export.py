@@ -164,8 +164,8 @@ def test_a_network_too_large_for_the_format_is_refused(tmp_path):
     with pytest.raises(ConfigError) as caught:
         export_onnx(large, tmp_path / "model.onnx")
     assert str(caught.value) == (
-        f"run has {network.parameters:,} parameters, too many for one ONNX file of at most 2 GiB: "
-        "use --precision int8 or --format keras"
+        f"a network of {network.parameters:,} parameters is too large for an ONNX graph of "
+        "float32, which holds at most 2 GiB: use --precision int8, or export it with --format keras"
     )
     assert list(tmp_path.iterdir()) == []
 
