@@ -83,8 +83,9 @@ class LazyGroup(click.Group):
 @click.group(
     cls=LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="charlstm COMMAND --help explains a command. A first run: charlstm train my.txt "
-    "--minutes 5 && charlstm generate",
+    epilog="charlstm COMMAND --help explains a command. A first run:\n\n"
+    "\b\n"  # which Click doesn't wrap what comes after
+    "  charlstm train my.txt --minutes 5 && charlstm generate",
 )
 @click.version_option(__version__, prog_name="charlstm")
 def cli() -> None:

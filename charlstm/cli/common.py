@@ -22,6 +22,7 @@ from charlstm.errors import (
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
+    from click.types import OptionHelpExtra
 
     from charlstm.config import TrainConfig
 
@@ -43,6 +44,16 @@ class GroupedOption(click.Option):
     def __init__(self, *args: Any, heading: str = "Options", **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.heading = heading
+
+    def get_help_extra(self, ctx: click.Context) -> OptionHelpExtra:
+        """Describe the option's range only where it is one of mathematics: from 0 to 1.
+
+        Other bounds guard against values that no computer could work with.
+        """
+        extra = super().get_help_extra(ctx)
+        if (getattr(self.type, "min", None), getattr(self.type, "max", None)) != (0, 1):
+            extra.pop("range", None)
+        return extra
 
 
 # What the system, Python and libraries say when there is no memory left for a library.
@@ -93,9 +104,14 @@ class GroupedCommand(click.Command):
                     formatter.write(f"  {example}\n")
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write one section for each heading, in the order of first use."""
+        """Write one section for each heading, in the order of first use.
+
+        Arguments are left out, because the usage line and the description name them.
+        """
         sections: dict[str, list[tuple[str, str]]] = {}
         for parameter in self.get_params(ctx):
+            if isinstance(parameter, click.Argument):
+                continue
             record = parameter.get_help_record(ctx)
             if record is not None:
                 heading = getattr(parameter, "heading", "Options")

@@ -142,6 +142,7 @@ output = group_of("Output")
 @what(
     "--seed",
     type=click.IntRange(0, 2**32 - 1),
+    metavar="N",
     help="The same seed writes the same text; default: a new one, told on stderr.",
 )
 @sampling_options

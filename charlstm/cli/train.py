@@ -98,6 +98,7 @@ WITH_RESUME = {"resume", "quiet", "as_json", "threads", "dry_run"}
 @text(
     "--valid-fraction",
     type=Number(0, 1, min_open=True, max_open=True),
+    metavar="FRACTION",
     default=0.1,
     show_default=True,
     help="Part of the corpus that validates: its end, or lines drawn by seed.",
@@ -228,6 +229,7 @@ WITH_RESUME = {"resume", "quiet", "as_json", "threads", "dry_run"}
 @learning(
     "--seed",
     type=click.IntRange(0, 2**32 - 1),
+    metavar="N",
     default=1,
     show_default=True,
     help="Determines weights, batches, dropout and drawn lines.",
