@@ -35,6 +35,9 @@ COMPLETIONS = [
     f"{shell}_{what}" for shell in ("bash", "zsh", "fish") for what in ("source", "complete")
 ]
 
+# What shows a traceback with each error.
+DEBUG_VARIABLE = "CHARLSTM_DEBUG"
+
 # In the order of use, which is the order of the help page.
 COMMANDS = {
     "train": "Train a language model on your text.",
@@ -116,6 +119,14 @@ def _discard_output() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
+def _show_traceback() -> None:
+    """Show on stderr where the exception being handled came from, if somebody wants to know."""
+    if os.environ.get(DEBUG_VARIABLE):
+        import traceback
+
+        traceback.print_exc()
+
+
 def run_command_line(arguments: Sequence[str] | None = None) -> int:
     """Run a command line and return its exit status."""
     if sys.stderr is None:  # it was closed: give libraries a place that isn't the next open file
@@ -135,6 +146,7 @@ def run_command_line(arguments: Sequence[str] | None = None) -> int:
         error.show()
         return error.exit_code
     except CharlstmError as error:
+        _show_traceback()
         click.echo(f"Error: {error}", err=True)
         return error.exit_status
     except (KeyboardInterrupt, click.Abort) as error:
@@ -143,12 +155,14 @@ def run_command_line(arguments: Sequence[str] | None = None) -> int:
             click.echo(WORDS[number], err=True)
         return exit_status(number)
     except MemoryError:  # even what is done last of all takes some
+        _show_traceback()
         click.echo("Error: out of memory: end other programs", err=True)
         return 1
     except BrokenPipeError:
         _discard_output()
         return 0  # the reader has what it wanted
     except OSError as error:
+        _show_traceback()
         _discard_output()
         full = "can't write the output: " if error.errno == errno.ENOSPC else ""
         where = f"{error.filename}: " if error.filename else full

@@ -12,13 +12,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from charlstm.errors import (
-    CharlstmError,
-    CheckpointMissing,
-    OutOfMemory,
-    StorageError,
-    UsageError,
-)
+from charlstm.errors import CheckpointMissing, OutOfMemory, StorageError, UsageError
+from charlstm.memory import is_out_of_memory
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -56,13 +51,6 @@ class GroupedOption(click.Option):
         return extra
 
 
-# What the system, Python and libraries say when there is no memory left for a library.
-_NO_ROOM = (
-    *("failed to map segment", "cannot allocate memory", "bad_alloc", "failed to allocate memory"),
-    *("without exception set", "without setting an exception"),
-)
-
-
 class GroupedCommand(click.Command):
     """A command whose help page groups its options under their headings and ends with examples.
 
@@ -86,13 +74,9 @@ class GroupedCommand(click.Command):
         """Carry the command out."""
         try:
             return super().invoke(ctx)
-        except (CharlstmError, click.ClickException, click.exceptions.Exit, OSError):
-            raise
         except Exception as error:
-            if isinstance(error, MemoryError) or any(
-                reason in str(error).lower() for reason in _NO_ROOM
-            ):
-                raise OutOfMemory(f"out of memory: {self.when_memory_is_short}") from None
+            if is_out_of_memory(error):
+                raise OutOfMemory(f"out of memory: {self.when_memory_is_short}") from error
             raise
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
