@@ -30,7 +30,17 @@ ORDER = (
         "backend",
         "distribution",
     ),
-    *("reading", "addresses", "corpus", "novelty", "tokenizer", "dataset", "preparation", "plan"),
+    *(
+        "reading",
+        "addresses",
+        "corpus",
+        "novelty",
+        "tokenizer",
+        "tokens",
+        "dataset",
+        "preparation",
+        "plan",
+    ),
     *("untrusted", "tensors", "checkpoint", "layers", "model", "optimization", "training", "run"),
     *("engine", "graphs", "penalties", "sampling", "automaton", "pattern", "endings"),
     *(

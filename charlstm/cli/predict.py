@@ -28,9 +28,11 @@ if TYPE_CHECKING:
 _SPECIAL = {
     "end": "<end of document>",
     "unknown": "<unknown character>",
-    "spelling": "<begin of spelling>",
-    "spelled": "<end of spelling>",
+    "begin_spelling": "<begin of spelling>",
+    "end_spelling": "<end of spelling>",
 }
+# The keys of JSON that are true of a special token, beside ``special``, where they are named else.
+_KEYS = {"begin_spelling": "spelling", "end_spelling": "spelled"}
 
 what = group_of("What to predict")
 output = group_of("Output")
@@ -123,7 +125,7 @@ class _Answers:
         """Return the predictions as an object to print."""
         predictions = [
             {"text": one.text, "probability": one.probability, "append": one.append}
-            | ({one.special: True} if one.special else {})
+            | _special_of(one)
             for one in self.to(prompt)
         ]
         return {"prompt": prompt, "predictions": predictions}
@@ -149,6 +151,12 @@ def _lines() -> Iterator[str]:
                 f"0x{error.object[error.start]:02x} at offset {error.start} doesn't decode; "
                 "convert it, for example with iconv"
             ) from None
+
+
+def _special_of(one: Prediction) -> dict[str, Any]:
+    if one.special is None:
+        return {}
+    return {_KEYS.get(one.special, one.special): True, "special": one.special}
 
 
 def _shown(one: Prediction) -> str:
