@@ -15,7 +15,7 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -25,9 +25,6 @@ from charlstm.errors import CharlstmError, UsageError
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
-
-# When the command began, for budgets in minutes.
-BEGAN = time.monotonic()
 
 # What a shell sets to ask for its completion script or, from within that, for completions.
 COMPLETION_VARIABLE = "_CHARLSTM_COMPLETE"
@@ -53,7 +50,15 @@ COMMANDS = {
 
 
 class LazyGroup(click.Group):
-    """A group whose commands are imported when they are called, not to list them."""
+    """A group whose commands are imported when they are called, not to list them.
+
+    The object of its contexts is when the command line began, for budgets in minutes.
+    """
+
+    def make_context(self, *args: Any, **extra: Any) -> click.Context:
+        """Begin a command line."""
+        extra.setdefault("obj", time.monotonic())
+        return super().make_context(*args, **extra)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the commands in the order of use."""

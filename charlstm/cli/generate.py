@@ -21,8 +21,10 @@ from charlstm.cli.common import (
     newest_checkpoint,
     note,
 )
-from charlstm.cli.samples import Printer, Stopwatch, legend, with_progress
+from charlstm.cli.progress_bar import ProgressBar
+from charlstm.cli.samples import Printer, Stopwatch, legend
 from charlstm.cli.sampling import given_sampling_options, sampling_options
+from charlstm.cli.texts import keeps_returns, strip_line_end
 from charlstm.config import SampleConfig
 from charlstm.errors import CorpusError, UsageError
 
@@ -178,7 +180,7 @@ def command(context: click.Context, /, checkpoint: Path | None, **options: Any) 
 
     model = load(folder, precision=options["precision"], threads=options["threads"])
     lines = model.checkpoint.config.corpus.lines
-    prompts = _prompts(options, lines)
+    prompts = _prompts(options, model)
     known = _known(model, options)
     _warn_of_unknown(model.tokenizer, prompts)
     seed = fresh_seed() if options["seed"] is None else options["seed"]
@@ -199,8 +201,12 @@ def command(context: click.Context, /, checkpoint: Path | None, **options: Any) 
     stopwatch = Stopwatch()
     samples = _samples(model, prompts, known, config, seed, options, printer)
     total = len(prompts) * options["count"]
-    for sample in with_progress(samples, total, quiet=options["quiet"]):
-        printer.print(sample)
+    # Beside text on the same terminal a bar would disturb.
+    shown = not options["quiet"] and total > 1 and not sys.stdout.isatty()
+    with ProgressBar(total, "sample", shown=shown) as bar:
+        for sample in samples:
+            printer.print(sample)
+            bar.advance()
     if options["verbose"]:
         stopwatch.tell(printer.tokens)
 
@@ -311,24 +317,27 @@ def _known(model: LanguageModel, options: dict[str, Any]) -> Container[str] | No
     return against if known is None else against.union(known)
 
 
-def _prompts(options: dict[str, Any], lines: bool) -> list[str]:
+def _prompts(options: dict[str, Any], model: LanguageModel) -> list[str]:
     """Return the prompts from wherever they come.
 
-    They are not changed, but for a model of lines, which begins inside a line: there the newline at
-    the end of a file or of ``echo`` is no part of the prompt. A file without lines has no prompts.
+    They are not changed, but for a model of lines, which begins inside a line: there the line end
+    of a file or of ``echo`` is no part of the prompt. A file without lines has no prompts.
     """
     given = options["prompt"]
     if options["prompts"] is not None:
         text = _read(options["prompts"])
         found = text.removesuffix("\n").split("\n") if text else []
-        return [line.removesuffix("\r") for line in found]
+        keeps = keeps_returns(model)
+        return [strip_line_end(line, keeps_returns=keeps) for line in found]
     if given is not None and given != "-":
         check_utf8("--prompt", given, "give it in UTF-8 or use --prompt-file")
         return [given]
     if given is None and options["prompt_file"] is None:
         return [""]
     text = _read("-" if given == "-" else options["prompt_file"])
-    return [text.removesuffix("\n" if lines else "")]
+    if model.checkpoint.config.corpus.lines:
+        text = strip_line_end(text, keeps_returns=keeps_returns(model))
+    return [text]
 
 
 def _warn_of_unknown(tokenizer: Tokenizer, prompts: list[str]) -> None:

@@ -19,6 +19,7 @@ from charlstm.cli.common import (
     write_json,
     write_text,
 )
+from charlstm.cli.texts import keeps_returns, strip_line_end
 from charlstm.errors import CorpusError, UsageError
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ def command(checkpoint: Path, prompt: str | None, **options: Any) -> None:
     model = load(checkpoint, precision=options["precision"], threads=options["threads"])
     answers = _Answers(model.predictor(), model.tokenizer, options)
     if lines:
-        for line in _lines():
+        for line in _lines(keeps_returns(model)):
             write_json(answers.to_json(line))
     elif options["as_json"]:
         write_json(answers.to_json(prompt or ""))
@@ -140,11 +141,11 @@ class _Answers:
         note(f"Warning: the prompt has {describe_unknown(unknown)} that the model never saw")
 
 
-def _lines() -> Iterator[str]:
+def _lines(keeps_returns: bool) -> Iterator[str]:
     """Yield the lines of standard input as they come, without their line ends."""
     for number, line in enumerate(sys.stdin.buffer, 1):
         try:
-            yield line.removesuffix(b"\n").removesuffix(b"\r").decode()
+            yield strip_line_end(line.decode(), keeps_returns=keeps_returns)
         except UnicodeDecodeError as error:
             raise CorpusError(
                 f"line {number} of standard input is not UTF-8: byte "

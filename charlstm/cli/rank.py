@@ -20,15 +20,15 @@ from charlstm.cli.common import (
     note,
     write_text,
 )
+from charlstm.cli.progress_bar import bar_over_files
 from charlstm.cli.score import figures_of
 from charlstm.cli.texts import (
-    Progress,
     keeps_returns,
     line_groups,
     open_texts,
     reading_options,
     running_options,
-    without_end,
+    strip_line_end,
 )
 
 if TYPE_CHECKING:
@@ -94,10 +94,11 @@ def command(checkpoint: Path, files: tuple[str, ...], **options: Any) -> None:
     if unknown := model.tokenizer.unknown_characters(options["context"]):
         note(f"Warning: the context has {describe_unknown(unknown)} that the model never saw")
     writer = _Writer(options)
-    with Progress(sources, shown=not options["quiet"] and not sys.stdout.isatty()) as progress:
+    shown = not options["quiet"] and not sys.stdout.isatty()
+    with bar_over_files(sources, shown=shown) as progress:
         for source in sources:
             for blocks in source.documents(encoding, options["decode_errors"]):
-                gathered = _Gatherer(options["layout"], keeps_returns(model))
+                gathered = _Gatherer(options["layout"], keeps_returns=keeps_returns(model))
                 for lines in line_groups(blocks):
                     writer.write(model, gathered.take(lines))
                     progress.advance_over(lines, encoding)
@@ -114,9 +115,9 @@ class _Group(NamedTuple):
 class _Gatherer:
     """Gathers the groups of one text from its lines."""
 
-    def __init__(self, layout: str, returns_kept: bool) -> None:
+    def __init__(self, layout: str, *, keeps_returns: bool) -> None:
         self._layout = layout
-        self._returns_kept = returns_kept
+        self._keeps_returns = keeps_returns
         self._block: list[str] = []
 
     def take(self, lines: Iterable[str]) -> list[_Group]:
@@ -129,7 +130,7 @@ class _Gatherer:
         return [_Group(texts, on_one_line=False)] if texts else []
 
     def _take(self, line: str) -> Iterator[_Group]:
-        text = without_end(line, self._returns_kept)
+        text = strip_line_end(line, keeps_returns=self._keeps_returns)
         if self._layout == "tabs" or (self._layout == "auto" and "\t" in text):
             yield from self.rest()
             yield _Group(text.split("\t"), on_one_line=True)

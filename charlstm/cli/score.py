@@ -23,14 +23,14 @@ from charlstm.cli.common import (
     note,
     write_text,
 )
+from charlstm.cli.progress_bar import ProgressBar, bar_over_files, size_of
 from charlstm.cli.texts import (
-    Progress,
     keeps_returns,
     line_groups,
     open_texts,
     reading_options,
     running_options,
-    without_end,
+    strip_line_end,
 )
 from charlstm.errors import UsageError
 
@@ -136,9 +136,8 @@ class _Line(NamedTuple):
 def _score_lines(model: LanguageModel, sources: list[Source], options: dict[str, Any]) -> None:
     waits = options["sort"] or options["top"]
     show = _show_json if options["as_json"] else _show_columns
-    with Progress(
-        sources, shown=not options["quiet"] and (waits or not sys.stdout.isatty())
-    ) as progress:
+    shown = not options["quiet"] and bool(waits or not sys.stdout.isatty())
+    with bar_over_files(sources, shown=shown) as progress:
         groups = _groups(model, sources, options, progress)
         if waits:
             scored = itertools.chain.from_iterable(groups)
@@ -160,7 +159,7 @@ def _surprise(line: _Line) -> float:
 
 
 def _groups(
-    model: LanguageModel, sources: list[Source], options: dict[str, Any], progress: Progress
+    model: LanguageModel, sources: list[Source], options: dict[str, Any], progress: ProgressBar
 ) -> Iterator[list[_Line]]:
     """Yield scored lines in order, in groups that are ready at the same time."""
     encoding, decode_errors = options["encoding"], options["decode_errors"]
@@ -181,18 +180,18 @@ class _Scorer:
     def __init__(self, model: LanguageModel, options: dict[str, Any]) -> None:
         self._model = model
         self._per_token = options["per_token"]
-        self._returns_kept = keeps_returns(model)
+        self._keeps_returns = keeps_returns(model)
         self._carries = options["carry"] and not model.checkpoint.config.corpus.lines
 
     def __call__(self, lines: list[str]) -> Iterator[list[Score]]:
         """Yield the scores of lines, which have their line ends, as soon as they are there."""
         if not self._carries:
-            texts = [without_end(line, self._returns_kept) for line in lines]
+            texts = [strip_line_end(line, keeps_returns=self._keeps_returns) for line in lines]
             yield self._model.score(*texts, per_token=self._per_token)
             return
         for line in lines:
             score = self._carried.score(line, per_token=self._per_token)
-            yield [replace(score, text=without_end(line, self._returns_kept))]
+            yield [replace(score, text=strip_line_end(line, keeps_returns=self._keeps_returns))]
 
     @functools.cached_property
     def _carried(self) -> Carried:
@@ -252,7 +251,7 @@ def _symbols_of(score: Score) -> dict[str, Any]:
 def _score_whole(model: LanguageModel, sources: list[Source], options: dict[str, Any]) -> None:
     several = len(sources) > 1
     alone = not several or not sys.stdout.isatty()
-    with Progress(sources, shown=not options["quiet"] and alone) as progress:
+    with bar_over_files(sources, shown=not options["quiet"] and alone) as progress:
         for index, source in enumerate(sources):
             score = _whole(model, source, options, progress)
             if options["as_json"]:
@@ -265,7 +264,7 @@ def _score_whole(model: LanguageModel, sources: list[Source], options: dict[str,
 
 
 def _whole(
-    model: LanguageModel, source: Source, options: dict[str, Any], progress: Progress
+    model: LanguageModel, source: Source, options: dict[str, Any], progress: ProgressBar
 ) -> Score:
     """Score a source as training lays out its validation text."""
     from charlstm.corpus import Corpus
@@ -285,13 +284,13 @@ def _whole(
             texts,
             ends=ends,
             per_token=per_token,
-            on_progress=lambda share: progress.advance_within(source, share),
+            on_progress=lambda share: progress.advance(share * (size_of(source) or 0)),
         )
         for texts in _documents(corpus.chunks())
     )
 
 
-def _watched(chunks: Iterator[Chunk], progress: Progress, encoding: str) -> Iterator[str]:
+def _watched(chunks: Iterator[Chunk], progress: ProgressBar, encoding: str) -> Iterator[str]:
     for chunk in chunks:
         yield chunk.text
         progress.advance_over((chunk.text, "\n"), encoding)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -120,54 +119,12 @@ def keeps_returns(model: LanguageModel) -> bool:
     return model.checkpoint.config.corpus.lines and "\r" in model.tokenizer.pieces
 
 
-def without_end(line: str, returns_kept: bool) -> str:
-    """Return a line without its end."""
-    line = line.removesuffix("\n")
-    return line if returns_kept else line.removesuffix("\r")
-
-
-class Progress:
-    """A progress bar over the bytes of regular files, if a terminal is there to show it.
+def strip_line_end(line: str, *, keeps_returns: bool) -> str:
+    r"""Return a line without its end, "\n" or "\r\n".
 
     Args:
-        sources: what is read.
-        shown: whether it is wanted.
+        line: which may have an end.
+        keeps_returns: what the function of that name tells of the model that is to read the line.
     """
-
-    def __init__(self, sources: list[Source], *, shown: bool) -> None:
-        self._bar: Any = None
-        sizes = [size_of(source) for source in sources]
-        if not shown or not sys.stderr.isatty() or None in sizes:
-            return
-        from tqdm import tqdm
-
-        total = sum(size or 0 for size in sizes)
-        self._bar = tqdm(total=total, unit="B", unit_scale=True, dynamic_ncols=True, leave=False)
-
-    def __enter__(self) -> Progress:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        if self._bar is not None:
-            self._bar.close()
-
-    def advance_within(self, source: Source, share: float) -> None:
-        """Move on by a share of a file."""
-        if self._bar is not None:
-            self._bar.update(share * (size_of(source) or 0))
-
-    def advance_over(self, lines: Iterable[str], encoding: str) -> None:
-        """Move on by lines that have been scored."""
-        if self._bar is not None:
-            self._bar.update(sum(len(line.encode(encoding, "replace")) for line in lines))
-
-
-def size_of(source: Source) -> int | None:
-    """Return the bytes of text in a regular file, None where that can't be told."""
-    from charlstm.reading import COMPRESSED, EmbeddedSource, StreamSource
-
-    if isinstance(source, EmbeddedSource | StreamSource):
-        return None
-    if source.path.suffix.lower() in COMPRESSED:
-        return None
-    return os.path.getsize(source.path)
+    line = line.removesuffix("\n")
+    return line if keeps_returns else line.removesuffix("\r")

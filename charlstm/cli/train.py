@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from charlstm import cli
 from charlstm.cli.common import (
     GroupedCommand,
     Number,
@@ -409,7 +408,7 @@ def _carry_out(run: Run, options: dict[str, Any], signals: Signals, party: Party
         outcome = execute(
             run,
             watcher,
-            began=cli.BEGAN,
+            began=click.get_current_context().obj,
             overwrite=options["overwrite"],
             threads=options["threads"],
             party=party,
