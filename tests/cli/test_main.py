@@ -70,7 +70,7 @@ def test_a_help_page_lists_options_and_no_bounds_that_are_guards(charlstm, monke
     monkeypatch.setenv("COLUMNS", "100")
     page = charlstm(name, "--help").out
     command = importlib.import_module(f"charlstm.cli.{name}").command
-    listed = re.findall(r"^  ([^ ]+)", page[page.index(":\n  ") : page.rindex("\nExamples:")], re.M)
+    listed = re.findall(r"^  (\S+)", page[page.index(":\n  ") : page.rindex("\nExamples:")], re.M)
     arguments = {
         parameter.human_readable_name.strip("[].")
         for parameter in command.params
