@@ -1,18 +1,16 @@
-"""What several commands share: grouped options, where checkpoints are found, JSON on stdout."""
+"""What several commands share: grouped options, where checkpoints are found."""
 
 from __future__ import annotations
 
-import contextlib
 import math
 import os
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from charlstm.errors import CheckpointMissing, OutOfMemory, StorageError, UsageError
+from charlstm.errors import CheckpointMissing, OutOfMemory, UsageError
 from charlstm.memory import is_out_of_memory
 
 if TYPE_CHECKING:
@@ -127,6 +125,66 @@ def group_of(heading: str) -> Callable[..., Callable[[Function], Function]]:
     return option
 
 
+def grouped_command(
+    name: str, *examples: str, **attributes: Any
+) -> Callable[[Callable[..., Any]], GroupedCommand]:
+    """Return a decorator that makes a function the command of a name, with its examples."""
+    return click.command(cls=GroupedCommand, name=name, examples=examples, **attributes)
+
+
+def checkpoint_argument(*, required: bool = True) -> Callable[[Function], Function]:
+    """Return a decorator that adds the argument CHECKPOINT."""
+    return click.argument(
+        "checkpoint",
+        type=click.Path(path_type=Path),
+        required=required,
+        shell_complete=complete_checkpoints,
+    )
+
+
+def files_argument(metavar: str) -> Callable[[Function], Function]:
+    """Return a decorator that adds the argument of any number of files."""
+    return click.argument("files", metavar=metavar, nargs=-1, shell_complete=complete_files)
+
+
+def json_option(option: Callable[..., Any], help_text: str) -> Callable[[Function], Function]:
+    """Return a decorator that adds ``--json``."""
+    added: Callable[[Function], Function] = option(
+        "--json", "as_json", is_flag=True, help=help_text
+    )
+    return added
+
+
+def _together(*options: Callable[[Any], Any]) -> Callable[[Function], Function]:
+    """Return a decorator that adds options in the order given."""
+
+    def decorate(function: Function) -> Function:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+def decoding_options(option: Callable[..., Callable[[Any], Any]]) -> Callable[[Function], Function]:
+    """Return a decorator that adds the options that say how text is decoded.
+
+    Args:
+        option: what ``group_of`` returns for the heading they stand under.
+    """
+    encoding = option(
+        "--encoding", default="utf-8", show_default=True, help="Encoding of the text."
+    )
+    errors = option(
+        "--decode-errors",
+        type=click.Choice(["strict", "replace"]),
+        default="strict",
+        show_default=True,
+        help="Fail on bytes that don't decode, or put U+FFFD in their place.",
+    )
+    return _together(encoding, errors)
+
+
 def engine_options(option: Callable[..., Callable[[Any], Any]]) -> Callable[[Function], Function]:
     """Return a decorator that adds the options that say how a model runs.
 
@@ -146,12 +204,7 @@ def engine_options(option: Callable[..., Callable[[Any], Any]]) -> Callable[[Fun
         metavar="N",
         help="Processor threads; default: what is fastest.",
     )
-
-    def decorate(function: Function) -> Function:
-        decorated: Function = precision(threads(function))
-        return decorated
-
-    return decorate
+    return _together(precision, threads)
 
 
 def check_utf8(name: str, text: str, remedy: str = "give it in UTF-8") -> None:
@@ -208,30 +261,3 @@ def newest_checkpoint() -> Path:
             f"none: name a folder that charlstm train has written"
         )
     return found[-1].parent
-
-
-def json_of(value: Any) -> str:
-    """Return a value as JSON on one line; numbers that JSON has not, such as NaN, as null."""
-    import msgspec
-
-    return msgspec.json.encode(value).decode()
-
-
-def write_json(value: Any) -> None:
-    """Write one line of JSON to stdout."""
-    write_text(json_of(value) + "\n")
-
-
-def write_text(text: str) -> None:
-    """Write text to stdout as UTF-8, line ends as they are, and pass it on at once."""
-    if sys.stdout is None:
-        raise StorageError("standard output is closed: let it go to a file, a pipe or a terminal")
-    stream = sys.stdout.buffer
-    stream.write(text.encode("utf-8", "replace"))
-    stream.flush()
-
-
-def note(text: str) -> None:
-    """Write a line to stderr; that it can't be written must not end a run."""
-    with contextlib.suppress(OSError):
-        click.echo(text, err=True)

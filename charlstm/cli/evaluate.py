@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from charlstm.cli.common import (
-    GroupedCommand,
     Number,
-    complete_checkpoints,
+    checkpoint_argument,
     complete_files,
+    files_argument,
     group_of,
-    note,
-    write_json,
-    write_text,
+    grouped_command,
+    json_option,
 )
+from charlstm.cli.output import note, write_json, write_text
 from charlstm.cli.progress_bar import ProgressBar, total_size
 from charlstm.cli.score import SAME_TOKENIZER
 from charlstm.cli.texts import reading_options, running_options
@@ -42,17 +42,14 @@ DYNAMIC_TOKENS = 50_000
 MEMORISATION_SAMPLE = 20_000
 
 
-@click.command(
-    cls=GroupedCommand,
-    name="evaluate",
-    examples=(
-        "charlstm evaluate checkpoints/shakespeare test.txt",
-        "charlstm evaluate checkpoints/news new.txt --dynamic",
-        "charlstm evaluate checkpoints/names names.txt --sample 0 --against names.txt --json",
-    ),
+@grouped_command(
+    "evaluate",
+    "charlstm evaluate checkpoints/shakespeare test.txt",
+    "charlstm evaluate checkpoints/news new.txt --dynamic",
+    "charlstm evaluate checkpoints/names names.txt --sample 0 --against names.txt --json",
 )
-@click.argument("checkpoint", type=click.Path(path_type=Path), shell_complete=complete_checkpoints)
-@click.argument("files", metavar="FILE...", nargs=-1, shell_complete=complete_files)
+@checkpoint_argument()
+@files_argument("FILE...")
 @words(
     "--sample",
     type=click.IntRange(0),
@@ -112,7 +109,7 @@ MEMORISATION_SAMPLE = 20_000
     metavar="N",
     help="Write so many characters for that.",
 )
-@output("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
+@json_option(output, "Print one JSON object instead of a table.")
 @reading_options
 @running_options
 def command(checkpoint: Path, files: tuple[str, ...], **options: Any) -> None:

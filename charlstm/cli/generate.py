@@ -12,19 +12,20 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from charlstm.cli.common import (
-    GroupedCommand,
     check_utf8,
-    complete_checkpoints,
+    checkpoint_argument,
     complete_files,
     engine_options,
     group_of,
+    grouped_command,
+    json_option,
     newest_checkpoint,
-    note,
 )
+from charlstm.cli.line_ends import keeps_returns, strip_line_end
+from charlstm.cli.output import note
 from charlstm.cli.progress_bar import ProgressBar
 from charlstm.cli.samples import Printer, Stopwatch, legend
 from charlstm.cli.sampling import given_sampling_options, sampling_options
-from charlstm.cli.texts import keeps_returns, strip_line_end
 from charlstm.config import SampleConfig
 from charlstm.errors import CorpusError, UsageError
 
@@ -49,22 +50,14 @@ what = group_of("What to write")
 output = group_of("Output")
 
 
-@click.command(
-    cls=GroupedCommand,
-    name="generate",
-    examples=(
-        "charlstm generate checkpoints/shakespeare -p 'ROMEO:' -n 300 --seed 7",
-        "charlstm generate checkpoints/names -c 20 --novel | sort -u",
-        "charlstm generate checkpoints/names -c 5 --match '[a-d][a-z]{3,8}'",
-        "printf 'It was' | charlstm generate --prompt-file - --until sentence --json",
-    ),
+@grouped_command(
+    "generate",
+    "charlstm generate checkpoints/shakespeare -p 'ROMEO:' -n 300 --seed 7",
+    "charlstm generate checkpoints/names -c 20 --novel | sort -u",
+    "charlstm generate checkpoints/names -c 5 --match '[a-d][a-z]{3,8}'",
+    "printf 'It was' | charlstm generate --prompt-file - --until sentence --json",
 )
-@click.argument(
-    "checkpoint",
-    type=click.Path(path_type=Path),
-    required=False,
-    shell_complete=complete_checkpoints,
-)
+@checkpoint_argument(required=False)
 @what(
     "-p",
     "--prompt",
@@ -149,7 +142,7 @@ output = group_of("Output")
 )
 @sampling_options
 @output("--no-prompt", is_flag=True, help="Do not repeat the prompt before the text.")
-@output("--json", "as_json", is_flag=True, help="One JSON object a sample and line.")
+@json_option(output, "One JSON object a sample and line.")
 @output(
     "--show-probs",
     is_flag=True,

@@ -10,16 +10,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from charlstm.cli.common import (
-    GroupedCommand,
     check_utf8,
-    complete_checkpoints,
+    checkpoint_argument,
     engine_options,
     group_of,
-    note,
-    write_json,
-    write_text,
+    grouped_command,
+    json_option,
 )
-from charlstm.cli.texts import keeps_returns, strip_line_end
+from charlstm.cli.line_ends import keeps_returns, strip_line_end
+from charlstm.cli.output import note, write_json, write_text
 from charlstm.errors import CorpusError, UsageError
 
 if TYPE_CHECKING:
@@ -39,16 +38,13 @@ what = group_of("What to predict")
 output = group_of("Output")
 
 
-@click.command(
-    cls=GroupedCommand,
-    name="predict",
-    examples=(
-        "charlstm predict checkpoints/shakespeare 'to be or not to'",
-        "charlstm predict checkpoints/shakespeare 'the kin' -k 20 | cut -f 2",
-        "echo 'My lord' | charlstm predict checkpoints/shakespeare -",
-    ),
+@grouped_command(
+    "predict",
+    "charlstm predict checkpoints/shakespeare 'to be or not to'",
+    "charlstm predict checkpoints/shakespeare 'the kin' -k 20 | cut -f 2",
+    "echo 'My lord' | charlstm predict checkpoints/shakespeare -",
 )
-@click.argument("checkpoint", type=click.Path(path_type=Path), shell_complete=complete_checkpoints)
+@checkpoint_argument()
 @click.argument("prompt", required=False)
 @what(
     "-k",
@@ -69,7 +65,7 @@ output = group_of("Output")
 )
 @what("--words-only", is_flag=True, help="Leave out punctuation and the end of the document.")
 @what("--symbols", is_flag=True, help="Predict characters (or tokens of a word model) instead.")
-@output("--json", "as_json", is_flag=True, help="One JSON object; of lines there always is one.")
+@json_option(output, "One JSON object; of lines there always is one.")
 @output("-q", "--quiet", is_flag=True, help="Do not warn of characters the model never saw.")
 @engine_options(output)
 def command(checkpoint: Path, prompt: str | None, **options: Any) -> None:

@@ -11,25 +11,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from charlstm.cli.common import (
-    GroupedCommand,
     check_utf8,
-    complete_checkpoints,
-    complete_files,
+    checkpoint_argument,
+    files_argument,
     group_of,
-    json_of,
-    note,
-    write_text,
+    grouped_command,
+    json_option,
 )
+from charlstm.cli.line_ends import keeps_returns, strip_line_end
+from charlstm.cli.output import json_of, note, write_text
 from charlstm.cli.progress_bar import bar_over_files
 from charlstm.cli.score import figures_of
-from charlstm.cli.texts import (
-    keeps_returns,
-    line_groups,
-    open_texts,
-    reading_options,
-    running_options,
-    strip_line_end,
-)
+from charlstm.cli.texts import line_groups, open_texts, reading_options, running_options
 
 if TYPE_CHECKING:
     from charlstm.api import LanguageModel
@@ -41,16 +34,13 @@ output = group_of("Output")
 LAYOUTS = ("auto", "tabs", "blocks")
 
 
-@click.command(
-    cls=GroupedCommand,
-    name="rank",
-    examples=(
-        "printf 'their\\tthere\\n' | charlstm rank checkpoints/news --context 'it is over ' --best",
-        "charlstm rank checkpoints/shakespeare nbest.txt --per-character | head",
-    ),
+@grouped_command(
+    "rank",
+    "printf 'their\\tthere\\n' | charlstm rank checkpoints/news --context 'it is over ' --best",
+    "charlstm rank checkpoints/shakespeare nbest.txt --per-character | head",
 )
-@click.argument("checkpoint", type=click.Path(path_type=Path), shell_complete=complete_checkpoints)
-@click.argument("files", metavar="[FILE]...", nargs=-1, shell_complete=complete_files)
+@checkpoint_argument()
+@files_argument("[FILE]...")
 @what(
     "--layout",
     type=click.Choice(LAYOUTS),
@@ -73,7 +63,7 @@ LAYOUTS = ("auto", "tabs", "blocks")
     "shorter one win.",
 )
 @output("--best", is_flag=True, help="Only the winner of each group, one a line.")
-@output("--json", "as_json", is_flag=True, help="One JSON object a group.")
+@json_option(output, "One JSON object a group.")
 @reading_options
 @running_options
 def command(checkpoint: Path, files: tuple[str, ...], **options: Any) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from charlstm.cli.common import note, write_json, write_text
+from charlstm.cli.output import note, write_json, write_text
 
 if TYPE_CHECKING:
     from charlstm.generation import Sample

@@ -15,23 +15,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from charlstm.cli.common import (
-    GroupedCommand,
-    complete_checkpoints,
-    complete_files,
+    checkpoint_argument,
+    files_argument,
     group_of,
-    json_of,
-    note,
-    write_text,
+    grouped_command,
+    json_option,
 )
+from charlstm.cli.line_ends import keeps_returns, strip_line_end
+from charlstm.cli.output import json_of, note, write_text
 from charlstm.cli.progress_bar import ProgressBar, bar_over_files, size_of
-from charlstm.cli.texts import (
-    keeps_returns,
-    line_groups,
-    open_texts,
-    reading_options,
-    running_options,
-    strip_line_end,
-)
+from charlstm.cli.texts import line_groups, open_texts, reading_options, running_options
 from charlstm.errors import UsageError
 
 if TYPE_CHECKING:
@@ -52,18 +45,15 @@ COLUMNS = (
 )
 
 
-@click.command(
-    cls=GroupedCommand,
-    name="score",
-    examples=(
-        "charlstm score checkpoints/logs today.log --top 20",
-        "tail -n 100 app.log | charlstm score checkpoints/logs -q | awk '$1 > 0.1'",
-        "charlstm score checkpoints/shakespeare --whole test.txt",
-        "charlstm score checkpoints/names names.txt --json | head -1",
-    ),
+@grouped_command(
+    "score",
+    "charlstm score checkpoints/logs today.log --top 20",
+    "tail -n 100 app.log | charlstm score checkpoints/logs -q | awk '$1 > 0.1'",
+    "charlstm score checkpoints/shakespeare --whole test.txt",
+    "charlstm score checkpoints/names names.txt --json | head -1",
 )
-@click.argument("checkpoint", type=click.Path(path_type=Path), shell_complete=complete_checkpoints)
-@click.argument("files", metavar="[FILE]...", nargs=-1, shell_complete=complete_files)
+@checkpoint_argument()
+@files_argument("[FILE]...")
 @what(
     "--carry",
     is_flag=True,
@@ -84,7 +74,7 @@ COLUMNS = (
     metavar="N",
     help="Only the N most surprising lines; holds no more than these.",
 )
-@output("--json", "as_json", is_flag=True, help="One JSON object a line, or a file with --whole.")
+@json_option(output, "One JSON object a line, or a file with --whole.")
 @reading_options
 @running_options
 def command(checkpoint: Path, files: tuple[str, ...], **options: Any) -> None:

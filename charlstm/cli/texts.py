@@ -7,13 +7,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
-
-from charlstm.cli.common import Function, engine_options, group_of
+from charlstm.cli.common import Function, decoding_options, engine_options, group_of
 from charlstm.errors import UsageError
 
 if TYPE_CHECKING:
-    from charlstm.api import LanguageModel
     from charlstm.reading import Source
 
 # A group of lines is scored as batches of rows and then shown: at most so much at once.
@@ -22,22 +19,7 @@ GROUP_CHARACTERS = 2**18
 
 reading = group_of("Reading")
 running = group_of("Running")
-
-
-def reading_options(function: Function) -> Function:
-    """Add the options that say how text is decoded."""
-    for option in (
-        reading(
-            "--decode-errors",
-            type=click.Choice(["strict", "replace"]),
-            default="strict",
-            show_default=True,
-            help="Fail on bytes that don't decode, or put U+FFFD in their place.",
-        ),
-        reading("--encoding", default="utf-8", show_default=True, help="Encoding of the text."),
-    ):
-        function = option(function)
-    return function
+reading_options = decoding_options(reading)
 
 
 def running_options(function: Function) -> Function:
@@ -112,19 +94,3 @@ def _divided(lines: list[str]) -> Iterator[list[str]]:
             group, characters = [], 0
     if group:
         yield group
-
-
-def keeps_returns(model: LanguageModel) -> bool:
-    r"""Whether a "\r" at the end of a line is text: lines that had it were learned with it."""
-    return model.checkpoint.config.corpus.lines and "\r" in model.tokenizer.pieces
-
-
-def strip_line_end(line: str, *, keeps_returns: bool) -> str:
-    r"""Return a line without its end, "\n" or "\r\n".
-
-    Args:
-        line: which may have an end.
-        keeps_returns: what the function of that name tells of the model that is to read the line.
-    """
-    line = line.removesuffix("\n")
-    return line if keeps_returns else line.removesuffix("\r")

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from charlstm.cli.texts import strip_line_end
+from charlstm.cli.line_ends import strip_line_end
 
 from .conftest import NAMES
 

@@ -125,8 +125,6 @@ def failing(charlstm, monkeypatch):
         MemoryError(),
         OSError(errno.ENOMEM, "Cannot allocate memory"),
         ImportError("lib.so: failed to map segment from shared object"),
-        ImportError("lib.so: cannot allocate memory in static TLS block"),
-        ImportError("Exception caught: std::bad_alloc"),
     ],
     ids=repr,
 )
