@@ -25,6 +25,7 @@ from charlstm.engine import Engine
 from charlstm.penalties import EMPTY, LOOP_LENGTH, places_needed
 from charlstm.sampling import likeliest, log_normalisers, next_limits, sample
 from charlstm.tokenizer import END_OF_DOCUMENT, Tokenizer
+from charlstm.tokens import ScoredToken, scored_token, special_token
 
 FinishReason: TypeAlias = Reason | Literal["length", "end"]
 TextListener: TypeAlias = Callable[[int, str], None]
@@ -37,19 +38,10 @@ MAX_ROWS = 128  # of one batch; more would hold more memory and run hardly faste
 _LINE_ENDS = ("\n", "\r", "\r\n")
 
 
-class Alternative(msgspec.Struct, frozen=True):
-    """A symbol that might have been drawn, and its log-probability in nats."""
+class Symbol(ScoredToken, frozen=True, omit_defaults=True):
+    """A symbol as it was drawn, and what was likeliest there."""
 
-    text: str
-    log_probability: float
-
-
-class Symbol(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A symbol as it was drawn: its log-probability in nats, and what was likeliest there."""
-
-    text: str
-    log_probability: float
-    alternatives: tuple[Alternative, ...] = ()
+    alternatives: tuple[ScoredToken, ...] = ()
 
 
 class Sample(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -316,12 +308,13 @@ class _Writer:
             if self._alternatives is not None:
                 value, logits = float(log_probabilities[place]), batch.logits[place]
                 beside = self._beside(logits, value - float(logits[symbol]))
-                row.symbols.append(Symbol(self._pieces[symbol], value, beside))
+                special = special_token(self._tokenizer, symbol)
+                row.symbols.append(Symbol(self._pieces[symbol], value, special, beside))
 
-    def _beside(self, logits: Floats, shift: float) -> tuple[Alternative, ...]:
+    def _beside(self, logits: Floats, shift: float) -> tuple[ScoredToken, ...]:
         """Return the likeliest symbols; the shift makes log-probabilities of logits."""
         return tuple(
-            Alternative(self._pieces[symbol], float(logits[symbol]) + shift)
+            scored_token(self._tokenizer, symbol, float(logits[symbol]) + shift)
             for symbol in likeliest(logits, self._alternatives or 0).tolist()
         )
 

@@ -14,35 +14,21 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
 
 import numpy as np
 
 from charlstm.engine import Engine
 from charlstm.errors import ConfigError
 from charlstm.frontier import Candidate, Floats, Frontier, Node, Wanted
-from charlstm.tokenizer import (
-    BEGIN_SPELLING,
-    END_OF_DOCUMENT,
-    END_SPELLING,
-    UNKNOWN,
-    Tokenizer,
-)
+from charlstm.tokenizer import BEGIN_SPELLING, Tokenizer
+from charlstm.tokens import SpecialToken, special_token
 from charlstm.wording import Characters, Context, Grammar, Ids, Words
-
-Special: TypeAlias = Literal["end", "unknown", "spelling", "spelled"]
 
 WIDTH = 8  # ways that one context follows in one engine step
 ROUNDS = 64  # engine steps at most
 _FLOATS = 2**22  # logits of one engine step, or numbers of its states, at most
 _REMEMBERED = 48  # places of recent prompts whose state is kept
 _STRIDE = 32  # symbols between them
-_SPECIAL: dict[int, Special] = {
-    END_OF_DOCUMENT: "end",
-    UNKNOWN: "unknown",
-    BEGIN_SPELLING: "spelling",
-    END_SPELLING: "spelled",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +40,14 @@ class Prediction:
             symbol; without the space before it.
         probability: of it; of a word, summed over the ways to write it that were found.
         append: what to add to the prompt to have it, in the likeliest way.
-        special: what it is if it is no text: ``"end"`` of the document, or at word level a
-            reserved symbol.
+        special: what it is if it is no text: ``"end"`` of the document or, of symbols, another
+            special token.
     """
 
     text: str
     probability: float
     append: str
-    special: Special | None = None
+    special: SpecialToken | None = None
 
 
 class Predictor:
@@ -259,8 +245,8 @@ class Predictor:
 
     def _symbol(self, symbol: int, probability: float, space: bool) -> Prediction:
         piece = self._tokenizer.pieces[symbol]
-        if symbol < len(self._tokenizer.reserved):
-            return Prediction("", probability, "", _SPECIAL[symbol])
+        if special := special_token(self._tokenizer, symbol):
+            return Prediction("", probability, "", special)
         return Prediction(piece, probability, piece.removeprefix(" ") if space else piece)
 
 
@@ -274,7 +260,7 @@ class _Phrase:
     probability: float = 1.0  # that it does not
     last: str = ""
     way: Node | None = None
-    special: Special | None = None
+    special: SpecialToken | None = None
 
     def then(self, candidates: Sequence[Candidate]) -> list[_Phrase]:
         """Return the phrases of one word more."""
@@ -336,5 +322,5 @@ def _check(**numbers: int) -> None:
 
 
 def _prediction(found: Candidate) -> Prediction:
-    special: Special | None = None if found.text else "end"
+    special: SpecialToken | None = None if found.text else "end"
     return Prediction(found.text, found.probability, found.append, special)

@@ -29,6 +29,7 @@ from charlstm.config import CorpusConfig, TokenizerConfig
 from charlstm.dataset import replacement_rates
 from charlstm.errors import CheckpointMissing, CorpusChanged, CorpusError, UsageError
 from charlstm.files import replaced_atomically
+from charlstm.memory import is_out_of_memory
 from charlstm.novelty import LineHashes
 from charlstm.plan import MIN_ROWS, Plan, make_plan
 from charlstm.preparation import Prepared, prepare
@@ -303,15 +304,14 @@ def _created(run: Run, overwrite: bool) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _memory_errors() -> Iterator[None]:
-    """Let TensorFlow's own error for memory that is not there be Python's."""
+    """Let a library's own error for memory that is not there be Python's."""
     try:
         yield
+    except OSError:
+        raise
     except Exception as error:
-        if "tensorflow" in sys.modules:
-            from charlstm.backend import tf
-
-            if isinstance(error, tf.errors.ResourceExhaustedError):
-                raise MemoryError(str(error)) from error
+        if is_out_of_memory(error) and not isinstance(error, MemoryError):
+            raise MemoryError(str(error)) from error
         raise
 
 

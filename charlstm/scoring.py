@@ -10,6 +10,7 @@ know files or the command line.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from charlstm.dataset import smallest_dtype, validation_batches
 from charlstm.engine import Engine
 from charlstm.sampling import log_normalisers
 from charlstm.tokenizer import END_OF_DOCUMENT, UNKNOWN, Tokenizer
+from charlstm.tokens import ScoredToken, scored_token
 
 ProgressListener: TypeAlias = Callable[[float], None]
 Floats: TypeAlias = NDArray[np.float32]
@@ -36,14 +38,6 @@ _LOGITS_AT_ONCE = 2**19  # floats
 _NORMALISED_AT_ONCE = 2**17  # of them; these stay in the processor's cache
 _VALUES_HELD = 2**16
 _LINES_AT_ONCE = 4 * MAX_ROWS  # enough for batches of lines of almost the same length
-
-
-@dataclass(frozen=True, slots=True)
-class SymbolScore:
-    """One symbol of a text: its text (of an end mark none) and log-probability in nats."""
-
-    text: str
-    log_probability: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +59,7 @@ class Score:
     tokens: int
     unknown: int
     log_probability: float
-    symbols: tuple[SymbolScore, ...] | None = None
+    symbols: tuple[ScoredToken, ...] | None = None
     unknown_log_probability: float = 0.0
 
     @property
@@ -210,7 +204,7 @@ def add_scores(scores: Iterable[Score]) -> Score:
     characters = tokens = unknown = 0
     of_unknown = 0.0
     values: list[float] = []
-    symbols: list[SymbolScore] | None = None
+    symbols: list[ScoredToken] | None = None
     for score in scores:
         characters += score.characters
         tokens += score.tokens
@@ -376,8 +370,8 @@ def _score(
 ) -> Score:
     symbols = None
     if per_token:
-        pieces = map(tokenizer.pieces.__getitem__, ids.tolist())
-        symbols = tuple(map(SymbolScore, pieces, values.tolist()))
+        scored = functools.partial(scored_token, tokenizer)
+        symbols = tuple(map(scored, ids.tolist(), values.tolist()))
     unknown = int(np.count_nonzero(ids == UNKNOWN))
     return Score(text, characters, len(ids), unknown, float(values.sum()), symbols, of_unknown)
 

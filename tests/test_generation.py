@@ -634,6 +634,16 @@ def test_the_symbols_of_a_sample_are_its_text_and_its_log_probability(tokenizer)
             assert sum(map(np.exp, values)) <= 1 + 1e-5
 
 
+def test_special_tokens_are_told_apart():
+    script = [BEGIN_SPELLING, WORDS.pieces.index("a"), END_SPELLING, END_OF_DOCUMENT]
+    engine = ScriptedEngine(WORDS.vocab_size, script)
+    (result,) = continued(engine, WORDS, "", GREEDY.replace(length=9), seed=1, alternatives=1)
+    named = ["begin_spelling", None, "end_spelling", "end"]
+    assert [symbol.special for symbol in result.symbols] == named
+    assert [symbol.alternatives[0].special for symbol in result.symbols] == named
+    assert result.finish_reason == "end"
+
+
 def test_alternatives_are_what_the_model_says_whatever_may_be_drawn():
     a, b = CHARS.encode("ab").tolist()
     engine = ScriptedEngine(CHARS.vocab_size, [a, b, UNKNOWN])

@@ -16,14 +16,14 @@ from charlstm.scoring import (
     MAX_ROWS,
     Carried,
     Score,
-    SymbolScore,
     add_scores,
     log_probabilities,
     score_lines,
     score_stream,
     score_texts,
 )
-from charlstm.tokenizer import END_OF_DOCUMENT
+from charlstm.tokenizer import END_OF_DOCUMENT, CharTokenizer
+from charlstm.tokens import ScoredToken
 
 from .test_generation import CHARS, WORDS, random_model
 
@@ -322,9 +322,28 @@ def test_figures_of_nothing_and_of_the_impossible():
     assert Score("a", 1, 1, 0, -1e4).perplexity == math.inf
 
 
+def test_special_tokens_are_told_apart():
+    engine = random_model("int8", WORDS.vocab_size)
+    (score,) = score_texts(
+        engine, WORDS, ["a\N{SNOWMAN}\N{SNOWMAN}\ufffd"], ends=True, per_token=True
+    )
+    assert [symbol.special for symbol in score.symbols] == [
+        *(None, "begin_spelling", "unknown", "unknown", "end_spelling", "unknown", "end"),
+    ]
+    assert [symbol.text for symbol in score.symbols] == ["a", "", *"\ufffd\ufffd", "", "\ufffd", ""]
+
+
+def test_a_replacement_character_that_is_known_is_not_special():
+    tokenizer = CharTokenizer(("a", "\ufffd"))
+    engine = random_model("int8", tokenizer.vocab_size)
+    (score,) = score_texts(engine, tokenizer, ["\ufffdb"], ends=False, per_token=True)
+    assert [symbol.text for symbol in score.symbols] == ["\ufffd", "\ufffd"]
+    assert [symbol.special for symbol in score.symbols] == [None, "unknown"]
+
+
 def test_scores_add_up():
-    parts = [Score("a", 1, 2, 3, -4.0, (SymbolScore("a", -4.0),)), Score("b", 10, 20, 30, -40.0)]
-    assert add_scores(parts) == Score("", 11, 22, 33, -44.0, (SymbolScore("a", -4.0),))
+    parts = [Score("a", 1, 2, 3, -4.0, (ScoredToken("a", -4.0),)), Score("b", 10, 20, 30, -40.0)]
+    assert add_scores(parts) == Score("", 11, 22, 33, -44.0, (ScoredToken("a", -4.0),))
     assert add_scores([]) == Score("", 0, 0, 0, 0.0)
 
 

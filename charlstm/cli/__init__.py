@@ -15,7 +15,7 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -26,14 +26,14 @@ from charlstm.errors import CharlstmError, UsageError
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-# When the command began, for budgets in minutes.
-BEGAN = time.monotonic()
-
 # What a shell sets to ask for its completion script or, from within that, for completions.
 COMPLETION_VARIABLE = "_CHARLSTM_COMPLETE"
 COMPLETIONS = [
     f"{shell}_{what}" for shell in ("bash", "zsh", "fish") for what in ("source", "complete")
 ]
+
+# What shows a traceback with each error.
+DEBUG_VARIABLE = "CHARLSTM_DEBUG"
 
 # In the order of use, which is the order of the help page.
 COMMANDS = {
@@ -50,7 +50,15 @@ COMMANDS = {
 
 
 class LazyGroup(click.Group):
-    """A group whose commands are imported when they are called, not to list them."""
+    """A group whose commands are imported when they are called, not to list them.
+
+    The object of its contexts is when the command line began, for budgets in minutes.
+    """
+
+    def make_context(self, *args: Any, **extra: Any) -> click.Context:
+        """Begin a command line."""
+        extra.setdefault("obj", time.monotonic())
+        return super().make_context(*args, **extra)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the commands in the order of use."""
@@ -83,8 +91,9 @@ class LazyGroup(click.Group):
 @click.group(
     cls=LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="charlstm COMMAND --help explains a command. A first run: charlstm train my.txt "
-    "--minutes 5 && charlstm generate",
+    epilog="charlstm COMMAND --help explains a command. A first run:\n\n"
+    "\b\n"  # which Click doesn't wrap what comes after
+    "  charlstm train my.txt --minutes 5 && charlstm generate",
 )
 @click.version_option(__version__, prog_name="charlstm")
 def cli() -> None:
@@ -115,6 +124,14 @@ def _discard_output() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
+def _show_traceback() -> None:
+    """Show on stderr where the exception being handled came from, if somebody wants to know."""
+    if os.environ.get(DEBUG_VARIABLE):
+        import traceback
+
+        traceback.print_exc()
+
+
 def run_command_line(arguments: Sequence[str] | None = None) -> int:
     """Run a command line and return its exit status."""
     if sys.stderr is None:  # it was closed: give libraries a place that isn't the next open file
@@ -134,6 +151,7 @@ def run_command_line(arguments: Sequence[str] | None = None) -> int:
         error.show()
         return error.exit_code
     except CharlstmError as error:
+        _show_traceback()
         click.echo(f"Error: {error}", err=True)
         return error.exit_status
     except (KeyboardInterrupt, click.Abort) as error:
@@ -142,12 +160,14 @@ def run_command_line(arguments: Sequence[str] | None = None) -> int:
             click.echo(WORDS[number], err=True)
         return exit_status(number)
     except MemoryError:  # even what is done last of all takes some
+        _show_traceback()
         click.echo("Error: out of memory: end other programs", err=True)
         return 1
     except BrokenPipeError:
         _discard_output()
         return 0  # the reader has what it wanted
     except OSError as error:
+        _show_traceback()
         _discard_output()
         full = "can't write the output: " if error.errno == errno.ENOSPC else ""
         where = f"{error.filename}: " if error.filename else full

@@ -6,18 +6,18 @@ from datetime import datetime
 
 import click
 
-from charlstm.cli.common import GroupedCommand, note, write_json, write_text
+from charlstm.cli.common import grouped_command, json_option
+from charlstm.cli.output import note, write_json, write_text
 
 
-@click.command(
-    cls=GroupedCommand,
-    name="cache",
+@grouped_command(
+    "cache",
+    "charlstm cache --json",
     epilog="The folder is $CHARLSTM_CACHE, by default the platform's own cache folder; "
     "$CHARLSTM_CACHE_MB bounds its size (default 4096 MB), the least recently used go first.",
-    examples=("charlstm cache --json",),
 )
 @click.option("--clear", is_flag=True, help="Remove everything; it is built again when needed.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a list.")
+@json_option(click.option, "Print one JSON object instead of a list.")
 def command(clear: bool, as_json: bool) -> None:
     """List (or clear) what is kept to start faster: encoded texts and the graphs of models."""
     from charlstm import cache

@@ -1,28 +1,22 @@
-"""What several commands share: grouped options, where checkpoints are found, JSON on stdout."""
+"""What several commands share: grouped options, where checkpoints are found."""
 
 from __future__ import annotations
 
-import contextlib
 import math
 import os
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from charlstm.errors import (
-    CharlstmError,
-    CheckpointMissing,
-    OutOfMemory,
-    StorageError,
-    UsageError,
-)
+from charlstm.errors import CheckpointMissing, OutOfMemory, UsageError
+from charlstm.memory import is_out_of_memory
 from charlstm.unicode_text import has_surrogates
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
+    from click.types import OptionHelpExtra
 
     from charlstm.config import TrainConfig
 
@@ -45,12 +39,15 @@ class GroupedOption(click.Option):
         super().__init__(*args, **kwargs)
         self.heading = heading
 
+    def get_help_extra(self, ctx: click.Context) -> OptionHelpExtra:
+        """Describe the option's range only where it is one of mathematics: from 0 to 1.
 
-# What the system, Python and libraries say when there is no memory left for a library.
-_NO_ROOM = (
-    *("failed to map segment", "cannot allocate memory", "bad_alloc", "failed to allocate memory"),
-    *("without exception set", "without setting an exception"),
-)
+        Other bounds guard against values that no computer could work with.
+        """
+        extra = super().get_help_extra(ctx)
+        if (getattr(self.type, "min", None), getattr(self.type, "max", None)) != (0, 1):
+            extra.pop("range", None)
+        return extra
 
 
 class GroupedCommand(click.Command):
@@ -76,13 +73,9 @@ class GroupedCommand(click.Command):
         """Carry the command out."""
         try:
             return super().invoke(ctx)
-        except (CharlstmError, click.ClickException, click.exceptions.Exit, OSError):
-            raise
         except Exception as error:
-            if isinstance(error, MemoryError) or any(
-                reason in str(error).lower() for reason in _NO_ROOM
-            ):
-                raise OutOfMemory(f"out of memory: {self.when_memory_is_short}") from None
+            if is_out_of_memory(error):
+                raise OutOfMemory(f"out of memory: {self.when_memory_is_short}") from error
             raise
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -94,9 +87,14 @@ class GroupedCommand(click.Command):
                     formatter.write(f"  {example}\n")
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write one section for each heading, in the order of first use."""
+        """Write one section for each heading, in the order of first use.
+
+        Arguments are left out, because the usage line and the description name them.
+        """
         sections: dict[str, list[tuple[str, str]]] = {}
         for parameter in self.get_params(ctx):
+            if isinstance(parameter, click.Argument):
+                continue
             record = parameter.get_help_record(ctx)
             if record is not None:
                 heading = getattr(parameter, "heading", "Options")
@@ -128,6 +126,66 @@ def group_of(heading: str) -> Callable[..., Callable[[Function], Function]]:
     return option
 
 
+def grouped_command(
+    name: str, *examples: str, **attributes: Any
+) -> Callable[[Callable[..., Any]], GroupedCommand]:
+    """Return a decorator that makes a function the command of a name, with its examples."""
+    return click.command(cls=GroupedCommand, name=name, examples=examples, **attributes)
+
+
+def checkpoint_argument(*, required: bool = True) -> Callable[[Function], Function]:
+    """Return a decorator that adds the argument CHECKPOINT."""
+    return click.argument(
+        "checkpoint",
+        type=click.Path(path_type=Path),
+        required=required,
+        shell_complete=complete_checkpoints,
+    )
+
+
+def files_argument(metavar: str) -> Callable[[Function], Function]:
+    """Return a decorator that adds the argument of any number of files."""
+    return click.argument("files", metavar=metavar, nargs=-1, shell_complete=complete_files)
+
+
+def json_option(option: Callable[..., Any], help_text: str) -> Callable[[Function], Function]:
+    """Return a decorator that adds ``--json``."""
+    added: Callable[[Function], Function] = option(
+        "--json", "as_json", is_flag=True, help=help_text
+    )
+    return added
+
+
+def _together(*options: Callable[[Any], Any]) -> Callable[[Function], Function]:
+    """Return a decorator that adds options in the order given."""
+
+    def decorate(function: Function) -> Function:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+def decoding_options(option: Callable[..., Callable[[Any], Any]]) -> Callable[[Function], Function]:
+    """Return a decorator that adds the options that say how text is decoded.
+
+    Args:
+        option: what ``group_of`` returns for the heading they stand under.
+    """
+    encoding = option(
+        "--encoding", default="utf-8", show_default=True, help="Encoding of the text."
+    )
+    errors = option(
+        "--decode-errors",
+        type=click.Choice(["strict", "replace"]),
+        default="strict",
+        show_default=True,
+        help="Fail on bytes that don't decode, or put U+FFFD in their place.",
+    )
+    return _together(encoding, errors)
+
+
 def engine_options(option: Callable[..., Callable[[Any], Any]]) -> Callable[[Function], Function]:
     """Return a decorator that adds the options that say how a model runs.
 
@@ -147,12 +205,7 @@ def engine_options(option: Callable[..., Callable[[Any], Any]]) -> Callable[[Fun
         metavar="N",
         help="Processor threads; default: what is fastest.",
     )
-
-    def decorate(function: Function) -> Function:
-        decorated: Function = precision(threads(function))
-        return decorated
-
-    return decorate
+    return _together(precision, threads)
 
 
 def check_utf8(name: str, text: str, remedy: str = "give it in UTF-8") -> None:
@@ -209,30 +262,3 @@ def newest_checkpoint() -> Path:
             f"none: name a folder that charlstm train has written"
         )
     return found[-1].parent
-
-
-def json_of(value: Any) -> str:
-    """Return a value as JSON on one line; numbers that JSON has not, such as NaN, as null."""
-    import msgspec
-
-    return msgspec.json.encode(value).decode()
-
-
-def write_json(value: Any) -> None:
-    """Write one line of JSON to stdout."""
-    write_text(json_of(value) + "\n")
-
-
-def write_text(text: str) -> None:
-    """Write text to stdout as UTF-8, line ends as they are, and pass it on at once."""
-    if sys.stdout is None:
-        raise StorageError("standard output is closed: let it go to a file, a pipe or a terminal")
-    stream = sys.stdout.buffer
-    stream.write(text.encode("utf-8", "replace"))
-    stream.flush()
-
-
-def note(text: str) -> None:
-    """Write a line to stderr; that it can't be written must not end a run."""
-    with contextlib.suppress(OSError):
-        click.echo(text, err=True)

@@ -4,27 +4,26 @@ from __future__ import annotations
 
 import math
 import os
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from charlstm.cli.common import (
-    GroupedCommand,
     Number,
-    complete_checkpoints,
+    checkpoint_argument,
     complete_files,
+    files_argument,
     group_of,
-    note,
-    write_json,
-    write_text,
+    grouped_command,
+    json_option,
 )
+from charlstm.cli.output import note, write_json, write_text
+from charlstm.cli.progress_bar import ProgressBar, total_size
 from charlstm.cli.score import SAME_TOKENIZER
-from charlstm.cli.texts import reading_options, running_options, size_of
+from charlstm.cli.texts import reading_options, running_options
 from charlstm.errors import UsageError
 
 if TYPE_CHECKING:
@@ -43,17 +42,14 @@ DYNAMIC_TOKENS = 50_000
 MEMORISATION_SAMPLE = 20_000
 
 
-@click.command(
-    cls=GroupedCommand,
-    name="evaluate",
-    examples=(
-        "charlstm evaluate checkpoints/shakespeare test.txt",
-        "charlstm evaluate checkpoints/news new.txt --dynamic",
-        "charlstm evaluate checkpoints/names names.txt --sample 0 --against names.txt --json",
-    ),
+@grouped_command(
+    "evaluate",
+    "charlstm evaluate checkpoints/shakespeare test.txt",
+    "charlstm evaluate checkpoints/news new.txt --dynamic",
+    "charlstm evaluate checkpoints/names names.txt --sample 0 --against names.txt --json",
 )
-@click.argument("checkpoint", type=click.Path(path_type=Path), shell_complete=complete_checkpoints)
-@click.argument("files", metavar="FILE...", nargs=-1, shell_complete=complete_files)
+@checkpoint_argument()
+@files_argument("FILE...")
 @words(
     "--sample",
     type=click.IntRange(0),
@@ -113,7 +109,7 @@ MEMORISATION_SAMPLE = 20_000
     metavar="N",
     help="Write so many characters for that.",
 )
-@output("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
+@json_option(output, "Print one JSON object instead of a table.")
 @reading_options
 @running_options
 def command(checkpoint: Path, files: tuple[str, ...], **options: Any) -> None:
@@ -183,18 +179,19 @@ def _evaluate(
     from charlstm.evaluation import evaluate_text, evaluate_words
 
     engine, tokenizer = model.engine, model.tokenizer
-    with _bar("scoring", _size(corpus), "char", options) as advance:
-        found = evaluate_text(engine, tokenizer, texts, on_progress=advance)
+    shown = not options["quiet"]
+    with ProgressBar(total_size(corpus.sources), "char", name="scoring", shown=shown) as bar:
+        found = evaluate_text(engine, tokenizer, texts, on_progress=bar.advance)
     facts = _text_facts(found)
     if options["sample"]:
-        with _bar("words", options["sample"], "word", options) as advance:
+        with ProgressBar(options["sample"], "word", name="words", shown=shown) as bar:
             figures = evaluate_words(
                 engine,
                 tokenizer,
                 texts,
                 sample=options["sample"],
                 seed=options["seed"],
-                on_progress=advance,
+                on_progress=bar.advance,
             )
         facts |= _word_facts(figures, options["seed"])
     return facts
@@ -256,10 +253,11 @@ def _adapt(model: LanguageModel, texts: Texts, options: dict[str, Any]) -> dict[
     adapter = Adapter(model.checkpoint.config.model, model.checkpoint.weights, chosen)
     documents = (map(tokenizer.encode, document) for document in read.documents())
     sums: list[float] = []
-    with _bar("learning", static.tokens, "token", options) as advance:
+    shown = not options["quiet"]
+    with ProgressBar(static.tokens, "token", name="learning", shown=shown) as bar:
         for tokens, log_probability in adapter.score(documents, ends=read.ends):
             sums.append(log_probability)
-            advance(tokens)
+            bar.advance(tokens)
     nats = -math.fsum(sums)
     loss = nats / static.tokens
     return {
@@ -369,35 +367,3 @@ def _memorisation_rows(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 def _share(share: float | None) -> str:
     return "none" if share is None else f"{100 * share:.2f} %"
-
-
-# Progress
-
-
-class _Advance(Protocol):
-    def __call__(self, amount: float, /) -> None: ...
-
-
-@contextmanager
-def _bar(name: str, total: float | None, unit: str, options: dict[str, Any]) -> Iterator[_Advance]:
-    """Show a progress bar, if a terminal is there to show it."""
-    if options["quiet"] or not sys.stderr.isatty():
-        yield lambda _: None
-        return
-    from tqdm import tqdm
-
-    with tqdm(
-        total=total, desc=name, unit=unit, unit_scale=True, dynamic_ncols=True, leave=False
-    ) as bar:
-
-        def advance(amount: float) -> None:
-            bar.update(amount)
-
-        yield advance
-
-
-def _size(corpus: Corpus) -> int | None:
-    """Return the bytes of all files, about as many as characters, or None if one can't be told."""
-    sizes = [size_of(source) for source in corpus.sources]
-    known = [size for size in sizes if size is not None]
-    return sum(known) if len(known) == len(sizes) else None

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from charlstm.cli.common import GroupedCommand, complete_checkpoints, note, write_json, write_text
+from charlstm.cli.common import checkpoint_argument, grouped_command, json_option
+from charlstm.cli.output import note, write_json, write_text
 from charlstm.errors import UsageError
 
 if TYPE_CHECKING:
@@ -16,16 +17,13 @@ if TYPE_CHECKING:
 SUFFIXES = {"onnx": ".onnx", "keras": ".keras"}
 
 
-@click.command(
-    cls=GroupedCommand,
-    name="export",
-    examples=(
-        "charlstm export checkpoints/names",
-        "charlstm export checkpoints/shakespeare --precision int8 -o phone.onnx",
-        "charlstm export checkpoints/shakespeare --format keras",
-    ),
+@grouped_command(
+    "export",
+    "charlstm export checkpoints/names",
+    "charlstm export checkpoints/shakespeare --precision int8 -o phone.onnx",
+    "charlstm export checkpoints/shakespeare --format keras",
 )
-@click.argument("checkpoint", type=click.Path(path_type=Path), shell_complete=complete_checkpoints)
+@checkpoint_argument()
 @click.option(
     "--format",
     "form",
@@ -52,9 +50,7 @@ SUFFIXES = {"onnx": ".onnx", "keras": ".keras"}
 )
 @click.option("--overwrite", is_flag=True, help="Replace a file that is there.")
 @click.option("-q", "--quiet", is_flag=True, help="No notes.")
-@click.option(
-    "--json", "as_json", is_flag=True, help="Print one JSON object instead of the file's path."
-)
+@json_option(click.option, "Print one JSON object instead of the file's path.")
 def command(
     checkpoint: Path,
     form: str,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections import Counter
 from collections.abc import Container, Iterable
 from itertools import chain
 from pathlib import Path
@@ -12,24 +11,25 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from charlstm.cli.common import (
-    GroupedCommand,
-    check_utf8,
-    complete_checkpoints,
+    checkpoint_argument,
     complete_files,
     engine_options,
     group_of,
+    grouped_command,
+    json_option,
     newest_checkpoint,
-    note,
 )
-from charlstm.cli.samples import Printer, Stopwatch, legend, with_progress
+from charlstm.cli.output import note
+from charlstm.cli.progress_bar import ProgressBar
+from charlstm.cli.prompts import prompts_of, warn_of_unknown
+from charlstm.cli.samples import Printer, Stopwatch, legend
 from charlstm.cli.sampling import given_sampling_options, sampling_options
 from charlstm.config import SampleConfig
-from charlstm.errors import CorpusError, UsageError
+from charlstm.errors import UsageError
 
 if TYPE_CHECKING:
     from charlstm.api import LanguageModel
     from charlstm.generation import Sample
-    from charlstm.tokenizer import Tokenizer
 
 DEFAULTS = SampleConfig()
 UNTIL_LENGTH = 10_000
@@ -47,22 +47,14 @@ what = group_of("What to write")
 output = group_of("Output")
 
 
-@click.command(
-    cls=GroupedCommand,
-    name="generate",
-    examples=(
-        "charlstm generate checkpoints/shakespeare -p 'ROMEO:' -n 300 --seed 7",
-        "charlstm generate checkpoints/names -c 20 --novel | sort -u",
-        "charlstm generate checkpoints/names -c 5 --match '[a-d][a-z]{3,8}'",
-        "printf 'It was' | charlstm generate --prompt-file - --until sentence --json",
-    ),
+@grouped_command(
+    "generate",
+    "charlstm generate checkpoints/shakespeare -p 'ROMEO:' -n 300 --seed 7",
+    "charlstm generate checkpoints/names -c 20 --novel | sort -u",
+    "charlstm generate checkpoints/names -c 5 --match '[a-d][a-z]{3,8}'",
+    "printf 'It was' | charlstm generate --prompt-file - --until sentence --json",
 )
-@click.argument(
-    "checkpoint",
-    type=click.Path(path_type=Path),
-    required=False,
-    shell_complete=complete_checkpoints,
-)
+@checkpoint_argument(required=False)
 @what(
     "-p",
     "--prompt",
@@ -142,11 +134,12 @@ output = group_of("Output")
 @what(
     "--seed",
     type=click.IntRange(0, 2**32 - 1),
+    metavar="N",
     help="The same seed writes the same text; default: a new one, told on stderr.",
 )
 @sampling_options
 @output("--no-prompt", is_flag=True, help="Do not repeat the prompt before the text.")
-@output("--json", "as_json", is_flag=True, help="One JSON object a sample and line.")
+@json_option(output, "One JSON object a sample and line.")
 @output(
     "--show-probs",
     is_flag=True,
@@ -177,9 +170,9 @@ def command(context: click.Context, /, checkpoint: Path | None, **options: Any) 
 
     model = load(folder, precision=options["precision"], threads=options["threads"])
     lines = model.checkpoint.config.corpus.lines
-    prompts = _prompts(options, lines)
+    prompts = prompts_of(options, model)
     known = _known(model, options)
-    _warn_of_unknown(model.tokenizer, prompts)
+    warn_of_unknown(model.tokenizer, prompts)
     seed = fresh_seed() if options["seed"] is None else options["seed"]
     printer = Printer(
         lines=lines,
@@ -198,8 +191,12 @@ def command(context: click.Context, /, checkpoint: Path | None, **options: Any) 
     stopwatch = Stopwatch()
     samples = _samples(model, prompts, known, config, seed, options, printer)
     total = len(prompts) * options["count"]
-    for sample in with_progress(samples, total, quiet=options["quiet"]):
-        printer.print(sample)
+    # Beside text on the same terminal a bar would disturb.
+    shown = not options["quiet"] and total > 1 and not sys.stdout.isatty()
+    with ProgressBar(total, "sample", shown=shown) as bar:
+        for sample in samples:
+            printer.print(sample)
+            bar.advance()
     if options["verbose"]:
         stopwatch.tell(printer.tokens)
 
@@ -308,48 +305,3 @@ def _known(model: LanguageModel, options: dict[str, Any]) -> Container[str] | No
         return known
     against = hashes_of_files(options["against"])
     return against if known is None else against.union(known)
-
-
-def _prompts(options: dict[str, Any], lines: bool) -> list[str]:
-    """Return the prompts from wherever they come.
-
-    They are not changed, but for a model of lines, which begins inside a line: there the newline at
-    the end of a file or of ``echo`` is no part of the prompt. A file without lines has no prompts.
-    """
-    given = options["prompt"]
-    if options["prompts"] is not None:
-        text = _read(options["prompts"])
-        found = text.removesuffix("\n").split("\n") if text else []
-        return [line.removesuffix("\r") for line in found]
-    if given is not None and given != "-":
-        check_utf8("--prompt", given, "give it in UTF-8 or use --prompt-file")
-        return [given]
-    if given is None and options["prompt_file"] is None:
-        return [""]
-    text = _read("-" if given == "-" else options["prompt_file"])
-    return [text.removesuffix("\n" if lines else "")]
-
-
-def _warn_of_unknown(tokenizer: Tokenizer, prompts: list[str]) -> None:
-    from charlstm.tokenizer import describe_unknown
-
-    found = [unknown for prompt in prompts if (unknown := tokenizer.unknown_characters(prompt))]
-    if found:
-        which = "the prompt has" if len(prompts) == 1 else f"{len(found)} of the prompts have"
-        note(f"Warning: {which} {describe_unknown(sum(found, Counter()))} that the model never saw")
-
-
-def _read(source: str) -> str:
-    """Return the text of a file or of standard input."""
-    if source == "-" and sys.stdin is None:
-        raise UsageError("standard input is closed: pipe a prompt in, or use --prompt")
-    try:
-        data = sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
-        return data.decode()
-    except OSError as error:
-        raise CorpusError(f"can't read the prompt file {source}: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise CorpusError(
-            f"the prompt in {source} is not UTF-8: byte 0x{error.object[error.start]:02x} at "
-            f"offset {error.start} doesn't decode; convert it, for example with iconv"
-        ) from None

@@ -7,13 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from charlstm.cli.common import (
-    GroupedCommand,
-    complete_checkpoints,
-    dropout_of,
-    write_json,
-    write_text,
-)
+from charlstm.cli.common import checkpoint_argument, dropout_of, grouped_command, json_option
+from charlstm.cli.output import write_json, write_text
 from charlstm.errors import harmless
 
 if TYPE_CHECKING:
@@ -23,13 +18,12 @@ if TYPE_CHECKING:
 _SHOWN = 2000
 
 
-@click.command(
-    cls=GroupedCommand,
-    name="info",
-    examples=("charlstm info checkpoints/shakespeare --json | python3 -m json.tool",),
+@grouped_command(
+    "info",
+    "charlstm info checkpoints/shakespeare --json | python3 -m json.tool",
 )
-@click.argument("checkpoint", type=click.Path(path_type=Path), shell_complete=complete_checkpoints)
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
+@checkpoint_argument()
+@json_option(click.option, "Print one JSON object instead of a table.")
 def command(checkpoint: Path, as_json: bool) -> None:
     """Show what CHECKPOINT is: network, tokenizer, corpus, figures, settings."""
     from charlstm.checkpoint import read_checkpoint

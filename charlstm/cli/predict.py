@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from charlstm.cli.common import (
-    GroupedCommand,
     check_utf8,
-    complete_checkpoints,
+    checkpoint_argument,
     engine_options,
     group_of,
-    note,
-    write_json,
-    write_text,
+    grouped_command,
+    json_option,
 )
+from charlstm.cli.line_ends import keeps_returns, strip_line_end
+from charlstm.cli.output import note, write_json, write_text
 from charlstm.errors import CorpusError, UsageError
 
 if TYPE_CHECKING:
@@ -28,24 +28,23 @@ if TYPE_CHECKING:
 _SPECIAL = {
     "end": "<end of document>",
     "unknown": "<unknown character>",
-    "spelling": "<begin of spelling>",
-    "spelled": "<end of spelling>",
+    "begin_spelling": "<begin of spelling>",
+    "end_spelling": "<end of spelling>",
 }
+# The keys of JSON that are true of a special token, beside ``special``, where they are named else.
+_KEYS = {"begin_spelling": "spelling", "end_spelling": "spelled"}
 
 what = group_of("What to predict")
 output = group_of("Output")
 
 
-@click.command(
-    cls=GroupedCommand,
-    name="predict",
-    examples=(
-        "charlstm predict checkpoints/shakespeare 'to be or not to'",
-        "charlstm predict checkpoints/shakespeare 'the kin' -k 20 | cut -f 2",
-        "echo 'My lord' | charlstm predict checkpoints/shakespeare -",
-    ),
+@grouped_command(
+    "predict",
+    "charlstm predict checkpoints/shakespeare 'to be or not to'",
+    "charlstm predict checkpoints/shakespeare 'the kin' -k 20 | cut -f 2",
+    "echo 'My lord' | charlstm predict checkpoints/shakespeare -",
 )
-@click.argument("checkpoint", type=click.Path(path_type=Path), shell_complete=complete_checkpoints)
+@checkpoint_argument()
 @click.argument("prompt", required=False)
 @what(
     "-k",
@@ -66,7 +65,7 @@ output = group_of("Output")
 )
 @what("--words-only", is_flag=True, help="Leave out punctuation and the end of the document.")
 @what("--symbols", is_flag=True, help="Predict characters (or tokens of a word model) instead.")
-@output("--json", "as_json", is_flag=True, help="One JSON object; of lines there always is one.")
+@json_option(output, "One JSON object; of lines there always is one.")
 @output("-q", "--quiet", is_flag=True, help="Do not warn of characters the model never saw.")
 @engine_options(output)
 def command(checkpoint: Path, prompt: str | None, **options: Any) -> None:
@@ -91,7 +90,7 @@ def command(checkpoint: Path, prompt: str | None, **options: Any) -> None:
     model = load(checkpoint, precision=options["precision"], threads=options["threads"])
     answers = _Answers(model.predictor(), model.tokenizer, options)
     if lines:
-        for line in _lines():
+        for line in _lines(keeps_returns(model)):
             write_json(answers.to_json(line))
     elif options["as_json"]:
         write_json(answers.to_json(prompt or ""))
@@ -123,7 +122,7 @@ class _Answers:
         """Return the predictions as an object to print."""
         predictions = [
             {"text": one.text, "probability": one.probability, "append": one.append}
-            | ({one.special: True} if one.special else {})
+            | _special_of(one)
             for one in self.to(prompt)
         ]
         return {"prompt": prompt, "predictions": predictions}
@@ -138,17 +137,23 @@ class _Answers:
         note(f"Warning: the prompt has {describe_unknown(unknown)} that the model never saw")
 
 
-def _lines() -> Iterator[str]:
+def _lines(keeps_returns: bool) -> Iterator[str]:
     """Yield the lines of standard input as they come, without their line ends."""
     for number, line in enumerate(sys.stdin.buffer, 1):
         try:
-            yield line.removesuffix(b"\n").removesuffix(b"\r").decode()
+            yield strip_line_end(line.decode(), keeps_returns=keeps_returns)
         except UnicodeDecodeError as error:
             raise CorpusError(
                 f"line {number} of standard input is not UTF-8: byte "
                 f"0x{error.object[error.start]:02x} at offset {error.start} doesn't decode; "
                 "convert it, for example with iconv"
             ) from None
+
+
+def _special_of(one: Prediction) -> dict[str, Any]:
+    if one.special is None:
+        return {}
+    return {_KEYS.get(one.special, one.special): True, "special": one.special}
 
 
 def _shown(one: Prediction) -> str:

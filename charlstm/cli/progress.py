@@ -10,7 +10,8 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from charlstm.cli.common import dropout_of, note
+from charlstm.cli.common import dropout_of
+from charlstm.cli.output import note
 
 if TYPE_CHECKING:
     from charlstm.checkpoint import Figures, Weights

@@ -11,25 +11,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from charlstm.cli.common import (
-    GroupedCommand,
     check_utf8,
-    complete_checkpoints,
-    complete_files,
+    checkpoint_argument,
+    files_argument,
     group_of,
-    json_of,
-    note,
-    write_text,
+    grouped_command,
+    json_option,
 )
+from charlstm.cli.line_ends import keeps_returns, strip_line_end
+from charlstm.cli.output import json_of, note, write_text
+from charlstm.cli.progress_bar import bar_over_files
 from charlstm.cli.score import figures_of
-from charlstm.cli.texts import (
-    Progress,
-    keeps_returns,
-    line_groups,
-    open_texts,
-    reading_options,
-    running_options,
-    without_end,
-)
+from charlstm.cli.texts import line_groups, open_texts, reading_options, running_options
 
 if TYPE_CHECKING:
     from charlstm.api import LanguageModel
@@ -41,16 +34,13 @@ output = group_of("Output")
 LAYOUTS = ("auto", "tabs", "blocks")
 
 
-@click.command(
-    cls=GroupedCommand,
-    name="rank",
-    examples=(
-        "printf 'their\\tthere\\n' | charlstm rank checkpoints/news --context 'it is over ' --best",
-        "charlstm rank checkpoints/shakespeare nbest.txt --per-character | head",
-    ),
+@grouped_command(
+    "rank",
+    "printf 'their\\tthere\\n' | charlstm rank checkpoints/news --context 'it is over ' --best",
+    "charlstm rank checkpoints/shakespeare nbest.txt --per-character | head",
 )
-@click.argument("checkpoint", type=click.Path(path_type=Path), shell_complete=complete_checkpoints)
-@click.argument("files", metavar="[FILE]...", nargs=-1, shell_complete=complete_files)
+@checkpoint_argument()
+@files_argument("[FILE]...")
 @what(
     "--layout",
     type=click.Choice(LAYOUTS),
@@ -73,7 +63,7 @@ LAYOUTS = ("auto", "tabs", "blocks")
     "shorter one win.",
 )
 @output("--best", is_flag=True, help="Only the winner of each group, one a line.")
-@output("--json", "as_json", is_flag=True, help="One JSON object a group.")
+@json_option(output, "One JSON object a group.")
 @reading_options
 @running_options
 def command(checkpoint: Path, files: tuple[str, ...], **options: Any) -> None:
@@ -94,10 +84,11 @@ def command(checkpoint: Path, files: tuple[str, ...], **options: Any) -> None:
     if unknown := model.tokenizer.unknown_characters(options["context"]):
         note(f"Warning: the context has {describe_unknown(unknown)} that the model never saw")
     writer = _Writer(options)
-    with Progress(sources, shown=not options["quiet"] and not sys.stdout.isatty()) as progress:
+    shown = not options["quiet"] and not sys.stdout.isatty()
+    with bar_over_files(sources, shown=shown) as progress:
         for source in sources:
             for blocks in source.documents(encoding, options["decode_errors"]):
-                gathered = _Gatherer(options["layout"], keeps_returns(model))
+                gathered = _Gatherer(options["layout"], keeps_returns=keeps_returns(model))
                 for lines in line_groups(blocks):
                     writer.write(model, gathered.take(lines))
                     progress.advance_over(lines, encoding)
@@ -114,9 +105,9 @@ class _Group(NamedTuple):
 class _Gatherer:
     """Gathers the groups of one text from its lines."""
 
-    def __init__(self, layout: str, returns_kept: bool) -> None:
+    def __init__(self, layout: str, *, keeps_returns: bool) -> None:
         self._layout = layout
-        self._returns_kept = returns_kept
+        self._keeps_returns = keeps_returns
         self._block: list[str] = []
 
     def take(self, lines: Iterable[str]) -> list[_Group]:
@@ -129,7 +120,7 @@ class _Gatherer:
         return [_Group(texts, on_one_line=False)] if texts else []
 
     def _take(self, line: str) -> Iterator[_Group]:
-        text = without_end(line, self._returns_kept)
+        text = strip_line_end(line, keeps_returns=self._keeps_returns)
         if self._layout == "tabs" or (self._layout == "auto" and "\t" in text):
             yield from self.rest()
             yield _Group(text.split("\t"), on_one_line=True)

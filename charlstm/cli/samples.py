@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import click
 
-from charlstm.cli.common import note, write_json, write_text
+from charlstm.cli.output import note, write_json, write_text
 
 if TYPE_CHECKING:
     from charlstm.generation import Sample
@@ -109,16 +109,6 @@ def _coloured(sample: Sample, hidden: int) -> Iterator[str]:
             probability = math.exp(symbol.log_probability)
             colour = next(colour for least, colour in COLOURS if probability >= least)
             yield click.style(text, fg=colour)
-
-
-def with_progress(samples: Iterable[Sample], total: int, *, quiet: bool) -> Iterable[Sample]:
-    """Show a progress bar where it disturbs nothing: not beside text on the same terminal."""
-    if quiet or total < 2 or sys.stdout.isatty() or not sys.stderr.isatty():
-        return samples
-    from tqdm import tqdm
-
-    bar: Iterable[Sample] = tqdm(samples, total=total, unit="sample", dynamic_ncols=True)
-    return bar
 
 
 class Stopwatch:

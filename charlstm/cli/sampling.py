@@ -57,6 +57,20 @@ def given_sampling_options(context: click.Context) -> list[str]:
     ]
 
 
+def _setting(
+    kind: click.ParamType[Any], metavar: str, help_text: str, *flags: str
+) -> Callable[[Any], Any]:
+    """Return the option of a field of ``SampleConfig``, with its default."""
+    return _option(
+        *flags,
+        type=kind,
+        metavar=metavar,
+        default=getattr(DEFAULTS, flags[-1].removeprefix("--").replace("-", "_")),
+        show_default=True,
+        help=help_text,
+    )
+
+
 _OPTIONS: tuple[Callable[[Any], Any], ...] = (
     _option(
         "--bias",
@@ -71,45 +85,35 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
         metavar="TEXT",
         help="Never write TEXT; repeatable.",
     ),
-    _option(
+    _setting(
+        Number(1),
+        "X",
+        "Make symbols of the window less likely; 1 is off, 1.2 helps words against loops.",
         "--repetition-penalty",
-        type=Number(1),
-        metavar="X",
-        default=DEFAULTS.repetition_penalty,
-        show_default=True,
-        help="Make symbols of the window less likely; 1 is off, 1.2 helps words against loops.",
     ),
-    _option(
+    _setting(
+        Number(-1e3, 1e3),
+        "NATS",
+        "Subtract this from the logit of symbols in the window, once each; 0 is off.",
         "--presence-penalty",
-        type=Number(-1e3, 1e3),
-        metavar="NATS",
-        default=DEFAULTS.presence_penalty,
-        show_default=True,
-        help="Subtract this from the logit of symbols in the window, once each; 0 is off.",
     ),
-    _option(
+    _setting(
+        Number(-1e3, 1e3),
+        "NATS",
+        "Subtract this for each time that a symbol stands in the window; 0 is off.",
         "--frequency-penalty",
-        type=Number(-1e3, 1e3),
-        metavar="NATS",
-        default=DEFAULTS.frequency_penalty,
-        show_default=True,
-        help="Subtract this for each time that a symbol stands in the window; 0 is off.",
     ),
-    _option(
+    _setting(
+        click.IntRange(1, 65_536),
+        "TOKENS",
+        "How far back these three look.",
         "--repetition-window",
-        type=click.IntRange(1, 65_536),
-        default=DEFAULTS.repetition_window,
-        show_default=True,
-        metavar="TOKENS",
-        help="How far back these three look.",
     ),
-    _option(
+    _setting(
+        Number(0),
+        "NATS",
+        "DRY: hold against symbols that go on with a repetition; 0 is off, 0.8 ends loops.",
         "--loop-penalty",
-        type=Number(0),
-        metavar="NATS",
-        default=DEFAULTS.loop_penalty,
-        show_default=True,
-        help="DRY: hold against symbols that go on with a repetition; 0 is off, 0.8 ends loops.",
     ),
     _option(
         "--loop-length",
@@ -117,78 +121,60 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
         metavar="TOKENS",
         help="Repetitions of this length cost. Default: 20, for words 4.",
     ),
-    _option(
+    _setting(
+        Number(1, 1e3),
+        "X",
+        "The cost of a repetition grows so many times with each symbol more.",
         "--loop-base",
-        type=Number(1, 1e3),
-        default=DEFAULTS.loop_base,
-        show_default=True,
-        metavar="X",
-        help="The cost of a repetition grows so many times with each symbol more.",
     ),
-    _option(
+    _setting(
+        click.IntRange(1, 65_536),
+        "TOKENS",
+        "How far back repetitions are looked for.",
         "--loop-window",
-        type=click.IntRange(1, 65_536),
-        default=DEFAULTS.loop_window,
-        show_default=True,
-        metavar="TOKENS",
-        help="How far back repetitions are looked for.",
     ),
-    _option(
+    _setting(
+        click.IntRange(0),
+        "N",
+        "Draw from the N most likely symbols; 0 is off.",
         "--top-k",
-        type=click.IntRange(0),
-        default=DEFAULTS.top_k,
-        show_default=True,
-        metavar="N",
-        help="Draw from the N most likely symbols; 0 is off.",
     ),
-    _option(
+    _setting(
+        Number(0, 1, min_open=True),
+        "P",
+        "Draw from the symbols of nearest to expected surprise, of probability P; 1 is off.",
         "--typical",
-        type=Number(0, 1, min_open=True),
-        default=DEFAULTS.typical,
-        show_default=True,
-        metavar="P",
-        help="Draw from the symbols of nearest to expected surprise, of probability P; 1 is off.",
     ),
-    _option(
+    _setting(
+        Number(0, 1, min_open=True),
+        "P",
+        "Draw from the most likely symbols that together have probability P; 1 is off.",
         "--top-p",
-        type=Number(0, 1, min_open=True),
-        default=DEFAULTS.top_p,
-        show_default=True,
-        metavar="P",
-        help="Draw from the most likely symbols that together have probability P; 1 is off.",
     ),
-    _option(
+    _setting(
+        Number(0, 1, max_open=True),
+        "P",
+        "Leave out symbols less likely than P times the most likely one; 0 is off.",
         "--min-p",
-        type=Number(0, 1, max_open=True),
-        default=DEFAULTS.min_p,
-        show_default=True,
-        metavar="P",
-        help="Leave out symbols less likely than P times the most likely one; 0 is off.",
     ),
-    _option(
-        "--mirostat",
-        type=Number(0),
-        default=DEFAULTS.mirostat,
-        show_default=True,
-        metavar="BITS",
-        help="Hold the mean surprise of a symbol at so many bits (Mirostat 2); 0 is off. Try 1.5 "
+    _setting(
+        Number(0),
+        "BITS",
+        "Hold the mean surprise of a symbol at so many bits (Mirostat 2); 0 is off. Try 1.5 "
         "for characters, 5 for words.",
+        "--mirostat",
     ),
-    _option(
+    _setting(
+        Number(0, 1, min_open=True),
+        "X",
+        "How fast it corrects.",
         "--mirostat-rate",
-        type=Number(0, 1, min_open=True),
-        default=DEFAULTS.mirostat_rate,
-        show_default=True,
-        metavar="X",
-        help="How fast it corrects.",
     ),
-    _option(
+    _setting(
+        Number(0),
+        "T",
+        "Below 1 safer, above 1 wilder; 0 always takes the most likely symbol.",
         "-t",
         "--temperature",
-        type=Number(0),
-        default=DEFAULTS.temperature,
-        show_default=True,
-        metavar="T",
-        help="Below 1 safer, above 1 wilder; 0 always takes the most likely symbol.",
     ),
 )

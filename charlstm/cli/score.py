@@ -15,23 +15,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from charlstm.cli.common import (
-    GroupedCommand,
-    complete_checkpoints,
-    complete_files,
+    checkpoint_argument,
+    files_argument,
     group_of,
-    json_of,
-    note,
-    write_text,
+    grouped_command,
+    json_option,
 )
-from charlstm.cli.texts import (
-    Progress,
-    keeps_returns,
-    line_groups,
-    open_texts,
-    reading_options,
-    running_options,
-    without_end,
-)
+from charlstm.cli.line_ends import keeps_returns, strip_line_end
+from charlstm.cli.output import json_of, note, write_text
+from charlstm.cli.progress_bar import ProgressBar, bar_over_files, size_of
+from charlstm.cli.texts import line_groups, open_texts, reading_options, running_options
 from charlstm.errors import UsageError
 
 if TYPE_CHECKING:
@@ -52,18 +45,15 @@ COLUMNS = (
 )
 
 
-@click.command(
-    cls=GroupedCommand,
-    name="score",
-    examples=(
-        "charlstm score checkpoints/logs today.log --top 20",
-        "tail -n 100 app.log | charlstm score checkpoints/logs -q | awk '$1 > 0.1'",
-        "charlstm score checkpoints/shakespeare --whole test.txt",
-        "charlstm score checkpoints/names names.txt --json | head -1",
-    ),
+@grouped_command(
+    "score",
+    "charlstm score checkpoints/logs today.log --top 20",
+    "tail -n 100 app.log | charlstm score checkpoints/logs -q | awk '$1 > 0.1'",
+    "charlstm score checkpoints/shakespeare --whole test.txt",
+    "charlstm score checkpoints/names names.txt --json | head -1",
 )
-@click.argument("checkpoint", type=click.Path(path_type=Path), shell_complete=complete_checkpoints)
-@click.argument("files", metavar="[FILE]...", nargs=-1, shell_complete=complete_files)
+@checkpoint_argument()
+@files_argument("[FILE]...")
 @what(
     "--carry",
     is_flag=True,
@@ -84,7 +74,7 @@ COLUMNS = (
     metavar="N",
     help="Only the N most surprising lines; holds no more than these.",
 )
-@output("--json", "as_json", is_flag=True, help="One JSON object a line, or a file with --whole.")
+@json_option(output, "One JSON object a line, or a file with --whole.")
 @reading_options
 @running_options
 def command(checkpoint: Path, files: tuple[str, ...], **options: Any) -> None:
@@ -136,9 +126,8 @@ class _Line(NamedTuple):
 def _score_lines(model: LanguageModel, sources: list[Source], options: dict[str, Any]) -> None:
     waits = options["sort"] or options["top"]
     show = _show_json if options["as_json"] else _show_columns
-    with Progress(
-        sources, shown=not options["quiet"] and (waits or not sys.stdout.isatty())
-    ) as progress:
+    shown = not options["quiet"] and bool(waits or not sys.stdout.isatty())
+    with bar_over_files(sources, shown=shown) as progress:
         groups = _groups(model, sources, options, progress)
         if waits:
             scored = itertools.chain.from_iterable(groups)
@@ -160,7 +149,7 @@ def _surprise(line: _Line) -> float:
 
 
 def _groups(
-    model: LanguageModel, sources: list[Source], options: dict[str, Any], progress: Progress
+    model: LanguageModel, sources: list[Source], options: dict[str, Any], progress: ProgressBar
 ) -> Iterator[list[_Line]]:
     """Yield scored lines in order, in groups that are ready at the same time."""
     encoding, decode_errors = options["encoding"], options["decode_errors"]
@@ -181,18 +170,18 @@ class _Scorer:
     def __init__(self, model: LanguageModel, options: dict[str, Any]) -> None:
         self._model = model
         self._per_token = options["per_token"]
-        self._returns_kept = keeps_returns(model)
+        self._keeps_returns = keeps_returns(model)
         self._carries = options["carry"] and not model.checkpoint.config.corpus.lines
 
     def __call__(self, lines: list[str]) -> Iterator[list[Score]]:
         """Yield the scores of lines, which have their line ends, as soon as they are there."""
         if not self._carries:
-            texts = [without_end(line, self._returns_kept) for line in lines]
+            texts = [strip_line_end(line, keeps_returns=self._keeps_returns) for line in lines]
             yield self._model.score(*texts, per_token=self._per_token)
             return
         for line in lines:
             score = self._carried.score(line, per_token=self._per_token)
-            yield [replace(score, text=without_end(line, self._returns_kept))]
+            yield [replace(score, text=strip_line_end(line, keeps_returns=self._keeps_returns))]
 
     @functools.cached_property
     def _carried(self) -> Carried:
@@ -252,7 +241,7 @@ def _symbols_of(score: Score) -> dict[str, Any]:
 def _score_whole(model: LanguageModel, sources: list[Source], options: dict[str, Any]) -> None:
     several = len(sources) > 1
     alone = not several or not sys.stdout.isatty()
-    with Progress(sources, shown=not options["quiet"] and alone) as progress:
+    with bar_over_files(sources, shown=not options["quiet"] and alone) as progress:
         for index, source in enumerate(sources):
             score = _whole(model, source, options, progress)
             if options["as_json"]:
@@ -265,7 +254,7 @@ def _score_whole(model: LanguageModel, sources: list[Source], options: dict[str,
 
 
 def _whole(
-    model: LanguageModel, source: Source, options: dict[str, Any], progress: Progress
+    model: LanguageModel, source: Source, options: dict[str, Any], progress: ProgressBar
 ) -> Score:
     """Score a source as training lays out its validation text."""
     from charlstm.corpus import Corpus
@@ -285,13 +274,13 @@ def _whole(
             texts,
             ends=ends,
             per_token=per_token,
-            on_progress=lambda share: progress.advance_within(source, share),
+            on_progress=lambda share: progress.advance(share * (size_of(source) or 0)),
         )
         for texts in _documents(corpus.chunks())
     )
 
 
-def _watched(chunks: Iterator[Chunk], progress: Progress, encoding: str) -> Iterator[str]:
+def _watched(chunks: Iterator[Chunk], progress: ProgressBar, encoding: str) -> Iterator[str]:
     for chunk in chunks:
         yield chunk.text
         progress.advance_over((chunk.text, "\n"), encoding)

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import click
-
-from charlstm.cli.common import Function, engine_options, group_of
+from charlstm.cli.common import Function, decoding_options, engine_options, group_of
 from charlstm.errors import UsageError
 
 if TYPE_CHECKING:
-    from charlstm.api import LanguageModel
     from charlstm.reading import Source
 
 # A group of lines is scored as batches of rows and then shown: at most so much at once.
@@ -23,22 +19,7 @@ GROUP_CHARACTERS = 2**18
 
 reading = group_of("Reading")
 running = group_of("Running")
-
-
-def reading_options(function: Function) -> Function:
-    """Add the options that say how text is decoded."""
-    for option in (
-        reading(
-            "--decode-errors",
-            type=click.Choice(["strict", "replace"]),
-            default="strict",
-            show_default=True,
-            help="Fail on bytes that don't decode, or put U+FFFD in their place.",
-        ),
-        reading("--encoding", default="utf-8", show_default=True, help="Encoding of the text."),
-    ):
-        function = option(function)
-    return function
+reading_options = decoding_options(reading)
 
 
 def running_options(function: Function) -> Function:
@@ -113,61 +94,3 @@ def _divided(lines: list[str]) -> Iterator[list[str]]:
             group, characters = [], 0
     if group:
         yield group
-
-
-def keeps_returns(model: LanguageModel) -> bool:
-    r"""Whether a "\r" at the end of a line is text: lines that had it were learned with it."""
-    return model.checkpoint.config.corpus.lines and "\r" in model.tokenizer.pieces
-
-
-def without_end(line: str, returns_kept: bool) -> str:
-    """Return a line without its end."""
-    line = line.removesuffix("\n")
-    return line if returns_kept else line.removesuffix("\r")
-
-
-class Progress:
-    """A progress bar over the bytes of regular files, if a terminal is there to show it.
-
-    Args:
-        sources: what is read.
-        shown: whether it is wanted.
-    """
-
-    def __init__(self, sources: list[Source], *, shown: bool) -> None:
-        self._bar: Any = None
-        sizes = [size_of(source) for source in sources]
-        if not shown or not sys.stderr.isatty() or None in sizes:
-            return
-        from tqdm import tqdm
-
-        total = sum(size or 0 for size in sizes)
-        self._bar = tqdm(total=total, unit="B", unit_scale=True, dynamic_ncols=True, leave=False)
-
-    def __enter__(self) -> Progress:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        if self._bar is not None:
-            self._bar.close()
-
-    def advance_within(self, source: Source, share: float) -> None:
-        """Move on by a share of a file."""
-        if self._bar is not None:
-            self._bar.update(share * (size_of(source) or 0))
-
-    def advance_over(self, lines: Iterable[str], encoding: str) -> None:
-        """Move on by lines that have been scored."""
-        if self._bar is not None:
-            self._bar.update(sum(len(line.encode(encoding, "replace")) for line in lines))
-
-
-def size_of(source: Source) -> int | None:
-    """Return the bytes of text in a regular file, None where that can't be told."""
-    from charlstm.reading import COMPRESSED, EmbeddedSource, StreamSource
-
-    if isinstance(source, EmbeddedSource | StreamSource):
-        return None
-    if source.path.suffix.lower() in COMPRESSED:
-        return None
-    return os.path.getsize(source.path)

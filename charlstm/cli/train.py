@@ -10,17 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from charlstm import cli
 from charlstm.cli.common import (
-    GroupedCommand,
     Number,
     complete_checkpoints,
     complete_files,
+    decoding_options,
     group_of,
-    note,
-    write_json,
-    write_text,
+    grouped_command,
+    json_option,
 )
+from charlstm.cli.output import note, write_json, write_text
 from charlstm.cli.signals import Signals, exit_status
 from charlstm.cluster import Party, cluster_of, waiting_seconds
 from charlstm.config import BUDGETS
@@ -49,15 +48,12 @@ SETTINGS = (
 WITH_RESUME = {"resume", "quiet", "as_json", "threads", "dry_run"}
 
 
-@click.command(
-    cls=GroupedCommand,
-    name="train",
-    examples=(
-        "charlstm train my.txt --minutes 10",
-        "charlstm train names.txt --lines -o checkpoints/given-names",
-        "gzip -c mail.txt | gunzip | charlstm train - --level word -o checkpoints/mail",
-        "charlstm train python-docs --size tiny --epochs 2",
-    ),
+@grouped_command(
+    "train",
+    "charlstm train my.txt --minutes 10",
+    "charlstm train names.txt --lines -o checkpoints/given-names",
+    "gzip -c mail.txt | gunzip | charlstm train - --level word -o checkpoints/mail",
+    "charlstm train python-docs --size tiny --epochs 2",
     when_memory_is_short="choose a smaller --size, fewer --streams or a shorter --sequence-length",
 )
 @click.argument("corpus", nargs=-1, shell_complete=complete_files)
@@ -80,14 +76,7 @@ WITH_RESUME = {"resume", "quiet", "as_json", "threads", "dry_run"}
     help="With --lines, don't keep hashes of the training lines in the checkpoint. They tell new "
     "samples from copies; but whoever has the checkpoint can test whether a line was trained on.",
 )
-@text("--encoding", default="utf-8", show_default=True, help="Encoding of the text.")
-@text(
-    "--decode-errors",
-    type=click.Choice(["strict", "replace"]),
-    default="strict",
-    show_default=True,
-    help="Fail on bytes that don't decode, or put U+FFFD in their place.",
-)
+@decoding_options(text)
 @text(
     "--valid",
     multiple=True,
@@ -98,6 +87,7 @@ WITH_RESUME = {"resume", "quiet", "as_json", "threads", "dry_run"}
 @text(
     "--valid-fraction",
     type=Number(0, 1, min_open=True, max_open=True),
+    metavar="FRACTION",
     default=0.1,
     show_default=True,
     help="Part of the corpus that validates: its end, or lines drawn by seed.",
@@ -228,6 +218,7 @@ WITH_RESUME = {"resume", "quiet", "as_json", "threads", "dry_run"}
 @learning(
     "--seed",
     type=click.IntRange(0, 2**32 - 1),
+    metavar="N",
     default=1,
     show_default=True,
     help="Determines weights, batches, dropout and drawn lines.",
@@ -273,12 +264,7 @@ WITH_RESUME = {"resume", "quiet", "as_json", "threads", "dry_run"}
     "--threads", type=click.IntRange(1, 1024), metavar="N", help="Processor threads; default all."
 )
 @place("-q", "--quiet", is_flag=True, help="No progress and no notes, only warnings.")
-@place(
-    "--json",
-    "as_json",
-    is_flag=True,
-    help="Print one JSON object at the end instead of the checkpoint's path.",
-)
+@json_option(place, "Print one JSON object at the end instead of the checkpoint's path.")
 @click.pass_context
 def command(ctx: click.Context, /, **options: Any) -> None:
     """Train a language model on CORPUS and save it as a checkpoint.
@@ -407,7 +393,7 @@ def _carry_out(run: Run, options: dict[str, Any], signals: Signals, party: Party
         outcome = execute(
             run,
             watcher,
-            began=cli.BEGAN,
+            began=click.get_current_context().obj,
             overwrite=options["overwrite"],
             threads=options["threads"],
             party=party,

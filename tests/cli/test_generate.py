@@ -543,7 +543,10 @@ def test_json_tells_each_symbol(charlstm, names):
     assert "symbols" not in plain
     assert plain | {"symbols": told["symbols"]} == told
     assert "".join(each["text"] for each in told["symbols"]) == told["text"]
-    assert all(list(each) == ["text", "log_probability"] for each in told["symbols"])
+    assert told["finish_reason"] == "end"
+    *drawn, end = told["symbols"]
+    assert all(list(each) == ["text", "log_probability"] for each in drawn)
+    assert end == {"text": "", "log_probability": end["log_probability"], "special": "end"}
     total = sum(each["log_probability"] for each in told["symbols"])
     assert total == pytest.approx(told["mean_log_probability"] * told["tokens"], abs=1e-4)
     assert [len(each["alternatives"]) for each in beside["symbols"]] == [2] * beside["tokens"]

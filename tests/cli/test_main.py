@@ -65,6 +65,31 @@ def test_every_command_is_listed_with_the_beginning_of_its_help(charlstm):
         assert all(option.help for option in command.params if isinstance(option, click.Option))
 
 
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_help_page_lists_options_and_no_bounds_that_are_guards(charlstm, monkeypatch, name):
+    monkeypatch.setenv("COLUMNS", "100")
+    page = charlstm(name, "--help").out
+    command = importlib.import_module(f"charlstm.cli.{name}").command
+    listed = re.findall(r"^  (\S+)", page[page.index(":\n  ") : page.rindex("\nExamples:")], re.M)
+    arguments = {
+        parameter.human_readable_name.strip("[].")
+        for parameter in command.params
+        if isinstance(parameter, click.Argument)
+    }
+    assert not {word.strip("[].") for word in listed} & arguments
+    assert "RANGE" not in page
+    shown = re.findall(r"[\[ ]([^\[ ]*<=?x[^\]\s]*|x[<>][^\]\s]*)\]", page)
+    assert set(shown) <= {"0<=x<=1", "0<x<=1", "0<=x<1", "0<x<1"}
+    assert shown or name not in ("train", "generate", "evaluate")
+
+
+@pytest.mark.parametrize("columns", ["40", "80", "100"])
+def test_the_first_run_stands_on_a_line_of_its_own(charlstm, monkeypatch, columns):
+    monkeypatch.setenv("COLUMNS", columns)
+    page = charlstm("--help").out
+    assert "\n\n    charlstm train my.txt --minutes 5 && charlstm generate\n" in page
+
+
 def test_version(charlstm):
     assert charlstm("--version") == (0, f"charlstm, version {__version__}\n", "")
 

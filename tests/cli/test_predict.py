@@ -74,7 +74,11 @@ def test_punctuation_is_predicted_or_left_out(charlstm, prose):
 def test_the_end_of_a_line_is_a_prediction(charlstm, names):
     (found,) = predicted(charlstm("predict", names, "cana", "--json"))
     (end,) = [one for one in found["predictions"] if one.get("end")]
-    assert end == {"text": "", "probability": end["probability"], "append": "", "end": True}
+    probability = end["probability"]
+    assert end == {
+        **{"text": "", "probability": probability, "append": ""},
+        **{"end": True, "special": "end"},
+    }
     assert "\t<end of document>\n" in charlstm("predict", names, "cana").out
     assert "<end" not in charlstm("predict", names, "cana", "--words-only").out
 
@@ -93,6 +97,11 @@ def test_symbols(charlstm, level, request):
         names += ["<begin of spelling>", "<end of spelling>"]
     for name in names:
         assert f"\t{name}\n" in text
+    special = {one["special"]: one for one in found["predictions"] if "special" in one}
+    assert len(special) == len(names)
+    keys = {"begin_spelling": "spelling", "end_spelling": "spelled"}
+    assert all(one[keys.get(name, name)] is True for name, one in special.items())
+    assert {"end", "unknown"} <= special.keys() <= {"end", "unknown", *keys}
     assert "\t\\r\n" in text
 
 

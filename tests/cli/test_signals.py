@@ -1,5 +1,6 @@
 """Signals: an end before there is anything to save, afterwards a wish to save."""
 
+import errno
 import signal
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,6 +10,7 @@ import pytest
 from charlstm.__main__ import main
 from charlstm.cli import run_command_line
 from charlstm.cli.signals import WORDS, Signals, Stopped, exit_status
+from charlstm.errors import CharlstmError
 
 NUMBERS = sorted(WORDS)
 FIGURES = ("train_loss", "valid_bits_per_character", "valid_perplexity", "valid_word_perplexity")
@@ -103,32 +105,63 @@ def test_ctrl_c_once_more_while_the_command_ends_is_no_traceback(monkeypatch):
     assert caught.value.code == 130
 
 
-@pytest.mark.parametrize(
-    ("kind", "reason", "status"),
-    [
-        (ImportError, "lib.so: failed to map segment from shared object", 1),
-        (ImportError, "lib.so: cannot allocate memory in static TLS block", 1),
-        (ImportError, "Exception caught: std::bad_alloc", 1),
-        (RuntimeError, "[ONNXRuntimeError] : 6 : Exception during initialization: bad_alloc", 1),
-        (SystemError, "error return without exception set", 1),
-        (SystemError, "<function _find_and_load> returned NULL without setting an exception", 1),
-        (ImportError, "No module named 'onnxruntime'", None),
-    ],
-)
-def test_a_library_that_finds_no_memory_is_told_as_such(
-    charlstm, monkeypatch, kind, reason, status
-):
-    def load(*arguments):
-        raise kind(reason)
+@pytest.fixture
+def failing(charlstm, monkeypatch):
+    """Return a function that runs a command in which an exception is raised."""
 
-    monkeypatch.setattr("charlstm.checkpoint.read_checkpoint", load)
-    if status is None:
-        with pytest.raises(ImportError, match="No module"):
-            charlstm("info", "model")
-        return
-    done = charlstm("info", "model")
-    assert (done.status, done.out) == (status, "")
-    assert done.err.startswith("Error: out of memory: ")
+    def run(error):
+        def load(*arguments):
+            raise error
+
+        monkeypatch.setattr("charlstm.checkpoint.read_checkpoint", load)
+        return charlstm("info", "model")
+
+    return run
+
+
+NO_MEMORY = (
+    MemoryError(),
+    OSError(errno.ENOMEM, "Cannot allocate memory"),
+    ImportError("bad_alloc"),
+)
+
+
+@pytest.mark.parametrize("error", NO_MEMORY, ids=repr)
+def test_a_library_that_finds_no_memory_is_told_as_such(failing, error):
+    done = failing(error)
+    assert (done.status, done.out) == (1, "")
+    assert done.err == (
+        "Error: out of memory: end other programs, or use a model of a smaller --size\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        SystemError("<f> returned NULL without setting an exception"),
+        ValueError("a number that cannot allocate memory"),
+        RuntimeError("bad_alloc"),
+        ImportError("No module named 'onnxruntime'"),
+    ],
+    ids=repr,
+)
+def test_a_bug_that_only_mentions_memory_is_not_hidden(failing, error):
+    with pytest.raises(type(error)) as caught:
+        failing(error)
+    assert caught.value is error
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError("of the test"), CharlstmError("of the test"), OSError("of the test")]
+)
+def test_a_traceback_is_shown_if_asked_for(failing, monkeypatch, error):
+    assert "Traceback" not in failing(error).err
+    monkeypatch.setenv("CHARLSTM_DEBUG", "1")
+    done = failing(error)
+    assert done.status == 1
+    assert done.err.startswith("Traceback (most recent call last):\n")
+    assert f"{type(error).__name__}: of the test\n" in done.err
+    assert done.err.splitlines()[-1].startswith("Error: ")
 
 
 @pytest.mark.parametrize("options", [[], ["--json"]])

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import msgspec
@@ -22,6 +23,7 @@ from charlstm.checkpoint import (
     read_lines_index,
 )
 from charlstm.corpus import _drawn
+from charlstm.errors import StorageError
 
 from .conftest import NAMES, SHORT, TEXT, TINY
 
@@ -485,6 +487,22 @@ def test_no_memory_is_one_sentence(charlstm, corpus, monkeypatch):
         "Error: out of memory: choose a smaller --size, fewer --streams or a shorter "
         "--sequence-length\n",
     )
+
+
+def test_each_run_of_a_process_has_its_own_beginning(charlstm, corpus, monkeypatch):
+    """A budget in minutes counts from there."""
+    began = []
+
+    def execute(run, watcher, **options):
+        began.append(options["began"])
+        raise StorageError("nothing is trained")
+
+    monkeypatch.setattr("charlstm.run.execute", execute)
+    for _ in range(2):
+        before = time.monotonic()
+        assert charlstm("train", corpus, *QUICK, "-q").status == 1
+        assert before <= began[-1] <= time.monotonic()
+    assert len(began) == 2
 
 
 def test_the_short_options_of_the_fixtures_are_real(charlstm):

@@ -239,9 +239,6 @@ def main() -> None:
         run()
     death = Death(plan)
     watch_files(death)
-    import charlstm.cli  # the command's time begins before TensorFlow is loaded
-
-    assert charlstm.cli.BEGAN
     watch_training(death)
     if "keep" in plan:
         keep_last_state(Path(plan["keep"]))

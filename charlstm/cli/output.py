@@ -1,0 +1,38 @@
+"""What commands write: results as text or JSON on stdout, notes on stderr."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from typing import Any
+
+import click
+
+from charlstm.errors import StorageError
+
+
+def json_of(value: Any) -> str:
+    """Return a value as JSON on one line; numbers that JSON has not, such as NaN, as null."""
+    import msgspec
+
+    return msgspec.json.encode(value).decode()
+
+
+def write_json(value: Any) -> None:
+    """Write one line of JSON to stdout."""
+    write_text(json_of(value) + "\n")
+
+
+def write_text(text: str) -> None:
+    """Write text to stdout as UTF-8, line ends as they are, and pass it on at once."""
+    if sys.stdout is None:
+        raise StorageError("standard output is closed: let it go to a file, a pipe or a terminal")
+    stream = sys.stdout.buffer
+    stream.write(text.encode("utf-8", "replace"))
+    stream.flush()
+
+
+def note(text: str) -> None:
+    """Write a line to stderr; that it can't be written must not end a run."""
+    with contextlib.suppress(OSError):
+        click.echo(text, err=True)

@@ -1,0 +1,66 @@
+"""The prompts of ``generate``: from the command line, a file or standard input."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from charlstm.cli.common import check_utf8
+from charlstm.cli.line_ends import keeps_returns, strip_line_end
+from charlstm.cli.output import note
+from charlstm.errors import CorpusError, UsageError
+
+if TYPE_CHECKING:
+    from charlstm.api import LanguageModel
+    from charlstm.tokenizer import Tokenizer
+
+
+def prompts_of(options: dict[str, Any], model: LanguageModel) -> list[str]:
+    """Return the prompts from wherever they come.
+
+    They are not changed, but for a model of lines, which begins inside a line: there the line end
+    of a file or of ``echo`` is no part of the prompt. A file without lines has no prompts.
+    """
+    given = options["prompt"]
+    if options["prompts"] is not None:
+        text = _read(options["prompts"])
+        found = text.removesuffix("\n").split("\n") if text else []
+        keeps = keeps_returns(model)
+        return [strip_line_end(line, keeps_returns=keeps) for line in found]
+    if given is not None and given != "-":
+        check_utf8("--prompt", given, "give it in UTF-8 or use --prompt-file")
+        return [given]
+    if given is None and options["prompt_file"] is None:
+        return [""]
+    text = _read("-" if given == "-" else options["prompt_file"])
+    if model.checkpoint.config.corpus.lines:
+        text = strip_line_end(text, keeps_returns=keeps_returns(model))
+    return [text]
+
+
+def warn_of_unknown(tokenizer: Tokenizer, prompts: list[str]) -> None:
+    """Say which characters of the prompts the model can only read as unknown."""
+    from charlstm.tokenizer import describe_unknown
+
+    found = [unknown for prompt in prompts if (unknown := tokenizer.unknown_characters(prompt))]
+    if found:
+        which = "the prompt has" if len(prompts) == 1 else f"{len(found)} of the prompts have"
+        note(f"Warning: {which} {describe_unknown(sum(found, Counter()))} that the model never saw")
+
+
+def _read(source: str) -> str:
+    """Return the text of a file or of standard input."""
+    if source == "-" and sys.stdin is None:
+        raise UsageError("standard input is closed: pipe a prompt in, or use --prompt")
+    try:
+        data = sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
+        return data.decode()
+    except OSError as error:
+        raise CorpusError(f"can't read the prompt file {source}: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise CorpusError(
+            f"the prompt in {source} is not UTF-8: byte 0x{error.object[error.start]:02x} at "
+            f"offset {error.start} doesn't decode; convert it, for example with iconv"
+        ) from None

@@ -1,0 +1,60 @@
+"""Line ends of what is read after training: one rule for every command."""
+
+import json
+
+import pytest
+
+from charlstm.cli.line_ends import strip_line_end
+
+from .conftest import NAMES
+
+OF_WINDOWS = NAMES.replace("\n", "\r\n")
+READERS = [
+    ["generate", "--prompt-file", "-", "-n", 5, "-q", "--json"],
+    ["generate", "--prompt", "-", "-n", 5, "-q", "--json"],
+    ["generate", "--prompts", "-", "-n", 5, "-q", "--json"],
+    ["predict", "-"],
+    ["score", "--json", "-q"],
+    ["rank", "--json", "-q"],
+]
+
+
+@pytest.fixture(scope="session")
+def of_windows(trained_once):
+    """A checkpoint of lines that end in carriage return and newline."""
+    return trained_once("windows", OF_WINDOWS, "--lines")
+
+
+def read_by(charlstm, checkpoint, reader, stdin):
+    """Return the text that a command has read, as it tells in JSON."""
+    command, *options = reader
+    files = ["-"] if options[0] == "-" else []
+    done = charlstm(command, checkpoint, *files, *options[len(files) :], stdin=stdin)
+    assert (done.status, done.err) == (0, "")
+    told = json.loads(done.out)
+    if command == "rank":
+        (told,) = told["alternatives"]
+    return told["prompt" if command in ("generate", "predict") else "text"]
+
+
+@pytest.mark.parametrize("reader", READERS, ids=lambda reader: " ".join(map(str, reader[:2])))
+@pytest.mark.parametrize("end", [b"", b"\n", b"\r\n", b"\r"])
+def test_a_line_end_is_no_text(charlstm, names, reader, end):
+    assert read_by(charlstm, names, reader, b"an" + end) == "an"
+
+
+@pytest.mark.parametrize("reader", READERS, ids=lambda reader: " ".join(map(str, reader[:2])))
+@pytest.mark.parametrize(("end", "text"), [(b"\n", "an"), (b"\r\n", "an\r"), (b"\r", "an\r")])
+def test_a_carriage_return_is_text_to_a_model_of_lines_that_had_it(
+    charlstm, of_windows, reader, end, text
+):
+    assert read_by(charlstm, of_windows, reader, b"an" + end) == text
+
+
+def test_one_line_end_is_stripped():
+    for line, kept, stripped in (
+        *(("", "", ""), ("\n", "", ""), ("\r\n", "\r", ""), ("a\rb", "a\rb", "a\rb")),
+        *(("a\r\r\n", "a\r\r", "a\r"), ("a\n\n", "a\n", "a\n")),
+    ):
+        assert strip_line_end(line, keeps_returns=True) == kept
+        assert strip_line_end(line, keeps_returns=False) == stripped
