@@ -54,7 +54,8 @@ def describe_path(config: TrainConfig, crew: Crew | None = None) -> str:
     workers = f", {crew.party.size} workers" if crew.party.size > 1 else ""
     if gpu_visible():
         count = crew.replicas // crew.party.size
-        return f"{f'{count} GPUs' if count > 1 else 'GPU'}, cuDNN{workers}"
+        gpus = f"{count} GPUs" if count > 1 else "GPU"
+        return f"{gpus}, cuDNN (own loop in batches where a document begins){workers}"
     return f"CPU, {product_type(config.precision)} matrix products{workers}"
 
 
