@@ -118,33 +118,53 @@ def test_weight_decay_spares_biases():
         np.testing.assert_allclose(after, decayed, rtol=1e-5, atol=1e-7)
 
 
-@pytest.mark.parametrize(
-    ("kinds", "settings"),
-    [
-        ((FusedAdamW, keras.optimizers.AdamW), {"weight_decay": 0.2}),
-        ((FusedSGD, keras.optimizers.SGD), {"momentum": 0.9}),
-    ],
-)
-def test_a_fused_update_is_that_of_keras(kinds, settings):
-    """Weights and slots after some steps with clipping, decay and biases that are spared."""
+FUSED = [
+    ((FusedAdamW, keras.optimizers.AdamW), {"weight_decay": 0.2}),
+    ((FusedSGD, keras.optimizers.SGD), {"momentum": 0.9}),
+]
+
+
+def updated(kind, settings):
+    """Return weights and slots after some steps with clipping, decay and biases that are spared."""
     rng = np.random.default_rng(0)
     first = {"kernel": rng.normal(size=(5, 7)), "bias": rng.normal(size=7)}
-    settings = settings | {"learning_rate": 0.1, "global_clipnorm": 1.0}
-    found = []
-    for kind in kinds:
-        variables = [
-            keras.Variable(value, name=name, dtype="float32") for name, value in first.items()
-        ]
-        optimizer = kind(**settings)
-        optimizer.exclude_from_weight_decay(var_names=["bias"])
-        optimizer.build(variables)
-        drawn = np.random.default_rng(1)
-        for _ in range(5):
-            gradients = [tf.constant(drawn.normal(size=v.shape), tf.float32) for v in variables]
-            optimizer.apply(gradients, variables)
-        found.append([v.numpy() for v in (*variables, *optimizer.variables)])
-    for ours, theirs in zip(*found, strict=True):
+    variables = [keras.Variable(value, name=name, dtype="float32") for name, value in first.items()]
+    optimizer = kind(**settings, learning_rate=0.1, global_clipnorm=1.0)
+    optimizer.exclude_from_weight_decay(var_names=["bias"])
+    optimizer.build(variables)
+    drawn = np.random.default_rng(1)
+    for _ in range(5):
+        gradients = [tf.constant(drawn.normal(size=v.shape), tf.float32) for v in variables]
+        optimizer.apply(gradients, variables)
+    return [v.numpy() for v in (*variables, *optimizer.variables)]
+
+
+@pytest.mark.parametrize(("kinds", "settings"), FUSED)
+def test_a_fused_update_is_that_of_keras(kinds, settings):
+    for ours, theirs in zip(*(updated(kind, settings) for kind in kinds), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "gone"),
+    [
+        ("VARIABLE_INDEX", "_other_index"),
+        ("ADAM_SLOTS", ("_momentums", "_other_slots")),
+        ("MOMENTUM_SLOTS", ("other_slots",)),
+    ],
+)
+@pytest.mark.parametrize(("kinds", "settings"), FUSED)
+def test_without_the_private_names_of_keras_its_own_update_is_taken(
+    monkeypatch, kinds, settings, name, gone
+):
+    """As another Keras, in which they are called otherwise."""
+    expected, stock = (updated(kind, settings) for kind in kinds)
+    monkeypatch.setattr(optimization, name, gone)
+    found = updated(kinds[0], settings)
+    for ours, fused, theirs in zip(found, expected, stock, strict=True):
+        np.testing.assert_allclose(ours, fused, rtol=1e-4, atol=1e-5)
+        if name == "VARIABLE_INDEX":
+            np.testing.assert_array_equal(ours, theirs)
 
 
 def test_dropout_depends_on_seed_and_step_only():
