@@ -32,7 +32,8 @@ def display_name(address: str) -> str:
     the last name, because the folders before it are nobody's business.
     """
     path = Path(address)
-    return path.name if path.is_absolute() or ".." in path.parts else address
+    told = path.name if path.is_absolute() or ".." in path.parts else address
+    return told or address
 
 
 def find_sources(address: str, encoding: str, stdin: Path | None) -> Iterable[Source]:

@@ -181,6 +181,17 @@ class Checkpoint:
     figures: Figures
     sha256: str
 
+    def __repr__(self) -> str:
+        return f"<Checkpoint {self.summary}>"
+
+    @property
+    def summary(self) -> str:
+        """One line: the folder, the level, layers x units, and how well it predicts."""
+        model, bits = self.config.model, self.figures.valid_bits_per_character
+        reached = "not validated" if bits is None else f"{bits:.4f} bits per character"
+        size = f"{model.layers}x{model.units}"
+        return f"{harmless(str(self.folder))}: {self.config.tokenizer.level}, {size}, {reached}"
+
 
 def expected_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
     """Return the name and shape of every weight; names are ``layer/weight`` as in stock Keras."""

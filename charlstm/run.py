@@ -31,9 +31,9 @@ from charlstm.dataset import replacement_rates
 from charlstm.errors import CheckpointMissing, CorpusChanged, CorpusError, UsageError
 from charlstm.files import replaced_atomically
 from charlstm.novelty import LineHashes
-from charlstm.plan import MIN_ROWS, Plan, make_plan
+from charlstm.plan import MIN_ROWS, Plan, TextFacts, make_plan
 from charlstm.preparation import Prepared, prepare
-from charlstm.processor import processor_count, product_type
+from charlstm.processor import floating_point_speed, processor_count, product_type
 from charlstm.reading import STDIN, spool_stdin
 
 if TYPE_CHECKING:
@@ -373,12 +373,16 @@ def _plan(
     **given: Any,
 ) -> Plan:
     store, statistics = prepared.store, prepared.statistics
-    return make_plan(
+    text = TextFacts(
         level=tokenizing.level,
         vocab_size=prepared.tokenizer.vocab_size,
         train_tokens=store.train_tokens,
         valid_tokens=store.valid_tokens,
         characters_per_token=statistics.train_characters / max(1, store.train_tokens),
+    )
+    return make_plan(
+        text,
+        speed=floating_point_speed(),
         size=size,
         product_type=product_type(choices.get("precision") or "auto"),
         choices=choices,
