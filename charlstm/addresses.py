@@ -25,6 +25,17 @@ from charlstm.reading import (
 )
 
 
+def display_name(address: str) -> str:
+    """Return what may be told of an address to whoever gets the model.
+
+    A relative one as it was given; of one that is absolute or leads out of the working folder only
+    the last name, because the folders before it are nobody's business.
+    """
+    path = Path(address)
+    told = path.name if path.is_absolute() or ".." in path.parts else address
+    return told or address
+
+
 def find_sources(address: str, encoding: str, stdin: Path | None) -> Iterable[Source]:
     """Return what an address stands for; ``stdin`` is where standard input has been spooled.
 

@@ -46,6 +46,9 @@ class LanguageModel:
     checkpoint: Checkpoint
     engine: Engine
 
+    def __repr__(self) -> str:
+        return f"<LanguageModel {self.checkpoint.summary}>"
+
     @property
     def tokenizer(self) -> Tokenizer:
         """The tokenizer the model was trained with."""

@@ -5,7 +5,8 @@
     lines.safetensors   hashes of the training lines, where lines are documents; written once
     model.safetensors   the best weights; figures, hashes and a digest in its metadata
     history.jsonl       one line per evaluation
-    resume.safetensors  all that a run needs to go on; removed when the run is finished
+    resume.safetensors  all that a run needs to go on, the full addresses of its text included;
+                        removed when the run is finished
     stdin.txt           the text that came through a pipe, as long as the run may need it
 
 What changes together is one file, and every file is written atomically, so a reader or a crash at
@@ -55,7 +56,8 @@ from charlstm.untrusted import decode, opened, read_bytes, stands
 
 # From the first release on, every change of what is written raises it: an older charlstm then says
 # that it is too old, and not that a file is damaged.
-FORMAT = 1
+# Format 2: the full addresses of the text stand in the resume file, no longer in ``config.json``.
+FORMAT = 2
 
 # Where checkpoints go, and are looked for, unless another folder is named.
 CHECKPOINTS = Path("checkpoints")
@@ -72,6 +74,8 @@ REPLACED = ".replaced"
 
 # Bytes that files may have; several times what any run writes.
 _LARGEST = {CONFIG: 2**25, TOKENIZER: LARGEST_JSON, HISTORY: 2**28}
+# Bytes of addresses in a resume file: a text may be named by as many files as a command takes.
+_LARGEST_ADDRESSES = 2**25
 # Sizes of weights up to which no sum of products overflows float32; far beyond any that learn.
 _LARGEST_WEIGHT = 1e15
 _MOST_SLOTS = 4  # numbers that are kept for each weight, itself included; no optimizer has more
@@ -82,6 +86,7 @@ Weights = Mapping[str, NDArray[np.float32]]
 class Provenance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where a model comes from: its text, in numbers and hashes, and when it was begun.
 
+    ``sources`` and ``parent`` are names to show, not paths (see ``addresses.display_name``).
     ``train_lines`` and ``lines_sha256`` tell how many hashes ``lines.safetensors`` holds and which.
     """
 
@@ -100,7 +105,11 @@ class Provenance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The content of ``config.json``."""
+    """The content of ``config.json``.
+
+    Of the text's addresses it holds what may be shown; those that the text is found by are in
+    ``Progress``. In format 1 they are here.
+    """
 
     format: int
     charlstm: str
@@ -126,7 +135,9 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     valid_word_perplexity: float | None = None
 
 
-class Progress(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Progress(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
+):
     """How far a run has come; with the tensors beside it, all it needs to go on.
 
     Attributes:
@@ -142,6 +153,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         evaluation_seconds: how long the last one took.
         evaluated: the step of the last evaluation, 0 before the first; ``None`` in files that
             don't tell it, which were written only after an evaluation was complete.
+        corpus: where the text is found; ``None`` in format 1, whose ``config.json`` tells.
     """
 
     step: Natural
@@ -155,6 +167,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     waited: Natural = 0
     evaluation_seconds: float = 0.0
     evaluated: Natural | None = None
+    corpus: CorpusConfig | None = None
 
 
 @dataclass(frozen=True)
@@ -167,6 +180,17 @@ class Checkpoint:
     weights: Weights
     figures: Figures
     sha256: str
+
+    def __repr__(self) -> str:
+        return f"<Checkpoint {self.summary}>"
+
+    @property
+    def summary(self) -> str:
+        """One line: the folder, the level, layers x units, and how well it predicts."""
+        model, bits = self.config.model, self.figures.valid_bits_per_character
+        reached = "not validated" if bits is None else f"{bits:.4f} bits per character"
+        size = f"{model.layers}x{model.units}"
+        return f"{harmless(str(self.folder))}: {self.config.tokenizer.level}, {size}, {reached}"
 
 
 def expected_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
@@ -316,17 +340,20 @@ def read_resume(
     path = folder / RESUME
     if not path.exists():
         raise nothing_to_resume(folder)
-    tensors, metadata = read_tensors(path, shapes)
+    tensors, metadata = read_tensors(path, shapes, metadata_bytes=_LARGEST_ADDRESSES)
     _check_hashes(folder, metadata, read_hashes(folder))
     return tensors, decode(metadata.get("progress", "").encode(), Progress, path)
 
 
-def check_resumable(folder: Path, config: RunConfig) -> None:
+def check_resumable(folder: Path, config: RunConfig) -> Progress:
     """Check that a run can go on, before its text is looked for or a network is built.
 
     Args:
         folder: the checkpoint.
         config: what its ``config.json`` says.
+
+    Returns:
+        How far it came.
 
     Raises:
         CheckpointMissing: if the run is finished, or was stopped before its first save.
@@ -338,13 +365,14 @@ def check_resumable(folder: Path, config: RunConfig) -> None:
     with opened(path) as (file, size):
         # Beside each weight there are the optimizer's numbers, and for each layer two states.
         most = _MOST_SLOTS * len(weights) + 2 * config.model.layers
-        described, _ = read_header(file, size, path, most)
+        described, _ = read_header(file, size, path, most, _LARGEST_ADDRESSES)
     prefix = "weights/"
     kept = {n.removeprefix(prefix): d for n, d in described.items() if n.startswith(prefix)}
     check_shapes(path, kept, weights, np.dtype(np.float32))
-    read_resume(folder, {name: tensor.shape for name, tensor in described.items()})
+    _, progress = read_resume(folder, {name: tensor.shape for name, tensor in described.items()})
     if (folder / MODEL).exists():
         read_checkpoint(folder)
+    return progress
 
 
 def nothing_to_resume(folder: Path) -> CheckpointMissing:

@@ -37,6 +37,9 @@ Positive = Annotated[float, Meta(gt=0.0, le=1e9)]
 Penalty = Annotated[float, Meta(ge=-1e3, le=1e3)]
 Seed = Annotated[int, Meta(ge=0, le=2**32 - 1)]
 
+# How many tokens a repetition may have before it costs, unless a length is set.
+LOOP_LENGTH: dict[Level, int] = {"char": 20, "word": 4}
+
 BUDGETS = ("epochs", "steps", "minutes")
 
 ConfigType = TypeVar("ConfigType", bound="Config")
@@ -211,6 +214,12 @@ class SampleConfig(Config, frozen=True, kw_only=True):
     ban: tuple[str, ...] = ()
     bias: tuple[tuple[str, Penalty], ...] = ()
     match: str | None = None
+
+    def for_level(self, level: Level) -> SampleConfig:
+        """Return the settings with those filled in whose default depends on the level."""
+        if self.loop_length is not None:
+            return self
+        return self.replace(loop_length=LOOP_LENGTH[level])
 
     def check(self) -> None:
         """Check that every text can be looked for and that nothing works against a match."""

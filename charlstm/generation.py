@@ -22,7 +22,7 @@ from charlstm.config import SampleConfig
 from charlstm.constraints import Constraints
 from charlstm.endings import Endings, Held, Reason
 from charlstm.engine import Engine
-from charlstm.penalties import EMPTY, LOOP_LENGTH, places_needed
+from charlstm.penalties import EMPTY, places_needed
 from charlstm.sampling import likeliest, log_normalisers, next_limits, sample
 from charlstm.tokenizer import END_OF_DOCUMENT, Tokenizer
 from charlstm.tokens import ScoredToken, scored_token, special_token
@@ -174,8 +174,7 @@ class _Writer:
         on_text: TextListener | None,
         alternatives: int | None,
     ) -> None:
-        if config.loop_length is None:
-            config = config.replace(loop_length=LOOP_LENGTH[tokenizer.level])
+        config = config.for_level(tokenizer.level)
         self._engine = engine
         self._tokenizer = tokenizer
         self._pieces = tokenizer.pieces

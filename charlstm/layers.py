@@ -119,9 +119,7 @@ class FastLSTM(keras.layers.Layer):
         projected = _project(tf.cast(inputs, dtype), kernel, bias)
         if tokens is not None:
             projected = _looked_up(projected, tokens)
-        if not training:
-            return _forward(projected, *initial_state, keep, recurrent).results
-        return _differentiable(projected, *initial_state, keep, recurrent)
+        return _loop(projected, initial_state, keep, recurrent, training=training)
 
 
 def lstm_layer(
@@ -137,20 +135,37 @@ def lstm_layer(
 
 
 class CudnnLSTM(keras.layers.LSTM):
-    """Stock Keras, which runs in cuDNN on a GPU. It can't restart states within a sequence."""
+    """Stock Keras, which runs in cuDNN on a GPU, except where states restart within a sequence.
+
+    cuDNN can't restart states, so a batch in which a document begins takes the loop of
+    ``FastLSTM``, in float32. Both give the same results.
+    """
 
     def call(
         self,
         sequences: tf.Tensor,
         initial_state: States,
-        keep: tf.Tensor,  # noqa: ARG002 (cuDNN carries states through)
+        keep: tf.Tensor,
         training: bool = False,
     ) -> tuple[tf.Tensor, ...]:
-        """Run the layer; as ``FastLSTM.call`` without tokens; ``keep`` has no effect."""
-        outputs, *states = super().call(
-            tf.transpose(sequences, [1, 0, 2]), initial_state=initial_state, training=training
-        )
-        return tf.transpose(outputs, [1, 0, 2]), *states
+        """Run the layer; as ``FastLSTM.call`` without tokens."""
+
+        def in_cudnn() -> Three:
+            outputs, hidden, cell = super(CudnnLSTM, self).call(
+                tf.transpose(sequences, [1, 0, 2]), initial_state=initial_state, training=training
+            )
+            return tf.transpose(outputs, [1, 0, 2]), hidden, cell
+
+        def in_loop() -> Three:
+            cell = self.cell
+            kernel, recurrent, bias = map(
+                tf.convert_to_tensor, (cell.kernel, cell.recurrent_kernel, cell.bias)
+            )
+            projected = _project(sequences, kernel, bias)
+            return _loop(projected, initial_state, keep, recurrent, training=training)
+
+        outputs, hidden, cell = tf.cond(tf.reduce_all(keep > 0), in_cudnn, in_loop)
+        return outputs, hidden, cell
 
 
 def stock_settings(units: int, *, seed: int, name: str) -> dict[str, Any]:
@@ -163,6 +178,20 @@ def stock_settings(units: int, *, seed: int, name: str) -> dict[str, Any]:
         "recurrent_initializer": keras.initializers.Orthogonal(seed=seed + 1),
         "name": name,
     }
+
+
+def _loop(
+    projected: tf.Tensor,
+    initial_state: States,
+    keep: tf.Tensor,
+    recurrent_kernel: tf.Tensor,
+    *,
+    training: bool,
+) -> Three:
+    """Loop over time; for the arguments and results see ``FastLSTM.call`` and ``_forward``."""
+    if not training:
+        return _forward(projected, *initial_state, keep, recurrent_kernel).results
+    return _differentiable(projected, *initial_state, keep, recurrent_kernel)
 
 
 def _project(inputs: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:

@@ -33,6 +33,11 @@ LOGITS_AT_ONCE = 1 << 23
 # What an optimizer of Keras calls with pairs of gradient and variable before it uses them.
 SUMS_GRADIENTS = "_all_reduce_sum_gradients"
 
+# How an optimizer of Keras finds the place of a variable's slots, and what it calls their lists.
+VARIABLE_INDEX = "_get_variable_index"
+ADAM_SLOTS = ("_momentums", "_velocities")
+MOMENTUM_SLOTS = ("momentums",)
+
 # Of plain gradient descent.
 MOMENTUM = 0.9
 
@@ -54,7 +59,8 @@ def describe_path(config: TrainConfig, crew: Crew | None = None) -> str:
     workers = f", {crew.party.size} workers" if crew.party.size > 1 else ""
     if gpu_visible():
         count = crew.replicas // crew.party.size
-        return f"{f'{count} GPUs' if count > 1 else 'GPU'}, cuDNN{workers}"
+        gpus = f"{count} GPUs" if count > 1 else "GPU"
+        return f"{gpus}, cuDNN (own loop in batches where a document begins){workers}"
     return f"CPU, {product_type(config.precision)} matrix products{workers}"
 
 
@@ -113,6 +119,21 @@ def _leave_gradients_alone(optimizer: keras.optimizers.Optimizer) -> None:
     setattr(optimizer, SUMS_GRADIENTS, list)
 
 
+def _slots_of(
+    optimizer: keras.optimizers.Optimizer, variable: tf.Variable, *names: str
+) -> list[keras.Variable] | None:
+    """Return what an optimizer keeps for one variable, under each of some names.
+
+    None if this Keras has other names for it, which are not all public; its own update works then.
+    """
+    index_of = getattr(optimizer, VARIABLE_INDEX, None)
+    kept = [getattr(optimizer, name, None) for name in names]
+    if index_of is None or not all(isinstance(slots, list) for slots in kept):
+        return None
+    place = index_of(variable)
+    return [slots[place] for slots in kept if slots is not None]
+
+
 class FusedAdamW(keras.optimizers.AdamW):
     """Keras's AdamW with an update that reads and writes every number once.
 
@@ -123,12 +144,16 @@ class FusedAdamW(keras.optimizers.AdamW):
         self, gradient: tf.Tensor, variable: tf.Variable, learning_rate: tf.Tensor
     ) -> None:
         """Update one variable and its two moments by its gradient, dense float32."""
-        place = self._get_variable_index(variable)
+        slots = _slots_of(self, variable, *ADAM_SLOTS)
+        if slots is None:
+            super().update_step(gradient, variable, learning_rate)
+            return
+        first, second = slots
         steps = tf.cast(self.iterations, tf.float32) + 1.0
         tf.raw_ops.ResourceApplyAdam(
             var=variable.handle,
-            m=self._momentums[place].value.handle,
-            v=self._velocities[place].value.handle,
+            m=first.value.handle,
+            v=second.value.handle,
             beta1_power=self.beta_1**steps,
             beta2_power=self.beta_2**steps,
             lr=tf.cast(learning_rate, tf.float32),
@@ -146,10 +171,13 @@ class FusedSGD(keras.optimizers.SGD):
         self, gradient: tf.Tensor, variable: tf.Variable, learning_rate: tf.Tensor
     ) -> None:
         """Update one variable and its momentum by its gradient, dense float32."""
-        place = self._get_variable_index(variable)
+        slots = _slots_of(self, variable, *MOMENTUM_SLOTS)
+        if slots is None:
+            super().update_step(gradient, variable, learning_rate)
+            return
         tf.raw_ops.ResourceApplyKerasMomentum(
             var=variable.handle,
-            accum=self.momentums[place].value.handle,
+            accum=slots[0].value.handle,
             lr=tf.cast(learning_rate, tf.float32),
             grad=gradient,
             momentum=self.momentum,

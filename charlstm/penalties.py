@@ -13,13 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charlstm.config import SampleConfig
+from charlstm.errors import ConfigError
 
 Floats: TypeAlias = NDArray[np.float32]
 Recent: TypeAlias = NDArray[np.integer[Any]]
 
 EMPTY = -1
-# How long a repetition may be before it costs, in symbols, unless a length is set.
-LOOP_LENGTH = {"char": 20, "word": 4}
 # No penalty is larger, so that no logit overflows.
 _LARGEST_PENALTY = 1e30
 
@@ -31,6 +30,9 @@ def penalise(logits: Floats, recent: Recent, config: SampleConfig) -> Floats:
         logits: float32 [B, V].
         recent: ids [B, W].
         config: the settings.
+
+    Raises:
+        ConfigError: if loops cost something and the length they begin at is not set.
     """
     window = recent[:, -config.repetition_window :]
     if config.repetition_penalty != 1.0:
@@ -41,8 +43,13 @@ def penalise(logits: Floats, recent: Recent, config: SampleConfig) -> Floats:
         logits = penalise_frequency(logits, window, config.frequency_penalty)
     if config.loop_penalty:
         recent = recent[:, -config.loop_window :]
-        allowed = config.loop_length or LOOP_LENGTH["char"]
-        logits = penalise_loops(logits, recent, config.loop_penalty, config.loop_base, allowed)
+        if config.loop_length is None:
+            raise ConfigError(
+                "loop_length is not set, on which loop_penalty depends: set it, or take the "
+                "default of a level with SampleConfig.for_level"
+            )
+        penalty, base, allowed = config.loop_penalty, config.loop_base, config.loop_length
+        logits = penalise_loops(logits, recent, penalty, base, allowed)
     return logits
 
 

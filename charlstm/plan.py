@@ -8,11 +8,8 @@ functions of numbers. This module does not know texts, files or how training wor
 from __future__ import annotations
 
 import math
-import time
 from dataclasses import dataclass
 from typing import Any, NamedTuple
-
-import numpy as np
 
 from charlstm.config import (
     BUDGETS,
@@ -152,6 +149,24 @@ class Plan:
     memory: float
 
 
+class TextFacts(NamedTuple):
+    """A text in numbers, as far as a plan depends on it.
+
+    Attributes:
+        level: character or word.
+        vocab_size: ids of the tokenizer.
+        train_tokens: symbols of the training text.
+        valid_tokens: symbols of the validation text.
+        characters_per_token: mean length of a symbol, for messages.
+    """
+
+    level: Level
+    vocab_size: int
+    train_tokens: int
+    valid_tokens: int
+    characters_per_token: float
+
+
 def choose_size(level: Level, tokens: int, minutes: float = math.inf) -> str:
     """Choose the largest preset that is worth it.
 
@@ -168,12 +183,9 @@ def choose_size(level: Level, tokens: int, minutes: float = math.inf) -> str:
 
 
 def make_plan(
+    text: TextFacts,
     *,
-    level: Level,
-    vocab_size: int,
-    train_tokens: int,
-    valid_tokens: int,
-    characters_per_token: float,
+    speed: float,
     size: str = "auto",
     model: ModelConfig | None = None,
     product_type: ProductType = "float32",
@@ -184,11 +196,8 @@ def make_plan(
     """Decide everything that the user left open.
 
     Args:
-        level: character or word.
-        vocab_size: ids of the tokenizer.
-        train_tokens: symbols of the training text.
-        valid_tokens: symbols of the validation text.
-        characters_per_token: mean length of a symbol, for messages.
+        text: what is trained on, in numbers.
+        speed: the float32 matrix-product rate of one processor in FLOP/s.
         size: a preset's name, or ``auto``.
         model: a network that is given (fine-tuning), which overrides ``size``.
         product_type: what matrix products are computed in, float32 or bfloat16.
@@ -202,41 +211,25 @@ def make_plan(
     """
     chosen = {name: value for name, value in (choices or {}).items() if value is not None}
     _check_choices(chosen, size)
-    minutes = chosen.get("minutes", math.inf)
-    if model is None:
-        name = choose_size(level, train_tokens, minutes) if size == "auto" else size
-        model = _network(SIZES[name], level, vocab_size, chosen)
-        name = name if {"units", "layers", "embedding"}.isdisjoint(chosen) else "custom"
-    else:
-        name = "given"
-    batches = _batches(train_tokens, level) | _only(chosen, "streams", "sequence_length")
-    _check_length(train_tokens, valid_tokens, characters_per_token, **batches)
+    name, model = ("given", model) if model else _chosen_network(text, size, chosen)
+    batches = _batches(text.train_tokens, text.level)
+    batches |= _only(chosen, "streams", "sequence_length")
+    _check_length(text, **batches)
     per_step = batches["streams"] * batches["sequence_length"]
-    per_epoch = max(1, math.ceil(train_tokens / per_step))
-    speed = floating_point_speed() * processors * EFFICIENCY[product_type]
-    tokens_per_second = speed / (6 * _multiplied(model))
-    budget = _only(chosen, *BUDGETS) or {"epochs": default_epochs(train_tokens)}
+    per_epoch = max(1, math.ceil(text.train_tokens / per_step))
+    rate = speed * processors * EFFICIENCY[product_type]
+    tokens_per_second = rate / (6 * _multiplied(model))
+    budget = _only(chosen, *BUDGETS) or {"epochs": default_epochs(text.train_tokens)}
     steps = _steps(budget, per_epoch, tokens_per_second / per_step)
-    optimizer: Optimizer = chosen.get("optimizer", OPTIMIZER[level])
-    _check_decay(chosen, optimizer)
-    pace = PACES[optimizer]
-    settings: dict[str, Any] = {
-        "optimizer": optimizer,
-        "learning_rate": _scaled(pace.rate, batches["streams"], model.units) * rate_scale,
-        "clip_norm": pace.clip_norm,
-        "chains": chains_for(processors, batches["streams"]),
-        "warmup_steps": _warmup(budget, steps),
-        "dropout": _dropout(level, train_tokens),
-        "dropout_ramp": 0.0 if "dropout" in chosen else DROPOUT_RAMP,
-    }
-    if optimizer not in DECAYING:
-        settings["weight_decay"] = 0.0
+    settings = _learning(text, chosen, batches["streams"], model.units, rate_scale)
+    settings["chains"] = chains_for(processors, batches["streams"])
+    settings["warmup_steps"] = _warmup(budget, steps)
     settings |= _evaluation(steps, per_epoch, "minutes" in budget, chosen.get("eval_every"))
     settings |= {key: value for key, value in chosen.items() if key in TRAIN_FIELDS}
     settings["precision"] = product_type
     train = TrainConfig(**batches | budget | settings)
     evaluations = math.ceil(steps / (train.eval_every or steps))
-    read = steps * train.streams * train.sequence_length + evaluations * valid_tokens / 2
+    read = steps * train.streams * train.sequence_length + evaluations * text.valid_tokens / 2
     seconds = START_SECONDS + read / tokens_per_second
     expected = train.minutes if train.minutes is not None else seconds / 60
     memory = memory_needed(model, train.streams * train.sequence_length, product_type)
@@ -296,24 +289,34 @@ def memory_needed(model: ModelConfig, tokens_per_step: int, product_type: Produc
     return BASE_MEMORY + MEMORY_OF_WEIGHT * model.parameters + token * tokens_per_step
 
 
-def floating_point_speed() -> float:
-    """Return the float32 matrix-product rate of one processor in FLOP/s, the best of a few.
-
-    The matrices are small enough for one thread: several would wait for whatever else runs.
-    """
-    size = 96
-    a = np.ones((size, size), np.float32)
-
-    def seconds() -> float:
-        begin = time.perf_counter()
-        a @ a
-        return time.perf_counter() - begin
-
-    return 2 * size**3 / min(seconds() for _ in range(50))
-
-
 def _only(chosen: dict[str, Any], *names: str) -> dict[str, Any]:
     return {name: chosen[name] for name in names if name in chosen}
+
+
+def _chosen_network(text: TextFacts, size: str, chosen: dict[str, Any]) -> tuple[str, ModelConfig]:
+    """Return a preset's name, ``custom`` if its sizes were chosen, and the network."""
+    if size == "auto":
+        size = choose_size(text.level, text.train_tokens, chosen.get("minutes", math.inf))
+    model = _network(SIZES[size], text.level, text.vocab_size, chosen)
+    is_preset = {"units", "layers", "embedding"}.isdisjoint(chosen)
+    return size if is_preset else "custom", model
+
+
+def _learning(
+    text: TextFacts, chosen: dict[str, Any], streams: int, units: int, rate_scale: float
+) -> dict[str, Any]:
+    """Choose the optimizer, its rate, and what regularises."""
+    optimizer: Optimizer = chosen.get("optimizer", OPTIMIZER[text.level])
+    _check_decay(chosen, optimizer)
+    pace = PACES[optimizer]
+    settings: dict[str, Any] = {
+        "optimizer": optimizer,
+        "learning_rate": _scaled(pace.rate, streams, units) * rate_scale,
+        "clip_norm": pace.clip_norm,
+        "dropout": _dropout(text.level, text.train_tokens),
+        "dropout_ramp": 0.0 if "dropout" in chosen else DROPOUT_RAMP,
+    }
+    return settings if optimizer in DECAYING else settings | {"weight_decay": 0.0}
 
 
 def _network(size: Size, level: Level, vocab_size: int, chosen: dict[str, Any]) -> ModelConfig:
@@ -351,22 +354,16 @@ def _batches(train_tokens: int, level: Level) -> dict[str, int]:
     return {"streams": streams, "sequence_length": sequence}
 
 
-def _check_length(
-    train_tokens: int,
-    valid_tokens: int,
-    characters_per_token: float,
-    streams: int,
-    sequence_length: int,
-) -> None:
+def _check_length(text: TextFacts, streams: int, sequence_length: int) -> None:
     needed = streams * sequence_length
-    if train_tokens < needed:
-        characters = math.ceil(needed * max(1.0, characters_per_token) / 0.9)
+    if text.train_tokens < needed:
+        characters = math.ceil(needed * max(1.0, text.characters_per_token) / 0.9)
         raise CorpusError(
-            f"the corpus is too short: {train_tokens:,} tokens to train on, but one batch of "
+            f"the corpus is too short: {text.train_tokens:,} tokens to train on, but one batch of "
             f"{streams} streams of {sequence_length} tokens needs {needed:,}; bring at least about "
             f"{characters:,} characters, or lower --streams or --sequence-length"
         )
-    if valid_tokens < 3:
+    if text.valid_tokens < 3:
         raise CorpusError(
             "the corpus leaves no text to validate on: bring more text (with --lines, more lines "
             "that differ), raise --valid-fraction, or name a file with --valid"

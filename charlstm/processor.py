@@ -9,10 +9,11 @@ from __future__ import annotations
 import contextlib
 import os
 import resource
+import time
 from pathlib import Path
 from typing import Literal
 
-from charlstm.config import Precision
+import numpy as np
 
 ProductType = Literal["float32", "bfloat16"]
 
@@ -66,7 +67,7 @@ def processor_flags(cpuinfo: Path = CPUINFO) -> set[str]:
     return set(next(flags, "").split())
 
 
-def product_type(precision: Precision, cpuinfo: Path = CPUINFO) -> ProductType:
+def product_type(precision: Literal["auto"] | ProductType, cpuinfo: Path = CPUINFO) -> ProductType:
     """Choose the type of training's matrix products: bfloat16 where it is native.
 
     Args:
@@ -76,6 +77,22 @@ def product_type(precision: Precision, cpuinfo: Path = CPUINFO) -> ProductType:
     if precision != "auto":
         return precision
     return "bfloat16" if BFLOAT16_FLAGS & processor_flags(cpuinfo) else "float32"
+
+
+def floating_point_speed() -> float:
+    """Return the float32 matrix-product rate of one processor in FLOP/s, the best of a few.
+
+    The matrices are small enough for one thread: several would wait for whatever else runs.
+    """
+    size = 96
+    a = np.ones((size, size), np.float32)
+
+    def seconds() -> float:
+        begin = time.perf_counter()
+        a @ a
+        return time.perf_counter() - begin
+
+    return 2 * size**3 / min(seconds() for _ in range(50))
 
 
 def int8_pairs_saturate(cpuinfo: Path = CPUINFO) -> bool:

@@ -13,7 +13,7 @@ import math
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,7 +23,8 @@ import msgspec
 import numpy as np
 
 from charlstm import __version__, checkpoint
-from charlstm.checkpoint import Checkpoint, Provenance, RunConfig, Weights
+from charlstm.addresses import display_name
+from charlstm.checkpoint import Checkpoint, Progress, Provenance, RunConfig, Weights
 from charlstm.cluster import Party, decoded
 from charlstm.config import CorpusConfig, TokenizerConfig
 from charlstm.dataset import replacement_rates
@@ -31,9 +32,9 @@ from charlstm.errors import CheckpointMissing, CorpusChanged, CorpusError, Usage
 from charlstm.files import replaced_atomically
 from charlstm.memory import is_out_of_memory
 from charlstm.novelty import LineHashes
-from charlstm.plan import MIN_ROWS, Plan, make_plan
+from charlstm.plan import MIN_ROWS, Plan, TextFacts, make_plan
 from charlstm.preparation import Prepared, prepare
-from charlstm.processor import processor_count, product_type
+from charlstm.processor import floating_point_speed, processor_count, product_type
 from charlstm.reading import STDIN, spool_stdin
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ class Run:
     """A run that is ready to start; ``resumes`` if its folder holds an interrupted one.
 
     ``parent_sha256`` is that of the weights it starts from, ``""`` if they are drawn or resumed.
+    ``corpus`` has the full addresses of the text, which ``config`` has not.
     """
 
     folder: Path
@@ -81,6 +83,7 @@ class Run:
     resumes: bool = False
     stdin: Path | None = None
     lines: LineHashes | None = None
+    corpus: CorpusConfig | None = None
 
 
 @contextlib.contextmanager
@@ -132,7 +135,7 @@ def new_run(request: Request, stdin: Path | None, workers: int = 1) -> Run:
     config = RunConfig(
         format=checkpoint.FORMAT,
         charlstm=__version__,
-        corpus=_absolute(request.corpus),
+        corpus=_renamed(request.corpus, display_name),
         tokenizer=tokenizing,
         model=plan.model,
         train=plan.train,
@@ -140,7 +143,10 @@ def new_run(request: Request, stdin: Path | None, workers: int = 1) -> Run:
     )
     weights = _grown(parent, plan.model.vocab_size, plan.train.seed) if parent else None
     sha256 = parent.sha256 if parent else ""
-    return Run(folder, config, prepared, plan, weights, sha256, stdin=stdin, lines=lines)
+    corpus = _renamed(request.corpus, _absolute)
+    return Run(
+        folder, config, prepared, plan, weights, sha256, stdin=stdin, lines=lines, corpus=corpus
+    )
 
 
 def resumed_run(folder: Path) -> Run:
@@ -152,16 +158,16 @@ def resumed_run(folder: Path) -> Run:
     """
     config = checkpoint.read_config(folder)
     checkpoint.check_idle(folder)
-    checkpoint.check_resumable(folder, config)
+    corpus = _located(config.corpus, checkpoint.check_resumable(folder, config))
     tokenizer = checkpoint.read_tokenizer(folder)
     stdin = folder / checkpoint.STDIN
-    if STDIN in config.corpus.addresses + config.corpus.valid and not stdin.exists():
+    if STDIN in corpus.addresses + corpus.valid and not stdin.exists():
         raise CheckpointMissing(
             f"{stdin} is missing, the text that came through the pipe: restore it, or train again"
         )
     try:
         prepared = prepare(
-            config.corpus,
+            corpus,
             config.tokenizer,
             stdin=stdin,
             fixed=tokenizer,
@@ -287,7 +293,7 @@ def execute(
                 trainer.resume()
             else:
                 with _created(run, overwrite) if crew.is_chief else contextlib.nullcontext():
-                    trainer.start(run.weights)
+                    trainer.start(run.weights, run.corpus)
             outcome = trainer.run()
     party.part(finished=True)
     return outcome
@@ -367,12 +373,16 @@ def _plan(
     **given: Any,
 ) -> Plan:
     store, statistics = prepared.store, prepared.statistics
-    return make_plan(
+    text = TextFacts(
         level=tokenizing.level,
         vocab_size=prepared.tokenizer.vocab_size,
         train_tokens=store.train_tokens,
         valid_tokens=store.valid_tokens,
         characters_per_token=statistics.train_characters / max(1, store.train_tokens),
+    )
+    return make_plan(
+        text,
+        speed=floating_point_speed(),
         size=size,
         product_type=product_type(choices.get("precision") or "auto"),
         choices=choices,
@@ -380,17 +390,24 @@ def _plan(
     )
 
 
-def _absolute(corpus: CorpusConfig) -> CorpusConfig:
-    """Make the addresses of files absolute, so that a run can be resumed from anywhere."""
+def _absolute(address: str) -> str:
+    """Make the address of a file absolute, so that a run can be resumed from anywhere."""
+    path = Path(address)
+    is_file = path.exists() or any(mark in address for mark in "*?[")
+    return str(path.absolute()) if is_file and address != STDIN else address
 
-    def absolute(address: str) -> str:
-        path = Path(address)
-        is_file = path.exists() or any(mark in address for mark in "*?[")
-        return str(path.absolute()) if is_file and address != STDIN else address
 
+def _renamed(corpus: CorpusConfig, rename: Callable[[str], str]) -> CorpusConfig:
+    """Return a corpus with every address renamed."""
     return corpus.replace(
-        addresses=tuple(map(absolute, corpus.addresses)), valid=tuple(map(absolute, corpus.valid))
+        addresses=tuple(map(rename, corpus.addresses)), valid=tuple(map(rename, corpus.valid))
     )
+
+
+def _located(corpus: CorpusConfig, progress: Progress) -> CorpusConfig:
+    """Return a recorded corpus with the addresses that its text is found by."""
+    found = progress.corpus or corpus  # in format 1 there is one only
+    return corpus.replace(addresses=found.addresses, valid=found.valid)
 
 
 def _lines_to_keep(
@@ -409,7 +426,7 @@ def _provenance(
     statistics = prepared.statistics
     return Provenance(
         corpus_sha256=statistics.sha256,
-        sources=prepared.sources,
+        sources=tuple(map(display_name, prepared.sources)),
         documents=statistics.documents,
         characters=statistics.characters,
         train_tokens=prepared.store.train_tokens,
@@ -417,7 +434,7 @@ def _provenance(
         valid_characters=statistics.valid_characters,
         valid_words=statistics.valid_words,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
-        parent=None if parent is None else str(parent.folder),
+        parent=None if parent is None else display_name(str(parent.folder)),
         train_lines=0 if lines is None else len(lines),
         lines_sha256=None if lines is None else checkpoint.lines_digest(lines),
     )

@@ -46,6 +46,7 @@ def read_tensors(
     shapes: Mapping[str, tuple[int, ...]],
     dtype: np.dtype[Any] = np.dtype(np.float32),  # noqa: B008 (immutable)
     largest: float = math.inf,
+    metadata_bytes: int = 0,
 ) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
     """Read a file that must hold just some tensors, of one type, and match its digest.
 
@@ -54,6 +55,7 @@ def read_tensors(
         shapes: of the tensors, by name.
         dtype: of their numbers.
         largest: the size up to which numbers are taken.
+        metadata_bytes: as for ``read_header``.
 
     Returns:
         The tensors and the metadata, by name.
@@ -64,7 +66,7 @@ def read_tensors(
         CheckpointError: if the memory of this machine can't hold it.
     """
     with opened(path) as (file, size):
-        described, metadata = read_header(file, size, path, len(shapes))
+        described, metadata = read_header(file, size, path, len(shapes), metadata_bytes)
         check_shapes(path, described, shapes, dtype)
         start = file.tell()
         _check_extent(path, described, size - start, dtype)
@@ -91,7 +93,7 @@ def read_tensors(
 
 
 def read_header(
-    file: BinaryIO, size: int, path: Path, tensors: int
+    file: BinaryIO, size: int, path: Path, tensors: int, metadata_bytes: int = 0
 ) -> tuple[dict[str, Described], dict[str, str]]:
     """Read the descriptions of tensors and the metadata; the file stands behind them then.
 
@@ -100,6 +102,7 @@ def read_header(
         size: how many bytes it has.
         path: its name, for messages.
         tensors: how many there may be; this bounds the header.
+        metadata_bytes: how many bytes of metadata there may be besides.
 
     Raises:
         CheckpointDamaged: if there is no such header.
@@ -107,7 +110,7 @@ def read_header(
     length = int.from_bytes(file.read(8), "little")
     if size < 8 or length > size - 8:
         raise damaged(path, "it is truncated")
-    if length > _LARGEST_HEADER + _HEADER_PER_TENSOR * tensors:
+    if length > _LARGEST_HEADER + _HEADER_PER_TENSOR * tensors + metadata_bytes:
         raise damaged(path, f"its header has {length:,} bytes")
     header = decode(file.read(length), dict[str, msgspec.Raw], path)
     metadata = decode(bytes(header.pop("__metadata__", b"{}")), dict[str, str], path)

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from charlstm import checkpoint
 from charlstm.backend import keras, tf
 from charlstm.checkpoint import Figures, Progress, RunConfig, Weights
+from charlstm.config import CorpusConfig
 from charlstm.dataset import Streams, TokenStore
 from charlstm.distribution import Crew
 from charlstm.errors import StorageError, TrainingError
@@ -155,8 +156,14 @@ class Trainer:
 
     # Beginning
 
-    def start(self, weights: Weights | None = None) -> None:
-        """Begin at step 0, from the given weights or from new ones."""
+    def start(self, weights: Weights | None = None, corpus: CorpusConfig | None = None) -> None:
+        """Begin at step 0, from the given weights or from new ones.
+
+        Args:
+            weights: to begin with.
+            corpus: where the text is found again by whoever resumes the run.
+        """
+        self.progress = self._advanced(corpus=corpus)
         if weights is not None:
             set_weights(self.steps.model, weights)
         if self.crew.is_chief:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from charlstm import addresses
-from charlstm.addresses import find_sources
+from charlstm.addresses import display_name, find_sources
 from charlstm.corpus import open_corpus
 from charlstm.errors import CorpusError, UsageError
 from charlstm.reading import Source
@@ -212,3 +212,21 @@ def test_spooled_text_that_is_no_file(tmp_path, target):
     with pytest.raises(CorpusError) as caught:
         find_sources("-", "utf-8", path)
     assert str(caught.value) == (f"{path} is not a regular file: restore it, or train again")
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("/home/me/tale.txt", "tale.txt"),
+        ("/home/me/texts/", "texts"),
+        ("/home/me/**/*.txt", "*.txt"),
+        ("../me/tale.txt", "tale.txt"),
+        ("texts/one/tale.txt", "texts/one/tale.txt"),
+        ("python-docs", "python-docs"),
+        ("-", "-"),
+        ("/", "/"),
+        ("..", ".."),
+    ],
+)
+def test_a_display_name_tells_no_folder_of_this_machine(address, shown):
+    assert display_name(address) == shown

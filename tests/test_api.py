@@ -98,6 +98,16 @@ def test_the_engine_finds_the_validation_loss_of_training(trained):
     assert found.figures.valid_loss < 0.8 * np.log(found.config.model.vocab_size)
 
 
+def test_a_model_is_shown_in_one_line(trained):
+    folder, _ = trained
+    model = charlstm.load(folder)
+    found = model.checkpoint
+    config, bits = found.config, found.figures.valid_bits_per_character
+    size = f"{config.model.layers}x{config.model.units}"
+    expected = f"{folder}: {config.tokenizer.level}, {size}, {bits:.4f} bits per character"
+    assert (repr(model), repr(found)) == (f"<LanguageModel {expected}>", f"<Checkpoint {expected}>")
+
+
 def test_generate_tells_its_seed_and_repeats(trained):
     model = charlstm.load(trained[0], threads=1)
     (first,) = model.generate("def ", length=20)

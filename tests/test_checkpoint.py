@@ -10,6 +10,7 @@ import math
 import os
 import random
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -43,6 +44,7 @@ from charlstm.checkpoint import (
     lines_digest,
     read_checkpoint,
     read_config,
+    read_hashes,
     read_history,
     read_lines_index,
     read_resume,
@@ -63,7 +65,7 @@ from charlstm.errors import (
     StorageError,
 )
 from charlstm.novelty import LineHashes
-from charlstm.tensors import digest_of
+from charlstm.tensors import digest_of, write_tensors
 from charlstm.tokenizer import build_tokenizer
 
 FILES = (CONFIG, TOKENIZER, MODEL, HISTORY, RESUME, STDIN, LINES)
@@ -214,7 +216,7 @@ def test_the_config_is_json_that_people_can_read(folder):
     text = (folder / CONFIG).read_text()
     assert text.count("\n") > 30
     assert text.endswith("}\n")
-    assert json.loads(text)["format"] == 1
+    assert json.loads(text)["format"] == FORMAT
     assert json.loads(text)["model"]["units"] == 3
 
 
@@ -469,7 +471,7 @@ def test_a_later_format(folder, version, more):
     path = folder / CONFIG
     path.write_text(json.dumps(json.loads(path.read_text()) | {"format": version} | more))
     message = (
-        f"{folder} has checkpoint format {version} and this charlstm reads up to 1: upgrade "
+        f"{folder} has checkpoint format {version} and this charlstm reads up to {FORMAT}: upgrade "
         "charlstm"
     )
     assert refusal(CheckpointTooNew, read_checkpoint, folder) == message
@@ -815,6 +817,33 @@ def test_what_a_run_needs_to_go_on_comes_back(tmp_path_factory, shapes, progress
     for name, tensor in tensors.items():
         assert read[name].dtype == np.float32
         assert read[name].tobytes() == tensor.tobytes()
+
+
+def test_addresses_of_very_many_files_come_back(folder):
+    """As many as one command line holds, which is more than other metadata may."""
+    addresses = tuple(
+        f"/home/somebody/a folder/of texts/{number:06}.txt" for number in range(40_000)
+    )
+    progress = Progress(step=1, seconds=1.0, corpus=CorpusConfig(addresses=addresses))
+    write_resume(folder, {}, progress)
+    assert read_resume(folder, {}) == ({}, progress)
+
+
+def test_addresses_that_can_be_none_are_damage(folder):
+    progress = Progress(step=1, seconds=1.0, corpus=CorpusConfig(addresses=("a.txt",)))
+    changed = msgspec.json.encode(progress).replace(b"a.txt", b"a\\u0000b")
+    metadata = {"progress": changed.decode(), **read_hashes(folder)}
+    write_tensors(folder / RESUME, {}, metadata)
+    assert is_damaged(refusal(CheckpointDamaged, read_resume, folder, {}), folder / RESUME)
+
+
+def test_a_checkpoint_is_shown_in_one_line(folder):
+    bits = f"{FIGURES.valid_bits_per_character:.4f}"
+    shown = repr(read_checkpoint(folder))
+    assert shown == f"<Checkpoint {folder}: char, 2x3, {bits} bits per character>"
+    none = Figures(step=0, epoch=0.0, tokens=0, seconds=0.0, learning_rate=0.0)
+    found = replace(read_checkpoint(folder), figures=none)
+    assert repr(found) == f"<Checkpoint {folder}: char, 2x3, not validated>"
 
 
 def test_nothing_to_resume(folder):

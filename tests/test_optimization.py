@@ -12,18 +12,22 @@ from hypothesis import strategies as st
 from charlstm import layers, optimization
 from charlstm import model as network
 from charlstm.backend import keras, tf
-from charlstm.config import ModelConfig, TrainConfig
+from charlstm.config import CorpusConfig, ModelConfig, TokenizerConfig, TrainConfig
 from charlstm.dataset import Batch, Streams
 from charlstm.distribution import evenly
+from charlstm.engine import build_engine
 from charlstm.model import weights_of
 from charlstm.optimization import (
     FusedAdamW,
     FusedSGD,
     Steps,
+    describe_path,
     dropout_rate,
     learning_rate,
     make_optimizer,
 )
+from charlstm.preparation import prepare
+from charlstm.scoring import score_lines
 from charlstm.tokenizer import END_OF_DOCUMENT
 from tests import oracles
 
@@ -114,33 +118,53 @@ def test_weight_decay_spares_biases():
         np.testing.assert_allclose(after, decayed, rtol=1e-5, atol=1e-7)
 
 
-@pytest.mark.parametrize(
-    ("kinds", "settings"),
-    [
-        ((FusedAdamW, keras.optimizers.AdamW), {"weight_decay": 0.2}),
-        ((FusedSGD, keras.optimizers.SGD), {"momentum": 0.9}),
-    ],
-)
-def test_a_fused_update_is_that_of_keras(kinds, settings):
-    """Weights and slots after some steps with clipping, decay and biases that are spared."""
+FUSED = [
+    ((FusedAdamW, keras.optimizers.AdamW), {"weight_decay": 0.2}),
+    ((FusedSGD, keras.optimizers.SGD), {"momentum": 0.9}),
+]
+
+
+def updated(kind, settings):
+    """Return weights and slots after some steps with clipping, decay and biases that are spared."""
     rng = np.random.default_rng(0)
     first = {"kernel": rng.normal(size=(5, 7)), "bias": rng.normal(size=7)}
-    settings = settings | {"learning_rate": 0.1, "global_clipnorm": 1.0}
-    found = []
-    for kind in kinds:
-        variables = [
-            keras.Variable(value, name=name, dtype="float32") for name, value in first.items()
-        ]
-        optimizer = kind(**settings)
-        optimizer.exclude_from_weight_decay(var_names=["bias"])
-        optimizer.build(variables)
-        drawn = np.random.default_rng(1)
-        for _ in range(5):
-            gradients = [tf.constant(drawn.normal(size=v.shape), tf.float32) for v in variables]
-            optimizer.apply(gradients, variables)
-        found.append([v.numpy() for v in (*variables, *optimizer.variables)])
-    for ours, theirs in zip(*found, strict=True):
+    variables = [keras.Variable(value, name=name, dtype="float32") for name, value in first.items()]
+    optimizer = kind(**settings, learning_rate=0.1, global_clipnorm=1.0)
+    optimizer.exclude_from_weight_decay(var_names=["bias"])
+    optimizer.build(variables)
+    drawn = np.random.default_rng(1)
+    for _ in range(5):
+        gradients = [tf.constant(drawn.normal(size=v.shape), tf.float32) for v in variables]
+        optimizer.apply(gradients, variables)
+    return [v.numpy() for v in (*variables, *optimizer.variables)]
+
+
+@pytest.mark.parametrize(("kinds", "settings"), FUSED)
+def test_a_fused_update_is_that_of_keras(kinds, settings):
+    for ours, theirs in zip(*(updated(kind, settings) for kind in kinds), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "gone"),
+    [
+        ("VARIABLE_INDEX", "_other_index"),
+        ("ADAM_SLOTS", ("_momentums", "_other_slots")),
+        ("MOMENTUM_SLOTS", ("other_slots",)),
+    ],
+)
+@pytest.mark.parametrize(("kinds", "settings"), FUSED)
+def test_without_the_private_names_of_keras_its_own_update_is_taken(
+    monkeypatch, kinds, settings, name, gone
+):
+    """As another Keras, in which they are called otherwise."""
+    expected, stock = (updated(kind, settings) for kind in kinds)
+    monkeypatch.setattr(optimization, name, gone)
+    found = updated(kinds[0], settings)
+    for ours, fused, theirs in zip(found, expected, stock, strict=True):
+        np.testing.assert_allclose(ours, fused, rtol=1e-4, atol=1e-5)
+        if name == "VARIABLE_INDEX":
+            np.testing.assert_array_equal(ours, theirs)
 
 
 def test_dropout_depends_on_seed_and_step_only():
@@ -217,28 +241,109 @@ def test_validation_in_chains_equals_one_chain(length):
     assert three == pytest.approx(one, abs=1e-6)
 
 
-def test_the_path_of_a_gpu_takes_the_same_steps(monkeypatch):
-    """Stock layers on the processor stand in for cuDNN; there is no document's end in the batch."""
+def on(monkeypatch, gpu):
+    """Let the path of a GPU, or that of a processor, be taken; stock layers stand in for cuDNN."""
+    for module in (layers, network, optimization):
+        monkeypatch.setattr(module, "gpu_visible", lambda: gpu)
+
+
+@pytest.mark.parametrize("marks", [0, 1, 4], ids=["no mark", "one mark", "several marks"])
+def test_the_path_of_a_gpu_takes_the_same_steps(monkeypatch, marks):
+    """Marks are where documents begin, and the states restart."""
     batch = batch_of()
-    batch = Batch(np.maximum(batch.inputs, 1), batch.targets, True)
+    inputs = np.maximum(batch.inputs, 1)
+    inputs[[0, 1, 1, 2][:marks], [2, 0, 3, 4][:marks]] = END_OF_DOCUMENT
+    batch = Batch(inputs, batch.targets, True)
     model = ModelConfig(vocab_size=12, embedding=16, units=10, layers=2)
 
     def after(gpu):
-        for module in (layers, network, optimization):
-            monkeypatch.setattr(module, "gpu_visible", lambda: gpu)
+        on(monkeypatch, gpu)
         steps = Steps(model, TRAIN)
         states = steps.model.zero_states(3)
         losses = []
         for step in range(3):
             loss, states = steps.train(batch, states, step, 0.01, 0.5)
             losses.append(loss)
-        return losses, weights_of(steps.model)
+        return losses, weights_of(steps.model), np.array(states)
 
-    losses, weights = after(gpu=True)
-    expected_losses, expected = after(gpu=False)
+    losses, weights, states = after(gpu=True)
+    expected_losses, expected, expected_states = after(gpu=False)
     assert losses == pytest.approx(expected_losses, rel=1e-4)
+    np.testing.assert_allclose(states, expected_states, rtol=1e-3, atol=1e-4)
     for name, weight in weights.items():
         np.testing.assert_allclose(weight, expected[name], rtol=1e-3, atol=1e-4)
+
+
+def test_the_path_of_a_gpu_carries_no_state_into_a_document(monkeypatch):
+    on(monkeypatch, gpu=True)
+    steps = Steps(MODEL, TRAIN)
+    batch = batch_of()
+    batch.inputs[:, 0] = END_OF_DOCUMENT
+    states = [(h + 0.5, c - 0.5) for h, c in steps.zero_states()]
+    loss, _ = steps.train(batch, states, 0, 0.0, 0.0)
+    assert loss == pytest.approx(steps.train(batch, steps.zero_states(), 0, 0.0, 0.0)[0], abs=1e-6)
+
+
+def test_the_path_of_a_gpu_learns_from_lines_as_a_processor_does(monkeypatch, store_of_lines):
+    store, tokenizer, _ = store_of_lines
+    model = ModelConfig(vocab_size=tokenizer.vocab_size, embedding=6, units=10, layers=2)
+    streams = Streams(store.train, 4, 8, 1, np.zeros(tokenizer.vocab_size))
+
+    def after(gpu):
+        on(monkeypatch, gpu)
+        steps = Steps(model, TRAIN.replace(streams=4, sequence_length=8))
+        states, losses = steps.zero_states(), []
+        for step in range(2 * streams.steps_per_epoch):
+            loss, states = steps.train(streams.batch(step), states, step, 0.01, 0.0)
+            losses.append(loss)
+        return losses, steps.validate(store.valid)
+
+    losses, valid_loss = after(gpu=True)
+    expected, expected_valid_loss = after(gpu=False)
+    assert losses == pytest.approx(expected, rel=1e-3)
+    assert valid_loss == pytest.approx(expected_valid_loss, rel=1e-3)
+
+
+@pytest.mark.parametrize("gpu", [True, False])
+def test_the_validation_loss_of_lines_is_what_score_finds(monkeypatch, store_of_lines, gpu):
+    store, tokenizer, lines = store_of_lines
+    on(monkeypatch, gpu)
+    model = ModelConfig(vocab_size=tokenizer.vocab_size, embedding=6, units=10, layers=2)
+    steps = Steps(model, TRAIN)
+    for number, variable in enumerate(steps.model.trainable_variables):  # far from a uniform guess
+        variable.assign(3 * tf.random.stateless_normal(variable.shape, [1, number]))
+    engine = build_engine(model, weights_of(steps.model), precision="float32", threads=1)
+    score = score_lines(engine, tokenizer, lines)
+    assert store.valid_tokens == score.tokens
+    expected = -score.log_probability / score.tokens
+    assert steps.validate(store.valid) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.fixture(scope="module")
+def store_of_lines(tmp_path_factory):
+    """A store of names with its tokenizer and the lines that validate."""
+    place = tmp_path_factory.mktemp("lines")
+    names = [f"{a}{b}{c}" for a in ("al", "be", "cor") for b in ("da", "mi") for c in "aeinoru"]
+    (place / "train.txt").write_text("\n".join(names))
+    (place / "valid.txt").write_text("\n".join(reversed(names)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CHARLSTM_CACHE", str(place / "cache"))
+        corpus = CorpusConfig(
+            addresses=(str(place / "train.txt"),), valid=(str(place / "valid.txt"),), lines=True
+        )
+        prepared = prepare(corpus, TokenizerConfig())
+    return prepared.store, prepared.tokenizer, names[::-1]
+
+
+def test_the_path_is_told():
+    train = TRAIN.replace(precision="float32")
+    assert describe_path(train) == "CPU, float32 matrix products"
+
+
+def test_the_path_of_a_gpu_is_told(monkeypatch):
+    monkeypatch.setattr(optimization, "gpu_visible", lambda: True)
+    told = describe_path(TRAIN)
+    assert told == "GPU, cuDNN (own loop in batches where a document begins)"
 
 
 def test_a_gpu_is_filled_by_the_whole_batch(monkeypatch):

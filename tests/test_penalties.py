@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from charlstm.config import SampleConfig
+from charlstm.errors import ConfigError
 from charlstm.penalties import (
     EMPTY,
     penalise,
@@ -125,3 +126,18 @@ def test_a_penalty_looks_back_as_far_as_its_window(settings):
 def test_without_penalties_nothing_changes():
     logits = np.ones((1, 3), np.float32)
     assert penalise(logits, np.array([[0, 1]]), SampleConfig()) is logits
+
+
+@pytest.mark.parametrize(("level", "length"), [("char", 20), ("word", 4)])
+def test_loops_cost_from_the_length_of_the_level_on(level, length):
+    config = SampleConfig(loop_penalty=1.0).for_level(level)
+    zeros = np.zeros((1, 2), np.float32)
+    for repeated in (length - 1, length):
+        recent = np.array([[*[1] * (repeated + 1)]])
+        assert (penalise(zeros, recent, config)[0, 1] < 0) == (repeated == length)
+    assert SampleConfig(loop_length=7).for_level(level).loop_length == 7
+
+
+def test_loops_without_a_length_are_refused():
+    with pytest.raises(ConfigError, match="loop_length is not set"):
+        penalise(np.zeros((1, 2), np.float32), np.array([[1]]), SampleConfig(loop_penalty=1.0))

@@ -19,9 +19,9 @@ from charlstm.errors import ConfigError, CorpusError
 from charlstm.plan import (
     PACES,
     SIZES,
+    TextFacts,
     choose_size,
     default_epochs,
-    floating_point_speed,
     make_plan,
     memory_needed,
 )
@@ -54,14 +54,10 @@ budgets = st.one_of(
 )
 
 
-@pytest.fixture(autouse=True)
-def _speed(monkeypatch):
-    """A machine of always the same speed."""
-    monkeypatch.setattr(module, "floating_point_speed", lambda: 1e11)
-
-
 def planned(choices=None, **changes):
-    return make_plan(**MEGABYTE | {"choices": choices} | changes)
+    """Plan for a megabyte of text on a machine of always the same speed, unless told otherwise."""
+    facts = MEGABYTE | {name: changes.pop(name) for name in MEGABYTE if name in changes}
+    return make_plan(TextFacts(**facts), **{"speed": 1e11, "choices": choices} | changes)
 
 
 def without_speed(plan):
@@ -338,9 +334,7 @@ def test_patience_is_a_fifth_of_all_evaluations(steps, eval_every):
 
 @given(levels, lengths, st.floats(1e-3, 1e4), speeds)
 def test_a_budget_in_minutes_gives_an_estimate_of_the_steps(level, tokens, minutes, speed):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "floating_point_speed", lambda: speed)
-        plan = planned({"minutes": minutes}, level=level, train_tokens=tokens)
+    plan = planned({"minutes": minutes}, level=level, train_tokens=tokens, speed=speed)
     assert plan.minutes == plan.train.minutes == minutes
     assert plan.train.epochs is plan.train.steps is None
     per_step = plan.train.streams * plan.train.sequence_length / plan.tokens_per_second
@@ -366,9 +360,7 @@ def test_two_budgets_are_refused(names):
 @given(levels, lengths, speeds, st.sampled_from(["float32", "bfloat16"]))
 def test_without_minutes_the_speed_decides_nothing(level, tokens, speed, product_type):
     expected = planned(level=level, train_tokens=tokens)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "floating_point_speed", lambda: speed)
-        plan = planned(level=level, train_tokens=tokens, product_type=product_type)
+    plan = planned(level=level, train_tokens=tokens, speed=speed, product_type=product_type)
     train = plan.train.replace(precision="float32")
     same = dataclasses.replace(plan, train=train, memory=expected.memory)
     assert without_speed(same) == without_speed(expected)
@@ -425,9 +417,7 @@ def test_the_rate_scale_multiplies_the_automatic_rate_only(level, tokens, scale)
 @given(levels, lengths)
 def test_a_faster_machine_takes_less_time(level, tokens):
     slow = planned(level=level, train_tokens=tokens)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "floating_point_speed", lambda: 4e11)
-        fast = planned(level=level, train_tokens=tokens)
+    fast = planned(level=level, train_tokens=tokens, speed=4e11)
     assert fast.tokens_per_second == pytest.approx(4 * slow.tokens_per_second)
     train = slow.train
     # An evaluation takes half the time of training on as many tokens.
@@ -447,10 +437,6 @@ def test_the_output_projection_counts_for_speed_and_the_embedding_table_does_not
     assert np.diff(weights) == pytest.approx([513 * 100] * 2)
     tied = planned({"tied": True}, vocab_size=100).tokens_per_second
     assert 0.7e11 / 6 / tied == pytest.approx(weights[0])
-
-
-def test_the_probe_returns_a_rate():
-    assert 0 < floating_point_speed() < math.inf
 
 
 # Choices

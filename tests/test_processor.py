@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from charlstm.processor import (
     available_memory,
+    floating_point_speed,
     int8_pairs_saturate,
     processor_count,
     product_type,
@@ -129,3 +132,7 @@ def test_a_limit_of_addresses_is_a_limit_of_memory(tmp_path, monkeypatch):
     meminfo.write_text(MEMINFO)
     monkeypatch.setattr("resource.getrlimit", lambda kind: (1 << 30, 1 << 31))
     assert available_memory(meminfo, ()) == 1 << 30
+
+
+def test_the_probe_returns_a_rate():
+    assert 0 < floating_point_speed() < math.inf

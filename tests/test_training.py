@@ -288,15 +288,67 @@ def test_an_evaluation_that_is_stopped_is_made_when_the_run_goes_on(
     assert essence(stopped.output) == essence(request_for("whole").output)
 
 
+def bytes_of(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize("address", ["{}/corpus.txt", "corpus.txt", "{}/*.txt"])
+def test_a_run_is_resumed_from_anywhere_and_then_forgets_where_its_text_was(
+    request_for, monkeypatch, tmp_path, address
+):
+    monkeypatch.chdir(tmp_path)
+    request = request_for("model")
+    named = CorpusConfig(addresses=(address.format(tmp_path),), seed=3)
+    request = replace(request, corpus=named)
+    train(request, Stopper(after=15))
+    told = str(tmp_path).encode()
+    assert {n for n, data in bytes_of(request.output).items() if told in data} == {
+        checkpoint.RESUME
+    }
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    for after in (20, math.inf):
+        resume(request.output, Stopper(after=after - 15))
+    assert checkpoint.is_finished(request.output)
+    assert not any(told in data for data in bytes_of(request.output).values())
+
+
+def as_format_1(folder):
+    """Turn an interrupted run into one of format 1, whose configuration holds the addresses."""
+    path = folder / checkpoint.CONFIG
+    tensors, progress = read_state(folder)
+    found, config = read_checkpoint(folder), json.loads(path.read_text())
+    config["format"], config["corpus"]["addresses"] = 1, list(progress.corpus.addresses)
+    path.write_text(json.dumps(config))
+    checkpoint.write_model(folder, found.weights, found.figures)
+    checkpoint.write_resume(folder, tensors, msgspec.structs.replace(progress, corpus=None))
+
+
+def test_a_run_of_format_1_goes_on(request_for, monkeypatch, tmp_path):
+    train(request_for("whole"))
+    stopped = request_for("stopped")
+    train(stopped, Stopper(15))
+    as_format_1(stopped.output)
+    monkeypatch.chdir("/")
+    assert b'corpus\\"' not in (stopped.output / checkpoint.RESUME).read_bytes()
+    resume(stopped.output)
+    assert essence(stopped.output) == essence(request_for("whole").output)
+    assert read_checkpoint(stopped.output).config.format == 1
+
+
+def read_state(folder):
+    """Return the tensors and the progress of an interrupted run."""
+    with safe_open(folder / checkpoint.RESUME, framework="numpy") as file:
+        shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+    return checkpoint.read_resume(folder, shapes)
+
+
 def test_a_resume_file_of_before_evaluations_were_noted_goes_on(request_for):
     """There, the state was always saved after an evaluation, never before one at the same step."""
     train(request_for("whole"))
     stopped = request_for("stopped")
     train(stopped, Stopper(15))
-    shapes = {}
-    with safe_open(stopped.output / checkpoint.RESUME, framework="numpy") as file:
-        shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
-    tensors, progress = checkpoint.read_resume(stopped.output, shapes)
+    tensors, progress = read_state(stopped.output)
     assert progress.evaluated == 10
     old = msgspec.structs.replace(progress, evaluated=None)
     checkpoint.write_resume(stopped.output, tensors, old)
@@ -833,7 +885,7 @@ def test_fine_tuning_keeps_old_ids_and_learns_new_symbols(request_for):
     assert len(grown) == prepared.prepared.tokenizer.vocab_size > len(before)
     run.execute(prepared, Stopper(), began=time.monotonic())
     new = read_checkpoint(child.output)
-    assert new.config.provenance.parent == str(parent.output)
+    assert new.config.provenance.parent == "parent"
     assert new.figures.valid_loss < math.log(new.tokenizer.vocab_size)
 
 

@@ -28,6 +28,7 @@ def test_an_onnx_file_with_the_name_of_the_checkpoint(charlstm, words, tmp_path,
     assert told["vocabulary"] == list(found.tokenizer.pieces)
     assert (told["level"], told["model"]["units"]) == ("word", 16)
     assert str(words.parent) not in json.dumps(told)
+    assert str(words.parent).encode() not in Path("model.onnx").read_bytes()
 
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")

@@ -229,7 +229,9 @@ def validation_text(checkpoint, path):
     found = read_checkpoint(checkpoint)
     config, origin = found.config.corpus, found.config.provenance
     parts = divide(
-        open_corpus(config.addresses, lines=config.lines),
+        open_corpus(
+            [str(checkpoint.parent / name) for name in config.addresses], lines=config.lines
+        ),
         (origin.characters if not config.lines else 0),
         config.valid_fraction,
         seed=config.seed,

@@ -147,6 +147,42 @@ def test_a_named_validation_text_is_taken_out_of_the_corpus(charlstm, corpus, tm
     assert not set("THELAZYDOG") & set(found.tokenizer.symbols)
 
 
+@pytest.mark.parametrize("lines", [False, True])
+@pytest.mark.parametrize(
+    ("arguments", "addresses", "sources"),
+    [
+        (["HERE/texts/one.txt"], ["one.txt"], ["one.txt"]),
+        (["texts/one.txt"], ["texts/one.txt"], ["texts/one.txt"]),
+        (["../NAME/texts/one.txt"], ["one.txt"], ["one.txt"]),
+        (["HERE/texts"], ["texts"], ["one.txt", "two.txt"]),
+        (["HERE/texts/*.txt"], ["*.txt"], ["one.txt", "two.txt"]),
+        (["HERE/texts/one.txt", "--valid", "HERE/texts/two.txt"], ["one.txt"], ["one.txt"]),
+        (["HERE/texts/one.txt", "--from", "HERE/parent"], ["one.txt"], ["one.txt"]),
+    ],
+)
+def test_a_finished_checkpoint_holds_no_absolute_path(
+    charlstm, tmp_path, arguments, addresses, sources, lines
+):
+    (tmp_path / "texts").mkdir()
+    for name in ("one.txt", "two.txt"):
+        (tmp_path / "texts" / name).write_text(NAMES)
+    names = {"HERE": str(tmp_path), "NAME": tmp_path.name}
+    arguments = [re.sub("HERE|NAME", lambda m: names[m[0]], argument) for argument in arguments]
+    settings = ["--sequence-length", "10", "--steps", "2", "-q", *["--lines"] * lines]
+    if "--from" in arguments:
+        assert charlstm("train", "texts", *TINY, *settings, "-o", "parent").status == 0
+    else:
+        settings += TINY
+    assert charlstm("train", *arguments, *settings, "-o", tmp_path / "model").status == 0
+    for name in files_below(tmp_path / "model"):
+        assert tmp_path.name.encode() not in (tmp_path / "model" / name).read_bytes()
+    config = read_checkpoint(Path("model")).config
+    assert [*config.corpus.addresses] == addresses
+    assert [*config.provenance.sources] == sources
+    assert config.corpus.valid == (("two.txt",) if "--valid" in arguments else ())
+    assert config.provenance.parent == ("parent" if "--from" in arguments else None)
+
+
 def test_fine_tuning(charlstm, prose, tmp_path):
     (tmp_path / "new.txt").write_text("A NEW TEXT 123. " * 100)
     result = charlstm(
@@ -155,7 +191,7 @@ def test_fine_tuning(charlstm, prose, tmp_path):
     assert (result.status, result.out) == (0, "checkpoints/new\n")
     child, parent = read_checkpoint(Path("checkpoints/new")), read_checkpoint(prose)
     assert child.tokenizer.symbols[: len(parent.tokenizer.symbols)] == parent.tokenizer.symbols
-    assert child.config.provenance.parent == str(prose)
+    assert child.config.provenance.parent == prose.name
 
 
 def test_overwrite_replaces(charlstm, corpus):
@@ -169,7 +205,7 @@ def lines_of(checkpoint):
     """Return the training and the validation lines of a checkpoint as sets."""
     config = read_checkpoint(checkpoint).config
     (path,), corpus = config.corpus.addresses, config.corpus
-    lines = set(Path(path).read_text().splitlines())
+    lines = set((checkpoint.parent / path).read_text().splitlines())
     drawn = {line for line in lines if _drawn(line, corpus.valid_fraction, corpus.seed)}
     return lines - drawn, drawn
 
@@ -387,7 +423,7 @@ def edit_config(path, change):
         (lambda m: os.truncate(m / MODEL, 1000), "model/model.safetensors is damaged ("),
         (lambda m: os.truncate(m / CONFIG, 100), "model/config.json is damaged ("),
         (lambda m: edit_config(m, lambda c: c.update(format=2)),
-         "model has checkpoint format 2 and this charlstm reads up to 1: upgrade charlstm"),
+         "model has checkpoint format 3 and this charlstm reads up to 2: upgrade charlstm"),
         (lambda m: edit_config(m, lambda c: c["train"].update(seed=99)),
          "model/config.json is not the file the weights were saved with: restore the original "
          "file or train again"),
