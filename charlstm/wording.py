@@ -15,8 +15,8 @@ from abc import ABC, abstractmethod
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from enum import IntEnum, auto
-from typing import TypeAlias
+from functools import cache, cached_property
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -115,73 +115,161 @@ def _softmax(values: Probabilities) -> Probabilities:
 # Characters
 
 
-class _Phase(IntEnum):
-    """How far a way of writing characters has come."""
+class _Tail(NamedTuple):
+    """An example of what is written: all that decides what the next character does.
 
-    GAP = 0  # before a word; white space may have been written
-    TYPED_WORD = auto()  # after what was typed, which may go on
-    TYPED_APOSTROPHE = auto()  # the same, and it ends with an apostrophe
-    TYPED_NUMBER = auto()
-    TYPED_OTHER = auto()  # after a run of punctuation
-    WORD = auto()
-    APOSTROPHE = auto()  # after a word, of which it is a part if a letter follows
-    DOUBT = auto()  # the same after the word that was typed
-    NUMBER = auto()
-    OTHER = auto()
+    Attributes:
+        typed: the word that was typed, until it is certain whether the next word goes on with it.
+        written: after it, without the white space before the next word.
+    """
+
+    typed: str = ""
+    written: str = ""
 
 
-class _Act(IntEnum):
-    """What a symbol does to a way."""
+class _Change(NamedTuple):
+    """What one more character does to the word being written.
 
-    SKIP = auto()
-    START = auto()
-    ALONE = auto()
-    END = auto()
-    GROW = auto()
-    LOOSEN = auto()  # an apostrophe that may be a part of the word or not
-    TIE = auto()  # it is
-    COMPLETE = auto()
+    Attributes:
+        tail: after it.
+        completes: with it the word goes on with the one that was typed.
+        may_complete: the same may be true after one more character.
+        ends: the word ended before it.
+        closes: the word ends with it, whatever follows.
+        is_open: no word has begun, or it may turn out that the word ended before.
+    """
+
+    tail: _Tail
+    completes: bool
+    may_complete: bool
+    ends: bool
+    closes: bool
+    is_open: bool
 
 
-_END = len(Kind)  # beside the kinds of characters, that of the end of the document
-_Acts: TypeAlias = dict[int, tuple[_Act, _Phase]]
-_BETWEEN: _Acts = {
-    Kind.LETTER: (_Act.START, _Phase.WORD),
-    Kind.DIGIT: (_Act.START, _Phase.NUMBER),
-    Kind.MARK: (_Act.START, _Phase.OTHER),
-    Kind.APOSTROPHE: (_Act.START, _Phase.OTHER),
-    Kind.OTHER: (_Act.START, _Phase.OTHER),
-    Kind.SPACE: (_Act.SKIP, _Phase.GAP),
-    Kind.ALONE: (_Act.ALONE, _Phase.GAP),
-    _END: (_Act.END, _Phase.GAP),
+# The next character of each kind. Tails consist of others, so that these never prolong a run.
+_EXAMPLES = {
+    Kind.LETTER: "a",
+    Kind.MARK: "\u0301",
+    Kind.APOSTROPHE: "’",
+    Kind.DIGIT: "1",
+    Kind.SPACE: " ",
+    Kind.ALONE: "中",
+    Kind.OTHER: "!",
 }
-_COMPLETES = (_Act.COMPLETE, _Phase.WORD)
-# Whatever isn't named ends the word.
-_ACTS: dict[_Phase, _Acts] = {
-    _Phase.GAP: _BETWEEN,
-    _Phase.TYPED_WORD: {
-        **_BETWEEN,
-        Kind.LETTER: _COMPLETES,
-        Kind.MARK: _COMPLETES,
-        Kind.APOSTROPHE: (_Act.LOOSEN, _Phase.DOUBT),
-    },
-    _Phase.TYPED_APOSTROPHE: {**_BETWEEN, Kind.LETTER: _COMPLETES},
-    _Phase.TYPED_NUMBER: {**_BETWEEN, Kind.DIGIT: (_Act.COMPLETE, _Phase.NUMBER)},
-    _Phase.TYPED_OTHER: _BETWEEN,
-    _Phase.WORD: {
-        Kind.LETTER: (_Act.GROW, _Phase.WORD),
-        Kind.MARK: (_Act.GROW, _Phase.WORD),
-        Kind.APOSTROPHE: (_Act.LOOSEN, _Phase.APOSTROPHE),
-    },
-    _Phase.APOSTROPHE: {Kind.LETTER: (_Act.TIE, _Phase.WORD)},
-    _Phase.DOUBT: {Kind.LETTER: _COMPLETES},
-    _Phase.NUMBER: {Kind.DIGIT: (_Act.GROW, _Phase.NUMBER)},
-    _Phase.OTHER: {},
-}
-_BY_PHASE = [_ACTS[phase] for phase in _Phase]
-_SHARED = (_Act.SKIP, _Act.LOOSEN)
-# In these the symbol that was read goes on as a run of itself.
-_RUNS = (_Phase.OTHER, _Phase.DOUBT)
+_END = len(Kind)  # a kind of its own: the end of the document, after which words are over
+_SAME = _END + 1  # and one more of the character that was read last
+_ALL_KINDS = [*map(int, Kind), _END, _SAME]
+
+
+def _next_word(typed: str, written: str) -> tuple[bool, int]:
+    """Return whether the next word goes on with ``typed``, and where in ``written`` it ends.
+
+    It is the first token that is not white space. As long as there is none it ends at 0.
+    """
+    if typed:
+        first = next(tokens_of(typed + written))
+        if len(first) > len(typed):
+            return True, len(first) - len(typed)
+    end = 0
+    for token in tokens_of(written):
+        end += len(token)
+        if not token.isspace():
+            return False, end
+    return False, 0
+
+
+def _example_of(word: str) -> str:
+    """Return a short text that goes on as a word does, whatever the word's length."""
+    kind = kind_of(word[0]) if word else Kind.SPACE
+    if kind is Kind.LETTER:
+        return "a'" if kind_of(word[-1]) is Kind.APOSTROPHE else "a"
+    if kind in (Kind.SPACE, Kind.ALONE):
+        return ""
+    return "1" if kind is Kind.DIGIT else "."
+
+
+def _change(tail: _Tail, kind: int) -> _Change:
+    """Ask the tokenizer what a character does: a word is over when none that follows changes it."""
+    typed, written = tail
+    if kind == _SAME:
+        written += (typed + written)[-1:]
+    else:
+        written += "\n" if kind == _END else _EXAMPLES[Kind(kind)]
+    word = completes, end = _next_word(typed, written)
+    following = {*_EXAMPLES.values(), written[-1:]}
+    possible = {_next_word(typed, written + character) for character in following}
+    may_complete = not completes and any(longer for longer, _ in possible)
+    is_over = kind == _END or (end > 0 and possible == {word})
+    ends = is_over and 0 < end < len(written)
+    if may_complete:
+        after = _Tail(typed, "'")
+    else:
+        after = _Tail(written=_example_of(typed + written if completes else written.lstrip()))
+    return _Change(
+        tail=after,
+        completes=completes,
+        may_complete=may_complete,
+        ends=ends,
+        closes=is_over and not ends,
+        is_open=not is_over and (may_complete or end < len(written)),
+    )
+
+
+class _Rules:
+    """What each kind of character does after each tail; tails have numbers.
+
+    Attributes:
+        changes: [tail][kind]: the change, and the number of the tail after it.
+        spare: [tail]: how many characters at its end are not the word's if the word ends.
+        is_certain: [tail]: whether nothing else can have been written there.
+        is_run: [tail]: whether one more of its last character isn't what others of its kind are.
+        weights: [wanted, tail, kind]: by which a probability counts as that of a way to go on with.
+        ends: [wanted, tail, kind]: 1 where the word ends.
+    """
+
+    def __init__(self) -> None:
+        tails = {_Tail(typed): number for number, typed in enumerate(("", "a", "a'", "1", "."))}
+        self._numbers = tails
+        self.changes: list[list[tuple[_Change, int]]] = []
+        for tail in (listed := list(tails)):
+            changes = [_change(tail, kind) for kind in _ALL_KINDS]
+            for change in changes:
+                if change.tail not in tails:
+                    tails[change.tail] = len(tails)
+                    listed.append(change.tail)
+            self.changes.append([(change, tails[change.tail]) for change in changes])
+        self.spare = [len(tail.written) - _next_word(*tail)[1] for tail in listed]
+        self.is_certain = [
+            not (tail.typed or spare) for tail, spare in zip(listed, self.spare, strict=True)
+        ]
+        lasts = [(tail.typed + tail.written)[-1:] for tail in listed]
+        self.is_run = [
+            last != "" and changes[_SAME] != changes[kind_of(last)]
+            for last, changes in zip(lasts, self.changes, strict=True)
+        ]
+        shape = len(Wanted), len(listed), len(_ALL_KINDS)
+        self.weights, self.ends = np.zeros(shape), np.zeros(shape)
+        for place in np.ndindex(shape):
+            wanted, number, kind = place
+            change, _ = self.changes[number][kind]
+            if change.completes:
+                is_wanted = wanted != Wanted.NEXT
+            else:
+                may_complete = not listed[number].typed or change.may_complete
+                is_wanted = wanted != Wanted.COMPLETIONS or may_complete
+            if is_wanted:
+                self.ends[place] = change.ends
+                self.weights[place] = 0.0 if change.ends else SHARED if change.is_open else 1.0
+
+    def number_of(self, typed: str) -> int:
+        """Return the number of the tail after what was typed."""
+        return self._numbers[_Tail(_example_of(typed))]
+
+
+@cache
+def _rules() -> _Rules:
+    return _Rules()
 
 
 class Characters(Grammar):
@@ -196,28 +284,12 @@ class Characters(Grammar):
         self._kinds: list[int] = [int(kind) for kind in kinds]
         self._symbols: list[int] = self._columns.tolist()
         self._column = {symbol: column for column, symbol in enumerate(self._symbols)}
-        shape = len(Wanted), len(_Phase), len(kinds)
-        self._weights = np.zeros(shape)  # by which a symbol's mass counts as a way to go on with
-        self._ends = np.zeros(shape)  # 1 where a symbol ends the word
-        for wanted in Wanted:
-            for phase in _Phase:
-                self._weigh(wanted, phase)
 
-    def _weigh(self, wanted: Wanted, phase: _Phase) -> None:
-        for column, kind in enumerate(self._kinds):
-            act = _ACTS[phase].get(kind, (None,))[0]
-            between = act is not None and phase <= _Phase.TYPED_OTHER
-            if act is _Act.COMPLETE:
-                unwanted = wanted is Wanted.NEXT
-            elif phase is _Phase.GAP or not (between or phase is _Phase.DOUBT):
-                unwanted = False
-            else:
-                unwanted = wanted is Wanted.COMPLETIONS and act is not _Act.LOOSEN
-            if not unwanted:
-                self._weights[wanted, phase, column] = (
-                    0.0 if act is None else SHARED if act in _SHARED else 1.0
-                )
-                self._ends[wanted, phase, column] = act is None
+    @cached_property
+    def _tables(self) -> tuple[Probabilities, Probabilities]:
+        """For each column, the weights and ends of the rules."""
+        rules = _rules()
+        return rules.weights[:, :, self._kinds], rules.ends[:, :, self._kinds]
 
     def split(self, prompt: str) -> tuple[Ids, str, str]:
         """Return the prompt's ids and the word it ends with."""
@@ -227,9 +299,9 @@ class Characters(Grammar):
         """Begin after what was typed."""
         nodes = []
         for frontier, context in items:
-            typed, phase = context.typed, _phase_after(context.typed)
+            typed, tail = context.typed, _rules().number_of(context.typed)
             last = int(self._tokenizer.encode(typed[-1:])[0]) if typed else END_OF_DOCUMENT
-            nodes.append((frontier, Node(1.0, phase, typed, "", False, last, context.state)))
+            nodes.append((frontier, Node(1.0, tail, typed, "", False, last, context.state)))
         logits = np.stack([context.logits for _, context in items])
         self.unfold(nodes, logits, np.stack([context.state for _, context in items], axis=1))
 
@@ -240,19 +312,14 @@ class Characters(Grammar):
         masses = probabilities(logits, self._columns)
         masses *= np.array([node.mass for _, node in items])[:, np.newaxis]
         wanted = np.array([frontier.wanted for frontier, _ in items])
-        phases = np.array([node.phase for _, node in items])
-        ends, weights = self._ends[wanted, phases], self._weights[wanted, phases]
+        tails = np.array([node.phase for _, node in items])
+        rules, (weights_of, ends_of) = _rules(), self._tables
+        weights, ends = weights_of[wanted, tails], ends_of[wanted, tails]
         for row, (frontier, node) in enumerate(items):
-            column = self._column.get(node.symbol)
-            if column is None:
-                continue
-            if node.phase in _RUNS:
-                ends[row, column] = 0.0
-                weights[row, column] = frontier.wanted is not Wanted.COMPLETIONS or (
-                    node.phase == _Phase.OTHER
-                )
-            elif node.phase == _Phase.TYPED_OTHER:
-                weights[row, column] = 0.0
+            if rules.is_run[node.phase] and node.symbol in self._column:
+                column = self._column[node.symbol]
+                weights[row, column] = rules.weights[frontier.wanted, node.phase, _SAME]
+                ends[row, column] = rules.ends[frontier.wanted, node.phase, _SAME]
         self._end(items, np.add.reduce(masses * ends, axis=1).tolist())
         weights *= masses
         bars = np.array([frontier.bar for frontier, _ in items])
@@ -269,58 +336,36 @@ class Characters(Grammar):
 
     def _end(self, items: Sequence[tuple[Frontier, Node]], ended: list[float]) -> None:
         """Tell the frontiers which candidates the ways have ended in."""
+        rules = _rules()
         for (frontier, node), mass in zip(items, ended, strict=True):
-            if not mass:
-                continue
-            if node.phase == _Phase.APOSTROPHE:
-                frontier.find(node.completes, node.text, node.append[:-1], mass)
-            elif node.phase == _Phase.DOUBT:
-                frontier.find(False, node.append, node.append, mass)
-            else:
-                frontier.find(node.completes, node.text, node.append, mass, node)
+            if mass:
+                append = node.append[: len(node.append) - rules.spare[node.phase]]
+                way = node if rules.is_certain[node.phase] else None
+                frontier.find(node.completes, _text_of(node, append), append, mass, way)
 
     def _go_on(
         self, frontier: Frontier, node: Node, column: int, mass: float, weight: float, state: Floats
     ) -> None:
-        kind, symbol = self._kinds[column], self._symbols[column]
-        piece = self._pieces[symbol]
-        append, completes = node.append + piece, node.completes
-        if node.phase in _RUNS and symbol == node.symbol:
-            act, phase, text = _Act.GROW, _Phase.OTHER, node.text + piece
-            if node.phase == _Phase.DOUBT:
-                text = append
-        else:
-            act, phase = _BY_PHASE[node.phase][kind]
-            text = node.text
-            if act in (_Act.START, _Act.ALONE):
-                text = piece
-            elif act is _Act.GROW:
-                text += piece
-            elif act is _Act.TIE:
-                text += append[-2:]
-            elif act is _Act.COMPLETE:
-                text, completes = text + append, True
-        if act is _Act.END:
-            frontier.find(False, "", "", mass)
-            return
-        child = Node(mass, phase, text, append, completes, symbol, state)
-        if act is _Act.ALONE:
-            frontier.find(False, text, append, mass, child)
-        else:
+        symbol, kind = self._symbols[column], self._kinds[column]
+        rules = _rules()
+        if symbol == node.symbol and rules.is_run[node.phase]:
+            kind = _SAME
+        change, tail = rules.changes[node.phase][kind]
+        append = node.append + self._pieces[symbol]
+        child = Node(
+            mass, tail, node.text, append, node.completes or change.completes, symbol, state
+        )
+        if not change.closes:
             frontier.push(child, weight)
+        elif symbol == END_OF_DOCUMENT:
+            frontier.find(False, "", "", mass)
+        else:
+            frontier.find(False, _text_of(child, append), append, mass, child)
 
 
-def _phase_after(typed: str) -> _Phase:
-    """Return the phase after a word, a number, a run of punctuation or nothing."""
-    if not typed:
-        return _Phase.GAP
-    kind = kind_of(typed[0])
-    if kind is Kind.LETTER:
-        ends_open = kind_of(typed[-1]) is Kind.APOSTROPHE
-        return _Phase.TYPED_APOSTROPHE if ends_open else _Phase.TYPED_WORD
-    if kind is Kind.DIGIT:
-        return _Phase.TYPED_NUMBER
-    return _Phase.GAP if kind is Kind.ALONE else _Phase.TYPED_OTHER
+def _text_of(node: Node, append: str) -> str:
+    """Return the candidate that what is written makes, of which white space is no part."""
+    return node.text + append if node.completes else append.lstrip()
 
 
 # Words
