@@ -28,7 +28,8 @@ from charlstm.tokenizer import (
     UNKNOWN,
     Tokenizer,
 )
-from charlstm.wording import Characters, Context, Grammar, Ids, Words
+from charlstm.wording import Characters, Context, Grammar, Ids
+from charlstm.words import Words
 
 Special: TypeAlias = Literal["end", "unknown", "spelling", "spelled"]
 

@@ -12,8 +12,7 @@ This module knows the ids of a tokenizer and no engine; what it has to have read
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from bisect import bisect_left
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import NamedTuple, TypeAlias
@@ -23,9 +22,7 @@ from numpy.typing import NDArray
 
 from charlstm.frontier import SHARED, Floats, Frontier, Node, Wanted
 from charlstm.tokenizer import (
-    BEGIN_SPELLING,
     END_OF_DOCUMENT,
-    END_SPELLING,
     Kind,
     Tokenizer,
     kind_of,
@@ -36,8 +33,6 @@ from charlstm.tokenizer import (
 Ids: TypeAlias = NDArray[np.int64]
 Probabilities: TypeAlias = NDArray[np.float64]
 Step: TypeAlias = Callable[[Ids, Floats], tuple[Floats, Floats]]
-
-_LAST_CODE = "\U0010ffff"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -101,10 +96,10 @@ def probabilities(logits: Floats, columns: Ids) -> Probabilities:
         float64 [R, C], each row summing to 1.
     """
     # ``take`` leaves rows contiguous, so that a row has the same sum at any R.
-    return _softmax(np.take(logits, columns, axis=1).astype(np.float64))
+    return softmax(np.take(logits, columns, axis=1).astype(np.float64))
 
 
-def _softmax(values: Probabilities) -> Probabilities:
+def softmax(values: Probabilities) -> Probabilities:
     """Make rows of logits, float64 [R, C], probabilities, in place."""
     values -= np.maximum.reduce(values, axis=1)[:, np.newaxis]
     np.exp(values, out=values)
@@ -366,271 +361,3 @@ class Characters(Grammar):
 def _text_of(node: Node, append: str) -> str:
     """Return the candidate that what is written makes, of which white space is no part."""
     return node.text + append if node.completes else append.lstrip()
-
-
-# Words
-
-
-_TOKEN = 0  # phases: after a token, and within a spelled one
-_SPELLING = 1
-
-
-def _shares(masses: Probabilities) -> Probabilities:
-    """Return what is left of probabilities as shares of their sum; of none, nothing is left."""
-    total = float(np.add.reduce(masses))
-    return masses / total if total > 0 else np.zeros_like(masses)
-
-
-class Words(Grammar):
-    """A symbol is a token; those outside the vocabulary are spelled."""
-
-    def __init__(self, tokenizer: Tokenizer) -> None:
-        super().__init__(tokenizer)
-        pieces = self._pieces
-        self._illegal = np.array([*tokenizer.never_generated.tolist(), END_SPELLING])
-        self._letters = tokenizer.character_ids.astype(np.int64)
-        self._spelled = np.append(self._letters, END_SPELLING)
-        tokens = np.arange(len(tokenizer.reserved), len(pieces))
-        order = sorted(tokens.tolist(), key=pieces.__getitem__)
-        self._order: Ids = np.array(order, np.int64)
-        self._sorted = [pieces[symbol] for symbol in order]
-        first = [pieces[symbol][0] for symbol in tokens.tolist()]
-        kinds = {character: kind_of(character) for character in set(first)}
-        starts = np.array([kinds[character] for character in first], np.int64)
-        self._letters_first: Ids = tokens[np.isin(starts, (Kind.LETTER, Kind.MARK))]
-        self._digits_first: Ids = tokens[starts == Kind.DIGIT]
-        self._is_blank = np.array([not piece.strip() for piece in pieces])
-        self._is_word = np.array([piece.strip()[:1].isalnum() for piece in pieces])
-        self._all = self._divided(tokens)
-        self._known = frozenset(pieces[symbol] for symbol in self._letters.tolist())
-
-    def split(self, prompt: str) -> tuple[Ids, str, str]:
-        """Return the ids of all but the last word, that word, and it with the space before it."""
-        unread = " " if prompt.endswith(" ") else typed_token(prompt)
-        if not self._known.issuperset(unread):  # what can't be written has to be read
-            unread = ""
-        return self._tokenizer.encode_beginning(prompt.removesuffix(unread)), unread.strip(), unread
-
-    def begin(self, items: Sequence[tuple[Frontier, Context]], step: Step) -> None:
-        """Begin with the tokens that what is unread is the beginning of."""
-        logits = np.stack([context.logits for _, context in items])
-        masses = self._probabilities(logits)
-        paths = [
-            (row, path)
-            for row, (_, context) in enumerate(items)
-            if context.unread
-            for path in self._paths(context.unread)
-        ]
-        starts = [(masses[row], items[row][1].state, path) for row, path in paths]
-        ends = self._follow(starts, step)
-        roots: list[list[Node]] = [[] for _ in items]
-        for (row, path), (mass, state) in zip(paths, ends, strict=True):
-            spelled = path[0] == BEGIN_SPELLING
-            context = items[row][1]
-            phase, text = (_SPELLING if spelled else _TOKEN), context.unread
-            completes = spelled and context.typed != ""
-            roots[row].append(Node(mass, phase, text, "", completes, path[-1], state))
-        for row, (frontier, context) in enumerate(items):
-            self._begin(frontier, context, masses[row], roots[row])
-
-    def _begin(
-        self, frontier: Frontier, context: Context, masses: Probabilities, spelled: list[Node]
-    ) -> None:
-        unread, state = context.unread, context.state
-        written = "" if unread else context.typed
-        root = Node(1.0, _TOKEN, written, "", False, END_OF_DOCUMENT, state)
-        if not unread:
-            self._go_on(frontier, root, masses, state)
-            return
-        symbols = self._beginning(unread)
-        total = float(np.add.reduce(masses[symbols])) + sum(node.mass for node in spelled)
-        if not total:
-            return
-        masses = masses / total
-        for node in spelled:
-            node.mass /= total
-            if node.phase == _SPELLING or frontier.wanted is not Wanted.COMPLETIONS:
-                frontier.push(node, SHARED * node.mass)
-        root.completes = context.typed != ""
-        self._take(frontier, root, masses, self._divided(symbols), state, len(unread))
-
-    def _paths(self, unread: str) -> list[list[int]]:
-        """Return the ids that spell what is unread, and its own if it has several tokens."""
-        letters = [int(self._tokenizer.encode(letter)[0]) for letter in unread]
-        paths = [[BEGIN_SPELLING, *letters]]
-        tokens = list(tokens_of(unread))
-        if len(tokens) > 1:
-            # Between the tokens nothing is spelled if all are known; else the way is left out.
-            own = [self._tokenizer.encode(token).tolist() for token in tokens]
-            if all(len(ids) == 1 for ids in own):
-                paths.append([ids[0] for ids in own])
-        return paths
-
-    def _follow(
-        self, starts: Sequence[tuple[Probabilities, Floats, list[int]]], step: Step
-    ) -> list[tuple[float, Floats]]:
-        """Return the probability of paths, and the state before the last id of each.
-
-        A start is the probabilities of its first id, the state before that, and the path.
-        """
-        masses = [float(first[path[0]]) for first, _, path in starts]
-        states = [state for _, state, _ in starts]
-        for at in range(1, max((len(path) for _, _, path in starts), default=0)):
-            rows = [row for row, (_, _, path) in enumerate(starts) if len(path) > at]
-            ids = np.array([starts[row][2][at - 1] for row in rows])
-            logits, after = step(ids, np.stack([states[row] for row in rows], axis=1))
-            for place, row in enumerate(rows):
-                path, states[row] = starts[row][2], after[:, place]
-                values = logits[place : place + 1]
-                if path[0] != BEGIN_SPELLING:
-                    masses[row] *= float(self._probabilities(values)[0, path[at]])
-                    continue
-                letters = self._spelled_probabilities(values)[0]
-                column = int(np.searchsorted(self._letters, path[at]))
-                # The first letter can't be an end; where nothing else is likely, there is no way.
-                left = 1 - float(letters[-1]) * (at == 1)
-                masses[row] *= float(letters[column]) / left if left > 0 else 0.0
-        return list(zip(masses, states, strict=True))
-
-    def unfold(
-        self, items: Sequence[tuple[Frontier, Node]], logits: Floats, states: Floats
-    ) -> None:
-        """Go on after tokens, or with the next letter of spelled ones."""
-        phases = np.array([node.phase for _, node in items])
-        for row, masses in _rows(phases == _TOKEN, logits, self._probabilities):
-            frontier, node = items[row]
-            self._go_on(frontier, node, masses, states[:, row])
-        for row, masses in _rows(phases == _SPELLING, logits, self._spelled_probabilities):
-            frontier, node = items[row]
-            self._spell(frontier, node, masses, states[:, row])
-
-    def _go_on(self, frontier: Frontier, node: Node, masses: Probabilities, state: Floats) -> None:
-        """Take the next token, which does not go on with the one before it."""
-        if len(goes_on := self._going_on(node.text)):
-            masses[goes_on] = 0.0
-            masses = _shares(masses)
-        masses *= node.mass
-        frontier.find(False, "", "", float(masses[END_OF_DOCUMENT]))
-        self._take(frontier, node, masses, self._all, state, 0)
-        mass = float(masses[BEGIN_SPELLING])
-        begun = Node(mass, _SPELLING, "", node.append, False, BEGIN_SPELLING, state)
-        frontier.push(begun, mass)
-
-    def _take(
-        self,
-        frontier: Frontier,
-        node: Node,
-        masses: Probabilities,
-        tokens: tuple[Ids, Ids, Ids],
-        state: Floats,
-        skipped: int,
-    ) -> None:
-        """Take the likeliest of some tokens, whose first characters are written already."""
-        blank, words, others = tokens
-        for symbol in blank.tolist():
-            self._pass(frontier, node, symbol, float(masses[symbol]), state, skipped)
-        some = words if frontier.words_only else others
-        some = some[masses[some] > frontier.bar / SHARED]
-        for symbol in _likeliest(masses, some, 4 * frontier.count + 32).tolist():
-            mass, piece = float(masses[symbol]), self._pieces[symbol]
-            append = node.append + piece[skipped:]
-            if node.completes and len(piece) == skipped:
-                self._pass(frontier, node, symbol, mass, state, skipped)
-            else:
-                way = Node(mass, _TOKEN, "", append, node.completes, symbol, state)
-                frontier.find(node.completes, piece.removeprefix(" "), append, mass, way)
-
-    def _divided(self, tokens: Ids) -> tuple[Ids, Ids, Ids]:
-        """Return the white space, the words and numbers, and all that is not white space."""
-        blank, word = self._is_blank[tokens], self._is_word[tokens]
-        return tokens[blank], tokens[word], tokens[~blank]
-
-    def _pass(
-        self,
-        frontier: Frontier,
-        node: Node,
-        symbol: int,
-        mass: float,
-        state: Floats,
-        skipped: int,
-    ) -> None:
-        """Take a token after which the next word is still to come."""
-        if frontier.wanted is Wanted.COMPLETIONS and node.completes:
-            return
-        piece = self._pieces[symbol]
-        append = node.append + piece[skipped:]
-        frontier.push(Node(mass, _TOKEN, piece, append, False, symbol, state), SHARED * mass)
-
-    def _spell(self, frontier: Frontier, node: Node, masses: Probabilities, state: Floats) -> None:
-        """Take the next letter of a spelled token, or its end, which can't be its beginning."""
-        if not node.text:
-            masses = _shares(masses[:-1])
-        masses = masses * node.mass
-        for column in np.flatnonzero(masses > frontier.bar / SHARED).tolist():
-            symbol, mass = int(self._spelled[column]), float(masses[column])
-            letter = self._pieces[symbol]
-            child = Node(
-                mass,
-                _SPELLING,
-                node.text + letter,
-                node.append + letter,
-                node.completes,
-                symbol,
-                state,
-            )
-            if symbol != END_SPELLING:
-                frontier.push(child, mass)
-                continue
-            child.phase = _TOKEN
-            if not node.text.strip() or (node.completes and not node.append):
-                child.completes = False
-                if not (frontier.wanted is Wanted.COMPLETIONS and node.completes):
-                    frontier.push(child, SHARED * mass)
-            else:
-                text = node.text.removeprefix(" ")
-                frontier.find(node.completes, text, node.append, mass, child)
-
-    def _going_on(self, text: str) -> Ids:
-        """Return the tokens that no text has after this one, for together they would be one."""
-        kind = kind_of(text[-1]) if text else Kind.SPACE
-        if kind in (Kind.SPACE, Kind.ALONE):
-            return self._order[:0]
-        if kind in (Kind.LETTER, Kind.MARK):
-            return self._letters_first
-        if kind is Kind.DIGIT:
-            return self._digits_first
-        run = self._beginning(text[-1])
-        if kind is Kind.APOSTROPHE and text[:-1].strip() and kind_of(text[-2]) is not kind:
-            return np.concatenate([run, self._letters_first])  # the word before it would go on
-        return run
-
-    def _beginning(self, text: str) -> Ids:
-        """Return the tokens that begin with a text."""
-        low = bisect_left(self._sorted, text)
-        return self._order[low : bisect_left(self._sorted, text + _LAST_CODE)]
-
-    def _probabilities(self, logits: Floats) -> Probabilities:
-        """Return the probabilities outside of spelling, float64 [R, V]."""
-        values: Probabilities = logits.astype(np.float64)
-        values[:, self._illegal] = -np.inf
-        return _softmax(values)
-
-    def _spelled_probabilities(self, logits: Floats) -> Probabilities:
-        """Return the probabilities within spelling, of the letters and then its end, [R, L + 1]."""
-        return probabilities(logits, self._spelled)
-
-
-def _rows(
-    chosen: NDArray[np.bool_], logits: Floats, of: Callable[[Floats], Probabilities]
-) -> Iterator[tuple[int, Probabilities]]:
-    """Yield the chosen rows and their probabilities."""
-    places = np.flatnonzero(chosen)
-    if len(places):
-        yield from zip(places.tolist(), of(logits[places]), strict=True)
-
-
-def _likeliest(masses: Probabilities, symbols: Ids, count: int) -> Ids:
-    """Return the likeliest of some symbols, in no order."""
-    if len(symbols) <= count:
-        return symbols
-    return symbols[np.argpartition(-masses[symbols], count - 1)[:count]]

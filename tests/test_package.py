@@ -31,6 +31,7 @@ ORDER = (
         "selection",
         "frontier",
         "wording",
+        "words",
         "prediction",
         "scoring",
     ),
