@@ -18,6 +18,7 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
+from charlstm.characters import Characters
 from charlstm.engine import Engine
 from charlstm.errors import ConfigError
 from charlstm.frontier import Candidate, Floats, Frontier, Node, Wanted
@@ -28,7 +29,7 @@ from charlstm.tokenizer import (
     UNKNOWN,
     Tokenizer,
 )
-from charlstm.wording import Characters, Context, Grammar, Ids
+from charlstm.wording import Context, Grammar, Ids
 from charlstm.words import Words
 
 Special: TypeAlias = Literal["end", "unknown", "spelling", "spelled"]

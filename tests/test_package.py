@@ -31,6 +31,7 @@ ORDER = (
         "selection",
         "frontier",
         "wording",
+        "characters",
         "words",
         "prediction",
         "scoring",
