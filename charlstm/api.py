@@ -32,9 +32,9 @@ from charlstm.tokenizer import Tokenizer
 if TYPE_CHECKING:
     import keras
 
+    from charlstm.grammar import Grammar
     from charlstm.prediction import Prediction, Predictor
     from charlstm.scoring import Score
-    from charlstm.wording import Grammar
 
 _APART = 2**40  # indices between prompts of which nobody knows how many samples they take
 

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from charlstm.frontier import SHARED, Floats, Frontier, Node, Wanted
+from charlstm.grammar import Context, Grammar, Ids, Probabilities, Step, probabilities
 from charlstm.tokenizer import (
     END_OF_DOCUMENT,
     Kind,
@@ -21,7 +22,6 @@ from charlstm.tokenizer import (
     tokens_of,
     typed_token,
 )
-from charlstm.wording import Context, Grammar, Ids, Probabilities, Step, probabilities
 
 
 class _Tail(NamedTuple):

@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 
 from charlstm.engine import Engine
 from charlstm.frontier import Frontier, Wanted
+from charlstm.grammar import Context, Grammar
 from charlstm.prediction import Predictor
 from charlstm.tokenizer import Kind, Tokenizer, kind_of
-from charlstm.wording import Context, Grammar
 
 Ids: TypeAlias = NDArray[np.integer[Any]]
 

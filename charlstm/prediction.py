@@ -22,6 +22,7 @@ from charlstm.characters import Characters
 from charlstm.engine import Engine
 from charlstm.errors import ConfigError
 from charlstm.frontier import Candidate, Floats, Frontier, Node, Wanted
+from charlstm.grammar import Context, Grammar, Ids
 from charlstm.tokenizer import (
     BEGIN_SPELLING,
     END_OF_DOCUMENT,
@@ -29,7 +30,6 @@ from charlstm.tokenizer import (
     UNKNOWN,
     Tokenizer,
 )
-from charlstm.wording import Context, Grammar, Ids
 from charlstm.words import Words
 
 Special: TypeAlias = Literal["end", "unknown", "spelling", "spelled"]

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charlstm.frontier import SHARED, Floats, Frontier, Node, Wanted
+from charlstm.grammar import Context, Grammar, Ids, Probabilities, Step, probabilities, softmax
 from charlstm.tokenizer import (
     BEGIN_SPELLING,
     END_OF_DOCUMENT,
@@ -22,7 +23,6 @@ from charlstm.tokenizer import (
     tokens_of,
     typed_token,
 )
-from charlstm.wording import Context, Grammar, Ids, Probabilities, Step, probabilities, softmax
 
 _LAST_CODE = "\U0010ffff"
 

@@ -30,7 +30,7 @@ ORDER = (
         "beam",
         "selection",
         "frontier",
-        "wording",
+        "grammar",
         "characters",
         "words",
         "prediction",
