@@ -20,9 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charlstm.frontier import Floats, Frontier, Node
-from charlstm.tokenizer import (
-    Tokenizer,
-)
+from charlstm.tokenizer import Tokenizer
 
 Ids: TypeAlias = NDArray[np.int64]
 Probabilities: TypeAlias = NDArray[np.float64]
