@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from charlstm.frontier import SHARED, Floats, Frontier, Node, Wanted
+from charlstm.frontier import SHARED, BestFirstSearch, Floats, Node, Target
 from charlstm.grammar import Context, Grammar, Ids, Probabilities, Step, probabilities
 from charlstm.tokenizer import (
     END_OF_DOCUMENT,
@@ -131,10 +131,11 @@ class _Rules:
     Attributes:
         changes: [tail][kind]: the change, and the number of the tail after it.
         spare: [tail]: how many characters at its end are not the word's if the word ends.
-        is_certain: [tail]: whether nothing else can have been written there.
-        is_run: [tail]: whether one more of its last character isn't what others of its kind are.
-        weights: [wanted, tail, kind]: by which a probability counts as that of a way to go on with.
-        ends: [wanted, tail, kind]: 1 where the word ends.
+        is_certain: [tail]: whether the text can be divided in one way only, so far.
+        is_run: [tail]: whether its last character once more has another effect than its kind.
+        weights: [target, tail, kind]: the priority of the path as a multiple of its probability;
+            0 where it is not followed.
+        ends: [target, tail, kind]: 1 where the word ends.
     """
 
     def __init__(self) -> None:
@@ -157,16 +158,16 @@ class _Rules:
             last != "" and changes[_SAME] != changes[kind_of(last)]
             for last, changes in zip(lasts, self.changes, strict=True)
         ]
-        shape = len(Wanted), len(listed), len(_ALL_KINDS)
+        shape = len(Target), len(listed), len(_ALL_KINDS)
         self.weights, self.ends = np.zeros(shape), np.zeros(shape)
         for place in np.ndindex(shape):
-            wanted, number, kind = place
+            target, number, kind = place
             change, _ = self.changes[number][kind]
             if change.completes:
-                is_wanted = wanted != Wanted.NEXT
+                is_wanted = target != Target.NEXT
             else:
                 may_complete = not listed[number].typed or change.may_complete
-                is_wanted = wanted != Wanted.COMPLETIONS or may_complete
+                is_wanted = target != Target.COMPLETIONS or may_complete
             if is_wanted:
                 self.ends[place] = change.ends
                 self.weights[place] = 0.0 if change.ends else SHARED if change.is_open else 1.0
@@ -204,56 +205,62 @@ class Characters(Grammar):
         """Return the prompt's ids and the word it ends with."""
         return self._tokenizer.encode_beginning(prompt), typed_token(prompt).removeprefix(" "), ""
 
-    def begin(self, items: Sequence[tuple[Frontier, Context]], step: Step) -> None:  # noqa: ARG002
+    def begin(self, items: Sequence[tuple[BestFirstSearch, Context]], step: Step) -> None:  # noqa: ARG002
         """Begin after what was typed."""
         nodes = []
-        for frontier, context in items:
+        for search, context in items:
             typed, tail = context.typed, _rules().number_of(context.typed)
             last = int(self._tokenizer.encode(typed[-1:])[0]) if typed else END_OF_DOCUMENT
-            nodes.append((frontier, Node(1.0, tail, typed, "", False, last, context.state)))
+            nodes.append((search, Node(1.0, tail, typed, "", False, last, context.state)))
         logits = np.stack([context.logits for _, context in items])
         self.unfold(nodes, logits, np.stack([context.state for _, context in items], axis=1))
 
     def unfold(
-        self, items: Sequence[tuple[Frontier, Node]], logits: Floats, states: Floats
+        self, items: Sequence[tuple[BestFirstSearch, Node]], logits: Floats, states: Floats
     ) -> None:
         """Go on, character by character."""
-        masses = probabilities(logits, self._columns)
-        masses *= np.array([node.mass for _, node in items])[:, np.newaxis]
-        wanted = np.array([frontier.wanted for frontier, _ in items])
+        probs = probabilities(logits, self._columns)
+        probs *= np.array([node.probability for _, node in items])[:, np.newaxis]
+        target = np.array([search.target for search, _ in items])
         tails = np.array([node.phase for _, node in items])
         rules, (weights_of, ends_of) = _rules(), self._tables
-        weights, ends = weights_of[wanted, tails], ends_of[wanted, tails]
-        for row, (frontier, node) in enumerate(items):
+        weights, ends = weights_of[target, tails], ends_of[target, tails]
+        for row, (search, node) in enumerate(items):
             if rules.is_run[node.phase] and node.symbol in self._column:
                 column = self._column[node.symbol]
-                weights[row, column] = rules.weights[frontier.wanted, node.phase, _SAME]
-                ends[row, column] = rules.ends[frontier.wanted, node.phase, _SAME]
-        self._end(items, np.add.reduce(masses * ends, axis=1).tolist())
-        weights *= masses
-        bars = np.array([frontier.bar for frontier, _ in items])
+                weights[row, column] = rules.weights[search.target, node.phase, _SAME]
+                ends[row, column] = rules.ends[search.target, node.phase, _SAME]
+        self._end(items, np.add.reduce(probs * ends, axis=1).tolist())
+        weights *= probs
+        bars = np.array([search.bar for search, _ in items])
         rows, columns = np.nonzero(weights > bars[:, np.newaxis])
-        for row, column, mass, weight in zip(
+        for row, column, probability, weight in zip(
             rows.tolist(),
             columns.tolist(),
-            masses[rows, columns].tolist(),
+            probs[rows, columns].tolist(),
             weights[rows, columns].tolist(),
             strict=True,
         ):
-            frontier, node = items[row]
-            self._go_on(frontier, node, column, mass, weight, states[:, row])
+            search, node = items[row]
+            self._go_on(search, node, column, probability, weight, states[:, row])
 
-    def _end(self, items: Sequence[tuple[Frontier, Node]], ended: list[float]) -> None:
-        """Tell the frontiers which candidates the ways have ended in."""
+    def _end(self, items: Sequence[tuple[BestFirstSearch, Node]], ended: list[float]) -> None:
+        """Tell the searches which candidates the paths have ended in."""
         rules = _rules()
-        for (frontier, node), mass in zip(items, ended, strict=True):
-            if mass:
+        for (search, node), probability in zip(items, ended, strict=True):
+            if probability:
                 append = node.append[: len(node.append) - rules.spare[node.phase]]
-                way = node if rules.is_certain[node.phase] else None
-                frontier.find(node.completes, _text_of(node, append), append, mass, way)
+                path = node if rules.is_certain[node.phase] else None
+                search.find(node.completes, _text_of(node, append), append, probability, path)
 
     def _go_on(
-        self, frontier: Frontier, node: Node, column: int, mass: float, weight: float, state: Floats
+        self,
+        search: BestFirstSearch,
+        node: Node,
+        column: int,
+        probability: float,
+        weight: float,
+        state: Floats,
     ) -> None:
         symbol, kind = self._symbols[column], self._kinds[column]
         rules = _rules()
@@ -262,14 +269,14 @@ class Characters(Grammar):
         change, tail = rules.changes[node.phase][kind]
         append = node.append + self._pieces[symbol]
         child = Node(
-            mass, tail, node.text, append, node.completes or change.completes, symbol, state
+            probability, tail, node.text, append, node.completes or change.completes, symbol, state
         )
         if not change.closes:
-            frontier.push(child, weight)
+            search.push(child, weight)
         elif symbol == END_OF_DOCUMENT:
-            frontier.find(False, "", "", mass)
+            search.find(False, "", "", probability)
         else:
-            frontier.find(False, _text_of(child, append), append, mass, child)
+            search.find(False, _text_of(child, append), append, probability, child)
 
 
 def _text_of(node: Node, append: str) -> str:

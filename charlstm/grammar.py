@@ -1,12 +1,12 @@
-"""Symbols -> words: what the next symbol does to the word that is being written.
+"""The contract of a word grammar: what the next symbol does to the word that is being written.
 
 A word, number or run of one punctuation mark is a token of word level (``charlstm.tokenizer``)
-without the space before it, at both levels. White space between them is passed over. Characters
-and words have a grammar each; both take probabilities and tell a frontier which ways go on and
-which have ended in a candidate. As in ``generate``, symbols that are never written count for
-nothing, and the probabilities of the others sum to 1.
+without the space before it, at both levels. White space between them is skipped. Each level has
+its grammar (``charlstm.characters``, ``charlstm.words``), which takes probabilities and tells a
+search which paths continue and which have ended in a candidate. As in ``generate``, symbols that
+are never written have no probability, and those of the others sum to 1.
 
-This module knows the ids of a tokenizer and no engine; what it has to have read, it asks for.
+A grammar knows the ids of a tokenizer and no engine. What has to be read, the caller reads.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from charlstm.frontier import Floats, Frontier, Node
+from charlstm.frontier import BestFirstSearch, Floats, Node
 from charlstm.tokenizer import Tokenizer
 
 Ids: TypeAlias = NDArray[np.int64]
@@ -57,23 +57,23 @@ class Grammar(ABC):
         """Return the ids to read, the end of a document first, and a context's two texts."""
 
     @abstractmethod
-    def begin(self, items: Sequence[tuple[Frontier, Context]], step: Step) -> None:
+    def begin(self, items: Sequence[tuple[BestFirstSearch, Context]], step: Step) -> None:
         """Begin searches; ``step`` is the engine's."""
 
     @abstractmethod
     def unfold(
-        self, items: Sequence[tuple[Frontier, Node]], logits: Floats, states: Floats
+        self, items: Sequence[tuple[BestFirstSearch, Node]], logits: Floats, states: Floats
     ) -> None:
-        """Go on with ways whose symbol has been read.
+        """Go on with paths whose symbol has been read.
 
         Args:
-            items: R ways, each with the search it belongs to.
+            items: R paths, each with the search it belongs to.
             logits: after each, float32 [R, V].
             states: there, float32 [2 * layers, R, units].
         """
 
     def after(self, written: str, logits: Floats, state: Floats) -> Context:
-        """Return the context after a candidate, for a search for what is ``Wanted.NEXT``."""
+        """Return the context after a candidate, for a search for what is ``Target.NEXT``."""
         return Context(logits, state, written)
 
 

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charlstm.engine import Engine
-from charlstm.frontier import Frontier, Wanted
+from charlstm.frontier import BestFirstSearch, Target
 from charlstm.grammar import Context, Grammar
 from charlstm.prediction import Predictor
 from charlstm.tokenizer import Kind, Tokenizer, kind_of
@@ -33,8 +33,8 @@ WARM = 256  # symbols before a word that are read at least, if there are as many
 MAX_ROWS = 128  # of one batch that reads contexts
 _AT_ONCE = 512  # words: bounds the states and logits held
 _FRESH = 512  # symbols of a passage after its warm-up, from which on it is cut
-# Ways that a search follows in one engine step, steps at most, and the least probability of a word.
-# A search with twice the ways and steps and a tenth of the probability found the same words.
+# Paths that a search follows in one engine step, steps at most, and the least probability of a
+# word. Twice the paths and steps and a tenth of the probability found the same words.
 _WIDTH = 4
 _ROUNDS = 32
 _LEAST = 1e-4
@@ -189,7 +189,7 @@ class Keyboard:
     def _play(self, passages: Sequence[Passage]) -> list[Outcome]:
         asked = [one for passage in passages for one in passage.asked]
         contexts = self._contexts(passages)
-        shown = self._likeliest(contexts, max(RANKS), Wanted.ALL)
+        shown = self._likeliest(contexts, max(RANKS), Target.ALL)
         keystrokes = self._keystrokes(asked, contexts, shown)
         return [
             Outcome(_rank(one.word, words), one.keystrokes, taken)
@@ -217,7 +217,7 @@ class Keyboard:
                     del going[place]
             if going:
                 going = self._type({place: asked[place].word[typed] for place in going}, going)
-                words = self._likeliest(list(going.values()), SUGGESTIONS, Wanted.COMPLETIONS)
+                words = self._likeliest(list(going.values()), SUGGESTIONS, Target.COMPLETIONS)
                 shown = dict(zip(going, words, strict=True))
             typed += 1
         return taken
@@ -274,11 +274,11 @@ class Keyboard:
         }
 
     def _likeliest(
-        self, contexts: Sequence[Context], count: int, wanted: Wanted
+        self, contexts: Sequence[Context], count: int, target: Target
     ) -> list[list[str]]:
-        found = [Frontier(count, wanted, words_only=True, least=_LEAST) for _ in contexts]
+        found = [BestFirstSearch(count, target, words_only=True, least=_LEAST) for _ in contexts]
         self._predictor.search(found, contexts, _WIDTH, _ROUNDS)
-        return [[candidate.text for candidate in frontier.best()] for frontier in found]
+        return [[candidate.text for candidate in search.best()] for search in found]
 
 
 def _rank(word: str, likeliest: Sequence[str]) -> int:

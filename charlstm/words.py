@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from charlstm.frontier import SHARED, Floats, Frontier, Node, Wanted
+from charlstm.frontier import SHARED, BestFirstSearch, Floats, Node, Target
 from charlstm.grammar import Context, Grammar, Ids, Probabilities, Step, probabilities, softmax
 from charlstm.tokenizer import (
     BEGIN_SPELLING,
@@ -30,10 +30,10 @@ _TOKEN = 0  # phases: after a token, and within a spelled one
 _SPELLING = 1
 
 
-def _shares(masses: Probabilities) -> Probabilities:
+def _shares(probs: Probabilities) -> Probabilities:
     """Return what is left of probabilities as shares of their sum; of none, nothing is left."""
-    total = float(np.add.reduce(masses))
-    return masses / total if total > 0 else np.zeros_like(masses)
+    total = float(np.add.reduce(probs))
+    return probs / total if total > 0 else np.zeros_like(probs)
 
 
 class Words(Grammar):
@@ -66,48 +66,48 @@ class Words(Grammar):
             unread = ""
         return self._tokenizer.encode_beginning(prompt.removesuffix(unread)), unread.strip(), unread
 
-    def begin(self, items: Sequence[tuple[Frontier, Context]], step: Step) -> None:
+    def begin(self, items: Sequence[tuple[BestFirstSearch, Context]], step: Step) -> None:
         """Begin with the tokens that what is unread is the beginning of."""
         logits = np.stack([context.logits for _, context in items])
-        masses = self._probabilities(logits)
+        probs = self._probabilities(logits)
         paths = [
             (row, path)
             for row, (_, context) in enumerate(items)
             if context.unread
             for path in self._paths(context.unread)
         ]
-        starts = [(masses[row], items[row][1].state, path) for row, path in paths]
+        starts = [(probs[row], items[row][1].state, path) for row, path in paths]
         ends = self._follow(starts, step)
         roots: list[list[Node]] = [[] for _ in items]
-        for (row, path), (mass, state) in zip(paths, ends, strict=True):
+        for (row, path), (probability, state) in zip(paths, ends, strict=True):
             spelled = path[0] == BEGIN_SPELLING
             context = items[row][1]
             phase, text = (_SPELLING if spelled else _TOKEN), context.unread
             completes = spelled and context.typed != ""
-            roots[row].append(Node(mass, phase, text, "", completes, path[-1], state))
-        for row, (frontier, context) in enumerate(items):
-            self._begin(frontier, context, masses[row], roots[row])
+            roots[row].append(Node(probability, phase, text, "", completes, path[-1], state))
+        for row, (search, context) in enumerate(items):
+            self._begin(search, context, probs[row], roots[row])
 
     def _begin(
-        self, frontier: Frontier, context: Context, masses: Probabilities, spelled: list[Node]
+        self, search: BestFirstSearch, context: Context, probs: Probabilities, spelled: list[Node]
     ) -> None:
         unread, state = context.unread, context.state
         written = "" if unread else context.typed
         root = Node(1.0, _TOKEN, written, "", False, END_OF_DOCUMENT, state)
         if not unread:
-            self._go_on(frontier, root, masses, state)
+            self._go_on(search, root, probs, state)
             return
         symbols = self._beginning(unread)
-        total = float(np.add.reduce(masses[symbols])) + sum(node.mass for node in spelled)
+        total = float(np.add.reduce(probs[symbols])) + sum(node.probability for node in spelled)
         if not total:
             return
-        masses = masses / total
+        probs = probs / total
         for node in spelled:
-            node.mass /= total
-            if node.phase == _SPELLING or frontier.wanted is not Wanted.COMPLETIONS:
-                frontier.push(node, SHARED * node.mass)
+            node.probability /= total
+            if node.phase == _SPELLING or search.target is not Target.COMPLETIONS:
+                search.push(node, SHARED * node.probability)
         root.completes = context.typed != ""
-        self._take(frontier, root, masses, self._divided(symbols), state, len(unread))
+        self._take(search, root, probs, self._divided(symbols), state, len(unread))
 
     def _paths(self, unread: str) -> list[list[int]]:
         """Return the ids that spell what is unread, and its own if it has several tokens."""
@@ -115,7 +115,7 @@ class Words(Grammar):
         paths = [[BEGIN_SPELLING, *letters]]
         tokens = list(tokens_of(unread))
         if len(tokens) > 1:
-            # Between the tokens nothing is spelled if all are known; else the way is left out.
+            # Between the tokens nothing is spelled if all are known; else the path is left out.
             own = [self._tokenizer.encode(token).tolist() for token in tokens]
             if all(len(ids) == 1 for ids in own):
                 paths.append([ids[0] for ids in own])
@@ -128,7 +128,7 @@ class Words(Grammar):
 
         A start is the probabilities of its first id, the state before that, and the path.
         """
-        masses = [float(first[path[0]]) for first, _, path in starts]
+        probs = [float(first[path[0]]) for first, _, path in starts]
         states = [state for _, state, _ in starts]
         for at in range(1, max((len(path) for _, _, path in starts), default=0)):
             rows = [row for row, (_, _, path) in enumerate(starts) if len(path) > at]
@@ -138,44 +138,46 @@ class Words(Grammar):
                 path, states[row] = starts[row][2], after[:, place]
                 values = logits[place : place + 1]
                 if path[0] != BEGIN_SPELLING:
-                    masses[row] *= float(self._probabilities(values)[0, path[at]])
+                    probs[row] *= float(self._probabilities(values)[0, path[at]])
                     continue
                 letters = self._spelled_probabilities(values)[0]
                 column = int(np.searchsorted(self._letters, path[at]))
-                # The first letter can't be an end; where nothing else is likely, there is no way.
+                # The first letter can't be an end; where nothing else is likely, there is no path.
                 left = 1 - float(letters[-1]) * (at == 1)
-                masses[row] *= float(letters[column]) / left if left > 0 else 0.0
-        return list(zip(masses, states, strict=True))
+                probs[row] *= float(letters[column]) / left if left > 0 else 0.0
+        return list(zip(probs, states, strict=True))
 
     def unfold(
-        self, items: Sequence[tuple[Frontier, Node]], logits: Floats, states: Floats
+        self, items: Sequence[tuple[BestFirstSearch, Node]], logits: Floats, states: Floats
     ) -> None:
         """Go on after tokens, or with the next letter of spelled ones."""
         phases = np.array([node.phase for _, node in items])
-        for row, masses in _rows(phases == _TOKEN, logits, self._probabilities):
-            frontier, node = items[row]
-            self._go_on(frontier, node, masses, states[:, row])
-        for row, masses in _rows(phases == _SPELLING, logits, self._spelled_probabilities):
-            frontier, node = items[row]
-            self._spell(frontier, node, masses, states[:, row])
+        for row, probs in _rows(phases == _TOKEN, logits, self._probabilities):
+            search, node = items[row]
+            self._go_on(search, node, probs, states[:, row])
+        for row, probs in _rows(phases == _SPELLING, logits, self._spelled_probabilities):
+            search, node = items[row]
+            self._spell(search, node, probs, states[:, row])
 
-    def _go_on(self, frontier: Frontier, node: Node, masses: Probabilities, state: Floats) -> None:
+    def _go_on(
+        self, search: BestFirstSearch, node: Node, probs: Probabilities, state: Floats
+    ) -> None:
         """Take the next token, which does not go on with the one before it."""
         if len(goes_on := self._going_on(node.text)):
-            masses[goes_on] = 0.0
-            masses = _shares(masses)
-        masses *= node.mass
-        frontier.find(False, "", "", float(masses[END_OF_DOCUMENT]))
-        self._take(frontier, node, masses, self._all, state, 0)
-        mass = float(masses[BEGIN_SPELLING])
-        begun = Node(mass, _SPELLING, "", node.append, False, BEGIN_SPELLING, state)
-        frontier.push(begun, mass)
+            probs[goes_on] = 0.0
+            probs = _shares(probs)
+        probs *= node.probability
+        search.find(False, "", "", float(probs[END_OF_DOCUMENT]))
+        self._take(search, node, probs, self._all, state, 0)
+        probability = float(probs[BEGIN_SPELLING])
+        begun = Node(probability, _SPELLING, "", node.append, False, BEGIN_SPELLING, state)
+        search.push(begun, probability)
 
     def _take(
         self,
-        frontier: Frontier,
+        search: BestFirstSearch,
         node: Node,
-        masses: Probabilities,
+        probs: Probabilities,
         tokens: tuple[Ids, Ids, Ids],
         state: Floats,
         skipped: int,
@@ -183,17 +185,17 @@ class Words(Grammar):
         """Take the likeliest of some tokens, whose first characters are written already."""
         blank, words, others = tokens
         for symbol in blank.tolist():
-            self._pass(frontier, node, symbol, float(masses[symbol]), state, skipped)
-        some = words if frontier.words_only else others
-        some = some[masses[some] > frontier.bar / SHARED]
-        for symbol in _likeliest(masses, some, 4 * frontier.count + 32).tolist():
-            mass, piece = float(masses[symbol]), self._pieces[symbol]
+            self._pass(search, node, symbol, float(probs[symbol]), state, skipped)
+        some = words if search.words_only else others
+        some = some[probs[some] > search.bar / SHARED]
+        for symbol in _likeliest(probs, some, 4 * search.count + 32).tolist():
+            probability, piece = float(probs[symbol]), self._pieces[symbol]
             append = node.append + piece[skipped:]
             if node.completes and len(piece) == skipped:
-                self._pass(frontier, node, symbol, mass, state, skipped)
+                self._pass(search, node, symbol, probability, state, skipped)
             else:
-                way = Node(mass, _TOKEN, "", append, node.completes, symbol, state)
-                frontier.find(node.completes, piece.removeprefix(" "), append, mass, way)
+                path = Node(probability, _TOKEN, "", append, node.completes, symbol, state)
+                search.find(node.completes, piece.removeprefix(" "), append, probability, path)
 
     def _divided(self, tokens: Ids) -> tuple[Ids, Ids, Ids]:
         """Return the white space, the words and numbers, and all that is not white space."""
@@ -202,30 +204,34 @@ class Words(Grammar):
 
     def _pass(
         self,
-        frontier: Frontier,
+        search: BestFirstSearch,
         node: Node,
         symbol: int,
-        mass: float,
+        probability: float,
         state: Floats,
         skipped: int,
     ) -> None:
         """Take a token after which the next word is still to come."""
-        if frontier.wanted is Wanted.COMPLETIONS and node.completes:
+        if search.target is Target.COMPLETIONS and node.completes:
             return
         piece = self._pieces[symbol]
         append = node.append + piece[skipped:]
-        frontier.push(Node(mass, _TOKEN, piece, append, False, symbol, state), SHARED * mass)
+        search.push(
+            Node(probability, _TOKEN, piece, append, False, symbol, state), SHARED * probability
+        )
 
-    def _spell(self, frontier: Frontier, node: Node, masses: Probabilities, state: Floats) -> None:
+    def _spell(
+        self, search: BestFirstSearch, node: Node, probs: Probabilities, state: Floats
+    ) -> None:
         """Take the next letter of a spelled token, or its end, which can't be its beginning."""
         if not node.text:
-            masses = _shares(masses[:-1])
-        masses = masses * node.mass
-        for column in np.flatnonzero(masses > frontier.bar / SHARED).tolist():
-            symbol, mass = int(self._spelled[column]), float(masses[column])
+            probs = _shares(probs[:-1])
+        probs = probs * node.probability
+        for column in np.flatnonzero(probs > search.bar / SHARED).tolist():
+            symbol, probability = int(self._spelled[column]), float(probs[column])
             letter = self._pieces[symbol]
             child = Node(
-                mass,
+                probability,
                 _SPELLING,
                 node.text + letter,
                 node.append + letter,
@@ -234,16 +240,16 @@ class Words(Grammar):
                 state,
             )
             if symbol != END_SPELLING:
-                frontier.push(child, mass)
+                search.push(child, probability)
                 continue
             child.phase = _TOKEN
             if not node.text.strip() or (node.completes and not node.append):
                 child.completes = False
-                if not (frontier.wanted is Wanted.COMPLETIONS and node.completes):
-                    frontier.push(child, SHARED * mass)
+                if not (search.target is Target.COMPLETIONS and node.completes):
+                    search.push(child, SHARED * probability)
             else:
                 text = node.text.removeprefix(" ")
-                frontier.find(node.completes, text, node.append, mass, child)
+                search.find(node.completes, text, node.append, probability, child)
 
     def _going_on(self, text: str) -> Ids:
         """Return the tokens that no text has after this one, for together they would be one."""
@@ -284,8 +290,8 @@ def _rows(
         yield from zip(places.tolist(), of(logits[places]), strict=True)
 
 
-def _likeliest(masses: Probabilities, symbols: Ids, count: int) -> Ids:
+def _likeliest(probs: Probabilities, symbols: Ids, count: int) -> Ids:
     """Return the likeliest of some symbols, in no order."""
     if len(symbols) <= count:
         return symbols
-    return symbols[np.argpartition(-masses[symbols], count - 1)[:count]]
+    return symbols[np.argpartition(-probs[symbols], count - 1)[:count]]
