@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from charlstm.config import SampleConfig
 from charlstm.constraints import Constraints, Place
-from charlstm.endings import Endings, Held
+from charlstm.endings import Endings, PendingText
 from charlstm.engine import Engine
 from charlstm.errors import GenerationError
 from charlstm.generation import FinishReason, Sample, split_prompt
@@ -34,7 +34,7 @@ class _Beam:
         log_probability: the model's own.
         tokens: how many symbols it has.
         text: what follows the prompt, but for what is held back.
-        held: the rest, which may be the beginning of an ending.
+        pending: the rest, which may be the beginning of an ending.
         place: what is asked of what follows.
         finish_reason: why it is over, if it is.
     """
@@ -43,7 +43,7 @@ class _Beam:
     log_probability: float
     tokens: int
     text: str
-    held: Held
+    pending: PendingText
     place: Place | None
     finish_reason: FinishReason | None = None
 
@@ -108,7 +108,7 @@ class _Search:
         ids, required = split_prompt(self._tokenizer, prompt)
         logits, state = self._engine.read([ids])
         place = self._constraints.start(prompt.removesuffix(required), required)
-        going = [_Beam(0.0, 0.0, 0, "", Held(), place)]
+        going = [_Beam(0.0, 0.0, 0, "", PendingText(), place)]
         found: dict[str, _Beam] = {}
         while going:
             parents, symbols, going = self._extend(going, logits, found)
@@ -194,15 +194,15 @@ class _Search:
         if beam.place is not None:
             piece = piece[len(beam.place.required) :]
         may_end = tokens >= self._config.min_length
-        shown, held, ended = self._endings.add(beam.held, piece, may_end=may_end)
+        shown, pending, ended = self._endings.add(beam.pending, piece, may_end=may_end)
         text = beam.text + shown
         if ended is not None:
-            return _Beam(score, own, tokens, text, held, None, ended)
+            return _Beam(score, own, tokens, text, pending, None, ended)
         if symbol == END_OF_DOCUMENT:
-            return _Beam(score, own, tokens, text + held.text, Held(), None, "end")
+            return _Beam(score, own, tokens, text + pending.text, PendingText(), None, "end")
         place = self._constraints.after(beam.place, symbol) if beam.place else None
         if tokens == self._config.length:
             if place and place.required:
                 return None
-            return _Beam(score, own, tokens, text + held.text, Held(), None, "length")
-        return _Beam(score, own, tokens, text, held, place)
+            return _Beam(score, own, tokens, text + pending.text, PendingText(), None, "length")
+        return _Beam(score, own, tokens, text, pending, place)

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from charlstm.batch import Batch, Start, Uniforms
 from charlstm.config import SampleConfig
 from charlstm.constraints import Constraints
-from charlstm.endings import Endings, Held, Reason
+from charlstm.endings import Endings, PendingText, Reason
 from charlstm.engine import Engine
 from charlstm.penalties import EMPTY, LOOP_LENGTH, places_needed
 from charlstm.sampling import likeliest, log_normalisers, next_limits, sample
@@ -136,7 +136,7 @@ class Text:
     def __init__(self, endings: Endings, required: str) -> None:
         self._endings = endings
         self._required = len(required)
-        self._held = Held()
+        self._pending = PendingText()
         self.parts: list[str] = []
 
     def add(self, piece: str, *, may_end: bool) -> tuple[str, Reason | None]:
@@ -147,14 +147,14 @@ class Text:
             piece = piece[taken:]
         reason = None
         if piece and self._endings:
-            piece, self._held, reason = self._endings.add(self._held, piece, may_end=may_end)
+            piece, self._pending, reason = self._endings.add(self._pending, piece, may_end=may_end)
         self.parts.append(piece)
         return piece, reason
 
     def rest(self) -> str:
         """Return what was held back, when nothing more comes."""
-        self.parts.append(self._held.text)
-        return self._held.text
+        self.parts.append(self._pending.text)
+        return self._pending.text
 
 
 class _Row:
