@@ -27,8 +27,8 @@ _FIRST_PLACES = 64  # for the symbols of a row; doubled when they are full
 
 
 @dataclass(frozen=True, slots=True)
-class Start:
-    """Where a sample begins: a prompt that has been read.
+class PrefilledPrompt:
+    """A prompt that has been read: where a sample begins.
 
     Attributes:
         prompt: the prompt as given.
@@ -47,8 +47,8 @@ class Start:
     place: Place | None
 
 
-class Uniforms:
-    """Numbers drawn evenly from [0, 1): those of a sample follow from the seed and its index."""
+class SampleRng:
+    """Random numbers in [0, 1): those of a sample follow from the seed and its index."""
 
     def __init__(self, seed: int) -> None:
         self._seed = seed
@@ -83,7 +83,7 @@ class Batch:
         numbers: of the rows, from 0, int64 [B].
     """
 
-    def __init__(self, starts: Sequence[Start], *, window: int, limit: float) -> None:
+    def __init__(self, starts: Sequence[PrefilledPrompt], *, window: int, limit: float) -> None:
         rows = len(starts)
         self._limit = limit
         self.logits = np.stack([start.logits for start in starts])
@@ -101,7 +101,7 @@ class Batch:
         for row, start in enumerate(starts):
             self._fill_window(row, start)
 
-    def uniforms(self, indices: Sequence[int], source: Uniforms) -> Doubles:
+    def uniforms(self, indices: Sequence[int], source: SampleRng) -> Doubles:
         """Return each row's next random number [B], given the samples' indices."""
         positions = self.tokens % _AHEAD
         if self._until_uniforms == 0:
@@ -135,7 +135,7 @@ class Batch:
         """Return the symbols of a row, int32 [tokens]."""
         return self._history[row, : self.tokens[row]]
 
-    def begin(self, row: int, start: Start) -> None:
+    def begin(self, row: int, start: PrefilledPrompt) -> None:
         """Give a row to another sample."""
         self.logits[row] = start.logits
         self.state[:, row] = start.state
@@ -156,7 +156,7 @@ class Batch:
         self.limits = None if self.limits is None else self.limits[kept]
         self.recent = None if self.recent is None else self.recent[kept]
 
-    def _fill_window(self, row: int, start: Start) -> None:
+    def _fill_window(self, row: int, start: PrefilledPrompt) -> None:
         if self.recent is not None:
             self.recent[row] = EMPTY
             window = start.window[-self.recent.shape[1] :]

@@ -17,7 +17,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from charlstm.batch import Batch, Start, Uniforms
+from charlstm.batch import Batch, PrefilledPrompt, SampleRng
 from charlstm.config import SampleConfig
 from charlstm.constraints import Constraints
 from charlstm.endings import Endings, PendingText, Reason
@@ -111,11 +111,11 @@ def generate(
     Raises:
         UsageError: if no text can be what the configuration asks for.
     """
-    writer = _Writer(engine, tokenizer, config, seed, on_text, alternatives)
+    decoder = _BatchDecoder(engine, tokenizer, config, seed, on_text, alternatives)
     finished: dict[int, Sample] = {}
     due = first
     rows = MAX_ROWS if at_once is None else min(at_once, MAX_ROWS)
-    for each in writer.write(enumerate(prompts, first), rows):
+    for each in decoder.write(enumerate(prompts, first), rows):
         finished[each.index] = each
         while due in finished:
             yield finished.pop(due)
@@ -130,8 +130,8 @@ def split_prompt(tokenizer: Tokenizer, prompt: str) -> tuple[Ids, str]:
     return tokenizer.encode_beginning(text), required
 
 
-class Text:
-    """What of a sample is known as text, and shown, while it is drawn."""
+class TextStreamer:
+    """Streams the text of a sample: tells what can be shown while it is drawn."""
 
     def __init__(self, endings: Endings, required: str) -> None:
         self._endings = endings
@@ -162,7 +162,7 @@ class _Row:
 
     __slots__ = ("finish_reason", "index", "start", "symbols", "text")
 
-    def __init__(self, index: int, start: Start, text: Text | None) -> None:
+    def __init__(self, index: int, start: PrefilledPrompt, text: TextStreamer | None) -> None:
         self.index = index
         self.start = start
         self.text = text
@@ -170,8 +170,8 @@ class _Row:
         self.finish_reason: FinishReason | None = None
 
 
-class _Writer:
-    """Draws the symbols of samples, as many side by side as there is room for."""
+class _BatchDecoder:
+    """Decodes samples as one batch, in which the next sample takes the row of a finished one."""
 
     def __init__(
         self,
@@ -194,7 +194,7 @@ class _Writer:
         self._constraints = Constraints(config, tokenizer)
         self._endings = Endings(config)
         self._listens = on_text is not None or alternatives is not None or bool(self._endings)
-        self._uniforms = Uniforms(seed)
+        self._uniforms = SampleRng(seed)
         self._never = tokenizer.never_generated.tolist()
         self._window = places_needed(config)
         self._remembered = np.arange(tokenizer.vocab_size)
@@ -230,17 +230,17 @@ class _Writer:
 
     def _read(self, prompts: Iterator[tuple[int, str]]) -> Iterator[_Row]:
         """Read prompts, many at a time; one that comes again is read once."""
-        starts: dict[str, Start] = {}
+        starts: dict[str, PrefilledPrompt] = {}
         while chunk := list(islice(prompts, MAX_ROWS)):
             wanted = dict.fromkeys(prompt for _, prompt in chunk)
             starts = {prompt: start for prompt, start in starts.items() if prompt in wanted}
             starts |= self._starts([prompt for prompt in wanted if prompt not in starts])
             for index, prompt in chunk:
                 start = starts[prompt]
-                text = Text(self._endings, start.required) if self._listens else None
+                text = TextStreamer(self._endings, start.required) if self._listens else None
                 yield _Row(index, start, text)
 
-    def _starts(self, prompts: list[str]) -> dict[str, Start]:
+    def _starts(self, prompts: list[str]) -> dict[str, PrefilledPrompt]:
         if not prompts:
             return {}
         divided = [split_prompt(self._tokenizer, prompt) for prompt in prompts]
@@ -249,7 +249,9 @@ class _Writer:
         for row, (prompt, (ids, required)) in enumerate(zip(prompts, divided, strict=True)):
             window = self._remembered[ids[1:][-self._window :]] if self._window else ids[:0]
             place = self._constraints.start(prompt.removesuffix(required), required)
-            starts[prompt] = Start(prompt, logits[row], state[:, row], window, required, place)
+            starts[prompt] = PrefilledPrompt(
+                prompt, logits[row], state[:, row], window, required, place
+            )
         return starts
 
     def _draw(self, batch: Batch, rows: list[_Row]) -> tuple[Ids, Doubles]:
