@@ -124,26 +124,26 @@ def generate(
 
 def split_prompt(tokenizer: Tokenizer, prompt: str) -> tuple[Ids, str]:
     """Return the ids to read, the end of a document first, and what the text must start with."""
-    text, required = tokenizer.split_prompt(prompt)
-    if tokenizer.unknown_characters(required):  # what can't be written has to be read
-        text, required = prompt, ""
-    return tokenizer.encode_beginning(text), required
+    text, forced_prefix = tokenizer.split_prompt(prompt)
+    if tokenizer.unknown_characters(forced_prefix):  # what can't be written has to be read
+        text, forced_prefix = prompt, ""
+    return tokenizer.encode_beginning(text), forced_prefix
 
 
 class TextStreamer:
     """Streams the text of a sample: tells what can be shown while it is drawn."""
 
-    def __init__(self, endings: Endings, required: str) -> None:
+    def __init__(self, endings: Endings, forced_prefix: str) -> None:
         self._endings = endings
-        self._required = len(required)
+        self._to_skip = len(forced_prefix)
         self._pending = PendingText()
         self.parts: list[str] = []
 
     def add(self, piece: str, *, may_end: bool) -> tuple[str, Reason | None]:
         """Take a symbol's text; return what can be shown now and, if the text ends there, why."""
-        if self._required:
-            taken = min(len(piece), self._required)
-            self._required -= taken
+        if self._to_skip:
+            taken = min(len(piece), self._to_skip)
+            self._to_skip -= taken
             piece = piece[taken:]
         reason = None
         if piece and self._endings:
@@ -237,7 +237,7 @@ class _BatchDecoder:
             starts |= self._starts([prompt for prompt in wanted if prompt not in starts])
             for index, prompt in chunk:
                 start = starts[prompt]
-                text = TextStreamer(self._endings, start.required) if self._listens else None
+                text = TextStreamer(self._endings, start.forced_prefix) if self._listens else None
                 yield _Row(index, start, text)
 
     def _starts(self, prompts: list[str]) -> dict[str, PrefilledPrompt]:
@@ -246,11 +246,11 @@ class _BatchDecoder:
         divided = [split_prompt(self._tokenizer, prompt) for prompt in prompts]
         logits, state = self._engine.read([ids for ids, _ in divided])
         starts = {}
-        for row, (prompt, (ids, required)) in enumerate(zip(prompts, divided, strict=True)):
+        for row, (prompt, (ids, forced_prefix)) in enumerate(zip(prompts, divided, strict=True)):
             window = self._remembered[ids[1:][-self._window :]] if self._window else ids[:0]
-            place = self._constraints.start(prompt.removesuffix(required), required)
+            constraints = self._constraints.start(prompt.removesuffix(forced_prefix), forced_prefix)
             starts[prompt] = PrefilledPrompt(
-                prompt, logits[row], state[:, row], window, required, place
+                prompt, logits[row], state[:, row], window, forced_prefix, constraints
             )
         return starts
 
@@ -260,7 +260,7 @@ class _BatchDecoder:
         normalisers = log_normalisers(logits)
         for symbol in self._never:
             logits[:, symbol] = -np.inf
-        asked = [row for row, place in enumerate(batch.places) if place is not None]
+        asked = [row for row, state in enumerate(batch.constraints) if state is not None]
         if asked or config.min_length:
             logits = logits.copy()  # the batch keeps what the model said
         if config.min_length:
@@ -274,9 +274,9 @@ class _BatchDecoder:
         log_probabilities = batch.logits[batch.numbers, ids] - normalisers
         batch.append(ids, log_probabilities, self._remembered[ids])
         for row in asked:
-            place = batch.places[row]
-            if place is not None:
-                batch.places[row] = self._constraints.after(place, int(ids[row]))
+            state = batch.constraints[row]
+            if state is not None:
+                batch.constraints[row] = self._constraints.after(state, int(ids[row]))
         if batch.limits is not None:
             surprises = -log_probabilities / np.log(2)
             batch.limits = next_limits(
@@ -286,11 +286,11 @@ class _BatchDecoder:
 
     def _adjustments(self, batch: Batch, asked: list[int]) -> Floats:
         tokens = batch.tokens.tolist()
-        places = batch.places
+        states = batch.constraints
         added = [
-            self._constraints.adjustment(place, tokens[row])
+            self._constraints.adjustment(state, tokens[row])
             for row in asked
-            if (place := places[row]) is not None
+            if (state := states[row]) is not None
         ]
         return np.stack(added)
 
@@ -330,7 +330,7 @@ class _BatchDecoder:
     def _finish(self, batch: Batch, place: int, row: _Row) -> Sample:
         history = batch.history(place)
         if row.text is None:
-            text = self._tokenizer.decode(history)[len(row.start.required) :]
+            text = self._tokenizer.decode(history)[len(row.start.forced_prefix) :]
         else:
             text = "".join(row.text.parts)
         return Sample(

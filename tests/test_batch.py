@@ -82,7 +82,7 @@ def check(batch, naive):
         each.symbols for each in naive
     ]
     np.testing.assert_allclose(batch.sums, [sum(each.values) for each in naive])
-    assert len(batch.places) == len(naive)
+    assert len(batch.constraints) == len(naive)
     if batch.recent is not None:
         assert batch.recent.tolist() == [each.recent for each in naive]
     if batch.limits is not None:
