@@ -1,7 +1,8 @@
 """The grammar of character level: what the next character does to the word being written.
 
 The tokenizer's pattern says what a word is. Here it is asked about short examples, once: what each
-kind of character does after each kind of text. A model's characters look that up.
+kind of character does after each kind of text. A model's characters look that up. Examples have no
+tags in angle brackets and are shorter than any bound of the pattern, so these count for nothing.
 """
 
 from __future__ import annotations
@@ -125,6 +126,14 @@ def _change(tail: _Tail, kind: int) -> _Change:
     )
 
 
+def _is_wanted(target: Target, tail: _Tail, change: _Change) -> bool:
+    """Return whether a search follows a path after a change."""
+    if change.completes:
+        return target is not Target.NEXT
+    leaves_typed = tail.typed != "" and not change.may_complete
+    return not (leaves_typed and target is Target.COMPLETIONS)
+
+
 class _Rules:
     """What each kind of character does after each tail; tails have numbers.
 
@@ -139,38 +148,30 @@ class _Rules:
     """
 
     def __init__(self) -> None:
-        tails = {_Tail(typed): number for number, typed in enumerate(("", "a", "a'", "1", "."))}
-        self._numbers = tails
-        self.changes: list[list[tuple[_Change, int]]] = []
-        for tail in (listed := list(tails)):
-            changes = [_change(tail, kind) for kind in _ALL_KINDS]
-            for change in changes:
-                if change.tail not in tails:
-                    tails[change.tail] = len(tails)
-                    listed.append(change.tail)
-            self.changes.append([(change, tails[change.tail]) for change in changes])
-        self.spare = [len(tail.written) - _next_word(*tail)[1] for tail in listed]
+        tails = [_Tail(typed) for typed in ("", "a", "a'", "1", ".")]  # and those that they lead to
+        changes = []
+        for tail in tails:
+            changes.append([_change(tail, kind) for kind in _ALL_KINDS])
+            tails += dict.fromkeys(each.tail for each in changes[-1] if each.tail not in tails)
+        self._numbers = {tail: number for number, tail in enumerate(tails)}
+        self.changes = [[(each, self._numbers[each.tail]) for each in row] for row in changes]
+        self.spare = [len(tail.written) - _next_word(*tail)[1] for tail in tails]
         self.is_certain = [
-            not (tail.typed or spare) for tail, spare in zip(listed, self.spare, strict=True)
+            not tail.typed and not spare for tail, spare in zip(tails, self.spare, strict=True)
         ]
-        lasts = [(tail.typed + tail.written)[-1:] for tail in listed]
+        lasts = [(tail.typed + tail.written)[-1:] for tail in tails]
         self.is_run = [
-            last != "" and changes[_SAME] != changes[kind_of(last)]
-            for last, changes in zip(lasts, self.changes, strict=True)
+            last != "" and row[_SAME] != row[kind_of(last)]
+            for last, row in zip(lasts, changes, strict=True)
         ]
-        shape = len(Target), len(listed), len(_ALL_KINDS)
+        shape = len(Target), len(tails), len(_ALL_KINDS)
         self.weights, self.ends = np.zeros(shape), np.zeros(shape)
-        for place in np.ndindex(shape):
-            target, number, kind = place
-            change, _ = self.changes[number][kind]
-            if change.completes:
-                is_wanted = target != Target.NEXT
-            else:
-                may_complete = not listed[number].typed or change.may_complete
-                is_wanted = target != Target.COMPLETIONS or may_complete
-            if is_wanted:
-                self.ends[place] = change.ends
-                self.weights[place] = 0.0 if change.ends else SHARED if change.is_open else 1.0
+        for target, number, kind in np.ndindex(shape):
+            change = changes[number][kind]
+            if _is_wanted(Target(target), tails[number], change):
+                weight = SHARED if change.is_open else 1.0
+                self.weights[target, number, kind] = 0.0 if change.ends else weight
+                self.ends[target, number, kind] = change.ends
 
     def number_of(self, typed: str) -> int:
         """Return the number of the tail after what was typed."""
