@@ -40,7 +40,7 @@ def found(typed, text, target=Target.ALL):
     engine, search = Certain(text), BestFirstSearch(1, target)
     context = Context(engine.logits[0], engine.initial_state(1)[:, 0], typed)
     Predictor(engine, CHARS).search([search], [context])
-    return search.best()
+    return [candidate for candidate in search.best() if candidate.probability > 0.5]
 
 
 def expected(typed, text):
