@@ -26,15 +26,15 @@ from charlstm.engine import Engine, Precision
 from charlstm.errors import ConfigError
 from charlstm.generation import Sample, TextListener, generate
 from charlstm.graphs import kept_graph
-from charlstm.selection import select
+from charlstm.selection import reject_known
 from charlstm.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
     import keras
 
+    from charlstm.grammar import Grammar
     from charlstm.prediction import Prediction, Predictor
     from charlstm.scoring import Score
-    from charlstm.wording import Grammar
 
 _APART = 2**40  # indices between prompts of which nobody knows how many samples they take
 
@@ -130,7 +130,7 @@ class LanguageModel:
 
         seen: set[str] | None = set() if unique else None
         return chain.from_iterable(
-            select(
+            reject_known(
                 attempts(prompt, number * _APART),
                 count,
                 known=() if known is None else known,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from charlstm.constraints import Place
+from charlstm.constraints import ConstraintState
 from charlstm.penalties import EMPTY
 
 Floats = NDArray[np.float32]
@@ -27,28 +27,28 @@ _FIRST_PLACES = 64  # for the symbols of a row; doubled when they are full
 
 
 @dataclass(frozen=True, slots=True)
-class Start:
-    """Where a sample begins: a prompt that has been read.
+class PrefilledPrompt:
+    """A prompt that has been read: where a sample begins.
 
     Attributes:
         prompt: the prompt as given.
         logits: of the first symbol, float32 [V].
         state: after what has been read, float32 [2 * layers, units].
         window: the last ids that were read, oldest first.
-        required: the end of the prompt, if it was not read but is to be written.
-        place: what is asked of the text.
+        forced_prefix: the end of the prompt, if it was not read but is to be written.
+        constraints: what is asked of the text.
     """
 
     prompt: str
     logits: Floats
     state: Floats
     window: Ids
-    required: str
-    place: Place | None
+    forced_prefix: str
+    constraints: ConstraintState | None
 
 
-class Uniforms:
-    """Numbers drawn evenly from [0, 1): those of a sample follow from the seed and its index."""
+class SampleRng:
+    """Random numbers in [0, 1): those of a sample follow from the seed and its index."""
 
     def __init__(self, seed: int) -> None:
         self._seed = seed
@@ -77,20 +77,20 @@ class Batch:
         state: float32 [2 * layers, B, units].
         tokens: how many symbols each row has, int64 [B].
         sums: of their log-probabilities, float64 [B].
-        places: what is asked of each text.
+        constraints: what is asked of each text.
         limits: Mirostat's, float64 [B], or None without it.
         recent: the last ids [B, W], oldest first, or None where nothing needs them.
         numbers: of the rows, from 0, int64 [B].
     """
 
-    def __init__(self, starts: Sequence[Start], *, window: int, limit: float) -> None:
+    def __init__(self, starts: Sequence[PrefilledPrompt], *, window: int, limit: float) -> None:
         rows = len(starts)
         self._limit = limit
         self.logits = np.stack([start.logits for start in starts])
         self.state = np.stack([start.state for start in starts], axis=1)
         self.tokens = np.zeros(rows, np.int64)
         self.sums = np.zeros(rows)
-        self.places: list[Place | None] = [start.place for start in starts]
+        self.constraints: list[ConstraintState | None] = [start.constraints for start in starts]
         self.limits: Doubles | None = np.full(rows, limit) if limit else None
         self.recent: Ids | None = np.empty((rows, window), np.int64) if window else None
         self._uniforms = np.empty((rows, _AHEAD))
@@ -101,7 +101,7 @@ class Batch:
         for row, start in enumerate(starts):
             self._fill_window(row, start)
 
-    def uniforms(self, indices: Sequence[int], source: Uniforms) -> Doubles:
+    def uniforms(self, indices: Sequence[int], source: SampleRng) -> Doubles:
         """Return each row's next random number [B], given the samples' indices."""
         positions = self.tokens % _AHEAD
         if self._until_uniforms == 0:
@@ -135,20 +135,20 @@ class Batch:
         """Return the symbols of a row, int32 [tokens]."""
         return self._history[row, : self.tokens[row]]
 
-    def begin(self, row: int, start: Start) -> None:
+    def begin(self, row: int, start: PrefilledPrompt) -> None:
         """Give a row to another sample."""
         self.logits[row] = start.logits
         self.state[:, row] = start.state
         self.tokens[row] = self.sums[row] = 0
         self._until_uniforms = 0
-        self.places[row] = start.place
+        self.constraints[row] = start.constraints
         if self.limits is not None:
             self.limits[row] = self._limit
         self._fill_window(row, start)
 
     def keep(self, kept: Mask) -> None:
         """Leave the other rows out."""
-        self.places = [self.places[row] for row in np.flatnonzero(kept).tolist()]
+        self.constraints = [self.constraints[row] for row in np.flatnonzero(kept).tolist()]
         self.state = self.state[:, kept]
         self.logits, self.tokens, self.sums = self.logits[kept], self.tokens[kept], self.sums[kept]
         self._uniforms, self._history = self._uniforms[kept], self._history[kept]
@@ -156,7 +156,7 @@ class Batch:
         self.limits = None if self.limits is None else self.limits[kept]
         self.recent = None if self.recent is None else self.recent[kept]
 
-    def _fill_window(self, row: int, start: Start) -> None:
+    def _fill_window(self, row: int, start: PrefilledPrompt) -> None:
         if self.recent is not None:
             self.recent[row] = EMPTY
             window = start.window[-self.recent.shape[1] :]

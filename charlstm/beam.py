@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charlstm.config import SampleConfig
-from charlstm.constraints import Constraints, Place
-from charlstm.endings import Endings, Held
+from charlstm.constraints import Constraints, ConstraintState
+from charlstm.endings import Endings, PendingText
 from charlstm.engine import Engine
 from charlstm.errors import GenerationError
 from charlstm.generation import FinishReason, Sample, split_prompt
@@ -34,8 +34,8 @@ class _Beam:
         log_probability: the model's own.
         tokens: how many symbols it has.
         text: what follows the prompt, but for what is held back.
-        held: the rest, which may be the beginning of an ending.
-        place: what is asked of what follows.
+        pending: the rest, which may be the beginning of an ending.
+        constraints: what is asked of what follows.
         finish_reason: why it is over, if it is.
     """
 
@@ -43,8 +43,8 @@ class _Beam:
     log_probability: float
     tokens: int
     text: str
-    held: Held
-    place: Place | None
+    pending: PendingText
+    constraints: ConstraintState | None
     finish_reason: FinishReason | None = None
 
 
@@ -105,10 +105,10 @@ class _Search:
         self._may_rise = any(value > 0 for _, value in config.bias)
 
     def run(self, prompt: str) -> list[_Beam]:
-        ids, required = split_prompt(self._tokenizer, prompt)
+        ids, forced_prefix = split_prompt(self._tokenizer, prompt)
         logits, state = self._engine.read([ids])
-        place = self._constraints.start(prompt.removesuffix(required), required)
-        going = [_Beam(0.0, 0.0, 0, "", Held(), place)]
+        constraints = self._constraints.start(prompt.removesuffix(forced_prefix), forced_prefix)
+        going = [_Beam(0.0, 0.0, 0, "", PendingText(), constraints)]
         found: dict[str, _Beam] = {}
         while going:
             parents, symbols, going = self._extend(going, logits, found)
@@ -121,7 +121,7 @@ class _Search:
                 logits, state = self._engine.step(np.array(symbols), state)
         if not found:
             raise GenerationError(
-                f"{required!r}, the end of the prompt, can't be spelled in a length of "
+                f"{forced_prefix!r}, the end of the prompt, can't be spelled in a length of "
                 f"{self._config.length}: raise --length"
             )
         return sorted(found.values(), key=lambda beam: -beam.score)[: self._count]
@@ -135,8 +135,8 @@ class _Search:
         for row, beam in enumerate(going):
             if beam.tokens < self._config.min_length:
                 scores[row, END_OF_DOCUMENT] = -np.inf
-            if beam.place is not None:
-                scores[row] += self._constraints.adjustment(beam.place, beam.tokens)
+            if beam.constraints is not None:
+                scores[row] += self._constraints.adjustment(beam.constraints, beam.tokens)
         stuck = np.isneginf(scores.max(axis=1))
         scores[stuck, END_OF_DOCUMENT] = ends[stuck]  # nothing may follow: the text is over
         return scores
@@ -191,18 +191,20 @@ class _Search:
         own += beam.log_probability
         tokens = beam.tokens + 1
         piece = self._tokenizer.pieces[symbol]
-        if beam.place is not None:
-            piece = piece[len(beam.place.required) :]
+        if beam.constraints is not None:
+            piece = piece[len(beam.constraints.forced_prefix) :]
         may_end = tokens >= self._config.min_length
-        shown, held, ended = self._endings.add(beam.held, piece, may_end=may_end)
+        shown, pending, ended = self._endings.add(beam.pending, piece, may_end=may_end)
         text = beam.text + shown
         if ended is not None:
-            return _Beam(score, own, tokens, text, held, None, ended)
+            return _Beam(score, own, tokens, text, pending, None, ended)
         if symbol == END_OF_DOCUMENT:
-            return _Beam(score, own, tokens, text + held.text, Held(), None, "end")
-        place = self._constraints.after(beam.place, symbol) if beam.place else None
+            return _Beam(score, own, tokens, text + pending.text, PendingText(), None, "end")
+        constraints = (
+            self._constraints.after(beam.constraints, symbol) if beam.constraints else None
+        )
         if tokens == self._config.length:
-            if place and place.required:
+            if constraints and constraints.forced_prefix:
                 return None
-            return _Beam(score, own, tokens, text + held.text, Held(), None, "length")
-        return _Beam(score, own, tokens, text, held, place)
+            return _Beam(score, own, tokens, text + pending.text, PendingText(), None, "length")
+        return _Beam(score, own, tokens, text, pending, constraints)

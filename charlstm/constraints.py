@@ -1,7 +1,7 @@
 """What a text must begin with, match, and not hold -> which symbols may follow.
 
-A ``Place`` is where one text stands in all of this. It is a value: as many texts as one likes can
-go on from it. This module knows symbols and their text, no model and nothing of how symbols are
+A ``ConstraintState`` is how far one text has come. It is a value: any number of texts can continue
+from it. This module knows symbols and their text, no model and nothing of how symbols are
 drawn.
 """
 
@@ -26,19 +26,19 @@ _CACHED_NUMBERS = 2**23
 _SHOWN = 80  # characters of a prompt in a message
 
 
-class Place(NamedTuple):
-    """Where a text stands.
+class ConstraintState(NamedTuple):
+    """How far a text has come.
 
     Attributes:
-        required: what the next symbols must spell.
+        forced_prefix: what the next symbols must spell.
         spelling: whether a word is being spelled.
-        state: of the pattern; 0 without one.
+        pattern_state: of the pattern; 0 without one.
         tail: the end of the text as far as a biased text may have begun there.
     """
 
-    required: str
+    forced_prefix: str
     spelling: bool
-    state: int
+    pattern_state: int
     tail: str
 
 
@@ -55,84 +55,88 @@ class Constraints:
         self._length = config.length
         self._pattern = None if config.match is None else _pattern(config.match, tokenizer)
         self._biases = dict(config.bias) | dict.fromkeys(config.ban, float(_NEVER))
-        self._cache: dict[tuple[Place, int], Floats] = {}
+        self._cache: dict[tuple[ConstraintState, int], Floats] = {}
 
-    def start(self, prompt: str, required: str) -> Place | None:
-        """Return the place after a prompt, or None where nothing is asked of the text.
+    def start(self, prompt: str, forced_prefix: str) -> ConstraintState | None:
+        """Return the state after a prompt, or None where nothing is asked of the text.
 
         Args:
             prompt: what has been read.
-            required: what has to follow.
+            forced_prefix: what has to follow.
 
         Raises:
             UsageError: if no match of the pattern begins with both.
         """
-        if self._pattern is None and not self._biases and not required:
+        if self._pattern is None and not self._biases and not forced_prefix:
             return None
-        state = self._pattern.read(prompt) if self._pattern else 0
-        place = Place(required, False, state, self._tail(prompt))
+        pattern_state = self._pattern.read(prompt) if self._pattern else 0
+        state = ConstraintState(forced_prefix, False, pattern_state, self._tail(prompt))
         if self._pattern:
-            self._check(self._pattern, place, prompt + required)
-        return place
+            self._check(self._pattern, state, prompt + forced_prefix)
+        return state
 
-    def after(self, place: Place, symbol: int) -> Place | None:
-        """Return the place after a symbol, None if nothing more is asked."""
+    def after(self, state: ConstraintState, symbol: int) -> ConstraintState | None:
+        """Return the state after a symbol, None if nothing more is asked."""
         piece = self._pieces[symbol]
-        spelling = place.spelling
+        spelling = state.spelling
         if self._spells and symbol in (BEGIN_SPELLING, END_SPELLING):
             spelling = symbol == BEGIN_SPELLING
-        required = place.required[len(piece) :]
-        if self._pattern is None and not self._biases and not required:
+        forced_prefix = state.forced_prefix[len(piece) :]
+        if self._pattern is None and not self._biases and not forced_prefix:
             return None
-        state = int(self._pattern.after(place.state)[symbol]) if self._pattern else 0
-        return Place(required, spelling, state, self._tail(place.tail + piece))
+        pattern_state = (
+            int(self._pattern.after(state.pattern_state)[symbol]) if self._pattern else 0
+        )
+        return ConstraintState(
+            forced_prefix, spelling, pattern_state, self._tail(state.tail + piece)
+        )
 
-    def adjustment(self, place: Place, written: int) -> Floats:
+    def adjustment(self, state: ConstraintState, written: int) -> Floats:
         """Return what to add to the logits, float32 [V]: -inf for what may not follow.
 
         Args:
-            place: where the text stands.
+            state: how far the text has come.
             written: how many symbols have been drawn.
         """
         left = 0
         if self._pattern:
-            left = min(self._length - written, self._pattern.horizon + len(place.required))
-        key = place, left
+            left = min(self._length - written, self._pattern.horizon + len(state.forced_prefix))
+        key = state, left
         if key not in self._cache:
             if (len(self._cache) + 1) * len(self._pieces) > _CACHED_NUMBERS:
                 self._cache.clear()
-            self._cache[key] = self._adjustment(place, left)
+            self._cache[key] = self._adjustment(state, left)
         return self._cache[key]
 
-    def _adjustment(self, place: Place, left: int) -> Floats:
-        added = self._beginning(place) + self._bias(place)
+    def _adjustment(self, state: ConstraintState, left: int) -> Floats:
+        added = self._beginning(state) + self._bias(state)
         if self._pattern:
-            allowed = self._pattern.allowed(place.state, left, spelling=place.spelling)
-            if place.required and self._spells and not place.spelling:
-                allowed[BEGIN_SPELLING] = self._spelled(self._pattern, place) <= left
+            allowed = self._pattern.allowed(state.pattern_state, left, spelling=state.spelling)
+            if state.forced_prefix and self._spells and not state.spelling:
+                allowed[BEGIN_SPELLING] = self._spelled(self._pattern, state) <= left
             added[~allowed] = _NEVER
         return added
 
-    def _beginning(self, place: Place) -> Floats:
+    def _beginning(self, state: ConstraintState) -> Floats:
         """Rule out what does not lead to the text that is still required."""
-        required = place.required
-        if not required:
+        forced_prefix = state.forced_prefix
+        if not forced_prefix:
             return np.zeros(len(self._pieces), np.float32)
         leads = [
-            piece == required[0] if place.spelling else piece.startswith(required)
+            piece == forced_prefix[0] if state.spelling else piece.startswith(forced_prefix)
             for piece in self._pieces
         ]
         added = np.where(leads, np.float32(0), _NEVER)
-        if not place.spelling and self._spells:
+        if not state.spelling and self._spells:
             added[BEGIN_SPELLING] = 0
         return added
 
-    def _bias(self, place: Place) -> Floats:
+    def _bias(self, state: ConstraintState) -> Floats:
         """Add the bias of each text to the symbols that complete it beyond what is required."""
-        tail = place.tail
+        tail = state.tail
         added = np.zeros(len(self._pieces), np.float32)
         for text, value in self._biases.items():
-            begin = max(0, len(tail) + len(place.required) - len(text) + 1)
+            begin = max(0, len(tail) + len(state.forced_prefix) - len(text) + 1)
             completes = [(tail + piece).find(text, begin) >= 0 for piece in self._pieces]
             added[completes] += np.float32(value)
         return added
@@ -141,9 +145,9 @@ class Constraints:
         """Return the end of a text that may be the beginning of a biased one."""
         return beginning_at_end(text, self._biases)
 
-    def _check(self, pattern: Pattern, place: Place, prompt: str) -> None:
+    def _check(self, pattern: Pattern, state: ConstraintState, prompt: str) -> None:
         expression = pattern.expression
-        alive = pattern.is_alive(pattern.read(place.required, place.state))
+        alive = pattern.is_alive(pattern.read(state.forced_prefix, state.pattern_state))
         if not alive and not prompt:
             raise UsageError(
                 f"no text of the model's symbols matches the pattern {expression!r}: write one "
@@ -154,7 +158,7 @@ class Constraints:
                 f"no match of the pattern {expression!r} begins with the prompt "
                 f"{_shortened(prompt)!r}: the pattern is for the whole text, the prompt included"
             )
-        needed = self._needed(pattern, place)
+        needed = self._needed(pattern, state)
         if needed > self._length:
             spelled = " (its words may have to be spelled)" if self._spells else ""
             raise UsageError(
@@ -162,22 +166,22 @@ class Constraints:
                 f"and the length is {self._length:,}: raise --length"
             )
 
-    def _needed(self, pattern: Pattern, place: Place) -> int:
+    def _needed(self, pattern: Pattern, state: ConstraintState) -> int:
         """Return how many symbols it takes to be sure of a match."""
-        if not place.required:
-            return pattern.shortest(place.state)
-        after = pattern.after(place.state).tolist()
+        if not state.forced_prefix:
+            return pattern.shortest(state.pattern_state)
+        after = pattern.after(state.pattern_state).tolist()
         whole = (
             1 + pattern.shortest(after[symbol])
             for symbol, piece in enumerate(self._pieces)
-            if piece.startswith(place.required)
+            if piece.startswith(state.forced_prefix)
         )
-        return min([self._spelled(pattern, place), *whole])
+        return min([self._spelled(pattern, state), *whole])
 
-    def _spelled(self, pattern: Pattern, place: Place) -> int:
+    def _spelled(self, pattern: Pattern, state: ConstraintState) -> int:
         """Return how many symbols a match takes if what is required is spelled."""
-        rest = pattern.shortest(pattern.read(place.required, place.state))
-        return len(place.required) + rest + 2
+        rest = pattern.shortest(pattern.read(state.forced_prefix, state.pattern_state))
+        return len(state.forced_prefix) + rest + 2
 
 
 @lru_cache(maxsize=1)

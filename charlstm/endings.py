@@ -29,7 +29,7 @@ _ENDS: dict[Unit, tuple[str, str | None]] = {
 }
 
 
-class Ending(NamedTuple):
+class StopMatch(NamedTuple):
     """What ends a text: where it is complete, where the text is cut, and why."""
 
     complete: int
@@ -37,8 +37,8 @@ class Ending(NamedTuple):
     reason: Reason
 
 
-class Held(NamedTuple):
-    """How far a growing text has been looked at.
+class PendingText(NamedTuple):
+    """The end of a growing text that can not be shown yet.
 
     Attributes:
         text: its end as far as that may be the beginning of an ending.
@@ -62,28 +62,30 @@ class Endings:
         """Whether there is anything to look for."""
         return bool(self._stops) or self._end is not None
 
-    def add(self, held: Held, piece: str, *, may_end: bool) -> tuple[str, Held, Reason | None]:
+    def add(
+        self, pending: PendingText, piece: str, *, may_end: bool
+    ) -> tuple[str, PendingText, Reason | None]:
         """Let a text grow.
 
         Args:
-            held: how far the text has been looked at.
+            pending: what of it was not shown so far.
             piece: what comes next.
             may_end: whether the text may end with what is complete now; if not, that is no ending
                 later either.
 
         Returns:
-            What can no longer become part of an ending, how far the text has been looked at, and
+            What can no longer become part of an ending, what is pending after it, and
             the reason if the text ends: it ends with what is returned.
         """
-        text = held.text + piece
-        looked_at = len(held.text)
-        ending = self.find(text, begun=held.begun, looked_at=looked_at) if may_end else None
+        text = pending.text + piece
+        looked_at = len(pending.text)
+        ending = self.find(text, begun=pending.begun, looked_at=looked_at) if may_end else None
         cut = len(text) - self.held_back(text) if ending is None else ending.at
         shown = text[:cut]
-        begun = held.begun or bool(shown.strip())
-        return shown, Held(text[cut:], begun), None if ending is None else ending.reason
+        begun = pending.begun or bool(shown.strip())
+        return shown, PendingText(text[cut:], begun), None if ending is None else ending.reason
 
-    def find(self, text: str, *, begun: bool = False, looked_at: int = 0) -> Ending | None:
+    def find(self, text: str, *, begun: bool = False, looked_at: int = 0) -> StopMatch | None:
         """Return the ending in a text that is complete first; of several, the longest.
 
         Args:
@@ -92,7 +94,7 @@ class Endings:
             looked_at: how much of it was there before; what is complete in that does not count.
         """
         found = [
-            Ending(start + len(stop), start, "stop")
+            StopMatch(start + len(stop), start, "stop")
             for stop in self._stops
             if (start := text.find(stop, max(0, looked_at - len(stop) + 1))) >= 0
         ]
@@ -102,7 +104,7 @@ class Endings:
             while match and match.end() <= looked_at:
                 match = self._end.search(text, match.start() + 1)
             if match:
-                found.append(Ending(match.end(), match.start(match.lastindex or 0), "until"))
+                found.append(StopMatch(match.end(), match.start(match.lastindex or 0), "until"))
         return min(found, default=None)
 
     def held_back(self, text: str) -> int:

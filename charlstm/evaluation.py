@@ -18,7 +18,14 @@ from charlstm.corpus import Chunk, Corpus
 from charlstm.dataset import smallest_dtype
 from charlstm.engine import Engine
 from charlstm.errors import CorpusError
-from charlstm.keyboard import Asked, Keyboard, Passage, WordFigures, passages_of, word_figures
+from charlstm.keyboard import (
+    ContextWindow,
+    Keyboard,
+    WordFigures,
+    WordQuery,
+    windows_of,
+    word_figures,
+)
 from charlstm.scoring import Score, add_scores, score_lines, score_stream
 from charlstm.tokenizer import END_OF_DOCUMENT, Kind, Tokenizer, kind_of, tokens_of
 
@@ -261,12 +268,12 @@ def evaluate_words(
         )
     drawn = np.random.default_rng(seed).choice(there, min(sample, there), replace=False)
     keyboard = Keyboard(engine, tokenizer)
-    outcomes = []
-    for some in keyboard.ask(_passages(tokenizer, texts, np.sort(drawn).tolist())):
-        outcomes += some
+    results = []
+    for some in keyboard.ask(_windows(tokenizer, texts, np.sort(drawn).tolist())):
+        results += some
         if on_progress:
             on_progress(len(some))
-    return word_figures(outcomes)
+    return word_figures(results)
 
 
 class _Words:
@@ -292,7 +299,7 @@ def _parts(character: str) -> bool:
     return kind_of(character) in (Kind.SPACE, Kind.ALONE, Kind.OTHER)
 
 
-def _passages(tokenizer: Tokenizer, texts: Texts, chosen: Iterable[int]) -> Iterator[Passage]:
+def _windows(tokenizer: Tokenizer, texts: Texts, chosen: Iterable[int]) -> Iterator[ContextWindow]:
     """Yield what is to be read to ask for the words of these numbers, which ascend."""
     numbers = iter(chosen)
     due = next(numbers, None)
@@ -302,7 +309,7 @@ def _passages(tokenizer: Tokenizer, texts: Texts, chosen: Iterable[int]) -> Iter
         if due is None:
             return
         held = bytearray(np.array([END_OF_DOCUMENT], dtype).tobytes())
-        asked: list[Asked] = []
+        queries: list[WordQuery] = []
         words = _Words()
         for text in document:
             last = 0
@@ -314,8 +321,8 @@ def _passages(tokenizer: Tokenizer, texts: Texts, chosen: Iterable[int]) -> Iter
                     at = place if tokenizer.spells else place + len(space)
                     held += tokenizer.encode(text[last:at]).astype(dtype).tobytes()
                     after = len(held) // dtype.itemsize
-                    asked.append(Asked(word, after, space if tokenizer.spells else ""))
+                    queries.append(WordQuery(word, after, space if tokenizer.spells else ""))
                     last, due = at, next(numbers, None)
                 count += 1
             held += tokenizer.encode(text[last:]).astype(dtype).tobytes()
-        yield from passages_of(np.frombuffer(held, dtype), asked)
+        yield from windows_of(np.frombuffer(held, dtype), queries)

@@ -1,8 +1,8 @@
-"""Best-first search: the likeliest ways first, and what has been found on them.
+"""Best-first search: the likeliest paths are followed first.
 
-A frontier holds the ways of writing that are not over, a candidate collects the probability of all
-ways that were found to end in it. This module knows no model and nothing of how text is made of
-symbols.
+A path is one way of writing, token by token. The frontier holds the paths that can still be
+followed. A candidate sums the probability of all paths that were found to end in it. This module
+knows no model, and nothing about how tokens make up text.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from numpy.typing import NDArray
 
 Floats: TypeAlias = NDArray[np.float32]
 
-# A way whose mass goes to many candidates, or to one that is already found, is followed at a mass
-# so many times smaller than others: the sums come out right without many ways more.
+# A path whose probability is shared by many candidates, or goes to one that is already found, has
+# this many times the priority of others: otherwise the sums of the candidates would miss too much.
 SHARED = 4.0
-# The search ends where no way is as likely as this share of the last candidate asked for. At 1 the
-# candidates would be right, but what lesser ways add to them would be missing.
+# The search stops when no path is as likely as this share of the last candidate asked for. At 1 it
+# would find the right candidates, but their probabilities would lack what less likely paths add.
 _SLACK = 0.7
-_LEAST = 1e-4  # of one candidate asked for: ways less likely than this share of it are dropped
+_LEAST = 1e-4  # divided by the number of candidates asked for: less likely paths are dropped
 
 
-class Wanted(IntEnum):
+class Target(IntEnum):
     """What a search looks for after a word that may be half typed."""
 
     ALL = 0
@@ -36,19 +36,20 @@ class Wanted(IntEnum):
 
 @dataclass(slots=True)
 class Node:
-    """A way of writing that is not over: a symbol to read, and what has been written with it.
+    """The end of a path: a symbol to read, and what has been written with it.
 
     Attributes:
-        mass: the probability of the way, the symbol included.
+        probability: of the path, the symbol included.
         phase: what the grammar knows of it.
-        text: of the candidate, as far as it is certain.
+        text: what else the grammar has to know: the word that was typed at character level, the
+            token so far at word level.
         append: all that has been written.
         completes: whether the candidate goes on with the word that was typed.
         symbol: the id to read.
         state: before it, float32 [2 * layers, units].
     """
 
-    mass: float
+    probability: float
     phase: int
     text: str
     append: str
@@ -64,10 +65,10 @@ class Candidate:
     Attributes:
         completes: whether it goes on with the word that was typed.
         text: the whole word, number or punctuation; empty for the end of the document.
-        append: what to write to have it, in the likeliest of the ways that were found.
-        probability: of all ways that were found.
-        likeliest: of that way alone.
-        way: its last symbol and the mass up to there; None if it can't be gone on from.
+        append: what to write to have it, in the likeliest of the paths that were found.
+        probability: of all paths that were found.
+        likeliest: of that path alone.
+        path: its last symbol and the probability up to there; None if it can't be gone on from.
     """
 
     completes: bool
@@ -75,22 +76,22 @@ class Candidate:
     append: str
     probability: float
     likeliest: float
-    way: Node | None
+    path: Node | None
 
 
 @dataclass(slots=True)
-class Frontier:
-    """One search.
+class BestFirstSearch:
+    """One search: its frontier, and the candidates found so far.
 
     Attributes:
         count: how many candidates are asked for.
-        wanted: what it looks for.
+        target: what it looks for.
         words_only: whether only words and numbers count.
-        least: ways less likely than this are dropped; None for what makes little difference.
+        least: paths less likely than this are dropped; None for what makes little difference.
     """
 
     count: int
-    wanted: Wanted = Wanted.ALL
+    target: Target = Target.ALL
     words_only: bool = False
     least: float | None = None
     bar: float = field(init=False)
@@ -104,47 +105,38 @@ class Frontier:
         self.bar = self._least
 
     def push(self, node: Node, priority: float) -> None:
-        """Add a way, unless it is too unlikely to matter."""
+        """Add a path, unless it is too unlikely to matter."""
         if priority > self.bar:
             heapq.heappush(self._open, (-priority, self._pushed, node))
             self._pushed += 1
 
     def find(
-        self, completes: bool, text: str, append: str, mass: float, way: Node | None = None
+        self, completes: bool, text: str, append: str, probability: float, path: Node | None = None
     ) -> None:
-        """Add a way that has ended in a candidate; one without ``way`` never is its likeliest."""
+        """Add a path that has ended in a candidate; one without ``path`` never is its likeliest."""
         if self.words_only and not text[:1].isalnum():
             return
         key = completes, text
         found = self._found.get(key)
         if found is None:
-            self._found[key] = Candidate(completes, text, append, mass, mass, way)
+            self._found[key] = Candidate(completes, text, append, probability, probability, path)
             return
-        found.probability += mass
-        if way is not None and (found.way is None or mass > found.likeliest):
-            found.append, found.likeliest, found.way = append, mass, way
+        found.probability += probability
+        if path is not None and (found.path is None or probability > found.likeliest):
+            found.append, found.likeliest, found.path = append, probability, path
 
     def take(self, width: int) -> list[Node]:
-        """Remove the likeliest ways, at most ``width``; none if the search is over."""
+        """Remove the likeliest paths, at most ``width``; none if the search is over."""
         self.bar = max(self._least, _SLACK * self._last())
         taken: list[Node] = []
         while self._open and len(taken) < width and -self._open[0][0] > self.bar:
             taken.append(heapq.heappop(self._open)[2])
         return taken
 
-    def is_certain(self) -> bool:
-        """Whether no way that is left is likelier than the last of the candidates."""
-        last = self._last()
-        return last >= self._least and all(node.mass <= last for _, _, node in self._open)
-
     def best(self) -> list[Candidate]:
         """Return the likeliest candidates, the first first; ties in the order of their text."""
         order = sorted(self._found.values(), key=lambda found: (-found.probability, found.text))
         return order[: self.count]
-
-    def left(self) -> float:
-        """Return the mass of the ways that are not over."""
-        return sum(node.mass for _, _, node in self._open)
 
     def _last(self) -> float:
         """Return the probability of the last candidate asked for, or 0 if it is not found yet."""

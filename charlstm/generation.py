@@ -17,10 +17,10 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from charlstm.batch import Batch, Start, Uniforms
+from charlstm.batch import Batch, PrefilledPrompt, SampleRng
 from charlstm.config import SampleConfig
 from charlstm.constraints import Constraints
-from charlstm.endings import Endings, Held, Reason
+from charlstm.endings import Endings, PendingText, Reason
 from charlstm.engine import Engine
 from charlstm.penalties import EMPTY, places_needed
 from charlstm.sampling import likeliest, log_normalisers, next_limits, sample
@@ -103,11 +103,11 @@ def generate(
     Raises:
         UsageError: if no text can be what the configuration asks for.
     """
-    writer = _Writer(engine, tokenizer, config, seed, on_text, alternatives)
+    decoder = _BatchDecoder(engine, tokenizer, config, seed, on_text, alternatives)
     finished: dict[int, Sample] = {}
     due = first
     rows = MAX_ROWS if at_once is None else min(at_once, MAX_ROWS)
-    for each in writer.write(enumerate(prompts, first), rows):
+    for each in decoder.write(enumerate(prompts, first), rows):
         finished[each.index] = each
         while due in finished:
             yield finished.pop(due)
@@ -116,37 +116,37 @@ def generate(
 
 def split_prompt(tokenizer: Tokenizer, prompt: str) -> tuple[Ids, str]:
     """Return the ids to read, the end of a document first, and what the text must start with."""
-    text, required = tokenizer.split_prompt(prompt)
-    if tokenizer.unknown_characters(required):  # what can't be written has to be read
-        text, required = prompt, ""
-    return tokenizer.encode_beginning(text), required
+    text, forced_prefix = tokenizer.split_prompt(prompt)
+    if tokenizer.unknown_characters(forced_prefix):  # what can't be written has to be read
+        text, forced_prefix = prompt, ""
+    return tokenizer.encode_beginning(text), forced_prefix
 
 
-class Text:
-    """What of a sample is known as text, and shown, while it is drawn."""
+class TextStreamer:
+    """Streams the text of a sample: tells what can be shown while it is drawn."""
 
-    def __init__(self, endings: Endings, required: str) -> None:
+    def __init__(self, endings: Endings, forced_prefix: str) -> None:
         self._endings = endings
-        self._required = len(required)
-        self._held = Held()
+        self._to_skip = len(forced_prefix)
+        self._pending = PendingText()
         self.parts: list[str] = []
 
     def add(self, piece: str, *, may_end: bool) -> tuple[str, Reason | None]:
         """Take a symbol's text; return what can be shown now and, if the text ends there, why."""
-        if self._required:
-            taken = min(len(piece), self._required)
-            self._required -= taken
+        if self._to_skip:
+            taken = min(len(piece), self._to_skip)
+            self._to_skip -= taken
             piece = piece[taken:]
         reason = None
         if piece and self._endings:
-            piece, self._held, reason = self._endings.add(self._held, piece, may_end=may_end)
+            piece, self._pending, reason = self._endings.add(self._pending, piece, may_end=may_end)
         self.parts.append(piece)
         return piece, reason
 
     def rest(self) -> str:
         """Return what was held back, when nothing more comes."""
-        self.parts.append(self._held.text)
-        return self._held.text
+        self.parts.append(self._pending.text)
+        return self._pending.text
 
 
 class _Row:
@@ -154,7 +154,7 @@ class _Row:
 
     __slots__ = ("finish_reason", "index", "start", "symbols", "text")
 
-    def __init__(self, index: int, start: Start, text: Text | None) -> None:
+    def __init__(self, index: int, start: PrefilledPrompt, text: TextStreamer | None) -> None:
         self.index = index
         self.start = start
         self.text = text
@@ -162,8 +162,8 @@ class _Row:
         self.finish_reason: FinishReason | None = None
 
 
-class _Writer:
-    """Draws the symbols of samples, as many side by side as there is room for."""
+class _BatchDecoder:
+    """Decodes samples as one batch, in which the next sample takes the row of a finished one."""
 
     def __init__(
         self,
@@ -185,7 +185,7 @@ class _Writer:
         self._constraints = Constraints(config, tokenizer)
         self._endings = Endings(config)
         self._listens = on_text is not None or alternatives is not None or bool(self._endings)
-        self._uniforms = Uniforms(seed)
+        self._uniforms = SampleRng(seed)
         self._never = tokenizer.never_generated.tolist()
         self._window = places_needed(config)
         self._remembered = np.arange(tokenizer.vocab_size)
@@ -221,26 +221,28 @@ class _Writer:
 
     def _read(self, prompts: Iterator[tuple[int, str]]) -> Iterator[_Row]:
         """Read prompts, many at a time; one that comes again is read once."""
-        starts: dict[str, Start] = {}
+        starts: dict[str, PrefilledPrompt] = {}
         while chunk := list(islice(prompts, MAX_ROWS)):
             wanted = dict.fromkeys(prompt for _, prompt in chunk)
             starts = {prompt: start for prompt, start in starts.items() if prompt in wanted}
             starts |= self._starts([prompt for prompt in wanted if prompt not in starts])
             for index, prompt in chunk:
                 start = starts[prompt]
-                text = Text(self._endings, start.required) if self._listens else None
+                text = TextStreamer(self._endings, start.forced_prefix) if self._listens else None
                 yield _Row(index, start, text)
 
-    def _starts(self, prompts: list[str]) -> dict[str, Start]:
+    def _starts(self, prompts: list[str]) -> dict[str, PrefilledPrompt]:
         if not prompts:
             return {}
         divided = [split_prompt(self._tokenizer, prompt) for prompt in prompts]
         logits, state = self._engine.read([ids for ids, _ in divided])
         starts = {}
-        for row, (prompt, (ids, required)) in enumerate(zip(prompts, divided, strict=True)):
+        for row, (prompt, (ids, forced_prefix)) in enumerate(zip(prompts, divided, strict=True)):
             window = self._remembered[ids[1:][-self._window :]] if self._window else ids[:0]
-            place = self._constraints.start(prompt.removesuffix(required), required)
-            starts[prompt] = Start(prompt, logits[row], state[:, row], window, required, place)
+            constraints = self._constraints.start(prompt.removesuffix(forced_prefix), forced_prefix)
+            starts[prompt] = PrefilledPrompt(
+                prompt, logits[row], state[:, row], window, forced_prefix, constraints
+            )
         return starts
 
     def _draw(self, batch: Batch, rows: list[_Row]) -> tuple[Ids, Doubles]:
@@ -249,7 +251,7 @@ class _Writer:
         normalisers = log_normalisers(logits)
         for symbol in self._never:
             logits[:, symbol] = -np.inf
-        asked = [row for row, place in enumerate(batch.places) if place is not None]
+        asked = [row for row, state in enumerate(batch.constraints) if state is not None]
         if asked or config.min_length:
             logits = logits.copy()  # the batch keeps what the model said
         if config.min_length:
@@ -263,9 +265,9 @@ class _Writer:
         log_probabilities = batch.logits[batch.numbers, ids] - normalisers
         batch.append(ids, log_probabilities, self._remembered[ids])
         for row in asked:
-            place = batch.places[row]
-            if place is not None:
-                batch.places[row] = self._constraints.after(place, int(ids[row]))
+            state = batch.constraints[row]
+            if state is not None:
+                batch.constraints[row] = self._constraints.after(state, int(ids[row]))
         if batch.limits is not None:
             surprises = -log_probabilities / np.log(2)
             batch.limits = next_limits(
@@ -275,11 +277,11 @@ class _Writer:
 
     def _adjustments(self, batch: Batch, asked: list[int]) -> Floats:
         tokens = batch.tokens.tolist()
-        places = batch.places
+        states = batch.constraints
         added = [
-            self._constraints.adjustment(place, tokens[row])
+            self._constraints.adjustment(state, tokens[row])
             for row in asked
-            if (place := places[row]) is not None
+            if (state := states[row]) is not None
         ]
         return np.stack(added)
 
@@ -320,7 +322,7 @@ class _Writer:
     def _finish(self, batch: Batch, place: int, row: _Row) -> Sample:
         history = batch.history(place)
         if row.text is None:
-            text = self._tokenizer.decode(history)[len(row.start.required) :]
+            text = self._tokenizer.decode(history)[len(row.start.forced_prefix) :]
         else:
             text = "".join(row.text.parts)
         return Sample(

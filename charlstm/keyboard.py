@@ -20,10 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charlstm.engine import Engine
-from charlstm.frontier import Frontier, Wanted
+from charlstm.frontier import BestFirstSearch, Target
+from charlstm.grammar import Context
 from charlstm.prediction import Predictor
 from charlstm.tokenizer import Kind, Tokenizer, kind_of
-from charlstm.wording import Context, Grammar
 
 Ids: TypeAlias = NDArray[np.integer[Any]]
 
@@ -32,21 +32,21 @@ SUGGESTIONS = 3  # that the keyboard shows
 WARM = 256  # symbols before a word that are read at least, if there are as many
 MAX_ROWS = 128  # of one batch that reads contexts
 _AT_ONCE = 512  # words: bounds the states and logits held
-_FRESH = 512  # symbols of a passage after its warm-up, from which on it is cut
-# Ways that a search follows in one engine step, steps at most, and the least probability of a word.
-# A search with twice the ways and steps and a tenth of the probability found the same words.
+_FRESH = 512  # symbols of a window after its warm-up, from which on it is cut
+# Paths that a search follows in one engine step, steps at most, and the least probability of a
+# word. Twice the paths and steps and a tenth of the probability found the same words.
 _WIDTH = 4
 _ROUNDS = 32
 _LEAST = 1e-4
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class WordQuery:
     """A word that is to be foreseen.
 
     Attributes:
         word: as it stands in the text.
-        after: how many of the ids of its document, or passage, stand before it.
+        after: how many of the ids of its document, or window, stand before it.
         unread: what stands before it and is not among them: at word level the space that belongs
             to its token.
     """
@@ -65,20 +65,20 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Passage:
+class ContextWindow:
     """A stretch of a document, from its beginning or from ``WARM`` ids before the first word.
 
     Attributes:
         ids: integers [T].
-        asked: one word or more, in order.
+        queries: one word or more, in order.
     """
 
     ids: Ids
-    asked: tuple[Asked, ...]
+    queries: tuple[WordQuery, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class WordResult:
     """What became of one word.
 
     Attributes:
@@ -111,14 +111,14 @@ class WordFigures:
     keystrokes_saved_error: float
 
 
-def word_figures(outcomes: Sequence[Outcome]) -> WordFigures:
+def word_figures(results: Sequence[WordResult]) -> WordFigures:
     """Return the figures of one word or more."""
-    count = len(outcomes)
-    ranks = np.array([outcome.rank for outcome in outcomes])
+    count = len(results)
+    ranks = np.array([result.rank for result in results])
     accuracy = {rank: float(((ranks > 0) & (ranks <= rank)).mean()) for rank in RANKS}
     errors = {rank: math.sqrt(share * (1 - share) / count) for rank, share in accuracy.items()}
-    unaided = np.array([outcome.unaided for outcome in outcomes], np.float64)
-    aided = np.array([outcome.keystrokes for outcome in outcomes], np.float64)
+    unaided = np.array([result.unaided for result in results], np.float64)
+    aided = np.array([result.keystrokes for result in results], np.float64)
     ratio = float(aided.sum() / unaided.sum())
     # A ratio of two sums, linearised (Cochran 1977, chapter 6).
     residues = aided - ratio * unaided
@@ -126,28 +126,28 @@ def word_figures(outcomes: Sequence[Outcome]) -> WordFigures:
     return WordFigures(count, accuracy, errors, 1 - ratio, spread / float(unaided.sum()))
 
 
-def passages_of(ids: Ids, asked: Iterable[Asked]) -> Iterator[Passage]:
-    """Cut a document's ids into passages, which together read little more than need be.
+def windows_of(ids: Ids, queries: Iterable[WordQuery]) -> Iterator[ContextWindow]:
+    """Cut a document's ids into windows, which together read little more than need be.
 
     Args:
         ids: of the whole document, END_OF_DOCUMENT first.
-        asked: its words, in order.
+        queries: its words, in order.
     """
-    group: list[Asked] = []
-    for one in asked:
+    group: list[WordQuery] = []
+    for one in queries:
         far = group and one.after - group[-1].after > WARM
         if far or (group and one.after - group[0].after > _FRESH):
-            yield _passage(ids, group)
+            yield _window(ids, group)
             group = []
         group.append(one)
     if group:
-        yield _passage(ids, group)
+        yield _window(ids, group)
 
 
-def _passage(ids: Ids, asked: Sequence[Asked]) -> Passage:
-    start = max(0, asked[0].after - WARM)
-    moved = tuple(replace(one, after=one.after - start) for one in asked)
-    return Passage(ids[start : asked[-1].after], moved)
+def _window(ids: Ids, queries: Sequence[WordQuery]) -> ContextWindow:
+    start = max(0, queries[0].after - WARM)
+    moved = tuple(replace(one, after=one.after - start) for one in queries)
+    return ContextWindow(ids[start : queries[-1].after], moved)
 
 
 class Keyboard:
@@ -156,15 +156,12 @@ class Keyboard:
     Args:
         engine: a trained model.
         tokenizer: the tokenizer it was trained with.
-        grammar: ``grammar_of(tokenizer)``, if there is one already.
     """
 
-    def __init__(
-        self, engine: Engine, tokenizer: Tokenizer, grammar: Grammar | None = None
-    ) -> None:
+    def __init__(self, engine: Engine, tokenizer: Tokenizer) -> None:
         self._engine = engine
         self._tokenizer = tokenizer
-        self._predictor = Predictor(engine, tokenizer, grammar)
+        self._predictor = Predictor(engine, tokenizer)
         self._writable = frozenset(
             map(tokenizer.pieces.__getitem__, tokenizer.character_ids.tolist())
         )
@@ -175,77 +172,80 @@ class Keyboard:
         """How many rows the engine has read so far."""
         return self._read + self._predictor.rows
 
-    def ask(self, passages: Iterable[Passage]) -> Iterator[list[Outcome]]:
+    def ask(self, windows: Iterable[ContextWindow]) -> Iterator[list[WordResult]]:
         """Yield what becomes of the words, some at a time, in order."""
-        group: list[Passage] = []
-        for passage in passages:
-            group.append(passage)
-            if sum(len(one.asked) for one in group) >= _AT_ONCE:
+        group: list[ContextWindow] = []
+        for window in windows:
+            group.append(window)
+            if sum(len(one.queries) for one in group) >= _AT_ONCE:
                 yield self._play(group)
                 group = []
         if group:
             yield self._play(group)
 
-    def _play(self, passages: Sequence[Passage]) -> list[Outcome]:
-        asked = [one for passage in passages for one in passage.asked]
-        contexts = self._contexts(passages)
-        shown = self._likeliest(contexts, max(RANKS), Wanted.ALL)
-        keystrokes = self._keystrokes(asked, contexts, shown)
+    def _play(self, windows: Sequence[ContextWindow]) -> list[WordResult]:
+        queries = [one for window in windows for one in window.queries]
+        contexts = self._contexts(windows)
+        shown = self._likeliest(contexts, max(RANKS), Target.ALL)
+        keystrokes = self._keystrokes(queries, contexts, shown)
         return [
-            Outcome(_rank(one.word, words), one.keystrokes, taken)
-            for one, words, taken in zip(asked, shown, keystrokes, strict=True)
+            WordResult(_rank(one.word, words), one.keystrokes, taken)
+            for one, words, taken in zip(queries, shown, keystrokes, strict=True)
         ]
 
     def _keystrokes(
-        self, asked: Sequence[Asked], contexts: Sequence[Context], likeliest: Sequence[list[str]]
+        self,
+        queries: Sequence[WordQuery],
+        contexts: Sequence[Context],
+        likeliest: Sequence[list[str]],
     ) -> list[int]:
         """Type the words, all at once, given what is likeliest before their first character."""
-        taken = [one.keystrokes for one in asked]
+        taken = [one.keystrokes for one in queries]
         shown = dict(enumerate(likeliest))
         going = dict(enumerate(contexts))
-        for place, one in enumerate(asked):
+        for place, one in enumerate(queries):
             if not self._writable.issuperset(one.word):  # it is never shown
                 del going[place]
         typed = 0
         while going:
             for place in list(going):
-                word = asked[place].word
+                word = queries[place].word
                 if word in shown[place][:SUGGESTIONS]:
                     taken[place] = typed + 1
                     del going[place]
                 elif typed + 1 == len(word):
                     del going[place]
             if going:
-                going = self._type({place: asked[place].word[typed] for place in going}, going)
-                words = self._likeliest(list(going.values()), SUGGESTIONS, Wanted.COMPLETIONS)
+                going = self._type({place: queries[place].word[typed] for place in going}, going)
+                words = self._likeliest(list(going.values()), SUGGESTIONS, Target.COMPLETIONS)
                 shown = dict(zip(going, words, strict=True))
             typed += 1
         return taken
 
-    def _contexts(self, passages: Sequence[Passage]) -> list[Context]:
-        """Return where each word begins, in the order of the passages and their words."""
+    def _contexts(self, windows: Sequence[ContextWindow]) -> list[Context]:
+        """Return where each word begins, in the order of the windows and their words."""
         found: dict[tuple[int, int], Context] = {}
-        order = sorted(range(len(passages)), key=lambda index: -len(passages[index].ids))
+        order = sorted(range(len(windows)), key=lambda index: -len(windows[index].ids))
         for start in range(0, len(order), MAX_ROWS):
             batch = order[start : start + MAX_ROWS]
-            for row, after, context in self._read_passages([passages[index] for index in batch]):
+            for row, after, context in self._read_windows([windows[index] for index in batch]):
                 found[batch[row], after] = context
         return [
             replace(found[index, one.after], unread=one.unread)
-            for index, passage in enumerate(passages)
-            for one in passage.asked
+            for index, window in enumerate(windows)
+            for one in window.queries
         ]
 
-    def _read_passages(self, passages: Sequence[Passage]) -> Iterator[tuple[int, int, Context]]:
-        """Read passages, longest first; yield row, ids read and context where a word begins."""
-        lengths = np.array([len(passage.ids) for passage in passages])
-        padded = np.zeros((len(passages), int(lengths[0])), np.int64)
+    def _read_windows(self, windows: Sequence[ContextWindow]) -> Iterator[tuple[int, int, Context]]:
+        """Read windows, longest first; yield row, ids read and context where a word begins."""
+        lengths = np.array([len(window.ids) for window in windows])
+        padded = np.zeros((len(windows), int(lengths[0])), np.int64)
         due: dict[int, set[int]] = defaultdict(set)
-        for row, passage in enumerate(passages):
-            padded[row, : lengths[row]] = passage.ids
-            for one in passage.asked:
+        for row, window in enumerate(windows):
+            padded[row, : lengths[row]] = window.ids
+            for one in window.queries:
                 due[one.after].add(row)
-        state = self._engine.initial_state(len(passages))
+        state = self._engine.initial_state(len(windows))
         for read in range(1, int(lengths[0]) + 1):
             going = int((lengths >= read).sum())
             self._read += going
@@ -274,11 +274,11 @@ class Keyboard:
         }
 
     def _likeliest(
-        self, contexts: Sequence[Context], count: int, wanted: Wanted
+        self, contexts: Sequence[Context], count: int, target: Target
     ) -> list[list[str]]:
-        found = [Frontier(count, wanted, words_only=True, least=_LEAST) for _ in contexts]
+        found = [BestFirstSearch(count, target, words_only=True, least=_LEAST) for _ in contexts]
         self._predictor.search(found, contexts, _WIDTH, _ROUNDS)
-        return [[candidate.text for candidate in frontier.best()] for frontier in found]
+        return [[candidate.text for candidate in search.best()] for search in found]
 
 
 def _rank(word: str, likeliest: Sequence[str]) -> int:

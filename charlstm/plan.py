@@ -39,8 +39,8 @@ SIZES: dict[str, Size] = {
 }
 
 
-class Worth(NamedTuple):
-    """From how many training tokens, and from which budget in minutes, a size pays."""
+class SizeThreshold(NamedTuple):
+    """The fewest training tokens, and the shortest budget in minutes, at which a size pays off."""
 
     tokens: int
     minutes: float
@@ -48,18 +48,18 @@ class Worth(NamedTuple):
 
 # Minutes are counted by two processor cores; a size that can't read its text once or twice in them
 # learns less than a smaller one. A word tells more than a character, and takes longer to read.
-WORTH: dict[Level, dict[str, Worth]] = {
+SIZE_THRESHOLDS: dict[Level, dict[str, SizeThreshold]] = {
     "char": {
-        "large": Worth(50_000_000, 240.0),
-        "medium": Worth(500_000, 2.5),
-        "small": Worth(40_000, 0.5),
-        "tiny": Worth(0, 0.0),
+        "large": SizeThreshold(50_000_000, 240.0),
+        "medium": SizeThreshold(500_000, 2.5),
+        "small": SizeThreshold(40_000, 0.5),
+        "tiny": SizeThreshold(0, 0.0),
     },
     "word": {
-        "large": Worth(20_000_000, 600.0),
-        "medium": Worth(200_000, 6.0),
-        "small": Worth(40_000, 0.5),
-        "tiny": Worth(0, 0.0),
+        "large": SizeThreshold(20_000_000, 600.0),
+        "medium": SizeThreshold(200_000, 6.0),
+        "small": SizeThreshold(40_000, 0.5),
+        "tiny": SizeThreshold(0, 0.0),
     },
 }
 
@@ -71,19 +71,19 @@ MOST_STREAMS: dict[Level, int] = {"char": 48, "word": 16}
 LONGEST_SEQUENCE, SHORTEST_SEQUENCE = 32, 16
 
 
-class Pace(NamedTuple):
+class OptimizerDefaults(NamedTuple):
     """The peak rate at 48 streams of 512 units, and the norm that gradients are clipped to."""
 
     rate: float
     clip_norm: float
 
 
-PACES: dict[Optimizer, Pace] = {
-    "adamw": Pace(8e-3, 1.0),
-    "adam": Pace(8e-3, 1.0),
-    "lion": Pace(8e-4, 1.0),
-    "rmsprop": Pace(3e-3, 1.0),
-    "sgd": Pace(7.0, 0.25),
+OPTIMIZER_DEFAULTS: dict[Optimizer, OptimizerDefaults] = {
+    "adamw": OptimizerDefaults(8e-3, 1.0),
+    "adam": OptimizerDefaults(8e-3, 1.0),
+    "lion": OptimizerDefaults(8e-4, 1.0),
+    "rmsprop": OptimizerDefaults(3e-3, 1.0),
+    "sgd": OptimizerDefaults(7.0, 0.25),
 }
 
 # Words are many and most of them rare. Steps that are scaled for each weight by itself move what
@@ -177,8 +177,8 @@ def choose_size(level: Level, tokens: int, minutes: float = math.inf) -> str:
     """
     return next(
         name
-        for name, worth in WORTH[level].items()
-        if tokens >= worth.tokens and minutes >= worth.minutes
+        for name, threshold in SIZE_THRESHOLDS[level].items()
+        if tokens >= threshold.tokens and minutes >= threshold.minutes
     )
 
 
@@ -308,11 +308,11 @@ def _learning(
     """Choose the optimizer, its rate, and what regularises."""
     optimizer: Optimizer = chosen.get("optimizer", OPTIMIZER[text.level])
     _check_decay(chosen, optimizer)
-    pace = PACES[optimizer]
+    defaults = OPTIMIZER_DEFAULTS[optimizer]
     settings: dict[str, Any] = {
         "optimizer": optimizer,
-        "learning_rate": _scaled(pace.rate, streams, units) * rate_scale,
-        "clip_norm": pace.clip_norm,
+        "learning_rate": _scaled(defaults.rate, streams, units) * rate_scale,
+        "clip_norm": defaults.clip_norm,
         "dropout": _dropout(text.level, text.train_tokens),
         "dropout_ramp": 0.0 if "dropout" in chosen else DROPOUT_RAMP,
     }

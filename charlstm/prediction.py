@@ -1,7 +1,7 @@
 """Prompts -> what comes next: words with their probabilities, phrases, symbols.
 
 The predictions for a prompt share one distribution: over what the word being typed may become and,
-if it is complete as it stands, over what follows it. A search goes after the likeliest ways of
+if it is complete as it stands, over what follows it. A search follows the likeliest ways of
 writing first, many of them as one batch of the engine, for many contexts at once; a context's
 predictions do not depend on what is predicted beside it.
 
@@ -17,14 +17,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from charlstm.characters import Characters
 from charlstm.engine import Engine
 from charlstm.errors import ConfigError
-from charlstm.frontier import Candidate, Floats, Frontier, Node, Wanted
+from charlstm.frontier import BestFirstSearch, Candidate, Floats, Node, Target
+from charlstm.grammar import Context, Grammar, Ids
 from charlstm.tokenizer import BEGIN_SPELLING, Tokenizer
 from charlstm.tokens import SpecialToken, special_token
-from charlstm.wording import Characters, Context, Grammar, Ids, Words
+from charlstm.words import Words
 
-WIDTH = 8  # ways that one context follows in one engine step
+WIDTH = 8  # paths that one context follows in one engine step
 ROUNDS = 64  # engine steps at most
 _FLOATS = 2**22  # logits of one engine step, or numbers of its states, at most
 _REMEMBERED = 48  # places of recent prompts whose state is kept
@@ -120,26 +122,11 @@ class Predictor:
         ids, typed, unread = self._grammar.split(prompt)
         return Context(*self._memory.read(ids), typed, unread)
 
-    def contexts(self, prompts: Sequence[str]) -> list[Context]:
-        """Read many prompts as one batch; the same bits as one at a time."""
-        parts = [self._grammar.split(prompt) for prompt in prompts]
-        found: list[Context] = []
-        together = max(1, _FLOATS // (8 * self._engine.vocab_size))  # of up to 64 symbols at once
-        for start in range(0, len(parts), together):
-            some = parts[start : start + together]
-            logits, states = self._engine.read([ids for ids, _, _ in some])
-            found += [
-                Context(logits[row], states[:, row], typed, unread)
-                for row, (_, typed, unread) in enumerate(some)
-            ]
-        return found
-
     def likeliest(
         self,
         contexts: Sequence[Context],
         count: int,
         *,
-        completions_only: bool = False,
         words_only: bool = False,
         width: int = WIDTH,
         rounds: int = ROUNDS,
@@ -149,33 +136,28 @@ class Predictor:
         Args:
             contexts: where each prediction begins.
             count: how many words for each; there may be fewer.
-            completions_only: only words longer than what is typed, where something is.
             words_only: leave out punctuation and the end of the document.
-            width: how many ways of a context are followed in one engine step.
+            width: how many paths of a context are followed in one engine step.
             rounds: how many engine steps there are at most. At word level there are as many more
                 as the longest of what is typed has characters.
 
         Returns:
             For each context, the likeliest first.
         """
-        wanted = [
-            Wanted.COMPLETIONS if completions_only and context.typed else Wanted.ALL
-            for context in contexts
-        ]
-        found = [Frontier(count, kind, words_only) for kind in wanted]
+        found = [BestFirstSearch(count, words_only=words_only) for _ in contexts]
         self.search(found, contexts, width, rounds)
-        return [[_prediction(candidate) for candidate in frontier.best()] for frontier in found]
+        return [[_prediction(candidate) for candidate in search.best()] for search in found]
 
     def search(
         self,
-        found: Sequence[Frontier],
+        found: Sequence[BestFirstSearch],
         contexts: Sequence[Context],
         width: int = WIDTH,
         rounds: int = ROUNDS,
     ) -> None:
-        """Let frontiers find their candidates, one in each context (see ``likeliest``).
+        """Run searches, one in each context (see ``likeliest``).
 
-        A frontier tells whether they are certain. Their probabilities are lower bounds.
+        The probabilities of their candidates are lower bounds.
         """
         if not found:
             return
@@ -186,7 +168,7 @@ class Predictor:
             begun = zip(part, contexts[start : start + together], strict=True)
             self._grammar.begin(list(begun), self._begin_step)
             for _ in range(rounds):
-                items = [(frontier, node) for frontier in part for node in frontier.take(width)]
+                items = [(search, node) for search in part for node in search.take(width)]
                 if not items:
                     break
                 self._grammar.unfold(items, *self._read([node for _, node in items]))
@@ -199,24 +181,24 @@ class Predictor:
         The less likely a beginning is, the fewer of its next words can matter.
         """
         beam = 2 * count + 6
-        first = Frontier(beam, Wanted.ALL, words_only)
+        first = BestFirstSearch(beam, Target.ALL, words_only)
         self.search([first], [context])
         phrases = _Phrase().then(first.best())
         for _ in range(words - 1):
-            going = [(phrase, phrase.way) for phrase in phrases if phrase.way]
+            going = [(phrase, phrase.path) for phrase in phrases if phrase.path]
             if not going:
                 break
-            logits, states = self._read([way for _, way in going])
+            logits, states = self._read([path for _, path in going])
             contexts = [
                 self._grammar.after(phrase.last, logits[row], states[:, row])
                 for row, (phrase, _) in enumerate(going)
             ]
             counts = [max(1, beam // (rank + 1)) for rank in range(len(going))]
-            found = [Frontier(some, Wanted.NEXT, words_only) for some in counts]
+            found = [BestFirstSearch(some, Target.NEXT, words_only) for some in counts]
             self.search(found, contexts)
-            phrases = [phrase for phrase in phrases if not phrase.way]
-            for (phrase, _), frontier in zip(going, found, strict=True):
-                phrases += phrase.then(frontier.best())
+            phrases = [phrase for phrase in phrases if not phrase.path]
+            for (phrase, _), search in zip(going, found, strict=True):
+                phrases += phrase.then(search.best())
             phrases.sort(key=lambda phrase: (-phrase.probability, phrase.text))
             del phrases[beam:]
         return [
@@ -256,10 +238,10 @@ class _Phrase:
 
     text: str = ""
     append: str = ""
-    mass: float = 1.0  # of the way, which may go on with the last word
+    path_probability: float = 1.0  # of the path, which may go on with the last word
     probability: float = 1.0  # that it does not
     last: str = ""
-    way: Node | None = None
+    path: Node | None = None
     special: SpecialToken | None = None
 
     def then(self, candidates: Sequence[Candidate]) -> list[_Phrase]:
@@ -268,14 +250,16 @@ class _Phrase:
             _Phrase(
                 text=self.text + found.append if self.text else found.text,
                 append=self.append + found.append,
-                mass=self.mass * found.way.mass if found.way else 0.0,
-                probability=self.mass * found.likeliest,
+                path_probability=(
+                    self.path_probability * found.path.probability if found.path else 0.0
+                ),
+                probability=self.path_probability * found.likeliest,
                 last=found.text,
-                way=found.way,
+                path=found.path,
                 special=None if found.text else "end",
             )
             for found in candidates
-            if found.way or not found.text
+            if found.path or not found.text
         ]
 
 

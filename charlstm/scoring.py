@@ -220,8 +220,8 @@ def add_scores(scores: Iterable[Score]) -> Score:
     return Score("", characters, tokens, unknown, math.fsum(values), shown, of_unknown)
 
 
-class Carried:
-    """Scores texts one after the other as one text: what stands before is remembered."""
+class StatefulScorer:
+    """Scores texts one after the other as one text: it keeps the state between them."""
 
     def __init__(self, engine: Engine, tokenizer: Tokenizer) -> None:
         self._engine = engine

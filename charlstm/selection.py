@@ -16,7 +16,7 @@ from charlstm.generation import Sample
 PATIENCE = 2_000
 
 
-def select(
+def reject_known(
     samples: Iterable[Sample],
     count: int,
     *,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import sys
 from itertools import product
+from re import _constants as ops
 
 import numpy as np
 import pytest
@@ -115,3 +117,33 @@ def test_what_the_alphabet_lacks_is_read_and_not_written():
 def test_what_has_no_automaton_is_refused(expression):
     with pytest.raises(UsageError, match=re.escape(repr(expression))):
         Automaton(expression, ALPHABET)
+
+
+# What the parser of ``re``, which is not public, may find in an expression since Python 3.11.
+OPCODES = """
+    FAILURE SUCCESS ANY ANY_ALL ASSERT ASSERT_NOT AT BRANCH CATEGORY CHARSET BIGCHARSET GROUPREF
+    GROUPREF_EXISTS IN INFO JUMP LITERAL MARK MAX_UNTIL MIN_UNTIL NOT_LITERAL NEGATE RANGE REPEAT
+    REPEAT_ONE SUBPATTERN MIN_REPEAT_ONE ATOMIC_GROUP POSSESSIVE_REPEAT POSSESSIVE_REPEAT_ONE
+    GROUPREF_IGNORE IN_IGNORE LITERAL_IGNORE NOT_LITERAL_IGNORE GROUPREF_LOC_IGNORE IN_LOC_IGNORE
+    LITERAL_LOC_IGNORE NOT_LITERAL_LOC_IGNORE GROUPREF_UNI_IGNORE IN_UNI_IGNORE LITERAL_UNI_IGNORE
+    NOT_LITERAL_UNI_IGNORE RANGE_UNI_IGNORE
+    AT_BEGINNING AT_BEGINNING_LINE AT_BEGINNING_STRING AT_BOUNDARY AT_NON_BOUNDARY AT_END
+    AT_END_LINE AT_END_STRING AT_LOC_BOUNDARY AT_LOC_NON_BOUNDARY AT_UNI_BOUNDARY
+    AT_UNI_NON_BOUNDARY
+    CATEGORY_DIGIT CATEGORY_NOT_DIGIT CATEGORY_SPACE CATEGORY_NOT_SPACE CATEGORY_WORD
+    CATEGORY_NOT_WORD CATEGORY_LINEBREAK CATEGORY_NOT_LINEBREAK CATEGORY_LOC_WORD
+    CATEGORY_LOC_NOT_WORD CATEGORY_UNI_DIGIT CATEGORY_UNI_NOT_DIGIT CATEGORY_UNI_SPACE
+    CATEGORY_UNI_NOT_SPACE CATEGORY_UNI_WORD CATEGORY_UNI_NOT_WORD CATEGORY_UNI_LINEBREAK
+    CATEGORY_UNI_NOT_LINEBREAK
+"""
+
+
+def test_the_parser_of_python_knows_no_other_opcodes():
+    found = {str(opcode) for opcode in (*ops.OPCODES, *ops.ATCODES, *ops.CHCODES)}
+    if found != set(OPCODES.split()):
+        pytest.fail(
+            f"re._parser of Python {sys.version.split()[0]} has other opcodes than those that "
+            f"charlstm.automaton was written for: {sorted(found ^ set(OPCODES.split()))}. Check "
+            "that it translates or refuses each new one and needs none that is gone, then add or "
+            "remove it here"
+        )

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charlstm.batch import Batch, Start, Uniforms
+from charlstm.batch import Batch, PrefilledPrompt, SampleRng
 from charlstm.penalties import EMPTY
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -18,7 +18,7 @@ def start_of(rng, length=3):
     """Return the beginning of a sample after some ids; one layer of two units, five symbols."""
     logits = rng.normal(size=5).astype(np.float32)
     state = rng.normal(size=(2, 2)).astype(np.float32)
-    return Start("", logits, state, rng.integers(0, 5, length), "", None)
+    return PrefilledPrompt("", logits, state, rng.integers(0, 5, length), "", None)
 
 
 # Random numbers
@@ -27,8 +27,8 @@ def start_of(rng, length=3):
 @given(SEEDS, INDICES, st.integers(0, 9))
 def test_the_numbers_of_a_sample_depend_on_seed_and_index_alone(seed, index, block):
     position = 32 * block
-    first = Uniforms(seed).of(index, position)
-    used = Uniforms(seed)
+    first = SampleRng(seed).of(index, position)
+    used = SampleRng(seed)
     for other in (index + 1, 0, 70, 2**50):
         used.of(other, position + 32)
     np.testing.assert_array_equal(used.of(index, position), first)
@@ -37,7 +37,7 @@ def test_the_numbers_of_a_sample_depend_on_seed_and_index_alone(seed, index, blo
 
 
 def test_old_numbers_are_forgotten_and_found_again():
-    uniforms = Uniforms(3)
+    uniforms = SampleRng(3)
     first = uniforms.of(5, 0).copy()
     for group in range(1, 600):
         uniforms.of(64 * group, 0)
@@ -52,7 +52,7 @@ def test_no_two_samples_share_numbers():
         for index in (0, 1, 63, 64, 128, 2**38, 2**38 + 1, 2**40, 2**40 + 64, 2**41, 2**60)
         for position in (0, 32, 64, 128, 32 * 2**8, 32 * 2**9)
     ]
-    drawn = {Uniforms(seed).of(index, at).tobytes() for seed, index, at in places}
+    drawn = {SampleRng(seed).of(index, at).tobytes() for seed, index, at in places}
     assert len(drawn) == len(places)
 
 
@@ -82,7 +82,7 @@ def check(batch, naive):
         each.symbols for each in naive
     ]
     np.testing.assert_allclose(batch.sums, [sum(each.values) for each in naive])
-    assert len(batch.places) == len(naive)
+    assert len(batch.constraints) == len(naive)
     if batch.recent is not None:
         assert batch.recent.tolist() == [each.recent for each in naive]
     if batch.limits is not None:
@@ -105,13 +105,13 @@ def test_a_batch_is_its_samples(seed, rows, window, limit, steps, restless):
     rng = np.random.default_rng(seed)
     naive = [Naive(index, start_of(rng), window, limit) for index in range(rows)]
     batch = Batch([each.start for each in naive], window=window, limit=limit)
-    source, coming = Uniforms(7), rows
+    source, coming = SampleRng(7), rows
     for _ in range(steps):
         check(batch, naive)
         drawn = batch.uniforms([each.index for each in naive], source)
         for each, number in zip(naive, drawn.tolist(), strict=True):
             at = len(each.symbols)
-            assert number == Uniforms(7).of(each.index, at - at % 32)[at % 32]
+            assert number == SampleRng(7).of(each.index, at - at % 32)[at % 32]
         ids, values = rng.integers(0, 5, len(naive)), rng.normal(size=len(naive))
         remembered = np.where(ids == 4, EMPTY, ids)
         batch.append(ids, values, remembered)

@@ -32,22 +32,22 @@ def possible(added):
     return np.flatnonzero(added > -np.inf).tolist()
 
 
-def walked(constraints, place, symbols):
+def walked(constraints, state, symbols):
     """Take symbols as long as each of them may follow; return which."""
     taken = []
     for written, symbol in enumerate(symbols):
-        if place is not None:
-            if symbol not in possible(constraints.adjustment(place, written)):
+        if state is not None:
+            if symbol not in possible(constraints.adjustment(state, written)):
                 break
-            place = constraints.after(place, symbol)
+            state = constraints.after(state, symbol)
         taken.append(symbol)
     return taken
 
 
-def texts_of(constraints, tokenizer, place, length, required):
+def texts_of(constraints, tokenizer, state, length, required):
     """Return all that can be written with so many symbols, without what is required."""
     symbols = [i for i in range(tokenizer.vocab_size) if i not in (END_OF_DOCUMENT, UNKNOWN)]
-    written = {tuple(walked(constraints, place, each)) for each in product(symbols, repeat=length)}
+    written = {tuple(walked(constraints, state, each)) for each in product(symbols, repeat=length)}
     return {tokenizer.decode(each)[len(required) :] for each in written}
 
 
@@ -55,7 +55,7 @@ def texts_of(constraints, tokenizer, place, length, required):
 
 
 @BOTH
-def test_where_nothing_is_asked_there_is_no_place(tokenizer):
+def test_where_nothing_is_asked_there_is_no_state(tokenizer):
     assert Constraints(SampleConfig(), tokenizer).start("ab", "") is None
 
 
@@ -69,23 +69,23 @@ def test_where_nothing_is_asked_there_is_no_place(tokenizer):
 )  # fmt: skip
 def test_a_word_goes_on_as_a_symbol_or_is_spelled(required, whole):
     constraints = Constraints(SampleConfig(), WORDS)
-    place = constraints.start("a", required)
-    found = possible(constraints.adjustment(place, 0))
+    state = constraints.start("a", required)
+    found = possible(constraints.adjustment(state, 0))
     assert found[0] == BEGIN_SPELLING
     assert sorted(WORDS.pieces[symbol] for symbol in found[1:]) == sorted(whole)
     for symbol in found[1:]:
-        assert constraints.after(place, symbol) is None
+        assert constraints.after(state, symbol) is None
 
 
 @given(st.text("abk ", min_size=1, max_size=5))
 def test_what_is_spelled_begins_with_what_is_required(required):
     constraints = Constraints(SampleConfig(), WORDS)
-    place = constraints.after(constraints.start("", required), BEGIN_SPELLING)
+    state = constraints.after(constraints.start("", required), BEGIN_SPELLING)
     for written, character in enumerate(required, 1):
-        (only,) = possible(constraints.adjustment(place, written))
+        (only,) = possible(constraints.adjustment(state, written))
         assert WORDS.pieces[only] == character
-        place = constraints.after(place, only)
-    assert place is None  # more letters, the end of the word: all is allowed
+        state = constraints.after(state, only)
+    assert state is None  # more letters, the end of the word: all is allowed
 
 
 # Bans and biases
@@ -126,8 +126,8 @@ def test_a_banned_text_is_found_across_symbols(ban, drawn, required):
     """It is the symbol that completes it that may not follow; what is required was asked for."""
     prompt = "a"
     constraints = Constraints(SampleConfig(ban=ban), WORDS)
-    place = constraints.start(prompt, required)
-    taken = walked(constraints, place, drawn)
+    state = constraints.start(prompt, required)
+    taken = walked(constraints, state, drawn)
     text = WORDS.decode(taken)
     assert text.startswith(required) or required.startswith(text)
     given_part = prompt + required
@@ -146,15 +146,15 @@ def test_a_banned_text_is_found_across_symbols(ban, drawn, required):
 )
 def test_a_bias_is_added_to_the_symbols_that_complete_its_text(biases, drawn, prompt):
     constraints = Constraints(SampleConfig(bias=tuple(biases.items())), CHARS)
-    place = constraints.start(prompt, "")
+    state = constraints.start(prompt, "")
     for symbol in drawn:
-        place = constraints.after(place, symbol)
+        state = constraints.after(state, symbol)
     text = prompt + CHARS.decode(drawn)
     expected = [
         sum(value for each, value in biases.items() if piece and (text + piece).endswith(each))
         for piece in CHARS.pieces
     ]
-    np.testing.assert_array_equal(constraints.adjustment(place, 0), expected)
+    np.testing.assert_array_equal(constraints.adjustment(state, 0), expected)
 
 
 def test_a_ban_and_a_bias_of_the_same_text_are_a_ban():
@@ -169,8 +169,8 @@ def test_what_is_worked_out_once_may_be_forgotten(monkeypatch):
     monkeypatch.setattr("charlstm.constraints._CACHED_NUMBERS", 1)
     small = Constraints(config, CHARS)
     for prompt in ("", "a", "ba", "a"):
-        place = whole.start(prompt, "")
-        np.testing.assert_array_equal(whole.adjustment(place, 0), small.adjustment(place, 0))
+        state = whole.start(prompt, "")
+        np.testing.assert_array_equal(whole.adjustment(state, 0), small.adjustment(state, 0))
 
 
 # Patterns
@@ -183,7 +183,7 @@ def test_what_is_written_ends_with_a_match(tokenizer, expression, prompt):
     """Whoever takes only what may follow is at a match when nothing or only the end may follow."""
     constraints = Constraints(SampleConfig(match=expression, length=4), tokenizer)
     try:
-        place = constraints.start(prompt, "")
+        state = constraints.start(prompt, "")
     except UsageError:
         assert not any(
             re.fullmatch(expression, prompt + "".join(more))
@@ -193,7 +193,7 @@ def test_what_is_written_ends_with_a_match(tokenizer, expression, prompt):
         return
     rng = np.random.default_rng(1)
     for _ in range(40):
-        text, at = prompt, place
+        text, at = prompt, state
         for written in range(4):
             symbol = int(rng.choice(possible(constraints.adjustment(at, written))))
             if symbol == END_OF_DOCUMENT:
@@ -211,13 +211,13 @@ def test_a_half_typed_word_ends_with_a_match_or_is_refused(length, expression, r
     tokenizer = WordTokenizer((*"abcdgik n", " king", " kind"))
     constraints = Constraints(SampleConfig(match=expression, length=length), tokenizer)
     try:
-        place = constraints.start("a", required)
+        state = constraints.start("a", required)
     except UsageError as error:
         assert f"the length is {length}: raise --length" in str(error)  # noqa: PT017
         return
     rng = np.random.default_rng(length)
     for _ in range(30):
-        text, at = "a", place
+        text, at = "a", state
         for written in range(length):
             symbol = int(rng.choice(possible(constraints.adjustment(at, written))))
             if symbol == END_OF_DOCUMENT:
@@ -264,13 +264,13 @@ def test_a_length_that_is_too_short_is_refused():
 @pytest.mark.parametrize(("required", "needed"), [(" kin", 1), (" k", 1), ("", 5)])
 def test_a_match_may_need_every_symbol(required, needed):
     config = SampleConfig(match="a king", length=needed)
-    place = Constraints(config, WORDS).start("a", required)
-    assert place.required == required
+    state = Constraints(config, WORDS).start("a", required)
+    assert state.forced_prefix == required
 
 
 def test_spelling_is_begun_and_ended_in_turn():
     constraints = Constraints(SampleConfig(match="[ab]+", length=9), WORDS)
-    place = constraints.start("", "")
-    assert END_SPELLING not in possible(constraints.adjustment(place, 0))
-    place = constraints.after(place, BEGIN_SPELLING)
-    assert BEGIN_SPELLING not in possible(constraints.adjustment(place, 1))
+    state = constraints.start("", "")
+    assert END_SPELLING not in possible(constraints.adjustment(state, 0))
+    state = constraints.after(state, BEGIN_SPELLING)
+    assert BEGIN_SPELLING not in possible(constraints.adjustment(state, 1))

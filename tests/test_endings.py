@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from charlstm.config import SampleConfig
-from charlstm.endings import Ending, Endings, Held, beginning_at_end
+from charlstm.endings import Endings, PendingText, StopMatch, beginning_at_end
 
 UNITS = (None, "sentence", "line", "paragraph", "document")
 SHORT = st.text("ab", max_size=8)
@@ -30,14 +30,14 @@ def first_complete(text, config):
 
 def fed(pieces, config, may_end=lambda length: True):
     """Let a text come in pieces; return what was shown at last, and why it ended."""
-    looked_for, held, shown, length = Endings(config), Held(), "", 0
+    looked_for, pending, shown, length = Endings(config), PendingText(), "", 0
     for piece in pieces:
         length += len(piece)
-        more, held, reason = looked_for.add(held, piece, may_end=may_end(length))
+        more, pending, reason = looked_for.add(pending, piece, may_end=may_end(length))
         shown += more
         if reason is not None:
             return shown, reason
-    return shown + held.text, None
+    return shown + pending.text, None
 
 
 # Stop texts
@@ -46,7 +46,7 @@ def fed(pieces, config, may_end=lambda length: True):
 @given(SHORT, STOPS)
 def test_the_stop_text_that_is_complete_first_counts(text, stops):
     begins = (
-        Ending(end, start, "stop")
+        StopMatch(end, start, "stop")
         for end in range(len(text) + 1)
         for start in range(end)
         if text[start:end] in stops
@@ -57,7 +57,7 @@ def test_the_stop_text_that_is_complete_first_counts(text, stops):
 @given(SHORT, STOPS, st.integers(0, 8))
 def test_what_was_complete_before_does_not_count(text, stops, looked_at):
     begins = (
-        Ending(end, start, "stop")
+        StopMatch(end, start, "stop")
         for end in range(looked_at + 1, len(text) + 1)
         for start in range(end)
         if text[start:end] in stops

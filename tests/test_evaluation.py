@@ -13,7 +13,7 @@ from charlstm.corpus import Corpus
 from charlstm.errors import CorpusError
 from charlstm.evaluation import (
     Texts,
-    _passages,
+    _windows,
     _Words,
     beginning_of,
     evaluate_text,
@@ -133,13 +133,13 @@ def test_a_word_is_not_begun_by_a_border():
 
 @BOTH
 @given(documents_given.filter(lambda d: any(list(_Words().of(t)) for t in d)), st.data())
-def test_passages_end_where_words_begin(tokenizer, documents, data):
+def test_windows_end_where_words_begin(tokenizer, documents, data):
     there = [(d, *found) for d in documents for found in _Words().of(d)]
     chosen = sorted(data.draw(st.sets(st.integers(0, len(there) - 1), min_size=1)))
     found = [
-        (passage.ids[: one.after].tolist(), one)
-        for passage in _passages(tokenizer, texts(*documents), chosen)
-        for one in passage.asked
+        (window.ids[: one.after].tolist(), one)
+        for window in _windows(tokenizer, texts(*documents), chosen)
+        for one in window.queries
     ]
     assert len(found) == len(chosen)
     for (read, one), number in zip(found, chosen, strict=True):

@@ -18,11 +18,11 @@ from charlstm.keyboard import (
     RANKS,
     SUGGESTIONS,
     WARM,
-    Asked,
+    ContextWindow,
     Keyboard,
-    Outcome,
-    Passage,
-    passages_of,
+    WordQuery,
+    WordResult,
+    windows_of,
     word_figures,
 )
 from charlstm.tokenizer import END_OF_DOCUMENT
@@ -43,7 +43,7 @@ def asked_after(level, before, word):
     unread = " " if level == "word" and before.endswith(" ") else ""
     read = tokenizer.encode(before[: len(before) - len(unread)])
     ids = np.array([END_OF_DOCUMENT, *read.tolist()])
-    return Passage(ids, (Asked(word, len(ids), unread),))
+    return ContextWindow(ids, (WordQuery(word, len(ids), unread),))
 
 
 def places(masses, word, slack):
@@ -77,35 +77,35 @@ def expected(level, seed, before, word):
 
 @pytest.mark.parametrize("level", ["char", "word"])
 @pytest.mark.parametrize("seed", [1, 2])
-def test_outcomes_are_those_of_an_enumeration(level, seed):
+def test_results_are_those_of_an_enumeration(level, seed):
     player = Keyboard(chain(level, seed), TOKENIZERS[level])
-    passages = [asked_after(level, *question) for question in QUESTIONS]
-    outcomes = [outcome for group in player.ask(passages) for outcome in group]
-    assert len(outcomes) == len(QUESTIONS)
+    windows = [asked_after(level, *question) for question in QUESTIONS]
+    results = [result for group in player.ask(windows) for result in group]
+    assert len(results) == len(QUESTIONS)
     certain = 0
-    for outcome, (before, word) in zip(outcomes, QUESTIONS, strict=True):
+    for result, (before, word) in zip(results, QUESTIONS, strict=True):
         ranks, strokes = expected(level, seed, before, word)
-        rank = outcome.rank or math.inf
+        rank = result.rank or math.inf
         assert ranks[0] <= max(rank, min(ranks[0], max(RANKS) + 1)), (before, word)
         assert min(ranks[1], max(RANKS) + 1) >= min(rank, max(RANKS) + 1), (before, word)
-        assert outcome.unaided == len(word) + 1
-        assert strokes[0] <= outcome.keystrokes <= strokes[1], (before, word)
+        assert result.unaided == len(word) + 1
+        assert strokes[0] <= result.keystrokes <= strokes[1], (before, word)
         certain += strokes[0] == strokes[1]
     assert certain > len(QUESTIONS) / 2
-    assert len({outcome.keystrokes for outcome in outcomes}) > 1
+    assert len({result.keystrokes for result in results}) > 1
 
 
 @pytest.mark.parametrize("level", ["char", "word"])
 def test_a_word_that_can_not_be_written_is_typed(level):
     player = Keyboard(chain(level, 1), TOKENIZERS[level])
-    ((outcome,),) = player.ask([asked_after(level, " ", "aéb")])
-    assert outcome == Outcome(rank=0, unaided=4, keystrokes=4)
+    ((result,),) = player.ask([asked_after(level, " ", "aéb")])
+    assert result == WordResult(rank=0, unaided=4, keystrokes=4)
 
 
 def test_no_space_follows_a_character_of_a_script_without_spaces():
     player = Keyboard(chain("char", 1), TOKENIZERS["char"])
-    ((outcome,),) = player.ask([asked_after("char", " ", "中")])
-    assert (outcome.unaided, outcome.keystrokes) == (1, 1)
+    ((result,),) = player.ask([asked_after("char", " ", "中")])
+    assert (result.unaided, result.keystrokes) == (1, 1)
 
 
 # Batches
@@ -113,51 +113,51 @@ def test_no_space_follows_a_character_of_a_script_without_spaces():
 
 @pytest.mark.parametrize("tokenizer", [LETTERS, TOKENS], ids=["char", "word"])
 @pytest.mark.parametrize("precision", ["int8", "float32"])
-def test_an_outcome_does_not_depend_on_what_is_asked_beside_it(monkeypatch, tokenizer, precision):
+def test_a_result_does_not_depend_on_what_is_asked_beside_it(monkeypatch, tokenizer, precision):
     text = "the cat saw the dog and the dog ran . the cat\nsaw a dog . the xylophone ran\n" * 9
     engine = random_model(precision, tokenizer.vocab_size)
 
-    def outcomes(at_once):
+    def results(at_once):
         monkeypatch.setattr(keyboard, "_AT_ONCE", at_once)
-        asked, at = [], 0
+        queries, at = [], 0
         for word in text.split():
             at = text.index(word, at)
             before = text[: at - 1] if tokenizer.spells and text[at - 1 : at] == " " else text[:at]
             unread = text[len(before) : at]
-            asked.append(Asked(word, 1 + len(tokenizer.encode(before)), unread))
+            queries.append(WordQuery(word, 1 + len(tokenizer.encode(before)), unread))
             at += len(word)
         ids = np.array([END_OF_DOCUMENT, *tokenizer.encode(text).tolist()])
         player = Keyboard(engine, tokenizer)
-        found = [outcome for group in player.ask(passages_of(ids, asked)) for outcome in group]
-        assert player.rows > len(asked)
+        found = [result for group in player.ask(windows_of(ids, queries)) for result in group]
+        assert player.rows > len(queries)
         return found
 
-    assert outcomes(1) == outcomes(40) == outcomes(10**6)
+    assert results(1) == results(40) == results(10**6)
 
 
 @given(st.lists(st.integers(1, 5000), min_size=1, max_size=60, unique=True))
-def test_passages_hold_every_word_and_its_warm_up(places):
+def test_windows_hold_every_word_and_its_warm_up(places):
     ids = np.arange(6000)
-    asked = [Asked(f"w{place}", place) for place in sorted(places)]
-    passages = list(passages_of(ids, asked))
-    found = [(one.word, int(p.ids[one.after - 1])) for p in passages for one in p.asked]
-    assert found == [(one.word, one.after - 1) for one in asked]
-    for passage in passages:
-        first = passage.asked[0].after
-        assert first == WARM or (first < WARM and passage.ids[0] == 0)
-        assert len(passage.ids) == passage.asked[-1].after <= WARM + keyboard._FRESH
-    alone = sum(min(one.after, WARM) for one in asked)
-    assert sum(len(passage.ids) for passage in passages) <= alone
+    queries = [WordQuery(f"w{place}", place) for place in sorted(places)]
+    windows = list(windows_of(ids, queries))
+    found = [(one.word, int(p.ids[one.after - 1])) for p in windows for one in p.queries]
+    assert found == [(one.word, one.after - 1) for one in queries]
+    for window in windows:
+        first = window.queries[0].after
+        assert first == WARM or (first < WARM and window.ids[0] == 0)
+        assert len(window.ids) == window.queries[-1].after <= WARM + keyboard._FRESH
+    alone = sum(min(one.after, WARM) for one in queries)
+    assert sum(len(window.ids) for window in windows) <= alone
 
 
 def test_the_words_of_a_short_text_are_read_from_its_beginning():
     engine = random_model("int8")
     text = "the cat saw the dog and the dog"
     ids = np.array([END_OF_DOCUMENT, *LETTERS.encode(text).tolist()])
-    asked = [Asked("cat", 5), Asked("dog", 17), Asked("dog", 29)]
-    (passage,) = passages_of(ids, asked)
-    contexts = Keyboard(engine, LETTERS)._contexts([passage])
-    logits, states = engine.read([ids[: one.after] for one in asked])
+    queries = [WordQuery("cat", 5), WordQuery("dog", 17), WordQuery("dog", 29)]
+    (window,) = windows_of(ids, queries)
+    contexts = Keyboard(engine, LETTERS)._contexts([window])
+    logits, states = engine.read([ids[: one.after] for one in queries])
     for row, context in enumerate(contexts):
         np.testing.assert_array_equal(context.logits, logits[row])
         np.testing.assert_array_equal(context.state, states[:, row])
@@ -167,8 +167,8 @@ def test_the_words_of_a_short_text_are_read_from_its_beginning():
 
 
 def test_figures_of_words():
-    outcomes = [Outcome(1, 4, 1), Outcome(3, 6, 2), Outcome(0, 5, 5), Outcome(4, 2, 1)]
-    figures = word_figures(outcomes)
+    results = [WordResult(1, 4, 1), WordResult(3, 6, 2), WordResult(0, 5, 5), WordResult(4, 2, 1)]
+    figures = word_figures(results)
     assert figures.sample == 4
     assert figures.accuracy == {1: 0.25, 3: 0.5, 5: 0.75}
     assert figures.accuracy_errors[3] == pytest.approx(math.sqrt(0.5 * 0.5 / 4))
@@ -179,16 +179,16 @@ def test_figures_of_words():
 def test_the_error_of_keystrokes_is_near_that_of_a_jackknife(seed):
     rng = np.random.default_rng(seed)
     unaided = rng.integers(2, 12, 300)
-    outcomes = [Outcome(0, int(n), int(rng.integers(1, n + 1))) for n in unaided]
-    pairs = np.array([(o.keystrokes, o.unaided) for o in outcomes], np.float64)
+    results = [WordResult(0, int(n), int(rng.integers(1, n + 1))) for n in unaided]
+    pairs = np.array([(o.keystrokes, o.unaided) for o in results], np.float64)
     left = pairs.sum(0) - pairs
     ratios = left[:, 0] / left[:, 1]
     jackknife = math.sqrt(299 / 300 * float(((ratios - ratios.mean()) ** 2).sum()))
-    assert word_figures(outcomes).keystrokes_saved_error == pytest.approx(jackknife, rel=0.03)
+    assert word_figures(results).keystrokes_saved_error == pytest.approx(jackknife, rel=0.03)
 
 
 def test_one_word_has_no_error_of_keystrokes():
-    assert math.isnan(word_figures([Outcome(1, 4, 1)]).keystrokes_saved_error)
+    assert math.isnan(word_figures([WordResult(1, 4, 1)]).keystrokes_saved_error)
 
 
 # Words of texts

@@ -17,7 +17,7 @@ from charlstm.config import DECAYING, ModelConfig, TrainConfig
 from charlstm.dataset import Streams, TokenStore
 from charlstm.errors import ConfigError, CorpusError
 from charlstm.plan import (
-    PACES,
+    OPTIMIZER_DEFAULTS,
     SIZES,
     TextFacts,
     choose_size,
@@ -38,7 +38,7 @@ MEGABYTE = {
 }
 
 levels = st.sampled_from(["char", "word"])
-optimizers = st.sampled_from(sorted(PACES))
+optimizers = st.sampled_from(sorted(OPTIMIZER_DEFAULTS))
 # Lengths of every magnitude, not mostly huge ones.
 lengths = (
     st.integers(0, 26)
@@ -596,7 +596,7 @@ def test_wider_batches_learn_faster_and_wider_models_slower(optimizer, few, many
         choices = {"optimizer": optimizer, "streams": streams, "units": units}
         return planned(choices).train.learning_rate
 
-    most = 1.5 * PACES[optimizer].rate
+    most = 1.5 * OPTIMIZER_DEFAULTS[optimizer].rate
     assert 0 < rate(few, wide) <= rate(many, wide) <= rate(many, narrow) <= 1.01 * most
 
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from charlstm.config import ModelConfig
 from charlstm.engine import build_engine
 from charlstm.errors import ConfigError
-from charlstm.frontier import Frontier, Wanted
+from charlstm.frontier import BestFirstSearch, Target
 from charlstm.prediction import Predictor, grammar_of
 from charlstm.tokenizer import (
     BEGIN_SPELLING,
@@ -214,7 +214,7 @@ def predictor(level, seed):
 
 
 def search(level, seed, prompt, rounds=64, width=8, **settings):
-    frontier = Frontier(**settings)
+    frontier = BestFirstSearch(**settings)
     one = predictor(level, seed)
     one.search([frontier], [one.context(prompt)], width, rounds)
     return frontier
@@ -231,10 +231,9 @@ def test_all_candidates_share_one_distribution(level, prompt, seed):
     )
     assert expected.undecided < 0.01
     found = search(level, seed, prompt, 120, 32, count=EVERYTHING, least=0.0)
-    left = found.left()
     candidates = found.best()
-    assert left < 1e-4
-    assert sum(c.probability for c in candidates) + left == pytest.approx(1, abs=1e-6)
+    left = 1 - sum(c.probability for c in candidates)
+    assert -1e-6 <= left < 1e-4
     slack = left + expected.undecided + 1e-6
     for candidate in candidates:
         mass = sums.get((candidate.completes, candidate.text), 0.0)
@@ -256,7 +255,7 @@ def test_those_found_are_the_likeliest(level, prompt, count, words_only):
         found = search(level, seed, prompt, 300, count=count, words_only=words_only)
         best = found.best()
         least = 1e-4 / count  # what is less likely may be missing
-        assert found.is_certain() or len(best) < count or best[-1].probability < least
+        assert not found.take(1)  # the search was over before its last round
         masses = [c.probability for c in best]
         assert masses == sorted(masses, reverse=True)
         named = {(c.completes, c.text) for c in best}
@@ -273,24 +272,25 @@ def test_those_found_are_the_likeliest(level, prompt, count, words_only):
 
 
 @pytest.mark.parametrize("level", ["char", "word"])
-def test_a_search_that_is_cut_short_says_so(level):
-    assert not search(level, 1, "", rounds=0, count=8).is_certain() or level == "word"
-    assert not search(level, 1, "", rounds=1, width=1, count=30).is_certain()
+def test_a_search_that_is_cut_short_has_paths_left(level):
+    assert search(level, 1, "", rounds=0, count=8).take(1)
+    assert search(level, 1, "", rounds=1, width=1, count=30).take(1)
+    assert not search(level, 1, "", rounds=300, width=1, count=3).take(1)
 
 
 @pytest.mark.parametrize("level", ["char", "word"])
 @pytest.mark.parametrize("prompt", ["a", " ab", "b a", " a'", "1"])
 def test_completions_alone_are_those_of_the_whole_list(level, prompt):
     typed = TYPED.search(prompt)[0]
-    one = predictor(level, 1)
-    (found,) = one.likeliest([one.context(prompt)], 4, completions_only=True)
+    found = search(level, 1, prompt, count=4, target=Target.COMPLETIONS).best()
     both = search(level, 1, prompt, count=200)
     expected = [c for c in both.best() if c.completes][:4]
-    assert [c.text for c in expected][: len(found)] == [p.text for p in found]
+    assert [c.text for c in expected][: len(found)] == [c.text for c in found]
     assert found
-    for prediction in found:
-        assert prediction.text == typed + prediction.append
-        assert prediction.append
+    for candidate in found:
+        assert candidate.completes
+        assert candidate.text == typed + candidate.append
+        assert candidate.append
 
 
 def end_of(text):
@@ -371,11 +371,21 @@ prompts = st.text(st.sampled_from("ab'1. \n€"), max_size=12)
 def test_a_batch_predicts_what_single_contexts_do(level, precision, texts, completions_only):
     engine, tokenizer = model(level, precision), TOKENIZERS[level]
     one = Predictor(engine, tokenizer)
-    batch = one.likeliest(one.contexts(texts), 4, completions_only=completions_only)
-    for text, found in zip(texts, batch, strict=True):
-        fresh = Predictor(engine, tokenizer)
-        context = fresh.context(text)
-        assert [found] == fresh.likeliest([context], 4, completions_only=completions_only)
+    contexts = [one.context(text) for text in texts]
+    targets = [
+        Target.COMPLETIONS if completions_only and context.typed else Target.ALL
+        for context in contexts
+    ]
+    batch = [BestFirstSearch(4, target) for target in targets]
+    one.search(batch, contexts)
+    for text, target, together in zip(texts, targets, batch, strict=True):
+        fresh, alone = Predictor(engine, tokenizer), BestFirstSearch(4, target)
+        fresh.search([alone], [fresh.context(text)])
+        assert found_by(together) == found_by(alone)
+
+
+def found_by(search):
+    return [(c.completes, c.text, c.append, c.probability) for c in search.best()]
 
 
 @settings(max_examples=40)
@@ -442,11 +452,10 @@ def test_symbols_are_those_of_the_model(level, precision, prompt):
 @pytest.mark.parametrize("level", ["char", "word"])
 def test_many_contexts_are_taken_in_parts(level, monkeypatch):
     one = Predictor(model(level, "int8"), TOKENIZERS[level])
-    contexts = one.contexts(PROMPTS)
+    contexts = [one.context(prompt) for prompt in PROMPTS]
     whole = one.likeliest(contexts, 3)
     monkeypatch.setattr("charlstm.prediction._FLOATS", 1)
-    assert one.likeliest(one.contexts(PROMPTS), 3) == whole
-    assert one.contexts([]) == []
+    assert one.likeliest(contexts, 3) == whole
     assert one.likeliest([], 3) == []
 
 
@@ -460,7 +469,7 @@ def test_a_grammar_can_be_shared():
     grammar = grammar_of(WORDS)
     shared = Predictor(chain("word", 1), WORDS, grammar)
     assert shared.predict("a", 3) == predictor("word", 1).predict("a", 3)
-    assert Wanted.ALL == 0
+    assert Target.ALL == 0
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,8 @@ from benchmarks.precision import engine_loss
 from charlstm import scoring
 from charlstm.scoring import (
     MAX_ROWS,
-    Carried,
     Score,
+    StatefulScorer,
     add_scores,
     log_probabilities,
     score_lines,
@@ -295,8 +295,8 @@ def test_lines_are_scored_together_as_one_by_one(lines, at_once):
 @given(st.lists(texts, max_size=5))
 def test_what_is_carried_is_one_text(tokenizer, precision, lines):
     engine = model_of(tokenizer, precision)
-    carried = Carried(engine, tokenizer)
-    scores = [carried.score(line + "\n", per_token=True) for line in lines]
+    scorer = StatefulScorer(engine, tokenizer)
+    scores = [scorer.score(line + "\n", per_token=True) for line in lines]
     whole = "".join(line + "\n" for line in lines)
     (expected,) = score_texts(engine, tokenizer, [whole], ends=False, per_token=True)
     assert tuple(s for score in scores for s in score.symbols) == expected.symbols

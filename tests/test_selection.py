@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from charlstm.errors import GenerationError
 from charlstm.generation import Sample
 from charlstm.novelty import LineHashes
-from charlstm.selection import PATIENCE, select
+from charlstm.selection import PATIENCE, reject_known
 
 TEXTS = st.lists(st.text("ab", max_size=2), max_size=12)
 
@@ -34,7 +34,7 @@ def test_what_is_kept_is_neither_known_nor_seen(texts, known, unique, first):
     if not expected:
         return
     seen = set() if unique else None
-    found = list(select(samples(texts), len(expected), known=known, seen=seen, first=first))
+    found = list(reject_known(samples(texts), len(expected), known=known, seen=seen, first=first))
     assert texts_of(found) == expected
     assert [each.index for each in found] == list(range(first, first + len(expected)))
     assert seen == (set(expected) if unique else None)
@@ -42,26 +42,26 @@ def test_what_is_kept_is_neither_known_nor_seen(texts, known, unique, first):
 
 def test_a_text_is_known_with_its_prompt_and_without_line_ends():
     known = LineHashes.from_lines(["anna", "bert\r\n"])
-    (found,) = select(samples(["na", "na\n", "na\r\n", "ne"], "an"), 1, known=known)
+    (found,) = reject_known(samples(["na", "na\n", "na\r\n", "ne"], "an"), 1, known=known)
     assert found.text == "ne"
-    (found,) = select(samples(["t", "n"], "ber"), 1, known=known)
+    (found,) = reject_known(samples(["t", "n"], "ber"), 1, known=known)
     assert found.text == "n"
 
 
 def test_what_was_seen_of_one_prompt_counts_for_the_next():
     seen = set()
-    assert texts_of(select(samples(["bc"], "a"), 1, seen=seen)) == ["bc"]
-    assert texts_of(select(samples(["c", "d"], "ab"), 1, seen=seen)) == ["d"]
+    assert texts_of(reject_known(samples(["bc"], "a"), 1, seen=seen)) == ["bc"]
+    assert texts_of(reject_known(samples(["c", "d"], "ab"), 1, seen=seen)) == ["d"]
 
 
 def test_no_more_samples_are_drawn_than_it_takes():
     endless = samples(map(str, numbers()))
-    assert len(list(select(endless, 3, seen=set()))) == 3
+    assert len(list(reject_known(endless, 3, seen=set()))) == 3
     assert next(endless).text == "3"
 
 
 def test_what_is_found_comes_before_the_end_is_known():
-    found = select(samples(cycle("ab")), 3, seen=set())
+    found = reject_known(samples(cycle("ab")), 3, seen=set())
     assert [next(found).text, next(found).text] == ["a", "b"]
     with pytest.raises(GenerationError) as caught:
         next(found)
@@ -73,13 +73,13 @@ def test_what_is_found_comes_before_the_end_is_known():
 
 def test_it_is_given_up_after_so_many_in_a_row():
     texts = (str(index // PATIENCE) for index in numbers())
-    assert texts_of(select(samples(texts), 5, seen=set())) == ["0", "1", "2", "3", "4"]
+    assert texts_of(reject_known(samples(texts), 5, seen=set())) == ["0", "1", "2", "3", "4"]
     texts = (str(index // (PATIENCE + 1)) for index in numbers())
     with pytest.raises(GenerationError, match=r"^1 of 5 samples"):
-        list(select(samples(texts), 5, seen=set()))
+        list(reject_known(samples(texts), 5, seen=set()))
 
 
 def test_samples_may_be_used_up():
     with pytest.raises(GenerationError) as caught:
-        list(select(samples("aab"), 3, seen=set()))
+        list(reject_known(samples("aab"), 3, seen=set()))
     assert str(caught.value).startswith("2 of 3 samples were found: the last 0 drawn were all")

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from charlstm.api import LanguageModel
     from charlstm.corpus import Chunk
     from charlstm.reading import Source
-    from charlstm.scoring import Carried, Score
+    from charlstm.scoring import Score, StatefulScorer
 
 what = group_of("What to score")
 output = group_of("Output")
@@ -180,14 +180,14 @@ class _Scorer:
             yield self._model.score(*texts, per_token=self._per_token)
             return
         for line in lines:
-            score = self._carried.score(line, per_token=self._per_token)
+            score = self._stateful_scorer.score(line, per_token=self._per_token)
             yield [replace(score, text=strip_line_end(line, keeps_returns=self._keeps_returns))]
 
     @functools.cached_property
-    def _carried(self) -> Carried:
-        from charlstm.scoring import Carried
+    def _stateful_scorer(self) -> StatefulScorer:
+        from charlstm.scoring import StatefulScorer
 
-        return Carried(self._model.engine, self._model.tokenizer)
+        return StatefulScorer(self._model.engine, self._model.tokenizer)
 
 
 def _show_columns(line: _Line) -> str:
