@@ -7,7 +7,6 @@ keyboard. It does not know how figures are shown.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -19,10 +18,9 @@ from charlstm.dataset import smallest_dtype
 from charlstm.engine import Engine
 from charlstm.errors import CorpusError
 from charlstm.keyboard import Asked, Keyboard, Passage, WordFigures, passages_of, word_figures
+from charlstm.metrics import perplexity
 from charlstm.scoring import Score, add_scores, score_lines, score_stream
 from charlstm.tokenizer import END_OF_DOCUMENT, Kind, Tokenizer, kind_of, tokens_of
-
-_LARGEST_EXPONENT = 700.0  # beyond this a perplexity is no finite number
 
 
 @dataclass(frozen=True)
@@ -165,20 +163,14 @@ def figures_of(score: Score, words: int) -> TextFigures:
     return TextFigures(
         loss=score.nats_per_token,
         bits_per_character=score.bits_per_character,
-        perplexity=_exp(-score.log_probability, score.tokens),
-        perplexity_known=_exp(known_nats, known),
-        word_perplexity=_exp(-score.log_probability, words),
+        perplexity=score.perplexity,
+        perplexity_known=perplexity(known_nats, known),
+        word_perplexity=perplexity(-score.log_probability, words),
         tokens=score.tokens,
         characters=score.characters,
         unknown=score.unknown,
         words=words,
     )
-
-
-def _exp(nats: float, count: int) -> float:
-    if not count:
-        return math.nan
-    return math.exp(nats / count) if nats / count < _LARGEST_EXPONENT else math.inf
 
 
 class _Tally:

@@ -21,6 +21,7 @@ import numpy as np
 from charlstm.engine import Engine
 from charlstm.errors import ConfigError
 from charlstm.frontier import Candidate, Floats, Frontier, Node, Wanted
+from charlstm.metrics import softmax
 from charlstm.tokenizer import (
     BEGIN_SPELLING,
     END_OF_DOCUMENT,
@@ -120,12 +121,11 @@ class Predictor:
         space = self._tokenizer.spells and prompt.endswith(" ")
         ids = self._tokenizer.encode_beginning(prompt[:-1] if space else prompt)
         logits, _ = self._memory.read(ids)
-        masses = np.exp(np.float64(logits - logits.max()))
         if space:
             begun = [piece.startswith(" ") for piece in self._tokenizer.pieces]
             begun[BEGIN_SPELLING] = True
-            masses = masses * np.array(begun)
-        masses /= masses.sum()
+            logits = np.where(begun, logits, -np.inf)
+        masses = softmax(logits[np.newaxis])[0]
         order = np.argsort(-masses, kind="stable")[:top]
         return [self._symbol(int(i), float(masses[i]), space) for i in order if masses[i]]
 

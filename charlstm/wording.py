@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charlstm.frontier import SHARED, Floats, Frontier, Node, Wanted
+from charlstm.metrics import softmax
 from charlstm.tokenizer import (
     BEGIN_SPELLING,
     END_OF_DOCUMENT,
@@ -101,15 +102,7 @@ def probabilities(logits: Floats, columns: Ids) -> Probabilities:
         float64 [R, C], each row summing to 1.
     """
     # ``take`` leaves rows contiguous, so that a row has the same sum at any R.
-    return _softmax(np.take(logits, columns, axis=1).astype(np.float64))
-
-
-def _softmax(values: Probabilities) -> Probabilities:
-    """Make rows of logits, float64 [R, C], probabilities, in place."""
-    values -= np.maximum.reduce(values, axis=1)[:, np.newaxis]
-    np.exp(values, out=values)
-    values /= np.add.reduce(values, axis=1)[:, np.newaxis]
-    return values
+    return softmax(np.take(logits, columns, axis=1))
 
 
 # Characters
@@ -566,9 +559,9 @@ class Words(Grammar):
 
     def _probabilities(self, logits: Floats) -> Probabilities:
         """Return the probabilities outside of spelling, float64 [R, V]."""
-        values: Probabilities = logits.astype(np.float64)
-        values[:, self._illegal] = -np.inf
-        return _softmax(values)
+        allowed = logits.copy()
+        allowed[:, self._illegal] = -np.inf
+        return softmax(allowed)
 
     def _spelled_probabilities(self, logits: Floats) -> Probabilities:
         """Return the probabilities within spelling, of the letters and then its end, [R, L + 1]."""

@@ -19,7 +19,17 @@ PACKAGE = Path(charlstm.__file__).parent
 
 # A module imports only what stands before it; the modules of ``cli`` count as one.
 ORDER = (
-    *("errors", "config", "files", "cache", "processor", "cluster", "backend", "distribution"),
+    *(
+        "errors",
+        "metrics",
+        "config",
+        "files",
+        "cache",
+        "processor",
+        "cluster",
+        "backend",
+        "distribution",
+    ),
     *("reading", "addresses", "corpus", "novelty", "tokenizer", "dataset", "preparation", "plan"),
     *("untrusted", "tensors", "checkpoint", "layers", "model", "optimization", "training", "run"),
     *("engine", "graphs", "penalties", "sampling", "automaton", "pattern", "endings"),
