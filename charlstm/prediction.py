@@ -28,6 +28,7 @@ from charlstm.tokenizer import (
     END_SPELLING,
     UNKNOWN,
     Tokenizer,
+    partial_word,
 )
 from charlstm.wording import Characters, Context, Grammar, Ids, Words
 
@@ -118,9 +119,11 @@ class Predictor:
         are going to be spelled.
         """
         _check(top=top)
-        space = self._tokenizer.spells and prompt.endswith(" ")
-        ids = self._tokenizer.encode_beginning(prompt[:-1] if space else prompt)
-        logits, _ = self._memory.read(ids)
+        word = partial_word(prompt)
+        space = self._tokenizer.spells and not word.typed and word.space != ""
+        logits, _ = self._memory.read(
+            self._tokenizer.encode_beginning(word.before if space else prompt)
+        )
         if space:
             begun = [piece.startswith(" ") for piece in self._tokenizer.pieces]
             begun[BEGIN_SPELLING] = True

@@ -30,8 +30,8 @@ from charlstm.tokenizer import (
     Kind,
     Tokenizer,
     kind_of,
+    partial_word,
     tokens_of,
-    typed_token,
 )
 
 Ids: TypeAlias = NDArray[np.int64]
@@ -214,7 +214,7 @@ class Characters(Grammar):
 
     def split(self, prompt: str) -> tuple[Ids, str, str]:
         """Return the prompt's ids and the word it ends with."""
-        return self._tokenizer.encode_beginning(prompt), typed_token(prompt).removeprefix(" "), ""
+        return self._tokenizer.encode_beginning(prompt), partial_word(prompt).typed, ""
 
     def begin(self, items: Sequence[tuple[Frontier, Context]], step: Step) -> None:  # noqa: ARG002
         """Begin after what was typed."""
@@ -354,10 +354,10 @@ class Words(Grammar):
 
     def split(self, prompt: str) -> tuple[Ids, str, str]:
         """Return the ids of all but the last word, that word, and it with the space before it."""
-        unread = " " if prompt.endswith(" ") else typed_token(prompt)
-        if not self._known.issuperset(unread):  # what can't be written has to be read
-            unread = ""
-        return self._tokenizer.encode_beginning(prompt.removesuffix(unread)), unread.strip(), unread
+        before, typed, space = partial_word(prompt)
+        if not self._known.issuperset(space + typed):  # what can't be written has to be read
+            before, typed, space = prompt, "", ""
+        return self._tokenizer.encode_beginning(before), typed, space + typed
 
     def begin(self, items: Sequence[tuple[Frontier, Context]], step: Step) -> None:
         """Begin with the tokens that what is unread is the beginning of."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import click
 
@@ -79,27 +80,14 @@ def line_groups(blocks: Iterable[str]) -> Iterator[list[str]]:
 
     A group holds what is there: of a pipe that brings one line now and then, one line.
     """
-    from charlstm.corpus import LONGEST_LINE
-    from charlstm.errors import CorpusError
+    from charlstm.corpus import split_lines
 
-    parts: list[str] = []
-    held = 0
-    for block in blocks:
-        *ended, rest = block.split("\n")
+    advice = "too long to be taken as one: break it up, or score the text as a whole"
+    for lines, ended in split_lines(blocks, "the text", advice):
         if ended:
-            ended[0] = "".join((*parts, ended[0]))
-            parts.clear()
-            held = 0
-            yield from _divided(ended)
-        parts.append(rest)
-        held += len(rest)
-        if held > LONGEST_LINE:
-            raise CorpusError(
-                f"the text has a line of more than {LONGEST_LINE:,} characters, too long to be "
-                f"taken as one: break it up, or score the text as a whole"
-            )
-    if last := "".join(parts):
-        yield [last]
+            yield from _divided(lines)
+        else:
+            yield lines
 
 
 def _divided(lines: list[str]) -> Iterator[list[str]]:
@@ -136,12 +124,11 @@ class Progress:
 
     def __init__(self, sources: list[Source], *, shown: bool) -> None:
         self._bar: Any = None
-        sizes = [size_of(source) for source in sources]
-        if not shown or not sys.stderr.isatty() or None in sizes:
+        total = total_size(sources)
+        if not shown or not sys.stderr.isatty() or total is None:
             return
         from tqdm import tqdm
 
-        total = sum(size or 0 for size in sizes)
         self._bar = tqdm(total=total, unit="B", unit_scale=True, dynamic_ncols=True, leave=False)
 
     def __enter__(self) -> Progress:
@@ -151,15 +138,58 @@ class Progress:
         if self._bar is not None:
             self._bar.close()
 
-    def advance_within(self, source: Source, share: float) -> None:
-        """Move on by a share of a file."""
+    @property
+    def shown(self) -> bool:
+        """Whether there is a bar."""
+        return self._bar is not None
+
+    def advance(self, size: float) -> None:
+        """Move on by so many bytes."""
         if self._bar is not None:
-            self._bar.update(share * (size_of(source) or 0))
+            self._bar.update(size)
 
     def advance_over(self, lines: Iterable[str], encoding: str) -> None:
         """Move on by lines that have been scored."""
         if self._bar is not None:
-            self._bar.update(sum(len(line.encode(encoding, "replace")) for line in lines))
+            self._bar.update(sum(bytes_of(line, encoding) for line in lines))
+
+
+class Advance(Protocol):
+    """Moves a progress bar on."""
+
+    def __call__(self, amount: float, total: float | None = None, /) -> None:
+        """Move on by an amount, of a total if that was not known before."""
+
+
+@contextmanager
+def progress_bar(name: str, total: float | None, unit: str, *, quiet: bool) -> Iterator[Advance]:
+    """Show a progress bar, if a terminal is there to show it."""
+    if quiet or not sys.stderr.isatty():
+        yield lambda amount, total=None: None  # noqa: ARG005
+        return
+    from tqdm import tqdm
+
+    with tqdm(
+        total=total, desc=name, unit=unit, unit_scale=True, dynamic_ncols=True, leave=False
+    ) as bar:
+
+        def advance(amount: float, total: float | None = None, /) -> None:
+            bar.total = total or bar.total
+            bar.update(amount)
+
+        yield advance
+
+
+def bytes_of(text: str, encoding: str) -> int:
+    """Return how many bytes a text has in a file."""
+    return len(text.encode(encoding, "replace"))
+
+
+def total_size(sources: Iterable[Source]) -> int | None:
+    """Return the bytes of text in all files, None where one can't be told."""
+    sizes = [size_of(source) for source in sources]
+    known = [size for size in sizes if size is not None]
+    return sum(known) if len(known) == len(sizes) else None
 
 
 def size_of(source: Source) -> int | None:
