@@ -463,11 +463,3 @@ def test_a_line_that_is_too_long_to_be_held(charlstm, prose, monkeypatch):
         "Error: the text has a line of more than 1,000 characters, too long to be taken as one: "
         "break it up, or score the text as a whole\n"
     )
-
-
-def test_an_empty_text_has_no_figures(charlstm, prose, names):
-    for checkpoint in (prose, names):
-        result = charlstm("score", checkpoint, "--whole", "--json", "-q", stdin=b"")
-        score = json.loads(result.out)
-        assert (score["tokens"], score["characters"]) == (0, 0)
-        assert score["nats_per_token"] is score["perplexity"] is None
