@@ -5,6 +5,7 @@
     >>> model.generate("ROMEO:", length=200, seed=1)[0].text
     >>> model.score("To be, or not to be", "Or to be, not to be")[0].bits_per_character
     >>> model.predict("to be or not to")[0].text
+    >>> model.evaluate("test.txt").bits_per_character
 
 The stages (``charlstm.corpus``, ``charlstm.tokenizer``, ...) are importable modules of their own;
 this one joins those that come after training, and imports what not every use of it needs late.
@@ -14,7 +15,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Container, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain, repeat
 from pathlib import Path
@@ -32,7 +33,12 @@ from charlstm.tokenizer import Tokenizer
 if TYPE_CHECKING:
     import keras
 
+    from charlstm.corpus import Corpus, TextInput
+    from charlstm.dynamic import DynamicFigures
+    from charlstm.evaluation import TextFigures, Texts
     from charlstm.grammar import Grammar
+    from charlstm.keyboard import WordFigures
+    from charlstm.memorisation import Memorization
     from charlstm.prediction import Prediction, Predictor
     from charlstm.scoring import Score
 
@@ -102,7 +108,7 @@ class LanguageModel:
         """
         if isinstance(prompts, str):  # which is a sequence of texts, too
             raise ConfigError("prompts is one text: expected a list of them, such as [prompt]")
-        _check(count, seed)
+        _check(seed, count=count)
         chosen = fresh_seed() if seed is None else seed
 
         def write(
@@ -163,7 +169,7 @@ class LanguageModel:
         """
         from charlstm.beam import beam_search
 
-        _check(count, beams=beams)
+        _check(count=count, beams=beams)
         chosen = config or SampleConfig()
         return beam_search(self.engine, self.tokenizer, prompt, chosen, beams=beams, count=count)
 
@@ -224,6 +230,137 @@ class LanguageModel:
 
         return Predictor(self.engine, self.tokenizer, self._grammar)
 
+    def evaluate(
+        self, text: TextInput | None = None, *, strings: Sequence[str] | None = None
+    ) -> TextFigures:
+        """Return the loss, bits per character and perplexity of a text, as training finds them.
+
+        Args:
+            text: a file, a folder or a glob pattern as ``charlstm train`` takes them, a list of
+                these, or a ``charlstm.corpus.Corpus``. Each file is a document; of a model of
+                lines each line.
+            strings: the text itself, each string as a file would hold it.
+
+        Raises:
+            CorpusError: if the text is empty or can't be read.
+            UsageError: if neither or both are given.
+        """
+        from charlstm.evaluation import evaluate_text
+
+        return evaluate_text(self.engine, self.tokenizer, self._texts(text, strings))
+
+    def evaluate_words(
+        self,
+        text: TextInput | None = None,
+        *,
+        strings: Sequence[str] | None = None,
+        sample: int = 2000,
+        seed: int = 1,
+    ) -> WordFigures:
+        """Return how well the words of a text are predicted: accuracy, and keystrokes saved.
+
+        Args:
+            text: as for ``evaluate``.
+            strings: as for ``evaluate``.
+            sample: how many words are drawn from the text.
+            seed: determines which.
+
+        Raises:
+            ConfigError: if a number is out of its range.
+            CorpusError: if the text has no word or can't be read.
+            UsageError: if neither or both texts are given.
+        """
+        from charlstm.evaluation import evaluate_words
+
+        _check(seed, sample=sample)
+        texts = self._texts(text, strings)
+        return evaluate_words(self.engine, self.tokenizer, texts, sample=sample, seed=seed)
+
+    def evaluate_dynamic(
+        self,
+        text: TextInput | None = None,
+        *,
+        strings: Sequence[str] | None = None,
+        rate: float | None = None,
+        decay: float | None = None,
+        tokens: int = 50_000,
+        threads: int | None = None,
+    ) -> DynamicFigures:
+        """Return the figures of a text while a copy of the model learns from it as it reads.
+
+        TensorFlow is imported; if this is its first use in a process, it sees no GPU there.
+
+        Args:
+            text: as for ``evaluate``.
+            strings: as for ``evaluate``.
+            rate: the learning rate; ``None`` takes 0.25 for characters and 1 for words.
+            decay: how far each step goes back to the trained weights, from 0 to 1; ``None`` takes
+                0.002.
+            tokens: read only so many from the beginning; 0 for all.
+            threads: processor threads for learning; ``None`` takes all processors.
+
+        Raises:
+            ConfigError: if a number is out of its range.
+            CorpusError: if the text is empty or can't be read.
+            UsageError: if neither or both texts are given.
+        """
+        from charlstm.dynamic import evaluate_dynamic
+
+        return evaluate_dynamic(
+            self.engine,
+            self.checkpoint,
+            self._texts(text, strings),
+            rate=rate,
+            decay=decay,
+            tokens=tokens,
+            threads=threads,
+        )
+
+    def memorization(
+        self,
+        training_text: TextInput,
+        *,
+        compare: TextInput | None = None,
+        characters: int = 20_000,
+        seed: int = 1,
+    ) -> Memorization:
+        """Return how much of what the model writes stands word for word in its training text.
+
+        Args:
+            training_text: the text the model was trained on, as ``text`` of ``evaluate``.
+            compare: a text of people, of which the same is measured.
+            characters: how many the model writes.
+            seed: determines them.
+
+        Raises:
+            ConfigError: if a number is out of its range.
+            CorpusError: if a text can't be read.
+        """
+        from charlstm.memorisation import measure_memorization
+
+        _check(seed, characters=characters)
+        return measure_memorization(
+            self.engine,
+            self.tokenizer,
+            self._texts(training_text),
+            None if compare is None else self._texts(compare),
+            characters=characters,
+            seed=seed,
+        )
+
+    def texts_of(self, corpus: Corpus) -> Texts:
+        """Return a corpus as documents, whose ends count if the model has learned such ends."""
+        from charlstm.evaluation import texts_of
+
+        config = self.checkpoint.config
+        corpus = replace(corpus, lines=config.corpus.lines)
+        return texts_of(corpus, ends=config.provenance.documents > 1)
+
+    def _texts(self, text: TextInput | None, strings: Sequence[str] | None = None) -> Texts:
+        from charlstm.corpus import corpus_of
+
+        return self.texts_of(corpus_of(text, strings))
+
     @cached_property
     def _grammar(self) -> Grammar:
         from charlstm.prediction import grammar_of
@@ -265,10 +402,10 @@ def load_keras_model(path: str | Path) -> keras.Model:
     return plain_keras_model(checkpoint.config.model, checkpoint.weights)
 
 
-def _check(count: int, seed: int | None = None, beams: int = 1) -> None:
+def _check(seed: int | None = None, **numbers: int) -> None:
     if seed is not None and not 0 <= seed < 2**32:
         raise ConfigError(f"seed is {seed}: expected a whole number from 0 to {2**32 - 1}")
-    for name, number in (("count", count), ("beams", beams)):
+    for name, number in numbers.items():
         if number < 1:
             raise ConfigError(f"{name} is {number}: expected a whole number of 1 or more")
 

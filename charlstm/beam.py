@@ -18,7 +18,8 @@ from charlstm.endings import Endings, PendingText
 from charlstm.engine import Engine
 from charlstm.errors import GenerationError
 from charlstm.generation import FinishReason, Sample, split_prompt
-from charlstm.sampling import likeliest, log_normalisers
+from charlstm.metrics import log_normalizers
+from charlstm.sampling import likeliest
 from charlstm.tokenizer import END_OF_DOCUMENT, Tokenizer
 
 Floats = NDArray[np.float32]
@@ -126,10 +127,10 @@ class _Search:
             )
         return sorted(found.values(), key=lambda beam: -beam.score)[: self._count]
 
-    def _scores(self, going: list[_Beam], logits: Floats, normalisers: Doubles) -> Doubles:
+    def _scores(self, going: list[_Beam], logits: Floats, normalizers: Doubles) -> Doubles:
         """Return the score of every beginning with every symbol more, [beams, V]."""
         scores = logits.astype(np.float64)
-        scores += (np.array([beam.score for beam in going]) - normalisers)[:, np.newaxis]
+        scores += (np.array([beam.score for beam in going]) - normalizers)[:, np.newaxis]
         scores[:, self._never] = -np.inf
         ends = scores[:, END_OF_DOCUMENT].copy()
         for row, beam in enumerate(going):
@@ -150,10 +151,10 @@ class _Search:
         beams: list[_Beam] = []
         over: set[str] = set()
         last = going[0].tokens + 1 == self._config.length
-        normalisers = log_normalisers(logits)
-        scores = self._scores(going, logits, normalisers)
+        normalizers = log_normalizers(logits)
+        scores = self._scores(going, logits, normalizers)
         for row, symbol in self._candidates(scores):
-            own = float(logits[row, symbol]) - float(normalisers[row])
+            own = float(logits[row, symbol]) - float(normalizers[row])
             beam = self._longer(going[row], symbol, float(scores[row, symbol]), own)
             if beam is None:
                 continue

@@ -20,8 +20,8 @@ from charlstm.tokenizer import (
     Kind,
     Tokenizer,
     kind_of,
+    partial_word,
     tokens_of,
-    typed_token,
 )
 
 
@@ -204,7 +204,7 @@ class Characters(Grammar):
 
     def split(self, prompt: str) -> tuple[Ids, str, str]:
         """Return the prompt's ids and the word it ends with."""
-        return self._tokenizer.encode_beginning(prompt), typed_token(prompt).removeprefix(" "), ""
+        return self._tokenizer.encode_beginning(prompt), partial_word(prompt).typed, ""
 
     def begin(self, items: Sequence[tuple[BestFirstSearch, Context]], step: Step) -> None:  # noqa: ARG002
         """Begin after what was typed."""

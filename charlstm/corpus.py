@@ -13,16 +13,17 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from charlstm.addresses import find_sources
-from charlstm.errors import CorpusError, UsageError
+from charlstm.errors import ConfigError, CorpusError, UsageError
 from charlstm.reading import (
     ADDRESSES,
     COMPRESSED,
     STDIN,
     DecodeErrors,
     Source,
+    StringSource,
     check_encoding,
 )
 
@@ -63,6 +64,18 @@ class Corpus:
     decode_errors: DecodeErrors = "strict"
     lines: bool = False
     addresses: tuple[str, ...] = ()
+
+    @classmethod
+    def of_strings(cls, strings: Sequence[str], *, lines: bool = False) -> Corpus:
+        """Return strings as a corpus, in which each is what a file would hold.
+
+        Raises:
+            ConfigError: if ``strings`` is one string.
+        """
+        if isinstance(strings, str):  # which is a sequence of strings, too
+            raise ConfigError("strings is one string: expected a list of them, such as [text]")
+        sources = (StringSource(f"string {n}", Path(), text) for n, text in enumerate(strings, 1))
+        return cls(tuple(sources), lines=lines, addresses=("the strings",))
 
     @property
     def name(self) -> str:
@@ -109,6 +122,10 @@ class Corpus:
         return Fingerprint(digest.hexdigest(), characters, documents)
 
 
+# What a Python program may name as a text: addresses as on the command line, or a corpus.
+TextInput: TypeAlias = str | Path | Sequence[str | Path] | Corpus
+
+
 def open_corpus(
     addresses: Sequence[str],
     *,
@@ -137,6 +154,28 @@ def open_corpus(
         for source in find_sources(address, encoding, stdin):
             unique.setdefault((type(source), os.path.realpath(source.path)), source)
     return Corpus(tuple(unique.values()), encoding, decode_errors, lines, tuple(addresses))
+
+
+def corpus_of(text: TextInput | None, strings: Sequence[str] | None = None) -> Corpus:
+    """Return a text that a Python program names, or gives as strings.
+
+    Args:
+        text: a file, a folder or a glob pattern, a list of these, or a corpus.
+        strings: the text itself, each string as a file would hold it.
+
+    Raises:
+        CorpusError: if a name stands for nothing that can be read as text.
+        UsageError: if neither or both are given.
+    """
+    if text is not None and strings is not None:
+        raise UsageError("text and strings are both given: give one of them")
+    if strings is not None:
+        return Corpus.of_strings(strings)
+    if isinstance(text, Corpus):
+        return text
+    if text is None or isinstance(text, str | Path):
+        text = () if text is None else (text,)
+    return open_corpus([os.fspath(address) for address in text])
 
 
 def divide(
@@ -213,19 +252,59 @@ def _cut_point(text: str) -> int:
 
 
 def _cut_lines(name: str, blocks: Iterable[str]) -> Iterator[Chunk]:
+    advice = "too long for a document of its own: leave --lines out, or break it up"
+    for lines, _ in split_lines(blocks, name, advice):
+        for line in lines:
+            yield Chunk(line, ends_document=True)
+
+
+def split_lines(blocks: Iterable[str], name: str, advice: str) -> Iterator[tuple[list[str], bool]]:
+    r"""Divide a text into lines as its blocks arrive, and say whether a "\n" ended them.
+
+    Args:
+        blocks: the text in pieces; the lines that a piece ends come together, without the "\n".
+        name: of the text, for the message about a line that is too long to be held.
+        advice: the end of that message.
+
+    Raises:
+        CorpusError: if a line has more than ``LONGEST_LINE`` characters.
+    """
     parts: list[str] = []
     held = 0
     for block in blocks:
         *ended, rest = block.split("\n")
-        for line in ended:
-            yield Chunk("".join((*parts, line)), ends_document=True)
+        if ended:
+            ended[0] = "".join((*parts, ended[0]))
             parts.clear()
+            held = 0
+            yield ended, True
         parts.append(rest)
-        held = len(rest) if ended else held + len(rest)
+        held += len(rest)
         if held > LONGEST_LINE:
             raise CorpusError(
-                f"{name} has a line of more than {LONGEST_LINE:,} characters, too long for a "
-                f"document of its own: leave --lines out, or break it up"
+                f"{name} has a line of more than {LONGEST_LINE:,} characters, {advice}"
             )
     if last := "".join(parts):
-        yield Chunk(last, ends_document=True)
+        yield [last], False
+
+
+class WordCounter:
+    """Counts stretches without white space in documents that pass by piece by piece.
+
+    Attributes:
+        count: the words so far.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._inside = False  # whether the last piece ended within a word
+
+    def add(self, text: str) -> None:
+        """Count the words of the next piece; one that goes on from the last piece counts once."""
+        if text:
+            self.count += len(text.split()) - (self._inside and not text[0].isspace())
+            self._inside = not text[-1].isspace()
+
+    def end_document(self) -> None:
+        """Let the next piece begin a document, and so a word."""
+        self._inside = False

@@ -33,6 +33,7 @@ Floats: TypeAlias = NDArray[np.float32]
 Ids: TypeAlias = NDArray[np.integer[Any]]
 Weights: TypeAlias = Mapping[str, Floats]
 
+MAX_ROWS = 128  # that are run together; more hold more memory and are hardly faster
 MAX_THREADS = 4  # beyond this, one small step spends its time on synchronisation
 ROWS_APART = 16  # rows that are worth a thread of their own, which waits for no other
 # Floats in embedding x kernel up to which layer 0's input is looked up instead of computed.

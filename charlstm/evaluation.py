@@ -1,20 +1,19 @@
 """A text in documents -> how well a trained model foresees it: its loss, and the words of a sample.
 
-The loss is that of training's validation: every symbol of the text once, states carried along and
+The loss is that of training's validation: every token of the text once, states carried along and
 restarted at every document. This module knows the contracts of the corpus, the scoring and the
 keyboard. It does not know how figures are shown.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
 
-from charlstm.corpus import Chunk, Corpus
+from charlstm.corpus import Chunk, Corpus, WordCounter
 from charlstm.dataset import smallest_dtype
 from charlstm.engine import Engine
 from charlstm.errors import CorpusError
@@ -26,10 +25,9 @@ from charlstm.keyboard import (
     windows_of,
     word_figures,
 )
+from charlstm.metrics import perplexity
 from charlstm.scoring import Score, add_scores, score_lines, score_stream
 from charlstm.tokenizer import END_OF_DOCUMENT, Kind, Tokenizer, kind_of, tokens_of
-
-_LARGEST_EXPONENT = 700.0  # beyond this a perplexity is no finite number
 
 
 @dataclass(frozen=True)
@@ -133,6 +131,48 @@ def _first_tokens(text: str, tokenizer: Tokenizer, count: int, *, whole: bool) -
     return text[:end], count  # nothing comes after
 
 
+def score_documents(
+    engine: Engine,
+    tokenizer: Tokenizer,
+    texts: Texts,
+    *,
+    per_token: bool = False,
+    words: WordCounter | None = None,
+    on_progress: Callable[[float], None] | None = None,
+    measure: Callable[[str], float] = len,
+) -> Score:
+    """Score every token of a text once, as training does with its validation text.
+
+    Args:
+        engine: a trained model.
+        tokenizer: the tokenizer the model was trained with.
+        texts: the text, read once and not held.
+        per_token: keep the log-probability of every token too.
+        words: counts the words of the text.
+        on_progress: called with how much more has been scored, by ``measure``.
+        measure: returns how much a piece of text counts for; by default its characters.
+
+    Raises:
+        CorpusError: if the text can't be read or doesn't decode.
+    """
+    meter = _Meter(words, measure if on_progress else None)
+    advance = on_progress or (lambda _: None)
+    if texts.lines:
+        lines = _lines(texts, meter, advance)
+        return score_lines(engine, tokenizer, lines, per_token=per_token)
+    return add_scores(
+        score_stream(
+            engine,
+            tokenizer,
+            meter.over(document),
+            ends=texts.ends,
+            per_token=per_token,
+            on_progress=lambda share: advance(share * meter.size),
+        )
+        for document in texts.documents()
+    )
+
+
 def evaluate_text(
     engine: Engine,
     tokenizer: Tokenizer,
@@ -140,7 +180,7 @@ def evaluate_text(
     *,
     on_progress: Callable[[float], None] | None = None,
 ) -> TextFigures:
-    """Score every symbol of a text once.
+    """Return the figures of a text, every token of which is scored once.
 
     Args:
         engine: a trained model.
@@ -151,18 +191,11 @@ def evaluate_text(
     Raises:
         CorpusError: if the text is empty, can't be read or doesn't decode.
     """
-    tally = _Tally()
-    advance = on_progress or (lambda _: None)
-    if texts.lines:
-        score = score_lines(engine, tokenizer, _lines(texts, tally, advance))
-    else:
-        score = add_scores(
-            _score_document(engine, tokenizer, document, texts.ends, tally, advance)
-            for document in texts.documents()
-        )
+    words = WordCounter()
+    score = score_documents(engine, tokenizer, texts, words=words, on_progress=on_progress)
     if not score.tokens:
         raise CorpusError(f"{texts.name}: the text is empty, there is nothing to evaluate")
-    return figures_of(score, tally.words)
+    return figures_of(score, words.count)
 
 
 def figures_of(score: Score, words: int) -> TextFigures:
@@ -172,9 +205,9 @@ def figures_of(score: Score, words: int) -> TextFigures:
     return TextFigures(
         loss=score.nats_per_token,
         bits_per_character=score.bits_per_character,
-        perplexity=_exp(-score.log_probability, score.tokens),
-        perplexity_known=_exp(known_nats, known),
-        word_perplexity=_exp(-score.log_probability, words),
+        perplexity=score.perplexity,
+        perplexity_known=perplexity(known_nats, known),
+        word_perplexity=perplexity(-score.log_probability, words),
         tokens=score.tokens,
         characters=score.characters,
         unknown=score.unknown,
@@ -182,51 +215,39 @@ def figures_of(score: Score, words: int) -> TextFigures:
     )
 
 
-def _exp(nats: float, count: int) -> float:
-    if not count:
-        return math.nan
-    return math.exp(nats / count) if nats / count < _LARGEST_EXPONENT else math.inf
+class _Meter:
+    """Measures documents, and counts their words, while they pass by."""
 
-
-class _Tally:
-    """Counts characters and stretches without white space while documents pass by."""
-
-    def __init__(self) -> None:
-        self.words = 0
-        self.characters = 0  # of the last document
+    def __init__(self, words: WordCounter | None, measure: Callable[[str], float] | None) -> None:
+        self._words = words
+        self._measure = measure
+        self.size = 0.0  # of the last document
 
     def over(self, document: Iterable[str]) -> Iterator[str]:
-        self.characters = 0
-        inside = False
+        self.size = 0.0
         for text in document:
-            if text:
-                self.words += len(text.split()) - (inside and not text[0].isspace())
-                inside = not text[-1].isspace()
-                self.characters += len(text)
+            self._count(text)
             yield text
+        if self._words is not None:
+            self._words.end_document()
+
+    def end_line(self) -> None:
+        """Measure the end of the line that is the last document."""
+        if self._measure is not None:
+            self.size += self._measure("\n")
+
+    def _count(self, text: str) -> None:
+        if self._words is not None:
+            self._words.add(text)
+        if self._measure is not None:
+            self.size += self._measure(text)
 
 
-def _lines(texts: Texts, tally: _Tally, advance: Callable[[float], None]) -> Iterator[str]:
+def _lines(texts: Texts, meter: _Meter, advance: Callable[[float], None]) -> Iterator[str]:
     for document in texts.documents():
-        yield "".join(tally.over(document))
-        advance(tally.characters + 1)
-
-
-def _score_document(
-    engine: Engine,
-    tokenizer: Tokenizer,
-    document: Iterable[str],
-    ends: bool,
-    tally: _Tally,
-    advance: Callable[[float], None],
-) -> Score:
-    return score_stream(
-        engine,
-        tokenizer,
-        tally.over(document),
-        ends=ends,
-        on_progress=lambda share: advance(share * tally.characters),
-    )
+        yield "".join(meter.over(document))
+        meter.end_line()
+        advance(meter.size)
 
 
 # Words

@@ -21,9 +21,10 @@ from charlstm.batch import Batch, PrefilledPrompt, SampleRng
 from charlstm.config import SampleConfig
 from charlstm.constraints import Constraints
 from charlstm.endings import Endings, PendingText, Reason
-from charlstm.engine import Engine
+from charlstm.engine import MAX_ROWS, Engine
+from charlstm.metrics import log_normalizers
 from charlstm.penalties import EMPTY, places_needed
-from charlstm.sampling import likeliest, log_normalisers, next_limits, sample
+from charlstm.sampling import likeliest, next_limits, sample
 from charlstm.tokenizer import END_OF_DOCUMENT, Tokenizer
 from charlstm.tokens import ScoredToken, scored_token, special_token
 
@@ -33,7 +34,6 @@ Floats: TypeAlias = NDArray[np.float32]
 Doubles: TypeAlias = NDArray[np.float64]
 Ids: TypeAlias = NDArray[np.int64]
 
-MAX_ROWS = 128  # of one batch; more would hold more memory and run hardly faster
 # What the penalties take for no repetition: verse, dialogue and lists need their lines.
 _LINE_ENDS = ("\n", "\r", "\r\n")
 
@@ -248,7 +248,7 @@ class _BatchDecoder:
     def _draw(self, batch: Batch, rows: list[_Row]) -> tuple[Ids, Doubles]:
         """Draw one symbol for each row, with its log-probability, and let the batch take it."""
         config, logits = self._config, batch.logits
-        normalisers = log_normalisers(logits)
+        normalizers = log_normalizers(logits)
         for symbol in self._never:
             logits[:, symbol] = -np.inf
         asked = [row for row, state in enumerate(batch.constraints) if state is not None]
@@ -262,7 +262,7 @@ class _BatchDecoder:
             logits[stuck, END_OF_DOCUMENT] = 0  # nothing may follow: the text is over
         uniforms = batch.uniforms([row.index for row in rows], self._uniforms)
         ids = sample(logits, uniforms, config, batch.recent, batch.limits)
-        log_probabilities = batch.logits[batch.numbers, ids] - normalisers
+        log_probabilities = batch.logits[batch.numbers, ids] - normalizers
         batch.append(ids, log_probabilities, self._remembered[ids])
         for row in asked:
             state = batch.constraints[row]

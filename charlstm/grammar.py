@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charlstm.frontier import BestFirstSearch, Floats, Node
+from charlstm.metrics import softmax
 from charlstm.tokenizer import Tokenizer
 
 Ids: TypeAlias = NDArray[np.int64]
@@ -88,12 +89,4 @@ def probabilities(logits: Floats, columns: Ids) -> Probabilities:
         float64 [R, C], each row summing to 1.
     """
     # ``take`` leaves rows contiguous, so that a row has the same sum at any R.
-    return softmax(np.take(logits, columns, axis=1).astype(np.float64))
-
-
-def softmax(values: Probabilities) -> Probabilities:
-    """Make rows of logits, float64 [R, C], probabilities, in place."""
-    values -= np.maximum.reduce(values, axis=1)[:, np.newaxis]
-    np.exp(values, out=values)
-    values /= np.add.reduce(values, axis=1)[:, np.newaxis]
-    return values
+    return softmax(np.take(logits, columns, axis=1))

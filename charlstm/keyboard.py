@@ -19,7 +19,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from charlstm.engine import Engine
+from charlstm.engine import MAX_ROWS, Engine
 from charlstm.frontier import BestFirstSearch, Target
 from charlstm.grammar import Context
 from charlstm.prediction import Predictor
@@ -30,7 +30,6 @@ Ids: TypeAlias = NDArray[np.integer[Any]]
 RANKS = (1, 3, 5)  # of next-word accuracy
 SUGGESTIONS = 3  # that the keyboard shows
 WARM = 256  # symbols before a word that are read at least, if there are as many
-MAX_ROWS = 128  # of one batch that reads contexts
 _AT_ONCE = 512  # words: bounds the states and logits held
 _FRESH = 512  # symbols of a window after its warm-up, from which on it is cut
 # Paths that a search follows in one engine step, steps at most, and the least probability of a

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Container, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 import numpy as np
@@ -17,11 +17,14 @@ from numpy.typing import NDArray
 
 from charlstm.config import SampleConfig
 from charlstm.engine import Engine
+from charlstm.evaluation import Texts
 from charlstm.generation import generate
+from charlstm.novelty import LineHashes
 from charlstm.tokenizer import Tokenizer
 
 Hashes: TypeAlias = NDArray[np.uint64]
 
+CHARACTERS = 20_000  # that are written by default
 LENGTHS = (10, 20, 30, 40, 50)  # of the windows, in characters
 MOST = 2**20  # windows of one length that are looked for; later ones are left out
 # Symbols of one generated text at most: many short ones are drawn as a batch.
@@ -38,10 +41,76 @@ class Overlap:
     Attributes:
         shares: of each length; None where the text has no window so long.
         windows: how many were looked for, of each length.
+        lines: the share of whole lines that are lines of the other text; None where lines are no
+            documents, or there is none.
     """
 
     shares: dict[int, float | None]
     windows: dict[int, int]
+    lines: float | None = None
+
+
+@dataclass(frozen=True)
+class Memorization:
+    """How much of what a model writes stands word for word in the text it was trained on.
+
+    Attributes:
+        characters: how many it wrote.
+        seed: which determined them.
+        generated: how much of them stands in the training text.
+        text: how much of another text does, which shows what is usual for a text of people; None
+            if no other text was given.
+    """
+
+    characters: int
+    seed: int
+    generated: Overlap
+    text: Overlap | None
+
+
+def measure_memorization(
+    engine: Engine,
+    tokenizer: Tokenizer,
+    training: Texts,
+    text: Texts | None = None,
+    *,
+    characters: int = CHARACTERS,
+    seed: int = 1,
+) -> Memorization:
+    """Let a model write, and look for what it writes in its training text.
+
+    Args:
+        engine: a trained model.
+        tokenizer: the tokenizer the model was trained with.
+        training: the text it was trained on.
+        text: another text to compare with.
+        characters: how many are written, 1 or more.
+        seed: determines them.
+
+    Raises:
+        CorpusError: if a text can't be read or doesn't decode.
+    """
+    written = write_sample(engine, tokenizer, characters, seed=seed)
+    generated = WindowSet([text] for text in written)
+    sides = [generated] if text is None else [generated, WindowSet(text.documents())]
+    for side in sides:
+        side.look_in(training.documents())
+    overlaps = [side.overlap() for side in sides]
+    if training.lines:
+        known = LineHashes.from_lines(map("".join, training.documents()))
+        lines: list[Iterable[str]] = [written]
+        if text is not None:
+            lines.append(map("".join, text.documents()))
+        overlaps = [
+            replace(overlap, lines=share_of_lines(some, known))
+            for overlap, some in zip(overlaps, lines, strict=True)
+        ]
+    return Memorization(
+        characters=sum(map(len, written)),
+        seed=seed,
+        generated=overlaps[0],
+        text=overlaps[1] if text is not None else None,
+    )
 
 
 class WindowSet:

@@ -22,7 +22,8 @@ from charlstm.engine import Engine
 from charlstm.errors import ConfigError
 from charlstm.frontier import BestFirstSearch, Candidate, Floats, Node, Target
 from charlstm.grammar import Context, Grammar, Ids
-from charlstm.tokenizer import BEGIN_SPELLING, Tokenizer
+from charlstm.metrics import softmax
+from charlstm.tokenizer import BEGIN_SPELLING, Tokenizer, partial_word
 from charlstm.tokens import SpecialToken, special_token
 from charlstm.words import Words
 
@@ -105,15 +106,16 @@ class Predictor:
         are going to be spelled.
         """
         _check(top=top)
-        space = self._tokenizer.spells and prompt.endswith(" ")
-        ids = self._tokenizer.encode_beginning(prompt[:-1] if space else prompt)
-        logits, _ = self._memory.read(ids)
-        masses = np.exp(np.float64(logits - logits.max()))
+        word = partial_word(prompt)
+        space = self._tokenizer.spells and not word.typed and word.space != ""
+        logits, _ = self._memory.read(
+            self._tokenizer.encode_beginning(word.before if space else prompt)
+        )
         if space:
             begun = [piece.startswith(" ") for piece in self._tokenizer.pieces]
             begun[BEGIN_SPELLING] = True
-            masses = masses * np.array(begun)
-        masses /= masses.sum()
+            logits = np.where(begun, logits, -np.inf)
+        masses = softmax(logits[np.newaxis])[0]
         order = np.argsort(-masses, kind="stable")[:top]
         return [self._symbol(int(i), float(masses[i]), space) for i in order if masses[i]]
 

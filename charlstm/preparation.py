@@ -20,7 +20,7 @@ import numpy as np
 
 from charlstm import cache
 from charlstm.config import CorpusConfig, TokenizerConfig
-from charlstm.corpus import Chunk, Corpus, divide, open_corpus
+from charlstm.corpus import Chunk, Corpus, WordCounter, divide, open_corpus
 from charlstm.dataset import Encoded, TokenStore, read_store, write_store
 from charlstm.errors import CorpusChanged, CorpusError
 from charlstm.novelty import LineGatherer, LineHashes
@@ -237,9 +237,8 @@ class _Tally:
     def __init__(self, lines: bool) -> None:
         self.lines = lines
         self.characters = [0, 0]
-        self.valid_words = 0
+        self.valid_words = WordCounter()
         self.valid_unknown: Counter[str] = Counter()
-        self.inside_word = False
         self.train_lines = LineGatherer()
 
     def add(self, validates: bool, chunk: Chunk, tokenizer: Tokenizer) -> None:
@@ -247,12 +246,11 @@ class _Tally:
         self.characters[validates] += len(chunk.text) + (self.lines and chunk.ends_document)
         if self.lines and not validates:
             self.train_lines.add(chunk.text)
-        if not validates or not chunk.text:
+        if not validates:
             return
-        # A word that goes on from the chunk before has been counted there.
-        continues = self.inside_word and not chunk.text[0].isspace()
-        self.valid_words += len(chunk.text.split()) - continues
-        self.inside_word = not chunk.text[-1].isspace() and not chunk.ends_document
+        self.valid_words.add(chunk.text)
+        if chunk.ends_document:
+            self.valid_words.end_document()
         self.valid_unknown.update(tokenizer.unknown_characters(chunk.text))
 
     def statistics(self, text: _Text, train_lines: int) -> Statistics:
@@ -262,7 +260,7 @@ class _Tally:
             characters=sum(self.characters),
             train_characters=self.characters[False],
             valid_characters=self.characters[True],
-            valid_words=self.valid_words,
+            valid_words=self.valid_words.count,
             valid_unknown=_encodable(self.valid_unknown),
             train_lines=train_lines,
         )

@@ -13,13 +13,15 @@ import errno
 import itertools
 import math
 import os
+import sys
+import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from io import BufferedIOBase, BufferedReader
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Literal, Protocol
 
-from charlstm.errors import ConfigError, CorpusError, harmless
+from charlstm.errors import ConfigError, CorpusError, UsageError, harmless
 from charlstm.files import storage_errors
 
 if TYPE_CHECKING:
@@ -92,6 +94,21 @@ class EmbeddedSource(Source):
 
 
 @dataclass(frozen=True)
+class StringSource(Source):
+    """A string: one document, or none if it is empty."""
+
+    text: str
+
+    def documents(
+        self,
+        encoding: str,  # noqa: ARG002 (the text is in memory, decoded)
+        decode_errors: DecodeErrors,  # noqa: ARG002
+    ) -> Iterator[Iterable[str]]:
+        """Yield the one document."""
+        yield (self.text,)
+
+
+@dataclass(frozen=True)
 class StreamSource(Source):
     """A stream that is read as it arrives, once: a block is what is there at the moment."""
 
@@ -125,6 +142,28 @@ def spool_stdin(stream: BinaryIO, path: Path) -> None:
         except BaseException:
             path.unlink(missing_ok=True)
             raise
+
+
+@contextlib.contextmanager
+def spooled_stdin(addresses: tuple[str, ...]) -> Iterator[Path | None]:
+    """Keep what comes through standard input in a temporary file, if an address asks for it.
+
+    Raises:
+        CorpusError: if it can't be read.
+        StorageError: if the file can't be written.
+        UsageError: if it is asked for twice, or closed.
+    """
+    if addresses.count(STDIN) > 1:
+        raise UsageError("standard input is named twice and can be read only once: name it once")
+    if STDIN not in addresses:
+        yield None
+        return
+    with tempfile.TemporaryDirectory(prefix="charlstm-") as folder:
+        if sys.stdin is None:
+            raise UsageError("standard input is closed: pipe a text in, or name a file")
+        path = Path(folder) / "stdin.txt"
+        spool_stdin(sys.stdin.buffer, path)
+        yield path
 
 
 def check_encoding(encoding: str) -> None:

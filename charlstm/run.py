@@ -11,8 +11,6 @@ import contextlib
 import hashlib
 import math
 import shutil
-import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -35,7 +33,7 @@ from charlstm.novelty import LineHashes
 from charlstm.plan import MIN_ROWS, Plan, TextFacts, make_plan
 from charlstm.preparation import Prepared, prepare
 from charlstm.processor import floating_point_speed, processor_count, product_type
-from charlstm.reading import STDIN, spool_stdin
+from charlstm.reading import STDIN
 
 if TYPE_CHECKING:
     from charlstm.distribution import Crew
@@ -84,22 +82,6 @@ class Run:
     stdin: Path | None = None
     lines: LineHashes | None = None
     corpus: CorpusConfig | None = None
-
-
-@contextlib.contextmanager
-def spooled_stdin(addresses: tuple[str, ...]) -> Iterator[Path | None]:
-    """Keep what comes through standard input in a temporary file, if an address asks for it."""
-    if addresses.count(STDIN) > 1:
-        raise UsageError("standard input is named twice and can be read only once: name it once")
-    if STDIN not in addresses:
-        yield None
-        return
-    with tempfile.TemporaryDirectory(prefix="charlstm-") as folder:
-        if sys.stdin is None:
-            raise UsageError("standard input is closed: pipe a text in, or name a file")
-        path = Path(folder) / checkpoint.STDIN
-        spool_stdin(sys.stdin.buffer, path)
-        yield path
 
 
 def new_run(request: Request, stdin: Path | None, workers: int = 1) -> Run:

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charlstm.config import SampleConfig
+from charlstm.metrics import log_softmax
 from charlstm.penalties import penalise
 
 Floats: TypeAlias = NDArray[np.float32]
@@ -105,11 +106,11 @@ def keep_typical(logits: Floats, p: float) -> Floats:
         logits: float32 [B, V].
         p: in (0, 1]; 1 keeps whatever is possible.
     """
-    surprises = log_normalisers(logits)[:, np.newaxis] - logits
-    probabilities = np.exp(-surprises)
-    products = probabilities * np.where(probabilities > 0, surprises, 0.0)
+    log_probabilities = log_softmax(logits)
+    probabilities = np.exp(log_probabilities)
+    products = probabilities * np.where(probabilities > 0, log_probabilities, 0.0)
     expected = products.sum(axis=1, keepdims=True)
-    distances = np.abs(surprises - expected)
+    distances = np.abs(log_probabilities - expected)
     return _without(
         logits, distances > _reaching(distances, probabilities, np.full(len(logits), p))
     )
@@ -148,7 +149,7 @@ def keep_unsurprising(logits: Floats, limits: Doubles) -> Floats:
         logits: float32 [B, V].
         limits: float64 [B], in bits.
     """
-    surprises = (log_normalisers(logits)[:, np.newaxis] - logits) / np.log(2)
+    surprises = log_softmax(logits) / -np.log(2)
     allowed = np.maximum(limits[:, np.newaxis], surprises.min(axis=1, keepdims=True))
     return _without(logits, surprises > allowed)
 
@@ -210,14 +211,6 @@ def likeliest(logits: NDArray[np.floating[Any]], count: int) -> Ids:
     found = np.flatnonzero(possible)
     ordered: Ids = found[np.argsort(-logits[found], kind="stable")][:count]
     return ordered
-
-
-def log_normalisers(logits: Floats) -> Doubles:
-    """Return what to subtract from each row's logits to have log-probabilities, float64 [B]."""
-    highest = np.maximum.reduce(logits, axis=1)
-    sums = np.add.reduce(np.exp(logits - highest[:, np.newaxis]), axis=1, dtype=np.float64)
-    normalisers: Doubles = highest + np.log(sums)
-    return normalisers
 
 
 def _first_largest(values: NDArray[Any]) -> Ids:

@@ -19,9 +19,9 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from charlstm import metrics
 from charlstm.dataset import smallest_dtype, validation_batches
-from charlstm.engine import Engine
-from charlstm.sampling import log_normalisers
+from charlstm.engine import MAX_ROWS, Engine
 from charlstm.tokenizer import END_OF_DOCUMENT, UNKNOWN, Tokenizer
 from charlstm.tokens import ScoredToken, scored_token
 
@@ -30,12 +30,10 @@ Floats: TypeAlias = NDArray[np.float32]
 Values: TypeAlias = NDArray[np.float64]
 Ids: TypeAlias = NDArray[np.integer[Any]]
 
-MAX_ROWS = 128  # of one batch; more would hold more memory and run hardly faster
 # Symbols from which one text is read as many rows, warmed on what stands before them, and no longer
 # as one. It depends on the text alone, so that its score does.
 LONG = 2**14
 _LOGITS_AT_ONCE = 2**19  # floats
-_NORMALISED_AT_ONCE = 2**17  # of them; these stay in the processor's cache
 _VALUES_HELD = 2**16
 _LINES_AT_ONCE = 4 * MAX_ROWS  # enough for batches of lines of almost the same length
 
@@ -65,9 +63,7 @@ class Score:
     @property
     def bits_per_character(self) -> float:
         """Mean surprise, which compares across tokenizers; NaN of no character."""
-        if not self.characters:
-            return math.nan
-        return -self.log_probability / self.characters / math.log(2)
+        return metrics.bits_per_character(-self.log_probability, self.characters)
 
     @property
     def nats_per_token(self) -> float:
@@ -77,8 +73,7 @@ class Score:
     @property
     def perplexity(self) -> float:
         """Perplexity per token, which compares only with the same tokenizer; NaN of no token."""
-        nats = self.nats_per_token
-        return math.inf if nats > 709 else math.exp(nats)
+        return metrics.perplexity(-self.log_probability, self.tokens)
 
 
 def score_texts(
@@ -238,7 +233,7 @@ class StatefulScorer:
         for at in range(0, len(ids), window):
             columns = slice(at, at + window)
             logits, self._state = self._engine.run(inputs[np.newaxis, columns], self._state)
-            parts.append(log_probabilities(logits, ids[np.newaxis, columns])[0])
+            parts.append(metrics.log_probabilities(logits, ids[np.newaxis, columns])[0])
         if len(ids):
             self._last = int(ids[-1])
         values = np.concatenate(parts)
@@ -246,22 +241,6 @@ class StatefulScorer:
         return _score(
             self._tokenizer, text, len(text), ids, values, of_unknown, per_token=per_token
         )
-
-
-def log_probabilities(logits: Floats, targets: Ids) -> Values:
-    """Return the log-probability of each target, float64 [B, T].
-
-    Args:
-        logits: float32 [B, T, V].
-        targets: integers [B, T], each in [0, V).
-    """
-    rows = logits.reshape(-1, logits.shape[-1])
-    chosen = np.take_along_axis(rows, targets.reshape(-1, 1), axis=1)[:, 0].astype(np.float64)
-    block = max(1, _NORMALISED_AT_ONCE // rows.shape[1])
-    for start in range(0, len(rows), block):
-        stop = start + block
-        chosen[start:stop] -= log_normalisers(rows[start:stop])
-    return chosen.reshape(targets.shape)
 
 
 class _Start:
@@ -291,7 +270,7 @@ class _Start:
                 end = min(at + window, stop)
                 logits, state = self._engine.run(padded[:going, at:end], state[:, :going])
                 targets = padded[:going, at + 1 : end + 1]
-                values[:going, at:end] = log_probabilities(logits, targets)
+                values[:going, at:end] = metrics.log_probabilities(logits, targets)
             start = stop
         return [row[:length] for row, length in zip(values, lengths.tolist(), strict=True)]
 
@@ -335,7 +314,7 @@ def _windows(
             columns = slice(at, at + window)
             logits, state = engine.run(batch.inputs[:, columns], state)
             if counted[:, columns].any():
-                values[:, columns] = log_probabilities(logits, batch.targets[:, columns])
+                values[:, columns] = metrics.log_probabilities(logits, batch.targets[:, columns])
         values[~counted] = 0
         if on_progress:
             on_progress(int(counted.sum()) / (ids.size - 1))

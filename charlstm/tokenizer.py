@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from functools import cache, cached_property
 from itertools import chain
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar, NamedTuple
 
 import msgspec
 import numpy as np
@@ -202,12 +202,10 @@ class WordTokenizer(Tokenizer):
 
         One space at the end is the beginning of the next token.
         """
-        if prompt.endswith(" "):
-            return prompt[:-1], " "
-        last = deque(tokens_of(prompt), 1)
-        if not last or not _half_typed_pattern().fullmatch(last[0]):
+        word = partial_word(prompt)
+        if word.ends_open:  # so far the apostrophe is a token of its own
             return prompt, ""
-        return prompt.removesuffix(last[0]), last[0]
+        return word.before, word.space + word.typed
 
     @cached_property
     def _encodings(self) -> _Encodings:
@@ -366,16 +364,38 @@ def kind_of(character: str) -> Kind:
     return Kind.ALONE if re.match(r"[^\W_]", character) else Kind.OTHER
 
 
-def typed_token(prompt: str) -> str:
-    """Return the word or number that a prompt ends with, and the space before it; else nothing.
+class PartialWord(NamedTuple):
+    """The end of a prompt that may go on: the prompt is ``before + space + typed``.
 
-    It may be half typed. An apostrophe after a word counts to it, for a letter may follow.
+    Attributes:
+        before: all that is complete.
+        typed: the word or number that the prompt ends with, which may be half typed; often empty.
+        space: the one space before it, or at the end of the prompt, that belongs to its token.
     """
-    before, last = deque(["", "", *tokens_of(prompt[prompt.rfind("\n") + 1 :])], 2)
+
+    before: str
+    typed: str
+    space: str
+
+    @property
+    def ends_open(self) -> bool:
+        """Whether an apostrophe ends it, which is a part of the word only if a letter follows."""
+        return self.typed[-1:] in tuple(_APOSTROPHES)
+
+
+def partial_word(prompt: str) -> PartialWord:
+    """Return the word or number that a prompt ends with; see ``PartialWord``."""
+    if prompt.endswith(" "):
+        return PartialWord(prompt[:-1], "", " ")
+    # No token goes over the end of a line.
+    previous, last = deque(["", "", *tokens_of(prompt[prompt.rfind("\n") + 1 :])], 2)
     half_typed = _half_typed_pattern().fullmatch
-    if last in _APOSTROPHES and half_typed(before) and not before[-1].isdecimal():
-        return before + last
-    return last if half_typed(last) else ""
+    if last and last in _APOSTROPHES and half_typed(previous) and not previous[-1].isdecimal():
+        last = previous + last
+    elif not half_typed(last):
+        return PartialWord(prompt, "", "")
+    typed = last.removeprefix(" ")
+    return PartialWord(prompt.removesuffix(last), typed, last.removesuffix(typed))
 
 
 def _code_points(text: str) -> NDArray[np.uint32]:

@@ -26,6 +26,7 @@ from charlstm.dataset import Streams, TokenStore
 from charlstm.distribution import Crew
 from charlstm.errors import StorageError, TrainingError
 from charlstm.files import identity
+from charlstm.metrics import bits_per_character, perplexity
 from charlstm.model import set_weights, weight_name, weights_of
 from charlstm.optimization import Steps, describe_path, dropout_rate, learning_rate
 from charlstm.plan import EVALUATIONS
@@ -47,9 +48,6 @@ SAVE_SHARE = 0.02
 
 # A loss so many times that of a uniform guess tells that the weights have exploded.
 EXPLODED = 10.0
-
-# Beyond this a perplexity is no finite number, and no figure.
-LARGEST_EXPONENT = 700.0
 
 
 class Observer(Protocol):
@@ -422,9 +420,9 @@ class Trainer:
         return msgspec.structs.replace(
             figures,
             valid_loss=valid_loss,
-            valid_bits_per_character=nats / max(1, lengths.characters) / math.log(2),
-            valid_perplexity=_exp(valid_loss),
-            valid_word_perplexity=_exp(nats / max(1, lengths.words)),
+            valid_bits_per_character=bits_per_character(nats, max(1, lengths.characters)),
+            valid_perplexity=perplexity(valid_loss),
+            valid_word_perplexity=perplexity(nats, max(1, lengths.words)),
         )
 
     def _watch_overfitting(self, now: Figures) -> None:
@@ -511,7 +509,3 @@ class Trainer:
             f"{what}: the last good state is in {self.folder}; train again into another folder "
             f"with a lower --learning-rate than {self.settings.learning_rate:g}"
         )
-
-
-def _exp(nats: float) -> float | None:
-    return math.exp(nats) if nats < LARGEST_EXPONENT else None

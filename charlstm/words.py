@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charlstm.frontier import SHARED, BestFirstSearch, Floats, Node, Target
-from charlstm.grammar import Context, Grammar, Ids, Probabilities, Step, probabilities, softmax
+from charlstm.grammar import Context, Grammar, Ids, Probabilities, Step, probabilities
+from charlstm.metrics import softmax
 from charlstm.tokenizer import (
     BEGIN_SPELLING,
     END_OF_DOCUMENT,
@@ -20,8 +21,8 @@ from charlstm.tokenizer import (
     Kind,
     Tokenizer,
     kind_of,
+    partial_word,
     tokens_of,
-    typed_token,
 )
 
 _LAST_CODE = "\U0010ffff"
@@ -61,10 +62,10 @@ class Words(Grammar):
 
     def split(self, prompt: str) -> tuple[Ids, str, str]:
         """Return the ids of all but the last word, that word, and it with the space before it."""
-        unread = " " if prompt.endswith(" ") else typed_token(prompt)
-        if not self._known.issuperset(unread):  # what can't be written has to be read
-            unread = ""
-        return self._tokenizer.encode_beginning(prompt.removesuffix(unread)), unread.strip(), unread
+        before, typed, space = partial_word(prompt)
+        if not self._known.issuperset(space + typed):  # what can't be written has to be read
+            before, typed, space = prompt, "", ""
+        return self._tokenizer.encode_beginning(before), typed, space + typed
 
     def begin(self, items: Sequence[tuple[BestFirstSearch, Context]], step: Step) -> None:
         """Begin with the tokens that what is unread is the beginning of."""
@@ -272,9 +273,9 @@ class Words(Grammar):
 
     def _probabilities(self, logits: Floats) -> Probabilities:
         """Return the probabilities outside of spelling, float64 [R, V]."""
-        values: Probabilities = logits.astype(np.float64)
-        values[:, self._illegal] = -np.inf
-        return softmax(values)
+        allowed = logits.copy()
+        allowed[:, self._illegal] = -np.inf
+        return softmax(allowed)
 
     def _spelled_probabilities(self, logits: Floats) -> Probabilities:
         """Return the probabilities within spelling, of the letters and then its end, [R, L + 1]."""

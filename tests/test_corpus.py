@@ -15,7 +15,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from charlstm import reading
-from charlstm.corpus import Chunk, Corpus, divide, open_corpus
+from charlstm.corpus import (
+    Chunk,
+    Corpus,
+    WordCounter,
+    divide,
+    open_corpus,
+    split_lines,
+)
+from charlstm.corpus import (
+    corpus_of as corpus_of_text,
+)
+from charlstm.errors import UsageError
 from tests.texts import (
     block_sizes,
     chunks_in_blocks,
@@ -242,4 +253,66 @@ def test_a_line_that_is_too_long_for_a_document(tmp_path, monkeypatch):
     assert message(list, corpus.chunks()) == (
         f"{tmp_path / '0.txt'} has a line of more than 3,145,728 characters, too long for a "
         f"document of its own: leave --lines out, or break it up"
+    )
+
+
+# Lines and words
+
+
+def pieces_of(text, size):
+    return [text[at : at + size] for at in range(0, len(text), size)]
+
+
+@given(texts, block_sizes)
+def test_lines_are_split_at_newlines(text, size):
+    expected = text.split("\n")
+    if not expected[-1]:
+        expected.pop()
+    found = list(split_lines(pieces_of(text, size), "it", "too long"))
+    assert [line for lines, _ in found for line in lines] == expected
+    assert "".join("\n".join(lines) + "\n" * ended for lines, ended in found) == text
+    assert all(lines and ended for lines, ended in found[:-1])
+
+
+def test_lines_are_there_as_soon_as_they_end():
+    blocks = iter(["a\nb", "c\nd\n", "e"])
+    lines = split_lines(blocks, "it", "too long")
+    assert next(lines) == (["a"], True)
+    assert next(blocks) == "c\nd\n"
+    assert list(lines) == [(["be"], False)]
+
+
+@given(documents, block_sizes)
+def test_words_are_counted_over_the_borders_of_pieces(contents, size):
+    counter = WordCounter()
+    for text in contents:
+        for piece in pieces_of(text, size):
+            counter.add(piece)
+            counter.add("")
+        counter.end_document()
+    assert counter.count == sum(len(text.split()) for text in contents)
+
+
+# Strings
+
+
+@given(documents, st.booleans())
+def test_strings_are_a_corpus_as_files_are(folder, contents, lines):
+    files = corpus_of(folder, contents, lines=lines)
+    strings = Corpus.of_strings(contents, lines=lines)
+    assert documents_of(strings.chunks()) == documents_of(files.chunks())
+    if any(documents_of(files.chunks())):
+        assert strings.fingerprint() == files.fingerprint()
+
+
+def test_a_text_can_be_named_in_several_ways(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("text")
+    expected = open_corpus([str(path)])
+    for text in (path, str(path), [path], (str(path), path)):
+        assert corpus_of_text(text).sources == expected.sources
+    assert corpus_of_text(expected) is expected
+    assert documents_of(corpus_of_text(None, ["a", "b"]).chunks()) == ["a", "b"]
+    assert message(corpus_of_text, path, ["a"], error=UsageError) == (
+        "text and strings are both given: give one of them"
     )

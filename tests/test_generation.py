@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charlstm.config import ModelConfig, SampleConfig, TokenizerConfig
-from charlstm.engine import build_engine
+from charlstm.engine import MAX_ROWS, build_engine
 from charlstm.errors import UsageError
-from charlstm.generation import MAX_ROWS, Sample, generate
+from charlstm.generation import Sample, generate
 from charlstm.tokenizer import (
     BEGIN_SPELLING,
     END_OF_DOCUMENT,

@@ -55,7 +55,7 @@ ORDER = (
         "prediction",
         "scoring",
     ),
-    *("keyboard", "evaluation", "memorisation", "adaptation"),
+    *("keyboard", "evaluation", "memorisation", "adaptation", "dynamic"),
     *("api", "export", "cli", "__main__"),
 )
 NEED_TENSORFLOW = {

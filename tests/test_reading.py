@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from charlstm import reading
 from charlstm.corpus import Corpus, open_corpus
 from charlstm.errors import ConfigError, StorageError, UsageError
-from charlstm.reading import Source, StreamSource, check_encoding, spool_stdin
+from charlstm.reading import Source, StreamSource, check_encoding, spool_stdin, spooled_stdin
 from tests.texts import COMPRESS, block_sizes, chunks_in_blocks, documents_of, message, read
 
 # Decoding
@@ -147,6 +147,26 @@ def test_standard_input_is_spooled(tmp_path):
     corpus = open_corpus(["-", "-"], stdin=spool)
     assert corpus.sources == (Source("stdin", spool),)
     assert "".join(documents_of(corpus.chunks())) == "a\r\né" * 10**6
+
+
+def test_standard_input_is_kept_while_it_is_needed(monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"text")))
+    with spooled_stdin(("a", "-")) as path:
+        assert path.read_bytes() == b"text"
+    assert not path.parent.exists()
+    with spooled_stdin(("a",)) as path:
+        assert path is None
+
+
+def test_standard_input_that_is_closed_or_named_twice(monkeypatch):
+    monkeypatch.setattr("sys.stdin", None)
+    for addresses, expected in (
+        (("-",), "standard input is closed: pipe a text in, or name a file"),
+        (("-", "-"), "standard input is named twice and can be read only once: name it once"),
+    ):
+        with pytest.raises(UsageError) as caught, spooled_stdin(addresses):
+            pass
+        assert str(caught.value) == expected
 
 
 def test_standard_input_that_is_not_given():

@@ -12,12 +12,11 @@ from hypothesis import strategies as st
 
 from benchmarks.precision import engine_loss
 from charlstm import scoring
+from charlstm.engine import MAX_ROWS
 from charlstm.scoring import (
-    MAX_ROWS,
     Score,
     StatefulScorer,
     add_scores,
-    log_probabilities,
     score_lines,
     score_stream,
     score_texts,
@@ -56,36 +55,6 @@ def encoded(tokenizer, *parts):
 
 
 # Log-probabilities
-
-
-@short
-@given(
-    st.integers(1, 4), st.integers(1, 3), st.sampled_from([2, 67, 5000]), st.integers(0, 2**32 - 1)
-)
-def test_log_probabilities_are_exact(rows, steps, size, seed):
-    rng = np.random.default_rng(seed)
-    logits = (rng.normal(size=(rows, steps, size)) * rng.choice([0, 1, 50])).astype(np.float32)
-    targets = rng.integers(size, size=(rows, steps))
-    wide = logits.astype(np.float64)
-    below = wide - wide.max(-1, keepdims=True)
-    every = below - np.log(np.exp(below).sum(-1, keepdims=True))
-    expected = np.take_along_axis(every, targets[..., None], -1)[..., 0]
-    np.testing.assert_allclose(log_probabilities(logits, targets), expected, rtol=0, atol=2e-6)
-
-
-@pytest.mark.parametrize("size", [3, 67, 9000])
-def test_log_probabilities_have_the_same_bits_in_any_company(size):
-    rng = np.random.default_rng(size)
-    logits = rng.normal(size=(40, 5, size)).astype(np.float32)
-    targets = rng.integers(size, size=(40, 5))
-    together = log_probabilities(logits.copy(), targets)
-    for row in range(40):
-        for step in range(5):
-            alone = log_probabilities(
-                logits[row : row + 1, step : step + 1].copy(),
-                targets[row : row + 1, step : step + 1],
-            )
-            assert alone == together[row, step]
 
 
 # Texts

@@ -9,6 +9,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from charlstm.wording import Words
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -26,9 +27,9 @@ from charlstm.tokenizer import (
     build_tokenizer,
     describe_unknown,
     kind_of,
+    partial_word,
     tokenizer_from_json,
     tokens_of,
-    typed_token,
 )
 
 ALPHABET = "abcDE'’  \t\r\n019.,-_=<>/@é\u0301\u094d\u0939中の\u0e01\U0001f600\u00a0\u2028"
@@ -380,14 +381,21 @@ def test_describing_unknown_characters(text, expected):
 # What is being typed
 
 
+@given(anything)
+def test_a_partial_word_divides_its_prompt(prompt):
+    before, typed, space = partial_word(prompt)
+    assert before + space + typed == prompt
+    assert (before, typed, space) == (prompt[:-1], "", " ") or not prompt.endswith(" ")
+    assert space in ("", " ")
+
+
 @given(wordy)
 def test_what_is_typed_goes_on_with_a_letter_or_digit(prompt):
-    typed = typed_token(prompt)
-    assert prompt.endswith(typed)
+    _, typed, space = partial_word(prompt)
     more = "1" if typed[-1:].isdecimal() else "a"
     last = list(tokens_of(prompt + more))[-1]
     if typed:
-        assert last == typed + more
+        assert last == space + typed + more
     else:
         assert last in ("a", " a")
 
@@ -410,12 +418,23 @@ def test_the_kind_of_a_character_tells_what_goes_on_with_a_word(prompt, characte
 
 
 @pytest.mark.parametrize(
-    ("prompt", "typed"),
+    ("prompt", "token"),
     [
         ("the kin", " kin"), ("kin", "kin"), ("I don'", " don'"), ("I don’", " don’"), ("a ''", ""),
         ("in 19", " 19"), ("19'", ""), ("the ", ""), ("a\n", ""), ("a\nb", "b"), ("a,", ""),
         ("", ""), ("'", ""), (" '", ""), ("中", ""), ("cafe\u0301", "cafe\u0301"), ("a's", "a's"),
     ],
 )  # fmt: skip
-def test_what_is_typed(prompt, typed):
-    assert typed_token(prompt) == typed
+def test_what_is_typed(prompt, token):
+    _, typed, space = partial_word(prompt)
+    assert typed == token.removeprefix(" ")
+    assert space == (" " if prompt.endswith(" ") else token[: len(token) - len(typed)])
+
+
+@pytest.mark.parametrize("prompt", ["I don'", "I don’", "don'"])
+def test_an_apostrophe_at_the_end_is_typed_but_not_asked_for_again(prompt):
+    """A letter may follow, so it is completed; so far it is a token, so it is read as one."""
+    word = partial_word(prompt)
+    assert (word.typed, word.ends_open) == (prompt.split()[-1], True)
+    assert built("word", "").split_prompt(prompt) == (prompt, "")
+    assert Words(built("word", prompt)).split(prompt)[1] == word.typed

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +27,7 @@ from charlstm.errors import UsageError
 if TYPE_CHECKING:
     from charlstm.api import LanguageModel
     from charlstm.corpus import Corpus
-    from charlstm.evaluation import TextFigures, Texts
+    from charlstm.evaluation import Texts
     from charlstm.keyboard import WordFigures
 
 words = group_of("Words")
@@ -37,8 +35,18 @@ adapting = group_of("Dynamic evaluation")
 memory = group_of("Memorisation")
 output = group_of("Output")
 
+TEXT_FACTS = (
+    "loss",
+    "bits_per_character",
+    "perplexity",
+    "perplexity_known",
+    "word_perplexity",
+    "tokens",
+    "characters",
+    "words",
+    "unknown",
+)
 ADAPTING_OPTIONS = ("dynamic_rate", "dynamic_decay", "dynamic_tokens")
-DYNAMIC_TOKENS = 50_000
 MEMORISATION_SAMPLE = 20_000
 
 
@@ -123,20 +131,18 @@ def command(checkpoint: Path, files: tuple[str, ...], **options: Any) -> None:
     _check(files, options)
 
     from charlstm.api import load
-    from charlstm.evaluation import texts_of
-    from charlstm.run import spooled_stdin
+    from charlstm.reading import spooled_stdin
 
     model = load(checkpoint, precision=options["precision"], threads=options["threads"])
-    config = model.checkpoint.config
     with spooled_stdin(files + options["against"]) as stdin:
-        corpus = _open(files, config.corpus.lines, options, stdin)
-        texts = texts_of(corpus, ends=config.provenance.documents > 1)
+        corpus = _open(files, options, stdin)
+        texts = model.texts_of(corpus)
         facts = _evaluate(model, corpus, texts, options)
         if options["dynamic"]:
-            facts["dynamic"] = _adapt(model, texts, options)
+            facts["dynamic"] = _dynamic(model, texts, options)
         if options["against"]:
-            known = _open(options["against"], config.corpus.lines, options, stdin)
-            facts["memorisation"] = _memorised(model, texts, known, options)
+            training = model.texts_of(_open(options["against"], options, stdin))
+            facts["memorisation"] = _memorization(model, texts, training, options)
     if not options["quiet"]:
         note(SAME_TOKENIZER)
     if options["as_json"]:
@@ -156,16 +162,13 @@ def _check(files: tuple[str, ...], options: dict[str, Any]) -> None:
             raise UsageError(f"--{name.replace('_', '-')} is about --dynamic: give that too")
 
 
-def _open(
-    addresses: tuple[str, ...], lines: bool, options: dict[str, Any], stdin: Path | None
-) -> Corpus:
+def _open(addresses: tuple[str, ...], options: dict[str, Any], stdin: Path | None) -> Corpus:
     from charlstm.corpus import open_corpus
 
     return open_corpus(
         addresses,
         encoding=options["encoding"],
         decode_errors=options["decode_errors"],
-        lines=lines,
         stdin=stdin,
     )
 
@@ -182,7 +185,7 @@ def _evaluate(
     shown = not options["quiet"]
     with ProgressBar(total_size(corpus.sources), "char", name="scoring", shown=shown) as bar:
         found = evaluate_text(engine, tokenizer, texts, on_progress=bar.advance)
-    facts = _text_facts(found)
+    facts = {name: getattr(found, name) for name in TEXT_FACTS}
     if options["sample"]:
         with ProgressBar(options["sample"], "word", name="words", shown=shown) as bar:
             figures = evaluate_words(
@@ -195,21 +198,6 @@ def _evaluate(
             )
         facts |= _word_facts(figures, options["seed"])
     return facts
-
-
-def _text_facts(found: TextFigures) -> dict[str, Any]:
-    """Return the figures of a text; JSON has null where there is no finite number."""
-    return {
-        "loss": found.loss,
-        "bits_per_character": found.bits_per_character,
-        "perplexity": found.perplexity,
-        "perplexity_known": found.perplexity_known,
-        "word_perplexity": found.word_perplexity,
-        "tokens": found.tokens,
-        "characters": found.characters,
-        "words": found.words,
-        "unknown": found.unknown,
-    }
 
 
 def _word_facts(figures: WordFigures, seed: int) -> dict[str, Any]:
@@ -226,40 +214,24 @@ def _word_facts(figures: WordFigures, seed: int) -> dict[str, Any]:
     }
 
 
-def _adapt(model: LanguageModel, texts: Texts, options: dict[str, Any]) -> dict[str, Any]:
-    from charlstm.evaluation import beginning_of, evaluate_text
+def _dynamic(model: LanguageModel, texts: Texts, options: dict[str, Any]) -> dict[str, Any]:
+    from charlstm.dynamic import evaluate_dynamic
 
-    tokenizer, given = model.tokenizer, options["dynamic_tokens"]
-    limit = DYNAMIC_TOKENS if given is None else given
-    read = beginning_of(texts, tokenizer, limit) if limit else texts
-    static = evaluate_text(model.engine, tokenizer, read)
+    given = {"rate": options["dynamic_rate"], "decay": options["dynamic_decay"]}
+    if options["dynamic_tokens"] is not None:
+        given["tokens"] = options["dynamic_tokens"]
     if not options["quiet"]:
         note("loading TensorFlow to let the model learn as it reads")
-    # One row at a time gains nothing from a GPU, whose layers can't restart within a segment.
-    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
-
-    from charlstm.adaptation import DEFAULTS, Adapter
-    from charlstm.optimization import use_threads
-    from charlstm.processor import processor_count
-
-    use_threads(options["threads"] or processor_count(), 1)
-    rate, decay = options["dynamic_rate"], options["dynamic_decay"]
-    chosen = DEFAULTS[tokenizer.level]
-    chosen = replace(
-        chosen,
-        rate=chosen.rate if rate is None else rate,
-        decay=chosen.decay if decay is None else decay,
-    )
-    adapter = Adapter(model.checkpoint.config.model, model.checkpoint.weights, chosen)
-    documents = (map(tokenizer.encode, document) for document in read.documents())
-    sums: list[float] = []
-    shown = not options["quiet"]
-    with ProgressBar(static.tokens, "token", name="learning", shown=shown) as bar:
-        for tokens, log_probability in adapter.score(documents, ends=read.ends):
-            sums.append(log_probability)
-            bar.advance(tokens)
-    nats = -math.fsum(sums)
-    loss = nats / static.tokens
+    with ProgressBar(None, "token", name="learning", shown=not options["quiet"]) as bar:
+        found = evaluate_dynamic(
+            model.engine,
+            model.checkpoint,
+            texts,
+            threads=options["threads"],
+            on_progress=bar.advance,
+            **given,
+        )
+    static = found.static
     return {
         "tokens": static.tokens,
         "characters": static.characters,
@@ -268,38 +240,34 @@ def _adapt(model: LanguageModel, texts: Texts, options: dict[str, Any]) -> dict[
             "bits_per_character": static.bits_per_character,
             "perplexity": static.perplexity,
         },
-        "loss": loss,
-        "bits_per_character": nats / max(1, static.characters) / math.log(2),
-        "perplexity": math.exp(loss) if loss < 700 else math.inf,
-        "rate": chosen.rate,
-        "decay": chosen.decay,
-        "segment": chosen.segment,
+        "loss": found.loss,
+        "bits_per_character": found.bits_per_character,
+        "perplexity": found.perplexity,
+        "rate": found.rate,
+        "decay": found.decay,
+        "segment": found.segment,
     }
 
 
-def _memorised(
-    model: LanguageModel, texts: Texts, known: Corpus, options: dict[str, Any]
+def _memorization(
+    model: LanguageModel, texts: Texts, training: Texts, options: dict[str, Any]
 ) -> dict[str, Any]:
-    from charlstm.evaluation import texts_of
-    from charlstm.memorisation import WindowSet, share_of_lines, write_sample
-    from charlstm.novelty import LineHashes
+    from charlstm.memorisation import measure_memorization
 
-    characters, seed = options["against_sample"], options["seed"]
-    written = write_sample(model.engine, model.tokenizer, characters, seed=seed)
-    sides = {
-        "generated": WindowSet([text] for text in written),
-        "text": WindowSet(texts.documents()),
-    }
-    for side in sides.values():
-        side.look_in(texts_of(known, ends=False).documents())
-    facts: dict[str, Any] = {"characters": sum(map(len, written)), "seed": seed}
-    for name, side in sides.items():
-        shares = side.overlap().shares
-        facts[name] = {str(length): share for length, share in shares.items()}
-    if known.lines:
-        lines = LineHashes.from_lines(chunk.text for chunk in known.chunks())
-        facts["generated"]["line"] = share_of_lines(written, lines)
-        facts["text"]["line"] = share_of_lines(map("".join, texts.documents()), lines)
+    found = measure_memorization(
+        model.engine,
+        model.tokenizer,
+        training,
+        texts,
+        characters=options["against_sample"],
+        seed=options["seed"],
+    )
+    facts: dict[str, Any] = {"characters": found.characters, "seed": found.seed}
+    for name, overlap in (("generated", found.generated), ("text", found.text)):
+        if overlap is not None:
+            facts[name] = {str(length): share for length, share in overlap.shares.items()}
+            if training.lines:
+                facts[name]["line"] = overlap.lines
     return facts
 
 

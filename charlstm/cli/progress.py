@@ -51,8 +51,10 @@ def _minutes(minutes: float) -> str:
 
 
 def perplexity(value: float | None) -> str:
-    """Return a perplexity for people: none where it is beyond any number."""
-    return "infinite" if value is None else f"{value:,.1f}" if value < 1e6 else f"{value:.1e}"
+    """Return a perplexity for people; an infinite one is read from a file as null."""
+    if value is None or math.isinf(value):
+        return "infinite"
+    return f"{value:,.1f}" if value < 1e6 else f"{value:.1e}"
 
 
 class Watcher:
@@ -74,8 +76,7 @@ class Watcher:
         self.bar: Any = None
         self.evaluations = 0
         origin = run.config.provenance
-        tokens_per_character = origin.valid_tokens / max(1, origin.valid_characters)
-        self._bits_per_character = tokens_per_character / math.log(2)
+        self._tokens_per_character = origin.valid_tokens / max(1, origin.valid_characters)
         self._tokens_per_step = run.config.train.streams * run.config.train.sequence_length
 
     def close(self) -> None:
@@ -114,7 +115,10 @@ class Watcher:
         """Move the progress bar."""
         if self.bar is None:
             return
-        text = f"loss {loss:.3f}, {loss * self._bits_per_character:.3f} bits/char"
+        from charlstm.metrics import bits_per_character
+
+        bits = bits_per_character(loss * self._tokens_per_character, 1)
+        text = f"loss {loss:.3f}, {bits:.3f} bits/char"
         if self._by_time:
             self.bar.set_postfix_str(f"{text}, {tokens_per_second:,.0f} tok/s", refresh=False)
             self.bar.update(min(100.0, 100 * done) - self.bar.n)

@@ -45,15 +45,21 @@ class ProgressBar:
         """Whether there is a bar to be seen."""
         return self._bar is not None
 
-    def advance(self, amount: float = 1) -> None:
-        """Move on by what has been done."""
+    def advance(self, amount: float = 1, total: float | None = None) -> None:
+        """Move on by an amount; ``total`` replaces a total that was not known before."""
         if self._bar is not None:
+            self._bar.total = total or self._bar.total
             self._bar.update(amount)
 
     def advance_over(self, texts: Iterable[str], encoding: str) -> None:
         """Move on by the bytes that texts have in a file."""
         if self._bar is not None:
-            self._bar.update(sum(len(text.encode(encoding, "replace")) for text in texts))
+            self._bar.update(sum(bytes_of(text, encoding) for text in texts))
+
+
+def bytes_of(text: str, encoding: str) -> int:
+    """Return how many bytes a text has in a file."""
+    return len(text.encode(encoding, "replace"))
 
 
 def bar_over_files(sources: Iterable[Source], *, shown: bool) -> ProgressBar:

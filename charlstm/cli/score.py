@@ -23,13 +23,12 @@ from charlstm.cli.common import (
 )
 from charlstm.cli.line_ends import keeps_returns, strip_line_end
 from charlstm.cli.output import json_of, note, write_text
-from charlstm.cli.progress_bar import ProgressBar, bar_over_files, size_of
+from charlstm.cli.progress_bar import ProgressBar, bar_over_files
 from charlstm.cli.texts import line_groups, open_texts, reading_options, running_options
 from charlstm.errors import UsageError
 
 if TYPE_CHECKING:
     from charlstm.api import LanguageModel
-    from charlstm.corpus import Chunk
     from charlstm.reading import Source
     from charlstm.scoring import Score, StatefulScorer
 
@@ -256,47 +255,18 @@ def _score_whole(model: LanguageModel, sources: list[Source], options: dict[str,
 def _whole(
     model: LanguageModel, source: Source, options: dict[str, Any], progress: ProgressBar
 ) -> Score:
-    """Score a source as training lays out its validation text."""
     from charlstm.corpus import Corpus
-    from charlstm.scoring import add_scores, score_lines, score_stream
+    from charlstm.evaluation import score_documents
 
-    config, per_token = model.checkpoint.config, options["per_token"]
-    encoding, lines = options["encoding"], config.corpus.lines
-    corpus = Corpus((source,), encoding, options["decode_errors"], lines)
-    if lines:
-        texts = _watched(corpus.chunks(), progress, encoding)
-        return score_lines(model.engine, model.tokenizer, texts, per_token=per_token)
-    ends = config.provenance.documents > 1
-    return add_scores(
-        score_stream(
-            model.engine,
-            model.tokenizer,
-            texts,
-            ends=ends,
-            per_token=per_token,
-            on_progress=lambda share: progress.advance(share * (size_of(source) or 0)),
-        )
-        for texts in _documents(corpus.chunks())
+    encoding = options["encoding"]
+    return score_documents(
+        model.engine,
+        model.tokenizer,
+        model.texts_of(Corpus((source,), encoding, options["decode_errors"])),
+        per_token=options["per_token"],
+        on_progress=progress.advance if progress.shown else None,
+        measure=lambda text: bytes_of(text, encoding),
     )
-
-
-def _watched(chunks: Iterator[Chunk], progress: ProgressBar, encoding: str) -> Iterator[str]:
-    for chunk in chunks:
-        yield chunk.text
-        progress.advance_over((chunk.text, "\n"), encoding)
-
-
-def _documents(chunks: Iterator[Chunk]) -> Iterator[Iterator[str]]:
-    """Divide chunks into documents, each to be read before the next one is asked for."""
-    for chunk in chunks:
-        yield _document(chunk, chunks)
-
-
-def _document(chunk: Chunk, chunks: Iterator[Chunk]) -> Iterator[str]:
-    yield chunk.text
-    while not chunk.ends_document:
-        chunk = next(chunks)
-        yield chunk.text
 
 
 def _table(score: Score, file: str | None) -> str:

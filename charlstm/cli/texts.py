@@ -60,27 +60,14 @@ def line_groups(blocks: Iterable[str]) -> Iterator[list[str]]:
 
     A group holds what is there: of a pipe that brings one line now and then, one line.
     """
-    from charlstm.corpus import LONGEST_LINE
-    from charlstm.errors import CorpusError
+    from charlstm.corpus import split_lines
 
-    parts: list[str] = []
-    held = 0
-    for block in blocks:
-        *ended, rest = block.split("\n")
+    advice = "too long to be taken as one: break it up, or score the text as a whole"
+    for lines, ended in split_lines(blocks, "the text", advice):
         if ended:
-            ended[0] = "".join((*parts, ended[0]))
-            parts.clear()
-            held = 0
-            yield from _divided(ended)
-        parts.append(rest)
-        held += len(rest)
-        if held > LONGEST_LINE:
-            raise CorpusError(
-                f"the text has a line of more than {LONGEST_LINE:,} characters, too long to be "
-                f"taken as one: break it up, or score the text as a whole"
-            )
-    if last := "".join(parts):
-        yield [last]
+            yield from _divided(lines)
+        else:
+            yield lines
 
 
 def _divided(lines: list[str]) -> Iterator[list[str]]:

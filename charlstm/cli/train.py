@@ -280,7 +280,8 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     say = None if options["quiet"] else note
     party = Party(cluster, wait=waiting_seconds(), command=_kind(options), say=say)
     with Signals() as signals, party:
-        from charlstm.run import fetched, new_run, resumed_run, spooled_stdin
+        from charlstm.reading import spooled_stdin
+        from charlstm.run import fetched, new_run, resumed_run
 
         if options["resume"]:
             run = resumed_run(fetched(options["resume"], party))

@@ -1,13 +1,19 @@
 """Tests of ``charlstm evaluate`` through the command line."""
 
+import inspect
 import json
 import math
+import os
 import subprocess
 import sys
 
 import pytest
 
+from charlstm.api import LanguageModel, load
 from charlstm.cli.score import SAME_TOKENIZER
+from charlstm.corpus import Corpus
+from charlstm.dynamic import _no_new_gpu
+from charlstm.errors import ConfigError, CorpusError, UsageError
 
 from .conftest import NAMES, TEXT
 from .test_score import validation_text
@@ -230,6 +236,154 @@ def test_lines_that_are_shorter_than_a_window_have_no_share(charlstm, names, tmp
     shown = charlstm("evaluate", names, "names", *options).out
     assert "verbatim 20             none generated, none text\n" in shown
     assert "% generated, 100.00 % text\n" in shown
+
+
+# From Python
+
+
+EVERY = pytest.mark.parametrize("checkpoint", ["prose", "words", "names"])
+OTHER = "a sleepy fox quips over old dog jokes\n" * 5
+
+
+@EVERY
+def test_a_whole_text_has_the_same_score(charlstm, request, tmp_path, checkpoint):
+    checkpoint = request.getfixturevalue(checkpoint)
+    (tmp_path / "other").write_text(OTHER + "é")
+    found = facts(charlstm("evaluate", checkpoint, "other", "--sample", 0, "--json", "-q"))
+    score = facts(charlstm("score", checkpoint, "--whole", "other", "--json", "-q"))
+    assert score["nats_per_token"] == found["loss"]
+    for name in ("bits_per_character", "perplexity", "tokens", "characters", "unknown"):
+        assert score[name] == found[name]
+
+
+@EVERY
+def test_the_figures_are_there_in_python(charlstm, request, tmp_path, checkpoint):
+    checkpoint = request.getfixturevalue(checkpoint)
+    (tmp_path / "other").write_text(OTHER)
+    found = facts(charlstm("evaluate", checkpoint, "other", "--sample", 9, "--seed", 3, "--json"))
+    model = load(checkpoint)
+    figures = model.evaluate("other")
+    assert {name: getattr(figures, name) for name in KEYS} == {name: found[name] for name in KEYS}
+    for same in (tmp_path / "other", ["other"], [tmp_path / "other"], Corpus.of_strings([OTHER])):
+        assert model.evaluate(same) == figures
+    assert model.evaluate(strings=[OTHER]) == figures
+    words = model.evaluate_words("other", sample=9, seed=3)
+    assert words == model.evaluate_words(strings=[OTHER], sample=9, seed=3)
+    assert words.keystrokes_saved == found["keystrokes_saved"]
+    assert words.sample == found["sample"]
+
+
+def test_strings_are_documents(prose):
+    model = load(prose)
+    one, two = model.evaluate(strings=["the fox"]), model.evaluate(strings=["the fox", "", "the"])
+    assert (one.tokens, two.tokens, two.words) == (7, 10, 3)
+    (first, second) = model.score("the fox", "the")
+    expected = -(first.log_probability + second.log_probability) / 10
+    assert two.loss == pytest.approx(expected, abs=1e-6)
+
+
+@EVERY
+def test_dynamic_evaluation_is_there_in_python(charlstm, request, tmp_path, checkpoint):
+    checkpoint = request.getfixturevalue(checkpoint)
+    (tmp_path / "other").write_text(OTHER * 3)
+    options = ["--dynamic-rate", 0.1, "--dynamic-decay", 0, "--dynamic-tokens", 120]
+    arguments = ["evaluate", checkpoint, "other", "--sample", 0, "--dynamic", "--json", *options]
+    found = facts(charlstm(*arguments))["dynamic"]
+    model = load(checkpoint)
+    figures = model.evaluate_dynamic("other", rate=0.1, decay=0, tokens=120)
+    assert (figures.rate, figures.decay, figures.segment) == (0.1, 0, found["segment"])
+    assert figures.static.tokens == found["tokens"]
+    assert figures.static.loss == found["static"]["loss"]
+    for name in ("loss", "bits_per_character", "perplexity"):
+        assert getattr(figures, name) == pytest.approx(found[name], rel=1e-5)
+    whole = model.evaluate_dynamic(strings=[OTHER * 3], tokens=0)
+    assert whole.static == model.evaluate("other")
+    assert whole.perplexity == pytest.approx(math.exp(whole.loss))
+
+
+@EVERY
+def test_memorization_is_there_in_python(charlstm, request, tmp_path, checkpoint):
+    checkpoint = request.getfixturevalue(checkpoint)
+    training = NAMES if checkpoint.name == "names" else TEXT
+    (tmp_path / "training").write_text(training, newline="")
+    (tmp_path / "other").write_text(OTHER)
+    options = ["--against", "training", "--against-sample", 300, "--seed", 5]
+    arguments = ["evaluate", checkpoint, "other", "--sample", 0, "--json", *options]
+    found = facts(charlstm(*arguments))["memorisation"]
+    model = load(checkpoint)
+    memory = model.memorization("training", compare="other", characters=300, seed=5)
+    assert (memory.characters, memory.seed) == (300, 5)
+    for name, overlap in (("generated", memory.generated), ("text", memory.text)):
+        line = found[name].pop("line", None)
+        assert overlap.lines == line
+        assert {str(length): share for length, share in overlap.shares.items()} == found[name]
+    alone = model.memorization(Corpus.of_strings([training]), characters=300, seed=5)
+    assert (alone.generated, alone.text) == (memory.generated, None)
+
+
+def test_the_defaults_are_those_of_the_command_line():
+    from charlstm import dynamic, memorisation
+    from charlstm.cli import evaluate
+
+    defaults = {
+        name: parameter.default
+        for function in (LanguageModel.evaluate_words, LanguageModel.evaluate_dynamic,
+                         LanguageModel.memorization)
+        for name, parameter in inspect.signature(function).parameters.items()
+    }  # fmt: skip
+    given = {option.name: option.default for option in evaluate.command.params}
+    assert defaults["sample"] == given["sample"]
+    assert defaults["seed"] == given["seed"]
+    assert defaults["characters"] == given["against_sample"] == memorisation.CHARACTERS
+    assert defaults["tokens"] == dynamic.TOKENS
+
+
+@pytest.mark.parametrize(("method", "arguments", "error", "text"), [
+    ("evaluate", {"strings": [""]}, CorpusError, "the strings: the text is empty, there is nothing "
+     "to evaluate"),
+    ("evaluate", {"strings": "one"}, ConfigError, "strings is one string: expected a list of them, "
+     "such as [text]"),
+    ("evaluate", {"text": "a", "strings": ["b"]}, UsageError, "text and strings are both given: "
+     "give one of them"),
+    ("evaluate_words", {"strings": ["a"], "sample": 0}, ConfigError, "sample is 0: expected a "
+     "whole number of 1 or more"),
+    ("evaluate_words", {"strings": ["a"], "seed": -1}, ConfigError, "seed is -1: expected a whole "
+     "number from 0 to 4294967295"),
+    ("evaluate_dynamic", {"strings": ["a"], "rate": -1}, ConfigError, "rate is -1: expected a "
+     "number from 0 to 1000"),
+    ("evaluate_dynamic", {"strings": ["a"], "decay": 1.5}, ConfigError, "decay is 1.5: expected a "
+     "number from 0 to 1"),
+    ("evaluate_dynamic", {"strings": ["a"], "tokens": -1}, ConfigError, "tokens is -1: expected a "
+     "whole number of 0 or more"),
+    ("memorization", {"training_text": [], "characters": 0}, ConfigError, "characters is 0: "
+     "expected a whole number of 1 or more"),
+])  # fmt: skip
+def test_what_python_can_not_ask_for(prose, method, arguments, error, text):
+    with pytest.raises(error) as caught:
+        getattr(load(prose), method)(**arguments)
+    assert str(caught.value) == text
+
+
+def test_a_missing_text_is_told_in_python(prose):
+    model = load(prose)
+    with pytest.raises(CorpusError, match=r"nothing\.txt"):
+        model.evaluate("nothing.txt")
+    with pytest.raises(UsageError, match="no corpus is named"):
+        model.evaluate()
+
+
+@pytest.mark.parametrize("before", [None, "0"])
+def test_a_first_use_of_tensorflow_sees_no_gpu(monkeypatch, before):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", before or "")
+    if before is None:
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    monkeypatch.delitem(sys.modules, "tensorflow", raising=False)
+    with _no_new_gpu():
+        assert os.environ["CUDA_VISIBLE_DEVICES"] == "-1"
+    assert os.environ.get("CUDA_VISIBLE_DEVICES") == before
+    monkeypatch.setitem(sys.modules, "tensorflow", object())
+    with _no_new_gpu():
+        assert os.environ.get("CUDA_VISIBLE_DEVICES") == before
 
 
 # What is refused

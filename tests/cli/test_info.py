@@ -1,9 +1,13 @@
 """``charlstm info``."""
 
 import json
+import math
 import shutil
 
+import pytest
+
 from charlstm.checkpoint import read_checkpoint
+from charlstm.cli.progress import perplexity
 
 
 def test_json_tells_all_that_is_known(charlstm, prose):
@@ -55,3 +59,15 @@ def test_a_name_that_is_too_long_for_the_file_system(charlstm):
     assert result.err == (
         f"Error: can't read {'x' * 300}/config.json: File name too long; check the path\n"
     )
+
+
+@pytest.mark.parametrize("value", [None, math.inf])
+def test_a_perplexity_beyond_any_number_is_infinite(value):
+    assert perplexity(value) == "infinite"
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"), [(3.25, "3.2"), (12345.0, "12,345.0"), (2e6, "2.0e+06")]
+)
+def test_a_perplexity_is_shown_short(value, shown):
+    assert perplexity(value) == shown
