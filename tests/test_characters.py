@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from charlstm.frontier import BestFirstSearch, Target
 from charlstm.grammar import Context
 from charlstm.prediction import Predictor
-from charlstm.tokenizer import END_OF_DOCUMENT, CharTokenizer, tokens_of, typed_token
+from charlstm.tokenizer import END_OF_DOCUMENT, CharTokenizer, partial_word, tokens_of
 
 ALPHABET = "abZé1٣'’\u0301\u093e\u200d_.!-€ \n\t\u3000中ไ"
 CHARS = CharTokenizer(tuple(sorted({*ALPHABET, *"dogs don't, 2"})))
@@ -59,7 +59,7 @@ def expected(typed, text):
 @settings(max_examples=600)
 @given(texts, texts)
 def test_the_first_word_of_a_certain_text_is_found(prompt, text):
-    typed = typed_token(prompt).removeprefix(" ")
+    typed = partial_word(prompt).typed
     (candidate,) = found(typed, text)
     assert (candidate.completes, candidate.text, candidate.append) == expected(typed, text)
     assert candidate.probability == pytest.approx(1, abs=1e-6)
@@ -68,7 +68,7 @@ def test_the_first_word_of_a_certain_text_is_found(prompt, text):
 @settings(max_examples=300)
 @given(texts, texts)
 def test_a_search_for_one_kind_of_word_finds_no_other(prompt, text):
-    typed = typed_token(prompt).removeprefix(" ")
+    typed = partial_word(prompt).typed
     completes, *_ = expected(typed, text)
     assert bool(found(typed, text, Target.NEXT)) is not completes
     if typed:

@@ -9,7 +9,6 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from charlstm.wording import Words
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -31,6 +30,7 @@ from charlstm.tokenizer import (
     tokenizer_from_json,
     tokens_of,
 )
+from charlstm.words import Words
 
 ALPHABET = "abcDE'’  \t\r\n019.,-_=<>/@é\u0301\u094d\u0939中の\u0e01\U0001f600\u00a0\u2028"
 anything = st.text(st.characters())  # lone surrogates included

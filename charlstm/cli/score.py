@@ -23,7 +23,7 @@ from charlstm.cli.common import (
 )
 from charlstm.cli.line_ends import keeps_returns, strip_line_end
 from charlstm.cli.output import json_of, note, write_text
-from charlstm.cli.progress_bar import ProgressBar, bar_over_files
+from charlstm.cli.progress_bar import ProgressBar, bar_over_files, bytes_of
 from charlstm.cli.texts import line_groups, open_texts, reading_options, running_options
 from charlstm.errors import UsageError
 
