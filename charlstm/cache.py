@@ -123,9 +123,9 @@ def _build(path: Path, build: Callable[[Path], None], read: Callable[[Path], Val
     attempts = 0
     while True:
         attempts += 1
-        _claim(path.parent)
         unfinished = path.parent / f".{path.name}.{os.urandom(4).hex()}"
         try:
+            _claim(path.parent)
             unfinished.mkdir(mode=0o700)
             with locked(unfinished) as is_ours:
                 if not is_ours:  # another process is about to remove it
@@ -136,8 +136,8 @@ def _build(path: Path, build: Callable[[Path], None], read: Callable[[Path], Val
                 _move_into_place(unfinished, path)
                 return value
         except (OSError, StorageError) as error:
-            removed = isinstance(error, FileNotFoundError) or not unfinished.exists()
-            if attempts == ATTEMPTS or not removed:
+            cause = error.__cause__ if isinstance(error, StorageError) else error
+            if attempts == ATTEMPTS or not isinstance(cause, FileNotFoundError):
                 raise
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)
@@ -273,7 +273,10 @@ def _children() -> list[Path]:
     folder = cache_folder()
     if not _is_ours(folder):
         return []
-    return [path for path in folder.iterdir() if path.is_dir()]
+    try:
+        return [path for path in folder.iterdir() if path.is_dir()]
+    except FileNotFoundError:  # it has just been removed
+        return []
 
 
 def _entry(path: Path) -> Entry:

@@ -497,6 +497,35 @@ def test_what_was_mapped_stays_readable_when_its_entry_is_gone(folder):
     assert new.tobytes() == old.tobytes() == b"content"
 
 
+def test_a_cache_that_is_removed_when_it_has_served_is_no_error(folder, monkeypatch):
+    real = Path.iterdir
+
+    def iterate(path):
+        if path == folder and (folder / "key").exists():
+            shutil.rmtree(folder)
+        return real(path)
+
+    monkeypatch.setattr(Path, "iterdir", iterate)
+    assert cache.obtain("key", filled(), content) == "content"
+    assert cache.entries() == []
+
+
+@pytest.mark.parametrize("failing", ["mkdir", "build"])
+def test_what_is_refused_is_not_tried_again(folder, monkeypatch, failing):
+    obtain("other", filled())
+    tried = []
+
+    def refuse(path, **options):
+        tried.append(path)
+        raise OSError(errno.ENOSPC, "")
+
+    if failing == "mkdir":
+        monkeypatch.setattr(Path, "mkdir", lambda path, **o: path == folder or refuse(path))
+    with pytest.raises(StorageError, match="the disk is full"):
+        cache.obtain("key", refuse, content)
+    assert len(tried) == 1
+
+
 def test_clears_at_the_same_time_do_not_fail(folder, monkeypatch):
     """Each may find that the other has removed a file or a folder before it."""
     obtain("a", filled())
