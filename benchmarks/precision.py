@@ -1,6 +1,6 @@
 """What int8 weights cost in quality: validation loss of the engine beside the training's.
 
-python -m benchmarks.precision CHECKPOINT
+python -m benchmarks.precision CHECKPOINT [TEXT...]    where its text is, if elsewhere
 """
 
 import sys
@@ -39,10 +39,12 @@ def weighted_loss(logits, targets, weights):
     return float(((normalisers - chosen) * weights).sum())
 
 
-def main(model):
+def main(model, *texts):
     found = read_checkpoint(Path(model))
     config = found.config
-    prepared = prepare(config.corpus, config.tokenizer, fixed=found.tokenizer)
+    # A checkpoint names the text it was trained on, but does not say where it is.
+    corpus = config.corpus.replace(addresses=texts) if texts else config.corpus
+    prepared = prepare(corpus, config.tokenizer, fixed=found.tokenizer)
     ids = prepared.store.valid
     losses = {
         precision: engine_loss(build_engine(config.model, found.weights, precision=precision), ids)
@@ -56,4 +58,4 @@ def main(model):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

@@ -120,7 +120,8 @@ def main(train_text, test_text, minutes, *dropouts):
         told, _ = train(train_text, "--level", "word", "--minutes", minutes, output=output)
         found = read_checkpoint(output)
     config = found.config
-    store = prepare(config.corpus, config.tokenizer, fixed=found.tokenizer).store
+    corpus = config.corpus.replace(addresses=(str(train_text),))
+    store = prepare(corpus, config.tokenizer, fixed=found.tokenizer).store
     with open(test_text, encoding="utf-8", newline="") as file:
         test_ids = found.tokenizer.encode(file.read())
     use_threads(processor_count(), config.train.chains)

@@ -301,7 +301,7 @@ def test_a_fine_tuned_run_knows_the_state_that_it_begins_with(tmp_path):
         hashes = checkpoint.read_hashes(begun.folder)
         checkpoint.write_model(begun.folder, weights, figures, hashes)
     request = run.Request(
-        corpus=begun.config.corpus,
+        corpus=begun.corpus,
         tokenizer=TokenizerConfig(),
         size="auto",
         choices={"steps": 2},
@@ -320,7 +320,7 @@ def test_a_run_that_is_done_parts_as_finished(tmp_path, monkeypatch):
             parted.append(given)
 
     class Trained:
-        def start(self, weights):
+        def start(self, weights, corpus):
             pass
 
         def run(self):

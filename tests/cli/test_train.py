@@ -422,7 +422,7 @@ def edit_config(path, change):
          "has written"),
         (lambda m: os.truncate(m / MODEL, 1000), "model/model.safetensors is damaged ("),
         (lambda m: os.truncate(m / CONFIG, 100), "model/config.json is damaged ("),
-        (lambda m: edit_config(m, lambda c: c.update(format=2)),
+        (lambda m: edit_config(m, lambda c: c.update(format=3)),
          "model has checkpoint format 3 and this charlstm reads up to 2: upgrade charlstm"),
         (lambda m: edit_config(m, lambda c: c["train"].update(seed=99)),
          "model/config.json is not the file the weights were saved with: restore the original "
