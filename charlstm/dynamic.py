@@ -89,10 +89,8 @@ def evaluate_dynamic(
 
     use_threads(threads or processor_count(), 1)
     chosen = DEFAULTS[tokenizer.level]
-    if rate is not None:
-        chosen = replace(chosen, rate=rate)
-    if decay is not None:
-        chosen = replace(chosen, decay=decay)
+    chosen = replace(chosen, rate=chosen.rate if rate is None else rate)
+    chosen = replace(chosen, decay=chosen.decay if decay is None else decay)
     adapter = Adapter(checkpoint.config.model, checkpoint.weights, chosen)
     documents = (map(tokenizer.encode, document) for document in read.documents())
     sums: list[float] = []
