@@ -16,14 +16,9 @@ from charlstm.config import ModelConfig, TrainConfig
 from charlstm.dataset import Batch, Streams
 from charlstm.distribution import evenly
 from charlstm.model import weights_of
-from charlstm.optimization import (
-    FusedAdamW,
-    FusedSGD,
-    Steps,
-    dropout_rate,
-    learning_rate,
-    make_optimizer,
-)
+from charlstm.optimization import StepRunner
+from charlstm.optimizers import FusedAdamW, FusedSGD, make_optimizer
+from charlstm.schedule import dropout_rate, learning_rate
 from charlstm.tokenizer import END_OF_DOCUMENT
 from tests import oracles
 
@@ -58,13 +53,13 @@ def batch_of(seed=0):
 
 @pytest.mark.parametrize("length", [2, 3, 50, 700, 3000])
 def test_validation_in_streams_equals_one_stream(length):
-    steps = Steps(MODEL, TRAIN)
+    steps = StepRunner(MODEL, TRAIN)
     ids = np.random.default_rng(length).integers(12, size=length).astype(np.uint8)
     assert steps.validate(ids) == pytest.approx(one_stream_loss(steps, ids), abs=1e-4)
 
 
 def test_a_step_returns_the_mean_loss_and_lowers_it():
-    steps = Steps(MODEL, TRAIN)
+    steps = StepRunner(MODEL, TRAIN)
     batch, states = batch_of(), steps.model.zero_states(3)
     logits, _ = steps.model(batch.inputs, states)
     rows, columns = np.indices(batch.targets.shape)
@@ -77,7 +72,7 @@ def test_a_step_returns_the_mean_loss_and_lowers_it():
 
 
 def test_states_are_carried_out_of_a_step():
-    steps = Steps(MODEL, TRAIN)
+    steps = StepRunner(MODEL, TRAIN)
     batch, zero = batch_of(), steps.model.zero_states(3)
     _, expected = steps.model(batch.inputs, zero)
     _, after = steps.train(batch, zero, 0, 0.0, 0.0)
@@ -97,14 +92,14 @@ def test_the_gradient_is_clipped_by_its_global_norm():
 @pytest.mark.parametrize("name", ["adamw", "adam", "lion", "rmsprop", "sgd"])
 def test_every_optimizer_learns(name):
     rate = {"lion": 1e-3, "sgd": 0.3}.get(name, 0.01)
-    steps = Steps(MODEL, TRAIN.replace(optimizer=name))
+    steps = StepRunner(MODEL, TRAIN.replace(optimizer=name))
     states = steps.model.zero_states(3)
     losses = [steps.train(batch_of(), states, step, rate, 0.0)[0] for step in range(20)]
     assert losses[-1] < losses[0]
 
 
 def test_weight_decay_spares_biases():
-    steps = Steps(MODEL, TRAIN.replace(weight_decay=0.9))
+    steps = StepRunner(MODEL, TRAIN.replace(weight_decay=0.9))
     before = weights_of(steps.model)
     zeros = [tf.zeros(v.shape) for v in steps.model.trainable_variables]
     steps.optimizer.learning_rate.assign(0.1)
@@ -148,7 +143,7 @@ def test_dropout_depends_on_seed_and_step_only():
         steps.seed = seed
         return steps.train(batch_of(), steps.model.zero_states(3), step, 0.0, 0.5)[0]
 
-    one, other = Steps(MODEL, TRAIN), Steps(MODEL, TRAIN)
+    one, other = StepRunner(MODEL, TRAIN), StepRunner(MODEL, TRAIN)
     assert loss(one, 1, 4) == loss(other, 1, 4) == loss(one, 1, 4)
     assert len({loss(one, 1, 4), loss(one, 1, 5), loss(one, 2, 4)}) == 3
 
@@ -159,7 +154,7 @@ def test_dropout_depends_on_seed_and_step_only():
 def after_steps(chains, streams, model=MODEL, steps=6, dropout=0.0, **settings):
     """Take some steps with carried states; return losses, states and weights."""
     train = TRAIN.replace(streams=streams, chains=chains, **settings)
-    taken = Steps(model, train)
+    taken = StepRunner(model, train)
     assert taken.chains == chains
     states, losses = taken.model.zero_states(streams), []
     for step in range(steps):
@@ -191,7 +186,7 @@ def test_chains_compute_what_one_chain_computes(chains, streams, model):
 
 def test_the_rows_of_two_chains_draw_dropout_of_their_own():
     """Two rows of one text come apart only by what is dropped from them."""
-    steps = Steps(MODEL, TRAIN.replace(streams=2, chains=2))
+    steps = StepRunner(MODEL, TRAIN.replace(streams=2, chains=2))
     ids = np.tile(np.random.default_rng(0).integers(1, 12, 6), (2, 1)).astype(np.int32)
     batch = Batch(ids[:, :-1], ids[:, 1:], True)
     _, after = steps.train(batch, steps.model.zero_states(2), 0, 0.0, 0.5)
@@ -212,7 +207,7 @@ def test_a_step_in_chains_depends_on_seed_and_step_only():
 def test_validation_in_chains_equals_one_chain(length):
     """In one, two and three streams."""
     ids = np.random.default_rng(length).integers(12, size=length).astype(np.uint8)
-    one, two, three = (Steps(MODEL, TRAIN.replace(chains=n)).validate(ids) for n in (1, 2, 3))
+    one, two, three = (StepRunner(MODEL, TRAIN.replace(chains=n)).validate(ids) for n in (1, 2, 3))
     assert two == pytest.approx(one, abs=1e-6)
     assert three == pytest.approx(one, abs=1e-6)
 
@@ -226,7 +221,7 @@ def test_the_path_of_a_gpu_takes_the_same_steps(monkeypatch):
     def after(gpu):
         for module in (layers, network, optimization):
             monkeypatch.setattr(module, "gpu_visible", lambda: gpu)
-        steps = Steps(model, TRAIN)
+        steps = StepRunner(model, TRAIN)
         states = steps.model.zero_states(3)
         losses = []
         for step in range(3):
@@ -243,7 +238,7 @@ def test_the_path_of_a_gpu_takes_the_same_steps(monkeypatch):
 
 def test_a_gpu_is_filled_by_the_whole_batch(monkeypatch):
     monkeypatch.setattr(optimization, "gpu_visible", lambda: True)
-    assert Steps(MODEL, TRAIN.replace(chains=3)).chains == 1
+    assert StepRunner(MODEL, TRAIN.replace(chains=3)).chains == 1
 
 
 def test_bfloat16_learns_as_float32_does():
@@ -254,7 +249,7 @@ def test_bfloat16_learns_as_float32_does():
 
     def losses(precision):
         train = TRAIN.replace(streams=8, sequence_length=20, precision=precision)
-        steps = Steps(model, train)
+        steps = StepRunner(model, train)
         states = steps.model.zero_states(8)
         for step in range(300):
             loss, states = steps.train(streams.batch(step), states, step, 5e-3, 0.1)

@@ -128,7 +128,7 @@ def command(checkpoint: Path, files: tuple[str, ...], **options: Any) -> None:
 
     from charlstm.api import load
     from charlstm.evaluation import texts_of
-    from charlstm.run import spooled_stdin
+    from charlstm.spool import spooled_stdin
 
     model = load(checkpoint, precision=options["precision"], threads=options["threads"])
     config = model.checkpoint.config

@@ -1,0 +1,94 @@
+"""Keras's optimizers as they are used here: fused updates, and gradients that are summed before.
+
+This module does not know what is optimized.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from charlstm import __version__
+from charlstm.backend import keras, tf
+from charlstm.config import TrainConfig
+from charlstm.errors import TrainingError
+
+# What an optimizer of Keras calls with pairs of gradient and variable before it uses them.
+SUMS_GRADIENTS = "_all_reduce_sum_gradients"
+
+# Momentum of plain gradient descent.
+MOMENTUM = 0.9
+
+
+def make_optimizer(config: TrainConfig) -> keras.optimizers.Optimizer:
+    """Return the Keras optimizer; weight decay leaves the biases alone."""
+    kinds = keras.optimizers
+    options: dict[str, Any] = {"learning_rate": 0.0, "global_clipnorm": config.clip_norm}
+    builders: dict[str, Callable[[], Any]] = {
+        "adamw": lambda: FusedAdamW(weight_decay=config.weight_decay, **options),
+        "adam": lambda: kinds.Adam(**options),
+        "lion": lambda: kinds.Lion(weight_decay=config.weight_decay, **options),
+        "rmsprop": lambda: kinds.RMSprop(**options),
+        "sgd": lambda: FusedSGD(momentum=MOMENTUM, **options),
+    }
+    optimizer = builders[config.optimizer]()
+    optimizer.exclude_from_weight_decay(var_names=["bias"])
+    return optimizer
+
+
+def leave_gradients_alone(optimizer: keras.optimizers.Optimizer) -> None:
+    """Keep Keras from summing gradients over replicas after clipping; ours are summed before.
+
+    Raises:
+        TrainingError: if this Keras does so in a way that is not known here.
+    """
+    if not hasattr(optimizer, SUMS_GRADIENTS):
+        raise TrainingError(
+            f"Keras {keras.__version__} sums gradients over devices in a way that charlstm "
+            f"{__version__} does not know: install an older Keras, or train on one device without "
+            f"TF_CONFIG"
+        )
+    setattr(optimizer, SUMS_GRADIENTS, list)
+
+
+class FusedAdamW(keras.optimizers.AdamW):
+    """Keras's AdamW with an update that reads and writes every number once.
+
+    Source: Loshchilov and Hutter 2019; the arithmetic and the slots are those of Keras.
+    """
+
+    def update_step(
+        self, gradient: tf.Tensor, variable: tf.Variable, learning_rate: tf.Tensor
+    ) -> None:
+        """Update one variable and its two moments by its gradient, dense float32."""
+        place = self._get_variable_index(variable)
+        steps = tf.cast(self.iterations, tf.float32) + 1.0
+        tf.raw_ops.ResourceApplyAdam(
+            var=variable.handle,
+            m=self._momentums[place].value.handle,
+            v=self._velocities[place].value.handle,
+            beta1_power=self.beta_1**steps,
+            beta2_power=self.beta_2**steps,
+            lr=tf.cast(learning_rate, tf.float32),
+            beta1=self.beta_1,
+            beta2=self.beta_2,
+            epsilon=self.epsilon,
+            grad=gradient,
+        )
+
+
+class FusedSGD(keras.optimizers.SGD):
+    """Keras's gradient descent with momentum, with an update in one pass as well."""
+
+    def update_step(
+        self, gradient: tf.Tensor, variable: tf.Variable, learning_rate: tf.Tensor
+    ) -> None:
+        """Update one variable and its momentum by its gradient, dense float32."""
+        place = self._get_variable_index(variable)
+        tf.raw_ops.ResourceApplyKerasMomentum(
+            var=variable.handle,
+            accum=self.momentums[place].value.handle,
+            lr=tf.cast(learning_rate, tf.float32),
+            grad=gradient,
+            momentum=self.momentum,
+        )
