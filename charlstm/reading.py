@@ -19,7 +19,7 @@ from io import BufferedIOBase, BufferedReader
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Literal, Protocol
 
-from charlstm.errors import ConfigError, CorpusError, harmless
+from charlstm.errors import ConfigError, CorpusError, UsageError, harmless
 from charlstm.files import storage_errors
 
 if TYPE_CHECKING:
@@ -29,6 +29,10 @@ DecodeErrors = Literal["strict", "replace"]
 
 STDIN = "-"
 EMBEDDED = "python-docs"
+# Stands for texts that a Python program hands over; a file of that name comes first.
+STRINGS = "python-strings"
+# What ends each of these texts where they are spooled: no UTF-8 text holds this byte.
+_END_OF_STRING = b"\xff"
 ADDRESSES = f"a file, a folder, a glob pattern, {STDIN} for standard input, or {EMBEDDED}"
 COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
 BLOCK = 2**20
@@ -92,6 +96,25 @@ class EmbeddedSource(Source):
 
 
 @dataclass(frozen=True)
+class StringsSource(Source):
+    """Texts that ``spool_strings`` has written to one file: each a document, in UTF-8."""
+
+    def documents(
+        self,
+        encoding: str,  # noqa: ARG002 (it is known)
+        decode_errors: DecodeErrors,
+    ) -> Iterator[Iterable[str]]:
+        """Yield the texts in their order; for the errors see ``Source.documents``."""
+        try:
+            data = self.path.read_bytes()
+        except OSError as error:
+            raise unreadable(self.name, error) from error
+        for text in data.split(_END_OF_STRING)[:-1]:
+            blocks = _without_nul(self.name, iter((text,)), nul_is_text=False)
+            yield _decode(self.name, blocks, "utf-8", decode_errors)
+
+
+@dataclass(frozen=True)
 class StreamSource(Source):
     """A stream that is read as it arrives, once: a block is what is there at the moment."""
 
@@ -125,6 +148,24 @@ def spool_stdin(stream: BinaryIO, path: Path) -> None:
         except BaseException:
             path.unlink(missing_ok=True)
             raise
+
+
+def spool_strings(texts: Iterable[str], path: Path) -> None:
+    """Write texts to a file from which ``StringsSource`` reads them.
+
+    Raises:
+        UsageError: if one holds a lone surrogate, which UTF-8 can't encode.
+        StorageError: if the file can't be written.
+    """
+    with storage_errors(path), path.open("wb") as file:
+        for number, text in enumerate(texts):
+            try:
+                file.write(text.encode() + _END_OF_STRING)
+            except UnicodeEncodeError as error:
+                raise UsageError(
+                    f"text {number} has a lone surrogate at character {error.start}, which is no "
+                    f"text: decode it with errors='replace'"
+                ) from None
 
 
 def check_encoding(encoding: str) -> None:
