@@ -55,7 +55,7 @@ SHAPES = {
 def charlstm_step(shape, ids):
     from charlstm.config import ModelConfig, TrainConfig
     from charlstm.dataset import Batch
-    from charlstm.optimization import Steps, use_threads
+    from charlstm.optimization import StepRunner, use_threads
     from charlstm.plan import chains_for
 
     chains = chains_for(processor_count(), shape.streams)
@@ -72,7 +72,7 @@ def charlstm_step(shape, ids):
         sequence_length=shape.length,
         chains=chains,
     )
-    steps = Steps(model, train)
+    steps = StepRunner(model, train)
     batch = Batch(ids[:, :-1], ids[:, 1:], False)
     states = steps.model.zero_states(shape.streams)
 

@@ -110,7 +110,7 @@ def main(train_text, test_text, minutes, *dropouts):
     from charlstm.checkpoint import read_checkpoint
     from charlstm.dataset import ring_of
     from charlstm.model import set_weights
-    from charlstm.optimization import Steps, use_threads
+    from charlstm.optimization import StepRunner, use_threads
     from charlstm.preparation import prepare
 
     print(f"{train_text}, {minutes} minutes, tested on {test_text} ({processor()})\n")
@@ -125,7 +125,7 @@ def main(train_text, test_text, minutes, *dropouts):
     with open(test_text, encoding="utf-8", newline="") as file:
         test_ids = found.tokenizer.encode(file.read())
     use_threads(processor_count(), config.train.chains)
-    steps = Steps(config.model, config.train)
+    steps = StepRunner(config.model, config.train)
     set_weights(steps.model, found.weights)
     tested = steps.validate(test_ids)
     tell("charlstm, no option", told["epochs"], told["valid_loss"], tested)

@@ -20,8 +20,10 @@ if TYPE_CHECKING:
     )
     from charlstm.errors import CharlstmError
     from charlstm.generation import Sample
+    from charlstm.observer import Observer, TrainingResult
     from charlstm.prediction import Prediction
     from charlstm.scoring import Score
+    from charlstm.train_api import TrainedModel, train
 
 __version__ = "0.1.0"
 
@@ -30,14 +32,18 @@ __all__ = [
     "CorpusConfig",
     "LanguageModel",
     "ModelConfig",
+    "Observer",
     "Prediction",
     "Sample",
     "SampleConfig",
     "Score",
     "TokenizerConfig",
     "TrainConfig",
+    "TrainedModel",
+    "TrainingResult",
     "load",
     "load_keras_model",
+    "train",
 ]
 
 _HOME = {
@@ -45,14 +51,18 @@ _HOME = {
     "CorpusConfig": "charlstm.config",
     "LanguageModel": "charlstm.api",
     "ModelConfig": "charlstm.config",
+    "Observer": "charlstm.observer",
     "Prediction": "charlstm.prediction",
     "Sample": "charlstm.generation",
     "SampleConfig": "charlstm.config",
     "Score": "charlstm.scoring",
     "TokenizerConfig": "charlstm.config",
     "TrainConfig": "charlstm.config",
+    "TrainedModel": "charlstm.train_api",
+    "TrainingResult": "charlstm.observer",
     "load": "charlstm.api",
     "load_keras_model": "charlstm.api",
+    "train": "charlstm.train_api",
 }
 
 

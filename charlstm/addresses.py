@@ -17,8 +17,10 @@ from charlstm.reading import (
     ADDRESSES,
     EMBEDDED,
     STDIN,
+    STRINGS,
     EmbeddedSource,
     Source,
+    StringsSource,
     has_nul_bytes,
     is_text,
     unreadable,
@@ -37,7 +39,7 @@ def display_name(address: str) -> str:
 
 
 def find_sources(address: str, encoding: str, stdin: Path | None) -> Iterable[Source]:
-    """Return what an address stands for; ``stdin`` is where standard input has been spooled.
+    """Return what an address stands for; ``stdin`` is where standard input or strings are spooled.
 
     Raises:
         CorpusError: if it stands for nothing that can be read as text.
@@ -49,6 +51,8 @@ def find_sources(address: str, encoding: str, stdin: Path | None) -> Iterable[So
         return [_source(Path(address))]
     if address == EMBEDDED:
         return [_embedded()]
+    if address == STRINGS and stdin is not None:
+        return [StringsSource("text", stdin)]
     if os.path.isdir(address):
         return _folder(address, encoding)
     if paths := _glob(address):

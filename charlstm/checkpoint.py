@@ -553,46 +553,6 @@ def _remove_files(folder: Path) -> None:
     remove_leftovers(folder)
 
 
-def write_model(
-    folder: Path, weights: Weights, figures: Figures, hashes: Mapping[str, str] | None = None
-) -> None:
-    """Replace the best weights and the figures they reached, as one file.
-
-    Args:
-        folder: the checkpoint.
-        weights: by name, float32.
-        figures: what they reached.
-        hashes: what ``read_hashes`` returned when the run began; by default it is asked now.
-    """
-    metadata = {"figures": msgspec.json.encode(figures).decode()}
-    write_tensors(folder / MODEL, weights, {**metadata, **(hashes or read_hashes(folder))})
-
-
-def write_resume(
-    folder: Path,
-    tensors: Mapping[str, NDArray[Any]],
-    progress: Progress,
-    hashes: Mapping[str, str] | None = None,
-) -> None:
-    """Replace the state that an interrupted run goes on from (for ``hashes`` see write_model)."""
-    metadata = {"progress": msgspec.json.encode(progress).decode()}
-    write_tensors(folder / RESUME, tensors, {**metadata, **(hashes or read_hashes(folder))})
-
-
-def write_history(folder: Path, history: Iterable[Figures]) -> None:
-    """Replace the history."""
-    lines = b"".join(msgspec.json.encode(figures) + b"\n" for figures in history)
-    write_atomically(folder / HISTORY, lines)
-
-
-def finish(folder: Path) -> None:
-    """Remove what only an unfinished run needs."""
-    with storage_errors(folder):
-        (folder / RESUME).unlink(missing_ok=True)
-        (folder / STDIN).unlink(missing_ok=True)
-    remove_leftovers(folder)
-
-
 def remove_leftovers(folder: Path) -> None:
     """Remove temporary files that a process left behind when it was killed in a save."""
     with storage_errors(folder):

@@ -16,8 +16,10 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 from charlstm.backend import tf
-from charlstm.cluster import VARIABLE, Cluster, Party, ended_after
 from charlstm.errors import TrainingError, UsageError
+from charlstm.peers import WorkerGroup
+from charlstm.tf_config import VARIABLE, Cluster
+from charlstm.watchdog import ended_after
 
 Item = TypeVar("Item")
 
@@ -42,30 +44,30 @@ def evenly(count: int, parts: int) -> list[slice]:
     return [slice(*pair) for pair in itertools.pairwise(borders)]
 
 
-class Crew:
+class ReplicaGroup:
     """All replicas of a run, seen from one process.
 
     Args:
         strategy: TensorFlow's; ``None`` for one device that nothing is shared with.
-        party: the other processes.
+        group: the other processes.
     """
 
     def __init__(
-        self, strategy: tf.distribute.Strategy | None = None, party: Party | None = None
+        self, strategy: tf.distribute.Strategy | None = None, group: WorkerGroup | None = None
     ) -> None:
         self.strategy = strategy
-        self.party = party or Party()
-        self.replicas = 1 if strategy is None else strategy.num_replicas_in_sync
-        self._here = self.replicas // self.party.size
+        self.group = group or WorkerGroup()
+        self.count = 1 if strategy is None else strategy.num_replicas_in_sync
+        self._here = self.count // self.group.size
         self._clock = time.monotonic()
         self._asked = self._stops = False
-        self._meet = self.summed_losses(lambda: (tf.constant(0.0), ()))
+        self._sync = self.summed_losses(lambda: (tf.constant(0.0), ()))
         self._gather = self.on_each(_gathered)
 
     @property
     def is_chief(self) -> bool:
         """Whether this process is the one that writes and speaks."""
-        return self.party.is_chief
+        return self.group.is_chief
 
     def scope(self) -> contextlib.AbstractContextManager[Any]:
         """Return the context in which variables are made, one copy for each replica."""
@@ -77,7 +79,7 @@ class Crew:
 
     def share(self, items: Sequence[Item]) -> Sequence[Item]:
         """Return those of the items that this replica takes care of; none if they are too few."""
-        return items[evenly(len(items), self.replicas)[self._number()]]
+        return items[evenly(len(items), self.count)[self._number()]]
 
     def total(self, tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
         """Sum tensors over all replicas: the same bits for each."""
@@ -107,7 +109,7 @@ class Crew:
     ) -> Callable[..., tuple[float, Any]]:
         """Compile a function of a loss and something else; the losses of all replicas are summed.
 
-        In a crew of several processes, each call is also a meeting: see ``asked`` and ``now``.
+        With several processes, each call is also a synchronization: see ``asked`` and ``now``.
         """
         if self.strategy is None:
             alone = tf.function(function)
@@ -148,26 +150,26 @@ class Crew:
             return list(tensors)
         return [self.first(tensor) for tensor in self._gather(list(tensors))]
 
-    # Meetings
+    # Synchronization
 
-    def meet(self) -> None:
+    def sync(self) -> None:
         """Exchange what ``asked`` and ``now`` tell."""
-        if self.party.size > 1:
-            self._meet()
+        if self.group.size > 1:
+            self._sync()
 
     def asked(self, stop: bool) -> bool:
         """Whether to stop: alone, what is given; else whether any process had asked so.
 
-        All processes learn of it at the same meeting, the next one.
+        All processes learn of it at the same synchronization, the next one.
         """
-        if self.party.size == 1:
+        if self.group.size == 1:
             return stop
         self._asked = stop
         return self._stops
 
     def now(self) -> float:
-        """Return the time in seconds; between meetings the chief's clock stands still for all."""
-        return time.monotonic() if self.party.size == 1 else self._clock
+        """Return the time in seconds; it stands still for all until the next synchronization."""
+        return time.monotonic() if self.group.size == 1 else self._clock
 
     @contextlib.contextmanager
     def losses_told(self) -> Iterator[None]:
@@ -179,11 +181,11 @@ class Crew:
         try:
             yield
         except LOST as error:
-            if self.party.size == 1:
+            if self.group.size == 1:
                 raise
-            told = self.party.lost() or TrainingError(
+            told = self.group.lost() or TrainingError(
                 f"the workers have lost each other ({_first_line(error)}): see what the others "
-                f"said, then {self.party.remedy}"
+                f"said, then {self.group.remedy}"
             )
             raise told from error
 
@@ -199,38 +201,38 @@ def _first_line(error: Exception) -> str:
     return (lines or str(error).splitlines() or [type(error).__name__])[0]
 
 
-def crew_of(party: Party, most: int) -> Crew:
-    """Return the crew of this process, before TensorFlow has done anything else.
+def replica_group(group: WorkerGroup, most: int) -> ReplicaGroup:
+    """Return the replicas of this process, before TensorFlow has done anything else.
 
     Several workers use ``MultiWorkerMirroredStrategy``, several GPUs of one machine
     ``MirroredStrategy``.
 
     Args:
-        party: the processes.
+        group: the processes.
         most: of how many GPUs each of them makes use, if it has more.
 
     Raises:
         TrainingError: if TensorFlow can't bring the workers together.
     """
     _see_gpus(most)
-    if party.size > 1:
+    if group.size > 1:
         tf.get_logger().setLevel("ERROR")  # which has much to say about collective operations
-        party.agree()  # that all have loaded TensorFlow, and will be there within a moment
+        group.agree()  # that all have loaded TensorFlow, and will be there within a moment
         try:
-            with _signals_kept(), ended_after(CONNECTING_SECONDS, _unconnected(party.cluster)):
+            with _signals_kept(), ended_after(CONNECTING_SECONDS, _unconnected(group.cluster)):
                 strategy = tf.distribute.MultiWorkerMirroredStrategy()
         except (tf.errors.OpError, RuntimeError) as error:
             raise TrainingError(
                 f"TensorFlow can't bring the workers together ({_first_line(error)}): see what the "
                 f"others said, and whether their machines reach each other"
             ) from error
-        party.watch()
-        crew = Crew(strategy, party)
-        with crew.losses_told():
-            crew.meet()
-        return crew
+        group.watch()
+        replicas = ReplicaGroup(strategy, group)
+        with replicas.losses_told():
+            replicas.sync()
+        return replicas
     devices = tf.config.list_logical_devices("GPU")[:most]
-    return mirrored([device.name for device in devices]) if len(devices) > 1 else Crew()
+    return mirrored([device.name for device in devices]) if len(devices) > 1 else ReplicaGroup()
 
 
 def _see_gpus(most: int) -> None:
@@ -241,10 +243,10 @@ def _see_gpus(most: int) -> None:
             tf.config.set_visible_devices(devices[:most], "GPU")
 
 
-def mirrored(devices: Sequence[str]) -> Crew:
-    """Return a crew of several devices of this machine."""
+def mirrored(devices: Sequence[str]) -> ReplicaGroup:
+    """Return the replicas of several devices of this machine."""
     tf.get_logger().setLevel("ERROR")
-    return Crew(tf.distribute.MirroredStrategy(list(devices)))
+    return ReplicaGroup(tf.distribute.MirroredStrategy(list(devices)))
 
 
 def _unconnected(cluster: Cluster) -> str:

@@ -13,8 +13,6 @@ import errno
 import itertools
 import math
 import os
-import sys
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from io import BufferedIOBase, BufferedReader
@@ -31,6 +29,10 @@ DecodeErrors = Literal["strict", "replace"]
 
 STDIN = "-"
 EMBEDDED = "python-docs"
+# Stands for texts that a Python program hands over; a file of that name comes first.
+STRINGS = "python-strings"
+# What ends each of these texts where they are spooled: no UTF-8 text holds this byte.
+_END_OF_STRING = b"\xff"
 ADDRESSES = f"a file, a folder, a glob pattern, {STDIN} for standard input, or {EMBEDDED}"
 COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
 BLOCK = 2**20
@@ -108,6 +110,24 @@ class StringSource(Source):
         yield (self.text,)
 
 
+class StringsSource(Source):
+    """Texts that ``spool_strings`` has written to one file: each a document, in UTF-8."""
+
+    def documents(
+        self,
+        encoding: str,  # noqa: ARG002 (it is known)
+        decode_errors: DecodeErrors,
+    ) -> Iterator[Iterable[str]]:
+        """Yield the texts in their order; for the errors see ``Source.documents``."""
+        try:
+            data = self.path.read_bytes()
+        except OSError as error:
+            raise unreadable(self.name, error) from error
+        for text in data.split(_END_OF_STRING)[:-1]:
+            blocks = _without_nul(self.name, iter((text,)), nul_is_text=False)
+            yield _decode(self.name, blocks, "utf-8", decode_errors)
+
+
 @dataclass(frozen=True)
 class StreamSource(Source):
     """A stream that is read as it arrives, once: a block is what is there at the moment."""
@@ -144,26 +164,22 @@ def spool_stdin(stream: BinaryIO, path: Path) -> None:
             raise
 
 
-@contextlib.contextmanager
-def spooled_stdin(addresses: tuple[str, ...]) -> Iterator[Path | None]:
-    """Keep what comes through standard input in a temporary file, if an address asks for it.
+def spool_strings(texts: Iterable[str], path: Path) -> None:
+    """Write texts to a file from which ``StringsSource`` reads them.
 
     Raises:
-        CorpusError: if it can't be read.
+        UsageError: if one holds a lone surrogate, which UTF-8 can't encode.
         StorageError: if the file can't be written.
-        UsageError: if it is asked for twice, or closed.
     """
-    if addresses.count(STDIN) > 1:
-        raise UsageError("standard input is named twice and can be read only once: name it once")
-    if STDIN not in addresses:
-        yield None
-        return
-    with tempfile.TemporaryDirectory(prefix="charlstm-") as folder:
-        if sys.stdin is None:
-            raise UsageError("standard input is closed: pipe a text in, or name a file")
-        path = Path(folder) / "stdin.txt"
-        spool_stdin(sys.stdin.buffer, path)
-        yield path
+    with storage_errors(path), path.open("wb") as file:
+        for number, text in enumerate(texts):
+            try:
+                file.write(text.encode() + _END_OF_STRING)
+            except UnicodeEncodeError as error:
+                raise UsageError(
+                    f"text {number} has a lone surrogate at character {error.start}, which is no "
+                    f"text: decode it with errors='replace'"
+                ) from None
 
 
 def check_encoding(encoding: str) -> None:

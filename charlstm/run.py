@@ -8,7 +8,6 @@ wrong request fails at once. This module knows no options and no terminal.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import math
 import shutil
 from collections.abc import Callable, Iterator
@@ -17,42 +16,45 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-import numpy as np
-
 from charlstm import __version__, checkpoint
 from charlstm.addresses import display_name
+from charlstm.agreement import Terms, resumed_state
 from charlstm.checkpoint import Checkpoint, Progress, Provenance, RunConfig, Weights
-from charlstm.cluster import Party, decoded
 from charlstm.config import CorpusConfig, TokenizerConfig
 from charlstm.dataset import replacement_rates
 from charlstm.errors import CheckpointMissing, CorpusChanged, CorpusError, UsageError
 from charlstm.files import replaced_atomically
+from charlstm.fine_tuning import FINE_TUNING_RATE, grown_weights
 from charlstm.memory import is_out_of_memory
 from charlstm.novelty import LineHashes
+from charlstm.observer import Observer, TrainingResult
 from charlstm.plan import MIN_ROWS, Plan, TextFacts, make_plan
 from charlstm.preparation import Prepared, prepare
 from charlstm.processor import floating_point_speed, processor_count, product_type
 from charlstm.reading import STDIN
+from charlstm.spool import spooled_stdin, spooled_strings
+from charlstm.workers import Workers
 
 if TYPE_CHECKING:
-    from charlstm.distribution import Crew
-    from charlstm.training import Observer, Outcome, Trainer
-
-# Fine-tuning starts from weights that are already good: a quarter of the usual peak rate.
-FINE_TUNING_RATE = 0.25
-
-
-# What workers may differ in: where their texts and processors are, and what follows from these.
-# All take over the chief's.
-OF_THE_CHIEF = frozenset(
-    ("addresses", "valid", "chains", "precision", "patience", "sample_every", "save_every")
-)
+    from charlstm.distribution import ReplicaGroup
+    from charlstm.training import Trainer
 
 
 @dataclass(frozen=True)
 class Request:
-    """What the user asked for; ``choices`` holds settings by field name, ``None`` if left open."""
+    """What the user asked for.
+
+    Attributes:
+        corpus: the text.
+        tokenizer: how to read it.
+        size: a preset's name, or ``auto``.
+        choices: settings of network and training by field name; ``None`` if left open.
+        output: the checkpoint's folder; ``None`` for a free one under ``checkpoints``.
+        overwrite: whether to replace a checkpoint there.
+        parent: a trained model to fine-tune.
+        threads: processor threads; ``None`` for all.
+        strings: the texts that the address ``python-strings`` stands for.
+    """
 
     corpus: CorpusConfig
     tokenizer: TokenizerConfig
@@ -61,6 +63,15 @@ class Request:
     output: Path | None = None
     overwrite: bool = False
     parent: Path | None = None
+    threads: int | None = None
+    strings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Resumption:
+    """An interrupted run that the user asked to go on with."""
+
+    folder: Path
     threads: int | None = None
 
 
@@ -82,6 +93,60 @@ class Run:
     stdin: Path | None = None
     lines: LineHashes | None = None
     corpus: CorpusConfig | None = None
+
+
+@contextlib.contextmanager
+def prepared_run(request: Request | Resumption, workers: Workers) -> Iterator[Run]:
+    """Read the text and decide everything; what must be kept for the run is kept in the body.
+
+    Raises:
+        CharlstmError: if the request does not allow a run.
+    """
+    with contextlib.ExitStack() as stack:
+        if isinstance(request, Resumption):
+            yield resumed_run(workers.fetched(request.folder))
+            return
+        addresses = request.corpus.addresses + request.corpus.valid
+        spool = stack.enter_context(
+            spooled_strings(request.strings, addresses)
+            if request.strings
+            else spooled_stdin(addresses)
+        )
+        parent = workers.fetched(request.parent) if request.parent else None
+        request = replace(request, output=workers.output(request.output), parent=parent)
+        yield new_run(request, spool, workers.count)
+
+
+def train_run(
+    request: Request | Resumption,
+    observer: Observer,
+    *,
+    began: float,
+    workers: Workers | None = None,
+) -> tuple[Run, TrainingResult]:
+    """Prepare a run, tell the observer what is planned, and train.
+
+    Args:
+        request: what the user asked for.
+        observer: whoever watches.
+        began: ``time.monotonic()`` of the command's start, which minutes count from.
+        workers: all processes that train; they must be connected.
+
+    Raises:
+        CharlstmError: if the request does not allow a run, or training fails.
+    """
+    workers = workers or Workers()
+    overwrite = isinstance(request, Request) and request.overwrite
+    with prepared_run(request, workers) as run:
+        observer.on_plan(run)
+        return run, execute(
+            run,
+            observer,
+            began=began,
+            overwrite=overwrite,
+            threads=request.threads,
+            workers=workers,
+        )
 
 
 def new_run(request: Request, stdin: Path | None, workers: int = 1) -> Run:
@@ -123,7 +188,7 @@ def new_run(request: Request, stdin: Path | None, workers: int = 1) -> Run:
         train=plan.train,
         provenance=_provenance(prepared, parent, lines),
     )
-    weights = _grown(parent, plan.model.vocab_size, plan.train.seed) if parent else None
+    weights = grown_weights(parent, plan.model.vocab_size, plan.train.seed) if parent else None
     sha256 = parent.sha256 if parent else ""
     corpus = _renamed(request.corpus, _absolute)
     return Run(
@@ -169,85 +234,6 @@ def resumed_run(folder: Path) -> Run:
     return Run(folder, config, prepared, plan, resumes=True)
 
 
-def fetched(folder: Path, party: Party) -> Path:
-    """Return the chief's checkpoint: its folder, or on other workers a temporary copy of it.
-
-    Raises:
-        CheckpointBusy: if another process still writes what would be sent file by file.
-        TrainingError: if the chief is lost, as it is if there is no checkpoint.
-    """
-    if party.size > 1 and party.is_chief:
-        checkpoint.check_idle(folder)
-    return party.fetched(folder, checkpoint.FILES)
-
-
-class _Terms(msgspec.Struct, frozen=True):
-    """What the chief tells the other workers.
-
-    The run, where it is kept, when it began, and of which state it begins.
-    """
-
-    config: RunConfig
-    folder: str
-    began: float
-    state: str
-
-
-def _agreed(run: Run, began: float, party: Party) -> tuple[Run, float]:
-    """Let all workers do what the chief does.
-
-    Raises:
-        UsageError: if one reads another text, was given other settings or has another state.
-        TrainingError: if one is lost.
-    """
-    if party.size == 1:
-        return run, began
-    own = _Terms(run.config, str(run.folder), began, _state(run))
-    terms = decoded(party.from_chief(msgspec.json.encode(own)), _Terms)
-    found = _difference(own.config, terms.config)
-    if not found and own.state != terms.state:
-        found = (
-            "has read another state of the checkpoint than the chief: let no other process write "
-            "to it, and start all workers again"
-        )
-    if objection := party.agree(found and f"{party.cluster.name(party.cluster.index)} {found}"):
-        raise UsageError(objection)
-    party.remedy = f"start all workers again with charlstm train --resume {terms.folder}"
-    return replace(run, config=terms.config), terms.began
-
-
-def _state(run: Run) -> str:
-    """Return a digest of what the first step depends on, besides the configuration."""
-    if not run.resumes:
-        return run.parent_sha256
-    digest = hashlib.sha256()
-    for name in (checkpoint.RESUME, checkpoint.MODEL, checkpoint.HISTORY):
-        digest.update(name.encode())
-        path = run.folder / name
-        # What is missing or can't be read is told by whoever needs it.
-        if path.is_file():
-            with contextlib.suppress(OSError), path.open("rb") as file:
-                digest.update(hashlib.file_digest(file, "sha256").digest())
-    return digest.hexdigest()
-
-
-def _difference(own: RunConfig, chiefs: RunConfig) -> str:
-    """Say what keeps two workers from training one model; ``""`` if nothing does."""
-    if own.charlstm != chiefs.charlstm:
-        return f"runs charlstm {own.charlstm} and the chief {chiefs.charlstm}: install the same"
-    for part in ("corpus", "tokenizer", "train"):
-        ours, theirs = getattr(own, part), getattr(chiefs, part)
-        for name in ours.__struct_fields__:
-            mine, other = getattr(ours, name), getattr(theirs, name)
-            if name not in OF_THE_CHIEF and mine != other:
-                return f"has {name} {mine} and the chief {other}: give all workers the same options"
-    if own.provenance.corpus_sha256 != chiefs.provenance.corpus_sha256:
-        return "reads another text than the chief: give all workers the same text"
-    if own.model != chiefs.model:
-        return "builds another network than the chief: give all workers the same options"
-    return ""
-
-
 def execute(
     run: Run,
     observer: Observer,
@@ -255,30 +241,43 @@ def execute(
     began: float,
     overwrite: bool = False,
     threads: int | None = None,
-    party: Party | None = None,
-) -> Outcome:
-    """Create the folder unless it is there, and train, together with all of ``party``.
+    workers: Workers | None = None,
+) -> TrainingResult:
+    """Create the folder unless it is there, and train, together with all workers.
+
+    Args:
+        run: what ``new_run`` or ``resumed_run`` returned.
+        observer: whoever watches.
+        began: ``time.monotonic()`` of the command's start, which minutes count from.
+        overwrite: whether to replace a checkpoint that is in the folder.
+        threads: processor threads; default all.
+        workers: all processes that train.
 
     Raises:
         CharlstmError: if the folder can't be made, a file can't be written or training fails.
     """
-    party = party or Party()
+    workers = workers or Workers()
     # From here on nothing changes what the workers compare.
-    claim = checkpoint.claimed(run.folder) if party.is_chief else contextlib.nullcontext()
-    with claim, _memory_errors():
-        run, began = _agreed(run, began, party)
-        crew = _crew(run, threads, party)
-        with crew.losses_told():
+    with workers.once(checkpoint.claimed(run.folder)), _memory_errors():
+        terms = workers.agreed(Terms(run.config, str(run.folder), began, _state(run)))
+        run = replace(run, config=terms.config)
+        replicas = _replicas(run, threads, workers)
+        with replicas.losses_told():
             # TensorFlow is loaded and the network built before anything is written or replaced.
-            trainer = _trainer(run, observer, began, crew)
+            trainer = _trainer(run, observer, terms.began, replicas)
             if run.resumes:
-                trainer.resume()
+                trainer.resume(workers.writer(run.folder))
             else:
-                with _created(run, overwrite) if crew.is_chief else contextlib.nullcontext():
-                    trainer.start(run.weights, run.corpus)
-            outcome = trainer.run()
-    party.part(finished=True)
-    return outcome
+                with workers.once(_created(run, overwrite)):
+                    trainer.start(workers.writer(run.folder), run.weights, run.corpus)
+            result = trainer.run()
+    workers.barrier_and_leave()
+    return result
+
+
+def _state(run: Run) -> str:
+    """Return a digest of what the first step depends on, besides the configuration."""
+    return resumed_state(run.folder) if run.resumes else run.parent_sha256
 
 
 @contextlib.contextmanager
@@ -309,12 +308,11 @@ def _keep_stdin(run: Run) -> None:
             shutil.copyfile(run.stdin, temporary)
 
 
-def _crew(run: Run, threads: int | None, party: Party) -> Crew:
-    from charlstm.distribution import crew_of
+def _replicas(run: Run, threads: int | None, workers: Workers) -> ReplicaGroup:
     from charlstm.optimization import use_threads
 
-    use_threads(threads or processor_count(), math.ceil(run.config.train.chains / party.size))
-    return crew_of(party, _devices(run.config.train.streams, party.size))
+    use_threads(threads or processor_count(), math.ceil(run.config.train.chains / workers.count))
+    return workers.replicas(_devices(run.config.train.streams, workers.count))
 
 
 def _devices(streams: int, workers: int) -> int:
@@ -322,7 +320,7 @@ def _devices(streams: int, workers: int) -> int:
     return max(1, streams // MIN_ROWS // workers)
 
 
-def _trainer(run: Run, observer: Observer, began: float, crew: Crew) -> Trainer:
+def _trainer(run: Run, observer: Observer, began: float, replicas: ReplicaGroup) -> Trainer:
     from charlstm.training import TextLengths, Trainer
 
     store, statistics = run.prepared.store, run.prepared.statistics
@@ -335,7 +333,7 @@ def _trainer(run: Run, observer: Observer, began: float, crew: Crew) -> Trainer:
         replacement_rates(store.train, tokenizer.character_ids, tokenizer.vocab_size),
         observer,
         began=began,
-        crew=crew,
+        replicas=replicas,
     )
 
 
@@ -420,22 +418,3 @@ def _provenance(
         train_lines=0 if lines is None else len(lines),
         lines_sha256=None if lines is None else checkpoint.lines_digest(lines),
     )
-
-
-def _grown(parent: Checkpoint, vocab_size: int, seed: int) -> dict[str, np.ndarray[Any, Any]]:
-    """Return the parent's weights with room for new symbols, which start near the average."""
-    generator = np.random.default_rng(seed)
-    weights = dict(parent.weights)
-    added = vocab_size - parent.config.model.vocab_size
-    table = weights["embedding/embeddings"]
-    noise = generator.normal(0.0, table.std(), (added, table.shape[1]))
-    weights["embedding/embeddings"] = np.concatenate(
-        [table, (table.mean(0) + noise).astype(np.float32)]
-    )
-    if "output/kernel" in weights:
-        kernel = weights["output/kernel"]
-        columns = np.repeat(kernel.mean(1, keepdims=True), added, axis=1)
-        weights["output/kernel"] = np.concatenate([kernel, columns], axis=1)
-    bias = weights["output/bias"]
-    weights["output/bias"] = np.concatenate([bias, np.full(added, bias.min(), np.float32)])
-    return weights

@@ -10,17 +10,17 @@ what they show must not come from an object that lived on.
 from __future__ import annotations
 
 from charlstm import layers, model, optimization
-from charlstm.distribution import Crew
-from charlstm.optimization import Steps
+from charlstm.distribution import ReplicaGroup
+from charlstm.optimization import StepRunner
 
-_compile = Steps.__init__
+_compile = StepRunner.__init__
 _compiled = {}
 
 
-def as_new(self, network, train, crew=None):
-    """Stand in for ``Steps.__init__``; steps that several devices take are compiled anew."""
-    if crew is not None and crew.strategy is not None:
-        _compile(self, network, train, crew)
+def as_new(self, network, train, replicas=None):
+    """Stand in for ``StepRunner.__init__``; steps that several devices take are compiled anew."""
+    if replicas is not None and replicas.strategy is not None:
+        _compile(self, network, train, replicas)
         return
     key = _what_is_compiled(network, train)
     if key not in _compiled:
@@ -28,7 +28,7 @@ def as_new(self, network, train, crew=None):
         variables = [*self.model.variables, *self.optimizer.variables]
         _compiled[key] = dict(vars(self)), [(v, v.numpy()) for v in variables]
     parts, values = _compiled[key]
-    vars(self).update(parts, crew=crew or Crew())
+    vars(self).update(parts, replicas=replicas or ReplicaGroup())
     for variable, value in values:
         variable.assign(value)
 

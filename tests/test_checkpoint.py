@@ -37,7 +37,6 @@ from charlstm.checkpoint import (
     claimed,
     created,
     expected_shapes,
-    finish,
     free_folder,
     holds_checkpoint,
     is_finished,
@@ -49,10 +48,8 @@ from charlstm.checkpoint import (
     read_lines_index,
     read_resume,
     read_tokenizer,
-    write_history,
-    write_model,
-    write_resume,
 )
+from charlstm.checkpoint_writer import CheckpointWriter
 from charlstm.config import CorpusConfig, ModelConfig, TokenizerConfig, TrainConfig
 from charlstm.errors import (
     CharlstmError,
@@ -126,7 +123,7 @@ def folder(tmp_path):
     """A whole checkpoint."""
     path = tmp_path / "run"
     begun(path)
-    write_model(path, weights_for(NETWORK), FIGURES)
+    CheckpointWriter(path).model(weights_for(NETWORK), FIGURES)
     return path
 
 
@@ -178,7 +175,7 @@ def test_a_checkpoint_comes_back(tmp_path_factory, units, layers, tied, seed):
     config, weights = settings(network), weights_for(network, seed)
     folder = tmp_path_factory.mktemp("run")
     begun(folder, config)
-    write_model(folder, weights, FIGURES)
+    CheckpointWriter(folder).model(weights, FIGURES)
     read = read_checkpoint(folder)
     assert (read.folder, read.config, read.figures) == (folder, config, FIGURES)
     assert read.tokenizer == CHARACTERS
@@ -190,8 +187,8 @@ def test_a_checkpoint_comes_back(tmp_path_factory, units, layers, tied, seed):
 
 def test_the_files_are_what_the_module_says(folder):
     assert sorted(contents(folder)) == [CONFIG, MODEL, TOKENIZER]
-    write_history(folder, [FIGURES])
-    write_resume(folder, {"w": np.ones(1, np.float32)}, Progress(step=1, seconds=1.0))
+    CheckpointWriter(folder).history([FIGURES])
+    CheckpointWriter(folder).resume({"w": np.ones(1, np.float32)}, Progress(step=1, seconds=1.0))
     assert {CONFIG, MODEL, TOKENIZER, HISTORY, RESUME} == set(contents(folder))
     for name in FILES:
         assert f"    {name} " in module.__doc__
@@ -199,14 +196,14 @@ def test_the_files_are_what_the_module_says(folder):
 
 def test_weights_may_lie_in_memory_in_any_order(folder):
     weights = {name: np.asfortranarray(tensor) for name, tensor in weights_for(NETWORK).items()}
-    write_model(folder, weights, FIGURES)
+    CheckpointWriter(folder).model(weights, FIGURES)
     for name, tensor in read_checkpoint(folder).weights.items():
         assert np.array_equal(tensor, weights[name])
 
 
 def test_better_weights_replace_the_others(folder):
     better = weights_for(NETWORK, seed=1)
-    write_model(folder, better, msgspec.structs.replace(FIGURES, step=60))
+    CheckpointWriter(folder).model(better, msgspec.structs.replace(FIGURES, step=60))
     read = read_checkpoint(folder)
     assert read.figures.step == 60
     assert all(np.array_equal(read.weights[name], better[name]) for name in better)
@@ -412,7 +409,7 @@ def test_a_tokenizer_that_is_no_tokenizer(folder):
 def test_a_tokenizer_that_does_not_fit_the_model(tmp_path):
     network = NETWORK.replace(vocab_size=6)
     begun(tmp_path, settings(network))
-    write_model(tmp_path, weights_for(network), FIGURES)
+    CheckpointWriter(tmp_path).model(weights_for(network), FIGURES)
     assert refusal(CheckpointDamaged, read_checkpoint, tmp_path) == (
         f"{tmp_path / TOKENIZER} has 5 symbols but the model has 6: restore the original file or "
         "train again"
@@ -484,12 +481,12 @@ def test_a_later_format(folder, version, more):
 def rewritten(folder, **tensors):
     """Write the weights anew with some replaced, or left out if ``None``."""
     weights = weights_for(NETWORK) | tensors
-    write_model(folder, {n: w for n, w in weights.items() if w is not None}, FIGURES)
+    CheckpointWriter(folder).model({n: w for n, w in weights.items() if w is not None}, FIGURES)
     return refusal(CheckpointDamaged, read_checkpoint, folder)
 
 
 def test_weights_of_another_size(folder):
-    write_model(folder, weights_for(NETWORK.replace(units=4)), FIGURES)
+    CheckpointWriter(folder).model(weights_for(NETWORK.replace(units=4)), FIGURES)
     assert refusal(CheckpointDamaged, read_checkpoint, folder) == (
         f"{folder / MODEL}: lstm_0/kernel has shape [2, 16] and type F32 but config.json asks for "
         "[2, 12] and F32: restore the original files or train again"
@@ -628,7 +625,7 @@ def test_when_what_follows_fails_nothing_is_left(tmp_path, exists, error):
 
     def begin_and_fail():
         with claimed(path), created(path, settings(), CHARACTERS):
-            write_resume(path, {}, Progress(step=0, seconds=0.0))
+            CheckpointWriter(path).resume({}, Progress(step=0, seconds=0.0))
             (path / STDIN).write_text("piped")
             raise error
 
@@ -762,15 +759,18 @@ def test_free_folder_counts_on(tmp_path):
 @pytest.mark.parametrize("function", ["replace", "fsync"])
 def test_a_save_that_fails_leaves_the_last_one(folder, monkeypatch, function):
     tensors = {"weights/w": np.ones((2, 3), np.float32)}
-    write_resume(folder, tensors, Progress(step=1, seconds=1.0))
-    write_history(folder, [FIGURES])
+    CheckpointWriter(folder).resume(tensors, Progress(step=1, seconds=1.0))
+    CheckpointWriter(folder).history([FIGURES])
     before = contents(folder)
     with monkeypatch.context() as patch:
         patch.setattr(os, function, fail_with_a_full_disk)
         for name, save in (
-            (MODEL, lambda: write_model(folder, weights_for(NETWORK, 1), FIGURES)),
-            (RESUME, lambda: write_resume(folder, tensors, Progress(step=2, seconds=2.0))),
-            (HISTORY, lambda: write_history(folder, [])),
+            (MODEL, lambda: CheckpointWriter(folder).model(weights_for(NETWORK, 1), FIGURES)),
+            (
+                RESUME,
+                lambda: CheckpointWriter(folder).resume(tensors, Progress(step=2, seconds=2.0)),
+            ),
+            (HISTORY, lambda: CheckpointWriter(folder).history([])),
         ):
             assert refusal(StorageError, save) == (
                 f"can't write {folder / name}: the disk is full: free some space"
@@ -810,7 +810,7 @@ def test_what_a_run_needs_to_go_on_comes_back(tmp_path_factory, shapes, progress
     }
     folder = tmp_path_factory.mktemp("run")
     begun(folder)
-    write_resume(folder, tensors, progress)
+    CheckpointWriter(folder).resume(tensors, progress)
     read, again = read_resume(folder, {name: tensor.shape for name, tensor in tensors.items()})
     assert again == progress
     assert read.keys() == tensors.keys()
@@ -825,7 +825,7 @@ def test_addresses_of_very_many_files_come_back(folder):
         f"/home/somebody/a folder/of texts/{number:06}.txt" for number in range(40_000)
     )
     progress = Progress(step=1, seconds=1.0, corpus=CorpusConfig(addresses=addresses))
-    write_resume(folder, {}, progress)
+    CheckpointWriter(folder).resume({}, progress)
     assert read_resume(folder, {}) == ({}, progress)
 
 
@@ -855,7 +855,9 @@ def test_nothing_to_resume(folder):
 
 def test_a_damaged_resume_file(folder):
     path = folder / RESUME
-    write_resume(folder, {"states/h_0": np.ones((2, 3), np.float32)}, Progress(step=1, seconds=1.0))
+    CheckpointWriter(folder).resume(
+        {"states/h_0": np.ones((2, 3), np.float32)}, Progress(step=1, seconds=1.0)
+    )
     data = path.read_bytes()
     shapes = {"states/h_0": (2, 3)}
     for length in range(0, len(data), 7):
@@ -879,7 +881,7 @@ def test_a_damaged_resume_file(folder):
 def test_a_resume_file_is_tied_to_what_is_written_once(folder):
     """Another optimizer, another text or another alphabet would make it another run."""
     tensors = {"states/h_0": np.ones((2, 3), np.float32)}
-    write_resume(folder, tensors, Progress(step=1, seconds=1.0))
+    CheckpointWriter(folder).resume(tensors, Progress(step=1, seconds=1.0))
     for name, change in (
         (CONFIG, lambda data: data.replace(b'"streams": 48', b'"streams": 31')),
         (CONFIG, lambda data: json.dumps(json.loads(data)).encode()),
@@ -898,7 +900,7 @@ def test_a_resume_file_is_tied_to_what_is_written_once(folder):
 
 @pytest.mark.parametrize("name", [CONFIG, TOKENIZER])
 def test_a_resume_file_without_what_is_written_once(folder, name):
-    write_resume(folder, {}, Progress(step=1, seconds=1.0))
+    CheckpointWriter(folder).resume({}, Progress(step=1, seconds=1.0))
     (folder / name).unlink()
     assert refusal(CheckpointMissing, read_resume, folder, {}) == (
         f"{folder / name} is missing: restore it or train again, a checkpoint needs all its files"
@@ -908,8 +910,8 @@ def test_a_resume_file_without_what_is_written_once(folder, name):
 @pytest.mark.parametrize("name", [CONFIG, TOKENIZER, HISTORY, MODEL, RESUME])
 def test_files_that_may_not_be_read(folder, monkeypatch, name):
     """Not damaged: there is nothing to restore, only a permission to give."""
-    write_history(folder, [FIGURES])
-    write_resume(folder, {}, Progress(step=1, seconds=1.0))
+    CheckpointWriter(folder).history([FIGURES])
+    CheckpointWriter(folder).resume({}, Progress(step=1, seconds=1.0))
     real = os.open
 
     def refuse(path, *args, **kwargs):
@@ -934,7 +936,8 @@ def test_weights_do_not_serve_as_a_resume_file(folder):
 @given(st.lists(figures, max_size=5))
 def test_a_history_comes_back(tmp_path_factory, history):
     folder = tmp_path_factory.mktemp("run")
-    write_history(folder, history)
+    begun(folder)
+    CheckpointWriter(folder).history(history)
     assert read_history(folder) == history
     text = (folder / HISTORY).read_text()
     assert text.count("\n") == len(history)
@@ -942,15 +945,17 @@ def test_a_history_comes_back(tmp_path_factory, history):
 
 
 def test_a_history_is_replaced_by_a_shorter_one(tmp_path):
+    begun(tmp_path)
     assert read_history(tmp_path) == []
-    write_history(tmp_path, [FIGURES] * 3)
-    write_history(tmp_path, [FIGURES])
+    CheckpointWriter(tmp_path).history([FIGURES] * 3)
+    CheckpointWriter(tmp_path).history([FIGURES])
     assert read_history(tmp_path) == [FIGURES]
 
 
 @pytest.mark.parametrize("line", ["{", "[]", '{"step":1}', "\n"])
 def test_a_damaged_history(tmp_path, line):
-    write_history(tmp_path, [FIGURES])
+    begun(tmp_path)
+    CheckpointWriter(tmp_path).history([FIGURES])
     with (tmp_path / HISTORY).open("a") as file:
         file.write(line)
     message = refusal(CheckpointDamaged, read_history, tmp_path)
@@ -958,15 +963,15 @@ def test_a_damaged_history(tmp_path, line):
 
 
 def test_a_finished_run_keeps_what_is_used_and_shown(folder):
-    write_history(folder, [FIGURES])
+    CheckpointWriter(folder).history([FIGURES])
     before = contents(folder)
-    write_resume(folder, {}, Progress(step=1, seconds=1.0))
+    CheckpointWriter(folder).resume({}, Progress(step=1, seconds=1.0))
     (folder / STDIN).write_text("piped")
     assert not is_finished(folder)
-    finish(folder)
+    CheckpointWriter(folder).finish()
     assert is_finished(folder)
     assert contents(folder) == before
-    finish(folder)
+    CheckpointWriter(folder).finish()
     assert contents(folder) == before
     assert math.isclose(read_checkpoint(folder).figures.epoch, 1.5)
 
@@ -984,7 +989,7 @@ def with_lines(folder, lines):
     """A whole checkpoint of a model of lines."""
     config = settings_with(lines)
     with claimed(folder), created(folder, config, CHARACTERS, lines, overwrite=True):
-        write_model(folder, weights_for(NETWORK), FIGURES)
+        CheckpointWriter(folder).model(weights_for(NETWORK), FIGURES)
     return folder
 
 
@@ -1033,7 +1038,7 @@ def test_a_checkpoint_that_knows_nothing_of_hashes_loads(folder):
     ):
         del config[part][name]
     (folder / CONFIG).write_text(json.dumps(config))
-    write_model(folder, weights_for(NETWORK), FIGURES)
+    CheckpointWriter(folder).model(weights_for(NETWORK), FIGURES)
     assert read_checkpoint(folder).config == settings()
     assert read_lines_index(folder) is None
 
@@ -1115,8 +1120,8 @@ def with_leftovers(folder):
 
 
 def end_of_a_run(folder):
-    write_resume(folder, {}, Progress(step=1, seconds=1.0))
-    finish(with_leftovers(folder))
+    CheckpointWriter(folder).resume({}, Progress(step=1, seconds=1.0))
+    CheckpointWriter(with_leftovers(folder)).finish()
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charlstm import cluster
-from charlstm.cluster import Cluster, Party, cluster_of, waiting_seconds
+from charlstm import peers, tf_config, transport, watchdog
 from charlstm.errors import CharlstmError, TrainingError, UsageError
+from charlstm.peers import WorkerGroup
+from charlstm.tf_config import Cluster, cluster_of, host_and_port, waiting_seconds
 from tests.reliability.workers import free_ports
 
 TWO = ["a:1", "b:2"]
@@ -111,7 +112,7 @@ def test_whatever_it_holds_is_read_or_refused(text):
 
 @pytest.mark.parametrize("text", ["0", "-1", "nan", "inf", "soon"])
 def test_a_time_to_wait_is_a_positive_number(text):
-    assert waiting_seconds({}) == cluster.WAIT
+    assert waiting_seconds({}) == tf_config.WAIT
     assert waiting_seconds({"CHARLSTM_WAIT": "2.5"}) == 2.5
     with pytest.raises(UsageError, match="CHARLSTM_WAIT"):
         waiting_seconds({"CHARLSTM_WAIT": text})
@@ -121,14 +122,16 @@ def test_a_time_to_wait_is_a_positive_number(text):
 
 
 def together(count, do, wait=20.0):
-    """Let ``do`` run in as many threads, each a member of one party; return results or errors."""
+    """Let ``do`` run in as many threads, each a member of one group; return results or errors."""
     addresses = tuple(f"127.0.0.1:{port}" for port in free_ports(count))
     found = [None] * count
 
     def member(index):
         try:
-            with Party(Cluster(addresses, index), wait=wait, end=lambda status: None) as party:
-                found[index] = do(party, index)
+            with WorkerGroup(
+                Cluster(addresses, index), wait=wait, end=lambda status: None
+            ) as group:
+                found[index] = do(group, index)
         except CharlstmError as error:
             found[index] = error
 
@@ -141,24 +144,24 @@ def together(count, do, wait=20.0):
 
 
 def test_alone_nothing_is_sent(tmp_path):
-    with Party() as party:
-        assert party.from_chief(b"x") == b"x"
-        assert party.agree("no") == "no"
-        assert party.fetched(tmp_path, ["a"]) == tmp_path
-        party.watch()
-        party.part()
+    with WorkerGroup() as group:
+        assert group.from_chief(b"x") == b"x"
+        assert group.agree("no") == "no"
+        assert group.fetched(tmp_path, ["a"]) == tmp_path
+        group.watch()
+        group.barrier_and_leave()
 
 
 def test_all_hear_what_the_chief_says():
     said = b"x" * 3_000_000
     assert (
-        together(4, lambda party, index: party.from_chief(said if not index else b"")) == [said] * 4
+        together(4, lambda group, index: group.from_chief(said if not index else b"")) == [said] * 4
     )
 
 
 def test_all_hear_the_first_objection():
-    def objection(party, index):
-        return party.agree("" if index != 2 else "no"), party.agree()
+    def objection(group, index):
+        return group.agree("" if index != 2 else "no"), group.agree()
 
     assert together(3, objection) == [("no", "")] * 3
 
@@ -167,21 +170,21 @@ def test_the_chiefs_files_come_to_all(tmp_path):
     (tmp_path / "a").write_bytes(b"1")
     (tmp_path / "secret").write_bytes(b"2")
 
-    def fetch(party, index):
-        folder = party.fetched(tmp_path if index == 0 else tmp_path / "elsewhere", ["a", "b"])
+    def fetch(group, index):
+        folder = group.fetched(tmp_path if index == 0 else tmp_path / "elsewhere", ["a", "b"])
         return folder, {path.name: path.read_bytes() for path in folder.iterdir()}
 
     (own, _), (copy, files) = together(2, fetch)
     assert own == tmp_path
     assert files == {"a": b"1"}
-    assert not copy.exists()  # it is gone with the party
+    assert not copy.exists()  # it is gone with the group
 
 
 def test_who_does_not_come_is_named():
     addresses = tuple(f"127.0.0.1:{port}" for port in free_ports(2))
     for index, name in ((0, f"worker 1 at {addresses[1]}"), (1, "worker 0, the chief, at")):
         with pytest.raises(TrainingError, match=r"did not come within 0\.3 seconds") as caught:
-            Party(Cluster(addresses, index), wait=0.3).__enter__()
+            WorkerGroup(Cluster(addresses, index), wait=0.3).__enter__()
         assert str(caught.value).startswith(name)
 
 
@@ -189,7 +192,7 @@ def test_an_address_that_is_taken_is_told():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         with pytest.raises(UsageError, match=f"can't listen at {address}"):
-            Party(Cluster((address, "127.0.0.1:1"))).__enter__()
+            WorkerGroup(Cluster((address, "127.0.0.1:1"))).__enter__()
 
 
 def framed(text):
@@ -213,7 +216,7 @@ def connected(address):
     """Connect as soon as somebody listens."""
     for _ in range(100):
         try:
-            return socket.create_connection(cluster._parts(address), timeout=5)
+            return socket.create_connection(host_and_port(address), timeout=5)
         except OSError:
             time.sleep(0.05)
     raise AssertionError("nobody listens")
@@ -224,29 +227,29 @@ def test_strangers_are_turned_away_and_workers_come():
     found = []
 
     def chief():
-        with Party(Cluster(addresses, 0), wait=20) as party:
-            found.append(party.from_chief(b"met"))
+        with WorkerGroup(Cluster(addresses, 0), wait=20) as group:
+            found.append(group.from_chief(b"met"))
 
     thread = threading.Thread(target=chief)
     thread.start()
     for hello in STRANGERS:
         with connected(addresses[0]) as line:
             line.sendall(hello)
-    with Party(Cluster(addresses, 1), wait=20) as party:
-        found.append(party.from_chief())
+    with WorkerGroup(Cluster(addresses, 1), wait=20) as group:
+        found.append(group.from_chief())
     thread.join()
     assert found == [b"met"] * 2
 
 
 def test_the_chief_listens_where_its_address_says():
-    (listener,) = cluster._listeners("127.0.0.1", 0)
+    (listener,) = transport.listen("127.0.0.1", 0)
     with listener:
         assert listener.getsockname()[0] == "127.0.0.1"
 
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "x" * 100])
 def test_where_its_address_is_none_of_this_machine_it_listens_at_all(host):
-    (listener,) = cluster._listeners(host, 0)
+    (listener,) = transport.listen(host, 0)
     with listener:
         assert listener.getsockname()[0] in ("::", "0.0.0.0")
 
@@ -255,8 +258,8 @@ def test_a_machine_that_knows_itself_as_loopback_listens_at_all(monkeypatch):
     """As where its hosts file says so; the others know better."""
     own = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.1.1", 0))]
     monkeypatch.setattr(socket, "getaddrinfo", lambda *given, **more: own)
-    assert cluster._places("host1", 0) == []
-    assert cluster._places("localhost", 0) == [(socket.AF_INET, ("127.0.1.1", 0))]
+    assert transport._addresses_of("host1", 0) == []
+    assert transport._addresses_of("localhost", 0) == [(socket.AF_INET, ("127.0.1.1", 0))]
 
 
 def met(*members, count=2):
@@ -266,7 +269,7 @@ def met(*members, count=2):
 
     def member(place, index, options):
         try:
-            with Party(Cluster(addresses, index), wait=20, **options):
+            with WorkerGroup(Cluster(addresses, index), wait=20, **options):
                 pass
         except CharlstmError as error:
             found[place] = error
@@ -297,15 +300,15 @@ def test_who_was_started_otherwise_is_refused(chiefs):
     ("version", "told"), [("99", "charlstm 99"), ("", "charlstm of an earlier version")]
 )
 def test_another_version_is_refused(version, told):
-    party = Party(Cluster(("a:1", "b:2"), 0))
-    objection = party._objection(cluster._Hello(1, ("a:1", "b:2"), version, party.command))
+    group = WorkerGroup(Cluster(("a:1", "b:2"), 0))
+    objection = group._objection(peers._Hello(1, ("a:1", "b:2"), version, group.command))
     assert objection.startswith(f"worker 1 at b:2 runs {told} and the chief ")
 
 
 def test_what_is_not_understood_is_told_in_one_sentence():
     for told in (b"{}", b"\xff", b"", b'["\xff"]', b"[" * 10_000):
         with pytest.raises(UsageError, match="don't understand each other"):
-            cluster.decoded(told, list[str])
+            peers.decoded(told, list[str])
 
 
 def test_two_of_one_index_are_refused():
@@ -319,10 +322,10 @@ def test_two_of_one_index_are_refused():
 
 
 def test_who_leaves_before_anything_is_trained_is_named():
-    def leave(party, index):
+    def leave(group, index):
         if index == 1:
             raise UsageError("mine")
-        return party.agree()
+        return group.agree()
 
     lost = together(3, leave)
     assert str(lost[1]) == "mine"
@@ -333,16 +336,16 @@ def test_who_leaves_before_anything_is_trained_is_named():
 
 @pytest.mark.parametrize("leaving", [0, 1, 2])
 def test_who_is_lost_while_training_is_named_to_all(leaving):
-    def train(party, index):
-        party.agree()
-        party.watch()
+    def train(group, index):
+        group.agree()
+        group.watch()
         if index == leaving:
-            party._closed = True
-            for line in party._lines.values():
+            group._closed = True
+            for line in group._lines.values():
                 line.shutdown(socket.SHUT_RDWR)
             return None
-        party.remedy = "go on"
-        return str(party.lost())
+        group.remedy = "go on"
+        return str(group.lost())
 
     found = together(3, train)
     for index in {0, 1, 2} - {leaving}:
@@ -353,11 +356,11 @@ def test_who_is_lost_while_training_is_named_to_all(leaving):
 def test_those_who_are_done_wait_for_the_others():
     order = []
 
-    def train(party, index):
-        party.watch()
+    def train(group, index):
+        group.watch()
         time.sleep(0.2 * index)
         order.append(index)
-        party.part()
+        group.barrier_and_leave()
         return len(order)
 
     assert together(3, train) == [3, 3, 3]
@@ -365,21 +368,21 @@ def test_those_who_are_done_wait_for_the_others():
 
 def test_whoever_does_not_notice_is_ended(monkeypatch, capfd):
     """As within TensorFlow, which may wait for the lost worker for ever."""
-    monkeypatch.setattr(cluster, "GRACE", 0.1)
+    monkeypatch.setattr(peers, "GRACE", 0.1)
     ended, addresses = threading.Event(), tuple(f"127.0.0.1:{port}" for port in free_ports(2))
 
     def leave():
-        with Party(Cluster(addresses, 1), wait=20) as party:
-            party.agree()
-            party._closed = True
+        with WorkerGroup(Cluster(addresses, 1), wait=20) as group:
+            group.agree()
+            group._closed = True
 
     thread = threading.Thread(target=leave)
     thread.start()
-    with Party(Cluster(addresses, 0), wait=20, end=lambda status: ended.set()) as party:
-        party.agree()
-        party.watch()
+    with WorkerGroup(Cluster(addresses, 0), wait=20, end=lambda status: ended.set()) as group:
+        group.agree()
+        group.watch()
         assert ended.wait(20)
-        party._closed = True
+        group._closed = True
     thread.join()
     assert capfd.readouterr().err == (
         f"Error: worker 1 at {addresses[1]} has ended or can't be reached: see what it said, then "
@@ -389,47 +392,47 @@ def test_whoever_does_not_notice_is_ended(monkeypatch, capfd):
 
 @pytest.mark.parametrize("finished", [True, False])
 def test_who_is_lost_after_all_is_done_is_no_failure_of_the_chief(monkeypatch, finished):
-    monkeypatch.setattr(cluster, "GRACE", 0.3)
+    monkeypatch.setattr(peers, "GRACE", 0.3)
     ended, addresses = [], tuple(f"127.0.0.1:{port}" for port in free_ports(2))
 
     def leave():
-        with Party(Cluster(addresses, 1), wait=20, end=lambda status: None) as party:
-            party.watch()
-            party._closed = True  # without a word
+        with WorkerGroup(Cluster(addresses, 1), wait=20, end=lambda status: None) as group:
+            group.watch()
+            group._closed = True  # without a word
 
     thread = threading.Thread(target=leave)
     thread.start()
     expected = contextlib.nullcontext() if finished else pytest.raises(TrainingError)
-    with expected, Party(Cluster(addresses, 0), wait=20, end=ended.append) as party:
-        party.watch()
-        party.part(finished=finished)
+    with expected, WorkerGroup(Cluster(addresses, 0), wait=20, end=ended.append) as group:
+        group.watch()
+        group.barrier_and_leave(finished=finished)
     thread.join()
-    assert party.missed == (f"worker 1 at {addresses[1]}" if finished else "")
+    assert group.missed == (f"worker 1 at {addresses[1]}" if finished else "")
     time.sleep(1)
     assert set(ended) == ({0} if finished else {1})
 
 
 def test_a_finished_worker_needs_the_chief_alone(monkeypatch):
-    monkeypatch.setattr(cluster, "GRACE", 0.1)
+    monkeypatch.setattr(peers, "GRACE", 0.1)
 
-    def train(party, index):
-        party.watch()
+    def train(group, index):
+        group.watch()
         if index == 1:
-            party._closed = True
+            group._closed = True
             return "gone"
-        party.part(finished=True)
-        return party.missed.partition(" at ")[0]
+        group.barrier_and_leave(finished=True)
+        return group.missed.partition(" at ")[0]
 
     assert together(3, train) == ["worker 1", "gone", "worker 1"]
 
 
 def test_a_finished_worker_fails_with_the_chief():
-    def train(party, index):
-        party.watch()
+    def train(group, index):
+        group.watch()
         if index == 0:
-            party._closed = True
+            group._closed = True
             return ""
-        return party.part(finished=True)
+        return group.barrier_and_leave(finished=True)
 
     assert str(together(2, train)[1]).startswith("worker 0, the chief, at ")
 
@@ -438,8 +441,8 @@ def test_a_finished_worker_fails_with_the_chief():
 
 STUCK = """
 import ctypes
-from charlstm import cluster
-with cluster.ended_after(1, "it's \\"stuck\\" $HOME: 100% `so`"):
+from charlstm import watchdog
+with watchdog.ended_after(1, "it's \\"stuck\\" $HOME: 100% `so`"):
     ctypes.PyDLL(None).sleep(60)  # which lets no other thread run
 """
 
@@ -458,7 +461,7 @@ def test_who_is_not_stuck_goes_on_and_nobody_watches_any_more(monkeypatch):
         return started[-1]
 
     monkeypatch.setattr(subprocess, "Popen", start)
-    with cluster.ended_after(60, "no"):
+    with watchdog.ended_after(60, "no"):
         assert signal.getitimer(signal.ITIMER_REAL)[0] > 60
     assert signal.getitimer(signal.ITIMER_REAL)[0] == 0
     assert [watchdog.returncode for watchdog in started] == [-signal.SIGKILL]
@@ -467,8 +470,8 @@ def test_who_is_not_stuck_goes_on_and_nobody_watches_any_more(monkeypatch):
 def test_who_watches_ends_with_the_process():
     """Whoever reads its stderr would wait for it otherwise."""
     program = (
-        "import os, signal\nfrom charlstm import cluster\n"
-        "with cluster.ended_after(500, 'no'):\n    os.kill(os.getpid(), signal.SIGKILL)\n"
+        "import os, signal\nfrom charlstm import watchdog\n"
+        "with watchdog.ended_after(500, 'no'):\n    os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=60)
     assert (done.returncode, done.stderr) == (-signal.SIGKILL, b"")

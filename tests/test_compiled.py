@@ -7,8 +7,8 @@ import pytest
 
 from charlstm import optimization
 from charlstm.config import ModelConfig, TrainConfig
-from charlstm.optimization import Steps
-from charlstm.training import Trainer
+from charlstm.optimization import StepRunner
+from charlstm.training import TextLengths, Trainer
 from tests import compiled
 
 NETWORK = ModelConfig(vocab_size=12, embedding=4, units=5, layers=1)
@@ -24,18 +24,18 @@ def trainer(**choices):
     ids = np.arange(200, dtype=np.uint8) % 12
     config = SimpleNamespace(model=NETWORK, train=TRAIN.replace(**choices))
     store = SimpleNamespace(train=ids, valid=ids)
-    return Trainer(None, config, store, None, np.zeros(12), None, began=0.0)
+    return Trainer(None, config, store, TextLengths(200, 200, 1), np.zeros(12), None, began=0.0)
 
 
 def numbers(trainer):
     """Return the bytes of all that training changes in the steps."""
-    variables = [*trainer.steps.model.variables, *trainer.steps.optimizer.variables]
+    variables = [*trainer.step_runner.model.variables, *trainer.step_runner.optimizer.variables]
     return [variable.numpy().tobytes() for variable in variables]
 
 
 def after_a_step(trainer):
     batch = trainer.streams.batch(0)
-    loss, states = trainer.steps.train(batch, trainer.states, 0, 0.01, 0.3)
+    loss, states = trainer.step_runner.train(batch, trainer.state.recurrent, 0, 0.01, 0.3)
     return loss, [state.numpy().tobytes() for pair in states for state in pair], numbers(trainer)
 
 
@@ -43,13 +43,13 @@ def test_trainers_of_equal_networks_share_and_begin_as_new(request):
     alone = trainer()
     request.getfixturevalue("compiled_once")
     first = trainer()
-    assert first.steps.model is not alone.steps.model
+    assert first.step_runner.model is not alone.step_runner.model
     assert numbers(first) == numbers(alone)
     trained = after_a_step(first)
     assert numbers(first) != numbers(alone)
     second = trainer(steps=99, eval_every=3, patience=2, save_every=9.0)
-    assert second.steps._train is first.steps._train
-    assert second.steps.crew is second.crew
+    assert second.step_runner._train is first.step_runner._train
+    assert second.step_runner.replicas is second.replicas
     assert numbers(second) == numbers(alone)
     assert after_a_step(second) == trained == after_a_step(alone)
 
@@ -62,14 +62,14 @@ def test_what_differs_is_not_shared(compiled_once, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(optimization, "product_type", lambda precision: "bfloat16")
         made.append(trainer())
-    assert len({id(each.steps._train) for each in made}) == len(made)
-    assert trainer().steps._train is made[0].steps._train
+    assert len({id(each.step_runner._train) for each in made}) == len(made)
+    assert trainer().step_runner._train is made[0].step_runner._train
 
 
 def test_what_several_devices_compile_is_not_shared(compiled_once, monkeypatch):
     asked = []
     monkeypatch.setattr(compiled, "_compile", lambda self, *given: asked.append(given))
-    crew = SimpleNamespace(strategy="of several devices")
+    replicas = SimpleNamespace(strategy="of several devices")
     for _ in range(2):
-        Steps(NETWORK, TRAIN, crew)
-    assert asked == [(NETWORK, TRAIN, crew)] * 2
+        StepRunner(NETWORK, TRAIN, replicas)
+    assert asked == [(NETWORK, TRAIN, replicas)] * 2

@@ -14,16 +14,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charlstm import checkpoint, distribution, optimization, run
+from charlstm import checkpoint, distribution, optimizers, run
+from charlstm.agreement import Terms, agreed_terms, difference, fetched
 from charlstm.backend import keras, tf
 from charlstm.checkpoint import read_checkpoint, read_history
-from charlstm.cluster import Cluster, Party
+from charlstm.checkpoint_writer import CheckpointWriter
+from charlstm.cli.train_report import describe_hardware
 from charlstm.config import CorpusConfig, ModelConfig, TokenizerConfig, TrainConfig
 from charlstm.dataset import Batch
-from charlstm.distribution import Crew, evenly, mirrored
+from charlstm.distribution import ReplicaGroup, evenly, mirrored
 from charlstm.errors import CheckpointBusy, TrainingError, UsageError
 from charlstm.model import weights_of
-from charlstm.optimization import Steps, describe_path
+from charlstm.observer import Hardware
+from charlstm.optimization import StepRunner, hardware_of
+from charlstm.peers import WorkerGroup
+from charlstm.tf_config import Cluster
+from charlstm.workers import OtherWorkers, Workers
 from tests.reliability import workers
 from tests.test_cluster import together
 
@@ -31,9 +37,9 @@ MODEL = ModelConfig(vocab_size=12, embedding=6, units=10, layers=2)
 TRAIN = TrainConfig(steps=10, streams=5, sequence_length=5, precision="float32", chains=4)
 
 
-def after_steps(crew, **settings):
+def after_steps(replicas, **settings):
     """Take some steps; return losses, states, weights, optimizer and validation loss."""
-    steps = Steps(MODEL, TRAIN.replace(**settings), crew)
+    steps = StepRunner(MODEL, TRAIN.replace(**settings), replicas)
     states, losses = steps.zero_states(), []
     for step in range(4):
         ids = np.random.default_rng(step).integers(12, size=(5, 6)).astype(np.int32)
@@ -59,49 +65,49 @@ def largest_difference(ours, theirs):
 
 
 def test_alone_there_is_nothing_to_share():
-    crew = Crew()
-    assert (crew.replicas, crew.is_chief) == (1, True)
-    assert crew.share([1, 2, 3]) == [1, 2, 3]
-    assert [crew.asked(stop) for stop in (True, False)] == [True, False]
-    assert crew.now() <= crew.now()
+    replicas = ReplicaGroup()
+    assert (replicas.count, replicas.is_chief) == (1, True)
+    assert replicas.share([1, 2, 3]) == [1, 2, 3]
+    assert [replicas.asked(stop) for stop in (True, False)] == [True, False]
+    assert replicas.now() <= replicas.now()
     tensors = [tf.constant([1.0])]
-    assert crew.total(tensors) == crew.whole(tensors) == tensors
-    crew.meet()
+    assert replicas.total(tensors) == replicas.whole(tensors) == tensors
+    replicas.sync()
 
 
 def test_a_crew_of_one_device_takes_the_same_steps_bit_for_bit():
-    assert largest_difference(after_steps(mirrored(["CPU:0"])), after_steps(Crew())) == 0.0
+    assert largest_difference(after_steps(mirrored(["CPU:0"])), after_steps(ReplicaGroup())) == 0.0
 
 
 @pytest.mark.parametrize("name", ["adamw", "adam", "lion", "rmsprop", "sgd"])
 def test_keras_sums_gradients_where_it_is_kept_from_it(name):
     """Were that another method, gradients would be summed twice in silence."""
-    optimizer = optimization.make_optimizer(TRAIN.replace(optimizer=name))
+    optimizer = optimizers.make_optimizer(TRAIN.replace(optimizer=name))
     variable, seen = keras.Variable(np.zeros(2, np.float32)), []
 
     def summed(pairs):
         seen.extend(pairs)
         return seen
 
-    assert callable(getattr(optimizer, optimization.SUMS_GRADIENTS))
-    setattr(optimizer, optimization.SUMS_GRADIENTS, summed)
+    assert callable(getattr(optimizer, optimizers.SUMS_GRADIENTS))
+    setattr(optimizer, optimizers.SUMS_GRADIENTS, summed)
     optimizer.apply([tf.ones(2)], [variable])
     assert [gradient.shape for gradient, _ in seen] == [(2,)]
 
 
 def test_a_keras_that_sums_gradients_elsewhere_is_refused():
     with pytest.raises(TrainingError, match=r"Keras [0-9.]+ sums gradients .* does not know: "):
-        optimization._leave_gradients_alone(object())
+        optimizers.leave_gradients_alone(object())
 
 
 def test_more_devices_than_rows_are_refused():
-    class Many(Crew):
+    class Many(ReplicaGroup):
         def __init__(self):
             super().__init__()
-            self.replicas = 6
+            self.count = 6
 
     with pytest.raises(UsageError) as caught:
-        Steps(MODEL, TRAIN, Many())
+        StepRunner(MODEL, TRAIN, Many())
     assert str(caught.value) == (
         "6 devices can't share 5 streams: start fewer workers, or begin a new run with at least "
         "--streams 6"
@@ -125,10 +131,10 @@ def test_no_more_gpus_are_used_than_there_are_rows_for(monkeypatch, gpus, stream
     monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: devices)
     monkeypatch.setattr(tf.config, "set_visible_devices", lambda seen, kind: visible.extend(seen))
     monkeypatch.setattr(distribution, "mirrored", lambda names: names)
-    monkeypatch.setattr(distribution, "Crew", list)
+    monkeypatch.setattr(distribution, "ReplicaGroup", list)
     most = run._devices(streams, 1)
     names = [device.name for device in devices]
-    assert distribution.crew_of(Party(), most) == names[:used]
+    assert distribution.replica_group(WorkerGroup(), most) == names[:used]
     assert visible == (devices[:most] if gpus > most else [])
 
 
@@ -144,8 +150,8 @@ def test_things_are_shared_evenly(count, parts):
     assert max(map(len, shares)) - min(map(len, shares)) <= 1
 
 
-class TwoProcesses(Party):
-    """A party whose other member is not there."""
+class TwoProcesses(WorkerGroup):
+    """A group whose other member is not there."""
 
     def __init__(self, lost=None):
         super().__init__(Cluster(("a:1", "b:2"), 0))
@@ -156,10 +162,12 @@ class TwoProcesses(Party):
 
 
 def test_between_meetings_time_stands_still_and_nobody_stops():
-    crew = Crew(party=TwoProcesses())
-    assert crew.now() == crew.now()
-    assert not crew.asked(True)  # the others have not heard of it
-    assert describe_path(TRAIN, crew) == "CPU, float32 matrix products, 2 workers"
+    replicas = ReplicaGroup(group=TwoProcesses())
+    assert replicas.now() == replicas.now()
+    assert not replicas.asked(True)  # the others have not heard of it
+    hardware = hardware_of(TRAIN, replicas)
+    assert hardware == Hardware(gpus=0, product_type="float32", workers=2)
+    assert describe_hardware(hardware) == "CPU, float32 matrix products, 2 workers"
 
 
 def test_a_lost_worker_is_told_as_such():
@@ -172,11 +180,11 @@ def test_a_lost_worker_is_told_as_such():
             "others said, then start all workers again",
         ),
     ):
-        crew = Crew(party=TwoProcesses(lost))
-        with pytest.raises(TrainingError) as caught, crew.losses_told():
+        replicas = ReplicaGroup(group=TwoProcesses(lost))
+        with pytest.raises(TrainingError) as caught, replicas.losses_told():
             raise error
         assert str(caught.value) == message
-    with pytest.raises(tf.errors.UnavailableError), Crew().losses_told():
+    with pytest.raises(tf.errors.UnavailableError), ReplicaGroup().losses_told():
         raise error
 
 
@@ -219,7 +227,7 @@ def ready(tmp_path, text=TEXT, workers=1, **choices):
 def test_workers_may_differ_in_what_follows_from_their_machine(tmp_path):
     (tmp_path / "other").mkdir()
     ours = ready(tmp_path / "other", chains=2, precision="bfloat16", save_every=3.0).config
-    assert run._difference(ours, ready(tmp_path).config) == ""
+    assert difference(ours, ready(tmp_path).config) == ""
 
 
 def test_workers_may_not_differ_in_anything_else(tmp_path):
@@ -230,9 +238,9 @@ def test_workers_may_not_differ_in_anything_else(tmp_path):
         ({"text": "other words to learn from\n" * 80}, "reads another text than the chief"),
     ):
         ours = ready(tmp_path, **changed)
-        assert run._difference(ours.config, chiefs).startswith(what)
+        assert difference(ours.config, chiefs).startswith(what)
     newer = msgspec.structs.replace(chiefs, charlstm="99")
-    assert run._difference(newer, chiefs).startswith("runs charlstm 99 and the chief ")
+    assert difference(newer, chiefs).startswith("runs charlstm 99 and the chief ")
 
 
 def test_a_run_of_several_workers_has_chains_for_all_of_them(tmp_path):
@@ -243,8 +251,10 @@ def test_a_run_of_several_workers_has_chains_for_all_of_them(tmp_path):
 def agreed(runs):
     """Let workers with these runs agree; return what each of them holds then, or its error."""
 
-    def agree(party, index):
-        return run._agreed(runs[index], float(index), party)[1]
+    def agree(group, index):
+        own = runs[index]
+        terms = Terms(own.config, str(own.folder), float(index), run._state(own))
+        return agreed_terms(terms, group).began
 
     return together(len(runs), agree)
 
@@ -278,12 +288,12 @@ def test_workers_that_resume_from_other_files_are_refused(tmp_path, name):
 
 
 def test_what_another_process_still_writes_is_not_sent(tmp_path):
-    def fetch(party, index):
-        return run.fetched(tmp_path, party)
+    def fetch(group, index):
+        return fetched(tmp_path, group)
 
     with checkpoint.claimed(tmp_path):
         busy, lost = together(2, fetch)
-        assert run.fetched(tmp_path, Party()) == tmp_path  # alone nothing is sent
+        assert fetched(tmp_path, WorkerGroup()) == tmp_path  # alone nothing is sent
     assert isinstance(busy, CheckpointBusy)
     assert "worker 0, the chief," in str(lost)
 
@@ -298,8 +308,7 @@ def test_a_fine_tuned_run_knows_the_state_that_it_begins_with(tmp_path):
         shapes = checkpoint.expected_shapes(begun.config.model)
         weights = {name: np.zeros(shape, np.float32) for name, shape in shapes.items()}
         figures = checkpoint.Figures(step=0, epoch=0.0, tokens=0, seconds=0.0, learning_rate=0.0)
-        hashes = checkpoint.read_hashes(begun.folder)
-        checkpoint.write_model(begun.folder, weights, figures, hashes)
+        CheckpointWriter(begun.folder).model(weights, figures)
     request = run.Request(
         corpus=begun.corpus,
         tokenizer=TokenizerConfig(),
@@ -312,24 +321,44 @@ def test_a_fine_tuned_run_knows_the_state_that_it_begins_with(tmp_path):
     assert run._state(begun) == ""
 
 
-def test_a_run_that_is_done_parts_as_finished(tmp_path, monkeypatch):
-    parted = []
+def test_a_run_that_is_done_leaves_as_finished(tmp_path, monkeypatch):
+    left = []
 
-    class Recording(Party):
-        def part(self, **given):
-            parted.append(given)
+    class Recording(WorkerGroup):
+        def barrier_and_leave(self, **given):
+            left.append(given)
 
     class Trained:
-        def start(self, weights, corpus):
-            pass
+        def start(self, writer, weights, corpus):
+            assert isinstance(writer, CheckpointWriter)
 
         def run(self):
             return "done"
 
-    monkeypatch.setattr(run, "_crew", lambda *given: Crew())
+    monkeypatch.setattr(run, "_replicas", lambda *given: ReplicaGroup())
     monkeypatch.setattr(run, "_trainer", lambda *given: Trained())
-    assert run.execute(ready(tmp_path), None, began=0.0, party=Recording()) == "done"
-    assert parted == [{"finished": True}]
+    workers = Workers(Recording())
+    assert run.execute(ready(tmp_path), None, began=0.0, workers=workers) == "done"
+    assert left == [{"finished": True}]
+
+
+def test_workers_beside_the_chief_neither_write_nor_speak(tmp_path):
+    chief, other = Workers(), OtherWorkers()
+    speaks, silent = object(), object()
+    assert chief.observer(speaks, silent) is speaks
+    assert other.observer(speaks, silent) is silent
+    assert (chief.output(tmp_path), other.output(tmp_path)) == (tmp_path, None)
+    with other.once(checkpoint.claimed(tmp_path / "new")):
+        assert not (tmp_path / "new").exists()
+    with chief.once(checkpoint.claimed(tmp_path / "new")):
+        assert (tmp_path / "new").exists()
+    writer = other.writer(tmp_path / "nowhere")
+    writer.model({}, None)
+    writer.history([])
+    writer.resume({}, None)
+    writer.finish()
+    writer.check_folder()
+    assert [path.name for path in tmp_path.iterdir()] == ["new"]
 
 
 # Several devices and several processes
@@ -340,12 +369,12 @@ from charlstm.backend import tf
 two = [tf.config.LogicalDeviceConfiguration()] * 2
 tf.config.set_logical_device_configuration(processor, two)
 import json
-from charlstm.distribution import Crew, mirrored
+from charlstm.distribution import ReplicaGroup, mirrored
 from tests.test_distribution import after_steps, largest_difference
 found = {}
 for name in ("adamw", "rmsprop"):
     several = after_steps(mirrored(["CPU:0", "CPU:1"]), optimizer=name)
-    found[name] = largest_difference(several, after_steps(Crew(), optimizer=name))
+    found[name] = largest_difference(several, after_steps(ReplicaGroup(), optimizer=name))
 print(json.dumps(found))
 """
 
@@ -356,8 +385,8 @@ def test_two_devices_take_the_steps_of_one():
     done = subprocess.run(
         [sys.executable, "-c", TWO_DEVICES], capture_output=True, text=True, check=True
     )
-    for difference in json.loads(done.stdout.splitlines()[-1]).values():
-        assert difference < 1e-5
+    for found in json.loads(done.stdout.splitlines()[-1]).values():
+        assert found < 1e-5
 
 
 @pytest.mark.slow

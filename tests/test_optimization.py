@@ -17,16 +17,10 @@ from charlstm.dataset import Batch, Streams
 from charlstm.distribution import evenly
 from charlstm.engine import build_engine
 from charlstm.model import weights_of
-from charlstm.optimization import (
-    FusedAdamW,
-    FusedSGD,
-    Steps,
-    describe_path,
-    dropout_rate,
-    learning_rate,
-    make_optimizer,
-)
+from charlstm.optimization import StepRunner
+from charlstm.optimizers import FusedAdamW, FusedSGD, make_optimizer
 from charlstm.preparation import prepare
+from charlstm.schedule import dropout_rate, learning_rate
 from charlstm.scoring import score_lines
 from charlstm.tokenizer import END_OF_DOCUMENT
 from tests import oracles
@@ -62,13 +56,13 @@ def batch_of(seed=0):
 
 @pytest.mark.parametrize("length", [2, 3, 50, 700, 3000])
 def test_validation_in_streams_equals_one_stream(length):
-    steps = Steps(MODEL, TRAIN)
+    steps = StepRunner(MODEL, TRAIN)
     ids = np.random.default_rng(length).integers(12, size=length).astype(np.uint8)
     assert steps.validate(ids) == pytest.approx(one_stream_loss(steps, ids), abs=1e-4)
 
 
 def test_a_step_returns_the_mean_loss_and_lowers_it():
-    steps = Steps(MODEL, TRAIN)
+    steps = StepRunner(MODEL, TRAIN)
     batch, states = batch_of(), steps.model.zero_states(3)
     logits, _ = steps.model(batch.inputs, states)
     rows, columns = np.indices(batch.targets.shape)
@@ -81,7 +75,7 @@ def test_a_step_returns_the_mean_loss_and_lowers_it():
 
 
 def test_states_are_carried_out_of_a_step():
-    steps = Steps(MODEL, TRAIN)
+    steps = StepRunner(MODEL, TRAIN)
     batch, zero = batch_of(), steps.model.zero_states(3)
     _, expected = steps.model(batch.inputs, zero)
     _, after = steps.train(batch, zero, 0, 0.0, 0.0)
@@ -101,14 +95,14 @@ def test_the_gradient_is_clipped_by_its_global_norm():
 @pytest.mark.parametrize("name", ["adamw", "adam", "lion", "rmsprop", "sgd"])
 def test_every_optimizer_learns(name):
     rate = {"lion": 1e-3, "sgd": 0.3}.get(name, 0.01)
-    steps = Steps(MODEL, TRAIN.replace(optimizer=name))
+    steps = StepRunner(MODEL, TRAIN.replace(optimizer=name))
     states = steps.model.zero_states(3)
     losses = [steps.train(batch_of(), states, step, rate, 0.0)[0] for step in range(20)]
     assert losses[-1] < losses[0]
 
 
 def test_weight_decay_spares_biases():
-    steps = Steps(MODEL, TRAIN.replace(weight_decay=0.9))
+    steps = StepRunner(MODEL, TRAIN.replace(weight_decay=0.9))
     before = weights_of(steps.model)
     zeros = [tf.zeros(v.shape) for v in steps.model.trainable_variables]
     steps.optimizer.learning_rate.assign(0.1)
@@ -172,7 +166,7 @@ def test_dropout_depends_on_seed_and_step_only():
         steps.seed = seed
         return steps.train(batch_of(), steps.model.zero_states(3), step, 0.0, 0.5)[0]
 
-    one, other = Steps(MODEL, TRAIN), Steps(MODEL, TRAIN)
+    one, other = StepRunner(MODEL, TRAIN), StepRunner(MODEL, TRAIN)
     assert loss(one, 1, 4) == loss(other, 1, 4) == loss(one, 1, 4)
     assert len({loss(one, 1, 4), loss(one, 1, 5), loss(one, 2, 4)}) == 3
 
@@ -183,7 +177,7 @@ def test_dropout_depends_on_seed_and_step_only():
 def after_steps(chains, streams, model=MODEL, steps=6, dropout=0.0, **settings):
     """Take some steps with carried states; return losses, states and weights."""
     train = TRAIN.replace(streams=streams, chains=chains, **settings)
-    taken = Steps(model, train)
+    taken = StepRunner(model, train)
     assert taken.chains == chains
     states, losses = taken.model.zero_states(streams), []
     for step in range(steps):
@@ -215,7 +209,7 @@ def test_chains_compute_what_one_chain_computes(chains, streams, model):
 
 def test_the_rows_of_two_chains_draw_dropout_of_their_own():
     """Two rows of one text come apart only by what is dropped from them."""
-    steps = Steps(MODEL, TRAIN.replace(streams=2, chains=2))
+    steps = StepRunner(MODEL, TRAIN.replace(streams=2, chains=2))
     ids = np.tile(np.random.default_rng(0).integers(1, 12, 6), (2, 1)).astype(np.int32)
     batch = Batch(ids[:, :-1], ids[:, 1:], True)
     _, after = steps.train(batch, steps.model.zero_states(2), 0, 0.0, 0.5)
@@ -236,7 +230,7 @@ def test_a_step_in_chains_depends_on_seed_and_step_only():
 def test_validation_in_chains_equals_one_chain(length):
     """In one, two and three streams."""
     ids = np.random.default_rng(length).integers(12, size=length).astype(np.uint8)
-    one, two, three = (Steps(MODEL, TRAIN.replace(chains=n)).validate(ids) for n in (1, 2, 3))
+    one, two, three = (StepRunner(MODEL, TRAIN.replace(chains=n)).validate(ids) for n in (1, 2, 3))
     assert two == pytest.approx(one, abs=1e-6)
     assert three == pytest.approx(one, abs=1e-6)
 
@@ -258,7 +252,7 @@ def test_the_path_of_a_gpu_takes_the_same_steps(monkeypatch, marks):
 
     def after(gpu):
         on(monkeypatch, gpu)
-        steps = Steps(model, TRAIN)
+        steps = StepRunner(model, TRAIN)
         states = steps.model.zero_states(3)
         losses = []
         for step in range(3):
@@ -276,7 +270,7 @@ def test_the_path_of_a_gpu_takes_the_same_steps(monkeypatch, marks):
 
 def test_the_path_of_a_gpu_carries_no_state_into_a_document(monkeypatch):
     on(monkeypatch, gpu=True)
-    steps = Steps(MODEL, TRAIN)
+    steps = StepRunner(MODEL, TRAIN)
     batch = batch_of()
     batch.inputs[:, 0] = END_OF_DOCUMENT
     states = [(h + 0.5, c - 0.5) for h, c in steps.zero_states()]
@@ -291,7 +285,7 @@ def test_the_path_of_a_gpu_learns_from_lines_as_a_processor_does(monkeypatch, st
 
     def after(gpu):
         on(monkeypatch, gpu)
-        steps = Steps(model, TRAIN.replace(streams=4, sequence_length=8))
+        steps = StepRunner(model, TRAIN.replace(streams=4, sequence_length=8))
         states, losses = steps.zero_states(), []
         for step in range(2 * streams.steps_per_epoch):
             loss, states = steps.train(streams.batch(step), states, step, 0.01, 0.0)
@@ -309,7 +303,7 @@ def test_the_validation_loss_of_lines_is_what_score_finds(monkeypatch, store_of_
     store, tokenizer, lines = store_of_lines
     on(monkeypatch, gpu)
     model = ModelConfig(vocab_size=tokenizer.vocab_size, embedding=6, units=10, layers=2)
-    steps = Steps(model, TRAIN)
+    steps = StepRunner(model, TRAIN)
     for number, variable in enumerate(steps.model.trainable_variables):  # far from a uniform guess
         variable.assign(3 * tf.random.stateless_normal(variable.shape, [1, number]))
     engine = build_engine(model, weights_of(steps.model), precision="float32", threads=1)
@@ -335,20 +329,9 @@ def store_of_lines(tmp_path_factory):
     return prepared.store, prepared.tokenizer, names[::-1]
 
 
-def test_the_path_is_told():
-    train = TRAIN.replace(precision="float32")
-    assert describe_path(train) == "CPU, float32 matrix products"
-
-
-def test_the_path_of_a_gpu_is_told(monkeypatch):
-    monkeypatch.setattr(optimization, "gpu_visible", lambda: True)
-    told = describe_path(TRAIN)
-    assert told == "GPU, cuDNN (own loop in batches where a document begins)"
-
-
 def test_a_gpu_is_filled_by_the_whole_batch(monkeypatch):
     monkeypatch.setattr(optimization, "gpu_visible", lambda: True)
-    assert Steps(MODEL, TRAIN.replace(chains=3)).chains == 1
+    assert StepRunner(MODEL, TRAIN.replace(chains=3)).chains == 1
 
 
 def test_bfloat16_learns_as_float32_does():
@@ -359,7 +342,7 @@ def test_bfloat16_learns_as_float32_does():
 
     def losses(precision):
         train = TRAIN.replace(streams=8, sequence_length=20, precision=precision)
-        steps = Steps(model, train)
+        steps = StepRunner(model, train)
         states = steps.model.zero_states(8)
         for step in range(300):
             loss, states = steps.train(streams.batch(step), states, step, 5e-3, 0.1)

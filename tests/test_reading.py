@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from charlstm import reading
 from charlstm.corpus import Corpus, open_corpus
 from charlstm.errors import ConfigError, StorageError, UsageError
-from charlstm.reading import Source, StreamSource, check_encoding, spool_stdin, spooled_stdin
+from charlstm.reading import Source, StreamSource, check_encoding, spool_stdin
+from charlstm.spool import spooled_stdin
 from tests.texts import COMPRESS, block_sizes, chunks_in_blocks, documents_of, message, read
 
 # Decoding

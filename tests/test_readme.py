@@ -18,6 +18,7 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"^```console\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
 CUT_DOWN = "--steps 30 --units 16 --layers 1 --embedding 8 --streams 4 --sequence-length 16"
+KEYWORDS = "steps=30, units=16, layers=1, embedding=8, streams=4, sequence_length=16"
 EVALUATION = re.compile(
     r"step +[\d,]+  epoch +[\d.]+  train [\d.]+  valid [\d.]+ nats  [\d.]+ bits/char "
     r".*\d s(  best)?"
@@ -162,6 +163,12 @@ def test_the_python_example_works(trained):
     assert re.search(r" -\d\.\d+$", done.stdout, re.MULTILINE)
 
 
+def test_the_example_of_training_works(folder):
+    done = run_python("charlstm.train", folder)
+    assert re.match(r"budget \d\.\d+\n", done.stdout)
+    assert (folder / "checkpoints" / "given-names").exists()
+
+
 def test_the_example_of_an_exported_model_works(trained):
     folder = trained
     run("charlstm export checkpoints/names -o names.onnx --overwrite", folder)
@@ -185,6 +192,7 @@ def run_python(mark, folder):
     """Run the one Python example that contains ``mark``."""
     blocks = re.findall(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
     (code,) = (block for block in blocks if mark in block)
+    code = re.sub(r"minutes=\d+|steps=\d+", KEYWORDS, code)
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=False
     )

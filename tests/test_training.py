@@ -12,7 +12,9 @@ import pytest
 from safetensors import safe_open
 
 from charlstm import checkpoint, distribution, run, training
+from charlstm.budget import Budget
 from charlstm.checkpoint import read_checkpoint, read_history
+from charlstm.checkpoint_writer import CheckpointWriter
 from charlstm.config import CorpusConfig, TokenizerConfig
 from charlstm.errors import (
     CheckpointBusy,
@@ -48,7 +50,7 @@ class Stopper:
         self.after, self.steps, self.evaluations, self.overfitting = after, [], [], []
         self.started = None
 
-    def on_start(self, path, step, steps):
+    def on_start(self, hardware, step, steps):
         self.started = (step, steps)
 
     def on_step(self, step, done, loss, tokens_per_second):
@@ -135,13 +137,13 @@ def test_a_run_ends_with_its_budget_and_keeps_the_best_weights(request_for):
 
 
 def test_dropout_rises_as_the_text_is_read(request_for, monkeypatch):
-    rates, take = [], training.Steps.train
+    rates, take = [], training.StepRunner.train
 
     def noted(self, batch, states, step, rate, dropout):
         rates.append(dropout)
         return take(self, batch, states, step, rate, dropout)
 
-    monkeypatch.setattr(training.Steps, "train", noted)
+    monkeypatch.setattr(training.StepRunner, "train", noted)
     outcome = train(request_for("ramp", steps=40))
     epochs = outcome.epochs * np.arange(40) / 40
     np.testing.assert_allclose(rates, 0.3 * np.minimum(1, epochs / 0.4), rtol=1e-6)
@@ -197,7 +199,7 @@ def test_a_run_goes_on_as_it_was_begun_whatever_the_machine(request_for, monkeyp
 def test_a_crash_between_saves_equals_uninterrupted(request_for, fresh_networks, monkeypatch, save):
     """The 11th save ends the first evaluation, whose weights and history are written by then."""
     crashed = request_for("crashed", save_every=1e-9)
-    real, saves = checkpoint.write_resume, []
+    real, saves = CheckpointWriter.resume, []
 
     def fail_later(*arguments):
         saves.append(arguments)
@@ -205,10 +207,10 @@ def test_a_crash_between_saves_equals_uninterrupted(request_for, fresh_networks,
             raise RuntimeError("crash")
         real(*arguments)
 
-    monkeypatch.setattr(checkpoint, "write_resume", fail_later)
+    monkeypatch.setattr(CheckpointWriter, "resume", fail_later)
     with pytest.raises(RuntimeError, match="crash"):
         train(crashed)
-    monkeypatch.setattr(checkpoint, "write_resume", real)
+    monkeypatch.setattr(CheckpointWriter, "resume", real)
     resume(crashed.output)
     assert essence(crashed.output) == uninterrupted(request_for, level="char")
 
@@ -218,7 +220,7 @@ def test_a_run_that_was_killed_after_its_last_evaluation_does_not_evaluate_again
 ):
     request = request_for("killed")
     with monkeypatch.context() as patch:
-        patch.setattr(checkpoint, "finish", lambda folder: 1 / 0)
+        patch.setattr(CheckpointWriter, "finish", lambda writer: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             train(request)
     before = essence(request.output)
@@ -231,19 +233,19 @@ def test_a_run_that_was_killed_after_its_last_evaluation_does_not_evaluate_again
 
 
 @pytest.mark.parametrize("step", [10, 20])
-@pytest.mark.parametrize("files", [("write_model",), ("write_model", "write_history")])
+@pytest.mark.parametrize("files", [("model",), ("model", "history")])
 def test_a_crash_between_the_files_of_an_evaluation_equals_uninterrupted(
     request_for, monkeypatch, files, step
 ):
     """The state is saved at that very step before, as happens where evaluations are slow."""
     train(request_for("whole"))
     crashed = request_for("crashed", save_every=1e-9)
-    real, evaluations = checkpoint.write_resume, []
+    real, evaluations = CheckpointWriter.resume, []
 
-    def crash_at_the_step(folder, tensors, progress, hashes):
+    def crash_at_the_step(writer, tensors, progress):
         if progress.evaluated == step:
             raise RuntimeError("crash")
-        real(folder, tensors, progress, hashes)
+        real(writer, tensors, progress)
 
     def not_written(*arguments):
         evaluations.append(arguments)
@@ -251,16 +253,16 @@ def test_a_crash_between_the_files_of_an_evaluation_equals_uninterrupted(
             raise RuntimeError("crash")
         history(*arguments)
 
-    history = checkpoint.write_history
+    history = CheckpointWriter.history
     with monkeypatch.context() as patch:
-        if "write_history" in files:
-            patch.setattr(checkpoint, "write_resume", crash_at_the_step)
+        if "history" in files:
+            patch.setattr(CheckpointWriter, "resume", crash_at_the_step)
         else:
-            patch.setattr(checkpoint, "write_history", not_written)
+            patch.setattr(CheckpointWriter, "history", not_written)
         with pytest.raises(RuntimeError, match="crash"):
             train(crashed)
     known = [figures.step for figures in read_history(crashed.output)]
-    written = step if "write_history" in files else step - 10
+    written = step if "history" in files else step - 10
     assert known == [done for done in (10, 20) if done <= written]
     observer = Stopper()
     resume(crashed.output, observer)
@@ -320,7 +322,7 @@ def as_format_1(folder):
     found, config = read_checkpoint(folder), json.loads(path.read_text())
     config["format"], config["corpus"]["addresses"] = 1, list(progress.corpus.addresses)
     path.write_text(json.dumps(config))
-    checkpoint.write_model(folder, found.weights, found.figures)
+    CheckpointWriter(folder).model(found.weights, found.figures)
     checkpoint.write_resume(folder, tensors, msgspec.structs.replace(progress, corpus=None))
 
 
@@ -351,7 +353,7 @@ def test_a_resume_file_of_before_evaluations_were_noted_goes_on(request_for):
     tensors, progress = read_state(stopped.output)
     assert progress.evaluated == 10
     old = msgspec.structs.replace(progress, evaluated=None)
-    checkpoint.write_resume(stopped.output, tensors, old)
+    CheckpointWriter(stopped.output).resume(tensors, old)
     resume(stopped.output)
     assert essence(stopped.output) == essence(request_for("whole").output)
 
@@ -360,14 +362,14 @@ def test_better_weights_that_a_killed_run_kept_stay_the_best(request_for, monkey
     """In minutes, the steps after the last save need not come out as they did."""
     request = request_for("killed", steps=None, minutes=10, eval_every=5)
     with monkeypatch.context() as patch:
-        patch.setattr(training.Steps, "validate", lambda *_: 3.0)
+        patch.setattr(training.StepRunner, "validate", lambda *_: 3.0)
         train(request, Stopper(6))
     with monkeypatch.context() as patch:
-        patch.setattr(training.Steps, "validate", lambda *_: 1.0)
-        patch.setattr(checkpoint, "write_history", lambda *_: 1 / 0)
+        patch.setattr(training.StepRunner, "validate", lambda *_: 1.0)
+        patch.setattr(CheckpointWriter, "history", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             resume(request.output)
-    monkeypatch.setattr(training.Steps, "validate", lambda *_: 2.0)
+    monkeypatch.setattr(training.StepRunner, "validate", lambda *_: 2.0)
     outcome = resume(request.output, Stopper(6))
     assert outcome.best.valid_loss == read_checkpoint(request.output).figures.valid_loss == 1.0
 
@@ -483,20 +485,20 @@ def test_a_run_whose_settings_were_altered_is_not_resumed(request_for, name):
 
 def test_a_save_that_fails_says_how_to_go_on(request_for, monkeypatch):
     request = request_for("full")
-    real = checkpoint.write_model
+    real = CheckpointWriter.model
 
     def fail(*arguments):
         raise StorageError("can't write there: the disk is full: free some space")
 
     with monkeypatch.context() as patch:
-        patch.setattr(checkpoint, "write_model", fail)
+        patch.setattr(CheckpointWriter, "model", fail)
         with pytest.raises(StorageError) as caught:
             train(request)
     assert str(caught.value) == (
         "can't write there: the disk is full: free some space, then go on with charlstm train "
         f"--resume {request.output}"
     )
-    assert checkpoint.write_model is real
+    assert CheckpointWriter.model is real
     assert resume(request.output).stop_reason == "budget"
 
 
@@ -548,9 +550,9 @@ def test_saves_take_a_small_share_of_the_time(request_for, monkeypatch, chosen, 
         clock.now += lasts
 
     monkeypatch.setattr(distribution, "time", clock)
-    monkeypatch.setattr(training.Steps, "train", train_step)
-    monkeypatch.setattr(training.Steps, "validate", lambda *_: 1.0)
-    monkeypatch.setattr(checkpoint, "write_resume", write)
+    monkeypatch.setattr(training.StepRunner, "train", train_step)
+    monkeypatch.setattr(training.StepRunner, "validate", lambda *_: 1.0)
+    monkeypatch.setattr(CheckpointWriter, "resume", write)
     run.execute(prepared, Stopper(), began=clock.now)
     waits = np.diff(saves[:-2]) - lasts  # the last two belong to the end
     assert len(waits) > 1
@@ -581,7 +583,7 @@ def test_a_run_that_can_not_begin_replaces_nothing(request_for, monkeypatch):
     def too_large(*arguments, **options):
         raise MemoryError
 
-    monkeypatch.setattr(training.Steps, "__init__", too_large)
+    monkeypatch.setattr(training.StepRunner, "__init__", too_large)
     prepared = run.new_run(replace(request, overwrite=True), None)
     with pytest.raises(MemoryError):
         run.execute(prepared, Stopper(), began=time.monotonic(), overwrite=True)
@@ -672,8 +674,8 @@ def timed(request, monkeypatch, *, step, evaluation, first=None):
         return 1.0
 
     monkeypatch.setattr(distribution, "time", clock)
-    monkeypatch.setattr(training.Steps, "train", train_step)
-    monkeypatch.setattr(training.Steps, "validate", validate)
+    monkeypatch.setattr(training.StepRunner, "train", train_step)
+    monkeypatch.setattr(training.StepRunner, "validate", validate)
     outcome = run.execute(prepared, observer, began=clock.now)
     assert outcome.stop_reason == "budget"
     return outcome, [figures.seconds for figures, _ in observer.evaluations]
@@ -703,8 +705,8 @@ def test_minutes_count_from_the_beginning_of_the_command(request_for, monkeypatc
     clock = Clock()
     monkeypatch.setattr(distribution, "time", clock)
     prepared = run.new_run(request, None)
-    monkeypatch.setattr(training.Steps, "train", lambda self, batch, states, *_: (1.0, states))
-    monkeypatch.setattr(training.Steps, "validate", lambda *_: 1.0)
+    monkeypatch.setattr(training.StepRunner, "train", lambda self, batch, states, *_: (1.0, states))
+    monkeypatch.setattr(training.StepRunner, "validate", lambda *_: 1.0)
     outcome = run.execute(prepared, Stopper(), began=clock.now - 60)
     assert (outcome.step, outcome.seconds) == (1, 60.0)
 
@@ -722,8 +724,8 @@ def test_the_schedule_begins_with_the_first_step(request_for, monkeypatch):
         return 1.0, states
 
     monkeypatch.setattr(distribution, "time", clock)
-    monkeypatch.setattr(training.Steps, "train", train_step)
-    monkeypatch.setattr(training.Steps, "validate", lambda *_: 1.0)
+    monkeypatch.setattr(training.StepRunner, "train", train_step)
+    monkeypatch.setattr(training.StepRunner, "validate", lambda *_: 1.0)
     run.execute(prepared, Stopper(), began=clock.now)
     peak = prepared.config.train.learning_rate
     assert rates[:2] == pytest.approx([peak, peak])
@@ -759,8 +761,8 @@ def test_minutes_go_on_with_the_time_and_the_schedule_that_were_left(
         return 1.0
 
     monkeypatch.setattr(distribution, "time", clock)
-    monkeypatch.setattr(training.Steps, "train", train_step)
-    monkeypatch.setattr(training.Steps, "validate", validate)
+    monkeypatch.setattr(training.StepRunner, "train", train_step)
+    monkeypatch.setattr(training.StepRunner, "validate", validate)
     begun = run.execute(run.new_run(request, None), Stopper(after), began=clock.now)
     assert begun.stop_reason == "interrupted"
     clock.now += 1e6  # it is tomorrow
@@ -773,7 +775,7 @@ def test_minutes_go_on_with_the_time_and_the_schedule_that_were_left(
 
 def test_a_validation_loss_that_is_not_finite_stops_too(request_for, monkeypatch):
     request = request_for("broken")
-    monkeypatch.setattr(training.Steps, "validate", lambda *_: math.inf)
+    monkeypatch.setattr(training.StepRunner, "validate", lambda *_: math.inf)
     with pytest.raises(TrainingError, match=r"^the validation loss is not finite at step 10: "):
         train(request)
     assert not (request.output / checkpoint.MODEL).exists()
@@ -781,13 +783,13 @@ def test_a_validation_loss_that_is_not_finite_stops_too(request_for, monkeypatch
 
 def test_a_loss_that_is_not_finite_stops_and_keeps_what_was_good(request_for, monkeypatch):
     request = request_for("broken")
-    real = training.Steps.train
+    real = training.StepRunner.train
 
     def broken(self, batch, states, step, *rates):
         loss, after = real(self, batch, states, step, *rates)
         return (math.nan if step == 15 else loss), after
 
-    monkeypatch.setattr(training.Steps, "train", broken)
+    monkeypatch.setattr(training.StepRunner, "train", broken)
     with pytest.raises(TrainingError) as caught:
         train(request)
     rate = read_checkpoint(request.output).config.train.learning_rate
@@ -802,7 +804,7 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_what_was_good(request_for, mo
 @pytest.mark.parametrize("which", ["training", "validation"])
 def test_a_loss_that_explodes_stops_and_keeps_what_was_good(request_for, monkeypatch, which):
     request = request_for("broken", save_every=1e-9)
-    train_step, validate = training.Steps.train, training.Steps.validate
+    train_step, validate = training.StepRunner.train, training.StepRunner.validate
 
     def exploded(self, batch, states, step, *rates):
         loss, after = train_step(self, batch, states, step, *rates)
@@ -812,7 +814,7 @@ def test_a_loss_that_explodes_stops_and_keeps_what_was_good(request_for, monkeyp
         loss = validate(self, *arguments)
         return 1e6 if (self.optimizer.iterations == 20) else loss
 
-    monkeypatch.setattr(training.Steps, *{
+    monkeypatch.setattr(training.StepRunner, *{
         "training": ("train", exploded), "validation": ("validate", bad_text)
     }[which])  # fmt: skip
     with pytest.raises(TrainingError) as caught:
@@ -832,8 +834,8 @@ def test_a_loss_that_explodes_stops_and_keeps_what_was_good(request_for, monkeyp
 def test_what_is_not_a_number_is_never_saved(request_for, monkeypatch, name):
     """A gradient that is not finite ruins the weights in a step whose own loss is still good."""
     request = request_for("broken", save_every=1e-9)
-    real = checkpoint.write_resume
-    monkeypatch.setattr(training.Trainer, "_evaluation_due", lambda self: False)
+    real = CheckpointWriter.resume
+    monkeypatch.setattr(Budget, "evaluation_due", lambda *_: False)
 
     class Spoils(Stopper):
         def on_step(self, step, *rest):
@@ -847,7 +849,7 @@ def test_what_is_not_a_number_is_never_saved(request_for, monkeypatch, name):
     )
     with pytest.raises(TrainingError, match=r"^the weights are not finite after step 5: the last"):
         train(request, Spoils())
-    assert checkpoint.write_resume is real
+    assert CheckpointWriter.resume is real
     monkeypatch.undo()
     observer = Stopper()
     assert resume(request.output, observer).stop_reason == "budget"
@@ -856,15 +858,15 @@ def test_what_is_not_a_number_is_never_saved(request_for, monkeypatch, name):
 
 def spoil(trainer, name):
     """Put one NaN among the numbers of that name."""
-    if name in trainer._resumable():
-        variable = trainer._resumable()[name]
+    if name in trainer.state.variables():
+        variable = trainer.state.variables()[name]
         bad = variable.numpy()
         bad.flat[-1] = math.nan
         variable.assign(bad)
     else:
         layer = int(name[-1])
-        h, c = trainer.states[layer]
-        trainer.states[layer] = (h, c * math.nan)
+        h, c = trainer.state.recurrent[layer]
+        trainer.state.recurrent[layer] = (h, c * math.nan)
 
 
 def test_fine_tuning_keeps_old_ids_and_learns_new_symbols(request_for):

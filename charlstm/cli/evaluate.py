@@ -131,7 +131,7 @@ def command(checkpoint: Path, files: tuple[str, ...], **options: Any) -> None:
     _check(files, options)
 
     from charlstm.api import load
-    from charlstm.reading import spooled_stdin
+    from charlstm.spool import spooled_stdin
 
     model = load(checkpoint, precision=options["precision"], threads=options["threads"])
     with spooled_stdin(files + options["against"]) as stdin:

@@ -99,7 +99,7 @@ def _line_index(found: Checkpoint) -> str:
 
 
 def _loss_rows(figures: Any) -> dict[str, str]:
-    from charlstm.cli.progress import perplexity
+    from charlstm.cli.train_report import perplexity
 
     if figures.valid_loss is None or figures.valid_bits_per_character is None:
         return {"validation": "none yet"}

@@ -7,7 +7,7 @@ import shutil
 import pytest
 
 from charlstm.checkpoint import read_checkpoint
-from charlstm.cli.progress import perplexity
+from charlstm.cli.train_report import perplexity
 
 
 def test_json_tells_all_that_is_known(charlstm, prose):

@@ -511,12 +511,12 @@ def test_a_run_whose_messages_can_not_be_written_finishes_and_saves(corpus, tmp_
 
 def test_no_memory_is_one_sentence(charlstm, corpus, monkeypatch):
     from charlstm.backend import tf
-    from charlstm.optimization import Steps
+    from charlstm.optimization import StepRunner
 
     def exhausted(*arguments):
         raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating a tensor")
 
-    monkeypatch.setattr(Steps, "train", exhausted)
+    monkeypatch.setattr(StepRunner, "train", exhausted)
     assert charlstm("train", corpus, *QUICK, "-q", "-o", "model") == (
         1,
         "",

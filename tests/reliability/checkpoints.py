@@ -35,6 +35,7 @@ from charlstm.checkpoint import (
     RunConfig,
     expected_shapes,
 )
+from charlstm.checkpoint_writer import CheckpointWriter
 from charlstm.config import CorpusConfig, ModelConfig, TokenizerConfig, TrainConfig
 from charlstm.engine import build_engine, build_graph
 from charlstm.export import describe
@@ -173,13 +174,13 @@ def write_whole(folder: Path, config: RunConfig, tokenizer: Tokenizer, *, finish
     folder.mkdir(parents=True)
     with stored.created(folder, config, tokenizer, lines):
         pass
-    stored.write_model(folder, weights_of(config.model), FIGURES)
-    stored.write_history(folder, [FIGURES, FIGURES])
+    CheckpointWriter(folder).model(weights_of(config.model), FIGURES)
+    CheckpointWriter(folder).history([FIGURES, FIGURES])
     if not finished:
         tensors = {
             name: np.ones(shape, np.float32) for name, shape in resume_shapes(config.model).items()
         }
-        stored.write_resume(folder, tensors, Progress(step=40, seconds=3.0, best=FIGURES))
+        CheckpointWriter(folder).resume(tensors, Progress(step=40, seconds=3.0, best=FIGURES))
         (folder / STDIN).write_text(TEXT)
 
 

@@ -178,9 +178,9 @@ def watch_files(death: Death) -> None:
 
 def watch_training(death: Death) -> None:
     """Let steps and validations ask, too."""
-    from charlstm.optimization import Steps
+    from charlstm.optimization import StepRunner
 
-    train, validate = Steps.train, Steps.validate
+    train, validate = StepRunner.train, StepRunner.validate
     signature = inspect.signature(train)
 
     def dying_train(*arguments: Any, **options: Any) -> Any:
@@ -200,7 +200,7 @@ def watch_training(death: Death) -> None:
         death.at("validate", "after")
         return result
 
-    Steps.train, Steps.validate = dying_train, dying_validate
+    StepRunner.train, StepRunner.validate = dying_train, dying_validate
 
 
 class Interrupter:
@@ -219,14 +219,15 @@ class Interrupter:
 def keep_last_state(target: Path) -> None:
     """Copy the resume file before a run that has ended removes it."""
     from charlstm import checkpoint
+    from charlstm.checkpoint_writer import CheckpointWriter
 
-    finish = checkpoint.finish
+    finish = CheckpointWriter.finish
 
-    def keeping(folder: Path, *arguments: Any, **options: Any) -> None:
-        shutil.copyfile(folder / checkpoint.RESUME, target)
-        finish(folder, *arguments, **options)
+    def keeping(writer: CheckpointWriter) -> None:
+        shutil.copyfile(writer.folder / checkpoint.RESUME, target)
+        finish(writer)
 
-    checkpoint.finish = keeping
+    CheckpointWriter.finish = keeping  # type: ignore[method-assign]
 
 
 def main() -> None:

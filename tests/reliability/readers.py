@@ -40,6 +40,7 @@ import numpy as np
 
 import charlstm
 from charlstm import checkpoint
+from charlstm.checkpoint_writer import CheckpointWriter
 from tests.reliability.folders import text
 
 LENGTH, SEED = 60, 7
@@ -249,7 +250,7 @@ class Stand:
                 checkpoint.claimed(target),
                 checkpoint.created(target, source.config, source.tokenizer, overwrite=True),
             ):
-                checkpoint.write_model(target, source.weights, source.figures)
+                CheckpointWriter(target).model(source.weights, source.figures)
             count += 1
             time.sleep(draw.uniform(0, 0.3))
         texts = {text_of(source.folder) for source in sources}

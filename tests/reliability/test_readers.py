@@ -9,6 +9,7 @@ import pytest
 
 from charlstm import checkpoint
 from charlstm.checkpoint import Figures, Provenance, RunConfig, expected_shapes
+from charlstm.checkpoint_writer import CheckpointWriter
 from charlstm.config import CorpusConfig, ModelConfig, TokenizerConfig, TrainConfig
 from charlstm.errors import CheckpointError
 from charlstm.tokenizer import build_tokenizer
@@ -78,8 +79,9 @@ def test_who_reads_while_a_checkpoint_is_replaced_gets_a_whole_one_or_an_error(
     def overwrite(number):
         config, tokenizer, weights, figures = models[number]
         with checkpoint.created(folder, config, tokenizer, overwrite=True):
+            writer = CheckpointWriter(folder)
             for _ in range(4):
-                checkpoint.write_model(folder, weights, figures)
+                writer.model(weights, figures)
 
     def wait_until_read(number):
         deadline = time.monotonic() + PATIENCE_SECONDS

@@ -93,7 +93,7 @@ class _Listener:
     def __init__(self):
         self.losses, self.sha256, self.valid = [], "", math.nan
 
-    def on_start(self, path, step, steps):
+    def on_start(self, hardware, step, steps):
         pass
 
     def on_step(self, step, done, loss, tokens_per_second):
@@ -112,23 +112,25 @@ class _Listener:
         return False
 
 
-def trained(party, task):
+def trained(group, task):
     """Train as a task says; return what is compared."""
     from charlstm import run
     from charlstm.config import CorpusConfig, TokenizerConfig
+    from charlstm.workers import workers_of
 
+    workers = workers_of(group)
     request = run.Request(
         corpus=CorpusConfig(addresses=(task["corpus"],)),
         tokenizer=TokenizerConfig(),
         size="auto",
         choices=task["choices"],
-        output=Path(task["output"]) if party.is_chief else None,
+        output=workers.output(Path(task["output"])),
         threads=task.get("threads", 1),
     )
     listener = _Listener()
-    ready = run.new_run(request, None, party.size)
+    ready = run.new_run(request, None, workers.count)
     outcome = run.execute(
-        ready, listener, began=time.monotonic(), threads=request.threads, party=party
+        ready, listener, began=time.monotonic(), threads=request.threads, workers=workers
     )
     return {
         "train": float(np.mean(listener.losses[-10:])),
@@ -138,7 +140,7 @@ def trained(party, task):
     }
 
 
-def summed(party, task):
+def summed(group, task):
     """Measure the sum of gradients of some networks; return milliseconds, the median of some."""
     from charlstm.checkpoint import expected_shapes
     from charlstm.config import ModelConfig
@@ -146,17 +148,17 @@ def summed(party, task):
 
     use_threads(1, 1)
     from charlstm.backend import tf
-    from charlstm.distribution import crew_of
+    from charlstm.distribution import replica_group
 
-    crew, found = crew_of(party, 1), {}
+    replicas, found = replica_group(group, 1), {}
     for name, sizes in task["networks"].items():
         shapes = expected_shapes(ModelConfig(**sizes)).values()
 
         def gradients(x, shapes=shapes):
-            parts = crew.total([tf.fill(shape, x + 1.0) for shape in shapes])
+            parts = replicas.total([tf.fill(shape, x + 1.0) for shape in shapes])
             return tf.add_n([part[(0,) * len(part.shape)] for part in parts]), ()
 
-        call, times = crew.summed_losses(gradients), []
+        call, times = replicas.summed_losses(gradients), []
         for _ in range(12):
             begin = time.perf_counter()
             call(tf.constant(1.0))
@@ -165,19 +167,20 @@ def summed(party, task):
             "megabytes": sum(4 * math.prod(shape) for shape in shapes) / 1e6,
             "milliseconds": 1e3 * float(np.median(times[2:])),
         }
-    party.part()
+    group.barrier_and_leave()
     return found
 
 
 def work(task):
     """Carry a task out as one of the workers, and print its result."""
-    from charlstm.cluster import Party, cluster_of
+    from charlstm.peers import WorkerGroup
+    from charlstm.tf_config import cluster_of
 
-    with Party(cluster_of(), wait=120) as party:
+    with WorkerGroup(cluster_of(), wait=120) as group:
         if task["pinned"]:
             cores = sorted(os.sched_getaffinity(0))
-            os.sched_setaffinity(0, {cores[party.cluster.index % len(cores)]})
-        print(json.dumps({"trained": trained, "summed": summed}[task["do"]](party, task)))
+            os.sched_setaffinity(0, {cores[group.cluster.index % len(cores)]})
+        print(json.dumps({"trained": trained, "summed": summed}[task["do"]](group, task)))
 
 
 # Measurements

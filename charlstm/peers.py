@@ -1,79 +1,39 @@
-"""Several processes that train one model: who they are, how they meet, and who is lost.
+"""The connections between the processes that train one model.
 
-A cluster manager names them in ``TF_CONFIG``, as TensorFlow reads it. Before TensorFlow is loaded
-the workers connect to the first of them, the chief, at the address where TensorFlow will listen
-later, and tell each other what they must agree on. The connections then stay open as lifelines: one
-that breaks tells who has ended. They trust their network, as TensorFlow does. This module knows
-neither TensorFlow nor what is trained.
+Before TensorFlow is loaded the workers connect to the first of them, the chief, at the address
+where TensorFlow will listen later, and tell each other what they must agree on. The connections
+then stay open: one that breaks tells who has ended. This module knows neither TensorFlow nor what
+is trained.
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
-import ipaddress
 import os
 import select
-import signal
 import socket
-import subprocess
-import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import TracebackType
-from typing import Annotated, Any, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
-from msgspec import Meta
 
 from charlstm import __version__
 from charlstm.errors import TrainingError, UsageError, harmless
+from charlstm.tf_config import VARIABLE, WAIT, WAIT_VARIABLE, Cluster, host_and_port
+from charlstm.transport import keep_alive, listen, read_message, send_message
+from charlstm.watchdog import GRACE
 
 Told = TypeVar("Told")
-
-VARIABLE = "TF_CONFIG"
-
-# How many seconds workers wait for each other before anything is trained.
-WAIT_VARIABLE = "CHARLSTM_WAIT"
-WAIT = 300.0
-
-# A worker that has lost another one may end by an error of its own for so many seconds.
-GRACE = 5.0
-
-# A machine that is gone without a word is noticed after about so many seconds.
-SILENCE = 15
-
-# Ends a process that lets nothing of its own run any more, but speaks first. Its standard input
-# ends with that process, and it with both.
-WATCHDOG = """
-{ sleep "$1"; printf '%s\\n' "$3" >&2; kill -ALRM "$2"; } &
-read nothing
-kill -KILL 0
-"""
 
 LARGEST_MESSAGE = 1 << 40
 LARGEST_HELLO = 1 << 10
 WELCOME = b"welcome"
 DONE = b"done"
-
-EXPECTED = (
-    f'expected {VARIABLE} like {{"cluster": {{"worker": ["host1:2222", "host2:2222"]}}, '
-    '"task": {"type": "worker", "index": 0}}'
-)
-
-
-class _Task(msgspec.Struct, frozen=True):
-    type: str
-    index: Annotated[int, Meta(ge=0)]
-
-
-class _Content(msgspec.Struct, frozen=True):
-    cluster: dict[str, list[str]] = {}
-    task: _Task | None = None
 
 
 class _Hello(msgspec.Struct, frozen=True):
@@ -85,110 +45,7 @@ class _Hello(msgspec.Struct, frozen=True):
     command: str = ""
 
 
-@dataclass(frozen=True)
-class Cluster:
-    """The processes of a run, the chief first.
-
-    Attributes:
-        addresses: ``host:port`` of each.
-        index: which of them this process is.
-    """
-
-    addresses: tuple[str, ...] = ("",)
-    index: int = 0
-
-    @property
-    def size(self) -> int:
-        """How many processes train."""
-        return len(self.addresses)
-
-    @property
-    def is_chief(self) -> bool:
-        """Whether this process is the one that writes and speaks."""
-        return self.index == 0
-
-    def name(self, index: int) -> str:
-        """Return what people call a worker."""
-        return f"worker {index}{'' if index else ', the chief,'} at {self.addresses[index]}"
-
-
-def cluster_of(environ: Mapping[str, str] = os.environ) -> Cluster:
-    """Read ``TF_CONFIG``; without it, or with one worker in it, this process is alone.
-
-    Raises:
-        UsageError: if it is not what charlstm can train with.
-    """
-    text = environ.get(VARIABLE, "").strip()
-    if not text:
-        return Cluster()
-    try:
-        content = msgspec.json.decode(text, type=_Content, strict=False)
-    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-        reason = str(error).replace("`", "'")
-        raise UsageError(f"{VARIABLE} can't be read ({reason}): {EXPECTED}") from None
-    jobs = {job: tasks for job, tasks in content.cluster.items() if tasks}
-    if not jobs and content.task is None:
-        return Cluster()
-    task = _checked_task(jobs, content.task)
-    addresses = (*jobs.get("chief", []), *jobs.get("worker", []))
-    for address in addresses:
-        _parts(address)
-    doubled = next((a for a in addresses if addresses.count(a) > 1), None)
-    if doubled is not None:
-        raise UsageError(
-            f"{VARIABLE} names {doubled} twice: give each worker an address of its own"
-        )
-    index = task.index + len(jobs.get("chief", [])) * (task.type == "worker")
-    return Cluster(addresses, index) if len(addresses) > 1 else Cluster()
-
-
-def _checked_task(jobs: Mapping[str, list[str]], task: _Task | None) -> _Task:
-    """Refuse what is not a cluster of a chief and workers with this process in it."""
-    if task is None:
-        raise UsageError(f"{VARIABLE} has no task, which says who this process is: {EXPECTED}")
-    for job in (task.type, *jobs):
-        if job not in ("chief", "worker"):
-            raise UsageError(
-                f"{VARIABLE} has a task of type {job!r}: charlstm trains with workers, and a chief "
-                f"if you like, so leave other tasks out"
-            )
-    if len(jobs.get("chief", [])) > 1:
-        raise UsageError(f"{VARIABLE} names {len(jobs['chief'])} chiefs: name one")
-    count = len(jobs.get(task.type, []))
-    if task.index >= count:
-        raise UsageError(
-            f"{VARIABLE} says that this process is {task.type} {task.index}, but its cluster has "
-            f"{count} of that type, counted from 0: correct the task or the cluster"
-        )
-    return task
-
-
-def _parts(address: str) -> tuple[str, int]:
-    host, _, port = address.rpartition(":")
-    if not (host and port.isascii() and port.isdigit() and 0 < int(port) < 65_536):
-        raise UsageError(
-            f"{VARIABLE} has the address {address!r}: expected a host and a port, like host1:2222"
-        )
-    return host.strip("[]"), int(port)
-
-
-def waiting_seconds(environ: Mapping[str, str] = os.environ) -> float:
-    """Return how long workers wait for each other.
-
-    Raises:
-        UsageError: if the variable that says it is no positive number.
-    """
-    text = environ.get(WAIT_VARIABLE, "").strip()
-    try:
-        seconds = float(text) if text else WAIT
-    except ValueError:
-        seconds = 0.0
-    if not 0 < seconds < 1e7:
-        raise UsageError(f"{WAIT_VARIABLE} is {text!r}: expected a positive number of seconds")
-    return seconds
-
-
-class Party:
+class WorkerGroup:
     """The connections of this process to the others; alone it has none, and nothing is sent.
 
     The chief is connected to every worker, and a worker to the chief. Whoever enters it meets the
@@ -243,7 +100,7 @@ class Party:
 
     # Meeting
 
-    def __enter__(self) -> Party:
+    def __enter__(self) -> WorkerGroup:
         try:
             if self.size > 1:
                 others = range(1, self.size) if self.is_chief else [0]
@@ -254,7 +111,7 @@ class Party:
                 if (answer := self.from_chief(WELCOME)) != WELCOME:
                     raise UsageError(answer.decode(errors="replace"))
                 for line in self._lines.values():
-                    _keep_alive(line)
+                    keep_alive(line)
         except BaseException:
             self._close()
             raise
@@ -268,7 +125,7 @@ class Party:
     ) -> None:
         try:
             if kind is None:
-                self.part()
+                self.barrier_and_leave()
         finally:
             self._close()
             if self._ends and (self.missed or (kind is not None and not self._parted)):
@@ -279,9 +136,9 @@ class Party:
     def _gather(self, deadline: float) -> None:
         """As the chief, wait until every worker has come."""
         address = self.cluster.addresses[0]
-        host, port = _parts(address)
+        host, port = host_and_port(address)
         try:
-            listeners = _listeners(host, port)
+            listeners = listen(host, port)
         except OSError as error:
             raise UsageError(
                 f"can't listen at {address} ({error.strerror or error}): {VARIABLE} must name a "
@@ -310,14 +167,14 @@ class Party:
         """Take a worker's connection in; whoever doesn't speak as one is turned away."""
         try:
             line.settimeout(5.0)
-            hello = msgspec.json.decode(_read_message(line, LARGEST_HELLO * self.size), type=_Hello)
+            hello = msgspec.json.decode(read_message(line, LARGEST_HELLO * self.size), type=_Hello)
         except (OSError, EOFError, msgspec.DecodeError, ValueError, RecursionError):
             line.close()
             return
         if objection := self._objection(hello):
             for told in (line, *self._lines.values()):
                 with contextlib.suppress(OSError):
-                    _send_message(told, objection.encode())
+                    send_message(told, objection.encode())
             line.close()
             raise UsageError(objection)
         self._lines[hello.worker] = line
@@ -354,7 +211,7 @@ class Party:
         while True:
             left = self._left(deadline, [0])
             try:
-                line = socket.create_connection(_parts(address), timeout=min(5.0, left))
+                line = socket.create_connection(host_and_port(address), timeout=min(5.0, left))
                 break
             except OSError:
                 time.sleep(0.2)
@@ -421,13 +278,13 @@ class Party:
 
     def _send(self, index: int, data: bytes) -> None:
         try:
-            _send_message(self._lines[index], data)
+            send_message(self._lines[index], data)
         except OSError:
             raise self.loss_of(index) from None
 
     def _receive(self, index: int) -> bytes:
         try:
-            return _read_message(self._lines[index], LARGEST_MESSAGE)
+            return read_message(self._lines[index], LARGEST_MESSAGE)
         except (OSError, EOFError):
             raise self.loss_of(index) from None
 
@@ -457,7 +314,7 @@ class Party:
         self._closed = True  # whoever asks will tell
         return TrainingError(self._lost)
 
-    def part(self, *, finished: bool = False) -> None:
+    def barrier_and_leave(self, *, finished: bool = False) -> None:
         """Wait until all are done, so that none is missed by another; then nothing more is sent.
 
         Args:
@@ -500,7 +357,7 @@ class Party:
     def _await_end(self, index: int) -> None:
         """Read a lifeline to its end: a worker is done, or it is lost, or another one is."""
         try:
-            message = _read_message(self._lines[index], LARGEST_HELLO)
+            message = read_message(self._lines[index], LARGEST_HELLO)
         except (OSError, EOFError):
             message = f"{index}".encode()
         if message != DONE:
@@ -517,7 +374,7 @@ class Party:
             self._lost, self._lost_index = self._sentence(index), index
         for line in self._lines.values() if self.is_chief else ():
             with contextlib.suppress(OSError):
-                _send_message(line, f"{index}".encode())
+                send_message(line, f"{index}".encode())
         self._loss.set()
         # Whoever waits for a lost worker within TensorFlow does not come back from there.
         time.sleep(GRACE)
@@ -538,31 +395,10 @@ class Party:
         self._stack.close()
 
 
-@contextlib.contextmanager
-def ended_after(seconds: int, sentence: str) -> Iterator[None]:
-    """End this process by SIGALRM, with an error on stderr, if the body takes too long.
-
-    A process of its own watches, because the body may let no other thread run. Where none can be
-    started, the signal comes without a word.
-    """
-    arguments = [str(seconds), str(os.getpid()), f"Error: {sentence}"]
-    signal.setitimer(signal.ITIMER_REAL, seconds + GRACE)
-    watchdog = None
-    try:
-        with contextlib.suppress(OSError):
-            watchdog = subprocess.Popen(
-                ["/bin/sh", "-c", WATCHDOG, "sh", *arguments],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.DEVNULL,
-                start_new_session=True,
-            )
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        if watchdog is not None:
-            with contextlib.suppress(OSError):
-                os.killpg(watchdog.pid, signal.SIGKILL)
-            watchdog.communicate()
+def _after(seconds: float, do: Callable[[], Any]) -> None:
+    timer = threading.Timer(seconds, do)
+    timer.daemon = True
+    timer.start()
 
 
 def decoded(told: bytes, kind: type[Told]) -> Told:
@@ -578,74 +414,3 @@ def decoded(told: bytes, kind: type[Told]) -> Told:
             "the workers don't understand each other: start the same command on every machine, "
             "with the same version of charlstm"
         ) from None
-
-
-def _listeners(host: str, port: int) -> list[socket.socket]:
-    """Listen where a name stands for addresses of this machine; else at all that it has."""
-    if opened := list(filter(None, [_opened(*place) for place in _places(host, port)])):
-        return opened
-    family = socket.AF_INET6 if socket.has_dualstack_ipv6() else socket.AF_INET
-    dual = family == socket.AF_INET6
-    return [socket.create_server(("", port), family=family, dualstack_ipv6=dual)]
-
-
-def _places(host: str, port: int) -> list[tuple[int, tuple[Any, ...]]]:
-    """Return families and addresses that a name stands for, as far as other machines agree."""
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError):
-        return []
-    places = list(dict.fromkeys((int(family), place) for family, _, _, _, place in found))
-    with contextlib.suppress(ValueError):
-        ipaddress.ip_address(host)
-        return places
-    # A machine may know its own name as a loopback address, and others where it really is.
-    hidden = any(ipaddress.ip_address(place[0]).is_loopback for _, place in places)
-    return [] if hidden and host != "localhost" else places
-
-
-def _opened(family: int, place: tuple[Any, ...]) -> socket.socket | None:
-    """Listen at an address; ``None`` if it is not one of this machine."""
-    try:
-        return socket.create_server(place, family=family)
-    except OSError as error:
-        if error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
-            return None
-        raise
-
-
-def _after(seconds: float, do: Callable[[], Any]) -> None:
-    timer = threading.Timer(seconds, do)
-    timer.daemon = True
-    timer.start()
-
-
-def _keep_alive(line: socket.socket) -> None:
-    """Let a connection break when the other machine is gone without a word."""
-    line.settimeout(None)
-    line.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    options = {"TCP_KEEPIDLE": SILENCE // 3, "TCP_KEEPINTVL": SILENCE // 3, "TCP_KEEPCNT": 2}
-    for name, value in options.items():
-        if sys.platform == "linux":
-            line.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
-
-
-def _send_message(line: socket.socket, data: bytes) -> None:
-    line.sendall(len(data).to_bytes(8, "little"))
-    line.sendall(data)
-
-
-def _read_message(line: socket.socket, most: int) -> bytes:
-    length = int.from_bytes(_read(line, 8), "little")
-    if length > most:
-        raise EOFError
-    return _read(line, length)
-
-
-def _read(line: socket.socket, length: int) -> bytes:
-    data = bytearray()
-    while len(data) < length:
-        if not (piece := line.recv(min(1 << 20, length - len(data)))):
-            raise EOFError
-        data += piece
-    return bytes(data)

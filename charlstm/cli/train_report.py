@@ -1,0 +1,355 @@
+"""What a person sees of a training run: plan, progress bar, evaluations, samples, warnings, result.
+
+The result goes to stdout, all else to stderr.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from charlstm.cli.common import dropout_of
+from charlstm.cli.output import note, write_json, write_text
+from charlstm.errors import StorageError
+from charlstm.observer import Hardware, Observer, TrainingResult
+
+if TYPE_CHECKING:
+    from charlstm.checkpoint import Figures, Weights
+    from charlstm.cli.signals import Signals
+    from charlstm.run import Run
+    from charlstm.workers import Workers
+
+SAMPLE_TOKENS = {"char": 240, "word": 60}
+SAMPLED_LINES = 3
+
+
+def describe_plan(run: Run) -> str:
+    """Return the plan line: size, parameters, steps and expected minutes."""
+    from charlstm.plan import SIZES
+
+    plan, train = run.plan, run.config.train
+    model = run.config.model
+    if train.minutes is not None:
+        length = f"{train.minutes:g} min, about {plan.steps:,} steps"
+    else:
+        length = f"{plan.steps:,} steps ({plan.steps / plan.steps_per_epoch:.1f} epochs)"
+    size = f"{plan.size}, " if plan.size in SIZES else ""
+    batch = f"{train.streams} x {train.sequence_length} tokens"
+    expected = "" if train.minutes is not None else f", about {_minutes(plan.minutes)}"
+    return (
+        f"{run.folder}: {size}{model.layers} x {model.units} LSTM, "
+        f"{model.parameters:,} parameters; {length} of {batch}{expected}; "
+        f"{run.prepared.store.train_tokens:,} tokens to train and "
+        f"{run.prepared.store.valid_tokens:,} to validate, {model.vocab_size:,} symbols; "
+        f"dropout {dropout_of(train)}, seed {train.seed}"
+    )
+
+
+def describe_hardware(hardware: Hardware) -> str:
+    """Say in a few words what training runs on."""
+    workers = f", {hardware.workers} workers" if hardware.workers > 1 else ""
+    if hardware.gpus:
+        gpus = f"{hardware.gpus} GPUs" if hardware.gpus > 1 else "GPU"
+        return f"{gpus}, cuDNN (own loop in batches where a document begins){workers}"
+    return f"CPU, {hardware.product_type} matrix products{workers}"
+
+
+def _minutes(minutes: float) -> str:
+    if minutes < 1:
+        return f"{max(1, round(60 * minutes))} s"
+    return f"{minutes:.1f} minutes" if minutes < 10 else f"{minutes:,.0f} minutes"
+
+
+def perplexity(value: float | None) -> str:
+    """Return a perplexity for people; an infinite one is read from a file as null."""
+    if value is None or math.isinf(value):
+        return "infinite"
+    return f"{value:,.1f}" if value < 1e6 else f"{value:.1e}"
+
+
+class TrainReport(Observer):
+    """Shows a run and tells it to stop when a signal asks for it.
+
+    Args:
+        signals: what may ask it to stop.
+        quiet: show warnings only.
+        as_json: print the result as JSON instead of the checkpoint's path.
+    """
+
+    def __init__(self, signals: Signals, *, quiet: bool, as_json: bool) -> None:
+        self.signals = signals
+        self.quiet, self.as_json = quiet, as_json
+        self._stops = False
+        self.bar: Any = None
+        self.evaluations = 0
+
+    def close(self) -> None:
+        """End the progress bar."""
+        if self.bar is not None:
+            self.bar.close()
+
+    def should_stop(self) -> bool:
+        """Whether a signal has asked the run to stop."""
+        if self.signals.number and not self._stops:
+            self._stops = True
+            self._say("Saving; Ctrl-C to stop at once.")
+        return self._stops
+
+    def on_plan(self, run: Run) -> None:
+        """Say what is planned, and what may go wrong."""
+        self.run = run
+        if not self.quiet:
+            note(describe_plan(run))
+        _warn_unknown(run)
+        _warn_memory(run)
+
+    def on_start(self, hardware: Hardware, step: int, steps: int | None) -> None:
+        """Say what training runs on, and begin the progress bar."""
+        self.signals.defer()
+        where = describe_hardware(hardware)
+        self._say(f"training on {where}" + (f", from step {step:,}" if step else ""))
+        if self.quiet or not sys.stderr.isatty():
+            return
+        from tqdm import tqdm
+
+        if steps is None:
+            # A budget in minutes has no last step: the bar shows its hundredths instead.
+            self.bar = tqdm(
+                total=100, bar_format="{percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}"
+            )
+        else:
+            train = self.run.config.train
+            scale = train.streams * train.sequence_length
+            self.bar = tqdm(
+                total=steps, initial=step, dynamic_ncols=True, unit="tok", unit_scale=scale
+            )
+        self._by_time = steps is None
+
+    def on_step(self, step: int, done: float, loss: float, tokens_per_second: float) -> None:
+        """Move the progress bar."""
+        if self.bar is None:
+            return
+        from charlstm.metrics import bits_per_character
+
+        origin = self.run.config.provenance
+        tokens_per_character = origin.valid_tokens / max(1, origin.valid_characters)
+        bits = bits_per_character(loss * tokens_per_character, 1)
+        text = f"loss {loss:.3f}, {bits:.3f} bits/char"
+        if self._by_time:
+            self.bar.set_postfix_str(f"{text}, {tokens_per_second:,.0f} tok/s", refresh=False)
+            self.bar.update(min(100.0, 100 * done) - self.bar.n)
+        else:
+            self.bar.set_postfix_str(text, refresh=False)
+            self.bar.update(step - self.bar.n)
+
+    def on_evaluation(
+        self, figures: Figures, is_best: bool, weights: Callable[[], Weights]
+    ) -> None:
+        """Print the figures, and now and then a sample."""
+        self.evaluations += 1
+        train = "" if figures.train_loss is None else f"train {figures.train_loss:.4f}  "
+        words = ""
+        if self.run.config.tokenizer.level == "word":
+            words = f"  perplexity {perplexity(figures.valid_perplexity)} per token, "
+            words += f"{perplexity(figures.valid_word_perplexity)} per word"
+        self._say(
+            f"step {figures.step:>6,}  epoch {figures.epoch:6.2f}  {train}"
+            f"valid {figures.valid_loss:.4f} nats  {figures.valid_bits_per_character:.4f} bits/char"
+            f"{words}  {figures.seconds:,.0f} s{'  best' if is_best else ''}"
+        )
+        every = self.run.config.train.sample_every
+        if not self.quiet and every and self.evaluations % every == 0:
+            self._say(self._sample(weights()))
+
+    def on_overfitting(self, best: Figures, now: Figures) -> None:
+        """Warn, whether quiet or not: it is what a person should act on."""
+        self._say(
+            f"Warning: the model is overfitting: since step {best.step:,} training loss fell from "
+            f"{best.train_loss:.3f} to {now.train_loss:.3f} while validation loss rose from "
+            f"{best.valid_loss:.3f} to {now.valid_loss:.3f}; the best weights are kept; try more "
+            f"text, a higher --dropout or a smaller --size",
+            always=True,
+        )
+
+    # The end
+
+    def show_plan(self, run: Run) -> None:
+        """Print the plan of a run that is not to be trained, if JSON is asked for."""
+        if self.as_json:
+            write_json(_planned(run))
+
+    def show_result(self, run: Run, result: TrainingResult, workers: Workers) -> None:
+        """Print where the checkpoint is, or all about it, and say what else is to be known."""
+        interrupted = result.stop_reason == "interrupted"
+        _warn_outcome(run, result, self.quiet)
+        if interrupted:
+            self._say(f"Interrupted and saved; go on with: charlstm train --resume {run.folder}")
+        elif run.config.train.minutes is not None:
+            self._say(_equivalent(run, result))
+        # A terminal that was closed takes nothing more, which is no other end than the signal's.
+        closed = (OSError, StorageError) if interrupted else ()
+        with contextlib.suppress(*closed):
+            if self.as_json:
+                write_json(_summary(run, result))
+            else:
+                write_text(f"{run.folder}\n")
+        if workers.missed:
+            self._say(
+                f"Note: {workers.missed} has ended before it said that it was done, which nothing "
+                f"here depends on any more"
+            )
+        self._say_who_stopped(result, workers)
+
+    def _say_who_stopped(self, result: TrainingResult, workers: Workers) -> None:
+        if result.stop_reason == "interrupted" and workers.count > 1:
+            asked = "This worker" if self.signals.number else "Another worker"
+            self._say(f"{asked} was asked to stop; the chief has saved.")
+
+    def _sample(self, weights: Weights) -> str:
+        from charlstm.config import SampleConfig
+        from charlstm.engine import build_engine
+        from charlstm.generation import generate
+
+        config, tokenizer = self.run.config, self.run.prepared.tokenizer
+        engine = build_engine(config.model, weights)
+        drawn = generate(
+            engine,
+            tokenizer,
+            [""] * (SAMPLED_LINES if config.corpus.lines else 1),
+            SampleConfig(length=SAMPLE_TOKENS[config.tokenizer.level]),
+            seed=config.train.seed,
+        )
+        lines = [line for sample in drawn for line in sample.text.splitlines()]
+        return "\n".join(f"    | {line}" for line in lines)
+
+    def _say(self, text: str, *, always: bool = False) -> None:
+        if self.quiet and not always:
+            return
+        if self.bar is not None:
+            self.bar.clear()
+        note(text)
+        if self.bar is not None:
+            self.bar.refresh()
+
+
+class OtherReport(TrainReport):
+    """The report of a worker beside the chief, which speaks for all."""
+
+    def on_plan(self, run: Run) -> None:
+        """Say nothing."""
+
+    def on_start(self, hardware: Hardware, step: int, steps: int | None) -> None:
+        """Say nothing, but take a signal from here on for a wish to save and stop."""
+        self.signals.defer()
+
+    def on_evaluation(
+        self, figures: Figures, is_best: bool, weights: Callable[[], Weights]
+    ) -> None:
+        """Say nothing."""
+
+    def on_overfitting(self, best: Figures, now: Figures) -> None:
+        """Say nothing."""
+
+    def should_stop(self) -> bool:
+        """Whether a signal has asked this worker to stop."""
+        return self.signals.number != 0
+
+    def show_plan(self, run: Run) -> None:
+        """Print nothing."""
+
+    def show_result(self, run: Run, result: TrainingResult, workers: Workers) -> None:
+        """Say only who was asked to stop."""
+        self._say_who_stopped(result, workers)
+
+
+def _planned(run: Run) -> dict[str, Any]:
+    return {
+        "checkpoint": str(run.folder),
+        "size": run.plan.size,
+        "parameters": run.config.model.parameters,
+        "steps": run.plan.steps,
+        "train_tokens": run.prepared.store.train_tokens,
+        "valid_tokens": run.prepared.store.valid_tokens,
+        "minutes": run.plan.minutes,
+        "memory_mb": run.plan.memory / 1e6,
+        "model": run.config.model,
+        "train": run.config.train,
+    }
+
+
+def _warn_outcome(run: Run, result: TrainingResult, quiet: bool) -> None:
+    """Say what the figures alone don't: that the run stopped early, or learned nothing."""
+    best = result.best
+    if result.stop_reason == "early stopping" and not quiet:
+        note(
+            f"Stopped early at step {result.step:,}: no evaluation was better than that of step "
+            f"{best.step:,} for {run.config.train.patience} evaluations (--patience)"
+        )
+    guess = math.log(run.config.model.vocab_size)
+    if best.valid_loss is not None and best.valid_loss > guess:
+        note(
+            f"Warning: the model predicts worse than chance ({best.valid_loss:.3g} against "
+            f"{guess:.3g} nats): train longer, or with a lower --learning-rate than "
+            f"{run.config.train.learning_rate:g}"
+        )
+
+
+def _equivalent(run: Run, result: TrainingResult) -> str:
+    """Say which options would repeat a run whose budget was in minutes, whatever the machine."""
+    from charlstm.plan import SIZES
+
+    train = run.config.train
+    size = f"--size {run.plan.size} " if run.plan.size in SIZES else ""
+    return (
+        f"{train.minutes:g} min were {result.step:,} steps; to take as many elsewhere: "
+        f"{size}--steps {result.step} --warmup-steps {train.warmup_steps}"
+    )
+
+
+def _warn_unknown(run: Run) -> None:
+    from collections import Counter
+
+    from charlstm.tokenizer import describe_unknown
+
+    if unknown := run.prepared.statistics.valid_unknown:
+        found = describe_unknown(Counter(unknown))
+        note(f"Warning: the validation text has {found} that the training text lacks")
+
+
+def _warn_memory(run: Run) -> None:
+    """Say beforehand what the system, once it is out of memory, ends without a word."""
+    from charlstm.processor import available_memory
+
+    free = available_memory()
+    if free is not None and run.plan.memory > free:
+        note(
+            f"Warning: the run needs about {run.plan.memory / 1e9:.1f} GB of memory and "
+            f"{free / 1e9:.1f} GB are free; if it ends without a word, that is why: choose a "
+            f"smaller --size, fewer --streams or a shorter --sequence-length"
+        )
+
+
+def _summary(run: Run, result: TrainingResult) -> dict[str, Any]:
+    import resource
+
+    return {
+        "checkpoint": str(run.folder),
+        "seed": run.config.train.seed,
+        "parameters": run.config.model.parameters,
+        "steps": result.step,
+        "epochs": result.epochs,
+        "tokens": result.tokens,
+        "seconds": result.seconds,
+        "tokens_per_second": result.tokens_per_second,
+        "train_loss": result.best.train_loss,
+        "valid_loss": result.best.valid_loss,
+        "valid_bits_per_character": result.best.valid_bits_per_character,
+        "valid_perplexity": result.best.valid_perplexity,
+        "valid_word_perplexity": result.best.valid_word_perplexity,
+        "best_step": result.best.step,
+        "stop_reason": result.stop_reason,
+        "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    }

@@ -1,0 +1,145 @@
+"""Who trains together: the processes that ``TF_CONFIG`` names, as TensorFlow reads it.
+
+This module reads environment variables; it connects to nobody.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from charlstm.errors import UsageError
+
+VARIABLE = "TF_CONFIG"
+
+# How many seconds workers wait for each other before anything is trained.
+WAIT_VARIABLE = "CHARLSTM_WAIT"
+WAIT = 300.0
+
+EXPECTED = (
+    f'expected {VARIABLE} like {{"cluster": {{"worker": ["host1:2222", "host2:2222"]}}, '
+    '"task": {"type": "worker", "index": 0}}'
+)
+
+
+class _Task(msgspec.Struct, frozen=True):
+    type: str
+    index: Annotated[int, Meta(ge=0)]
+
+
+class _Content(msgspec.Struct, frozen=True):
+    cluster: dict[str, list[str]] = {}
+    task: _Task | None = None
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """The processes of a run, the chief first.
+
+    Attributes:
+        addresses: ``host:port`` of each.
+        index: which of them this process is.
+    """
+
+    addresses: tuple[str, ...] = ("",)
+    index: int = 0
+
+    @property
+    def size(self) -> int:
+        """How many processes train."""
+        return len(self.addresses)
+
+    @property
+    def is_chief(self) -> bool:
+        """Whether this process is the one that writes and speaks."""
+        return self.index == 0
+
+    def name(self, index: int) -> str:
+        """Return what people call a worker."""
+        return f"worker {index}{'' if index else ', the chief,'} at {self.addresses[index]}"
+
+
+def cluster_of(environ: Mapping[str, str] = os.environ) -> Cluster:
+    """Read ``TF_CONFIG``; without it, or with one worker in it, this process is alone.
+
+    Raises:
+        UsageError: if it is not what charlstm can train with.
+    """
+    text = environ.get(VARIABLE, "").strip()
+    if not text:
+        return Cluster()
+    try:
+        content = msgspec.json.decode(text, type=_Content, strict=False)
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        reason = str(error).replace("`", "'")
+        raise UsageError(f"{VARIABLE} can't be read ({reason}): {EXPECTED}") from None
+    jobs = {job: tasks for job, tasks in content.cluster.items() if tasks}
+    if not jobs and content.task is None:
+        return Cluster()
+    task = _checked_task(jobs, content.task)
+    addresses = (*jobs.get("chief", []), *jobs.get("worker", []))
+    for address in addresses:
+        host_and_port(address)
+    doubled = next((a for a in addresses if addresses.count(a) > 1), None)
+    if doubled is not None:
+        raise UsageError(
+            f"{VARIABLE} names {doubled} twice: give each worker an address of its own"
+        )
+    index = task.index + len(jobs.get("chief", [])) * (task.type == "worker")
+    return Cluster(addresses, index) if len(addresses) > 1 else Cluster()
+
+
+def _checked_task(jobs: Mapping[str, list[str]], task: _Task | None) -> _Task:
+    """Refuse what is not a cluster of a chief and workers with this process in it."""
+    if task is None:
+        raise UsageError(f"{VARIABLE} has no task, which says who this process is: {EXPECTED}")
+    for job in (task.type, *jobs):
+        if job not in ("chief", "worker"):
+            raise UsageError(
+                f"{VARIABLE} has a task of type {job!r}: charlstm trains with workers, and a chief "
+                f"if you like, so leave other tasks out"
+            )
+    if len(jobs.get("chief", [])) > 1:
+        raise UsageError(f"{VARIABLE} names {len(jobs['chief'])} chiefs: name one")
+    count = len(jobs.get(task.type, []))
+    if task.index >= count:
+        raise UsageError(
+            f"{VARIABLE} says that this process is {task.type} {task.index}, but its cluster has "
+            f"{count} of that type, counted from 0: correct the task or the cluster"
+        )
+    return task
+
+
+def host_and_port(address: str) -> tuple[str, int]:
+    """Split an address like ``host1:2222``.
+
+    Raises:
+        UsageError: if it is none.
+    """
+    host, _, port = address.rpartition(":")
+    if not (host and port.isascii() and port.isdigit() and 0 < int(port) < 65_536):
+        raise UsageError(
+            f"{VARIABLE} has the address {address!r}: expected a host and a port, like host1:2222"
+        )
+    return host.strip("[]"), int(port)
+
+
+def waiting_seconds(environ: Mapping[str, str] = os.environ) -> float:
+    """Return how long workers wait for each other.
+
+    Raises:
+        UsageError: if the variable that says it is no positive number.
+    """
+    text = environ.get(WAIT_VARIABLE, "").strip()
+    try:
+        seconds = float(text) if text else WAIT
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < 1e7:
+        raise UsageError(f"{WAIT_VARIABLE} is {text!r}: expected a positive number of seconds")
+    return seconds

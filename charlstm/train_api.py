@@ -1,0 +1,258 @@
+"""Training from Python: ``charlstm.train`` does what the command ``charlstm train`` does.
+
+    >>> model = charlstm.train("my.txt", minutes=10)
+    >>> model.generate("Once upon a time", length=200)[0].text
+
+Nothing is printed. Progress goes through an ``Observer``; unless one is given, it is a progress bar
+in a notebook or a terminal.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import signal
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any, Unpack
+
+from charlstm.api import LanguageModel, load
+from charlstm.errors import UsageError
+from charlstm.observer import Observer, TrainingResult
+from charlstm.reading import STRINGS
+from charlstm.run import train_run
+from charlstm.tf_config import VARIABLE, cluster_of
+from charlstm.train_options import (
+    Address,
+    TrainOptions,
+    addresses_of,
+    check_options,
+    given,
+    request_of,
+)
+
+if TYPE_CHECKING:
+    from charlstm.checkpoint import Figures
+    from charlstm.observer import Hardware
+    from charlstm.run import Run
+
+
+@dataclass(frozen=True, repr=False)
+class TrainedModel(LanguageModel):
+    """A model that has just been trained.
+
+    Attributes:
+        folder: its checkpoint.
+        training: how the run ended; ``training.stop_reason`` tells why.
+    """
+
+    folder: Path
+    training: TrainingResult
+
+
+def train(
+    corpus: Address | Iterable[Address] = (),
+    *,
+    text: str | None = None,
+    texts: Iterable[str] | None = None,
+    observer: Observer | None = None,
+    quiet: bool = False,
+    **options: Unpack[TrainOptions],
+) -> TrainedModel:
+    """Train a language model on a text, save it as a checkpoint and return it.
+
+    The text is one of ``corpus``, ``text`` and ``texts``. Options are those of ``charlstm train``
+    and decide the same: equal options and an equal seed give equal weights. In the main thread,
+    Ctrl-C (or the stop button of a notebook) saves and returns the model that there is; a second
+    one ends at once. In other threads no signal is handled. One process trains: several machines
+    need the command.
+
+    Args:
+        corpus: what ``charlstm train`` takes as CORPUS, or several of it: files, folders, glob
+            patterns or ``python-docs``.
+        text: a text itself, as one document (or with ``lines=True`` a document each line).
+        texts: texts themselves, each a document.
+        observer: watches the run, in place of the progress bar, and may ask it to stop.
+        quiet: show no progress bar.
+        **options: see ``TrainOptions``.
+
+    Raises:
+        UsageError: if options contradict each other or are out of their range (``ConfigError``).
+        CorpusError: if the text can't be read or is too short.
+        CheckpointError: if a checkpoint can't be read or must not be replaced.
+        TrainingError: if training diverges.
+        StorageError: if the file system refuses.
+        KeyboardInterrupt: if Ctrl-C comes while there is nothing to save.
+    """
+    began = time.monotonic()
+    _check_names(options)
+    addresses, strings = _corpus_of(corpus, text, texts, options)
+    check_options(options, has_corpus=bool(addresses))
+    if not addresses and given(options).get("resume") is None:
+        raise UsageError("no corpus is named: give corpus, text or texts")
+    if cluster_of().size > 1:
+        raise UsageError(
+            f"{VARIABLE} names several workers, which train together by the command only: run "
+            f"charlstm train on every machine, or unset {VARIABLE}"
+        )
+    request = request_of(addresses, options, strings)
+    watcher = _Watcher(observer or (Observer() if quiet else ProgressBar()))
+    with watcher.interrupts_caught(), contextlib.closing(watcher):
+        run, result = train_run(request, watcher, began=began)
+    model = load(run.folder, threads=request.threads)
+    return TrainedModel(model.checkpoint, model.engine, run.folder, result)
+
+
+def _check_names(options: TrainOptions) -> None:
+    unknown = sorted(options.keys() - TrainOptions.__annotations__.keys())
+    if unknown:
+        raise TypeError(f"train() got an unexpected keyword argument {unknown[0]!r}")
+
+
+def _corpus_of(
+    corpus: Address | Iterable[Address],
+    text: str | None,
+    texts: Iterable[str] | None,
+    options: TrainOptions,
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return addresses, and the texts that one of them stands for.
+
+    Raises:
+        UsageError: if there is not one of the three, or one is of a wrong kind.
+    """
+    addresses = addresses_of(corpus)
+    if bool(addresses) + (text is not None) + (texts is not None) > 1:
+        raise UsageError("corpus, text and texts are all a text to train on: give one of them")
+    if isinstance(texts, str):
+        raise UsageError("texts is one text: expected a list of them, or text=...")
+    strings = (text,) if text is not None else tuple(texts or ())
+    if not all(isinstance(each, str) for each in strings):
+        raise UsageError("text and texts are strings: decode bytes, or name a file")
+    if text is None and texts is None:
+        return addresses, ()
+    for name in ("encoding", "decode_errors"):
+        if name in given(options):
+            raise UsageError(f"{name} is for files: leave it out, a text is decoded already")
+    if not any(strings):
+        raise UsageError("the text is empty: it needs characters to learn from")
+    return (STRINGS,), strings
+
+
+class ProgressBar(Observer):
+    """Shows a progress bar in a notebook or a terminal, and warns of overfitting."""
+
+    def __init__(self) -> None:
+        self._bar: Any = None
+        self._losses = {"loss": math.nan}
+
+    def on_start(self, hardware: Hardware, step: int, steps: int | None) -> None:  # noqa: ARG002
+        """Begin the bar: of steps, or of hundredths if the budget is in minutes."""
+        if not (_in_notebook() or (sys.stderr is not None and sys.stderr.isatty())):
+            return
+        from tqdm.auto import tqdm
+
+        if steps is None:
+            form = "{percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}"
+            self._bar = tqdm(total=100, bar_format=form)
+        else:
+            self._bar = tqdm(total=steps, initial=step)
+        self._by_time = steps is None
+
+    def on_step(self, step: int, done: float, loss: float, tokens_per_second: float) -> None:  # noqa: ARG002
+        """Move the bar."""
+        if self._bar is not None:
+            self._losses["loss"] = loss
+            self._bar.set_postfix(self._losses, refresh=False)
+            self._bar.update((min(100.0, 100 * done) if self._by_time else step) - self._bar.n)
+
+    def on_evaluation(self, figures: Figures, is_best: bool, weights: Any) -> None:  # noqa: ARG002
+        """Show the validation loss beside the bar."""
+        if self._bar is not None and figures.valid_loss is not None:
+            self._losses["valid"] = figures.valid_loss
+            self._bar.set_postfix(self._losses)
+
+    def on_overfitting(self, best: Figures, now: Figures) -> None:
+        """Warn: it is what a person should act on."""
+        warnings.warn(
+            f"the model is overfitting: since step {best.step:,} training loss fell from "
+            f"{best.train_loss:.3f} to {now.train_loss:.3f} while validation loss rose from "
+            f"{best.valid_loss:.3f} to {now.valid_loss:.3f}; the best weights are kept; try more "
+            f"text, more dropout or a smaller size",
+            stacklevel=2,
+        )
+
+    def close(self) -> None:
+        """End the bar."""
+        if self._bar is not None:
+            self._bar.close()
+
+
+def _in_notebook() -> bool:
+    """Whether a Jupyter kernel runs this process."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    return getattr(shell, "kernel", None) is not None
+
+
+class _Watcher(Observer):
+    """Passes everything on to an observer, and stops the run when Ctrl-C asks for it."""
+
+    def __init__(self, observer: Observer) -> None:
+        self._observer = observer
+        self._has_begun = self._is_interrupted = False
+
+    @contextlib.contextmanager
+    def interrupts_caught(self) -> Iterator[None]:
+        """Let Ctrl-C stop the run; outside the main thread, or if it is ignored, do nothing."""
+        before = signal.getsignal(signal.SIGINT)
+        in_main = threading.current_thread() is threading.main_thread()
+        if not in_main or before in (signal.SIG_IGN, None):
+            yield
+            return
+        signal.signal(signal.SIGINT, self._on_interrupt)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+    def _on_interrupt(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        if self._is_interrupted or not self._has_begun:
+            raise KeyboardInterrupt
+        self._is_interrupted = True
+
+    def close(self) -> None:
+        """Let the observer close what it has opened, if it can."""
+        close = getattr(self._observer, "close", None)
+        if close is not None:
+            close()
+
+    def on_plan(self, run: Run) -> None:
+        """Pass it on."""
+        self._observer.on_plan(run)
+
+    def on_start(self, hardware: Hardware, step: int, steps: int | None) -> None:
+        """Pass it on; from here on there is something to save."""
+        self._has_begun = True
+        self._observer.on_start(hardware, step, steps)
+
+    def on_step(self, step: int, done: float, loss: float, tokens_per_second: float) -> None:
+        """Pass it on."""
+        self._observer.on_step(step, done, loss, tokens_per_second)
+
+    def on_evaluation(self, figures: Figures, is_best: bool, weights: Any) -> None:
+        """Pass it on."""
+        self._observer.on_evaluation(figures, is_best, weights)
+
+    def on_overfitting(self, best: Figures, now: Figures) -> None:
+        """Pass it on."""
+        self._observer.on_overfitting(best, now)
+
+    def should_stop(self) -> bool:
+        """Whether Ctrl-C or the observer asks to stop."""
+        return self._is_interrupted or self._observer.should_stop()

@@ -1,0 +1,88 @@
+"""Sockets between workers: where to listen, and messages of a known length.
+
+Workers trust their network, as TensorFlow does. This module does not know what is sent.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import ipaddress
+import socket
+import sys
+from typing import Any
+
+# A machine that is gone without a word is noticed after about so many seconds.
+SILENCE = 15
+
+
+def listen(host: str, port: int) -> list[socket.socket]:
+    """Listen where a name stands for addresses of this machine; else at all that it has."""
+    found = [_listen_at(family, address) for family, address in _addresses_of(host, port)]
+    if listeners := [listener for listener in found if listener is not None]:
+        return listeners
+    family = socket.AF_INET6 if socket.has_dualstack_ipv6() else socket.AF_INET
+    dual = family == socket.AF_INET6
+    return [socket.create_server(("", port), family=family, dualstack_ipv6=dual)]
+
+
+def _addresses_of(host: str, port: int) -> list[tuple[int, tuple[Any, ...]]]:
+    """Return families and addresses that a name stands for, as far as other machines agree."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        return []
+    addresses = list(dict.fromkeys((int(family), address) for family, _, _, _, address in found))
+    with contextlib.suppress(ValueError):
+        ipaddress.ip_address(host)
+        return addresses
+    # A machine may know its own name as a loopback address, and others where it really is.
+    hidden = any(ipaddress.ip_address(address[0]).is_loopback for _, address in addresses)
+    return [] if hidden and host != "localhost" else addresses
+
+
+def _listen_at(family: int, address: tuple[Any, ...]) -> socket.socket | None:
+    """Listen at an address; ``None`` if it is not one of this machine."""
+    try:
+        return socket.create_server(address, family=family)
+    except OSError as error:
+        if error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
+            return None
+        raise
+
+
+def keep_alive(line: socket.socket) -> None:
+    """Let a connection break when the other machine is gone without a word."""
+    line.settimeout(None)
+    line.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    options = {"TCP_KEEPIDLE": SILENCE // 3, "TCP_KEEPINTVL": SILENCE // 3, "TCP_KEEPCNT": 2}
+    for name, value in options.items():
+        if sys.platform == "linux":
+            line.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+
+
+def send_message(line: socket.socket, data: bytes) -> None:
+    """Send a message: its length in 8 bytes, then its bytes."""
+    line.sendall(len(data).to_bytes(8, "little"))
+    line.sendall(data)
+
+
+def read_message(line: socket.socket, most: int) -> bytes:
+    """Read a message of at most so many bytes.
+
+    Raises:
+        EOFError: if the connection ends before it does, or if it is longer.
+    """
+    length = int.from_bytes(_read(line, 8), "little")
+    if length > most:
+        raise EOFError
+    return _read(line, length)
+
+
+def _read(line: socket.socket, length: int) -> bytes:
+    data = bytearray()
+    while len(data) < length:
+        if not (piece := line.recv(min(1 << 20, length - len(data)))):
+            raise EOFError
+        data += piece
+    return bytes(data)
