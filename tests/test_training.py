@@ -323,7 +323,7 @@ def as_format_1(folder):
     config["format"], config["corpus"]["addresses"] = 1, list(progress.corpus.addresses)
     path.write_text(json.dumps(config))
     CheckpointWriter(folder).model(found.weights, found.figures)
-    checkpoint.write_resume(folder, tensors, msgspec.structs.replace(progress, corpus=None))
+    CheckpointWriter(folder).resume(tensors, msgspec.structs.replace(progress, corpus=None))
 
 
 def test_a_run_of_format_1_goes_on(request_for, monkeypatch, tmp_path):
