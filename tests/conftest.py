@@ -103,7 +103,7 @@ def sentence(request, tmp_path_factory, updating, _sentences):
 
     def check(message, *parts):
         assert_names(message, *parts)
-        kept.check(re.sub(rf"{temporary}/[^/\s:]+", "TMP", str(message)))
+        kept.check(re.sub(rf"{temporary}/[\w-]+", "TMP", str(message)))
 
     return check
 
