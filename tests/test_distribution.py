@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charlstm import checkpoint, distribution, optimization, run
+from charlstm import __version__, checkpoint, distribution, optimization, run
 from charlstm.backend import keras, tf
 from charlstm.checkpoint import read_checkpoint, read_history
 from charlstm.cluster import Cluster, Party
@@ -89,12 +89,15 @@ def test_keras_sums_gradients_where_it_is_kept_from_it(name):
     assert [gradient.shape for gradient, _ in seen] == [(2,)]
 
 
-def test_a_keras_that_sums_gradients_elsewhere_is_refused():
-    with pytest.raises(TrainingError, match=r"Keras [0-9.]+ sums gradients .* does not know: "):
+def test_a_keras_that_sums_gradients_elsewhere_is_refused(sentence):
+    with pytest.raises(TrainingError) as caught:
         optimization._leave_gradients_alone(object())
+    (version,) = re.findall(r"Keras ([0-9.]+\d)", str(caught.value))
+    told = str(caught.value).replace(version, "VERSION").replace(__version__, "OURS")
+    sentence(told, "Keras VERSION", "gradients")
 
 
-def test_more_devices_than_rows_are_refused():
+def test_more_devices_than_rows_are_refused(sentence):
     class Many(Crew):
         def __init__(self):
             super().__init__()
@@ -102,10 +105,7 @@ def test_more_devices_than_rows_are_refused():
 
     with pytest.raises(UsageError) as caught:
         Steps(MODEL, TRAIN, Many())
-    assert str(caught.value) == (
-        "6 devices can't share 5 streams: start fewer workers, or begin a new run with at least "
-        "--streams 6"
-    )
+    sentence(caught.value, "6 devices", "5 streams", "--streams 6")
 
 
 class Device:
@@ -162,20 +162,16 @@ def test_between_meetings_time_stands_still_and_nobody_stops():
     assert describe_path(TRAIN, crew) == "CPU, float32 matrix products, 2 workers"
 
 
-def test_a_lost_worker_is_told_as_such():
+def test_a_lost_worker_is_told_as_such(sentence):
     error = tf.errors.UnavailableError(None, None, "x\nCollective ops is aborted by: gone\ny")
-    for lost, message in (
+    for lost, part in (
         (TrainingError("worker 1 is lost"), "worker 1 is lost"),
-        (
-            None,
-            "the workers have lost each other (Collective ops is aborted by: gone): see what the "
-            "others said, then start all workers again",
-        ),
+        (None, "Collective ops is aborted by: gone"),
     ):
         crew = Crew(party=TwoProcesses(lost))
         with pytest.raises(TrainingError) as caught, crew.losses_told():
             raise error
-        assert str(caught.value) == message
+        sentence(caught.value, part)
     with pytest.raises(tf.errors.UnavailableError), Crew().losses_told():
         raise error
 
@@ -249,7 +245,7 @@ def agreed(runs):
     return together(len(runs), agree)
 
 
-def test_workers_that_start_from_other_weights_are_refused(tmp_path):
+def test_workers_that_start_from_other_weights_are_refused(tmp_path, sentence):
     chiefs = ready(tmp_path)
     assert agreed([chiefs, chiefs]) == [0.0, 0.0]
     ours, other = (replace(chiefs, parent_sha256=digest) for digest in ("12", "34"))
@@ -257,14 +253,11 @@ def test_workers_that_start_from_other_weights_are_refused(tmp_path):
     for error in agreed([ours, other]):
         assert isinstance(error, UsageError)
         assert str(error).startswith("worker 1 at 127.0.0.1:")
-        assert str(error).endswith(
-            " has read another state of the checkpoint than the chief: let no other process write "
-            "to it, and start all workers again"
-        )
+        sentence(re.sub(r"127\.0\.0\.1:\d+", "ADDRESS", str(error)), "checkpoint", "chief")
 
 
 @pytest.mark.parametrize("name", [checkpoint.RESUME, checkpoint.MODEL, checkpoint.HISTORY])
-def test_workers_that_resume_from_other_files_are_refused(tmp_path, name):
+def test_workers_that_resume_from_other_files_are_refused(tmp_path, sentence, name):
     """As where another process has saved between the sending of the files and the reading."""
     runs = []
     for worker in "ab":
@@ -274,7 +267,7 @@ def test_workers_that_resume_from_other_files_are_refused(tmp_path, name):
     assert agreed(runs) == [0.0, 0.0]
     (tmp_path / "b" / name).write_bytes(b"other")
     for error in agreed(runs):
-        assert "has read another state of the checkpoint" in str(error)
+        sentence(re.sub(r"127\.0\.0\.1:\d+", "ADDRESS", str(error)), "checkpoint", "chief")
 
 
 def test_what_another_process_still_writes_is_not_sent(tmp_path):
