@@ -12,7 +12,7 @@ PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist lo
 
 .PHONY: help
 help: ## Show this list.
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: setup
 setup: $(STAMP) ## Make .venv with charlstm and its development tools (cheap to repeat).
@@ -38,6 +38,10 @@ demo: setup ## Train on a text that comes with Python, by characters and by word
 .PHONY: test
 test: setup ## Run the tests.
 	$(PYTEST)
+
+.PHONY: snapshots
+snapshots: setup ## Write the snapshots of messages and help pages anew; review the diff.
+	$(BIN)/python -m pytest --update-snapshots
 
 .PHONY: check
 check: setup ## Lint, format check, types and tests.

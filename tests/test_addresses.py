@@ -14,7 +14,7 @@ from charlstm.addresses import display_name, find_sources
 from charlstm.corpus import open_corpus
 from charlstm.errors import CorpusError, UsageError
 from charlstm.reading import Source
-from tests.texts import ADDRESSES, documents_of, message, read
+from tests.texts import PLACES, documents_of, message, read
 
 # Addresses
 
@@ -83,49 +83,40 @@ def test_a_linked_folder_is_read(tree, tmp_path_factory):
     assert read("a") == ["<a/b/c.md>", "<x>", "<a/z.txt>"]
 
 
-def test_addresses_that_stand_for_nothing(tree):
+def test_addresses_that_stand_for_nothing(tree, sentence):
     (tree / "empty").mkdir()
     (tree / "a.txt").touch()
     os.mkfifo(tree / "pipe")
-    assert {
-        address: message(open_corpus, [address]) for address in ("nix", "", "*.x", "empty")
-    } == {
-        "nix": f"can't read nix: there is nothing of that name: name {ADDRESSES}",
-        "": f"can't read '': there is nothing of that name: name {ADDRESSES}",
-        "*.x": f"no file matches the pattern *.x: name {ADDRESSES}",
-        "empty": f"empty is a folder without text files: name {ADDRESSES}",
-    }
-    assert message(open_corpus, ["b.txt/c"]) == "can't read b.txt/c: Not a directory"
-    assert message(open_corpus, ["x" * 300]) == f"can't read {'x' * 300}: File name too long"
-    assert message(open_corpus, ["pipe"]) == (
-        "pipe is not a regular file: pipe it in and name - instead"
-    )
+    for address, named in (("nix", "nix"), ("", "''"), ("*.x", "*.x"), ("empty", "empty")):
+        sentence(message(open_corpus, [address]), named, *PLACES)
+    sentence(message(open_corpus, ["b.txt/c"]), "b.txt/c", "Not a directory")
+    sentence(message(open_corpus, ["x" * 300]), "x" * 300, "File name too long")
+    sentence(message(open_corpus, ["pipe"]), "pipe", "regular file", "-")
 
 
-def test_no_address():
-    assert message(open_corpus, [], error=UsageError) == f"no corpus is named: name {ADDRESSES}"
+def test_no_address(sentence):
+    sentence(message(open_corpus, [], error=UsageError), *PLACES)
 
 
-def test_permission_denied(here, monkeypatch):
+def test_permission_denied(here, monkeypatch, sentence):
     """Root may read everything, so the refusal is staged."""
     Path("a.txt").write_text("a")
     Path("inner").mkdir()
     Path("inner/b.txt").write_text("b")
-    expected = "permission denied: ask for the right to read it, or name another file"
 
     def refuse(path, *args, **options):
         raise PermissionError(13, "Permission denied", str(path))
 
     with monkeypatch.context() as patch:
         patch.setattr(Path, "open", refuse)
-        assert message(read, "a.txt") == f"can't read a.txt: {expected}"
-        assert message(read, "inner") == f"can't read inner/b.txt: {expected}"
+        sentence(message(read, "a.txt"), "a.txt", "permission denied")
+        sentence(message(read, "inner"), "inner/b.txt", "permission denied")
     with monkeypatch.context() as patch:
         patch.setattr(os, "scandir", refuse)
-        assert message(read, "inner") == f"can't read inner: {expected}"
+        sentence(message(read, "inner"), "inner", "permission denied")
     with monkeypatch.context() as patch:
         patch.setattr(os, "stat", refuse)
-        assert message(read, "a.txt") == f"can't read a.txt: {expected}"
+        sentence(message(read, "a.txt"), "a.txt", "permission denied")
 
 
 def test_names_that_are_not_utf_8_can_be_shown(here):
@@ -154,11 +145,9 @@ def test_a_file_of_its_name_comes_first_and_a_folder_does_not(here):
     assert read("python-docs") == ["mine"]
 
 
-def test_a_python_without_its_documentation(monkeypatch):
+def test_a_python_without_its_documentation(monkeypatch, sentence):
     monkeypatch.setattr(addresses.importlib.util, "find_spec", lambda _: None)
-    assert message(open_corpus, ["python-docs"]) == (
-        "python-docs is missing from this Python: name a file of your own"
-    )
+    sentence(message(open_corpus, ["python-docs"]), "python-docs", "file")
 
 
 # From strangers
@@ -206,12 +195,12 @@ def test_folders_that_lie_very_deep(tmp_path):
 
 
 @pytest.mark.parametrize("target", ["/dev/zero", "/dev/urandom", "nowhere", "."])
-def test_spooled_text_that_is_no_file(tmp_path, target):
+def test_spooled_text_that_is_no_file(tmp_path, target, sentence):
     path = tmp_path / "stdin.txt"
     path.symlink_to(target)
     with pytest.raises(CorpusError) as caught:
         find_sources("-", "utf-8", path)
-    assert str(caught.value) == (f"{path} is not a regular file: restore it, or train again")
+    sentence(caught.value, path, "regular file", "restore")
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from charlstm import cache
 from charlstm.errors import ConfigError, CorpusError, StorageError
+from tests.messages import raises_naming
 
 MB = 1_000_000
 TAG = "CACHEDIR.TAG"
@@ -106,15 +107,12 @@ def test_the_limit_is_in_megabytes(megabytes):
 
 
 @pytest.mark.parametrize("value", ["", "-1", "1.5", "4 GB", "1e3", "²", "0x10"])
-def test_a_limit_that_is_no_whole_number_is_refused(folder, monkeypatch, value):
+def test_a_limit_that_is_no_whole_number_is_refused(folder, monkeypatch, sentence, value):
     monkeypatch.setenv("CHARLSTM_CACHE_MB", value)
-    message = f"CHARLSTM_CACHE_MB is {value!r}: expected a whole number of megabytes, such as 4096"
-    with pytest.raises(ConfigError) as caught:
-        cache.limit()
-    assert str(caught.value) == message
-    with pytest.raises(ConfigError) as caught:
-        obtain("key", filled())
-    assert str(caught.value) == message
+    for ask in (cache.limit, lambda: obtain("key", filled())):
+        with pytest.raises(ConfigError) as caught:
+            ask()
+        sentence(caught.value, "CHARLSTM_CACHE_MB", repr(value), "megabytes", 4096)
 
 
 # Obtaining
@@ -182,17 +180,14 @@ def test_a_build_that_fails_leaves_nothing(folder, error):
     assert (obtain("key", filled("new")) / "file").read_text() == "new"
 
 
-def test_a_full_disk_is_told_and_leaves_nothing(folder):
+def test_a_full_disk_is_told_and_leaves_nothing(folder, sentence):
     def build(unfinished):
         filled()(unfinished)
         raise OSError(errno.ENOSPC, "")
 
     with pytest.raises(StorageError) as caught:
         obtain("key", build)
-    assert str(caught.value) == (
-        f"can't write {folder}: the disk is full: free some space, or let CHARLSTM_CACHE name "
-        "another folder"
-    )
+    sentence(caught.value, folder, "disk is full", "CHARLSTM_CACHE")
     assert os.listdir(folder) == [TAG]
 
 
@@ -202,13 +197,13 @@ def test_a_disk_that_is_full_when_an_entry_is_synced_leaves_none(folder, monkeyp
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", fail)
-        with pytest.raises(StorageError, match=f"^can't write {folder}/{TAG}: the disk is full: "):
+        with raises_naming(StorageError, folder / TAG, "disk is full"):
             obtain("key", filled())
     assert os.listdir(folder) == []
     obtain("other", filled())
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", fail)
-        with pytest.raises(StorageError, match=f"^can't write {folder}: the disk is full: "):
+        with raises_naming(StorageError, folder, "disk is full"):
             obtain("key", filled())
     assert sorted(os.listdir(folder)) == [TAG, "other"]
     assert (obtain("key", filled()) / "file").read_text() == "content"
@@ -216,7 +211,7 @@ def test_a_disk_that_is_full_when_an_entry_is_synced_leaves_none(folder, monkeyp
 
 def test_a_place_that_is_no_folder_is_told(folder):
     folder.write_text("a file")
-    with pytest.raises(StorageError, match=f"^can't write {folder}: "):
+    with raises_naming(StorageError, folder):
         obtain("key", filled())
 
 
@@ -563,7 +558,9 @@ def test_an_empty_folder_and_one_of_ours_are_taken(folder):
 
 
 @pytest.mark.parametrize("name", ["pictures", ".git", "notes.txt", ".profile"])
-def test_a_folder_that_holds_other_things_is_refused_and_left_alone(folder, monkeypatch, name):
+def test_a_folder_that_holds_other_things_is_refused_and_left_alone(
+    folder, monkeypatch, name, sentence
+):
     """A slip such as ``CHARLSTM_CACHE=$HOME`` must not cost anybody a file."""
     monkeypatch.setenv("CHARLSTM_CACHE_MB", "0")
     (folder / "work").mkdir(parents=True)
@@ -578,10 +575,7 @@ def test_a_folder_that_holds_other_things_is_refused_and_left_alone(folder, monk
     before = snapshot(folder)
     with pytest.raises(ConfigError) as caught:
         obtain("key", never)
-    assert str(caught.value) == (
-        f"the cache folder {folder} holds other things: let CHARLSTM_CACHE name a new or an empty "
-        "folder"
-    )
+    sentence(caught.value, folder, "CHARLSTM_CACHE")
     assert cache.entries() == []
     cache.evict(keep=folder / "key")
     assert cache.clear() == []
@@ -596,7 +590,7 @@ def test_the_cache_of_another_program_is_refused_and_left_alone(folder):
         "Signature: 8a477f597d28d172789f06886806bc55\n# This file is of another program.\n"
     )
     before = snapshot(folder)
-    with pytest.raises(ConfigError, match="holds other things"):
+    with raises_naming(ConfigError, folder, "CHARLSTM_CACHE"):
         obtain("key", never)
     assert cache.entries() == []
     cache.evict(keep=folder / "key")

@@ -64,9 +64,9 @@ from charlstm.errors import (
 from charlstm.novelty import LineHashes
 from charlstm.tensors import digest_of, write_tensors
 from charlstm.tokenizer import build_tokenizer
+from tests.messages import assert_names, names
 
 FILES = (CONFIG, TOKENIZER, MODEL, HISTORY, RESUME, STDIN, LINES)
-RESTORE = "restore the original file or train again"
 CHARACTERS = build_tokenizer(["abc"], TokenizerConfig())  # five ids with the reserved ones
 NETWORK = ModelConfig(vocab_size=5, embedding=2, units=3, layers=2)
 FIGURES = Figures(
@@ -239,55 +239,56 @@ def test_the_digest_covers_weights_and_metadata_as_it_always_did(folder):
 # Missing
 
 
-def test_a_folder_that_is_not_there(tmp_path):
+def test_a_folder_that_is_not_there(tmp_path, sentence):
     path = tmp_path / "none"
-    message = f"there is no checkpoint {path}: check the path"
-    assert refusal(CheckpointMissing, read_checkpoint, path) == message
-    assert refusal(CheckpointMissing, read_config, path) == message
+    for read in (read_checkpoint, read_config):
+        sentence(refusal(CheckpointMissing, read, path), path)
 
 
-def test_a_place_that_is_no_checkpoint(tmp_path):
-    message = (
-        "{} is not a checkpoint (config.json is missing): name a folder that charlstm train has "
-        "written"
-    )
-    assert refusal(CheckpointMissing, read_checkpoint, tmp_path) == message.format(tmp_path)
+def test_a_place_that_is_no_checkpoint(tmp_path, sentence):
+    parts = ["config.json is missing", "charlstm train"]
+    sentence(refusal(CheckpointMissing, read_checkpoint, tmp_path), tmp_path, *parts)
     (tmp_path / "file").write_text("text")
     path = tmp_path / "file"
-    assert refusal(CheckpointMissing, read_checkpoint, path) == message.format(path)
+    sentence(refusal(CheckpointMissing, read_checkpoint, path), path, *parts)
 
 
-def test_missing_weights(folder):
+def test_missing_weights(folder, sentence):
     (folder / MODEL).unlink()
-    assert refusal(CheckpointMissing, read_checkpoint, folder) == (
-        f"{folder} holds no trained weights (model.safetensors is missing): "
-        f"restore the file or train again with -o {folder} --overwrite"
+    sentence(
+        refusal(CheckpointMissing, read_checkpoint, folder),
+        folder,
+        "model.safetensors is missing",
+        "restore",
+        f"-o {folder} --overwrite",
     )
 
 
-def test_a_missing_tokenizer(folder):
+def test_a_missing_tokenizer(folder, sentence):
     (folder / TOKENIZER).unlink()
-    assert refusal(CheckpointMissing, read_checkpoint, folder) == (
-        f"{folder / TOKENIZER} is missing: restore it or train again, a checkpoint needs all its "
-        "files"
+    sentence(
+        refusal(CheckpointMissing, read_checkpoint, folder),
+        folder / TOKENIZER,
+        "missing",
+        "restore",
     )
 
 
 @pytest.mark.parametrize("make", [os.mkdir, os.mkfifo])
 @pytest.mark.parametrize("name", [CONFIG, TOKENIZER, MODEL])
-def test_what_is_no_regular_file_is_refused_not_waited_for(folder, name, make):
+def test_what_is_no_regular_file_is_refused_not_waited_for(folder, name, make, sentence):
     (folder / name).unlink()
     make(folder / name)
-    assert refusal(CheckpointMissing, read_checkpoint, folder) == (
-        f"can't read {folder / name}: it is not a regular file; restore the original or train again"
-    )
+    sentence(refusal(CheckpointMissing, read_checkpoint, folder), folder / name, "regular file")
 
 
 # Damaged
 
 
 def is_damaged(message, path):
-    return re.fullmatch(rf"{re.escape(str(path))} is damaged \([^()].+\): {RESTORE}", message)
+    """Whether a message says which file is damaged and, in parentheses, how."""
+    parts = (path, "damaged", "restore the original")
+    return all(names(message, part) for part in parts) and re.search(r"\([^()].+\)", message)
 
 
 def test_weights_that_are_cut_off(folder):
@@ -349,70 +350,65 @@ def altered_byte(folder, place):
     return refusal(CheckpointDamaged, read_checkpoint, folder)
 
 
-def test_altered_weights(folder):
-    assert altered_byte(folder, -1) == (
-        f"{folder / MODEL} has been altered, its content does not match its sha256: {RESTORE}"
-    )
+def test_altered_weights(folder, sentence):
+    sentence(altered_byte(folder, -1), folder / MODEL, folder / MODEL, "sha256", "restore")
 
 
-def test_altered_figures(folder):
+def test_altered_figures(folder, sentence):
     data = (folder / MODEL).read_bytes()
-    assert altered_byte(folder, data.index(b"1.25")) == (
-        f"{folder / MODEL} has been altered, its content does not match its sha256: {RESTORE}"
-    )
+    sentence(altered_byte(folder, data.index(b"1.25")), folder / MODEL, "sha256", "restore")
 
 
-def test_weights_without_a_digest(folder):
+def test_weights_without_a_digest(folder, sentence):
     from safetensors.numpy import save_file
 
     save_file(weights_for(NETWORK), folder / MODEL)
-    assert refusal(CheckpointDamaged, read_checkpoint, folder) == (
-        f"{folder / MODEL} has been altered, its content does not match its sha256: {RESTORE}"
+    sentence(
+        refusal(CheckpointDamaged, read_checkpoint, folder), folder / MODEL, "sha256", "restore"
     )
 
 
-def not_the_file(path):
-    return (
-        f"{path} is not the file the weights were saved with: restore the original file or train "
-        "again"
-    )
-
-
-def test_an_altered_config(folder):
+def test_an_altered_config(folder, sentence):
     path = folder / CONFIG
     path.write_text(path.read_text().replace('"streams": 48', '"streams": 31'))
-    assert refusal(CheckpointDamaged, read_checkpoint, folder) == not_the_file(path)
+    sentence(refusal(CheckpointDamaged, read_checkpoint, folder), path, "restore")
 
 
-def test_a_config_in_another_layout(folder):
+def test_a_config_in_another_layout(folder, sentence):
     path = folder / CONFIG
     path.write_text(json.dumps(json.loads(path.read_text())))
-    assert refusal(CheckpointDamaged, read_checkpoint, folder) == not_the_file(path)
+    sentence(refusal(CheckpointDamaged, read_checkpoint, folder), path, "restore")
 
 
-def test_an_altered_tokenizer(folder):
+def test_an_altered_tokenizer(folder, sentence):
     path = folder / TOKENIZER
     path.write_bytes(build_tokenizer(["abd"], TokenizerConfig()).to_json())
-    assert refusal(CheckpointDamaged, read_checkpoint, folder) == not_the_file(path)
+    sentence(refusal(CheckpointDamaged, read_checkpoint, folder), path, "restore")
 
 
-def test_a_tokenizer_that_is_no_tokenizer(folder):
+def test_a_tokenizer_that_is_no_tokenizer(folder, sentence):
     path = folder / TOKENIZER
     path.write_bytes(b'{"level":"char","symbols":["a","a"]}')
-    assert refusal(CheckpointDamaged, read_checkpoint, folder) == (
-        f"{path}: the stored tokenizer is damaged (a symbol occurs twice): restore the checkpoint "
-        "from a copy, or train again"
+    sentence(
+        refusal(CheckpointDamaged, read_checkpoint, folder),
+        path,
+        "tokenizer",
+        "a symbol occurs twice",
+        "restore",
     )
-    assert refusal(CheckpointDamaged, read_tokenizer, folder).startswith(f"{path}: ")
+    sentence(refusal(CheckpointDamaged, read_tokenizer, folder), path)
 
 
-def test_a_tokenizer_that_does_not_fit_the_model(tmp_path):
+def test_a_tokenizer_that_does_not_fit_the_model(tmp_path, sentence):
     network = NETWORK.replace(vocab_size=6)
     begun(tmp_path, settings(network))
     CheckpointWriter(tmp_path).model(weights_for(network), FIGURES)
-    assert refusal(CheckpointDamaged, read_checkpoint, tmp_path) == (
-        f"{tmp_path / TOKENIZER} has 5 symbols but the model has 6: restore the original file or "
-        "train again"
+    sentence(
+        refusal(CheckpointDamaged, read_checkpoint, tmp_path),
+        tmp_path / TOKENIZER,
+        "5 symbols",
+        6,
+        "restore",
     )
 
 
@@ -425,21 +421,19 @@ def test_a_tokenizer_that_does_not_fit_the_model(tmp_path):
         ({"model": {}}, "Object missing required field 'vocab_size' - at '$.model'"),
         (
             {"train": {"steps": 1, "epochs": 1.0}},
-            "give exactly one of epochs, steps and minutes, got epochs and steps",
+            "epochs and steps",
         ),
         (
             {"model": {"vocab_size": 5, "tied": True}},
-            "a tied output projection needs an embedding as wide as the layers, got embedding 128 "
-            "and units 256",
+            "embedding 128 and units 256",
         ),
     ],
 )
-def test_a_config_that_is_no_config(folder, change, reason):
+def test_a_config_that_is_no_config(folder, sentence, change, reason):
     path = folder / CONFIG
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
-    message = f"{path} is damaged ({reason}): {RESTORE}"
-    assert refusal(CheckpointDamaged, read_checkpoint, folder) == message
-    assert refusal(CheckpointDamaged, read_config, folder) == message
+    for read in (read_checkpoint, read_config):
+        sentence(refusal(CheckpointDamaged, read, folder), path, "damaged", reason, "restore")
 
 
 @pytest.mark.parametrize(
@@ -464,15 +458,12 @@ def test_a_config_that_is_something_else(folder, data):
 
 @pytest.mark.parametrize("version", [FORMAT + 1, 10**30])
 @pytest.mark.parametrize("more", [{}, {"architecture": ["unknown"], "model": 3}])
-def test_a_later_format(folder, version, more):
+def test_a_later_format(folder, sentence, version, more):
     path = folder / CONFIG
     path.write_text(json.dumps(json.loads(path.read_text()) | {"format": version} | more))
-    message = (
-        f"{folder} has checkpoint format {version} and this charlstm reads up to {FORMAT}: upgrade "
-        "charlstm"
-    )
-    assert refusal(CheckpointTooNew, read_checkpoint, folder) == message
-    assert refusal(CheckpointTooNew, read_config, folder) == message
+    for read in (read_checkpoint, read_config):
+        message = refusal(CheckpointTooNew, read, folder)
+        sentence(message, folder, f"format {version}", FORMAT, "upgrade charlstm")
 
 
 # Weights that don't fit, with a right digest
@@ -485,51 +476,76 @@ def rewritten(folder, **tensors):
     return refusal(CheckpointDamaged, read_checkpoint, folder)
 
 
-def test_weights_of_another_size(folder):
+def test_weights_of_another_size(folder, sentence):
     CheckpointWriter(folder).model(weights_for(NETWORK.replace(units=4)), FIGURES)
-    assert refusal(CheckpointDamaged, read_checkpoint, folder) == (
-        f"{folder / MODEL}: lstm_0/kernel has shape [2, 16] and type F32 but config.json asks for "
-        "[2, 12] and F32: restore the original files or train again"
+    sentence(
+        refusal(CheckpointDamaged, read_checkpoint, folder),
+        folder / MODEL,
+        "lstm_0/kernel",
+        "[2, 16]",
+        "F32",
+        "config.json",
+        "[2, 12]",
     )
 
 
 @pytest.mark.parametrize(
     ("dtype", "name"), [(np.float64, "F64"), (np.float16, "F16"), (np.int32, "I32")]
 )
-def test_weights_of_another_type(folder, dtype, name):
-    assert rewritten(folder, **{"output/bias": np.zeros(5, dtype)}) == (
-        f"{folder / MODEL}: output/bias has shape [5] and type {name} but config.json asks for [5] "
-        "and F32: restore the original files or train again"
+def test_weights_of_another_type(folder, dtype, name, sentence):
+    sentence(
+        rewritten(folder, **{"output/bias": np.zeros(5, dtype)}),
+        folder / MODEL,
+        name,
+        "output/bias",
+        "[5]",
+        "config.json",
+        "F32",
     )
 
 
-def test_a_transposed_weight(folder):
-    assert rewritten(folder, **{"output/kernel": np.zeros((5, 3), np.float32)}) == (
-        f"{folder / MODEL}: output/kernel has shape [5, 3] and type F32 but config.json asks for "
-        "[3, 5] and F32: restore the original files or train again"
+def test_a_transposed_weight(folder, sentence):
+    sentence(
+        rewritten(folder, **{"output/kernel": np.zeros((5, 3), np.float32)}),
+        folder / MODEL,
+        "output/kernel",
+        "[5, 3]",
+        "F32",
+        "config.json",
+        "[3, 5]",
     )
 
 
-def test_a_weight_too_many(folder):
-    assert rewritten(folder, **{"lstm_2/bias": np.zeros(12, np.float32)}) == (
-        f"{folder / MODEL} has an unexpected tensor lstm_2/bias: it doesn't fit config.json; "
-        "restore the original files or train again"
+def test_a_weight_too_many(folder, sentence):
+    sentence(
+        rewritten(folder, **{"lstm_2/bias": np.zeros(12, np.float32)}),
+        folder / MODEL,
+        "lstm_2/bias",
+        "config.json",
+        "restore",
     )
 
 
-def test_a_weight_too_few(folder):
-    assert rewritten(folder, **{"lstm_1/bias": None}) == (
-        f"{folder / MODEL} lacks tensor lstm_1/bias: it doesn't fit config.json; restore the "
-        "original files or train again"
+def test_a_weight_too_few(folder, sentence):
+    sentence(
+        rewritten(folder, **{"lstm_1/bias": None}),
+        folder / MODEL,
+        "lstm_1/bias",
+        "config.json",
+        "restore",
     )
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_weights_that_are_no_numbers(folder, value):
+def test_weights_that_are_no_numbers(folder, value, sentence):
     kernel = np.zeros((3, 12), np.float32)
     kernel[1, 7] = value
-    assert rewritten(folder, **{"lstm_1/recurrent_kernel": kernel}) == (
-        f"{folder / MODEL}: lstm_1/recurrent_kernel holds NaN or infinite weights: train again"
+    sentence(
+        rewritten(folder, **{"lstm_1/recurrent_kernel": kernel}),
+        folder / MODEL,
+        "lstm_1/recurrent_kernel",
+        "NaN or infinite",
+        "train again",
     )
 
 
@@ -546,13 +562,16 @@ def test_a_new_checkpoint_makes_its_folders(tmp_path):
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_folder_with_a_file_of_a_checkpoint_is_taken(tmp_path, name):
+def test_a_folder_with_a_file_of_a_checkpoint_is_taken(tmp_path, name, sentence):
     """Each of these would be removed or replaced."""
     (tmp_path / name).write_text("somebody's")
     assert holds_checkpoint(tmp_path)
-    assert refusal(CheckpointExists, begun, tmp_path) == (
-        f"{tmp_path} already holds a checkpoint: choose another folder with -o, continue it with "
-        f"--resume {tmp_path}, or replace it with --overwrite"
+    sentence(
+        refusal(CheckpointExists, begun, tmp_path),
+        tmp_path,
+        "-o",
+        f"--resume {tmp_path}",
+        "--overwrite",
     )
     assert contents(tmp_path) == {name: b"somebody's"}
 
@@ -607,9 +626,8 @@ def test_a_beginning_that_fails_leaves_nothing_behind(
     with monkeypatch.context() as patch:
         patch.setattr(os, function, fail_at_last)
         message = refusal(StorageError, begun, path)
-    assert re.fullmatch(
-        rf"can't write {path}/\w+\.json: the disk is full: free some space", message
-    )
+    assert re.search(rf"{path}/\w+\.json: ", message)
+    assert_names(message, "disk is full")
     assert snapshot(tmp_path) == before
 
 
@@ -648,10 +666,10 @@ def test_a_foreign_file_put_into_a_new_folder_meanwhile_is_kept(tmp_path):
     assert contents(path) == {"notes.txt": b"somebody's"}
 
 
-def test_a_file_in_the_place_of_the_folder(tmp_path):
+def test_a_file_in_the_place_of_the_folder(tmp_path, sentence):
     (tmp_path / "file").write_text("somebody's")
     for path in (tmp_path / "file", tmp_path / "file" / "run"):
-        assert refusal(StorageError, begun, path).startswith(f"can't write {path}: ")
+        sentence(refusal(StorageError, begun, path), path)
     assert contents(tmp_path) == {"file": b"somebody's"}
 
 
@@ -757,7 +775,7 @@ def test_free_folder_counts_on(tmp_path):
 
 
 @pytest.mark.parametrize("function", ["replace", "fsync"])
-def test_a_save_that_fails_leaves_the_last_one(folder, monkeypatch, function):
+def test_a_save_that_fails_leaves_the_last_one(folder, monkeypatch, function, sentence):
     tensors = {"weights/w": np.ones((2, 3), np.float32)}
     CheckpointWriter(folder).resume(tensors, Progress(step=1, seconds=1.0))
     CheckpointWriter(folder).history([FIGURES])
@@ -772,9 +790,7 @@ def test_a_save_that_fails_leaves_the_last_one(folder, monkeypatch, function):
             ),
             (HISTORY, lambda: CheckpointWriter(folder).history([])),
         ):
-            assert refusal(StorageError, save) == (
-                f"can't write {folder / name}: the disk is full: free some space"
-            )
+            sentence(refusal(StorageError, save), folder / name, "disk is full")
     assert contents(folder) == before
 
 
@@ -846,14 +862,16 @@ def test_a_checkpoint_is_shown_in_one_line(folder):
     assert repr(found) == f"<Checkpoint {folder}: char, 2x3, not validated>"
 
 
-def test_nothing_to_resume(folder):
-    assert refusal(CheckpointMissing, read_resume, folder, {}) == (
-        f"{folder} has nothing to resume, its training is finished: to train on, use charlstm "
-        f"train CORPUS --from {folder}"
+def test_nothing_to_resume(folder, sentence):
+    sentence(
+        refusal(CheckpointMissing, read_resume, folder, {}),
+        folder,
+        "finished",
+        f"charlstm train CORPUS --from {folder}",
     )
 
 
-def test_a_damaged_resume_file(folder):
+def test_a_damaged_resume_file(folder, sentence):
     path = folder / RESUME
     CheckpointWriter(folder).resume(
         {"states/h_0": np.ones((2, 3), np.float32)}, Progress(step=1, seconds=1.0)
@@ -864,21 +882,27 @@ def test_a_damaged_resume_file(folder):
         path.write_bytes(data[:length])
         assert is_damaged(refusal(CheckpointDamaged, read_resume, folder, shapes), path)
     path.write_bytes(data[:-1] + b"\x01")
-    assert refusal(CheckpointDamaged, read_resume, folder, shapes) == (
-        f"{path} has been altered, its content does not match its sha256: {RESTORE}"
-    )
+    sentence(refusal(CheckpointDamaged, read_resume, folder, shapes), path, "sha256", "restore")
     path.write_bytes(data)
-    assert refusal(CheckpointDamaged, read_resume, folder, {"states/h_0": (2, 4)}) == (
-        f"{path}: states/h_0 has shape [2, 3] and type F32 but config.json asks for [2, 4] and "
-        "F32: restore the original files or train again"
+    sentence(
+        refusal(CheckpointDamaged, read_resume, folder, {"states/h_0": (2, 4)}),
+        path,
+        "states/h_0",
+        "[2, 3]",
+        "[2, 4]",
+        "F32",
+        "config.json",
     )
-    assert refusal(CheckpointDamaged, read_resume, folder, {}) == (
-        f"{path} has an unexpected tensor states/h_0: it doesn't fit config.json; restore the "
-        "original files or train again"
+    sentence(
+        refusal(CheckpointDamaged, read_resume, folder, {}),
+        path,
+        "states/h_0",
+        "config.json",
+        "restore",
     )
 
 
-def test_a_resume_file_is_tied_to_what_is_written_once(folder):
+def test_a_resume_file_is_tied_to_what_is_written_once(folder, sentence):
     """Another optimizer, another text or another alphabet would make it another run."""
     tensors = {"states/h_0": np.ones((2, 3), np.float32)}
     CheckpointWriter(folder).resume(tensors, Progress(step=1, seconds=1.0))
@@ -891,24 +915,24 @@ def test_a_resume_file_is_tied_to_what_is_written_once(folder):
         data = path.read_bytes()
         assert change(data) != data
         path.write_bytes(change(data))
-        assert refusal(
-            CheckpointDamaged, read_resume, folder, {"states/h_0": (2, 3)}
-        ) == not_the_file(path)
+        sentence(
+            refusal(CheckpointDamaged, read_resume, folder, {"states/h_0": (2, 3)}), path, "restore"
+        )
         path.write_bytes(data)
     assert read_resume(folder, {"states/h_0": (2, 3)})[1].step == 1
 
 
 @pytest.mark.parametrize("name", [CONFIG, TOKENIZER])
-def test_a_resume_file_without_what_is_written_once(folder, name):
+def test_a_resume_file_without_what_is_written_once(folder, name, sentence):
     CheckpointWriter(folder).resume({}, Progress(step=1, seconds=1.0))
     (folder / name).unlink()
-    assert refusal(CheckpointMissing, read_resume, folder, {}) == (
-        f"{folder / name} is missing: restore it or train again, a checkpoint needs all its files"
+    sentence(
+        refusal(CheckpointMissing, read_resume, folder, {}), folder / name, "missing", "restore"
     )
 
 
 @pytest.mark.parametrize("name", [CONFIG, TOKENIZER, HISTORY, MODEL, RESUME])
-def test_files_that_may_not_be_read(folder, monkeypatch, name):
+def test_files_that_may_not_be_read(folder, monkeypatch, name, sentence):
     """Not damaged: there is nothing to restore, only a permission to give."""
     CheckpointWriter(folder).history([FIGURES])
     CheckpointWriter(folder).resume({}, Progress(step=1, seconds=1.0))
@@ -921,8 +945,11 @@ def test_files_that_may_not_be_read(folder, monkeypatch, name):
 
     monkeypatch.setattr(os, "open", refuse)
     read = {HISTORY: read_history, RESUME: lambda folder: read_resume(folder, {})}
-    assert refusal(CheckpointMissing, read.get(name, read_checkpoint), folder) == (
-        f"can't read {folder / name}: Permission denied; make the file readable"
+    sentence(
+        refusal(CheckpointMissing, read.get(name, read_checkpoint), folder),
+        folder / name,
+        "Permission denied",
+        "readable",
     )
 
 
@@ -1057,39 +1084,36 @@ def test_damaged_hashes(lined):
     assert read_checkpoint(lined).figures == FIGURES
 
 
-def test_the_hashes_of_another_model(tmp_path, lined):
+def test_the_hashes_of_another_model(tmp_path, sentence, lined):
     path = lined / LINES
-    for texts, message in (
-        (["one", "two", "four"], f"is not the file the weights were saved with: {RESTORE}"),
-        (
-            ["one", "two"],
-            "hashes has shape [2] and type U64 but config.json asks for [3] and U64: restore the "
-            "original files or train again",
-        ),
+    for texts, parts in (
+        (["one", "two", "four"], ["restore"]),
+        (["one", "two"], ["hashes", "[2]", "U64", "config.json", "[3]", "restore"]),
     ):
         other = with_lines(tmp_path / "other", LineHashes.from_lines(texts))
         path.write_bytes((other / LINES).read_bytes())
-        found = refusal(CheckpointDamaged, read_lines_index, lined)
-        assert found.removeprefix(str(path)).lstrip(": ") == message
+        sentence(refusal(CheckpointDamaged, read_lines_index, lined), path, *parts)
 
 
 @pytest.mark.parametrize("hashes", [[3, 2, 5], [1, 1, 2]])
-def test_hashes_that_can_not_be_searched(tmp_path, hashes):
+def test_hashes_that_can_not_be_searched(tmp_path, hashes, sentence):
     folder = with_lines(tmp_path, LineHashes(np.array(hashes, np.uint64)))
-    assert refusal(CheckpointDamaged, read_lines_index, folder) == (
-        f"{folder / LINES} is damaged (its hashes are not in order): train again"
+    sentence(
+        refusal(CheckpointDamaged, read_lines_index, folder),
+        folder / LINES,
+        "hashes",
+        "order",
+        "train again",
     )
 
 
 @pytest.mark.parametrize("tensor", [np.zeros(3), np.zeros(3, np.int64), np.zeros((3, 1), "u8")])
-def test_hashes_of_another_type(lined, tensor):
+def test_hashes_of_another_type(lined, tensor, sentence):
     from safetensors.numpy import save_file
 
     save_file({"hashes": tensor}, lined / LINES)
     message = refusal(CheckpointDamaged, read_lines_index, lined)
-    assert message.endswith(
-        "but config.json asks for [3] and U64: restore the original files or train again"
-    )
+    sentence(message, "[3]", "U64", "config.json")
 
 
 def test_hashes_that_no_configuration_asks_for_are_not_read(folder, lined):
@@ -1098,12 +1122,10 @@ def test_hashes_that_no_configuration_asks_for_are_not_read(folder, lined):
 
 
 @pytest.mark.parametrize("make", [os.mkdir, os.mkfifo])
-def test_what_is_no_file_of_hashes_is_not_waited_for(lined, make):
+def test_what_is_no_file_of_hashes_is_not_waited_for(lined, make, sentence):
     (lined / LINES).unlink()
     make(lined / LINES)
-    assert refusal(CheckpointMissing, read_lines_index, lined) == (
-        f"can't read {lined / LINES}: it is not a regular file; restore the original or train again"
-    )
+    sentence(refusal(CheckpointMissing, read_lines_index, lined), lined / LINES, "regular file")
 
 
 # What a killed process has left
@@ -1147,16 +1169,13 @@ def test_a_folder_with_nothing_but_half_written_files_is_not_taken(tmp_path):
     assert set(contents(tmp_path)) == {CONFIG, TOKENIZER, *SIMILAR}
 
 
-def test_leftovers_that_can_not_be_removed_are_told(folder, monkeypatch):
+def test_leftovers_that_can_not_be_removed_are_told(folder, monkeypatch, sentence):
     def refuse(path, missing_ok=False):
         raise OSError(30, "Read-only file system")
 
     with_leftovers(folder)
     monkeypatch.setattr(Path, "unlink", refuse)
-    assert refusal(StorageError, module.remove_leftovers, folder) == (
-        f"can't write {folder}: the file system is read-only: make it writable or name another "
-        "place"
-    )
+    sentence(refusal(StorageError, module.remove_leftovers, folder), folder, "read-only")
 
 
 # From strangers
@@ -1183,13 +1202,16 @@ def with_header(path, change):
 
 
 @pytest.mark.parametrize("weight", [1e16, -1e16, 3.4e38])
-def test_weights_that_nothing_can_be_computed_with(folder, weight):
+def test_weights_that_nothing_can_be_computed_with(folder, weight, sentence):
     weights = weights_for(NETWORK)
     weights["lstm_1/bias"][3] = weight
     sign(folder / MODEL, weights)
-    assert refusal(CheckpointDamaged, read_checkpoint, folder) == (
-        f"{folder / MODEL}: lstm_1/bias holds weights beyond 1e+15, which nothing can be computed "
-        f"with: train again"
+    sentence(
+        refusal(CheckpointDamaged, read_checkpoint, folder),
+        folder / MODEL,
+        "lstm_1/bias",
+        "1e+15",
+        "train again",
     )
 
 
@@ -1267,7 +1289,7 @@ def test_headers_that_are_deep_or_huge(folder, text):
     assert is_damaged(refusal(CheckpointDamaged, read_checkpoint, folder), folder / MODEL)
 
 
-def test_files_that_are_too_large_are_not_read(folder):
+def test_files_that_are_too_large_are_not_read(folder, sentence):
     for name in (CONFIG, TOKENIZER, HISTORY):
         path = folder / name
         before = path.read_bytes() if path.exists() else b""
@@ -1275,13 +1297,11 @@ def test_files_that_are_too_large_are_not_read(folder):
         os.truncate(path, 2**40)
         read = read_history if name == HISTORY else read_checkpoint
         message = refusal(CheckpointDamaged, read, folder)
-        assert message.startswith(
-            f"{path} is damaged (it has 1,099,511,627,776 bytes, and may have"
-        )
+        sentence(message, path, "damaged", "1,099,511,627,776 bytes")
         path.write_bytes(before)
 
 
-def test_weights_that_no_machine_can_hold(folder):
+def test_weights_that_no_machine_can_hold(folder, sentence):
     """The file is as long as the configuration asks for, and takes no room."""
     network = ModelConfig(vocab_size=5, embedding=16_384, units=16_384, layers=64)
     header, end = {}, 0
@@ -1293,13 +1313,10 @@ def test_weights_that_no_machine_can_hold(folder):
     (folder / CONFIG).write_bytes(msgspec.json.encode(settings(network)))
     path.write_bytes(len(text).to_bytes(8, "little") + text)
     os.truncate(path, 8 + len(text) + end)
-    assert refusal(CheckpointError, read_checkpoint, folder) == (
-        f"{path} has 549.8 GB, more than the memory of this machine can hold: use a machine with "
-        f"more memory, or train a smaller model"
-    )
+    sentence(refusal(CheckpointError, read_checkpoint, folder), path, "549.8 GB", "memory")
 
 
-def test_weights_that_were_never_written(folder, monkeypatch):
+def test_weights_that_were_never_written(folder, monkeypatch, sentence):
     monkeypatch.setattr("charlstm.tensors._MAY_HAVE_HOLES", 2**16)
     network = ModelConfig(vocab_size=5, embedding=200, units=200, layers=1)
     (folder / CONFIG).write_bytes(msgspec.json.encode(settings(network)))
@@ -1309,39 +1326,44 @@ def test_weights_that_were_never_written(folder, monkeypatch):
     size = path.stat().st_size
     os.truncate(path, 8192)
     os.truncate(path, size)
-    assert refusal(CheckpointDamaged, read_checkpoint, folder) == (
-        f"{path} is damaged (most of it was never written): {RESTORE}"
+    sentence(
+        refusal(CheckpointDamaged, read_checkpoint, folder),
+        path,
+        "damaged",
+        "never written",
+        "restore",
     )
 
 
-def test_a_file_that_becomes_a_pipe_after_the_check(folder, monkeypatch):
+def test_a_file_that_becomes_a_pipe_after_the_check(folder, monkeypatch, sentence):
     path = folder / CONFIG
     path.unlink()
     os.mkfifo(path)
     monkeypatch.setattr(Path, "is_file", lambda self: True)
-    assert refusal(CheckpointMissing, read_checkpoint, folder) == (
-        f"can't read {path}: it is not a regular file; restore the original or train again"
-    )
+    sentence(refusal(CheckpointMissing, read_checkpoint, folder), path, "regular file")
 
 
-def test_a_tokenizer_of_another_level(folder):
+def test_a_tokenizer_of_another_level(folder, sentence):
     tokenizer = json.loads((folder / TOKENIZER).read_bytes())
     symbols = tokenizer["symbols"][:1]
     (folder / TOKENIZER).write_text(json.dumps({"level": "word", "symbols": symbols}))
     sign(folder / MODEL, weights_for(NETWORK))
-    assert refusal(CheckpointDamaged, read_checkpoint, folder) == (
-        f"{folder / TOKENIZER} is of word level but config.json of char level: restore the "
-        f"original files or train again"
+    sentence(
+        refusal(CheckpointDamaged, read_checkpoint, folder),
+        folder / TOKENIZER,
+        "word level",
+        "config.json",
+        "char level",
+        "restore",
     )
 
 
-def test_more_symbols_than_the_model_has_are_not_decoded(folder):
+def test_more_symbols_than_the_model_has_are_not_decoded(folder, sentence):
     (folder / TOKENIZER).write_text(
         json.dumps({"level": "word", "symbols": [f"w{n}" for n in range(9000)]})
     )
-    assert "it has more symbols than the model" in refusal(
-        CheckpointDamaged, read_checkpoint, folder
-    )
+    message = refusal(CheckpointDamaged, read_checkpoint, folder)
+    sentence(message, folder / TOKENIZER, "more symbols than the model")
 
 
 @pytest.mark.parametrize("version", [0, -1])
@@ -1354,16 +1376,12 @@ def test_formats_that_never_were(folder, version):
 # One process at a time
 
 
-def test_a_folder_is_claimed_by_one(tmp_path):
+def test_a_folder_is_claimed_by_one(tmp_path, sentence):
     path = tmp_path / "a" / "run"
-    message = (
-        f"another process is training into {path}: let it end or stop it, or train into another "
-        "folder"
-    )
     check_idle(path)
     with claimed(path):
-        assert refusal(CheckpointBusy, check_idle, path) == message
-        assert refusal(CheckpointBusy, begun, path) == message
+        for function in (check_idle, begun):
+            sentence(refusal(CheckpointBusy, function, path), path, "another process")
         assert contents(path) == {}
     check_idle(path)
     begun(path)

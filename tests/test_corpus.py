@@ -126,13 +126,11 @@ def test_the_hash_depends_on_where_documents_end(tmp_path):
 
 
 @pytest.mark.parametrize("lines", [False, True])
-def test_an_empty_corpus(here, lines):
+def test_an_empty_corpus(here, lines, sentence):
     Path("a.txt").write_text("\n\n" if lines else "")
     Path("b.txt").touch()
     corpus = open_corpus(["a.txt", "b.txt"], lines=lines)
-    assert message(corpus.fingerprint) == (
-        "a.txt, b.txt: the corpus is empty, it needs text to learn from"
-    )
+    sentence(message(corpus.fingerprint), "a.txt, b.txt", "empty")
 
 
 @pytest.mark.parametrize(
@@ -245,15 +243,12 @@ def test_decompressors_are_imported_when_needed():
     assert result.stdout == "set()\n"
 
 
-def test_a_line_that_is_too_long_for_a_document(tmp_path, monkeypatch):
+def test_a_line_that_is_too_long_for_a_document(tmp_path, monkeypatch, sentence):
     monkeypatch.setattr("charlstm.corpus.LONGEST_LINE", 3 * 2**20)
     corpus = corpus_of(tmp_path, ["a\n" + "b" * 3 * 2**20 + "\nc\n"], lines=True)
     assert [len(chunk.text) for chunk in corpus.chunks()] == [1, 3 * 2**20, 1]
     corpus = corpus_of(tmp_path, ["a\n" + "b" * 5 * 2**20 + "\nc\n"], lines=True)
-    assert message(list, corpus.chunks()) == (
-        f"{tmp_path / '0.txt'} has a line of more than 3,145,728 characters, too long for a "
-        f"document of its own: leave --lines out, or break it up"
-    )
+    sentence(message(list, corpus.chunks()), tmp_path / "0.txt", "3,145,728 characters", "--lines")
 
 
 # Lines and words

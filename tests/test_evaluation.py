@@ -22,6 +22,7 @@ from charlstm.evaluation import (
     texts_of,
 )
 from charlstm.tokenizer import END_OF_DOCUMENT, UNKNOWN, tokens_of
+from tests.messages import assert_names, raises_naming
 
 from .test_generation import CHARS, WORDS
 from .test_scoring import model_of, reference
@@ -56,9 +57,7 @@ def test_figures_are_those_of_a_plain_reading(tokenizer, documents, ends, lines)
             targets += ids[1:]
     given_texts = texts(*(d for d in documents if d or lines), lines=lines, ends=ends)
     if not targets:
-        assert message(evaluate_text, engine, tokenizer, given_texts) == (
-            "it: the text is empty, there is nothing to evaluate"
-        )
+        assert_names(message(evaluate_text, engine, tokenizer, given_texts), "it", "empty")
         return
     figures = evaluate_text(engine, tokenizer, given_texts)
     known = [v for v, target in zip(values, targets, strict=True) if target != UNKNOWN]
@@ -153,12 +152,9 @@ def test_windows_end_where_words_begin(tokenizer, documents, data):
         assert list(tokens_of(before + word))[-1] == token
 
 
-def test_a_text_without_words_is_told():
-    assert message(
-        evaluate_words, model_of(CHARS), CHARS, texts("... ---"), sample=5, seed=1
-    ) == (
-        "it: there is no word in the text to ask for: leave these figures out with --sample 0"
-    )  # fmt: skip
+def test_a_text_without_words_is_told(sentence):
+    told = message(evaluate_words, model_of(CHARS), CHARS, texts("... ---"), sample=5, seed=1)
+    sentence(told, "it", "no word", "--sample 0")
 
 
 # Beginnings
@@ -193,5 +189,5 @@ def test_a_file_that_can_not_be_read_is_told(tmp_path):
     (source,) = corpus_of(tmp_path, [""]).sources
     source.path.write_bytes(b"a\xff")
     found = texts_of(Corpus((source,), addresses=("it",)), ends=False)
-    with pytest.raises(CorpusError, match="byte 0xff at offset 1 is not utf-8"):
+    with raises_naming(CorpusError, "0xff", "offset 1", "utf-8"):
         evaluate_text(model_of(CHARS), CHARS, found)

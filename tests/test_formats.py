@@ -25,6 +25,7 @@ from charlstm.checkpoint import (
 )
 from charlstm.cli import COMMANDS, run_command_line
 from charlstm.tokenizer import END_OF_DOCUMENT
+from tests.messages import assert_error
 from tests.oracles import network
 
 DATA = Path(__file__).parent / "data"
@@ -166,12 +167,8 @@ def test_a_later_format_is_told_by_every_command(here, capfd, arguments):
     altered(here / "model", format=FORMAT + 1, model={"cells": "other"}, engine=[1], train=...)
     (here / "model" / RESUME).write_bytes(b"something new")
     before = sorted(here.rglob("*"))
-    assert outcome(arguments, here, capfd) == (
-        1,
-        "",
-        f"Error: model has checkpoint format {FORMAT + 1} and this charlstm reads up to {FORMAT}: "
-        "upgrade charlstm\n",
-    )
+    formats = [f"format {FORMAT + 1}", FORMAT]
+    assert_error(outcome(arguments, here, capfd), 1, "model", *formats, "upgrade charlstm")
     assert sorted(here.rglob("*")) == sorted([*before, here / "text.txt"])
 
 
@@ -192,9 +189,5 @@ def test_a_later_format_is_told_by_every_command(here, capfd, arguments):
 )
 def test_a_format_that_is_no_number_is_damage(here, capfd, arguments, number, reason):
     altered(here / "model", format=number)
-    assert outcome(arguments, here, capfd) == (
-        1,
-        "",
-        f"Error: model/config.json is damaged ({reason}): restore the original file or train "
-        "again\n",
-    )
+    result = outcome(arguments, here, capfd)
+    assert_error(result, 1, "model/config.json", "damaged", reason, "restore")

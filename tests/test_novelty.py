@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from charlstm import novelty
 from charlstm.errors import CorpusError, UsageError
 from charlstm.novelty import LineGatherer, LineHashes, hash_line, hashes_of_files
+from tests.messages import raises_naming
 
 from .texts import COMPRESS
 
@@ -100,13 +101,13 @@ def test_files_in_another_encoding(tmp_path):
     (tmp_path / "one.txt").write_bytes("zoé\n".encode("utf-16"))
     assert "zoé" in hashes_of_files([tmp_path / "one.txt"], encoding="utf-16")
     (tmp_path / "two.txt").write_bytes(b"zo\xe9\n")
-    with pytest.raises(CorpusError, match="is not utf-8"):
+    with raises_naming(CorpusError, tmp_path / "two.txt", "0xe9", "utf-8"):
         hashes_of_files([tmp_path / "two.txt"])
     assert "zo\ufffd" in hashes_of_files([tmp_path / "two.txt"], decode_errors="replace")
 
 
 def test_files_that_are_not_there(tmp_path):
-    with pytest.raises(CorpusError, match="there is nothing of that name"):
+    with raises_naming(CorpusError, tmp_path / "none"):
         hashes_of_files([tmp_path / "none"])
     with pytest.raises(UsageError):
         hashes_of_files([])

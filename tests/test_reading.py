@@ -6,6 +6,7 @@ import bz2
 import io
 import lzma
 import random
+import re
 import sys
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from charlstm.corpus import Corpus, open_corpus
 from charlstm.errors import ConfigError, StorageError, UsageError
 from charlstm.reading import Source, StreamSource, check_encoding, spool_stdin
 from charlstm.spool import spooled_stdin
+from tests.messages import assert_names
 from tests.texts import COMPRESS, block_sizes, chunks_in_blocks, documents_of, message, read
 
 # Decoding
@@ -41,10 +43,14 @@ def test_strict_decoding_agrees_with_decoding_the_whole(folder, data, size, enco
     if error is None:
         assert "".join(documents_of(chunks_in_blocks(corpus, size))) == expected
     else:
-        assert message(chunks_in_blocks, corpus, size) == (
-            f"data: byte 0x{error.object[error.start]:02x} at offset {error.start} is not "
-            f"{encoding}: name the right encoding with --encoding, or put U+FFFD in its place "
-            "with --decode-errors replace"
+        assert_names(
+            message(chunks_in_blocks, corpus, size),
+            encoding,
+            "data",
+            f"0x{error.object[error.start]:02x}",
+            f"offset {error.start}",
+            "--encoding",
+            "--decode-errors replace",
         )
 
 
@@ -59,10 +65,10 @@ def test_replacing_agrees_with_decoding_the_whole(folder, data, size):
 
 def test_the_offset_counts_a_byte_order_mark(here):
     Path("a.txt").write_bytes(b"\xef\xbb\xbfab\xff")
-    assert "byte 0xff at offset 5 is not utf-8-sig" in message(read, "a.txt", encoding="utf-8-sig")
+    assert_names(message(read, "a.txt", encoding="utf-8-sig"), "0xff", "offset 5", "utf-8-sig")
 
 
-def test_an_error_without_position_is_reported_too(here, monkeypatch):
+def test_an_error_without_position_is_reported_too(here, monkeypatch, sentence):
     class Decoder(io.IncrementalNewlineDecoder):
         def decode(self, *args, **options):
             raise UnicodeError("label too long")
@@ -71,7 +77,7 @@ def test_an_error_without_position_is_reported_too(here, monkeypatch):
     monkeypatch.setattr(
         reading.codecs, "getincrementaldecoder", lambda _: lambda _: Decoder(None, 0)
     )
-    assert message(read, "a.txt").startswith("a.txt: its text is not utf-8: name the right")
+    sentence(message(read, "a.txt"), "a.txt", "utf-8", "encoding")
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "latin-1", "utf-16", "utf-32", "cp1252"])
@@ -83,20 +89,28 @@ def test_text_comes_back_from_its_encoding(here, encoding):
 
 
 @pytest.mark.parametrize("encoding", ["klingon", "base64", "rot13", "undefined", "a\0b", ""])
-def test_what_is_no_text_encoding(encoding):
-    assert message(open_corpus, ["a"], encoding=encoding, error=ConfigError) == (
-        f"{encoding!r} is no text encoding: give one that Python knows, such as utf-8, utf-16, "
-        "latin-1 or cp1252"
+def test_what_is_no_text_encoding(encoding, sentence):
+    sentence(
+        message(open_corpus, ["a"], encoding=encoding, error=ConfigError),
+        f"{encoding!r}",
+        "encoding",
+        "utf-8",
+        "cp1252",
     )
 
 
-def test_a_binary_file(here, monkeypatch):
+def test_a_binary_file(here, monkeypatch, sentence):
     Path("a.bin").write_bytes(b"\x89PNG and so on \0\xff")
     monkeypatch.setattr(reading, "BLOCK", 4)
     corpus = open_corpus(["a.bin"], encoding="latin-1")
-    assert message(lambda: list(corpus.chunks())) == (
-        "a.bin looks like a binary file (a NUL byte at offset 15): name text files, with "
-        "--encoding if they are in UTF-16 or UTF-32"
+    sentence(
+        message(lambda: list(corpus.chunks())),
+        "a.bin",
+        "binary",
+        "NUL byte at offset 15",
+        "--encoding",
+        "UTF-16",
+        "UTF-32",
     )
 
 
@@ -114,7 +128,7 @@ def test_compressed_files_are_read_through(here, suffix):
 
 @pytest.mark.parametrize("suffix", COMPRESS)
 @pytest.mark.parametrize("damage", ["truncated", "altered", "foreign"])
-def test_broken_archives(here, suffix, damage):
+def test_broken_archives(here, sentence, suffix, damage):
     data = bytearray(COMPRESS[suffix](random.Random(1).randbytes(5000).replace(b"\0", b"?")))
     if damage == "truncated":
         data = data[:-20]
@@ -126,17 +140,14 @@ def test_broken_archives(here, suffix, damage):
     Path(f"a{suffix}").write_bytes(data)
     corpus = open_corpus([f"a{suffix}"], encoding="latin-1")
     text = message(lambda: list(corpus.chunks()))
-    assert text.startswith(f"a{suffix} can't be decompressed (")
-    assert text.endswith("): the file is broken or truncated, so fetch or compress it again")
+    assert_names(text, f"a{suffix}", "decompressed", "broken or truncated")
+    sentence(re.sub(r"\(.+\):", "(REASON):", text))
 
 
-def test_a_python_without_a_decompressor(here, monkeypatch):
+def test_a_python_without_a_decompressor(here, monkeypatch, sentence):
     Path("a.bz2").write_bytes(bz2.compress(b"text"))
     monkeypatch.setitem(sys.modules, "bz2", None)
-    assert message(read, "a.bz2") == (
-        "a.bz2: this Python can't read .bz2 files (import of bz2 halted; None in sys.modules): "
-        "decompress it first"
-    )
+    sentence(message(read, "a.bz2"), "a.bz2", ".bz2 files", "decompress")
 
 
 # Standard input
@@ -170,29 +181,25 @@ def test_standard_input_that_is_closed_or_named_twice(monkeypatch):
         assert str(caught.value) == expected
 
 
-def test_standard_input_that_is_not_given():
-    assert message(open_corpus, ["-"], error=UsageError) == (
-        "- stands for standard input, which is not given: name a file"
-    )
+def test_standard_input_that_is_not_given(sentence):
+    sentence(message(open_corpus, ["-"], error=UsageError), "-", "standard input", "file")
 
 
-def test_a_full_disk_leaves_nothing_behind(tmp_path):
+def test_a_full_disk_leaves_nothing_behind(tmp_path, sentence):
     spool = tmp_path / "spool"
     spool.symlink_to("/dev/full")
-    assert message(spool_stdin, io.BytesIO(b"text"), spool, error=StorageError) == (
-        f"can't write {spool}: the disk is full: free some space"
+    sentence(
+        message(spool_stdin, io.BytesIO(b"text"), spool, error=StorageError), spool, "disk is full"
     )
     assert list(tmp_path.iterdir()) == []
 
 
-def test_standard_input_that_is_a_folder(tmp_path):
+def test_standard_input_that_is_a_folder(tmp_path, sentence):
     class Folder(io.BytesIO):
         def read(self, size=-1):
             raise IsADirectoryError(21, "Is a directory")
 
-    assert message(spool_stdin, Folder(), tmp_path / "spool") == (
-        "can't read stdin: it is a folder: redirect a file instead"
-    )
+    sentence(message(spool_stdin, Folder(), tmp_path / "spool"), "stdin", "folder")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -222,17 +229,27 @@ def test_a_stream_is_read_as_it_arrives():
     assert arriving(b"a\xe9", decode_errors="replace") == [["a", "\ufffd"]]
 
 
-def test_a_stream_that_can_not_be_read():
-    assert message(arriving, b"ab", b"c\0d") == (
-        "stdin looks like a binary file (a NUL byte at offset 3): name text files, with "
-        "--encoding if they are in UTF-16 or UTF-32"
+def test_a_stream_that_can_not_be_read(sentence):
+    sentence(
+        message(arriving, b"ab", b"c\0d"),
+        "stdin",
+        "binary",
+        "NUL byte at offset 3",
+        "--encoding",
+        "UTF-16",
+        "UTF-32",
     )
-    assert message(arriving, b"ab", b"c\xe9d") == (
-        "stdin: byte 0xe9 at offset 3 is not utf-8: name the right encoding with --encoding, or "
-        "put U+FFFD in its place with --decode-errors replace"
+    sentence(
+        message(arriving, b"ab", b"c\xe9d"),
+        "stdin",
+        "0xe9",
+        "offset 3",
+        "utf-8",
+        "--encoding",
+        "--decode-errors replace",
     )
-    assert message(arriving, b"a", OSError(5, "Input/output error")) == (
-        "can't read stdin: Input/output error"
+    sentence(
+        message(arriving, b"a", OSError(5, "Input/output error")), "stdin", "Input/output error"
     )
 
 
@@ -240,25 +257,22 @@ def test_a_stream_that_can_not_be_read():
 
 
 @pytest.mark.parametrize("suffix", sorted(COMPRESS))
-def test_a_file_that_expands_beyond_all_use(tmp_path, monkeypatch, suffix):
+def test_a_file_that_expands_beyond_all_use(tmp_path, monkeypatch, suffix, sentence):
     monkeypatch.setattr(reading, "EXPANDED", 2**20)
     path = tmp_path / f"bomb.txt{suffix}"
     path.write_bytes(COMPRESS[suffix](b"a" * 50_000_000))
     assert path.stat().st_size * reading.EXPANSION < 50_000_000
-    assert message(read, str(path)) == (
-        f"{path} expands to more than 250 times its size: if you trust it, decompress it first "
-        f"and name the text itself"
-    )
+    sentence(message(read, str(path)), path, "250 times", "decompress")
     path.write_bytes(COMPRESS[suffix](b"a" * 2**20))
     assert sum(map(len, read(str(path)))) == 2**20
 
 
-def test_a_dictionary_that_no_memory_is_given_for(tmp_path):
+def test_a_dictionary_that_no_memory_is_given_for(tmp_path, sentence):
     data = bytearray(lzma.compress(b"text", lzma.FORMAT_ALONE))
     data[1:5] = b"\xff\xff\xff\xff"
     path = tmp_path / "a.xz"
     path.write_bytes(data)
-    assert message(read, str(path)).startswith(f"{path} can't be decompressed (Memory usage limit")
+    sentence(message(read, str(path)), path, "decompressed", "Memory usage limit")
 
 
 @pytest.mark.parametrize("between", [b"", b"\0" * 4, b"\0" * 4096])

@@ -22,7 +22,7 @@ COMPRESS = {
     ".xz": lzma.compress,
     ".zst": functools.partial(zstd.compress, options={zstd.CompressionParameter.checksum_flag: 1}),
 }
-ADDRESSES = "a file, a folder, a glob pattern, - for standard input, or python-docs"
+PLACES = ("a file", "a folder", "a glob pattern", "-", "python-docs")  # where a text may be
 
 texts = st.text(st.sampled_from("ab \r\n\té€\U0001f600"), max_size=40)
 documents = st.lists(texts, max_size=4)
@@ -56,6 +56,7 @@ def documents_of(chunks):
 
 
 def message(function, *arguments, error=CorpusError, **options):
+    """Return what a call is refused with."""
     with pytest.raises(error) as caught:
         function(*arguments, **options)
     return str(caught.value)

@@ -5,6 +5,8 @@ import os
 
 import pytest
 
+from tests.messages import assert_error, assert_names
+
 
 @pytest.fixture
 def filled(charlstm, monkeypatch, tmp_path):
@@ -27,15 +29,17 @@ def test_lists_what_a_run_has_prepared(charlstm, filled):
     assert listed["bytes"] == sum(path.stat().st_size for path in files)
     plain = charlstm("cache")
     assert len(plain.out.splitlines()) == 2
-    assert plain.err == f"2 entries, {listed['bytes']:,} bytes in {filled}\n"
+    assert_names(plain.err, 2, f"{listed['bytes']:,}", filled)
 
 
 def test_clear_empties_the_folder(charlstm, filled):
     result = charlstm("cache", "--clear")
     assert (result.status, result.out) == (0, "")
-    assert result.err.startswith("Removed 2 entries, ")
+    assert_names(result.err, 2, filled)
     assert os.listdir(filled) == ["CACHEDIR.TAG"]
-    assert charlstm("cache") == (0, "", f"0 entries, 0 bytes in {filled}\n")
+    empty = charlstm("cache")
+    assert (empty.status, empty.out) == (0, "")
+    assert_names(empty.err, "0 entries", "0 bytes", filled)
 
 
 def test_a_wrong_bound_is_misuse(charlstm, monkeypatch, tmp_path):
@@ -43,10 +47,7 @@ def test_a_wrong_bound_is_misuse(charlstm, monkeypatch, tmp_path):
     monkeypatch.setenv("CHARLSTM_CACHE", str(tmp_path / "other"))
     monkeypatch.setenv("CHARLSTM_CACHE_MB", "lots")
     result = charlstm("train", "a.txt", "--dry-run", "-q")
-    assert (result.status, result.out) == (2, "")
-    assert result.err == (
-        "Error: CHARLSTM_CACHE_MB is 'lots': expected a whole number of megabytes, such as 4096\n"
-    )
+    assert_error(result, 2, "CHARLSTM_CACHE_MB", "'lots'", "megabytes", 4096)
 
 
 def test_a_cache_folder_that_holds_other_things_is_misuse_and_never_cleared(
@@ -56,11 +57,7 @@ def test_a_cache_folder_that_holds_other_things_is_misuse_and_never_cleared(
     (tmp_path / "home" / "pictures").mkdir(parents=True)
     (tmp_path / "home" / "pictures" / "one.png").touch()
     monkeypatch.setenv("CHARLSTM_CACHE", str(tmp_path / "home"))
-    assert charlstm("train", "a.txt", "--dry-run", "-q") == (
-        2,
-        "",
-        f"Error: the cache folder {tmp_path / 'home'} holds other things: let CHARLSTM_CACHE name "
-        "a new or an empty folder\n",
-    )
-    assert charlstm("cache", "--clear").err.startswith("Removed 0 entries, 0 bytes in ")
+    result = charlstm("train", "a.txt", "--dry-run", "-q")
+    assert_error(result, 2, tmp_path / "home", "CHARLSTM_CACHE")
+    assert_names(charlstm("cache", "--clear").err, "0 entries", "0 bytes", tmp_path / "home")
     assert (tmp_path / "home" / "pictures" / "one.png").exists()

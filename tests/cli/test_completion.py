@@ -12,6 +12,7 @@ import pytest
 from charlstm import cli
 from charlstm.checkpoint import CHECKPOINTS, CONFIG
 from charlstm.cli import COMMANDS
+from tests.messages import assert_error
 
 README = (Path(__file__).parent.parent.parent / "README.md").read_text()
 BEHIND_HELP = {"numpy", "onnx", "onnxruntime", "safetensors", "tensorflow", "keras", "tqdm"}
@@ -196,12 +197,9 @@ def test_bash_completes_with_the_line_of_the_readme(folder):
 @pytest.mark.parametrize("request_of", ["tcsh_source", "bash", "bash_sauce", "bash_complete"])
 def test_what_no_shell_asks_for_is_misuse(charlstm, monkeypatch, request_of):
     monkeypatch.setenv(cli.COMPLETION_VARIABLE, request_of)
-    assert charlstm("info", "nowhere") == (
-        2,
-        "",
-        f"Error: _CHARLSTM_COMPLETE is '{request_of}': a shell's start-up file sets it to "
-        "bash_source, zsh_source or fish_source (see README); unset it\n",
-    )
+    shells = ["bash_source", "zsh_source", "fish_source", "README"]
+    result = charlstm("info", "nowhere")
+    assert_error(result, 2, "_CHARLSTM_COMPLETE", f"'{request_of}'", *shells)
 
 
 def test_an_empty_variable_asks_for_nothing(charlstm, monkeypatch):

@@ -8,6 +8,7 @@ import pytest
 
 from charlstm.checkpoint import read_checkpoint
 from charlstm.cli.train_report import perplexity
+from tests.messages import assert_error
 
 
 def test_json_tells_all_that_is_known(charlstm, prose):
@@ -46,19 +47,12 @@ def test_whether_the_training_lines_are_known(charlstm, names, prose, tmp_path):
 
 
 def test_no_checkpoint(charlstm):
-    assert charlstm("info", "nowhere") == (
-        1,
-        "",
-        "Error: there is no checkpoint nowhere: check the path\n",
-    )
+    assert_error(charlstm("info", "nowhere"), 1, "nowhere", "path")
 
 
 def test_a_name_that_is_too_long_for_the_file_system(charlstm):
     result = charlstm("info", "x" * 300)
-    assert (result.status, result.out) == (1, "")
-    assert result.err == (
-        f"Error: can't read {'x' * 300}/config.json: File name too long; check the path\n"
-    )
+    assert_error(result, 1, f"{'x' * 300}/config.json", "File name too long", "path")
 
 
 @pytest.mark.parametrize("value", [None, math.inf])

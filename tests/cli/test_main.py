@@ -11,6 +11,7 @@ import pytest
 
 from charlstm import __version__
 from charlstm.cli import COMMANDS
+from tests.messages import assert_error, assert_misuse, assert_names
 
 HEAVY = {"tensorflow", "keras"}
 NOT_FOR_HELP = HEAVY | {"numpy", "onnx", "onnxruntime", "safetensors", "tqdm"}
@@ -95,18 +96,16 @@ def test_version(charlstm):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("arguments", "parts"),
     [
-        (["tain"], "No such command 'tain'."),
-        (["generate", "--temprature", "1"], "No such option:? '?--temprature"),
-        (["generate", "-t", "-1"], "Invalid value for '-t' / '--temperature': -1.0 is not in the"),
-        (["train", "a.txt", "--dropout", "1"], "Invalid value for '--dropout': 1.0 is not in the"),
+        (["tain"], ["No such command", "tain"]),
+        (["generate", "--temprature", "1"], ["No such option", "--temprature"]),
+        (["generate", "-t", "-1"], ["'-t' / '--temperature'", "-1.0"]),
+        (["train", "a.txt", "--dropout", "1"], ["--dropout", "1.0"]),
     ],
 )
-def test_misuse_is_exit_2(charlstm, arguments, message):
-    result = charlstm(*arguments)
-    assert (result.status, result.out) == (2, "")
-    assert re.search(message, result.err)
+def test_misuse_is_exit_2(charlstm, arguments, parts):
+    assert_misuse(charlstm(*arguments), *parts)
 
 
 def test_no_command_shows_help_and_is_misuse(charlstm):
@@ -131,9 +130,9 @@ def test_a_full_disk_behind_stdout_is_one_sentence(arguments):
         check=False,
     )
     assert done.returncode == 1
-    assert done.stderr.splitlines()[-1] == (
-        "Error: can't write the output: No space left on device"
-    )
+    *_, last = done.stderr.splitlines()
+    assert last.startswith("Error: ")
+    assert_names(last, "output", "No space left on device")
     assert "Traceback" not in done.stderr
 
 
@@ -161,9 +160,7 @@ def test_an_error_of_the_operating_system_is_one_sentence(charlstm, monkeypatch,
         raise OSError(5, "Input/output error", *([name] if name else []))
 
     monkeypatch.setattr(cache, "entries", fail)
-    where = f"{name}: " if name else ""
-    result = charlstm("cache")
-    assert (result.status, result.err) == (1, f"Error: {where}Input/output error\n")
+    assert_error(charlstm("cache"), 1, *([name] if name else []), "Input/output error")
 
 
 @pytest.mark.parametrize(
@@ -174,7 +171,4 @@ def test_an_error_of_the_operating_system_is_one_sentence(charlstm, monkeypatch,
 def test_a_closed_standard_output_is_one_sentence(prose, arguments):
     command = f"{sys.executable} -m charlstm {arguments.replace('{}', str(prose))} >&-"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert done.stderr == (
-        "Error: standard output is closed: let it go to a file, a pipe or a terminal\n"
-    )
+    assert_error(done, 1, "standard output", "closed")

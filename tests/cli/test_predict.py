@@ -9,6 +9,7 @@ import sys
 import pytest
 
 import charlstm as package
+from tests.messages import assert_error, assert_warning, raises_naming
 
 LINE = re.compile(r"\d\.\d{4}\t.+")
 
@@ -132,11 +133,8 @@ def test_each_line_is_answered_before_the_next_is_read(prose):
 
 
 def test_unknown_characters_are_told_once(charlstm, prose):
-    expected = (
-        "Warning: the prompt has 1 unknown character (1 × '€' U+20AC) that the model never saw\n"
-    )
     result = charlstm("predict", prose, stdin="the €\nthe €q\n".encode())
-    assert (result.status, result.err) == (0, expected)
+    assert_warning(result, "prompt", 1, "1 × '€' U+20AC")
     assert charlstm("predict", prose, "the €", "-q").err == ""
 
 
@@ -154,21 +152,17 @@ def test_both_precisions_run(charlstm, prose):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "stdin", "status", "message"),
+    ("arguments", "stdin", "status", "parts"),
     [
-        (["a", "--symbols", "--words", 2], b"", 2,
-         "--symbols predicts no words: leave --words and --words-only out"),
-        (["a", "--symbols", "--words-only"], b"", 2,
-         "--symbols predicts no words: leave --words and --words-only out"),
-        (["caf\udce9"], b"", 2, "the prompt is not valid UTF-8: give it in UTF-8"),
+        (["a", "--symbols", "--words", 2], b"", 2, ["--symbols", "--words", "--words-only"]),
+        (["a", "--symbols", "--words-only"], b"", 2, ["--symbols", "--words", "--words-only"]),
+        (["caf\udce9"], b"", 2, ["prompt", "UTF-8"]),
         ([], b"caf\xe9!\n", 1,
-         "line 1 of standard input is not UTF-8: byte 0xe9 at offset 3 doesn't decode; convert "
-         "it, for example with iconv"),
+         ["line 1", "standard input", "UTF-8", "0xe9", "offset 3", "iconv"]),
     ],
 )  # fmt: skip
-def test_what_is_refused(charlstm, prose, arguments, stdin, status, message):
-    result = charlstm("predict", prose, *arguments, stdin=stdin)
-    assert result == (status, "", f"Error: {message}\n")
+def test_what_is_refused(charlstm, prose, arguments, stdin, status, parts):
+    assert_error(charlstm("predict", prose, *arguments, stdin=stdin), status, *parts)
 
 
 def test_a_closed_standard_input_is_misuse(prose):
@@ -178,11 +172,10 @@ def test_a_closed_standard_input_is_misuse(prose):
         text=True,
         check=False,
     )
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "Error: standard input is closed: pipe lines in, or give a prompt\n"
+    assert_error(done, 2, "standard input", "closed", "prompt")
 
 
-def test_a_terminal_is_not_waited_for(charlstm, prose, monkeypatch):
+def test_a_terminal_is_not_waited_for(charlstm, prose, monkeypatch, sentence):
     leader, follower = os.openpty()
     try:
         done = subprocess.run(
@@ -196,8 +189,8 @@ def test_a_terminal_is_not_waited_for(charlstm, prose, monkeypatch):
     finally:
         os.close(leader)
         os.close(follower)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "Error: there is no prompt: give one, or - to type one on each line\n"
+    assert_error(done, 2, "prompt", "-")
+    sentence(done.stderr.removesuffix("\n"))
 
 
 def test_the_python_interface_predicts_the_same(charlstm, prose):
@@ -210,7 +203,7 @@ def test_the_python_interface_predicts_the_same(charlstm, prose):
     assert isinstance(same[0], package.Prediction)
     assert len(model.predict("the ", top=2, words=2, words_only=True)) == 2
     assert model.predict("the quic", symbols=True)[0].text == "k"
-    with pytest.raises(package.CharlstmError, match="symbols are no words"):
+    with raises_naming(package.CharlstmError, "symbols", "words"):
         model.predict("a", symbols=True, words=2)
-    with pytest.raises(package.CharlstmError, match="top is 0"):
+    with raises_naming(package.CharlstmError, "top", 0):
         model.predict("a", top=0)

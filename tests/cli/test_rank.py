@@ -8,6 +8,7 @@ import sys
 import pytest
 
 import charlstm as package
+from tests.messages import assert_error, assert_warning
 
 from .conftest import TEXT
 
@@ -141,18 +142,13 @@ def test_a_large_group_is_ranked_as_one(charlstm, prose):
 
 
 def test_what_is_refused(charlstm, prose):
-    assert charlstm("rank", prose, "--context", "caf\udce9") == (
-        2, "", "Error: --context is not valid UTF-8: give it in UTF-8\n",
-    )  # fmt: skip
+    result = charlstm("rank", prose, "--context", "caf\udce9")
+    assert_error(result, 2, "--context", "UTF-8")
     result = charlstm("rank", prose, stdin=b"\xe9\n")
-    assert (result.status, result.out) == (1, "")
-    assert result.err.startswith("Error: stdin: byte 0xe9 at offset 0 is not utf-8")
+    assert_error(result, 1, "stdin", "0xe9", "offset 0", "utf-8")
     assert charlstm("rank").status == 2
 
 
 def test_unknown_characters_in_the_context_are_told(charlstm, prose):
     result = charlstm("rank", prose, "--context", "€", stdin=b"fox\tdog\n")
-    assert result.status == 0
-    assert result.err == (
-        "Warning: the context has 1 unknown character (1 × '€' U+20AC) that the model never saw\n"
-    )
+    assert_warning(result, "context", 1, "1 × '€' U+20AC")

@@ -11,6 +11,7 @@ from charlstm.__main__ import main
 from charlstm.cli import run_command_line
 from charlstm.cli.signals import WORDS, Signals, Stopped, exit_status
 from charlstm.errors import CharlstmError
+from tests.messages import assert_error
 
 NUMBERS = sorted(WORDS)
 FIGURES = ("train_loss", "valid_bits_per_character", "valid_perplexity", "valid_word_perplexity")
@@ -67,15 +68,11 @@ def test_an_ignored_interrupt_stays_ignored_after_another_signal():
 
 
 @pytest.mark.parametrize(
-    ("number", "status", "message"),
-    [
-        (signal.SIGINT, 130, "Interrupted.\n"),
-        (signal.SIGTERM, 143, "Terminated.\n"),
-        (signal.SIGHUP, 129, "The terminal was closed.\n"),
-    ],
+    ("number", "status"),
+    [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)],
 )
 def test_a_run_that_is_stopped_before_it_begins_leaves_nothing(
-    tmp_path, monkeypatch, capfd, number, status, message
+    tmp_path, monkeypatch, capfd, sentence, number, status
 ):
     """The corpus comes through a pipe, which is kept in a temporary file until the run begins."""
     monkeypatch.chdir(tmp_path)
@@ -90,7 +87,9 @@ def test_a_run_that_is_stopped_before_it_begins_leaves_nothing(
     with open(__file__, encoding="utf-8") as text:
         monkeypatch.setattr("sys.stdin", text)
         assert run_command_line(["train", "-"]) == status == exit_status(number)
-    assert capfd.readouterr() == ("", message)
+    out, err = capfd.readouterr()
+    assert (out, err) == ("", f"{WORDS[number]}\n")
+    sentence(WORDS[number])
     assert [path.name for path in tmp_path.iterdir()] == ["kept"]
     assert not list((tmp_path / "kept").iterdir())
 
@@ -127,12 +126,10 @@ NO_MEMORY = (
 
 
 @pytest.mark.parametrize("error", NO_MEMORY, ids=repr)
-def test_a_library_that_finds_no_memory_is_told_as_such(failing, error):
+def test_a_library_that_finds_no_memory_is_told_as_such(failing, sentence, error):
     done = failing(error)
-    assert (done.status, done.out) == (1, "")
-    assert done.err == (
-        "Error: out of memory: end other programs, or use a model of a smaller --size\n"
-    )
+    assert_error(done, 1, "out of memory", "--size")
+    sentence(done.err.removesuffix("\n"))
 
 
 @pytest.mark.parametrize(
@@ -166,7 +163,7 @@ def test_a_traceback_is_shown_if_asked_for(failing, monkeypatch, error):
 
 @pytest.mark.parametrize("options", [[], ["--json"]])
 def test_a_run_that_was_stopped_ends_with_its_signal_though_stdout_is_closed(
-    charlstm, monkeypatch, options
+    charlstm, monkeypatch, sentence, options
 ):
     best = SimpleNamespace(step=1, valid_loss=None, **dict.fromkeys(FIGURES))
 
@@ -184,4 +181,5 @@ def test_a_run_that_was_stopped_ends_with_its_signal_though_stdout_is_closed(
     monkeypatch.setattr("sys.stdout", None)
     done = charlstm("train", "corpus.txt", "-o", "model", *options)
     assert done.status == 143
-    assert done.err.endswith("go on with: charlstm train --resume model\n")
+    assert done.err.endswith(" charlstm train --resume model\n")
+    sentence(done.err.splitlines()[-1])

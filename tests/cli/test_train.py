@@ -24,6 +24,7 @@ from charlstm.checkpoint import (
 )
 from charlstm.corpus import _drawn
 from charlstm.errors import StorageError
+from tests.messages import assert_error, assert_names, assert_warning
 
 from .conftest import NAMES, SHORT, TEXT, TINY
 
@@ -84,18 +85,18 @@ def test_dry_run_writes_no_checkpoint(charlstm, corpus):
 
 
 @pytest.mark.parametrize(("free", "warned"), [(None, False), (64 << 30, False), (100 << 20, True)])
-def test_too_little_memory_is_told_before(charlstm, corpus, monkeypatch, free, warned):
+def test_too_little_memory_is_told_before(charlstm, corpus, monkeypatch, sentence, free, warned):
     monkeypatch.setattr("charlstm.processor.available_memory", lambda: free)
     result = charlstm("train", corpus, "--dry-run", "--json", "-q", *TINY)
     assert result.status == 0
     needed = json.loads(result.out)["memory_mb"] / 1e3
     assert 0.5 < needed < 1
-    warning = (
-        f"Warning: the run needs about {needed:.1f} GB of memory and 0.1 GB are free; if it ends "
-        "without a word, that is why: choose a smaller --size, fewer --streams or a shorter "
-        "--sequence-length\n"
-    )
-    assert result.err == (warning if warned else "")
+    if not warned:
+        assert result.err == ""
+        return
+    remedies = ["--size", "--streams", "--sequence-length"]
+    assert_warning(result, f"{needed:.1f} GB", "0.1 GB", *remedies)
+    sentence(result.err.removesuffix("\n").replace(f"{needed:.1f}", "NEEDED"))
 
 
 def test_samples_are_shown_now_and_then(charlstm, corpus):
@@ -116,10 +117,7 @@ def test_stdin_is_a_corpus(charlstm, corpus):
 def test_unknown_characters_of_the_validation_text_are_told(charlstm, tmp_path):
     (tmp_path / "late.txt").write_text(TEXT + "€€")
     result = charlstm("train", "late.txt", "--dry-run", "-q")
-    assert result.err == (
-        "Warning: the validation text has 2 unknown characters (2 × '€' U+20AC) that the training "
-        "text lacks\n"
-    )
+    assert_warning(result, "validation text", 2, "2 × '€' U+20AC")
 
 
 def test_a_named_validation_text(charlstm, corpus, tmp_path):
@@ -140,7 +138,7 @@ def test_a_named_validation_text_is_taken_out_of_the_corpus(charlstm, corpus, tm
     arguments = ["train", "texts", "--valid", "texts/two.txt", *QUICK, "-q", "-o", "model"]
     result = charlstm(*arguments)
     assert (result.status, result.out) == (0, "model\n")
-    assert result.err.startswith("Warning: the validation text has 200 unknown characters (")
+    assert_warning(result._replace(err=result.err.splitlines()[0]), "validation text", 200)
     found = read_checkpoint(Path("model"))
     assert found.config.provenance.sources == ("texts/one.txt",)
     assert found.config.provenance.train_tokens == len(TEXT) + 1
@@ -259,78 +257,59 @@ def test_a_parent_with_damaged_lines_is_refused(charlstm, names, tmp_path):
     result = charlstm(
         "train", "new.txt", "--lines", "--from", "parent", "--steps", 4, "-o", "child"
     )
-    assert (result.status, result.out) == (1, "")
-    assert result.err.startswith(f"Error: parent/{LINES} is damaged (")
+    assert_error(result, 1, f"parent/{LINES}", "damaged")
     assert not Path("child").exists()
 
 
 # What is refused: exit status and message, and nothing is left behind.
 
 
-def refused(charlstm, folder, status, message, *arguments, **options):
+def refused(charlstm, folder, status, parts, *arguments, **options):
     before = files_below(folder)
     result = charlstm("train", *arguments, **options)
-    assert (result.status, result.out, result.err) == (status, "", f"Error: {message}\n")
+    assert_error(result, status, *parts)
     assert files_below(folder) == before
     assert not Path("checkpoints").exists()
 
 
 @pytest.mark.parametrize(
-    ("arguments", "status", "message"),
+    ("arguments", "status", "parts"),
     [
         (["nowhere.txt"], 1,
-         "can't read nowhere.txt: there is nothing of that name: name a file, a folder, a glob "
-         "pattern, - for standard input, or python-docs"),
-        (["empty.txt"], 1, "empty.txt: the corpus is empty, it needs text to learn from"),
+         ["nowhere.txt", "file", "folder", "glob pattern", "-", "python-docs"]),
+        (["empty.txt"], 1, ["empty.txt", "empty"]),
         (["short.txt"], 1,
-         "the corpus is too short: 45 tokens to train on, but one batch of 4 streams of 16 tokens "
-         "needs 64; bring at least about 72 characters, or lower --streams or --sequence-length"),
+         ["too short", "45 tokens", "4 streams of 16 tokens", 64, "72 characters", "--streams",
+          "--sequence-length"]),
         (["image.png"], 1,
-         "image.png looks like a binary file (a NUL byte at offset 4): name text files, with "
-         "--encoding if they are in UTF-16 or UTF-32"),
+         ["image.png", "binary", "NUL byte at offset 4", "--encoding", "UTF-16", "UTF-32"]),
         (["latin.txt"], 1,
-         "latin.txt: byte 0xe9 at offset 3 is not utf-8: name the right encoding with --encoding, "
-         "or put U+FFFD in its place with --decode-errors replace"),
-        ([], 2,
-         "no corpus is named: name files, folders, - for standard input, or python-docs (see "
-         "charlstm train --help)"),
-        (["-", "-"], 2, "standard input is named twice and can be read only once: name it once"),
-        (["tale.txt", "--epochs", "2", "--minutes", "1"], 2,
-         "--epochs and --minutes are both budgets: give one of them"),
+         ["latin.txt", "0xe9", "offset 3", "utf-8", "--encoding", "--decode-errors replace"]),
+        ([], 2, ["files", "folders", "-", "python-docs", "charlstm train --help"]),
+        (["-", "-"], 2, ["standard input", "twice"]),
+        (["tale.txt", "--epochs", "2", "--minutes", "1"], 2, ["--epochs", "--minutes"]),
         (["tale.txt", "--valid", "tale.txt", "--valid-fraction", "0.2"], 2,
-         "--valid names the validation text, so leave --valid-fraction out"),
-        (["tale.txt", "--overwrite"], 2,
-         "--overwrite replaces the folder named with -o: add -o FOLDER"),
-        (["tale.txt", "--valid", "tale.txt"], 1,
-         "tale.txt is all named by --valid too, which leaves nothing to train on: name different "
-         "texts"),
-        (["tale.txt", "--min-count", "3"], 2,
-         "--min-count is for words: add --level word or leave it out"),
-        (["tale.txt", "--no-index"], 2, "--no-index is for lines: add --lines or leave it out"),
+         ["--valid", "--valid-fraction"]),
+        (["tale.txt", "--overwrite"], 2, ["--overwrite", "-o FOLDER"]),
+        (["tale.txt", "--valid", "tale.txt"], 1, ["tale.txt", "--valid"]),
+        (["tale.txt", "--min-count", "3"], 2, ["--min-count", "--level word"]),
+        (["tale.txt", "--no-index"], 2, ["--no-index", "--lines"]),
         (["tale.txt", "--tie", "--embedding", "8"], 2,
-         "--tie needs an embedding as wide as the layers, got --embedding 8 and --units 128: make "
-         "them equal or use --no-tie"),
-        (["--resume", "model", "--seed", "3"], 2,
-         "--resume continues a run as it was begun and can't be combined with --seed: leave "
-         "--seed out, or begin a new run with --from model"),
-        (["tale.txt", "--from", "model", "--units", "8"], 2,
-         "--from keeps the network and the tokenizer of model: leave --units out"),
-        (["tale.txt", "--from", "nowhere"], 1,
-         "there is no checkpoint nowhere: check the path"),
-        (["--resume", "nowhere"], 1, "there is no checkpoint nowhere: check the path"),
-        (["tale.txt", "--encoding", "klingon"], 2,
-         "'klingon' is no text encoding: give one that Python knows, such as utf-8, utf-16, "
-         "latin-1 or cp1252"),
-        (["tale.txt", "-q", "-o", "/proc/none/model"], 1,
-         "can't write /proc/none/model: its folder is not there: create it or name another place"),
+         ["--tie", "--embedding 8", "--units 128", "--no-tie"]),
+        (["--resume", "model", "--seed", "3"], 2, ["--resume", "--seed", "--from model"]),
+        (["tale.txt", "--from", "model", "--units", "8"], 2, ["--from", "model", "--units"]),
+        (["tale.txt", "--from", "nowhere"], 1, ["nowhere"]),
+        (["--resume", "nowhere"], 1, ["nowhere"]),
+        (["tale.txt", "--encoding", "klingon"], 2, ["'klingon'", "encoding", "utf-8", "cp1252"]),
+        (["tale.txt", "-q", "-o", "/proc/none/model"], 1, ["/proc/none/model", "folder"]),
     ],
 )  # fmt: skip
-def test_refusals(charlstm, corpus, tmp_path, arguments, status, message):
+def test_refusals(charlstm, corpus, tmp_path, arguments, status, parts):
     (tmp_path / "empty.txt").touch()
     (tmp_path / "short.txt").write_text("too short to learn from, whatever one may try. ok")
     (tmp_path / "image.png").write_bytes(b"\x89PNG\0\1\2")
     (tmp_path / "latin.txt").write_bytes(b"caf\xe9" * 100)
-    refused(charlstm, tmp_path, status, message, *arguments)
+    refused(charlstm, tmp_path, status, parts, *arguments)
 
 
 @pytest.mark.parametrize("finished", [True, False])
@@ -339,29 +318,24 @@ def test_a_taken_folder_is_refused_before_the_corpus_is_read(charlstm, prose, tm
     if not finished:
         (tmp_path / "model" / MODEL).unlink()
     refused(
-        charlstm, tmp_path, 1,
-        "model already holds a checkpoint: choose another folder with -o, continue it with "
-        "--resume model, or replace it with --overwrite",
+        charlstm, tmp_path, 1, ["model", "-o", "--resume model", "--overwrite"],
         "nowhere.txt", "-o", "model",
     )  # fmt: skip
 
 
-def test_no_permission(charlstm, corpus, monkeypatch):
+def test_no_permission(charlstm, corpus, monkeypatch, sentence):
     def refuse(self, *arguments, **options):
         raise PermissionError(errno.EACCES, "Permission denied", str(self))
 
     monkeypatch.setattr(Path, "mkdir", refuse)
-    assert charlstm("train", corpus, *QUICK, "-q", "-o", "model") == (
-        1,
-        "",
-        "Error: can't write model: permission denied: get the right to write there or name "
-        "another place\n",
-    )
+    result = charlstm("train", corpus, *QUICK, "-q", "-o", "model")
+    assert_error(result, 1, "model", "permission denied")
+    sentence(result.err.removesuffix("\n"))
 
 
 @pytest.mark.parametrize("after", range(1, 12))
 def test_a_disk_that_fills_up_leaves_a_checkpoint_that_resumes_or_none(
-    charlstm, corpus, monkeypatch, after
+    charlstm, corpus, monkeypatch, sentence, after
 ):
     real, calls = os.fsync, []
 
@@ -376,12 +350,11 @@ def test_a_disk_that_fills_up_leaves_a_checkpoint_that_resumes_or_none(
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", fill)
         result = charlstm("train", corpus, *options)
-    assert (result.status, result.out) == (1, "")
     model = Path("model")
-    remedy = ", then go on with charlstm train --resume model" if model.exists() else ""
-    assert re.fullmatch(
-        rf"Error: can't write model/[\w.]+: the disk is full: free some space{remedy}\n", result.err
-    )
+    assert_error(result, 1, "model", "disk is full")
+    assert re.search(r"model/[\w.]+: ", result.err)
+    assert ("charlstm train --resume model" in result.err) == model.exists()
+    sentence(re.sub(r"model/[\w.]+:", "model/FILE:", result.err.removesuffix("\n")))
     assert model.exists() == (after > 6)  # tokenizer, config and first save: two each
     assert not list(model.glob(".*.tmp"))
     assert not list(model.glob("*.tmp"))
@@ -409,41 +382,31 @@ def edit_config(path, change):
 
 
 @pytest.mark.parametrize(
-    ("damage", "message"),
+    ("damage", "parts"),
     [
-        (lambda m: (m / TOKENIZER).unlink(),
-         "model/tokenizer.json is missing: restore it or train again, a checkpoint needs all its "
-         "files"),
+        (lambda m: (m / TOKENIZER).unlink(), ["model/tokenizer.json", "missing"]),
         (lambda m: (m / MODEL).unlink(),
-         "model holds no trained weights (model.safetensors is missing): restore the file or train "
-         "again with -o model --overwrite"),
+         ["model", "model.safetensors is missing", "-o model --overwrite"]),
         (lambda m: (m / CONFIG).unlink(),
-         "model is not a checkpoint (config.json is missing): name a folder that charlstm train "
-         "has written"),
-        (lambda m: os.truncate(m / MODEL, 1000), "model/model.safetensors is damaged ("),
-        (lambda m: os.truncate(m / CONFIG, 100), "model/config.json is damaged ("),
+         ["model", "config.json is missing", "charlstm train"]),
+        (lambda m: os.truncate(m / MODEL, 1000), ["model/model.safetensors", "damaged"]),
+        (lambda m: os.truncate(m / CONFIG, 100), ["model/config.json", "damaged"]),
         (lambda m: edit_config(m, lambda c: c.update(format=3)),
-         "model has checkpoint format 3 and this charlstm reads up to 2: upgrade charlstm"),
+         ["model", "format 3", 2, "upgrade charlstm"]),
         (lambda m: edit_config(m, lambda c: c["train"].update(seed=99)),
-         "model/config.json is not the file the weights were saved with: restore the original "
-         "file or train again"),
+         ["model/config.json", "restore"]),
         (lambda m: edit_config(m, lambda c: c["model"].update(units=17)),
-         "model/model.safetensors: lstm_0/kernel has shape [8, 64] and type F32 but config.json "
-         "asks for [8, 68] and F32: restore the original files or train again"),
+         ["model/model.safetensors", "lstm_0/kernel", "[8, 64]", "[8, 68]", "config.json"]),
         (lambda m: edit_config(m, lambda c: c["model"].update(layers=2)),
-         "model/model.safetensors lacks tensor lstm_1/bias: it doesn't fit config.json; restore "
-         "the original files or train again"),
+         ["model/model.safetensors", "lstm_1/bias", "config.json"]),
         (lambda m: edit_config(m, lambda c: c["model"].update(units=0)),
-         "model/config.json is damaged ("),
+         ["model/config.json", "damaged"]),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("command", ["generate", "info"])
-def test_a_damaged_checkpoint(charlstm, prose, tmp_path, damage, message, command):
+def test_a_damaged_checkpoint(charlstm, prose, tmp_path, damage, parts, command):
     damaged(prose, tmp_path, damage)
-    result = charlstm(command, "model")
-    assert (result.status, result.out) == (1, "")
-    assert result.err.startswith(f"Error: {message}")
-    assert result.err.count("\n") == 1
+    assert_error(charlstm(command, "model"), 1, *parts)
 
 
 def test_altered_weights(charlstm, prose, tmp_path):
@@ -453,10 +416,7 @@ def test_altered_weights(charlstm, prose, tmp_path):
         (model / MODEL).write_bytes(data)
 
     damaged(prose, tmp_path, flip)
-    assert charlstm("generate", "model").err == (
-        "Error: model/model.safetensors has been altered, its content does not match its sha256: "
-        "restore the original file or train again\n"
-    )
+    assert_error(charlstm("generate", "model"), 1, "model/model.safetensors", "sha256", "restore")
 
 
 def test_a_budget_in_minutes_tells_the_steps(charlstm, corpus):
@@ -475,8 +435,7 @@ def test_a_closed_standard_input_is_misuse(tmp_path):
         ["bash", "-c", f"{sys.executable} -m charlstm train - -q <&-"],
         cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "Error: standard input is closed: pipe a text in, or name a file\n"
+    assert_error(done, 2, "standard input", "closed", "file")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -509,7 +468,7 @@ def test_a_run_whose_messages_can_not_be_written_finishes_and_saves(corpus, tmp_
     assert files_below(tmp_path / "model") == [CONFIG, "history.jsonl", MODEL, TOKENIZER]
 
 
-def test_no_memory_is_one_sentence(charlstm, corpus, monkeypatch):
+def test_no_memory_is_one_sentence(charlstm, corpus, monkeypatch, sentence):
     from charlstm.backend import tf
     from charlstm.optimization import StepRunner
 
@@ -517,12 +476,9 @@ def test_no_memory_is_one_sentence(charlstm, corpus, monkeypatch):
         raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating a tensor")
 
     monkeypatch.setattr(StepRunner, "train", exhausted)
-    assert charlstm("train", corpus, *QUICK, "-q", "-o", "model") == (
-        1,
-        "",
-        "Error: out of memory: choose a smaller --size, fewer --streams or a shorter "
-        "--sequence-length\n",
-    )
+    result = charlstm("train", corpus, *QUICK, "-q", "-o", "model")
+    assert_error(result, 1, "out of memory", "--size", "--streams", "--sequence-length")
+    sentence(result.err.removesuffix("\n"))
 
 
 def test_each_run_of_a_process_has_its_own_beginning(charlstm, corpus, monkeypatch):
@@ -557,24 +513,18 @@ def two_workers(index):
 
 def test_a_wrong_tf_config_is_misuse(charlstm, monkeypatch):
     monkeypatch.setenv("TF_CONFIG", '{"cluster": {"worker": ["a:1", "b:2"]}}')
-    assert charlstm("train", "python-docs") == (
-        2,
-        "",
-        "Error: TF_CONFIG has no task, which says who this process is: expected TF_CONFIG like "
-        '{"cluster": {"worker": ["host1:2222", "host2:2222"]}, "task": {"type": "worker", '
-        '"index": 0}}\n',
-    )
+    task = '"task": {"type": "worker", "index": 0}'
+    assert_error(charlstm("train", "python-docs"), 2, "TF_CONFIG", "has no task", task)
 
 
-def test_a_worker_that_does_not_come_is_named(charlstm, monkeypatch):
+def test_a_worker_that_does_not_come_is_named(charlstm, monkeypatch, sentence):
     configuration = two_workers(0)
     monkeypatch.setenv("TF_CONFIG", configuration)
     monkeypatch.setenv("CHARLSTM_WAIT", "0.2")
     address = json.loads(configuration)["cluster"]["worker"][1]
-    assert charlstm("train", "python-docs") == (
-        1,
-        "",
-        f"waiting for worker 1 at {address}, at most 0.2 seconds\n"
-        f"Error: worker 1 at {address} did not come within 0.2 seconds: start the same command on "
-        "every machine, and see what they say (CHARLSTM_WAIT sets the time)\n",
-    )
+    result = charlstm("train", "python-docs")
+    waiting, error = result.err.splitlines()
+    assert_error(result._replace(err=f"{error}\n"), 1, "CHARLSTM_WAIT")
+    for line in (waiting, error):
+        assert_names(line, f"worker 1 at {address}", "0.2 seconds")
+        sentence(line.replace(address, "ADDRESS"))

@@ -1,0 +1,325 @@
+"""Every sentence of the command line in full: one file of refusals and notes for each command.
+
+A case is a command line as typed into a shell, in a folder that holds the files of ``FILES`` and
+the checkpoints ``prose``, ``names`` and ``words``. Its snapshot is what it wrote. The other tests
+assert what a message names; this module alone knows how it is worded. ``make snapshots`` writes
+all snapshots anew.
+"""
+
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+import pytest
+
+from charlstm.checkpoint import CONFIG, LINES, MODEL, TOKENIZER
+from charlstm.cli import COMMANDS
+from tests import snapshots
+
+from .conftest import NAMES, TEXT, TINY
+
+HERE = Path(__file__).parent / "snapshots"
+FILES = {
+    "tale.txt": TEXT.encode(),
+    "names.txt": NAMES.encode(),
+    "late.txt": (TEXT + "€€").encode(),
+    "strange.txt": b"THE LAZY DOG.\n" * 20,
+    "empty.txt": b"",
+    "short.txt": b"too short to learn from, whatever one may try. ok",
+    "image.png": b"\x89PNG\0\1\2",
+    "latin.txt": b"caf\xe9" * 100,
+    "dots.txt": b"... ---\n",
+    "known.onnx": b"somebody's",
+    "home/pictures/one.png": b"",
+}
+
+
+class Case(NamedTuple):
+    """A command line; ``by_shell`` where redirections need a shell and a process of its own."""
+
+    name: str
+    command: str
+    stdin: bytes = b""
+    before: Callable[[], object] | None = None
+    environ: dict[str, str] = {}  # noqa: RUF012
+    by_shell: bool = False
+
+
+def shell(name: str, command: str) -> Case:
+    return Case(name, command, by_shell=True)
+
+
+def copied(checkpoint: str, to: str = "model") -> Path:
+    shutil.copytree(checkpoint, to)
+    return Path(to)
+
+
+def edited(change: Callable[[dict], object]) -> Callable[[], None]:
+    """Return what copies a checkpoint and changes its configuration."""
+
+    def edit() -> None:
+        path = copied("prose") / CONFIG
+        config = msgspec.json.decode(path.read_bytes())
+        change(config)
+        path.write_bytes(msgspec.json.encode(config))
+
+    return edit
+
+
+def flip() -> None:
+    path = copied("prose") / MODEL
+    data = bytearray(path.read_bytes())
+    data[-3] ^= 1
+    path.write_bytes(data)
+
+
+OTHER_SHELL = {"_CHARLSTM_COMPLETE": "tcsh_source"}
+GROUP = [
+    Case("a number out of its range", "generate -t -1"),
+    Case(
+        "a shell without completion", "info nowhere", environ={"_CHARLSTM_COMPLETE": "tcsh_source"}
+    ),
+    shell("a full disk", "--version > /dev/full"),
+]
+TRAIN = [
+    Case("nothing of that name", "train nowhere.txt"),
+    Case("an empty text", "train empty.txt"),
+    Case("a short text", f"train short.txt {shlex.join([*TINY, '--sequence-length', '16'])}"),
+    Case("a binary file", "train image.png"),
+    Case("another encoding", "train latin.txt"),
+    Case("no text", "train"),
+    Case("standard input twice", "train - -"),
+    Case("two budgets", "train tale.txt --epochs 2 --minutes 1"),
+    Case("two validation texts", "train tale.txt --valid tale.txt --valid-fraction 0.2"),
+    Case("--overwrite without a folder", "train tale.txt --overwrite"),
+    Case("all text validates", "train tale.txt --valid tale.txt"),
+    Case("--min-count of characters", "train tale.txt --min-count 3"),
+    Case("--no-index without lines", "train tale.txt --no-index"),
+    Case("--tie of unequal widths", "train tale.txt --tie --embedding 8"),
+    Case("--resume with another option", "train --resume model --seed 3"),
+    Case("--from with another network", "train tale.txt --from model --units 8"),
+    Case("--from nowhere", "train tale.txt --from nowhere"),
+    Case("--resume nowhere", "train --resume nowhere"),
+    Case("--resume of what is finished", "train --resume prose"),
+    Case("an unknown encoding", "train tale.txt --encoding klingon"),
+    Case("a folder that is not there", "train tale.txt -q -o /proc/none/model"),
+    Case("a taken folder", "train nowhere.txt -o prose"),
+    Case("a fraction out of its range", "train tale.txt --dropout 1"),
+    Case("unknown characters", "train late.txt --dry-run -q"),
+    Case("many unknown characters", "train tale.txt --valid strange.txt --dry-run -q"),
+    Case("damaged lines of a parent", "train names.txt --lines --from model --steps 4 -o child",
+         before=lambda: (copied("names") / LINES).write_bytes(b"x")),
+    Case("a bound of the cache", "train tale.txt --dry-run -q",
+         environ={"CHARLSTM_CACHE_MB": "lots"}),
+    Case("a cache folder with other things", "train tale.txt --dry-run -q",
+         environ={"CHARLSTM_CACHE": "home"}),
+    Case("a wrong TF_CONFIG", "train tale.txt",
+         environ={"TF_CONFIG": '{"cluster": {"worker": ["a:1", "b:2"]}}'}),
+    shell("a closed standard input", "train - -q <&-"),
+]  # fmt: skip
+GENERATE = [
+    Case("a pattern without automaton", "generate names -q --match '(?=a)b'"),
+    Case("a pattern that is none", "generate names -q --match '[a'"),
+    Case("a pattern of unknown characters", "generate names -q --match '[0-9]+'"),
+    Case("a pattern that is not UTF-8", "generate names -q --match caf\udce9"),
+    Case("a prompt without a match", "generate names -q -p ab --match c+"),
+    Case("two prompts", "generate prose -p a --prompt-file b"),
+    Case("a prompt file that is not there", "generate prose --prompt-file b"),
+    Case("a prompt that is not UTF-8", "generate prose -p caf\udce9"),
+    Case("a piped prompt that is not UTF-8", "generate prose -p -", b"caf\xe9!"),
+    Case("an empty --stop", "generate prose --stop ''"),
+    Case("unknown characters in the prompt", "generate prose -p 'the €uick' -n 5 --seed 1 -q"),
+    Case("unknown characters in prompts", "generate names --prompts - -q", "é\na\nü!\n".encode()),
+    Case("--min-length beyond --length", "generate prose --min-length 600 -n 10"),
+    Case("a bias without a number", "generate names --bias na"),
+    Case("a bias without a text", "generate names --bias =2"),
+    Case("a bias that is no number", "generate names --bias na=x"),
+    Case("a bias that is not finite", "generate names --bias na=nan"),
+    Case("a bias out of its range", "generate names --bias na=1001"),
+    *(Case(f"--beam with {option.split()[0]}", f"generate names --beam 4 {option}")
+      for option in ("--novel", "--against x", "--unique", "--temperature 1", "--top-k 0",
+                     "--repetition-penalty 1", "--loop-length 4", "--show-probs")),
+    Case("a search that is too narrow", "generate names --beam 4 -c 5"),
+    Case("--novel without lines", "generate prose --novel"),
+    Case("--against nothing", "generate names --against nowhere"),
+    Case("--against standard input", "generate names --against -"),
+    Case("fewer texts than asked for", "generate names -q --unique -c 3 --match a|b --seed 1"),
+    Case("one text without chance", "generate names -q --unique -c 3 -t 0"),
+    Case("--alternatives without --json", "generate names --alternatives 2"),
+    *(Case(f"{option} alone", f"generate prose -n 5 {option} 1")
+      for option in ("--mirostat-rate", "--loop-length", "--loop-base", "--loop-window",
+                     "--repetition-window")),
+    Case("no checkpoint", "generate"),
+    Case("no tokenizer", "generate model", before=lambda: (copied("prose") / TOKENIZER).unlink()),
+    Case("no weights", "generate model", before=lambda: (copied("prose") / MODEL).unlink()),
+    Case("no configuration", "generate model", before=lambda: (copied("prose") / CONFIG).unlink()),
+    Case("truncated weights", "generate model",
+         before=lambda: os.truncate(copied("prose") / MODEL, 1000)),
+    Case("a truncated configuration", "generate model",
+         before=lambda: os.truncate(copied("prose") / CONFIG, 100)),
+    Case("a later format", "generate model", before=edited(lambda c: c.update(format=3))),
+    Case("another configuration", "generate model",
+         before=edited(lambda c: c["train"].update(seed=99))),
+    Case("weights of another shape", "generate model",
+         before=edited(lambda c: c["model"].update(units=17))),
+    Case("weights of fewer layers", "generate model",
+         before=edited(lambda c: c["model"].update(layers=2))),
+    Case("a number of the configuration out of its range", "generate model",
+         before=edited(lambda c: c["model"].update(units=0))),
+    Case("altered weights", "generate model", before=flip),
+    shell("a closed standard input", "generate prose -p - -q <&-"),
+    shell("a closed standard output", "generate prose -n 5 -q >&-"),
+    shell("a full disk", "generate prose -n 50 --seed 1 -q > /dev/full"),
+]  # fmt: skip
+PREDICT = [
+    Case("--symbols with --words", "predict prose a --symbols --words 2"),
+    Case("--symbols with --words-only", "predict prose a --symbols --words-only"),
+    Case("a prompt that is not UTF-8", "predict prose caf\udce9"),
+    Case("a line that is not UTF-8", "predict prose", b"caf\xe9!\n"),
+    Case("unknown characters", "predict prose --symbols -k 1", "the €\nthe €q\n".encode()),
+    shell("a closed standard input", "predict prose <&-"),
+]
+SCORE = [
+    Case("the columns", "score prose", b"the\n"),
+    *(Case(f"--whole with {option.split()[0]}", f"score prose --whole {option}")
+      for option in ("--carry", "--sort", "--top 3")),
+    Case("--carry of a model of lines", "score names --carry", b"ana\nbelo\n"),
+    Case("no checkpoint", "score tale.txt"),
+    Case("no argument", "score"),
+    Case("nothing of that name", "score prose nothing.txt"),
+    Case("an unknown encoding", "score prose tale.txt --encoding klingon"),
+    Case("a binary text", "score prose -q", b"a\0b\n"),
+    Case("another encoding", "score prose -q latin.txt"),
+    Case("a piped text of another encoding", "score prose -q", b"\xe9 fox\n"),
+    shell("a closed standard input", "score prose -q <&-"),
+]  # fmt: skip
+EVALUATE = [
+    Case("no text", "evaluate prose"),
+    Case("an empty text", "evaluate prose empty.txt"),
+    Case("no words", "evaluate prose dots.txt"),
+    Case("another encoding", "evaluate prose latin.txt"),
+    Case("standard input twice", "evaluate prose - -"),
+    Case("standard input for both texts", "evaluate prose - --against -"),
+    Case("an option of --dynamic", "evaluate prose dots.txt --dynamic-rate 1"),
+    Case("nothing of that name", "evaluate prose nothing.txt"),
+]
+RANK = [
+    Case("a context that is not UTF-8", "rank prose --context caf\udce9"),
+    Case("alternatives that are not UTF-8", "rank prose", b"\xe9\n"),
+    Case("unknown characters in the context", "rank prose --context €", b"fox\tdog\n"),
+    Case("no argument", "rank"),
+]
+INFO = [
+    Case("nothing there", "info nowhere"),
+    Case("a name that is too long", f"info {'x' * 300}"),
+    shell("a full disk", "info prose > /dev/full"),
+]
+EXPORT = [
+    Case("a name that is taken", "export prose -o known.onnx"),
+    Case("nothing there", "export nowhere"),
+    Case("int8 for Keras", "export prose --format keras --precision int8"),
+    Case("a name that Keras does not open", "export prose --format keras -o a.h5"),
+    Case("a name for Keras", "export prose -o a.keras"),
+    Case("a folder that is not there", "export prose -o none/a.onnx"),
+    Case("no argument", "export"),
+]
+CACHE = [
+    Case("an empty cache", "cache", environ={"CHARLSTM_CACHE": "new"}),
+    Case("nothing to clear", "cache --clear", environ={"CHARLSTM_CACHE": "new"}),
+    Case("a folder with other things", "cache --clear", environ={"CHARLSTM_CACHE": "home"}),
+    shell("a full disk", "cache --json > /dev/full"),
+]
+CASES = {
+    "charlstm": GROUP, "train": TRAIN, "generate": GENERATE, "predict": PREDICT, "score": SCORE,
+    "evaluate": EVALUATE, "rank": RANK, "info": INFO, "export": EXPORT, "cache": CACHE,
+}  # fmt: skip
+
+
+def typed(case: Case) -> str:
+    """Return the line that a shell would run."""
+    piped = [f"printf {repr(case.stdin)[1:]} |"] if case.stdin else []
+    environ = [f"{name}={shlex.quote(value)}" for name, value in case.environ.items()]
+    line = " ".join([*piped, *environ, "charlstm", case.command])
+    return line.encode(errors="backslashreplace").decode()
+
+
+def without_usage(err: str) -> str:
+    """Leave out the lines that Click prints before an error, which differ by its version."""
+    lines = err.splitlines()
+    return lines[-1] if lines and lines[0].startswith("Usage: ") else "\n".join(lines)
+
+
+def run_in_a_shell(command: str) -> tuple[int, str]:
+    done = subprocess.run(
+        ["bash", "-c", f"{sys.executable} -m charlstm {command}"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    return done.returncode, done.stderr
+
+
+@pytest.fixture
+def told(charlstm, prose, names, words, tmp_path, monkeypatch):
+    """Return what runs a case in a folder of its own and returns all it told."""
+
+    def run(case: Case, folder: str) -> str:
+        (tmp_path / folder).mkdir()
+        with monkeypatch.context() as patch:
+            patch.chdir(tmp_path / folder)
+            for name, content in FILES.items():
+                Path(name).parent.mkdir(parents=True, exist_ok=True)
+                Path(name).write_bytes(content)
+            for checkpoint in (prose, names, words):
+                Path(checkpoint.parent.name).symlink_to(checkpoint)
+            if case.before:
+                case.before()
+            for name, value in case.environ.items():
+                patch.setenv(name, value)
+            if case.by_shell:
+                status, err = run_in_a_shell(case.command)
+            else:
+                status, _, err = charlstm(*shlex.split(case.command), stdin=case.stdin)
+        return f"$ {typed(case)}\nexit {status}\n{without_usage(err)}".strip()
+
+    return run
+
+
+def test_every_command_has_its_cases():
+    assert list(CASES) == ["charlstm", *COMMANDS]
+    for cases in CASES.values():
+        assert len({case.name for case in cases}) == len(cases)
+
+
+@pytest.mark.parametrize("command", CASES)
+def test_what_is_told_is_what_the_snapshot_has(told, updating, command):
+    found = {case.name: told(case, str(number)) for number, case in enumerate(CASES[command])}
+    path = HERE / f"{command}.txt"
+    if updating:
+        snapshots.write(path, found)
+    difference = snapshots.difference(path, found)
+    assert not difference, difference
+
+
+@pytest.mark.parametrize("command", CASES)
+def test_the_help_page_is_the_snapshot(charlstm, monkeypatch, updating, command):
+    monkeypatch.setenv("COLUMNS", "100")
+    page = charlstm(*([] if command == "charlstm" else [command]), "--help")
+    assert (page.status, page.err) == (0, "")
+    path = HERE / "help" / f"{command}.txt"
+    if updating:
+        path.write_text(page.out, encoding="utf-8")
+    assert page.out == path.read_text(encoding="utf-8")
+
+
+def test_no_snapshot_is_left_over():
+    assert {path.stem for path in HERE.glob("help/*")} == {*CASES}
+    of_tests = {path.stem for path in HERE.glob("test_*.txt")}
+    assert {path.stem for path in HERE.glob("*.txt")} - of_tests == {*CASES}

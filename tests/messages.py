@@ -1,0 +1,93 @@
+"""What tests assert about messages: the parts that matter, never the wording.
+
+A message must name the option as typed, the path, the number, what to do; how it says so is its
+own affair. The full sentences lie in ``snapshots/`` folders, beside the tests: those of the command
+line are made by ``tests/cli/test_snapshots.py``, others by the fixture ``sentence``. After a change
+of wording, ``make snapshots`` writes them anew, and the diff shows what people will read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import subprocess
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import pytest
+
+
+class Outcome(NamedTuple):
+    """How a command ended, whether it ran in this process or in one of its own."""
+
+    status: int
+    out: str
+    err: str
+
+    @classmethod
+    def of(cls, result) -> Outcome:
+        if isinstance(result, subprocess.CompletedProcess):
+            return cls(result.returncode, result.stdout, result.stderr)
+        return cls(*result)
+
+
+def names(message: object, part: object) -> bool:
+    """Whether a part stands in a message as a whole: 60 isn't in 600, nor ``--min`` in ``--min-p``.
+
+    What stands for itself at an end, such as a quote, may have anything beside it.
+    """
+    text = str(part)
+    before = r"(?<![\w-])" if text.startswith("-") else r"(?<!\w)(?<!\d[.,])(?<!\s-)"
+    if not re.match(r"[\w-]", text):
+        before = ""
+    after = r"(?![\w-]|[.,]\w)" if re.search(r"\w$", text) else ""
+    return re.search(before + re.escape(text) + after, str(message)) is not None
+
+
+def assert_names(message: object, *parts: object) -> None:
+    """Assert that a message is one line with all the parts in it."""
+    text = str(message)
+    assert text.strip()
+    assert len(text.splitlines()) == 1, text
+    assert "Traceback" not in text
+    missing = [part for part in parts if not names(text, part)]
+    assert not missing, f"{text!r} does not name {missing}"
+
+
+def assert_error(result, status: int, *parts: object, out: str | None = "") -> None:
+    """Assert that a command failed with a status and one line on stderr that names the parts.
+
+    ``out`` is what was printed before, ``None`` where that is asserted apart.
+    """
+    outcome = Outcome.of(result)
+    assert outcome.status == status, outcome
+    assert out is None or outcome.out == out
+    assert outcome.err.endswith("\n")
+    assert outcome.err.startswith("Error: ")
+    assert_names(outcome.err.removeprefix("Error: "), *parts)
+
+
+def assert_misuse(result, *parts: object) -> None:
+    """Assert that Click refused a command line: its usage, then the error that names the parts."""
+    outcome = Outcome.of(result)
+    *usage, last = outcome.err.splitlines()
+    assert usage[0].startswith("Usage: charlstm ")
+    assert_error(outcome._replace(err=f"{last}\n"), 2, *parts)
+
+
+def assert_warning(result, *parts: object) -> None:
+    """Assert that a command succeeded with one warning, the only line on stderr."""
+    outcome = Outcome.of(result)
+    assert outcome.status == 0, outcome
+    assert outcome.err.startswith("Warning: ")
+    assert_names(outcome.err.removeprefix("Warning: "), *parts)
+
+
+@contextlib.contextmanager
+def raises_naming(
+    error: type[BaseException], *parts: object
+) -> Iterator[pytest.ExceptionInfo[BaseException]]:
+    """Assert that an exception of a class is raised whose message names the parts."""
+    with pytest.raises(error) as caught:
+        yield caught
+    assert_names(caught.value, *parts)
