@@ -300,7 +300,7 @@ def test_strings_are_a_corpus_as_files_are(folder, contents, lines):
         assert strings.fingerprint() == files.fingerprint()
 
 
-def test_a_text_can_be_named_in_several_ways(tmp_path):
+def test_a_text_can_be_named_in_several_ways(tmp_path, sentence):
     path = tmp_path / "a.txt"
     path.write_text("text")
     expected = open_corpus([str(path)])
@@ -308,6 +308,4 @@ def test_a_text_can_be_named_in_several_ways(tmp_path):
         assert corpus_of_text(text).sources == expected.sources
     assert corpus_of_text(expected) is expected
     assert documents_of(corpus_of_text(None, ["a", "b"]).chunks()) == ["a", "b"]
-    assert message(corpus_of_text, path, ["a"], error=UsageError) == (
-        "text and strings are both given: give one of them"
-    )
+    sentence(message(corpus_of_text, path, ["a"], error=UsageError), "text", "strings")

@@ -21,6 +21,7 @@ from charlstm.penalties import (
     places_needed,
     repetition_lengths,
 )
+from tests.messages import raises_naming
 
 SEEDS = st.integers(0, 2**32 - 1)
 SIZES = st.sampled_from([2, 3, 7, 64, 1500])
@@ -139,5 +140,5 @@ def test_loops_cost_from_the_length_of_the_level_on(level, length):
 
 
 def test_loops_without_a_length_are_refused():
-    with pytest.raises(ConfigError, match="loop_length is not set"):
+    with raises_naming(ConfigError, "loop_length"):
         penalise(np.zeros((1, 2), np.float32), np.array([[1]]), SampleConfig(loop_penalty=1.0))

@@ -170,15 +170,12 @@ def test_standard_input_is_kept_while_it_is_needed(monkeypatch):
         assert path is None
 
 
-def test_standard_input_that_is_closed_or_named_twice(monkeypatch):
+def test_standard_input_that_is_closed_or_named_twice(monkeypatch, sentence):
     monkeypatch.setattr("sys.stdin", None)
-    for addresses, expected in (
-        (("-",), "standard input is closed: pipe a text in, or name a file"),
-        (("-", "-"), "standard input is named twice and can be read only once: name it once"),
-    ):
+    for addresses, part in ((("-",), "closed"), (("-", "-"), "twice")):
         with pytest.raises(UsageError) as caught, spooled_stdin(addresses):
             pass
-        assert str(caught.value) == expected
+        sentence(caught.value, "standard input", part)
 
 
 def test_standard_input_that_is_not_given(sentence):
