@@ -121,7 +121,7 @@ def given(options: TrainOptions) -> dict[str, Any]:
     return {
         name: value
         for name, value in options.items()
-        if value is not None and value != () and not (name in FLAGS and value is False)
+        if value is not None and value not in ((), []) and not (name in FLAGS and value is False)
     }
 
 

@@ -25,7 +25,8 @@ from charlstm.checkpoint_writer import NullWriter, Writer
 from charlstm.config import CorpusConfig
 from charlstm.dataset import Streams, TokenStore
 from charlstm.distribution import ReplicaGroup
-from charlstm.errors import StorageError, TrainingError
+from charlstm.divergence import DivergenceCheck
+from charlstm.errors import StorageError
 from charlstm.metrics import bits_per_character, perplexity
 from charlstm.model import set_weights, weights_of
 from charlstm.observer import Observer, StopReason, TrainingResult
@@ -35,9 +36,6 @@ from charlstm.training_state import TrainingState
 
 # From how many nats above the best validation loss a run is said to overfit: seeds differ by less.
 OVERFITTING_MARGIN = 0.01
-
-# A loss so many times that of a uniform guess tells that the weights have exploded.
-EXPLODED = 10.0
 
 
 @dataclass(frozen=True)
@@ -89,6 +87,7 @@ class Trainer:
             self.streams.tokens_per_step, self.streams.steps_per_epoch, lengths.tokens
         )
         self.budget = Budget(train, workload, began=began, now=self.replicas.now)
+        self.check = DivergenceCheck(folder, config.model.vocab_size, train.learning_rate)
         self.writer: Writer = NullWriter()
         self.warned = False
 
@@ -200,7 +199,7 @@ class Trainer:
         loss, self.state.recurrent = self.step_runner.train(
             batch, self.state.recurrent, step, rate, dropout
         )
-        self._check_loss("training", loss, step + 1)
+        self.check.loss("training", loss, step + 1)
         if not self.budget.is_compiled:
             self.replicas.sync()  # steps tell the time they began at; these took long
         self._advance(
@@ -242,7 +241,7 @@ class Trainer:
             return
         self.replicas.sync()
         seconds = self.budget.evaluated(begin)
-        self._check_loss("validation", loss, self.progress.step)
+        self.check.loss("validation", loss, self.progress.step)
         figures = self._figures(loss)
         best = self.progress.best
         is_best = best is None or loss < (best.valid_loss or math.inf)
@@ -298,7 +297,7 @@ class Trainer:
     def _keep(self, figures: Figures) -> None:
         """Let the present weights be those that the checkpoint is used with."""
         weights = weights_of(self.step_runner.model)
-        self._check_finite(weights)
+        self.check.tensors(weights, self.progress.step)
         self.writer.model(weights, figures)
 
     def save(self) -> None:
@@ -311,7 +310,7 @@ class Trainer:
         self.replicas.sync()
         begin = self.budget.now()
         tensors = self.state.tensors()
-        self._check_finite(tensors)
+        self.check.tensors(tensors, self.progress.step)
         self._advance(seconds=self.budget.elapsed())
         self.writer.resume(tensors, self.progress)
         self.replicas.sync()
@@ -338,24 +337,4 @@ class Trainer:
             tokens_per_second=self.budget.tokens_per_second(),
             best=self.progress.best or figures,
             stop_reason=reason,
-        )
-
-    def _check_loss(self, which: str, loss: float, step: int) -> None:
-        if not math.isfinite(loss):
-            raise self._diverged(f"the {which} loss is not finite at step {step}")
-        guess = math.log(self.config.model.vocab_size)
-        if loss > EXPLODED * guess:
-            raise self._diverged(
-                f"the {which} loss has exploded to {loss:.3g} nats at step {step}, where a "
-                f"uniform guess has {guess:.3g}"
-            )
-
-    def _check_finite(self, tensors: Weights) -> None:
-        if not all(np.isfinite(tensor).all() for tensor in tensors.values()):
-            raise self._diverged(f"the weights are not finite after step {self.progress.step}")
-
-    def _diverged(self, what: str) -> TrainingError:
-        return TrainingError(
-            f"{what}: the last good state is in {self.folder}; train again into another folder "
-            f"with a lower --learning-rate than {self.settings.learning_rate:g}"
         )
