@@ -15,11 +15,11 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.timing import median_of, seconds_of
-from charlstm.checkpoint import expected_shapes, read_checkpoint, read_lines_index
+from charlstm.checkpoint.reader import expected_shapes, read_checkpoint, read_lines_index
 from charlstm.config import ModelConfig, SampleConfig
-from charlstm.engine import build_engine
-from charlstm.generation import generate
-from charlstm.tokenizer import WordTokenizer
+from charlstm.engine.session import build_engine
+from charlstm.generation.decoder import generate
+from charlstm.tokenizer.base import WordTokenizer
 
 LENGTH, RUNS = 50_000, 5
 WORDS, WORD_TOKENS = 20_000, 4_000
@@ -58,7 +58,7 @@ def torch_rate(config):
 
 def keras_rate(config):
     """Return symbols a second of ``model.predict`` on the last symbols, one call a symbol."""
-    from charlstm.backend import keras
+    from charlstm.network.backend import keras
 
     layers = [keras.layers.Embedding(config.vocab_size, config.embedding)]
     for layer in range(config.layers):

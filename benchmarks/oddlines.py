@@ -26,7 +26,7 @@ import numpy as np
 from benchmarks.quality import train
 from benchmarks.timing import processor
 from charlstm import load
-from charlstm.corpus import open_corpus
+from charlstm.corpus.documents import open_corpus
 
 DEFAULT = "/var/log/dpkg.log"
 FEWEST = 2000  # lines of a log

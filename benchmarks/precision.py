@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from charlstm.checkpoint import read_checkpoint
-from charlstm.dataset import validation_batches
-from charlstm.engine import build_engine
-from charlstm.preparation import prepare
-from charlstm.tokenizer import END_OF_DOCUMENT
+from charlstm.checkpoint.reader import read_checkpoint
+from charlstm.dataset.batches import validation_batches
+from charlstm.dataset.prepare import prepare
+from charlstm.engine.session import build_engine
+from charlstm.tokenizer.base import END_OF_DOCUMENT
 
 
 def engine_loss(engine, ids):

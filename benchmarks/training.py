@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 
 from benchmarks.timing import processor
-from charlstm.processor import processor_count
+from charlstm.system.hardware import processor_count
 
 ROUNDS, DROPOUT, RATE = 9, 0.35, 1e-3
 
@@ -54,9 +54,9 @@ SHAPES = {
 
 def charlstm_step(shape, ids):
     from charlstm.config import ModelConfig, TrainConfig
-    from charlstm.dataset import Batch
-    from charlstm.optimization import StepRunner, use_threads
-    from charlstm.plan import chains_for
+    from charlstm.dataset.batches import Batch
+    from charlstm.training.plan import chains_for
+    from charlstm.training.step import StepRunner, use_threads
 
     chains = chains_for(processor_count(), shape.streams)
     use_threads(processor_count(), chains)
@@ -84,7 +84,7 @@ def charlstm_step(shape, ids):
 
 
 def keras_step(shape, ids):
-    from charlstm.backend import keras
+    from charlstm.network.backend import keras
 
     layers = keras.layers
     tokens = keras.Input((shape.length,), batch_size=shape.streams, dtype="int32")
@@ -164,8 +164,8 @@ def serve(make, shape, pipe):
 
 def serve_limit(shape, pipe):
     """Answer with the rate, in tokens a second, at which products alone would allow to train."""
-    from charlstm.backend import tf
-    from charlstm.processor import product_type
+    from charlstm.network.backend import tf
+    from charlstm.system.hardware import product_type
 
     size = 2048
     factors = [tf.cast(tf.random.normal([size, size]), product_type("auto")) for _ in range(2)]

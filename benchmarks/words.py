@@ -21,7 +21,7 @@ import numpy as np
 
 from benchmarks.quality import train
 from benchmarks.timing import processor
-from charlstm.processor import processor_count
+from charlstm.system.hardware import processor_count
 
 STREAMS, LENGTH, RATE, CLIP = 20, 35, 20.0, 0.25
 DROPOUTS = ("0.2", "0.5")
@@ -107,11 +107,11 @@ def torch_losses(network, train_ids, valid_ids, test_ids, dropout, seconds, pipe
 
 
 def main(train_text, test_text, minutes, *dropouts):
-    from charlstm.checkpoint import read_checkpoint
-    from charlstm.dataset import ring_of
-    from charlstm.model import set_weights
-    from charlstm.optimization import StepRunner, use_threads
-    from charlstm.preparation import prepare
+    from charlstm.checkpoint.reader import read_checkpoint
+    from charlstm.dataset.batches import ring_of
+    from charlstm.dataset.prepare import prepare
+    from charlstm.network.model import set_weights
+    from charlstm.training.step import StepRunner, use_threads
 
     print(f"{train_text}, {minutes} minutes, tested on {test_text} ({processor()})\n")
     print("| side | epochs | validation perplexity | test perplexity |\n" + "| --- " * 4 + "|")

@@ -19,11 +19,11 @@ if TYPE_CHECKING:
         TrainConfig,
     )
     from charlstm.errors import CharlstmError
-    from charlstm.generation import Sample
-    from charlstm.observer import Observer, TrainingResult
-    from charlstm.prediction import Prediction
-    from charlstm.scoring import Score
+    from charlstm.evaluation.scoring import Score
+    from charlstm.generation.decoder import Sample
+    from charlstm.prediction.predictor import Prediction
     from charlstm.train_api import TrainedModel, train
+    from charlstm.training.observer import Observer, TrainingResult
 
 __version__ = "0.1.0"
 
@@ -51,15 +51,15 @@ _HOME = {
     "CorpusConfig": "charlstm.config",
     "LanguageModel": "charlstm.api",
     "ModelConfig": "charlstm.config",
-    "Observer": "charlstm.observer",
-    "Prediction": "charlstm.prediction",
-    "Sample": "charlstm.generation",
+    "Observer": "charlstm.training.observer",
+    "Prediction": "charlstm.prediction.predictor",
+    "Sample": "charlstm.generation.decoder",
     "SampleConfig": "charlstm.config",
-    "Score": "charlstm.scoring",
+    "Score": "charlstm.evaluation.scoring",
     "TokenizerConfig": "charlstm.config",
     "TrainConfig": "charlstm.config",
     "TrainedModel": "charlstm.train_api",
-    "TrainingResult": "charlstm.observer",
+    "TrainingResult": "charlstm.training.observer",
     "load": "charlstm.api",
     "load_keras_model": "charlstm.api",
     "train": "charlstm.train_api",

@@ -10,7 +10,7 @@ INTERRUPTED = 130
 def main() -> None:
     """Run the command line and exit with its status."""
     try:
-        from charlstm.cli import run_command_line
+        from charlstm.cli.app import run_command_line
 
         sys.exit(run_command_line())
     except KeyboardInterrupt:  # while it starts, or once more while it ends

@@ -7,7 +7,7 @@
     >>> model.predict("to be or not to")[0].text
     >>> model.evaluate("test.txt").bits_per_character
 
-The stages (``charlstm.corpus``, ``charlstm.tokenizer``, ...) are importable modules of their own;
+The stages (``charlstm.corpus.documents``, ``charlstm.tokenizer.base``, ...) are importable modules of their own;
 this one joins those that come after training, and imports what not every use of it needs late.
 """
 
@@ -21,26 +21,26 @@ from itertools import chain, repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from charlstm.checkpoint import Checkpoint, read_checkpoint
+from charlstm.checkpoint.reader import Checkpoint, read_checkpoint
 from charlstm.config import SampleConfig
-from charlstm.engine import Engine, Precision
+from charlstm.engine.graph_cache import kept_graph
+from charlstm.engine.session import Engine, Precision
 from charlstm.errors import ConfigError
-from charlstm.generation import Sample, TextListener, generate
-from charlstm.graphs import kept_graph
-from charlstm.selection import reject_known
-from charlstm.tokenizer import Tokenizer
+from charlstm.generation.decoder import Sample, TextListener, generate
+from charlstm.generation.rejection import reject_known
+from charlstm.tokenizer.base import Tokenizer
 
 if TYPE_CHECKING:
     import keras
 
-    from charlstm.corpus import Corpus, TextInput
-    from charlstm.dynamic import DynamicFigures
-    from charlstm.evaluation import TextFigures, Texts
-    from charlstm.grammar import Grammar
-    from charlstm.keyboard import WordFigures
-    from charlstm.memorisation import Memorization
-    from charlstm.prediction import Prediction, Predictor
-    from charlstm.scoring import Score
+    from charlstm.corpus.documents import Corpus, TextInput
+    from charlstm.evaluation.dynamic import DynamicFigures
+    from charlstm.evaluation.keystrokes import WordFigures
+    from charlstm.evaluation.memorization import Memorization
+    from charlstm.evaluation.scoring import Score
+    from charlstm.evaluation.text_metrics import TextFigures, Texts
+    from charlstm.prediction.grammar import Grammar
+    from charlstm.prediction.predictor import Prediction, Predictor
 
 _APART = 2**40  # indices between prompts of which nobody knows how many samples they take
 
@@ -96,7 +96,7 @@ class LanguageModel:
             config: how to draw.
             count: how many samples of each prompt.
             seed: as for ``generate``.
-            on_text: sees the text as it is drawn (see ``charlstm.generation.generate``).
+            on_text: sees the text as it is drawn (see ``charlstm.generation.decoder.generate``).
             alternatives: keep every symbol, with so many of the likeliest beside it.
             known: texts that don't count; more samples are drawn in their place.
             unique: whether a text, its prompt included, counts once only.
@@ -167,7 +167,7 @@ class LanguageModel:
             UsageError: if no text can be what the configuration asks for.
             GenerationError: if the length is too short for the word that ``prompt`` ends with.
         """
-        from charlstm.beam import beam_search
+        from charlstm.generation.beam import beam_search
 
         _check(count=count, beams=beams)
         chosen = config or SampleConfig()
@@ -182,7 +182,7 @@ class LanguageModel:
                 which may go on in the text).
             per_token: give the log-probability of each symbol too.
         """
-        from charlstm.scoring import score_texts
+        from charlstm.evaluation.scoring import score_texts
 
         return score_texts(
             self.engine,
@@ -226,7 +226,7 @@ class LanguageModel:
 
     def predictor(self) -> Predictor:
         """Return a predictor, which remembers recent prompts and belongs to one thread."""
-        from charlstm.prediction import Predictor
+        from charlstm.prediction.predictor import Predictor
 
         return Predictor(self.engine, self.tokenizer, self._grammar)
 
@@ -237,7 +237,7 @@ class LanguageModel:
 
         Args:
             text: a file, a folder or a glob pattern as ``charlstm train`` takes them, a list of
-                these, or a ``charlstm.corpus.Corpus``. Each file is a document; of a model of
+                these, or a ``charlstm.corpus.documents.Corpus``. Each file is a document; of a model of
                 lines each line.
             strings: the text itself, each string as a file would hold it.
 
@@ -245,7 +245,7 @@ class LanguageModel:
             CorpusError: if the text is empty or can't be read.
             UsageError: if neither or both are given.
         """
-        from charlstm.evaluation import evaluate_text
+        from charlstm.evaluation.text_metrics import evaluate_text
 
         return evaluate_text(self.engine, self.tokenizer, self._texts(text, strings))
 
@@ -270,7 +270,7 @@ class LanguageModel:
             CorpusError: if the text has no word or can't be read.
             UsageError: if neither or both texts are given.
         """
-        from charlstm.evaluation import evaluate_words
+        from charlstm.evaluation.text_metrics import evaluate_words
 
         _check(seed, sample=sample)
         texts = self._texts(text, strings)
@@ -304,7 +304,7 @@ class LanguageModel:
             CorpusError: if the text is empty or can't be read.
             UsageError: if neither or both texts are given.
         """
-        from charlstm.dynamic import evaluate_dynamic
+        from charlstm.evaluation.dynamic import evaluate_dynamic
 
         return evaluate_dynamic(
             self.engine,
@@ -336,7 +336,7 @@ class LanguageModel:
             ConfigError: if a number is out of its range.
             CorpusError: if a text can't be read.
         """
-        from charlstm.memorisation import measure_memorization
+        from charlstm.evaluation.memorization import measure_memorization
 
         _check(seed, characters=characters)
         return measure_memorization(
@@ -350,20 +350,20 @@ class LanguageModel:
 
     def texts_of(self, corpus: Corpus) -> Texts:
         """Return a corpus as documents, whose ends count if the model has learned such ends."""
-        from charlstm.evaluation import texts_of
+        from charlstm.evaluation.text_metrics import texts_of
 
         config = self.checkpoint.config
         corpus = replace(corpus, lines=config.corpus.lines)
         return texts_of(corpus, ends=config.provenance.documents > 1)
 
     def _texts(self, text: TextInput | None, strings: Sequence[str] | None = None) -> Texts:
-        from charlstm.corpus import corpus_of
+        from charlstm.corpus.documents import corpus_of
 
         return self.texts_of(corpus_of(text, strings))
 
     @cached_property
     def _grammar(self) -> Grammar:
-        from charlstm.prediction import grammar_of
+        from charlstm.prediction.predictor import grammar_of
 
         return grammar_of(self.tokenizer)
 
@@ -396,7 +396,7 @@ def load_keras_model(path: str | Path) -> keras.Model:
     Raises:
         CheckpointError: if it can't be read.
     """
-    from charlstm.model import plain_keras_model
+    from charlstm.network.model import plain_keras_model
 
     checkpoint = read_checkpoint(Path(path))
     return plain_keras_model(checkpoint.config.model, checkpoint.weights)

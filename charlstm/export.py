@@ -14,11 +14,11 @@ from typing import Any
 import msgspec
 
 from charlstm import __version__
-from charlstm.checkpoint import Checkpoint
-from charlstm.engine import Precision, build_graph
+from charlstm.checkpoint.reader import Checkpoint
+from charlstm.engine.session import Precision, build_graph
 from charlstm.errors import CheckpointExists, ConfigError
-from charlstm.files import replaced_atomically
-from charlstm.tokenizer import (
+from charlstm.system.files import replaced_atomically
+from charlstm.tokenizer.base import (
     BEGIN_SPELLING,
     END_OF_DOCUMENT,
     END_SPELLING,
@@ -107,7 +107,7 @@ def export_keras(found: Checkpoint, path: Path, *, overwrite: bool = False) -> N
     if path.suffix != ".keras":
         raise ConfigError(f"{path}: Keras opens no file of this name, let it end in .keras")
 
-    from charlstm.model import plain_keras_model
+    from charlstm.network.model import plain_keras_model
 
     network = plain_keras_model(found.config.model, found.weights)
     with replaced_atomically(path, ".keras") as temporary:

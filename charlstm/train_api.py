@@ -23,12 +23,11 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, Unpack
 
 from charlstm.api import LanguageModel, load
+from charlstm.corpus.reading import STRINGS
+from charlstm.distributed.tf_config import VARIABLE, cluster_of
 from charlstm.errors import UsageError
-from charlstm.observer import Observer, TrainingResult
-from charlstm.reading import STRINGS
-from charlstm.run import train_run
-from charlstm.tf_config import VARIABLE, cluster_of
-from charlstm.train_options import (
+from charlstm.training.observer import Observer, TrainingResult
+from charlstm.training.options import (
     Address,
     TrainOptions,
     addresses_of,
@@ -36,11 +35,12 @@ from charlstm.train_options import (
     given,
     request_of,
 )
+from charlstm.training.run import train_run
 
 if TYPE_CHECKING:
-    from charlstm.checkpoint import Figures
-    from charlstm.observer import Hardware
-    from charlstm.run import Run
+    from charlstm.checkpoint.reader import Figures
+    from charlstm.training.observer import Hardware
+    from charlstm.training.run import Run
 
 
 @dataclass(frozen=True, repr=False)

@@ -9,9 +9,10 @@ what they show must not come from an object that lived on.
 
 from __future__ import annotations
 
-from charlstm import layers, model, optimization
-from charlstm.distribution import ReplicaGroup
-from charlstm.optimization import StepRunner
+from charlstm.distributed.replicas import ReplicaGroup
+from charlstm.network import lstm, model
+from charlstm.training import step
+from charlstm.training.step import StepRunner
 
 _compile = StepRunner.__init__
 _compiled = {}
@@ -42,7 +43,7 @@ def _what_is_compiled(network, train):
     return (
         network,
         train.replace(**same, sample_every=0, save_every=1.0),
-        optimization.LOGITS_AT_ONCE,
-        optimization.product_type(train.precision),
-        *(module.gpu_visible() for module in (layers, model, optimization)),
+        step.LOGITS_AT_ONCE,
+        step.product_type(train.precision),
+        *(module.gpu_visible() for module in (lstm, model, step)),
     )

@@ -124,7 +124,7 @@ def here(tmp_path, monkeypatch):
 @pytest.fixture
 def compiled_once(monkeypatch):
     """Let trainings of equal networks share what TensorFlow compiles."""
-    from charlstm.optimization import StepRunner
+    from charlstm.training.step import StepRunner
     from tests.compiled import as_new
 
     monkeypatch.setattr(StepRunner, "__init__", as_new)

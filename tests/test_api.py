@@ -12,14 +12,13 @@ import pytest
 
 import charlstm
 from benchmarks.precision import engine_loss
-from charlstm import run
-from charlstm.checkpoint import read_checkpoint
+from charlstm.checkpoint.reader import read_checkpoint
 from charlstm.config import CorpusConfig, TokenizerConfig
-from charlstm.engine import build_engine
+from charlstm.engine.session import build_engine
 from charlstm.errors import CheckpointMissing, ConfigError, GenerationError
+from charlstm.training import run
 from tests.messages import raises_naming
-
-from .test_training import Stopper
+from tests.training.test_trainer import Stopper
 
 CHOICES = {
     "units": 48, "layers": 2, "streams": 8, "sequence_length": 32, "steps": 150,

@@ -5,10 +5,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from charlstm import optimization
 from charlstm.config import ModelConfig, TrainConfig
-from charlstm.optimization import StepRunner
-from charlstm.training import TextLengths, Trainer
+from charlstm.training import step
+from charlstm.training.step import StepRunner
+from charlstm.training.trainer import TextLengths, Trainer
 from tests import compiled
 
 NETWORK = ModelConfig(vocab_size=12, embedding=4, units=5, layers=1)
@@ -57,10 +57,10 @@ def test_trainers_of_equal_networks_share_and_begin_as_new(request):
 def test_what_differs_is_not_shared(compiled_once, monkeypatch):
     made = [trainer(), trainer(seed=18)]
     with monkeypatch.context() as patch:
-        patch.setattr(optimization, "LOGITS_AT_ONCE", 24)
+        patch.setattr(step, "LOGITS_AT_ONCE", 24)
         made.append(trainer())
     with monkeypatch.context() as patch:
-        patch.setattr(optimization, "product_type", lambda precision: "bfloat16")
+        patch.setattr(step, "product_type", lambda precision: "bfloat16")
         made.append(trainer())
     assert len({id(each.step_runner._train) for each in made}) == len(made)
     assert trainer().step_runner._train is made[0].step_runner._train

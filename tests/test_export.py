@@ -15,19 +15,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from charlstm.checkpoint import Checkpoint, RunConfig
+from charlstm.checkpoint.reader import Checkpoint, RunConfig
 from charlstm.config import ModelConfig, TokenizerConfig
-from charlstm.engine import build_engine
+from charlstm.engine.onnx_runtime import onnxruntime
+from charlstm.engine.session import build_engine
 from charlstm.errors import CheckpointExists, ConfigError, StorageError
 from charlstm.export import check_free, describe, export_keras, export_onnx
-from charlstm.onnx_runtime import onnxruntime
-from charlstm.processor import int8_pairs_saturate
-from charlstm.tokenizer import build_tokenizer
+from charlstm.system.hardware import int8_pairs_saturate
+from charlstm.tokenizer.base import build_tokenizer
+from tests.checkpoint.test_reader import FIGURES
+from tests.checkpoint.test_reader import settings as settings_for
+from tests.engine.test_session import random_weights
 from tests.messages import raises_naming
-
-from .test_checkpoint import FIGURES
-from .test_checkpoint import settings as settings_for
-from .test_engine import random_weights
 
 TEXT = "the cat sat on the mat, naïvely 😀.\r\n" * 3
 PRECISIONS = ("float32", "int8")
@@ -180,7 +179,7 @@ def test_a_network_too_large_for_the_format_is_refused(tmp_path, sentence):
 @ignores_keras
 @pytest.mark.parametrize("name", MODELS)
 def test_plain_keras_finds_what_the_engine_finds(tmp_path, name):
-    from charlstm.backend import keras
+    from charlstm.network.backend import keras
 
     found, path = MODELS[name], tmp_path / "model.keras"
     export_keras(found, path)

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import charlstm
-from charlstm.checkpoint import (
+from charlstm.checkpoint.reader import (
     FORMAT,
     RESUME,
     is_finished,
@@ -23,8 +23,8 @@ from charlstm.checkpoint import (
     read_history,
     read_lines_index,
 )
-from charlstm.cli import COMMANDS, run_command_line
-from charlstm.tokenizer import END_OF_DOCUMENT
+from charlstm.cli.app import COMMANDS, run_command_line
+from charlstm.tokenizer.base import END_OF_DOCUMENT
 from tests.messages import assert_error
 from tests.oracles import network
 

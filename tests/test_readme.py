@@ -203,7 +203,7 @@ def run_python(mark, folder):
 def test_every_option_is_explained():
     import importlib
 
-    from charlstm.cli import COMMANDS as NAMES
+    from charlstm.cli.app import COMMANDS as NAMES
 
     for name in NAMES:
         for parameter in importlib.import_module(f"charlstm.cli.{name}").command.params:

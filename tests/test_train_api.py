@@ -9,8 +9,8 @@ import threading
 import pytest
 
 import charlstm
-from charlstm.checkpoint import MODEL, RESUME, read_checkpoint
-from charlstm.cli import run_command_line
+from charlstm.checkpoint.reader import MODEL, RESUME, read_checkpoint
+from charlstm.cli.app import run_command_line
 from charlstm.errors import CheckpointExists, ConfigError, CorpusError, UsageError
 from tests.cli.conftest import TINY
 from tests.messages import raises_naming
@@ -147,7 +147,9 @@ def test_ctrl_c_twice_ends_at_once(tale):
 
 
 def test_ctrl_c_before_there_is_anything_to_save_leaves_nothing(tale, monkeypatch):
-    monkeypatch.setattr("charlstm.run.execute", lambda *_, **__: signal.raise_signal(signal.SIGINT))
+    monkeypatch.setattr(
+        "charlstm.training.run.execute", lambda *_, **__: signal.raise_signal(signal.SIGINT)
+    )
     with pytest.raises(KeyboardInterrupt):
         charlstm.train(tale, **QUICK)
     assert [path.name for path in tale.parent.iterdir()] == ["tale.txt"]

@@ -11,10 +11,10 @@ import pytest
 from backports import zstd
 from hypothesis import strategies as st
 
-from charlstm import reading
-from charlstm.corpus import Corpus, open_corpus
+from charlstm.corpus import reading
+from charlstm.corpus.documents import Corpus, open_corpus
+from charlstm.corpus.reading import Source
 from charlstm.errors import CorpusError
-from charlstm.reading import Source
 
 COMPRESS = {
     ".gz": gzip.compress,

@@ -6,7 +6,7 @@ from datetime import datetime
 
 import click
 
-from charlstm.cli.common import grouped_command, json_option
+from charlstm.cli.options import grouped_command, json_option
 from charlstm.cli.output import note, write_json, write_text
 
 
@@ -20,7 +20,7 @@ from charlstm.cli.output import note, write_json, write_text
 @json_option(click.option, "Print one JSON object instead of a list.")
 def command(clear: bool, as_json: bool) -> None:
     """List (or clear) what is kept to start faster: encoded texts and the graphs of models."""
-    from charlstm import cache
+    from charlstm.system import cache
 
     entries = cache.clear() if clear else cache.entries()
     total = sum(entry.size for entry in entries)

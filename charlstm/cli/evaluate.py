@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from charlstm.cli.common import (
+from charlstm.cli.options import (
     Number,
     checkpoint_argument,
     complete_files,
@@ -26,9 +26,9 @@ from charlstm.errors import UsageError
 
 if TYPE_CHECKING:
     from charlstm.api import LanguageModel
-    from charlstm.corpus import Corpus
-    from charlstm.evaluation import Texts
-    from charlstm.keyboard import WordFigures
+    from charlstm.corpus.documents import Corpus
+    from charlstm.evaluation.keystrokes import WordFigures
+    from charlstm.evaluation.text_metrics import Texts
 
 words = group_of("Words")
 adapting = group_of("Dynamic evaluation")
@@ -131,7 +131,7 @@ def command(checkpoint: Path, files: tuple[str, ...], **options: Any) -> None:
     _check(files, options)
 
     from charlstm.api import load
-    from charlstm.spool import spooled_stdin
+    from charlstm.corpus.spool import spooled_stdin
 
     model = load(checkpoint, precision=options["precision"], threads=options["threads"])
     with spooled_stdin(files + options["against"]) as stdin:
@@ -153,7 +153,7 @@ def command(checkpoint: Path, files: tuple[str, ...], **options: Any) -> None:
 
 def _check(files: tuple[str, ...], options: dict[str, Any]) -> None:
     """Refuse what is missing or has no use."""
-    from charlstm.reading import ADDRESSES
+    from charlstm.corpus.reading import ADDRESSES
 
     if not files:
         raise UsageError(f"no text is named to evaluate on: name {ADDRESSES}")
@@ -163,7 +163,7 @@ def _check(files: tuple[str, ...], options: dict[str, Any]) -> None:
 
 
 def _open(addresses: tuple[str, ...], options: dict[str, Any], stdin: Path | None) -> Corpus:
-    from charlstm.corpus import open_corpus
+    from charlstm.corpus.documents import open_corpus
 
     return open_corpus(
         addresses,
@@ -179,7 +179,7 @@ def _open(addresses: tuple[str, ...], options: dict[str, Any], stdin: Path | Non
 def _evaluate(
     model: LanguageModel, corpus: Corpus, texts: Texts, options: dict[str, Any]
 ) -> dict[str, Any]:
-    from charlstm.evaluation import evaluate_text, evaluate_words
+    from charlstm.evaluation.text_metrics import evaluate_text, evaluate_words
 
     engine, tokenizer = model.engine, model.tokenizer
     shown = not options["quiet"]
@@ -215,7 +215,7 @@ def _word_facts(figures: WordFigures, seed: int) -> dict[str, Any]:
 
 
 def _dynamic(model: LanguageModel, texts: Texts, options: dict[str, Any]) -> dict[str, Any]:
-    from charlstm.dynamic import evaluate_dynamic
+    from charlstm.evaluation.dynamic import evaluate_dynamic
 
     given = {"rate": options["dynamic_rate"], "decay": options["dynamic_decay"]}
     if options["dynamic_tokens"] is not None:
@@ -252,7 +252,7 @@ def _dynamic(model: LanguageModel, texts: Texts, options: dict[str, Any]) -> dic
 def _memorization(
     model: LanguageModel, texts: Texts, training: Texts, options: dict[str, Any]
 ) -> dict[str, Any]:
-    from charlstm.memorisation import measure_memorization
+    from charlstm.evaluation.memorization import measure_memorization
 
     found = measure_memorization(
         model.engine,

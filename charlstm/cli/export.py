@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from charlstm.cli.common import checkpoint_argument, grouped_command, json_option
+from charlstm.cli.options import checkpoint_argument, grouped_command, json_option
 from charlstm.cli.output import note, write_json, write_text
 from charlstm.errors import UsageError
 
 if TYPE_CHECKING:
-    from charlstm.engine import Precision
+    from charlstm.engine.session import Precision
 
 SUFFIXES = {"onnx": ".onnx", "keras": ".keras"}
 
@@ -68,7 +68,7 @@ def command(
     path = output or Path(f"{checkpoint.resolve().name or 'model'}{SUFFIXES[form]}")
     _check(form, path, precision)
 
-    from charlstm.checkpoint import read_checkpoint
+    from charlstm.checkpoint.reader import read_checkpoint
     from charlstm.export import check_free, export_keras, export_onnx
 
     check_free(path, overwrite)

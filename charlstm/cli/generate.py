@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from charlstm.cli.common import (
+from charlstm.cli.options import (
     checkpoint_argument,
     complete_files,
     engine_options,
@@ -29,7 +29,7 @@ from charlstm.errors import UsageError
 
 if TYPE_CHECKING:
     from charlstm.api import LanguageModel
-    from charlstm.generation import Sample
+    from charlstm.generation.decoder import Sample
 
 DEFAULTS = SampleConfig()
 UNTIL_LENGTH = 10_000
@@ -166,7 +166,7 @@ def command(context: click.Context, /, checkpoint: Path | None, **options: Any) 
     folder = checkpoint or newest_checkpoint()
 
     from charlstm.api import fresh_seed, load
-    from charlstm.generation import split_prompt
+    from charlstm.generation.decoder import split_prompt
 
     model = load(folder, precision=options["precision"], threads=options["threads"])
     lines = model.checkpoint.config.corpus.lines
@@ -290,8 +290,8 @@ def _known(model: LanguageModel, options: dict[str, Any]) -> Container[str] | No
     """Return the lines that are not to be written, if any are named."""
     if not options["novel"] and not options["against"]:
         return None
-    from charlstm.checkpoint import read_lines_index
-    from charlstm.novelty import hashes_of_files
+    from charlstm.checkpoint.reader import read_lines_index
+    from charlstm.corpus.line_hashes import hashes_of_files
 
     folder = model.checkpoint.folder
     known = read_lines_index(folder) if options["novel"] else None

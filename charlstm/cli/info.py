@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from charlstm.cli.common import checkpoint_argument, dropout_of, grouped_command, json_option
+from charlstm.cli.options import checkpoint_argument, dropout_of, grouped_command, json_option
 from charlstm.cli.output import write_json, write_text
 from charlstm.errors import harmless
 
 if TYPE_CHECKING:
-    from charlstm.checkpoint import Checkpoint
+    from charlstm.checkpoint.reader import Checkpoint
 
 # Characters of a row at most: a corpus may have been named by thousands of files.
 _SHOWN = 2000
@@ -26,7 +26,7 @@ _SHOWN = 2000
 @json_option(click.option, "Print one JSON object instead of a table.")
 def command(checkpoint: Path, as_json: bool) -> None:
     """Show what CHECKPOINT is: network, tokenizer, corpus, figures, settings."""
-    from charlstm.checkpoint import read_checkpoint
+    from charlstm.checkpoint.reader import read_checkpoint
 
     found = read_checkpoint(checkpoint)
     if as_json:
@@ -36,7 +36,7 @@ def command(checkpoint: Path, as_json: bool) -> None:
 
 
 def _facts(found: Checkpoint) -> dict[str, Any]:
-    from charlstm.checkpoint import is_finished, read_lines_index
+    from charlstm.checkpoint.reader import is_finished, read_lines_index
 
     config, lines = found.config, read_lines_index(found.folder)
     return {
@@ -56,7 +56,7 @@ def _facts(found: Checkpoint) -> dict[str, Any]:
 
 
 def _table(found: Checkpoint) -> str:
-    from charlstm.checkpoint import is_finished
+    from charlstm.checkpoint.reader import is_finished
 
     config, figures = found.config, found.figures
     model, train, origin = config.model, config.train, config.provenance
@@ -90,7 +90,7 @@ def _table(found: Checkpoint) -> str:
 
 
 def _line_index(found: Checkpoint) -> str:
-    from charlstm.checkpoint import LINES, read_lines_index
+    from charlstm.checkpoint.reader import LINES, read_lines_index
 
     lines = read_lines_index(found.folder)
     if lines is None:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from charlstm.cli.common import (
+from charlstm.cli.line_ends import keeps_returns, strip_line_end
+from charlstm.cli.options import (
     check_utf8,
     checkpoint_argument,
     engine_options,
@@ -17,13 +18,12 @@ from charlstm.cli.common import (
     grouped_command,
     json_option,
 )
-from charlstm.cli.line_ends import keeps_returns, strip_line_end
 from charlstm.cli.output import note, write_json, write_text
 from charlstm.errors import CorpusError, UsageError
 
 if TYPE_CHECKING:
-    from charlstm.prediction import Prediction, Predictor
-    from charlstm.tokenizer import Tokenizer
+    from charlstm.prediction.predictor import Prediction, Predictor
+    from charlstm.tokenizer.base import Tokenizer
 
 _SPECIAL = {
     "end": "<end of document>",
@@ -128,7 +128,7 @@ class _Answers:
         return {"prompt": prompt, "predictions": predictions}
 
     def _warn(self, prompt: str) -> None:
-        from charlstm.tokenizer import describe_unknown
+        from charlstm.tokenizer.base import describe_unknown
 
         unknown = self._tokenizer.unknown_characters(prompt)
         if unknown.keys() <= self._told:

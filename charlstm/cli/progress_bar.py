@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from charlstm.reading import Source
+    from charlstm.corpus.reading import Source
 
 
 class ProgressBar:
@@ -77,7 +77,7 @@ def total_size(sources: Iterable[Source]) -> int | None:
 
 def size_of(source: Source) -> int | None:
     """Return the bytes of text in a regular file, None where that can't be told."""
-    from charlstm.reading import COMPRESSED, EmbeddedSource, StreamSource
+    from charlstm.corpus.reading import COMPRESSED, EmbeddedSource, StreamSource
 
     if isinstance(source, EmbeddedSource | StreamSource):
         return None

@@ -7,14 +7,14 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from charlstm.cli.common import check_utf8
 from charlstm.cli.line_ends import keeps_returns, strip_line_end
+from charlstm.cli.options import check_utf8
 from charlstm.cli.output import note
 from charlstm.errors import CorpusError, UsageError
 
 if TYPE_CHECKING:
     from charlstm.api import LanguageModel
-    from charlstm.tokenizer import Tokenizer
+    from charlstm.tokenizer.base import Tokenizer
 
 
 def prompts_of(options: dict[str, Any], model: LanguageModel) -> list[str]:
@@ -42,7 +42,7 @@ def prompts_of(options: dict[str, Any], model: LanguageModel) -> list[str]:
 
 def warn_of_unknown(tokenizer: Tokenizer, prompts: list[str]) -> None:
     """Say which characters of the prompts the model can only read as unknown."""
-    from charlstm.tokenizer import describe_unknown
+    from charlstm.tokenizer.base import describe_unknown
 
     found = [unknown for prompt in prompts if (unknown := tokenizer.unknown_characters(prompt))]
     if found:

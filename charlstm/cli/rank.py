@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from charlstm.cli.common import (
+from charlstm.cli.line_ends import keeps_returns, strip_line_end
+from charlstm.cli.options import (
     check_utf8,
     checkpoint_argument,
     files_argument,
@@ -18,7 +19,6 @@ from charlstm.cli.common import (
     grouped_command,
     json_option,
 )
-from charlstm.cli.line_ends import keeps_returns, strip_line_end
 from charlstm.cli.output import json_of, note, write_text
 from charlstm.cli.progress_bar import bar_over_files
 from charlstm.cli.score import figures_of
@@ -26,7 +26,7 @@ from charlstm.cli.texts import line_groups, open_texts, reading_options, running
 
 if TYPE_CHECKING:
     from charlstm.api import LanguageModel
-    from charlstm.scoring import Score
+    from charlstm.evaluation.scoring import Score
 
 what = group_of("What to rank")
 output = group_of("Output")
@@ -76,7 +76,7 @@ def command(checkpoint: Path, files: tuple[str, ...], **options: Any) -> None:
     check_utf8("--context", options["context"])
 
     from charlstm.api import load
-    from charlstm.tokenizer import describe_unknown
+    from charlstm.tokenizer.base import describe_unknown
 
     encoding = options["encoding"]
     sources = open_texts(files, encoding)

@@ -13,7 +13,7 @@ import click
 from charlstm.cli.output import note, write_json, write_text
 
 if TYPE_CHECKING:
-    from charlstm.generation import Sample
+    from charlstm.generation.decoder import Sample
 
 # A symbol of at least this probability has this colour, of the 256 that terminals have.
 COLOURS = ((0.5, 34), (0.2, 142), (0.05, 208), (0.0, 196))

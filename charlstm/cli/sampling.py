@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from charlstm.cli.common import Function, Number, group_of
+from charlstm.cli.options import Function, Number, group_of
 from charlstm.config import SampleConfig
 
 DEFAULTS = SampleConfig()

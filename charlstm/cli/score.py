@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from charlstm.cli.common import (
+from charlstm.cli.line_ends import keeps_returns, strip_line_end
+from charlstm.cli.options import (
     checkpoint_argument,
     files_argument,
     group_of,
     grouped_command,
     json_option,
 )
-from charlstm.cli.line_ends import keeps_returns, strip_line_end
 from charlstm.cli.output import json_of, note, write_text
 from charlstm.cli.progress_bar import ProgressBar, bar_over_files, bytes_of
 from charlstm.cli.texts import line_groups, open_texts, reading_options, running_options
@@ -29,8 +29,8 @@ from charlstm.errors import UsageError
 
 if TYPE_CHECKING:
     from charlstm.api import LanguageModel
-    from charlstm.reading import Source
-    from charlstm.scoring import Score, StatefulScorer
+    from charlstm.corpus.reading import Source
+    from charlstm.evaluation.scoring import Score, StatefulScorer
 
 what = group_of("What to score")
 output = group_of("Output")
@@ -184,7 +184,7 @@ class _Scorer:
 
     @functools.cached_property
     def _stateful_scorer(self) -> StatefulScorer:
-        from charlstm.scoring import StatefulScorer
+        from charlstm.evaluation.scoring import StatefulScorer
 
         return StatefulScorer(self._model.engine, self._model.tokenizer)
 
@@ -255,8 +255,8 @@ def _score_whole(model: LanguageModel, sources: list[Source], options: dict[str,
 def _whole(
     model: LanguageModel, source: Source, options: dict[str, Any], progress: ProgressBar
 ) -> Score:
-    from charlstm.corpus import Corpus
-    from charlstm.evaluation import score_documents
+    from charlstm.corpus.documents import Corpus
+    from charlstm.evaluation.text_metrics import score_documents
 
     encoding = options["encoding"]
     return score_documents(

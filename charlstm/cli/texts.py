@@ -7,11 +7,11 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from charlstm.cli.common import Function, decoding_options, engine_options, group_of
+from charlstm.cli.options import Function, decoding_options, engine_options, group_of
 from charlstm.errors import UsageError
 
 if TYPE_CHECKING:
-    from charlstm.reading import Source
+    from charlstm.corpus.reading import Source
 
 # A group of lines is scored as batches of rows and then shown: at most so much at once.
 GROUP_LINES = 512
@@ -36,8 +36,8 @@ def open_texts(files: tuple[str, ...], encoding: str) -> list[Source]:
         CorpusError: if a name stands for nothing that can be read as text.
         UsageError: if standard input is asked for and closed.
     """
-    from charlstm.addresses import find_sources
-    from charlstm.reading import STDIN, check_encoding
+    from charlstm.corpus.reading import STDIN, check_encoding
+    from charlstm.corpus.sources import find_sources
 
     check_encoding(encoding)
     return [
@@ -48,7 +48,7 @@ def open_texts(files: tuple[str, ...], encoding: str) -> list[Source]:
 
 
 def _standard_input() -> Source:
-    from charlstm.reading import STDIN, StreamSource
+    from charlstm.corpus.reading import STDIN, StreamSource
 
     if sys.stdin is None:
         raise UsageError("standard input is closed: pipe a text in, or name a file")
@@ -60,7 +60,7 @@ def line_groups(blocks: Iterable[str]) -> Iterator[list[str]]:
 
     A group holds what is there: of a pipe that brings one line now and then, one line.
     """
-    from charlstm.corpus import split_lines
+    from charlstm.corpus.documents import split_lines
 
     advice = "too long to be taken as one: break it up, or score the text as a whole"
     for lines, ended in split_lines(blocks, "the text", advice):

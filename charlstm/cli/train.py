@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from charlstm.cli.common import (
+from charlstm.cli.options import (
     Number,
     complete_checkpoints,
     complete_files,
@@ -23,7 +23,7 @@ from charlstm.cli.signals import Signals, exit_status
 from charlstm.errors import UsageError
 
 if TYPE_CHECKING:
-    from charlstm.train_options import TrainOptions
+    from charlstm.training.options import TrainOptions
 
 text = group_of("Text")
 size = group_of("Size (default: from the length of the text)")
@@ -259,15 +259,15 @@ def command(ctx: click.Context, /, **options: Any) -> None:
 
     The checkpoint's path goes to stdout, all else to stderr.
     """
-    from charlstm.train_options import request_of
+    from charlstm.training.options import request_of
 
     chosen = _chosen(ctx, options)
     _check(ctx, options["corpus"], chosen)
     say = None if options["quiet"] else note
     with Signals() as signals:
         from charlstm.cli.train_report import OtherReport, TrainReport
-        from charlstm.run import prepared_run, train_run
-        from charlstm.workers import workers_in_environment
+        from charlstm.distributed.workers import workers_in_environment
+        from charlstm.training.run import prepared_run, train_run
 
         with workers_in_environment(_kind(options), say) as workers:
             shown = {"quiet": options["quiet"], "as_json": options["as_json"]}
@@ -309,7 +309,7 @@ def _check(ctx: click.Context, corpus: tuple[str, ...], options: TrainOptions) -
     Raises:
         UsageError: if some do, or nothing is to be trained on.
     """
-    from charlstm.train_options import check_options
+    from charlstm.training.options import check_options
 
     class CommandLine:
         """Options as they are written on the command line."""

@@ -11,16 +11,16 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from charlstm.cli.common import dropout_of
+from charlstm.cli.options import dropout_of
 from charlstm.cli.output import note, write_json, write_text
 from charlstm.errors import StorageError
-from charlstm.observer import Hardware, Observer, TrainingResult
+from charlstm.training.observer import Hardware, Observer, TrainingResult
 
 if TYPE_CHECKING:
-    from charlstm.checkpoint import Figures, Weights
+    from charlstm.checkpoint.reader import Figures, Weights
     from charlstm.cli.signals import Signals
-    from charlstm.run import Run
-    from charlstm.workers import Workers
+    from charlstm.distributed.workers import Workers
+    from charlstm.training.run import Run
 
 SAMPLE_TOKENS = {"char": 240, "word": 60}
 SAMPLED_LINES = 3
@@ -28,7 +28,7 @@ SAMPLED_LINES = 3
 
 def describe_plan(run: Run) -> str:
     """Return the plan line: size, parameters, steps and expected minutes."""
-    from charlstm.plan import SIZES
+    from charlstm.training.plan import SIZES
 
     plan, train = run.plan, run.config.train
     model = run.config.model
@@ -210,8 +210,8 @@ class TrainReport(Observer):
 
     def _sample(self, weights: Weights) -> str:
         from charlstm.config import SampleConfig
-        from charlstm.engine import build_engine
-        from charlstm.generation import generate
+        from charlstm.engine.session import build_engine
+        from charlstm.generation.decoder import generate
 
         config, tokenizer = self.run.config, self.run.prepared.tokenizer
         engine = build_engine(config.model, weights)
@@ -299,7 +299,7 @@ def _warn_outcome(run: Run, result: TrainingResult, quiet: bool) -> None:
 
 def _equivalent(run: Run, result: TrainingResult) -> str:
     """Say which options would repeat a run whose budget was in minutes, whatever the machine."""
-    from charlstm.plan import SIZES
+    from charlstm.training.plan import SIZES
 
     train = run.config.train
     size = f"--size {run.plan.size} " if run.plan.size in SIZES else ""
@@ -312,7 +312,7 @@ def _equivalent(run: Run, result: TrainingResult) -> str:
 def _warn_unknown(run: Run) -> None:
     from collections import Counter
 
-    from charlstm.tokenizer import describe_unknown
+    from charlstm.tokenizer.base import describe_unknown
 
     if unknown := run.prepared.statistics.valid_unknown:
         found = describe_unknown(Counter(unknown))
@@ -321,7 +321,7 @@ def _warn_unknown(run: Run) -> None:
 
 def _warn_memory(run: Run) -> None:
     """Say beforehand what the system, once it is out of memory, ends without a word."""
-    from charlstm.processor import available_memory
+    from charlstm.system.hardware import available_memory
 
     free = available_memory()
     if free is not None and run.plan.memory > free:

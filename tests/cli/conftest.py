@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import pytest
 
-from charlstm.cli import run_command_line
+from charlstm.cli.app import run_command_line
 
 TEXT = "the quick brown fox jumps over the lazy dog; a lazy dog sleeps.\r\n" * 60
 NAMES = "".join(f"{a}{b}{c}\n" for a in "abcdef" for b in "aeiou" for c in ("na", "lo", "mir"))

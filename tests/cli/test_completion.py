@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from charlstm import cli
-from charlstm.checkpoint import CHECKPOINTS, CONFIG
-from charlstm.cli import COMMANDS
+from charlstm.checkpoint.reader import CHECKPOINTS, CONFIG
+from charlstm.cli import app
+from charlstm.cli.app import COMMANDS
 from tests.messages import assert_error
 
 README = (Path(__file__).parent.parent.parent / "README.md").read_text()
@@ -142,7 +142,7 @@ def test_the_names_that_are_looked_for_are_those_of_checkpoints():
 
 def test_completing_imports_nothing_heavy(folder):
     code = (
-        "import json, sys; from charlstm.cli import run_command_line as run\n"
+        "import json, sys; from charlstm.cli.app import run_command_line as run\n"
         "status = run([])\n"
         "print('\\n' + json.dumps([status, sorted({n.split('.')[0] for n in sys.modules})]))\n"
     )
@@ -196,12 +196,12 @@ def test_bash_completes_with_the_line_of_the_readme(folder):
 
 @pytest.mark.parametrize("request_of", ["tcsh_source", "bash", "bash_sauce", "bash_complete"])
 def test_what_no_shell_asks_for_is_misuse(charlstm, monkeypatch, request_of):
-    monkeypatch.setenv(cli.COMPLETION_VARIABLE, request_of)
+    monkeypatch.setenv(app.COMPLETION_VARIABLE, request_of)
     shells = ["bash_source", "zsh_source", "fish_source", "README"]
     result = charlstm("info", "nowhere")
     assert_error(result, 2, "_CHARLSTM_COMPLETE", f"'{request_of}'", *shells)
 
 
 def test_an_empty_variable_asks_for_nothing(charlstm, monkeypatch):
-    monkeypatch.setenv(cli.COMPLETION_VARIABLE, "")
+    monkeypatch.setenv(app.COMPLETION_VARIABLE, "")
     assert charlstm("--version").status == 0

@@ -11,9 +11,9 @@ import pytest
 
 from charlstm.api import LanguageModel, load
 from charlstm.cli.score import SAME_TOKENIZER
-from charlstm.corpus import Corpus
-from charlstm.dynamic import _no_new_gpu
+from charlstm.corpus.documents import Corpus
 from charlstm.errors import ConfigError, CorpusError, UsageError
+from charlstm.evaluation.dynamic import _no_new_gpu
 from tests.messages import assert_error, raises_naming
 
 from .conftest import NAMES, TEXT
@@ -195,7 +195,7 @@ def test_dynamic_figures_are_labelled(charlstm, prose, text):
 def test_only_dynamic_evaluation_loads_tensorflow(prose, tmp_path):
     (tmp_path / "text").write_text(TEXT[:300])
     program = (
-        "import sys\nfrom charlstm.cli import run_command_line\n"
+        "import sys\nfrom charlstm.cli.app import run_command_line\n"
         f"status = run_command_line(['evaluate', {str(prose)!r}, {str(tmp_path / 'text')!r},\n"
         f"    '--against', {str(tmp_path / 'text')!r}, '--against-sample', '50'])\n"
         "assert status == 0\n"
@@ -325,8 +325,8 @@ def test_memorization_is_there_in_python(charlstm, request, tmp_path, checkpoint
 
 
 def test_the_defaults_are_those_of_the_command_line():
-    from charlstm import dynamic, memorisation
     from charlstm.cli import evaluate
+    from charlstm.evaluation import dynamic, memorization
 
     defaults = {
         name: parameter.default
@@ -337,7 +337,7 @@ def test_the_defaults_are_those_of_the_command_line():
     given = {option.name: option.default for option in evaluate.command.params}
     assert defaults["sample"] == given["sample"]
     assert defaults["seed"] == given["seed"]
-    assert defaults["characters"] == given["against_sample"] == memorisation.CHARACTERS
+    assert defaults["characters"] == given["against_sample"] == memorization.CHARACTERS
     assert defaults["tokens"] == dynamic.TOKENS
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from charlstm.cli import COMMANDS
+from charlstm.cli.app import COMMANDS
 
 EXAMPLES = [
     (name, example)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from charlstm.checkpoint import read_checkpoint
-from charlstm.onnx_runtime import onnxruntime
+from charlstm.checkpoint.reader import read_checkpoint
+from charlstm.engine.onnx_runtime import onnxruntime
 from tests.messages import assert_error, assert_misuse
 
 
@@ -33,7 +33,7 @@ def test_an_onnx_file_with_the_name_of_the_checkpoint(charlstm, words, tmp_path,
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 def test_a_keras_file(charlstm, names, sentence, tmp_path):
-    from charlstm.backend import keras
+    from charlstm.network.backend import keras
 
     result = charlstm("export", names, "--format", "keras", "-o", "names.keras")
     assert result.status == 0
@@ -100,7 +100,7 @@ def test_misuse(charlstm, prose, tmp_path, arguments):
 def test_an_onnx_file_is_written_without_tensorflow(words, tmp_path):
     program = (
         "import sys\n"
-        "from charlstm.cli import run_command_line\n"
+        "from charlstm.cli.app import run_command_line\n"
         f"status = run_command_line(['export', {str(words)!r}])\n"
         "print(status, {'tensorflow', 'keras'} & set(sys.modules))\n"
     )

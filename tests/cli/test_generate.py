@@ -12,7 +12,7 @@ import click
 import pytest
 
 import charlstm as package
-from charlstm.checkpoint import MODEL, read_checkpoint
+from charlstm.checkpoint.reader import MODEL, read_checkpoint
 from tests.messages import assert_error, assert_misuse, assert_warning, raises_naming
 
 from .conftest import NAMES

@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from charlstm.checkpoint import read_checkpoint
+from charlstm.checkpoint.reader import read_checkpoint
 from charlstm.cli.train_report import perplexity
 from tests.messages import assert_error
 

@@ -10,7 +10,7 @@ import click
 import pytest
 
 from charlstm import __version__
-from charlstm.cli import COMMANDS
+from charlstm.cli.app import COMMANDS
 from tests.messages import assert_error, assert_misuse, assert_names
 
 HEAVY = {"tensorflow", "keras"}
@@ -20,7 +20,7 @@ NOT_FOR_HELP = HEAVY | {"numpy", "onnx", "onnxruntime", "safetensors", "tqdm"}
 def imported_by(*arguments):
     """Run the command in a fresh interpreter; return the top-level modules it imported."""
     code = (
-        "import json, sys; from charlstm.cli import run_command_line as run\n"
+        "import json, sys; from charlstm.cli.app import run_command_line as run\n"
         "status = run(sys.argv[1:])\n"
         "names = sorted({name.split('.')[0] for name in sys.modules})\n"
         "print('\\n' + json.dumps([status, names]))"
@@ -154,7 +154,7 @@ def test_help_with_a_closed_door_is_no_crash(redirection):
 @pytest.mark.parametrize("name", ["", "a/file"])
 def test_an_error_of_the_operating_system_is_one_sentence(charlstm, monkeypatch, name):
     """Whichever call it comes from, and whether it names a file or not."""
-    from charlstm import cache
+    from charlstm.system import cache
 
     def fail():
         raise OSError(5, "Input/output error", *([name] if name else []))

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from charlstm.__main__ import main
-from charlstm.cli import run_command_line
+from charlstm.cli.app import run_command_line
 from charlstm.cli.signals import WORDS, Signals, Stopped, exit_status
 from charlstm.errors import CharlstmError
 from tests.messages import assert_error
@@ -83,7 +83,7 @@ def test_a_run_that_is_stopped_before_it_begins_leaves_nothing(
         assert list((tmp_path / "kept").iterdir())
         signal.raise_signal(number)
 
-    monkeypatch.setattr("charlstm.run.new_run", stopped)
+    monkeypatch.setattr("charlstm.training.run.new_run", stopped)
     with open(__file__, encoding="utf-8") as text:
         monkeypatch.setattr("sys.stdin", text)
         assert run_command_line(["train", "-"]) == status == exit_status(number)
@@ -98,7 +98,7 @@ def test_ctrl_c_once_more_while_the_command_ends_is_no_traceback(monkeypatch):
     def interrupted():
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("charlstm.cli.run_command_line", interrupted)
+    monkeypatch.setattr("charlstm.cli.app.run_command_line", interrupted)
     with pytest.raises(SystemExit) as caught:
         main()
     assert caught.value.code == 130
@@ -112,7 +112,7 @@ def failing(charlstm, monkeypatch):
         def load(*arguments):
             raise error
 
-        monkeypatch.setattr("charlstm.checkpoint.read_checkpoint", load)
+        monkeypatch.setattr("charlstm.checkpoint.reader.read_checkpoint", load)
         return charlstm("info", "model")
 
     return run
@@ -176,7 +176,7 @@ def test_a_run_that_was_stopped_ends_with_its_signal_though_stdout_is_closed(
             stop_reason="interrupted",
         )  # fmt: skip
 
-    monkeypatch.setattr("charlstm.run.execute", execute)
+    monkeypatch.setattr("charlstm.training.run.execute", execute)
     Path("corpus.txt").write_text("a text of some length; " * 200)
     monkeypatch.setattr("sys.stdout", None)
     done = charlstm("train", "corpus.txt", "-o", "model", *options)

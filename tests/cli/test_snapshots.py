@@ -18,8 +18,8 @@ from typing import NamedTuple
 import msgspec
 import pytest
 
-from charlstm.checkpoint import CONFIG, LINES, MODEL, TOKENIZER
-from charlstm.cli import COMMANDS
+from charlstm.checkpoint.reader import CONFIG, LINES, MODEL, TOKENIZER
+from charlstm.cli.app import COMMANDS
 from tests import snapshots
 
 from .conftest import NAMES, TEXT, TINY

@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from charlstm.checkpoint import (
+from charlstm.checkpoint.reader import (
     CONFIG,
     LINES,
     MODEL,
@@ -22,7 +22,7 @@ from charlstm.checkpoint import (
     read_checkpoint,
     read_lines_index,
 )
-from charlstm.corpus import _drawn
+from charlstm.corpus.documents import _drawn
 from charlstm.errors import StorageError
 from tests.messages import assert_error, assert_names, assert_warning
 
@@ -86,7 +86,7 @@ def test_dry_run_writes_no_checkpoint(charlstm, corpus):
 
 @pytest.mark.parametrize(("free", "warned"), [(None, False), (64 << 30, False), (100 << 20, True)])
 def test_too_little_memory_is_told_before(charlstm, corpus, monkeypatch, sentence, free, warned):
-    monkeypatch.setattr("charlstm.processor.available_memory", lambda: free)
+    monkeypatch.setattr("charlstm.system.hardware.available_memory", lambda: free)
     result = charlstm("train", corpus, "--dry-run", "--json", "-q", *TINY)
     assert result.status == 0
     needed = json.loads(result.out)["memory_mb"] / 1e3
@@ -469,8 +469,8 @@ def test_a_run_whose_messages_can_not_be_written_finishes_and_saves(corpus, tmp_
 
 
 def test_no_memory_is_one_sentence(charlstm, corpus, monkeypatch, sentence):
-    from charlstm.backend import tf
-    from charlstm.optimization import StepRunner
+    from charlstm.network.backend import tf
+    from charlstm.training.step import StepRunner
 
     def exhausted(*arguments):
         raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating a tensor")
@@ -489,7 +489,7 @@ def test_each_run_of_a_process_has_its_own_beginning(charlstm, corpus, monkeypat
         began.append(options["began"])
         raise StorageError("nothing is trained")
 
-    monkeypatch.setattr("charlstm.run.execute", execute)
+    monkeypatch.setattr("charlstm.training.run.execute", execute)
     for _ in range(2):
         before = time.monotonic()
         assert charlstm("train", corpus, *QUICK, "-q").status == 1

@@ -1,7 +1,7 @@
 """What a training run prints about itself."""
 
 from charlstm.cli.train_report import describe_hardware
-from charlstm.observer import Hardware
+from charlstm.training.observer import Hardware
 
 
 def test_what_training_runs_on_is_printed():

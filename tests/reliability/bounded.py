@@ -33,7 +33,7 @@ from typing import Any
 
 import click
 
-from charlstm.cli import cli
+from charlstm.cli.app import cli
 from charlstm.errors import CharlstmError, OutOfMemory
 
 SECONDS = 30.0  # of the processor that a case may take; thousands of times what one takes

@@ -19,9 +19,9 @@ from typing import Any
 
 import numpy as np
 
-from charlstm import checkpoint as stored
 from charlstm.api import LanguageModel, load
-from charlstm.checkpoint import (
+from charlstm.checkpoint import reader as stored
+from charlstm.checkpoint.reader import (
     CONFIG,
     HISTORY,
     LINES,
@@ -35,13 +35,13 @@ from charlstm.checkpoint import (
     RunConfig,
     expected_shapes,
 )
-from charlstm.checkpoint_writer import CheckpointWriter
+from charlstm.checkpoint.safetensors import digest_of
+from charlstm.checkpoint.writer import CheckpointWriter
 from charlstm.config import CorpusConfig, ModelConfig, TokenizerConfig, TrainConfig
-from charlstm.engine import build_engine, build_graph
+from charlstm.corpus.line_hashes import LineHashes
+from charlstm.engine.session import build_engine, build_graph
 from charlstm.export import describe
-from charlstm.novelty import LineHashes
-from charlstm.tensors import digest_of
-from charlstm.tokenizer import CharTokenizer, Tokenizer, build_tokenizer
+from charlstm.tokenizer.base import CharTokenizer, Tokenizer, build_tokenizer
 from tests.reliability.bounded import Case, Finding, check_table, command, judged
 
 TEXT = "It's a tale, told by an idiot: full of sound!\r\nTomorrow, and tomorrow, é 42 \u4e2d.\n"

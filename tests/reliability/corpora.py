@@ -23,12 +23,12 @@ from pathlib import Path
 import numpy as np
 from backports import zstd
 
-from charlstm import corpus as corpora
-from charlstm import reading
 from charlstm.config import CorpusConfig, TokenizerConfig
-from charlstm.dataset import Streams, replacement_rates
-from charlstm.preparation import Prepared, prepare
-from charlstm.tokenizer import REPLACEMENT
+from charlstm.corpus import documents as corpora
+from charlstm.corpus import reading
+from charlstm.dataset.batches import Streams, replacement_rates
+from charlstm.dataset.prepare import Prepared, prepare
+from charlstm.tokenizer.base import REPLACEMENT
 from tests.reliability import bounded
 from tests.reliability.bounded import Case, Finding, check_table, command, judged
 from tests.reliability.checkpoints import whole_checkpoints, write
@@ -539,9 +539,9 @@ def _shown(*arguments: object, stdin: bytes = b"") -> None:
 
 def training_maker(seed: int, place: Path) -> Case:
     """Return cases of hostile corpora that are really trained on, for three steps."""
-    from charlstm import training
+    from charlstm.training import trainer
 
-    assert training  # TensorFlow is loaded before memory is bounded
+    assert trainer  # TensorFlow is loaded before memory is bounded
     # Its threads reserve much and use little; each network that is compiled stays for a while.
     bounded.MEMORY, bounded.GROWTH = 8 << 30, 1 << 30
     path = place / "work"

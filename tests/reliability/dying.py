@@ -178,7 +178,7 @@ def watch_files(death: Death) -> None:
 
 def watch_training(death: Death) -> None:
     """Let steps and validations ask, too."""
-    from charlstm.optimization import StepRunner
+    from charlstm.training.step import StepRunner
 
     train, validate = StepRunner.train, StepRunner.validate
     signature = inspect.signature(train)
@@ -218,13 +218,13 @@ class Interrupter:
 
 def keep_last_state(target: Path) -> None:
     """Copy the resume file before a run that has ended removes it."""
-    from charlstm import checkpoint
-    from charlstm.checkpoint_writer import CheckpointWriter
+    from charlstm.checkpoint import reader
+    from charlstm.checkpoint.writer import CheckpointWriter
 
     finish = CheckpointWriter.finish
 
     def keeping(writer: CheckpointWriter) -> None:
-        shutil.copyfile(writer.folder / checkpoint.RESUME, target)
+        shutil.copyfile(writer.folder / reader.RESUME, target)
         finish(writer)
 
     CheckpointWriter.finish = keeping  # type: ignore[method-assign]

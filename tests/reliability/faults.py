@@ -34,7 +34,7 @@ from typing import Any
 
 from safetensors import SafetensorError
 
-from charlstm import checkpoint
+from charlstm.checkpoint import reader as reader_module
 from charlstm.errors import CharlstmError
 from tests.reliability.folders import check_sound, leftovers, step_on_disk, text
 
@@ -127,7 +127,7 @@ class Process:
 
     def until_saved(self, folder: Path) -> Process:
         """Wait until the run has saved after its start; return the process."""
-        path = folder / checkpoint.RESUME
+        path = folder / reader_module.RESUME
         known = path.stat().st_mtime_ns if path.exists() else None
 
         def saved() -> bool:
@@ -184,12 +184,12 @@ class Bench:
         """Train the run to copy from."""
         process = self.start("train", self.corpus, "-o", self.base, *OPTIONS)
         process.until(
-            lambda: len(checkpoint.read_history(self.base)) >= 2 if self.base.exists() else False
+            lambda: len(reader_module.read_history(self.base)) >= 2 if self.base.exists() else False
         )
         process.until_saved(self.base)
         process.popen.kill()
         process.end()
-        checkpoint.remove_leftovers(self.base)
+        reader_module.remove_leftovers(self.base)
         check_sound(self.base)
 
     def place(self) -> Path:
@@ -234,7 +234,7 @@ class Bench:
         status: int | tuple[int, ...],
         *phrases: str,
         seconds: float | None = None,
-        has: tuple[str, ...] = (checkpoint.MODEL, checkpoint.RESUME),
+        has: tuple[str, ...] = (reader_module.MODEL, reader_module.RESUME),
     ) -> Outcome:
         """Look at what a process has said and left.
 
@@ -281,12 +281,12 @@ class Bench:
         except (CharlstmError, SafetensorError) as error:
             return "damaged", [*wrong, f"damaged: {error}"]
         words = []
-        if (folder / checkpoint.MODEL).exists():
+        if (folder / reader_module.MODEL).exists():
             done = self.start("generate", folder, "-n", "5", "-q")
             if done.end():
                 wrong.append(f"generate: {done.sentence}")
             else:
-                step = checkpoint.read_checkpoint(folder).figures.step
+                step = reader_module.read_checkpoint(folder).figures.step
                 words.append(f"model of step {step} that generates")
         step_saved = step_on_disk(folder)
         if step_saved is not None:
@@ -357,22 +357,22 @@ def _failing(bench: Bench, event: str, error: str, phrase: str) -> Outcome:
 
 @fault("disk full at the model of an evaluation")
 def _(bench: Bench) -> Outcome:
-    return _failing(bench, f"write {checkpoint.MODEL}", "ENOSPC", "the disk is full")
+    return _failing(bench, f"write {reader_module.MODEL}", "ENOSPC", "the disk is full")
 
 
 @fault("disk full at the history")
 def _(bench: Bench) -> Outcome:
-    return _failing(bench, f"write {checkpoint.HISTORY}", "ENOSPC", "the disk is full")
+    return _failing(bench, f"write {reader_module.HISTORY}", "ENOSPC", "the disk is full")
 
 
 @fault("quota used up at a save")
 def _(bench: Bench) -> Outcome:
-    return _failing(bench, f"write {checkpoint.RESUME}", "EDQUOT", "quota")
+    return _failing(bench, f"write {reader_module.RESUME}", "EDQUOT", "quota")
 
 
 @fault("disk error at a save")
 def _(bench: Bench) -> Outcome:
-    return _failing(bench, f"write {checkpoint.RESUME}", "EIO", "can't write")
+    return _failing(bench, f"write {reader_module.RESUME}", "EIO", "can't write")
 
 
 @fault("file system becomes read-only")
@@ -606,7 +606,7 @@ def _(bench: Bench) -> Outcome:
             said = outcome
     if said is None:
         return bench.judge(process, bench.base, 1, "out of memory")
-    disk, more = bench.look(bench.base, (checkpoint.MODEL,))
+    disk, more = bench.look(bench.base, (reader_module.MODEL,))
     return Outcome(said.says, said.status, disk, (*wrong, *more))
 
 
@@ -628,7 +628,7 @@ def _(bench: Bench) -> Outcome:
     options += ["--optimizer", "sgd"]
     process = bench.start("train", bench.corpus, "-o", folder, *options)
     process.end()
-    return bench.judge(process, folder, 1, "loss", "--learning-rate", has=(checkpoint.RESUME,))
+    return bench.judge(process, folder, 1, "loss", "--learning-rate", has=(reader_module.RESUME,))
 
 
 @fault("a weight is not a number, seen in a step")
@@ -679,7 +679,7 @@ def _(bench: Bench) -> Outcome:
 def _slow_save(bench: Bench, seconds: int) -> tuple[Path, Process]:
     """Resume a run whose disk takes long to take the third save."""
     folder, mark = bench.copy(), bench.place() / "mark"
-    plan = {"event": f"fsync {checkpoint.RESUME}", "when": "before", "nth": 3}
+    plan = {"event": f"fsync {reader_module.RESUME}", "when": "before", "nth": 3}
     plan |= {"do": f"sleep {seconds}", "mark": str(mark)}
     process = bench.start("train", "--resume", folder, plan=plan)
     process.until(mark.exists)
@@ -699,21 +699,28 @@ def _(bench: Bench) -> Outcome:
     os.kill(process.popen.pid, signal.SIGINT)
     time.sleep(0.5)
     seconds = process.send(signal.SIGINT)
-    checkpoint.remove_leftovers(folder)  # which the next run does, too
+    reader_module.remove_leftovers(folder)  # which the next run does, too
     return bench.judge(process, folder, (-signal.SIGINT, 130), seconds=seconds)
 
 
 @fault("Ctrl-C while any part of the command is loaded")
 def _(bench: Bench) -> Outcome:
     wrong, outcome = [], None
-    modules = ("charlstm.cli", "click", "charlstm.cli.train", "charlstm.run", "numpy", "msgspec")
-    for module in (*modules, "charlstm.optimization", "tensorflow", "keras"):
+    modules = (
+        "charlstm.cli.app",
+        "click",
+        "charlstm.cli.train",
+        "charlstm.training.run",
+        "numpy",
+        "msgspec",
+    )
+    for module in (*modules, "charlstm.training.step", "tensorflow", "keras"):
         process = bench.start("train", "--resume", bench.base, plan={"interrupt": module})
         process.end()
         outcome = bench.judge(process, None, 130)
         wrong += [f"{module}: {what}" for what in outcome.wrong]
     assert outcome is not None
-    disk, more = bench.look(bench.base, (checkpoint.MODEL, checkpoint.RESUME))
+    disk, more = bench.look(bench.base, (reader_module.MODEL, reader_module.RESUME))
     return Outcome(outcome.says, outcome.status, disk, (*wrong, *more))
 
 
@@ -759,7 +766,7 @@ def _(bench: Bench) -> Outcome:
     time.sleep(4)
     seconds = process.send(signal.SIGINT)
     outcome = bench.judge(process, folder, 130, seconds=seconds)
-    if checkpoint.read_history(folder):
+    if reader_module.read_history(folder):
         return Outcome(*_fields(outcome), (*outcome.wrong, "the evaluation was over"), seconds)
     return outcome
 
@@ -771,7 +778,7 @@ def _without(options: tuple[str, ...], *names: str) -> list[str]:
 
 
 def _stands_still(folder: Path) -> bool:
-    path = folder / checkpoint.RESUME
+    path = folder / reader_module.RESUME
     return time.time() - path.stat().st_mtime > 5
 
 
@@ -848,7 +855,7 @@ def _(bench: Bench) -> Outcome:
     folder = bench.place() / "model"
     options = [*_without(OPTIONS, "--steps"), "--steps", "60", "--json", "-q"]
     process, _ = _piped(bench, "true", "train", bench.corpus, "-o", folder, *options)
-    return bench.judge(process, folder, (0, 141), has=(checkpoint.MODEL,))
+    return bench.judge(process, folder, (0, 141), has=(reader_module.MODEL,))
 
 
 @fault("reader gone: generate | head -c 1")

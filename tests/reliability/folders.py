@@ -11,7 +11,7 @@ from pathlib import Path
 
 from safetensors import safe_open
 
-from charlstm import checkpoint
+from charlstm.checkpoint import reader
 from tests.reliability import dying
 
 
@@ -27,7 +27,7 @@ def text(lines: int = 2000, seed: int = 7) -> str:
 
 def step_on_disk(folder: Path) -> int | None:
     """Return the step that a resumed run would go on from; ``None`` if nothing is saved."""
-    path = folder / checkpoint.RESUME
+    path = folder / reader.RESUME
     if not path.exists():
         return None
     with safe_open(path, "numpy") as file:
@@ -40,18 +40,18 @@ def check_sound(folder: Path) -> None:
     Raises:
         CheckpointError: if any of it is damaged.
     """
-    if not (folder / checkpoint.CONFIG).exists():
+    if not (folder / reader.CONFIG).exists():
         return
-    checkpoint.read_config(folder)
-    checkpoint.read_tokenizer(folder)
-    checkpoint.read_history(folder)
-    resume = folder / checkpoint.RESUME
+    reader.read_config(folder)
+    reader.read_tokenizer(folder)
+    reader.read_history(folder)
+    resume = folder / reader.RESUME
     if resume.exists():
         with safe_open(resume, "numpy") as file:
             shapes = {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118
-        checkpoint.read_resume(folder, shapes)
-    if (folder / checkpoint.MODEL).exists():
-        checkpoint.read_checkpoint(folder)
+        reader.read_resume(folder, shapes)
+    if (folder / reader.MODEL).exists():
+        reader.read_checkpoint(folder)
 
 
 def leftovers(folder: Path) -> list[str]:

@@ -46,7 +46,7 @@ from typing import Any
 import msgspec
 from safetensors import safe_open
 
-from charlstm import checkpoint
+from charlstm.checkpoint import reader
 from tests.reliability import dying
 from tests.reliability.folders import check_sound, leftovers, step_on_disk, text
 
@@ -125,11 +125,11 @@ def differences(whole: Path, resumed: Path, *, state: bool = True) -> list[str]:
     """
     found = []
     names = [sorted(p.name for p in folder.iterdir()) for folder in (whole, resumed)]
-    if not state and checkpoint.RESUME not in names[1]:
-        names[0].remove(checkpoint.RESUME)
+    if not state and reader.RESUME not in names[1]:
+        names[0].remove(reader.RESUME)
     if names[0] != names[1]:
         found.append(f"files: {names[0]} and {names[1]}")
-    files = (checkpoint.MODEL, checkpoint.RESUME)
+    files = (reader.MODEL, reader.RESUME)
     for name in [name for name in files if name in names[0] and name in names[1]]:
         found += _different_tensors(whole / name, resumed / name)
     histories = [_history(folder) for folder in (whole, resumed)]
@@ -140,10 +140,10 @@ def differences(whole: Path, resumed: Path, *, state: bool = True) -> list[str]:
         for a, b in zip(*histories, strict=False)
         if a != b
     ]
-    configs = [_timeless(json.loads((f / checkpoint.CONFIG).read_text())) for f in (whole, resumed)]
+    configs = [_timeless(json.loads((f / reader.CONFIG).read_text())) for f in (whole, resumed)]
     if configs[0] != configs[1]:
         found.append("configuration")
-    tokenizers = [(f / checkpoint.TOKENIZER).read_bytes() for f in (whole, resumed)]
+    tokenizers = [(f / reader.TOKENIZER).read_bytes() for f in (whole, resumed)]
     if tokenizers[0] != tokenizers[1]:
         found.append("tokenizer")
     return found
@@ -165,7 +165,7 @@ def _different_tensors(whole: Path, resumed: Path) -> Iterator[str]:
 
 
 def _history(folder: Path) -> list[Any]:
-    lines = (folder / checkpoint.HISTORY).read_text().splitlines()
+    lines = (folder / reader.HISTORY).read_text().splitlines()
     return [_timeless(json.loads(line)) for line in lines]
 
 
@@ -290,14 +290,14 @@ class Chain:
         """Note in what a chain that has come to its end differs from the run left alone."""
         self.report.chains += 1
         # A plain command may have come to its end, whose last state nobody kept.
-        self.report.states += (target / checkpoint.RESUME).exists()
+        self.report.states += (target / reader.RESUME).exists()
         for what in differences(self.whole, target, state=False):
             self.report.wrong.append(f"chain {self.report.chains}: {what}")
 
     def _kill_once(self, target: Path, chain: int) -> bool:
         """Start or resume a run and kill it; return whether it was killed before its end."""
         before = step_on_disk(target) if target.exists() else None
-        if checkpoint.is_finished(target):
+        if reader.is_finished(target):
             return False
         plan = self._plan(before)
         mark = self.folder / "mark"
@@ -357,14 +357,14 @@ class Chain:
 
     def _place(self, target: Path, before: int | None) -> str:
         """Tell from what is on disk where a process died that was killed at some time."""
-        if not (target / checkpoint.CONFIG).exists():
+        if not (target / reader.CONFIG).exists():
             return "starting"
         if files := leftovers(target):
             return f"saving {files[0]}"
         step = step_on_disk(target)
         if step is None or step == before:
             return "starting"
-        history = checkpoint.read_history(target)
+        history = reader.read_history(target)
         if history and history[-1].step > step:
             return "between the files of an evaluation"
         return "training"
@@ -380,7 +380,7 @@ class Chain:
         module = ["tests.reliability.dying", json.dumps(plan)] if plan else ["charlstm"]
         arguments = ["train", str(self.corpus), "-o", str(target), "--overwrite"]
         arguments += self.setting.arguments
-        if (target / checkpoint.RESUME).exists():
+        if (target / reader.RESUME).exists():
             arguments = ["train", "--resume", str(target)]
         begin = time.monotonic()
         with (self.folder / "out").open("wb") as out, (self.folder / "log").open("wb") as log:
@@ -394,7 +394,7 @@ class Chain:
 
     def _wait_for_save(self, process: subprocess.Popen[bytes], target: Path, begin: float) -> None:
         """Wait until the process has saved for the first time, and note how long it took."""
-        path = target / checkpoint.RESUME
+        path = target / reader.RESUME
         known = path.stat().st_mtime_ns if path.exists() else None
         while process.poll() is None and time.monotonic() < begin + PATIENCE_SECONDS:
             with contextlib.suppress(FileNotFoundError):
@@ -405,14 +405,14 @@ class Chain:
 
     def _end(self, target: Path) -> None:
         """Let a chain come to its end, and put its last resume file beside its model."""
-        if not checkpoint.is_finished(target):
+        if not reader.is_finished(target):
             process, _ = self._start(target, self._keeping)
             self._finish(process)
         self._put_state(target)
 
     def _put_state(self, target: Path) -> None:
         with contextlib.suppress(FileNotFoundError):
-            (self.folder / "state").replace(target / checkpoint.RESUME)
+            (self.folder / "state").replace(target / reader.RESUME)
 
     def _finish(self, process: subprocess.Popen[bytes]) -> None:
         if process.wait(PATIENCE_SECONDS) != 0:
@@ -469,8 +469,8 @@ def kill_in_minutes(corpus: Path, folder: Path, draw: random.Random) -> Report:
 
 
 def _wrong_in_minutes(folder: Path, summary: dict[str, Any], start: float) -> Iterator[str]:
-    config = checkpoint.read_config(folder).train
-    history = checkpoint.read_history(folder)
+    config = reader.read_config(folder).train
+    history = reader.read_history(folder)
     budget = 60 * (config.minutes or 0)
     # What a killed process did after its last save is not counted, and no start is cut short.
     if not 0.75 * budget < summary["seconds"] < 1.25 * budget + start:

@@ -39,8 +39,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 import charlstm
-from charlstm import checkpoint
-from charlstm.checkpoint_writer import CheckpointWriter
+from charlstm.checkpoint import reader
+from charlstm.checkpoint.writer import CheckpointWriter
 from tests.reliability.folders import text
 
 LENGTH, SEED = 60, 7
@@ -158,9 +158,9 @@ class Stand:
         for model in archive.iterdir():
             shutil.rmtree(place, ignore_errors=True)
             place.mkdir()
-            for name in (checkpoint.CONFIG, checkpoint.TOKENIZER):
+            for name in (reader.CONFIG, reader.TOKENIZER):
                 shutil.copyfile(target / name, place / name)
-            shutil.copyfile(model, place / checkpoint.MODEL)
+            shutil.copyfile(model, place / reader.MODEL)
             texts.add(text_of(place))
             count += 1
         return texts, count
@@ -194,7 +194,7 @@ class Stand:
         """Read a model that is being trained."""
         target, archive = self.folder / "trained", self.folder / "trained-models"
         process = self.start(target, archive)
-        _until((target / checkpoint.MODEL).exists)
+        _until((target / reader.MODEL).exists)
         readers = Readers(target, self.readers)
         time.sleep(self.seconds)
         readings = readers.stop()
@@ -235,10 +235,10 @@ class Stand:
         for number in range(2):
             source = self.folder / f"source-{number}"
             process = self.start(source, self.folder / f"source-models-{number}", number)
-            _until((source / checkpoint.MODEL).exists)
+            _until((source / reader.MODEL).exists)
             process.send_signal(signal.SIGTERM)
             process.wait()
-            sources.append(checkpoint.read_checkpoint(source))
+            sources.append(reader.read_checkpoint(source))
         target = self.folder / "often"
         shutil.copytree(sources[0].folder, target)
         readers = Readers(target, self.readers)
@@ -247,8 +247,8 @@ class Stand:
         while time.monotonic() - begin < self.seconds:
             source = sources[count % 2]
             with (
-                checkpoint.claimed(target),
-                checkpoint.created(target, source.config, source.tokenizer, overwrite=True),
+                reader.claimed(target),
+                reader.created(target, source.config, source.tokenizer, overwrite=True),
             ):
                 CheckpointWriter(target).model(source.weights, source.figures)
             count += 1

@@ -7,9 +7,9 @@ import sys
 
 import pytest
 
-from charlstm import checkpoint
+from charlstm.checkpoint import reader
 from charlstm.errors import StorageError
-from charlstm.files import write_atomically
+from charlstm.system.files import write_atomically
 from tests.reliability.dying import OPERATIONS
 from tests.reliability.faults import (
     FAULTS,
@@ -57,11 +57,11 @@ def test_the_harness_tells_what_is_wrong_with_what_is_said(bench, status, errors
 def test_the_harness_tells_what_is_wrong_on_disk(bench):
     folder = bench.place()
     assert bench.look(folder, ()) == ("no checkpoint", [])
-    (folder / f".{checkpoint.MODEL}.x.tmp").touch()
-    (folder / checkpoint.CONFIG).write_text("{")
-    (folder / checkpoint.RESUME).write_text("")
-    wrong = bench.look(folder, (checkpoint.MODEL,))[1]
-    assert [what.split()[0] for what in wrong] == [checkpoint.MODEL, "leftovers", "damaged:"]
+    (folder / f".{reader.MODEL}.x.tmp").touch()
+    (folder / reader.CONFIG).write_text("{")
+    (folder / reader.RESUME).write_text("")
+    wrong = bench.look(folder, (reader.MODEL,))[1]
+    assert [what.split()[0] for what in wrong] == [reader.MODEL, "leftovers", "damaged:"]
 
 
 def test_a_row_names_fault_sentence_status_time_and_disk():
@@ -101,13 +101,13 @@ def test_no_two_faults_share_a_name():
 def test_on_a_disk_that_is_full_the_old_file_stays(bench):
     try:
         with bench.small_disk("64k") as disk:
-            path = disk / checkpoint.MODEL
+            path = disk / reader.MODEL
             write_atomically(path, b"old" * 4096)
             fill(disk)
             with pytest.raises(StorageError, match="the disk is full: free some space"):
                 write_atomically(path, b"new" * 8192)
             assert path.read_bytes() == b"old" * 4096
-            assert sorted(os.listdir(disk)) == ["filler", checkpoint.MODEL]
+            assert sorted(os.listdir(disk)) == ["filler", reader.MODEL]
     except Skipped as reason:
         pytest.skip(str(reason))
 
@@ -118,7 +118,7 @@ from pathlib import Path
 from tests.reliability.dying import Death, watch_files
 watch_files(Death(json.loads(sys.argv[1])))
 from charlstm.errors import StorageError
-from charlstm.files import write_atomically
+from charlstm.system.files import write_atomically
 try:
     write_atomically(Path(sys.argv[2]), b"new" * 1000)
 except StorageError as error:
@@ -128,7 +128,7 @@ except StorageError as error:
 
 @pytest.mark.parametrize(("operation", "when"), OPERATIONS)
 def test_a_file_is_old_or_new_whatever_fails_while_it_is_written(tmp_path, operation, when):
-    path = tmp_path / checkpoint.HISTORY
+    path = tmp_path / reader.HISTORY
     path.write_bytes(b"old")
     plan = {"event": f"{operation} {path.name}", "when": when, "do": "EDQUOT"}
     command = [sys.executable, "-c", WRITER, json.dumps(plan), path]

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from charlstm import reading, tensors
-from charlstm.cli.common import GroupedCommand
+from charlstm.checkpoint import safetensors
+from charlstm.cli.options import GroupedCommand
+from charlstm.corpus import reading
 from charlstm.errors import CheckpointDamaged
 from tests.reliability import bounded, checkpoints, corpora
 from tests.reliability.bounded import Finding, Report, check_message, judged, run_all, run_case
@@ -94,7 +95,7 @@ def _ask_for_memory():
 
 
 def _find_too_large():
-    raise tensors._too_large(Path("/model"), 1 << 40)
+    raise safetensors._too_large(Path("/model"), 1 << 40)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is bounded as Linux does")

@@ -11,9 +11,10 @@ import time
 
 import pytest
 
-from charlstm import checkpoint, run
+from charlstm.checkpoint import reader
 from charlstm.config import CorpusConfig, TokenizerConfig
-from charlstm.run import Request
+from charlstm.training import run
+from charlstm.training.run import Request
 from tests.reliability.dying import OPERATIONS
 from tests.reliability.folders import check_sound, leftovers, text
 from tests.reliability.kills import HEADER, SETTINGS, Chain, differences
@@ -87,9 +88,9 @@ def test_at_every_moment_the_folder_is_sound(photographed):
     for picture in pictures:
         check_sound(picture)
     assert {name for picture in pictures for name in leftovers(picture)} >= {
-        checkpoint.RESUME,
-        checkpoint.MODEL,
-        checkpoint.HISTORY,
+        reader.RESUME,
+        reader.MODEL,
+        reader.HISTORY,
     }
 
 
@@ -97,8 +98,8 @@ def states(pictures):
     """Keep the pictures that a resumed run sees differently: leftovers and dates don't count."""
     found = {}
     for picture in pictures:
-        if (picture / checkpoint.RESUME).exists():
-            names = (checkpoint.RESUME, checkpoint.MODEL, checkpoint.HISTORY)
+        if (picture / reader.RESUME).exists():
+            names = (reader.RESUME, reader.MODEL, reader.HISTORY)
             files = [picture / name for name in names]
             key = tuple(path.read_bytes() if path.exists() else None for path in files)
             found.setdefault(key, picture)
@@ -106,7 +107,7 @@ def states(pictures):
 
 
 def check_resumed(folder, picture):
-    if not checkpoint.is_finished(picture):
+    if not reader.is_finished(picture):
         execute(run.resumed_run(picture))
     assert differences(folder, picture) == []
 
@@ -114,7 +115,7 @@ def check_resumed(folder, picture):
 def test_a_run_killed_around_its_last_evaluation_ends_as_if_it_was_not(photographed):
     folder, pictures = photographed
     last = states(pictures)[-4:]
-    steps = [len(checkpoint.read_history(picture)) for picture in last]
+    steps = [len(reader.read_history(picture)) for picture in last]
     assert steps[0] == 2
     assert steps[-1] == 3
     for picture in last:
@@ -129,14 +130,14 @@ def test_a_run_killed_at_any_moment_ends_as_if_it_was_not(photographed):
 
 
 def altered_weight(folder):
-    path = folder / checkpoint.MODEL
+    path = folder / reader.MODEL
     data = bytearray(path.read_bytes())
     data[-1] ^= 1
     path.write_bytes(data)
 
 
 def altered_history(folder):
-    path = folder / checkpoint.HISTORY
+    path = folder / reader.HISTORY
     lines = path.read_text().splitlines()
     figures = json.loads(lines[1])
     lines[1] = json.dumps(figures | {"learning_rate": figures["learning_rate"] * (1 + 1e-15)})
@@ -144,12 +145,12 @@ def altered_history(folder):
 
 
 def shortened_history(folder):
-    path = folder / checkpoint.HISTORY
+    path = folder / reader.HISTORY
     path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))
 
 
 def left_over(folder):
-    (folder / f".{checkpoint.MODEL}.x.tmp").touch()
+    (folder / f".{reader.MODEL}.x.tmp").touch()
 
 
 @pytest.mark.parametrize(
@@ -171,17 +172,17 @@ def test_the_harness_tells_what_differs(photographed, tmp_path, alter, told):
 
 def test_the_table_counts_the_chains_whose_last_state_was_compared(photographed, tmp_path):
     folder, pictures = photographed
-    last = [p / checkpoint.RESUME for p in pictures if (p / checkpoint.RESUME).exists()][-1]
+    last = [p / reader.RESUME for p in pictures if (p / reader.RESUME).exists()][-1]
     chain = Chain(SETTINGS[0], tmp_path / "corpus", tmp_path, random.Random(1))
     shutil.copytree(folder, chain.whole)
-    shutil.copyfile(last, chain.whole / checkpoint.RESUME)
+    shutil.copyfile(last, chain.whole / reader.RESUME)
     chain.compare(shutil.copytree(chain.whole, tmp_path / "kept"))
     chain.compare(folder)  # a plain command has ended it
     assert chain.report.row == "| char-float32 | 0 | 0 |  | 2 | 1 | 2 of 2 |"
     altered = shutil.copytree(chain.whole, tmp_path / "altered")
     data = bytearray(last.read_bytes())
     data[-1] ^= 1
-    (altered / checkpoint.RESUME).write_bytes(data)
+    (altered / reader.RESUME).write_bytes(data)
     chain.compare(altered)
     (what,) = chain.report.wrong
     assert what.startswith("chain 3: ")
@@ -193,7 +194,7 @@ def test_the_table_counts_the_chains_whose_last_state_was_compared(photographed,
 
 def test_wall_clock_times_do_not_count(photographed, tmp_path):
     other = shutil.copytree(photographed[0], tmp_path / "other")
-    path = other / checkpoint.HISTORY
+    path = other / reader.HISTORY
     lines = [json.loads(line) | {"seconds": 9.0} for line in path.read_text().splitlines()]
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
     assert differences(photographed[0], other) == []
@@ -204,14 +205,14 @@ import json, sys
 from pathlib import Path
 from tests.reliability.dying import Death, watch_files
 watch_files(Death(json.loads(sys.argv[1])))
-from charlstm.files import write_atomically
+from charlstm.system.files import write_atomically
 write_atomically(Path(sys.argv[2]), b"new" * 1000)
 """
 
 
 @pytest.mark.parametrize(("operation", "when"), OPERATIONS)
 def test_a_file_is_old_or_new_whenever_its_writer_dies(tmp_path, operation, when):
-    path, mark = tmp_path / checkpoint.HISTORY, tmp_path / "mark"
+    path, mark = tmp_path / reader.HISTORY, tmp_path / "mark"
     path.write_bytes(b"old")
     plan = {"event": f"{operation} {path.name}", "when": when, "mark": str(mark)}
     command = [sys.executable, "-c", WRITER, json.dumps(plan), path]

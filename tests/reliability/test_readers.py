@@ -7,12 +7,12 @@ import time
 import numpy as np
 import pytest
 
-from charlstm import checkpoint
-from charlstm.checkpoint import Figures, Provenance, RunConfig, expected_shapes
-from charlstm.checkpoint_writer import CheckpointWriter
+from charlstm.checkpoint import reader
+from charlstm.checkpoint.reader import Figures, Provenance, RunConfig, expected_shapes
+from charlstm.checkpoint.writer import CheckpointWriter
 from charlstm.config import CorpusConfig, ModelConfig, TokenizerConfig, TrainConfig
 from charlstm.errors import CheckpointError
-from charlstm.tokenizer import build_tokenizer
+from charlstm.tokenizer.base import build_tokenizer
 from tests.reliability.readers import Reading, Stand
 
 OVERWRITES, READERS = 30, 2
@@ -36,7 +36,7 @@ def model(number):
         created="",
     )
     config = RunConfig(
-        format=checkpoint.FORMAT,
+        format=reader.FORMAT,
         charlstm="0",
         corpus=CorpusConfig(),
         tokenizer=tokenizing,
@@ -63,7 +63,7 @@ def test_who_reads_while_a_checkpoint_is_replaced_gets_a_whole_one_or_an_error(
     def read(seen):
         while not over.is_set():
             try:
-                got = checkpoint.read_checkpoint(folder)
+                got = reader.read_checkpoint(folder)
             except CheckpointError:
                 continue
             except BaseException as error:
@@ -78,7 +78,7 @@ def test_who_reads_while_a_checkpoint_is_replaced_gets_a_whole_one_or_an_error(
 
     def overwrite(number):
         config, tokenizer, weights, figures = models[number]
-        with checkpoint.created(folder, config, tokenizer, overwrite=True):
+        with reader.created(folder, config, tokenizer, overwrite=True):
             writer = CheckpointWriter(folder)
             for _ in range(4):
                 writer.model(weights, figures)

@@ -114,9 +114,9 @@ class _Listener:
 
 def trained(group, task):
     """Train as a task says; return what is compared."""
-    from charlstm import run
     from charlstm.config import CorpusConfig, TokenizerConfig
-    from charlstm.workers import workers_of
+    from charlstm.distributed.workers import workers_of
+    from charlstm.training import run
 
     workers = workers_of(group)
     request = run.Request(
@@ -142,13 +142,13 @@ def trained(group, task):
 
 def summed(group, task):
     """Measure the sum of gradients of some networks; return milliseconds, the median of some."""
-    from charlstm.checkpoint import expected_shapes
+    from charlstm.checkpoint.reader import expected_shapes
     from charlstm.config import ModelConfig
-    from charlstm.optimization import use_threads
+    from charlstm.training.step import use_threads
 
     use_threads(1, 1)
-    from charlstm.backend import tf
-    from charlstm.distribution import replica_group
+    from charlstm.distributed.replicas import replica_group
+    from charlstm.network.backend import tf
 
     replicas, found = replica_group(group, 1), {}
     for name, sizes in task["networks"].items():
@@ -173,8 +173,8 @@ def summed(group, task):
 
 def work(task):
     """Carry a task out as one of the workers, and print its result."""
-    from charlstm.peers import WorkerGroup
-    from charlstm.tf_config import cluster_of
+    from charlstm.distributed.peers import WorkerGroup
+    from charlstm.distributed.tf_config import cluster_of
 
     with WorkerGroup(cluster_of(), wait=120) as group:
         if task["pinned"]:
@@ -197,7 +197,7 @@ def results(count, task):
 
 
 def weights_in(folder):
-    from charlstm.checkpoint import read_checkpoint
+    from charlstm.checkpoint.reader import read_checkpoint
 
     return read_checkpoint(Path(folder)).weights
 

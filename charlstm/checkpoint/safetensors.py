@@ -1,0 +1,252 @@
+"""Safetensors files that are signed, and read within the bounds of what is expected of them.
+
+The format is simple, and so it is read here: nothing is parsed or allocated before it is clear that
+a file holds just the tensors that are asked for, and is as long as they are. This module does not
+know what the tensors mean.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, BinaryIO
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from charlstm.checkpoint.bounded import QUOTED, damaged, decode, opened
+from charlstm.errors import CheckpointDamaged, CheckpointError, harmless
+from charlstm.system.files import replaced_atomically
+
+# The file that says which tensors there must be, for messages.
+CONFIG = "config.json"
+
+_LARGEST_HEADER, _HEADER_PER_TENSOR = 2**16, 2**10
+# A file of this size or more must not be mostly holes, which cost nothing and fill the memory.
+_MAY_HAVE_HOLES = 2**28
+
+Natural = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+
+
+class Described(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How a safetensors file describes a tensor; offsets count from the end of its header."""
+
+    dtype: str
+    shape: tuple[Natural, ...]
+    data_offsets: tuple[Natural, Natural]
+
+
+def read_tensors(
+    path: Path,
+    shapes: Mapping[str, tuple[int, ...]],
+    dtype: np.dtype[Any] = np.dtype(np.float32),  # noqa: B008 (immutable)
+    largest: float = math.inf,
+    metadata_bytes: int = 0,
+) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
+    """Read a file that must hold just some tensors, of one type, and match its digest.
+
+    Args:
+        path: the file.
+        shapes: of the tensors, by name.
+        dtype: of their numbers.
+        largest: the size up to which numbers are taken.
+        metadata_bytes: as for ``read_header``.
+
+    Returns:
+        The tensors and the metadata, by name.
+
+    Raises:
+        CheckpointMissing: if the file is not there or can't be read.
+        CheckpointDamaged: if it holds anything else, or numbers that are none.
+        CheckpointError: if the memory of this machine can't hold it.
+    """
+    with opened(path) as (file, size):
+        described, metadata = read_header(file, size, path, len(shapes), metadata_bytes)
+        check_shapes(path, described, shapes, dtype)
+        start = file.tell()
+        _check_extent(path, described, size - start, dtype)
+        _check_memory(path, file, size)
+        try:
+            tensors = {
+                name: _read_tensor(file, start + described[name].data_offsets[0], shape, dtype)
+                for name, shape in shapes.items()
+            }
+        except EOFError:
+            raise damaged(path, "it changes while it is read") from None
+        except MemoryError:
+            raise _too_large(path, size) from None
+    signature = metadata.pop("sha256", "")
+    if signature != digest_of(tensors, metadata):
+        raise CheckpointDamaged(
+            f"{path} has been altered, its content does not match its sha256: restore the "
+            f"original file or train again"
+        )
+    for name, tensor in tensors.items():
+        _check_numbers(path, name, tensor, largest)
+    metadata["sha256"] = signature
+    return tensors, metadata
+
+
+def read_header(
+    file: BinaryIO, size: int, path: Path, tensors: int, metadata_bytes: int = 0
+) -> tuple[dict[str, Described], dict[str, str]]:
+    """Read the descriptions of tensors and the metadata; the file stands behind them then.
+
+    Args:
+        file: the file, at its beginning.
+        size: how many bytes it has.
+        path: its name, for messages.
+        tensors: how many there may be; this bounds the header.
+        metadata_bytes: how many bytes of metadata there may be besides.
+
+    Raises:
+        CheckpointDamaged: if there is no such header.
+    """
+    length = int.from_bytes(file.read(8), "little")
+    if size < 8 or length > size - 8:
+        raise damaged(path, "it is truncated")
+    if length > _LARGEST_HEADER + _HEADER_PER_TENSOR * tensors + metadata_bytes:
+        raise damaged(path, f"its header has {length:,} bytes")
+    header = decode(file.read(length), dict[str, msgspec.Raw], path)
+    metadata = decode(bytes(header.pop("__metadata__", b"{}")), dict[str, str], path)
+    return {name: decode(bytes(raw), Described, path) for name, raw in header.items()}, metadata
+
+
+def _check_extent(
+    path: Path, described: Mapping[str, Described], size: int, dtype: np.dtype[Any]
+) -> None:
+    """Check that the tensors follow one another and fill the rest of the file."""
+    place = 0
+    for tensor in sorted(described.values(), key=lambda tensor: tensor.data_offsets):
+        begin, end = tensor.data_offsets
+        if begin != place or end - begin != dtype.itemsize * math.prod(tensor.shape):
+            raise damaged(path, "its tensors do not follow one another")
+        place = end
+    if place != size:
+        raise damaged(path, f"it has {size:,} bytes of tensors and should have {place:,}")
+
+
+def _check_memory(path: Path, file: BinaryIO, size: int) -> None:
+    """Refuse what this machine can't hold, and files of holes, which would fill its memory."""
+    if size > os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"):
+        raise _too_large(path, size)
+    if size >= _MAY_HAVE_HOLES and _written_bytes(file.fileno(), size // 4) < size // 4:
+        raise damaged(path, "most of it was never written")
+
+
+def _written_bytes(descriptor: int, enough: int) -> int:
+    """Count the bytes of a file that are no holes, until there are enough."""
+    written = place = 0
+    before = os.lseek(descriptor, 0, os.SEEK_CUR)
+    try:
+        while written < enough:
+            begin = os.lseek(descriptor, place, os.SEEK_DATA)
+            place = os.lseek(descriptor, begin, os.SEEK_HOLE)
+            written += place - begin
+    except OSError as error:
+        if error.errno != errno.ENXIO:  # which says that nothing but a hole is left
+            return enough  # the file system doesn't tell
+    finally:
+        os.lseek(descriptor, before, os.SEEK_SET)
+    return written
+
+
+def _too_large(path: Path, size: int) -> CheckpointError:
+    return CheckpointError(
+        f"{path} has {size / 1e9:,.1f} GB, more than the memory of this machine can hold: use a "
+        f"machine with more memory, or train a smaller model"
+    )
+
+
+def _read_tensor(
+    file: BinaryIO, place: int, shape: tuple[int, ...], dtype: np.dtype[Any]
+) -> NDArray[Any]:
+    tensor = np.empty(shape, dtype)
+    file.seek(place)
+    # A flat view, since buffers of no dimension or of no element can't be read into.
+    if tensor.size and file.readinto(tensor.reshape(-1).view(np.uint8)) != tensor.nbytes:  # type: ignore[attr-defined]
+        raise EOFError
+    return tensor
+
+
+def _check_numbers(path: Path, name: str, tensor: NDArray[Any], largest: float) -> None:
+    with np.errstate(invalid="ignore"):
+        low, high = float(tensor.min(initial=0)), float(tensor.max(initial=0))
+    if not (math.isfinite(low) and math.isfinite(high)):
+        raise CheckpointDamaged(f"{path}: {name} holds NaN or infinite weights: train again")
+    if max(-low, high) > largest:
+        raise CheckpointDamaged(
+            f"{path}: {name} holds weights beyond {largest:g}, which nothing can be computed with: "
+            f"train again"
+        )
+
+
+def check_shapes(
+    path: Path,
+    found: Mapping[str, Described],
+    expected: Mapping[str, tuple[int, ...]],
+    dtype: np.dtype[Any],
+) -> None:
+    """Check that a file describes just the tensors that are expected.
+
+    Raises:
+        CheckpointDamaged: if it does not.
+    """
+    kind = _kind(dtype)
+    for name in sorted(found.keys() ^ expected.keys()):
+        what = "lacks" if name in expected else "has an unexpected"
+        raise CheckpointDamaged(
+            f"{path} {what} tensor {harmless(name, QUOTED)}: it doesn't fit {CONFIG}; restore the "
+            f"original files or train again"
+        )
+    for name, shape in expected.items():
+        actual, actual_kind = found[name].shape, found[name].dtype
+        if actual != shape or actual_kind != kind:
+            stated = f"shape {list(actual)} and type {actual_kind}"
+            raise CheckpointDamaged(
+                f"{path}: {name} has {harmless(stated, QUOTED)} but {CONFIG} asks for "
+                f"{list(shape)} and {kind}: restore the original files or train again"
+            )
+
+
+def digest_of(tensors: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]) -> str:
+    """Return the sha256 of the metadata and of every tensor, with names and shapes."""
+    digest = hashlib.sha256(msgspec.json.encode(dict(sorted(metadata.items()))))
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"\n{name} {tensor.dtype.str} {tensor.shape}\n".encode())
+        digest.update(np.asarray(tensor, order="C").data)
+    return digest.hexdigest()
+
+
+def write_tensors(
+    path: Path, tensors: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]
+) -> None:
+    """Write a signed safetensors file without a copy of the tensors, which may be large."""
+    arrays = {name: _little_endian(tensor) for name, tensor in sorted(tensors.items())}
+    signed = {**metadata, "sha256": digest_of(arrays, metadata)}
+    header: dict[str, Any] = {"__metadata__": signed}
+    end = 0
+    for name, array in arrays.items():
+        start, end = end, end + array.nbytes
+        offsets = {"shape": array.shape, "data_offsets": (start, end)}
+        header[name] = {"dtype": _kind(array.dtype), **offsets}
+    encoded = msgspec.json.encode(header)
+    encoded += b" " * (-len(encoded) % 8)
+    with replaced_atomically(path) as temporary, temporary.open("wb") as file:
+        file.write(len(encoded).to_bytes(8, "little") + encoded)
+        for array in arrays.values():
+            file.write(array.data)
+
+
+def _little_endian(tensor: NDArray[Any]) -> NDArray[Any]:
+    return np.asarray(tensor, tensor.dtype.newbyteorder("<"), order="C")
+
+
+def _kind(dtype: np.dtype[Any]) -> str:
+    """Return the name that safetensors has for a type of numbers: F32, U64."""
+    return f"{dtype.kind.upper()}{8 * dtype.itemsize}"

@@ -1,0 +1,126 @@
+"""Writes what changes in a checkpoint while its run goes on: weights, history and resume file.
+
+A writer is bound to the folder that the run began in and to the configuration that was in it then.
+If another folder takes its place, or another process edits the configuration, that does not pass
+unnoticed. This module does not know when anything is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+from numpy.typing import NDArray
+
+from charlstm.checkpoint.reader import (
+    HISTORY,
+    MODEL,
+    RESUME,
+    STDIN,
+    Figures,
+    Progress,
+    Weights,
+    read_hashes,
+    remove_leftovers,
+)
+from charlstm.checkpoint.safetensors import write_tensors
+from charlstm.errors import StorageError
+from charlstm.system.files import identity, storage_errors, write_atomically
+
+
+class Writer(Protocol):
+    """What a run needs to be written; each call replaces one file as a whole.
+
+    Raises:
+        StorageError: by any method, if the folder is gone or the file system refuses.
+    """
+
+    def model(self, weights: Weights, figures: Figures) -> None:
+        """Replace the best weights and the figures they reached, as one file."""
+
+    def history(self, history: Iterable[Figures]) -> None:
+        """Replace the history."""
+
+    def resume(self, tensors: Mapping[str, NDArray[Any]], progress: Progress) -> None:
+        """Replace the state that an interrupted run goes on from."""
+
+    def finish(self) -> None:
+        """Remove what only an unfinished run needs."""
+
+    def check_folder(self) -> None:
+        """Raise ``StorageError`` unless the folder is still the one that the run began in."""
+
+
+class CheckpointWriter:
+    """Writes to one checkpoint, whose ``config.json`` and ``tokenizer.json`` are there already.
+
+    Args:
+        folder: the checkpoint.
+
+    Raises:
+        CheckpointError: if the files that never change can't be read.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._hashes = read_hashes(folder)
+        self._identity = identity(folder)
+
+    def model(self, weights: Weights, figures: Figures) -> None:
+        """Replace the best weights (by name, float32) and their figures, as one file."""
+        self.check_folder()
+        metadata = {"figures": msgspec.json.encode(figures).decode()}
+        write_tensors(self.folder / MODEL, weights, metadata | self._hashes)
+
+    def history(self, history: Iterable[Figures]) -> None:
+        """Replace the history."""
+        self.check_folder()
+        lines = b"".join(msgspec.json.encode(figures) + b"\n" for figures in history)
+        write_atomically(self.folder / HISTORY, lines)
+
+    def resume(self, tensors: Mapping[str, NDArray[Any]], progress: Progress) -> None:
+        """Replace the state that an interrupted run goes on from."""
+        self.check_folder()
+        metadata = {"progress": msgspec.json.encode(progress).decode()}
+        write_tensors(self.folder / RESUME, tensors, metadata | self._hashes)
+
+    def finish(self) -> None:
+        """Remove what only an unfinished run needs."""
+        self.check_folder()
+        with storage_errors(self.folder):
+            (self.folder / RESUME).unlink(missing_ok=True)
+            (self.folder / STDIN).unlink(missing_ok=True)
+        remove_leftovers(self.folder)
+
+    def check_folder(self) -> None:
+        """Check that the folder is still the one that the run began in and has locked.
+
+        Raises:
+            StorageError: if it is not there, or another one is in its place.
+        """
+        if identity(self.folder) != self._identity:
+            raise StorageError(
+                f"{self.folder} was moved or removed while the run went on: if you moved it, "
+                f"go on with charlstm train --resume and its new place, otherwise train again"
+            )
+
+
+class NullWriter:
+    """Writes nothing, because another process does."""
+
+    def model(self, weights: Weights, figures: Figures) -> None:
+        """Write nothing."""
+
+    def history(self, history: Iterable[Figures]) -> None:
+        """Write nothing."""
+
+    def resume(self, tensors: Mapping[str, NDArray[Any]], progress: Progress) -> None:
+        """Write nothing."""
+
+    def finish(self) -> None:
+        """Remove nothing."""
+
+    def check_folder(self) -> None:
+        """Check nothing."""

@@ -1,0 +1,11 @@
+"""The text that people bring: found, decoded, and divided into documents.
+
+    sources       an address (file, folder, pattern, -) to a list of sources
+    reading       a source to decoded blocks of text
+    documents     sources to documents, streamed in chunks
+    lines         splits a stream of blocks into lines
+    split         training and validation parts
+    line_hashes   the set of training lines, as 64-bit hashes
+
+Knows no tokens and no model.
+"""

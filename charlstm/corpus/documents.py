@@ -1,0 +1,310 @@
+"""A corpus: text in documents, streamed as chunks, divided into training and validation.
+
+It is read anew by each pass and never held whole. This module knows where documents and lines
+end. It does not know how files are found (``addresses``) or decoded (``reading``), nor what
+symbols are made of the text.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple, TypeAlias
+
+from charlstm.corpus.reading import (
+    ADDRESSES,
+    COMPRESSED,
+    STDIN,
+    DecodeErrors,
+    Source,
+    StringSource,
+    check_encoding,
+)
+from charlstm.corpus.sources import find_sources
+from charlstm.errors import ConfigError, CorpusError, UsageError
+
+_WHITE_SPACE = re.compile(r"\s")
+# Characters of a line that is a document, which is held in memory.
+LONGEST_LINE = 2**26
+
+
+class Chunk(NamedTuple):
+    """A stretch of text that lies in one document."""
+
+    text: str
+    ends_document: bool
+
+
+class Fingerprint(NamedTuple):
+    """What a corpus holds: the hash depends on its text and on where its documents end."""
+
+    sha256: str
+    characters: int
+    documents: int
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Text in documents, read anew by each pass over ``chunks()``.
+
+    Attributes:
+        sources: where the text comes from, in order, each once.
+        encoding: of every file.
+        decode_errors: what a byte that doesn't decode does: stop, or become U+FFFD.
+        lines: whether each line is a document (otherwise each file is).
+        addresses: as the user named the corpus.
+    """
+
+    sources: tuple[Source, ...]
+    encoding: str = "utf-8"
+    decode_errors: DecodeErrors = "strict"
+    lines: bool = False
+    addresses: tuple[str, ...] = ()
+
+    @classmethod
+    def of_strings(cls, strings: Sequence[str], *, lines: bool = False) -> Corpus:
+        """Return strings as a corpus, in which each is what a file would hold.
+
+        Raises:
+            ConfigError: if ``strings`` is one string.
+        """
+        if isinstance(strings, str):  # which is a sequence of strings, too
+            raise ConfigError("strings is one string: expected a list of them, such as [text]")
+        sources = (StringSource(f"string {n}", Path(), text) for n, text in enumerate(strings, 1))
+        return cls(tuple(sources), lines=lines, addresses=("the strings",))
+
+    @property
+    def name(self) -> str:
+        """A name for a folder, from the first address: ``a/plays.txt.gz`` gives ``plays``."""
+        address = "stdin" if self.addresses[:1] == (STDIN,) else "".join(self.addresses[:1])
+        path = Path(os.path.abspath(address))
+        if path.suffix.lower() in COMPRESSED:
+            path = path.with_suffix("")
+        last = path.name if os.path.isdir(address) else path.stem
+        names = (re.sub(r"[^\w.-]+", "-", part) for part in (last, *reversed(path.parts[:-1])))
+        return next(filter(None, (name[:60].strip("-._") for name in names)), "corpus")
+
+    def chunks(self) -> Iterator[Chunk]:
+        r"""Stream the text, of which at most a few blocks (or the longest line) are in memory.
+
+        By file, a chunk has about 2**20 characters, is cut after a newline if it holds one, and
+        never between "\r" and "\n"; an empty file is no document. By line, a chunk is a line
+        without its "\n", and an empty line is a document.
+
+        Raises:
+            CorpusError: if a file can't be read, is binary or doesn't decode, or if a line that
+                is to be a document is very long.
+        """
+        for source in self.sources:
+            for blocks in source.documents(self.encoding, self.decode_errors):
+                yield from _cut_lines(source.name, blocks) if self.lines else _cut_blocks(blocks)
+
+    def fingerprint(self) -> Fingerprint:
+        """Hash and count the text in one pass (characters are code points).
+
+        Raises:
+            CorpusError: as ``chunks()`` does, and if there is not one character.
+        """
+        # No UTF-8 text holds the byte 0xFF, so it can mark where a document ends.
+        digest = hashlib.sha256(b"lines\xff" if self.lines else b"files\xff")
+        characters = documents = 0
+        for text, ends_document in self.chunks():
+            digest.update(text.encode("utf-8", "surrogatepass") + b"\xff" * ends_document)
+            characters += len(text)
+            documents += ends_document
+        if not characters:
+            named = ", ".join(self.addresses)
+            raise CorpusError(f"{named}: the corpus is empty, it needs text to learn from")
+        return Fingerprint(digest.hexdigest(), characters, documents)
+
+
+# What a Python program may name as a text: addresses as on the command line, or a corpus.
+TextInput: TypeAlias = str | Path | Sequence[str | Path] | Corpus
+
+
+def open_corpus(
+    addresses: Sequence[str],
+    *,
+    encoding: str = "utf-8",
+    decode_errors: DecodeErrors = "strict",
+    lines: bool = False,
+    stdin: Path | None = None,
+) -> Corpus:
+    """Find the files that the addresses stand for; a file found twice counts once.
+
+    An address is a file, a folder (all its text files, recursively, sorted by path, without hidden
+    ones), a glob pattern (the files it matches, sorted), ``-`` (standard input, which
+    ``spool_stdin`` has written to ``stdin``) or ``python-docs`` (the embedded corpus, unless a
+    file has that name). Compressed files (.gz, .bz2, .xz, .zst) are read through.
+
+    Raises:
+        ConfigError: if ``encoding`` is no text encoding.
+        CorpusError: if an address stands for nothing that can be read as text.
+        UsageError: if there is no address, or ``-`` without ``stdin``.
+    """
+    check_encoding(encoding)
+    if not addresses:
+        raise UsageError(f"no corpus is named: name {ADDRESSES}")
+    unique: dict[tuple[type[Source], str], Source] = {}
+    for address in addresses:
+        for source in find_sources(address, encoding, stdin):
+            unique.setdefault((type(source), os.path.realpath(source.path)), source)
+    return Corpus(tuple(unique.values()), encoding, decode_errors, lines, tuple(addresses))
+
+
+def corpus_of(text: TextInput | None, strings: Sequence[str] | None = None) -> Corpus:
+    """Return a text that a Python program names, or gives as strings.
+
+    Args:
+        text: a file, a folder or a glob pattern, a list of these, or a corpus.
+        strings: the text itself, each string as a file would hold it.
+
+    Raises:
+        CorpusError: if a name stands for nothing that can be read as text.
+        UsageError: if neither or both are given.
+    """
+    if text is not None and strings is not None:
+        raise UsageError("text and strings are both given: give one of them")
+    if strings is not None:
+        return Corpus.of_strings(strings)
+    if isinstance(text, Corpus):
+        return text
+    if text is None or isinstance(text, str | Path):
+        text = () if text is None else (text,)
+    return open_corpus([os.fspath(address) for address in text])
+
+
+def divide(
+    corpus: Corpus, characters: int, fraction: float, *, seed: int, whole_words: bool
+) -> Iterator[tuple[bool, Chunk]]:
+    """Say of each chunk whether it validates (True) or trains (False).
+
+    By file, the first ``int((1 - fraction) * characters)`` characters train and the rest
+    validates; the chunk that holds the boundary is cut in two. By line, a keyed hash of the line
+    decides, so that equal lines always fall on the same side.
+
+    Args:
+        corpus: the text.
+        characters: how many characters it has, from its fingerprint.
+        fraction: the part that validates, in (0, 1).
+        seed: draws the lines; unused by file.
+        whole_words: move the boundary on to the next white space character, which then starts
+            the validation text, or to the document's end if that comes first.
+    """
+    if corpus.lines:
+        return ((_drawn(chunk.text, fraction, seed), chunk) for chunk in corpus.chunks())
+    return _divide_at(corpus.chunks(), int((1 - fraction) * characters), whole_words)
+
+
+def _drawn(line: str, fraction: float, seed: int) -> bool:
+    data = line.encode("utf-8", "surrogatepass")
+    digest = hashlib.blake2b(data, digest_size=8, key=seed.to_bytes(8, "little")).digest()
+    return int.from_bytes(digest, "little") < fraction * 2**64
+
+
+def _divide_at(
+    chunks: Iterator[Chunk], boundary: int, whole_words: bool
+) -> Iterator[tuple[bool, Chunk]]:
+    left = boundary
+    validates = left <= 0
+    for text, ends_document in chunks:
+        cut = 0 if validates else _boundary_in(text, max(left, 0), whole_words)
+        head, tail = text[:cut], text[cut:]
+        if head:
+            yield False, Chunk(head, ends_document and not tail)
+        if tail:
+            yield True, Chunk(tail, ends_document)
+        left -= len(text)
+        reached = left <= 0 and (ends_document or not whole_words)
+        validates = validates or bool(tail) or reached
+
+
+def _boundary_in(text: str, start: int, whole_words: bool) -> int:
+    """Return where in ``text`` validation starts; its length if nowhere."""
+    if not whole_words or start >= len(text):
+        return min(start, len(text))
+    found = _WHITE_SPACE.search(text, start)
+    return found.start() if found else len(text)
+
+
+def _cut_blocks(blocks: Iterable[str]) -> Iterator[Chunk]:
+    text = ""
+    for block in blocks:
+        if cut := _cut_point(text):
+            yield Chunk(text[:cut], ends_document=False)
+        text = text[cut:] + block
+    if text:
+        yield Chunk(text, ends_document=True)
+
+
+def _cut_point(text: str) -> int:
+    r"""Return the end of the last whole line, else a place before a space, else the end.
+
+    A "\r" at the end is left for the next chunk, which may begin with its "\n".
+    """
+    end = len(text) - text.endswith("\r")
+    newline = max(text.rfind("\n", 0, end), text.rfind("\r", 0, end)) + 1
+    return newline or max(text.rfind(" ", 0, end), 0) or end
+
+
+def _cut_lines(name: str, blocks: Iterable[str]) -> Iterator[Chunk]:
+    advice = "too long for a document of its own: leave --lines out, or break it up"
+    for lines, _ in split_lines(blocks, name, advice):
+        for line in lines:
+            yield Chunk(line, ends_document=True)
+
+
+def split_lines(blocks: Iterable[str], name: str, advice: str) -> Iterator[tuple[list[str], bool]]:
+    r"""Divide a text into lines as its blocks arrive, and say whether a "\n" ended them.
+
+    Args:
+        blocks: the text in pieces; the lines that a piece ends come together, without the "\n".
+        name: of the text, for the message about a line that is too long to be held.
+        advice: the end of that message.
+
+    Raises:
+        CorpusError: if a line has more than ``LONGEST_LINE`` characters.
+    """
+    parts: list[str] = []
+    held = 0
+    for block in blocks:
+        *ended, rest = block.split("\n")
+        if ended:
+            ended[0] = "".join((*parts, ended[0]))
+            parts.clear()
+            held = 0
+            yield ended, True
+        parts.append(rest)
+        held += len(rest)
+        if held > LONGEST_LINE:
+            raise CorpusError(
+                f"{name} has a line of more than {LONGEST_LINE:,} characters, {advice}"
+            )
+    if last := "".join(parts):
+        yield [last], False
+
+
+class WordCounter:
+    """Counts stretches without white space in documents that pass by piece by piece.
+
+    Attributes:
+        count: the words so far.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._inside = False  # whether the last piece ended within a word
+
+    def add(self, text: str) -> None:
+        """Count the words of the next piece; one that goes on from the last piece counts once."""
+        if text:
+            self.count += len(text.split()) - (self._inside and not text[0].isspace())
+            self._inside = not text[-1].isspace()
+
+    def end_document(self) -> None:
+        """Let the next piece begin a document, and so a word."""
+        self._inside = False

@@ -1,0 +1,163 @@
+"""What the addresses of a corpus stand for: files, folders, glob patterns, stdin, embedded text.
+
+This module finds sources; it does not read them, but for the first bytes of a folder's files.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import glob
+import importlib.util
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from charlstm.corpus.reading import (
+    ADDRESSES,
+    EMBEDDED,
+    STDIN,
+    STRINGS,
+    EmbeddedSource,
+    Source,
+    StringsSource,
+    has_nul_bytes,
+    is_text,
+    unreadable,
+)
+from charlstm.errors import CorpusError, UsageError, harmless
+
+
+def display_name(address: str) -> str:
+    """Return what may be told of an address to whoever gets the model.
+
+    A relative one as it was given; of one that is absolute or leads out of the working folder only
+    the last name, because the folders before it are nobody's business.
+    """
+    path = Path(address)
+    told = path.name if path.is_absolute() or ".." in path.parts else address
+    return told or address
+
+
+def find_sources(address: str, encoding: str, stdin: Path | None) -> Iterable[Source]:
+    """Return what an address stands for; ``stdin`` is where standard input or strings are spooled.
+
+    Raises:
+        CorpusError: if it stands for nothing that can be read as text.
+        UsageError: if it is ``-`` and ``stdin`` is not given.
+    """
+    if address == STDIN:
+        return [_spooled(stdin)]
+    if os.path.isfile(address):
+        return [_source(Path(address))]
+    if address == EMBEDDED:
+        return [_embedded()]
+    if address == STRINGS and stdin is not None:
+        return [StringsSource("text", stdin)]
+    if os.path.isdir(address):
+        return _folder(address, encoding)
+    if paths := _glob(address):
+        return map(_source, paths)
+    raise _nothing(address)
+
+
+def _source(path: Path) -> Source:
+    return Source(harmless(str(path)), path)
+
+
+def _spooled(stdin: Path | None) -> Source:
+    if stdin is None:
+        raise UsageError(f"{STDIN} stands for standard input, which is not given: name a file")
+    if not os.path.isfile(stdin):
+        raise CorpusError(f"{stdin} is not a regular file: restore it, or train again")
+    return Source("stdin", stdin)
+
+
+def _embedded() -> Source:
+    spec = importlib.util.find_spec("pydoc_data.topics")
+    if spec is None or spec.origin is None:
+        raise CorpusError(f"{EMBEDDED} is missing from this Python: name a file of your own")
+    return EmbeddedSource(EMBEDDED, Path(spec.origin))
+
+
+def _folder(address: str, encoding: str) -> list[Source]:
+    try:
+        sources = map(_source, sorted(_walk(address)))
+    except RecursionError:
+        raise CorpusError(
+            f"{address} holds folders that lie too deep in one another: name the files themselves"
+        ) from None
+    text = [source for source in sources if has_nul_bytes(encoding) or is_text(source)]
+    if not text:
+        raise CorpusError(f"{address} is a folder without text files: name {ADDRESSES}")
+    return text
+
+
+def _walk(folder: str) -> Iterator[Path]:
+    """Yield the files below a folder, through symbolic links, each folder once, no hidden names."""
+    seen: set[tuple[int, int]] = set()
+    for here, folders, files in os.walk(folder, onerror=_raise_unreadable, followlinks=True):
+        found = os.stat(here)
+        if (found.st_dev, found.st_ino) in seen:
+            folders.clear()
+            continue
+        seen.add((found.st_dev, found.st_ino))
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        paths = (Path(here, name) for name in files if not name.startswith("."))
+        yield from (path for path in paths if os.path.isfile(path))
+
+
+def _raise_unreadable(error: OSError) -> None:
+    raise unreadable(str(error.filename), error) from error
+
+
+def _glob(pattern: str) -> list[Path]:
+    """Return the files a pattern matches; "**" goes by ``_walk``, since glob's may never end."""
+    parts = pattern.split("/")
+    if "**" not in parts:
+        return [Path(name) for name in sorted(glob.glob(pattern)) if os.path.isfile(name)]
+    deep = parts.index("**")
+    start = "/".join(parts[:deep]) + "/" if deep else "."
+    return sorted(
+        path
+        for root in glob.glob(start)
+        for path in _walk(root)
+        if _matches(path.relative_to(root).parts, parts[deep:])
+    )
+
+
+def _matches(parts: Sequence[str], pattern: Sequence[str]) -> bool:
+    """Whether names match a pattern in which "**" is any number of them.
+
+    All places of the pattern that can be reached are kept at once: trying one after the other would
+    take time that grows exponentially with the number of "**".
+    """
+    places = _skipping({0}, pattern)
+    for part in parts:
+        reached = {place for place in places if pattern[place : place + 1] == ["**"]}
+        reached |= {
+            place + 1
+            for place in places - reached
+            if place < len(pattern) and fnmatch.fnmatchcase(part, pattern[place])
+        }
+        places = _skipping(reached, pattern)
+    return len(pattern) in places
+
+
+def _skipping(places: set[int], pattern: Sequence[str]) -> set[int]:
+    """Return places of a pattern, and those behind a "**" that stands for no name."""
+    found = set(places)
+    for place in sorted(places):
+        while pattern[place : place + 1] == ["**"]:
+            place += 1
+            found.add(place)
+    return found
+
+
+def _nothing(address: str) -> CorpusError:
+    if glob.has_magic(address):
+        return CorpusError(f"no file matches the pattern {address}: name {ADDRESSES}")
+    try:
+        os.stat(address)
+    except OSError as error:
+        return unreadable(address or "''", error)
+    return CorpusError(f"{address} is not a regular file: pipe it in and name {STDIN} instead")

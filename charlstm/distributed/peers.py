@@ -1,0 +1,416 @@
+"""The connections between the processes that train one model.
+
+Before TensorFlow is loaded the workers connect to the first of them, the chief, at the address
+where TensorFlow will listen later, and tell each other what they must agree on. The connections
+then stay open: one that breaks tells who has ended. This module knows neither TensorFlow nor what
+is trained.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import socket
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeVar
+
+import msgspec
+
+from charlstm import __version__
+from charlstm.distributed.tf_config import VARIABLE, WAIT, WAIT_VARIABLE, Cluster, host_and_port
+from charlstm.distributed.transport import keep_alive, listen, read_message, send_message
+from charlstm.distributed.watchdog import GRACE
+from charlstm.errors import TrainingError, UsageError, harmless
+
+Told = TypeVar("Told")
+
+LARGEST_MESSAGE = 1 << 40
+LARGEST_HELLO = 1 << 10
+WELCOME = b"welcome"
+DONE = b"done"
+
+
+class _Hello(msgspec.Struct, frozen=True):
+    """What a worker says first: who it is, which cluster it reads, and what it is about to do."""
+
+    worker: int
+    addresses: tuple[str, ...]
+    charlstm: str = ""
+    command: str = ""
+
+
+class WorkerGroup:
+    """The connections of this process to the others; alone it has none, and nothing is sent.
+
+    The chief is connected to every worker, and a worker to the chief. Whoever enters it meets the
+    others. Messages are exchanged in the same order by all until ``watch``; from then on only the
+    end is told.
+
+    Args:
+        cluster: who takes part.
+        wait: for how many seconds the others are waited for.
+        end: ends this process at once, with an exit status.
+        command: what this process was started with, as far as it must be the same for all.
+        say: tells a person what is waited for.
+
+    Attributes:
+        remedy: what to do when a worker is lost, for the message.
+        missed: who was lost when all was done, and matters no more; ``""`` if nobody.
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster | None = None,
+        *,
+        wait: float = WAIT,
+        end: Callable[[int], Any] = os._exit,
+        command: str = "charlstm train",
+        say: Callable[[str], Any] | None = None,
+    ) -> None:
+        self._end = end
+        self._say = say
+        self.command = command
+        self.cluster = cluster or Cluster()
+        self.wait = wait
+        self.remedy = "start all workers again"
+        self.missed = ""
+        self._lines: dict[int, socket.socket] = {}
+        self._stack = contextlib.ExitStack()
+        self._lost, self._lost_index = "", -1
+        self._loss = threading.Event()
+        self._lock = threading.Lock()
+        self._ends: dict[int, threading.Thread] = {}
+        self._closed = self._parted = self._finished = False
+
+    @property
+    def size(self) -> int:
+        """How many processes train."""
+        return self.cluster.size
+
+    @property
+    def is_chief(self) -> bool:
+        """Whether this process is the one that writes and speaks."""
+        return self.cluster.is_chief
+
+    # Meeting
+
+    def __enter__(self) -> WorkerGroup:
+        try:
+            if self.size > 1:
+                others = range(1, self.size) if self.is_chief else [0]
+                names = " and ".join(map(self.cluster.name, others))
+                if self._say:
+                    self._say(f"waiting for {names}, at most {self.wait:g} seconds")
+                (self._gather if self.is_chief else self._join)(time.monotonic() + self.wait)
+                if (answer := self.from_chief(WELCOME)) != WELCOME:
+                    raise UsageError(answer.decode(errors="replace"))
+                for line in self._lines.values():
+                    keep_alive(line)
+        except BaseException:
+            self._close()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            if kind is None:
+                self.barrier_and_leave()
+        finally:
+            self._close()
+            if self._ends and (self.missed or (kind is not None and not self._parted)):
+                # TensorFlow may wait for the others when it is unloaded.
+                status = 0 if error is None else getattr(error, "exit_code", 1)
+                _after(GRACE, lambda: self._end(status))
+
+    def _gather(self, deadline: float) -> None:
+        """As the chief, wait until every worker has come."""
+        address = self.cluster.addresses[0]
+        host, port = host_and_port(address)
+        try:
+            listeners = listen(host, port)
+        except OSError as error:
+            raise UsageError(
+                f"can't listen at {address} ({error.strerror or error}): {VARIABLE} must name a "
+                f"free port of this machine for it"
+            ) from None
+        with contextlib.ExitStack() as stack:
+            for listener in listeners:
+                stack.enter_context(listener).setblocking(False)
+            while missing := set(range(1, self.size)) - self._lines.keys():
+                for listener in select.select(listeners, [], [], self._left(deadline, missing))[0]:
+                    with contextlib.suppress(OSError):  # who has gone again meanwhile
+                        self._welcome(listener.accept()[0])
+
+    def _left(self, deadline: float, missing: Iterable[int]) -> float:
+        """Return the seconds until the deadline, or raise that some are missing."""
+        left = deadline - time.monotonic()
+        if left > 0:
+            return left
+        names = " and ".join(self.cluster.name(index) for index in sorted(missing))
+        raise TrainingError(
+            f"{names} did not come within {self.wait:g} seconds: start the same command on every "
+            f"machine, and see what they say ({WAIT_VARIABLE} sets the time)"
+        )
+
+    def _welcome(self, line: socket.socket) -> None:
+        """Take a worker's connection in; whoever doesn't speak as one is turned away."""
+        try:
+            line.settimeout(5.0)
+            hello = msgspec.json.decode(read_message(line, LARGEST_HELLO * self.size), type=_Hello)
+        except (OSError, EOFError, msgspec.DecodeError, ValueError, RecursionError):
+            line.close()
+            return
+        if objection := self._objection(hello):
+            for told in (line, *self._lines.values()):
+                with contextlib.suppress(OSError):
+                    send_message(told, objection.encode())
+            line.close()
+            raise UsageError(objection)
+        self._lines[hello.worker] = line
+
+    def _objection(self, hello: _Hello) -> str:
+        """Say why a worker can't take part; ``""`` if it can."""
+        if hello.addresses != self.cluster.addresses or not 0 < hello.worker < self.size:
+            return (
+                f"the {VARIABLE} of a worker that came names other workers than the chief's: give "
+                f"all the same cluster"
+            )
+        name = self.cluster.name(hello.worker)
+        if hello.worker in self._lines:
+            return (
+                f"two processes say that they are {name}: give each an index of its own in "
+                f"{VARIABLE}"
+            )
+        if hello.charlstm != __version__:
+            theirs = harmless(hello.charlstm, 20) or "of an earlier version"
+            return (
+                f"{name} runs charlstm {theirs} and the chief {__version__}: install the same on "
+                f"every machine"
+            )
+        if hello.command != self.command:
+            return (
+                f"{name} was started with {harmless(hello.command, 60)} and the chief with "
+                f"{self.command}: start the same command on every machine"
+            )
+        return ""
+
+    def _join(self, deadline: float) -> None:
+        """As a worker, connect to the chief."""
+        address = self.cluster.addresses[0]
+        while True:
+            left = self._left(deadline, [0])
+            try:
+                line = socket.create_connection(host_and_port(address), timeout=min(5.0, left))
+                break
+            except OSError:
+                time.sleep(0.2)
+        line.settimeout(self.wait + GRACE)  # for the others to come
+        self._lines[0] = line
+        hello = _Hello(self.cluster.index, self.cluster.addresses, __version__, self.command)
+        self._send(0, msgspec.json.encode(hello))
+
+    # Telling each other
+
+    def from_chief(self, data: bytes = b"") -> bytes:
+        """Return what the chief gave here; what others give does not matter.
+
+        Raises:
+            TrainingError: if a worker is lost.
+        """
+        if not self.is_chief:
+            return self._receive(0)
+        self._send_all(data)
+        return data
+
+    def agree(self, objection: str = "") -> str:
+        """Wait for all; return the first objection that any of them has, or ``""``.
+
+        Raises:
+            TrainingError: if a worker is lost.
+        """
+        if not self.is_chief:
+            self._send(0, objection.encode())
+            return self._receive(0).decode()
+        found = [objection, *(self._receive(index).decode() for index in sorted(self._lines))]
+        first = next(filter(None, found), "")
+        self._send_all(first.encode())
+        return first
+
+    def fetched(self, folder: Path, names: Iterable[str]) -> Path:
+        """Return the chief's folder, or a temporary copy of those of its files that are there.
+
+        Raises:
+            TrainingError: if a worker is lost.
+        """
+        if self.size == 1:
+            return folder
+        if self.is_chief:
+            there = [name for name in names if (folder / name).is_file()]
+            self._send_all(msgspec.json.encode(there))
+            for name in there:
+                self._send_all((folder / name).read_bytes())
+            return folder
+        copy = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="charlstm-")))
+        known = set(names)
+        there = decoded(self._receive(0), list[str])
+        if not there:
+            self._receive(0)  # the chief will say so and end
+        for name in there:
+            data = self._receive(0)
+            if name in known:
+                (copy / name).write_bytes(data)
+        return copy
+
+    def _send_all(self, data: bytes) -> None:
+        for index in self._lines:
+            self._send(index, data)
+
+    def _send(self, index: int, data: bytes) -> None:
+        try:
+            send_message(self._lines[index], data)
+        except OSError:
+            raise self.loss_of(index) from None
+
+    def _receive(self, index: int) -> bytes:
+        try:
+            return read_message(self._lines[index], LARGEST_MESSAGE)
+        except (OSError, EOFError):
+            raise self.loss_of(index) from None
+
+    def loss_of(self, index: int) -> TrainingError:
+        """Return the error for a worker that is gone."""
+        return TrainingError(self._sentence(index))
+
+    def _sentence(self, index: int) -> str:
+        return (
+            f"{self.cluster.name(index)} has ended or can't be reached: see what it said, then "
+            f"{self.remedy}"
+        )
+
+    # Watching over each other
+
+    def watch(self) -> None:
+        """From now on notice if a worker is lost, and end this process if it doesn't by itself."""
+        for index in self._lines if not self._ends else ():
+            thread = threading.Thread(target=self._await_end, args=(index,), daemon=True)
+            self._ends[index] = thread
+            thread.start()
+
+    def lost(self) -> TrainingError | None:
+        """Return the error if a worker is lost, which may take a moment to be known."""
+        if not self._ends or not self._loss.wait(GRACE):
+            return None
+        self._closed = True  # whoever asks will tell
+        return TrainingError(self._lost)
+
+    def barrier_and_leave(self, *, finished: bool = False) -> None:
+        """Wait until all are done, so that none is missed by another; then nothing more is sent.
+
+        Args:
+            finished: whether this process has done all it was started for, so that only the loss of
+                the chief, which writes, is a failure yet.
+
+        Raises:
+            TrainingError: if a worker is lost instead.
+        """
+        if self._closed or not self._lines:
+            return
+        with self._lock:
+            self._finished = finished
+        if not self._ends:
+            self.agree()
+        else:
+            if not self.is_chief:
+                self._send(0, DONE)
+            for thread in self._ends.values():
+                while thread.is_alive() and not self._loss.is_set():
+                    thread.join(0.1)
+            if self._loss.is_set():
+                self._closed = True  # whoever asks will tell
+                if not self._bearable():
+                    raise TrainingError(self._lost)
+                self.missed = self.cluster.name(self._lost_index)
+            elif self.is_chief:
+                self._tell_done()
+        self._closed = self._parted = True
+
+    def _tell_done(self) -> None:
+        for index in self._lines:
+            try:
+                self._send(index, DONE)
+            except TrainingError:
+                if not self._finished:
+                    raise
+                self.missed = self.cluster.name(index)
+
+    def _await_end(self, index: int) -> None:
+        """Read a lifeline to its end: a worker is done, or it is lost, or another one is."""
+        try:
+            message = read_message(self._lines[index], LARGEST_HELLO)
+        except (OSError, EOFError):
+            message = f"{index}".encode()
+        if message != DONE:
+            self._lose(int(message))
+
+    def _bearable(self) -> bool:
+        """Whether nothing depends on the worker that is lost."""
+        return self._finished and self._lost_index != 0
+
+    def _lose(self, index: int) -> None:
+        with self._lock:
+            if self._closed or self._lost:
+                return
+            self._lost, self._lost_index = self._sentence(index), index
+        for line in self._lines.values() if self.is_chief else ():
+            with contextlib.suppress(OSError):
+                send_message(line, f"{index}".encode())
+        self._loss.set()
+        # Whoever waits for a lost worker within TensorFlow does not come back from there.
+        time.sleep(GRACE)
+        with self._lock:
+            if self._bearable():
+                return
+            if not self._closed:
+                with contextlib.suppress(OSError):
+                    os.write(2, f"Error: {self._lost}\n".encode())
+            self._end(1)
+
+    def _close(self) -> None:
+        self._closed = True
+        for line in self._lines.values():
+            with contextlib.suppress(OSError):
+                line.shutdown(socket.SHUT_RDWR)  # which ends a thread that reads from it
+            line.close()
+        self._stack.close()
+
+
+def _after(seconds: float, do: Callable[[], Any]) -> None:
+    timer = threading.Timer(seconds, do)
+    timer.daemon = True
+    timer.start()
+
+
+def decoded(told: bytes, kind: type[Told]) -> Told:
+    """Read what another process told.
+
+    Raises:
+        UsageError: if it is not of that kind.
+    """
+    try:
+        return msgspec.json.decode(told, type=kind)
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        raise UsageError(
+            "the workers don't understand each other: start the same command on every machine, "
+            "with the same version of charlstm"
+        ) from None

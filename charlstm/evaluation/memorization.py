@@ -1,0 +1,242 @@
+"""How much of a text stands verbatim in another one: its windows of 10 to 50 characters.
+
+A model that has learned a text by heart writes long stretches of it. Windows are compared as 64-bit
+hashes, so that the other text is read once and not held. This module knows how text is generated;
+it does not know files.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Container, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from charlstm.config import SampleConfig
+from charlstm.corpus.line_hashes import LineHashes
+from charlstm.engine.session import Engine
+from charlstm.evaluation.text_metrics import Texts
+from charlstm.generation.decoder import generate
+from charlstm.tokenizer.base import Tokenizer
+
+Hashes: TypeAlias = NDArray[np.uint64]
+
+CHARACTERS = 20_000  # that are written by default
+LENGTHS = (10, 20, 30, 40, 50)  # of the windows, in characters
+MOST = 2**20  # windows of one length that are looked for; later ones are left out
+# Symbols of one generated text at most: many short ones are drawn as a batch.
+_SYMBOLS = {"char": 1_000, "word": 250}
+_CHARACTERS = 1_000  # that one of them has, as a first guess
+_PATIENCE = 1_000  # texts, should the model write nothing
+_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """Which share of a text's windows stands in another text.
+
+    Attributes:
+        shares: of each length; None where the text has no window so long.
+        windows: how many were looked for, of each length.
+        lines: the share of whole lines that are lines of the other text; None where lines are no
+            documents, or there is none.
+    """
+
+    shares: dict[int, float | None]
+    windows: dict[int, int]
+    lines: float | None = None
+
+
+@dataclass(frozen=True)
+class Memorization:
+    """How much of what a model writes stands word for word in the text it was trained on.
+
+    Attributes:
+        characters: how many it wrote.
+        seed: which determined them.
+        generated: how much of them stands in the training text.
+        text: how much of another text does, which shows what is usual for a text of people; None
+            if no other text was given.
+    """
+
+    characters: int
+    seed: int
+    generated: Overlap
+    text: Overlap | None
+
+
+def measure_memorization(
+    engine: Engine,
+    tokenizer: Tokenizer,
+    training: Texts,
+    text: Texts | None = None,
+    *,
+    characters: int = CHARACTERS,
+    seed: int = 1,
+) -> Memorization:
+    """Let a model write, and look for what it writes in its training text.
+
+    Args:
+        engine: a trained model.
+        tokenizer: the tokenizer the model was trained with.
+        training: the text it was trained on.
+        text: another text to compare with.
+        characters: how many are written, 1 or more.
+        seed: determines them.
+
+    Raises:
+        CorpusError: if a text can't be read or doesn't decode.
+    """
+    written = write_sample(engine, tokenizer, characters, seed=seed)
+    generated = WindowSet([text] for text in written)
+    sides = [generated] if text is None else [generated, WindowSet(text.documents())]
+    for side in sides:
+        side.look_in(training.documents())
+    overlaps = [side.overlap() for side in sides]
+    if training.lines:
+        known = LineHashes.from_lines(map("".join, training.documents()))
+        lines: list[Iterable[str]] = [written]
+        if text is not None:
+            lines.append(map("".join, text.documents()))
+        overlaps = [
+            replace(overlap, lines=share_of_lines(some, known))
+            for overlap, some in zip(overlaps, lines, strict=True)
+        ]
+    return Memorization(
+        characters=sum(map(len, written)),
+        seed=seed,
+        generated=overlaps[0],
+        text=overlaps[1] if text is not None else None,
+    )
+
+
+class WindowSet:
+    """The windows of some documents, which are looked for in others.
+
+    Args:
+        documents: each in pieces; no window goes beyond a document.
+        lengths: of the windows, ascending.
+    """
+
+    def __init__(
+        self, documents: Iterable[Iterable[str]], lengths: Sequence[int] = LENGTHS
+    ) -> None:
+        self._lengths = tuple(lengths)
+        gathered: dict[int, list[Hashes]] = {length: [] for length in self._lengths}
+        left = MOST
+        for document in documents:
+            text = "".join(_first_characters(document, left))
+            for length, hashes in _window_hashes(text, self._lengths):
+                gathered[length].append(hashes)
+            left -= len(text)
+            if left <= 0:
+                break
+        self._sought: dict[int, _Sought] = {}
+        for length, parts in gathered.items():
+            self._sought[length] = _Sought.of(np.concatenate([np.empty(0, np.uint64), *parts]))
+
+    def look_in(self, documents: Iterable[Iterable[str]]) -> None:
+        """Mark the windows that stand in any of the documents, each of which comes in pieces."""
+        longest = max(self._lengths)
+        for document in documents:
+            before = ""
+            for piece in document:
+                text = before + piece
+                for length, hashes in _window_hashes(text, self._lengths):
+                    self._sought[length].mark(hashes)
+                before = text[-(longest - 1) :] if longest > 1 else ""
+
+    def overlap(self) -> Overlap:
+        """Return which share has been found so far."""
+        shares = {length: sought.share() for length, sought in self._sought.items()}
+        windows = {length: int(sought.counts.sum()) for length, sought in self._sought.items()}
+        return Overlap(shares, windows)
+
+
+@dataclass
+class _Sought:
+    """Distinct windows of one length, how often each occurs, and which have been found."""
+
+    hashes: Hashes
+    counts: NDArray[np.int64]
+    found: NDArray[np.bool_] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.found = np.zeros(len(self.hashes), np.bool_)
+
+    @classmethod
+    def of(cls, hashes: Hashes) -> _Sought:
+        return cls(*np.unique(hashes, return_counts=True))
+
+    def mark(self, hashes: Hashes) -> None:
+        if not len(self.hashes):
+            return
+        places = np.searchsorted(self.hashes, hashes)
+        places[places == len(self.hashes)] = 0
+        self.found[places[self.hashes[places] == hashes]] = True
+
+    def share(self) -> float | None:
+        if not len(self.hashes):
+            return None
+        return float(self.counts[self.found].sum() / self.counts.sum())
+
+
+def _window_hashes(text: str, lengths: Sequence[int]) -> Iterator[tuple[int, Hashes]]:
+    """Yield each length with the hashes of all windows so long, uint64 [windows]."""
+    symbols = _scattered(np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4"))
+    hashes = np.zeros(len(symbols), np.uint64)
+    reached = 0
+    for length in lengths:
+        if length > len(symbols):
+            return
+        hashes = hashes[: len(symbols) - length + 1]
+        for place in range(reached, length):
+            hashes = hashes * _MULTIPLIER + symbols[place : place + len(hashes)]
+        reached = length
+        yield length, hashes
+
+
+def _scattered(codes: NDArray[np.uint32]) -> Hashes:
+    """Spread code points over 64 bits (the finaliser of SplitMix64, Steele et al. 2014)."""
+    values = codes.astype(np.uint64) + np.uint64(0x9E3779B97F4A7C15)
+    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return values ^ (values >> np.uint64(31))
+
+
+def share_of_lines(lines: Iterable[str], known: Container[str]) -> float | None:
+    """Return which share of some lines is known as a whole; None of no line."""
+    found = [line in known for line in lines]
+    return sum(found) / len(found) if found else None
+
+
+def write_sample(engine: Engine, tokenizer: Tokenizer, characters: int, *, seed: int) -> list[str]:
+    """Write documents as ``charlstm generate`` does by default until there are enough characters.
+
+    Args:
+        engine: a trained model.
+        tokenizer: the tokenizer the model was trained with.
+        characters: how many, 1 or more; there are fewer only if the model writes nothing.
+        seed: determines the texts.
+    """
+    config = SampleConfig(length=_SYMBOLS[tokenizer.level])
+    texts: list[str] = []
+    written, mean = 0, float(_CHARACTERS)
+    while written < characters and len(texts) < characters + _PATIENCE:
+        count = math.ceil((characters - written) / max(1.0, mean))
+        drawn = generate(engine, tokenizer, [""] * count, config, seed=seed, first=len(texts))
+        texts += [sample.text for sample in drawn]
+        written = sum(map(len, texts))
+        mean = written / len(texts)
+    return list(_first_characters(texts, characters))
+
+
+def _first_characters(texts: Iterable[str], count: int) -> Iterator[str]:
+    for text in texts:
+        yield text[:count]
+        count -= len(text)
+        if count <= 0:
+            return

@@ -1,0 +1,134 @@
+"""A regular expression -> which symbols keep a text on the way to a match.
+
+The expression becomes an automaton over the characters that a model knows; symbols of several
+characters walk it character by character, spelled words too. A symbol is allowed only if a match
+can still be completed with the symbols that are left, so whoever draws what is allowed ends with a
+match. This module knows no model and nothing of how symbols are drawn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from charlstm.errors import UsageError
+from charlstm.generation.regex_automaton import NEVER, Automaton
+from charlstm.tokenizer.base import BEGIN_SPELLING, END_OF_DOCUMENT, END_SPELLING, Tokenizer
+from charlstm.unicode_text import has_surrogates
+
+Mask: TypeAlias = NDArray[np.bool_]
+
+_CACHED_NUMBERS = 2**24
+_SPELLING = 3  # symbols that spelling takes at least: begin, one letter, end
+
+
+class Pattern:
+    """An expression, ready to be walked with a tokenizer's symbols.
+
+    A place in a match is a state of the automaton, an integer; ``start`` is the first.
+
+    Args:
+        expression: a regular expression as for ``Automaton``, to match the text as a whole.
+        tokenizer: whose symbols make up the text.
+
+    Raises:
+        UsageError: if the expression is not one.
+    """
+
+    def __init__(self, expression: str, tokenizer: Tokenizer) -> None:
+        if has_surrogates(expression):
+            raise UsageError(f"the pattern {expression!r} is not valid UTF-8: give it in UTF-8")
+        characters = [tokenizer.pieces[index] for index in tokenizer.character_ids.tolist()]
+        self.expression = expression
+        self._automaton = Automaton(expression, characters)
+        self.start = self._automaton.start
+        # More symbols than this make no difference to what is allowed.
+        self.horizon = self._automaton.farthest + _SPELLING + 1
+        self._spells = tokenizer.spells
+        self._letters = tokenizer.character_ids.astype(np.int64)
+        self._codes, self._order, self._longer = _spelled_out(tokenizer.pieces, characters)
+        self._walked: dict[int, NDArray[np.int32]] = {}
+
+    def shortest(self, state: int) -> int:
+        """Return how many characters the shortest way from a state to a match has."""
+        return int(self._automaton.distances[state])
+
+    def matches(self, state: int) -> bool:
+        """Whether the text up to a state is a match."""
+        return bool(self._automaton.accepting[state])
+
+    def is_alive(self, state: int) -> bool:
+        """Whether some text leads from a state to a match."""
+        return bool(self._automaton.distances[state] < NEVER)
+
+    def read(self, text: str, state: int | None = None) -> int:
+        """Return the state after a text, from the start or from a given state."""
+        at = self.start if state is None else state
+        for character in text:
+            at = self._automaton.move(at, character)
+        return at
+
+    def after(self, state: int) -> NDArray[np.int32]:
+        """Return the state after each symbol, int32 [V]."""
+        reached = self._walked.get(state)
+        if reached is None:
+            if (len(self._walked) + 1) * len(self._order) > _CACHED_NUMBERS:
+                self._walked.clear()  # another thread may be about to read it: hence ``get``
+            reached = self._walked[state] = self._walk(state)
+        return reached
+
+    def allowed(self, state: int, left: int, *, spelling: bool = False) -> Mask:
+        """Return which symbols may follow, bool [V].
+
+        Args:
+            state: where the text stands.
+            left: how many symbols may still be written, 1 or more.
+            spelling: whether a word is being spelled.
+        """
+        own, after = self.shortest(state), self.after(state)
+        needed = self._automaton.distances[after]
+        if spelling:
+            allowed = np.zeros(len(needed), np.bool_)
+            allowed[self._letters] = needed[self._letters] + 2 <= left
+            allowed[END_SPELLING] = own + 1 <= left
+            return allowed
+        allowed = needed + 1 <= left
+        allowed[END_OF_DOCUMENT] = self.matches(state)
+        if self._spells:
+            # One letter at least, and the end of the spelling.
+            least = int(needed[self._letters].min(initial=int(NEVER)))
+            allowed[BEGIN_SPELLING] = least + _SPELLING <= left
+            allowed[END_SPELLING] = False
+        return allowed
+
+    def _walk(self, state: int) -> NDArray[np.int32]:
+        reached = np.full(len(self._order), state, np.int32)
+        for position, longer in enumerate(self._longer):
+            codes = self._codes[:longer, position]
+            reached[:longer] = self._automaton.moves(reached[:longer], codes)
+        after = np.empty_like(reached)
+        after[self._order] = reached
+        return after
+
+
+def _spelled_out(
+    pieces: Sequence[str], characters: Sequence[str]
+) -> tuple[NDArray[np.int32], NDArray[np.int64], list[int]]:
+    """Return the pieces as columns of the automaton, longest first.
+
+    Returns:
+        Columns int32 [V, longest piece]; the id of each row; for each position, how many pieces
+        are longer.
+    """
+    column = {character: code for code, character in enumerate(characters)}
+    unknown = len(characters)
+    lengths = np.array([len(piece) for piece in pieces])
+    order = np.argsort(-lengths, kind="stable")
+    codes = np.full((len(pieces), int(lengths.max())), unknown, np.int32)
+    for row, index in enumerate(order.tolist()):
+        codes[row, : lengths[index]] = [column.get(c, unknown) for c in pieces[index]]
+    longer = [int((lengths > position).sum()) for position in range(codes.shape[1])]
+    return codes, order, longer

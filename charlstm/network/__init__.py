@@ -1,0 +1,8 @@
+"""The LSTM as a Keras model.
+
+    backend   the one place that imports TensorFlow and Keras
+    lstm      the LSTM layer and its gradient
+    model     a configuration to a Keras model, weights in and out
+
+Knows no text and no files.
+"""

@@ -1,0 +1,368 @@
+"""The LSTM layer: stock Keras weights, explicit states, and a CPU path of its own.
+
+The cell is the plain one (Hochreiter and Schmidhuber 1997; forget gate: Gers et al. 2000), so the
+same weights run in ``keras.layers.LSTM``, in cuDNN and in ONNX. On a CPU ``FastLSTM`` takes the
+input projection of all steps as one matrix product, keeps only the recurrent product and the
+element-wise cell in the loop, and has a gradient of its own, in which the weights' gradients are
+single large products after the loop. While training, matrix products may run in bfloat16, with the
+projections, hidden states and outputs that go in and out of them; activated gates, cell states,
+sums within products and weights stay in float32. States can be restarted within a sequence, so
+that a document that begins there is read as if it stood alone. Everything is time-major, the way
+the loop reads it. This module knows nothing of vocabularies, losses or training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from charlstm.network.backend import keras, tf
+from charlstm.system.hardware import ProductType
+
+States = tuple[tf.Tensor, tf.Tensor]
+Three = tuple[tf.Tensor, tf.Tensor, tf.Tensor]
+
+
+def gpu_visible() -> bool:
+    """Whether TensorFlow sees a GPU, where stock Keras layers run in cuDNN."""
+    return bool(tf.config.list_physical_devices("GPU"))
+
+
+def product(
+    a: tf.Tensor,
+    b: tf.Tensor,
+    dtype: ProductType | tf.DType,
+    *,
+    across: bool = False,
+    onto: bool = False,
+) -> tf.Tensor:
+    """Multiply matrices in ``dtype``, accumulating in float32, and return ``dtype``.
+
+    Args:
+        a: [n, k], or [k, n] with ``across``.
+        b: [k, m], or [m, k] with ``onto``.
+        dtype: the type the factors and the result are rounded to.
+        across: multiply by the transpose of ``a``.
+        onto: multiply by the transpose of ``b``.
+    """
+    a, b = tf.cast(a, dtype), tf.cast(b, dtype)
+    return tf.matmul(a, b, transpose_a=across, transpose_b=onto)
+
+
+class FastLSTM(keras.layers.Layer):
+    """An LSTM over whole sequences with the weights of ``keras.layers.LSTM``.
+
+    Weights: ``kernel`` [features, 4 units], ``recurrent_kernel`` [units, 4 units] and ``bias``
+    [4 units], gates in the order input, forget, cell, output.
+
+    Args:
+        units: width of the states.
+        seed: seed of the initial weights.
+        dtype_of_products: float32 or bfloat16.
+    """
+
+    def __init__(self, units: int, *, seed: int, dtype_of_products: ProductType, name: str) -> None:
+        super().__init__(name=name, autocast=False)  # inputs may be bfloat16
+        self.units = units
+        self.seed = seed
+        self.dtype_of_products = dtype_of_products
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Create the weights, initialised as stock Keras does (forget bias 1)."""
+        initial = keras.initializers
+        self.kernel = self.add_weight(
+            name="kernel",
+            shape=(input_shape[-1], 4 * self.units),
+            initializer=initial.GlorotUniform(seed=self.seed),
+        )
+        self.recurrent_kernel = self.add_weight(
+            name="recurrent_kernel",
+            shape=(self.units, 4 * self.units),
+            initializer=initial.Orthogonal(seed=self.seed + 1),
+        )
+        self.bias = self.add_weight(
+            name="bias", shape=(4 * self.units,), initializer=self._initial_bias
+        )
+
+    def _initial_bias(self, shape: tuple[int, ...], dtype: Any = None) -> tf.Tensor:
+        forget = tf.one_hot(1, 4, dtype=dtype)
+        return tf.reshape(tf.repeat(forget, self.units), shape)
+
+    def call(
+        self,
+        inputs: tf.Tensor,
+        initial_state: States,
+        keep: tf.Tensor,
+        tokens: tf.Tensor | None = None,
+        training: bool = False,
+    ) -> tuple[tf.Tensor, ...]:
+        """Run the layer.
+
+        Args:
+            inputs: [time, batch, features]; with ``tokens`` a table [symbols, features].
+            tokens: int32 [time, batch], which rows of the table are the inputs. A table that is
+                smaller than the batch is projected faster than what is looked up in it.
+            initial_state: hidden and cell state, float32 [batch, units] each.
+            keep: float32 [time, batch, 1], 0 or 1, multiplies the states before each
+                step: 0 restarts.
+            training: whether products may be bfloat16 and a gradient can be taken; otherwise they
+                are float32, and the loop remembers nothing.
+
+        Returns:
+            Outputs [time, batch, units] in the type of the products, last hidden state and last
+            cell state, float32 [batch, units].
+        """
+        dtype = self.dtype_of_products if training else "float32"
+        kernel, recurrent, bias = map(
+            tf.convert_to_tensor, (self.kernel, self.recurrent_kernel, self.bias)
+        )
+        projected = _project(tf.cast(inputs, dtype), kernel, bias)
+        if tokens is not None:
+            projected = _looked_up(projected, tokens)
+        return _loop(projected, initial_state, keep, recurrent, training=training)
+
+
+def lstm_layer(
+    units: int, *, seed: int, dtype_of_products: ProductType, name: str
+) -> keras.layers.Layer:
+    """Return the layer for this machine: cuDNN on a GPU, ``FastLSTM`` on a CPU.
+
+    Both have the same weights and are called as ``FastLSTM.call`` says.
+    """
+    if gpu_visible():
+        return CudnnLSTM(**stock_settings(units, seed=seed, name=name))
+    return FastLSTM(units, seed=seed, dtype_of_products=dtype_of_products, name=name)
+
+
+class CudnnLSTM(keras.layers.LSTM):
+    """Stock Keras, which runs in cuDNN on a GPU, except where states restart within a sequence.
+
+    cuDNN can't restart states, so a batch in which a document begins takes the loop of
+    ``FastLSTM``, in float32. Both give the same results.
+    """
+
+    def call(
+        self,
+        sequences: tf.Tensor,
+        initial_state: States,
+        keep: tf.Tensor,
+        training: bool = False,
+    ) -> tuple[tf.Tensor, ...]:
+        """Run the layer; as ``FastLSTM.call`` without tokens."""
+
+        def in_cudnn() -> Three:
+            outputs, hidden, cell = super(CudnnLSTM, self).call(
+                tf.transpose(sequences, [1, 0, 2]), initial_state=initial_state, training=training
+            )
+            return tf.transpose(outputs, [1, 0, 2]), hidden, cell
+
+        def in_loop() -> Three:
+            cell = self.cell
+            kernel, recurrent, bias = map(
+                tf.convert_to_tensor, (cell.kernel, cell.recurrent_kernel, cell.bias)
+            )
+            projected = _project(sequences, kernel, bias)
+            return _loop(projected, initial_state, keep, recurrent, training=training)
+
+        outputs, hidden, cell = tf.cond(tf.reduce_all(keep > 0), in_cudnn, in_loop)
+        return outputs, hidden, cell
+
+
+def stock_settings(units: int, *, seed: int, name: str) -> dict[str, Any]:
+    """Return arguments of ``keras.layers.LSTM`` that give it our initial values and results."""
+    return {
+        "units": units,
+        "return_sequences": True,
+        "return_state": True,
+        "kernel_initializer": keras.initializers.GlorotUniform(seed=seed),
+        "recurrent_initializer": keras.initializers.Orthogonal(seed=seed + 1),
+        "name": name,
+    }
+
+
+def _loop(
+    projected: tf.Tensor,
+    initial_state: States,
+    keep: tf.Tensor,
+    recurrent_kernel: tf.Tensor,
+    *,
+    training: bool,
+) -> Three:
+    """Loop over time; for the arguments and results see ``FastLSTM.call`` and ``_forward``."""
+    if not training:
+        return _forward(projected, *initial_state, keep, recurrent_kernel).results
+    return _differentiable(projected, *initial_state, keep, recurrent_kernel)
+
+
+def _project(inputs: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
+    """Return what inputs [..., features] add to the gates: [..., 4 units], in their type."""
+    *shape, features = tf.unstack(tf.shape(inputs))
+    flat = product(tf.reshape(inputs, [-1, features]), kernel, inputs.dtype)
+    return tf.reshape(_plus_bias(flat, bias), [*shape, bias.shape[0]])
+
+
+@tf.custom_gradient
+def _plus_bias(
+    rows: tf.Tensor, bias: tf.Tensor
+) -> tuple[tf.Tensor, Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]]:
+    """Add a float32 bias [width] to rows [n, width], in their type."""
+
+    def gradient(d_rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        # As a product, which sums in float32; TensorFlow's own sum rounds after every addition.
+        ones = tf.ones([1, tf.shape(d_rows)[0]], d_rows.dtype)
+        return d_rows, tf.cast(product(ones, d_rows, d_rows.dtype)[0], tf.float32)
+
+    return tf.nn.bias_add(rows, tf.cast(bias, rows.dtype)), gradient
+
+
+@tf.custom_gradient
+def _looked_up(
+    table: tf.Tensor, tokens: tf.Tensor
+) -> tuple[tf.Tensor, Callable[[tf.Tensor], tuple[tf.Tensor, None]]]:
+    """Return the rows of a table [symbols, width] that tokens [time, batch] name."""
+
+    def gradient(d_rows: tf.Tensor) -> tuple[tf.Tensor, None]:
+        # As a product, for the same reason.
+        one_hot = tf.one_hot(tf.reshape(tokens, [-1]), table.shape[0], dtype=table.dtype)
+        flat = tf.reshape(d_rows, [-1, table.shape[1]])
+        return product(one_hot, flat, table.dtype, across=True), None
+
+    return tf.gather(table, tokens), gradient
+
+
+class _Memory(NamedTuple):
+    """What the way back needs of each step, as arrays over time.
+
+    The hidden state that enters the step is in the type of the products, the rest is float32: the
+    cell state that leaves the step before, the activated gates (the forget gate times ``keep``)
+    and the tanh of the new cell state, all [batch, units].
+    """
+
+    hidden_before: tf.TensorArray
+    cell_before: tf.TensorArray
+    input_gate: tf.TensorArray
+    forget_gate: tf.TensorArray
+    candidate: tf.TensorArray
+    output_gate: tf.TensorArray
+    squashed: tf.TensorArray
+
+
+class _Run(NamedTuple):
+    """The way forward: outputs, last states and the memory, which may be empty."""
+
+    results: Three
+    memory: tuple[tf.TensorArray, ...]
+
+
+def _forward(
+    projected: tf.Tensor,
+    hidden: tf.Tensor,
+    cell: tf.Tensor,
+    keep: tf.Tensor,
+    recurrent_kernel: tf.Tensor,
+    *,
+    remember: bool = False,
+) -> _Run:
+    """Loop over time; shapes as in ``FastLSTM.call``, ``projected`` [time, batch, 4 units]."""
+    time, rows, units = tf.shape(projected)[0], projected.shape[1], recurrent_kernel.shape[0]
+    dtype = projected.dtype
+    # oneDNN multiplies few rows by a transposed matrix a quarter faster.
+    transposed = tf.transpose(tf.cast(recurrent_kernel, dtype))
+    kept = tf.cast(keep, dtype)
+
+    def step(t: tf.Tensor, h: tf.Tensor, c: tf.Tensor, *written: tf.TensorArray) -> tuple[Any, ...]:
+        entering = h * kept[t]
+        z = product(entering, transposed, dtype, onto=True) + projected[t]
+        z = tf.cast(z, tf.float32)
+        i, f, g, o = tf.split(z, 4, axis=1)
+        i, f, g, o = tf.sigmoid(i), tf.sigmoid(f) * keep[t], tf.tanh(g), tf.sigmoid(o)
+        after = f * c + i * g
+        squashed = tf.tanh(after)
+        h = tf.cast(o * squashed, dtype)
+        values = (h, *_Memory(entering, c, i, f, g, o, squashed))
+        pairs = zip(written, values, strict=False)  # the outputs alone, or the memory too
+        return t + 1, h, after, *(array.write(t, value) for array, value in pairs)
+
+    types = (dtype, dtype, *[tf.float32] * 6) if remember else (dtype,)
+    arrays = [tf.TensorArray(kind, time, element_shape=[rows, units]) for kind in types]
+    _, hidden, cell, outputs, *memory = tf.while_loop(
+        lambda t, *_: t < time,
+        step,
+        (0, tf.cast(hidden, dtype), cell, *arrays),
+        parallel_iterations=1,
+    )
+    return _Run((outputs.stack(), tf.cast(hidden, tf.float32), cell), tuple(memory))
+
+
+def _differentiable(
+    projected: tf.Tensor,
+    hidden: tf.Tensor,
+    cell: tf.Tensor,
+    keep: tf.Tensor,
+    recurrent_kernel: tf.Tensor,
+) -> Three:
+    """Run ``_forward`` with a gradient of its own, for all but ``keep``."""
+
+    @tf.custom_gradient
+    def run(
+        projected: tf.Tensor, hidden: tf.Tensor, cell: tf.Tensor, recurrent_kernel: tf.Tensor
+    ) -> tuple[Three, Callable[..., tuple[tf.Tensor, ...]]]:
+        results, memory = _forward(projected, hidden, cell, keep, recurrent_kernel, remember=True)
+
+        def gradient(*gradients: tf.Tensor) -> tuple[tf.Tensor, ...]:
+            back = _backward(gradients, _Memory(*memory), keep, recurrent_kernel)
+            d_projected, d_hidden, d_cell = back
+            entering = tf.reshape(memory[0].stack(), [-1, recurrent_kernel.shape[0]])
+            flat = tf.reshape(d_projected, [-1, recurrent_kernel.shape[1]])
+            d_recurrent = product(entering, flat, projected.dtype, across=True)
+            return d_projected, d_hidden, d_cell, tf.cast(d_recurrent, tf.float32)
+
+        return results, gradient
+
+    outputs, hidden, cell = run(projected, hidden, cell, recurrent_kernel)
+    return outputs, hidden, cell
+
+
+def _backward(
+    gradients: tuple[tf.Tensor, ...],
+    memory: _Memory,
+    keep: tf.Tensor,
+    recurrent_kernel: tf.Tensor,
+) -> Three:
+    """Loop back over time.
+
+    Args:
+        gradients: of the outputs [time, batch, units] and of the last states [batch, units].
+        memory: of the way forward.
+        keep: as on the way forward.
+        recurrent_kernel: [units, 4 units].
+
+    Returns:
+        The gradients of the projected inputs [time, batch, 4 units] and of the first states.
+    """
+    d_outputs, d_hidden, d_cell = gradients
+    dtype, time, rows = d_outputs.dtype, tf.shape(d_outputs)[0], d_outputs.shape[1]
+    rounded = tf.cast(recurrent_kernel, dtype)
+
+    def step(
+        t: tf.Tensor, dh: tf.Tensor, dc: tf.Tensor, written: tf.TensorArray
+    ) -> tuple[Any, ...]:
+        before, i, f, g, o, squashed = (array.read(t) for array in memory[1:])
+        dh = dh + tf.cast(d_outputs[t], tf.float32)
+        dc = dc + dh * o * (1.0 - squashed * squashed)
+        # Where keep is 0, so is f, and nothing flows to the states before.
+        before_activation = (
+            dc * g * i * (1.0 - i),
+            dc * before * f * (1.0 - f),
+            dc * i * (1.0 - g * g),
+            dh * squashed * o * (1.0 - o),
+        )
+        dz = tf.concat([tf.cast(d, dtype) for d in before_activation], 1)
+        dh = tf.cast(product(dz, rounded, dtype, onto=True), tf.float32) * keep[t]
+        return t - 1, dh, dc * f, written.write(t, dz)
+
+    written = tf.TensorArray(dtype, time, element_shape=[rows, recurrent_kernel.shape[1]])
+    _, dh, dc, written = tf.while_loop(
+        lambda t, *_: t >= 0, step, (time - 1, d_hidden, d_cell, written), parallel_iterations=1
+    )
+    return written.stack(), dh, dc

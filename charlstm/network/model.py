@@ -1,0 +1,235 @@
+"""From a configuration to a Keras model: embedding, stacked LSTM layers, output projection.
+
+The model maps tokens and states to logits and states; nothing is kept between calls. At every
+end-of-document symbol the states restart, so that a document is read in training as it is when it
+stands alone. This module does not know text, data or how the model is trained.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from charlstm.config import ModelConfig
+from charlstm.network.backend import keras, tf
+from charlstm.network.lstm import States, gpu_visible, lstm_layer, product, stock_settings
+from charlstm.system.hardware import ProductType
+from charlstm.tokenizer.base import END_OF_DOCUMENT
+
+
+class Dropout(NamedTuple):
+    """What a training step drops.
+
+    Attributes:
+        rate: float32, the share that is set to zero.
+        seed: integers [2], which alone determine what is drawn.
+    """
+
+    rate: tf.Tensor
+    seed: tf.Tensor
+
+    def part(self, number: int) -> Dropout:
+        """Return the same rate with a seed of its own for each number."""
+        return Dropout(self.rate, tf.random.experimental.stateless_fold_in(self.seed, number))
+
+
+class LSTMLanguageModel(keras.Model):
+    """The network that is trained.
+
+    Args:
+        config: the sizes.
+        seed: seed of the initial weights.
+        dtype_of_products: float32 or bfloat16.
+    """
+
+    def __init__(
+        self,
+        config: ModelConfig,
+        *,
+        seed: int = 1,
+        dtype_of_products: ProductType = "float32",
+    ) -> None:
+        super().__init__()
+        self.config = config
+        self.embedding = keras.layers.Embedding(
+            config.vocab_size,
+            config.embedding,
+            embeddings_initializer=keras.initializers.RandomNormal(
+                stddev=config.units**-0.5 if config.tied else 1.0, seed=seed
+            ),
+            name="embedding",
+        )
+        self.stack = [
+            lstm_layer(
+                config.units,
+                seed=seed + 2 * layer + 1,
+                dtype_of_products=dtype_of_products,
+                name=f"lstm_{layer}",
+            )
+            for layer in range(config.layers)
+        ]
+        self.output_layer = OutputProjection(config, seed=seed + 1000)
+        # Fewer rows than are looked up in it at a time: the first layer may project the table.
+        self.projects_table = config.vocab_size <= config.embedding and not gpu_visible()
+        self._build_layers()
+
+    def _build_layers(self) -> None:
+        self.embedding.build((None, None))
+        for layer, lstm in enumerate(self.stack):
+            lstm.build((None, None, self.config.input_width(layer)))
+        self.output_layer.build()
+        self.built = True
+
+    def zero_states(self, rows: int) -> list[States]:
+        """Return the states every text starts from: (h, c) of each layer, zeros [rows, units]."""
+        zeros = tf.zeros([rows, self.config.units])
+        return [(zeros, zeros)] * self.config.layers
+
+    def call(
+        self, tokens: tf.Tensor, states: list[States], dropout: Dropout | None = None
+    ) -> tuple[tf.Tensor, list[States]]:
+        """Predict what follows each token.
+
+        Args:
+            tokens: int32 [batch, time].
+            states: (h, c) of each layer, float32 [batch, units].
+            dropout: on each layer's output while training, when products may be bfloat16. With
+                None the model is only read: nothing is dropped and everything is float32.
+
+        Returns:
+            Logits float32 [batch, time, vocab_size] and the states after the last token.
+        """
+        features, after = self.features(tf.transpose(tokens), states, dropout)
+        time, batch, units = tf.unstack(tf.shape(features))
+        logits = self.project(tf.reshape(features, [-1, units]))
+        logits = tf.reshape(logits, [time, batch, self.config.vocab_size])
+        return tf.transpose(logits, [1, 0, 2]), after
+
+    def features(
+        self, tokens: tf.Tensor, states: list[States], dropout: Dropout | None = None
+    ) -> tuple[tf.Tensor, list[States]]:
+        """Return the last layer's output and the states after, as ``call`` but time-major.
+
+        Args:
+            tokens: int32 [time, batch].
+            states: as for ``call``.
+            dropout: as for ``call``.
+
+        Returns:
+            Features [time, batch, units], in the type of the products, and the states.
+        """
+        x, named = tf.convert_to_tensor(self.embedding.embeddings), {"tokens": tokens}
+        if not self.projects_table:
+            x, named = tf.gather(x, tokens), {}
+        keep = tf.cast(tf.not_equal(tokens, END_OF_DOCUMENT), tf.float32)[:, :, None]
+        after = []
+        for layer, (lstm, state) in enumerate(zip(self.stack, states, strict=True)):
+            options = {"keep": keep, "training": dropout is not None} | named
+            x, h, c = lstm(x, initial_state=list(state), **options)
+            named = {}
+            after.append((h, c))
+            if dropout is not None:
+                x = dropped(x, dropout.part(layer))
+        return x, after
+
+    def project(self, features: tf.Tensor) -> tf.Tensor:
+        """Return the logits float32 [n, vocab_size] of features [n, units], in their type."""
+        tied = self.config.tied
+        matrix = self.embedding.embeddings if tied else self.output_layer.kernel
+        matrix = tf.convert_to_tensor(matrix)
+        logits = tf.cast(product(features, matrix, features.dtype, onto=tied), tf.float32)
+        return logits + tf.convert_to_tensor(self.output_layer.bias)
+
+
+class OutputProjection(keras.layers.Layer):
+    """The weights that logits need: a kernel, unless the embedding's table serves, and a bias.
+
+    With a tied table the bias holds how frequent each symbol is, which the table then need not.
+    """
+
+    def __init__(self, config: ModelConfig, *, seed: int) -> None:
+        super().__init__(name="output")
+        self.config, self.seed = config, seed
+
+    def build(self) -> None:
+        """Create the weights, initialised as those of a stock ``Dense``."""
+        if not self.config.tied:
+            self.kernel = self.add_weight(
+                name="kernel",
+                shape=(self.config.units, self.config.vocab_size),
+                initializer=keras.initializers.GlorotUniform(seed=self.seed),
+            )
+        self.bias = self.add_weight(
+            name="bias", shape=(self.config.vocab_size,), initializer="zeros"
+        )
+        self.built = True
+
+
+def dropped(x: tf.Tensor, dropout: Dropout) -> tf.Tensor:
+    """Set a share of the numbers to zero and scale the others up (Srivastava et al. 2014).
+
+    One random byte decides on each number, so the share comes in steps of 1/256.
+    """
+    zeros = tf.minimum(255.0, tf.round(256.0 * dropout.rate))
+    count = tf.size(x)
+    words = tf.random.stateless_uniform(
+        [(count + 7) // 8], dropout.seed, minval=None, maxval=None, dtype=tf.uint64, alg="philox"
+    )
+    drawn = tf.reshape(tf.bitcast(words, tf.uint8), [-1])[:count]
+    mask = tf.reshape(drawn >= tf.cast(zeros, tf.uint8), tf.shape(x))
+    return x * (tf.cast(mask, x.dtype) * tf.cast(256.0 / (256.0 - zeros), x.dtype))
+
+
+def weights_of(model: keras.Model) -> dict[str, NDArray[np.float32]]:
+    """Return the weights by name, ``layer/weight``, as copies."""
+    return {weight_name(v): v.numpy().copy() for v in model.trainable_variables}
+
+
+def weight_name(variable: keras.Variable) -> str:
+    """Return ``layer/weight``, without what stock Keras puts between (``lstm_cell``)."""
+    first, *_, last = (
+        variable.path.split("/")[-3:]
+        if "lstm_cell" in variable.path
+        else (variable.path.split("/")[-2:])
+    )
+    return f"{first}/{last}"
+
+
+def set_weights(model: keras.Model, weights: Mapping[str, NDArray[np.float32]]) -> None:
+    """Give the model the weights of the same names."""
+    for variable in model.trainable_variables:
+        variable.assign(weights[weight_name(variable)])
+
+
+def plain_keras_model(
+    config: ModelConfig, weights: Mapping[str, NDArray[np.float32]]
+) -> keras.Model:
+    """Return a trained network as a functional model of stock Keras layers.
+
+    A tied table is there twice, because a stock layer has no bias with it. The model restarts
+    nothing by itself: give each document zero states.
+
+    Args:
+        config: the sizes.
+        weights: by name, as ``weights_of`` returns them.
+    """
+    layers = keras.layers
+    tokens = keras.Input((None,), dtype="int32", name="tokens")
+    states = [
+        [keras.Input((config.units,), name=f"{kind}_{layer}") for kind in "hc"]
+        for layer in range(config.layers)
+    ]
+    x = layers.Embedding(config.vocab_size, config.embedding, name="embedding")(tokens)
+    after = []
+    for layer, state in enumerate(states):
+        lstm = layers.LSTM(**stock_settings(config.units, seed=0, name=f"lstm_{layer}"))
+        x, h, c = lstm(x, initial_state=state)
+        after += [h, c]
+    logits = layers.Dense(config.vocab_size, name="output")(x)
+    flat_states = [state for pair in states for state in pair]
+    model = keras.Model([tokens, *flat_states], [logits, *after], name="charlstm")
+    set_weights(model, {"output/kernel": weights["embedding/embeddings"].T} | dict(weights))
+    return model

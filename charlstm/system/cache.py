@@ -1,0 +1,287 @@
+"""The user's cache folder: token stores and graphs that are used again.
+
+Entries are folders, written under a temporary name and renamed when complete; the least recently
+used go first when the cache outgrows its bound. Anything here can be deleted at any time at the
+cost of building it again. This module does not know what an entry holds.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from charlstm.errors import ConfigError, StorageError
+from charlstm.system.files import locked, storage_errors, sync_file, write_atomically
+
+Value = TypeVar("Value")
+
+VARIABLE = "CHARLSTM_CACHE"
+DEFAULT_LIMIT_MB = 4096
+YOUNG_SECONDS = 60
+# How often to try what other processes interfere with.
+ATTEMPTS = 10
+
+# The hashes of an entry's files, as sha256sum writes them.
+DIGESTS = "SHA256SUMS"
+
+# Says that a folder is a cache, and ours: nothing is removed from a folder without it.
+# Source: the Cache Directory Tagging Specification.
+TAG = "CACHEDIR.TAG"
+SIGNATURE = "Signature: 8a477f597d28d172789f06886806bc55\n# This folder is a cache of charlstm.\n"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A complete cache entry: its size in bytes and when it was last used (Unix time)."""
+
+    path: Path
+    size: int
+    used: float
+
+
+def cache_folder() -> Path:
+    """Return the folder that ``VARIABLE`` names, or the platform's cache folder for charlstm."""
+    from platformdirs import user_cache_path
+
+    named = os.environ.get(VARIABLE)
+    return Path(named) if named else user_cache_path("charlstm")
+
+
+def limit() -> int:
+    """Return how many bytes the cache may hold: ``$CHARLSTM_CACHE_MB``, by default 4096 MB.
+
+    Raises:
+        ConfigError: if the variable is not a whole number.
+    """
+    value = os.environ.get("CHARLSTM_CACHE_MB", str(DEFAULT_LIMIT_MB))
+    if not value.isdecimal():
+        raise ConfigError(
+            f"CHARLSTM_CACHE_MB is {value!r}: expected a whole number of megabytes, such as 4096"
+        )
+    return int(value) * 1_000_000
+
+
+def entries() -> list[Entry]:
+    """Return the complete entries, most recently used first."""
+    folders = [path for path in _children() if not path.name.startswith(".")]
+    found = [entry for entry in map(_entry, folders) if entry.used]
+    return sorted(found, key=lambda entry: -entry.used)
+
+
+def obtain(key: str, build: Callable[[Path], None], read: Callable[[Path], Value]) -> Value:
+    """Return what ``read`` makes of the entry ``key``; if there is none, ``build`` fills it first.
+
+    The files are compared with the hashes that were written down when the entry was built. If one
+    is damaged or missing, the entry is built again. Other processes may remove entries at any time:
+    what is being built is locked and read before others can see it.
+
+    Args:
+        key: names the entry; it stands for all that its content depends on.
+        build: fills an empty folder with files.
+        read: reads the folder. Its path does not last, but files opened or mapped stay readable.
+
+    Raises:
+        StorageError: if the file system refuses.
+    """
+    limit()  # a wrong bound is told before any work
+    folder = cache_folder()
+    path = folder / key
+    with storage_errors(folder, f", or let {VARIABLE} name another folder"):
+        try:
+            return _use(path, read)
+        except (OSError, ValueError):  # there is none, it is damaged or it is being removed
+            with contextlib.suppress(OSError):
+                _remove(path)
+        value = _build(path, build, read)
+    evict(keep=path)
+    return value
+
+
+def _use(path: Path, read: Callable[[Path], Value]) -> Value:
+    """Read an entry and note that it was used now.
+
+    Raises:
+        OSError: if it is not there, or a file of it can't be read.
+        ValueError: if a file has changed.
+    """
+    with contextlib.suppress(OSError):  # it may belong to somebody else
+        os.utime(path)
+    _check(path)
+    return read(path)
+
+
+def _build(path: Path, build: Callable[[Path], None], read: Callable[[Path], Value]) -> Value:
+    """Build an entry, read it and give it its name; begin again if others remove its files."""
+    attempts = 0
+    while True:
+        attempts += 1
+        unfinished = path.parent / f".{path.name}.{os.urandom(4).hex()}"
+        try:
+            _claim(path.parent)
+            unfinished.mkdir(mode=0o700)
+            with locked(unfinished) as is_ours:
+                if not is_ours:  # another process is about to remove it
+                    raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+                build(unfinished)
+                _seal(unfinished)
+                value = read(unfinished)
+                _move_into_place(unfinished, path)
+                return value
+        except (OSError, StorageError) as error:
+            cause = error.__cause__ if isinstance(error, StorageError) else error
+            if attempts == ATTEMPTS or not isinstance(cause, FileNotFoundError):
+                raise
+        finally:
+            shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def _seal(folder: Path) -> None:
+    """Write down the hashes of an entry's files and make all of them durable."""
+    (folder / DIGESTS).write_text(_digests(folder))
+    for file in folder.iterdir():
+        sync_file(file)
+
+
+def _check(folder: Path) -> None:
+    """Check that an entry is what was sealed.
+
+    Raises:
+        OSError: if a file can't be read.
+        ValueError: if one is missing or has changed.
+    """
+    if (folder / DIGESTS).read_text() != _digests(folder):
+        raise ValueError(f"{folder} is not what was written")
+
+
+def _digests(folder: Path) -> str:
+    lines = []
+    for path in sorted(folder.iterdir()):
+        if path.name != DIGESTS:
+            with path.open("rb") as file:
+                lines.append(f"{hashlib.file_digest(file, 'sha256').hexdigest()}  {path.name}\n")
+    return "".join(lines)
+
+
+def _claim(folder: Path) -> None:
+    """Make and tag the cache folder.
+
+    Raises:
+        ConfigError: if it holds other things than a cache.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    if _is_ours(folder):
+        return
+    others = [path for path in folder.iterdir() if not path.name.startswith(f".{TAG}.")]
+    if others and not _is_ours(folder):  # which another process may have made it meanwhile
+        raise ConfigError(
+            f"the cache folder {folder} holds other things: let {VARIABLE} name a new or an "
+            f"empty folder"
+        )
+    write_atomically(folder / TAG, SIGNATURE.encode())
+
+
+def _is_ours(folder: Path) -> bool:
+    """Whether the tag is there, and not one that another program has written."""
+    try:
+        return (folder / TAG).read_text() == SIGNATURE
+    except (OSError, UnicodeDecodeError):
+        return False
+
+
+def _move_into_place(unfinished: Path, path: Path) -> None:
+    try:
+        unfinished.rename(path)
+    except OSError as error:
+        # Another process may have built the same entry meanwhile; either one serves.
+        if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+            raise
+
+
+def evict(keep: Path) -> None:
+    """Remove the least recently used entries until the cache fits its bound, but not ``keep``.
+
+    What killed processes have left unfinished goes too: nobody holds its lock.
+    """
+    for path in _children():
+        # Whoever has just made a folder may not have locked it yet.
+        if path.name.startswith(".") and time.time() - _entry(path).used >= YOUNG_SECONDS:
+            with contextlib.suppress(OSError, StorageError):
+                _remove_unfinished(path, without_locks=False)
+    total = 0
+    for entry in entries():
+        total += entry.size
+        if total > limit() and entry.path != keep:
+            with contextlib.suppress(OSError):
+                _remove(entry.path)
+
+
+def clear() -> list[Entry]:
+    """Remove everything but what is being built; return the complete entries removed.
+
+    Raises:
+        StorageError: if the file system refuses.
+    """
+    removed = entries()
+    for path in _children():
+        with storage_errors(path):
+            if path.name.startswith("."):
+                _remove_unfinished(path, without_locks=True)
+            else:
+                _remove(path)
+    return removed
+
+
+def _remove_unfinished(path: Path, *, without_locks: bool) -> None:
+    """Remove an unfinished entry unless a process is building it.
+
+    Args:
+        path: its folder.
+        without_locks: whether to remove it where the file system can't tell.
+    """
+    try:
+        # It is removed under the lock, so that a process that has just made it notices.
+        with locked(path, otherwise=without_locks) as is_abandoned:
+            if is_abandoned:
+                _remove(path)
+    except StorageError:
+        if path.exists():
+            raise
+
+
+def _remove(path: Path) -> None:
+    """Remove a folder, which other processes may be doing at the same time."""
+    attempts = 0
+    while path.exists():
+        attempts += 1
+        try:
+            shutil.rmtree(path)
+            return
+        except OSError as error:
+            if attempts == ATTEMPTS or error.errno not in (errno.ENOENT, errno.ENOTEMPTY):
+                raise
+
+
+def _children() -> list[Path]:
+    folder = cache_folder()
+    if not _is_ours(folder):
+        return []
+    try:
+        return [path for path in folder.iterdir() if path.is_dir()]
+    except FileNotFoundError:  # it has just been removed
+        return []
+
+
+def _entry(path: Path) -> Entry:
+    try:
+        size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+        return Entry(path, size, path.stat().st_mtime)
+    except FileNotFoundError:  # another process has just removed it
+        return Entry(path, 0, 0.0)

@@ -1,0 +1,11 @@
+"""Text to token ids and back, without loss.
+
+    segmentation   how text is divided into words, numbers, punctuation and white space
+    base           the contract: a vocabulary with encode and decode; the special tokens
+    char, word     the two levels
+    vocabulary     builds a tokenizer from a training text
+    storage        a tokenizer as JSON, read with bounds
+    unknown        describes characters that are not in the vocabulary
+
+Knows no files and no model.
+"""

@@ -1,0 +1,121 @@
+"""Keras's optimizers as they are used here: fused updates, and gradients that are summed before.
+
+This module does not know what is optimized.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from charlstm import __version__
+from charlstm.config import TrainConfig
+from charlstm.errors import TrainingError
+from charlstm.network.backend import keras, tf
+
+# What an optimizer of Keras calls with pairs of gradient and variable before it uses them.
+SUMS_GRADIENTS = "_all_reduce_sum_gradients"
+
+# How an optimizer of Keras finds the place of a variable's slots, and what it calls their lists.
+VARIABLE_INDEX = "_get_variable_index"
+ADAM_SLOTS = ("_momentums", "_velocities")
+MOMENTUM_SLOTS = ("momentums",)
+
+# Momentum of plain gradient descent.
+MOMENTUM = 0.9
+
+
+def make_optimizer(config: TrainConfig) -> keras.optimizers.Optimizer:
+    """Return the Keras optimizer; weight decay leaves the biases alone."""
+    kinds = keras.optimizers
+    options: dict[str, Any] = {"learning_rate": 0.0, "global_clipnorm": config.clip_norm}
+    builders: dict[str, Callable[[], Any]] = {
+        "adamw": lambda: FusedAdamW(weight_decay=config.weight_decay, **options),
+        "adam": lambda: kinds.Adam(**options),
+        "lion": lambda: kinds.Lion(weight_decay=config.weight_decay, **options),
+        "rmsprop": lambda: kinds.RMSprop(**options),
+        "sgd": lambda: FusedSGD(momentum=MOMENTUM, **options),
+    }
+    optimizer = builders[config.optimizer]()
+    optimizer.exclude_from_weight_decay(var_names=["bias"])
+    return optimizer
+
+
+def leave_gradients_alone(optimizer: keras.optimizers.Optimizer) -> None:
+    """Keep Keras from summing gradients over replicas after clipping; ours are summed before.
+
+    Raises:
+        TrainingError: if this Keras does so in a way that is not known here.
+    """
+    if not hasattr(optimizer, SUMS_GRADIENTS):
+        raise TrainingError(
+            f"Keras {keras.__version__} sums gradients over devices in a way that charlstm "
+            f"{__version__} does not know: install an older Keras, or train on one device without "
+            f"TF_CONFIG"
+        )
+    setattr(optimizer, SUMS_GRADIENTS, list)
+
+
+def _slots_of(
+    optimizer: keras.optimizers.Optimizer, variable: tf.Variable, *names: str
+) -> list[keras.Variable] | None:
+    """Return what an optimizer keeps for one variable, under each of some names.
+
+    None if this Keras has other names for it, which are not all public; its own update works then.
+    """
+    index_of = getattr(optimizer, VARIABLE_INDEX, None)
+    kept = [getattr(optimizer, name, None) for name in names]
+    if index_of is None or not all(isinstance(slots, list) for slots in kept):
+        return None
+    place = index_of(variable)
+    return [slots[place] for slots in kept if slots is not None]
+
+
+class FusedAdamW(keras.optimizers.AdamW):
+    """Keras's AdamW with an update that reads and writes every number once.
+
+    Source: Loshchilov and Hutter 2019; the arithmetic and the slots are those of Keras.
+    """
+
+    def update_step(
+        self, gradient: tf.Tensor, variable: tf.Variable, learning_rate: tf.Tensor
+    ) -> None:
+        """Update one variable and its two moments by its gradient, dense float32."""
+        slots = _slots_of(self, variable, *ADAM_SLOTS)
+        if slots is None:
+            super().update_step(gradient, variable, learning_rate)
+            return
+        first, second = slots
+        steps = tf.cast(self.iterations, tf.float32) + 1.0
+        tf.raw_ops.ResourceApplyAdam(
+            var=variable.handle,
+            m=first.value.handle,
+            v=second.value.handle,
+            beta1_power=self.beta_1**steps,
+            beta2_power=self.beta_2**steps,
+            lr=tf.cast(learning_rate, tf.float32),
+            beta1=self.beta_1,
+            beta2=self.beta_2,
+            epsilon=self.epsilon,
+            grad=gradient,
+        )
+
+
+class FusedSGD(keras.optimizers.SGD):
+    """Keras's gradient descent with momentum, with an update in one pass as well."""
+
+    def update_step(
+        self, gradient: tf.Tensor, variable: tf.Variable, learning_rate: tf.Tensor
+    ) -> None:
+        """Update one variable and its momentum by its gradient, dense float32."""
+        slots = _slots_of(self, variable, *MOMENTUM_SLOTS)
+        if slots is None:
+            super().update_step(gradient, variable, learning_rate)
+            return
+        tf.raw_ops.ResourceApplyKerasMomentum(
+            var=variable.handle,
+            accum=slots[0].value.handle,
+            lr=tf.cast(learning_rate, tf.float32),
+            grad=gradient,
+            momentum=self.momentum,
+        )

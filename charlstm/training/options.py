@@ -1,0 +1,232 @@
+"""The options of a training run, named as on the command line, and what they ask for.
+
+The command line and ``charlstm.train`` share them. Whether a value is in its range is checked where
+it is used; here it is checked that options go together. This module does not know where options
+come from: a ``Spelling`` says how they are written there.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, TypedDict
+
+from charlstm.config import BUDGETS, CorpusConfig, Level, Optimizer, Precision, TokenizerConfig
+from charlstm.errors import ConfigError, UsageError
+
+if TYPE_CHECKING:
+    from charlstm.training.run import Request, Resumption
+
+Address: TypeAlias = str | os.PathLike[str]
+
+
+class TrainOptions(TypedDict, total=False):
+    """What may be asked of a run; what is left out, or ``None``, is chosen for you.
+
+    ``charlstm train --help`` explains each. ``from_checkpoint`` is ``--from``, which Python keeps
+    for itself, and ``tie=True`` and ``tie=False`` are ``--tie`` and ``--no-tie``.
+    """
+
+    level: Level | None
+    lines: bool
+    no_index: bool
+    encoding: str | None
+    decode_errors: Literal["strict", "replace"] | None
+    valid: Address | Iterable[Address] | None
+    valid_fraction: float | None
+    vocab_size: int | None
+    min_count: int | None
+    size: Literal["auto", "tiny", "small", "medium", "large"] | None
+    layers: int | None
+    units: int | None
+    embedding: int | None
+    tie: bool | None
+    epochs: float | None
+    steps: int | None
+    minutes: float | None
+    patience: int | None
+    eval_every: int | None
+    dropout: float | None
+    dropout_ramp: float | None
+    learning_rate: float | None
+    warmup_steps: int | None
+    final_rate: float | None
+    weight_decay: float | None
+    clip_norm: float | None
+    optimizer: Optimizer | None
+    streams: int | None
+    sequence_length: int | None
+    precision: Precision | None
+    seed: int | None
+    output: Address | None
+    overwrite: bool
+    resume: Address | None
+    from_checkpoint: Address | None
+    sample_every: int | None
+    save_every: float | None
+    threads: int | None
+
+
+FLAGS = ("lines", "no_index", "overwrite")
+
+# Options that set fields of the model's and the training's configuration.
+SETTINGS = (
+    *BUDGETS,
+    *("layers", "units", "embedding", "patience", "eval_every"),
+    *("dropout", "dropout_ramp", "learning_rate", "warmup_steps", "final_rate", "weight_decay"),
+    *("clip_norm", "optimizer", "streams", "sequence_length", "precision", "seed"),
+    *("sample_every", "save_every"),
+)
+
+# Options that may stand beside ``resume``: they say nothing about what the run does.
+WITH_RESUME = {"resume", "threads"}
+
+# What a model that is fine-tuned has already.
+OF_THE_PARENT = {
+    *("level", "vocab_size", "min_count", "size", "layers", "units", "embedding", "tie"),
+}
+
+MOST_THREADS = 1024
+
+
+class Spelling(Protocol):
+    """How options are written; ``output`` is the one for the folder, without and with a value."""
+
+    output: tuple[str, str]
+
+    def name(self, option: str) -> str:
+        """Return the name of an option."""
+
+    def setting(self, option: str, value: object) -> str:
+        """Return an option with its value."""
+
+
+class Keywords:
+    """Options as they are written in Python."""
+
+    output = ("output", "output=FOLDER")
+
+    def name(self, option: str) -> str:
+        """Return the name of an option."""
+        return option
+
+    def setting(self, option: str, value: object) -> str:
+        """Return an option with its value."""
+        return f"{option}={str(value) if isinstance(value, os.PathLike) else value!r}"
+
+
+def given(options: TrainOptions) -> dict[str, Any]:
+    """Return the options that ask for something."""
+    return {
+        name: value
+        for name, value in options.items()
+        if value is not None and value not in ((), []) and not (name in FLAGS and value is False)
+    }
+
+
+def check_options(
+    options: TrainOptions, *, has_corpus: bool, spelling: Spelling | None = None
+) -> None:
+    """Refuse options that contradict each other.
+
+    Raises:
+        UsageError: if some do.
+    """
+    spelled, chosen = spelling or Keywords(), given(options)
+    if "resume" in chosen:
+        others = sorted(chosen.keys() - WITH_RESUME) or ["corpus"] * has_corpus
+        if has_corpus and others:
+            others = sorted({*others, "corpus"})
+        if others:
+            other = spelled.name(others[0])
+            fresh = spelled.setting("from_checkpoint", chosen["resume"])
+            raise UsageError(
+                f"{spelled.name('resume')} continues a run as it was begun and can't be combined "
+                f"with {other}: leave {other} out, or begin a new run with {fresh}"
+            )
+    budgets = [spelled.name(name) for name in BUDGETS if name in chosen]
+    if len(budgets) > 1:
+        raise UsageError(f"{' and '.join(budgets)} are both budgets: give one of them")
+    if "overwrite" in chosen and "output" not in chosen:
+        name, example = spelled.output
+        raise UsageError(
+            f"{spelled.name('overwrite')} replaces the folder named with {name}: add {example}"
+        )
+    if chosen.keys() >= {"valid", "valid_fraction"}:
+        raise UsageError(
+            f"{spelled.name('valid')} names the validation text, so leave "
+            f"{spelled.name('valid_fraction')} out"
+        )
+    _check_text_options(chosen, spelled)
+
+
+def _check_text_options(chosen: dict[str, Any], spelled: Spelling) -> None:
+    """Refuse options that don't fit the model or the kind of text."""
+    if "from_checkpoint" in chosen:
+        for name in sorted(chosen.keys() & OF_THE_PARENT):
+            raise UsageError(
+                f"{spelled.name('from_checkpoint')} keeps the network and the tokenizer of "
+                f"{chosen['from_checkpoint']}: leave {spelled.name(name)} out"
+            )
+    elif chosen.get("level", "char") == "char":
+        for name in sorted(chosen.keys() & {"vocab_size", "min_count"}):
+            raise UsageError(
+                f"{spelled.name(name)} is for words: add {spelled.setting('level', 'word')} or "
+                f"leave it out"
+            )
+    if "no_index" in chosen and "lines" not in chosen:
+        raise UsageError(
+            f"{spelled.name('no_index')} is for lines: add {spelled.setting('lines', True)} or "
+            f"leave it out"
+        )
+
+
+def request_of(
+    corpus: Iterable[Address], options: TrainOptions, strings: tuple[str, ...] = ()
+) -> Request | Resumption:
+    """Return what options ask for that have been checked.
+
+    Args:
+        corpus: the addresses of the text.
+        options: all else.
+        strings: what the address ``python-strings`` stands for.
+
+    Raises:
+        ConfigError: if an option that says how to read the text is out of its range.
+    """
+    from charlstm.training.run import Request, Resumption
+
+    chosen = given(options)
+    threads = chosen.get("threads")
+    if threads is not None and (type(threads) is not int or not 0 < threads <= MOST_THREADS):
+        raise ConfigError(f"threads is {threads!r}: expected a whole number, 1 to {MOST_THREADS}")
+    if "resume" in chosen:
+        return Resumption(Path(chosen["resume"]), threads)
+    reading = _only(chosen, "encoding", "decode_errors", "lines", "valid_fraction", "seed")
+    return Request(
+        corpus=CorpusConfig(
+            addresses=addresses_of(corpus),
+            valid=addresses_of(chosen.get("valid", ())),
+            index="no_index" not in chosen,
+            **reading,
+        ),
+        tokenizer=TokenizerConfig(**_only(chosen, "level", "vocab_size", "min_count")),
+        size=chosen.get("size", "auto"),
+        choices={name: chosen.get(name) for name in SETTINGS} | {"tied": chosen.get("tie")},
+        output=Path(chosen["output"]) if "output" in chosen else None,
+        overwrite="overwrite" in chosen,
+        parent=Path(chosen["from_checkpoint"]) if "from_checkpoint" in chosen else None,
+        threads=threads,
+        strings=strings,
+    )
+
+
+def addresses_of(given: Address | Iterable[Address]) -> tuple[str, ...]:
+    """Return one address or several as strings."""
+    addresses = (given,) if isinstance(given, str | os.PathLike) else tuple(given)
+    return tuple(os.fspath(address) for address in addresses)
+
+
+def _only(chosen: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {name: chosen[name] for name in names if name in chosen}

@@ -1,0 +1,400 @@
+"""What a training run will do, decided before TensorFlow is loaded.
+
+Sizes, regularisation, batches and budget follow from the corpus alone, so that a run without
+options is reproducible; only a budget in minutes may change the size. The rules are pure
+functions of numbers. This module does not know texts, files or how training works.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from charlstm.config import (
+    BUDGETS,
+    DECAYING,
+    Level,
+    ModelConfig,
+    Optimizer,
+    TrainConfig,
+)
+from charlstm.errors import ConfigError, CorpusError
+from charlstm.system.hardware import ProductType
+
+
+class Size(NamedTuple):
+    """A preset: how many LSTM layers, how wide, and the embedding's width at character level."""
+
+    layers: int
+    units: int
+    embedding: int
+
+
+SIZES: dict[str, Size] = {
+    "tiny": Size(1, 128, 64),
+    "small": Size(2, 256, 128),
+    "medium": Size(2, 512, 128),
+    "large": Size(3, 1024, 256),
+}
+
+
+class SizeThreshold(NamedTuple):
+    """The fewest training tokens, and the shortest budget in minutes, at which a size pays off."""
+
+    tokens: int
+    minutes: float
+
+
+# Minutes are counted by two processor cores; a size that can't read its text once or twice in them
+# learns less than a smaller one. A word tells more than a character, and takes longer to read.
+SIZE_THRESHOLDS: dict[Level, dict[str, SizeThreshold]] = {
+    "char": {
+        "large": SizeThreshold(50_000_000, 240.0),
+        "medium": SizeThreshold(500_000, 2.5),
+        "small": SizeThreshold(40_000, 0.5),
+        "tiny": SizeThreshold(0, 0.0),
+    },
+    "word": {
+        "large": SizeThreshold(20_000_000, 600.0),
+        "medium": SizeThreshold(200_000, 6.0),
+        "small": SizeThreshold(40_000, 0.5),
+        "tiny": SizeThreshold(0, 0.0),
+    },
+}
+
+# Batches that the automatic choice takes, the smaller ones for short corpora. Steps that read some
+# 1,500 tokens teach most in a given time; many streams multiply faster than long sequences.
+# A word tells more than a character, and steps may be smaller.
+STREAMS = (48, 32, 16, 8, 4)
+MOST_STREAMS: dict[Level, int] = {"char": 48, "word": 16}
+LONGEST_SEQUENCE, SHORTEST_SEQUENCE = 32, 16
+
+
+class OptimizerDefaults(NamedTuple):
+    """The peak rate at 48 streams of 512 units, and the norm that gradients are clipped to."""
+
+    rate: float
+    clip_norm: float
+
+
+OPTIMIZER_DEFAULTS: dict[Optimizer, OptimizerDefaults] = {
+    "adamw": OptimizerDefaults(8e-3, 1.0),
+    "adam": OptimizerDefaults(8e-3, 1.0),
+    "lion": OptimizerDefaults(8e-4, 1.0),
+    "rmsprop": OptimizerDefaults(3e-3, 1.0),
+    "sgd": OptimizerDefaults(7.0, 0.25),
+}
+
+# Words are many and most of them rare. Steps that are scaled for each weight by itself move what
+# belongs to rare words as far as the rest, and what they learn holds worse for other texts.
+OPTIMIZER: dict[Level, Optimizer] = {"char": "adamw", "word": "sgd"}
+
+# By how much the rate grows at most for wide batches and narrow networks.
+MOST_SCALED = 1.5
+
+# A chain (see ``optimization``) of fewer rows wastes more than a core of its own gains.
+MIN_ROWS = 4
+
+# Over how many readings of the text dropout rises: what is read for the first time can't be
+# overfitted.
+DROPOUT_RAMP = 4.0
+
+# Counts of evaluations that a configuration can hold.
+LARGEST = 2**31 - 1
+
+# How often a run evaluates at least.
+EVALUATIONS = 10
+
+TRAIN_FIELDS = frozenset(TrainConfig.__struct_fields__)
+
+# What a run takes besides its steps and evaluations: loading TensorFlow, compiling, the last save.
+START_SECONDS = 6.0
+
+# What training reaches of the processors' float32 matrix-product rate, by product type.
+EFFICIENCY = {"float32": 0.7, "bfloat16": 1.0}
+
+
+# Bytes of memory that a run needs: for TensorFlow and validation; for each weight with its
+# gradients and the optimizer's numbers; for each token of a step in each unit of a layer, by
+# product type; for each of a token's logits. Fitted to the peaks of runs of all sizes.
+BASE_MEMORY = 650e6
+MEMORY_OF_WEIGHT = 56.0
+MEMORY_OF_UNIT = {"float32": 60.0, "bfloat16": 38.0}
+MEMORY_OF_LOGIT = 8.0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A run, decided.
+
+    Attributes:
+        size: name of the preset; ``custom`` if its sizes were chosen; ``given`` if the network was.
+        model: the network.
+        train: how it is trained.
+        steps: training steps in all; an estimate if the budget is in minutes.
+        steps_per_epoch: steps that read the training text once.
+        tokens_per_second: expected speed on this machine, a rough estimate.
+        minutes: expected duration; the budget itself if it is in minutes.
+        memory: bytes that the run will need at its peak, a rough estimate.
+    """
+
+    size: str
+    model: ModelConfig
+    train: TrainConfig
+    steps: int
+    steps_per_epoch: int
+    tokens_per_second: float
+    minutes: float
+    memory: float
+
+
+class TextFacts(NamedTuple):
+    """A text in numbers, as far as a plan depends on it.
+
+    Attributes:
+        level: character or word.
+        vocab_size: ids of the tokenizer.
+        train_tokens: symbols of the training text.
+        valid_tokens: symbols of the validation text.
+        characters_per_token: mean length of a symbol, for messages.
+    """
+
+    level: Level
+    vocab_size: int
+    train_tokens: int
+    valid_tokens: int
+    characters_per_token: float
+
+
+def choose_size(level: Level, tokens: int, minutes: float = math.inf) -> str:
+    """Choose the largest preset that is worth it.
+
+    Args:
+        level: character or word.
+        tokens: how many symbols the training text has.
+        minutes: the budget, if it is in minutes.
+    """
+    return next(
+        name
+        for name, threshold in SIZE_THRESHOLDS[level].items()
+        if tokens >= threshold.tokens and minutes >= threshold.minutes
+    )
+
+
+def make_plan(
+    text: TextFacts,
+    *,
+    speed: float,
+    size: str = "auto",
+    model: ModelConfig | None = None,
+    product_type: ProductType = "float32",
+    processors: int = 1,
+    rate_scale: float = 1.0,
+    choices: dict[str, Any] | None = None,
+) -> Plan:
+    """Decide everything that the user left open.
+
+    Args:
+        text: what is trained on, in numbers.
+        speed: the float32 matrix-product rate of one processor in FLOP/s.
+        size: a preset's name, or ``auto``.
+        model: a network that is given (fine-tuning), which overrides ``size``.
+        product_type: what matrix products are computed in, float32 or bfloat16.
+        processors: how many a step may use at once.
+        rate_scale: multiplies the automatic learning rate.
+        choices: what the user chose, by the field names of ``ModelConfig`` and ``TrainConfig``.
+
+    Raises:
+        CorpusError: if the text is too short for one batch.
+        ConfigError: if choices contradict each other.
+    """
+    chosen = {name: value for name, value in (choices or {}).items() if value is not None}
+    _check_choices(chosen, size)
+    name, model = ("given", model) if model else _chosen_network(text, size, chosen)
+    batches = _batches(text.train_tokens, text.level)
+    batches |= _only(chosen, "streams", "sequence_length")
+    _check_length(text, **batches)
+    per_step = batches["streams"] * batches["sequence_length"]
+    per_epoch = max(1, math.ceil(text.train_tokens / per_step))
+    rate = speed * processors * EFFICIENCY[product_type]
+    tokens_per_second = rate / (6 * _multiplied(model))
+    budget = _only(chosen, *BUDGETS) or {"epochs": default_epochs(text.train_tokens)}
+    steps = _steps(budget, per_epoch, tokens_per_second / per_step)
+    settings = _learning(text, chosen, batches["streams"], model.units, rate_scale)
+    settings["chains"] = chains_for(processors, batches["streams"])
+    settings["warmup_steps"] = _warmup(budget, steps)
+    settings |= _evaluation(steps, per_epoch, "minutes" in budget, chosen.get("eval_every"))
+    settings |= {key: value for key, value in chosen.items() if key in TRAIN_FIELDS}
+    settings["precision"] = product_type
+    train = TrainConfig(**batches | budget | settings)
+    evaluations = math.ceil(steps / (train.eval_every or steps))
+    read = steps * train.streams * train.sequence_length + evaluations * text.valid_tokens / 2
+    seconds = START_SECONDS + read / tokens_per_second
+    expected = train.minutes if train.minutes is not None else seconds / 60
+    memory = memory_needed(model, train.streams * train.sequence_length, product_type)
+    return Plan(name, model, train, steps, per_epoch, tokens_per_second, expected, memory)
+
+
+def _check_choices(chosen: dict[str, Any], size: str) -> None:
+    """Refuse values out of range before anything is computed with them."""
+    if size not in ("auto", *SIZES):
+        raise ConfigError(f"size is {size!r}: expected auto, {', '.join(SIZES)}")
+    budget: dict[str, Any] = {} if set(BUDGETS) & chosen.keys() else {"steps": 1}
+    TrainConfig(**budget, **_only(chosen, *TRAIN_FIELDS))
+
+
+def _check_decay(chosen: dict[str, Any], optimizer: Optimizer) -> None:
+    if chosen.get("weight_decay") and optimizer not in DECAYING:
+        raise ConfigError(
+            f"--weight-decay has no effect with --optimizer {optimizer}: leave it out, or choose "
+            f"--optimizer {' or '.join(DECAYING)}"
+        )
+
+
+def _evaluation(
+    steps: int, per_epoch: int, by_time: bool, eval_every: int | None
+) -> dict[str, int | None]:
+    """Choose how often to evaluate, how long to wait for a better one, and when to sample."""
+    if eval_every is None and not by_time:
+        eval_every = max(1, min(per_epoch, steps // EVALUATIONS))
+    evaluations = EVALUATIONS if eval_every is None else steps // eval_every
+    return {
+        "eval_every": eval_every,
+        "patience": min(LARGEST, max(5, evaluations // 5)),
+        "sample_every": min(LARGEST, max(1, evaluations // 5)),
+    }
+
+
+def chains_for(processors: int, streams: int) -> int:
+    """Return into how many chains a step splits its streams: one a processor, if wide enough."""
+    return max(1, min(processors, streams // MIN_ROWS))
+
+
+def default_epochs(train_tokens: int) -> float:
+    """Return the default budget: 8 epochs for a million tokens, fewer for more text, at most 60."""
+    return round(min(60.0, max(1.0, 8 * math.sqrt(1e6 / train_tokens))), 1)
+
+
+def memory_needed(model: ModelConfig, tokens_per_step: int, product_type: ProductType) -> float:
+    """Return about how many bytes of memory training takes at its peak.
+
+    Args:
+        model: the network.
+        tokens_per_step: streams times sequence length.
+        product_type: what matrix products are computed in.
+    """
+    units = MEMORY_OF_UNIT[product_type] * model.layers * model.units
+    token = units + MEMORY_OF_LOGIT * model.vocab_size
+    return BASE_MEMORY + MEMORY_OF_WEIGHT * model.parameters + token * tokens_per_step
+
+
+def _only(chosen: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {name: chosen[name] for name in names if name in chosen}
+
+
+def _chosen_network(text: TextFacts, size: str, chosen: dict[str, Any]) -> tuple[str, ModelConfig]:
+    """Return a preset's name, ``custom`` if its sizes were chosen, and the network."""
+    if size == "auto":
+        size = choose_size(text.level, text.train_tokens, chosen.get("minutes", math.inf))
+    model = _network(SIZES[size], text.level, text.vocab_size, chosen)
+    is_preset = {"units", "layers", "embedding"}.isdisjoint(chosen)
+    return size if is_preset else "custom", model
+
+
+def _learning(
+    text: TextFacts, chosen: dict[str, Any], streams: int, units: int, rate_scale: float
+) -> dict[str, Any]:
+    """Choose the optimizer, its rate, and what regularises."""
+    optimizer: Optimizer = chosen.get("optimizer", OPTIMIZER[text.level])
+    _check_decay(chosen, optimizer)
+    defaults = OPTIMIZER_DEFAULTS[optimizer]
+    settings: dict[str, Any] = {
+        "optimizer": optimizer,
+        "learning_rate": _scaled(defaults.rate, streams, units) * rate_scale,
+        "clip_norm": defaults.clip_norm,
+        "dropout": _dropout(text.level, text.train_tokens),
+        "dropout_ramp": 0.0 if "dropout" in chosen else DROPOUT_RAMP,
+    }
+    return settings if optimizer in DECAYING else settings | {"weight_decay": 0.0}
+
+
+def _network(size: Size, level: Level, vocab_size: int, chosen: dict[str, Any]) -> ModelConfig:
+    units = chosen.get("units", size.units)
+    tied = chosen.get("tied")
+    if tied is None:
+        tied = level == "word" and chosen.get("embedding", units) == units
+    embedding = chosen.get("embedding", units if tied else size.embedding)
+    if tied and embedding != units:
+        raise ConfigError(
+            f"--tie needs an embedding as wide as the layers, got --embedding {embedding} and "
+            f"--units {units}: make them equal or use --no-tie"
+        )
+    return ModelConfig(
+        vocab_size=vocab_size,
+        embedding=embedding,
+        units=units,
+        layers=chosen.get("layers", size.layers),
+        tied=tied,
+    )
+
+
+def _multiplied(model: ModelConfig) -> int:
+    """Return how many weights a token is multiplied by: all but a table that is looked up."""
+    looked_up = 0 if model.tied else model.vocab_size * model.embedding
+    return model.parameters - looked_up
+
+
+def _batches(train_tokens: int, level: Level) -> dict[str, int]:
+    """Choose streams and sequence length: some fifty batches to an epoch, or more."""
+    sequence = LONGEST_SEQUENCE if train_tokens >= 200 * LONGEST_SEQUENCE else SHORTEST_SEQUENCE
+    fitting = train_tokens // (50 * sequence)
+    most = MOST_STREAMS[level]
+    streams = next((n for n in STREAMS if n <= min(fitting, most)), STREAMS[-1])
+    return {"streams": streams, "sequence_length": sequence}
+
+
+def _check_length(text: TextFacts, streams: int, sequence_length: int) -> None:
+    needed = streams * sequence_length
+    if text.train_tokens < needed:
+        characters = math.ceil(needed * max(1.0, text.characters_per_token) / 0.9)
+        raise CorpusError(
+            f"the corpus is too short: {text.train_tokens:,} tokens to train on, but one batch of "
+            f"{streams} streams of {sequence_length} tokens needs {needed:,}; bring at least about "
+            f"{characters:,} characters, or lower --streams or --sequence-length"
+        )
+    if text.valid_tokens < 3:
+        raise CorpusError(
+            "the corpus leaves no text to validate on: bring more text (with --lines, more lines "
+            "that differ), raise --valid-fraction, or name a file with --valid"
+        )
+
+
+def _steps(budget: dict[str, Any], per_epoch: int, steps_per_second: float) -> int:
+    if "steps" in budget:
+        return int(budget["steps"])
+    if "minutes" in budget:
+        return max(1, int((60 * budget["minutes"] - START_SECONDS) * steps_per_second))
+    epochs: float = budget["epochs"]
+    return max(1, round(epochs * per_epoch))
+
+
+def _warmup(budget: dict[str, Any], steps: int) -> int:
+    """Choose the steps of warm-up, 100 at most; never by measured speed.
+
+    A tenth of the run where its steps are known, else 50 a minute.
+    """
+    if "minutes" in budget:
+        return min(100, round(50 * float(budget["minutes"])))
+    return min(100, steps // 10)
+
+
+def _dropout(level: Level, train_tokens: int) -> float:
+    """Return the rate of dropout: more for words, which repeat less, and for short texts."""
+    return 0.5 if level == "word" or train_tokens < 100_000 else 0.3
+
+
+def _scaled(rate: float, streams: int, units: int) -> float:
+    """Fit a peak rate to the batch and the network, by square roots."""
+    factor = math.sqrt(streams / 48 * 512 / max(units, 256))
+    return float(f"{rate * min(MOST_SCALED, factor):.2g}")

@@ -1,0 +1,66 @@
+"""The tensors that a run goes on from: weights, optimizer slots and LSTM states, each by name.
+
+This module knows how they are called in ``resume.safetensors``; it does not read or write files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from numpy.typing import NDArray
+
+from charlstm.network.backend import keras, tf
+from charlstm.network.lstm import States
+from charlstm.network.model import weight_name
+from charlstm.training.step import StepRunner
+
+
+class TrainingState:
+    """What changes from step to step.
+
+    Args:
+        runner: holds the weights and the optimizer.
+
+    Attributes:
+        recurrent: the LSTM states of the rows of this process, by layer.
+    """
+
+    def __init__(self, runner: StepRunner) -> None:
+        self._runner = runner
+        self.recurrent: list[States] = runner.zero_states()
+
+    def variables(self) -> dict[str, keras.Variable]:
+        """Return weights and optimizer slots by name."""
+        model, slots = self._runner.model, self._runner.optimizer.variables
+        weights = {f"weights/{weight_name(v)}": v for v in model.trainable_variables}
+        # The first two are the iteration count and the learning rate, which follow from the step.
+        return weights | {f"optimizer/{n}": v for n, v in enumerate(slots[2:])}
+
+    def tensors(self) -> dict[str, NDArray[Any]]:
+        """Return all numbers that a run needs to go on from here."""
+        tensors = {name: variable.numpy() for name, variable in self.variables().items()}
+        return tensors | {name: state.numpy() for name, state in self._whole().items()}
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Return the shapes of ``tensors()``."""
+        return {
+            name: tuple(value.shape) for name, value in (self.variables() | self._whole()).items()
+        }
+
+    def restore(self, tensors: Mapping[str, NDArray[Any]], step: int) -> None:
+        """Go back to what ``tensors()`` returned after so many steps."""
+        for name, variable in self.variables().items():
+            variable.assign(tensors[name])
+        self._runner.optimizer.iterations.assign(step)
+        flat = [tf.constant(tensors[name]) for name in self._whole()]
+        pairs = list(zip(flat[::2], flat[1::2], strict=True))
+        self.recurrent = self._runner.own_states(pairs)
+
+    def _whole(self) -> dict[str, tf.Tensor]:
+        """Return the LSTM states of all rows, wherever they are computed."""
+        return {
+            f"states/{kind}_{layer}": state
+            for layer, pair in enumerate(self._runner.whole_states(self.recurrent))
+            for kind, state in zip("hc", pair, strict=True)
+        }

@@ -1,0 +1,248 @@
+"""One step of training and of validation, compiled.
+
+A step is loss, gradient, clipping and optimizer; validation is the loss in float32 over a whole
+text. The rows of a batch are split into chains, each with a loop over time of its own and a core
+to run on, because the small products of that loop don't fill several cores. What a step draws at
+random follows from the seed and the step number. This module does not know budgets, files or when
+anything is evaluated.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from charlstm.config import ModelConfig, TrainConfig
+from charlstm.dataset.batches import Batch, validation_batches
+from charlstm.distributed.replicas import ReplicaGroup, check_rows, evenly
+from charlstm.network.backend import tf
+from charlstm.network.lstm import States, gpu_visible
+from charlstm.network.model import Dropout, LSTMLanguageModel
+from charlstm.system.hardware import product_type
+from charlstm.training.observer import Hardware
+from charlstm.training.optimizers import leave_gradients_alone, make_optimizer
+
+# Logits that validation holds at a time, in numbers.
+LOGITS_AT_ONCE = 1 << 23
+
+
+def use_threads(threads: int, chains: int) -> None:
+    """Divide the processor among the chains of a step.
+
+    TensorFlow takes this before its first operation only; in a process that has trained before,
+    the division stays as it is.
+    """
+    with contextlib.suppress(RuntimeError):
+        tf.config.threading.set_inter_op_parallelism_threads(min(threads, chains))
+        tf.config.threading.set_intra_op_parallelism_threads(max(1, threads // chains))
+
+
+def hardware_of(config: TrainConfig, replicas: ReplicaGroup) -> Hardware:
+    """Return what a run with these settings trains on."""
+    gpus = replicas.count // replicas.group.size if gpu_visible() else 0
+    return Hardware(gpus, product_type(config.precision), replicas.group.size)
+
+
+class StepRunner:
+    """The compiled functions of one model: a training step and a validation step.
+
+    Args:
+        config: the sizes.
+        train: how the weights are found.
+        replicas: the devices that take the steps; each has the states of the rows that it reads.
+
+    Raises:
+        UsageError: if there are more devices than rows.
+    """
+
+    def __init__(
+        self, config: ModelConfig, train: TrainConfig, replicas: ReplicaGroup | None = None
+    ) -> None:
+        self.replicas = replicas or ReplicaGroup()
+        check_rows(self.replicas.count, train.streams)
+        self.seed, self.streams = train.seed, train.streams
+        self.tokens_per_step = float(train.streams * train.sequence_length)
+        # A GPU is filled by the whole batch.
+        self.chains = max(1 if gpu_visible() else train.chains, self.replicas.count)
+        with self.replicas.scope():
+            self.model = LSTMLanguageModel(
+                config,
+                seed=train.seed,
+                dtype_of_products=product_type(train.precision),
+            )
+            self.optimizer = make_optimizer(train)
+            self.optimizer.build(self.model.trainable_variables)
+        if self.replicas.strategy is not None:
+            leave_gradients_alone(self.optimizer)
+        self._zeros = self.replicas.on_each(
+            lambda rows: self.model.zero_states(_length(self._own(rows)))
+        )
+        self._part = self.replicas.on_each(self._own_rows)
+        self._train = self.replicas.summed_losses(self._train_step)
+        self._validate = self.replicas.summed_losses(self._validate_step)
+
+    # States
+
+    def zero_states(self, rows: int | None = None) -> list[States]:
+        """Return the states of the rows of this process, all zero; of a training batch's rows."""
+        count = self.streams if rows is None else rows
+        if self.replicas.strategy is None:
+            return self.model.zero_states(count)
+        return self._zeros(count)  # type: ignore[no-any-return]
+
+    def whole_states(self, states: list[States]) -> list[States]:
+        """Return the states of all rows of a training batch, wherever they are."""
+        flat = self.replicas.whole([part for pair in states for part in pair])
+        return list(zip(flat[::2], flat[1::2], strict=True))
+
+    def own_states(self, states: list[States]) -> list[States]:
+        """Return of the states of all rows those that this process needs."""
+        return states if self.replicas.strategy is None else self._part(states)
+
+    def _own_rows(self, states: list[States]) -> list[States]:
+        rows = _span(self._own(self.streams))
+        return [(h[rows], c[rows]) for h, c in states]
+
+    def _own(self, rows: int) -> list[tuple[int, slice]]:
+        """Return the chains, by number, that this replica computes, and the rows of each."""
+        chains = evenly(rows, min(self.chains, rows))
+        return list(self.replicas.share(list(enumerate(chains))))
+
+    # Training
+
+    def train(
+        self, batch: Batch, states: list[States], step: int, rate: float, dropout: float
+    ) -> tuple[float, list[States]]:
+        """Take one optimizer step.
+
+        Args:
+            batch: what to read.
+            states: to begin with.
+            step: the number of the step, from 0, which decides what is drawn at random.
+            rate: the learning rate.
+            dropout: the rate of dropout.
+
+        Returns:
+            The mean loss in nats per token and the states after.
+        """
+        self.optimizer.learning_rate.assign(rate)
+        drawn = Dropout(tf.constant(dropout), tf.constant([self.seed, step], tf.int64))
+        return self._train(batch.inputs, batch.targets, states, drawn)
+
+    def _train_step(
+        self, inputs: tf.Tensor, targets: tf.Tensor, states: list[States], dropout: Dropout
+    ) -> tuple[tf.Tensor, list[States]]:
+        """Split the rows into independent chains, which the processor's cores run side by side.
+
+        What a chain drops depends on its number among those of all replicas.
+        """
+        own = self._own(inputs.shape[0])
+        chains = [
+            self._chain(inputs[rows], targets[rows], part, dropout.part(chain))
+            for (chain, rows), part in zip(own, _divided(states, own), strict=True)
+        ]
+        losses, gradients, after = zip(*chains, strict=True)
+        self.optimizer.apply(
+            self.replicas.total([tf.add_n(parts) for parts in zip(*gradients, strict=True)]),
+            self.model.trainable_variables,
+        )
+        return tf.add_n(losses), _joined(after)
+
+    def _chain(
+        self, inputs: tf.Tensor, targets: tf.Tensor, states: list[States], dropout: Dropout
+    ) -> tuple[tf.Tensor, list[tf.Tensor], list[States]]:
+        """Return loss and gradients of some rows, as their share of the batch's mean."""
+        with tf.GradientTape() as tape:
+            features, after = self.model.features(tf.transpose(inputs), states, dropout)
+            logits = self.model.project(tf.reshape(features, [-1, self.model.config.units]))
+            expected = tf.reshape(tf.transpose(targets), [-1])
+            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(expected, logits)
+            loss = tf.reduce_sum(losses) / self.tokens_per_step
+        weights = [variable.value for variable in self.model.trainable_variables]
+        gradients = tape.gradient(loss, weights)
+        return loss, [tf.convert_to_tensor(g) for g in gradients], after
+
+    def validate(
+        self, ids: NDArray[np.unsignedinteger], should_stop: Callable[[], bool] = lambda: False
+    ) -> float | None:
+        """Return the mean loss in nats per token over a whole text, in float32.
+
+        Args:
+            ids: the text, [N], N > 1.
+            should_stop: asked before every batch; if it agrees, there is no mean, and None is
+                returned.
+        """
+        total, states = 0.0, None
+        for batch in validation_batches(ids):
+            if should_stop():
+                return None
+            if states is None:
+                states = self.zero_states(batch.inputs.shape[0])
+            loss, states = self._validate(*batch, states)
+            total += loss
+        return total / (ids.size - 1)
+
+    def _validate_step(
+        self,
+        inputs: tf.Tensor,
+        targets: tf.Tensor,
+        weights: tf.Tensor,
+        keep: tf.Tensor,
+        states: list[States],
+    ) -> tuple[tf.Tensor, list[States]]:
+        own = self._own(inputs.shape[0])
+        if not own:  # there are more replicas than rows
+            return tf.constant(0.0, tf.float64), states
+        kept = keep[_span(own)]
+        states = [(h * kept, c * kept) for h, c in states]
+        chains = [
+            self._summed_loss(inputs[rows], targets[rows], weights[rows], part)
+            for (_, rows), part in zip(own, _divided(states, own), strict=True)
+        ]
+        losses, after = zip(*chains, strict=True)
+        return tf.add_n(losses), _joined(after)
+
+    def _summed_loss(
+        self, inputs: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor, states: list[States]
+    ) -> tuple[tf.Tensor, list[States]]:
+        """Return the weighted sum of the losses of some rows, with few logits at a time."""
+        features, after = self.model.features(tf.transpose(inputs), states)
+        flat = tf.reshape(features, [-1, self.model.config.units])
+        expected, counted = (tf.reshape(tf.transpose(x), [-1]) for x in (targets, weights))
+        size = max(1, LOGITS_AT_ONCE // self.model.config.vocab_size)
+        total = tf.constant(0.0, tf.float64)
+        for start in range(0, expected.shape[0], size):
+            part = slice(start, start + size)
+            with tf.control_dependencies([total]):  # one part after the other
+                logits = self.model.project(flat[part])
+            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(expected[part], logits)
+            total += tf.reduce_sum(tf.cast(losses * counted[part], tf.float64))
+        return total, after
+
+
+def _span(chains: Sequence[tuple[int, slice]]) -> slice:
+    """Return the rows of neighbouring chains as one."""
+    return slice(chains[0][1].start, chains[-1][1].stop) if chains else slice(0, 0)
+
+
+def _length(chains: Sequence[tuple[int, slice]]) -> int:
+    span: slice = _span(chains)
+    return int(span.stop - span.start)
+
+
+def _divided(states: list[States], chains: Sequence[tuple[int, slice]]) -> list[list[States]]:
+    """Return the states of each of some neighbouring chains, whose rows ``states`` holds."""
+    first = _span(chains).start
+    shares = [slice(rows.start - first, rows.stop - first) for _, rows in chains]
+    return [[(h[rows], c[rows]) for h, c in states] for rows in shares]
+
+
+def _joined(chains: Sequence[list[States]]) -> list[States]:
+    """Put the rows of the chains' states together again."""
+    return [
+        tuple(tf.concat(parts, 0) for parts in zip(*layer, strict=True))
+        for layer in zip(*chains, strict=True)
+    ]

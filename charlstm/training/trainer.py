@@ -1,0 +1,340 @@
+"""The training loop: steps, schedule, validation, early stopping, saving and going on.
+
+Everything random is derived from the seed and the step number, and everything else that a run
+depends on is in its resume file, so a run that was stopped ends as one that was not. This module
+knows the model and the checkpoint; it does not know texts or terminals: whoever calls it watches
+through an ``Observer``. What is due when is up to the ``Budget``, what is written where to the
+``Writer``.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from charlstm.checkpoint import reader
+from charlstm.checkpoint.reader import Figures, Progress, RunConfig, Weights
+from charlstm.checkpoint.writer import NullWriter, Writer
+from charlstm.config import CorpusConfig
+from charlstm.dataset.batches import Streams, TokenStore
+from charlstm.distributed.replicas import ReplicaGroup
+from charlstm.errors import StorageError
+from charlstm.metrics import bits_per_character, perplexity
+from charlstm.network.model import set_weights, weights_of
+from charlstm.training.budget import Budget, Workload
+from charlstm.training.divergence import DivergenceCheck
+from charlstm.training.observer import Observer, StopReason, TrainingResult
+from charlstm.training.schedule import dropout_rate, learning_rate
+from charlstm.training.state import TrainingState
+from charlstm.training.step import StepRunner, hardware_of
+
+# From how many nats above the best validation loss a run is said to overfit: seeds differ by less.
+OVERFITTING_MARGIN = 0.01
+
+
+@dataclass(frozen=True)
+class TextLengths:
+    """The validation text in numbers, for figures that compare across tokenizers."""
+
+    tokens: int
+    characters: int
+    words: int
+
+
+class Trainer:
+    """One run: carries the states, evaluates and saves.
+
+    Args:
+        folder: the checkpoint; it must be there when the run starts or resumes.
+        config: its content.
+        store: the ids to train and validate on.
+        lengths: the validation text in numbers.
+        rates: how often each id is replaced by the unknown symbol, float64 [vocab_size].
+        observer: whoever watches.
+        began: ``time.monotonic()`` of the command's start, on the chief's machine, which minutes
+            count from.
+        replicas: the devices that train; all processes go through the same steps.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        config: RunConfig,
+        store: TokenStore,
+        lengths: TextLengths,
+        rates: NDArray[np.float64],
+        observer: Observer,
+        *,
+        began: float,
+        replicas: ReplicaGroup | None = None,
+    ) -> None:
+        self.replicas = replicas or ReplicaGroup()
+        self.folder, self.config, self.observer = folder, config, observer
+        self.settings = train = config.train
+        self.valid, self.lengths = store.valid, lengths
+        self.streams = Streams(store.train, train.streams, train.sequence_length, train.seed, rates)
+        self.step_runner = StepRunner(config.model, train, self.replicas)
+        self.state = TrainingState(self.step_runner)
+        self.progress = Progress(step=0, seconds=0.0, evaluated=0)
+        self.history: list[Figures] = []
+        workload = Workload(
+            self.streams.tokens_per_step, self.streams.steps_per_epoch, lengths.tokens
+        )
+        self.budget = Budget(train, workload, began=began, now=self.replicas.now)
+        self.check = DivergenceCheck(folder, config.model.vocab_size, train.learning_rate)
+        self.writer: Writer = NullWriter()
+        self.warned = False
+
+    # Beginning
+
+    def start(
+        self, writer: Writer, weights: Weights | None = None, corpus: CorpusConfig | None = None
+    ) -> None:
+        """Begin at step 0.
+
+        Args:
+            writer: writes the checkpoint.
+            weights: to begin with; by default new ones.
+            corpus: where the text is found again by whoever resumes the run.
+        """
+        self._advance(corpus=corpus)
+        if weights is not None:
+            set_weights(self.step_runner.model, weights)
+        self.writer = writer
+        self.save()
+
+    def resume(self, writer: Writer) -> None:
+        """Go on from the checkpoint's resume file.
+
+        Raises:
+            CheckpointError: if there is nothing to resume or it can't be read.
+        """
+        self.writer = writer
+        tensors, self.progress = reader.read_resume(self.folder, self.state.shapes())
+        self.state.restore(tensors, self.progress.step)
+        # What a killed process wrote of an evaluation that this file doesn't know is made again.
+        evaluated = self.progress.evaluated
+        until = self.progress.step if evaluated is None else evaluated
+        known = reader.read_history(self.folder)
+        self.history = [figures for figures in known if figures.step <= until]
+        reader.remove_leftovers(self.folder)
+        if self.progress.best is not None:
+            if (self.folder / reader.MODEL).exists():
+                self._adopt(reader.read_checkpoint(self.folder).figures)
+            else:  # somebody has removed the best weights: the next ones are the best there are
+                self._advance(best=None)
+        self.budget.resume(self.progress.seconds)
+
+    def _adopt(self, kept: Figures) -> None:
+        """Take over the figures of the weights that are kept, where they won't be found again.
+
+        A run that was killed between keeping better weights and saving repeats those steps. In
+        minutes they need not come out as they did.
+        """
+        if self.settings.minutes is not None:
+            self._advance(best=kept)
+
+    # The loop
+
+    def run(self) -> TrainingResult:
+        """Train until the budget is used, validation stops improving or the observer says stop.
+
+        Raises:
+            TrainingError: if the loss is no longer finite.
+            StorageError: if a save fails.
+        """
+        try:
+            return self._run()
+        except StorageError as error:
+            self.writer.check_folder()
+            raise StorageError(
+                f"{error}, then go on with charlstm train --resume {self.folder}"
+            ) from error
+
+    def _run(self) -> TrainingResult:
+        self.budget.start()
+        hardware = hardware_of(self.settings, self.replicas)
+        self.observer.on_start(hardware, self.progress.step, self.budget.last_step)
+        if self.progress.step and self._evaluation_due():
+            self.evaluate()  # which the run was stopped before or in
+        while (reason := self._reason_to_stop()) is None:
+            loss = self._step()
+            self.observer.on_step(
+                self.progress.step, self._used(), loss, self.budget.tokens_per_second()
+            )
+            if self.budget.save_due():
+                self.save()
+            if self._evaluation_due():
+                self.evaluate()
+        return self._end(reason)
+
+    def _reason_to_stop(self) -> StopReason | None:
+        if self._used() >= 1 and self.progress.step:
+            return "budget"
+        if self.progress.waited >= self.settings.patience:
+            return "early stopping"
+        return "interrupted" if self._should_stop() else None
+
+    def _should_stop(self) -> bool:
+        return self.replicas.asked(self.observer.should_stop())
+
+    def _used(self) -> float:
+        return self.budget.used(self.progress)
+
+    def _step(self) -> float:
+        begin = self.budget.now()
+        step = self.progress.step
+        batch = self.streams.batch(step)
+        if batch.first_of_epoch:
+            self.state.recurrent = self.step_runner.zero_states()
+        used = self._used()
+        rate = learning_rate(self.settings, step, used)
+        dropout = dropout_rate(self.settings, step / self.streams.steps_per_epoch)
+        loss, self.state.recurrent = self.step_runner.train(
+            batch, self.state.recurrent, step, rate, dropout
+        )
+        self.check.loss("training", loss, step + 1)
+        if not self.budget.is_compiled:
+            self.replicas.sync()  # steps tell the time they began at; these took long
+        self._advance(
+            step=step + 1,
+            done=used,
+            learning_rate=rate,
+            train_loss_sum=self.progress.train_loss_sum + loss,
+            train_loss_steps=self.progress.train_loss_steps + 1,
+            first_step_at=self.progress.first_step_at if step else self.budget.elapsed(),
+        )
+        self.budget.step_taken(self.budget.now() - begin)
+        return loss
+
+    def _advance(self, **changes: Any) -> None:
+        self.progress = msgspec.structs.replace(self.progress, **changes)
+
+    # Evaluating and saving
+
+    def _evaluation_due(self) -> bool:
+        return not self._is_evaluated() and self.budget.evaluation_due(self.progress)
+
+    def _is_evaluated(self) -> bool:
+        """Whether the present weights have been."""
+        return bool(self.history) and self.history[-1].step == self.progress.step
+
+    def evaluate(self) -> None:
+        """Measure the validation loss, keep the weights if they are the best, save.
+
+        If the observer wants to stop meanwhile, nothing has happened.
+
+        Raises:
+            TrainingError: if the loss is not finite or has exploded.
+            StorageError: if a file can't be written.
+        """
+        self.replicas.sync()
+        begin = self.budget.elapsed()
+        loss = self.step_runner.validate(self.valid, self._should_stop)
+        if loss is None:
+            return
+        self.replicas.sync()
+        seconds = self.budget.evaluated(begin)
+        self.check.loss("validation", loss, self.progress.step)
+        figures = self._figures(loss)
+        best = self.progress.best
+        is_best = best is None or loss < (best.valid_loss or math.inf)
+        self._advance(
+            best=figures if is_best else best,
+            waited=0 if is_best else self.progress.waited + 1,
+            train_loss_sum=0.0,
+            train_loss_steps=0,
+            evaluated=figures.step,
+            evaluation_seconds=seconds,
+        )
+        self.history.append(figures)
+        if is_best:
+            self._keep(figures)
+        self.writer.history(self.history)
+        self.save()
+        self.observer.on_evaluation(figures, is_best, lambda: weights_of(self.step_runner.model))
+        self._watch_overfitting(figures)
+
+    def _figures(self, valid_loss: float | None) -> Figures:
+        progress, lengths = self.progress, self.lengths
+        steps = progress.train_loss_steps
+        figures = Figures(
+            step=progress.step,
+            epoch=progress.step / self.streams.steps_per_epoch,
+            tokens=progress.step * self.streams.tokens_per_step,
+            seconds=self.budget.elapsed(),
+            learning_rate=progress.learning_rate,
+            train_loss=progress.train_loss_sum / steps if steps else None,
+        )
+        if valid_loss is None:
+            return figures
+        nats = valid_loss * lengths.tokens
+        return msgspec.structs.replace(
+            figures,
+            valid_loss=valid_loss,
+            valid_bits_per_character=bits_per_character(nats, max(1, lengths.characters)),
+            valid_perplexity=perplexity(valid_loss),
+            valid_word_perplexity=perplexity(nats, max(1, lengths.words)),
+        )
+
+    def _watch_overfitting(self, now: Figures) -> None:
+        best = self.progress.best
+        if self.warned or best is None or self.progress.waited < 2:
+            return
+        before, after = best.train_loss or 0.0, now.train_loss or math.inf
+        loss, lowest = now.valid_loss or 0.0, best.valid_loss or math.inf
+        # Early in a run, or under much dropout, training loss is above validation loss.
+        if after < min(before, loss) and loss > lowest + OVERFITTING_MARGIN:
+            self.warned = True
+            self.observer.on_overfitting(best, now)
+
+    def _keep(self, figures: Figures) -> None:
+        """Let the present weights be those that the checkpoint is used with."""
+        weights = weights_of(self.step_runner.model)
+        self.check.tensors(weights, self.progress.step)
+        self.writer.model(weights, figures)
+
+    def save(self) -> None:
+        """Write the resume file: all that is needed to go on from this step.
+
+        Raises:
+            TrainingError: if a number is not finite; the file is then as it was.
+            StorageError: if it can't be written.
+        """
+        self.replicas.sync()
+        begin = self.budget.now()
+        tensors = self.state.tensors()
+        self.check.tensors(tensors, self.progress.step)
+        self._advance(seconds=self.budget.elapsed())
+        self.writer.resume(tensors, self.progress)
+        self.replicas.sync()
+        self.budget.saved(begin)
+
+    def _end(self, reason: StopReason) -> TrainingResult:
+        if reason == "interrupted":
+            self.save()
+            if self.progress.best is None:
+                # So that what was learned can be used, and the folder is a checkpoint like any.
+                self._keep(self._figures(None))
+        else:
+            if not self._is_evaluated():
+                self.evaluate()
+            if not self._is_evaluated():
+                return self._end("interrupted")
+            self.writer.finish()
+        figures = self._figures(None)
+        return TrainingResult(
+            step=figures.step,
+            epochs=figures.epoch,
+            tokens=figures.tokens,
+            seconds=figures.seconds,
+            tokens_per_second=self.budget.tokens_per_second(),
+            best=self.progress.best or figures,
+            stop_reason=reason,
+        )

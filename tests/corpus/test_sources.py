@@ -1,0 +1,221 @@
+"""What addresses stand for."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from charlstm.corpus import sources
+from charlstm.corpus.documents import open_corpus
+from charlstm.corpus.reading import Source
+from charlstm.corpus.sources import display_name, find_sources
+from charlstm.errors import CorpusError, UsageError
+from tests.texts import PLACES, documents_of, message, read
+
+# Addresses
+
+
+@pytest.fixture
+def tree(here):
+    for name in ["b.txt", "a/z.txt", "a/b/c.md", "c.txt", ".hidden", ".git/config", "note[1].txt"]:
+        path = here / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"<{name}>")
+    (here / "a" / "image.png").write_bytes(b"\x89PNG\0")
+    (here / "a" / "tar.gz").write_bytes(gzip.compress(b"ustar\0"))
+    (here / "a" / "gone.txt").symlink_to("nowhere")
+    return here
+
+
+def test_a_folder_is_its_visible_text_files_sorted_by_path(tree):
+    assert read(".") == ["<a/b/c.md>", "<a/z.txt>", "<b.txt>", "<c.txt>", "<note[1].txt>"]
+    assert read("a/") == ["<a/b/c.md>", "<a/z.txt>"]
+
+
+def test_a_named_file_may_be_hidden(tree):
+    assert read(".hidden", ".git") == ["<.hidden>", "<.git/config>"]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        ("*.txt", ["<b.txt>", "<c.txt>", "<note[1].txt>"]),
+        ("[bc].txt", ["<b.txt>", "<c.txt>"]),
+        ("note[1].txt", ["<note[1].txt>"]),
+        ("*/z.*", ["<a/z.txt>"]),
+        ("**/*.txt", ["<a/z.txt>", "<b.txt>", "<c.txt>", "<note[1].txt>"]),
+        ("a/**/*.md", ["<a/b/c.md>"]),
+        ("a/**/b/**/c.md", ["<a/b/c.md>"]),
+        ("?/**/b/**", ["<a/b/c.md>"]),
+        ("*", ["<b.txt>", "<c.txt>", "<note[1].txt>"]),
+    ],
+)
+def test_a_pattern_is_the_files_it_matches(tree, pattern, expected):
+    assert read(pattern) == expected
+    assert read(f"{tree}/{pattern}") == expected
+
+
+def test_a_file_named_twice_counts_once(tree):
+    (tree / "again.txt").symlink_to("b.txt")
+    assert read("c.txt", "a/../b.txt", "*.txt", "again.txt") == [
+        "<c.txt>",
+        "<b.txt>",
+        "<note[1].txt>",
+    ]
+    assert len(open_corpus(["python-docs", "python-docs"]).sources) == 1
+
+
+def test_folders_that_link_to_each_other_end(tree):
+    for number in range(3):
+        (tree / "a" / "b" / f"loop{number}").symlink_to(tree)
+    assert len(read(".")) == 5
+    assert read("**/*.md") == ["<a/b/c.md>"]
+
+
+def test_a_linked_folder_is_read(tree, tmp_path_factory):
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    (elsewhere / "x.txt").write_text("<x>")
+    (tree / "a" / "b" / "link").symlink_to(elsewhere)
+    assert read("a") == ["<a/b/c.md>", "<x>", "<a/z.txt>"]
+
+
+def test_addresses_that_stand_for_nothing(tree, sentence):
+    (tree / "empty").mkdir()
+    (tree / "a.txt").touch()
+    os.mkfifo(tree / "pipe")
+    for address, named in (("nix", "nix"), ("", "''"), ("*.x", "*.x"), ("empty", "empty")):
+        sentence(message(open_corpus, [address]), named, *PLACES)
+    sentence(message(open_corpus, ["b.txt/c"]), "b.txt/c", "Not a directory")
+    sentence(message(open_corpus, ["x" * 300]), "x" * 300, "File name too long")
+    sentence(message(open_corpus, ["pipe"]), "pipe", "regular file", "-")
+
+
+def test_no_address(sentence):
+    sentence(message(open_corpus, [], error=UsageError), *PLACES)
+
+
+def test_permission_denied(here, monkeypatch, sentence):
+    """Root may read everything, so the refusal is staged."""
+    Path("a.txt").write_text("a")
+    Path("inner").mkdir()
+    Path("inner/b.txt").write_text("b")
+
+    def refuse(path, *args, **options):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", refuse)
+        sentence(message(read, "a.txt"), "a.txt", "permission denied")
+        sentence(message(read, "inner"), "inner/b.txt", "permission denied")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "scandir", refuse)
+        sentence(message(read, "inner"), "inner", "permission denied")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "stat", refuse)
+        sentence(message(read, "a.txt"), "a.txt", "permission denied")
+
+
+def test_names_that_are_not_utf_8_can_be_shown(here):
+    path = Path(os.fsdecode(b"caf\xe9.txt"))
+    path.write_text("text")
+    (source,) = open_corpus([str(path)]).sources
+    assert source == Source("caf\\udce9.txt", path)
+
+
+# The embedded corpus
+
+
+def test_the_embedded_corpus_is_the_topics_in_order(here):
+    from pydoc_data.topics import topics
+
+    corpus = open_corpus(["python-docs"], encoding="utf-16")
+    assert documents_of(corpus.chunks()) == [topics[name] for name in sorted(topics)]
+    assert corpus.fingerprint().characters == sum(map(len, topics.values())) > 300_000
+
+
+def test_a_file_of_its_name_comes_first_and_a_folder_does_not(here):
+    Path("python-docs").mkdir()
+    assert len(read("python-docs")) > 50
+    Path("python-docs").rmdir()
+    Path("python-docs").write_text("mine")
+    assert read("python-docs") == ["mine"]
+
+
+def test_a_python_without_its_documentation(monkeypatch, sentence):
+    monkeypatch.setattr(sources.importlib.util, "find_spec", lambda _: None)
+    sentence(message(open_corpus, ["python-docs"]), "python-docs", "file")
+
+
+# From strangers
+
+
+def test_a_pattern_of_many_stars_takes_no_time(tmp_path):
+    """Trying them one after the other would take longer than anybody lives."""
+    folder = tmp_path.joinpath(*"abababababababababababababababababababab")
+    folder.mkdir(parents=True)
+    (folder / "x.txt").write_text("x")
+    deep = f"{tmp_path}/" + "**/a/" * 15 + "**/b/**/nothing"
+    with pytest.raises(CorpusError):
+        find_sources(deep, "utf-8", None)
+    found = find_sources(f"{tmp_path}/" + "**/a/" * 15 + "**/x.txt", "utf-8", None)
+    assert [source.path for source in found] == [folder / "x.txt"]
+
+
+@pytest.mark.parametrize(
+    "name", [b"a\n.txt", b"\x1b[2J.txt", "\u202egpj.txt".encode(), b"\xff.txt"]
+)
+def test_names_are_shown_harmlessly(tmp_path, name):
+    path = os.fsdecode(os.fsencode(tmp_path) + b"/" + name)
+    with open(path, "wb") as file:
+        file.write(b"text")
+    (source,) = find_sources(path, "utf-8", None)
+    assert source.name.isprintable()
+    assert str(source.path) == path
+
+
+def test_folders_that_lie_very_deep(tmp_path):
+    here = os.getcwd()
+    try:
+        os.chdir(tmp_path)
+        for _ in range(1500):
+            os.mkdir("d")
+            os.chdir("d")
+        os.chdir(tmp_path)
+        with pytest.raises(CorpusError) as caught:
+            find_sources(str(tmp_path), "utf-8", None)
+        assert str(caught.value).startswith(str(tmp_path))
+    finally:
+        os.chdir(tmp_path)
+        subprocess.run(["rm", "-r", "d"], check=True)  # deeper than Python's own goes
+        os.chdir(here)
+
+
+@pytest.mark.parametrize("target", ["/dev/zero", "/dev/urandom", "nowhere", "."])
+def test_spooled_text_that_is_no_file(tmp_path, target, sentence):
+    path = tmp_path / "stdin.txt"
+    path.symlink_to(target)
+    with pytest.raises(CorpusError) as caught:
+        find_sources("-", "utf-8", path)
+    sentence(caught.value, path, "regular file", "restore")
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("/home/me/tale.txt", "tale.txt"),
+        ("/home/me/texts/", "texts"),
+        ("/home/me/**/*.txt", "*.txt"),
+        ("../me/tale.txt", "tale.txt"),
+        ("texts/one/tale.txt", "texts/one/tale.txt"),
+        ("python-docs", "python-docs"),
+        ("-", "-"),
+        ("/", "/"),
+        ("..", ".."),
+    ],
+)
+def test_a_display_name_tells_no_folder_of_this_machine(address, shown):
+    assert display_name(address) == shown

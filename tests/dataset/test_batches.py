@@ -1,0 +1,492 @@
+"""Tests of ``charlstm.dataset.batches``: every token is stored, trained on and validated on, in order."""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import chain
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from charlstm.dataset.batches import (
+    RARE_SHARE,
+    REPLACEMENT_RATE,
+    Encoded,
+    Streams,
+    TokenStore,
+    read_store,
+    replacement_rates,
+    smallest_dtype,
+    validation_batches,
+    write_store,
+)
+from charlstm.tokenizer.base import END_OF_DOCUMENT, UNKNOWN
+
+VOCABULARIES = (2, 10, 256, 257, 65_536, 65_537, 2**21)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("store")
+
+
+# The store
+
+
+@pytest.mark.parametrize(
+    ("vocab_size", "expected"),
+    [
+        (1, np.uint8),
+        (2, np.uint8),
+        (256, np.uint8),
+        (257, np.uint16),
+        (65_536, np.uint16),
+        (65_537, np.uint32),
+        (2**21, np.uint32),
+    ],
+)
+def test_smallest_dtype(vocab_size, expected):
+    assert smallest_dtype(vocab_size) == np.dtype(expected)
+
+
+@given(st.integers(1, 2**32))
+def test_the_smallest_dtype_holds_every_id_and_no_smaller_one_does(vocab_size):
+    greatest = np.iinfo(smallest_dtype(vocab_size)).max
+    assert greatest >= vocab_size - 1
+    assert greatest == 255 or vocab_size - 1 > greatest >> (greatest.bit_length() // 2)
+
+
+@st.composite
+def vocabularies_and_documents(draw):
+    """Draw a vocabulary's size and documents: (validates, stretches of ids)."""
+    vocab_size = draw(st.sampled_from(VOCABULARIES))
+    stretch = st.lists(st.integers(0, vocab_size - 1), max_size=6)
+    document = st.tuples(st.booleans(), st.lists(stretch, min_size=1, max_size=3))
+    return vocab_size, draw(st.lists(document, max_size=6))
+
+
+def encoded(documents):
+    for validates, stretches in documents:
+        for number, ids in enumerate(stretches, 1):
+            yield Encoded(validates, np.array(ids, np.uint32), number == len(stretches))
+
+
+def marked(documents, side):
+    """Return the ids of one side, with ``END_OF_DOCUMENT`` around its documents."""
+    ids = []
+    for validates, stretches in documents:
+        if validates == side:
+            ids += [END_OF_DOCUMENT, *chain.from_iterable(stretches)]
+    training_ends = not all(validates for validates, _ in documents)
+    return [*ids, END_OF_DOCUMENT] if ids and training_ends else ids
+
+
+@given(vocabularies_and_documents())
+def test_what_is_stored_comes_back(folder, drawn):
+    vocab_size, documents = drawn
+    write_store(folder, encoded(documents), vocab_size)
+    store = read_store(folder, vocab_size)
+    assert store.train.tolist() == marked(documents, False)
+    assert store.valid.tolist() == marked(documents, True)
+    assert store.train.dtype == store.valid.dtype == smallest_dtype(vocab_size)
+
+
+@pytest.mark.parametrize(
+    ("before", "train", "end"),
+    [([], [0, 7], []), ([Encoded(False, np.array([5, 6]), True)], [0, 5, 6, 0, 7], [0])],
+)
+def test_a_document_that_is_cut_has_a_beginning_on_both_sides_and_one_end(
+    folder, before, train, end
+):
+    """Where training sees no end of a document, validation must not predict one."""
+    pieces = [
+        *before,
+        Encoded(False, np.array([7]), False),
+        Encoded(True, np.array([8]), False),
+        Encoded(True, np.array([9]), True),
+        Encoded(True, np.array([5]), True),
+    ]
+    write_store(folder, pieces, 10)
+    store = read_store(folder, 10)
+    assert store.train.tolist() == train
+    assert store.valid.tolist() == [0, 8, 9, 0, 5, *end]
+
+
+def test_the_store_is_mapped_and_read_only(folder):
+    write_store(folder, encoded([(False, [[2, 3]]), (True, [[4]])]), 10)
+    store = read_store(folder, 10)
+    for ids in (store.train, store.valid):
+        assert isinstance(ids, np.memmap)
+        with pytest.raises(ValueError, match="read-only"):
+            ids[0] = 1
+
+
+def test_a_store_is_written_while_pieces_come(folder):
+    """What came before the last piece is in the file, not in memory."""
+
+    def pieces():
+        for number in range(50):
+            yield Encoded(False, np.ones(100_000, np.uint32), True)
+            assert (folder / "train.bin").stat().st_size >= number * 100_000
+
+    write_store(folder, pieces(), 10)
+    assert read_store(folder, 10).train.size == 50 * 100_001 + 1
+
+
+def test_a_missing_file_is_an_os_error(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        read_store(tmp_path, 10)
+
+
+# Training streams
+
+
+def text_of_places(size, is_cut):
+    """Return a text of which an id tells its place: 0, 2, 3, 4 ... and a mark if it is whole."""
+    ids = np.arange(1, size + 1, dtype=np.uint32)
+    ids[0] = END_OF_DOCUMENT
+    return ids if is_cut else np.append(ids, np.uint32(END_OF_DOCUMENT))
+
+
+def next_in_ring(inputs, size, is_cut):
+    """Return what should follow each id of such a text; ``UNKNOWN`` where that is not known."""
+    following = np.where(inputs == END_OF_DOCUMENT, 2, inputs + 1)
+    return np.where(following > size, UNKNOWN if is_cut else END_OF_DOCUMENT, following)
+
+
+def made(ids, streams, sequence_length, seed=1, rates=None):
+    no_rates = np.zeros(int(ids.max()) + 2)
+    return Streams(ids, streams, sequence_length, seed, no_rates if rates is None else rates)
+
+
+shapes = {
+    "size": st.integers(2, 400),
+    "is_cut": st.booleans(),
+    "streams": st.integers(1, 9),
+    "sequence_length": st.integers(1, 20),
+    "seed": st.integers(0, 2**32 - 1),
+}
+
+
+@given(**shapes, step=st.integers(0, 100))
+def test_targets_are_the_inputs_one_place_on(size, is_cut, streams, sequence_length, seed, step):
+    ids = text_of_places(size, is_cut)
+    inputs, targets, _ = made(ids, streams, sequence_length, seed).batch(step)
+    assert inputs.shape == targets.shape == (streams, sequence_length)
+    assert inputs.dtype == targets.dtype == np.int32
+    assert np.array_equal(targets, next_in_ring(inputs, size, is_cut))
+    shifted = np.where(targets == UNKNOWN, END_OF_DOCUMENT, targets)
+    assert np.array_equal(inputs[:, 1:], shifted[:, :-1])
+
+
+@given(**shapes, epoch=st.integers(0, 5))
+def test_rows_go_on_from_batch_to_batch_within_an_epoch(
+    size, is_cut, streams, sequence_length, seed, epoch
+):
+    batches = made(text_of_places(size, is_cut), streams, sequence_length, seed)
+    steps = batches.steps_per_epoch
+    for step in range(epoch * steps, epoch * steps + min(steps, 8) - 1):
+        before, after = batches.batch(step), batches.batch(step + 1)
+        ends = before.targets[:, -1]
+        starts = np.where(ends == UNKNOWN, END_OF_DOCUMENT, ends)
+        assert np.array_equal(after.inputs[:, 0], starts)
+
+
+@given(**shapes, epoch=st.integers(0, 5))
+def test_an_epoch_predicts_every_token(size, is_cut, streams, sequence_length, seed, epoch):
+    ids = text_of_places(size, is_cut)
+    batches = made(ids, streams, sequence_length, seed)
+    steps = batches.steps_per_epoch
+    drawn = [batches.batch(step) for step in range(epoch * steps, (epoch + 1) * steps)]
+    counts = Counter(np.concatenate([batch.targets.ravel() for batch in drawn]).tolist())
+    assert set(counts) == {UNKNOWN if is_cut else END_OF_DOCUMENT, *range(2, size + 1)}
+    assert counts.total() == steps * batches.tokens_per_step
+    assert counts.total() - size < batches.tokens_per_step  # no step is superfluous
+    assert [batch.first_of_epoch for batch in drawn] == [True] + [False] * (steps - 1)
+
+
+@given(**shapes)
+def test_the_rows_of_an_epoch_are_the_text_from_its_entry_on(
+    size, is_cut, streams, sequence_length, seed
+):
+    batches = made(text_of_places(size, is_cut), streams, sequence_length, seed)
+    drawn = [batches.batch(step).inputs for step in range(batches.steps_per_epoch)]
+    read = np.concatenate(drawn, axis=1).ravel()
+    places = np.where(read == END_OF_DOCUMENT, 0, read - 1)
+    assert np.array_equal(places, (np.arange(read.size) + places[0]) % size)
+
+
+def test_each_epoch_enters_elsewhere():
+    batches = made(text_of_places(100_000, True), 4, 25)
+    entries = [
+        int(batches.batch(epoch * batches.steps_per_epoch).inputs[0, 0]) for epoch in range(50)
+    ]
+    assert len(set(entries)) == 50
+    assert min(entries) < 25_000
+    assert max(entries) > 75_000
+    other = made(text_of_places(100_000, True), 4, 25, seed=2)
+    assert int(other.batch(0).inputs[0, 0]) != entries[0]
+
+
+@given(**shapes, steps=st.lists(st.integers(0, 200), min_size=1, max_size=5))
+def test_a_batch_depends_on_seed_and_step_only(size, is_cut, streams, sequence_length, seed, steps):
+    ids = text_of_places(size, is_cut)
+    rates = np.full(size + 1, 0.5)
+    used, fresh = (made(ids, streams, sequence_length, seed, rates) for _ in range(2))
+    in_order = {step: used.batch(step) for step in sorted(set(steps))}
+    for step in steps:
+        again = fresh.batch(step)
+        assert np.array_equal(again.inputs, in_order[step].inputs)
+        assert np.array_equal(again.targets, in_order[step].targets)
+        assert again.first_of_epoch == in_order[step].first_of_epoch
+
+
+def test_global_random_state_plays_no_part():
+    batches = made(text_of_places(1000, True), 4, 25, rates=np.full(1001, 0.5))
+    np.random.seed(1)
+    before = batches.batch(3).inputs
+    np.random.seed(2)
+    assert np.array_equal(before, batches.batch(3).inputs)
+
+
+def test_only_ids_with_a_rate_are_replaced_and_about_that_often():
+    ids = np.pad(np.tile(np.arange(2, 6, dtype=np.uint8), 2500), 1)  # marks at both ends
+    rates = np.array([0.0, 0.0, 0.0, 0.2, 0.0, 1.0])
+    plain, replaced = made(ids, 10, 100), made(ids, 10, 100, rates=rates)
+    seen, unknown = np.zeros(6, int), np.zeros(6, int)
+    for step in range(40):
+        before, after = plain.batch(step), replaced.batch(step)
+        changed = before.inputs != after.inputs
+        assert np.all(after.inputs[changed] == UNKNOWN)
+        assert np.array_equal(after.inputs[:, 1:], after.targets[:, :-1])
+        seen += np.bincount(before.inputs.ravel(), minlength=6)
+        unknown += np.bincount(before.inputs[changed], minlength=6)
+    assert np.all(seen[2:] > 9000)
+    assert unknown[[0, 1, 2, 4]].tolist() == [0, 0, 0, 0]
+    assert unknown[5] == seen[5]
+    # Binomial: five standard deviations of about 10,000 draws are 200.
+    assert abs(unknown[3] - 0.2 * seen[3]) < 200
+
+
+def test_replacements_differ_from_step_to_step_and_from_seed_to_seed():
+    ids = np.full(1000, 2, np.uint8)
+    rates = np.array([0.0, 0.0, 0.5])
+    first, other = made(ids, 4, 25, 1, rates), made(ids, 4, 25, 2, rates)
+    assert not np.array_equal(first.batch(0).inputs, first.batch(1).inputs)
+    assert not np.array_equal(first.batch(0).inputs, other.batch(0).inputs)
+    epoch = first.steps_per_epoch
+    assert not np.array_equal(first.batch(0).inputs, first.batch(epoch).inputs)
+
+
+def test_streams_hold_and_read_the_training_ids_only():
+    """Nothing in them leads to the validation text: no path, no store, no reader."""
+    assert [*Streams.__dataclass_fields__] == ["ids", "streams", "sequence_length", "seed", "rates"]
+    ids = text_of_places(50, False)
+    ids.flags.writeable = False
+    store = TokenStore(ids, np.arange(1000, 1050, dtype=np.uint32))
+    batches = made(store.train, 3, 7)
+    read = [part for step in range(60) for part in batches.batch(step)[:2]]
+    assert set(np.concatenate(read).ravel().tolist()) == set(ids.tolist())
+
+
+# The unknown symbol's place
+
+
+def oracle_rates(train, character_ids, vocab_size):
+    counts = Counter(train)
+    seen = sorted((counts[c], list(character_ids).index(c), c) for c in character_ids if counts[c])
+    rare, share = [], 0
+    for count, _, character in seen:
+        share += count
+        if share <= RARE_SHARE * len(train):
+            rare.append(character)
+    chosen = rare or [character for _, _, character in seen[:1]]
+    return [
+        min(REPLACEMENT_RATE, RARE_SHARE * len(train) / counts[token]) if token in chosen else 0.0
+        for token in range(vocab_size)
+    ]
+
+
+@given(
+    st.dictionaries(st.integers(0, 19), st.integers(1, 30), max_size=20),
+    st.sets(st.integers(2, 19)),
+    st.sampled_from([1, 100_000, 1_000_000]),
+)
+def test_the_rarest_characters_within_the_share_are_replaced(counts, characters, common):
+    ids = np.repeat(np.array([20, *counts], np.uint8), [common, *counts.values()])
+    characters = np.array(sorted(characters), np.uint32)
+    rates = replacement_rates(ids, characters, 21)
+    assert rates.dtype == np.float64
+    assert rates.tolist() == oracle_rates(ids.tolist(), characters.tolist(), 21)
+
+
+@given(st.lists(st.integers(0, 9), min_size=1, max_size=200))
+def test_replaced_characters_are_few_and_none_left_is_rarer(ids):
+    ids = np.array(ids, np.uint8)
+    characters = np.arange(2, 10)
+    rates = replacement_rates(ids, characters, 10)
+    counts = np.bincount(ids, minlength=10)
+    replaced = np.flatnonzero(rates)
+    assert set(replaced) <= set(characters)
+    assert np.all(counts[replaced] > 0)
+    assert replaced.size == (1 if counts[2:].any() else 0)  # so short a text has no room for two
+    left = counts[[c for c in characters if counts[c] and c not in replaced]]
+    assert not replaced.size or np.all(left >= counts[replaced].max())
+
+
+@given(
+    st.lists(st.integers(0, 9), min_size=1, max_size=200), st.sampled_from([1, 10, 1000, 100_000])
+)
+def test_of_any_text_only_a_small_share_is_replaced(pattern, repetitions):
+    ids = np.tile(np.array(pattern, np.uint8), repetitions)
+    rates = replacement_rates(ids, np.arange(2, 10), 10)
+    counts = np.bincount(ids, minlength=10)
+    assert np.all((rates >= 0) & (rates <= REPLACEMENT_RATE))
+    assert rates @ counts <= RARE_SHARE * ids.size * (1 + 1e-9)
+
+
+def test_a_text_of_few_characters_is_hardly_touched():
+    """In a genome even the rarest of four letters is a quarter of the text."""
+    ids = np.random.default_rng(1).integers(2, 6, 400_000).astype(np.uint8)
+    rates = replacement_rates(ids, np.arange(2, 6), 6)
+    counts = np.bincount(ids, minlength=6)
+    (rarest,) = np.flatnonzero(rates)
+    assert counts[rarest] == counts[2:].min()
+    assert rates[rarest] == pytest.approx(1e-4 * 400_000 / counts[rarest])
+    plain, replaced = made(ids, 10, 100), made(ids, 10, 100, rates=rates)
+    changed = sum(
+        np.count_nonzero(plain.batch(step).inputs != replaced.batch(step).inputs)
+        for step in range(400)
+    )
+    assert 0 < changed < 100  # 40 of 400,000 on average; binomial, so 100 is nine deviations off
+
+
+def test_words_are_never_replaced():
+    ids = np.array([2] * 50_000 + [3] * 2 + [4], np.uint8)
+    rates = replacement_rates(ids, np.array([2, 3]), 5)
+    assert np.flatnonzero(rates).tolist() == [3]
+
+
+def test_counts_do_not_depend_on_how_they_are_taken(monkeypatch):
+    """The text is counted piece by piece; 2**24 + 1 tokens make two pieces."""
+    ids = np.full(2**24 + 3, 2, np.uint8)
+    ids[[0, -1, -2]] = [3, 3, 4]
+    rates = replacement_rates(ids, np.array([2, 3, 4]), 5)
+    assert np.flatnonzero(rates).tolist() == [3, 4]
+
+
+# Validation
+
+
+def text_of(size, vocab_size=11, seed=0):
+    generator = np.random.default_rng([seed, size])
+    return generator.integers(0, vocab_size, size).astype(np.uint16)
+
+
+windows = {
+    "size": st.integers(2, 3000),
+    "max_streams": st.integers(1, 20),
+    "blocks": st.integers(1, 4),
+    "length": st.integers(1, 40),
+}
+default_sizes = pytest.mark.parametrize(
+    "size",
+    [2, 3, 127, 128, 129, 130, 256, 257, 512, 513, 1024, 1025, 1026, 3000, 5121, 7000, 70_000],
+)
+
+
+def check_every_target_once(ids, batches):
+    pairs = Counter()
+    for inputs, targets, weights, keep in batches:
+        assert inputs.shape == targets.shape == weights.shape == batches[0].inputs.shape
+        assert keep.shape == (len(inputs), 1)
+        assert inputs.dtype == targets.dtype == np.int32
+        assert weights.dtype == keep.dtype == np.float32
+        assert set(weights.ravel().tolist()) <= {0.0, 1.0}
+        assert set(keep.ravel().tolist()) <= {0.0, 1.0}
+        counted = weights > 0
+        pairs.update(zip(inputs[counted].tolist(), targets[counted].tolist(), strict=True))
+    assert sum(float(batch.weights.sum()) for batch in batches) == ids.size - 1
+    assert pairs == Counter(zip(ids[:-1].tolist(), ids[1:].tolist(), strict=True))
+
+
+@default_sizes
+def test_every_target_after_the_first_is_counted_once(size):
+    ids = text_of(size)
+    check_every_target_once(ids, list(validation_batches(ids)))
+
+
+@given(**windows)
+def test_every_target_is_counted_once_whatever_the_window(size, max_streams, blocks, length):
+    ids = text_of(size, vocab_size=size)
+    batches = validation_batches(ids, max_streams=max_streams, warm=blocks * length, length=length)
+    check_every_target_once(ids, list(batches))
+
+
+def fingerprints(inputs, span, state=()):
+    """Run a toy recurrent model: its state is the last ``span`` tokens, in their order."""
+    for token in inputs:
+        state = (*state, token)[-span:]
+        yield state
+
+
+def predictions_by_streams(batches, span):
+    """Return {(state's hash, target): how often} over the counted places of all batches."""
+    states, seen = {}, []
+    for inputs, targets, weights, keep in batches:
+        for row in range(len(inputs)):
+            state = states.get(row, ()) if keep[row, 0] else ()
+            run = list(fingerprints(inputs[row].tolist(), span, state))
+            states[row] = run[-1]
+            seen += [
+                (row, hash(state), target)
+                for state, target, weight in zip(
+                    run, targets[row].tolist(), weights[row].tolist(), strict=True
+                )
+                if weight
+            ]
+    seen.sort(key=lambda place: place[0])  # rows follow each other in the text
+    return [place[1:] for place in seen]
+
+
+def predictions_by_one_stream(ids, span):
+    run = fingerprints(ids[:-1].tolist(), span)
+    return [(hash(state), target) for state, target in zip(run, ids[1:].tolist(), strict=True)]
+
+
+@pytest.mark.parametrize("span", [1, 200, 256])
+@default_sizes
+def test_streams_equal_one_stream_that_remembers_as_much_as_they_warm_up(size, span):
+    ids = text_of(min(size, 7000))
+    assert predictions_by_streams(validation_batches(ids), span) == predictions_by_one_stream(
+        ids, span
+    )
+
+
+@given(**windows)
+def test_streams_equal_one_stream_whatever_the_window(size, max_streams, blocks, length):
+    ids = text_of(size)
+    warm = blocks * length
+    batches = validation_batches(ids, max_streams=max_streams, warm=warm, length=length)
+    assert predictions_by_streams(batches, warm) == predictions_by_one_stream(ids, warm)
+
+
+def test_a_text_of_one_stream_equals_one_that_remembers_everything():
+    ids = text_of(1000)
+    batches = list(validation_batches(ids))
+    assert batches[0].inputs.shape == (1, 128)
+    assert predictions_by_streams(batches, 2000) == predictions_by_one_stream(ids, 2000)
+
+
+def test_streams_are_as_many_as_each_can_count_more_than_it_warms_up():
+    for size in (2, 1025, 5121, 200_000):
+        rows = {len(batch.inputs) for batch in validation_batches(text_of(size))}
+        assert rows == {max(1, min(128, (size - 1) // 512))}
+
+
+def test_only_the_first_stream_starts_from_nothing_and_only_once():
+    batches = list(validation_batches(text_of(5121)))
+    restarts = [(n, np.flatnonzero(b.keep[:, 0] == 0).tolist()) for n, b in enumerate(batches)]
+    assert [where for where in restarts if where[1]] == [(2, [0])]

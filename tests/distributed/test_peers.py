@@ -1,0 +1,478 @@
+"""TF_CONFIG, and processes that meet, tell each other things and notice who is gone."""
+
+import contextlib
+import json
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from charlstm import __version__
+from charlstm.distributed import peers, tf_config, transport, watchdog
+from charlstm.distributed.peers import WorkerGroup
+from charlstm.distributed.tf_config import Cluster, cluster_of, host_and_port, waiting_seconds
+from charlstm.errors import CharlstmError, TrainingError, UsageError
+from tests.messages import assert_names, raises_naming
+from tests.reliability.workers import free_ports
+
+TWO = ["a:1", "b:2"]
+
+
+def config(cluster=None, task=None, **more):
+    given = {"cluster": cluster, "task": task} | more
+    return {"TF_CONFIG": json.dumps({key: value for key, value in given.items() if value})}
+
+
+# Reading TF_CONFIG
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {},
+        {"TF_CONFIG": ""},
+        {"TF_CONFIG": " {} "},
+        config({"worker": ["a:1"]}, {"type": "worker", "index": 0}),
+        config({"chief": ["a:1"], "worker": []}, {"type": "chief", "index": 0}),
+    ],
+)
+def test_one_process_is_alone(environ):
+    found = cluster_of(environ)
+    assert (found.size, found.is_chief) == (1, True)
+
+
+def test_workers_are_counted_after_the_chief():
+    jobs = {"worker": TWO, "chief": ["c:3"]}
+    for job, index, place in (("chief", 0, 0), ("worker", 0, 1), ("worker", 1, 2)):
+        found = cluster_of(config(jobs, {"type": job, "index": index}, environment="cloud"))
+        assert found == Cluster(("c:3", "a:1", "b:2"), place)
+        assert found.is_chief == (job == "chief")
+
+
+def test_an_index_may_be_written_as_a_text():
+    """As some cluster managers do."""
+    assert cluster_of(config({"worker": TWO}, {"type": "worker", "index": "1"})).index == 1
+
+
+@pytest.mark.parametrize(
+    ("environ", "part"),
+    [
+        ({"TF_CONFIG": "{"}, "can't be read"),
+        ({"TF_CONFIG": "[]"}, "can't be read"),
+        ({"TF_CONFIG": "[" * 100_000}, "can't be read"),
+        (config({"worker": TWO}), "has no task"),
+        (config({"worker": "a:1"}, {"type": "worker", "index": 0}), "can't be read"),
+        (config({"worker": TWO}, {"type": "worker", "index": -1}), "can't be read"),
+        (
+            config({"worker": TWO}, {"type": "worker", "index": 2}),
+            "worker 2, but its cluster has 2",
+        ),
+        (config({"worker": TWO}, {"type": "chief", "index": 0}), "chief 0, but its cluster has 0"),
+        (config({"worker": TWO}, {"type": "evaluator", "index": 0}), "task of type 'evaluator'"),
+        (config({"worker": TWO, "ps": TWO}, {"type": "worker", "index": 0}), "task of type 'ps'"),
+        (config({"chief": TWO}, {"type": "chief", "index": 0}), "names 2 chiefs"),
+        (config({"worker": ["a:1", "a:1"]}, {"type": "worker", "index": 0}), "a:1 twice"),
+        (config({"worker": ["a:1", "b"]}, {"type": "worker", "index": 0}), "the address 'b'"),
+        (config({"worker": ["a:1", "b:0"]}, {"type": "worker", "index": 0}), "the address 'b:0'"),
+        (config({"worker": ["a:1", "b:٣"]}, {"type": "worker", "index": 0}), "the address 'b:٣'"),
+    ],
+)
+def test_a_wrong_configuration_is_refused_in_one_sentence(sentence, environ, part):
+    with pytest.raises(UsageError) as caught:
+        cluster_of(environ)
+    sentence(caught.value, "TF_CONFIG", part)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["cluster", "task", "type", "index", "worker", "chief", "ps"]), inner
+        )
+    ),
+    max_leaves=20,
+)
+
+
+@given(JSON.map(json.dumps) | st.text())
+def test_whatever_it_holds_is_read_or_refused(text):
+    try:
+        found = cluster_of({"TF_CONFIG": text})
+    except UsageError:
+        return
+    assert 0 <= found.index < found.size
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "nan", "inf", "soon"])
+def test_a_time_to_wait_is_a_positive_number(text):
+    assert waiting_seconds({}) == tf_config.WAIT
+    assert waiting_seconds({"CHARLSTM_WAIT": "2.5"}) == 2.5
+    with raises_naming(UsageError, "CHARLSTM_WAIT", text):
+        waiting_seconds({"CHARLSTM_WAIT": text})
+
+
+# Meeting
+
+
+def together(count, do, wait=20.0):
+    """Let ``do`` run in as many threads, each a member of one group; return results or errors."""
+    addresses = tuple(f"127.0.0.1:{port}" for port in free_ports(count))
+    found = [None] * count
+
+    def member(index):
+        try:
+            with WorkerGroup(
+                Cluster(addresses, index), wait=wait, end=lambda status: None
+            ) as group:
+                found[index] = do(group, index)
+        except CharlstmError as error:
+            found[index] = error
+
+    threads = [threading.Thread(target=member, args=(index,)) for index in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return found
+
+
+def test_alone_nothing_is_sent(tmp_path):
+    with WorkerGroup() as group:
+        assert group.from_chief(b"x") == b"x"
+        assert group.agree("no") == "no"
+        assert group.fetched(tmp_path, ["a"]) == tmp_path
+        group.watch()
+        group.barrier_and_leave()
+
+
+def test_all_hear_what_the_chief_says():
+    said = b"x" * 3_000_000
+    assert (
+        together(4, lambda group, index: group.from_chief(said if not index else b"")) == [said] * 4
+    )
+
+
+def test_all_hear_the_first_objection():
+    def objection(group, index):
+        return group.agree("" if index != 2 else "no"), group.agree()
+
+    assert together(3, objection) == [("no", "")] * 3
+
+
+def test_the_chiefs_files_come_to_all(tmp_path):
+    (tmp_path / "a").write_bytes(b"1")
+    (tmp_path / "secret").write_bytes(b"2")
+
+    def fetch(group, index):
+        folder = group.fetched(tmp_path if index == 0 else tmp_path / "elsewhere", ["a", "b"])
+        return folder, {path.name: path.read_bytes() for path in folder.iterdir()}
+
+    (own, _), (copy, files) = together(2, fetch)
+    assert own == tmp_path
+    assert files == {"a": b"1"}
+    assert not copy.exists()  # it is gone with the group
+
+
+def test_who_does_not_come_is_named():
+    addresses = tuple(f"127.0.0.1:{port}" for port in free_ports(2))
+    for index, name in ((0, f"worker 1 at {addresses[1]}"), (1, "worker 0, the chief, at")):
+        with raises_naming(TrainingError, name, "0.3 seconds") as caught:
+            WorkerGroup(Cluster(addresses, index), wait=0.3).__enter__()
+        assert str(caught.value).startswith(name)
+
+
+def test_an_address_that_is_taken_is_told():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        with raises_naming(UsageError, address):
+            WorkerGroup(Cluster((address, "127.0.0.1:1"))).__enter__()
+
+
+def framed(text):
+    """Return a message as workers send it."""
+    return len(text).to_bytes(8, "little") + text
+
+
+STRANGERS = [
+    b"",
+    b"GET / HTTP/1.1\r\n\r\n",
+    b"\xff" * 8,
+    b"\0" * 8,
+    framed(b"{}"),
+    framed(b'{"worker":1,"addresses":["\xff"]}'),
+    framed(b"[" * 1900),
+    framed(b'{"x":' + b"[" * 1900),
+]
+
+
+def connected(address):
+    """Connect as soon as somebody listens."""
+    for _ in range(100):
+        try:
+            return socket.create_connection(host_and_port(address), timeout=5)
+        except OSError:
+            time.sleep(0.05)
+    raise AssertionError("nobody listens")
+
+
+def test_strangers_are_turned_away_and_workers_come():
+    addresses = tuple(f"127.0.0.1:{port}" for port in free_ports(2))
+    found = []
+
+    def chief():
+        with WorkerGroup(Cluster(addresses, 0), wait=20) as group:
+            found.append(group.from_chief(b"met"))
+
+    thread = threading.Thread(target=chief)
+    thread.start()
+    for hello in STRANGERS:
+        with connected(addresses[0]) as line:
+            line.sendall(hello)
+    with WorkerGroup(Cluster(addresses, 1), wait=20) as group:
+        found.append(group.from_chief())
+    thread.join()
+    assert found == [b"met"] * 2
+
+
+def test_the_chief_listens_where_its_address_says():
+    (listener,) = transport.listen("127.0.0.1", 0)
+    with listener:
+        assert listener.getsockname()[0] == "127.0.0.1"
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "x" * 100])
+def test_where_its_address_is_none_of_this_machine_it_listens_at_all(host):
+    (listener,) = transport.listen(host, 0)
+    with listener:
+        assert listener.getsockname()[0] in ("::", "0.0.0.0")
+
+
+def test_a_machine_that_knows_itself_as_loopback_listens_at_all(monkeypatch):
+    """As where its hosts file says so; the others know better."""
+    own = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.1.1", 0))]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *given, **more: own)
+    assert transport._addresses_of("host1", 0) == []
+    assert transport._addresses_of("localhost", 0) == [(socket.AF_INET, ("127.0.1.1", 0))]
+
+
+def met(*members, count=2):
+    """Let parties of these options and indices meet; return the errors in place of ``None``."""
+    addresses = tuple(f"127.0.0.1:{port}" for port in free_ports(count))
+    found = [None] * len(members)
+
+    def member(place, index, options):
+        try:
+            with WorkerGroup(Cluster(addresses, index), wait=20, **options):
+                pass
+        except CharlstmError as error:
+            found[place] = error
+
+    threads = [
+        threading.Thread(target=member, args=(place, *given)) for place, given in enumerate(members)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return found
+
+
+@pytest.mark.parametrize("chiefs", ["charlstm train", "charlstm train --from"])
+def test_who_was_started_otherwise_is_refused(sentence, chiefs):
+    found = met((0, {"command": chiefs}), (1, {"command": "charlstm train --resume"}))
+    for error in found:
+        assert isinstance(error, UsageError)
+        assert str(error).startswith("worker 1 at 127.0.0.1:")
+        told = re.sub(r"127\.0\.0\.1:\d+", "ADDRESS", str(error))
+        sentence(told, "charlstm train --resume", f"the chief with {chiefs}", "every machine")
+
+
+@pytest.mark.parametrize(
+    ("version", "told"), [("99", "charlstm 99"), ("", "charlstm of an earlier version")]
+)
+def test_another_version_is_refused(sentence, version, told):
+    group = WorkerGroup(Cluster(("a:1", "b:2"), 0))
+    objection = group._objection(peers._Hello(1, ("a:1", "b:2"), version, group.command))
+    sentence(objection.replace(__version__, "OURS"), "worker 1 at b:2", told, "chief")
+
+
+def test_what_is_not_understood_is_told_in_one_sentence(sentence):
+    for told in (b"{}", b"\xff", b"", b'["\xff"]', b"[" * 10_000):
+        with pytest.raises(UsageError) as caught:
+            peers.decoded(told, list[str])
+        sentence(str(caught.value).replace(__version__, "OURS"))
+
+
+def test_two_of_one_index_are_refused(sentence):
+    found = met((0, {}), (1, {}), (1, {}), count=3)
+    refused = [str(error) for error in found if isinstance(error, UsageError)]
+    assert len(refused) == 3
+    for error in refused:
+        sentence(re.sub(r"127\.0\.0\.1:\d+", "ADDRESS", error), "two processes", "worker 1")
+
+
+# Losing
+
+
+def test_who_leaves_before_anything_is_trained_is_named():
+    def leave(group, index):
+        if index == 1:
+            raise UsageError("mine")
+        return group.agree()
+
+    lost = together(3, leave)
+    assert str(lost[1]) == "mine"
+    assert str(lost[0]).startswith("worker 1 at 127.0.0.1:")
+    assert_names(lost[0], "all workers")
+    assert str(lost[2]).startswith("worker 0, the chief, at 127.0.0.1:")
+
+
+@pytest.mark.parametrize("leaving", [0, 1, 2])
+def test_who_is_lost_while_training_is_named_to_all(leaving):
+    def train(group, index):
+        group.agree()
+        group.watch()
+        if index == leaving:
+            group._closed = True
+            for line in group._lines.values():
+                line.shutdown(socket.SHUT_RDWR)
+            return None
+        group.remedy = "go on"
+        return str(group.lost())
+
+    found = together(3, train)
+    for index in {0, 1, 2} - {leaving}:
+        assert found[index].startswith(f"worker {leaving}"), found
+        assert "has ended or can't be reached" in found[index]
+
+
+def test_those_who_are_done_wait_for_the_others():
+    order = []
+
+    def train(group, index):
+        group.watch()
+        time.sleep(0.2 * index)
+        order.append(index)
+        group.barrier_and_leave()
+        return len(order)
+
+    assert together(3, train) == [3, 3, 3]
+
+
+def test_whoever_does_not_notice_is_ended(monkeypatch, capfd, sentence):
+    """As within TensorFlow, which may wait for the lost worker for ever."""
+    monkeypatch.setattr(peers, "GRACE", 0.1)
+    ended, addresses = threading.Event(), tuple(f"127.0.0.1:{port}" for port in free_ports(2))
+
+    def leave():
+        with WorkerGroup(Cluster(addresses, 1), wait=20) as group:
+            group.agree()
+            group._closed = True
+
+    thread = threading.Thread(target=leave)
+    thread.start()
+    with WorkerGroup(Cluster(addresses, 0), wait=20, end=lambda status: ended.set()) as group:
+        group.agree()
+        group.watch()
+        assert ended.wait(20)
+        group._closed = True
+    thread.join()
+    error = capfd.readouterr().err.removesuffix("\n")
+    assert error.startswith("Error: ")
+    assert_names(error, f"worker 1 at {addresses[1]}")
+    sentence(error.replace(addresses[1], "ADDRESS"))
+
+
+@pytest.mark.parametrize("finished", [True, False])
+def test_who_is_lost_after_all_is_done_is_no_failure_of_the_chief(monkeypatch, finished):
+    monkeypatch.setattr(peers, "GRACE", 0.3)
+    ended, addresses = [], tuple(f"127.0.0.1:{port}" for port in free_ports(2))
+
+    def leave():
+        with WorkerGroup(Cluster(addresses, 1), wait=20, end=lambda status: None) as group:
+            group.watch()
+            group._closed = True  # without a word
+
+    thread = threading.Thread(target=leave)
+    thread.start()
+    expected = contextlib.nullcontext() if finished else pytest.raises(TrainingError)
+    with expected, WorkerGroup(Cluster(addresses, 0), wait=20, end=ended.append) as group:
+        group.watch()
+        group.barrier_and_leave(finished=finished)
+    thread.join()
+    assert group.missed == (f"worker 1 at {addresses[1]}" if finished else "")
+    time.sleep(1)
+    assert set(ended) == ({0} if finished else {1})
+
+
+def test_a_finished_worker_needs_the_chief_alone(monkeypatch):
+    monkeypatch.setattr(peers, "GRACE", 0.1)
+
+    def train(group, index):
+        group.watch()
+        if index == 1:
+            group._closed = True
+            return "gone"
+        group.barrier_and_leave(finished=True)
+        return group.missed.partition(" at ")[0]
+
+    assert together(3, train) == ["worker 1", "gone", "worker 1"]
+
+
+def test_a_finished_worker_fails_with_the_chief():
+    def train(group, index):
+        group.watch()
+        if index == 0:
+            group._closed = True
+            return ""
+        return group.barrier_and_leave(finished=True)
+
+    assert str(together(2, train)[1]).startswith("worker 0, the chief, at ")
+
+
+# Ending what waits within TensorFlow
+
+STUCK = """
+import ctypes
+from charlstm import watchdog
+with watchdog.ended_after(1, "it's \\"stuck\\" $HOME: 100% `so`"):
+    ctypes.PyDLL(None).sleep(60)  # which lets no other thread run
+"""
+
+
+def test_a_process_that_is_stuck_says_why_it_ends():
+    done = subprocess.run([sys.executable, "-c", STUCK], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (-signal.SIGALRM, "")
+    assert done.stderr == 'Error: it\'s "stuck" $HOME: 100% `so`\n'
+
+
+def test_who_is_not_stuck_goes_on_and_nobody_watches_any_more(monkeypatch):
+    started, popen = [], subprocess.Popen
+
+    def start(*given, **more):
+        started.append(popen(*given, **more))
+        return started[-1]
+
+    monkeypatch.setattr(subprocess, "Popen", start)
+    with watchdog.ended_after(60, "no"):
+        assert signal.getitimer(signal.ITIMER_REAL)[0] > 60
+    assert signal.getitimer(signal.ITIMER_REAL)[0] == 0
+    assert [watchdog.returncode for watchdog in started] == [-signal.SIGKILL]
+
+
+def test_who_watches_ends_with_the_process():
+    """Whoever reads its stderr would wait for it otherwise."""
+    program = (
+        "import os, signal\nfrom charlstm import watchdog\n"
+        "with watchdog.ended_after(500, 'no'):\n    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=60)
+    assert (done.returncode, done.stderr) == (-signal.SIGKILL, b"")

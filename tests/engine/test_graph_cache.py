@@ -1,0 +1,124 @@
+"""Tests of ``charlstm.engine.graph_cache``: a kept graph is the one that would be built, or it is built."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import onnx
+import pytest
+
+from charlstm.checkpoint.reader import Checkpoint, expected_shapes
+from charlstm.config import ModelConfig
+from charlstm.engine import graph_cache
+from charlstm.engine.graph_cache import GRAPH, kept_graph
+from charlstm.engine.session import build_graph
+from charlstm.system import cache
+
+CONFIG = ModelConfig(vocab_size=9, embedding=4, units=8, layers=1)
+
+
+def model(name):
+    """Return what is known of a model with random weights."""
+    rng = np.random.default_rng(len(name))
+    shapes = expected_shapes(CONFIG).items()
+    weights = {key: rng.normal(size=shape).astype(np.float32) for key, shape in shapes}
+    config = SimpleNamespace(model=CONFIG)
+    return Checkpoint(Path(name), config, None, weights, None, sha256=name)
+
+
+@pytest.fixture
+def builds(monkeypatch, tmp_path):
+    """An empty cache; the list of precisions for which a graph has been built."""
+    monkeypatch.setenv("CHARLSTM_CACHE", str(tmp_path / "cache"))
+    built = []
+
+    def counted(config, weights, precision):
+        built.append(precision)
+        return build_graph(config, weights, precision)
+
+    monkeypatch.setattr(graph_cache, "build_graph", counted)
+    return built
+
+
+@pytest.mark.parametrize("precision", ["int8", "float32"])
+def test_a_graph_is_built_once(builds, precision):
+    found = model("one")
+    expected = build_graph(found.config.model, found.weights, precision)
+    assert [kept_graph(found, precision) for _ in range(3)] == [expected] * 3
+    assert builds == [precision]
+
+
+def test_each_precision_each_model_and_each_way_to_build_has_a_graph_of_its_own(
+    builds, monkeypatch, tmp_path
+):
+    one, other = model("one"), model("another")
+    different = {kept_graph(one, "int8"), kept_graph(one, "float32"), kept_graph(other, "int8")}
+    assert len(different) == len(builds) == 3
+    monkeypatch.setattr(graph_cache, "GRAPH_VERSION", graph_cache.GRAPH_VERSION + 1)
+    kept_graph(one, "int8")
+    assert len(builds) == 4
+
+
+@pytest.mark.parametrize("damage", [b"", b"x" * 100])
+def test_a_damaged_graph_is_built_again(builds, damage):
+    found = model("one")
+    expected = kept_graph(found, "int8")
+    (entry,) = cache.entries()
+    (entry.path / GRAPH).write_bytes(damage)
+    assert kept_graph(found, "int8") == expected
+    assert kept_graph(found, "int8") == expected
+    assert len(builds) == 2
+
+
+def test_where_nothing_can_be_kept_it_is_built_each_time(builds, monkeypatch, tmp_path):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("CHARLSTM_CACHE", str(tmp_path / "file" / "cache"))
+    found = model("one")
+    assert kept_graph(found, "int8") == kept_graph(found, "int8")
+    assert builds == ["int8", "int8"]
+
+
+def exact_weights(config):
+    """Return weights that are multiples of 1/8, of which every product and sum is exact."""
+    rng = np.random.default_rng(7)
+    return {
+        name: (rng.integers(-8, 9, shape) / 8).astype(np.float32)
+        for name, shape in expected_shapes(config).items()
+    }
+
+
+def outline(data):
+    """Return what a graph computes, without what depends on the version of onnx."""
+    graph = onnx.load_from_string(data).graph
+    for node in graph.node:
+        attributes = [(each.name, each.i) for each in node.attribute]
+        yield node.op_type, list(node.input), list(node.output), attributes
+    for constant in graph.initializer:
+        array = onnx.numpy_helper.to_array(constant)
+        yield constant.name, array.dtype.str, array.shape, array.tobytes().hex()
+    for value in [*graph.input, *graph.output]:
+        sizes = [each.dim_param or each.dim_value for each in value.type.tensor_type.shape.dim]
+        yield value.name, value.type.tensor_type.elem_type, sizes
+
+
+def test_another_graph_of_the_same_weights_needs_another_version(monkeypatch):
+    """Users have the graphs of this version in their caches: it must name no others.
+
+    If this fails because graphs are built in another way, raise GRAPH_VERSION, and put the new
+    version and digest here.
+    """
+    digest = hashlib.sha256()
+    for tied, layers, table in ((False, 2, True), (True, 1, False)):
+        embedding = 8 if tied else 4
+        config = ModelConfig(vocab_size=9, embedding=embedding, units=8, layers=layers, tied=tied)
+        monkeypatch.setattr("charlstm.engine.session.MAX_TABLE", 2**20 if table else 0)
+        for precision in ("int8", "float32"):
+            for part in outline(build_graph(config, exact_weights(config), precision)):
+                digest.update(repr(part).encode())
+    assert (graph_cache.GRAPH_VERSION, digest.hexdigest()) == (
+        1,
+        "da9560b6c10f00b38b31a9672e638e61ab553ef5a7b6033e70cb7ecab6efcebf",
+    )

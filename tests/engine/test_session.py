@@ -1,0 +1,293 @@
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from threading import Barrier
+from time import sleep
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import charlstm.engine
+from charlstm.config import ModelConfig
+from charlstm.engine.session import build_engine, quantize_columns
+from tests.oracles import network
+
+PRECISIONS = ("float32", "int8")
+CONFIGS = (
+    ModelConfig(vocab_size=7, embedding=3, units=5, layers=2),
+    ModelConfig(vocab_size=65, embedding=33, units=33, layers=1, tied=True),
+    ModelConfig(vocab_size=65, embedding=16, units=100, layers=3),
+    ModelConfig(vocab_size=100, embedding=1, units=1, layers=2),
+    ModelConfig(vocab_size=33, embedding=64, units=64, layers=2, tied=True),
+)
+
+
+@cache
+def random_weights(config):
+    rng = np.random.default_rng(config.units)
+
+    def matrix(rows, columns, scale):
+        return (rng.normal(size=(rows, columns)) * scale / np.sqrt(rows)).astype(np.float32)
+
+    weights = {"embedding/embeddings": matrix(config.vocab_size, config.embedding, 3.0)}
+    for layer in range(config.layers):
+        width = config.input_width(layer)
+        weights[f"lstm_{layer}/kernel"] = matrix(width, 4 * config.units, 1.5)
+        weights[f"lstm_{layer}/recurrent_kernel"] = matrix(config.units, 4 * config.units, 1.5)
+        weights[f"lstm_{layer}/bias"] = matrix(1, 4 * config.units, 0.5)[0]
+    if not config.tied:
+        weights["output/kernel"] = matrix(config.units, config.vocab_size, 4.0)
+    weights["output/bias"] = matrix(1, config.vocab_size, 1.0)[0]
+    return weights
+
+
+@cache
+def engine(config, precision, threads, table=True):
+    with pytest.MonkeyPatch.context() as patch:
+        if not table:
+            patch.setattr(charlstm.engine, "MAX_TABLE", 0)
+        return build_engine(config, random_weights(config), precision=precision, threads=threads)
+
+
+def variants(config):
+    """Every way to run a model: precision, how layer 0 is fed, threads."""
+    for precision, table in (("float32", True), ("int8", True), ("int8", False)):
+        yield [engine(config, precision, threads, table) for threads in (1, 2)]
+
+
+def random_input(config, batch, length, seed):
+    rng = np.random.default_rng(seed)
+    ids = rng.integers(0, config.vocab_size, (batch, length))
+    state = rng.uniform(-1, 1, (2 * config.layers, batch, config.units)).astype(np.float32)
+    return ids, state
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_float32_is_the_network_of_the_textbook(config):
+    ids, state = random_input(config, batch=3, length=20, seed=1)
+    logits, new_state = engine(config, "float32", 1).run(ids, state)
+    expected_logits, expected_state = network(config, random_weights(config), ids, state)
+    assert logits.dtype == new_state.dtype == np.float32
+    np.testing.assert_allclose(logits, expected_logits, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(new_state, expected_state, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("table", [True, False])
+@pytest.mark.parametrize("config", CONFIGS[1:3] + CONFIGS[4:])
+def test_int8_is_close_to_float32(config, table):
+    ids, state = random_input(config, batch=8, length=30, seed=2)
+    logits, new_state = engine(config, "int8", 1, table).run(ids, state)
+    expected, expected_state = engine(config, "float32", 1).run(ids, state)
+    assert np.abs(logits - expected).mean() < 0.02 * expected.std()
+    assert np.abs(new_state - expected_state).mean() < 0.01
+    assert not np.array_equal(logits, expected)  # it did run on quantised weights
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    config=st.sampled_from(CONFIGS),
+    batch=st.integers(1, 130),
+    length=st.integers(1, 4),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_a_row_has_the_same_bits_alone_and_beside_others(config, batch, length, seed):
+    ids, state = random_input(config, batch, length, seed)
+    row = seed % batch
+    for engines in variants(config):
+        runs = [each.run(ids, state) for each in engines]
+        alone = [
+            each.run(ids[row : row + 1], np.ascontiguousarray(state[:, row : row + 1]))
+            for each in engines
+        ]
+        for logits, new_state in runs:
+            for own_logits, own_state in alone:
+                np.testing.assert_array_equal(logits[row], own_logits[0])
+                np.testing.assert_array_equal(new_state[:, row], own_state[:, 0])
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    config=st.sampled_from(CONFIGS),
+    batch=st.integers(1, 20),
+    length=st.integers(1, 9),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_run_has_the_bits_of_as_many_steps(config, batch, length, seed):
+    ids, state = random_input(config, batch, length, seed)
+    for engines in variants(config):
+        for each in engines:
+            logits, last = each.run(ids, state)
+            stepped = state
+            for time in range(length):
+                step_logits, stepped = each.step(ids[:, time], stepped)
+                np.testing.assert_array_equal(step_logits, logits[:, time])
+            np.testing.assert_array_equal(stepped, last)
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    config=st.sampled_from(CONFIGS),
+    lengths=st.lists(st.one_of(st.integers(1, 5), st.just(67)), min_size=1, max_size=9),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_sequences_read_together_have_the_bits_of_each_alone(config, lengths, seed):
+    rng = np.random.default_rng(seed)
+    sequences = [rng.integers(0, config.vocab_size, length) for length in lengths]
+    for engines in variants(config):
+        for each in engines:
+            logits, state = each.read(sequences)
+            for row, ids in enumerate(sequences):
+                own_logits, own_state = each.run(ids[np.newaxis], each.initial_state(1))
+                np.testing.assert_array_equal(logits[row], own_logits[0, -1])
+                np.testing.assert_array_equal(state[:, row], own_state[:, 0])
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_the_logits_that_are_held_at_once_are_bounded(monkeypatch, precision):
+    each = engine(CONFIGS[0], precision, 1)
+    sequences = [np.arange(length) % 7 for length in (5, 40, 70, 70)]
+    expected = each.read(sequences)
+    held, run = [], each.run
+    monkeypatch.setattr(
+        each, "run", lambda ids, state: (held.append(ids.size * 7), run(ids, state))[1]
+    )
+    monkeypatch.setattr(charlstm.engine, "_LOGITS_AT_ONCE", 100)
+    found = each.read(sequences)
+    assert 50 < max(held) <= 100
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_wide_layers_are_row_exact_too():
+    config = ModelConfig(vocab_size=65, embedding=64, units=512, layers=2)
+    ids, state = random_input(config, batch=130, length=2, seed=3)
+    for engines in variants(config):
+        logits, _ = engines[1].run(ids, state)
+        for row in (0, 64, 127, 129):
+            own, _ = engines[0].run(ids[[row]], state[:, [row]])
+            np.testing.assert_array_equal(logits[row], own[0])
+
+
+@pytest.mark.parametrize("table", [True, False])
+def test_the_exact_way_without_vnni_has_the_same_bits(monkeypatch, table):
+    config = CONFIGS[2]
+    ids, state = random_input(config, batch=5, length=6, seed=4)
+    expected, _ = engine(config, "int8", 1, table).run(ids, state)
+    monkeypatch.setattr(charlstm.engine, "int8_pairs_saturate", lambda: True)
+    if not table:
+        monkeypatch.setattr(charlstm.engine, "MAX_TABLE", 0)
+    careful = build_engine(config, random_weights(config), threads=1)
+    np.testing.assert_array_equal(careful.run(ids, state)[0], expected)
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_the_initial_state_is_zero_and_the_sizes_are_known(precision):
+    config = CONFIGS[0]
+    each = engine(config, precision, 1)
+    state = each.initial_state(3)
+    assert state.shape == (4, 3, 5)
+    assert state.dtype == np.float32
+    assert not state.any()
+    assert (each.vocab_size, each.precision) == (7, precision)
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_ids_of_any_integer_type_are_read(precision):
+    each = engine(CONFIGS[0], precision, 1)
+    state = each.initial_state(2)
+    expected, _ = each.step(np.array([3, 6]), state)
+    for dtype in (np.uint8, np.uint16, np.uint32, np.int32):
+        logits, _ = each.step(np.array([3, 6], dtype), state)
+        np.testing.assert_array_equal(logits, expected)
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_inputs_are_left_alone_and_logits_can_be_written(precision):
+    each = engine(CONFIGS[0], precision, 1)
+    ids, state = random_input(CONFIGS[0], batch=2, length=3, seed=5)
+    before = ids.copy(), state.copy()
+    logits, _ = each.run(ids, state)
+    step_logits, _ = each.step(ids[:, 0], state)
+    np.testing.assert_array_equal(ids, before[0])
+    np.testing.assert_array_equal(state, before[1])
+    assert logits.flags.writeable
+    assert step_logits.flags.writeable
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_nothing_is_written_to_the_terminal(capfd, precision):
+    each = build_engine(CONFIGS[4], random_weights(CONFIGS[4]), precision=precision)
+    each.step(np.array([1]), each.initial_state(1))
+    assert capfd.readouterr() == ("", "")
+
+
+@given(
+    rows=st.integers(1, 20),
+    columns=st.integers(1, 20),
+    scale=st.floats(1e-6, 1e6),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_quantised_columns_are_within_half_a_scale(rows, columns, scale, seed):
+    rng = np.random.default_rng(seed)
+    matrix = (rng.normal(size=(rows, columns)) * scale).astype(np.float32)
+    matrix[:, rng.integers(columns)] = 0
+    levels, scales = quantize_columns(matrix)
+    assert levels.dtype == np.int8
+    assert levels.min() >= -127  # symmetric: -128 is not used
+    restored = levels * scales.astype(np.float64)
+    assert (np.abs(restored - matrix) <= scales * 0.5001).all()
+    used = matrix.any(axis=0)
+    assert (np.abs(levels.astype(int)).max(axis=0)[used] == 127).all()
+    assert (levels[:, ~used] == 0).all()
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("batch", [1, 40])
+def test_threads_that_share_an_engine_get_the_bits_of_one_thread(precision, batch):
+    config = CONFIGS[2]
+    inputs = [random_input(config, batch, length=5, seed=seed) for seed in range(8)]
+    expected = [engine(config, precision, 1).run(ids, state) for ids, state in inputs]
+    shared = build_engine(config, random_weights(config), precision=precision, threads=2)
+    together = Barrier(len(inputs))
+
+    def run(ids, state):
+        together.wait()
+        return [shared.run(ids, state) for _ in range(5)]
+
+    with ThreadPoolExecutor(len(inputs)) as pool:
+        results = [pool.submit(run, *each) for each in inputs]
+    for result, (logits, new_state) in zip(results, expected, strict=True):
+        for found in result.result():
+            np.testing.assert_array_equal(found[0], logits)
+            np.testing.assert_array_equal(found[1], new_state)
+
+
+@pytest.mark.parametrize("batch", [1, 40])
+def test_threads_that_begin_at_once_open_one_session(monkeypatch, batch):
+    """Python's ``cached_property`` has no lock from 3.12 on."""
+    opened, pools, real = [], [], charlstm.engine._open_session
+
+    def open_slowly(graph, threads):
+        opened.append(threads)
+        sleep(0.05)
+        return real(graph, threads)
+
+    class Pool(ThreadPoolExecutor):
+        def __init__(self, workers):
+            pools.append(workers)
+            sleep(0.05)
+            super().__init__(workers)
+
+    config = CONFIGS[0]
+    shared = build_engine(config, random_weights(config), threads=2)
+    ids, state = random_input(config, batch, length=1, seed=1)
+    with ThreadPoolExecutor(8) as pool:
+        monkeypatch.setattr(charlstm.engine, "_open_session", open_slowly)
+        monkeypatch.setattr("concurrent.futures.ThreadPoolExecutor", Pool)
+        for result in [pool.submit(shared.run, ids, state) for _ in range(8)]:
+            result.result()
+    assert opened == [2 if batch == 1 else 1]
+    assert pools == ([] if batch == 1 else [1])

@@ -1,0 +1,219 @@
+"""Tests of ``charlstm.generation.beam``: a search that is wide enough finds what trying everything finds."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from charlstm.config import SampleConfig
+from charlstm.errors import GenerationError, UsageError
+from charlstm.generation.beam import beam_search
+from charlstm.generation.decoder import generate
+from charlstm.generation.stopping import Endings
+from charlstm.tokenizer.base import END_OF_DOCUMENT, UNKNOWN, CharTokenizer, WordTokenizer
+from tests.generation.test_decoder import ScriptedEngine, random_model
+from tests.messages import raises_naming
+
+CHARS = CharTokenizer(tuple("ab."))
+WORDS = WordTokenizer((*"ab ", " a", "ba", " ab"))
+BOTH = pytest.mark.parametrize("tokenizer", [CHARS, WORDS], ids=["characters", "words"])
+EVERYTHING = 4000  # beams
+CONFIGS = st.one_of(
+    st.builds(
+        SampleConfig,
+        length=st.integers(2, 4),
+        min_length=st.integers(0, 2),
+        stop=st.sampled_from([(), ("a",), ("ba", ".")]),
+        until=st.sampled_from([None, "sentence"]),
+        ban=st.sampled_from([(), ("ab",), ("b.",)]),
+        bias=st.sampled_from([(), (("a", -1.0),), (("ab", 3.0), ("b", -0.5))]),
+    ),
+    st.builds(SampleConfig, length=st.just(4), match=st.sampled_from(["a*b?", "[ab]{2,3}"])),
+)
+
+
+def found_by_trying(engine, tokenizer, prompt, config):
+    """Return the best score of every text that may be written, by writing all."""
+    best = {}
+    pieces = tokenizer.pieces
+
+    def allowed(symbol, tokens, text):
+        whole = prompt + text
+        if symbol == UNKNOWN or (symbol == END_OF_DOCUMENT and tokens <= config.min_length):
+            return False
+        return not any(whole.endswith(each) and pieces[symbol] for each in config.ban)
+
+    def over(text, score):
+        if config.match is None or re.fullmatch(config.match, prompt + text):
+            best[text] = max(score, best.get(text, -np.inf))
+
+    def go_on(ids, text, score):
+        logits, _ = engine.run(np.array([ids]), engine.initial_state(1))
+        last = logits[0, -1].astype(np.float64)
+        last -= np.log(np.exp(last).sum())
+        tokens = len(ids) - len(read) + 1
+        for symbol, value in enumerate(last.tolist()):
+            longer = text + pieces[symbol]
+            if not allowed(symbol, tokens, longer):
+                continue
+            biases = [v for each, v in config.bias if (prompt + longer).endswith(each)]
+            total = score + value + (sum(biases) if pieces[symbol] else 0)
+            may_end = tokens >= config.min_length and pieces[symbol]
+            ending = Endings(config).find(longer, looked_at=len(text)) if may_end else None
+            if ending:
+                over(longer[: ending.at], total)
+            elif symbol == END_OF_DOCUMENT or tokens == config.length:
+                over(longer, total)
+            else:
+                go_on([*ids, symbol], longer, total)
+
+    read = [END_OF_DOCUMENT, *tokenizer.encode(prompt).tolist()]
+    go_on(read, "", 0.0)
+    return best
+
+
+@settings(max_examples=40)
+@given(CONFIGS, st.sampled_from(["", "a", "b."]))
+def test_a_search_that_is_wide_enough_finds_the_likeliest_texts(config, prompt):
+    engine = random_model("float32", CHARS.vocab_size)
+    expected = found_by_trying(engine, CHARS, prompt, config)
+    if not expected:
+        return
+    count = min(5, len(expected))
+    found = beam_search(engine, CHARS, prompt, config, beams=EVERYTHING, count=count)
+    order = sorted(expected, key=lambda text: -expected[text])
+    assert [each.text for each in found] == order[:count]
+
+
+def test_symbols_of_several_characters_are_searched_alike():
+    """A text that can be written in several ways counts once, as its likeliest way."""
+    engine = random_model("float32", WORDS.vocab_size)
+    config = SampleConfig(length=3)
+    expected = found_by_trying(engine, WORDS, ".", config)
+    found = beam_search(engine, WORDS, ".", config, beams=EVERYTHING, count=40)
+    texts = [each.text for each in found]
+    assert len(set(texts)) == len(texts) == 40
+    assert texts == sorted(expected, key=lambda text: -expected[text])[:40]
+    for each in found:
+        total = each.mean_log_probability * each.tokens
+        assert total == pytest.approx(expected[each.text], abs=1e-4)
+
+
+@pytest.mark.parametrize("beams", [1, 2, 3, 8])
+def test_what_is_found_is_no_likelier_than_the_likeliest(beams):
+    engine = random_model("float32", CHARS.vocab_size)
+    for length in range(1, 7):
+        config = SampleConfig(length=length)
+        (best,) = beam_search(engine, CHARS, "", config, beams=EVERYTHING)
+        (found,) = beam_search(engine, CHARS, "", config, beams=beams)
+        assert score(found) <= score(best) + 1e-9
+
+
+def score(each):
+    return each.mean_log_probability * each.tokens
+
+
+def test_more_beams_find_what_one_misses():
+    """After the likeliest symbol everything is unlikely; the other leads to a certain text."""
+    a, b, dot = CHARS.encode("ab.").tolist()
+
+    class Misleading(ScriptedEngine):
+        def step(self, ids, state):
+            logits, state = super().step(ids, state)
+            logits[ids == END_OF_DOCUMENT, a] = 2.0
+            logits[ids == END_OF_DOCUMENT, b] = 1.5
+            logits[ids == b, dot] = 9.0
+            return logits, state
+
+    engine, config = Misleading(CHARS.vocab_size), SampleConfig(length=2)
+    assert beam_search(engine, CHARS, "", config, beams=1)[0].text[0] == "a"
+    assert beam_search(engine, CHARS, "", config, beams=2)[0].text == "b."
+
+
+@BOTH
+@pytest.mark.parametrize("prompt", ["", "ab a", "ab "])
+def test_one_beam_takes_the_likeliest_symbol(tokenizer, prompt):
+    engine = random_model("int8", tokenizer.vocab_size)
+    config = SampleConfig(length=12, temperature=0.0, stop=("bb",))
+    (greedy,) = generate(engine, tokenizer, [prompt], config, seed=1)
+    (found,) = beam_search(engine, tokenizer, prompt, config, beams=1)
+    assert (found.text, found.tokens, found.finish_reason, found.seed) == (
+        greedy.text,
+        greedy.tokens,
+        greedy.finish_reason,
+        None,
+    )
+    assert found.mean_log_probability == pytest.approx(greedy.mean_log_probability)
+
+
+@BOTH
+def test_the_likeliest_come_first_and_none_twice(tokenizer):
+    engine = random_model("int8", tokenizer.vocab_size)
+    found = beam_search(engine, tokenizer, "a", SampleConfig(length=6), beams=30, count=30)
+    assert len({each.text for each in found}) == len(found) > 20
+    assert [score(each) for each in found] == sorted(map(score, found), reverse=True)
+    assert [each.index for each in found] == list(range(len(found)))
+    assert {each.prompt for each in found} == {"a"}
+
+
+def test_the_log_probability_is_the_models_own_whatever_the_bias():
+    engine = random_model("float32", CHARS.vocab_size)
+    plain = SampleConfig(length=4)
+    all_texts = beam_search(engine, CHARS, "", plain, beams=EVERYTHING, count=200)
+    own = {each.text: each.mean_log_probability for each in all_texts}
+    biased = plain.replace(bias=(("a", 5.0),))
+    (found, *_) = beam_search(engine, CHARS, "", biased, beams=EVERYTHING, count=3)
+    assert found.text == "aaaa"
+    assert found.mean_log_probability == pytest.approx(own["aaaa"], abs=1e-5)
+
+
+def test_a_half_typed_word_is_completed():
+    tokenizer = WordTokenizer((*"kingd ", " king", " kind", "the"))
+    engine = ScriptedEngine(tokenizer.vocab_size)
+    found = beam_search(engine, tokenizer, "the kin", SampleConfig(length=1), beams=4, count=4)
+    assert sorted(each.text for each in found) == ["d", "g"]
+
+
+@pytest.mark.parametrize("length", [1, 4])
+def test_a_length_that_is_over_within_the_prompt_is_too_short(length, sentence):
+    tokenizer = WordTokenizer((*"kingd ", "the"))
+    engine = ScriptedEngine(tokenizer.vocab_size)
+    with pytest.raises(GenerationError) as caught:
+        beam_search(engine, tokenizer, "the kin", SampleConfig(length=length), beams=4)
+    sentence(caught.value, "' kin'", length, "--length")
+    config = SampleConfig(length=5)
+    (found,) = beam_search(engine, tokenizer, "the kin", config, beams=4)
+    assert (found.text, found.tokens) == ("", 5)
+
+
+def test_an_ending_that_is_complete_too_early_does_not_count():
+    engine = ScriptedEngine(CHARS.vocab_size, CHARS.encode("a.b.ab"))
+    config = SampleConfig(length=6, stop=(".",), min_length=3)
+    (found,) = beam_search(engine, CHARS, "", config, beams=1)
+    assert (found.text, found.finish_reason) == ("a.b", "stop")
+
+
+def test_fewer_texts_than_asked_for_are_all_there_are():
+    engine = random_model("int8", CHARS.vocab_size)
+    config = SampleConfig(length=5, match="a|bb|ab?")
+    found = beam_search(engine, CHARS, "", config, beams=8, count=8)
+    assert sorted(each.text for each in found) == ["a", "ab", "bb"]
+
+
+def test_where_nothing_may_follow_the_text_is_over():
+    engine = ScriptedEngine(CHARS.vocab_size)
+    config = SampleConfig(length=5, min_length=3, ban=("a", "b", "."))
+    (found,) = beam_search(engine, CHARS, "", config, beams=2)
+    assert (found.text, found.finish_reason, found.tokens) == ("", "end", 1)
+    assert found.mean_log_probability == pytest.approx(-np.log(CHARS.vocab_size))
+
+
+def test_what_can_not_come_to_a_match_is_refused():
+    with raises_naming(UsageError, "'b+'", "'a'"):
+        beam_search(
+            random_model("int8", CHARS.vocab_size), CHARS, "a", SampleConfig(match="b+"), beams=2
+        )

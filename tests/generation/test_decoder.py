@@ -1,0 +1,691 @@
+from __future__ import annotations
+
+import re
+from functools import cache
+from itertools import islice
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from charlstm.config import ModelConfig, SampleConfig, TokenizerConfig
+from charlstm.engine.session import MAX_ROWS, build_engine
+from charlstm.errors import UsageError
+from charlstm.generation.decoder import Sample, generate
+from charlstm.tokenizer.base import (
+    BEGIN_SPELLING,
+    END_OF_DOCUMENT,
+    END_SPELLING,
+    UNKNOWN,
+    build_tokenizer,
+)
+
+CHARS = build_tokenizer(["abcdefgh .\n"], TokenizerConfig())
+WORDS = build_tokenizer(
+    ["the cat\nthe cat saw the dog and the dog ran . xylophone"], TokenizerConfig(level="word")
+)
+GREEDY = SampleConfig(temperature=0.0, min_p=0.0)
+EVEN = SampleConfig(temperature=1.0, min_p=0.0)
+
+
+class ScriptedEngine:
+    """Wants to write the given ids one after the other; its state [1,B,1] counts steps read."""
+
+    def __init__(self, vocab_size, script=(), prompt_length=1):
+        self.vocab_size = vocab_size
+        self.script = list(script)
+        self.prompt_length = prompt_length
+        self.fed = []
+
+    def initial_state(self, batch):
+        return np.zeros((1, batch, 1), np.float32)
+
+    def step(self, ids, state):
+        self.fed.append(ids.tolist())
+        state = state + 1
+        logits = np.zeros((len(ids), self.vocab_size), np.float32)
+        for row, steps in enumerate(state[0, :, 0].astype(int)):
+            if 0 <= (place := steps - self.prompt_length) < len(self.script):
+                logits[row, self.script[place]] = 5.0
+        return logits, state
+
+    def read(self, sequences):
+        ((logits, state),) = [self.run(ids[np.newaxis], self.initial_state(1)) for ids in sequences]
+        return logits[:, -1], state
+
+    def run(self, ids, state):
+        logits = []
+        for column in ids.T:
+            step_logits, state = self.step(column, state)
+            logits.append(step_logits)
+        return np.stack(logits, axis=1), state
+
+
+def continued(engine, tokenizer, prompt, config, *, count=1, **rest):
+    """Continue one prompt."""
+    return generate(engine, tokenizer, [prompt] * count, config, **rest)
+
+
+def scripted(text, end=True):
+    ids = CHARS.encode(text).tolist()
+    return ScriptedEngine(CHARS.vocab_size, [*ids, END_OF_DOCUMENT] if end else ids)
+
+
+@cache
+def random_model(precision, vocab_size=CHARS.vocab_size):
+    config = ModelConfig(vocab_size=vocab_size, embedding=8, units=20, layers=2)
+    rng = np.random.default_rng(1)
+    shapes = {
+        "embedding/embeddings": (vocab_size, 8),
+        "lstm_0/kernel": (8, 80),
+        "lstm_0/recurrent_kernel": (20, 80),
+        "lstm_0/bias": (80,),
+        "lstm_1/kernel": (20, 80),
+        "lstm_1/recurrent_kernel": (20, 80),
+        "lstm_1/bias": (80,),
+        "output/kernel": (20, vocab_size),
+        "output/bias": (vocab_size,),
+    }
+    weights = {name: rng.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
+    weights["output/bias"][END_OF_DOCUMENT] -= 2  # texts of some length
+    return build_engine(config, weights, precision=precision, threads=1)
+
+
+def log_probabilities(logits):
+    logits = logits.astype(np.float64)
+    return logits - np.log(np.exp(logits - logits.max()).sum()) - logits.max()
+
+
+@pytest.mark.parametrize("precision", ["float32", "int8"])
+@settings(max_examples=15, deadline=None)
+@given(
+    count=st.sampled_from([2, 9, MAX_ROWS + 3]),
+    index=st.integers(0, MAX_ROWS + 2),
+    seed=st.integers(0, 2**32 - 1),
+    prompt=st.text("abc .", max_size=5),
+    config=st.builds(
+        SampleConfig,
+        length=st.integers(1, 40),
+        temperature=st.sampled_from([0.0, 0.8, 2.0]),
+        top_p=st.sampled_from([0.7, 1.0]),
+        repetition_penalty=st.sampled_from([1.0, 1.5]),
+        repetition_window=st.sampled_from([1, 3, 64]),
+        loop_penalty=st.sampled_from([0.0, 2.0]),
+        loop_length=st.sampled_from([1, 4]),
+        mirostat=st.sampled_from([0.0, 1.5]),
+        stop=st.sampled_from([(), ("a", "bc")]),
+    ),
+)
+def test_a_sample_is_the_same_whatever_is_drawn_beside_it(
+    precision, count, index, seed, prompt, config
+):
+    engine = random_model(precision)
+    index = min(index, count - 1)
+    many = list(continued(engine, CHARS, prompt, config, count=count, seed=seed))
+    fewer = list(continued(engine, CHARS, prompt, config, count=index + 1, seed=seed))
+    assert [each.index for each in many] == list(range(count))
+    assert fewer == many[: index + 1]
+
+
+def test_more_than_a_uniform_block_is_drawn_alike_in_a_batch():
+    engine, config = random_model("int8"), EVEN.replace(length=700)
+    many = list(continued(engine, CHARS, "", config, count=40, seed=5))
+    (one,) = continued(engine, CHARS, "", config, seed=5)
+    assert many[0] == one
+    assert max(each.tokens for each in many) > 256
+
+
+def test_samples_differ_by_index_and_by_seed():
+    engine, config = random_model("int8"), EVEN.replace(length=30)
+    texts = [each.text for each in continued(engine, CHARS, "", config, count=5, seed=1)]
+    assert len(set(texts)) == 5
+    (other,) = continued(engine, CHARS, "", config, seed=2)
+    assert other.text not in texts
+
+
+def test_every_sample_starts_from_the_end_of_document_then_the_prompt():
+    engine = ScriptedEngine(CHARS.vocab_size)
+    prompt = "abc" * 50
+    list(continued(engine, CHARS, prompt, GREEDY.replace(length=1), count=3, seed=1))
+    assert engine.fed == [[END_OF_DOCUMENT], *([symbol] for symbol in CHARS.encode(prompt))]
+
+
+def test_a_sample_tells_everything_about_itself():
+    (result,) = continued(scripted("abba"), CHARS, "", GREEDY, seed=7)
+    chance = 5 - np.log(np.exp(5) + CHARS.vocab_size - 1)
+    assert result == Sample(0, "", "abba", 5, 7, "end", result.mean_log_probability)
+    assert result.mean_log_probability == pytest.approx(chance, abs=1e-6)
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), temperature=st.sampled_from([0.0, 0.5, 2.0]))
+def test_the_mean_log_probability_is_the_models_own(seed, temperature):
+    engine = random_model("float32")
+    config = SampleConfig(length=50, temperature=temperature, repetition_penalty=1.3)
+    (result,) = continued(engine, CHARS, "ab", config, seed=seed)
+    ids = CHARS.encode("ab" + result.text).astype(np.int64)
+    if result.finish_reason == "end":
+        ids = np.append(ids, END_OF_DOCUMENT)
+    read = np.concatenate([[END_OF_DOCUMENT], ids[:-1]])
+    logits, _ = engine.run(read[np.newaxis], engine.initial_state(1))
+    values = [log_probabilities(row)[symbol] for row, symbol in zip(logits[0], ids, strict=True)]
+    assert result.tokens == len(ids) - 2
+    assert result.mean_log_probability == pytest.approx(np.mean(values[2:]), abs=1e-4)
+
+
+def test_length_counts_drawn_symbols():
+    (result,) = continued(scripted("abcdef"), CHARS, "", GREEDY.replace(length=4), seed=1)
+    assert (result.text, result.tokens, result.finish_reason) == ("abcd", 4, "length")
+
+
+def test_no_symbol_is_read_that_is_not_needed():
+    engine = scripted("abcdef")
+    list(continued(engine, CHARS, "", GREEDY.replace(length=4), seed=1))
+    assert len(engine.fed) == 4  # the start and three of the four symbols drawn
+
+
+@pytest.mark.parametrize("stops", [(".",), ("c.",), ("bc.", "zzz"), ("c.", ".")])
+@pytest.mark.parametrize("length", [20, 4])
+def test_a_stop_text_ends_a_sample_and_is_no_part_of_it(stops, length):
+    config = GREEDY.replace(stop=stops, length=length)
+    (result,) = continued(scripted("abc.def"), CHARS, "", config, seed=1)
+    expected = "abc."[: -max(len(stop) for stop in stops if stop != "zzz")]
+    assert (result.text, result.tokens, result.finish_reason) == (expected, 4, "stop")
+
+
+def test_a_prompt_does_not_count_for_a_stop_text():
+    engine = ScriptedEngine(CHARS.vocab_size, CHARS.encode("bcab"), prompt_length=2)
+    (result,) = continued(engine, CHARS, "a", GREEDY.replace(stop=("ab",)), seed=1)
+    assert (result.text, result.finish_reason) == ("bc", "stop")
+
+
+def test_a_stop_text_is_found_inside_a_symbol():
+    engine = ScriptedEngine(WORDS.vocab_size, WORDS.encode("the cat"))
+    (result,) = continued(engine, WORDS, "", GREEDY.replace(stop=("e ca",)), seed=1)
+    assert (result.text, result.tokens, result.finish_reason) == ("th", 2, "stop")
+
+
+@pytest.mark.parametrize(
+    ("text", "end", "pieces"),
+    [
+        ("abcdef", True, ["abc", "d", "e", "f"]),
+        ("aab", True, ["a", "ab"]),
+        ("ababc.", True, ["ab", "abc", "."]),
+        ("cab", False, ["c", "ab"]),
+    ],
+)
+def test_only_what_may_become_a_stop_text_is_held_back(text, end, pieces):
+    shown = []
+    config = GREEDY.replace(stop=("abd",), length=len(text) + end)
+    (result,) = continued(
+        scripted(text, end), CHARS, "", config, seed=1, on_text=lambda *event: shown.append(event)
+    )
+    assert shown == [(0, piece) for piece in pieces]
+    assert result.text == text
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    stop=st.lists(st.text("abcdefgh .", min_size=1, max_size=2), max_size=3).map(tuple),
+)
+def test_streamed_pieces_are_the_texts(seed, stop):
+    shown = [""] * 6
+
+    def listen(index, piece):
+        assert piece
+        shown[index] += piece
+
+    config = EVEN.replace(length=60, stop=stop)
+    results = list(
+        continued(random_model("int8"), CHARS, "", config, count=6, seed=seed, on_text=listen)
+    )
+    assert shown == [each.text for each in results]
+    for each in results:
+        assert not any(text in each.text for text in stop)
+        drawn_symbols = len(each.text) + (each.finish_reason == "end")
+        assert each.tokens == drawn_symbols or each.finish_reason == "stop"
+        assert each.finish_reason != "length" or each.tokens == 60
+
+
+def test_text_is_shown_as_it_is_drawn():
+    engine = scripted("abc")
+    steps_before = []
+    config = GREEDY.replace(length=3)
+    list(
+        continued(
+            engine,
+            CHARS,
+            "",
+            config,
+            seed=1,
+            on_text=lambda *_: steps_before.append(len(engine.fed)),
+        )
+    )
+    assert steps_before == [1, 2, 3]
+
+
+def test_a_sample_is_given_as_soon_as_those_before_it_are_done():
+    engine, config = ScriptedEngine(CHARS.vocab_size), EVEN.replace(length=2000)
+    results = continued(engine, CHARS, "", config, count=9, seed=1)
+    first = next(results)
+    assert len(engine.fed) == first.tokens
+    assert max(each.tokens for each in results) > first.tokens
+
+
+def test_finished_rows_leave_the_batch():
+    engine = ScriptedEngine(CHARS.vocab_size)
+    results = list(continued(engine, CHARS, "", EVEN.replace(length=2000), count=5, seed=1))
+    widths = [len(ids) for ids in engine.fed[1:]]
+    alive = [sum(each.tokens > step for each in results) for step in range(1, len(widths) + 1)]
+    assert widths == alive
+
+
+def test_the_unknown_symbol_is_never_drawn():
+    engine = ScriptedEngine(CHARS.vocab_size, [UNKNOWN] * 300)
+    results = continued(engine, CHARS, "", EVEN.replace(length=300), count=20, seed=1)
+    assert not any("\ufffd" in each.text for each in results)
+
+
+def test_the_repetition_penalty_sees_the_prompt_and_what_was_drawn():
+    a, b, c = CHARS.encode("abc").tolist()
+
+    class Preferring(ScriptedEngine):
+        def step(self, ids, state):
+            logits, state = super().step(ids, state)
+            logits[:, [a, b, c]] = [4.0, 3.0, 2.5]
+            return logits, state
+
+    def text(prompt, window):
+        config = GREEDY.replace(length=5, repetition_penalty=3.0, repetition_window=window)
+        return next(continued(Preferring(CHARS.vocab_size), CHARS, prompt, config, seed=1)).text
+
+    assert text("", 1) == "ababa"
+    assert text("a", 1) == "babab"
+    assert text("", 2) == "abcab"
+    assert text("cca", 2) == "bcabc"
+    assert text("a", 64)[:2] == "bc"
+
+
+def test_a_loop_is_left_when_it_costs():
+    a, b = CHARS.encode("ab").tolist()
+
+    class Looping(ScriptedEngine):
+        def step(self, ids, state):
+            logits, state = super().step(ids, state)
+            logits[:, [a, b]] = [4.0, 3.0]
+            return logits, state
+
+    def text(**settings):
+        config = GREEDY.replace(length=8, loop_base=2.0, **settings)
+        return next(continued(Looping(CHARS.vocab_size), CHARS, "", config, seed=1)).text
+
+    assert text() == "aaaaaaaa"
+    # The fourth symbol would go on with a repetition of two and cost 2, the fifth of three.
+    assert text(loop_penalty=2.0, loop_length=2)[:4] == "aaab"
+    assert text(loop_penalty=0.1, loop_length=2) == "aaaaaaab"
+
+
+@pytest.mark.parametrize("bits", [1.1, 1.4, 1.8])
+def test_mirostat_holds_the_surprise_of_a_model(bits):
+    """Of many samples together, after the symbols that it takes to come down."""
+
+    class Skewed(ScriptedEngine):
+        def step(self, ids, state):
+            logits, state = super().step(ids, state)
+            return logits - 0.7 * np.arange(self.vocab_size)[::-1].astype(np.float32), state
+
+    config = EVEN.replace(length=400, mirostat=bits)
+    engine = Skewed(CHARS.vocab_size)
+    results = continued(engine, CHARS, "", config, count=20, seed=4, alternatives=0)
+    surprises = [-each.log_probability for result in results for each in result.symbols[100:]]
+    assert np.mean(surprises) / np.log(2) == pytest.approx(bits, abs=0.1)
+
+
+@pytest.mark.parametrize("tokenizer", [CHARS, WORDS], ids=["characters", "words"])
+@pytest.mark.parametrize("expression", ["[a-h ]{3,6}", "c?[a-d]+( the| [a-e]{2,})*", "(?s).*"])
+def test_every_sample_matches(tokenizer, expression):
+    engine = random_model("int8", tokenizer.vocab_size)
+    config = EVEN.replace(match=expression, length=9)
+    for each in continued(engine, tokenizer, "", config, count=60, seed=3):
+        assert re.fullmatch(expression, each.text)
+        assert each.tokens <= 9
+
+
+@pytest.mark.parametrize("prompt", ["ca", "cad ", "cad a"])
+@pytest.mark.parametrize("tokenizer", [CHARS, WORDS], ids=["characters", "words"])
+def test_the_prompt_is_part_of_the_match(tokenizer, prompt):
+    engine = random_model("int8", tokenizer.vocab_size)
+    config = EVEN.replace(match="ca[a-d]+( [a-h]+)+", length=20)
+    for each in continued(engine, tokenizer, prompt, config, count=40, seed=3):
+        assert re.fullmatch(config.match, prompt + each.text)
+
+
+@pytest.mark.parametrize("tokenizer", [CHARS, WORDS], ids=["characters", "words"])
+def test_a_match_may_be_empty_and_may_take_all_symbols(tokenizer):
+    engine = random_model("int8", tokenizer.vocab_size)
+    for expression, length, texts in (("", 1, {""}), ("[ab]{3}", 3, None)):
+        config = EVEN.replace(match=expression, length=length)
+        found = {each.text for each in continued(engine, tokenizer, "", config, count=50, seed=1)}
+        assert found == texts or all(re.fullmatch(expression, text) for text in found)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "settings", "parts"),
+    [("x", {}, ["'x'"]), ("a", {"length": 2}, ["3 symbols", 2, "--length"])],
+)
+def test_what_can_not_come_to_a_match_is_refused(sentence, prompt, settings, parts):
+    config = EVEN.replace(match="[a-d]{4}", **settings)
+    with pytest.raises(UsageError) as caught:
+        list(continued(random_model("int8"), CHARS, prompt, config, seed=1))
+    sentence(caught.value, "'[a-d]{4}'", *parts)
+
+
+def test_a_required_beginning_is_kept_and_not_repeated():
+    for seed in range(30):
+        engine = ScriptedEngine(WORDS.vocab_size)
+        (result,) = continued(engine, WORDS, "the ", EVEN.replace(length=4), seed=seed)
+        assert engine.fed[1] == WORDS.encode("the").tolist()
+        drawn = [ids[0] for ids in engine.fed[2:]]
+        spelled = drawn[0] == BEGIN_SPELLING
+        begun = WORDS.pieces[drawn[1] if spelled else drawn[0]]
+        assert begun == " " if spelled else begun.startswith(" ")
+        assert WORDS.decode(drawn).startswith(" ")
+        assert (" " + result.text).startswith(WORDS.decode(drawn))
+
+
+def test_a_required_beginning_can_be_spelled():
+    x, y = WORDS.encode("x")[0], WORDS.encode("y")[0]
+    space = WORDS.encode(" ")[0]
+    script = [BEGIN_SPELLING, x, x, y, END_OF_DOCUMENT]  # the second must give way to the space
+    engine = ScriptedEngine(WORDS.vocab_size, script, prompt_length=2)
+    (result,) = continued(engine, WORDS, "the ", GREEDY, seed=1)
+    assert [ids[0] for ids in engine.fed[2:]] == [BEGIN_SPELLING, space, x, y]
+    assert (result.text, result.finish_reason) == ("xy", "end")
+
+
+def test_generation_is_lazy():
+    engine = ScriptedEngine(CHARS.vocab_size)
+    results = continued(engine, CHARS, "", EVEN.replace(length=5), count=10**6, seed=1)
+    assert [each.index for each in islice(results, 2)] == [0, 1]
+    assert len(engine.fed) < 20
+
+
+# A batch that is kept full
+
+
+SETTINGS = st.builds(
+    SampleConfig,
+    length=st.integers(1, 40),
+    temperature=st.sampled_from([0.0, 0.8, 2.0]),
+    repetition_penalty=st.sampled_from([1.0, 1.5]),
+    loop_penalty=st.sampled_from([0.0, 2.0]),
+    mirostat=st.sampled_from([0.0, 1.5]),
+    until=st.sampled_from([None, "sentence", "line"]),
+    ban=st.sampled_from([(), ("ab", ".")]),
+    bias=st.sampled_from([(), (("c", 2.0),)]),
+)
+
+
+@pytest.mark.parametrize("tokenizer", [CHARS, WORDS], ids=["characters", "words"])
+@settings(max_examples=12)
+@given(
+    prompts=st.lists(st.sampled_from(["", "a", "the ", "ca", "the do", "b."]), max_size=12),
+    config=SETTINGS,
+    seed=st.integers(0, 2**32 - 1),
+    first=st.sampled_from([0, 3, 2**40]),
+    rows=st.sampled_from([1, 3, 128]),
+)
+def test_a_sample_is_the_same_alone_and_among_other_prompts(
+    tokenizer, prompts, config, seed, first, rows
+):
+    engine = random_model("int8", tokenizer.vocab_size)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("charlstm.generation.decoder.MAX_ROWS", rows)
+        together = list(generate(engine, tokenizer, prompts, config, seed=seed, first=first))
+    assert [each.prompt for each in together] == prompts
+    for index, each in enumerate(together, first):
+        (alone,) = generate(engine, tokenizer, [each.prompt], config, seed=seed, first=index)
+        assert each == alone
+
+
+def test_a_row_that_is_free_is_taken_at_once():
+    """So a batch needs hardly more steps than its symbols divided by its rows."""
+    engine, config = ScriptedEngine(CHARS.vocab_size), EVEN.replace(length=300)
+    results = list(continued(engine, CHARS, "", config, count=10 * MAX_ROWS, seed=1))
+    widths = [len(ids) for ids in engine.fed]
+    drawn = sum(each.tokens for each in results)
+    assert widths.count(MAX_ROWS) > 0.8 * drawn / MAX_ROWS - 20
+    assert max(widths) == MAX_ROWS
+
+
+def test_a_prompt_that_comes_again_is_read_once():
+    engine = random_model("int8")
+    read = []
+
+    class Counting:
+        def read(self, sequences):
+            read.extend(map(len, sequences))
+            return engine.read(sequences)
+
+        def step(self, ids, state):
+            return engine.step(ids, state)
+
+    config = EVEN.replace(length=3)
+    prompts = ["ab", "", "ab", "abc"] * MAX_ROWS
+    list(generate(Counting(), CHARS, prompts, config, seed=1))
+    assert sorted(read) == [1, 3, 4]
+
+
+def test_prompts_without_end_are_taken_as_there_is_room():
+    taken = []
+
+    def prompts():
+        while True:
+            taken.append("a")
+            yield "a"
+
+    config = EVEN.replace(length=5)
+    results = generate(random_model("int8"), CHARS, prompts(), config, seed=1)
+    assert [each.index for each in islice(results, 1000)] == list(range(1000))
+    assert len(taken) <= 1000 + 20 * MAX_ROWS
+
+
+def test_no_prompts_are_no_samples():
+    assert list(generate(random_model("int8"), CHARS, [], EVEN, seed=1)) == []
+
+
+# What is asked of a text
+
+
+KINGS = build_tokenizer(
+    ["the king\nthe king\nthe kind\nthe kind\nthe cat the cat"], TokenizerConfig(level="word")
+)
+
+
+def test_a_half_typed_word_is_completed():
+    engine = random_model("int8", KINGS.vocab_size)
+    config = EVEN.replace(length=8)
+    words = [
+        KINGS.decode(KINGS.encode("the kin" + each.text)[1:2])
+        for each in continued(engine, KINGS, "the kin", config, count=60, seed=2)
+    ]
+    assert {" king", " kind"} <= set(words)
+    preferring = ScriptedEngine(KINGS.vocab_size, KINGS.encode(" king"), prompt_length=2)
+    (result,) = continued(preferring, KINGS, "the kin", GREEDY.replace(length=1), seed=1)
+    assert preferring.fed[1] == KINGS.encode("the").tolist()
+    assert (result.text, result.tokens) == ("g", 1)
+
+
+@pytest.mark.parametrize("spelled", [False, True])
+def test_a_stop_text_in_a_half_typed_word_does_not_count(spelled):
+    letters = [KINGS.pieces.index(letter) for letter in " king"]
+    word = [BEGIN_SPELLING, *letters, END_SPELLING] if spelled else KINGS.encode(" king").tolist()
+    engine = ScriptedEngine(KINGS.vocab_size, [*word, *KINGS.encode(" cat")], prompt_length=2)
+    config = GREEDY.replace(stop=("ki", "at"))
+    (result,) = continued(engine, KINGS, "the kin", config, seed=1)
+    assert (result.text, result.finish_reason) == ("g c", "stop")
+
+
+@pytest.mark.parametrize("tokenizer", [CHARS, WORDS], ids=["characters", "words"])
+@pytest.mark.parametrize("prompt", ["", "ca", "the ca"])
+def test_a_banned_text_is_never_written(tokenizer, prompt):
+    engine = random_model("int8", tokenizer.vocab_size)
+    bans = ("at", "a b", "og", " .", "h")
+    config = EVEN.replace(ban=bans, length=40)
+    for each in continued(engine, tokenizer, prompt, config, count=60, seed=5):
+        whole = prompt + each.text
+        for ban in bans:
+            assert ban not in whole[max(0, len(prompt) - len(ban) + 1) :]
+
+
+def test_a_ban_of_what_the_prompt_ends_with_only_concerns_what_follows():
+    engine = ScriptedEngine(CHARS.vocab_size, CHARS.encode("cab"), prompt_length=3)
+    (result,) = continued(engine, CHARS, "ab", GREEDY.replace(ban=("ab",), length=3), seed=1)
+    assert result.text == "ca"  # and what is then likeliest, the end
+
+
+def test_where_nothing_may_follow_the_text_is_over():
+    """Even before its least length, and with a log-probability that JSON can hold."""
+    engine = ScriptedEngine(CHARS.vocab_size)
+    config = EVEN.replace(ban=CHARS.symbols, length=20, min_length=10)
+    (result,) = continued(engine, CHARS, "", config, seed=1)
+    assert (result.text, result.tokens, result.finish_reason) == ("", 1, "end")
+    assert result.mean_log_probability == pytest.approx(-np.log(CHARS.vocab_size))
+
+
+def test_a_bias_makes_likelier_or_less_likely():
+    engine = random_model("int8")
+
+    def share(bias):
+        config = EVEN.replace(length=50, bias=(("a", bias),), min_length=50)
+        results = continued(engine, CHARS, "", config, count=20, seed=1)
+        return "".join(each.text for each in results).count("a")
+
+    assert share(-1000.0) == 0 < share(-2.0) < share(0.0) < share(2.0) < share(1000.0) == 1000
+
+
+@pytest.mark.parametrize("least", [0, 1, 7, 30])
+@pytest.mark.parametrize("unit", [None, "line", "paragraph", "sentence"])
+def test_no_text_is_shorter_than_the_least_length(least, unit):
+    engine = random_model("int8")
+    config = EVEN.replace(min_length=least, length=30, until=unit, stop=("a",) if unit else ())
+    for each in continued(engine, CHARS, "", config, count=60, seed=4):
+        assert each.tokens >= least
+        if each.finish_reason == "end":
+            assert len(each.text) >= least
+
+
+def test_an_ending_that_is_complete_too_early_does_not_count():
+    config = GREEDY.replace(min_length=4, until="line")
+    (result,) = continued(scripted("a\nbc\nd"), CHARS, "", config, seed=1)
+    assert (result.text, result.tokens, result.finish_reason) == ("a\nbc", 5, "until")
+    config = GREEDY.replace(min_length=4, until="paragraph")
+    (result,) = continued(scripted("a\n\nbc\n\nd"), CHARS, "", config, seed=1)
+    assert (result.text, result.tokens, result.finish_reason) == ("a\n\nbc", 7, "until")
+
+
+@pytest.mark.parametrize(
+    ("unit", "text", "expected"),
+    [
+        ("line", "\nab\ncd", "\nab"),
+        ("paragraph", "ab\ncd\n\nef", "ab\ncd"),
+        ("sentence", "ab. cd.", "ab."),
+        ("document", "ab. cd.\n\nef", "ab. cd.\n\nef"),
+    ],
+)
+def test_a_sample_ends_with_its_unit(unit, text, expected):
+    shown = []
+    (result,) = continued(
+        scripted(text), CHARS, "", GREEDY.replace(until=unit), seed=1,
+        on_text=lambda _, piece: shown.append(piece),
+    )  # fmt: skip
+    assert result.text == "".join(shown) == expected
+    assert result.finish_reason == ("until" if expected != text else "end")
+
+
+# Symbols and what stood beside them
+
+
+@pytest.mark.parametrize("tokenizer", [CHARS, WORDS], ids=["characters", "words"])
+def test_the_symbols_of_a_sample_are_its_text_and_its_log_probability(tokenizer):
+    engine = random_model("int8", tokenizer.vocab_size)
+    config = SampleConfig(length=20, min_p=0.1, top_k=5, repetition_penalty=1.4)
+    plain = list(continued(engine, tokenizer, "b", config, count=30, seed=2))
+    told = list(continued(engine, tokenizer, "b", config, count=30, seed=2, alternatives=3))
+    for each, without in zip(told, plain, strict=True):
+        assert without.symbols is None
+        assert (each.text, each.tokens) == (without.text, without.tokens)
+        assert "".join(symbol.text for symbol in each.symbols).endswith(each.text)
+        assert len(each.symbols) == each.tokens
+        total = sum(symbol.log_probability for symbol in each.symbols)
+        assert total == pytest.approx(each.mean_log_probability * each.tokens, abs=1e-4)
+        for symbol in each.symbols:
+            values = [beside.log_probability for beside in symbol.alternatives]
+            assert len(values) == 3
+            assert values == sorted(values, reverse=True)
+            assert symbol.log_probability <= values[0] + 1e-5
+            assert sum(map(np.exp, values)) <= 1 + 1e-5
+
+
+def test_special_tokens_are_told_apart():
+    script = [BEGIN_SPELLING, WORDS.pieces.index("a"), END_SPELLING, END_OF_DOCUMENT]
+    engine = ScriptedEngine(WORDS.vocab_size, script)
+    (result,) = continued(engine, WORDS, "", GREEDY.replace(length=9), seed=1, alternatives=1)
+    named = ["begin_spelling", None, "end_spelling", "end"]
+    assert [symbol.special for symbol in result.symbols] == named
+    assert [symbol.alternatives[0].special for symbol in result.symbols] == named
+    assert result.finish_reason == "end"
+
+
+def test_alternatives_are_what_the_model_says_whatever_may_be_drawn():
+    a, b = CHARS.encode("ab").tolist()
+    engine = ScriptedEngine(CHARS.vocab_size, [a, b, UNKNOWN])
+    config = EVEN.replace(length=3, ban=("a",), min_length=3)
+    (result,) = continued(engine, CHARS, "", config, seed=1, alternatives=1)
+    chance = pytest.approx(5 - np.log(np.exp(5) + CHARS.vocab_size - 1), abs=1e-6)
+    assert [(each.alternatives[0].text, each.alternatives[0].log_probability)
+            for each in result.symbols[:2]] == [("a", chance), ("b", chance)]  # fmt: skip
+    assert "a" not in result.text
+    assert "\ufffd" not in [each.alternatives[0].text for each in result.symbols]
+
+
+# Repetitions
+
+
+@pytest.mark.parametrize(("tokenizer", "allowed"), [(CHARS, 20), (WORDS, 4)])
+def test_how_long_a_loop_may_be_depends_on_the_level(tokenizer, allowed):
+    favourite, other = tokenizer.encode("ab").tolist()[:2] if tokenizer is CHARS else (
+        tokenizer.pieces.index(" cat"), tokenizer.pieces.index(" dog"))  # fmt: skip
+
+    class Looping(ScriptedEngine):
+        def step(self, ids, state):
+            logits, state = super().step(ids, state)
+            logits[:, [favourite, other]] = [9.0, 8.0]
+            return logits, state
+
+    config = GREEDY.replace(length=40, loop_penalty=5.0)
+    engine = Looping(tokenizer.vocab_size)
+    (result,) = continued(engine, tokenizer, "", config, seed=1, alternatives=0)
+    symbols = [symbol.text for symbol in result.symbols]
+    # The repetition of n symbols is n + 1 symbols long; the one after would go on with it.
+    assert symbols.index(tokenizer.pieces[other]) == allowed + 1
+
+
+def test_line_ends_are_not_remembered_as_repetitions():
+    newline, a = CHARS.encode("\na").tolist()
+
+    class Lines(ScriptedEngine):
+        def step(self, ids, state):
+            logits, state = super().step(ids, state)
+            logits[:, [newline, a]] = [4.0, 3.0]
+            return logits, state
+
+    for penalties in (
+        {"repetition_penalty": 10.0}, {"presence_penalty": 9.0}, {"frequency_penalty": 9.0},
+        {"loop_penalty": 9.0, "loop_length": 1},
+    ):  # fmt: skip
+        config = GREEDY.replace(length=6, **penalties)
+        (result,) = continued(Lines(CHARS.vocab_size), CHARS, "\n\n", config, seed=1)
+        assert result.text == "\n" * 6

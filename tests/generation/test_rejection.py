@@ -1,0 +1,83 @@
+"""Tests of ``charlstm.generation.rejection``: which samples are kept, and when the search is given up."""
+
+from __future__ import annotations
+
+from itertools import count as numbers
+from itertools import cycle
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from charlstm.corpus.line_hashes import LineHashes
+from charlstm.errors import GenerationError
+from charlstm.generation.decoder import Sample
+from charlstm.generation.rejection import PATIENCE, reject_known
+from tests.messages import raises_naming
+
+TEXTS = st.lists(st.text("ab", max_size=2), max_size=12)
+
+
+def samples(texts, prompt=""):
+    return (Sample(index, prompt, text, 1, 1, "end", -1.0) for index, text in enumerate(texts))
+
+
+def texts_of(found):
+    return [each.text for each in found]
+
+
+@given(TEXTS, st.sets(st.text("ab", max_size=2)), st.booleans(), st.integers(0, 9))
+def test_what_is_kept_is_neither_known_nor_seen(texts, known, unique, first):
+    expected = []
+    for text in texts:
+        if text not in known and not (unique and text in expected):
+            expected.append(text)
+    if not expected:
+        return
+    seen = set() if unique else None
+    found = list(reject_known(samples(texts), len(expected), known=known, seen=seen, first=first))
+    assert texts_of(found) == expected
+    assert [each.index for each in found] == list(range(first, first + len(expected)))
+    assert seen == (set(expected) if unique else None)
+
+
+def test_a_text_is_known_with_its_prompt_and_without_line_ends():
+    known = LineHashes.from_lines(["anna", "bert\r\n"])
+    (found,) = reject_known(samples(["na", "na\n", "na\r\n", "ne"], "an"), 1, known=known)
+    assert found.text == "ne"
+    (found,) = reject_known(samples(["t", "n"], "ber"), 1, known=known)
+    assert found.text == "n"
+
+
+def test_what_was_seen_of_one_prompt_counts_for_the_next():
+    seen = set()
+    assert texts_of(reject_known(samples(["bc"], "a"), 1, seen=seen)) == ["bc"]
+    assert texts_of(reject_known(samples(["c", "d"], "ab"), 1, seen=seen)) == ["d"]
+
+
+def test_no_more_samples_are_drawn_than_it_takes():
+    endless = samples(map(str, numbers()))
+    assert len(list(reject_known(endless, 3, seen=set()))) == 3
+    assert next(endless).text == "3"
+
+
+def test_what_is_found_comes_before_the_end_is_known(sentence):
+    found = reject_known(samples(cycle("ab")), 3, seen=set())
+    assert [next(found).text, next(found).text] == ["a", "b"]
+    with pytest.raises(GenerationError) as caught:
+        next(found)
+    sentence(caught.value, "2 of 3 samples", "2,000", "--temperature", "--match")
+
+
+def test_it_is_given_up_after_so_many_in_a_row():
+    texts = (str(index // PATIENCE) for index in numbers())
+    assert texts_of(reject_known(samples(texts), 5, seen=set())) == ["0", "1", "2", "3", "4"]
+    texts = (str(index // (PATIENCE + 1)) for index in numbers())
+    with raises_naming(GenerationError, "1 of 5 samples"):
+        list(reject_known(samples(texts), 5, seen=set()))
+
+
+def test_samples_may_be_used_up(sentence):
+    with pytest.raises(GenerationError) as caught:
+        list(reject_known(samples("aab"), 3, seen=set()))
+    sentence(caught.value, "2 of 3 samples", "last 0")

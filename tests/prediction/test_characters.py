@@ -1,0 +1,103 @@
+"""Tests of ``charlstm.prediction.characters``: a word is what the tokenizer says it is."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from charlstm.prediction.grammar import Context
+from charlstm.prediction.predictor import Predictor
+from charlstm.prediction.search import BestFirstSearch, Target
+from charlstm.tokenizer.base import END_OF_DOCUMENT, CharTokenizer, partial_word, tokens_of
+
+ALPHABET = "abZé1٣'’\u0301\u093e\u200d_.!-€ \n\t\u3000中ไ"
+CHARS = CharTokenizer(tuple(sorted({*ALPHABET, *"dogs don't, 2"})))
+texts = st.text(st.sampled_from(ALPHABET), max_size=9)
+
+
+class Certain:
+    """An engine that writes one text; its state is how much of it has been read."""
+
+    vocab_size = CHARS.vocab_size
+
+    def __init__(self, text):
+        ids = [*CHARS.encode(text).tolist(), END_OF_DOCUMENT]
+        self.logits = np.zeros((len(ids) + 1, self.vocab_size), np.float32)
+        self.logits[range(len(ids)), ids] = 30
+
+    def initial_state(self, batch):
+        return np.zeros((1, batch, 1), np.float32)
+
+    def step(self, ids, state):
+        after = np.minimum(state + 1, len(self.logits) - 1)
+        return self.logits[after[0, :, 0].astype(int)], after
+
+
+def found(typed, text, target=Target.ALL):
+    """Return what a search finds after a word that was typed if one text follows for certain."""
+    engine, search = Certain(text), BestFirstSearch(1, target)
+    context = Context(engine.logits[0], engine.initial_state(1)[:, 0], typed)
+    Predictor(engine, CHARS).search([search], [context])
+    return [candidate for candidate in search.best() if candidate.probability > 0.5]
+
+
+def expected(typed, text):
+    """Return whether the first word of a text goes on with ``typed``, the word, what is written."""
+    tokens = list(tokens_of(typed + text))
+    if typed and len(tokens[0]) > len(typed):
+        return True, tokens[0], tokens[0][len(typed) :]
+    before = ""
+    for token in tokens_of(text):
+        before += token
+        if token.strip():
+            return False, token.removeprefix(" "), before
+    return False, "", ""
+
+
+@settings(max_examples=600)
+@given(texts, texts)
+def test_the_first_word_of_a_certain_text_is_found(prompt, text):
+    typed = partial_word(prompt).typed
+    (candidate,) = found(typed, text)
+    assert (candidate.completes, candidate.text, candidate.append) == expected(typed, text)
+    assert candidate.probability == pytest.approx(1, abs=1e-6)
+
+
+@settings(max_examples=300)
+@given(texts, texts)
+def test_a_search_for_one_kind_of_word_finds_no_other(prompt, text):
+    typed = partial_word(prompt).typed
+    completes, *_ = expected(typed, text)
+    assert bool(found(typed, text, Target.NEXT)) is not completes
+    if typed:
+        assert bool(found(typed, text, Target.COMPLETIONS)) is completes
+
+
+@pytest.mark.parametrize(
+    ("typed", "text", "word"),
+    [
+        ("don", "'t go", "don't"),
+        ("don", "'' go", "''"),
+        ("don", "’ go", "’"),
+        ("don'", "t go", "don't"),
+        ("don'", "'t", "'"),
+        ("", "dogs' a", "dogs"),
+        ("", "'tdo", "'"),
+        ("e", "\u0301a.", "e\u0301a"),
+        ("", "\u0301a", "\u0301"),
+        ("1", "2,1", "12"),
+        ("", "1a", "1"),
+        ("a", "1", "1"),
+        ("", "--- a", "---"),
+        ("", ".-", "."),
+        ("", "中中", "中"),
+        ("a", "中", "中"),
+        ("", " \n\t ab", "ab"),
+        ("", " \n", ""),
+    ],
+)
+def test_words_by_example(typed, text, word):
+    (candidate,) = found(typed, text)
+    assert candidate.text == word

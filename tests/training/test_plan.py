@@ -1,0 +1,631 @@
+"""Tests of ``charlstm.training.plan``: the laws by which a run is decided."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from charlstm.config import DECAYING, ModelConfig, TrainConfig
+from charlstm.dataset.batches import Streams, TokenStore
+from charlstm.errors import ConfigError, CorpusError
+from charlstm.tokenizer.base import END_OF_DOCUMENT
+from charlstm.training import plan as module
+from charlstm.training.plan import (
+    OPTIMIZER_DEFAULTS,
+    SIZES,
+    TextFacts,
+    choose_size,
+    default_epochs,
+    make_plan,
+    memory_needed,
+)
+from tests.messages import assert_names
+
+ORDER = list(SIZES)  # smallest first
+LEAST = 64  # tokens of the smallest batch that is chosen by itself
+MEGABYTE = {
+    "level": "char",
+    "vocab_size": 70,
+    "train_tokens": 1_000_000,
+    "valid_tokens": 100_000,
+    "characters_per_token": 1.0,
+}
+
+levels = st.sampled_from(["char", "word"])
+optimizers = st.sampled_from(sorted(OPTIMIZER_DEFAULTS))
+# Lengths of every magnitude, not mostly huge ones.
+lengths = (
+    st.integers(0, 26)
+    .flatmap(lambda power: st.integers(0, 2**power))
+    .map(lambda more: min(LEAST + more, 10**8))
+)
+speeds = st.floats(1e8, 1e14)
+budgets = st.one_of(
+    st.fixed_dictionaries({"epochs": st.floats(1e-3, 1e4)}),
+    st.fixed_dictionaries({"steps": st.integers(1, 10**6)}),
+    st.fixed_dictionaries({"minutes": st.floats(1e-3, 1e4)}),
+    st.just({}),
+)
+
+
+def planned(choices=None, **changes):
+    """Plan for a megabyte of text on a machine of always the same speed, unless told otherwise."""
+    facts = MEGABYTE | {name: changes.pop(name) for name in MEGABYTE if name in changes}
+    return make_plan(TextFacts(**facts), **{"speed": 1e11, "choices": choices} | changes)
+
+
+def without_speed(plan):
+    """Leave out what depends on the machine: of a budget in minutes, the steps expected too."""
+    steps = plan.steps if plan.train.minutes is None else 0
+    return dataclasses.replace(plan, tokens_per_second=0.0, minutes=0.0, steps=steps)
+
+
+# Size
+
+
+def test_sizes_grow():
+    parameters = [
+        ModelConfig(vocab_size=64, layers=layers, units=units, embedding=embedding).parameters
+        for layers, units, embedding in SIZES.values()
+    ]
+    assert parameters == sorted(set(parameters))
+
+
+@pytest.mark.parametrize(
+    ("level", "tokens", "size"),
+    [
+        ("char", 0, "tiny"),
+        ("char", 39_999, "tiny"),
+        ("char", 40_000, "small"),
+        ("char", 499_999, "small"),
+        ("char", 500_000, "medium"),
+        ("char", 49_999_999, "medium"),
+        ("char", 50_000_000, "large"),
+        ("char", 10**12, "large"),
+        ("word", 39_999, "tiny"),
+        ("word", 40_000, "small"),
+        ("word", 199_999, "small"),
+        ("word", 200_000, "medium"),
+        ("word", 20_000_000, "large"),
+    ],
+)
+def test_the_size_follows_from_the_length_of_the_text(level, tokens, size):
+    assert choose_size(level, tokens) == size
+    if tokens >= LEAST:
+        preset, plan = SIZES[size], planned(level=level, train_tokens=tokens)
+        assert plan.size == size
+        assert (plan.model.layers, plan.model.units) == preset[:2]
+        assert plan.model.embedding == preset[1 if level == "word" else 2]
+
+
+@pytest.mark.parametrize(
+    ("level", "minutes", "size"),
+    [
+        ("char", 1e-3, "tiny"),
+        ("char", 0.49, "tiny"),
+        ("char", 0.5, "small"),
+        ("char", 2.4, "small"),
+        ("char", 2.5, "medium"),
+        ("char", 1e3, "medium"),
+        ("word", 0.5, "small"),
+        ("word", 5.9, "small"),
+        ("word", 6.0, "medium"),
+    ],
+)
+def test_a_budget_in_minutes_may_change_the_size(level, minutes, size):
+    assert planned({"minutes": minutes}, level=level).size == size
+    assert planned({"minutes": minutes}, size="large").size == "large"
+
+
+minutes_given = st.floats(1e-3, 1e5)
+
+
+@given(levels, st.integers(0, 10**9), minutes_given)
+def test_a_budget_in_minutes_never_makes_the_model_larger(level, tokens, minutes):
+    timed = choose_size(level, tokens, minutes)
+    assert ORDER.index(timed) <= ORDER.index(choose_size(level, tokens))
+
+
+@given(levels, st.integers(0, 10**9), st.integers(0, 10**9), minutes_given, minutes_given)
+def test_more_text_or_more_time_never_makes_the_model_smaller(level, one, other, long, longer):
+    short, long, longer = min(one, other), *sorted((long, longer))
+    size = ORDER.index(choose_size(level, short, long))
+    assert ORDER.index(choose_size(level, max(one, other), long)) >= size
+    assert ORDER.index(choose_size(level, short, longer)) >= size
+
+
+@pytest.mark.parametrize("size", ORDER)
+def test_a_named_size_wins(size):
+    plan = planned(size=size)
+    assert plan.size == size
+    assert (plan.model.layers, plan.model.units, plan.model.embedding) == SIZES[size]
+
+
+@pytest.mark.parametrize("choice", [{"units": 300}, {"layers": 5}, {"embedding": 77}])
+def test_a_model_of_own_measures_is_custom(choice):
+    assert planned(choice).size == "custom"
+
+
+def test_a_given_model_is_taken_as_it_is():
+    model = ModelConfig(vocab_size=70, layers=3, units=99, embedding=11)
+    plan = planned(model=model, size="large")
+    assert plan.size == "given"
+    assert plan.model == model
+
+
+# Ties
+
+
+def test_words_tie_by_themselves_and_characters_do_not():
+    words = planned(level="word").model
+    assert words.tied
+    assert words.embedding == words.units == 512
+    assert not planned(level="char").model.tied
+    assert not planned({"embedding": 512}, level="char").model.tied
+
+
+@pytest.mark.parametrize(
+    ("choices", "level", "expected"),
+    [
+        ({"tied": True}, "char", (512, 512, True)),
+        ({"tied": True, "units": 300}, "char", (300, 300, True)),
+        ({"tied": True, "embedding": 512}, "char", (512, 512, True)),
+        ({"tied": False}, "word", (128, 512, False)),
+        ({"units": 300}, "word", (300, 300, True)),
+        ({"embedding": 100}, "word", (100, 512, False)),
+        ({"embedding": 512}, "word", (512, 512, True)),
+        ({"embedding": 300, "units": 300}, "word", (300, 300, True)),
+        ({"embedding": 300, "units": 400}, "word", (300, 400, False)),
+    ],
+)
+def test_ties_and_widths_fit(choices, level, expected):
+    model = planned(choices, level=level).model
+    assert (model.embedding, model.units, model.tied) == expected
+
+
+@pytest.mark.parametrize("level", ["char", "word"])
+@pytest.mark.parametrize("units", [None, 256])
+def test_a_tie_that_can_not_be_is_refused(level, units, sentence):
+    with pytest.raises(ConfigError) as caught:
+        planned({"tied": True, "embedding": 100, "units": units}, level=level)
+    sentence(caught.value, "--tie", "--embedding 100", f"--units {units or 512}", "--no-tie")
+
+
+# Batches
+
+
+@given(levels, lengths)
+def test_the_text_holds_a_batch_of_the_automatic_choice(level, tokens):
+    plan = planned(level=level, train_tokens=tokens)
+    train = plan.train
+    assert train.streams * train.sequence_length <= tokens
+    assert 4 <= train.streams <= (16 if level == "word" else 48)
+    assert train.sequence_length in (16, 32)
+
+
+@given(levels, lengths)
+def test_streams_are_as_many_as_leave_fifty_batches_to_an_epoch(level, tokens):
+    train = planned(level=level, train_tokens=tokens).train
+    fifty = 50 * train.streams * train.sequence_length
+    most = 16 if level == "word" else 48
+    assert train.streams in (4, 8, 16, 32, 48)
+    assert train.streams == 4 or fifty <= tokens
+    assert train.streams == most or 2 * fifty > tokens
+
+
+@given(levels, st.integers(0, LEAST - 1), st.floats(0.5, 20))
+def test_a_text_that_is_too_short_is_refused(level, tokens, characters_per_token):
+    with pytest.raises(CorpusError) as caught:
+        planned(level=level, train_tokens=tokens, characters_per_token=characters_per_token)
+    characters = math.ceil(64 * max(1, characters_per_token) / 0.9)
+    assert_names(
+        caught.value,
+        "too short",
+        f"{tokens} tokens",
+        "4 streams of 16 tokens",
+        64,
+        f"{characters:,} characters",
+        "--streams",
+        "--sequence-length",
+    )
+
+
+@given(st.integers(1, 65_536), st.integers(1, 65_536), st.integers(1, 10**7))
+def test_a_text_shorter_than_a_chosen_batch_is_refused(streams, sequence_length, tokens):
+    choices = {"streams": streams, "sequence_length": sequence_length}
+    needed = streams * sequence_length
+    if tokens >= needed:
+        assert planned(choices, train_tokens=tokens).train.streams == streams
+        return
+    with pytest.raises(CorpusError) as caught:
+        planned(choices, train_tokens=tokens)
+    assert_names(
+        caught.value,
+        f"{tokens:,} tokens",
+        f"{streams} streams",
+        f"{sequence_length} tokens",
+        f"{needed:,}",
+        f"{math.ceil(needed / 0.9):,} characters",
+        "--streams",
+        "--sequence-length",
+    )
+
+
+def test_who_brings_what_the_message_asks_for_can_train():
+    with pytest.raises(CorpusError) as caught:
+        planned(train_tokens=10, valid_tokens=2)
+    (characters,) = re.findall(r"about ([\d,]+) characters", str(caught.value))
+    enough = int(characters.replace(",", ""))
+    assert planned(train_tokens=int(0.9 * enough), valid_tokens=3).train.streams == 4
+
+
+@pytest.mark.parametrize("valid_tokens", [0, 1, 2])
+def test_a_text_without_validation_part_is_refused(valid_tokens, sentence):
+    with pytest.raises(CorpusError) as caught:
+        planned(valid_tokens=valid_tokens)
+    sentence(caught.value, "validate", "--lines", "--valid-fraction", "--valid")
+    assert planned(valid_tokens=3).steps > 0
+
+
+# Budget
+
+
+@given(st.integers(1, 10**12), st.integers(1, 10**12))
+def test_more_text_is_read_fewer_times(one, other):
+    short, long = sorted((one, other))
+    assert 1.0 <= default_epochs(long) <= default_epochs(short) <= 60.0
+
+
+def test_a_megabyte_is_read_eight_times():
+    assert default_epochs(1_000_000) == 8.0
+    assert planned().train.epochs == 8.0
+
+
+@given(
+    levels, lengths, st.booleans(), st.sampled_from([None, "epochs", "steps"]), st.integers(1, 999)
+)
+@example("char", LEAST + 1, False, None, 1)  # the second of the marks at the ends is not trained on
+def test_the_plan_counts_steps_as_training_does(level, tokens, is_cut, budget, value):
+    plan = planned(budget and {budget: value}, level=level, train_tokens=tokens)
+    train = plan.train
+    # The mark at the end of a text that is not cut is on disk, but not in the ring.
+    size, symbol = (tokens, 5) if is_cut else (tokens + 1, END_OF_DOCUMENT)
+    ids = np.broadcast_to(np.uint8(symbol), size)
+    assert TokenStore(ids, ids).train_tokens == tokens
+    streams = Streams(ids, train.streams, train.sequence_length, 1, np.zeros(6))
+    assert plan.steps_per_epoch == streams.steps_per_epoch
+    if train.steps is None:
+        assert train.epochs == (default_epochs(tokens) if budget is None else value)
+        assert plan.steps == max(1, round(train.epochs * streams.steps_per_epoch))
+    else:
+        assert plan.steps == train.steps == value
+
+
+@given(levels, lengths, st.sampled_from(["steps", "epochs", "minutes"]), st.integers(1, 5000))
+def test_what_follows_from_the_budget_fits_it(level, tokens, budget, value):
+    plan = planned({budget: value}, level=level, train_tokens=tokens)
+    train = plan.train
+    if budget == "minutes":
+        assert train.warmup_steps == min(100, 50 * value)
+        assert train.eval_every is None  # the share of the minutes decides
+        assert (train.patience, train.sample_every) == (5, 2)
+    else:
+        assert 0 <= train.warmup_steps <= min(100, plan.steps / 10)
+        assert 1 <= train.eval_every <= plan.steps_per_epoch
+
+
+@given(st.integers(1, 5000))
+def test_a_run_is_evaluated_ten_times_at_least(steps):
+    """Every ``eval_every`` steps and at the end, as the help of ``--eval-every`` says."""
+    plan = planned({"steps": steps})
+    assert math.ceil(steps / plan.train.eval_every) >= min(10, steps)
+
+
+@given(st.integers(1, 100_000), st.none() | st.integers(1, 1000))
+def test_patience_is_a_fifth_of_all_evaluations(steps, eval_every):
+    """Whether the user says how often to evaluate or not."""
+    train = planned({"steps": steps, "eval_every": eval_every}).train
+    evaluations = steps // train.eval_every
+    assert train.patience == max(5, evaluations // 5)
+    assert train.sample_every == max(1, evaluations // 5)
+
+
+@given(levels, lengths, st.floats(1e-3, 1e4), speeds)
+def test_a_budget_in_minutes_gives_an_estimate_of_the_steps(level, tokens, minutes, speed):
+    plan = planned({"minutes": minutes}, level=level, train_tokens=tokens, speed=speed)
+    assert plan.minutes == plan.train.minutes == minutes
+    assert plan.train.epochs is plan.train.steps is None
+    per_step = plan.train.streams * plan.train.sequence_length / plan.tokens_per_second
+    seconds = 60 * minutes - module.START_SECONDS
+    assert plan.steps == 1 or plan.steps * per_step <= seconds * (1 + 1e-9)
+    assert (plan.steps + 1) * per_step >= seconds * (1 - 1e-9)
+
+
+@pytest.mark.parametrize(
+    "names", [("epochs", "steps"), ("epochs", "minutes"), ("epochs", "steps", "minutes")]
+)
+def test_two_budgets_are_refused(names, sentence):
+    with pytest.raises(ConfigError) as caught:
+        planned(dict.fromkeys(names, 3))
+    sentence(caught.value, " and ".join(names))
+
+
+# Speed
+
+
+@given(levels, lengths, speeds, st.sampled_from(["float32", "bfloat16"]))
+def test_without_minutes_the_speed_decides_nothing(level, tokens, speed, product_type):
+    expected = planned(level=level, train_tokens=tokens)
+    plan = planned(level=level, train_tokens=tokens, speed=speed, product_type=product_type)
+    train = plan.train.replace(precision="float32")
+    same = dataclasses.replace(plan, train=train, memory=expected.memory)
+    assert without_speed(same) == without_speed(expected)
+    assert plan.memory <= expected.memory
+
+
+@given(levels, lengths, st.integers(1, 300), budgets, st.sampled_from(["float32", "bfloat16"]))
+def test_processors_decide_the_chains_and_the_expected_time_only(
+    level, tokens, processors, budget, product
+):
+    """Chains of rows run side by side, a core to each; less than four rows don't pay."""
+    options = {"level": level, "train_tokens": tokens, "product_type": product}
+    plan = planned(budget, processors=processors, **options)
+    alone = planned(budget, processors=1, **options)
+    assert alone.train.chains == 1
+    assert plan.train.chains == max(1, min(processors, plan.train.streams // 4))
+    train = plan.train.replace(chains=1)
+    assert without_speed(dataclasses.replace(plan, train=train)) == without_speed(alone)
+    assert plan.tokens_per_second == pytest.approx(processors * alone.tokens_per_second)
+
+
+@given(st.integers(1, 64), st.integers(1, 500))
+def test_every_chain_has_four_rows_or_there_is_one(processors, streams):
+    chains = planned({"streams": streams}, processors=processors).train.chains
+    assert chains == 1 or streams // chains >= 4
+    assert 1 <= chains <= processors
+    assert chains == processors or streams // (chains + 1) < 4
+
+
+def test_chosen_chains_win():
+    assert planned({"chains": 3}, processors=16).train.chains == 3
+    assert planned({"chains": 3}, processors=1).train.chains == 3
+
+
+@pytest.mark.parametrize("product_type", ["float32", "bfloat16"])
+@pytest.mark.parametrize("precision", [None, "auto"])
+def test_the_plan_says_in_which_numbers_training_multiplies(product_type, precision):
+    """So that the run goes on in them, on whatever machine it is resumed."""
+    plan = planned({"precision": precision}, product_type=product_type)
+    assert plan.train.precision == product_type
+
+
+@given(levels, lengths, st.floats(0.01, 1.0))
+def test_the_rate_scale_multiplies_the_automatic_rate_only(level, tokens, scale):
+    usual = planned(level=level, train_tokens=tokens)
+    scaled = planned(level=level, train_tokens=tokens, rate_scale=scale)
+    assert scaled.train.learning_rate == pytest.approx(scale * usual.train.learning_rate)
+    rate = usual.train.learning_rate
+    assert dataclasses.replace(scaled, train=scaled.train.replace(learning_rate=rate)) == usual
+    chosen = planned({"learning_rate": 0.123}, train_tokens=tokens, rate_scale=scale)
+    assert chosen.train.learning_rate == 0.123
+
+
+@given(levels, lengths)
+def test_a_faster_machine_takes_less_time(level, tokens):
+    slow = planned(level=level, train_tokens=tokens)
+    fast = planned(level=level, train_tokens=tokens, speed=4e11)
+    assert fast.tokens_per_second == pytest.approx(4 * slow.tokens_per_second)
+    train = slow.train
+    # An evaluation takes half the time of training on as many tokens.
+    evaluated = math.ceil(slow.steps / train.eval_every) * MEGABYTE["valid_tokens"] / 2
+    tokens_in_all = slow.steps * train.streams * train.sequence_length + evaluated
+    for plan in (slow, fast):
+        seconds = module.START_SECONDS + tokens_in_all / plan.tokens_per_second
+        assert plan.minutes == pytest.approx(seconds / 60)
+
+
+def test_the_output_projection_counts_for_speed_and_the_embedding_table_does_not():
+    speeds = [
+        planned({"tied": False, "embedding": 512}, vocab_size=size).tokens_per_second
+        for size in (100, 200, 300)
+    ]
+    weights = [0.7e11 / 6 / speed for speed in speeds]
+    assert np.diff(weights) == pytest.approx([513 * 100] * 2)
+    tied = planned({"tied": True}, vocab_size=100).tokens_per_second
+    assert 0.7e11 / 6 / tied == pytest.approx(weights[0])
+
+
+# Choices
+
+
+CHOICES = {
+    "layers": st.integers(1, 64),
+    "units": st.integers(1, 16_384),
+    "embedding": st.integers(1, 16_384),
+    "seed": st.integers(0, 2**32 - 1),
+    "streams": st.integers(1, 100),
+    "sequence_length": st.integers(1, 100),
+    "optimizer": optimizers,
+    "learning_rate": st.floats(1e-9, 10),
+    "final_rate": st.floats(0, 1),
+    "warmup_steps": st.integers(0, 10**6),
+    "weight_decay": st.floats(0, 10),
+    "clip_norm": st.floats(1e-3, 1e3),
+    "dropout": st.floats(0, 0.99),
+    "dropout_ramp": st.floats(0, 100),
+    "precision": st.sampled_from(["float32", "bfloat16"]),
+    "chains": st.integers(1, 1024),
+    "eval_every": st.integers(1, 10**6),
+    "patience": st.integers(1, 10**6),
+    "sample_every": st.integers(0, 10**6),
+    "save_every": st.floats(1e-3, 1e6),
+}
+
+
+def consistent(choices, level):
+    """Leave a weight decay out that would have no effect."""
+    optimizer = choices.get("optimizer", "sgd" if level == "word" else "adamw")
+    without = {"weight_decay"} if optimizer not in DECAYING else set()
+    return {name: value for name, value in choices.items() if name not in without}
+
+
+def test_these_tests_know_every_setting():
+    settings = {*TrainConfig.__struct_fields__, *ModelConfig.__struct_fields__}
+    assert settings == {*CHOICES, "epochs", "steps", "minutes", "tied", "vocab_size"}
+
+
+@given(levels, st.fixed_dictionaries({}, optional=CHOICES), budgets)
+def test_what_the_user_chose_is_not_changed(level, choices, budget):
+    choices = consistent(choices, level)
+    left_open = dict.fromkeys(CHOICES)
+    product_type = choices.get("precision", "float32")
+    plan = planned(left_open | choices | budget, level=level, product_type=product_type)
+    settings = msgspec.to_builtins(plan.model) | msgspec.to_builtins(plan.train)
+    assert {name: settings[name] for name in choices | budget} == choices | budget
+    assert plan.model.vocab_size == 70
+
+
+@given(levels, lengths, st.fixed_dictionaries({}, optional=CHOICES), budgets, st.integers(1, 64))
+def test_a_plan_of_what_was_planned_is_the_same(level, tokens, choices, budget, processors):
+    """A resumed run is planned from the settings it was begun with."""
+    choices = consistent(choices, level) | {"streams": None, "sequence_length": None} | budget
+    options = {"product_type": choices.get("precision", "bfloat16")}
+    options |= {"level": level, "train_tokens": tokens}
+    plan = planned(choices, processors=processors, rate_scale=0.25, **options)
+    settings = {name: getattr(plan.train, name) for name in TrainConfig.__struct_fields__}
+    again = planned(settings, model=plan.model, processors=processors, **options)
+    assert again.train == plan.train
+    assert again.model == plan.model
+    assert (again.steps, again.steps_per_epoch) == (plan.steps, plan.steps_per_epoch)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("units", 0),
+        ("layers", 65),
+        ("embedding", -1),
+        ("dropout", 1.0),
+        ("learning_rate", 0.0),
+        ("eval_every", 0),
+        ("patience", 0),
+        ("streams", 0),
+        ("streams", -1),
+        ("sequence_length", 0),
+        ("steps", 0),
+        ("steps", -5),
+        ("epochs", -1.0),
+        ("epochs", math.nan),
+        ("epochs", math.inf),
+        ("minutes", 0.0),
+        ("minutes", math.nan),
+        ("minutes", math.inf),
+    ],
+)
+def test_a_choice_out_of_range_is_refused_by_name(name, value, sentence):
+    with pytest.raises(ConfigError) as caught:
+        planned({name: value})
+    sentence(caught.value, name, value)
+
+
+# Learning
+
+
+@given(levels, lengths)
+def test_dropout_rises_while_the_text_is_new(level, tokens):
+    train = planned(level=level, train_tokens=tokens).train
+    expected = 0.5 if level == "word" or tokens < 100_000 else 0.3
+    assert (train.dropout, train.dropout_ramp) == (expected, 4.0)
+
+
+@given(st.floats(0, 0.99), st.none() | st.floats(0, 100))
+def test_a_chosen_dropout_rises_only_if_asked_to(rate, ramp):
+    train = planned({"dropout": rate, "dropout_ramp": ramp}).train
+    assert (train.dropout, train.dropout_ramp) == (rate, ramp or 0.0)
+
+
+def test_the_learning_rate_is_that_of_the_measurements():
+    assert planned(size="medium").train.learning_rate == 8e-3
+
+
+def test_words_are_learned_by_plain_gradient_descent():
+    characters, words = (planned(level=level).train for level in ("char", "word"))
+    assert (characters.optimizer, characters.clip_norm) == ("adamw", 1.0)
+    assert (words.optimizer, words.clip_norm) == ("sgd", 0.25)
+    assert words.learning_rate > 100 * characters.learning_rate
+    chosen = planned({"optimizer": "adamw", "streams": words.streams}, level="word").train
+    same = planned({"streams": words.streams}, level="char").train
+    assert (chosen.learning_rate, chosen.clip_norm) == (same.learning_rate, same.clip_norm)
+
+
+@given(optimizers, levels)
+def test_weights_decay_only_where_the_optimizer_does_it(optimizer, level):
+    train = planned({"optimizer": optimizer}, level=level).train
+    assert train.weight_decay == (0.05 if optimizer in DECAYING else 0.0)
+    assert planned({"optimizer": optimizer, "weight_decay": 0.0}).train.weight_decay == 0.0
+
+
+@pytest.mark.parametrize(
+    ("choices", "level", "optimizer"),
+    [({"optimizer": "adam"}, "char", "adam"), ({}, "word", "sgd")],
+)
+def test_a_weight_decay_without_effect_is_refused(choices, level, optimizer, sentence):
+    with pytest.raises(ConfigError) as caught:
+        planned(choices | {"weight_decay": 0.1}, level=level)
+    sentence(
+        caught.value, "--weight-decay", f"--optimizer {optimizer}", "--optimizer adamw", "lion"
+    )
+
+
+@given(
+    optimizers,
+    st.integers(1, 1000),
+    st.integers(1, 1000),
+    st.integers(1, 4096),
+    st.integers(1, 4096),
+)
+def test_wider_batches_learn_faster_and_wider_models_slower(optimizer, few, many, narrow, wide):
+    few, many, narrow, wide = *sorted((few, many)), *sorted((narrow, wide))
+
+    def rate(streams, units):
+        choices = {"optimizer": optimizer, "streams": streams, "units": units}
+        return planned(choices).train.learning_rate
+
+    most = 1.5 * OPTIMIZER_DEFAULTS[optimizer].rate
+    assert 0 < rate(few, wide) <= rate(many, wide) <= rate(many, narrow) <= 1.01 * most
+
+
+def test_a_plan_is_frozen():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        planned().steps = 1
+
+
+# Peaks that runs of three steps had, in MB.
+@pytest.mark.parametrize(
+    ("layers", "units", "embedding", "symbols", "tokens", "peak"),
+    [
+        (1, 128, 64, 67, 48 * 32, 665),
+        (1, 128, 64, 67, 1024 * 128, 1419),
+        (2, 512, 128, 67, 48 * 32, 947),
+        (2, 512, 128, 67, 512 * 32, 1398),
+        (2, 512, 128, 67, 128 * 256, 2289),
+        (2, 256, 128, 67, 512 * 128, 1941),
+        (3, 1024, 256, 67, 48 * 32, 1953),
+        (3, 1024, 256, 67, 256 * 32, 2177),
+        (2, 512, 512, 7_610, 16 * 32, 982),
+        (2, 512, 512, 7_610, 256 * 32, 1514),
+    ],
+)
+def test_the_memory_foretold_is_about_what_runs_need(
+    layers, units, embedding, symbols, tokens, peak
+):
+    sizes = {"layers": layers, "units": units, "embedding": embedding}
+    model = ModelConfig(vocab_size=symbols, tied=embedding == units, **sizes)
+    assert 0.9 < memory_needed(model, tokens, "bfloat16") / (peak * 1e6) < 1.35

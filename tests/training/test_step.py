@@ -1,0 +1,399 @@
+"""The compiled steps: schedule, optimizer, loss and validation against plain oracles."""
+
+import inspect
+import json
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from charlstm.config import CorpusConfig, ModelConfig, TokenizerConfig, TrainConfig
+from charlstm.dataset.batches import Batch, Streams
+from charlstm.dataset.prepare import prepare
+from charlstm.distributed.replicas import evenly
+from charlstm.engine.session import build_engine
+from charlstm.evaluation.scoring import score_lines
+from charlstm.network import lstm
+from charlstm.network import model as network
+from charlstm.network.backend import keras, tf
+from charlstm.network.model import weights_of
+from charlstm.tokenizer.base import END_OF_DOCUMENT
+from charlstm.training import step as step_module
+from charlstm.training.optimizers import FusedAdamW, FusedSGD, make_optimizer
+from charlstm.training.schedule import dropout_rate, learning_rate
+from charlstm.training.step import StepRunner
+from tests import oracles
+
+
+def real_text():
+    """Return prose and code that come with Python."""
+    return "".join(inspect.getsource(module) for module in (json, json.decoder, inspect))
+
+
+MODEL = ModelConfig(vocab_size=12, embedding=6, units=10, layers=2)
+TRAIN = TrainConfig(steps=10, streams=3, sequence_length=5, precision="float32", dropout=0.0)
+
+
+def log_softmax(logits):
+    shifted = logits - logits.max(-1, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))
+
+
+def one_stream_loss(steps, ids):
+    """Mean loss over a text read by one stream, whose states restart at documents, in float64."""
+    zeros, weights = np.zeros((2 * MODEL.layers, 1, MODEL.units)), weights_of(steps.model)
+    documents = np.split(ids[:-1], np.flatnonzero(ids[:-1] == END_OF_DOCUMENT))
+    logits = [oracles.network(MODEL, weights, one[None], zeros)[0] for one in documents if one.size]
+    chosen = log_softmax(np.concatenate(logits, axis=1))[0]
+    return -chosen[np.arange(ids.size - 1), ids[1:]].mean()
+
+
+def batch_of(seed=0):
+    ids = np.random.default_rng(seed).integers(12, size=(3, 6)).astype(np.int32)
+    return Batch(ids[:, :-1], ids[:, 1:], True)
+
+
+@pytest.mark.parametrize("length", [2, 3, 50, 700, 3000])
+def test_validation_in_streams_equals_one_stream(length):
+    steps = StepRunner(MODEL, TRAIN)
+    ids = np.random.default_rng(length).integers(12, size=length).astype(np.uint8)
+    assert steps.validate(ids) == pytest.approx(one_stream_loss(steps, ids), abs=1e-4)
+
+
+def test_a_step_returns_the_mean_loss_and_lowers_it():
+    steps = StepRunner(MODEL, TRAIN)
+    batch, states = batch_of(), steps.model.zero_states(3)
+    logits, _ = steps.model(batch.inputs, states)
+    rows, columns = np.indices(batch.targets.shape)
+    expected = -log_softmax(logits.numpy())[rows, columns, batch.targets].mean()
+    first, _ = steps.train(batch, states, 0, 0.01, 0.0)
+    assert first == pytest.approx(expected, abs=1e-5)
+    for step in range(1, 30):
+        last, _ = steps.train(batch, states, step, 0.01, 0.0)
+    assert last < 0.7 * first
+
+
+def test_states_are_carried_out_of_a_step():
+    steps = StepRunner(MODEL, TRAIN)
+    batch, zero = batch_of(), steps.model.zero_states(3)
+    _, expected = steps.model(batch.inputs, zero)
+    _, after = steps.train(batch, zero, 0, 0.0, 0.0)
+    for ours, theirs in zip(after, expected, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-6)
+
+
+def test_the_gradient_is_clipped_by_its_global_norm():
+    optimizer = make_optimizer(TRAIN.replace(optimizer="sgd", clip_norm=1.0))
+    variables = [keras.Variable(np.zeros(n), dtype="float32") for n in (2, 1)]
+    optimizer.build(variables)
+    optimizer.learning_rate.assign(1.0)
+    optimizer.apply([tf.constant([3.0, 0.0]), tf.constant([4.0])], variables)
+    np.testing.assert_allclose(np.concatenate([v.numpy() for v in variables]), [-0.6, 0, -0.8])
+
+
+@pytest.mark.parametrize("name", ["adamw", "adam", "lion", "rmsprop", "sgd"])
+def test_every_optimizer_learns(name):
+    rate = {"lion": 1e-3, "sgd": 0.3}.get(name, 0.01)
+    steps = StepRunner(MODEL, TRAIN.replace(optimizer=name))
+    states = steps.model.zero_states(3)
+    losses = [steps.train(batch_of(), states, step, rate, 0.0)[0] for step in range(20)]
+    assert losses[-1] < losses[0]
+
+
+def test_weight_decay_spares_biases():
+    steps = StepRunner(MODEL, TRAIN.replace(weight_decay=0.9))
+    before = weights_of(steps.model)
+    zeros = [tf.zeros(v.shape) for v in steps.model.trainable_variables]
+    steps.optimizer.learning_rate.assign(0.1)
+    steps.optimizer.apply(zeros, steps.model.trainable_variables)
+    for name, after in weights_of(steps.model).items():
+        decayed = before[name] if "bias" in name else before[name] * (1 - 0.1 * 0.9)
+        np.testing.assert_allclose(after, decayed, rtol=1e-5, atol=1e-7)
+
+
+FUSED = [
+    ((FusedAdamW, keras.optimizers.AdamW), {"weight_decay": 0.2}),
+    ((FusedSGD, keras.optimizers.SGD), {"momentum": 0.9}),
+]
+
+
+def updated(kind, settings):
+    """Return weights and slots after some steps with clipping, decay and biases that are spared."""
+    rng = np.random.default_rng(0)
+    first = {"kernel": rng.normal(size=(5, 7)), "bias": rng.normal(size=7)}
+    variables = [keras.Variable(value, name=name, dtype="float32") for name, value in first.items()]
+    optimizer = kind(**settings, learning_rate=0.1, global_clipnorm=1.0)
+    optimizer.exclude_from_weight_decay(var_names=["bias"])
+    optimizer.build(variables)
+    drawn = np.random.default_rng(1)
+    for _ in range(5):
+        gradients = [tf.constant(drawn.normal(size=v.shape), tf.float32) for v in variables]
+        optimizer.apply(gradients, variables)
+    return [v.numpy() for v in (*variables, *optimizer.variables)]
+
+
+@pytest.mark.parametrize(("kinds", "settings"), FUSED)
+def test_a_fused_update_is_that_of_keras(kinds, settings):
+    for ours, theirs in zip(*(updated(kind, settings) for kind in kinds), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "gone"),
+    [
+        ("VARIABLE_INDEX", "_other_index"),
+        ("ADAM_SLOTS", ("_momentums", "_other_slots")),
+        ("MOMENTUM_SLOTS", ("other_slots",)),
+    ],
+)
+@pytest.mark.parametrize(("kinds", "settings"), FUSED)
+def test_without_the_private_names_of_keras_its_own_update_is_taken(
+    monkeypatch, kinds, settings, name, gone
+):
+    """As another Keras, in which they are called otherwise."""
+    expected, stock = (updated(kind, settings) for kind in kinds)
+    monkeypatch.setattr(step_module, name, gone)
+    found = updated(kinds[0], settings)
+    for ours, fused, theirs in zip(found, expected, stock, strict=True):
+        np.testing.assert_allclose(ours, fused, rtol=1e-4, atol=1e-5)
+        if name == "VARIABLE_INDEX":
+            np.testing.assert_array_equal(ours, theirs)
+
+
+def test_dropout_depends_on_seed_and_step_only():
+    def loss(steps, seed, step):
+        steps.seed = seed
+        return steps.train(batch_of(), steps.model.zero_states(3), step, 0.0, 0.5)[0]
+
+    one, other = StepRunner(MODEL, TRAIN), StepRunner(MODEL, TRAIN)
+    assert loss(one, 1, 4) == loss(other, 1, 4) == loss(one, 1, 4)
+    assert len({loss(one, 1, 4), loss(one, 1, 5), loss(one, 2, 4)}) == 3
+
+
+# Chains: the rows of a batch, divided among the processor's cores
+
+
+def after_steps(chains, streams, model=MODEL, steps=6, dropout=0.0, **settings):
+    """Take some steps with carried states; return losses, states and weights."""
+    train = TRAIN.replace(streams=streams, chains=chains, **settings)
+    taken = StepRunner(model, train)
+    assert taken.chains == chains
+    states, losses = taken.model.zero_states(streams), []
+    for step in range(steps):
+        ids = np.random.default_rng(step).integers(12, size=(streams, 6)).astype(np.int32)
+        batch = Batch(ids[:, :-1], ids[:, 1:], step == 0)
+        loss, states = taken.train(batch, states, step, 0.01, dropout)
+        losses.append(loss)
+    return losses, [part.numpy() for pair in states for part in pair], weights_of(taken.model)
+
+
+TIED = ModelConfig(vocab_size=12, embedding=10, units=10, layers=1, tied=True)
+
+
+@pytest.mark.parametrize(
+    ("chains", "streams", "model"),
+    [(2, 4, MODEL), (2, 5, MODEL), (3, 4, MODEL), (3, 7, MODEL), (3, 5, TIED)],
+)
+def test_chains_compute_what_one_chain_computes(chains, streams, model):
+    losses, states, weights = after_steps(chains, streams, model)
+    expected_losses, expected_states, expected_weights = after_steps(1, streams, model)
+    assert losses == pytest.approx(expected_losses, rel=1e-5)
+    for ours, theirs in zip(states, expected_states, strict=True):
+        assert ours.shape == (streams, 10)
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
+    assert weights.keys() == expected_weights.keys()
+    for name, weight in weights.items():
+        np.testing.assert_allclose(weight, expected_weights[name], rtol=1e-5, atol=1e-6)
+
+
+def test_the_rows_of_two_chains_draw_dropout_of_their_own():
+    """Two rows of one text come apart only by what is dropped from them."""
+    steps = StepRunner(MODEL, TRAIN.replace(streams=2, chains=2))
+    ids = np.tile(np.random.default_rng(0).integers(1, 12, 6), (2, 1)).astype(np.int32)
+    batch = Batch(ids[:, :-1], ids[:, 1:], True)
+    _, after = steps.train(batch, steps.model.zero_states(2), 0, 0.0, 0.5)
+    first, last = after[0][0].numpy(), after[-1][0].numpy()
+    np.testing.assert_allclose(first[0], first[1], atol=1e-6)  # before any dropout
+    assert not np.allclose(last[0], last[1])
+
+
+def test_a_step_in_chains_depends_on_seed_and_step_only():
+    runs = [after_steps(2, 5, dropout=0.5, seed=seed) for seed in (1, 1, 2)]
+    assert runs[0][0] == runs[1][0]
+    assert runs[0][0] != runs[2][0]
+    for name, weight in runs[0][2].items():
+        np.testing.assert_array_equal(weight, runs[1][2][name])
+
+
+@pytest.mark.parametrize("length", [2, 1025, 1600])
+def test_validation_in_chains_equals_one_chain(length):
+    """In one, two and three streams."""
+    ids = np.random.default_rng(length).integers(12, size=length).astype(np.uint8)
+    one, two, three = (StepRunner(MODEL, TRAIN.replace(chains=n)).validate(ids) for n in (1, 2, 3))
+    assert two == pytest.approx(one, abs=1e-6)
+    assert three == pytest.approx(one, abs=1e-6)
+
+
+def on(monkeypatch, gpu):
+    """Let the path of a GPU, or that of a processor, be taken; stock layers stand in for cuDNN."""
+    for module in (lstm, network, step_module):
+        monkeypatch.setattr(module, "gpu_visible", lambda: gpu)
+
+
+@pytest.mark.parametrize("marks", [0, 1, 4], ids=["no mark", "one mark", "several marks"])
+def test_the_path_of_a_gpu_takes_the_same_steps(monkeypatch, marks):
+    """Marks are where documents begin, and the states restart."""
+    batch = batch_of()
+    inputs = np.maximum(batch.inputs, 1)
+    inputs[[0, 1, 1, 2][:marks], [2, 0, 3, 4][:marks]] = END_OF_DOCUMENT
+    batch = Batch(inputs, batch.targets, True)
+    model = ModelConfig(vocab_size=12, embedding=16, units=10, layers=2)
+
+    def after(gpu):
+        on(monkeypatch, gpu)
+        steps = StepRunner(model, TRAIN)
+        states = steps.model.zero_states(3)
+        losses = []
+        for step in range(3):
+            loss, states = steps.train(batch, states, step, 0.01, 0.5)
+            losses.append(loss)
+        return losses, weights_of(steps.model), np.array(states)
+
+    losses, weights, states = after(gpu=True)
+    expected_losses, expected, expected_states = after(gpu=False)
+    assert losses == pytest.approx(expected_losses, rel=1e-4)
+    np.testing.assert_allclose(states, expected_states, rtol=1e-3, atol=1e-4)
+    for name, weight in weights.items():
+        np.testing.assert_allclose(weight, expected[name], rtol=1e-3, atol=1e-4)
+
+
+def test_the_path_of_a_gpu_carries_no_state_into_a_document(monkeypatch):
+    on(monkeypatch, gpu=True)
+    steps = StepRunner(MODEL, TRAIN)
+    batch = batch_of()
+    batch.inputs[:, 0] = END_OF_DOCUMENT
+    states = [(h + 0.5, c - 0.5) for h, c in steps.zero_states()]
+    loss, _ = steps.train(batch, states, 0, 0.0, 0.0)
+    assert loss == pytest.approx(steps.train(batch, steps.zero_states(), 0, 0.0, 0.0)[0], abs=1e-6)
+
+
+def test_the_path_of_a_gpu_learns_from_lines_as_a_processor_does(monkeypatch, store_of_lines):
+    store, tokenizer, _ = store_of_lines
+    model = ModelConfig(vocab_size=tokenizer.vocab_size, embedding=6, units=10, layers=2)
+    streams = Streams(store.train, 4, 8, 1, np.zeros(tokenizer.vocab_size))
+
+    def after(gpu):
+        on(monkeypatch, gpu)
+        steps = StepRunner(model, TRAIN.replace(streams=4, sequence_length=8))
+        states, losses = steps.zero_states(), []
+        for step in range(2 * streams.steps_per_epoch):
+            loss, states = steps.train(streams.batch(step), states, step, 0.01, 0.0)
+            losses.append(loss)
+        return losses, steps.validate(store.valid)
+
+    losses, valid_loss = after(gpu=True)
+    expected, expected_valid_loss = after(gpu=False)
+    assert losses == pytest.approx(expected, rel=1e-3)
+    assert valid_loss == pytest.approx(expected_valid_loss, rel=1e-3)
+
+
+@pytest.mark.parametrize("gpu", [True, False])
+def test_the_validation_loss_of_lines_is_what_score_finds(monkeypatch, store_of_lines, gpu):
+    store, tokenizer, lines = store_of_lines
+    on(monkeypatch, gpu)
+    model = ModelConfig(vocab_size=tokenizer.vocab_size, embedding=6, units=10, layers=2)
+    steps = StepRunner(model, TRAIN)
+    for number, variable in enumerate(steps.model.trainable_variables):  # far from a uniform guess
+        variable.assign(3 * tf.random.stateless_normal(variable.shape, [1, number]))
+    engine = build_engine(model, weights_of(steps.model), precision="float32", threads=1)
+    score = score_lines(engine, tokenizer, lines)
+    assert store.valid_tokens == score.tokens
+    expected = -score.log_probability / score.tokens
+    assert steps.validate(store.valid) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.fixture(scope="module")
+def store_of_lines(tmp_path_factory):
+    """A store of names with its tokenizer and the lines that validate."""
+    place = tmp_path_factory.mktemp("lines")
+    names = [f"{a}{b}{c}" for a in ("al", "be", "cor") for b in ("da", "mi") for c in "aeinoru"]
+    (place / "train.txt").write_text("\n".join(names))
+    (place / "valid.txt").write_text("\n".join(reversed(names)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CHARLSTM_CACHE", str(place / "cache"))
+        corpus = CorpusConfig(
+            addresses=(str(place / "train.txt"),), valid=(str(place / "valid.txt"),), lines=True
+        )
+        prepared = prepare(corpus, TokenizerConfig())
+    return prepared.store, prepared.tokenizer, names[::-1]
+
+
+def test_a_gpu_is_filled_by_the_whole_batch(monkeypatch):
+    monkeypatch.setattr(step_module, "gpu_visible", lambda: True)
+    assert StepRunner(MODEL, TRAIN.replace(chains=3)).chains == 1
+
+
+def test_bfloat16_learns_as_float32_does():
+    """300 steps on real text: the training losses of the last fifty, within one percent."""
+    ids = np.minimum(np.frombuffer(real_text().encode(), np.uint8), 127)
+    streams = Streams(ids, 8, 20, 1, np.zeros(128))
+    model = ModelConfig(vocab_size=128, embedding=32, units=64, layers=2)
+
+    def losses(precision):
+        train = TRAIN.replace(streams=8, sequence_length=20, precision=precision)
+        steps = StepRunner(model, train)
+        states = steps.model.zero_states(8)
+        for step in range(300):
+            loss, states = steps.train(streams.batch(step), states, step, 5e-3, 0.1)
+            yield loss
+
+    exact, rounded = (np.mean(list(losses(p))[-50:]) for p in ("float32", "bfloat16"))
+    assert exact < 2.5  # something was learned
+    assert rounded == pytest.approx(exact, rel=0.01)
+    assert rounded != exact
+
+
+@given(st.integers(1, 200), st.integers(1, 64))
+def test_rows_are_shared_evenly(rows, parts):
+    shares = [range(rows)[share] for share in evenly(rows, parts)]
+    assert [row for share in shares for row in share] == list(range(rows))
+    assert len(shares) == parts
+    assert max(map(len, shares)) - min(map(len, shares)) <= 1
+
+
+@pytest.mark.parametrize(
+    ("threads", "chains", "expected"),
+    [(2, 2, (2, 1)), (8, 3, (3, 2)), (1, 4, (1, 1)), (4, 1, (1, 4))],
+)
+def test_threads_are_divided_among_the_chains(monkeypatch, threads, chains, expected):
+    given_out = {}
+    threading = tf.config.threading
+    for name in ("inter", "intra"):
+        function = f"set_{name}_op_parallelism_threads"
+        monkeypatch.setattr(threading, function, lambda n, name=name: given_out.update({name: n}))
+    step_module.use_threads(threads, chains)
+    assert (given_out["inter"], given_out["intra"]) == expected
+
+
+@given(st.integers(0, 10_000), st.floats(0, 1))
+def test_learning_rate_stays_between_zero_and_its_peak(step, done):
+    assert 0 < learning_rate(TRAIN, step, done) <= TRAIN.learning_rate
+
+
+def test_dropout_rises_over_the_ramp_and_stays():
+    config = TRAIN.replace(dropout=0.4, dropout_ramp=4.0)
+    rates = [dropout_rate(config, epoch) for epoch in (0.0, 1.0, 4.0, 9.0)]
+    assert rates == pytest.approx([0.0, 0.1, 0.4, 0.4])
+    assert dropout_rate(config.replace(dropout_ramp=0.0), 0.0) == 0.4
+
+
+def test_learning_rate_warms_up_then_falls_as_half_a_cosine():
+    config = TRAIN.replace(warmup_steps=10, final_rate=0.1, learning_rate=1.0)
+    assert learning_rate(config, 0, 0.0) == pytest.approx(0.1)
+    assert learning_rate(config, 9, 0.0) == pytest.approx(1.0)
+    assert learning_rate(config, 50, 0.5) == pytest.approx(0.1 + 0.9 * 0.5)
+    assert learning_rate(config, 99, 1.0) == pytest.approx(0.1)
+    quarter = 0.1 + 0.9 * (1 + math.cos(math.pi / 4)) / 2
+    assert learning_rate(config, 25, 0.25) == pytest.approx(quarter)
