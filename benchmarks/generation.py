@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.timing import median_of, seconds_of
-from charlstm.checkpoint.reader import expected_shapes, read_checkpoint, read_lines_index
+from charlstm.checkpoint.reader import read_checkpoint, read_lines_index
+from charlstm.checkpoint.schema import expected_shapes
 from charlstm.config import ModelConfig, SampleConfig
 from charlstm.engine.session import build_engine
 from charlstm.generation.decoder import generate

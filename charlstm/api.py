@@ -21,7 +21,8 @@ from itertools import chain, repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from charlstm.checkpoint.reader import Checkpoint, read_checkpoint
+from charlstm.checkpoint.reader import read_checkpoint
+from charlstm.checkpoint.schema import Checkpoint
 from charlstm.config import SampleConfig
 from charlstm.engine.graph_cache import kept_graph
 from charlstm.engine.session import Engine, Precision

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from charlstm import __version__
-from charlstm.checkpoint.reader import Checkpoint
+from charlstm.checkpoint.schema import Checkpoint
 from charlstm.engine.session import Precision, build_graph
 from charlstm.errors import CheckpointExists, ConfigError
 from charlstm.system.files import replaced_atomically

@@ -38,7 +38,7 @@ from charlstm.training.options import (
 from charlstm.training.run import train_run
 
 if TYPE_CHECKING:
-    from charlstm.checkpoint.reader import Figures
+    from charlstm.checkpoint.schema import Figures
     from charlstm.training.observer import Hardware
     from charlstm.training.run import Run
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from charlstm.checkpoint.reader import expected_shapes
+from charlstm.checkpoint.schema import expected_shapes
 from charlstm.config import (
     Config,
     CorpusConfig,

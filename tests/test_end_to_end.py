@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from charlstm.checkpoint.reader import RESUME, read_checkpoint, read_history
+from charlstm.checkpoint.reader import read_checkpoint, read_history
+from charlstm.checkpoint.schema import RESUME
 
 LINE = "the quick brown fox jumps over the lazy dog; a lazy dog sleeps.\n"
 TEXT = LINE * 80

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from charlstm.checkpoint.reader import Checkpoint, RunConfig
+from charlstm.checkpoint.schema import Checkpoint, RunConfig
 from charlstm.config import ModelConfig, TokenizerConfig
 from charlstm.engine.onnx_runtime import onnxruntime
 from charlstm.engine.session import build_engine

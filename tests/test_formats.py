@@ -15,14 +15,8 @@ import numpy as np
 import pytest
 
 import charlstm
-from charlstm.checkpoint.reader import (
-    FORMAT,
-    RESUME,
-    is_finished,
-    read_checkpoint,
-    read_history,
-    read_lines_index,
-)
+from charlstm.checkpoint.reader import is_finished, read_checkpoint, read_history, read_lines_index
+from charlstm.checkpoint.schema import FORMAT, RESUME
 from charlstm.cli.app import COMMANDS, run_command_line
 from charlstm.tokenizer.base import END_OF_DOCUMENT
 from tests.messages import assert_error

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charlstm.checkpoint.reader import Figures
+from charlstm.checkpoint.schema import Figures
 from charlstm.metrics import (
     bits_per_character,
     log_normalizers,

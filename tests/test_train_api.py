@@ -9,7 +9,8 @@ import threading
 import pytest
 
 import charlstm
-from charlstm.checkpoint.reader import MODEL, RESUME, read_checkpoint
+from charlstm.checkpoint.reader import read_checkpoint
+from charlstm.checkpoint.schema import MODEL, RESUME
 from charlstm.cli.app import run_command_line
 from charlstm.errors import CheckpointExists, ConfigError, CorpusError, UsageError
 from tests.cli.conftest import TINY

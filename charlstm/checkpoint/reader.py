@@ -1,28 +1,13 @@
-"""A trained model on disk: one folder of safetensors and JSON, data and never code.
+"""Reads checkpoints, which may come from anybody.
 
-    config.json         format version, every setting, provenance; written once
-    tokenizer.json      written once
-    lines.safetensors   hashes of the training lines, where lines are documents; written once
-    model.safetensors   the best weights; figures, hashes and a digest in its metadata
-    history.jsonl       one line per evaluation
-    resume.safetensors  all that a run needs to go on, the full addresses of its text included;
-                        removed when the run is finished
-    stdin.txt           the text that came through a pipe, as long as the run may need it
-
-What changes together is one file, and every file is written atomically, so a reader or a crash at
-any moment finds an old or a new state that is whole.
-
-A checkpoint may come from anybody. Whatever is read is checked against the configuration before it
-is used (see ``untrusted`` and ``tensors``). This module does not know how weights come about or are
-run.
+Whatever is read is checked against the configuration before it is used (see ``bounded`` and
+``safetensors``). This module does not know how weights come about or are run.
 """
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -33,44 +18,27 @@ from numpy.typing import NDArray
 from charlstm.checkpoint.bounded import decode, opened, read_bytes, stands
 from charlstm.checkpoint.safetensors import (
     CONFIG,
-    Natural,
     check_shapes,
     digest_of,
     read_header,
     read_tensors,
-    write_tensors,
 )
-from charlstm.config import CorpusConfig, ModelConfig, TokenizerConfig, TrainConfig
+from charlstm.checkpoint.schema import (
+    FORMAT,
+    HISTORY,
+    LINES,
+    MODEL,
+    RESUME,
+    TOKENIZER,
+    Checkpoint,
+    Figures,
+    Progress,
+    RunConfig,
+    expected_shapes,
+)
 from charlstm.corpus.line_hashes import LineHashes
-from charlstm.errors import (
-    CheckpointBusy,
-    CheckpointDamaged,
-    CheckpointExists,
-    CheckpointMissing,
-    CheckpointTooNew,
-    StorageError,
-    harmless,
-)
-from charlstm.system.files import locked, storage_errors, write_atomically
+from charlstm.errors import CheckpointDamaged, CheckpointMissing, CheckpointTooNew, harmless
 from charlstm.tokenizer.base import LARGEST_JSON, Tokenizer, largest_json, tokenizer_from_json
-
-# From the first release on, every change of what is written raises it: an older charlstm then says
-# that it is too old, and not that a file is damaged.
-# Format 2: the full addresses of the text stand in the resume file, no longer in ``config.json``.
-FORMAT = 2
-
-# Where checkpoints go, and are looked for, unless another folder is named.
-CHECKPOINTS = Path("checkpoints")
-
-TOKENIZER = "tokenizer.json"
-MODEL = "model.safetensors"
-HISTORY = "history.jsonl"
-RESUME = "resume.safetensors"
-STDIN = "stdin.txt"
-LINES = "lines.safetensors"
-FILES = (RESUME, MODEL, HISTORY, STDIN, CONFIG, TOKENIZER, LINES)
-# Where a checkpoint that is being overwritten lies until the new one can be resumed.
-REPLACED = ".replaced"
 
 # Bytes that files may have; several times what any run writes.
 _LARGEST = {CONFIG: 2**25, TOKENIZER: LARGEST_JSON, HISTORY: 2**28}
@@ -79,134 +47,6 @@ _LARGEST_ADDRESSES = 2**25
 # Sizes of weights up to which no sum of products overflows float32; far beyond any that learn.
 _LARGEST_WEIGHT = 1e15
 _MOST_SLOTS = 4  # numbers that are kept for each weight, itself included; no optimizer has more
-
-Weights = Mapping[str, NDArray[np.float32]]
-
-
-class Provenance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where a model comes from: its text, in numbers and hashes, and when it was begun.
-
-    ``sources`` and ``parent`` are names to show, not paths (see ``addresses.display_name``).
-    ``train_lines`` and ``lines_sha256`` tell how many hashes ``lines.safetensors`` holds and which.
-    """
-
-    corpus_sha256: str
-    sources: tuple[str, ...]
-    documents: Natural
-    characters: Natural
-    train_tokens: Natural
-    valid_tokens: Natural
-    valid_characters: Natural
-    valid_words: Natural
-    created: str
-    parent: str | None = None
-    train_lines: Natural = 0
-    lines_sha256: str | None = None
-
-
-class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The content of ``config.json``.
-
-    Of the text's addresses it holds what may be shown; those that the text is found by are in
-    ``Progress``. In format 1 they are here.
-    """
-
-    format: int
-    charlstm: str
-    corpus: CorpusConfig
-    tokenizer: TokenizerConfig
-    model: ModelConfig
-    train: TrainConfig
-    provenance: Provenance
-
-
-class Figures(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One evaluation. Losses are nats per token; ``None`` before the first evaluation."""
-
-    step: Natural
-    epoch: float
-    tokens: Natural
-    seconds: float
-    learning_rate: float
-    train_loss: float | None = None
-    valid_loss: float | None = None
-    valid_bits_per_character: float | None = None
-    valid_perplexity: float | None = None
-    valid_word_perplexity: float | None = None
-
-
-class Progress(
-    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
-):
-    """How far a run has come; with the tensors beside it, all it needs to go on.
-
-    Attributes:
-        step: steps taken.
-        seconds: since the command began, over all its resumptions.
-        first_step_at: of these, how many were over when the first step was done.
-        done: the share of the budget that was used when the last step began.
-        learning_rate: of the last step.
-        train_loss_sum: of the steps since the last evaluation.
-        train_loss_steps: how many those are.
-        best: the figures of the weights that are kept.
-        waited: evaluations since then.
-        evaluation_seconds: how long the last one took.
-        evaluated: the step of the last evaluation, 0 before the first; ``None`` in files that
-            don't tell it, which were written only after an evaluation was complete.
-        corpus: where the text is found; ``None`` in format 1, whose ``config.json`` tells.
-    """
-
-    step: Natural
-    seconds: float
-    first_step_at: float = 0.0
-    done: float = 0.0
-    learning_rate: float = 0.0
-    train_loss_sum: float = 0.0
-    train_loss_steps: Natural = 0
-    best: Figures | None = None
-    waited: Natural = 0
-    evaluation_seconds: float = 0.0
-    evaluated: Natural | None = None
-    corpus: CorpusConfig | None = None
-
-
-@dataclass(frozen=True)
-class Checkpoint:
-    """A checkpoint that has been read and found sound; ``sha256`` is of its weights and figures."""
-
-    folder: Path
-    config: RunConfig
-    tokenizer: Tokenizer
-    weights: Weights
-    figures: Figures
-    sha256: str
-
-    def __repr__(self) -> str:
-        return f"<Checkpoint {self.summary}>"
-
-    @property
-    def summary(self) -> str:
-        """One line: the folder, the level, layers x units, and how well it predicts."""
-        model, bits = self.config.model, self.figures.valid_bits_per_character
-        reached = "not validated" if bits is None else f"{bits:.4f} bits per character"
-        size = f"{model.layers}x{model.units}"
-        return f"{harmless(str(self.folder))}: {self.config.tokenizer.level}, {size}, {reached}"
-
-
-def expected_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
-    """Return the name and shape of every weight; names are ``layer/weight`` as in stock Keras."""
-    gates = 4 * config.units
-    shapes: dict[str, tuple[int, ...]] = {
-        "embedding/embeddings": (config.vocab_size, config.embedding)
-    }
-    for layer in range(config.layers):
-        shapes[f"lstm_{layer}/kernel"] = (config.input_width(layer), gates)
-        shapes[f"lstm_{layer}/recurrent_kernel"] = (config.units, gates)
-        shapes[f"lstm_{layer}/bias"] = (gates,)
-    if not config.tied:
-        shapes["output/kernel"] = (config.units, config.vocab_size)
-    shapes["output/bias"] = (config.vocab_size,)
-    return shapes
 
 
 # Reading
@@ -420,152 +260,3 @@ def _check_hashes(folder: Path, metadata: Mapping[str, str], hashes: Mapping[str
                 f"{folder / name.removesuffix('_sha256')} is not the file the weights were saved "
                 f"with: restore the original file or train again"
             )
-
-
-# Writing
-
-
-def holds_checkpoint(folder: Path) -> bool:
-    """Whether any file of a checkpoint, finished or not, stands in ``folder``."""
-    return any((folder / name).exists() for name in FILES)
-
-
-def taken(folder: Path) -> CheckpointExists:
-    """Return the error for a folder that already holds a checkpoint."""
-    return CheckpointExists(
-        f"{folder} already holds a checkpoint: choose another folder with -o, continue it with "
-        f"--resume {folder}, or replace it with --overwrite"
-    )
-
-
-@contextlib.contextmanager
-def claimed(folder: Path) -> Iterator[None]:
-    """Keep ``folder``, made if need be, for the run of this process alone.
-
-    If the body fails, the folders that were made are removed again, as far as they are empty.
-
-    Raises:
-        CheckpointBusy: if another process trains into it.
-        StorageError: if the file system refuses.
-    """
-    made = [path for path in (folder, *folder.parents) if not path.exists()]
-    with _removed_on_failure(made), storage_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    with locked(folder) as is_ours:
-        if not is_ours:
-            raise _busy(folder)
-        with _removed_on_failure(made):
-            yield
-
-
-@contextlib.contextmanager
-def _removed_on_failure(folders: Iterable[Path]) -> Iterator[None]:
-    """Remove folders, as far as they are empty, if the body fails."""
-    try:
-        yield
-    except BaseException:
-        with contextlib.suppress(OSError):
-            for path in folders:
-                path.rmdir()
-        raise
-
-
-def check_idle(folder: Path) -> None:
-    """Raise ``CheckpointBusy`` if another process trains into ``folder`` now."""
-    if folder.is_dir():
-        with locked(folder, shared=True) as is_idle:
-            if not is_idle:
-                raise _busy(folder)
-
-
-def _busy(folder: Path) -> CheckpointBusy:
-    return CheckpointBusy(
-        f"another process is training into {folder}: let it end or stop it, or train into another "
-        f"folder"
-    )
-
-
-@contextlib.contextmanager
-def created(
-    folder: Path,
-    config: RunConfig,
-    tokenizer: Tokenizer,
-    lines: LineHashes | None = None,
-    *,
-    overwrite: bool = False,
-) -> Iterator[None]:
-    """Begin a checkpoint in a folder that has been ``claimed``: write what never changes.
-
-    If the body fails, whatever was written is removed again, so that no run leaves a checkpoint
-    that can be neither used nor resumed, and what was to be overwritten is there as before.
-
-    Raises:
-        CheckpointExists: if ``folder`` holds a checkpoint and ``overwrite`` is false.
-        StorageError: if the file system refuses.
-    """
-    if holds_checkpoint(folder) and not overwrite:
-        raise taken(folder)
-    try:
-        _set_aside(folder)
-        write_atomically(folder / TOKENIZER, tokenizer.to_json())
-        write_atomically(folder / CONFIG, _pretty(config))
-        if lines is not None:
-            write_tensors(folder / LINES, {"hashes": lines.hashes}, {})
-        yield
-    except BaseException:
-        with contextlib.suppress(OSError, StorageError):
-            _remove_files(folder)
-            _move(folder / REPLACED, folder)
-            (folder / REPLACED).rmdir()
-        raise
-    _discard(folder / REPLACED)
-
-
-def _set_aside(folder: Path) -> None:
-    """Move an old checkpoint out of the way; one that a killed run had set aside stays there."""
-    aside = folder / REPLACED
-    with storage_errors(folder):
-        if holds_checkpoint(folder) and not aside.exists():
-            aside.mkdir()
-            _move(folder, aside)
-    _remove_files(folder)
-
-
-def _move(folder: Path, target: Path) -> None:
-    """Move the files of a checkpoint from one folder into another on the same file system."""
-    for name in FILES:
-        with contextlib.suppress(FileNotFoundError):
-            (folder / name).replace(target / name)
-
-
-def _discard(aside: Path) -> None:
-    """Remove what was set aside."""
-    with contextlib.suppress(OSError):
-        for name in FILES:
-            (aside / name).unlink(missing_ok=True)
-        aside.rmdir()
-
-
-def _remove_files(folder: Path) -> None:
-    with storage_errors(folder):
-        for name in FILES:
-            (folder / name).unlink(missing_ok=True)
-    remove_leftovers(folder)
-
-
-def remove_leftovers(folder: Path) -> None:
-    """Remove temporary files that a process left behind when it was killed in a save."""
-    with storage_errors(folder):
-        for name in FILES:
-            for leftover in folder.glob(f".{name}.*.tmp"):
-                leftover.unlink(missing_ok=True)
-
-
-def _pretty(config: RunConfig) -> bytes:
-    return msgspec.json.format(msgspec.json.encode(config), indent=2) + b"\n"
-
-
-def free_folder(parent: Path, name: str) -> Path:
-    """Return ``parent/name``, or the first of ``name-2``, ``name-3``... that is not there yet."""
-    candidates = (parent / (name if n == 1 else f"{name}-{n}") for n in range(1, 1_000_000))
-    return next(path for path in candidates if not path.exists())

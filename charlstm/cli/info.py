@@ -12,7 +12,7 @@ from charlstm.cli.output import write_json, write_text
 from charlstm.errors import harmless
 
 if TYPE_CHECKING:
-    from charlstm.checkpoint.reader import Checkpoint
+    from charlstm.checkpoint.schema import Checkpoint
 
 # Characters of a row at most: a corpus may have been named by thousands of files.
 _SHOWN = 2000
@@ -90,7 +90,8 @@ def _table(found: Checkpoint) -> str:
 
 
 def _line_index(found: Checkpoint) -> str:
-    from charlstm.checkpoint.reader import LINES, read_lines_index
+    from charlstm.checkpoint.reader import read_lines_index
+    from charlstm.checkpoint.schema import LINES
 
     lines = read_lines_index(found.folder)
     if lines is None:

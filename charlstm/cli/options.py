@@ -253,7 +253,8 @@ def newest_checkpoint() -> Path:
     if named := os.environ.get(CHECKPOINT_VARIABLE):
         return Path(named)
 
-    from charlstm.checkpoint.reader import CHECKPOINTS, MODEL
+    from charlstm.checkpoint.folder import CHECKPOINTS
+    from charlstm.checkpoint.schema import MODEL
 
     found = sorted(CHECKPOINTS.glob(f"*/{MODEL}"), key=lambda path: path.stat().st_mtime)
     if not found:

@@ -17,7 +17,7 @@ from charlstm.errors import StorageError
 from charlstm.training.observer import Hardware, Observer, TrainingResult
 
 if TYPE_CHECKING:
-    from charlstm.checkpoint.reader import Figures, Weights
+    from charlstm.checkpoint.schema import Figures, Weights
     from charlstm.cli.signals import Signals
     from charlstm.distributed.workers import Workers
     from charlstm.training.run import Run

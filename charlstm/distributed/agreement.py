@@ -11,8 +11,9 @@ from pathlib import Path
 
 import msgspec
 
-from charlstm.checkpoint import reader
-from charlstm.checkpoint.reader import RunConfig
+from charlstm.checkpoint import schema
+from charlstm.checkpoint.folder import check_idle
+from charlstm.checkpoint.schema import RunConfig
 from charlstm.distributed.peers import WorkerGroup, decoded
 from charlstm.errors import UsageError
 
@@ -81,7 +82,7 @@ def difference(own: RunConfig, chiefs: RunConfig) -> str:
 def resumed_state(folder: Path) -> str:
     """Return a digest of the files that an interrupted run goes on from."""
     digest = hashlib.sha256()
-    for name in (reader.RESUME, reader.MODEL, reader.HISTORY):
+    for name in (schema.RESUME, schema.MODEL, schema.HISTORY):
         digest.update(name.encode())
         path = folder / name
         # What is missing or can't be read is told by whoever needs it.
@@ -99,5 +100,5 @@ def fetched(folder: Path, group: WorkerGroup) -> Path:
         TrainingError: if the chief is lost, as it is if there is no checkpoint.
     """
     if group.size > 1 and group.is_chief:
-        reader.check_idle(folder)
-    return group.fetched(folder, reader.FILES)
+        check_idle(folder)
+    return group.fetched(folder, schema.FILES)

@@ -10,7 +10,7 @@ import functools
 import hashlib
 from pathlib import Path
 
-from charlstm.checkpoint.reader import Checkpoint
+from charlstm.checkpoint.schema import Checkpoint
 from charlstm.engine.session import Precision, build_graph
 from charlstm.errors import StorageError
 from charlstm.system import cache

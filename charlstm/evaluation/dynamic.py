@@ -21,7 +21,7 @@ from charlstm.metrics import bits_per_character, perplexity
 from charlstm.system.hardware import processor_count
 
 if TYPE_CHECKING:
-    from charlstm.checkpoint.reader import Checkpoint
+    from charlstm.checkpoint.schema import Checkpoint
 
 TOKENS = 50_000  # that are read by default
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from charlstm.checkpoint.reader import Checkpoint
+from charlstm.checkpoint.schema import Checkpoint
 
 # Fine-tuning starts from weights that are already good: a quarter of the usual peak rate.
 FINE_TUNING_RATE = 0.25

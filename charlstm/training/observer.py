@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from charlstm.checkpoint.reader import Figures, Weights
+from charlstm.checkpoint.schema import Figures, Weights
 
 if TYPE_CHECKING:
     from charlstm.training.run import Run

@@ -17,8 +17,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from charlstm import __version__
-from charlstm.checkpoint import reader
-from charlstm.checkpoint.reader import Checkpoint, Progress, Provenance, RunConfig, Weights
+from charlstm.checkpoint import reader, schema
+from charlstm.checkpoint.folder import (
+    CHECKPOINTS,
+    check_idle,
+    claimed,
+    created,
+    free_folder,
+    holds_checkpoint,
+    taken,
+)
+from charlstm.checkpoint.schema import Checkpoint, Progress, Provenance, RunConfig, Weights
 from charlstm.config import CorpusConfig, TokenizerConfig
 from charlstm.corpus.line_hashes import LineHashes
 from charlstm.corpus.reading import STDIN
@@ -179,9 +188,9 @@ def new_run(request: Request, stdin: Path | None, workers: int = 1) -> Run:
         rate_scale=FINE_TUNING_RATE if parent else 1.0,
     )
     lines = _lines_to_keep(request.corpus, prepared, parent)
-    folder = request.output or reader.free_folder(reader.CHECKPOINTS, prepared.name)
+    folder = request.output or free_folder(CHECKPOINTS, prepared.name)
     config = RunConfig(
-        format=reader.FORMAT,
+        format=schema.FORMAT,
         charlstm=__version__,
         corpus=_renamed(request.corpus, display_name),
         tokenizer=tokenizing,
@@ -205,10 +214,10 @@ def resumed_run(folder: Path) -> Run:
         CorpusError: if the corpus is gone or no longer the same.
     """
     config = reader.read_config(folder)
-    reader.check_idle(folder)
+    check_idle(folder)
     corpus = _located(config.corpus, reader.check_resumable(folder, config))
     tokenizer = reader.read_tokenizer(folder)
-    stdin = folder / reader.STDIN
+    stdin = folder / schema.STDIN
     if STDIN in corpus.addresses + corpus.valid and not stdin.exists():
         raise CheckpointMissing(
             f"{stdin} is missing, the text that came through the pipe: restore it, or train again"
@@ -259,7 +268,7 @@ def execute(
     """
     workers = workers or Workers()
     # From here on nothing changes what the workers compare.
-    with workers.once(reader.claimed(run.folder)), _memory_errors():
+    with workers.once(claimed(run.folder)), _memory_errors():
         terms = workers.agreed(Terms(run.config, str(run.folder), began, _state(run)))
         run = replace(run, config=terms.config)
         replicas = _replicas(run, threads, workers)
@@ -285,7 +294,7 @@ def _state(run: Run) -> str:
 def _created(run: Run, overwrite: bool) -> Iterator[None]:
     """Begin the checkpoint; it is gone again if the body fails."""
     tokenizer = run.prepared.tokenizer
-    with reader.created(run.folder, run.config, tokenizer, run.lines, overwrite=overwrite):
+    with created(run.folder, run.config, tokenizer, run.lines, overwrite=overwrite):
         _keep_stdin(run)
         yield
 
@@ -305,7 +314,7 @@ def _memory_errors() -> Iterator[None]:
 
 def _keep_stdin(run: Run) -> None:
     if run.stdin is not None:
-        with replaced_atomically(run.folder / reader.STDIN) as temporary:
+        with replaced_atomically(run.folder / schema.STDIN) as temporary:
             shutil.copyfile(run.stdin, temporary)
 
 
@@ -341,9 +350,9 @@ def _trainer(run: Run, observer: Observer, began: float, replicas: ReplicaGroup)
 def _check_output(request: Request) -> None:
     """Refuse a taken folder before the corpus is read."""
     if request.output:
-        reader.check_idle(request.output)
-    if request.output and not request.overwrite and reader.holds_checkpoint(request.output):
-        raise reader.taken(request.output)
+        check_idle(request.output)
+    if request.output and not request.overwrite and holds_checkpoint(request.output):
+        raise taken(request.output)
 
 
 def _plan(

@@ -18,8 +18,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from charlstm.checkpoint import reader
-from charlstm.checkpoint.reader import Figures, Progress, RunConfig, Weights
+from charlstm.checkpoint import reader, schema
+from charlstm.checkpoint.folder import remove_leftovers
+from charlstm.checkpoint.schema import Figures, Progress, RunConfig, Weights
 from charlstm.checkpoint.writer import NullWriter, Writer
 from charlstm.config import CorpusConfig
 from charlstm.dataset.batches import Streams, TokenStore
@@ -123,9 +124,9 @@ class Trainer:
         until = self.progress.step if evaluated is None else evaluated
         known = reader.read_history(self.folder)
         self.history = [figures for figures in known if figures.step <= until]
-        reader.remove_leftovers(self.folder)
+        remove_leftovers(self.folder)
         if self.progress.best is not None:
-            if (self.folder / reader.MODEL).exists():
+            if (self.folder / schema.MODEL).exists():
                 self._adopt(reader.read_checkpoint(self.folder).figures)
             else:  # somebody has removed the best weights: the next ones are the best there are
                 self._advance(best=None)

@@ -19,26 +19,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charlstm.checkpoint import reader as module
+from charlstm.checkpoint import folder as folder_module
+from charlstm.checkpoint import reader
+from charlstm.checkpoint.folder import check_idle, claimed, created, free_folder, holds_checkpoint
 from charlstm.checkpoint.reader import (
     CONFIG,
-    FORMAT,
-    HISTORY,
-    LINES,
-    MODEL,
-    RESUME,
-    STDIN,
-    TOKENIZER,
-    Figures,
-    Progress,
-    Provenance,
-    RunConfig,
-    check_idle,
-    claimed,
-    created,
-    expected_shapes,
-    free_folder,
-    holds_checkpoint,
     is_finished,
     lines_digest,
     read_checkpoint,
@@ -50,6 +35,20 @@ from charlstm.checkpoint.reader import (
     read_tokenizer,
 )
 from charlstm.checkpoint.safetensors import digest_of, write_tensors
+from charlstm.checkpoint.schema import (
+    FORMAT,
+    HISTORY,
+    LINES,
+    MODEL,
+    RESUME,
+    STDIN,
+    TOKENIZER,
+    Figures,
+    Progress,
+    Provenance,
+    RunConfig,
+    expected_shapes,
+)
 from charlstm.checkpoint.writer import CheckpointWriter
 from charlstm.config import CorpusConfig, ModelConfig, TokenizerConfig, TrainConfig
 from charlstm.corpus.line_hashes import LineHashes
@@ -191,7 +190,7 @@ def test_the_files_are_what_the_module_says(folder):
     CheckpointWriter(folder).resume({"w": np.ones(1, np.float32)}, Progress(step=1, seconds=1.0))
     assert {CONFIG, MODEL, TOKENIZER, HISTORY, RESUME} == set(contents(folder))
     for name in FILES:
-        assert f"    {name} " in module.__doc__
+        assert f"    {name} " in reader.__doc__
 
 
 def test_weights_may_lie_in_memory_in_any_order(folder):
@@ -724,7 +723,7 @@ def test_overwriting_that_fails_leaves_the_old_checkpoint(folder, error):
 def test_what_a_killed_overwriting_had_set_aside_comes_back(folder):
     """It was killed before the new run could be resumed, and the next one fails, too."""
     before = snapshot(folder)
-    aside = folder / module.REPLACED
+    aside = folder / folder_module.REPLACED
     aside.mkdir()
     for name in (MODEL, CONFIG, TOKENIZER):
         (folder / name).rename(aside / name)
@@ -1149,7 +1148,7 @@ def end_of_a_run(folder):
 @pytest.mark.parametrize(
     "act",
     [
-        lambda folder: module.remove_leftovers(with_leftovers(folder)),
+        lambda folder: folder_module.remove_leftovers(with_leftovers(folder)),
         end_of_a_run,
         lambda folder: begun(with_leftovers(folder), overwrite=True),
     ],
@@ -1175,7 +1174,7 @@ def test_leftovers_that_can_not_be_removed_are_told(folder, monkeypatch, sentenc
 
     with_leftovers(folder)
     monkeypatch.setattr(Path, "unlink", refuse)
-    sentence(refusal(StorageError, module.remove_leftovers, folder), folder, "read-only")
+    sentence(refusal(StorageError, folder_module.remove_leftovers, folder), folder, "read-only")
 
 
 # From strangers
@@ -1404,7 +1403,7 @@ def test_the_one_that_is_refused_removes_nothing(tmp_path, monkeypatch):
 
 
 def test_looking_whether_a_folder_is_idle_refuses_nobody_who_looks_too(tmp_path, monkeypatch):
-    real, looked = module.locked, []
+    real, looked = reader.locked, []
 
     @contextlib.contextmanager
     def look_again(folder, *, shared=False):
@@ -1414,7 +1413,7 @@ def test_looking_whether_a_folder_is_idle_refuses_nobody_who_looks_too(tmp_path,
                 check_idle(folder)
             yield is_idle
 
-    monkeypatch.setattr(module, "locked", look_again)
+    monkeypatch.setattr(reader, "locked", look_again)
     check_idle(tmp_path)
     assert looked == [tmp_path]
 

@@ -12,7 +12,8 @@ import click
 import pytest
 
 import charlstm as package
-from charlstm.checkpoint.reader import MODEL, read_checkpoint
+from charlstm.checkpoint.reader import read_checkpoint
+from charlstm.checkpoint.schema import MODEL
 from tests.messages import assert_error, assert_misuse, assert_warning, raises_naming
 
 from .conftest import NAMES

@@ -18,7 +18,8 @@ from typing import NamedTuple
 import msgspec
 import pytest
 
-from charlstm.checkpoint.reader import CONFIG, LINES, MODEL, TOKENIZER
+from charlstm.checkpoint.reader import CONFIG
+from charlstm.checkpoint.schema import LINES, MODEL, TOKENIZER
 from charlstm.cli.app import COMMANDS
 from tests import snapshots
 

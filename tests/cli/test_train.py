@@ -13,15 +13,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from charlstm.checkpoint.reader import (
-    CONFIG,
-    LINES,
-    MODEL,
-    RESUME,
-    TOKENIZER,
-    read_checkpoint,
-    read_lines_index,
-)
+from charlstm.checkpoint.reader import CONFIG, read_checkpoint, read_lines_index
+from charlstm.checkpoint.schema import LINES, MODEL, RESUME, TOKENIZER
 from charlstm.corpus.documents import _drawn
 from charlstm.errors import StorageError
 from tests.messages import assert_error, assert_names, assert_warning

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from charlstm import __version__
-from charlstm.checkpoint import reader
+from charlstm.checkpoint import folder, schema
 from charlstm.checkpoint.reader import read_checkpoint, read_history
 from charlstm.checkpoint.writer import CheckpointWriter
 from charlstm.cli.train_report import describe_hardware
@@ -269,13 +269,13 @@ def test_workers_that_start_from_other_weights_are_refused(tmp_path, sentence):
         sentence(re.sub(r"127\.0\.0\.1:\d+", "ADDRESS", str(error)), "checkpoint", "chief")
 
 
-@pytest.mark.parametrize("name", [reader.RESUME, reader.MODEL, reader.HISTORY])
+@pytest.mark.parametrize("name", [schema.RESUME, schema.MODEL, schema.HISTORY])
 def test_workers_that_resume_from_other_files_are_refused(tmp_path, sentence, name):
     """As where another process has saved between the sending of the files and the reading."""
     runs = []
     for worker in "ab":
         (tmp_path / worker).mkdir()
-        (tmp_path / worker / reader.RESUME).write_bytes(b"state")
+        (tmp_path / worker / schema.RESUME).write_bytes(b"state")
         runs.append(replace(ready(tmp_path), folder=tmp_path / worker, resumes=True))
     assert agreed(runs) == [0.0, 0.0]
     (tmp_path / "b" / name).write_bytes(b"other")
@@ -287,7 +287,7 @@ def test_what_another_process_still_writes_is_not_sent(tmp_path):
     def fetch(group, index):
         return fetched(tmp_path, group)
 
-    with reader.claimed(tmp_path):
+    with folder.claimed(tmp_path):
         busy, lost = together(2, fetch)
         assert fetched(tmp_path, WorkerGroup()) == tmp_path  # alone nothing is sent
     assert isinstance(busy, CheckpointBusy)
@@ -298,12 +298,12 @@ def test_a_fine_tuned_run_knows_the_state_that_it_begins_with(tmp_path):
     begun = ready(tmp_path)
     tokenizer = begun.prepared.tokenizer
     with (
-        reader.claimed(begun.folder),
-        reader.created(begun.folder, begun.config, tokenizer),
+        folder.claimed(begun.folder),
+        folder.created(begun.folder, begun.config, tokenizer),
     ):
-        shapes = reader.expected_shapes(begun.config.model)
+        shapes = schema.expected_shapes(begun.config.model)
         weights = {name: np.zeros(shape, np.float32) for name, shape in shapes.items()}
-        figures = reader.Figures(step=0, epoch=0.0, tokens=0, seconds=0.0, learning_rate=0.0)
+        figures = schema.Figures(step=0, epoch=0.0, tokens=0, seconds=0.0, learning_rate=0.0)
         CheckpointWriter(begun.folder).model(weights, figures)
     request = run.Request(
         corpus=begun.corpus,
@@ -344,9 +344,9 @@ def test_workers_beside_the_chief_neither_write_nor_speak(tmp_path):
     assert chief.observer(speaks, silent) is speaks
     assert other.observer(speaks, silent) is silent
     assert (chief.output(tmp_path), other.output(tmp_path)) == (tmp_path, None)
-    with other.once(reader.claimed(tmp_path / "new")):
+    with other.once(folder.claimed(tmp_path / "new")):
         assert not (tmp_path / "new").exists()
-    with chief.once(reader.claimed(tmp_path / "new")):
+    with chief.once(folder.claimed(tmp_path / "new")):
         assert (tmp_path / "new").exists()
     writer = other.writer(tmp_path / "nowhere")
     writer.model({}, None)
@@ -421,7 +421,7 @@ def test_two_workers_train_what_one_trains_and_the_chief_alone_writes(tmp_path):
     environment = {name: value for name, value in os.environ.items() if name != "TF_CONFIG"}
     subprocess.run([*map(str, command)], env=environment, check=True, capture_output=True)
     ours, theirs = read_checkpoint(places[0] / "model"), read_checkpoint(alone)
-    assert not (places[0] / "model" / reader.RESUME).exists()
+    assert not (places[0] / "model" / schema.RESUME).exists()
     assert ours.config.train == theirs.config.train
     for name, weight in ours.weights.items():
         np.testing.assert_allclose(weight, theirs.weights[name], rtol=1e-4, atol=1e-5)

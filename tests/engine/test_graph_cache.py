@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 import pytest
 
-from charlstm.checkpoint.reader import Checkpoint, expected_shapes
+from charlstm.checkpoint.schema import Checkpoint, expected_shapes
 from charlstm.config import ModelConfig
 from charlstm.engine import graph_cache
 from charlstm.engine.graph_cache import GRAPH, kept_graph

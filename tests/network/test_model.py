@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charlstm.checkpoint.reader import expected_shapes
+from charlstm.checkpoint.schema import expected_shapes
 from charlstm.config import ModelConfig
 from charlstm.network.backend import tf
 from charlstm.network.model import (

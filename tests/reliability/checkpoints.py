@@ -20,9 +20,11 @@ from typing import Any
 import numpy as np
 
 from charlstm.api import LanguageModel, load
-from charlstm.checkpoint import reader as stored
-from charlstm.checkpoint.reader import (
-    CONFIG,
+from charlstm.checkpoint import folder as folder_module
+from charlstm.checkpoint import reader, schema
+from charlstm.checkpoint.reader import CONFIG
+from charlstm.checkpoint.safetensors import digest_of
+from charlstm.checkpoint.schema import (
     HISTORY,
     LINES,
     MODEL,
@@ -35,7 +37,6 @@ from charlstm.checkpoint.reader import (
     RunConfig,
     expected_shapes,
 )
-from charlstm.checkpoint.safetensors import digest_of
 from charlstm.checkpoint.writer import CheckpointWriter
 from charlstm.config import CorpusConfig, ModelConfig, TokenizerConfig, TrainConfig
 from charlstm.corpus.line_hashes import LineHashes
@@ -114,7 +115,7 @@ def _encode(value: Any) -> str:
 
 def settings(model: ModelConfig, tokenizer: Tokenizer, **corpus: Any) -> RunConfig:
     return RunConfig(
-        format=stored.FORMAT,
+        format=schema.FORMAT,
         charlstm="0.3.0",
         corpus=CorpusConfig(**{"addresses": ("/texts/a.txt",)} | corpus),
         tokenizer=TokenizerConfig(level=tokenizer.level, min_count=1),
@@ -168,11 +169,11 @@ def write_whole(folder: Path, config: RunConfig, tokenizer: Tokenizer, *, finish
     if config.corpus.lines:
         lines = LineHashes.from_lines(TEXT.split())
         origin = msgspec_replace(
-            config.provenance, train_lines=len(lines), lines_sha256=stored.lines_digest(lines)
+            config.provenance, train_lines=len(lines), lines_sha256=reader.lines_digest(lines)
         )
         config = msgspec_replace(config, provenance=origin)
     folder.mkdir(parents=True)
-    with stored.created(folder, config, tokenizer, lines):
+    with folder_module.created(folder, config, tokenizer, lines):
         pass
     CheckpointWriter(folder).model(weights_of(config.model), FIGURES)
     CheckpointWriter(folder).history([FIGURES, FIGURES])
@@ -855,16 +856,16 @@ def use(place: Path, draw: random.Random, *, huge: bool = False) -> str:
             raise Finding("no parameters")
 
     def resume() -> None:
-        config = stored.read_config(place)
+        config = reader.read_config(place)
         if config.model.parameters < 10**6:
-            stored.read_resume(place, resume_shapes(config.model))
+            reader.read_resume(place, resume_shapes(config.model))
 
     shown = judge(show)
     if os.path.lexists(place / LINES) or draw.random() < 0.1:
-        judge(lambda: stored.read_lines_index(place))
+        judge(lambda: reader.read_lines_index(place))
     if os.path.lexists(place / RESUME) or draw.random() < 0.1:
         judge(resume)
-    judge(lambda: stored.read_history(place))
+    judge(lambda: reader.read_history(place))
     ran = judge(lambda: run(place, draw))
     if shown != ran and not (shown in ("CheckpointDamaged", "CheckpointMissing") and ran == "ran"):
         raise Finding(f"info ended with {shown}, the model with {ran}")
@@ -878,7 +879,7 @@ def run(place: Path, draw: random.Random) -> None:
         shutil.rmtree(os.environ["CHARLSTM_CACHE"], ignore_errors=True)
         model = load(place, precision=precision, threads=1)
     else:
-        found = stored.read_checkpoint(place)
+        found = reader.read_checkpoint(place)
         built = build_engine(found.config.model, found.weights, precision=precision, threads=1)
         model = LanguageModel(found, built)
     prompt = draw.choice(("", "a", "It's a", "\ud800", "\x1b\0é", "tomorrow "))

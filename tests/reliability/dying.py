@@ -218,13 +218,13 @@ class Interrupter:
 
 def keep_last_state(target: Path) -> None:
     """Copy the resume file before a run that has ended removes it."""
-    from charlstm.checkpoint import reader
+    from charlstm.checkpoint import schema
     from charlstm.checkpoint.writer import CheckpointWriter
 
     finish = CheckpointWriter.finish
 
     def keeping(writer: CheckpointWriter) -> None:
-        shutil.copyfile(writer.folder / reader.RESUME, target)
+        shutil.copyfile(writer.folder / schema.RESUME, target)
         finish(writer)
 
     CheckpointWriter.finish = keeping  # type: ignore[method-assign]

@@ -34,7 +34,9 @@ from typing import Any
 
 from safetensors import SafetensorError
 
+from charlstm.checkpoint import folder as folder_module
 from charlstm.checkpoint import reader as reader_module
+from charlstm.checkpoint import schema
 from charlstm.errors import CharlstmError
 from tests.reliability.folders import check_sound, leftovers, step_on_disk, text
 
@@ -127,7 +129,7 @@ class Process:
 
     def until_saved(self, folder: Path) -> Process:
         """Wait until the run has saved after its start; return the process."""
-        path = folder / reader_module.RESUME
+        path = folder / schema.RESUME
         known = path.stat().st_mtime_ns if path.exists() else None
 
         def saved() -> bool:
@@ -189,7 +191,7 @@ class Bench:
         process.until_saved(self.base)
         process.popen.kill()
         process.end()
-        reader_module.remove_leftovers(self.base)
+        folder_module.remove_leftovers(self.base)
         check_sound(self.base)
 
     def place(self) -> Path:
@@ -234,7 +236,7 @@ class Bench:
         status: int | tuple[int, ...],
         *phrases: str,
         seconds: float | None = None,
-        has: tuple[str, ...] = (reader_module.MODEL, reader_module.RESUME),
+        has: tuple[str, ...] = (schema.MODEL, schema.RESUME),
     ) -> Outcome:
         """Look at what a process has said and left.
 
@@ -281,7 +283,7 @@ class Bench:
         except (CharlstmError, SafetensorError) as error:
             return "damaged", [*wrong, f"damaged: {error}"]
         words = []
-        if (folder / reader_module.MODEL).exists():
+        if (folder / schema.MODEL).exists():
             done = self.start("generate", folder, "-n", "5", "-q")
             if done.end():
                 wrong.append(f"generate: {done.sentence}")
@@ -357,22 +359,22 @@ def _failing(bench: Bench, event: str, error: str, phrase: str) -> Outcome:
 
 @fault("disk full at the model of an evaluation")
 def _(bench: Bench) -> Outcome:
-    return _failing(bench, f"write {reader_module.MODEL}", "ENOSPC", "the disk is full")
+    return _failing(bench, f"write {schema.MODEL}", "ENOSPC", "the disk is full")
 
 
 @fault("disk full at the history")
 def _(bench: Bench) -> Outcome:
-    return _failing(bench, f"write {reader_module.HISTORY}", "ENOSPC", "the disk is full")
+    return _failing(bench, f"write {schema.HISTORY}", "ENOSPC", "the disk is full")
 
 
 @fault("quota used up at a save")
 def _(bench: Bench) -> Outcome:
-    return _failing(bench, f"write {reader_module.RESUME}", "EDQUOT", "quota")
+    return _failing(bench, f"write {schema.RESUME}", "EDQUOT", "quota")
 
 
 @fault("disk error at a save")
 def _(bench: Bench) -> Outcome:
-    return _failing(bench, f"write {reader_module.RESUME}", "EIO", "can't write")
+    return _failing(bench, f"write {schema.RESUME}", "EIO", "can't write")
 
 
 @fault("file system becomes read-only")
@@ -606,7 +608,7 @@ def _(bench: Bench) -> Outcome:
             said = outcome
     if said is None:
         return bench.judge(process, bench.base, 1, "out of memory")
-    disk, more = bench.look(bench.base, (reader_module.MODEL,))
+    disk, more = bench.look(bench.base, (schema.MODEL,))
     return Outcome(said.says, said.status, disk, (*wrong, *more))
 
 
@@ -628,7 +630,7 @@ def _(bench: Bench) -> Outcome:
     options += ["--optimizer", "sgd"]
     process = bench.start("train", bench.corpus, "-o", folder, *options)
     process.end()
-    return bench.judge(process, folder, 1, "loss", "--learning-rate", has=(reader_module.RESUME,))
+    return bench.judge(process, folder, 1, "loss", "--learning-rate", has=(schema.RESUME,))
 
 
 @fault("a weight is not a number, seen in a step")
@@ -679,7 +681,7 @@ def _(bench: Bench) -> Outcome:
 def _slow_save(bench: Bench, seconds: int) -> tuple[Path, Process]:
     """Resume a run whose disk takes long to take the third save."""
     folder, mark = bench.copy(), bench.place() / "mark"
-    plan = {"event": f"fsync {reader_module.RESUME}", "when": "before", "nth": 3}
+    plan = {"event": f"fsync {schema.RESUME}", "when": "before", "nth": 3}
     plan |= {"do": f"sleep {seconds}", "mark": str(mark)}
     process = bench.start("train", "--resume", folder, plan=plan)
     process.until(mark.exists)
@@ -699,7 +701,7 @@ def _(bench: Bench) -> Outcome:
     os.kill(process.popen.pid, signal.SIGINT)
     time.sleep(0.5)
     seconds = process.send(signal.SIGINT)
-    reader_module.remove_leftovers(folder)  # which the next run does, too
+    folder_module.remove_leftovers(folder)  # which the next run does, too
     return bench.judge(process, folder, (-signal.SIGINT, 130), seconds=seconds)
 
 
@@ -720,7 +722,7 @@ def _(bench: Bench) -> Outcome:
         outcome = bench.judge(process, None, 130)
         wrong += [f"{module}: {what}" for what in outcome.wrong]
     assert outcome is not None
-    disk, more = bench.look(bench.base, (reader_module.MODEL, reader_module.RESUME))
+    disk, more = bench.look(bench.base, (schema.MODEL, schema.RESUME))
     return Outcome(outcome.says, outcome.status, disk, (*wrong, *more))
 
 
@@ -778,7 +780,7 @@ def _without(options: tuple[str, ...], *names: str) -> list[str]:
 
 
 def _stands_still(folder: Path) -> bool:
-    path = folder / reader_module.RESUME
+    path = folder / schema.RESUME
     return time.time() - path.stat().st_mtime > 5
 
 
@@ -855,7 +857,7 @@ def _(bench: Bench) -> Outcome:
     folder = bench.place() / "model"
     options = [*_without(OPTIONS, "--steps"), "--steps", "60", "--json", "-q"]
     process, _ = _piped(bench, "true", "train", bench.corpus, "-o", folder, *options)
-    return bench.judge(process, folder, (0, 141), has=(reader_module.MODEL,))
+    return bench.judge(process, folder, (0, 141), has=(schema.MODEL,))
 
 
 @fault("reader gone: generate | head -c 1")

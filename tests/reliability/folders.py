@@ -11,7 +11,7 @@ from pathlib import Path
 
 from safetensors import safe_open
 
-from charlstm.checkpoint import reader
+from charlstm.checkpoint import reader, schema
 from tests.reliability import dying
 
 
@@ -27,7 +27,7 @@ def text(lines: int = 2000, seed: int = 7) -> str:
 
 def step_on_disk(folder: Path) -> int | None:
     """Return the step that a resumed run would go on from; ``None`` if nothing is saved."""
-    path = folder / reader.RESUME
+    path = folder / schema.RESUME
     if not path.exists():
         return None
     with safe_open(path, "numpy") as file:
@@ -45,12 +45,12 @@ def check_sound(folder: Path) -> None:
     reader.read_config(folder)
     reader.read_tokenizer(folder)
     reader.read_history(folder)
-    resume = folder / reader.RESUME
+    resume = folder / schema.RESUME
     if resume.exists():
         with safe_open(resume, "numpy") as file:
             shapes = {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118
         reader.read_resume(folder, shapes)
-    if (folder / reader.MODEL).exists():
+    if (folder / schema.MODEL).exists():
         reader.read_checkpoint(folder)
 
 

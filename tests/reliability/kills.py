@@ -46,7 +46,7 @@ from typing import Any
 import msgspec
 from safetensors import safe_open
 
-from charlstm.checkpoint import reader
+from charlstm.checkpoint import reader, schema
 from tests.reliability import dying
 from tests.reliability.folders import check_sound, leftovers, step_on_disk, text
 
@@ -125,11 +125,11 @@ def differences(whole: Path, resumed: Path, *, state: bool = True) -> list[str]:
     """
     found = []
     names = [sorted(p.name for p in folder.iterdir()) for folder in (whole, resumed)]
-    if not state and reader.RESUME not in names[1]:
-        names[0].remove(reader.RESUME)
+    if not state and schema.RESUME not in names[1]:
+        names[0].remove(schema.RESUME)
     if names[0] != names[1]:
         found.append(f"files: {names[0]} and {names[1]}")
-    files = (reader.MODEL, reader.RESUME)
+    files = (schema.MODEL, schema.RESUME)
     for name in [name for name in files if name in names[0] and name in names[1]]:
         found += _different_tensors(whole / name, resumed / name)
     histories = [_history(folder) for folder in (whole, resumed)]
@@ -143,7 +143,7 @@ def differences(whole: Path, resumed: Path, *, state: bool = True) -> list[str]:
     configs = [_timeless(json.loads((f / reader.CONFIG).read_text())) for f in (whole, resumed)]
     if configs[0] != configs[1]:
         found.append("configuration")
-    tokenizers = [(f / reader.TOKENIZER).read_bytes() for f in (whole, resumed)]
+    tokenizers = [(f / schema.TOKENIZER).read_bytes() for f in (whole, resumed)]
     if tokenizers[0] != tokenizers[1]:
         found.append("tokenizer")
     return found
@@ -165,7 +165,7 @@ def _different_tensors(whole: Path, resumed: Path) -> Iterator[str]:
 
 
 def _history(folder: Path) -> list[Any]:
-    lines = (folder / reader.HISTORY).read_text().splitlines()
+    lines = (folder / schema.HISTORY).read_text().splitlines()
     return [_timeless(json.loads(line)) for line in lines]
 
 
@@ -290,7 +290,7 @@ class Chain:
         """Note in what a chain that has come to its end differs from the run left alone."""
         self.report.chains += 1
         # A plain command may have come to its end, whose last state nobody kept.
-        self.report.states += (target / reader.RESUME).exists()
+        self.report.states += (target / schema.RESUME).exists()
         for what in differences(self.whole, target, state=False):
             self.report.wrong.append(f"chain {self.report.chains}: {what}")
 
@@ -380,7 +380,7 @@ class Chain:
         module = ["tests.reliability.dying", json.dumps(plan)] if plan else ["charlstm"]
         arguments = ["train", str(self.corpus), "-o", str(target), "--overwrite"]
         arguments += self.setting.arguments
-        if (target / reader.RESUME).exists():
+        if (target / schema.RESUME).exists():
             arguments = ["train", "--resume", str(target)]
         begin = time.monotonic()
         with (self.folder / "out").open("wb") as out, (self.folder / "log").open("wb") as log:
@@ -394,7 +394,7 @@ class Chain:
 
     def _wait_for_save(self, process: subprocess.Popen[bytes], target: Path, begin: float) -> None:
         """Wait until the process has saved for the first time, and note how long it took."""
-        path = target / reader.RESUME
+        path = target / schema.RESUME
         known = path.stat().st_mtime_ns if path.exists() else None
         while process.poll() is None and time.monotonic() < begin + PATIENCE_SECONDS:
             with contextlib.suppress(FileNotFoundError):
@@ -412,7 +412,7 @@ class Chain:
 
     def _put_state(self, target: Path) -> None:
         with contextlib.suppress(FileNotFoundError):
-            (self.folder / "state").replace(target / reader.RESUME)
+            (self.folder / "state").replace(target / schema.RESUME)
 
     def _finish(self, process: subprocess.Popen[bytes]) -> None:
         if process.wait(PATIENCE_SECONDS) != 0:

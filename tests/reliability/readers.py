@@ -39,7 +39,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 import charlstm
-from charlstm.checkpoint import reader
+from charlstm.checkpoint import folder as folder_module
+from charlstm.checkpoint import reader, schema
 from charlstm.checkpoint.writer import CheckpointWriter
 from tests.reliability.folders import text
 
@@ -158,9 +159,9 @@ class Stand:
         for model in archive.iterdir():
             shutil.rmtree(place, ignore_errors=True)
             place.mkdir()
-            for name in (reader.CONFIG, reader.TOKENIZER):
+            for name in (reader.CONFIG, schema.TOKENIZER):
                 shutil.copyfile(target / name, place / name)
-            shutil.copyfile(model, place / reader.MODEL)
+            shutil.copyfile(model, place / schema.MODEL)
             texts.add(text_of(place))
             count += 1
         return texts, count
@@ -194,7 +195,7 @@ class Stand:
         """Read a model that is being trained."""
         target, archive = self.folder / "trained", self.folder / "trained-models"
         process = self.start(target, archive)
-        _until((target / reader.MODEL).exists)
+        _until((target / schema.MODEL).exists)
         readers = Readers(target, self.readers)
         time.sleep(self.seconds)
         readings = readers.stop()
@@ -235,7 +236,7 @@ class Stand:
         for number in range(2):
             source = self.folder / f"source-{number}"
             process = self.start(source, self.folder / f"source-models-{number}", number)
-            _until((source / reader.MODEL).exists)
+            _until((source / schema.MODEL).exists)
             process.send_signal(signal.SIGTERM)
             process.wait()
             sources.append(reader.read_checkpoint(source))
@@ -247,8 +248,8 @@ class Stand:
         while time.monotonic() - begin < self.seconds:
             source = sources[count % 2]
             with (
-                reader.claimed(target),
-                reader.created(target, source.config, source.tokenizer, overwrite=True),
+                folder_module.claimed(target),
+                folder_module.created(target, source.config, source.tokenizer, overwrite=True),
             ):
                 CheckpointWriter(target).model(source.weights, source.figures)
             count += 1

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from charlstm.checkpoint import reader
+from charlstm.checkpoint import reader, schema
 from charlstm.errors import StorageError
 from charlstm.system.files import write_atomically
 from tests.reliability.dying import OPERATIONS
@@ -57,11 +57,11 @@ def test_the_harness_tells_what_is_wrong_with_what_is_said(bench, status, errors
 def test_the_harness_tells_what_is_wrong_on_disk(bench):
     folder = bench.place()
     assert bench.look(folder, ()) == ("no checkpoint", [])
-    (folder / f".{reader.MODEL}.x.tmp").touch()
+    (folder / f".{schema.MODEL}.x.tmp").touch()
     (folder / reader.CONFIG).write_text("{")
-    (folder / reader.RESUME).write_text("")
-    wrong = bench.look(folder, (reader.MODEL,))[1]
-    assert [what.split()[0] for what in wrong] == [reader.MODEL, "leftovers", "damaged:"]
+    (folder / schema.RESUME).write_text("")
+    wrong = bench.look(folder, (schema.MODEL,))[1]
+    assert [what.split()[0] for what in wrong] == [schema.MODEL, "leftovers", "damaged:"]
 
 
 def test_a_row_names_fault_sentence_status_time_and_disk():
@@ -101,13 +101,13 @@ def test_no_two_faults_share_a_name():
 def test_on_a_disk_that_is_full_the_old_file_stays(bench):
     try:
         with bench.small_disk("64k") as disk:
-            path = disk / reader.MODEL
+            path = disk / schema.MODEL
             write_atomically(path, b"old" * 4096)
             fill(disk)
             with pytest.raises(StorageError, match="the disk is full: free some space"):
                 write_atomically(path, b"new" * 8192)
             assert path.read_bytes() == b"old" * 4096
-            assert sorted(os.listdir(disk)) == ["filler", reader.MODEL]
+            assert sorted(os.listdir(disk)) == ["filler", schema.MODEL]
     except Skipped as reason:
         pytest.skip(str(reason))
 
@@ -128,7 +128,7 @@ except StorageError as error:
 
 @pytest.mark.parametrize(("operation", "when"), OPERATIONS)
 def test_a_file_is_old_or_new_whatever_fails_while_it_is_written(tmp_path, operation, when):
-    path = tmp_path / reader.HISTORY
+    path = tmp_path / schema.HISTORY
     path.write_bytes(b"old")
     plan = {"event": f"{operation} {path.name}", "when": when, "do": "EDQUOT"}
     command = [sys.executable, "-c", WRITER, json.dumps(plan), path]

@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from charlstm.checkpoint import reader
+from charlstm.checkpoint import reader, schema
 from charlstm.config import CorpusConfig, TokenizerConfig
 from charlstm.training import run
 from charlstm.training.run import Request
@@ -88,9 +88,9 @@ def test_at_every_moment_the_folder_is_sound(photographed):
     for picture in pictures:
         check_sound(picture)
     assert {name for picture in pictures for name in leftovers(picture)} >= {
-        reader.RESUME,
-        reader.MODEL,
-        reader.HISTORY,
+        schema.RESUME,
+        schema.MODEL,
+        schema.HISTORY,
     }
 
 
@@ -98,8 +98,8 @@ def states(pictures):
     """Keep the pictures that a resumed run sees differently: leftovers and dates don't count."""
     found = {}
     for picture in pictures:
-        if (picture / reader.RESUME).exists():
-            names = (reader.RESUME, reader.MODEL, reader.HISTORY)
+        if (picture / schema.RESUME).exists():
+            names = (schema.RESUME, schema.MODEL, schema.HISTORY)
             files = [picture / name for name in names]
             key = tuple(path.read_bytes() if path.exists() else None for path in files)
             found.setdefault(key, picture)
@@ -130,14 +130,14 @@ def test_a_run_killed_at_any_moment_ends_as_if_it_was_not(photographed):
 
 
 def altered_weight(folder):
-    path = folder / reader.MODEL
+    path = folder / schema.MODEL
     data = bytearray(path.read_bytes())
     data[-1] ^= 1
     path.write_bytes(data)
 
 
 def altered_history(folder):
-    path = folder / reader.HISTORY
+    path = folder / schema.HISTORY
     lines = path.read_text().splitlines()
     figures = json.loads(lines[1])
     lines[1] = json.dumps(figures | {"learning_rate": figures["learning_rate"] * (1 + 1e-15)})
@@ -145,12 +145,12 @@ def altered_history(folder):
 
 
 def shortened_history(folder):
-    path = folder / reader.HISTORY
+    path = folder / schema.HISTORY
     path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))
 
 
 def left_over(folder):
-    (folder / f".{reader.MODEL}.x.tmp").touch()
+    (folder / f".{schema.MODEL}.x.tmp").touch()
 
 
 @pytest.mark.parametrize(
@@ -172,17 +172,17 @@ def test_the_harness_tells_what_differs(photographed, tmp_path, alter, told):
 
 def test_the_table_counts_the_chains_whose_last_state_was_compared(photographed, tmp_path):
     folder, pictures = photographed
-    last = [p / reader.RESUME for p in pictures if (p / reader.RESUME).exists()][-1]
+    last = [p / schema.RESUME for p in pictures if (p / schema.RESUME).exists()][-1]
     chain = Chain(SETTINGS[0], tmp_path / "corpus", tmp_path, random.Random(1))
     shutil.copytree(folder, chain.whole)
-    shutil.copyfile(last, chain.whole / reader.RESUME)
+    shutil.copyfile(last, chain.whole / schema.RESUME)
     chain.compare(shutil.copytree(chain.whole, tmp_path / "kept"))
     chain.compare(folder)  # a plain command has ended it
     assert chain.report.row == "| char-float32 | 0 | 0 |  | 2 | 1 | 2 of 2 |"
     altered = shutil.copytree(chain.whole, tmp_path / "altered")
     data = bytearray(last.read_bytes())
     data[-1] ^= 1
-    (altered / reader.RESUME).write_bytes(data)
+    (altered / schema.RESUME).write_bytes(data)
     chain.compare(altered)
     (what,) = chain.report.wrong
     assert what.startswith("chain 3: ")
@@ -194,7 +194,7 @@ def test_the_table_counts_the_chains_whose_last_state_was_compared(photographed,
 
 def test_wall_clock_times_do_not_count(photographed, tmp_path):
     other = shutil.copytree(photographed[0], tmp_path / "other")
-    path = other / reader.HISTORY
+    path = other / schema.HISTORY
     lines = [json.loads(line) | {"seconds": 9.0} for line in path.read_text().splitlines()]
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
     assert differences(photographed[0], other) == []
@@ -212,7 +212,7 @@ write_atomically(Path(sys.argv[2]), b"new" * 1000)
 
 @pytest.mark.parametrize(("operation", "when"), OPERATIONS)
 def test_a_file_is_old_or_new_whenever_its_writer_dies(tmp_path, operation, when):
-    path, mark = tmp_path / reader.HISTORY, tmp_path / "mark"
+    path, mark = tmp_path / schema.HISTORY, tmp_path / "mark"
     path.write_bytes(b"old")
     plan = {"event": f"{operation} {path.name}", "when": when, "mark": str(mark)}
     command = [sys.executable, "-c", WRITER, json.dumps(plan), path]

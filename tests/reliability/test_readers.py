@@ -7,8 +7,9 @@ import time
 import numpy as np
 import pytest
 
-from charlstm.checkpoint import reader
-from charlstm.checkpoint.reader import Figures, Provenance, RunConfig, expected_shapes
+from charlstm.checkpoint import folder as folder_module
+from charlstm.checkpoint import reader, schema
+from charlstm.checkpoint.schema import Figures, Provenance, RunConfig, expected_shapes
 from charlstm.checkpoint.writer import CheckpointWriter
 from charlstm.config import CorpusConfig, ModelConfig, TokenizerConfig, TrainConfig
 from charlstm.errors import CheckpointError
@@ -36,7 +37,7 @@ def model(number):
         created="",
     )
     config = RunConfig(
-        format=reader.FORMAT,
+        format=schema.FORMAT,
         charlstm="0",
         corpus=CorpusConfig(),
         tokenizer=tokenizing,
@@ -78,7 +79,7 @@ def test_who_reads_while_a_checkpoint_is_replaced_gets_a_whole_one_or_an_error(
 
     def overwrite(number):
         config, tokenizer, weights, figures = models[number]
-        with reader.created(folder, config, tokenizer, overwrite=True):
+        with folder_module.created(folder, config, tokenizer, overwrite=True):
             writer = CheckpointWriter(folder)
             for _ in range(4):
                 writer.model(weights, figures)

@@ -142,7 +142,7 @@ def trained(group, task):
 
 def summed(group, task):
     """Measure the sum of gradients of some networks; return milliseconds, the median of some."""
-    from charlstm.checkpoint.reader import expected_shapes
+    from charlstm.checkpoint.schema import expected_shapes
     from charlstm.config import ModelConfig
     from charlstm.training.step import use_threads
 

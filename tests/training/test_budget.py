@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from charlstm.checkpoint.reader import Progress
+from charlstm.checkpoint.schema import Progress
 from charlstm.config import TrainConfig
 from charlstm.training.budget import Budget, Workload
 

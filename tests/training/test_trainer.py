@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from safetensors import safe_open
 
-from charlstm.checkpoint import reader
+from charlstm.checkpoint import reader, schema
 from charlstm.checkpoint.reader import read_checkpoint, read_history
 from charlstm.checkpoint.writer import CheckpointWriter
 from charlstm.config import CorpusConfig, TokenizerConfig
@@ -113,7 +113,7 @@ def resume(folder, observer=None):
 def essence(folder):
     """All of a checkpoint that must not depend on when it was written or how long it took."""
     found = read_checkpoint(folder)
-    history = [json.loads(line) for line in (folder / reader.HISTORY).read_text().splitlines()]
+    history = [json.loads(line) for line in (folder / schema.HISTORY).read_text().splitlines()]
     for figures in history:
         figures.pop("seconds")
     weights = {name: weight.tobytes() for name, weight in found.weights.items()}
@@ -131,7 +131,7 @@ def test_a_run_ends_with_its_budget_and_keeps_the_best_weights(request_for):
     found = read_checkpoint(request.output)
     losses = {figures.step: figures.valid_loss for figures in read_history(request.output)}
     assert found.figures.valid_loss == min(losses.values()) == losses[found.figures.step]
-    assert not (request.output / reader.RESUME).exists()
+    assert not (request.output / schema.RESUME).exists()
     lengths = found.config.provenance
     # The end of the text is cut off from a beginning that has none: no mark is predicted.
     assert lengths.valid_tokens == lengths.valid_characters == len(TEXT) // 10
@@ -308,7 +308,7 @@ def test_a_run_is_resumed_from_anywhere_and_then_forgets_where_its_text_was(
     request = replace(request, corpus=named)
     train(request, Stopper(after=15))
     told = str(tmp_path).encode()
-    assert {n for n, data in bytes_of(request.output).items() if told in data} == {reader.RESUME}
+    assert {n for n, data in bytes_of(request.output).items() if told in data} == {schema.RESUME}
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
     for after in (20, math.inf):
@@ -334,7 +334,7 @@ def test_a_run_of_format_1_goes_on(request_for, monkeypatch, tmp_path):
     train(stopped, Stopper(15))
     as_format_1(stopped.output)
     monkeypatch.chdir("/")
-    assert b'corpus\\"' not in (stopped.output / reader.RESUME).read_bytes()
+    assert b'corpus\\"' not in (stopped.output / schema.RESUME).read_bytes()
     resume(stopped.output)
     assert essence(stopped.output) == essence(request_for("whole").output)
     assert read_checkpoint(stopped.output).config.format == 1
@@ -342,7 +342,7 @@ def test_a_run_of_format_1_goes_on(request_for, monkeypatch, tmp_path):
 
 def read_state(folder):
     """Return the tensors and the progress of an interrupted run."""
-    with safe_open(folder / reader.RESUME, framework="numpy") as file:
+    with safe_open(folder / schema.RESUME, framework="numpy") as file:
         shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
     return reader.read_resume(folder, shapes)
 
@@ -421,7 +421,7 @@ def test_the_race_for_a_folder_has_one_winner(request_for):
             ["lstm_0/kernel", "[6, 32]", "F32", "config.json", "[6, 65536]"],
         ),
         (reader.CONFIG, b'"seed": 3', b'"seed": 4', ["config.json", "restore"]),
-        (reader.RESUME, b"step", b"stop", ["resume.safetensors", "sha256"]),
+        (schema.RESUME, b"step", b"stop", ["resume.safetensors", "sha256"]),
     ],
 )
 def test_what_does_not_fit_is_refused_before_anything_is_built(
@@ -453,7 +453,7 @@ def test_a_text_that_is_not_where_it_was_is_told_with_what_can_be_done(
 def test_a_run_whose_best_weights_were_removed_goes_on(request_for):
     request = request_for("removed")
     train(request, Stopper(15))
-    (request.output / reader.MODEL).unlink()
+    (request.output / schema.MODEL).unlink()
     assert resume(request.output).stop_reason == "budget"
     assert read_checkpoint(request.output).figures.step in (20, 30)
 
@@ -461,13 +461,13 @@ def test_a_run_whose_best_weights_were_removed_goes_on(request_for):
 def test_resuming_removes_what_a_killed_process_left(request_for):
     request = request_for("killed")
     train(request, Stopper(2))
-    half = request.output / f".{reader.RESUME}.x.tmp"
+    half = request.output / f".{schema.RESUME}.x.tmp"
     half.write_text("half a file")
     assert resume(request.output, Stopper(1)).stop_reason == "interrupted"
     assert not half.exists()
 
 
-@pytest.mark.parametrize("name", [reader.CONFIG, reader.TOKENIZER])
+@pytest.mark.parametrize("name", [reader.CONFIG, schema.TOKENIZER])
 def test_a_run_whose_settings_were_altered_is_not_resumed(request_for, name, sentence):
     request = request_for("altered")
     train(request, Stopper(2))
@@ -769,7 +769,7 @@ def test_a_validation_loss_that_is_not_finite_stops_too(request_for, monkeypatch
     with pytest.raises(TrainingError) as caught:
         train(request)
     sentence(caught.value, "validation loss", "not finite", "step 10")
-    assert not (request.output / reader.MODEL).exists()
+    assert not (request.output / schema.MODEL).exists()
 
 
 def test_a_loss_that_is_not_finite_stops_and_keeps_what_was_good(
