@@ -20,7 +20,7 @@ from charlstm.checkpoint.schema import expected_shapes
 from charlstm.config import ModelConfig, SampleConfig
 from charlstm.engine.session import build_engine
 from charlstm.generation.decoder import generate
-from charlstm.tokenizer.base import WordTokenizer
+from charlstm.tokenizer.word import WordTokenizer
 
 LENGTH, RUNS = 50_000, 5
 WORDS, WORD_TOKENS = 20_000, 4_000

@@ -22,10 +22,10 @@ from charlstm.tokenizer.base import (
     BEGIN_SPELLING,
     END_OF_DOCUMENT,
     END_SPELLING,
-    TOKEN_PATTERN,
     UNKNOWN,
     Tokenizer,
 )
+from charlstm.tokenizer.segmentation import TOKEN_PATTERN
 
 # Of the description; the key of an ONNX file's metadata and the name within a .keras file.
 FORMAT = 1

@@ -22,7 +22,7 @@ from charlstm.engine.session import build_engine
 from charlstm.errors import CheckpointExists, ConfigError, StorageError
 from charlstm.export import check_free, describe, export_keras, export_onnx
 from charlstm.system.hardware import int8_pairs_saturate
-from charlstm.tokenizer.base import build_tokenizer
+from charlstm.tokenizer.vocabulary import build_tokenizer
 from tests.checkpoint.test_reader import FIGURES
 from tests.checkpoint.test_reader import settings as settings_for
 from tests.engine.test_session import random_weights

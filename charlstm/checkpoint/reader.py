@@ -38,7 +38,8 @@ from charlstm.checkpoint.schema import (
 )
 from charlstm.corpus.line_hashes import LineHashes
 from charlstm.errors import CheckpointDamaged, CheckpointMissing, CheckpointTooNew, harmless
-from charlstm.tokenizer.base import LARGEST_JSON, Tokenizer, largest_json, tokenizer_from_json
+from charlstm.tokenizer.base import Tokenizer
+from charlstm.tokenizer.storage import LARGEST_JSON, largest_json, tokenizer_from_json
 
 # Bytes that files may have; several times what any run writes.
 _LARGEST = {CONFIG: 2**25, TOKENIZER: LARGEST_JSON, HISTORY: 2**28}

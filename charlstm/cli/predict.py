@@ -128,7 +128,7 @@ class _Answers:
         return {"prompt": prompt, "predictions": predictions}
 
     def _warn(self, prompt: str) -> None:
-        from charlstm.tokenizer.base import describe_unknown
+        from charlstm.tokenizer.unknown import describe_unknown
 
         unknown = self._tokenizer.unknown_characters(prompt)
         if unknown.keys() <= self._told:

@@ -42,7 +42,7 @@ def prompts_of(options: dict[str, Any], model: LanguageModel) -> list[str]:
 
 def warn_of_unknown(tokenizer: Tokenizer, prompts: list[str]) -> None:
     """Say which characters of the prompts the model can only read as unknown."""
-    from charlstm.tokenizer.base import describe_unknown
+    from charlstm.tokenizer.unknown import describe_unknown
 
     found = [unknown for prompt in prompts if (unknown := tokenizer.unknown_characters(prompt))]
     if found:

@@ -76,7 +76,7 @@ def command(checkpoint: Path, files: tuple[str, ...], **options: Any) -> None:
     check_utf8("--context", options["context"])
 
     from charlstm.api import load
-    from charlstm.tokenizer.base import describe_unknown
+    from charlstm.tokenizer.unknown import describe_unknown
 
     encoding = options["encoding"]
     sources = open_texts(files, encoding)

@@ -312,7 +312,7 @@ def _equivalent(run: Run, result: TrainingResult) -> str:
 def _warn_unknown(run: Run) -> None:
     from collections import Counter
 
-    from charlstm.tokenizer.base import describe_unknown
+    from charlstm.tokenizer.unknown import describe_unknown
 
     if unknown := run.prepared.statistics.valid_unknown:
         found = describe_unknown(Counter(unknown))

@@ -24,7 +24,9 @@ from charlstm.corpus.line_hashes import LineGatherer, LineHashes
 from charlstm.dataset.batches import Encoded, TokenStore, read_store, write_store
 from charlstm.errors import CorpusChanged, CorpusError
 from charlstm.system import cache
-from charlstm.tokenizer.base import REPLACEMENT, Tokenizer, build_tokenizer, tokenizer_from_json
+from charlstm.tokenizer.base import REPLACEMENT, Tokenizer
+from charlstm.tokenizer.storage import tokenizer_from_json
+from charlstm.tokenizer.vocabulary import build_tokenizer
 from charlstm.unicode_text import has_surrogates
 
 # Part of the key of every cached store: raise it when the same settings give another store.

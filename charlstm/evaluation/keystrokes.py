@@ -23,7 +23,8 @@ from charlstm.engine.session import MAX_ROWS, Engine
 from charlstm.prediction.grammar import Context
 from charlstm.prediction.predictor import Predictor
 from charlstm.prediction.search import BestFirstSearch, Target
-from charlstm.tokenizer.base import Kind, Tokenizer, kind_of
+from charlstm.tokenizer.base import Tokenizer
+from charlstm.tokenizer.segmentation import Kind, kind_of
 
 Ids: TypeAlias = NDArray[np.integer[Any]]
 

@@ -27,7 +27,8 @@ from charlstm.evaluation.keystrokes import (
 )
 from charlstm.evaluation.scoring import Score, add_scores, score_lines, score_stream
 from charlstm.metrics import perplexity
-from charlstm.tokenizer.base import END_OF_DOCUMENT, Kind, Tokenizer, kind_of, tokens_of
+from charlstm.tokenizer.base import END_OF_DOCUMENT, Tokenizer
+from charlstm.tokenizer.segmentation import Kind, kind_of, tokens_of
 
 
 @dataclass(frozen=True)

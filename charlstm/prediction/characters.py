@@ -15,14 +15,8 @@ import numpy as np
 
 from charlstm.prediction.grammar import Context, Grammar, Ids, Probabilities, Step, probabilities
 from charlstm.prediction.search import SHARED, BestFirstSearch, Floats, Node, Target
-from charlstm.tokenizer.base import (
-    END_OF_DOCUMENT,
-    Kind,
-    Tokenizer,
-    kind_of,
-    partial_word,
-    tokens_of,
-)
+from charlstm.tokenizer.base import END_OF_DOCUMENT, Tokenizer
+from charlstm.tokenizer.segmentation import Kind, kind_of, partial_word, tokens_of
 
 
 class _Tail(NamedTuple):

@@ -24,7 +24,8 @@ from charlstm.prediction.characters import Characters
 from charlstm.prediction.grammar import Context, Grammar, Ids
 from charlstm.prediction.search import BestFirstSearch, Candidate, Floats, Node, Target
 from charlstm.prediction.words import Words
-from charlstm.tokenizer.base import BEGIN_SPELLING, Tokenizer, partial_word
+from charlstm.tokenizer.base import BEGIN_SPELLING, Tokenizer
+from charlstm.tokenizer.segmentation import partial_word
 from charlstm.tokenizer.tokens import SpecialToken, special_token
 
 WIDTH = 8  # paths that one context follows in one engine step

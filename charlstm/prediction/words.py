@@ -14,16 +14,8 @@ from numpy.typing import NDArray
 from charlstm.metrics import softmax
 from charlstm.prediction.grammar import Context, Grammar, Ids, Probabilities, Step, probabilities
 from charlstm.prediction.search import SHARED, BestFirstSearch, Floats, Node, Target
-from charlstm.tokenizer.base import (
-    BEGIN_SPELLING,
-    END_OF_DOCUMENT,
-    END_SPELLING,
-    Kind,
-    Tokenizer,
-    kind_of,
-    partial_word,
-    tokens_of,
-)
+from charlstm.tokenizer.base import BEGIN_SPELLING, END_OF_DOCUMENT, END_SPELLING, Tokenizer
+from charlstm.tokenizer.segmentation import Kind, kind_of, partial_word, tokens_of
 
 _LAST_CODE = "\U0010ffff"
 

@@ -62,7 +62,7 @@ from charlstm.errors import (
     CheckpointTooNew,
     StorageError,
 )
-from charlstm.tokenizer.base import build_tokenizer
+from charlstm.tokenizer.vocabulary import build_tokenizer
 from tests.messages import assert_names, names
 
 FILES = (CONFIG, TOKENIZER, MODEL, HISTORY, RESUME, STDIN, LINES)

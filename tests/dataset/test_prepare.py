@@ -22,7 +22,8 @@ from charlstm.dataset import prepare as prepare_module
 from charlstm.dataset.prepare import prepare
 from charlstm.errors import ConfigError, CorpusError
 from charlstm.system import cache
-from charlstm.tokenizer.base import END_OF_DOCUMENT, UNKNOWN, build_tokenizer
+from charlstm.tokenizer.base import END_OF_DOCUMENT, UNKNOWN
+from charlstm.tokenizer.vocabulary import build_tokenizer
 from tests.messages import raises_naming
 
 PROSE = "The cat sat on the mat. The hat, the cat;\r\nthe rat's bat -- éclair 12 12\n" * 40

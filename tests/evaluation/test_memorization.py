@@ -13,7 +13,8 @@ from charlstm.config import ModelConfig
 from charlstm.engine.session import build_engine
 from charlstm.evaluation import memorization
 from charlstm.evaluation.memorization import WindowSet, write_sample
-from charlstm.tokenizer.base import CharTokenizer, WordTokenizer
+from charlstm.tokenizer.char import CharTokenizer
+from charlstm.tokenizer.word import WordTokenizer
 from tests.engine.test_session import random_weights
 
 LENGTHS = (1, 2, 4, 7)

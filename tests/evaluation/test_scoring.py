@@ -21,7 +21,8 @@ from charlstm.evaluation.scoring import (
     score_stream,
     score_texts,
 )
-from charlstm.tokenizer.base import END_OF_DOCUMENT, CharTokenizer
+from charlstm.tokenizer.base import END_OF_DOCUMENT
+from charlstm.tokenizer.char import CharTokenizer
 from charlstm.tokenizer.tokens import ScoredToken
 from tests.generation.test_decoder import CHARS, WORDS, random_model
 

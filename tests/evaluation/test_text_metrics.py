@@ -21,7 +21,8 @@ from charlstm.evaluation.text_metrics import (
     evaluate_words,
     texts_of,
 )
-from charlstm.tokenizer.base import END_OF_DOCUMENT, UNKNOWN, tokens_of
+from charlstm.tokenizer.base import END_OF_DOCUMENT, UNKNOWN
+from charlstm.tokenizer.segmentation import tokens_of
 from tests.evaluation.test_scoring import model_of, reference
 from tests.generation.test_decoder import CHARS, WORDS
 from tests.messages import assert_names, raises_naming

@@ -14,7 +14,9 @@ from charlstm.errors import GenerationError, UsageError
 from charlstm.generation.beam import beam_search
 from charlstm.generation.decoder import generate
 from charlstm.generation.stopping import Endings
-from charlstm.tokenizer.base import END_OF_DOCUMENT, UNKNOWN, CharTokenizer, WordTokenizer
+from charlstm.tokenizer.base import END_OF_DOCUMENT, UNKNOWN
+from charlstm.tokenizer.char import CharTokenizer
+from charlstm.tokenizer.word import WordTokenizer
 from tests.generation.test_decoder import ScriptedEngine, random_model
 from tests.messages import raises_naming
 

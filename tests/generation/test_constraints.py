@@ -13,14 +13,9 @@ from hypothesis import strategies as st
 from charlstm.config import SampleConfig
 from charlstm.errors import UsageError
 from charlstm.generation.constraints import Constraints
-from charlstm.tokenizer.base import (
-    BEGIN_SPELLING,
-    END_OF_DOCUMENT,
-    END_SPELLING,
-    UNKNOWN,
-    CharTokenizer,
-    WordTokenizer,
-)
+from charlstm.tokenizer.base import BEGIN_SPELLING, END_OF_DOCUMENT, END_SPELLING, UNKNOWN
+from charlstm.tokenizer.char import CharTokenizer
+from charlstm.tokenizer.word import WordTokenizer
 from tests.messages import assert_names
 
 CHARS = CharTokenizer(tuple("ab "))

@@ -13,13 +13,8 @@ from charlstm.config import ModelConfig, SampleConfig, TokenizerConfig
 from charlstm.engine.session import MAX_ROWS, build_engine
 from charlstm.errors import UsageError
 from charlstm.generation.decoder import Sample, generate
-from charlstm.tokenizer.base import (
-    BEGIN_SPELLING,
-    END_OF_DOCUMENT,
-    END_SPELLING,
-    UNKNOWN,
-    build_tokenizer,
-)
+from charlstm.tokenizer.base import BEGIN_SPELLING, END_OF_DOCUMENT, END_SPELLING, UNKNOWN
+from charlstm.tokenizer.vocabulary import build_tokenizer
 
 CHARS = build_tokenizer(["abcdefgh .\n"], TokenizerConfig())
 WORDS = build_tokenizer(

@@ -13,13 +13,9 @@ from hypothesis import strategies as st
 
 from charlstm.errors import UsageError
 from charlstm.generation.pattern import Pattern
-from charlstm.tokenizer.base import (
-    BEGIN_SPELLING,
-    END_OF_DOCUMENT,
-    END_SPELLING,
-    CharTokenizer,
-    WordTokenizer,
-)
+from charlstm.tokenizer.base import BEGIN_SPELLING, END_OF_DOCUMENT, END_SPELLING
+from charlstm.tokenizer.char import CharTokenizer
+from charlstm.tokenizer.word import WordTokenizer
 from tests.messages import assert_names
 
 CHARS = CharTokenizer(tuple("abcdnosxyz AB.\n"))

@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from charlstm.prediction.grammar import Context
 from charlstm.prediction.predictor import Predictor
 from charlstm.prediction.search import BestFirstSearch, Target
-from charlstm.tokenizer.base import END_OF_DOCUMENT, CharTokenizer, partial_word, tokens_of
+from charlstm.tokenizer.base import END_OF_DOCUMENT
+from charlstm.tokenizer.char import CharTokenizer
+from charlstm.tokenizer.segmentation import partial_word, tokens_of
 
 ALPHABET = "abZé1٣'’\u0301\u093e\u200d_.!-€ \n\t\u3000中ไ"
 CHARS = CharTokenizer(tuple(sorted({*ALPHABET, *"dogs don't, 2"})))

@@ -20,15 +20,10 @@ from charlstm.engine.session import build_engine
 from charlstm.errors import ConfigError
 from charlstm.prediction.predictor import Predictor, grammar_of
 from charlstm.prediction.search import BestFirstSearch, Target
-from charlstm.tokenizer.base import (
-    BEGIN_SPELLING,
-    END_OF_DOCUMENT,
-    END_SPELLING,
-    UNKNOWN,
-    CharTokenizer,
-    WordTokenizer,
-    tokens_of,
-)
+from charlstm.tokenizer.base import BEGIN_SPELLING, END_OF_DOCUMENT, END_SPELLING, UNKNOWN
+from charlstm.tokenizer.char import CharTokenizer
+from charlstm.tokenizer.segmentation import tokens_of
+from charlstm.tokenizer.word import WordTokenizer
 
 CHARS = CharTokenizer(tuple("ab'1. \n中"))
 WORDS = WordTokenizer((*"ab'1. \n", " ab", "ab", " a", " ab'a", "aba", " .", " 1"))

@@ -42,7 +42,9 @@ from charlstm.config import CorpusConfig, ModelConfig, TokenizerConfig, TrainCon
 from charlstm.corpus.line_hashes import LineHashes
 from charlstm.engine.session import build_engine, build_graph
 from charlstm.export import describe
-from charlstm.tokenizer.base import CharTokenizer, Tokenizer, build_tokenizer
+from charlstm.tokenizer.base import Tokenizer
+from charlstm.tokenizer.char import CharTokenizer
+from charlstm.tokenizer.vocabulary import build_tokenizer
 from tests.reliability.bounded import Case, Finding, check_table, command, judged
 
 TEXT = "It's a tale, told by an idiot: full of sound!\r\nTomorrow, and tomorrow, é 42 \u4e2d.\n"

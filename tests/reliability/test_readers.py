@@ -13,7 +13,7 @@ from charlstm.checkpoint.schema import Figures, Provenance, RunConfig, expected_
 from charlstm.checkpoint.writer import CheckpointWriter
 from charlstm.config import CorpusConfig, ModelConfig, TokenizerConfig, TrainConfig
 from charlstm.errors import CheckpointError
-from charlstm.tokenizer.base import build_tokenizer
+from charlstm.tokenizer.vocabulary import build_tokenizer
 from tests.reliability.readers import Reading, Stand
 
 OVERWRITES, READERS = 30, 2

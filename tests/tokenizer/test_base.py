@@ -15,22 +15,15 @@ from hypothesis import strategies as st
 from charlstm.config import TokenizerConfig
 from charlstm.errors import CheckpointDamaged, ConfigError
 from charlstm.prediction.words import Words
-from charlstm.tokenizer import base as module
-from charlstm.tokenizer.base import (
-    BEGIN_SPELLING,
-    END_OF_DOCUMENT,
-    END_SPELLING,
-    UNKNOWN,
-    CharTokenizer,
-    Kind,
-    WordTokenizer,
-    build_tokenizer,
-    describe_unknown,
-    kind_of,
-    partial_word,
-    tokenizer_from_json,
-    tokens_of,
-)
+from charlstm.tokenizer import base, vocabulary
+from charlstm.tokenizer import word as word_module
+from charlstm.tokenizer.base import BEGIN_SPELLING, END_OF_DOCUMENT, END_SPELLING, UNKNOWN
+from charlstm.tokenizer.char import CharTokenizer
+from charlstm.tokenizer.segmentation import Kind, kind_of, partial_word, tokens_of
+from charlstm.tokenizer.storage import tokenizer_from_json
+from charlstm.tokenizer.unknown import describe_unknown
+from charlstm.tokenizer.vocabulary import build_tokenizer
+from charlstm.tokenizer.word import WordTokenizer
 
 ALPHABET = "abcDE'’  \t\r\n019.,-_=<>/@é\u0301\u094d\u0939中の\u0e01\U0001f600\u00a0\u2028"
 anything = st.text(st.characters())  # lone surrogates included
@@ -212,7 +205,7 @@ def test_spelling():
 
 def test_a_full_cache_changes_nothing(monkeypatch):
     expected = built("word", PROSE).encode(PROSE)
-    monkeypatch.setattr(module, "CACHED_TOKENS", 3)
+    monkeypatch.setattr(word_module, "CACHED_TOKENS", 3)
     tokenizer = built("word", PROSE)
     assert np.array_equal(tokenizer.encode(PROSE), expected)
     assert len(tokenizer._encodings) == 3
@@ -262,8 +255,8 @@ def test_of_countless_words_the_frequent_ones_are_kept_in_bounded_memory(monkeyp
     everyday = "".join(word * times for word, times in frequent.items())
     rare = [" " + "".join(letters) for letters in itertools.product("abcdefghij", repeat=4)]
     texts = [everyday + "".join(rare[n : n + 50]) + "\n" for n in range(0, len(rare), 50)]
-    monkeypatch.setattr(module, "COUNTED_TOKENS", 300)
-    monkeypatch.setattr(module, "Counter", Watched)
+    monkeypatch.setattr(vocabulary, "COUNTED_TOKENS", 300)
+    monkeypatch.setattr(base, "Counter", Watched)
     monkeypatch.setattr(Watched, "most", 0)
     symbols = built("word", *texts, min_count=len(texts) * 3).symbols
     assert symbols == (*sorted(set("".join(texts))), *frequent)
@@ -276,7 +269,7 @@ def test_a_text_with_no_more_words_than_are_counted_is_counted_exactly(lines, mi
     texts = [line + "\n" for line in lines]
     expected = built("word", *texts, min_count=min_count)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "COUNTED_TOKENS", len(set(tokens_of("".join(texts)))))
+        patch.setattr(vocabulary, "COUNTED_TOKENS", len(set(tokens_of("".join(texts)))))
         assert built("word", *texts, min_count=min_count) == expected
 
 
@@ -284,7 +277,7 @@ def test_a_text_with_no_more_words_than_are_counted_is_counted_exactly(lines, mi
 def test_counting_in_bounded_memory_forgets_words_but_no_characters(lines, places):
     texts = [line + "\n" for line in lines]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "COUNTED_TOKENS", places)
+        patch.setattr(vocabulary, "COUNTED_TOKENS", places)
         tokenizer = built("word", *texts, min_count=1)
     exact = built("word", *texts, min_count=1)
     assert set(tokenizer.symbols) <= set(exact.symbols)

@@ -1,0 +1,23 @@
+"""Character level: every Unicode code point is a token."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from charlstm.tokenizer.base import REPLACEMENT, Tokenizer, _code_points
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+class CharTokenizer(Tokenizer):
+    """Every Unicode code point is a token."""
+
+    level = "char"
+    reserved = ("", REPLACEMENT)
+
+    def encode(self, text: str) -> NDArray[np.uint32]:
+        """Return the id of each character, shape ``[characters]``."""
+        return self._lookup(_code_points(text))

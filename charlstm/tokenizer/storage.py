@@ -1,0 +1,58 @@
+"""Reads a tokenizer from JSON that anybody may have written, within bounds."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+from charlstm.config import Level
+from charlstm.errors import CheckpointDamaged, harmless
+from charlstm.tokenizer.base import Tokenizer
+from charlstm.tokenizer.char import CharTokenizer
+from charlstm.tokenizer.segmentation import LONGEST_TOKEN
+from charlstm.tokenizer.word import WordTokenizer
+
+LARGEST_JSON = 2**28
+# Quotation marks within symbols: one alone, and in runs with or without a space, as tokens are.
+_QUOTES_IN_SYMBOLS = 1 + 2 * sum(range(65))
+
+
+class _Stored(msgspec.Struct, forbid_unknown_fields=True):
+    level: Level
+    symbols: tuple[Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST_TOKEN)], ...]
+
+
+def largest_json(vocab_size: int) -> int:
+    """Return how many bytes a vocabulary of so many ids may have as JSON."""
+    return min(LARGEST_JSON, 2**16 + (4 * LONGEST_TOKEN + 3) * vocab_size)
+
+
+def tokenizer_from_json(data: bytes, most: int | None = None) -> Tokenizer:
+    """Read what ``Tokenizer.to_json`` wrote.
+
+    Args:
+        data: the JSON.
+        most: how many ids there may be; more are not even decoded.
+
+    Raises:
+        CheckpointDamaged: if it is anything else.
+    """
+    if most is not None and data.count(b'"') > 2 * most + 2 * _QUOTES_IN_SYMBOLS:
+        raise _damaged("it has more symbols than the model")
+    try:
+        stored = msgspec.json.decode(data, type=_Stored)
+    except (ValueError, RecursionError) as error:
+        raise _damaged(harmless(str(error).replace("`", ""), 200)) from error
+    if len(set(stored.symbols)) < len(stored.symbols):
+        raise _damaged("a symbol occurs twice")
+    if stored.level == "char" and any(len(symbol) > 1 for symbol in stored.symbols):
+        raise _damaged("a word stands among the characters")
+    return (CharTokenizer if stored.level == "char" else WordTokenizer)(stored.symbols)
+
+
+def _damaged(reason: str) -> CheckpointDamaged:
+    return CheckpointDamaged(
+        f"the stored tokenizer is damaged ({reason}): restore the checkpoint from a copy, "
+        "or train again"
+    )

@@ -1,0 +1,68 @@
+"""Builds a tokenizer: collects the vocabulary of a training text in one pass."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+
+from charlstm.config import TokenizerConfig
+from charlstm.tokenizer.base import Tokenizer, _code_points
+from charlstm.tokenizer.char import CharTokenizer
+from charlstm.tokenizer.segmentation import tokens_of
+from charlstm.tokenizer.word import WordTokenizer
+from charlstm.unicode_text import has_surrogates
+
+CODE_POINTS = 0x110000
+SURROGATES = slice(0xD800, 0xE000)
+COUNTED_TOKENS = 2**22
+
+
+def build_tokenizer(texts: Iterable[str], config: TokenizerConfig) -> Tokenizer:
+    """Make a vocabulary from texts, in one pass that holds one text at a time.
+
+    Character level: every code point that occurs, in order. Word level: the same characters, then
+    the ``config.vocab_size`` most frequent tokens of two characters or more that occur at least
+    ``config.min_count`` times, most frequent first, ties in the order of their text. Lone
+    surrogates never become symbols. Of a text with millions of distinct tokens, those that have
+    been rare so far are forgotten on the way, which bounds the memory.
+    """
+    if config.level == "char":
+        return CharTokenizer(_characters(texts))
+    counts: Counter[str] = Counter()
+
+    def counted() -> Iterator[str]:
+        for text in texts:
+            counts.update(tokens_of(text))
+            if len(counts) > COUNTED_TOKENS:
+                _forget_rare(counts)
+            yield text
+
+    return WordTokenizer(_characters(counted()) + _frequent_words(counts, config))
+
+
+def _forget_rare(counts: Counter[str]) -> None:
+    """Drop what has occurred least until half the places are free; frequent tokens stay."""
+    least = 0
+    while len(counts) > COUNTED_TOKENS // 2:
+        least += 1
+        for token in [token for token, count in counts.items() if count <= least]:
+            del counts[token]
+
+
+def _characters(texts: Iterable[str]) -> tuple[str, ...]:
+    seen = np.zeros(CODE_POINTS, np.bool_)
+    for text in texts:
+        seen[_code_points(text)] = True
+    seen[SURROGATES] = False
+    return tuple(map(chr, np.flatnonzero(seen).tolist()))
+
+
+def _frequent_words(counts: Counter[str], config: TokenizerConfig) -> tuple[str, ...]:
+    words = [
+        (-count, token)
+        for token, count in counts.items()
+        if count >= config.min_count and len(token) > 1 and not has_surrogates(token)
+    ]
+    return tuple(token for _, token in sorted(words)[: config.vocab_size])

@@ -1,0 +1,72 @@
+"""Word level: words, numbers, punctuation and white space are tokens; rare ones are spelled.
+
+Words outside the vocabulary are spelled in characters, so that only a character that was never seen
+becomes the unknown token.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from itertools import chain
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from charlstm.tokenizer.base import BEGIN_SPELLING, END_SPELLING, REPLACEMENT, UNKNOWN, Tokenizer
+from charlstm.tokenizer.segmentation import partial_word, tokens_of
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+CACHED_TOKENS = 2**18
+
+
+class WordTokenizer(Tokenizer):
+    """Words, numbers, punctuation and white space are tokens; rare ones are spelled.
+
+    A token outside the vocabulary becomes ``BEGIN_SPELLING``, its characters, ``END_SPELLING``; a
+    token of one character is that character's id alone. The space before a word, a number or
+    punctuation belongs to that token.
+    """
+
+    level = "word"
+    reserved = ("", REPLACEMENT, "", "")
+
+    def encode(self, text: str) -> NDArray[np.uint32]:
+        """Return the ids of the text's tokens, spelled where need be, shape ``[tokens]``."""
+        ids = map(self._encodings.__getitem__, tokens_of(text))
+        return np.fromiter(chain.from_iterable(ids), np.uint32)
+
+    def split_prompt(self, prompt: str) -> tuple[str, str]:
+        """Return the prompt without its last word or number, which may be half typed.
+
+        One space at the end is the beginning of the next token.
+        """
+        word = partial_word(prompt)
+        if word.ends_open:  # so far the apostrophe is a token of its own
+            return prompt, ""
+        return word.before, word.space + word.typed
+
+    @cached_property
+    def _encodings(self) -> _Encodings:
+        return _Encodings(self._ids)
+
+
+class _Encodings(dict[str, tuple[int, ...]]):
+    """The ids of tokens, worked out when first asked for; as many as fit are kept."""
+
+    def __init__(self, ids: dict[str, int]) -> None:
+        super().__init__()
+        self._known = ids
+
+    def __missing__(self, token: str) -> tuple[int, ...]:
+        ids = self._encode(token)
+        if len(self) < CACHED_TOKENS:
+            self[token] = ids
+        return ids
+
+    def _encode(self, token: str) -> tuple[int, ...]:
+        if token in self._known or len(token) == 1:
+            return (self._known.get(token, UNKNOWN),)
+        return (BEGIN_SPELLING, *(self._known.get(c, UNKNOWN) for c in token), END_SPELLING)
