@@ -24,8 +24,9 @@ from typing import TYPE_CHECKING, Any
 from charlstm.checkpoint.reader import read_checkpoint
 from charlstm.checkpoint.schema import Checkpoint
 from charlstm.config import SampleConfig
+from charlstm.engine.graph import Precision
 from charlstm.engine.graph_cache import kept_graph
-from charlstm.engine.session import Engine, Precision
+from charlstm.engine.session import Engine
 from charlstm.errors import ConfigError
 from charlstm.generation.decoder import Sample, TextListener, generate
 from charlstm.generation.rejection import reject_known

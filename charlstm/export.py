@@ -15,7 +15,7 @@ import msgspec
 
 from charlstm import __version__
 from charlstm.checkpoint.schema import Checkpoint
-from charlstm.engine.session import Precision, build_graph
+from charlstm.engine.graph import Precision, build_graph
 from charlstm.errors import CheckpointExists, ConfigError
 from charlstm.system.files import replaced_atomically
 from charlstm.tokenizer.base import (

@@ -12,7 +12,7 @@ from charlstm.cli.output import note, write_json, write_text
 from charlstm.errors import UsageError
 
 if TYPE_CHECKING:
-    from charlstm.engine.session import Precision
+    from charlstm.engine.graph import Precision
 
 SUFFIXES = {"onnx": ".onnx", "keras": ".keras"}
 

@@ -11,7 +11,7 @@ import hashlib
 from pathlib import Path
 
 from charlstm.checkpoint.schema import Checkpoint
-from charlstm.engine.session import Precision, build_graph
+from charlstm.engine.graph import Precision, build_graph
 from charlstm.errors import StorageError
 from charlstm.system import cache
 

@@ -13,8 +13,8 @@ import pytest
 from charlstm.checkpoint.schema import Checkpoint, expected_shapes
 from charlstm.config import ModelConfig
 from charlstm.engine import graph_cache
+from charlstm.engine.graph import build_graph
 from charlstm.engine.graph_cache import GRAPH, kept_graph
-from charlstm.engine.session import build_graph
 from charlstm.system import cache
 
 CONFIG = ModelConfig(vocab_size=9, embedding=4, units=8, layers=1)
@@ -114,7 +114,7 @@ def test_another_graph_of_the_same_weights_needs_another_version(monkeypatch):
     for tied, layers, table in ((False, 2, True), (True, 1, False)):
         embedding = 8 if tied else 4
         config = ModelConfig(vocab_size=9, embedding=embedding, units=8, layers=layers, tied=tied)
-        monkeypatch.setattr("charlstm.engine.session.MAX_TABLE", 2**20 if table else 0)
+        monkeypatch.setattr("charlstm.engine.graph.MAX_TABLE", 2**20 if table else 0)
         for precision in ("int8", "float32"):
             for part in outline(build_graph(config, exact_weights(config), precision)):
                 digest.update(repr(part).encode())

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 import charlstm.engine
 from charlstm.config import ModelConfig
-from charlstm.engine.session import build_engine, quantize_columns
+from charlstm.engine.graph import quantize_columns
+from charlstm.engine.session import build_engine
 from tests.oracles import network
 
 PRECISIONS = ("float32", "int8")

@@ -1,0 +1,258 @@
+"""Trained weights to an ONNX graph, in float32 or int8.
+
+Both graphs have one interface: ids [T,B] and a state go in, logits [T,B,V] and the new state come
+out. The float32 graph is the LSTM operator, any number of steps in a call. The int8 graph is one
+step: a hidden state lies in (-1, 1), so it is quantized with the fixed scale 1/127, and no row's
+numbers depend on its neighbors. This module knows weights; it does not run anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+from charlstm.config import ModelConfig
+from charlstm.errors import ConfigError
+
+Precision: TypeAlias = Literal["float32", "int8"]
+Floats: TypeAlias = NDArray[np.float32]
+Weights: TypeAlias = Mapping[str, Floats]
+# Floats in embedding x kernel up to which layer 0's input is looked up instead of computed.
+MAX_TABLE = 4 * 2**20
+# Weights are integers in [-LEVELS, LEVELS]; sums of 2 x 16,384 products then stay below 2**31. On
+# x86 without VNNI a sum of two products is clipped to 16 bits, into which 64 levels would fit (see
+# ``int8_pairs_saturate``).
+LEVELS = 127
+ACTIVATION_LEVELS = 127  # a hidden state h is stored as round(127 h) + ZERO_POINT
+ZERO_POINT = 128  # unsigned activations: signed x signed products have no fast kernel on x86
+
+# Gates of Keras are in the order input, forget, cell, output.
+_ONNX_GATES = (0, 3, 1, 2)
+_SIGMOIDS_FIRST = (0, 1, 3, 2)
+_FLOAT = 1  # onnx.TensorProto.FLOAT
+_OUTPUTS = ("logits", "new_state")
+# Bytes of weights that a graph can hold: it is one protocol buffer, with room for all the rest.
+_LARGEST_GRAPH = 2**31 - 2**24
+
+
+def build_graph(
+    config: ModelConfig,
+    weights: Weights,
+    precision: Precision,
+    *,
+    description: str = "",
+    metadata: Mapping[str, str] | None = None,
+) -> bytes:
+    """Build the graph of a model, as the bytes of an ONNX file.
+
+    Inputs: ids int64 [T, B], state float32 [2 * layers, B, units]; outputs: logits float32
+    [T, B, V], new_state as state. With ``"int8"`` T is 1.
+
+    Args:
+        config: the network's sizes.
+        weights: as for ``build_engine``.
+        precision: as for ``build_engine``.
+        description: what a person who opens the file should know.
+        metadata: what a program that opens the file should know.
+
+    Raises:
+        ConfigError: if the network has more weights than a graph can hold.
+    """
+    if config.parameters * (4 if precision == "float32" else 1) > _LARGEST_GRAPH:
+        remedy = "use --precision int8" if precision == "float32" else "train a smaller one"
+        raise ConfigError(
+            f"a network of {config.parameters:,} parameters is too large for an ONNX graph of "
+            f"{precision}, which holds at most 2 GiB: {remedy}, or export it with --format keras"
+        )
+    graph = _Graph()
+    if precision == "int8":
+        _describe_int8(graph, config, weights)
+        return graph.serialize(config, 1, description, metadata or {})
+    _describe_float32(graph, config, weights)
+    return graph.serialize(config, "time", description, metadata or {})
+
+
+def quantize_columns(matrix: Floats) -> tuple[NDArray[np.int8], Floats]:
+    """Quantise a matrix symmetrically with one scale per column.
+
+    Args:
+        matrix: float32 [rows, columns].
+
+    Returns:
+        int8 [rows, columns] and float32 scales [columns]; their product is the matrix, each entry
+        to within half a scale.
+    """
+    largest: Floats = np.maximum(matrix.max(axis=0), -matrix.min(axis=0))
+    scales = largest / np.float32(LEVELS)
+    scales[scales == 0] = 1
+    levels = matrix / scales
+    return np.rint(levels, out=levels).astype(np.int8), scales
+
+
+class _Graph:
+    """An ONNX graph under construction; a value is named by the string that ``add`` returns."""
+
+    def __init__(self) -> None:
+        import onnx
+
+        self._onnx = onnx
+        self._nodes: list[Any] = []
+        self._constants: list[Any] = []
+
+    def constant(self, value: ArrayLike, dtype: DTypeLike = np.float32) -> str:
+        name = f"constant_{len(self._constants)}"
+        array = np.ascontiguousarray(value, dtype).reshape(np.shape(value))
+        self._constants.append(self._onnx.numpy_helper.from_array(array, name))
+        return name
+
+    def add(self, operator: str, *inputs: str, name: str | None = None, **attributes: int) -> str:
+        return self.add_many(operator, *inputs, names=(name,), **attributes)[0]
+
+    def add_many(
+        self, operator: str, *inputs: str, names: tuple[str | None, ...], **attributes: int
+    ) -> list[str]:
+        outputs = [name or f"value_{len(self._nodes)}_{index}" for index, name in enumerate(names)]
+        self._nodes.append(self._onnx.helper.make_node(operator, inputs, outputs, **attributes))
+        return outputs
+
+    def split(self, value: str, parts: int, axis: int) -> list[str]:
+        return self.add_many("Split", value, names=(None,) * parts, axis=axis, num_outputs=parts)
+
+    def serialize(
+        self, config: ModelConfig, time: int | str, description: str, metadata: Mapping[str, str]
+    ) -> bytes:
+        helper, proto = self._onnx.helper, self._onnx.TensorProto
+        ids = helper.make_tensor_value_info("ids", proto.INT64, [time, "batch"])
+        shape = [2 * config.layers, "batch", config.units]
+        state, new_state = (
+            helper.make_tensor_value_info(name, proto.FLOAT, shape)
+            for name in ("state", "new_state")
+        )
+        logits = helper.make_tensor_value_info(
+            "logits", proto.FLOAT, [time, "batch", config.vocab_size]
+        )
+        graph = helper.make_graph(
+            self._nodes, "charlstm", [ids, state], [logits, new_state], self._constants
+        )
+        opset = helper.make_opsetid("", 20)
+        model = helper.make_model(
+            graph,
+            opset_imports=[opset],
+            ir_version=10,
+            producer_name="charlstm",
+            doc_string=description,
+        )
+        helper.set_model_props(model, dict(metadata))
+        return bytes(model.SerializeToString())
+
+
+def _describe_float32(graph: _Graph, config: ModelConfig, weights: Weights) -> None:
+    old = graph.split("state", 2 * config.layers, axis=0)
+    direction = graph.constant([1], np.int64)
+    hidden, cells = [], []
+    below = graph.add("Gather", graph.constant(weights["embedding/embeddings"]), "ids")
+    for layer in range(config.layers):
+        kernel, recurrent, bias = _layer_weights(weights, layer, _ONNX_GATES)
+        inputs = [
+            graph.constant(kernel.T[np.newaxis]),
+            graph.constant(recurrent.T[np.newaxis]),
+            graph.constant(np.concatenate([bias, np.zeros_like(bias)])[np.newaxis]),
+            "",  # every row has the full length
+            old[layer],
+            old[config.layers + layer],
+        ]
+        outputs, last_hidden, last_cell = graph.add_many(
+            "LSTM", below, *inputs, names=(None, None, None), hidden_size=config.units
+        )
+        hidden.append(last_hidden)
+        cells.append(last_cell)
+        below = graph.add("Squeeze", outputs, direction)
+    kernel, bias = _output_weights(config, weights)
+    product = graph.add("MatMul", below, graph.constant(kernel))
+    graph.add("Add", product, graph.constant(bias), name="logits")
+    graph.add("Concat", *hidden, *cells, name="new_state", axis=0)
+
+
+def _describe_int8(graph: _Graph, config: ModelConfig, weights: Weights) -> None:
+    old = graph.split("state", 2 * config.layers, axis=0)
+    hidden, cells = [], []
+    below = ""
+    for layer in range(config.layers):
+        own = _quantize_hidden(graph, old[layer])
+        kernel, recurrent, bias = _layer_weights(weights, layer, _SIGMOIDS_FIRST)
+        if layer == 0:
+            looked_up = _look_up_input(graph, weights["embedding/embeddings"], kernel, bias)
+            gates = graph.add("Add", _product(graph, own, recurrent), looked_up)
+        else:
+            both = graph.add("Concat", below, own, axis=-1)
+            product = _product(graph, both, np.concatenate([kernel, recurrent]))
+            gates = graph.add("Add", product, graph.constant(bias))
+        output, cell = _cell(graph, gates, old[config.layers + layer], config.units)
+        hidden.append(output)
+        cells.append(cell)
+        below = _quantize_hidden(graph, output)
+    kernel, bias = _output_weights(config, weights)
+    graph.add("Add", _product(graph, below, kernel), graph.constant(bias), name="logits")
+    graph.add("Concat", *hidden, *cells, name="new_state", axis=0)
+
+
+def _cell(graph: _Graph, gates: str, cell: str, units: int) -> tuple[str, str]:
+    """Describe the element-wise part of a cell; gates [1,B,4u] in the order i, f, o, candidate."""
+    sizes = graph.constant([3 * units, units], np.int64)
+    sigmoids, candidate = graph.add_many("Split", gates, sizes, names=(None, None), axis=-1)
+    enter, forget, leave = graph.split(graph.add("Sigmoid", sigmoids), 3, axis=-1)
+    kept = graph.add("Mul", forget, cell)
+    new_cell = graph.add("Add", kept, graph.add("Mul", enter, graph.add("Tanh", candidate)))
+    return graph.add("Mul", leave, graph.add("Tanh", new_cell)), new_cell
+
+
+def _look_up_input(graph: _Graph, embeddings: Floats, kernel: Floats, bias: Floats) -> str:
+    """Describe layer 0's input, embedding x kernel + bias: a table where small, else in int8."""
+    if embeddings.shape[0] * kernel.shape[1] <= MAX_TABLE:
+        return graph.add("Gather", graph.constant(embeddings @ kernel + bias), "ids")
+    columns, scales = quantize_columns(embeddings.T)
+    stored = columns.T.astype(np.int16) + ZERO_POINT
+    row = graph.add("Gather", graph.constant(stored, np.uint8), "ids")
+    scale = graph.add("Gather", graph.constant(scales[:, np.newaxis]), "ids")
+    product = graph.add("Mul", _product(graph, row, kernel, activation_levels=1), scale)
+    return graph.add("Add", product, graph.constant(bias))
+
+
+def _quantize_hidden(graph: _Graph, hidden: str) -> str:
+    scale = graph.constant(1 / ACTIVATION_LEVELS)
+    return graph.add("QuantizeLinear", hidden, scale, graph.constant(ZERO_POINT, np.uint8))
+
+
+def _product(
+    graph: _Graph, left: str, matrix: Floats, activation_levels: int = ACTIVATION_LEVELS
+) -> str:
+    """Describe left [1,B,k] in uint8, in units of 1 / activation_levels, times a matrix [k,n]."""
+    columns, scales = quantize_columns(matrix)
+    zero = graph.constant(ZERO_POINT, np.uint8)
+    sums = graph.add("MatMulInteger", left, graph.constant(columns, np.int8), zero)
+    floats = graph.add("Cast", sums, to=_FLOAT)
+    return graph.add("Mul", floats, graph.constant(scales / activation_levels))
+
+
+def _layer_weights(
+    weights: Weights, layer: int, gates: tuple[int, ...]
+) -> tuple[Floats, Floats, Floats]:
+    kernel, recurrent, bias = (
+        _reorder(weights[f"lstm_{layer}/{name}"], gates)
+        for name in ("kernel", "recurrent_kernel", "bias")
+    )
+    return kernel, recurrent, bias
+
+
+def _reorder(array: Floats, gates: tuple[int, ...]) -> Floats:
+    """Put the four gates, blocks of the last axis, into another order."""
+    blocks = np.split(array, 4, axis=-1)
+    return np.concatenate([blocks[gate] for gate in gates], axis=-1)
+
+
+def _output_weights(config: ModelConfig, weights: Weights) -> tuple[Floats, Floats]:
+    kernel = weights["embedding/embeddings"].T if config.tied else weights["output/kernel"]
+    return kernel, weights["output/bias"]
