@@ -108,8 +108,8 @@ def torch_losses(network, train_ids, valid_ids, test_ids, dropout, seconds, pipe
 
 def main(train_text, test_text, minutes, *dropouts):
     from charlstm.checkpoint.reader import read_checkpoint
-    from charlstm.dataset.batches import ring_of
     from charlstm.dataset.prepare import prepare
+    from charlstm.dataset.store import ring_of
     from charlstm.network.model import set_weights
     from charlstm.training.step import StepRunner, use_threads
 

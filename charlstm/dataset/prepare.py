@@ -21,7 +21,7 @@ import numpy as np
 from charlstm.config import CorpusConfig, TokenizerConfig
 from charlstm.corpus.documents import Chunk, Corpus, WordCounter, divide, open_corpus
 from charlstm.corpus.line_hashes import LineGatherer, LineHashes
-from charlstm.dataset.batches import Encoded, TokenStore, read_store, write_store
+from charlstm.dataset.store import Encoded, TokenStore, read_store, write_store
 from charlstm.errors import CorpusChanged, CorpusError
 from charlstm.system import cache
 from charlstm.tokenizer.base import REPLACEMENT, Tokenizer

@@ -20,7 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charlstm import metrics
-from charlstm.dataset.batches import smallest_dtype, validation_batches
+from charlstm.dataset.batches import validation_batches
+from charlstm.dataset.store import smallest_dtype
 from charlstm.engine.session import MAX_ROWS, Engine
 from charlstm.tokenizer.base import END_OF_DOCUMENT, UNKNOWN, Tokenizer
 from charlstm.tokenizer.tokens import ScoredToken, scored_token

@@ -14,7 +14,7 @@ from functools import cache
 import numpy as np
 
 from charlstm.corpus.documents import Chunk, Corpus, WordCounter
-from charlstm.dataset.batches import smallest_dtype
+from charlstm.dataset.store import smallest_dtype
 from charlstm.engine.session import Engine
 from charlstm.errors import CorpusError
 from charlstm.evaluation.keystrokes import (

@@ -23,7 +23,8 @@ from charlstm.checkpoint.folder import remove_leftovers
 from charlstm.checkpoint.schema import Figures, Progress, RunConfig, Weights
 from charlstm.checkpoint.writer import NullWriter, Writer
 from charlstm.config import CorpusConfig
-from charlstm.dataset.batches import Streams, TokenStore
+from charlstm.dataset.batches import Streams
+from charlstm.dataset.store import TokenStore
 from charlstm.distributed.replicas import ReplicaGroup
 from charlstm.errors import StorageError
 from charlstm.metrics import bits_per_character, perplexity

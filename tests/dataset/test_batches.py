@@ -13,15 +13,11 @@ from hypothesis import strategies as st
 from charlstm.dataset.batches import (
     RARE_SHARE,
     REPLACEMENT_RATE,
-    Encoded,
     Streams,
-    TokenStore,
-    read_store,
     replacement_rates,
-    smallest_dtype,
     validation_batches,
-    write_store,
 )
+from charlstm.dataset.store import Encoded, TokenStore, read_store, smallest_dtype, write_store
 from charlstm.tokenizer.base import END_OF_DOCUMENT, UNKNOWN
 
 VOCABULARIES = (2, 10, 256, 257, 65_536, 65_537, 2**21)

@@ -13,7 +13,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from charlstm.config import DECAYING, ModelConfig, TrainConfig
-from charlstm.dataset.batches import Streams, TokenStore
+from charlstm.dataset.batches import Streams
+from charlstm.dataset.store import TokenStore
 from charlstm.errors import ConfigError, CorpusError
 from charlstm.tokenizer.base import END_OF_DOCUMENT
 from charlstm.training import plan as module

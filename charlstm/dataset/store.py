@@ -1,0 +1,104 @@
+"""Token ids on disk: two flat files of unsigned integers, memory-mapped.
+
+One file is for training and one for validation. This module knows ids and its own files only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from charlstm.tokenizer.base import END_OF_DOCUMENT
+
+Ids = NDArray[np.unsignedinteger]
+
+TRAIN_FILE = "train.bin"
+VALID_FILE = "valid.bin"
+
+
+class Encoded(NamedTuple):
+    """A stretch of ids on its way into the store."""
+
+    validates: bool
+    ids: Ids
+    ends_document: bool
+
+
+@dataclass(frozen=True)
+class TokenStore:
+    """Ids of the training and of the validation text, memory-mapped, one dtype.
+
+    ``END_OF_DOCUMENT`` stands before and after every document. Only where the division into
+    training and validation cuts a document, no mark stands after its training part. If no document
+    ends in the training text, the validation text has no mark at its end: it can't be foreseen.
+    """
+
+    train: Ids
+    valid: Ids
+
+    @property
+    def train_tokens(self) -> int:
+        """How many symbols an epoch predicts."""
+        return ring_of(self.train).size
+
+    @property
+    def valid_tokens(self) -> int:
+        """How many symbols validation predicts: all but the first mark."""
+        return max(0, self.valid.size - 1)
+
+
+def ring_of(train: Ids) -> Ids:
+    """Return a training text without the mark at its end, which the one at its start doubles."""
+    return train[:-1] if train.size > 1 and train[-1] == END_OF_DOCUMENT else train
+
+
+def smallest_dtype(vocab_size: int) -> np.dtype[np.unsignedinteger]:
+    """Return the smallest of uint8, uint16 and uint32 that holds every id."""
+    return next(
+        np.dtype(kind)
+        for kind in (np.uint8, np.uint16, np.uint32)
+        if vocab_size - 1 <= np.iinfo(kind).max
+    )
+
+
+def write_store(folder: Path, pieces: Iterable[Encoded], vocab_size: int) -> None:
+    """Stream ``pieces`` into the two files of a token store in ``folder``."""
+    dtype = smallest_dtype(vocab_size)
+    mark = np.array([END_OF_DOCUMENT], dtype).tobytes()
+    with contextlib.ExitStack() as stack:
+        files: list[BinaryIO] = [
+            stack.enter_context((folder / name).open("wb")) for name in (TRAIN_FILE, VALID_FILE)
+        ]
+        at_start, training_ends = [True, True], False
+        for piece in pieces:
+            file = files[piece.validates]
+            if at_start[piece.validates]:
+                file.write(mark)
+            file.write(piece.ids.astype(dtype).tobytes())
+            at_start[piece.validates] = piece.ends_document
+            training_ends |= piece.ends_document and not piece.validates
+        for file, document_ended in zip(files, at_start, strict=True):
+            if file.tell() and document_ended and training_ends:
+                file.write(mark)
+
+
+def read_store(folder: Path, vocab_size: int) -> TokenStore:
+    """Map the token store in ``folder`` into memory.
+
+    Raises:
+        OSError: if a file is missing.
+    """
+    dtype = smallest_dtype(vocab_size)
+    return TokenStore(*(_map(folder / name, dtype) for name in (TRAIN_FILE, VALID_FILE)))
+
+
+def _map(path: Path, dtype: np.dtype[np.unsignedinteger]) -> Ids:
+    if path.stat().st_size == 0:  # which the operating system refuses to map
+        return np.empty(0, dtype)
+    return np.memmap(path, dtype, mode="r")
