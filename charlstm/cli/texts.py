@@ -60,7 +60,7 @@ def line_groups(blocks: Iterable[str]) -> Iterator[list[str]]:
 
     A group holds what is there: of a pipe that brings one line now and then, one line.
     """
-    from charlstm.corpus.documents import split_lines
+    from charlstm.corpus.lines import split_lines
 
     advice = "too long to be taken as one: break it up, or score the text as a whole"
     for lines, ended in split_lines(blocks, "the text", advice):

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
+from charlstm.corpus.lines import split_lines
 from charlstm.corpus.reading import (
     ADDRESSES,
     COMPRESSED,
@@ -26,10 +27,6 @@ from charlstm.corpus.reading import (
 )
 from charlstm.corpus.sources import find_sources
 from charlstm.errors import ConfigError, CorpusError, UsageError
-
-_WHITE_SPACE = re.compile(r"\s")
-# Characters of a line that is a document, which is held in memory.
-LONGEST_LINE = 2**26
 
 
 class Chunk(NamedTuple):
@@ -178,59 +175,6 @@ def corpus_of(text: TextInput | None, strings: Sequence[str] | None = None) -> C
     return open_corpus([os.fspath(address) for address in text])
 
 
-def divide(
-    corpus: Corpus, characters: int, fraction: float, *, seed: int, whole_words: bool
-) -> Iterator[tuple[bool, Chunk]]:
-    """Say of each chunk whether it validates (True) or trains (False).
-
-    By file, the first ``int((1 - fraction) * characters)`` characters train and the rest
-    validates; the chunk that holds the boundary is cut in two. By line, a keyed hash of the line
-    decides, so that equal lines always fall on the same side.
-
-    Args:
-        corpus: the text.
-        characters: how many characters it has, from its fingerprint.
-        fraction: the part that validates, in (0, 1).
-        seed: draws the lines; unused by file.
-        whole_words: move the boundary on to the next white space character, which then starts
-            the validation text, or to the document's end if that comes first.
-    """
-    if corpus.lines:
-        return ((_drawn(chunk.text, fraction, seed), chunk) for chunk in corpus.chunks())
-    return _divide_at(corpus.chunks(), int((1 - fraction) * characters), whole_words)
-
-
-def _drawn(line: str, fraction: float, seed: int) -> bool:
-    data = line.encode("utf-8", "surrogatepass")
-    digest = hashlib.blake2b(data, digest_size=8, key=seed.to_bytes(8, "little")).digest()
-    return int.from_bytes(digest, "little") < fraction * 2**64
-
-
-def _divide_at(
-    chunks: Iterator[Chunk], boundary: int, whole_words: bool
-) -> Iterator[tuple[bool, Chunk]]:
-    left = boundary
-    validates = left <= 0
-    for text, ends_document in chunks:
-        cut = 0 if validates else _boundary_in(text, max(left, 0), whole_words)
-        head, tail = text[:cut], text[cut:]
-        if head:
-            yield False, Chunk(head, ends_document and not tail)
-        if tail:
-            yield True, Chunk(tail, ends_document)
-        left -= len(text)
-        reached = left <= 0 and (ends_document or not whole_words)
-        validates = validates or bool(tail) or reached
-
-
-def _boundary_in(text: str, start: int, whole_words: bool) -> int:
-    """Return where in ``text`` validation starts; its length if nowhere."""
-    if not whole_words or start >= len(text):
-        return min(start, len(text))
-    found = _WHITE_SPACE.search(text, start)
-    return found.start() if found else len(text)
-
-
 def _cut_blocks(blocks: Iterable[str]) -> Iterator[Chunk]:
     text = ""
     for block in blocks:
@@ -256,55 +200,3 @@ def _cut_lines(name: str, blocks: Iterable[str]) -> Iterator[Chunk]:
     for lines, _ in split_lines(blocks, name, advice):
         for line in lines:
             yield Chunk(line, ends_document=True)
-
-
-def split_lines(blocks: Iterable[str], name: str, advice: str) -> Iterator[tuple[list[str], bool]]:
-    r"""Divide a text into lines as its blocks arrive, and say whether a "\n" ended them.
-
-    Args:
-        blocks: the text in pieces; the lines that a piece ends come together, without the "\n".
-        name: of the text, for the message about a line that is too long to be held.
-        advice: the end of that message.
-
-    Raises:
-        CorpusError: if a line has more than ``LONGEST_LINE`` characters.
-    """
-    parts: list[str] = []
-    held = 0
-    for block in blocks:
-        *ended, rest = block.split("\n")
-        if ended:
-            ended[0] = "".join((*parts, ended[0]))
-            parts.clear()
-            held = 0
-            yield ended, True
-        parts.append(rest)
-        held += len(rest)
-        if held > LONGEST_LINE:
-            raise CorpusError(
-                f"{name} has a line of more than {LONGEST_LINE:,} characters, {advice}"
-            )
-    if last := "".join(parts):
-        yield [last], False
-
-
-class WordCounter:
-    """Counts stretches without white space in documents that pass by piece by piece.
-
-    Attributes:
-        count: the words so far.
-    """
-
-    def __init__(self) -> None:
-        self.count = 0
-        self._inside = False  # whether the last piece ended within a word
-
-    def add(self, text: str) -> None:
-        """Count the words of the next piece; one that goes on from the last piece counts once."""
-        if text:
-            self.count += len(text.split()) - (self._inside and not text[0].isspace())
-            self._inside = not text[-1].isspace()
-
-    def end_document(self) -> None:
-        """Let the next piece begin a document, and so a word."""
-        self._inside = False

@@ -19,8 +19,10 @@ import msgspec
 import numpy as np
 
 from charlstm.config import CorpusConfig, TokenizerConfig
-from charlstm.corpus.documents import Chunk, Corpus, WordCounter, divide, open_corpus
+from charlstm.corpus.documents import Chunk, Corpus, open_corpus
 from charlstm.corpus.line_hashes import LineGatherer, LineHashes
+from charlstm.corpus.split import divide
+from charlstm.corpus.word_count import WordCounter
 from charlstm.dataset.store import Encoded, TokenStore, read_store, write_store
 from charlstm.errors import CorpusChanged, CorpusError
 from charlstm.system import cache

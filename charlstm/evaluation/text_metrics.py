@@ -13,7 +13,8 @@ from functools import cache
 
 import numpy as np
 
-from charlstm.corpus.documents import Chunk, Corpus, WordCounter
+from charlstm.corpus.documents import Chunk, Corpus
+from charlstm.corpus.word_count import WordCounter
 from charlstm.dataset.store import smallest_dtype
 from charlstm.engine.session import Engine
 from charlstm.errors import CorpusError

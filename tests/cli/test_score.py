@@ -16,7 +16,8 @@ import pytest
 import charlstm as package
 from charlstm.checkpoint.reader import read_checkpoint
 from charlstm.cli.score import SAME_TOKENIZER
-from charlstm.corpus.documents import divide, open_corpus
+from charlstm.corpus.documents import open_corpus
+from charlstm.corpus.split import divide
 from tests.messages import assert_error, assert_names
 
 from .conftest import NAMES, TEXT, TINY
@@ -445,7 +446,7 @@ def test_a_bar_is_seen_on_a_terminal(prose, tmp_path):
 
 
 def test_a_line_that_is_too_long_to_be_held(charlstm, prose, monkeypatch, sentence):
-    monkeypatch.setattr("charlstm.corpus.documents.LONGEST_LINE", 1000)
+    monkeypatch.setattr("charlstm.corpus.lines.LONGEST_LINE", 1000)
     result = charlstm("score", prose, "-q", stdin=b"the lazy dog\n" + b"b" * 1001)
     assert_error(result, 1, "1,000 characters", "break it up", out=None)
     sentence(result.err.removesuffix("\n"))

@@ -15,7 +15,7 @@ import pytest
 
 from charlstm.checkpoint.reader import CONFIG, read_checkpoint, read_lines_index
 from charlstm.checkpoint.schema import LINES, MODEL, RESUME, TOKENIZER
-from charlstm.corpus.documents import _drawn
+from charlstm.corpus.split import _drawn
 from charlstm.errors import StorageError
 from tests.messages import assert_error, assert_names, assert_warning
 

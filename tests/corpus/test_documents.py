@@ -15,8 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from charlstm.corpus import reading
-from charlstm.corpus.documents import Chunk, Corpus, WordCounter, divide, open_corpus, split_lines
+from charlstm.corpus.documents import Chunk, Corpus, open_corpus
 from charlstm.corpus.documents import corpus_of as corpus_of_text
+from charlstm.corpus.lines import split_lines
+from charlstm.corpus.split import divide
+from charlstm.corpus.word_count import WordCounter
 from charlstm.errors import UsageError
 from tests.texts import (
     block_sizes,
@@ -233,7 +236,7 @@ def test_decompressors_are_imported_when_needed():
 
 
 def test_a_line_that_is_too_long_for_a_document(tmp_path, monkeypatch, sentence):
-    monkeypatch.setattr("charlstm.corpus.documents.LONGEST_LINE", 3 * 2**20)
+    monkeypatch.setattr("charlstm.corpus.lines.LONGEST_LINE", 3 * 2**20)
     corpus = corpus_of(tmp_path, ["a\n" + "b" * 3 * 2**20 + "\nc\n"], lines=True)
     assert [len(chunk.text) for chunk in corpus.chunks()] == [1, 3 * 2**20, 1]
     corpus = corpus_of(tmp_path, ["a\n" + "b" * 5 * 2**20 + "\nc\n"], lines=True)

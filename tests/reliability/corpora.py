@@ -24,8 +24,7 @@ import numpy as np
 from backports import zstd
 
 from charlstm.config import CorpusConfig, TokenizerConfig
-from charlstm.corpus import documents as corpora
-from charlstm.corpus import reading
+from charlstm.corpus import documents, reading
 from charlstm.dataset.batches import Streams, replacement_rates
 from charlstm.dataset.prepare import Prepared, prepare
 from charlstm.tokenizer.base import REPLACEMENT
@@ -461,7 +460,7 @@ def check_prepared(config: CorpusConfig, prepared: Prepared) -> None:
         if ids.size and int(ids.max()) >= tokenizer.vocab_size:
             raise Finding("an id beyond the vocabulary")
     known = {symbol for symbol in tokenizer.symbols if len(symbol) == 1}
-    opened = corpora.open_corpus(
+    opened = documents.open_corpus(
         config.addresses,
         encoding=config.encoding,
         decode_errors=config.decode_errors,
