@@ -28,7 +28,7 @@ SAMPLED_LINES = 3
 
 def describe_plan(run: Run) -> str:
     """Return the plan line: size, parameters, steps and expected minutes."""
-    from charlstm.training.plan import SIZES
+    from charlstm.training.presets import SIZES
 
     plan, train = run.plan, run.config.train
     model = run.config.model
@@ -299,7 +299,7 @@ def _warn_outcome(run: Run, result: TrainingResult, quiet: bool) -> None:
 
 def _equivalent(run: Run, result: TrainingResult) -> str:
     """Say which options would repeat a run whose budget was in minutes, whatever the machine."""
-    from charlstm.training.plan import SIZES
+    from charlstm.training.presets import SIZES
 
     train = run.config.train
     size = f"--size {run.plan.size} " if run.plan.size in SIZES else ""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from charlstm.checkpoint.schema import Progress
 from charlstm.config import TrainConfig
-from charlstm.training.plan import EVALUATIONS
+from charlstm.training.presets import EVALUATIONS
 
 # Evaluations of a run with a budget in minutes take at most this share of its time.
 EVALUATION_SHARE = 0.05

@@ -43,7 +43,8 @@ from charlstm.system.hardware import floating_point_speed, processor_count, prod
 from charlstm.system.memory import is_out_of_memory
 from charlstm.training.fine_tuning import FINE_TUNING_RATE, grown_weights
 from charlstm.training.observer import Observer, TrainingResult
-from charlstm.training.plan import MIN_ROWS, Plan, TextFacts, make_plan
+from charlstm.training.plan import Plan, TextFacts, make_plan
+from charlstm.training.presets import MIN_ROWS
 
 if TYPE_CHECKING:
     from charlstm.distributed.replicas import ReplicaGroup

@@ -17,16 +17,10 @@ from charlstm.dataset.batches import Streams
 from charlstm.dataset.store import TokenStore
 from charlstm.errors import ConfigError, CorpusError
 from charlstm.tokenizer.base import END_OF_DOCUMENT
-from charlstm.training import plan as module
-from charlstm.training.plan import (
-    OPTIMIZER_DEFAULTS,
-    SIZES,
-    TextFacts,
-    choose_size,
-    default_epochs,
-    make_plan,
-    memory_needed,
-)
+from charlstm.training import presets
+from charlstm.training.memory import memory_needed
+from charlstm.training.plan import TextFacts, choose_size, default_epochs, make_plan
+from charlstm.training.presets import OPTIMIZER_DEFAULTS, SIZES
 from tests.messages import assert_names
 
 ORDER = list(SIZES)  # smallest first
@@ -344,7 +338,7 @@ def test_a_budget_in_minutes_gives_an_estimate_of_the_steps(level, tokens, minut
     assert plan.minutes == plan.train.minutes == minutes
     assert plan.train.epochs is plan.train.steps is None
     per_step = plan.train.streams * plan.train.sequence_length / plan.tokens_per_second
-    seconds = 60 * minutes - module.START_SECONDS
+    seconds = 60 * minutes - presets.START_SECONDS
     assert plan.steps == 1 or plan.steps * per_step <= seconds * (1 + 1e-9)
     assert (plan.steps + 1) * per_step >= seconds * (1 - 1e-9)
 
@@ -428,7 +422,7 @@ def test_a_faster_machine_takes_less_time(level, tokens):
     evaluated = math.ceil(slow.steps / train.eval_every) * MEGABYTE["valid_tokens"] / 2
     tokens_in_all = slow.steps * train.streams * train.sequence_length + evaluated
     for plan in (slow, fast):
-        seconds = module.START_SECONDS + tokens_in_all / plan.tokens_per_second
+        seconds = presets.START_SECONDS + tokens_in_all / plan.tokens_per_second
         assert plan.minutes == pytest.approx(seconds / 60)
 
 

@@ -1,0 +1,27 @@
+"""How much memory a training run needs, estimated before it starts."""
+
+from __future__ import annotations
+
+from charlstm.config import ModelConfig
+from charlstm.system.hardware import ProductType
+
+# Bytes of memory that a run needs: for TensorFlow and validation; for each weight with its
+# gradients and the optimizer's numbers; for each token of a step in each unit of a layer, by
+# product type; for each of a token's logits. Fitted to the peaks of runs of all sizes.
+BASE_MEMORY = 650e6
+MEMORY_OF_WEIGHT = 56.0
+MEMORY_OF_UNIT = {"float32": 60.0, "bfloat16": 38.0}
+MEMORY_OF_LOGIT = 8.0
+
+
+def memory_needed(model: ModelConfig, tokens_per_step: int, product_type: ProductType) -> float:
+    """Return about how many bytes of memory training takes at its peak.
+
+    Args:
+        model: the network.
+        tokens_per_step: streams times sequence length.
+        product_type: what matrix products are computed in.
+    """
+    units = MEMORY_OF_UNIT[product_type] * model.layers * model.units
+    token = units + MEMORY_OF_LOGIT * model.vocab_size
+    return BASE_MEMORY + MEMORY_OF_WEIGHT * model.parameters + token * tokens_per_step
