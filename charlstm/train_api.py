@@ -40,7 +40,7 @@ from charlstm.training.run import train_run
 if TYPE_CHECKING:
     from charlstm.checkpoint.schema import Figures
     from charlstm.training.observer import Hardware
-    from charlstm.training.run import Run
+    from charlstm.training.setup import Run
 
 
 @dataclass(frozen=True, repr=False)

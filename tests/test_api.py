@@ -16,7 +16,8 @@ from charlstm.checkpoint.reader import read_checkpoint
 from charlstm.config import CorpusConfig, TokenizerConfig
 from charlstm.engine.session import build_engine
 from charlstm.errors import CheckpointMissing, ConfigError, GenerationError
-from charlstm.training import run
+from charlstm.training import request as request_module
+from charlstm.training import run, setup
 from tests.messages import raises_naming
 from tests.training.test_trainer import Stopper
 
@@ -32,14 +33,14 @@ def trained(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("api") / "model"
     root = Path(__file__).parent.parent
     pages = tuple(str(path) for path in sorted((root / "charlstm").glob("*.py")))
-    asked = run.Request(
+    asked = request_module.Request(
         corpus=CorpusConfig(addresses=pages),
         tokenizer=TokenizerConfig(level=request.param),
         size="auto",
         choices=CHOICES,
         output=folder,
     )
-    prepared = run.new_run(asked, None)
+    prepared = setup.new_run(asked, None)
     run.execute(prepared, Stopper(), began=time.monotonic())
     return folder, prepared.prepared.store
 

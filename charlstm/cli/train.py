@@ -267,7 +267,8 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     with Signals() as signals:
         from charlstm.cli.train_report import OtherReport, TrainReport
         from charlstm.distributed.workers import workers_in_environment
-        from charlstm.training.run import prepared_run, train_run
+        from charlstm.training.run import train_run
+        from charlstm.training.setup import prepared_run
 
         with workers_in_environment(_kind(options), say) as workers:
             shown = {"quiet": options["quiet"], "as_json": options["as_json"]}

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from charlstm.checkpoint.schema import Figures, Weights
     from charlstm.cli.signals import Signals
     from charlstm.distributed.workers import Workers
-    from charlstm.training.run import Run
+    from charlstm.training.setup import Run
 
 SAMPLE_TOKENS = {"char": 240, "word": 60}
 SAMPLED_LINES = 3

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from charlstm.checkpoint.schema import Figures, Weights
 
 if TYPE_CHECKING:
-    from charlstm.training.run import Run
+    from charlstm.training.setup import Run
 
 StopReason = Literal["budget", "early stopping", "interrupted"]
 

@@ -16,7 +16,7 @@ from charlstm.config import BUDGETS, CorpusConfig, Level, Optimizer, Precision, 
 from charlstm.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
-    from charlstm.training.run import Request, Resumption
+    from charlstm.training.request import Request, Resumption
 
 Address: TypeAlias = str | os.PathLike[str]
 
@@ -195,7 +195,7 @@ def request_of(
     Raises:
         ConfigError: if an option that says how to read the text is out of its range.
     """
-    from charlstm.training.run import Request, Resumption
+    from charlstm.training.request import Request, Resumption
 
     chosen = given(options)
     threads = chosen.get("threads")

@@ -1,8 +1,6 @@
-"""A training run from what was asked to a checkpoint: new, fine-tuned or resumed.
+"""Carries out a training run: creates or resumes the checkpoint and sets the trainer going.
 
-Here the stages come together: corpus and tokenizer become ids, the plan is made, the folder is
-created, and the trainer is set going. TensorFlow is loaded only when training begins, so that a
-wrong request fails at once. This module knows no options and no terminal.
+This is where TensorFlow is loaded. This module knows no options and no terminal.
 """
 
 from __future__ import annotations
@@ -10,122 +8,26 @@ from __future__ import annotations
 import contextlib
 import math
 import shutil
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from charlstm import __version__
-from charlstm.checkpoint import reader, schema
-from charlstm.checkpoint.folder import (
-    CHECKPOINTS,
-    check_idle,
-    claimed,
-    created,
-    free_folder,
-    holds_checkpoint,
-    taken,
-)
-from charlstm.checkpoint.schema import Checkpoint, Progress, Provenance, RunConfig, Weights
-from charlstm.config import CorpusConfig, TokenizerConfig
-from charlstm.corpus.line_hashes import LineHashes
-from charlstm.corpus.reading import STDIN
-from charlstm.corpus.sources import display_name
-from charlstm.corpus.spool import spooled_stdin, spooled_strings
+from charlstm.checkpoint import schema
+from charlstm.checkpoint.folder import claimed, created
 from charlstm.dataset.batches import replacement_rates
-from charlstm.dataset.prepare import Prepared, prepare
 from charlstm.distributed.agreement import Terms, resumed_state
 from charlstm.distributed.workers import Workers
-from charlstm.errors import CheckpointMissing, CorpusChanged, CorpusError, UsageError
 from charlstm.system.files import replaced_atomically
-from charlstm.system.hardware import floating_point_speed, processor_count, product_type
+from charlstm.system.hardware import processor_count
 from charlstm.system.memory import is_out_of_memory
-from charlstm.training.fine_tuning import FINE_TUNING_RATE, grown_weights
 from charlstm.training.observer import Observer, TrainingResult
-from charlstm.training.plan import Plan, TextFacts, make_plan
 from charlstm.training.presets import MIN_ROWS
+from charlstm.training.request import Request, Resumption
+from charlstm.training.setup import Run, prepared_run
 
 if TYPE_CHECKING:
     from charlstm.distributed.replicas import ReplicaGroup
     from charlstm.training.trainer import Trainer
-
-
-@dataclass(frozen=True)
-class Request:
-    """What the user asked for.
-
-    Attributes:
-        corpus: the text.
-        tokenizer: how to read it.
-        size: a preset's name, or ``auto``.
-        choices: settings of network and training by field name; ``None`` if left open.
-        output: the checkpoint's folder; ``None`` for a free one under ``checkpoints``.
-        overwrite: whether to replace a checkpoint there.
-        parent: a trained model to fine-tune.
-        threads: processor threads; ``None`` for all.
-        strings: the texts that the address ``python-strings`` stands for.
-    """
-
-    corpus: CorpusConfig
-    tokenizer: TokenizerConfig
-    size: str
-    choices: dict[str, Any]
-    output: Path | None = None
-    overwrite: bool = False
-    parent: Path | None = None
-    threads: int | None = None
-    strings: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Resumption:
-    """An interrupted run that the user asked to go on with."""
-
-    folder: Path
-    threads: int | None = None
-
-
-@dataclass(frozen=True)
-class Run:
-    """A run that is ready to start; ``resumes`` if its folder holds an interrupted one.
-
-    ``parent_sha256`` is that of the weights it starts from, ``""`` if they are drawn or resumed.
-    ``corpus`` has the full addresses of the text, which ``config`` has not.
-    """
-
-    folder: Path
-    config: RunConfig
-    prepared: Prepared
-    plan: Plan
-    weights: Weights | None = None
-    parent_sha256: str = ""
-    resumes: bool = False
-    stdin: Path | None = None
-    lines: LineHashes | None = None
-    corpus: CorpusConfig | None = None
-
-
-@contextlib.contextmanager
-def prepared_run(request: Request | Resumption, workers: Workers) -> Iterator[Run]:
-    """Read the text and decide everything; what must be kept for the run is kept in the body.
-
-    Raises:
-        CharlstmError: if the request does not allow a run.
-    """
-    with contextlib.ExitStack() as stack:
-        if isinstance(request, Resumption):
-            yield resumed_run(workers.fetched(request.folder))
-            return
-        addresses = request.corpus.addresses + request.corpus.valid
-        spool = stack.enter_context(
-            spooled_strings(request.strings, addresses)
-            if request.strings
-            else spooled_stdin(addresses)
-        )
-        parent = workers.fetched(request.parent) if request.parent else None
-        request = replace(request, output=workers.output(request.output), parent=parent)
-        yield new_run(request, spool, workers.count)
 
 
 def train_run(
@@ -158,91 +60,6 @@ def train_run(
             threads=request.threads,
             workers=workers,
         )
-
-
-def new_run(request: Request, stdin: Path | None, workers: int = 1) -> Run:
-    """Read the corpus and decide everything; write nothing but the cache.
-
-    Args:
-        request: what the user asked for.
-        stdin: the text that came through standard input.
-        workers: how many processes train, on as many processors each.
-
-    Raises:
-        CharlstmError: if the corpus, the parent or the choices don't allow a run.
-    """
-    parent = reader.read_checkpoint(request.parent) if request.parent else None
-    _check_output(request)
-    tokenizing = parent.config.tokenizer if parent else request.tokenizer
-    base = parent.tokenizer if parent else None
-    prepared = prepare(request.corpus, tokenizing, stdin=stdin, base=base)
-    model = None
-    if parent:
-        model = parent.config.model.replace(vocab_size=prepared.tokenizer.vocab_size)
-    plan = _plan(
-        prepared,
-        tokenizing,
-        request.size,
-        request.choices,
-        model=model,
-        processors=workers * (request.threads or processor_count()),
-        rate_scale=FINE_TUNING_RATE if parent else 1.0,
-    )
-    lines = _lines_to_keep(request.corpus, prepared, parent)
-    folder = request.output or free_folder(CHECKPOINTS, prepared.name)
-    config = RunConfig(
-        format=schema.FORMAT,
-        charlstm=__version__,
-        corpus=_renamed(request.corpus, display_name),
-        tokenizer=tokenizing,
-        model=plan.model,
-        train=plan.train,
-        provenance=_provenance(prepared, parent, lines),
-    )
-    weights = grown_weights(parent, plan.model.vocab_size, plan.train.seed) if parent else None
-    sha256 = parent.sha256 if parent else ""
-    corpus = _renamed(request.corpus, _absolute)
-    return Run(
-        folder, config, prepared, plan, weights, sha256, stdin=stdin, lines=lines, corpus=corpus
-    )
-
-
-def resumed_run(folder: Path) -> Run:
-    """Read an interrupted run and its corpus again.
-
-    Raises:
-        CheckpointError: if there is nothing to resume or another process goes on with it.
-        CorpusError: if the corpus is gone or no longer the same.
-    """
-    config = reader.read_config(folder)
-    check_idle(folder)
-    corpus = _located(config.corpus, reader.check_resumable(folder, config))
-    tokenizer = reader.read_tokenizer(folder)
-    stdin = folder / schema.STDIN
-    if STDIN in corpus.addresses + corpus.valid and not stdin.exists():
-        raise CheckpointMissing(
-            f"{stdin} is missing, the text that came through the pipe: restore it, or train again"
-        )
-    try:
-        prepared = prepare(
-            corpus,
-            config.tokenizer,
-            stdin=stdin,
-            fixed=tokenizer,
-            sha256=config.provenance.corpus_sha256,
-        )
-    except CorpusChanged:
-        raise
-    except (CorpusError, UsageError) as error:
-        raise CorpusError(
-            f"the text that {folder} was begun with can't be read any more: put it back where it "
-            f"was, or train on another with --from {folder} (what is wrong: {error})"
-        ) from error
-    chosen = {name: getattr(config.train, name) for name in config.train.__struct_fields__}
-    plan = _plan(
-        prepared, config.tokenizer, "auto", chosen, model=config.model, processors=processor_count()
-    )
-    return Run(folder, config, prepared, plan, resumes=True)
 
 
 def execute(
@@ -345,87 +162,4 @@ def _trainer(run: Run, observer: Observer, began: float, replicas: ReplicaGroup)
         observer,
         began=began,
         replicas=replicas,
-    )
-
-
-def _check_output(request: Request) -> None:
-    """Refuse a taken folder before the corpus is read."""
-    if request.output:
-        check_idle(request.output)
-    if request.output and not request.overwrite and holds_checkpoint(request.output):
-        raise taken(request.output)
-
-
-def _plan(
-    prepared: Prepared,
-    tokenizing: TokenizerConfig,
-    size: str,
-    choices: dict[str, Any],
-    **given: Any,
-) -> Plan:
-    store, statistics = prepared.store, prepared.statistics
-    text = TextFacts(
-        level=tokenizing.level,
-        vocab_size=prepared.tokenizer.vocab_size,
-        train_tokens=store.train_tokens,
-        valid_tokens=store.valid_tokens,
-        characters_per_token=statistics.train_characters / max(1, store.train_tokens),
-    )
-    return make_plan(
-        text,
-        speed=floating_point_speed(),
-        size=size,
-        product_type=product_type(choices.get("precision") or "auto"),
-        choices=choices,
-        **given,
-    )
-
-
-def _absolute(address: str) -> str:
-    """Make the address of a file absolute, so that a run can be resumed from anywhere."""
-    path = Path(address)
-    is_file = path.exists() or any(mark in address for mark in "*?[")
-    return str(path.absolute()) if is_file and address != STDIN else address
-
-
-def _renamed(corpus: CorpusConfig, rename: Callable[[str], str]) -> CorpusConfig:
-    """Return a corpus with every address renamed."""
-    return corpus.replace(
-        addresses=tuple(map(rename, corpus.addresses)), valid=tuple(map(rename, corpus.valid))
-    )
-
-
-def _located(corpus: CorpusConfig, progress: Progress) -> CorpusConfig:
-    """Return a recorded corpus with the addresses that its text is found by."""
-    found = progress.corpus or corpus  # in format 1 there is one only
-    return corpus.replace(addresses=found.addresses, valid=found.valid)
-
-
-def _lines_to_keep(
-    corpus: CorpusConfig, prepared: Prepared, parent: Checkpoint | None
-) -> LineHashes | None:
-    """Return the lines that the model will have been trained on, those of its parent included."""
-    if prepared.lines is None or not corpus.index:
-        return None
-    before = reader.read_lines_index(parent.folder) if parent else None
-    return prepared.lines if before is None else prepared.lines.union(before)
-
-
-def _provenance(
-    prepared: Prepared, parent: Checkpoint | None, lines: LineHashes | None
-) -> Provenance:
-    statistics = prepared.statistics
-    return Provenance(
-        corpus_sha256=statistics.sha256,
-        sources=tuple(map(display_name, prepared.sources)),
-        documents=statistics.documents,
-        characters=statistics.characters,
-        train_tokens=prepared.store.train_tokens,
-        valid_tokens=prepared.store.valid_tokens,
-        valid_characters=statistics.valid_characters,
-        valid_words=statistics.valid_words,
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
-        parent=None if parent is None else display_name(str(parent.folder)),
-        train_lines=0 if lines is None else len(lines),
-        lines_sha256=None if lines is None else reader.lines_digest(lines),
     )

@@ -83,7 +83,7 @@ def test_a_run_that_is_stopped_before_it_begins_leaves_nothing(
         assert list((tmp_path / "kept").iterdir())
         signal.raise_signal(number)
 
-    monkeypatch.setattr("charlstm.training.run.new_run", stopped)
+    monkeypatch.setattr("charlstm.training.setup.new_run", stopped)
     with open(__file__, encoding="utf-8") as text:
         monkeypatch.setattr("sys.stdin", text)
         assert run_command_line(["train", "-"]) == status == exit_status(number)

@@ -30,7 +30,8 @@ from charlstm.distributed.workers import OtherWorkers, Workers
 from charlstm.errors import CheckpointBusy, TrainingError, UsageError
 from charlstm.network.backend import keras, tf
 from charlstm.network.model import weights_of
-from charlstm.training import optimizers, run
+from charlstm.training import optimizers, run, setup
+from charlstm.training import request as request_module
 from charlstm.training.observer import Hardware
 from charlstm.training.step import StepRunner, hardware_of
 from tests.distributed.test_peers import together
@@ -211,7 +212,7 @@ def ready(tmp_path, text=TEXT, workers=1, **choices):
     corpus = tmp_path / "corpus.txt"
     corpus.write_text(text)
     small = {"layers": 1, "units": 8, "embedding": 6, "streams": 4, "sequence_length": 10}
-    request = run.Request(
+    request = request_module.Request(
         corpus=CorpusConfig(addresses=(str(corpus),)),
         tokenizer=TokenizerConfig(),
         size="auto",
@@ -219,7 +220,7 @@ def ready(tmp_path, text=TEXT, workers=1, **choices):
         output=tmp_path / "model",
         threads=1,
     )
-    return run.new_run(request, None, workers)
+    return setup.new_run(request, None, workers)
 
 
 def test_workers_may_differ_in_what_follows_from_their_machine(tmp_path):
@@ -305,14 +306,14 @@ def test_a_fine_tuned_run_knows_the_state_that_it_begins_with(tmp_path):
         weights = {name: np.zeros(shape, np.float32) for name, shape in shapes.items()}
         figures = schema.Figures(step=0, epoch=0.0, tokens=0, seconds=0.0, learning_rate=0.0)
         CheckpointWriter(begun.folder).model(weights, figures)
-    request = run.Request(
+    request = request_module.Request(
         corpus=begun.corpus,
         tokenizer=TokenizerConfig(),
         size="auto",
         choices={"steps": 2},
         parent=begun.folder,
     )
-    tuned = run.new_run(request, None)
+    tuned = setup.new_run(request, None)
     assert run._state(tuned) == read_checkpoint(begun.folder).sha256
     assert run._state(begun) == ""
 

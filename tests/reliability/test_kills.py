@@ -13,8 +13,8 @@ import pytest
 
 from charlstm.checkpoint import reader, schema
 from charlstm.config import CorpusConfig, TokenizerConfig
-from charlstm.training import run
-from charlstm.training.run import Request
+from charlstm.training import run, setup
+from charlstm.training.request import Request
 from tests.reliability.dying import OPERATIONS
 from tests.reliability.folders import check_sound, leftovers, text
 from tests.reliability.kills import HEADER, SETTINGS, Chain, differences
@@ -74,7 +74,7 @@ def photographed(tmp_path_factory):
         return call
 
     with pytest.MonkeyPatch.context() as patch:
-        prepared = run.new_run(request, None)
+        prepared = setup.new_run(request, None)
         patch.setattr(os, "fsync", watched(os.fsync))
         patch.setattr(os, "replace", watched(os.replace))
         execute(prepared)
@@ -108,7 +108,7 @@ def states(pictures):
 
 def check_resumed(folder, picture):
     if not reader.is_finished(picture):
-        execute(run.resumed_run(picture))
+        execute(setup.resumed_run(picture))
     assert differences(folder, picture) == []
 
 

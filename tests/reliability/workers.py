@@ -116,10 +116,11 @@ def trained(group, task):
     """Train as a task says; return what is compared."""
     from charlstm.config import CorpusConfig, TokenizerConfig
     from charlstm.distributed.workers import workers_of
-    from charlstm.training import run
+    from charlstm.training import request as request_module
+    from charlstm.training import run, setup
 
     workers = workers_of(group)
-    request = run.Request(
+    request = request_module.Request(
         corpus=CorpusConfig(addresses=(task["corpus"],)),
         tokenizer=TokenizerConfig(),
         size="auto",
@@ -128,7 +129,7 @@ def trained(group, task):
         threads=task.get("threads", 1),
     )
     listener = _Listener()
-    ready = run.new_run(request, None, workers.count)
+    ready = setup.new_run(request, None, workers.count)
     outcome = run.execute(
         ready, listener, began=time.monotonic(), threads=request.threads, workers=workers
     )

@@ -25,10 +25,10 @@ from charlstm.errors import (
     StorageError,
     TrainingError,
 )
-from charlstm.training import run
+from charlstm.training import run, setup
 from charlstm.training import trainer as trainer_module
 from charlstm.training.budget import Budget
-from charlstm.training.run import Request
+from charlstm.training.request import Request
 from tests.messages import raises_naming
 
 TEXT = "the quick brown fox jumps over the lazy dog; a lazy dog sleeps.\n" * 40
@@ -102,12 +102,12 @@ def request_for(tmp_path):
 
 
 def train(request, observer=None):
-    prepared = run.new_run(request, None)
+    prepared = setup.new_run(request, None)
     return run.execute(prepared, observer or Stopper(), began=time.monotonic())
 
 
 def resume(folder, observer=None):
-    return run.execute(run.resumed_run(folder), observer or Stopper(), began=time.monotonic())
+    return run.execute(setup.resumed_run(folder), observer or Stopper(), began=time.monotonic())
 
 
 def essence(folder):
@@ -194,7 +194,7 @@ def test_a_run_goes_on_as_it_was_begun_whatever_the_machine(request_for, monkeyp
     train(stopped, Stopper(2))
     monkeypatch.setattr(run, "processor_count", lambda: 3 - threads)
     monkeypatch.setattr(run, "product_type", lambda precision: "bfloat16")
-    resumed = run.resumed_run(stopped.output)
+    resumed = setup.resumed_run(stopped.output)
     assert resumed.config.train.chains == resumed.plan.train.chains == threads
     assert resumed.config == reader.read_config(stopped.output)
 
@@ -398,7 +398,7 @@ def test_one_folder_is_trained_into_by_one_run(request_for, tmp_path, sentence):
 def test_the_race_for_a_folder_has_one_winner(request_for):
     """Both found it free, and both have loaded what they need; then one is the first."""
     request = request_for("taken")
-    late = run.new_run(request, None)
+    late = setup.new_run(request, None)
 
     class Racer(Stopper):
         def on_start(self, *arguments):
@@ -436,7 +436,7 @@ def test_what_does_not_fit_is_refused_before_anything_is_built(
     path.write_bytes(data.replace(old, new))
     monkeypatch.setattr(run, "prepare", lambda *_, **__: pytest.fail("the text was read"))
     with raises_naming(CheckpointDamaged, *parts):
-        run.resumed_run(request.output)
+        setup.resumed_run(request.output)
 
 
 def test_a_text_that_is_not_where_it_was_is_told_with_what_can_be_done(
@@ -530,7 +530,7 @@ def test_saves_take_a_small_share_of_the_time(request_for, monkeypatch, chosen, 
     """Unless it was said how often to save."""
     clock, saves = Clock(), []
     choices = {"steps": 500, "eval_every": 500, "save_every": chosen}
-    prepared = run.new_run(request_for("saved", **choices), None)
+    prepared = setup.new_run(request_for("saved", **choices), None)
 
     def train_step(self, batch, states, number, *_):
         clock.now += 1.0
@@ -575,7 +575,7 @@ def test_a_run_that_can_not_begin_replaces_nothing(request_for, monkeypatch):
         raise MemoryError
 
     monkeypatch.setattr(trainer_module.StepRunner, "__init__", too_large)
-    prepared = run.new_run(replace(request, overwrite=True), None)
+    prepared = setup.new_run(replace(request, overwrite=True), None)
     with pytest.raises(MemoryError):
         run.execute(prepared, Stopper(), began=time.monotonic(), overwrite=True)
     assert essence(request.output) == before
@@ -592,7 +592,7 @@ def test_a_finished_run_has_nothing_to_resume(request_for):
     request = request_for("done")
     train(request)
     with raises_naming(CheckpointMissing, request.output, "finished"):
-        run.resumed_run(request.output)
+        setup.resumed_run(request.output)
 
 
 def test_a_changed_corpus_is_refused(request_for, sentence):
@@ -600,7 +600,7 @@ def test_a_changed_corpus_is_refused(request_for, sentence):
     train(request, Stopper(5))
     request_for("changed", text=TEXT + "more")
     with pytest.raises(CorpusError) as caught:
-        run.resumed_run(request.output)
+        setup.resumed_run(request.output)
     sentence(caught.value, request.corpus.addresses[0], "changed", "--from")
     request_for("changed")
     assert resume(request.output).stop_reason == "budget"
@@ -650,7 +650,7 @@ class Clock:
 def timed(request, monkeypatch, *, step, evaluation, first=None):
     """Train by a clock on which steps and evaluations take so many seconds; return the rest."""
     clock, observer, taken = Clock(), Stopper(), []
-    prepared = run.new_run(request, None)
+    prepared = setup.new_run(request, None)
 
     def train_step(self, batch, states, number, *_):
         clock.now += first if first and not taken else step
@@ -692,7 +692,7 @@ def test_minutes_count_from_the_beginning_of_the_command(request_for, monkeypatc
     request = request_for("timed", steps=None, minutes=1, eval_every=None)
     clock = Clock()
     monkeypatch.setattr(replicas, "time", clock)
-    prepared = run.new_run(request, None)
+    prepared = setup.new_run(request, None)
     monkeypatch.setattr(
         trainer_module.StepRunner, "train", lambda self, batch, states, *_: (1.0, states)
     )
@@ -706,7 +706,7 @@ def test_the_schedule_begins_with_the_first_step(request_for, monkeypatch):
     request = request_for("timed", steps=None, minutes=1, eval_every=None, warmup_steps=0)
     rates = []
     clock = Clock()
-    prepared = run.new_run(request, None)
+    prepared = setup.new_run(request, None)
 
     def train_step(self, batch, states, step, rate, dropout):
         clock.now += 0.5 if step else 30.0
@@ -753,10 +753,10 @@ def test_minutes_go_on_with_the_time_and_the_schedule_that_were_left(
     monkeypatch.setattr(replicas, "time", clock)
     monkeypatch.setattr(trainer_module.StepRunner, "train", train_step)
     monkeypatch.setattr(trainer_module.StepRunner, "validate", validate)
-    begun = run.execute(run.new_run(request, None), Stopper(after), began=clock.now)
+    begun = run.execute(setup.new_run(request, None), Stopper(after), began=clock.now)
     assert begun.stop_reason == "interrupted"
     clock.now += 1e6  # it is tomorrow
-    again = run.execute(run.resumed_run(request.output), Stopper(), began=clock.now)
+    again = run.execute(setup.resumed_run(request.output), Stopper(), began=clock.now)
     assert again.stop_reason == "budget"
     assert 59.8 <= again.seconds <= 60.3
     assert rates == sorted(rates, reverse=True)
@@ -880,9 +880,9 @@ def test_fine_tuning_keeps_old_ids_and_learns_new_symbols(request_for):
     train(parent)
     old = read_checkpoint(parent.output)
     child = request_for("child", text="ZEBRA 123! " * 200, layers=None, units=None, embedding=None)
-    alone = run.new_run(child, None).config.train
+    alone = setup.new_run(child, None).config.train
     child = replace(child, parent=parent.output)
-    prepared = run.new_run(child, None)
+    prepared = setup.new_run(child, None)
     assert prepared.config.train == alone.replace(learning_rate=alone.learning_rate / 4)
     assert prepared.prepared.tokenizer.symbols[: len(old.tokenizer.symbols)] == (
         old.tokenizer.symbols

@@ -1,0 +1,240 @@
+"""From a request to a run that is ready to start: text read, plan made, nothing written.
+
+TensorFlow is not loaded here, so that a wrong request fails at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from charlstm import __version__
+from charlstm.checkpoint import reader, schema
+from charlstm.checkpoint.folder import CHECKPOINTS, check_idle, free_folder, holds_checkpoint, taken
+from charlstm.checkpoint.schema import Checkpoint, Progress, Provenance, RunConfig, Weights
+from charlstm.config import CorpusConfig, TokenizerConfig
+from charlstm.corpus.line_hashes import LineHashes
+from charlstm.corpus.reading import STDIN
+from charlstm.corpus.sources import display_name
+from charlstm.corpus.spool import spooled_stdin, spooled_strings
+from charlstm.dataset.prepare import Prepared, prepare
+from charlstm.distributed.workers import Workers
+from charlstm.errors import CheckpointMissing, CorpusChanged, CorpusError, UsageError
+from charlstm.system.hardware import floating_point_speed, processor_count, product_type
+from charlstm.training.fine_tuning import FINE_TUNING_RATE, grown_weights
+from charlstm.training.plan import Plan, TextFacts, make_plan
+from charlstm.training.request import Request, Resumption
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run that is ready to start; ``resumes`` if its folder holds an interrupted one.
+
+    ``parent_sha256`` is that of the weights it starts from, ``""`` if they are drawn or resumed.
+    ``corpus`` has the full addresses of the text, which ``config`` has not.
+    """
+
+    folder: Path
+    config: RunConfig
+    prepared: Prepared
+    plan: Plan
+    weights: Weights | None = None
+    parent_sha256: str = ""
+    resumes: bool = False
+    stdin: Path | None = None
+    lines: LineHashes | None = None
+    corpus: CorpusConfig | None = None
+
+
+@contextlib.contextmanager
+def prepared_run(request: Request | Resumption, workers: Workers) -> Iterator[Run]:
+    """Read the text and decide everything; what must be kept for the run is kept in the body.
+
+    Raises:
+        CharlstmError: if the request does not allow a run.
+    """
+    with contextlib.ExitStack() as stack:
+        if isinstance(request, Resumption):
+            yield resumed_run(workers.fetched(request.folder))
+            return
+        addresses = request.corpus.addresses + request.corpus.valid
+        spool = stack.enter_context(
+            spooled_strings(request.strings, addresses)
+            if request.strings
+            else spooled_stdin(addresses)
+        )
+        parent = workers.fetched(request.parent) if request.parent else None
+        request = replace(request, output=workers.output(request.output), parent=parent)
+        yield new_run(request, spool, workers.count)
+
+
+def new_run(request: Request, stdin: Path | None, workers: int = 1) -> Run:
+    """Read the corpus and decide everything; write nothing but the cache.
+
+    Args:
+        request: what the user asked for.
+        stdin: the text that came through standard input.
+        workers: how many processes train, on as many processors each.
+
+    Raises:
+        CharlstmError: if the corpus, the parent or the choices don't allow a run.
+    """
+    parent = reader.read_checkpoint(request.parent) if request.parent else None
+    _check_output(request)
+    tokenizing = parent.config.tokenizer if parent else request.tokenizer
+    base = parent.tokenizer if parent else None
+    prepared = prepare(request.corpus, tokenizing, stdin=stdin, base=base)
+    model = None
+    if parent:
+        model = parent.config.model.replace(vocab_size=prepared.tokenizer.vocab_size)
+    plan = _plan(
+        prepared,
+        tokenizing,
+        request.size,
+        request.choices,
+        model=model,
+        processors=workers * (request.threads or processor_count()),
+        rate_scale=FINE_TUNING_RATE if parent else 1.0,
+    )
+    lines = _lines_to_keep(request.corpus, prepared, parent)
+    folder = request.output or free_folder(CHECKPOINTS, prepared.name)
+    config = RunConfig(
+        format=schema.FORMAT,
+        charlstm=__version__,
+        corpus=_renamed(request.corpus, display_name),
+        tokenizer=tokenizing,
+        model=plan.model,
+        train=plan.train,
+        provenance=_provenance(prepared, parent, lines),
+    )
+    weights = grown_weights(parent, plan.model.vocab_size, plan.train.seed) if parent else None
+    sha256 = parent.sha256 if parent else ""
+    corpus = _renamed(request.corpus, _absolute)
+    return Run(
+        folder, config, prepared, plan, weights, sha256, stdin=stdin, lines=lines, corpus=corpus
+    )
+
+
+def resumed_run(folder: Path) -> Run:
+    """Read an interrupted run and its corpus again.
+
+    Raises:
+        CheckpointError: if there is nothing to resume or another process goes on with it.
+        CorpusError: if the corpus is gone or no longer the same.
+    """
+    config = reader.read_config(folder)
+    check_idle(folder)
+    corpus = _located(config.corpus, reader.check_resumable(folder, config))
+    tokenizer = reader.read_tokenizer(folder)
+    stdin = folder / schema.STDIN
+    if STDIN in corpus.addresses + corpus.valid and not stdin.exists():
+        raise CheckpointMissing(
+            f"{stdin} is missing, the text that came through the pipe: restore it, or train again"
+        )
+    try:
+        prepared = prepare(
+            corpus,
+            config.tokenizer,
+            stdin=stdin,
+            fixed=tokenizer,
+            sha256=config.provenance.corpus_sha256,
+        )
+    except CorpusChanged:
+        raise
+    except (CorpusError, UsageError) as error:
+        raise CorpusError(
+            f"the text that {folder} was begun with can't be read any more: put it back where it "
+            f"was, or train on another with --from {folder} (what is wrong: {error})"
+        ) from error
+    chosen = {name: getattr(config.train, name) for name in config.train.__struct_fields__}
+    plan = _plan(
+        prepared, config.tokenizer, "auto", chosen, model=config.model, processors=processor_count()
+    )
+    return Run(folder, config, prepared, plan, resumes=True)
+
+
+def _check_output(request: Request) -> None:
+    """Refuse a taken folder before the corpus is read."""
+    if request.output:
+        check_idle(request.output)
+    if request.output and not request.overwrite and holds_checkpoint(request.output):
+        raise taken(request.output)
+
+
+def _plan(
+    prepared: Prepared,
+    tokenizing: TokenizerConfig,
+    size: str,
+    choices: dict[str, Any],
+    **given: Any,
+) -> Plan:
+    store, statistics = prepared.store, prepared.statistics
+    text = TextFacts(
+        level=tokenizing.level,
+        vocab_size=prepared.tokenizer.vocab_size,
+        train_tokens=store.train_tokens,
+        valid_tokens=store.valid_tokens,
+        characters_per_token=statistics.train_characters / max(1, store.train_tokens),
+    )
+    return make_plan(
+        text,
+        speed=floating_point_speed(),
+        size=size,
+        product_type=product_type(choices.get("precision") or "auto"),
+        choices=choices,
+        **given,
+    )
+
+
+def _absolute(address: str) -> str:
+    """Make the address of a file absolute, so that a run can be resumed from anywhere."""
+    path = Path(address)
+    is_file = path.exists() or any(mark in address for mark in "*?[")
+    return str(path.absolute()) if is_file and address != STDIN else address
+
+
+def _renamed(corpus: CorpusConfig, rename: Callable[[str], str]) -> CorpusConfig:
+    """Return a corpus with every address renamed."""
+    return corpus.replace(
+        addresses=tuple(map(rename, corpus.addresses)), valid=tuple(map(rename, corpus.valid))
+    )
+
+
+def _located(corpus: CorpusConfig, progress: Progress) -> CorpusConfig:
+    """Return a recorded corpus with the addresses that its text is found by."""
+    found = progress.corpus or corpus  # in format 1 there is one only
+    return corpus.replace(addresses=found.addresses, valid=found.valid)
+
+
+def _lines_to_keep(
+    corpus: CorpusConfig, prepared: Prepared, parent: Checkpoint | None
+) -> LineHashes | None:
+    """Return the lines that the model will have been trained on, those of its parent included."""
+    if prepared.lines is None or not corpus.index:
+        return None
+    before = reader.read_lines_index(parent.folder) if parent else None
+    return prepared.lines if before is None else prepared.lines.union(before)
+
+
+def _provenance(
+    prepared: Prepared, parent: Checkpoint | None, lines: LineHashes | None
+) -> Provenance:
+    statistics = prepared.statistics
+    return Provenance(
+        corpus_sha256=statistics.sha256,
+        sources=tuple(map(display_name, prepared.sources)),
+        documents=statistics.documents,
+        characters=statistics.characters,
+        train_tokens=prepared.store.train_tokens,
+        valid_tokens=prepared.store.valid_tokens,
+        valid_characters=statistics.valid_characters,
+        valid_words=statistics.valid_words,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        parent=None if parent is None else display_name(str(parent.folder)),
+        train_lines=0 if lines is None else len(lines),
+        lines_sha256=None if lines is None else reader.lines_digest(lines),
+    )
