@@ -12,11 +12,14 @@ import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import Annotated, BinaryIO, TypeVar
 
 import msgspec
 
 from charlstm.errors import CharlstmError, CheckpointDamaged, CheckpointMissing, harmless
+
+# A number of things; JSON has no larger ones that all programs can read.
+Natural = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 QUOTED = 200  # characters of a reason, which may quote what is in a file
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import msgspec
 
-from charlstm.checkpoint.safetensors import CONFIG, write_tensors
-from charlstm.checkpoint.schema import FILES, LINES, TOKENIZER, RunConfig
+from charlstm.checkpoint.safetensors import write_tensors
+from charlstm.checkpoint.schema import CONFIG, FILES, LINES, TOKENIZER, RunConfig
 from charlstm.corpus.line_hashes import LineHashes
 from charlstm.errors import CheckpointBusy, CheckpointExists, StorageError
 from charlstm.system.files import locked, storage_errors, write_atomically

@@ -16,14 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charlstm.checkpoint.bounded import decode, opened, read_bytes, stands
-from charlstm.checkpoint.safetensors import (
-    CONFIG,
-    check_shapes,
-    digest_of,
-    read_header,
-    read_tensors,
-)
+from charlstm.checkpoint.safetensors import check_shapes, digest_of, read_header, read_tensors
 from charlstm.checkpoint.schema import (
+    CONFIG,
     FORMAT,
     HISTORY,
     LINES,

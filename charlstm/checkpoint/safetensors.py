@@ -13,24 +13,22 @@ import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO
+from typing import Any, BinaryIO
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from charlstm.checkpoint.bounded import QUOTED, damaged, decode, opened
+from charlstm.checkpoint.bounded import QUOTED, Natural, damaged, decode, opened
+from charlstm.checkpoint.schema import CONFIG
 from charlstm.errors import CheckpointDamaged, CheckpointError, harmless
 from charlstm.system.files import replaced_atomically
 
 # The file that says which tensors there must be, for messages.
-CONFIG = "config.json"
 
 _LARGEST_HEADER, _HEADER_PER_TENSOR = 2**16, 2**10
 # A file of this size or more must not be mostly holes, which cost nothing and fill the memory.
 _MAY_HAVE_HOLES = 2**28
-
-Natural = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 
 class Described(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

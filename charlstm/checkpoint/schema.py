@@ -22,7 +22,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from charlstm.checkpoint.safetensors import CONFIG, Natural
+from charlstm.checkpoint.bounded import Natural
 from charlstm.config import CorpusConfig, ModelConfig, TokenizerConfig, TrainConfig
 from charlstm.errors import harmless
 from charlstm.tokenizer.base import Tokenizer
@@ -32,6 +32,7 @@ from charlstm.tokenizer.base import Tokenizer
 # Format 2: the full addresses of the text stand in the resume file, no longer in ``config.json``.
 FORMAT = 2
 
+CONFIG = "config.json"
 TOKENIZER = "tokenizer.json"
 MODEL = "model.safetensors"
 HISTORY = "history.jsonl"

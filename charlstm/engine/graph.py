@@ -33,7 +33,7 @@ ZERO_POINT = 128  # unsigned activations: signed x signed products have no fast 
 _ONNX_GATES = (0, 3, 1, 2)
 _SIGMOIDS_FIRST = (0, 1, 3, 2)
 _FLOAT = 1  # onnx.TensorProto.FLOAT
-_OUTPUTS = ("logits", "new_state")
+OUTPUTS = ("logits", "new_state")
 # Bytes of weights that a graph can hold: it is one protocol buffer, with room for all the rest.
 _LARGEST_GRAPH = 2**31 - 2**24
 

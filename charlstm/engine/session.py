@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charlstm.config import ModelConfig
-from charlstm.engine.graph import _OUTPUTS, Floats, Precision, Weights, build_graph
+from charlstm.engine.graph import OUTPUTS, Floats, Precision, Weights, build_graph
 from charlstm.system.hardware import int8_pairs_saturate, processor_count
 
 if TYPE_CHECKING:
@@ -193,7 +193,7 @@ def build_engine(
 
 def _run(session: onnxruntime.InferenceSession, ids: Ids, state: Floats) -> tuple[Floats, Floats]:
     feed = {"ids": np.asarray(ids, np.int64, order="C"), "state": np.ascontiguousarray(state)}
-    logits, new_state = session.run(_OUTPUTS, feed)
+    logits, new_state = session.run(OUTPUTS, feed)
     return logits, new_state
 
 

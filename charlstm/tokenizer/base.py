@@ -88,7 +88,7 @@ class Tokenizer(ABC):
 
     def unknown_characters(self, text: str) -> Counter[str]:
         """Count the characters of a text that ``encode`` makes ``UNKNOWN``."""
-        codes = _code_points(text)
+        codes = code_points(text)
         unknown, counts = np.unique(codes[self._lookup(codes) == UNKNOWN], return_counts=True)
         return Counter(dict(zip(map(chr, unknown.tolist()), counts.tolist(), strict=True)))
 
@@ -130,5 +130,5 @@ class Tokenizer(ABC):
         return self._table.take(codes, mode="clip")
 
 
-def _code_points(text: str) -> NDArray[np.uint32]:
+def code_points(text: str) -> NDArray[np.uint32]:
     return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from charlstm.tokenizer.base import REPLACEMENT, Tokenizer, _code_points
+from charlstm.tokenizer.base import REPLACEMENT, Tokenizer, code_points
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -20,4 +20,4 @@ class CharTokenizer(Tokenizer):
 
     def encode(self, text: str) -> NDArray[np.uint32]:
         """Return the id of each character, shape ``[characters]``."""
-        return self._lookup(_code_points(text))
+        return self._lookup(code_points(text))

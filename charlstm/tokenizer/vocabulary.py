@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from charlstm.config import TokenizerConfig
-from charlstm.tokenizer.base import Tokenizer, _code_points
+from charlstm.tokenizer.base import Tokenizer, code_points
 from charlstm.tokenizer.char import CharTokenizer
 from charlstm.tokenizer.segmentation import tokens_of
 from charlstm.tokenizer.word import WordTokenizer
@@ -54,7 +54,7 @@ def _forget_rare(counts: Counter[str]) -> None:
 def _characters(texts: Iterable[str]) -> tuple[str, ...]:
     seen = np.zeros(CODE_POINTS, np.bool_)
     for text in texts:
-        seen[_code_points(text)] = True
+        seen[code_points(text)] = True
     seen[SURROGATES] = False
     return tuple(map(chr, np.flatnonzero(seen).tolist()))
 
