@@ -25,7 +25,7 @@ from charlstm.checkpoint.reader import read_checkpoint
 from charlstm.checkpoint.schema import Checkpoint
 from charlstm.config import SampleConfig
 from charlstm.engine.graph import Precision
-from charlstm.engine.graph_cache import kept_graph
+from charlstm.engine.graph_cache import load_or_build_graph
 from charlstm.engine.session import Engine
 from charlstm.errors import ConfigError
 from charlstm.generation.decoder import Sample, TextListener, generate
@@ -384,7 +384,7 @@ def load(
         CheckpointError: if it can't be read.
     """
     checkpoint = read_checkpoint(Path(path))
-    graph = kept_graph(checkpoint, precision)
+    graph = load_or_build_graph(checkpoint, precision)
     return LanguageModel(checkpoint, Engine(graph, checkpoint.config.model, precision, threads))
 
 

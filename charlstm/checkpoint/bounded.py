@@ -26,7 +26,7 @@ QUOTED = 200  # characters of a reason, which may quote what is in a file
 Json = TypeVar("Json")
 
 
-def stands(path: Path) -> bool:
+def exists(path: Path) -> bool:
     """Whether there is such a path.
 
     Raises:
@@ -45,7 +45,7 @@ def _cannot_read(path: Path, error: OSError) -> CheckpointMissing:
 
 
 @contextlib.contextmanager
-def opened(path: Path) -> Iterator[tuple[BinaryIO, int]]:
+def open_regular_file(path: Path) -> Iterator[tuple[BinaryIO, int]]:
     """Open a regular file and tell its size; pipes and devices would be waited for without end.
 
     Raises:
@@ -89,7 +89,7 @@ def read_bytes(path: Path, largest: int) -> bytes:
         CheckpointMissing: if it is not there, can't be read or is no regular file.
         CheckpointDamaged: if it is larger, or changes meanwhile.
     """
-    with opened(path) as (file, size):
+    with open_regular_file(path) as (file, size):
         if size > largest:
             raise damaged(path, f"it has {size:,} bytes, and may have {largest:,}")
         data = file.read(size + 1)

@@ -32,7 +32,7 @@ def holds_checkpoint(folder: Path) -> bool:
     return any((folder / name).exists() for name in FILES)
 
 
-def taken(folder: Path) -> CheckpointExists:
+def already_exists(folder: Path) -> CheckpointExists:
     """Return the error for a folder that already holds a checkpoint."""
     return CheckpointExists(
         f"{folder} already holds a checkpoint: choose another folder with -o, continue it with "
@@ -106,7 +106,7 @@ def created(
         StorageError: if the file system refuses.
     """
     if holds_checkpoint(folder) and not overwrite:
-        raise taken(folder)
+        raise already_exists(folder)
     try:
         _set_aside(folder)
         write_atomically(folder / TOKENIZER, tokenizer.to_json())

@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from charlstm.checkpoint.bounded import decode, opened, read_bytes, stands
+from charlstm.checkpoint.bounded import decode, exists, open_regular_file, read_bytes
 from charlstm.checkpoint.safetensors import check_shapes, digest_of, read_header, read_tensors
 from charlstm.checkpoint.schema import (
     CONFIG,
@@ -82,8 +82,8 @@ def read_config(folder: Path) -> RunConfig:
 
 
 def _config_data(folder: Path) -> bytes:
-    if not stands(folder / CONFIG):
-        if not stands(folder):
+    if not exists(folder / CONFIG):
+        if not exists(folder):
             raise CheckpointMissing(f"there is no checkpoint {folder}: check the path")
         raise CheckpointMissing(
             f"{folder} is not a checkpoint ({CONFIG} is missing): name a folder that "
@@ -198,7 +198,7 @@ def check_resumable(folder: Path, config: RunConfig) -> Progress:
     path, weights = folder / RESUME, expected_shapes(config.model)
     if not path.exists():
         raise nothing_to_resume(folder)
-    with opened(path) as (file, size):
+    with open_regular_file(path) as (file, size):
         # Beside each weight there are the optimizer's numbers, and for each layer two states.
         most = _MOST_SLOTS * len(weights) + 2 * config.model.layers
         described, _ = read_header(file, size, path, most, _LARGEST_ADDRESSES)

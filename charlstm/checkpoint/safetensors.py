@@ -19,7 +19,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from charlstm.checkpoint.bounded import QUOTED, Natural, damaged, decode, opened
+from charlstm.checkpoint.bounded import QUOTED, Natural, damaged, decode, open_regular_file
 from charlstm.checkpoint.schema import CONFIG
 from charlstm.errors import CheckpointDamaged, CheckpointError, harmless
 from charlstm.system.files import replaced_atomically
@@ -63,7 +63,7 @@ def read_tensors(
         CheckpointDamaged: if it holds anything else, or numbers that are none.
         CheckpointError: if the memory of this machine can't hold it.
     """
-    with opened(path) as (file, size):
+    with open_regular_file(path) as (file, size):
         described, metadata = read_header(file, size, path, len(shapes), metadata_bytes)
         check_shapes(path, described, shapes, dtype)
         start = file.tell()

@@ -21,7 +21,7 @@ GRAPH_VERSION = 1
 GRAPH = "graph"
 
 
-def kept_graph(checkpoint: Checkpoint, precision: Precision) -> bytes:
+def load_or_build_graph(checkpoint: Checkpoint, precision: Precision) -> bytes:
     """Return the graph of a model, from the cache if it is there; else it is built and kept.
 
     Where nothing can be kept, for example in a read-only home, it is built each time.

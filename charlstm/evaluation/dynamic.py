@@ -84,17 +84,17 @@ def evaluate_dynamic(
     read = beginning_of(texts, tokenizer, tokens) if tokens else texts
     static = evaluate_text(engine, tokenizer, read)
     with _no_new_gpu():
-        from charlstm.evaluation.dynamic_evaluator import DEFAULTS, Adapter
+        from charlstm.evaluation.dynamic_evaluator import DEFAULTS, DynamicEvaluator
         from charlstm.training.step import use_threads
 
     use_threads(threads or processor_count(), 1)
     chosen = DEFAULTS[tokenizer.level]
     chosen = replace(chosen, rate=chosen.rate if rate is None else rate)
     chosen = replace(chosen, decay=chosen.decay if decay is None else decay)
-    adapter = Adapter(checkpoint.config.model, checkpoint.weights, chosen)
+    evaluator = DynamicEvaluator(checkpoint.config.model, checkpoint.weights, chosen)
     documents = (map(tokenizer.encode, document) for document in read.documents())
     sums: list[float] = []
-    for count, log_probability in adapter.score(documents, ends=read.ends):
+    for count, log_probability in evaluator.score(documents, ends=read.ends):
         sums.append(log_probability)
         if on_progress:
             on_progress(count, static.tokens)

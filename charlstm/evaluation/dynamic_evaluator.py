@@ -29,7 +29,7 @@ Floats: TypeAlias = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Adaptation:
+class DynamicSettings:
     """How a model adapts.
 
     Attributes:
@@ -44,9 +44,9 @@ class Adaptation:
 
 
 # Tuned on texts of the kind the models were trained on, on other parts than are reported.
-DEFAULTS: Mapping[Level, Adaptation] = {
-    "char": Adaptation(rate=0.25, decay=0.002, segment=50),
-    "word": Adaptation(rate=1.0, decay=0.002, segment=20),
+DEFAULTS: Mapping[Level, DynamicSettings] = {
+    "char": DynamicSettings(rate=0.25, decay=0.002, segment=50),
+    "word": DynamicSettings(rate=1.0, decay=0.002, segment=20),
 }
 CLIP_NORM = 1.0  # of a gradient, as in training: a strange segment does not ruin the weights
 
@@ -58,7 +58,7 @@ class SegmentScore(NamedTuple):
     log_probability: float
 
 
-class Adapter:
+class DynamicEvaluator:
     """A network that learns from what it has scored.
 
     Args:
@@ -68,7 +68,7 @@ class Adapter:
     """
 
     def __init__(
-        self, config: ModelConfig, weights: Mapping[str, Floats], adaptation: Adaptation
+        self, config: ModelConfig, weights: Mapping[str, Floats], adaptation: DynamicSettings
     ) -> None:
         self._adaptation = adaptation
         self._model = LSTMLanguageModel(config)

@@ -14,7 +14,13 @@ from typing import Any
 
 from charlstm import __version__
 from charlstm.checkpoint import reader, schema
-from charlstm.checkpoint.folder import CHECKPOINTS, check_idle, free_folder, holds_checkpoint, taken
+from charlstm.checkpoint.folder import (
+    CHECKPOINTS,
+    already_exists,
+    check_idle,
+    free_folder,
+    holds_checkpoint,
+)
 from charlstm.checkpoint.schema import Checkpoint, Progress, Provenance, RunConfig, Weights
 from charlstm.config import CorpusConfig, TokenizerConfig
 from charlstm.corpus.line_hashes import LineHashes
@@ -162,7 +168,7 @@ def _check_output(request: Request) -> None:
     if request.output:
         check_idle(request.output)
     if request.output and not request.overwrite and holds_checkpoint(request.output):
-        raise taken(request.output)
+        raise already_exists(request.output)
 
 
 def _plan(

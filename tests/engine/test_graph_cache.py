@@ -14,7 +14,7 @@ from charlstm.checkpoint.schema import Checkpoint, expected_shapes
 from charlstm.config import ModelConfig
 from charlstm.engine import graph_cache
 from charlstm.engine.graph import build_graph
-from charlstm.engine.graph_cache import GRAPH, kept_graph
+from charlstm.engine.graph_cache import GRAPH, load_or_build_graph
 from charlstm.system import cache
 
 CONFIG = ModelConfig(vocab_size=9, embedding=4, units=8, layers=1)
@@ -47,7 +47,7 @@ def builds(monkeypatch, tmp_path):
 def test_a_graph_is_built_once(builds, precision):
     found = model("one")
     expected = build_graph(found.config.model, found.weights, precision)
-    assert [kept_graph(found, precision) for _ in range(3)] == [expected] * 3
+    assert [load_or_build_graph(found, precision) for _ in range(3)] == [expected] * 3
     assert builds == [precision]
 
 
@@ -55,21 +55,25 @@ def test_each_precision_each_model_and_each_way_to_build_has_a_graph_of_its_own(
     builds, monkeypatch, tmp_path
 ):
     one, other = model("one"), model("another")
-    different = {kept_graph(one, "int8"), kept_graph(one, "float32"), kept_graph(other, "int8")}
+    different = {
+        load_or_build_graph(one, "int8"),
+        load_or_build_graph(one, "float32"),
+        load_or_build_graph(other, "int8"),
+    }
     assert len(different) == len(builds) == 3
     monkeypatch.setattr(graph_cache, "GRAPH_VERSION", graph_cache.GRAPH_VERSION + 1)
-    kept_graph(one, "int8")
+    load_or_build_graph(one, "int8")
     assert len(builds) == 4
 
 
 @pytest.mark.parametrize("damage", [b"", b"x" * 100])
 def test_a_damaged_graph_is_built_again(builds, damage):
     found = model("one")
-    expected = kept_graph(found, "int8")
+    expected = load_or_build_graph(found, "int8")
     (entry,) = cache.entries()
     (entry.path / GRAPH).write_bytes(damage)
-    assert kept_graph(found, "int8") == expected
-    assert kept_graph(found, "int8") == expected
+    assert load_or_build_graph(found, "int8") == expected
+    assert load_or_build_graph(found, "int8") == expected
     assert len(builds) == 2
 
 
@@ -77,7 +81,7 @@ def test_where_nothing_can_be_kept_it_is_built_each_time(builds, monkeypatch, tm
     (tmp_path / "file").touch()
     monkeypatch.setenv("CHARLSTM_CACHE", str(tmp_path / "file" / "cache"))
     found = model("one")
-    assert kept_graph(found, "int8") == kept_graph(found, "int8")
+    assert load_or_build_graph(found, "int8") == load_or_build_graph(found, "int8")
     assert builds == ["int8", "int8"]
 
 

@@ -14,8 +14,8 @@ from charlstm.engine.session import build_engine
 from charlstm.evaluation.dynamic_evaluator import (
     CLIP_NORM,
     DEFAULTS,
-    Adaptation,
-    Adapter,
+    DynamicEvaluator,
+    DynamicSettings,
     _segments,
 )
 from charlstm.network.model import plain_keras_model, set_weights, weights_of
@@ -24,7 +24,7 @@ from tests.engine.test_session import random_weights
 from tests.evaluation.test_scoring import reference
 
 CONFIG = ModelConfig(vocab_size=11, embedding=6, units=16, layers=2)
-LEARNING = Adaptation(rate=0.5, decay=0.01, segment=5)
+LEARNING = DynamicSettings(rate=0.5, decay=0.01, segment=5)
 documents_given = st.lists(st.lists(st.integers(1, 10), max_size=14), min_size=1, max_size=4)
 few = settings(max_examples=10)
 
@@ -36,22 +36,22 @@ def engine():
 
 @cache
 def compiled(adaptation):
-    return Adapter(CONFIG, random_weights(CONFIG), adaptation)
+    return DynamicEvaluator(CONFIG, random_weights(CONFIG), adaptation)
 
 
 def scores(documents, adaptation=LEARNING, *, ends=False, pieces=1):
     """Score by a network that is compiled once and begins anew."""
     cut = [np.array_split(np.array(document, np.int64), pieces) for document in documents]
-    adapter = compiled(adaptation)
-    set_weights(adapter._model, random_weights(CONFIG))
-    adapter._states = adapter._model.zero_states(1)
-    return list(adapter.score(cut, ends=ends))
+    evaluator = compiled(adaptation)
+    set_weights(evaluator._model, random_weights(CONFIG))
+    evaluator._states = evaluator._model.zero_states(1)
+    return list(evaluator.score(cut, ends=ends))
 
 
 def test_a_network_that_begins_anew_is_a_new_one():
     scores([[1, 2, 3, 4, 5, 6, 7, 8, 9]])
     document = np.array([3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5])
-    new = Adapter(CONFIG, random_weights(CONFIG), LEARNING)
+    new = DynamicEvaluator(CONFIG, random_weights(CONFIG), LEARNING)
     assert scores([document]) == list(new.score([[document]], ends=False))
 
 
@@ -65,7 +65,7 @@ def static(documents, *, ends=False):
 @few
 @given(documents_given, st.booleans(), st.integers(1, 3))
 def test_without_a_rate_every_segment_has_its_static_score(documents, ends, pieces):
-    still = Adaptation(rate=0.0, decay=0.0, segment=5)
+    still = DynamicSettings(rate=0.0, decay=0.0, segment=5)
     found = scores(documents, still, ends=ends, pieces=pieces)
     values = static(documents, ends=ends)
     assert [one.tokens for one in found[:-1]] == [5] * (len(found) - 1)
@@ -102,14 +102,14 @@ def test_a_text_that_repeats_itself_is_learned():
 def test_the_decay_leads_back():
     """All the way back after each step, only the last segment can have been learned from."""
     document = [1, 2, 3, 4, 5] * 20
-    forgetful = scores([document], Adaptation(rate=0.0, decay=1.0, segment=5))
-    still = scores([document], Adaptation(rate=0.0, decay=0.0, segment=5))
+    forgetful = scores([document], DynamicSettings(rate=0.0, decay=1.0, segment=5))
+    still = scores([document], DynamicSettings(rate=0.0, decay=0.0, segment=5))
     assert forgetful == still
-    adapter = Adapter(CONFIG, random_weights(CONFIG), Adaptation(0.0, 0.25, 5))
-    for variable in adapter._model.trainable_variables:
+    evaluator = DynamicEvaluator(CONFIG, random_weights(CONFIG), DynamicSettings(0.0, 0.25, 5))
+    for variable in evaluator._model.trainable_variables:
         variable.assign(variable + 1.0)
-    list(adapter.score([[np.array([1, 2, 3, 4, 5])]], ends=False))
-    for name, weights in weights_of(adapter._model).items():
+    list(evaluator.score([[np.array([1, 2, 3, 4, 5])]], ends=False))
+    for name, weights in weights_of(evaluator._model).items():
         np.testing.assert_allclose(weights, random_weights(CONFIG)[name] + 0.75, atol=1e-5)
 
 
@@ -135,9 +135,9 @@ def test_a_step_is_that_of_stock_layers(rate):
         name: before[name] - step * np.asarray(gradient)
         for name, gradient in zip(before, gradients, strict=True)
     }
-    adapter = Adapter(CONFIG, weights, Adaptation(rate=rate, decay=0.3, segment=5))
-    list(adapter.score([[ids[1:]]], ends=False))
-    for name, found in weights_of(adapter._model).items():
+    evaluator = DynamicEvaluator(CONFIG, weights, DynamicSettings(rate=rate, decay=0.3, segment=5))
+    list(evaluator.score([[ids[1:]]], ends=False))
+    for name, found in weights_of(evaluator._model).items():
         np.testing.assert_allclose(found, expected[name], atol=1e-5)
 
 
