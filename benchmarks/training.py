@@ -54,7 +54,7 @@ SHAPES = {
 
 def charlstm_step(shape, ids):
     from charlstm.config import ModelConfig, TrainConfig
-    from charlstm.dataset.batches import Batch
+    from charlstm.dataset.batches import TrainingBatch
     from charlstm.training.plan import chains_for
     from charlstm.training.step import StepRunner, use_threads
 
@@ -73,7 +73,7 @@ def charlstm_step(shape, ids):
         chains=chains,
     )
     steps = StepRunner(model, train)
-    batch = Batch(ids[:, :-1], ids[:, 1:], False)
+    batch = TrainingBatch(ids[:, :-1], ids[:, 1:], False)
     states = steps.model.zero_states(shape.streams)
 
     def step():

@@ -53,7 +53,7 @@ def replacement_rates(
     return rates
 
 
-class Batch(NamedTuple):
+class TrainingBatch(NamedTuple):
     """One step's input and what should follow it, both int32 [streams, sequence_length]."""
 
     inputs: NDArray[np.int32]
@@ -102,7 +102,7 @@ class Streams:
         """How many steps read the whole text once (the last may read a little twice)."""
         return max(1, -(-self._ring.size // self.tokens_per_step))
 
-    def batch(self, step: int) -> Batch:
+    def batch(self, step: int) -> TrainingBatch:
         """Return the batch of training step ``step``, counted from 0."""
         epoch, position = divmod(step, self.steps_per_epoch)
         entry = np.random.default_rng([self.seed, 0, epoch]).integers(self._ring.size)
@@ -115,7 +115,7 @@ class Streams:
         targets = window[:, 1:].copy()
         if self._is_cut:
             targets[places[:, 1:] == 0] = UNKNOWN
-        return Batch(window[:, :-1], targets, position == 0)
+        return TrainingBatch(window[:, :-1], targets, position == 0)
 
 
 class ValidationBatch(NamedTuple):

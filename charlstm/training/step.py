@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charlstm.config import ModelConfig, TrainConfig
-from charlstm.dataset.batches import Batch, validation_batches
+from charlstm.dataset.batches import TrainingBatch, validation_batches
 from charlstm.distributed.replicas import ReplicaGroup, check_rows, evenly
 from charlstm.network.backend import tf
 from charlstm.network.lstm import States, gpu_visible
@@ -114,7 +114,7 @@ class StepRunner:
     # Training
 
     def train(
-        self, batch: Batch, states: list[States], step: int, rate: float, dropout: float
+        self, batch: TrainingBatch, states: list[States], step: int, rate: float, dropout: float
     ) -> tuple[float, list[States]]:
         """Take one optimizer step.
 

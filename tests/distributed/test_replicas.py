@@ -20,7 +20,7 @@ from charlstm.checkpoint.reader import read_checkpoint, read_history
 from charlstm.checkpoint.writer import CheckpointWriter
 from charlstm.cli.train_report import describe_hardware
 from charlstm.config import CorpusConfig, ModelConfig, TokenizerConfig, TrainConfig
-from charlstm.dataset.batches import Batch
+from charlstm.dataset.batches import TrainingBatch
 from charlstm.distributed import replicas as replicas_module
 from charlstm.distributed.agreement import Terms, agreed_terms, difference, fetched
 from charlstm.distributed.peers import WorkerGroup
@@ -48,7 +48,7 @@ def after_steps(replicas, **settings):
     states, losses = steps.zero_states(), []
     for step in range(4):
         ids = np.random.default_rng(step).integers(12, size=(5, 6)).astype(np.int32)
-        batch = Batch(ids[:, :-1], ids[:, 1:], step == 0)
+        batch = TrainingBatch(ids[:, :-1], ids[:, 1:], step == 0)
         loss, states = steps.train(batch, states, step, 0.01, 0.3)
         losses.append(loss)
         if step == 2:  # as a resumed run does

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from charlstm.config import CorpusConfig, ModelConfig, TokenizerConfig, TrainConfig
-from charlstm.dataset.batches import Batch, Streams
+from charlstm.dataset.batches import Streams, TrainingBatch
 from charlstm.dataset.prepare import prepare
 from charlstm.distributed.replicas import evenly
 from charlstm.engine.session import build_engine
@@ -52,7 +52,7 @@ def one_stream_loss(steps, ids):
 
 def batch_of(seed=0):
     ids = np.random.default_rng(seed).integers(12, size=(3, 6)).astype(np.int32)
-    return Batch(ids[:, :-1], ids[:, 1:], True)
+    return TrainingBatch(ids[:, :-1], ids[:, 1:], True)
 
 
 @pytest.mark.parametrize("length", [2, 3, 50, 700, 3000])
@@ -183,7 +183,7 @@ def after_steps(chains, streams, model=MODEL, steps=6, dropout=0.0, **settings):
     states, losses = taken.model.zero_states(streams), []
     for step in range(steps):
         ids = np.random.default_rng(step).integers(12, size=(streams, 6)).astype(np.int32)
-        batch = Batch(ids[:, :-1], ids[:, 1:], step == 0)
+        batch = TrainingBatch(ids[:, :-1], ids[:, 1:], step == 0)
         loss, states = taken.train(batch, states, step, 0.01, dropout)
         losses.append(loss)
     return losses, [part.numpy() for pair in states for part in pair], weights_of(taken.model)
@@ -212,7 +212,7 @@ def test_the_rows_of_two_chains_draw_dropout_of_their_own():
     """Two rows of one text come apart only by what is dropped from them."""
     steps = StepRunner(MODEL, TRAIN.replace(streams=2, chains=2))
     ids = np.tile(np.random.default_rng(0).integers(1, 12, 6), (2, 1)).astype(np.int32)
-    batch = Batch(ids[:, :-1], ids[:, 1:], True)
+    batch = TrainingBatch(ids[:, :-1], ids[:, 1:], True)
     _, after = steps.train(batch, steps.model.zero_states(2), 0, 0.0, 0.5)
     first, last = after[0][0].numpy(), after[-1][0].numpy()
     np.testing.assert_allclose(first[0], first[1], atol=1e-6)  # before any dropout
@@ -248,7 +248,7 @@ def test_the_path_of_a_gpu_takes_the_same_steps(monkeypatch, marks):
     batch = batch_of()
     inputs = np.maximum(batch.inputs, 1)
     inputs[[0, 1, 1, 2][:marks], [2, 0, 3, 4][:marks]] = END_OF_DOCUMENT
-    batch = Batch(inputs, batch.targets, True)
+    batch = TrainingBatch(inputs, batch.targets, True)
     model = ModelConfig(vocab_size=12, embedding=16, units=10, layers=2)
 
     def after(gpu):
