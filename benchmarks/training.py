@@ -55,11 +55,11 @@ SHAPES = {
 def charlstm_step(shape, ids):
     from charlstm.config import ModelConfig, TrainConfig
     from charlstm.dataset.batches import TrainingBatch
-    from charlstm.training.plan import chains_for
+    from charlstm.training.plan import shards_for
     from charlstm.training.step import StepRunner, use_threads
 
-    chains = chains_for(processor_count(), shape.streams)
-    use_threads(processor_count(), chains)
+    shards = shards_for(processor_count(), shape.streams)
+    use_threads(processor_count(), shards)
     model = ModelConfig(
         vocab_size=shape.vocabulary,
         embedding=shape.embedding,
@@ -70,7 +70,7 @@ def charlstm_step(shape, ids):
         steps=1,
         streams=shape.streams,
         sequence_length=shape.length,
-        chains=chains,
+        shards=shards,
     )
     steps = StepRunner(model, train)
     batch = TrainingBatch(ids[:, :-1], ids[:, 1:], False)

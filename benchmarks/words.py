@@ -124,7 +124,7 @@ def main(train_text, test_text, minutes, *dropouts):
     store = prepare(corpus, config.tokenizer, fixed=found.tokenizer).store
     with open(test_text, encoding="utf-8", newline="") as file:
         test_ids = found.tokenizer.encode(file.read())
-    use_threads(processor_count(), config.train.chains)
+    use_threads(processor_count(), config.train.shards)
     steps = StepRunner(config.model, config.train)
     set_weights(steps.model, found.weights)
     tested = steps.validate(test_ids)

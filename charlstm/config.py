@@ -175,7 +175,9 @@ class TrainConfig(Config, frozen=True, kw_only=True):
     dropout: Rate = 0.3
     dropout_ramp: NonNegative = 0.0
     precision: Precision = "auto"
-    chains: Annotated[int, Meta(ge=1, le=1024)] = 1
+    shards: Annotated[int, Meta(ge=1, le=1024)] = msgspec.field(
+        default=1, name="chains"
+    )  # the name on disk
     eval_every: Count | None = None
     patience: Count = 5
     sample_every: Annotated[int, Meta(ge=0, le=2**31 - 1)] = 1

@@ -41,7 +41,7 @@ WHOLE = {  # field: least, greatest
         "streams": (1, 65_536),
         "sequence_length": (1, 65_536),
         "warmup_steps": (0, INT32),
-        "chains": (1, 1024),
+        "shards": (1, 1024),
         "eval_every": (1, INT32),
         "patience": (1, INT32),
         "sample_every": (0, INT32),

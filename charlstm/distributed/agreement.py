@@ -20,7 +20,7 @@ from charlstm.errors import UsageError
 # What workers may differ in: where their texts and processors are, and what follows from these.
 # All take over the chief's.
 OF_THE_CHIEF = frozenset(
-    ("addresses", "valid", "chains", "precision", "patience", "sample_every", "save_every")
+    ("addresses", "valid", "shards", "precision", "patience", "sample_every", "save_every")
 )
 
 

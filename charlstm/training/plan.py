@@ -137,7 +137,7 @@ def make_plan(
     budget = _only(chosen, *BUDGETS) or {"epochs": default_epochs(text.train_tokens)}
     steps = _steps(budget, per_epoch, tokens_per_second / per_step)
     settings = _learning(text, chosen, batches["streams"], model.units, rate_scale)
-    settings["chains"] = chains_for(processors, batches["streams"])
+    settings["shards"] = shards_for(processors, batches["streams"])
     settings["warmup_steps"] = _warmup(budget, steps)
     settings |= _evaluation(steps, per_epoch, "minutes" in budget, chosen.get("eval_every"))
     settings |= {key: value for key, value in chosen.items() if key in TRAIN_FIELDS}
@@ -181,8 +181,8 @@ def _evaluation(
     }
 
 
-def chains_for(processors: int, streams: int) -> int:
-    """Return into how many chains a step splits its streams: one a processor, if wide enough."""
+def shards_for(processors: int, streams: int) -> int:
+    """Return into how many shards a step splits its streams: one a processor, if wide enough."""
     return max(1, min(processors, streams // MIN_ROWS))
 
 

@@ -77,7 +77,7 @@ OPTIMIZER: dict[Level, Optimizer] = {"char": "adamw", "word": "sgd"}
 # By how much the rate grows at most for wide batches and narrow networks.
 MOST_SCALED = 1.5
 
-# A chain (see ``optimization``) of fewer rows wastes more than a core of its own gains.
+# A shard (see ``optimization``) of fewer rows wastes more than a core of its own gains.
 MIN_ROWS = 4
 
 # Over how many readings of the text dropout rises: what is read for the first time can't be

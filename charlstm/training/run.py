@@ -139,7 +139,7 @@ def _keep_stdin(run: Run) -> None:
 def _replicas(run: Run, threads: int | None, workers: Workers) -> ReplicaGroup:
     from charlstm.training.step import use_threads
 
-    use_threads(threads or processor_count(), math.ceil(run.config.train.chains / workers.count))
+    use_threads(threads or processor_count(), math.ceil(run.config.train.shards / workers.count))
     return workers.replicas(_devices(run.config.train.streams, workers.count))
 
 

@@ -1,7 +1,7 @@
 """One step of training and of validation, compiled.
 
 A step is loss, gradient, clipping and optimizer; validation is the loss in float32 over a whole
-text. The rows of a batch are split into chains, each with a loop over time of its own and a core
+text. The rows of a batch are split into shards, each with a loop over time of its own and a core
 to run on, because the small products of that loop don't fill several cores. What a step draws at
 random follows from the seed and the step number. This module does not know budgets, files or when
 anything is evaluated.
@@ -29,15 +29,15 @@ from charlstm.training.optimizers import leave_gradients_alone, make_optimizer
 LOGITS_AT_ONCE = 1 << 23
 
 
-def use_threads(threads: int, chains: int) -> None:
-    """Divide the processor among the chains of a step.
+def use_threads(threads: int, shards: int) -> None:
+    """Divide the processor among the shards of a step.
 
     TensorFlow takes this before its first operation only; in a process that has trained before,
     the division stays as it is.
     """
     with contextlib.suppress(RuntimeError):
-        tf.config.threading.set_inter_op_parallelism_threads(min(threads, chains))
-        tf.config.threading.set_intra_op_parallelism_threads(max(1, threads // chains))
+        tf.config.threading.set_inter_op_parallelism_threads(min(threads, shards))
+        tf.config.threading.set_intra_op_parallelism_threads(max(1, threads // shards))
 
 
 def hardware_of(config: TrainConfig, replicas: ReplicaGroup) -> Hardware:
@@ -66,7 +66,7 @@ class StepRunner:
         self.seed, self.streams = train.seed, train.streams
         self.tokens_per_step = float(train.streams * train.sequence_length)
         # A GPU is filled by the whole batch.
-        self.chains = max(1 if gpu_visible() else train.chains, self.replicas.count)
+        self.shards = max(1 if gpu_visible() else train.shards, self.replicas.count)
         with self.replicas.scope():
             self.model = LSTMLanguageModel(
                 config,
@@ -107,9 +107,9 @@ class StepRunner:
         return [(h[rows], c[rows]) for h, c in states]
 
     def _own(self, rows: int) -> list[tuple[int, slice]]:
-        """Return the chains, by number, that this replica computes, and the rows of each."""
-        chains = evenly(rows, min(self.chains, rows))
-        return list(self.replicas.share(list(enumerate(chains))))
+        """Return the shards, by number, that this replica computes, and the rows of each."""
+        shards = evenly(rows, min(self.shards, rows))
+        return list(self.replicas.share(list(enumerate(shards))))
 
     # Training
 
@@ -135,23 +135,23 @@ class StepRunner:
     def _train_step(
         self, inputs: tf.Tensor, targets: tf.Tensor, states: list[States], dropout: Dropout
     ) -> tuple[tf.Tensor, list[States]]:
-        """Split the rows into independent chains, which the processor's cores run side by side.
+        """Split the rows into independent shards, which the processor's cores run side by side.
 
-        What a chain drops depends on its number among those of all replicas.
+        What a shard drops depends on its number among those of all replicas.
         """
         own = self._own(inputs.shape[0])
-        chains = [
-            self._chain(inputs[rows], targets[rows], part, dropout.part(chain))
-            for (chain, rows), part in zip(own, _divided(states, own), strict=True)
+        shards = [
+            self._shard(inputs[rows], targets[rows], part, dropout.part(shard))
+            for (shard, rows), part in zip(own, _divided(states, own), strict=True)
         ]
-        losses, gradients, after = zip(*chains, strict=True)
+        losses, gradients, after = zip(*shards, strict=True)
         self.optimizer.apply(
             self.replicas.total([tf.add_n(parts) for parts in zip(*gradients, strict=True)]),
             self.model.trainable_variables,
         )
         return tf.add_n(losses), _joined(after)
 
-    def _chain(
+    def _shard(
         self, inputs: tf.Tensor, targets: tf.Tensor, states: list[States], dropout: Dropout
     ) -> tuple[tf.Tensor, list[tf.Tensor], list[States]]:
         """Return loss and gradients of some rows, as their share of the batch's mean."""
@@ -198,11 +198,11 @@ class StepRunner:
             return tf.constant(0.0, tf.float64), states
         kept = keep[_span(own)]
         states = [(h * kept, c * kept) for h, c in states]
-        chains = [
+        shards = [
             self._summed_loss(inputs[rows], targets[rows], weights[rows], part)
             for (_, rows), part in zip(own, _divided(states, own), strict=True)
         ]
-        losses, after = zip(*chains, strict=True)
+        losses, after = zip(*shards, strict=True)
         return tf.add_n(losses), _joined(after)
 
     def _summed_loss(
@@ -223,26 +223,26 @@ class StepRunner:
         return total, after
 
 
-def _span(chains: Sequence[tuple[int, slice]]) -> slice:
-    """Return the rows of neighbouring chains as one."""
-    return slice(chains[0][1].start, chains[-1][1].stop) if chains else slice(0, 0)
+def _span(shards: Sequence[tuple[int, slice]]) -> slice:
+    """Return the rows of neighbouring shards as one."""
+    return slice(shards[0][1].start, shards[-1][1].stop) if shards else slice(0, 0)
 
 
-def _length(chains: Sequence[tuple[int, slice]]) -> int:
-    span: slice = _span(chains)
+def _length(shards: Sequence[tuple[int, slice]]) -> int:
+    span: slice = _span(shards)
     return int(span.stop - span.start)
 
 
-def _divided(states: list[States], chains: Sequence[tuple[int, slice]]) -> list[list[States]]:
-    """Return the states of each of some neighbouring chains, whose rows ``states`` holds."""
-    first = _span(chains).start
-    shares = [slice(rows.start - first, rows.stop - first) for _, rows in chains]
+def _divided(states: list[States], shards: Sequence[tuple[int, slice]]) -> list[list[States]]:
+    """Return the states of each of some neighbouring shards, whose rows ``states`` holds."""
+    first = _span(shards).start
+    shares = [slice(rows.start - first, rows.stop - first) for _, rows in shards]
     return [[(h[rows], c[rows]) for h, c in states] for rows in shares]
 
 
-def _joined(chains: Sequence[list[States]]) -> list[States]:
-    """Put the rows of the chains' states together again."""
+def _joined(shards: Sequence[list[States]]) -> list[States]:
+    """Put the rows of the shards' states together again."""
     return [
         tuple(tf.concat(parts, 0) for parts in zip(*layer, strict=True))
-        for layer in zip(*chains, strict=True)
+        for layer in zip(*shards, strict=True)
     ]

@@ -39,7 +39,7 @@ from tests.messages import assert_names
 from tests.reliability import workers
 
 MODEL = ModelConfig(vocab_size=12, embedding=6, units=10, layers=2)
-TRAIN = TrainConfig(steps=10, streams=5, sequence_length=5, precision="float32", chains=4)
+TRAIN = TrainConfig(steps=10, streams=5, sequence_length=5, precision="float32", shards=4)
 
 
 def after_steps(replicas, **settings):
@@ -225,7 +225,7 @@ def ready(tmp_path, text=TEXT, workers=1, **choices):
 
 def test_workers_may_differ_in_what_follows_from_their_machine(tmp_path):
     (tmp_path / "other").mkdir()
-    ours = ready(tmp_path / "other", chains=2, precision="bfloat16", save_every=3.0).config
+    ours = ready(tmp_path / "other", shards=2, precision="bfloat16", save_every=3.0).config
     assert difference(ours, ready(tmp_path).config) == ""
 
 
@@ -245,7 +245,7 @@ def test_workers_may_not_differ_in_anything_else(tmp_path, sentence):
 
 def test_a_run_of_several_workers_has_chains_for_all_of_them(tmp_path):
     one, three = (ready(tmp_path, streams=24, sequence_length=5, workers=n) for n in (1, 3))
-    assert (one.config.train.chains, three.config.train.chains) == (1, 3)
+    assert (one.config.train.shards, three.config.train.shards) == (1, 3)
 
 
 def agreed(runs):
@@ -378,7 +378,7 @@ print(json.dumps(found))
 
 @pytest.mark.slow
 def test_two_devices_take_the_steps_of_one():
-    """Five rows in four chains, with dropout, which two replicas share unevenly."""
+    """Five rows in four shards, with dropout, which two replicas share unevenly."""
     done = subprocess.run(
         [sys.executable, "-c", TWO_DEVICES], capture_output=True, text=True, check=True
     )

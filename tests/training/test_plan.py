@@ -373,24 +373,24 @@ def test_processors_decide_the_chains_and_the_expected_time_only(
     options = {"level": level, "train_tokens": tokens, "product_type": product}
     plan = planned(budget, processors=processors, **options)
     alone = planned(budget, processors=1, **options)
-    assert alone.train.chains == 1
-    assert plan.train.chains == max(1, min(processors, plan.train.streams // 4))
-    train = plan.train.replace(chains=1)
+    assert alone.train.shards == 1
+    assert plan.train.shards == max(1, min(processors, plan.train.streams // 4))
+    train = plan.train.replace(shards=1)
     assert without_speed(dataclasses.replace(plan, train=train)) == without_speed(alone)
     assert plan.tokens_per_second == pytest.approx(processors * alone.tokens_per_second)
 
 
 @given(st.integers(1, 64), st.integers(1, 500))
 def test_every_chain_has_four_rows_or_there_is_one(processors, streams):
-    chains = planned({"streams": streams}, processors=processors).train.chains
-    assert chains == 1 or streams // chains >= 4
-    assert 1 <= chains <= processors
-    assert chains == processors or streams // (chains + 1) < 4
+    shards = planned({"streams": streams}, processors=processors).train.shards
+    assert shards == 1 or streams // shards >= 4
+    assert 1 <= shards <= processors
+    assert shards == processors or streams // (shards + 1) < 4
 
 
 def test_chosen_chains_win():
-    assert planned({"chains": 3}, processors=16).train.chains == 3
-    assert planned({"chains": 3}, processors=1).train.chains == 3
+    assert planned({"shards": 3}, processors=16).train.shards == 3
+    assert planned({"shards": 3}, processors=1).train.shards == 3
 
 
 @pytest.mark.parametrize("product_type", ["float32", "bfloat16"])
@@ -456,7 +456,7 @@ CHOICES = {
     "dropout": st.floats(0, 0.99),
     "dropout_ramp": st.floats(0, 100),
     "precision": st.sampled_from(["float32", "bfloat16"]),
-    "chains": st.integers(1, 1024),
+    "shards": st.integers(1, 1024),
     "eval_every": st.integers(1, 10**6),
     "patience": st.integers(1, 10**6),
     "sample_every": st.integers(0, 10**6),

@@ -175,11 +175,11 @@ def test_dropout_depends_on_seed_and_step_only():
 # Chains: the rows of a batch, divided among the processor's cores
 
 
-def after_steps(chains, streams, model=MODEL, steps=6, dropout=0.0, **settings):
+def after_steps(shards, streams, model=MODEL, steps=6, dropout=0.0, **settings):
     """Take some steps with carried states; return losses, states and weights."""
-    train = TRAIN.replace(streams=streams, chains=chains, **settings)
+    train = TRAIN.replace(streams=streams, shards=shards, **settings)
     taken = StepRunner(model, train)
-    assert taken.chains == chains
+    assert taken.shards == shards
     states, losses = taken.model.zero_states(streams), []
     for step in range(steps):
         ids = np.random.default_rng(step).integers(12, size=(streams, 6)).astype(np.int32)
@@ -193,11 +193,11 @@ TIED = ModelConfig(vocab_size=12, embedding=10, units=10, layers=1, tied=True)
 
 
 @pytest.mark.parametrize(
-    ("chains", "streams", "model"),
+    ("shards", "streams", "model"),
     [(2, 4, MODEL), (2, 5, MODEL), (3, 4, MODEL), (3, 7, MODEL), (3, 5, TIED)],
 )
-def test_chains_compute_what_one_chain_computes(chains, streams, model):
-    losses, states, weights = after_steps(chains, streams, model)
+def test_chains_compute_what_one_chain_computes(shards, streams, model):
+    losses, states, weights = after_steps(shards, streams, model)
     expected_losses, expected_states, expected_weights = after_steps(1, streams, model)
     assert losses == pytest.approx(expected_losses, rel=1e-5)
     for ours, theirs in zip(states, expected_states, strict=True):
@@ -210,7 +210,7 @@ def test_chains_compute_what_one_chain_computes(chains, streams, model):
 
 def test_the_rows_of_two_chains_draw_dropout_of_their_own():
     """Two rows of one text come apart only by what is dropped from them."""
-    steps = StepRunner(MODEL, TRAIN.replace(streams=2, chains=2))
+    steps = StepRunner(MODEL, TRAIN.replace(streams=2, shards=2))
     ids = np.tile(np.random.default_rng(0).integers(1, 12, 6), (2, 1)).astype(np.int32)
     batch = TrainingBatch(ids[:, :-1], ids[:, 1:], True)
     _, after = steps.train(batch, steps.model.zero_states(2), 0, 0.0, 0.5)
@@ -231,7 +231,7 @@ def test_a_step_in_chains_depends_on_seed_and_step_only():
 def test_validation_in_chains_equals_one_chain(length):
     """In one, two and three streams."""
     ids = np.random.default_rng(length).integers(12, size=length).astype(np.uint8)
-    one, two, three = (StepRunner(MODEL, TRAIN.replace(chains=n)).validate(ids) for n in (1, 2, 3))
+    one, two, three = (StepRunner(MODEL, TRAIN.replace(shards=n)).validate(ids) for n in (1, 2, 3))
     assert two == pytest.approx(one, abs=1e-6)
     assert three == pytest.approx(one, abs=1e-6)
 
@@ -332,7 +332,7 @@ def store_of_lines(tmp_path_factory):
 
 def test_a_gpu_is_filled_by_the_whole_batch(monkeypatch):
     monkeypatch.setattr(step_module, "gpu_visible", lambda: True)
-    assert StepRunner(MODEL, TRAIN.replace(chains=3)).chains == 1
+    assert StepRunner(MODEL, TRAIN.replace(shards=3)).shards == 1
 
 
 def test_bfloat16_learns_as_float32_does():
@@ -364,16 +364,16 @@ def test_rows_are_shared_evenly(rows, parts):
 
 
 @pytest.mark.parametrize(
-    ("threads", "chains", "expected"),
+    ("threads", "shards", "expected"),
     [(2, 2, (2, 1)), (8, 3, (3, 2)), (1, 4, (1, 1)), (4, 1, (1, 4))],
 )
-def test_threads_are_divided_among_the_chains(monkeypatch, threads, chains, expected):
+def test_threads_are_divided_among_the_chains(monkeypatch, threads, shards, expected):
     given_out = {}
     threading = tf.config.threading
     for name in ("inter", "intra"):
         function = f"set_{name}_op_parallelism_threads"
         monkeypatch.setattr(threading, function, lambda n, name=name: given_out.update({name: n}))
-    step_module.use_threads(threads, chains)
+    step_module.use_threads(threads, shards)
     assert (given_out["inter"], given_out["intra"]) == expected
 
 

@@ -183,7 +183,7 @@ def test_resumed_equals_uninterrupted_in_chains(request_for, fresh_networks):
     stopped = request_for("stopped", **options)
     assert train(stopped, Stopper(7)).stop_reason == "interrupted"
     assert resume(stopped.output).stop_reason == "budget"
-    assert read_checkpoint(stopped.output).config.train.chains == 2
+    assert read_checkpoint(stopped.output).config.train.shards == 2
     assert essence(stopped.output) == uninterrupted(request_for, **options)
 
 
@@ -195,7 +195,7 @@ def test_a_run_goes_on_as_it_was_begun_whatever_the_machine(request_for, monkeyp
     monkeypatch.setattr(run, "processor_count", lambda: 3 - threads)
     monkeypatch.setattr(run, "product_type", lambda precision: "bfloat16")
     resumed = setup.resumed_run(stopped.output)
-    assert resumed.config.train.chains == resumed.plan.train.chains == threads
+    assert resumed.config.train.shards == resumed.plan.train.shards == threads
     assert resumed.config == reader.read_config(stopped.output)
 
 
