@@ -9,6 +9,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from charlstm.version import __version__ as __version__
+
 if TYPE_CHECKING:
     from charlstm.api import LanguageModel, load, load_keras_model
     from charlstm.config import (
@@ -24,8 +26,6 @@ if TYPE_CHECKING:
     from charlstm.prediction.predictor import Prediction
     from charlstm.train_api import TrainedModel, train
     from charlstm.training.observer import Observer, TrainingResult
-
-__version__ = "0.1.0"
 
 __all__ = [
     "CharlstmError",

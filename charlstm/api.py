@@ -7,8 +7,8 @@
     >>> model.predict("to be or not to")[0].text
     >>> model.evaluate("test.txt").bits_per_character
 
-The stages (``charlstm.corpus.documents``, ``charlstm.tokenizer.base``, ...) are importable modules of their own;
-this one joins those that come after training, and imports what not every use of it needs late.
+The folders beside this module are the stages of the tool and can be imported by themselves. This
+module joins those that come after training; what not every use needs is imported late.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 from charlstm.checkpoint.reader import read_checkpoint
 from charlstm.checkpoint.schema import Checkpoint
 from charlstm.config import SampleConfig
-from charlstm.engine.graph import Precision
+from charlstm.engine.graph import EnginePrecision
 from charlstm.engine.graph_cache import load_or_build_graph
 from charlstm.engine.session import Engine
 from charlstm.errors import ConfigError
@@ -239,8 +239,7 @@ class LanguageModel:
 
         Args:
             text: a file, a folder or a glob pattern as ``charlstm train`` takes them, a list of
-                these, or a ``charlstm.corpus.documents.Corpus``. Each file is a document; of a model of
-                lines each line.
+                these, or a ``Corpus``. Each file is a document; of a model of lines each line.
             strings: the text itself, each string as a file would hold it.
 
         Raises:
@@ -371,7 +370,7 @@ class LanguageModel:
 
 
 def load(
-    path: str | Path, *, precision: Precision = "int8", threads: int | None = None
+    path: str | Path, *, precision: EnginePrecision = "int8", threads: int | None = None
 ) -> LanguageModel:
     """Load a checkpoint to use it; TensorFlow is not imported.
 

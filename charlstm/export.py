@@ -13,9 +13,8 @@ from typing import Any
 
 import msgspec
 
-from charlstm import __version__
 from charlstm.checkpoint.schema import Checkpoint
-from charlstm.engine.graph import Precision, build_graph
+from charlstm.engine.graph import EnginePrecision, build_graph
 from charlstm.errors import CheckpointExists, ConfigError
 from charlstm.system.files import replaced_atomically
 from charlstm.tokenizer.base import (
@@ -26,6 +25,7 @@ from charlstm.tokenizer.base import (
     Tokenizer,
 )
 from charlstm.tokenizer.segmentation import TOKEN_PATTERN
+from charlstm.version import __version__
 
 # Of the description; the key of an ONNX file's metadata and the name within a .keras file.
 FORMAT = 1
@@ -68,7 +68,11 @@ def _reserved(tokenizer: Tokenizer) -> dict[str, int]:
 
 
 def export_onnx(
-    found: Checkpoint, path: Path, *, precision: Precision = "float32", overwrite: bool = False
+    found: Checkpoint,
+    path: Path,
+    *,
+    precision: EnginePrecision = "float32",
+    overwrite: bool = False,
 ) -> None:
     """Write the graph that charlstm itself runs, with its description in the file's metadata.
 

@@ -102,7 +102,7 @@ def train(
             f"charlstm train on every machine, or unset {VARIABLE}"
         )
     request = request_of(addresses, options, strings)
-    watcher = _Watcher(observer or (Observer() if quiet else ProgressBar()))
+    watcher = _Watcher(observer or (Observer() if quiet else BarObserver()))
     with watcher.interrupts_caught(), contextlib.closing(watcher):
         run, result = train_run(request, watcher, began=began)
     model = load(run.folder, threads=request.threads)
@@ -144,7 +144,7 @@ def _corpus_of(
     return (STRINGS,), strings
 
 
-class ProgressBar(Observer):
+class BarObserver(Observer):
     """Shows a progress bar in a notebook or a terminal, and warns of overfitting."""
 
     def __init__(self) -> None:

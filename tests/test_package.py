@@ -8,6 +8,8 @@ import inspect
 import re
 import subprocess
 import sys
+from collections import defaultdict
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -17,61 +19,77 @@ from charlstm import errors
 
 PACKAGE = Path(charlstm.__file__).parent
 
-# A module imports only what stands before it; the modules of ``cli`` count as one.
+# A part of the package imports only from the parts before it, be it in a function or at the top.
 ORDER = (
     *(
+        "version",
         "unicode_text",
         "errors",
         "config",
-        "files",
-        "cache",
-        "processor",
-        "cluster",
-        "backend",
-        "distribution",
+        "metrics",
+        "system",
+        "tokenizer",
+        "corpus",
+        "dataset",
     ),
-    *("reading", "addresses", "corpus", "novelty", "tokenizer", "dataset", "preparation", "plan"),
-    *("untrusted", "tensors", "checkpoint", "layers", "model", "optimization", "training", "run"),
-    *(
-        "onnx_runtime",
-        "engine",
-        "graphs",
-        "penalties",
-        "sampling",
-        "automaton",
-        "pattern",
-        "endings",
-    ),
-    *(
-        "constraints",
-        "batch",
-        "generation",
-        "beam",
-        "selection",
-        "frontier",
-        "grammar",
-        "characters",
-        "words",
-        "prediction",
-        "scoring",
-    ),
-    *("keyboard", "evaluation", "memorisation", "adaptation", "dynamic"),
-    *("api", "export", "cli", "__main__"),
+    *("checkpoint", "network", "distributed", "training", "engine", "generation", "prediction"),
+    *("evaluation", "api", "train_api", "export", "cli", "__main__"),
 )
+PARTS_THAT_ARE_FOLDERS = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
+# TensorFlow is imported in the first of these; the others use it.
 NEED_TENSORFLOW = {
-    *("backend", "distribution", "layers", "model", "optimizers", "optimization"),
-    *("training_state", "training", "adaptation"),
+    *("network.backend", "network.lstm", "network.model", "distributed.replicas"),
+    *("training.optimizers", "training.step", "training.state", "training.trainer"),
+    "evaluation.dynamic_evaluator",
 }
 HEAVY = ("tensorflow", "keras", "onnx", "onnxruntime", "safetensors")
 
 
-def stage_of(path):
-    relative = path.relative_to(PACKAGE).with_suffix("")
-    return "" if relative.name == "__init__" and len(relative.parts) == 1 else relative.parts[0]
+def name_of(path):
+    """Return a module's name below ``charlstm``: ``corpus.lines``, ``corpus`` for the folder."""
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-SOURCES = sorted(PACKAGE.rglob("*.py"))
-STAGES = sorted({stage_of(path) for path in SOURCES} - {""})
+def part_of(name):
+    return name.partition(".")[0]
+
+
+SOURCES = {name_of(path): path for path in sorted(PACKAGE.rglob("*.py"))}
+MODULES = sorted(set(SOURCES) - {""})
+
+
+def imports_of(source, *, only_on_import=False):
+    """Return the modules of the package that a module imports, and the foreign packages.
+
+    Imports for type checkers count for neither. With ``only_on_import`` those within functions
+    don't count.
+    """
+    found, foreign = set(), set()
+    nodes = list(ast.parse(source).body)
+    while nodes:
+        node = nodes.pop()
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            nodes += node.orelse
+        elif isinstance(node, ast.Import):
+            for alias in node.names:
+                found.add(alias.name)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            for alias in node.names:
+                inside = f"{node.module}.{alias.name}".removeprefix("charlstm.")
+                found.add(f"charlstm.{inside}" if inside in SOURCES else node.module)
+        elif not only_on_import or not isinstance(node, ast.FunctionDef | ast.Lambda):
+            nodes += ast.iter_child_nodes(node)
+    own = {name.removeprefix("charlstm.") for name in found if name.startswith("charlstm.")}
+    foreign = {name.partition(".")[0] for name in found} - {"charlstm"}
+    return own, foreign
+
+
+IMPORTS = {name: imports_of(path.read_text()) for name, path in SOURCES.items()}
+ON_IMPORT = {
+    name: imports_of(path.read_text(), only_on_import=True) for name, path in SOURCES.items()
+}
 
 
 def loaded(program):
@@ -106,13 +124,44 @@ def test_public_names_are_those_that_type_checkers_see():
 
 def test_other_names_are_not_there():
     with pytest.raises(AttributeError) as caught:
-        charlstm.nothing  # noqa: B018
-    assert str(caught.value) == "module 'charlstm' has no attribute 'nothing'"
+        charlstm.no_such_name  # noqa: B018
+    assert str(caught.value) == "module 'charlstm' has no attribute 'no_such_name'"
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_every_module_says_what_it_is(path):
-    assert ast.get_docstring(ast.parse(path.read_text()))
+@pytest.mark.parametrize("name", SOURCES)
+def test_every_module_says_what_it_is(name):
+    assert ast.get_docstring(ast.parse(SOURCES[name].read_text()))
+
+
+@pytest.mark.parametrize("part", sorted(PARTS_THAT_ARE_FOLDERS))
+def test_a_folder_lists_its_modules_and_imports_nothing(part):
+    tree = ast.parse((PACKAGE / part / "__init__.py").read_text())
+    assert len(tree.body) == 1
+    modules = {name.partition(".")[2] for name in MODULES if name.startswith(f"{part}.")}
+    described = ast.get_docstring(tree)
+    rows = re.findall(r"^    ([\w, ]+?)  +\S", described, re.MULTILINE)
+    listed = {name for row in rows for name in row.split(", ")}
+    assert listed <= modules
+    assert part == "cli" or listed == modules
+    assert re.search(r"^(Everything else|.*[Kk]nows )", described, re.MULTILINE)
+
+
+def test_no_two_classes_share_a_name():
+    homes = defaultdict(list)
+    for name, path in SOURCES.items():
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ClassDef):
+                homes[node.name].append(name)
+    assert {name: found for name, found in homes.items() if len(found) > 1} == {}
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_modules_and_functions_can_be_read_at_once(name):
+    source = SOURCES[name].read_text()
+    assert len(source.splitlines()) <= (350 if part_of(name) == "cli" else 420)
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            assert node.end_lineno - node.lineno < 60, node.name
 
 
 # Errors
@@ -150,61 +199,63 @@ def test_misuse_exits_with_2_and_everything_else_with_1():
 # Imports
 
 
-def imports_of(path, package="charlstm"):
-    """Return the stages that a module imports when it is imported itself."""
-    found = set()
-    nodes = list(ast.parse(path.read_text()).body)
-    while nodes:
-        node = nodes.pop()
-        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
-            nodes += node.orelse
-        elif isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0
-            inside = [f"{node.module}.{alias.name}" for alias in node.names]
-            found |= set(inside) if node.module == package else {node.module}
-        elif not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
-            nodes += ast.iter_child_nodes(node)
-    own = {name.split(".")[1] for name in found if name.startswith(package + ".")}
-    return own & set(STAGES), {name.split(".")[0] for name in found} - {package}
+def test_every_part_has_its_place_in_the_order():
+    assert sorted(ORDER) == sorted({part_of(name) for name in MODULES})
 
 
-def test_every_stage_has_its_place():
-    assert sorted(ORDER) == STAGES
+@pytest.mark.parametrize("name", MODULES)
+def test_modules_import_only_from_parts_before_theirs(name):
+    part = part_of(name)
+    allowed = {*ORDER[: ORDER.index(part)], part}
+    assert {part_of(imported) for imported in IMPORTS[name][0]} <= allowed
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_modules_import_only_what_stands_before_them(path):
-    stage = stage_of(path)
-    before = set(ORDER[: ORDER.index(stage)]) if stage else set()
-    allowed = before | ({"cli"} if stage == "cli" else set())
-    assert imports_of(path)[0] <= allowed
+@pytest.mark.parametrize("part", ORDER)
+def test_the_modules_of_a_part_do_not_import_each_other_in_a_circle(part):
+    inside = {name for name in MODULES if part_of(name) == part}
+    TopologicalSorter({name: IMPORTS[name][0] & inside for name in inside}).prepare()
 
 
-def test_the_import_of_a_module_is_seen():
-    assert imports_of(PACKAGE / "corpus.py")[0] >= {"errors"}
-    assert imports_of(PACKAGE / "run.py")[0] >= {"checkpoint", "preparation"}
-    assert imports_of(PACKAGE / "backend.py")[1] >= {"tensorflow", "keras"}
+def test_the_imports_of_a_module_are_seen():
+    assert ON_IMPORT["corpus.documents"][0] >= {"errors", "corpus.sources"}
+    assert ON_IMPORT["training.setup"][0] >= {"checkpoint.reader", "dataset.prepare"}
+    assert ON_IMPORT["network.backend"][1] >= {"tensorflow", "keras"}
+    assert "training.trainer" in IMPORTS["training.run"][0] - ON_IMPORT["training.run"][0]
+    seen = imports_of("if TYPE_CHECKING:\n    import numpy\nfrom charlstm.corpus import reading\n")
+    assert seen == ({"corpus.reading"}, set())
 
 
 def test_a_checkpoint_depends_on_little():
-    allowed = {"config", "errors", "files", "novelty", "tokenizer", "untrusted", "tensors"}
-    assert imports_of(PACKAGE / "checkpoint.py")[0] <= allowed
-    assert imports_of(PACKAGE / "tensors.py")[0] <= {"errors", "files", "untrusted"}
-    assert imports_of(PACKAGE / "untrusted.py")[0] == {"errors"}
+    allowed = {
+        "version",
+        "unicode_text",
+        "config",
+        "errors",
+        "system",
+        "tokenizer",
+        "corpus",
+        "checkpoint",
+    }
+    for name in MODULES:
+        if part_of(name) == "checkpoint":
+            assert {part_of(imported) for imported in IMPORTS[name][0]} <= allowed
+    for name in ("bounded", "safetensors"):
+        assert {part_of(imported) for imported in IMPORTS[f"checkpoint.{name}"][0]} <= {
+            *("unicode_text", "errors", "system", "checkpoint")
+        }
+
+
+def test_metrics_import_nothing_of_the_package():
+    assert IMPORTS["metrics"] == (set(), {"__future__", "math", "typing", "numpy"})
 
 
 def test_tensorflow_is_imported_in_one_place_and_reached_from_few():
-    reach = set()
-    for stage in ORDER:
-        paths = [path for path in SOURCES if stage_of(path) == stage]
-        own, foreign = map(set().union, *map(imports_of, paths)) if paths else (set(), set())
-        if foreign & {"tensorflow", "keras"}:
-            assert stage == "backend"
-            reach.add(stage)
-        if own & reach:
-            reach.add(stage)
+    direct = {name for name, (_, foreign) in IMPORTS.items() if foreign & {"tensorflow", "keras"}}
+    assert direct == {"network.backend"}
+    reach, before = direct, set()
+    while reach != before:
+        before = reach
+        reach = reach | {name for name, (own, _) in ON_IMPORT.items() if own & reach}
     assert reach == NEED_TENSORFLOW
 
 
@@ -212,15 +263,14 @@ def test_importing_the_package_costs_nothing():
     modules = loaded("import charlstm")
     assert "charlstm" in modules
     assert not modules & {"numpy", "msgspec", "click", *HEAVY}
-    assert not {name for name in modules if name.startswith("charlstm.")}
+    assert {name for name in modules if name.startswith("charlstm.")} <= {"charlstm.version"}
 
 
-def test_importing_the_stages_without_tensorflow_imports_nothing_heavy():
-    heavy = NEED_TENSORFLOW | {"onnx_runtime", "__main__"}
-    stages = [stage for stage in ORDER if stage not in heavy]
-    program = "\n".join(f"import charlstm.{stage}" for stage in stages)
-    modules = loaded(program)
-    assert {f"charlstm.{stage}" for stage in stages} <= modules
+def test_importing_the_modules_without_tensorflow_imports_nothing_heavy():
+    others = NEED_TENSORFLOW | {"engine.onnx_runtime", "__main__"}
+    light = [name for name in MODULES if name not in others]
+    modules = loaded("\n".join(f"import charlstm.{name}" for name in light))
+    assert {f"charlstm.{name}" for name in light} <= modules
     assert not modules & set(HEAVY)
 
 

@@ -216,9 +216,3 @@ def test_the_two_commands_stand_at_the_beginning():
     assert README.index("make demo") < README.index("make test") < README.index("## A session")
     targets = re.findall(r"^([a-z]+):.*##", (ROOT / "Makefile").read_text(), re.MULTILINE)
     assert {"setup", "demo", "test", "check", "format", "bench"} <= set(targets)
-
-
-def test_every_module_has_its_place_in_the_readme():
-    listing = README[README.index("## The code") :]
-    modules = {path.stem for path in (ROOT / "charlstm").glob("*.py")} - {"__init__", "__main__"}
-    assert {name for name in modules if not re.search(rf"\b{name}\b", listing)} == set()

@@ -6,20 +6,24 @@ This module knows the names of the files; it does not know what is in them.
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import msgspec
 
 from charlstm.checkpoint.safetensors import write_tensors
-from charlstm.checkpoint.schema import CONFIG, FILES, LINES, TOKENIZER, RunConfig
+from charlstm.checkpoint.schema import CONFIG, FILES, LINES, MODEL, TOKENIZER, RunConfig
 from charlstm.corpus.line_hashes import LineHashes
-from charlstm.errors import CheckpointBusy, CheckpointExists, StorageError
+from charlstm.errors import CheckpointBusy, CheckpointExists, CheckpointMissing, StorageError
 from charlstm.system.files import locked, storage_errors, write_atomically
 from charlstm.tokenizer.base import Tokenizer
 
 # Where checkpoints go, and are looked for, unless another folder is named.
 CHECKPOINTS = Path("checkpoints")
+
+# Names the checkpoint that commands use by default.
+CHECKPOINT_VARIABLE = "CHARLSTM_CHECKPOINT"
 # Where a checkpoint that is being overwritten lies until the new one can be resumed.
 REPLACED = ".replaced"
 
@@ -171,3 +175,21 @@ def free_folder(parent: Path, name: str) -> Path:
     """Return ``parent/name``, or the first of ``name-2``, ``name-3``... that is not there yet."""
     candidates = (parent / (name if n == 1 else f"{name}-{n}") for n in range(1, 1_000_000))
     return next(path for path in candidates if not path.exists())
+
+
+def newest_checkpoint() -> Path:
+    """Return ``$CHARLSTM_CHECKPOINT``, or the checkpoint under ``checkpoints/`` trained last.
+
+    Raises:
+        CheckpointMissing: if there is neither.
+    """
+    if named := os.environ.get(CHECKPOINT_VARIABLE):
+        return Path(named)
+
+    found = sorted(CHECKPOINTS.glob(f"*/{MODEL}"), key=lambda path: path.stat().st_mtime)
+    if not found:
+        raise CheckpointMissing(
+            f"no checkpoint is named, {CHECKPOINT_VARIABLE} is not set and {CHECKPOINTS}/ holds "
+            f"none: name a folder that charlstm train has written"
+        )
+    return found[-1].parent

@@ -1,8 +1,16 @@
 """The command line: one module for each command; each parses, calls the library and prints.
 
-    app        the group of commands, error messages and exit statuses
-    options    options that several commands share
-    output     JSON and text on stdout, notes on stderr
+    app            the group of commands, error messages and exit statuses
+    options        the options that several commands share, and help pages
+    sampling       the options of sampling
+    texts          the texts that commands read
+    prompts        the prompts that commands read
+    line_ends      where a line of text ends
+    output         JSON and text on stdout, notes on stderr
+    progress_bar   a progress bar on stderr
+    samples        how samples are printed
+    train_report   what a training run prints
+    signals        Ctrl-C, SIGTERM and SIGHUP
 
-Everything else in this folder is a command, or what one command prints.
+Everything else in this folder is a command of that name. Knows nothing of how anything is computed.
 """

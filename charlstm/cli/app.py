@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from charlstm import __version__
 from charlstm.cli.signals import WORDS, exit_status
 from charlstm.errors import CharlstmError, UsageError
+from charlstm.version import __version__
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem

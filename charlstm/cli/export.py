@@ -12,7 +12,7 @@ from charlstm.cli.output import note, write_json, write_text
 from charlstm.errors import UsageError
 
 if TYPE_CHECKING:
-    from charlstm.engine.graph import Precision
+    from charlstm.engine.graph import EnginePrecision
 
 SUFFIXES = {"onnx": ".onnx", "keras": ".keras"}
 
@@ -55,7 +55,7 @@ def command(
     checkpoint: Path,
     form: str,
     output: Path | None,
-    precision: Precision,
+    precision: EnginePrecision,
     overwrite: bool,
     quiet: bool,
     as_json: bool,
@@ -87,7 +87,7 @@ def command(
         write_text(f"{path}\n")
 
 
-def _check(form: str, path: Path, precision: Precision) -> None:
+def _check(form: str, path: Path, precision: EnginePrecision) -> None:
     """Refuse options that contradict each other."""
     if form == "keras" and precision != "float32":
         raise UsageError("--precision int8 is for ONNX: leave it out or choose --format onnx")

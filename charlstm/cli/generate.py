@@ -17,7 +17,6 @@ from charlstm.cli.options import (
     group_of,
     grouped_command,
     json_option,
-    newest_checkpoint,
 )
 from charlstm.cli.output import note
 from charlstm.cli.progress_bar import ProgressBar
@@ -163,6 +162,8 @@ def command(context: click.Context, /, checkpoint: Path | None, **options: Any) 
     """
     _check(context, options)
     config = _config(options)
+    from charlstm.checkpoint.folder import newest_checkpoint
+
     folder = checkpoint or newest_checkpoint()
 
     from charlstm.api import fresh_seed, load

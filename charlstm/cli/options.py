@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from charlstm.errors import CheckpointMissing, OutOfMemory, UsageError
-from charlstm.system.memory import is_out_of_memory
+from charlstm.errors import OutOfMemory, UsageError
+from charlstm.system.out_of_memory import is_out_of_memory
 from charlstm.unicode_text import has_surrogates
 
 if TYPE_CHECKING:
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from charlstm.config import TrainConfig
 
 Function = TypeVar("Function", bound=Callable[..., Any])
-
-CHECKPOINT_VARIABLE = "CHARLSTM_CHECKPOINT"
 
 
 def dropout_of(train: TrainConfig) -> str:
@@ -242,24 +240,3 @@ def complete_files(
     from click.shell_completion import CompletionItem
 
     return [CompletionItem(incomplete, type="file")]
-
-
-def newest_checkpoint() -> Path:
-    """Return ``$CHARLSTM_CHECKPOINT``, or the checkpoint under ``checkpoints/`` trained last.
-
-    Raises:
-        CheckpointMissing: if there is neither.
-    """
-    if named := os.environ.get(CHECKPOINT_VARIABLE):
-        return Path(named)
-
-    from charlstm.checkpoint.folder import CHECKPOINTS
-    from charlstm.checkpoint.schema import MODEL
-
-    found = sorted(CHECKPOINTS.glob(f"*/{MODEL}"), key=lambda path: path.stat().st_mtime)
-    if not found:
-        raise CheckpointMissing(
-            f"no checkpoint is named, {CHECKPOINT_VARIABLE} is not set and {CHECKPOINTS}/ holds "
-            f"none: name a folder that charlstm train has written"
-        )
-    return found[-1].parent

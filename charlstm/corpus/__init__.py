@@ -2,8 +2,10 @@
 
     sources       an address (file, folder, pattern, -) to a list of sources
     reading       a source to decoded blocks of text
+    spool         standard input and strings, kept in a file while they are needed
     documents     sources to documents, streamed in chunks
     lines         splits a stream of blocks into lines
+    word_count    counts words in a stream
     split         training and validation parts
     line_hashes   the set of training lines, as 64-bit hashes
 

@@ -22,11 +22,11 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from charlstm import __version__
 from charlstm.distributed.tf_config import VARIABLE, WAIT, WAIT_VARIABLE, Cluster, host_and_port
 from charlstm.distributed.transport import keep_alive, listen, read_message, send_message
 from charlstm.distributed.watchdog import GRACE
 from charlstm.errors import TrainingError, UsageError, harmless
+from charlstm.version import __version__
 
 Told = TypeVar("Told")
 

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from charlstm.config import ModelConfig
 from charlstm.errors import ConfigError
 
-Precision: TypeAlias = Literal["float32", "int8"]
+EnginePrecision: TypeAlias = Literal["float32", "int8"]
 Floats: TypeAlias = NDArray[np.float32]
 Weights: TypeAlias = Mapping[str, Floats]
 # Floats in embedding x kernel up to which layer 0's input is looked up instead of computed.
@@ -41,7 +41,7 @@ _LARGEST_GRAPH = 2**31 - 2**24
 def build_graph(
     config: ModelConfig,
     weights: Weights,
-    precision: Precision,
+    precision: EnginePrecision,
     *,
     description: str = "",
     metadata: Mapping[str, str] | None = None,

@@ -11,7 +11,7 @@ import hashlib
 from pathlib import Path
 
 from charlstm.checkpoint.schema import Checkpoint
-from charlstm.engine.graph import Precision, build_graph
+from charlstm.engine.graph import EnginePrecision, build_graph
 from charlstm.errors import StorageError
 from charlstm.system import cache
 
@@ -21,7 +21,7 @@ GRAPH_VERSION = 1
 GRAPH = "graph"
 
 
-def load_or_build_graph(checkpoint: Checkpoint, precision: Precision) -> bytes:
+def load_or_build_graph(checkpoint: Checkpoint, precision: EnginePrecision) -> bytes:
     """Return the graph of a model, from the cache if it is there; else it is built and kept.
 
     Where nothing can be kept, for example in a read-only home, it is built each time.
@@ -46,7 +46,7 @@ def load_or_build_graph(checkpoint: Checkpoint, precision: Precision) -> bytes:
         return built()
 
 
-def _key(checkpoint: Checkpoint, precision: Precision) -> str:
+def _key(checkpoint: Checkpoint, precision: EnginePrecision) -> str:
     """Name a graph after the weights and the way to build it."""
     parts = checkpoint.sha256, precision, str(GRAPH_VERSION)
     return "graph-" + hashlib.sha256(" ".join(parts).encode()).hexdigest()[:32]

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charlstm.config import ModelConfig
-from charlstm.engine.graph import OUTPUTS, Floats, Precision, Weights, build_graph
+from charlstm.engine.graph import OUTPUTS, EnginePrecision, Floats, Weights, build_graph
 from charlstm.system.hardware import int8_pairs_saturate, processor_count
 
 if TYPE_CHECKING:
@@ -54,14 +54,14 @@ class Engine:
         self,
         graph: bytes,
         config: ModelConfig,
-        precision: Precision,
+        precision: EnginePrecision,
         threads: int | None = None,
     ) -> None:
         self._graph = graph
         self._threads = threads or processor_count()
         self._state_width = (2 * config.layers, config.units)
         self.vocab_size = config.vocab_size
-        self.precision: Precision = precision
+        self.precision: EnginePrecision = precision
         self._lock = threading.Lock()
         self._sessions: dict[int, onnxruntime.InferenceSession] = {}
         self._executor: ThreadPoolExecutor | None = None
@@ -174,7 +174,7 @@ def build_engine(
     config: ModelConfig,
     weights: Weights,
     *,
-    precision: Precision = "int8",
+    precision: EnginePrecision = "int8",
     threads: int | None = None,
 ) -> Engine:
     """Build the engine of a model.

@@ -230,7 +230,7 @@ def _looked_up(
     return tf.gather(table, tokens), gradient
 
 
-class _Memory(NamedTuple):
+class _ForwardPass(NamedTuple):
     """What the way back needs of each step, as arrays over time.
 
     The hidden state that enters the step is in the type of the products, the rest is float32: the
@@ -279,7 +279,7 @@ def _forward(
         after = f * c + i * g
         squashed = tf.tanh(after)
         h = tf.cast(o * squashed, dtype)
-        values = (h, *_Memory(entering, c, i, f, g, o, squashed))
+        values = (h, *_ForwardPass(entering, c, i, f, g, o, squashed))
         pairs = zip(written, values, strict=False)  # the outputs alone, or the memory too
         return t + 1, h, after, *(array.write(t, value) for array, value in pairs)
 
@@ -310,7 +310,7 @@ def _differentiable(
         results, memory = _forward(projected, hidden, cell, keep, recurrent_kernel, remember=True)
 
         def gradient(*gradients: tf.Tensor) -> tuple[tf.Tensor, ...]:
-            back = _backward(gradients, _Memory(*memory), keep, recurrent_kernel)
+            back = _backward(gradients, _ForwardPass(*memory), keep, recurrent_kernel)
             d_projected, d_hidden, d_cell = back
             entering = tf.reshape(memory[0].stack(), [-1, recurrent_kernel.shape[0]])
             flat = tf.reshape(d_projected, [-1, recurrent_kernel.shape[1]])
@@ -325,7 +325,7 @@ def _differentiable(
 
 def _backward(
     gradients: tuple[tf.Tensor, ...],
-    memory: _Memory,
+    memory: _ForwardPass,
     keep: tf.Tensor,
     recurrent_kernel: tf.Tensor,
 ) -> Three:

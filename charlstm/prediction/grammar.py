@@ -2,9 +2,9 @@
 
 A word, number or run of one punctuation mark is a token of word level (``charlstm.tokenizer.base``)
 without the space before it, at both levels. White space between them is skipped. Each level has
-its grammar (``charlstm.prediction.characters``, ``charlstm.prediction.words``), which takes probabilities and tells a
-search which paths continue and which have ended in a candidate. As in ``generate``, symbols that
-are never written have no probability, and those of the others sum to 1.
+its grammar (``characters``, ``words``), which takes probabilities and tells a search which paths
+continue and which have ended in a candidate. As in ``generate``, symbols that are never written
+have no probability, and those of the others sum to 1.
 
 A grammar knows the ids of a tokenizer and no engine. What has to be read, the caller reads.
 """

@@ -1,7 +1,8 @@
 """Text to token ids and back, without loss.
 
     segmentation   how text is divided into words, numbers, punctuation and white space
-    base           the contract: a vocabulary with encode and decode; the special tokens
+    base           the contract: a vocabulary with encode and decode; the ids of special tokens
+    tokens         a token as people and programs see it: text, probability, which special one
     char, word     the two levels
     vocabulary     builds a tokenizer from a training text
     storage        a tokenizer as JSON, read with bounds

@@ -131,4 +131,5 @@ class Tokenizer(ABC):
 
 
 def code_points(text: str) -> NDArray[np.uint32]:
+    """Return the code points of a text, lone surrogates included, shape ``[characters]``."""
     return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")

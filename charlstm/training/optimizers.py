@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from charlstm import __version__
 from charlstm.config import TrainConfig
 from charlstm.errors import TrainingError
 from charlstm.network.backend import keras, tf
+from charlstm.version import __version__
 
 # What an optimizer of Keras calls with pairs of gradient and variable before it uses them.
 SUMS_GRADIENTS = "_all_reduce_sum_gradients"

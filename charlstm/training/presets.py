@@ -1,4 +1,4 @@
-"""Sizes, budgets and defaults of training, as tables; what each was measured by is in benchmarks/recipe.md."""
+"""Sizes, budgets and defaults of training, as tables (measured: see benchmarks/recipe.md)."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from charlstm.distributed.agreement import Terms, resumed_state
 from charlstm.distributed.workers import Workers
 from charlstm.system.files import replaced_atomically
 from charlstm.system.hardware import processor_count
-from charlstm.system.memory import is_out_of_memory
+from charlstm.system.out_of_memory import is_out_of_memory
 from charlstm.training.observer import Observer, TrainingResult
 from charlstm.training.presets import MIN_ROWS
 from charlstm.training.request import Request, Resumption

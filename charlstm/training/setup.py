@@ -12,7 +12,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from charlstm import __version__
 from charlstm.checkpoint import reader, schema
 from charlstm.checkpoint.folder import (
     CHECKPOINTS,
@@ -34,6 +33,7 @@ from charlstm.system.hardware import floating_point_speed, processor_count, prod
 from charlstm.training.fine_tuning import FINE_TUNING_RATE, grown_weights
 from charlstm.training.plan import Plan, TextFacts, make_plan
 from charlstm.training.request import Request, Resumption
+from charlstm.version import __version__
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Tests of ``charlstm.dataset.batches``: every token is stored, trained on and validated on, in order."""
+"""Tests of ``dataset.batches``: every token is stored, trained on and validated on, in order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tests of ``charlstm.dataset.prepare``: what trains is the training text; nothing is done twice."""
+"""Tests of ``dataset.prepare``: what trains is the training text; nothing is done twice."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tests of ``charlstm.engine.graph_cache``: a kept graph is the one that would be built, or it is built."""
+"""Tests of ``engine.graph_cache``: a kept graph is the one that would be built, or it is built."""
 
 from __future__ import annotations
 

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import charlstm.engine
 from charlstm.config import ModelConfig
+from charlstm.engine import graph as graph_module
+from charlstm.engine import session
 from charlstm.engine.graph import quantize_columns
 from charlstm.engine.session import build_engine
 from tests.oracles import network
@@ -49,7 +50,7 @@ def random_weights(config):
 def engine(config, precision, threads, table=True):
     with pytest.MonkeyPatch.context() as patch:
         if not table:
-            patch.setattr(charlstm.engine, "MAX_TABLE", 0)
+            patch.setattr(graph_module, "MAX_TABLE", 0)
         return build_engine(config, random_weights(config), precision=precision, threads=threads)
 
 
@@ -155,7 +156,7 @@ def test_the_logits_that_are_held_at_once_are_bounded(monkeypatch, precision):
     monkeypatch.setattr(
         each, "run", lambda ids, state: (held.append(ids.size * 7), run(ids, state))[1]
     )
-    monkeypatch.setattr(charlstm.engine, "_LOGITS_AT_ONCE", 100)
+    monkeypatch.setattr(session, "_LOGITS_AT_ONCE", 100)
     found = each.read(sequences)
     assert 50 < max(held) <= 100
     for one, other in zip(found, expected, strict=True):
@@ -177,9 +178,9 @@ def test_the_exact_way_without_vnni_has_the_same_bits(monkeypatch, table):
     config = CONFIGS[2]
     ids, state = random_input(config, batch=5, length=6, seed=4)
     expected, _ = engine(config, "int8", 1, table).run(ids, state)
-    monkeypatch.setattr(charlstm.engine, "int8_pairs_saturate", lambda: True)
+    monkeypatch.setattr(graph_module, "int8_pairs_saturate", lambda: True)
     if not table:
-        monkeypatch.setattr(charlstm.engine, "MAX_TABLE", 0)
+        monkeypatch.setattr(graph_module, "MAX_TABLE", 0)
     careful = build_engine(config, random_weights(config), threads=1)
     np.testing.assert_array_equal(careful.run(ids, state)[0], expected)
 
@@ -269,7 +270,7 @@ def test_threads_that_share_an_engine_get_the_bits_of_one_thread(precision, batc
 @pytest.mark.parametrize("batch", [1, 40])
 def test_threads_that_begin_at_once_open_one_session(monkeypatch, batch):
     """Python's ``cached_property`` has no lock from 3.12 on."""
-    opened, pools, real = [], [], charlstm.engine._open_session
+    opened, pools, real = [], [], session._open_session
 
     def open_slowly(graph, threads):
         opened.append(threads)
@@ -286,7 +287,7 @@ def test_threads_that_begin_at_once_open_one_session(monkeypatch, batch):
     shared = build_engine(config, random_weights(config), threads=2)
     ids, state = random_input(config, batch, length=1, seed=1)
     with ThreadPoolExecutor(8) as pool:
-        monkeypatch.setattr(charlstm.engine, "_open_session", open_slowly)
+        monkeypatch.setattr(session, "_open_session", open_slowly)
         monkeypatch.setattr("concurrent.futures.ThreadPoolExecutor", Pool)
         for result in [pool.submit(shared.run, ids, state) for _ in range(8)]:
             result.result()

@@ -1,4 +1,4 @@
-"""Tests of ``charlstm.evaluation.dynamic_evaluator``: what it learns, and that it never looks ahead."""
+"""Tests of ``evaluation.dynamic_evaluator``: what it learns, and that it never looks ahead."""
 
 from __future__ import annotations
 

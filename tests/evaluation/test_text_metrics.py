@@ -1,4 +1,4 @@
-"""Tests of ``charlstm.evaluation.text_metrics``: whole texts, the words in them, and their beginnings."""
+"""Tests of ``evaluation.text_metrics``: whole texts, the words in them, and their beginnings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tests of ``charlstm.generation.batch``: its arrays hold what one list for each sample would hold."""
+"""Tests of ``generation.batch``: its arrays hold what one list for each sample would hold."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tests of ``charlstm.generation.beam``: a search that is wide enough finds what trying everything finds."""
+"""Tests of ``generation.beam``: a search that is wide enough finds what trying everything finds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tests of ``charlstm.generation.constraints``: what may follow, found by trying all short texts."""
+"""Tests of ``generation.constraints``: what may follow, found by trying all short texts."""
 
 from __future__ import annotations
 

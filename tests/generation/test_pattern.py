@@ -1,4 +1,4 @@
-"""Tests of ``charlstm.generation.pattern``: what is drawn within the masks matches, and nothing is lost."""
+"""Tests of ``generation.pattern``: what is drawn within the masks matches, and nothing is lost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tests of ``charlstm.generation.penalties``: what is penalised, by how much, and for what it occurred."""
+"""Tests of ``generation.penalties``: what is penalised, by how much, and for what it occurred."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tests of ``charlstm.generation.regex_automaton``: what Python's own engine matches, and how far it is."""
+"""Tests of ``generation.regex_automaton``: what Python's own engine matches, and how far it is."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ def test_the_parser_of_python_knows_no_other_opcodes():
     if found != set(OPCODES.split()):
         pytest.fail(
             f"re._parser of Python {sys.version.split()[0]} has other opcodes than those that "
-            f"charlstm.generation.regex_automaton was written for: {sorted(found ^ set(OPCODES.split()))}. Check "
+            f"the automaton was written for: {sorted(found ^ set(OPCODES.split()))}. Check "
             "that it translates or refuses each new one and needs none that is gone, then add or "
             "remove it here"
         )

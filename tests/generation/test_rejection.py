@@ -1,4 +1,4 @@
-"""Tests of ``charlstm.generation.rejection``: which samples are kept, and when the search is given up."""
+"""Tests of ``generation.rejection``: which samples are kept, and when the search is given up."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tests of ``charlstm.prediction.predictor``: one distribution, the likeliest of it, the same in any batch.
+"""Tests of ``prediction.predictor``: one distribution, the likeliest of it, the same in any batch.
 
 The oracle enumerates continuations of a small random chain in float64 and asks the tokenizer which
 word each of them begins with.

@@ -1,4 +1,4 @@
-"""Tests of ``charlstm.tokenizer.base``: nothing is lost, and the same text has the same ids anywhere."""
+"""Tests of ``tokenizer.base``: nothing is lost, and the same text has the same ids anywhere."""
 
 from __future__ import annotations
 

@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from charlstm.system import memory
-from charlstm.system.memory import is_out_of_memory
+from charlstm.system import out_of_memory as memory
+from charlstm.system.out_of_memory import is_out_of_memory
 
 INTERNAL = "<function f> returned NULL without setting an exception"
 THREAD = "env.cc:327 pthread_create failed, error code: 12 error msg: Cannot allocate memory"
@@ -79,7 +79,7 @@ def test_the_class_of_tensorflow_is_known():
 
 def test_no_library_is_imported_to_know_its_exceptions():
     program = (
-        "import sys; from charlstm.system.memory import is_out_of_memory; "
+        "import sys; from charlstm.system.out_of_memory import is_out_of_memory; "
         "assert not is_out_of_memory(RuntimeError('bad_alloc')); "
         "assert not {'tensorflow', 'onnxruntime', 'numpy'} & set(sys.modules)"
     )
@@ -90,7 +90,7 @@ def test_no_library_is_imported_to_know_its_exceptions():
 @pytest.mark.parametrize(("megabytes", "expected"), [(1, True), (100, False)])
 def test_an_internal_error_counts_where_the_address_space_is_used_up(megabytes, expected):
     program = (
-        "import resource, sys; from charlstm.system.memory import is_out_of_memory\n"
+        "import resource, sys; from charlstm.system.out_of_memory import is_out_of_memory\n"
         "peak = int(open('/proc/self/status').read().split('VmPeak:')[1].split()[0])\n"
         "hard = resource.getrlimit(resource.RLIMIT_AS)[1]\n"
         f"resource.setrlimit(resource.RLIMIT_AS, (1024 * peak + {megabytes} * 2**20, hard))\n"
