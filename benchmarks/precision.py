@@ -34,9 +34,9 @@ def weighted_loss(logits, targets, weights):
     """Return the summed cross-entropy of rows [B, V], in float64."""
     logits = logits.astype(np.float64)
     highest = logits.max(-1, keepdims=True)
-    normalisers = highest[:, 0] + np.log(np.exp(logits - highest).sum(-1))
+    normalizers = highest[:, 0] + np.log(np.exp(logits - highest).sum(-1))
     chosen = logits[np.arange(len(targets)), targets]
-    return float(((normalisers - chosen) * weights).sum())
+    return float(((normalizers - chosen) * weights).sum())
 
 
 def main(model, *texts):

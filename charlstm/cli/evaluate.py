@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 words = group_of("Words")
 adapting = group_of("Dynamic evaluation")
-memory = group_of("Memorisation")
+memory = group_of("Memorization")
 output = group_of("Output")
 
 TEXT_FACTS = (
@@ -142,7 +142,7 @@ def command(checkpoint: Path, files: tuple[str, ...], **options: Any) -> None:
             facts["dynamic"] = _dynamic(model, texts, options)
         if options["against"]:
             training = model.texts_of(_open(options["against"], options, stdin))
-            facts["memorisation"] = _memorization(model, texts, training, options)
+            facts["memorization"] = _memorization(model, texts, training, options)
     if not options["quiet"]:
         note(SAME_TOKENIZER)
     if options["as_json"]:
@@ -287,8 +287,8 @@ def _rows(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield from _word_rows(facts)
     if "dynamic" in facts:
         yield from _dynamic_rows(facts["dynamic"])
-    if "memorisation" in facts:
-        yield from _memorisation_rows(facts["memorisation"])
+    if "memorization" in facts:
+        yield from _memorization_rows(facts["memorization"])
 
 
 def _number(value: float) -> str:
@@ -324,7 +324,7 @@ def _dynamic_rows(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
     )
 
 
-def _memorisation_rows(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
+def _memorization_rows(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for length, share in facts["generated"].items():
         yield (
             f"verbatim {length}",

@@ -142,7 +142,7 @@ output = group_of("Output")
 @output(
     "--show-probs",
     is_flag=True,
-    help="Colour each symbol by its probability, on a terminal; in JSON, tell its log-probability.",
+    help="Color each symbol by its probability, on a terminal; in JSON, tell its log-probability.",
 )
 @output(
     "--alternatives",
@@ -187,7 +187,7 @@ def command(context: click.Context, /, checkpoint: Path | None, **options: Any) 
         told += [] if options["beam"] else [f"seed {seed}"]
         if told:
             note(", ".join(told))
-        if printer.colours:
+        if printer.colors:
             note(legend())
     stopwatch = Stopwatch()
     samples = _samples(model, prompts, known, config, seed, options, printer)
@@ -269,10 +269,10 @@ def _samples(
         )
         return (replace(sample, index=index) for index, sample in enumerate(found))
     alternatives = options["alternatives"]
-    if alternatives is None and options["show_probs"] and (options["as_json"] or printer.colours):
+    if alternatives is None and options["show_probs"] and (options["as_json"] or printer.colors):
         alternatives = 0
     filters = known is not None or options["unique"]
-    streams = len(prompts) * count == 1 and not (filters or options["as_json"] or printer.colours)
+    streams = len(prompts) * count == 1 and not (filters or options["as_json"] or printer.colors)
     if streams:
         printer.begin_stream(prompts[0])
     return model.stream(

@@ -1,4 +1,4 @@
-"""How samples look on stdout: streamed, as texts in order, as JSON Lines, or in colours."""
+"""How samples look on stdout: streamed, as texts in order, as JSON Lines, or in colors."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from charlstm.cli.output import note, write_json, write_text
 if TYPE_CHECKING:
     from charlstm.generation.decoder import Sample
 
-# A symbol of at least this probability has this colour, of the 256 that terminals have.
-COLOURS = ((0.5, 34), (0.2, 142), (0.05, 208), (0.0, 196))
+# A symbol of at least this probability has this color, of the 256 that terminals have.
+COLORS = ((0.5, 34), (0.2, 142), (0.05, 208), (0.0, 196))
 
 
 class Printer:
@@ -26,11 +26,11 @@ class Printer:
         lines: whether each sample is a line, so that none is set off by an empty one.
         echo: whether to repeat the prompt before the text.
         as_json: one object a line instead of the text.
-        show_probs: whether symbols are coloured by their probability where there are colours.
+        show_probs: whether symbols are colored by their probability where there are colors.
         hidden: tells how many of the characters drawn after a prompt repeat its end.
 
     Attributes:
-        colours: whether there are.
+        colors: whether there are.
         tokens: how many symbols the samples had so far.
     """
 
@@ -50,7 +50,7 @@ class Printer:
         self._printed = 0
         self._streams = False
         self._unprinted = ""  # before the first piece of what is streamed
-        self.colours = (
+        self.colors = (
             show_probs
             and not as_json
             and sys.stdout.isatty()
@@ -77,8 +77,8 @@ class Printer:
         prompt = sample.prompt if self._echo else ""
         if self._streams:
             text = self._unprinted
-        elif self.colours:
-            text = prompt + "".join(_coloured(sample, self._hidden(sample.prompt)))
+        elif self.colors:
+            text = prompt + "".join(_colored(sample, self._hidden(sample.prompt)))
         else:
             text = prompt + sample.text
         before = self._separator if self._printed else ""
@@ -88,13 +88,13 @@ class Printer:
 
 
 def legend() -> str:
-    """Return what the colours mean."""
-    parts = [click.style(f"{least:.0%} and more", fg=colour) for least, colour in COLOURS[:-1]]
-    return f"probability: {', '.join(parts)}, {click.style('less', fg=COLOURS[-1][1])}"
+    """Return what the colors mean."""
+    parts = [click.style(f"{least:.0%} and more", fg=color) for least, color in COLORS[:-1]]
+    return f"probability: {', '.join(parts)}, {click.style('less', fg=COLORS[-1][1])}"
 
 
-def _coloured(sample: Sample, hidden: int) -> Iterator[str]:
-    """Yield the symbols in their colours, as far as they are part of the text.
+def _colored(sample: Sample, hidden: int) -> Iterator[str]:
+    """Yield the symbols in their colors, as far as they are part of the text.
 
     The first ``hidden`` characters repeat the prompt; the last may go beyond a stop text.
     """
@@ -107,8 +107,8 @@ def _coloured(sample: Sample, hidden: int) -> Iterator[str]:
         left -= len(text)
         if text:
             probability = math.exp(symbol.log_probability)
-            colour = next(colour for least, colour in COLOURS if probability >= least)
-            yield click.style(text, fg=colour)
+            color = next(color for least, color in COLORS if probability >= least)
+            yield click.style(text, fg=color)
 
 
 class Stopwatch:

@@ -254,7 +254,7 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     """Train a language model on CORPUS and save it as a checkpoint.
 
     CORPUS is one or more files, folders, glob patterns, - for standard input, or python-docs, a
-    text that comes with Python; .gz, .bz2, .xz and .zst are read through. Size, regularisation and
+    text that comes with Python; .gz, .bz2, .xz and .zst are read through. Size, regularization and
     budget are chosen from the length of the text. Ctrl-C saves; --resume goes on.
 
     The checkpoint's path goes to stdout, all else to stderr.

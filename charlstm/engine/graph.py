@@ -76,7 +76,7 @@ def build_graph(
 
 
 def quantize_columns(matrix: Floats) -> tuple[NDArray[np.int8], Floats]:
-    """Quantise a matrix symmetrically with one scale per column.
+    """Quantize a matrix symmetrically with one scale per column.
 
     Args:
         matrix: float32 [rows, columns].

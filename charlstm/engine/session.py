@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 Ids: TypeAlias = NDArray[np.integer[Any]]
 
 MAX_ROWS = 128  # that are run together; more hold more memory and are hardly faster
-MAX_THREADS = 4  # beyond this, one small step spends its time on synchronisation
+MAX_THREADS = 4  # beyond this, one small step spends its time on synchronization
 ROWS_APART = 16  # rows that are worth a thread of their own, which waits for no other
 # Symbols of a sequence in one call, and logits of all of them: bounds what is held at once.
 _READ_AT_ONCE = 64

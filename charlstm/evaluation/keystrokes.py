@@ -120,7 +120,7 @@ def word_figures(results: Sequence[WordResult]) -> WordFigures:
     unaided = np.array([result.unaided for result in results], np.float64)
     aided = np.array([result.keystrokes for result in results], np.float64)
     ratio = float(aided.sum() / unaided.sum())
-    # A ratio of two sums, linearised (Cochran 1977, chapter 6).
+    # A ratio of two sums, linearized (Cochran 1977, chapter 6).
     residues = aided - ratio * unaided
     spread = math.sqrt(float((residues**2).sum()) * count / (count - 1)) if count > 1 else math.nan
     return WordFigures(count, accuracy, errors, 1 - ratio, spread / float(unaided.sum()))

@@ -200,7 +200,7 @@ def _window_hashes(text: str, lengths: Sequence[int]) -> Iterator[tuple[int, Has
 
 
 def _scattered(codes: NDArray[np.uint32]) -> Hashes:
-    """Spread code points over 64 bits (the finaliser of SplitMix64, Steele et al. 2014)."""
+    """Spread code points over 64 bits (the finalizer of SplitMix64, Steele et al. 2014)."""
     values = codes.astype(np.uint64) + np.uint64(0x9E3779B97F4A7C15)
     values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)

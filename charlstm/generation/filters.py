@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charlstm.config import SampleConfig
-from charlstm.generation.penalties import penalise
+from charlstm.generation.penalties import penalize
 from charlstm.metrics import log_softmax
 
 Floats: TypeAlias = NDArray[np.float32]
@@ -53,7 +53,7 @@ def sample(
         int64 [B].
     """
     if recent is not None:
-        logits = penalise(logits, recent, config)
+        logits = penalize(logits, recent, config)
     if config.temperature == 0:
         return _first_largest(logits)
     logits = shift(logits)

@@ -23,7 +23,7 @@ EMPTY = -1
 _LARGEST_PENALTY = 1e30
 
 
-def penalise(logits: Floats, recent: Recent, config: SampleConfig) -> Floats:
+def penalize(logits: Floats, recent: Recent, config: SampleConfig) -> Floats:
     """Apply the penalties that are switched on: repetition, presence, frequency, loops.
 
     Args:
@@ -36,11 +36,11 @@ def penalise(logits: Floats, recent: Recent, config: SampleConfig) -> Floats:
     """
     window = recent[:, -config.repetition_window :]
     if config.repetition_penalty != 1.0:
-        logits = penalise_repetition(logits, window, config.repetition_penalty)
+        logits = penalize_repetition(logits, window, config.repetition_penalty)
     if config.presence_penalty:
-        logits = penalise_presence(logits, window, config.presence_penalty)
+        logits = penalize_presence(logits, window, config.presence_penalty)
     if config.frequency_penalty:
-        logits = penalise_frequency(logits, window, config.frequency_penalty)
+        logits = penalize_frequency(logits, window, config.frequency_penalty)
     if config.loop_penalty:
         recent = recent[:, -config.loop_window :]
         if config.loop_length is None:
@@ -49,7 +49,7 @@ def penalise(logits: Floats, recent: Recent, config: SampleConfig) -> Floats:
                 "default of a level with SampleConfig.for_level"
             )
         penalty, base, allowed = config.loop_penalty, config.loop_base, config.loop_length
-        logits = penalise_loops(logits, recent, penalty, base, allowed)
+        logits = penalize_loops(logits, recent, penalty, base, allowed)
     return logits
 
 
@@ -60,7 +60,7 @@ def places_needed(config: SampleConfig) -> int:
     return max(window, config.loop_window if config.loop_penalty else 0)
 
 
-def penalise_repetition(logits: Floats, recent: Recent, penalty: float) -> Floats:
+def penalize_repetition(logits: Floats, recent: Recent, penalty: float) -> Floats:
     """Make recent ids less likely: positive logits are divided by the penalty, negative multiplied.
 
     An id counts once, however often it occurs (Keskar et al. 2019, CTRL, section 4.1).
@@ -72,13 +72,13 @@ def penalise_repetition(logits: Floats, recent: Recent, penalty: float) -> Float
     """
     rows = np.arange(len(logits))[:, np.newaxis]
     # One more column takes what is written for -1.
-    penalised = np.concatenate([logits, np.zeros((len(logits), 1), np.float32)], axis=1)
-    values = penalised[rows, recent]
-    penalised[rows, recent] = np.where(values > 0, values / penalty, values * penalty)
-    return np.ascontiguousarray(penalised[:, :-1])
+    penalized = np.concatenate([logits, np.zeros((len(logits), 1), np.float32)], axis=1)
+    values = penalized[rows, recent]
+    penalized[rows, recent] = np.where(values > 0, values / penalty, values * penalty)
+    return np.ascontiguousarray(penalized[:, :-1])
 
 
-def penalise_presence(logits: Floats, recent: Recent, penalty: float) -> Floats:
+def penalize_presence(logits: Floats, recent: Recent, penalty: float) -> Floats:
     """Subtract a penalty from every id that occurs, once.
 
     Args:
@@ -89,7 +89,7 @@ def penalise_presence(logits: Floats, recent: Recent, penalty: float) -> Floats:
     return _less(logits, penalty, np.minimum(_counts(logits, recent), 1))
 
 
-def penalise_frequency(logits: Floats, recent: Recent, penalty: float) -> Floats:
+def penalize_frequency(logits: Floats, recent: Recent, penalty: float) -> Floats:
     """Subtract a penalty from every id for each time it occurs.
 
     Args:
@@ -100,7 +100,7 @@ def penalise_frequency(logits: Floats, recent: Recent, penalty: float) -> Floats
     return _less(logits, penalty, _counts(logits, recent))
 
 
-def penalise_loops(
+def penalize_loops(
     logits: Floats, recent: Recent, multiplier: float, base: float, allowed: int
 ) -> Floats:
     """Make it unlikely that a sequence goes on as it went on before (DRY, p-e-w 2024).
@@ -122,9 +122,9 @@ def penalise_loops(
     repeats = longest >= allowed
     with np.errstate(over="ignore"):
         penalties = multiplier * np.power(float(base), longest[repeats] - allowed)
-    penalised = logits.copy()
-    penalised[repeats] -= np.minimum(penalties, _LARGEST_PENALTY).astype(np.float32)
-    return penalised
+    penalized = logits.copy()
+    penalized[repeats] -= np.minimum(penalties, _LARGEST_PENALTY).astype(np.float32)
+    return penalized
 
 
 def repetition_lengths(recent: Recent) -> NDArray[np.int64]:

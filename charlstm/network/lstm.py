@@ -68,7 +68,7 @@ class FastLSTM(keras.layers.Layer):
         self.dtype_of_products = dtype_of_products
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        """Create the weights, initialised as stock Keras does (forget bias 1)."""
+        """Create the weights, initialized as stock Keras does (forget bias 1)."""
         initial = keras.initializers
         self.kernel = self.add_weight(
             name="kernel",

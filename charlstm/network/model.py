@@ -155,7 +155,7 @@ class OutputProjection(keras.layers.Layer):
         self.config, self.seed = config, seed
 
     def build(self) -> None:
-        """Create the weights, initialised as those of a stock ``Dense``."""
+        """Create the weights, initialized as those of a stock ``Dense``."""
         if not self.config.tied:
             self.kernel = self.add_weight(
                 name="kernel",

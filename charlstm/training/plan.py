@@ -1,6 +1,6 @@
 """What a training run will do, decided before TensorFlow is loaded.
 
-Sizes, regularisation, batches and budget follow from the corpus alone, so that a run without
+Sizes, regularization, batches and budget follow from the corpus alone, so that a run without
 options is reproducible; only a budget in minutes may change the size. The rules are pure
 functions of numbers. This module does not know texts, files or how training works.
 """
@@ -207,7 +207,7 @@ def _chosen_network(text: TextFacts, size: str, chosen: dict[str, Any]) -> tuple
 def _learning(
     text: TextFacts, chosen: dict[str, Any], streams: int, units: int, rate_scale: float
 ) -> dict[str, Any]:
-    """Choose the optimizer, its rate, and what regularises."""
+    """Choose the optimizer, its rate, and what regularizes."""
     optimizer: Optimizer = chosen.get("optimizer", OPTIMIZER[text.level])
     _check_decay(chosen, optimizer)
     defaults = OPTIMIZER_DEFAULTS[optimizer]

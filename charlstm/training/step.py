@@ -224,7 +224,7 @@ class StepRunner:
 
 
 def _span(shards: Sequence[tuple[int, slice]]) -> slice:
-    """Return the rows of neighbouring shards as one."""
+    """Return the rows of neighboring shards as one."""
     return slice(shards[0][1].start, shards[-1][1].stop) if shards else slice(0, 0)
 
 
@@ -234,7 +234,7 @@ def _length(shards: Sequence[tuple[int, slice]]) -> int:
 
 
 def _divided(states: list[States], shards: Sequence[tuple[int, slice]]) -> list[list[States]]:
-    """Return the states of each of some neighbouring shards, whose rows ``states`` holds."""
+    """Return the states of each of some neighboring shards, whose rows ``states`` holds."""
     first = _span(shards).start
     shares = [slice(rows.start - first, rows.stop - first) for _, rows in shards]
     return [[(h[rows], c[rows]) for h, c in states] for rows in shares]

@@ -415,7 +415,7 @@ def test_a_tokenizer_that_does_not_fit_the_model(tmp_path, sentence):
     ("change", "reason"),
     [
         ({"format": "1"}, "Expected 'int', got 'str' - at '$.format'"),
-        ({"colour": "red"}, "Object contains unknown field 'colour'"),
+        ({"color": "red"}, "Object contains unknown field 'color'"),
         ({"model": {"vocab_size": 5, "units": 0}}, "Expected 'int' >= 1 - at '$.model.units'"),
         ({"model": {}}, "Object missing required field 'vocab_size' - at '$.model'"),
         (

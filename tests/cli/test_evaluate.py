@@ -106,7 +106,7 @@ def test_unknown_symbols_are_told_apart(charlstm, prose):
     assert found["perplexity_known"] < found["perplexity"]
 
 
-def test_figures_are_labelled_one_a_line(charlstm, prose, text):
+def test_figures_are_labeled_one_a_line(charlstm, prose, text):
     result = charlstm("evaluate", prose, text, "--sample", 30)
     assert (result.status, result.err) == (0, NOTE)
     rows = [(line[:24].strip(), line[24:]) for line in result.out.splitlines()]
@@ -185,7 +185,7 @@ def test_a_model_learns_as_it_reads(charlstm, request, sentence, tmp_path, check
     assert dynamic["loss"] == pytest.approx(dynamic["static"]["loss"], abs=1e-3)
 
 
-def test_dynamic_figures_are_labelled(charlstm, prose, text):
+def test_dynamic_figures_are_labeled(charlstm, prose, text):
     result = charlstm("evaluate", prose, text, "--sample", 0, "--dynamic", "-q")
     assert (result.status, result.err) == (0, "")
     labels = [line[:24].strip() for line in result.out.splitlines()]
@@ -207,7 +207,7 @@ def test_only_dynamic_evaluation_loads_tensorflow(prose, tmp_path):
     assert done.stdout.splitlines()[-1] == "False False"
 
 
-# Memorisation
+# Memorization
 
 
 def test_what_stands_in_the_training_text_is_found(charlstm, prose, text, tmp_path):
@@ -215,14 +215,14 @@ def test_what_stands_in_the_training_text_is_found(charlstm, prose, text, tmp_pa
     (tmp_path / "strange").write_text("zzz", newline="")
     options = ["--sample", 0, "--json", "-q", "--against-sample", 500]
     found = facts(charlstm("evaluate", prose, text, "--against", "training", *options))
-    memory = found["memorisation"]
+    memory = found["memorization"]
     assert list(memory) == ["characters", "seed", "generated", "text"]
     assert list(memory["generated"]) == ["10", "20", "30", "40", "50"]
     assert (memory["characters"], memory["seed"]) == (500, 1)
     assert memory["text"] == dict.fromkeys(memory["text"], 1.0)
     assert 0.3 < memory["generated"]["50"] <= memory["generated"]["10"] <= 1
     memory = facts(charlstm("evaluate", prose, text, "--against", "strange", *options))
-    assert memory["memorisation"]["generated"]["10"] == 0
+    assert memory["memorization"]["generated"]["10"] == 0
     both = ["--against", "strange", "--against", "training"]
     assert facts(charlstm("evaluate", prose, text, *both, *options)) == found
     shown = charlstm("evaluate", prose, text, "--against", "strange", *options[:2]).out
@@ -232,7 +232,7 @@ def test_what_stands_in_the_training_text_is_found(charlstm, prose, text, tmp_pa
 def test_lines_that_are_shorter_than_a_window_have_no_share(charlstm, names, tmp_path):
     (tmp_path / "names").write_text(NAMES)
     options = ["--sample", 0, "--against", "names", "--against-sample", 100]
-    memory = facts(charlstm("evaluate", names, "names", *options, "--json"))["memorisation"]
+    memory = facts(charlstm("evaluate", names, "names", *options, "--json"))["memorization"]
     line = memory["generated"].pop("line"), memory["text"].pop("line")
     assert 0.3 < line[0] <= line[1] == 1
     assert memory["text"] == dict.fromkeys(["10", "20", "30", "40", "50"])
@@ -312,7 +312,7 @@ def test_memorization_is_there_in_python(charlstm, request, tmp_path, checkpoint
     (tmp_path / "other").write_text(OTHER)
     options = ["--against", "training", "--against-sample", 300, "--seed", 5]
     arguments = ["evaluate", checkpoint, "other", "--sample", 0, "--json", *options]
-    found = facts(charlstm(*arguments))["memorisation"]
+    found = facts(charlstm(*arguments))["memorization"]
     model = load(checkpoint)
     memory = model.memorization("training", compare="other", characters=300, seed=5)
     assert (memory.characters, memory.seed) == (300, 5)

@@ -508,7 +508,7 @@ def test_alternatives_are_told_in_json_only(charlstm, names):
     assert_error(charlstm("generate", names, "--alternatives", 2), 2, "--alternatives", "--json")
 
 
-def test_there_are_no_colours_in_a_pipe(charlstm, names):
+def test_there_are_no_colors_in_a_pipe(charlstm, names):
     options = ["generate", names, "-c", 3, "--seed", 1]
     assert charlstm(*options, "--show-probs") == charlstm(*options)
 
@@ -531,36 +531,36 @@ def on_a_terminal(*arguments, **variables):
     return written.decode().replace("\r\n", "\n")
 
 
-COLOUR = re.compile("\x1b\\[[0-9;]*m")
+COLOR = re.compile("\x1b\\[[0-9;]*m")
 
 
 @pytest.mark.parametrize("prompt", ["", "an"])
-def test_a_terminal_shows_colours(charlstm, names, prompt):
+def test_a_terminal_shows_colors(charlstm, names, prompt):
     options = ["generate", names, "-p", prompt, "--seed", 1]
     plain = charlstm(*options).out
     shown = on_a_terminal(*options, "--show-probs")
     legend = "probability: 50% and more, 20% and more, 5% and more, less\n"
-    assert COLOUR.sub("", shown) == f"seed 1\n{legend}{plain}"
-    coloured = shown.split("\n")[2]
-    assert len(COLOUR.findall(coloured)) == 2 * len(plain.strip().removeprefix(prompt))
-    assert coloured.startswith(prompt)
+    assert COLOR.sub("", shown) == f"seed 1\n{legend}{plain}"
+    colored = shown.split("\n")[2]
+    assert len(COLOR.findall(colored)) == 2 * len(plain.strip().removeprefix(prompt))
+    assert colored.startswith(prompt)
 
 
-@pytest.mark.parametrize(("value", "colours"), [("1", False), ("", True)])
-def test_no_color_is_obeyed(charlstm, names, value, colours):
+@pytest.mark.parametrize(("value", "colors"), [("1", False), ("", True)])
+def test_no_color_is_obeyed(charlstm, names, value, colors):
     options = ["generate", names, "--seed", 1]
     shown = on_a_terminal(*options, "--show-probs", NO_COLOR=value)
-    assert bool(COLOUR.search(shown)) == colours
-    if not colours:
+    assert bool(COLOR.search(shown)) == colors
+    if not colors:
         assert shown == "seed 1\n" + charlstm(*options).out
 
 
-def test_colours_begin_after_what_repeats_the_prompt(words):
+def test_colors_begin_after_what_repeats_the_prompt(words):
     """At word level the first symbol drawn has the end of the prompt in it."""
     options = ["generate", words, "-p", "the lazy lazy do", "-n", 3, "-t", 0, "-q", "--show-probs"]
     shown = on_a_terminal(*options)
     assert shown.startswith("the lazy lazy do\x1b[")
-    plain = COLOUR.sub("", shown)
+    plain = COLOR.sub("", shown)
     assert plain.startswith("the lazy lazy dog")
 
 

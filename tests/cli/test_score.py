@@ -285,7 +285,7 @@ def test_an_end_that_was_learned_is_scored(charlstm, documents, prose):
     assert (line["characters"], line["tokens"]) == (8, 8)
 
 
-def test_the_figures_of_a_whole_text_are_labelled(charlstm, names, tmp_path):
+def test_the_figures_of_a_whole_text_are_labeled(charlstm, names, tmp_path):
     (tmp_path / "text").write_bytes(NAMES.encode()[:500])
     result = charlstm("score", names, "text", "--whole")
     assert (result.status, result.err) == (0, NOTE)

@@ -85,7 +85,7 @@ def test_int8_is_close_to_float32(config, table):
     expected, expected_state = engine(config, "float32", 1).run(ids, state)
     assert np.abs(logits - expected).mean() < 0.02 * expected.std()
     assert np.abs(new_state - expected_state).mean() < 0.01
-    assert not np.array_equal(logits, expected)  # it did run on quantised weights
+    assert not np.array_equal(logits, expected)  # it did run on quantized weights
 
 
 @settings(max_examples=40, deadline=None)
@@ -232,7 +232,7 @@ def test_nothing_is_written_to_the_terminal(capfd, precision):
     scale=st.floats(1e-6, 1e6),
     seed=st.integers(0, 2**32 - 1),
 )
-def test_quantised_columns_are_within_half_a_scale(rows, columns, scale, seed):
+def test_quantized_columns_are_within_half_a_scale(rows, columns, scale, seed):
     rng = np.random.default_rng(seed)
     matrix = (rng.normal(size=(rows, columns)) * scale).astype(np.float32)
     matrix[:, rng.integers(columns)] = 0

@@ -651,13 +651,13 @@ def test_alternatives_are_what_the_model_says_whatever_may_be_drawn():
 
 @pytest.mark.parametrize(("tokenizer", "allowed"), [(CHARS, 20), (WORDS, 4)])
 def test_how_long_a_loop_may_be_depends_on_the_level(tokenizer, allowed):
-    favourite, other = tokenizer.encode("ab").tolist()[:2] if tokenizer is CHARS else (
+    favorite, other = tokenizer.encode("ab").tolist()[:2] if tokenizer is CHARS else (
         tokenizer.pieces.index(" cat"), tokenizer.pieces.index(" dog"))  # fmt: skip
 
     class Looping(ScriptedEngine):
         def step(self, ids, state):
             logits, state = super().step(ids, state)
-            logits[:, [favourite, other]] = [9.0, 8.0]
+            logits[:, [favorite, other]] = [9.0, 8.0]
             return logits, state
 
     config = GREEDY.replace(length=40, loop_penalty=5.0)

@@ -1,4 +1,4 @@
-"""Tests of ``generation.penalties``: what is penalised, by how much, and for what it occurred."""
+"""Tests of ``generation.penalties``: what is penalized, by how much, and for what it occurred."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from charlstm.config import SampleConfig
 from charlstm.errors import ConfigError
 from charlstm.generation.penalties import (
     EMPTY,
-    penalise,
-    penalise_frequency,
-    penalise_loops,
-    penalise_presence,
-    penalise_repetition,
+    penalize,
+    penalize_frequency,
+    penalize_loops,
+    penalize_presence,
+    penalize_repetition,
     places_needed,
     repetition_lengths,
 )
@@ -49,21 +49,21 @@ def expected_of(logits, recent, change):
 def test_the_repetition_penalty_counts_an_id_once(seed, size, penalty):
     logits, recent = drawn(seed, size)
     expected = expected_of(logits, recent, lambda x, _: x / penalty if x > 0 else x * penalty)
-    np.testing.assert_allclose(penalise_repetition(logits, recent, penalty), expected, rtol=1e-6)
+    np.testing.assert_allclose(penalize_repetition(logits, recent, penalty), expected, rtol=1e-6)
 
 
 @given(SEEDS, SIZES, AMOUNTS)
 def test_the_presence_penalty_counts_an_id_once(seed, size, penalty):
     logits, recent = drawn(seed, size)
     expected = expected_of(logits, recent, lambda x, _: x - penalty)
-    np.testing.assert_allclose(penalise_presence(logits, recent, penalty), expected, atol=1e-5)
+    np.testing.assert_allclose(penalize_presence(logits, recent, penalty), expected, atol=1e-5)
 
 
 @given(SEEDS, SIZES, AMOUNTS)
 def test_the_frequency_penalty_counts_every_occurrence(seed, size, penalty):
     logits, recent = drawn(seed, size)
     expected = expected_of(logits, recent, lambda x, count: x - penalty * count)
-    np.testing.assert_allclose(penalise_frequency(logits, recent, penalty), expected, atol=1e-4)
+    np.testing.assert_allclose(penalize_frequency(logits, recent, penalty), expected, atol=1e-4)
 
 
 def repeated(ids, place):
@@ -81,7 +81,7 @@ def test_repetitions_are_as_long_as_they_are(ids):
 
 
 @given(FEW, st.floats(0, 5), st.floats(1, 4), st.integers(1, 5))
-def test_what_would_go_on_as_before_is_penalised_by_the_longest_repetition(
+def test_what_would_go_on_as_before_is_penalized_by_the_longest_repetition(
     ids, multiplier, base, allowed
 ):
     logits = np.zeros((1, 4), np.float32)
@@ -93,14 +93,14 @@ def test_what_would_go_on_as_before_is_penalised_by_the_longest_repetition(
         -multiplier * base ** (length - allowed) if length >= allowed else 0.0
         for length in lengths.values()
     ]
-    penalised = penalise_loops(logits, np.array([ids]), multiplier, base, allowed)
-    np.testing.assert_allclose(penalised, [expected], rtol=1e-5, atol=1e-30)
+    penalized = penalize_loops(logits, np.array([ids]), multiplier, base, allowed)
+    np.testing.assert_allclose(penalized, [expected], rtol=1e-5, atol=1e-30)
 
 
 def test_a_long_loop_overflows_nothing():
-    penalised = penalise_loops(np.zeros((1, 2), np.float32), np.zeros((1, 400), int), 1, 1e3, 1)
-    assert np.isfinite(penalised).all()
-    assert penalised[0, 0] < -1e29
+    penalized = penalize_loops(np.zeros((1, 2), np.float32), np.zeros((1, 400), int), 1, 1e3, 1)
+    assert np.isfinite(penalized).all()
+    assert penalized[0, 0] < -1e29
 
 
 @pytest.mark.parametrize(
@@ -118,15 +118,15 @@ def test_a_penalty_looks_back_as_far_as_its_window(settings):
     logits = np.ones((1, 6), np.float32)
     assert places_needed(config) == 3
     assert places_needed(SampleConfig(**window)) == 0
-    far = penalise(logits, np.array([[4, 5, 0, 1, 1]]), config)
-    near = penalise(logits, np.array([[2, 3, 0, 1, 1]]), config)
+    far = penalize(logits, np.array([[4, 5, 0, 1, 1]]), config)
+    near = penalize(logits, np.array([[2, 3, 0, 1, 1]]), config)
     np.testing.assert_array_equal(far, near)
     assert far[0, 1] != 1
 
 
 def test_without_penalties_nothing_changes():
     logits = np.ones((1, 3), np.float32)
-    assert penalise(logits, np.array([[0, 1]]), SampleConfig()) is logits
+    assert penalize(logits, np.array([[0, 1]]), SampleConfig()) is logits
 
 
 @pytest.mark.parametrize(("level", "length"), [("char", 20), ("word", 4)])
@@ -135,10 +135,10 @@ def test_loops_cost_from_the_length_of_the_level_on(level, length):
     zeros = np.zeros((1, 2), np.float32)
     for repeated in (length - 1, length):
         recent = np.array([[*[1] * (repeated + 1)]])
-        assert (penalise(zeros, recent, config)[0, 1] < 0) == (repeated == length)
+        assert (penalize(zeros, recent, config)[0, 1] < 0) == (repeated == length)
     assert SampleConfig(loop_length=7).for_level(level).loop_length == 7
 
 
 def test_loops_without_a_length_are_refused():
     with raises_naming(ConfigError, "loop_length"):
-        penalise(np.zeros((1, 2), np.float32), np.array([[1]]), SampleConfig(loop_penalty=1.0))
+        penalize(np.zeros((1, 2), np.float32), np.array([[1]]), SampleConfig(loop_penalty=1.0))

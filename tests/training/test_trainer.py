@@ -607,7 +607,7 @@ def test_a_changed_corpus_is_refused(request_for, sentence):
 
 
 def test_early_stopping_keeps_the_best(request_for):
-    # Noise can't be learned: validation gets worse as training memorises.
+    # Noise can't be learned: validation gets worse as training memorizes.
     noise = "".join(np.random.default_rng(0).choice(list("abcdefgh"), 800))
     request = request_for(
         "noise", text=noise, steps=3000, dropout=0.0, units=64, patience=8, learning_rate=0.01
