@@ -248,5 +248,5 @@ def test_the_ends_of_the_range_are_seeds(trained):
 
 def test_nothing_to_load(tmp_path):
     for load in (charlstm.load, charlstm.load_keras_model):
-        with pytest.raises(CheckpointMissing, match="no checkpoint"):
+        with raises_naming(CheckpointMissing, tmp_path / "nowhere"):
             load(tmp_path / "nowhere")
