@@ -366,10 +366,10 @@ def test_without_minutes_the_speed_decides_nothing(level, tokens, speed, product
 
 
 @given(levels, lengths, st.integers(1, 300), budgets, st.sampled_from(["float32", "bfloat16"]))
-def test_processors_decide_the_chains_and_the_expected_time_only(
+def test_processors_decide_the_shards_and_the_expected_time_only(
     level, tokens, processors, budget, product
 ):
-    """Chains of rows run side by side, a core to each; less than four rows don't pay."""
+    """Shards run side by side, a core to each; less than four rows don't pay."""
     options = {"level": level, "train_tokens": tokens, "product_type": product}
     plan = planned(budget, processors=processors, **options)
     alone = planned(budget, processors=1, **options)
@@ -381,14 +381,14 @@ def test_processors_decide_the_chains_and_the_expected_time_only(
 
 
 @given(st.integers(1, 64), st.integers(1, 500))
-def test_every_chain_has_four_rows_or_there_is_one(processors, streams):
+def test_every_shard_has_four_rows_or_there_is_one(processors, streams):
     shards = planned({"streams": streams}, processors=processors).train.shards
     assert shards == 1 or streams // shards >= 4
     assert 1 <= shards <= processors
     assert shards == processors or streams // (shards + 1) < 4
 
 
-def test_chosen_chains_win():
+def test_chosen_shards_win():
     assert planned({"shards": 3}, processors=16).train.shards == 3
     assert planned({"shards": 3}, processors=1).train.shards == 3
 
