@@ -1,6 +1,7 @@
-"""Sockets between workers: where to listen, and messages of a known length.
+"""Sockets between workers: listening at an address, and messages with a length prefix.
 
-Workers trust their network, as TensorFlow does. This module does not know what is sent.
+Workers trust their network, as they must for TensorFlow. This module does not know what a message
+means.
 """
 
 from __future__ import annotations
@@ -12,12 +13,16 @@ import socket
 import sys
 from typing import Any
 
-# A machine that is gone without a word is noticed after about so many seconds.
+# Seconds until a machine that vanished without closing its connections is noticed.
 SILENCE = 15
 
 
 def listen(host: str, port: int) -> list[socket.socket]:
-    """Listen where a name stands for addresses of this machine; else at all that it has."""
+    """Listen at the addresses of a host name if they belong to this machine, else at all addresses.
+
+    Raises:
+        OSError: if the port is taken.
+    """
     found = [_listen_at(family, address) for family, address in _addresses_of(host, port)]
     if listeners := [listener for listener in found if listener is not None]:
         return listeners
@@ -27,7 +32,7 @@ def listen(host: str, port: int) -> list[socket.socket]:
 
 
 def _addresses_of(host: str, port: int) -> list[tuple[int, tuple[Any, ...]]]:
-    """Return families and addresses that a name stands for, as far as other machines agree."""
+    """Return the families and addresses of a host name that other machines can reach."""
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
@@ -36,13 +41,13 @@ def _addresses_of(host: str, port: int) -> list[tuple[int, tuple[Any, ...]]]:
     with contextlib.suppress(ValueError):
         ipaddress.ip_address(host)
         return addresses
-    # A machine may know its own name as a loopback address, and others where it really is.
+    # A machine may resolve its own name to loopback, where no other machine reaches it.
     hidden = any(ipaddress.ip_address(address[0]).is_loopback for _, address in addresses)
     return [] if hidden and host != "localhost" else addresses
 
 
 def _listen_at(family: int, address: tuple[Any, ...]) -> socket.socket | None:
-    """Listen at an address; ``None`` if it is not one of this machine."""
+    """Listen at an address; return ``None`` if it does not belong to this machine."""
     try:
         return socket.create_server(address, family=family)
     except OSError as error:
@@ -52,7 +57,7 @@ def _listen_at(family: int, address: tuple[Any, ...]) -> socket.socket | None:
 
 
 def keep_alive(line: socket.socket) -> None:
-    """Let a connection break when the other machine is gone without a word."""
+    """Make a connection fail when the other machine has vanished (see ``SILENCE``)."""
     line.settimeout(None)
     line.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     options = {"TCP_KEEPIDLE": SILENCE // 3, "TCP_KEEPINTVL": SILENCE // 3, "TCP_KEEPCNT": 2}
@@ -68,10 +73,11 @@ def send_message(line: socket.socket, data: bytes) -> None:
 
 
 def read_message(line: socket.socket, most: int) -> bytes:
-    """Read a message of at most so many bytes.
+    """Read a message of at most ``most`` bytes.
 
     Raises:
-        EOFError: if the connection ends before it does, or if it is longer.
+        EOFError: if the connection ends within the message, or the message is longer.
+        OSError: if the connection fails.
     """
     length = int.from_bytes(_read(line, 8), "little")
     if length > most:

@@ -90,7 +90,7 @@ def execute(
         terms = workers.agreed(Terms(run.config, str(run.folder), began, _state(run)))
         run = replace(run, config=terms.config)
         replicas = _replicas(run, threads, workers)
-        with replicas.losses_told():
+        with replicas.lost_worker_named():
             # TensorFlow is loaded and the network built before anything is written or replaced.
             trainer = _trainer(run, observer, terms.began, replicas)
             if run.resumes:

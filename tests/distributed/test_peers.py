@@ -281,6 +281,30 @@ def test_a_finished_worker_needs_the_chief_alone(monkeypatch):
     assert together(3, train) == ["worker 1", "gone", "worker 1"]
 
 
+def test_a_worker_that_finishes_after_the_chief_has_left_is_told_why(monkeypatch):
+    """The chief leaves because worker 1 is lost, and hears no more that worker 2 is done."""
+    left, close = threading.Event(), WorkerGroup._close
+
+    def closed(group):
+        close(group)
+        if group.is_chief:
+            left.set()
+
+    monkeypatch.setattr(WorkerGroup, "_close", closed)
+
+    def train(group, index):
+        group.watch()
+        if index == 1:
+            group._closed = True
+            return "gone"
+        if index == 2:
+            assert left.wait(20)
+        group.barrier_and_leave(finished=True)
+        return group.missed.partition(" at ")[0]
+
+    assert together(3, train) == ["worker 1", "gone", "worker 1"]
+
+
 def test_a_finished_worker_fails_with_the_chief():
     def train(group, index):
         group.watch()

@@ -109,10 +109,10 @@ def test_a_lost_worker_is_told_as_such(sentence):
         (None, "Collective ops is aborted by: gone"),
     ):
         replicas = ReplicaGroup(group=TwoProcesses(lost))
-        with pytest.raises(TrainingError) as caught, replicas.losses_told():
+        with pytest.raises(TrainingError) as caught, replicas.lost_worker_named():
             raise error
         sentence(caught.value, part)
-    with pytest.raises(tf.errors.UnavailableError), ReplicaGroup().losses_told():
+    with pytest.raises(tf.errors.UnavailableError), ReplicaGroup().lost_worker_named():
         raise error
 
 
