@@ -14,7 +14,7 @@ Equal means: the same files; the same bits of every weight of model.safetensors,
 tensor of the last resume file (weights, optimizer, carried states); the same history, figures,
 progress and configuration, but for wall-clock times and dates. A finished run removes its resume
 file, and only a process of the harness keeps a copy: of a chain that the plain command has ended,
-all but optimizer, states and progress is compared; the table counts the shards whose last state
+all but optimizer, states and progress is compared; the table counts the chains whose last state
 was compared, too. After each kill what lies in the folder is read and checked as the product does.
 
 A run with a budget in minutes can't be repeated bit by bit. For it the harness checks that it ends
@@ -208,7 +208,7 @@ class Report:
 
     name: str
     kills: list[Kill] = field(default_factory=list)
-    shards: int = 0
+    chains: int = 0
     states: int = 0
     wrong: list[str] = field(default_factory=list)
 
@@ -218,10 +218,10 @@ class Report:
         places = Counter(_kind(kill.place) for kill in self.kills)
         kinds = ", ".join(f"{count} {kind}" for kind, count in places.most_common())
         saves = sum(kill.in_save for kill in self.kills)
-        same = self.shards - len({chain.split(":")[0] for chain in self.wrong})
+        same = self.chains - len({chain.split(":")[0] for chain in self.wrong})
         return (
-            f"| {self.name} | {len(self.kills)} | {saves} | {kinds} | {self.shards} | "
-            f"{self.states} | {same} of {self.shards} |"
+            f"| {self.name} | {len(self.kills)} | {saves} | {kinds} | {self.chains} | "
+            f"{self.states} | {same} of {self.chains} |"
         )
 
 
@@ -273,9 +273,9 @@ class Chain:
         self.say(f"left alone: {self.last_step} steps in {time.monotonic() - begin:.0f} s")
 
     def kill(self, kills: int) -> Report:
-        """Kill so often, in as many shards as it takes, and compare the end of each."""
+        """Kill so often, in as many chains as it takes, and compare the end of each."""
         while True:
-            chain = self.report.shards + 1
+            chain = self.report.chains + 1
             target = self.folder / f"chain-{chain}"
             while len(self.report.kills) < kills and self._kill_once(target, chain):
                 check_sound(target)
@@ -288,11 +288,11 @@ class Chain:
 
     def compare(self, target: Path) -> None:
         """Note in what a chain that has come to its end differs from the run left alone."""
-        self.report.shards += 1
+        self.report.chains += 1
         # A plain command may have come to its end, whose last state nobody kept.
         self.report.states += (target / schema.RESUME).exists()
         for what in differences(self.whole, target, state=False):
-            self.report.wrong.append(f"chain {self.report.shards}: {what}")
+            self.report.wrong.append(f"chain {self.report.chains}: {what}")
 
     def _kill_once(self, target: Path, chain: int) -> bool:
         """Start or resume a run and kill it; return whether it was killed before its end."""
@@ -459,7 +459,7 @@ def kill_in_minutes(corpus: Path, folder: Path, draw: random.Random) -> Report:
         check_sound(target)
         process, begin = chain._start(target, {})
     summary = json.loads((folder / "out").read_text())
-    chain.report.name, chain.report.shards = MINUTES.name + ", minutes", 1
+    chain.report.name, chain.report.chains = MINUTES.name + ", minutes", 1
     chain.report.wrong = list(_wrong_in_minutes(target, summary, chain.start_seconds))
     chain.say(
         f"ended after {summary['seconds']:.1f} s and {len(chain.report.kills)} kills, "
@@ -489,7 +489,7 @@ def _wrong_in_minutes(folder: Path, summary: dict[str, Any], start: float) -> It
 
 
 HEADER = (
-    "| setting | kills | inside saves | where they hit | shards | last states compared | "
+    "| setting | kills | inside saves | where they hit | chains | last states compared | "
     "identical |\n| --- | --- | --- | --- | --- | --- | --- |"
 )
 
