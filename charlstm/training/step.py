@@ -86,7 +86,7 @@ class StepRunner:
     # States
 
     def zero_states(self, rows: int | None = None) -> list[States]:
-        """Return zero states for this process's part of ``rows``, by default of a training batch."""
+        """Return zero states for this process's share of ``rows``, by default of a batch."""
         count = self.streams if rows is None else rows
         if self.replicas.strategy is None:
             return self.model.zero_states(count)

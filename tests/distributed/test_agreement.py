@@ -12,8 +12,7 @@ from charlstm.distributed.agreement import Terms, agreed_terms, difference, fetc
 from charlstm.distributed.peers import WorkerGroup
 from charlstm.errors import CheckpointBusy, UsageError
 from charlstm.training import run
-from tests.distributed.helpers import ready
-from tests.distributed.test_peers import together
+from tests.distributed.helpers import ready, together
 
 
 def test_workers_may_differ_in_what_follows_from_their_machine(tmp_path):

@@ -1,4 +1,4 @@
-"""TF_CONFIG, and processes that meet, tell each other things and notice who is gone."""
+"""Workers connect, exchange messages and notice which of them is lost."""
 
 import contextlib
 import re
@@ -173,7 +173,7 @@ def test_two_of_one_index_are_refused(sentence):
         sentence(re.sub(r"127\.0\.0\.1:\d+", "ADDRESS", error), "two processes", "worker 1")
 
 
-# Losing
+# Losing a worker
 
 
 def test_who_leaves_before_anything_is_trained_is_named():

@@ -19,8 +19,6 @@ from charlstm.network.backend import tf
 from charlstm.training import run
 from charlstm.training.observer import Hardware
 from charlstm.training.step import StepRunner, hardware_of
-
-# One process
 from tests.distributed.helpers import MODEL, TRAIN, after_steps, largest_difference
 
 
@@ -129,7 +127,7 @@ def test_workers_that_do_not_connect_are_named_with_what_to_do(sentence):
     sentence(told, "TensorFlow", *parts)
 
 
-# Several devices and several processes
+# Several devices
 
 TWO_DEVICES = """
 from charlstm.network.backend import tf

@@ -19,9 +19,6 @@ def config(cluster=None, task=None, **more):
     return {"TF_CONFIG": json.dumps({key: value for key, value in given.items() if value})}
 
 
-# Reading TF_CONFIG
-
-
 @pytest.mark.parametrize(
     "environ",
     [

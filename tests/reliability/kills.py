@@ -192,14 +192,14 @@ class Kill:
     setting: str
     chain: int
     planned: str
-    place: str
+    activity: str
     step: int | None
     seconds: float
 
     @property
     def in_save(self) -> bool:
         """Whether the process died while one of the checkpoint's files was being replaced."""
-        return any(word in self.place for word in ("write", "fsync", "replace", "saving"))
+        return any(word in self.activity for word in ("write", "fsync", "replace", "saving"))
 
 
 @dataclass
@@ -215,8 +215,8 @@ class Report:
     @property
     def row(self) -> str:
         """The setting's row of the table."""
-        places = Counter(_kind(kill.place) for kill in self.kills)
-        kinds = ", ".join(f"{count} {kind}" for kind, count in places.most_common())
+        activities = Counter(_kind(kill.activity) for kill in self.kills)
+        kinds = ", ".join(f"{count} {kind}" for kind, count in activities.most_common())
         saves = sum(kill.in_save for kill in self.kills)
         same = self.chains - len({chain.split(":")[0] for chain in self.wrong})
         return (
@@ -225,7 +225,7 @@ class Report:
         )
 
 
-def _kind(place: str) -> str:
+def _kind(activity: str) -> str:
     for word, kind in (
         ("history", "history"),
         ("model", "model"),
@@ -236,7 +236,7 @@ def _kind(place: str) -> str:
         ("step", "step"),
         ("start", "start"),
     ):
-        if word in place:
+        if word in activity:
             return kind
     return "training"
 
@@ -316,16 +316,16 @@ class Chain:
             return False
         if process.returncode != -signal.SIGKILL:
             raise RuntimeError(self._failure(process))
-        place = mark.read_text() if mark.exists() else self._place(target, before)
+        activity = mark.read_text() if mark.exists() else self._activity(target, before)
         seconds = time.monotonic() - begin
         kill = Kill(
-            self.setting.name, chain, planned, place, step_on_disk(target), round(seconds, 1)
+            self.setting.name, chain, planned, activity, step_on_disk(target), round(seconds, 1)
         )
         self.report.kills.append(kill)
         with (self.folder / "kills.jsonl").open("ab") as log:
             log.write(msgspec.json.encode(kill) + b"\n")
         self.say(
-            f"kill {len(self.report.kills)} (chain {chain}, {planned}): {place}, "
+            f"kill {len(self.report.kills)} (chain {chain}, {planned}): {activity}, "
             f"step {before} to {kill.step}, {seconds:.0f} s"
         )
         return True
@@ -355,7 +355,7 @@ class Chain:
             plan["step"], plan["nth"] = self.last_step - 1, 1
         return plan
 
-    def _place(self, target: Path, before: int | None) -> str:
+    def _activity(self, target: Path, before: int | None) -> str:
         """Tell from what is on disk where a process died that was killed at some time."""
         if not (target / reader.CONFIG).exists():
             return "starting"
@@ -451,11 +451,11 @@ def kill_in_minutes(corpus: Path, folder: Path, draw: random.Random) -> Report:
             break
         if process.returncode != -signal.SIGKILL:
             raise RuntimeError(chain._failure(process))
-        place = chain._place(target, None)
+        activity = chain._activity(target, None)
         step, seconds = step_on_disk(target), round(time.monotonic() - begin, 1)
-        kill = Kill("minutes", 1, "after the first save", place, step, seconds)
+        kill = Kill("minutes", 1, "after the first save", activity, step, seconds)
         chain.report.kills.append(kill)
-        chain.say(f"kill {len(chain.report.kills)}: {place}, step {step}")
+        chain.say(f"kill {len(chain.report.kills)}: {activity}, step {step}")
         check_sound(target)
         process, begin = chain._start(target, {})
     summary = json.loads((folder / "out").read_text())

@@ -18,7 +18,6 @@ from charlstm.dataset.store import TokenStore
 from charlstm.errors import ConfigError, CorpusError
 from charlstm.tokenizer.base import END_OF_DOCUMENT
 from charlstm.training import presets
-from charlstm.training.memory import memory_needed
 from charlstm.training.plan import TextFacts, choose_size, default_epochs, make_plan
 from charlstm.training.presets import OPTIMIZER_DEFAULTS, SIZES
 from tests.messages import assert_names
@@ -291,8 +290,8 @@ def test_the_plan_counts_steps_as_training_does(level, tokens, is_cut, budget, v
     plan = planned(budget and {budget: value}, level=level, train_tokens=tokens)
     train = plan.train
     # The mark at the end of a text that is not cut is on disk, but not in the ring.
-    size, symbol = (tokens, 5) if is_cut else (tokens + 1, END_OF_DOCUMENT)
-    ids = np.broadcast_to(np.uint8(symbol), size)
+    size, token_id = (tokens, 5) if is_cut else (tokens + 1, END_OF_DOCUMENT)
+    ids = np.broadcast_to(np.uint8(token_id), size)
     assert TokenStore(ids, ids).train_tokens == tokens
     streams = Streams(ids, train.streams, train.sequence_length, 1, np.zeros(6))
     assert plan.steps_per_epoch == streams.steps_per_epoch
@@ -600,27 +599,3 @@ def test_wider_batches_learn_faster_and_wider_models_slower(optimizer, few, many
 def test_a_plan_is_frozen():
     with pytest.raises(dataclasses.FrozenInstanceError):
         planned().steps = 1
-
-
-# Peaks that runs of three steps had, in MB.
-@pytest.mark.parametrize(
-    ("layers", "units", "embedding", "symbols", "tokens", "peak"),
-    [
-        (1, 128, 64, 67, 48 * 32, 665),
-        (1, 128, 64, 67, 1024 * 128, 1419),
-        (2, 512, 128, 67, 48 * 32, 947),
-        (2, 512, 128, 67, 512 * 32, 1398),
-        (2, 512, 128, 67, 128 * 256, 2289),
-        (2, 256, 128, 67, 512 * 128, 1941),
-        (3, 1024, 256, 67, 48 * 32, 1953),
-        (3, 1024, 256, 67, 256 * 32, 2177),
-        (2, 512, 512, 7_610, 16 * 32, 982),
-        (2, 512, 512, 7_610, 256 * 32, 1514),
-    ],
-)
-def test_the_memory_foretold_is_about_what_runs_need(
-    layers, units, embedding, symbols, tokens, peak
-):
-    sizes = {"layers": layers, "units": units, "embedding": embedding}
-    model = ModelConfig(vocab_size=symbols, tied=embedding == units, **sizes)
-    assert 0.9 < memory_needed(model, tokens, "bfloat16") / (peak * 1e6) < 1.35

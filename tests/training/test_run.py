@@ -13,10 +13,7 @@ from charlstm.config import TokenizerConfig
 from charlstm.distributed.peers import WorkerGroup
 from charlstm.distributed.replicas import ReplicaGroup
 from charlstm.distributed.workers import Workers
-from charlstm.errors import (
-    CheckpointBusy,
-    CheckpointExists,
-)
+from charlstm.errors import CheckpointBusy, CheckpointExists
 from charlstm.training import request as request_module
 from charlstm.training import run, setup
 from charlstm.training import trainer as trainer_module

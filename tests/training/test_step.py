@@ -5,13 +5,10 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from charlstm.config import CorpusConfig, ModelConfig, TokenizerConfig
 from charlstm.dataset.batches import Streams, TrainingBatch
 from charlstm.dataset.prepare import prepare
-from charlstm.distributed.replicas import evenly
 from charlstm.engine.session import build_engine
 from charlstm.evaluation.scoring import score_lines
 from charlstm.network import lstm
@@ -278,14 +275,6 @@ def test_bfloat16_learns_as_float32_does():
     assert exact < 2.5  # something was learned
     assert rounded == pytest.approx(exact, rel=0.01)
     assert rounded != exact
-
-
-@given(st.integers(1, 200), st.integers(1, 64))
-def test_rows_are_shared_evenly(rows, parts):
-    shares = [range(rows)[share] for share in evenly(rows, parts)]
-    assert [row for share in shares for row in share] == list(range(rows))
-    assert len(shares) == parts
-    assert max(map(len, shares)) - min(map(len, shares)) <= 1
 
 
 @pytest.mark.parametrize(
