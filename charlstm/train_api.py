@@ -32,7 +32,7 @@ from charlstm.training.options import (
     TrainOptions,
     addresses_of,
     check_options,
-    given,
+    options_set,
     request_of,
 )
 from charlstm.training.run import train_run
@@ -98,7 +98,7 @@ def train(
     _check_names(options)
     addresses, strings = _corpus_of(corpus, text, texts, options)
     check_options(options, has_corpus=bool(addresses))
-    if not addresses and given(options).get("resume") is None:
+    if not addresses and options_set(options).get("resume") is None:
         raise UsageError("no corpus is named: give corpus, text or texts")
     if cluster_of().size > 1:
         raise UsageError(
@@ -141,7 +141,7 @@ def _corpus_of(
     if text is None and texts is None:
         return addresses, ()
     for name in ("encoding", "decode_errors"):
-        if name in given(options):
+        if name in options_set(options):
             raise UsageError(f"{name} is for files: leave it out, a text is decoded already")
     if not any(strings):
         raise UsageError("the text is empty: it needs characters to learn from")

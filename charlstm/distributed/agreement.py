@@ -14,7 +14,8 @@ import msgspec
 from charlstm.checkpoint import schema
 from charlstm.checkpoint.folder import check_idle
 from charlstm.checkpoint.schema import RunConfig
-from charlstm.distributed.peers import WorkerGroup, decoded
+from charlstm.distributed.peers import WorkerGroup
+from charlstm.distributed.transport import decoded
 from charlstm.errors import UsageError
 
 # Settings that may differ between workers, because they follow from their machines and paths. All

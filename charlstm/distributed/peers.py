@@ -17,17 +17,21 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 
 from charlstm.distributed.tf_config import VARIABLE, WAIT, WAIT_VARIABLE, Cluster, host_and_port
-from charlstm.distributed.transport import keep_alive, listen, read_message, send_message
+from charlstm.distributed.transport import (
+    decoded,
+    keep_alive,
+    listen,
+    read_message,
+    send_message,
+)
 from charlstm.distributed.watchdog import GRACE
 from charlstm.errors import TrainingError, UsageError, harmless
 from charlstm.version import __version__
-
-Message = TypeVar("Message")
 
 LARGEST_MESSAGE = 1 << 40
 LARGEST_HELLO = 1 << 10
@@ -80,13 +84,13 @@ class WorkerGroup:
         self.wait = wait
         self.remedy = "start all workers again"
         self.missed = ""
-        self._lines: dict[int, socket.socket] = {}
+        self._connections: dict[int, socket.socket] = {}
         self._stack = contextlib.ExitStack()
         self._lost, self._lost_index = "", -1
         self._loss = threading.Event()
         self._lock = threading.Lock()
-        self._ends: dict[int, threading.Thread] = {}
-        self._closed = self._parted = self._finished = False
+        self._watchers: dict[int, threading.Thread] = {}
+        self._closed = self._has_left = self._finished = False
 
     @property
     def size(self) -> int:
@@ -110,8 +114,8 @@ class WorkerGroup:
                 (self._gather if self.is_chief else self._join)(time.monotonic() + self.wait)
                 if (answer := self.from_chief(WELCOME)) != WELCOME:
                     raise UsageError(answer.decode(errors="replace"))
-                for line in self._lines.values():
-                    keep_alive(line)
+                for connection in self._connections.values():
+                    keep_alive(connection)
         except BaseException:
             self._close()
             raise
@@ -128,7 +132,7 @@ class WorkerGroup:
                 self.barrier_and_leave()
         finally:
             self._close()
-            if self._ends and (self.missed or (kind is not None and not self._parted)):
+            if self._watchers and (self.missed or (kind is not None and not self._has_left)):
                 # TensorFlow may wait for the others when it is unloaded.
                 status = 0 if error is None else getattr(error, "exit_code", 1)
                 _after(GRACE, lambda: self._end(status))
@@ -147,7 +151,7 @@ class WorkerGroup:
         with contextlib.ExitStack() as stack:
             for listener in listeners:
                 stack.enter_context(listener).setblocking(False)
-            while missing := set(range(1, self.size)) - self._lines.keys():
+            while missing := set(range(1, self.size)) - self._connections.keys():
                 for listener in select.select(listeners, [], [], self._left(deadline, missing))[0]:
                     with contextlib.suppress(OSError):  # it may have disconnected already
                         self._welcome(listener.accept()[0])
@@ -163,21 +167,23 @@ class WorkerGroup:
             f"machine, and see what they say ({WAIT_VARIABLE} sets the time)"
         )
 
-    def _welcome(self, line: socket.socket) -> None:
+    def _welcome(self, connection: socket.socket) -> None:
         """Take the connection of a worker; close one that sends no valid first message."""
         try:
-            line.settimeout(5.0)
-            hello = msgspec.json.decode(read_message(line, LARGEST_HELLO * self.size), type=_Hello)
+            connection.settimeout(5.0)
+            hello = msgspec.json.decode(
+                read_message(connection, LARGEST_HELLO * self.size), type=_Hello
+            )
         except (OSError, EOFError, msgspec.DecodeError, ValueError, RecursionError):
-            line.close()
+            connection.close()
             return
         if objection := self._objection(hello):
-            for each in (line, *self._lines.values()):
+            for other in (connection, *self._connections.values()):
                 with contextlib.suppress(OSError):
-                    send_message(each, objection.encode())
-            line.close()
+                    send_message(other, objection.encode())
+            connection.close()
             raise UsageError(objection)
-        self._lines[hello.worker] = line
+        self._connections[hello.worker] = connection
 
     def _objection(self, hello: _Hello) -> str:
         """Return why a worker can't take part; ``""`` if it can."""
@@ -187,7 +193,7 @@ class WorkerGroup:
                 f"all the same cluster"
             )
         name = self.cluster.name(hello.worker)
-        if hello.worker in self._lines:
+        if hello.worker in self._connections:
             return (
                 f"two processes say that they are {name}: give each an index of its own in "
                 f"{VARIABLE}"
@@ -211,12 +217,14 @@ class WorkerGroup:
         while True:
             left = self._left(deadline, [0])
             try:
-                line = socket.create_connection(host_and_port(address), timeout=min(5.0, left))
+                connection = socket.create_connection(
+                    host_and_port(address), timeout=min(5.0, left)
+                )
                 break
             except OSError:
                 time.sleep(0.2)
-        line.settimeout(self.wait + GRACE)  # until all others have connected
-        self._lines[0] = line
+        connection.settimeout(self.wait + GRACE)  # until all others have connected
+        self._connections[0] = connection
         hello = _Hello(self.cluster.index, self.cluster.addresses, __version__, self.command)
         self._send(0, msgspec.json.encode(hello))
 
@@ -242,7 +250,7 @@ class WorkerGroup:
         if not self.is_chief:
             self._send(0, objection.encode())
             return self._receive(0).decode()
-        others = [self._receive(index).decode() for index in sorted(self._lines)]
+        others = [self._receive(index).decode() for index in sorted(self._connections)]
         first = next(filter(None, [objection, *others]), "")
         self._send_all(first.encode())
         return first
@@ -273,18 +281,18 @@ class WorkerGroup:
         return copy
 
     def _send_all(self, data: bytes) -> None:
-        for index in self._lines:
+        for index in self._connections:
             self._send(index, data)
 
     def _send(self, index: int, data: bytes) -> None:
         try:
-            send_message(self._lines[index], data)
+            send_message(self._connections[index], data)
         except OSError:
             raise self.loss_of(index) from None
 
     def _receive(self, index: int) -> bytes:
         try:
-            return read_message(self._lines[index], LARGEST_MESSAGE)
+            return read_message(self._connections[index], LARGEST_MESSAGE)
         except (OSError, EOFError):
             raise self.loss_of(index) from None
 
@@ -302,14 +310,14 @@ class WorkerGroup:
 
     def watch(self) -> None:
         """From now on notice when a worker is lost, and end this process unless it ends itself."""
-        for index in self._lines if not self._ends else ():
-            thread = threading.Thread(target=self._await_end, args=(index,), daemon=True)
-            self._ends[index] = thread
+        for index in self._connections if not self._watchers else ():
+            thread = threading.Thread(target=self._watch_connection, args=(index,), daemon=True)
+            self._watchers[index] = thread
             thread.start()
 
     def lost(self) -> TrainingError | None:
         """Return the error if a worker is lost; wait a moment for it to be noticed."""
-        if not self._ends or not self._loss.wait(GRACE):
+        if not self._watchers or not self._loss.wait(GRACE):
             return None
         self._closed = True  # the caller reports it
         return TrainingError(self._lost)
@@ -324,31 +332,31 @@ class WorkerGroup:
         Raises:
             TrainingError: if a worker is lost.
         """
-        if self._closed or not self._lines:
+        if self._closed or not self._connections:
             return
         with self._lock:
             self._finished = finished
-        if not self._ends:
+        if not self._watchers:
             self.agree()
         else:
             if not self.is_chief:
                 # A chief that has left closed its end. Why it has is the last thing it sent.
                 with contextlib.suppress(TrainingError):
                     self._send(0, DONE)
-            for thread in self._ends.values():
+            for thread in self._watchers.values():
                 while thread.is_alive() and not self._loss.is_set():
                     thread.join(0.1)
             if self._loss.is_set():
                 self._closed = True  # the caller reports it
-                if not self._bearable():
+                if not self._can_finish():
                     raise TrainingError(self._lost)
                 self.missed = self.cluster.name(self._lost_index)
             elif self.is_chief:
                 self._tell_done()
-        self._closed = self._parted = True
+        self._closed = self._has_left = True
 
     def _tell_done(self) -> None:
-        for index in self._lines:
+        for index in self._connections:
             try:
                 self._send(index, DONE)
             except TrainingError:
@@ -356,16 +364,16 @@ class WorkerGroup:
                     raise
                 self.missed = self.cluster.name(index)
 
-    def _await_end(self, index: int) -> None:
+    def _watch_connection(self, index: int) -> None:
         """Read a connection until its worker is done or lost, or the chief reports another lost."""
         try:
-            message = read_message(self._lines[index], LARGEST_HELLO)
+            message = read_message(self._connections[index], LARGEST_HELLO)
         except (OSError, EOFError):
             message = f"{index}".encode()
         if message != DONE:
             self._lose(int(message))
 
-    def _bearable(self) -> bool:
+    def _can_finish(self) -> bool:
         """Return whether this process can finish without the worker that is lost."""
         return self._finished and self._lost_index != 0
 
@@ -374,14 +382,14 @@ class WorkerGroup:
             if self._closed or self._lost:
                 return
             self._lost, self._lost_index = self._sentence(index), index
-        for line in self._lines.values() if self.is_chief else ():
+        for connection in self._connections.values() if self.is_chief else ():
             with contextlib.suppress(OSError):
-                send_message(line, f"{index}".encode())
+                send_message(connection, f"{index}".encode())
         self._loss.set()
         # A thread that waits for a lost worker within TensorFlow never returns.
         time.sleep(GRACE)
         with self._lock:
-            if self._bearable():
+            if self._can_finish():
                 return
             if not self._closed:
                 with contextlib.suppress(OSError):
@@ -390,10 +398,10 @@ class WorkerGroup:
 
     def _close(self) -> None:
         self._closed = True
-        for line in self._lines.values():
+        for connection in self._connections.values():
             with contextlib.suppress(OSError):
-                line.shutdown(socket.SHUT_RDWR)  # which ends a thread that reads from it
-            line.close()
+                connection.shutdown(socket.SHUT_RDWR)  # which ends a thread that reads from it
+            connection.close()
         self._stack.close()
 
 
@@ -401,18 +409,3 @@ def _after(seconds: float, do: Callable[[], Any]) -> None:
     timer = threading.Timer(seconds, do)
     timer.daemon = True
     timer.start()
-
-
-def decoded(message: bytes, kind: type[Message]) -> Message:
-    """Decode a JSON message of another process.
-
-    Raises:
-        UsageError: if it is not of that type.
-    """
-    try:
-        return msgspec.json.decode(message, type=kind)
-    except (msgspec.DecodeError, ValueError, RecursionError):
-        raise UsageError(
-            "the workers don't understand each other: start the same command on every machine, "
-            "with the same version of charlstm"
-        ) from None

@@ -102,7 +102,7 @@ class ReplicaGroup:
         strategy = self.strategy
         if strategy is None:
             return tf.function(function)  # type: ignore[no-any-return]
-        return tf.function(lambda *given: strategy.run(function, args=given))  # type: ignore[no-any-return]
+        return tf.function(lambda *arguments: strategy.run(function, args=arguments))  # type: ignore[no-any-return]
 
     def summed_losses(
         self, function: Callable[..., tuple[tf.Tensor, Any]]
@@ -114,14 +114,14 @@ class ReplicaGroup:
         if self.strategy is None:
             alone = tf.function(function)
 
-            def call_alone(*given: Any) -> tuple[float, Any]:
-                loss, other = alone(*given)
+            def call_alone(*arguments: Any) -> tuple[float, Any]:
+                loss, other = alone(*arguments)
                 return float(loss), other
 
             return call_alone
 
-        def on_replica(news: tf.Tensor, *given: Any) -> tuple[tf.Tensor, Any]:
-            loss, other = function(*given)
+        def on_replica(news: tf.Tensor, *arguments: Any) -> tuple[tf.Tensor, Any]:
+            loss, other = function(*arguments)
             if self._number() % self._here:
                 news = tf.zeros_like(news)  # the first replica of this process sends it
             (sums,) = self.total([tf.concat([[tf.cast(loss, tf.float64)], news], 0)])
@@ -129,9 +129,9 @@ class ReplicaGroup:
 
         compiled = self.on_each(on_replica)
 
-        def call(*given: Any) -> tuple[float, Any]:
+        def call(*arguments: Any) -> tuple[float, Any]:
             clock = time.monotonic() if self.is_chief else 0.0
-            sums, other = compiled(tf.constant([self._asked, clock], tf.float64), *given)
+            sums, other = compiled(tf.constant([self._asked, clock], tf.float64), *arguments)
             loss, stops, self._clock = self.first(sums).numpy().tolist()
             self._stops = stops > 0
             return loss, other

@@ -87,9 +87,9 @@ class Workers:
         """Return the writer of the checkpoint."""
         return CheckpointWriter(folder)
 
-    def observer(self, speaks: ObserverType, silent: ObserverType) -> ObserverType:  # noqa: ARG002
-        """Return the observer of this worker: ``speaks`` on the chief, ``silent`` on others."""
-        return speaks
+    def observer(self, reporting: ObserverType, silent: ObserverType) -> ObserverType:  # noqa: ARG002
+        """Return the observer of this worker: ``reporting`` on the chief, ``silent`` on others."""
+        return reporting
 
     # After training
 
@@ -116,7 +116,7 @@ class OtherWorkers(Workers):
         """Return a writer that writes nothing."""
         return NullWriter()
 
-    def observer(self, speaks: ObserverType, silent: ObserverType) -> ObserverType:  # noqa: ARG002
+    def observer(self, reporting: ObserverType, silent: ObserverType) -> ObserverType:  # noqa: ARG002
         """Return ``silent``, which can still ask the run to stop."""
         return silent
 

@@ -65,11 +65,11 @@ def _slots_of(
     update still works.
     """
     index_of = getattr(optimizer, VARIABLE_INDEX, None)
-    kept = [getattr(optimizer, name, None) for name in names]
-    if index_of is None or not all(isinstance(slots, list) for slots in kept):
+    lists = [getattr(optimizer, name, None) for name in names]
+    if index_of is None or not all(isinstance(slots, list) for slots in lists):
         return None
     index = index_of(variable)
-    return [slots[index] for slots in kept if slots is not None]
+    return [slots[index] for slots in lists if slots is not None]
 
 
 class FusedAdamW(keras.optimizers.AdamW):

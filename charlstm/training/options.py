@@ -120,7 +120,7 @@ class Keywords:
         return f"{option}={str(value) if isinstance(value, os.PathLike) else value!r}"
 
 
-def given(options: TrainOptions) -> dict[str, Any]:
+def options_set(options: TrainOptions) -> dict[str, Any]:
     """Return the options that are set, without flags that are off and empty lists."""
     return {
         name: value
@@ -142,7 +142,7 @@ def check_options(
     Raises:
         UsageError: if some contradict each other.
     """
-    spelled, chosen = spelling or Keywords(), given(options)
+    spelled, chosen = spelling or Keywords(), options_set(options)
     if "resume" in chosen:
         others = sorted(chosen.keys() - WITH_RESUME) or ["corpus"] * has_corpus
         if has_corpus and others:
@@ -207,7 +207,7 @@ def request_of(
     """
     from charlstm.training.request import Request, Resumption
 
-    chosen = given(options)
+    chosen = options_set(options)
     threads = chosen.get("threads")
     if threads is not None and (type(threads) is not int or not 0 < threads <= MOST_THREADS):
         raise ConfigError(f"threads is {threads!r}: expected a whole number, 1 to {MOST_THREADS}")
@@ -232,9 +232,9 @@ def request_of(
     )
 
 
-def addresses_of(given: Address | Iterable[Address]) -> tuple[str, ...]:
+def addresses_of(corpus: Address | Iterable[Address]) -> tuple[str, ...]:
     """Return one or several addresses as strings."""
-    addresses = (given,) if isinstance(given, str | os.PathLike) else tuple(given)
+    addresses = (corpus,) if isinstance(corpus, str | os.PathLike) else tuple(corpus)
     return tuple(os.fspath(address) for address in addresses)
 
 

@@ -185,7 +185,7 @@ def _plan(
     tokenizing: TokenizerConfig,
     size: str,
     choices: dict[str, Any],
-    **given: Any,
+    **known: Any,
 ) -> Plan:
     store, statistics = prepared.store, prepared.statistics
     text = TextFacts(
@@ -201,7 +201,7 @@ def _plan(
         size=size,
         product_type=product_type(choices.get("precision") or "auto"),
         choices=choices,
-        **given,
+        **known,
     )
 
 
