@@ -93,18 +93,18 @@ class FastLSTM(keras.layers.Layer):
         inputs: tf.Tensor,
         initial_state: States,
         keep: tf.Tensor,
-        tokens: tf.Tensor | None = None,
+        ids: tf.Tensor | None = None,
         training: bool = False,
     ) -> tuple[tf.Tensor, ...]:
         """Run the layer.
 
         Args:
-            inputs: [time, batch, features]; with ``tokens`` an embedding table [vocab_size,
+            inputs: [time, batch, features]; with ``ids`` an embedding table [vocab_size,
                 features].
             initial_state: hidden and cell state, float32 [batch, units] each.
             keep: float32 [time, batch, 1], 1 or 0, multiplies the states before each step: 0
                 resets them.
-            tokens: int32 [time, batch], the rows of the table to take as inputs. Projecting a
+            ids: int32 [time, batch], the rows of the table to take as inputs. Projecting a
                 table that is smaller than the batch is faster than projecting its rows.
             training: whether products may be bfloat16 and a gradient can be taken; otherwise they
                 are float32, and the loop stores nothing for a gradient.
@@ -118,8 +118,8 @@ class FastLSTM(keras.layers.Layer):
             tf.convert_to_tensor, (self.kernel, self.recurrent_kernel, self.bias)
         )
         projected = _project(tf.cast(inputs, dtype), kernel, bias)
-        if tokens is not None:
-            projected = _looked_up(projected, tokens)
+        if ids is not None:
+            projected = _looked_up(projected, ids)
         return _loop(projected, initial_state, keep, recurrent, training=training)
 
 
@@ -149,7 +149,7 @@ class CudnnLSTM(keras.layers.LSTM):
         keep: tf.Tensor,
         training: bool = False,
     ) -> tuple[tf.Tensor, ...]:
-        """Run the layer, like ``FastLSTM.call`` without ``tokens``."""
+        """Run the layer, like ``FastLSTM.call`` without ``ids``."""
 
         def in_cudnn() -> LoopResults:
             outputs, hidden, cell = super(CudnnLSTM, self).call(
@@ -218,17 +218,17 @@ def _plus_bias(
 
 @tf.custom_gradient
 def _looked_up(
-    table: tf.Tensor, tokens: tf.Tensor
+    table: tf.Tensor, ids: tf.Tensor
 ) -> tuple[tf.Tensor, Callable[[tf.Tensor], tuple[tf.Tensor, None]]]:
     """Return the rows [time, batch, width] of a table [vocab_size, width]."""
 
     def gradient(d_rows: tf.Tensor) -> tuple[tf.Tensor, None]:
         # A product, for the same reason.
-        one_hot = tf.one_hot(tf.reshape(tokens, [-1]), table.shape[0], dtype=table.dtype)
+        one_hot = tf.one_hot(tf.reshape(ids, [-1]), table.shape[0], dtype=table.dtype)
         flat = tf.reshape(d_rows, [-1, table.shape[1]])
         return product(one_hot, flat, table.dtype, transpose_a=True), None
 
-    return tf.gather(table, tokens), gradient
+    return tf.gather(table, ids), gradient
 
 
 class _ForwardPass(NamedTuple):

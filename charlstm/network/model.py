@@ -89,12 +89,12 @@ class LSTMLanguageModel(keras.Model):
         return [(zeros, zeros)] * self.config.layers
 
     def call(
-        self, tokens: tf.Tensor, states: list[States], dropout: Dropout | None = None
+        self, ids: tf.Tensor, states: list[States], dropout: Dropout | None = None
     ) -> tuple[tf.Tensor, list[States]]:
         """Return the logits of the token after each token.
 
         Args:
-            tokens: ids, int32 [batch, time].
+            ids: int32 [batch, time].
             states: (h, c) of each layer, float32 [batch, units].
             dropout: applied to each layer's output in training, where products may be bfloat16.
                 With ``None`` nothing is dropped and everything is float32.
@@ -102,19 +102,19 @@ class LSTMLanguageModel(keras.Model):
         Returns:
             Logits float32 [batch, time, vocab_size] and the states after the last token.
         """
-        features, after = self.features(tf.transpose(tokens), states, dropout)
+        features, after = self.features(tf.transpose(ids), states, dropout)
         time, batch, units = tf.unstack(tf.shape(features))
         logits = self.project(tf.reshape(features, [-1, units]))
         logits = tf.reshape(logits, [time, batch, self.config.vocab_size])
         return tf.transpose(logits, [1, 0, 2]), after
 
     def features(
-        self, tokens: tf.Tensor, states: list[States], dropout: Dropout | None = None
+        self, ids: tf.Tensor, states: list[States], dropout: Dropout | None = None
     ) -> tuple[tf.Tensor, list[States]]:
         """Return the output of the last layer; like ``call``, but time-major and without logits.
 
         Args:
-            tokens: ids, int32 [time, batch].
+            ids: int32 [time, batch].
             states: as for ``call``.
             dropout: as for ``call``.
 
@@ -122,10 +122,10 @@ class LSTMLanguageModel(keras.Model):
             Features [time, batch, units] in the dtype of the products, and the states after the
             last token.
         """
-        x, named = tf.convert_to_tensor(self.embedding.embeddings), {"tokens": tokens}
+        x, named = tf.convert_to_tensor(self.embedding.embeddings), {"ids": ids}
         if not self.projects_table:
-            x, named = tf.gather(x, tokens), {}
-        keep = tf.cast(tf.not_equal(tokens, END_OF_DOCUMENT), tf.float32)[:, :, None]
+            x, named = tf.gather(x, ids), {}
+        keep = tf.cast(tf.not_equal(ids, END_OF_DOCUMENT), tf.float32)[:, :, None]
         after = []
         for layer, (lstm, state) in enumerate(zip(self.stack, states, strict=True)):
             options = {"keep": keep, "training": dropout is not None} | named

@@ -108,25 +108,25 @@ def test_states_carry_from_call_to_call():
 
 @settings(max_examples=10, deadline=None)
 @given(shapes, st.integers(1, 12), st.integers(0, 1000))
-def test_a_table_with_tokens_is_the_rows_they_name(shape, vocab_size, seed):
+def test_a_table_with_ids_is_the_rows_they_name(shape, vocab_size, seed):
     batch, time, features, units = shape
     rng = np.random.default_rng(seed)
     table = tf.constant(rng.normal(size=(vocab_size, features)), tf.float32)
-    tokens = tf.constant(rng.integers(vocab_size, size=(time, batch)), tf.int32)
+    ids = tf.constant(rng.integers(vocab_size, size=(time, batch)), tf.int32)
     states = [tf.constant(rng.normal(size=(batch, units)), tf.float32) for _ in range(2)]
     options = {"initial_state": states, "keep": tf.ones((time, batch, 1)), "training": True}
     layer = FastLSTM(units, seed=seed, dtype_of_products="float32", name="fast")
 
-    def read(table, by_tokens):
-        if by_tokens:
-            return layer(table, tokens=tokens, **options)
-        return layer(tf.gather(table, tokens), **options)
+    def read(table, by_ids):
+        if by_ids:
+            return layer(table, ids=ids, **options)
+        return layer(tf.gather(table, ids), **options)
 
     found = []
-    for by_tokens in (True, False):
+    for by_ids in (True, False):
         with tf.GradientTape() as tape:
             tape.watch(table)
-            outputs, *_ = read(table, by_tokens)
+            outputs, *_ = read(table, by_ids)
             mixture = tf.reduce_sum(tf.sin(outputs))
         variables = [variable.value for variable in layer.trainable_variables]
         gradients = tape.gradient(mixture, [table, *variables])

@@ -1,7 +1,7 @@
 """Exact resume: runs that are killed again and again end as the run that was not.
 
     python -m tests.reliability.kills [--kills 50] [--jobs 2] [--only NAME] [--seed 1]
-                                      [--folder FOLDER] [--keep]
+                                      [--folder FOLDER]
 
 For each setting one run is left alone. A second one, in processes of its own, is killed with
 SIGKILL, resumed, killed again and so on; when a run comes to its end it is compared with the one
