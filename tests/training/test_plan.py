@@ -481,7 +481,7 @@ def test_what_the_user_chose_is_not_changed(level, choices, budget):
     left_open = dict.fromkeys(CHOICES)
     product_type = choices.get("precision", "float32")
     plan = planned(left_open | choices | budget, level=level, product_type=product_type)
-    settings = msgspec.to_builtins(plan.model) | msgspec.to_builtins(plan.train)
+    settings = msgspec.structs.asdict(plan.model) | msgspec.structs.asdict(plan.train)
     assert {name: settings[name] for name in choices | budget} == choices | budget
     assert plan.model.vocab_size == 70
 
