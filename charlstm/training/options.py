@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, TypedDict
 
 from charlstm.config import BUDGETS, CorpusConfig, Level, Optimizer, Precision, TokenizerConfig
 from charlstm.errors import ConfigError, UsageError
+from charlstm.training.plan import selected
 
 if TYPE_CHECKING:
     from charlstm.training.request import Request, Resumption
@@ -213,7 +214,7 @@ def request_of(
         raise ConfigError(f"threads is {threads!r}: expected a whole number, 1 to {MOST_THREADS}")
     if "resume" in chosen:
         return Resumption(Path(chosen["resume"]), threads)
-    settings = _only(chosen, "encoding", "decode_errors", "lines", "valid_fraction", "seed")
+    settings = selected(chosen, "encoding", "decode_errors", "lines", "valid_fraction", "seed")
     return Request(
         corpus=CorpusConfig(
             addresses=addresses_of(corpus),
@@ -221,7 +222,7 @@ def request_of(
             index="no_index" not in chosen,
             **settings,
         ),
-        tokenizer=TokenizerConfig(**_only(chosen, "level", "vocab_size", "min_count")),
+        tokenizer=TokenizerConfig(**selected(chosen, "level", "vocab_size", "min_count")),
         size=chosen.get("size", "auto"),
         choices={name: chosen.get(name) for name in SETTINGS} | {"tied": chosen.get("tie")},
         output=Path(chosen["output"]) if "output" in chosen else None,
@@ -236,7 +237,3 @@ def addresses_of(corpus: Address | Iterable[Address]) -> tuple[str, ...]:
     """Return one or several addresses as strings."""
     addresses = (corpus,) if isinstance(corpus, str | os.PathLike) else tuple(corpus)
     return tuple(os.fspath(address) for address in addresses)
-
-
-def _only(chosen: dict[str, Any], *names: str) -> dict[str, Any]:
-    return {name: chosen[name] for name in names if name in chosen}

@@ -129,13 +129,13 @@ def make_plan(
     _check_choices(chosen, size)
     name, model = ("given", model) if model else _chosen_network(text, size, chosen)
     batches = _batches(text.train_tokens, text.level)
-    batches |= _only(chosen, "streams", "sequence_length")
+    batches |= selected(chosen, "streams", "sequence_length")
     _check_length(text, **batches)
     per_step = batches["streams"] * batches["sequence_length"]
     per_epoch = max(1, math.ceil(text.train_tokens / per_step))
     rate = speed * processors * EFFICIENCY[product_type]
     tokens_per_second = rate / (6 * _multiplied(model))
-    budget = _only(chosen, *BUDGETS) or {"epochs": default_epochs(text.train_tokens)}
+    budget = selected(chosen, *BUDGETS) or {"epochs": default_epochs(text.train_tokens)}
     steps = _steps(budget, per_epoch, tokens_per_second / per_step)
     settings = _learning(text, chosen, batches["streams"], model.units, rate_scale)
     settings["shards"] = shards_for(processors, batches["streams"])
@@ -157,7 +157,7 @@ def _check_choices(chosen: dict[str, Any], size: str) -> None:
     if size not in ("auto", *SIZES):
         raise ConfigError(f"size is {size!r}: expected auto, {', '.join(SIZES)}")
     budget: dict[str, Any] = {} if set(BUDGETS) & chosen.keys() else {"steps": 1}
-    TrainConfig(**budget, **_only(chosen, *TRAIN_FIELDS))
+    TrainConfig(**budget, **selected(chosen, *TRAIN_FIELDS))
 
 
 def _check_decay(chosen: dict[str, Any], optimizer: Optimizer) -> None:
@@ -192,7 +192,8 @@ def default_epochs(train_tokens: int) -> float:
     return round(min(60.0, max(1.0, 8 * math.sqrt(1e6 / train_tokens))), 1)
 
 
-def _only(chosen: dict[str, Any], *names: str) -> dict[str, Any]:
+def selected(chosen: dict[str, Any], *names: str) -> dict[str, Any]:
+    """Return the choices of these names that were made."""
     return {name: chosen[name] for name in names if name in chosen}
 
 
