@@ -11,7 +11,12 @@ from charlstm.training.observer import Observer
 from charlstm.training.request import Request
 
 STEPS = 200
-BOUND = 2.3
+
+# Bits per character. Seeds 1, 2 and 3 reach 2.16, 2.12 and 2.18 (float32, two shards, Python 3.11).
+# Broken recipes: 2.36 without warm-up, 3.15 with a tenth of the learning rate, 3.79 with a dropout
+# of 0.95. What this does not see: 2.20 without the recurrent product in the gradient, for which
+# there are exact tests of the layer.
+BOUND = 2.26
 
 
 @pytest.mark.slow
