@@ -3,8 +3,8 @@
     >>> model = charlstm.train("my.txt", minutes=10)
     >>> model.generate("Once upon a time", length=200)[0].text
 
-Nothing is printed. Progress goes through an ``Observer``; unless one is given, it is a progress bar
-in a notebook or a terminal.
+Nothing is printed. Progress is reported to an ``Observer``; by default that is a progress bar in a
+notebook or a terminal.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from charlstm.training.options import (
     TrainOptions,
     addresses_of,
     check_options,
-    given,
+    options_set,
     request_of,
 )
 from charlstm.training.run import train_run
@@ -49,7 +49,7 @@ class TrainedModel(LanguageModel):
 
     Attributes:
         folder: its checkpoint.
-        training: how the run ended; ``training.stop_reason`` tells why.
+        training: how the run ended, and why (``training.stop_reason``).
     """
 
     folder: Path
@@ -67,34 +67,38 @@ def train(
 ) -> TrainedModel:
     """Train a language model on a text, save it as a checkpoint and return it.
 
-    The text is one of ``corpus``, ``text`` and ``texts``. Options are those of ``charlstm train``
-    and decide the same: equal options and an equal seed give equal weights. In the main thread,
-    Ctrl-C (or the stop button of a notebook) saves and returns the model that there is; a second
-    one ends at once. In other threads no signal is handled. One process trains: several machines
-    need the command.
+    Give the text as one of ``corpus``, ``text`` and ``texts``. Options have the names and defaults
+    of ``charlstm train``: equal options and an equal seed give equal weights. In the main thread,
+    Ctrl-C (or the stop button of a notebook) stops training, saves, and returns the model so far; a
+    second one raises KeyboardInterrupt. In other threads no signal is handled. To train on several
+    machines, use the command.
 
     Args:
-        corpus: what ``charlstm train`` takes as CORPUS, or several of it: files, folders, glob
+        corpus: one or several of what ``charlstm train`` takes as CORPUS: files, folders, glob
             patterns or ``python-docs``.
-        text: a text itself, as one document (or with ``lines=True`` a document each line).
-        texts: texts themselves, each a document.
-        observer: watches the run, in place of the progress bar, and may ask it to stop.
+        text: a text as a string: one document, or with ``lines=True`` a document on each line.
+        texts: texts as strings, each a document.
+        observer: watches the run in place of the progress bar, and may ask it to stop.
         quiet: show no progress bar.
         **options: see ``TrainOptions``.
 
+    Returns:
+        The model, loaded from its checkpoint.
+
     Raises:
-        UsageError: if options contradict each other or are out of their range (``ConfigError``).
+        UsageError: if options contradict each other or are out of range (``ConfigError``).
         CorpusError: if the text can't be read or is too short.
-        CheckpointError: if a checkpoint can't be read or must not be replaced.
+        CheckpointError: if a checkpoint can't be read, or would be replaced without ``overwrite``.
         TrainingError: if training diverges.
-        StorageError: if the file system refuses.
-        KeyboardInterrupt: if Ctrl-C comes while there is nothing to save.
+        StorageError: if a file can't be written.
+        KeyboardInterrupt: on Ctrl-C while there is nothing to save, or on a second one.
+        TypeError: if an option does not exist.
     """
     began = time.monotonic()
     _check_names(options)
     addresses, strings = _corpus_of(corpus, text, texts, options)
     check_options(options, has_corpus=bool(addresses))
-    if not addresses and given(options).get("resume") is None:
+    if not addresses and options_set(options).get("resume") is None:
         raise UsageError("no corpus is named: give corpus, text or texts")
     if cluster_of().size > 1:
         raise UsageError(
@@ -121,10 +125,10 @@ def _corpus_of(
     texts: Iterable[str] | None,
     options: TrainOptions,
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return addresses, and the texts that one of them stands for.
+    """Return the addresses of the text, and the strings behind ``python-strings`` if it is one.
 
     Raises:
-        UsageError: if there is not one of the three, or one is of a wrong kind.
+        UsageError: if several of the three are given, or one has the wrong type.
     """
     addresses = addresses_of(corpus)
     if bool(addresses) + (text is not None) + (texts is not None) > 1:
@@ -132,12 +136,12 @@ def _corpus_of(
     if isinstance(texts, str):
         raise UsageError("texts is one text: expected a list of them, or text=...")
     strings = (text,) if text is not None else tuple(texts or ())
-    if not all(isinstance(each, str) for each in strings):
+    if not all(isinstance(string, str) for string in strings):
         raise UsageError("text and texts are strings: decode bytes, or name a file")
     if text is None and texts is None:
         return addresses, ()
     for name in ("encoding", "decode_errors"):
-        if name in given(options):
+        if name in options_set(options):
             raise UsageError(f"{name} is for files: leave it out, a text is decoded already")
     if not any(strings):
         raise UsageError("the text is empty: it needs characters to learn from")
@@ -152,7 +156,7 @@ class BarObserver(Observer):
         self._losses = {"loss": math.nan}
 
     def on_start(self, hardware: Hardware, step: int, steps: int | None) -> None:  # noqa: ARG002
-        """Begin the bar: of steps, or of hundredths if the budget is in minutes."""
+        """Show the bar; it counts steps, or percent if the budget is in minutes."""
         if not (_in_notebook() or (sys.stderr is not None and sys.stderr.isatty())):
             return
         from tqdm.auto import tqdm
@@ -178,7 +182,7 @@ class BarObserver(Observer):
             self._bar.set_postfix(self._losses)
 
     def on_overfitting(self, best: Figures, now: Figures) -> None:
-        """Warn: it is what a person should act on."""
+        """Issue a warning, since the user should act on it."""
         warnings.warn(
             f"the model is overfitting: since step {best.step:,} training loss fell from "
             f"{best.train_loss:.3f} to {now.train_loss:.3f} while validation loss rose from "
@@ -188,28 +192,28 @@ class BarObserver(Observer):
         )
 
     def close(self) -> None:
-        """End the bar."""
+        """Remove the bar."""
         if self._bar is not None:
             self._bar.close()
 
 
 def _in_notebook() -> bool:
-    """Whether a Jupyter kernel runs this process."""
+    """Return whether this process is a Jupyter kernel."""
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython is not None else None
     return getattr(shell, "kernel", None) is not None
 
 
 class _Watcher(Observer):
-    """Passes everything on to an observer, and stops the run when Ctrl-C asks for it."""
+    """Forwards all calls to an observer, and stops the run on Ctrl-C."""
 
     def __init__(self, observer: Observer) -> None:
         self._observer = observer
-        self._has_begun = self._is_interrupted = False
+        self._has_started = self._is_interrupted = False
 
     @contextlib.contextmanager
     def interrupts_caught(self) -> Iterator[None]:
-        """Let Ctrl-C stop the run; outside the main thread, or if it is ignored, do nothing."""
+        """Stop the run on Ctrl-C; do nothing outside the main thread or if SIGINT is ignored."""
         before = signal.getsignal(signal.SIGINT)
         in_main = threading.current_thread() is threading.main_thread()
         if not in_main or before in (signal.SIG_IGN, None):
@@ -222,37 +226,37 @@ class _Watcher(Observer):
             signal.signal(signal.SIGINT, before)
 
     def _on_interrupt(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
-        if self._is_interrupted or not self._has_begun:
+        if self._is_interrupted or not self._has_started:
             raise KeyboardInterrupt
         self._is_interrupted = True
 
     def close(self) -> None:
-        """Let the observer close what it has opened, if it can."""
+        """Close the observer if it has a ``close`` method."""
         close = getattr(self._observer, "close", None)
         if close is not None:
             close()
 
     def on_plan(self, run: Run) -> None:
-        """Pass it on."""
+        """Forward it."""
         self._observer.on_plan(run)
 
     def on_start(self, hardware: Hardware, step: int, steps: int | None) -> None:
-        """Pass it on; from here on there is something to save."""
-        self._has_begun = True
+        """Forward it; from here on there is something to save."""
+        self._has_started = True
         self._observer.on_start(hardware, step, steps)
 
     def on_step(self, step: int, done: float, loss: float, tokens_per_second: float) -> None:
-        """Pass it on."""
+        """Forward it."""
         self._observer.on_step(step, done, loss, tokens_per_second)
 
     def on_evaluation(self, figures: Figures, is_best: bool, weights: Any) -> None:
-        """Pass it on."""
+        """Forward it."""
         self._observer.on_evaluation(figures, is_best, weights)
 
     def on_overfitting(self, best: Figures, now: Figures) -> None:
-        """Pass it on."""
+        """Forward it."""
         self._observer.on_overfitting(best, now)
 
     def should_stop(self) -> bool:
-        """Whether Ctrl-C or the observer asks to stop."""
+        """Return whether Ctrl-C or the observer asks to stop."""
         return self._is_interrupted or self._observer.should_stop()

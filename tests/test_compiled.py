@@ -29,13 +29,13 @@ def trainer(**choices):
 
 def numbers(trainer):
     """Return the bytes of all that training changes in the steps."""
-    variables = [*trainer.step_runner.model.variables, *trainer.step_runner.optimizer.variables]
+    variables = [*trainer.runner.model.variables, *trainer.runner.optimizer.variables]
     return [variable.numpy().tobytes() for variable in variables]
 
 
 def after_a_step(trainer):
     batch = trainer.streams.batch(0)
-    loss, states = trainer.step_runner.train(batch, trainer.state.recurrent, 0, 0.01, 0.3)
+    loss, states = trainer.runner.train(batch, trainer.state.recurrent, 0, 0.01, 0.3)
     return loss, [state.numpy().tobytes() for pair in states for state in pair], numbers(trainer)
 
 
@@ -43,13 +43,13 @@ def test_trainers_of_equal_networks_share_and_begin_as_new(request):
     alone = trainer()
     request.getfixturevalue("compiled_once")
     first = trainer()
-    assert first.step_runner.model is not alone.step_runner.model
+    assert first.runner.model is not alone.runner.model
     assert numbers(first) == numbers(alone)
     trained = after_a_step(first)
     assert numbers(first) != numbers(alone)
     second = trainer(steps=99, eval_every=3, patience=2, save_every=9.0)
-    assert second.step_runner._train is first.step_runner._train
-    assert second.step_runner.replicas is second.replicas
+    assert second.runner._train is first.runner._train
+    assert second.runner.replicas is second.replicas
     assert numbers(second) == numbers(alone)
     assert after_a_step(second) == trained == after_a_step(alone)
 
@@ -62,8 +62,8 @@ def test_what_differs_is_not_shared(compiled_once, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(step, "product_type", lambda precision: "bfloat16")
         made.append(trainer())
-    assert len({id(each.step_runner._train) for each in made}) == len(made)
-    assert trainer().step_runner._train is made[0].step_runner._train
+    assert len({id(each.runner._train) for each in made}) == len(made)
+    assert trainer().runner._train is made[0].runner._train
 
 
 def test_what_several_devices_compile_is_not_shared(compiled_once, monkeypatch):

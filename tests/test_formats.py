@@ -11,11 +11,18 @@ import json
 import shutil
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
 import charlstm
-from charlstm.checkpoint.reader import is_finished, read_checkpoint, read_history, read_lines_index
+from charlstm.checkpoint.reader import (
+    is_finished,
+    read_checkpoint,
+    read_config,
+    read_history,
+    read_lines_index,
+)
 from charlstm.checkpoint.schema import FORMAT, RESUME
 from charlstm.cli.app import COMMANDS, run_command_line
 from charlstm.tokenizer.base import END_OF_DOCUMENT
@@ -44,7 +51,7 @@ def stored(number, name):
 
 
 def oracle_scores(checkpoint, texts):
-    """Return the log-probability of each symbol of each text in float64."""
+    """Return the log-probability of each token of each text in float64."""
     config, tokenizer = checkpoint.config, checkpoint.tokenizer
     for text in texts:
         end = [END_OF_DOCUMENT] if config.corpus.lines else []
@@ -57,7 +64,7 @@ def oracle_scores(checkpoint, texts):
 
 def scores(model, texts):
     return [
-        [symbol.log_probability for symbol in score.symbols]
+        [token.log_probability for token in score.symbols]
         for score in model.score(*texts, per_token=True)
     ]
 
@@ -85,6 +92,19 @@ def test_it_scores_as_it_did(number, name):
     small = charlstm.load(stored(number, name))
     for rough, score in zip(small.score(*expected["texts"]), found, strict=True):
         assert rough.log_probability == pytest.approx(sum(score), rel=0.01)
+
+
+@pytest.mark.parametrize(("number", "name"), CHECKPOINTS)
+def test_its_configuration_would_be_written_the_same(number, name):
+    """Under the same keys, in the same order, whatever the fields are called in the code."""
+    folder = stored(number, name)
+    before = json.loads((folder / "config.json").read_text("utf-8"))
+    now = json.loads(msgspec.json.encode(read_config(folder)))
+    if name == "first":  # written before some fields were added
+        assert [key for key in now["train"] if key in before["train"]] == list(before["train"])
+        assert now["train"] | before["train"] == now["train"]
+    else:
+        assert json.dumps(now) == json.dumps(before)
 
 
 @pytest.mark.parametrize(("number", "name"), CHECKPOINTS)

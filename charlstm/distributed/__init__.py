@@ -1,12 +1,13 @@
 """Several workers and devices, behind one object.
 
-    workers     what the training loop sees: one process, or the group it belongs to
-    replicas    the devices of one process under a tf.distribute strategy
+    workers     all workers as one object: who writes, who reports, what is waited for
+    replicas    the devices that take steps together under a tf.distribute strategy
     tf_config   the TF_CONFIG variable
     peers       connections between the workers
     transport   sockets and messages
-    watchdog    ends a process whose chief is gone
+    watchdog    ends a process that is stuck and can't be interrupted
     agreement   what all workers of a run must have in common
 
-Knows nothing of text or the training loop.
+A worker is a process, a replica a device; the first worker is the chief. Usually there is one
+worker with one replica. Knows nothing of text or the training loop.
 """

@@ -1,4 +1,4 @@
-"""What workers must agree on before they train: text, settings and the state they begin with.
+"""What workers must agree on before they train: text, settings and initial state.
 
 This module knows what a checkpoint holds; it does not know how a run is prepared.
 """
@@ -14,24 +14,25 @@ import msgspec
 from charlstm.checkpoint import schema
 from charlstm.checkpoint.folder import check_idle
 from charlstm.checkpoint.schema import RunConfig
-from charlstm.distributed.peers import WorkerGroup, decoded
+from charlstm.distributed.peers import WorkerGroup
+from charlstm.distributed.transport import decoded
 from charlstm.errors import UsageError
 
-# What workers may differ in: where their texts and processors are, and what follows from these.
-# All take over the chief's.
+# Settings that may differ between workers, because they follow from their machines and paths. All
+# workers take over the chief's.
 OF_THE_CHIEF = frozenset(
     ("addresses", "valid", "shards", "precision", "patience", "sample_every", "save_every")
 )
 
 
 class Terms(msgspec.Struct, frozen=True):
-    """What the chief tells the other workers.
+    """The chief's view of a run, which it sends to the other workers.
 
     Attributes:
         config: the run.
-        folder: where it is kept.
-        began: when it began, by the chief's clock.
-        state: a digest of the state that it begins with; ``""`` if the weights are drawn.
+        folder: its checkpoint.
+        began: when the command began, by the chief's clock.
+        state: a digest of the state the run starts from; ``""`` if the weights are new.
     """
 
     config: RunConfig
@@ -44,26 +45,27 @@ def agreed_terms(own: Terms, group: WorkerGroup) -> Terms:
     """Return the chief's terms, once all workers have compared them with their own.
 
     Raises:
-        UsageError: if one reads another text, was given other settings or has another state.
-        TrainingError: if one is lost.
+        UsageError: if a worker reads another text, has other settings or another state.
+        TrainingError: if a worker is lost.
     """
     if group.size == 1:
         return own
     terms = decoded(group.from_chief(msgspec.json.encode(own)), Terms)
-    found = difference(own.config, terms.config)
-    if not found and own.state != terms.state:
-        found = (
+    objection = difference(own.config, terms.config)
+    if not objection and own.state != terms.state:
+        objection = (
             "has read another state of the checkpoint than the chief: let no other process write "
             "to it, and start all workers again"
         )
-    if objection := group.agree(found and f"{group.cluster.name(group.cluster.index)} {found}"):
-        raise UsageError(objection)
+    name = group.cluster.name(group.cluster.index)
+    if refusal := group.agree(objection and f"{name} {objection}"):
+        raise UsageError(refusal)
     group.remedy = f"start all workers again with charlstm train --resume {terms.folder}"
     return terms
 
 
 def difference(own: RunConfig, chiefs: RunConfig) -> str:
-    """Say what keeps two workers from training one model; ``""`` if nothing does."""
+    """Return why two workers can't train one model; ``""`` if they can."""
     if own.charlstm != chiefs.charlstm:
         return f"runs charlstm {own.charlstm} and the chief {chiefs.charlstm}: install the same"
     for part in ("corpus", "tokenizer", "train"):
@@ -80,12 +82,12 @@ def difference(own: RunConfig, chiefs: RunConfig) -> str:
 
 
 def resumed_state(folder: Path) -> str:
-    """Return a digest of the files that an interrupted run goes on from."""
+    """Return a digest of the files that an interrupted run continues from."""
     digest = hashlib.sha256()
     for name in (schema.RESUME, schema.MODEL, schema.HISTORY):
         digest.update(name.encode())
         path = folder / name
-        # What is missing or can't be read is told by whoever needs it.
+        # A file that is missing or unreadable is reported later, by whoever needs it.
         if path.is_file():
             with contextlib.suppress(OSError), path.open("rb") as file:
                 digest.update(hashlib.file_digest(file, "sha256").digest())
@@ -96,8 +98,8 @@ def fetched(folder: Path, group: WorkerGroup) -> Path:
     """Return the chief's checkpoint: its folder, or on other workers a temporary copy of it.
 
     Raises:
-        CheckpointBusy: if another process still writes what would be sent file by file.
-        TrainingError: if the chief is lost, as it is if there is no checkpoint.
+        CheckpointBusy: on the chief, if another process is writing to the checkpoint.
+        TrainingError: if the chief is lost, or has no checkpoint.
     """
     if group.size > 1 and group.is_chief:
         check_idle(folder)

@@ -1,9 +1,8 @@
 """The connections between the processes that train one model.
 
-Before TensorFlow is loaded the workers connect to the first of them, the chief, at the address
-where TensorFlow will listen later, and tell each other what they must agree on. The connections
-then stay open: one that breaks tells who has ended. This module knows neither TensorFlow nor what
-is trained.
+Before TensorFlow is loaded, the workers connect to the chief at the address where TensorFlow will
+listen later, and exchange messages. The connections then stay open as lifelines: one that breaks
+shows which worker has ended. Knows neither TensorFlow nor what the messages mean.
 """
 
 from __future__ import annotations
@@ -18,17 +17,21 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 
 from charlstm.distributed.tf_config import VARIABLE, WAIT, WAIT_VARIABLE, Cluster, host_and_port
-from charlstm.distributed.transport import keep_alive, listen, read_message, send_message
+from charlstm.distributed.transport import (
+    decoded,
+    keep_alive,
+    listen,
+    read_message,
+    send_message,
+)
 from charlstm.distributed.watchdog import GRACE
 from charlstm.errors import TrainingError, UsageError, harmless
 from charlstm.version import __version__
-
-Told = TypeVar("Told")
 
 LARGEST_MESSAGE = 1 << 40
 LARGEST_HELLO = 1 << 10
@@ -37,7 +40,7 @@ DONE = b"done"
 
 
 class _Hello(msgspec.Struct, frozen=True):
-    """What a worker says first: who it is, which cluster it reads, and what it is about to do."""
+    """The first message of a worker: its index, its cluster, its version and its command."""
 
     worker: int
     addresses: tuple[str, ...]
@@ -46,22 +49,23 @@ class _Hello(msgspec.Struct, frozen=True):
 
 
 class WorkerGroup:
-    """The connections of this process to the others; alone it has none, and nothing is sent.
+    """The connections of this process to the others; a process alone has none and sends nothing.
 
-    The chief is connected to every worker, and a worker to the chief. Whoever enters it meets the
-    others. Messages are exchanged in the same order by all until ``watch``; from then on only the
-    end is told.
+    The chief is connected to every worker, and a worker to the chief. Entering the context connects
+    them. Until ``watch`` all exchange messages in the same order; after it, only the end of a
+    worker is sent.
 
     Args:
-        cluster: who takes part.
-        wait: for how many seconds the others are waited for.
+        cluster: the processes.
+        wait: seconds to wait for the others.
         end: ends this process at once, with an exit status.
-        command: what this process was started with, as far as it must be the same for all.
-        say: tells a person what is waited for.
+        command: the part of the command line that must be the same on all workers.
+        say: shows a message to a person, about what is waited for.
 
     Attributes:
-        remedy: what to do when a worker is lost, for the message.
-        missed: who was lost when all was done, and matters no more; ``""`` if nobody.
+        remedy: what to do when a worker is lost, for the error.
+        missed: the worker that was lost after this process had finished, harmlessly; ``""`` if none
+            was.
     """
 
     def __init__(
@@ -80,25 +84,25 @@ class WorkerGroup:
         self.wait = wait
         self.remedy = "start all workers again"
         self.missed = ""
-        self._lines: dict[int, socket.socket] = {}
+        self._connections: dict[int, socket.socket] = {}
         self._stack = contextlib.ExitStack()
         self._lost, self._lost_index = "", -1
         self._loss = threading.Event()
         self._lock = threading.Lock()
-        self._ends: dict[int, threading.Thread] = {}
-        self._closed = self._parted = self._finished = False
+        self._watchers: dict[int, threading.Thread] = {}
+        self._closed = self._has_left = self._finished = False
 
     @property
     def size(self) -> int:
-        """How many processes train."""
+        """Number of processes that train."""
         return self.cluster.size
 
     @property
     def is_chief(self) -> bool:
-        """Whether this process is the one that writes and speaks."""
+        """Whether this process is the chief."""
         return self.cluster.is_chief
 
-    # Meeting
+    # Connecting
 
     def __enter__(self) -> WorkerGroup:
         try:
@@ -110,8 +114,8 @@ class WorkerGroup:
                 (self._gather if self.is_chief else self._join)(time.monotonic() + self.wait)
                 if (answer := self.from_chief(WELCOME)) != WELCOME:
                     raise UsageError(answer.decode(errors="replace"))
-                for line in self._lines.values():
-                    keep_alive(line)
+                for connection in self._connections.values():
+                    keep_alive(connection)
         except BaseException:
             self._close()
             raise
@@ -128,13 +132,13 @@ class WorkerGroup:
                 self.barrier_and_leave()
         finally:
             self._close()
-            if self._ends and (self.missed or (kind is not None and not self._parted)):
+            if self._watchers and (self.missed or (kind is not None and not self._has_left)):
                 # TensorFlow may wait for the others when it is unloaded.
                 status = 0 if error is None else getattr(error, "exit_code", 1)
                 _after(GRACE, lambda: self._end(status))
 
     def _gather(self, deadline: float) -> None:
-        """As the chief, wait until every worker has come."""
+        """As the chief, wait until every worker has connected."""
         address = self.cluster.addresses[0]
         host, port = host_and_port(address)
         try:
@@ -147,13 +151,13 @@ class WorkerGroup:
         with contextlib.ExitStack() as stack:
             for listener in listeners:
                 stack.enter_context(listener).setblocking(False)
-            while missing := set(range(1, self.size)) - self._lines.keys():
+            while missing := set(range(1, self.size)) - self._connections.keys():
                 for listener in select.select(listeners, [], [], self._left(deadline, missing))[0]:
-                    with contextlib.suppress(OSError):  # who has gone again meanwhile
+                    with contextlib.suppress(OSError):  # it may have disconnected already
                         self._welcome(listener.accept()[0])
 
     def _left(self, deadline: float, missing: Iterable[int]) -> float:
-        """Return the seconds until the deadline, or raise that some are missing."""
+        """Return the seconds until the deadline; after it raise ``TrainingError``."""
         left = deadline - time.monotonic()
         if left > 0:
             return left
@@ -163,31 +167,33 @@ class WorkerGroup:
             f"machine, and see what they say ({WAIT_VARIABLE} sets the time)"
         )
 
-    def _welcome(self, line: socket.socket) -> None:
-        """Take a worker's connection in; whoever doesn't speak as one is turned away."""
+    def _welcome(self, connection: socket.socket) -> None:
+        """Take the connection of a worker; close one that sends no valid first message."""
         try:
-            line.settimeout(5.0)
-            hello = msgspec.json.decode(read_message(line, LARGEST_HELLO * self.size), type=_Hello)
+            connection.settimeout(5.0)
+            hello = msgspec.json.decode(
+                read_message(connection, LARGEST_HELLO * self.size), type=_Hello
+            )
         except (OSError, EOFError, msgspec.DecodeError, ValueError, RecursionError):
-            line.close()
+            connection.close()
             return
         if objection := self._objection(hello):
-            for told in (line, *self._lines.values()):
+            for other in (connection, *self._connections.values()):
                 with contextlib.suppress(OSError):
-                    send_message(told, objection.encode())
-            line.close()
+                    send_message(other, objection.encode())
+            connection.close()
             raise UsageError(objection)
-        self._lines[hello.worker] = line
+        self._connections[hello.worker] = connection
 
     def _objection(self, hello: _Hello) -> str:
-        """Say why a worker can't take part; ``""`` if it can."""
+        """Return why a worker can't take part; ``""`` if it can."""
         if hello.addresses != self.cluster.addresses or not 0 < hello.worker < self.size:
             return (
                 f"the {VARIABLE} of a worker that came names other workers than the chief's: give "
                 f"all the same cluster"
             )
         name = self.cluster.name(hello.worker)
-        if hello.worker in self._lines:
+        if hello.worker in self._connections:
             return (
                 f"two processes say that they are {name}: give each an index of its own in "
                 f"{VARIABLE}"
@@ -211,19 +217,21 @@ class WorkerGroup:
         while True:
             left = self._left(deadline, [0])
             try:
-                line = socket.create_connection(host_and_port(address), timeout=min(5.0, left))
+                connection = socket.create_connection(
+                    host_and_port(address), timeout=min(5.0, left)
+                )
                 break
             except OSError:
                 time.sleep(0.2)
-        line.settimeout(self.wait + GRACE)  # for the others to come
-        self._lines[0] = line
+        connection.settimeout(self.wait + GRACE)  # until all others have connected
+        self._connections[0] = connection
         hello = _Hello(self.cluster.index, self.cluster.addresses, __version__, self.command)
         self._send(0, msgspec.json.encode(hello))
 
-    # Telling each other
+    # Messages
 
     def from_chief(self, data: bytes = b"") -> bytes:
-        """Return what the chief gave here; what others give does not matter.
+        """Return the data that the chief passes to this call; others pass nothing.
 
         Raises:
             TrainingError: if a worker is lost.
@@ -234,7 +242,7 @@ class WorkerGroup:
         return data
 
     def agree(self, objection: str = "") -> str:
-        """Wait for all; return the first objection that any of them has, or ``""``.
+        """Wait for all; return the first objection that a worker has, or ``""``.
 
         Raises:
             TrainingError: if a worker is lost.
@@ -242,13 +250,13 @@ class WorkerGroup:
         if not self.is_chief:
             self._send(0, objection.encode())
             return self._receive(0).decode()
-        found = [objection, *(self._receive(index).decode() for index in sorted(self._lines))]
-        first = next(filter(None, found), "")
+        others = [self._receive(index).decode() for index in sorted(self._connections)]
+        first = next(filter(None, [objection, *others]), "")
         self._send_all(first.encode())
         return first
 
     def fetched(self, folder: Path, names: Iterable[str]) -> Path:
-        """Return the chief's folder, or a temporary copy of those of its files that are there.
+        """Return the folder on the chief; on others a temporary copy of the files named, if any.
 
         Raises:
             TrainingError: if a worker is lost.
@@ -256,40 +264,40 @@ class WorkerGroup:
         if self.size == 1:
             return folder
         if self.is_chief:
-            there = [name for name in names if (folder / name).is_file()]
-            self._send_all(msgspec.json.encode(there))
-            for name in there:
+            present = [name for name in names if (folder / name).is_file()]
+            self._send_all(msgspec.json.encode(present))
+            for name in present:
                 self._send_all((folder / name).read_bytes())
             return folder
         copy = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="charlstm-")))
         known = set(names)
-        there = decoded(self._receive(0), list[str])
-        if not there:
-            self._receive(0)  # the chief will say so and end
-        for name in there:
+        sent = decoded(self._receive(0), list[str])
+        if not sent:
+            self._receive(0)  # the chief will report that and end, which raises here
+        for name in sent:
             data = self._receive(0)
             if name in known:
                 (copy / name).write_bytes(data)
         return copy
 
     def _send_all(self, data: bytes) -> None:
-        for index in self._lines:
+        for index in self._connections:
             self._send(index, data)
 
     def _send(self, index: int, data: bytes) -> None:
         try:
-            send_message(self._lines[index], data)
+            send_message(self._connections[index], data)
         except OSError:
             raise self.loss_of(index) from None
 
     def _receive(self, index: int) -> bytes:
         try:
-            return read_message(self._lines[index], LARGEST_MESSAGE)
+            return read_message(self._connections[index], LARGEST_MESSAGE)
         except (OSError, EOFError):
             raise self.loss_of(index) from None
 
     def loss_of(self, index: int) -> TrainingError:
-        """Return the error for a worker that is gone."""
+        """Return the error for a worker that is lost."""
         return TrainingError(self._sentence(index))
 
     def _sentence(self, index: int) -> str:
@@ -298,55 +306,57 @@ class WorkerGroup:
             f"{self.remedy}"
         )
 
-    # Watching over each other
+    # Lifelines
 
     def watch(self) -> None:
-        """From now on notice if a worker is lost, and end this process if it doesn't by itself."""
-        for index in self._lines if not self._ends else ():
-            thread = threading.Thread(target=self._await_end, args=(index,), daemon=True)
-            self._ends[index] = thread
+        """From now on notice when a worker is lost, and end this process unless it ends itself."""
+        for index in self._connections if not self._watchers else ():
+            thread = threading.Thread(target=self._watch_connection, args=(index,), daemon=True)
+            self._watchers[index] = thread
             thread.start()
 
     def lost(self) -> TrainingError | None:
-        """Return the error if a worker is lost, which may take a moment to be known."""
-        if not self._ends or not self._loss.wait(GRACE):
+        """Return the error if a worker is lost; wait a moment for it to be noticed."""
+        if not self._watchers or not self._loss.wait(GRACE):
             return None
-        self._closed = True  # whoever asks will tell
+        self._closed = True  # the caller reports it
         return TrainingError(self._lost)
 
     def barrier_and_leave(self, *, finished: bool = False) -> None:
-        """Wait until all are done, so that none is missed by another; then nothing more is sent.
+        """Wait until all workers are done, so that none misses another; nothing is sent afterwards.
 
         Args:
-            finished: whether this process has done all it was started for, so that only the loss of
-                the chief, which writes, is a failure yet.
+            finished: whether this process has done its work, so that only the loss of the chief,
+                which writes the checkpoint, is still a failure.
 
         Raises:
-            TrainingError: if a worker is lost instead.
+            TrainingError: if a worker is lost.
         """
-        if self._closed or not self._lines:
+        if self._closed or not self._connections:
             return
         with self._lock:
             self._finished = finished
-        if not self._ends:
+        if not self._watchers:
             self.agree()
         else:
             if not self.is_chief:
-                self._send(0, DONE)
-            for thread in self._ends.values():
+                # A chief that has left closed its end. Why it has is the last thing it sent.
+                with contextlib.suppress(TrainingError):
+                    self._send(0, DONE)
+            for thread in self._watchers.values():
                 while thread.is_alive() and not self._loss.is_set():
                     thread.join(0.1)
             if self._loss.is_set():
-                self._closed = True  # whoever asks will tell
-                if not self._bearable():
+                self._closed = True  # the caller reports it
+                if not self._can_finish():
                     raise TrainingError(self._lost)
                 self.missed = self.cluster.name(self._lost_index)
             elif self.is_chief:
                 self._tell_done()
-        self._closed = self._parted = True
+        self._closed = self._has_left = True
 
     def _tell_done(self) -> None:
-        for index in self._lines:
+        for index in self._connections:
             try:
                 self._send(index, DONE)
             except TrainingError:
@@ -354,17 +364,17 @@ class WorkerGroup:
                     raise
                 self.missed = self.cluster.name(index)
 
-    def _await_end(self, index: int) -> None:
-        """Read a lifeline to its end: a worker is done, or it is lost, or another one is."""
+    def _watch_connection(self, index: int) -> None:
+        """Read a connection until its worker is done or lost, or the chief reports another lost."""
         try:
-            message = read_message(self._lines[index], LARGEST_HELLO)
+            message = read_message(self._connections[index], LARGEST_HELLO)
         except (OSError, EOFError):
             message = f"{index}".encode()
         if message != DONE:
             self._lose(int(message))
 
-    def _bearable(self) -> bool:
-        """Whether nothing depends on the worker that is lost."""
+    def _can_finish(self) -> bool:
+        """Return whether this process can finish without the worker that is lost."""
         return self._finished and self._lost_index != 0
 
     def _lose(self, index: int) -> None:
@@ -372,14 +382,14 @@ class WorkerGroup:
             if self._closed or self._lost:
                 return
             self._lost, self._lost_index = self._sentence(index), index
-        for line in self._lines.values() if self.is_chief else ():
+        for connection in self._connections.values() if self.is_chief else ():
             with contextlib.suppress(OSError):
-                send_message(line, f"{index}".encode())
+                send_message(connection, f"{index}".encode())
         self._loss.set()
-        # Whoever waits for a lost worker within TensorFlow does not come back from there.
+        # A thread that waits for a lost worker within TensorFlow never returns.
         time.sleep(GRACE)
         with self._lock:
-            if self._bearable():
+            if self._can_finish():
                 return
             if not self._closed:
                 with contextlib.suppress(OSError):
@@ -388,10 +398,10 @@ class WorkerGroup:
 
     def _close(self) -> None:
         self._closed = True
-        for line in self._lines.values():
+        for connection in self._connections.values():
             with contextlib.suppress(OSError):
-                line.shutdown(socket.SHUT_RDWR)  # which ends a thread that reads from it
-            line.close()
+                connection.shutdown(socket.SHUT_RDWR)  # which ends a thread that reads from it
+            connection.close()
         self._stack.close()
 
 
@@ -399,18 +409,3 @@ def _after(seconds: float, do: Callable[[], Any]) -> None:
     timer = threading.Timer(seconds, do)
     timer.daemon = True
     timer.start()
-
-
-def decoded(told: bytes, kind: type[Told]) -> Told:
-    """Read what another process told.
-
-    Raises:
-        UsageError: if it is not of that kind.
-    """
-    try:
-        return msgspec.json.decode(told, type=kind)
-    except (msgspec.DecodeError, ValueError, RecursionError):
-        raise UsageError(
-            "the workers don't understand each other: start the same command on every machine, "
-            "with the same version of charlstm"
-        ) from None

@@ -1,9 +1,9 @@
 """The devices that take a step together: one, several of this machine, or those of many machines.
 
-Each replica reads its share of the rows; gradients and losses are summed over all replicas, so that
-all take the same step with the same weights, bit for bit. With the losses goes what workers must
-agree on between steps: the chief's clock, and whether any of them has been asked to stop. Alone,
-everything is what it would be without this module, which knows no network, no text and no budget.
+Each replica computes its share of the rows. Gradients and losses are summed over all replicas, so
+all take the same step with the same weights, bit for bit. Two more numbers travel with the losses:
+the chief's clock, and whether any worker was asked to stop. With one device this module adds
+nothing. Knows no network, no text and no budget.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from charlstm.network.backend import tf
 
 Item = TypeVar("Item")
 
-# How TensorFlow tells that a collective operation has lost a worker.
+# Errors that TensorFlow raises when a collective operation has lost a worker.
 LOST = (
     tf.errors.UnavailableError,
     tf.errors.AbortedError,
@@ -34,12 +34,12 @@ LOST = (
     tf.errors.UnknownError,
 )
 
-# TensorFlow's servers, all of which are there, find each other within so many seconds.
+# Seconds in which TensorFlow's servers, all of which have started, connect to each other.
 CONNECTING_SECONDS = 60
 
 
 def evenly(count: int, parts: int) -> list[slice]:
-    """Divide a count of things as evenly as can be."""
+    """Divide ``range(count)`` into consecutive slices whose lengths differ by at most 1."""
     borders = [count * part // parts for part in range(parts + 1)]
     return [slice(*pair) for pair in itertools.pairwise(borders)]
 
@@ -48,8 +48,8 @@ class ReplicaGroup:
     """All replicas of a run, seen from one process.
 
     Args:
-        strategy: TensorFlow's; ``None`` for one device that nothing is shared with.
-        group: the other processes.
+        strategy: of TensorFlow; ``None`` for a single device.
+        group: the connections to the other processes.
     """
 
     def __init__(
@@ -66,11 +66,11 @@ class ReplicaGroup:
 
     @property
     def is_chief(self) -> bool:
-        """Whether this process is the one that writes and speaks."""
+        """Whether this process is the chief."""
         return self.group.is_chief
 
     def scope(self) -> contextlib.AbstractContextManager[Any]:
-        """Return the context in which variables are made, one copy for each replica."""
+        """Return the context in which variables are created, one copy for each replica."""
         if self.strategy is None:
             return contextlib.nullcontext()
         return self.strategy.scope()  # type: ignore[no-any-return]
@@ -78,11 +78,11 @@ class ReplicaGroup:
     # What a replica calls
 
     def share(self, items: Sequence[Item]) -> Sequence[Item]:
-        """Return those of the items that this replica takes care of; none if they are too few."""
+        """Return this replica's share of the items; it is empty if they are too few."""
         return items[evenly(len(items), self.count)[self._number()]]
 
     def total(self, tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
-        """Sum tensors over all replicas: the same bits for each."""
+        """Return the sums of tensors over all replicas, the same bits on each."""
         if self.strategy is None:
             return list(tensors)
         context = tf.distribute.get_replica_context()
@@ -98,54 +98,54 @@ class ReplicaGroup:
     # What the process calls
 
     def on_each(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """Compile a function that every replica runs on what is its own."""
+        """Compile a function that every replica runs on its own values."""
         strategy = self.strategy
         if strategy is None:
             return tf.function(function)  # type: ignore[no-any-return]
-        return tf.function(lambda *given: strategy.run(function, args=given))  # type: ignore[no-any-return]
+        return tf.function(lambda *arguments: strategy.run(function, args=arguments))  # type: ignore[no-any-return]
 
     def summed_losses(
         self, function: Callable[..., tuple[tf.Tensor, Any]]
     ) -> Callable[..., tuple[float, Any]]:
-        """Compile a function of a loss and something else; the losses of all replicas are summed.
+        """Compile a function that returns a loss and another value; sum the loss over all replicas.
 
-        With several processes, each call is also a synchronization: see ``asked`` and ``now``.
+        With several processes, each call also synchronizes ``asked`` and ``now``.
         """
         if self.strategy is None:
             alone = tf.function(function)
 
-            def call_alone(*given: Any) -> tuple[float, Any]:
-                loss, other = alone(*given)
+            def call_alone(*arguments: Any) -> tuple[float, Any]:
+                loss, other = alone(*arguments)
                 return float(loss), other
 
             return call_alone
 
-        def on_replica(news: tf.Tensor, *given: Any) -> tuple[tf.Tensor, Any]:
-            loss, other = function(*given)
+        def on_replica(news: tf.Tensor, *arguments: Any) -> tuple[tf.Tensor, Any]:
+            loss, other = function(*arguments)
             if self._number() % self._here:
-                news = tf.zeros_like(news)  # another replica of this process has told it
-            (told,) = self.total([tf.concat([[tf.cast(loss, tf.float64)], news], 0)])
-            return told, other
+                news = tf.zeros_like(news)  # the first replica of this process sends it
+            (sums,) = self.total([tf.concat([[tf.cast(loss, tf.float64)], news], 0)])
+            return sums, other
 
         compiled = self.on_each(on_replica)
 
-        def call(*given: Any) -> tuple[float, Any]:
+        def call(*arguments: Any) -> tuple[float, Any]:
             clock = time.monotonic() if self.is_chief else 0.0
-            told, other = compiled(tf.constant([self._asked, clock], tf.float64), *given)
-            loss, stops, self._clock = self.first(told).numpy().tolist()
+            sums, other = compiled(tf.constant([self._asked, clock], tf.float64), *arguments)
+            loss, stops, self._clock = self.first(sums).numpy().tolist()
             self._stops = stops > 0
             return loss, other
 
         return call
 
     def first(self, value: Any) -> Any:
-        """Return the first of the values that the replicas of this process hold."""
+        """Return a value as the first replica of this process holds it."""
         return (
             value if self.strategy is None else self.strategy.experimental_local_results(value)[0]
         )
 
     def whole(self, tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
-        """Put the rows of all replicas together again."""
+        """Concatenate the rows of all replicas."""
         if self.strategy is None:
             return list(tensors)
         return [self.first(tensor) for tensor in self._gather(list(tensors))]
@@ -153,14 +153,14 @@ class ReplicaGroup:
     # Synchronization
 
     def sync(self) -> None:
-        """Exchange what ``asked`` and ``now`` tell."""
+        """Synchronize ``asked`` and ``now`` between the processes."""
         if self.group.size > 1:
             self._sync()
 
     def asked(self, stop: bool) -> bool:
-        """Whether to stop: alone, what is given; else whether any process had asked so.
+        """Return whether to stop: ``stop``, or with several processes whether any has asked to.
 
-        All processes learn of it at the same synchronization, the next one.
+        With several, a request takes effect for all of them at the next synchronization.
         """
         if self.group.size == 1:
             return stop
@@ -168,12 +168,12 @@ class ReplicaGroup:
         return self._stops
 
     def now(self) -> float:
-        """Return the time in seconds; it stands still for all until the next synchronization."""
+        """Return the time in seconds; with several processes it is that of the last ``sync``."""
         return time.monotonic() if self.group.size == 1 else self._clock
 
     @contextlib.contextmanager
-    def losses_told(self) -> Iterator[None]:
-        """Turn TensorFlow's errors about a lost worker into one that names it.
+    def lost_worker_named(self) -> Iterator[None]:
+        """Turn TensorFlow's error about a lost worker into one that names the worker.
 
         Raises:
             TrainingError: if a worker is lost.
@@ -183,16 +183,16 @@ class ReplicaGroup:
         except LOST as error:
             if self.group.size == 1:
                 raise
-            told = self.group.lost() or TrainingError(
+            loss = self.group.lost() or TrainingError(
                 f"the workers have lost each other ({_first_line(error)}): see what the others "
                 f"said, then {self.group.remedy}"
             )
-            raise told from error
+            raise loss from error
 
 
 def _gathered(tensors: list[tf.Tensor]) -> list[tf.Tensor]:
     context = tf.distribute.get_replica_context()
-    # What is gathered must have been computed here: what is only handed in has no device.
+    # Only a tensor that was computed here has a device to gather from, hence the identity.
     return [context.all_gather(tf.identity(tensor), axis=0) for tensor in tensors]
 
 
@@ -202,22 +202,22 @@ def _first_line(error: Exception) -> str:
 
 
 def replica_group(group: WorkerGroup, most: int) -> ReplicaGroup:
-    """Return the replicas of this process, before TensorFlow has done anything else.
+    """Return the replicas of a run; to be called before TensorFlow has run any operation.
 
     Several workers use ``MultiWorkerMirroredStrategy``, several GPUs of one machine
     ``MirroredStrategy``.
 
     Args:
         group: the processes.
-        most: of how many GPUs each of them makes use, if it has more.
+        most: the number of GPUs that each of them uses at most.
 
     Raises:
         TrainingError: if TensorFlow can't bring the workers together.
     """
     _see_gpus(most)
     if group.size > 1:
-        tf.get_logger().setLevel("ERROR")  # which has much to say about collective operations
-        group.agree()  # that all have loaded TensorFlow, and will be there within a moment
+        tf.get_logger().setLevel("ERROR")  # it warns about collective operations
+        group.agree()  # all have loaded TensorFlow, and will connect within a moment
         try:
             with _signals_kept(), ended_after(CONNECTING_SECONDS, _unconnected(group.cluster)):
                 strategy = tf.distribute.MultiWorkerMirroredStrategy()
@@ -228,7 +228,7 @@ def replica_group(group: WorkerGroup, most: int) -> ReplicaGroup:
             ) from error
         group.watch()
         replicas = ReplicaGroup(strategy, group)
-        with replicas.losses_told():
+        with replicas.lost_worker_named():
             replicas.sync()
         return replicas
     devices = tf.config.list_logical_devices("GPU")[:most]
@@ -236,7 +236,7 @@ def replica_group(group: WorkerGroup, most: int) -> ReplicaGroup:
 
 
 def _see_gpus(most: int) -> None:
-    """Let TensorFlow see no more GPUs than are made use of, so that the others stay free."""
+    """Hide the GPUs beyond ``most`` from TensorFlow, so that they stay free."""
     devices = tf.config.list_physical_devices("GPU")
     if len(devices) > most:
         with contextlib.suppress(RuntimeError):  # this process has trained before
@@ -244,13 +244,13 @@ def _see_gpus(most: int) -> None:
 
 
 def mirrored(devices: Sequence[str]) -> ReplicaGroup:
-    """Return the replicas of several devices of this machine."""
+    """Return the replicas on several devices of this machine."""
     tf.get_logger().setLevel("ERROR")
     return ReplicaGroup(tf.distribute.MirroredStrategy(list(devices)))
 
 
 def _unconnected(cluster: Cluster) -> str:
-    """Say that TensorFlow, which lets nothing else run meanwhile, has waited for too long."""
+    """Return the error for servers that have not connected in time."""
     names = " and ".join(cluster.name(index) for index in range(cluster.size))
     return (
         f"TensorFlow has not connected {names} within {CONNECTING_SECONDS} seconds, though all "
@@ -261,7 +261,7 @@ def _unconnected(cluster: Cluster) -> str:
 
 @contextlib.contextmanager
 def _signals_kept() -> Iterator[None]:
-    """Give back signals that TensorFlow has taken over."""
+    """Restore the signal handlers that TensorFlow replaces."""
     try:
         yield
     finally:
@@ -271,10 +271,10 @@ def _signals_kept() -> Iterator[None]:
 
 
 def check_rows(replicas: int, streams: int) -> None:
-    """Refuse to share fewer rows than there are replicas.
+    """Check that each replica has a row.
 
     Raises:
-        UsageError: if there are.
+        UsageError: if there are fewer rows than replicas.
     """
     if streams < replicas:
         raise UsageError(

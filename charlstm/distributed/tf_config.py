@@ -1,6 +1,6 @@
-"""Who trains together: the processes that ``TF_CONFIG`` names, as TensorFlow reads it.
+"""From environment variables to a ``Cluster``: the processes that ``TF_CONFIG`` names.
 
-This module reads environment variables; it connects to nobody.
+The variable is read as TensorFlow reads it. This module opens no connection.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from charlstm.errors import UsageError
 
 VARIABLE = "TF_CONFIG"
 
-# How many seconds workers wait for each other before anything is trained.
+# Seconds that workers wait for each other before training.
 WAIT_VARIABLE = "CHARLSTM_WAIT"
 WAIT = 300.0
 
@@ -39,11 +39,11 @@ class _Content(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class Cluster:
-    """The processes of a run, the chief first.
+    """The worker processes of a run, the chief first.
 
     Attributes:
         addresses: ``host:port`` of each.
-        index: which of them this process is.
+        index: the index of this process.
     """
 
     addresses: tuple[str, ...] = ("",)
@@ -51,24 +51,24 @@ class Cluster:
 
     @property
     def size(self) -> int:
-        """How many processes train."""
+        """Number of processes that train."""
         return len(self.addresses)
 
     @property
     def is_chief(self) -> bool:
-        """Whether this process is the one that writes and speaks."""
+        """Whether this process is the chief, which writes the checkpoint and reports."""
         return self.index == 0
 
     def name(self, index: int) -> str:
-        """Return what people call a worker."""
+        """Return the name of a worker for messages."""
         return f"worker {index}{'' if index else ', the chief,'} at {self.addresses[index]}"
 
 
 def cluster_of(environ: Mapping[str, str] = os.environ) -> Cluster:
-    """Read ``TF_CONFIG``; without it, or with one worker in it, this process is alone.
+    """Read ``TF_CONFIG``; without it, or with one worker in it, return a cluster of one process.
 
     Raises:
-        UsageError: if it is not what charlstm can train with.
+        UsageError: if it is malformed, or not a cluster of a chief and workers.
     """
     text = environ.get(VARIABLE, "").strip()
     if not text:
@@ -95,7 +95,7 @@ def cluster_of(environ: Mapping[str, str] = os.environ) -> Cluster:
 
 
 def _checked_task(jobs: Mapping[str, list[str]], task: _Task | None) -> _Task:
-    """Refuse what is not a cluster of a chief and workers with this process in it."""
+    """Return the task; raise ``UsageError`` unless it belongs to a cluster of chief and workers."""
     if task is None:
         raise UsageError(f"{VARIABLE} has no task, which says who this process is: {EXPECTED}")
     for job in (task.type, *jobs):
@@ -119,7 +119,7 @@ def host_and_port(address: str) -> tuple[str, int]:
     """Split an address like ``host1:2222``.
 
     Raises:
-        UsageError: if it is none.
+        UsageError: if it has no host or no valid port.
     """
     host, _, port = address.rpartition(":")
     if not (host and port.isascii() and port.isdigit() and 0 < int(port) < 65_536):
@@ -130,10 +130,10 @@ def host_and_port(address: str) -> tuple[str, int]:
 
 
 def waiting_seconds(environ: Mapping[str, str] = os.environ) -> float:
-    """Return how long workers wait for each other.
+    """Return how many seconds workers wait for each other: ``CHARLSTM_WAIT``, or the default.
 
     Raises:
-        UsageError: if the variable that says it is no positive number.
+        UsageError: if the variable is not a positive number.
     """
     text = environ.get(WAIT_VARIABLE, "").strip()
     try:

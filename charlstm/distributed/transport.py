@@ -1,6 +1,7 @@
-"""Sockets between workers: where to listen, and messages of a known length.
+"""Sockets between workers: listening at an address, and messages with a length prefix.
 
-Workers trust their network, as TensorFlow does. This module does not know what is sent.
+Workers trust their network, as they must for TensorFlow. This module does not know what a message
+means.
 """
 
 from __future__ import annotations
@@ -10,16 +11,26 @@ import errno
 import ipaddress
 import socket
 import sys
-from typing import Any
+from typing import Any, TypeVar
 
-# A machine that is gone without a word is noticed after about so many seconds.
+import msgspec
+
+from charlstm.errors import UsageError
+
+Message = TypeVar("Message")
+
+# Seconds until a machine that vanished without closing its connections is noticed.
 SILENCE = 15
 
 
 def listen(host: str, port: int) -> list[socket.socket]:
-    """Listen where a name stands for addresses of this machine; else at all that it has."""
-    found = [_listen_at(family, address) for family, address in _addresses_of(host, port)]
-    if listeners := [listener for listener in found if listener is not None]:
+    """Listen at the addresses of a host name if they belong to this machine, else at all addresses.
+
+    Raises:
+        OSError: if the port is taken.
+    """
+    opened = [_listen_at(family, address) for family, address in _addresses_of(host, port)]
+    if listeners := [listener for listener in opened if listener is not None]:
         return listeners
     family = socket.AF_INET6 if socket.has_dualstack_ipv6() else socket.AF_INET
     dual = family == socket.AF_INET6
@@ -27,22 +38,22 @@ def listen(host: str, port: int) -> list[socket.socket]:
 
 
 def _addresses_of(host: str, port: int) -> list[tuple[int, tuple[Any, ...]]]:
-    """Return families and addresses that a name stands for, as far as other machines agree."""
+    """Return the families and addresses of a host name that other machines can reach."""
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        entries = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
         return []
-    addresses = list(dict.fromkeys((int(family), address) for family, _, _, _, address in found))
+    addresses = list(dict.fromkeys((int(family), address) for family, _, _, _, address in entries))
     with contextlib.suppress(ValueError):
         ipaddress.ip_address(host)
         return addresses
-    # A machine may know its own name as a loopback address, and others where it really is.
+    # A machine may resolve its own name to loopback, where no other machine reaches it.
     hidden = any(ipaddress.ip_address(address[0]).is_loopback for _, address in addresses)
     return [] if hidden and host != "localhost" else addresses
 
 
 def _listen_at(family: int, address: tuple[Any, ...]) -> socket.socket | None:
-    """Listen at an address; ``None`` if it is not one of this machine."""
+    """Listen at an address; return ``None`` if it does not belong to this machine."""
     try:
         return socket.create_server(address, family=family)
     except OSError as error:
@@ -51,38 +62,54 @@ def _listen_at(family: int, address: tuple[Any, ...]) -> socket.socket | None:
         raise
 
 
-def keep_alive(line: socket.socket) -> None:
-    """Let a connection break when the other machine is gone without a word."""
-    line.settimeout(None)
-    line.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+def keep_alive(connection: socket.socket) -> None:
+    """Make a connection fail when the other machine has vanished (see ``SILENCE``)."""
+    connection.settimeout(None)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     options = {"TCP_KEEPIDLE": SILENCE // 3, "TCP_KEEPINTVL": SILENCE // 3, "TCP_KEEPCNT": 2}
     for name, value in options.items():
         if sys.platform == "linux":
-            line.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+            connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
-def send_message(line: socket.socket, data: bytes) -> None:
+def send_message(connection: socket.socket, data: bytes) -> None:
     """Send a message: its length in 8 bytes, then its bytes."""
-    line.sendall(len(data).to_bytes(8, "little"))
-    line.sendall(data)
+    connection.sendall(len(data).to_bytes(8, "little"))
+    connection.sendall(data)
 
 
-def read_message(line: socket.socket, most: int) -> bytes:
-    """Read a message of at most so many bytes.
+def read_message(connection: socket.socket, most: int) -> bytes:
+    """Read a message of at most ``most`` bytes.
 
     Raises:
-        EOFError: if the connection ends before it does, or if it is longer.
+        EOFError: if the connection ends within the message, or the message is longer.
+        OSError: if the connection fails.
     """
-    length = int.from_bytes(_read(line, 8), "little")
+    length = int.from_bytes(_read(connection, 8), "little")
     if length > most:
         raise EOFError
-    return _read(line, length)
+    return _read(connection, length)
 
 
-def _read(line: socket.socket, length: int) -> bytes:
+def _read(connection: socket.socket, length: int) -> bytes:
     data = bytearray()
     while len(data) < length:
-        if not (piece := line.recv(min(1 << 20, length - len(data)))):
+        if not (piece := connection.recv(min(1 << 20, length - len(data)))):
             raise EOFError
         data += piece
     return bytes(data)
+
+
+def decoded(message: bytes, kind: type[Message]) -> Message:
+    """Decode a JSON message of another process.
+
+    Raises:
+        UsageError: if it is not of that type.
+    """
+    try:
+        return msgspec.json.decode(message, type=kind)
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        raise UsageError(
+            "the workers don't understand each other: start the same command on every machine, "
+            "with the same version of charlstm"
+        ) from None

@@ -1,4 +1,4 @@
-"""Ends this process, with a reason on stderr, when it is stuck in code that can't be interrupted.
+"""Ends this process, with an error on stderr, if it is stuck in code that can't be interrupted.
 
 This module does not know what the process is doing.
 """
@@ -11,11 +11,11 @@ import signal
 import subprocess
 from collections.abc import Iterator
 
-# A process that is to end may end by an error of its own for so many seconds.
+# Seconds that a process has to end with its own error before it is killed.
 GRACE = 5.0
 
-# Ends a process that lets nothing of its own run any more, but speaks first. Its standard input
-# ends with that process, and it with both.
+# Prints an error and ends a process in which no other thread can run. Its standard input is a pipe
+# from that process: when the pipe closes, the watchdog ends too.
 WATCHDOG = """
 { sleep "$1"; printf '%s\\n' "$3" >&2; kill -ALRM "$2"; } &
 read nothing
@@ -27,8 +27,8 @@ kill -KILL 0
 def ended_after(seconds: int, sentence: str) -> Iterator[None]:
     """End this process by SIGALRM, with an error on stderr, if the body takes too long.
 
-    A process of its own watches, because the body may let no other thread run. Where none can be
-    started, the signal comes without a word.
+    A separate process watches, because the body may block all threads of this one. If it can't be
+    started, the signal comes without an error message.
     """
     arguments = [str(seconds), str(os.getpid()), f"Error: {sentence}"]
     signal.setitimer(signal.ITIMER_REAL, seconds + GRACE)

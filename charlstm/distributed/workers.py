@@ -1,8 +1,8 @@
-"""The workers that train one model, as one object: what each of them writes, says and waits for.
+"""All workers that train one model, as one object: who writes, who reports, what is waited for.
 
-Usually a process trains alone. It is then the chief of nobody: it writes and speaks, and nothing is
-sent. Under ``TF_CONFIG`` the chief writes and speaks for all, and the others only take part.
-Whoever prepares or shows a run asks this object instead of asking which of them it is.
+Usually there is one worker: it writes and reports, and nothing is sent. With ``TF_CONFIG`` the
+chief writes and reports for all, and the others only train. Code that prepares, runs or shows a
+run calls this object and never asks whether it is the chief.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ ObserverType = TypeVar("ObserverType")
 
 
 class Workers:
-    """All workers, as the chief sees them: it writes and speaks. Alone, a process is the chief.
+    """All workers as seen from the chief, or from a process that trains alone.
 
     Args:
-        group: the connections to the others.
+        group: the connections to the others; by default there are none.
     """
 
     def __init__(self, group: WorkerGroup | None = None) -> None:
@@ -49,12 +49,12 @@ class Workers:
 
     @property
     def count(self) -> int:
-        """How many processes train."""
+        """Number of processes that train."""
         return self._group.size
 
     @property
     def missed(self) -> str:
-        """Who was lost when all was done, and matters no more; ``""`` if nobody."""
+        """The worker that was lost after training had finished, harmlessly; ``""`` if none was."""
         return self._group.missed
 
     # Before training
@@ -68,41 +68,41 @@ class Workers:
         return agreed_terms(own, self._group)
 
     def replicas(self, most: int) -> ReplicaGroup:
-        """Return the devices of all workers, of which each brings at most so many GPUs."""
+        """Return the devices of all workers, at most ``most`` GPUs of each."""
         from charlstm.distributed.replicas import replica_group
 
         return replica_group(self._group, most)
 
-    # What one of them does for all
+    # What only the chief does
 
     def output(self, folder: Path | None) -> Path | None:
-        """Return where the checkpoint is to go; ``None`` if it is not this worker's business."""
+        """Return the folder of the new checkpoint; ``None`` on a worker that does not write it."""
         return folder
 
     def once(self, context: AbstractContextManager[Any]) -> AbstractContextManager[Any]:
-        """Return a context that only the worker that writes must enter."""
+        """Return the context on the chief; on others one that does nothing."""
         return context
 
     def writer(self, folder: Path) -> Writer:
-        """Return what writes to the checkpoint."""
+        """Return the writer of the checkpoint."""
         return CheckpointWriter(folder)
 
-    def observer(self, speaks: ObserverType, silent: ObserverType) -> ObserverType:  # noqa: ARG002
-        """Return the observer that this worker is watched by; one of all workers speaks."""
-        return speaks
+    def observer(self, reporting: ObserverType, silent: ObserverType) -> ObserverType:  # noqa: ARG002
+        """Return the observer of this worker: ``reporting`` on the chief, ``silent`` on others."""
+        return reporting
 
     # After training
 
     def barrier_and_leave(self) -> None:
-        """Wait until all have trained; then nothing more is sent."""
+        """Wait until all workers have finished training; nothing is sent afterwards."""
         self._group.barrier_and_leave(finished=True)
 
 
 class OtherWorkers(Workers):
-    """All workers, as one beside the chief sees them: it neither writes nor speaks."""
+    """All workers as seen from one that is not the chief: it neither writes nor reports."""
 
     def output(self, folder: Path | None) -> Path | None:  # noqa: ARG002
-        """Return ``None``: the chief's folder need not exist here."""
+        """Return ``None``: the chief's folder need not exist on this machine."""
         return None
 
     def once(
@@ -116,13 +116,13 @@ class OtherWorkers(Workers):
         """Return a writer that writes nothing."""
         return NullWriter()
 
-    def observer(self, speaks: ObserverType, silent: ObserverType) -> ObserverType:  # noqa: ARG002
-        """Return the one that says nothing; it may ask all to stop all the same."""
+    def observer(self, reporting: ObserverType, silent: ObserverType) -> ObserverType:  # noqa: ARG002
+        """Return ``silent``, which can still ask the run to stop."""
         return silent
 
 
 def workers_of(group: WorkerGroup) -> Workers:
-    """Return all workers, as the process sees them that has these connections."""
+    """Return all workers as seen from the process with these connections."""
     return Workers(group) if group.is_chief else OtherWorkers(group)
 
 
@@ -130,10 +130,10 @@ def workers_in_environment(command: str, say: Callable[[str], Any] | None = None
     """Return the workers that ``TF_CONFIG`` names, of which this process is one.
 
     Args:
-        command: what this process was started with, as far as it must be the same for all.
-        say: tells a person what is waited for.
+        command: the part of the command line that must be the same on all workers.
+        say: shows a message to a person, about what is waited for.
 
     Raises:
-        UsageError: if ``TF_CONFIG`` or ``CHARLSTM_WAIT`` is not what charlstm can train with.
+        UsageError: if ``TF_CONFIG`` or ``CHARLSTM_WAIT`` is invalid.
     """
     return workers_of(WorkerGroup(cluster_of(), wait=waiting_seconds(), command=command, say=say))

@@ -2,7 +2,7 @@
 
     backend   the one place that imports TensorFlow and Keras
     lstm      the LSTM layer and its gradient
-    model     a configuration to a Keras model, weights in and out
+    model     a configuration to a Keras model; weights in and out of it
 
-Knows no text and no files.
+Knows nothing of text, files or training.
 """

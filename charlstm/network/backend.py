@@ -1,6 +1,6 @@
-"""TensorFlow and Keras, loaded the one way charlstm needs them: as a pair, quietly, and traceless.
+"""Imports TensorFlow and Keras: Keras on the TensorFlow backend, no log output, no files written.
 
-Whoever trains takes both from here. This module knows nothing of charlstm.
+Every module that needs them imports them from here. Knows nothing of charlstm.
 """
 
 from __future__ import annotations
@@ -17,38 +17,38 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 @contextlib.contextmanager
 def _silence() -> Iterator[None]:
-    """Keep what libraries write to file descriptor 2 from the user, unless loading fails."""
+    """Hide what libraries write to file descriptor 2, unless the import fails."""
     with contextlib.suppress(OSError):
         sys.stderr.flush()
-    kept = os.dup(2)
+    stderr = os.dup(2)
     with tempfile.TemporaryFile() as log:
         os.dup2(log.fileno(), 2)
         try:
             yield
         except Exception:
             log.seek(0)
-            os.write(kept, log.read())
+            os.write(stderr, log.read())
             raise
         finally:
-            os.dup2(kept, 2)
-            os.close(kept)
+            os.dup2(stderr, 2)
+            os.close(stderr)
 
 
 @contextlib.contextmanager
 def _without_user_files() -> Iterator[None]:
-    """Keep Keras from reading or writing files of the user while it is imported.
+    """Keep Keras from reading or writing the user's files while it is imported.
 
-    Its keras.json, written where there is none, may name another default type. matplotlib, which
-    Keras imports where it is installed, writes a list of fonts. For the rest of the process, Keras
-    downloads its own data sets to /tmp.
+    It would create ``~/.keras/keras.json``, or read a default dtype from it, and import matplotlib
+    if that is installed, which writes a font cache. A side effect lasts as long as the process:
+    Keras downloads its example data sets to ``/tmp``.
     """
     if "keras" in sys.modules:
         yield
         return
     home, plots = os.environ.get("KERAS_HOME"), "matplotlib" in sys.modules
-    os.environ["KERAS_HOME"] = os.path.join(os.devnull, "keras")  # below a device nothing can be
+    os.environ["KERAS_HOME"] = os.path.join(os.devnull, "keras")  # can't be created below a device
     if not plots:
-        sys.modules["matplotlib"] = None  # type: ignore[assignment]  # not to be imported
+        sys.modules["matplotlib"] = None  # type: ignore[assignment]  # makes its import fail
     try:
         yield
     finally:
@@ -63,7 +63,7 @@ with _silence(), _without_user_files():
     import keras
     import tensorflow as tf
 
-    # The first look for devices is when TensorFlow reports on GPU libraries it can't find.
+    # TensorFlow reports missing GPU libraries when devices are first listed.
     tf.config.list_physical_devices()
 
 __all__ = ["keras", "tf"]

@@ -1,14 +1,14 @@
-"""The LSTM layer: stock Keras weights, explicit states, and a CPU path of its own.
+"""The LSTM layer: weights as in stock Keras, explicit states, and an implementation for CPUs.
 
 The cell is the plain one (Hochreiter and Schmidhuber 1997; forget gate: Gers et al. 2000), so the
-same weights run in ``keras.layers.LSTM``, in cuDNN and in ONNX. On a CPU ``FastLSTM`` takes the
+same weights run in ``keras.layers.LSTM``, in cuDNN and in ONNX. On a CPU ``FastLSTM`` computes the
 input projection of all steps as one matrix product, keeps only the recurrent product and the
-element-wise cell in the loop, and has a gradient of its own, in which the weights' gradients are
-single large products after the loop. While training, matrix products may run in bfloat16, with the
-projections, hidden states and outputs that go in and out of them; activated gates, cell states,
-sums within products and weights stay in float32. States can be restarted within a sequence, so
-that a document that begins there is read as if it stood alone. Everything is time-major, the way
-the loop reads it. This module knows nothing of vocabularies, losses or training.
+element-wise cell in the loop, and defines its own gradient, in which the gradients of the weights
+are single large products after the loop. In training, matrix products may run in bfloat16, and
+with them the projections, hidden states and outputs; activated gates, cell states, sums within
+products and weights stay float32. States can be reset within a sequence, where a document begins.
+Everything is time-major, in the order of the loop. Knows nothing of vocabularies, losses or
+training.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from charlstm.network.backend import keras, tf
 from charlstm.system.hardware import ProductType
 
 States = tuple[tf.Tensor, tf.Tensor]
-Three = tuple[tf.Tensor, tf.Tensor, tf.Tensor]
+LoopResults = tuple[tf.Tensor, tf.Tensor, tf.Tensor]
 
 
 def gpu_visible() -> bool:
-    """Whether TensorFlow sees a GPU, where stock Keras layers run in cuDNN."""
+    """Return whether TensorFlow sees a GPU, on which stock Keras layers run in cuDNN."""
     return bool(tf.config.list_physical_devices("GPU"))
 
 
@@ -33,20 +33,20 @@ def product(
     b: tf.Tensor,
     dtype: ProductType | tf.DType,
     *,
-    across: bool = False,
-    onto: bool = False,
+    transpose_a: bool = False,
+    transpose_b: bool = False,
 ) -> tf.Tensor:
-    """Multiply matrices in ``dtype``, accumulating in float32, and return ``dtype``.
+    """Return the matrix product [n, m] in ``dtype``, accumulated in float32.
 
     Args:
-        a: [n, k], or [k, n] with ``across``.
-        b: [k, m], or [m, k] with ``onto``.
-        dtype: the type the factors and the result are rounded to.
-        across: multiply by the transpose of ``a``.
-        onto: multiply by the transpose of ``b``.
+        a: [n, k], or [k, n] with ``transpose_a``.
+        b: [k, m], or [m, k] with ``transpose_b``.
+        dtype: the dtype that the factors and the result are rounded to.
+        transpose_a: use the transpose of ``a``.
+        transpose_b: use the transpose of ``b``.
     """
     a, b = tf.cast(a, dtype), tf.cast(b, dtype)
-    return tf.matmul(a, b, transpose_a=across, transpose_b=onto)
+    return tf.matmul(a, b, transpose_a=transpose_a, transpose_b=transpose_b)
 
 
 class FastLSTM(keras.layers.Layer):
@@ -58,7 +58,7 @@ class FastLSTM(keras.layers.Layer):
     Args:
         units: width of the states.
         seed: seed of the initial weights.
-        dtype_of_products: float32 or bfloat16.
+        dtype_of_products: dtype of matrix products in training, float32 or bfloat16.
     """
 
     def __init__(self, units: int, *, seed: int, dtype_of_products: ProductType, name: str) -> None:
@@ -68,7 +68,7 @@ class FastLSTM(keras.layers.Layer):
         self.dtype_of_products = dtype_of_products
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        """Create the weights, initialized as stock Keras does (forget bias 1)."""
+        """Create the weights, initialized as in stock Keras (forget bias 1)."""
         initial = keras.initializers
         self.kernel = self.add_weight(
             name="kernel",
@@ -93,41 +93,42 @@ class FastLSTM(keras.layers.Layer):
         inputs: tf.Tensor,
         initial_state: States,
         keep: tf.Tensor,
-        tokens: tf.Tensor | None = None,
+        ids: tf.Tensor | None = None,
         training: bool = False,
     ) -> tuple[tf.Tensor, ...]:
         """Run the layer.
 
         Args:
-            inputs: [time, batch, features]; with ``tokens`` a table [symbols, features].
-            tokens: int32 [time, batch], which rows of the table are the inputs. A table that is
-                smaller than the batch is projected faster than what is looked up in it.
+            inputs: [time, batch, features]; with ``ids`` an embedding table [vocab_size,
+                features].
             initial_state: hidden and cell state, float32 [batch, units] each.
-            keep: float32 [time, batch, 1], 0 or 1, multiplies the states before each
-                step: 0 restarts.
+            keep: float32 [time, batch, 1], 1 or 0, multiplies the states before each step: 0
+                resets them.
+            ids: int32 [time, batch], the rows of the table to take as inputs. Projecting a
+                table that is smaller than the batch is faster than projecting its rows.
             training: whether products may be bfloat16 and a gradient can be taken; otherwise they
-                are float32, and the loop remembers nothing.
+                are float32, and the loop stores nothing for a gradient.
 
         Returns:
-            Outputs [time, batch, units] in the type of the products, last hidden state and last
-            cell state, float32 [batch, units].
+            Outputs [time, batch, units] in the dtype of the products, and the last hidden and cell
+            state, float32 [batch, units].
         """
         dtype = self.dtype_of_products if training else "float32"
         kernel, recurrent, bias = map(
             tf.convert_to_tensor, (self.kernel, self.recurrent_kernel, self.bias)
         )
         projected = _project(tf.cast(inputs, dtype), kernel, bias)
-        if tokens is not None:
-            projected = _looked_up(projected, tokens)
+        if ids is not None:
+            projected = _looked_up(projected, ids)
         return _loop(projected, initial_state, keep, recurrent, training=training)
 
 
 def lstm_layer(
     units: int, *, seed: int, dtype_of_products: ProductType, name: str
 ) -> keras.layers.Layer:
-    """Return the layer for this machine: cuDNN on a GPU, ``FastLSTM`` on a CPU.
+    """Return the layer for this machine: ``CudnnLSTM`` on a GPU, ``FastLSTM`` on a CPU.
 
-    Both have the same weights and are called as ``FastLSTM.call`` says.
+    Both have the same weights and the interface of ``FastLSTM.call``.
     """
     if gpu_visible():
         return CudnnLSTM(**stock_settings(units, seed=seed, name=name))
@@ -135,9 +136,9 @@ def lstm_layer(
 
 
 class CudnnLSTM(keras.layers.LSTM):
-    """Stock Keras, which runs in cuDNN on a GPU, except where states restart within a sequence.
+    """Stock Keras, which runs in cuDNN on a GPU, except where states are reset within a sequence.
 
-    cuDNN can't restart states, so a batch in which a document begins takes the loop of
+    cuDNN can't reset states, so a batch in which a document begins runs in the loop of
     ``FastLSTM``, in float32. Both give the same results.
     """
 
@@ -148,15 +149,15 @@ class CudnnLSTM(keras.layers.LSTM):
         keep: tf.Tensor,
         training: bool = False,
     ) -> tuple[tf.Tensor, ...]:
-        """Run the layer; as ``FastLSTM.call`` without tokens."""
+        """Run the layer, like ``FastLSTM.call`` without ``ids``."""
 
-        def in_cudnn() -> Three:
+        def in_cudnn() -> LoopResults:
             outputs, hidden, cell = super(CudnnLSTM, self).call(
                 tf.transpose(sequences, [1, 0, 2]), initial_state=initial_state, training=training
             )
             return tf.transpose(outputs, [1, 0, 2]), hidden, cell
 
-        def in_loop() -> Three:
+        def in_loop() -> LoopResults:
             cell = self.cell
             kernel, recurrent, bias = map(
                 tf.convert_to_tensor, (cell.kernel, cell.recurrent_kernel, cell.bias)
@@ -169,7 +170,7 @@ class CudnnLSTM(keras.layers.LSTM):
 
 
 def stock_settings(units: int, *, seed: int, name: str) -> dict[str, Any]:
-    """Return arguments of ``keras.layers.LSTM`` that give it our initial values and results."""
+    """Return the arguments that give ``keras.layers.LSTM`` our initial weights and results."""
     return {
         "units": units,
         "return_sequences": True,
@@ -187,7 +188,7 @@ def _loop(
     recurrent_kernel: tf.Tensor,
     *,
     training: bool,
-) -> Three:
+) -> LoopResults:
     """Loop over time; for the arguments and results see ``FastLSTM.call`` and ``_forward``."""
     if not training:
         return _forward(projected, *initial_state, keep, recurrent_kernel).results
@@ -195,7 +196,7 @@ def _loop(
 
 
 def _project(inputs: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
-    """Return what inputs [..., features] add to the gates: [..., 4 units], in their type."""
+    """Return the input projection [..., 4 units] of inputs [..., features], in their dtype."""
     *shape, features = tf.unstack(tf.shape(inputs))
     flat = product(tf.reshape(inputs, [-1, features]), kernel, inputs.dtype)
     return tf.reshape(_plus_bias(flat, bias), [*shape, bias.shape[0]])
@@ -205,10 +206,10 @@ def _project(inputs: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor) -> tf.Tensor
 def _plus_bias(
     rows: tf.Tensor, bias: tf.Tensor
 ) -> tuple[tf.Tensor, Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]]:
-    """Add a float32 bias [width] to rows [n, width], in their type."""
+    """Add a float32 bias [width] to rows [n, width], in their dtype."""
 
     def gradient(d_rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        # As a product, which sums in float32; TensorFlow's own sum rounds after every addition.
+        # A product sums in float32; TensorFlow's own sum rounds after every addition.
         ones = tf.ones([1, tf.shape(d_rows)[0]], d_rows.dtype)
         return d_rows, tf.cast(product(ones, d_rows, d_rows.dtype)[0], tf.float32)
 
@@ -217,25 +218,25 @@ def _plus_bias(
 
 @tf.custom_gradient
 def _looked_up(
-    table: tf.Tensor, tokens: tf.Tensor
+    table: tf.Tensor, ids: tf.Tensor
 ) -> tuple[tf.Tensor, Callable[[tf.Tensor], tuple[tf.Tensor, None]]]:
-    """Return the rows of a table [symbols, width] that tokens [time, batch] name."""
+    """Return the rows [time, batch, width] of a table [vocab_size, width]."""
 
     def gradient(d_rows: tf.Tensor) -> tuple[tf.Tensor, None]:
-        # As a product, for the same reason.
-        one_hot = tf.one_hot(tf.reshape(tokens, [-1]), table.shape[0], dtype=table.dtype)
+        # A product, for the same reason.
+        one_hot = tf.one_hot(tf.reshape(ids, [-1]), table.shape[0], dtype=table.dtype)
         flat = tf.reshape(d_rows, [-1, table.shape[1]])
-        return product(one_hot, flat, table.dtype, across=True), None
+        return product(one_hot, flat, table.dtype, transpose_a=True), None
 
-    return tf.gather(table, tokens), gradient
+    return tf.gather(table, ids), gradient
 
 
 class _ForwardPass(NamedTuple):
-    """What the way back needs of each step, as arrays over time.
+    """What the backward pass needs of each step, as arrays over time.
 
-    The hidden state that enters the step is in the type of the products, the rest is float32: the
-    cell state that leaves the step before, the activated gates (the forget gate times ``keep``)
-    and the tanh of the new cell state, all [batch, units].
+    All are [batch, units]: the hidden state that enters the step, in the dtype of the products; in
+    float32 the cell state of the step before, the activated gates (the forget gate times ``keep``)
+    and the tanh of the new cell state.
     """
 
     hidden_before: tf.TensorArray
@@ -248,9 +249,9 @@ class _ForwardPass(NamedTuple):
 
 
 class _Run(NamedTuple):
-    """The way forward: outputs, last states and the memory, which may be empty."""
+    """A forward pass: outputs, last states, and the arrays of a ``_ForwardPass`` if remembered."""
 
-    results: Three
+    results: LoopResults
     memory: tuple[tf.TensorArray, ...]
 
 
@@ -272,7 +273,7 @@ def _forward(
 
     def step(t: tf.Tensor, h: tf.Tensor, c: tf.Tensor, *written: tf.TensorArray) -> tuple[Any, ...]:
         entering = h * kept[t]
-        z = product(entering, transposed, dtype, onto=True) + projected[t]
+        z = product(entering, transposed, dtype, transpose_b=True) + projected[t]
         z = tf.cast(z, tf.float32)
         i, f, g, o = tf.split(z, 4, axis=1)
         i, f, g, o = tf.sigmoid(i), tf.sigmoid(f) * keep[t], tf.tanh(g), tf.sigmoid(o)
@@ -280,7 +281,7 @@ def _forward(
         squashed = tf.tanh(after)
         h = tf.cast(o * squashed, dtype)
         values = (h, *_ForwardPass(entering, c, i, f, g, o, squashed))
-        pairs = zip(written, values, strict=False)  # the outputs alone, or the memory too
+        pairs = zip(written, values, strict=False)  # the outputs only, or the memory too
         return t + 1, h, after, *(array.write(t, value) for array, value in pairs)
 
     types = (dtype, dtype, *[tf.float32] * 6) if remember else (dtype,)
@@ -300,21 +301,22 @@ def _differentiable(
     cell: tf.Tensor,
     keep: tf.Tensor,
     recurrent_kernel: tf.Tensor,
-) -> Three:
-    """Run ``_forward`` with a gradient of its own, for all but ``keep``."""
+) -> LoopResults:
+    """Run ``_forward`` with our own gradient, for all arguments but ``keep``."""
 
     @tf.custom_gradient
     def run(
         projected: tf.Tensor, hidden: tf.Tensor, cell: tf.Tensor, recurrent_kernel: tf.Tensor
-    ) -> tuple[Three, Callable[..., tuple[tf.Tensor, ...]]]:
+    ) -> tuple[LoopResults, Callable[..., tuple[tf.Tensor, ...]]]:
         results, memory = _forward(projected, hidden, cell, keep, recurrent_kernel, remember=True)
 
         def gradient(*gradients: tf.Tensor) -> tuple[tf.Tensor, ...]:
-            back = _backward(gradients, _ForwardPass(*memory), keep, recurrent_kernel)
-            d_projected, d_hidden, d_cell = back
+            d_projected, d_hidden, d_cell = _backward(
+                gradients, _ForwardPass(*memory), keep, recurrent_kernel
+            )
             entering = tf.reshape(memory[0].stack(), [-1, recurrent_kernel.shape[0]])
             flat = tf.reshape(d_projected, [-1, recurrent_kernel.shape[1]])
-            d_recurrent = product(entering, flat, projected.dtype, across=True)
+            d_recurrent = product(entering, flat, projected.dtype, transpose_a=True)
             return d_projected, d_hidden, d_cell, tf.cast(d_recurrent, tf.float32)
 
         return results, gradient
@@ -328,17 +330,17 @@ def _backward(
     memory: _ForwardPass,
     keep: tf.Tensor,
     recurrent_kernel: tf.Tensor,
-) -> Three:
+) -> LoopResults:
     """Loop back over time.
 
     Args:
         gradients: of the outputs [time, batch, units] and of the last states [batch, units].
-        memory: of the way forward.
-        keep: as on the way forward.
+        memory: of the forward pass.
+        keep: as in the forward pass.
         recurrent_kernel: [units, 4 units].
 
     Returns:
-        The gradients of the projected inputs [time, batch, 4 units] and of the first states.
+        The gradients of the projected inputs [time, batch, 4 units] and of the initial states.
     """
     d_outputs, d_hidden, d_cell = gradients
     dtype, time, rows = d_outputs.dtype, tf.shape(d_outputs)[0], d_outputs.shape[1]
@@ -350,7 +352,7 @@ def _backward(
         before, i, f, g, o, squashed = (array.read(t) for array in memory[1:])
         dh = dh + tf.cast(d_outputs[t], tf.float32)
         dc = dc + dh * o * (1.0 - squashed * squashed)
-        # Where keep is 0, so is f, and nothing flows to the states before.
+        # Where keep is 0, so is f, and no gradient reaches the states before.
         before_activation = (
             dc * g * i * (1.0 - i),
             dc * before * f * (1.0 - f),
@@ -358,7 +360,7 @@ def _backward(
             dh * squashed * o * (1.0 - o),
         )
         dz = tf.concat([tf.cast(d, dtype) for d in before_activation], 1)
-        dh = tf.cast(product(dz, rounded, dtype, onto=True), tf.float32) * keep[t]
+        dh = tf.cast(product(dz, rounded, dtype, transpose_b=True), tf.float32) * keep[t]
         return t - 1, dh, dc * f, written.write(t, dz)
 
     written = tf.TensorArray(dtype, time, element_shape=[rows, recurrent_kernel.shape[1]])

@@ -1,8 +1,8 @@
 """From a configuration to a Keras model: embedding, stacked LSTM layers, output projection.
 
-The model maps tokens and states to logits and states; nothing is kept between calls. At every
-end-of-document symbol the states restart, so that a document is read in training as it is when it
-stands alone. This module does not know text, data or how the model is trained.
+The model maps ids and states to logits and states, and keeps nothing between calls. The states
+are reset at every end-of-document token, so a document gives the same logits in the middle of a
+batch as it does alone. Knows nothing of text, batches or training.
 """
 
 from __future__ import annotations
@@ -21,28 +21,28 @@ from charlstm.tokenizer.base import END_OF_DOCUMENT
 
 
 class Dropout(NamedTuple):
-    """What a training step drops.
+    """The dropout of a training step.
 
     Attributes:
-        rate: float32, the share that is set to zero.
-        seed: integers [2], which alone determine what is drawn.
+        rate: float32 scalar, the share of numbers set to zero.
+        seed: int64 [2], which determines the mask.
     """
 
     rate: tf.Tensor
     seed: tf.Tensor
 
     def part(self, number: int) -> Dropout:
-        """Return the same rate with a seed of its own for each number."""
+        """Return the same rate with a seed derived from ``number``."""
         return Dropout(self.rate, tf.random.experimental.stateless_fold_in(self.seed, number))
 
 
 class LSTMLanguageModel(keras.Model):
-    """The network that is trained.
+    """The network in training.
 
     Args:
         config: the sizes.
         seed: seed of the initial weights.
-        dtype_of_products: float32 or bfloat16.
+        dtype_of_products: dtype of matrix products in training, float32 or bfloat16.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class LSTMLanguageModel(keras.Model):
             for layer in range(config.layers)
         ]
         self.output_layer = OutputProjection(config, seed=seed + 1000)
-        # Fewer rows than are looked up in it at a time: the first layer may project the table.
+        # Projecting a small table is cheaper than projecting the rows looked up in it.
         self.projects_table = config.vocab_size <= config.embedding and not gpu_visible()
         self._build_layers()
 
@@ -84,47 +84,48 @@ class LSTMLanguageModel(keras.Model):
         self.built = True
 
     def zero_states(self, rows: int) -> list[States]:
-        """Return the states every text starts from: (h, c) of each layer, zeros [rows, units]."""
+        """Return the initial states: (h, c) of each layer, zeros [rows, units]."""
         zeros = tf.zeros([rows, self.config.units])
         return [(zeros, zeros)] * self.config.layers
 
     def call(
-        self, tokens: tf.Tensor, states: list[States], dropout: Dropout | None = None
+        self, ids: tf.Tensor, states: list[States], dropout: Dropout | None = None
     ) -> tuple[tf.Tensor, list[States]]:
-        """Predict what follows each token.
+        """Return the logits of the token after each token.
 
         Args:
-            tokens: int32 [batch, time].
+            ids: int32 [batch, time].
             states: (h, c) of each layer, float32 [batch, units].
-            dropout: on each layer's output while training, when products may be bfloat16. With
-                None the model is only read: nothing is dropped and everything is float32.
+            dropout: applied to each layer's output in training, where products may be bfloat16.
+                With ``None`` nothing is dropped and everything is float32.
 
         Returns:
             Logits float32 [batch, time, vocab_size] and the states after the last token.
         """
-        features, after = self.features(tf.transpose(tokens), states, dropout)
+        features, after = self.features(tf.transpose(ids), states, dropout)
         time, batch, units = tf.unstack(tf.shape(features))
         logits = self.project(tf.reshape(features, [-1, units]))
         logits = tf.reshape(logits, [time, batch, self.config.vocab_size])
         return tf.transpose(logits, [1, 0, 2]), after
 
     def features(
-        self, tokens: tf.Tensor, states: list[States], dropout: Dropout | None = None
+        self, ids: tf.Tensor, states: list[States], dropout: Dropout | None = None
     ) -> tuple[tf.Tensor, list[States]]:
-        """Return the last layer's output and the states after, as ``call`` but time-major.
+        """Return the output of the last layer; like ``call``, but time-major and without logits.
 
         Args:
-            tokens: int32 [time, batch].
+            ids: int32 [time, batch].
             states: as for ``call``.
             dropout: as for ``call``.
 
         Returns:
-            Features [time, batch, units], in the type of the products, and the states.
+            Features [time, batch, units] in the dtype of the products, and the states after the
+            last token.
         """
-        x, named = tf.convert_to_tensor(self.embedding.embeddings), {"tokens": tokens}
+        x, named = tf.convert_to_tensor(self.embedding.embeddings), {"ids": ids}
         if not self.projects_table:
-            x, named = tf.gather(x, tokens), {}
-        keep = tf.cast(tf.not_equal(tokens, END_OF_DOCUMENT), tf.float32)[:, :, None]
+            x, named = tf.gather(x, ids), {}
+        keep = tf.cast(tf.not_equal(ids, END_OF_DOCUMENT), tf.float32)[:, :, None]
         after = []
         for layer, (lstm, state) in enumerate(zip(self.stack, states, strict=True)):
             options = {"keep": keep, "training": dropout is not None} | named
@@ -136,18 +137,18 @@ class LSTMLanguageModel(keras.Model):
         return x, after
 
     def project(self, features: tf.Tensor) -> tf.Tensor:
-        """Return the logits float32 [n, vocab_size] of features [n, units], in their type."""
+        """Return the logits float32 [n, vocab_size] of features [n, units]."""
         tied = self.config.tied
         matrix = self.embedding.embeddings if tied else self.output_layer.kernel
         matrix = tf.convert_to_tensor(matrix)
-        logits = tf.cast(product(features, matrix, features.dtype, onto=tied), tf.float32)
+        logits = tf.cast(product(features, matrix, features.dtype, transpose_b=tied), tf.float32)
         return logits + tf.convert_to_tensor(self.output_layer.bias)
 
 
 class OutputProjection(keras.layers.Layer):
-    """The weights that logits need: a kernel, unless the embedding's table serves, and a bias.
+    """The weights of the output projection: a bias, and a kernel unless the embedding is tied.
 
-    With a tied table the bias holds how frequent each symbol is, which the table then need not.
+    With a tied embedding the bias learns how frequent each token is, so the table need not.
     """
 
     def __init__(self, config: ModelConfig, *, seed: int) -> None:
@@ -155,7 +156,7 @@ class OutputProjection(keras.layers.Layer):
         self.config, self.seed = config, seed
 
     def build(self) -> None:
-        """Create the weights, initialized as those of a stock ``Dense``."""
+        """Create the weights, initialized like those of a stock ``Dense``."""
         if not self.config.tied:
             self.kernel = self.add_weight(
                 name="kernel",
@@ -171,7 +172,7 @@ class OutputProjection(keras.layers.Layer):
 def dropped(x: tf.Tensor, dropout: Dropout) -> tf.Tensor:
     """Set a share of the numbers to zero and scale the others up (Srivastava et al. 2014).
 
-    One random byte decides on each number, so the share comes in steps of 1/256.
+    Each number takes one random byte, so the share is a multiple of 1/256.
     """
     zeros = tf.minimum(255.0, tf.round(256.0 * dropout.rate))
     count = tf.size(x)
@@ -189,7 +190,7 @@ def weights_of(model: keras.Model) -> dict[str, NDArray[np.float32]]:
 
 
 def weight_name(variable: keras.Variable) -> str:
-    """Return ``layer/weight``, without what stock Keras puts between (``lstm_cell``)."""
+    """Return ``layer/weight``, without the ``lstm_cell`` that stock Keras puts between them."""
     first, *_, last = (
         variable.path.split("/")[-3:]
         if "lstm_cell" in variable.path
@@ -199,7 +200,7 @@ def weight_name(variable: keras.Variable) -> str:
 
 
 def set_weights(model: keras.Model, weights: Mapping[str, NDArray[np.float32]]) -> None:
-    """Give the model the weights of the same names."""
+    """Assign weights by name (see ``weights_of``)."""
     for variable in model.trainable_variables:
         variable.assign(weights[weight_name(variable)])
 
@@ -209,8 +210,8 @@ def plain_keras_model(
 ) -> keras.Model:
     """Return a trained network as a functional model of stock Keras layers.
 
-    A tied table is there twice, because a stock layer has no bias with it. The model restarts
-    nothing by itself: give each document zero states.
+    A tied table is stored twice, because no stock layer shares it and has a bias. The model does
+    not reset its states: start each document from zero states.
 
     Args:
         config: the sizes.

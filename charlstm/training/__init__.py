@@ -1,19 +1,19 @@
-"""Finds the weights: from a corpus and options to a checkpoint.
+"""Training: from a text and options to a checkpoint.
 
-    options       what can be asked of a run, named as on the command line
+    options       the options of a run, named as on the command line
     presets       sizes, budgets and defaults, as tables
-    plan          decides a run from the size of the text
+    plan          decides what the user left open, from the size of the text
     memory        estimates how much memory a run needs
-    request       a run that is asked for: new, fine-tuned or resumed
+    request       what the user asked for: a run that is new, fine-tuned or resumed
     setup         a request to a run that is ready to start
     fine_tuning   the weights of a parent, with room for new tokens
-    schedule      learning rate and dropout over time
-    optimizers    the optimizers
-    step          the compiled training and evaluation step
+    schedule      learning rate and dropout over a run
+    optimizers    the optimizers of Keras, with fused updates
+    step          the compiled training and validation step
     state         the tensors that a run continues from
     budget        when to evaluate, save and stop
-    divergence    losses and weights that are not finite
-    observer      what a run reports, and to whom
+    divergence    rejects losses and weights that are not finite
+    observer      the reports of a run, and requests to stop it
     trainer       the training loop
     run           carries out a run from beginning to end
 

@@ -1,6 +1,6 @@
-"""How much of its steps or minutes a run has used, and whether an evaluation or a save is due.
+"""The share of its steps or minutes that a run has used, and whether to evaluate or save.
 
-All times come from one clock. This module knows numbers only: no network, no files.
+All times come from one clock. Knows numbers only: no network, no files.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ from charlstm.training.presets import EVALUATIONS
 # Evaluations of a run with a budget in minutes take at most this share of its time.
 EVALUATION_SHARE = 0.05
 
-# How many times faster than training an evaluation is taken to be until one has been measured.
+# Speed of an evaluation relative to training, assumed until one has been measured.
 EVALUATION_SPEED = 2.0
 
-# A run saves every so many seconds, or less often if saves would take more than this share of it.
+# Seconds between saves, or more if saves would take more than this share of the time.
 SAVE_SECONDS = 60.0
 SAVE_SHARE = 0.02
 
 
 @dataclass(frozen=True)
 class Workload:
-    """What a step and an evaluation read.
+    """The size of a step, an epoch and an evaluation.
 
     Attributes:
         tokens_per_step: tokens that a training step reads.
-        steps_per_epoch: steps in which the training text is read once.
+        steps_per_epoch: steps that read the training text once.
         valid_tokens: tokens of the validation text.
     """
 
@@ -44,9 +44,9 @@ class Budget:
 
     Args:
         settings: the budget, and how often to evaluate and to save.
-        workload: what a step and an evaluation read.
+        workload: the size of a step and an evaluation.
         began: when the command began, by ``now``; minutes count from there.
-        now: the clock, in seconds.
+        now: returns the time in seconds.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class Budget:
 
     @property
     def last_step(self) -> int | None:
-        """The step the budget ends at; ``None`` if it is in minutes."""
+        """The step at which the budget ends; ``None`` if it is in minutes."""
         if self._settings.steps is not None:
             return self._settings.steps
         if self._settings.epochs is not None:
@@ -75,22 +75,23 @@ class Budget:
         return None
 
     def resume(self, seconds: float) -> None:
-        """Count on from a run that had taken so many seconds when it was stopped."""
+        """Add the seconds that a run had taken before it was stopped."""
         self._began -= seconds
 
     def start(self) -> None:
-        """Begin to wait for the first evaluation."""
+        """Start the interval until the first evaluation."""
         self._evaluated_at = self.elapsed()
 
     def elapsed(self) -> float:
-        """Return the seconds since the command began, over all its resumptions."""
+        """Return the seconds that the run has taken, those before a resumption included."""
         return self.now() - self._began
 
     def used(self, progress: Progress) -> float:
         """Return the share of the budget that is used, 0 to 1.
 
-        Of minutes, those before the first step don't count: nothing was learned in them. The share
-        never falls, even if the evaluation at the end is expected to be shorter than before.
+        Of a budget in minutes, the time before the first step doesn't count, since nothing is
+        learned in it. The share never falls, even if the last evaluation turns out to be faster
+        than expected.
         """
         if self._settings.minutes is None:
             return progress.step / (self.last_step or 1)
@@ -102,42 +103,42 @@ class Budget:
     # Steps
 
     def step_taken(self, seconds: float) -> None:
-        """Count a step that took so long."""
+        """Count a step and its duration."""
         if self._steps == 1 and not self.is_compiled:
-            self.is_compiled = True  # the first step compiled and says nothing about the others
+            self.is_compiled = True  # the first step compiled, so its time doesn't count
             self._step_seconds, self._steps = 0.0, 0
         self._step_seconds += seconds
         self._steps += 1
 
     def tokens_per_second(self) -> float:
-        """Return the speed of the steps so far; of the first one while there is no other."""
+        """Return the speed of the steps so far, the first one only while there is no other."""
         return self._steps * self._workload.tokens_per_step / max(self._step_seconds, 1e-9)
 
     # Evaluations
 
     def evaluation_due(self, progress: Progress) -> bool:
-        """Whether to evaluate after the last step, if that has not been done."""
+        """Return whether to evaluate now, after the last step."""
         if self._settings.eval_every is not None:
             return progress.step % self._settings.eval_every == 0
         budget, seconds = 60 * (self._settings.minutes or 0.0), self._evaluation_seconds(progress)
         wait = max(budget / EVALUATIONS, seconds / EVALUATION_SHARE)
-        # The evaluation at the end comes anyway, and one before must leave time for it.
+        # The last evaluation is made in any case; one before it must leave enough time.
         fits = self.is_compiled and self.elapsed() + 3 * seconds < budget
         return fits and self.elapsed() - self._evaluated_at >= wait
 
     def evaluated(self, began: float) -> float:
-        """Take note of an evaluation that has just ended; return how many seconds it took.
+        """Record that an evaluation has just ended; return its duration in seconds.
 
         Args:
-            began: what ``elapsed`` returned when the evaluation began.
+            began: ``elapsed()`` when the evaluation began.
         """
         self._evaluated_at = self.elapsed()
         return self._evaluated_at - began
 
     def _evaluation_seconds(self, progress: Progress) -> float:
-        """Return how long an evaluation takes: as the last one did, else by the steps' speed.
+        """Return the expected duration of an evaluation: that of the last one, or by step speed.
 
-        Until a step has been timed that did not compile, nothing is known, and 0 is returned.
+        Returns 0 until a step other than the first, which compiles, has been timed.
         """
         if progress.evaluation_seconds or not self.is_compiled:
             return progress.evaluation_seconds
@@ -146,11 +147,11 @@ class Budget:
     # Saves
 
     def save_due(self) -> bool:
-        """Whether the last save is long enough ago."""
+        """Return whether to save now."""
         longest = max(SAVE_SECONDS, self._save_seconds / SAVE_SHARE)
         return self.now() - self._saved_at > (self._settings.save_every or longest)
 
     def saved(self, began: float) -> None:
-        """Take note of a save that has just ended and began at that time by ``now``."""
+        """Record that a save has just ended; ``began`` is ``now()`` when it began."""
         self._saved_at = self.now()
         self._save_seconds = self._saved_at - began

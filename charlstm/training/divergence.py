@@ -1,4 +1,4 @@
-"""Refuses losses and weights from which training can't recover."""
+"""Rejects losses and weights from which training can't recover."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from charlstm.checkpoint.schema import Weights
 from charlstm.errors import TrainingError
 
-# A loss so many times that of a uniform guess tells that the weights have exploded.
+# A loss this many times that of a uniform guess means that the weights have exploded.
 EXPLODED = 10.0
 
 
@@ -21,7 +21,7 @@ class DivergenceCheck:
 
     Attributes:
         folder: its checkpoint, for messages.
-        vocab_size: tokens that a uniform guess chooses from.
+        vocab_size: number of ids that a uniform guess chooses from.
         learning_rate: the peak rate, for messages.
     """
 
@@ -45,7 +45,7 @@ class DivergenceCheck:
             )
 
     def tensors(self, tensors: Weights, step: int) -> None:
-        """Check numbers that are about to be written.
+        """Check tensors that are about to be written.
 
         Raises:
             TrainingError: if one is not finite.

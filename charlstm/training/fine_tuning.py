@@ -1,4 +1,4 @@
-"""What fine-tuning begins with: the weights of a trained model, with room for new tokens."""
+"""The initial weights of fine-tuning: those of a trained model, with rows for new tokens."""
 
 from __future__ import annotations
 
@@ -8,14 +8,23 @@ import numpy as np
 
 from charlstm.checkpoint.schema import Checkpoint
 
-# Fine-tuning starts from weights that are already good: a quarter of the usual peak rate.
+# The share of the usual peak learning rate, because the weights are good already.
 FINE_TUNING_RATE = 0.25
 
 
 def grown_weights(
     parent: Checkpoint, vocab_size: int, seed: int
 ) -> dict[str, np.ndarray[Any, Any]]:
-    """Return the parent's weights with room for new tokens, which start near the average."""
+    """Return the weights of a parent, extended for new tokens, which start near the average.
+
+    Args:
+        parent: the trained model.
+        vocab_size: ids of the extended tokenizer; the parent's come first.
+        seed: of the noise that tells new tokens apart.
+
+    Returns:
+        Weights by name, float32, in the shapes of a network with ``vocab_size`` ids.
+    """
     generator = np.random.default_rng(seed)
     weights = dict(parent.weights)
     added = vocab_size - parent.config.model.vocab_size

@@ -5,9 +5,9 @@ from __future__ import annotations
 from charlstm.config import ModelConfig
 from charlstm.system.hardware import ProductType
 
-# Bytes of memory that a run needs: for TensorFlow and validation; for each weight with its
-# gradients and the optimizer's numbers; for each token of a step in each unit of a layer, by
-# product type; for each of a token's logits. Fitted to the peaks of runs of all sizes.
+# Bytes that a run needs: for TensorFlow and validation; for each weight, with its gradient and
+# optimizer slots; for each unit of each layer and token of a step, by product type; for each logit.
+# Fitted to the peaks of runs of all sizes.
 BASE_MEMORY = 650e6
 MEMORY_OF_WEIGHT = 56.0
 MEMORY_OF_UNIT = {"float32": 60.0, "bfloat16": 38.0}
@@ -15,12 +15,12 @@ MEMORY_OF_LOGIT = 8.0
 
 
 def memory_needed(model: ModelConfig, tokens_per_step: int, product_type: ProductType) -> float:
-    """Return about how many bytes of memory training takes at its peak.
+    """Return an estimate of the peak memory of training in bytes.
 
     Args:
         model: the network.
         tokens_per_step: streams times sequence length.
-        product_type: what matrix products are computed in.
+        product_type: dtype of matrix products.
     """
     units = MEMORY_OF_UNIT[product_type] * model.layers * model.units
     token = units + MEMORY_OF_LOGIT * model.vocab_size

@@ -1,7 +1,7 @@
-"""What a training run tells whoever watches it, and how it ends.
+"""What a training run reports, and how it ends.
 
-An observer is the only way in which a run speaks, and the only way in which it is asked to stop.
-This module does not know how anything is trained.
+A run reports through an ``Observer`` only, and only an observer can ask it to stop. This module
+does not know how anything is trained.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ class Hardware:
     """What a run trains on.
 
     Attributes:
-        gpus: of each worker; 0 if it trains on processors.
-        product_type: of matrix products, ``"float32"`` or ``"bfloat16"``.
-        workers: how many processes train.
+        gpus: number of GPUs of each worker; 0 if it trains on the CPU.
+        product_type: dtype of matrix products, ``"float32"`` or ``"bfloat16"``.
+        workers: number of processes that train.
     """
 
     gpus: int
@@ -34,42 +34,66 @@ class Hardware:
 
 
 class Observer:
-    """Watches a run; a subclass overrides what it wants to see.
+    """Watches a run; a subclass overrides what it needs.
 
-    Methods are called in the thread that trains, between its steps: what takes long in them delays
-    the run.
+    Methods are called between steps, in the thread that trains: slow methods slow the run down.
     """
 
     def on_plan(self, run: Run) -> None:
-        """Everything is decided; nothing is written or trained yet."""
+        """Called once everything is decided, before anything is written or trained."""
 
     def on_start(self, hardware: Hardware, step: int, steps: int | None) -> None:
-        """Training begins or goes on at ``step``; ``steps`` is the end if it is known.
+        """Called when training starts or resumes.
 
-        From here on there is something to save, and a run that is asked to stop saves it.
+        From here on a run that is asked to stop saves its state.
+
+        Args:
+            hardware: what the run trains on.
+            step: steps taken so far.
+            steps: steps in all; ``None`` if the budget is in minutes.
         """
 
     def on_step(self, step: int, done: float, loss: float, tokens_per_second: float) -> None:
-        """A step is done; ``done`` is the share of the budget that is used."""
+        """Called after each step.
+
+        Args:
+            step: steps taken so far.
+            done: share of the budget that is used, 0 to 1.
+            loss: training loss of the step in nats per token.
+            tokens_per_second: speed of the steps so far.
+        """
 
     def on_evaluation(
         self, figures: Figures, is_best: bool, weights: Callable[[], Weights]
     ) -> None:
-        """An evaluation is done; ``weights()`` returns the present weights."""
+        """Called after each evaluation.
+
+        Args:
+            figures: what was measured.
+            is_best: whether the validation loss is the lowest so far.
+            weights: returns a copy of the current weights.
+        """
 
     def on_overfitting(self, best: Figures, now: Figures) -> None:
-        """Validation loss rises while training loss falls; called once a run."""
+        """Called at most once, when validation loss has risen while training loss fell."""
 
     def should_stop(self) -> bool:
-        """Whether to save and stop now; asked between steps and within evaluations."""
+        """Return whether to save and stop; called between steps and within evaluations."""
         return False
 
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """How a run ended; ``best`` is what the checkpoint keeps.
+    """How a run ended.
 
-    ``tokens_per_second`` counts the time of training steps only.
+    Attributes:
+        step: training steps taken, those before a resumption included.
+        epochs: how many times the training text was read.
+        tokens: training tokens read.
+        seconds: duration, without the time between a stop and a resumption.
+        tokens_per_second: training tokens by the time of training steps only.
+        best: figures of the weights in the checkpoint.
+        stop_reason: why it ended.
     """
 
     step: int

@@ -1,4 +1,4 @@
-"""Keras's optimizers as they are used here: fused updates, and gradients that are summed before.
+"""The optimizers of Keras, with fused updates, for gradients that are already summed over replicas.
 
 This module does not know what is optimized.
 """
@@ -13,10 +13,10 @@ from charlstm.errors import TrainingError
 from charlstm.network.backend import keras, tf
 from charlstm.version import __version__
 
-# What an optimizer of Keras calls with pairs of gradient and variable before it uses them.
+# The method that a Keras optimizer calls first, with pairs of gradient and variable.
 SUMS_GRADIENTS = "_all_reduce_sum_gradients"
 
-# How an optimizer of Keras finds the place of a variable's slots, and what it calls their lists.
+# The method that returns the index of a variable's slots, and the attributes that hold their lists.
 VARIABLE_INDEX = "_get_variable_index"
 ADAM_SLOTS = ("_momentums", "_velocities")
 MOMENTUM_SLOTS = ("momentums",)
@@ -42,10 +42,10 @@ def make_optimizer(config: TrainConfig) -> keras.optimizers.Optimizer:
 
 
 def leave_gradients_alone(optimizer: keras.optimizers.Optimizer) -> None:
-    """Keep Keras from summing gradients over replicas after clipping; ours are summed before.
+    """Stop Keras from summing gradients over replicas, since ours are summed before clipping.
 
     Raises:
-        TrainingError: if this Keras does so in a way that is not known here.
+        TrainingError: if this version of Keras sums them elsewhere.
     """
     if not hasattr(optimizer, SUMS_GRADIENTS):
         raise TrainingError(
@@ -59,22 +59,23 @@ def leave_gradients_alone(optimizer: keras.optimizers.Optimizer) -> None:
 def _slots_of(
     optimizer: keras.optimizers.Optimizer, variable: tf.Variable, *names: str
 ) -> list[keras.Variable] | None:
-    """Return what an optimizer keeps for one variable, under each of some names.
+    """Return the slots of a variable, one from each list named.
 
-    None if this Keras has other names for it, which are not all public; its own update works then.
+    Returns ``None`` if this version of Keras has other names, since some are private; its own
+    update still works.
     """
     index_of = getattr(optimizer, VARIABLE_INDEX, None)
-    kept = [getattr(optimizer, name, None) for name in names]
-    if index_of is None or not all(isinstance(slots, list) for slots in kept):
+    lists = [getattr(optimizer, name, None) for name in names]
+    if index_of is None or not all(isinstance(slots, list) for slots in lists):
         return None
-    place = index_of(variable)
-    return [slots[place] for slots in kept if slots is not None]
+    index = index_of(variable)
+    return [slots[index] for slots in lists if slots is not None]
 
 
 class FusedAdamW(keras.optimizers.AdamW):
-    """Keras's AdamW with an update that reads and writes every number once.
+    """AdamW of Keras with an update that reads and writes every number once.
 
-    Source: Loshchilov and Hutter 2019; the arithmetic and the slots are those of Keras.
+    Source: Loshchilov and Hutter 2019; arithmetic and slots are those of Keras.
     """
 
     def update_step(
@@ -102,7 +103,7 @@ class FusedAdamW(keras.optimizers.AdamW):
 
 
 class FusedSGD(keras.optimizers.SGD):
-    """Keras's gradient descent with momentum, with an update in one pass as well."""
+    """Gradient descent with momentum of Keras, with an update in one pass as well."""
 
     def update_step(
         self, gradient: tf.Tensor, variable: tf.Variable, learning_rate: tf.Tensor

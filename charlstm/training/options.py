@@ -1,8 +1,8 @@
-"""The options of a training run, named as on the command line, and what they ask for.
+"""The options of a training run, named as on the command line, and the request they make.
 
-The command line and ``charlstm.train`` share them. Whether a value is in its range is checked where
-it is used; here it is checked that options go together. This module does not know where options
-come from: a ``Spelling`` says how they are written there.
+The command line and ``charlstm.train`` share them. This module checks which options can be
+combined; ranges are checked by the configurations. It does not know where options come from: a
+``Spelling`` says how they are written there.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, TypedDict
 
 from charlstm.config import BUDGETS, CorpusConfig, Level, Optimizer, Precision, TokenizerConfig
 from charlstm.errors import ConfigError, UsageError
+from charlstm.training.plan import selected
 
 if TYPE_CHECKING:
     from charlstm.training.request import Request, Resumption
@@ -22,10 +23,10 @@ Address: TypeAlias = str | os.PathLike[str]
 
 
 class TrainOptions(TypedDict, total=False):
-    """What may be asked of a run; what is left out, or ``None``, is chosen for you.
+    """Options of a run; those left out, or ``None``, are chosen automatically.
 
-    ``charlstm train --help`` explains each. ``from_checkpoint`` is ``--from``, which Python keeps
-    for itself, and ``tie=True`` and ``tie=False`` are ``--tie`` and ``--no-tie``.
+    ``charlstm train --help`` explains each. ``from_checkpoint`` is ``--from``, a reserved word in
+    Python; ``tie=True`` and ``tie=False`` are ``--tie`` and ``--no-tie``.
     """
 
     level: Level | None
@@ -70,7 +71,7 @@ class TrainOptions(TypedDict, total=False):
 
 FLAGS = ("lines", "no_index", "overwrite")
 
-# Options that set fields of the model's and the training's configuration.
+# Options that set fields of ``ModelConfig`` and ``TrainConfig``.
 SETTINGS = (
     *BUDGETS,
     *("layers", "units", "embedding", "patience", "eval_every"),
@@ -79,10 +80,10 @@ SETTINGS = (
     *("sample_every", "save_every"),
 )
 
-# Options that may stand beside ``resume``: they say nothing about what the run does.
+# Options that can be combined with ``resume``: they don't change what the run computes.
 WITH_RESUME = {"resume", "threads"}
 
-# What a model that is fine-tuned has already.
+# Options that a model to fine-tune has decided already.
 OF_THE_PARENT = {
     *("level", "vocab_size", "min_count", "size", "layers", "units", "embedding", "tie"),
 }
@@ -91,33 +92,37 @@ MOST_THREADS = 1024
 
 
 class Spelling(Protocol):
-    """How options are written; ``output`` is the one for the folder, without and with a value."""
+    """How options are written.
+
+    Attributes:
+        output: the option for the folder, without and with a value.
+    """
 
     output: tuple[str, str]
 
     def name(self, option: str) -> str:
-        """Return the name of an option."""
+        """Return the name of an option as the user would write it."""
 
     def setting(self, option: str, value: object) -> str:
-        """Return an option with its value."""
+        """Return an option and its value as the user would write them."""
 
 
 class Keywords:
-    """Options as they are written in Python."""
+    """Options as written in Python."""
 
     output = ("output", "output=FOLDER")
 
     def name(self, option: str) -> str:
-        """Return the name of an option."""
+        """Return the name of an option as the user would write it."""
         return option
 
     def setting(self, option: str, value: object) -> str:
-        """Return an option with its value."""
+        """Return an option and its value as the user would write them."""
         return f"{option}={str(value) if isinstance(value, os.PathLike) else value!r}"
 
 
-def given(options: TrainOptions) -> dict[str, Any]:
-    """Return the options that ask for something."""
+def options_set(options: TrainOptions) -> dict[str, Any]:
+    """Return the options that are set, without flags that are off and empty lists."""
     return {
         name: value
         for name, value in options.items()
@@ -128,12 +133,17 @@ def given(options: TrainOptions) -> dict[str, Any]:
 def check_options(
     options: TrainOptions, *, has_corpus: bool, spelling: Spelling | None = None
 ) -> None:
-    """Refuse options that contradict each other.
+    """Check which options are combined.
+
+    Args:
+        options: as the user gave them.
+        has_corpus: whether a text was given too.
+        spelling: how to write them in an error; by default as in Python.
 
     Raises:
-        UsageError: if some do.
+        UsageError: if some contradict each other.
     """
-    spelled, chosen = spelling or Keywords(), given(options)
+    spelled, chosen = spelling or Keywords(), options_set(options)
     if "resume" in chosen:
         others = sorted(chosen.keys() - WITH_RESUME) or ["corpus"] * has_corpus
         if has_corpus and others:
@@ -162,7 +172,7 @@ def check_options(
 
 
 def _check_text_options(chosen: dict[str, Any], spelled: Spelling) -> None:
-    """Refuse options that don't fit the model or the kind of text."""
+    """Raise ``UsageError`` if options don't fit the model or the kind of text."""
     if "from_checkpoint" in chosen:
         for name in sorted(chosen.keys() & OF_THE_PARENT):
             raise UsageError(
@@ -185,33 +195,34 @@ def _check_text_options(chosen: dict[str, Any], spelled: Spelling) -> None:
 def request_of(
     corpus: Iterable[Address], options: TrainOptions, strings: tuple[str, ...] = ()
 ) -> Request | Resumption:
-    """Return what options ask for that have been checked.
+    """Return the request for a run.
 
     Args:
         corpus: the addresses of the text.
-        options: all else.
-        strings: what the address ``python-strings`` stands for.
+        options: the other options, checked by ``check_options``.
+        strings: the texts behind the address ``python-strings``.
 
     Raises:
-        ConfigError: if an option that says how to read the text is out of its range.
+        ConfigError: if the number of threads, or an option on how to read the text, is out of
+            range.
     """
     from charlstm.training.request import Request, Resumption
 
-    chosen = given(options)
+    chosen = options_set(options)
     threads = chosen.get("threads")
     if threads is not None and (type(threads) is not int or not 0 < threads <= MOST_THREADS):
         raise ConfigError(f"threads is {threads!r}: expected a whole number, 1 to {MOST_THREADS}")
     if "resume" in chosen:
         return Resumption(Path(chosen["resume"]), threads)
-    reading = _only(chosen, "encoding", "decode_errors", "lines", "valid_fraction", "seed")
+    settings = selected(chosen, "encoding", "decode_errors", "lines", "valid_fraction", "seed")
     return Request(
         corpus=CorpusConfig(
             addresses=addresses_of(corpus),
             valid=addresses_of(chosen.get("valid", ())),
             index="no_index" not in chosen,
-            **reading,
+            **settings,
         ),
-        tokenizer=TokenizerConfig(**_only(chosen, "level", "vocab_size", "min_count")),
+        tokenizer=TokenizerConfig(**selected(chosen, "level", "vocab_size", "min_count")),
         size=chosen.get("size", "auto"),
         choices={name: chosen.get(name) for name in SETTINGS} | {"tied": chosen.get("tie")},
         output=Path(chosen["output"]) if "output" in chosen else None,
@@ -222,11 +233,7 @@ def request_of(
     )
 
 
-def addresses_of(given: Address | Iterable[Address]) -> tuple[str, ...]:
-    """Return one address or several as strings."""
-    addresses = (given,) if isinstance(given, str | os.PathLike) else tuple(given)
+def addresses_of(corpus: Address | Iterable[Address]) -> tuple[str, ...]:
+    """Return one or several addresses as strings."""
+    addresses = (corpus,) if isinstance(corpus, str | os.PathLike) else tuple(corpus)
     return tuple(os.fspath(address) for address in addresses)
-
-
-def _only(chosen: dict[str, Any], *names: str) -> dict[str, Any]:
-    return {name: chosen[name] for name in names if name in chosen}

@@ -1,8 +1,8 @@
-"""What a training run will do, decided before TensorFlow is loaded.
+"""Decides everything about a run that the user left open, before TensorFlow is loaded.
 
-Sizes, regularization, batches and budget follow from the corpus alone, so that a run without
-options is reproducible; only a budget in minutes may change the size. The rules are pure
-functions of numbers. This module does not know texts, files or how training works.
+Sizes, regularization, batches and budget follow from the size of the text alone, so a run without
+options is reproducible; of the options, only a budget in minutes may change the size. The rules
+are pure functions of numbers. Knows no text, no files and not how training works.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from charlstm.training.presets import (
     Size,
 )
 
-# Counts of evaluations that a configuration can hold.
+# The largest number of evaluations that a configuration can hold.
 LARGEST = 2**31 - 1
 
 TRAIN_FIELDS = frozenset(TrainConfig.__struct_fields__)
@@ -41,17 +41,18 @@ TRAIN_FIELDS = frozenset(TrainConfig.__struct_fields__)
 
 @dataclass(frozen=True)
 class Plan:
-    """A run, decided.
+    """A run with everything decided.
 
     Attributes:
-        size: name of the preset; ``custom`` if its sizes were chosen; ``given`` if the network was.
+        size: name of the preset; ``custom`` if the user chose sizes; ``given`` if the network was
+            given.
         model: the network.
         train: how it is trained.
         steps: training steps in all; an estimate if the budget is in minutes.
         steps_per_epoch: steps that read the training text once.
-        tokens_per_second: expected speed on this machine, a rough estimate.
+        tokens_per_second: rough estimate of the speed on this machine.
         minutes: expected duration; the budget itself if it is in minutes.
-        memory: bytes that the run will need at its peak, a rough estimate.
+        memory: rough estimate of the peak memory in bytes.
     """
 
     size: str
@@ -65,14 +66,14 @@ class Plan:
 
 
 class TextFacts(NamedTuple):
-    """A text in numbers, as far as a plan depends on it.
+    """The numbers of a text that a plan depends on.
 
     Attributes:
         level: character or word.
-        vocab_size: ids of the tokenizer.
-        train_tokens: symbols of the training text.
-        valid_tokens: symbols of the validation text.
-        characters_per_token: mean length of a symbol, for messages.
+        vocab_size: number of ids of the tokenizer.
+        train_tokens: tokens of the training text.
+        valid_tokens: tokens of the validation text.
+        characters_per_token: mean length of a token, for messages.
     """
 
     level: Level
@@ -83,11 +84,11 @@ class TextFacts(NamedTuple):
 
 
 def choose_size(level: Level, tokens: int, minutes: float = math.inf) -> str:
-    """Choose the largest preset that is worth it.
+    """Return the name of the largest preset that pays off (see ``SIZE_THRESHOLDS``).
 
     Args:
         level: character or word.
-        tokens: how many symbols the training text has.
+        tokens: number of tokens of the training text.
         minutes: the budget, if it is in minutes.
     """
     return next(
@@ -111,14 +112,14 @@ def make_plan(
     """Decide everything that the user left open.
 
     Args:
-        text: what is trained on, in numbers.
-        speed: the float32 matrix-product rate of one processor in FLOP/s.
-        size: a preset's name, or ``auto``.
-        model: a network that is given (fine-tuning), which overrides ``size``.
-        product_type: what matrix products are computed in, float32 or bfloat16.
-        processors: how many a step may use at once.
+        text: the size of the text.
+        speed: float32 matrix-product rate of one processor in FLOP/s.
+        size: name of a preset, or ``auto``.
+        model: the network of a parent (fine-tuning), which overrides ``size``.
+        product_type: dtype of matrix products, float32 or bfloat16.
+        processors: number of processors that a step may use at once.
         rate_scale: multiplies the automatic learning rate.
-        choices: what the user chose, by the field names of ``ModelConfig`` and ``TrainConfig``.
+        choices: what the user chose, by field name of ``ModelConfig`` and ``TrainConfig``.
 
     Raises:
         CorpusError: if the text is too short for one batch.
@@ -128,13 +129,13 @@ def make_plan(
     _check_choices(chosen, size)
     name, model = ("given", model) if model else _chosen_network(text, size, chosen)
     batches = _batches(text.train_tokens, text.level)
-    batches |= _only(chosen, "streams", "sequence_length")
+    batches |= selected(chosen, "streams", "sequence_length")
     _check_length(text, **batches)
     per_step = batches["streams"] * batches["sequence_length"]
     per_epoch = max(1, math.ceil(text.train_tokens / per_step))
     rate = speed * processors * EFFICIENCY[product_type]
     tokens_per_second = rate / (6 * _multiplied(model))
-    budget = _only(chosen, *BUDGETS) or {"epochs": default_epochs(text.train_tokens)}
+    budget = selected(chosen, *BUDGETS) or {"epochs": default_epochs(text.train_tokens)}
     steps = _steps(budget, per_epoch, tokens_per_second / per_step)
     settings = _learning(text, chosen, batches["streams"], model.units, rate_scale)
     settings["shards"] = shards_for(processors, batches["streams"])
@@ -152,11 +153,11 @@ def make_plan(
 
 
 def _check_choices(chosen: dict[str, Any], size: str) -> None:
-    """Refuse values out of range before anything is computed with them."""
+    """Raise ``ConfigError`` for values out of range before anything is computed with them."""
     if size not in ("auto", *SIZES):
         raise ConfigError(f"size is {size!r}: expected auto, {', '.join(SIZES)}")
     budget: dict[str, Any] = {} if set(BUDGETS) & chosen.keys() else {"steps": 1}
-    TrainConfig(**budget, **_only(chosen, *TRAIN_FIELDS))
+    TrainConfig(**budget, **selected(chosen, *TRAIN_FIELDS))
 
 
 def _check_decay(chosen: dict[str, Any], optimizer: Optimizer) -> None:
@@ -170,7 +171,7 @@ def _check_decay(chosen: dict[str, Any], optimizer: Optimizer) -> None:
 def _evaluation(
     steps: int, per_epoch: int, by_time: bool, eval_every: int | None
 ) -> dict[str, int | None]:
-    """Choose how often to evaluate, how long to wait for a better one, and when to sample."""
+    """Choose how often to evaluate and to sample, and the patience of early stopping."""
     if eval_every is None and not by_time:
         eval_every = max(1, min(per_epoch, steps // EVALUATIONS))
     evaluations = EVALUATIONS if eval_every is None else steps // eval_every
@@ -182,21 +183,22 @@ def _evaluation(
 
 
 def shards_for(processors: int, streams: int) -> int:
-    """Return into how many shards a step splits its streams: one a processor, if wide enough."""
+    """Return the number of shards of a step: one for each processor, if there are enough rows."""
     return max(1, min(processors, streams // MIN_ROWS))
 
 
 def default_epochs(train_tokens: int) -> float:
-    """Return the default budget: 8 epochs for a million tokens, fewer for more text, at most 60."""
+    """Return the default number of epochs: 8 for a million tokens, fewer for more, at most 60."""
     return round(min(60.0, max(1.0, 8 * math.sqrt(1e6 / train_tokens))), 1)
 
 
-def _only(chosen: dict[str, Any], *names: str) -> dict[str, Any]:
+def selected(chosen: dict[str, Any], *names: str) -> dict[str, Any]:
+    """Return the choices of these names that were made."""
     return {name: chosen[name] for name in names if name in chosen}
 
 
 def _chosen_network(text: TextFacts, size: str, chosen: dict[str, Any]) -> tuple[str, ModelConfig]:
-    """Return a preset's name, ``custom`` if its sizes were chosen, and the network."""
+    """Return the name of the preset, or ``custom`` if the user chose sizes, and the network."""
     if size == "auto":
         size = choose_size(text.level, text.train_tokens, chosen.get("minutes", math.inf))
     model = _network(SIZES[size], text.level, text.vocab_size, chosen)
@@ -207,7 +209,7 @@ def _chosen_network(text: TextFacts, size: str, chosen: dict[str, Any]) -> tuple
 def _learning(
     text: TextFacts, chosen: dict[str, Any], streams: int, units: int, rate_scale: float
 ) -> dict[str, Any]:
-    """Choose the optimizer, its rate, and what regularizes."""
+    """Choose the optimizer, its rate, and the regularization."""
     optimizer: Optimizer = chosen.get("optimizer", OPTIMIZER[text.level])
     _check_decay(chosen, optimizer)
     defaults = OPTIMIZER_DEFAULTS[optimizer]
@@ -242,13 +244,13 @@ def _network(size: Size, level: Level, vocab_size: int, chosen: dict[str, Any]) 
 
 
 def _multiplied(model: ModelConfig) -> int:
-    """Return how many weights a token is multiplied by: all but a table that is looked up."""
+    """Return the number of weights that each token is multiplied by: all but a lookup table."""
     looked_up = 0 if model.tied else model.vocab_size * model.embedding
     return model.parameters - looked_up
 
 
 def _batches(train_tokens: int, level: Level) -> dict[str, int]:
-    """Choose streams and sequence length: some fifty batches to an epoch, or more."""
+    """Choose streams and sequence length such that an epoch has some fifty batches or more."""
     sequence = LONGEST_SEQUENCE if train_tokens >= 200 * LONGEST_SEQUENCE else SHORTEST_SEQUENCE
     fitting = train_tokens // (50 * sequence)
     most = MOST_STREAMS[level]
@@ -282,9 +284,9 @@ def _steps(budget: dict[str, Any], per_epoch: int, steps_per_second: float) -> i
 
 
 def _warmup(budget: dict[str, Any], steps: int) -> int:
-    """Choose the steps of warm-up, 100 at most; never by measured speed.
+    """Choose the number of warm-up steps, at most 100 and independent of measured speed.
 
-    A tenth of the run where its steps are known, else 50 a minute.
+    A tenth of the run if its steps are known, else 50 a minute.
     """
     if "minutes" in budget:
         return min(100, round(50 * float(budget["minutes"])))
@@ -292,11 +294,11 @@ def _warmup(budget: dict[str, Any], steps: int) -> int:
 
 
 def _dropout(level: Level, train_tokens: int) -> float:
-    """Return the rate of dropout: more for words, which repeat less, and for short texts."""
+    """Return the dropout rate: more for words, which repeat less, and for short texts."""
     return 0.5 if level == "word" or train_tokens < 100_000 else 0.3
 
 
 def _scaled(rate: float, streams: int, units: int) -> float:
-    """Fit a peak rate to the batch and the network, by square roots."""
+    """Scale a peak rate by the square roots of batch size and network width."""
     factor = math.sqrt(streams / 48 * 512 / max(units, 256))
     return float(f"{rate * min(MOST_SCALED, factor):.2g}")

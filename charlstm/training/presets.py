@@ -24,14 +24,14 @@ SIZES: dict[str, Size] = {
 
 
 class SizeThreshold(NamedTuple):
-    """The fewest training tokens, and the shortest budget in minutes, at which a size pays off."""
+    """The fewest training tokens and the shortest budget in minutes for which a size pays off."""
 
     tokens: int
     minutes: float
 
 
-# Minutes are counted by two processor cores; a size that can't read its text once or twice in them
-# learns less than a smaller one. A word tells more than a character, and takes longer to read.
+# Minutes are those of two processor cores. A size that can't read its text once or twice within the
+# budget learns less than a smaller one. A word carries more than a character, and takes longer.
 SIZE_THRESHOLDS: dict[Level, dict[str, SizeThreshold]] = {
     "char": {
         "large": SizeThreshold(50_000_000, 240.0),
@@ -47,16 +47,16 @@ SIZE_THRESHOLDS: dict[Level, dict[str, SizeThreshold]] = {
     },
 }
 
-# Batches that the automatic choice takes, the smaller ones for short corpora. Steps that read some
-# 1,500 tokens teach most in a given time; many streams multiply faster than long sequences.
-# A word tells more than a character, and steps may be smaller.
+# Batch sizes for the automatic choice, smaller for short texts. Steps of some 1,500 tokens learn
+# most in a given time, and many streams compute faster than long sequences. A word carries more
+# than a character, so its steps may be smaller.
 STREAMS = (48, 32, 16, 8, 4)
 MOST_STREAMS: dict[Level, int] = {"char": 48, "word": 16}
 LONGEST_SEQUENCE, SHORTEST_SEQUENCE = 32, 16
 
 
 class OptimizerDefaults(NamedTuple):
-    """The peak rate at 48 streams of 512 units, and the norm that gradients are clipped to."""
+    """The peak rate for 48 streams and 512 units, and the norm that gradients are clipped to."""
 
     rate: float
     clip_norm: float
@@ -70,25 +70,24 @@ OPTIMIZER_DEFAULTS: dict[Optimizer, OptimizerDefaults] = {
     "sgd": OptimizerDefaults(7.0, 0.25),
 }
 
-# Words are many and most of them rare. Steps that are scaled for each weight by itself move what
-# belongs to rare words as far as the rest, and what they learn holds worse for other texts.
+# Most words are rare. Adaptive optimizers scale the step of each weight by itself, so the weights
+# of rare words move as far as the rest, and the model generalizes worse.
 OPTIMIZER: dict[Level, Optimizer] = {"char": "adamw", "word": "sgd"}
 
-# By how much the rate grows at most for wide batches and narrow networks.
+# Largest factor by which wide batches and narrow networks raise the rate.
 MOST_SCALED = 1.5
 
-# A shard (see ``optimization``) of fewer rows wastes more than a core of its own gains.
+# A shard (see ``step``) of fewer rows loses more than it gains by a core of its own.
 MIN_ROWS = 4
 
-# Over how many readings of the text dropout rises: what is read for the first time can't be
-# overfitted.
+# Epochs over which dropout rises: a text that is read for the first time can't be overfitted.
 DROPOUT_RAMP = 4.0
 
-# How often a run evaluates at least.
+# Evaluations of a run, at least.
 EVALUATIONS = 10
 
-# What a run takes besides its steps and evaluations: loading TensorFlow, compiling, the last save.
+# Seconds besides steps and evaluations: loading TensorFlow, compiling, the last save.
 START_SECONDS = 6.0
 
-# What training reaches of the processors' float32 matrix-product rate, by product type.
+# The share of the processors' float32 matrix-product rate that training reaches, by product type.
 EFFICIENCY = {"float32": 0.7, "bfloat16": 1.0}

@@ -16,13 +16,13 @@ class Request:
     Attributes:
         corpus: the text.
         tokenizer: how to read it.
-        size: a preset's name, or ``auto``.
+        size: name of a preset, or ``auto``.
         choices: settings of network and training by field name; ``None`` if left open.
-        output: the checkpoint's folder; ``None`` for a free one under ``checkpoints``.
+        output: folder of the checkpoint; ``None`` for a free one under ``checkpoints``.
         overwrite: whether to replace a checkpoint there.
-        parent: a trained model to fine-tune.
+        parent: folder of a trained model to fine-tune.
         threads: processor threads; ``None`` for all.
-        strings: the texts that the address ``python-strings`` stands for.
+        strings: the texts behind the address ``python-strings``.
     """
 
     corpus: CorpusConfig
@@ -38,7 +38,12 @@ class Request:
 
 @dataclass(frozen=True)
 class Resumption:
-    """An interrupted run that the user asked to go on with."""
+    """An interrupted run that the user asked to resume.
+
+    Attributes:
+        folder: its checkpoint.
+        threads: processor threads; ``None`` for all.
+    """
 
     folder: Path
     threads: int | None = None

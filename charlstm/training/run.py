@@ -1,6 +1,6 @@
-"""Carries out a training run: creates or resumes the checkpoint and sets the trainer going.
+"""Carries out a training run: prepares it, creates or resumes its checkpoint, and trains.
 
-This is where TensorFlow is loaded. This module knows no options and no terminal.
+TensorFlow is loaded here, once nothing in the request is wrong. Knows no options and no terminal.
 """
 
 from __future__ import annotations
@@ -37,13 +37,16 @@ def train_run(
     began: float,
     workers: Workers | None = None,
 ) -> tuple[Run, TrainingResult]:
-    """Prepare a run, tell the observer what is planned, and train.
+    """Prepare a run, report the plan, and train.
 
     Args:
         request: what the user asked for.
-        observer: whoever watches.
-        began: ``time.monotonic()`` of the command's start, which minutes count from.
-        workers: all processes that train; they must be connected.
+        observer: watches the run and may stop it.
+        began: ``time.monotonic()`` at the start of the command, from which minutes count.
+        workers: all processes that train, connected; by default this one alone.
+
+    Returns:
+        The run, and how it ended.
 
     Raises:
         CharlstmError: if the request does not allow a run, or training fails.
@@ -71,27 +74,27 @@ def execute(
     threads: int | None = None,
     workers: Workers | None = None,
 ) -> TrainingResult:
-    """Create the folder unless it is there, and train, together with all workers.
+    """Create the checkpoint or resume it, and train, together with all workers.
 
     Args:
         run: what ``new_run`` or ``resumed_run`` returned.
-        observer: whoever watches.
-        began: ``time.monotonic()`` of the command's start, which minutes count from.
-        overwrite: whether to replace a checkpoint that is in the folder.
-        threads: processor threads; default all.
-        workers: all processes that train.
+        observer: watches the run and may stop it.
+        began: ``time.monotonic()`` at the start of the command, from which minutes count.
+        overwrite: whether to replace a checkpoint in the folder.
+        threads: processor threads; by default all.
+        workers: all processes that train; by default this one alone.
 
     Raises:
-        CharlstmError: if the folder can't be made, a file can't be written or training fails.
+        CharlstmError: if the folder can't be created, a file can't be written or training fails.
     """
     workers = workers or Workers()
-    # From here on nothing changes what the workers compare.
+    # The folder is locked first, so that no other process changes what the workers compare.
     with workers.once(claimed(run.folder)), _memory_errors():
         terms = workers.agreed(Terms(run.config, str(run.folder), began, _state(run)))
         run = replace(run, config=terms.config)
         replicas = _replicas(run, threads, workers)
-        with replicas.losses_told():
-            # TensorFlow is loaded and the network built before anything is written or replaced.
+        with replicas.lost_worker_named():
+            # The network is built before anything is written or replaced: building may fail.
             trainer = _trainer(run, observer, terms.began, replicas)
             if run.resumes:
                 trainer.resume(workers.writer(run.folder))
@@ -104,13 +107,13 @@ def execute(
 
 
 def _state(run: Run) -> str:
-    """Return a digest of what the first step depends on, besides the configuration."""
+    """Return a digest of the state the run starts from; ``""`` if the weights are new."""
     return resumed_state(run.folder) if run.resumes else run.parent_sha256
 
 
 @contextlib.contextmanager
 def _created(run: Run, overwrite: bool) -> Iterator[None]:
-    """Begin the checkpoint; it is gone again if the body fails."""
+    """Create the checkpoint; remove it again if the body fails."""
     tokenizer = run.prepared.tokenizer
     with created(run.folder, run.config, tokenizer, run.lines, overwrite=overwrite):
         _keep_stdin(run)
@@ -119,7 +122,7 @@ def _created(run: Run, overwrite: bool) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _memory_errors() -> Iterator[None]:
-    """Let a library's own error for memory that is not there be Python's."""
+    """Raise ``MemoryError`` in place of a library's own error for it."""
     try:
         yield
     except OSError:
@@ -144,7 +147,7 @@ def _replicas(run: Run, threads: int | None, workers: Workers) -> ReplicaGroup:
 
 
 def _devices(streams: int, workers: int) -> int:
-    """Return how many devices of each worker's machine have enough to do."""
+    """Return the number of devices of each worker for which there are enough rows."""
     return max(1, streams // MIN_ROWS // workers)
 
 

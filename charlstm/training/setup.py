@@ -1,4 +1,4 @@
-"""From a request to a run that is ready to start: text read, plan made, nothing written.
+"""From a request to a run that is ready to start: the text read, the plan made, nothing written.
 
 TensorFlow is not loaded here, so that a wrong request fails at once.
 """
@@ -38,10 +38,19 @@ from charlstm.version import __version__
 
 @dataclass(frozen=True)
 class Run:
-    """A run that is ready to start; ``resumes`` if its folder holds an interrupted one.
+    """A run that is ready to start.
 
-    ``parent_sha256`` is that of the weights it starts from, ``""`` if they are drawn or resumed.
-    ``corpus`` has the full addresses of the text, which ``config`` has not.
+    Attributes:
+        folder: of the checkpoint.
+        config: what ``config.json`` holds.
+        prepared: the text as ids, with its tokenizer.
+        plan: sizes and estimates.
+        weights: initial weights by name when fine-tuning.
+        parent_sha256: digest of the weights to fine-tune; ``""`` if there are none.
+        resumes: whether the folder holds an interrupted run to continue.
+        stdin: file with the text that came through standard input.
+        lines: hashes of the training lines to store.
+        corpus: the text with full addresses, which ``config`` does not have.
     """
 
     folder: Path
@@ -58,7 +67,7 @@ class Run:
 
 @contextlib.contextmanager
 def prepared_run(request: Request | Resumption, workers: Workers) -> Iterator[Run]:
-    """Read the text and decide everything; what must be kept for the run is kept in the body.
+    """Read the text and decide everything; yield the run, whose temporary files last as long.
 
     Raises:
         CharlstmError: if the request does not allow a run.
@@ -79,12 +88,12 @@ def prepared_run(request: Request | Resumption, workers: Workers) -> Iterator[Ru
 
 
 def new_run(request: Request, stdin: Path | None, workers: int = 1) -> Run:
-    """Read the corpus and decide everything; write nothing but the cache.
+    """Read the corpus and decide everything; write to the cache only.
 
     Args:
         request: what the user asked for.
-        stdin: the text that came through standard input.
-        workers: how many processes train, on as many processors each.
+        stdin: file with the text that came through standard input.
+        workers: number of processes that train, on as many processors each.
 
     Raises:
         CharlstmError: if the corpus, the parent or the choices don't allow a run.
@@ -129,8 +138,8 @@ def resumed_run(folder: Path) -> Run:
     """Read an interrupted run and its corpus again.
 
     Raises:
-        CheckpointError: if there is nothing to resume or another process goes on with it.
-        CorpusError: if the corpus is gone or no longer the same.
+        CheckpointError: if there is nothing to resume, or another process is training it.
+        CorpusError: if the corpus is gone or has changed.
     """
     config = reader.read_config(folder)
     check_idle(folder)
@@ -164,7 +173,7 @@ def resumed_run(folder: Path) -> Run:
 
 
 def _check_output(request: Request) -> None:
-    """Refuse a taken folder before the corpus is read."""
+    """Raise ``CheckpointError`` if the output folder is in use, before the corpus is read."""
     if request.output:
         check_idle(request.output)
     if request.output and not request.overwrite and holds_checkpoint(request.output):
@@ -176,7 +185,7 @@ def _plan(
     tokenizing: TokenizerConfig,
     size: str,
     choices: dict[str, Any],
-    **given: Any,
+    **known: Any,
 ) -> Plan:
     store, statistics = prepared.store, prepared.statistics
     text = TextFacts(
@@ -192,12 +201,12 @@ def _plan(
         size=size,
         product_type=product_type(choices.get("precision") or "auto"),
         choices=choices,
-        **given,
+        **known,
     )
 
 
 def _absolute(address: str) -> str:
-    """Make the address of a file absolute, so that a run can be resumed from anywhere."""
+    """Make the address of a file absolute, so that the run can be resumed from any folder."""
     path = Path(address)
     is_file = path.exists() or any(mark in address for mark in "*?[")
     return str(path.absolute()) if is_file and address != STDIN else address
@@ -211,15 +220,15 @@ def _renamed(corpus: CorpusConfig, rename: Callable[[str], str]) -> CorpusConfig
 
 
 def _located(corpus: CorpusConfig, progress: Progress) -> CorpusConfig:
-    """Return a recorded corpus with the addresses that its text is found by."""
-    found = progress.corpus or corpus  # in format 1 there is one only
-    return corpus.replace(addresses=found.addresses, valid=found.valid)
+    """Return a recorded corpus with the full addresses of its text."""
+    full = progress.corpus or corpus  # format 1 has full addresses in its configuration
+    return corpus.replace(addresses=full.addresses, valid=full.valid)
 
 
 def _lines_to_keep(
     corpus: CorpusConfig, prepared: Prepared, parent: Checkpoint | None
 ) -> LineHashes | None:
-    """Return the lines that the model will have been trained on, those of its parent included."""
+    """Return hashes of the training lines, those of the parent included; ``None`` if not stored."""
     if prepared.lines is None or not corpus.index:
         return None
     before = reader.read_lines_index(parent.folder) if parent else None

@@ -1,6 +1,6 @@
-"""The tensors that a run goes on from: weights, optimizer slots and LSTM states, each by name.
+"""The tensors that a run continues from: weights, optimizer slots and LSTM states, by name.
 
-This module knows how they are called in ``resume.safetensors``; it does not read or write files.
+The names are those in ``resume.safetensors``. This module does not read or write files.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class TrainingState:
         runner: holds the weights and the optimizer.
 
     Attributes:
-        recurrent: the LSTM states of the rows of this process, by layer.
+        recurrent: the LSTM states of the rows of this process, (h, c) for each layer.
     """
 
     def __init__(self, runner: StepRunner) -> None:
@@ -34,11 +34,11 @@ class TrainingState:
         """Return weights and optimizer slots by name."""
         model, slots = self._runner.model, self._runner.optimizer.variables
         weights = {f"weights/{weight_name(v)}": v for v in model.trainable_variables}
-        # The first two are the iteration count and the learning rate, which follow from the step.
+        # The first two slots, iteration count and learning rate, follow from the step.
         return weights | {f"optimizer/{n}": v for n, v in enumerate(slots[2:])}
 
     def tensors(self) -> dict[str, NDArray[Any]]:
-        """Return all numbers that a run needs to go on from here."""
+        """Return all tensors that a run needs to continue from here, as arrays by name."""
         tensors = {name: variable.numpy() for name, variable in self.variables().items()}
         return tensors | {name: state.numpy() for name, state in self._whole().items()}
 
@@ -49,7 +49,7 @@ class TrainingState:
         }
 
     def restore(self, tensors: Mapping[str, NDArray[Any]], step: int) -> None:
-        """Go back to what ``tensors()`` returned after so many steps."""
+        """Restore what ``tensors()`` returned after ``step`` steps."""
         for name, variable in self.variables().items():
             variable.assign(tensors[name])
         self._runner.optimizer.iterations.assign(step)
@@ -58,7 +58,7 @@ class TrainingState:
         self.recurrent = self._runner.own_states(pairs)
 
     def _whole(self) -> dict[str, tf.Tensor]:
-        """Return the LSTM states of all rows, wherever they are computed."""
+        """Return the LSTM states of all rows by name, those of other processes included."""
         return {
             f"states/{kind}_{layer}": state
             for layer, pair in enumerate(self._runner.whole_states(self.recurrent))

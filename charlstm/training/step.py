@@ -1,10 +1,9 @@
-"""One step of training and of validation, compiled.
+"""The compiled training step and validation.
 
-A step is loss, gradient, clipping and optimizer; validation is the loss in float32 over a whole
-text. The rows of a batch are split into shards, each with a loop over time of its own and a core
-to run on, because the small products of that loop don't fill several cores. What a step draws at
-random follows from the seed and the step number. This module does not know budgets, files or when
-anything is evaluated.
+A step computes loss, gradient, clipping and update; validation computes the loss over a whole text
+in float32. The rows of a batch are split into shards. Each has its own loop over time and runs on
+its own core, because the small matrix products of that loop don't fill several cores. Dropout
+masks follow from the seed and the step number. Knows no budget, no files and not when to evaluate.
 """
 
 from __future__ import annotations
@@ -25,15 +24,15 @@ from charlstm.system.hardware import product_type
 from charlstm.training.observer import Hardware
 from charlstm.training.optimizers import leave_gradients_alone, make_optimizer
 
-# Logits that validation holds at a time, in numbers.
+# Most logits that validation holds in memory at a time.
 LOGITS_AT_ONCE = 1 << 23
 
 
 def use_threads(threads: int, shards: int) -> None:
-    """Divide the processor among the shards of a step.
+    """Divide processor threads among the shards of a step.
 
-    TensorFlow takes this before its first operation only; in a process that has trained before,
-    the division stays as it is.
+    TensorFlow accepts this only before its first operation. In a process that has trained before,
+    the threads stay as they are.
     """
     with contextlib.suppress(RuntimeError):
         tf.config.threading.set_inter_op_parallelism_threads(min(threads, shards))
@@ -41,7 +40,7 @@ def use_threads(threads: int, shards: int) -> None:
 
 
 def hardware_of(config: TrainConfig, replicas: ReplicaGroup) -> Hardware:
-    """Return what a run with these settings trains on."""
+    """Return the hardware that a run with these settings trains on."""
     gpus = replicas.count // replicas.group.size if gpu_visible() else 0
     return Hardware(gpus, product_type(config.precision), replicas.group.size)
 
@@ -51,8 +50,8 @@ class StepRunner:
 
     Args:
         config: the sizes.
-        train: how the weights are found.
-        replicas: the devices that take the steps; each has the states of the rows that it reads.
+        train: settings of training.
+        replicas: the devices that take the steps; each holds the states of its own rows.
 
     Raises:
         UsageError: if there are more devices than rows.
@@ -65,7 +64,7 @@ class StepRunner:
         check_rows(self.replicas.count, train.streams)
         self.seed, self.streams = train.seed, train.streams
         self.tokens_per_step = float(train.streams * train.sequence_length)
-        # A GPU is filled by the whole batch.
+        # A GPU needs the whole batch to be busy.
         self.shards = max(1 if gpu_visible() else train.shards, self.replicas.count)
         with self.replicas.scope():
             self.model = LSTMLanguageModel(
@@ -78,36 +77,36 @@ class StepRunner:
         if self.replicas.strategy is not None:
             leave_gradients_alone(self.optimizer)
         self._zeros = self.replicas.on_each(
-            lambda rows: self.model.zero_states(_length(self._own(rows)))
+            lambda rows: self.model.zero_states(_length(self._own_shards(rows)))
         )
-        self._part = self.replicas.on_each(self._own_rows)
+        self._select_own = self.replicas.on_each(self._own_rows)
         self._train = self.replicas.summed_losses(self._train_step)
         self._validate = self.replicas.summed_losses(self._validate_step)
 
     # States
 
     def zero_states(self, rows: int | None = None) -> list[States]:
-        """Return the states of the rows of this process, all zero; of a training batch's rows."""
+        """Return zero states for this process's share of ``rows``, by default of a batch."""
         count = self.streams if rows is None else rows
         if self.replicas.strategy is None:
             return self.model.zero_states(count)
         return self._zeros(count)  # type: ignore[no-any-return]
 
     def whole_states(self, states: list[States]) -> list[States]:
-        """Return the states of all rows of a training batch, wherever they are."""
+        """Return the states of all rows of a training batch, from all processes."""
         flat = self.replicas.whole([part for pair in states for part in pair])
         return list(zip(flat[::2], flat[1::2], strict=True))
 
     def own_states(self, states: list[States]) -> list[States]:
-        """Return of the states of all rows those that this process needs."""
-        return states if self.replicas.strategy is None else self._part(states)
+        """Return the states of this process's rows, given those of all rows."""
+        return states if self.replicas.strategy is None else self._select_own(states)
 
     def _own_rows(self, states: list[States]) -> list[States]:
-        rows = _span(self._own(self.streams))
+        rows = _span(self._own_shards(self.streams))
         return [(h[rows], c[rows]) for h, c in states]
 
-    def _own(self, rows: int) -> list[tuple[int, slice]]:
-        """Return the shards, by number, that this replica computes, and the rows of each."""
+    def _own_shards(self, rows: int) -> list[tuple[int, slice]]:
+        """Return the number and the rows of each shard that this replica computes."""
         shards = evenly(rows, min(self.shards, rows))
         return list(self.replicas.share(list(enumerate(shards))))
 
@@ -119,27 +118,27 @@ class StepRunner:
         """Take one optimizer step.
 
         Args:
-            batch: what to read.
-            states: to begin with.
-            step: the number of the step, from 0, which decides what is drawn at random.
-            rate: the learning rate.
-            dropout: the rate of dropout.
+            batch: ids to read and to predict.
+            states: of the rows of this process, (h, c) for each layer.
+            step: number of the step, from 0, which seeds dropout.
+            rate: learning rate.
+            dropout: dropout rate.
 
         Returns:
-            The mean loss in nats per token and the states after.
+            The mean loss in nats per token, and the states after the batch.
         """
         self.optimizer.learning_rate.assign(rate)
-        drawn = Dropout(tf.constant(dropout), tf.constant([self.seed, step], tf.int64))
-        return self._train(batch.inputs, batch.targets, states, drawn)
+        seeded = Dropout(tf.constant(dropout), tf.constant([self.seed, step], tf.int64))
+        return self._train(batch.inputs, batch.targets, states, seeded)
 
     def _train_step(
         self, inputs: tf.Tensor, targets: tf.Tensor, states: list[States], dropout: Dropout
     ) -> tuple[tf.Tensor, list[States]]:
-        """Split the rows into independent shards, which the processor's cores run side by side.
+        """Take a step on independent shards of the rows, which run in parallel on several cores.
 
-        What a shard drops depends on its number among those of all replicas.
+        The dropout mask of a shard depends on its number among the shards of all replicas.
         """
-        own = self._own(inputs.shape[0])
+        own = self._own_shards(inputs.shape[0])
         shards = [
             self._shard(inputs[rows], targets[rows], part, dropout.part(shard))
             for (shard, rows), part in zip(own, _divided(states, own), strict=True)
@@ -154,7 +153,7 @@ class StepRunner:
     def _shard(
         self, inputs: tf.Tensor, targets: tf.Tensor, states: list[States], dropout: Dropout
     ) -> tuple[tf.Tensor, list[tf.Tensor], list[States]]:
-        """Return loss and gradients of some rows, as their share of the batch's mean."""
+        """Return a shard's part of the mean loss of the batch, its gradients and its new states."""
         with tf.GradientTape() as tape:
             features, after = self.model.features(tf.transpose(inputs), states, dropout)
             logits = self.model.project(tf.reshape(features, [-1, self.model.config.units]))
@@ -171,9 +170,11 @@ class StepRunner:
         """Return the mean loss in nats per token over a whole text, in float32.
 
         Args:
-            ids: the text, [N], N > 1.
-            should_stop: asked before every batch; if it agrees, there is no mean, and None is
-                returned.
+            ids: the text, [n], n > 1.
+            should_stop: called before every batch.
+
+        Returns:
+            The mean, or ``None`` if ``should_stop`` returned true.
         """
         total, states = 0.0, None
         for batch in validation_batches(ids):
@@ -193,7 +194,7 @@ class StepRunner:
         keep: tf.Tensor,
         states: list[States],
     ) -> tuple[tf.Tensor, list[States]]:
-        own = self._own(inputs.shape[0])
+        own = self._own_shards(inputs.shape[0])
         if not own:  # there are more replicas than rows
             return tf.constant(0.0, tf.float64), states
         kept = keep[_span(own)]
@@ -208,7 +209,7 @@ class StepRunner:
     def _summed_loss(
         self, inputs: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor, states: list[States]
     ) -> tuple[tf.Tensor, list[States]]:
-        """Return the weighted sum of the losses of some rows, with few logits at a time."""
+        """Return the weighted sum of a shard's losses, computed in parts, and its new states."""
         features, after = self.model.features(tf.transpose(inputs), states)
         flat = tf.reshape(features, [-1, self.model.config.units])
         expected, counted = (tf.reshape(tf.transpose(x), [-1]) for x in (targets, weights))
@@ -224,7 +225,7 @@ class StepRunner:
 
 
 def _span(shards: Sequence[tuple[int, slice]]) -> slice:
-    """Return the rows of neighboring shards as one."""
+    """Return the rows of neighboring shards as one slice."""
     return slice(shards[0][1].start, shards[-1][1].stop) if shards else slice(0, 0)
 
 
@@ -234,14 +235,14 @@ def _length(shards: Sequence[tuple[int, slice]]) -> int:
 
 
 def _divided(states: list[States], shards: Sequence[tuple[int, slice]]) -> list[list[States]]:
-    """Return the states of each of some neighboring shards, whose rows ``states`` holds."""
+    """Split the states of neighboring shards into those of each shard."""
     first = _span(shards).start
     shares = [slice(rows.start - first, rows.stop - first) for _, rows in shards]
     return [[(h[rows], c[rows]) for h, c in states] for rows in shares]
 
 
 def _joined(shards: Sequence[list[States]]) -> list[States]:
-    """Put the rows of the shards' states together again."""
+    """Concatenate the states of the shards."""
     return [
         tuple(tf.concat(parts, 0) for parts in zip(*layer, strict=True))
         for layer in zip(*shards, strict=True)

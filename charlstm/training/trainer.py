@@ -1,10 +1,9 @@
-"""The training loop: steps, schedule, validation, early stopping, saving and going on.
+"""The training loop: steps, schedule, validation, early stopping, saving and resuming.
 
-Everything random is derived from the seed and the step number, and everything else that a run
-depends on is in its resume file, so a run that was stopped ends as one that was not. This module
-knows the model and the checkpoint; it does not know texts or terminals: whoever calls it watches
-through an ``Observer``. What is due when is up to the ``Budget``, what is written where to the
-``Writer``.
+Everything random follows from the seed and the step number, and everything else that a run depends
+on is in its resume file, so a run that is stopped and resumed ends with the same bits as one that
+is not. The ``Budget`` decides what is due, the ``Writer`` writes files, the ``Observer`` gets
+reports. Knows no text and no terminal.
 """
 
 from __future__ import annotations
@@ -36,13 +35,13 @@ from charlstm.training.schedule import dropout_rate, learning_rate
 from charlstm.training.state import TrainingState
 from charlstm.training.step import StepRunner, hardware_of
 
-# From how many nats above the best validation loss a run is said to overfit: seeds differ by less.
+# Nats above the best validation loss at which a run is reported to overfit: seeds differ by less.
 OVERFITTING_MARGIN = 0.01
 
 
 @dataclass(frozen=True)
 class TextLengths:
-    """The validation text in numbers, for figures that compare across tokenizers."""
+    """The length of the validation text, for figures that are comparable across tokenizers."""
 
     tokens: int
     characters: int
@@ -50,18 +49,18 @@ class TextLengths:
 
 
 class Trainer:
-    """One run: carries the states, evaluates and saves.
+    """One run: takes the steps, evaluates and saves.
 
     Args:
-        folder: the checkpoint; it must be there when the run starts or resumes.
-        config: its content.
+        folder: the checkpoint; it must exist when the run starts or resumes.
+        config: network and settings.
         store: the ids to train and validate on.
-        lengths: the validation text in numbers.
-        rates: how often each id is replaced by the unknown symbol, float64 [vocab_size].
-        observer: whoever watches.
-        began: ``time.monotonic()`` of the command's start, on the chief's machine, which minutes
-            count from.
-        replicas: the devices that train; all processes go through the same steps.
+        lengths: length of the validation text.
+        rates: probability that each id is replaced by the unknown token, float64 [vocab_size].
+        observer: gets reports and may stop the run.
+        began: ``time.monotonic()`` at the start of the command on the chief's machine, from which
+            minutes count.
+        replicas: the devices that train; all processes take the same steps.
     """
 
     def __init__(
@@ -81,8 +80,8 @@ class Trainer:
         self.settings = train = config.train
         self.valid, self.lengths = store.valid, lengths
         self.streams = Streams(store.train, train.streams, train.sequence_length, train.seed, rates)
-        self.step_runner = StepRunner(config.model, train, self.replicas)
-        self.state = TrainingState(self.step_runner)
+        self.runner = StepRunner(config.model, train, self.replicas)
+        self.state = TrainingState(self.runner)
         self.progress = Progress(step=0, seconds=0.0, evaluated=0)
         self.history: list[Figures] = []
         workload = Workload(
@@ -91,28 +90,28 @@ class Trainer:
         self.budget = Budget(train, workload, began=began, now=self.replicas.now)
         self.check = DivergenceCheck(folder, config.model.vocab_size, train.learning_rate)
         self.writer: Writer = NullWriter()
-        self.warned = False
+        self._has_warned = False
 
-    # Beginning
+    # Starting
 
     def start(
         self, writer: Writer, weights: Weights | None = None, corpus: CorpusConfig | None = None
     ) -> None:
-        """Begin at step 0.
+        """Start at step 0 and save.
 
         Args:
             writer: writes the checkpoint.
-            weights: to begin with; by default new ones.
-            corpus: where the text is found again by whoever resumes the run.
+            weights: initial weights by name; by default random ones.
+            corpus: full addresses of the text, for resuming.
         """
         self._advance(corpus=corpus)
         if weights is not None:
-            set_weights(self.step_runner.model, weights)
+            set_weights(self.runner.model, weights)
         self.writer = writer
         self.save()
 
     def resume(self, writer: Writer) -> None:
-        """Go on from the checkpoint's resume file.
+        """Continue from the resume file of the checkpoint.
 
         Raises:
             CheckpointError: if there is nothing to resume or it can't be read.
@@ -120,7 +119,7 @@ class Trainer:
         self.writer = writer
         tensors, self.progress = reader.read_resume(self.folder, self.state.shapes())
         self.state.restore(tensors, self.progress.step)
-        # What a killed process wrote of an evaluation that this file doesn't know is made again.
+        # A process that was killed in an evaluation may have written a part of it: repeat it.
         evaluated = self.progress.evaluated
         until = self.progress.step if evaluated is None else evaluated
         known = reader.read_history(self.folder)
@@ -129,15 +128,15 @@ class Trainer:
         if self.progress.best is not None:
             if (self.folder / schema.MODEL).exists():
                 self._adopt(reader.read_checkpoint(self.folder).figures)
-            else:  # somebody has removed the best weights: the next ones are the best there are
+            else:  # somebody has removed the best weights: the next evaluation is the best
                 self._advance(best=None)
         self.budget.resume(self.progress.seconds)
 
     def _adopt(self, kept: Figures) -> None:
-        """Take over the figures of the weights that are kept, where they won't be found again.
+        """Take over the figures of the stored weights, if they can't be reproduced.
 
-        A run that was killed between keeping better weights and saving repeats those steps. In
-        minutes they need not come out as they did.
+        A run that was killed between storing better weights and saving repeats those steps. With a
+        budget in minutes they need not come out the same.
         """
         if self.settings.minutes is not None:
             self._advance(best=kept)
@@ -148,8 +147,8 @@ class Trainer:
         """Train until the budget is used, validation stops improving or the observer says stop.
 
         Raises:
-            TrainingError: if the loss is no longer finite.
-            StorageError: if a save fails.
+            TrainingError: if the loss is not finite or has exploded.
+            StorageError: if a file can't be written.
         """
         try:
             return self._run()
@@ -164,7 +163,7 @@ class Trainer:
         hardware = hardware_of(self.settings, self.replicas)
         self.observer.on_start(hardware, self.progress.step, self.budget.last_step)
         if self.progress.step and self._evaluation_due():
-            self.evaluate()  # which the run was stopped before or in
+            self.evaluate()  # the run was stopped before or during this evaluation
         while (reason := self._reason_to_stop()) is None:
             loss = self._step()
             self.observer.on_step(
@@ -194,16 +193,16 @@ class Trainer:
         step = self.progress.step
         batch = self.streams.batch(step)
         if batch.first_of_epoch:
-            self.state.recurrent = self.step_runner.zero_states()
+            self.state.recurrent = self.runner.zero_states()
         used = self._used()
         rate = learning_rate(self.settings, step, used)
         dropout = dropout_rate(self.settings, step / self.streams.steps_per_epoch)
-        loss, self.state.recurrent = self.step_runner.train(
+        loss, self.state.recurrent = self.runner.train(
             batch, self.state.recurrent, step, rate, dropout
         )
         self.check.loss("training", loss, step + 1)
         if not self.budget.is_compiled:
-            self.replicas.sync()  # steps tell the time they began at; these took long
+            self.replicas.sync()  # the first step took long, and the clock is that of its start
         self._advance(
             step=step + 1,
             done=used,
@@ -228,9 +227,9 @@ class Trainer:
         return bool(self.history) and self.history[-1].step == self.progress.step
 
     def evaluate(self) -> None:
-        """Measure the validation loss, keep the weights if they are the best, save.
+        """Measure the validation loss, store the weights if they are the best, and save.
 
-        If the observer wants to stop meanwhile, nothing has happened.
+        If the observer asks to stop meanwhile, nothing changes.
 
         Raises:
             TrainingError: if the loss is not finite or has exploded.
@@ -238,7 +237,7 @@ class Trainer:
         """
         self.replicas.sync()
         begin = self.budget.elapsed()
-        loss = self.step_runner.validate(self.valid, self._should_stop)
+        loss = self.runner.validate(self.valid, self._should_stop)
         if loss is None:
             return
         self.replicas.sync()
@@ -257,10 +256,10 @@ class Trainer:
         )
         self.history.append(figures)
         if is_best:
-            self._keep(figures)
+            self._store_weights(figures)
         self.writer.history(self.history)
         self.save()
-        self.observer.on_evaluation(figures, is_best, lambda: weights_of(self.step_runner.model))
+        self.observer.on_evaluation(figures, is_best, lambda: weights_of(self.runner.model))
         self._watch_overfitting(figures)
 
     def _figures(self, valid_loss: float | None) -> Figures:
@@ -287,26 +286,26 @@ class Trainer:
 
     def _watch_overfitting(self, now: Figures) -> None:
         best = self.progress.best
-        if self.warned or best is None or self.progress.waited < 2:
+        if self._has_warned or best is None or self.progress.waited < 2:
             return
         before, after = best.train_loss or 0.0, now.train_loss or math.inf
         loss, lowest = now.valid_loss or 0.0, best.valid_loss or math.inf
         # Early in a run, or under much dropout, training loss is above validation loss.
         if after < min(before, loss) and loss > lowest + OVERFITTING_MARGIN:
-            self.warned = True
+            self._has_warned = True
             self.observer.on_overfitting(best, now)
 
-    def _keep(self, figures: Figures) -> None:
-        """Let the present weights be those that the checkpoint is used with."""
-        weights = weights_of(self.step_runner.model)
+    def _store_weights(self, figures: Figures) -> None:
+        """Write the current weights as those of the checkpoint."""
+        weights = weights_of(self.runner.model)
         self.check.tensors(weights, self.progress.step)
         self.writer.model(weights, figures)
 
     def save(self) -> None:
-        """Write the resume file: all that is needed to go on from this step.
+        """Write the resume file: everything needed to continue from this step.
 
         Raises:
-            TrainingError: if a number is not finite; the file is then as it was.
+            TrainingError: if a number is not finite; the file is then unchanged.
             StorageError: if it can't be written.
         """
         self.replicas.sync()
@@ -322,8 +321,8 @@ class Trainer:
         if reason == "interrupted":
             self.save()
             if self.progress.best is None:
-                # So that what was learned can be used, and the folder is a checkpoint like any.
-                self._keep(self._figures(None))
+                # Store the weights all the same, so that the folder is a usable checkpoint.
+                self._store_weights(self._figures(None))
         else:
             if not self._is_evaluated():
                 self.evaluate()

@@ -1,147 +1,21 @@
-"""TF_CONFIG, and processes that meet, tell each other things and notice who is gone."""
+"""Workers connect, exchange messages and notice which of them is lost."""
 
 import contextlib
-import json
 import re
-import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from charlstm import __version__
-from charlstm.distributed import peers, tf_config, transport, watchdog
+from charlstm.distributed import peers
 from charlstm.distributed.peers import WorkerGroup
-from charlstm.distributed.tf_config import Cluster, cluster_of, host_and_port, waiting_seconds
+from charlstm.distributed.tf_config import Cluster, host_and_port
 from charlstm.errors import CharlstmError, TrainingError, UsageError
+from tests.distributed.helpers import together
 from tests.messages import assert_names, raises_naming
 from tests.reliability.workers import free_ports
-
-TWO = ["a:1", "b:2"]
-
-
-def config(cluster=None, task=None, **more):
-    given = {"cluster": cluster, "task": task} | more
-    return {"TF_CONFIG": json.dumps({key: value for key, value in given.items() if value})}
-
-
-# Reading TF_CONFIG
-
-
-@pytest.mark.parametrize(
-    "environ",
-    [
-        {},
-        {"TF_CONFIG": ""},
-        {"TF_CONFIG": " {} "},
-        config({"worker": ["a:1"]}, {"type": "worker", "index": 0}),
-        config({"chief": ["a:1"], "worker": []}, {"type": "chief", "index": 0}),
-    ],
-)
-def test_one_process_is_alone(environ):
-    found = cluster_of(environ)
-    assert (found.size, found.is_chief) == (1, True)
-
-
-def test_workers_are_counted_after_the_chief():
-    jobs = {"worker": TWO, "chief": ["c:3"]}
-    for job, index, place in (("chief", 0, 0), ("worker", 0, 1), ("worker", 1, 2)):
-        found = cluster_of(config(jobs, {"type": job, "index": index}, environment="cloud"))
-        assert found == Cluster(("c:3", "a:1", "b:2"), place)
-        assert found.is_chief == (job == "chief")
-
-
-def test_an_index_may_be_written_as_a_text():
-    """As some cluster managers do."""
-    assert cluster_of(config({"worker": TWO}, {"type": "worker", "index": "1"})).index == 1
-
-
-@pytest.mark.parametrize(
-    ("environ", "part"),
-    [
-        ({"TF_CONFIG": "{"}, "can't be read"),
-        ({"TF_CONFIG": "[]"}, "can't be read"),
-        ({"TF_CONFIG": "[" * 100_000}, "can't be read"),
-        (config({"worker": TWO}), "has no task"),
-        (config({"worker": "a:1"}, {"type": "worker", "index": 0}), "can't be read"),
-        (config({"worker": TWO}, {"type": "worker", "index": -1}), "can't be read"),
-        (
-            config({"worker": TWO}, {"type": "worker", "index": 2}),
-            "worker 2, but its cluster has 2",
-        ),
-        (config({"worker": TWO}, {"type": "chief", "index": 0}), "chief 0, but its cluster has 0"),
-        (config({"worker": TWO}, {"type": "evaluator", "index": 0}), "task of type 'evaluator'"),
-        (config({"worker": TWO, "ps": TWO}, {"type": "worker", "index": 0}), "task of type 'ps'"),
-        (config({"chief": TWO}, {"type": "chief", "index": 0}), "names 2 chiefs"),
-        (config({"worker": ["a:1", "a:1"]}, {"type": "worker", "index": 0}), "a:1 twice"),
-        (config({"worker": ["a:1", "b"]}, {"type": "worker", "index": 0}), "the address 'b'"),
-        (config({"worker": ["a:1", "b:0"]}, {"type": "worker", "index": 0}), "the address 'b:0'"),
-        (config({"worker": ["a:1", "b:٣"]}, {"type": "worker", "index": 0}), "the address 'b:٣'"),
-    ],
-)
-def test_a_wrong_configuration_is_refused_in_one_sentence(sentence, environ, part):
-    with pytest.raises(UsageError) as caught:
-        cluster_of(environ)
-    sentence(caught.value, "TF_CONFIG", part)
-
-
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(max_size=8),
-    lambda inner: (
-        st.lists(inner, max_size=3)
-        | st.dictionaries(
-            st.sampled_from(["cluster", "task", "type", "index", "worker", "chief", "ps"]), inner
-        )
-    ),
-    max_leaves=20,
-)
-
-
-@given(JSON.map(json.dumps) | st.text())
-def test_whatever_it_holds_is_read_or_refused(text):
-    try:
-        found = cluster_of({"TF_CONFIG": text})
-    except UsageError:
-        return
-    assert 0 <= found.index < found.size
-
-
-@pytest.mark.parametrize("text", ["0", "-1", "nan", "inf", "soon"])
-def test_a_time_to_wait_is_a_positive_number(text):
-    assert waiting_seconds({}) == tf_config.WAIT
-    assert waiting_seconds({"CHARLSTM_WAIT": "2.5"}) == 2.5
-    with raises_naming(UsageError, "CHARLSTM_WAIT", text):
-        waiting_seconds({"CHARLSTM_WAIT": text})
-
-
-# Meeting
-
-
-def together(count, do, wait=20.0):
-    """Let ``do`` run in as many threads, each a member of one group; return results or errors."""
-    addresses = tuple(f"127.0.0.1:{port}" for port in free_ports(count))
-    found = [None] * count
-
-    def member(index):
-        try:
-            with WorkerGroup(
-                Cluster(addresses, index), wait=wait, end=lambda status: None
-            ) as group:
-                found[index] = do(group, index)
-        except CharlstmError as error:
-            found[index] = error
-
-    threads = [threading.Thread(target=member, args=(index,)) for index in range(count)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return found
 
 
 def test_alone_nothing_is_sent(tmp_path):
@@ -234,49 +108,29 @@ def test_strangers_are_turned_away_and_workers_come():
     thread = threading.Thread(target=chief)
     thread.start()
     for hello in STRANGERS:
-        with connected(addresses[0]) as line:
-            line.sendall(hello)
+        with connected(addresses[0]) as connection:
+            connection.sendall(hello)
     with WorkerGroup(Cluster(addresses, 1), wait=20) as group:
         found.append(group.from_chief())
     thread.join()
     assert found == [b"met"] * 2
 
 
-def test_the_chief_listens_where_its_address_says():
-    (listener,) = transport.listen("127.0.0.1", 0)
-    with listener:
-        assert listener.getsockname()[0] == "127.0.0.1"
-
-
-@pytest.mark.parametrize("host", ["192.0.2.1", "x" * 100])
-def test_where_its_address_is_none_of_this_machine_it_listens_at_all(host):
-    (listener,) = transport.listen(host, 0)
-    with listener:
-        assert listener.getsockname()[0] in ("::", "0.0.0.0")
-
-
-def test_a_machine_that_knows_itself_as_loopback_listens_at_all(monkeypatch):
-    """As where its hosts file says so; the others know better."""
-    own = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.1.1", 0))]
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *given, **more: own)
-    assert transport._addresses_of("host1", 0) == []
-    assert transport._addresses_of("localhost", 0) == [(socket.AF_INET, ("127.0.1.1", 0))]
-
-
 def met(*members, count=2):
-    """Let parties of these options and indices meet; return the errors in place of ``None``."""
+    """Let groups of these options and indices meet; return the errors in place of ``None``."""
     addresses = tuple(f"127.0.0.1:{port}" for port in free_ports(count))
     found = [None] * len(members)
 
-    def member(place, index, options):
+    def member(number, index, options):
         try:
             with WorkerGroup(Cluster(addresses, index), wait=20, **options):
                 pass
         except CharlstmError as error:
-            found[place] = error
+            found[number] = error
 
     threads = [
-        threading.Thread(target=member, args=(place, *given)) for place, given in enumerate(members)
+        threading.Thread(target=member, args=(number, *given))
+        for number, given in enumerate(members)
     ]
     for thread in threads:
         thread.start()
@@ -304,13 +158,6 @@ def test_another_version_is_refused(sentence, version, told):
     sentence(objection.replace(__version__, "OURS"), "worker 1 at b:2", told, "chief")
 
 
-def test_what_is_not_understood_is_told_in_one_sentence(sentence):
-    for told in (b"{}", b"\xff", b"", b'["\xff"]', b"[" * 10_000):
-        with pytest.raises(UsageError) as caught:
-            peers.decoded(told, list[str])
-        sentence(str(caught.value).replace(__version__, "OURS"))
-
-
 def test_two_of_one_index_are_refused(sentence):
     found = met((0, {}), (1, {}), (1, {}), count=3)
     refused = [str(error) for error in found if isinstance(error, UsageError)]
@@ -319,7 +166,7 @@ def test_two_of_one_index_are_refused(sentence):
         sentence(re.sub(r"127\.0\.0\.1:\d+", "ADDRESS", error), "two processes", "worker 1")
 
 
-# Losing
+# Losing a worker
 
 
 def test_who_leaves_before_anything_is_trained_is_named():
@@ -342,8 +189,8 @@ def test_who_is_lost_while_training_is_named_to_all(leaving):
         group.watch()
         if index == leaving:
             group._closed = True
-            for line in group._lines.values():
-                line.shutdown(socket.SHUT_RDWR)
+            for connection in group._connections.values():
+                connection.shutdown(socket.SHUT_RDWR)
             return None
         group.remedy = "go on"
         return str(group.lost())
@@ -427,6 +274,30 @@ def test_a_finished_worker_needs_the_chief_alone(monkeypatch):
     assert together(3, train) == ["worker 1", "gone", "worker 1"]
 
 
+def test_a_worker_that_finishes_after_the_chief_has_left_is_told_why(monkeypatch):
+    """The chief leaves because worker 1 is lost, and hears no more that worker 2 is done."""
+    left, close = threading.Event(), WorkerGroup._close
+
+    def closed(group):
+        close(group)
+        if group.is_chief:
+            left.set()
+
+    monkeypatch.setattr(WorkerGroup, "_close", closed)
+
+    def train(group, index):
+        group.watch()
+        if index == 1:
+            group._closed = True
+            return "gone"
+        if index == 2:
+            assert left.wait(20)
+        group.barrier_and_leave(finished=True)
+        return group.missed.partition(" at ")[0]
+
+    assert together(3, train) == ["worker 1", "gone", "worker 1"]
+
+
 def test_a_finished_worker_fails_with_the_chief():
     def train(group, index):
         group.watch()
@@ -436,43 +307,3 @@ def test_a_finished_worker_fails_with_the_chief():
         return group.barrier_and_leave(finished=True)
 
     assert str(together(2, train)[1]).startswith("worker 0, the chief, at ")
-
-
-# Ending what waits within TensorFlow
-
-STUCK = """
-import ctypes
-from charlstm import watchdog
-with watchdog.ended_after(1, "it's \\"stuck\\" $HOME: 100% `so`"):
-    ctypes.PyDLL(None).sleep(60)  # which lets no other thread run
-"""
-
-
-def test_a_process_that_is_stuck_says_why_it_ends():
-    done = subprocess.run([sys.executable, "-c", STUCK], capture_output=True, text=True)
-    assert (done.returncode, done.stdout) == (-signal.SIGALRM, "")
-    assert done.stderr == 'Error: it\'s "stuck" $HOME: 100% `so`\n'
-
-
-def test_who_is_not_stuck_goes_on_and_nobody_watches_any_more(monkeypatch):
-    started, popen = [], subprocess.Popen
-
-    def start(*given, **more):
-        started.append(popen(*given, **more))
-        return started[-1]
-
-    monkeypatch.setattr(subprocess, "Popen", start)
-    with watchdog.ended_after(60, "no"):
-        assert signal.getitimer(signal.ITIMER_REAL)[0] > 60
-    assert signal.getitimer(signal.ITIMER_REAL)[0] == 0
-    assert [watchdog.returncode for watchdog in started] == [-signal.SIGKILL]
-
-
-def test_who_watches_ends_with_the_process():
-    """Whoever reads its stderr would wait for it otherwise."""
-    program = (
-        "import os, signal\nfrom charlstm import watchdog\n"
-        "with watchdog.ended_after(500, 'no'):\n    os.kill(os.getpid(), signal.SIGKILL)\n"
-    )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=60)
-    assert (done.returncode, done.stderr) == (-signal.SIGKILL, b"")

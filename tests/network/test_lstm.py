@@ -108,25 +108,25 @@ def test_states_carry_from_call_to_call():
 
 @settings(max_examples=10, deadline=None)
 @given(shapes, st.integers(1, 12), st.integers(0, 1000))
-def test_a_table_with_tokens_is_the_rows_they_name(shape, symbols, seed):
+def test_a_table_with_ids_is_the_rows_they_name(shape, vocab_size, seed):
     batch, time, features, units = shape
     rng = np.random.default_rng(seed)
-    table = tf.constant(rng.normal(size=(symbols, features)), tf.float32)
-    tokens = tf.constant(rng.integers(symbols, size=(time, batch)), tf.int32)
+    table = tf.constant(rng.normal(size=(vocab_size, features)), tf.float32)
+    ids = tf.constant(rng.integers(vocab_size, size=(time, batch)), tf.int32)
     states = [tf.constant(rng.normal(size=(batch, units)), tf.float32) for _ in range(2)]
     options = {"initial_state": states, "keep": tf.ones((time, batch, 1)), "training": True}
     layer = FastLSTM(units, seed=seed, dtype_of_products="float32", name="fast")
 
-    def read(table, by_tokens):
-        if by_tokens:
-            return layer(table, tokens=tokens, **options)
-        return layer(tf.gather(table, tokens), **options)
+    def read(table, by_ids):
+        if by_ids:
+            return layer(table, ids=ids, **options)
+        return layer(tf.gather(table, ids), **options)
 
     found = []
-    for by_tokens in (True, False):
+    for by_ids in (True, False):
         with tf.GradientTape() as tape:
             tape.watch(table)
-            outputs, *_ = read(table, by_tokens)
+            outputs, *_ = read(table, by_ids)
             mixture = tf.reduce_sum(tf.sin(outputs))
         variables = [variable.value for variable in layer.trainable_variables]
         gradients = tape.gradient(mixture, [table, *variables])
@@ -168,12 +168,14 @@ def test_every_gradient_in_bfloat16_is_within_its_rounding():
         assert tf.norm(found - exact) < 0.02 * tf.norm(exact)
 
 
-@pytest.mark.parametrize(("across", "onto"), [(False, False), (True, False), (False, True)])
-def test_product_transposes_as_asked(across, onto):
+@pytest.mark.parametrize(
+    ("transpose_a", "transpose_b"), [(False, False), (True, False), (False, True)]
+)
+def test_product_transposes_as_asked(transpose_a, transpose_b):
     a, b = tf.random.stateless_normal((3, 4), [1, 2]), tf.random.stateless_normal((4, 5), [3, 4])
-    left = tf.transpose(a) if across else a
-    right = tf.transpose(b) if onto else b
-    result = product(left, right, "float32", across=across, onto=onto)
+    left = tf.transpose(a) if transpose_a else a
+    right = tf.transpose(b) if transpose_b else b
+    result = product(left, right, "float32", transpose_a=transpose_a, transpose_b=transpose_b)
     np.testing.assert_allclose(result, a.numpy() @ b.numpy(), rtol=1e-5, atol=1e-5)
 
 

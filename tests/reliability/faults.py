@@ -194,22 +194,22 @@ class Bench:
         folder_module.remove_leftovers(self.base)
         check_sound(self.base)
 
-    def place(self) -> Path:
+    def new_folder(self) -> Path:
         """Return a new empty folder."""
         self.number += 1
-        path = self.folder / f"place-{self.number}"
+        path = self.folder / f"folder-{self.number}"
         path.mkdir()
         return path
 
-    def copy(self, place: Path | None = None) -> Path:
+    def copy(self, parent: Path | None = None) -> Path:
         """Return a copy of the run that was killed."""
-        target = (place or self.place()) / "model"
+        target = (parent or self.new_folder()) / "model"
         shutil.copytree(self.base, target)
         return target
 
     def start(self, *arguments: Any, **options: Any) -> Process:
         """Start ``charlstm``."""
-        return Process(self.place(), list(arguments), **options)
+        return Process(self.new_folder(), list(arguments), **options)
 
     def resume(self, folder: Path, **options: Any) -> Process:
         """Start to resume a run and wait until it has saved."""
@@ -220,7 +220,7 @@ class Bench:
         """Mount a disk that is soon full."""
         if os.geteuid() != 0:
             raise Skipped("needs root, to mount a small disk")
-        path = self.place()
+        path = self.new_folder()
         command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(path)]
         if subprocess.run(command, capture_output=True, check=False).returncode:
             raise Skipped("needs the right to mount a small disk")
@@ -267,7 +267,7 @@ class Bench:
 
     def _general(self, sentence: str) -> str:
         """Return a sentence with paths that mean something to any reader."""
-        sentence = re.sub(rf"{re.escape(str(self.folder))}/place-\d+/", "", sentence)
+        sentence = re.sub(rf"{re.escape(str(self.folder))}/folder-\d+/", "", sentence)
         return sentence.replace(f"{self.folder}/", "")
 
     def look(self, folder: Path, has: tuple[str, ...]) -> tuple[str, list[str]]:
@@ -406,10 +406,10 @@ def _unprivileged() -> tuple[str, ...]:
 
 @fault("no permission to write where a run is begun")
 def _(bench: Bench) -> Outcome:
-    place = bench.place()
-    place.chmod(0o555)
+    parent = bench.new_folder()
+    parent.chmod(0o555)
     process = bench.start(
-        *("train", bench.corpus, "-o", place / "model", *OPTIONS), wrapper=_unprivileged()
+        *("train", bench.corpus, "-o", parent / "model", *OPTIONS), wrapper=_unprivileged()
     )
     process.end()
     return bench.judge(process, None, 1, "permission denied")
@@ -453,7 +453,7 @@ def _(bench: Bench) -> Outcome:
 @fault("cache full, train")
 def _(bench: Bench) -> Outcome:
     with bench.small_disk("40k") as disk:
-        folder = bench.place() / "model"
+        folder = bench.new_folder() / "model"
         process = bench.start(
             *("train", bench.corpus, "-o", folder, *OPTIONS),
             environment={"CHARLSTM_CACHE": str(disk / "cache")},
@@ -476,10 +476,10 @@ def _(bench: Bench) -> Outcome:
 
 @fault("cache read-only, train")
 def _(bench: Bench) -> Outcome:
-    cache = bench.place()
+    cache = bench.new_folder()
     cache.chmod(0o555)
     process = bench.start(
-        *("train", bench.corpus, "-o", bench.place() / "model", *OPTIONS),
+        *("train", bench.corpus, "-o", bench.new_folder() / "model", *OPTIONS),
         environment={"CHARLSTM_CACHE": str(cache / "cache")},
         wrapper=_unprivileged(),
     )
@@ -489,7 +489,7 @@ def _(bench: Bench) -> Outcome:
 
 @fault("cache read-only, generate")
 def _(bench: Bench) -> Outcome:
-    cache = bench.place()
+    cache = bench.new_folder()
     cache.chmod(0o555)
     process = bench.start(
         *("generate", bench.base, "-n", "20", "-q"),
@@ -540,7 +540,7 @@ def _(bench: Bench) -> Outcome:
 
 @fault("two new runs begun in one folder at once")
 def _(bench: Bench) -> Outcome:
-    folder = bench.place() / "model"
+    folder = bench.new_folder() / "model"
     arguments = ("train", bench.corpus, "-o", folder, *OPTIONS)
     both = [bench.start(*arguments) for _ in range(2)]
     for process in both:
@@ -569,7 +569,7 @@ def _limited(bench: Bench, megabytes: int, *arguments: Any) -> Process:
 
 @fault("out of memory, train")
 def _(bench: Bench) -> Outcome:
-    folder = bench.place() / "model"
+    folder = bench.new_folder() / "model"
     process = _limited(bench, 6000, "train", bench.corpus, "-o", folder, *HUGE)
     return judge_exhausted(bench, process)
 
@@ -614,7 +614,7 @@ def _(bench: Bench) -> Outcome:
 
 @fault("out of memory, score")
 def _(bench: Bench) -> Outcome:
-    lines = bench.place() / "line.txt"
+    lines = bench.new_folder() / "line.txt"
     lines.write_text("na" * 30_000_000 + "\n")
     process = _limited(bench, 1000, "score", bench.base, lines)
     return bench.judge(process, bench.base, 1, "memory")
@@ -625,7 +625,7 @@ def _(bench: Bench) -> Outcome:
 
 @fault("absurd learning rate")
 def _(bench: Bench) -> Outcome:
-    folder = bench.place() / "model"
+    folder = bench.new_folder() / "model"
     options = [*OPTIONS, "--learning-rate", "1000", "--warmup-steps", "0", "--clip-norm", "1e9"]
     options += ["--optimizer", "sgd"]
     process = bench.start("train", bench.corpus, "-o", folder, *options)
@@ -680,7 +680,7 @@ def _(bench: Bench) -> Outcome:
 
 def _slow_save(bench: Bench, seconds: int) -> tuple[Path, Process]:
     """Resume a run whose disk takes long to take the third save."""
-    folder, mark = bench.copy(), bench.place() / "mark"
+    folder, mark = bench.copy(), bench.new_folder() / "mark"
     plan = {"event": f"fsync {schema.RESUME}", "when": "before", "nth": 3}
     plan |= {"do": f"sleep {seconds}", "mark": str(mark)}
     process = bench.start("train", "--resume", folder, plan=plan)
@@ -756,10 +756,10 @@ def _at_start(
 
 @fault("Ctrl-C in the evaluation of a long validation text")
 def _(bench: Bench) -> Outcome:
-    place = bench.place()
-    (place / "valid.txt").write_text(text(200_000, seed=8))
-    folder = place / "model"
-    options = ["--valid", place / "valid.txt", "--eval-every", "20"]
+    parent = bench.new_folder()
+    (parent / "valid.txt").write_text(text(200_000, seed=8))
+    folder = parent / "model"
+    options = ["--valid", parent / "valid.txt", "--eval-every", "20"]
     process = bench.start(
         *("train", bench.corpus, "-o", folder, *_without(OPTIONS, "--eval-every"), *options)
     )
@@ -854,7 +854,7 @@ def _piped(bench: Bench, reader: str, *arguments: Any) -> tuple[Process, list[st
 
 @fault("reader gone: train --json | true")
 def _(bench: Bench) -> Outcome:
-    folder = bench.place() / "model"
+    folder = bench.new_folder() / "model"
     options = [*_without(OPTIONS, "--steps"), "--steps", "60", "--json", "-q"]
     process, _ = _piped(bench, "true", "train", bench.corpus, "-o", folder, *options)
     return bench.judge(process, folder, (0, 141), has=(schema.MODEL,))

@@ -1,7 +1,7 @@
 """Exact resume: runs that are killed again and again end as the run that was not.
 
     python -m tests.reliability.kills [--kills 50] [--jobs 2] [--only NAME] [--seed 1]
-                                      [--folder FOLDER] [--keep]
+                                      [--folder FOLDER]
 
 For each setting one run is left alone. A second one, in processes of its own, is killed with
 SIGKILL, resumed, killed again and so on; when a run comes to its end it is compared with the one
@@ -14,7 +14,7 @@ Equal means: the same files; the same bits of every weight of model.safetensors,
 tensor of the last resume file (weights, optimizer, carried states); the same history, figures,
 progress and configuration, but for wall-clock times and dates. A finished run removes its resume
 file, and only a process of the harness keeps a copy: of a chain that the plain command has ended,
-all but optimizer, states and progress is compared; the table counts the shards whose last state
+all but optimizer, states and progress is compared; the table counts the chains whose last state
 was compared, too. After each kill what lies in the folder is read and checked as the product does.
 
 A run with a budget in minutes can't be repeated bit by bit. For it the harness checks that it ends
@@ -192,14 +192,14 @@ class Kill:
     setting: str
     chain: int
     planned: str
-    place: str
+    activity: str
     step: int | None
     seconds: float
 
     @property
     def in_save(self) -> bool:
         """Whether the process died while one of the checkpoint's files was being replaced."""
-        return any(word in self.place for word in ("write", "fsync", "replace", "saving"))
+        return any(word in self.activity for word in ("write", "fsync", "replace", "saving"))
 
 
 @dataclass
@@ -208,24 +208,24 @@ class Report:
 
     name: str
     kills: list[Kill] = field(default_factory=list)
-    shards: int = 0
+    chains: int = 0
     states: int = 0
     wrong: list[str] = field(default_factory=list)
 
     @property
     def row(self) -> str:
         """The setting's row of the table."""
-        places = Counter(_kind(kill.place) for kill in self.kills)
-        kinds = ", ".join(f"{count} {kind}" for kind, count in places.most_common())
+        activities = Counter(_kind(kill.activity) for kill in self.kills)
+        kinds = ", ".join(f"{count} {kind}" for kind, count in activities.most_common())
         saves = sum(kill.in_save for kill in self.kills)
-        same = self.shards - len({chain.split(":")[0] for chain in self.wrong})
+        same = self.chains - len({chain.split(":")[0] for chain in self.wrong})
         return (
-            f"| {self.name} | {len(self.kills)} | {saves} | {kinds} | {self.shards} | "
-            f"{self.states} | {same} of {self.shards} |"
+            f"| {self.name} | {len(self.kills)} | {saves} | {kinds} | {self.chains} | "
+            f"{self.states} | {same} of {self.chains} |"
         )
 
 
-def _kind(place: str) -> str:
+def _kind(activity: str) -> str:
     for word, kind in (
         ("history", "history"),
         ("model", "model"),
@@ -236,7 +236,7 @@ def _kind(place: str) -> str:
         ("step", "step"),
         ("start", "start"),
     ):
-        if word in place:
+        if word in activity:
             return kind
     return "training"
 
@@ -273,9 +273,9 @@ class Chain:
         self.say(f"left alone: {self.last_step} steps in {time.monotonic() - begin:.0f} s")
 
     def kill(self, kills: int) -> Report:
-        """Kill so often, in as many shards as it takes, and compare the end of each."""
+        """Kill so often, in as many chains as it takes, and compare the end of each."""
         while True:
-            chain = self.report.shards + 1
+            chain = self.report.chains + 1
             target = self.folder / f"chain-{chain}"
             while len(self.report.kills) < kills and self._kill_once(target, chain):
                 check_sound(target)
@@ -288,11 +288,11 @@ class Chain:
 
     def compare(self, target: Path) -> None:
         """Note in what a chain that has come to its end differs from the run left alone."""
-        self.report.shards += 1
+        self.report.chains += 1
         # A plain command may have come to its end, whose last state nobody kept.
         self.report.states += (target / schema.RESUME).exists()
         for what in differences(self.whole, target, state=False):
-            self.report.wrong.append(f"chain {self.report.shards}: {what}")
+            self.report.wrong.append(f"chain {self.report.chains}: {what}")
 
     def _kill_once(self, target: Path, chain: int) -> bool:
         """Start or resume a run and kill it; return whether it was killed before its end."""
@@ -316,16 +316,16 @@ class Chain:
             return False
         if process.returncode != -signal.SIGKILL:
             raise RuntimeError(self._failure(process))
-        place = mark.read_text() if mark.exists() else self._place(target, before)
+        activity = mark.read_text() if mark.exists() else self._activity(target, before)
         seconds = time.monotonic() - begin
         kill = Kill(
-            self.setting.name, chain, planned, place, step_on_disk(target), round(seconds, 1)
+            self.setting.name, chain, planned, activity, step_on_disk(target), round(seconds, 1)
         )
         self.report.kills.append(kill)
         with (self.folder / "kills.jsonl").open("ab") as log:
             log.write(msgspec.json.encode(kill) + b"\n")
         self.say(
-            f"kill {len(self.report.kills)} (chain {chain}, {planned}): {place}, "
+            f"kill {len(self.report.kills)} (chain {chain}, {planned}): {activity}, "
             f"step {before} to {kill.step}, {seconds:.0f} s"
         )
         return True
@@ -355,7 +355,7 @@ class Chain:
             plan["step"], plan["nth"] = self.last_step - 1, 1
         return plan
 
-    def _place(self, target: Path, before: int | None) -> str:
+    def _activity(self, target: Path, before: int | None) -> str:
         """Tell from what is on disk where a process died that was killed at some time."""
         if not (target / reader.CONFIG).exists():
             return "starting"
@@ -451,15 +451,15 @@ def kill_in_minutes(corpus: Path, folder: Path, draw: random.Random) -> Report:
             break
         if process.returncode != -signal.SIGKILL:
             raise RuntimeError(chain._failure(process))
-        place = chain._place(target, None)
+        activity = chain._activity(target, None)
         step, seconds = step_on_disk(target), round(time.monotonic() - begin, 1)
-        kill = Kill("minutes", 1, "after the first save", place, step, seconds)
+        kill = Kill("minutes", 1, "after the first save", activity, step, seconds)
         chain.report.kills.append(kill)
-        chain.say(f"kill {len(chain.report.kills)}: {place}, step {step}")
+        chain.say(f"kill {len(chain.report.kills)}: {activity}, step {step}")
         check_sound(target)
         process, begin = chain._start(target, {})
     summary = json.loads((folder / "out").read_text())
-    chain.report.name, chain.report.shards = MINUTES.name + ", minutes", 1
+    chain.report.name, chain.report.chains = MINUTES.name + ", minutes", 1
     chain.report.wrong = list(_wrong_in_minutes(target, summary, chain.start_seconds))
     chain.say(
         f"ended after {summary['seconds']:.1f} s and {len(chain.report.kills)} kills, "
@@ -489,7 +489,7 @@ def _wrong_in_minutes(folder: Path, summary: dict[str, Any], start: float) -> It
 
 
 HEADER = (
-    "| setting | kills | inside saves | where they hit | shards | last states compared | "
+    "| setting | kills | inside saves | where they hit | chains | last states compared | "
     "identical |\n| --- | --- | --- | --- | --- | --- | --- |"
 )
 

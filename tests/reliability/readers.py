@@ -155,14 +155,14 @@ class Stand:
     def known_texts(self, target: Path, archive: Path) -> tuple[set[str], int]:
         """Return the texts of all models kept aside, and how many models they are."""
         texts, count = set(), 0
-        place = self.folder / "asked"
+        copy = self.folder / "asked"
         for model in archive.iterdir():
-            shutil.rmtree(place, ignore_errors=True)
-            place.mkdir()
+            shutil.rmtree(copy, ignore_errors=True)
+            copy.mkdir()
             for name in (reader.CONFIG, schema.TOKENIZER):
-                shutil.copyfile(target / name, place / name)
-            shutil.copyfile(model, place / schema.MODEL)
-            texts.add(text_of(place))
+                shutil.copyfile(target / name, copy / name)
+            shutil.copyfile(model, copy / schema.MODEL)
+            texts.add(text_of(copy))
             count += 1
         return texts, count
 

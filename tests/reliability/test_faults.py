@@ -55,7 +55,7 @@ def test_the_harness_tells_what_is_wrong_with_what_is_said(bench, status, errors
 
 
 def test_the_harness_tells_what_is_wrong_on_disk(bench):
-    folder = bench.place()
+    folder = bench.new_folder()
     assert bench.look(folder, ()) == ("no checkpoint", [])
     (folder / f".{schema.MODEL}.x.tmp").touch()
     (folder / reader.CONFIG).write_text("{")

@@ -55,10 +55,10 @@ def execute(prepared):
 @pytest.fixture(scope="module")
 def photographed(tmp_path_factory):
     """A run that is left alone, and what lay in its folder whenever it changed."""
-    place = tmp_path_factory.mktemp("kills")
-    (place / "corpus.txt").write_text(text(200))
-    corpus = CorpusConfig(addresses=(str(place / "corpus.txt"),))
-    folder = place / "whole"
+    parent = tmp_path_factory.mktemp("kills")
+    (parent / "corpus.txt").write_text(text(200))
+    corpus = CorpusConfig(addresses=(str(parent / "corpus.txt"),))
+    folder = parent / "whole"
     request = Request(corpus, TokenizerConfig(), "auto", RUN, output=folder)
     pictures = []
 
@@ -67,7 +67,7 @@ def photographed(tmp_path_factory):
             for moment in ("before", "after"):
                 if moment == "after":
                     result = operation(*arguments, **options)
-                pictures.append(place / f"picture-{len(pictures)}")
+                pictures.append(parent / f"picture-{len(pictures)}")
                 shutil.copytree(folder, pictures[-1])
             return result
 

@@ -1,33 +1,29 @@
 """The budget of a run: what is used, and what is due, by a clock of our own."""
 
 import msgspec
+import numpy as np
 import pytest
 
 from charlstm.checkpoint.schema import Progress
+from charlstm.checkpoint.writer import CheckpointWriter
 from charlstm.config import TrainConfig
+from charlstm.distributed import replicas
+from charlstm.training import run, setup
+from charlstm.training import trainer as trainer_module
 from charlstm.training.budget import Budget, Workload
+from tests.training.helpers import Clock, Stopper, timed, train
 
 START = Progress(step=0, seconds=0.0)
 
 
-class Clock:
-    """Time passes only where a test says so."""
-
-    def __init__(self):
-        self.seconds = 100.0
-
-    def __call__(self):
-        return self.seconds
-
-
 @pytest.fixture
 def clock():
-    return Clock()
+    return Clock(100.0)
 
 
 def budget_of(clock, *, began=100.0, **settings):
     workload = Workload(tokens_per_step=50, steps_per_epoch=4, valid_tokens=1000)
-    return Budget(TrainConfig(**settings), workload, began=began, now=clock)
+    return Budget(TrainConfig(**settings), workload, began=began, now=clock.monotonic)
 
 
 def after(steps, **changes):
@@ -44,16 +40,16 @@ def test_the_last_step_follows_from_steps_and_epochs(clock, settings, last):
 
 def test_steps_are_used_up_whatever_the_time(clock):
     budget = budget_of(clock, steps=8)
-    clock.seconds += 1e6
+    clock.now += 1e6
     assert [budget.used(after(step)) for step in (0, 2, 8)] == [0.0, 0.25, 1.0]
 
 
 def test_minutes_count_from_the_first_step_and_leave_time_for_the_last_evaluation(clock):
     budget = budget_of(clock, minutes=1)
     progress = after(1, first_step_at=20.0, evaluation_seconds=10.0)
-    clock.seconds = 100 + 35
+    clock.now = 100 + 35
     assert budget.used(progress) == pytest.approx(15 / 30)
-    clock.seconds = 100 + 50
+    clock.now = 100 + 50
     assert budget.used(progress) == 1.0
 
 
@@ -65,7 +61,7 @@ def test_the_share_that_is_used_never_falls(clock):
 def test_a_resumed_run_goes_on_with_the_time_it_had_taken(clock):
     budget = budget_of(clock, minutes=1)
     budget.resume(45.0)
-    clock.seconds += 5
+    clock.now += 5
     assert budget.elapsed() == 50.0
 
 
@@ -92,13 +88,13 @@ def test_evaluations_by_time_take_a_small_share_of_it(clock):
     budget.start()
     progress = after(5, evaluation_seconds=6.0)
     budget.step_taken(1.0)
-    clock.seconds = 100 + 121
+    clock.now = 100 + 121
     assert not budget.evaluation_due(progress)  # nothing is known about the steps yet
     budget.step_taken(1.0)
     for elapsed, due in ((119, False), (121, True), (581, True), (583, False)):
-        clock.seconds = 100 + elapsed
+        clock.now = 100 + elapsed
         assert budget.evaluation_due(progress) is due
-    clock.seconds = 100 + 121
+    clock.now = 100 + 121
     assert budget.evaluated(began=115.0) == 6.0
     assert not budget.evaluation_due(progress)
 
@@ -107,15 +103,133 @@ def test_an_evaluation_is_expected_to_be_twice_as_fast_as_training(clock):
     budget = budget_of(clock, minutes=1)
     for seconds in (9.0, 1.0):
         budget.step_taken(seconds)  # 50 tokens a second: 1,000 are validated in 10 seconds
-    clock.seconds = 100 + 25
+    clock.now = 100 + 25
     assert budget.used(after(2)) == pytest.approx(25 / 50)
 
 
 @pytest.mark.parametrize(("save_every", "wait"), [(None, 150.0), (5.0, 5.0)])
 def test_saves_take_a_small_share_of_the_time(clock, save_every, wait):
     budget = budget_of(clock, steps=8, save_every=save_every)
-    clock.seconds += 3
+    clock.now += 3
     budget.saved(began=100.0)
     for seconds, due in ((wait, False), (wait + 0.1, True)):
-        clock.seconds = 103 + seconds
+        clock.now = 103 + seconds
         assert budget.save_due() is due
+
+
+# Runs from beginning to end, by a clock of our own
+
+
+@pytest.mark.parametrize(
+    ("chosen", "lasts", "expected"),
+    [(None, 0.5, 60.0), (None, 3.0, 150.0), (5.0, 3.0, 5.0), (90.0, 0.5, 90.0)],
+)
+def test_saves_take_a_small_share_of_the_time_of_a_run(
+    request_for, monkeypatch, chosen, lasts, expected
+):
+    """Unless it was said how often to save."""
+    clock, saves = Clock(), []
+    choices = {"steps": 500, "eval_every": 500, "save_every": chosen}
+    prepared = setup.new_run(request_for("saved", **choices), None)
+
+    def train_step(self, batch, states, number, *_):
+        clock.now += 1.0
+        return 1.0, states
+
+    def write(*arguments):
+        saves.append(clock.now)
+        clock.now += lasts
+
+    monkeypatch.setattr(replicas, "time", clock)
+    monkeypatch.setattr(trainer_module.StepRunner, "train", train_step)
+    monkeypatch.setattr(trainer_module.StepRunner, "validate", lambda *_: 1.0)
+    monkeypatch.setattr(CheckpointWriter, "resume", write)
+    run.execute(prepared, Stopper(), began=clock.now)
+    waits = np.diff(saves[:-2]) - lasts  # the last two belong to the end
+    assert len(waits) > 1
+    assert all(expected < wait <= expected + 1 for wait in waits)
+
+
+def test_a_budget_in_minutes_is_kept(request_for):
+    request = request_for("timed", steps=None, minutes=0.2, eval_every=None)
+    observer = Stopper()
+    outcome = train(request, observer)
+    assert outcome.stop_reason == "budget"
+    assert observer.started == (0, None)
+    dones = [done for _, done in observer.steps]
+    # The last may be a little below: an evaluation after it can use up what is left.
+    assert 0 < min(dones) <= max(dones[:-1]) < 1
+    # How many fit depends on the machine; by a clock of our own they are counted below.
+    assert 1 <= len(observer.evaluations) <= 11
+
+
+# Steps of 40 tokens and a validation text of 256: an evaluation is taken to last 3.2 steps.
+@pytest.mark.parametrize(
+    ("step", "expected"),
+    [
+        (0.05, [*(6.16 * n for n in range(1, 10)), 60]),  # ten in all
+        (0.5, [33.6, 60]),  # a twentieth of the time is for evaluations
+        (0.9, [60]),  # at 57.6 s one would be due, but nothing could be learned after it
+        (5.0, [60]),
+        (15.0, [60]),
+    ],
+)
+def test_evaluations_fit_into_the_minutes(request_for, monkeypatch, step, expected):
+    request = request_for("timed", steps=None, minutes=1, eval_every=None, patience=100)
+    outcome, seconds = timed(request, monkeypatch, step=step, evaluation=3.2 * step)
+    assert len(seconds) == len(expected)
+    assert seconds == pytest.approx(expected, abs=(len(expected) + 1) * step)
+    assert 60 - step <= outcome.seconds <= 60 + 2 * step
+
+
+def test_minutes_count_from_the_beginning_of_the_command(request_for, monkeypatch):
+    request = request_for("timed", steps=None, minutes=1, eval_every=None)
+    clock = Clock()
+    monkeypatch.setattr(replicas, "time", clock)
+    prepared = setup.new_run(request, None)
+    monkeypatch.setattr(
+        trainer_module.StepRunner, "train", lambda self, batch, states, *_: (1.0, states)
+    )
+    monkeypatch.setattr(trainer_module.StepRunner, "validate", lambda *_: 1.0)
+    outcome = run.execute(prepared, Stopper(), began=clock.now - 60)
+    assert (outcome.step, outcome.seconds) == (1, 60.0)
+
+
+@pytest.mark.parametrize("first", [5.0, 20.0, 40.0])
+def test_a_first_step_that_is_slow_tells_nothing_about_the_others(request_for, monkeypatch, first):
+    """It compiles. Taken for the usual speed, it would make validation seem to outlast the run."""
+    request = request_for("timed", steps=None, minutes=1, eval_every=None, patience=100)
+    outcome, _ = timed(request, monkeypatch, step=0.1, evaluation=0.32, first=first)
+    assert 59.8 <= outcome.seconds <= 60.2
+    assert outcome.step == pytest.approx((60 - first) / 0.1, rel=0.1)
+    assert outcome.tokens_per_second == pytest.approx(40 / 0.1)
+
+
+@pytest.mark.parametrize("after", [100, 250, 500])
+def test_minutes_go_on_with_the_time_and_the_schedule_that_were_left(
+    request_for, monkeypatch, after
+):
+    clock, rates = Clock(), []
+    choices = {"steps": None, "minutes": 1, "eval_every": None, "patience": 100, "warmup_steps": 0}
+    request = request_for("timed", **choices)
+
+    def train_step(self, batch, states, step, rate, dropout):
+        clock.now += 0.1
+        rates.append(rate)
+        return 1.0, states
+
+    def validate(self, ids, should_stop):
+        clock.now += 3.0
+        return 1.0
+
+    monkeypatch.setattr(replicas, "time", clock)
+    monkeypatch.setattr(trainer_module.StepRunner, "train", train_step)
+    monkeypatch.setattr(trainer_module.StepRunner, "validate", validate)
+    begun = run.execute(setup.new_run(request, None), Stopper(after), began=clock.now)
+    assert begun.stop_reason == "interrupted"
+    clock.now += 1e6  # it is tomorrow
+    again = run.execute(setup.resumed_run(request.output), Stopper(), began=clock.now)
+    assert again.stop_reason == "budget"
+    assert 59.8 <= again.seconds <= 60.3
+    assert rates == sorted(rates, reverse=True)
+    assert rates[-1] < 0.1 * rates[0]

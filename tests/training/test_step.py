@@ -2,38 +2,29 @@
 
 import inspect
 import json
-import math
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from charlstm.config import CorpusConfig, ModelConfig, TokenizerConfig, TrainConfig
+from charlstm.config import CorpusConfig, ModelConfig, TokenizerConfig
 from charlstm.dataset.batches import Streams, TrainingBatch
 from charlstm.dataset.prepare import prepare
-from charlstm.distributed.replicas import evenly
 from charlstm.engine.session import build_engine
 from charlstm.evaluation.scoring import score_lines
 from charlstm.network import lstm
 from charlstm.network import model as network
-from charlstm.network.backend import keras, tf
+from charlstm.network.backend import tf
 from charlstm.network.model import weights_of
 from charlstm.tokenizer.base import END_OF_DOCUMENT
 from charlstm.training import step as step_module
-from charlstm.training.optimizers import FusedAdamW, FusedSGD, make_optimizer
-from charlstm.training.schedule import dropout_rate, learning_rate
 from charlstm.training.step import StepRunner
 from tests import oracles
+from tests.training.helpers import MODEL, TRAIN
 
 
 def real_text():
     """Return prose and code that come with Python."""
     return "".join(inspect.getsource(module) for module in (json, json.decoder, inspect))
-
-
-MODEL = ModelConfig(vocab_size=12, embedding=6, units=10, layers=2)
-TRAIN = TrainConfig(steps=10, streams=3, sequence_length=5, precision="float32", dropout=0.0)
 
 
 def log_softmax(logits):
@@ -84,15 +75,6 @@ def test_states_are_carried_out_of_a_step():
         np.testing.assert_allclose(ours, theirs, atol=1e-6)
 
 
-def test_the_gradient_is_clipped_by_its_global_norm():
-    optimizer = make_optimizer(TRAIN.replace(optimizer="sgd", clip_norm=1.0))
-    variables = [keras.Variable(np.zeros(n), dtype="float32") for n in (2, 1)]
-    optimizer.build(variables)
-    optimizer.learning_rate.assign(1.0)
-    optimizer.apply([tf.constant([3.0, 0.0]), tf.constant([4.0])], variables)
-    np.testing.assert_allclose(np.concatenate([v.numpy() for v in variables]), [-0.6, 0, -0.8])
-
-
 @pytest.mark.parametrize("name", ["adamw", "adam", "lion", "rmsprop", "sgd"])
 def test_every_optimizer_learns(name):
     rate = {"lion": 1e-3, "sgd": 0.3}.get(name, 0.01)
@@ -100,66 +82,6 @@ def test_every_optimizer_learns(name):
     states = steps.model.zero_states(3)
     losses = [steps.train(batch_of(), states, step, rate, 0.0)[0] for step in range(20)]
     assert losses[-1] < losses[0]
-
-
-def test_weight_decay_spares_biases():
-    steps = StepRunner(MODEL, TRAIN.replace(weight_decay=0.9))
-    before = weights_of(steps.model)
-    zeros = [tf.zeros(v.shape) for v in steps.model.trainable_variables]
-    steps.optimizer.learning_rate.assign(0.1)
-    steps.optimizer.apply(zeros, steps.model.trainable_variables)
-    for name, after in weights_of(steps.model).items():
-        decayed = before[name] if "bias" in name else before[name] * (1 - 0.1 * 0.9)
-        np.testing.assert_allclose(after, decayed, rtol=1e-5, atol=1e-7)
-
-
-FUSED = [
-    ((FusedAdamW, keras.optimizers.AdamW), {"weight_decay": 0.2}),
-    ((FusedSGD, keras.optimizers.SGD), {"momentum": 0.9}),
-]
-
-
-def updated(kind, settings):
-    """Return weights and slots after some steps with clipping, decay and biases that are spared."""
-    rng = np.random.default_rng(0)
-    first = {"kernel": rng.normal(size=(5, 7)), "bias": rng.normal(size=7)}
-    variables = [keras.Variable(value, name=name, dtype="float32") for name, value in first.items()]
-    optimizer = kind(**settings, learning_rate=0.1, global_clipnorm=1.0)
-    optimizer.exclude_from_weight_decay(var_names=["bias"])
-    optimizer.build(variables)
-    drawn = np.random.default_rng(1)
-    for _ in range(5):
-        gradients = [tf.constant(drawn.normal(size=v.shape), tf.float32) for v in variables]
-        optimizer.apply(gradients, variables)
-    return [v.numpy() for v in (*variables, *optimizer.variables)]
-
-
-@pytest.mark.parametrize(("kinds", "settings"), FUSED)
-def test_a_fused_update_is_that_of_keras(kinds, settings):
-    for ours, theirs in zip(*(updated(kind, settings) for kind in kinds), strict=True):
-        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
-
-
-@pytest.mark.parametrize(
-    ("name", "gone"),
-    [
-        ("VARIABLE_INDEX", "_other_index"),
-        ("ADAM_SLOTS", ("_momentums", "_other_slots")),
-        ("MOMENTUM_SLOTS", ("other_slots",)),
-    ],
-)
-@pytest.mark.parametrize(("kinds", "settings"), FUSED)
-def test_without_the_private_names_of_keras_its_own_update_is_taken(
-    monkeypatch, kinds, settings, name, gone
-):
-    """As another Keras, in which they are called otherwise."""
-    expected, stock = (updated(kind, settings) for kind in kinds)
-    monkeypatch.setattr(step_module, name, gone)
-    found = updated(kinds[0], settings)
-    for ours, fused, theirs in zip(found, expected, stock, strict=True):
-        np.testing.assert_allclose(ours, fused, rtol=1e-4, atol=1e-5)
-        if name == "VARIABLE_INDEX":
-            np.testing.assert_array_equal(ours, theirs)
 
 
 def test_dropout_depends_on_seed_and_step_only():
@@ -172,7 +94,7 @@ def test_dropout_depends_on_seed_and_step_only():
     assert len({loss(one, 1, 4), loss(one, 1, 5), loss(one, 2, 4)}) == 3
 
 
-# Chains: the rows of a batch, divided among the processor's cores
+# Shards: the rows of a batch, divided among the processor's cores
 
 
 def after_steps(shards, streams, model=MODEL, steps=6, dropout=0.0, **settings):
@@ -196,7 +118,7 @@ TIED = ModelConfig(vocab_size=12, embedding=10, units=10, layers=1, tied=True)
     ("shards", "streams", "model"),
     [(2, 4, MODEL), (2, 5, MODEL), (3, 4, MODEL), (3, 7, MODEL), (3, 5, TIED)],
 )
-def test_chains_compute_what_one_chain_computes(shards, streams, model):
+def test_shards_compute_what_one_shard_computes(shards, streams, model):
     losses, states, weights = after_steps(shards, streams, model)
     expected_losses, expected_states, expected_weights = after_steps(1, streams, model)
     assert losses == pytest.approx(expected_losses, rel=1e-5)
@@ -208,7 +130,7 @@ def test_chains_compute_what_one_chain_computes(shards, streams, model):
         np.testing.assert_allclose(weight, expected_weights[name], rtol=1e-5, atol=1e-6)
 
 
-def test_the_rows_of_two_chains_draw_dropout_of_their_own():
+def test_the_rows_of_two_shards_draw_dropout_of_their_own():
     """Two rows of one text come apart only by what is dropped from them."""
     steps = StepRunner(MODEL, TRAIN.replace(streams=2, shards=2))
     ids = np.tile(np.random.default_rng(0).integers(1, 12, 6), (2, 1)).astype(np.int32)
@@ -219,7 +141,7 @@ def test_the_rows_of_two_chains_draw_dropout_of_their_own():
     assert not np.allclose(last[0], last[1])
 
 
-def test_a_step_in_chains_depends_on_seed_and_step_only():
+def test_a_step_in_shards_depends_on_seed_and_step_only():
     runs = [after_steps(2, 5, dropout=0.5, seed=seed) for seed in (1, 1, 2)]
     assert runs[0][0] == runs[1][0]
     assert runs[0][0] != runs[2][0]
@@ -228,7 +150,7 @@ def test_a_step_in_chains_depends_on_seed_and_step_only():
 
 
 @pytest.mark.parametrize("length", [2, 1025, 1600])
-def test_validation_in_chains_equals_one_chain(length):
+def test_validation_in_shards_equals_one_shard(length):
     """In one, two and three streams."""
     ids = np.random.default_rng(length).integers(12, size=length).astype(np.uint8)
     one, two, three = (StepRunner(MODEL, TRAIN.replace(shards=n)).validate(ids) for n in (1, 2, 3))
@@ -317,14 +239,14 @@ def test_the_validation_loss_of_lines_is_what_score_finds(monkeypatch, store_of_
 @pytest.fixture(scope="module")
 def store_of_lines(tmp_path_factory):
     """A store of names with its tokenizer and the lines that validate."""
-    place = tmp_path_factory.mktemp("lines")
+    folder = tmp_path_factory.mktemp("lines")
     names = [f"{a}{b}{c}" for a in ("al", "be", "cor") for b in ("da", "mi") for c in "aeinoru"]
-    (place / "train.txt").write_text("\n".join(names))
-    (place / "valid.txt").write_text("\n".join(reversed(names)))
+    (folder / "train.txt").write_text("\n".join(names))
+    (folder / "valid.txt").write_text("\n".join(reversed(names)))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CHARLSTM_CACHE", str(place / "cache"))
+        patch.setenv("CHARLSTM_CACHE", str(folder / "cache"))
         corpus = CorpusConfig(
-            addresses=(str(place / "train.txt"),), valid=(str(place / "valid.txt"),), lines=True
+            addresses=(str(folder / "train.txt"),), valid=(str(folder / "valid.txt"),), lines=True
         )
         prepared = prepare(corpus, TokenizerConfig())
     return prepared.store, prepared.tokenizer, names[::-1]
@@ -355,19 +277,11 @@ def test_bfloat16_learns_as_float32_does():
     assert rounded != exact
 
 
-@given(st.integers(1, 200), st.integers(1, 64))
-def test_rows_are_shared_evenly(rows, parts):
-    shares = [range(rows)[share] for share in evenly(rows, parts)]
-    assert [row for share in shares for row in share] == list(range(rows))
-    assert len(shares) == parts
-    assert max(map(len, shares)) - min(map(len, shares)) <= 1
-
-
 @pytest.mark.parametrize(
     ("threads", "shards", "expected"),
     [(2, 2, (2, 1)), (8, 3, (3, 2)), (1, 4, (1, 1)), (4, 1, (1, 4))],
 )
-def test_threads_are_divided_among_the_chains(monkeypatch, threads, shards, expected):
+def test_threads_are_divided_among_the_shards(monkeypatch, threads, shards, expected):
     given_out = {}
     threading = tf.config.threading
     for name in ("inter", "intra"):
@@ -375,25 +289,3 @@ def test_threads_are_divided_among_the_chains(monkeypatch, threads, shards, expe
         monkeypatch.setattr(threading, function, lambda n, name=name: given_out.update({name: n}))
     step_module.use_threads(threads, shards)
     assert (given_out["inter"], given_out["intra"]) == expected
-
-
-@given(st.integers(0, 10_000), st.floats(0, 1))
-def test_learning_rate_stays_between_zero_and_its_peak(step, done):
-    assert 0 < learning_rate(TRAIN, step, done) <= TRAIN.learning_rate
-
-
-def test_dropout_rises_over_the_ramp_and_stays():
-    config = TRAIN.replace(dropout=0.4, dropout_ramp=4.0)
-    rates = [dropout_rate(config, epoch) for epoch in (0.0, 1.0, 4.0, 9.0)]
-    assert rates == pytest.approx([0.0, 0.1, 0.4, 0.4])
-    assert dropout_rate(config.replace(dropout_ramp=0.0), 0.0) == 0.4
-
-
-def test_learning_rate_warms_up_then_falls_as_half_a_cosine():
-    config = TRAIN.replace(warmup_steps=10, final_rate=0.1, learning_rate=1.0)
-    assert learning_rate(config, 0, 0.0) == pytest.approx(0.1)
-    assert learning_rate(config, 9, 0.0) == pytest.approx(1.0)
-    assert learning_rate(config, 50, 0.5) == pytest.approx(0.1 + 0.9 * 0.5)
-    assert learning_rate(config, 99, 1.0) == pytest.approx(0.1)
-    quarter = 0.1 + 0.9 * (1 + math.cos(math.pi / 4)) / 2
-    assert learning_rate(config, 25, 0.25) == pytest.approx(quarter)

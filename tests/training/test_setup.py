@@ -1,0 +1,139 @@
+"""From a request to a run: what resumes, what is refused before TensorFlow is loaded."""
+
+import math
+from dataclasses import replace
+
+import pytest
+
+from charlstm.checkpoint import reader, schema
+from charlstm.checkpoint.reader import read_checkpoint
+from charlstm.config import CorpusConfig
+from charlstm.errors import (
+    CheckpointDamaged,
+    CheckpointMissing,
+    CorpusError,
+)
+from charlstm.training import setup
+from tests.distributed.helpers import ready
+from tests.messages import raises_naming
+from tests.training.helpers import TEXT, Stopper, bytes_of, resume, train
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_run_goes_on_as_it_was_begun_whatever_the_machine(request_for, monkeypatch, threads):
+    """The number of processors and what they multiply natively are of another machine."""
+    stopped = request_for("stopped", streams=8, threads=threads)
+    train(stopped, Stopper(2))
+    monkeypatch.setattr(setup, "processor_count", lambda: 3 - threads)
+    monkeypatch.setattr(setup, "product_type", lambda precision: "bfloat16")
+    resumed = setup.resumed_run(stopped.output)
+    assert resumed.config.train.shards == resumed.plan.train.shards == threads
+    assert resumed.config == reader.read_config(stopped.output)
+
+
+@pytest.mark.parametrize("address", ["{}/corpus.txt", "corpus.txt", "{}/*.txt"])
+def test_a_run_is_resumed_from_anywhere_and_then_forgets_where_its_text_was(
+    request_for, monkeypatch, tmp_path, address
+):
+    monkeypatch.chdir(tmp_path)
+    request = request_for("model")
+    named = CorpusConfig(addresses=(address.format(tmp_path),), seed=3)
+    request = replace(request, corpus=named)
+    train(request, Stopper(after=15))
+    told = str(tmp_path).encode()
+    assert {n for n, data in bytes_of(request.output).items() if told in data} == {schema.RESUME}
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    for after in (20, math.inf):
+        resume(request.output, Stopper(after=after - 15))
+    assert reader.is_finished(request.output)
+    assert not any(told in data for data in bytes_of(request.output).values())
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "parts"),
+    [
+        (
+            reader.CONFIG,
+            b'"units": 8',
+            b'"units": 16384',
+            ["lstm_0/kernel", "[6, 32]", "F32", "config.json", "[6, 65536]"],
+        ),
+        (reader.CONFIG, b'"seed": 3', b'"seed": 4', ["config.json", "restore"]),
+        (schema.RESUME, b"step", b"stop", ["resume.safetensors", "sha256"]),
+    ],
+)
+def test_what_does_not_fit_is_refused_before_anything_is_built(
+    request_for, monkeypatch, name, old, new, parts
+):
+    """A hostile configuration may ask for a network that fills the memory."""
+    request = request_for("altered")
+    train(request, Stopper(2))
+    path = request.output / name
+    data = path.read_bytes()
+    assert old in data
+    path.write_bytes(data.replace(old, new))
+    monkeypatch.setattr(setup, "prepare", lambda *_, **__: pytest.fail("the text was read"))
+    with raises_naming(CheckpointDamaged, *parts):
+        setup.resumed_run(request.output)
+
+
+def test_a_text_that_is_not_where_it_was_is_told_with_what_can_be_done(
+    request_for, tmp_path, sentence
+):
+    request = request_for("moved")
+    train(request, Stopper(2))
+    (tmp_path / "corpus.txt").unlink()
+    with pytest.raises(CorpusError) as caught:
+        resume(request.output)
+    sentence(caught.value, request.output, f"--from {request.output}", tmp_path / "corpus.txt")
+
+
+@pytest.mark.parametrize("name", [reader.CONFIG, schema.TOKENIZER])
+def test_a_run_whose_settings_were_altered_is_not_resumed(request_for, name, sentence):
+    request = request_for("altered")
+    train(request, Stopper(2))
+    path = request.output / name
+    path.write_bytes(path.read_bytes() + b"\n")
+    with pytest.raises(CheckpointDamaged) as caught:
+        resume(request.output)
+    sentence(caught.value, path, "restore")
+
+
+def test_a_configuration_that_is_altered_under_the_run_does_not_pass(request_for):
+    """What the weights are tied to is what they were trained with."""
+    request = request_for("altered")
+
+    class Alters(Stopper):
+        def on_step(self, step, *rest):
+            super().on_step(step, *rest)
+            if step == 5:
+                path = request.output / reader.CONFIG
+                path.write_bytes(path.read_bytes() + b"\n")
+
+    train(request, Alters())
+    with raises_naming(CheckpointDamaged, request.output / reader.CONFIG, "restore"):
+        read_checkpoint(request.output)
+
+
+def test_a_finished_run_has_nothing_to_resume(request_for):
+    request = request_for("done")
+    train(request)
+    with raises_naming(CheckpointMissing, request.output, "finished"):
+        setup.resumed_run(request.output)
+
+
+def test_a_changed_corpus_is_refused(request_for, sentence):
+    request = request_for("changed")
+    train(request, Stopper(5))
+    request_for("changed", text=TEXT + "more")
+    with pytest.raises(CorpusError) as caught:
+        setup.resumed_run(request.output)
+    sentence(caught.value, request.corpus.addresses[0], "changed", "--from")
+    request_for("changed")
+    assert resume(request.output).stop_reason == "budget"
+
+
+def test_a_run_of_several_workers_has_shards_for_all_of_them(tmp_path):
+    one, three = (ready(tmp_path, streams=24, sequence_length=5, workers=n) for n in (1, 3))
+    assert (one.config.train.shards, three.config.train.shards) == (1, 3)

@@ -1,0 +1,37 @@
+"""What a run continues from: tensors by name, out of one run and into another."""
+
+import numpy as np
+
+from charlstm.network.backend import tf
+from charlstm.training.state import TrainingState
+from charlstm.training.step import StepRunner
+from tests.training.helpers import MODEL, TRAIN
+
+
+def bytes_of_all(state):
+    return {name: tensor.tobytes() for name, tensor in state.tensors().items()}
+
+
+def test_a_state_is_restored_into_another_network():
+    states = [TrainingState(StepRunner(MODEL, TRAIN.replace(seed=seed))) for seed in (1, 2)]
+    first, second = states
+    for number, variable in enumerate(first.variables().values()):
+        variable.assign(tf.random.stateless_normal(variable.shape, [1, number]))
+    first.recurrent = [(h + 0.5, c - 0.5) for h, c in first.recurrent]
+    assert bytes_of_all(first) != bytes_of_all(second)
+    second.restore(first.tensors(), 7)
+    assert bytes_of_all(first) == bytes_of_all(second)
+    assert int(second._runner.optimizer.iterations) == 7
+    np.testing.assert_array_equal(second.recurrent[1][1], first.recurrent[1][1])
+
+
+def test_tensors_are_named_by_what_they_are():
+    """The names are those of resume.safetensors."""
+    state = TrainingState(StepRunner(MODEL, TRAIN))
+    shapes = state.shapes()
+    assert {name: tensor.shape for name, tensor in state.tensors().items()} == shapes
+    assert shapes["weights/lstm_1/recurrent_kernel"] == (10, 40)
+    assert shapes["states/h_0"] == shapes["states/c_1"] == (TRAIN.streams, 10)
+    weights = [name for name in shapes if name.startswith("weights/")]
+    slots = [name for name in shapes if name.startswith("optimizer/")]
+    assert len(slots) == 2 * len(weights)  # the two moments of AdamW
