@@ -190,7 +190,7 @@ def test_the_files_are_what_the_module_says(folder):
     CheckpointWriter(folder).resume({"w": np.ones(1, np.float32)}, Progress(step=1, seconds=1.0))
     assert {CONFIG, MODEL, TOKENIZER, HISTORY, RESUME} == set(contents(folder))
     for name in FILES:
-        assert f"    {name} " in reader.__doc__
+        assert f"    {name} " in schema.__doc__
 
 
 def test_weights_may_lie_in_memory_in_any_order(folder):
@@ -1403,7 +1403,7 @@ def test_the_one_that_is_refused_removes_nothing(tmp_path, monkeypatch):
 
 
 def test_looking_whether_a_folder_is_idle_refuses_nobody_who_looks_too(tmp_path, monkeypatch):
-    real, looked = reader.locked, []
+    real, looked = folder_module.locked, []
 
     @contextlib.contextmanager
     def look_again(folder, *, shared=False):
@@ -1413,7 +1413,7 @@ def test_looking_whether_a_folder_is_idle_refuses_nobody_who_looks_too(tmp_path,
                 check_idle(folder)
             yield is_idle
 
-    monkeypatch.setattr(reader, "locked", look_again)
+    monkeypatch.setattr(folder_module, "locked", look_again)
     check_idle(tmp_path)
     assert looked == [tmp_path]
 

@@ -16,8 +16,8 @@ from charlstm.system import cache
 # Builds a token store, and stops in the middle of it the first time, until it is told to go on.
 PAUSED = """
 import sys
-from charlstm import preparation
 from charlstm.config import CorpusConfig, TokenizerConfig
+from charlstm.dataset import prepare as preparation
 
 real = preparation.write_store
 

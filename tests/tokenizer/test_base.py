@@ -256,7 +256,7 @@ def test_of_countless_words_the_frequent_ones_are_kept_in_bounded_memory(monkeyp
     rare = [" " + "".join(letters) for letters in itertools.product("abcdefghij", repeat=4)]
     texts = [everyday + "".join(rare[n : n + 50]) + "\n" for n in range(0, len(rare), 50)]
     monkeypatch.setattr(vocabulary, "COUNTED_TOKENS", 300)
-    monkeypatch.setattr(base, "Counter", Watched)
+    monkeypatch.setattr(vocabulary, "Counter", Watched)
     monkeypatch.setattr(Watched, "most", 0)
     symbols = built("word", *texts, min_count=len(texts) * 3).symbols
     assert symbols == (*sorted(set("".join(texts))), *frequent)
