@@ -276,7 +276,7 @@ def test_a_model_is_fine_tuned(tale):
         sequence_length=10,
         quiet=True,
     )
-    old, new = parent.tokenizer.symbols, child.tokenizer.symbols
+    old, new = parent.tokenizer.vocabulary, child.tokenizer.vocabulary
     assert new[: len(old)] == old
     assert len(new) > len(old)
 

@@ -75,7 +75,7 @@ def _not_regular(path: Path) -> CheckpointMissing:
     )
 
 
-def damaged(path: Path, reason: str) -> CheckpointDamaged:
+def damaged_error(path: Path, reason: str) -> CheckpointDamaged:
     """Return the error for a file that is not what was written."""
     return CheckpointDamaged(
         f"{path} is damaged ({harmless(reason, QUOTED)}): restore the original file or train again"
@@ -91,10 +91,10 @@ def read_bytes(path: Path, largest: int) -> bytes:
     """
     with open_regular_file(path) as (file, size):
         if size > largest:
-            raise damaged(path, f"it has {size:,} bytes, and may have {largest:,}")
+            raise damaged_error(path, f"it has {size:,} bytes, and may have {largest:,}")
         data = file.read(size + 1)
     if len(data) != size:
-        raise damaged(path, "it changes while it is read")
+        raise damaged_error(path, "it changes while it is read")
     return data
 
 
@@ -107,4 +107,4 @@ def decode(data: bytes, kind: type[Json], path: Path) -> Json:
     try:
         return msgspec.json.decode(data, type=kind)
     except (ValueError, CharlstmError, RecursionError) as error:
-        raise damaged(path, str(error).rstrip(".").replace("`", "'")) from None
+        raise damaged_error(path, str(error).rstrip(".").replace("`", "'")) from None

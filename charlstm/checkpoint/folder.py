@@ -36,7 +36,7 @@ def holds_checkpoint(folder: Path) -> bool:
     return any((folder / name).exists() for name in FILES)
 
 
-def already_exists(folder: Path) -> CheckpointExists:
+def already_exists_error(folder: Path) -> CheckpointExists:
     """Return the error for a folder that already holds a checkpoint."""
     return CheckpointExists(
         f"{folder} already holds a checkpoint: choose another folder with -o, continue it with "
@@ -45,7 +45,7 @@ def already_exists(folder: Path) -> CheckpointExists:
 
 
 @contextlib.contextmanager
-def claimed(folder: Path) -> Iterator[None]:
+def lock_folder(folder: Path) -> Iterator[None]:
     """Keep ``folder``, made if need be, for the run of this process alone.
 
     If the body fails, the folders that were made are removed again, as far as they are empty.
@@ -92,7 +92,7 @@ def _busy(folder: Path) -> CheckpointBusy:
 
 
 @contextlib.contextmanager
-def created(
+def create_checkpoint(
     folder: Path,
     config: RunConfig,
     tokenizer: Tokenizer,
@@ -100,7 +100,7 @@ def created(
     *,
     overwrite: bool = False,
 ) -> Iterator[None]:
-    """Begin a checkpoint in a folder that has been ``claimed``: write what never changes.
+    """Begin a checkpoint in a folder that ``lock_folder`` keeps: write what never changes.
 
     If the body fails, whatever was written is removed again, so that no run leaves a checkpoint
     that can be neither used nor resumed, and what was to be overwritten is there as before.
@@ -110,7 +110,7 @@ def created(
         StorageError: if the file system refuses.
     """
     if holds_checkpoint(folder) and not overwrite:
-        raise already_exists(folder)
+        raise already_exists_error(folder)
     try:
         _set_aside(folder)
         write_atomically(folder / TOKENIZER, tokenizer.to_json())

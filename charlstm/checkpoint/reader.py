@@ -175,7 +175,7 @@ def read_resume(
     """
     path = folder / RESUME
     if not path.exists():
-        raise nothing_to_resume(folder)
+        raise nothing_to_resume_error(folder)
     tensors, metadata = read_tensors(path, shapes, metadata_bytes=_LARGEST_ADDRESSES)
     _check_hashes(folder, metadata, read_hashes(folder))
     return tensors, decode(metadata.get("progress", "").encode(), Progress, path)
@@ -197,7 +197,7 @@ def check_resumable(folder: Path, config: RunConfig) -> Progress:
     """
     path, weights = folder / RESUME, expected_shapes(config.model)
     if not path.exists():
-        raise nothing_to_resume(folder)
+        raise nothing_to_resume_error(folder)
     with open_regular_file(path) as (file, size):
         # Beside each weight there are the optimizer's numbers, and for each layer two states.
         most = _MOST_SLOTS * len(weights) + 2 * config.model.layers
@@ -211,7 +211,7 @@ def check_resumable(folder: Path, config: RunConfig) -> Progress:
     return progress
 
 
-def nothing_to_resume(folder: Path) -> CheckpointMissing:
+def nothing_to_resume_error(folder: Path) -> CheckpointMissing:
     """Return the error for a folder without a resume file."""
     if is_finished(folder):
         return CheckpointMissing(

@@ -19,7 +19,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from charlstm.checkpoint.bounded import QUOTED, Natural, damaged, decode, open_regular_file
+from charlstm.checkpoint.bounded import QUOTED, Natural, damaged_error, decode, open_regular_file
 from charlstm.checkpoint.schema import CONFIG
 from charlstm.errors import CheckpointDamaged, CheckpointError, harmless
 from charlstm.system.files import replaced_atomically
@@ -75,7 +75,7 @@ def read_tensors(
                 for name, shape in shapes.items()
             }
         except EOFError:
-            raise damaged(path, "it changes while it is read") from None
+            raise damaged_error(path, "it changes while it is read") from None
         except MemoryError:
             raise _too_large(path, size) from None
     signature = metadata.pop("sha256", "")
@@ -107,9 +107,9 @@ def read_header(
     """
     length = int.from_bytes(file.read(8), "little")
     if size < 8 or length > size - 8:
-        raise damaged(path, "it is truncated")
+        raise damaged_error(path, "it is truncated")
     if length > _LARGEST_HEADER + _HEADER_PER_TENSOR * tensors + metadata_bytes:
-        raise damaged(path, f"its header has {length:,} bytes")
+        raise damaged_error(path, f"its header has {length:,} bytes")
     header = decode(file.read(length), dict[str, msgspec.Raw], path)
     metadata = decode(bytes(header.pop("__metadata__", b"{}")), dict[str, str], path)
     return {name: decode(bytes(raw), Described, path) for name, raw in header.items()}, metadata
@@ -123,10 +123,10 @@ def _check_extent(
     for tensor in sorted(described.values(), key=lambda tensor: tensor.data_offsets):
         begin, end = tensor.data_offsets
         if begin != place or end - begin != dtype.itemsize * math.prod(tensor.shape):
-            raise damaged(path, "its tensors do not follow one another")
+            raise damaged_error(path, "its tensors do not follow one another")
         place = end
     if place != size:
-        raise damaged(path, f"it has {size:,} bytes of tensors and should have {place:,}")
+        raise damaged_error(path, f"it has {size:,} bytes of tensors and should have {place:,}")
 
 
 def _check_memory(path: Path, file: BinaryIO, size: int) -> None:
@@ -134,7 +134,7 @@ def _check_memory(path: Path, file: BinaryIO, size: int) -> None:
     if size > os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"):
         raise _too_large(path, size)
     if size >= _MAY_HAVE_HOLES and _written_bytes(file.fileno(), size // 4) < size // 4:
-        raise damaged(path, "most of it was never written")
+        raise damaged_error(path, "most of it was never written")
 
 
 def _written_bytes(descriptor: int, enough: int) -> int:

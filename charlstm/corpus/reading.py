@@ -110,7 +110,7 @@ class StringSource(Source):
         yield (self.text,)
 
 
-class StringsSource(Source):
+class SpooledStrings(Source):
     """Texts that ``spool_strings`` has written to one file: each a document, in UTF-8."""
 
     def documents(
@@ -122,7 +122,7 @@ class StringsSource(Source):
         try:
             data = self.path.read_bytes()
         except OSError as error:
-            raise unreadable(self.name, error) from error
+            raise unreadable_error(self.name, error) from error
         for text in data.split(_END_OF_STRING)[:-1]:
             blocks = _without_nul(self.name, iter((text,)), nul_is_text=False)
             yield _decode(self.name, blocks, "utf-8", decode_errors)
@@ -144,7 +144,7 @@ class StreamSource(Source):
             while block := self.stream.read1(BLOCK):
                 yield block
         except OSError as error:
-            raise unreadable(self.name, error) from error
+            raise unreadable_error(self.name, error) from error
 
 
 def spool_stdin(stream: BinaryIO, path: Path) -> None:
@@ -165,7 +165,7 @@ def spool_stdin(stream: BinaryIO, path: Path) -> None:
 
 
 def spool_strings(texts: Iterable[str], path: Path) -> None:
-    """Write texts to a file from which ``StringsSource`` reads them.
+    """Write texts to a file from which ``SpooledStrings`` reads them.
 
     Raises:
         UsageError: if one holds a lone surrogate, which UTF-8 can't encode.
@@ -259,7 +259,7 @@ def _read_block(stream: BinaryIO) -> bytes:
     try:
         return stream.read(BLOCK)
     except OSError as error:
-        raise unreadable("stdin", error) from error
+        raise unreadable_error("stdin", error) from error
 
 
 class _Readable(Protocol):
@@ -324,7 +324,7 @@ def _opened(name: str, path: Path) -> Iterator[_Readable]:
         with opener(path) as stream:
             yield stream
     except failures as error:
-        raise unreadable(name, error) from error
+        raise unreadable_error(name, error) from error
 
 
 def _format(
@@ -353,7 +353,7 @@ def _format(
             return lambda path: path.open("rb"), (OSError,)
 
 
-def unreadable(name: str, error: Exception) -> CorpusError:
+def unreadable_error(name: str, error: Exception) -> CorpusError:
     """Return the error for a file that can't be read or decompressed."""
     code = getattr(error, "errno", None)
     if code is None:  # only decompressors fail without one

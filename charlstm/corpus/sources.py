@@ -19,10 +19,10 @@ from charlstm.corpus.reading import (
     STRINGS,
     EmbeddedSource,
     Source,
-    StringsSource,
+    SpooledStrings,
     has_nul_bytes,
     is_text,
-    unreadable,
+    unreadable_error,
 )
 from charlstm.errors import CorpusError, UsageError, harmless
 
@@ -52,7 +52,7 @@ def find_sources(address: str, encoding: str, stdin: Path | None) -> Iterable[So
     if address == EMBEDDED:
         return [_embedded()]
     if address == STRINGS and stdin is not None:
-        return [StringsSource("text", stdin)]
+        return [SpooledStrings("text", stdin)]
     if os.path.isdir(address):
         return _folder(address, encoding)
     if paths := _glob(address):
@@ -107,7 +107,7 @@ def _walk(folder: str) -> Iterator[Path]:
 
 
 def _raise_unreadable(error: OSError) -> None:
-    raise unreadable(str(error.filename), error) from error
+    raise unreadable_error(str(error.filename), error) from error
 
 
 def _glob(pattern: str) -> list[Path]:
@@ -159,5 +159,5 @@ def _nothing(address: str) -> CorpusError:
     try:
         os.stat(address)
     except OSError as error:
-        return unreadable(address or "''", error)
+        return unreadable_error(address or "''", error)
     return CorpusError(f"{address} is not a regular file: pipe it in and name {STDIN} instead")

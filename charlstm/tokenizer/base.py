@@ -36,10 +36,10 @@ class Tokenizer(ABC):
     """A vocabulary and how text is divided into it.
 
     Attributes:
-        symbols: the text of each id after the reserved ones, in the order of the ids.
+        vocabulary: the text of each id after the reserved ones, in the order of the ids.
     """
 
-    symbols: tuple[str, ...]
+    vocabulary: tuple[str, ...]
 
     level: ClassVar[Level]
     reserved: ClassVar[tuple[str, ...]]
@@ -47,12 +47,12 @@ class Tokenizer(ABC):
     @property
     def vocab_size(self) -> int:
         """How many ids there are, the reserved ones included."""
-        return len(self.reserved) + len(self.symbols)
+        return len(self.reserved) + len(self.vocabulary)
 
     @cached_property
     def pieces(self) -> tuple[str, ...]:
         """The text of each id: of the unknown symbol U+FFFD, of the other reserved ones none."""
-        return self.reserved + self.symbols
+        return self.reserved + self.vocabulary
 
     @property
     def spells(self) -> bool:
@@ -104,7 +104,7 @@ class Tokenizer(ABC):
                 f"choose --level {self.level}"
             )
         known = self._ids
-        return type(self)(self.symbols + tuple(s for s in other.symbols if s not in known))
+        return type(self)(self.vocabulary + tuple(s for s in other.vocabulary if s not in known))
 
     def split_prompt(self, prompt: str) -> tuple[str, str]:
         """Return the text to encode, and what the continuation must start with."""
@@ -112,16 +112,16 @@ class Tokenizer(ABC):
 
     def to_json(self) -> bytes:
         """Return the vocabulary as JSON, for ``tokenizer_from_json``."""
-        return msgspec.json.encode({"level": self.level, "symbols": self.symbols})
+        return msgspec.json.encode({"level": self.level, "symbols": self.vocabulary})
 
     @cached_property
     def _ids(self) -> dict[str, int]:
-        return {symbol: index for index, symbol in enumerate(self.symbols, len(self.reserved))}
+        return {symbol: index for index, symbol in enumerate(self.vocabulary, len(self.reserved))}
 
     @cached_property
     def _table(self) -> NDArray[np.uint32]:
         """Map code points to ids; one place more than needed, for all that lie beyond."""
-        codes = [ord(symbol) for symbol in self.symbols if len(symbol) == 1]
+        codes = [ord(symbol) for symbol in self.vocabulary if len(symbol) == 1]
         table = np.full(max(codes, default=0) + 2, UNKNOWN, np.uint32)
         table[codes] = self.character_ids
         return table

@@ -184,7 +184,7 @@ def test_texts_to_validate_on_are_taken_out_of_the_corpus(
     train, held_out = sides(result)
     assert sorted(train) == ["cat", "the mat"]
     assert held_out == ["\ufffde\ufffd\ufffda"]
-    assert not set("zbr") & set(result.tokenizer.symbols)
+    assert not set("zbr") & set(result.tokenizer.vocabulary)
     assert UNKNOWN not in result.store.train
     assert sorted(map(Path, result.sources)) == [Path("one.txt"), Path("two.txt")]
     assert result.statistics.documents == 3
@@ -230,7 +230,7 @@ def test_the_vocabulary_is_that_of_the_training_part(folder, level):
     assert set("zbr") <= set(valid)
     result = prepared(written(folder, text), level, valid_fraction=0.02)
     settings = TokenizerConfig(level=level)
-    assert result.tokenizer.symbols == build_tokenizer([train], settings).symbols
+    assert result.tokenizer.vocabulary == build_tokenizer([train], settings).vocabulary
     assert result.statistics.valid_unknown == Counter(c for c in valid if c in "zbr")
     assert result.store.valid.tolist().count(UNKNOWN) == 3
     assert UNKNOWN not in result.store.train
@@ -243,7 +243,7 @@ def test_a_text_without_unknown_characters_reports_none(folder):
 def test_vocabulary_settings_reach_the_tokenizer(folder):
     addresses = written(folder, PROSE)
     settings = TokenizerConfig(level="word", vocab_size=2, min_count=1)
-    symbols = prepared(addresses, tokenizing=settings).tokenizer.symbols
+    symbols = prepared(addresses, tokenizing=settings).tokenizer.vocabulary
     assert len([symbol for symbol in symbols if len(symbol) > 1]) == 2
 
 
@@ -251,9 +251,9 @@ def test_vocabulary_settings_reach_the_tokenizer(folder):
 def test_base_keeps_its_ids_and_learns_new_symbols(folder, level):
     base = build_tokenizer(["the dog the dog"], TokenizerConfig(level=level))
     result = prepared(written(folder, PROSE), level, base=base)
-    assert result.tokenizer.symbols[: len(base.symbols)] == base.symbols
-    assert set(result.tokenizer.symbols) == set(base.symbols) | set(
-        prepared(written(folder, PROSE), level).tokenizer.symbols
+    assert result.tokenizer.vocabulary[: len(base.vocabulary)] == base.vocabulary
+    assert set(result.tokenizer.vocabulary) == set(base.vocabulary) | set(
+        prepared(written(folder, PROSE), level).tokenizer.vocabulary
     )
     train, valid = cut(PROSE, whole_words=level == "word")
     assert sides(result) == ([train], [valid])
@@ -571,7 +571,7 @@ def test_a_text_that_grew_leaves_nothing_wrong_in_the_cache(folder, monkeypatch,
             prepared(addresses, level, lines=True)
     written(folder, PROSE)
     restored = prepared(addresses, level, lines=True)
-    assert restored.tokenizer.symbols == expected.tokenizer.symbols
+    assert restored.tokenizer.vocabulary == expected.tokenizer.vocabulary
     assert same(restored, expected)
 
 

@@ -288,7 +288,7 @@ def test_what_another_process_still_writes_is_not_sent(tmp_path):
     def fetch(group, index):
         return fetched(tmp_path, group)
 
-    with folder.claimed(tmp_path):
+    with folder.lock_folder(tmp_path):
         busy, lost = together(2, fetch)
         assert fetched(tmp_path, WorkerGroup()) == tmp_path  # alone nothing is sent
     assert isinstance(busy, CheckpointBusy)
@@ -299,8 +299,8 @@ def test_a_fine_tuned_run_knows_the_state_that_it_begins_with(tmp_path):
     begun = ready(tmp_path)
     tokenizer = begun.prepared.tokenizer
     with (
-        folder.claimed(begun.folder),
-        folder.created(begun.folder, begun.config, tokenizer),
+        folder.lock_folder(begun.folder),
+        folder.create_checkpoint(begun.folder, begun.config, tokenizer),
     ):
         shapes = schema.expected_shapes(begun.config.model)
         weights = {name: np.zeros(shape, np.float32) for name, shape in shapes.items()}
@@ -345,9 +345,9 @@ def test_workers_beside_the_chief_neither_write_nor_speak(tmp_path):
     assert chief.observer(speaks, silent) is speaks
     assert other.observer(speaks, silent) is silent
     assert (chief.output(tmp_path), other.output(tmp_path)) == (tmp_path, None)
-    with other.once(folder.claimed(tmp_path / "new")):
+    with other.once(folder.lock_folder(tmp_path / "new")):
         assert not (tmp_path / "new").exists()
-    with chief.once(folder.claimed(tmp_path / "new")):
+    with chief.once(folder.lock_folder(tmp_path / "new")):
         assert (tmp_path / "new").exists()
     writer = other.writer(tmp_path / "nowhere")
     writer.model({}, None)

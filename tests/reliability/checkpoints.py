@@ -176,7 +176,7 @@ def write_whole(folder: Path, config: RunConfig, tokenizer: Tokenizer, *, finish
         )
         config = msgspec_replace(config, provenance=origin)
     folder.mkdir(parents=True)
-    with folder_module.created(folder, config, tokenizer, lines):
+    with folder_module.create_checkpoint(folder, config, tokenizer, lines):
         pass
     CheckpointWriter(folder).model(weights_of(config.model), FIGURES)
     CheckpointWriter(folder).history([FIGURES, FIGURES])

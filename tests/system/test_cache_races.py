@@ -40,7 +40,7 @@ from charlstm.dataset.prepare import prepare
 
 def prepared(path):
     found = prepare(CorpusConfig(addresses=(path,)), TokenizerConfig())
-    return found.tokenizer.symbols, bytes(found.store.train), bytes(found.store.valid)
+    return found.tokenizer.vocabulary, bytes(found.store.train), bytes(found.store.valid)
 
 expected = {path: prepared(path) for path in sys.argv[1:]}
 print("ready", flush=True)
