@@ -63,16 +63,16 @@ class Corpus:
     addresses: tuple[str, ...] = ()
 
     @classmethod
-    def of_strings(cls, strings: Sequence[str], *, lines: bool = False) -> Corpus:
-        """Return strings as a corpus, in which each is what a file would hold.
+    def of_texts(cls, texts: Sequence[str], *, lines: bool = False) -> Corpus:
+        """Return texts in memory as a corpus; each is what a file would contain.
 
         Raises:
-            ConfigError: if ``strings`` is one string.
+            ConfigError: if ``texts`` is one string.
         """
-        if isinstance(strings, str):  # which is a sequence of strings, too
-            raise ConfigError("strings is one string: expected a list of them, such as [text]")
-        sources = (StringSource(f"string {n}", Path(), text) for n, text in enumerate(strings, 1))
-        return cls(tuple(sources), lines=lines, addresses=("the strings",))
+        if isinstance(texts, str):  # which is a sequence of strings, too
+            raise ConfigError("texts is one string: expected a list of them, such as [text]")
+        sources = (StringSource(f"text {n}", Path(), text) for n, text in enumerate(texts, 1))
+        return cls(tuple(sources), lines=lines, addresses=("the texts",))
 
     @property
     def name(self) -> str:
@@ -153,21 +153,22 @@ def open_corpus(
     return Corpus(tuple(unique.values()), encoding, decode_errors, lines, tuple(addresses))
 
 
-def corpus_of(text: TextInput | None, strings: Sequence[str] | None = None) -> Corpus:
-    """Return a text that a Python program names, or gives as strings.
+def corpus_of(text: TextInput | None, texts: Sequence[str] | None = None) -> Corpus:
+    """Return the corpus that a Python program names, or gives as strings.
 
     Args:
         text: a file, a folder or a glob pattern, a list of these, or a corpus.
-        strings: the text itself, each string as a file would hold it.
+        texts: the text itself: strings, each of them what a file would contain.
 
     Raises:
-        CorpusError: if a name stands for nothing that can be read as text.
+        ConfigError: if ``texts`` is one string.
+        CorpusError: if a name is that of nothing that can be read as text.
         UsageError: if neither or both are given.
     """
-    if text is not None and strings is not None:
-        raise UsageError("text and strings are both given: give one of them")
-    if strings is not None:
-        return Corpus.of_strings(strings)
+    if text is not None and texts is not None:
+        raise UsageError("text and texts are both given: give one of them")
+    if texts is not None:
+        return Corpus.of_texts(texts)
     if isinstance(text, Corpus):
         return text
     if text is None or isinstance(text, str | Path):

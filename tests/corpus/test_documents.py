@@ -281,16 +281,16 @@ def test_words_are_counted_over_the_borders_of_pieces(contents, size):
     assert counter.count == sum(len(text.split()) for text in contents)
 
 
-# Strings
+# Texts in memory
 
 
 @given(documents, st.booleans())
-def test_strings_are_a_corpus_as_files_are(folder, contents, lines):
+def test_texts_in_memory_are_a_corpus_as_files_are(folder, contents, lines):
     files = corpus_of(folder, contents, lines=lines)
-    strings = Corpus.of_strings(contents, lines=lines)
-    assert documents_of(strings.chunks()) == documents_of(files.chunks())
+    texts = Corpus.of_texts(contents, lines=lines)
+    assert documents_of(texts.chunks()) == documents_of(files.chunks())
     if any(documents_of(files.chunks())):
-        assert strings.fingerprint() == files.fingerprint()
+        assert texts.fingerprint() == files.fingerprint()
 
 
 def test_a_text_can_be_named_in_several_ways(tmp_path, sentence):
@@ -301,4 +301,4 @@ def test_a_text_can_be_named_in_several_ways(tmp_path, sentence):
         assert corpus_of_text(text).sources == expected.sources
     assert corpus_of_text(expected) is expected
     assert documents_of(corpus_of_text(None, ["a", "b"]).chunks()) == ["a", "b"]
-    sentence(message(corpus_of_text, path, ["a"], error=UsageError), "text", "strings")
+    sentence(message(corpus_of_text, path, ["a"], error=UsageError), "text", "texts")

@@ -17,11 +17,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from charlstm.api import LanguageModel, load
 from charlstm.checkpoint import folder as folder_module
-from charlstm.checkpoint import reader, schema
+from charlstm.checkpoint import reader
 from charlstm.checkpoint.reader import CONFIG
 from charlstm.checkpoint.safetensors import digest_of
 from charlstm.checkpoint.schema import (
@@ -31,14 +32,12 @@ from charlstm.checkpoint.schema import (
     RESUME,
     STDIN,
     TOKENIZER,
-    Figures,
     Progress,
-    Provenance,
     RunConfig,
     expected_shapes,
 )
 from charlstm.checkpoint.writer import CheckpointWriter
-from charlstm.config import CorpusConfig, ModelConfig, TokenizerConfig, TrainConfig
+from charlstm.config import CorpusConfig, ModelConfig, TokenizerConfig
 from charlstm.corpus.line_hashes import LineHashes
 from charlstm.engine.graph import build_graph
 from charlstm.engine.session import build_engine
@@ -46,6 +45,8 @@ from charlstm.export import describe
 from charlstm.tokenizer.base import Tokenizer
 from charlstm.tokenizer.char import CharTokenizer
 from charlstm.tokenizer.vocabulary import build_tokenizer
+from tests.checkpoint import helpers
+from tests.checkpoint.helpers import weights_for
 from tests.reliability.bounded import Case, Finding, check_table, command, judged
 
 TEXT = "It's a tale, told by an idiot: full of sound!\r\nTomorrow, and tomorrow, é 42 \u4e2d.\n"
@@ -117,47 +118,15 @@ def _encode(value: Any) -> str:
 
 
 def settings(model: ModelConfig, tokenizer: Tokenizer, **corpus: Any) -> RunConfig:
-    return RunConfig(
-        format=schema.FORMAT,
+    return helpers.settings(
+        model,
         charlstm="0.3.0",
         corpus=CorpusConfig(**{"addresses": ("/texts/a.txt",)} | corpus),
         tokenizer=TokenizerConfig(level=tokenizer.level, min_count=1),
-        model=model,
-        train=TrainConfig(steps=100),
-        provenance=Provenance(
-            corpus_sha256="ab" * 32,
-            sources=("/texts/a.txt",),
-            documents=1,
-            characters=1000,
-            train_tokens=901,
-            valid_tokens=102,
-            valid_characters=100,
-            valid_words=20,
-            created="2026-01-02T03:04:05+00:00",
-        ),
     )
 
 
-def weights_of(model: ModelConfig, seed: int = 0) -> dict[str, np.ndarray[Any, Any]]:
-    generator = np.random.default_rng(seed)
-    return {
-        name: generator.normal(size=shape).astype(np.float32)
-        for name, shape in expected_shapes(model).items()
-    }
-
-
-FIGURES = Figures(
-    step=30,
-    epoch=1.5,
-    tokens=300,
-    seconds=2.25,
-    learning_rate=0.001,
-    train_loss=1.5,
-    valid_loss=1.25,
-    valid_bits_per_character=1.8,
-    valid_perplexity=3.49,
-    valid_word_perplexity=300.0,
-)
+FIGURES = msgspec.structs.replace(helpers.FIGURES, valid_word_perplexity=300.0)
 
 
 def resume_shapes(model: ModelConfig) -> dict[str, tuple[int, ...]]:
@@ -171,14 +140,14 @@ def write_whole(folder: Path, config: RunConfig, tokenizer: Tokenizer, *, finish
     lines = None
     if config.corpus.lines:
         lines = LineHashes.from_lines(TEXT.split())
-        origin = msgspec_replace(
+        origin = msgspec.structs.replace(
             config.provenance, train_lines=len(lines), lines_sha256=reader.lines_digest(lines)
         )
-        config = msgspec_replace(config, provenance=origin)
+        config = msgspec.structs.replace(config, provenance=origin)
     folder.mkdir(parents=True)
     with folder_module.create_checkpoint(folder, config, tokenizer, lines):
         pass
-    CheckpointWriter(folder).model(weights_of(config.model), FIGURES)
+    CheckpointWriter(folder).model(weights_for(config.model), FIGURES)
     CheckpointWriter(folder).history([FIGURES, FIGURES])
     if not finished:
         tensors = {
@@ -186,12 +155,6 @@ def write_whole(folder: Path, config: RunConfig, tokenizer: Tokenizer, *, finish
         }
         CheckpointWriter(folder).resume(tensors, Progress(step=40, seconds=3.0, best=FIGURES))
         (folder / STDIN).write_text(TEXT)
-
-
-def msgspec_replace(struct: Any, **changes: Any) -> Any:
-    import msgspec
-
-    return msgspec.structs.replace(struct, **changes)
 
 
 def whole_checkpoints(folder: Path) -> dict[str, dict[str, bytes]]:
@@ -458,7 +421,7 @@ def rebuild(draw: random.Random, files: Files) -> None:
     config["provenance"]["lines_sha256"] = None
     files[CONFIG] = encode(config)
     files[TOKENIZER] = encode({"level": level, "symbols": symbols})
-    weights = weights_of(ModelConfig(**model), draw.randrange(2**32))
+    weights = weights_for(ModelConfig(**model), draw.randrange(2**32))
     for array in weights.values():
         array *= draw.choice((0.0, 1e-30, 1.0, 1.0, 1.0, 30.0, 1e12))
     header, body = _header_of(weights)
