@@ -81,7 +81,7 @@ class Tokenizer(ABC):
         """
 
     def encode_beginning(self, text: str) -> NDArray[np.int64]:
-        """Return ``END_OF_DOCUMENT`` and the ids of a text that begins a document, int64 [1 + N]."""
+        """Return ``END_OF_DOCUMENT`` and the ids of a document's beginning, int64 [1 + N]."""
         return np.concatenate([[END_OF_DOCUMENT], self.encode(text)]).astype(np.int64)
 
     def decode(self, ids: Iterable[int] | NDArray[np.integer]) -> str:

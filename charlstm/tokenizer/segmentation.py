@@ -33,9 +33,8 @@ _MARKS = (
 _WORD = rf"{_LETTER}{{1,64}}(?:(?:['’](?={_LETTER})|[{_MARKS}]{{1,8}}){_LETTER}{{0,64}}){{0,16}}"
 _APOSTROPHES = "'’"
 # Every string is a sequence of matches. Repetitions are bounded so that no token is huge, and no
-# match looks beyond a newline, so that a text cut after one has the same tokens. Other programs get
-# this pattern too (``charlstm export``), for any flavor of regular expressions where "." matches
-# newlines. Three examples:
+# match looks beyond a newline, so that a text cut after one has the same tokens. Exported models
+# contain this pattern too. Three examples:
 #
 #     "I don't, you do"   I| don't|,| you| do          an apostrophe before a letter joins
 #     "for 12,5 km"       for| 12|,|5| km              a number is digits only
