@@ -55,6 +55,11 @@ def documents_of(chunks):
     return found
 
 
+def pieces_of(text, size):
+    """Cut a text into pieces of one size, the last of which may be shorter."""
+    return [text[start : start + size] for start in range(0, len(text), size)]
+
+
 def message(function, *arguments, error=CorpusError, **options):
     """Return what a call is refused with."""
     with pytest.raises(error) as caught:
