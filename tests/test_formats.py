@@ -44,7 +44,7 @@ def stored(number, name):
 
 
 def oracle_scores(checkpoint, texts):
-    """Return the log-probability of each symbol of each text in float64."""
+    """Return the log-probability of each token of each text in float64."""
     config, tokenizer = checkpoint.config, checkpoint.tokenizer
     for text in texts:
         end = [END_OF_DOCUMENT] if config.corpus.lines else []
@@ -57,7 +57,7 @@ def oracle_scores(checkpoint, texts):
 
 def scores(model, texts):
     return [
-        [symbol.log_probability for symbol in score.symbols]
+        [token.log_probability for token in score.symbols]
         for score in model.score(*texts, per_token=True)
     ]
 

@@ -64,9 +64,9 @@ def test_files_that_may_not_be_read(folder, monkeypatch, name, sentence):
 
 
 @pytest.mark.parametrize("name", ["x" * 10_000, "\x1b[2J", "\u202e", "a\nb"])
-@pytest.mark.parametrize("place", ["config", "tensor", "history"])
-def test_messages_quote_little_of_what_strangers_wrote(folder, name, place):
-    match place:
+@pytest.mark.parametrize("part", ["config", "tensor", "history"])
+def test_messages_quote_little_of_what_strangers_wrote(folder, name, part):
+    match part:
         case "config":
             config = json.loads((folder / CONFIG).read_bytes())
             (folder / CONFIG).write_text(json.dumps(config | {name: 1}))
@@ -79,7 +79,7 @@ def test_messages_quote_little_of_what_strangers_wrote(folder, name, place):
             )
         case _:
             (folder / HISTORY).write_text(json.dumps({name: 1}))
-    read = read_history if place == "history" else read_checkpoint
+    read = read_history if part == "history" else read_checkpoint
     message = refusal(CheckpointDamaged, read, folder)
     assert message.isprintable()
     assert len(message) < len(str(folder)) + 400

@@ -467,8 +467,8 @@ def test_what_is_no_file_of_hashes_is_not_waited_for(lined, make, sentence):
 
 def test_a_tokenizer_of_another_level(folder, sentence):
     tokenizer = json.loads((folder / TOKENIZER).read_bytes())
-    symbols = tokenizer["symbols"][:1]
-    (folder / TOKENIZER).write_text(json.dumps({"level": "word", "symbols": symbols}))
+    tokens = tokenizer["symbols"][:1]
+    (folder / TOKENIZER).write_text(json.dumps({"level": "word", "symbols": tokens}))
     sign(folder / MODEL, weights_for(NETWORK))
     sentence(
         refusal(CheckpointDamaged, read_checkpoint, folder),
@@ -480,7 +480,7 @@ def test_a_tokenizer_of_another_level(folder, sentence):
     )
 
 
-def test_more_symbols_than_the_model_has_are_not_decoded(folder, sentence):
+def test_more_tokens_than_the_model_has_are_not_decoded(folder, sentence):
     (folder / TOKENIZER).write_text(
         json.dumps({"level": "word", "symbols": [f"w{n}" for n in range(9000)]})
     )

@@ -88,10 +88,10 @@ def test_noise_in_the_place_of_weights(folder, length):
     assert is_damaged(refusal(CheckpointDamaged, read_checkpoint, folder), path)
 
 
-def altered_byte(folder, place):
+def altered_byte(folder, index):
     path = folder / MODEL
     data = bytearray(path.read_bytes())
-    data[place] ^= 1
+    data[index] ^= 1
     path.write_bytes(data)
     return refusal(CheckpointDamaged, read_checkpoint, folder)
 
@@ -300,10 +300,10 @@ def test_weights_that_were_never_written(folder, monkeypatch, sentence):
 def test_a_file_system_that_tells_no_holes_is_believed(folder, monkeypatch):
     real = os.lseek
 
-    def lseek(descriptor, place, whence):
+    def lseek(descriptor, position, whence):
         if whence in (os.SEEK_DATA, os.SEEK_HOLE):
             raise OSError(errno.EINVAL, "Invalid argument")
-        return real(descriptor, place, whence)
+        return real(descriptor, position, whence)
 
     monkeypatch.setattr("charlstm.checkpoint.safetensors._MAY_HAVE_HOLES", 0)
     assert read_checkpoint(folder).figures == FIGURES

@@ -49,10 +49,10 @@ def sides(result):
 
 def cut(text, fraction=0.1, whole_words=False):
     """Divide a text as preparation should, by hand."""
-    place = int((1 - fraction) * len(text))
-    while whole_words and place < len(text) and not text[place].isspace():
-        place += 1
-    return text[:place], text[place:]
+    index = int((1 - fraction) * len(text))
+    while whole_words and index < len(text) and not text[index].isspace():
+        index += 1
+    return text[:index], text[index:]
 
 
 def same(first, second):

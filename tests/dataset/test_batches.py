@@ -22,8 +22,8 @@ from charlstm.tokenizer.base import END_OF_DOCUMENT, UNKNOWN
 # Training streams
 
 
-def text_of_places(size, is_cut):
-    """Return a text of which an id tells its place: 0, 2, 3, 4 ... and a mark if it is whole."""
+def text_of_positions(size, is_cut):
+    """Return a text in which an id is its position: 0, 2, 3, 4 ... and a mark if it is whole."""
     ids = np.arange(1, size + 1, dtype=np.uint32)
     ids[0] = END_OF_DOCUMENT
     return ids if is_cut else np.append(ids, np.uint32(END_OF_DOCUMENT))
@@ -51,7 +51,7 @@ shapes = {
 
 @given(**shapes, step=st.integers(0, 100))
 def test_targets_are_the_inputs_one_place_on(size, is_cut, streams, sequence_length, seed, step):
-    ids = text_of_places(size, is_cut)
+    ids = text_of_positions(size, is_cut)
     inputs, targets, _ = made(ids, streams, sequence_length, seed).batch(step)
     assert inputs.shape == targets.shape == (streams, sequence_length)
     assert inputs.dtype == targets.dtype == np.int32
@@ -64,7 +64,7 @@ def test_targets_are_the_inputs_one_place_on(size, is_cut, streams, sequence_len
 def test_rows_go_on_from_batch_to_batch_within_an_epoch(
     size, is_cut, streams, sequence_length, seed, epoch
 ):
-    batches = made(text_of_places(size, is_cut), streams, sequence_length, seed)
+    batches = made(text_of_positions(size, is_cut), streams, sequence_length, seed)
     steps = batches.steps_per_epoch
     for step in range(epoch * steps, epoch * steps + min(steps, 8) - 1):
         before, after = batches.batch(step), batches.batch(step + 1)
@@ -75,7 +75,7 @@ def test_rows_go_on_from_batch_to_batch_within_an_epoch(
 
 @given(**shapes, epoch=st.integers(0, 5))
 def test_an_epoch_predicts_every_token(size, is_cut, streams, sequence_length, seed, epoch):
-    ids = text_of_places(size, is_cut)
+    ids = text_of_positions(size, is_cut)
     batches = made(ids, streams, sequence_length, seed)
     steps = batches.steps_per_epoch
     drawn = [batches.batch(step) for step in range(epoch * steps, (epoch + 1) * steps)]
@@ -90,28 +90,28 @@ def test_an_epoch_predicts_every_token(size, is_cut, streams, sequence_length, s
 def test_the_rows_of_an_epoch_are_the_text_from_its_entry_on(
     size, is_cut, streams, sequence_length, seed
 ):
-    batches = made(text_of_places(size, is_cut), streams, sequence_length, seed)
+    batches = made(text_of_positions(size, is_cut), streams, sequence_length, seed)
     drawn = [batches.batch(step).inputs for step in range(batches.steps_per_epoch)]
     read = np.concatenate(drawn, axis=1).ravel()
-    places = np.where(read == END_OF_DOCUMENT, 0, read - 1)
-    assert np.array_equal(places, (np.arange(read.size) + places[0]) % size)
+    positions = np.where(read == END_OF_DOCUMENT, 0, read - 1)
+    assert np.array_equal(positions, (np.arange(read.size) + positions[0]) % size)
 
 
 def test_each_epoch_enters_elsewhere():
-    batches = made(text_of_places(100_000, True), 4, 25)
+    batches = made(text_of_positions(100_000, True), 4, 25)
     entries = [
         int(batches.batch(epoch * batches.steps_per_epoch).inputs[0, 0]) for epoch in range(50)
     ]
     assert len(set(entries)) == 50
     assert min(entries) < 25_000
     assert max(entries) > 75_000
-    other = made(text_of_places(100_000, True), 4, 25, seed=2)
+    other = made(text_of_positions(100_000, True), 4, 25, seed=2)
     assert int(other.batch(0).inputs[0, 0]) != entries[0]
 
 
 @given(**shapes, steps=st.lists(st.integers(0, 200), min_size=1, max_size=5))
 def test_a_batch_depends_on_seed_and_step_only(size, is_cut, streams, sequence_length, seed, steps):
-    ids = text_of_places(size, is_cut)
+    ids = text_of_positions(size, is_cut)
     rates = np.full(size + 1, 0.5)
     used, fresh = (made(ids, streams, sequence_length, seed, rates) for _ in range(2))
     in_order = {step: used.batch(step) for step in sorted(set(steps))}
@@ -123,7 +123,7 @@ def test_a_batch_depends_on_seed_and_step_only(size, is_cut, streams, sequence_l
 
 
 def test_global_random_state_plays_no_part():
-    batches = made(text_of_places(1000, True), 4, 25, rates=np.full(1001, 0.5))
+    batches = made(text_of_positions(1000, True), 4, 25, rates=np.full(1001, 0.5))
     np.random.seed(1)
     before = batches.batch(3).inputs
     np.random.seed(2)
@@ -162,7 +162,7 @@ def test_replacements_differ_from_step_to_step_and_from_seed_to_seed():
 def test_streams_hold_and_read_the_training_ids_only():
     """Nothing in them leads to the validation text: no path, no store, no reader."""
     assert [*Streams.__dataclass_fields__] == ["ids", "streams", "sequence_length", "seed", "rates"]
-    ids = text_of_places(50, False)
+    ids = text_of_positions(50, False)
     ids.flags.writeable = False
     store = TokenStore(ids, np.arange(1000, 1050, dtype=np.uint32))
     batches = made(store.train, 3, 7)
@@ -170,7 +170,7 @@ def test_streams_hold_and_read_the_training_ids_only():
     assert set(np.concatenate(read).ravel().tolist()) == set(ids.tolist())
 
 
-# The unknown symbol's place
+# Replacement by the unknown token
 
 
 def oracle_rates(train, character_ids, vocab_size):
@@ -312,7 +312,7 @@ def fingerprints(inputs, span, state=()):
 
 
 def predictions_by_streams(batches, span):
-    """Return {(state's hash, target): how often} over the counted places of all batches."""
+    """Return {(state's hash, target): how often} over the counted positions of all batches."""
     states, seen = {}, []
     for inputs, targets, weights, keep in batches:
         for row in range(len(inputs)):
@@ -326,8 +326,8 @@ def predictions_by_streams(batches, span):
                 )
                 if weight
             ]
-    seen.sort(key=lambda place: place[0])  # rows follow each other in the text
-    return [place[1:] for place in seen]
+    seen.sort(key=lambda item: item[0])  # rows follow each other in the text
+    return [item[1:] for item in seen]
 
 
 def predictions_by_one_stream(ids, span):

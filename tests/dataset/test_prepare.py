@@ -194,12 +194,12 @@ def test_a_text_without_unknown_characters_reports_none(folder):
 def test_vocabulary_settings_reach_the_tokenizer(folder):
     addresses = written(folder, PROSE)
     settings = TokenizerConfig(level="word", vocab_size=2, min_count=1)
-    symbols = prepared(addresses, tokenizing=settings).tokenizer.vocabulary
-    assert len([symbol for symbol in symbols if len(symbol) > 1]) == 2
+    tokens = prepared(addresses, tokenizing=settings).tokenizer.vocabulary
+    assert len([token for token in tokens if len(token) > 1]) == 2
 
 
 @levels
-def test_base_keeps_its_ids_and_learns_new_symbols(folder, level):
+def test_base_keeps_its_ids_and_learns_new_tokens(folder, level):
     base = build_tokenizer(["the dog the dog"], TokenizerConfig(level=level))
     result = prepared(written(folder, PROSE), level, base=base)
     assert result.tokenizer.vocabulary[: len(base.vocabulary)] == base.vocabulary

@@ -393,22 +393,22 @@ def rebuild(draw: random.Random, files: Files) -> None:
             "\r\n\u2028",
         )
     )
-    symbols = sorted(set(alphabet))
+    tokens = sorted(set(alphabet))
     if level == "word":
         extra = [
             "".join(draw.choices(alphabet or "x", k=draw.choice((2, 3, 65, 200))))
             for _ in range(draw.randrange(20))
         ]
-        symbols += sorted(set(extra) - set(symbols))
+        tokens += sorted(set(extra) - set(tokens))
         if draw.random() < 0.3:
-            draw.shuffle(symbols)
+            draw.shuffle(tokens)
         if draw.random() < 0.2:
-            symbols = symbols[draw.randrange(len(symbols) + 1) :]
+            tokens = tokens[draw.randrange(len(tokens) + 1) :]
     reserved = 4 if level == "word" else 2
     tied = draw.random() < 0.3
     width = draw.choice((1, 2, 5, 33))
     model = {
-        "vocab_size": reserved + len(symbols),
+        "vocab_size": reserved + len(tokens),
         "embedding": width,
         "units": width if tied else draw.choice((1, 3, 40)),
         "layers": draw.choice((1, 1, 2, 7)),
@@ -420,7 +420,7 @@ def rebuild(draw: random.Random, files: Files) -> None:
     config["corpus"]["lines"] = draw.random() < 0.5
     config["provenance"]["lines_sha256"] = None
     files[CONFIG] = encode(config)
-    files[TOKENIZER] = encode({"level": level, "symbols": symbols})
+    files[TOKENIZER] = encode({"level": level, "symbols": tokens})
     weights = weights_for(ModelConfig(**model), draw.randrange(2**32))
     for array in weights.values():
         array *= draw.choice((0.0, 1e-30, 1.0, 1.0, 1.0, 30.0, 1e12))
@@ -445,31 +445,29 @@ def _header_of(weights: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
 
 def change_tokenizer(draw: random.Random, files: Files) -> None:
     stored_tokenizer = json.loads(files[TOKENIZER])
-    symbols = stored_tokenizer["symbols"]
-    at = draw.randrange(len(symbols))
+    tokens = stored_tokenizer["symbols"]
+    at = draw.randrange(len(tokens))
     match draw.randrange(12):
         case 0:
-            symbols[at] = symbols[at - 1]
+            tokens[at] = tokens[at - 1]
         case 1:
-            symbols[at] = ""
+            tokens[at] = ""
         case 2:
-            symbols[at] = "x" * draw.choice((2, 65, 1217, 1218, 5000, 10**6))
+            tokens[at] = "x" * draw.choice((2, 65, 1217, 1218, 5000, 10**6))
         case 3:
-            symbols[at] = Literal(draw.choice(('"\\ud800"', '"\\udc00"', '"\\ud83d\\ude00"')))
+            tokens[at] = Literal(draw.choice(('"\\ud800"', '"\\udc00"', '"\\ud83d\\ude00"')))
         case 4:
-            symbols[at] = draw.choice(("\0", "\x1b", "\x9b", "\u202e", "\ufeff", "\x7f", "\u2028"))
+            tokens[at] = draw.choice(("\0", "\x1b", "\x9b", "\u202e", "\ufeff", "\x7f", "\u2028"))
         case 5:
-            draw.shuffle(symbols)
+            draw.shuffle(tokens)
         case 6:
             stored_tokenizer["level"] = draw.choice(("char", "word", "x", ""))
         case 7:
-            del symbols[at]
+            del tokens[at]
         case 8:
-            symbols += draw.choice((["zz"], list("klm"), ["é"] * 2, [str(n) for n in range(9999)]))
+            tokens += draw.choice((["zz"], list("klm"), ["é"] * 2, [str(n) for n in range(9999)]))
         case 9:
-            symbols[at] = draw.choice(
-                (" ", "  ", " ab", "a b", "\r\n", "ab\n", "e\u0301", "\u0301")
-            )
+            tokens[at] = draw.choice((" ", "  ", " ab", "a b", "\r\n", "ab\n", "e\u0301", "\u0301"))
         case 10:
             files[TOKENIZER] = (
                 b'{"level":"word","symbols":[' + b'"ab",' * draw.choice((10, 200_000)) + b'"z"]}'
@@ -839,7 +837,7 @@ def use(place: Path, draw: random.Random, *, huge: bool = False) -> str:
 
 
 def run(place: Path, draw: random.Random) -> None:
-    """Write, score and predict a few symbols, and describe the model for other programs."""
+    """Write, score and predict a few tokens, and describe the model for other programs."""
     precision = draw.choice(("int8", "float32"))
     if draw.random() < 0.02:
         shutil.rmtree(os.environ["CHARLSTM_CACHE"], ignore_errors=True)
@@ -851,7 +849,7 @@ def run(place: Path, draw: random.Random) -> None:
     prompt = draw.choice(("", "a", "It's a", "\ud800", "\x1b\0é", "tomorrow "))
     for sample in model.generate(prompt, count=2, length=6, seed=1):
         if len(sample.text) > 6 * 1300:
-            raise Finding(f"six symbols are {len(sample.text)} characters")
+            raise Finding(f"six tokens are {len(sample.text)} characters")
     for score in model.score("ab", prompt, "It's a tale"):
         if not score.log_probability <= 1e-3 * score.tokens:
             raise Finding(f"log-probability {score.log_probability}")

@@ -88,9 +88,9 @@ def finished(process):
 def test_the_cache_goes_while_a_text_is_prepared(texts, monkeypatch, how):
     with running(PAUSED, texts[0]) as process:
         assert process.stdout.readline() == "paused\n"
-        (symbols,) = cache.entries()  # the tokenizer is complete, the token store is not
+        (vocabulary,) = cache.entries()  # the tokenizer is complete, the token store is not
         if how == "cleared":
-            assert cache.clear() == [symbols]
+            assert cache.clear() == [vocabulary]
         elif how == "evicted":
             monkeypatch.setattr(cache, "limit", lambda: 0)
             monkeypatch.setattr(cache, "YOUNG_SECONDS", 0)

@@ -34,7 +34,7 @@ def test_known_characters_come_back(level, texts, data):
 
 
 @given(levels, anything, anything)
-def test_unknown_characters_become_the_unknown_symbol_and_are_counted(level, known, text):
+def test_unknown_characters_become_the_unknown_token_and_are_counted(level, known, text):
     tokenizer = built(level, known)
     expected = "".join(c if c in tokenizer.vocabulary else "\ufffd" for c in text)
     ids = tokenizer.encode(text)
@@ -61,7 +61,7 @@ def test_ids_pieces_and_sizes_agree(level, texts):
 
 
 @given(levels, wordy, wordy)
-def test_extending_keeps_ids_and_adds_symbols(level, old_text, new_text):
+def test_extending_keeps_ids_and_adds_tokens(level, old_text, new_text):
     old, new = built(level, old_text, min_count=1), built(level, new_text, min_count=1)
     both = old.extend(new)
     assert both.vocabulary[: len(old.vocabulary)] == old.vocabulary

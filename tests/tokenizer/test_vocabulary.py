@@ -53,8 +53,8 @@ def test_of_countless_words_the_frequent_ones_are_kept_in_bounded_memory(monkeyp
     monkeypatch.setattr(vocabulary, "COUNTED_TOKENS", 300)
     monkeypatch.setattr(vocabulary, "Counter", Watched)
     monkeypatch.setattr(Watched, "most", 0)
-    symbols = built("word", *texts, min_count=len(texts) * 3).vocabulary
-    assert symbols == (*sorted(set("".join(texts))), *frequent)
+    known = built("word", *texts, min_count=len(texts) * 3).vocabulary
+    assert known == (*sorted(set("".join(texts))), *frequent)
     assert 300 < Watched.most <= 300 + len(set(tokens_of(texts[0])))
     assert len(set(tokens_of("".join(texts)))) > 10_000
 
@@ -69,10 +69,10 @@ def test_a_text_with_no_more_words_than_are_counted_is_counted_exactly(lines, mi
 
 
 @given(st.lists(wordy, max_size=8), st.integers(1, 12))
-def test_counting_in_bounded_memory_forgets_words_but_no_characters(lines, places):
+def test_counting_in_bounded_memory_forgets_words_but_no_characters(lines, limit):
     texts = [line + "\n" for line in lines]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(vocabulary, "COUNTED_TOKENS", places)
+        patch.setattr(vocabulary, "COUNTED_TOKENS", limit)
         tokenizer = built("word", *texts, min_count=1)
     exact = built("word", *texts, min_count=1)
     assert set(tokenizer.vocabulary) <= set(exact.vocabulary)
@@ -81,7 +81,7 @@ def test_counting_in_bounded_memory_forgets_words_but_no_characters(lines, place
     assert tokenizer.decode(tokenizer.encode("".join(texts))) == "".join(texts)
 
 
-def test_lone_surrogates_never_become_symbols():
+def test_lone_surrogates_are_never_in_the_vocabulary():
     text = "a \ud800 \ud800 \ud800a é é\udfff\udfff" * 3
     assert built("char", text).vocabulary == (" ", "a", "é")
     assert built("word", text).vocabulary == (" ", "a", "é", " é")

@@ -31,7 +31,7 @@ def test_the_last_word_or_number_of_a_prompt_may_go_on(prompt, prefix):
 @given(wordy, st.integers(1, 3))
 def test_encoding_follows_the_vocabulary(text, min_count):
     tokenizer = built("word", text, "xyz", min_count=min_count)
-    ids = {symbol: index for index, symbol in enumerate(tokenizer.vocabulary, 4)}
+    ids = {token: number for number, token in enumerate(tokenizer.vocabulary, 4)}
     expected = []
     for token in tokens_of(text):
         spelled = [BEGIN_SPELLING, *(ids[c] for c in token), END_SPELLING]
