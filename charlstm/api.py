@@ -233,28 +233,28 @@ class LanguageModel:
         return Predictor(self.engine, self.tokenizer, self._grammar)
 
     def evaluate(
-        self, text: TextInput | None = None, *, strings: Sequence[str] | None = None
+        self, text: TextInput | None = None, *, texts: Sequence[str] | None = None
     ) -> TextFigures:
         """Return the loss, bits per character and perplexity of a text, as training finds them.
 
         Args:
             text: a file, a folder or a glob pattern as ``charlstm train`` takes them, a list of
                 these, or a ``Corpus``. Each file is a document; of a model of lines each line.
-            strings: the text itself, each string as a file would hold it.
+            texts: the text itself: strings, each of them what a file would contain.
 
         Raises:
             CorpusError: if the text is empty or can't be read.
-            UsageError: if neither or both are given.
+            UsageError: if neither or both of ``text`` and ``texts`` are given.
         """
         from charlstm.evaluation.text_metrics import evaluate_text
 
-        return evaluate_text(self.engine, self.tokenizer, self._texts(text, strings))
+        return evaluate_text(self.engine, self.tokenizer, self._corpus(text, texts))
 
     def evaluate_words(
         self,
         text: TextInput | None = None,
         *,
-        strings: Sequence[str] | None = None,
+        texts: Sequence[str] | None = None,
         sample: int = 2000,
         seed: int = 1,
     ) -> WordFigures:
@@ -262,26 +262,26 @@ class LanguageModel:
 
         Args:
             text: as for ``evaluate``.
-            strings: as for ``evaluate``.
+            texts: as for ``evaluate``.
             sample: how many words are drawn from the text.
             seed: determines which.
 
         Raises:
             ConfigError: if a number is out of its range.
             CorpusError: if the text has no word or can't be read.
-            UsageError: if neither or both texts are given.
+            UsageError: if neither or both of ``text`` and ``texts`` are given.
         """
         from charlstm.evaluation.text_metrics import evaluate_words
 
         _check(seed, sample=sample)
-        texts = self._texts(text, strings)
-        return evaluate_words(self.engine, self.tokenizer, texts, sample=sample, seed=seed)
+        documents = self._corpus(text, texts)
+        return evaluate_words(self.engine, self.tokenizer, documents, sample=sample, seed=seed)
 
     def evaluate_dynamic(
         self,
         text: TextInput | None = None,
         *,
-        strings: Sequence[str] | None = None,
+        texts: Sequence[str] | None = None,
         rate: float | None = None,
         decay: float | None = None,
         tokens: int = 50_000,
@@ -293,7 +293,7 @@ class LanguageModel:
 
         Args:
             text: as for ``evaluate``.
-            strings: as for ``evaluate``.
+            texts: as for ``evaluate``.
             rate: the learning rate; ``None`` takes 0.25 for characters and 1 for words.
             decay: how far each step goes back to the trained weights, from 0 to 1; ``None`` takes
                 0.002.
@@ -303,14 +303,14 @@ class LanguageModel:
         Raises:
             ConfigError: if a number is out of its range.
             CorpusError: if the text is empty or can't be read.
-            UsageError: if neither or both texts are given.
+            UsageError: if neither or both of ``text`` and ``texts`` are given.
         """
         from charlstm.evaluation.dynamic import evaluate_dynamic
 
         return evaluate_dynamic(
             self.engine,
             self.checkpoint,
-            self._texts(text, strings),
+            self._corpus(text, texts),
             rate=rate,
             decay=decay,
             tokens=tokens,
@@ -343,8 +343,8 @@ class LanguageModel:
         return measure_memorization(
             self.engine,
             self.tokenizer,
-            self._texts(training_text),
-            None if compare is None else self._texts(compare),
+            self._corpus(training_text),
+            None if compare is None else self._corpus(compare),
             characters=characters,
             seed=seed,
         )
@@ -357,10 +357,10 @@ class LanguageModel:
         corpus = replace(corpus, lines=config.corpus.lines)
         return texts_of(corpus, ends=config.provenance.documents > 1)
 
-    def _texts(self, text: TextInput | None, strings: Sequence[str] | None = None) -> Texts:
+    def _corpus(self, text: TextInput | None, texts: Sequence[str] | None = None) -> Texts:
         from charlstm.corpus.documents import corpus_of
 
-        return self.texts_of(corpus_of(text, strings))
+        return self.texts_of(corpus_of(text, texts))
 
     @cached_property
     def _grammar(self) -> Grammar:

@@ -1,7 +1,8 @@
-"""What a run is asked to do: frozen, validated configurations, to and from JSON.
+"""Frozen, validated settings, to and from JSON.
 
-A value that is out of range never gets past construction. This module knows what each setting may
-be; it does not know which values are good (``plan`` does) nor what they are used for.
+A setting that is out of range raises ``ConfigError`` when the configuration is built. This module
+knows the range of each setting; it does not know which values are good (``training.plan`` does) or
+how they are used.
 """
 
 from __future__ import annotations
@@ -20,10 +21,10 @@ Precision = Literal["auto", "float32", "bfloat16"]
 Unit = Literal["sentence", "line", "paragraph", "document"]
 Optimizer = Literal["adamw", "adam", "lion", "rmsprop", "sgd"]
 
-# Which of them decay weights.
+# The optimizers that decay weights.
 DECAYING: tuple[Optimizer, ...] = ("adamw", "lion")
 
-# Upper bounds are far beyond use and keep a hostile configuration from asking for terabytes.
+# Upper bounds are far beyond any use; they keep a hostile configuration from allocating terabytes.
 Count = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 Window = Annotated[int, Meta(ge=1, le=65_536)]
 Width = Annotated[int, Meta(ge=1, le=16_384)]
@@ -37,7 +38,7 @@ Positive = Annotated[float, Meta(gt=0.0, le=1e9)]
 Penalty = Annotated[float, Meta(ge=-1e3, le=1e3)]
 Seed = Annotated[int, Meta(ge=0, le=2**32 - 1)]
 
-# How many tokens a repetition may have before it costs, unless a length is set.
+# The default of ``SampleConfig.loop_length``: the shortest repetition that is penalized, in tokens.
 LOOP_LENGTH: dict[Level, int] = {"char": 20, "word": 4}
 
 BUDGETS = ("epochs", "steps", "minutes")
@@ -46,7 +47,7 @@ ConfigType = TypeVar("ConfigType", bound="Config")
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Base of the configurations: every field is checked against its annotation when built."""
+    """Base of the configurations, which check every field against its annotation when built."""
 
     def __post_init__(self) -> None:
         for field in _fields(type(self)):
@@ -60,20 +61,20 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         self.check()
 
     def check(self) -> None:
-        """Check what no single field can tell.
+        """Check conditions on several fields or on parts of one.
 
         Raises:
             ConfigError: if fields contradict each other.
         """
 
     def replace(self: ConfigType, **changes: Any) -> ConfigType:
-        """Return a copy with some fields changed, validated again."""
+        """Return a copy with some fields changed, which is validated too."""
         return msgspec.structs.replace(self, **changes)
 
 
 @cache
 def _fields(kind: type[Config]) -> tuple[msgspec.structs.FieldInfo, ...]:
-    """Return the fields of a configuration, whose annotations take long to evaluate."""
+    """Return the fields of a configuration; cached, since evaluating annotations is slow."""
     return msgspec.structs.fields(kind)
 
 
@@ -87,9 +88,9 @@ def _quoted(value: Any) -> str:
 
 
 class CorpusConfig(Config, frozen=True, kw_only=True):
-    """Where the text comes from and which part of it validates.
+    """The text, and the part of it that validates.
 
-    With ``lines``, ``index`` asks for hashes of the training lines in the checkpoint.
+    With ``lines``, ``index`` decides whether the checkpoint gets hashes of the training lines.
     """
 
     addresses: tuple[str, ...] = ()
@@ -102,7 +103,7 @@ class CorpusConfig(Config, frozen=True, kw_only=True):
     index: bool = True
 
     def check(self) -> None:
-        """Check that the addresses can be recorded, and can be names at all."""
+        """Check that the addresses can be stored as JSON and can be names of files."""
         for name in ("addresses", "valid"):
             for address in getattr(self, name):
                 if "\0" in address:
@@ -118,7 +119,7 @@ class CorpusConfig(Config, frozen=True, kw_only=True):
 
 
 class TokenizerConfig(Config, frozen=True, kw_only=True):
-    """How text becomes symbols; the last two matter at word level only."""
+    """How text becomes tokens; ``vocab_size`` and ``min_count`` are for word level only."""
 
     level: Level = "char"
     vocab_size: Count = 20_000
@@ -144,7 +145,7 @@ class ModelConfig(Config, frozen=True, kw_only=True):
 
     @property
     def parameters(self) -> int:
-        """How many weights the network has."""
+        """The number of weights of the network."""
         cells = sum(
             4 * self.units * (self.input_width(layer) + self.units + 1)
             for layer in range(self.layers)
@@ -153,12 +154,12 @@ class ModelConfig(Config, frozen=True, kw_only=True):
         return self.vocab_size * self.embedding + cells + output
 
     def input_width(self, layer: int) -> int:
-        """Return the width of what LSTM layer ``layer`` (from 0) reads."""
+        """Return the width of the input of LSTM layer ``layer``, counted from 0."""
         return self.embedding if layer == 0 else self.units
 
 
 class TrainConfig(Config, frozen=True, kw_only=True):
-    """How the weights are found; one of ``epochs``, ``steps`` and ``minutes`` is the budget."""
+    """How the network is trained; exactly one of ``epochs``, ``steps`` and ``minutes`` is set."""
 
     seed: Seed = 1
     epochs: Positive | None = None
@@ -184,7 +185,7 @@ class TrainConfig(Config, frozen=True, kw_only=True):
     save_every: Positive | None = None
 
     def check(self) -> None:
-        """Check that there is one budget."""
+        """Check that there is exactly one budget."""
         budgets = [name for name in BUDGETS if getattr(self, name) is not None]
         if len(budgets) != 1:
             given = " and ".join(budgets) or "none"
@@ -192,7 +193,7 @@ class TrainConfig(Config, frozen=True, kw_only=True):
 
 
 class SampleConfig(Config, frozen=True, kw_only=True):
-    """How the next symbol is drawn; the defaults leave the model's distribution almost alone."""
+    """How tokens are sampled, and when a sample ends."""
 
     length: Count = 500
     temperature: NonNegative = 0.8
@@ -218,13 +219,13 @@ class SampleConfig(Config, frozen=True, kw_only=True):
     match: str | None = None
 
     def for_level(self, level: Level) -> SampleConfig:
-        """Return the settings with those filled in whose default depends on the level."""
+        """Return the settings with the defaults that depend on the level filled in."""
         if self.loop_length is not None:
             return self
         return self.replace(loop_length=LOOP_LENGTH[level])
 
     def check(self) -> None:
-        """Check that every text can be looked for and that nothing works against a match."""
+        """Check that no text is empty and that no setting contradicts ``match``."""
         for name in ("stop", "ban", "bias"):
             texts = [text[0] if name == "bias" else text for text in getattr(self, name)]
             if "" in texts:

@@ -1,24 +1,24 @@
-"""Every way charlstm can fail, on one page.
+"""All exceptions that charlstm raises for its users.
 
     CharlstmError              exit 1: the run failed
     ├── UsageError             exit 2: the request itself is wrong
     │   └── ConfigError        a setting out of its range
     ├── CorpusError            a corpus that is missing, empty, binary, undecodable or too short
-    │   └── CorpusChanged      it is not the one that the run was begun with
+    │   └── CorpusChanged      it is not the one that the run began with
     ├── CheckpointError        a checkpoint that can't be read or must not be written
     │   ├── CheckpointMissing  there is none, or a file of it is missing
     │   ├── CheckpointDamaged  truncated, altered, or its parts contradict each other
     │   ├── CheckpointTooNew   written by a later charlstm
-    │   ├── CheckpointExists   the place is taken
+    │   ├── CheckpointExists   there is one already
     │   └── CheckpointBusy     another process is training into it
-    ├── TrainingError          training can't go on (a loss that is not finite, a lost worker)
-    ├── GenerationError        the texts asked for can't be found
-    ├── OutOfMemory            the model or the work asked for is too large for this machine
+    ├── TrainingError          training can't continue (a loss that is not finite, a lost worker)
+    ├── GenerationError        no text, or not enough texts, meet the conditions
+    ├── OutOfMemory            the model or the request is too large for this machine
     └── StorageError           the disk is full, read-only or not permitted
 
-A message is one sentence for a person: which input, what is wrong with it, what was expected, what
-to do. Names and contents of files may come from anybody, so that characters that steer a terminal
-are escaped in it. This module knows nothing of the command line beyond the exit status.
+A message is one sentence: which input, what is wrong with it, what was expected, what to do. Names
+and contents of files may be hostile, so that messages escape characters that control a terminal.
+This module does not know the command line beyond the exit status.
 """
 
 from __future__ import annotations
@@ -27,28 +27,34 @@ from charlstm.unicode_text import has_surrogates
 
 
 class CharlstmError(Exception):
-    """Base of all errors a user can cause; ``str()`` of it is the whole message."""
+    """Base of all errors a user can cause; ``str()`` of it is the whole message.
+
+    >>> try:
+    ...     model = charlstm.load("checkpoints/demo")
+    ... except charlstm.CharlstmError as error:
+    ...     sys.exit(f"error: {error}")
+    """
 
     exit_status: int = 1
 
     def __str__(self) -> str:
-        """Return the message on one line, whatever it quotes."""
+        """Return the message on one line, with hostile characters escaped."""
         return harmless(super().__str__())
 
 
 def harmless(text: str, most: int | None = None) -> str:
-    """Return text of unknown origin as people may see it.
+    """Return text of unknown origin in a form that is safe to print.
 
-    Control characters, those that turn the direction of text and lone surrogates become escapes; of
-    a text that is longer than ``most`` characters then, the beginning is left.
+    Control characters, characters that change the direction of text, and lone surrogates are
+    escaped. The result is cut after ``most`` characters.
     """
     beginning = text if most is None else text[: most + 1]
     if not (beginning.isascii() and beginning.isprintable()):
-        beginning = "".join(_escaped(c) if _steers(c) else c for c in beginning)
+        beginning = "".join(_escaped(c) if _is_harmful(c) else c for c in beginning)
     return beginning if most is None or len(beginning) <= most else beginning[:most] + "…"
 
 
-def _steers(character: str) -> bool:
+def _is_harmful(character: str) -> bool:
     return (
         character < " "
         or "\x7f" <= character <= "\x9f"
@@ -64,7 +70,7 @@ def _escaped(character: str) -> str:
 
 
 class UsageError(CharlstmError):
-    """The request itself is wrong, whatever the files hold."""
+    """The request itself is wrong, whatever the files contain."""
 
     exit_status = 2
 
@@ -78,7 +84,7 @@ class CorpusError(CharlstmError):
 
 
 class CorpusChanged(CorpusError):
-    """A corpus that is not the one a run was begun with."""
+    """A corpus that is not the one that a run began with."""
 
 
 class CheckpointError(CharlstmError):
@@ -98,7 +104,7 @@ class CheckpointTooNew(CheckpointError):
 
 
 class CheckpointExists(CheckpointError):
-    """The folder for a new checkpoint holds one, or the file for an exported model is there."""
+    """The folder for a new checkpoint contains one, or the file for an exported model exists."""
 
 
 class CheckpointBusy(CheckpointError):
@@ -106,15 +112,15 @@ class CheckpointBusy(CheckpointError):
 
 
 class TrainingError(CharlstmError):
-    """Training can't go on."""
+    """Training can't continue."""
 
 
 class GenerationError(CharlstmError):
-    """The texts asked for can't be found."""
+    """No text, or not enough texts, meet the conditions."""
 
 
 class OutOfMemory(CharlstmError):
-    """The model, or the work asked for, is too large for this machine."""
+    """The model or the request is too large for this machine."""
 
 
 class StorageError(CharlstmError):

@@ -59,7 +59,6 @@ class TrainedModel(LanguageModel):
 def train(
     corpus: Address | Iterable[Address] = (),
     *,
-    text: str | None = None,
     texts: Iterable[str] | None = None,
     observer: Observer | None = None,
     quiet: bool = False,
@@ -67,7 +66,7 @@ def train(
 ) -> TrainedModel:
     """Train a language model on a text, save it as a checkpoint and return it.
 
-    Give the text as one of ``corpus``, ``text`` and ``texts``. Options have the names and defaults
+    Give the text as ``corpus`` or as ``texts``. Options have the names and defaults
     of ``charlstm train``: equal options and an equal seed give equal weights. In the main thread,
     Ctrl-C (or the stop button of a notebook) stops training, saves, and returns the model so far; a
     second one raises KeyboardInterrupt. In other threads no signal is handled. To train on several
@@ -76,8 +75,8 @@ def train(
     Args:
         corpus: one or several of what ``charlstm train`` takes as CORPUS: files, folders, glob
             patterns or ``python-docs``.
-        text: a text as a string: one document, or with ``lines=True`` a document on each line.
-        texts: texts as strings, each a document.
+        texts: the text itself: strings, each a document (or with ``lines=True``, each line of
+            them).
         observer: watches the run in place of the progress bar, and may ask it to stop.
         quiet: show no progress bar.
         **options: see ``TrainOptions``.
@@ -96,10 +95,10 @@ def train(
     """
     began = time.monotonic()
     _check_names(options)
-    addresses, strings = _corpus_of(corpus, text, texts, options)
+    addresses, strings = _corpus_of(corpus, texts, options)
     check_options(options, has_corpus=bool(addresses))
     if not addresses and options_set(options).get("resume") is None:
-        raise UsageError("no corpus is named: give corpus, text or texts")
+        raise UsageError("no corpus is named: give corpus or texts")
     if cluster_of().size > 1:
         raise UsageError(
             f"{VARIABLE} names several workers, which train together by the command only: run "
@@ -120,26 +119,23 @@ def _check_names(options: TrainOptions) -> None:
 
 
 def _corpus_of(
-    corpus: Address | Iterable[Address],
-    text: str | None,
-    texts: Iterable[str] | None,
-    options: TrainOptions,
+    corpus: Address | Iterable[Address], texts: Iterable[str] | None, options: TrainOptions
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return the addresses of the text, and the strings behind ``python-strings`` if it is one.
 
     Raises:
-        UsageError: if several of the three are given, or one has the wrong type.
+        UsageError: if both corpus and texts are given, or texts are of a wrong kind.
     """
     addresses = addresses_of(corpus)
-    if bool(addresses) + (text is not None) + (texts is not None) > 1:
-        raise UsageError("corpus, text and texts are all a text to train on: give one of them")
-    if isinstance(texts, str):
-        raise UsageError("texts is one text: expected a list of them, or text=...")
-    strings = (text,) if text is not None else tuple(texts or ())
-    if not all(isinstance(string, str) for string in strings):
-        raise UsageError("text and texts are strings: decode bytes, or name a file")
-    if text is None and texts is None:
+    if texts is None:
         return addresses, ()
+    if addresses:
+        raise UsageError("corpus and texts are both a text to train on: give one of them")
+    if isinstance(texts, str):
+        raise UsageError("texts is one string: expected a list of them, such as [text]")
+    strings = tuple(texts)
+    if not all(isinstance(text, str) for text in strings):
+        raise UsageError("texts are strings: decode bytes, or name a file")
     for name in ("encoding", "decode_errors"):
         if name in options_set(options):
             raise UsageError(f"{name} is for files: leave it out, a text is decoded already")

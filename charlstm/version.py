@@ -1,3 +1,3 @@
-"""The version of charlstm, for whatever records or prints it."""
+"""The version of charlstm. Imports nothing."""
 
 __version__ = "0.1.0"

@@ -23,8 +23,8 @@ from charlstm.errors import CheckpointExists, ConfigError, StorageError
 from charlstm.export import check_free, describe, export_keras, export_onnx
 from charlstm.system.hardware import int8_pairs_saturate
 from charlstm.tokenizer.vocabulary import build_tokenizer
-from tests.checkpoint.test_reader import FIGURES
-from tests.checkpoint.test_reader import settings as settings_for
+from tests.checkpoint.helpers import FIGURES
+from tests.checkpoint.helpers import settings as settings_for
 from tests.engine.test_session import random_weights
 from tests.messages import raises_naming
 

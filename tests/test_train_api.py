@@ -85,7 +85,7 @@ def test_the_model_can_be_used_and_tells_how_it_was_trained(tale, capfd):
 
 def test_texts_are_given_as_strings(tale):
     named = charlstm.train([tale], **QUICK)
-    given = charlstm.train(text=TEXT, **QUICK)
+    given = charlstm.train(texts=[TEXT], **QUICK)
     assert str(given.folder) == "checkpoints/python-strings"
     assert weights_in(given.folder) == weights_in(named.folder)
     assert given.checkpoint.config.provenance.sources == ("text",)
@@ -108,10 +108,10 @@ def test_lines_of_strings_are_documents():
     assert str(model.folder) == "names"
 
 
-@pytest.mark.parametrize("given", ["text", "corpus"])
+@pytest.mark.parametrize("given", ["texts", "corpus"])
 def test_a_run_that_an_observer_stops_is_resumed(tale, given):
     """A text that no file holds is kept in the checkpoint until the run is finished."""
-    source = {"text": TEXT} if given == "text" else {"corpus": tale}
+    source = {"texts": [TEXT]} if given == "texts" else {"corpus": tale}
     whole = charlstm.train(**source, **QUICK, output="whole")
     observer = Stopper()
     observer.should_stop = lambda: observer.steps >= 3
@@ -210,14 +210,14 @@ def test_a_terminal_shows_a_bar(tale, monkeypatch, budget):
 @pytest.mark.parametrize(
     ("corpus", "options", "parts"),
     [
-        ((), {}, ["corpus", "text", "texts"]),
-        ("tale.txt", {"text": "a"}, ["corpus", "text"]),
-        ((), {"texts": "abc"}, ["texts", "one text"]),
-        ((), {"texts": [b"abc"]}, ["text", "texts", "strings"]),
-        ((), {"text": ""}, ["text", "empty"]),
-        ((), {"text": "a\ud800b"}, ["text 0", "surrogate", "character 1"]),
-        ((), {"text": "abc", "encoding": "latin-1"}, ["encoding", "files"]),
-        ((), {"text": "abc", "valid": "-"}, ["-", "texts"]),
+        ((), {}, ["corpus", "texts"]),
+        ("tale.txt", {"texts": ["a"]}, ["corpus", "texts"]),
+        ((), {"texts": "abc"}, ["texts", "one string", "[text]"]),
+        ((), {"texts": [b"abc"]}, ["texts", "strings"]),
+        ((), {"texts": [""]}, ["text", "empty"]),
+        ((), {"texts": ["a\ud800b"]}, ["text 0", "surrogate", "character 1"]),
+        ((), {"texts": ["abc"], "encoding": "latin-1"}, ["encoding", "files"]),
+        ((), {"texts": ["abc"], "valid": "-"}, ["-", "texts"]),
         ("tale.txt", {"epochs": 1}, ["epochs", "steps"]),
         ("tale.txt", {"overwrite": True}, ["overwrite", "output"]),
         ("tale.txt", {"min_count": 3}, ["min_count", "level='word'"]),
@@ -270,13 +270,13 @@ def test_errors_are_those_of_the_command(tale):
 def test_a_model_is_fine_tuned(tale):
     parent = charlstm.train(tale, **QUICK)
     child = charlstm.train(
-        text="A NEW TEXT 123. " * 100,
+        texts=["A NEW TEXT 123. " * 100],
         from_checkpoint=parent.folder,
         steps=4,
         sequence_length=10,
         quiet=True,
     )
-    old, new = parent.tokenizer.symbols, child.tokenizer.symbols
+    old, new = parent.tokenizer.vocabulary, child.tokenizer.vocabulary
     assert new[: len(old)] == old
     assert len(new) > len(old)
 

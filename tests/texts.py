@@ -22,7 +22,13 @@ COMPRESS = {
     ".xz": lzma.compress,
     ".zst": functools.partial(zstd.compress, options={zstd.CompressionParameter.checksum_flag: 1}),
 }
-PLACES = ("a file", "a folder", "a glob pattern", "-", "python-docs")  # where a text may be
+ADDRESS_KINDS = (
+    "a file",
+    "a folder",
+    "a glob pattern",
+    "-",
+    "python-docs",
+)  # what an address may be
 
 texts = st.text(st.sampled_from("ab \r\n\té€\U0001f600"), max_size=40)
 documents = st.lists(texts, max_size=4)
@@ -53,6 +59,11 @@ def documents_of(chunks):
             text = ""
     assert text == ""
     return found
+
+
+def pieces_of(text, size):
+    """Cut a text into pieces of one size, the last of which may be shorter."""
+    return [text[start : start + size] for start in range(0, len(text), size)]
 
 
 def message(function, *arguments, error=CorpusError, **options):

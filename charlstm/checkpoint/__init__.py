@@ -1,11 +1,11 @@
 """A model on disk: one folder of safetensors and JSON, data and never code.
 
     schema        the files, their contents and the format version
-    bounded       size-bounded reads of files that anybody may have written
+    bounded       reads of files that may be hostile, within bounds
     safetensors   tensors to and from one file
     reader        reads and checks a checkpoint
     writer        what a run writes while it trains
-    folder        claims, creates, replaces and finds checkpoint folders
+    folder        locks, creates, replaces and finds checkpoint folders
 
 Knows nothing of how weights are trained or run.
 """

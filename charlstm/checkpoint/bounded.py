@@ -1,7 +1,7 @@
-"""One file of a checkpoint that anybody may have written: a regular one, of a bounded size.
+"""Reads single files that may be hostile: only regular ones, only up to a given size.
 
-A file's size is known before it is read, and what it holds is quoted in messages only so far as
-people can read it. This module does not know what the files of a checkpoint are.
+A path and a bound go in, bytes or decoded JSON come out. Messages quote at most ``QUOTED``
+characters of a file. This module does not know which files a checkpoint has.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ import msgspec
 
 from charlstm.errors import CharlstmError, CheckpointDamaged, CheckpointMissing, harmless
 
-# A number of things; JSON has no larger ones that all programs can read.
+# A count; at most what a signed 64-bit integer holds.
 Natural = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
-QUOTED = 200  # characters of a reason, which may quote what is in a file
+QUOTED = 200  # the most characters of a message that come from a file
 
 Json = TypeVar("Json")
 
 
 def exists(path: Path) -> bool:
-    """Whether there is such a path.
+    """Whether a path exists.
 
     Raises:
-        CheckpointMissing: if that can't be told.
+        CheckpointMissing: if the system can't say.
     """
     try:
         return path.exists()
@@ -46,15 +46,15 @@ def _cannot_read(path: Path, error: OSError) -> CheckpointMissing:
 
 @contextlib.contextmanager
 def open_regular_file(path: Path) -> Iterator[tuple[BinaryIO, int]]:
-    """Open a regular file and tell its size; pipes and devices would be waited for without end.
+    """Open a regular file, yield it and its size in bytes. Reading a pipe might never end.
 
     Raises:
-        CheckpointMissing: if it is not there, can't be read or is no regular file.
+        CheckpointMissing: if it does not exist, can't be read or is not a regular file.
     """
     try:
         if path.exists() and not path.is_file():
             raise _not_regular(path)
-        # Should it have become a pipe since, opening it does not wait either.
+        # If it has become a pipe since, opening it must not block.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
         with open(descriptor, "rb") as file:
             status = os.fstat(descriptor)
@@ -75,36 +75,36 @@ def _not_regular(path: Path) -> CheckpointMissing:
     )
 
 
-def damaged(path: Path, reason: str) -> CheckpointDamaged:
-    """Return the error for a file that is not what was written."""
+def damaged_error(path: Path, reason: str) -> CheckpointDamaged:
+    """Return the error for a file with other content than was written."""
     return CheckpointDamaged(
         f"{path} is damaged ({harmless(reason, QUOTED)}): restore the original file or train again"
     )
 
 
 def read_bytes(path: Path, largest: int) -> bytes:
-    """Return the content of a file that may have ``largest`` bytes.
+    """Return the content of a file of at most ``largest`` bytes.
 
     Raises:
-        CheckpointMissing: if it is not there, can't be read or is no regular file.
-        CheckpointDamaged: if it is larger, or changes meanwhile.
+        CheckpointMissing: if it does not exist, can't be read or is not a regular file.
+        CheckpointDamaged: if it is larger, or changes while it is read.
     """
     with open_regular_file(path) as (file, size):
         if size > largest:
-            raise damaged(path, f"it has {size:,} bytes, and may have {largest:,}")
+            raise damaged_error(path, f"it has {size:,} bytes, and may have {largest:,}")
         data = file.read(size + 1)
     if len(data) != size:
-        raise damaged(path, "it changes while it is read")
+        raise damaged_error(path, "it changes while it is read")
     return data
 
 
 def decode(data: bytes, kind: type[Json], path: Path) -> Json:
-    """Return what JSON holds; ``path`` is where it comes from.
+    """Return JSON as an object of type ``kind``; ``path`` is for messages.
 
     Raises:
-        CheckpointDamaged: if it is not JSON of that kind.
+        CheckpointDamaged: if it is not JSON of that type.
     """
     try:
         return msgspec.json.decode(data, type=kind)
     except (ValueError, CharlstmError, RecursionError) as error:
-        raise damaged(path, str(error).rstrip(".").replace("`", "'")) from None
+        raise damaged_error(path, str(error).rstrip(".").replace("`", "'")) from None

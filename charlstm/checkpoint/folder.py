@@ -1,6 +1,7 @@
-"""The folder of a checkpoint: found, locked by the run that writes to it, created and replaced.
+"""Locks, creates, replaces and finds the folders of checkpoints.
 
-This module knows the names of the files; it does not know what is in them.
+This module knows the names of the files and writes those that never change. It does not know what
+the others contain.
 """
 
 from __future__ import annotations
@@ -22,9 +23,9 @@ from charlstm.tokenizer.base import Tokenizer
 # Where checkpoints go, and are looked for, unless another folder is named.
 CHECKPOINTS = Path("checkpoints")
 
-# Names the checkpoint that commands use by default.
+# The environment variable that names the default checkpoint.
 CHECKPOINT_VARIABLE = "CHARLSTM_CHECKPOINT"
-# Where a checkpoint that is being overwritten lies until the new one can be resumed.
+# The subfolder with the old checkpoint, until the new one that replaces it can be resumed.
 REPLACED = ".replaced"
 
 
@@ -32,11 +33,11 @@ REPLACED = ".replaced"
 
 
 def holds_checkpoint(folder: Path) -> bool:
-    """Whether any file of a checkpoint, finished or not, stands in ``folder``."""
+    """Whether a folder contains any file of a checkpoint, finished or not."""
     return any((folder / name).exists() for name in FILES)
 
 
-def already_exists(folder: Path) -> CheckpointExists:
+def already_exists_error(folder: Path) -> CheckpointExists:
     """Return the error for a folder that already holds a checkpoint."""
     return CheckpointExists(
         f"{folder} already holds a checkpoint: choose another folder with -o, continue it with "
@@ -45,28 +46,28 @@ def already_exists(folder: Path) -> CheckpointExists:
 
 
 @contextlib.contextmanager
-def claimed(folder: Path) -> Iterator[None]:
-    """Keep ``folder``, made if need be, for the run of this process alone.
+def lock_folder(folder: Path) -> Iterator[None]:
+    """Lock a folder, created if necessary, for the run of this process.
 
-    If the body fails, the folders that were made are removed again, as far as they are empty.
+    If the body fails, the folders that were created are removed if they are empty.
 
     Raises:
         CheckpointBusy: if another process trains into it.
         StorageError: if the file system refuses.
     """
-    made = [path for path in (folder, *folder.parents) if not path.exists()]
-    with _removed_on_failure(made), storage_errors(folder):
+    created = [path for path in (folder, *folder.parents) if not path.exists()]
+    with _removed_on_failure(created), storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     with locked(folder) as is_ours:
         if not is_ours:
             raise _busy(folder)
-        with _removed_on_failure(made):
+        with _removed_on_failure(created):
             yield
 
 
 @contextlib.contextmanager
 def _removed_on_failure(folders: Iterable[Path]) -> Iterator[None]:
-    """Remove folders, as far as they are empty, if the body fails."""
+    """Remove those folders that are empty if the body fails."""
     try:
         yield
     except BaseException:
@@ -77,7 +78,7 @@ def _removed_on_failure(folders: Iterable[Path]) -> Iterator[None]:
 
 
 def check_idle(folder: Path) -> None:
-    """Raise ``CheckpointBusy`` if another process trains into ``folder`` now."""
+    """Raise ``CheckpointBusy`` if another process is training into a folder."""
     if folder.is_dir():
         with locked(folder, shared=True) as is_idle:
             if not is_idle:
@@ -92,7 +93,7 @@ def _busy(folder: Path) -> CheckpointBusy:
 
 
 @contextlib.contextmanager
-def created(
+def create_checkpoint(
     folder: Path,
     config: RunConfig,
     tokenizer: Tokenizer,
@@ -100,17 +101,24 @@ def created(
     *,
     overwrite: bool = False,
 ) -> Iterator[None]:
-    """Begin a checkpoint in a folder that has been ``claimed``: write what never changes.
+    """Create a checkpoint in a folder that ``lock_folder`` has locked: the files written once.
 
-    If the body fails, whatever was written is removed again, so that no run leaves a checkpoint
-    that can be neither used nor resumed, and what was to be overwritten is there as before.
+    The body writes the first files that make it usable or resumable. If it fails, all files are
+    removed again, and a checkpoint that was to be overwritten is restored.
+
+    Args:
+        folder: the locked folder.
+        config: the content of ``config.json``.
+        tokenizer: the tokenizer.
+        lines: hashes of the training lines, if there are any.
+        overwrite: whether to replace a checkpoint in the folder.
 
     Raises:
-        CheckpointExists: if ``folder`` holds a checkpoint and ``overwrite`` is false.
+        CheckpointExists: if the folder contains a checkpoint and ``overwrite`` is false.
         StorageError: if the file system refuses.
     """
     if holds_checkpoint(folder) and not overwrite:
-        raise already_exists(folder)
+        raise already_exists_error(folder)
     try:
         _set_aside(folder)
         write_atomically(folder / TOKENIZER, tokenizer.to_json())
@@ -128,7 +136,7 @@ def created(
 
 
 def _set_aside(folder: Path) -> None:
-    """Move an old checkpoint out of the way; one that a killed run had set aside stays there."""
+    """Move an old checkpoint to ``REPLACED``; one that a killed run has moved there stays."""
     aside = folder / REPLACED
     with storage_errors(folder):
         if holds_checkpoint(folder) and not aside.exists():
@@ -145,7 +153,7 @@ def _move(folder: Path, target: Path) -> None:
 
 
 def _discard(aside: Path) -> None:
-    """Remove what was set aside."""
+    """Remove the old checkpoint."""
     with contextlib.suppress(OSError):
         for name in FILES:
             (aside / name).unlink(missing_ok=True)
@@ -160,7 +168,7 @@ def _remove_files(folder: Path) -> None:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove temporary files that a process left behind when it was killed in a save."""
+    """Remove the temporary files of a process that was killed during a save."""
     with storage_errors(folder):
         for name in FILES:
             for leftover in folder.glob(f".{name}.*.tmp"):
@@ -172,7 +180,7 @@ def _pretty(config: RunConfig) -> bytes:
 
 
 def free_folder(parent: Path, name: str) -> Path:
-    """Return ``parent/name``, or the first of ``name-2``, ``name-3``... that is not there yet."""
+    """Return ``parent/name``, or the first of ``name-2``, ``name-3``... that does not exist."""
     candidates = (parent / (name if n == 1 else f"{name}-{n}") for n in range(1, 1_000_000))
     return next(path for path in candidates if not path.exists())
 
@@ -186,10 +194,10 @@ def newest_checkpoint() -> Path:
     if named := os.environ.get(CHECKPOINT_VARIABLE):
         return Path(named)
 
-    found = sorted(CHECKPOINTS.glob(f"*/{MODEL}"), key=lambda path: path.stat().st_mtime)
-    if not found:
+    models = sorted(CHECKPOINTS.glob(f"*/{MODEL}"), key=lambda path: path.stat().st_mtime)
+    if not models:
         raise CheckpointMissing(
             f"no checkpoint is named, {CHECKPOINT_VARIABLE} is not set and {CHECKPOINTS}/ holds "
             f"none: name a folder that charlstm train has written"
         )
-    return found[-1].parent
+    return models[-1].parent

@@ -1,7 +1,8 @@
-"""Reads checkpoints, which may come from anybody.
+"""Reads and checks checkpoints, which may be hostile.
 
-Whatever is read is checked against the configuration before it is used (see ``bounded`` and
-``safetensors``). This module does not know how weights come about or are run.
+A folder goes in; configuration, tokenizer, weights and the state of an unfinished run come out.
+Everything is checked against the configuration before it is used (see ``bounded`` and
+``safetensors``). This module does not know how weights are trained or run.
 """
 
 from __future__ import annotations
@@ -36,26 +37,26 @@ from charlstm.errors import CheckpointDamaged, CheckpointMissing, CheckpointTooN
 from charlstm.tokenizer.base import Tokenizer
 from charlstm.tokenizer.storage import LARGEST_JSON, largest_json, tokenizer_from_json
 
-# Bytes that files may have; several times what any run writes.
+# The most bytes of each file; several times what any run writes.
 _LARGEST = {CONFIG: 2**25, TOKENIZER: LARGEST_JSON, HISTORY: 2**28}
-# Bytes of addresses in a resume file: a text may be named by as many files as a command takes.
+# The most bytes of addresses in a resume file: there may be as many as a command line can hold.
 _LARGEST_ADDRESSES = 2**25
-# Sizes of weights up to which no sum of products overflows float32; far beyond any that learn.
+# The largest absolute weight: sums of products can't overflow float32. Trained ones are smaller.
 _LARGEST_WEIGHT = 1e15
-_MOST_SLOTS = 4  # numbers that are kept for each weight, itself included; no optimizer has more
+_MOST_SLOTS = 4  # the most numbers for each weight, itself and those of the optimizer
 
 
 # Reading
 
 
 def read_checkpoint(folder: Path) -> Checkpoint:
-    """Read and check everything that is needed to use a trained model.
+    """Read and check all files that using a trained model needs.
 
     Raises:
-        CheckpointMissing: if there is no checkpoint or a file of it is missing.
+        CheckpointMissing: if there is no checkpoint or one of its files is missing.
         CheckpointDamaged: if a file is truncated, altered or does not fit the others.
-        CheckpointTooNew: if it has a later format.
-        CheckpointError: if the memory of this machine can't hold it.
+        CheckpointTooNew: if its format is later than ``FORMAT``.
+        CheckpointError: if it is larger than the memory of this machine.
     """
     config_data = _config_data(folder)
     config = _parsed_config(folder, config_data)
@@ -70,7 +71,7 @@ def read_checkpoint(folder: Path) -> Checkpoint:
         )
         raise CheckpointMissing(f"{folder} holds no trained weights ({MODEL} is missing): {remedy}")
     tensors, metadata = read_tensors(path, expected_shapes(config.model), largest=_LARGEST_WEIGHT)
-    # Of what was parsed, not of what the files hold by now.
+    # The hashes are of the bytes that were parsed: the files may have changed since.
     _check_hashes(folder, metadata, _hashes_of(config_data, tokenizer_data))
     figures = decode(metadata.get("figures", "").encode(), Figures, path)
     return Checkpoint(folder, config, tokenizer, tensors, figures, metadata["sha256"])
@@ -115,7 +116,7 @@ def read_tokenizer(folder: Path) -> Tokenizer:
 
 
 def _parsed_tokenizer(folder: Path, data: bytes, config: RunConfig) -> Tokenizer:
-    """Read a vocabulary of as many symbols as the network has."""
+    """Parse a tokenizer, which must have as many ids as the network."""
     path, wanted = folder / TOKENIZER, config.model.vocab_size
     try:
         tokenizer = tokenizer_from_json(data, wanted)
@@ -135,14 +136,14 @@ def _parsed_tokenizer(folder: Path, data: bytes, config: RunConfig) -> Tokenizer
 
 
 def read_lines_index(folder: Path) -> LineHashes | None:
-    """Read the hashes of the lines a model was trained on; ``None`` if it has none.
+    """Read the hashes of the lines that a model was trained on; ``None`` if there are none.
 
-    A model has none if its lines are no documents, if none were asked for, or if the file has been
-    removed, which nothing else minds.
+    There are none if its lines are not documents, if it was trained without them, or if the file
+    has been removed, which is allowed.
 
     Raises:
         CheckpointMissing: if there is no checkpoint or the file can't be read.
-        CheckpointDamaged: if the file is truncated, altered or not that of the configuration.
+        CheckpointDamaged: if the file is truncated, altered or that of another model.
     """
     origin, path = read_config(folder).provenance, folder / LINES
     if origin.lines_sha256 is None or not path.exists():
@@ -160,14 +161,14 @@ def read_lines_index(folder: Path) -> LineHashes | None:
 
 
 def lines_digest(lines: LineHashes) -> str:
-    """Return what ties ``lines.safetensors`` to the configuration that the weights are tied to."""
+    """Return the hash of ``lines.safetensors`` that is stored in the configuration."""
     return digest_of({"hashes": lines.hashes}, {})
 
 
 def read_resume(
     folder: Path, shapes: Mapping[str, tuple[int, ...]]
 ) -> tuple[dict[str, NDArray[Any]], Progress]:
-    """Read the tensors and the progress of an unfinished run.
+    """Read the tensors, of the given shapes, and the progress of an unfinished run.
 
     Raises:
         CheckpointMissing: if the run is finished, or was stopped before its first save.
@@ -175,21 +176,21 @@ def read_resume(
     """
     path = folder / RESUME
     if not path.exists():
-        raise nothing_to_resume(folder)
+        raise nothing_to_resume_error(folder)
     tensors, metadata = read_tensors(path, shapes, metadata_bytes=_LARGEST_ADDRESSES)
     _check_hashes(folder, metadata, read_hashes(folder))
     return tensors, decode(metadata.get("progress", "").encode(), Progress, path)
 
 
 def check_resumable(folder: Path, config: RunConfig) -> Progress:
-    """Check that a run can go on, before its text is looked for or a network is built.
+    """Check that a run can be resumed, before its text is read or a network is built.
 
     Args:
         folder: the checkpoint.
-        config: what its ``config.json`` says.
+        config: the content of its ``config.json``.
 
     Returns:
-        How far it came.
+        The progress of the run.
 
     Raises:
         CheckpointMissing: if the run is finished, or was stopped before its first save.
@@ -197,9 +198,9 @@ def check_resumable(folder: Path, config: RunConfig) -> Progress:
     """
     path, weights = folder / RESUME, expected_shapes(config.model)
     if not path.exists():
-        raise nothing_to_resume(folder)
+        raise nothing_to_resume_error(folder)
     with open_regular_file(path) as (file, size):
-        # Beside each weight there are the optimizer's numbers, and for each layer two states.
+        # The weights with the optimizer's numbers for each, and two states for each layer.
         most = _MOST_SLOTS * len(weights) + 2 * config.model.layers
         described, _ = read_header(file, size, path, most, _LARGEST_ADDRESSES)
     prefix = "weights/"
@@ -211,8 +212,8 @@ def check_resumable(folder: Path, config: RunConfig) -> Progress:
     return progress
 
 
-def nothing_to_resume(folder: Path) -> CheckpointMissing:
-    """Return the error for a folder without a resume file."""
+def nothing_to_resume_error(folder: Path) -> CheckpointMissing:
+    """Return the error for a checkpoint without a resume file."""
     if is_finished(folder):
         return CheckpointMissing(
             f"{folder} has nothing to resume, its training is finished: to train on, use "
@@ -225,7 +226,7 @@ def nothing_to_resume(folder: Path) -> CheckpointMissing:
 
 
 def read_history(folder: Path) -> list[Figures]:
-    """Return the evaluations of a run, oldest first; none if there is no history yet."""
+    """Return the evaluations of a run, oldest first; empty if there is no history yet."""
     path = folder / HISTORY
     if not path.exists():
         return []
@@ -234,12 +235,12 @@ def read_history(folder: Path) -> list[Figures]:
 
 
 def is_finished(folder: Path) -> bool:
-    """Whether the run that wrote ``folder`` has ended by itself."""
+    """Whether the run of a checkpoint is finished, and not only interrupted."""
     return (folder / MODEL).exists() and not (folder / RESUME).exists()
 
 
 def read_hashes(folder: Path) -> dict[str, str]:
-    """Return the hashes that tie weights to the files that are written once."""
+    """Return the hashes of the files written once, which the files of weights contain."""
     names = (CONFIG, TOKENIZER)
     return _hashes_of(*(read_bytes(folder / name, _LARGEST[name]) for name in names))
 

@@ -1,8 +1,8 @@
-"""Safetensors files that are signed, and read within the bounds of what is expected of them.
+"""Reads and writes safetensors files with a digest, within the bounds of what is expected of them.
 
-The format is simple, and so it is read here: nothing is parsed or allocated before it is clear that
-a file holds just the tensors that are asked for, and is as long as they are. This module does not
-know what the tensors mean.
+Tensors go in and come out by name. The format is simple enough to be read here, so that nothing is
+allocated before it is certain that a file contains exactly the expected tensors and has their size.
+This module does not know what the tensors mean.
 """
 
 from __future__ import annotations
@@ -19,15 +19,13 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from charlstm.checkpoint.bounded import QUOTED, Natural, damaged, decode, open_regular_file
+from charlstm.checkpoint.bounded import QUOTED, Natural, damaged_error, decode, open_regular_file
 from charlstm.checkpoint.schema import CONFIG
 from charlstm.errors import CheckpointDamaged, CheckpointError, harmless
 from charlstm.system.files import replaced_atomically
 
-# The file that says which tensors there must be, for messages.
-
 _LARGEST_HEADER, _HEADER_PER_TENSOR = 2**16, 2**10
-# A file of this size or more must not be mostly holes, which cost nothing and fill the memory.
+# A file of this size or more must not consist mostly of holes, which take memory but no disk space.
 _MAY_HAVE_HOLES = 2**28
 
 
@@ -46,22 +44,22 @@ def read_tensors(
     largest: float = math.inf,
     metadata_bytes: int = 0,
 ) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
-    """Read a file that must hold just some tensors, of one type, and match its digest.
+    """Read a file that must contain exactly the given tensors and match its digest.
 
     Args:
         path: the file.
-        shapes: of the tensors, by name.
-        dtype: of their numbers.
-        largest: the size up to which numbers are taken.
+        shapes: the shape of each tensor, by name.
+        dtype: the dtype of all tensors.
+        largest: the largest absolute value of a number.
         metadata_bytes: as for ``read_header``.
 
     Returns:
-        The tensors and the metadata, by name.
+        The tensors by name, and the metadata with the digest under ``sha256``.
 
     Raises:
-        CheckpointMissing: if the file is not there or can't be read.
-        CheckpointDamaged: if it holds anything else, or numbers that are none.
-        CheckpointError: if the memory of this machine can't hold it.
+        CheckpointMissing: if the file does not exist or can't be read.
+        CheckpointDamaged: if it contains anything else, NaN, infinite or too large numbers.
+        CheckpointError: if it is larger than the memory of this machine.
     """
     with open_regular_file(path) as (file, size):
         described, metadata = read_header(file, size, path, len(shapes), metadata_bytes)
@@ -75,7 +73,7 @@ def read_tensors(
                 for name, shape in shapes.items()
             }
         except EOFError:
-            raise damaged(path, "it changes while it is read") from None
+            raise damaged_error(path, "it changes while it is read") from None
         except MemoryError:
             raise _too_large(path, size) from None
     signature = metadata.pop("sha256", "")
@@ -93,23 +91,23 @@ def read_tensors(
 def read_header(
     file: BinaryIO, size: int, path: Path, tensors: int, metadata_bytes: int = 0
 ) -> tuple[dict[str, Described], dict[str, str]]:
-    """Read the descriptions of tensors and the metadata; the file stands behind them then.
+    """Read the descriptions of tensors and the metadata; leave the file at the first tensor.
 
     Args:
         file: the file, at its beginning.
-        size: how many bytes it has.
-        path: its name, for messages.
-        tensors: how many there may be; this bounds the header.
-        metadata_bytes: how many bytes of metadata there may be besides.
+        size: its size in bytes.
+        path: its path, for messages.
+        tensors: the most tensors there may be; this bounds the header.
+        metadata_bytes: the most bytes of metadata beyond that bound.
 
     Raises:
         CheckpointDamaged: if there is no such header.
     """
     length = int.from_bytes(file.read(8), "little")
     if size < 8 or length > size - 8:
-        raise damaged(path, "it is truncated")
+        raise damaged_error(path, "it is truncated")
     if length > _LARGEST_HEADER + _HEADER_PER_TENSOR * tensors + metadata_bytes:
-        raise damaged(path, f"its header has {length:,} bytes")
+        raise damaged_error(path, f"its header has {length:,} bytes")
     header = decode(file.read(length), dict[str, msgspec.Raw], path)
     metadata = decode(bytes(header.pop("__metadata__", b"{}")), dict[str, str], path)
     return {name: decode(bytes(raw), Described, path) for name, raw in header.items()}, metadata
@@ -119,36 +117,36 @@ def _check_extent(
     path: Path, described: Mapping[str, Described], size: int, dtype: np.dtype[Any]
 ) -> None:
     """Check that the tensors follow one another and fill the rest of the file."""
-    place = 0
+    position = 0
     for tensor in sorted(described.values(), key=lambda tensor: tensor.data_offsets):
         begin, end = tensor.data_offsets
-        if begin != place or end - begin != dtype.itemsize * math.prod(tensor.shape):
-            raise damaged(path, "its tensors do not follow one another")
-        place = end
-    if place != size:
-        raise damaged(path, f"it has {size:,} bytes of tensors and should have {place:,}")
+        if begin != position or end - begin != dtype.itemsize * math.prod(tensor.shape):
+            raise damaged_error(path, "its tensors do not follow one another")
+        position = end
+    if position != size:
+        raise damaged_error(path, f"it has {size:,} bytes of tensors and should have {position:,}")
 
 
 def _check_memory(path: Path, file: BinaryIO, size: int) -> None:
-    """Refuse what this machine can't hold, and files of holes, which would fill its memory."""
+    """Refuse files larger than the memory, and files of holes, which would fill it."""
     if size > os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"):
         raise _too_large(path, size)
     if size >= _MAY_HAVE_HOLES and _written_bytes(file.fileno(), size // 4) < size // 4:
-        raise damaged(path, "most of it was never written")
+        raise damaged_error(path, "most of it was never written")
 
 
 def _written_bytes(descriptor: int, enough: int) -> int:
-    """Count the bytes of a file that are no holes, until there are enough."""
-    written = place = 0
+    """Count the bytes of a file that are not in holes, until there are enough."""
+    written = position = 0
     before = os.lseek(descriptor, 0, os.SEEK_CUR)
     try:
         while written < enough:
-            begin = os.lseek(descriptor, place, os.SEEK_DATA)
-            place = os.lseek(descriptor, begin, os.SEEK_HOLE)
-            written += place - begin
+            begin = os.lseek(descriptor, position, os.SEEK_DATA)
+            position = os.lseek(descriptor, begin, os.SEEK_HOLE)
+            written += position - begin
     except OSError as error:
-        if error.errno != errno.ENXIO:  # which says that nothing but a hole is left
-            return enough  # the file system doesn't tell
+        if error.errno != errno.ENXIO:  # ENXIO: only a hole is left
+            return enough  # the file system does not report holes
     finally:
         os.lseek(descriptor, before, os.SEEK_SET)
     return written
@@ -162,11 +160,11 @@ def _too_large(path: Path, size: int) -> CheckpointError:
 
 
 def _read_tensor(
-    file: BinaryIO, place: int, shape: tuple[int, ...], dtype: np.dtype[Any]
+    file: BinaryIO, position: int, shape: tuple[int, ...], dtype: np.dtype[Any]
 ) -> NDArray[Any]:
     tensor = np.empty(shape, dtype)
-    file.seek(place)
-    # A flat view, since buffers of no dimension or of no element can't be read into.
+    file.seek(position)
+    # A flat view, since ``readinto`` does not take arrays without dimensions or elements.
     if tensor.size and file.readinto(tensor.reshape(-1).view(np.uint8)) != tensor.nbytes:  # type: ignore[attr-defined]
         raise EOFError
     return tensor
@@ -186,24 +184,24 @@ def _check_numbers(path: Path, name: str, tensor: NDArray[Any], largest: float) 
 
 def check_shapes(
     path: Path,
-    found: Mapping[str, Described],
+    described: Mapping[str, Described],
     expected: Mapping[str, tuple[int, ...]],
     dtype: np.dtype[Any],
 ) -> None:
-    """Check that a file describes just the tensors that are expected.
+    """Check that a file describes exactly the expected tensors, all of one dtype.
 
     Raises:
         CheckpointDamaged: if it does not.
     """
     kind = _kind(dtype)
-    for name in sorted(found.keys() ^ expected.keys()):
+    for name in sorted(described.keys() ^ expected.keys()):
         what = "lacks" if name in expected else "has an unexpected"
         raise CheckpointDamaged(
             f"{path} {what} tensor {harmless(name, QUOTED)}: it doesn't fit {CONFIG}; restore the "
             f"original files or train again"
         )
     for name, shape in expected.items():
-        actual, actual_kind = found[name].shape, found[name].dtype
+        actual, actual_kind = described[name].shape, described[name].dtype
         if actual != shape or actual_kind != kind:
             stated = f"shape {list(actual)} and type {actual_kind}"
             raise CheckpointDamaged(
@@ -224,7 +222,11 @@ def digest_of(tensors: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]) 
 def write_tensors(
     path: Path, tensors: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]
 ) -> None:
-    """Write a signed safetensors file without a copy of the tensors, which may be large."""
+    """Write a safetensors file with a digest, without copying the tensors, which may be large.
+
+    Raises:
+        StorageError: if the file system refuses; the old file is then unchanged.
+    """
     arrays = {name: _little_endian(tensor) for name, tensor in sorted(tensors.items())}
     signed = {**metadata, "sha256": digest_of(arrays, metadata)}
     header: dict[str, Any] = {"__metadata__": signed}
@@ -246,5 +248,5 @@ def _little_endian(tensor: NDArray[Any]) -> NDArray[Any]:
 
 
 def _kind(dtype: np.dtype[Any]) -> str:
-    """Return the name that safetensors has for a type of numbers: F32, U64."""
+    """Return the name of a dtype in safetensors, such as F32 or U64."""
     return f"{dtype.kind.upper()}{8 * dtype.itemsize}"

@@ -5,11 +5,12 @@
     lines.safetensors   hashes of the training lines, where lines are documents; written once
     model.safetensors   the best weights; figures, hashes and a digest in its metadata
     history.jsonl       one line per evaluation
-    resume.safetensors  all that a run needs to go on; removed when the run is finished
-    stdin.txt           the text that came through a pipe, as long as the run may need it
+    resume.safetensors  the state from which a run resumes; removed when the run is finished
+    stdin.txt           the text from a pipe or from strings; removed when the run is finished
 
-What changes together is one file, and every file is written atomically, so that a reader or a
-crash at any moment finds an old or a new state that is whole.
+Values that change together are in one file, and every file is written atomically, so that at any
+moment, and after any crash, a reader sees a complete old or new state. This module does not read or
+write files.
 """
 
 from __future__ import annotations
@@ -27,9 +28,9 @@ from charlstm.config import CorpusConfig, ModelConfig, TokenizerConfig, TrainCon
 from charlstm.errors import harmless
 from charlstm.tokenizer.base import Tokenizer
 
-# From the first release on, every change of what is written raises it: an older charlstm then says
-# that it is too old, and not that a file is damaged.
-# Format 2: the full addresses of the text stand in the resume file, no longer in ``config.json``.
+# Raised by every change of what is written, so that an older charlstm reports that it is too old,
+# not that a file is damaged.
+# Format 2: the full addresses of the text are in the resume file, no longer in ``config.json``.
 FORMAT = 2
 
 CONFIG = "config.json"
@@ -45,10 +46,10 @@ Weights = Mapping[str, NDArray[np.float32]]
 
 
 class Provenance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where a model comes from: its text, in numbers and hashes, and when it was begun.
+    """The origin of a model: counts and hashes of its text, and the time its run began.
 
-    ``sources`` and ``parent`` are names to show, not paths (see ``addresses.display_name``).
-    ``train_lines`` and ``lines_sha256`` tell how many hashes ``lines.safetensors`` holds and which.
+    ``sources`` and ``parent`` are names to show, not paths (see ``sources.display_name``).
+    ``train_lines`` and ``lines_sha256`` are the number and the hash of ``lines.safetensors``.
     """
 
     corpus_sha256: str
@@ -68,8 +69,8 @@ class Provenance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The content of ``config.json``.
 
-    Of the text's addresses it holds what may be shown; those that the text is found by are in
-    ``Progress``. In format 1 they are here.
+    The addresses of the text are shortened to names to show; the full ones are in ``Progress``
+    (in format 1 they are here).
     """
 
     format: int
@@ -99,22 +100,23 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 class Progress(
     msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
 ):
-    """How far a run has come; with the tensors beside it, all it needs to go on.
+    """The progress of a run; with the tensors of the resume file, all that resuming needs.
 
     Attributes:
         step: steps taken.
-        seconds: since the command began, over all its resumptions.
-        first_step_at: of these, how many were over when the first step was done.
-        done: the share of the budget that was used when the last step began.
+        seconds: since the command began, summed over all resumptions.
+        first_step_at: ``seconds`` when the first step was done.
+        done: the share of the budget that was used when the last step began, from 0 to 1.
         learning_rate: of the last step.
-        train_loss_sum: of the steps since the last evaluation.
-        train_loss_steps: how many those are.
-        best: the figures of the weights that are kept.
+        train_loss_sum: the sum of the training losses since the last evaluation, in nats.
+        train_loss_steps: the number of these losses.
+        best: the figures of the best weights.
         waited: evaluations since then.
-        evaluation_seconds: how long the last one took.
-        evaluated: the step of the last evaluation, 0 before the first; ``None`` in files that
-            don't tell it, which were written only after an evaluation was complete.
-        corpus: where the text is found; ``None`` in format 1, whose ``config.json`` tells.
+        evaluation_seconds: the duration of the last evaluation.
+        evaluated: the step of the last evaluation, 0 before the first; ``None`` in old files,
+            which were written only after an evaluation was complete.
+        corpus: the full addresses of the text; ``None`` in format 1, where they are in
+            ``config.json``.
     """
 
     step: Natural
@@ -133,7 +135,7 @@ class Progress(
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A checkpoint that has been read and found sound; ``sha256`` is of its weights and figures."""
+    """A checkpoint that has been read and checked; ``sha256`` is of its weights and figures."""
 
     folder: Path
     config: RunConfig
@@ -147,7 +149,7 @@ class Checkpoint:
 
     @property
     def summary(self) -> str:
-        """One line: the folder, the level, layers x units, and how well it predicts."""
+        """One line: folder, level, layers x units, and bits per character."""
         model, bits = self.config.model, self.figures.valid_bits_per_character
         reached = "not validated" if bits is None else f"{bits:.4f} bits per character"
         size = f"{model.layers}x{model.units}"
@@ -155,7 +157,7 @@ class Checkpoint:
 
 
 def expected_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
-    """Return the name and shape of every weight; names are ``layer/weight`` as in stock Keras."""
+    """Return the shape of every weight by its name, ``layer/weight`` as in stock Keras."""
     gates = 4 * config.units
     shapes: dict[str, tuple[int, ...]] = {
         "embedding/embeddings": (config.vocab_size, config.embedding)

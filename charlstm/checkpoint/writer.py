@@ -1,8 +1,8 @@
-"""Writes what changes in a checkpoint while its run goes on: weights, history and resume file.
+"""Writes the files of a checkpoint that change during a run: weights, history and resume file.
 
-A writer is bound to the folder that the run began in and to the configuration that was in it then.
-If another folder takes its place, or another process edits the configuration, that does not pass
-unnoticed. This module does not know when anything is written.
+Weights and figures go in. A writer is bound to the folder in which the run began and to the
+configuration in it, so that it notices if another folder is moved there, and readers notice if the
+configuration is edited. This module does not know when anything is written.
 """
 
 from __future__ import annotations
@@ -23,36 +23,36 @@ from charlstm.system.files import identity, storage_errors, write_atomically
 
 
 class Writer(Protocol):
-    """What a run needs to be written; each call replaces one file as a whole.
+    """Saves the state of a run; each method replaces one file atomically.
 
     Raises:
-        StorageError: by any method, if the folder is gone or the file system refuses.
+        StorageError: by any method, if the folder was moved or the file system refuses.
     """
 
     def model(self, weights: Weights, figures: Figures) -> None:
-        """Replace the best weights and the figures they reached, as one file."""
+        """Replace the best weights and their figures, as one file."""
 
     def history(self, history: Iterable[Figures]) -> None:
         """Replace the history."""
 
     def resume(self, tensors: Mapping[str, NDArray[Any]], progress: Progress) -> None:
-        """Replace the state that an interrupted run goes on from."""
+        """Replace the state from which an interrupted run resumes."""
 
     def finish(self) -> None:
-        """Remove what only an unfinished run needs."""
+        """Remove the files that only an unfinished run needs."""
 
     def check_folder(self) -> None:
         """Raise ``StorageError`` unless the folder is still the one that the run began in."""
 
 
 class CheckpointWriter:
-    """Writes to one checkpoint, whose ``config.json`` and ``tokenizer.json`` are there already.
+    """Writes to a checkpoint that ``create_checkpoint`` has created.
 
     Args:
         folder: the checkpoint.
 
     Raises:
-        CheckpointError: if the files that never change can't be read.
+        CheckpointError: if ``config.json`` or ``tokenizer.json`` can't be read.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -73,13 +73,13 @@ class CheckpointWriter:
         write_atomically(self.folder / HISTORY, lines)
 
     def resume(self, tensors: Mapping[str, NDArray[Any]], progress: Progress) -> None:
-        """Replace the state that an interrupted run goes on from."""
+        """Replace the state from which an interrupted run resumes."""
         self.check_folder()
         metadata = {"progress": msgspec.json.encode(progress).decode()}
         write_tensors(self.folder / RESUME, tensors, metadata | self._hashes)
 
     def finish(self) -> None:
-        """Remove what only an unfinished run needs."""
+        """Remove the files that only an unfinished run needs."""
         self.check_folder()
         with storage_errors(self.folder):
             (self.folder / RESUME).unlink(missing_ok=True)
@@ -87,10 +87,10 @@ class CheckpointWriter:
         remove_leftovers(self.folder)
 
     def check_folder(self) -> None:
-        """Check that the folder is still the one that the run began in and has locked.
+        """Check that the folder is still the one that the run has locked.
 
         Raises:
-            StorageError: if it is not there, or another one is in its place.
+            StorageError: if it was moved, removed or replaced.
         """
         if identity(self.folder) != self._identity:
             raise StorageError(
@@ -100,7 +100,7 @@ class CheckpointWriter:
 
 
 class NullWriter:
-    """Writes nothing, because another process does."""
+    """Writes nothing, in workers that leave writing to the chief."""
 
     def model(self, weights: Weights, figures: Figures) -> None:
         """Write nothing."""

@@ -1,8 +1,8 @@
-"""The text that people bring: found, decoded, and divided into documents.
+"""Finds the user's text, decodes it, and divides it into documents.
 
     sources       an address (file, folder, pattern, -) to a list of sources
     reading       a source to decoded blocks of text
-    spool         standard input and strings, kept in a file while they are needed
+    spool         keeps standard input or strings in a temporary file
     documents     sources to documents, streamed in chunks
     lines         splits a stream of blocks into lines
     word_count    counts words in a stream

@@ -1,8 +1,8 @@
-"""A corpus: text in documents, streamed as chunks, divided into training and validation.
+"""A corpus: documents, streamed as chunks of text.
 
-It is read anew by each pass and never held whole. This module knows where documents and lines
-end. It does not know how files are found (``addresses``) or decoded (``reading``), nor what
-symbols are made of the text.
+Sources go in, chunks of decoded text come out, each with the end of its document marked. Each pass
+reads the files again; the text is never in memory as a whole. This module does not know how files
+are found (``sources``) or decoded (``reading``), nor tokens.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ from charlstm.errors import ConfigError, CorpusError, UsageError
 
 
 class Chunk(NamedTuple):
-    """A stretch of text that lies in one document."""
+    """Consecutive text of one document."""
 
     text: str
     ends_document: bool
 
 
 class Fingerprint(NamedTuple):
-    """What a corpus holds: the hash depends on its text and on where its documents end."""
+    """Size and hash of a corpus; the hash depends on its text and on where documents end."""
 
     sha256: str
     characters: int
@@ -46,14 +46,14 @@ class Fingerprint(NamedTuple):
 
 @dataclass(frozen=True)
 class Corpus:
-    """Text in documents, read anew by each pass over ``chunks()``.
+    """Documents, read again by each pass over ``chunks()``.
 
     Attributes:
-        sources: where the text comes from, in order, each once.
-        encoding: of every file.
-        decode_errors: what a byte that doesn't decode does: stop, or become U+FFFD.
+        sources: the files or strings, in order, each once.
+        encoding: the encoding of every file.
+        decode_errors: whether a byte that doesn't decode is an error or becomes U+FFFD.
         lines: whether each line is a document (otherwise each file is).
-        addresses: as the user named the corpus.
+        addresses: the addresses that the user gave, for messages.
     """
 
     sources: tuple[Source, ...]
@@ -63,16 +63,16 @@ class Corpus:
     addresses: tuple[str, ...] = ()
 
     @classmethod
-    def of_strings(cls, strings: Sequence[str], *, lines: bool = False) -> Corpus:
-        """Return strings as a corpus, in which each is what a file would hold.
+    def of_texts(cls, texts: Sequence[str], *, lines: bool = False) -> Corpus:
+        """Return texts in memory as a corpus; each is what a file would contain.
 
         Raises:
-            ConfigError: if ``strings`` is one string.
+            ConfigError: if ``texts`` is one string.
         """
-        if isinstance(strings, str):  # which is a sequence of strings, too
-            raise ConfigError("strings is one string: expected a list of them, such as [text]")
-        sources = (StringSource(f"string {n}", Path(), text) for n, text in enumerate(strings, 1))
-        return cls(tuple(sources), lines=lines, addresses=("the strings",))
+        if isinstance(texts, str):  # which is a sequence of strings, too
+            raise ConfigError("texts is one string: expected a list of them, such as [text]")
+        sources = (StringSource(f"text {n}", Path(), text) for n, text in enumerate(texts, 1))
+        return cls(tuple(sources), lines=lines, addresses=("the texts",))
 
     @property
     def name(self) -> str:
@@ -86,15 +86,15 @@ class Corpus:
         return next(filter(None, (name[:60].strip("-._") for name in names)), "corpus")
 
     def chunks(self) -> Iterator[Chunk]:
-        r"""Stream the text, of which at most a few blocks (or the longest line) are in memory.
+        r"""Stream the text; a few blocks, or the longest line, are in memory at a time.
 
-        By file, a chunk has about 2**20 characters, is cut after a newline if it holds one, and
-        never between "\r" and "\n"; an empty file is no document. By line, a chunk is a line
-        without its "\n", and an empty line is a document.
+        If files are documents, a chunk has about 2**20 characters and ends after a newline if it
+        contains one, never between "\r" and "\n"; an empty file is not a document. If lines are
+        documents, a chunk is a line without its "\n", and an empty line is a document.
 
         Raises:
-            CorpusError: if a file can't be read, is binary or doesn't decode, or if a line that
-                is to be a document is very long.
+            CorpusError: if a file can't be read, is binary or doesn't decode, or if a line
+                has more than ``LONGEST_LINE`` characters and lines are documents.
         """
         for source in self.sources:
             for blocks in source.documents(self.encoding, self.decode_errors):
@@ -104,9 +104,9 @@ class Corpus:
         """Hash and count the text in one pass (characters are code points).
 
         Raises:
-            CorpusError: as ``chunks()`` does, and if there is not one character.
+            CorpusError: as ``chunks()`` does, and if the corpus is empty.
         """
-        # No UTF-8 text holds the byte 0xFF, so it can mark where a document ends.
+        # 0xFF never occurs in UTF-8, so it can mark the end of a document.
         digest = hashlib.sha256(b"lines\xff" if self.lines else b"files\xff")
         characters = documents = 0
         for text, ends_document in self.chunks():
@@ -119,7 +119,7 @@ class Corpus:
         return Fingerprint(digest.hexdigest(), characters, documents)
 
 
-# What a Python program may name as a text: addresses as on the command line, or a corpus.
+# A text in Python: addresses as on the command line, or a corpus.
 TextInput: TypeAlias = str | Path | Sequence[str | Path] | Corpus
 
 
@@ -131,7 +131,7 @@ def open_corpus(
     lines: bool = False,
     stdin: Path | None = None,
 ) -> Corpus:
-    """Find the files that the addresses stand for; a file found twice counts once.
+    """Return the corpus of all files that the addresses name; a file named twice counts once.
 
     An address is a file, a folder (all its text files, recursively, sorted by path, without hidden
     ones), a glob pattern (the files it matches, sorted), ``-`` (standard input, which
@@ -139,8 +139,8 @@ def open_corpus(
     file has that name). Compressed files (.gz, .bz2, .xz, .zst) are read through.
 
     Raises:
-        ConfigError: if ``encoding`` is no text encoding.
-        CorpusError: if an address stands for nothing that can be read as text.
+        ConfigError: if ``encoding`` is not a text encoding.
+        CorpusError: if an address names nothing that can be read as text.
         UsageError: if there is no address, or ``-`` without ``stdin``.
     """
     check_encoding(encoding)
@@ -153,21 +153,22 @@ def open_corpus(
     return Corpus(tuple(unique.values()), encoding, decode_errors, lines, tuple(addresses))
 
 
-def corpus_of(text: TextInput | None, strings: Sequence[str] | None = None) -> Corpus:
-    """Return a text that a Python program names, or gives as strings.
+def corpus_of(text: TextInput | None, texts: Sequence[str] | None = None) -> Corpus:
+    """Return the corpus that a Python program names, or gives as strings.
 
     Args:
         text: a file, a folder or a glob pattern, a list of these, or a corpus.
-        strings: the text itself, each string as a file would hold it.
+        texts: the text itself: strings, each of them what a file would contain.
 
     Raises:
-        CorpusError: if a name stands for nothing that can be read as text.
+        ConfigError: if ``texts`` is one string.
+        CorpusError: if a name is not that of a text that can be read.
         UsageError: if neither or both are given.
     """
-    if text is not None and strings is not None:
-        raise UsageError("text and strings are both given: give one of them")
-    if strings is not None:
-        return Corpus.of_strings(strings)
+    if text is not None and texts is not None:
+        raise UsageError("text and texts are both given: give one of them")
+    if texts is not None:
+        return Corpus.of_texts(texts)
     if isinstance(text, Corpus):
         return text
     if text is None or isinstance(text, str | Path):
@@ -186,7 +187,7 @@ def _cut_blocks(blocks: Iterable[str]) -> Iterator[Chunk]:
 
 
 def _cut_point(text: str) -> int:
-    r"""Return the end of the last whole line, else a place before a space, else the end.
+    r"""Return the index after the last line end, else of the last space, else of the end.
 
     A "\r" at the end is left for the next chunk, which may begin with its "\n".
     """

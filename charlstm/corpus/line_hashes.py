@@ -1,8 +1,8 @@
-"""Which lines a text holds, as 64-bit hashes: whether a sample is new or stood in the text.
+"""A set of lines as 64-bit hashes, to look up whether a sample occurs in the training text.
 
-Lines are compared exactly, without their line ends. A hash stands for its line: a new line is
-taken for one of N known ones with probability N / 2**64, a known line never for a new one. This
-module does not know where hashes are kept.
+Lines go in, sorted hashes come out. Lines are compared exactly, without their line ends. A new line
+is taken for one of N known ones with probability N / 2**64, a known line never for a new one. This
+module does not know where hashes are stored.
 """
 
 from __future__ import annotations
@@ -19,83 +19,83 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from charlstm.corpus.reading import DecodeErrors
 
-# Hashes that are gathered before they are sorted in: 8 MiB, whatever the text's length.
+# Hashes that are collected before they are merged into the sorted ones: 8 MiB.
 GATHERED = 2**20
 
 
 @dataclass(frozen=True, eq=False)
 class LineHashes:
-    """A set of lines, of which only hashes are known.
+    """A set of lines, represented by their hashes.
 
     Attributes:
-        hashes: uint64 [N], strictly ascending.
+        hashes: uint64 [lines], strictly ascending.
     """
 
     hashes: NDArray[np.uint64]
 
     @classmethod
     def from_lines(cls, lines: Iterable[str]) -> LineHashes:
-        """Return the set of ``lines``, which are read once and not kept."""
+        """Return the set of ``lines``, which are read once and not stored."""
         gatherer = LineGatherer()
         for line in lines:
             gatherer.add(line)
         return gatherer.finish()
 
     def __contains__(self, text: object) -> bool:
-        """Whether ``text`` is one of the lines; a line end at its end does not count."""
+        """Whether ``text``, without a line end at its end, is one of the lines."""
         if not isinstance(text, str):
             return False
         hashed = np.uint64(hash_line(text))
-        place = int(np.searchsorted(self.hashes, hashed))
-        return place < len(self.hashes) and bool(self.hashes[place] == hashed)
+        index = int(np.searchsorted(self.hashes, hashed))
+        return index < len(self.hashes) and bool(self.hashes[index] == hashed)
 
     def __len__(self) -> int:
-        """How many distinct lines there are."""
+        """The number of distinct lines."""
         return len(self.hashes)
 
     def union(self, other: LineHashes) -> LineHashes:
-        """Return the lines that stand in either set."""
+        """Return the lines of both sets."""
         return LineHashes(_merged(self.hashes, other.hashes))
 
 
 class LineGatherer:
-    """Gathers the hashes of lines that pass by, in 8 bytes a distinct line and a little more."""
+    """Collects the hashes of lines, in 8 bytes for each distinct line and 8 MiB."""
 
     def __init__(self) -> None:
         self._distinct = np.empty(0, np.uint64)
         self._gathered = bytearray()
 
     def add(self, line: str) -> None:
-        """Take up a line."""
+        """Add a line."""
         self._gathered += _digest(line)
         if len(self._gathered) >= 8 * GATHERED:
-            self._sort_in()
+            self._merge()
 
     def finish(self) -> LineHashes:
         """Return the set of all lines so far."""
-        self._sort_in()
+        self._merge()
         return LineHashes(self._distinct)
 
-    def _sort_in(self) -> None:
+    def _merge(self) -> None:
         new = np.unique(np.frombuffer(bytes(self._gathered), "<u8").astype(np.uint64))
         self._distinct = _merged(self._distinct, new)
         self._gathered.clear()
 
 
 def _merged(one: NDArray[np.uint64], other: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Merge two ascending arrays; much faster than sorting where one of them is short."""
-    places = np.searchsorted(one, other)
-    inside = places < len(one)
+    """Merge two ascending arrays without duplicates; much faster than sorting if one is short."""
+    indices = np.searchsorted(one, other)
+    inside = indices < len(one)
     known = np.zeros(len(other), np.bool_)
-    known[inside] = one[places[inside]] == other[inside]
-    return np.insert(one, places[~known], other[~known])
+    known[inside] = one[indices[inside]] == other[inside]
+    return np.insert(one, indices[~known], other[~known])
 
 
 def hash_line(text: str) -> int:
-    r"""Return the hash of a line, the same everywhere; "\n", "\r\n" or "\r" at its end is left out.
+    r"""Return the hash of a line, without "\n", "\r\n" or "\r" at its end; equal on all machines.
 
     Returns:
-        The first 8 bytes of BLAKE2b (``digest_size=8``) of its UTF-8, little-endian.
+        BLAKE2b of its UTF-8 with ``digest_size=8``, as a little-endian number.
     """
     return int.from_bytes(_digest(text), "little")
 
@@ -108,16 +108,15 @@ def _digest(text: str) -> bytes:
 def hashes_of_files(
     paths: Sequence[str | Path], *, encoding: str = "utf-8", decode_errors: DecodeErrors = "strict"
 ) -> LineHashes:
-    """Return the lines of texts; they are found, decompressed and decoded as for training.
+    """Return the lines of files, which are found, decompressed and decoded as for training.
 
     Raises:
-        ConfigError: if ``encoding`` is no text encoding.
+        ConfigError: if ``encoding`` is not a text encoding.
         CorpusError: if a text can't be read, is binary or doesn't decode.
         UsageError: if there is no path, or one is ``-``.
     """
-    from charlstm.corpus.documents import (
-        open_corpus,  # no command that only looks lines up reads texts
-    )
+    # Imported here because most commands only look lines up and read no text.
+    from charlstm.corpus.documents import open_corpus
 
     corpus = open_corpus(
         [str(path) for path in paths], encoding=encoding, decode_errors=decode_errors, lines=True

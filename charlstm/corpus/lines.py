@@ -1,4 +1,7 @@
-"""Splits a stream of text blocks into lines."""
+"""Splits a stream of text blocks into lines.
+
+Blocks of decoded text go in, lists of lines come out. This module does not know documents.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +9,16 @@ from collections.abc import Iterable, Iterator
 
 from charlstm.errors import CorpusError
 
-# Characters of a line that is a document, which is held in memory.
+# The most characters of a line, since a line is in memory as a whole.
 LONGEST_LINE = 2**26
 
 
 def split_lines(blocks: Iterable[str], name: str, advice: str) -> Iterator[tuple[list[str], bool]]:
-    r"""Divide a text into lines as its blocks arrive, and say whether a "\n" ended them.
+    r"""Yield (lines, ended) as blocks arrive: complete lines, or at the end the rest of the text.
 
     Args:
-        blocks: the text in pieces; the lines that a piece ends come together, without the "\n".
-        name: of the text, for the message about a line that is too long to be held.
+        blocks: the text in pieces. The lines that end in a piece are one list, without their "\n".
+        name: the name of the text, for the message about a line that is too long.
         advice: the end of that message.
 
     Raises:

@@ -1,8 +1,8 @@
-"""From bytes to text: compression, the check for binary files, decoding.
+"""Reads sources: decompresses and decodes them, and refuses binary files.
 
-A ``Source`` streams the text of one file and never holds it whole. A compressed file that expands
-beyond all use is given up. This module does not know how sources are found, nor how their text is
-cut into chunks.
+A file, a stream or strings go in, blocks of text come out, never the whole text at once. A
+compressed file that expands far beyond its size is refused. This module does not know how sources
+are found, nor how their text is divided.
 """
 
 from __future__ import annotations
@@ -29,22 +29,22 @@ DecodeErrors = Literal["strict", "replace"]
 
 STDIN = "-"
 EMBEDDED = "python-docs"
-# Stands for texts that a Python program hands over; a file of that name comes first.
+# The address of texts that a Python program gives as strings, unless a file has this name.
 STRINGS = "python-strings"
-# What ends each of these texts where they are spooled: no UTF-8 text holds this byte.
+# Ends each of these texts in the spooled file: this byte never occurs in UTF-8.
 _END_OF_STRING = b"\xff"
 ADDRESSES = f"a file, a folder, a glob pattern, {STDIN} for standard input, or {EMBEDDED}"
 COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
 BLOCK = 2**20
 SNIFF = 8 * 2**10
 
-# Encodings of host names, which would take time that grows with the square of a text's length.
+# Encodings of host names, whose time grows with the square of the text's length.
 _OF_NAMES = ("idna", "punycode")
 
-# A compressed file may expand to this many bytes, and beyond that to so many times its own size.
-# Texts are seldom compressed to less than a hundredth; bombs are, to a thousandth and far less.
+# A compressed file may expand to EXPANDED bytes or to EXPANSION times its size, whichever is more.
+# Text is rarely compressed to less than a hundredth; bombs are compressed to a thousandth or less.
 EXPANDED, EXPANSION = 2**30, 250
-# Bytes of memory that a file may ask for to be decompressed; xz -9 asks for a quarter of it.
+# The most memory in bytes for decompressing a file; xz -9 needs a quarter of it.
 DICTIONARY = 2**28
 
 _REASONS = {
@@ -60,15 +60,15 @@ class Source:
     """A text file, compressed or not: one document.
 
     Attributes:
-        name: as shown to people and stored; valid UTF-8 whatever the path is.
-        path: where the bytes are.
+        name: its name in messages and in a checkpoint; valid UTF-8 whatever the path is.
+        path: its path.
     """
 
     name: str
     path: Path
 
     def documents(self, encoding: str, decode_errors: DecodeErrors) -> Iterator[Iterable[str]]:
-        """Yield each document as blocks of text, to be read before the next one is asked for.
+        """Yield each document as blocks of text; read them before asking for the next document.
 
         Raises:
             CorpusError: if the file can't be read, is binary or doesn't decode.
@@ -81,7 +81,7 @@ class Source:
 
 @dataclass(frozen=True)
 class EmbeddedSource(Source):
-    """The reference text in the running interpreter's ``pydoc_data``: each topic a document."""
+    """The reference text in this Python's ``pydoc_data``: each topic is a document."""
 
     def documents(
         self,
@@ -97,7 +97,7 @@ class EmbeddedSource(Source):
 
 @dataclass(frozen=True)
 class StringSource(Source):
-    """A string: one document, or none if it is empty."""
+    """A string in memory: one document, or none if it is empty."""
 
     text: str
 
@@ -110,8 +110,8 @@ class StringSource(Source):
         yield (self.text,)
 
 
-class StringsSource(Source):
-    """Texts that ``spool_strings`` has written to one file: each a document, in UTF-8."""
+class SpooledStrings(Source):
+    """Strings that ``spool_strings`` has written to one file: each is a document, in UTF-8."""
 
     def documents(
         self,
@@ -122,7 +122,7 @@ class StringsSource(Source):
         try:
             data = self.path.read_bytes()
         except OSError as error:
-            raise unreadable(self.name, error) from error
+            raise unreadable_error(self.name, error) from error
         for text in data.split(_END_OF_STRING)[:-1]:
             blocks = _without_nul(self.name, iter((text,)), nul_is_text=False)
             yield _decode(self.name, blocks, "utf-8", decode_errors)
@@ -130,7 +130,7 @@ class StringsSource(Source):
 
 @dataclass(frozen=True)
 class StreamSource(Source):
-    """A stream that is read as it arrives, once: a block is what is there at the moment."""
+    """A stream that is read once, as it arrives: a block is what has arrived."""
 
     stream: BufferedReader
 
@@ -144,7 +144,7 @@ class StreamSource(Source):
             while block := self.stream.read1(BLOCK):
                 yield block
         except OSError as error:
-            raise unreadable(self.name, error) from error
+            raise unreadable_error(self.name, error) from error
 
 
 def spool_stdin(stream: BinaryIO, path: Path) -> None:
@@ -152,7 +152,7 @@ def spool_stdin(stream: BinaryIO, path: Path) -> None:
 
     Raises:
         CorpusError: if the stream can't be read.
-        StorageError: if the file can't be written; nothing is left of it then.
+        StorageError: if the file can't be written; it is removed then.
     """
     with storage_errors(path), path.open("wb") as file:
         try:
@@ -165,10 +165,10 @@ def spool_stdin(stream: BinaryIO, path: Path) -> None:
 
 
 def spool_strings(texts: Iterable[str], path: Path) -> None:
-    """Write texts to a file from which ``StringsSource`` reads them.
+    """Write texts to a file from which ``SpooledStrings`` reads them.
 
     Raises:
-        UsageError: if one holds a lone surrogate, which UTF-8 can't encode.
+        UsageError: if one contains a lone surrogate, which UTF-8 can't encode.
         StorageError: if the file can't be written.
     """
     with storage_errors(path), path.open("wb") as file:
@@ -198,7 +198,7 @@ def check_encoding(encoding: str) -> None:
 
 
 def has_nul_bytes(encoding: str) -> bool:
-    """Whether NUL bytes are usual in text of this encoding, as in UTF-16."""
+    """Whether NUL bytes occur in ordinary text of this encoding, as in UTF-16."""
     return b"\0" in "a".encode(encoding)
 
 
@@ -259,17 +259,17 @@ def _read_block(stream: BinaryIO) -> bytes:
     try:
         return stream.read(BLOCK)
     except OSError as error:
-        raise unreadable("stdin", error) from error
+        raise unreadable_error("stdin", error) from error
 
 
 class _Readable(Protocol):
-    """What is read in blocks, each of a given size at most."""
+    """A file that is read in blocks of at most a given size."""
 
     def read(self, size: int, /) -> bytes: ...
 
 
 class _Xz:
-    """An .xz or .lzma file; Python's own reader takes any amount of memory that it asks for."""
+    """An .xz or .lzma file, read within ``DICTIONARY`` bytes; Python's reader has no limit."""
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("rb")
@@ -282,10 +282,10 @@ class _Xz:
         self._file.close()
 
     def read(self, size: int, /) -> bytes:
-        """Return up to ``size`` bytes of text; none at the end.
+        """Return up to ``size`` decompressed bytes; none at the end.
 
         Raises:
-            LZMAError: if the file is broken, or asks for too much memory.
+            LZMAError: if the file is broken or needs too much memory.
             EOFError: if it is truncated.
         """
         while True:
@@ -300,7 +300,7 @@ class _Xz:
                 return text
 
     def _next_stream(self) -> bytes:
-        """Return the beginning of what follows a stream and the zeros behind it."""
+        """Return the beginning of the next stream, without the zero bytes before it."""
         data = self._decompressor.unused_data.lstrip(b"\0")
         while not data and (block := self._file.read(BLOCK)):
             data = block.lstrip(b"\0")
@@ -324,13 +324,13 @@ def _opened(name: str, path: Path) -> Iterator[_Readable]:
         with opener(path) as stream:
             yield stream
     except failures as error:
-        raise unreadable(name, error) from error
+        raise unreadable_error(name, error) from error
 
 
 def _format(
     path: Path,
 ) -> tuple[Callable[[Path], BufferedIOBase | _Xz], tuple[type[Exception], ...]]:
-    """Return how to open a file, by its suffix, and what can be raised on the way."""
+    """Return the function that opens a file, by its suffix, and the exceptions of reading it."""
     match path.suffix.lower():
         case ".gz":
             import gzip
@@ -353,10 +353,10 @@ def _format(
             return lambda path: path.open("rb"), (OSError,)
 
 
-def unreadable(name: str, error: Exception) -> CorpusError:
+def unreadable_error(name: str, error: Exception) -> CorpusError:
     """Return the error for a file that can't be read or decompressed."""
     code = getattr(error, "errno", None)
-    if code is None:  # only decompressors fail without one
+    if code is None:  # only decompressors raise errors without one
         return CorpusError(
             f"{name} can't be decompressed ({error}): the file is broken or truncated, "
             "so fetch or compress it again"
@@ -365,6 +365,6 @@ def unreadable(name: str, error: Exception) -> CorpusError:
 
 
 def is_text(source: Source) -> bool:
-    """Whether there is no NUL byte at the beginning of a file."""
+    """Whether the first ``SNIFF`` bytes of a file contain no NUL byte."""
     with _opened(source.name, source.path) as stream:
         return b"\0" not in stream.read(SNIFF)

@@ -1,6 +1,7 @@
-"""What the addresses of a corpus stand for: files, folders, glob patterns, stdin, embedded text.
+"""Finds the sources that an address names: files, folders, glob patterns, stdin, embedded text.
 
-This module finds sources; it does not read them, but for the first bytes of a folder's files.
+An address goes in, sources come out. This module reads only the first bytes of a folder's files, to
+leave binary ones out. It does not know documents.
 """
 
 from __future__ import annotations
@@ -19,30 +20,30 @@ from charlstm.corpus.reading import (
     STRINGS,
     EmbeddedSource,
     Source,
-    StringsSource,
+    SpooledStrings,
     has_nul_bytes,
     is_text,
-    unreadable,
+    unreadable_error,
 )
 from charlstm.errors import CorpusError, UsageError, harmless
 
 
 def display_name(address: str) -> str:
-    """Return what may be told of an address to whoever gets the model.
+    """Return the name of an address that may go into a model that is passed on.
 
-    A relative one as it was given; of one that is absolute or leads out of the working folder only
-    the last name, because the folders before it are nobody's business.
+    A relative address is returned as it is. An absolute one, or one that leads out of the working
+    folder, is reduced to its last name, since the folders before it are private.
     """
     path = Path(address)
-    told = path.name if path.is_absolute() or ".." in path.parts else address
-    return told or address
+    shown = path.name if path.is_absolute() or ".." in path.parts else address
+    return shown or address
 
 
 def find_sources(address: str, encoding: str, stdin: Path | None) -> Iterable[Source]:
-    """Return what an address stands for; ``stdin`` is where standard input or strings are spooled.
+    """Return the sources of an address; ``stdin`` is the spooled standard input or strings.
 
     Raises:
-        CorpusError: if it stands for nothing that can be read as text.
+        CorpusError: if it names nothing that can be read as text.
         UsageError: if it is ``-`` and ``stdin`` is not given.
     """
     if address == STDIN:
@@ -52,12 +53,12 @@ def find_sources(address: str, encoding: str, stdin: Path | None) -> Iterable[So
     if address == EMBEDDED:
         return [_embedded()]
     if address == STRINGS and stdin is not None:
-        return [StringsSource("text", stdin)]
+        return [SpooledStrings("text", stdin)]
     if os.path.isdir(address):
         return _folder(address, encoding)
     if paths := _glob(address):
         return map(_source, paths)
-    raise _nothing(address)
+    raise _not_found_error(address)
 
 
 def _source(path: Path) -> Source:
@@ -93,25 +94,25 @@ def _folder(address: str, encoding: str) -> list[Source]:
 
 
 def _walk(folder: str) -> Iterator[Path]:
-    """Yield the files below a folder, through symbolic links, each folder once, no hidden names."""
+    """Yield the files below a folder, following links, each folder once, without hidden names."""
     seen: set[tuple[int, int]] = set()
     for here, folders, files in os.walk(folder, onerror=_raise_unreadable, followlinks=True):
-        found = os.stat(here)
-        if (found.st_dev, found.st_ino) in seen:
+        status = os.stat(here)
+        if (status.st_dev, status.st_ino) in seen:
             folders.clear()
             continue
-        seen.add((found.st_dev, found.st_ino))
+        seen.add((status.st_dev, status.st_ino))
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         paths = (Path(here, name) for name in files if not name.startswith("."))
         yield from (path for path in paths if os.path.isfile(path))
 
 
 def _raise_unreadable(error: OSError) -> None:
-    raise unreadable(str(error.filename), error) from error
+    raise unreadable_error(str(error.filename), error) from error
 
 
 def _glob(pattern: str) -> list[Path]:
-    """Return the files a pattern matches; "**" goes by ``_walk``, since glob's may never end."""
+    """Return the files that a pattern matches; "**" uses ``_walk``, since glob's may not end."""
     parts = pattern.split("/")
     if "**" not in parts:
         return [Path(name) for name in sorted(glob.glob(pattern)) if os.path.isfile(name)]
@@ -126,38 +127,38 @@ def _glob(pattern: str) -> list[Path]:
 
 
 def _matches(parts: Sequence[str], pattern: Sequence[str]) -> bool:
-    """Whether names match a pattern in which "**" is any number of them.
+    """Whether the parts of a path match a pattern in which "**" is any number of parts.
 
-    All places of the pattern that can be reached are kept at once: trying one after the other would
-    take time that grows exponentially with the number of "**".
+    All positions in the pattern that can be reached are tracked at once: backtracking would take
+    time that grows exponentially with the number of "**".
     """
-    places = _skipping({0}, pattern)
+    positions = _skipping({0}, pattern)
     for part in parts:
-        reached = {place for place in places if pattern[place : place + 1] == ["**"]}
+        reached = {index for index in positions if pattern[index : index + 1] == ["**"]}
         reached |= {
-            place + 1
-            for place in places - reached
-            if place < len(pattern) and fnmatch.fnmatchcase(part, pattern[place])
+            index + 1
+            for index in positions - reached
+            if index < len(pattern) and fnmatch.fnmatchcase(part, pattern[index])
         }
-        places = _skipping(reached, pattern)
-    return len(pattern) in places
+        positions = _skipping(reached, pattern)
+    return len(pattern) in positions
 
 
-def _skipping(places: set[int], pattern: Sequence[str]) -> set[int]:
-    """Return places of a pattern, and those behind a "**" that stands for no name."""
-    found = set(places)
-    for place in sorted(places):
-        while pattern[place : place + 1] == ["**"]:
-            place += 1
-            found.add(place)
-    return found
+def _skipping(positions: set[int], pattern: Sequence[str]) -> set[int]:
+    """Return positions in a pattern, and those after a "**" that matches no part."""
+    reached = set(positions)
+    for index in sorted(positions):
+        while pattern[index : index + 1] == ["**"]:
+            index += 1
+            reached.add(index)
+    return reached
 
 
-def _nothing(address: str) -> CorpusError:
+def _not_found_error(address: str) -> CorpusError:
     if glob.has_magic(address):
         return CorpusError(f"no file matches the pattern {address}: name {ADDRESSES}")
     try:
         os.stat(address)
     except OSError as error:
-        return unreadable(address or "''", error)
+        return unreadable_error(address or "''", error)
     return CorpusError(f"{address} is not a regular file: pipe it in and name {STDIN} instead")

@@ -1,6 +1,7 @@
 """Divides a corpus into a training part and a validation part.
 
-By file, the end of the text validates; by line, a keyed hash of the line decides.
+Chunks go in, chunks marked as training or validation come out. If files are documents, the end of
+the text validates; if lines are, a keyed hash of each line decides.
 """
 
 from __future__ import annotations
@@ -17,26 +18,26 @@ _WHITE_SPACE = re.compile(r"\s")
 def divide(
     corpus: Corpus, characters: int, fraction: float, *, seed: int, whole_words: bool
 ) -> Iterator[tuple[bool, Chunk]]:
-    """Say of each chunk whether it validates (True) or trains (False).
+    """Yield (validates, chunk) for all chunks of a corpus.
 
-    By file, the first ``int((1 - fraction) * characters)`` characters train and the rest
-    validates; the chunk that holds the boundary is cut in two. By line, a keyed hash of the line
-    decides, so that equal lines always fall on the same side.
+    If files are documents, the first ``int((1 - fraction) * characters)`` characters train and the
+    rest validates; the chunk with the boundary is cut in two. If lines are documents, a keyed hash
+    of the line decides, so that equal lines are always in the same part.
 
     Args:
         corpus: the text.
-        characters: how many characters it has, from its fingerprint.
+        characters: its number of characters, from its fingerprint.
         fraction: the part that validates, in (0, 1).
-        seed: draws the lines; unused by file.
-        whole_words: move the boundary on to the next white space character, which then starts
-            the validation text, or to the document's end if that comes first.
+        seed: the key of the hash of lines; not used if files are documents.
+        whole_words: whether to move the boundary to the next white space character, which then
+            starts the validation text, or to the document's end if that comes first.
     """
     if corpus.lines:
-        return ((_drawn(chunk.text, fraction, seed), chunk) for chunk in corpus.chunks())
+        return ((_is_drawn(chunk.text, fraction, seed), chunk) for chunk in corpus.chunks())
     return _divide_at(corpus.chunks(), int((1 - fraction) * characters), whole_words)
 
 
-def _drawn(line: str, fraction: float, seed: int) -> bool:
+def _is_drawn(line: str, fraction: float, seed: int) -> bool:
     data = line.encode("utf-8", "surrogatepass")
     digest = hashlib.blake2b(data, digest_size=8, key=seed.to_bytes(8, "little")).digest()
     return int.from_bytes(digest, "little") < fraction * 2**64
@@ -60,8 +61,8 @@ def _divide_at(
 
 
 def _boundary_in(text: str, start: int, whole_words: bool) -> int:
-    """Return where in ``text`` validation starts; its length if nowhere."""
+    """Return the index in ``text`` at which validation starts; its length if it does not."""
     if not whole_words or start >= len(text):
         return min(start, len(text))
-    found = _WHITE_SPACE.search(text, start)
-    return found.start() if found else len(text)
+    match = _WHITE_SPACE.search(text, start)
+    return match.start() if match else len(text)

@@ -1,4 +1,7 @@
-"""Texts that can be read only once, or are in no file, in a temporary file as long as it takes."""
+"""Keeps text that is not in a file, from standard input or strings, in a temporary file.
+
+The file exists as long as the body of a ``with`` statement runs. This module does not read it.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,12 @@ NAME = "text"
 
 @contextlib.contextmanager
 def spooled_stdin(addresses: Sequence[str]) -> Iterator[Path | None]:
-    """Keep what comes through standard input in a temporary file, if an address asks for it."""
+    """Copy standard input to a temporary file and yield its path, if ``-`` is an address.
+
+    Raises:
+        CorpusError: if standard input can't be read.
+        UsageError: if it is closed, or ``-`` is an address twice.
+    """
     if addresses.count(STDIN) > 1:
         raise UsageError("standard input is named twice and can be read only once: name it once")
     if STDIN not in addresses:
@@ -33,10 +41,10 @@ def spooled_stdin(addresses: Sequence[str]) -> Iterator[Path | None]:
 
 @contextlib.contextmanager
 def spooled_strings(strings: Sequence[str], addresses: Sequence[str]) -> Iterator[Path]:
-    """Keep texts in a temporary file, for the address that stands for them.
+    """Write strings to a temporary file and yield its path, for the address ``STRINGS``.
 
     Raises:
-        UsageError: if the addresses beside them ask for standard input.
+        UsageError: if ``-`` is an address too.
     """
     if STDIN in addresses:
         raise UsageError(f"{STDIN} can't be read beside texts: read it and give it as a text")

@@ -1,10 +1,10 @@
-"""Counts the words of a text that arrives in pieces: stretches without white space."""
+"""Counts the words of a text that arrives in pieces; a word is a run without white space."""
 
 from __future__ import annotations
 
 
 class WordCounter:
-    """Counts stretches without white space in documents that pass by piece by piece.
+    """Counts words in documents that arrive in pieces.
 
     Attributes:
         count: the words so far.
@@ -15,11 +15,11 @@ class WordCounter:
         self._inside = False  # whether the last piece ended within a word
 
     def add(self, text: str) -> None:
-        """Count the words of the next piece; one that goes on from the last piece counts once."""
+        """Count the words of the next piece; one that began in the last piece counts once."""
         if text:
             self.count += len(text.split()) - (self._inside and not text[0].isspace())
             self._inside = not text[-1].isspace()
 
     def end_document(self) -> None:
-        """Let the next piece begin a document, and so a word."""
+        """End a document, and with it its last word."""
         self._inside = False

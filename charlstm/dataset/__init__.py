@@ -1,6 +1,6 @@
-"""From a corpus to batches of token ids.
+"""Turns a corpus into batches of token ids.
 
-    prepare   tokenizes a corpus once and caches the result
+    prepare   encodes a corpus once and caches the result
     store     token ids on disk, memory-mapped
     batches   parallel streams for training, windows for validation
 

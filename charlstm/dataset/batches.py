@@ -1,8 +1,9 @@
-"""The batches that training and validation read from token ids.
+"""Cuts token ids into the batches of training and validation.
 
-Training batches are parallel contiguous streams for truncated backpropagation through time; each is
-a pure function of (seed, step), so the step number is the whole data cursor. Validation batches
-cut a text into streams that together equal one. This module knows ids only.
+An array of ids goes in, arrays of inputs and targets come out. Training batches are parallel
+contiguous streams for truncated backpropagation through time; each is a pure function of (seed,
+step), so that a run can resume at any step. Validation batches cut a text into streams that
+together equal one. This module does not know text or networks.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from numpy.typing import NDArray
 from charlstm.dataset.store import Ids, ring_of
 from charlstm.tokenizer.base import END_OF_DOCUMENT, UNKNOWN
 
-# Of the training text, at most this share stands in characters rare enough to be replaced, and
-# each occurrence of them is replaced this often, so that the unknown symbol has a learned place.
+# Characters that together make up at most RARE_SHARE of the training text are rare. Training
+# replaces them by the unknown token at REPLACEMENT_RATE, so that its embedding is learned.
 RARE_SHARE = 1e-4
 REPLACEMENT_RATE = 0.2
 
@@ -27,18 +28,18 @@ REPLACEMENT_RATE = 0.2
 def replacement_rates(
     train: Ids, character_ids: NDArray[np.integer], vocab_size: int
 ) -> NDArray[np.float64]:
-    """Return, for each id, how often training shows the unknown symbol in its place.
+    """Return the rate at which training replaces each id by the unknown token.
 
     Only the rarest characters are replaced: those that together make up at most ``RARE_SHARE`` of
     the text, and the rarest one in any case.
 
     Args:
-        train: the training ids, any shape.
-        character_ids: the ids that stand for single characters.
-        vocab_size: how many ids there are.
+        train: the training ids, [N].
+        character_ids: the ids of tokens of one character.
+        vocab_size: the number of ids.
 
     Returns:
-        float64 [vocab_size], 0 for all but the rarest characters.
+        float64 [vocab_size], from 0 to ``REPLACEMENT_RATE``; 0 for all but the rarest characters.
     """
     counts = np.zeros(vocab_size, np.int64)
     for start in range(0, train.size, 1 << 24):
@@ -48,13 +49,13 @@ def replacement_rates(
     rare = by_rarity[np.cumsum(counts[by_rarity]) <= RARE_SHARE * train.size]
     chosen = rare if rare.size else by_rarity[:1]
     rates = np.zeros(vocab_size)
-    # Where every character is frequent, even the rarest one is replaced only now and then.
+    # If every character is frequent, the rarest one is replaced at a lower rate.
     rates[chosen] = np.minimum(REPLACEMENT_RATE, RARE_SHARE * train.size / counts[chosen])
     return rates
 
 
 class TrainingBatch(NamedTuple):
-    """One step's input and what should follow it, both int32 [streams, sequence_length]."""
+    """Inputs and targets of one step, both int32 [streams, sequence_length]."""
 
     inputs: NDArray[np.int32]
     targets: NDArray[np.int32]
@@ -65,17 +66,17 @@ class TrainingBatch(NamedTuple):
 class Streams:
     """Training ids as parallel contiguous streams; ``batch(step)`` is a pure function.
 
-    The training text is read as a ring that each epoch enters at another place, so that every
-    epoch covers all of it with other window borders. Row b of batch k continues row b of batch
-    k - 1; only the first batch of an epoch starts anew. Where the ring closes on a document that
-    has been cut, what follows is unknown, and the target is the unknown symbol.
+    The training text is read as a ring that each epoch enters at a random position, so that every
+    epoch covers all of it with different window borders. Row b of batch k continues row b of batch
+    k - 1; only the first batch of an epoch does not. Where the ring closes on a document that has
+    been cut, the next token is not known, and the target is the unknown token.
 
     Attributes:
         ids: the training text, [N].
         streams: rows of a batch.
         sequence_length: tokens per row and step; gradients reach back no further.
-        seed: determines each epoch's entry and the replaced characters.
-        rates: float64 [vocab_size], how often each id is replaced by the unknown symbol.
+        seed: determines the entry of each epoch and the replaced characters.
+        rates: the rate at which each id is replaced by the unknown token, float64 [vocab_size].
     """
 
     ids: Ids
@@ -94,35 +95,39 @@ class Streams:
 
     @property
     def tokens_per_step(self) -> int:
-        """How many symbols one step predicts."""
+        """The number of tokens that one step predicts."""
         return self.streams * self.sequence_length
 
     @property
     def steps_per_epoch(self) -> int:
-        """How many steps read the whole text once (the last may read a little twice)."""
+        """The number of steps that cover the text once (the last may repeat some of it)."""
         return max(1, -(-self._ring.size // self.tokens_per_step))
 
     def batch(self, step: int) -> TrainingBatch:
         """Return the batch of training step ``step``, counted from 0."""
-        epoch, position = divmod(step, self.steps_per_epoch)
+        epoch, number = divmod(step, self.steps_per_epoch)
         entry = np.random.default_rng([self.seed, 0, epoch]).integers(self._ring.size)
         starts = np.arange(self.streams) * (self.steps_per_epoch * self.sequence_length)
-        columns = entry + position * self.sequence_length + np.arange(self.sequence_length + 1)
-        places = (starts[:, None] + columns) % self._ring.size
-        window = self._ring[places].astype(np.int32)
+        columns = entry + number * self.sequence_length + np.arange(self.sequence_length + 1)
+        positions = (starts[:, None] + columns) % self._ring.size
+        window = self._ring[positions].astype(np.int32)
         draws = np.random.default_rng([self.seed, 1, step]).random(window.shape, np.float32)
         window[draws < self.rates[window]] = UNKNOWN
         targets = window[:, 1:].copy()
         if self._is_cut:
-            targets[places[:, 1:] == 0] = UNKNOWN
-        return TrainingBatch(window[:, :-1], targets, position == 0)
+            targets[positions[:, 1:] == 0] = UNKNOWN
+        return TrainingBatch(window[:, :-1], targets, number == 0)
 
 
 class ValidationBatch(NamedTuple):
     """A window of all validation streams.
 
-    ``weights`` float32 [streams, length] is 1 where the target counts, 0 in the warm-up and past
-    the end. ``keep`` float32 [streams, 1] multiplies the states before the batch: 0 restarts.
+    Attributes:
+        inputs: int32 [streams, length].
+        targets: int32 [streams, length].
+        weights: float32 [streams, length]; 1 if the target counts, 0 in the warm-up and after the
+            end.
+        keep: float32 [streams, 1]; multiplies the states before the batch, 0 resets them.
     """
 
     inputs: NDArray[np.int32]
@@ -136,26 +141,26 @@ def validation_batches(
 ) -> Iterator[ValidationBatch]:
     """Cut a text into parallel streams that together equal one stream with carried states.
 
-    Each stream first reads the ``warm`` tokens before it, uncounted, which brings its states to
-    where one stream over the whole text would have them. Every token after the first is
-    counted exactly once. All batches have the same shape.
+    Each stream first reads the ``warm`` tokens before it, which do not count, so that its states
+    are close to those of one stream over the whole text. Every token after the first counts
+    exactly once. All batches have the same shape.
 
     Args:
         ids: the validation text, [N], N > 1; the first id is context only.
-        max_streams: rows of a batch at most; short texts get fewer.
+        max_streams: the most rows of a batch; short texts have fewer.
         warm: tokens of warm-up, a multiple of ``length``.
         length: tokens of a batch.
     """
     targets = ids.size - 1
     streams = max(1, min(max_streams, targets // (2 * warm)))
     share = -(-targets // streams)
-    first = np.arange(streams)[:, None] * share  # the first position each stream is counted at
+    first = np.arange(streams)[:, None] * share  # the first position of each stream that counts
     for start in range(-warm, share, length):
         columns = start + np.arange(length)
         position = first + columns
         counted = (columns >= 0) & (columns < share) & (position < targets)
         inside = np.clip(position, 0, targets - 1)
-        # Only the first stream has nothing before it: it begins with zero states.
+        # Only the first stream has no tokens before it: its states are reset after the warm-up.
         restart = (start == 0) & (first == 0)
         yield ValidationBatch(
             ids[inside].astype(np.int32),

@@ -1,9 +1,9 @@
-"""From a corpus to ids on disk: fingerprint, vocabulary, token store, through the cache.
+"""Prepares a corpus for training: builds its tokenizer, encodes it, and caches both.
 
-Three streaming passes at most, none of which holds the text in memory: one finds the length and
-the hash; if the cache has no store for that hash and these settings, one counts symbols in the
-training part and one encodes. This module joins corpus, tokenizer and dataset; it does not know
-models.
+Settings go in; a tokenizer, token ids on disk and statistics come out. There are at most three
+passes over the text, none of which holds it in memory: the first hashes it; if the cache has no
+entry for that hash and these settings, the second collects the vocabulary of the training part and
+the third encodes. This module does not know models.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ from charlstm.tokenizer.storage import tokenizer_from_json
 from charlstm.tokenizer.vocabulary import build_tokenizer
 from charlstm.unicode_text import has_surrogates
 
-# Part of the key of every cached store: raise it when the same settings give another store.
+# Part of the key of every cache entry: raise it when the same settings give a different result.
 STORE_VERSION = 3
 
-# Characters of the names of files that are recorded, so that a configuration can be read again.
+# The most characters of recorded file names, so that a configuration stays within its size limit.
 _RECORDED = 2**20
 
 STATISTICS_FILE = "statistics.json"
@@ -43,11 +43,17 @@ LINES_FILE = "lines.bin"
 
 
 class Statistics(msgspec.Struct, frozen=True, kw_only=True):
-    """The corpus in numbers.
+    """Counts of a corpus.
 
-    ``valid_words`` counts stretches without white space; ``valid_unknown`` the characters of the
-    validation text that the training text does not have; ``train_lines`` the distinct lines of
-    the training text where each line is a document.
+    Attributes:
+        sha256: the hash of the text.
+        documents: all documents, training and validation.
+        characters: all characters.
+        train_characters: characters of the training part.
+        valid_characters: characters of the validation part.
+        valid_words: runs without white space in the validation part.
+        valid_unknown: counts of the characters of the validation part that have no id.
+        train_lines: distinct lines of the training part; 0 if lines are not documents.
     """
 
     sha256: str
@@ -62,7 +68,16 @@ class Statistics(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True)
 class Prepared:
-    """A corpus ready to train on; ``lines`` of its training part, if each is a document."""
+    """A corpus that is ready to train on.
+
+    Attributes:
+        name: a name for the folder of the checkpoint.
+        sources: the names of the files.
+        tokenizer: the tokenizer of ``store``.
+        store: the token ids.
+        statistics: counts.
+        lines: hashes of the training lines; ``None`` if lines are not documents.
+    """
 
     name: str
     sources: tuple[str, ...]
@@ -81,19 +96,19 @@ def prepare(
     fixed: Tokenizer | None = None,
     sha256: str | None = None,
 ) -> Prepared:
-    """Read the corpus once or more and return its tokenizer, token store and statistics.
+    """Read a corpus and return its tokenizer, token store and statistics.
 
     Args:
-        config: which text, and which part of it validates.
-        tokenizing: how to build the tokenizer.
-        stdin: where the text of the address ``-`` has been spooled.
-        base: a tokenizer to extend; its ids are kept.
+        config: the text, and the part of it that validates.
+        tokenizing: the settings of the tokenizer.
+        stdin: the file with the spooled text of the address ``-`` or ``python-strings``.
+        base: a tokenizer to extend; its ids stay the same.
         fixed: a tokenizer to use as it is, instead of building one.
-        sha256: what the text must be, by ``Statistics.sha256``.
+        sha256: the hash that the text must have, from ``Statistics.sha256``.
 
     Raises:
         CorpusError: if the text can't be read.
-        CorpusChanged: if it is another than ``sha256`` says.
+        CorpusChanged: if the text does not have the hash ``sha256``.
         StorageError: if the cache can't be written.
     """
     text = _Text(config, tokenizing.level == "word", stdin)
@@ -130,17 +145,17 @@ def prepare(
 
 
 def _recorded(names: list[str]) -> list[str]:
-    """Return names as they are recorded: the first of them, where a corpus has very many files."""
+    """Return names to record, shortened to ``_RECORDED`` characters if there are very many."""
     left = _RECORDED
-    for place, name in enumerate(names):
+    for index, name in enumerate(names):
         left -= len(name)
         if left < 0:
-            return [*names[:place], f"and {len(names) - place:,} more"]
+            return [*names[:index], f"and {len(names) - index:,} more"]
     return names
 
 
 def _tokenizer(text: _Text, tokenizing: TokenizerConfig) -> Tokenizer:
-    """Build the tokenizer of the training part, or find it in the cache."""
+    """Build the tokenizer of the training part, or read it from the cache."""
 
     def build(folder: Path) -> None:
         texts = (chunk.text for validates, chunk in text.divided() if not validates)
@@ -153,7 +168,7 @@ def _tokenizer(text: _Text, tokenizing: TokenizerConfig) -> Tokenizer:
 
 
 class _Text:
-    """The corpus with its hash and its division into training and validation."""
+    """A corpus with its hash and its division into training and validation."""
 
     def __init__(self, config: CorpusConfig, whole_words: bool, stdin: Path | None) -> None:
         self.config = config
@@ -171,10 +186,10 @@ class _Text:
         return "+".join(fingerprint.sha256 for fingerprint in self.fingerprints)
 
     def divided(self) -> Iterator[tuple[bool, Chunk]]:
-        """Yield (validates, chunk) over the whole text, from its beginning.
+        """Yield (validates, chunk) for all chunks of the text.
 
         Raises:
-            CorpusError: at the end, if there was more or less text than when it was hashed.
+            CorpusError: at the end, if the text is longer or shorter than when it was hashed.
         """
         characters = 0
         for validates, chunk in self._parts():
@@ -200,23 +215,23 @@ class _Text:
         )
 
     def key(self, tokenizing: bytes) -> str:
-        """Return what identifies data made of this text: its hash, never its address."""
+        """Return a key for results that depend on this text: its hash counts, not its address."""
         division = {
             "lines": self.config.lines,
-            # Only what decides the division counts, so that another seed finds the same files.
+            # Only settings that change the division, so that another seed has the same key.
             "fraction": None if self.valid else self.config.valid_fraction,
             "seed": self.config.seed if self.config.lines and not self.valid else None,
             "whole words": self.whole_words,
         }
-        # What is a letter, and so where words end, depends on Python's version of Unicode.
+        # Python's version of Unicode decides what a letter is, and so where words end.
         parts = (STORE_VERSION, unicodedata.unidata_version, self.sha256, division)
         return hashlib.sha256(msgspec.json.encode(parts) + tokenizing).hexdigest()[:32]
 
 
 def _without(corpus: Corpus, valid: Corpus) -> Corpus:
     """Return the corpus without the sources that validate, which must never be trained on."""
-    taken = {source.path.resolve() for source in valid.sources}
-    left = tuple(source for source in corpus.sources if source.path.resolve() not in taken)
+    validating = {source.path.resolve() for source in valid.sources}
+    left = tuple(source for source in corpus.sources if source.path.resolve() not in validating)
     if not left:
         raise CorpusError(
             f"{', '.join(corpus.addresses)} is all named by --valid too, which leaves nothing to "
@@ -236,7 +251,7 @@ def _open(config: CorpusConfig, addresses: tuple[str, ...], stdin: Path | None) 
 
 
 class _Tally:
-    """Counts what statistics need while chunks pass by."""
+    """Counts for ``Statistics``, chunk by chunk."""
 
     def __init__(self, lines: bool) -> None:
         self.lines = lines
@@ -246,7 +261,7 @@ class _Tally:
         self.train_lines = LineGatherer()
 
     def add(self, validates: bool, chunk: Chunk, tokenizer: Tokenizer) -> None:
-        # Where each line is a document, its line end is a character that the model predicts.
+        # If lines are documents, the model predicts each line end as a character.
         self.characters[validates] += len(chunk.text) + (self.lines and chunk.ends_document)
         if self.lines and not validates:
             self.train_lines.add(chunk.text)
@@ -271,11 +286,11 @@ class _Tally:
 
 
 def _encodable(counts: Counter[str]) -> dict[str, int]:
-    """Return counts of characters; lone surrogates, which JSON has not, count as U+FFFD."""
-    found: Counter[str] = Counter()
+    """Return counts that JSON can represent: lone surrogates count as U+FFFD."""
+    encodable: Counter[str] = Counter()
     for character, count in counts.items():
-        found[REPLACEMENT if has_surrogates(character) else character] += count
-    return dict(found)
+        encodable[REPLACEMENT if has_surrogates(character) else character] += count
+    return dict(encodable)
 
 
 def _encode(

@@ -1,6 +1,6 @@
-"""Token ids on disk: two flat files of unsigned integers, memory-mapped.
+"""Token ids on disk: two files of unsigned integers, one for training and one for validation.
 
-One file is for training and one for validation. This module knows ids and its own files only.
+Encoded chunks go in, memory-mapped arrays come out. This module does not know text or tokenizers.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ VALID_FILE = "valid.bin"
 
 
 class Encoded(NamedTuple):
-    """A stretch of ids on its way into the store."""
+    """The ids of a chunk of text, [N]."""
 
     validates: bool
     ids: Ids
@@ -32,11 +32,12 @@ class Encoded(NamedTuple):
 
 @dataclass(frozen=True)
 class TokenStore:
-    """Ids of the training and of the validation text, memory-mapped, one dtype.
+    """Ids of the training and the validation text, [N] each, memory-mapped, of one dtype.
 
-    ``END_OF_DOCUMENT`` stands before and after every document. Only where the division into
-    training and validation cuts a document, no mark stands after its training part. If no document
-    ends in the training text, the validation text has no mark at its end: it can't be foreseen.
+    ``END_OF_DOCUMENT`` is before and after every document, but not after the training part of a
+    document that the division into training and validation cuts. If no document ends in the
+    training text, there is none at the end of the validation text either: a model can't have
+    learned to predict it.
     """
 
     train: Ids
@@ -44,17 +45,20 @@ class TokenStore:
 
     @property
     def train_tokens(self) -> int:
-        """How many symbols an epoch predicts."""
+        """The number of tokens that an epoch predicts."""
         return ring_of(self.train).size
 
     @property
     def valid_tokens(self) -> int:
-        """How many symbols validation predicts: all but the first mark."""
+        """The number of tokens that validation predicts: all but the first."""
         return max(0, self.valid.size - 1)
 
 
 def ring_of(train: Ids) -> Ids:
-    """Return a training text without the mark at its end, which the one at its start doubles."""
+    """Return a training text without the ``END_OF_DOCUMENT`` at its end: read as a ring, [N].
+
+    The one at its start follows the last token then.
+    """
     return train[:-1] if train.size > 1 and train[-1] == END_OF_DOCUMENT else train
 
 
@@ -68,7 +72,11 @@ def smallest_dtype(vocab_size: int) -> np.dtype[np.unsignedinteger]:
 
 
 def write_store(folder: Path, pieces: Iterable[Encoded], vocab_size: int) -> None:
-    """Stream ``pieces`` into the two files of a token store in ``folder``."""
+    """Write ``pieces`` to the two files of a token store as they arrive.
+
+    Raises:
+        OSError: if a file can't be written.
+    """
     dtype = smallest_dtype(vocab_size)
     mark = np.array([END_OF_DOCUMENT], dtype).tobytes()
     with contextlib.ExitStack() as stack:

@@ -1,8 +1,9 @@
-"""The user's cache folder: token stores and graphs that are used again.
+"""The user's cache folder: results that take long to build, such as token stores and graphs.
 
-Entries are folders, written under a temporary name and renamed when complete; the least recently
-used go first when the cache outgrows its bound. Anything here can be deleted at any time at the
-cost of building it again. This module does not know what an entry holds.
+A key and two functions, one that builds an entry and one that reads it, go in; what was read comes
+out. Entries are folders, written under a temporary name and renamed when complete. When the cache
+outgrows its limit, the least recently used are removed. Anything here can be deleted at any time
+and is built again when needed. This module does not know what an entry contains.
 """
 
 from __future__ import annotations
@@ -26,13 +27,13 @@ Value = TypeVar("Value")
 VARIABLE = "CHARLSTM_CACHE"
 DEFAULT_LIMIT_MB = 4096
 YOUNG_SECONDS = 60
-# How often to try what other processes interfere with.
+# Attempts at an operation that other processes may disturb.
 ATTEMPTS = 10
 
 # The hashes of an entry's files, as sha256sum writes them.
 DIGESTS = "SHA256SUMS"
 
-# Says that a folder is a cache, and ours: nothing is removed from a folder without it.
+# Marks a folder as our cache: nothing is removed from a folder without it.
 # Source: the Cache Directory Tagging Specification.
 TAG = "CACHEDIR.TAG"
 SIGNATURE = "Signature: 8a477f597d28d172789f06886806bc55\n# This folder is a cache of charlstm.\n"
@@ -56,7 +57,7 @@ def cache_folder() -> Path:
 
 
 def limit() -> int:
-    """Return how many bytes the cache may hold: ``$CHARLSTM_CACHE_MB``, by default 4096 MB.
+    """Return the size limit of the cache in bytes: ``$CHARLSTM_CACHE_MB``, by default 4096 MB.
 
     Raises:
         ConfigError: if the variable is not a whole number.
@@ -72,26 +73,27 @@ def limit() -> int:
 def entries() -> list[Entry]:
     """Return the complete entries, most recently used first."""
     folders = [path for path in _children() if not path.name.startswith(".")]
-    found = [entry for entry in map(_entry, folders) if entry.used]
-    return sorted(found, key=lambda entry: -entry.used)
+    complete = [entry for entry in map(_entry, folders) if entry.used]
+    return sorted(complete, key=lambda entry: -entry.used)
 
 
 def obtain(key: str, build: Callable[[Path], None], read: Callable[[Path], Value]) -> Value:
-    """Return what ``read`` makes of the entry ``key``; if there is none, ``build`` fills it first.
+    """Return what ``read`` returns for the entry ``key``; without an entry, ``build`` it first.
 
-    The files are compared with the hashes that were written down when the entry was built. If one
-    is damaged or missing, the entry is built again. Other processes may remove entries at any time:
-    what is being built is locked and read before others can see it.
+    The files are compared with hashes from when the entry was built. If one is damaged or missing,
+    the entry is built again. Other processes may remove entries at any time, so that an unfinished
+    entry is locked, and read before it gets its name.
 
     Args:
-        key: names the entry; it stands for all that its content depends on.
+        key: the name of the entry; it must depend on everything that the content depends on.
         build: fills an empty folder with files.
-        read: reads the folder. Its path does not last, but files opened or mapped stay readable.
+        read: reads the folder. The folder may go afterwards; files that are open or mapped stay
+            readable.
 
     Raises:
         StorageError: if the file system refuses.
     """
-    limit()  # a wrong bound is told before any work
+    limit()  # raises before any work if it is not a number
     folder = cache_folder()
     path = folder / key
     with storage_errors(folder, f", or let {VARIABLE} name another folder"):
@@ -106,10 +108,10 @@ def obtain(key: str, build: Callable[[Path], None], read: Callable[[Path], Value
 
 
 def _use(path: Path, read: Callable[[Path], Value]) -> Value:
-    """Read an entry and note that it was used now.
+    """Check and read an entry, and set its time of use to now.
 
     Raises:
-        OSError: if it is not there, or a file of it can't be read.
+        OSError: if it does not exist or a file can't be read.
         ValueError: if a file has changed.
     """
     with contextlib.suppress(OSError):  # it may belong to somebody else
@@ -119,7 +121,7 @@ def _use(path: Path, read: Callable[[Path], Value]) -> Value:
 
 
 def _build(path: Path, build: Callable[[Path], None], read: Callable[[Path], Value]) -> Value:
-    """Build an entry, read it and give it its name; begin again if others remove its files."""
+    """Build an entry, read it and rename it; start again if other processes remove its files."""
     attempts = 0
     while True:
         attempts += 1
@@ -133,7 +135,7 @@ def _build(path: Path, build: Callable[[Path], None], read: Callable[[Path], Val
                 build(unfinished)
                 _seal(unfinished)
                 value = read(unfinished)
-                _move_into_place(unfinished, path)
+                _publish(unfinished, path)
                 return value
         except (OSError, StorageError) as error:
             cause = error.__cause__ if isinstance(error, StorageError) else error
@@ -144,14 +146,14 @@ def _build(path: Path, build: Callable[[Path], None], read: Callable[[Path], Val
 
 
 def _seal(folder: Path) -> None:
-    """Write down the hashes of an entry's files and make all of them durable."""
+    """Write the hashes of an entry's files and make all of them durable."""
     (folder / DIGESTS).write_text(_digests(folder))
     for file in folder.iterdir():
         sync_file(file)
 
 
 def _check(folder: Path) -> None:
-    """Check that an entry is what was sealed.
+    """Check that an entry is as it was sealed.
 
     Raises:
         OSError: if a file can't be read.
@@ -171,10 +173,10 @@ def _digests(folder: Path) -> str:
 
 
 def _claim(folder: Path) -> None:
-    """Make and tag the cache folder.
+    """Create and tag the cache folder.
 
     Raises:
-        ConfigError: if it holds other things than a cache.
+        ConfigError: if it contains files and is not our cache.
     """
     folder.mkdir(parents=True, exist_ok=True)
     if _is_ours(folder):
@@ -196,19 +198,20 @@ def _is_ours(folder: Path) -> bool:
         return False
 
 
-def _move_into_place(unfinished: Path, path: Path) -> None:
+def _publish(unfinished: Path, path: Path) -> None:
+    """Give a complete entry its name."""
     try:
         unfinished.rename(path)
     except OSError as error:
-        # Another process may have built the same entry meanwhile; either one serves.
+        # Another process may have built the same entry meanwhile; either can be used.
         if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
             raise
 
 
 def evict(keep: Path) -> None:
-    """Remove the least recently used entries until the cache fits its bound, but not ``keep``.
+    """Remove the least recently used entries, but not ``keep``, until the cache fits its limit.
 
-    What killed processes have left unfinished goes too: nobody holds its lock.
+    Unfinished entries of killed processes are removed too: nobody holds their locks.
     """
     for path in _children():
         # Whoever has just made a folder may not have locked it yet.
@@ -224,7 +227,7 @@ def evict(keep: Path) -> None:
 
 
 def clear() -> list[Entry]:
-    """Remove everything but what is being built; return the complete entries removed.
+    """Remove all entries except unfinished ones in use; return the complete ones.
 
     Raises:
         StorageError: if the file system refuses.
@@ -244,7 +247,7 @@ def _remove_unfinished(path: Path, *, without_locks: bool) -> None:
 
     Args:
         path: its folder.
-        without_locks: whether to remove it where the file system can't tell.
+        without_locks: whether to remove it on a file system without locks.
     """
     try:
         # It is removed under the lock, so that a process that has just made it notices.

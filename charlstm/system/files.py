@@ -1,7 +1,7 @@
-"""Files that are whole or not there, and folders that one process keeps for itself.
+"""Atomic file writes, locks on folders, and storage errors as exceptions.
 
-A file gets a temporary name, fsync, its own name, and fsync of the folder. This module knows file
-systems. It does not know what the bytes mean.
+A file is written under a temporary name, synced, renamed, and its folder synced. This module does
+not know what the bytes mean.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ _REASONS = {
 
 @contextlib.contextmanager
 def storage_errors(path: Path, otherwise: str = "") -> Iterator[None]:
-    """Turn an ``OSError`` on writing ``path`` into a ``StorageError`` that says what to do.
+    """Turn an ``OSError`` raised in the body into a ``StorageError`` that says what to do.
 
     Args:
-        path: what is written.
-        otherwise: the end of the message, if there is something else to do.
+        path: the file or folder that is written.
+        otherwise: another remedy, appended to the message.
     """
     try:
         yield
@@ -43,11 +43,11 @@ def storage_errors(path: Path, otherwise: str = "") -> Iterator[None]:
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write ``data`` so that ``path`` is, at every moment, its old content or its new one.
+    """Write a file so that at every moment it has its old content or its new one.
 
     Raises:
-        StorageError: if the file system refuses; ``path`` is then as it was, or, where only its
-            name could not be made durable, new.
+        StorageError: if the file system refuses. The file is then unchanged, or new if only the
+            sync of its folder failed.
     """
     with replaced_atomically(path) as temporary:
         temporary.write_bytes(data)
@@ -55,17 +55,17 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 @contextlib.contextmanager
 def replaced_atomically(path: Path, suffix: str = ".tmp") -> Iterator[Path]:
-    """Let the body write a file of another name, which then takes the place of ``path``.
+    """Let the body write a temporary file, then rename it to ``path``.
 
     Args:
-        path: what is replaced, unless the body fails.
-        suffix: the end of the temporary name, which stands in the same folder.
+        path: the file to replace, which stays as it is if the body fails.
+        suffix: the end of the temporary name; the file is in the folder of ``path``.
 
     Raises:
         StorageError: as ``write_atomically`` does.
     """
     with storage_errors(path):
-        temporary = _created_beside(path, suffix)
+        temporary = _create_beside(path, suffix)
         try:
             yield temporary
             sync_file(temporary)
@@ -77,7 +77,7 @@ def replaced_atomically(path: Path, suffix: str = ".tmp") -> Iterator[Path]:
         sync_file(path.parent)
 
 
-def _created_beside(path: Path, suffix: str) -> Path:
+def _create_beside(path: Path, suffix: str) -> Path:
     """Create an empty file of a new name in the folder of ``path``.
 
     The system applies the umask. To read it, a process must change it for a moment, and what other
@@ -102,31 +102,31 @@ def sync_file(path: Path) -> None:
 
 @contextlib.contextmanager
 def locked(folder: Path, *, shared: bool = False, otherwise: bool = True) -> Iterator[bool]:
-    """Try to keep a folder for this process; tell whether no other process has it.
+    """Try to lock a folder; yield whether that succeeded.
 
-    The lock is on the folder itself, so that it leaves no file behind, and the system drops it when
-    the process ends, however it ends.
+    The lock is on the folder itself, so that it leaves no file behind, and the system releases it
+    when the process ends, however it ends.
 
     Args:
-        folder: what to keep.
-        shared: refuse nobody else who asks for a shared lock too.
-        otherwise: what to tell on a file system that has no such locks.
+        folder: the folder to lock.
+        shared: whether other processes may have a shared lock at the same time.
+        otherwise: what to yield on a file system without locks.
 
     Raises:
-        StorageError: if the folder is not there or can't be opened.
+        StorageError: if the folder does not exist or can't be opened.
     """
     with storage_errors(folder):
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        # Whoever had it before may have removed it, and another one may be in its place.
-        told = _lock(descriptor, shared, otherwise)
-        yield told and identity(folder) == _identity(os.fstat(descriptor))
+        # The process that had the lock may have removed the folder, and another may exist by now.
+        is_locked = _lock(descriptor, shared, otherwise)
+        yield is_locked and identity(folder) == _identity(os.fstat(descriptor))
     finally:
         os.close(descriptor)
 
 
 def identity(folder: Path) -> tuple[int, int] | None:
-    """Return what tells a folder from another one of the same name; ``None`` if there is none."""
+    """Return the device and inode of a folder; ``None`` if it does not exist."""
     try:
         return _identity(os.stat(folder))
     except OSError:

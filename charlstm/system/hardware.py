@@ -1,7 +1,6 @@
-"""What this machine can do: how many cores, which number types they multiply, how much memory.
+"""The machine: number and speed of its processors, their number formats, the available memory.
 
-This module knows machines and nothing else. It imports nothing heavy, so that a plan can be made
-without TensorFlow.
+It imports nothing heavy, so that a plan can be made without TensorFlow. GPUs are not known here.
 """
 
 from __future__ import annotations
@@ -26,12 +25,12 @@ MEMORY_LIMITS = (
     Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
 )
 
-# Flags that mean: bfloat16 is multiplied in hardware. Elsewhere it would be emulated.
+# Flags of processors that multiply bfloat16 in hardware. Others would emulate it.
 BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16"}
 
 
 def processor_count() -> int:
-    """Return how many processors this process may use."""
+    """Return the number of processors that this process may use."""
     affinity = getattr(os, "sched_getaffinity", None)
     return len(affinity(0)) if affinity else os.cpu_count() or 1
 
@@ -39,26 +38,26 @@ def processor_count() -> int:
 def available_memory(
     meminfo: Path = MEMINFO, limits: tuple[Path, ...] = MEMORY_LIMITS
 ) -> int | None:
-    """Return how many bytes of memory a new process may use; ``None`` where it can't be told.
+    """Return the memory that a new process may use, in bytes; ``None`` if that is unknown.
 
     Args:
-        meminfo: where Linux tells what is free, caches included.
-        limits: where it tells what the container may use; the smallest number counts.
+        meminfo: the file in which Linux reports free memory, caches included.
+        limits: the files in which it reports the container's limit; the smallest number counts.
     """
-    found = []
+    bounds = []
     with contextlib.suppress(OSError, LookupError, ValueError):
         fields = dict(line.split(":") for line in meminfo.read_text("ascii").splitlines())
-        found.append(1024 * int(fields["MemAvailable"].split()[0]))
+        bounds.append(1024 * int(fields["MemAvailable"].split()[0]))
     for limit in limits:
         with contextlib.suppress(OSError, ValueError):  # "max" is no limit
-            found.append(int(limit.read_text("ascii")))
+            bounds.append(int(limit.read_text("ascii")))
     if (most := resource.getrlimit(resource.RLIMIT_AS)[0]) != resource.RLIM_INFINITY:
-        found.append(most)
-    return min(found, default=None)
+        bounds.append(most)
+    return min(bounds, default=None)
 
 
 def processor_flags(cpuinfo: Path = CPUINFO) -> set[str]:
-    """Return the flags of the first x86 core; none where there is no such description."""
+    """Return the flags of the first x86 core; empty if the system has no such description."""
     try:
         lines = cpuinfo.read_text("ascii", "replace").splitlines()
     except OSError:
@@ -68,11 +67,11 @@ def processor_flags(cpuinfo: Path = CPUINFO) -> set[str]:
 
 
 def product_type(precision: Literal["auto"] | ProductType, cpuinfo: Path = CPUINFO) -> ProductType:
-    """Choose the type of training's matrix products: bfloat16 where it is native.
+    """Return the number format of training's matrix products: bfloat16 where it is native.
 
     Args:
-        precision: what the user asked for.
-        cpuinfo: where Linux describes the processor.
+        precision: the user's choice.
+        cpuinfo: the file in which Linux describes the processor.
     """
     if precision != "auto":
         return precision
@@ -80,9 +79,9 @@ def product_type(precision: Literal["auto"] | ProductType, cpuinfo: Path = CPUIN
 
 
 def floating_point_speed() -> float:
-    """Return the float32 matrix-product rate of one processor in FLOP/s, the best of a few.
+    """Return the float32 matrix-product rate of one processor in FLOP/s, the best of 50 tries.
 
-    The matrices are small enough for one thread: several would wait for whatever else runs.
+    The matrices are small enough for one thread: several would wait for other processes.
     """
     size = 96
     a = np.ones((size, size), np.float32)
@@ -96,5 +95,5 @@ def floating_point_speed() -> float:
 
 
 def int8_pairs_saturate(cpuinfo: Path = CPUINFO) -> bool:
-    """Whether sums of two unsigned-by-signed products may be clipped: x86 without VNNI."""
+    """Whether sums of two unsigned-by-signed products may saturate: x86 without VNNI."""
     return not any("vnni" in flag for flag in processor_flags(cpuinfo))

@@ -1,8 +1,8 @@
-"""Whether an exception means that memory ran out, decided by its type and where it comes from.
+"""Decides whether an exception means that memory ran out, by its type and its origin.
 
-A text alone decides nothing: only of the exceptions in which the dynamic loader and ONNX Runtime
-report a failed allocation is the text read. This module imports none of the libraries whose
-exceptions it knows.
+A message alone decides nothing: only the messages of the dynamic loader and of ONNX Runtime, which
+have no exception of their own for a failed allocation, are read. This module imports none of the
+libraries whose exceptions it knows.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from pathlib import Path
 
 STATUS = Path("/proc/self/status")
 
-# How the dynamic loader and an extension module that is being initialized report it.
+# In messages of the dynamic loader, and of an extension module that is being initialized.
 _LOADER = ("failed to map segment", "cannot allocate memory", "bad_alloc")
-# How ONNX Runtime does.
+# In messages of ONNX Runtime.
 _ONNX_RUNTIME = ("bad_alloc", "failed to allocate memory", "cannot allocate memory")
-# Where allocations within Python itself fail unnoticed, what comes of it: an error without its
-# exception, or source text that is only half read.
+# Raised after an allocation within Python itself failed unnoticed: an error without its exception,
+# or source code that was read in part.
 _PYTHON = (SystemError, SyntaxError)
-# Python asks the system for memory in pieces of 1 MiB, threads and buffers take more.
+# Bytes. Python asks for memory in pieces of 1 MiB, threads and buffers ask for more.
 _LEFT_OVER = 2**23
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Return whether an exception means that there was not enough memory."""
+    """Whether an exception means that there was not enough memory."""
     if isinstance(error, MemoryError):
         return True
     if isinstance(error, OSError) and error.errno is not None:
@@ -51,7 +51,7 @@ def _is_from_tensorflow(error: BaseException) -> bool:
 
 
 def _is_from_onnx_runtime(error: BaseException) -> bool:
-    """Return whether it is one of its exceptions, or one of C++, which are RuntimeErrors."""
+    """Whether it is an exception of ONNX Runtime, or a RuntimeError raised in its C++ code."""
     if type(error).__module__.startswith("onnxruntime."):
         return True
     trace = error.__traceback__
@@ -62,13 +62,13 @@ def _is_from_onnx_runtime(error: BaseException) -> bool:
 
 
 def _address_space_is_used_up(status: Path = STATUS) -> bool:
-    """Return whether the process has had nearly all that its limit (``ulimit -v``) allows."""
+    """Whether the process has reached its limit of address space (``ulimit -v``) or nearly so."""
     limit = resource.getrlimit(resource.RLIMIT_AS)[0]
     if limit == resource.RLIM_INFINITY:
         return False
     try:
         fields = dict(line.split(":", 1) for line in status.read_text("ascii").splitlines())
         peak = 1024 * int(fields["VmPeak"].split()[0])
-    except (OSError, LookupError, ValueError):  # this system doesn't tell
+    except (OSError, LookupError, ValueError):  # this system does not report it
         return False
     return peak > limit - _LEFT_OVER

@@ -1,7 +1,7 @@
-"""The contract of a tokenizer: text to ids and back, without loss; the ids of the special tokens.
+"""The contract of a tokenizer: text to token ids and back, without loss.
 
-An id is that of a special token or of a piece of text: a character, or at word level also a longer
-token. This module knows no files and no model.
+The first ids are those of special tokens. Each of the others is the id of a piece of text: a
+character, or at word level also a longer token. This module does not know files or models.
 """
 
 from __future__ import annotations
@@ -23,36 +23,39 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-END_OF_DOCUMENT = 0
-UNKNOWN = 1
-BEGIN_SPELLING = 2
-END_SPELLING = 3
+# The ids of the special tokens; the last two exist at word level only.
+END_OF_DOCUMENT = 0  # before the first document and after each
+UNKNOWN = 1  # a character that is not in the vocabulary
+BEGIN_SPELLING = 2  # the next ids are the characters of one word,
+END_SPELLING = 3  # up to here
 
-REPLACEMENT = "\ufffd"
+REPLACEMENT = "\ufffd"  # the text of ``UNKNOWN``
 
 
 @dataclass(frozen=True)
 class Tokenizer(ABC):
-    """A vocabulary and how text is divided into it.
+    """A vocabulary, and how text is encoded with it.
 
     Attributes:
-        symbols: the text of each id after the reserved ones, in the order of the ids.
+        vocabulary: the text of each token that is not special, in the order of their ids.
+        level: ``char`` or ``word``.
+        reserved: the text of the special tokens, in the order of their ids, from 0.
     """
 
-    symbols: tuple[str, ...]
+    vocabulary: tuple[str, ...]
 
     level: ClassVar[Level]
     reserved: ClassVar[tuple[str, ...]]
 
     @property
     def vocab_size(self) -> int:
-        """How many ids there are, the reserved ones included."""
-        return len(self.reserved) + len(self.symbols)
+        """The number of ids, special tokens included."""
+        return len(self.reserved) + len(self.vocabulary)
 
     @cached_property
     def pieces(self) -> tuple[str, ...]:
-        """The text of each id: of the unknown symbol U+FFFD, of the other reserved ones none."""
-        return self.reserved + self.symbols
+        """The text of each id: U+FFFD for ``UNKNOWN``, empty for the other special tokens."""
+        return self.reserved + self.vocabulary
 
     @property
     def spells(self) -> bool:
@@ -61,39 +64,39 @@ class Tokenizer(ABC):
 
     @property
     def never_generated(self) -> NDArray[np.uint32]:
-        """The ids that may be read but never written: the unknown symbol, as ``[1]``."""
+        """The ids that are read but never generated, uint32 [1]: ``UNKNOWN``."""
         return np.array([UNKNOWN], np.uint32)
 
     @cached_property
     def character_ids(self) -> NDArray[np.uint32]:
-        """The ids of all symbols of one character, ascending."""
-        ids = [index for symbol, index in self._ids.items() if len(symbol) == 1]
+        """The ids of all tokens of one character, ascending, uint32 [characters]."""
+        ids = [token_id for token, token_id in self._ids.items() if len(token) == 1]
         return np.array(ids, np.uint32)
 
     @abstractmethod
     def encode(self, text: str) -> NDArray[np.uint32]:
-        """Return the ids of a text, shape ``[tokens]``; unknown characters become ``UNKNOWN``.
+        """Return the ids of a text, uint32 [tokens]; unknown characters become ``UNKNOWN``.
 
         ``decode(encode(text)) == text`` for every text whose characters are all known.
         """
 
     def encode_beginning(self, text: str) -> NDArray[np.int64]:
-        """Return the ids of the beginning of a document: the end of the one before it first."""
+        """Return ``END_OF_DOCUMENT`` and the ids of a document's beginning, int64 [1 + N]."""
         return np.concatenate([[END_OF_DOCUMENT], self.encode(text)]).astype(np.int64)
 
     def decode(self, ids: Iterable[int] | NDArray[np.integer]) -> str:
-        """Return the text of the ids, which is their pieces in a row."""
+        """Return the text of ids: their ``pieces``, joined."""
         listed = ids.tolist() if isinstance(ids, np.ndarray) else ids
         return "".join(map(self.pieces.__getitem__, listed))
 
     def unknown_characters(self, text: str) -> Counter[str]:
-        """Count the characters of a text that ``encode`` makes ``UNKNOWN``."""
+        """Count the characters of a text that ``encode`` turns into ``UNKNOWN``."""
         codes = code_points(text)
         unknown, counts = np.unique(codes[self._lookup(codes) == UNKNOWN], return_counts=True)
         return Counter(dict(zip(map(chr, unknown.tolist()), counts.tolist(), strict=True)))
 
     def extend(self, other: Tokenizer) -> Tokenizer:
-        """Return a tokenizer that knows the other's symbols too and keeps the ids of this one.
+        """Return a tokenizer with the other's tokens added; ids of this one stay the same.
 
         Raises:
             ConfigError: if the levels differ.
@@ -104,24 +107,24 @@ class Tokenizer(ABC):
                 f"choose --level {self.level}"
             )
         known = self._ids
-        return type(self)(self.symbols + tuple(s for s in other.symbols if s not in known))
+        return type(self)(self.vocabulary + tuple(t for t in other.vocabulary if t not in known))
 
     def split_prompt(self, prompt: str) -> tuple[str, str]:
-        """Return the text to encode, and what the continuation must start with."""
+        """Divide a prompt into the text to encode and the prefix of the next token."""
         return prompt, ""
 
     def to_json(self) -> bytes:
         """Return the vocabulary as JSON, for ``tokenizer_from_json``."""
-        return msgspec.json.encode({"level": self.level, "symbols": self.symbols})
+        return msgspec.json.encode({"level": self.level, "symbols": self.vocabulary})
 
     @cached_property
     def _ids(self) -> dict[str, int]:
-        return {symbol: index for index, symbol in enumerate(self.symbols, len(self.reserved))}
+        return {token: number for number, token in enumerate(self.vocabulary, len(self.reserved))}
 
     @cached_property
     def _table(self) -> NDArray[np.uint32]:
-        """Map code points to ids; one place more than needed, for all that lie beyond."""
-        codes = [ord(symbol) for symbol in self.symbols if len(symbol) == 1]
+        """The id of each code point; the last entry is for all code points beyond it."""
+        codes = [ord(token) for token in self.vocabulary if len(token) == 1]
         table = np.full(max(codes, default=0) + 2, UNKNOWN, np.uint32)
         table[codes] = self.character_ids
         return table
@@ -131,5 +134,5 @@ class Tokenizer(ABC):
 
 
 def code_points(text: str) -> NDArray[np.uint32]:
-    """Return the code points of a text, lone surrogates included, shape ``[characters]``."""
+    """Return the code points of a text, lone surrogates included, uint32 [characters]."""
     return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")

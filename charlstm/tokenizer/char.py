@@ -19,5 +19,5 @@ class CharTokenizer(Tokenizer):
     reserved = ("", REPLACEMENT)
 
     def encode(self, text: str) -> NDArray[np.uint32]:
-        """Return the id of each character, shape ``[characters]``."""
+        """Return the id of each character, uint32 [characters]."""
         return self._lookup(code_points(text))

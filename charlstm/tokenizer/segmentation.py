@@ -1,7 +1,8 @@
-"""How text is divided into words, numbers, punctuation and white space.
+"""Divides text into words, numbers, punctuation and white space.
 
-Every text is a sequence of tokens, and the tokens in a row are the text. Both levels use this
-module: the word level to encode, both to tell where a word begins and ends.
+A text goes in, its tokens come out: strings that, joined, are the text again. The word level uses
+this to encode, both levels to find where a word begins and ends. This module does not know
+vocabularies or ids.
 """
 
 from __future__ import annotations
@@ -13,15 +14,15 @@ from enum import IntEnum
 from functools import cache
 from typing import NamedTuple
 
-# Scripts written without spaces (Thai to Myanmar, Khmer, kana, Chinese characters): there each
-# character is a token of its own.
+# Scripts written without spaces (Thai to Myanmar, Khmer, kana, Chinese characters). Each of their
+# characters is a token.
 _UNSPACED = (
     "\u0e00-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
     "\U00020000-\U0003ffff"
 )
 _LETTER = rf"[^\W\d_{_UNSPACED}]"
-# What joins to the letter before it: accents, Hebrew and Arabic points, joiners, and the vowel
-# signs of the scripts of India, whose blocks are laid out alike.
+# Characters that join to the letter before them: accents, Hebrew and Arabic points, joiners, and
+# the vowel signs of the scripts of India, whose Unicode blocks have the same layout.
 _MARKS = (
     "\u0300-\u036f\u0483-\u0489\u0591-\u05bd\u05bf\u05c1\u05c2\u05c7\u0610-\u061a\u064b-\u065f"
     "\u0670\u06d6-\u06dc\u200c\u200d"
@@ -32,17 +33,30 @@ _MARKS = (
 _WORD = rf"{_LETTER}{{1,64}}(?:(?:['’](?={_LETTER})|[{_MARKS}]{{1,8}}){_LETTER}{{0,64}}){{0,16}}"
 _APOSTROPHES = "'’"
 # Every string is a sequence of matches. Repetitions are bounded so that no token is huge, and no
-# match looks beyond a newline, so that a text cut after one has the same tokens.
+# match looks beyond a newline, so that a text cut after one has the same tokens. Exported models
+# contain this pattern too. Three examples:
+#
+#     "I don't, you do"   I| don't|,| you| do          an apostrophe before a letter joins
+#     "for 12,5 km"       for| 12|,|5| km              a number is digits only
+#     "ไทย ok"            ไ|ท|ย| ok                    Thai has no spaces: single characters
 TOKEN_PATTERN = (
-    rf" ?(?:{_WORD}|\d{{1,64}}|</?[A-Za-z]{{1,32}}>|([^\w\s]|_)\1{{0,63}})"
-    rf"|\r\n|\n|\r|[^\S\r\n]{{1,64}}(?= [^\s{_UNSPACED}])|[^\S\r\n]{{1,64}}|."
+    r" ?(?:"  # with the space before it:
+    rf"{_WORD}"  # a word, with its apostrophes and accents
+    r"|\d{1,64}"  # a number
+    r"|</?[A-Za-z]{1,32}>"  # a tag, such as <unk> or </p>
+    r"|([^\w\s]|_)\1{0,63}"  # punctuation: one character, repeated
+    r")"
+    r"|\r\n|\n|\r"  # a line end
+    rf"|[^\S\r\n]{{1,64}}(?= [^\s{_UNSPACED}])"  # white space, less the space of the next token
+    r"|[^\S\r\n]{1,64}"  # other white space
+    r"|."  # a character of a script without spaces
 )
-# What the pattern's bounds come to: a space, letters, and sixteen times marks and letters.
+# The sum of the pattern's bounds: a space, letters, and sixteen times marks and letters.
 LONGEST_TOKEN = 1 + 64 + 16 * (8 + 64)
 
 
 def tokens_of(text: str) -> Iterator[str]:
-    """Divide a text into word level tokens, which in a row are the text."""
+    """Yield the word level tokens of a text; joined, they are the text."""
     return map(re.Match.group, _token_pattern().finditer(text))
 
 
@@ -53,17 +67,17 @@ def _token_pattern() -> re.Pattern[str]:
 
 
 @cache
-def _half_typed_pattern() -> re.Pattern[str]:
-    """Compile what may go on as the same token."""
+def _partial_word_pattern() -> re.Pattern[str]:
+    """Compile the pattern of tokens that more letters or digits can extend."""
     return re.compile(rf" ?(?:{_WORD}|\d{{1,64}})")
 
 
 class Kind(IntEnum):
-    """What a character is to the word or number it stands in or beside."""
+    """The role of a character in words and numbers."""
 
-    LETTER = 0  # begins words and goes on with them
-    MARK = 1  # goes on with a word; elsewhere it is punctuation
-    APOSTROPHE = 2  # goes on with a word if a letter follows; elsewhere it is punctuation
+    LETTER = 0  # begins or continues a word
+    MARK = 1  # continues a word; elsewhere it is punctuation
+    APOSTROPHE = 2  # continues a word if a letter follows; elsewhere it is punctuation
     DIGIT = 3
     SPACE = 4
     ALONE = 5  # a character of a script without spaces, a token of its own
@@ -71,7 +85,7 @@ class Kind(IntEnum):
 
 
 def kind_of(character: str) -> Kind:
-    """Return what one character is to the tokens of word level."""
+    """Return the role of one character in word level tokens."""
     if re.match(_LETTER, character):
         return Kind.LETTER
     if character in _APOSTROPHES:
@@ -86,12 +100,12 @@ def kind_of(character: str) -> Kind:
 
 
 class PartialWord(NamedTuple):
-    """The end of a prompt that may go on: the prompt is ``before + space + typed``.
+    """A prompt divided before its last word, which may be incomplete: ``before + space + typed``.
 
     Attributes:
-        before: all that is complete.
-        typed: the word or number that the prompt ends with, which may be half typed; often empty.
-        space: the one space before it, or at the end of the prompt, that belongs to its token.
+        before: the part that is complete.
+        typed: the word or number that the prompt ends with; empty if it ends with neither.
+        space: the space that belongs to the token of ``typed``; empty or one space.
     """
 
     before: str
@@ -100,20 +114,20 @@ class PartialWord(NamedTuple):
 
     @property
     def ends_open(self) -> bool:
-        """Whether an apostrophe ends it, which is a part of the word only if a letter follows."""
+        """Whether it ends with an apostrophe, which joins the word only if a letter follows."""
         return self.typed[-1:] in tuple(_APOSTROPHES)
 
 
 def partial_word(prompt: str) -> PartialWord:
-    """Return the word or number that a prompt ends with; see ``PartialWord``."""
+    """Divide a prompt before the word or number that it ends with; see ``PartialWord``."""
     if prompt.endswith(" "):
         return PartialWord(prompt[:-1], "", " ")
-    # No token goes over the end of a line.
+    # No token contains a line end and more.
     previous, last = deque(["", "", *tokens_of(prompt[prompt.rfind("\n") + 1 :])], 2)
-    half_typed = _half_typed_pattern().fullmatch
-    if last and last in _APOSTROPHES and half_typed(previous) and not previous[-1].isdecimal():
+    extensible = _partial_word_pattern().fullmatch
+    if last and last in _APOSTROPHES and extensible(previous) and not previous[-1].isdecimal():
         last = previous + last
-    elif not half_typed(last):
+    elif not extensible(last):
         return PartialWord(prompt, "", "")
     typed = last.removeprefix(" ")
     return PartialWord(prompt.removesuffix(last), typed, last.removesuffix(typed))

@@ -1,4 +1,8 @@
-"""Reads a tokenizer from JSON that anybody may have written, within bounds."""
+"""Reads a tokenizer from JSON that may be hostile.
+
+JSON goes in, a tokenizer comes out. Size, number and length of tokens are bounded before anything
+is built. This module does not know files.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +18,8 @@ from charlstm.tokenizer.segmentation import LONGEST_TOKEN
 from charlstm.tokenizer.word import WordTokenizer
 
 LARGEST_JSON = 2**28
-# Quotation marks within symbols: one alone, and in runs with or without a space, as tokens are.
-_QUOTES_IN_SYMBOLS = 1 + 2 * sum(range(65))
+# Quotation marks within tokens: one alone, and in runs with or without a space before them.
+_QUOTES_IN_TOKENS = 1 + 2 * sum(range(65))
 
 
 class _Stored(msgspec.Struct, forbid_unknown_fields=True):
@@ -24,7 +28,7 @@ class _Stored(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def largest_json(vocab_size: int) -> int:
-    """Return how many bytes a vocabulary of so many ids may have as JSON."""
+    """Return the most bytes that the JSON of a tokenizer with ``vocab_size`` ids may have."""
     return min(LARGEST_JSON, 2**16 + (4 * LONGEST_TOKEN + 3) * vocab_size)
 
 
@@ -33,12 +37,12 @@ def tokenizer_from_json(data: bytes, most: int | None = None) -> Tokenizer:
 
     Args:
         data: the JSON.
-        most: how many ids there may be; more are not even decoded.
+        most: the number of ids there may be; more are not even decoded.
 
     Raises:
-        CheckpointDamaged: if it is anything else.
+        CheckpointDamaged: if it is not such JSON, or a token occurs twice.
     """
-    if most is not None and data.count(b'"') > 2 * most + 2 * _QUOTES_IN_SYMBOLS:
+    if most is not None and data.count(b'"') > 2 * most + 2 * _QUOTES_IN_TOKENS:
         raise _damaged("it has more symbols than the model")
     try:
         stored = msgspec.json.decode(data, type=_Stored)
@@ -46,7 +50,7 @@ def tokenizer_from_json(data: bytes, most: int | None = None) -> Tokenizer:
         raise _damaged(harmless(str(error).replace("`", ""), 200)) from error
     if len(set(stored.symbols)) < len(stored.symbols):
         raise _damaged("a symbol occurs twice")
-    if stored.level == "char" and any(len(symbol) > 1 for symbol in stored.symbols):
+    if stored.level == "char" and any(len(token) > 1 for token in stored.symbols):
         raise _damaged("a word stands among the characters")
     return (CharTokenizer if stored.level == "char" else WordTokenizer)(stored.symbols)
 

@@ -1,7 +1,6 @@
-"""What people and programs are told of a token: its text, which special one it is, its probability.
+"""A token as people and programs see it: its text, its probability, and whether it is special.
 
-Special tokens stand for no text of their own, so that their text can't tell them from each other
-or from ordinary ones.
+Most special tokens have no text, so that their text does not distinguish them.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ class ScoredToken(msgspec.Struct, frozen=True, omit_defaults=True):
     """A token and its log-probability.
 
     Attributes:
-        text: what it stands for; of the unknown token U+FFFD, of the other special ones none.
+        text: its text: U+FFFD for the unknown token, empty for the other special tokens.
         log_probability: in nats.
         special: which special token it is: ``"end"`` of the document, ``"unknown"`` (a character
             the model never saw) or, at word level, ``"begin_spelling"`` or ``"end_spelling"``.
@@ -44,7 +43,7 @@ class ScoredToken(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def special_token(tokenizer: Tokenizer, token_id: int) -> SpecialToken | None:
-    """Return which special token an id is, None of one that stands for text."""
+    """Return which special token an id is; ``None`` for a token of text."""
     return _SPECIAL[token_id] if token_id < len(tokenizer.reserved) else None
 
 

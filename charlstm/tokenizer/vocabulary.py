@@ -1,4 +1,7 @@
-"""Builds a tokenizer: collects the vocabulary of a training text in one pass."""
+"""Builds a tokenizer from a training text, in one pass over it.
+
+Texts and settings go in, a tokenizer comes out. This module does not know where texts come from.
+"""
 
 from __future__ import annotations
 
@@ -20,13 +23,13 @@ COUNTED_TOKENS = 2**22
 
 
 def build_tokenizer(texts: Iterable[str], config: TokenizerConfig) -> Tokenizer:
-    """Make a vocabulary from texts, in one pass that holds one text at a time.
+    """Build a tokenizer from texts, in one pass that holds one text at a time.
 
     Character level: every code point that occurs, in order. Word level: the same characters, then
     the ``config.vocab_size`` most frequent tokens of two characters or more that occur at least
     ``config.min_count`` times, most frequent first, ties in the order of their text. Lone
-    surrogates never become symbols. Of a text with millions of distinct tokens, those that have
-    been rare so far are forgotten on the way, which bounds the memory.
+    surrogates are never in the vocabulary. Beyond ``COUNTED_TOKENS`` distinct tokens the rarest so
+    far are forgotten, which bounds the memory.
     """
     if config.level == "char":
         return CharTokenizer(_characters(texts))
@@ -43,7 +46,7 @@ def build_tokenizer(texts: Iterable[str], config: TokenizerConfig) -> Tokenizer:
 
 
 def _forget_rare(counts: Counter[str]) -> None:
-    """Drop what has occurred least until half the places are free; frequent tokens stay."""
+    """Forget the rarest tokens until at most half of ``COUNTED_TOKENS`` are left."""
     least = 0
     while len(counts) > COUNTED_TOKENS // 2:
         least += 1

@@ -1,7 +1,7 @@
-"""Word level: words, numbers, punctuation and white space are tokens; rare ones are spelled.
+"""Word level: words, numbers, punctuation and white space are tokens.
 
-Words outside the vocabulary are spelled in characters, so that only a character that was never seen
-becomes the unknown token.
+Words outside the vocabulary are spelled in characters, so that only a character that is not in the
+vocabulary becomes the unknown token.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ CACHED_TOKENS = 2**18
 
 
 class WordTokenizer(Tokenizer):
-    """Words, numbers, punctuation and white space are tokens; rare ones are spelled.
+    """Words, numbers, punctuation and white space are tokens; rare words are spelled.
 
     A token outside the vocabulary becomes ``BEGIN_SPELLING``, its characters, ``END_SPELLING``; a
     token of one character is that character's id alone. The space before a word, a number or
@@ -34,17 +34,17 @@ class WordTokenizer(Tokenizer):
     reserved = ("", REPLACEMENT, "", "")
 
     def encode(self, text: str) -> NDArray[np.uint32]:
-        """Return the ids of the text's tokens, spelled where need be, shape ``[tokens]``."""
+        """Return the ids of the text's tokens, spelled if they are rare, uint32 [tokens]."""
         ids = map(self._encodings.__getitem__, tokens_of(text))
         return np.fromiter(chain.from_iterable(ids), np.uint32)
 
     def split_prompt(self, prompt: str) -> tuple[str, str]:
-        """Return the prompt without its last word or number, which may be half typed.
+        """Divide a prompt before its last word or number, which may be incomplete.
 
-        One space at the end is the beginning of the next token.
+        A space at the end is the beginning of the next token.
         """
         word = partial_word(prompt)
-        if word.ends_open:  # so far the apostrophe is a token of its own
+        if word.ends_open:  # until a letter follows, the apostrophe is a token
             return prompt, ""
         return word.before, word.space + word.typed
 
@@ -54,7 +54,7 @@ class WordTokenizer(Tokenizer):
 
 
 class _Encodings(dict[str, tuple[int, ...]]):
-    """The ids of tokens, worked out when first asked for; as many as fit are kept."""
+    """The ids of tokens, computed at the first use; at most ``CACHED_TOKENS`` are kept."""
 
     def __init__(self, ids: dict[str, int]) -> None:
         super().__init__()

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from charlstm.checkpoint import schema
-from charlstm.checkpoint.folder import claimed, created
+from charlstm.checkpoint.folder import create_checkpoint, lock_folder
 from charlstm.dataset.batches import replacement_rates
 from charlstm.distributed.agreement import Terms, resumed_state
 from charlstm.distributed.workers import Workers
@@ -89,7 +89,7 @@ def execute(
     """
     workers = workers or Workers()
     # The folder is locked first, so that no other process changes what the workers compare.
-    with workers.once(claimed(run.folder)), _memory_errors():
+    with workers.once(lock_folder(run.folder)), _memory_errors():
         terms = workers.agreed(Terms(run.config, str(run.folder), began, _state(run)))
         run = replace(run, config=terms.config)
         replicas = _replicas(run, threads, workers)
@@ -115,7 +115,7 @@ def _state(run: Run) -> str:
 def _created(run: Run, overwrite: bool) -> Iterator[None]:
     """Create the checkpoint; remove it again if the body fails."""
     tokenizer = run.prepared.tokenizer
-    with created(run.folder, run.config, tokenizer, run.lines, overwrite=overwrite):
+    with create_checkpoint(run.folder, run.config, tokenizer, run.lines, overwrite=overwrite):
         _keep_stdin(run)
         yield
 

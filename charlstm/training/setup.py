@@ -15,7 +15,7 @@ from typing import Any
 from charlstm.checkpoint import reader, schema
 from charlstm.checkpoint.folder import (
     CHECKPOINTS,
-    already_exists,
+    already_exists_error,
     check_idle,
     free_folder,
     holds_checkpoint,
@@ -177,7 +177,7 @@ def _check_output(request: Request) -> None:
     if request.output:
         check_idle(request.output)
     if request.output and not request.overwrite and holds_checkpoint(request.output):
-        raise already_exists(request.output)
+        raise already_exists_error(request.output)
 
 
 def _plan(

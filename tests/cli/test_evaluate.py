@@ -267,18 +267,18 @@ def test_the_figures_are_there_in_python(charlstm, request, tmp_path, checkpoint
     model = load(checkpoint)
     figures = model.evaluate("other")
     assert {name: getattr(figures, name) for name in KEYS} == {name: found[name] for name in KEYS}
-    for same in (tmp_path / "other", ["other"], [tmp_path / "other"], Corpus.of_strings([OTHER])):
+    for same in (tmp_path / "other", ["other"], [tmp_path / "other"], Corpus.of_texts([OTHER])):
         assert model.evaluate(same) == figures
-    assert model.evaluate(strings=[OTHER]) == figures
+    assert model.evaluate(texts=[OTHER]) == figures
     words = model.evaluate_words("other", sample=9, seed=3)
-    assert words == model.evaluate_words(strings=[OTHER], sample=9, seed=3)
+    assert words == model.evaluate_words(texts=[OTHER], sample=9, seed=3)
     assert words.keystrokes_saved == found["keystrokes_saved"]
     assert words.sample == found["sample"]
 
 
 def test_strings_are_documents(prose):
     model = load(prose)
-    one, two = model.evaluate(strings=["the fox"]), model.evaluate(strings=["the fox", "", "the"])
+    one, two = model.evaluate(texts=["the fox"]), model.evaluate(texts=["the fox", "", "the"])
     assert (one.tokens, two.tokens, two.words) == (7, 10, 3)
     (first, second) = model.score("the fox", "the")
     expected = -(first.log_probability + second.log_probability) / 10
@@ -299,7 +299,7 @@ def test_dynamic_evaluation_is_there_in_python(charlstm, request, tmp_path, chec
     assert figures.static.loss == found["static"]["loss"]
     for name in ("loss", "bits_per_character", "perplexity"):
         assert getattr(figures, name) == pytest.approx(found[name], rel=1e-5)
-    whole = model.evaluate_dynamic(strings=[OTHER * 3], tokens=0)
+    whole = model.evaluate_dynamic(texts=[OTHER * 3], tokens=0)
     assert whole.static == model.evaluate("other")
     assert whole.perplexity == pytest.approx(math.exp(whole.loss))
 
@@ -320,7 +320,7 @@ def test_memorization_is_there_in_python(charlstm, request, tmp_path, checkpoint
         line = found[name].pop("line", None)
         assert overlap.lines == line
         assert {str(length): share for length, share in overlap.shares.items()} == found[name]
-    alone = model.memorization(Corpus.of_strings([training]), characters=300, seed=5)
+    alone = model.memorization(Corpus.of_texts([training]), characters=300, seed=5)
     assert (alone.generated, alone.text) == (memory.generated, None)
 
 
@@ -342,14 +342,14 @@ def test_the_defaults_are_those_of_the_command_line():
 
 
 @pytest.mark.parametrize(("method", "arguments", "error", "parts"), [
-    ("evaluate", {"strings": [""]}, CorpusError, ["strings", "empty"]),
-    ("evaluate", {"strings": "one"}, ConfigError, ["strings", "a list", "[text]"]),
-    ("evaluate", {"text": "a", "strings": ["b"]}, UsageError, ["text", "strings"]),
-    ("evaluate_words", {"strings": ["a"], "sample": 0}, ConfigError, ["sample", 0, "1 or more"]),
-    ("evaluate_words", {"strings": ["a"], "seed": -1}, ConfigError, ["seed", -1, 4294967295]),
-    ("evaluate_dynamic", {"strings": ["a"], "rate": -1}, ConfigError, ["rate", -1, 1000]),
-    ("evaluate_dynamic", {"strings": ["a"], "decay": 1.5}, ConfigError, ["decay", 1.5, "0 to 1"]),
-    ("evaluate_dynamic", {"strings": ["a"], "tokens": -1}, ConfigError,
+    ("evaluate", {"texts": [""]}, CorpusError, ["texts", "empty"]),
+    ("evaluate", {"texts": "one"}, ConfigError, ["texts", "a list", "[text]"]),
+    ("evaluate", {"text": "a", "texts": ["b"]}, UsageError, ["text", "texts"]),
+    ("evaluate_words", {"texts": ["a"], "sample": 0}, ConfigError, ["sample", 0, "1 or more"]),
+    ("evaluate_words", {"texts": ["a"], "seed": -1}, ConfigError, ["seed", -1, 4294967295]),
+    ("evaluate_dynamic", {"texts": ["a"], "rate": -1}, ConfigError, ["rate", -1, 1000]),
+    ("evaluate_dynamic", {"texts": ["a"], "decay": 1.5}, ConfigError, ["decay", 1.5, "0 to 1"]),
+    ("evaluate_dynamic", {"texts": ["a"], "tokens": -1}, ConfigError,
      ["tokens", -1, "0 or more"]),
     ("memorization", {"training_text": [], "characters": 0}, ConfigError,
      ["characters", 0, "1 or more"]),

@@ -135,7 +135,7 @@ def test_a_named_validation_text_is_taken_out_of_the_corpus(charlstm, corpus, tm
     found = read_checkpoint(Path("model"))
     assert found.config.provenance.sources == ("texts/one.txt",)
     assert found.config.provenance.train_tokens == len(TEXT) + 1
-    assert not set("THELAZYDOG") & set(found.tokenizer.symbols)
+    assert not set("THELAZYDOG") & set(found.tokenizer.vocabulary)
 
 
 @pytest.mark.parametrize("lines", [False, True])
@@ -181,7 +181,10 @@ def test_fine_tuning(charlstm, prose, tmp_path):
     )
     assert (result.status, result.out) == (0, "checkpoints/new\n")
     child, parent = read_checkpoint(Path("checkpoints/new")), read_checkpoint(prose)
-    assert child.tokenizer.symbols[: len(parent.tokenizer.symbols)] == parent.tokenizer.symbols
+    assert (
+        child.tokenizer.vocabulary[: len(parent.tokenizer.vocabulary)]
+        == parent.tokenizer.vocabulary
+    )
     assert child.config.provenance.parent == prose.name
 
 

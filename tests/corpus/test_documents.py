@@ -1,4 +1,4 @@
-"""Cutting, counting, naming and dividing a corpus."""
+"""Tests of ``corpus.documents``: cutting, counting and naming a corpus."""
 
 from __future__ import annotations
 
@@ -17,9 +17,6 @@ from hypothesis import strategies as st
 from charlstm.corpus import reading
 from charlstm.corpus.documents import Chunk, Corpus, open_corpus
 from charlstm.corpus.documents import corpus_of as corpus_of_text
-from charlstm.corpus.lines import split_lines
-from charlstm.corpus.split import divide
-from charlstm.corpus.word_count import WordCounter
 from charlstm.errors import UsageError
 from tests.texts import (
     block_sizes,
@@ -163,67 +160,6 @@ def test_every_address_gives_a_name(address):
     assert len(name.encode()) <= 240
 
 
-# Training and validation text
-
-
-def divided(corpus, size, fraction, **options):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reading, "BLOCK", size)
-        characters = sum(len(chunk.text) for chunk in corpus.chunks())
-        return list(divide(corpus, characters, fraction, **{"seed": 1, **options}))
-
-
-def boundary_of(contents, fraction, whole_words):
-    """Return how many characters train, found character by character."""
-    text = "".join(contents)
-    ends = set(itertools.accumulate(map(len, contents)))
-    position = int((1 - fraction) * len(text))
-    while whole_words and position not in {0, *ends} and not text[position].isspace():
-        position += 1
-    return position
-
-
-fractions = st.floats(0.01, 0.99)
-
-
-@given(documents, block_sizes, fractions, st.booleans())
-def test_the_first_part_trains_and_the_rest_validates(folder, contents, size, part, whole_words):
-    pairs = divided(corpus_of(folder, contents), size, part, whole_words=whole_words)
-    sides = [validates for validates, _ in pairs]
-    assert sides == sorted(sides)
-    assert documents_of(chunk for _, chunk in pairs) == [text for text in contents if text]
-    assert all(chunk.text for _, chunk in pairs)
-    trained = sum(len(chunk.text) for validates, chunk in pairs if not validates)
-    assert trained == boundary_of(contents, part, whole_words)
-
-
-def test_the_division_of_the_usual_benchmark(tmp_path):
-    pairs = divided(corpus_of(tmp_path, ["x" * 1_115_394]), 2**16, 0.1, whole_words=False)
-    assert sum(len(chunk.text) for validates, chunk in pairs if not validates) == 1_003_854
-
-
-@given(st.lists(st.sampled_from(["ann", "bob", "", "é\r", "cy"]), max_size=30), fractions)
-def test_equal_lines_fall_on_the_same_side(folder, lines, part):
-    corpus = corpus_of(folder, ["".join(f"{line}\n" for line in lines)], lines=True)
-    pairs = divided(corpus, 2**20, part, whole_words=False)
-    assert [chunk.text for _, chunk in pairs] == lines
-    sides = {(chunk.text, validates) for validates, chunk in pairs}
-    assert len(sides) == len(set(lines))
-
-
-def test_about_the_fraction_of_lines_validates_by_seed(tmp_path):
-    corpus = corpus_of(tmp_path, ["".join(f"{n}\n" for n in range(10_000))], lines=True)
-
-    def drawn(fraction, seed):
-        pairs = divide(corpus, 0, fraction, seed=seed, whole_words=True)
-        return {chunk.text for validates, chunk in pairs if validates}
-
-    assert 900 < len(drawn(0.1, 1)) < 1100
-    assert drawn(0.1, 1) < drawn(0.2, 1)
-    assert drawn(0.1, 1) == drawn(0.1, 1)
-    assert len(drawn(0.1, 1) & drawn(0.1, 2**32 - 1)) < 200
-
-
 # Weight
 
 
@@ -236,61 +172,16 @@ def test_decompressors_are_imported_when_needed():
     assert result.stdout == "set()\n"
 
 
-def test_a_line_that_is_too_long_for_a_document(tmp_path, monkeypatch, sentence):
-    monkeypatch.setattr("charlstm.corpus.lines.LONGEST_LINE", 3 * 2**20)
-    corpus = corpus_of(tmp_path, ["a\n" + "b" * 3 * 2**20 + "\nc\n"], lines=True)
-    assert [len(chunk.text) for chunk in corpus.chunks()] == [1, 3 * 2**20, 1]
-    corpus = corpus_of(tmp_path, ["a\n" + "b" * 5 * 2**20 + "\nc\n"], lines=True)
-    sentence(message(list, corpus.chunks()), tmp_path / "0.txt", "3,145,728 characters", "--lines")
-
-
-# Lines and words
-
-
-def pieces_of(text, size):
-    return [text[at : at + size] for at in range(0, len(text), size)]
-
-
-@given(texts, block_sizes)
-def test_lines_are_split_at_newlines(text, size):
-    expected = text.split("\n")
-    if not expected[-1]:
-        expected.pop()
-    found = list(split_lines(pieces_of(text, size), "it", "too long"))
-    assert [line for lines, _ in found for line in lines] == expected
-    assert "".join("\n".join(lines) + "\n" * ended for lines, ended in found) == text
-    assert all(lines and ended for lines, ended in found[:-1])
-
-
-def test_lines_are_there_as_soon_as_they_end():
-    blocks = iter(["a\nb", "c\nd\n", "e"])
-    lines = split_lines(blocks, "it", "too long")
-    assert next(lines) == (["a"], True)
-    assert next(blocks) == "c\nd\n"
-    assert list(lines) == [(["be"], False)]
-
-
-@given(documents, block_sizes)
-def test_words_are_counted_over_the_borders_of_pieces(contents, size):
-    counter = WordCounter()
-    for text in contents:
-        for piece in pieces_of(text, size):
-            counter.add(piece)
-            counter.add("")
-        counter.end_document()
-    assert counter.count == sum(len(text.split()) for text in contents)
-
-
-# Strings
+# Texts in memory
 
 
 @given(documents, st.booleans())
-def test_strings_are_a_corpus_as_files_are(folder, contents, lines):
+def test_texts_in_memory_are_a_corpus_as_files_are(folder, contents, lines):
     files = corpus_of(folder, contents, lines=lines)
-    strings = Corpus.of_strings(contents, lines=lines)
-    assert documents_of(strings.chunks()) == documents_of(files.chunks())
+    texts = Corpus.of_texts(contents, lines=lines)
+    assert documents_of(texts.chunks()) == documents_of(files.chunks())
     if any(documents_of(files.chunks())):
-        assert strings.fingerprint() == files.fingerprint()
+        assert texts.fingerprint() == files.fingerprint()
 
 
 def test_a_text_can_be_named_in_several_ways(tmp_path, sentence):
@@ -301,4 +192,4 @@ def test_a_text_can_be_named_in_several_ways(tmp_path, sentence):
         assert corpus_of_text(text).sources == expected.sources
     assert corpus_of_text(expected) is expected
     assert documents_of(corpus_of_text(None, ["a", "b"]).chunks()) == ["a", "b"]
-    sentence(message(corpus_of_text, path, ["a"], error=UsageError), "text", "strings")
+    sentence(message(corpus_of_text, path, ["a"], error=UsageError), "text", "texts")

@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 from charlstm.corpus import reading
 from charlstm.corpus.documents import Corpus, open_corpus
 from charlstm.corpus.reading import Source, StreamSource, check_encoding, spool_stdin
-from charlstm.corpus.spool import spooled_stdin
 from charlstm.errors import ConfigError, StorageError, UsageError
 from tests.messages import assert_names
 from tests.texts import COMPRESS, block_sizes, chunks_in_blocks, documents_of, message, read
@@ -159,23 +158,6 @@ def test_standard_input_is_spooled(tmp_path):
     corpus = open_corpus(["-", "-"], stdin=spool)
     assert corpus.sources == (Source("stdin", spool),)
     assert "".join(documents_of(corpus.chunks())) == "a\r\né" * 10**6
-
-
-def test_standard_input_is_kept_while_it_is_needed(monkeypatch):
-    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"text")))
-    with spooled_stdin(("a", "-")) as path:
-        assert path.read_bytes() == b"text"
-    assert not path.parent.exists()
-    with spooled_stdin(("a",)) as path:
-        assert path is None
-
-
-def test_standard_input_that_is_closed_or_named_twice(monkeypatch, sentence):
-    monkeypatch.setattr("sys.stdin", None)
-    for addresses, part in ((("-",), "closed"), (("-", "-"), "twice")):
-        with pytest.raises(UsageError) as caught, spooled_stdin(addresses):
-            pass
-        sentence(caught.value, "standard input", part)
 
 
 def test_standard_input_that_is_not_given(sentence):

@@ -14,7 +14,7 @@ from charlstm.corpus.documents import open_corpus
 from charlstm.corpus.reading import Source
 from charlstm.corpus.sources import display_name, find_sources
 from charlstm.errors import CorpusError, UsageError
-from tests.texts import PLACES, documents_of, message, read
+from tests.texts import ADDRESS_KINDS, documents_of, message, read
 
 # Addresses
 
@@ -88,14 +88,14 @@ def test_addresses_that_stand_for_nothing(tree, sentence):
     (tree / "a.txt").touch()
     os.mkfifo(tree / "pipe")
     for address, named in (("nix", "nix"), ("", "''"), ("*.x", "*.x"), ("empty", "empty")):
-        sentence(message(open_corpus, [address]), named, *PLACES)
+        sentence(message(open_corpus, [address]), named, *ADDRESS_KINDS)
     sentence(message(open_corpus, ["b.txt/c"]), "b.txt/c", "Not a directory")
     sentence(message(open_corpus, ["x" * 300]), "x" * 300, "File name too long")
     sentence(message(open_corpus, ["pipe"]), "pipe", "regular file", "-")
 
 
 def test_no_address(sentence):
-    sentence(message(open_corpus, [], error=UsageError), *PLACES)
+    sentence(message(open_corpus, [], error=UsageError), *ADDRESS_KINDS)
 
 
 def test_permission_denied(here, monkeypatch, sentence):

@@ -1,9 +1,8 @@
-"""Tests of ``dataset.batches``: every token is stored, trained on and validated on, in order."""
+"""Tests of ``dataset.batches``: every token is trained on and validated on, in order."""
 
 from __future__ import annotations
 
 from collections import Counter
-from itertools import chain
 
 import numpy as np
 import pytest
@@ -17,130 +16,14 @@ from charlstm.dataset.batches import (
     replacement_rates,
     validation_batches,
 )
-from charlstm.dataset.store import Encoded, TokenStore, read_store, smallest_dtype, write_store
+from charlstm.dataset.store import TokenStore
 from charlstm.tokenizer.base import END_OF_DOCUMENT, UNKNOWN
-
-VOCABULARIES = (2, 10, 256, 257, 65_536, 65_537, 2**21)
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return tmp_path_factory.mktemp("store")
-
-
-# The store
-
-
-@pytest.mark.parametrize(
-    ("vocab_size", "expected"),
-    [
-        (1, np.uint8),
-        (2, np.uint8),
-        (256, np.uint8),
-        (257, np.uint16),
-        (65_536, np.uint16),
-        (65_537, np.uint32),
-        (2**21, np.uint32),
-    ],
-)
-def test_smallest_dtype(vocab_size, expected):
-    assert smallest_dtype(vocab_size) == np.dtype(expected)
-
-
-@given(st.integers(1, 2**32))
-def test_the_smallest_dtype_holds_every_id_and_no_smaller_one_does(vocab_size):
-    greatest = np.iinfo(smallest_dtype(vocab_size)).max
-    assert greatest >= vocab_size - 1
-    assert greatest == 255 or vocab_size - 1 > greatest >> (greatest.bit_length() // 2)
-
-
-@st.composite
-def vocabularies_and_documents(draw):
-    """Draw a vocabulary's size and documents: (validates, stretches of ids)."""
-    vocab_size = draw(st.sampled_from(VOCABULARIES))
-    stretch = st.lists(st.integers(0, vocab_size - 1), max_size=6)
-    document = st.tuples(st.booleans(), st.lists(stretch, min_size=1, max_size=3))
-    return vocab_size, draw(st.lists(document, max_size=6))
-
-
-def encoded(documents):
-    for validates, stretches in documents:
-        for number, ids in enumerate(stretches, 1):
-            yield Encoded(validates, np.array(ids, np.uint32), number == len(stretches))
-
-
-def marked(documents, side):
-    """Return the ids of one side, with ``END_OF_DOCUMENT`` around its documents."""
-    ids = []
-    for validates, stretches in documents:
-        if validates == side:
-            ids += [END_OF_DOCUMENT, *chain.from_iterable(stretches)]
-    training_ends = not all(validates for validates, _ in documents)
-    return [*ids, END_OF_DOCUMENT] if ids and training_ends else ids
-
-
-@given(vocabularies_and_documents())
-def test_what_is_stored_comes_back(folder, drawn):
-    vocab_size, documents = drawn
-    write_store(folder, encoded(documents), vocab_size)
-    store = read_store(folder, vocab_size)
-    assert store.train.tolist() == marked(documents, False)
-    assert store.valid.tolist() == marked(documents, True)
-    assert store.train.dtype == store.valid.dtype == smallest_dtype(vocab_size)
-
-
-@pytest.mark.parametrize(
-    ("before", "train", "end"),
-    [([], [0, 7], []), ([Encoded(False, np.array([5, 6]), True)], [0, 5, 6, 0, 7], [0])],
-)
-def test_a_document_that_is_cut_has_a_beginning_on_both_sides_and_one_end(
-    folder, before, train, end
-):
-    """Where training sees no end of a document, validation must not predict one."""
-    pieces = [
-        *before,
-        Encoded(False, np.array([7]), False),
-        Encoded(True, np.array([8]), False),
-        Encoded(True, np.array([9]), True),
-        Encoded(True, np.array([5]), True),
-    ]
-    write_store(folder, pieces, 10)
-    store = read_store(folder, 10)
-    assert store.train.tolist() == train
-    assert store.valid.tolist() == [0, 8, 9, 0, 5, *end]
-
-
-def test_the_store_is_mapped_and_read_only(folder):
-    write_store(folder, encoded([(False, [[2, 3]]), (True, [[4]])]), 10)
-    store = read_store(folder, 10)
-    for ids in (store.train, store.valid):
-        assert isinstance(ids, np.memmap)
-        with pytest.raises(ValueError, match="read-only"):
-            ids[0] = 1
-
-
-def test_a_store_is_written_while_pieces_come(folder):
-    """What came before the last piece is in the file, not in memory."""
-
-    def pieces():
-        for number in range(50):
-            yield Encoded(False, np.ones(100_000, np.uint32), True)
-            assert (folder / "train.bin").stat().st_size >= number * 100_000
-
-    write_store(folder, pieces(), 10)
-    assert read_store(folder, 10).train.size == 50 * 100_001 + 1
-
-
-def test_a_missing_file_is_an_os_error(tmp_path):
-    with pytest.raises(FileNotFoundError):
-        read_store(tmp_path, 10)
-
 
 # Training streams
 
 
-def text_of_places(size, is_cut):
-    """Return a text of which an id tells its place: 0, 2, 3, 4 ... and a mark if it is whole."""
+def text_of_positions(size, is_cut):
+    """Return a text in which an id is its position: 0, 2, 3, 4 ... and a mark if it is whole."""
     ids = np.arange(1, size + 1, dtype=np.uint32)
     ids[0] = END_OF_DOCUMENT
     return ids if is_cut else np.append(ids, np.uint32(END_OF_DOCUMENT))
@@ -168,7 +51,7 @@ shapes = {
 
 @given(**shapes, step=st.integers(0, 100))
 def test_targets_are_the_inputs_one_place_on(size, is_cut, streams, sequence_length, seed, step):
-    ids = text_of_places(size, is_cut)
+    ids = text_of_positions(size, is_cut)
     inputs, targets, _ = made(ids, streams, sequence_length, seed).batch(step)
     assert inputs.shape == targets.shape == (streams, sequence_length)
     assert inputs.dtype == targets.dtype == np.int32
@@ -181,7 +64,7 @@ def test_targets_are_the_inputs_one_place_on(size, is_cut, streams, sequence_len
 def test_rows_go_on_from_batch_to_batch_within_an_epoch(
     size, is_cut, streams, sequence_length, seed, epoch
 ):
-    batches = made(text_of_places(size, is_cut), streams, sequence_length, seed)
+    batches = made(text_of_positions(size, is_cut), streams, sequence_length, seed)
     steps = batches.steps_per_epoch
     for step in range(epoch * steps, epoch * steps + min(steps, 8) - 1):
         before, after = batches.batch(step), batches.batch(step + 1)
@@ -192,7 +75,7 @@ def test_rows_go_on_from_batch_to_batch_within_an_epoch(
 
 @given(**shapes, epoch=st.integers(0, 5))
 def test_an_epoch_predicts_every_token(size, is_cut, streams, sequence_length, seed, epoch):
-    ids = text_of_places(size, is_cut)
+    ids = text_of_positions(size, is_cut)
     batches = made(ids, streams, sequence_length, seed)
     steps = batches.steps_per_epoch
     drawn = [batches.batch(step) for step in range(epoch * steps, (epoch + 1) * steps)]
@@ -207,28 +90,28 @@ def test_an_epoch_predicts_every_token(size, is_cut, streams, sequence_length, s
 def test_the_rows_of_an_epoch_are_the_text_from_its_entry_on(
     size, is_cut, streams, sequence_length, seed
 ):
-    batches = made(text_of_places(size, is_cut), streams, sequence_length, seed)
+    batches = made(text_of_positions(size, is_cut), streams, sequence_length, seed)
     drawn = [batches.batch(step).inputs for step in range(batches.steps_per_epoch)]
     read = np.concatenate(drawn, axis=1).ravel()
-    places = np.where(read == END_OF_DOCUMENT, 0, read - 1)
-    assert np.array_equal(places, (np.arange(read.size) + places[0]) % size)
+    positions = np.where(read == END_OF_DOCUMENT, 0, read - 1)
+    assert np.array_equal(positions, (np.arange(read.size) + positions[0]) % size)
 
 
 def test_each_epoch_enters_elsewhere():
-    batches = made(text_of_places(100_000, True), 4, 25)
+    batches = made(text_of_positions(100_000, True), 4, 25)
     entries = [
         int(batches.batch(epoch * batches.steps_per_epoch).inputs[0, 0]) for epoch in range(50)
     ]
     assert len(set(entries)) == 50
     assert min(entries) < 25_000
     assert max(entries) > 75_000
-    other = made(text_of_places(100_000, True), 4, 25, seed=2)
+    other = made(text_of_positions(100_000, True), 4, 25, seed=2)
     assert int(other.batch(0).inputs[0, 0]) != entries[0]
 
 
 @given(**shapes, steps=st.lists(st.integers(0, 200), min_size=1, max_size=5))
 def test_a_batch_depends_on_seed_and_step_only(size, is_cut, streams, sequence_length, seed, steps):
-    ids = text_of_places(size, is_cut)
+    ids = text_of_positions(size, is_cut)
     rates = np.full(size + 1, 0.5)
     used, fresh = (made(ids, streams, sequence_length, seed, rates) for _ in range(2))
     in_order = {step: used.batch(step) for step in sorted(set(steps))}
@@ -240,7 +123,7 @@ def test_a_batch_depends_on_seed_and_step_only(size, is_cut, streams, sequence_l
 
 
 def test_global_random_state_plays_no_part():
-    batches = made(text_of_places(1000, True), 4, 25, rates=np.full(1001, 0.5))
+    batches = made(text_of_positions(1000, True), 4, 25, rates=np.full(1001, 0.5))
     np.random.seed(1)
     before = batches.batch(3).inputs
     np.random.seed(2)
@@ -279,7 +162,7 @@ def test_replacements_differ_from_step_to_step_and_from_seed_to_seed():
 def test_streams_hold_and_read_the_training_ids_only():
     """Nothing in them leads to the validation text: no path, no store, no reader."""
     assert [*Streams.__dataclass_fields__] == ["ids", "streams", "sequence_length", "seed", "rates"]
-    ids = text_of_places(50, False)
+    ids = text_of_positions(50, False)
     ids.flags.writeable = False
     store = TokenStore(ids, np.arange(1000, 1050, dtype=np.uint32))
     batches = made(store.train, 3, 7)
@@ -287,7 +170,7 @@ def test_streams_hold_and_read_the_training_ids_only():
     assert set(np.concatenate(read).ravel().tolist()) == set(ids.tolist())
 
 
-# The unknown symbol's place
+# Replacement by the unknown token
 
 
 def oracle_rates(train, character_ids, vocab_size):
@@ -429,7 +312,7 @@ def fingerprints(inputs, span, state=()):
 
 
 def predictions_by_streams(batches, span):
-    """Return {(state's hash, target): how often} over the counted places of all batches."""
+    """Return {(state's hash, target): how often} over the counted positions of all batches."""
     states, seen = {}, []
     for inputs, targets, weights, keep in batches:
         for row in range(len(inputs)):
@@ -443,8 +326,8 @@ def predictions_by_streams(batches, span):
                 )
                 if weight
             ]
-    seen.sort(key=lambda place: place[0])  # rows follow each other in the text
-    return [place[1:] for place in seen]
+    seen.sort(key=lambda item: item[0])  # rows follow each other in the text
+    return [item[1:] for item in seen]
 
 
 def predictions_by_one_stream(ids, span):

@@ -544,7 +544,7 @@ def test_a_ban_of_what_the_prompt_ends_with_only_concerns_what_follows():
 def test_where_nothing_may_follow_the_text_is_over():
     """Even before its least length, and with a log-probability that JSON can hold."""
     engine = ScriptedEngine(CHARS.vocab_size)
-    config = EVEN.replace(ban=CHARS.symbols, length=20, min_length=10)
+    config = EVEN.replace(ban=CHARS.vocabulary, length=20, min_length=10)
     (result,) = continued(engine, CHARS, "", config, seed=1)
     assert (result.text, result.tokens, result.finish_reason) == ("", 1, "end")
     assert result.mean_log_probability == pytest.approx(-np.log(CHARS.vocab_size))

@@ -291,7 +291,7 @@ def test_completions_alone_are_those_of_the_whole_list(level, prompt):
 def end_of(text):
     """Which characters end a text's last token when they follow."""
     last = list(tokens_of(text))[-1]
-    return [c for c in CHARS.symbols if c != "'" and len(list(tokens_of(last + c))) > 1]
+    return [c for c in CHARS.vocabulary if c != "'" and len(list(tokens_of(last + c))) > 1]
 
 
 @pytest.mark.parametrize("prompt", PROMPTS)
@@ -441,7 +441,7 @@ def test_symbols_are_those_of_the_model(level, precision, prompt):
     for prediction in found:
         if not prediction.special:
             assert prediction.text == (" " if begun else "") + prediction.append
-            assert prediction.text in tokenizer.symbols
+            assert prediction.text in tokenizer.vocabulary
 
 
 @pytest.mark.parametrize("level", ["char", "word"])

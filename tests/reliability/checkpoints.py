@@ -17,11 +17,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from charlstm.api import LanguageModel, load
 from charlstm.checkpoint import folder as folder_module
-from charlstm.checkpoint import reader, schema
+from charlstm.checkpoint import reader
 from charlstm.checkpoint.reader import CONFIG
 from charlstm.checkpoint.safetensors import digest_of
 from charlstm.checkpoint.schema import (
@@ -31,14 +32,12 @@ from charlstm.checkpoint.schema import (
     RESUME,
     STDIN,
     TOKENIZER,
-    Figures,
     Progress,
-    Provenance,
     RunConfig,
     expected_shapes,
 )
 from charlstm.checkpoint.writer import CheckpointWriter
-from charlstm.config import CorpusConfig, ModelConfig, TokenizerConfig, TrainConfig
+from charlstm.config import CorpusConfig, ModelConfig, TokenizerConfig
 from charlstm.corpus.line_hashes import LineHashes
 from charlstm.engine.graph import build_graph
 from charlstm.engine.session import build_engine
@@ -46,6 +45,8 @@ from charlstm.export import describe
 from charlstm.tokenizer.base import Tokenizer
 from charlstm.tokenizer.char import CharTokenizer
 from charlstm.tokenizer.vocabulary import build_tokenizer
+from tests.checkpoint import helpers
+from tests.checkpoint.helpers import weights_for
 from tests.reliability.bounded import Case, Finding, check_table, command, judged
 
 TEXT = "It's a tale, told by an idiot: full of sound!\r\nTomorrow, and tomorrow, é 42 \u4e2d.\n"
@@ -117,47 +118,15 @@ def _encode(value: Any) -> str:
 
 
 def settings(model: ModelConfig, tokenizer: Tokenizer, **corpus: Any) -> RunConfig:
-    return RunConfig(
-        format=schema.FORMAT,
+    return helpers.settings(
+        model,
         charlstm="0.3.0",
         corpus=CorpusConfig(**{"addresses": ("/texts/a.txt",)} | corpus),
         tokenizer=TokenizerConfig(level=tokenizer.level, min_count=1),
-        model=model,
-        train=TrainConfig(steps=100),
-        provenance=Provenance(
-            corpus_sha256="ab" * 32,
-            sources=("/texts/a.txt",),
-            documents=1,
-            characters=1000,
-            train_tokens=901,
-            valid_tokens=102,
-            valid_characters=100,
-            valid_words=20,
-            created="2026-01-02T03:04:05+00:00",
-        ),
     )
 
 
-def weights_of(model: ModelConfig, seed: int = 0) -> dict[str, np.ndarray[Any, Any]]:
-    generator = np.random.default_rng(seed)
-    return {
-        name: generator.normal(size=shape).astype(np.float32)
-        for name, shape in expected_shapes(model).items()
-    }
-
-
-FIGURES = Figures(
-    step=30,
-    epoch=1.5,
-    tokens=300,
-    seconds=2.25,
-    learning_rate=0.001,
-    train_loss=1.5,
-    valid_loss=1.25,
-    valid_bits_per_character=1.8,
-    valid_perplexity=3.49,
-    valid_word_perplexity=300.0,
-)
+FIGURES = msgspec.structs.replace(helpers.FIGURES, valid_word_perplexity=300.0)
 
 
 def resume_shapes(model: ModelConfig) -> dict[str, tuple[int, ...]]:
@@ -171,14 +140,14 @@ def write_whole(folder: Path, config: RunConfig, tokenizer: Tokenizer, *, finish
     lines = None
     if config.corpus.lines:
         lines = LineHashes.from_lines(TEXT.split())
-        origin = msgspec_replace(
+        origin = msgspec.structs.replace(
             config.provenance, train_lines=len(lines), lines_sha256=reader.lines_digest(lines)
         )
-        config = msgspec_replace(config, provenance=origin)
+        config = msgspec.structs.replace(config, provenance=origin)
     folder.mkdir(parents=True)
-    with folder_module.created(folder, config, tokenizer, lines):
+    with folder_module.create_checkpoint(folder, config, tokenizer, lines):
         pass
-    CheckpointWriter(folder).model(weights_of(config.model), FIGURES)
+    CheckpointWriter(folder).model(weights_for(config.model), FIGURES)
     CheckpointWriter(folder).history([FIGURES, FIGURES])
     if not finished:
         tensors = {
@@ -186,12 +155,6 @@ def write_whole(folder: Path, config: RunConfig, tokenizer: Tokenizer, *, finish
         }
         CheckpointWriter(folder).resume(tensors, Progress(step=40, seconds=3.0, best=FIGURES))
         (folder / STDIN).write_text(TEXT)
-
-
-def msgspec_replace(struct: Any, **changes: Any) -> Any:
-    import msgspec
-
-    return msgspec.structs.replace(struct, **changes)
 
 
 def whole_checkpoints(folder: Path) -> dict[str, dict[str, bytes]]:
@@ -430,22 +393,22 @@ def rebuild(draw: random.Random, files: Files) -> None:
             "\r\n\u2028",
         )
     )
-    symbols = sorted(set(alphabet))
+    tokens = sorted(set(alphabet))
     if level == "word":
         extra = [
             "".join(draw.choices(alphabet or "x", k=draw.choice((2, 3, 65, 200))))
             for _ in range(draw.randrange(20))
         ]
-        symbols += sorted(set(extra) - set(symbols))
+        tokens += sorted(set(extra) - set(tokens))
         if draw.random() < 0.3:
-            draw.shuffle(symbols)
+            draw.shuffle(tokens)
         if draw.random() < 0.2:
-            symbols = symbols[draw.randrange(len(symbols) + 1) :]
+            tokens = tokens[draw.randrange(len(tokens) + 1) :]
     reserved = 4 if level == "word" else 2
     tied = draw.random() < 0.3
     width = draw.choice((1, 2, 5, 33))
     model = {
-        "vocab_size": reserved + len(symbols),
+        "vocab_size": reserved + len(tokens),
         "embedding": width,
         "units": width if tied else draw.choice((1, 3, 40)),
         "layers": draw.choice((1, 1, 2, 7)),
@@ -457,8 +420,8 @@ def rebuild(draw: random.Random, files: Files) -> None:
     config["corpus"]["lines"] = draw.random() < 0.5
     config["provenance"]["lines_sha256"] = None
     files[CONFIG] = encode(config)
-    files[TOKENIZER] = encode({"level": level, "symbols": symbols})
-    weights = weights_of(ModelConfig(**model), draw.randrange(2**32))
+    files[TOKENIZER] = encode({"level": level, "symbols": tokens})
+    weights = weights_for(ModelConfig(**model), draw.randrange(2**32))
     for array in weights.values():
         array *= draw.choice((0.0, 1e-30, 1.0, 1.0, 1.0, 30.0, 1e12))
     header, body = _header_of(weights)
@@ -482,31 +445,29 @@ def _header_of(weights: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
 
 def change_tokenizer(draw: random.Random, files: Files) -> None:
     stored_tokenizer = json.loads(files[TOKENIZER])
-    symbols = stored_tokenizer["symbols"]
-    at = draw.randrange(len(symbols))
+    tokens = stored_tokenizer["symbols"]
+    at = draw.randrange(len(tokens))
     match draw.randrange(12):
         case 0:
-            symbols[at] = symbols[at - 1]
+            tokens[at] = tokens[at - 1]
         case 1:
-            symbols[at] = ""
+            tokens[at] = ""
         case 2:
-            symbols[at] = "x" * draw.choice((2, 65, 1217, 1218, 5000, 10**6))
+            tokens[at] = "x" * draw.choice((2, 65, 1217, 1218, 5000, 10**6))
         case 3:
-            symbols[at] = Literal(draw.choice(('"\\ud800"', '"\\udc00"', '"\\ud83d\\ude00"')))
+            tokens[at] = Literal(draw.choice(('"\\ud800"', '"\\udc00"', '"\\ud83d\\ude00"')))
         case 4:
-            symbols[at] = draw.choice(("\0", "\x1b", "\x9b", "\u202e", "\ufeff", "\x7f", "\u2028"))
+            tokens[at] = draw.choice(("\0", "\x1b", "\x9b", "\u202e", "\ufeff", "\x7f", "\u2028"))
         case 5:
-            draw.shuffle(symbols)
+            draw.shuffle(tokens)
         case 6:
             stored_tokenizer["level"] = draw.choice(("char", "word", "x", ""))
         case 7:
-            del symbols[at]
+            del tokens[at]
         case 8:
-            symbols += draw.choice((["zz"], list("klm"), ["é"] * 2, [str(n) for n in range(9999)]))
+            tokens += draw.choice((["zz"], list("klm"), ["é"] * 2, [str(n) for n in range(9999)]))
         case 9:
-            symbols[at] = draw.choice(
-                (" ", "  ", " ab", "a b", "\r\n", "ab\n", "e\u0301", "\u0301")
-            )
+            tokens[at] = draw.choice((" ", "  ", " ab", "a b", "\r\n", "ab\n", "e\u0301", "\u0301"))
         case 10:
             files[TOKENIZER] = (
                 b'{"level":"word","symbols":[' + b'"ab",' * draw.choice((10, 200_000)) + b'"z"]}'
@@ -876,7 +837,7 @@ def use(place: Path, draw: random.Random, *, huge: bool = False) -> str:
 
 
 def run(place: Path, draw: random.Random) -> None:
-    """Write, score and predict a few symbols, and describe the model for other programs."""
+    """Write, score and predict a few tokens, and describe the model for other programs."""
     precision = draw.choice(("int8", "float32"))
     if draw.random() < 0.02:
         shutil.rmtree(os.environ["CHARLSTM_CACHE"], ignore_errors=True)
@@ -888,7 +849,7 @@ def run(place: Path, draw: random.Random) -> None:
     prompt = draw.choice(("", "a", "It's a", "\ud800", "\x1b\0é", "tomorrow "))
     for sample in model.generate(prompt, count=2, length=6, seed=1):
         if len(sample.text) > 6 * 1300:
-            raise Finding(f"six symbols are {len(sample.text)} characters")
+            raise Finding(f"six tokens are {len(sample.text)} characters")
     for score in model.score("ab", prompt, "It's a tale"):
         if not score.log_probability <= 1e-3 * score.tokens:
             raise Finding(f"log-probability {score.log_probability}")

@@ -459,7 +459,7 @@ def check_prepared(config: CorpusConfig, prepared: Prepared) -> None:
     for ids in (store.train, store.valid):
         if ids.size and int(ids.max()) >= tokenizer.vocab_size:
             raise Finding("an id beyond the vocabulary")
-    known = {symbol for symbol in tokenizer.symbols if len(symbol) == 1}
+    known = {token for token in tokenizer.vocabulary if len(token) == 1}
     opened = documents.open_corpus(
         config.addresses,
         encoding=config.encoding,

@@ -248,8 +248,10 @@ class Stand:
         while time.monotonic() - begin < self.seconds:
             source = sources[count % 2]
             with (
-                folder_module.claimed(target),
-                folder_module.created(target, source.config, source.tokenizer, overwrite=True),
+                folder_module.lock_folder(target),
+                folder_module.create_checkpoint(
+                    target, source.config, source.tokenizer, overwrite=True
+                ),
             ):
                 CheckpointWriter(target).model(source.weights, source.figures)
             count += 1

@@ -79,7 +79,7 @@ def test_who_reads_while_a_checkpoint_is_replaced_gets_a_whole_one_or_an_error(
 
     def overwrite(number):
         config, tokenizer, weights, figures = models[number]
-        with folder_module.created(folder, config, tokenizer, overwrite=True):
+        with folder_module.create_checkpoint(folder, config, tokenizer, overwrite=True):
             writer = CheckpointWriter(folder)
             for _ in range(4):
                 writer.model(weights, figures)

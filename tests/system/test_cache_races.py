@@ -16,8 +16,8 @@ from charlstm.system import cache
 # Builds a token store, and stops in the middle of it the first time, until it is told to go on.
 PAUSED = """
 import sys
-from charlstm import preparation
 from charlstm.config import CorpusConfig, TokenizerConfig
+from charlstm.dataset import prepare as preparation
 
 real = preparation.write_store
 
@@ -40,7 +40,7 @@ from charlstm.dataset.prepare import prepare
 
 def prepared(path):
     found = prepare(CorpusConfig(addresses=(path,)), TokenizerConfig())
-    return found.tokenizer.symbols, bytes(found.store.train), bytes(found.store.valid)
+    return found.tokenizer.vocabulary, bytes(found.store.train), bytes(found.store.valid)
 
 expected = {path: prepared(path) for path in sys.argv[1:]}
 print("ready", flush=True)
@@ -88,9 +88,9 @@ def finished(process):
 def test_the_cache_goes_while_a_text_is_prepared(texts, monkeypatch, how):
     with running(PAUSED, texts[0]) as process:
         assert process.stdout.readline() == "paused\n"
-        (symbols,) = cache.entries()  # the tokenizer is complete, the token store is not
+        (vocabulary,) = cache.entries()  # the tokenizer is complete, the token store is not
         if how == "cleared":
-            assert cache.clear() == [symbols]
+            assert cache.clear() == [vocabulary]
         elif how == "evicted":
             monkeypatch.setattr(cache, "limit", lambda: 0)
             monkeypatch.setattr(cache, "YOUNG_SECONDS", 0)

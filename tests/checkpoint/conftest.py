@@ -1,0 +1,22 @@
+"""A whole checkpoint for the tests of this folder."""
+
+from __future__ import annotations
+
+import pytest
+
+from charlstm.checkpoint.writer import CheckpointWriter
+from tests.checkpoint.helpers import (
+    FIGURES,
+    NETWORK,
+    begin,
+    weights_for,
+)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A whole checkpoint."""
+    path = tmp_path / "run"
+    begin(path)
+    CheckpointWriter(path).model(weights_for(NETWORK), FIGURES)
+    return path

@@ -1,0 +1,75 @@
+"""Tests of ``corpus.split``: the training and the validation part of a corpus."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from charlstm.corpus import reading
+from charlstm.corpus.split import divide
+from tests.texts import (
+    block_sizes,
+    corpus_of,
+    documents,
+    documents_of,
+)
+
+fractions = st.floats(0.01, 0.99)
+
+
+def divided(corpus, size, fraction, **options):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reading, "BLOCK", size)
+        characters = sum(len(chunk.text) for chunk in corpus.chunks())
+        return list(divide(corpus, characters, fraction, **{"seed": 1, **options}))
+
+
+def boundary_of(contents, fraction, whole_words):
+    """Return how many characters train, found character by character."""
+    text = "".join(contents)
+    ends = set(itertools.accumulate(map(len, contents)))
+    position = int((1 - fraction) * len(text))
+    while whole_words and position not in {0, *ends} and not text[position].isspace():
+        position += 1
+    return position
+
+
+@given(documents, block_sizes, fractions, st.booleans())
+def test_the_first_part_trains_and_the_rest_validates(folder, contents, size, part, whole_words):
+    pairs = divided(corpus_of(folder, contents), size, part, whole_words=whole_words)
+    sides = [validates for validates, _ in pairs]
+    assert sides == sorted(sides)
+    assert documents_of(chunk for _, chunk in pairs) == [text for text in contents if text]
+    assert all(chunk.text for _, chunk in pairs)
+    trained = sum(len(chunk.text) for validates, chunk in pairs if not validates)
+    assert trained == boundary_of(contents, part, whole_words)
+
+
+def test_the_division_of_the_usual_benchmark(tmp_path):
+    pairs = divided(corpus_of(tmp_path, ["x" * 1_115_394]), 2**16, 0.1, whole_words=False)
+    assert sum(len(chunk.text) for validates, chunk in pairs if not validates) == 1_003_854
+
+
+@given(st.lists(st.sampled_from(["ann", "bob", "", "é\r", "cy"]), max_size=30), fractions)
+def test_equal_lines_fall_on_the_same_side(folder, lines, part):
+    corpus = corpus_of(folder, ["".join(f"{line}\n" for line in lines)], lines=True)
+    pairs = divided(corpus, 2**20, part, whole_words=False)
+    assert [chunk.text for _, chunk in pairs] == lines
+    sides = {(chunk.text, validates) for validates, chunk in pairs}
+    assert len(sides) == len(set(lines))
+
+
+def test_about_the_fraction_of_lines_validates_by_seed(tmp_path):
+    corpus = corpus_of(tmp_path, ["".join(f"{n}\n" for n in range(10_000))], lines=True)
+
+    def drawn(fraction, seed):
+        pairs = divide(corpus, 0, fraction, seed=seed, whole_words=True)
+        return {chunk.text for validates, chunk in pairs if validates}
+
+    assert 900 < len(drawn(0.1, 1)) < 1100
+    assert drawn(0.1, 1) < drawn(0.2, 1)
+    assert drawn(0.1, 1) == drawn(0.1, 1)
+    assert len(drawn(0.1, 1) & drawn(0.1, 2**32 - 1)) < 200

@@ -1,0 +1,68 @@
+"""Tests of ``tokenizer.storage``: a tokenizer comes back, and damage is refused."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from charlstm.errors import CheckpointDamaged
+from charlstm.tokenizer.storage import tokenizer_from_json
+from tests.tokenizer.helpers import (
+    PROSE,
+    anything,
+    built,
+    levels,
+)
+
+
+@given(levels, st.lists(anything, max_size=4))
+def test_json_brings_the_tokenizer_back(level, texts):
+    tokenizer = built(level, *texts, min_count=1)
+    data = tokenizer.to_json()
+    assert json.loads(data) == {"level": level, "symbols": list(tokenizer.vocabulary)}
+    again = tokenizer_from_json(data)
+    assert again == tokenizer
+    assert type(again) is type(tokenizer)
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", "Input data was truncated"),
+        (b"[]", "Expected object, got array"),
+        (b"{", "Input data was truncated"),
+        (b'{"level": "char"}', "Object missing required field symbols"),
+        (b'{"level": "byte", "symbols": []}', "Invalid enum value 'byte' - at $.level"),
+        (b'{"level": "char", "symbols": [1]}', "Expected str, got int - at $.symbols[0]"),
+        (b'{"level": "char", "symbols": "ab"}', "Expected array, got str - at $.symbols"),
+        (b'{"level": "char", "symbols": [], "x": 1}', "Object contains unknown field x"),
+        (b'{"level": "char", "symbols": [""]}', "Expected str of length >= 1 - at $.symbols[0]"),
+        (b'{"level": "char", "symbols": ["a", "a"]}', "a symbol occurs twice"),
+        (b'{"level": "word", "symbols": ["ab", "ab"]}', "a symbol occurs twice"),
+        (b'{"level": "char", "symbols": ["ab"]}', "a word stands among the characters"),
+        (
+            b'{"level": "char", "symbols": ["\xff"]}',
+            "'utf-8' codec can't decode byte 0xff in position 0: invalid start byte",
+        ),
+    ],
+)
+def test_damaged_tokenizers(data, reason, sentence):
+    with pytest.raises(CheckpointDamaged) as caught:
+        tokenizer_from_json(data)
+    sentence(caught.value, reason, "tokenizer", "damaged", "restore")
+
+
+@pytest.mark.parametrize("escape", [rb"\ud800", rb"\udfff", rb"\ud800a", b"\xed\xa0\x80"])
+def test_stored_surrogates_are_damage(escape):
+    with pytest.raises(CheckpointDamaged):
+        tokenizer_from_json(b'{"level": "word", "symbols": ["' + escape + b'"]}')
+
+
+@given(st.sampled_from(["char", "word"]), st.data())
+def test_a_truncated_tokenizer_is_damaged(level, data):
+    stored = built(level, PROSE).to_json()
+    with pytest.raises(CheckpointDamaged):
+        tokenizer_from_json(stored[: data.draw(st.integers(0, len(stored) - 1))])

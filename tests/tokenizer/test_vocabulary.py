@@ -1,0 +1,87 @@
+"""Tests of ``tokenizer.vocabulary``: what a vocabulary holds, in bounded memory."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from charlstm.tokenizer import vocabulary
+from charlstm.tokenizer.segmentation import tokens_of
+from tests.tokenizer.helpers import (
+    built,
+    wordy,
+)
+
+
+@given(st.lists(wordy, max_size=6), st.integers(1, 3), st.integers(1, 5))
+def test_the_vocabulary_is_the_characters_then_the_most_frequent_words(lines, count, size):
+    texts = [line + "\n" for line in lines]
+    tokenizer = built("word", *texts, min_count=count, vocab_size=size)
+    tokens = Counter(token for token in tokens_of("".join(texts)) if len(token) > 1)
+    frequent = [token for token in tokens if tokens[token] >= count]
+    ranked = sorted(frequent, key=lambda token: (-tokens[token], token))
+    assert tokenizer.vocabulary == (*sorted(set("".join(texts))), *ranked[:size])
+
+
+@given(st.lists(wordy, max_size=6))
+def test_chunks_do_not_matter_to_the_vocabulary(lines):
+    texts = [line + "\n" for line in lines]
+    for level in ("char", "word"):
+        assert built(level, *texts) == built(level, "".join(texts))
+
+
+class Watched(Counter):
+    """Remembers how many tokens it has held at once."""
+
+    most = 0
+
+    def update(self, *arguments):
+        super().update(*arguments)
+        Watched.most = max(Watched.most, len(self))
+
+
+def test_of_countless_words_the_frequent_ones_are_kept_in_bounded_memory(monkeypatch):
+    """Hashes, serial numbers, typing errors: most distinct tokens of a huge text occur once."""
+    frequent = {" the": 9, " cat": 7, " sat": 5, " hat": 3}
+    everyday = "".join(word * times for word, times in frequent.items())
+    rare = [" " + "".join(letters) for letters in itertools.product("abcdefghij", repeat=4)]
+    texts = [everyday + "".join(rare[n : n + 50]) + "\n" for n in range(0, len(rare), 50)]
+    monkeypatch.setattr(vocabulary, "COUNTED_TOKENS", 300)
+    monkeypatch.setattr(vocabulary, "Counter", Watched)
+    monkeypatch.setattr(Watched, "most", 0)
+    known = built("word", *texts, min_count=len(texts) * 3).vocabulary
+    assert known == (*sorted(set("".join(texts))), *frequent)
+    assert 300 < Watched.most <= 300 + len(set(tokens_of(texts[0])))
+    assert len(set(tokens_of("".join(texts)))) > 10_000
+
+
+@given(st.lists(wordy, max_size=6), st.integers(1, 3))
+def test_a_text_with_no_more_words_than_are_counted_is_counted_exactly(lines, min_count):
+    texts = [line + "\n" for line in lines]
+    expected = built("word", *texts, min_count=min_count)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(vocabulary, "COUNTED_TOKENS", len(set(tokens_of("".join(texts)))))
+        assert built("word", *texts, min_count=min_count) == expected
+
+
+@given(st.lists(wordy, max_size=8), st.integers(1, 12))
+def test_counting_in_bounded_memory_forgets_words_but_no_characters(lines, limit):
+    texts = [line + "\n" for line in lines]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(vocabulary, "COUNTED_TOKENS", limit)
+        tokenizer = built("word", *texts, min_count=1)
+    exact = built("word", *texts, min_count=1)
+    assert set(tokenizer.vocabulary) <= set(exact.vocabulary)
+    characters = len(set("".join(texts)))
+    assert tokenizer.vocabulary[:characters] == exact.vocabulary[:characters]
+    assert tokenizer.decode(tokenizer.encode("".join(texts))) == "".join(texts)
+
+
+def test_lone_surrogates_are_never_in_the_vocabulary():
+    text = "a \ud800 \ud800 \ud800a é é\udfff\udfff" * 3
+    assert built("char", text).vocabulary == (" ", "a", "é")
+    assert built("word", text).vocabulary == (" ", "a", "é", " é")
