@@ -14,12 +14,11 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+from charlstm.arrays import Floats, Weights
 from charlstm.config import ModelConfig
 from charlstm.errors import ConfigError
 
 EnginePrecision: TypeAlias = Literal["float32", "int8"]
-Floats: TypeAlias = NDArray[np.float32]
-Weights: TypeAlias = Mapping[str, Floats]
 # Floats in embedding x kernel up to which layer 0's input is looked up instead of computed.
 MAX_TABLE = 4 * 2**20
 # Weights are integers in [-LEVELS, LEVELS]; sums of 2 x 16,384 products then stay below 2**31. On

@@ -9,13 +9,13 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
+from charlstm.arrays import AnyIds, Floats, Weights
 from charlstm.config import ModelConfig
-from charlstm.engine.graph import OUTPUTS, EnginePrecision, Floats, Weights, build_graph
+from charlstm.engine.graph import OUTPUTS, EnginePrecision, build_graph
 from charlstm.system.hardware import int8_pairs_saturate, processor_count
 
 if TYPE_CHECKING:
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
     from charlstm.engine.onnx_runtime import onnxruntime
 
-
-Ids: TypeAlias = NDArray[np.integer[Any]]
 
 MAX_ROWS = 128  # that are run together; more hold more memory and are hardly faster
 MAX_THREADS = 4  # beyond this, one small step spends its time on synchronization
@@ -74,7 +72,7 @@ class Engine:
         halves, units = self._state_width
         return np.zeros((halves, batch, units), np.float32)
 
-    def step(self, ids: Ids, state: Floats) -> tuple[Floats, Floats]:
+    def step(self, ids: AnyIds, state: Floats) -> tuple[Floats, Floats]:
         """Read one symbol per row.
 
         Args:
@@ -87,7 +85,7 @@ class Engine:
         logits, new_state = self._call(ids[np.newaxis], state)
         return logits[0], new_state
 
-    def run(self, ids: Ids, state: Floats) -> tuple[Floats, Floats]:
+    def run(self, ids: AnyIds, state: Floats) -> tuple[Floats, Floats]:
         """Read T >= 1 symbols per row; the same bits as T calls of ``step``.
 
         Args:
@@ -105,7 +103,7 @@ class Engine:
             result[:, time], state = self.step(ids[:, time], state)
         return result, state
 
-    def read(self, sequences: Sequence[Ids]) -> tuple[Floats, Floats]:
+    def read(self, sequences: Sequence[AnyIds]) -> tuple[Floats, Floats]:
         """Read sequences of any lengths, each from a zero state; the same bits as one at a time.
 
         Args:
@@ -135,7 +133,7 @@ class Engine:
             going, state, start = going[:left], state[:, :left], stop
         return logits, last
 
-    def _call(self, ids: Ids, state: Floats) -> tuple[Floats, Floats]:
+    def _call(self, ids: AnyIds, state: Floats) -> tuple[Floats, Floats]:
         """Run the graph on ids [T,B]."""
         rows = ids.shape[1]
         parts = min(self._threads, rows // ROWS_APART)
@@ -191,7 +189,9 @@ def build_engine(
     return Engine(graph, config, precision, threads)
 
 
-def _run(session: onnxruntime.InferenceSession, ids: Ids, state: Floats) -> tuple[Floats, Floats]:
+def _run(
+    session: onnxruntime.InferenceSession, ids: AnyIds, state: Floats
+) -> tuple[Floats, Floats]:
     feed = {"ids": np.asarray(ids, np.int64, order="C"), "state": np.ascontiguousarray(state)}
     logits, new_state = session.run(OUTPUTS, feed)
     return logits, new_state

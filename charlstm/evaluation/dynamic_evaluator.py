@@ -14,18 +14,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from charlstm.arrays import AnyIds, Floats
 from charlstm.config import Level, ModelConfig
 from charlstm.network.backend import tf
 from charlstm.network.model import Dropout, LSTMLanguageModel, set_weights
 from charlstm.tokenizer.base import END_OF_DOCUMENT
-
-Ids: TypeAlias = NDArray[np.integer[Any]]
-Floats: TypeAlias = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -77,7 +75,7 @@ class DynamicEvaluator:
         self._learn = tf.function(self._learning_step)
         self._states = self._model.zero_states(1)
 
-    def score(self, documents: Iterable[Iterable[Ids]], *, ends: bool) -> Iterator[SegmentScore]:
+    def score(self, documents: Iterable[Iterable[AnyIds]], *, ends: bool) -> Iterator[SegmentScore]:
         """Score documents as one stream of segments, and learn from each after it is scored.
 
         The states are carried along and restart at every document; the weights go on.
@@ -119,7 +117,7 @@ class DynamicEvaluator:
 
 
 def _segments(
-    documents: Iterable[Iterable[Ids]], length: int, *, ends: bool
+    documents: Iterable[Iterable[AnyIds]], length: int, *, ends: bool
 ) -> Iterator[tuple[NDArray[np.int32], NDArray[np.int32]]]:
     """Yield what is read and what is to follow it, so many ids at a time; the last may be fewer."""
     inputs: list[int] = []
@@ -140,7 +138,7 @@ def _segments(
         yield np.array(inputs, np.int32), np.array(targets, np.int32)
 
 
-def _with_end(document: Iterable[Ids], *, ends: bool) -> Iterator[Ids]:
+def _with_end(document: Iterable[AnyIds], *, ends: bool) -> Iterator[AnyIds]:
     yield from document
     if ends:
         yield np.array([END_OF_DOCUMENT])

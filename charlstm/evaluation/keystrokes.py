@@ -14,19 +14,16 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
+from charlstm.arrays import AnyIds
 from charlstm.engine.session import MAX_ROWS, Engine
 from charlstm.prediction.grammar import Context
 from charlstm.prediction.predictor import Predictor
 from charlstm.prediction.search import BestFirstSearch, Target
 from charlstm.tokenizer.base import Tokenizer
 from charlstm.tokenizer.segmentation import Kind, kind_of
-
-Ids: TypeAlias = NDArray[np.integer[Any]]
 
 RANKS = (1, 3, 5)  # of next-word accuracy
 SUGGESTIONS = 3  # that the keyboard shows
@@ -73,7 +70,7 @@ class ContextWindow:
         queries: one word or more, in order.
     """
 
-    ids: Ids
+    ids: AnyIds
     queries: tuple[WordQuery, ...]
 
 
@@ -126,7 +123,7 @@ def word_figures(results: Sequence[WordResult]) -> WordFigures:
     return WordFigures(count, accuracy, errors, 1 - ratio, spread / float(unaided.sum()))
 
 
-def windows_of(ids: Ids, queries: Iterable[WordQuery]) -> Iterator[ContextWindow]:
+def windows_of(ids: AnyIds, queries: Iterable[WordQuery]) -> Iterator[ContextWindow]:
     """Cut a document's ids into windows, which together read little more than need be.
 
     Args:
@@ -144,7 +141,7 @@ def windows_of(ids: Ids, queries: Iterable[WordQuery]) -> Iterator[ContextWindow
         yield _window(ids, group)
 
 
-def _window(ids: Ids, queries: Sequence[WordQuery]) -> ContextWindow:
+def _window(ids: AnyIds, queries: Sequence[WordQuery]) -> ContextWindow:
     start = max(0, queries[0].after - WARM)
     moved = tuple(replace(one, after=one.after - start) for one in queries)
     return ContextWindow(ids[start : queries[-1].after], moved)

@@ -15,6 +15,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from charlstm.arrays import Ids, Mask
 from charlstm.config import SampleConfig
 from charlstm.corpus.line_hashes import LineHashes
 from charlstm.engine.session import Engine
@@ -161,8 +162,8 @@ class _Sought:
     """Distinct windows of one length, how often each occurs, and which have been found."""
 
     hashes: Hashes
-    counts: NDArray[np.int64]
-    found: NDArray[np.bool_] = field(init=False)
+    counts: Ids
+    found: Mask = field(init=False)
 
     def __post_init__(self) -> None:
         self.found = np.zeros(len(self.hashes), np.bool_)

@@ -14,12 +14,13 @@ import functools
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from charlstm import metrics
+from charlstm.arrays import AnyIds, Doubles, Floats, Mask
 from charlstm.dataset.batches import validation_batches
 from charlstm.dataset.store import smallest_dtype
 from charlstm.engine.session import MAX_ROWS, Engine
@@ -27,9 +28,6 @@ from charlstm.tokenizer.base import END_OF_DOCUMENT, UNKNOWN, Tokenizer
 from charlstm.tokenizer.tokens import ScoredToken, scored_token
 
 ProgressListener: TypeAlias = Callable[[float], None]
-Floats: TypeAlias = NDArray[np.float32]
-Values: TypeAlias = NDArray[np.float64]
-Ids: TypeAlias = NDArray[np.integer[Any]]
 
 # Symbols from which one text is read as many rows, warmed on what stands before them, and no longer
 # as one. It depends on the text alone, so that its score does.
@@ -106,7 +104,7 @@ def score_texts(
     sequences = [np.concatenate([tokenizer.encode(taken + text), mark]) for text in texts]
     order = np.argsort([-len(sequence) for sequence in sequences], kind="stable").tolist()
     short = [index for index in order if len(sequences[index]) < LONG]
-    values: dict[int, Values] = {}
+    values: dict[int, Doubles] = {}
     of_unknown: dict[int, float] = {}
     for at in range(0, len(short), MAX_ROWS):
         batch = short[at : at + MAX_ROWS]
@@ -247,14 +245,14 @@ class StatefulScorer:
 class _Start:
     """What every text of a batch begins with: a symbol that is to be read, and the state then."""
 
-    def __init__(self, engine: Engine, context: Ids) -> None:
+    def __init__(self, engine: Engine, context: AnyIds) -> None:
         self._engine = engine
         self._read = np.concatenate([[END_OF_DOCUMENT], context]).astype(np.int64)
         self._state = engine.initial_state(1)
         if len(context):
             self._state = engine.read([self._read[:-1]])[1]
 
-    def read(self, sequences: Sequence[Ids]) -> list[Values]:
+    def read(self, sequences: Sequence[AnyIds]) -> list[Doubles]:
         """Return the log-probabilities of the symbols of B sequences, longest first."""
         lengths = np.array([len(sequence) for sequence in sequences])
         padded = np.zeros((len(sequences), 1 + int(lengths[0])), np.int64)
@@ -275,7 +273,7 @@ class _Start:
             start = stop
         return [row[:length] for row, length in zip(values, lengths.tolist(), strict=True)]
 
-    def read_long(self, sequence: Ids, per_token: bool) -> tuple[Values, float]:
+    def read_long(self, sequence: AnyIds, per_token: bool) -> tuple[Doubles, float]:
         """Return the log-probabilities of one long sequence: of its symbols, or of parts of it.
 
         Beside them comes the sum over the unknown symbols.
@@ -289,14 +287,14 @@ class _Start:
         return np.array([part[0] for part in parts]), math.fsum(part[1] for part in parts)
 
 
-def _of_unknown(ids: Ids, values: Values) -> float:
+def _of_unknown(ids: AnyIds, values: Doubles) -> float:
     """Return the sum of the log-probabilities of the unknown symbols."""
     return float(values[ids == UNKNOWN].sum())
 
 
 def _windows(
     engine: Engine, ids: NDArray[np.unsignedinteger], on_progress: ProgressListener | None = None
-) -> Iterator[tuple[Values, NDArray[np.bool_], Ids]]:
+) -> Iterator[tuple[Doubles, Mask, AnyIds]]:
     """Read a text [N] as rows that together equal one; yield windows of log-probabilities [R, T].
 
     With each comes which of them count (the others are 0) and of which ids they are. Row by row,
@@ -322,14 +320,14 @@ def _windows(
         yield values, counted, batch.targets
 
 
-def _join(windows: Iterable[tuple[Values, NDArray[np.bool_], Ids]]) -> Values:
+def _join(windows: Iterable[tuple[Doubles, Mask, AnyIds]]) -> Doubles:
     """Return the log-probabilities of ``_windows`` in the order of the text."""
     parts = list(windows)
     if not parts:
         return np.empty(0)
     values = np.concatenate([part[0] for part in parts], axis=1)
     counted = np.concatenate([part[1] for part in parts], axis=1)
-    joined: Values = values[counted]
+    joined: Doubles = values[counted]
     return joined
 
 
@@ -342,8 +340,8 @@ def _score(
     tokenizer: Tokenizer,
     text: str,
     characters: int,
-    ids: Ids,
-    values: Values,
+    ids: AnyIds,
+    values: Doubles,
     of_unknown: float,
     *,
     per_token: bool,

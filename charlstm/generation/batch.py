@@ -12,13 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from charlstm.arrays import Doubles, Floats, Ids, Mask
 from charlstm.generation.constraints import ConstraintState
 from charlstm.generation.penalties import EMPTY
-
-Floats = NDArray[np.float32]
-Doubles = NDArray[np.float64]
-Ids = NDArray[np.int64]
-Mask = NDArray[np.bool_]
 
 _GROUP = 64  # samples that share a block of random numbers
 _AHEAD = 32  # random numbers of a sample in a block

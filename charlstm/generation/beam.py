@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from charlstm.arrays import Doubles, Floats
 from charlstm.config import SampleConfig
 from charlstm.engine.session import Engine
 from charlstm.errors import GenerationError
@@ -21,9 +21,6 @@ from charlstm.generation.filters import likeliest
 from charlstm.generation.stopping import Endings, PendingText
 from charlstm.metrics import log_normalizers
 from charlstm.tokenizer.base import END_OF_DOCUMENT, Tokenizer
-
-Floats = NDArray[np.float32]
-Doubles = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,15 +11,13 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from charlstm.arrays import Floats
 from charlstm.config import SampleConfig
 from charlstm.errors import UsageError
 from charlstm.generation.pattern import Pattern
 from charlstm.generation.stopping import beginning_at_end
 from charlstm.tokenizer.base import BEGIN_SPELLING, END_SPELLING, Tokenizer
-
-Floats = NDArray[np.float32]
 
 _NEVER = np.float32(-np.inf)
 _CACHED_NUMBERS = 2**23

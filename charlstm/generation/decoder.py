@@ -15,8 +15,8 @@ from typing import Literal, TypeAlias
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
+from charlstm.arrays import Doubles, Floats, Ids, Mask
 from charlstm.config import SampleConfig
 from charlstm.engine.session import MAX_ROWS, Engine
 from charlstm.generation.batch import Batch, PrefilledPrompt, SampleRng
@@ -30,9 +30,6 @@ from charlstm.tokenizer.tokens import ScoredToken, scored_token, special_token
 
 FinishReason: TypeAlias = Reason | Literal["length", "end"]
 TextListener: TypeAlias = Callable[[int, str], None]
-Floats: TypeAlias = NDArray[np.float32]
-Doubles: TypeAlias = NDArray[np.float64]
-Ids: TypeAlias = NDArray[np.int64]
 
 # What the penalties take for no repetition: verse, dialogue and lists need their lines.
 _LINE_ENDS = ("\n", "\r", "\r\n")
@@ -291,7 +288,7 @@ class _BatchDecoder:
         rows: list[_Row],
         ids: Ids,
         log_probabilities: Doubles,
-        finished: NDArray[np.bool_],
+        finished: Mask,
     ) -> None:
         """Let each row's text take its symbol; mark the rows whose text ends there."""
         may_end = (batch.tokens >= self._config.min_length).tolist()
@@ -338,7 +335,7 @@ class _BatchDecoder:
         )
 
 
-def _refill(rows: list[_Row], finished: NDArray[np.bool_], coming: Iterator[_Row]) -> list[int]:
+def _refill(rows: list[_Row], finished: Mask, coming: Iterator[_Row]) -> list[int]:
     """Let samples that come take the places of finished ones, and close the gaps that are left.
 
     Args:

@@ -14,18 +14,15 @@ This module knows no text, no model and no random generator: uniforms are passed
 from __future__ import annotations
 
 import math
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from charlstm.arrays import AnyIds, Doubles, Floats, Ids, Mask
 from charlstm.config import SampleConfig
 from charlstm.generation.penalties import penalize
 from charlstm.metrics import log_softmax
-
-Floats: TypeAlias = NDArray[np.float32]
-Doubles: TypeAlias = NDArray[np.float64]
-Ids: TypeAlias = NDArray[np.int64]
 
 _EXCLUDED = np.float32(-np.inf)
 _LARGE_VOCABULARY = 1000
@@ -37,7 +34,7 @@ def sample(
     logits: Floats,
     uniforms: Doubles,
     config: SampleConfig,
-    recent: NDArray[np.integer[Any]] | None = None,
+    recent: AnyIds | None = None,
     limits: Doubles | None = None,
 ) -> Ids:
     """Draw the next id of every row.
@@ -222,7 +219,7 @@ def _keep_from(logits: Floats, threshold: Floats | np.float32) -> Floats:
     return _without(logits, logits < threshold)
 
 
-def _without(logits: Floats, excluded: NDArray[np.bool_]) -> Floats:
+def _without(logits: Floats, excluded: Mask) -> Floats:
     kept: Floats = np.where(excluded, _EXCLUDED, logits)
     return kept
 

@@ -9,17 +9,15 @@ match. This module knows no model and nothing of how symbols are drawn.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from charlstm.arrays import Ids, Mask
 from charlstm.errors import UsageError
 from charlstm.generation.regex_automaton import NEVER, Automaton
 from charlstm.tokenizer.base import BEGIN_SPELLING, END_OF_DOCUMENT, END_SPELLING, Tokenizer
 from charlstm.unicode_text import has_surrogates
-
-Mask: TypeAlias = NDArray[np.bool_]
 
 _CACHED_NUMBERS = 2**24
 _SPELLING = 3  # symbols that spelling takes at least: begin, one letter, end
@@ -116,7 +114,7 @@ class Pattern:
 
 def _spelled_out(
     pieces: Sequence[str], characters: Sequence[str]
-) -> tuple[NDArray[np.int32], NDArray[np.int64], list[int]]:
+) -> tuple[NDArray[np.int32], Ids, list[int]]:
     """Return the pieces as columns of the automaton, longest first.
 
     Returns:

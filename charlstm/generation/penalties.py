@@ -7,23 +7,18 @@ generator.
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
-
 import numpy as np
-from numpy.typing import NDArray
 
+from charlstm.arrays import AnyIds, Floats, Ids
 from charlstm.config import SampleConfig
 from charlstm.errors import ConfigError
-
-Floats: TypeAlias = NDArray[np.float32]
-Recent: TypeAlias = NDArray[np.integer[Any]]
 
 EMPTY = -1
 # No penalty is larger, so that no logit overflows.
 _LARGEST_PENALTY = 1e30
 
 
-def penalize(logits: Floats, recent: Recent, config: SampleConfig) -> Floats:
+def penalize(logits: Floats, recent: AnyIds, config: SampleConfig) -> Floats:
     """Apply the penalties that are switched on: repetition, presence, frequency, loops.
 
     Args:
@@ -60,7 +55,7 @@ def places_needed(config: SampleConfig) -> int:
     return max(window, config.loop_window if config.loop_penalty else 0)
 
 
-def penalize_repetition(logits: Floats, recent: Recent, penalty: float) -> Floats:
+def penalize_repetition(logits: Floats, recent: AnyIds, penalty: float) -> Floats:
     """Make recent ids less likely: positive logits are divided by the penalty, negative multiplied.
 
     An id counts once, however often it occurs (Keskar et al. 2019, CTRL, section 4.1).
@@ -78,7 +73,7 @@ def penalize_repetition(logits: Floats, recent: Recent, penalty: float) -> Float
     return np.ascontiguousarray(penalized[:, :-1])
 
 
-def penalize_presence(logits: Floats, recent: Recent, penalty: float) -> Floats:
+def penalize_presence(logits: Floats, recent: AnyIds, penalty: float) -> Floats:
     """Subtract a penalty from every id that occurs, once.
 
     Args:
@@ -89,7 +84,7 @@ def penalize_presence(logits: Floats, recent: Recent, penalty: float) -> Floats:
     return _less(logits, penalty, np.minimum(_counts(logits, recent), 1))
 
 
-def penalize_frequency(logits: Floats, recent: Recent, penalty: float) -> Floats:
+def penalize_frequency(logits: Floats, recent: AnyIds, penalty: float) -> Floats:
     """Subtract a penalty from every id for each time it occurs.
 
     Args:
@@ -101,7 +96,7 @@ def penalize_frequency(logits: Floats, recent: Recent, penalty: float) -> Floats
 
 
 def penalize_loops(
-    logits: Floats, recent: Recent, multiplier: float, base: float, allowed: int
+    logits: Floats, recent: AnyIds, multiplier: float, base: float, allowed: int
 ) -> Floats:
     """Make it unlikely that a sequence goes on as it went on before (DRY, p-e-w 2024).
 
@@ -127,7 +122,7 @@ def penalize_loops(
     return penalized
 
 
-def repetition_lengths(recent: Recent) -> NDArray[np.int64]:
+def repetition_lengths(recent: AnyIds) -> Ids:
     """Return for each place but the last how many symbols up to it are those at the end.
 
     Args:
@@ -155,7 +150,7 @@ def _less(logits: Floats, penalty: float, times: Floats) -> Floats:
     return less
 
 
-def _counts(logits: Floats, recent: Recent) -> Floats:
+def _counts(logits: Floats, recent: AnyIds) -> Floats:
     """Return how often each id occurs, float32 [B, V]."""
     counts = np.zeros((len(logits), logits.shape[1] + 1), np.float32)
     np.add.at(counts, (np.arange(len(logits))[:, np.newaxis], recent), 1)

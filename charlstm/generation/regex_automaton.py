@@ -20,6 +20,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from charlstm.arrays import Mask
 from charlstm.errors import UsageError
 
 Test: TypeAlias = Callable[[str], bool]
@@ -64,7 +65,7 @@ class Automaton:
         nodes = _Nodes(expression)
         self._nodes = nodes
         self._alphabet = alphabet
-        self._writable: dict[Test, NDArray[np.bool_]] = {}
+        self._writable: dict[Test, Mask] = {}
         self._node_distances = self._measure()
         finite = self._node_distances[self._node_distances < NEVER]
         self.farthest = int(finite.max(initial=0))
@@ -73,7 +74,7 @@ class Automaton:
         self._sets: list[frozenset[int]] = []
         self._rows: Row = np.full((16, len(alphabet) + 1), -1, np.int32)
         self.distances: NDArray[np.int32] = np.empty(16, np.int32)
-        self.accepting: NDArray[np.bool_] = np.empty(16, np.bool_)
+        self.accepting: Mask = np.empty(16, np.bool_)
         self._number(frozenset(), accepting=False)
         self._rows[DEAD] = DEAD
         first = nodes.reached([nodes.first], nodes.skips, nodes.begins)
@@ -165,7 +166,7 @@ class Automaton:
                     (queue.append if cost else queue.appendleft)(source)
         return distances
 
-    def _is_written(self, test: Test) -> NDArray[np.bool_]:
+    def _is_written(self, test: Test) -> Mask:
         if test not in self._writable:
             self._writable[test] = np.array([test(each) for each in self._alphabet], np.bool_)
         return self._writable[test]

@@ -13,8 +13,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from charlstm.prediction.grammar import Context, Grammar, Ids, Probabilities, Step, probabilities
-from charlstm.prediction.search import SHARED, BestFirstSearch, Floats, Node, Target
+from charlstm.arrays import Doubles, Floats, Ids
+from charlstm.prediction.grammar import Context, Grammar, Step, probabilities
+from charlstm.prediction.search import SHARED, BestFirstSearch, Node, Target
 from charlstm.tokenizer.base import END_OF_DOCUMENT, Tokenizer
 from charlstm.tokenizer.segmentation import Kind, kind_of, partial_word, tokens_of
 
@@ -191,7 +192,7 @@ class Characters(Grammar):
         self._column = {symbol: column for column, symbol in enumerate(self._symbols)}
 
     @cached_property
-    def _tables(self) -> tuple[Probabilities, Probabilities]:
+    def _tables(self) -> tuple[Doubles, Doubles]:
         """For each column, the weights and ends of the rules."""
         rules = _rules()
         return rules.weights[:, :, self._kinds], rules.ends[:, :, self._kinds]

@@ -17,14 +17,12 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
+from charlstm.arrays import Doubles, Floats, Ids
 from charlstm.metrics import softmax
-from charlstm.prediction.search import BestFirstSearch, Floats, Node
+from charlstm.prediction.search import BestFirstSearch, Node
 from charlstm.tokenizer.base import Tokenizer
 
-Ids: TypeAlias = NDArray[np.int64]
-Probabilities: TypeAlias = NDArray[np.float64]
 Step: TypeAlias = Callable[[Ids, Floats], tuple[Floats, Floats]]
 
 
@@ -78,7 +76,7 @@ class Grammar(ABC):
         return Context(logits, state, written)
 
 
-def probabilities(logits: Floats, columns: Ids) -> Probabilities:
+def probabilities(logits: Floats, columns: Ids) -> Doubles:
     """Return the probabilities of some symbols among themselves.
 
     Args:

@@ -10,12 +10,8 @@ from __future__ import annotations
 import heapq
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import TypeAlias
 
-import numpy as np
-from numpy.typing import NDArray
-
-Floats: TypeAlias = NDArray[np.float32]
+from charlstm.arrays import Floats
 
 # A path whose probability is shared by many candidates, or goes to one that is already found, has
 # this many times the priority of others: otherwise the sums of the candidates would miss too much.

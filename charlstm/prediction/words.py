@@ -9,11 +9,11 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
+from charlstm.arrays import Doubles, Floats, Ids, Mask
 from charlstm.metrics import softmax
-from charlstm.prediction.grammar import Context, Grammar, Ids, Probabilities, Step, probabilities
-from charlstm.prediction.search import SHARED, BestFirstSearch, Floats, Node, Target
+from charlstm.prediction.grammar import Context, Grammar, Step, probabilities
+from charlstm.prediction.search import SHARED, BestFirstSearch, Node, Target
 from charlstm.tokenizer.base import BEGIN_SPELLING, END_OF_DOCUMENT, END_SPELLING, Tokenizer
 from charlstm.tokenizer.segmentation import Kind, kind_of, partial_word, tokens_of
 
@@ -23,7 +23,7 @@ _TOKEN = 0  # phases: after a token, and within a spelled one
 _SPELLING = 1
 
 
-def _shares(probs: Probabilities) -> Probabilities:
+def _shares(probs: Doubles) -> Doubles:
     """Return what is left of probabilities as shares of their sum; of none, nothing is left."""
     total = float(np.add.reduce(probs))
     return probs / total if total > 0 else np.zeros_like(probs)
@@ -82,7 +82,7 @@ class Words(Grammar):
             self._begin(search, context, probs[row], roots[row])
 
     def _begin(
-        self, search: BestFirstSearch, context: Context, probs: Probabilities, spelled: list[Node]
+        self, search: BestFirstSearch, context: Context, probs: Doubles, spelled: list[Node]
     ) -> None:
         unread, state = context.unread, context.state
         written = "" if unread else context.typed
@@ -115,7 +115,7 @@ class Words(Grammar):
         return paths
 
     def _follow(
-        self, starts: Sequence[tuple[Probabilities, Floats, list[int]]], step: Step
+        self, starts: Sequence[tuple[Doubles, Floats, list[int]]], step: Step
     ) -> list[tuple[float, Floats]]:
         """Return the probability of paths, and the state before the last id of each.
 
@@ -152,9 +152,7 @@ class Words(Grammar):
             search, node = items[row]
             self._spell(search, node, probs, states[:, row])
 
-    def _go_on(
-        self, search: BestFirstSearch, node: Node, probs: Probabilities, state: Floats
-    ) -> None:
+    def _go_on(self, search: BestFirstSearch, node: Node, probs: Doubles, state: Floats) -> None:
         """Take the next token, which does not go on with the one before it."""
         if len(goes_on := self._going_on(node.text)):
             probs[goes_on] = 0.0
@@ -170,7 +168,7 @@ class Words(Grammar):
         self,
         search: BestFirstSearch,
         node: Node,
-        probs: Probabilities,
+        probs: Doubles,
         tokens: tuple[Ids, Ids, Ids],
         state: Floats,
         skipped: int,
@@ -213,9 +211,7 @@ class Words(Grammar):
             Node(probability, _TOKEN, piece, append, False, symbol, state), SHARED * probability
         )
 
-    def _spell(
-        self, search: BestFirstSearch, node: Node, probs: Probabilities, state: Floats
-    ) -> None:
+    def _spell(self, search: BestFirstSearch, node: Node, probs: Doubles, state: Floats) -> None:
         """Take the next letter of a spelled token, or its end, which can't be its beginning."""
         if not node.text:
             probs = _shares(probs[:-1])
@@ -263,27 +259,27 @@ class Words(Grammar):
         low = bisect_left(self._sorted, text)
         return self._order[low : bisect_left(self._sorted, text + _LAST_CODE)]
 
-    def _probabilities(self, logits: Floats) -> Probabilities:
+    def _probabilities(self, logits: Floats) -> Doubles:
         """Return the probabilities outside of spelling, float64 [R, V]."""
         allowed = logits.copy()
         allowed[:, self._illegal] = -np.inf
         return softmax(allowed)
 
-    def _spelled_probabilities(self, logits: Floats) -> Probabilities:
+    def _spelled_probabilities(self, logits: Floats) -> Doubles:
         """Return the probabilities within spelling, of the letters and then its end, [R, L + 1]."""
         return probabilities(logits, self._spelled)
 
 
 def _rows(
-    chosen: NDArray[np.bool_], logits: Floats, of: Callable[[Floats], Probabilities]
-) -> Iterator[tuple[int, Probabilities]]:
+    chosen: Mask, logits: Floats, of: Callable[[Floats], Doubles]
+) -> Iterator[tuple[int, Doubles]]:
     """Yield the chosen rows and their probabilities."""
     places = np.flatnonzero(chosen)
     if len(places):
         yield from zip(places.tolist(), of(logits[places]), strict=True)
 
 
-def _likeliest(probs: Probabilities, symbols: Ids, count: int) -> Ids:
+def _likeliest(probs: Doubles, symbols: Ids, count: int) -> Ids:
     """Return the likeliest of some symbols, in no order."""
     if len(symbols) <= count:
         return symbols
