@@ -29,8 +29,8 @@ from charlstm.tokenizer.tokens import ScoredToken, scored_token
 
 ProgressListener: TypeAlias = Callable[[float], None]
 
-# A text of at least this many tokens is read as many rows, a shorter one as a single row. It depends
-# on the text alone, so that its score does.
+# A text of at least this many tokens is read as many rows, a shorter one as a single row. Which one
+# depends on the text alone, so that its score does.
 LONG = 2**14
 _LOGITS_AT_ONCE = 2**19  # in one call of the engine, which bounds its memory
 _VALUES_HELD = 2**16  # before they are summed

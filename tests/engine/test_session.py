@@ -178,7 +178,7 @@ def test_the_exact_way_without_vnni_has_the_same_bits(monkeypatch, table):
     config = CONFIGS[2]
     ids, state = random_input(config, batch=5, length=6, seed=4)
     expected, _ = engine(config, "int8", 1, table).run(ids, state)
-    monkeypatch.setattr(graph_module, "int8_pairs_saturate", lambda: True)
+    monkeypatch.setattr(session_module, "int8_pairs_saturate", lambda: True)
     if not table:
         monkeypatch.setattr(graph_module, "MAX_TABLE", 0)
     careful = build_engine(config, random_weights(config), threads=1)

@@ -65,9 +65,9 @@ def found_by_trying(engine, tokenizer, prompt, config):
             biases = [v for each, v in config.bias if (prompt + longer).endswith(each)]
             total = score + value + (sum(biases) if pieces[symbol] else 0)
             may_end = tokens >= config.min_length and pieces[symbol]
-            ending = Endings(config).find(longer, looked_at=len(text)) if may_end else None
+            ending = Endings(config).find(longer, searched=len(text)) if may_end else None
             if ending:
-                over(longer[: ending.at], total)
+                over(longer[: ending.cut], total)
             elif symbol == END_OF_DOCUMENT or tokens == config.length:
                 over(longer, total)
             else:

@@ -18,7 +18,7 @@ from charlstm.generation.penalties import (
     penalize_loops,
     penalize_presence,
     penalize_repetition,
-    places_needed,
+    window_needed,
     repetition_lengths,
 )
 from tests.messages import raises_naming
@@ -116,8 +116,8 @@ def test_a_penalty_looks_back_as_far_as_its_window(settings):
     window = {"repetition_window": 3, "loop_window": 3}
     config = SampleConfig(**settings, **window)
     logits = np.ones((1, 6), np.float32)
-    assert places_needed(config) == 3
-    assert places_needed(SampleConfig(**window)) == 0
+    assert window_needed(config) == 3
+    assert window_needed(SampleConfig(**window)) == 0
     far = penalize(logits, np.array([[4, 5, 0, 1, 1]]), config)
     near = penalize(logits, np.array([[2, 3, 0, 1, 1]]), config)
     np.testing.assert_array_equal(far, near)
