@@ -215,7 +215,7 @@ class LanguageModel:
         if symbols:
             if words != 1 or words_only:
                 raise ConfigError("symbols are no words: leave words and words_only out")
-            return predictor.symbols(prompt, top)
+            return predictor.predict_tokens(prompt, top)
         return predictor.predict(prompt, top, words=words, words_only=words_only)
 
     def predictor(self) -> Predictor:

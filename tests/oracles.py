@@ -1,6 +1,8 @@
-"""The network of the textbook in plain float64, which others are compared with."""
+"""Plain implementations in float64 that others are compared with."""
 
 from __future__ import annotations
+
+from itertools import pairwise
 
 import numpy as np
 
@@ -10,7 +12,7 @@ def sigmoid(x):
 
 
 def network(config, weights, ids, state):
-    """Run the network: ids [B,T], state [2L,B,u] -> logits [B,T,V], state."""
+    """Run the textbook's network: ids [B, T], state [2L, B, u] to logits [B, T, V] and state."""
     weights = {name: array.astype(np.float64) for name, array in weights.items()}
     embeddings = weights["embedding/embeddings"]
     kernel = embeddings.T if config.tied else weights["output/kernel"]
@@ -29,3 +31,18 @@ def network(config, weights, ids, state):
             hidden[layer] = x = sigmoid(o) * np.tanh(cells[layer])
         logits.append(x @ kernel + weights["output/bias"])
     return np.stack(logits, axis=1), np.concatenate([hidden, cells])
+
+
+def log_probabilities(logits):
+    """Return the log-probability of each id, given logits [V]."""
+    logits = logits.astype(np.float64)
+    return logits - np.log(np.exp(logits - logits.max()).sum()) - logits.max()
+
+
+def read_log_probabilities(engine, ids):
+    """Return the log-probability of each id after the first, one engine step after another."""
+    state, values = engine.initial_state(1), []
+    for token_id, target in pairwise(ids):
+        logits, state = engine.step(np.array([token_id]), state)
+        values.append(log_probabilities(logits[0])[target])
+    return np.array(values)

@@ -25,8 +25,8 @@ from charlstm.system.hardware import int8_pairs_saturate
 from charlstm.tokenizer.vocabulary import build_tokenizer
 from tests.checkpoint.test_reader import FIGURES
 from tests.checkpoint.test_reader import settings as settings_for
-from tests.engine.test_session import random_weights
 from tests.messages import raises_naming
+from tests.models import random_weights
 
 TEXT = "the cat sat on the mat, naïvely 😀.\r\n" * 3
 PRECISIONS = ("float32", "int8")

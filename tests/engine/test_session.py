@@ -1,3 +1,5 @@
+"""Tests of ``engine.session`` and ``engine.graph`` against the textbook's network in float64."""
+
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +17,7 @@ from charlstm.engine import graph as graph_module
 from charlstm.engine import session
 from charlstm.engine.graph import quantize_columns
 from charlstm.engine.session import build_engine
+from tests.models import random_weights
 from tests.oracles import network
 
 PRECISIONS = ("float32", "int8")
@@ -25,25 +28,6 @@ CONFIGS = (
     ModelConfig(vocab_size=100, embedding=1, units=1, layers=2),
     ModelConfig(vocab_size=33, embedding=64, units=64, layers=2, tied=True),
 )
-
-
-@cache
-def random_weights(config):
-    rng = np.random.default_rng(config.units)
-
-    def matrix(rows, columns, scale):
-        return (rng.normal(size=(rows, columns)) * scale / np.sqrt(rows)).astype(np.float32)
-
-    weights = {"embedding/embeddings": matrix(config.vocab_size, config.embedding, 3.0)}
-    for layer in range(config.layers):
-        width = config.input_width(layer)
-        weights[f"lstm_{layer}/kernel"] = matrix(width, 4 * config.units, 1.5)
-        weights[f"lstm_{layer}/recurrent_kernel"] = matrix(config.units, 4 * config.units, 1.5)
-        weights[f"lstm_{layer}/bias"] = matrix(1, 4 * config.units, 0.5)[0]
-    if not config.tied:
-        weights["output/kernel"] = matrix(config.units, config.vocab_size, 4.0)
-    weights["output/bias"] = matrix(1, config.vocab_size, 1.0)[0]
-    return weights
 
 
 @cache
@@ -178,7 +162,7 @@ def test_the_exact_way_without_vnni_has_the_same_bits(monkeypatch, table):
     config = CONFIGS[2]
     ids, state = random_input(config, batch=5, length=6, seed=4)
     expected, _ = engine(config, "int8", 1, table).run(ids, state)
-    monkeypatch.setattr(session_module, "int8_pairs_saturate", lambda: True)
+    monkeypatch.setattr(session, "int8_pairs_saturate", lambda: True)
     if not table:
         monkeypatch.setattr(graph_module, "MAX_TABLE", 0)
     careful = build_engine(config, random_weights(config), threads=1)

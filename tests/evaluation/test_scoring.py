@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -24,26 +23,13 @@ from charlstm.evaluation.scoring import (
 from charlstm.tokenizer.base import END_OF_DOCUMENT
 from charlstm.tokenizer.char import CharTokenizer
 from charlstm.tokenizer.tokens import ScoredToken
-from tests.generation.test_decoder import CHARS, WORDS, random_model
+from tests.models import CHARS, WORDS, model_of
+from tests.oracles import read_log_probabilities
 
 PRECISIONS = ("float32", "int8")
 MODELS = [(tokenizer, precision) for tokenizer in (CHARS, WORDS) for precision in PRECISIONS]
 texts = st.text(st.sampled_from("abch the. \n?"), max_size=30)
 short = settings(max_examples=25, deadline=None)
-
-
-def model_of(tokenizer, precision="int8"):
-    return random_model(precision, tokenizer.vocab_size)
-
-
-def reference(engine, ids):
-    """Return the log-probability of each id after the first, in float64, one step after another."""
-    state, values = engine.initial_state(1), []
-    for symbol, target in pairwise(ids):
-        logits, state = engine.step(np.array([symbol]), state)
-        wide = logits[0].astype(np.float64)
-        values.append(wide[target] - wide.max() - np.log(np.exp(wide - wide.max()).sum()))
-    return np.array(values)
 
 
 def symbols_of(score):
@@ -68,7 +54,7 @@ def test_a_score_is_that_of_a_plain_reading(tokenizer, precision, ends, text):
     engine = model_of(tokenizer, precision)
     (score,) = score_texts(engine, tokenizer, [text], ends=ends, per_token=True)
     ids = encoded(tokenizer, text) + [END_OF_DOCUMENT] * ends
-    expected = reference(engine, ids)
+    expected = read_log_probabilities(engine, ids)
     np.testing.assert_allclose(symbols_of(score), expected, rtol=0, atol=2e-6)
     assert score.log_probability == pytest.approx(expected.sum(), abs=1e-5)
     assert (score.text, score.tokens) == (text, len(expected))
@@ -108,7 +94,7 @@ def test_more_texts_than_rows():
 def test_a_context_is_read_and_not_scored(context, text):
     engine = model_of(CHARS)
     (score,) = score_texts(engine, CHARS, [text], ends=False, context=context, per_token=True)
-    expected = reference(engine, encoded(CHARS, context, text))[len(context) :]
+    expected = read_log_probabilities(engine, encoded(CHARS, context, text))[len(context) :]
     np.testing.assert_allclose(symbols_of(score), expected, rtol=0, atol=2e-6)
     assert (score.characters, score.tokens) == (len(text), len(text))
 
@@ -126,7 +112,7 @@ def test_the_last_word_of_a_context_may_go_on(context, read, text, scored):
     engine = model_of(WORDS)
     (score,) = score_texts(engine, WORDS, [text], ends=False, context=context, per_token=True)
     before = len(WORDS.encode(read))
-    expected = reference(engine, encoded(WORDS, read, scored))[before:]
+    expected = read_log_probabilities(engine, encoded(WORDS, read, scored))[before:]
     np.testing.assert_allclose(symbols_of(score), expected, rtol=0, atol=2e-6)
     assert score.characters == len(scored)
     assert score.text == text
@@ -292,7 +278,7 @@ def test_figures_of_nothing_and_of_the_impossible():
 
 
 def test_special_tokens_are_told_apart():
-    engine = random_model("int8", WORDS.vocab_size)
+    engine = model_of(WORDS)
     (score,) = score_texts(
         engine, WORDS, ["a\N{SNOWMAN}\N{SNOWMAN}\ufffd"], ends=True, per_token=True
     )
@@ -304,7 +290,7 @@ def test_special_tokens_are_told_apart():
 
 def test_a_replacement_character_that_is_known_is_not_special():
     tokenizer = CharTokenizer(("a", "\ufffd"))
-    engine = random_model("int8", tokenizer.vocab_size)
+    engine = model_of(tokenizer)
     (score,) = score_texts(engine, tokenizer, ["\ufffdb"], ends=False, per_token=True)
     assert [symbol.text for symbol in score.symbols] == ["\ufffd", "\ufffd"]
     assert [symbol.special for symbol in score.symbols] == [None, "unknown"]

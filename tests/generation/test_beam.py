@@ -17,8 +17,8 @@ from charlstm.generation.stopping import Endings
 from charlstm.tokenizer.base import END_OF_DOCUMENT, UNKNOWN
 from charlstm.tokenizer.char import CharTokenizer
 from charlstm.tokenizer.word import WordTokenizer
-from tests.generation.test_decoder import ScriptedEngine, random_model
 from tests.messages import raises_naming
+from tests.models import ScriptedEngine, random_model
 
 CHARS = CharTokenizer(tuple("ab."))
 WORDS = WordTokenizer((*"ab ", " a", "ba", " ab"))

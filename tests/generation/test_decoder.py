@@ -1,7 +1,8 @@
+"""Tests of ``generation.decoder``: a sample is the same in any batch, and its figures."""
+
 from __future__ import annotations
 
 import re
-from functools import cache
 from itertools import islice
 
 import numpy as np
@@ -9,52 +10,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from charlstm.config import ModelConfig, SampleConfig, TokenizerConfig
-from charlstm.engine.session import MAX_ROWS, build_engine
+from charlstm.config import SampleConfig, TokenizerConfig
+from charlstm.engine.session import MAX_ROWS
 from charlstm.errors import UsageError
 from charlstm.generation.decoder import Sample, generate
 from charlstm.tokenizer.base import BEGIN_SPELLING, END_OF_DOCUMENT, END_SPELLING, UNKNOWN
 from charlstm.tokenizer.vocabulary import build_tokenizer
+from tests.models import CHARS, WORDS, ScriptedEngine, random_model
+from tests.oracles import log_probabilities
 
-CHARS = build_tokenizer(["abcdefgh .\n"], TokenizerConfig())
-WORDS = build_tokenizer(
-    ["the cat\nthe cat saw the dog and the dog ran . xylophone"], TokenizerConfig(level="word")
-)
 GREEDY = SampleConfig(temperature=0.0, min_p=0.0)
 EVEN = SampleConfig(temperature=1.0, min_p=0.0)
-
-
-class ScriptedEngine:
-    """Wants to write the given ids one after the other; its state [1,B,1] counts steps read."""
-
-    def __init__(self, vocab_size, script=(), prompt_length=1):
-        self.vocab_size = vocab_size
-        self.script = list(script)
-        self.prompt_length = prompt_length
-        self.fed = []
-
-    def initial_state(self, batch):
-        return np.zeros((1, batch, 1), np.float32)
-
-    def step(self, ids, state):
-        self.fed.append(ids.tolist())
-        state = state + 1
-        logits = np.zeros((len(ids), self.vocab_size), np.float32)
-        for row, steps in enumerate(state[0, :, 0].astype(int)):
-            if 0 <= (place := steps - self.prompt_length) < len(self.script):
-                logits[row, self.script[place]] = 5.0
-        return logits, state
-
-    def read(self, sequences):
-        ((logits, state),) = [self.run(ids[np.newaxis], self.initial_state(1)) for ids in sequences]
-        return logits[:, -1], state
-
-    def run(self, ids, state):
-        logits = []
-        for column in ids.T:
-            step_logits, state = self.step(column, state)
-            logits.append(step_logits)
-        return np.stack(logits, axis=1), state
 
 
 def continued(engine, tokenizer, prompt, config, *, count=1, **rest):
@@ -65,31 +31,6 @@ def continued(engine, tokenizer, prompt, config, *, count=1, **rest):
 def scripted(text, end=True):
     ids = CHARS.encode(text).tolist()
     return ScriptedEngine(CHARS.vocab_size, [*ids, END_OF_DOCUMENT] if end else ids)
-
-
-@cache
-def random_model(precision, vocab_size=CHARS.vocab_size):
-    config = ModelConfig(vocab_size=vocab_size, embedding=8, units=20, layers=2)
-    rng = np.random.default_rng(1)
-    shapes = {
-        "embedding/embeddings": (vocab_size, 8),
-        "lstm_0/kernel": (8, 80),
-        "lstm_0/recurrent_kernel": (20, 80),
-        "lstm_0/bias": (80,),
-        "lstm_1/kernel": (20, 80),
-        "lstm_1/recurrent_kernel": (20, 80),
-        "lstm_1/bias": (80,),
-        "output/kernel": (20, vocab_size),
-        "output/bias": (vocab_size,),
-    }
-    weights = {name: rng.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
-    weights["output/bias"][END_OF_DOCUMENT] -= 2  # texts of some length
-    return build_engine(config, weights, precision=precision, threads=1)
-
-
-def log_probabilities(logits):
-    logits = logits.astype(np.float64)
-    return logits - np.log(np.exp(logits - logits.max()).sum()) - logits.max()
 
 
 @pytest.mark.parametrize("precision", ["float32", "int8"])

@@ -18,8 +18,8 @@ from charlstm.generation.penalties import (
     penalize_loops,
     penalize_presence,
     penalize_repetition,
-    window_needed,
     repetition_lengths,
+    window_needed,
 )
 from tests.messages import raises_naming
 
