@@ -6,6 +6,9 @@ from itertools import pairwise
 
 import numpy as np
 
+from charlstm.dataset.batches import validation_batches
+from charlstm.tokenizer.base import END_OF_DOCUMENT
+
 
 def sigmoid(x):
     return 1 / (1 + np.exp(-x))
@@ -46,3 +49,27 @@ def read_log_probabilities(engine, ids):
         logits, state = engine.step(np.array([token_id]), state)
         values.append(log_probabilities(logits[0])[target])
     return np.array(values)
+
+
+def engine_loss(engine, ids):
+    """Return the mean loss of an engine over a text in nats per token, read as in validation."""
+    total, state = 0.0, None
+    for batch in validation_batches(ids):
+        if state is None:
+            state = engine.initial_state(len(batch.inputs))
+        state = state * batch.keep
+        for column, inputs in enumerate(batch.inputs.T):
+            # Each document is read from a zero state.
+            state = state * (inputs != END_OF_DOCUMENT)[:, None].astype(np.float32)
+            logits, state = engine.step(inputs, state)
+            total += weighted_loss(logits, batch.targets[:, column], batch.weights[:, column])
+    return total / (ids.size - 1)
+
+
+def weighted_loss(logits, targets, weights):
+    """Return the weighted sum of the cross-entropies of rows [B, V]."""
+    logits = logits.astype(np.float64)
+    highest = logits.max(-1, keepdims=True)
+    normalizers = highest[:, 0] + np.log(np.exp(logits - highest).sum(-1))
+    chosen = logits[np.arange(len(targets)), targets]
+    return float(((normalizers - chosen) * weights).sum())

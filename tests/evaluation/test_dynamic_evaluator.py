@@ -84,7 +84,7 @@ def test_the_first_segment_has_its_static_score(documents, ends):
 
 @few
 @given(st.permutations(list(range(1, 11)) * 2), st.integers(1, 3))
-def test_no_symbol_is_scored_by_weights_that_have_seen_it(ids, segments):
+def test_no_token_is_scored_by_weights_that_have_seen_it(ids, segments):
     """What comes after a segment changes nothing in it or before it."""
     kept = 5 * segments
     other = [*ids[:kept], *reversed(ids[kept:])]

@@ -1,4 +1,4 @@
-"""Scoring against a plain float64 reading, one symbol after the other, and the laws of batches."""
+"""Scoring against a plain float64 reading, one token after the other, and the laws of batches."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.precision import engine_loss
 from charlstm.engine.session import MAX_ROWS
 from charlstm.evaluation import scoring
 from charlstm.evaluation.scoring import (
@@ -24,7 +23,7 @@ from charlstm.tokenizer.base import END_OF_DOCUMENT
 from charlstm.tokenizer.char import CharTokenizer
 from charlstm.tokenizer.tokens import ScoredToken
 from tests.models import CHARS, WORDS, model_of
-from tests.oracles import read_log_probabilities
+from tests.oracles import engine_loss, read_log_probabilities
 
 PRECISIONS = ("float32", "int8")
 MODELS = [(tokenizer, precision) for tokenizer in (CHARS, WORDS) for precision in PRECISIONS]
@@ -32,8 +31,8 @@ texts = st.text(st.sampled_from("abch the. \n?"), max_size=30)
 short = settings(max_examples=25, deadline=None)
 
 
-def symbols_of(score):
-    return np.array([symbol.log_probability for symbol in score.symbols])
+def token_values(score):
+    return np.array([token.log_probability for token in score.symbols])
 
 
 def encoded(tokenizer, *parts):
@@ -55,13 +54,13 @@ def test_a_score_is_that_of_a_plain_reading(tokenizer, precision, ends, text):
     (score,) = score_texts(engine, tokenizer, [text], ends=ends, per_token=True)
     ids = encoded(tokenizer, text) + [END_OF_DOCUMENT] * ends
     expected = read_log_probabilities(engine, ids)
-    np.testing.assert_allclose(symbols_of(score), expected, rtol=0, atol=2e-6)
+    np.testing.assert_allclose(token_values(score), expected, rtol=0, atol=2e-6)
     assert score.log_probability == pytest.approx(expected.sum(), abs=1e-5)
     assert (score.text, score.tokens) == (text, len(expected))
     assert score.characters == len(text) + ends
     assert score.unknown == tokenizer.unknown_characters(text).total()
     shown = tokenizer.decode(tokenizer.encode(text))
-    assert "".join(symbol.text for symbol in score.symbols) == shown
+    assert "".join(token.text for token in score.symbols) == shown
 
 
 @pytest.mark.parametrize(("tokenizer", "precision"), MODELS)
@@ -95,7 +94,7 @@ def test_a_context_is_read_and_not_scored(context, text):
     engine = model_of(CHARS)
     (score,) = score_texts(engine, CHARS, [text], ends=False, context=context, per_token=True)
     expected = read_log_probabilities(engine, encoded(CHARS, context, text))[len(context) :]
-    np.testing.assert_allclose(symbols_of(score), expected, rtol=0, atol=2e-6)
+    np.testing.assert_allclose(token_values(score), expected, rtol=0, atol=2e-6)
     assert (score.characters, score.tokens) == (len(text), len(text))
 
 
@@ -113,13 +112,13 @@ def test_the_last_word_of_a_context_may_go_on(context, read, text, scored):
     (score,) = score_texts(engine, WORDS, [text], ends=False, context=context, per_token=True)
     before = len(WORDS.encode(read))
     expected = read_log_probabilities(engine, encoded(WORDS, read, scored))[before:]
-    np.testing.assert_allclose(symbols_of(score), expected, rtol=0, atol=2e-6)
+    np.testing.assert_allclose(token_values(score), expected, rtol=0, atol=2e-6)
     assert score.characters == len(scored)
     assert score.text == text
 
 
 def test_unlike_lengths_are_read_without_waste():
-    """Rows that are finished leave the batch: as many symbols are read as are scored."""
+    """Rows that are finished leave the batch: as many tokens are read as are scored."""
     read = []
     engine = Recording(model_of(CHARS), read)
     many = ["a" * length for length in (9, 1, 300, 0, 9, 40)]
@@ -202,7 +201,7 @@ def test_a_stream_has_the_loss_that_validation_finds(precision, ends):
 @pytest.mark.parametrize(("tokenizer", "precision"), MODELS)
 @short
 @given(st.lists(texts, max_size=4))
-def test_the_symbols_of_a_stream_are_in_order(tokenizer, precision, lines):
+def test_the_tokens_of_a_stream_are_in_order(tokenizer, precision, lines):
     engine = model_of(tokenizer, precision)
     pieces = [line + "\n" for line in lines]
     score = score_stream(engine, tokenizer, pieces, ends=False, per_token=True)
@@ -215,10 +214,10 @@ def test_the_symbols_of_a_stream_are_in_order(tokenizer, precision, lines):
     assert total.symbols is None
 
 
-def test_the_symbols_of_many_rows_are_in_order():
+def test_the_tokens_of_many_rows_are_in_order():
     engine, text = model_of(CHARS), text_of(4 * 512)
     score = score_stream(engine, CHARS, [text], ends=False, per_token=True)
-    assert "".join(symbol.text for symbol in score.symbols) == text
+    assert "".join(token.text for token in score.symbols) == text
     (alone,) = score_texts(engine, CHARS, [text], ends=False, per_token=True)
     # The first row has nothing before it that it could miss.
     assert score.symbols[:500] == alone.symbols[:500]
@@ -282,18 +281,18 @@ def test_special_tokens_are_told_apart():
     (score,) = score_texts(
         engine, WORDS, ["a\N{SNOWMAN}\N{SNOWMAN}\ufffd"], ends=True, per_token=True
     )
-    assert [symbol.special for symbol in score.symbols] == [
+    assert [token.special for token in score.symbols] == [
         *(None, "begin_spelling", "unknown", "unknown", "end_spelling", "unknown", "end"),
     ]
-    assert [symbol.text for symbol in score.symbols] == ["a", "", *"\ufffd\ufffd", "", "\ufffd", ""]
+    assert [token.text for token in score.symbols] == ["a", "", *"\ufffd\ufffd", "", "\ufffd", ""]
 
 
 def test_a_replacement_character_that_is_known_is_not_special():
     tokenizer = CharTokenizer(("a", "\ufffd"))
     engine = model_of(tokenizer)
     (score,) = score_texts(engine, tokenizer, ["\ufffdb"], ends=False, per_token=True)
-    assert [symbol.text for symbol in score.symbols] == ["\ufffd", "\ufffd"]
-    assert [symbol.special for symbol in score.symbols] == [None, "unknown"]
+    assert [token.text for token in score.symbols] == ["\ufffd", "\ufffd"]
+    assert [token.special for token in score.symbols] == [None, "unknown"]
 
 
 def test_scores_add_up():
@@ -304,7 +303,7 @@ def test_scores_add_up():
 
 @pytest.mark.parametrize("length", [30, scoring.LONG + 5])
 @pytest.mark.parametrize("context", ["", "the c"])
-def test_the_unknown_symbols_have_a_part_of_the_log_probability(length, context):
+def test_the_unknown_tokens_have_a_part_of_the_log_probability(length, context):
     text = ("cab é " * length)[:length]
     engine = model_of(CHARS)
     for per_token in (False, True):

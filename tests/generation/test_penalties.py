@@ -39,9 +39,9 @@ def expected_of(logits, recent, change):
     """Change each logit by how often its id occurs, one by one."""
     expected = logits.copy()
     for row in range(len(logits)):
-        for symbol, count in Counter(recent[row].tolist()).items():
-            if symbol != EMPTY:
-                expected[row, symbol] = change(logits[row, symbol], count)
+        for token_id, count in Counter(recent[row].tolist()).items():
+            if token_id != EMPTY:
+                expected[row, token_id] = change(logits[row, token_id], count)
     return expected
 
 
