@@ -116,21 +116,21 @@ class Engine:
         lengths = np.array([len(sequence) for sequence in sequences])
         logits = np.empty((len(sequences), self.vocab_size), np.float32)
         last = self.initial_state(len(sequences))
-        going = np.argsort(-lengths, kind="stable")
+        active = np.argsort(-lengths, kind="stable")
         padded = np.zeros((len(sequences), int(lengths.max())), np.int64)
-        for row, index in enumerate(going.tolist()):
+        for row, index in enumerate(active.tolist()):
             padded[row, : lengths[index]] = sequences[index]
         state, start = last, 0
         for stop in sorted(set(lengths.tolist())):  # ``np.unique`` would import ``numpy.ma``
-            fitting = _LOGITS_AT_ONCE // (len(going) * self.vocab_size)
+            fitting = _LOGITS_AT_ONCE // (len(active) * self.vocab_size)
             window = max(1, min(_READ_AT_ONCE, fitting))
-            for at in range(start, stop, window):
-                columns = padded[: len(going), at : min(at + window, stop)]
+            for first in range(start, stop, window):
+                columns = padded[: len(active), first : min(first + window, stop)]
                 read, state = self.run(columns, state)
             left = int((lengths > stop).sum())
-            logits[going[left:]] = read[left:, -1]
-            last[:, going[left:]] = state[:, left:]
-            going, state, start = going[:left], state[:, :left], stop
+            logits[active[left:]] = read[left:, -1]
+            last[:, active[left:]] = state[:, left:]
+            active, state, start = active[:left], state[:, :left], stop
         return logits, last
 
     def _call(self, ids: AnyIds, state: Floats) -> tuple[Floats, Floats]:

@@ -265,13 +265,13 @@ class _Context:
         state = np.repeat(self._state, len(sequences), axis=1)
         start = 0
         for stop in np.unique(lengths[lengths > 0]).tolist():
-            going = int((lengths > start).sum())
-            window = _window(self._engine, going)
-            for at in range(start, stop, window):
-                end = min(at + window, stop)
-                logits, state = self._engine.run(padded[:going, at:end], state[:, :going])
-                targets = padded[:going, at + 1 : end + 1]
-                values[:going, at:end] = metrics.log_probabilities(logits, targets)
+            rows = int((lengths > start).sum())
+            window = _window(self._engine, rows)
+            for first in range(start, stop, window):
+                end = min(first + window, stop)
+                logits, state = self._engine.run(padded[:rows, first:end], state[:, :rows])
+                targets = padded[:rows, first + 1 : end + 1]
+                values[:rows, first:end] = metrics.log_probabilities(logits, targets)
             start = stop
         return [row[:length] for row, length in zip(values, lengths.tolist(), strict=True)]
 

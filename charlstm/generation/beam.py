@@ -136,7 +136,7 @@ class _Search:
             if beam.constraints is not None:
                 scores[row] += self._constraints.adjustment(beam.constraints, beam.tokens)
         stuck = np.isneginf(scores.max(axis=1))
-        scores[stuck, END_OF_DOCUMENT] = ends[stuck]  # no token may follow: end the document
+        scores[stuck, END_OF_DOCUMENT] = ends[stuck]  # no other token may follow
         return scores
 
     def _extend(

@@ -263,7 +263,7 @@ class _BatchDecoder:
         if constrained:
             logits[constrained] += self._adjustments(batch, constrained)
             stuck = np.isneginf(logits.max(axis=1))
-            logits[stuck, END_OF_DOCUMENT] = 0  # no token may follow: end the document
+            logits[stuck, END_OF_DOCUMENT] = 0  # no other token may follow
         uniforms = batch.uniforms([row.index for row in rows], self._rng)
         ids = sample(logits, uniforms, config, batch.recent, batch.limits)
         log_probabilities = batch.logits[batch.numbers, ids] - normalizers

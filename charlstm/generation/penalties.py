@@ -1,8 +1,8 @@
 """Penalties against repetition: logits and recent token ids to logits.
 
-All functions take logits float32 [B, V] and the last ids of each row [B, W], oldest first, padded
-on the left with ``EMPTY``, and treat rows independently. This module does not know text, a model or
-random numbers.
+All functions take logits float32 [B, V] and the last ids of each row [B, W], oldest first, with
+``EMPTY`` where there is no token or one to ignore. They treat rows independently. This module does
+not know text, a model or random numbers.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from charlstm.arrays import AnyIds, Floats, Ids
 from charlstm.config import SampleConfig
 from charlstm.errors import ConfigError
 
-EMPTY = -1  # no token, or one that penalties ignore
+EMPTY = -1
 _LARGEST_PENALTY = 1e30  # keeps logits from overflowing
 
 

@@ -1,6 +1,6 @@
 """The interface of a word grammar: what the next token does to the word that is being written.
 
-A word, a number or a run of one punctuation mark is what is a token at word level (see
+A word, a number or a run of one punctuation mark is a token of word level (see
 ``charlstm.tokenizer.segmentation``) without the space before it, whatever the model's level. White
 space between words is skipped. Each level has its grammar (``characters``, ``words``), which takes
 probabilities and reports to a search which paths can be extended and which end in a candidate. As

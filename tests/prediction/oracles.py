@@ -11,6 +11,7 @@ from functools import cache
 
 import numpy as np
 
+from charlstm.prediction.predictor import Predictor
 from charlstm.tokenizer.base import BEGIN_SPELLING, END_OF_DOCUMENT, END_SPELLING
 from charlstm.tokenizer.char import CharTokenizer
 from charlstm.tokenizer.segmentation import tokens_of
@@ -191,3 +192,8 @@ def words_oracle(seed, prompt):
 
 ORACLES = {"char": characters_oracle, "word": words_oracle}
 TOKENIZERS = {"char": CHARS, "word": WORDS}
+
+
+def predictor(level, seed):
+    """Return a predictor that uses a chain as its model."""
+    return Predictor(chain(level, seed), TOKENIZERS[level])

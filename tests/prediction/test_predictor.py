@@ -19,14 +19,19 @@ from charlstm.prediction.predictor import Predictor, grammar_of
 from charlstm.prediction.search import BestFirstSearch, Target
 from charlstm.tokenizer.base import BEGIN_SPELLING, END_OF_DOCUMENT, UNKNOWN
 from charlstm.tokenizer.segmentation import tokens_of
-from tests.prediction.oracles import CHARS, ORACLES, TOKENIZERS, TYPED, WORDS, Chain, chain
+from tests.prediction.oracles import (
+    CHARS,
+    ORACLES,
+    TOKENIZERS,
+    TYPED,
+    WORDS,
+    Chain,
+    chain,
+    predictor,
+)
 
 EVERYTHING = 10**9
 PROMPTS = ["", "a", " ab", "b a", ".", " a'", "a.\n", "1", "a ", " ab'a", ".ab"]
-
-
-def predictor(level, seed):
-    return Predictor(chain(level, seed), TOKENIZERS[level])
 
 
 def search(level, seed, prompt, rounds=64, width=8, **settings):
@@ -141,17 +146,6 @@ def test_the_probability_of_a_phrase_is_that_of_its_text(prompt, words):
                 mass *= row[END_OF_DOCUMENT] + sum(row[token_id] for token_id in ending)
         assert phrase.probability == pytest.approx(mass, rel=1e-5), phrase
         assert phrase.text.endswith(phrase.append.lstrip())
-
-
-def test_phrases_of_words_are_tokens_in_a_row():
-    phrases = predictor("word", 1).predict("a ", 6, words=3)
-    assert len({phrase.append for phrase in phrases}) == 6
-    singles = predictor("word", 1).predict("a ", 60)
-    begin = {p.text for p in singles}
-    for phrase in phrases:
-        tokens = [t.strip() for t in tokens_of(phrase.text) if t.strip()]
-        assert phrase.special or tokens[0] in begin
-        assert 0 < phrase.probability < 1
 
 
 # A real engine
@@ -273,12 +267,6 @@ def test_many_contexts_are_taken_in_parts(level, monkeypatch):
     monkeypatch.setattr("charlstm.prediction.predictor._FLOATS", 1)
     assert one.likeliest(contexts, 3) == whole
     assert one.likeliest([], 3) == []
-
-
-def test_a_half_typed_word_with_an_unknown_character_is_read():
-    one = predictor("word", 1)
-    assert one.context("a é").unread == ""
-    assert one.predict("a é", 3)
 
 
 def test_a_grammar_can_be_shared():
