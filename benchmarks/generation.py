@@ -39,26 +39,26 @@ def one_stream(model):
 
 
 def torch_rate(config):
-    """Return symbols a second of PyTorch's LSTM, one step at a time."""
+    """Return tokens a second of PyTorch's LSTM, one step at a time."""
     import torch
 
     torch.manual_seed(1)
     embedding = torch.nn.Embedding(config.vocab_size, config.embedding)
     network = torch.nn.LSTM(config.embedding, config.units, config.layers)
     output = torch.nn.Linear(config.units, config.vocab_size)
-    symbol, state, begin = torch.zeros(1, 1, dtype=torch.long), None, 0.0
+    token, state, begin = torch.zeros(1, 1, dtype=torch.long), None, 0.0
     with torch.inference_mode():
         for step in range(TORCH_STEPS + 50):
             if step == 50:
                 begin = time.perf_counter()
-            hidden, state = network(embedding(symbol), state)
+            hidden, state = network(embedding(token), state)
             chances = torch.softmax(output(hidden[0, 0]) / 0.8, -1)
-            symbol = torch.multinomial(chances, 1)[None]
+            token = torch.multinomial(chances, 1)[None]
     return TORCH_STEPS / (time.perf_counter() - begin)
 
 
 def keras_rate(config):
-    """Return symbols a second of ``model.predict`` on the last symbols, one call a symbol."""
+    """Return tokens a second of ``model.predict`` on the last tokens, one call a token."""
     from charlstm.network.backend import keras
 
     layers = [keras.layers.Embedding(config.vocab_size, config.embedding)]
@@ -124,7 +124,7 @@ def many_samples(model):
 
 def main(model, names=None):
     config = read_checkpoint(Path(model)).config.model
-    print(f"one sample, {config.layers} x {config.units}, symbols a second")
+    print(f"one sample, {config.layers} x {config.units}, tokens a second")
     rates = one_stream(model)
     for precision, rate in rates.items():
         print(f"  charlstm generate, {precision}, whole process  {rate:9,.0f}")

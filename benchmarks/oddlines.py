@@ -35,7 +35,7 @@ WAYS = ("words swapped", "digits changed", "another text")
 DRAWS, SHARE, BAR = 20, 0.1, 0.95
 T_975 = 2.093  # of Student's distribution with 19 degrees of freedom
 
-# One number of a line from the surprises [T] of its symbols and its end, in nats.
+# One number of a line from the surprises [T] of its tokens and its end, in nats.
 SCORES = {
     "bits per symbol": lambda costs: costs.mean() / np.log(2),
     "total nats": np.sum,
@@ -45,9 +45,9 @@ SCORES = {
 
 
 def surprises(model, lines):
-    """Return, for each line, what its symbols and its end cost, float64 [T], in nats."""
+    """Return, for each line, what its tokens and its end cost, float64 [T], in nats."""
     scores = model.score(*lines, per_token=True)
-    return [-np.array([symbol.log_probability for symbol in score.symbols]) for score in scores]
+    return [-np.array([token.log_probability for token in score.symbols]) for score in scores]
 
 
 def swap_words(line, draw):

@@ -1,4 +1,4 @@
-"""The Python interface: load a checkpoint, then write text, predict words and score text with it.
+"""The Python interface: load a checkpoint, then generate text, predict words and score text.
 
     >>> import charlstm
     >>> model = charlstm.load("checkpoints/shakespeare")
@@ -7,17 +7,17 @@
     >>> model.predict("to be or not to")[0].text
     >>> model.evaluate("test.txt").bits_per_character
 
-The folders beside this module are the stages of the tool and can be imported by themselves. This
-module joins those that come after training; what not every use needs is imported late.
+The packages beside this module are the stages of the tool and can be used on their own. This module
+joins those that come after training, and imports what not every use needs only when it is used. It
+does not know how a model is trained (``charlstm.train_api`` does) or how results are printed.
 """
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
-from itertools import chain, repeat
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +29,7 @@ from charlstm.engine.graph_cache import load_or_build_graph
 from charlstm.engine.session import Engine
 from charlstm.errors import ConfigError
 from charlstm.generation.decoder import Sample, TextListener, generate
-from charlstm.generation.rejection import reject_known
+from charlstm.generation.rejection import draw_new
 from charlstm.tokenizer.base import Tokenizer
 
 if TYPE_CHECKING:
@@ -44,12 +44,15 @@ if TYPE_CHECKING:
     from charlstm.prediction.grammar import Grammar
     from charlstm.prediction.predictor import Prediction, Predictor
 
-_APART = 2**40  # indices between prompts of which nobody knows how many samples they take
-
 
 @dataclass(frozen=True)
 class LanguageModel:
-    """A trained model that is ready to run; safe to share between threads."""
+    """A trained model, ready to use. It is safe to share between threads.
+
+    Attributes:
+        checkpoint: what was loaded: configuration, tokenizer, weights and figures.
+        engine: runs the model on token ids.
+    """
 
     checkpoint: Checkpoint
     engine: Engine
@@ -65,17 +68,17 @@ class LanguageModel:
     def generate(
         self, prompt: str = "", *, count: int = 1, seed: int | None = None, **options: Any
     ) -> list[Sample]:
-        """Write ``count`` continuations of ``prompt``.
+        """Return ``count`` continuations of ``prompt``, drawn as one batch.
 
         Args:
-            prompt: the text to continue; empty begins a document.
-            count: how many, drawn as one batch.
-            seed: determines the text; ``None`` draws one, which each sample tells.
+            prompt: the text to continue; an empty one starts a document.
+            count: how many samples to draw.
+            seed: determines the samples; ``None`` draws a seed, which is in each ``Sample``.
             **options: fields of ``SampleConfig``, such as ``length`` and ``temperature``.
 
         Raises:
             ConfigError: if an option is out of its range.
-            UsageError: if no text can be what the options ask for.
+            UsageError: if no text satisfies the options.
         """
         return list(self.stream([prompt], SampleConfig(**options), count=count, seed=seed))
 
@@ -98,54 +101,39 @@ class LanguageModel:
             config: how to draw.
             count: how many samples of each prompt.
             seed: as for ``generate``.
-            on_text: sees the text as it is drawn (see ``charlstm.generation.decoder.generate``).
-            alternatives: keep every symbol, with so many of the likeliest beside it.
-            known: texts that don't count; more samples are drawn in their place.
-            unique: whether a text, its prompt included, counts once only.
+            on_text: called with the index of a sample and its next piece of text (see
+                ``charlstm.generation.decoder.generate``).
+            alternatives: keep every token, with this many of the likeliest tokens at its position;
+                ``None`` keeps no tokens.
+            known: texts to reject, for example ``LineHashes``; others are drawn in their place.
+            unique: whether to reject repeated texts, prompts included.
 
         Raises:
             ConfigError: if an argument is out of its range.
-            UsageError: if no text can be what the configuration asks for.
-            GenerationError: if there are not as many known and unique texts.
+            UsageError: if no text satisfies the configuration.
+            GenerationError: if too few samples are new.
         """
-        if isinstance(prompts, str):  # which is a sequence of texts, too
+        if isinstance(prompts, str):  # a sequence of texts, too
             raise ConfigError("prompts is one text: expected a list of them, such as [prompt]")
         _check(seed, count=count)
-        chosen = fresh_seed() if seed is None else seed
-
-        def write(
-            texts: Iterable[str], first: int = 0, at_once: int | None = None
-        ) -> Iterator[Sample]:
-            return generate(
-                self.engine,
-                self.tokenizer,
-                texts,
-                config,
-                seed=chosen,
-                first=first,
-                on_text=on_text,
-                alternatives=alternatives,
-                at_once=at_once,
-            )
-
+        draw = partial(
+            generate,
+            self.engine,
+            self.tokenizer,
+            config=config,
+            seed=fresh_seed() if seed is None else seed,
+            on_text=on_text,
+            alternatives=alternatives,
+        )
         if known is None and not unique:
-            return write(chain.from_iterable(repeat(prompt, count) for prompt in prompts))
-
-        def attempts(prompt: str, first: int) -> Iterator[Sample]:
-            # Without chance more than are wanted would be the same again.
-            texts = repeat(prompt) if config.temperature else repeat(prompt, count)
-            return write(texts, first, at_once=count)
-
-        seen: set[str] | None = set() if unique else None
-        return chain.from_iterable(
-            reject_known(
-                attempts(prompt, number * _APART),
-                count,
-                known=() if known is None else known,
-                seen=seen,
-                first=number * count,
-            )
-            for number, prompt in enumerate(prompts)
+            return draw(prompt for prompt in prompts for _ in range(count))
+        return draw_new(
+            draw,
+            prompts,
+            count,
+            known=() if known is None else known,
+            unique=unique,
+            random=config.temperature > 0,
         )
 
     def most_likely(
@@ -156,17 +144,17 @@ class LanguageModel:
         beams: int = 8,
         count: int = 1,
     ) -> list[Sample]:
-        """Find the likeliest continuations of ``prompt`` by beam search.
+        """Return the likeliest continuations of ``prompt``, found by beam search.
 
         Args:
             prompt: the text to continue.
-            config: length, endings and constraints; what concerns drawing is not looked at.
-            beams: how many beginnings go on at a time.
+            config: length, stop conditions and constraints; sampling settings are ignored.
+            beams: the width of the search.
             count: how many texts to return, at most.
 
         Raises:
             ConfigError: if ``beams`` or ``count`` is below 1.
-            UsageError: if no text can be what the configuration asks for.
+            UsageError: if no text satisfies the configuration.
             GenerationError: if the length is too short for the word that ``prompt`` ends with.
         """
         from charlstm.generation.beam import beam_search
@@ -176,13 +164,16 @@ class LanguageModel:
         return beam_search(self.engine, self.tokenizer, prompt, chosen, beams=beams, count=count)
 
     def score(self, *texts: str, context: str = "", per_token: bool = False) -> list[Score]:
-        """Score texts, each as the beginning of a document; a model of lines scores its end too.
+        """Return the score of each text as the beginning of a document.
+
+        A model trained on lines scores the end of the line too. Texts run as one batch; the result
+        of one does not depend on the others.
 
         Args:
-            *texts: run as one batch, which changes nothing in the figures of each.
-            context: read before each text and not scored (but for its last word at word level,
-                which may go on in the text).
-            per_token: give the log-probability of each symbol too.
+            *texts: the texts to score.
+            context: read before each text and not scored, except at word level its last word, which
+                may continue in the text.
+            per_token: return the log-probability of each token too.
         """
         from charlstm.evaluation.scoring import score_texts
 
@@ -206,28 +197,29 @@ class LanguageModel:
     ) -> list[Prediction]:
         """Return what is likely to come next, the likeliest first.
 
-        The last word of a prompt may be half typed: its completions stand beside the words that
-        follow it if it is complete. A prompt that ends in white space is followed by a new word.
+        The last word of the prompt may be half typed. Then the predictions are its completions and,
+        in case it is complete, the words that follow it. After white space comes a new word.
 
         Args:
-            prompt: any text; empty begins a document.
-            top: how many predictions; there may be fewer.
+            prompt: any text; an empty one starts a document.
+            top: how many predictions to return; there may be fewer.
             words: how many words a prediction has; punctuation counts as a word.
             words_only: leave out punctuation and the end of the document.
-            symbols: predict characters (or tokens of word level) instead of words.
+            symbols: predict single tokens instead of words: characters, or tokens of word level.
 
         Raises:
-            ConfigError: if ``top`` or ``words`` is less than 1, or symbols are to be words.
+            ConfigError: if ``top`` or ``words`` is less than 1, or ``symbols`` is combined with
+                ``words`` or ``words_only``.
         """
         predictor = self.predictor()
         if symbols:
             if words != 1 or words_only:
                 raise ConfigError("symbols are no words: leave words and words_only out")
-            return predictor.symbols(prompt, top)
+            return predictor.predict_tokens(prompt, top)
         return predictor.predict(prompt, top, words=words, words_only=words_only)
 
     def predictor(self) -> Predictor:
-        """Return a predictor, which remembers recent prompts and belongs to one thread."""
+        """Return a predictor, which remembers recent prompts. Use each in one thread only."""
         from charlstm.prediction.predictor import Predictor
 
         return Predictor(self.engine, self.tokenizer, self._grammar)
@@ -235,12 +227,13 @@ class LanguageModel:
     def evaluate(
         self, text: TextInput | None = None, *, texts: Sequence[str] | None = None
     ) -> TextFigures:
-        """Return the loss, bits per character and perplexity of a text, as training finds them.
+        """Return the loss, bits per character and perplexity of a text, computed as in training.
 
         Args:
             text: a file, a folder or a glob pattern as ``charlstm train`` takes them, a list of
-                these, or a ``Corpus``. Each file is a document; of a model of lines each line.
-            texts: the text itself: strings, each of them what a file would contain.
+                these, or a ``Corpus``. Each file is a document; with a model trained on lines, each
+                line is one.
+            texts: the text itself: strings, each with the content of a file.
 
         Raises:
             CorpusError: if the text is empty or can't be read.
@@ -258,12 +251,12 @@ class LanguageModel:
         sample: int = 2000,
         seed: int = 1,
     ) -> WordFigures:
-        """Return how well the words of a text are predicted: accuracy, and keystrokes saved.
+        """Return how well the words of a text are predicted: accuracy and keystrokes saved.
 
         Args:
             text: as for ``evaluate``.
             texts: as for ``evaluate``.
-            sample: how many words are drawn from the text.
+            sample: how many random words of the text to predict.
             seed: determines which.
 
         Raises:
@@ -271,7 +264,7 @@ class LanguageModel:
             CorpusError: if the text has no word or can't be read.
             UsageError: if neither or both of ``text`` and ``texts`` are given.
         """
-        from charlstm.evaluation.text_metrics import evaluate_words
+        from charlstm.evaluation.word_metrics import evaluate_words
 
         _check(seed, sample=sample)
         documents = self._corpus(text, texts)
@@ -287,18 +280,18 @@ class LanguageModel:
         tokens: int = 50_000,
         threads: int | None = None,
     ) -> DynamicFigures:
-        """Return the figures of a text while a copy of the model learns from it as it reads.
+        """Return the figures of a text for a copy of the model that learns from it as it reads.
 
-        TensorFlow is imported; if this is its first use in a process, it sees no GPU there.
+        Imports TensorFlow. If the process has not used it before, it will see no GPU.
 
         Args:
             text: as for ``evaluate``.
             texts: as for ``evaluate``.
-            rate: the learning rate; ``None`` takes 0.25 for characters and 1 for words.
-            decay: how far each step goes back to the trained weights, from 0 to 1; ``None`` takes
-                0.002.
-            tokens: read only so many from the beginning; 0 for all.
-            threads: processor threads for learning; ``None`` takes all processors.
+            rate: the learning rate; ``None`` takes 0.25 at character level and 1 at word level.
+            decay: the share of the way back to the trained weights that each step takes, from 0 to
+                1; ``None`` takes 0.002.
+            tokens: read only this many from the beginning; 0 reads all.
+            threads: processor threads for learning; ``None`` takes one per processor.
 
         Raises:
             ConfigError: if a number is out of its range.
@@ -325,13 +318,13 @@ class LanguageModel:
         characters: int = 20_000,
         seed: int = 1,
     ) -> Memorization:
-        """Return how much of what the model writes stands word for word in its training text.
+        """Return how much of what the model writes occurs verbatim in its training text.
 
         Args:
-            training_text: the text the model was trained on, as ``text`` of ``evaluate``.
-            compare: a text of people, of which the same is measured.
-            characters: how many the model writes.
-            seed: determines them.
+            training_text: the text the model was trained on, like ``text`` of ``evaluate``.
+            compare: a text written by people, of which the same is measured for comparison.
+            characters: how many characters the model writes.
+            seed: determines what it writes.
 
         Raises:
             ConfigError: if a number is out of its range.
@@ -350,7 +343,7 @@ class LanguageModel:
         )
 
     def texts_of(self, corpus: Corpus) -> Texts:
-        """Return a corpus as documents, whose ends count if the model has learned such ends."""
+        """Return a corpus as documents, whose ends are scored if the model has learned them."""
         from charlstm.evaluation.text_metrics import texts_of
 
         config = self.checkpoint.config
@@ -372,15 +365,15 @@ class LanguageModel:
 def load(
     path: str | Path, *, precision: EnginePrecision = "int8", threads: int | None = None
 ) -> LanguageModel:
-    """Load a checkpoint to use it; TensorFlow is not imported.
+    """Load a model to use it. TensorFlow is not imported.
 
     Args:
-        path: the checkpoint's folder.
-        precision: ``int8``, small and fast, or ``float32``, exact.
-        threads: processor threads; ``None`` takes what is fastest.
+        path: the folder of the checkpoint.
+        precision: ``int8`` (small and fast) or ``float32`` (exact).
+        threads: processor threads; ``None`` takes one per processor.
 
     Raises:
-        CheckpointError: if it can't be read.
+        CheckpointError: if the checkpoint can't be read.
     """
     checkpoint = read_checkpoint(Path(path))
     graph = load_or_build_graph(checkpoint, precision)
@@ -388,14 +381,14 @@ def load(
 
 
 def load_keras_model(path: str | Path) -> keras.Model:
-    """Return a plain Keras model, stock layers only, with the weights of a checkpoint.
+    """Return a Keras model of stock layers with the weights of a checkpoint.
 
-    Its inputs are tokens int32 [batch, time] and, for each layer, h and c float32 [batch, units];
-    its outputs are logits float32 [batch, time, vocab_size] and the states after the last token,
-    in the same order. Every document starts from zero states. TensorFlow is imported.
+    Inputs: token ids int32 [batch, time] and, for each layer, h and c float32 [batch, units].
+    Outputs: logits float32 [batch, time, vocab_size] and the states after the last token, in the
+    same order. Every document starts from zero states. Imports TensorFlow.
 
     Raises:
-        CheckpointError: if it can't be read.
+        CheckpointError: if the checkpoint can't be read.
     """
     from charlstm.network.model import plain_keras_model
 

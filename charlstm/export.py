@@ -1,8 +1,8 @@
-"""A checkpoint as one file for other programs: ONNX for any language, ``.keras`` for Keras.
+"""A checkpoint to one file for other programs: ONNX for any language, ``.keras`` for Keras.
 
-The files need nothing of charlstm: the graph is in standard operators or stock layers, and a
-description beside it says how text becomes ids. Nothing of where the text came from goes along.
-This module does not know how models are trained or sampled.
+The files do not need charlstm: the network consists of standard operators or stock layers, and a
+description in the file says how text becomes ids. They contain no trace of where the training text
+came from. This module does not know how models are trained or sampled.
 """
 
 from __future__ import annotations
@@ -27,10 +27,9 @@ from charlstm.tokenizer.base import (
 from charlstm.tokenizer.segmentation import TOKEN_PATTERN
 from charlstm.version import __version__
 
-# Of the description; the key of an ONNX file's metadata and the name within a .keras file.
-FORMAT = 1
-METADATA = "charlstm"
-DESCRIPTION = "charlstm.json"
+FORMAT = 1  # of the description
+METADATA = "charlstm"  # its key in the metadata of an ONNX file
+DESCRIPTION = "charlstm.json"  # its name within a .keras file
 
 ONNX_USAGE = """\
 A language model written by charlstm: an LSTM network that predicts the next symbol.
@@ -41,23 +40,24 @@ Every text begins with the id {end_of_document}, the end of the text before it. 
 "charlstm" is JSON: its vocabulary holds the text of each id."""
 
 
-def describe(found: Checkpoint) -> dict[str, Any]:
-    """Return what a program must know to turn text into ids and back, for JSON.
+def describe(checkpoint: Checkpoint) -> dict[str, Any]:
+    """Return what a program must know to turn text into ids and back, ready for JSON.
 
-    ``vocabulary[id]`` is an id's text. At word level the matches of ``token_pattern`` (in Python's
-    syntax, the dot matching newlines) are the tokens of a text; one that is not in the vocabulary
-    is ``begin_spelling``, its characters, ``end_spelling``, or if it is one character ``unknown``.
+    ``vocabulary[id]`` is the text of an id. At word level the tokens of a text are the matches of
+    ``token_pattern`` (in Python's syntax, with a dot that matches newlines). One that is not in the
+    vocabulary becomes ``begin_spelling``, its characters, ``end_spelling``; if it is one character,
+    ``unknown``.
     """
-    tokenizer = found.tokenizer
+    tokenizer = checkpoint.tokenizer
     return {
         "format": FORMAT,
         "charlstm": __version__,
         "level": tokenizer.level,
-        "lines": found.config.corpus.lines,
+        "lines": checkpoint.config.corpus.lines,
         "token_pattern": TOKEN_PATTERN if tokenizer.level == "word" else None,
         "reserved": _reserved(tokenizer),
         "vocabulary": tokenizer.pieces,
-        "model": found.config.model,
+        "model": checkpoint.config.model,
     }
 
 
@@ -68,21 +68,27 @@ def _reserved(tokenizer: Tokenizer) -> dict[str, int]:
 
 
 def export_onnx(
-    found: Checkpoint,
+    checkpoint: Checkpoint,
     path: Path,
     *,
     precision: EnginePrecision = "float32",
     overwrite: bool = False,
 ) -> None:
-    """Write the graph that charlstm itself runs, with its description in the file's metadata.
+    """Write the graph that charlstm itself runs, with its description in the metadata.
+
+    Args:
+        checkpoint: the model.
+        path: the file to write.
+        precision: of the weights; with ``"int8"`` a call takes one token per row.
+        overwrite: whether ``path`` may exist; it is then replaced.
 
     Raises:
-        CheckpointExists: if ``path`` is there and ``overwrite`` is false.
+        CheckpointExists: if ``path`` exists and ``overwrite`` is false, or is no regular file.
         ConfigError: if the model is too large for the format.
-        StorageError: if the file system refuses.
+        StorageError: if the file can't be written.
     """
     check_free(path, overwrite)
-    model = found.config.model
+    model = checkpoint.config.model
     usage = ONNX_USAGE.format(
         time="time" if precision == "float32" else 1,
         states=2 * model.layers,
@@ -90,22 +96,27 @@ def export_onnx(
         vocab_size=model.vocab_size,
         end_of_document=END_OF_DOCUMENT,
     )
-    metadata = {METADATA: msgspec.json.encode(describe(found)).decode()}
-    graph = build_graph(model, found.weights, precision, description=usage, metadata=metadata)
+    metadata = {METADATA: msgspec.json.encode(describe(checkpoint)).decode()}
+    graph = build_graph(model, checkpoint.weights, precision, description=usage, metadata=metadata)
     with replaced_atomically(path) as temporary:
         temporary.write_bytes(graph)
 
 
-def export_keras(found: Checkpoint, path: Path, *, overwrite: bool = False) -> None:
-    """Write a ``.keras`` file of stock layers, with its description as ``charlstm.json`` within.
+def export_keras(checkpoint: Checkpoint, path: Path, *, overwrite: bool = False) -> None:
+    """Write a ``.keras`` file of stock layers, which contains the description as a file.
 
-    It opens with plain ``keras.models.load_model``; for inputs and outputs see
-    ``charlstm.load_keras_model``. TensorFlow is imported.
+    ``keras.models.load_model`` opens it without charlstm; ``charlstm.load_keras_model`` describes
+    its inputs and outputs. Imports TensorFlow.
+
+    Args:
+        checkpoint: the model.
+        path: the file to write; its name must end in ``.keras``, as Keras demands.
+        overwrite: whether ``path`` may exist; it is then replaced.
 
     Raises:
-        CheckpointExists: if ``path`` is there and ``overwrite`` is false.
-        ConfigError: if the name of ``path`` does not end in ``.keras``, as Keras asks for.
-        StorageError: if the file system refuses.
+        CheckpointExists: if ``path`` exists and ``overwrite`` is false, or is no regular file.
+        ConfigError: if the name of ``path`` does not end in ``.keras``.
+        StorageError: if the file can't be written.
     """
     check_free(path, overwrite)
     if path.suffix != ".keras":
@@ -113,18 +124,18 @@ def export_keras(found: Checkpoint, path: Path, *, overwrite: bool = False) -> N
 
     from charlstm.network.model import plain_keras_model
 
-    network = plain_keras_model(found.config.model, found.weights)
+    network = plain_keras_model(checkpoint.config.model, checkpoint.weights)
     with replaced_atomically(path, ".keras") as temporary:
         network.save(temporary)
         with zipfile.ZipFile(temporary, "a") as archive:
-            archive.writestr(DESCRIPTION, msgspec.json.encode(describe(found)))
+            archive.writestr(DESCRIPTION, msgspec.json.encode(describe(checkpoint)))
 
 
 def check_free(path: Path, overwrite: bool) -> None:
-    """Refuse a file that is there, unless it may be replaced.
+    """Check that a file may be written.
 
     Raises:
-        CheckpointExists: if it is.
+        CheckpointExists: if ``path`` is no regular file, or exists and ``overwrite`` is false.
     """
     if str(path) == "-" or (path.exists() and not path.is_file()):
         raise CheckpointExists(f"{path} is no regular file: choose another name with -o")

@@ -1,8 +1,8 @@
 """Log-softmax, softmax, perplexity and bits per character.
 
-Rows are independent: a row of a batch has the same bits whatever stands beside it. A perplexity
-that is too large for a float is infinite in Python and null in JSON; a mean of nothing is NaN, also
-null in JSON. This module imports nothing of charlstm.
+Rows are independent: the results of a row have the same bits in any batch. A perplexity that is too
+large for a float is infinite, a mean of nothing NaN; in JSON both are null. This module imports
+nothing of charlstm.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 Floats: TypeAlias = NDArray[np.float32]
 Doubles: TypeAlias = NDArray[np.float64]
 
-_BLOCK = 2**17  # logits that are normalized at a time, so that they stay in the processor's cache
+_BLOCK = 2**17  # logits normalized at a time, few enough to stay in the processor's cache
 
 
 def log_normalizers(logits: Floats) -> Doubles:
     """Return log(sum(exp(row))) of each row, float64 [B].
 
     Args:
-        logits: float32 [B, V]; -inf for an impossible id, but not in all of a row.
+        logits: float32 [B, V]; -inf for an impossible id, but not for all ids of a row.
     """
     highest = np.maximum.reduce(logits, axis=1)
     sums = np.add.reduce(np.exp(logits - highest[:, np.newaxis]), axis=1, dtype=np.float64)
@@ -42,7 +42,7 @@ def log_softmax(logits: Floats) -> Doubles:
 
 
 def log_probabilities(logits: Floats, targets: NDArray[np.integer[Any]]) -> Doubles:
-    """Return the log-probability of each target alone, float64 [B, T].
+    """Return the log-probability of each target, float64 [B, T].
 
     Args:
         logits: float32 [B, T, V].
@@ -57,25 +57,31 @@ def log_probabilities(logits: Floats, targets: NDArray[np.integer[Any]]) -> Doub
     return chosen.reshape(targets.shape)
 
 
-def softmax(logits: NDArray[np.floating[Any]]) -> Doubles:
+def softmax(
+    logits: NDArray[np.floating[Any]], excluded: NDArray[np.integer[Any]] | None = None
+) -> Doubles:
     """Return the probability of every id, computed in float64, [B, V].
 
     Args:
-        logits: floats [B, V] with contiguous rows, as for ``log_normalizers``.
+        logits: floats [B, V], as for ``log_normalizers``; rows must be contiguous, or their bits
+            depend on B.
+        excluded: ids that are impossible in all rows; not all there are.
     """
-    highest = np.maximum.reduce(logits, axis=1)[:, np.newaxis]
-    values: Doubles = np.subtract(logits, highest, dtype=np.float64)
+    values: Doubles = logits.astype(np.float64)
+    if excluded is not None:
+        values[:, excluded] = -np.inf
+    values -= np.maximum.reduce(values, axis=1)[:, np.newaxis]
     np.exp(values, out=values)
     values /= np.add.reduce(values, axis=1)[:, np.newaxis]
     return values
 
 
 def perplexity(nats: float, count: int = 1) -> float:
-    """Return exp of the mean surprise: infinite beyond what a float holds, NaN of no token.
+    """Return exp(nats / count): infinite if too large for a float, NaN if ``count`` is 0.
 
     Args:
         nats: the surprise of all tokens together.
-        count: how many tokens (or words, for a perplexity per word).
+        count: how many tokens there are; words, for a perplexity per word.
     """
     if not count:
         return math.nan
@@ -86,5 +92,8 @@ def perplexity(nats: float, count: int = 1) -> float:
 
 
 def bits_per_character(nats: float, characters: float) -> float:
-    """Return the mean surprise of a character in bits, NaN of no character."""
+    """Return the mean surprise of a character in bits, given that of all in nats.
+
+    NaN if ``characters`` is 0.
+    """
     return nats / characters / math.log(2) if characters else math.nan

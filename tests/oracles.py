@@ -1,8 +1,13 @@
-"""The network of the textbook in plain float64, which others are compared with."""
+"""Plain implementations in float64 that others are compared with."""
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
+
+from charlstm.dataset.batches import validation_batches
+from charlstm.tokenizer.base import END_OF_DOCUMENT
 
 
 def sigmoid(x):
@@ -10,7 +15,7 @@ def sigmoid(x):
 
 
 def network(config, weights, ids, state):
-    """Run the network: ids [B,T], state [2L,B,u] -> logits [B,T,V], state."""
+    """Run the textbook's network: ids [B, T], state [2L, B, u] to logits [B, T, V] and state."""
     weights = {name: array.astype(np.float64) for name, array in weights.items()}
     embeddings = weights["embedding/embeddings"]
     kernel = embeddings.T if config.tied else weights["output/kernel"]
@@ -29,3 +34,42 @@ def network(config, weights, ids, state):
             hidden[layer] = x = sigmoid(o) * np.tanh(cells[layer])
         logits.append(x @ kernel + weights["output/bias"])
     return np.stack(logits, axis=1), np.concatenate([hidden, cells])
+
+
+def log_probabilities(logits):
+    """Return the log-probability of each id, given logits [V]."""
+    logits = logits.astype(np.float64)
+    return logits - np.log(np.exp(logits - logits.max()).sum()) - logits.max()
+
+
+def read_log_probabilities(engine, ids):
+    """Return the log-probability of each id after the first, one engine step after another."""
+    state, values = engine.initial_state(1), []
+    for token_id, target in pairwise(ids):
+        logits, state = engine.step(np.array([token_id]), state)
+        values.append(log_probabilities(logits[0])[target])
+    return np.array(values)
+
+
+def engine_loss(engine, ids):
+    """Return the mean loss of an engine over a text in nats per token, read as in validation."""
+    total, state = 0.0, None
+    for batch in validation_batches(ids):
+        if state is None:
+            state = engine.initial_state(len(batch.inputs))
+        state = state * batch.keep
+        for column, inputs in enumerate(batch.inputs.T):
+            # Each document is read from a zero state.
+            state = state * (inputs != END_OF_DOCUMENT)[:, None].astype(np.float32)
+            logits, state = engine.step(inputs, state)
+            total += weighted_loss(logits, batch.targets[:, column], batch.weights[:, column])
+    return total / (ids.size - 1)
+
+
+def weighted_loss(logits, targets, weights):
+    """Return the weighted sum of the cross-entropies of rows [B, V]."""
+    logits = logits.astype(np.float64)
+    highest = logits.max(-1, keepdims=True)
+    normalizers = highest[:, 0] + np.log(np.exp(logits - highest).sum(-1))
+    chosen = logits[np.arange(len(targets)), targets]
+    return float(((normalizers - chosen) * weights).sum())

@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 
 import charlstm
-from benchmarks.precision import engine_loss
 from charlstm.checkpoint.reader import read_checkpoint
 from charlstm.config import CorpusConfig, TokenizerConfig
 from charlstm.engine.session import build_engine
 from charlstm.errors import CheckpointMissing, ConfigError, GenerationError
 from charlstm.training import request as request_module
 from charlstm.training import run, setup
+from charlstm.training.observer import Observer
 from tests.messages import raises_naming
-from tests.training.test_trainer import Stopper
+from tests.oracles import engine_loss
 
 CHOICES = {
     "units": 48, "layers": 2, "streams": 8, "sequence_length": 32, "steps": 150,
@@ -41,7 +41,7 @@ def trained(request, tmp_path_factory):
         output=folder,
     )
     prepared = setup.new_run(asked, None)
-    run.execute(prepared, Stopper(), began=time.monotonic())
+    run.execute(prepared, Observer(), began=time.monotonic())
     return folder, prepared.prepared.store
 
 
@@ -76,8 +76,8 @@ def test_the_engine_agrees_with_keras_over_500_steps(trained):
     zeros = np.zeros((1, found.config.model.units), np.float32)
     expected, *after = network.predict_on_batch([ids[None], *[zeros] * 4])
     state, logits = engine.initial_state(1), []
-    for symbol in ids:
-        step, state = engine.step(np.array([symbol]), state)
+    for token_id in ids:
+        step, state = engine.step(np.array([token_id]), state)
         logits.append(step[0])
     np.testing.assert_allclose(np.array(logits), expected[0], atol=1e-4)
     hidden_then_cell = [after[0], after[2], after[1], after[3]]
@@ -109,7 +109,7 @@ def test_a_model_is_shown_in_one_line(trained):
     assert (repr(model), repr(found)) == (f"<LanguageModel {expected}>", f"<Checkpoint {expected}>")
 
 
-def test_generate_tells_its_seed_and_repeats(trained):
+def test_generate_returns_its_seed_and_repeats(trained):
     model = charlstm.load(trained[0], threads=1)
     (first,) = model.generate("def ", length=20)
     assert model.generate("def ", length=20, seed=first.seed) == [first]
@@ -228,7 +228,7 @@ def test_a_billion_samples_are_drawn_as_they_are_taken(trained):
 
 
 def test_no_drawn_text_is_likelier_than_the_likeliest(trained):
-    """Of two symbols, of which a search as wide as the vocabulary tries all."""
+    """Of two tokens, of which a search as wide as the vocabulary tries all."""
     model = charlstm.load(trained[0], threads=1)
     config = charlstm.SampleConfig(length=2, min_length=2)
     beams = model.tokenizer.vocab_size

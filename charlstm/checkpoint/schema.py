@@ -15,14 +15,12 @@ write files.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
-import numpy as np
-from numpy.typing import NDArray
 
+from charlstm.arrays import Weights
 from charlstm.checkpoint.bounded import Natural
 from charlstm.config import CorpusConfig, ModelConfig, TokenizerConfig, TrainConfig
 from charlstm.errors import harmless
@@ -41,8 +39,6 @@ RESUME = "resume.safetensors"
 STDIN = "stdin.txt"
 LINES = "lines.safetensors"
 FILES = (RESUME, MODEL, HISTORY, STDIN, CONFIG, TOKENIZER, LINES)
-
-Weights = Mapping[str, NDArray[np.float32]]
 
 
 class Provenance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -14,10 +14,11 @@ from typing import Any, Protocol
 import msgspec
 from numpy.typing import NDArray
 
+from charlstm.arrays import Weights
 from charlstm.checkpoint.folder import remove_leftovers
 from charlstm.checkpoint.reader import read_hashes
 from charlstm.checkpoint.safetensors import write_tensors
-from charlstm.checkpoint.schema import HISTORY, MODEL, RESUME, STDIN, Figures, Progress, Weights
+from charlstm.checkpoint.schema import HISTORY, MODEL, RESUME, STDIN, Figures, Progress
 from charlstm.errors import StorageError
 from charlstm.system.files import identity, storage_errors, write_atomically
 

@@ -179,7 +179,8 @@ def _open(addresses: tuple[str, ...], options: dict[str, Any], stdin: Path | Non
 def _evaluate(
     model: LanguageModel, corpus: Corpus, texts: Texts, options: dict[str, Any]
 ) -> dict[str, Any]:
-    from charlstm.evaluation.text_metrics import evaluate_text, evaluate_words
+    from charlstm.evaluation.text_metrics import evaluate_text
+    from charlstm.evaluation.word_metrics import evaluate_words
 
     engine, tokenizer = model.engine, model.tokenizer
     shown = not options["quiet"]

@@ -114,7 +114,7 @@ class _Answers:
             self._warn(prompt)
         top = self._options["top"]
         if self._options["symbols"]:
-            return self._predictor.symbols(prompt, top)
+            return self._predictor.predict_tokens(prompt, top)
         words, words_only = self._options["words"], self._options["words_only"]
         return self._predictor.predict(prompt, top, words=words, words_only=words_only)
 

@@ -17,7 +17,8 @@ from charlstm.errors import StorageError
 from charlstm.training.observer import Hardware, Observer, TrainingResult
 
 if TYPE_CHECKING:
-    from charlstm.checkpoint.schema import Figures, Weights
+    from charlstm.arrays import Weights
+    from charlstm.checkpoint.schema import Figures
     from charlstm.cli.signals import Signals
     from charlstm.distributed.workers import Workers
     from charlstm.training.setup import Run

@@ -1,9 +1,11 @@
 """Trained weights to an ONNX graph, in float32 or int8.
 
-Both graphs have one interface: ids [T,B] and a state go in, logits [T,B,V] and the new state come
-out. The float32 graph is the LSTM operator, any number of steps in a call. The int8 graph is one
-step: a hidden state lies in (-1, 1), so it is quantized with the fixed scale 1/127, and no row's
-numbers depend on its neighbors. This module knows weights; it does not run anything.
+Both graphs have one interface: token ids [T, B] and a state go in, logits [T, B, V] and the new
+state come out. The float32 graph uses the LSTM operator and takes any number of steps in a call.
+The int8 graph is a single step. A hidden state lies in (-1, 1), so it is quantized with the fixed
+scale 1/127, and no row's numbers depend on its neighbors.
+
+This module knows weights; it runs nothing.
 """
 
 from __future__ import annotations
@@ -14,27 +16,27 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+from charlstm.arrays import Floats, Weights
 from charlstm.config import ModelConfig
 from charlstm.errors import ConfigError
 
 EnginePrecision: TypeAlias = Literal["float32", "int8"]
-Floats: TypeAlias = NDArray[np.float32]
-Weights: TypeAlias = Mapping[str, Floats]
-# Floats in embedding x kernel up to which layer 0's input is looked up instead of computed.
+# The input of layer 0 is looked up in a table of embedding x kernel if that has at most this many
+# floats, and computed otherwise.
 MAX_TABLE = 4 * 2**20
-# Weights are integers in [-LEVELS, LEVELS]; sums of 2 x 16,384 products then stay below 2**31. On
-# x86 without VNNI a sum of two products is clipped to 16 bits, into which 64 levels would fit (see
-# ``int8_pairs_saturate``).
+# Weights are integers in [-LEVELS, LEVELS], so that sums of 2 x 16,384 products stay below 2**31.
+# x86 without VNNI clips a sum of two products to 16 bits, for which 64 levels would be few enough
+# (see ``int8_pairs_saturate``).
 LEVELS = 127
 ACTIVATION_LEVELS = 127  # a hidden state h is stored as round(127 h) + ZERO_POINT
 ZERO_POINT = 128  # unsigned activations: signed x signed products have no fast kernel on x86
 
-# Gates of Keras are in the order input, forget, cell, output.
+# Orders of the four gates, as indices into the order of Keras: input, forget, cell, output.
 _ONNX_GATES = (0, 3, 1, 2)
 _SIGMOIDS_FIRST = (0, 1, 3, 2)
 _FLOAT = 1  # onnx.TensorProto.FLOAT
 OUTPUTS = ("logits", "new_state")
-# Bytes of weights that a graph can hold: it is one protocol buffer, with room for all the rest.
+# Bytes of weights: a graph is one protocol buffer of at most 2 GiB, minus room for everything else.
 _LARGEST_GRAPH = 2**31 - 2**24
 
 
@@ -48,15 +50,18 @@ def build_graph(
 ) -> bytes:
     """Build the graph of a model, as the bytes of an ONNX file.
 
-    Inputs: ids int64 [T, B], state float32 [2 * layers, B, units]; outputs: logits float32
-    [T, B, V], new_state as state. With ``"int8"`` T is 1.
+    Inputs: ids int64 [T, B] and state float32 [2 * layers, B, units]. Outputs: logits float32
+    [T, B, V] and new_state, of the shape of state. In int8, T is 1.
 
     Args:
         config: the network's sizes.
-        weights: as for ``build_engine``.
-        precision: as for ``build_engine``.
-        description: what a person who opens the file should know.
-        metadata: what a program that opens the file should know.
+        weights: float32 arrays under the names and shapes of stock Keras layers, with the gates in
+            the order of Keras: ``embedding/embeddings``, ``lstm_0/kernel``,
+            ``lstm_0/recurrent_kernel``, ``lstm_0/bias``, ..., ``output/bias`` and, unless tied,
+            ``output/kernel``.
+        precision: ``"int8"`` (small and fast) or ``"float32"`` (exact).
+        description: for people who open the file.
+        metadata: for programs that open the file.
 
     Raises:
         ConfigError: if the network has more weights than a graph can hold.
@@ -69,9 +74,9 @@ def build_graph(
         )
     graph = _Graph()
     if precision == "int8":
-        _describe_int8(graph, config, weights)
+        _add_int8_network(graph, config, weights)
         return graph.serialize(config, 1, description, metadata or {})
-    _describe_float32(graph, config, weights)
+    _add_float32_network(graph, config, weights)
     return graph.serialize(config, "time", description, metadata or {})
 
 
@@ -82,8 +87,8 @@ def quantize_columns(matrix: Floats) -> tuple[NDArray[np.int8], Floats]:
         matrix: float32 [rows, columns].
 
     Returns:
-        int8 [rows, columns] and float32 scales [columns]; their product is the matrix, each entry
-        to within half a scale.
+        int8 [rows, columns] and float32 scales [columns]. Their product differs from the matrix by
+        at most half a scale in each entry.
     """
     largest: Floats = np.maximum(matrix.max(axis=0), -matrix.min(axis=0))
     scales = largest / np.float32(LEVELS)
@@ -149,7 +154,7 @@ class _Graph:
         return bytes(model.SerializeToString())
 
 
-def _describe_float32(graph: _Graph, config: ModelConfig, weights: Weights) -> None:
+def _add_float32_network(graph: _Graph, config: ModelConfig, weights: Weights) -> None:
     old = graph.split("state", 2 * config.layers, axis=0)
     direction = graph.constant([1], np.int64)
     hidden, cells = [], []
@@ -160,7 +165,7 @@ def _describe_float32(graph: _Graph, config: ModelConfig, weights: Weights) -> N
             graph.constant(kernel.T[np.newaxis]),
             graph.constant(recurrent.T[np.newaxis]),
             graph.constant(np.concatenate([bias, np.zeros_like(bias)])[np.newaxis]),
-            "",  # every row has the full length
+            "",  # sequence_lens: every row has the full length
             old[layer],
             old[config.layers + layer],
         ]
@@ -176,7 +181,7 @@ def _describe_float32(graph: _Graph, config: ModelConfig, weights: Weights) -> N
     graph.add("Concat", *hidden, *cells, name="new_state", axis=0)
 
 
-def _describe_int8(graph: _Graph, config: ModelConfig, weights: Weights) -> None:
+def _add_int8_network(graph: _Graph, config: ModelConfig, weights: Weights) -> None:
     old = graph.split("state", 2 * config.layers, axis=0)
     hidden, cells = [], []
     below = ""
@@ -200,17 +205,18 @@ def _describe_int8(graph: _Graph, config: ModelConfig, weights: Weights) -> None
 
 
 def _cell(graph: _Graph, gates: str, cell: str, units: int) -> tuple[str, str]:
-    """Describe the element-wise part of a cell; gates [1,B,4u] in the order i, f, o, candidate."""
+    """Add the element-wise part of a cell; gates [1, B, 4u] in the order i, f, o, candidate."""
     sizes = graph.constant([3 * units, units], np.int64)
     sigmoids, candidate = graph.add_many("Split", gates, sizes, names=(None, None), axis=-1)
-    enter, forget, leave = graph.split(graph.add("Sigmoid", sigmoids), 3, axis=-1)
+    input_gate, forget, output_gate = graph.split(graph.add("Sigmoid", sigmoids), 3, axis=-1)
     kept = graph.add("Mul", forget, cell)
-    new_cell = graph.add("Add", kept, graph.add("Mul", enter, graph.add("Tanh", candidate)))
-    return graph.add("Mul", leave, graph.add("Tanh", new_cell)), new_cell
+    added = graph.add("Mul", input_gate, graph.add("Tanh", candidate))
+    new_cell = graph.add("Add", kept, added)
+    return graph.add("Mul", output_gate, graph.add("Tanh", new_cell)), new_cell
 
 
 def _look_up_input(graph: _Graph, embeddings: Floats, kernel: Floats, bias: Floats) -> str:
-    """Describe layer 0's input, embedding x kernel + bias: a table where small, else in int8."""
+    """Add the input of layer 0, embedding x kernel + bias: a table if it is small, else int8."""
     if embeddings.shape[0] * kernel.shape[1] <= MAX_TABLE:
         return graph.add("Gather", graph.constant(embeddings @ kernel + bias), "ids")
     columns, scales = quantize_columns(embeddings.T)
@@ -229,7 +235,7 @@ def _quantize_hidden(graph: _Graph, hidden: str) -> str:
 def _product(
     graph: _Graph, left: str, matrix: Floats, activation_levels: int = ACTIVATION_LEVELS
 ) -> str:
-    """Describe left [1,B,k] in uint8, in units of 1 / activation_levels, times a matrix [k,n]."""
+    """Add left [1, B, k], uint8 in units of 1 / activation_levels, times a matrix [k, n]."""
     columns, scales = quantize_columns(matrix)
     zero = graph.constant(ZERO_POINT, np.uint8)
     sums = graph.add("MatMulInteger", left, graph.constant(columns, np.int8), zero)

@@ -1,6 +1,6 @@
-"""A model's graph, from the cache: a model that was used before starts without building it again.
+"""The graph of a checkpoint's model, from the cache or built, so that later commands start faster.
 
-What is kept follows from the weights and from how graphs are built, and is named after both. It is
+A cached graph depends on the weights and on how graphs are built, and its key names both. It is
 never part of a checkpoint. This module does not know what a graph holds.
 """
 
@@ -15,19 +15,20 @@ from charlstm.engine.graph import EnginePrecision, build_graph
 from charlstm.errors import StorageError
 from charlstm.system import cache
 
-# Part of the key of every cached graph: raise it when the same weights give another graph.
+# Part of the key of every cached graph. Raise it when the same weights give another graph.
 GRAPH_VERSION = 1
 
 GRAPH = "graph"
 
 
 def load_or_build_graph(checkpoint: Checkpoint, precision: EnginePrecision) -> bytes:
-    """Return the graph of a model, from the cache if it is there; else it is built and kept.
+    """Return the bytes of a model's ONNX graph, from the cache if possible.
 
-    Where nothing can be kept, for example in a read-only home, it is built each time.
+    Otherwise it is built and cached. Where nothing can be written, as in a read-only home, it is
+    built each time.
 
     Raises:
-        ConfigError: if the cache's variables are wrong.
+        ConfigError: if an environment variable of the cache is wrong, or the model is too large.
     """
 
     @functools.cache
@@ -47,6 +48,6 @@ def load_or_build_graph(checkpoint: Checkpoint, precision: EnginePrecision) -> b
 
 
 def _key(checkpoint: Checkpoint, precision: EnginePrecision) -> str:
-    """Name a graph after the weights and the way to build it."""
+    """Name a graph after its weights, its precision and the version of how graphs are built."""
     parts = checkpoint.sha256, precision, str(GRAPH_VERSION)
     return "graph-" + hashlib.sha256(" ".join(parts).encode()).hexdigest()[:32]

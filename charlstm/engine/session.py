@@ -1,7 +1,7 @@
-"""Runs a trained model with ONNX Runtime, the only thing that runs one after training.
+"""Runs a trained model with ONNX Runtime: token ids and states in, logits and new states out.
 
-A row has the same bits at any batch size, number of steps in a call and number of threads. This
-module knows graphs. It does not know files, text or sampling.
+A row's results have the same bits at any batch size, any number of steps in a call and any number
+of threads. This module knows graphs; it does not know files, text or sampling.
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
+from charlstm.arrays import AnyIds, Floats, Weights
 from charlstm.config import ModelConfig
-from charlstm.engine.graph import OUTPUTS, EnginePrecision, Floats, Weights, build_graph
+from charlstm.engine.graph import OUTPUTS, EnginePrecision, build_graph
 from charlstm.system.hardware import int8_pairs_saturate, processor_count
 
 if TYPE_CHECKING:
@@ -24,29 +24,27 @@ if TYPE_CHECKING:
     from charlstm.engine.onnx_runtime import onnxruntime
 
 
-Ids: TypeAlias = NDArray[np.integer[Any]]
-
-MAX_ROWS = 128  # that are run together; more hold more memory and are hardly faster
-MAX_THREADS = 4  # beyond this, one small step spends its time on synchronization
-ROWS_APART = 16  # rows that are worth a thread of their own, which waits for no other
-# Symbols of a sequence in one call, and logits of all of them: bounds what is held at once.
+MAX_ROWS = 128  # of a batch: more rows take more memory and are hardly faster
+MAX_THREADS = 4  # of one small step: with more it spends its time on synchronization
+ROWS_PER_THREAD = 16  # with at least this many, rows are divided among threads that do not wait
+# Tokens of a sequence, and logits of all sequences, in one call: they bound the memory it takes.
 _READ_AT_ONCE = 64
 _LOGITS_AT_ONCE = 2**22
 
 
 class Engine:
-    """A trained model that runs; it has no state of its own and is safe to share between threads.
+    """A trained model, ready to run. It keeps no state and is safe to share between threads.
 
-    A few rows are computed by all threads together, many rows are divided among them.
+    All threads compute a few rows together; many rows are divided among them.
 
     Args:
         graph: the bytes of an ONNX file, from ``build_graph``.
         config: the network's sizes.
-        precision: that of the graph.
-        threads: threads of one call; None for as many as there are processors.
+        precision: of the graph.
+        threads: threads of one call; ``None`` takes as many as there are processors.
 
     Attributes:
-        vocab_size: number of symbols V.
+        vocab_size: number of token ids V.
         precision: ``"float32"`` or ``"int8"``.
     """
 
@@ -67,35 +65,35 @@ class Engine:
         self._executor: ThreadPoolExecutor | None = None
 
     def initial_state(self, batch: int) -> Floats:
-        """Return the state before any symbol: zeros [2 * layers, batch, units].
+        """Return the state before the first token: zeros, float32 [2 * layers, batch, units].
 
-        Axis 0 holds each layer's hidden state, then each layer's cell state.
+        Axis 0 holds the hidden state of each layer, then the cell state of each layer.
         """
         halves, units = self._state_width
         return np.zeros((halves, batch, units), np.float32)
 
-    def step(self, ids: Ids, state: Floats) -> tuple[Floats, Floats]:
-        """Read one symbol per row.
+    def step(self, ids: AnyIds, state: Floats) -> tuple[Floats, Floats]:
+        """Read one token per row.
 
         Args:
             ids: integers [B], each in [0, V).
             state: float32 [2 * layers, B, units].
 
         Returns:
-            Logits of the symbol after it, float32 [B, V], and the new state.
+            Logits of the next token, float32 [B, V], and the new state.
         """
         logits, new_state = self._call(ids[np.newaxis], state)
         return logits[0], new_state
 
-    def run(self, ids: Ids, state: Floats) -> tuple[Floats, Floats]:
-        """Read T >= 1 symbols per row; the same bits as T calls of ``step``.
+    def run(self, ids: AnyIds, state: Floats) -> tuple[Floats, Floats]:
+        """Read T >= 1 tokens per row; the results have the same bits as those of T steps.
 
         Args:
             ids: integers [B, T], each in [0, V).
             state: float32 [2 * layers, B, units].
 
         Returns:
-            Logits after each symbol, float32 [B, T, V], and the state after the last one.
+            Logits after each token, float32 [B, T, V], and the state after the last one.
         """
         if self.precision == "float32":
             logits, state = self._call(ids.T, state)
@@ -105,63 +103,63 @@ class Engine:
             result[:, time], state = self.step(ids[:, time], state)
         return result, state
 
-    def read(self, sequences: Sequence[Ids]) -> tuple[Floats, Floats]:
-        """Read sequences of any lengths, each from a zero state; the same bits as one at a time.
+    def read(self, sequences: Sequence[AnyIds]) -> tuple[Floats, Floats]:
+        """Read sequences of any length from a zero state; the same bits as one at a time.
 
         Args:
-            sequences: B >= 1 arrays of one integer or more, each in [0, V).
+            sequences: B >= 1 arrays of at least one id, each in [0, V).
 
         Returns:
-            Logits after the last symbol of each, float32 [B, V], and the states there, float32
-            [2 * layers, B, units].
+            Logits after the last token of each sequence, float32 [B, V], and the states there,
+            float32 [2 * layers, B, units].
         """
         lengths = np.array([len(sequence) for sequence in sequences])
         logits = np.empty((len(sequences), self.vocab_size), np.float32)
         last = self.initial_state(len(sequences))
-        going = np.argsort(-lengths, kind="stable")
+        active = np.argsort(-lengths, kind="stable")
         padded = np.zeros((len(sequences), int(lengths.max())), np.int64)
-        for row, index in enumerate(going.tolist()):
+        for row, index in enumerate(active.tolist()):
             padded[row, : lengths[index]] = sequences[index]
         state, start = last, 0
         for stop in sorted(set(lengths.tolist())):  # ``np.unique`` would import ``numpy.ma``
-            fitting = _LOGITS_AT_ONCE // (len(going) * self.vocab_size)
+            fitting = _LOGITS_AT_ONCE // (len(active) * self.vocab_size)
             window = max(1, min(_READ_AT_ONCE, fitting))
-            for at in range(start, stop, window):
-                columns = padded[: len(going), at : min(at + window, stop)]
+            for first in range(start, stop, window):
+                columns = padded[: len(active), first : min(first + window, stop)]
                 read, state = self.run(columns, state)
             left = int((lengths > stop).sum())
-            logits[going[left:]] = read[left:, -1]
-            last[:, going[left:]] = state[:, left:]
-            going, state, start = going[:left], state[:, :left], stop
+            logits[active[left:]] = read[left:, -1]
+            last[:, active[left:]] = state[:, left:]
+            active, state, start = active[:left], state[:, :left], stop
         return logits, last
 
-    def _call(self, ids: Ids, state: Floats) -> tuple[Floats, Floats]:
-        """Run the graph on ids [T,B]."""
+    def _call(self, ids: AnyIds, state: Floats) -> tuple[Floats, Floats]:
+        """Run the graph on ids [T, B], perhaps in several threads."""
         rows = ids.shape[1]
-        parts = min(self._threads, rows // ROWS_APART)
-        if parts < 2:
+        count = min(self._threads, rows // ROWS_PER_THREAD)
+        if count < 2:
             return _run(self._session(min(self._threads, MAX_THREADS)), ids, state)
-        borders = [part * rows // parts for part in range(parts + 1)]
+        bounds = [part * rows // count for part in range(count + 1)]
         session = self._session(1)
         first, *others = [
             (session, ids[:, begin:end], state[:, begin:end])
-            for begin, end in itertools.pairwise(borders)
+            for begin, end in itertools.pairwise(bounds)
         ]
         pool = self._pool()
-        coming = [pool.submit(_run, *each) for each in others]
-        results = [_run(*first), *(each.result() for each in coming)]
+        futures = [pool.submit(_run, *part) for part in others]
+        results = [_run(*first), *(future.result() for future in futures)]
         logits, states = zip(*results, strict=True)
         return np.concatenate(logits, axis=1), np.concatenate(states, axis=1)
 
     def _session(self, threads: int) -> onnxruntime.InferenceSession:
-        """Return the session of so many threads, which the first to ask for it opens."""
+        """Return a session with this many threads, opened on first use."""
         with self._lock:
             if threads not in self._sessions:
                 self._sessions[threads] = _open_session(self._graph, threads)
             return self._sessions[threads]
 
     def _pool(self) -> ThreadPoolExecutor:
-        """Return the threads that many rows are divided among, started when first needed."""
+        """Return the threads that rows are divided among, started on first use."""
         from concurrent.futures import ThreadPoolExecutor
 
         with self._lock:
@@ -181,17 +179,20 @@ def build_engine(
 
     Args:
         config: the network's sizes.
-        weights: float32 arrays under the names and shapes of stock Keras layers, gates in Keras's
-            order: ``embedding/embeddings``, ``lstm_0/kernel``, ``lstm_0/recurrent_kernel``,
-            ``lstm_0/bias``, ..., ``output/bias`` and, unless tied, ``output/kernel``.
-        precision: ``"int8"`` (small and fast) or ``"float32"`` (exact).
-        threads: threads of one call; None for as many as there are processors.
+        weights: as for ``build_graph``.
+        precision: as for ``build_graph``.
+        threads: as for ``Engine``.
+
+    Raises:
+        ConfigError: if the network has more weights than a graph can hold.
     """
     graph = build_graph(config, weights, precision)
     return Engine(graph, config, precision, threads)
 
 
-def _run(session: onnxruntime.InferenceSession, ids: Ids, state: Floats) -> tuple[Floats, Floats]:
+def _run(
+    session: onnxruntime.InferenceSession, ids: AnyIds, state: Floats
+) -> tuple[Floats, Floats]:
     feed = {"ids": np.asarray(ids, np.int64, order="C"), "state": np.ascontiguousarray(state)}
     logits, new_state = session.run(OUTPUTS, feed)
     return logits, new_state
@@ -203,7 +204,7 @@ def _open_session(model: bytes, threads: int) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.inter_op_num_threads = 1
     options.intra_op_num_threads = threads
-    options.log_severity_level = 3  # errors only: stderr belongs to the user
-    if int8_pairs_saturate():  # unsigned weights: the same sums, at half the speed
+    options.log_severity_level = 3  # errors only: a library prints nothing
+    if int8_pairs_saturate():  # unsigned weights give the right sums, at half the speed
         options.add_session_config_entry("session.x64quantprecision", "1")
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])

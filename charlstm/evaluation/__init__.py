@@ -1,11 +1,13 @@
-"""Measures a model on a text.
+"""Measures a model on texts.
 
     scoring             log-probabilities of texts and tokens
-    text_metrics        loss, bits per character and perplexity of whole texts
-    keystrokes          how many keystrokes predictions save
+    text_metrics        loss, bits per character and perplexities of whole texts
+    keystrokes          next-word accuracy and keystrokes saved, for given words
+    word_metrics        the same for a random sample of the words of a text
     memorization        how much of what the model writes occurs verbatim in a text
-    dynamic             dynamic evaluation: the model learns from the text as it is scored
-    dynamic_evaluator   the network that does
+    dynamic             dynamic evaluation: the model learns from the text while it is scored
+    dynamic_evaluator   the network that learns
 
-Only dynamic_evaluator loads TensorFlow. Knows nothing of how figures are printed.
+Knows the engine, the tokenizer and documents. It does not know how figures are printed. Only
+dynamic_evaluator loads TensorFlow.
 """

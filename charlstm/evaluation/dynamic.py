@@ -1,7 +1,7 @@
-"""Dynamic evaluation: the figures of a text with a model that learns from it as it reads.
+"""Dynamic evaluation: the figures of a text under a model that learns from it as it reads.
 
-What learns is the network of ``adaptation``, which is imported when it is needed: it loads
-TensorFlow. This module does not know how figures are shown.
+The network that learns is in ``dynamic_evaluator``, which loads TensorFlow and is imported only
+when it is used. This module does not know how figures are printed.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ from charlstm.system.hardware import processor_count
 if TYPE_CHECKING:
     from charlstm.checkpoint.schema import Checkpoint
 
-TOKENS = 50_000  # that are read by default
+TOKENS = 50_000  # read by default
 
 
 @dataclass(frozen=True)
 class DynamicFigures:
-    """How well a text is foreseen by a model that learns from it as it reads.
+    """How well a model predicts a text that it learns from as it reads.
 
     Attributes:
-        static: the figures of the trained model on the same text.
-        loss: nats per token, each scored before it is learned from.
-        bits_per_character: which compares across tokenizers.
-        perplexity: per token; infinite where it is no finite number.
+        static: the figures of the trained model, which does not learn, on the same text.
+        loss: nats per token, each scored before the model learns from it.
+        bits_per_character: comparable across tokenizers.
+        perplexity: per token; infinite if it is too large for a float.
         rate: the learning rate.
-        decay: how far each step went back to the trained weights.
-        segment: tokens that were scored before each step.
+        decay: the share of the way back to the trained weights that each step took.
+        segment: tokens scored before each step.
     """
 
     static: TextFigures
@@ -60,24 +60,25 @@ def evaluate_dynamic(
     threads: int | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> DynamicFigures:
-    """Score a text with a model that learns from it as it reads. TensorFlow is imported.
+    """Score a text with a copy of the model that learns from it as it reads.
 
-    Threads and devices are chosen when a process first uses TensorFlow: if that is here, it sees
-    no GPU, which a single text gains nothing from.
+    Imports TensorFlow. A process chooses threads and devices when it first uses TensorFlow; if that
+    is here, it will see no GPU, from which a single text would gain nothing.
 
     Args:
         engine: runs the model of the checkpoint.
         checkpoint: the trained model.
         texts: the text.
-        rate: the learning rate; ``None`` takes 0.25 for characters and 1 for words.
-        decay: how far each step goes back to the trained weights, 0 to 1; ``None`` takes 0.002.
-        tokens: read only so many from the beginning; 0 for all.
-        threads: processor threads for learning; ``None`` takes all processors.
-        on_progress: called with how many tokens have been scored more, and how many there are.
+        rate: the learning rate; ``None`` takes 0.25 at character level and 1 at word level.
+        decay: the share of the way back to the trained weights that each step takes, 0 to 1;
+            ``None`` takes 0.002.
+        tokens: read only this many from the beginning; 0 reads all.
+        threads: processor threads for learning; ``None`` takes one per processor.
+        on_progress: called with the number of tokens scored since the last call, and the total.
 
     Raises:
         ConfigError: if a number is out of its range.
-        CorpusError: if the text is empty, can't be read or doesn't decode.
+        CorpusError: if the text is empty, or can't be read or decoded.
     """
     _check(rate, decay, tokens)
     tokenizer = checkpoint.tokenizer
@@ -88,10 +89,10 @@ def evaluate_dynamic(
         from charlstm.training.step import use_threads
 
     use_threads(threads or processor_count(), 1)
-    chosen = DEFAULTS[tokenizer.level]
-    chosen = replace(chosen, rate=chosen.rate if rate is None else rate)
-    chosen = replace(chosen, decay=chosen.decay if decay is None else decay)
-    evaluator = DynamicEvaluator(checkpoint.config.model, checkpoint.weights, chosen)
+    settings = DEFAULTS[tokenizer.level]
+    settings = replace(settings, rate=settings.rate if rate is None else rate)
+    settings = replace(settings, decay=settings.decay if decay is None else decay)
+    evaluator = DynamicEvaluator(checkpoint.config.model, checkpoint.weights, settings)
     documents = (map(tokenizer.encode, document) for document in read.documents())
     sums: list[float] = []
     for count, log_probability in evaluator.score(documents, ends=read.ends):
@@ -104,9 +105,9 @@ def evaluate_dynamic(
         loss=nats / static.tokens,
         bits_per_character=bits_per_character(nats, static.characters),
         perplexity=perplexity(nats, static.tokens),
-        rate=chosen.rate,
-        decay=chosen.decay,
-        segment=chosen.segment,
+        rate=settings.rate,
+        decay=settings.decay,
+        segment=settings.segment,
     )
 
 
@@ -120,7 +121,7 @@ def _check(rate: float | None, decay: float | None, tokens: int) -> None:
 
 @contextlib.contextmanager
 def _no_new_gpu() -> Iterator[None]:
-    """Hide GPUs from TensorFlow if it is loaded now; it looks for them once."""
+    """Hide GPUs from TensorFlow if it is loaded within; it looks for them once."""
     if "tensorflow" in sys.modules:
         yield
         return

@@ -1,41 +1,38 @@
-"""Dynamic evaluation: a trained model goes on learning from the text that it is scored on.
+"""Dynamic evaluation: a trained model keeps learning from the text that it is scored on.
 
-The text is read in segments. Each is scored first, and then one step of gradient descent is taken
-on it, with a decay towards the trained weights (Krause et al. 2018), so no symbol is scored by
-weights that have seen it. Theirs are scaled by gradient statistics of the training text, which need
-not be at hand any more; scaled by those of text that the model writes, steps gained less here than
-plain ones.
+The text is read in segments. Each is scored first; then one step of gradient descent is taken on
+it, with a decay towards the trained weights (Krause et al. 2018), so that no token is scored by
+weights that have seen it. Krause et al. scale the steps by gradient statistics of the training
+text, which may be gone; scaled by statistics of generated text, steps gained less than plain ones.
 
-This is the one use after training that needs gradients, and so TensorFlow. This module knows the
-network; it does not know text or files.
+Nothing else after training needs gradients, and with them TensorFlow. This module knows the network
+and token ids; it does not know text or files.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from charlstm.arrays import AnyIds, Weights
 from charlstm.config import Level, ModelConfig
 from charlstm.network.backend import tf
 from charlstm.network.model import Dropout, LSTMLanguageModel, set_weights
 from charlstm.tokenizer.base import END_OF_DOCUMENT
 
-Ids: TypeAlias = NDArray[np.integer[Any]]
-Floats: TypeAlias = NDArray[np.float32]
-
 
 @dataclass(frozen=True)
 class DynamicSettings:
-    """How a model adapts.
+    """How a model learns from the text.
 
     Attributes:
-        rate: of one step, times the gradient of the mean loss of a segment.
+        rate: the learning rate, a factor of the gradient of a segment's mean loss.
         decay: the share of the way back to the trained weights that each step takes.
-        segment: tokens that are scored before each step.
+        segment: tokens scored before each step.
     """
 
     rate: float
@@ -43,16 +40,16 @@ class DynamicSettings:
     segment: int
 
 
-# Tuned on texts of the kind the models were trained on, on other parts than are reported.
+# Tuned on texts like those the models were trained on, not on the parts that are reported.
 DEFAULTS: Mapping[Level, DynamicSettings] = {
     "char": DynamicSettings(rate=0.25, decay=0.002, segment=50),
     "word": DynamicSettings(rate=1.0, decay=0.002, segment=20),
 }
-CLIP_NORM = 1.0  # of a gradient, as in training: a strange segment does not ruin the weights
+CLIP_NORM = 1.0  # of a gradient, as in training, so that one odd segment can't ruin the weights
 
 
 class SegmentScore(NamedTuple):
-    """One segment: how many tokens count, and their log-probability in nats."""
+    """The number of tokens of a segment, and their log-probability in nats."""
 
     tokens: int
     log_probability: float
@@ -63,31 +60,32 @@ class DynamicEvaluator:
 
     Args:
         config: the network's sizes.
-        weights: what it begins with and decays to.
-        adaptation: how it adapts.
+        weights: those it starts with and decays to.
+        settings: how it learns.
     """
 
-    def __init__(
-        self, config: ModelConfig, weights: Mapping[str, Floats], adaptation: DynamicSettings
-    ) -> None:
-        self._adaptation = adaptation
+    def __init__(self, config: ModelConfig, weights: Weights, settings: DynamicSettings) -> None:
+        self._settings = settings
         self._model = LSTMLanguageModel(config)
         set_weights(self._model, weights)
         self._trained = [tf.identity(v.value) for v in self._model.trainable_variables]
         self._learn = tf.function(self._learning_step)
         self._states = self._model.zero_states(1)
 
-    def score(self, documents: Iterable[Iterable[Ids]], *, ends: bool) -> Iterator[SegmentScore]:
+    def score(self, documents: Iterable[Iterable[AnyIds]], *, ends: bool) -> Iterator[SegmentScore]:
         """Score documents as one stream of segments, and learn from each after it is scored.
 
-        The states are carried along and restart at every document; the weights go on.
+        States are carried along and restart at every document; the weights keep what was learned.
 
         Args:
-            documents: the ids of each, in pieces.
+            documents: the token ids of each document, in pieces.
             ends: whether the end of each document is scored.
+
+        Yields:
+            The score of each segment.
         """
-        for inputs, targets in _segments(documents, self._adaptation.segment, ends=ends):
-            missing = self._adaptation.segment - len(inputs)
+        for inputs, targets in _segments(documents, self._settings.segment, ends=ends):
+            missing = self._settings.segment - len(inputs)
             counted = np.ones(len(inputs), np.float32)
             nats, self._states = self._learn(
                 np.pad(inputs, (0, missing)),
@@ -101,10 +99,10 @@ class DynamicEvaluator:
         self, inputs: tf.Tensor, targets: tf.Tensor, counted: tf.Tensor, states: list[Any]
     ) -> tuple[tf.Tensor, list[Any]]:
         """Score a segment [T] and take one step on it; return its nats and the states after."""
-        # Nothing is dropped: the way that is taken in training is the one that has a gradient.
-        nothing = Dropout(tf.constant(0.0), tf.constant([0, 0], tf.int64))
+        # A rate of 0: only the network's training mode has a gradient.
+        no_dropout = Dropout(tf.constant(0.0), tf.constant([0, 0], tf.int64))
         with tf.GradientTape() as tape:
-            features, after = self._model.features(inputs[:, None], states, nothing)
+            features, after = self._model.features(inputs[:, None], states, no_dropout)
             logits = self._model.project(features[:, 0])
             losses = tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)
             loss = tf.reduce_sum(losses * counted) / tf.reduce_sum(counted)
@@ -112,16 +110,16 @@ class DynamicEvaluator:
         weights = [variable.value for variable in self._model.trainable_variables]
         gradients = [tf.convert_to_tensor(g) for g in tape.gradient(loss, weights)]
         clipped, _ = tf.clip_by_global_norm(gradients, CLIP_NORM)
-        rate, decay = self._adaptation.rate, self._adaptation.decay
+        rate, decay = self._settings.rate, self._settings.decay
         for weight, gradient, trained in zip(weights, clipped, self._trained, strict=True):
             weight.assign(weight - rate * gradient + decay * (trained - weight))
         return nats, after
 
 
 def _segments(
-    documents: Iterable[Iterable[Ids]], length: int, *, ends: bool
+    documents: Iterable[Iterable[AnyIds]], length: int, *, ends: bool
 ) -> Iterator[tuple[NDArray[np.int32], NDArray[np.int32]]]:
-    """Yield what is read and what is to follow it, so many ids at a time; the last may be fewer."""
+    """Yield inputs and targets, ``length`` ids at a time; the last ones may be fewer."""
     inputs: list[int] = []
     targets: list[int] = []
     for document in documents:
@@ -140,7 +138,7 @@ def _segments(
         yield np.array(inputs, np.int32), np.array(targets, np.int32)
 
 
-def _with_end(document: Iterable[Ids], *, ends: bool) -> Iterator[Ids]:
+def _with_end(document: Iterable[AnyIds], *, ends: bool) -> Iterator[AnyIds]:
     yield from document
     if ends:
         yield np.array([END_OF_DOCUMENT])

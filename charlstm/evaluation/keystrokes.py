@@ -1,11 +1,11 @@
-"""Words of a text -> how well they are foreseen: next-word accuracy, and keystrokes saved.
+"""Words of a text to how well they are predicted: next-word accuracy and keystrokes saved.
 
-A phone's keyboard is played. Before each character it shows the likeliest words that are longer
-than what is typed; a tap on the right one writes the rest of it and the space after it. Whoever
-types taps as soon as the word is shown, and otherwise types it and the space.
+The keyboard of a phone is simulated. Before each character it suggests the likeliest words that are
+longer than what has been typed; a tap on the right one writes the rest of it and the space after
+it. The user taps as soon as the word is suggested, and otherwise types it and the space.
 
-This module knows the contracts of the engine, the tokenizer and the predictions. It does not know
-files, nor which words are asked for.
+This module knows the engine, the tokenizer and predictions. It does not know files, or which words
+are asked for.
 """
 
 from __future__ import annotations
@@ -14,11 +14,10 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
+from charlstm.arrays import AnyIds
 from charlstm.engine.session import MAX_ROWS, Engine
 from charlstm.prediction.grammar import Context
 from charlstm.prediction.predictor import Predictor
@@ -26,15 +25,13 @@ from charlstm.prediction.search import BestFirstSearch, Target
 from charlstm.tokenizer.base import Tokenizer
 from charlstm.tokenizer.segmentation import Kind, kind_of
 
-Ids: TypeAlias = NDArray[np.integer[Any]]
-
 RANKS = (1, 3, 5)  # of next-word accuracy
-SUGGESTIONS = 3  # that the keyboard shows
-WARM = 256  # symbols before a word that are read at least, if there are as many
-_AT_ONCE = 512  # words: bounds the states and logits held
-_FRESH = 512  # symbols of a window after its warm-up, from which on it is cut
-# Paths that a search follows in one engine step, steps at most, and the least probability of a
-# word. Twice the paths and steps and a tenth of the probability found the same words.
+SUGGESTIONS = 3  # shown by the keyboard
+WARM = 256  # tokens read before a word at least, unless the document has fewer
+_AT_ONCE = 512  # words, which bounds the states and logits held in memory
+_FRESH = 512  # the longest window after its warm-up, in tokens
+# Paths that a search follows in one engine step, its largest number of steps, and the least
+# probability of a word. Twice the paths and steps and a tenth of the probability found the same.
 _WIDTH = 4
 _ROUNDS = 32
 _LEAST = 1e-4
@@ -42,12 +39,12 @@ _LEAST = 1e-4
 
 @dataclass(frozen=True, slots=True)
 class WordQuery:
-    """A word that is to be foreseen.
+    """A word to predict.
 
     Attributes:
-        word: as it stands in the text.
-        after: how many of the ids of its document, or window, stand before it.
-        unread: what stands before it and is not among them: at word level the space that belongs
+        word: as it is written in the text.
+        after: how many of the token ids of its document, or window, precede it.
+        unread: text before it that these ids don't include: at word level the space that belongs
             to its token.
     """
 
@@ -57,34 +54,34 @@ class WordQuery:
 
     @property
     def keystrokes(self) -> int:
-        """How many it takes without suggestions: its characters, and the space after it.
+        """How many keystrokes it takes without suggestions: its characters and a space.
 
-        No space follows a character of a script without spaces.
+        No space follows a character of a script that has no spaces.
         """
         return len(self.word) + (kind_of(self.word[0]) is not Kind.ALONE)
 
 
 @dataclass(frozen=True, slots=True)
 class ContextWindow:
-    """A stretch of a document, from its beginning or from ``WARM`` ids before the first word.
+    """A part of a document, from its beginning or from ``WARM`` tokens before the first word.
 
     Attributes:
-        ids: integers [T].
-        queries: one word or more, in order.
+        ids: token ids, integers [T].
+        queries: at least one word, in order.
     """
 
-    ids: Ids
+    ids: AnyIds
     queries: tuple[WordQuery, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class WordResult:
-    """What became of one word.
+    """How well one word was predicted.
 
     Attributes:
-        rank: among the likeliest next words, from 1; 0 if it is none of ``max(RANKS)``.
+        rank: among the likeliest next words, from 1; 0 if beyond ``max(RANKS)``.
         unaided: keystrokes without suggestions.
-        keystrokes: with them.
+        keystrokes: keystrokes with suggestions.
     """
 
     rank: int
@@ -94,14 +91,14 @@ class WordResult:
 
 @dataclass(frozen=True)
 class WordFigures:
-    """How well the words of a sample were foreseen.
+    """How well a sample of words was predicted.
 
     Attributes:
-        sample: how many words were asked for.
-        accuracy: the share that was among the likeliest 1, 3 and 5.
-        accuracy_errors: standard errors of these, as of a sample of independent words.
-        keystrokes_saved: 1 - with / without suggestions, over all of them.
-        keystrokes_saved_error: its standard error; NaN of one word.
+        sample: the number of words.
+        accuracy: for each of ``RANKS``, the share of words that were among that many likeliest.
+        accuracy_errors: standard errors of these, as if the words were independent.
+        keystrokes_saved: 1 - keystrokes with / without suggestions, over all words.
+        keystrokes_saved_error: its standard error; NaN of a single word.
     """
 
     sample: int
@@ -112,7 +109,7 @@ class WordFigures:
 
 
 def word_figures(results: Sequence[WordResult]) -> WordFigures:
-    """Return the figures of one word or more."""
+    """Return the figures of at least one word."""
     count = len(results)
     ranks = np.array([result.rank for result in results])
     accuracy = {rank: float(((ranks > 0) & (ranks <= rank)).mean()) for rank in RANKS}
@@ -120,38 +117,38 @@ def word_figures(results: Sequence[WordResult]) -> WordFigures:
     unaided = np.array([result.unaided for result in results], np.float64)
     aided = np.array([result.keystrokes for result in results], np.float64)
     ratio = float(aided.sum() / unaided.sum())
-    # A ratio of two sums, linearized (Cochran 1977, chapter 6).
+    # The standard error of a ratio of two sums, linearized (Cochran 1977, chapter 6).
     residues = aided - ratio * unaided
     spread = math.sqrt(float((residues**2).sum()) * count / (count - 1)) if count > 1 else math.nan
     return WordFigures(count, accuracy, errors, 1 - ratio, spread / float(unaided.sum()))
 
 
-def windows_of(ids: Ids, queries: Iterable[WordQuery]) -> Iterator[ContextWindow]:
-    """Cut a document's ids into windows, which together read little more than need be.
+def windows_of(ids: AnyIds, queries: Iterable[WordQuery]) -> Iterator[ContextWindow]:
+    """Cut the token ids of a document into windows that together read little more than needed.
 
     Args:
         ids: of the whole document, END_OF_DOCUMENT first.
         queries: its words, in order.
     """
     group: list[WordQuery] = []
-    for one in queries:
-        far = group and one.after - group[-1].after > WARM
-        if far or (group and one.after - group[0].after > _FRESH):
+    for query in queries:
+        is_far = group and query.after - group[-1].after > WARM
+        if is_far or (group and query.after - group[0].after > _FRESH):
             yield _window(ids, group)
             group = []
-        group.append(one)
+        group.append(query)
     if group:
         yield _window(ids, group)
 
 
-def _window(ids: Ids, queries: Sequence[WordQuery]) -> ContextWindow:
+def _window(ids: AnyIds, queries: Sequence[WordQuery]) -> ContextWindow:
     start = max(0, queries[0].after - WARM)
-    moved = tuple(replace(one, after=one.after - start) for one in queries)
+    moved = tuple(replace(query, after=query.after - start) for query in queries)
     return ContextWindow(ids[start : queries[-1].after], moved)
 
 
 class Keyboard:
-    """Plays the keyboard with one model.
+    """A keyboard with the suggestions of one model.
 
     Args:
         engine: a trained model.
@@ -165,32 +162,34 @@ class Keyboard:
         self._writable = frozenset(
             map(tokenizer.pieces.__getitem__, tokenizer.character_ids.tolist())
         )
-        self._read = 0
+        self._rows = 0
 
     @property
     def rows(self) -> int:
-        """How many rows the engine has read so far."""
-        return self._read + self._predictor.rows
+        """How many rows the engine has computed so far."""
+        return self._rows + self._predictor.rows
 
     def ask(self, windows: Iterable[ContextWindow]) -> Iterator[list[WordResult]]:
-        """Yield what becomes of the words, some at a time, in order."""
+        """Yield the results of the words in order, some at a time."""
         group: list[ContextWindow] = []
+        count = 0
         for window in windows:
             group.append(window)
-            if sum(len(one.queries) for one in group) >= _AT_ONCE:
-                yield self._play(group)
-                group = []
+            count += len(window.queries)
+            if count >= _AT_ONCE:
+                yield self._results(group)
+                group, count = [], 0
         if group:
-            yield self._play(group)
+            yield self._results(group)
 
-    def _play(self, windows: Sequence[ContextWindow]) -> list[WordResult]:
-        queries = [one for window in windows for one in window.queries]
+    def _results(self, windows: Sequence[ContextWindow]) -> list[WordResult]:
+        queries = [query for window in windows for query in window.queries]
         contexts = self._contexts(windows)
-        shown = self._likeliest(contexts, max(RANKS), Target.ALL)
-        keystrokes = self._keystrokes(queries, contexts, shown)
+        likeliest = self._likeliest(contexts, max(RANKS), Target.ALL)
+        keystrokes = self._keystrokes(queries, contexts, likeliest)
         return [
-            WordResult(_rank(one.word, words), one.keystrokes, taken)
-            for one, words, taken in zip(queries, shown, keystrokes, strict=True)
+            WordResult(_rank(query.word, words), query.keystrokes, aided)
+            for query, words, aided in zip(queries, likeliest, keystrokes, strict=True)
         ]
 
     def _keystrokes(
@@ -199,31 +198,35 @@ class Keyboard:
         contexts: Sequence[Context],
         likeliest: Sequence[list[str]],
     ) -> list[int]:
-        """Type the words, all at once, given what is likeliest before their first character."""
-        taken = [one.keystrokes for one in queries]
-        shown = dict(enumerate(likeliest))
-        going = dict(enumerate(contexts))
-        for place, one in enumerate(queries):
-            if not self._writable.issuperset(one.word):  # it is never shown
-                del going[place]
+        """Return the keystrokes of each word, given the likeliest words before it is typed.
+
+        All words are typed together, one character at a time.
+        """
+        keystrokes = [query.keystrokes for query in queries]
+        suggested = dict(enumerate(likeliest))
+        active = dict(enumerate(contexts))
+        for number, query in enumerate(queries):
+            if not self._writable.issuperset(query.word):  # it is never suggested
+                del active[number]
         typed = 0
-        while going:
-            for place in list(going):
-                word = queries[place].word
-                if word in shown[place][:SUGGESTIONS]:
-                    taken[place] = typed + 1
-                    del going[place]
+        while active:
+            for number in list(active):
+                word = queries[number].word
+                if word in suggested[number][:SUGGESTIONS]:
+                    keystrokes[number] = typed + 1
+                    del active[number]
                 elif typed + 1 == len(word):
-                    del going[place]
-            if going:
-                going = self._type({place: queries[place].word[typed] for place in going}, going)
-                words = self._likeliest(list(going.values()), SUGGESTIONS, Target.COMPLETIONS)
-                shown = dict(zip(going, words, strict=True))
+                    del active[number]
+            if active:
+                keys = {number: queries[number].word[typed] for number in active}
+                active = self._type(keys, active)
+                words = self._likeliest(list(active.values()), SUGGESTIONS, Target.COMPLETIONS)
+                suggested = dict(zip(active, words, strict=True))
             typed += 1
-        return taken
+        return keystrokes
 
     def _contexts(self, windows: Sequence[ContextWindow]) -> list[Context]:
-        """Return where each word begins, in the order of the windows and their words."""
+        """Return the context of each word, in the order of the windows and their words."""
         found: dict[tuple[int, int], Context] = {}
         order = sorted(range(len(windows)), key=lambda index: -len(windows[index].ids))
         for start in range(0, len(order), MAX_ROWS):
@@ -231,46 +234,46 @@ class Keyboard:
             for row, after, context in self._read_windows([windows[index] for index in batch]):
                 found[batch[row], after] = context
         return [
-            replace(found[index, one.after], unread=one.unread)
+            replace(found[index, query.after], unread=query.unread)
             for index, window in enumerate(windows)
-            for one in window.queries
+            for query in window.queries
         ]
 
     def _read_windows(self, windows: Sequence[ContextWindow]) -> Iterator[tuple[int, int, Context]]:
-        """Read windows, longest first; yield row, ids read and context where a word begins."""
+        """Read windows, which come longest first; yield the row, ``after`` and context of words."""
         lengths = np.array([len(window.ids) for window in windows])
         padded = np.zeros((len(windows), int(lengths[0])), np.int64)
         due: dict[int, set[int]] = defaultdict(set)
         for row, window in enumerate(windows):
             padded[row, : lengths[row]] = window.ids
-            for one in window.queries:
-                due[one.after].add(row)
+            for query in window.queries:
+                due[query.after].add(row)
         state = self._engine.initial_state(len(windows))
         for read in range(1, int(lengths[0]) + 1):
-            going = int((lengths >= read).sum())
-            self._read += going
-            logits, state = self._engine.step(padded[:going, read - 1], state[:, :going])
+            rows = int((lengths >= read).sum())
+            self._rows += rows
+            logits, state = self._engine.step(padded[:rows, read - 1], state[:, :rows])
             for row in sorted(due.get(read, ())):
                 yield row, read, Context(logits[row].copy(), state[:, row].copy())
 
     def _type(self, keys: dict[int, str], contexts: dict[int, Context]) -> dict[int, Context]:
         """Return the contexts after one more character each."""
-        if self._tokenizer.spells:  # a word that is being typed is read when it is over
+        if self._tokenizer.spells:  # a word is read as one token, when it is complete
             return {
-                place: replace(
+                number: replace(
                     context,
-                    typed=context.typed + keys[place],
-                    unread=context.unread + keys[place],
+                    typed=context.typed + keys[number],
+                    unread=context.unread + keys[number],
                 )
-                for place, context in contexts.items()
+                for number, context in contexts.items()
             }
-        ids = self._tokenizer.encode("".join(keys[place] for place in contexts)).astype(np.int64)
+        ids = self._tokenizer.encode("".join(keys[number] for number in contexts)).astype(np.int64)
         states = np.stack([context.state for context in contexts.values()], axis=1)
         logits, states = self._engine.step(ids, states)
-        self._read += len(ids)
+        self._rows += len(ids)
         return {
-            place: Context(logits[row], states[:, row], context.typed + keys[place])
-            for row, (place, context) in enumerate(contexts.items())
+            number: Context(logits[row], states[:, row], context.typed + keys[number])
+            for row, (number, context) in enumerate(contexts.items())
         }
 
     def _likeliest(

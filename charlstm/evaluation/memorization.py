@@ -1,8 +1,8 @@
-"""How much of a text stands verbatim in another one: its windows of 10 to 50 characters.
+"""How much of a text occurs verbatim in another text, in windows of 10 to 50 characters.
 
-A model that has learned a text by heart writes long stretches of it. Windows are compared as 64-bit
-hashes, so that the other text is read once and not held. This module knows how text is generated;
-it does not know files.
+A model that has memorized a text writes long stretches of it. Windows are compared as 64-bit
+hashes, so that the other text is read once and not held in memory. This module generates text; it
+does not know files.
 """
 
 from __future__ import annotations
@@ -15,34 +15,35 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from charlstm.arrays import Ids, Mask
 from charlstm.config import SampleConfig
 from charlstm.corpus.line_hashes import LineHashes
 from charlstm.engine.session import Engine
 from charlstm.evaluation.text_metrics import Texts
 from charlstm.generation.decoder import generate
-from charlstm.tokenizer.base import Tokenizer
+from charlstm.tokenizer.base import Tokenizer, code_points
 
 Hashes: TypeAlias = NDArray[np.uint64]
 
-CHARACTERS = 20_000  # that are written by default
+CHARACTERS = 20_000  # written by default
 LENGTHS = (10, 20, 30, 40, 50)  # of the windows, in characters
-MOST = 2**20  # windows of one length that are looked for; later ones are left out
-# Symbols of one generated text at most: many short ones are drawn as a batch.
-_SYMBOLS = {"char": 1_000, "word": 250}
-_CHARACTERS = 1_000  # that one of them has, as a first guess
-_PATIENCE = 1_000  # texts, should the model write nothing
+MOST = 2**20  # windows of one length to look for; further ones are left out
+# The length of one generated text in tokens: many short ones are drawn as a batch.
+_TOKENS = {"char": 1_000, "word": 250}
+_CHARACTERS = 1_000  # of one of them, as a first guess
+_PATIENCE = 1_000  # texts to draw more than asked for, should the model write nothing
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 
 
 @dataclass(frozen=True)
 class Overlap:
-    """Which share of a text's windows stands in another text.
+    """The share of a text's windows that occur in another text.
 
     Attributes:
-        shares: of each length; None where the text has no window so long.
-        windows: how many were looked for, of each length.
-        lines: the share of whole lines that are lines of the other text; None where lines are no
-            documents, or there is none.
+        shares: for each length of window; ``None`` if the text is shorter.
+        windows: for each length, how many windows were looked for.
+        lines: the share of lines that are lines of the other text; ``None`` without lines, or if
+            lines are not documents.
     """
 
     shares: dict[int, float | None]
@@ -52,14 +53,13 @@ class Overlap:
 
 @dataclass(frozen=True)
 class Memorization:
-    """How much of what a model writes stands word for word in the text it was trained on.
+    """How much of what a model writes occurs verbatim in the text it was trained on.
 
     Attributes:
-        characters: how many it wrote.
-        seed: which determined them.
-        generated: how much of them stands in the training text.
-        text: how much of another text does, which shows what is usual for a text of people; None
-            if no other text was given.
+        characters: how many characters it wrote.
+        seed: determined what it wrote.
+        generated: how much of that occurs in the training text.
+        text: how much of another text does, for comparison; ``None`` if none was given.
     """
 
     characters: int
@@ -77,18 +77,18 @@ def measure_memorization(
     characters: int = CHARACTERS,
     seed: int = 1,
 ) -> Memorization:
-    """Let a model write, and look for what it writes in its training text.
+    """Generate text, and look it up in the model's training text.
 
     Args:
         engine: a trained model.
         tokenizer: the tokenizer the model was trained with.
         training: the text it was trained on.
-        text: another text to compare with.
-        characters: how many are written, 1 or more.
-        seed: determines them.
+        text: a text to look up for comparison.
+        characters: how many characters to write, 1 or more.
+        seed: determines what is written.
 
     Raises:
-        CorpusError: if a text can't be read or doesn't decode.
+        CorpusError: if a text can't be read or decoded.
     """
     written = write_sample(engine, tokenizer, characters, seed=seed)
     generated = WindowSet([text] for text in written)
@@ -102,8 +102,8 @@ def measure_memorization(
         if text is not None:
             lines.append(map("".join, text.documents()))
         overlaps = [
-            replace(overlap, lines=share_of_lines(some, known))
-            for overlap, some in zip(overlaps, lines, strict=True)
+            replace(overlap, lines=share_of_lines(side_lines, known))
+            for overlap, side_lines in zip(overlaps, lines, strict=True)
         ]
     return Memorization(
         characters=sum(map(len, written)),
@@ -114,11 +114,11 @@ def measure_memorization(
 
 
 class WindowSet:
-    """The windows of some documents, which are looked for in others.
+    """The windows of some documents, to be looked up in others.
 
     Args:
-        documents: each in pieces; no window goes beyond a document.
-        lengths: of the windows, ascending.
+        documents: each in pieces; no window spans two documents.
+        lengths: of the windows in characters, ascending.
     """
 
     def __init__(
@@ -126,20 +126,20 @@ class WindowSet:
     ) -> None:
         self._lengths = tuple(lengths)
         gathered: dict[int, list[Hashes]] = {length: [] for length in self._lengths}
-        left = MOST
+        remaining = MOST
         for document in documents:
-            text = "".join(_first_characters(document, left))
+            text = "".join(_first_characters(document, remaining))
             for length, hashes in _window_hashes(text, self._lengths):
                 gathered[length].append(hashes)
-            left -= len(text)
-            if left <= 0:
+            remaining -= len(text)
+            if remaining <= 0:
                 break
         self._sought: dict[int, _Sought] = {}
         for length, parts in gathered.items():
             self._sought[length] = _Sought.of(np.concatenate([np.empty(0, np.uint64), *parts]))
 
     def look_in(self, documents: Iterable[Iterable[str]]) -> None:
-        """Mark the windows that stand in any of the documents, each of which comes in pieces."""
+        """Mark the windows that occur in any of the documents, each given in pieces."""
         longest = max(self._lengths)
         for document in documents:
             before = ""
@@ -150,7 +150,7 @@ class WindowSet:
                 before = text[-(longest - 1) :] if longest > 1 else ""
 
     def overlap(self) -> Overlap:
-        """Return which share has been found so far."""
+        """Return the shares found so far."""
         shares = {length: sought.share() for length, sought in self._sought.items()}
         windows = {length: int(sought.counts.sum()) for length, sought in self._sought.items()}
         return Overlap(shares, windows)
@@ -158,11 +158,11 @@ class WindowSet:
 
 @dataclass
 class _Sought:
-    """Distinct windows of one length, how often each occurs, and which have been found."""
+    """The distinct windows of one length: how often each occurs, and whether it was found."""
 
     hashes: Hashes
-    counts: NDArray[np.int64]
-    found: NDArray[np.bool_] = field(init=False)
+    counts: Ids
+    found: Mask = field(init=False)
 
     def __post_init__(self) -> None:
         self.found = np.zeros(len(self.hashes), np.bool_)
@@ -174,9 +174,9 @@ class _Sought:
     def mark(self, hashes: Hashes) -> None:
         if not len(self.hashes):
             return
-        places = np.searchsorted(self.hashes, hashes)
-        places[places == len(self.hashes)] = 0
-        self.found[places[self.hashes[places] == hashes]] = True
+        indices = np.searchsorted(self.hashes, hashes)
+        indices[indices == len(self.hashes)] = 0
+        self.found[indices[self.hashes[indices] == hashes]] = True
 
     def share(self) -> float | None:
         if not len(self.hashes):
@@ -185,16 +185,16 @@ class _Sought:
 
 
 def _window_hashes(text: str, lengths: Sequence[int]) -> Iterator[tuple[int, Hashes]]:
-    """Yield each length with the hashes of all windows so long, uint64 [windows]."""
-    symbols = _scattered(np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4"))
-    hashes = np.zeros(len(symbols), np.uint64)
+    """Yield each length with the hashes of all windows of that length, uint64 [windows]."""
+    codes = _scattered(code_points(text))
+    hashes = np.zeros(len(codes), np.uint64)
     reached = 0
     for length in lengths:
-        if length > len(symbols):
+        if length > len(codes):
             return
-        hashes = hashes[: len(symbols) - length + 1]
-        for place in range(reached, length):
-            hashes = hashes * _MULTIPLIER + symbols[place : place + len(hashes)]
+        hashes = hashes[: len(codes) - length + 1]
+        for offset in range(reached, length):
+            hashes = hashes * _MULTIPLIER + codes[offset : offset + len(hashes)]
         reached = length
         yield length, hashes
 
@@ -208,21 +208,21 @@ def _scattered(codes: NDArray[np.uint32]) -> Hashes:
 
 
 def share_of_lines(lines: Iterable[str], known: Container[str]) -> float | None:
-    """Return which share of some lines is known as a whole; None of no line."""
+    """Return the share of lines that are known; ``None`` without lines."""
     found = [line in known for line in lines]
     return sum(found) / len(found) if found else None
 
 
 def write_sample(engine: Engine, tokenizer: Tokenizer, characters: int, *, seed: int) -> list[str]:
-    """Write documents as ``charlstm generate`` does by default until there are enough characters.
+    """Generate documents, as ``charlstm generate`` does by default, of enough characters.
 
     Args:
         engine: a trained model.
         tokenizer: the tokenizer the model was trained with.
-        characters: how many, 1 or more; there are fewer only if the model writes nothing.
+        characters: in all documents together, 1 or more; fewer only if the model writes nothing.
         seed: determines the texts.
     """
-    config = SampleConfig(length=_SYMBOLS[tokenizer.level])
+    config = SampleConfig(length=_TOKENS[tokenizer.level])
     texts: list[str] = []
     written, mean = 0, float(_CHARACTERS)
     while written < characters and len(texts) < characters + _PATIENCE:

@@ -1,11 +1,11 @@
-"""Texts -> log-probabilities: how well a trained model foresees a text, and so how usual it is.
+"""Texts to log-probabilities: how well a trained model predicts a text, and so how usual it is.
 
-A text starts from the end-of-document symbol and a zero state, as in training. Many texts run as
-the rows of a batch, a row's numbers being the same bits whatever stands beside it. A long text is
-cut into rows as validation cuts it, each warmed on what stands before it.
+A text starts after the end-of-document token with a zero state, as in training. Many texts run as
+the rows of a batch; the results of a row have the same bits in any batch. A long text is cut into
+rows as validation cuts it, each of which first reads some of what precedes it (its warm-up).
 
-This module knows the contracts of the engine, the tokenizer and the validation batches. It does not
-know files or the command line.
+This module knows the engine, the tokenizer and validation batches. It does not know files or the
+command line.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ import functools
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from charlstm import metrics
+from charlstm.arrays import AnyIds, Doubles, Floats, Mask
 from charlstm.dataset.batches import validation_batches
 from charlstm.dataset.store import smallest_dtype
 from charlstm.engine.session import MAX_ROWS, Engine
@@ -27,16 +28,13 @@ from charlstm.tokenizer.base import END_OF_DOCUMENT, UNKNOWN, Tokenizer
 from charlstm.tokenizer.tokens import ScoredToken, scored_token
 
 ProgressListener: TypeAlias = Callable[[float], None]
-Floats: TypeAlias = NDArray[np.float32]
-Values: TypeAlias = NDArray[np.float64]
-Ids: TypeAlias = NDArray[np.integer[Any]]
 
-# Symbols from which one text is read as many rows, warmed on what stands before them, and no longer
-# as one. It depends on the text alone, so that its score does.
+# A text of at least this many tokens is read as many rows, a shorter one as a single row. Which one
+# depends on the text alone, so that its score does.
 LONG = 2**14
-_LOGITS_AT_ONCE = 2**19  # floats
-_VALUES_HELD = 2**16
-_LINES_AT_ONCE = 4 * MAX_ROWS  # enough for batches of lines of almost the same length
+_LOGITS_AT_ONCE = 2**19  # in one call of the engine, which bounds its memory
+_VALUES_HELD = 2**16  # before they are summed
+_LINES_AT_ONCE = 4 * MAX_ROWS  # enough for batches of lines of almost equal length
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +42,13 @@ class Score:
     """How probable a text is.
 
     Attributes:
-        text: the text; empty where it was read as a stream.
-        characters: code points scored; in a model of lines, each line end is one.
-        tokens: symbols scored; end marks are among them, what is only context is not.
-        unknown: how many of them the model never saw.
+        text: the text; empty if it was read as a stream.
+        characters: code points scored; with a model trained on lines, each line end is one.
+        tokens: tokens scored, ends of documents included, context not.
+        unknown: how many of them are not in the vocabulary.
         log_probability: of the whole text, in nats.
-        symbols: each symbol in order, if they were asked for.
-        unknown_log_probability: the part of ``log_probability`` that the unknown ones have.
+        symbols: the tokens in order, if they were asked for.
+        unknown_log_probability: the part of ``log_probability`` due to unknown tokens.
     """
 
     text: str
@@ -63,17 +61,17 @@ class Score:
 
     @property
     def bits_per_character(self) -> float:
-        """Mean surprise, which compares across tokenizers; NaN of no character."""
+        """Mean surprise of a character, comparable across tokenizers; NaN without characters."""
         return metrics.bits_per_character(-self.log_probability, self.characters)
 
     @property
     def nats_per_token(self) -> float:
-        """Mean surprise, as training gives its losses; NaN of no token."""
+        """Mean surprise of a token, as training reports its losses; NaN without tokens."""
         return -self.log_probability / self.tokens if self.tokens else math.nan
 
     @property
     def perplexity(self) -> float:
-        """Perplexity per token, which compares only with the same tokenizer; NaN of no token."""
+        """Perplexity per token, comparable only with the same tokenizer; NaN without tokens."""
         return metrics.perplexity(-self.log_probability, self.tokens)
 
 
@@ -86,36 +84,37 @@ def score_texts(
     context: str = "",
     per_token: bool = False,
 ) -> list[Score]:
-    """Score texts, each from a zero state; each as if it were the only one.
+    """Score texts, each from a zero state and independently of the others.
 
     Args:
         engine: a trained model.
         tokenizer: the tokenizer the model was trained with.
-        texts: any number, of any length.
-        ends: score the end of the document after each too, as one character (a model of lines).
-        context: read before each text and not scored, but for its last word at word level, which
-            may go on in the text.
-        per_token: give the symbols too.
+        texts: any number of texts, of any length.
+        ends: score the end of the document after each text too, as one character; for models
+            trained on lines.
+        context: read before each text and not scored, except at word level its last word, which may
+            continue in the text.
+        per_token: return the tokens too.
 
     Returns:
         The scores in the order of the texts.
     """
-    before, taken = tokenizer.split_prompt(context) if context else ("", "")
-    start = _Start(engine, tokenizer.encode(before))
-    mark = np.full(int(ends), END_OF_DOCUMENT, np.uint32)
-    sequences = [np.concatenate([tokenizer.encode(taken + text), mark]) for text in texts]
+    before, rescored = tokenizer.split_prompt(context) if context else ("", "")
+    start = _Context(engine, tokenizer.encode(before))
+    end = np.full(int(ends), END_OF_DOCUMENT, np.uint32)
+    sequences = [np.concatenate([tokenizer.encode(rescored + text), end]) for text in texts]
     order = np.argsort([-len(sequence) for sequence in sequences], kind="stable").tolist()
     short = [index for index in order if len(sequences[index]) < LONG]
-    values: dict[int, Values] = {}
-    of_unknown: dict[int, float] = {}
-    for at in range(0, len(short), MAX_ROWS):
-        batch = short[at : at + MAX_ROWS]
+    values: dict[int, Doubles] = {}
+    unknown: dict[int, float] = {}
+    for first in range(0, len(short), MAX_ROWS):
+        batch = short[first : first + MAX_ROWS]
         rows = start.read([sequences[index] for index in batch])
         values.update(zip(batch, rows, strict=True))
-        of_unknown |= {index: _of_unknown(sequences[index], values[index]) for index in batch}
+        unknown |= {index: _sum_unknown(sequences[index], values[index]) for index in batch}
     for index in order[: len(order) - len(short)]:
-        values[index], of_unknown[index] = start.read_long(sequences[index], per_token)
-    extra = len(taken) + int(ends)
+        values[index], unknown[index] = start.read_long(sequences[index], per_token)
+    extra = len(rescored) + int(ends)
     return [
         _score(
             tokenizer,
@@ -123,7 +122,7 @@ def score_texts(
             len(text) + extra,
             sequences[index],
             values[index],
-            of_unknown[index],
+            unknown[index],
             per_token=per_token,
         )
         for index, text in enumerate(texts)
@@ -133,13 +132,13 @@ def score_texts(
 def score_lines(
     engine: Engine, tokenizer: Tokenizer, lines: Iterable[str], *, per_token: bool = False
 ) -> Score:
-    """Score lines together, each a document from a zero state, as a model of lines is validated.
+    """Return one score for all lines, each a document from a zero state, as in validation.
 
     Args:
-        engine: a trained model of lines.
+        engine: a model trained on lines.
         tokenizer: the tokenizer the model was trained with.
-        lines: read as they are needed and not held.
-        per_token: give the symbols too.
+        lines: read as needed and not held in memory.
+        per_token: return the tokens too.
     """
     return add_scores(
         score
@@ -157,22 +156,22 @@ def score_stream(
     per_token: bool = False,
     on_progress: ProgressListener | None = None,
 ) -> Score:
-    """Score texts that in a row are one text, exactly as training finds its validation loss.
+    """Score a text given in pieces, exactly as training computes its validation loss.
 
-    Only the ids are held, in as few bytes as they need.
+    Only the token ids are held in memory, in as few bytes as possible.
 
     Args:
         engine: a trained model.
         tokenizer: the tokenizer the model was trained with.
-        texts: the text in pieces, cut where no symbol is.
-        ends: score the end of the document too, which is no character here.
-        per_token: give the symbols too.
-        on_progress: called with the share of the text that has been scored more, which adds up
+        texts: the text in pieces, cut between tokens.
+        ends: score the end of the document too, which does not count as a character here.
+        per_token: return the tokens too.
+        on_progress: called with the share of the text scored since the last call; the shares add up
             to 1.
     """
     dtype = smallest_dtype(engine.vocab_size)
-    mark = np.array([END_OF_DOCUMENT], dtype).tobytes()
-    held = bytearray(mark)
+    end = np.array([END_OF_DOCUMENT], dtype).tobytes()
+    held = bytearray(end)
     characters = unknown = 0
     for text in texts:
         ids = tokenizer.encode(text)
@@ -180,44 +179,45 @@ def score_stream(
         characters += len(text)
         unknown += int(np.count_nonzero(ids == UNKNOWN))
     if ends and characters:
-        held += mark
+        held += end
     ids = np.frombuffer(held, dtype)
     if per_token:
         values = _join(_windows(engine, ids, on_progress))
-        read = ids[1:].astype(np.int64)
-        unknown_sum = _of_unknown(read, values)
-        return _score(tokenizer, "", characters, read, values, unknown_sum, per_token=per_token)
-    totals, of_unknown = [0.0], [0.0]
+        scored = ids[1:].astype(np.int64)
+        unknown_sum = _sum_unknown(scored, values)
+        return _score(tokenizer, "", characters, scored, values, unknown_sum, per_token=per_token)
+    sums, unknown_sums = [0.0], [0.0]
     for values, _, targets in _windows(engine, ids, on_progress):
-        totals.append(float(values.sum()))
-        of_unknown.append(_of_unknown(targets, values))
-    sums = math.fsum(totals), math.fsum(of_unknown)
-    return Score("", characters, ids.size - 1, unknown, sums[0], None, sums[1])
+        sums.append(float(values.sum()))
+        unknown_sums.append(_sum_unknown(targets, values))
+    total, unknown_total = math.fsum(sums), math.fsum(unknown_sums)
+    return Score("", characters, ids.size - 1, unknown, total, None, unknown_total)
 
 
 def add_scores(scores: Iterable[Score]) -> Score:
-    """Return the score of texts together, as if each began a document of one text."""
+    """Return one score for the documents of one text, given the score of each."""
     characters = tokens = unknown = 0
-    of_unknown = 0.0
+    unknown_sum = 0.0
     values: list[float] = []
-    symbols: list[ScoredToken] | None = None
+    scored: list[ScoredToken] | None = None
     for score in scores:
         characters += score.characters
         tokens += score.tokens
         unknown += score.unknown
-        of_unknown += score.unknown_log_probability
+        unknown_sum += score.unknown_log_probability
         values.append(score.log_probability)
         if len(values) == _VALUES_HELD:
             values = [math.fsum(values)]
         if score.symbols is not None:
-            symbols = symbols or []
-            symbols += score.symbols
-    shown = None if symbols is None else tuple(symbols)
-    return Score("", characters, tokens, unknown, math.fsum(values), shown, of_unknown)
+            scored = scored or []
+            scored += score.symbols
+    total = math.fsum(values)
+    symbols = None if scored is None else tuple(scored)
+    return Score("", characters, tokens, unknown, total, symbols, unknown_sum)
 
 
 class StatefulScorer:
-    """Scores texts one after the other as one text: it keeps the state between them."""
+    """Scores pieces of one text as they come, and keeps the state between them."""
 
     def __init__(self, engine: Engine, tokenizer: Tokenizer) -> None:
         self._engine = engine
@@ -226,81 +226,82 @@ class StatefulScorer:
         self._state = engine.initial_state(1)
 
     def score(self, text: str, *, per_token: bool = False) -> Score:
-        """Score the text that comes next."""
+        """Score the next piece of text, cut between tokens."""
         ids = self._tokenizer.encode(text).astype(np.int64)
         inputs = np.concatenate([[self._last], ids[:-1]])[: len(ids)]
         parts = [np.empty(0)]
         window = _window(self._engine, 1)
-        for at in range(0, len(ids), window):
-            columns = slice(at, at + window)
+        for start in range(0, len(ids), window):
+            columns = slice(start, start + window)
             logits, self._state = self._engine.run(inputs[np.newaxis, columns], self._state)
             parts.append(metrics.log_probabilities(logits, ids[np.newaxis, columns])[0])
         if len(ids):
             self._last = int(ids[-1])
         values = np.concatenate(parts)
-        of_unknown = _of_unknown(ids, values)
+        unknown_sum = _sum_unknown(ids, values)
         return _score(
-            self._tokenizer, text, len(text), ids, values, of_unknown, per_token=per_token
+            self._tokenizer, text, len(text), ids, values, unknown_sum, per_token=per_token
         )
 
 
-class _Start:
-    """What every text of a batch begins with: a symbol that is to be read, and the state then."""
+class _Context:
+    """What is read before every text: the state before its last token, and that token."""
 
-    def __init__(self, engine: Engine, context: Ids) -> None:
+    def __init__(self, engine: Engine, context: AnyIds) -> None:
         self._engine = engine
-        self._read = np.concatenate([[END_OF_DOCUMENT], context]).astype(np.int64)
+        self._ids = np.concatenate([[END_OF_DOCUMENT], context]).astype(np.int64)
         self._state = engine.initial_state(1)
         if len(context):
-            self._state = engine.read([self._read[:-1]])[1]
+            self._state = engine.read([self._ids[:-1]])[1]
 
-    def read(self, sequences: Sequence[Ids]) -> list[Values]:
-        """Return the log-probabilities of the symbols of B sequences, longest first."""
+    def read(self, sequences: Sequence[AnyIds]) -> list[Doubles]:
+        """Return the log-probabilities of the tokens of sequences, which come longest first."""
         lengths = np.array([len(sequence) for sequence in sequences])
         padded = np.zeros((len(sequences), 1 + int(lengths[0])), np.int64)
-        padded[:, 0] = self._read[-1]
+        padded[:, 0] = self._ids[-1]
         for row, sequence in enumerate(sequences):
             padded[row, 1 : 1 + len(sequence)] = sequence
         values = np.empty((len(sequences), int(lengths[0])))
         state = np.repeat(self._state, len(sequences), axis=1)
         start = 0
         for stop in np.unique(lengths[lengths > 0]).tolist():
-            going = int((lengths > start).sum())
-            window = _window(self._engine, going)
-            for at in range(start, stop, window):
-                end = min(at + window, stop)
-                logits, state = self._engine.run(padded[:going, at:end], state[:, :going])
-                targets = padded[:going, at + 1 : end + 1]
-                values[:going, at:end] = metrics.log_probabilities(logits, targets)
+            rows = int((lengths > start).sum())
+            window = _window(self._engine, rows)
+            for first in range(start, stop, window):
+                end = min(first + window, stop)
+                logits, state = self._engine.run(padded[:rows, first:end], state[:, :rows])
+                targets = padded[:rows, first + 1 : end + 1]
+                values[:rows, first:end] = metrics.log_probabilities(logits, targets)
             start = stop
         return [row[:length] for row, length in zip(values, lengths.tolist(), strict=True)]
 
-    def read_long(self, sequence: Ids, per_token: bool) -> tuple[Values, float]:
-        """Return the log-probabilities of one long sequence: of its symbols, or of parts of it.
+    def read_long(self, sequence: AnyIds, per_token: bool) -> tuple[Doubles, float]:
+        """Return the log-probabilities of one long sequence, and their sum over unknown tokens.
 
-        Beside them comes the sum over the unknown symbols.
+        Without ``per_token`` they may be those of parts of the sequence instead of tokens.
         """
-        ids = np.concatenate([self._read.astype(np.uint32), sequence], dtype=np.uint32)
+        ids = np.concatenate([self._ids.astype(np.uint32), sequence], dtype=np.uint32)
         windows = _windows(self._engine, ids)
-        if per_token or len(self._read) > 1:
-            values = _join(windows)[len(self._read) - 1 :]
-            return values, _of_unknown(sequence, values)
-        parts = [(values.sum(), _of_unknown(targets, values)) for values, _, targets in windows]
+        if per_token or len(self._ids) > 1:
+            values = _join(windows)[len(self._ids) - 1 :]
+            return values, _sum_unknown(sequence, values)
+        parts = [(values.sum(), _sum_unknown(targets, values)) for values, _, targets in windows]
         return np.array([part[0] for part in parts]), math.fsum(part[1] for part in parts)
 
 
-def _of_unknown(ids: Ids, values: Values) -> float:
-    """Return the sum of the log-probabilities of the unknown symbols."""
+def _sum_unknown(ids: AnyIds, values: Doubles) -> float:
+    """Return the sum of the log-probabilities of the unknown tokens."""
     return float(values[ids == UNKNOWN].sum())
 
 
 def _windows(
     engine: Engine, ids: NDArray[np.unsignedinteger], on_progress: ProgressListener | None = None
-) -> Iterator[tuple[Values, NDArray[np.bool_], Ids]]:
-    """Read a text [N] as rows that together equal one; yield windows of log-probabilities [R, T].
+) -> Iterator[tuple[Doubles, Mask, AnyIds]]:
+    """Read a text [N] as R parallel rows, window by window.
 
-    With each comes which of them count (the others are 0) and of which ids they are. Row by row,
-    those that count are the symbols after the first in order.
+    Yields:
+        Log-probabilities float64 [R, T]; a mask of those that count (the others are 0); and their
+        ids [R, T]. Those that count are, row by row, the tokens after the first one in order.
     """
     if ids.size < 2:
         return
@@ -311,8 +312,8 @@ def _windows(
         counted = batch.weights > 0
         values = np.zeros(batch.inputs.shape)
         window = _window(engine, rows)
-        for at in range(0, length, window):
-            columns = slice(at, at + window)
+        for start in range(0, length, window):
+            columns = slice(start, start + window)
             logits, state = engine.run(batch.inputs[:, columns], state)
             if counted[:, columns].any():
                 values[:, columns] = metrics.log_probabilities(logits, batch.targets[:, columns])
@@ -322,19 +323,19 @@ def _windows(
         yield values, counted, batch.targets
 
 
-def _join(windows: Iterable[tuple[Values, NDArray[np.bool_], Ids]]) -> Values:
+def _join(windows: Iterable[tuple[Doubles, Mask, AnyIds]]) -> Doubles:
     """Return the log-probabilities of ``_windows`` in the order of the text."""
     parts = list(windows)
     if not parts:
         return np.empty(0)
     values = np.concatenate([part[0] for part in parts], axis=1)
     counted = np.concatenate([part[1] for part in parts], axis=1)
-    joined: Values = values[counted]
+    joined: Doubles = values[counted]
     return joined
 
 
 def _window(engine: Engine, rows: int) -> int:
-    """Return how many steps of so many rows may be read at once: it bounds the logits held."""
+    """Return how many steps to read at once, so that the logits of all rows stay few."""
     return max(1, min(128, _LOGITS_AT_ONCE // (rows * engine.vocab_size)))
 
 
@@ -342,9 +343,9 @@ def _score(
     tokenizer: Tokenizer,
     text: str,
     characters: int,
-    ids: Ids,
-    values: Values,
-    of_unknown: float,
+    ids: AnyIds,
+    values: Doubles,
+    unknown_sum: float,
     *,
     per_token: bool,
 ) -> Score:
@@ -353,11 +354,11 @@ def _score(
         scored = functools.partial(scored_token, tokenizer)
         symbols = tuple(map(scored, ids.tolist(), values.tolist()))
     unknown = int(np.count_nonzero(ids == UNKNOWN))
-    return Score(text, characters, len(ids), unknown, float(values.sum()), symbols, of_unknown)
+    return Score(text, characters, len(ids), unknown, float(values.sum()), symbols, unknown_sum)
 
 
 def _groups(lines: Iterable[str]) -> Iterator[list[str]]:
-    """Gather lines for one call: many, but not many long ones."""
+    """Group lines for one call: many lines, but not many long ones."""
     group: list[str] = []
     characters = 0
     for line in lines:

@@ -1,44 +1,32 @@
-"""A text in documents -> how well a trained model foresees it: its loss, and the words of a sample.
+"""A text in documents to its loss, bits per character and perplexities under a trained model.
 
-The loss is that of training's validation: every token of the text once, states carried along and
-restarted at every document. This module knows the contracts of the corpus, the scoring and the
-keyboard. It does not know how figures are shown.
+The loss is computed as training validates: every token of the text is scored once, states are
+carried along and restart at every document. This module knows documents and how texts are scored.
+It does not know files or how figures are printed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from functools import cache
-
-import numpy as np
 
 from charlstm.corpus.documents import Chunk, Corpus
 from charlstm.corpus.word_count import WordCounter
-from charlstm.dataset.store import smallest_dtype
 from charlstm.engine.session import Engine
 from charlstm.errors import CorpusError
-from charlstm.evaluation.keystrokes import (
-    ContextWindow,
-    Keyboard,
-    WordFigures,
-    WordQuery,
-    windows_of,
-    word_figures,
-)
 from charlstm.evaluation.scoring import Score, add_scores, score_lines, score_stream
 from charlstm.metrics import perplexity
-from charlstm.tokenizer.base import END_OF_DOCUMENT, Tokenizer
-from charlstm.tokenizer.segmentation import Kind, kind_of, tokens_of
+from charlstm.tokenizer.base import Tokenizer
+from charlstm.tokenizer.segmentation import tokens_of
 
 
 @dataclass(frozen=True)
 class Texts:
-    """Documents that can be read several times, each as pieces that are cut where no symbol is.
+    """Documents that can be read several times, each in pieces that are cut between tokens.
 
     Attributes:
-        name: for messages.
-        documents: begins a pass; a document must be read before the next one is asked for.
+        name: of the text, for messages.
+        documents: starts a pass; read each document to its end before you ask for the next one.
         lines: whether each document is a line, whose end counts as a character.
         ends: whether the end of each document is scored.
     """
@@ -51,19 +39,19 @@ class Texts:
 
 @dataclass(frozen=True)
 class TextFigures:
-    """How well a whole text is foreseen.
+    """How well a model predicts a whole text.
 
     Attributes:
         loss: nats per token.
-        bits_per_character: which compares across tokenizers.
-        perplexity: per token, which compares only with the same tokenizer; infinite where it is no
-            finite number.
-        perplexity_known: the same over the tokens that the model knows; NaN without any.
-        word_perplexity: per stretch without white space; NaN without any.
-        tokens: symbols scored, ends of documents included where they are learned.
-        characters: code points; in a model of lines each line end is one.
-        unknown: tokens that the model never saw.
-        words: stretches without white space.
+        bits_per_character: comparable across tokenizers.
+        perplexity: per token, comparable only with the same tokenizer; infinite if it is too large
+            for a float.
+        perplexity_known: the same over the tokens in the vocabulary; NaN if there are none.
+        word_perplexity: per word; NaN if there are none.
+        tokens: tokens scored, with the ends of documents if the model has learned these.
+        characters: code points; with a model trained on lines, each line end is one.
+        unknown: tokens that are not in the vocabulary.
+        words: stretches of text without white space.
     """
 
     loss: float
@@ -78,7 +66,12 @@ class TextFigures:
 
 
 def texts_of(corpus: Corpus, *, ends: bool) -> Texts:
-    """Return a corpus as documents; ``ends`` is for documents that are files."""
+    """Return a corpus as documents.
+
+    Args:
+        corpus: the text.
+        ends: whether to score the ends of documents that are files; those of lines always are.
+    """
 
     def documents() -> Iterator[Iterable[str]]:
         chunks = corpus.chunks()
@@ -95,30 +88,30 @@ def _document(chunk: Chunk, chunks: Iterator[Chunk]) -> Iterator[str]:
 
 
 def beginning_of(texts: Texts, tokenizer: Tokenizer, tokens: int) -> Texts:
-    """Return the beginning of a text, at most so many tokens; of lines, to the end of the last."""
+    """Return the first ``tokens`` tokens of a text at most; a line is kept whole or left out."""
 
     def documents() -> Iterator[Iterable[str]]:
-        left = tokens
+        remaining = tokens
 
         def pieces(document: Iterable[str]) -> Iterator[str]:
-            nonlocal left
+            nonlocal remaining
             for text in document:
-                if left > 0:
-                    kept, read = _first_tokens(text, tokenizer, left, whole=texts.lines)
-                    left -= read
+                if remaining > 0:
+                    kept, count = _first_tokens(text, tokenizer, remaining, whole=texts.lines)
+                    remaining -= count
                     yield kept
 
         for document in texts.documents():
-            if left <= 0:
+            if remaining <= 0:
                 return
             yield pieces(document)
-            left -= texts.ends
+            remaining -= texts.ends
 
     return Texts(texts.name, documents, texts.lines, texts.ends)
 
 
 def _first_tokens(text: str, tokenizer: Tokenizer, count: int, *, whole: bool) -> tuple[str, int]:
-    """Return the beginning of a text that has so many tokens, and how many they are."""
+    """Return the beginning of a text that has ``count`` tokens at most, and how many it has."""
     tokens = len(tokenizer.encode(text))
     if whole or tokens <= count:
         return text, tokens
@@ -143,19 +136,19 @@ def score_documents(
     on_progress: Callable[[float], None] | None = None,
     measure: Callable[[str], float] = len,
 ) -> Score:
-    """Score every token of a text once, as training does with its validation text.
+    """Score every token of a text once, as training scores its validation text.
 
     Args:
         engine: a trained model.
         tokenizer: the tokenizer the model was trained with.
-        texts: the text, read once and not held.
-        per_token: keep the log-probability of every token too.
+        texts: the text, read once and not held in memory.
+        per_token: return the log-probability of every token too.
         words: counts the words of the text.
-        on_progress: called with how much more has been scored, by ``measure``.
-        measure: returns how much a piece of text counts for; by default its characters.
+        on_progress: called with the size of what has been scored since the last call.
+        measure: the size of a piece of text; by default in characters.
 
     Raises:
-        CorpusError: if the text can't be read or doesn't decode.
+        CorpusError: if the text can't be read or decoded.
     """
     meter = _Meter(words, measure if on_progress else None)
     advance = on_progress or (lambda _: None)
@@ -182,16 +175,16 @@ def evaluate_text(
     *,
     on_progress: Callable[[float], None] | None = None,
 ) -> TextFigures:
-    """Return the figures of a text, every token of which is scored once.
+    """Return the figures of a text, of which every token is scored once.
 
     Args:
         engine: a trained model.
         tokenizer: the tokenizer the model was trained with.
         texts: the text.
-        on_progress: called with the number of characters that have been scored more.
+        on_progress: called with the number of characters scored since the last call.
 
     Raises:
-        CorpusError: if the text is empty, can't be read or doesn't decode.
+        CorpusError: if the text is empty, or can't be read or decoded.
     """
     words = WordCounter()
     score = score_documents(engine, tokenizer, texts, words=words, on_progress=on_progress)
@@ -201,7 +194,7 @@ def evaluate_text(
 
 
 def figures_of(score: Score, words: int) -> TextFigures:
-    """Return the figures of one token or more."""
+    """Return the figures of a score of at least one token, given the number of words."""
     known = score.tokens - score.unknown
     known_nats = score.unknown_log_probability - score.log_probability
     return TextFigures(
@@ -218,7 +211,7 @@ def figures_of(score: Score, words: int) -> TextFigures:
 
 
 class _Meter:
-    """Measures documents, and counts their words, while they pass by."""
+    """Measures documents, and counts their words, while they are read."""
 
     def __init__(self, words: WordCounter | None, measure: Callable[[str], float] | None) -> None:
         self._words = words
@@ -234,7 +227,7 @@ class _Meter:
             self._words.end_document()
 
     def end_line(self) -> None:
-        """Measure the end of the line that is the last document."""
+        """Add the end of a line to the size of the last document."""
         if self._measure is not None:
             self.size += self._measure("\n")
 
@@ -250,102 +243,3 @@ def _lines(texts: Texts, meter: _Meter, advance: Callable[[float], None]) -> Ite
         yield "".join(meter.over(document))
         meter.end_line()
         advance(meter.size)
-
-
-# Words
-
-
-def evaluate_words(
-    engine: Engine,
-    tokenizer: Tokenizer,
-    texts: Texts,
-    *,
-    sample: int,
-    seed: int,
-    on_progress: Callable[[float], None] | None = None,
-) -> WordFigures:
-    """Ask for a random sample of the words of a text, each after all that stands before it.
-
-    A word is a word or number of the tokenizer's word level, at both levels. One that follows a
-    letter, a digit or an apostrophe without a space is not asked for.
-
-    Args:
-        engine: a trained model.
-        tokenizer: the tokenizer the model was trained with.
-        texts: the text.
-        sample: how many words; all, if there are no more.
-        seed: determines which.
-        on_progress: called with the number of words that have been asked for more.
-
-    Raises:
-        CorpusError: if there is no word.
-    """
-    there = 0
-    for document in texts.documents():
-        words = _Words()
-        there += sum(1 for text in document for _ in words.of(text))
-    if not there:
-        raise CorpusError(
-            f"{texts.name}: there is no word in the text to ask for: leave these figures out "
-            "with --sample 0"
-        )
-    drawn = np.random.default_rng(seed).choice(there, min(sample, there), replace=False)
-    keyboard = Keyboard(engine, tokenizer)
-    results = []
-    for some in keyboard.ask(_windows(tokenizer, texts, np.sort(drawn).tolist())):
-        results += some
-        if on_progress:
-            on_progress(len(some))
-    return word_figures(results)
-
-
-class _Words:
-    """Finds the words of a document that are asked for, piece by piece."""
-
-    def __init__(self) -> None:
-        self._parted = True  # whether a word may begin here without a space before it
-
-    def of(self, text: str) -> Iterator[tuple[int, str]]:
-        """Yield the place of each word's token in the next piece, and the token."""
-        place = 0
-        for token in tokens_of(text):
-            word = token.removeprefix(" ")
-            if word[:1].isalnum() and (self._parted or len(word) < len(token)):
-                yield place, token
-            self._parted = _parts(token[-1])
-            place += len(token)
-
-
-@cache
-def _parts(character: str) -> bool:
-    """Whether letters that follow at once are a word of their own."""
-    return kind_of(character) in (Kind.SPACE, Kind.ALONE, Kind.OTHER)
-
-
-def _windows(tokenizer: Tokenizer, texts: Texts, chosen: Iterable[int]) -> Iterator[ContextWindow]:
-    """Yield what is to be read to ask for the words of these numbers, which ascend."""
-    numbers = iter(chosen)
-    due = next(numbers, None)
-    count = 0
-    dtype = smallest_dtype(tokenizer.vocab_size)
-    for document in texts.documents():
-        if due is None:
-            return
-        held = bytearray(np.array([END_OF_DOCUMENT], dtype).tobytes())
-        queries: list[WordQuery] = []
-        words = _Words()
-        for text in document:
-            last = 0
-            for place, token in words.of(text):
-                if count == due:
-                    word = token.removeprefix(" ")
-                    space = token[: len(token) - len(word)]
-                    # At word level the space is a part of the token that is still to come.
-                    at = place if tokenizer.spells else place + len(space)
-                    held += tokenizer.encode(text[last:at]).astype(dtype).tobytes()
-                    after = len(held) // dtype.itemsize
-                    queries.append(WordQuery(word, after, space if tokenizer.spells else ""))
-                    last, due = at, next(numbers, None)
-                count += 1
-            held += tokenizer.encode(text[last:]).astype(dtype).tobytes()
-        yield from windows_of(np.frombuffer(held, dtype), queries)

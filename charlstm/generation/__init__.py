@@ -1,15 +1,15 @@
-"""Writes text: from logits to sampled tokens.
+"""Generates text: prompts go in, samples come out.
 
     filters           temperature, top-k, nucleus sampling and the other samplers
-    penalties         against repetition
-    regex_automaton   a regular expression as an automaton
-    pattern           which tokens can continue a match
-    constraints       all that restricts the next token
-    stopping          stop texts in a stream
-    batch             the state of the samples that are being written
+    penalties         penalties against repetition
+    regex_automaton   a regular expression as an automaton over characters
+    pattern           which tokens can continue a match of a regular expression
+    constraints       which tokens may follow: pattern, banned and biased texts, forced prefix
+    stopping          stop texts and ends of lines, sentences and paragraphs
+    batch             the arrays of the samples that are being drawn
     decoder           the sampling loop
     beam              beam search
     rejection         rejects samples that are known or repeated
 
-Knows the engine and the tokenizer, no files and no options.
+Knows the engine and the tokenizer. It does not know files, checkpoints or the command line.
 """

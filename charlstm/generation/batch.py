@@ -1,7 +1,7 @@
-"""The samples that are drawn side by side: one row each in a few arrays, and their random numbers.
+"""The samples that are being drawn, as rows of a few arrays, and their random numbers.
 
-A row is taken by the next sample as soon as the one before it is finished. This module does not
-know how symbols are drawn nor what text they are.
+As soon as a sample is finished, the next one takes its row. This module does not know how tokens
+are drawn or what text they are.
 """
 
 from __future__ import annotations
@@ -12,31 +12,27 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from charlstm.arrays import Doubles, Floats, Ids, Mask
 from charlstm.generation.constraints import ConstraintState
 from charlstm.generation.penalties import EMPTY
-
-Floats = NDArray[np.float32]
-Doubles = NDArray[np.float64]
-Ids = NDArray[np.int64]
-Mask = NDArray[np.bool_]
 
 _GROUP = 64  # samples that share a block of random numbers
 _AHEAD = 32  # random numbers of a sample in a block
 _KEPT_BLOCKS = 256
-_FIRST_PLACES = 64  # for the symbols of a row; doubled when they are full
+_FIRST_CAPACITY = 64  # tokens of a row; doubled when a row is full
 
 
 @dataclass(frozen=True, slots=True)
 class PrefilledPrompt:
-    """A prompt that has been read: where a sample begins.
+    """A prompt that has been read, from which samples start.
 
     Attributes:
         prompt: the prompt as given.
-        logits: of the first symbol, float32 [V].
-        state: after what has been read, float32 [2 * layers, units].
+        logits: of the first token to draw, float32 [V].
+        state: after the tokens that were read, float32 [2 * layers, units].
         window: the last ids that were read, oldest first.
-        forced_prefix: the end of the prompt, if it was not read but is to be written.
-        constraints: what is asked of the text.
+        forced_prefix: the end of the prompt, if it was not read but is to be generated.
+        constraints: of the text; ``None`` without any.
     """
 
     prompt: str
@@ -48,39 +44,39 @@ class PrefilledPrompt:
 
 
 class SampleRng:
-    """Random numbers in [0, 1): those of a sample follow from the seed and its index."""
+    """Random numbers in [0, 1) for each sample, determined by the seed and its index."""
 
     def __init__(self, seed: int) -> None:
         self._seed = seed
         self._blocks: dict[tuple[int, int], Doubles] = {}
 
     def of(self, index: int, position: int) -> Doubles:
-        """Return the numbers of sample ``index`` from a position on, a multiple of their count."""
-        group, place = divmod(index, _GROUP)
+        """Return ``_AHEAD`` numbers of a sample from a position on, a multiple of ``_AHEAD``."""
+        group, row = divmod(index, _GROUP)
         key = group, position // _AHEAD
         if key not in self._blocks:
             if len(self._blocks) == _KEPT_BLOCKS:
                 del self._blocks[next(iter(self._blocks))]
-            # One word for each number, so that no two keys are alike.
+            # The sample's part of the key has two words of 32 bits, so that no two keys are equal.
             high, low = divmod(group, 2**32)
             rng = np.random.default_rng([self._seed, low, key[1], high])
             self._blocks[key] = rng.random((_GROUP, _AHEAD))
-        drawn: Doubles = self._blocks[key][place]
+        drawn: Doubles = self._blocks[key][row]
         return drawn
 
 
 class Batch:
-    """B samples at work.
+    """B samples that are being drawn.
 
     Attributes:
-        logits: of the next symbols, float32 [B, V].
+        logits: of the next tokens, float32 [B, V].
         state: float32 [2 * layers, B, units].
-        tokens: how many symbols each row has, int64 [B].
+        tokens: how many tokens each row has, int64 [B].
         sums: of their log-probabilities, float64 [B].
-        constraints: what is asked of each text.
-        limits: Mirostat's, float64 [B], or None without it.
-        recent: the last ids [B, W], oldest first, or None where nothing needs them.
-        numbers: of the rows, from 0, int64 [B].
+        constraints: of each text; ``None`` without any.
+        limits: of Mirostat, float64 [B]; ``None`` without it.
+        recent: the last ids [B, W], oldest first; ``None`` if no penalty needs them.
+        numbers: the indices of the rows, 0 to B - 1, int64 [B].
     """
 
     def __init__(self, starts: Sequence[PrefilledPrompt], *, window: int, limit: float) -> None:
@@ -94,9 +90,9 @@ class Batch:
         self.limits: Doubles | None = np.full(rows, limit) if limit else None
         self.recent: Ids | None = np.empty((rows, window), np.int64) if window else None
         self._uniforms = np.empty((rows, _AHEAD))
-        self._until_uniforms = 0  # symbols until a row needs new random numbers
-        self._history = np.empty((rows, _FIRST_PLACES), np.int32)
-        self._until_history = _FIRST_PLACES  # symbols until a row may need more places
+        self._until_uniforms = 0  # tokens until a row needs new random numbers
+        self._history = np.empty((rows, _FIRST_CAPACITY), np.int32)
+        self._until_history = _FIRST_CAPACITY  # tokens until a row may be full
         self.numbers = np.arange(rows)
         for row, start in enumerate(starts):
             self._fill_window(row, start)
@@ -112,17 +108,17 @@ class Batch:
         return self._uniforms[self.numbers, positions]
 
     def append(self, ids: Ids, log_probabilities: Doubles, remembered: Ids) -> None:
-        """Let each row take a symbol.
+        """Append a token to each row.
 
         Args:
             ids: int64 [B].
             log_probabilities: float64 [B].
-            remembered: as what the penalties remember them, int64 [B].
+            remembered: the ids as the penalties see them, int64 [B].
         """
         if self._until_history == 0:
             if int(self.tokens.max()) == self._history.shape[1]:
-                more = np.empty_like(self._history)
-                self._history = np.concatenate([self._history, more], axis=1)
+                free = np.empty_like(self._history)
+                self._history = np.concatenate([self._history, free], axis=1)
             self._until_history = self._history.shape[1] - int(self.tokens.max())
         self._until_history -= 1
         self._history[self.numbers, self.tokens] = ids
@@ -132,11 +128,11 @@ class Batch:
             self.recent = np.concatenate([self.recent[:, 1:], remembered[:, np.newaxis]], axis=1)
 
     def history(self, row: int) -> NDArray[np.int32]:
-        """Return the symbols of a row, int32 [tokens]."""
+        """Return the ids of a row, int32 [tokens]."""
         return self._history[row, : self.tokens[row]]
 
     def begin(self, row: int, start: PrefilledPrompt) -> None:
-        """Give a row to another sample."""
+        """Start another sample in a row."""
         self.logits[row] = start.logits
         self.state[:, row] = start.state
         self.tokens[row] = self.sums[row] = 0
@@ -147,7 +143,7 @@ class Batch:
         self._fill_window(row, start)
 
     def keep(self, kept: Mask) -> None:
-        """Leave the other rows out."""
+        """Remove all rows but these, bool [B]."""
         self.constraints = [self.constraints[row] for row in np.flatnonzero(kept).tolist()]
         self.state = self.state[:, kept]
         self.logits, self.tokens, self.sums = self.logits[kept], self.tokens[kept], self.sums[kept]

@@ -1,7 +1,7 @@
-"""The likeliest continuation of a prompt, by beam search: no chance, no sampling setting.
+"""The likeliest continuations of a prompt, by beam search, without sampling.
 
-Of all beginnings of one length, the likeliest few are kept and go on. This module knows the
-contracts of the engine and the tokenizer; it does not know files or the command line.
+Of all beginnings of one length in tokens, the likeliest few (the beams) are extended. This module
+knows the engine and the tokenizer. It does not know files or the command line.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from charlstm.arrays import Doubles, Floats
 from charlstm.config import SampleConfig
 from charlstm.engine.session import Engine
 from charlstm.errors import GenerationError
@@ -22,22 +22,19 @@ from charlstm.generation.stopping import Endings, PendingText
 from charlstm.metrics import log_normalizers
 from charlstm.tokenizer.base import END_OF_DOCUMENT, Tokenizer
 
-Floats = NDArray[np.float32]
-Doubles = NDArray[np.float64]
-
 
 @dataclass(frozen=True, slots=True)
 class _Beam:
-    """A beginning, or a whole text if it has a reason to be finished.
+    """The beginning of a text, or a whole text if it has a finish reason.
 
     Attributes:
-        score: its log-probability and the biases that were added.
-        log_probability: the model's own.
-        tokens: how many symbols it has.
-        text: what follows the prompt, but for what is held back.
-        pending: the rest, which may be the beginning of an ending.
-        constraints: what is asked of what follows.
-        finish_reason: why it is over, if it is.
+        score: its log-probability plus the biases of its tokens.
+        log_probability: under the model's own distribution, in nats.
+        tokens: how many tokens it has.
+        text: what follows the prompt, without ``pending``.
+        pending: its end, which may become part of an ending.
+        constraints: of what follows; ``None`` without any.
+        finish_reason: why it is finished; ``None`` of a beginning.
     """
 
     score: float
@@ -58,21 +55,21 @@ def beam_search(
     beams: int,
     count: int = 1,
 ) -> list[Sample]:
-    """Find likely continuations of a prompt.
+    """Return the likeliest continuations of a prompt that a beam search finds.
 
     Args:
         engine: a trained model.
         tokenizer: the tokenizer the model was trained with.
         prompt: the text to continue.
-        config: length, endings and constraints; what concerns drawing is not looked at.
-        beams: how many beginnings go on; 1 is greedy, more find likelier texts.
-        count: how many of the texts found to return.
+        config: length, stop conditions and constraints; sampling settings are ignored.
+        beams: the width of the search; 1 is greedy, more find likelier texts.
+        count: how many texts to return at most.
 
     Returns:
-        The likeliest texts first, no text twice, at most ``count``; fewer if there are no more.
+        Different texts, the likeliest first.
 
     Raises:
-        UsageError: if no text can be what the configuration asks for.
+        UsageError: if no text satisfies the configuration.
         GenerationError: if the length is too short for the word that the prompt ends with.
     """
     found = _Search(engine, tokenizer, config, beams, count).run(prompt)
@@ -102,24 +99,24 @@ class _Search:
         self._never = tokenizer.never_generated.astype(np.int64)
         self._constraints = Constraints(config, tokenizer)
         self._endings = Endings(config)
-        # Without a bias, whatever goes on only becomes less likely.
+        # Without a positive bias, a longer text never has a higher score.
         self._may_rise = any(value > 0 for _, value in config.bias)
 
     def run(self, prompt: str) -> list[_Beam]:
         ids, forced_prefix = split_prompt(self._tokenizer, prompt)
         logits, state = self._engine.read([ids])
         constraints = self._constraints.start(prompt.removesuffix(forced_prefix), forced_prefix)
-        going = [_Beam(0.0, 0.0, 0, "", PendingText(), constraints)]
+        beams = [_Beam(0.0, 0.0, 0, "", PendingText(), constraints)]
         found: dict[str, _Beam] = {}
-        while going:
-            parents, symbols, going = self._extend(going, logits, found)
-            if not self._may_rise and going and len(found) >= self._count:
+        while beams:
+            parents, token_ids, beams = self._extend(beams, logits, found)
+            if not self._may_rise and beams and len(found) >= self._count:
                 best = sorted((beam.score for beam in found.values()), reverse=True)
-                if going[0].score <= best[self._count - 1]:
+                if beams[0].score <= best[self._count - 1]:
                     break
-            if going:
+            if beams:
                 state = np.ascontiguousarray(state[:, parents])
-                logits, state = self._engine.step(np.array(symbols), state)
+                logits, state = self._engine.step(np.array(token_ids), state)
         if not found:
             raise GenerationError(
                 f"{forced_prefix!r}, the end of the prompt, can't be spelled in a length of "
@@ -127,71 +124,82 @@ class _Search:
             )
         return sorted(found.values(), key=lambda beam: -beam.score)[: self._count]
 
-    def _scores(self, going: list[_Beam], logits: Floats, normalizers: Doubles) -> Doubles:
-        """Return the score of every beginning with every symbol more, [beams, V]."""
+    def _scores(self, beams: list[_Beam], logits: Floats, normalizers: Doubles) -> Doubles:
+        """Return the score of every beam extended by every token, float64 [beams, V]."""
         scores = logits.astype(np.float64)
-        scores += (np.array([beam.score for beam in going]) - normalizers)[:, np.newaxis]
+        scores += (np.array([beam.score for beam in beams]) - normalizers)[:, np.newaxis]
         scores[:, self._never] = -np.inf
         ends = scores[:, END_OF_DOCUMENT].copy()
-        for row, beam in enumerate(going):
+        for row, beam in enumerate(beams):
             if beam.tokens < self._config.min_length:
                 scores[row, END_OF_DOCUMENT] = -np.inf
             if beam.constraints is not None:
                 scores[row] += self._constraints.adjustment(beam.constraints, beam.tokens)
         stuck = np.isneginf(scores.max(axis=1))
-        scores[stuck, END_OF_DOCUMENT] = ends[stuck]  # nothing may follow: the text is over
+        scores[stuck, END_OF_DOCUMENT] = ends[stuck]  # no other token may follow
         return scores
 
     def _extend(
-        self, going: list[_Beam], logits: Floats, found: dict[str, _Beam]
+        self, beams: list[_Beam], logits: Floats, found: dict[str, _Beam]
     ) -> tuple[list[int], list[int], list[_Beam]]:
-        """Go on from each beam; return parents, symbols and beams of those that are not over."""
+        """Extend beams by a token, and add those that are finished to ``found``.
+
+        Returns:
+            Of the others, the rows they extend, the ids of their last tokens, and the beams.
+        """
         parents: list[int] = []
-        symbols: list[int] = []
-        beams: list[_Beam] = []
-        over: set[str] = set()
-        last = going[0].tokens + 1 == self._config.length
+        token_ids: list[int] = []
+        longer: list[_Beam] = []
+        finished: set[str] = set()
+        is_last = beams[0].tokens + 1 == self._config.length
         normalizers = log_normalizers(logits)
-        scores = self._scores(going, logits, normalizers)
-        for row, symbol in self._candidates(scores):
-            own = float(logits[row, symbol]) - float(normalizers[row])
-            beam = self._longer(going[row], symbol, float(scores[row, symbol]), own)
+        scores = self._scores(beams, logits, normalizers)
+        for row, token_id in self._candidates(scores):
+            own = float(logits[row, token_id]) - float(normalizers[row])
+            beam = self._longer(beams[row], token_id, float(scores[row, token_id]), own)
             if beam is None:
                 continue
             if beam.finish_reason:
-                over.add(beam.text)
+                finished.add(beam.text)
                 if beam.text not in found or found[beam.text].score < beam.score:
                     found[beam.text] = beam
-                if len(over) == self._count and (last or not self._may_rise):
-                    break  # nothing that comes is as good as all of these
+                if len(finished) == self._count and (is_last or not self._may_rise):
+                    break  # all further ones are less likely than these
             else:
                 parents.append(row)
-                symbols.append(symbol)
-                beams.append(beam)
-            if len(beams) == self._beams:
+                token_ids.append(token_id)
+                longer.append(beam)
+            if len(longer) == self._beams:
                 break
-        return parents, symbols, beams
+        return parents, token_ids, longer
 
     def _candidates(self, scores: Doubles) -> Iterator[tuple[int, int]]:
-        """Yield beams and symbols, the best first, and sort only as many as are asked for."""
-        # Each beam can be over in one way by its next symbol, unless texts end it.
+        """Yield rows and token ids, the best first, sorting only as many as are taken."""
+        # Unless texts end them, each beam can be finished by one token only.
         count, seen = 2 * self._beams, 0
         while seen < scores.size:
             best = likeliest(scores.ravel(), count)[seen:]
-            for at in best.tolist():
-                yield divmod(at, scores.shape[1])
+            for index in best.tolist():
+                yield divmod(index, scores.shape[1])
             if len(best) < count - seen or not self._endings:
                 return
             count, seen = 8 * count, count
 
-    def _longer(self, beam: _Beam, symbol: int, score: float, own: float) -> _Beam | None:
-        """Return a beam with a symbol more, given its score and the symbol's log-probability.
+    def _longer(self, beam: _Beam, token_id: int, score: float, own: float) -> _Beam | None:
+        """Return a beam with one more token.
 
-        A beam whose length is over within the word that the prompt ends with is none.
+        Args:
+            beam: the beam to extend.
+            token_id: the token.
+            score: of the new beam.
+            own: the log-probability of the token under the model's own distribution.
+
+        Returns:
+            ``None`` if the length is reached within the word that the prompt ends with.
         """
         own += beam.log_probability
         tokens = beam.tokens + 1
-        piece = self._tokenizer.pieces[symbol]
+        piece = self._tokenizer.pieces[token_id]
         if beam.constraints is not None:
             piece = piece[len(beam.constraints.forced_prefix) :]
         may_end = tokens >= self._config.min_length
@@ -199,10 +207,10 @@ class _Search:
         text = beam.text + shown
         if ended is not None:
             return _Beam(score, own, tokens, text, pending, None, ended)
-        if symbol == END_OF_DOCUMENT:
+        if token_id == END_OF_DOCUMENT:
             return _Beam(score, own, tokens, text + pending.text, PendingText(), None, "end")
         constraints = (
-            self._constraints.after(beam.constraints, symbol) if beam.constraints else None
+            self._constraints.after(beam.constraints, token_id) if beam.constraints else None
         )
         if tokens == self._config.length:
             if constraints and constraints.forced_prefix:

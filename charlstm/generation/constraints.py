@@ -1,8 +1,9 @@
-"""What a text must begin with, match, and not hold -> which symbols may follow.
+"""Constraints on a text to what is added to the logits of the next token.
 
-A ``ConstraintState`` is how far one text has come. It is a value: any number of texts can continue
-from it. This module knows symbols and their text, no model and nothing of how symbols are
-drawn.
+The constraints are a prefix the text must have, a pattern it must match, texts that are banned and
+texts that are biased. A ``ConstraintState`` says how far one text has come. It is a value, so any
+number of texts can continue from it. This module knows tokens and their text. It does not know a
+model or how tokens are drawn.
 """
 
 from __future__ import annotations
@@ -11,15 +12,13 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from charlstm.arrays import Floats
 from charlstm.config import SampleConfig
 from charlstm.errors import UsageError
 from charlstm.generation.pattern import Pattern
 from charlstm.generation.stopping import beginning_at_end
 from charlstm.tokenizer.base import BEGIN_SPELLING, END_SPELLING, Tokenizer
-
-Floats = NDArray[np.float32]
 
 _NEVER = np.float32(-np.inf)
 _CACHED_NUMBERS = 2**23
@@ -30,10 +29,10 @@ class ConstraintState(NamedTuple):
     """How far a text has come.
 
     Attributes:
-        forced_prefix: what the next symbols must spell.
+        forced_prefix: what the text must continue with.
         spelling: whether a word is being spelled.
-        pattern_state: of the pattern; 0 without one.
-        tail: the end of the text as far as a biased text may have begun there.
+        pattern_state: the state of the pattern; 0 without one.
+        tail: the end of the text that may be the beginning of a banned or biased text.
     """
 
     forced_prefix: str
@@ -43,10 +42,10 @@ class ConstraintState(NamedTuple):
 
 
 class Constraints:
-    """All that a configuration asks of texts, for the symbols of one tokenizer.
+    """The constraints of a configuration, for the tokens of one tokenizer.
 
     Raises:
-        UsageError: if no text can do what is asked.
+        UsageError: if the pattern is no regular expression that can be used.
     """
 
     def __init__(self, config: SampleConfig, tokenizer: Tokenizer) -> None:
@@ -58,14 +57,14 @@ class Constraints:
         self._cache: dict[tuple[ConstraintState, int], Floats] = {}
 
     def start(self, prompt: str, forced_prefix: str) -> ConstraintState | None:
-        """Return the state after a prompt, or None where nothing is asked of the text.
+        """Return the state after a prompt, or ``None`` if the text has no constraints.
 
         Args:
             prompt: what has been read.
-            forced_prefix: what has to follow.
+            forced_prefix: what must follow.
 
         Raises:
-            UsageError: if no match of the pattern begins with both.
+            UsageError: if no match of the pattern begins with both, or is short enough.
         """
         if self._pattern is None and not self._biases and not forced_prefix:
             return None
@@ -75,41 +74,41 @@ class Constraints:
             self._check(self._pattern, state, prompt + forced_prefix)
         return state
 
-    def after(self, state: ConstraintState, symbol: int) -> ConstraintState | None:
-        """Return the state after a symbol, None if nothing more is asked."""
-        piece = self._pieces[symbol]
+    def after(self, state: ConstraintState, token_id: int) -> ConstraintState | None:
+        """Return the state after a token, or ``None`` if no constraints are left."""
+        piece = self._pieces[token_id]
         spelling = state.spelling
-        if self._spells and symbol in (BEGIN_SPELLING, END_SPELLING):
-            spelling = symbol == BEGIN_SPELLING
+        if self._spells and token_id in (BEGIN_SPELLING, END_SPELLING):
+            spelling = token_id == BEGIN_SPELLING
         forced_prefix = state.forced_prefix[len(piece) :]
         if self._pattern is None and not self._biases and not forced_prefix:
             return None
         pattern_state = (
-            int(self._pattern.after(state.pattern_state)[symbol]) if self._pattern else 0
+            int(self._pattern.after(state.pattern_state)[token_id]) if self._pattern else 0
         )
         return ConstraintState(
             forced_prefix, spelling, pattern_state, self._tail(state.tail + piece)
         )
 
     def adjustment(self, state: ConstraintState, written: int) -> Floats:
-        """Return what to add to the logits, float32 [V]: -inf for what may not follow.
+        """Return what to add to the logits, float32 [V]: -inf for tokens that may not follow.
 
         Args:
             state: how far the text has come.
-            written: how many symbols have been drawn.
+            written: how many tokens have been drawn.
         """
-        left = 0
+        left = 0  # matters to a pattern only
         if self._pattern:
             left = min(self._length - written, self._pattern.horizon + len(state.forced_prefix))
         key = state, left
         if key not in self._cache:
             if (len(self._cache) + 1) * len(self._pieces) > _CACHED_NUMBERS:
                 self._cache.clear()
-            self._cache[key] = self._adjustment(state, left)
+            self._cache[key] = self._compute(state, left)
         return self._cache[key]
 
-    def _adjustment(self, state: ConstraintState, left: int) -> Floats:
-        added = self._beginning(state) + self._bias(state)
+    def _compute(self, state: ConstraintState, left: int) -> Floats:
+        added = self._prefix(state) + self._bias(state)
         if self._pattern:
             allowed = self._pattern.allowed(state.pattern_state, left, spelling=state.spelling)
             if state.forced_prefix and self._spells and not state.spelling:
@@ -117,8 +116,8 @@ class Constraints:
             added[~allowed] = _NEVER
         return added
 
-    def _beginning(self, state: ConstraintState) -> Floats:
-        """Rule out what does not lead to the text that is still required."""
+    def _prefix(self, state: ConstraintState) -> Floats:
+        """Exclude tokens that do not lead to the forced prefix."""
         forced_prefix = state.forced_prefix
         if not forced_prefix:
             return np.zeros(len(self._pieces), np.float32)
@@ -132,17 +131,17 @@ class Constraints:
         return added
 
     def _bias(self, state: ConstraintState) -> Floats:
-        """Add the bias of each text to the symbols that complete it beyond what is required."""
+        """Add the bias of each text to the tokens that complete it beyond the forced prefix."""
         tail = state.tail
         added = np.zeros(len(self._pieces), np.float32)
         for text, value in self._biases.items():
-            begin = max(0, len(tail) + len(state.forced_prefix) - len(text) + 1)
-            completes = [(tail + piece).find(text, begin) >= 0 for piece in self._pieces]
+            start = max(0, len(tail) + len(state.forced_prefix) - len(text) + 1)
+            completes = [(tail + piece).find(text, start) >= 0 for piece in self._pieces]
             added[completes] += np.float32(value)
         return added
 
     def _tail(self, text: str) -> str:
-        """Return the end of a text that may be the beginning of a biased one."""
+        """Return the end of a text that may be the beginning of a banned or biased one."""
         return beginning_at_end(text, self._biases)
 
     def _check(self, pattern: Pattern, state: ConstraintState, prompt: str) -> None:
@@ -167,29 +166,29 @@ class Constraints:
             )
 
     def _needed(self, pattern: Pattern, state: ConstraintState) -> int:
-        """Return how many symbols it takes to be sure of a match."""
+        """Return how many tokens suffice for a match."""
         if not state.forced_prefix:
             return pattern.shortest(state.pattern_state)
         after = pattern.after(state.pattern_state).tolist()
         whole = (
-            1 + pattern.shortest(after[symbol])
-            for symbol, piece in enumerate(self._pieces)
+            1 + pattern.shortest(after[token_id])
+            for token_id, piece in enumerate(self._pieces)
             if piece.startswith(state.forced_prefix)
         )
         return min([self._spelled(pattern, state), *whole])
 
     def _spelled(self, pattern: Pattern, state: ConstraintState) -> int:
-        """Return how many symbols a match takes if what is required is spelled."""
+        """Return how many tokens suffice for a match if the forced prefix is spelled."""
         rest = pattern.shortest(pattern.read(state.forced_prefix, state.pattern_state))
         return len(state.forced_prefix) + rest + 2
 
 
 @lru_cache(maxsize=1)
 def _pattern(expression: str, tokenizer: Tokenizer) -> Pattern:
-    """Build a pattern once for all the prompts that it is asked of."""
+    """Build a pattern once for all prompts."""
     return Pattern(expression, tokenizer)
 
 
 def _shortened(prompt: str) -> str:
-    """Return the end of a prompt that would fill a page."""
+    """Return the end of a prompt that is too long for a message."""
     return prompt if len(prompt) <= _SHOWN else "…" + prompt[-_SHOWN:]

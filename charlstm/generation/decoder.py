@@ -1,10 +1,16 @@
-"""Prompts -> text: streamed as it is drawn, and in a batch that is kept full.
+"""Prompts to samples: the sampling loop, which keeps a batch full and streams text.
 
-Every sample starts from the end-of-document symbol, then its prompt, with a zero state, and has its
-own random numbers from the seed and its index: sample i is the same whatever is drawn beside it.
+Every sample starts with the end-of-document token and its prompt from a zero state, and has random
+numbers of its own, determined by the seed and its index. So a sample is the same in any batch.
 
-This module knows the contracts of the engine, the sampling functions, the constraints and the
-tokenizer. It does not know files or the command line.
+    1. Read the prompts as a batch, each different one once (prefill).
+    2. Draw one token per row from the logits, as filters, penalties and constraints allow.
+    3. Add its text to the sample, and stop where a stop text, the length or the model says so.
+    4. Give the rows of finished samples to the next prompts; without any, drop the rows.
+    5. Read the drawn tokens with the engine, and go back to 2.
+
+This module knows the engine, the tokenizer, and the contracts of the other modules of generation.
+It does not know files or the command line.
 """
 
 from __future__ import annotations
@@ -15,31 +21,28 @@ from typing import Literal, TypeAlias
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
+from charlstm.arrays import Doubles, Floats, Ids, Mask
 from charlstm.config import SampleConfig
 from charlstm.engine.session import MAX_ROWS, Engine
 from charlstm.generation.batch import Batch, PrefilledPrompt, SampleRng
 from charlstm.generation.constraints import Constraints
 from charlstm.generation.filters import likeliest, next_limits, sample
-from charlstm.generation.penalties import EMPTY, places_needed
-from charlstm.generation.stopping import Endings, PendingText, Reason
+from charlstm.generation.penalties import EMPTY, window_needed
+from charlstm.generation.stopping import Endings, PendingText, StopReason
 from charlstm.metrics import log_normalizers
 from charlstm.tokenizer.base import END_OF_DOCUMENT, Tokenizer
 from charlstm.tokenizer.tokens import ScoredToken, scored_token, special_token
 
-FinishReason: TypeAlias = Reason | Literal["length", "end"]
+FinishReason: TypeAlias = StopReason | Literal["length", "end"]
 TextListener: TypeAlias = Callable[[int, str], None]
-Floats: TypeAlias = NDArray[np.float32]
-Doubles: TypeAlias = NDArray[np.float64]
-Ids: TypeAlias = NDArray[np.int64]
 
-# What the penalties take for no repetition: verse, dialogue and lists need their lines.
+# Penalties don't count these as repetitions: verse, dialogue and lists need their lines.
 _LINE_ENDS = ("\n", "\r", "\r\n")
 
 
-class Symbol(ScoredToken, frozen=True, omit_defaults=True):
-    """A symbol as it was drawn, and what was likeliest there."""
+class SampledToken(ScoredToken, frozen=True, omit_defaults=True):
+    """A token that was drawn, and the likeliest tokens at its position."""
 
     alternatives: tuple[ScoredToken, ...] = ()
 
@@ -50,14 +53,14 @@ class Sample(msgspec.Struct, frozen=True, omit_defaults=True):
     Attributes:
         index: its number among the samples asked for, from 0.
         prompt: the prompt as given.
-        text: what follows the prompt; no stop text, no part of the prompt.
-        tokens: how many symbols were drawn, an ending symbol or stop text included.
-        seed: the seed it was drawn with.
-        finish_reason: ``"length"``, ``"end"`` (of the document), ``"stop"`` (text found) or
-            ``"until"`` (the end of a unit).
-        mean_log_probability: of the drawn symbols under the model's own distribution, before any
-            sampling setting; nats per symbol.
-        symbols: all that was drawn, if asked for.
+        text: what follows the prompt, without the stop text.
+        tokens: how many tokens were drawn, with those of a stop text or the end of the document.
+        seed: the seed it was drawn with; ``None`` for beam search.
+        finish_reason: ``"length"``, ``"end"`` (of the document), ``"stop"`` (a stop text) or
+            ``"until"`` (the end of a line, sentence or paragraph).
+        mean_log_probability: nats per token, under the model's own distribution, before penalties,
+            filters and temperature.
+        symbols: the tokens that were drawn, if asked for.
     """
 
     index: int
@@ -67,7 +70,7 @@ class Sample(msgspec.Struct, frozen=True, omit_defaults=True):
     seed: int | None
     finish_reason: FinishReason
     mean_log_probability: float
-    symbols: tuple[Symbol, ...] | None = None
+    symbols: tuple[SampledToken, ...] | None = None
 
 
 def generate(
@@ -87,43 +90,43 @@ def generate(
     Args:
         engine: a trained model.
         tokenizer: the tokenizer the model was trained with.
-        prompts: the texts to continue, each of which may be empty; they are taken when there is
-            room for them, so they may be without end.
+        prompts: the texts to continue, which may be empty; taken one by one as rows of the batch
+            become free, so there may be infinitely many.
         config: how to draw.
-        seed: 0 or more; each sample has random numbers of its own, from the seed and its index.
+        seed: 0 or more; with a sample's index it determines the sample's random numbers.
         first: the index of the first sample.
-        on_text: called with a sample's index and the next piece of its text as soon as it is drawn
-            and can no longer become part of a stop text.
-        alternatives: keep every symbol of a sample, each with so many of the likeliest beside it.
-        at_once: how many samples to draw side by side; never more than ``MAX_ROWS``.
+        on_text: called with a sample's index and the next piece of its text as soon as that can no
+            longer become part of a stop text.
+        alternatives: keep every token, with this many of the likeliest tokens at its position.
+        at_once: how many samples to draw together, at most ``MAX_ROWS``.
 
     Yields:
-        The samples in the order of their index, each as soon as it and those before it are done.
+        The samples in the order of their indices, each as soon as it and those before are finished.
 
     Raises:
-        UsageError: if no text can be what the configuration asks for.
+        UsageError: if no text satisfies the configuration.
     """
     decoder = _BatchDecoder(engine, tokenizer, config, seed, on_text, alternatives)
     finished: dict[int, Sample] = {}
     due = first
     rows = MAX_ROWS if at_once is None else min(at_once, MAX_ROWS)
-    for each in decoder.write(enumerate(prompts, first), rows):
-        finished[each.index] = each
+    for done in decoder.decode(enumerate(prompts, first), rows):
+        finished[done.index] = done
         while due in finished:
             yield finished.pop(due)
             due += 1
 
 
 def split_prompt(tokenizer: Tokenizer, prompt: str) -> tuple[Ids, str]:
-    """Return the ids to read, the end of a document first, and what the text must start with."""
+    """Return the ids to read, END_OF_DOCUMENT first, and the prefix that the text must have."""
     text, forced_prefix = tokenizer.split_prompt(prompt)
-    if tokenizer.unknown_characters(forced_prefix):  # what can't be written has to be read
+    if tokenizer.unknown_characters(forced_prefix):  # can be read but not generated
         text, forced_prefix = prompt, ""
     return tokenizer.encode_beginning(text), forced_prefix
 
 
 class TextStreamer:
-    """Streams the text of a sample: tells what can be shown while it is drawn."""
+    """The text of one sample while it is drawn, of which as much as possible is shown at once."""
 
     def __init__(self, endings: Endings, forced_prefix: str) -> None:
         self._endings = endings
@@ -131,12 +134,12 @@ class TextStreamer:
         self._pending = PendingText()
         self.parts: list[str] = []
 
-    def add(self, piece: str, *, may_end: bool) -> tuple[str, Reason | None]:
-        """Take a symbol's text; return what can be shown now and, if the text ends there, why."""
+    def add(self, piece: str, *, may_end: bool) -> tuple[str, StopReason | None]:
+        """Add the text of a token; return what can be shown now and, if the text ends, why."""
         if self._to_skip:
-            taken = min(len(piece), self._to_skip)
-            self._to_skip -= taken
-            piece = piece[taken:]
+            skipped = min(len(piece), self._to_skip)
+            self._to_skip -= skipped
+            piece = piece[skipped:]
         reason = None
         if piece and self._endings:
             piece, self._pending, reason = self._endings.add(self._pending, piece, may_end=may_end)
@@ -144,26 +147,26 @@ class TextStreamer:
         return piece, reason
 
     def rest(self) -> str:
-        """Return what was held back, when nothing more comes."""
+        """Return what was held back, after the last token."""
         self.parts.append(self._pending.text)
         return self._pending.text
 
 
 class _Row:
-    """A sample being drawn: what is particular to it beside its row of the batch."""
+    """A sample being drawn: what the arrays of the batch don't hold of it."""
 
-    __slots__ = ("finish_reason", "index", "start", "symbols", "text")
+    __slots__ = ("drawn", "finish_reason", "index", "start", "text")
 
     def __init__(self, index: int, start: PrefilledPrompt, text: TextStreamer | None) -> None:
         self.index = index
         self.start = start
         self.text = text
-        self.symbols: list[Symbol] = []
+        self.drawn: list[SampledToken] = []
         self.finish_reason: FinishReason | None = None
 
 
 class _BatchDecoder:
-    """Decodes samples as one batch, in which the next sample takes the row of a finished one."""
+    """Draws samples as one batch, in which the next sample takes the row of a finished one."""
 
     def __init__(
         self,
@@ -185,17 +188,18 @@ class _BatchDecoder:
         self._constraints = Constraints(config, tokenizer)
         self._endings = Endings(config)
         self._listens = on_text is not None or alternatives is not None or bool(self._endings)
-        self._uniforms = SampleRng(seed)
+        self._rng = SampleRng(seed)
         self._never = tokenizer.never_generated.tolist()
-        self._window = places_needed(config)
+        self._window = window_needed(config)
+        # What the penalties see of each token.
         self._remembered = np.arange(tokenizer.vocab_size)
-        ends = [index for index, piece in enumerate(tokenizer.pieces) if piece in _LINE_ENDS]
-        self._remembered[ends] = EMPTY
+        line_ends = [i for i, piece in enumerate(tokenizer.pieces) if piece in _LINE_ENDS]
+        self._remembered[line_ends] = EMPTY
 
-    def write(self, prompts: Iterator[tuple[int, str]], at_once: int) -> Iterator[Sample]:
-        """Draw until every sample is finished; yield each when it is."""
-        coming = self._read(prompts)
-        rows = list(islice(coming, at_once))
+    def decode(self, prompts: Iterator[tuple[int, str]], at_once: int) -> Iterator[Sample]:
+        """Draw a sample for each index and prompt; yield each when it is finished."""
+        waiting = self._prefill(prompts)
+        rows = list(islice(waiting, at_once))
         if not rows:
             return
         starts = [row.start for row in rows]
@@ -205,39 +209,39 @@ class _BatchDecoder:
             finished = (ids == END_OF_DOCUMENT) | (batch.tokens == self._config.length)
             if self._listens:
                 self._listen(batch, rows, ids, log_probabilities, finished)
-            begun: list[int] = []
+            refilled: list[int] = []
             if finished.any():
-                for place in np.flatnonzero(finished).tolist():
-                    yield self._finish(batch, place, rows[place])
-                begun = _refill(rows, finished, coming)
+                for index in np.flatnonzero(finished).tolist():
+                    yield self._finish(batch, index, rows[index])
+                refilled = _refill(rows, finished, waiting)
                 if not rows:
                     return
                 if finished.any():
                     batch.keep(~finished)
                     ids = ids[~finished]
             batch.logits, batch.state = self._engine.step(ids, batch.state)
-            for place in begun:
-                batch.begin(place, rows[place].start)
+            for index in refilled:
+                batch.begin(index, rows[index].start)
 
-    def _read(self, prompts: Iterator[tuple[int, str]]) -> Iterator[_Row]:
-        """Read prompts, many at a time; one that comes again is read once."""
+    def _prefill(self, prompts: Iterator[tuple[int, str]]) -> Iterator[_Row]:
+        """Read prompts, many at a time and equal ones once."""
         starts: dict[str, PrefilledPrompt] = {}
         while chunk := list(islice(prompts, MAX_ROWS)):
-            wanted = dict.fromkeys(prompt for _, prompt in chunk)
-            starts = {prompt: start for prompt, start in starts.items() if prompt in wanted}
-            starts |= self._starts([prompt for prompt in wanted if prompt not in starts])
+            needed = dict.fromkeys(prompt for _, prompt in chunk)
+            starts = {prompt: start for prompt, start in starts.items() if prompt in needed}
+            starts |= self._read([prompt for prompt in needed if prompt not in starts])
             for index, prompt in chunk:
                 start = starts[prompt]
                 text = TextStreamer(self._endings, start.forced_prefix) if self._listens else None
                 yield _Row(index, start, text)
 
-    def _starts(self, prompts: list[str]) -> dict[str, PrefilledPrompt]:
+    def _read(self, prompts: list[str]) -> dict[str, PrefilledPrompt]:
         if not prompts:
             return {}
-        divided = [split_prompt(self._tokenizer, prompt) for prompt in prompts]
-        logits, state = self._engine.read([ids for ids, _ in divided])
+        split = [split_prompt(self._tokenizer, prompt) for prompt in prompts]
+        logits, state = self._engine.read([ids for ids, _ in split])
         starts = {}
-        for row, (prompt, (ids, forced_prefix)) in enumerate(zip(prompts, divided, strict=True)):
+        for row, (prompt, (ids, forced_prefix)) in enumerate(zip(prompts, split, strict=True)):
             window = self._remembered[ids[1:][-self._window :]] if self._window else ids[:0]
             constraints = self._constraints.start(prompt.removesuffix(forced_prefix), forced_prefix)
             starts[prompt] = PrefilledPrompt(
@@ -246,25 +250,25 @@ class _BatchDecoder:
         return starts
 
     def _draw(self, batch: Batch, rows: list[_Row]) -> tuple[Ids, Doubles]:
-        """Draw one symbol for each row, with its log-probability, and let the batch take it."""
+        """Draw the next token of each row; return ids and log-probabilities, both [B]."""
         config, logits = self._config, batch.logits
         normalizers = log_normalizers(logits)
-        for symbol in self._never:
-            logits[:, symbol] = -np.inf
-        asked = [row for row, state in enumerate(batch.constraints) if state is not None]
-        if asked or config.min_length:
-            logits = logits.copy()  # the batch keeps what the model said
+        for token_id in self._never:
+            logits[:, token_id] = -np.inf
+        constrained = [row for row, state in enumerate(batch.constraints) if state is not None]
+        if constrained or config.min_length:
+            logits = logits.copy()  # the batch keeps the model's own
         if config.min_length:
             logits[batch.tokens < config.min_length, END_OF_DOCUMENT] = -np.inf
-        if asked:
-            logits[asked] += self._adjustments(batch, asked)
+        if constrained:
+            logits[constrained] += self._adjustments(batch, constrained)
             stuck = np.isneginf(logits.max(axis=1))
-            logits[stuck, END_OF_DOCUMENT] = 0  # nothing may follow: the text is over
-        uniforms = batch.uniforms([row.index for row in rows], self._uniforms)
+            logits[stuck, END_OF_DOCUMENT] = 0  # no other token may follow
+        uniforms = batch.uniforms([row.index for row in rows], self._rng)
         ids = sample(logits, uniforms, config, batch.recent, batch.limits)
         log_probabilities = batch.logits[batch.numbers, ids] - normalizers
         batch.append(ids, log_probabilities, self._remembered[ids])
-        for row in asked:
+        for row in constrained:
             state = batch.constraints[row]
             if state is not None:
                 batch.constraints[row] = self._constraints.after(state, int(ids[row]))
@@ -275,15 +279,15 @@ class _BatchDecoder:
             )
         return ids, log_probabilities
 
-    def _adjustments(self, batch: Batch, asked: list[int]) -> Floats:
+    def _adjustments(self, batch: Batch, rows: list[int]) -> Floats:
         tokens = batch.tokens.tolist()
         states = batch.constraints
-        added = [
+        adjustments = [
             self._constraints.adjustment(state, tokens[row])
-            for row in asked
+            for row in rows
             if (state := states[row]) is not None
         ]
-        return np.stack(added)
+        return np.stack(adjustments)
 
     def _listen(
         self,
@@ -291,36 +295,37 @@ class _BatchDecoder:
         rows: list[_Row],
         ids: Ids,
         log_probabilities: Doubles,
-        finished: NDArray[np.bool_],
+        finished: Mask,
     ) -> None:
-        """Let each row's text take its symbol; mark the rows whose text ends there."""
+        """Add each row's token to its text; mark the rows whose text ends with it as finished."""
         may_end = (batch.tokens >= self._config.min_length).tolist()
-        for place, (row, symbol) in enumerate(zip(rows, ids.tolist(), strict=True)):
+        for index, (row, token_id) in enumerate(zip(rows, ids.tolist(), strict=True)):
             if row.text is None:
                 continue
-            shown, reason = row.text.add(self._pieces[symbol], may_end=may_end[place])
+            shown, reason = row.text.add(self._pieces[token_id], may_end=may_end[index])
             if reason is not None:
                 row.finish_reason = reason
-                finished[place] = True
-            elif finished[place]:
+                finished[index] = True
+            elif finished[index]:
                 shown += row.text.rest()
             if self._on_text and shown:
                 self._on_text(row.index, shown)
             if self._alternatives is not None:
-                value, logits = float(log_probabilities[place]), batch.logits[place]
-                beside = self._beside(logits, value - float(logits[symbol]))
-                special = special_token(self._tokenizer, symbol)
-                row.symbols.append(Symbol(self._pieces[symbol], value, special, beside))
+                value = float(log_probabilities[index])
+                row.drawn.append(self._drawn(token_id, value, batch.logits[index]))
 
-    def _beside(self, logits: Floats, shift: float) -> tuple[ScoredToken, ...]:
-        """Return the likeliest symbols; the shift makes log-probabilities of logits."""
-        return tuple(
-            scored_token(self._tokenizer, symbol, float(logits[symbol]) + shift)
-            for symbol in likeliest(logits, self._alternatives or 0).tolist()
+    def _drawn(self, token_id: int, value: float, logits: Floats) -> SampledToken:
+        """Return a token of log-probability ``value`` with the likeliest tokens beside it."""
+        offset = value - float(logits[token_id])  # from logits to log-probabilities
+        alternatives = tuple(
+            scored_token(self._tokenizer, other, float(logits[other]) + offset)
+            for other in likeliest(logits, self._alternatives or 0).tolist()
         )
+        special = special_token(self._tokenizer, token_id)
+        return SampledToken(self._pieces[token_id], value, special, alternatives)
 
-    def _finish(self, batch: Batch, place: int, row: _Row) -> Sample:
-        history = batch.history(place)
+    def _finish(self, batch: Batch, index: int, row: _Row) -> Sample:
+        history = batch.history(index)
         if row.text is None:
             text = self._tokenizer.decode(history)[len(row.start.forced_prefix) :]
         else:
@@ -333,31 +338,31 @@ class _BatchDecoder:
             seed=self._seed,
             finish_reason=row.finish_reason
             or ("end" if history[-1] == END_OF_DOCUMENT else "length"),
-            mean_log_probability=float(batch.sums[place]) / len(history),
-            symbols=None if self._alternatives is None else tuple(row.symbols),
+            mean_log_probability=float(batch.sums[index]) / len(history),
+            symbols=None if self._alternatives is None else tuple(row.drawn),
         )
 
 
-def _refill(rows: list[_Row], finished: NDArray[np.bool_], coming: Iterator[_Row]) -> list[int]:
-    """Let samples that come take the places of finished ones, and close the gaps that are left.
+def _refill(rows: list[_Row], finished: Mask, waiting: Iterator[_Row]) -> list[int]:
+    """Replace finished samples by waiting ones, and remove those for which there is none.
 
     Args:
-        rows: the samples at work; changed.
-        finished: which of them are finished, bool [B]; left true where nothing took their place.
-        coming: the samples to come.
+        rows: the samples of the batch; changed.
+        finished: which of them are finished, bool [B]; changed, true only of those removed.
+        waiting: the samples to come.
 
     Returns:
-        The places, once gaps are closed, of the samples that begin.
+        The indices of the new samples among the rows that remain.
     """
-    begun = []
-    for place in np.flatnonzero(finished).tolist():
-        row = next(coming, None)
+    refilled = []
+    for index in np.flatnonzero(finished).tolist():
+        row = next(waiting, None)
         if row is None:
             break
-        rows[place] = row
-        finished[place] = False
-        begun.append(place)
-    going = ~finished
-    rows[:] = [rows[place] for place in np.flatnonzero(going).tolist()]
-    closed: list[int] = (going.cumsum()[begun] - 1).tolist()
-    return closed
+        rows[index] = row
+        finished[index] = False
+        refilled.append(index)
+    kept = ~finished
+    rows[:] = [rows[index] for index in np.flatnonzero(kept).tolist()]
+    moved: list[int] = (kept.cumsum()[refilled] - 1).tolist()
+    return moved

@@ -1,41 +1,44 @@
-"""A regular expression -> which symbols keep a text on the way to a match.
+"""A regular expression to the tokens that can continue a match.
 
-The expression becomes an automaton over the characters that a model knows; symbols of several
-characters walk it character by character, spelled words too. A symbol is allowed only if a match
-can still be completed with the symbols that are left, so whoever draws what is allowed ends with a
-match. This module knows no model and nothing of how symbols are drawn.
+The expression becomes an automaton over the characters in the vocabulary. A token moves through it
+character by character; so does a spelled word. A token is allowed only if a match can still be
+completed with the tokens that are left, so that drawing allowed tokens always ends with a match.
+This module does not know a model or how tokens are drawn.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from charlstm.arrays import Ids, Mask
 from charlstm.errors import UsageError
 from charlstm.generation.regex_automaton import NEVER, Automaton
 from charlstm.tokenizer.base import BEGIN_SPELLING, END_OF_DOCUMENT, END_SPELLING, Tokenizer
 from charlstm.unicode_text import has_surrogates
 
-Mask: TypeAlias = NDArray[np.bool_]
-
 _CACHED_NUMBERS = 2**24
-_SPELLING = 3  # symbols that spelling takes at least: begin, one letter, end
+_SPELLING = 3  # tokens of the shortest spelled word: begin, one letter, end
 
 
 class Pattern:
-    """An expression, ready to be walked with a tokenizer's symbols.
+    """A regular expression over the tokens of a tokenizer.
 
-    A place in a match is a state of the automaton, an integer; ``start`` is the first.
+    A state is an integer that says how far a text has come in a match.
 
     Args:
         expression: a regular expression as for ``Automaton``, to match the text as a whole.
-        tokenizer: whose symbols make up the text.
+        tokenizer: the tokenizer of the text.
+
+    Attributes:
+        expression: as given.
+        start: the state of the empty text.
+        horizon: with at least this many tokens left, their number makes no difference.
 
     Raises:
-        UsageError: if the expression is not one.
+        UsageError: if the expression is not a regular expression that can be used.
     """
 
     def __init__(self, expression: str, tokenizer: Tokenizer) -> None:
@@ -45,7 +48,6 @@ class Pattern:
         self.expression = expression
         self._automaton = Automaton(expression, characters)
         self.start = self._automaton.start
-        # More symbols than this make no difference to what is allowed.
         self.horizon = self._automaton.farthest + _SPELLING + 1
         self._spells = tokenizer.spells
         self._letters = tokenizer.character_ids.astype(np.int64)
@@ -53,39 +55,39 @@ class Pattern:
         self._walked: dict[int, NDArray[np.int32]] = {}
 
     def shortest(self, state: int) -> int:
-        """Return how many characters the shortest way from a state to a match has."""
+        """Return how many characters a match takes at least from a state."""
         return int(self._automaton.distances[state])
 
     def matches(self, state: int) -> bool:
-        """Whether the text up to a state is a match."""
+        """Return whether a text in this state is a match."""
         return bool(self._automaton.accepting[state])
 
     def is_alive(self, state: int) -> bool:
-        """Whether some text leads from a state to a match."""
+        """Return whether any text leads from a state to a match."""
         return bool(self._automaton.distances[state] < NEVER)
 
     def read(self, text: str, state: int | None = None) -> int:
         """Return the state after a text, from the start or from a given state."""
-        at = self.start if state is None else state
+        reached = self.start if state is None else state
         for character in text:
-            at = self._automaton.move(at, character)
-        return at
+            reached = self._automaton.move(reached, character)
+        return reached
 
     def after(self, state: int) -> NDArray[np.int32]:
-        """Return the state after each symbol, int32 [V]."""
+        """Return the state after each token of the vocabulary, int32 [V]."""
         reached = self._walked.get(state)
         if reached is None:
             if (len(self._walked) + 1) * len(self._order) > _CACHED_NUMBERS:
-                self._walked.clear()  # another thread may be about to read it: hence ``get``
+                self._walked.clear()  # another thread may do so at any time: hence ``get`` above
             reached = self._walked[state] = self._walk(state)
         return reached
 
     def allowed(self, state: int, left: int, *, spelling: bool = False) -> Mask:
-        """Return which symbols may follow, bool [V].
+        """Return which tokens may follow, bool [V].
 
         Args:
-            state: where the text stands.
-            left: how many symbols may still be written, 1 or more.
+            state: the state of the text.
+            left: how many more tokens the text may have, 1 or more.
             spelling: whether a word is being spelled.
         """
         own, after = self.shortest(state), self.after(state)
@@ -98,7 +100,7 @@ class Pattern:
         allowed = needed + 1 <= left
         allowed[END_OF_DOCUMENT] = self.matches(state)
         if self._spells:
-            # One letter at least, and the end of the spelling.
+            # At least one letter follows, and the end of the spelling.
             least = int(needed[self._letters].min(initial=int(NEVER)))
             allowed[BEGIN_SPELLING] = least + _SPELLING <= left
             allowed[END_SPELLING] = False
@@ -116,12 +118,12 @@ class Pattern:
 
 def _spelled_out(
     pieces: Sequence[str], characters: Sequence[str]
-) -> tuple[NDArray[np.int32], NDArray[np.int64], list[int]]:
-    """Return the pieces as columns of the automaton, longest first.
+) -> tuple[NDArray[np.int32], Ids, list[int]]:
+    """Return the pieces as columns of the automaton, longest piece first.
 
     Returns:
-        Columns int32 [V, longest piece]; the id of each row; for each position, how many pieces
-        are longer.
+        The columns of each piece's characters, int32 [V, longest]; the id of each row [V]; and for
+        each position, how many pieces are longer.
     """
     column = {character: code for code, character in enumerate(characters)}
     unknown = len(characters)

@@ -1,29 +1,23 @@
-"""Logits -> logits: every way to hold against a symbol that it has occurred.
+"""Penalties against repetition: logits and recent token ids to logits.
 
-All functions take logits [B,V] in float32 and the ids of the last symbols, [B,W], oldest first, -1
-for an empty place, and treat rows independently. This module knows no text, no model and no random
-generator.
+All functions take logits float32 [B, V] and the last ids of each row [B, W], oldest first, with
+``EMPTY`` where there is no token or one to ignore. They treat rows independently. This module does
+not know text, a model or random numbers.
 """
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
-
 import numpy as np
-from numpy.typing import NDArray
 
+from charlstm.arrays import AnyIds, Floats, Ids
 from charlstm.config import SampleConfig
 from charlstm.errors import ConfigError
 
-Floats: TypeAlias = NDArray[np.float32]
-Recent: TypeAlias = NDArray[np.integer[Any]]
-
 EMPTY = -1
-# No penalty is larger, so that no logit overflows.
-_LARGEST_PENALTY = 1e30
+_LARGEST_PENALTY = 1e30  # keeps logits from overflowing
 
 
-def penalize(logits: Floats, recent: Recent, config: SampleConfig) -> Floats:
+def penalize(logits: Floats, recent: AnyIds, config: SampleConfig) -> Floats:
     """Apply the penalties that are switched on: repetition, presence, frequency, loops.
 
     Args:
@@ -32,7 +26,7 @@ def penalize(logits: Floats, recent: Recent, config: SampleConfig) -> Floats:
         config: the settings.
 
     Raises:
-        ConfigError: if loops cost something and the length they begin at is not set.
+        ConfigError: if ``loop_penalty`` is on and ``loop_length`` is not set.
     """
     window = recent[:, -config.repetition_window :]
     if config.repetition_penalty != 1.0:
@@ -53,17 +47,17 @@ def penalize(logits: Floats, recent: Recent, config: SampleConfig) -> Floats:
     return logits
 
 
-def places_needed(config: SampleConfig) -> int:
-    """Return how many of the last ids the penalties that are switched on need; 0 for none."""
+def window_needed(config: SampleConfig) -> int:
+    """Return how many of the last ids the penalties need, W; 0 if all are off."""
     counting = config.repetition_penalty != 1.0 or config.presence_penalty
     window = config.repetition_window if counting or config.frequency_penalty else 0
     return max(window, config.loop_window if config.loop_penalty else 0)
 
 
-def penalize_repetition(logits: Floats, recent: Recent, penalty: float) -> Floats:
-    """Make recent ids less likely: positive logits are divided by the penalty, negative multiplied.
+def penalize_repetition(logits: Floats, recent: AnyIds, penalty: float) -> Floats:
+    """Divide the positive logits of recent ids by a penalty, and multiply the negative ones.
 
-    An id counts once, however often it occurs (Keskar et al. 2019, CTRL, section 4.1).
+    An id counts once, however often it occurs (CTRL, Keskar et al. 2019, section 4.1).
 
     Args:
         logits: float32 [B, V].
@@ -71,54 +65,55 @@ def penalize_repetition(logits: Floats, recent: Recent, penalty: float) -> Float
         penalty: 1 or more; 1 changes nothing.
     """
     rows = np.arange(len(logits))[:, np.newaxis]
-    # One more column takes what is written for -1.
+    # One more column takes what is written for EMPTY, which is -1.
     penalized = np.concatenate([logits, np.zeros((len(logits), 1), np.float32)], axis=1)
     values = penalized[rows, recent]
     penalized[rows, recent] = np.where(values > 0, values / penalty, values * penalty)
     return np.ascontiguousarray(penalized[:, :-1])
 
 
-def penalize_presence(logits: Floats, recent: Recent, penalty: float) -> Floats:
-    """Subtract a penalty from every id that occurs, once.
+def penalize_presence(logits: Floats, recent: AnyIds, penalty: float) -> Floats:
+    """Subtract a penalty from the logit of every id that occurs.
 
     Args:
         logits: float32 [B, V].
         recent: ids [B, W].
-        penalty: 0 changes nothing; below 0 makes what occurred likelier.
+        penalty: 0 changes nothing; below 0 makes these ids likelier.
     """
-    return _less(logits, penalty, np.minimum(_counts(logits, recent), 1))
+    return _lowered(logits, penalty, np.minimum(_counts(logits, recent), 1))
 
 
-def penalize_frequency(logits: Floats, recent: Recent, penalty: float) -> Floats:
-    """Subtract a penalty from every id for each time it occurs.
+def penalize_frequency(logits: Floats, recent: AnyIds, penalty: float) -> Floats:
+    """Subtract a penalty from the logit of every id for each time that it occurs.
 
     Args:
         logits: float32 [B, V].
         recent: ids [B, W].
-        penalty: 0 changes nothing; below 0 makes what occurred likelier.
+        penalty: 0 changes nothing; below 0 makes these ids likelier.
     """
-    return _less(logits, penalty, _counts(logits, recent))
+    return _lowered(logits, penalty, _counts(logits, recent))
 
 
 def penalize_loops(
-    logits: Floats, recent: Recent, multiplier: float, base: float, allowed: int
+    logits: Floats, recent: AnyIds, multiplier: float, base: float, allowed: int
 ) -> Floats:
-    """Make it unlikely that a sequence goes on as it went on before (DRY, p-e-w 2024).
+    """Make it unlikely that a sequence continues as it did before (DRY, p-e-w 2024).
 
-    An id that would continue a repetition of ``n`` symbols, ``n`` at least ``allowed``, loses
-    ``multiplier * base ** (n - allowed)``; of several repetitions the longest counts.
+    The logit of an id that would continue a repetition of ``n`` tokens, where ``n`` is at least
+    ``allowed``, is lowered by ``multiplier * base ** (n - allowed)``. Of several repetitions the
+    longest counts.
 
     Args:
         logits: float32 [B, V].
         recent: ids [B, W].
         multiplier: 0 or more; 0 changes nothing.
         base: 1 or more.
-        allowed: how long a repetition may be before it costs, 1 or more.
+        allowed: the length of a repetition from which on it is penalized, 1 or more.
     """
     lengths = repetition_lengths(recent)
-    rows, places = np.nonzero((lengths >= allowed) & (recent[:, 1:] != EMPTY))
+    rows, positions = np.nonzero((lengths >= allowed) & (recent[:, 1:] != EMPTY))
     longest = np.zeros(logits.shape, np.int64)
-    np.maximum.at(longest, (rows, recent[rows, places + 1]), lengths[rows, places])
+    np.maximum.at(longest, (rows, recent[rows, positions + 1]), lengths[rows, positions])
     repeats = longest >= allowed
     with np.errstate(over="ignore"):
         penalties = multiplier * np.power(float(base), longest[repeats] - allowed)
@@ -127,8 +122,8 @@ def penalize_loops(
     return penalized
 
 
-def repetition_lengths(recent: Recent) -> NDArray[np.int64]:
-    """Return for each place but the last how many symbols up to it are those at the end.
+def repetition_lengths(recent: AnyIds) -> Ids:
+    """Return, for each position but the last, how many tokens up to it equal those at the end.
 
     Args:
         recent: ids [B, W].
@@ -138,24 +133,24 @@ def repetition_lengths(recent: Recent) -> NDArray[np.int64]:
     """
     width = recent.shape[1]
     lengths = np.zeros((len(recent), max(0, width - 1)), np.int64)
-    going = np.ones(lengths.shape, np.bool_)
+    repeats = np.ones(lengths.shape, np.bool_)
     for back in range(width - 1):
         last = recent[:, width - 1 - back, np.newaxis]
         same = np.zeros(lengths.shape, np.bool_)
         same[:, back:] = (recent[:, : width - 1 - back] == last) & (last != EMPTY)
-        going &= same
-        if not going.any():
+        repeats &= same
+        if not repeats.any():
             break
-        lengths += going
+        lengths += repeats
     return lengths
 
 
-def _less(logits: Floats, penalty: float, times: Floats) -> Floats:
-    less: Floats = logits - np.float32(penalty) * times
-    return less
+def _lowered(logits: Floats, penalty: float, times: Floats) -> Floats:
+    lowered: Floats = logits - np.float32(penalty) * times
+    return lowered
 
 
-def _counts(logits: Floats, recent: Recent) -> Floats:
+def _counts(logits: Floats, recent: AnyIds) -> Floats:
     """Return how often each id occurs, float32 [B, V]."""
     counts = np.zeros((len(logits), logits.shape[1] + 1), np.float32)
     np.add.at(counts, (np.arange(len(logits))[:, np.newaxis], recent), 1)

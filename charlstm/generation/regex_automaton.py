@@ -1,9 +1,9 @@
-"""A regular expression -> an automaton over characters, worked out only as far as it is walked.
+"""A regular expression to a deterministic automaton over characters, built as it is used.
 
-Python's own parser reads the expression. A deterministic automaton may be of exponential size, as
-that of ``.*a.{40}`` is, so its states are made when a text first reaches them: each is a set of
-nodes of the expression's nondeterministic automaton (Thompson 1968). How far a set is from a match
-is known from its nodes. This module knows characters, not symbols.
+Python's own parser reads the expression. The size of a deterministic automaton can be exponential,
+as for ``.*a.{40}``, so a state is created when a text first reaches it. It is a set of nodes of the
+nondeterministic automaton of the expression (Thompson 1968), whose nodes determine how far it is
+from a match. This module knows characters, not tokens.
 """
 
 from __future__ import annotations
@@ -20,10 +20,11 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from charlstm.arrays import Mask
 from charlstm.errors import UsageError
 
 Test: TypeAlias = Callable[[str], bool]
-Row: TypeAlias = NDArray[np.int32]
+
 
 DEAD = 0  # the state from which no text leads to a match
 NEVER = np.int32(2**30)
@@ -42,38 +43,39 @@ _ENDS = (ops.AT_END, ops.AT_END_STRING)
 
 
 class Automaton:
-    """An expression, ready to be walked: states are integers, ``start`` is the first.
+    """The automaton of an expression. States are integers.
 
     Args:
         expression: in the syntax of Python's ``re``, without what has no automaton: look-around,
             back-references, word boundaries, possessive and atomic groups, line-wise anchors. It
-            has to match a text as a whole.
-        alphabet: the characters that can be written.
+            must match a text as a whole.
+        alphabet: the characters that can be generated.
 
     Attributes:
+        start: the state of the empty text.
         distances: for each state so far, how many characters of the alphabet a match takes at
-            least, int32 [states], ``NEVER`` without one.
-        accepting: whether a text may end there, bool [states].
-        farthest: the greatest distance that there can be.
+            least, int32 [states]; ``NEVER`` if there is none.
+        accepting: for each state so far, whether a text may end there, bool [states].
+        farthest: the largest possible distance.
 
     Raises:
-        UsageError: if the expression is not one, or too large.
+        UsageError: if the expression is not a regular expression, can't be used or is too large.
     """
 
     def __init__(self, expression: str, alphabet: Sequence[str]) -> None:
         nodes = _Nodes(expression)
         self._nodes = nodes
         self._alphabet = alphabet
-        self._writable: dict[Test, NDArray[np.bool_]] = {}
+        self._writable: dict[Test, Mask] = {}
         self._node_distances = self._measure()
         finite = self._node_distances[self._node_distances < NEVER]
         self.farthest = int(finite.max(initial=0))
         self._lock = threading.Lock()
         self._numbers: dict[frozenset[int], int] = {}
         self._sets: list[frozenset[int]] = []
-        self._rows: Row = np.full((16, len(alphabet) + 1), -1, np.int32)
+        self._rows: NDArray[np.int32] = np.full((16, len(alphabet) + 1), -1, np.int32)
         self.distances: NDArray[np.int32] = np.empty(16, np.int32)
-        self.accepting: NDArray[np.bool_] = np.empty(16, np.bool_)
+        self.accepting: Mask = np.empty(16, np.bool_)
         self._number(frozenset(), accepting=False)
         self._rows[DEAD] = DEAD
         first = nodes.reached([nodes.first], nodes.skips, nodes.begins)
@@ -81,7 +83,7 @@ class Automaton:
         self.start = self._number(first, accepting=nodes.last in ends)
 
     def move(self, state: int, character: str) -> int:
-        """Return the state after any character, of the alphabet or not."""
+        """Return the state after a character, which need not be in the alphabet."""
         reads = (self._nodes.reads[node] for node in self._sets[state])
         with self._lock:
             return self._after(to for test, to in reads if test(character))
@@ -91,8 +93,8 @@ class Automaton:
 
         Args:
             states: int32 [N].
-            columns: the places of the characters in the alphabet, int32 [N]; its length stands for
-                any character that is not in it.
+            columns: the indices of the characters in the alphabet, int32 [N]; its length means a
+                character that is not in the alphabet.
         """
         for state in set(states.tolist()):
             if self._rows[state, 0] < 0:
@@ -100,31 +102,31 @@ class Automaton:
         return self._rows[states, columns]
 
     def _fill(self, state: int) -> None:
-        """Work out where each character of the alphabet leads."""
+        """Compute the state after each character of the alphabet."""
         reads = [self._nodes.reads[node] for node in self._sets[state]]
         table = np.array([self._is_written(test) for test, _ in reads])
         row = np.full(len(self._alphabet) + 1, DEAD, np.int32)
         known: dict[bytes, int] = {}
         with self._lock:
-            for place, matches in enumerate(table.T if len(reads) else ()):
+            for column, matches in enumerate(table.T if len(reads) else ()):
                 key = matches.tobytes()
                 if key not in known:
                     known[key] = self._after(
                         to for (_, to), is_match in zip(reads, matches, strict=True) if is_match
                     )
-                row[place] = known[key]
+                row[column] = known[key]
             self._rows[state] = row
 
     def _after(self, targets: Iterable[int]) -> int:
-        """Return the state of the nodes that have been reached by a character."""
+        """Return the state after a character that leads to these nodes."""
         nodes, reached = self._nodes, list(targets)
         ends = nodes.reached(reached, nodes.skips, nodes.ends)
         return self._number(nodes.reached(reached, nodes.skips), accepting=nodes.last in ends)
 
     def _number(self, found: frozenset[int], *, accepting: bool) -> int:
-        """Return the number of a set of nodes, of which only those that read are kept."""
+        """Return the state for a set of nodes, of which only those that read are kept."""
         reading = frozenset(node for node in found if node in self._nodes.reads)
-        # Whether a text may end there is no matter of the reading nodes alone.
+        # Whether a text may end there does not follow from the reading nodes.
         key = reading | {-1} if accepting else reading
         number = self._numbers.get(key)
         if number is None:
@@ -154,9 +156,9 @@ class Automaton:
         for node, (test, target) in nodes.reads.items():
             if self._is_written(test).any():
                 before[target].append((node, 1))
-        over = nodes.leading_to_end()
-        distances[list(over)] = 0
-        queue = deque(over)
+        ends = nodes.leading_to_end()
+        distances[list(ends)] = 0
+        queue = deque(ends)
         while queue:
             node = queue.popleft()
             for source, cost in before[node]:
@@ -165,16 +167,22 @@ class Automaton:
                     (queue.append if cost else queue.appendleft)(source)
         return distances
 
-    def _is_written(self, test: Test) -> NDArray[np.bool_]:
+    def _is_written(self, test: Test) -> Mask:
         if test not in self._writable:
-            self._writable[test] = np.array([test(each) for each in self._alphabet], np.bool_)
+            self._writable[test] = np.array(list(map(test, self._alphabet)), np.bool_)
         return self._writable[test]
 
 
 class _Nodes:
-    """The nondeterministic automaton: nodes that read a character, or skip to others for nothing.
+    """The nondeterministic automaton: nodes that read a character or skip to other nodes.
 
-    ``begins`` are skips that hold at the beginning of a text only, ``ends`` at its end only.
+    Attributes:
+        skips: the nodes that a node leads to without reading.
+        begins: the same, at the beginning of a text only.
+        ends: the same, at the end of a text only.
+        reads: the test that a node applies to a character, and the node it leads to.
+        first: the node of the empty text.
+        last: the node of a match.
     """
 
     def __init__(self, expression: str) -> None:
@@ -202,22 +210,22 @@ class _Nodes:
     def __len__(self) -> int:
         return self._count
 
-    def reached(self, begin: Iterable[int], *ways: dict[int, list[int]]) -> frozenset[int]:
-        """Return the nodes that can be reached without a character, the first ones included."""
+    def reached(self, begin: Iterable[int], *skips: dict[int, list[int]]) -> frozenset[int]:
+        """Return the nodes that can be reached by skips alone, the first ones included."""
         found, waiting = set(begin), list(begin)
         while waiting:
             node = waiting.pop()
-            for way in ways:
-                new = [target for target in way.get(node, ()) if target not in found]
+            for targets in skips:
+                new = [target for target in targets.get(node, ()) if target not in found]
                 found.update(new)
                 waiting.extend(new)
         return frozenset(found)
 
     def leading_to_end(self) -> frozenset[int]:
-        """Return the nodes from which a text may end without a further character."""
+        """Return the nodes at which a text may end."""
         sources: dict[int, list[int]] = {}
-        for way in (self.skips, self.ends):
-            for node, targets in way.items():
+        for skips in (self.skips, self.ends):
+            for node, targets in skips.items():
                 for target in targets:
                     sources.setdefault(target, []).append(node)
         return self.reached([self.last], sources)
@@ -229,7 +237,7 @@ class _Nodes:
         return self._count - 1
 
     def _sequence(self, items: Any, flags: int, then: int) -> int:
-        """Add nodes for a sequence; return the first, after which comes the node ``then``."""
+        """Add the nodes of a sequence that leads to the node ``then``; return the first one."""
         for operator, argument in reversed(list(items)):
             then = self._item(operator, argument, flags, then)
         return then
@@ -237,7 +245,7 @@ class _Nodes:
     def _item(self, operator: Any, argument: Any, flags: int, then: int) -> int:
         if operator in (ops.LITERAL, ops.NOT_LITERAL, ops.ANY, ops.IN):
             node = self._new()
-            # What is repeated is tested once for all its nodes.
+            # The nodes of a repeated item share a test, which is applied to a character once.
             key = operator, repr(argument), flags
             if key not in self._tests:
                 self._tests[key] = _test_of(operator, argument, flags)
@@ -285,7 +293,7 @@ class _Nodes:
 
 
 def _test_of(operator: Any, argument: Any, flags: int) -> Test:
-    """Return whether a character is what an item of an expression reads."""
+    """Return the test of whether an item of an expression matches a character."""
     if operator is ops.ANY:
         return (lambda _: True) if flags & _DOT_ALL else (lambda character: character != "\n")
     if operator is ops.IN:

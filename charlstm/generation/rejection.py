@@ -1,19 +1,60 @@
-"""Samples -> those worth keeping: not known already, not drawn twice.
+"""Rejection of samples that are known already or were drawn before.
 
-This module knows samples and containers of lines; it does not know where either come from.
+Samples are drawn until enough of them are new. This module knows samples and containers of lines;
+it does not know where either comes from.
 """
 
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Iterator
+from itertools import repeat
+from typing import Protocol
 
 import msgspec
 
 from charlstm.errors import GenerationError
 from charlstm.generation.decoder import Sample
 
-# So many samples in a row without a new one end the search.
+# The search ends after this many rejected samples in a row.
 PATIENCE = 2_000
+# How far the indices of two prompts are apart: no prompt takes this many samples.
+_INDICES_PER_PROMPT = 2**40
+
+
+class Draw(Protocol):
+    """Draws a sample of each prompt, as ``charlstm.generation.decoder.generate`` does."""
+
+    def __call__(self, prompts: Iterable[str], *, first: int, at_once: int) -> Iterator[Sample]:
+        """Yield samples with indices from ``first`` on, drawing ``at_once`` of them together."""
+
+
+def draw_new(
+    draw: Draw,
+    prompts: Iterable[str],
+    count: int,
+    *,
+    known: Container[str],
+    unique: bool,
+    random: bool,
+) -> Iterator[Sample]:
+    """Yield ``count`` samples of each prompt that are not rejected, numbered from 0.
+
+    Args:
+        draw: draws samples.
+        prompts: the texts to continue.
+        count: how many samples of each prompt to yield.
+        known: texts to reject.
+        unique: whether to reject a text that was yielded before, of any prompt.
+        random: whether samples of a prompt differ; if not, no more than ``count`` are drawn.
+
+    Raises:
+        GenerationError: as for ``reject_known``.
+    """
+    seen: set[str] | None = set() if unique else None
+    for number, prompt in enumerate(prompts):
+        attempts = repeat(prompt) if random else repeat(prompt, count)
+        samples = draw(attempts, first=number * _INDICES_PER_PROMPT, at_once=count)
+        yield from reject_known(samples, count, known=known, seen=seen, first=number * count)
 
 
 def reject_known(
@@ -24,19 +65,20 @@ def reject_known(
     seen: set[str] | None = None,
     first: int = 0,
 ) -> Iterator[Sample]:
-    """Yield the first ``count`` samples that are kept, numbered from ``first`` on.
+    """Yield the first ``count`` samples that are neither known nor seen.
 
-    A sample counts as its whole text, the prompt included, without line ends after it.
+    A sample is compared as a whole text: with its prompt, without line ends after it.
 
     Args:
-        samples: as many as it takes, perhaps without end.
-        count: how many to keep.
-        known: texts that are not kept.
-        seen: texts that were kept, which are kept once only; grows.
-        first: the number of the first one.
+        samples: the samples, perhaps infinitely many.
+        count: how many to yield.
+        known: texts to reject.
+        seen: texts yielded before, to be rejected too; those yielded now are added. ``None`` allows
+            repeated texts.
+        first: the index to give to the first one; the others count on from it.
 
     Raises:
-        GenerationError: if ``PATIENCE`` samples in a row, or all there are, were not kept.
+        GenerationError: if ``PATIENCE`` samples in a row are rejected, or there are no more.
     """
     kept = refused = 0
     for sample in samples:

@@ -1,7 +1,8 @@
-"""Where a text is to end before its length is reached: stop texts and the ends of units.
+"""Stop conditions on a growing text: stop texts, and the end of a line, sentence or paragraph.
 
-A text is looked at as it grows, piece by piece; of several endings the one counts that is complete
-first, so it makes no difference how the text is cut into pieces. This module knows strings only.
+A text is searched as it grows, piece by piece. Of several endings the one that is complete first
+counts, so the result does not depend on where the text is cut into pieces. This module knows
+strings only.
 """
 
 from __future__ import annotations
@@ -12,10 +13,11 @@ from typing import Literal, NamedTuple, TypeAlias
 
 from charlstm.config import SampleConfig, Unit
 
-Reason: TypeAlias = Literal["stop", "until"]
+StopReason: TypeAlias = Literal["stop", "until"]
 
-# What ends a unit, and what of a text may turn out to be the beginning of an end. A text is cut
-# before the group that matches. (``$`` would match before a newline, too.)
+# Of each unit, a pattern of its end, and one of the end of a text that may be the beginning of that
+# or still change it. The text is cut before the group that matches. (``$`` would match before a
+# newline, too.)
 _ENDS: dict[Unit, tuple[str, str | None]] = {
     "line": (r"([\r\n])", None),
     "paragraph": (
@@ -30,27 +32,33 @@ _ENDS: dict[Unit, tuple[str, str | None]] = {
 
 
 class StopMatch(NamedTuple):
-    """What ends a text: where it is complete, where the text is cut, and why."""
+    """An ending of a text.
+
+    Attributes:
+        complete: the position after it.
+        cut: the position where the text is to be cut.
+        reason: what ends the text.
+    """
 
     complete: int
-    at: int
-    reason: Reason
+    cut: int
+    reason: StopReason
 
 
 class PendingText(NamedTuple):
-    """The end of a growing text that can not be shown yet.
+    """The end of a growing text that can't be shown yet.
 
     Attributes:
-        text: its end as far as that may be the beginning of an ending.
-        begun: whether anything but white space stands before that.
+        text: what may be the beginning of an ending.
+        has_content: whether the text before it has anything but white space.
     """
 
     text: str = ""
-    begun: bool = False
+    has_content: bool = False
 
 
 class Endings:
-    """What ends a text, ready to be looked for while the text grows."""
+    """The stop texts and the unit of a configuration, searched for while a text grows."""
 
     def __init__(self, config: SampleConfig) -> None:
         self._stops = config.stop
@@ -59,63 +67,67 @@ class Endings:
         self._may_end = re.compile(may_end) if may_end else None
 
     def __bool__(self) -> bool:
-        """Whether there is anything to look for."""
+        """Return whether there is anything to search for."""
         return bool(self._stops) or self._end is not None
 
     def add(
         self, pending: PendingText, piece: str, *, may_end: bool
-    ) -> tuple[str, PendingText, Reason | None]:
-        """Let a text grow.
+    ) -> tuple[str, PendingText, StopReason | None]:
+        """Append a piece to a text.
 
         Args:
-            pending: what of it was not shown so far.
+            pending: what has not been shown of the text so far.
             piece: what comes next.
-            may_end: whether the text may end with what is complete now; if not, that is no ending
-                later either.
+            may_end: whether an ending that is now complete counts; if not, it never will.
 
         Returns:
-            What can no longer become part of an ending, what is pending after it, and
-            the reason if the text ends: it ends with what is returned.
+            What can be shown now; what is pending after it; and the reason if the text ends with
+            what is shown, otherwise ``None``.
         """
         text = pending.text + piece
-        looked_at = len(pending.text)
-        ending = self.find(text, begun=pending.begun, looked_at=looked_at) if may_end else None
-        cut = len(text) - self.held_back(text) if ending is None else ending.at
+        searched = len(pending.text)
+        ending = None
+        if may_end:
+            ending = self.find(text, has_content=pending.has_content, searched=searched)
+        cut = len(text) - self.held_back(text) if ending is None else ending.cut
         shown = text[:cut]
-        begun = pending.begun or bool(shown.strip())
-        return shown, PendingText(text[cut:], begun), None if ending is None else ending.reason
+        has_content = pending.has_content or bool(shown.strip())
+        reason = None if ending is None else ending.reason
+        return shown, PendingText(text[cut:], has_content), reason
 
-    def find(self, text: str, *, begun: bool = False, looked_at: int = 0) -> StopMatch | None:
+    def find(self, text: str, *, has_content: bool = False, searched: int = 0) -> StopMatch | None:
         """Return the ending in a text that is complete first; of several, the longest.
 
         Args:
-            text: the text, as far as it has not been found free of endings.
-            begun: whether anything but white space stands before it; no unit is empty.
-            looked_at: how much of it was there before; what is complete in that does not count.
+            text: the text, or its end.
+            has_content: whether the text before it has anything but white space; if not, leading
+                white space ends no unit, for units are not empty.
+            searched: how many of its characters were searched before; an ending that was complete
+                then does not count.
         """
         found = [
             StopMatch(start + len(stop), start, "stop")
             for stop in self._stops
-            if (start := text.find(stop, max(0, looked_at - len(stop) + 1))) >= 0
+            if (start := text.find(stop, max(0, searched - len(stop) + 1))) >= 0
         ]
         if self._end:
-            content = 0 if begun else len(text) - len(text.lstrip())
-            match = self._end.search(text, content)
-            while match and match.end() <= looked_at:
+            first = 0 if has_content else len(text) - len(text.lstrip())
+            match = self._end.search(text, first)
+            while match and match.end() <= searched:
                 match = self._end.search(text, match.start() + 1)
             if match:
                 found.append(StopMatch(match.end(), match.start(match.lastindex or 0), "until"))
         return min(found, default=None)
 
     def held_back(self, text: str) -> int:
-        """Return how many characters at the end of a text may be the beginning of an ending."""
+        """Return how many characters at the end of a text may be part of an ending to come."""
         held = len(beginning_at_end(text, self._stops))
         match = self._may_end.search(text) if self._may_end else None
         return max(held, len(text) - match.start() if match else 0)
 
 
 def beginning_at_end(text: str, others: Collection[str]) -> str:
-    """Return the longest end of a text that is the beginning, not the whole, of another one."""
+    """Return the longest end of a text that another one begins with but does not equal."""
     return max((_overlap(text, other) for other in others), key=len, default="")
 
 

@@ -1,8 +1,9 @@
 """The grammar of character level: what the next character does to the word being written.
 
-The tokenizer's pattern says what a word is. Here it is asked about short examples, once: what each
-kind of character does after each kind of text. A model's characters look that up. Examples have no
-tags in angle brackets and are shorter than any bound of the pattern, so these count for nothing.
+The tokenizer's pattern defines what a word is. It is applied once to short examples, to find what
+each kind of character does after each kind of text; then the characters of a model are looked up.
+The examples have no tags in angle brackets and are shorter than any bound in the pattern, so
+predictions ignore both.
 """
 
 from __future__ import annotations
@@ -13,18 +14,19 @@ from typing import NamedTuple
 
 import numpy as np
 
-from charlstm.prediction.grammar import Context, Grammar, Ids, Probabilities, Step, probabilities
-from charlstm.prediction.search import SHARED, BestFirstSearch, Floats, Node, Target
+from charlstm.arrays import Doubles, Floats, Ids
+from charlstm.prediction.grammar import Context, Grammar, Step, probabilities
+from charlstm.prediction.search import SHARED, BestFirstSearch, Node, Target
 from charlstm.tokenizer.base import END_OF_DOCUMENT, Tokenizer
 from charlstm.tokenizer.segmentation import Kind, kind_of, partial_word, tokens_of
 
 
 class _Tail(NamedTuple):
-    """An example of what is written: all that decides what the next character does.
+    """An example of the end of a text, which decides what the next character does.
 
     Attributes:
-        typed: the word that was typed, until it is certain whether the next word goes on with it.
-        written: after it, without the white space before the next word.
+        typed: the word that was typed, until it is certain whether the next word continues it.
+        written: the text after it, without the white space before the next word.
     """
 
     typed: str = ""
@@ -35,12 +37,12 @@ class _Change(NamedTuple):
     """What one more character does to the word being written.
 
     Attributes:
-        tail: after it.
-        completes: with it the word goes on with the one that was typed.
+        tail: the example after it.
+        completes: the word now continues the one that was typed.
         may_complete: the same may be true after one more character.
         ends: the word ended before it.
         closes: the word ends with it, whatever follows.
-        is_open: no word has begun, or it may turn out that the word ended before.
+        is_open: no word has begun, or the word may turn out to have ended before.
     """
 
     tail: _Tail
@@ -51,7 +53,7 @@ class _Change(NamedTuple):
     is_open: bool
 
 
-# The next character of each kind. Tails consist of others, so that these never prolong a run.
+# The next character of each kind. Tails consist of other characters, so these never extend a run.
 _EXAMPLES = {
     Kind.LETTER: "a",
     Kind.MARK: "\u0301",
@@ -61,15 +63,15 @@ _EXAMPLES = {
     Kind.ALONE: "中",
     Kind.OTHER: "!",
 }
-_END = len(Kind)  # a kind of its own: the end of the document, after which words are over
-_SAME = _END + 1  # and one more of the character that was read last
+_END = len(Kind)  # a kind for the end of the document, which ends words
+_SAME = _END + 1  # a kind for a repetition of the last character
 _ALL_KINDS = [*map(int, Kind), _END, _SAME]
 
 
 def _next_word(typed: str, written: str) -> tuple[bool, int]:
-    """Return whether the next word goes on with ``typed``, and where in ``written`` it ends.
+    """Return whether the next word continues ``typed``, and where in ``written`` it ends.
 
-    It is the first token that is not white space. As long as there is none it ends at 0.
+    The next word is the first token that is not white space; it ends at 0 if there is none yet.
     """
     if typed:
         first = next(tokens_of(typed + written))
@@ -84,7 +86,7 @@ def _next_word(typed: str, written: str) -> tuple[bool, int]:
 
 
 def _example_of(word: str) -> str:
-    """Return a short text that goes on as a word does, whatever the word's length."""
+    """Return a short text that can be continued in the same ways as a word of any length."""
     kind = kind_of(word[0]) if word else Kind.SPACE
     if kind is Kind.LETTER:
         return "a'" if kind_of(word[-1]) is Kind.APOSTROPHE else "a"
@@ -94,7 +96,7 @@ def _example_of(word: str) -> str:
 
 
 def _change(tail: _Tail, kind: int) -> _Change:
-    """Ask the tokenizer what a character does: a word is over when none that follows changes it."""
+    """Find what a character does. A word is over when no character after it can change it."""
     typed, written = tail
     if kind == _SAME:
         written += (typed + written)[-1:]
@@ -121,7 +123,7 @@ def _change(tail: _Tail, kind: int) -> _Change:
 
 
 def _is_wanted(target: Target, tail: _Tail, change: _Change) -> bool:
-    """Return whether a search follows a path after a change."""
+    """Return whether a search with this target follows a path after a change."""
     if change.completes:
         return target is not Target.NEXT
     leaves_typed = tail.typed != "" and not change.may_complete
@@ -129,26 +131,28 @@ def _is_wanted(target: Target, tail: _Tail, change: _Change) -> bool:
 
 
 class _Rules:
-    """What each kind of character does after each tail; tails have numbers.
+    """What each kind of character does after each tail. Tails are numbered.
 
     Attributes:
-        changes: [tail][kind]: the change, and the number of the tail after it.
-        spare: [tail]: how many characters at its end are not the word's if the word ends.
-        is_certain: [tail]: whether the text can be divided in one way only, so far.
-        is_run: [tail]: whether its last character once more has another effect than its kind.
-        weights: [target, tail, kind]: the priority of the path as a multiple of its probability;
-            0 where it is not followed.
-        ends: [target, tail, kind]: 1 where the word ends.
+        changes: [tail][kind], the change and the number of the tail after it.
+        spare: [tail], how many characters at its end don't belong to the word if the word ends.
+        is_certain: [tail], whether there is only one way to divide the text so far.
+        is_run: [tail], whether a repetition of its last character differs from others of its kind.
+        weights: [target, tail, kind], the priority of the path as a multiple of its probability; 0
+            if it is not followed.
+        ends: [target, tail, kind], 1 if the word ends.
     """
 
     def __init__(self) -> None:
-        tails = [_Tail(typed) for typed in ("", "a", "a'", "1", ".")]  # and those that they lead to
+        tails = [_Tail(typed) for typed in ("", "a", "a'", "1", ".")]  # and those they lead to
         changes = []
         for tail in tails:
-            changes.append([_change(tail, kind) for kind in _ALL_KINDS])
-            tails += dict.fromkeys(each.tail for each in changes[-1] if each.tail not in tails)
-        self._numbers = {tail: number for number, tail in enumerate(tails)}
-        self.changes = [[(each, self._numbers[each.tail]) for each in row] for row in changes]
+            row = [_change(tail, kind) for kind in _ALL_KINDS]
+            changes.append(row)
+            tails += dict.fromkeys(change.tail for change in row if change.tail not in tails)
+        numbers = {tail: number for number, tail in enumerate(tails)}
+        self._numbers = numbers
+        self.changes = [[(change, numbers[change.tail]) for change in row] for row in changes]
         self.spare = [len(tail.written) - _next_word(*tail)[1] for tail in tails]
         self.is_certain = [
             not tail.typed and not spare for tail, spare in zip(tails, self.spare, strict=True)
@@ -178,21 +182,23 @@ def _rules() -> _Rules:
 
 
 class Characters(Grammar):
-    """Every symbol is a character."""
+    """Each token is a character."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         super().__init__(tokenizer)
         self._columns = np.delete(
             np.arange(tokenizer.vocab_size), tokenizer.never_generated.astype(np.int64)
         )
-        kinds = [kind_of(self._pieces[symbol]) if symbol else _END for symbol in self._columns]
-        self._kinds: list[int] = [int(kind) for kind in kinds]
-        self._symbols: list[int] = self._columns.tolist()
-        self._column = {symbol: column for column, symbol in enumerate(self._symbols)}
+        self._token_ids: list[int] = self._columns.tolist()
+        self._kinds: list[int] = [
+            int(kind_of(self._pieces[token_id])) if token_id != END_OF_DOCUMENT else _END
+            for token_id in self._token_ids
+        ]
+        self._column = {token_id: column for column, token_id in enumerate(self._token_ids)}
 
     @cached_property
-    def _tables(self) -> tuple[Probabilities, Probabilities]:
-        """For each column, the weights and ends of the rules."""
+    def _tables(self) -> tuple[Doubles, Doubles]:
+        """The weights and ends of the rules for each column of the probabilities."""
         rules = _rules()
         return rules.weights[:, :, self._kinds], rules.ends[:, :, self._kinds]
 
@@ -201,19 +207,19 @@ class Characters(Grammar):
         return self._tokenizer.encode_beginning(prompt), partial_word(prompt).typed, ""
 
     def begin(self, items: Sequence[tuple[BestFirstSearch, Context]], step: Step) -> None:  # noqa: ARG002
-        """Begin after what was typed."""
+        """Start after what was typed."""
         nodes = []
         for search, context in items:
             typed, tail = context.typed, _rules().number_of(context.typed)
             last = int(self._tokenizer.encode(typed[-1:])[0]) if typed else END_OF_DOCUMENT
             nodes.append((search, Node(1.0, tail, typed, "", False, last, context.state)))
         logits = np.stack([context.logits for _, context in items])
-        self.unfold(nodes, logits, np.stack([context.state for _, context in items], axis=1))
+        self.expand(nodes, logits, np.stack([context.state for _, context in items], axis=1))
 
-    def unfold(
+    def expand(
         self, items: Sequence[tuple[BestFirstSearch, Node]], logits: Floats, states: Floats
     ) -> None:
-        """Go on, character by character."""
+        """Extend paths by a character."""
         probs = probabilities(logits, self._columns)
         probs *= np.array([node.probability for _, node in items])[:, np.newaxis]
         target = np.array([search.target for search, _ in items])
@@ -221,8 +227,8 @@ class Characters(Grammar):
         rules, (weights_of, ends_of) = _rules(), self._tables
         weights, ends = weights_of[target, tails], ends_of[target, tails]
         for row, (search, node) in enumerate(items):
-            if rules.is_run[node.phase] and node.symbol in self._column:
-                column = self._column[node.symbol]
+            if rules.is_run[node.phase] and node.token_id in self._column:
+                column = self._column[node.token_id]
                 weights[row, column] = rules.weights[search.target, node.phase, _SAME]
                 ends[row, column] = rules.ends[search.target, node.phase, _SAME]
         self._end(items, np.add.reduce(probs * ends, axis=1).tolist())
@@ -237,18 +243,18 @@ class Characters(Grammar):
             strict=True,
         ):
             search, node = items[row]
-            self._go_on(search, node, column, probability, weight, states[:, row])
+            self._extend(search, node, column, probability, weight, states[:, row])
 
     def _end(self, items: Sequence[tuple[BestFirstSearch, Node]], ended: list[float]) -> None:
-        """Tell the searches which candidates the paths have ended in."""
+        """Report the candidates that end before the next character."""
         rules = _rules()
         for (search, node), probability in zip(items, ended, strict=True):
             if probability:
                 append = node.append[: len(node.append) - rules.spare[node.phase]]
                 path = node if rules.is_certain[node.phase] else None
-                search.find(node.completes, _text_of(node, append), append, probability, path)
+                search.add(node.completes, _text_of(node, append), append, probability, path)
 
-    def _go_on(
+    def _extend(
         self,
         search: BestFirstSearch,
         node: Node,
@@ -257,23 +263,22 @@ class Characters(Grammar):
         weight: float,
         state: Floats,
     ) -> None:
-        symbol, kind = self._symbols[column], self._kinds[column]
+        token_id, kind = self._token_ids[column], self._kinds[column]
         rules = _rules()
-        if symbol == node.symbol and rules.is_run[node.phase]:
+        if token_id == node.token_id and rules.is_run[node.phase]:
             kind = _SAME
         change, tail = rules.changes[node.phase][kind]
-        append = node.append + self._pieces[symbol]
-        child = Node(
-            probability, tail, node.text, append, node.completes or change.completes, symbol, state
-        )
+        append = node.append + self._pieces[token_id]
+        completes = node.completes or change.completes
+        child = Node(probability, tail, node.text, append, completes, token_id, state)
         if not change.closes:
             search.push(child, weight)
-        elif symbol == END_OF_DOCUMENT:
-            search.find(False, "", "", probability)
+        elif token_id == END_OF_DOCUMENT:
+            search.add(False, "", "", probability)
         else:
-            search.find(False, _text_of(child, append), append, probability, child)
+            search.add(False, _text_of(child, append), append, probability, child)
 
 
 def _text_of(node: Node, append: str) -> str:
-    """Return the candidate that what is written makes, of which white space is no part."""
+    """Return the candidate that a path ends in, without white space."""
     return node.text + append if node.completes else append.lstrip()

@@ -1,12 +1,12 @@
-"""The contract of a word grammar: what the next symbol does to the word that is being written.
+"""The interface of a word grammar: what the next token does to the word that is being written.
 
-A word, number or run of one punctuation mark is a token of word level (``charlstm.tokenizer.base``)
-without the space before it, at both levels. White space between them is skipped. Each level has
-its grammar (``characters``, ``words``), which takes probabilities and tells a search which paths
-continue and which have ended in a candidate. As in ``generate``, symbols that are never written
-have no probability, and those of the others sum to 1.
+A word, a number or a run of one punctuation mark is a token of word level (see
+``charlstm.tokenizer.segmentation``) without the space before it, whatever the model's level. White
+space between words is skipped. Each level has its grammar (``characters``, ``words``), which takes
+probabilities and reports to a search which paths can be extended and which end in a candidate. As
+in ``generate``, tokens that are never written have probability 0, and those of the others sum to 1.
 
-A grammar knows the ids of a tokenizer and no engine. What has to be read, the caller reads.
+A grammar knows the ids of a tokenizer. It does not know the engine: the caller reads tokens.
 """
 
 from __future__ import annotations
@@ -17,27 +17,27 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
+from charlstm.arrays import Doubles, Floats, Ids
 from charlstm.metrics import softmax
-from charlstm.prediction.search import BestFirstSearch, Floats, Node
+from charlstm.prediction.search import BestFirstSearch, Node
 from charlstm.tokenizer.base import Tokenizer
 
-Ids: TypeAlias = NDArray[np.int64]
-Probabilities: TypeAlias = NDArray[np.float64]
+# As ``Engine.step``: reads ids [R] in states [2 * layers, R, units]; returns logits and new states.
 Step: TypeAlias = Callable[[Ids, Floats], tuple[Floats, Floats]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Context:
-    """Where a prediction begins.
+    """A prompt that has been read, as far as its tokens are complete.
 
     Attributes:
-        logits: after what has been read, float32 [V].
-        state: there, float32 [2 * layers, units].
-        typed: the word or number being typed, as far as it is; may be empty. At character level it
+        logits: after the tokens that were read, float32 [V].
+        state: after them, float32 [2 * layers, units].
+        typed: the beginning of the word or number being typed; may be empty. At character level it
             has been read.
-        unread: at word level, what the next token begins with: ``typed``, the space before it.
+        unread: at word level, what the next token must begin with: the space, if any, and
+            ``typed``.
     """
 
     logits: Floats
@@ -47,7 +47,7 @@ class Context:
 
 
 class Grammar(ABC):
-    """How the symbols of one tokenizer make up words."""
+    """How the tokens of one tokenizer make up words."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._pieces = tokenizer.pieces
@@ -55,38 +55,38 @@ class Grammar(ABC):
 
     @abstractmethod
     def split(self, prompt: str) -> tuple[Ids, str, str]:
-        """Return the ids to read, the end of a document first, and a context's two texts."""
+        """Return the ids to read, END_OF_DOCUMENT first, and ``typed`` and ``unread``."""
 
     @abstractmethod
     def begin(self, items: Sequence[tuple[BestFirstSearch, Context]], step: Step) -> None:
-        """Begin searches; ``step`` is the engine's."""
+        """Give each search the paths that start in its context; ``step`` reads tokens."""
 
     @abstractmethod
-    def unfold(
+    def expand(
         self, items: Sequence[tuple[BestFirstSearch, Node]], logits: Floats, states: Floats
     ) -> None:
-        """Go on with paths whose symbol has been read.
+        """Extend paths whose last token has been read.
 
         Args:
             items: R paths, each with the search it belongs to.
-            logits: after each, float32 [R, V].
-            states: there, float32 [2 * layers, R, units].
+            logits: after each path, float32 [R, V].
+            states: after each path, float32 [2 * layers, R, units].
         """
 
     def after(self, written: str, logits: Floats, state: Floats) -> Context:
-        """Return the context after a candidate, for a search for what is ``Target.NEXT``."""
+        """Return the context after a candidate, for a search with ``Target.NEXT``."""
         return Context(logits, state, written)
 
 
-def probabilities(logits: Floats, columns: Ids) -> Probabilities:
-    """Return the probabilities of some symbols among themselves.
+def probabilities(logits: Floats, columns: Ids) -> Doubles:
+    """Return the probabilities of some ids, normalized over these ids.
 
     Args:
         logits: float32 [R, V].
         columns: C ids.
 
     Returns:
-        float64 [R, C], each row summing to 1.
+        float64 [R, C]; each row sums to 1.
     """
     # ``take`` leaves rows contiguous, so that a row has the same sum at any R.
     return softmax(np.take(logits, columns, axis=1))

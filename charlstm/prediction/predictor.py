@@ -1,12 +1,11 @@
-"""Prompts -> what comes next: words with their probabilities, phrases, symbols.
+"""Prompts to predictions: words with their probabilities, phrases or single tokens.
 
-The predictions for a prompt share one distribution: over what the word being typed may become and,
-if it is complete as it stands, over what follows it. A search follows the likeliest ways of
-writing first, many of them as one batch of the engine, for many contexts at once; a context's
-predictions do not depend on what is predicted beside it.
+The predictions for a prompt have one distribution: over what the word being typed may become and,
+in case it is complete, over what follows it. Searches extend the likeliest paths first, those of
+many contexts as one batch of the engine. The predictions for a context do not depend on the other
+contexts.
 
-This module knows the contracts of the engine and the tokenizer. It does not know files or the
-command line.
+This module knows the engine and the tokenizer. It does not know files or the command line.
 """
 
 from __future__ import annotations
@@ -17,22 +16,23 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from charlstm.arrays import Floats, Ids
 from charlstm.engine.session import Engine
 from charlstm.errors import ConfigError
 from charlstm.metrics import softmax
 from charlstm.prediction.characters import Characters
-from charlstm.prediction.grammar import Context, Grammar, Ids
-from charlstm.prediction.search import BestFirstSearch, Candidate, Floats, Node, Target
+from charlstm.prediction.grammar import Context, Grammar
+from charlstm.prediction.search import BestFirstSearch, Candidate, Node, Target
 from charlstm.prediction.words import Words
 from charlstm.tokenizer.base import BEGIN_SPELLING, Tokenizer
 from charlstm.tokenizer.segmentation import partial_word
 from charlstm.tokenizer.tokens import SpecialToken, special_token
 
-WIDTH = 8  # paths that one context follows in one engine step
-ROUNDS = 64  # engine steps at most
-_FLOATS = 2**22  # logits of one engine step, or numbers of its states, at most
-_REMEMBERED = 48  # places of recent prompts whose state is kept
-_STRIDE = 32  # symbols between them
+WIDTH = 8  # paths that a search extends in one engine step
+ROUNDS = 64  # the largest number of engine steps
+_FLOATS = 2**22  # logits of one engine step at most, and numbers in its states
+_REMEMBERED = 48  # positions in recent prompts whose states are kept
+_STRIDE = 32  # tokens between these positions
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +41,11 @@ class Prediction:
 
     Attributes:
         text: the whole word (with what was typed of it), number, run of punctuation, phrase or
-            symbol; without the space before it.
-        probability: of it; of a word, summed over the ways to write it that were found.
-        append: what to add to the prompt to have it, in the likeliest way.
-        special: what it is if it is no text: ``"end"`` of the document or, of symbols, another
-            special token.
+            token; without the space before it.
+        probability: of a word, summed over the paths of tokens found that write it.
+        append: what to append to the prompt, if written as on the likeliest of these paths.
+        special: what it is if it is not text: ``"end"`` of the document or, of single tokens,
+            another special token.
     """
 
     text: str
@@ -57,12 +57,15 @@ class Prediction:
 class Predictor:
     """Predicts with one model, and remembers the states after recent prompts.
 
-    Not to be shared between threads; ``grammar`` is, so that others are made at no cost.
+    Do not share it between threads; the grammar may be shared.
 
     Args:
         engine: a trained model.
-        tokenizer: the tokenizer it was trained with.
-        grammar: ``grammar_of(tokenizer)``, if there is one already.
+        tokenizer: the tokenizer the model was trained with.
+        grammar: ``grammar_of(tokenizer)``, which takes time to build.
+
+    Attributes:
+        rows: how many rows the engine has computed for searches so far.
     """
 
     def __init__(
@@ -71,9 +74,9 @@ class Predictor:
         self._engine = engine
         self._tokenizer = tokenizer
         self._grammar = grammar or grammar_of(tokenizer)
-        self._memory = _Memory(engine)
+        self._prompts = _PromptCache(engine)
         self._steps: OrderedDict[bytes, tuple[Floats, Floats]] = OrderedDict()
-        self.rows = 0  # that the engine has read for searches so far
+        self.rows = 0
 
     def predict(
         self, prompt: str, top: int = 5, *, words: int = 1, words_only: bool = False
@@ -81,13 +84,13 @@ class Predictor:
         """Return the likeliest words, or phrases of several words, after a prompt.
 
         Args:
-            prompt: any text; empty begins a document.
-            top: how many, 1 or more; there may be fewer.
-            words: in a phrase; a number or a run of punctuation counts as one.
+            prompt: any text; an empty one starts a document.
+            top: how many predictions to return, 1 or more; there may be fewer.
+            words: how many words a prediction has; a number or a run of punctuation counts as one.
             words_only: leave out punctuation and the end of the document.
 
         Returns:
-            The likeliest first. A phrase counts in one way of writing it.
+            The likeliest first. The probability of a phrase is that of one path of tokens.
 
         Raises:
             ConfigError: if a number is out of its range.
@@ -99,31 +102,34 @@ class Predictor:
             return self.likeliest([context], top, words_only=words_only, width=width)[0]
         return self._phrases(context, top, words, words_only)
 
-    def symbols(self, prompt: str, top: int = 5) -> list[Prediction]:
-        """Return the likeliest symbols after a prompt: characters, or tokens of word level.
+    def predict_tokens(self, prompt: str, top: int = 5) -> list[Prediction]:
+        """Return the likeliest tokens after a prompt: characters, or tokens of word level.
 
-        The probabilities are those of the model. At word level a space at the end of the prompt is
-        the beginning of the token, and the probabilities are those of the tokens that begin so or
-        are going to be spelled.
+        The probabilities are those of the model. At word level, a space at the end of the prompt
+        belongs to the next token; the probabilities are then normalized over the tokens that begin
+        with it and the beginning of a spelled word.
+
+        Raises:
+            ConfigError: if ``top`` is less than 1.
         """
         _check(top=top)
         word = partial_word(prompt)
         space = self._tokenizer.spells and not word.typed and word.space != ""
-        logits, _ = self._memory.read(
+        logits, _ = self._prompts.read(
             self._tokenizer.encode_beginning(word.before if space else prompt)
         )
         if space:
-            begun = [piece.startswith(" ") for piece in self._tokenizer.pieces]
-            begun[BEGIN_SPELLING] = True
-            logits = np.where(begun, logits, -np.inf)
-        masses = softmax(logits[np.newaxis])[0]
-        order = np.argsort(-masses, kind="stable")[:top]
-        return [self._symbol(int(i), float(masses[i]), space) for i in order if masses[i]]
+            possible = [piece.startswith(" ") for piece in self._tokenizer.pieces]
+            possible[BEGIN_SPELLING] = True
+            logits = np.where(possible, logits, -np.inf)
+        probs = softmax(logits[np.newaxis])[0]
+        order = np.argsort(-probs, kind="stable")[:top]
+        return [self._token(int(i), float(probs[i]), space) for i in order if probs[i]]
 
     def context(self, prompt: str) -> Context:
-        """Read a prompt, going on from a recent one where it begins alike."""
+        """Read a prompt, starting from the longest beginning that was read recently."""
         ids, typed, unread = self._grammar.split(prompt)
-        return Context(*self._memory.read(ids), typed, unread)
+        return Context(*self._prompts.read(ids), typed, unread)
 
     def likeliest(
         self,
@@ -137,70 +143,70 @@ class Predictor:
         """Return the likeliest words for each of many contexts, as one batch.
 
         Args:
-            contexts: where each prediction begins.
-            count: how many words for each; there may be fewer.
+            contexts: prompts that have been read.
+            count: how many words to return for each; there may be fewer.
             words_only: leave out punctuation and the end of the document.
-            width: how many paths of a context are followed in one engine step.
-            rounds: how many engine steps there are at most. At word level there are as many more
-                as the longest of what is typed has characters.
+            width: how many paths of a context to extend in one engine step.
+            rounds: the largest number of engine steps. At word level there is one more for each
+                character of the longest word that was typed.
 
         Returns:
-            For each context, the likeliest first.
+            For each context, the likeliest words first.
         """
-        found = [BestFirstSearch(count, words_only=words_only) for _ in contexts]
-        self.search(found, contexts, width, rounds)
-        return [[_prediction(candidate) for candidate in search.best()] for search in found]
+        searches = [BestFirstSearch(count, words_only=words_only) for _ in contexts]
+        self.search(searches, contexts, width, rounds)
+        return [[_prediction(candidate) for candidate in search.best()] for search in searches]
 
     def search(
         self,
-        found: Sequence[BestFirstSearch],
+        searches: Sequence[BestFirstSearch],
         contexts: Sequence[Context],
         width: int = WIDTH,
         rounds: int = ROUNDS,
     ) -> None:
-        """Run searches, one in each context (see ``likeliest``).
+        """Run a search in each context (see ``likeliest``).
 
-        The probabilities of their candidates are lower bounds.
+        The probabilities of the candidates are lower bounds.
         """
-        if not found:
+        if not searches:
             return
-        row = max(self._engine.vocab_size, contexts[0].state.size)
-        together = max(1, _FLOATS // (width * row))
-        for start in range(0, len(found), together):
-            part = found[start : start + together]
-            begun = zip(part, contexts[start : start + together], strict=True)
-            self._grammar.begin(list(begun), self._begin_step)
+        floats_per_row = max(self._engine.vocab_size, contexts[0].state.size)
+        together = max(1, _FLOATS // (width * floats_per_row))
+        for start in range(0, len(searches), together):
+            group = searches[start : start + together]
+            starts = zip(group, contexts[start : start + together], strict=True)
+            self._grammar.begin(list(starts), self._begin_step)
             for _ in range(rounds):
-                items = [(search, node) for search in part for node in search.take(width)]
+                items = [(search, node) for search in group for node in search.take(width)]
                 if not items:
                     break
-                self._grammar.unfold(items, *self._read([node for _, node in items]))
+                self._grammar.expand(items, *self._read([node for _, node in items]))
 
     def _phrases(
         self, context: Context, count: int, words: int, words_only: bool
     ) -> list[Prediction]:
-        """Search for phrases: the likeliest beginnings, each with its likeliest next words.
+        """Search for phrases word by word, keeping the likeliest ones.
 
-        The less likely a beginning is, the fewer of its next words can matter.
+        The less likely a phrase is, the fewer of its next words can matter.
         """
         beam = 2 * count + 6
         first = BestFirstSearch(beam, Target.ALL, words_only)
         self.search([first], [context])
         phrases = _Phrase().then(first.best())
         for _ in range(words - 1):
-            going = [(phrase, phrase.path) for phrase in phrases if phrase.path]
-            if not going:
+            open_phrases = [(phrase, phrase.path) for phrase in phrases if phrase.path]
+            if not open_phrases:
                 break
-            logits, states = self._read([path for _, path in going])
+            logits, states = self._read([path for _, path in open_phrases])
             contexts = [
                 self._grammar.after(phrase.last, logits[row], states[:, row])
-                for row, (phrase, _) in enumerate(going)
+                for row, (phrase, _) in enumerate(open_phrases)
             ]
-            counts = [max(1, beam // (rank + 1)) for rank in range(len(going))]
-            found = [BestFirstSearch(some, Target.NEXT, words_only) for some in counts]
-            self.search(found, contexts)
+            counts = [max(1, beam // (rank + 1)) for rank in range(len(open_phrases))]
+            searches = [BestFirstSearch(most, Target.NEXT, words_only) for most in counts]
+            self.search(searches, contexts)
             phrases = [phrase for phrase in phrases if not phrase.path]
-            for (phrase, _), search in zip(going, found, strict=True):
+            for (phrase, _), search in zip(open_phrases, searches, strict=True):
                 phrases += phrase.then(search.best())
             phrases.sort(key=lambda phrase: (-phrase.probability, phrase.text))
             del phrases[beam:]
@@ -210,7 +216,7 @@ class Predictor:
         ]
 
     def _read(self, nodes: Sequence[Node]) -> tuple[Floats, Floats]:
-        ids = np.array([node.symbol for node in nodes])
+        ids = np.array([node.token_id for node in nodes])
         return self._step(ids, np.stack([node.state for node in nodes], axis=1))
 
     def _step(self, ids: Ids, states: Floats) -> tuple[Floats, Floats]:
@@ -218,7 +224,7 @@ class Predictor:
         return self._engine.step(ids, states)
 
     def _begin_step(self, ids: Ids, states: Floats) -> tuple[Floats, Floats]:
-        """Read what is half typed; most of that is read again with each character more."""
+        """Read a token of a half-typed word, most of which is read again after each keystroke."""
         if len(ids) > 1:
             return self._step(ids, states)
         key = ids.tobytes() + states.tobytes()
@@ -228,77 +234,87 @@ class Predictor:
                 self._steps.popitem(last=False)
         return self._steps[key]
 
-    def _symbol(self, symbol: int, probability: float, space: bool) -> Prediction:
-        piece = self._tokenizer.pieces[symbol]
-        if special := special_token(self._tokenizer, symbol):
+    def _token(self, token_id: int, probability: float, space: bool) -> Prediction:
+        piece = self._tokenizer.pieces[token_id]
+        if special := special_token(self._tokenizer, token_id):
             return Prediction("", probability, "", special)
         return Prediction(piece, probability, piece.removeprefix(" ") if space else piece)
 
 
 @dataclass(frozen=True, slots=True)
 class _Phrase:
-    """Words in a row, in one way of writing them."""
+    """Consecutive words, written as one path of tokens.
+
+    Attributes:
+        text: the words.
+        append: what to append to the prompt.
+        path_probability: of the path, whether its last word is complete or not.
+        probability: of the path with its last word complete.
+        last: the last word.
+        path: the end of the path; ``None`` if it can't be extended.
+        special: ``"end"`` if the last word is the end of the document.
+    """
 
     text: str = ""
     append: str = ""
-    path_probability: float = 1.0  # of the path, which may go on with the last word
-    probability: float = 1.0  # that it does not
+    path_probability: float = 1.0
+    probability: float = 1.0
     last: str = ""
     path: Node | None = None
     special: SpecialToken | None = None
 
     def then(self, candidates: Sequence[Candidate]) -> list[_Phrase]:
-        """Return the phrases of one word more."""
+        """Return the phrases with one more word."""
         return [
             _Phrase(
-                text=self.text + found.append if self.text else found.text,
-                append=self.append + found.append,
+                text=self.text + word.append if self.text else word.text,
+                append=self.append + word.append,
                 path_probability=(
-                    self.path_probability * found.path.probability if found.path else 0.0
+                    self.path_probability * word.path.probability if word.path else 0.0
                 ),
-                probability=self.path_probability * found.likeliest,
-                last=found.text,
-                path=found.path,
-                special=None if found.text else "end",
+                probability=self.path_probability * word.likeliest,
+                last=word.text,
+                path=word.path,
+                special=None if word.text else "end",
             )
-            for found in candidates
-            if found.path or not found.text
+            for word in candidates
+            if word.path or not word.text
         ]
 
 
-class _Memory:
-    """Reads prompts, going on from the longest beginning that was read lately."""
+class _PromptCache:
+    """Reads prompts, starting from the longest beginning that was read recently."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._places: OrderedDict[bytes, tuple[Floats, Floats]] = OrderedDict()
+        self._ends: OrderedDict[bytes, tuple[Floats, Floats]] = OrderedDict()
 
     def read(self, ids: Ids) -> tuple[Floats, Floats]:
         """Return the logits [V] and the state [2 * layers, units] after ids [T >= 1]."""
         data = ids.tobytes()
-        known = max((key for key in self._places if data.startswith(key)), key=len, default=b"")
+        known = max((key for key in self._ends if data.startswith(key)), key=len, default=b"")
         state = self._engine.initial_state(1)
         if known:
-            self._places.move_to_end(known)
-            logits, last = self._places[known]
+            self._ends.move_to_end(known)
+            logits, last = self._ends[known]
             state = last[:, np.newaxis]
         for start in range(len(known) // ids.itemsize, len(ids), _STRIDE):
             part = ids[np.newaxis, start : start + _STRIDE]
-            read, state = self._engine.run(part, state)
-            logits, last = read[0, -1].copy(), state[:, 0]
+            all_logits, state = self._engine.run(part, state)
+            logits, last = all_logits[0, -1].copy(), state[:, 0]
             stop = start + part.shape[1]
             if len(ids) - stop < _REMEMBERED // 4 * _STRIDE:
                 self._remember(ids[:stop].tobytes(), (logits, last))
         return logits, last
 
-    def _remember(self, key: bytes, place: tuple[Floats, Floats]) -> None:
-        self._places[key] = place
-        if len(self._places) > _REMEMBERED:
-            self._places.popitem(last=False)
+    def _remember(self, key: bytes, end: tuple[Floats, Floats]) -> None:
+        self._ends[key] = end
+        if len(self._ends) > _REMEMBERED:
+            self._ends.popitem(last=False)
 
 
 def grammar_of(tokenizer: Tokenizer) -> Grammar:
-    """Return how the tokenizer's symbols make up words."""
+    """Return the grammar of a tokenizer's level."""
     return Words(tokenizer) if tokenizer.spells else Characters(tokenizer)
 
 
@@ -308,6 +324,6 @@ def _check(**numbers: int) -> None:
             raise ConfigError(f"{name} is {number}: expected a whole number of 1 or more")
 
 
-def _prediction(found: Candidate) -> Prediction:
-    special: SpecialToken | None = None if found.text else "end"
-    return Prediction(found.text, found.probability, found.append, special)
+def _prediction(candidate: Candidate) -> Prediction:
+    special: SpecialToken | None = None if candidate.text else "end"
+    return Prediction(candidate.text, candidate.probability, candidate.append, special)

@@ -1,8 +1,8 @@
-"""Best-first search: the likeliest paths are followed first.
+"""Best-first search for the likeliest texts: the likeliest paths are extended first.
 
-A path is one way of writing, token by token. The frontier holds the paths that can still be
-followed. A candidate sums the probability of all paths that were found to end in it. This module
-knows no model, and nothing about how tokens make up text.
+A path is a sequence of tokens; the frontier holds the paths that can still be extended. A candidate
+is a text, whose probability is the sum over all paths found that end in it. This module does not
+know a model or how tokens make up text.
 """
 
 from __future__ import annotations
@@ -10,42 +10,38 @@ from __future__ import annotations
 import heapq
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import TypeAlias
 
-import numpy as np
-from numpy.typing import NDArray
+from charlstm.arrays import Floats
 
-Floats: TypeAlias = NDArray[np.float32]
-
-# A path whose probability is shared by many candidates, or goes to one that is already found, has
-# this many times the priority of others: otherwise the sums of the candidates would miss too much.
+# A path whose probability is shared by many candidates, or goes to one that was found already, has
+# its priority multiplied by this: otherwise the sums of the candidates would miss too much.
 SHARED = 4.0
-# The search stops when no path is as likely as this share of the last candidate asked for. At 1 it
-# would find the right candidates, but their probabilities would lack what less likely paths add.
+# The search stops when no path is as likely as this share of the last candidate asked for. With 1
+# it would find the right candidates, but miss less likely paths that add to their probabilities.
 _SLACK = 0.7
-_LEAST = 1e-4  # divided by the number of candidates asked for: less likely paths are dropped
+_LEAST = 1e-4  # paths less likely than this / the number of candidates asked for are dropped
 
 
 class Target(IntEnum):
     """What a search looks for after a word that may be half typed."""
 
     ALL = 0
-    COMPLETIONS = 1  # longer words only
-    NEXT = 2  # the word is over: what follows it only
+    COMPLETIONS = 1  # only words that begin with it
+    NEXT = 2  # only what follows it: the word is complete
 
 
 @dataclass(slots=True)
 class Node:
-    """The end of a path: a symbol to read, and what has been written with it.
+    """The end of a path: a token that has not been read yet.
 
     Attributes:
-        probability: of the path, the symbol included.
-        phase: what the grammar knows of it.
-        text: what else the grammar has to know: the word that was typed at character level, the
-            token so far at word level.
-        append: all that has been written.
-        completes: whether the candidate goes on with the word that was typed.
-        symbol: the id to read.
+        probability: of the path, the token included.
+        phase: a number that belongs to the grammar.
+        text: a text that belongs to the grammar: at character level the word that was typed, at
+            word level the last token, as far as it is spelled.
+        append: the text of the path.
+        completes: whether the path completes the word that was typed.
+        token_id: the token to read.
         state: before it, float32 [2 * layers, units].
     """
 
@@ -54,21 +50,21 @@ class Node:
     text: str
     append: str
     completes: bool
-    symbol: int
+    token_id: int
     state: Floats
 
 
 @dataclass(slots=True)
 class Candidate:
-    """Something that may come next.
+    """A text that may come next.
 
     Attributes:
-        completes: whether it goes on with the word that was typed.
+        completes: whether it completes the word that was typed.
         text: the whole word, number or punctuation; empty for the end of the document.
-        append: what to write to have it, in the likeliest of the paths that were found.
-        probability: of all paths that were found.
-        likeliest: of that path alone.
-        path: its last symbol and the probability up to there; None if it can't be gone on from.
+        append: the text of the likeliest path found.
+        probability: of all paths found.
+        likeliest: the probability of the likeliest path found.
+        path: the end of that path; ``None`` if no path can be extended.
     """
 
     completes: bool
@@ -87,7 +83,8 @@ class BestFirstSearch:
         count: how many candidates are asked for.
         target: what it looks for.
         words_only: whether only words and numbers count.
-        least: paths less likely than this are dropped; None for what makes little difference.
+        least: paths less likely than this are dropped; ``None`` takes a default.
+        bar: paths of a lower priority are not worth pushing.
     """
 
     count: int
@@ -95,7 +92,7 @@ class BestFirstSearch:
     words_only: bool = False
     least: float | None = None
     bar: float = field(init=False)
-    _open: list[tuple[float, int, Node]] = field(init=False, default_factory=list)
+    _frontier: list[tuple[float, int, Node]] = field(init=False, default_factory=list)
     _found: dict[tuple[bool, str], Candidate] = field(init=False, default_factory=dict)
     _pushed: int = field(init=False, default=0)
     _least: float = field(init=False)
@@ -105,15 +102,23 @@ class BestFirstSearch:
         self.bar = self._least
 
     def push(self, node: Node, priority: float) -> None:
-        """Add a path, unless it is too unlikely to matter."""
+        """Add a path to the frontier, unless it is too unlikely to matter."""
         if priority > self.bar:
-            heapq.heappush(self._open, (-priority, self._pushed, node))
+            heapq.heappush(self._frontier, (-priority, self._pushed, node))
             self._pushed += 1
 
-    def find(
+    def add(
         self, completes: bool, text: str, append: str, probability: float, path: Node | None = None
     ) -> None:
-        """Add a path that has ended in a candidate; one without ``path`` never is its likeliest."""
+        """Add the probability of a path that ends in a candidate.
+
+        Args:
+            completes: whether the path completes the word that was typed.
+            text: the candidate.
+            append: the text of the path.
+            probability: of the path.
+            path: its end; ``None`` if it can't be extended, and then it is not the likeliest path.
+        """
         if self.words_only and not text[:1].isalnum():
             return
         key = completes, text
@@ -126,20 +131,20 @@ class BestFirstSearch:
             found.append, found.likeliest, found.path = append, probability, path
 
     def take(self, width: int) -> list[Node]:
-        """Remove the likeliest paths, at most ``width``; none if the search is over."""
+        """Remove the likeliest paths from the frontier, at most ``width``; none at the end."""
         self.bar = max(self._least, _SLACK * self._last())
         taken: list[Node] = []
-        while self._open and len(taken) < width and -self._open[0][0] > self.bar:
-            taken.append(heapq.heappop(self._open)[2])
+        while self._frontier and len(taken) < width and -self._frontier[0][0] > self.bar:
+            taken.append(heapq.heappop(self._frontier)[2])
         return taken
 
     def best(self) -> list[Candidate]:
-        """Return the likeliest candidates, the first first; ties in the order of their text."""
+        """Return the likeliest candidates, best first; equally likely ones by their text."""
         order = sorted(self._found.values(), key=lambda found: (-found.probability, found.text))
         return order[: self.count]
 
     def _last(self) -> float:
-        """Return the probability of the last candidate asked for, or 0 if it is not found yet."""
+        """Return the probability of the last candidate asked for, 0 if there are too few yet."""
         if len(self._found) < self.count:
             return 0.0
         return heapq.nlargest(self.count, (found.probability for found in self._found.values()))[-1]

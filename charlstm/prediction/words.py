@@ -1,6 +1,6 @@
-"""The grammar of word level: a token is a word, and those outside the vocabulary are spelled.
+"""The grammar of word level: a token is a word; words outside the vocabulary are spelled.
 
-A word that is half typed has not been read: a search begins with the tokens that go on with it.
+A half-typed word has not been read: a search starts with the tokens that begin with it.
 """
 
 from __future__ import annotations
@@ -9,28 +9,29 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
+from charlstm.arrays import Doubles, Floats, Ids, Mask
 from charlstm.metrics import softmax
-from charlstm.prediction.grammar import Context, Grammar, Ids, Probabilities, Step, probabilities
-from charlstm.prediction.search import SHARED, BestFirstSearch, Floats, Node, Target
+from charlstm.prediction.grammar import Context, Grammar, Step, probabilities
+from charlstm.prediction.search import SHARED, BestFirstSearch, Node, Target
 from charlstm.tokenizer.base import BEGIN_SPELLING, END_OF_DOCUMENT, END_SPELLING, Tokenizer
 from charlstm.tokenizer.segmentation import Kind, kind_of, partial_word, tokens_of
 
 _LAST_CODE = "\U0010ffff"
 
-_TOKEN = 0  # phases: after a token, and within a spelled one
-_SPELLING = 1
+# The phases of a path.
+_TOKEN = 0  # after a token, or a word that has been spelled
+_SPELLING = 1  # within a word that is being spelled
 
 
-def _shares(probs: Probabilities) -> Probabilities:
-    """Return what is left of probabilities as shares of their sum; of none, nothing is left."""
+def _normalized(probs: Doubles) -> Doubles:
+    """Return probabilities divided by their sum; zeros if that is 0."""
     total = float(np.add.reduce(probs))
     return probs / total if total > 0 else np.zeros_like(probs)
 
 
 class Words(Grammar):
-    """A symbol is a token; those outside the vocabulary are spelled."""
+    """Each token is a word, punctuation or white space, or a letter of a spelled word."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         super().__init__(tokenizer)
@@ -41,26 +42,26 @@ class Words(Grammar):
         tokens = np.arange(len(tokenizer.reserved), len(pieces))
         order = sorted(tokens.tolist(), key=pieces.__getitem__)
         self._order: Ids = np.array(order, np.int64)
-        self._sorted = [pieces[symbol] for symbol in order]
-        first = [pieces[symbol][0] for symbol in tokens.tolist()]
+        self._sorted = [pieces[token_id] for token_id in order]
+        first = [pieces[token_id][0] for token_id in tokens.tolist()]
         kinds = {character: kind_of(character) for character in set(first)}
         starts = np.array([kinds[character] for character in first], np.int64)
         self._letters_first: Ids = tokens[np.isin(starts, (Kind.LETTER, Kind.MARK))]
         self._digits_first: Ids = tokens[starts == Kind.DIGIT]
         self._is_blank = np.array([not piece.strip() for piece in pieces])
         self._is_word = np.array([piece.strip()[:1].isalnum() for piece in pieces])
-        self._all = self._divided(tokens)
-        self._known = frozenset(pieces[symbol] for symbol in self._letters.tolist())
+        self._all = self._by_kind(tokens)
+        self._known = frozenset(pieces[token_id] for token_id in self._letters.tolist())
 
     def split(self, prompt: str) -> tuple[Ids, str, str]:
         """Return the ids of all but the last word, that word, and it with the space before it."""
         before, typed, space = partial_word(prompt)
-        if not self._known.issuperset(space + typed):  # what can't be written has to be read
+        if not self._known.issuperset(space + typed):  # can be read but not spelled
             before, typed, space = prompt, "", ""
         return self._tokenizer.encode_beginning(before), typed, space + typed
 
     def begin(self, items: Sequence[tuple[BestFirstSearch, Context]], step: Step) -> None:
-        """Begin with the tokens that what is unread is the beginning of."""
+        """Start with the tokens that begin with what is unread."""
         logits = np.stack([context.logits for _, context in items])
         probs = self._probabilities(logits)
         paths = [
@@ -82,157 +83,165 @@ class Words(Grammar):
             self._begin(search, context, probs[row], roots[row])
 
     def _begin(
-        self, search: BestFirstSearch, context: Context, probs: Probabilities, spelled: list[Node]
+        self, search: BestFirstSearch, context: Context, probs: Doubles, paths: list[Node]
     ) -> None:
+        """Start one search, given the paths of several tokens that begin with what is unread."""
         unread, state = context.unread, context.state
         written = "" if unread else context.typed
         root = Node(1.0, _TOKEN, written, "", False, END_OF_DOCUMENT, state)
         if not unread:
-            self._go_on(search, root, probs, state)
+            self._extend(search, root, probs, state)
             return
-        symbols = self._beginning(unread)
-        total = float(np.add.reduce(probs[symbols])) + sum(node.probability for node in spelled)
+        tokens = self._beginning_with(unread)
+        total = float(np.add.reduce(probs[tokens])) + sum(node.probability for node in paths)
         if not total:
             return
         probs = probs / total
-        for node in spelled:
+        for node in paths:
             node.probability /= total
             if node.phase == _SPELLING or search.target is not Target.COMPLETIONS:
                 search.push(node, SHARED * node.probability)
         root.completes = context.typed != ""
-        self._take(search, root, probs, self._divided(symbols), state, len(unread))
+        self._add_tokens(search, root, probs, self._by_kind(tokens), state, len(unread))
 
     def _paths(self, unread: str) -> list[list[int]]:
-        """Return the ids that spell what is unread, and its own if it has several tokens."""
+        """Return the ids that spell what is unread, and if it is several tokens, their ids too."""
         letters = [int(self._tokenizer.encode(letter)[0]) for letter in unread]
         paths = [[BEGIN_SPELLING, *letters]]
         tokens = list(tokens_of(unread))
         if len(tokens) > 1:
-            # Between the tokens nothing is spelled if all are known; else the path is left out.
+            # A path in which one of the tokens would have to be spelled is left out.
             own = [self._tokenizer.encode(token).tolist() for token in tokens]
             if all(len(ids) == 1 for ids in own):
                 paths.append([ids[0] for ids in own])
         return paths
 
     def _follow(
-        self, starts: Sequence[tuple[Probabilities, Floats, list[int]]], step: Step
+        self, starts: Sequence[tuple[Doubles, Floats, list[int]]], step: Step
     ) -> list[tuple[float, Floats]]:
-        """Return the probability of paths, and the state before the last id of each.
+        """Return the probability of each path, and the state before its last id.
 
-        A start is the probabilities of its first id, the state before that, and the path.
+        Args:
+            starts: for each path, the probabilities before its first id, the state there, and its
+                ids.
+            step: reads tokens.
         """
         probs = [float(first[path[0]]) for first, _, path in starts]
         states = [state for _, state, _ in starts]
-        for at in range(1, max((len(path) for _, _, path in starts), default=0)):
-            rows = [row for row, (_, _, path) in enumerate(starts) if len(path) > at]
-            ids = np.array([starts[row][2][at - 1] for row in rows])
+        for position in range(1, max((len(path) for _, _, path in starts), default=0)):
+            rows = [row for row, (_, _, path) in enumerate(starts) if len(path) > position]
+            ids = np.array([starts[row][2][position - 1] for row in rows])
             logits, after = step(ids, np.stack([states[row] for row in rows], axis=1))
-            for place, row in enumerate(rows):
-                path, states[row] = starts[row][2], after[:, place]
-                values = logits[place : place + 1]
+            for index, row in enumerate(rows):
+                path, states[row] = starts[row][2], after[:, index]
+                values = logits[index : index + 1]
                 if path[0] != BEGIN_SPELLING:
-                    probs[row] *= float(self._probabilities(values)[0, path[at]])
+                    probs[row] *= float(self._probabilities(values)[0, path[position]])
                     continue
                 letters = self._spelled_probabilities(values)[0]
-                column = int(np.searchsorted(self._letters, path[at]))
-                # The first letter can't be an end; where nothing else is likely, there is no path.
-                left = 1 - float(letters[-1]) * (at == 1)
-                probs[row] *= float(letters[column]) / left if left > 0 else 0.0
+                column = int(np.searchsorted(self._letters, path[position]))
+                # A spelled word has a letter at least, so its end is impossible at first.
+                possible = 1 - float(letters[-1]) * (position == 1)
+                probs[row] *= float(letters[column]) / possible if possible > 0 else 0.0
         return list(zip(probs, states, strict=True))
 
-    def unfold(
+    def expand(
         self, items: Sequence[tuple[BestFirstSearch, Node]], logits: Floats, states: Floats
     ) -> None:
-        """Go on after tokens, or with the next letter of spelled ones."""
+        """Extend paths by a token, or by a letter of a spelled word."""
         phases = np.array([node.phase for _, node in items])
         for row, probs in _rows(phases == _TOKEN, logits, self._probabilities):
             search, node = items[row]
-            self._go_on(search, node, probs, states[:, row])
+            self._extend(search, node, probs, states[:, row])
         for row, probs in _rows(phases == _SPELLING, logits, self._spelled_probabilities):
             search, node = items[row]
             self._spell(search, node, probs, states[:, row])
 
-    def _go_on(
-        self, search: BestFirstSearch, node: Node, probs: Probabilities, state: Floats
-    ) -> None:
-        """Take the next token, which does not go on with the one before it."""
-        if len(goes_on := self._going_on(node.text)):
-            probs[goes_on] = 0.0
-            probs = _shares(probs)
+    def _extend(self, search: BestFirstSearch, node: Node, probs: Doubles, state: Floats) -> None:
+        """Extend a path by a token that does not merge with the last one."""
+        if len(merging := self._merging_with(node.text)):
+            probs[merging] = 0.0
+            probs = _normalized(probs)
         probs *= node.probability
-        search.find(False, "", "", float(probs[END_OF_DOCUMENT]))
-        self._take(search, node, probs, self._all, state, 0)
+        search.add(False, "", "", float(probs[END_OF_DOCUMENT]))
+        self._add_tokens(search, node, probs, self._all, state, 0)
         probability = float(probs[BEGIN_SPELLING])
-        begun = Node(probability, _SPELLING, "", node.append, False, BEGIN_SPELLING, state)
-        search.push(begun, probability)
+        spelled = Node(probability, _SPELLING, "", node.append, False, BEGIN_SPELLING, state)
+        search.push(spelled, probability)
 
-    def _take(
+    def _add_tokens(
         self,
         search: BestFirstSearch,
         node: Node,
-        probs: Probabilities,
+        probs: Doubles,
         tokens: tuple[Ids, Ids, Ids],
         state: Floats,
         skipped: int,
     ) -> None:
-        """Take the likeliest of some tokens, whose first characters are written already."""
+        """Add the likeliest of some tokens, whose first ``skipped`` characters were typed.
+
+        Args:
+            search: the search of the path.
+            node: the end of the path.
+            probs: of all tokens after it, float64 [V].
+            tokens: as from ``_by_kind``.
+            state: after the path.
+            skipped: how many characters.
+        """
         blank, words, others = tokens
-        for symbol in blank.tolist():
-            self._pass(search, node, symbol, float(probs[symbol]), state, skipped)
-        some = words if search.words_only else others
-        some = some[probs[some] > search.bar / SHARED]
-        for symbol in _likeliest(probs, some, 4 * search.count + 32).tolist():
-            probability, piece = float(probs[symbol]), self._pieces[symbol]
+        for token_id in blank.tolist():
+            self._skip(search, node, token_id, float(probs[token_id]), state, skipped)
+        candidates = words if search.words_only else others
+        candidates = candidates[probs[candidates] > search.bar / SHARED]
+        for token_id in _likeliest(probs, candidates, 4 * search.count + 32).tolist():
+            probability, piece = float(probs[token_id]), self._pieces[token_id]
             append = node.append + piece[skipped:]
             if node.completes and len(piece) == skipped:
-                self._pass(search, node, symbol, probability, state, skipped)
+                self._skip(search, node, token_id, probability, state, skipped)
             else:
-                path = Node(probability, _TOKEN, "", append, node.completes, symbol, state)
-                search.find(node.completes, piece.removeprefix(" "), append, probability, path)
+                path = Node(probability, _TOKEN, "", append, node.completes, token_id, state)
+                search.add(node.completes, piece.removeprefix(" "), append, probability, path)
 
-    def _divided(self, tokens: Ids) -> tuple[Ids, Ids, Ids]:
-        """Return the white space, the words and numbers, and all that is not white space."""
+    def _by_kind(self, tokens: Ids) -> tuple[Ids, Ids, Ids]:
+        """Return those that are white space, words and numbers, and all but white space."""
         blank, word = self._is_blank[tokens], self._is_word[tokens]
         return tokens[blank], tokens[word], tokens[~blank]
 
-    def _pass(
+    def _skip(
         self,
         search: BestFirstSearch,
         node: Node,
-        symbol: int,
+        token_id: int,
         probability: float,
         state: Floats,
         skipped: int,
     ) -> None:
-        """Take a token after which the next word is still to come."""
+        """Extend a path by a token after which the next word is still to come."""
         if search.target is Target.COMPLETIONS and node.completes:
             return
-        piece = self._pieces[symbol]
+        piece = self._pieces[token_id]
         append = node.append + piece[skipped:]
-        search.push(
-            Node(probability, _TOKEN, piece, append, False, symbol, state), SHARED * probability
-        )
+        child = Node(probability, _TOKEN, piece, append, False, token_id, state)
+        search.push(child, SHARED * probability)
 
-    def _spell(
-        self, search: BestFirstSearch, node: Node, probs: Probabilities, state: Floats
-    ) -> None:
-        """Take the next letter of a spelled token, or its end, which can't be its beginning."""
+    def _spell(self, search: BestFirstSearch, node: Node, probs: Doubles, state: Floats) -> None:
+        """Extend a path by a letter of a spelled word or, if it has a letter, by its end."""
         if not node.text:
-            probs = _shares(probs[:-1])
+            probs = _normalized(probs[:-1])
         probs = probs * node.probability
         for column in np.flatnonzero(probs > search.bar / SHARED).tolist():
-            symbol, probability = int(self._spelled[column]), float(probs[column])
-            letter = self._pieces[symbol]
+            token_id, probability = int(self._spelled[column]), float(probs[column])
+            letter = self._pieces[token_id]
             child = Node(
                 probability,
                 _SPELLING,
                 node.text + letter,
                 node.append + letter,
                 node.completes,
-                symbol,
+                token_id,
                 state,
             )
-            if symbol != END_SPELLING:
+            if token_id != END_SPELLING:
                 search.push(child, probability)
                 continue
             child.phase = _TOKEN
@@ -242,10 +251,10 @@ class Words(Grammar):
                     search.push(child, SHARED * probability)
             else:
                 text = node.text.removeprefix(" ")
-                search.find(node.completes, text, node.append, probability, child)
+                search.add(node.completes, text, node.append, probability, child)
 
-    def _going_on(self, text: str) -> Ids:
-        """Return the tokens that no text has after this one, for together they would be one."""
+    def _merging_with(self, text: str) -> Ids:
+        """Return the tokens that can't follow a token, because the two would be one."""
         kind = kind_of(text[-1]) if text else Kind.SPACE
         if kind in (Kind.SPACE, Kind.ALONE):
             return self._order[:0]
@@ -253,38 +262,36 @@ class Words(Grammar):
             return self._letters_first
         if kind is Kind.DIGIT:
             return self._digits_first
-        run = self._beginning(text[-1])
+        run = self._beginning_with(text[-1])
         if kind is Kind.APOSTROPHE and text[:-1].strip() and kind_of(text[-2]) is not kind:
-            return np.concatenate([run, self._letters_first])  # the word before it would go on
+            return np.concatenate([run, self._letters_first])  # as in don't
         return run
 
-    def _beginning(self, text: str) -> Ids:
-        """Return the tokens that begin with a text."""
+    def _beginning_with(self, text: str) -> Ids:
+        """Return the tokens that begin with a text, in the order of their pieces."""
         low = bisect_left(self._sorted, text)
         return self._order[low : bisect_left(self._sorted, text + _LAST_CODE)]
 
-    def _probabilities(self, logits: Floats) -> Probabilities:
-        """Return the probabilities outside of spelling, float64 [R, V]."""
-        allowed = logits.copy()
-        allowed[:, self._illegal] = -np.inf
-        return softmax(allowed)
+    def _probabilities(self, logits: Floats) -> Doubles:
+        """Return the probabilities outside of spelled words, float64 [R, V]."""
+        return softmax(logits, self._illegal)
 
-    def _spelled_probabilities(self, logits: Floats) -> Probabilities:
-        """Return the probabilities within spelling, of the letters and then its end, [R, L + 1]."""
+    def _spelled_probabilities(self, logits: Floats) -> Doubles:
+        """Return the probabilities within a spelled word, of letters and its end, [R, L + 1]."""
         return probabilities(logits, self._spelled)
 
 
 def _rows(
-    chosen: NDArray[np.bool_], logits: Floats, of: Callable[[Floats], Probabilities]
-) -> Iterator[tuple[int, Probabilities]]:
+    chosen: Mask, logits: Floats, of: Callable[[Floats], Doubles]
+) -> Iterator[tuple[int, Doubles]]:
     """Yield the chosen rows and their probabilities."""
-    places = np.flatnonzero(chosen)
-    if len(places):
-        yield from zip(places.tolist(), of(logits[places]), strict=True)
+    rows = np.flatnonzero(chosen)
+    if len(rows):
+        yield from zip(rows.tolist(), of(logits[rows]), strict=True)
 
 
-def _likeliest(probs: Probabilities, symbols: Ids, count: int) -> Ids:
-    """Return the likeliest of some symbols, in no order."""
-    if len(symbols) <= count:
-        return symbols
-    return symbols[np.argpartition(-probs[symbols], count - 1)[:count]]
+def _likeliest(probs: Doubles, tokens: Ids, count: int) -> Ids:
+    """Return the ``count`` likeliest tokens, in no order."""
+    if len(tokens) <= count:
+        return tokens
+    return tokens[np.argpartition(-probs[tokens], count - 1)[:count]]

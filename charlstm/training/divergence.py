@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from charlstm.checkpoint.schema import Weights
+from charlstm.arrays import Weights
 from charlstm.errors import TrainingError
 
 # A loss this many times that of a uniform guess means that the weights have exploded.

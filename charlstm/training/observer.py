@@ -10,7 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from charlstm.checkpoint.schema import Figures, Weights
+from charlstm.arrays import Weights
+from charlstm.checkpoint.schema import Figures
 
 if TYPE_CHECKING:
     from charlstm.training.setup import Run

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from charlstm.arrays import Weights
 from charlstm.checkpoint import reader, schema
 from charlstm.checkpoint.folder import (
     CHECKPOINTS,
@@ -20,7 +21,7 @@ from charlstm.checkpoint.folder import (
     free_folder,
     holds_checkpoint,
 )
-from charlstm.checkpoint.schema import Checkpoint, Progress, Provenance, RunConfig, Weights
+from charlstm.checkpoint.schema import Checkpoint, Progress, Provenance, RunConfig
 from charlstm.config import CorpusConfig, TokenizerConfig
 from charlstm.corpus.line_hashes import LineHashes
 from charlstm.corpus.reading import STDIN

@@ -17,9 +17,10 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from charlstm.arrays import Weights
 from charlstm.checkpoint import reader, schema
 from charlstm.checkpoint.folder import remove_leftovers
-from charlstm.checkpoint.schema import Figures, Progress, RunConfig, Weights
+from charlstm.checkpoint.schema import Figures, Progress, RunConfig
 from charlstm.checkpoint.writer import NullWriter, Writer
 from charlstm.config import CorpusConfig
 from charlstm.dataset.batches import Streams

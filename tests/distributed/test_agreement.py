@@ -75,7 +75,7 @@ def test_what_another_process_still_writes_is_not_sent(tmp_path):
     def fetch(group, index):
         return fetched(tmp_path, group)
 
-    with folder.claimed(tmp_path):
+    with folder.lock_folder(tmp_path):
         busy, lost = together(2, fetch)
         assert fetched(tmp_path, WorkerGroup()) == tmp_path  # alone nothing is sent
     assert isinstance(busy, CheckpointBusy)

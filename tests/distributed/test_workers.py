@@ -20,9 +20,9 @@ def test_workers_beside_the_chief_neither_write_nor_speak(tmp_path):
     assert chief.observer(speaks, silent) is speaks
     assert other.observer(speaks, silent) is silent
     assert (chief.output(tmp_path), other.output(tmp_path)) == (tmp_path, None)
-    with other.once(folder.claimed(tmp_path / "new")):
+    with other.once(folder.lock_folder(tmp_path / "new")):
         assert not (tmp_path / "new").exists()
-    with chief.once(folder.claimed(tmp_path / "new")):
+    with chief.once(folder.lock_folder(tmp_path / "new")):
         assert (tmp_path / "new").exists()
     writer = other.writer(tmp_path / "nowhere")
     writer.model({}, None)

@@ -1,7 +1,8 @@
+"""Tests of ``engine.session``: the same bits in any batch, call and thread."""
+
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
 from threading import Barrier
 from time import sleep
 
@@ -13,79 +14,9 @@ from hypothesis import strategies as st
 from charlstm.config import ModelConfig
 from charlstm.engine import graph as graph_module
 from charlstm.engine import session
-from charlstm.engine.graph import quantize_columns
 from charlstm.engine.session import build_engine
-from tests.oracles import network
-
-PRECISIONS = ("float32", "int8")
-CONFIGS = (
-    ModelConfig(vocab_size=7, embedding=3, units=5, layers=2),
-    ModelConfig(vocab_size=65, embedding=33, units=33, layers=1, tied=True),
-    ModelConfig(vocab_size=65, embedding=16, units=100, layers=3),
-    ModelConfig(vocab_size=100, embedding=1, units=1, layers=2),
-    ModelConfig(vocab_size=33, embedding=64, units=64, layers=2, tied=True),
-)
-
-
-@cache
-def random_weights(config):
-    rng = np.random.default_rng(config.units)
-
-    def matrix(rows, columns, scale):
-        return (rng.normal(size=(rows, columns)) * scale / np.sqrt(rows)).astype(np.float32)
-
-    weights = {"embedding/embeddings": matrix(config.vocab_size, config.embedding, 3.0)}
-    for layer in range(config.layers):
-        width = config.input_width(layer)
-        weights[f"lstm_{layer}/kernel"] = matrix(width, 4 * config.units, 1.5)
-        weights[f"lstm_{layer}/recurrent_kernel"] = matrix(config.units, 4 * config.units, 1.5)
-        weights[f"lstm_{layer}/bias"] = matrix(1, 4 * config.units, 0.5)[0]
-    if not config.tied:
-        weights["output/kernel"] = matrix(config.units, config.vocab_size, 4.0)
-    weights["output/bias"] = matrix(1, config.vocab_size, 1.0)[0]
-    return weights
-
-
-@cache
-def engine(config, precision, threads, table=True):
-    with pytest.MonkeyPatch.context() as patch:
-        if not table:
-            patch.setattr(graph_module, "MAX_TABLE", 0)
-        return build_engine(config, random_weights(config), precision=precision, threads=threads)
-
-
-def variants(config):
-    """Every way to run a model: precision, how layer 0 is fed, threads."""
-    for precision, table in (("float32", True), ("int8", True), ("int8", False)):
-        yield [engine(config, precision, threads, table) for threads in (1, 2)]
-
-
-def random_input(config, batch, length, seed):
-    rng = np.random.default_rng(seed)
-    ids = rng.integers(0, config.vocab_size, (batch, length))
-    state = rng.uniform(-1, 1, (2 * config.layers, batch, config.units)).astype(np.float32)
-    return ids, state
-
-
-@pytest.mark.parametrize("config", CONFIGS)
-def test_float32_is_the_network_of_the_textbook(config):
-    ids, state = random_input(config, batch=3, length=20, seed=1)
-    logits, new_state = engine(config, "float32", 1).run(ids, state)
-    expected_logits, expected_state = network(config, random_weights(config), ids, state)
-    assert logits.dtype == new_state.dtype == np.float32
-    np.testing.assert_allclose(logits, expected_logits, rtol=0, atol=1e-5)
-    np.testing.assert_allclose(new_state, expected_state, rtol=0, atol=1e-5)
-
-
-@pytest.mark.parametrize("table", [True, False])
-@pytest.mark.parametrize("config", CONFIGS[1:3] + CONFIGS[4:])
-def test_int8_is_close_to_float32(config, table):
-    ids, state = random_input(config, batch=8, length=30, seed=2)
-    logits, new_state = engine(config, "int8", 1, table).run(ids, state)
-    expected, expected_state = engine(config, "float32", 1).run(ids, state)
-    assert np.abs(logits - expected).mean() < 0.02 * expected.std()
-    assert np.abs(new_state - expected_state).mean() < 0.01
-    assert not np.array_equal(logits, expected)  # it did run on quantized weights
+from tests.engine.helpers import CONFIGS, PRECISIONS, engine, random_input, variants
+from tests.models import random_weights
 
 
 @settings(max_examples=40, deadline=None)
@@ -174,11 +105,11 @@ def test_wide_layers_are_row_exact_too():
 
 
 @pytest.mark.parametrize("table", [True, False])
-def test_the_exact_way_without_vnni_has_the_same_bits(monkeypatch, table):
+def test_the_exact_kernels_without_vnni_have_the_same_bits(monkeypatch, table):
     config = CONFIGS[2]
     ids, state = random_input(config, batch=5, length=6, seed=4)
     expected, _ = engine(config, "int8", 1, table).run(ids, state)
-    monkeypatch.setattr(graph_module, "int8_pairs_saturate", lambda: True)
+    monkeypatch.setattr(session, "int8_pairs_saturate", lambda: True)
     if not table:
         monkeypatch.setattr(graph_module, "MAX_TABLE", 0)
     careful = build_engine(config, random_weights(config), threads=1)
@@ -224,26 +155,6 @@ def test_nothing_is_written_to_the_terminal(capfd, precision):
     each = build_engine(CONFIGS[4], random_weights(CONFIGS[4]), precision=precision)
     each.step(np.array([1]), each.initial_state(1))
     assert capfd.readouterr() == ("", "")
-
-
-@given(
-    rows=st.integers(1, 20),
-    columns=st.integers(1, 20),
-    scale=st.floats(1e-6, 1e6),
-    seed=st.integers(0, 2**32 - 1),
-)
-def test_quantized_columns_are_within_half_a_scale(rows, columns, scale, seed):
-    rng = np.random.default_rng(seed)
-    matrix = (rng.normal(size=(rows, columns)) * scale).astype(np.float32)
-    matrix[:, rng.integers(columns)] = 0
-    levels, scales = quantize_columns(matrix)
-    assert levels.dtype == np.int8
-    assert levels.min() >= -127  # symmetric: -128 is not used
-    restored = levels * scales.astype(np.float64)
-    assert (np.abs(restored - matrix) <= scales * 0.5001).all()
-    used = matrix.any(axis=0)
-    assert (np.abs(levels.astype(int)).max(axis=0)[used] == 127).all()
-    assert (levels[:, ~used] == 0).all()
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)

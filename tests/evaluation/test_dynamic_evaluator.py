@@ -20,8 +20,8 @@ from charlstm.evaluation.dynamic_evaluator import (
 )
 from charlstm.network.model import plain_keras_model, set_weights, weights_of
 from charlstm.tokenizer.base import END_OF_DOCUMENT
-from tests.engine.test_session import random_weights
-from tests.evaluation.test_scoring import reference
+from tests.models import random_weights
+from tests.oracles import read_log_probabilities
 
 CONFIG = ModelConfig(vocab_size=11, embedding=6, units=16, layers=2)
 LEARNING = DynamicSettings(rate=0.5, decay=0.01, segment=5)
@@ -35,14 +35,14 @@ def engine():
 
 
 @cache
-def compiled(adaptation):
-    return DynamicEvaluator(CONFIG, random_weights(CONFIG), adaptation)
+def compiled(learning):
+    return DynamicEvaluator(CONFIG, random_weights(CONFIG), learning)
 
 
-def scores(documents, adaptation=LEARNING, *, ends=False, pieces=1):
+def scores(documents, learning=LEARNING, *, ends=False, pieces=1):
     """Score by a network that is compiled once and begins anew."""
     cut = [np.array_split(np.array(document, np.int64), pieces) for document in documents]
-    evaluator = compiled(adaptation)
+    evaluator = compiled(learning)
     set_weights(evaluator._model, random_weights(CONFIG))
     evaluator._states = evaluator._model.zero_states(1)
     return list(evaluator.score(cut, ends=ends))
@@ -58,7 +58,7 @@ def test_a_network_that_begins_anew_is_a_new_one():
 def static(documents, *, ends=False):
     """The log-probability of each token, each document from a zero state."""
     ends = [END_OF_DOCUMENT] * ends
-    parts = [reference(engine(), [END_OF_DOCUMENT, *d, *ends]) for d in documents]
+    parts = [read_log_probabilities(engine(), [END_OF_DOCUMENT, *d, *ends]) for d in documents]
     return np.concatenate([np.empty(0), *parts])
 
 
@@ -84,7 +84,7 @@ def test_the_first_segment_has_its_static_score(documents, ends):
 
 @few
 @given(st.permutations(list(range(1, 11)) * 2), st.integers(1, 3))
-def test_no_symbol_is_scored_by_weights_that_have_seen_it(ids, segments):
+def test_no_token_is_scored_by_weights_that_have_seen_it(ids, segments):
     """What comes after a segment changes nothing in it or before it."""
     kept = 5 * segments
     other = [*ids[:kept], *reversed(ids[kept:])]

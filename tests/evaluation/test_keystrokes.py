@@ -1,6 +1,6 @@
 """Tests of ``charlstm.evaluation.keystrokes`` against an oracle that enumerates what may come next.
 
-The oracle is that of the predictions: sums over all ways to write a word, of a small random chain.
+The oracle is that of the predictions: sums over all continuations of a small random chain.
 """
 
 from __future__ import annotations
@@ -24,12 +24,9 @@ from charlstm.evaluation.keystrokes import (
     windows_of,
     word_figures,
 )
-from charlstm.evaluation.text_metrics import Texts, evaluate_words
 from charlstm.tokenizer.base import END_OF_DOCUMENT
-from tests.generation.test_decoder import CHARS as LETTERS
-from tests.generation.test_decoder import WORDS as TOKENS
-from tests.generation.test_decoder import random_model
-from tests.prediction.test_predictor import ORACLES, TOKENIZERS, chain
+from tests.models import CHARS, WORDS, model_of
+from tests.prediction.oracles import ORACLES, TOKENIZERS, chain
 
 # What stands before a word, and the word.
 QUESTIONS = [("", "ab"), (" ", "ab"), (".\n", "a"), (" ", "ab'a"), ("a ", "11"), ("1.", "ba"),
@@ -45,12 +42,12 @@ def asked_after(level, before, word):
     return ContextWindow(ids, (WordQuery(word, len(ids), unread),))
 
 
-def places(masses, word, slack):
-    """The least and the greatest place of a word among others, whose sums are not quite certain."""
-    own = masses.get(word, 0.0)
-    others = [mass for text, mass in masses.items() if text != word]
-    surely = sum(mass * 0.9 - slack > own for mass in others)
-    perhaps = sum(mass + slack > own * 0.9 for mass in others)
+def possible_ranks(probabilities, word, slack):
+    """The lowest and highest rank of a word, whose probabilities are not quite certain."""
+    own = probabilities.get(word, 0.0)
+    others = [probability for text, probability in probabilities.items() if text != word]
+    surely = sum(probability * 0.9 - slack > own for probability in others)
+    perhaps = sum(probability + slack > own * 0.9 for probability in others)
     return surely + 1, perhaps + 1 if own > slack else math.inf
 
 
@@ -58,15 +55,15 @@ def expected(level, seed, before, word):
     """The ranges that the rank and the keystrokes of a word may lie in."""
     found = ORACLES[level](seed, before)
     slack = found.undecided + 1e-4
-    words = {text: mass for (_, text), mass in found.sums().items() if text[:1].isalnum()}
-    ranks = places(words, word, slack)
+    words = {text: total for (_, text), total in found.sums().items() if text[:1].isalnum()}
+    ranks = possible_ranks(words, word, slack)
     first = last = None
     for typed in range(len(word)):
         if typed:
             found = ORACLES[level](seed, before + word[:typed])
             slack = found.undecided + 1e-4
-            words = {text: mass for (longer, text), mass in found.sums().items() if longer}
-        least, greatest = places(words, word, slack)
+            words = {text: total for (longer, text), total in found.sums().items() if longer}
+        least, greatest = possible_ranks(words, word, slack)
         if first is None and least <= SUGGESTIONS:
             first = typed + 1
         if last is None and greatest <= SUGGESTIONS:
@@ -77,9 +74,9 @@ def expected(level, seed, before, word):
 @pytest.mark.parametrize("level", ["char", "word"])
 @pytest.mark.parametrize("seed", [1, 2])
 def test_results_are_those_of_an_enumeration(level, seed):
-    player = Keyboard(chain(level, seed), TOKENIZERS[level])
+    keyboard = Keyboard(chain(level, seed), TOKENIZERS[level])
     windows = [asked_after(level, *question) for question in QUESTIONS]
-    results = [result for group in player.ask(windows) for result in group]
+    results = [result for group in keyboard.ask(windows) for result in group]
     assert len(results) == len(QUESTIONS)
     certain = 0
     for result, (before, word) in zip(results, QUESTIONS, strict=True):
@@ -96,25 +93,25 @@ def test_results_are_those_of_an_enumeration(level, seed):
 
 @pytest.mark.parametrize("level", ["char", "word"])
 def test_a_word_that_can_not_be_written_is_typed(level):
-    player = Keyboard(chain(level, 1), TOKENIZERS[level])
-    ((result,),) = player.ask([asked_after(level, " ", "aéb")])
+    keyboard = Keyboard(chain(level, 1), TOKENIZERS[level])
+    ((result,),) = keyboard.ask([asked_after(level, " ", "aéb")])
     assert result == WordResult(rank=0, unaided=4, keystrokes=4)
 
 
 def test_no_space_follows_a_character_of_a_script_without_spaces():
-    player = Keyboard(chain("char", 1), TOKENIZERS["char"])
-    ((result,),) = player.ask([asked_after("char", " ", "中")])
+    keyboard = Keyboard(chain("char", 1), TOKENIZERS["char"])
+    ((result,),) = keyboard.ask([asked_after("char", " ", "中")])
     assert (result.unaided, result.keystrokes) == (1, 1)
 
 
 # Batches
 
 
-@pytest.mark.parametrize("tokenizer", [LETTERS, TOKENS], ids=["char", "word"])
+@pytest.mark.parametrize("tokenizer", [CHARS, WORDS], ids=["char", "word"])
 @pytest.mark.parametrize("precision", ["int8", "float32"])
 def test_a_result_does_not_depend_on_what_is_asked_beside_it(monkeypatch, tokenizer, precision):
     text = "the cat saw the dog and the dog ran . the cat\nsaw a dog . the xylophone ran\n" * 9
-    engine = random_model(precision, tokenizer.vocab_size)
+    engine = model_of(tokenizer, precision)
 
     def results(at_once):
         monkeypatch.setattr(keystrokes, "_AT_ONCE", at_once)
@@ -126,9 +123,9 @@ def test_a_result_does_not_depend_on_what_is_asked_beside_it(monkeypatch, tokeni
             queries.append(WordQuery(word, 1 + len(tokenizer.encode(before)), unread))
             at += len(word)
         ids = np.array([END_OF_DOCUMENT, *tokenizer.encode(text).tolist()])
-        player = Keyboard(engine, tokenizer)
-        found = [result for group in player.ask(windows_of(ids, queries)) for result in group]
-        assert player.rows > len(queries)
+        keyboard = Keyboard(engine, tokenizer)
+        found = [result for group in keyboard.ask(windows_of(ids, queries)) for result in group]
+        assert keyboard.rows > len(queries)
         return found
 
     assert results(1) == results(40) == results(10**6)
@@ -150,12 +147,12 @@ def test_windows_hold_every_word_and_its_warm_up(places):
 
 
 def test_the_words_of_a_short_text_are_read_from_its_beginning():
-    engine = random_model("int8")
+    engine = model_of(CHARS)
     text = "the cat saw the dog and the dog"
-    ids = np.array([END_OF_DOCUMENT, *LETTERS.encode(text).tolist()])
+    ids = np.array([END_OF_DOCUMENT, *CHARS.encode(text).tolist()])
     queries = [WordQuery("cat", 5), WordQuery("dog", 17), WordQuery("dog", 29)]
     (window,) = windows_of(ids, queries)
-    contexts = Keyboard(engine, LETTERS)._contexts([window])
+    contexts = Keyboard(engine, CHARS)._contexts([window])
     logits, states = engine.read([ids[: one.after] for one in queries])
     for row, context in enumerate(contexts):
         np.testing.assert_array_equal(context.logits, logits[row])
@@ -188,28 +185,3 @@ def test_the_error_of_keystrokes_is_near_that_of_a_jackknife(seed):
 
 def test_one_word_has_no_error_of_keystrokes():
     assert math.isnan(word_figures([WordResult(1, 4, 1)]).keystrokes_saved_error)
-
-
-# Words of texts
-
-
-def texts_of(*documents):
-    return Texts("it", lambda: iter([[document] for document in documents]), False, False)
-
-
-@pytest.mark.parametrize("tokenizer", [LETTERS, TOKENS], ids=["char", "word"])
-def test_a_sample_follows_from_its_seed(tokenizer):
-    engine = random_model("int8", tokenizer.vocab_size)
-    line = "a b c e . ab a bad h g d f " if tokenizer is LETTERS else "the cat saw the dog . "
-    texts = texts_of(line * 20)
-    there = 20 * len(line.replace(".", "").split())
-
-    def figures(sample, seed):
-        return evaluate_words(engine, tokenizer, texts, sample=sample, seed=seed)
-
-    first, everything = figures(60, 1), figures(10**6, 1)
-    assert figures(60, 1) == first
-    others = {figures(60, seed).keystrokes_saved for seed in (0, 2, 3)}
-    assert len({first.keystrokes_saved, *others}) > 1
-    assert figures(there, 2) == everything
-    assert everything.sample == there

@@ -15,7 +15,7 @@ from charlstm.evaluation import memorization
 from charlstm.evaluation.memorization import WindowSet, write_sample
 from charlstm.tokenizer.char import CharTokenizer
 from charlstm.tokenizer.word import WordTokenizer
-from tests.engine.test_session import random_weights
+from tests.models import random_weights
 
 LENGTHS = (1, 2, 4, 7)
 TEXT = st.text(st.sampled_from("abé\U0001f600"), max_size=30)

@@ -1,16 +1,14 @@
-"""Scoring against a plain float64 reading, one symbol after the other, and the laws of batches."""
+"""Scoring against a plain float64 reading, one token after the other, and the laws of batches."""
 
 from __future__ import annotations
 
 import math
-from itertools import pairwise
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.precision import engine_loss
 from charlstm.engine.session import MAX_ROWS
 from charlstm.evaluation import scoring
 from charlstm.evaluation.scoring import (
@@ -24,7 +22,8 @@ from charlstm.evaluation.scoring import (
 from charlstm.tokenizer.base import END_OF_DOCUMENT
 from charlstm.tokenizer.char import CharTokenizer
 from charlstm.tokenizer.tokens import ScoredToken
-from tests.generation.test_decoder import CHARS, WORDS, random_model
+from tests.models import CHARS, WORDS, model_of
+from tests.oracles import engine_loss, read_log_probabilities
 
 PRECISIONS = ("float32", "int8")
 MODELS = [(tokenizer, precision) for tokenizer in (CHARS, WORDS) for precision in PRECISIONS]
@@ -32,22 +31,8 @@ texts = st.text(st.sampled_from("abch the. \n?"), max_size=30)
 short = settings(max_examples=25, deadline=None)
 
 
-def model_of(tokenizer, precision="int8"):
-    return random_model(precision, tokenizer.vocab_size)
-
-
-def reference(engine, ids):
-    """Return the log-probability of each id after the first, in float64, one step after another."""
-    state, values = engine.initial_state(1), []
-    for symbol, target in pairwise(ids):
-        logits, state = engine.step(np.array([symbol]), state)
-        wide = logits[0].astype(np.float64)
-        values.append(wide[target] - wide.max() - np.log(np.exp(wide - wide.max()).sum()))
-    return np.array(values)
-
-
-def symbols_of(score):
-    return np.array([symbol.log_probability for symbol in score.symbols])
+def token_values(score):
+    return np.array([token.log_probability for token in score.symbols])
 
 
 def encoded(tokenizer, *parts):
@@ -68,14 +53,14 @@ def test_a_score_is_that_of_a_plain_reading(tokenizer, precision, ends, text):
     engine = model_of(tokenizer, precision)
     (score,) = score_texts(engine, tokenizer, [text], ends=ends, per_token=True)
     ids = encoded(tokenizer, text) + [END_OF_DOCUMENT] * ends
-    expected = reference(engine, ids)
-    np.testing.assert_allclose(symbols_of(score), expected, rtol=0, atol=2e-6)
+    expected = read_log_probabilities(engine, ids)
+    np.testing.assert_allclose(token_values(score), expected, rtol=0, atol=2e-6)
     assert score.log_probability == pytest.approx(expected.sum(), abs=1e-5)
     assert (score.text, score.tokens) == (text, len(expected))
     assert score.characters == len(text) + ends
     assert score.unknown == tokenizer.unknown_characters(text).total()
     shown = tokenizer.decode(tokenizer.encode(text))
-    assert "".join(symbol.text for symbol in score.symbols) == shown
+    assert "".join(token.text for token in score.symbols) == shown
 
 
 @pytest.mark.parametrize(("tokenizer", "precision"), MODELS)
@@ -108,8 +93,8 @@ def test_more_texts_than_rows():
 def test_a_context_is_read_and_not_scored(context, text):
     engine = model_of(CHARS)
     (score,) = score_texts(engine, CHARS, [text], ends=False, context=context, per_token=True)
-    expected = reference(engine, encoded(CHARS, context, text))[len(context) :]
-    np.testing.assert_allclose(symbols_of(score), expected, rtol=0, atol=2e-6)
+    expected = read_log_probabilities(engine, encoded(CHARS, context, text))[len(context) :]
+    np.testing.assert_allclose(token_values(score), expected, rtol=0, atol=2e-6)
     assert (score.characters, score.tokens) == (len(text), len(text))
 
 
@@ -126,14 +111,14 @@ def test_the_last_word_of_a_context_may_go_on(context, read, text, scored):
     engine = model_of(WORDS)
     (score,) = score_texts(engine, WORDS, [text], ends=False, context=context, per_token=True)
     before = len(WORDS.encode(read))
-    expected = reference(engine, encoded(WORDS, read, scored))[before:]
-    np.testing.assert_allclose(symbols_of(score), expected, rtol=0, atol=2e-6)
+    expected = read_log_probabilities(engine, encoded(WORDS, read, scored))[before:]
+    np.testing.assert_allclose(token_values(score), expected, rtol=0, atol=2e-6)
     assert score.characters == len(scored)
     assert score.text == text
 
 
 def test_unlike_lengths_are_read_without_waste():
-    """Rows that are finished leave the batch: as many symbols are read as are scored."""
+    """Rows that are finished leave the batch: as many tokens are read as are scored."""
     read = []
     engine = Recording(model_of(CHARS), read)
     many = ["a" * length for length in (9, 1, 300, 0, 9, 40)]
@@ -216,7 +201,7 @@ def test_a_stream_has_the_loss_that_validation_finds(precision, ends):
 @pytest.mark.parametrize(("tokenizer", "precision"), MODELS)
 @short
 @given(st.lists(texts, max_size=4))
-def test_the_symbols_of_a_stream_are_in_order(tokenizer, precision, lines):
+def test_the_tokens_of_a_stream_are_in_order(tokenizer, precision, lines):
     engine = model_of(tokenizer, precision)
     pieces = [line + "\n" for line in lines]
     score = score_stream(engine, tokenizer, pieces, ends=False, per_token=True)
@@ -229,10 +214,10 @@ def test_the_symbols_of_a_stream_are_in_order(tokenizer, precision, lines):
     assert total.symbols is None
 
 
-def test_the_symbols_of_many_rows_are_in_order():
+def test_the_tokens_of_many_rows_are_in_order():
     engine, text = model_of(CHARS), text_of(4 * 512)
     score = score_stream(engine, CHARS, [text], ends=False, per_token=True)
-    assert "".join(symbol.text for symbol in score.symbols) == text
+    assert "".join(token.text for token in score.symbols) == text
     (alone,) = score_texts(engine, CHARS, [text], ends=False, per_token=True)
     # The first row has nothing before it that it could miss.
     assert score.symbols[:500] == alone.symbols[:500]
@@ -292,22 +277,22 @@ def test_figures_of_nothing_and_of_the_impossible():
 
 
 def test_special_tokens_are_told_apart():
-    engine = random_model("int8", WORDS.vocab_size)
+    engine = model_of(WORDS)
     (score,) = score_texts(
         engine, WORDS, ["a\N{SNOWMAN}\N{SNOWMAN}\ufffd"], ends=True, per_token=True
     )
-    assert [symbol.special for symbol in score.symbols] == [
+    assert [token.special for token in score.symbols] == [
         *(None, "begin_spelling", "unknown", "unknown", "end_spelling", "unknown", "end"),
     ]
-    assert [symbol.text for symbol in score.symbols] == ["a", "", *"\ufffd\ufffd", "", "\ufffd", ""]
+    assert [token.text for token in score.symbols] == ["a", "", *"\ufffd\ufffd", "", "\ufffd", ""]
 
 
 def test_a_replacement_character_that_is_known_is_not_special():
     tokenizer = CharTokenizer(("a", "\ufffd"))
-    engine = random_model("int8", tokenizer.vocab_size)
+    engine = model_of(tokenizer)
     (score,) = score_texts(engine, tokenizer, ["\ufffdb"], ends=False, per_token=True)
-    assert [symbol.text for symbol in score.symbols] == ["\ufffd", "\ufffd"]
-    assert [symbol.special for symbol in score.symbols] == [None, "unknown"]
+    assert [token.text for token in score.symbols] == ["\ufffd", "\ufffd"]
+    assert [token.special for token in score.symbols] == [None, "unknown"]
 
 
 def test_scores_add_up():
@@ -318,7 +303,7 @@ def test_scores_add_up():
 
 @pytest.mark.parametrize("length", [30, scoring.LONG + 5])
 @pytest.mark.parametrize("context", ["", "the c"])
-def test_the_unknown_symbols_have_a_part_of_the_log_probability(length, context):
+def test_the_unknown_tokens_have_a_part_of_the_log_probability(length, context):
     text = ("cab é " * length)[:length]
     engine = model_of(CHARS)
     for per_token in (False, True):

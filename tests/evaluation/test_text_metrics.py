@@ -1,4 +1,4 @@
-"""Tests of ``evaluation.text_metrics``: whole texts, the words in them, and their beginnings."""
+"""Tests of ``evaluation.text_metrics``: the figures of whole texts, and the beginnings of texts."""
 
 from __future__ import annotations
 
@@ -14,31 +14,16 @@ from charlstm.corpus.documents import Corpus
 from charlstm.errors import CorpusError
 from charlstm.evaluation.text_metrics import (
     Texts,
-    _windows,
-    _Words,
     beginning_of,
     evaluate_text,
-    evaluate_words,
     texts_of,
 )
-from charlstm.tokenizer.base import END_OF_DOCUMENT, UNKNOWN
-from charlstm.tokenizer.segmentation import tokens_of
-from tests.evaluation.test_scoring import model_of, reference
-from tests.generation.test_decoder import CHARS, WORDS
+from charlstm.tokenizer.base import UNKNOWN
+from tests.evaluation.helpers import BOTH, documents_given, ids_of, texts
 from tests.messages import assert_names, raises_naming
+from tests.models import CHARS, model_of
+from tests.oracles import read_log_probabilities
 from tests.texts import chunks_in_blocks, corpus_of, message
-
-BOTH = pytest.mark.parametrize("tokenizer", [CHARS, WORDS], ids=["char", "word"])
-documents_given = st.lists(st.text(st.sampled_from("the cat\n .'é1"), max_size=60), max_size=4)
-
-
-def texts(*documents, lines=False, ends=False):
-    return Texts("it", lambda: iter([[d] for d in documents]), lines, ends or lines)
-
-
-def ids_of(tokenizer, document, ends):
-    return [END_OF_DOCUMENT, *tokenizer.encode(document).tolist(), *[END_OF_DOCUMENT] * ends]
-
 
 # Loss
 
@@ -53,7 +38,7 @@ def test_figures_are_those_of_a_plain_reading(tokenizer, documents, ends, lines)
     for document in documents:
         if document or lines:  # an empty file is no document
             ids = ids_of(tokenizer, document, ends)
-            values += reference(engine, ids).tolist()
+            values += read_log_probabilities(engine, ids).tolist()
             targets += ids[1:]
     given_texts = texts(*(d for d in documents if d or lines), lines=lines, ends=ends)
     if not targets:
@@ -104,57 +89,6 @@ def test_progress_is_told_in_characters():
         given_texts = texts("the cat", "saw", lines=lines)
         evaluate_text(model_of(CHARS), CHARS, given_texts, on_progress=told.append)
         assert sum(told) == pytest.approx(10 + 2 * lines)
-
-
-# Words
-
-
-@pytest.mark.parametrize(("text", "words"), [
-    ("the cat's 2 hats", ["the", "cat's", "2", "hats"]),
-    ("(one) two-three, four.five", ["one", "two", "three", "four", "five"]),
-    ("3rd x2 'tis rock'n'roll", ["3", "x", "rock'n'roll"]),
-    ("a\nb\tc  d\r\ne", ["a", "b", "c", "d", "e"]),
-    ("\u4e2d\u56fd ab", ["\u4e2d", "\u56fd", "ab"]),
-    ("... --- !", []),
-    ("caf\u0301e e\u0301t", ["caf\u0301e", "e\u0301t"]),
-])  # fmt: skip
-def test_which_words_are_asked_for(text, words):
-    found = list(_Words().of(text))
-    assert [token.removeprefix(" ") for _, token in found] == words
-    assert all(text[place:].startswith(token) for place, token in found)
-
-
-def test_a_word_is_not_begun_by_a_border():
-    words = _Words()
-    assert [token for text in ("ab", "cd ef", "\n", "gh") for _, token in words.of(text)] == [
-        "ab", " ef", "gh",
-    ]  # fmt: skip
-
-
-@BOTH
-@given(documents_given.filter(lambda d: any(list(_Words().of(t)) for t in d)), st.data())
-def test_windows_end_where_words_begin(tokenizer, documents, data):
-    there = [(d, *found) for d in documents for found in _Words().of(d)]
-    chosen = sorted(data.draw(st.sets(st.integers(0, len(there) - 1), min_size=1)))
-    found = [
-        (window.ids[: one.after].tolist(), one)
-        for window in _windows(tokenizer, texts(*documents), chosen)
-        for one in window.queries
-    ]
-    assert len(found) == len(chosen)
-    for (read, one), number in zip(found, chosen, strict=True):
-        document, place, token = there[number]
-        word = token.removeprefix(" ")
-        before = document[: place + len(token) - len(word)]
-        assert one.word == word
-        assert one.unread == (token[: -len(word)] if tokenizer.spells else "")
-        assert read == ids_of(tokenizer, before.removesuffix(one.unread), False)
-        assert list(tokens_of(before + word))[-1] == token
-
-
-def test_a_text_without_words_is_told(sentence):
-    told = message(evaluate_words, model_of(CHARS), CHARS, texts("... ---"), sample=5, seed=1)
-    sentence(told, "it", "no word", "--sample 0")
 
 
 # Beginnings

@@ -15,7 +15,7 @@ INDICES = st.integers(0, 200) | st.integers(0, 2**60)
 
 
 def start_of(rng, length=3):
-    """Return the beginning of a sample after some ids; one layer of two units, five symbols."""
+    """Return the beginning of a sample after some ids; one layer of two units, five tokens."""
     logits = rng.normal(size=5).astype(np.float32)
     state = rng.normal(size=(2, 2)).astype(np.float32)
     return PrefilledPrompt("", logits, state, rng.integers(0, 5, length), "", None)
@@ -64,22 +64,22 @@ class Naive:
 
     def __init__(self, index, start, window, limit):
         self.index, self.start = index, start
-        self.symbols, self.values = [], []
+        self.ids, self.values = [], []
         self.recent = ([EMPTY] * window + start.window.tolist())[-window:] if window else None
         self.limit, self.window = limit, window
 
-    def take(self, symbol, value, remembered):
-        self.symbols.append(symbol)
+    def take(self, token_id, value, remembered):
+        self.ids.append(token_id)
         self.values.append(value)
         if self.recent is not None:
             self.recent = [*self.recent, remembered][-self.window :]
 
 
 def check(batch, naive):
-    assert batch.tokens.tolist() == [len(each.symbols) for each in naive]
+    assert batch.tokens.tolist() == [len(each.ids) for each in naive]
     assert batch.numbers.tolist() == list(range(len(naive)))
     assert [batch.history(row).tolist() for row in range(len(naive))] == [
-        each.symbols for each in naive
+        each.ids for each in naive
     ]
     np.testing.assert_allclose(batch.sums, [sum(each.values) for each in naive])
     assert len(batch.constraints) == len(naive)
@@ -88,7 +88,7 @@ def check(batch, naive):
     if batch.limits is not None:
         assert batch.limits.tolist() == [each.limit for each in naive]
     for row, each in enumerate(naive):
-        if not each.symbols:
+        if not each.ids:
             np.testing.assert_array_equal(batch.logits[row], each.start.logits)
             np.testing.assert_array_equal(batch.state[:, row], each.start.state)
 
@@ -110,7 +110,7 @@ def test_a_batch_is_its_samples(seed, rows, window, limit, steps, restless):
         check(batch, naive)
         drawn = batch.uniforms([each.index for each in naive], source)
         for each, number in zip(naive, drawn.tolist(), strict=True):
-            at = len(each.symbols)
+            at = len(each.ids)
             assert number == SampleRng(7).of(each.index, at - at % 32)[at % 32]
         ids, values = rng.integers(0, 5, len(naive)), rng.normal(size=len(naive))
         remembered = np.where(ids == 4, EMPTY, ids)

@@ -17,8 +17,8 @@ from charlstm.generation.stopping import Endings
 from charlstm.tokenizer.base import END_OF_DOCUMENT, UNKNOWN
 from charlstm.tokenizer.char import CharTokenizer
 from charlstm.tokenizer.word import WordTokenizer
-from tests.generation.test_decoder import ScriptedEngine, random_model
 from tests.messages import raises_naming
+from tests.models import ScriptedEngine, random_model
 
 CHARS = CharTokenizer(tuple("ab."))
 WORDS = WordTokenizer((*"ab ", " a", "ba", " ab"))
@@ -43,11 +43,11 @@ def found_by_trying(engine, tokenizer, prompt, config):
     best = {}
     pieces = tokenizer.pieces
 
-    def allowed(symbol, tokens, text):
+    def allowed(token_id, tokens, text):
         whole = prompt + text
-        if symbol == UNKNOWN or (symbol == END_OF_DOCUMENT and tokens <= config.min_length):
+        if token_id == UNKNOWN or (token_id == END_OF_DOCUMENT and tokens <= config.min_length):
             return False
-        return not any(whole.endswith(each) and pieces[symbol] for each in config.ban)
+        return not any(whole.endswith(each) and pieces[token_id] for each in config.ban)
 
     def over(text, score):
         if config.match is None or re.fullmatch(config.match, prompt + text):
@@ -58,20 +58,20 @@ def found_by_trying(engine, tokenizer, prompt, config):
         last = logits[0, -1].astype(np.float64)
         last -= np.log(np.exp(last).sum())
         tokens = len(ids) - len(read) + 1
-        for symbol, value in enumerate(last.tolist()):
-            longer = text + pieces[symbol]
-            if not allowed(symbol, tokens, longer):
+        for token_id, value in enumerate(last.tolist()):
+            longer = text + pieces[token_id]
+            if not allowed(token_id, tokens, longer):
                 continue
             biases = [v for each, v in config.bias if (prompt + longer).endswith(each)]
-            total = score + value + (sum(biases) if pieces[symbol] else 0)
-            may_end = tokens >= config.min_length and pieces[symbol]
-            ending = Endings(config).find(longer, looked_at=len(text)) if may_end else None
+            total = score + value + (sum(biases) if pieces[token_id] else 0)
+            may_end = tokens >= config.min_length and pieces[token_id]
+            ending = Endings(config).find(longer, searched=len(text)) if may_end else None
             if ending:
-                over(longer[: ending.at], total)
-            elif symbol == END_OF_DOCUMENT or tokens == config.length:
+                over(longer[: ending.cut], total)
+            elif token_id == END_OF_DOCUMENT or tokens == config.length:
                 over(longer, total)
             else:
-                go_on([*ids, symbol], longer, total)
+                go_on([*ids, token_id], longer, total)
 
     read = [END_OF_DOCUMENT, *tokenizer.encode(prompt).tolist()]
     go_on(read, "", 0.0)
@@ -91,7 +91,7 @@ def test_a_search_that_is_wide_enough_finds_the_likeliest_texts(config, prompt):
     assert [each.text for each in found] == order[:count]
 
 
-def test_symbols_of_several_characters_are_searched_alike():
+def test_tokens_of_several_characters_are_searched_alike():
     """A text that can be written in several ways counts once, as its likeliest way."""
     engine = random_model("float32", WORDS.vocab_size)
     config = SampleConfig(length=3)
@@ -120,7 +120,7 @@ def score(each):
 
 
 def test_more_beams_find_what_one_misses():
-    """After the likeliest symbol everything is unlikely; the other leads to a certain text."""
+    """After the likeliest token everything is unlikely; the other leads to a certain text."""
     a, b, dot = CHARS.encode("ab.").tolist()
 
     class Misleading(ScriptedEngine):
@@ -138,7 +138,7 @@ def test_more_beams_find_what_one_misses():
 
 @BOTH
 @pytest.mark.parametrize("prompt", ["", "ab a", "ab "])
-def test_one_beam_takes_the_likeliest_symbol(tokenizer, prompt):
+def test_one_beam_takes_the_likeliest_token(tokenizer, prompt):
     engine = random_model("int8", tokenizer.vocab_size)
     config = SampleConfig(length=12, temperature=0.0, stop=("bb",))
     (greedy,) = generate(engine, tokenizer, [prompt], config, seed=1)

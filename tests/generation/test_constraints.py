@@ -28,22 +28,24 @@ def possible(added):
     return np.flatnonzero(added > -np.inf).tolist()
 
 
-def walked(constraints, state, symbols):
-    """Take symbols as long as each of them may follow; return which."""
+def walked(constraints, state, token_ids):
+    """Take tokens as long as each of them may follow; return which."""
     taken = []
-    for written, symbol in enumerate(symbols):
+    for written, token_id in enumerate(token_ids):
         if state is not None:
-            if symbol not in possible(constraints.adjustment(state, written)):
+            if token_id not in possible(constraints.adjustment(state, written)):
                 break
-            state = constraints.after(state, symbol)
-        taken.append(symbol)
+            state = constraints.after(state, token_id)
+        taken.append(token_id)
     return taken
 
 
 def texts_of(constraints, tokenizer, state, length, required):
-    """Return all that can be written with so many symbols, without what is required."""
-    symbols = [i for i in range(tokenizer.vocab_size) if i not in (END_OF_DOCUMENT, UNKNOWN)]
-    written = {tuple(walked(constraints, state, each)) for each in product(symbols, repeat=length)}
+    """Return all that can be written with so many tokens, without what is required."""
+    token_ids = [i for i in range(tokenizer.vocab_size) if i not in (END_OF_DOCUMENT, UNKNOWN)]
+    written = {
+        tuple(walked(constraints, state, each)) for each in product(token_ids, repeat=length)
+    }
     return {tokenizer.decode(each)[len(required) :] for each in written}
 
 
@@ -63,14 +65,14 @@ def test_where_nothing_is_asked_there_is_no_state(tokenizer):
     [(" kin", [" king", " kind", " kin"]), (" ", [" ", " king", " kind", " a", " kin"]),
      ("k", ["k", "king"]), (" ak", [])],
 )  # fmt: skip
-def test_a_word_goes_on_as_a_symbol_or_is_spelled(required, whole):
+def test_a_word_goes_on_as_a_token_or_is_spelled(required, whole):
     constraints = Constraints(SampleConfig(), WORDS)
     state = constraints.start("a", required)
     found = possible(constraints.adjustment(state, 0))
     assert found[0] == BEGIN_SPELLING
-    assert sorted(WORDS.pieces[symbol] for symbol in found[1:]) == sorted(whole)
-    for symbol in found[1:]:
-        assert constraints.after(state, symbol) is None
+    assert sorted(WORDS.pieces[token_id] for token_id in found[1:]) == sorted(whole)
+    for token_id in found[1:]:
+        assert constraints.after(state, token_id) is None
 
 
 @given(st.text("abk ", min_size=1, max_size=5))
@@ -118,8 +120,8 @@ def occurs_after(banned, prompt, text):
     drawn=st.lists(st.integers(2, WORDS.vocab_size - 1), max_size=9),
     required=st.sampled_from(["", " ", " k", " kin"]),
 )
-def test_a_banned_text_is_found_across_symbols(ban, drawn, required):
-    """It is the symbol that completes it that may not follow; what is required was asked for."""
+def test_a_banned_text_is_found_across_tokens(ban, drawn, required):
+    """It is the token that completes it that may not follow; what is required was asked for."""
     prompt = "a"
     constraints = Constraints(SampleConfig(ban=ban), WORDS)
     state = constraints.start(prompt, required)
@@ -140,11 +142,11 @@ def test_a_banned_text_is_found_across_symbols(ban, drawn, required):
     drawn=st.lists(st.sampled_from([2, 3, 4]), max_size=6),
     prompt=st.text("ab ", max_size=3),
 )
-def test_a_bias_is_added_to_the_symbols_that_complete_its_text(biases, drawn, prompt):
+def test_a_bias_is_added_to_the_tokens_that_complete_its_text(biases, drawn, prompt):
     constraints = Constraints(SampleConfig(bias=tuple(biases.items())), CHARS)
     state = constraints.start(prompt, "")
-    for symbol in drawn:
-        state = constraints.after(state, symbol)
+    for token_id in drawn:
+        state = constraints.after(state, token_id)
     text = prompt + CHARS.decode(drawn)
     expected = [
         sum(value for each, value in biases.items() if piece and (text + piece).endswith(each))
@@ -191,11 +193,11 @@ def test_what_is_written_ends_with_a_match(tokenizer, expression, prompt):
     for _ in range(40):
         text, at = prompt, state
         for written in range(4):
-            symbol = int(rng.choice(possible(constraints.adjustment(at, written))))
-            if symbol == END_OF_DOCUMENT:
+            token_id = int(rng.choice(possible(constraints.adjustment(at, written))))
+            if token_id == END_OF_DOCUMENT:
                 break
-            text += tokenizer.pieces[symbol]
-            at = constraints.after(at, symbol)
+            text += tokenizer.pieces[token_id]
+            at = constraints.after(at, token_id)
         assert re.fullmatch(expression, text)
 
 
@@ -203,7 +205,7 @@ def test_what_is_written_ends_with_a_match(tokenizer, expression, prompt):
 @pytest.mark.parametrize("expression", ["a (kind|king and)", "a (kid|b)+", "a k[in]+d a"])
 @pytest.mark.parametrize("required", [" k", " ki", " "])
 def test_a_half_typed_word_ends_with_a_match_or_is_refused(length, expression, required):
-    """Whether it goes on as a symbol or is spelled, however many symbols are left."""
+    """Whether it goes on as a token or is spelled, however many tokens are left."""
     tokenizer = WordTokenizer((*"abcdgik n", " king", " kind"))
     constraints = Constraints(SampleConfig(match=expression, length=length), tokenizer)
     try:
@@ -215,11 +217,11 @@ def test_a_half_typed_word_ends_with_a_match_or_is_refused(length, expression, r
     for _ in range(30):
         text, at = "a", state
         for written in range(length):
-            symbol = int(rng.choice(possible(constraints.adjustment(at, written))))
-            if symbol == END_OF_DOCUMENT:
+            token_id = int(rng.choice(possible(constraints.adjustment(at, written))))
+            if token_id == END_OF_DOCUMENT:
                 break
-            text += tokenizer.pieces[symbol]
-            at = constraints.after(at, symbol)
+            text += tokenizer.pieces[token_id]
+            at = constraints.after(at, token_id)
         assert re.fullmatch(expression, text)
         assert text.startswith("a" + required)
 
@@ -254,7 +256,7 @@ def test_a_length_that_is_too_short_is_refused(sentence):
 
 
 @pytest.mark.parametrize(("required", "needed"), [(" kin", 1), (" k", 1), ("", 5)])
-def test_a_match_may_need_every_symbol(required, needed):
+def test_a_match_may_need_every_token(required, needed):
     config = SampleConfig(match="a king", length=needed)
     state = Constraints(config, WORDS).start("a", required)
     assert state.forced_prefix == required

@@ -1,7 +1,8 @@
+"""Tests of ``generation.decoder``: a sample is the same in any batch, and its figures."""
+
 from __future__ import annotations
 
 import re
-from functools import cache
 from itertools import islice
 
 import numpy as np
@@ -9,52 +10,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from charlstm.config import ModelConfig, SampleConfig, TokenizerConfig
-from charlstm.engine.session import MAX_ROWS, build_engine
+from charlstm.config import SampleConfig, TokenizerConfig
+from charlstm.engine.session import MAX_ROWS
 from charlstm.errors import UsageError
 from charlstm.generation.decoder import Sample, generate
 from charlstm.tokenizer.base import BEGIN_SPELLING, END_OF_DOCUMENT, END_SPELLING, UNKNOWN
 from charlstm.tokenizer.vocabulary import build_tokenizer
+from tests.models import CHARS, WORDS, ScriptedEngine, random_model
+from tests.oracles import log_probabilities
 
-CHARS = build_tokenizer(["abcdefgh .\n"], TokenizerConfig())
-WORDS = build_tokenizer(
-    ["the cat\nthe cat saw the dog and the dog ran . xylophone"], TokenizerConfig(level="word")
-)
 GREEDY = SampleConfig(temperature=0.0, min_p=0.0)
 EVEN = SampleConfig(temperature=1.0, min_p=0.0)
-
-
-class ScriptedEngine:
-    """Wants to write the given ids one after the other; its state [1,B,1] counts steps read."""
-
-    def __init__(self, vocab_size, script=(), prompt_length=1):
-        self.vocab_size = vocab_size
-        self.script = list(script)
-        self.prompt_length = prompt_length
-        self.fed = []
-
-    def initial_state(self, batch):
-        return np.zeros((1, batch, 1), np.float32)
-
-    def step(self, ids, state):
-        self.fed.append(ids.tolist())
-        state = state + 1
-        logits = np.zeros((len(ids), self.vocab_size), np.float32)
-        for row, steps in enumerate(state[0, :, 0].astype(int)):
-            if 0 <= (place := steps - self.prompt_length) < len(self.script):
-                logits[row, self.script[place]] = 5.0
-        return logits, state
-
-    def read(self, sequences):
-        ((logits, state),) = [self.run(ids[np.newaxis], self.initial_state(1)) for ids in sequences]
-        return logits[:, -1], state
-
-    def run(self, ids, state):
-        logits = []
-        for column in ids.T:
-            step_logits, state = self.step(column, state)
-            logits.append(step_logits)
-        return np.stack(logits, axis=1), state
 
 
 def continued(engine, tokenizer, prompt, config, *, count=1, **rest):
@@ -65,31 +31,6 @@ def continued(engine, tokenizer, prompt, config, *, count=1, **rest):
 def scripted(text, end=True):
     ids = CHARS.encode(text).tolist()
     return ScriptedEngine(CHARS.vocab_size, [*ids, END_OF_DOCUMENT] if end else ids)
-
-
-@cache
-def random_model(precision, vocab_size=CHARS.vocab_size):
-    config = ModelConfig(vocab_size=vocab_size, embedding=8, units=20, layers=2)
-    rng = np.random.default_rng(1)
-    shapes = {
-        "embedding/embeddings": (vocab_size, 8),
-        "lstm_0/kernel": (8, 80),
-        "lstm_0/recurrent_kernel": (20, 80),
-        "lstm_0/bias": (80,),
-        "lstm_1/kernel": (20, 80),
-        "lstm_1/recurrent_kernel": (20, 80),
-        "lstm_1/bias": (80,),
-        "output/kernel": (20, vocab_size),
-        "output/bias": (vocab_size,),
-    }
-    weights = {name: rng.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
-    weights["output/bias"][END_OF_DOCUMENT] -= 2  # texts of some length
-    return build_engine(config, weights, precision=precision, threads=1)
-
-
-def log_probabilities(logits):
-    logits = logits.astype(np.float64)
-    return logits - np.log(np.exp(logits - logits.max()).sum()) - logits.max()
 
 
 @pytest.mark.parametrize("precision", ["float32", "int8"])
@@ -143,7 +84,7 @@ def test_every_sample_starts_from_the_end_of_document_then_the_prompt():
     engine = ScriptedEngine(CHARS.vocab_size)
     prompt = "abc" * 50
     list(continued(engine, CHARS, prompt, GREEDY.replace(length=1), count=3, seed=1))
-    assert engine.fed == [[END_OF_DOCUMENT], *([symbol] for symbol in CHARS.encode(prompt))]
+    assert engine.fed == [[END_OF_DOCUMENT], *([token_id] for token_id in CHARS.encode(prompt))]
 
 
 def test_a_sample_tells_everything_about_itself():
@@ -164,20 +105,22 @@ def test_the_mean_log_probability_is_the_models_own(seed, temperature):
         ids = np.append(ids, END_OF_DOCUMENT)
     read = np.concatenate([[END_OF_DOCUMENT], ids[:-1]])
     logits, _ = engine.run(read[np.newaxis], engine.initial_state(1))
-    values = [log_probabilities(row)[symbol] for row, symbol in zip(logits[0], ids, strict=True)]
+    values = [
+        log_probabilities(row)[token_id] for row, token_id in zip(logits[0], ids, strict=True)
+    ]
     assert result.tokens == len(ids) - 2
     assert result.mean_log_probability == pytest.approx(np.mean(values[2:]), abs=1e-4)
 
 
-def test_length_counts_drawn_symbols():
+def test_length_counts_drawn_tokens():
     (result,) = continued(scripted("abcdef"), CHARS, "", GREEDY.replace(length=4), seed=1)
     assert (result.text, result.tokens, result.finish_reason) == ("abcd", 4, "length")
 
 
-def test_no_symbol_is_read_that_is_not_needed():
+def test_no_token_is_read_that_is_not_needed():
     engine = scripted("abcdef")
     list(continued(engine, CHARS, "", GREEDY.replace(length=4), seed=1))
-    assert len(engine.fed) == 4  # the start and three of the four symbols drawn
+    assert len(engine.fed) == 4  # the start and three of the four tokens drawn
 
 
 @pytest.mark.parametrize("stops", [(".",), ("c.",), ("bc.", "zzz"), ("c.", ".")])
@@ -195,7 +138,7 @@ def test_a_prompt_does_not_count_for_a_stop_text():
     assert (result.text, result.finish_reason) == ("bc", "stop")
 
 
-def test_a_stop_text_is_found_inside_a_symbol():
+def test_a_stop_text_is_found_inside_a_token():
     engine = ScriptedEngine(WORDS.vocab_size, WORDS.encode("the cat"))
     (result,) = continued(engine, WORDS, "", GREEDY.replace(stop=("e ca",)), seed=1)
     assert (result.text, result.tokens, result.finish_reason) == ("th", 2, "stop")
@@ -239,8 +182,8 @@ def test_streamed_pieces_are_the_texts(seed, stop):
     assert shown == [each.text for each in results]
     for each in results:
         assert not any(text in each.text for text in stop)
-        drawn_symbols = len(each.text) + (each.finish_reason == "end")
-        assert each.tokens == drawn_symbols or each.finish_reason == "stop"
+        drawn = len(each.text) + (each.finish_reason == "end")
+        assert each.tokens == drawn or each.finish_reason == "stop"
         assert each.finish_reason != "length" or each.tokens == 60
 
 
@@ -277,7 +220,7 @@ def test_finished_rows_leave_the_batch():
     assert widths == alive
 
 
-def test_the_unknown_symbol_is_never_drawn():
+def test_the_unknown_token_is_never_drawn():
     engine = ScriptedEngine(CHARS.vocab_size, [UNKNOWN] * 300)
     results = continued(engine, CHARS, "", EVEN.replace(length=300), count=20, seed=1)
     assert not any("\ufffd" in each.text for each in results)
@@ -317,14 +260,14 @@ def test_a_loop_is_left_when_it_costs():
         return next(continued(Looping(CHARS.vocab_size), CHARS, "", config, seed=1)).text
 
     assert text() == "aaaaaaaa"
-    # The fourth symbol would go on with a repetition of two and cost 2, the fifth of three.
+    # The fourth token would go on with a repetition of two and cost 2, the fifth of three.
     assert text(loop_penalty=2.0, loop_length=2)[:4] == "aaab"
     assert text(loop_penalty=0.1, loop_length=2) == "aaaaaaab"
 
 
 @pytest.mark.parametrize("bits", [1.1, 1.4, 1.8])
 def test_mirostat_holds_the_surprise_of_a_model(bits):
-    """Of many samples together, after the symbols that it takes to come down."""
+    """Of many samples together, after the tokens that it takes to come down."""
 
     class Skewed(ScriptedEngine):
         def step(self, ids, state):
@@ -358,7 +301,7 @@ def test_the_prompt_is_part_of_the_match(tokenizer, prompt):
 
 
 @pytest.mark.parametrize("tokenizer", [CHARS, WORDS], ids=["characters", "words"])
-def test_a_match_may_be_empty_and_may_take_all_symbols(tokenizer):
+def test_a_match_may_be_empty_and_may_take_all_tokens(tokenizer):
     engine = random_model("int8", tokenizer.vocab_size)
     for expression, length, texts in (("", 1, {""}), ("[ab]{3}", 3, None)):
         config = EVEN.replace(match=expression, length=length)
@@ -446,7 +389,7 @@ def test_a_sample_is_the_same_alone_and_among_other_prompts(
 
 
 def test_a_row_that_is_free_is_taken_at_once():
-    """So a batch needs hardly more steps than its symbols divided by its rows."""
+    """So a batch needs hardly more steps than its tokens divided by its rows."""
     engine, config = ScriptedEngine(CHARS.vocab_size), EVEN.replace(length=300)
     results = list(continued(engine, CHARS, "", config, count=10 * MAX_ROWS, seed=1))
     widths = [len(ids) for ids in engine.fed]
@@ -600,11 +543,11 @@ def test_a_sample_ends_with_its_unit(unit, text, expected):
     assert result.finish_reason == ("until" if expected != text else "end")
 
 
-# Symbols and what stood beside them
+# Tokens and what stood beside them
 
 
 @pytest.mark.parametrize("tokenizer", [CHARS, WORDS], ids=["characters", "words"])
-def test_the_symbols_of_a_sample_are_its_text_and_its_log_probability(tokenizer):
+def test_the_tokens_of_a_sample_are_its_text_and_its_log_probability(tokenizer):
     engine = random_model("int8", tokenizer.vocab_size)
     config = SampleConfig(length=20, min_p=0.1, top_k=5, repetition_penalty=1.4)
     plain = list(continued(engine, tokenizer, "b", config, count=30, seed=2))
@@ -612,15 +555,15 @@ def test_the_symbols_of_a_sample_are_its_text_and_its_log_probability(tokenizer)
     for each, without in zip(told, plain, strict=True):
         assert without.symbols is None
         assert (each.text, each.tokens) == (without.text, without.tokens)
-        assert "".join(symbol.text for symbol in each.symbols).endswith(each.text)
+        assert "".join(token.text for token in each.symbols).endswith(each.text)
         assert len(each.symbols) == each.tokens
-        total = sum(symbol.log_probability for symbol in each.symbols)
+        total = sum(token.log_probability for token in each.symbols)
         assert total == pytest.approx(each.mean_log_probability * each.tokens, abs=1e-4)
-        for symbol in each.symbols:
-            values = [beside.log_probability for beside in symbol.alternatives]
+        for token in each.symbols:
+            values = [beside.log_probability for beside in token.alternatives]
             assert len(values) == 3
             assert values == sorted(values, reverse=True)
-            assert symbol.log_probability <= values[0] + 1e-5
+            assert token.log_probability <= values[0] + 1e-5
             assert sum(map(np.exp, values)) <= 1 + 1e-5
 
 
@@ -629,8 +572,8 @@ def test_special_tokens_are_told_apart():
     engine = ScriptedEngine(WORDS.vocab_size, script)
     (result,) = continued(engine, WORDS, "", GREEDY.replace(length=9), seed=1, alternatives=1)
     named = ["begin_spelling", None, "end_spelling", "end"]
-    assert [symbol.special for symbol in result.symbols] == named
-    assert [symbol.alternatives[0].special for symbol in result.symbols] == named
+    assert [token.special for token in result.symbols] == named
+    assert [token.alternatives[0].special for token in result.symbols] == named
     assert result.finish_reason == "end"
 
 
@@ -663,9 +606,9 @@ def test_how_long_a_loop_may_be_depends_on_the_level(tokenizer, allowed):
     config = GREEDY.replace(length=40, loop_penalty=5.0)
     engine = Looping(tokenizer.vocab_size)
     (result,) = continued(engine, tokenizer, "", config, seed=1, alternatives=0)
-    symbols = [symbol.text for symbol in result.symbols]
-    # The repetition of n symbols is n + 1 symbols long; the one after would go on with it.
-    assert symbols.index(tokenizer.pieces[other]) == allowed + 1
+    tokens = [token.text for token in result.symbols]
+    # The repetition of n tokens is n + 1 tokens long; the one after would go on with it.
+    assert tokens.index(tokenizer.pieces[other]) == allowed + 1
 
 
 def test_line_ends_are_not_remembered_as_repetitions():

@@ -38,14 +38,14 @@ def written(pattern, tokenizer, length, seed):
         allowed = np.flatnonzero(pattern.allowed(state, left, spelling=spelling))
         if not len(allowed):  # a match that can't go on, at the end of what may be written
             break
-        symbol = int(rng.choice(allowed.tolist()))
-        if symbol == END_OF_DOCUMENT:
+        token_id = int(rng.choice(allowed.tolist()))
+        if token_id == END_OF_DOCUMENT:
             break
-        if tokenizer.spells and symbol in (BEGIN_SPELLING, END_SPELLING):
-            assert spelling == (symbol == END_SPELLING)
+        if tokenizer.spells and token_id in (BEGIN_SPELLING, END_SPELLING):
+            assert spelling == (token_id == END_SPELLING)
             spelling = not spelling
-        text += tokenizer.pieces[symbol]
-        state = int(pattern.after(state)[symbol])
+        text += tokenizer.pieces[token_id]
+        state = int(pattern.after(state)[token_id])
     assert not spelling
     return text
 
@@ -74,13 +74,13 @@ def test_the_automaton_knows_every_match(expression, text):
 
 @pytest.mark.parametrize("expression", EXPRESSIONS)
 def test_every_short_match_can_be_written(expression):
-    """A symbol is ruled out only if no match of the length that is left begins with it."""
+    """A token is ruled out only if no match of the length that is left begins with it."""
     pattern = Pattern(expression, CHARS)
     after, reach = pattern.after(pattern.start), Reach(pattern)
     for left in range(1, 10):
         allowed = pattern.allowed(pattern.start, left)
-        for symbol in CHARS.character_ids.tolist():
-            assert bool(allowed[symbol]) == reach.within(int(after[symbol]), left - 1)
+        for token_id in CHARS.character_ids.tolist():
+            assert bool(allowed[token_id]) == reach.within(int(after[token_id]), left - 1)
 
 
 class Reach:

@@ -18,8 +18,8 @@ from charlstm.generation.penalties import (
     penalize_loops,
     penalize_presence,
     penalize_repetition,
-    places_needed,
     repetition_lengths,
+    window_needed,
 )
 from tests.messages import raises_naming
 
@@ -39,9 +39,9 @@ def expected_of(logits, recent, change):
     """Change each logit by how often its id occurs, one by one."""
     expected = logits.copy()
     for row in range(len(logits)):
-        for symbol, count in Counter(recent[row].tolist()).items():
-            if symbol != EMPTY:
-                expected[row, symbol] = change(logits[row, symbol], count)
+        for token_id, count in Counter(recent[row].tolist()).items():
+            if token_id != EMPTY:
+                expected[row, token_id] = change(logits[row, token_id], count)
     return expected
 
 
@@ -116,8 +116,8 @@ def test_a_penalty_looks_back_as_far_as_its_window(settings):
     window = {"repetition_window": 3, "loop_window": 3}
     config = SampleConfig(**settings, **window)
     logits = np.ones((1, 6), np.float32)
-    assert places_needed(config) == 3
-    assert places_needed(SampleConfig(**window)) == 0
+    assert window_needed(config) == 3
+    assert window_needed(SampleConfig(**window)) == 0
     far = penalize(logits, np.array([[4, 5, 0, 1, 1]]), config)
     near = penalize(logits, np.array([[2, 3, 0, 1, 1]]), config)
     np.testing.assert_array_equal(far, near)

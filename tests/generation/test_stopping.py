@@ -55,14 +55,14 @@ def test_the_stop_text_that_is_complete_first_counts(text, stops):
 
 
 @given(SHORT, STOPS, st.integers(0, 8))
-def test_what_was_complete_before_does_not_count(text, stops, looked_at):
+def test_what_was_complete_before_does_not_count(text, stops, searched):
     begins = (
         StopMatch(end, start, "stop")
-        for end in range(looked_at + 1, len(text) + 1)
+        for end in range(searched + 1, len(text) + 1)
         for start in range(end)
         if text[start:end] in stops
     )
-    assert endings(stops).find(text, looked_at=looked_at) == next(begins, None)
+    assert endings(stops).find(text, searched=searched) == next(begins, None)
 
 
 @given(SHORT, STOPS)
@@ -102,7 +102,7 @@ def test_what_is_held_back_is_the_longest_beginning_of_a_stop_text(text, stops):
 )
 def test_a_unit_ends_where_a_reader_says(unit, text, unit_of_it):
     found = endings(until=unit).find(text)
-    assert (text[: found.at], found.reason) == (unit_of_it, "until")
+    assert (text[: found.cut], found.reason) == (unit_of_it, "until")
 
 
 @pytest.mark.parametrize(
@@ -126,14 +126,14 @@ def test_a_unit_that_has_not_ended(unit, text):
 @given(MIXED, st.sampled_from(["sentence", "line", "paragraph"]))
 def test_no_unit_is_empty(text, unit):
     found = endings(until=unit).find(text)
-    assert found is None or text[: found.at].strip()
+    assert found is None or text[: found.cut].strip()
 
 
 @given(MIXED)
 def test_a_line_is_what_python_says(text):
     found = endings(until="line").find(text)
     lines = re.match(r"\s*\S.*?(?=[\r\n])", text, re.DOTALL)
-    assert (None if found is None else text[: found.at]) == (lines and lines[0])
+    assert (None if found is None else text[: found.cut]) == (lines and lines[0])
 
 
 # While a text grows
@@ -148,7 +148,7 @@ def test_the_pieces_of_a_text_make_no_difference(text, stop, unit, data):
     expected = first_complete(text, config)
     shown, reason = fed(pieces, config)
     assert reason == (expected and expected.reason)
-    assert shown == (text if expected is None else text[: expected.at])
+    assert shown == (text if expected is None else text[: expected.cut])
     assert Endings(config).find(text) == expected
 
 
@@ -164,9 +164,9 @@ def test_what_is_complete_too_early_is_no_ending_later(text, stop, unit, least):
     ends = [
         found
         for n in range(least, len(text) + 1)
-        if (found := Endings(config).find(text[:n], looked_at=n - 1))
+        if (found := Endings(config).find(text[:n], searched=n - 1))
     ]
-    assert (len(shown), reason) == (ends[0].at, ends[0].reason)
+    assert (len(shown), reason) == (ends[0].cut, ends[0].reason)
     assert ends[0].complete >= least
 
 

@@ -23,9 +23,9 @@ def test_the_likeliest_paths_are_taken_first(values, width):
     for probability in values:
         search.push(node(probability), probability)
     taken = []
-    while some := search.take(width):
-        assert len(some) <= width
-        taken += [path.probability for path in some]
+    while paths := search.take(width):
+        assert len(paths) <= width
+        taken += [path.probability for path in paths]
     assert taken == sorted(values, reverse=True)
 
 
@@ -35,10 +35,10 @@ def test_a_search_is_over_when_no_path_can_be_a_candidate(paths, found, count):
     for probability in paths:
         search.push(node(probability), probability)
     for index, probability in enumerate(found):
-        search.find(False, str(index), "", probability)
+        search.add(False, str(index), "", probability)
     taken = []
-    while some := search.take(3):
-        taken += [path.probability for path in some]
+    while nodes := search.take(3):
+        taken += [path.probability for path in nodes]
     last = sorted(found, reverse=True)[count - 1] if count <= len(found) else 0.0
     assert taken == sorted(paths, reverse=True)[: len(taken)]
     assert all(probability <= last for probability in sorted(paths, reverse=True)[len(taken) :])
@@ -49,7 +49,7 @@ def test_a_search_is_over_when_no_path_can_be_a_candidate(paths, found, count):
 def test_a_candidate_sums_its_paths_and_names_the_likeliest(found):
     search = BestFirstSearch(10, least=0.0)
     for index, (text, completes, probability) in enumerate(found):
-        search.find(completes, text, str(index), probability, node(probability))
+        search.add(completes, text, str(index), probability, node(probability))
     for candidate in search.best():
         own = [
             (probability, str(index))
@@ -61,10 +61,10 @@ def test_a_candidate_sums_its_paths_and_names_the_likeliest(found):
         assert (candidate.likeliest, candidate.append) in own
 
 
-def test_a_path_that_can_not_be_gone_on_from_is_the_likeliest_only_alone():
+def test_a_path_that_can_not_be_extended_is_the_likeliest_only_alone():
     search = BestFirstSearch(1, least=0.0)
-    search.find(False, "a", "long", 0.5)
-    search.find(False, "a", "short", 0.1, node(0.1))
+    search.add(False, "a", "long", 0.5)
+    search.add(False, "a", "short", 0.1, node(0.1))
     (candidate,) = search.best()
     assert (candidate.append, candidate.likeliest, candidate.probability) == ("short", 0.1, 0.6)
 
@@ -72,7 +72,7 @@ def test_a_path_that_can_not_be_gone_on_from_is_the_likeliest_only_alone():
 def test_only_words_count_if_asked():
     search = BestFirstSearch(2, words_only=True, least=0.0)
     for text in ("", ",", "a", "7"):
-        search.find(False, text, text, 0.1)
+        search.add(False, text, text, 0.1)
     assert [candidate.text for candidate in search.best()] == ["7", "a"]
 
 

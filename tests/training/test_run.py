@@ -88,8 +88,8 @@ def test_a_fine_tuned_run_knows_the_state_that_it_begins_with(tmp_path):
     begun = ready(tmp_path)
     tokenizer = begun.prepared.tokenizer
     with (
-        folder.claimed(begun.folder),
-        folder.created(begun.folder, begun.config, tokenizer),
+        folder.lock_folder(begun.folder),
+        folder.create_checkpoint(begun.folder, begun.config, tokenizer),
     ):
         shapes = schema.expected_shapes(begun.config.model)
         weights = {name: np.zeros(shape, np.float32) for name, shape in shapes.items()}

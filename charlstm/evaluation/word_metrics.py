@@ -1,0 +1,131 @@
+"""Predictions of the words of a text: which words are asked for, and what is read before each.
+
+This module knows documents, words and the keyboard that is asked. It does not know files or how
+figures are printed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache
+
+import numpy as np
+
+from charlstm.dataset.store import smallest_dtype
+from charlstm.engine.session import Engine
+from charlstm.errors import CorpusError
+from charlstm.evaluation.keystrokes import (
+    ContextWindow,
+    Keyboard,
+    WordFigures,
+    WordQuery,
+    windows_of,
+    word_figures,
+)
+from charlstm.evaluation.text_metrics import Texts
+from charlstm.tokenizer.base import END_OF_DOCUMENT, Tokenizer
+from charlstm.tokenizer.segmentation import Kind, kind_of, tokens_of
+
+
+def evaluate_words(
+    engine: Engine,
+    tokenizer: Tokenizer,
+    texts: Texts,
+    *,
+    sample: int,
+    seed: int,
+    on_progress: Callable[[int], None] | None = None,
+) -> WordFigures:
+    """Predict a random sample of the words of a text, each from all that precedes it.
+
+    A word is a word or number as the word level has them, whatever the model's level. A word that
+    follows a letter, a digit or an apostrophe without a space is not asked for.
+
+    Args:
+        engine: a trained model.
+        tokenizer: the tokenizer the model was trained with.
+        texts: the text.
+        sample: how many words to predict; all, if there are fewer.
+        seed: determines which.
+        on_progress: called with the number of words predicted since the last call.
+
+    Raises:
+        CorpusError: if there is no word, or the text can't be read or decoded.
+    """
+    total = 0
+    for document in texts.documents():
+        finder = WordFinder()
+        total += sum(1 for text in document for _ in finder.words(text))
+    if not total:
+        raise CorpusError(
+            f"{texts.name}: there is no word in the text to ask for: leave these figures out "
+            "with --sample 0"
+        )
+    drawn = np.random.default_rng(seed).choice(total, min(sample, total), replace=False)
+    keyboard = Keyboard(engine, tokenizer)
+    results = []
+    for group in keyboard.ask(context_windows(tokenizer, texts, np.sort(drawn).tolist())):
+        results += group
+        if on_progress:
+            on_progress(len(group))
+    return word_figures(results)
+
+
+class WordFinder:
+    """Finds the words of a document that can be asked for, piece by piece."""
+
+    def __init__(self) -> None:
+        self._after_break = True  # a word may begin here without a space before it
+
+    def words(self, text: str) -> Iterator[tuple[int, str]]:
+        """Yield the words of the next piece: where the token begins in it, and the token."""
+        position = 0
+        for token in tokens_of(text):
+            word = token.removeprefix(" ")
+            if word[:1].isalnum() and (self._after_break or len(word) < len(token)):
+                yield position, token
+            self._after_break = _ends_word(token[-1])
+            position += len(token)
+
+
+@cache
+def _ends_word(character: str) -> bool:
+    """Whether letters directly after a character are a word of their own."""
+    return kind_of(character) in (Kind.SPACE, Kind.ALONE, Kind.OTHER)
+
+
+def context_windows(
+    tokenizer: Tokenizer, texts: Texts, chosen: Iterable[int]
+) -> Iterator[ContextWindow]:
+    """Yield what is to be read in order to predict some words.
+
+    Args:
+        tokenizer: the tokenizer the model was trained with.
+        texts: the text.
+        chosen: the numbers of the words, ascending; ``WordFinder`` finds them in order from 0.
+    """
+    numbers = iter(chosen)
+    due = next(numbers, None)
+    count = 0
+    dtype = smallest_dtype(tokenizer.vocab_size)
+    for document in texts.documents():
+        if due is None:
+            return
+        held = bytearray(np.array([END_OF_DOCUMENT], dtype).tobytes())
+        queries: list[WordQuery] = []
+        finder = WordFinder()
+        for text in document:
+            encoded = 0  # characters of this piece
+            for position, token in finder.words(text):
+                if count == due:
+                    word = token.removeprefix(" ")
+                    space = token[: len(token) - len(word)]
+                    # At word level the space belongs to the token that is to be predicted.
+                    end = position if tokenizer.spells else position + len(space)
+                    held += tokenizer.encode(text[encoded:end]).astype(dtype).tobytes()
+                    after = len(held) // dtype.itemsize
+                    queries.append(WordQuery(word, after, space if tokenizer.spells else ""))
+                    encoded, due = end, next(numbers, None)
+                count += 1
+            held += tokenizer.encode(text[encoded:]).astype(dtype).tobytes()
+        yield from windows_of(np.frombuffer(held, dtype), queries)

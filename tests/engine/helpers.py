@@ -1,0 +1,45 @@
+"""Engines of random networks, for tests of graphs and sessions."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+import pytest
+
+from charlstm.config import ModelConfig
+from charlstm.engine import graph as graph_module
+from charlstm.engine.session import build_engine
+from tests.models import random_weights
+
+PRECISIONS = ("float32", "int8")
+CONFIGS = (
+    ModelConfig(vocab_size=7, embedding=3, units=5, layers=2),
+    ModelConfig(vocab_size=65, embedding=33, units=33, layers=1, tied=True),
+    ModelConfig(vocab_size=65, embedding=16, units=100, layers=3),
+    ModelConfig(vocab_size=100, embedding=1, units=1, layers=2),
+    ModelConfig(vocab_size=33, embedding=64, units=64, layers=2, tied=True),
+)
+
+
+@cache
+def engine(config, precision, threads, table=True):
+    """Return an engine, which looks up the input of layer 0 in a table or computes it."""
+    with pytest.MonkeyPatch.context() as patch:
+        if not table:
+            patch.setattr(graph_module, "MAX_TABLE", 0)
+        return build_engine(config, random_weights(config), precision=precision, threads=threads)
+
+
+def variants(config):
+    """Yield, for each kind of graph, an engine of one thread and one of two."""
+    for precision, table in (("float32", True), ("int8", True), ("int8", False)):
+        yield [engine(config, precision, threads, table) for threads in (1, 2)]
+
+
+def random_input(config, batch, length, seed):
+    """Return ids [batch, length] and a state."""
+    rng = np.random.default_rng(seed)
+    ids = rng.integers(0, config.vocab_size, (batch, length))
+    state = rng.uniform(-1, 1, (2 * config.layers, batch, config.units)).astype(np.float32)
+    return ids, state

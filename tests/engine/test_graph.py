@@ -1,0 +1,54 @@
+"""Tests of ``engine.graph``: float32 is the textbook's network, int8 is close to it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from charlstm.engine.graph import quantize_columns
+from tests.engine.helpers import CONFIGS, engine, random_input
+from tests.models import random_weights
+from tests.oracles import network
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_float32_is_the_network_of_the_textbook(config):
+    ids, state = random_input(config, batch=3, length=20, seed=1)
+    logits, new_state = engine(config, "float32", 1).run(ids, state)
+    expected_logits, expected_state = network(config, random_weights(config), ids, state)
+    assert logits.dtype == new_state.dtype == np.float32
+    np.testing.assert_allclose(logits, expected_logits, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(new_state, expected_state, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("table", [True, False])
+@pytest.mark.parametrize("config", CONFIGS[1:3] + CONFIGS[4:])
+def test_int8_is_close_to_float32(config, table):
+    ids, state = random_input(config, batch=8, length=30, seed=2)
+    logits, new_state = engine(config, "int8", 1, table).run(ids, state)
+    expected, expected_state = engine(config, "float32", 1).run(ids, state)
+    assert np.abs(logits - expected).mean() < 0.02 * expected.std()
+    assert np.abs(new_state - expected_state).mean() < 0.01
+    assert not np.array_equal(logits, expected)  # it did run on quantized weights
+
+
+@given(
+    rows=st.integers(1, 20),
+    columns=st.integers(1, 20),
+    scale=st.floats(1e-6, 1e6),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_quantized_columns_are_within_half_a_scale(rows, columns, scale, seed):
+    rng = np.random.default_rng(seed)
+    matrix = (rng.normal(size=(rows, columns)) * scale).astype(np.float32)
+    matrix[:, rng.integers(columns)] = 0
+    levels, scales = quantize_columns(matrix)
+    assert levels.dtype == np.int8
+    assert levels.min() >= -127  # symmetric: -128 is not used
+    restored = levels * scales.astype(np.float64)
+    assert (np.abs(restored - matrix) <= scales * 0.5001).all()
+    used = matrix.any(axis=0)
+    assert (np.abs(levels.astype(int)).max(axis=0)[used] == 127).all()
+    assert (levels[:, ~used] == 0).all()

@@ -1,0 +1,23 @@
+"""Texts in documents, for tests of figures."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import strategies as st
+
+from charlstm.evaluation.text_metrics import Texts
+from charlstm.tokenizer.base import END_OF_DOCUMENT
+from tests.models import CHARS, WORDS
+
+BOTH = pytest.mark.parametrize("tokenizer", [CHARS, WORDS], ids=["char", "word"])
+documents_given = st.lists(st.text(st.sampled_from("the cat\n .'é1"), max_size=60), max_size=4)
+
+
+def texts(*documents, lines=False, ends=False):
+    """Return a text of these documents."""
+    return Texts("it", lambda: iter([[d] for d in documents]), lines, ends or lines)
+
+
+def ids_of(tokenizer, document, ends):
+    """Return the token ids of a document with the mark before it and perhaps after it."""
+    return [END_OF_DOCUMENT, *tokenizer.encode(document).tolist(), *[END_OF_DOCUMENT] * ends]

@@ -1,0 +1,96 @@
+"""Small models for tests: tokenizers, networks with random weights, and a scripted engine."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+
+from charlstm.config import ModelConfig, TokenizerConfig
+from charlstm.engine.session import build_engine
+from charlstm.tokenizer.base import END_OF_DOCUMENT
+from charlstm.tokenizer.vocabulary import build_tokenizer
+
+CHARS = build_tokenizer(["abcdefgh .\n"], TokenizerConfig())
+WORDS = build_tokenizer(
+    ["the cat\nthe cat saw the dog and the dog ran . xylophone"], TokenizerConfig(level="word")
+)
+
+
+@cache
+def random_weights(config):
+    """Return weights of a configuration that let logits differ much."""
+    rng = np.random.default_rng(config.units)
+
+    def matrix(rows, columns, scale):
+        return (rng.normal(size=(rows, columns)) * scale / np.sqrt(rows)).astype(np.float32)
+
+    weights = {"embedding/embeddings": matrix(config.vocab_size, config.embedding, 3.0)}
+    for layer in range(config.layers):
+        width = config.input_width(layer)
+        weights[f"lstm_{layer}/kernel"] = matrix(width, 4 * config.units, 1.5)
+        weights[f"lstm_{layer}/recurrent_kernel"] = matrix(config.units, 4 * config.units, 1.5)
+        weights[f"lstm_{layer}/bias"] = matrix(1, 4 * config.units, 0.5)[0]
+    if not config.tied:
+        weights["output/kernel"] = matrix(config.units, config.vocab_size, 4.0)
+    weights["output/bias"] = matrix(1, config.vocab_size, 1.0)[0]
+    return weights
+
+
+@cache
+def random_model(precision, vocab_size=CHARS.vocab_size):
+    """Return the engine of a network of fixed size that ends documents rarely."""
+    config = ModelConfig(vocab_size=vocab_size, embedding=8, units=20, layers=2)
+    rng = np.random.default_rng(1)
+    shapes = {
+        "embedding/embeddings": (vocab_size, 8),
+        "lstm_0/kernel": (8, 80),
+        "lstm_0/recurrent_kernel": (20, 80),
+        "lstm_0/bias": (80,),
+        "lstm_1/kernel": (20, 80),
+        "lstm_1/recurrent_kernel": (20, 80),
+        "lstm_1/bias": (80,),
+        "output/kernel": (20, vocab_size),
+        "output/bias": (vocab_size,),
+    }
+    weights = {name: rng.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
+    weights["output/bias"][END_OF_DOCUMENT] -= 2  # texts of some length
+    return build_engine(config, weights, precision=precision, threads=1)
+
+
+def model_of(tokenizer, precision="int8"):
+    """Return the random model of a tokenizer's size."""
+    return random_model(precision, tokenizer.vocab_size)
+
+
+class ScriptedEngine:
+    """Makes the given ids likely one after the other; its state [1, B, 1] counts steps read."""
+
+    def __init__(self, vocab_size, script=(), prompt_length=1):
+        self.vocab_size = vocab_size
+        self.script = list(script)
+        self.prompt_length = prompt_length
+        self.fed = []
+
+    def initial_state(self, batch):
+        return np.zeros((1, batch, 1), np.float32)
+
+    def step(self, ids, state):
+        self.fed.append(ids.tolist())
+        state = state + 1
+        logits = np.zeros((len(ids), self.vocab_size), np.float32)
+        for row, steps in enumerate(state[0, :, 0].astype(int)):
+            if 0 <= (index := steps - self.prompt_length) < len(self.script):
+                logits[row, self.script[index]] = 5.0
+        return logits, state
+
+    def read(self, sequences):
+        ((logits, state),) = [self.run(ids[np.newaxis], self.initial_state(1)) for ids in sequences]
+        return logits[:, -1], state
+
+    def run(self, ids, state):
+        logits = []
+        for column in ids.T:
+            step_logits, state = self.step(column, state)
+            logits.append(step_logits)
+        return np.stack(logits, axis=1), state
