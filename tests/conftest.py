@@ -1,4 +1,4 @@
-"""Shared by all tests: a cache folder of their own, Hypothesis without time limits, snapshots."""
+"""Shared by all tests: a cache folder of their own, snapshots, which tests are slow."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 # Before they are imported, so that their asserts too tell what they compared.
-pytest.register_assert_rewrite("tests.messages", "tests.snapshots")
+pytest.register_assert_rewrite("tests.messages", "tests.snapshots", "tests.cli.helpers")
+
+pytest_plugins = ["tests.trained", "tests.quick"]
 
 # No test may fail because the machine is busy.
 settings.register_profile("charlstm", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -38,6 +40,11 @@ def pytest_collection_modifyitems(config, items):
     config.stash[RUNS] = collections.Counter((item.path, item.originalname) for item in items)
     if config.getoption("--update-snapshots"):
         items[:] = [item for item in items if {"sentence", "updating"} & {*item.fixturenames}]
+
+
+def pytest_runtest_makereport(item, call):
+    if call.excinfo and SENTENCES in item.stash:
+        item.stash[SENTENCES].runs_left = -1  # it was not there to say all of it
 
 
 @pytest.hookimpl(wrapper=True)

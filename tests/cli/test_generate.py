@@ -1,6 +1,5 @@
 """``charlstm generate`` as a filter: what it writes where, and what it refuses."""
 
-import importlib
 import json
 import os
 import re
@@ -8,15 +7,14 @@ import shutil
 import subprocess
 import sys
 
-import click
 import pytest
 
 import charlstm as package
 from charlstm.checkpoint.reader import read_checkpoint
 from charlstm.checkpoint.schema import MODEL
+from charlstm.cli.generate import command
+from tests.cli.helpers import NAMES, objects
 from tests.messages import assert_error, assert_misuse, assert_warning, raises_naming
-
-from .conftest import NAMES
 
 KEYS = [
     "index", "prompt", "text", "tokens", "seed", "finish_reason", "mean_log_probability",
@@ -79,14 +77,44 @@ def test_a_pattern_that_can_not_be_followed_is_misuse(charlstm, names, pattern, 
     assert_error(result, 2, repr(pattern), *parts)
 
 
-def test_every_sampler_has_an_option(charlstm, prose):
-    every = ["--typical", 0.9, "--mirostat", 2, "--mirostat-rate", 0.2, "--presence-penalty", 0.5,
-             "--frequency-penalty", 0.1, "--loop-penalty", 0.8, "--loop-length", 4,
-             "--loop-base", 2, "--loop-window", 50]  # fmt: skip
-    plain = ["generate", prose, "-n", 200, "--seed", 5, "-t", 1.2]
-    result = charlstm(*plain, *every)
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--bias", "e=-3"],
+        ["--ban", "o"],
+        ["--repetition-penalty", 1.5],
+        ["--repetition-penalty", 1.5, "--repetition-window", 5],
+        ["--presence-penalty", 1],
+        ["--frequency-penalty", 0.5],
+        ["--loop-penalty", 0.8],
+        ["--loop-penalty", 0.8, "--loop-length", 4],
+        ["--loop-penalty", 0.8, "--loop-base", 2],
+        ["--loop-penalty", 0.8, "--loop-window", 50],
+        ["--top-k", 2],
+        ["--typical", 0.5],
+        ["--top-p", 0.5],
+        ["--min-p", 0.3],
+        ["--mirostat", 2],
+        ["--mirostat", 2, "--mirostat-rate", 0.9],
+        ["--temperature", 0.5],
+    ],
+    ids=lambda options: " ".join(map(str, options)),
+)
+def test_every_option_of_sampling_changes_the_text(charlstm, prose, options):
+    """Compared with the text without the last option."""
+    plain = ["generate", prose, "-n", 200, "--seed", 5, "-t", 1.2, "-q"]
+    result = charlstm(*plain, *options)
     assert result.status == 0
-    assert result.out != charlstm(*plain).out
+    assert result.out != charlstm(*plain, *options[:-2]).out
+
+
+def test_every_option_of_sampling_is_tried():
+    """By the test above."""
+    (mark,) = test_every_option_of_sampling_changes_the_text.pytestmark
+    tried = {options[-2] for options in mark.args[1]}
+    (heading,) = {p.heading for p in command.params if "--top-k" in p.opts}
+    params = [p for p in command.params if getattr(p, "heading", "") == heading]
+    assert {parameter.opts[-1] for parameter in params} == tried
 
 
 def test_samples_of_documents_are_separated_by_an_empty_line(charlstm, prose):
@@ -164,10 +192,17 @@ def test_words_continue_after_a_space(charlstm, words):
     assert not result.out.startswith("the lazy  ")
 
 
-def test_both_precisions_run(charlstm, prose):
-    for precision in ("int8", "float32"):
-        result = charlstm("generate", prose, "--precision", precision, "-n", 5, "--threads", 1)
-        assert result.status == 0
+@pytest.mark.parametrize("precision", ["int8", "float32"])
+def test_the_precision_is_that_of_the_model(charlstm, prose, precision):
+    options = ["-n", 25, "--seed", 9, "--precision", precision, "--threads", 1, "--json"]
+    (sample,) = objects(charlstm("generate", prose, *options))
+    model = package.load(prose, precision=precision, threads=1)
+    (expected,) = model.generate(length=25, seed=9)
+    assert sample["text"] == expected.text
+    assert sample["mean_log_probability"] == expected.mean_log_probability
+    other = package.load(prose, precision={"int8": "float32", "float32": "int8"}[precision])
+    (different,) = other.generate(length=25, seed=9)
+    assert different.mean_log_probability != expected.mean_log_probability
 
 
 def test_without_a_checkpoint_the_newest_is_taken(charlstm, prose, names, monkeypatch, tmp_path):
@@ -199,32 +234,6 @@ def test_a_prompt_that_is_not_utf_8(charlstm, prose):
     assert_error(result, 1, "-", "UTF-8", "0xe9", "offset 3", "iconv")
 
 
-@pytest.mark.parametrize("option", ["-p -", "--prompt-file -"])
-def test_a_closed_standard_input_is_misuse(prose, option):
-    done = subprocess.run(
-        ["bash", "-c", f"{sys.executable} -m charlstm generate {prose} {option} -q <&-"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert_error(done, 2, "standard input", "--prompt")
-
-
-def test_a_full_disk_behind_stdout_is_one_sentence(prose):
-    command = f"{sys.executable} -m charlstm generate {prose} -n 50 --seed 1 -q > /dev/full"
-    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
-    assert_error(done, 1, "output", "No space left on device")
-
-
-def test_a_closed_pipe_ends_quietly(prose):
-    command = f"{sys.executable} -m charlstm generate {prose} -n 100000 --seed 1 -q | head -c 10"
-    done = subprocess.run(
-        ["bash", "-o", "pipefail", "-c", command], capture_output=True, timeout=60, check=False
-    )
-    assert (done.returncode, done.stderr) == (0, b"")
-    assert len(done.stdout) == 10
-
-
 def test_the_python_interface_writes_the_same(charlstm, prose):
     text = charlstm("generate", prose, "-p", "a ", "-n", 25, "--seed", 9).out
     model = package.load(prose)
@@ -245,11 +254,6 @@ def test_the_python_interface_writes_the_same(charlstm, prose):
 # Many prompts
 
 
-def samples_of(result):
-    assert result.status == 0
-    return [json.loads(line) for line in result.out.splitlines()]
-
-
 @pytest.mark.parametrize(
     ("lines", "prompts"),
     [
@@ -267,7 +271,7 @@ def test_each_line_of_a_file_is_a_prompt(charlstm, names, tmp_path, lines, promp
     (tmp_path / "prompts").write_bytes(lines)
     options = ["--prompts", source, "-c", 2, "-n", 8, "--seed", 1, "-q"]
     result = charlstm("generate", names, *options, "--json", stdin=lines)
-    samples = samples_of(result)
+    samples = objects(result)
     assert [each["prompt"] for each in samples] == [p for p in prompts for _ in range(2)]
     assert [each["index"] for each in samples] == list(range(2 * len(prompts)))
     texts = charlstm("generate", names, *options, stdin=lines).out
@@ -276,8 +280,8 @@ def test_each_line_of_a_file_is_a_prompt(charlstm, names, tmp_path, lines, promp
 
 def test_a_prompt_alone_is_continued_as_among_others(charlstm, names):
     options = ["-n", 8, "--seed", 1, "-q", "--json"]
-    many = samples_of(charlstm("generate", names, "--prompts", "-", *options, stdin=b"ab\nca\n"))
-    (one,) = samples_of(charlstm("generate", names, "-p", "ab", *options))
+    many = objects(charlstm("generate", names, "--prompts", "-", *options, stdin=b"ab\nca\n"))
+    (one,) = objects(charlstm("generate", names, "-p", "ab", *options))
     assert many[0] == one
 
 
@@ -301,7 +305,7 @@ def test_unknown_characters_of_many_prompts_are_told_once(charlstm, names):
 )
 def test_a_text_ends_with_its_unit(charlstm, prose, unit, pattern):
     options = ["-p", "the ", "-t", 0, "--until", unit, "-n", 400]
-    (sample,) = samples_of(charlstm("generate", prose, *options, "-q", "--json"))
+    (sample,) = objects(charlstm("generate", prose, *options, "-q", "--json"))
     assert sample["finish_reason"] == ("length" if unit in ("paragraph", "document") else "until")
     assert re.fullmatch(pattern, sample["prompt"] + sample["text"])
     text = charlstm("generate", prose, *options, "-q").out
@@ -315,7 +319,7 @@ def test_a_text_has_its_least_length(charlstm, names):
 
 
 def test_a_least_length_beyond_the_usual_length_is_the_length(charlstm, prose):
-    (sample,) = samples_of(charlstm("generate", prose, "--min-length", 600, "-q", "--json"))
+    (sample,) = objects(charlstm("generate", prose, "--min-length", 600, "-q", "--json"))
     assert sample["tokens"] >= 600
     result = charlstm("generate", prose, "--min-length", 600, "-n", 10)
     assert_error(result, 2, "min_length", 600, "length", 10)
@@ -375,7 +379,7 @@ def test_a_search_prints_the_likeliest_texts(charlstm, names):
     assert (result.status, result.err) == (0, "")
     lines = result.out.splitlines()
     assert len(set(lines)) == len(lines) == 5
-    samples = samples_of(charlstm(*options, "--json"))
+    samples = objects(charlstm(*options, "--json"))
     assert [each["text"] for each in samples] == lines
     assert {each["seed"] for each in samples} == {None}
     totals = [each["mean_log_probability"] * each["tokens"] for each in samples]
@@ -387,7 +391,7 @@ def test_a_search_continues_each_prompt(charlstm, names):
     result = charlstm(*options, stdin=b"a\nbe\n")
     assert result.status == 0
     assert [line[:1] for line in result.out.splitlines()] == ["a", "b"]
-    samples = samples_of(charlstm(*options, "-c", 2, "--json", stdin=b"a\nbe\n"))
+    samples = objects(charlstm(*options, "-c", 2, "--json", stdin=b"a\nbe\n"))
     assert [each["index"] for each in samples] == [0, 1, 2, 3]
 
 
@@ -446,7 +450,7 @@ def test_texts_of_a_file_are_drawn_again(charlstm, names, tmp_path):
     assert len(result.out.splitlines()) == 30
     assert not set(result.out.split()) & TRAINED
     both = charlstm(*options, "--against", "known", "--novel", "--unique", "--json")
-    samples = samples_of(both)
+    samples = objects(both)
     assert [each["index"] for each in samples] == list(range(30))
     assert len({each["text"] for each in samples}) == 30
 
@@ -489,9 +493,9 @@ def test_the_one_text_without_chance_is_drawn_as_often_as_asked(charlstm, names)
 
 def test_json_tells_each_symbol(charlstm, names):
     options = ["generate", names, "-p", "an", "--seed", 1, "-q", "--json"]
-    (plain,) = samples_of(charlstm(*options))
-    (told,) = samples_of(charlstm(*options, "--show-probs"))
-    (beside,) = samples_of(charlstm(*options, "--alternatives", 2))
+    (plain,) = objects(charlstm(*options))
+    (told,) = objects(charlstm(*options, "--show-probs"))
+    (beside,) = objects(charlstm(*options, "--alternatives", 2))
     assert "symbols" not in plain
     assert plain | {"symbols": told["symbols"]} == told
     assert "".join(each["text"] for each in told["symbols"]) == told["text"]
@@ -576,30 +580,8 @@ def test_speed_is_told_when_asked(charlstm, names):
     assert re.fullmatch(rf"{tokens} tokens in .*\n", quiet.err)
 
 
-def test_a_closed_pipe_ends_an_endless_search_quietly(names):
-    command = (
-        f"{sys.executable} -m charlstm generate {names} -c 1000000000 --unique --seed 1 -q "
-        "| head -n 3"
-    )
-    done = subprocess.run(
-        ["bash", "-o", "pipefail", "-c", command], capture_output=True, timeout=60, check=False
-    )
-    assert (done.returncode, done.stderr) == (0, b"")
-    assert done.stdout.count(b"\n") == 3
-
-
-def test_help_has_every_option_with_its_default(charlstm):
-    result = charlstm("generate", "--help")
-    assert result.status == 0
-    page = " ".join(result.out.split())
-    command = importlib.import_module("charlstm.cli.generate").command
-    for option in command.params:
-        if isinstance(option, click.Option):
-            assert f" {option.opts[-1]}" in page
-            help_of_it = " ".join(option.help.split())
-            assert help_of_it in page
-            if option.default not in (None, False) and not option.multiple and option.show_default:
-                assert f"{help_of_it} [default: {option.default}" in page
+def test_help_tells_the_default_lengths(charlstm):
+    page = " ".join(charlstm("generate", "--help").out.split())
     assert "Default: 500, with --until 10,000." in page
 
 
