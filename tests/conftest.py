@@ -1,4 +1,4 @@
-"""Shared by all tests: a cache folder of their own, snapshots, which tests are slow."""
+"""Shared by all tests: a cache folder of their own, snapshots, what they compile."""
 
 from __future__ import annotations
 
@@ -7,16 +7,11 @@ import re
 import signal
 
 import pytest
-from hypothesis import HealthCheck, settings
 
 # Before they are imported, so that their asserts too tell what they compared.
 pytest.register_assert_rewrite("tests.messages", "tests.snapshots", "tests.cli.helpers")
 
 pytest_plugins = ["tests.trained", "tests.quick"]
-
-# No test may fail because the machine is busy.
-settings.register_profile("charlstm", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("charlstm")
 
 
 def pytest_addoption(parser):
@@ -25,6 +20,7 @@ def pytest_addoption(parser):
         action="store_true",
         help="run the tests that have snapshots only, and write these anew",
     )
+    parser.addoption("--quick", action="store_true", help="run the fast tests: see tests/quick.py")
 
 
 def pytest_configure(config):

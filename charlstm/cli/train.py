@@ -8,12 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from charlstm.cli.options import (
-    Number,
-    OptionGroup,
-    complete_files,
-    grouped_command,
-)
+from charlstm.cli.options import Number, OptionGroup, files_argument, grouped_command
 from charlstm.cli.output import note
 from charlstm.cli.signals import Signals, exit_status
 from charlstm.errors import UsageError
@@ -36,7 +31,7 @@ output = OptionGroup("Checkpoint and output")
     "charlstm train python-docs --size tiny --epochs 2",
     when_memory_is_short="choose a smaller --size, fewer --streams or a shorter --sequence-length",
 )
-@click.argument("corpus", nargs=-1, shell_complete=complete_files)
+@files_argument("[CORPUS]...", name="corpus")
 @text.choice(
     "--level",
     among=["char", "word"],
