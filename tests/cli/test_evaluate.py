@@ -96,7 +96,7 @@ def test_a_sample_follows_from_its_seed(charlstm, prose, tmp_path):
     assert first["loss"] == other["loss"]
 
 
-def test_unknown_symbols_are_told_apart(charlstm, prose):
+def test_unknown_tokens_are_told_apart(charlstm, prose):
     given = ("the quick é fox" * 3).encode()
     found = facts(charlstm("evaluate", prose, "-", "--json", "-q", stdin=given))
     assert found["unknown"] == 3

@@ -491,7 +491,7 @@ def test_the_one_text_without_chance_is_drawn_as_often_as_asked(charlstm, names)
 # Symbols and their probabilities
 
 
-def test_json_tells_each_symbol(charlstm, names):
+def test_json_has_each_token(charlstm, names):
     options = ["generate", names, "-p", "an", "--seed", 1, "-q", "--json"]
     (plain,) = objects(charlstm(*options))
     (told,) = objects(charlstm(*options, "--show-probs"))
@@ -560,7 +560,7 @@ def test_no_color_is_obeyed(charlstm, names, value, colors):
 
 
 def test_colors_begin_after_what_repeats_the_prompt(words):
-    """At word level the first symbol drawn has the end of the prompt in it."""
+    """At word level the first token drawn has the end of the prompt in it."""
     options = ["generate", words, "-p", "the lazy lazy do", "-n", 3, "-t", 0, "-q", "--show-probs"]
     shown = on_a_terminal(*options)
     assert shown.startswith("the lazy lazy do\x1b[")

@@ -86,7 +86,7 @@ def test_the_end_of_a_line_is_a_prediction(charlstm, names):
 
 
 @pytest.mark.parametrize("level", ["prose", "words"])
-def test_symbols(charlstm, level, request):
+def test_single_tokens(charlstm, level, request):
     model = request.getfixturevalue(level)
     (found,) = predicted(charlstm("predict", model, "the quic", "--symbols", "--json", "-k", 1000))
     shares = [one["probability"] for one in found["predictions"]]

@@ -114,28 +114,28 @@ def test_the_precision_is_that_of_the_model(charlstm, prose, precision):
 
 
 @pytest.mark.parametrize("checkpoint", ["prose", "names", "words"])
-def test_each_symbol_can_be_shown(charlstm, request, checkpoint):
+def test_each_token_can_be_shown(charlstm, request, checkpoint):
     checkpoint = request.getfixturevalue(checkpoint)
     tokenizer = read_checkpoint(checkpoint).tokenizer
     found = objects(charlstm("score", checkpoint, "--json", "--per-token", stdin=text_of(LINES)))
     plain = objects(charlstm("score", checkpoint, "--json", stdin=text_of(LINES)))
     for line, without in zip(found, plain, strict=True):
-        symbols = line.pop("symbols")
+        tokens = line.pop("symbols")
         assert line == without
-        assert len(symbols) == line["tokens"]
-        shown = "".join(symbol["text"] for symbol in symbols)
+        assert len(tokens) == line["tokens"]
+        shown = "".join(token["text"] for token in tokens)
         assert shown == tokenizer.decode(tokenizer.encode(line["text"]))
-        total = sum(symbol["log_probability"] for symbol in symbols)
+        total = sum(token["log_probability"] for token in tokens)
         assert total == pytest.approx(line["log_probability"])
 
 
-def test_symbols_stand_under_their_line(charlstm, prose):
+def test_tokens_are_shown_under_their_line(charlstm, prose):
     result = charlstm("score", prose, "-q", "--per-token", stdin=b'a "\tb\n')
-    first, *symbols = result.out.splitlines()
+    first, *tokens = result.out.splitlines()
     assert first.endswith('\t1\ta "\tb')
-    assert [line.split("\t")[0] for line in symbols] == [""] * 5
-    assert [json.loads(line.split("\t")[2]) for line in symbols] == ["a", " ", "�", "�", "b"]
-    total = sum(float(line.split("\t")[1]) for line in symbols)
+    assert [line.split("\t")[0] for line in tokens] == [""] * 5
+    assert [json.loads(line.split("\t")[2]) for line in tokens] == ["a", " ", "�", "�", "b"]
+    total = sum(float(line.split("\t")[1]) for line in tokens)
     assert total == pytest.approx(float(first.split("\t")[1]), abs=0.001)
 
 
@@ -290,10 +290,10 @@ def test_an_empty_text_has_no_figures(charlstm, prose, names):
         assert score["nats_per_token"] is None
 
 
-def test_the_symbols_of_a_whole_text(charlstm, prose):
+def test_the_tokens_of_a_whole_text(charlstm, prose):
     options = ["score", prose, "--whole", "--json", "--per-token"]
     (score,) = objects(charlstm(*options, stdin=b"the\r\nfox"))
-    assert "".join(symbol["text"] for symbol in score["symbols"]) == "the\r\nfox"
+    assert "".join(token["text"] for token in score["symbols"]) == "the\r\nfox"
 
 
 # From line to line
