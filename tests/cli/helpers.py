@@ -42,6 +42,11 @@ def train(folder: Path, text: str, *options: str) -> Path:
     return output
 
 
+def text_of(lines: list[str]) -> bytes:
+    """Return a text of lines, in UTF-8."""
+    return "".join(line + "\n" for line in lines).encode()
+
+
 def objects(result) -> list[dict]:
     """Return the lines of JSON that a command has printed."""
     assert result.status == 0, result.err

@@ -4,17 +4,14 @@ import json
 import os
 import re
 import shutil
-import subprocess
-import sys
 
 import pytest
 
 import charlstm as package
 from charlstm.checkpoint.reader import read_checkpoint
 from charlstm.checkpoint.schema import MODEL
-from charlstm.cli.generate import command
 from tests.cli.helpers import NAMES, objects
-from tests.messages import assert_error, assert_misuse, assert_warning, raises_naming
+from tests.messages import assert_error, raises_naming
 
 KEYS = [
     "index", "prompt", "text", "tokens", "seed", "finish_reason", "mean_log_probability",
@@ -77,46 +74,6 @@ def test_a_pattern_that_can_not_be_followed_is_misuse(charlstm, names, pattern, 
     assert_error(result, 2, repr(pattern), *parts)
 
 
-@pytest.mark.parametrize(
-    "options",
-    [
-        ["--bias", "e=-3"],
-        ["--ban", "o"],
-        ["--repetition-penalty", 1.5],
-        ["--repetition-penalty", 1.5, "--repetition-window", 5],
-        ["--presence-penalty", 1],
-        ["--frequency-penalty", 0.5],
-        ["--loop-penalty", 0.8],
-        ["--loop-penalty", 0.8, "--loop-length", 4],
-        ["--loop-penalty", 0.8, "--loop-base", 2],
-        ["--loop-penalty", 0.8, "--loop-window", 50],
-        ["--top-k", 2],
-        ["--typical", 0.5],
-        ["--top-p", 0.5],
-        ["--min-p", 0.3],
-        ["--mirostat", 2],
-        ["--mirostat", 2, "--mirostat-rate", 0.9],
-        ["--temperature", 0.5],
-    ],
-    ids=lambda options: " ".join(map(str, options)),
-)
-def test_every_option_of_sampling_changes_the_text(charlstm, prose, options):
-    """Compared with the text without the last option."""
-    plain = ["generate", prose, "-n", 200, "--seed", 5, "-t", 1.2, "-q"]
-    result = charlstm(*plain, *options)
-    assert result.status == 0
-    assert result.out != charlstm(*plain, *options[:-2]).out
-
-
-def test_every_option_of_sampling_is_tried():
-    """By the test above."""
-    (mark,) = test_every_option_of_sampling_changes_the_text.pytestmark
-    tried = {options[-2] for options in mark.args[1]}
-    (heading,) = {p.heading for p in command.params if "--top-k" in p.opts}
-    params = [p for p in command.params if getattr(p, "heading", "") == heading]
-    assert {parameter.opts[-1] for parameter in params} == tried
-
-
 def test_samples_of_documents_are_separated_by_an_empty_line(charlstm, prose):
     result = charlstm("generate", prose, "-c", 2, "-n", 10, "-t", 0, "-p", "the quick")
     one = charlstm("generate", prose, "-n", 10, "-t", 0, "-p", "the quick").out
@@ -128,44 +85,6 @@ def test_line_ends_are_kept(charlstm, prose):
     assert text.startswith("sleeps.\r\n")
 
 
-@pytest.mark.parametrize("arguments", [["--prompt", "-"], ["--prompt-file", "-"]])
-def test_the_prompt_may_come_from_stdin(charlstm, prose, arguments):
-    expected = charlstm("generate", prose, "-p", "the quick\r\n", "-n", 20, "--seed", 1).out
-    piped = charlstm("generate", prose, *arguments, "-n", 20, "--seed", 1, stdin=b"the quick\r\n")
-    assert piped.out == expected
-
-
-def test_the_prompt_may_come_from_a_file_and_may_be_left_out(charlstm, prose, tmp_path):
-    (tmp_path / "prompt").write_bytes(b"the lazy\r\n")
-    options = ["generate", prose, "-n", 20, "--seed", 1, "--prompt-file", "prompt"]
-    with_prompt = charlstm(*options)
-    without = charlstm(*options, "--no-prompt")
-    assert with_prompt.out == "the lazy\r\n" + without.out
-
-
-@pytest.mark.parametrize("source", ["stdin", "file"])
-@pytest.mark.parametrize(
-    ("given", "expected"),
-    [("ab\n", "ab"), ("ab", "ab"), ("a\nb\n", "a\nb"), ("ab\n\n", "ab\n"), ("\n", ""), ("", "")],
-)
-def test_a_line_to_continue_ends_before_the_newline_of_its_file(
-    charlstm, names, tmp_path, source, given, expected
-):
-    """``echo ab | charlstm generate names -p -`` continues "ab", not an empty line after it."""
-    (tmp_path / "prompt").write_bytes(given.encode())
-    arguments = ["-p", "-"] if source == "stdin" else ["--prompt-file", "prompt"]
-    options = ["-n", 5, "--seed", 1, "-q", "--json"]
-    result = charlstm("generate", names, *arguments, *options, stdin=given.encode())
-    assert json.loads(result.out)["prompt"] == expected
-    assert result.out == charlstm("generate", names, "-p", expected, *options).out
-
-
-def test_a_prompt_of_the_command_line_is_taken_as_it_is(charlstm, names, prose):
-    for model in (names, prose):
-        result = charlstm("generate", model, "-p", "ab\n", "-n", 5, "-q", "--json")
-        assert json.loads(result.out)["prompt"] == "ab\n"
-
-
 def test_stop_ends_before_the_text(charlstm, prose):
     text = charlstm("generate", prose, "-t", 0, "-p", "the quick", "-n", 60, "--no-prompt").out
     stop = text[20:23]
@@ -175,15 +94,6 @@ def test_stop_ends_before_the_text(charlstm, prose):
     sample = json.loads(result.out)
     assert sample["finish_reason"] == "stop"
     assert sample["text"] == text[: text.index(stop)]
-
-
-def test_unknown_characters_in_the_prompt_are_told(charlstm, prose):
-    result = charlstm("generate", prose, "-p", "the €uick", "-n", 5, "--seed", 1)
-    warning, seed = result.err.splitlines()
-    assert_warning(result._replace(err=warning), "prompt", 1, "1 × '€' U+20AC")
-    assert seed == "seed 1"
-    assert result.out.startswith("the €uick")
-    assert "\ufffd" not in result.out
 
 
 def test_words_continue_after_a_space(charlstm, words):
@@ -229,11 +139,6 @@ def test_what_is_refused(charlstm, prose, arguments, status, parts):
     assert_error(charlstm("generate", prose, *arguments), status, *parts)
 
 
-def test_a_prompt_that_is_not_utf_8(charlstm, prose):
-    result = charlstm("generate", prose, "-p", "-", stdin=b"caf\xe9!")
-    assert_error(result, 1, "-", "UTF-8", "0xe9", "offset 3", "iconv")
-
-
 def test_the_python_interface_writes_the_same(charlstm, prose):
     text = charlstm("generate", prose, "-p", "a ", "-n", 25, "--seed", 9).out
     model = package.load(prose)
@@ -249,46 +154,6 @@ def test_the_python_interface_writes_the_same(charlstm, prose):
     assert "".join(text for _, text in pieces) == sample.text
     with raises_naming(package.CharlstmError, "temperature", "-1.0"):
         model.generate(temperature=-1.0)
-
-
-# Many prompts
-
-
-@pytest.mark.parametrize(
-    ("lines", "prompts"),
-    [
-        (b"ab\nca\n", ["ab", "ca"]),
-        (b"ab\r\n\r\nca", ["ab", "", "ca"]),
-        (b"\n", [""]),
-        (b"ab\n\n", ["ab", ""]),
-        (b"a\rb\n", ["a\rb"]),
-        (b"a\0b\n", ["a\0b"]),
-        (b"", []),
-    ],
-)
-@pytest.mark.parametrize("source", ["-", "prompts"])
-def test_each_line_of_a_file_is_a_prompt(charlstm, names, tmp_path, lines, prompts, source):
-    (tmp_path / "prompts").write_bytes(lines)
-    options = ["--prompts", source, "-c", 2, "-n", 8, "--seed", 1, "-q"]
-    result = charlstm("generate", names, *options, "--json", stdin=lines)
-    samples = objects(result)
-    assert [each["prompt"] for each in samples] == [p for p in prompts for _ in range(2)]
-    assert [each["index"] for each in samples] == list(range(2 * len(prompts)))
-    texts = charlstm("generate", names, *options, stdin=lines).out
-    assert texts == "".join(each["prompt"] + each["text"] + "\n" for each in samples)
-
-
-def test_a_prompt_alone_is_continued_as_among_others(charlstm, names):
-    options = ["-n", 8, "--seed", 1, "-q", "--json"]
-    many = objects(charlstm("generate", names, "--prompts", "-", *options, stdin=b"ab\nca\n"))
-    (one,) = objects(charlstm("generate", names, "-p", "ab", *options))
-    assert many[0] == one
-
-
-def test_unknown_characters_of_many_prompts_are_told_once(charlstm, names):
-    result = charlstm("generate", names, "--prompts", "-", "-q", stdin="é\na\nü!\n".encode())
-    unknown = ["1 × '!' U+0021", "1 × 'é' U+00E9", "1 × 'ü' U+00FC"]
-    assert_warning(result, "2 of the prompts", 3, *unknown)
 
 
 # Where a text ends
@@ -323,41 +188,6 @@ def test_a_least_length_beyond_the_usual_length_is_the_length(charlstm, prose):
     assert sample["tokens"] >= 600
     result = charlstm("generate", prose, "--min-length", 600, "-n", 10)
     assert_error(result, 2, "min_length", 600, "length", 10)
-
-
-# Bans and biases
-
-
-def test_a_banned_text_is_not_written(charlstm, names):
-    options = ["-c", 50, "--seed", 1, "-q"]
-    assert "na" in charlstm("generate", names, *options).out
-    result = charlstm("generate", names, *options, "--ban", "na", "--ban", "b")
-    assert result.status == 0
-    assert "na" not in result.out
-    assert "b" not in result.out
-
-
-def test_a_bias_makes_likelier(charlstm, names):
-    options = ["-c", 50, "--seed", 1, "-q", "--bias"]
-    result = charlstm("generate", names, *options, "mir=+9")
-    assert result.status == 0
-    assert result.out.count("mir") > charlstm("generate", names, *options, "mir=-9").out.count(
-        "mir"
-    )
-
-
-@pytest.mark.parametrize(
-    ("bias", "parts"),
-    [
-        ("na", ["'na'", "'love=+2'"]),
-        ("=2", ["'=2'", "'love=+2'"]),
-        ("na=x", ["'na=x'", "'love=+2'"]),
-        ("na=nan", ["nan", "finite"]),
-        ("na=1001", ["1001.0", "-1000.0<=x<=1000.0"]),
-    ],
-)
-def test_a_malformed_bias_is_misuse(charlstm, names, bias, parts):
-    assert_misuse(charlstm("generate", names, "--bias", bias), "--bias", *parts)
 
 
 def test_a_pattern_that_is_not_utf_8_is_misuse(charlstm, names):
@@ -488,119 +318,12 @@ def test_the_one_text_without_chance_is_drawn_as_often_as_asked(charlstm, names)
     assert_error(result, 1, "1 of 3", 2, "--temperature", "--match", out=None)
 
 
-# Symbols and their probabilities
-
-
-def test_json_has_each_token(charlstm, names):
-    options = ["generate", names, "-p", "an", "--seed", 1, "-q", "--json"]
-    (plain,) = objects(charlstm(*options))
-    (told,) = objects(charlstm(*options, "--show-probs"))
-    (beside,) = objects(charlstm(*options, "--alternatives", 2))
-    assert "symbols" not in plain
-    assert plain | {"symbols": told["symbols"]} == told
-    assert "".join(each["text"] for each in told["symbols"]) == told["text"]
-    assert told["finish_reason"] == "end"
-    *drawn, end = told["symbols"]
-    assert all(list(each) == ["text", "log_probability"] for each in drawn)
-    assert end == {"text": "", "log_probability": end["log_probability"], "special": "end"}
-    total = sum(each["log_probability"] for each in told["symbols"])
-    assert total == pytest.approx(told["mean_log_probability"] * told["tokens"], abs=1e-4)
-    assert [len(each["alternatives"]) for each in beside["symbols"]] == [2] * beside["tokens"]
-
-
-def test_alternatives_are_told_in_json_only(charlstm, names):
-    assert_error(charlstm("generate", names, "--alternatives", 2), 2, "--alternatives", "--json")
-
-
-def test_there_are_no_colors_in_a_pipe(charlstm, names):
-    options = ["generate", names, "-c", 3, "--seed", 1]
-    assert charlstm(*options, "--show-probs") == charlstm(*options)
-
-
-def on_a_terminal(*arguments, **variables):
-    """Run a command whose stdout and stderr are a terminal; return all it wrote."""
-    ours, theirs = os.openpty()
-    environment = {k: v for k, v in os.environ.items() if k != "NO_COLOR"} | variables
-    command = [sys.executable, "-m", "charlstm", *map(str, arguments)]
-    with subprocess.Popen(command, stdout=theirs, stderr=theirs, env=environment) as process:
-        os.close(theirs)
-        written = b""
-        try:
-            while block := os.read(ours, 4096):
-                written += block
-        except OSError:  # how a terminal says that its other side was closed
-            pass
-        os.close(ours)
-    assert process.returncode == 0
-    return written.decode().replace("\r\n", "\n")
-
-
-COLOR = re.compile("\x1b\\[[0-9;]*m")
-
-
-@pytest.mark.parametrize("prompt", ["", "an"])
-def test_a_terminal_shows_colors(charlstm, names, prompt):
-    options = ["generate", names, "-p", prompt, "--seed", 1]
-    plain = charlstm(*options).out
-    shown = on_a_terminal(*options, "--show-probs")
-    legend = "probability: 50% and more, 20% and more, 5% and more, less\n"
-    assert COLOR.sub("", shown) == f"seed 1\n{legend}{plain}"
-    colored = shown.split("\n")[2]
-    assert len(COLOR.findall(colored)) == 2 * len(plain.strip().removeprefix(prompt))
-    assert colored.startswith(prompt)
-
-
-@pytest.mark.parametrize(("value", "colors"), [("1", False), ("", True)])
-def test_no_color_is_obeyed(charlstm, names, value, colors):
-    options = ["generate", names, "--seed", 1]
-    shown = on_a_terminal(*options, "--show-probs", NO_COLOR=value)
-    assert bool(COLOR.search(shown)) == colors
-    if not colors:
-        assert shown == "seed 1\n" + charlstm(*options).out
-
-
-def test_colors_begin_after_what_repeats_the_prompt(words):
-    """At word level the first token drawn has the end of the prompt in it."""
-    options = ["generate", words, "-p", "the lazy lazy do", "-n", 3, "-t", 0, "-q", "--show-probs"]
-    shown = on_a_terminal(*options)
-    assert shown.startswith("the lazy lazy do\x1b[")
-    plain = COLOR.sub("", shown)
-    assert plain.startswith("the lazy lazy dog")
-
-
 # Notes and help
-
-
-def test_speed_is_told_when_asked(charlstm, names):
-    result = charlstm("generate", names, "-c", 3, "--seed", 1, "-v")
-    assert result.status == 0
-    tokens = sum(len(line) + 1 for line in result.out.splitlines())
-    assert re.fullmatch(rf"seed 1\n{tokens} tokens in \d+\.\d\d s, [\d,]+ tokens/s\n", result.err)
-    quiet = charlstm("generate", names, "-c", 3, "--seed", 1, "-v", "-q")
-    assert re.fullmatch(rf"{tokens} tokens in .*\n", quiet.err)
 
 
 def test_help_tells_the_default_lengths(charlstm):
     page = " ".join(charlstm("generate", "--help").out.split())
     assert "Default: 500, with --until 10,000." in page
-
-
-@pytest.mark.parametrize(
-    ("option", "needed"),
-    [
-        ("--mirostat-rate", "--mirostat"),
-        ("--loop-length", "--loop-penalty"),
-        ("--loop-base", "--loop-penalty"),
-        ("--loop-window", "--loop-penalty"),
-        (
-            "--repetition-window",
-            "--repetition-penalty or --presence-penalty or --frequency-penalty",
-        ),
-    ],
-)
-def test_an_option_without_the_one_it_is_for_is_misuse(charlstm, prose, option, needed):
-    result = charlstm("generate", prose, "-n", 5, option, 1)
-    assert_error(result, 2, option, needed)
 
 
 def test_a_prompt_the_model_lacks_may_begin_a_match(charlstm, names):
