@@ -12,7 +12,7 @@ PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist lo
 
 .PHONY: help
 help: ## Show this list.
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: setup
 setup: $(STAMP) ## Make .venv with charlstm and its development tools (cheap to repeat).
@@ -38,6 +38,15 @@ demo: setup ## Train on a text that comes with Python, by characters and by word
 .PHONY: test
 test: setup ## Run the tests.
 	$(PYTEST)
+
+.PHONY: quick
+quick: setup ## Run the fast tests, under a minute: no training, no TensorFlow.
+	$(PYTEST) --quick
+
+.PHONY: coverage
+coverage: setup ## Run the tests and print which part of the code they reach, processes included.
+	$(PYTEST) --cov --cov-report=term:skip-covered
+	@$(BIN)/python -m coverage report --format=total | sed 's/.*/Coverage, lines and branches: & %/'
 
 .PHONY: snapshots
 snapshots: setup ## Write the snapshots of messages and help pages anew; review the diff.

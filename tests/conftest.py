@@ -1,4 +1,4 @@
-"""Shared by all tests: a cache folder of their own, Hypothesis without time limits, snapshots."""
+"""Shared by all tests: a cache folder of their own, snapshots, what they compile."""
 
 from __future__ import annotations
 
@@ -7,14 +7,11 @@ import re
 import signal
 
 import pytest
-from hypothesis import HealthCheck, settings
 
 # Before they are imported, so that their asserts too tell what they compared.
-pytest.register_assert_rewrite("tests.messages", "tests.snapshots")
+pytest.register_assert_rewrite("tests.messages", "tests.snapshots", "tests.cli.helpers")
 
-# No test may fail because the machine is busy.
-settings.register_profile("charlstm", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("charlstm")
+pytest_plugins = ["tests.trained", "tests.quick"]
 
 
 def pytest_addoption(parser):
@@ -23,6 +20,7 @@ def pytest_addoption(parser):
         action="store_true",
         help="run the tests that have snapshots only, and write these anew",
     )
+    parser.addoption("--quick", action="store_true", help="run the fast tests: see tests/quick.py")
 
 
 def pytest_configure(config):
@@ -38,6 +36,11 @@ def pytest_collection_modifyitems(config, items):
     config.stash[RUNS] = collections.Counter((item.path, item.originalname) for item in items)
     if config.getoption("--update-snapshots"):
         items[:] = [item for item in items if {"sentence", "updating"} & {*item.fixturenames}]
+
+
+def pytest_runtest_makereport(item, call):
+    if call.excinfo and SENTENCES in item.stash:
+        item.stash[SENTENCES].runs_left = -1  # it was not there to say all of it
 
 
 @pytest.hookimpl(wrapper=True)

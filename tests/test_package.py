@@ -1,4 +1,4 @@
-"""Tests of the package as a whole: its names, its errors, what imports what and at which cost."""
+"""Tests of the package as a whole: its names, its errors, its sizes, and what imports what."""
 
 from __future__ import annotations
 
@@ -6,18 +6,23 @@ import ast
 import importlib
 import inspect
 import re
-import subprocess
-import sys
 from collections import defaultdict
 from graphlib import TopologicalSorter
-from pathlib import Path
 
 import pytest
 
 import charlstm
 from charlstm import errors
-
-PACKAGE = Path(charlstm.__file__).parent
+from tests.sources import (
+    IMPORTS,
+    MODULES,
+    NEED_TENSORFLOW,
+    ON_IMPORT,
+    PACKAGE,
+    SOURCES,
+    imports_of,
+    part_of,
+)
 
 # A part of the package imports only from the parts before it, be it in a function or at the top.
 ORDER = (
@@ -37,71 +42,6 @@ ORDER = (
     *("evaluation", "api", "train_api", "export", "cli", "__main__"),
 )
 PARTS_THAT_ARE_FOLDERS = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
-# TensorFlow is imported in the first of these; the others use it.
-NEED_TENSORFLOW = {
-    *("network.backend", "network.lstm", "network.model", "distributed.replicas"),
-    *("training.optimizers", "training.step", "training.state", "training.trainer"),
-    "evaluation.dynamic_evaluator",
-}
-HEAVY = ("tensorflow", "keras", "onnx", "onnxruntime", "safetensors")
-
-
-def name_of(path):
-    """Return a module's name below ``charlstm``: ``corpus.lines``, ``corpus`` for the folder."""
-    parts = path.relative_to(PACKAGE).with_suffix("").parts
-    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-
-
-def part_of(name):
-    return name.partition(".")[0]
-
-
-SOURCES = {name_of(path): path for path in sorted(PACKAGE.rglob("*.py"))}
-MODULES = sorted(set(SOURCES) - {""})
-
-
-def imports_of(source, *, only_on_import=False):
-    """Return the modules of the package that a module imports, and the foreign packages.
-
-    Imports for type checkers count for neither. With ``only_on_import`` those within functions
-    don't count.
-    """
-    found, foreign = set(), set()
-    nodes = list(ast.parse(source).body)
-    while nodes:
-        node = nodes.pop()
-        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
-            nodes += node.orelse
-        elif isinstance(node, ast.Import):
-            for alias in node.names:
-                found.add(alias.name)
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, "imports are absolute"
-            for alias in node.names:
-                inside = f"{node.module}.{alias.name}".removeprefix("charlstm.")
-                found.add(f"charlstm.{inside}" if inside in SOURCES else node.module)
-        elif not only_on_import or not isinstance(node, ast.FunctionDef | ast.Lambda):
-            nodes += ast.iter_child_nodes(node)
-    own = {name.removeprefix("charlstm.") for name in found if name.startswith("charlstm.")}
-    foreign = {name.partition(".")[0] for name in found} - {"charlstm"}
-    return own, foreign
-
-
-IMPORTS = {name: imports_of(path.read_text()) for name, path in SOURCES.items()}
-ON_IMPORT = {
-    name: imports_of(path.read_text(), only_on_import=True) for name, path in SOURCES.items()
-}
-
-
-def loaded(program):
-    """Run a program in a fresh interpreter; return the modules it has loaded in the end."""
-    done = subprocess.run(
-        [sys.executable, "-c", f"{program}\nimport sys\nprint(*sys.modules)"],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return set(done.stdout.split())
 
 
 # Public names
@@ -259,22 +199,3 @@ def test_tensorflow_is_imported_in_one_place_and_reached_from_few():
         before = reach
         reach = reach | {name for name, (own, _) in ON_IMPORT.items() if own & reach}
     assert reach == NEED_TENSORFLOW
-
-
-def test_importing_the_package_costs_nothing():
-    modules = loaded("import charlstm")
-    assert "charlstm" in modules
-    assert not modules & {"numpy", "msgspec", "click", *HEAVY}
-    assert {name for name in modules if name.startswith("charlstm.")} <= {"charlstm.version"}
-
-
-def test_importing_the_modules_without_tensorflow_imports_nothing_heavy():
-    others = NEED_TENSORFLOW | {"engine.onnx_runtime", "__main__"}
-    light = [name for name in MODULES if name not in others]
-    modules = loaded("\n".join(f"import charlstm.{name}" for name in light))
-    assert {f"charlstm.{name}" for name in light} <= modules
-    assert not modules & set(HEAVY)
-
-
-def test_naming_the_loader_of_keras_models_does_not_import_keras():
-    assert not loaded("from charlstm import load_keras_model") & {"tensorflow", "keras"}

@@ -13,7 +13,7 @@ from charlstm.checkpoint.reader import read_checkpoint
 from charlstm.checkpoint.schema import MODEL, RESUME
 from charlstm.cli.app import run_command_line
 from charlstm.errors import CheckpointExists, ConfigError, CorpusError, UsageError
-from tests.cli.conftest import TINY
+from tests.cli.helpers import TINY
 from tests.messages import raises_naming
 
 TEXT = "the quick brown fox jumps over the lazy dog; a lazy dog sleeps.\n" * 60

@@ -1,7 +1,7 @@
 """The command line: one module for each command; each parses, calls the library and prints.
 
     app            the group of commands, error messages and exit statuses
-    options        the options that several commands share, and help pages
+    options        groups and kinds of options, help pages, completion
     sampling       the options of sampling
     texts          the texts that commands read
     prompts        the prompts that commands read
@@ -9,6 +9,7 @@
     output         JSON and text on stdout, notes on stderr
     progress_bar   a progress bar on stderr
     samples        how samples are printed
+    descriptions   plan, hardware and figures of a run in words
     train_report   what a training run prints
     signals        Ctrl-C, SIGTERM and SIGHUP
 

@@ -2,7 +2,7 @@
 
 A command is imported when it is called; each parses, calls and prints, and knows nothing else.
 Every error ends here as one sentence on stderr and an exit status: 0 success, 1 failed run,
-2 misuse, 128 and its number after a signal (130 after Ctrl-C).
+2 misuse, 128 plus its number after a signal (130 after Ctrl-C).
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from charlstm.version import __version__
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-# What a shell sets to ask for its completion script or, from within that, for completions.
+# A shell sets this to get its completion script and, in that script, to get completions.
 COMPLETION_VARIABLE = "_CHARLSTM_COMPLETE"
 COMPLETIONS = [
     f"{shell}_{what}" for shell in ("bash", "zsh", "fish") for what in ("source", "complete")
 ]
 
-# What shows a traceback with each error.
+# If set, each error is printed with its traceback.
 DEBUG_VARIABLE = "CHARLSTM_DEBUG"
 
 # In the order of use, which is the order of the help page.
@@ -50,13 +50,14 @@ COMMANDS = {
 
 
 class LazyGroup(click.Group):
-    """A group whose commands are imported when they are called, not to list them.
+    """A group that imports a command when it is called, not to list it.
 
-    The object of its contexts is when the command line began, for budgets in minutes.
+    The context's ``obj`` is the monotonic time at which the command line started, in seconds, for
+    budgets in minutes.
     """
 
     def make_context(self, *args: Any, **extra: Any) -> click.Context:
-        """Begin a command line."""
+        """Return the context of a command line, with its start time."""
         extra.setdefault("obj", time.monotonic())
         return super().make_context(*args, **extra)
 
@@ -72,7 +73,7 @@ class LazyGroup(click.Group):
         return command
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-        """Complete names of commands, which needn't be imported for it, and the group's options."""
+        """Complete names of commands, without importing them, and the group's options."""
         from click.shell_completion import CompletionItem
 
         commands = [
@@ -92,7 +93,7 @@ class LazyGroup(click.Group):
     cls=LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="charlstm COMMAND --help explains a command. A first run:\n\n"
-    "\b\n"  # which Click doesn't wrap what comes after
+    "\b\n"  # Click does not wrap the paragraph after it
     "  charlstm train my.txt --minutes 5 && charlstm generate",
 )
 @click.version_option(__version__, prog_name="charlstm")
@@ -101,10 +102,10 @@ def cli() -> None:
 
 
 def _complete(request: str) -> int:
-    """Answer a shell that completes a command line, as Click's scripts for shells ask.
+    """Answer a completion request of a shell, as Click's scripts send it; return the exit status.
 
     Raises:
-        UsageError: if it is not one of the shells that ask.
+        UsageError: if the request is not one that Click knows.
     """
     from click.shell_completion import shell_complete
 
@@ -112,7 +113,7 @@ def _complete(request: str) -> int:
         if request in COMPLETIONS:
             return shell_complete(cli, {}, "charlstm", COMPLETION_VARIABLE, request)
     except (KeyError, ValueError):
-        pass  # the variables beside it are missing
+        pass  # its companion variables are missing
     raise UsageError(
         f"{COMPLETION_VARIABLE} is {request!r}: a shell's start-up file sets it to bash_source, "
         f"zsh_source or fish_source (see README); unset it"
@@ -120,12 +121,12 @@ def _complete(request: str) -> int:
 
 
 def _discard_output() -> None:
-    """Keep Python from flushing at exit into what can't be written."""
+    """Discard stdout, so that Python does not fail when it flushes it at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def _show_traceback() -> None:
-    """Show on stderr where the exception being handled came from, if somebody wants to know."""
+    """Print the traceback of the exception being handled, if CHARLSTM_DEBUG is set."""
     if os.environ.get(DEBUG_VARIABLE):
         import traceback
 
@@ -134,7 +135,7 @@ def _show_traceback() -> None:
 
 def run_command_line(arguments: Sequence[str] | None = None) -> int:
     """Run a command line and return its exit status."""
-    if sys.stderr is None:  # it was closed: give libraries a place that isn't the next open file
+    if sys.stderr is None:  # closed: libraries must not write into the next file opened
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
@@ -159,13 +160,13 @@ def run_command_line(arguments: Sequence[str] | None = None) -> int:
         with contextlib.suppress(OSError):
             click.echo(WORDS[number], err=True)
         return exit_status(number)
-    except MemoryError:  # even what is done last of all takes some
+    except MemoryError:  # raised outside of a command
         _show_traceback()
         click.echo("Error: out of memory: end other programs", err=True)
         return 1
     except BrokenPipeError:
         _discard_output()
-        return 0  # the reader has what it wanted
+        return 0  # the reader has closed the pipe: it has what it wanted
     except OSError as error:
         _show_traceback()
         _discard_output()

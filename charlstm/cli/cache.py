@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime
 
-import click
-
-from charlstm.cli.options import grouped_command, json_option
+from charlstm.cli.options import OptionGroup, grouped_command
 from charlstm.cli.output import note, write_json, write_text
+
+options = OptionGroup()
 
 
 @grouped_command(
@@ -16,8 +16,8 @@ from charlstm.cli.output import note, write_json, write_text
     epilog="The folder is $CHARLSTM_CACHE, by default the platform's own cache folder; "
     "$CHARLSTM_CACHE_MB bounds its size (default 4096 MB), the least recently used go first.",
 )
-@click.option("--clear", is_flag=True, help="Remove everything; it is built again when needed.")
-@json_option(click.option, "Print one JSON object instead of a list.")
+@options.flag("--clear", help="Remove everything; it is built again when needed.")
+@options.json("Print one JSON object instead of a list.")
 def command(clear: bool, as_json: bool) -> None:
     """List (or clear) what is kept to start faster: encoded texts and the graphs of models."""
     from charlstm.system import cache

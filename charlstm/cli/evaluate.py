@@ -7,21 +7,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
-
 from charlstm.cli.options import (
     Number,
+    OptionGroup,
     checkpoint_argument,
-    complete_files,
     files_argument,
-    group_of,
     grouped_command,
-    json_option,
 )
 from charlstm.cli.output import note, write_json, write_text
 from charlstm.cli.progress_bar import ProgressBar, total_size
 from charlstm.cli.score import SAME_TOKENIZER
-from charlstm.cli.texts import reading_options, running_options
+from charlstm.cli.texts import text_options
 from charlstm.errors import UsageError
 
 if TYPE_CHECKING:
@@ -30,10 +26,10 @@ if TYPE_CHECKING:
     from charlstm.evaluation.keystrokes import WordFigures
     from charlstm.evaluation.text_metrics import Texts
 
-words = group_of("Words")
-adapting = group_of("Dynamic evaluation")
-memory = group_of("Memorization")
-output = group_of("Output")
+words = OptionGroup("Words")
+dynamic = OptionGroup("Dynamic evaluation")
+memorization = OptionGroup("Memorization")
+output = OptionGroup("Output")
 
 TEXT_FACTS = (
     "loss",
@@ -46,8 +42,8 @@ TEXT_FACTS = (
     "words",
     "unknown",
 )
-ADAPTING_OPTIONS = ("dynamic_rate", "dynamic_decay", "dynamic_tokens")
-MEMORISATION_SAMPLE = 20_000
+DYNAMIC_OPTIONS = ("dynamic_rate", "dynamic_decay", "dynamic_tokens")
+MEMORIZATION_SAMPLE = 20_000
 
 
 @grouped_command(
@@ -58,68 +54,49 @@ MEMORISATION_SAMPLE = 20_000
 )
 @checkpoint_argument()
 @files_argument("FILE...")
-@words(
+@words.count(
     "--sample",
-    type=click.IntRange(0),
+    least=0,
     default=2000,
-    show_default=True,
-    metavar="N",
     help="Ask for so many words, drawn at random from the text, for next-word accuracy and "
     "keystrokes saved; 0 leaves these out. Four times as many halve the standard errors.",
 )
-@words(
-    "--seed",
-    type=click.IntRange(0, 2**32 - 1),
-    default=1,
-    show_default=True,
-    metavar="N",
-    help="Draws the words, and the text that is looked for --against another.",
-)
-@adapting(
+@words.seed(default=1, help="Draws the words, and the text that is looked for --against another.")
+@dynamic.flag(
     "--dynamic",
-    is_flag=True,
     help="Also let the model learn from what it has read as it goes, and tell what that gains. "
     "Loads TensorFlow; some hundred tokens a second.",
 )
-@adapting(
+@dynamic.number(
     "--dynamic-rate",
-    type=Number(0, 1000),
-    metavar="X",
+    within=Number(0, 1000),
     help="Learning rate; lower it if the loss gets worse. Default: 0.25 for characters, 1 for "
     "words.",
 )
-@adapting(
+@dynamic.number(
     "--dynamic-decay",
-    type=Number(0, 1),
-    metavar="X",
+    within=Number(0, 1),
     help="How far each step goes back to the trained weights, 0 not at all, 1 all the way. "
     "[default: 0.002]",
 )
-@adapting(
+@dynamic.count(
     "--dynamic-tokens",
-    type=click.IntRange(0),
-    metavar="N",
+    least=0,
     help="Read only so many tokens from the beginning, 0 for all.  [default: 50000]",
 )
-@memory(
+@memorization.file(
     "--against",
     multiple=True,
-    shell_complete=complete_files,
-    metavar="FILE",
     help="Tell how much of what the model writes stands word for word in this text, the one it was "
     "trained on; repeatable.",
 )
-@memory(
+@memorization.count(
     "--against-sample",
-    type=click.IntRange(1),
-    default=MEMORISATION_SAMPLE,
-    show_default=True,
-    metavar="N",
+    default=MEMORIZATION_SAMPLE,
     help="Write so many characters for that.",
 )
-@json_option(output, "Print one JSON object instead of a table.")
-@reading_options
-@running_options
+@output.json("Print one JSON object instead of a table.")
+@text_options
 def command(checkpoint: Path, files: tuple[str, ...], **options: Any) -> None:
     """Evaluate CHECKPOINT on the text in FILEs (files, folders, patterns, - for standard input).
 
@@ -152,12 +129,12 @@ def command(checkpoint: Path, files: tuple[str, ...], **options: Any) -> None:
 
 
 def _check(files: tuple[str, ...], options: dict[str, Any]) -> None:
-    """Refuse what is missing or has no use."""
+    """Refuse a missing text, and options of ``--dynamic`` without it."""
     from charlstm.corpus.reading import ADDRESSES
 
     if not files:
         raise UsageError(f"no text is named to evaluate on: name {ADDRESSES}")
-    for name in ADAPTING_OPTIONS:
+    for name in DYNAMIC_OPTIONS:
         if options[name] is not None and not options["dynamic"]:
             raise UsageError(f"--{name.replace('_', '-')} is about --dynamic: give that too")
 

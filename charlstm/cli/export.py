@@ -5,9 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
-
-from charlstm.cli.options import checkpoint_argument, grouped_command, json_option
+from charlstm.cli.options import OptionGroup, checkpoint_argument, grouped_command
 from charlstm.cli.output import note, write_json, write_text
 from charlstm.errors import UsageError
 
@@ -15,6 +13,8 @@ if TYPE_CHECKING:
     from charlstm.engine.graph import EnginePrecision
 
 SUFFIXES = {"onnx": ".onnx", "keras": ".keras"}
+
+options = OptionGroup()
 
 
 @grouped_command(
@@ -24,33 +24,28 @@ SUFFIXES = {"onnx": ".onnx", "keras": ".keras"}
     "charlstm export checkpoints/shakespeare --format keras",
 )
 @checkpoint_argument()
-@click.option(
+@options.choice(
     "--format",
     "form",
-    type=click.Choice(list(SUFFIXES)),
+    among=list(SUFFIXES),
     default="onnx",
-    show_default=True,
     help="onnx: one graph of standard operators, for ONNX Runtime in any language. keras: stock "
     "layers, for keras.models.load_model; writing it loads TensorFlow.",
 )
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path, dir_okay=False),
-    metavar="FILE",
+@options.output(
+    kind="FILE",
     help="The file to write; default NAME.onnx or NAME.keras here.",
 )
-@click.option(
+@options.choice(
     "--precision",
-    type=click.Choice(["float32", "int8"]),
+    among=["float32", "int8"],
     default="float32",
-    show_default=True,
     help="Weights of an ONNX file: exact and any number of symbols in a call, or a quarter of the "
     "size, several times faster and one symbol a row in a call.",
 )
-@click.option("--overwrite", is_flag=True, help="Replace a file that is there.")
-@click.option("-q", "--quiet", is_flag=True, help="No notes.")
-@json_option(click.option, "Print one JSON object instead of the file's path.")
+@options.flag("--overwrite", help="Replace a file that is there.")
+@options.quiet("No notes.")
+@options.json("Print one JSON object instead of the file's path.")
 def command(
     checkpoint: Path,
     form: str,
@@ -72,16 +67,16 @@ def command(
     from charlstm.export import check_free, export_keras, export_onnx
 
     check_free(path, overwrite)
-    found = read_checkpoint(checkpoint)
+    loaded = read_checkpoint(checkpoint)
     if form == "keras":
         if not quiet:
             note("loading TensorFlow, which .keras files are written with")
-        export_keras(found, path, overwrite=overwrite)
+        export_keras(loaded, path, overwrite=overwrite)
     else:
-        export_onnx(found, path, precision=precision, overwrite=overwrite)
+        export_onnx(loaded, path, precision=precision, overwrite=overwrite)
     if as_json:
         facts = {"file": str(path), "format": form, "precision": precision}
-        model = found.config.model
+        model = loaded.config.model
         write_json(facts | {"bytes": path.stat().st_size, "parameters": model.parameters})
     else:
         write_text(f"{path}\n")

@@ -11,12 +11,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from charlstm.cli.options import (
+    OptionGroup,
     checkpoint_argument,
-    complete_files,
-    engine_options,
-    group_of,
     grouped_command,
-    json_option,
 )
 from charlstm.cli.output import note
 from charlstm.cli.progress_bar import ProgressBar
@@ -33,17 +30,17 @@ if TYPE_CHECKING:
 DEFAULTS = SampleConfig()
 UNTIL_LENGTH = 10_000
 PROMPT_OPTIONS = ("--prompt", "--prompt-file", "--prompts")
-# What says which texts may be written, not how they are drawn.
+# Sampling options that also apply to a beam search: they constrain the text.
 CONSTRAINING = ("--bias", "--ban")
-# Which options have no effect without another one.
+# Options that have no effect without one of others.
 NEEDED = {
     "--repetition-window": ("--repetition-penalty", "--presence-penalty", "--frequency-penalty"),
     "--mirostat-rate": ("--mirostat",),
     **dict.fromkeys(("--loop-length", "--loop-base", "--loop-window"), ("--loop-penalty",)),
 }
 
-what = group_of("What to write")
-output = group_of("Output")
+what = OptionGroup("What to write")
+output = OptionGroup("Output")
 
 
 @grouped_command(
@@ -60,41 +57,27 @@ output = group_of("Output")
     metavar="TEXT",
     help="Text to continue; - reads it from standard input. Default: begin a document.",
 )
-@what(
-    "--prompt-file",
-    metavar="FILE",
-    shell_complete=complete_files,
-    help="Read the prompt from a file, all of it, or from -.",
-)
-@what(
-    "--prompts",
-    metavar="FILE",
-    shell_complete=complete_files,
-    help="Continue each line of a file, or of -, as one batch.",
-)
-@what(
+@what.file("--prompt-file", help="Read the prompt from a file, all of it, or from -.")
+@what.file("--prompts", help="Continue each line of a file, or of -, as one batch.")
+@what.count(
     "-n",
     "--length",
-    type=click.IntRange(1),
     metavar="TOKENS",
     help="Write so many characters (or words) at most; a document may end before. Default: "
     f"{DEFAULTS.length}, with --until {UNTIL_LENGTH:,}.",
 )
-@what(
+@what.count(
     "--min-length",
-    type=click.IntRange(0),
+    least=0,
     default=DEFAULTS.min_length,
-    show_default=True,
     metavar="TOKENS",
     help="Do not end before so many.",
 )
-@what(
+@what.count(
     "-c",
     "--count",
-    type=click.IntRange(1, 2**31 - 1),
+    most=2**31 - 1,
     default=1,
-    show_default=True,
-    metavar="N",
     help="Write N samples of each prompt, as one batch.",
 )
 @what(
@@ -103,56 +86,47 @@ output = group_of("Output")
     help="Write only what matches as a whole, the prompt included: '[A-Z][a-z]{3,8}son'. No "
     "look-around, no back-references; without --stop, --until, --min-length and --ban.",
 )
-@what("--stop", multiple=True, metavar="TEXT", help="End a sample before this text; repeatable.")
 @what(
+    "--stop",
+    multiple=True,
+    metavar="TEXT",
+    help="End a sample before this text; repeatable.",
+)
+@what.choice(
     "--until",
-    type=click.Choice(["sentence", "line", "paragraph", "document"]),
+    among=["sentence", "line", "paragraph", "document"],
     help="End a sample with its sentence, line, paragraph or document.",
 )
-@what(
+@what.flag(
     "--novel",
-    is_flag=True,
     help="Draw again what is a line of the text trained on (not of what validated); needs a model "
     "of --lines.",
 )
-@what(
-    "--against",
-    multiple=True,
-    metavar="FILE",
-    shell_complete=complete_files,
-    help="Draw again what is a line of this file; repeatable.",
-)
-@what("--unique", is_flag=True, help="Draw again what was drawn before.")
-@what(
+@what.file("--against", multiple=True, help="Draw again what is a line of this file; repeatable.")
+@what.flag("--unique", help="Draw again what was drawn before.")
+@what.count(
     "--beam",
-    type=click.IntRange(1, 1024),
-    metavar="N",
+    most=1024,
     help="Instead of drawing, find the most likely text by a search N wide; 8 is much, -c tells "
     "how many texts.",
 )
-@what(
-    "--seed",
-    type=click.IntRange(0, 2**32 - 1),
-    metavar="N",
-    help="The same seed writes the same text; default: a new one, told on stderr.",
-)
+@what.seed(help="The same seed writes the same text; default: a new one, told on stderr.")
 @sampling_options
-@output("--no-prompt", is_flag=True, help="Do not repeat the prompt before the text.")
-@json_option(output, "One JSON object a sample and line.")
-@output(
+@output.flag("--no-prompt", help="Do not repeat the prompt before the text.")
+@output.json("One JSON object a sample and line.")
+@output.flag(
     "--show-probs",
-    is_flag=True,
     help="Color each symbol by its probability, on a terminal; in JSON, tell its log-probability.",
 )
-@output(
+@output.count(
     "--alternatives",
-    type=click.IntRange(0, 1000),
-    metavar="N",
+    least=0,
+    most=1000,
     help="In JSON, tell the N likeliest symbols at each place too.",
 )
-@output("-v", "--verbose", is_flag=True, help="Tell how fast it was.")
-@output("-q", "--quiet", is_flag=True, help="Do not tell the seed, show no progress.")
-@engine_options(output)
+@output.flag("-v", "--verbose", help="Tell how fast it was.")
+@output.quiet("Do not tell the seed, show no progress.")
+@output.engine
 @click.pass_context
 def command(context: click.Context, /, checkpoint: Path | None, **options: Any) -> None:
     """Write text with CHECKPOINT (default: $CHARLSTM_CHECKPOINT, or the newest in checkpoints/).
@@ -183,23 +157,23 @@ def command(context: click.Context, /, checkpoint: Path | None, **options: Any) 
         hidden=lambda prompt: len(split_prompt(model.tokenizer, prompt)[1]),
     )
     if not options["quiet"]:
-        told = [] if checkpoint else [str(folder)]
-        told += [] if options["beam"] else [f"seed {seed}"]
-        if told:
-            note(", ".join(told))
+        facts = [] if checkpoint else [str(folder)]
+        facts += [] if options["beam"] else [f"seed {seed}"]
+        if facts:
+            note(", ".join(facts))
         if printer.colors:
             note(legend())
     stopwatch = Stopwatch()
     samples = _samples(model, prompts, known, config, seed, options, printer)
     total = len(prompts) * options["count"]
-    # Beside text on the same terminal a bar would disturb.
+    # A bar would disturb text on the same terminal.
     shown = not options["quiet"] and total > 1 and not sys.stdout.isatty()
     with ProgressBar(total, "sample", shown=shown) as bar:
         for sample in samples:
             printer.print(sample)
             bar.advance()
     if options["verbose"]:
-        stopwatch.tell(printer.tokens)
+        stopwatch.report(printer.tokens)
 
 
 def _check(context: click.Context, options: dict[str, Any]) -> None:
@@ -220,14 +194,14 @@ def _check(context: click.Context, options: dict[str, Any]) -> None:
 
 
 def _check_beam(options: dict[str, Any], given: list[str]) -> None:
-    """Refuse what a search makes no use of."""
+    """Refuse options that a beam search ignores."""
     beam = options["beam"]
     selecting = [name for name in ("--novel", "--unique", "--against") if options[_name(name)]]
     drawing = [name for name in given if name not in CONSTRAINING]
     drawing += ["--seed"] if options["seed"] is not None else []
-    telling = ["--show-probs"] if options["show_probs"] else []
-    telling += ["--alternatives"] if options["alternatives"] is not None else []
-    if refused := selecting + drawing + telling:
+    showing = ["--show-probs"] if options["show_probs"] else []
+    showing += ["--alternatives"] if options["alternatives"] is not None else []
+    if refused := selecting + drawing + showing:
         raise UsageError(
             f"--beam draws nothing, so {refused[0]} has no effect: leave one of them out"
         )
@@ -263,11 +237,11 @@ def _samples(
 
     count = options["count"]
     if options["beam"]:
-        found = chain.from_iterable(
+        samples = chain.from_iterable(
             model.most_likely(prompt, config, beams=options["beam"], count=count)
             for prompt in prompts
         )
-        return (replace(sample, index=index) for index, sample in enumerate(found))
+        return (replace(sample, index=index) for index, sample in enumerate(samples))
     alternatives = options["alternatives"]
     if alternatives is None and options["show_probs"] and (options["as_json"] or printer.colors):
         alternatives = 0
@@ -288,7 +262,7 @@ def _samples(
 
 
 def _known(model: LanguageModel, options: dict[str, Any]) -> Container[str] | None:
-    """Return the lines that are not to be written, if any are named."""
+    """Return the lines to reject, None if nothing is rejected."""
     if not options["novel"] and not options["against"]:
         return None
     from charlstm.checkpoint.reader import read_lines_index

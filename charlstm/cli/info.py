@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
-
-from charlstm.cli.options import checkpoint_argument, dropout_of, grouped_command, json_option
+from charlstm.cli.descriptions import describe_dropout, show_perplexity
+from charlstm.cli.options import OptionGroup, checkpoint_argument, grouped_command
 from charlstm.cli.output import write_json, write_text
 from charlstm.errors import harmless
 
@@ -17,37 +16,42 @@ if TYPE_CHECKING:
 # Characters of a row at most: a corpus may have been named by thousands of files.
 _SHOWN = 2000
 
+options = OptionGroup()
+
 
 @grouped_command(
     "info",
     "charlstm info checkpoints/shakespeare --json | python3 -m json.tool",
 )
 @checkpoint_argument()
-@json_option(click.option, "Print one JSON object instead of a table.")
+@options.json("Print one JSON object instead of a table.")
 def command(checkpoint: Path, as_json: bool) -> None:
     """Show what CHECKPOINT is: network, tokenizer, corpus, figures, settings."""
     from charlstm.checkpoint.reader import read_checkpoint
 
-    found = read_checkpoint(checkpoint)
+    loaded = read_checkpoint(checkpoint)
     if as_json:
-        write_json(_facts(found))
+        write_json(_facts(loaded))
     else:
-        write_text(_table(found))
+        write_text(_table(loaded))
 
 
-def _facts(found: Checkpoint) -> dict[str, Any]:
+def _facts(checkpoint: Checkpoint) -> dict[str, Any]:
     from charlstm.checkpoint.reader import is_finished, read_lines_index
 
-    config, lines = found.config, read_lines_index(found.folder)
+    config, lines = checkpoint.config, read_lines_index(checkpoint.folder)
     return {
-        "checkpoint": str(found.folder),
-        "finished": is_finished(found.folder),
+        "checkpoint": str(checkpoint.folder),
+        "finished": is_finished(checkpoint.folder),
         "parameters": config.model.parameters,
-        "figures": found.figures,
+        "figures": checkpoint.figures,
         "format": config.format,
         "charlstm": config.charlstm,
         "model": config.model,
-        "tokenizer": {"level": config.tokenizer.level, "vocab_size": found.tokenizer.vocab_size},
+        "tokenizer": {
+            "level": config.tokenizer.level,
+            "vocab_size": checkpoint.tokenizer.vocab_size,
+        },
         "corpus": config.corpus,
         "provenance": config.provenance,
         "line_hashes": None if lines is None else len(lines),
@@ -55,16 +59,16 @@ def _facts(found: Checkpoint) -> dict[str, Any]:
     }
 
 
-def _table(found: Checkpoint) -> str:
+def _table(checkpoint: Checkpoint) -> str:
     from charlstm.checkpoint.reader import is_finished
 
-    config, figures = found.config, found.figures
+    config, figures = checkpoint.config, checkpoint.figures
     model, train, origin = config.model, config.train, config.provenance
     rows = {
-        "checkpoint": f"{found.folder} (format {config.format}, charlstm {config.charlstm})",
+        "checkpoint": f"{checkpoint.folder} (format {config.format}, charlstm {config.charlstm})",
         "network": f"{model.layers} x {model.units} LSTM, embedding {model.embedding}"
         f"{', tied output' if model.tied else ''}, {model.parameters:,} parameters",
-        "tokenizer": f"{config.tokenizer.level} level, {found.tokenizer.vocab_size:,} ids",
+        "tokenizer": f"{config.tokenizer.level} level, {checkpoint.tokenizer.vocab_size:,} ids",
         "corpus": f"{', '.join(config.corpus.addresses)}"
         f"{'; validates on ' + ', '.join(config.corpus.valid) if config.corpus.valid else ''}"
         f"{' (each line a document)' if config.corpus.lines else ''}",
@@ -73,41 +77,39 @@ def _table(found: Checkpoint) -> str:
         f"{origin.train_tokens:,} tokens to train, {origin.valid_tokens:,} to validate",
         "begun": origin.created,
         "state": "finished"
-        if is_finished(found.folder)
-        else f"unfinished; go on with charlstm train --resume {found.folder}",
+        if is_finished(checkpoint.folder)
+        else f"unfinished; go on with charlstm train --resume {checkpoint.folder}",
         "best": f"step {figures.step:,}, epoch {figures.epoch:.2f}, after {figures.seconds:,.0f} s",
         **_loss_rows(figures),
         "training": f"{train.optimizer}, rate {train.learning_rate:g}, {train.streams} streams x "
-        f"{train.sequence_length} tokens, dropout {dropout_of(train)}, weight decay "
+        f"{train.sequence_length} tokens, dropout {describe_dropout(train)}, weight decay "
         f"{train.weight_decay:g}, seed {train.seed}",
     }
     if config.corpus.lines:
-        rows["lines"] = _line_index(found)
+        rows["lines"] = _line_index(checkpoint)
     if origin.parent:
         rows["fine-tuned"] = f"from {origin.parent}"
     # A checkpoint may come from anybody, and so may what it says of itself.
     return "".join(f"{name:<12}{harmless(value, _SHOWN)}\n" for name, value in rows.items())
 
 
-def _line_index(found: Checkpoint) -> str:
+def _line_index(checkpoint: Checkpoint) -> str:
     from charlstm.checkpoint.reader import read_lines_index
     from charlstm.checkpoint.schema import LINES
 
-    lines = read_lines_index(found.folder)
+    lines = read_lines_index(checkpoint.folder)
     if lines is None:
         return "no hashes of the training lines"
     return f"hashes of {len(lines):,} distinct training lines ({LINES})"
 
 
 def _loss_rows(figures: Any) -> dict[str, str]:
-    from charlstm.cli.train_report import perplexity
-
     if figures.valid_loss is None or figures.valid_bits_per_character is None:
         return {"validation": "none yet"}
     return {
         "validation": f"{figures.valid_loss:.4f} nats per token, "
         f"{figures.valid_bits_per_character:.4f} bits per character",
-        "perplexity": f"{perplexity(figures.valid_perplexity)} per token, "
-        f"{perplexity(figures.valid_word_perplexity)} per white-space word "
+        "perplexity": f"{show_perplexity(figures.valid_perplexity)} per token, "
+        f"{show_perplexity(figures.valid_word_perplexity)} per white-space word "
         "(per token compares only with the same tokenizer)",
     }

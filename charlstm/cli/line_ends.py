@@ -1,4 +1,4 @@
-"""Where a line of text ends: one rule for whatever reads lines or prompts."""
+"""Where a line of text ends: the rule of all commands that read lines or prompts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def keeps_returns(model: LanguageModel) -> bool:
-    r"""Whether a "\r" at the end of a line is text: lines that had it were learned with it."""
+    r"""Whether "\r" at a line's end is text: for a model of lines trained on such lines."""
     return model.checkpoint.config.corpus.lines and "\r" in model.tokenizer.pieces
 
 
@@ -17,8 +17,8 @@ def strip_line_end(line: str, *, keeps_returns: bool) -> str:
     r"""Return a line without its end, "\n" or "\r\n".
 
     Args:
-        line: which may have an end.
-        keeps_returns: what the function of that name tells of the model that is to read the line.
+        line: a line, with or without its end.
+        keeps_returns: whether "\r" stays, as the function of that name decides for a model.
     """
     line = line.removesuffix("\n")
     return line if keeps_returns else line.removesuffix("\r")

@@ -1,4 +1,7 @@
-"""What several commands share: grouped options, where checkpoints are found."""
+"""What the options of all commands are made of: groups under headings, kinds, completion.
+
+Knows no command. Help pages show options by group, without bounds that are only guards.
+"""
 
 from __future__ import annotations
 
@@ -18,29 +21,23 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
     from click.types import OptionHelpExtra
 
-    from charlstm.config import TrainConfig
-
 Function = TypeVar("Function", bound=Callable[..., Any])
+Decorator = Callable[[Any], Any]
 
-
-def dropout_of(train: TrainConfig) -> str:
-    """Say the dropout of a run in a few words."""
-    if not train.dropout or not train.dropout_ramp:
-        return f"{train.dropout:g}"
-    return f"0 to {train.dropout:g} in {train.dropout_ramp:g} epochs"
+LARGEST_SEED = 2**32 - 1
 
 
 class GroupedOption(click.Option):
-    """An option that stands under a heading of its own on the help page."""
+    """An option that is listed under a heading on the help page."""
 
-    def __init__(self, *args: Any, heading: str = "Options", **kwargs: Any) -> None:
+    def __init__(self, *args: Any, heading: str, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.heading = heading
 
     def get_help_extra(self, ctx: click.Context) -> OptionHelpExtra:
-        """Describe the option's range only where it is one of mathematics: from 0 to 1.
+        """Show the range of a share or a probability, from 0 to 1, and no other.
 
-        Other bounds guard against values that no computer could work with.
+        Other bounds only guard against values that no computer could work with.
         """
         extra = super().get_help_extra(ctx)
         if (getattr(self.type, "min", None), getattr(self.type, "max", None)) != (0, 1):
@@ -52,8 +49,8 @@ class GroupedCommand(click.Command):
     """A command whose help page groups its options under their headings and ends with examples.
 
     Args:
-        examples: command lines, each of which works as it stands.
-        when_memory_is_short: what to do then.
+        examples: command lines, each of which can be run as printed.
+        when_memory_is_short: what the message of an out-of-memory error advises.
     """
 
     def __init__(
@@ -68,7 +65,7 @@ class GroupedCommand(click.Command):
         self.when_memory_is_short = when_memory_is_short
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Carry the command out."""
+        """Run the command; report whatever a library raises for lack of memory as one error."""
         try:
             return super().invoke(ctx)
         except Exception as error:
@@ -77,7 +74,7 @@ class GroupedCommand(click.Command):
             raise
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the epilog, then the examples, one a line and never wrapped."""
+        """Write the epilog, then the examples, one on each line and never wrapped."""
         super().format_epilog(ctx, formatter)
         if self.examples:
             with formatter.section("Examples"):
@@ -103,7 +100,7 @@ class GroupedCommand(click.Command):
 
 
 class Number(click.FloatRange):
-    """A number in a range; ``nan`` and ``inf``, which Python takes for numbers, are none."""
+    """A finite number in a range: ``nan`` and ``inf`` are refused."""
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
@@ -115,13 +112,98 @@ class Number(click.FloatRange):
         return number
 
 
-def group_of(heading: str) -> Callable[..., Callable[[Function], Function]]:
-    """Return ``click.option`` with a heading."""
+class OptionGroup:
+    """Adds options under one heading of the help page.
 
-    def option(*names: str, **attributes: Any) -> Callable[[Function], Function]:
-        return click.option(*names, cls=GroupedOption, heading=heading, **attributes)
+    Called, it is ``click.option``. Its methods are the kinds of options that recur. Wherever an
+    option has a default, the help page shows it.
+    """
 
-    return option
+    def __init__(self, heading: str = "Options") -> None:
+        self.heading = heading
+
+    def __call__(self, *names: str, **attributes: Any) -> Decorator:
+        """Return a decorator that adds an option of any kind."""
+        if attributes.get("default") not in (None, ""):
+            attributes.setdefault("show_default", True)
+        return click.option(*names, cls=GroupedOption, heading=self.heading, **attributes)
+
+    def flag(self, *names: str, **attributes: Any) -> Decorator:
+        """Return a decorator that adds an option without a value."""
+        return self(*names, is_flag=True, **attributes)
+
+    def count(
+        self, *names: str, least: int = 1, most: int | None = None, **attributes: Any
+    ) -> Decorator:
+        """Return a decorator that adds an option whose value is a whole number."""
+        attributes.setdefault("metavar", "N")
+        return self(*names, type=click.IntRange(least, most), **attributes)
+
+    def seed(self, **attributes: Any) -> Decorator:
+        """Return a decorator that adds ``--seed``."""
+        return self.count("--seed", least=0, most=LARGEST_SEED, **attributes)
+
+    def number(self, *names: str, within: Number, **attributes: Any) -> Decorator:
+        """Return a decorator that adds an option whose value is a number."""
+        attributes.setdefault("metavar", "X")
+        return self(*names, type=within, **attributes)
+
+    def choice(self, *names: str, among: Sequence[str], **attributes: Any) -> Decorator:
+        """Return a decorator that adds an option whose value is one of a few words."""
+        return self(*names, type=click.Choice(among), **attributes)
+
+    def file(self, *names: str, **attributes: Any) -> Decorator:
+        """Return a decorator that adds an option whose value names a file to read."""
+        return self(*names, metavar="FILE", shell_complete=complete_files, **attributes)
+
+    def checkpoint(self, *names: str, **attributes: Any) -> Decorator:
+        """Return a decorator that adds an option whose value is the path of a checkpoint."""
+        return self(
+            *names,
+            type=click.Path(path_type=Path),
+            shell_complete=complete_checkpoints,
+            metavar="CHECKPOINT",
+            **attributes,
+        )
+
+    def output(self, *, kind: str, **attributes: Any) -> Decorator:
+        """Return a decorator that adds ``--output``, a path to write: a FILE or a FOLDER."""
+        path = click.Path(path_type=Path, dir_okay=kind != "FILE", file_okay=kind != "FOLDER")
+        return self("-o", "--output", type=path, metavar=kind, **attributes)
+
+    def json(self, help_text: str) -> Decorator:
+        """Return a decorator that adds ``--json``."""
+        return self.flag("--json", "as_json", help=help_text)
+
+    def quiet(self, help_text: str) -> Decorator:
+        """Return a decorator that adds ``--quiet``."""
+        return self.flag("-q", "--quiet", help=help_text)
+
+    def decoding(self, function: Function) -> Function:
+        """Add the options for how text is decoded."""
+        encoding = self("--encoding", default="utf-8", help="Encoding of the text.")
+        errors = self.choice(
+            "--decode-errors",
+            among=["strict", "replace"],
+            default="strict",
+            help="Fail on bytes that don't decode, or put U+FFFD in their place.",
+        )
+        decorated: Function = encoding(errors(function))
+        return decorated
+
+    def engine(self, function: Function) -> Function:
+        """Add the options for how a model runs."""
+        precision = self.choice(
+            "--precision",
+            among=["int8", "float32"],
+            default="int8",
+            help="Small and fast, or exact.",
+        )
+        threads = self.count(
+            "--threads", most=1024, help="Processor threads; default: what is fastest."
+        )
+        decorated: Function = precision(threads(function))
+        return decorated
 
 
 def grouped_command(
@@ -131,7 +213,7 @@ def grouped_command(
     return click.command(cls=GroupedCommand, name=name, examples=examples, **attributes)
 
 
-def checkpoint_argument(*, required: bool = True) -> Callable[[Function], Function]:
+def checkpoint_argument(*, required: bool = True) -> Decorator:
     """Return a decorator that adds the argument CHECKPOINT."""
     return click.argument(
         "checkpoint",
@@ -141,76 +223,16 @@ def checkpoint_argument(*, required: bool = True) -> Callable[[Function], Functi
     )
 
 
-def files_argument(metavar: str) -> Callable[[Function], Function]:
+def files_argument(metavar: str, name: str = "files") -> Decorator:
     """Return a decorator that adds the argument of any number of files."""
-    return click.argument("files", metavar=metavar, nargs=-1, shell_complete=complete_files)
-
-
-def json_option(option: Callable[..., Any], help_text: str) -> Callable[[Function], Function]:
-    """Return a decorator that adds ``--json``."""
-    added: Callable[[Function], Function] = option(
-        "--json", "as_json", is_flag=True, help=help_text
-    )
-    return added
-
-
-def _together(*options: Callable[[Any], Any]) -> Callable[[Function], Function]:
-    """Return a decorator that adds options in the order given."""
-
-    def decorate(function: Function) -> Function:
-        for option in reversed(options):
-            function = option(function)
-        return function
-
-    return decorate
-
-
-def decoding_options(option: Callable[..., Callable[[Any], Any]]) -> Callable[[Function], Function]:
-    """Return a decorator that adds the options that say how text is decoded.
-
-    Args:
-        option: what ``group_of`` returns for the heading they stand under.
-    """
-    encoding = option(
-        "--encoding", default="utf-8", show_default=True, help="Encoding of the text."
-    )
-    errors = option(
-        "--decode-errors",
-        type=click.Choice(["strict", "replace"]),
-        default="strict",
-        show_default=True,
-        help="Fail on bytes that don't decode, or put U+FFFD in their place.",
-    )
-    return _together(encoding, errors)
-
-
-def engine_options(option: Callable[..., Callable[[Any], Any]]) -> Callable[[Function], Function]:
-    """Return a decorator that adds the options that say how a model runs.
-
-    Args:
-        option: what ``group_of`` returns for the heading they stand under.
-    """
-    precision = option(
-        "--precision",
-        type=click.Choice(["int8", "float32"]),
-        default="int8",
-        show_default=True,
-        help="Small and fast, or exact.",
-    )
-    threads = option(
-        "--threads",
-        type=click.IntRange(1, 1024),
-        metavar="N",
-        help="Processor threads; default: what is fastest.",
-    )
-    return _together(precision, threads)
+    return click.argument(name, metavar=metavar, nargs=-1, shell_complete=complete_files)
 
 
 def check_utf8(name: str, text: str, remedy: str = "give it in UTF-8") -> None:
-    """Refuse arguments whose bytes are not UTF-8, which Python marks with surrogates.
+    """Refuse an argument whose bytes are not UTF-8, which Python marks with surrogates.
 
     Raises:
-        UsageError: if ``text``, the argument called ``name``, is one.
+        UsageError: if ``text`` is one; ``name`` is what the message calls it.
     """
     if has_surrogates(text):
         raise UsageError(f"{name} is not valid UTF-8: {remedy}")
@@ -219,12 +241,12 @@ def check_utf8(name: str, text: str, remedy: str = "give it in UTF-8") -> None:
 def complete_checkpoints(
     ctx: click.Context, param: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:
-    """Offer a shell the checkpoints whose paths begin so; if there are none, any folder."""
+    """Offer a shell the checkpoints whose paths begin with a text; without any, all folders."""
     from glob import escape, glob
 
     from click.shell_completion import CompletionItem
 
-    # Named here, because the module that knows these names takes long to import.
+    # The names are repeated here because their home, ``checkpoint.folder``, is slow to import.
     patterns = ("checkpoints/*/config.json", f"{escape(incomplete)}*/config.json")
     found = {os.path.dirname(path) for pattern in patterns for path in glob(pattern)}
     matching = sorted(path for path in found if path.startswith(incomplete))

@@ -1,4 +1,4 @@
-"""What commands write: results as text or JSON on stdout, notes on stderr."""
+"""Writes results to stdout, as text or JSON, and notes to stderr."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from charlstm.errors import StorageError
 
 
 def json_of(value: Any) -> str:
-    """Return a value as JSON on one line; numbers that JSON has not, such as NaN, as null."""
+    """Return a value as JSON on one line; NaN and infinities become null."""
     import msgspec
 
     return msgspec.json.encode(value).decode()
@@ -24,7 +24,7 @@ def write_json(value: Any) -> None:
 
 
 def write_text(text: str) -> None:
-    """Write text to stdout as UTF-8, line ends as they are, and pass it on at once."""
+    """Write text to stdout as UTF-8, without changing line ends, and flush it."""
     if sys.stdout is None:
         raise StorageError("standard output is closed: let it go to a file, a pipe or a terminal")
     stream = sys.stdout.buffer
@@ -33,6 +33,6 @@ def write_text(text: str) -> None:
 
 
 def note(text: str) -> None:
-    """Write a line to stderr; that it can't be written must not end a run."""
+    """Write a line to stderr; if it can't be written, that must not end a run."""
     with contextlib.suppress(OSError):
         click.echo(text, err=True)

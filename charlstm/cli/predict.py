@@ -11,12 +11,10 @@ import click
 
 from charlstm.cli.line_ends import keeps_returns, strip_line_end
 from charlstm.cli.options import (
+    OptionGroup,
     check_utf8,
     checkpoint_argument,
-    engine_options,
-    group_of,
     grouped_command,
-    json_option,
 )
 from charlstm.cli.output import note, write_json, write_text
 from charlstm.errors import CorpusError, UsageError
@@ -31,11 +29,11 @@ _SPECIAL = {
     "begin_spelling": "<begin of spelling>",
     "end_spelling": "<end of spelling>",
 }
-# The keys of JSON that are true of a special token, beside ``special``, where they are named else.
+# JSON has a key that is true for each special token; these two have another name than ``special``.
 _KEYS = {"begin_spelling": "spelling", "end_spelling": "spelled"}
 
-what = group_of("What to predict")
-output = group_of("Output")
+what = OptionGroup("What to predict")
+output = OptionGroup("Output")
 
 
 @grouped_command(
@@ -46,28 +44,24 @@ output = group_of("Output")
 )
 @checkpoint_argument()
 @click.argument("prompt", required=False)
-@what(
+@what.count(
     "-k",
     "--top",
-    type=click.IntRange(1, 1000),
+    most=1000,
     default=5,
-    show_default=True,
-    metavar="N",
     help="Predict so many at most; there may be fewer.",
 )
-@what(
+@what.count(
     "--words",
-    type=click.IntRange(1, 50),
+    most=50,
     default=1,
-    show_default=True,
-    metavar="N",
     help="Predict phrases of N words; punctuation counts as a word.",
 )
-@what("--words-only", is_flag=True, help="Leave out punctuation and the end of the document.")
-@what("--symbols", is_flag=True, help="Predict characters (or tokens of a word model) instead.")
-@json_option(output, "One JSON object; of lines there always is one.")
-@output("-q", "--quiet", is_flag=True, help="Do not warn of characters the model never saw.")
-@engine_options(output)
+@what.flag("--words-only", help="Leave out punctuation and the end of the document.")
+@what.flag("--symbols", help="Predict characters (or tokens of a word model) instead.")
+@output.json("One JSON object; of lines there always is one.")
+@output.quiet("Do not warn of characters the model never saw.")
+@output.engine
 def command(checkpoint: Path, prompt: str | None, **options: Any) -> None:
     """Predict with CHECKPOINT what comes after PROMPT: words, each with its probability.
 
@@ -100,13 +94,13 @@ def command(checkpoint: Path, prompt: str | None, **options: Any) -> None:
 
 
 class _Answers:
-    """Answers prompts, and tells of each unknown character once."""
+    """Answers prompts, and warns of each unknown character once."""
 
     def __init__(self, predictor: Predictor, tokenizer: Tokenizer, options: dict[str, Any]) -> None:
         self._predictor = predictor
         self._tokenizer = tokenizer
         self._options = options
-        self._told: set[str] = set()
+        self._warned: set[str] = set()
 
     def to(self, prompt: str) -> list[Prediction]:
         """Return the predictions for a prompt."""
@@ -131,9 +125,9 @@ class _Answers:
         from charlstm.tokenizer.unknown import describe_unknown
 
         unknown = self._tokenizer.unknown_characters(prompt)
-        if unknown.keys() <= self._told:
+        if unknown.keys() <= self._warned:
             return
-        self._told |= unknown.keys()
+        self._warned |= unknown.keys()
         note(f"Warning: the prompt has {describe_unknown(unknown)} that the model never saw")
 
 

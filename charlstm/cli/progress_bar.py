@@ -1,4 +1,4 @@
-"""A progress bar on stderr, for whatever takes long and can be counted."""
+"""A progress bar on stderr."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
 
 class ProgressBar:
-    """A progress bar, if it is wanted and a terminal is there to show it.
+    """A progress bar, shown only if it is wanted and stderr is a terminal.
 
     Args:
-        total: how much there is to do; None if that is not known.
-        unit: what is counted.
-        name: what is done, if a command does several things.
+        total: the number of units, None if it is not known.
+        unit: the name of a unit.
+        name: the name of the task, if a command has several.
         shown: whether it is wanted.
     """
 
@@ -42,41 +42,41 @@ class ProgressBar:
 
     @property
     def shown(self) -> bool:
-        """Whether there is a bar to be seen."""
+        """Whether the bar is on the screen."""
         return self._bar is not None
 
     def advance(self, amount: float = 1, total: float | None = None) -> None:
-        """Move on by an amount; ``total`` replaces a total that was not known before."""
+        """Advance by a number of units; ``total`` replaces a total that was not known before."""
         if self._bar is not None:
             self._bar.total = total or self._bar.total
             self._bar.update(amount)
 
     def advance_over(self, texts: Iterable[str], encoding: str) -> None:
-        """Move on by the bytes that texts have in a file."""
+        """Advance by the size of texts in a file, in bytes."""
         if self._bar is not None:
             self._bar.update(sum(bytes_of(text, encoding) for text in texts))
 
 
 def bytes_of(text: str, encoding: str) -> int:
-    """Return how many bytes a text has in a file."""
+    """Return the size of a text in a file, in bytes."""
     return len(text.encode(encoding, "replace"))
 
 
 def bar_over_files(sources: Iterable[Source], *, shown: bool) -> ProgressBar:
-    """Return a bar over the bytes of files; none is shown where they can't be told."""
+    """Return a bar over the bytes of files; not shown if their size is not known."""
     total = total_size(sources)
     return ProgressBar(total, "B", shown=shown and total is not None)
 
 
 def total_size(sources: Iterable[Source]) -> int | None:
-    """Return the bytes of text in all files, None where one can't be told."""
+    """Return the size of all files in bytes, None if that of any is not known."""
     sizes = [size_of(source) for source in sources]
     known = [size for size in sizes if size is not None]
     return sum(known) if len(known) == len(sizes) else None
 
 
 def size_of(source: Source) -> int | None:
-    """Return the bytes of text in a regular file, None where that can't be told."""
+    """Return the size of a file in bytes, None for compressed or embedded text and streams."""
     from charlstm.corpus.reading import COMPRESSED, EmbeddedSource, StreamSource
 
     if isinstance(source, EmbeddedSource | StreamSource):

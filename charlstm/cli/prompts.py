@@ -18,17 +18,17 @@ if TYPE_CHECKING:
 
 
 def prompts_of(options: dict[str, Any], model: LanguageModel) -> list[str]:
-    """Return the prompts from wherever they come.
+    """Return the prompts: one, or each line of ``--prompts``.
 
-    They are not changed, but for a model of lines, which begins inside a line: there the line end
-    of a file or of ``echo`` is no part of the prompt. A file without lines has no prompts.
+    Prompts are taken as they are, with one exception: for a model of lines, the line end of a
+    prompt from a file or from standard input is dropped, because generation continues that line.
     """
     given = options["prompt"]
     if options["prompts"] is not None:
         text = _read(options["prompts"])
-        found = text.removesuffix("\n").split("\n") if text else []
+        lines = text.removesuffix("\n").split("\n") if text else []
         keeps = keeps_returns(model)
-        return [strip_line_end(line, keeps_returns=keeps) for line in found]
+        return [strip_line_end(line, keeps_returns=keeps) for line in lines]
     if given is not None and given != "-":
         check_utf8("--prompt", given, "give it in UTF-8 or use --prompt-file")
         return [given]
@@ -41,7 +41,7 @@ def prompts_of(options: dict[str, Any], model: LanguageModel) -> list[str]:
 
 
 def warn_of_unknown(tokenizer: Tokenizer, prompts: list[str]) -> None:
-    """Say which characters of the prompts the model can only read as unknown."""
+    """Warn of characters in the prompts that the model reads as unknown."""
     from charlstm.tokenizer.unknown import describe_unknown
 
     found = [unknown for prompt in prompts if (unknown := tokenizer.unknown_characters(prompt))]

@@ -8,28 +8,25 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import click
-
 from charlstm.cli.line_ends import keeps_returns, strip_line_end
 from charlstm.cli.options import (
+    OptionGroup,
     check_utf8,
     checkpoint_argument,
     files_argument,
-    group_of,
     grouped_command,
-    json_option,
 )
 from charlstm.cli.output import json_of, note, write_text
 from charlstm.cli.progress_bar import bar_over_files
 from charlstm.cli.score import figures_of
-from charlstm.cli.texts import line_groups, open_texts, reading_options, running_options
+from charlstm.cli.texts import line_groups, open_texts, text_options
 
 if TYPE_CHECKING:
     from charlstm.api import LanguageModel
     from charlstm.evaluation.scoring import Score
 
-what = group_of("What to rank")
-output = group_of("Output")
+what = OptionGroup("What to rank")
+output = OptionGroup("Output")
 
 LAYOUTS = ("auto", "tabs", "blocks")
 
@@ -41,11 +38,10 @@ LAYOUTS = ("auto", "tabs", "blocks")
 )
 @checkpoint_argument()
 @files_argument("[FILE]...")
-@what(
+@what.choice(
     "--layout",
-    type=click.Choice(LAYOUTS),
+    among=LAYOUTS,
     default="auto",
-    show_default=True,
     help="Each line is a group, its alternatives between tabs; or a block of lines is, up to an "
     "empty line; auto takes a line with a tab for a group and other lines for blocks.",
 )
@@ -56,16 +52,14 @@ LAYOUTS = ("auto", "tabs", "blocks")
     help="Read this before each alternative, without scoring it (at word level but for its last "
     "word, which may go on). Default: begin a document.",
 )
-@what(
+@what.flag(
     "--per-character",
-    is_flag=True,
     help="Rank by bits per character. Choose it where lengths differ much: the total makes the "
     "shorter one win.",
 )
-@output("--best", is_flag=True, help="Only the winner of each group, one a line.")
-@json_option(output, "One JSON object a group.")
-@reading_options
-@running_options
+@output.flag("--best", help="Only the winner of each group, one a line.")
+@output.json("One JSON object a group.")
+@text_options
 def command(checkpoint: Path, files: tuple[str, ...], **options: Any) -> None:
     """Rank the alternatives of each group in the FILEs (default: standard input, -).
 
@@ -96,7 +90,7 @@ def command(checkpoint: Path, files: tuple[str, ...], **options: Any) -> None:
 
 
 class _Group(NamedTuple):
-    """Alternatives, and whether they stand on one line."""
+    """Alternatives, and whether they were given on one line."""
 
     texts: list[str]
     on_one_line: bool
@@ -151,7 +145,7 @@ class _Writer:
             write_text("".join(shown))
 
     def _cost(self, score: Score) -> tuple[bool, float]:
-        """Return what to sort by; an alternative of no symbol comes last."""
+        """Return the sort key; an alternative without tokens comes last."""
         if not score.tokens:
             return True, 0.0
         by_character = self._options["per_character"]

@@ -1,4 +1,4 @@
-"""How samples look on stdout: streamed, as texts in order, as JSON Lines, or in colors."""
+"""Prints samples to stdout: streamed, as texts in order, as JSON Lines, or in color."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from charlstm.cli.output import note, write_json, write_text
 if TYPE_CHECKING:
     from charlstm.generation.decoder import Sample
 
-# A symbol of at least this probability has this color, of the 256 that terminals have.
+# Tokens of at least this probability have this color, of the 256 of a terminal.
 COLORS = ((0.5, 34), (0.2, 142), (0.05, 208), (0.0, 196))
 
 
@@ -23,15 +23,15 @@ class Printer:
     """Prints samples.
 
     Args:
-        lines: whether each sample is a line, so that none is set off by an empty one.
-        echo: whether to repeat the prompt before the text.
-        as_json: one object a line instead of the text.
-        show_probs: whether symbols are colored by their probability where there are colors.
-        hidden: tells how many of the characters drawn after a prompt repeat its end.
+        lines: whether each sample is a line; others are separated by an empty line.
+        echo: whether to print the prompt before the text.
+        as_json: whether to print one JSON object for each sample instead of its text.
+        show_probs: whether to color tokens by their probability on a terminal.
+        hidden: returns how many of the characters drawn after a prompt repeat its end.
 
     Attributes:
-        colors: whether there are.
-        tokens: how many symbols the samples had so far.
+        colors: whether the output is colored.
+        tokens: the number of tokens in the samples so far.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Printer:
         self._hidden = hidden
         self._printed = 0
         self._streams = False
-        self._unprinted = ""  # before the first piece of what is streamed
+        self._unprinted = ""  # the prompt, until the first piece of a streamed sample
         self.colors = (
             show_probs
             and not as_json
@@ -59,7 +59,7 @@ class Printer:
         self.tokens = 0
 
     def begin_stream(self, prompt: str) -> None:
-        """Expect the one sample in pieces; the prompt is printed with the first."""
+        """Prepare for a single sample in pieces; the prompt is printed with the first."""
         self._streams = True
         self._unprinted = prompt if self._echo else ""
 
@@ -88,36 +88,36 @@ class Printer:
 
 
 def legend() -> str:
-    """Return what the colors mean."""
+    """Return the meaning of the colors, in colors."""
     parts = [click.style(f"{least:.0%} and more", fg=color) for least, color in COLORS[:-1]]
     return f"probability: {', '.join(parts)}, {click.style('less', fg=COLORS[-1][1])}"
 
 
 def _colored(sample: Sample, hidden: int) -> Iterator[str]:
-    """Yield the symbols in their colors, as far as they are part of the text.
+    """Yield the tokens of a sample in color, without what is not part of its text.
 
     The first ``hidden`` characters repeat the prompt; the last may go beyond a stop text.
     """
     import math
 
     left = len(sample.text)
-    for symbol in sample.symbols or ():
-        text = symbol.text[hidden:][:left]
-        hidden = max(0, hidden - len(symbol.text))
+    for token in sample.symbols or ():
+        text = token.text[hidden:][:left]
+        hidden = max(0, hidden - len(token.text))
         left -= len(text)
         if text:
-            probability = math.exp(symbol.log_probability)
+            probability = math.exp(token.log_probability)
             color = next(color for least, color in COLORS if probability >= least)
             yield click.style(text, fg=color)
 
 
 class Stopwatch:
-    """Tells how fast it was."""
+    """Measures the speed of generation, from its construction on."""
 
     def __init__(self) -> None:
         self._began = time.monotonic()
 
-    def tell(self, tokens: int) -> None:
-        """Note tokens, seconds and tokens a second on stderr."""
+    def report(self, tokens: int) -> None:
+        """Print tokens, seconds and tokens per second to stderr."""
         seconds = time.monotonic() - self._began
         note(f"{tokens:,} tokens in {seconds:.2f} s, {tokens / max(seconds, 1e-9):,.0f} tokens/s")

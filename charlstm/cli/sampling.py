@@ -1,4 +1,7 @@
-"""The options that say how symbols are drawn, in the order in which they are applied."""
+"""The options of sampling, in the order in which they are applied to the logits.
+
+Defaults are those of ``SampleConfig``.
+"""
 
 from __future__ import annotations
 
@@ -8,22 +11,22 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from charlstm.cli.options import Function, Number, group_of
+from charlstm.cli.options import Function, Number, OptionGroup
 from charlstm.config import SampleConfig
 
 DEFAULTS = SampleConfig()
 
 _HEADING = "Sampling (applied in this order; --temperature last)"
-_option = group_of(_HEADING)
+_option = OptionGroup(_HEADING)
 
 if TYPE_CHECKING:
     _Pair = click.ParamType[tuple[str, float]]
 else:
-    _Pair = click.ParamType  # which is no generic class before Click 8.4
+    _Pair = click.ParamType  # not generic before Click 8.4
 
 
 class Bias(_Pair):
-    """A text and what to add to the logits of symbols that complete it: ``TEXT=+2``."""
+    """A text and the nats to add to the logits of tokens that complete it: ``TEXT=+2``."""
 
     name = "TEXT=NATS"
 
@@ -42,12 +45,12 @@ class Bias(_Pair):
 
 
 def sampling_options(function: Function) -> Function:
-    """Give a command the options."""
+    """Add the options of sampling."""
     return reduce(lambda decorated, option: option(decorated), reversed(_OPTIONS), function)
 
 
 def given_sampling_options(context: click.Context) -> list[str]:
-    """Return those of the options that stand on the command line."""
+    """Return the options of sampling that were given on the command line."""
     given = click.core.ParameterSource.COMMANDLINE
     return [
         parameter.opts[-1]

@@ -1,4 +1,4 @@
-"""``charlstm score``: how probable lines or texts are under a trained model."""
+"""``charlstm score``: log-probability, bits per character and perplexity of lines or texts."""
 
 from __future__ import annotations
 
@@ -12,19 +12,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import click
-
 from charlstm.cli.line_ends import keeps_returns, strip_line_end
 from charlstm.cli.options import (
+    OptionGroup,
     checkpoint_argument,
     files_argument,
-    group_of,
     grouped_command,
-    json_option,
 )
 from charlstm.cli.output import json_of, note, write_text
 from charlstm.cli.progress_bar import ProgressBar, bar_over_files, bytes_of
-from charlstm.cli.texts import line_groups, open_texts, reading_options, running_options
+from charlstm.cli.texts import line_groups, open_texts, text_options
 from charlstm.errors import UsageError
 
 if TYPE_CHECKING:
@@ -32,8 +29,8 @@ if TYPE_CHECKING:
     from charlstm.corpus.reading import Source
     from charlstm.evaluation.scoring import Score, StatefulScorer
 
-what = group_of("What to score")
-output = group_of("Output")
+what = OptionGroup("What to score")
+output = OptionGroup("Output")
 
 SAME_TOKENIZER = (
     "Perplexity per token compares only with the same tokenizer, bits per character with any."
@@ -53,29 +50,21 @@ COLUMNS = (
 )
 @checkpoint_argument()
 @files_argument("[FILE]...")
-@what(
+@what.flag(
     "--carry",
-    is_flag=True,
     help="Read on from line to line, line ends included, instead of beginning anew with each: for "
     "the lines of one text. One line after the other, so slower.",
 )
-@what("--whole", is_flag=True, help="Score each file as one text, not line by line.")
-@output("--per-token", is_flag=True, help="Give the log-probability of each symbol too.")
-@output(
+@what.flag("--whole", help="Score each file as one text, not line by line.")
+@output.flag("--per-token", help="Give the log-probability of each symbol too.")
+@output.flag(
     "--sort",
-    is_flag=True,
     help="Most surprising lines first, by bits per character; waits for the end of the text and "
     "holds it.",
 )
-@output(
-    "--top",
-    type=click.IntRange(1),
-    metavar="N",
-    help="Only the N most surprising lines; holds no more than these.",
-)
-@json_option(output, "One JSON object a line, or a file with --whole.")
-@reading_options
-@running_options
+@output.count("--top", help="Only the N most surprising lines; holds no more than these.")
+@output.json("One JSON object a line, or a file with --whole.")
+@text_options
 def command(checkpoint: Path, files: tuple[str, ...], **options: Any) -> None:
     """Score each line of the FILEs (default: standard input, -) with CHECKPOINT.
 
@@ -91,7 +80,7 @@ def command(checkpoint: Path, files: tuple[str, ...], **options: Any) -> None:
     sources = open_texts(files, options["encoding"])
     model = load(checkpoint, precision=options["precision"], threads=options["threads"])
     if not options["quiet"]:
-        _tell(model, options)
+        _note_columns(model, options)
     (_score_whole if options["whole"] else _score_lines)(model, sources, options)
 
 
@@ -104,7 +93,7 @@ def _check(options: dict[str, Any]) -> None:
             raise UsageError(f"--{name} is about lines and --whole about files: give one of them")
 
 
-def _tell(model: LanguageModel, options: dict[str, Any]) -> None:
+def _note_columns(model: LanguageModel, options: dict[str, Any]) -> None:
     in_columns = not options["as_json"] and not options["whole"]
     note(f"{COLUMNS} {SAME_TOKENIZER}" if in_columns else SAME_TOKENIZER)
     if options["carry"] and model.checkpoint.config.corpus.lines:
@@ -136,7 +125,7 @@ def _score_lines(model: LanguageModel, sources: list[Source], options: dict[str,
 
 
 def _most_surprising(lines: Iterable[_Line], count: int | None) -> list[_Line]:
-    """Return the lines of most bits per character, equal ones in their order, empty ones last."""
+    """Return lines by falling bits per character; ties keep their order, empty lines come last."""
     if count is None:
         return sorted(lines, key=_surprise, reverse=True)
     return heapq.nlargest(count, lines, key=_surprise)
@@ -150,7 +139,7 @@ def _surprise(line: _Line) -> float:
 def _groups(
     model: LanguageModel, sources: list[Source], options: dict[str, Any], progress: ProgressBar
 ) -> Iterator[list[_Line]]:
-    """Yield scored lines in order, in groups that are ready at the same time."""
+    """Yield scored lines in order, in groups that become ready together."""
     encoding, decode_errors = options["encoding"], options["decode_errors"]
     for source in sources:
         file = source.name if len(sources) > 1 else None
@@ -173,7 +162,7 @@ class _Scorer:
         self._carries = options["carry"] and not model.checkpoint.config.corpus.lines
 
     def __call__(self, lines: list[str]) -> Iterator[list[Score]]:
-        """Yield the scores of lines, which have their line ends, as soon as they are there."""
+        """Yield the scores of lines, given with their line ends, as soon as they are computed."""
         if not self._carries:
             texts = [strip_line_end(line, keeps_returns=self._keeps_returns) for line in lines]
             yield self._model.score(*texts, per_token=self._per_token)
@@ -191,35 +180,34 @@ class _Scorer:
 
 def _show_columns(line: _Line) -> str:
     score = line.score
-    place = f"{line.number}" if line.file is None else f"{line.file}:{line.number}"
+    number = f"{line.number}" if line.file is None else f"{line.file}:{line.number}"
     columns = (
         f"{score.bits_per_character:.4f}",
         f"{score.log_probability:.4f}",
         f"{score.perplexity:.2f}",
         f"{score.unknown}",
-        place,
+        number,
         score.text,
     )
-    return "\t".join(columns) + "\n" + _show_symbols(score)
+    return "\t".join(columns) + "\n" + _show_tokens(score)
 
 
-def _show_symbols(score: Score) -> str:
-    """Show symbols, one a line after a tab, their text quoted as in JSON."""
+def _show_tokens(score: Score) -> str:
+    """Return the tokens, one on each line after a tab, their text quoted as in JSON."""
     return "".join(
-        f"\t{symbol.log_probability:.4f}\t{json_of(symbol.text)}\n"
-        for symbol in score.symbols or ()
+        f"\t{token.log_probability:.4f}\t{json_of(token.text)}\n" for token in score.symbols or ()
     )
 
 
 def _show_json(line: _Line) -> str:
     named = {} if line.file is None else {"file": line.file}
     score = line.score
-    facts = {"line": line.number, "text": score.text} | figures_of(score) | _symbols_of(score)
+    facts = {"line": line.number, "text": score.text} | figures_of(score) | _tokens_of(score)
     return json_of(named | facts) + "\n"
 
 
 def figures_of(score: Score) -> dict[str, Any]:
-    """Return the numbers of a score, which JSON has null for where there are none."""
+    """Return the figures of a score under their JSON names."""
     return {
         "characters": score.characters,
         "tokens": score.tokens,
@@ -230,7 +218,7 @@ def figures_of(score: Score) -> dict[str, Any]:
     }
 
 
-def _symbols_of(score: Score) -> dict[str, Any]:
+def _tokens_of(score: Score) -> dict[str, Any]:
     return {} if score.symbols is None else {"symbols": score.symbols}
 
 
@@ -246,7 +234,7 @@ def _score_whole(model: LanguageModel, sources: list[Source], options: dict[str,
             if options["as_json"]:
                 named = {"file": source.name} if several else {}
                 nats = {"nats_per_token": score.nats_per_token}
-                facts = named | figures_of(score) | nats | _symbols_of(score)
+                facts = named | figures_of(score) | nats | _tokens_of(score)
                 write_text(json_of(facts) + "\n")
             else:
                 write_text("\n" * bool(index) + _table(score, source.name if several else None))
@@ -280,4 +268,4 @@ def _table(score: Score, file: str | None) -> str:
         "characters": f"{score.characters:,}",
         "unknown": f"{score.unknown:,}",
     }
-    return "".join(f"{name:<20}{value}\n" for name, value in rows.items()) + _show_symbols(score)
+    return "".join(f"{name:<20}{value}\n" for name, value in rows.items()) + _show_tokens(score)

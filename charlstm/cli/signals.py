@@ -1,17 +1,16 @@
-"""What signals do to a run: before there is anything to save they end it, then they ask it to save.
+"""Signals: with nothing to save yet they end a run, afterwards they ask it to save and stop.
 
-Ctrl-C (SIGINT), a request to end (SIGTERM) and a closed terminal (SIGHUP) are one and the same to a
-run; the exit status tells which it was, as shells expect it. This module does not know what a run
-is.
+A run treats Ctrl-C (SIGINT), SIGTERM and a closed terminal (SIGHUP) alike; the exit status says
+which it was, as shells expect. Does not know what a run is.
 """
 
 from __future__ import annotations
 
 import signal
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import Any
 
-# What is said where nothing had to be saved.
+# What is printed where nothing had to be saved.
 WORDS = {
     signal.SIGINT: "Interrupted.",
     signal.SIGTERM: "Terminated.",
@@ -28,18 +27,18 @@ class Stopped(KeyboardInterrupt):
 
 
 def exit_status(number: int) -> int:
-    """Return the exit status of a command that a signal has stopped."""
+    """Return the exit status of a command stopped by a signal."""
     return 128 + number
 
 
 class Signals:
-    """Catches signals as long as it is entered.
+    """A context in which signals raise ``Stopped`` or, once deferred, are remembered.
 
-    What is ignored, such as SIGHUP under ``nohup``, stays ignored. Of those that are deferred the
-    first counts; Ctrl-C after it ends the process at once, wherever it is.
+    A signal that is ignored on entry, such as SIGHUP under ``nohup``, stays ignored. Of deferred
+    signals the first counts; Ctrl-C after it ends the process at once, wherever it is.
 
     Attributes:
-        number: of the first signal that came, or 0.
+        number: the number of the first signal received, or 0.
     """
 
     def __init__(self) -> None:
@@ -53,12 +52,7 @@ class Signals:
                 self._previous[number] = signal.signal(number, self._on_signal)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         for number, handler in self._previous.items():
             signal.signal(number, handler)
 
@@ -69,6 +63,6 @@ class Signals:
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         self.number = self.number or number
         if not self._deferred:
-            raise Stopped(number)  # which some import may swallow; then a run stops as it begins
+            raise Stopped(number)  # an import may swallow it; then the run stops as it starts
         if signal.SIGINT in self._previous:
             signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -1,4 +1,4 @@
-"""Texts that commands read after training: files, standard input as it arrives, lines in groups."""
+"""Texts that commands read after training: files, or standard input as it arrives, in lines."""
 
 from __future__ import annotations
 
@@ -7,34 +7,34 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from charlstm.cli.options import Function, decoding_options, engine_options, group_of
+from charlstm.cli.options import Function, OptionGroup
 from charlstm.errors import UsageError
 
 if TYPE_CHECKING:
     from charlstm.corpus.reading import Source
 
-# A group of lines is scored as batches of rows and then shown: at most so much at once.
+# A group of lines is scored in batches and then printed: at most so much at once.
 GROUP_LINES = 512
 GROUP_CHARACTERS = 2**18
 
-reading = group_of("Reading")
-running = group_of("Running")
-reading_options = decoding_options(reading)
+reading = OptionGroup("Reading")
+running = OptionGroup("Running")
 
 
-def running_options(function: Function) -> Function:
-    """Add the options that say how the model runs."""
-    quiet = running("-q", "--quiet", is_flag=True, help="No note and no progress bar on stderr.")
-    return engine_options(running)(quiet(function))
+def text_options(function: Function) -> Function:
+    """Add the options for how texts are decoded and how the model runs."""
+    quiet = running.quiet("No note and no progress bar on stderr.")
+    decorated: Function = quiet(function)
+    return reading.decoding(running.engine(decorated))
 
 
 def open_texts(files: tuple[str, ...], encoding: str) -> list[Source]:
-    """Return the texts that arguments name: files as ``charlstm train`` takes them, or ``-``.
+    """Return the texts named by arguments: files as for ``charlstm train``, or ``-`` for stdin.
 
     Raises:
-        ConfigError: if ``encoding`` is no text encoding.
-        CorpusError: if a name stands for nothing that can be read as text.
-        UsageError: if standard input is asked for and closed.
+        ConfigError: if ``encoding`` is not a text encoding.
+        CorpusError: if a file does not exist or cannot be read as text.
+        UsageError: if standard input is named but closed.
     """
     from charlstm.corpus.reading import STDIN, check_encoding
     from charlstm.corpus.sources import find_sources
@@ -56,9 +56,10 @@ def _standard_input() -> Source:
 
 
 def line_groups(blocks: Iterable[str]) -> Iterator[list[str]]:
-    r"""Divide blocks of a text into lines with their "\n", in groups.
+    r"""Split blocks of a text into lines with their "\n", and yield these in groups.
 
-    A group holds what is there: of a pipe that brings one line now and then, one line.
+    A group holds the lines available now: a pipe that delivers one line at a time gives groups
+    of one.
     """
     from charlstm.corpus.lines import split_lines
 

@@ -4,20 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import signal
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from charlstm.cli.options import (
-    Number,
-    complete_checkpoints,
-    complete_files,
-    decoding_options,
-    group_of,
-    grouped_command,
-    json_option,
-)
+from charlstm.cli.options import Number, OptionGroup, files_argument, grouped_command
 from charlstm.cli.output import note
 from charlstm.cli.signals import Signals, exit_status
 from charlstm.errors import UsageError
@@ -25,11 +16,11 @@ from charlstm.errors import UsageError
 if TYPE_CHECKING:
     from charlstm.training.options import TrainOptions
 
-text = group_of("Text")
-size = group_of("Size (default: from the length of the text)")
-budget = group_of("Budget (default: epochs, from the length of the text)")
-learning = group_of("Learning")
-place = group_of("Checkpoint and output")
+text = OptionGroup("Text")
+size = OptionGroup("Size (default: from the length of the text)")
+budget = OptionGroup("Budget (default: epochs, from the length of the text)")
+learning = OptionGroup("Learning")
+output = OptionGroup("Checkpoint and output")
 
 
 @grouped_command(
@@ -40,215 +31,170 @@ place = group_of("Checkpoint and output")
     "charlstm train python-docs --size tiny --epochs 2",
     when_memory_is_short="choose a smaller --size, fewer --streams or a shorter --sequence-length",
 )
-@click.argument("corpus", nargs=-1, shell_complete=complete_files)
-@text(
+@files_argument("[CORPUS]...", name="corpus")
+@text.choice(
     "--level",
-    type=click.Choice(["char", "word"]),
+    among=["char", "word"],
     default="char",
-    show_default=True,
     help="Predict characters, or words (rare ones are spelled). Words suit prose of a megabyte "
     "and more; characters suit everything else.",
 )
-@text(
+@text.flag(
     "--lines",
-    is_flag=True,
     help="Each line is a document of its own (names, titles, log lines); default: each file is.",
 )
-@text(
+@text.flag(
     "--no-index",
-    is_flag=True,
     help="With --lines, don't keep hashes of the training lines in the checkpoint. They tell new "
     "samples from copies; but whoever has the checkpoint can test whether a line was trained on.",
 )
-@decoding_options(text)
-@text(
+@text.decoding
+@text.file(
     "--valid",
     multiple=True,
-    shell_complete=complete_files,
-    metavar="FILE",
     help="Validate on this text instead of a part of the corpus; repeatable.",
 )
-@text(
+@text.number(
     "--valid-fraction",
-    type=Number(0, 1, min_open=True, max_open=True),
+    within=Number(0, 1, min_open=True, max_open=True),
     metavar="FRACTION",
     default=0.1,
-    show_default=True,
     help="Part of the corpus that validates: its end, or lines drawn by seed.",
 )
-@text(
+@text.count(
     "--vocab-size",
-    type=click.IntRange(1),
-    metavar="N",
     help="Words in the vocabulary at word level; default 20000. Lower it for speed.",
 )
-@text(
+@text.count(
     "--min-count",
-    type=click.IntRange(1),
-    metavar="N",
     help="Occurrences a word needs to be in the vocabulary at word level; default 2.",
 )
-@size(
+@size.choice(
     "--size",
-    type=click.Choice(["auto", "tiny", "small", "medium", "large"]),
+    among=["auto", "tiny", "small", "medium", "large"],
     default="auto",
-    show_default=True,
     help="1x128, 2x256, 2x512 or 3x1024 (layers x units).",
 )
-@size("--layers", type=click.IntRange(1, 64), metavar="N", help="LSTM layers.")
-@size("--units", type=click.IntRange(1, 16384), metavar="N", help="Width of each layer.")
-@size("--embedding", type=click.IntRange(1, 16384), metavar="N", help="Width of the embedding.")
+@size.count("--layers", most=64, help="LSTM layers.")
+@size.count("--units", most=16384, help="Width of each layer.")
+@size.count("--embedding", most=16384, help="Width of the embedding.")
 @size(
     "--tie/--no-tie",
     "tie",
     default=None,
     help="Use the embedding as output projection; needs equal widths. Default: at word level.",
 )
-@budget(
+@budget.number(
     "--epochs",
-    type=Number(0, 1e9, min_open=True),
-    metavar="X",
+    within=Number(0, 1e9, min_open=True),
     help="Read the text X times; default 8 for a million tokens, more for less (at most 60).",
 )
-@budget("--steps", type=click.IntRange(1), metavar="N", help="Take N optimizer steps.")
-@budget(
+@budget.count("--steps", help="Take N optimizer steps.")
+@budget.number(
     "--minutes",
-    type=Number(0, 1e9, min_open=True),
-    metavar="X",
+    within=Number(0, 1e9, min_open=True),
     help="Be back after X minutes, the command's start included.",
 )
-@budget(
+@budget.count(
     "--patience",
-    type=click.IntRange(1),
-    metavar="N",
     help="Stop after N evaluations without a better one; default a fifth of all, at least 5.",
 )
-@budget(
+@budget.count(
     "--eval-every",
-    type=click.IntRange(1),
     metavar="STEPS",
     help="Evaluate every so many steps; default each epoch, ten times a run at least; with "
     "--minutes ten times, or less often where that would take more than a twentieth of the time.",
 )
-@learning(
+@learning.number(
     "--dropout",
-    type=Number(0, 1, max_open=True),
+    within=Number(0, 1, max_open=True),
     metavar="P",
     help="Dropout on each layer's output; default 0.3, 0.5 for words and short texts, reached in "
     "the first readings of the text. Raise it when the run says that it overfits.",
 )
-@learning(
+@learning.number(
     "--dropout-ramp",
-    type=Number(0, 1e6),
+    within=Number(0, 1e6),
     metavar="EPOCHS",
     help="Let dropout rise from 0 over the first readings of the text; default 4, or no "
     "rise where --dropout is given.",
 )
-@learning(
+@learning.number(
     "--learning-rate",
-    type=Number(0, 1e3, min_open=True),
-    metavar="X",
+    within=Number(0, 1e3, min_open=True),
     help="Peak rate; default 0.008 for 48 streams of 512 units with adamw, 7 with sgd. Lower it "
     "if the loss jumps.",
 )
-@learning(
+@learning.count(
     "--warmup-steps",
-    type=click.IntRange(0),
-    metavar="N",
+    least=0,
     help="Steps of linear warm-up; default 100, but at most a tenth of the run, or 50 a minute "
     "with --minutes.",
 )
-@learning(
+@learning.number(
     "--final-rate",
-    type=Number(0, 1),
-    metavar="X",
+    within=Number(0, 1),
     help="Rate at the end, as a share of the peak; default 0.02.",
 )
-@learning(
+@learning.number(
     "--weight-decay",
-    type=Number(0, 1e3),
-    metavar="X",
+    within=Number(0, 1e3),
     help="Decoupled weight decay of AdamW and Lion; default 0.05.",
 )
-@learning(
+@learning.number(
     "--clip-norm",
-    type=Number(0, 1e9, min_open=True),
-    metavar="X",
+    within=Number(0, 1e9, min_open=True),
     help="Clip the gradient to this global norm; default 1.0, with sgd 0.25.",
 )
-@learning(
+@learning.choice(
     "--optimizer",
-    type=click.Choice(["adamw", "adam", "lion", "rmsprop", "sgd"]),
+    among=["adamw", "adam", "lion", "rmsprop", "sgd"],
     help="Default adamw, for words sgd (with momentum), which there learns what holds for other "
     "texts.",
 )
-@learning(
+@learning.count(
     "--streams",
-    type=click.IntRange(1, 65536),
-    metavar="N",
+    most=65536,
     help="Parallel streams, the batch; default 48, 16 for words, fewer for short texts.",
 )
-@learning(
+@learning.count(
     "--sequence-length",
-    type=click.IntRange(1, 65536),
-    metavar="N",
+    most=65536,
     help="Tokens that gradients reach back; default 32, 16 for very short texts.",
 )
-@learning(
+@learning.choice(
     "--precision",
-    type=click.Choice(["auto", "float32", "bfloat16"]),
+    among=["auto", "float32", "bfloat16"],
     help="Number type of matrix products; default auto: bfloat16 where the processor has it.",
 )
-@learning(
-    "--seed",
-    type=click.IntRange(0, 2**32 - 1),
-    metavar="N",
-    default=1,
-    show_default=True,
-    help="Determines weights, batches, dropout and drawn lines.",
-)
-@place(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path, file_okay=False),
-    metavar="FOLDER",
+@learning.seed(default=1, help="Determines weights, batches, dropout and drawn lines.")
+@output.output(
+    kind="FOLDER",
     help="Where the checkpoint goes; default checkpoints/NAME, NAME-2 and so on.",
 )
-@place("--overwrite", is_flag=True, help="Replace a checkpoint that -o already holds.")
-@place(
-    "--resume",
-    type=click.Path(path_type=Path),
-    shell_complete=complete_checkpoints,
-    metavar="CHECKPOINT",
-    help="Go on with an interrupted run; takes no other setting.",
-)
-@place(
+@output.flag("--overwrite", help="Replace a checkpoint that -o already holds.")
+@output.checkpoint("--resume", help="Go on with an interrupted run; takes no other setting.")
+@output.checkpoint(
     "--from",
     "from_checkpoint",
-    type=click.Path(path_type=Path),
-    shell_complete=complete_checkpoints,
-    metavar="CHECKPOINT",
     help="Fine-tune a trained model on this corpus; new symbols are added.",
 )
-@place("--dry-run", is_flag=True, help="Say what would be done and stop.")
-@place(
+@output.flag("--dry-run", help="Say what would be done and stop.")
+@output.count(
     "--sample-every",
-    type=click.IntRange(0),
-    metavar="N",
+    least=0,
     help="Show a short sample after every Nth evaluation; default five times a run, 0 never.",
 )
-@place(
+@output.number(
     "--save-every",
-    type=Number(0, min_open=True),
+    within=Number(0, min_open=True),
     metavar="SECONDS",
     help="Save what --resume needs at least so often; default 60 seconds, or longer where saves "
     "would take more than a fiftieth of the time.",
 )
-@place(
-    "--threads", type=click.IntRange(1, 1024), metavar="N", help="Processor threads; default all."
-)
-@place("-q", "--quiet", is_flag=True, help="No progress and no notes, only warnings.")
-@json_option(place, "Print one JSON object at the end instead of the checkpoint's path.")
+@output.count("--threads", most=1024, help="Processor threads; default all.")
+@output.quiet("No progress and no notes, only warnings.")
+@output.json("Print one JSON object at the end instead of the checkpoint's path.")
 @click.pass_context
 def command(ctx: click.Context, /, **options: Any) -> None:
     """Train a language model on CORPUS and save it as a checkpoint.

@@ -1,6 +1,6 @@
-"""What a person sees of a training run: plan, progress bar, evaluations, samples, warnings, result.
+"""What a training run prints: plan, progress bar, evaluations, samples, warnings, result.
 
-The result goes to stdout, all else to stderr.
+The result goes to stdout, everything else to stderr.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from charlstm.cli.options import dropout_of
+from charlstm.cli.descriptions import describe_hardware, describe_plan, show_perplexity
 from charlstm.cli.output import note, write_json, write_text
 from charlstm.errors import StorageError
 from charlstm.training.observer import Hardware, Observer, TrainingResult
@@ -27,56 +27,12 @@ SAMPLE_TOKENS = {"char": 240, "word": 60}
 SAMPLED_LINES = 3
 
 
-def describe_plan(run: Run) -> str:
-    """Return the plan line: size, parameters, steps and expected minutes."""
-    from charlstm.training.presets import SIZES
-
-    plan, train = run.plan, run.config.train
-    model = run.config.model
-    if train.minutes is not None:
-        length = f"{train.minutes:g} min, about {plan.steps:,} steps"
-    else:
-        length = f"{plan.steps:,} steps ({plan.steps / plan.steps_per_epoch:.1f} epochs)"
-    size = f"{plan.size}, " if plan.size in SIZES else ""
-    batch = f"{train.streams} x {train.sequence_length} tokens"
-    expected = "" if train.minutes is not None else f", about {_minutes(plan.minutes)}"
-    return (
-        f"{run.folder}: {size}{model.layers} x {model.units} LSTM, "
-        f"{model.parameters:,} parameters; {length} of {batch}{expected}; "
-        f"{run.prepared.store.train_tokens:,} tokens to train and "
-        f"{run.prepared.store.valid_tokens:,} to validate, {model.vocab_size:,} symbols; "
-        f"dropout {dropout_of(train)}, seed {train.seed}"
-    )
-
-
-def describe_hardware(hardware: Hardware) -> str:
-    """Say in a few words what training runs on."""
-    workers = f", {hardware.workers} workers" if hardware.workers > 1 else ""
-    if hardware.gpus:
-        gpus = f"{hardware.gpus} GPUs" if hardware.gpus > 1 else "GPU"
-        return f"{gpus}, cuDNN (own loop in batches where a document begins){workers}"
-    return f"CPU, {hardware.product_type} matrix products{workers}"
-
-
-def _minutes(minutes: float) -> str:
-    if minutes < 1:
-        return f"{max(1, round(60 * minutes))} s"
-    return f"{minutes:.1f} minutes" if minutes < 10 else f"{minutes:,.0f} minutes"
-
-
-def perplexity(value: float | None) -> str:
-    """Return a perplexity for people; an infinite one is read from a file as null."""
-    if value is None or math.isinf(value):
-        return "infinite"
-    return f"{value:,.1f}" if value < 1e6 else f"{value:.1e}"
-
-
 class TrainReport(Observer):
-    """Shows a run and tells it to stop when a signal asks for it.
+    """Prints the progress of a run, and asks it to stop after a signal.
 
     Args:
-        signals: what may ask it to stop.
-        quiet: show warnings only.
+        signals: the signals received.
+        quiet: print warnings only.
         as_json: print the result as JSON instead of the checkpoint's path.
     """
 
@@ -100,7 +56,7 @@ class TrainReport(Observer):
         return self._stops
 
     def on_plan(self, run: Run) -> None:
-        """Say what is planned, and what may go wrong."""
+        """Print the plan, and warn of unknown characters and of too little memory."""
         self.run = run
         if not self.quiet:
             note(describe_plan(run))
@@ -154,8 +110,8 @@ class TrainReport(Observer):
         train = "" if figures.train_loss is None else f"train {figures.train_loss:.4f}  "
         words = ""
         if self.run.config.tokenizer.level == "word":
-            words = f"  perplexity {perplexity(figures.valid_perplexity)} per token, "
-            words += f"{perplexity(figures.valid_word_perplexity)} per word"
+            words = f"  perplexity {show_perplexity(figures.valid_perplexity)} per token, "
+            words += f"{show_perplexity(figures.valid_word_perplexity)} per word"
         self._say(
             f"step {figures.step:>6,}  epoch {figures.epoch:6.2f}  {train}"
             f"valid {figures.valid_loss:.4f} nats  {figures.valid_bits_per_character:.4f} bits/char"
@@ -166,7 +122,7 @@ class TrainReport(Observer):
             self._say(self._sample(weights()))
 
     def on_overfitting(self, best: Figures, now: Figures) -> None:
-        """Warn, whether quiet or not: it is what a person should act on."""
+        """Warn, even if quiet."""
         self._say(
             f"Warning: the model is overfitting: since step {best.step:,} training loss fell from "
             f"{best.train_loss:.3f} to {now.train_loss:.3f} while validation loss rose from "
@@ -178,19 +134,19 @@ class TrainReport(Observer):
     # The end
 
     def show_plan(self, run: Run) -> None:
-        """Print the plan of a run that is not to be trained, if JSON is asked for."""
+        """Print the plan of a dry run as JSON, if that was asked for."""
         if self.as_json:
             write_json(_planned(run))
 
     def show_result(self, run: Run, result: TrainingResult, workers: Workers) -> None:
-        """Print where the checkpoint is, or all about it, and say what else is to be known."""
+        """Print the checkpoint's path, or the result as JSON, then notes and warnings."""
         interrupted = result.stop_reason == "interrupted"
         _warn_outcome(run, result, self.quiet)
         if interrupted:
             self._say(f"Interrupted and saved; go on with: charlstm train --resume {run.folder}")
         elif run.config.train.minutes is not None:
             self._say(_equivalent(run, result))
-        # A terminal that was closed takes nothing more, which is no other end than the signal's.
+        # A closed terminal takes no output; the exit status is that of the signal all the same.
         closed = (OSError, StorageError) if interrupted else ()
         with contextlib.suppress(*closed):
             if self.as_json:
@@ -237,13 +193,13 @@ class TrainReport(Observer):
 
 
 class OtherReport(TrainReport):
-    """The report of a worker beside the chief, which speaks for all."""
+    """The report of a worker other than the chief, which prints for all."""
 
     def on_plan(self, run: Run) -> None:
         """Say nothing."""
 
     def on_start(self, hardware: Hardware, step: int, steps: int | None) -> None:
-        """Say nothing, but take a signal from here on for a wish to save and stop."""
+        """Say nothing, but from here on remember a signal, so that the run saves and stops."""
         self.signals.defer()
 
     def on_evaluation(
@@ -282,7 +238,7 @@ def _planned(run: Run) -> dict[str, Any]:
 
 
 def _warn_outcome(run: Run, result: TrainingResult, quiet: bool) -> None:
-    """Say what the figures alone don't: that the run stopped early, or learned nothing."""
+    """Say what the figures alone don't show: an early stop, or a model worse than chance."""
     best = result.best
     if result.stop_reason == "early stopping" and not quiet:
         note(
@@ -299,7 +255,7 @@ def _warn_outcome(run: Run, result: TrainingResult, quiet: bool) -> None:
 
 
 def _equivalent(run: Run, result: TrainingResult) -> str:
-    """Say which options would repeat a run whose budget was in minutes, whatever the machine."""
+    """Return the options that repeat a run with a budget in minutes on any machine."""
     from charlstm.training.presets import SIZES
 
     train = run.config.train
@@ -321,7 +277,7 @@ def _warn_unknown(run: Run) -> None:
 
 
 def _warn_memory(run: Run) -> None:
-    """Say beforehand what the system, once it is out of memory, ends without a word."""
+    """Warn before the system kills the run for lack of memory, which prints nothing."""
     from charlstm.system.hardware import available_memory
 
     free = available_memory()

@@ -1,10 +1,8 @@
 """Tests of ``charlstm evaluate`` through the command line."""
 
 import inspect
-import json
 import math
 import os
-import subprocess
 import sys
 
 import pytest
@@ -14,10 +12,15 @@ from charlstm.cli.score import SAME_TOKENIZER
 from charlstm.corpus.documents import Corpus
 from charlstm.errors import ConfigError, CorpusError, UsageError
 from charlstm.evaluation.dynamic import _no_new_gpu
+from tests.cli.helpers import (
+    ALLOWED,
+    NAMES,
+    TEXT,
+    assert_figures_of_training,
+    objects,
+    write_validation_text,
+)
 from tests.messages import assert_error, raises_naming
-
-from .conftest import NAMES, TEXT
-from .test_score import validation_text
 
 NOTE = SAME_TOKENIZER + "\n"
 KEYS = [
@@ -30,9 +33,8 @@ WORD_KEYS = [
 
 
 def facts(result):
-    assert result.status == 0, result.err
-    assert result.out.count("\n") == 1
-    return json.loads(result.out)
+    (found,) = objects(result)
+    return found
 
 
 @pytest.fixture
@@ -47,22 +49,17 @@ def text(tmp_path):
 @pytest.mark.parametrize("checkpoint", ["prose", "names", "words"])
 def test_the_validation_text_has_the_figures_of_training(charlstm, request, tmp_path, checkpoint):
     checkpoint = request.getfixturevalue(checkpoint)
-    found = validation_text(checkpoint, tmp_path / "valid")
-    origin, figures = found.config.provenance, found.figures
-    for precision, allowed in (("float32", 1e-3), ("int8", 3e-3)):
-        score = facts(charlstm(
-            "evaluate", checkpoint, "valid", "--sample", 0, "--json", "-q", "--precision", precision
-        ))  # fmt: skip
+    found = write_validation_text(checkpoint, tmp_path / "valid")
+    for precision, allowed in ALLOWED.items():
+        options = ["--sample", 0, "--json", "-q", "--precision", precision]
+        score = facts(charlstm("evaluate", checkpoint, "valid", *options))
         assert list(score) == KEYS
-        assert score["tokens"] == origin.valid_tokens
-        assert score["characters"] == origin.valid_characters
-        assert score["words"] == origin.valid_words
-        assert score["loss"] == pytest.approx(figures.valid_loss, abs=allowed)
-        bits = figures.valid_bits_per_character
-        assert score["bits_per_character"] == pytest.approx(bits, abs=2 * allowed)
-        assert score["perplexity"] == pytest.approx(figures.valid_perplexity, rel=0.01)
+        assert_figures_of_training(found, score, allowed)
+        assert score["words"] == found.config.provenance.valid_words
         assert score["perplexity_known"] == score["perplexity"]
-        assert score["word_perplexity"] == pytest.approx(figures.valid_word_perplexity, rel=0.1)
+        assert score["word_perplexity"] == pytest.approx(
+            found.figures.valid_word_perplexity, rel=0.1
+        )
 
 
 @pytest.mark.parametrize("checkpoint", ["prose", "words"])
@@ -99,7 +96,7 @@ def test_a_sample_follows_from_its_seed(charlstm, prose, tmp_path):
     assert first["loss"] == other["loss"]
 
 
-def test_unknown_symbols_are_told_apart(charlstm, prose):
+def test_unknown_tokens_are_told_apart(charlstm, prose):
     given = ("the quick é fox" * 3).encode()
     found = facts(charlstm("evaluate", prose, "-", "--json", "-q", stdin=given))
     assert found["unknown"] == 3
@@ -190,21 +187,6 @@ def test_dynamic_figures_are_labeled(charlstm, prose, text):
     assert (result.status, result.err) == (0, "")
     labels = [line[:24].strip() for line in result.out.splitlines()]
     assert labels[8:] == ["dynamic loss", "dynamic bits", "dynamic perplexity", "dynamic read"]
-
-
-def test_only_dynamic_evaluation_loads_tensorflow(prose, tmp_path):
-    (tmp_path / "text").write_text(TEXT[:300])
-    program = (
-        "import sys\nfrom charlstm.cli.app import run_command_line\n"
-        f"status = run_command_line(['evaluate', {str(prose)!r}, {str(tmp_path / 'text')!r},\n"
-        f"    '--against', {str(tmp_path / 'text')!r}, '--against-sample', '50'])\n"
-        "assert status == 0\n"
-        "print('tensorflow' in sys.modules, 'keras' in sys.modules)"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
-    )
-    assert done.stdout.splitlines()[-1] == "False False"
 
 
 # Memorization
@@ -403,10 +385,3 @@ def test_what_can_not_be_evaluated_is_told(charlstm, prose, tmp_path):
         assert_error(charlstm("evaluate", prose, *arguments), status, *parts)
     assert charlstm("evaluate", prose, "dots", "--sample", 0, "-q").status == 0
     assert_error(charlstm("evaluate", prose, "nothing.txt"), 1, "nothing.txt")
-
-
-def test_help_is_complete(charlstm):
-    result = charlstm("evaluate", "--help")
-    assert result.status == 0
-    for option in ("--sample", "--dynamic-rate", "--against-sample", "--threads", "Examples:"):
-        assert option in result.out

@@ -1,17 +1,14 @@
 """Every example of a help page is run, with the budgets of trainings cut down."""
 
 import importlib
-import os
 import re
 import shlex
 import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
 from charlstm.cli.app import COMMANDS
+from tests.processes import in_a_shell
 
 EXAMPLES = [
     (name, example)
@@ -55,7 +52,6 @@ def test_every_command_has_examples_on_its_help_page(charlstm, name):
 def test_every_example_works(charlstm, compiled_once, folder, tmp_path, name, example):
     assert f"charlstm {name}" in example
     shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
-    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     command = re.sub(r"--(minutes|epochs) [\d.]+", CUT_DOWN, example)
     if "charlstm train" in command and CUT_DOWN not in command:
         command = command.replace("charlstm train", f"charlstm train {CUT_DOWN}")
@@ -65,14 +61,6 @@ def test_every_example_works(charlstm, compiled_once, folder, tmp_path, name, ex
         assert done.status == 0, done.err
         assert done.out
         return
-    done = subprocess.run(
-        ["bash", "-c", f"set -o pipefail; {command}"],
-        cwd=tmp_path,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
+    done = in_a_shell(command, tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout

@@ -2,8 +2,6 @@
 
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -95,16 +93,3 @@ def test_misuse(charlstm, prose, tmp_path, arguments):
     (tmp_path / "model").symlink_to(prose)
     assert_misuse(charlstm("export", *arguments))
     assert files(tmp_path) == ["model"]
-
-
-def test_an_onnx_file_is_written_without_tensorflow(words, tmp_path):
-    program = (
-        "import sys\n"
-        "from charlstm.cli.app import run_command_line\n"
-        f"status = run_command_line(['export', {str(words)!r}])\n"
-        "print(status, {'tensorflow', 'keras'} & set(sys.modules))\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True
-    )
-    assert done.stdout == "model.onnx\n0 set()\n"

@@ -1,13 +1,9 @@
 """``charlstm info``."""
 
 import json
-import math
 import shutil
 
-import pytest
-
 from charlstm.checkpoint.reader import read_checkpoint
-from charlstm.cli.train_report import perplexity
 from tests.messages import assert_error
 
 
@@ -53,15 +49,3 @@ def test_no_checkpoint(charlstm):
 def test_a_name_that_is_too_long_for_the_file_system(charlstm):
     result = charlstm("info", "x" * 300)
     assert_error(result, 1, f"{'x' * 300}/config.json", "File name too long", "path")
-
-
-@pytest.mark.parametrize("value", [None, math.inf])
-def test_a_perplexity_beyond_any_number_is_infinite(value):
-    assert perplexity(value) == "infinite"
-
-
-@pytest.mark.parametrize(
-    ("value", "shown"), [(3.25, "3.2"), (12345.0, "12,345.0"), (2e6, "2.0e+06")]
-)
-def test_a_perplexity_is_shown_short(value, shown):
-    assert perplexity(value) == shown

@@ -6,9 +6,6 @@ import pytest
 
 from charlstm.cli.line_ends import strip_line_end
 
-from .conftest import NAMES
-
-OF_WINDOWS = NAMES.replace("\n", "\r\n")
 READERS = [
     ["generate", "--prompt-file", "-", "-n", 5, "-q", "--json"],
     ["generate", "--prompt", "-", "-n", 5, "-q", "--json"],
@@ -17,12 +14,6 @@ READERS = [
     ["score", "--json", "-q"],
     ["rank", "--json", "-q"],
 ]
-
-
-@pytest.fixture(scope="session")
-def of_windows(trained_once):
-    """A checkpoint of lines that end in carriage return and newline."""
-    return trained_once("windows", OF_WINDOWS, "--lines")
 
 
 def read_by(charlstm, checkpoint, reader, stdin):
@@ -46,9 +37,9 @@ def test_a_line_end_is_no_text(charlstm, names, reader, end):
 @pytest.mark.parametrize("reader", READERS, ids=lambda reader: " ".join(map(str, reader[:2])))
 @pytest.mark.parametrize(("end", "text"), [(b"\n", "an"), (b"\r\n", "an\r"), (b"\r", "an\r")])
 def test_a_carriage_return_is_text_to_a_model_of_lines_that_had_it(
-    charlstm, of_windows, reader, end, text
+    charlstm, windows, reader, end, text
 ):
-    assert read_by(charlstm, of_windows, reader, b"an" + end) == text
+    assert read_by(charlstm, windows, reader, b"an" + end) == text
 
 
 def test_one_line_end_is_stripped():

@@ -9,14 +9,15 @@ import sys
 import pytest
 
 import charlstm as package
+from tests.cli.helpers import objects
 from tests.messages import assert_error, assert_warning, raises_naming
 
 LINE = re.compile(r"\d\.\d{4}\t.+")
 
 
 def predicted(result):
-    assert (result.status, result.err) == (0, "")
-    return [json.loads(line) for line in result.out.splitlines()]
+    assert result.err == ""
+    return objects(result)
 
 
 @pytest.mark.parametrize("level", ["prose", "words"])
@@ -85,7 +86,7 @@ def test_the_end_of_a_line_is_a_prediction(charlstm, names):
 
 
 @pytest.mark.parametrize("level", ["prose", "words"])
-def test_symbols(charlstm, level, request):
+def test_single_tokens(charlstm, level, request):
     model = request.getfixturevalue(level)
     (found,) = predicted(charlstm("predict", model, "the quic", "--symbols", "--json", "-k", 1000))
     shares = [one["probability"] for one in found["predictions"]]
@@ -138,17 +139,15 @@ def test_unknown_characters_are_told_once(charlstm, prose):
     assert charlstm("predict", prose, "the €", "-q").err == ""
 
 
-def test_the_shell_can_end_the_output_early(prose):
-    command = f"yes the | {sys.executable} -m charlstm predict {prose} | head -2"
-    done = subprocess.run(["bash", "-c", command], capture_output=True, timeout=60, check=False)
-    assert (done.returncode, done.stderr) == (0, b"")
-    assert len(done.stdout.splitlines()) == 2
-
-
-def test_both_precisions_run(charlstm, prose):
-    for precision in ("int8", "float32"):
-        result = charlstm("predict", prose, "the q", "--precision", precision, "--threads", 1)
-        assert result.out.splitlines()[0].endswith("\tquick")
+@pytest.mark.parametrize("precision", ["int8", "float32"])
+def test_the_precision_is_that_of_the_model(charlstm, prose, precision):
+    options = ["--precision", precision, "--threads", 1, "--json"]
+    (found,) = objects(charlstm("predict", prose, "the q", *options))
+    shares = [one["probability"] for one in found["predictions"]]
+    expected = package.load(prose, precision=precision, threads=1).predict("the q")
+    assert shares == [one.probability for one in expected]
+    other = package.load(prose, precision={"int8": "float32", "float32": "int8"}[precision])
+    assert shares != [one.probability for one in other.predict("the q")]
 
 
 @pytest.mark.parametrize(
@@ -163,16 +162,6 @@ def test_both_precisions_run(charlstm, prose):
 )  # fmt: skip
 def test_what_is_refused(charlstm, prose, arguments, stdin, status, parts):
     assert_error(charlstm("predict", prose, *arguments, stdin=stdin), status, *parts)
-
-
-def test_a_closed_standard_input_is_misuse(prose):
-    done = subprocess.run(
-        ["bash", "-c", f"{sys.executable} -m charlstm predict {prose} <&-"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert_error(done, 2, "standard input", "closed", "prompt")
 
 
 def test_a_terminal_is_not_waited_for(charlstm, prose, monkeypatch, sentence):

@@ -8,9 +8,8 @@ import sys
 import pytest
 
 import charlstm as package
+from tests.cli.helpers import TEXT
 from tests.messages import assert_error, assert_warning
-
-from .conftest import TEXT
 
 KEYS = [
     "text", "characters", "tokens", "unknown", "log_probability", "bits_per_character",

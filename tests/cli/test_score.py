@@ -3,24 +3,28 @@
 import gzip
 import json
 import math
-import os
-import pty
-import re
 import select
 import subprocess
 import sys
-import termios
 
 import pytest
 
 import charlstm as package
 from charlstm.checkpoint.reader import read_checkpoint
+from charlstm.cli.app import run_command_line
 from charlstm.cli.score import SAME_TOKENIZER
-from charlstm.corpus.documents import open_corpus
-from charlstm.corpus.split import divide
+from tests.cli.helpers import (
+    ALLOWED,
+    NAMES,
+    SHORT,
+    TEXT,
+    TINY,
+    assert_figures_of_training,
+    objects,
+    text_of,
+    write_validation_text,
+)
 from tests.messages import assert_error, assert_names
-
-from .conftest import NAMES, TEXT, TINY
 
 KEYS = [
     "line", "text", "characters", "tokens", "unknown", "log_probability", "bits_per_character",
@@ -28,15 +32,6 @@ KEYS = [
 ]  # fmt: skip
 LINES = ["the lazy dog sleeps.", "zzzqx", "", "a quick fox", "zzzqx", "the €"]
 NOTE = SAME_TOKENIZER + "\n"
-
-
-def text_of(lines):
-    return "".join(line + "\n" for line in lines).encode()
-
-
-def objects(result):
-    assert result.status == 0, result.err
-    return [json.loads(line) for line in result.out.splitlines()]
 
 
 def test_columns_stand_between_tabs(charlstm, prose):
@@ -96,37 +91,44 @@ def test_a_carriage_return_is_no_text_to_a_model_that_never_saw_one(charlstm, na
     assert (ranked.status, ranked.out) == (0, "ana\n")
 
 
-def test_a_carriage_return_is_text_to_a_model_of_lines_that_had_it(charlstm, tmp_path):
-    (tmp_path / "crlf.txt").write_bytes(NAMES.replace("\n", "\r\n").encode())
-    steps = ["--steps", 5, *TINY, "-q"]
-    assert charlstm("train", "crlf.txt", "--lines", "-o", "model", *steps).status == 0
-    (line,) = objects(charlstm("score", "model", "--json", stdin=b"ana\r\n"))
+def test_a_carriage_return_is_text_to_a_model_of_lines_that_had_it(charlstm, windows):
+    (line,) = objects(charlstm("score", windows, "--json", stdin=b"ana\r\n"))
     assert (line["text"], line["characters"], line["unknown"]) == ("ana\r", 5, 0)
 
 
+@pytest.mark.parametrize("precision", ["int8", "float32"])
+def test_the_precision_is_that_of_the_model(charlstm, prose, precision):
+    options = ["--json", "--precision", precision, "--threads", 1]
+    lines = objects(charlstm("score", prose, *options, stdin=text_of(LINES)))
+    expected = package.load(prose, precision=precision, threads=1).score(*LINES)
+    assert [line["log_probability"] for line in lines] == [s.log_probability for s in expected]
+    other = package.load(prose, precision={"int8": "float32", "float32": "int8"}[precision])
+    assert other.score(LINES[0])[0].log_probability != expected[0].log_probability
+
+
 @pytest.mark.parametrize("checkpoint", ["prose", "names", "words"])
-def test_each_symbol_can_be_shown(charlstm, request, checkpoint):
+def test_each_token_can_be_shown(charlstm, request, checkpoint):
     checkpoint = request.getfixturevalue(checkpoint)
     tokenizer = read_checkpoint(checkpoint).tokenizer
     found = objects(charlstm("score", checkpoint, "--json", "--per-token", stdin=text_of(LINES)))
     plain = objects(charlstm("score", checkpoint, "--json", stdin=text_of(LINES)))
     for line, without in zip(found, plain, strict=True):
-        symbols = line.pop("symbols")
+        tokens = line.pop("symbols")
         assert line == without
-        assert len(symbols) == line["tokens"]
-        shown = "".join(symbol["text"] for symbol in symbols)
+        assert len(tokens) == line["tokens"]
+        shown = "".join(token["text"] for token in tokens)
         assert shown == tokenizer.decode(tokenizer.encode(line["text"]))
-        total = sum(symbol["log_probability"] for symbol in symbols)
+        total = sum(token["log_probability"] for token in tokens)
         assert total == pytest.approx(line["log_probability"])
 
 
-def test_symbols_stand_under_their_line(charlstm, prose):
+def test_tokens_are_shown_under_their_line(charlstm, prose):
     result = charlstm("score", prose, "-q", "--per-token", stdin=b'a "\tb\n')
-    first, *symbols = result.out.splitlines()
+    first, *tokens = result.out.splitlines()
     assert first.endswith('\t1\ta "\tb')
-    assert [line.split("\t")[0] for line in symbols] == [""] * 5
-    assert [json.loads(line.split("\t")[2]) for line in symbols] == ["a", " ", "�", "�", "b"]
-    total = sum(float(line.split("\t")[1]) for line in symbols)
+    assert [line.split("\t")[0] for line in tokens] == [""] * 5
+    assert [json.loads(line.split("\t")[2]) for line in tokens] == ["a", " ", "�", "�", "b"]
+    total = sum(float(line.split("\t")[1]) for line in tokens)
     assert total == pytest.approx(float(first.split("\t")[1]), abs=0.001)
 
 
@@ -225,50 +227,21 @@ def test_other_encodings(charlstm, prose, tmp_path):
 # Texts
 
 
-def validation_text(checkpoint, path):
-    """Write the part of the corpus that has validated; return its checkpoint."""
-    found = read_checkpoint(checkpoint)
-    config, origin = found.config.corpus, found.config.provenance
-    parts = divide(
-        open_corpus(
-            [str(checkpoint.parent / name) for name in config.addresses], lines=config.lines
-        ),
-        (origin.characters if not config.lines else 0),
-        config.valid_fraction,
-        seed=config.seed,
-        whole_words=found.config.tokenizer.level == "word",
-    )
-    chunks = [chunk for validates, chunk in parts if validates]
-    path.write_bytes("".join(c.text + "\n" * config.lines for c in chunks).encode())
-    return found
-
-
 @pytest.mark.parametrize("checkpoint", ["prose", "names", "words"])
 def test_the_whole_validation_text_has_the_loss_of_training(
     charlstm, request, tmp_path, checkpoint
 ):
     checkpoint = request.getfixturevalue(checkpoint)
-    found = validation_text(checkpoint, tmp_path / "valid")
-    origin, figures = found.config.provenance, found.figures
-    for precision, allowed in (("float32", 1e-3), ("int8", 3e-3)):
-        (score,) = objects(
-            charlstm("score", checkpoint, "valid", "--whole", "--json", "--precision", precision)
-        )
-        assert score["tokens"] == origin.valid_tokens
-        assert score["characters"] == origin.valid_characters
-        assert score["nats_per_token"] == pytest.approx(figures.valid_loss, abs=allowed)
-        bits = figures.valid_bits_per_character
-        assert score["bits_per_character"] == pytest.approx(bits, abs=2 * allowed)
-        assert score["perplexity"] == pytest.approx(figures.valid_perplexity, rel=0.01)
+    found = write_validation_text(checkpoint, tmp_path / "valid")
+    for precision, allowed in ALLOWED.items():
+        options = ["--whole", "--json", "--precision", precision]
+        (score,) = objects(charlstm("score", checkpoint, "valid", *options))
+        assert_figures_of_training(found, score | {"loss": score["nats_per_token"]}, allowed)
 
 
 @pytest.fixture(scope="module")
 def documents(tmp_path_factory):
     """A checkpoint of several documents, which has learned where they end."""
-    from charlstm.cli.app import run_command_line
-
-    from .conftest import SHORT
-
     folder = tmp_path_factory.mktemp("documents")
     for number in range(4):
         (folder / f"{number}.txt").write_text(f"document {number} begins and ends.\n" * 3)
@@ -310,10 +283,10 @@ def test_an_empty_text_has_no_figures(charlstm, prose, names):
         assert score["nats_per_token"] is None
 
 
-def test_the_symbols_of_a_whole_text(charlstm, prose):
+def test_the_tokens_of_a_whole_text(charlstm, prose):
     options = ["score", prose, "--whole", "--json", "--per-token"]
     (score,) = objects(charlstm(*options, stdin=b"the\r\nfox"))
-    assert "".join(symbol["text"] for symbol in score["symbols"]) == "the\r\nfox"
+    assert "".join(token["text"] for token in score["symbols"]) == "the\r\nfox"
 
 
 # From line to line
@@ -362,87 +335,6 @@ def test_what_can_not_be_read_is_told(charlstm, prose, tmp_path):
     binary = charlstm("score", prose, "-q", stdin=b"a\0b\n")
     assert_error(binary, 1, "stdin", "binary", "NUL byte at offset 1")
     assert charlstm("score").status == 2
-
-
-def test_a_closed_standard_input_is_misuse(prose):
-    done = subprocess.run(
-        ["bash", "-c", f"{sys.executable} -m charlstm score {prose} -q <&-"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert_error(done, 2, "standard input", "closed", "file")
-
-
-def test_a_closed_pipe_ends_quietly(prose):
-    command = f"yes the lazy dog | {sys.executable} -m charlstm score {prose} -q | head -2"
-    done = subprocess.run(
-        ["bash", "-c", f"{command}; exit ${{PIPESTATUS[1]}}"],
-        capture_output=True,
-        timeout=60,
-        check=False,
-    )
-    assert (done.returncode, done.stderr) == (0, b"")
-    assert len(done.stdout.splitlines()) == 2
-
-
-def test_both_precisions_run(charlstm, prose):
-    for precision in ("int8", "float32"):
-        result = charlstm("score", prose, "--precision", precision, "--threads", 1, stdin=b"a\n")
-        assert result.status == 0
-
-
-class Bar:
-    """Stands for a progress bar and notes what it is told."""
-
-    def __init__(self, total, **options):
-        self.total, self.done, self.closed = total, 0, False
-        Bar.seen.append(self)
-
-    def update(self, done):
-        self.done += done
-
-    def close(self):
-        self.closed = True
-
-
-@pytest.mark.parametrize("options", [["--whole"], ["--json"], ["--top", "2"], ["--carry"], None])
-@pytest.mark.parametrize("checkpoint", ["prose", "names"])
-def test_a_terminal_sees_how_far_files_are(
-    charlstm, request, monkeypatch, tmp_path, checkpoint, options
-):
-    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
-    monkeypatch.setattr("tqdm.tqdm", Bar)
-    Bar.seen = []
-    model = request.getfixturevalue(checkpoint)
-    for name in ("a", "b"):
-        (tmp_path / name).write_bytes(text_of(["the lazy dog", "é"] * 30))
-    arguments = ["rank", model] if options is None else ["score", model, *options]
-    result = charlstm(*arguments, "a", "b")
-    assert result.status == 0
-    (bar,) = Bar.seen
-    assert (bar.total, bar.closed) == (2 * 30 * 16, True)
-    assert bar.done == pytest.approx(bar.total)
-    assert charlstm(*arguments, "a", "b", "-q").out == result.out
-    assert charlstm(*arguments, stdin=b"the\n").status == 0
-    assert len(Bar.seen) == 1
-
-
-def test_a_bar_is_seen_on_a_terminal(prose, tmp_path):
-    (tmp_path / "text").write_bytes(text_of(["the lazy dog"] * 700))
-    terminal, end = pty.openpty()
-    termios.tcsetwinsize(end, (24, 80))
-    subprocess.run(
-        [sys.executable, "-m", "charlstm", "score", prose, "text"],
-        stdout=subprocess.DEVNULL,
-        stderr=end,
-        cwd=tmp_path,
-        check=True,
-    )
-    shown = os.read(terminal, 100_000).decode()
-    assert re.search(r"\d+%\|.*/9\.1\d*k", shown)  # of 9,100 bytes
-    os.close(end)
-    os.close(terminal)
 
 
 def test_a_line_that_is_too_long_to_be_held(charlstm, prose, monkeypatch, sentence):

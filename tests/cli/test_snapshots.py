@@ -9,8 +9,6 @@ all snapshots anew.
 import os
 import shlex
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -22,8 +20,8 @@ from charlstm.checkpoint.reader import CONFIG
 from charlstm.checkpoint.schema import LINES, MODEL, TOKENIZER
 from charlstm.cli.app import COMMANDS
 from tests import snapshots
-
-from .conftest import NAMES, TEXT, TINY
+from tests.cli.helpers import NAMES, TEXT, TINY
+from tests.processes import in_a_shell
 
 HERE = Path(__file__).parent / "snapshots"
 FILES = {
@@ -256,17 +254,6 @@ def without_usage(err: str) -> str:
     return lines[-1] if lines and lines[0].startswith("Usage: ") else "\n".join(lines)
 
 
-def run_in_a_shell(command: str) -> tuple[int, str]:
-    done = subprocess.run(
-        ["bash", "-c", f"{sys.executable} -m charlstm {command}"],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
-    return done.returncode, done.stderr
-
-
 @pytest.fixture
 def told(charlstm, prose, names, words, tmp_path, monkeypatch):
     """Return what runs a case in a folder of its own and returns all it told."""
@@ -285,7 +272,8 @@ def told(charlstm, prose, names, words, tmp_path, monkeypatch):
             for name, value in case.environ.items():
                 patch.setenv(name, value)
             if case.by_shell:
-                status, err = run_in_a_shell(case.command)
+                done = in_a_shell(f"charlstm {case.command}", timeout=60)
+                status, err = done.returncode, done.stderr
             else:
                 status, _, err = charlstm(*shlex.split(case.command), stdin=case.stdin)
         return f"$ {typed(case)}\nexit {status}\n{without_usage(err)}".strip()

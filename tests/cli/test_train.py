@@ -17,9 +17,9 @@ from charlstm.checkpoint.reader import CONFIG, read_checkpoint, read_lines_index
 from charlstm.checkpoint.schema import LINES, MODEL, RESUME, TOKENIZER
 from charlstm.corpus.split import _drawn
 from charlstm.errors import StorageError
+from tests.cli.helpers import NAMES, TEXT, TINY
 from tests.messages import assert_error, assert_names, assert_warning
-
-from .conftest import NAMES, SHORT, TEXT, TINY
+from tests.processes import in_a_shell
 
 KEYS = {
     "checkpoint", "seed", "parameters", "steps", "epochs", "tokens", "seconds",
@@ -426,15 +426,6 @@ def test_a_budget_in_minutes_tells_the_steps(charlstm, corpus):
 # Closed doors
 
 
-def test_a_closed_standard_input_is_misuse(tmp_path):
-    done = subprocess.run(
-        ["bash", "-c", f"{sys.executable} -m charlstm train - -q <&-"],
-        cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
-    assert_error(done, 2, "standard input", "closed", "file")
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_a_run_whose_reader_has_gone_finishes_and_saves(corpus, tmp_path):
     """``2>&1 | head -1``: nobody reads on, which is no reason to stop after hours."""
     options = [*QUICK, "--sample-every", "1", "-o", "model"]
@@ -455,11 +446,7 @@ def test_a_run_whose_reader_has_gone_finishes_and_saves(corpus, tmp_path):
 @pytest.mark.parametrize("redirection", ["2>/dev/full", "2>&-"])
 def test_a_run_whose_messages_can_not_be_written_finishes_and_saves(corpus, tmp_path, redirection):
     arguments = " ".join([*QUICK, "-o", "model"])
-    command = f"{sys.executable} -m charlstm train {corpus} {arguments} {redirection}"
-    done = subprocess.run(
-        ["bash", "-c", command],
-        cwd=tmp_path, stdout=subprocess.PIPE, text=True, timeout=120, check=False,
-    )  # fmt: skip
+    done = in_a_shell(f"charlstm train {corpus} {arguments} {redirection}", tmp_path)
     assert (done.returncode, done.stdout) == (0, "model\n")
     assert files_below(tmp_path / "model") == [CONFIG, "history.jsonl", MODEL, TOKENIZER]
 
@@ -491,11 +478,6 @@ def test_each_run_of_a_process_has_its_own_beginning(charlstm, corpus, monkeypat
         assert charlstm("train", corpus, *QUICK, "-q").status == 1
         assert before <= began[-1] <= time.monotonic()
     assert len(began) == 2
-
-
-def test_the_short_options_of_the_fixtures_are_real(charlstm):
-    help_page = charlstm("train", "--help").out
-    assert all(option in help_page for option in (*TINY, *SHORT) if option.startswith("--"))
 
 
 # Several workers: what is told before TensorFlow is loaded

@@ -1,0 +1,41 @@
+"""A run in words."""
+
+import math
+
+import pytest
+
+from charlstm.cli.descriptions import describe_dropout, describe_hardware, show_perplexity
+from charlstm.config import TrainConfig
+from charlstm.training.observer import Hardware
+
+
+def test_what_training_runs_on_is_printed():
+    assert describe_hardware(Hardware(0, "float32", 1)) == "CPU, float32 matrix products"
+    assert describe_hardware(Hardware(0, "bfloat16", 2)) == (
+        "CPU, bfloat16 matrix products, 2 workers"
+    )
+
+
+def test_a_gpu_is_printed_with_what_it_can_not_do_alone():
+    own_loop = "cuDNN (own loop in batches where a document begins)"
+    assert describe_hardware(Hardware(1, "float32", 1)) == f"GPU, {own_loop}"
+    assert describe_hardware(Hardware(4, "float32", 2)) == f"4 GPUs, {own_loop}, 2 workers"
+
+
+@pytest.mark.parametrize("value", [None, math.inf])
+def test_a_perplexity_beyond_any_number_is_infinite(value):
+    assert show_perplexity(value) == "infinite"
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"), [(3.25, "3.2"), (12345.0, "12,345.0"), (2e6, "2.0e+06")]
+)
+def test_a_perplexity_is_shown_short(value, shown):
+    assert show_perplexity(value) == shown
+
+
+def test_dropout_is_a_number_or_a_ramp():
+    train = TrainConfig(steps=1)
+    assert describe_dropout(train.replace(dropout=0.3, dropout_ramp=0.0)) == "0.3"
+    assert describe_dropout(train.replace(dropout=0.0, dropout_ramp=4.0)) == "0"
+    assert describe_dropout(train.replace(dropout=0.3, dropout_ramp=4.0)) == "0 to 0.3 in 4 epochs"

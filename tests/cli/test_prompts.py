@@ -1,0 +1,97 @@
+"""The prompts of ``charlstm generate``: from the command line, a file or standard input."""
+
+import json
+
+import pytest
+
+from tests.cli.helpers import objects
+from tests.messages import assert_error, assert_warning
+
+
+@pytest.mark.parametrize("arguments", [["--prompt", "-"], ["--prompt-file", "-"]])
+def test_the_prompt_may_come_from_stdin(charlstm, prose, arguments):
+    expected = charlstm("generate", prose, "-p", "the quick\r\n", "-n", 20, "--seed", 1).out
+    piped = charlstm("generate", prose, *arguments, "-n", 20, "--seed", 1, stdin=b"the quick\r\n")
+    assert piped.out == expected
+
+
+def test_the_prompt_may_come_from_a_file_and_may_be_left_out(charlstm, prose, tmp_path):
+    (tmp_path / "prompt").write_bytes(b"the lazy\r\n")
+    options = ["generate", prose, "-n", 20, "--seed", 1, "--prompt-file", "prompt"]
+    with_prompt = charlstm(*options)
+    without = charlstm(*options, "--no-prompt")
+    assert with_prompt.out == "the lazy\r\n" + without.out
+
+
+@pytest.mark.parametrize("source", ["stdin", "file"])
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [("ab\n", "ab"), ("ab", "ab"), ("a\nb\n", "a\nb"), ("ab\n\n", "ab\n"), ("\n", ""), ("", "")],
+)
+def test_a_line_to_continue_ends_before_the_newline_of_its_file(
+    charlstm, names, tmp_path, source, given, expected
+):
+    """``echo ab | charlstm generate names -p -`` continues "ab", not an empty line after it."""
+    (tmp_path / "prompt").write_bytes(given.encode())
+    arguments = ["-p", "-"] if source == "stdin" else ["--prompt-file", "prompt"]
+    options = ["-n", 5, "--seed", 1, "-q", "--json"]
+    result = charlstm("generate", names, *arguments, *options, stdin=given.encode())
+    assert json.loads(result.out)["prompt"] == expected
+    assert result.out == charlstm("generate", names, "-p", expected, *options).out
+
+
+def test_a_prompt_of_the_command_line_is_taken_as_it_is(charlstm, names, prose):
+    for model in (names, prose):
+        result = charlstm("generate", model, "-p", "ab\n", "-n", 5, "-q", "--json")
+        assert json.loads(result.out)["prompt"] == "ab\n"
+
+
+def test_unknown_characters_in_the_prompt_are_told(charlstm, prose):
+    result = charlstm("generate", prose, "-p", "the €uick", "-n", 5, "--seed", 1)
+    warning, seed = result.err.splitlines()
+    assert_warning(result._replace(err=warning), "prompt", 1, "1 × '€' U+20AC")
+    assert seed == "seed 1"
+    assert result.out.startswith("the €uick")
+    assert "\ufffd" not in result.out
+
+
+def test_a_prompt_that_is_not_utf_8(charlstm, prose):
+    result = charlstm("generate", prose, "-p", "-", stdin=b"caf\xe9!")
+    assert_error(result, 1, "-", "UTF-8", "0xe9", "offset 3", "iconv")
+
+
+@pytest.mark.parametrize(
+    ("lines", "prompts"),
+    [
+        (b"ab\nca\n", ["ab", "ca"]),
+        (b"ab\r\n\r\nca", ["ab", "", "ca"]),
+        (b"\n", [""]),
+        (b"ab\n\n", ["ab", ""]),
+        (b"a\rb\n", ["a\rb"]),
+        (b"a\0b\n", ["a\0b"]),
+        (b"", []),
+    ],
+)
+@pytest.mark.parametrize("source", ["-", "prompts"])
+def test_each_line_of_a_file_is_a_prompt(charlstm, names, tmp_path, lines, prompts, source):
+    (tmp_path / "prompts").write_bytes(lines)
+    options = ["--prompts", source, "-c", 2, "-n", 8, "--seed", 1, "-q"]
+    result = charlstm("generate", names, *options, "--json", stdin=lines)
+    samples = objects(result)
+    assert [each["prompt"] for each in samples] == [p for p in prompts for _ in range(2)]
+    assert [each["index"] for each in samples] == list(range(2 * len(prompts)))
+    texts = charlstm("generate", names, *options, stdin=lines).out
+    assert texts == "".join(each["prompt"] + each["text"] + "\n" for each in samples)
+
+
+def test_a_prompt_alone_is_continued_as_among_others(charlstm, names):
+    options = ["-n", 8, "--seed", 1, "-q", "--json"]
+    many = objects(charlstm("generate", names, "--prompts", "-", *options, stdin=b"ab\nca\n"))
+    (one,) = objects(charlstm("generate", names, "-p", "ab", *options))
+    assert many[0] == one
+
+
+def test_unknown_characters_of_many_prompts_are_told_once(charlstm, names):
+    result = charlstm("generate", names, "--prompts", "-", "-q", stdin="é\na\nü!\n".encode())
+    unknown = ["1 × '!' U+0021", "1 × 'é' U+00E9", "1 × 'ü' U+00FC"]
+    assert_warning(result, "2 of the prompts", 3, *unknown)

@@ -1,0 +1,51 @@
+"""Processes that tests start: lines of a shell, and programs whose imports are looked at."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+
+def in_a_shell(
+    line: str, folder: Path | None = None, *, timeout: float = 120, **variables: str
+) -> subprocess.CompletedProcess[str]:
+    """Run a line in bash, where ``charlstm`` is the one that is tested; a failing pipe fails."""
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    return subprocess.run(
+        ["bash", "--norc", "-o", "pipefail", "-c", line],
+        cwd=folder,
+        env={**os.environ, "PATH": path, **variables},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=timeout,
+    )
+
+
+def modules_loaded_by(program: str, folder: Path | None = None, **variables: str) -> set[str]:
+    """Run a program in a new interpreter; return the modules that it has loaded in the end."""
+    done = subprocess.run(
+        [sys.executable, "-c", f"{program}\nimport sys\nprint()\nprint(*sys.modules)"],
+        cwd=folder,
+        env=os.environ | variables,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return set(done.stdout.splitlines()[-1].split())
+
+
+def modules_loaded_by_command(
+    *arguments: object, folder: Path | None = None, **variables: str
+) -> set[str]:
+    """Run a command line in a new interpreter; return the modules that it has loaded."""
+    given = [str(argument) for argument in arguments]
+    program = (
+        "from charlstm.cli.app import run_command_line\n"
+        f"status = run_command_line({given!r})\n"
+        "assert status == 0, status"
+    )
+    return modules_loaded_by(program, folder, **variables)

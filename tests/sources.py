@@ -1,0 +1,65 @@
+"""The source of the package, read without importing it: its modules and what each imports."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import charlstm
+
+PACKAGE = Path(charlstm.__file__).parent
+
+# TensorFlow is imported in the first of these; the others use it.
+NEED_TENSORFLOW = {
+    *("network.backend", "network.lstm", "network.model", "distributed.replicas"),
+    *("training.optimizers", "training.step", "training.state", "training.trainer"),
+    "evaluation.dynamic_evaluator",
+}
+
+
+def name_of(path: Path) -> str:
+    """Return a module's name below ``charlstm``: ``corpus.lines``, ``corpus`` for the folder."""
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def part_of(name: str) -> str:
+    """Return the folder of a module, or the module itself if it is in none."""
+    return name.partition(".")[0]
+
+
+SOURCES = {name_of(path): path for path in sorted(PACKAGE.rglob("*.py"))}
+MODULES = sorted(set(SOURCES) - {""})
+
+
+def imports_of(source: str, *, only_on_import: bool = False) -> tuple[set[str], set[str]]:
+    """Return the modules of the package that a module imports, and the foreign packages.
+
+    Imports for type checkers count for neither. With ``only_on_import`` those within functions
+    don't count.
+    """
+    found, foreign = set(), set()
+    nodes = list(ast.parse(source).body)
+    while nodes:
+        node = nodes.pop()
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            nodes += node.orelse
+        elif isinstance(node, ast.Import):
+            for alias in node.names:
+                found.add(alias.name)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            for alias in node.names:
+                inside = f"{node.module}.{alias.name}".removeprefix("charlstm.")
+                found.add(f"charlstm.{inside}" if inside in SOURCES else node.module)
+        elif not only_on_import or not isinstance(node, ast.FunctionDef | ast.Lambda):
+            nodes += ast.iter_child_nodes(node)
+    own = {name.removeprefix("charlstm.") for name in found if name.startswith("charlstm.")}
+    foreign = {name.partition(".")[0] for name in found} - {"charlstm"}
+    return own, foreign
+
+
+IMPORTS = {name: imports_of(path.read_text()) for name, path in SOURCES.items()}
+ON_IMPORT = {
+    name: imports_of(path.read_text(), only_on_import=True) for name, path in SOURCES.items()
+}

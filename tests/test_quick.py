@@ -1,0 +1,22 @@
+"""What the quick tests leave out."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.quick import SLOW, WithoutTensorFlow
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.mark.parametrize("library", ["tensorflow", "keras"])
+def test_whatever_imports_tensorflow_is_skipped(library):
+    finder = WithoutTensorFlow()
+    with pytest.raises(pytest.skip.Exception):
+        finder.find_spec(library)
+    assert finder.find_spec("numpy") is None
+
+
+@pytest.mark.parametrize("path", SLOW)
+def test_what_is_slow_is_there(path):
+    assert (ROOT / path).exists()
