@@ -23,7 +23,6 @@ from charlstm.errors import CheckpointExists, ConfigError, StorageError
 from charlstm.export import check_free, describe, export_keras, export_onnx
 from charlstm.system.hardware import int8_pairs_saturate
 from charlstm.tokenizer.vocabulary import build_tokenizer
-from tests.checkpoint.helpers import FIGURES
 from tests.messages import raises_naming
 from tests.models import random_weights
 
