@@ -18,7 +18,7 @@ from benchmarks.timing import median_of, seconds_of
 from charlstm.checkpoint.reader import read_checkpoint, read_lines_index
 from charlstm.checkpoint.schema import expected_shapes
 from charlstm.config import ModelConfig, SampleConfig
-from charlstm.engine.session import build_engine
+from charlstm.engine.inference import build_engine
 from charlstm.generation.decoder import generate
 from charlstm.tokenizer.word import WordTokenizer
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from charlstm.checkpoint.reader import read_checkpoint
 from charlstm.dataset.prepare import prepare
-from charlstm.engine.session import build_engine
+from charlstm.engine.inference import build_engine
 from tests.oracles import engine_loss
 
 

@@ -26,7 +26,7 @@ from charlstm.checkpoint.schema import Checkpoint
 from charlstm.config import SampleConfig
 from charlstm.engine.graph import EnginePrecision
 from charlstm.engine.graph_cache import load_or_build_graph
-from charlstm.engine.session import Engine
+from charlstm.engine.inference import Engine
 from charlstm.errors import ConfigError
 from charlstm.generation.decoder import Sample, TextListener, generate
 from charlstm.generation.rejection import draw_new

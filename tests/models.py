@@ -7,7 +7,7 @@ from functools import cache
 import numpy as np
 
 from charlstm.config import ModelConfig, TokenizerConfig
-from charlstm.engine.session import build_engine
+from charlstm.engine.inference import build_engine
 from charlstm.tokenizer.base import END_OF_DOCUMENT
 from charlstm.tokenizer.vocabulary import build_tokenizer
 

@@ -13,7 +13,7 @@ import pytest
 import charlstm
 from charlstm.checkpoint.reader import read_checkpoint
 from charlstm.config import CorpusConfig, TokenizerConfig
-from charlstm.engine.session import build_engine
+from charlstm.engine.inference import build_engine
 from charlstm.errors import CheckpointMissing, ConfigError, GenerationError
 from charlstm.training import request as request_module
 from charlstm.training import run, setup

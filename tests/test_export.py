@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from charlstm.checkpoint.schema import FORMAT, Checkpoint, Figures, Provenance, RunConfig
 from charlstm.config import CorpusConfig, ModelConfig, TokenizerConfig, TrainConfig
+from charlstm.engine.inference import build_engine
 from charlstm.engine.onnx_runtime import onnxruntime
-from charlstm.engine.session import build_engine
 from charlstm.errors import CheckpointExists, ConfigError, StorageError
 from charlstm.export import check_free, describe, export_keras, export_onnx
 from charlstm.system.hardware import int8_pairs_saturate

@@ -72,7 +72,7 @@ def read_checkpoint(folder: Path) -> Checkpoint:
         raise CheckpointMissing(f"{folder} holds no trained weights ({MODEL} is missing): {remedy}")
     tensors, metadata = read_tensors(path, expected_shapes(config.model), largest=_LARGEST_WEIGHT)
     # The hashes are of the bytes that were parsed: the files may have changed since.
-    _check_hashes(folder, metadata, _hashes_of(config_data, tokenizer_data))
+    check_hashes(folder, metadata, _hashes_of(config_data, tokenizer_data))
     figures = decode(metadata.get("figures", "").encode(), Figures, path)
     return Checkpoint(folder, config, tokenizer, tensors, figures, metadata["sha256"])
 
@@ -178,7 +178,7 @@ def read_resume(
     if not path.exists():
         raise nothing_to_resume_error(folder)
     tensors, metadata = read_tensors(path, shapes, metadata_bytes=_LARGEST_ADDRESSES)
-    _check_hashes(folder, metadata, read_hashes(folder))
+    check_hashes(folder, metadata, read_hashes(folder))
     return tensors, decode(metadata.get("progress", "").encode(), Progress, path)
 
 
@@ -250,7 +250,7 @@ def _hashes_of(config: bytes, tokenizer: bytes) -> dict[str, str]:
     return {f"{name}_sha256": hashlib.sha256(data).hexdigest() for name, data in pairs}
 
 
-def _check_hashes(folder: Path, metadata: Mapping[str, str], hashes: Mapping[str, str]) -> None:
+def check_hashes(folder: Path, metadata: Mapping[str, str], hashes: Mapping[str, str]) -> None:
     for name, expected in hashes.items():
         if metadata.get(name) != expected:
             raise CheckpointDamaged(

@@ -167,7 +167,7 @@ class TrainReport(Observer):
 
     def _sample(self, weights: Weights) -> str:
         from charlstm.config import SampleConfig
-        from charlstm.engine.session import build_engine
+        from charlstm.engine.inference import build_engine
         from charlstm.generation.decoder import generate
 
         config, tokenizer = self.run.config, self.run.prepared.tokenizer

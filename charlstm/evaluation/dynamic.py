@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from charlstm.engine.session import Engine
+from charlstm.engine.inference import Engine
 from charlstm.errors import ConfigError
 from charlstm.evaluation.text_metrics import TextFigures, Texts, beginning_of, evaluate_text
 from charlstm.metrics import bits_per_character, perplexity

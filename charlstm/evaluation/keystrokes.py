@@ -18,10 +18,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from charlstm.arrays import AnyIds
-from charlstm.engine.session import MAX_ROWS, Engine
+from charlstm.engine.inference import MAX_ROWS, Engine
+from charlstm.prediction.best_first_search import BestFirstSearch, Target
 from charlstm.prediction.grammar import Context
 from charlstm.prediction.predictor import Predictor
-from charlstm.prediction.search import BestFirstSearch, Target
 from charlstm.tokenizer.base import Tokenizer
 from charlstm.tokenizer.segmentation import Kind, kind_of
 

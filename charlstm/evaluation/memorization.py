@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from charlstm.arrays import Ids, Mask
 from charlstm.config import SampleConfig
 from charlstm.corpus.line_hashes import LineHashes
-from charlstm.engine.session import Engine
+from charlstm.engine.inference import Engine
 from charlstm.evaluation.text_metrics import Texts
 from charlstm.generation.decoder import generate
 from charlstm.tokenizer.base import Tokenizer, code_points

@@ -23,7 +23,7 @@ from charlstm import metrics
 from charlstm.arrays import AnyIds, Doubles, Floats, Mask
 from charlstm.dataset.batches import validation_batches
 from charlstm.dataset.store import smallest_dtype
-from charlstm.engine.session import MAX_ROWS, Engine
+from charlstm.engine.inference import MAX_ROWS, Engine
 from charlstm.tokenizer.base import END_OF_DOCUMENT, UNKNOWN, Tokenizer
 from charlstm.tokenizer.tokens import ScoredToken, scored_token
 

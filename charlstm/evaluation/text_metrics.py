@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from charlstm.corpus.documents import Chunk, Corpus
 from charlstm.corpus.word_count import WordCounter
-from charlstm.engine.session import Engine
+from charlstm.engine.inference import Engine
 from charlstm.errors import CorpusError
 from charlstm.evaluation.scoring import Score, add_scores, score_lines, score_stream
 from charlstm.metrics import perplexity

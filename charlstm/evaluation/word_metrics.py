@@ -12,7 +12,7 @@ from functools import cache
 import numpy as np
 
 from charlstm.dataset.store import smallest_dtype
-from charlstm.engine.session import Engine
+from charlstm.engine.inference import Engine
 from charlstm.errors import CorpusError
 from charlstm.evaluation.keystrokes import (
     ContextWindow,

@@ -13,7 +13,7 @@ import numpy as np
 
 from charlstm.arrays import Doubles, Floats
 from charlstm.config import SampleConfig
-from charlstm.engine.session import Engine
+from charlstm.engine.inference import Engine
 from charlstm.errors import GenerationError
 from charlstm.generation.constraints import Constraints, ConstraintState
 from charlstm.generation.decoder import FinishReason, Sample, split_prompt

@@ -24,7 +24,7 @@ import numpy as np
 
 from charlstm.arrays import Doubles, Floats, Ids, Mask
 from charlstm.config import SampleConfig
-from charlstm.engine.session import MAX_ROWS, Engine
+from charlstm.engine.inference import MAX_ROWS, Engine
 from charlstm.generation.batch import Batch, PrefilledPrompt, SampleRng
 from charlstm.generation.constraints import Constraints
 from charlstm.generation.filters import likeliest, next_limits, sample

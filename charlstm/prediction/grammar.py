@@ -20,7 +20,7 @@ import numpy as np
 
 from charlstm.arrays import Doubles, Floats, Ids
 from charlstm.metrics import softmax
-from charlstm.prediction.search import BestFirstSearch, Node
+from charlstm.prediction.best_first_search import BestFirstSearch, Node
 from charlstm.tokenizer.base import Tokenizer
 
 # As ``Engine.step``: reads ids [R] in states [2 * layers, R, units]; returns logits and new states.

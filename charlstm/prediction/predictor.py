@@ -17,13 +17,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from charlstm.arrays import Floats, Ids
-from charlstm.engine.session import Engine
+from charlstm.engine.inference import Engine
 from charlstm.errors import ConfigError
 from charlstm.metrics import softmax
-from charlstm.prediction.characters import Characters
+from charlstm.prediction.best_first_search import BestFirstSearch, Candidate, Node, Target
+from charlstm.prediction.character_grammar import Characters
 from charlstm.prediction.grammar import Context, Grammar
-from charlstm.prediction.search import BestFirstSearch, Candidate, Node, Target
-from charlstm.prediction.words import Words
+from charlstm.prediction.word_grammar import Words
 from charlstm.tokenizer.base import BEGIN_SPELLING, Tokenizer
 from charlstm.tokenizer.segmentation import partial_word
 from charlstm.tokenizer.tokens import SpecialToken, special_token

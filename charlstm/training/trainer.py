@@ -32,8 +32,8 @@ from charlstm.network.model import set_weights, weights_of
 from charlstm.training.budget import Budget, Workload
 from charlstm.training.divergence import DivergenceCheck
 from charlstm.training.observer import Observer, StopReason, TrainingResult
+from charlstm.training.resume_tensors import TrainingState
 from charlstm.training.schedule import dropout_rate, learning_rate
-from charlstm.training.state import TrainingState
 from charlstm.training.step import StepRunner, hardware_of
 
 # Nats above the best validation loss at which a run is reported to overfit: seeds differ by less.

@@ -214,7 +214,7 @@ def test_weights_that_nothing_can_be_computed_with(folder, weight, sentence):
 @pytest.mark.parametrize("weight", [1e15, -1e15, 1e-45, 1.8e-43])
 @pytest.mark.parametrize("precision", ["int8", "float32"])
 def test_extreme_weights_can_be_computed_with(folder, weight, precision):
-    from charlstm.engine.session import build_engine
+    from charlstm.engine.inference import build_engine
 
     weights = {name: np.full_like(w, weight) for name, w in weights_for(NETWORK).items()}
     sign(folder / MODEL, weights)

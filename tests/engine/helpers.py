@@ -9,7 +9,7 @@ import pytest
 
 from charlstm.config import ModelConfig
 from charlstm.engine import graph as graph_module
-from charlstm.engine.session import build_engine
+from charlstm.engine.inference import build_engine
 from tests.models import random_weights
 
 PRECISIONS = ("float32", "int8")

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charlstm.config import ModelConfig
-from charlstm.engine.session import build_engine
+from charlstm.engine.inference import build_engine
 from charlstm.evaluation.dynamic_evaluator import (
     CLIP_NORM,
     DEFAULTS,

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from charlstm.config import ModelConfig
-from charlstm.engine.session import build_engine
+from charlstm.engine.inference import build_engine
 from charlstm.evaluation import memorization
 from charlstm.evaluation.memorization import WindowSet, write_sample
 from charlstm.tokenizer.char import CharTokenizer

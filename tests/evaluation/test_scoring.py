@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from charlstm.engine.session import MAX_ROWS
+from charlstm.engine.inference import MAX_ROWS
 from charlstm.evaluation import scoring
 from charlstm.evaluation.scoring import (
     Score,

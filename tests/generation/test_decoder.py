@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charlstm.config import SampleConfig, TokenizerConfig
-from charlstm.engine.session import MAX_ROWS
+from charlstm.engine.inference import MAX_ROWS
 from charlstm.errors import UsageError
 from charlstm.generation.decoder import Sample, generate
 from charlstm.tokenizer.base import BEGIN_SPELLING, END_OF_DOCUMENT, END_SPELLING, UNKNOWN

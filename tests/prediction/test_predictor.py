@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charlstm.config import ModelConfig
-from charlstm.engine.session import build_engine
+from charlstm.engine.inference import build_engine
 from charlstm.errors import ConfigError
+from charlstm.prediction.best_first_search import BestFirstSearch, Target
 from charlstm.prediction.predictor import Predictor, grammar_of
-from charlstm.prediction.search import BestFirstSearch, Target
 from charlstm.tokenizer.base import BEGIN_SPELLING, END_OF_DOCUMENT, UNKNOWN
 from charlstm.tokenizer.segmentation import tokens_of
 from tests.prediction.oracles import (

@@ -40,7 +40,7 @@ from charlstm.checkpoint.writer import CheckpointWriter
 from charlstm.config import CorpusConfig, ModelConfig, TokenizerConfig
 from charlstm.corpus.line_hashes import LineHashes
 from charlstm.engine.graph import build_graph
-from charlstm.engine.session import build_engine
+from charlstm.engine.inference import build_engine
 from charlstm.export import describe
 from charlstm.tokenizer.base import Tokenizer
 from charlstm.tokenizer.char import CharTokenizer

@@ -46,7 +46,7 @@ def test_what_libraries_raise_without_memory(error):
         SyntaxError("expected ':'"),
         ValueError("the sentence 'cannot allocate memory' is no number"),
         RuntimeError(THREAD),
-        raised_in("charlstm.engine.session", RuntimeError, THREAD),
+        raised_in("charlstm.engine.inference", RuntimeError, THREAD),
         raised_in("onnxruntime.capi.onnxruntime_inference_collection", ValueError, THREAD),
         raised_in("onnxruntime.capi.onnxruntime_inference_collection", RuntimeError, "bad model"),
         ImportError("No module named 'onnxruntime'"),

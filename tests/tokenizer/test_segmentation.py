@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charlstm.prediction.words import Words
+from charlstm.prediction.word_grammar import Words
 from charlstm.tokenizer.segmentation import Kind, kind_of, partial_word, tokens_of
 from tests.tokenizer.helpers import (
     anything,

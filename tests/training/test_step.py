@@ -9,7 +9,7 @@ import pytest
 from charlstm.config import CorpusConfig, ModelConfig, TokenizerConfig
 from charlstm.dataset.batches import Streams, TrainingBatch
 from charlstm.dataset.prepare import prepare
-from charlstm.engine.session import build_engine
+from charlstm.engine.inference import build_engine
 from charlstm.evaluation.scoring import score_lines
 from charlstm.network import lstm
 from charlstm.network import model as network

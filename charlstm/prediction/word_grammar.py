@@ -12,8 +12,8 @@ import numpy as np
 
 from charlstm.arrays import Doubles, Floats, Ids, Mask
 from charlstm.metrics import softmax
+from charlstm.prediction.best_first_search import SHARED, BestFirstSearch, Node, Target
 from charlstm.prediction.grammar import Context, Grammar, Step, probabilities
-from charlstm.prediction.search import SHARED, BestFirstSearch, Node, Target
 from charlstm.tokenizer.base import BEGIN_SPELLING, END_OF_DOCUMENT, END_SPELLING, Tokenizer
 from charlstm.tokenizer.segmentation import Kind, kind_of, partial_word, tokens_of
 

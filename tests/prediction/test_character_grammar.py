@@ -1,4 +1,4 @@
-"""Tests of ``charlstm.prediction.characters``: a word is what the tokenizer says it is."""
+"""Tests of ``charlstm.prediction.character_grammar``: a word is what the tokenizer says it is."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from charlstm.prediction.best_first_search import BestFirstSearch, Target
 from charlstm.prediction.grammar import Context
 from charlstm.prediction.predictor import Predictor
-from charlstm.prediction.search import BestFirstSearch, Target
 from charlstm.tokenizer.base import END_OF_DOCUMENT
 from charlstm.tokenizer.char import CharTokenizer
 from charlstm.tokenizer.segmentation import partial_word, tokens_of

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from charlstm.config import ModelConfig
 from charlstm.engine import graph as graph_module
-from charlstm.engine import session
-from charlstm.engine.session import build_engine
+from charlstm.engine import inference
+from charlstm.engine.inference import build_engine
 from tests.engine.helpers import CONFIGS, PRECISIONS, engine, random_input, variants
 from tests.models import random_weights
 
@@ -87,7 +87,7 @@ def test_the_logits_that_are_held_at_once_are_bounded(monkeypatch, precision):
     monkeypatch.setattr(
         each, "run", lambda ids, state: (held.append(ids.size * 7), run(ids, state))[1]
     )
-    monkeypatch.setattr(session, "_LOGITS_AT_ONCE", 100)
+    monkeypatch.setattr(inference, "_LOGITS_AT_ONCE", 100)
     found = each.read(sequences)
     assert 50 < max(held) <= 100
     for one, other in zip(found, expected, strict=True):
@@ -109,7 +109,7 @@ def test_the_exact_kernels_without_vnni_have_the_same_bits(monkeypatch, table):
     config = CONFIGS[2]
     ids, state = random_input(config, batch=5, length=6, seed=4)
     expected, _ = engine(config, "int8", 1, table).run(ids, state)
-    monkeypatch.setattr(session, "int8_pairs_saturate", lambda: True)
+    monkeypatch.setattr(inference, "int8_pairs_saturate", lambda: True)
     if not table:
         monkeypatch.setattr(graph_module, "MAX_TABLE", 0)
     careful = build_engine(config, random_weights(config), threads=1)
@@ -181,7 +181,7 @@ def test_threads_that_share_an_engine_get_the_bits_of_one_thread(precision, batc
 @pytest.mark.parametrize("batch", [1, 40])
 def test_threads_that_begin_at_once_open_one_session(monkeypatch, batch):
     """Python's ``cached_property`` has no lock from 3.12 on."""
-    opened, pools, real = [], [], session._open_session
+    opened, pools, real = [], [], inference._open_session
 
     def open_slowly(graph, threads):
         opened.append(threads)
@@ -198,7 +198,7 @@ def test_threads_that_begin_at_once_open_one_session(monkeypatch, batch):
     shared = build_engine(config, random_weights(config), threads=2)
     ids, state = random_input(config, batch, length=1, seed=1)
     with ThreadPoolExecutor(8) as pool:
-        monkeypatch.setattr(session, "_open_session", open_slowly)
+        monkeypatch.setattr(inference, "_open_session", open_slowly)
         monkeypatch.setattr("concurrent.futures.ThreadPoolExecutor", Pool)
         for result in [pool.submit(shared.run, ids, state) for _ in range(8)]:
             result.result()

@@ -15,8 +15,8 @@ from typing import NamedTuple
 import numpy as np
 
 from charlstm.arrays import Doubles, Floats, Ids
+from charlstm.prediction.best_first_search import SHARED, BestFirstSearch, Node, Target
 from charlstm.prediction.grammar import Context, Grammar, Step, probabilities
-from charlstm.prediction.search import SHARED, BestFirstSearch, Node, Target
 from charlstm.tokenizer.base import END_OF_DOCUMENT, Tokenizer
 from charlstm.tokenizer.segmentation import Kind, kind_of, partial_word, tokens_of
 

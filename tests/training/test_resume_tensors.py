@@ -3,7 +3,7 @@
 import numpy as np
 
 from charlstm.network.backend import tf
-from charlstm.training.state import TrainingState
+from charlstm.training.resume_tensors import TrainingState
 from charlstm.training.step import StepRunner
 from tests.training.helpers import MODEL, TRAIN
 

@@ -1,4 +1,4 @@
-"""Tests of ``charlstm.prediction.search``: the likeliest paths first, and when a search is over."""
+"""Tests of ``charlstm.prediction.best_first_search``: the likeliest paths first, and when a search is over."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charlstm.prediction.search import BestFirstSearch, Node
+from charlstm.prediction.best_first_search import BestFirstSearch, Node
 
 STATE = np.zeros((2, 1), np.float32)
 probabilities = st.lists(st.floats(1e-3, 1), min_size=1, max_size=30)
