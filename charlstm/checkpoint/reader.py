@@ -10,14 +10,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
-from charlstm.checkpoint.bounded import decode, exists, open_regular_file, read_bytes
-from charlstm.checkpoint.safetensors import check_shapes, digest_of, read_header, read_tensors
+from charlstm.checkpoint.bounded import decode, exists, read_bytes
+from charlstm.checkpoint.safetensors import digest_of, read_tensors
 from charlstm.checkpoint.schema import (
     CONFIG,
     FORMAT,
@@ -28,7 +27,6 @@ from charlstm.checkpoint.schema import (
     TOKENIZER,
     Checkpoint,
     Figures,
-    Progress,
     RunConfig,
     expected_shapes,
 )
@@ -39,11 +37,8 @@ from charlstm.tokenizer.storage import LARGEST_JSON, largest_json, tokenizer_fro
 
 # The most bytes of each file; several times what any run writes.
 _LARGEST = {CONFIG: 2**25, TOKENIZER: LARGEST_JSON, HISTORY: 2**28}
-# The most bytes of addresses in a resume file: there may be as many as a command line can hold.
-_LARGEST_ADDRESSES = 2**25
 # The largest absolute weight: sums of products can't overflow float32. Trained ones are smaller.
 _LARGEST_WEIGHT = 1e15
-_MOST_SLOTS = 4  # the most numbers for each weight, itself and those of the optimizer
 
 
 # Reading
@@ -163,66 +158,6 @@ def read_lines_index(folder: Path) -> LineHashes | None:
 def lines_digest(lines: LineHashes) -> str:
     """Return the hash of ``lines.safetensors`` that is stored in the configuration."""
     return digest_of({"hashes": lines.hashes}, {})
-
-
-def read_resume(
-    folder: Path, shapes: Mapping[str, tuple[int, ...]]
-) -> tuple[dict[str, NDArray[Any]], Progress]:
-    """Read the tensors, of the given shapes, and the progress of an unfinished run.
-
-    Raises:
-        CheckpointMissing: if the run is finished, or was stopped before its first save.
-        CheckpointDamaged: if the file is truncated, altered or does not fit ``shapes``.
-    """
-    path = folder / RESUME
-    if not path.exists():
-        raise nothing_to_resume_error(folder)
-    tensors, metadata = read_tensors(path, shapes, metadata_bytes=_LARGEST_ADDRESSES)
-    check_hashes(folder, metadata, read_hashes(folder))
-    return tensors, decode(metadata.get("progress", "").encode(), Progress, path)
-
-
-def check_resumable(folder: Path, config: RunConfig) -> Progress:
-    """Check that a run can be resumed, before its text is read or a network is built.
-
-    Args:
-        folder: the checkpoint.
-        config: the content of its ``config.json``.
-
-    Returns:
-        The progress of the run.
-
-    Raises:
-        CheckpointMissing: if the run is finished, or was stopped before its first save.
-        CheckpointDamaged: if a file is truncated, altered or does not fit the others.
-    """
-    path, weights = folder / RESUME, expected_shapes(config.model)
-    if not path.exists():
-        raise nothing_to_resume_error(folder)
-    with open_regular_file(path) as (file, size):
-        # The weights with the optimizer's numbers for each, and two states for each layer.
-        most = _MOST_SLOTS * len(weights) + 2 * config.model.layers
-        described, _ = read_header(file, size, path, most, _LARGEST_ADDRESSES)
-    prefix = "weights/"
-    kept = {n.removeprefix(prefix): d for n, d in described.items() if n.startswith(prefix)}
-    check_shapes(path, kept, weights, np.dtype(np.float32))
-    _, progress = read_resume(folder, {name: tensor.shape for name, tensor in described.items()})
-    if (folder / MODEL).exists():
-        read_checkpoint(folder)
-    return progress
-
-
-def nothing_to_resume_error(folder: Path) -> CheckpointMissing:
-    """Return the error for a checkpoint without a resume file."""
-    if is_finished(folder):
-        return CheckpointMissing(
-            f"{folder} has nothing to resume, its training is finished: to train on, use "
-            f"charlstm train CORPUS --from {folder}"
-        )
-    return CheckpointMissing(
-        f"{folder} has nothing to resume, its training was stopped before the first save: train "
-        f"again with -o {folder} --overwrite"
-    )
 
 
 def read_history(folder: Path) -> list[Figures]:

@@ -93,42 +93,6 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     valid_word_perplexity: float | None = None
 
 
-class Progress(
-    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
-):
-    """The progress of a run; with the tensors of the resume file, all that resuming needs.
-
-    Attributes:
-        step: steps taken.
-        seconds: since the command began, summed over all resumptions.
-        first_step_at: ``seconds`` when the first step was done.
-        done: the share of the budget that was used when the last step began, from 0 to 1.
-        learning_rate: of the last step.
-        train_loss_sum: the sum of the training losses since the last evaluation, in nats.
-        train_loss_steps: the number of these losses.
-        best: the figures of the best weights.
-        waited: evaluations since then.
-        evaluation_seconds: the duration of the last evaluation.
-        evaluated: the step of the last evaluation, 0 before the first; ``None`` in old files,
-            which were written only after an evaluation was complete.
-        corpus: the full addresses of the text; ``None`` in format 1, where they are in
-            ``config.json``.
-    """
-
-    step: Natural
-    seconds: float
-    first_step_at: float = 0.0
-    done: float = 0.0
-    learning_rate: float = 0.0
-    train_loss_sum: float = 0.0
-    train_loss_steps: Natural = 0
-    best: Figures | None = None
-    waited: Natural = 0
-    evaluation_seconds: float = 0.0
-    evaluated: Natural | None = None
-    corpus: CorpusConfig | None = None
-
-
 @dataclass(frozen=True)
 class Checkpoint:
     """A checkpoint that has been read and checked; ``sha256`` is of its weights and figures."""

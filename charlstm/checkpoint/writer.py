@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from charlstm.arrays import Weights
 from charlstm.checkpoint.folder import remove_leftovers
 from charlstm.checkpoint.reader import read_hashes
+from charlstm.checkpoint.resume import Progress
 from charlstm.checkpoint.safetensors import write_tensors
-from charlstm.checkpoint.schema import HISTORY, MODEL, RESUME, STDIN, Figures, Progress
+from charlstm.checkpoint.schema import HISTORY, MODEL, RESUME, STDIN, Figures
 from charlstm.errors import StorageError
 from charlstm.system.files import identity, storage_errors, write_atomically
 

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from charlstm.checkpoint.schema import Progress
+from charlstm.checkpoint.resume import Progress
 from charlstm.config import TrainConfig
 from charlstm.training.presets import EVALUATIONS
 

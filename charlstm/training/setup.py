@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from charlstm.arrays import Weights
-from charlstm.checkpoint import reader, schema
+from charlstm.checkpoint import reader, resume, schema
 from charlstm.checkpoint.folder import (
     CHECKPOINTS,
     already_exists_error,
@@ -21,7 +21,8 @@ from charlstm.checkpoint.folder import (
     free_folder,
     holds_checkpoint,
 )
-from charlstm.checkpoint.schema import Checkpoint, Progress, Provenance, RunConfig
+from charlstm.checkpoint.resume import Progress
+from charlstm.checkpoint.schema import Checkpoint, Provenance, RunConfig
 from charlstm.config import CorpusConfig, TokenizerConfig
 from charlstm.corpus.line_hashes import LineHashes
 from charlstm.corpus.reading import STDIN
@@ -144,7 +145,7 @@ def resumed_run(folder: Path) -> Run:
     """
     config = reader.read_config(folder)
     check_idle(folder)
-    corpus = _located(config.corpus, reader.check_resumable(folder, config))
+    corpus = _located(config.corpus, resume.check_resumable(folder, config))
     tokenizer = reader.read_tokenizer(folder)
     stdin = folder / schema.STDIN
     if STDIN in corpus.addresses + corpus.valid and not stdin.exists():

@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from charlstm.arrays import Weights
 from charlstm.checkpoint import reader, schema
 from charlstm.checkpoint.folder import remove_leftovers
-from charlstm.checkpoint.schema import Figures, Progress, RunConfig
+from charlstm.checkpoint.resume import Progress, read_resume
+from charlstm.checkpoint.schema import Figures, RunConfig
 from charlstm.checkpoint.writer import NullWriter, Writer
 from charlstm.config import CorpusConfig
 from charlstm.dataset.batches import Streams
@@ -118,7 +119,7 @@ class Trainer:
             CheckpointError: if there is nothing to resume or it can't be read.
         """
         self.writer = writer
-        tensors, self.progress = reader.read_resume(self.folder, self.state.shapes())
+        tensors, self.progress = read_resume(self.folder, self.state.shapes())
         self.state.restore(tensors, self.progress.step)
         # A process that was killed in an evaluation may have written a part of it: repeat it.
         evaluated = self.progress.evaluated

@@ -8,19 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from charlstm.checkpoint.reader import (
-    CONFIG,
-    read_checkpoint,
-    read_history,
-    read_resume,
-)
-from charlstm.checkpoint.schema import (
-    HISTORY,
-    MODEL,
-    RESUME,
-    TOKENIZER,
-    Progress,
-)
+from charlstm.checkpoint.reader import CONFIG, read_checkpoint, read_history
+from charlstm.checkpoint.resume import Progress, read_resume
+from charlstm.checkpoint.schema import HISTORY, MODEL, RESUME, TOKENIZER
 from charlstm.checkpoint.writer import CheckpointWriter
 from charlstm.errors import (
     CheckpointDamaged,

@@ -25,15 +25,8 @@ from charlstm.checkpoint.reader import (
     read_config,
     read_tokenizer,
 )
-from charlstm.checkpoint.schema import (
-    FORMAT,
-    HISTORY,
-    MODEL,
-    RESUME,
-    STDIN,
-    TOKENIZER,
-    Progress,
-)
+from charlstm.checkpoint.resume import Progress
+from charlstm.checkpoint.schema import FORMAT, HISTORY, MODEL, RESUME, STDIN, TOKENIZER
 from charlstm.checkpoint.writer import CheckpointWriter
 from charlstm.config import CorpusConfig, TrainConfig
 from charlstm.errors import (

@@ -25,9 +25,9 @@ from charlstm.checkpoint.reader import (
     read_hashes,
     read_history,
     read_lines_index,
-    read_resume,
     read_tokenizer,
 )
+from charlstm.checkpoint.resume import Progress, read_resume
 from charlstm.checkpoint.safetensors import write_tensors
 from charlstm.checkpoint.schema import (
     FORMAT,
@@ -36,7 +36,6 @@ from charlstm.checkpoint.schema import (
     MODEL,
     RESUME,
     TOKENIZER,
-    Progress,
     expected_shapes,
 )
 from charlstm.checkpoint.writer import CheckpointWriter

@@ -13,15 +13,8 @@ from charlstm.checkpoint.reader import (
     CONFIG,
     read_checkpoint,
 )
-from charlstm.checkpoint.schema import (
-    HISTORY,
-    MODEL,
-    RESUME,
-    TOKENIZER,
-    Figures,
-    Progress,
-    expected_shapes,
-)
+from charlstm.checkpoint.resume import Progress
+from charlstm.checkpoint.schema import HISTORY, MODEL, RESUME, TOKENIZER, Figures, expected_shapes
 from charlstm.checkpoint.writer import CheckpointWriter
 from charlstm.config import ModelConfig
 from tests.checkpoint.helpers import (

@@ -12,20 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charlstm.checkpoint.reader import (
-    is_finished,
-    read_checkpoint,
-    read_history,
-    read_resume,
-)
-from charlstm.checkpoint.schema import (
-    HISTORY,
-    MODEL,
-    RESUME,
-    STDIN,
-    Figures,
-    Progress,
-)
+from charlstm.checkpoint.reader import is_finished, read_checkpoint, read_history
+from charlstm.checkpoint.resume import Progress, read_resume
+from charlstm.checkpoint.schema import HISTORY, MODEL, RESUME, STDIN, Figures
 from charlstm.checkpoint.writer import CheckpointWriter
 from charlstm.config import CorpusConfig
 from charlstm.errors import (

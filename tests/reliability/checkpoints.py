@@ -23,7 +23,9 @@ import numpy as np
 from charlstm.api import LanguageModel, load
 from charlstm.checkpoint import folder as folder_module
 from charlstm.checkpoint import reader
+from charlstm.checkpoint import resume as resume_module
 from charlstm.checkpoint.reader import CONFIG
+from charlstm.checkpoint.resume import Progress
 from charlstm.checkpoint.safetensors import digest_of
 from charlstm.checkpoint.schema import (
     HISTORY,
@@ -32,7 +34,6 @@ from charlstm.checkpoint.schema import (
     RESUME,
     STDIN,
     TOKENIZER,
-    Progress,
     RunConfig,
     expected_shapes,
 )
@@ -822,7 +823,7 @@ def use(place: Path, draw: random.Random, *, huge: bool = False) -> str:
     def resume() -> None:
         config = reader.read_config(place)
         if config.model.parameters < 10**6:
-            reader.read_resume(place, resume_shapes(config.model))
+            resume_module.read_resume(place, resume_shapes(config.model))
 
     shown = judge(show)
     if os.path.lexists(place / LINES) or draw.random() < 0.1:

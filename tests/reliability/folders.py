@@ -12,6 +12,7 @@ from pathlib import Path
 from safetensors import safe_open
 
 from charlstm.checkpoint import reader, schema
+from charlstm.checkpoint import resume as resume_module
 from tests.reliability import dying
 
 
@@ -49,7 +50,7 @@ def check_sound(folder: Path) -> None:
     if resume.exists():
         with safe_open(resume, "numpy") as file:
             shapes = {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118
-        reader.read_resume(folder, shapes)
+        resume_module.read_resume(folder, shapes)
     if (folder / schema.MODEL).exists():
         reader.read_checkpoint(folder)
 

@@ -6,7 +6,8 @@ import time
 
 from safetensors import safe_open
 
-from charlstm.checkpoint import reader, schema
+from charlstm.checkpoint import resume as resume_module
+from charlstm.checkpoint import schema
 from charlstm.checkpoint.reader import read_checkpoint
 from charlstm.config import ModelConfig, TrainConfig
 from charlstm.distributed import replicas
@@ -97,7 +98,7 @@ def read_state(folder):
     """Return the tensors and the progress of an interrupted run."""
     with safe_open(folder / schema.RESUME, framework="numpy") as file:
         shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
-    return reader.read_resume(folder, shapes)
+    return resume_module.read_resume(folder, shapes)
 
 
 class Clock:

@@ -4,7 +4,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from charlstm.checkpoint.schema import Progress
+from charlstm.checkpoint.resume import Progress
 from charlstm.checkpoint.writer import CheckpointWriter
 from charlstm.config import TrainConfig
 from charlstm.distributed import replicas
