@@ -26,11 +26,11 @@ from charlstm.training.presets import (
     OPTIMIZER,
     OPTIMIZER_DEFAULTS,
     SHORTEST_SEQUENCE,
-    SIZE_THRESHOLDS,
     SIZES,
     START_SECONDS,
     STREAMS,
     Size,
+    choose_size,
 )
 
 # The largest number of evaluations that a configuration can hold.
@@ -81,21 +81,6 @@ class TextFacts(NamedTuple):
     train_tokens: int
     valid_tokens: int
     characters_per_token: float
-
-
-def choose_size(level: Level, tokens: int, minutes: float = math.inf) -> str:
-    """Return the name of the largest preset that pays off (see ``SIZE_THRESHOLDS``).
-
-    Args:
-        level: character or word.
-        tokens: number of tokens of the training text.
-        minutes: the budget, if it is in minutes.
-    """
-    return next(
-        name
-        for name, threshold in SIZE_THRESHOLDS[level].items()
-        if tokens >= threshold.tokens and minutes >= threshold.minutes
-    )
 
 
 def make_plan(

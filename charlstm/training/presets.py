@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 from charlstm.config import Level, Optimizer
@@ -91,3 +92,18 @@ START_SECONDS = 6.0
 
 # The share of the processors' float32 matrix-product rate that training reaches, by product type.
 EFFICIENCY = {"float32": 0.7, "bfloat16": 1.0}
+
+
+def choose_size(level: Level, tokens: int, minutes: float = math.inf) -> str:
+    """Return the name of the largest preset that pays off (see ``SIZE_THRESHOLDS``).
+
+    Args:
+        level: character or word.
+        tokens: number of tokens of the training text.
+        minutes: the budget, if it is in minutes.
+    """
+    return next(
+        name
+        for name, threshold in SIZE_THRESHOLDS[level].items()
+        if tokens >= threshold.tokens and minutes >= threshold.minutes
+    )

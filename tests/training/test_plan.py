@@ -18,8 +18,8 @@ from charlstm.dataset.store import TokenStore
 from charlstm.errors import ConfigError, CorpusError
 from charlstm.tokenizer.base import END_OF_DOCUMENT
 from charlstm.training import presets
-from charlstm.training.plan import TextFacts, choose_size, default_epochs, make_plan
-from charlstm.training.presets import OPTIMIZER_DEFAULTS, SIZES
+from charlstm.training.plan import TextFacts, default_epochs, make_plan
+from charlstm.training.presets import OPTIMIZER_DEFAULTS, SIZES, choose_size
 from tests.messages import assert_names
 
 ORDER = list(SIZES)  # smallest first
