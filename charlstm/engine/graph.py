@@ -14,22 +14,17 @@ from collections.abc import Mapping
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike
 
 from charlstm.arrays import Floats, Weights
 from charlstm.config import ModelConfig
+from charlstm.engine.quantization import ACTIVATION_LEVELS, ZERO_POINT, quantize_columns
 from charlstm.errors import ConfigError
 
 EnginePrecision: TypeAlias = Literal["float32", "int8"]
 # The input of layer 0 is looked up in a table of embedding x kernel if that has at most this many
 # floats, and computed otherwise.
 MAX_TABLE = 4 * 2**20
-# Weights are integers in [-LEVELS, LEVELS], so that sums of 2 x 16,384 products stay below 2**31.
-# x86 without VNNI clips a sum of two products to 16 bits, for which 64 levels would be few enough
-# (see ``int8_pairs_saturate``).
-LEVELS = 127
-ACTIVATION_LEVELS = 127  # a hidden state h is stored as round(127 h) + ZERO_POINT
-ZERO_POINT = 128  # unsigned activations: signed x signed products have no fast kernel on x86
 
 # Orders of the four gates, as indices into the order of Keras: input, forget, cell, output.
 _ONNX_GATES = (0, 3, 1, 2)
@@ -78,23 +73,6 @@ def build_graph(
         return graph.serialize(config, 1, description, metadata or {})
     _add_float32_network(graph, config, weights)
     return graph.serialize(config, "time", description, metadata or {})
-
-
-def quantize_columns(matrix: Floats) -> tuple[NDArray[np.int8], Floats]:
-    """Quantize a matrix symmetrically with one scale per column.
-
-    Args:
-        matrix: float32 [rows, columns].
-
-    Returns:
-        int8 [rows, columns] and float32 scales [columns]. Their product differs from the matrix by
-        at most half a scale in each entry.
-    """
-    largest: Floats = np.maximum(matrix.max(axis=0), -matrix.min(axis=0))
-    scales = largest / np.float32(LEVELS)
-    scales[scales == 0] = 1
-    levels = matrix / scales
-    return np.rint(levels, out=levels).astype(np.int8), scales
 
 
 class _Graph:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from charlstm.config import ModelConfig
-from charlstm.engine import graph as graph_module
+from charlstm.engine import graph
 from charlstm.engine.inference import build_engine
 from tests.models import random_weights
 
@@ -27,7 +27,7 @@ def engine(config, precision, threads, table=True):
     """Return an engine, which looks up the input of layer 0 in a table or computes it."""
     with pytest.MonkeyPatch.context() as patch:
         if not table:
-            patch.setattr(graph_module, "MAX_TABLE", 0)
+            patch.setattr(graph, "MAX_TABLE", 0)
         return build_engine(config, random_weights(config), precision=precision, threads=threads)
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charlstm.engine.graph import quantize_columns
+from charlstm.engine.quantization import quantize_columns
 from tests.engine.helpers import CONFIGS, engine, random_input
 from tests.models import random_weights
 from tests.oracles import network
