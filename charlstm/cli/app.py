@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from charlstm.cli.signals import WORDS, exit_status
+from charlstm.cli.exit_status import WORDS, exit_status
 from charlstm.errors import CharlstmError, UsageError
 from charlstm.version import __version__
 

@@ -10,12 +10,7 @@ import signal
 from types import FrameType
 from typing import Any
 
-# What is printed where nothing had to be saved.
-WORDS = {
-    signal.SIGINT: "Interrupted.",
-    signal.SIGTERM: "Terminated.",
-    signal.SIGHUP: "The terminal was closed.",
-}
+from charlstm.cli.exit_status import WORDS
 
 
 class Stopped(KeyboardInterrupt):
@@ -24,11 +19,6 @@ class Stopped(KeyboardInterrupt):
     def __init__(self, number: int) -> None:
         super().__init__(number)
         self.number = number
-
-
-def exit_status(number: int) -> int:
-    """Return the exit status of a command stopped by a signal."""
-    return 128 + number
 
 
 class Signals:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from charlstm.cli.exit_status import exit_status
 from charlstm.cli.options import Number, OptionGroup, files_argument, grouped_command
 from charlstm.cli.output import note
-from charlstm.cli.signals import Signals, exit_status
+from charlstm.cli.signals import Signals
 from charlstm.errors import UsageError
 
 if TYPE_CHECKING:

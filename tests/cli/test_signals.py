@@ -9,7 +9,8 @@ import pytest
 
 from charlstm.__main__ import main
 from charlstm.cli.app import run_command_line
-from charlstm.cli.signals import WORDS, Signals, Stopped, exit_status
+from charlstm.cli.exit_status import WORDS, exit_status
+from charlstm.cli.signals import Signals, Stopped
 from charlstm.errors import CharlstmError
 from tests.messages import assert_error
 
