@@ -4,6 +4,7 @@
     bounded       reads of files that may be hostile, within bounds
     safetensors   tensors to and from one file
     reader        reads and checks a checkpoint
+    resume        what an interrupted run continues from
     writer        what a run writes while it trains
     folder        locks, creates, replaces and finds checkpoint folders
 

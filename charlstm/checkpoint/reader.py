@@ -19,7 +19,6 @@ from charlstm.checkpoint.bounded import decode, exists, read_bytes
 from charlstm.checkpoint.safetensors import digest_of, read_tensors
 from charlstm.checkpoint.schema import (
     CONFIG,
-    FORMAT,
     HISTORY,
     LINES,
     MODEL,
@@ -28,10 +27,11 @@ from charlstm.checkpoint.schema import (
     Checkpoint,
     Figures,
     RunConfig,
+    check_format,
     expected_shapes,
 )
 from charlstm.corpus.line_hashes import LineHashes
-from charlstm.errors import CheckpointDamaged, CheckpointMissing, CheckpointTooNew, harmless
+from charlstm.errors import CheckpointDamaged, CheckpointMissing
 from charlstm.tokenizer.base import Tokenizer
 from charlstm.tokenizer.storage import LARGEST_JSON, largest_json, tokenizer_from_json
 
@@ -90,12 +90,7 @@ def _config_data(folder: Path) -> bytes:
 
 def _parsed_config(folder: Path, data: bytes) -> RunConfig:
     path = folder / CONFIG
-    version = decode(data, _Versioned, path).format
-    if version > FORMAT:
-        raise CheckpointTooNew(
-            f"{folder} has checkpoint format {harmless(str(version), 40)} and this charlstm reads "
-            f"up to {FORMAT}: upgrade charlstm"
-        )
+    check_format(decode(data, _Versioned, path).format, folder)
     return decode(data, RunConfig, path)
 
 
@@ -186,6 +181,11 @@ def _hashes_of(config: bytes, tokenizer: bytes) -> dict[str, str]:
 
 
 def check_hashes(folder: Path, metadata: Mapping[str, str], hashes: Mapping[str, str]) -> None:
+    """Check that metadata of weights has the hashes of the files they were saved with.
+
+    Raises:
+        CheckpointDamaged: if a file is another one now.
+    """
     for name, expected in hashes.items():
         if metadata.get(name) != expected:
             raise CheckpointDamaged(

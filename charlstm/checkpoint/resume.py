@@ -14,18 +14,51 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charlstm.checkpoint.bounded import Natural, decode, open_regular_file
-from charlstm.checkpoint.safetensors import check_shapes, read_header, read_tensors
-from charlstm.checkpoint.schema import MODEL, RESUME, Figures
-from charlstm.config import CorpusConfig
-
-pass
 from charlstm.checkpoint.reader import check_hashes, is_finished, read_checkpoint, read_hashes
-from charlstm.checkpoint.schema import RunConfig, expected_shapes
+from charlstm.checkpoint.safetensors import check_shapes, read_header, read_tensors
+from charlstm.checkpoint.schema import MODEL, RESUME, Figures, RunConfig, expected_shapes
+from charlstm.config import CorpusConfig
 from charlstm.errors import CheckpointMissing
 
 # The most bytes of addresses in a resume file: there may be as many as a command line can hold.
 _LARGEST_ADDRESSES = 2**25
 _MOST_SLOTS = 4  # the most numbers for each weight, itself and those of the optimizer
+
+
+class Progress(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
+):
+    """The progress of a run; with the tensors of the resume file, all that resuming needs.
+
+    Attributes:
+        step: steps taken.
+        seconds: since the command began, summed over all resumptions.
+        first_step_at: ``seconds`` when the first step was done.
+        done: the share of the budget that was used when the last step began, from 0 to 1.
+        learning_rate: of the last step.
+        train_loss_sum: the sum of the training losses since the last evaluation, in nats.
+        train_loss_steps: the number of these losses.
+        best: the figures of the best weights.
+        waited: evaluations since then.
+        evaluation_seconds: the duration of the last evaluation.
+        evaluated: the step of the last evaluation, 0 before the first; ``None`` in old files,
+            which were written only after an evaluation was complete.
+        corpus: the full addresses of the text; ``None`` in format 1, where they are in
+            ``config.json``.
+    """
+
+    step: Natural
+    seconds: float
+    first_step_at: float = 0.0
+    done: float = 0.0
+    learning_rate: float = 0.0
+    train_loss_sum: float = 0.0
+    train_loss_steps: Natural = 0
+    best: Figures | None = None
+    waited: Natural = 0
+    evaluation_seconds: float = 0.0
+    evaluated: Natural | None = None
+    corpus: CorpusConfig | None = None
 
 
 def read_resume(
@@ -86,39 +119,3 @@ def nothing_to_resume_error(folder: Path) -> CheckpointMissing:
         f"{folder} has nothing to resume, its training was stopped before the first save: train "
         f"again with -o {folder} --overwrite"
     )
-
-
-class Progress(
-    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
-):
-    """The progress of a run; with the tensors of the resume file, all that resuming needs.
-
-    Attributes:
-        step: steps taken.
-        seconds: since the command began, summed over all resumptions.
-        first_step_at: ``seconds`` when the first step was done.
-        done: the share of the budget that was used when the last step began, from 0 to 1.
-        learning_rate: of the last step.
-        train_loss_sum: the sum of the training losses since the last evaluation, in nats.
-        train_loss_steps: the number of these losses.
-        best: the figures of the best weights.
-        waited: evaluations since then.
-        evaluation_seconds: the duration of the last evaluation.
-        evaluated: the step of the last evaluation, 0 before the first; ``None`` in old files,
-            which were written only after an evaluation was complete.
-        corpus: the full addresses of the text; ``None`` in format 1, where they are in
-            ``config.json``.
-    """
-
-    step: Natural
-    seconds: float
-    first_step_at: float = 0.0
-    done: float = 0.0
-    learning_rate: float = 0.0
-    train_loss_sum: float = 0.0
-    train_loss_steps: Natural = 0
-    best: Figures | None = None
-    waited: Natural = 0
-    evaluation_seconds: float = 0.0
-    evaluated: Natural | None = None
-    corpus: CorpusConfig | None = None

@@ -23,7 +23,7 @@ import msgspec
 from charlstm.arrays import Weights
 from charlstm.checkpoint.bounded import Natural
 from charlstm.config import CorpusConfig, ModelConfig, TokenizerConfig, TrainConfig
-from charlstm.errors import harmless
+from charlstm.errors import CheckpointTooNew, harmless
 from charlstm.tokenizer.base import Tokenizer
 
 # Raised by every change of what is written, so that an older charlstm reports that it is too old,
@@ -114,6 +114,19 @@ class Checkpoint:
         reached = "not validated" if bits is None else f"{bits:.4f} bits per character"
         size = f"{model.layers}x{model.units}"
         return f"{harmless(str(self.folder))}: {self.config.tokenizer.level}, {size}, {reached}"
+
+
+def check_format(version: int, folder: Path) -> None:
+    """Check that this version of charlstm can read a format.
+
+    Raises:
+        CheckpointTooNew: if the format is a later one.
+    """
+    if version > FORMAT:
+        raise CheckpointTooNew(
+            f"{folder} has checkpoint format {harmless(str(version), 40)} and this charlstm reads "
+            f"up to {FORMAT}: upgrade charlstm"
+        )
 
 
 def expected_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:

@@ -1,6 +1,6 @@
 """The command line: one module for each command; each parses, calls the library and prints.
 
-    app            the group of commands, error messages and exit statuses
+    app            the group of commands, errors and what status they exit with
     options        groups and kinds of options, help pages, completion
     sampling       the options of sampling
     texts          the texts that commands read
@@ -11,7 +11,8 @@
     samples        how samples are printed
     descriptions   plan, hardware and figures of a run in words
     train_report   what a training run prints
-    signals        Ctrl-C, SIGTERM and SIGHUP
+    signals        Ctrl-C, SIGTERM and SIGHUP during training
+    exit_status    exit statuses after signals
 
 Everything else in this folder is a command of that name. Knows nothing of how anything is computed.
 """

@@ -1,10 +1,10 @@
 """Predicts the next words: a prompt goes in, words with their probabilities come out.
 
-    search       best-first search over paths of tokens
-    grammar      how tokens make up words: the interface
-    characters   its implementation for character models
-    words        its implementation for word models
-    predictor    a prompt to a list of predictions
+    predictor           a prompt to a list of predictions; completions of a half-typed word
+    best_first_search   the search over paths of tokens
+    grammar             how tokens make up words: the interface
+    character_grammar   its implementation for character models
+    word_grammar        its implementation for word models
 
 Knows the engine and the tokenizer. It does not know files or the command line.
 """

@@ -1,21 +1,21 @@
 """Training: from a text and options to a checkpoint.
 
-    options       the options of a run, named as on the command line
-    presets       sizes, budgets and defaults, as tables
-    plan          decides what the user left open, from the size of the text
-    memory        estimates how much memory a run needs
-    request       what the user asked for: a run that is new, fine-tuned or resumed
-    setup         a request to a run that is ready to start
-    fine_tuning   the weights of a parent, with room for new tokens
-    schedule      learning rate and dropout over a run
-    optimizers    the optimizers of Keras, with fused updates
-    step          the compiled training and validation step
-    state         the tensors that a run continues from
-    budget        when to evaluate, save and stop
-    divergence    rejects losses and weights that are not finite
-    observer      the reports of a run, and requests to stop it
-    trainer       the training loop
-    run           carries out a run from beginning to end
+    options          the options of a run, named as on the command line
+    presets          sizes and defaults, as tables; the size for a text
+    plan             decides what the user left open, from the size of the text
+    memory           estimates how much memory a run needs
+    request          what the user asked for: a run that is new, fine-tuned or resumed
+    setup            a request to a run that is ready to start
+    fine_tuning      the weights of a parent, with room for new tokens
+    schedule         learning rate and dropout over a run
+    optimizers       the optimizers of Keras, with fused updates
+    step             the compiled training and validation step
+    resume_tensors   the tensors that a run continues from
+    budget           when to evaluate, save and stop
+    divergence       rejects losses and weights that are not finite
+    observer         the reports of a run, and requests to stop it
+    trainer          the training loop
+    run              carries out a run from beginning to end
 
 Knows no command line and no terminal.
 """

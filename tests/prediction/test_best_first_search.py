@@ -1,4 +1,4 @@
-"""Tests of ``charlstm.prediction.best_first_search``: the likeliest paths first, and when a search is over."""
+"""Tests of ``best_first_search``: the likeliest paths first, and when a search is over."""
 
 from __future__ import annotations
 
