@@ -2,9 +2,10 @@
 
 A word, a number or a run of one punctuation mark is a token of word level (see
 ``charlstm.tokenizer.segmentation``) without the space before it, whatever the model's level. White
-space between words is skipped. Each level has its grammar (``character_grammar``, ``word_grammar``), which takes
-probabilities and reports to a search which paths can be extended and which end in a candidate. As
-in ``generate``, tokens that are never written have probability 0, and those of the others sum to 1.
+space between words is skipped. Each level has its grammar (``character_grammar``,
+``word_grammar``), which takes probabilities and reports to a search which paths can be extended and
+which end in a candidate. As in ``generate``, tokens that are never written have probability 0, and
+those of the others sum to 1.
 
 A grammar knows the ids of a tokenizer. It does not know the engine: the caller reads tokens.
 """
