@@ -20,8 +20,8 @@ def test_fine_tuning_keeps_old_ids_and_learns_new_tokens(request_for):
     child = replace(child, parent=parent.output)
     prepared = setup.new_run(child, None)
     assert prepared.config.train == alone.replace(learning_rate=alone.learning_rate / 4)
-    assert prepared.prepared.tokenizer.symbols[: len(old.tokenizer.symbols)] == (
-        old.tokenizer.symbols
+    assert prepared.prepared.tokenizer.vocabulary[: len(old.tokenizer.vocabulary)] == (
+        old.tokenizer.vocabulary
     )
     before = old.weights["embedding/embeddings"]
     grown = prepared.weights["embedding/embeddings"]
