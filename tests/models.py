@@ -6,6 +6,7 @@ from functools import cache
 
 import numpy as np
 
+from charlstm.checkpoint.schema import expected_shapes
 from charlstm.config import ModelConfig, TokenizerConfig
 from charlstm.engine.inference import build_engine
 from charlstm.tokenizer.base import END_OF_DOCUMENT
@@ -42,17 +43,7 @@ def random_model(precision, vocab_size=CHARS.vocab_size):
     """Return the engine of a network of fixed size that ends documents rarely."""
     config = ModelConfig(vocab_size=vocab_size, embedding=8, units=20, layers=2)
     rng = np.random.default_rng(1)
-    shapes = {
-        "embedding/embeddings": (vocab_size, 8),
-        "lstm_0/kernel": (8, 80),
-        "lstm_0/recurrent_kernel": (20, 80),
-        "lstm_0/bias": (80,),
-        "lstm_1/kernel": (20, 80),
-        "lstm_1/recurrent_kernel": (20, 80),
-        "lstm_1/bias": (80,),
-        "output/kernel": (20, vocab_size),
-        "output/bias": (vocab_size,),
-    }
+    shapes = expected_shapes(config)
     weights = {name: rng.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
     weights["output/bias"][END_OF_DOCUMENT] -= 2  # texts of some length
     return build_engine(config, weights, precision=precision, threads=1)

@@ -15,14 +15,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from charlstm.checkpoint.schema import FORMAT, Checkpoint, Figures, Provenance, RunConfig
-from charlstm.config import CorpusConfig, ModelConfig, TokenizerConfig, TrainConfig
+from charlstm.checkpoint.schema import Checkpoint
+from charlstm.config import ModelConfig, TokenizerConfig
 from charlstm.engine.inference import build_engine
 from charlstm.engine.onnx_runtime import onnxruntime
 from charlstm.errors import CheckpointExists, ConfigError, StorageError
 from charlstm.export import check_free, describe, export_keras, export_onnx
 from charlstm.system.hardware import int8_pairs_saturate
 from charlstm.tokenizer.vocabulary import build_tokenizer
+from tests.checkpoint.helpers import FIGURES
+from tests.checkpoint.helpers import settings as settings_for
 from tests.messages import raises_naming
 from tests.models import random_weights
 
@@ -31,31 +33,6 @@ PRECISIONS = ("float32", "int8")
 
 # Keras's own way to read a variable, which TensorFlow and NumPy have not agreed on yet.
 ignores_keras = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
-
-FIGURES = Figures(step=30, epoch=1.5, tokens=300, seconds=2.25, learning_rate=0.001)
-PROVENANCE = Provenance(
-    corpus_sha256="ab" * 32,
-    sources=("/texts/a.txt",),
-    documents=1,
-    characters=1000,
-    train_tokens=901,
-    valid_tokens=102,
-    valid_characters=100,
-    valid_words=20,
-    created="2026-01-02T03:04:05+00:00",
-)
-
-
-def config_of(network, level="char"):
-    return RunConfig(
-        format=FORMAT,
-        charlstm="0.1.0",
-        corpus=CorpusConfig(addresses=("/texts/a.txt",)),
-        tokenizer=TokenizerConfig(level=level),
-        model=network,
-        train=TrainConfig(steps=100),
-        provenance=PROVENANCE,
-    )
 
 
 def checkpoint_of(level, tied=False, layers=2):
@@ -67,7 +44,7 @@ def checkpoint_of(level, tied=False, layers=2):
         layers=layers,
         tied=tied,
     )
-    config = config_of(network, level)
+    config = settings_for(network, tokenizer=TokenizerConfig(level=level))
     return Checkpoint(Path("run"), config, tokenizer, random_weights(network), FIGURES, "")
 
 
@@ -183,7 +160,7 @@ def test_nothing_of_where_the_text_came_from_goes_along(exported):
 def test_a_network_too_large_for_the_format_is_refused(tmp_path, sentence):
     network = ModelConfig(vocab_size=60_000, embedding=4096, units=4096, layers=2)
     found = MODELS["characters"]
-    large = Checkpoint(Path("run"), config_of(network), found.tokenizer, {}, FIGURES, "")
+    large = Checkpoint(Path("run"), settings_for(network), found.tokenizer, {}, FIGURES, "")
     with pytest.raises(ConfigError) as caught:
         export_onnx(large, tmp_path / "model.onnx")
     sentence(

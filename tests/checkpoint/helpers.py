@@ -14,17 +14,10 @@ from charlstm.checkpoint.folder import (
     create_checkpoint,
     lock_folder,
 )
-from charlstm.checkpoint.reader import (
-    CONFIG,
-)
 from charlstm.checkpoint.safetensors import digest_of
 from charlstm.checkpoint.schema import (
+    CONFIG,
     FORMAT,
-    HISTORY,
-    LINES,
-    MODEL,
-    RESUME,
-    STDIN,
     TOKENIZER,
     Figures,
     Provenance,
@@ -38,7 +31,6 @@ from charlstm.errors import (
 from charlstm.tokenizer.vocabulary import build_tokenizer
 from tests.messages import names
 
-FILES = (CONFIG, TOKENIZER, MODEL, HISTORY, RESUME, STDIN, LINES)
 CHARACTERS = build_tokenizer(["abc"], TokenizerConfig())  # five ids with the reserved ones
 NETWORK = ModelConfig(vocab_size=5, embedding=2, units=3, layers=2)
 FIGURES = Figures(

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from charlstm.checkpoint.reader import CONFIG, read_checkpoint, read_history
+from charlstm.checkpoint.reader import read_checkpoint, read_history
 from charlstm.checkpoint.resume import Progress, read_resume
-from charlstm.checkpoint.schema import HISTORY, MODEL, RESUME, TOKENIZER
+from charlstm.checkpoint.schema import CONFIG, HISTORY, MODEL, RESUME, TOKENIZER
 from charlstm.checkpoint.writer import CheckpointWriter
 from charlstm.errors import (
     CheckpointDamaged,

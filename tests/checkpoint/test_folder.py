@@ -18,15 +18,18 @@ from charlstm.checkpoint.folder import (
     holds_checkpoint,
     lock_folder,
 )
-from charlstm.checkpoint.reader import (
-    CONFIG,
-    is_finished,
-    read_checkpoint,
-    read_config,
-    read_tokenizer,
-)
+from charlstm.checkpoint.reader import is_finished, read_checkpoint, read_config, read_tokenizer
 from charlstm.checkpoint.resume import Progress
-from charlstm.checkpoint.schema import FORMAT, HISTORY, MODEL, RESUME, STDIN, TOKENIZER
+from charlstm.checkpoint.schema import (
+    CONFIG,
+    FILES,
+    FORMAT,
+    HISTORY,
+    MODEL,
+    RESUME,
+    STDIN,
+    TOKENIZER,
+)
 from charlstm.checkpoint.writer import CheckpointWriter
 from charlstm.config import CorpusConfig, TrainConfig
 from charlstm.errors import (
@@ -39,7 +42,6 @@ from charlstm.errors import (
 from tests.checkpoint.helpers import (
     CHARACTERS,
     FIGURES,
-    FILES,
     begin,
     contents,
     fail_with_a_full_disk,

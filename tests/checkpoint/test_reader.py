@@ -18,7 +18,6 @@ from charlstm.checkpoint.folder import (
     lock_folder,
 )
 from charlstm.checkpoint.reader import (
-    CONFIG,
     lines_digest,
     read_checkpoint,
     read_config,
@@ -30,6 +29,7 @@ from charlstm.checkpoint.reader import (
 from charlstm.checkpoint.resume import Progress, read_resume
 from charlstm.checkpoint.safetensors import write_tensors
 from charlstm.checkpoint.schema import (
+    CONFIG,
     FORMAT,
     HISTORY,
     LINES,

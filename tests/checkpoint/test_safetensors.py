@@ -13,11 +13,9 @@ import msgspec
 import numpy as np
 import pytest
 
-from charlstm.checkpoint.reader import (
-    CONFIG,
-    read_checkpoint,
-)
+from charlstm.checkpoint.reader import read_checkpoint
 from charlstm.checkpoint.schema import (
+    CONFIG,
     MODEL,
     TOKENIZER,
     expected_shapes,

@@ -9,19 +9,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from charlstm.checkpoint import schema
-from charlstm.checkpoint.reader import (
-    CONFIG,
-    read_checkpoint,
-)
+from charlstm.checkpoint.reader import read_checkpoint
 from charlstm.checkpoint.resume import Progress
-from charlstm.checkpoint.schema import HISTORY, MODEL, RESUME, TOKENIZER, Figures, expected_shapes
+from charlstm.checkpoint.schema import (
+    CONFIG,
+    FILES,
+    HISTORY,
+    MODEL,
+    RESUME,
+    TOKENIZER,
+    Figures,
+    expected_shapes,
+)
 from charlstm.checkpoint.writer import CheckpointWriter
 from charlstm.config import ModelConfig
-from tests.checkpoint.helpers import (
-    FIGURES,
-    FILES,
-    contents,
-)
+from tests.checkpoint.helpers import FIGURES, contents
 
 
 @given(st.integers(2, 99), st.integers(1, 9), st.integers(1, 9), st.integers(1, 5), st.booleans())

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from charlstm.checkpoint.folder import CHECKPOINTS
-from charlstm.checkpoint.reader import CONFIG
+from charlstm.checkpoint.schema import CONFIG
 from charlstm.cli import app
 from charlstm.cli.app import COMMANDS
 from tests.messages import assert_error

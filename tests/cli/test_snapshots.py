@@ -16,8 +16,7 @@ from typing import NamedTuple
 import msgspec
 import pytest
 
-from charlstm.checkpoint.reader import CONFIG
-from charlstm.checkpoint.schema import LINES, MODEL, TOKENIZER
+from charlstm.checkpoint.schema import CONFIG, LINES, MODEL, TOKENIZER
 from charlstm.cli.app import COMMANDS
 from tests import snapshots
 from tests.cli.helpers import NAMES, TEXT, TINY

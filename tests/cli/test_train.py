@@ -13,8 +13,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from charlstm.checkpoint.reader import CONFIG, read_checkpoint, read_lines_index
-from charlstm.checkpoint.schema import LINES, MODEL, RESUME, TOKENIZER
+from charlstm.checkpoint.reader import read_checkpoint, read_lines_index
+from charlstm.checkpoint.schema import CONFIG, LINES, MODEL, RESUME, TOKENIZER
 from charlstm.corpus.split import _is_drawn
 from charlstm.errors import StorageError
 from tests.cli.helpers import NAMES, TEXT, TINY

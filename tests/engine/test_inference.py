@@ -19,13 +19,18 @@ from tests.engine.helpers import CONFIGS, PRECISIONS, engine, random_input, vari
 from tests.models import random_weights
 
 
+def inputs(rows, length):
+    """Return strategies for the arguments of ``random_input``, up to so many rows and tokens."""
+    return {
+        "config": st.sampled_from(CONFIGS),
+        "batch": st.integers(1, rows),
+        "length": st.integers(1, length),
+        "seed": st.integers(0, 2**32 - 1),
+    }
+
+
 @settings(max_examples=40, deadline=None)
-@given(
-    config=st.sampled_from(CONFIGS),
-    batch=st.integers(1, 130),
-    length=st.integers(1, 4),
-    seed=st.integers(0, 2**32 - 1),
-)
+@given(**inputs(rows=130, length=4))
 def test_a_row_has_the_same_bits_alone_and_beside_others(config, batch, length, seed):
     ids, state = random_input(config, batch, length, seed)
     row = seed % batch
@@ -42,12 +47,7 @@ def test_a_row_has_the_same_bits_alone_and_beside_others(config, batch, length, 
 
 
 @settings(max_examples=20, deadline=None)
-@given(
-    config=st.sampled_from(CONFIGS),
-    batch=st.integers(1, 20),
-    length=st.integers(1, 9),
-    seed=st.integers(0, 2**32 - 1),
-)
+@given(**inputs(rows=20, length=9))
 def test_run_has_the_bits_of_as_many_steps(config, batch, length, seed):
     ids, state = random_input(config, batch, length, seed)
     for engines in variants(config):

@@ -174,6 +174,18 @@ def test_what_is_worked_out_once_may_be_forgotten(monkeypatch):
 # Patterns
 
 
+def continuation(constraints, tokenizer, state, length, rng):
+    """Return what is written by drawing evenly from the tokens that may follow."""
+    text = ""
+    for written in range(length):
+        token_id = int(rng.choice(possible(constraints.adjustment(state, written))))
+        if token_id == END_OF_DOCUMENT:
+            break
+        text += tokenizer.pieces[token_id]
+        state = constraints.after(state, token_id)
+    return text
+
+
 @BOTH
 @pytest.mark.parametrize("expression", ["a(b| )*", "(ab){1,2}", "[ab ]{0,2}b", "", "a"])
 @pytest.mark.parametrize("prompt", ["", "a"])
@@ -191,13 +203,7 @@ def test_what_is_written_ends_with_a_match(tokenizer, expression, prompt):
         return
     rng = np.random.default_rng(1)
     for _ in range(40):
-        text, at = prompt, state
-        for written in range(4):
-            token_id = int(rng.choice(possible(constraints.adjustment(at, written))))
-            if token_id == END_OF_DOCUMENT:
-                break
-            text += tokenizer.pieces[token_id]
-            at = constraints.after(at, token_id)
+        text = prompt + continuation(constraints, tokenizer, state, 4, rng)
         assert re.fullmatch(expression, text)
 
 
@@ -215,13 +221,7 @@ def test_a_half_typed_word_ends_with_a_match_or_is_refused(length, expression, r
         return
     rng = np.random.default_rng(length)
     for _ in range(30):
-        text, at = "a", state
-        for written in range(length):
-            token_id = int(rng.choice(possible(constraints.adjustment(at, written))))
-            if token_id == END_OF_DOCUMENT:
-                break
-            text += tokenizer.pieces[token_id]
-            at = constraints.after(at, token_id)
+        text = "a" + continuation(constraints, tokenizer, state, length, rng)
         assert re.fullmatch(expression, text)
         assert text.startswith("a" + required)
 

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from charlstm.checkpoint.schema import expected_shapes
 from charlstm.config import ModelConfig
 from charlstm.engine.inference import build_engine
 from charlstm.errors import ConfigError
@@ -156,17 +157,7 @@ def model(level, precision):
     size = TOKENIZERS[level].vocab_size
     config = ModelConfig(vocab_size=size, embedding=6, units=12, layers=2)
     rng = np.random.default_rng(4)
-    shapes = {
-        "embedding/embeddings": (size, 6),
-        "lstm_0/kernel": (6, 48),
-        "lstm_0/recurrent_kernel": (12, 48),
-        "lstm_0/bias": (48,),
-        "lstm_1/kernel": (12, 48),
-        "lstm_1/recurrent_kernel": (12, 48),
-        "lstm_1/bias": (48,),
-        "output/kernel": (12, size),
-        "output/bias": (size,),
-    }
+    shapes = expected_shapes(config)
     weights = {name: rng.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
     return build_engine(config, weights, precision=precision, threads=1)
 

@@ -24,10 +24,10 @@ from charlstm.api import LanguageModel, load
 from charlstm.checkpoint import folder as folder_module
 from charlstm.checkpoint import reader
 from charlstm.checkpoint import resume as resume_module
-from charlstm.checkpoint.reader import CONFIG
 from charlstm.checkpoint.resume import Progress
 from charlstm.checkpoint.safetensors import digest_of
 from charlstm.checkpoint.schema import (
+    CONFIG,
     HISTORY,
     LINES,
     MODEL,

@@ -357,24 +357,18 @@ def _failing(bench: Bench, event: str, error: str, phrase: str) -> Outcome:
     return bench.judge(process, folder, 1, phrase, "--resume")
 
 
-@fault("disk full at the model of an evaluation")
-def _(bench: Bench) -> Outcome:
-    return _failing(bench, f"write {schema.MODEL}", "ENOSPC", "the disk is full")
-
-
-@fault("disk full at the history")
-def _(bench: Bench) -> Outcome:
-    return _failing(bench, f"write {schema.HISTORY}", "ENOSPC", "the disk is full")
-
-
-@fault("quota used up at a save")
-def _(bench: Bench) -> Outcome:
-    return _failing(bench, f"write {schema.RESUME}", "EDQUOT", "quota")
-
-
-@fault("disk error at a save")
-def _(bench: Bench) -> Outcome:
-    return _failing(bench, f"write {schema.RESUME}", "EIO", "can't write")
+for _name, *_how in (
+    (
+        "disk full at the model of an evaluation",
+        f"write {schema.MODEL}",
+        "ENOSPC",
+        "the disk is full",
+    ),
+    ("disk full at the history", f"write {schema.HISTORY}", "ENOSPC", "the disk is full"),
+    ("quota used up at a save", f"write {schema.RESUME}", "EDQUOT", "quota"),
+    ("disk error at a save", f"write {schema.RESUME}", "EIO", "can't write"),
+):
+    fault(_name)(lambda bench, how=tuple(_how): _failing(bench, *how))
 
 
 @fault("file system becomes read-only")
@@ -474,29 +468,26 @@ def _(bench: Bench) -> Outcome:
         return bench.judge(process, bench.base, 0)
 
 
-@fault("cache read-only, train")
-def _(bench: Bench) -> Outcome:
+def _with_read_only_cache(bench: Bench, *arguments: Any) -> Process:
     cache = bench.new_folder()
     cache.chmod(0o555)
     process = bench.start(
-        *("train", bench.corpus, "-o", bench.new_folder() / "model", *OPTIONS),
-        environment={"CHARLSTM_CACHE": str(cache / "cache")},
-        wrapper=_unprivileged(),
+        *arguments, environment={"CHARLSTM_CACHE": str(cache / "cache")}, wrapper=_unprivileged()
     )
     process.end()
+    return process
+
+
+@fault("cache read-only, train")
+def _(bench: Bench) -> Outcome:
+    model = bench.new_folder() / "model"
+    process = _with_read_only_cache(bench, "train", bench.corpus, "-o", model, *OPTIONS)
     return bench.judge(process, None, 1, "permission denied")
 
 
 @fault("cache read-only, generate")
 def _(bench: Bench) -> Outcome:
-    cache = bench.new_folder()
-    cache.chmod(0o555)
-    process = bench.start(
-        *("generate", bench.base, "-n", "20", "-q"),
-        environment={"CHARLSTM_CACHE": str(cache / "cache")},
-        wrapper=_unprivileged(),
-    )
-    process.end()
+    process = _with_read_only_cache(bench, "generate", bench.base, "-n", "20", "-q")
     return bench.judge(process, bench.base, 0)
 
 

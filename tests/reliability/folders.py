@@ -41,7 +41,7 @@ def check_sound(folder: Path) -> None:
     Raises:
         CheckpointError: if any of it is damaged.
     """
-    if not (folder / reader.CONFIG).exists():
+    if not (folder / schema.CONFIG).exists():
         return
     reader.read_config(folder)
     reader.read_tokenizer(folder)

@@ -140,7 +140,7 @@ def differences(whole: Path, resumed: Path, *, state: bool = True) -> list[str]:
         for a, b in zip(*histories, strict=False)
         if a != b
     ]
-    configs = [_timeless(json.loads((f / reader.CONFIG).read_text())) for f in (whole, resumed)]
+    configs = [_timeless(json.loads((f / schema.CONFIG).read_text())) for f in (whole, resumed)]
     if configs[0] != configs[1]:
         found.append("configuration")
     tokenizers = [(f / schema.TOKENIZER).read_bytes() for f in (whole, resumed)]
@@ -357,7 +357,7 @@ class Chain:
 
     def _activity(self, target: Path, before: int | None) -> str:
         """Tell from what is on disk where a process died that was killed at some time."""
-        if not (target / reader.CONFIG).exists():
+        if not (target / schema.CONFIG).exists():
             return "starting"
         if files := leftovers(target):
             return f"saving {files[0]}"

@@ -159,7 +159,7 @@ class Stand:
         for model in archive.iterdir():
             shutil.rmtree(copy, ignore_errors=True)
             copy.mkdir()
-            for name in (reader.CONFIG, schema.TOKENIZER):
+            for name in (schema.CONFIG, schema.TOKENIZER):
                 shutil.copyfile(target / name, copy / name)
             shutil.copyfile(model, copy / schema.MODEL)
             texts.add(text_of(copy))

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from charlstm.checkpoint import reader, schema
+from charlstm.checkpoint import schema
 from charlstm.errors import StorageError
 from charlstm.system.files import write_atomically
 from tests.reliability.dying import OPERATIONS
@@ -58,7 +58,7 @@ def test_the_harness_tells_what_is_wrong_on_disk(bench):
     folder = bench.new_folder()
     assert bench.look(folder, ()) == ("no checkpoint", [])
     (folder / f".{schema.MODEL}.x.tmp").touch()
-    (folder / reader.CONFIG).write_text("{")
+    (folder / schema.CONFIG).write_text("{")
     (folder / schema.RESUME).write_text("")
     wrong = bench.look(folder, (schema.MODEL,))[1]
     assert [what.split()[0] for what in wrong] == [schema.MODEL, "leftovers", "damaged:"]

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 from charlstm.checkpoint import folder as folder_module
-from charlstm.checkpoint import reader, schema
-from charlstm.checkpoint.schema import Figures, Provenance, RunConfig, expected_shapes
+from charlstm.checkpoint import reader
+from charlstm.checkpoint.schema import Figures, expected_shapes
 from charlstm.checkpoint.writer import CheckpointWriter
-from charlstm.config import CorpusConfig, ModelConfig, TokenizerConfig, TrainConfig
+from charlstm.config import ModelConfig, TokenizerConfig
 from charlstm.errors import CheckpointError
 from charlstm.tokenizer.vocabulary import build_tokenizer
+from tests.checkpoint.helpers import settings
 from tests.reliability.readers import Reading, Stand
 
 OVERWRITES, READERS = 30, 2
@@ -25,26 +26,7 @@ def model(number):
     tokenizing = TokenizerConfig()
     tokenizer = build_tokenizer(["abcdefgh"[: 4 + number] * 9], tokenizing)
     network = ModelConfig(vocab_size=tokenizer.vocab_size, embedding=4, units=8 + number, layers=1)
-    origin = Provenance(
-        corpus_sha256="",
-        sources=(),
-        documents=1,
-        characters=1,
-        train_tokens=1,
-        valid_tokens=1,
-        valid_characters=1,
-        valid_words=1,
-        created="",
-    )
-    config = RunConfig(
-        format=schema.FORMAT,
-        charlstm="0",
-        corpus=CorpusConfig(),
-        tokenizer=tokenizing,
-        model=network,
-        train=TrainConfig(steps=1),
-        provenance=origin,
-    )
+    config = settings(network, tokenizer=tokenizing)
     weights = {
         name: np.full(shape, number, np.float32) for name, shape in expected_shapes(network).items()
     }

@@ -54,12 +54,12 @@ def test_a_run_is_resumed_from_anywhere_and_then_forgets_where_its_text_was(
     ("name", "old", "new", "parts"),
     [
         (
-            reader.CONFIG,
+            schema.CONFIG,
             b'"units": 8',
             b'"units": 16384',
             ["lstm_0/kernel", "[6, 32]", "F32", "config.json", "[6, 65536]"],
         ),
-        (reader.CONFIG, b'"seed": 3', b'"seed": 4', ["config.json", "restore"]),
+        (schema.CONFIG, b'"seed": 3', b'"seed": 4', ["config.json", "restore"]),
         (schema.RESUME, b"step", b"stop", ["resume.safetensors", "sha256"]),
     ],
 )
@@ -89,7 +89,7 @@ def test_a_text_that_is_not_where_it_was_is_told_with_what_can_be_done(
     sentence(caught.value, request.output, f"--from {request.output}", tmp_path / "corpus.txt")
 
 
-@pytest.mark.parametrize("name", [reader.CONFIG, schema.TOKENIZER])
+@pytest.mark.parametrize("name", [schema.CONFIG, schema.TOKENIZER])
 def test_a_run_whose_settings_were_altered_is_not_resumed(request_for, name, sentence):
     request = request_for("altered")
     train(request, Stopper(2))
@@ -108,11 +108,11 @@ def test_a_configuration_that_is_altered_under_the_run_does_not_pass(request_for
         def on_step(self, step, *rest):
             super().on_step(step, *rest)
             if step == 5:
-                path = request.output / reader.CONFIG
+                path = request.output / schema.CONFIG
                 path.write_bytes(path.read_bytes() + b"\n")
 
     train(request, Alters())
-    with raises_naming(CheckpointDamaged, request.output / reader.CONFIG, "restore"):
+    with raises_naming(CheckpointDamaged, request.output / schema.CONFIG, "restore"):
         read_checkpoint(request.output)
 
 

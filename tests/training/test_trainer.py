@@ -155,7 +155,7 @@ def test_an_evaluation_that_is_stopped_is_made_when_the_run_goes_on(
 
 def as_format_1(folder):
     """Turn an interrupted run into one of format 1, whose configuration holds the addresses."""
-    path = folder / reader.CONFIG
+    path = folder / schema.CONFIG
     tensors, progress = read_state(folder)
     found, config = read_checkpoint(folder), json.loads(path.read_text())
     config["format"], config["corpus"]["addresses"] = 1, list(progress.corpus.addresses)
