@@ -23,12 +23,12 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, Unpack
 
 from charlstm.api import LanguageModel, load
+from charlstm.corpus.documents import Address
 from charlstm.corpus.reading import STRINGS
 from charlstm.distributed.tf_config import VARIABLE, cluster_of
 from charlstm.errors import UsageError
 from charlstm.training.observer import Observer, TrainingResult
 from charlstm.training.options import (
-    Address,
     TrainOptions,
     addresses_of,
     check_options,
@@ -226,6 +226,16 @@ class _Watcher(Observer):
             raise KeyboardInterrupt
         self._is_interrupted = True
 
+    @contextlib.contextmanager
+    def _interrupt_noted(self) -> Iterator[None]:
+        """Take the first interrupt that reaches an observer, too, for a request to stop."""
+        try:
+            yield
+        except KeyboardInterrupt:
+            if self._is_interrupted:
+                raise
+            self._is_interrupted = True
+
     def close(self) -> None:
         """Close the observer if it has a ``close`` method."""
         close = getattr(self._observer, "close", None)
@@ -243,15 +253,18 @@ class _Watcher(Observer):
 
     def on_step(self, step: int, done: float, loss: float, tokens_per_second: float) -> None:
         """Forward it."""
-        self._observer.on_step(step, done, loss, tokens_per_second)
+        with self._interrupt_noted():
+            self._observer.on_step(step, done, loss, tokens_per_second)
 
     def on_evaluation(self, figures: Figures, is_best: bool, weights: Any) -> None:
         """Forward it."""
-        self._observer.on_evaluation(figures, is_best, weights)
+        with self._interrupt_noted():
+            self._observer.on_evaluation(figures, is_best, weights)
 
     def on_overfitting(self, best: Figures, now: Figures) -> None:
         """Forward it."""
-        self._observer.on_overfitting(best, now)
+        with self._interrupt_noted():
+            self._observer.on_overfitting(best, now)
 
     def should_stop(self) -> bool:
         """Return whether Ctrl-C or the observer asks to stop."""

@@ -287,3 +287,45 @@ def test_several_workers_are_a_matter_of_the_command(tale, monkeypatch, sentence
     with pytest.raises(UsageError) as caught:
         charlstm.train(tale, **QUICK)
     sentence(caught.value, "TF_CONFIG", "several workers")
+
+
+def test_a_file_that_is_called_as_strings_are_addressed_is_not_read(here):
+    (here / "python-strings").write_text("quite another text. " * 100)
+    observer = Stopper(after=2, act=lambda: setattr(observer, "stops", True))
+    observer.should_stop = lambda: observer.stops
+    options = {"observer": observer, "output": "model", **QUICK}
+    begun = charlstm.train(texts=[TEXT], **options)
+    observer.stops, observer.after = False, None
+    done = charlstm.train(resume="model", observer=observer)
+    assert done.training.stop_reason == "budget"
+    assert done.tokenizer.vocabulary == begun.tokenizer.vocabulary == tuple(sorted(set(TEXT)))
+
+
+@pytest.mark.parametrize("option", ["output", "resume", "from_checkpoint"])
+def test_a_folder_that_is_no_path_is_refused(here, option):
+    corpus = () if option == "resume" else "tale.txt"
+    with raises_naming(ConfigError, option, 3):
+        charlstm.train(corpus, **{option: 3})
+
+
+@pytest.mark.parametrize(
+    ("corpus", "options", "parts"),
+    [
+        (3, {}, ["3"]),
+        (["tale.txt", 2], {}, ["2"]),
+        ("tale.txt", {"valid": 3}, ["3"]),
+        ("tale.txt", {"overwrite": "no", "output": "model"}, ["overwrite", "'no'"]),
+        ("tale.txt", {"output": ""}, ["output"]),
+    ],
+)
+def test_what_is_of_a_wrong_kind_is_refused(here, corpus, options, parts):
+    with raises_naming(ConfigError, *parts):
+        charlstm.train(corpus, **options)
+
+
+def test_an_interrupt_within_an_observer_saves_and_returns_too(tale):
+    def interrupt():
+        raise KeyboardInterrupt
+
+    model = charlstm.train(tale, observer=Stopper(after=3, act=interrupt), output="model", **QUICK)
+    assert (model.training.stop_reason, model.training.step) == ("interrupted", 3)

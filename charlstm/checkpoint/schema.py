@@ -36,9 +36,9 @@ TOKENIZER = "tokenizer.json"
 MODEL = "model.safetensors"
 HISTORY = "history.jsonl"
 RESUME = "resume.safetensors"
-STDIN = "stdin.txt"
+STDIN_FILE = "stdin.txt"
 LINES = "lines.safetensors"
-FILES = (RESUME, MODEL, HISTORY, STDIN, CONFIG, TOKENIZER, LINES)
+FILES = (RESUME, MODEL, HISTORY, STDIN_FILE, CONFIG, TOKENIZER, LINES)
 
 
 class Provenance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

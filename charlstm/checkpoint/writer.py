@@ -19,7 +19,7 @@ from charlstm.checkpoint.folder import remove_leftovers
 from charlstm.checkpoint.reader import read_hashes
 from charlstm.checkpoint.resume import Progress
 from charlstm.checkpoint.safetensors import write_tensors
-from charlstm.checkpoint.schema import HISTORY, MODEL, RESUME, STDIN, Figures
+from charlstm.checkpoint.schema import HISTORY, MODEL, RESUME, STDIN_FILE, Figures
 from charlstm.errors import StorageError
 from charlstm.system.files import identity, storage_errors, write_atomically
 
@@ -85,7 +85,7 @@ class CheckpointWriter:
         self.check_folder()
         with storage_errors(self.folder):
             (self.folder / RESUME).unlink(missing_ok=True)
-            (self.folder / STDIN).unlink(missing_ok=True)
+            (self.folder / STDIN_FILE).unlink(missing_ok=True)
         remove_leftovers(self.folder)
 
     def check_folder(self) -> None:

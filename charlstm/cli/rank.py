@@ -18,7 +18,7 @@ from charlstm.cli.options import (
 )
 from charlstm.cli.output import json_of, note, write_text
 from charlstm.cli.progress_bar import bar_over_files
-from charlstm.cli.score import figures_of
+from charlstm.cli.score import score_facts
 from charlstm.cli.texts import line_groups, open_texts, text_options
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ class _Writer:
     def _show(self, group: _Group, scores: list[Score]) -> str:
         self._written += 1
         if self._options["as_json"]:
-            alternatives = [{"text": score.text} | figures_of(score) for score in scores]
+            alternatives = [{"text": score.text} | score_facts(score) for score in scores]
             return json_of({"group": self._written, "alternatives": alternatives}) + "\n"
         texts = [score.text for score in scores]
         if self._options["best"]:

@@ -202,11 +202,11 @@ def _show_tokens(score: Score) -> str:
 def _show_json(line: _Line) -> str:
     named = {} if line.file is None else {"file": line.file}
     score = line.score
-    facts = {"line": line.number, "text": score.text} | figures_of(score) | _tokens_of(score)
+    facts = {"line": line.number, "text": score.text} | score_facts(score) | _tokens_of(score)
     return json_of(named | facts) + "\n"
 
 
-def figures_of(score: Score) -> dict[str, Any]:
+def score_facts(score: Score) -> dict[str, Any]:
     """Return the figures of a score under their JSON names."""
     return {
         "characters": score.characters,
@@ -234,7 +234,7 @@ def _score_whole(model: LanguageModel, sources: list[Source], options: dict[str,
             if options["as_json"]:
                 named = {"file": source.name} if several else {}
                 nats = {"nats_per_token": score.nats_per_token}
-                facts = named | figures_of(score) | nats | _tokens_of(score)
+                facts = named | score_facts(score) | nats | _tokens_of(score)
                 write_text(json_of(facts) + "\n")
             else:
                 write_text("\n" * bool(index) + _table(score, source.name if several else None))

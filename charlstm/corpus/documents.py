@@ -120,7 +120,8 @@ class Corpus:
 
 
 # A text in Python: addresses as on the command line, or a corpus.
-TextInput: TypeAlias = str | Path | Sequence[str | Path] | Corpus
+Address: TypeAlias = str | os.PathLike[str]
+TextInput: TypeAlias = Address | Sequence[Address] | Corpus
 
 
 def open_corpus(
@@ -171,8 +172,10 @@ def corpus_of(text: TextInput | None, texts: Sequence[str] | None = None) -> Cor
         return Corpus.of_texts(texts)
     if isinstance(text, Corpus):
         return text
-    if text is None or isinstance(text, str | Path):
+    if text is None or isinstance(text, str | os.PathLike):
         text = () if text is None else (text,)
+    if not all(isinstance(address, str | os.PathLike) for address in text):
+        raise ConfigError(f"the text is {text!r}: expected paths, or strings as texts=[...]")
     return open_corpus([os.fspath(address) for address in text])
 
 

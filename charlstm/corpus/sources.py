@@ -48,12 +48,12 @@ def find_sources(address: str, encoding: str, stdin: Path | None) -> Iterable[So
     """
     if address == STDIN:
         return [_spooled(stdin)]
+    if address == STRINGS and stdin is not None:
+        return [SpooledStrings("text", stdin)]
     if os.path.isfile(address):
         return [_source(Path(address))]
     if address == EMBEDDED:
         return [_embedded()]
-    if address == STRINGS and stdin is not None:
-        return [SpooledStrings("text", stdin)]
     if os.path.isdir(address):
         return _folder(address, encoding)
     if paths := _glob(address):

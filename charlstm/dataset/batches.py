@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from charlstm.dataset.store import Ids, ring_of
+from charlstm.dataset.store import StoredIds, ring_of
 from charlstm.tokenizer.base import END_OF_DOCUMENT, UNKNOWN
 
 # Characters that together make up at most RARE_SHARE of the training text are rare. Training
@@ -26,7 +26,7 @@ REPLACEMENT_RATE = 0.2
 
 
 def replacement_rates(
-    train: Ids, character_ids: NDArray[np.integer], vocab_size: int
+    train: StoredIds, character_ids: NDArray[np.integer], vocab_size: int
 ) -> NDArray[np.float64]:
     """Return the rate at which training replaces each id by the unknown token.
 
@@ -79,7 +79,7 @@ class Streams:
         rates: the rate at which each id is replaced by the unknown token, float64 [vocab_size].
     """
 
-    ids: Ids
+    ids: StoredIds
     streams: int
     sequence_length: int
     seed: int
@@ -90,7 +90,7 @@ class Streams:
         return bool(self.ids[-1] != END_OF_DOCUMENT)
 
     @cached_property
-    def _ring(self) -> Ids:
+    def _ring(self) -> StoredIds:
         return ring_of(self.ids)
 
     @property
@@ -137,7 +137,7 @@ class ValidationBatch(NamedTuple):
 
 
 def validation_batches(
-    ids: Ids, *, max_streams: int = 128, warm: int = 256, length: int = 128
+    ids: StoredIds, *, max_streams: int = 128, warm: int = 256, length: int = 128
 ) -> Iterator[ValidationBatch]:
     """Cut a text into parallel streams that together equal one stream with carried states.
 

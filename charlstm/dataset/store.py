@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from charlstm.tokenizer.base import END_OF_DOCUMENT
 
-Ids = NDArray[np.unsignedinteger]
+StoredIds = NDArray[np.unsignedinteger]
 
 TRAIN_FILE = "train.bin"
 VALID_FILE = "valid.bin"
@@ -26,13 +26,13 @@ class Encoded(NamedTuple):
     """The ids of a chunk of text, [N]."""
 
     validates: bool
-    ids: Ids
+    ids: StoredIds
     ends_document: bool
 
 
 @dataclass(frozen=True)
 class TokenStore:
-    """Ids of the training and the validation text, [N] each, memory-mapped, of one dtype.
+    """StoredIds of the training and the validation text, [N] each, memory-mapped, of one dtype.
 
     ``END_OF_DOCUMENT`` is before and after every document, but not after the training part of a
     document that the division into training and validation cuts. If no document ends in the
@@ -40,8 +40,8 @@ class TokenStore:
     learned to predict it.
     """
 
-    train: Ids
-    valid: Ids
+    train: StoredIds
+    valid: StoredIds
 
     @property
     def train_tokens(self) -> int:
@@ -54,7 +54,7 @@ class TokenStore:
         return max(0, self.valid.size - 1)
 
 
-def ring_of(train: Ids) -> Ids:
+def ring_of(train: StoredIds) -> StoredIds:
     """Return a training text without the ``END_OF_DOCUMENT`` at its end: read as a ring, [N].
 
     The one at its start follows the last token then.
@@ -106,7 +106,7 @@ def read_store(folder: Path, vocab_size: int) -> TokenStore:
     return TokenStore(*(_map(folder / name, dtype) for name in (TRAIN_FILE, VALID_FILE)))
 
 
-def _map(path: Path, dtype: np.dtype[np.unsignedinteger]) -> Ids:
+def _map(path: Path, dtype: np.dtype[np.unsignedinteger]) -> StoredIds:
     if path.stat().st_size == 0:  # which the operating system refuses to map
         return np.empty(0, dtype)
     return np.memmap(path, dtype, mode="r")

@@ -134,7 +134,7 @@ class WorkerGroup:
             self._close()
             if self._watchers and (self.missed or (kind is not None and not self._has_left)):
                 # TensorFlow may wait for the others when it is unloaded.
-                status = 0 if error is None else getattr(error, "exit_code", 1)
+                status = 0 if error is None else _exit_status(error)
                 _after(GRACE, lambda: self._end(status))
 
     def _gather(self, deadline: float) -> None:
@@ -409,3 +409,9 @@ def _after(seconds: float, do: Callable[[], Any]) -> None:
     timer = threading.Timer(seconds, do)
     timer.daemon = True
     timer.start()
+
+
+def _exit_status(error: BaseException) -> int:
+    """Return the status that a process ends with after an error, or after Click's way to exit."""
+    status: int = getattr(error, "exit_status", getattr(error, "exit_code", 1))
+    return status

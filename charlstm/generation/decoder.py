@@ -29,12 +29,12 @@ from charlstm.generation.batch import Batch, PrefilledPrompt, SampleRng
 from charlstm.generation.constraints import Constraints
 from charlstm.generation.filters import likeliest, next_limits, sample
 from charlstm.generation.penalties import EMPTY, window_needed
-from charlstm.generation.stopping import Endings, PendingText, StopReason
+from charlstm.generation.stopping import Endings, EndReason, PendingText
 from charlstm.metrics import log_normalizers
 from charlstm.tokenizer.base import END_OF_DOCUMENT, Tokenizer
 from charlstm.tokenizer.tokens import ScoredToken, scored_token, special_token
 
-FinishReason: TypeAlias = StopReason | Literal["length", "end"]
+FinishReason: TypeAlias = EndReason | Literal["length", "end"]
 TextListener: TypeAlias = Callable[[int, str], None]
 
 # Penalties don't count these as repetitions: verse, dialogue and lists need their lines.
@@ -134,7 +134,7 @@ class TextStreamer:
         self._pending = PendingText()
         self.parts: list[str] = []
 
-    def add(self, piece: str, *, may_end: bool) -> tuple[str, StopReason | None]:
+    def add(self, piece: str, *, may_end: bool) -> tuple[str, EndReason | None]:
         """Add the text of a token; return what can be shown now and, if the text ends, why."""
         if self._to_skip:
             skipped = min(len(piece), self._to_skip)

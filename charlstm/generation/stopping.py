@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple, TypeAlias
 
 from charlstm.config import SampleConfig, Unit
 
-StopReason: TypeAlias = Literal["stop", "until"]
+EndReason: TypeAlias = Literal["stop", "until"]
 
 # Of each unit, a pattern of its end, and one of the end of a text that may be the beginning of that
 # or still change it. The text is cut before the group that matches. (``$`` would match before a
@@ -42,7 +42,7 @@ class StopMatch(NamedTuple):
 
     complete: int
     cut: int
-    reason: StopReason
+    reason: EndReason
 
 
 class PendingText(NamedTuple):
@@ -72,7 +72,7 @@ class Endings:
 
     def add(
         self, pending: PendingText, piece: str, *, may_end: bool
-    ) -> tuple[str, PendingText, StopReason | None]:
+    ) -> tuple[str, PendingText, EndReason | None]:
         """Append a piece to a text.
 
         Args:

@@ -30,6 +30,9 @@ YOUNG_SECONDS = 60
 # Attempts at an operation that other processes may disturb.
 ATTEMPTS = 10
 
+# How an entry fails that is missing, damaged or being removed.
+DAMAGED = (ValueError, FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError)
+
 # The hashes of an entry's files, as sha256sum writes them.
 DIGESTS = "SHA256SUMS"
 
@@ -99,11 +102,14 @@ def obtain(key: str, build: Callable[[Path], None], read: Callable[[Path], Value
     with storage_errors(folder, f", or let {VARIABLE} name another folder"):
         try:
             return _use(path, read)
-        except (OSError, ValueError):  # there is none, it is damaged or it is being removed
+        except DAMAGED:
             with contextlib.suppress(OSError):
                 _remove(path)
+        except OSError:  # a passing fault, such as too many open files: the entry may be good
+            pass
         value = _build(path, build, read)
-    evict(keep=path)
+    with contextlib.suppress(OSError):
+        evict(keep=path)
     return value
 
 
@@ -286,5 +292,5 @@ def _entry(path: Path) -> Entry:
     try:
         size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
         return Entry(path, size, path.stat().st_mtime)
-    except FileNotFoundError:  # another process has just removed it
+    except OSError:  # another process has just removed it, or it belongs to somebody else
         return Entry(path, 0, 0.0)

@@ -10,16 +10,15 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypedDict
 
 from charlstm.config import BUDGETS, CorpusConfig, Level, Optimizer, Precision, TokenizerConfig
+from charlstm.corpus.documents import Address
 from charlstm.errors import ConfigError, UsageError
 from charlstm.training.plan import selected
 
 if TYPE_CHECKING:
     from charlstm.training.request import Request, Resumption
-
-Address: TypeAlias = str | os.PathLike[str]
 
 
 class TrainOptions(TypedDict, total=False):
@@ -209,11 +208,14 @@ def request_of(
     from charlstm.training.request import Request, Resumption
 
     chosen = options_set(options)
+    for flag in FLAGS:
+        if not isinstance(chosen.get(flag, False), bool):
+            raise ConfigError(f"{flag} is {chosen[flag]!r}: expected True or False")
     threads = chosen.get("threads")
     if threads is not None and (type(threads) is not int or not 0 < threads <= MOST_THREADS):
         raise ConfigError(f"threads is {threads!r}: expected a whole number, 1 to {MOST_THREADS}")
     if "resume" in chosen:
-        return Resumption(Path(chosen["resume"]), threads)
+        return Resumption(_folder(chosen, "resume"), threads)
     settings = selected(chosen, "encoding", "decode_errors", "lines", "valid_fraction", "seed")
     return Request(
         corpus=CorpusConfig(
@@ -225,15 +227,31 @@ def request_of(
         tokenizer=TokenizerConfig(**selected(chosen, "level", "vocab_size", "min_count")),
         size=chosen.get("size", "auto"),
         choices={name: chosen.get(name) for name in SETTINGS} | {"tied": chosen.get("tie")},
-        output=Path(chosen["output"]) if "output" in chosen else None,
+        output=_folder(chosen, "output") if "output" in chosen else None,
         overwrite="overwrite" in chosen,
-        parent=Path(chosen["from_checkpoint"]) if "from_checkpoint" in chosen else None,
+        parent=_folder(chosen, "from_checkpoint") if "from_checkpoint" in chosen else None,
         threads=threads,
         strings=strings,
     )
 
 
 def addresses_of(corpus: Address | Iterable[Address]) -> tuple[str, ...]:
-    """Return one or several addresses as strings."""
-    addresses = (corpus,) if isinstance(corpus, str | os.PathLike) else tuple(corpus)
-    return tuple(os.fspath(address) for address in addresses)
+    """Return one or several addresses as strings.
+
+    Raises:
+        ConfigError: if one is neither a string nor a path.
+    """
+    if isinstance(corpus, str | os.PathLike):
+        return (os.fspath(corpus),)
+    addresses = tuple(corpus) if isinstance(corpus, Iterable) else (corpus,)
+    for address in addresses:
+        if not isinstance(address, str | os.PathLike):
+            raise ConfigError(f"the text is {address!r}: expected paths, or strings as texts=[...]")
+    return tuple(map(os.fspath, addresses))
+
+
+def _folder(chosen: dict[str, Any], option: str) -> Path:
+    folder = chosen[option]
+    if not isinstance(folder, str | os.PathLike) or not os.fspath(folder):
+        raise ConfigError(f"{option} is {folder!r}: expected the path of a folder")
+    return Path(folder)

@@ -135,7 +135,7 @@ def _memory_errors() -> Iterator[None]:
 
 def _keep_stdin(run: Run) -> None:
     if run.stdin is not None:
-        with replaced_atomically(run.folder / schema.STDIN) as temporary:
+        with replaced_atomically(run.folder / schema.STDIN_FILE) as temporary:
             shutil.copyfile(run.stdin, temporary)
 
 

@@ -25,7 +25,7 @@ from charlstm.checkpoint.resume import Progress
 from charlstm.checkpoint.schema import Checkpoint, Provenance, RunConfig
 from charlstm.config import CorpusConfig, TokenizerConfig
 from charlstm.corpus.line_hashes import LineHashes
-from charlstm.corpus.reading import STDIN
+from charlstm.corpus.reading import EMBEDDED, STDIN, STRINGS
 from charlstm.corpus.sources import display_name
 from charlstm.corpus.spool import spooled_stdin, spooled_strings
 from charlstm.dataset.prepare import Prepared, prepare
@@ -147,8 +147,8 @@ def resumed_run(folder: Path) -> Run:
     check_idle(folder)
     corpus = _located(config.corpus, resume.check_resumable(folder, config))
     tokenizer = reader.read_tokenizer(folder)
-    stdin = folder / schema.STDIN
-    if STDIN in corpus.addresses + corpus.valid and not stdin.exists():
+    stdin = folder / schema.STDIN_FILE
+    if {STDIN, STRINGS} & {*corpus.addresses, *corpus.valid} and not stdin.exists():
         raise CheckpointMissing(
             f"{stdin} is missing, the text that came through the pipe: restore it, or train again"
         )
@@ -209,9 +209,13 @@ def _plan(
 
 def _absolute(address: str) -> str:
     """Make the address of a file absolute, so that the run can be resumed from any folder."""
+    if address in (STDIN, STRINGS):
+        return address
     path = Path(address)
-    is_file = path.exists() or any(mark in address for mark in "*?[")
-    return str(path.absolute()) if is_file and address != STDIN else address
+    # A file comes before the text that comes with Python, but that text before a folder.
+    exists = path.is_file() if address == EMBEDDED else path.exists()
+    is_found = exists or any(mark in address for mark in "*?[")
+    return str(path.absolute()) if is_found else address
 
 
 def _renamed(corpus: CorpusConfig, rename: Callable[[str], str]) -> CorpusConfig:

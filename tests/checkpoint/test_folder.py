@@ -27,7 +27,7 @@ from charlstm.checkpoint.schema import (
     HISTORY,
     MODEL,
     RESUME,
-    STDIN,
+    STDIN_FILE,
     TOKENIZER,
 )
 from charlstm.checkpoint.writer import CheckpointWriter
@@ -95,7 +95,7 @@ def test_a_folder_with_other_files_is_not_taken(tmp_path):
 
 
 def test_overwriting_leaves_nothing_of_the_old_checkpoint(folder):
-    for name in (HISTORY, RESUME, STDIN, "corpus.txt"):
+    for name in (HISTORY, RESUME, STDIN_FILE, "corpus.txt"):
         (folder / name).write_text("old")
     begin(folder, settings(train=TrainConfig(steps=7)), overwrite=True)
     assert sorted(contents(folder)) == [CONFIG, "corpus.txt", TOKENIZER]
@@ -154,7 +154,7 @@ def test_when_what_follows_fails_nothing_is_left(tmp_path, exists, error):
     def begin_and_fail():
         with lock_folder(path), create_checkpoint(path, settings(), CHARACTERS):
             CheckpointWriter(path).resume({}, Progress(step=0, seconds=0.0))
-            (path / STDIN).write_text("piped")
+            (path / STDIN_FILE).write_text("piped")
             raise error
 
     with pytest.raises(type(error)) as caught:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from charlstm.checkpoint.reader import is_finished, read_checkpoint, read_history
 from charlstm.checkpoint.resume import Progress, read_resume
-from charlstm.checkpoint.schema import HISTORY, MODEL, RESUME, STDIN, Figures
+from charlstm.checkpoint.schema import HISTORY, MODEL, RESUME, STDIN_FILE, Figures
 from charlstm.checkpoint.writer import CheckpointWriter
 from charlstm.config import CorpusConfig
 from charlstm.errors import (
@@ -133,7 +133,7 @@ def test_a_finished_run_keeps_what_is_used_and_shown(folder):
     CheckpointWriter(folder).history([FIGURES])
     before = contents(folder)
     CheckpointWriter(folder).resume({}, Progress(step=1, seconds=1.0))
-    (folder / STDIN).write_text("piped")
+    (folder / STDIN_FILE).write_text("piped")
     assert not is_finished(folder)
     CheckpointWriter(folder).finish()
     assert is_finished(folder)

@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 
+import click
 import pytest
 
 from charlstm import __version__
@@ -307,3 +308,10 @@ def test_a_finished_worker_fails_with_the_chief():
         return group.barrier_and_leave(finished=True)
 
     assert str(together(2, train)[1]).startswith("worker 0, the chief, at ")
+
+
+@pytest.mark.parametrize(
+    ("error", "status"), [(UsageError("no"), 2), (click.exceptions.Exit(130), 130), (OSError(), 1)]
+)
+def test_a_process_that_is_ended_keeps_its_exit_status(error, status):
+    assert peers._exit_status(error) == status

@@ -32,7 +32,7 @@ from charlstm.checkpoint.schema import (
     LINES,
     MODEL,
     RESUME,
-    STDIN,
+    STDIN_FILE,
     TOKENIZER,
     RunConfig,
     expected_shapes,
@@ -51,7 +51,7 @@ from tests.checkpoint.helpers import weights_for
 from tests.reliability.bounded import Case, Finding, check_table, command, judged
 
 TEXT = "It's a tale, told by an idiot: full of sound!\r\nTomorrow, and tomorrow, é 42 \u4e2d.\n"
-FILES = (CONFIG, TOKENIZER, MODEL, HISTORY, RESUME, STDIN, LINES)
+FILES = (CONFIG, TOKENIZER, MODEL, HISTORY, RESUME, STDIN_FILE, LINES)
 
 # Written as they stand into JSON: numbers and other values that nobody expects.
 _SHORT = (
@@ -155,7 +155,7 @@ def write_whole(folder: Path, config: RunConfig, tokenizer: Tokenizer, *, finish
             name: np.ones(shape, np.float32) for name, shape in resume_shapes(config.model).items()
         }
         CheckpointWriter(folder).resume(tensors, Progress(step=40, seconds=3.0, best=FIGURES))
-        (folder / STDIN).write_text(TEXT)
+        (folder / STDIN_FILE).write_text(TEXT)
 
 
 def whole_checkpoints(folder: Path) -> dict[str, dict[str, bytes]]:

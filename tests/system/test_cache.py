@@ -624,3 +624,14 @@ def test_where_nobody_knows_who_builds_nothing_is_abandoned(folder, monkeypatch)
     os.utime(folder / ".old", (1, 1))
     obtain("b", filled())
     assert sorted(os.listdir(folder)) == [".old", TAG, "a", "b"]
+
+
+def test_a_passing_fault_does_not_remove_an_entry(folder):
+    obtain("key", filled("old"))
+
+    def fail(path):
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    with raises_naming(StorageError, "open files"):
+        cache.obtain("key", filled("new"), fail)
+    assert (folder / "key" / "file").read_text() == "old"
