@@ -13,11 +13,25 @@ import sys
 import pytest
 from hypothesis import HealthCheck, settings
 
-# Folders and modules whose tests are slow, all or most of them.
+# Folders and modules whose tests are slow, all or most of them, and single tests.
 SLOW = (
     *("tests/reliability/", "tests/cli/test_completion.py", "tests/cli/test_examples.py"),
     *("tests/system/test_cache_races.py", "tests/test_end_to_end.py", "tests/test_formats.py"),
-    *("tests/test_imports.py", "tests/test_readme.py"),
+    *("tests/test_imports.py", "tests/test_readme.py", "tests/evaluation/test_keystrokes.py"),
+    "tests/checkpoint/test_reader.py::test_damaged_hashes",
+    "tests/corpus/test_documents.py::test_memory_does_not_grow_with_the_corpus",
+    "tests/corpus/test_reading.py::test_a_file_that_expands_beyond_all_use",
+    "tests/engine/test_inference.py::test_sequences_read_together_have_the_bits_of_each_alone",
+    "tests/engine/test_inference.py::test_a_row_has_the_same_bits_alone_and_beside_others",
+    "tests/evaluation/test_scoring.py::test_a_text_has_the_same_score_in_any_company",
+    "tests/evaluation/test_scoring.py::test_the_tokens_of_a_stream_are_in_order",
+    "tests/evaluation/test_word_metrics.py::test_a_sample_follows_from_its_seed",
+    "tests/generation/test_constraints.py::test_a_long_prompt_is_not_repeated_as_a_whole",
+    "tests/prediction/test_character_grammar.py::test_the_first_word_of_a_certain_text_is_found",
+    "tests/prediction/test_character_grammar.py::test_a_search_for_one_kind_of_word_finds_no_other",
+    "tests/prediction/test_predictor.py::test_a_batch_predicts_what_single_contexts_do",
+    "tests/prediction/test_predictor.py::test_a_session_predicts_what_prompts_alone_do",
+    "tests/system/test_files.py::test_files_of_other_threads_keep_their_permissions",
 )
 
 # No test may fail because the machine is busy.
@@ -45,8 +59,8 @@ def pytest_collection_modifyitems(config, items):
         if item.nodeid.startswith(SLOW):
             item.add_marker("slow")
     if config.getoption("--quick"):
-        slow = [item for item in items if item.get_closest_marker("slow")]
-        config.hook.pytest_deselected(items=slow)
+        slow = {item for item in items if item.get_closest_marker("slow")}
+        config.hook.pytest_deselected(items=[*slow])
         items[:] = [item for item in items if item not in slow]
 
 
