@@ -247,7 +247,7 @@ def addresses_of(corpus: Address | Iterable[Address]) -> tuple[str, ...]:
     for address in addresses:
         if not isinstance(address, str | os.PathLike):
             raise ConfigError(f"the text is {address!r}: expected paths, or strings as texts=[...]")
-    return tuple(map(os.fspath, addresses))
+    return tuple(os.fspath(address) for address in addresses)
 
 
 def _folder(chosen: dict[str, Any], option: str) -> Path:
