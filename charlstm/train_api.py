@@ -23,14 +23,13 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, Unpack
 
 from charlstm.api import LanguageModel, load
-from charlstm.corpus.documents import Address
+from charlstm.corpus.documents import Address, addresses_of
 from charlstm.corpus.reading import STRINGS
 from charlstm.distributed.tf_config import VARIABLE, cluster_of
 from charlstm.errors import UsageError
 from charlstm.training.observer import Observer, TrainingResult
 from charlstm.training.options import (
     TrainOptions,
-    addresses_of,
     check_options,
     options_set,
     request_of,

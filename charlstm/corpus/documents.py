@@ -154,6 +154,21 @@ def open_corpus(
     return Corpus(tuple(unique.values()), encoding, decode_errors, lines, tuple(addresses))
 
 
+def addresses_of(corpus: Address | Iterable[Address]) -> tuple[str, ...]:
+    """Return one or several addresses as strings.
+
+    Raises:
+        ConfigError: if one is neither a string nor a path.
+    """
+    if isinstance(corpus, str | os.PathLike):
+        return (os.fspath(corpus),)
+    addresses = tuple(corpus) if isinstance(corpus, Iterable) else (corpus,)
+    for address in addresses:
+        if not isinstance(address, str | os.PathLike):
+            raise ConfigError(f"the text is {address!r}: expected paths, or strings as texts=[...]")
+    return tuple(os.fspath(address) for address in addresses)
+
+
 def corpus_of(text: TextInput | None, texts: Sequence[str] | None = None) -> Corpus:
     """Return the corpus that a Python program names, or gives as strings.
 
@@ -172,11 +187,7 @@ def corpus_of(text: TextInput | None, texts: Sequence[str] | None = None) -> Cor
         return Corpus.of_texts(texts)
     if isinstance(text, Corpus):
         return text
-    if text is None or isinstance(text, str | os.PathLike):
-        text = () if text is None else (text,)
-    if not all(isinstance(address, str | os.PathLike) for address in text):
-        raise ConfigError(f"the text is {text!r}: expected paths, or strings as texts=[...]")
-    return open_corpus([os.fspath(address) for address in text])
+    return open_corpus(addresses_of(() if text is None else text))
 
 
 def _cut_blocks(blocks: Iterable[str]) -> Iterator[Chunk]:

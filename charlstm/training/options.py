@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypedDict
 
 from charlstm.config import BUDGETS, CorpusConfig, Level, Optimizer, Precision, TokenizerConfig
-from charlstm.corpus.documents import Address
+from charlstm.corpus.documents import Address, addresses_of
 from charlstm.errors import ConfigError, UsageError
 from charlstm.training.plan import selected
 
@@ -233,21 +233,6 @@ def request_of(
         threads=threads,
         strings=strings,
     )
-
-
-def addresses_of(corpus: Address | Iterable[Address]) -> tuple[str, ...]:
-    """Return one or several addresses as strings.
-
-    Raises:
-        ConfigError: if one is neither a string nor a path.
-    """
-    if isinstance(corpus, str | os.PathLike):
-        return (os.fspath(corpus),)
-    addresses = tuple(corpus) if isinstance(corpus, Iterable) else (corpus,)
-    for address in addresses:
-        if not isinstance(address, str | os.PathLike):
-            raise ConfigError(f"the text is {address!r}: expected paths, or strings as texts=[...]")
-    return tuple(os.fspath(address) for address in addresses)
 
 
 def _folder(chosen: dict[str, Any], option: str) -> Path:
