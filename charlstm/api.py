@@ -347,7 +347,7 @@ class LanguageModel:
         from charlstm.evaluation.text_metrics import texts_of
 
         config = self.checkpoint.config
-        corpus = replace(corpus, lines=config.corpus.lines)
+        corpus = replace(corpus, division=config.corpus.division)
         return texts_of(corpus, ends=config.provenance.documents > 1)
 
     def _corpus(self, text: TextInput | None, texts: Sequence[str] | None = None) -> Texts:

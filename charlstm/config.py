@@ -19,6 +19,8 @@ from charlstm.unicode_text import has_surrogates
 Level = Literal["char", "word"]
 Precision = Literal["auto", "float32", "bfloat16"]
 Unit = Literal["sentence", "line", "paragraph", "document"]
+DocumentUnit = Literal["file", "line", "paragraph", "delimited"]
+Normalization = Literal["none", "nfc"]
 Optimizer = Literal["adamw", "adam", "lion", "rmsprop", "sgd"]
 
 # The optimizers that decay weights.
@@ -32,7 +34,6 @@ Depth = Annotated[int, Meta(ge=1, le=64)]
 VocabularySize = Annotated[int, Meta(ge=2, le=2**21)]
 Probability = Annotated[float, Meta(ge=0.0, le=1.0)]
 Rate = Annotated[float, Meta(ge=0.0, lt=1.0)]
-Fraction = Annotated[float, Meta(gt=0.0, lt=1.0)]
 NonNegative = Annotated[float, Meta(ge=0.0, le=1e9)]
 Positive = Annotated[float, Meta(gt=0.0, le=1e9)]
 Penalty = Annotated[float, Meta(ge=-1e3, le=1e3)]
@@ -87,20 +88,69 @@ def _quoted(value: Any) -> str:
     return harmless(repr(value), 200)
 
 
+class Division(Config, frozen=True, kw_only=True):
+    r"""What a document is: a file, or a part of one.
+
+    Attributes:
+        unit: a file, a line, a paragraph (between blank lines), or what is between delimiters.
+        delimiter: the line between two documents, if they are delimited.
+        rules: 2, or 1 for models of the formats 1 and 2, for which only "\n" ends a line, empty
+            lines are documents, and a byte-order mark is text.
+    """
+
+    unit: DocumentUnit = "file"
+    delimiter: str | None = None
+    rules: Annotated[int, Meta(ge=1, le=2)] = 2
+
+    def check(self) -> None:
+        """Check that there is a delimiter if one is needed, and that a line can equal it."""
+        delimiter = self.delimiter
+        if (delimiter is not None) != (self.unit == "delimited"):
+            raise ConfigError(
+                f"delimiter is {_quoted(delimiter)} and unit {self.unit}: a delimiter divides "
+                f"delimited documents, and nothing else does"
+            )
+        if delimiter is not None and (not delimiter or {"\n", "\r"} & set(delimiter)):
+            raise ConfigError(
+                f"delimiter is {_quoted(delimiter)}: no line equals it; give the text of one line, "
+                f"for paragraphs paragraphs"
+            )
+
+    @property
+    def lines(self) -> bool:
+        """Whether each line is a document."""
+        return self.unit == "line"
+
+    @property
+    def within_files(self) -> bool:
+        """Whether a file holds several documents, whose ends the model learns."""
+        return self.unit != "file"
+
+
+FILES = Division()
+
+
 class CorpusConfig(Config, frozen=True, kw_only=True):
     """The text, and the part of it that validates.
 
-    With ``lines``, ``index`` decides whether the checkpoint gets hashes of the training lines.
+    If files are divided into documents, ``index`` decides whether the checkpoint gets hashes of
+    those of the training text. If ``valid_fraction`` is 0, nothing validates.
     """
 
     addresses: tuple[str, ...] = ()
     valid: tuple[str, ...] = ()
     encoding: str = "utf-8"
     decode_errors: Literal["strict", "replace"] = "strict"
-    lines: bool = False
-    valid_fraction: Fraction = 0.1
+    normalize: Normalization = "none"
+    division: Division = FILES
+    valid_fraction: Rate = 0.1
     seed: Seed = 1
     index: bool = True
+
+    @property
+    def lines(self) -> bool:
+        """Whether each line is a document."""
+        return self.division.lines
 
     def check(self) -> None:
         """Check that the addresses can be stored as JSON and can be names of files."""

@@ -1,6 +1,7 @@
 """A model on disk: one folder of safetensors and JSON, data and never code.
 
     schema        the files, their contents and the format version
+    upgrade       turns the JSON of older formats into that of the present one
     bounded       reads of files that may be hostile, within bounds
     safetensors   tensors to and from one file
     reader        reads and checks a checkpoint

@@ -10,9 +10,9 @@ import contextlib
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Annotated, BinaryIO, TypeVar
+from typing import Annotated, Any, BinaryIO, TypeVar
 
 import msgspec
 
@@ -98,13 +98,23 @@ def read_bytes(path: Path, largest: int) -> bytes:
     return data
 
 
-def decode(data: bytes, kind: type[Json], path: Path) -> Json:
-    """Return JSON as an object of type ``kind``; ``path`` is for messages.
+def decode(
+    data: bytes, kind: type[Json], path: Path, upgrade: Callable[[Any], Any] | None = None
+) -> Json:
+    """Return JSON as an object of type ``kind``.
+
+    Args:
+        data: the JSON.
+        kind: the type.
+        path: the file it is from, for messages.
+        upgrade: turns decoded JSON of an older format into that of ``kind``.
 
     Raises:
         CheckpointDamaged: if it is not JSON of that type.
     """
     try:
-        return msgspec.json.decode(data, type=kind)
+        if upgrade is None:
+            return msgspec.json.decode(data, type=kind)
+        return msgspec.convert(upgrade(msgspec.json.decode(data)), kind)
     except (ValueError, CharlstmError, RecursionError) as error:
         raise damaged_error(path, str(error).rstrip(".").replace("`", "'")) from None

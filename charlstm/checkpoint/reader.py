@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -30,6 +31,7 @@ from charlstm.checkpoint.schema import (
     check_format,
     expected_shapes,
 )
+from charlstm.checkpoint.upgrade import upgraded_config
 from charlstm.corpus.line_hashes import LineHashes
 from charlstm.errors import CheckpointDamaged, CheckpointMissing
 from charlstm.tokenizer.base import Tokenizer
@@ -90,8 +92,9 @@ def _config_data(folder: Path) -> bytes:
 
 def _parsed_config(folder: Path, data: bytes) -> RunConfig:
     path = folder / CONFIG
-    check_format(decode(data, _Versioned, path).format, folder)
-    return decode(data, RunConfig, path)
+    version = decode(data, _Versioned, path).format
+    check_format(version, folder)
+    return decode(data, RunConfig, path, partial(upgraded_config, version=version))
 
 
 class _Versioned(msgspec.Struct, frozen=True):

@@ -17,6 +17,7 @@ from charlstm.checkpoint.bounded import Natural, decode, open_regular_file
 from charlstm.checkpoint.reader import check_hashes, is_finished, read_checkpoint, read_hashes
 from charlstm.checkpoint.safetensors import check_shapes, read_header, read_tensors
 from charlstm.checkpoint.schema import MODEL, RESUME, Figures, RunConfig, expected_shapes
+from charlstm.checkpoint.upgrade import upgraded_progress
 from charlstm.config import CorpusConfig
 from charlstm.errors import CheckpointMissing
 
@@ -75,7 +76,7 @@ def read_resume(
         raise nothing_to_resume_error(folder)
     tensors, metadata = read_tensors(path, shapes, metadata_bytes=_LARGEST_ADDRESSES)
     check_hashes(folder, metadata, read_hashes(folder))
-    return tensors, decode(metadata.get("progress", "").encode(), Progress, path)
+    return tensors, decode(metadata.get("progress", "").encode(), Progress, path, upgraded_progress)
 
 
 def check_resumable(folder: Path, config: RunConfig) -> Progress:

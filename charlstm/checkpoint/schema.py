@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -29,7 +30,8 @@ from charlstm.tokenizer.base import Tokenizer
 # Raised by every change of what is written, so that an older charlstm reports that it is too old,
 # not that a file is damaged.
 # Format 2: the full addresses of the text are in the resume file, no longer in ``config.json``.
-FORMAT = 2
+# Format 3: how the text is divided into documents (``Division``), and what begins and ends texts.
+FORMAT = 3
 
 CONFIG = "config.json"
 TOKENIZER = "tokenizer.json"
@@ -41,11 +43,17 @@ LINES = "lines.safetensors"
 FILES = (RESUME, MODEL, HISTORY, STDIN_FILE, CONFIG, TOKENIZER, LINES)
 
 
+# What the model has learned to begin a text as: a document, or if it has seen too few, more.
+Beginnings = Literal["document", "paragraph", "line", "sentence", "word", "token"]
+
+
 class Provenance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The origin of a model: counts and hashes of its text, and the time its run began.
 
     ``sources`` and ``parent`` are names to show, not paths (see ``sources.display_name``).
-    ``train_lines`` and ``lines_sha256`` are the number and the hash of ``lines.safetensors``.
+    ``beginnings`` is what texts begin as; ``ends`` is whether the model has seen documents end
+    often enough to end a text. ``train_lines`` and ``lines_sha256`` are the number and the hash of
+    ``lines.safetensors``.
     """
 
     corpus_sha256: str
@@ -57,6 +65,8 @@ class Provenance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     valid_characters: Natural
     valid_words: Natural
     created: str
+    beginnings: Beginnings = "document"
+    ends: bool = True
     parent: str | None = None
     train_lines: Natural = 0
     lines_sha256: str | None = None

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
+from charlstm.config import FILES, Division
 from charlstm.corpus.lines import split_lines
 from charlstm.corpus.reading import (
     ADDRESSES,
@@ -52,18 +53,18 @@ class Corpus:
         sources: the files or strings, in order, each once.
         encoding: the encoding of every file.
         decode_errors: whether a byte that doesn't decode is an error or becomes U+FFFD.
-        lines: whether each line is a document (otherwise each file is).
+        division: what a document is.
         addresses: the addresses that the user gave, for messages.
     """
 
     sources: tuple[Source, ...]
     encoding: str = "utf-8"
     decode_errors: DecodeErrors = "strict"
-    lines: bool = False
+    division: Division = FILES
     addresses: tuple[str, ...] = ()
 
     @classmethod
-    def of_texts(cls, texts: Sequence[str], *, lines: bool = False) -> Corpus:
+    def of_texts(cls, texts: Sequence[str], *, division: Division = FILES) -> Corpus:
         """Return texts in memory as a corpus; each is what a file would contain.
 
         Raises:
@@ -72,7 +73,7 @@ class Corpus:
         if isinstance(texts, str):  # which is a sequence of strings, too
             raise ConfigError("texts is one string: expected a list of them, such as [text]")
         sources = (StringSource(f"text {n}", Path(), text) for n, text in enumerate(texts, 1))
-        return cls(tuple(sources), lines=lines, addresses=("the texts",))
+        return cls(tuple(sources), division=division, addresses=("the texts",))
 
     @property
     def name(self) -> str:
@@ -98,7 +99,9 @@ class Corpus:
         """
         for source in self.sources:
             for blocks in source.documents(self.encoding, self.decode_errors):
-                yield from _cut_lines(source.name, blocks) if self.lines else _cut_blocks(blocks)
+                yield from (
+                    _cut_lines(source.name, blocks) if self.division.lines else _cut_blocks(blocks)
+                )
 
     def fingerprint(self) -> Fingerprint:
         """Hash and count the text in one pass (characters are code points).
@@ -107,7 +110,7 @@ class Corpus:
             CorpusError: as ``chunks()`` does, and if the corpus is empty.
         """
         # 0xFF never occurs in UTF-8, so it can mark the end of a document.
-        digest = hashlib.sha256(b"lines\xff" if self.lines else b"files\xff")
+        digest = hashlib.sha256(b"lines\xff" if self.division.lines else b"files\xff")
         characters = documents = 0
         for text, ends_document in self.chunks():
             digest.update(text.encode("utf-8", "surrogatepass") + b"\xff" * ends_document)
@@ -129,7 +132,7 @@ def open_corpus(
     *,
     encoding: str = "utf-8",
     decode_errors: DecodeErrors = "strict",
-    lines: bool = False,
+    division: Division = FILES,
     stdin: Path | None = None,
 ) -> Corpus:
     """Return the corpus of all files that the addresses name; a file named twice counts once.
@@ -151,7 +154,7 @@ def open_corpus(
     for address in addresses:
         for source in find_sources(address, encoding, stdin):
             unique.setdefault((type(source), os.path.realpath(source.path)), source)
-    return Corpus(tuple(unique.values()), encoding, decode_errors, lines, tuple(addresses))
+    return Corpus(tuple(unique.values()), encoding, decode_errors, division, tuple(addresses))
 
 
 def addresses_of(corpus: Address | Iterable[Address]) -> tuple[str, ...]:

@@ -116,9 +116,13 @@ def hashes_of_files(
         UsageError: if there is no path, or one is ``-``.
     """
     # Imported here because most commands only look lines up and read no text.
+    from charlstm.config import Division
     from charlstm.corpus.documents import open_corpus
 
     corpus = open_corpus(
-        [str(path) for path in paths], encoding=encoding, decode_errors=decode_errors, lines=True
+        [str(path) for path in paths],
+        encoding=encoding,
+        decode_errors=decode_errors,
+        division=Division(unit="line"),
     )
     return LineHashes.from_lines(chunk.text for chunk in corpus.chunks())

@@ -32,7 +32,7 @@ def divide(
         whole_words: whether to move the boundary to the next white space character, which then
             starts the validation text, or to the document's end if that comes first.
     """
-    if corpus.lines:
+    if corpus.division.lines:
         return ((_is_drawn(chunk.text, fraction, seed), chunk) for chunk in corpus.chunks())
     return _divide_at(corpus.chunks(), int((1 - fraction) * characters), whole_words)
 

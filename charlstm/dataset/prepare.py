@@ -217,7 +217,7 @@ class _Text:
     def key(self, tokenizing: bytes) -> str:
         """Return a key for results that depend on this text: its hash counts, not its address."""
         division = {
-            "lines": self.config.lines,
+            "division": self.config.division,
             # Only settings that change the division, so that another seed has the same key.
             "fraction": None if self.valid else self.config.valid_fraction,
             "seed": self.config.seed if self.config.lines and not self.valid else None,
@@ -245,7 +245,7 @@ def _open(config: CorpusConfig, addresses: tuple[str, ...], stdin: Path | None) 
         addresses,
         encoding=config.encoding,
         decode_errors=config.decode_errors,
-        lines=config.lines,
+        division=config.division,
         stdin=stdin,
     )
 

@@ -77,7 +77,8 @@ def texts_of(corpus: Corpus, *, ends: bool) -> Texts:
         chunks = corpus.chunks()
         return (_document(chunk, chunks) for chunk in chunks)
 
-    return Texts(", ".join(corpus.addresses), documents, corpus.lines, ends or corpus.lines)
+    lines = corpus.division.lines
+    return Texts(", ".join(corpus.addresses), documents, lines, ends or lines)
 
 
 def _document(chunk: Chunk, chunks: Iterator[Chunk]) -> Iterator[str]:

@@ -12,7 +12,15 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypedDict
 
-from charlstm.config import BUDGETS, CorpusConfig, Level, Optimizer, Precision, TokenizerConfig
+from charlstm.config import (
+    BUDGETS,
+    CorpusConfig,
+    Division,
+    Level,
+    Optimizer,
+    Precision,
+    TokenizerConfig,
+)
 from charlstm.corpus.documents import Address, addresses_of
 from charlstm.errors import ConfigError, UsageError
 from charlstm.training.plan import selected
@@ -216,11 +224,12 @@ def request_of(
         raise ConfigError(f"threads is {threads!r}: expected a whole number, 1 to {MOST_THREADS}")
     if "resume" in chosen:
         return Resumption(_folder(chosen, "resume"), threads)
-    settings = selected(chosen, "encoding", "decode_errors", "lines", "valid_fraction", "seed")
+    settings = selected(chosen, "encoding", "decode_errors", "valid_fraction", "seed")
     return Request(
         corpus=CorpusConfig(
             addresses=addresses_of(corpus),
             valid=addresses_of(chosen.get("valid", ())),
+            division=Division(unit="line" if "lines" in chosen else "file"),
             index="no_index" not in chosen,
             **settings,
         ),
