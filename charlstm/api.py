@@ -124,6 +124,7 @@ class LanguageModel:
             seed=fresh_seed() if seed is None else seed,
             on_text=on_text,
             alternatives=alternatives,
+            ends=self.checkpoint.config.provenance.ends,
         )
         if known is None and not unique:
             return draw(prompt for prompt in prompts for _ in range(count))
@@ -161,7 +162,10 @@ class LanguageModel:
 
         _check(count=count, beams=beams)
         chosen = config or SampleConfig()
-        return beam_search(self.engine, self.tokenizer, prompt, chosen, beams=beams, count=count)
+        ends = self.checkpoint.config.provenance.ends
+        return beam_search(
+            self.engine, self.tokenizer, prompt, chosen, beams=beams, count=count, ends=ends
+        )
 
     def score(self, *texts: str, context: str = "", per_token: bool = False) -> list[Score]:
         """Return the score of each text as the beginning of a document.
@@ -340,6 +344,7 @@ class LanguageModel:
             None if compare is None else self._corpus(compare),
             characters=characters,
             seed=seed,
+            ends=self.checkpoint.config.provenance.ends,
         )
 
     def texts_of(self, corpus: Corpus) -> Texts:

@@ -21,6 +21,10 @@ Precision = Literal["auto", "float32", "bfloat16"]
 Unit = Literal["sentence", "line", "paragraph", "document"]
 DocumentUnit = Literal["file", "line", "paragraph", "delimited"]
 Normalization = Literal["none", "nfc"]
+# What texts begin as: documents, or where a model has seen few of these, parts of them.
+Beginnings = Literal[
+    "document", "paragraph", "line after a sentence", "line", "sentence", "word", "token"
+]
 Optimizer = Literal["adamw", "adam", "lion", "rmsprop", "sgd"]
 
 # The optimizers that decay weights.

@@ -17,13 +17,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import msgspec
 
 from charlstm.arrays import Weights
 from charlstm.checkpoint.bounded import Natural
-from charlstm.config import CorpusConfig, ModelConfig, TokenizerConfig, TrainConfig
+from charlstm.config import Beginnings, CorpusConfig, ModelConfig, TokenizerConfig, TrainConfig
 from charlstm.errors import CheckpointTooNew, harmless
 from charlstm.tokenizer.base import Tokenizer
 
@@ -41,10 +40,6 @@ RESUME = "resume.safetensors"
 STDIN_FILE = "stdin.txt"
 LINES = "lines.safetensors"
 FILES = (RESUME, MODEL, HISTORY, STDIN_FILE, CONFIG, TOKENIZER, LINES)
-
-
-# What the model has learned to begin a text as: a document, or if it has seen too few, more.
-Beginnings = Literal["document", "paragraph", "line", "sentence", "word", "token"]
 
 
 class Provenance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

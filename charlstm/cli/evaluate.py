@@ -238,6 +238,7 @@ def _memorization(
         training,
         texts,
         characters=options["against_sample"],
+        ends=model.checkpoint.config.provenance.ends,
         seed=options["seed"],
     )
     facts: dict[str, Any] = {"characters": found.characters, "seed": found.seed}

@@ -178,6 +178,7 @@ class TrainReport(Observer):
             [""] * (SAMPLED_LINES if config.corpus.lines else 1),
             SampleConfig(length=SAMPLE_TOKENS[config.tokenizer.level]),
             seed=config.train.seed,
+            ends=config.provenance.ends,
         )
         lines = [line for sample in drawn for line in sample.text.splitlines()]
         return "\n".join(f"    | {line}" for line in lines)

@@ -19,6 +19,9 @@ from numpy.typing import NDArray
 from charlstm.dataset.store import StoredIds, ring_of
 from charlstm.tokenizer.base import END_OF_DOCUMENT, UNKNOWN
 
+# Training begins a text at one in START_INTERVAL tokens, or at all positions where it can.
+START_INTERVAL = 2_000
+
 # Characters that together make up at most RARE_SHARE of the training text are rare. Training
 # replaces them by the unknown token at REPLACEMENT_RATE, so that its embedding is learned.
 RARE_SHARE = 1e-4
@@ -71,12 +74,16 @@ class Streams:
     k - 1; only the first batch of an epoch does not. Where the ring closes on a document that has
     been cut, the next token is not known, and the target is the unknown token.
 
+    Where a text may begin, the end of a document is sometimes read in place of the token before: it
+    resets the states, so the model learns to begin without context. Targets stay as they are.
+
     Attributes:
         ids: the training text, [N].
         streams: rows of a batch.
         sequence_length: tokens per row and step; gradients reach back no further.
         seed: determines the entry of each epoch and the replaced characters.
         rates: the rate at which each id is replaced by the unknown token, float64 [vocab_size].
+        starts: positions where a text may begin, int64 [starts], ascending.
     """
 
     ids: StoredIds
@@ -84,6 +91,7 @@ class Streams:
     sequence_length: int
     seed: int
     rates: NDArray[np.float64]
+    starts: NDArray[np.int64]
 
     @cached_property
     def _is_cut(self) -> bool:
@@ -113,10 +121,24 @@ class Streams:
         window = self._ring[positions].astype(np.int32)
         draws = np.random.default_rng([self.seed, 1, step]).random(window.shape, np.float32)
         window[draws < self.rates[window]] = UNKNOWN
+        inputs = np.where(self._begins(positions, draws), END_OF_DOCUMENT, window)[:, :-1]
         targets = window[:, 1:].copy()
         if self._is_cut:
             targets[positions[:, 1:] == 0] = UNKNOWN
-        return TrainingBatch(window[:, :-1], targets, number == 0)
+        return TrainingBatch(inputs, targets, number == 0)
+
+    def _begins(
+        self, positions: NDArray[np.int64], draws: NDArray[np.float32]
+    ) -> NDArray[np.bool_]:
+        """Return before which of the positions a text begins, bool, of the shape of both."""
+        if not self.starts.size:
+            return np.zeros(positions.shape, np.bool_)
+        after = positions + 1
+        nearest = np.searchsorted(self.starts, after).clip(max=self.starts.size - 1)
+        share = self._ring.size / (START_INTERVAL * self.starts.size)
+        # Large draws, because small ones replace tokens.
+        begins: NDArray[np.bool_] = (self.starts[nearest] == after) & (draws >= 1 - share)
+        return begins
 
 
 class ValidationBatch(NamedTuple):

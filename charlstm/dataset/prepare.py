@@ -18,11 +18,12 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from charlstm.config import CorpusConfig, TokenizerConfig
+from charlstm.config import Beginnings, CorpusConfig, TokenizerConfig
 from charlstm.corpus.documents import Chunk, Corpus, open_corpus
 from charlstm.corpus.line_hashes import LineGatherer, LineHashes
 from charlstm.corpus.split import divide
 from charlstm.corpus.word_count import WordCounter
+from charlstm.dataset.beginnings import Learned, divide_further
 from charlstm.dataset.store import Encoded, TokenStore, read_store, write_store
 from charlstm.errors import CorpusChanged, CorpusError
 from charlstm.system import cache
@@ -32,7 +33,7 @@ from charlstm.tokenizer.vocabulary import build_tokenizer
 from charlstm.unicode_text import has_surrogates
 
 # Part of the key of every cache entry: raise it when the same settings give a different result.
-STORE_VERSION = 3
+STORE_VERSION = 4
 
 # The most characters of recorded file names, so that a configuration stays within its size limit.
 _RECORDED = 2**20
@@ -54,6 +55,8 @@ class Statistics(msgspec.Struct, frozen=True, kw_only=True):
         valid_words: runs without white space in the validation part.
         valid_unknown: counts of the characters of the validation part that have no id.
         train_lines: distinct lines of the training part; 0 if lines are not documents.
+        beginnings: what the model learns to begin a text as.
+        ends: whether enough documents end in the training part to learn how they do.
     """
 
     sha256: str
@@ -64,6 +67,8 @@ class Statistics(msgspec.Struct, frozen=True, kw_only=True):
     valid_words: int
     valid_unknown: dict[str, int]
     train_lines: int = 0
+    beginnings: Beginnings = "document"
+    ends: bool = True
 
 
 @dataclass(frozen=True)
@@ -124,10 +129,11 @@ def prepare(
     def build(folder: Path) -> None:
         tally = _Tally(config.lines)
         write_store(folder, _encode(text.divided(), tokenizer, tally), tokenizer.vocab_size)
+        learned = divide_further(folder, tokenizer, config.division)
         lines = tally.train_lines.finish()
         if config.lines:
             lines.hashes.tofile(folder / LINES_FILE)
-        statistics = tally.statistics(text, len(lines))
+        statistics = tally.statistics(text, len(lines), learned)
         (folder / STATISTICS_FILE).write_bytes(msgspec.json.encode(statistics))
 
     def read(folder: Path) -> tuple[TokenStore, Statistics, LineHashes | None]:
@@ -272,7 +278,7 @@ class _Tally:
             self.valid_words.end_document()
         self.valid_unknown.update(tokenizer.unknown_characters(chunk.text))
 
-    def statistics(self, text: _Text, train_lines: int) -> Statistics:
+    def statistics(self, text: _Text, train_lines: int, learned: Learned) -> Statistics:
         return Statistics(
             sha256=text.sha256,
             documents=sum(fingerprint.documents for fingerprint in text.fingerprints),
@@ -282,6 +288,8 @@ class _Tally:
             valid_words=self.valid_words.count,
             valid_unknown=_encodable(self.valid_unknown),
             train_lines=train_lines,
+            beginnings=learned.beginnings,
+            ends=learned.ends,
         )
 
 

@@ -9,7 +9,7 @@ import contextlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ StoredIds = NDArray[np.unsignedinteger]
 
 TRAIN_FILE = "train.bin"
 VALID_FILE = "valid.bin"
+STARTS_FILE = "starts.bin"
 
 
 class Encoded(NamedTuple):
@@ -32,16 +33,20 @@ class Encoded(NamedTuple):
 
 @dataclass(frozen=True)
 class TokenStore:
-    """StoredIds of the training and the validation text, [N] each, memory-mapped, of one dtype.
+    """Ids of the training and the validation text, [N] each, memory-mapped, of one dtype.
 
     ``END_OF_DOCUMENT`` is before and after every document, but not after the training part of a
     document that the division into training and validation cuts. If no document ends in the
     training text, there is none at the end of the validation text either: a model can't have
     learned to predict it.
+
+    ``starts`` are positions in ``train`` at which training may begin a text, int64 [N], ascending
+    (see ``beginnings``); there are none if it has enough documents.
     """
 
     train: StoredIds
     valid: StoredIds
+    starts: NDArray[np.int64]
 
     @property
     def train_tokens(self) -> int:
@@ -103,10 +108,32 @@ def read_store(folder: Path, vocab_size: int) -> TokenStore:
         OSError: if a file is missing.
     """
     dtype = smallest_dtype(vocab_size)
-    return TokenStore(*(_map(folder / name, dtype) for name in (TRAIN_FILE, VALID_FILE)))
+    return TokenStore(
+        read_train(folder, vocab_size),
+        _map(folder / VALID_FILE, dtype),
+        _map(folder / STARTS_FILE, np.dtype(np.int64)),
+    )
 
 
-def _map(path: Path, dtype: np.dtype[np.unsignedinteger]) -> StoredIds:
+def write_starts(folder: Path, starts: NDArray[np.int64]) -> None:
+    """Write the positions at which training may begin a text.
+
+    Raises:
+        OSError: if the file can't be written.
+    """
+    starts.astype(np.int64).tofile(folder / STARTS_FILE)
+
+
+def read_train(folder: Path, vocab_size: int) -> StoredIds:
+    """Map the training text in ``folder`` into memory.
+
+    Raises:
+        OSError: if the file is missing.
+    """
+    return _map(folder / TRAIN_FILE, smallest_dtype(vocab_size))
+
+
+def _map(path: Path, dtype: np.dtype[Any]) -> NDArray[Any]:
     if path.stat().st_size == 0:  # which the operating system refuses to map
         return np.empty(0, dtype)
     return np.memmap(path, dtype, mode="r")

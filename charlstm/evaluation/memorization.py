@@ -76,6 +76,7 @@ def measure_memorization(
     *,
     characters: int = CHARACTERS,
     seed: int = 1,
+    ends: bool = True,
 ) -> Memorization:
     """Generate text, and look it up in the model's training text.
 
@@ -86,11 +87,12 @@ def measure_memorization(
         text: a text to look up for comparison.
         characters: how many characters to write, 1 or more.
         seed: determines what is written.
+        ends: whether the model has learned to end documents.
 
     Raises:
         CorpusError: if a text can't be read or decoded.
     """
-    written = write_sample(engine, tokenizer, characters, seed=seed)
+    written = write_sample(engine, tokenizer, characters, seed=seed, ends=ends)
     generated = WindowSet([text] for text in written)
     sides = [generated] if text is None else [generated, WindowSet(text.documents())]
     for side in sides:
@@ -213,7 +215,9 @@ def share_of_lines(lines: Iterable[str], known: Container[str]) -> float | None:
     return sum(found) / len(found) if found else None
 
 
-def write_sample(engine: Engine, tokenizer: Tokenizer, characters: int, *, seed: int) -> list[str]:
+def write_sample(
+    engine: Engine, tokenizer: Tokenizer, characters: int, *, seed: int, ends: bool = True
+) -> list[str]:
     """Generate documents, as ``charlstm generate`` does by default, of enough characters.
 
     Args:
@@ -221,13 +225,16 @@ def write_sample(engine: Engine, tokenizer: Tokenizer, characters: int, *, seed:
         tokenizer: the tokenizer the model was trained with.
         characters: in all documents together, 1 or more; fewer only if the model writes nothing.
         seed: determines the texts.
+        ends: whether the model has learned to end documents.
     """
     config = SampleConfig(length=_TOKENS[tokenizer.level])
     texts: list[str] = []
     written, mean = 0, float(_CHARACTERS)
     while written < characters and len(texts) < characters + _PATIENCE:
         count = math.ceil((characters - written) / max(1.0, mean))
-        drawn = generate(engine, tokenizer, [""] * count, config, seed=seed, first=len(texts))
+        drawn = generate(
+            engine, tokenizer, [""] * count, config, seed=seed, first=len(texts), ends=ends
+        )
         texts += [sample.text for sample in drawn]
         written = sum(map(len, texts))
         mean = written / len(texts)

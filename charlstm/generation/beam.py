@@ -16,7 +16,7 @@ from charlstm.config import SampleConfig
 from charlstm.engine.inference import Engine
 from charlstm.errors import GenerationError
 from charlstm.generation.constraints import Constraints, ConstraintState
-from charlstm.generation.decoder import FinishReason, Sample, split_prompt
+from charlstm.generation.decoder import FinishReason, Sample, excluded_ids, split_prompt
 from charlstm.generation.filters import likeliest
 from charlstm.generation.stopping import Endings, PendingText
 from charlstm.metrics import log_normalizers
@@ -54,6 +54,7 @@ def beam_search(
     *,
     beams: int,
     count: int = 1,
+    ends: bool = True,
 ) -> list[Sample]:
     """Return the likeliest continuations of a prompt that a beam search finds.
 
@@ -64,6 +65,7 @@ def beam_search(
         config: length, stop conditions and constraints; sampling settings are ignored.
         beams: the width of the search; 1 is greedy, more find likelier texts.
         count: how many texts to return at most.
+        ends: whether the model has learned to end documents; if not, only a match ends one.
 
     Returns:
         Different texts, the likeliest first.
@@ -72,7 +74,7 @@ def beam_search(
         UsageError: if no text satisfies the configuration.
         GenerationError: if the length is too short for the word that the prompt ends with.
     """
-    found = _Search(engine, tokenizer, config, beams, count).run(prompt)
+    found = _Search(engine, tokenizer, config, beams, count, ends).run(prompt)
     return [
         Sample(
             index=index,
@@ -89,14 +91,20 @@ def beam_search(
 
 class _Search:
     def __init__(
-        self, engine: Engine, tokenizer: Tokenizer, config: SampleConfig, beams: int, count: int
+        self,
+        engine: Engine,
+        tokenizer: Tokenizer,
+        config: SampleConfig,
+        beams: int,
+        count: int,
+        ends: bool,
     ) -> None:
         self._engine = engine
         self._tokenizer = tokenizer
         self._config = config
         self._beams = beams
         self._count = count
-        self._never = tokenizer.never_generated.astype(np.int64)
+        self._never = excluded_ids(tokenizer, config, ends=ends)
         self._constraints = Constraints(config, tokenizer)
         self._endings = Endings(config)
         # Without a positive bias, a longer text never has a higher score.

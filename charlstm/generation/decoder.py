@@ -84,6 +84,7 @@ def generate(
     on_text: TextListener | None = None,
     alternatives: int | None = None,
     at_once: int | None = None,
+    ends: bool = True,
 ) -> Iterator[Sample]:
     """Continue each prompt once.
 
@@ -99,6 +100,7 @@ def generate(
             longer become part of a stop text.
         alternatives: keep every token, with this many of the likeliest tokens at its position.
         at_once: how many samples to draw together, at most ``MAX_ROWS``.
+        ends: whether the model has learned to end documents; if not, only a match ends one.
 
     Yields:
         The samples in the order of their indices, each as soon as it and those before are finished.
@@ -106,7 +108,7 @@ def generate(
     Raises:
         UsageError: if no text satisfies the configuration.
     """
-    decoder = _BatchDecoder(engine, tokenizer, config, seed, on_text, alternatives)
+    decoder = _BatchDecoder(engine, tokenizer, config, seed, on_text, alternatives, ends)
     finished: dict[int, Sample] = {}
     due = first
     rows = MAX_ROWS if at_once is None else min(at_once, MAX_ROWS)
@@ -123,6 +125,12 @@ def split_prompt(tokenizer: Tokenizer, prompt: str) -> tuple[Ids, str]:
     if tokenizer.unknown_characters(forced_prefix):  # can be read but not generated
         text, forced_prefix = prompt, ""
     return tokenizer.encode_beginning(text), forced_prefix
+
+
+def excluded_ids(tokenizer: Tokenizer, config: SampleConfig, *, ends: bool) -> Ids:
+    """Return the ids that are never drawn; ``ends`` as for ``generate``."""
+    excluded = tokenizer.never_generated.astype(np.int64)
+    return excluded if ends or config.match else np.append(excluded, END_OF_DOCUMENT)
 
 
 class TextStreamer:
@@ -176,6 +184,7 @@ class _BatchDecoder:
         seed: int,
         on_text: TextListener | None,
         alternatives: int | None,
+        ends: bool,
     ) -> None:
         config = config.for_level(tokenizer.level)
         self._engine = engine
@@ -189,7 +198,7 @@ class _BatchDecoder:
         self._endings = Endings(config)
         self._listens = on_text is not None or alternatives is not None or bool(self._endings)
         self._rng = SampleRng(seed)
-        self._never = tokenizer.never_generated.tolist()
+        self._never = excluded_ids(tokenizer, config, ends=ends).tolist()
         self._window = window_needed(config)
         # What the penalties see of each token.
         self._remembered = np.arange(tokenizer.vocab_size)

@@ -254,6 +254,8 @@ def _provenance(
         valid_tokens=prepared.store.valid_tokens,
         valid_characters=statistics.valid_characters,
         valid_words=statistics.valid_words,
+        beginnings=statistics.beginnings,
+        ends=statistics.ends,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         parent=None if parent is None else display_name(str(parent.folder)),
         train_lines=0 if lines is None else len(lines),

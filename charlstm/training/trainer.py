@@ -81,7 +81,9 @@ class Trainer:
         self.folder, self.config, self.observer = folder, config, observer
         self.settings = train = config.train
         self.valid, self.lengths = store.valid, lengths
-        self.streams = Streams(store.train, train.streams, train.sequence_length, train.seed, rates)
+        self.streams = Streams(
+            store.train, train.streams, train.sequence_length, train.seed, rates, store.starts
+        )
         self.runner = StepRunner(config.model, train, self.replicas)
         self.state = TrainingState(self.runner)
         self.progress = Progress(step=0, seconds=0.0, evaluated=0)

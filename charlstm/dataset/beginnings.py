@@ -1,0 +1,177 @@
+"""Finds where in a training text a new text could begin, for models that see few documents begin.
+
+Token ids and the text of each id go in, positions come out. A model of one long file reads its
+beginning once an epoch, so it does not learn how texts begin. Training lets it begin at some of
+these positions too (see ``batches``). This module does not know files or how ids are stored.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from charlstm.config import Beginnings, Division
+from charlstm.dataset.store import StoredIds, read_train, write_starts
+from charlstm.tokenizer.base import BEGIN_SPELLING, END_OF_DOCUMENT, UNKNOWN, Tokenizer
+
+# A text has few documents if fewer than MANY_DOCUMENTS end in it, or fewer than one in
+# RARE_DOCUMENTS tokens: then the model reads too few to learn how they begin and end.
+MANY_DOCUMENTS, RARE_DOCUMENTS = 10, 20_000
+
+# A text is divided by blank lines (or line ends, and so on) if there is one in so many tokens.
+FREQUENT = 4_000
+
+# Blank lines divide a text into paragraphs, and are not only around headings, if there is one for
+# so many of the lines that end with a sentence.
+LEAST_SHARE = 0.25
+
+# Lines are wrapped if half of them have this share of the length that a tenth exceeds.
+WRAPPED = 0.7
+
+# The most positions that are kept, evenly spread.
+MOST_STARTS = 2**20
+
+# How many tokens are searched at once, and the longest separator that is found for certain.
+_BLOCK, _LONGEST_SEPARATOR = 2**22, 2**10
+
+# The kinds of tokens that patterns tell apart: a line end (two, for "\r" may be half of one), white
+# space, the end of a sentence (in scripts with and without spaces), what may follow that, the end
+# of a document, the beginning of a spelled word, anything else without and with a space before it.
+_NEWLINE, _RETURN, _SPACE, _STOP, _UNSPACED_STOP, _CLOSING = b'nrs.o"'
+_DOCUMENT, _SPELLED, _WORD, _SPACED = b"dbxy"
+_STOPS, _UNSPACED_STOPS, _CLOSINGS = ".!?…؟۔।", "。！？", "\"'”’»)]』」）_*"
+
+# What comes before a position at which a text could begin.
+_LINE_END, _GAP, _TEXT = rb"(?>rn|n|r)", rb"[nrs]*", rb"(?=[^nrsd])"
+_PARAGRAPH = _LINE_END + rb"s*" + _LINE_END + _GAP + _TEXT
+_LINE_AFTER_SENTENCE = rb'[.o]"*s*' + _LINE_END + _GAP + _TEXT
+_LINE = _LINE_END + _GAP + _TEXT
+_SENTENCE = rb'\."*(?:s+' + _TEXT + rb'|(?=y))|o"*' + _TEXT
+_AFTER_SPACE = rb"(?<!b)s+" + _TEXT + rb"|[^nrsdb](?=y)"
+
+
+class Learned(NamedTuple):
+    """What a model can learn of beginnings and ends from a training text.
+
+    Attributes:
+        beginnings: what it begins texts as.
+        ends: whether it can learn where texts end.
+    """
+
+    beginnings: Beginnings
+    ends: bool
+
+
+def divide_further(folder: Path, tokenizer: Tokenizer, division: Division) -> Learned:
+    """Write where training may begin a text of the store in ``folder``, besides its documents.
+
+    That is nowhere if there are many documents, or if the user has said where they end.
+
+    Raises:
+        OSError: if a file can't be read or written.
+    """
+    train = read_train(folder, tokenizer.vocab_size)
+    if division.within_files or division.rules == 1 or not has_few_documents(train):
+        write_starts(folder, np.empty(0, np.int64))
+        return Learned("document", ends=True)
+    beginnings, starts = find_starts(train, tokenizer)
+    write_starts(folder, starts)
+    return Learned(beginnings, ends=False)
+
+
+def has_few_documents(train: StoredIds) -> bool:
+    """Whether too few documents end in a training text to learn how they begin and end."""
+    ends = sum(
+        int(np.count_nonzero(train[start : start + _BLOCK] == END_OF_DOCUMENT))
+        for start in range(0, train.size, _BLOCK)
+    )
+    ends -= bool(train.size) and bool(train[0] == END_OF_DOCUMENT)
+    return ends < MANY_DOCUMENTS or ends * RARE_DOCUMENTS < train.size
+
+
+def find_starts(train: StoredIds, tokenizer: Tokenizer) -> tuple[Beginnings, NDArray[np.int64]]:
+    """Return where texts could begin in a training text of few documents.
+
+    The first of these that is frequent: after blank lines, if these divide paragraphs; after lines
+    that end with a sentence, if lines are wrapped or mostly end so; after any line; after a
+    sentence; after a space. If none is, anywhere.
+
+    Args:
+        train: the training text, [N].
+        tokenizer: of its ids.
+
+    Returns:
+        What begins there, and the positions of the first tokens, ascending, int64 [starts].
+    """
+    kinds = _kinds(tokenizer)
+    fewest = train.size / FREQUENT
+
+    def search(pattern: bytes) -> NDArray[np.int64]:
+        return _ends_of_matches(pattern, train, kinds)
+
+    paragraphs, after_sentences = search(_PARAGRAPH), search(_LINE_AFTER_SENTENCE)
+    if paragraphs.size >= max(fewest, LEAST_SHARE * after_sentences.size):
+        return "paragraph", _thinned(paragraphs)
+    lines = search(_LINE)
+    if after_sentences.size >= fewest and (
+        2 * after_sentences.size >= lines.size or _are_wrapped(lines)
+    ):
+        return "line after a sentence", _thinned(after_sentences)
+    if lines.size >= fewest:
+        return "line", _thinned(lines)
+    if (sentences := search(_SENTENCE)).size >= fewest:
+        return "sentence", _thinned(sentences)
+    if (words := search(_AFTER_SPACE)).size >= fewest:
+        return "word", _thinned(words)
+    return "token", np.arange(1, train.size, max(1, -(-train.size // MOST_STARTS)))
+
+
+def _are_wrapped(lines: NDArray[np.int64]) -> bool:
+    """Whether most lines are nearly as long as the longest, given where they begin."""
+    lengths = np.diff(lines)
+    return bool(np.median(lengths) >= WRAPPED * np.percentile(lengths, 90))
+
+
+def _thinned(starts: NDArray[np.int64]) -> NDArray[np.int64]:
+    return starts[:: max(1, -(-starts.size // MOST_STARTS))]
+
+
+def _ends_of_matches(
+    pattern: bytes, train: StoredIds, kinds: NDArray[np.uint8]
+) -> NDArray[np.int64]:
+    compiled = re.compile(pattern)
+    found = [
+        np.fromiter((start + match.end() for match in compiled.finditer(text)), np.int64)
+        for start in range(0, train.size, _BLOCK)
+        for text in [kinds[train[start : start + _BLOCK + _LONGEST_SEPARATOR]].tobytes()]
+    ]
+    return np.unique(np.concatenate([np.empty(0, np.int64), *found]))
+
+
+def _kinds(tokenizer: Tokenizer) -> NDArray[np.uint8]:
+    """Return the kind of each id."""
+    kinds = np.array([_kind_of(piece) for piece in tokenizer.pieces], np.uint8)
+    kinds[END_OF_DOCUMENT], kinds[UNKNOWN] = _DOCUMENT, _WORD
+    if tokenizer.spells:
+        kinds[BEGIN_SPELLING : len(tokenizer.reserved)] = _SPELLED, _WORD
+    return kinds
+
+
+def _kind_of(piece: str) -> int:
+    """Return the kind of a token by its text."""
+    text = piece.removeprefix(" ")
+    if not text or text.isspace():
+        if "\n" in text or text in ("\x85", "\u2028", "\u2029"):
+            return _NEWLINE
+        return _RETURN if text == "\r" else _SPACE
+    if all(character in _STOPS for character in text):
+        return _STOP
+    if all(character in _UNSPACED_STOPS for character in text):
+        return _UNSPACED_STOP
+    if all(character in _CLOSINGS for character in text):
+        return _CLOSING
+    return _SPACED if text != piece else _WORD
