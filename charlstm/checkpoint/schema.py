@@ -47,7 +47,8 @@ class Provenance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     ``sources`` and ``parent`` are names to show, not paths (see ``sources.display_name``).
     ``beginnings`` is what texts begin as; ``ends`` is whether the model has seen documents end
-    often enough to end a text. ``train_lines`` and ``lines_sha256`` are the number and the hash of
+    often enough to end a text. ``frequency_loss`` is the validation loss, in nats per token, of
+    plain token frequencies. ``train_lines`` and ``lines_sha256`` are the number and the hash of
     ``lines.safetensors``.
     """
 
@@ -62,6 +63,7 @@ class Provenance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     created: str
     beginnings: Beginnings = "document"
     ends: bool = True
+    frequency_loss: float | None = None
     parent: str | None = None
     train_lines: Natural = 0
     lines_sha256: str | None = None
@@ -111,6 +113,18 @@ class Checkpoint:
 
     def __repr__(self) -> str:
         return f"<Checkpoint {self.summary}>"
+
+    @property
+    def loss(self) -> float | None:
+        """The validation loss, without one the training loss, in nats per token."""
+        figures = self.figures
+        return figures.train_loss if figures.valid_loss is None else figures.valid_loss
+
+    @property
+    def has_learned_little(self) -> bool:
+        """Whether plain token frequencies would predict better."""
+        frequency_loss = self.config.provenance.frequency_loss
+        return self.loss is not None and frequency_loss is not None and self.loss > frequency_loss
 
     @property
     def summary(self) -> str:

@@ -147,6 +147,8 @@ def command(context: click.Context, /, checkpoint: Path | None, **options: Any) 
     lines = model.checkpoint.config.corpus.lines
     prompts = prompts_of(options, model)
     known = _known(model, options)
+    _check_ends(model, options)
+    _warn_if_untrained(model)
     warn_of_unknown(model.tokenizer, prompts)
     seed = fresh_seed() if options["seed"] is None else options["seed"]
     printer = Printer(
@@ -258,6 +260,29 @@ def _samples(
         alternatives=alternatives,
         known=known,
         unique=options["unique"],
+    )
+
+
+def _check_ends(model: LanguageModel, options: dict[str, Any]) -> None:
+    """Refuse ``--until document`` if the model does not end documents."""
+    if options["until"] == "document" and not model.checkpoint.config.provenance.ends:
+        raise UsageError(
+            f"--until document has no effect: {model.checkpoint.folder} was trained on few "
+            f"documents and has not learned where they end; use --until paragraph, or -n"
+        )
+
+
+def _warn_if_untrained(model: LanguageModel) -> None:
+    """Warn if plain token frequencies would predict better than the model."""
+    checkpoint = model.checkpoint
+    if not checkpoint.has_learned_little:
+        return
+    frequency_loss = checkpoint.config.provenance.frequency_loss
+    tokens = "characters" if model.tokenizer.level == "char" else "words"
+    note(
+        f"Warning: {checkpoint.folder} predicts worse than the plain frequencies of {tokens} "
+        f"(loss {checkpoint.loss:.3f} against {frequency_loss:.3f} nats per token, after "
+        f"{checkpoint.figures.step:,} steps): train it longer"
     )
 
 

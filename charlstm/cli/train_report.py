@@ -239,19 +239,19 @@ def _planned(run: Run) -> dict[str, Any]:
 
 
 def _warn_outcome(run: Run, result: TrainingResult, quiet: bool) -> None:
-    """Say what the figures alone don't show: an early stop, or a model worse than chance."""
+    """Say what the figures alone don't show: an early stop, or a model that learned little."""
     best = result.best
     if result.stop_reason == "early stopping" and not quiet:
         note(
             f"Stopped early at step {result.step:,}: no evaluation was better than that of step "
             f"{best.step:,} for {run.config.train.patience} evaluations (--patience)"
         )
-    guess = math.log(run.config.model.vocab_size)
+    guess = run.config.provenance.frequency_loss or math.log(run.config.model.vocab_size)
     if best.valid_loss is not None and best.valid_loss > guess:
         note(
-            f"Warning: the model predicts worse than chance ({best.valid_loss:.3g} against "
-            f"{guess:.3g} nats): train longer, or with a lower --learning-rate than "
-            f"{run.config.train.learning_rate:g}"
+            f"Warning: the model predicts worse than plain token frequencies "
+            f"({best.valid_loss:.3g} against {guess:.3g} nats): train longer, or with a lower "
+            f"--learning-rate than {run.config.train.learning_rate:g}"
         )
 
 

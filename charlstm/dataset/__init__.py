@@ -1,8 +1,10 @@
 """Turns a corpus into batches of token ids.
 
-    prepare   encodes a corpus once and caches the result
-    store     token ids on disk, memory-mapped
-    batches   parallel streams for training, windows for validation
+    prepare      encodes a corpus once and caches the result
+    store        token ids on disk, memory-mapped
+    beginnings   finds where a text of few documents could begin
+    frequencies  the loss of plain token frequencies
+    batches      parallel streams for training, windows for validation
 
 Knows no network.
 """

@@ -9,7 +9,7 @@ together equal one. This module does not know text or networks.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
 
@@ -91,7 +91,7 @@ class Streams:
     sequence_length: int
     seed: int
     rates: NDArray[np.float64]
-    starts: NDArray[np.int64]
+    starts: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
 
     @cached_property
     def _is_cut(self) -> bool:

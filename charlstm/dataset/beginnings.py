@@ -16,7 +16,13 @@ from numpy.typing import NDArray
 
 from charlstm.config import Beginnings, Division
 from charlstm.dataset.store import StoredIds, read_train, write_starts
-from charlstm.tokenizer.base import BEGIN_SPELLING, END_OF_DOCUMENT, UNKNOWN, Tokenizer
+from charlstm.tokenizer.base import (
+    BEGIN_SPELLING,
+    END_OF_DOCUMENT,
+    END_SPELLING,
+    UNKNOWN,
+    Tokenizer,
+)
 
 # A text has few documents if fewer than MANY_DOCUMENTS end in it, or fewer than one in
 # RARE_DOCUMENTS tokens: then the model reads too few to learn how they begin and end.
@@ -76,7 +82,6 @@ def divide_further(folder: Path, tokenizer: Tokenizer, division: Division) -> Le
     """
     train = read_train(folder, tokenizer.vocab_size)
     if division.within_files or division.rules == 1 or not has_few_documents(train):
-        write_starts(folder, np.empty(0, np.int64))
         return Learned("document", ends=True)
     beginnings, starts = find_starts(train, tokenizer)
     write_starts(folder, starts)
@@ -127,13 +132,27 @@ def find_starts(train: StoredIds, tokenizer: Tokenizer) -> tuple[Beginnings, NDA
         return "sentence", _thinned(sentences)
     if (words := search(_AFTER_SPACE)).size >= fewest:
         return "word", _thinned(words)
-    return "token", np.arange(1, train.size, max(1, -(-train.size // MOST_STARTS)))
+    anywhere = np.arange(1, train.size, max(1, -(-train.size // MOST_STARTS)))
+    return "token", _between_words(anywhere, train) if tokenizer.spells else anywhere
 
 
 def _are_wrapped(lines: NDArray[np.int64]) -> bool:
     """Whether most lines are nearly as long as the longest, given where they begin."""
     lengths = np.diff(lines)
     return bool(np.median(lengths) >= WRAPPED * np.percentile(lengths, 90))
+
+
+def _between_words(positions: NDArray[np.int64], train: StoredIds) -> NDArray[np.int64]:
+    """Return the positions that are not within a spelled word."""
+    kept, depth = [np.empty(0, np.int64)], 0
+    for start in range(0, train.size, _BLOCK):
+        ids = train[start : start + _BLOCK]
+        changes = (ids == BEGIN_SPELLING).astype(np.int64) - (ids == END_SPELLING)
+        depths = depth + np.concatenate([[0], np.cumsum(changes)])
+        inside = positions[(positions >= start) & (positions < start + ids.size)]
+        kept.append(inside[depths[inside - start] == 0])
+        depth = int(depths[-1])
+    return np.concatenate(kept)
 
 
 def _thinned(starts: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -24,6 +24,7 @@ from charlstm.corpus.line_hashes import LineGatherer, LineHashes
 from charlstm.corpus.split import divide
 from charlstm.corpus.word_count import WordCounter
 from charlstm.dataset.beginnings import Learned, divide_further
+from charlstm.dataset.frequencies import frequency_loss
 from charlstm.dataset.store import Encoded, TokenStore, read_store, write_store
 from charlstm.errors import CorpusChanged, CorpusError
 from charlstm.system import cache
@@ -57,6 +58,8 @@ class Statistics(msgspec.Struct, frozen=True, kw_only=True):
         train_lines: distinct lines of the training part; 0 if lines are not documents.
         beginnings: what the model learns to begin a text as.
         ends: whether enough documents end in the training part to learn how they do.
+        frequency_loss: nats per token of the validation part (of the training part if there is
+            none) if each token is predicted by its frequency; ``None`` without tokens.
     """
 
     sha256: str
@@ -69,6 +72,7 @@ class Statistics(msgspec.Struct, frozen=True, kw_only=True):
     train_lines: int = 0
     beginnings: Beginnings = "document"
     ends: bool = True
+    frequency_loss: float | None = None
 
 
 @dataclass(frozen=True)
@@ -134,6 +138,11 @@ def prepare(
         if config.lines:
             lines.hashes.tofile(folder / LINES_FILE)
         statistics = tally.statistics(text, len(lines), learned)
+        store = read_store(folder, tokenizer.vocab_size)
+        baseline = frequency_loss(
+            store.train, store.valid if store.valid_tokens else store.train, tokenizer.vocab_size
+        )
+        statistics = msgspec.structs.replace(statistics, frequency_loss=baseline)
         (folder / STATISTICS_FILE).write_bytes(msgspec.json.encode(statistics))
 
     def read(folder: Path) -> tuple[TokenStore, Statistics, LineHashes | None]:

@@ -1,4 +1,4 @@
-"""Token ids on disk: two files of unsigned integers, one for training and one for validation.
+"""Token ids on disk: one file for training, one for validation, and where texts may begin.
 
 Encoded chunks go in, memory-mapped arrays come out. This module does not know text or tokenizers.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -46,7 +46,7 @@ class TokenStore:
 
     train: StoredIds
     valid: StoredIds
-    starts: NDArray[np.int64]
+    starts: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
 
     @property
     def train_tokens(self) -> int:
@@ -77,11 +77,12 @@ def smallest_dtype(vocab_size: int) -> np.dtype[np.unsignedinteger]:
 
 
 def write_store(folder: Path, pieces: Iterable[Encoded], vocab_size: int) -> None:
-    """Write ``pieces`` to the two files of a token store as they arrive.
+    """Write ``pieces`` to the files of a token store as they arrive, without starts.
 
     Raises:
         OSError: if a file can't be written.
     """
+    write_starts(folder, np.empty(0, np.int64))
     dtype = smallest_dtype(vocab_size)
     mark = np.array([END_OF_DOCUMENT], dtype).tobytes()
     with contextlib.ExitStack() as stack:

@@ -256,6 +256,7 @@ def _provenance(
         valid_words=statistics.valid_words,
         beginnings=statistics.beginnings,
         ends=statistics.ends,
+        frequency_loss=statistics.frequency_loss,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         parent=None if parent is None else display_name(str(parent.folder)),
         train_lines=0 if lines is None else len(lines),

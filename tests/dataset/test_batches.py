@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from charlstm.dataset.batches import (
     RARE_SHARE,
     REPLACEMENT_RATE,
+    START_INTERVAL,
     Streams,
     replacement_rates,
     validation_batches,
@@ -161,7 +162,8 @@ def test_replacements_differ_from_step_to_step_and_from_seed_to_seed():
 
 def test_streams_hold_and_read_the_training_ids_only():
     """Nothing in them leads to the validation text: no path, no store, no reader."""
-    assert [*Streams.__dataclass_fields__] == ["ids", "streams", "sequence_length", "seed", "rates"]
+    fields = ["ids", "streams", "sequence_length", "seed", "rates", "starts"]
+    assert [*Streams.__dataclass_fields__] == fields
     ids = text_of_positions(50, False)
     ids.flags.writeable = False
     store = TokenStore(ids, np.arange(1000, 1050, dtype=np.uint32))
@@ -369,3 +371,46 @@ def test_only_the_first_stream_starts_from_nothing_and_only_once():
     batches = list(validation_batches(text_of(5121)))
     restarts = [(n, np.flatnonzero(b.keep[:, 0] == 0).tolist()) for n, b in enumerate(batches)]
     assert [where for where in restarts if where[1]] == [(2, [0])]
+
+
+# Beginnings
+
+
+def beginnings_of(batches, steps):
+    """Return where texts begin in the inputs of some steps: positions, and the share of inputs."""
+    begun, size = [], 0
+    for step in steps:
+        inputs, targets, _ = batches.batch(step)
+        begun += targets[inputs == END_OF_DOCUMENT].tolist()
+        size += inputs.size
+    return begun, len(begun) / size
+
+
+def marked(size, starts):
+    """Return a text of numbers 2, 3, ..., cut, and where texts may begin in it."""
+    ids = np.arange(1, size + 1, dtype=np.uint32)
+    ids[0] = 2
+    return Streams(ids, 8, 25, 1, np.zeros(size + 2), np.array(starts, np.int64))
+
+
+@given(starts=st.sets(st.integers(1, 299), max_size=30), step=st.integers(0, 60))
+def test_a_text_begins_only_where_it_may_and_targets_stay(starts, step):
+    batches, plain = marked(300, sorted(starts)), marked(300, [])
+    inputs, targets, first = batches.batch(step)
+    usual = plain.batch(step)
+    assert np.array_equal(targets, usual.targets)
+    assert first == usual.first_of_epoch
+    begins = inputs == END_OF_DOCUMENT
+    assert np.array_equal(inputs[~begins], usual.inputs[~begins])
+    assert set(targets[begins].tolist()) <= {start + 1 for start in starts}
+    if len(starts) * START_INTERVAL <= 300:  # rare ones are begun each time
+        expected = np.isin(targets, [start + 1 for start in starts])
+        assert np.array_equal(begins, expected & (targets != UNKNOWN))
+
+
+def test_texts_begin_at_the_same_rate_however_many_could():
+    for every in (3, 50, START_INTERVAL // 2):
+        batches = marked(60_000, range(1, 60_000, every))
+        begun, share = beginnings_of(batches, range(2 * batches.steps_per_epoch))
+        assert share == pytest.approx(1 / START_INTERVAL, rel=0.5)
+        assert len(set(begun)) > len(begun) / 3  # not always the same

@@ -219,3 +219,12 @@ def test_what_can_not_come_to_a_match_is_refused():
         beam_search(
             random_model("int8", CHARS.vocab_size), CHARS, "a", SampleConfig(match="b+"), beams=2
         )
+
+
+def test_a_search_does_not_end_a_text_if_the_model_has_not_learned_ends():
+    engine = ScriptedEngine(CHARS.vocab_size, [*CHARS.encode("ab").tolist(), END_OF_DOCUMENT])
+    config = SampleConfig(length=6)
+    found = beam_search(engine, CHARS, "", config, beams=3, ends=False)
+    assert [sample.finish_reason for sample in found] == ["length"]
+    assert found[0].text.startswith("ab")
+    assert beam_search(engine, CHARS, "", config, beams=3)[0].finish_reason == "end"

@@ -627,3 +627,24 @@ def test_line_ends_are_not_remembered_as_repetitions():
         config = GREEDY.replace(length=6, **penalties)
         (result,) = continued(Lines(CHARS.vocab_size), CHARS, "\n\n", config, seed=1)
         assert result.text == "\n" * 6
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_a_model_that_has_not_learned_ends_writes_the_whole_length(temperature):
+    config = SampleConfig(temperature=temperature, min_p=0.0, length=30)
+    engine = scripted("ab")
+    (sample,) = continued(engine, CHARS, "", config, seed=1, ends=False)
+    assert (sample.finish_reason, sample.tokens) == ("length", 30)
+    drawn = list(
+        continued(random_model("float32"), CHARS, "", config, count=40, seed=1, ends=False)
+    )
+    assert {sample.finish_reason for sample in drawn} == {"length"}
+    usual = list(continued(random_model("float32"), CHARS, "", config, count=40, seed=1))
+    assert temperature == 0 or "end" in {sample.finish_reason for sample in usual}
+
+
+def test_a_match_ends_a_text_whatever_the_model_has_learned():
+    config = SampleConfig(match="[ab]{3}", min_p=0.0)
+    (sample,) = continued(random_model("float32"), CHARS, "", config, seed=1, ends=False)
+    assert sample.finish_reason == "end"
+    assert re.fullmatch("[ab]{3}", sample.text)
