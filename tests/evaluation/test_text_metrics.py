@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from charlstm.config import FILES
 from charlstm.corpus.documents import Corpus
 from charlstm.errors import CorpusError
 from charlstm.evaluation.text_metrics import (
@@ -76,7 +77,9 @@ def test_a_corpus_is_read_as_its_documents(tmp_path_factory, documents, size):
     corpus = corpus_of(tmp_path_factory.mktemp("corpus"), documents)
     chunks = chunks_in_blocks(corpus, size)
     whole = texts_of(
-        type("Cut", (), {"chunks": lambda _: iter(chunks), "lines": False, "addresses": ("it",)})(),
+        type(
+            "Cut", (), {"chunks": lambda _: iter(chunks), "division": FILES, "addresses": ("it",)}
+        )(),
         ends=False,
     )
     assert ["".join(document) for document in whole.documents()] == documents
