@@ -92,11 +92,8 @@ def area(odd, usual):
 
 
 def lines_of(address):
-    return [
-        chunk.text
-        for chunk in open_corpus([address], division=Division(unit="line")).chunks()
-        if chunk.text
-    ]
+    corpus = open_corpus([address], division=Division(unit="line"))
+    return [chunk.text for chunk in corpus.chunks() if chunk.text]
 
 
 def draw_areas(model, lines, others, seed, usual):
