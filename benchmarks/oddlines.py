@@ -26,6 +26,7 @@ import numpy as np
 from benchmarks.quality import train
 from benchmarks.timing import processor
 from charlstm import load
+from charlstm.config import Division
 from charlstm.corpus.documents import open_corpus
 
 DEFAULT = "/var/log/dpkg.log"
@@ -91,7 +92,8 @@ def area(odd, usual):
 
 
 def lines_of(address):
-    return [chunk.text for chunk in open_corpus([address], lines=True).chunks() if chunk.text]
+    corpus = open_corpus([address], division=Division(unit="line"))
+    return [chunk.text for chunk in corpus.chunks() if chunk.text]
 
 
 def draw_areas(model, lines, others, seed, usual):

@@ -11,6 +11,7 @@ import pytest
 from backports import zstd
 from hypothesis import strategies as st
 
+from charlstm.config import FILES, Division
 from charlstm.corpus import reading
 from charlstm.corpus.documents import Corpus, open_corpus
 from charlstm.corpus.reading import Source
@@ -30,13 +31,20 @@ ADDRESS_KINDS = (
     "python-docs",
 )  # what an address may be
 
+LINES = Division(unit="line")
+
 texts = st.text(st.sampled_from("ab \r\n\té€\U0001f600"), max_size=40)
 documents = st.lists(texts, max_size=4)
 block_sizes = st.integers(1, 12)
 
 
-def corpus_of(folder, contents, **settings):
+def division_of(lines):
+    return LINES if lines else FILES
+
+
+def corpus_of(folder, contents, *, lines=False, **settings):
     """Write one file for each text and open them all."""
+    settings.setdefault("division", division_of(lines))
     paths = [folder / f"{index}.txt" for index in range(len(contents))]
     for path, content in zip(paths, contents, strict=True):
         path.write_bytes(content.encode())

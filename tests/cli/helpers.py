@@ -59,7 +59,7 @@ def write_validation_text(checkpoint: Path, path: Path) -> Checkpoint:
     config, origin = found.config.corpus, found.config.provenance
     parts = divide(
         open_corpus(
-            [str(checkpoint.parent / name) for name in config.addresses], lines=config.lines
+            [str(checkpoint.parent / name) for name in config.addresses], division=config.division
         ),
         (origin.characters if not config.lines else 0),
         config.valid_fraction,

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import msgspec
 import pytest
 
-from charlstm.checkpoint.schema import CONFIG, LINES, MODEL, TOKENIZER
+from charlstm.checkpoint.schema import CONFIG, FORMAT, LINES, MODEL, TOKENIZER
 from charlstm.cli.app import COMMANDS
 from tests import snapshots
 from tests.cli.helpers import NAMES, TEXT, TINY
@@ -161,7 +161,7 @@ GENERATE = [
          before=lambda: os.truncate(copied("prose") / MODEL, 1000)),
     Case("a truncated configuration", "generate model",
          before=lambda: os.truncate(copied("prose") / CONFIG, 100)),
-    Case("a later format", "generate model", before=edited(lambda c: c.update(format=3))),
+    Case("a later format", "generate model", before=edited(lambda c: c.update(format=FORMAT + 1))),
     Case("another configuration", "generate model",
          before=edited(lambda c: c["train"].update(seed=99))),
     Case("weights of another shape", "generate model",

@@ -22,6 +22,7 @@ from tests.texts import (
     block_sizes,
     chunks_in_blocks,
     corpus_of,
+    division_of,
     documents,
     documents_of,
     message,
@@ -76,7 +77,7 @@ def test_memory_does_not_grow_with_the_corpus(tmp_path, lines):
     path.write_bytes(
         gzip.compress(b"some words in a line of usual length, repeated\n" * 400_000, 1)
     )
-    corpus = open_corpus([str(path)], lines=lines)
+    corpus = open_corpus([str(path)], division=division_of(lines))
     tracemalloc.start()
     try:
         assert sum(len(chunk.text) for chunk in corpus.chunks()) > 1.8e7
@@ -120,7 +121,7 @@ def test_the_hash_depends_on_where_documents_end(tmp_path):
 def test_an_empty_corpus(here, lines, sentence):
     Path("a.txt").write_text("\n\n" if lines else "")
     Path("b.txt").touch()
-    corpus = open_corpus(["a.txt", "b.txt"], lines=lines)
+    corpus = open_corpus(["a.txt", "b.txt"], division=division_of(lines))
     sentence(message(corpus.fingerprint), "a.txt, b.txt", "empty")
 
 
@@ -178,7 +179,7 @@ def test_decompressors_are_imported_when_needed():
 @given(documents, st.booleans())
 def test_texts_in_memory_are_a_corpus_as_files_are(folder, contents, lines):
     files = corpus_of(folder, contents, lines=lines)
-    texts = Corpus.of_texts(contents, lines=lines)
+    texts = Corpus.of_texts(contents, division=division_of(lines))
     assert documents_of(texts.chunks()) == documents_of(files.chunks())
     if any(documents_of(files.chunks())):
         assert texts.fingerprint() == files.fingerprint()

@@ -8,6 +8,7 @@ import pytest
 from charlstm.config import CorpusConfig, TokenizerConfig
 from charlstm.dataset.prepare import prepare
 from charlstm.tokenizer.base import END_OF_DOCUMENT
+from tests.texts import division_of
 
 PROSE = "The cat sat on the mat. The hat, the cat;\r\nthe rat's bat -- éclair 12 12\n" * 40
 levels = pytest.mark.parametrize("level", ["char", "word"])
@@ -21,7 +22,8 @@ def written(folder, *texts, prefix="text"):
     return tuple(map(str, paths))
 
 
-def prepared(addresses, level="char", tokenizing=None, **options):
+def prepared(addresses, level="char", tokenizing=None, *, lines=False, **options):
+    options.setdefault("division", division_of(lines))
     names = ("base", "fixed", "stdin", "sha256")
     extra = {name: options.pop(name) for name in names if name in options}
     config = CorpusConfig(addresses=addresses, **options)

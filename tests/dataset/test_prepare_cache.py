@@ -25,6 +25,7 @@ from tests.dataset.helpers import (
     sides,
     written,
 )
+from tests.texts import LINES
 
 # The cache
 
@@ -330,7 +331,7 @@ def test_a_cache_with_another_byte_is_built_again(tmp_path, monkeypatch, name):
     monkeypatch.setenv("CHARLSTM_CACHE", str(tmp_path / "cache"))
     path = tmp_path / "a.txt"
     path.write_text("".join(f"{n} lines\n" for n in range(200)))
-    config = CorpusConfig(addresses=(str(path),), lines=True)
+    config = CorpusConfig(addresses=(str(path),), division=LINES)
     before = prepare(config, TokenizerConfig())
     train, valid = np.array(before.store.train), np.array(before.store.valid)
     (entry,) = (tmp_path / "cache").glob("tokens-*")

@@ -49,6 +49,7 @@ from charlstm.tokenizer.vocabulary import build_tokenizer
 from tests.checkpoint import helpers
 from tests.checkpoint.helpers import weights_for
 from tests.reliability.bounded import Case, Finding, check_table, command, judged
+from tests.texts import LINES as OF_LINES
 
 TEXT = "It's a tale, told by an idiot: full of sound!\r\nTomorrow, and tomorrow, é 42 \u4e2d.\n"
 FILES = (CONFIG, TOKENIZER, MODEL, HISTORY, RESUME, STDIN_FILE, LINES)
@@ -172,7 +173,7 @@ def whole_checkpoints(folder: Path) -> dict[str, dict[str, bytes]]:
     made: dict[str, tuple[RunConfig, Tokenizer, bool]] = {
         "char": (settings(network(characters, layers=2), characters), characters, True),
         "word": (settings(network(words), words), words, True),
-        "lines": (settings(network(characters), characters, lines=True), characters, True),
+        "lines": (settings(network(characters), characters, division=OF_LINES), characters, True),
         "tied": (settings(network(few, embedding=4, tied=True), few), few, True),
         "tied-words": (settings(network(words, embedding=4, tied=True), words), words, True),
         "unfinished": (settings(network(few), few, addresses=("-",)), few, False),

@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 from backports import zstd
 
-from charlstm.config import CorpusConfig, TokenizerConfig
+from charlstm.config import CorpusConfig, Division, TokenizerConfig
 from charlstm.corpus import documents, reading
 from charlstm.dataset.batches import Streams, replacement_rates
 from charlstm.dataset.prepare import Prepared, prepare
@@ -439,7 +439,7 @@ def learn(draw: random.Random, addresses: list[str]) -> str:
             addresses=tuple(addresses),
             encoding=encoding,
             decode_errors=errors,
-            lines=lines,
+            division=Division(unit="line" if lines else "file"),
             valid_fraction=0.3,
         )
         tokenizing = TokenizerConfig(level=level, min_count=1)
@@ -464,7 +464,7 @@ def check_prepared(config: CorpusConfig, prepared: Prepared) -> None:
         config.addresses,
         encoding=config.encoding,
         decode_errors=config.decode_errors,
-        lines=config.lines,
+        division=config.division,
     )
     for text, _ in opened.chunks():
         if len(text) > 10**5:

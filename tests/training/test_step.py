@@ -19,6 +19,7 @@ from charlstm.tokenizer.base import END_OF_DOCUMENT
 from charlstm.training import step as step_module
 from charlstm.training.step import StepRunner
 from tests import oracles
+from tests.texts import LINES
 from tests.training.helpers import MODEL, TRAIN
 
 
@@ -246,7 +247,9 @@ def store_of_lines(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CHARLSTM_CACHE", str(folder / "cache"))
         corpus = CorpusConfig(
-            addresses=(str(folder / "train.txt"),), valid=(str(folder / "valid.txt"),), lines=True
+            addresses=(str(folder / "train.txt"),),
+            valid=(str(folder / "valid.txt"),),
+            division=LINES,
         )
         prepared = prepare(corpus, TokenizerConfig())
     return prepared.store, prepared.tokenizer, names[::-1]
