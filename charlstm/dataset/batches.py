@@ -84,6 +84,7 @@ class Streams:
         seed: determines the entry of each epoch and the replaced characters.
         rates: the rate at which each id is replaced by the unknown token, float64 [vocab_size].
         starts: positions where a text may begin, int64 [starts], ascending.
+        begins_rows: whether texts begin only with the first token of a row; cuDNN needs that.
     """
 
     ids: StoredIds
@@ -92,6 +93,7 @@ class Streams:
     seed: int
     rates: NDArray[np.float64]
     starts: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    begins_rows: bool = False
 
     @cached_property
     def _is_cut(self) -> bool:
@@ -136,6 +138,9 @@ class Streams:
         after = positions + 1
         nearest = np.searchsorted(self.starts, after).clip(max=self.starts.size - 1)
         share = self._ring.size / (START_INTERVAL * self.starts.size)
+        if self.begins_rows:
+            share *= self.sequence_length
+            after[:, 1:] = 0  # where no text begins
         # Large draws, because small ones replace tokens.
         begins: NDArray[np.bool_] = (self.starts[nearest] == after) & (draws >= 1 - share)
         return begins

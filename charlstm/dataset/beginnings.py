@@ -8,6 +8,7 @@ these positions too (see ``batches``). This module does not know files or how id
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -37,6 +38,11 @@ LEAST_SHARE = 0.25
 
 # Lines are wrapped if half of them have this share of the length that a tenth exceeds.
 WRAPPED = 0.7
+
+# A word that begins so many paragraphs is usual.
+USUAL = 3
+_LONGEST_FIRST_WORD = 24
+_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 
 # The most positions that are kept, evenly spread.
 MOST_STARTS = 2**20
@@ -113,25 +119,34 @@ def find_starts(train: StoredIds, tokenizer: Tokenizer) -> tuple[Beginnings, NDA
         What begins there, and the positions of the first tokens, ascending, int64 [starts].
     """
     kinds = _kinds(tokenizer)
-    fewest = train.size / FREQUENT
 
     def search(pattern: bytes) -> NDArray[np.int64]:
         return _ends_of_matches(pattern, train, kinds)
 
+    kind, starts = _chosen(search, train, tokenizer)
+    thinned = starts[:: max(1, -(-starts.size // MOST_STARTS))]
+    return kind, _with_usual_words(thinned, train, tokenizer)
+
+
+def _chosen(
+    search: Callable[[bytes], NDArray[np.int64]], train: StoredIds, tokenizer: Tokenizer
+) -> tuple[Beginnings, NDArray[np.int64]]:
+    """Return the kind of beginnings that fits a text, and where they are."""
+    fewest = train.size / FREQUENT
     paragraphs, after_sentences = search(_PARAGRAPH), search(_LINE_AFTER_SENTENCE)
     if paragraphs.size >= max(fewest, LEAST_SHARE * after_sentences.size):
-        return "paragraph", _thinned(paragraphs)
+        return "paragraph", paragraphs
     lines = search(_LINE)
     if after_sentences.size >= fewest and (
         2 * after_sentences.size >= lines.size or _are_wrapped(lines)
     ):
-        return "line after a sentence", _thinned(after_sentences)
+        return "line after a sentence", after_sentences
     if lines.size >= fewest:
-        return "line", _thinned(lines)
+        return "line", lines
     if (sentences := search(_SENTENCE)).size >= fewest:
-        return "sentence", _thinned(sentences)
+        return "sentence", sentences
     if (words := search(_AFTER_SPACE)).size >= fewest:
-        return "word", _thinned(words)
+        return "word", words
     anywhere = np.arange(1, train.size, max(1, -(-train.size // MOST_STARTS)))
     return "token", _between_words(anywhere, train) if tokenizer.spells else anywhere
 
@@ -155,8 +170,33 @@ def _between_words(positions: NDArray[np.int64], train: StoredIds) -> NDArray[np
     return np.concatenate(kept)
 
 
-def _thinned(starts: NDArray[np.int64]) -> NDArray[np.int64]:
-    return starts[:: max(1, -(-starts.size // MOST_STARTS))]
+def _with_usual_words(
+    starts: NDArray[np.int64],
+    train: StoredIds,
+    tokenizer: Tokenizer,
+) -> NDArray[np.int64]:
+    """Return the starts whose first word several others share, if most do; otherwise all.
+
+    What begins a single paragraph is often a name or a broken line. From these a model that has
+    not trained long learns to begin with words that do not exist.
+    """
+    if not starts.size:
+        return starts
+    letters = np.array([piece[-1:].isalnum() for piece in tokenizer.pieces])
+    spaced = np.array([piece.startswith(" ") for piece in tokenizer.pieces])
+    hashes = np.zeros(starts.size, np.uint64)
+    inside = np.ones(starts.size, np.bool_)  # the word, or before it
+    begun = np.zeros(starts.size, np.bool_)
+    for offset in range(_LONGEST_FIRST_WORD):
+        ids = train[np.minimum(starts + offset, train.size - 1)]
+        is_letter = letters[ids]
+        inside &= ~begun | (is_letter & ~spaced[ids])
+        begun |= is_letter
+        taken = inside & is_letter
+        hashes[taken] = hashes[taken] * _MULTIPLIER + ids[taken].astype(np.uint64) + np.uint64(1)
+    _, words, counts = np.unique(hashes, return_inverse=True, return_counts=True)
+    usual = counts[words] >= USUAL
+    return starts[usual] if 2 * np.count_nonzero(usual) >= starts.size else starts
 
 
 def _ends_of_matches(

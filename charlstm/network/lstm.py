@@ -138,8 +138,8 @@ def lstm_layer(
 class CudnnLSTM(keras.layers.LSTM):
     """Stock Keras, which runs in cuDNN on a GPU, except where states are reset within a sequence.
 
-    cuDNN can't reset states, so a batch in which a document begins runs in the loop of
-    ``FastLSTM``, in float32. Both give the same results.
+    cuDNN can't reset states, so a batch in which a document begins after the first step runs in the
+    loop of ``FastLSTM``, in float32. Both give the same results.
     """
 
     def call(
@@ -153,7 +153,9 @@ class CudnnLSTM(keras.layers.LSTM):
 
         def in_cudnn() -> LoopResults:
             outputs, hidden, cell = super(CudnnLSTM, self).call(
-                tf.transpose(sequences, [1, 0, 2]), initial_state=initial_state, training=training
+                tf.transpose(sequences, [1, 0, 2]),
+                initial_state=[state * keep[0] for state in initial_state],
+                training=training,
             )
             return tf.transpose(outputs, [1, 0, 2]), hidden, cell
 
@@ -165,7 +167,7 @@ class CudnnLSTM(keras.layers.LSTM):
             projected = _project(sequences, kernel, bias)
             return _loop(projected, initial_state, keep, recurrent, training=training)
 
-        outputs, hidden, cell = tf.cond(tf.reduce_all(keep > 0), in_cudnn, in_loop)
+        outputs, hidden, cell = tf.cond(tf.reduce_all(keep[1:] > 0), in_cudnn, in_loop)
         return outputs, hidden, cell
 
 

@@ -29,6 +29,7 @@ from charlstm.dataset.store import TokenStore
 from charlstm.distributed.replicas import ReplicaGroup
 from charlstm.errors import StorageError
 from charlstm.metrics import bits_per_character, perplexity
+from charlstm.network.lstm import gpu_visible
 from charlstm.network.model import set_weights, weights_of
 from charlstm.training.budget import Budget, Workload
 from charlstm.training.divergence import DivergenceCheck
@@ -82,7 +83,13 @@ class Trainer:
         self.settings = train = config.train
         self.valid, self.lengths = store.valid, lengths
         self.streams = Streams(
-            store.train, train.streams, train.sequence_length, train.seed, rates, store.starts
+            store.train,
+            train.streams,
+            train.sequence_length,
+            train.seed,
+            rates,
+            store.starts,
+            gpu_visible(),
         )
         self.runner = StepRunner(config.model, train, self.replicas)
         self.state = TrainingState(self.runner)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -414,3 +415,12 @@ def test_texts_begin_at_the_same_rate_however_many_could():
         begun, share = beginnings_of(batches, range(2 * batches.steps_per_epoch))
         assert share == pytest.approx(1 / START_INTERVAL, rel=0.5)
         assert len(set(begun)) > len(begun) / 3  # not always the same
+
+
+def test_for_cudnn_a_text_begins_with_a_row_and_as_often_as_it_can():
+    starts = np.flatnonzero(np.random.default_rng(1).random(60_000) < 1 / 50)[1:]
+    batches = replace(marked(60_000, starts), begins_rows=True)
+    steps = range(4 * batches.steps_per_epoch)
+    assert not any((batches.batch(step).inputs[:, 1:] == END_OF_DOCUMENT).any() for step in steps)
+    _, share = beginnings_of(batches, steps)
+    assert share == pytest.approx(1 / max(START_INTERVAL, 50 * 25), rel=0.5)

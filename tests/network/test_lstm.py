@@ -12,6 +12,9 @@ from charlstm.network.lstm import CudnnLSTM, FastLSTM, lstm_layer, product, stoc
 shapes = st.tuples(*(st.integers(1, 9) for _ in range(4)))
 
 
+looped = lstm._loop
+
+
 def turned(x):
     """Batch-major to time-major, or back."""
     return tf.transpose(x, [1, 0, 2])
@@ -195,3 +198,26 @@ def test_gpu_visible_asks_tensorflow(monkeypatch):
     assert lstm.gpu_visible()
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [])
     assert not lstm.gpu_visible()
+
+
+@pytest.mark.parametrize("cut", [None, 0, 1, 4])
+def test_the_layer_of_cudnn_resets_states_and_leaves_the_loop_for_later_ones(monkeypatch, cut):
+    """Rows that begin a document with their first token stay in cuDNN."""
+    fast, _, inputs, states = pair((3, 5, 4, 6), 2)
+    cudnn = CudnnLSTM(**stock_settings(6, seed=2, name="cudnn"))
+    rows = np.array([[1.0], [0.0], [1.0]])
+    keep = np.ones((3, 5)) if cut is None else np.where(np.arange(5) == cut, rows, 1.0)
+    keep = tf.constant(keep, tf.float32)
+    loops = []
+    monkeypatch.setattr(lstm, "_loop", lambda *a, **k: loops.append(1) or looped(*a, **k))
+
+    def call(layer, inputs, states):
+        outputs, *last = layer(
+            turned(inputs), initial_state=list(states), keep=turned(keep[:, :, None]), training=True
+        )
+        return turned(outputs), *last
+
+    found = results(cudnn, inputs, states, call)
+    assert len(loops) == (cut not in (None, 0))
+    for ours, theirs in zip(found, results(fast, inputs, states, call), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
