@@ -147,7 +147,7 @@ def command(context: click.Context, /, checkpoint: Path | None, **options: Any) 
     lines = model.checkpoint.config.corpus.lines
     prompts = prompts_of(options, model)
     known = _known(model, options)
-    _check_ends(model, options)
+    _warn_of_ends(model, options)
     _warn_if_untrained(model)
     warn_of_unknown(model.tokenizer, prompts)
     seed = fresh_seed() if options["seed"] is None else options["seed"]
@@ -263,12 +263,12 @@ def _samples(
     )
 
 
-def _check_ends(model: LanguageModel, options: dict[str, Any]) -> None:
-    """Refuse ``--until document`` if the model does not end documents."""
+def _warn_of_ends(model: LanguageModel, options: dict[str, Any]) -> None:
+    """Warn of ``--until document`` if the model does not end documents."""
     if options["until"] == "document" and not model.checkpoint.config.provenance.ends:
-        raise UsageError(
-            f"--until document has no effect: {model.checkpoint.folder} was trained on few "
-            f"documents and has not learned where they end; use --until paragraph, or -n"
+        note(
+            f"Warning: --until document has no effect: {model.checkpoint.folder} was trained on "
+            f"few documents and has not learned where they end; use --until paragraph, or -n"
         )
 
 

@@ -23,7 +23,7 @@ def test_text_goes_to_stdout_and_the_seed_to_stderr(charlstm, prose):
     assert (result.status, result.err) == (0, "seed 5\n")
     again = charlstm("generate", prose, "-n", 40, "--seed", 5, "--quiet")
     assert (again.out, again.err) == (result.out, "")
-    assert charlstm("generate", prose, "-n", 40, "--seed", 6).out != result.out
+    assert charlstm("generate", prose, "-n", 40, "--seed", 6, "-t", 3).out != result.out
 
 
 def test_json_lines_say_the_same_as_the_streamed_text(charlstm, prose):
@@ -330,3 +330,33 @@ def test_a_prompt_the_model_lacks_may_begin_a_match(charlstm, names):
     result = charlstm("generate", names, "-q", "-p", "É", "--match", "É[a-z]{2,5}", "--seed", 1)
     assert result.status == 0
     assert re.fullmatch("É[a-z]{2,5}\n", result.out)
+
+
+def test_a_model_of_one_document_writes_the_whole_length_and_ends_none(charlstm, prose):
+    result = charlstm("generate", prose, "-c", 30, "-n", 60, "--seed", 1, "--json", "-t", 2)
+    assert {(sample["finish_reason"], sample["tokens"]) for sample in objects(result)} == {
+        ("length", 60)
+    }
+    warned = charlstm("generate", prose, "--until", "document", "-n", 5, "-q")
+    assert warned.status == 0
+    parts = ["--until document", str(prose), "few documents", "--until paragraph"]
+    assert all(part in warned.err for part in parts)
+
+
+def test_a_model_that_frequencies_beat_is_warned_of(charlstm, tmp_path, prose):
+    """As after six steps and Ctrl-C, when nothing has been validated."""
+    (tmp_path / "text.txt").write_text("The cat sat on the mat, and the rat ran. " * 200)
+    folder = tmp_path / "early"
+    trained = charlstm(
+        "train", tmp_path / "text.txt", "-o", folder, "--steps", 2, "--learning-rate", 1e-6,
+        "--layers", 1, "--units", 8, "-q",
+    )  # fmt: skip
+    assert trained.status == 0
+    assert "worse than plain token frequencies" in trained.err
+    result = charlstm("generate", folder, "-n", 5, "--seed", 1, "-q")
+    assert result.status == 0
+    checkpoint = read_checkpoint(folder)
+    assert checkpoint.loss > checkpoint.config.provenance.frequency_loss
+    parts = ["Warning", str(folder), "characters", f"{checkpoint.loss:.3f}", "2 steps", "longer"]
+    assert all(part in result.err for part in parts)
+    assert "Warning" not in charlstm("generate", prose, "-n", 5, "--seed", 1).err
