@@ -267,6 +267,7 @@ def _known(model: LanguageModel, options: dict[str, Any]) -> Container[str] | No
         return None
     from charlstm.checkpoint.reader import read_lines_index
     from charlstm.corpus.line_hashes import hashes_of_files
+    from charlstm.corpus.notes import Notes
 
     folder = model.checkpoint.folder
     known = read_lines_index(folder) if options["novel"] else None
@@ -278,5 +279,8 @@ def _known(model: LanguageModel, options: dict[str, Any]) -> Container[str] | No
         )
     if not options["against"]:
         return known
-    against = hashes_of_files(options["against"])
+    notes = Notes()
+    against = hashes_of_files(options["against"], notes=notes)
+    if not options["quiet"]:
+        tell(notes)
     return against if known is None else against.union(known)
