@@ -15,7 +15,7 @@ from charlstm.cli.options import (
     checkpoint_argument,
     grouped_command,
 )
-from charlstm.cli.output import note
+from charlstm.cli.output import note, tell
 from charlstm.cli.progress_bar import ProgressBar
 from charlstm.cli.prompts import prompts_of, warn_of_unknown
 from charlstm.cli.samples import Printer, Stopwatch, legend

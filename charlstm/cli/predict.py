@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from io import BufferedReader
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -137,7 +138,8 @@ def _lines(keeps_returns: bool) -> Iterator[str]:
     """Yield the lines of standard input as they come, without their line ends."""
     from charlstm.corpus.encodings import decoded_lines
 
-    for line in decoded_lines(sys.stdin.buffer, "standard input"):
+    stream: BufferedReader = sys.stdin.buffer  # type: ignore[assignment]
+    for line in decoded_lines(stream, "standard input"):
         yield strip_line_end(line, keeps_returns=keeps_returns)
 
 

@@ -11,7 +11,7 @@ import itertools
 import re
 import unicodedata
 from collections.abc import Iterator
-from io import BufferedIOBase
+from io import BufferedReader
 from typing import NamedTuple
 
 from charlstm.errors import CorpusError
@@ -99,7 +99,7 @@ def decode_all(data: bytes, name: str) -> str:
         raise unconverted_error(name, error, start, data) from None
 
 
-def decoded_lines(stream: BufferedIOBase, name: str) -> Iterator[str]:
+def decoded_lines(stream: BufferedReader, name: str) -> Iterator[str]:
     """Yield the lines of a stream as they come, with their line ends and without a mark.
 
     Raises:
@@ -120,7 +120,7 @@ def decoded_lines(stream: BufferedIOBase, name: str) -> Iterator[str]:
             raise unconverted_error(where, error, before * (number == 1), line) from None
 
 
-def _lines_in(encoding: str, data: bytes, stream: BufferedIOBase, name: str) -> Iterator[str]:
+def _lines_in(encoding: str, data: bytes, stream: BufferedReader, name: str) -> Iterator[str]:
     """Yield the lines of a stream in UTF-16 or UTF-32, whose line ends are no single bytes."""
     decoder = codecs.getincrementaldecoder(encoding)()
     text, number, is_read = "", 1, False
