@@ -99,7 +99,7 @@ class Decoding:
         assumed = replace(self, encoding="utf-8")
         blocks = iter(blocks)
         start, mark = assumed._beginning(blocks)
-        if mark or assumed.refusal(start):
+        if mark or binary_format(start):
             return assumed
         decoder = codecs.getincrementaldecoder("utf-8")()
         head, read = b"", 0
@@ -166,7 +166,7 @@ class Decoding:
             where = f"byte 0x{error.object[error.start]:02x} at offset {offset}"
         guess = guess_encoding(_around(error, block) + b"\n" + head)
         if guess and _is_same(guess, self.encoding):
-            remedy = f"nearly all of it is {guess}, so no other --encoding fits:"
+            remedy = f"nearly all of the text is {guess}, so no other --encoding fits:"
         elif guess:
             remedy = f"it looks like {guess}, so read it with --encoding {guess},"
         else:

@@ -27,6 +27,10 @@ COUNTED, DETECTED = 2**19, 2**13
 _COMMON = " \n\r\t,.\u3001\u3002\uff0c"
 
 
+# What iconv calls encodings that Python calls otherwise.
+_OF_ICONV = {"mac-roman": "macintosh", "latin-1": "latin1"}
+
+
 class Mark(NamedTuple):
     """A byte-order mark, and the encoding of the text after it."""
 
@@ -155,7 +159,8 @@ def unconverted_error(
     if guess == "utf-8":
         remedy = "nearly all of it is UTF-8, so repair it, for example with iconv -c -t utf-8"
     elif guess:
-        remedy = f"it looks like {guess}, so convert it with iconv -f {guess} -t utf-8"
+        of_iconv = _OF_ICONV.get(guess, guess)
+        remedy = f"it looks like {guess}, so convert it with iconv -f {of_iconv} -t utf-8"
     return CorpusError(
         f"{name} is not {shown}: byte 0x{error.object[error.start]:02x} at offset "
         f"{before + error.start} doesn't decode; {remedy}"
@@ -252,12 +257,12 @@ def _sample(data: bytes) -> bytes:
 # What charset-normalizer may choose among: each with a name for what is in use, and its own.
 _CANDIDATES = {
     "cp932": "shift_jis",
-    "euc_jp": "euc_jp",
-    "iso2022_jp": "iso2022_jp",
+    "euc_jp": "euc-jp",
+    "iso2022_jp": "iso2022-jp",
     "gb18030": "gb18030",
     "big5": "big5",
-    "cp949": "euc_kr",
-    "iso2022_kr": "iso2022_kr",
+    "cp949": "euc-kr",
+    "iso2022_kr": "iso2022-kr",
     "cp1255": "cp1255",
     "cp1256": "cp1256",
     "cp874": "cp874",
