@@ -239,8 +239,6 @@ def strange_share(text: str) -> float:
 
 def _sample(data: bytes) -> bytes:
     """Return the lines with bytes beyond ASCII, up to ``DETECTED`` bytes: they decide."""
-    if b"\x1b" in data[:DETECTED]:  # stateful encodings need all lines
-        return data[:DETECTED]
     lines, size = [], 0
     for line in data.splitlines(keepends=True):
         if not line.isascii():
@@ -258,16 +256,13 @@ def _sample(data: bytes) -> bytes:
 _CANDIDATES = {
     "cp932": "shift_jis",
     "euc_jp": "euc-jp",
-    "iso2022_jp": "iso2022-jp",
     "gb18030": "gb18030",
     "big5": "big5",
     "cp949": "euc-kr",
-    "iso2022_kr": "iso2022-kr",
     "cp1255": "cp1255",
     "cp1256": "cp1256",
     "cp874": "cp874",
     "cp1258": "cp1258",
-    "hz": "hz",
 }
 
 
@@ -275,7 +270,7 @@ def _detected(sample: bytes) -> str | None:
     """Ask charset-normalizer about text in none of the alphabets of ``languages``."""
     from charset_normalizer import from_bytes
 
-    if sample.isascii() and not re.search(rb"\x1b\$|~\{", sample):
+    if sample.isascii():
         return None
     best = from_bytes(
         sample, cp_isolation=list(_CANDIDATES), preemptive_behaviour=False, enable_fallback=False
