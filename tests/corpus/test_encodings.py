@@ -20,13 +20,13 @@ from tests.messages import raises_naming
 from tests.texts import block_sizes, chunks_in_blocks, documents_of, message, read
 
 UNICODE = ["utf-8", "utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"]
-MARKED = [("\ufeffcafé\n" * 3).encode(encoding) for encoding in UNICODE]
+MARKED = [("\ufeff" + "café\n" * 3).encode(encoding) for encoding in UNICODE]
 TEXTS = {
     "German": "Der alte Müller saß am Fenster. Später fütterte er die Kühe. „Schön“, sagte er.\n",
     "German, short": "Grüße aus Köln\n",
     "French": "L'été dernier, les élèves allaient à la plage. C'était très agréable, ça va où ?\n",
     "Spanish": "El niño pequeño comía una manzana. ¿Qué pasó después? Mañana volverá el año.\n",
-    "Portuguese": "A criança não comeu o pão porque estava à espera da mãe: ação, coração, lições.\n",
+    "Portuguese": "A criança não comeu o pão porque estava à espera da mãe: ação, lições.\n",
     "Swedish": "Den gamle mannen gick långsamt över ån och började gråta.\n",
     "English": "“I don’t know,” she said. He didn’t answer – the fire had gone out — it’s late.\n",
     "English, one letter": "The little café at the corner was closed all day long.\n",
@@ -40,9 +40,9 @@ TEXTS = {
     "Greek": "Μια φορά και έναν καιρό ήταν ένας βασιλιάς που είχε τρεις κόρες.\n",
     "Hebrew": "היה היה פעם מלך שהיו לו שלוש בנות. הבת הצעירה הייתה היפה מכולן.\n",
     "Arabic": "كان يا ما كان في قديم الزمان ملك له ثلاث بنات. وكانت الصغرى أجملهن جميعا.\n",
-    "Japanese": "吾輩は猫である。名前はまだ無い。どこで生れたかとんと見当がつかぬ。ニャーニャー。\n",
-    "Chinese": "从前有一个国王,他有三个女儿。最小的女儿最漂亮,大家都很喜欢她。后来她离开了家。\n",
-    "Chinese, old": "從前有一個國王,他有三個女兒。最小的女兒最漂亮,大家都很喜歡她。後來她離開了家。\n",
+    "Japanese": "吾輩は猫である。名前はまだ無い。どこで生れたか見当がつかぬ。ニャーニャー。\n",
+    "Chinese": "从前有一个国王,他有三个女儿。最小的女儿最漂亮,大家都很喜欢她。她离开了家。\n",
+    "Chinese, old": "從前有一個國王,他有三個女兒。最小的女兒最漂亮,大家都很喜歡她。她離開了家。\n",
     "Korean": "옛날 옛적에 세 딸을 둔 왕이 있었습니다. 막내딸이 가장 아름다웠고 사랑했습니다.\n",
     "Thai": "กาลครั้งหนึ่งนานมาแล้ว มีพระราชาองค์หนึ่งมีพระธิดาสามองค์\n",
 }
@@ -187,7 +187,7 @@ def test_lines_that_do_not_decode(sentence):
 
     sentence(message(lines, b"ab\nM\xfcller\n"), "line 2", "0xfc", "offset 1", "iconv", "cp1252")
     sentence(message(lines, b"\xef\xbb\xbfa\xff\xff\n"), "line 1", "0xff", "offset 4", "iconv")
-    sentence(message(lines, b"\xff\xfea\0\n\0\0\xdc"), "line 2", "utf-16-le", "iconv")
+    sentence(message(lines, b"\xff\xfea\0\n\0a\0\0\xdc"), "utf-16-le", "offset 8", "iconv")
     sentence(message(lines, "Grüße, Köln, ".encode() + b"\xff\n"), "0xff", "UTF-8", "repair")
 
 
