@@ -19,6 +19,7 @@ from charlstm.corpus.encodings import (
     mark_of,
     may_become_mark,
     strange_share,
+    without_byte_order,
 )
 from charlstm.corpus.formats import (
     HEAD,
@@ -68,7 +69,7 @@ class Decoding:
         """
         blocks = iter(blocks)
         start, mark = self._beginning(blocks)
-        encoding = mark.encoding if mark else self.encoding
+        encoding = mark.encoding if mark else without_byte_order(self.encoding, start)
         decoder = codecs.getincrementaldecoder(encoding)(self.decode_errors)
         if not self.encoding.lower().startswith(encoding):  # utf-8-sig stays what the user named
             self = replace(self, encoding=encoding)

@@ -76,6 +76,18 @@ def mark_of(head: bytes, encoding: str) -> Mark | None:
     return next((mark for mark in _marks_under(encoding) if head.startswith(mark.data)), None)
 
 
+def without_byte_order(encoding: str, head: bytes) -> str:
+    """Return how to decode a text without a mark: UTF-16 and UTF-32 have two orders of bytes.
+
+    The text's beginning decides if it can.
+    """
+    name = codecs.lookup(encoding).name
+    if name not in ("utf-16", "utf-32"):
+        return encoding
+    guess = _guess_with_nul(head[:COUNTED])
+    return guess if guess and guess.startswith(name) else f"{name}-le"
+
+
 def may_become_mark(head: bytes, encoding: str) -> bool:
     """Whether more bytes could make the beginning of a file a mark, or a longer one."""
     return any(
@@ -227,9 +239,13 @@ def _is_plausible(text: str) -> bool:
 
 
 def strange_share(text: str) -> float:
-    """Return the share of characters that text hardly has: control, unassigned or private ones."""
+    """Return the share of characters that text hardly has: control, unassigned and broken ones.
+
+    Beside broken ones, those for private use count too.
+    """
+    kinds = ("Cc", "Cn", "Cs", "Co") if "\ufffd" in text else ("Cc", "Cn", "Cs")
     strange = sum(
-        unicodedata.category(character) in ("Cc", "Cn", "Co", "Cs") or character == "\ufffd"
+        unicodedata.category(character) in kinds or character == "\ufffd"
         for character in text
         if character not in "\t\n\v\f\r\x1b\b"
     )

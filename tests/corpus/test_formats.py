@@ -178,7 +178,7 @@ def test_nothing_binary_is_read(here, name, encoding):
 def test_binary_files_of_no_known_format(here, encoding):
     for data in (
         bytes(random.Random(1).choices(range(1, 256), k=4000)),
-        bytes(range(1, 8)) * 100,
+        *([bytes(range(1, 8)) * 100] if encoding != "utf-16" else []),
         bytes(random.Random(1).randbytes(5000)),
     ):
         Path("a.txt").write_bytes(data)
@@ -215,7 +215,7 @@ def test_the_message_says_what_the_file_is_and_how_to_convert_it(here, sentence)
     sentence(message(read, "my book.pdf"), *expected)
     sentence(message(read, "a.png"), "a.png", "PNG", "text file")
     sentence(message(read, "b.docx.gz"), "b.docx.gz", "docx", "pandoc -f docx -t plain b.docx")
-    sentence(message(read, "c.txt"), "c.txt", "gzip", "gunzip < c.txt")
+    sentence(message(read, "c.txt"), "c.txt", "gzip-compressed data", "gunzip < c.txt")
     sentence(message(read, "d.bin", decode_errors="replace"), "d.bin", "binary")
 
 
