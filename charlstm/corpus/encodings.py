@@ -207,7 +207,7 @@ def _is_nearly_utf_8(data: bytes) -> bool:
     text = data.decode("utf-8", "replace")
     broken = text.count("\ufffd")
     beyond = sum(len(run) for run in re.findall(r"[^\0-\x7f\ufffd]+", text))
-    return beyond > 4 * broken
+    return beyond > 2 * broken
 
 
 def _guess_with_nul(data: bytes) -> str | None:
@@ -290,7 +290,6 @@ _CANDIDATES = {
     "cp1255": "cp1255",
     "cp1256": "cp1256",
     "cp874": "cp874",
-    "cp1258": "cp1258",
 }
 
 
