@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from charlstm.corpus.documents import Corpus, open_corpus
 from charlstm.corpus.encodings import decode_all, decoded_lines, guess_encoding, mark_of
 from charlstm.corpus.notes import Notes
-from charlstm.corpus.reading import Source, StringSource
+from charlstm.corpus.reading import Source, StringSource, spool_strings
 from charlstm.errors import CorpusError, UsageError
 from tests.corpus.test_reading import arriving
 from tests.messages import raises_naming
@@ -286,3 +286,12 @@ def test_auto_reads_a_stream_to_its_end_first():
 def test_no_encoding_is_needed_for_standard_input_that_is_missing():
     with pytest.raises(UsageError):
         open_corpus(["-"], encoding="auto")
+
+
+def test_strings_to_train_on_have_no_mark(tmp_path):
+    spool_strings(["\ufeffone", "two\ufeff", "\ufeff"], tmp_path / "spool")
+    corpus = open_corpus(["python-strings"], stdin=tmp_path / "spool")
+    assert documents_of(corpus.chunks()) == ["one", "two\ufeff"]
+    (source,) = corpus.sources
+    kept = ["".join(text) for text in source.documents("utf-8", "strict", mark_is_text=True)]
+    assert kept == ["\ufeffone", "two\ufeff", "\ufeff"]
