@@ -14,11 +14,11 @@ from charlstm.cli.options import (
     files_argument,
     grouped_command,
 )
-from charlstm.cli.output import note, write_json, write_text
+from charlstm.cli.output import note, tell, write_json, write_text
 from charlstm.cli.progress_bar import ProgressBar, total_size
 from charlstm.cli.score import SAME_TOKENIZER
 from charlstm.cli.texts import text_options
-from charlstm.errors import UsageError
+from charlstm.errors import CorpusError, UsageError
 
 if TYPE_CHECKING:
     from charlstm.api import LanguageModel
@@ -105,7 +105,7 @@ def command(checkpoint: Path, files: tuple[str, ...], **options: Any) -> None:
     keyboard would save with three suggestions. Use a text that was not trained on. Each file is a
     document, for a model of lines each line.
     """
-    _check(files, options)
+    _check(checkpoint, files, options)
 
     from charlstm.api import load
     from charlstm.corpus.spool import spooled_stdin
@@ -118,9 +118,12 @@ def command(checkpoint: Path, files: tuple[str, ...], **options: Any) -> None:
         if options["dynamic"]:
             facts["dynamic"] = _dynamic(model, texts, options)
         if options["against"]:
-            training = model.texts_of(_open(options["against"], options, stdin))
+            against = _open(options["against"], options, stdin)
+            training = model.texts_of(against)
             facts["memorization"] = _memorization(model, texts, training, options)
+            corpus.notes.take(against.notes)
     if not options["quiet"]:
+        tell(corpus.notes)
         note(SAME_TOKENIZER)
     if options["as_json"]:
         write_json(facts)
@@ -128,12 +131,18 @@ def command(checkpoint: Path, files: tuple[str, ...], **options: Any) -> None:
         write_text("".join(f"{name:<24}{value}\n" for name, value in _rows(facts)))
 
 
-def _check(files: tuple[str, ...], options: dict[str, Any]) -> None:
-    """Refuse a missing text, and options of ``--dynamic`` without it."""
+def _check(checkpoint: Path, files: tuple[str, ...], options: dict[str, Any]) -> None:
+    """Refuse a missing text, a second checkpoint, and options of ``--dynamic`` without it."""
     from charlstm.corpus.reading import ADDRESSES
+    from charlstm.corpus.sources import is_checkpoint
 
     if not files:
         raise UsageError(f"no text is named to evaluate on: name {ADDRESSES}")
+    for file in filter(is_checkpoint, files):
+        raise CorpusError(
+            f"{file} is a checkpoint, not a text: evaluate one checkpoint at a time, "
+            f"{checkpoint} first"
+        )
     for name in DYNAMIC_OPTIONS:
         if options[name] is not None and not options["dynamic"]:
             raise UsageError(f"--{name.replace('_', '-')} is about --dynamic: give that too")

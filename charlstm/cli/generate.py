@@ -15,7 +15,7 @@ from charlstm.cli.options import (
     checkpoint_argument,
     grouped_command,
 )
-from charlstm.cli.output import note
+from charlstm.cli.output import note, tell
 from charlstm.cli.progress_bar import ProgressBar
 from charlstm.cli.prompts import prompts_of, warn_of_unknown
 from charlstm.cli.samples import Printer, Stopwatch, legend
@@ -292,6 +292,7 @@ def _known(model: LanguageModel, options: dict[str, Any]) -> Container[str] | No
         return None
     from charlstm.checkpoint.reader import read_lines_index
     from charlstm.corpus.line_hashes import hashes_of_files
+    from charlstm.corpus.notes import Notes
 
     folder = model.checkpoint.folder
     known = read_lines_index(folder) if options["novel"] else None
@@ -303,5 +304,8 @@ def _known(model: LanguageModel, options: dict[str, Any]) -> Container[str] | No
         )
     if not options["against"]:
         return known
-    against = hashes_of_files(options["against"])
+    notes = Notes()
+    against = hashes_of_files(options["against"], notes=notes)
+    if not options["quiet"]:
+        tell(notes)
     return against if known is None else against.union(known)

@@ -181,7 +181,9 @@ class OptionGroup:
 
     def decoding(self, function: Function) -> Function:
         """Add the options for how text is decoded."""
-        encoding = self("--encoding", default="utf-8", help="Encoding of the text.")
+        encoding = self(
+            "--encoding", default="utf-8", help="Encoding of the text, or auto to guess it."
+        )
         errors = self.choice(
             "--decode-errors",
             among=["strict", "replace"],

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from charlstm.errors import StorageError
+
+if TYPE_CHECKING:
+    from charlstm.corpus.notes import Notes
 
 
 def json_of(value: Any) -> str:
@@ -36,3 +39,9 @@ def note(text: str) -> None:
     """Write a line to stderr; if it can't be written, that must not end a run."""
     with contextlib.suppress(OSError):
         click.echo(text, err=True)
+
+
+def tell(notes: Notes) -> None:
+    """Write the notes on a text that have not been written yet."""
+    for sentence in notes.untold():
+        note(sentence)

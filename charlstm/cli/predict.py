@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from io import BufferedReader
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,8 @@ from charlstm.cli.options import (
     grouped_command,
 )
 from charlstm.cli.output import note, write_json, write_text
-from charlstm.errors import CorpusError, UsageError
+from charlstm.corpus.encodings import without_mark
+from charlstm.errors import UsageError
 
 if TYPE_CHECKING:
     from charlstm.prediction.predictor import Prediction, Predictor
@@ -78,6 +80,7 @@ def command(checkpoint: Path, prompt: str | None, **options: Any) -> None:
     if prompt is None and sys.stdin.isatty():
         raise UsageError("there is no prompt: give one, or - to type one on each line")
     check_utf8("the prompt", prompt or "")
+    prompt = without_mark(prompt or "")
 
     from charlstm.api import load
 
@@ -87,9 +90,9 @@ def command(checkpoint: Path, prompt: str | None, **options: Any) -> None:
         for line in _lines(keeps_returns(model)):
             write_json(answers.to_json(line))
     elif options["as_json"]:
-        write_json(answers.to_json(prompt or ""))
+        write_json(answers.to_json(prompt))
     else:
-        found = answers.to(prompt or "")
+        found = answers.to(prompt)
         write_text("".join(f"{one.probability:.4f}\t{_shown(one)}\n" for one in found))
 
 
@@ -133,15 +136,11 @@ class _Answers:
 
 def _lines(keeps_returns: bool) -> Iterator[str]:
     """Yield the lines of standard input as they come, without their line ends."""
-    for number, line in enumerate(sys.stdin.buffer, 1):
-        try:
-            yield strip_line_end(line.decode(), keeps_returns=keeps_returns)
-        except UnicodeDecodeError as error:
-            raise CorpusError(
-                f"line {number} of standard input is not UTF-8: byte "
-                f"0x{error.object[error.start]:02x} at offset {error.start} doesn't decode; "
-                "convert it, for example with iconv"
-            ) from None
+    from charlstm.corpus.encodings import decoded_lines
+
+    stream: BufferedReader = sys.stdin.buffer  # type: ignore[assignment]
+    for line in decoded_lines(stream, "standard input"):
+        yield strip_line_end(line, keeps_returns=keeps_returns)
 
 
 def _special_of(one: Prediction) -> dict[str, Any]:

@@ -59,7 +59,7 @@ class ProgressBar:
 
 def bytes_of(text: str, encoding: str) -> int:
     """Return the size of a text in a file, in bytes."""
-    return len(text.encode(encoding, "replace"))
+    return len(text.encode("utf-8" if encoding == "auto" else encoding, "replace"))
 
 
 def bar_over_files(sources: Iterable[Source], *, shown: bool) -> ProgressBar:

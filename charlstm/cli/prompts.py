@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from charlstm.cli.line_ends import keeps_returns, strip_line_end
 from charlstm.cli.options import check_utf8
 from charlstm.cli.output import note
+from charlstm.corpus.encodings import decode_all, without_mark
 from charlstm.errors import CorpusError, UsageError
 
 if TYPE_CHECKING:
@@ -20,8 +21,9 @@ if TYPE_CHECKING:
 def prompts_of(options: dict[str, Any], model: LanguageModel) -> list[str]:
     """Return the prompts: one, or each line of ``--prompts``.
 
-    Prompts are taken as they are, with one exception: for a model of lines, the line end of a
-    prompt from a file or from standard input is dropped, because generation continues that line.
+    Prompts are taken as they are, with two exceptions: a byte-order mark is dropped; and for a
+    model of lines, the line end of a prompt from a file or from standard input is dropped, because
+    generation continues that line.
     """
     given = options["prompt"]
     if options["prompts"] is not None:
@@ -31,7 +33,7 @@ def prompts_of(options: dict[str, Any], model: LanguageModel) -> list[str]:
         return [strip_line_end(line, keeps_returns=keeps) for line in lines]
     if given is not None and given != "-":
         check_utf8("--prompt", given, "give it in UTF-8 or use --prompt-file")
-        return [given]
+        return [without_mark(given)]
     if given is None and options["prompt_file"] is None:
         return [""]
     text = _read("-" if given == "-" else options["prompt_file"])
@@ -56,11 +58,6 @@ def _read(source: str) -> str:
         raise UsageError("standard input is closed: pipe a prompt in, or use --prompt")
     try:
         data = sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
-        return data.decode()
     except OSError as error:
         raise CorpusError(f"can't read the prompt file {source}: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise CorpusError(
-            f"the prompt in {source} is not UTF-8: byte 0x{error.object[error.start]:02x} at "
-            f"offset {error.start} doesn't decode; convert it, for example with iconv"
-        ) from None
+    return decode_all(data, f"the prompt in {source}")

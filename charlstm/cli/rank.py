@@ -16,7 +16,7 @@ from charlstm.cli.options import (
     files_argument,
     grouped_command,
 )
-from charlstm.cli.output import json_of, note, write_text
+from charlstm.cli.output import json_of, note, tell, write_text
 from charlstm.cli.progress_bar import bar_over_files
 from charlstm.cli.score import score_facts
 from charlstm.cli.texts import line_groups, open_texts, text_options
@@ -70,23 +70,29 @@ def command(checkpoint: Path, files: tuple[str, ...], **options: Any) -> None:
     check_utf8("--context", options["context"])
 
     from charlstm.api import load
+    from charlstm.corpus.notes import Notes
     from charlstm.tokenizer.unknown import describe_unknown
 
     encoding = options["encoding"]
-    sources = open_texts(files, encoding)
+    notes = Notes()
+    sources = open_texts(files, encoding, notes)
     model = load(checkpoint, precision=options["precision"], threads=options["threads"])
     if unknown := model.tokenizer.unknown_characters(options["context"]):
         note(f"Warning: the context has {describe_unknown(unknown)} that the model never saw")
     writer = _Writer(options)
+    if not options["quiet"]:
+        tell(notes)
     shown = not options["quiet"] and not sys.stdout.isatty()
     with bar_over_files(sources, shown=shown) as progress:
         for source in sources:
-            for blocks in source.documents(encoding, options["decode_errors"]):
+            for blocks in source.documents(encoding, options["decode_errors"], notes=notes):
                 gathered = _Gatherer(options["layout"], keeps_returns=keeps_returns(model))
                 for lines in line_groups(blocks):
                     writer.write(model, gathered.take(lines))
                     progress.advance_over(lines, encoding)
                 writer.write(model, gathered.rest())
+    if not options["quiet"]:
+        tell(notes)
 
 
 class _Group(NamedTuple):

@@ -19,13 +19,14 @@ from charlstm.cli.options import (
     files_argument,
     grouped_command,
 )
-from charlstm.cli.output import json_of, note, write_text
+from charlstm.cli.output import json_of, note, tell, write_text
 from charlstm.cli.progress_bar import ProgressBar, bar_over_files, bytes_of
 from charlstm.cli.texts import line_groups, open_texts, text_options
 from charlstm.errors import UsageError
 
 if TYPE_CHECKING:
     from charlstm.api import LanguageModel
+    from charlstm.corpus.notes import Notes
     from charlstm.corpus.reading import Source
     from charlstm.evaluation.scoring import Score, StatefulScorer
 
@@ -76,12 +77,17 @@ def command(checkpoint: Path, files: tuple[str, ...], **options: Any) -> None:
     _check(options)
 
     from charlstm.api import load
+    from charlstm.corpus.notes import Notes
 
-    sources = open_texts(files, options["encoding"])
+    notes = Notes()
+    sources = open_texts(files, options["encoding"], notes)
     model = load(checkpoint, precision=options["precision"], threads=options["threads"])
     if not options["quiet"]:
         _note_columns(model, options)
-    (_score_whole if options["whole"] else _score_lines)(model, sources, options)
+        tell(notes)
+    (_score_whole if options["whole"] else _score_lines)(model, sources, options, notes)
+    if not options["quiet"]:
+        tell(notes)
 
 
 def _check(options: dict[str, Any]) -> None:
@@ -111,12 +117,14 @@ class _Line(NamedTuple):
 # Lines
 
 
-def _score_lines(model: LanguageModel, sources: list[Source], options: dict[str, Any]) -> None:
+def _score_lines(
+    model: LanguageModel, sources: list[Source], options: dict[str, Any], notes: Notes
+) -> None:
     waits = options["sort"] or options["top"]
     show = _show_json if options["as_json"] else _show_columns
     shown = not options["quiet"] and bool(waits or not sys.stdout.isatty())
     with bar_over_files(sources, shown=shown) as progress:
-        groups = _groups(model, sources, options, progress)
+        groups = _groups(model, sources, options, notes, progress)
         if waits:
             scored = itertools.chain.from_iterable(groups)
             groups = iter([_most_surprising(scored, options["top"])])
@@ -137,14 +145,18 @@ def _surprise(line: _Line) -> float:
 
 
 def _groups(
-    model: LanguageModel, sources: list[Source], options: dict[str, Any], progress: ProgressBar
+    model: LanguageModel,
+    sources: list[Source],
+    options: dict[str, Any],
+    notes: Notes,
+    progress: ProgressBar,
 ) -> Iterator[list[_Line]]:
     """Yield scored lines in order, in groups that become ready together."""
     encoding, decode_errors = options["encoding"], options["decode_errors"]
     for source in sources:
         file = source.name if len(sources) > 1 else None
         numbers = itertools.count(1)
-        for blocks in source.documents(encoding, decode_errors):
+        for blocks in source.documents(encoding, decode_errors, notes=notes):
             score = _Scorer(model, options)
             for lines in line_groups(blocks):
                 for scores in score(lines):
@@ -225,12 +237,14 @@ def _tokens_of(score: Score) -> dict[str, Any]:
 # Whole texts
 
 
-def _score_whole(model: LanguageModel, sources: list[Source], options: dict[str, Any]) -> None:
+def _score_whole(
+    model: LanguageModel, sources: list[Source], options: dict[str, Any], notes: Notes
+) -> None:
     several = len(sources) > 1
     alone = not several or not sys.stdout.isatty()
     with bar_over_files(sources, shown=not options["quiet"] and alone) as progress:
         for index, source in enumerate(sources):
-            score = _whole(model, source, options, progress)
+            score = _whole(model, source, options, notes, progress)
             if options["as_json"]:
                 named = {"file": source.name} if several else {}
                 nats = {"nats_per_token": score.nats_per_token}
@@ -241,7 +255,11 @@ def _score_whole(model: LanguageModel, sources: list[Source], options: dict[str,
 
 
 def _whole(
-    model: LanguageModel, source: Source, options: dict[str, Any], progress: ProgressBar
+    model: LanguageModel,
+    source: Source,
+    options: dict[str, Any],
+    notes: Notes,
+    progress: ProgressBar,
 ) -> Score:
     from charlstm.corpus.documents import Corpus
     from charlstm.evaluation.text_metrics import score_documents
@@ -250,7 +268,7 @@ def _whole(
     return score_documents(
         model.engine,
         model.tokenizer,
-        model.texts_of(Corpus((source,), encoding, options["decode_errors"])),
+        model.texts_of(Corpus((source,), encoding, options["decode_errors"], notes=notes)),
         per_token=options["per_token"],
         on_progress=progress.advance if progress.shown else None,
         measure=lambda text: bytes_of(text, encoding),

@@ -11,6 +11,7 @@ from charlstm.cli.options import Function, OptionGroup
 from charlstm.errors import UsageError
 
 if TYPE_CHECKING:
+    from charlstm.corpus.notes import Notes
     from charlstm.corpus.reading import Source
 
 # A group of lines is scored in batches and then printed: at most so much at once.
@@ -28,8 +29,10 @@ def text_options(function: Function) -> Function:
     return reading.decoding(running.engine(decorated))
 
 
-def open_texts(files: tuple[str, ...], encoding: str) -> list[Source]:
+def open_texts(files: tuple[str, ...], encoding: str, notes: Notes) -> list[Source]:
     """Return the texts named by arguments: files as for ``charlstm train``, or ``-`` for stdin.
+
+    ``notes`` is told which files are skipped.
 
     Raises:
         ConfigError: if ``encoding`` is not a text encoding.
@@ -43,7 +46,9 @@ def open_texts(files: tuple[str, ...], encoding: str) -> list[Source]:
     return [
         source
         for file in files or (STDIN,)
-        for source in ([_standard_input()] if file == STDIN else find_sources(file, encoding, None))
+        for source in (
+            [_standard_input()] if file == STDIN else find_sources(file, encoding, None, notes)
+        )
     ]
 
 

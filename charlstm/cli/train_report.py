@@ -59,6 +59,8 @@ class TrainReport(Observer):
         """Print the plan, and warn of unknown characters and of too little memory."""
         self.run = run
         if not self.quiet:
+            for sentence in run.prepared.notes:
+                note(sentence)
             note(describe_plan(run))
         _warn_unknown(run)
         _warn_memory(run)

@@ -11,12 +11,13 @@ import hashlib
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
 from charlstm.config import FILES, Division
 from charlstm.corpus.lines import split_lines
+from charlstm.corpus.notes import Notes
 from charlstm.corpus.reading import (
     ADDRESSES,
     COMPRESSED,
@@ -55,6 +56,7 @@ class Corpus:
         decode_errors: whether a byte that doesn't decode is an error or becomes U+FFFD.
         division: what a document is.
         addresses: the addresses that the user gave, for messages.
+        notes: what the user should know about the text, as far as it has been read.
     """
 
     sources: tuple[Source, ...]
@@ -62,6 +64,7 @@ class Corpus:
     decode_errors: DecodeErrors = "strict"
     division: Division = FILES
     addresses: tuple[str, ...] = ()
+    notes: Notes = field(default_factory=Notes, repr=False, compare=False)
 
     @classmethod
     def of_texts(cls, texts: Sequence[str], *, division: Division = FILES) -> Corpus:
@@ -98,7 +101,12 @@ class Corpus:
                 has more than ``LONGEST_LINE`` characters and lines are documents.
         """
         for source in self.sources:
-            for blocks in source.documents(self.encoding, self.decode_errors):
+            for blocks in source.documents(
+                self.encoding,
+                self.decode_errors,
+                mark_is_text=self.division.rules == 1,
+                notes=self.notes,
+            ):
                 yield from (
                     _cut_lines(source.name, blocks) if self.division.lines else _cut_blocks(blocks)
                 )
@@ -150,11 +158,14 @@ def open_corpus(
     check_encoding(encoding)
     if not addresses:
         raise UsageError(f"no corpus is named: name {ADDRESSES}")
+    notes = Notes()
     unique: dict[tuple[type[Source], str], Source] = {}
     for address in addresses:
-        for source in find_sources(address, encoding, stdin):
+        for source in find_sources(address, encoding, stdin, notes):
             unique.setdefault((type(source), os.path.realpath(source.path)), source)
-    return Corpus(tuple(unique.values()), encoding, decode_errors, division, tuple(addresses))
+    return Corpus(
+        tuple(unique.values()), encoding, decode_errors, division, tuple(addresses), notes
+    )
 
 
 def addresses_of(corpus: Address | Iterable[Address]) -> tuple[str, ...]:

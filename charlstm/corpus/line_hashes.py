@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
+    from charlstm.corpus.notes import Notes
     from charlstm.corpus.reading import DecodeErrors
 
 # Hashes that are collected before they are merged into the sorted ones: 8 MiB.
@@ -106,9 +107,19 @@ def _digest(text: str) -> bytes:
 
 
 def hashes_of_files(
-    paths: Sequence[str | Path], *, encoding: str = "utf-8", decode_errors: DecodeErrors = "strict"
+    paths: Sequence[str | Path],
+    *,
+    encoding: str = "utf-8",
+    decode_errors: DecodeErrors = "strict",
+    notes: Notes | None = None,
 ) -> LineHashes:
     """Return the lines of files, which are found, decompressed and decoded as for training.
+
+    Args:
+        paths: the files, or other addresses of texts.
+        encoding: their encoding.
+        decode_errors: whether a byte that doesn't decode is an error or becomes U+FFFD.
+        notes: is told what the user should know about them.
 
     Raises:
         ConfigError: if ``encoding`` is not a text encoding.
@@ -125,4 +136,7 @@ def hashes_of_files(
         decode_errors=decode_errors,
         division=Division(unit="line"),
     )
-    return LineHashes.from_lines(chunk.text for chunk in corpus.chunks())
+    lines = LineHashes.from_lines(chunk.text for chunk in corpus.chunks())
+    if notes is not None:
+        notes.take(corpus.notes)
+    return lines

@@ -10,24 +10,28 @@ from __future__ import annotations
 import codecs
 import contextlib
 import errno
-import itertools
 import math
 import os
-from collections.abc import Callable, Iterable, Iterator
+import tempfile
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from io import BufferedIOBase, BufferedReader
+from io import BufferedReader
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Literal, Protocol
+from typing import BinaryIO, Literal
 
+from charlstm.corpus.decoding import Decoding
+from charlstm.corpus.decompression import Readable, opener_of
+from charlstm.corpus.encodings import AUTO, without_mark
+from charlstm.corpus.formats import HEAD, Format
+from charlstm.corpus.notes import Notes
 from charlstm.errors import ConfigError, CorpusError, UsageError, harmless
 from charlstm.system.files import storage_errors
-
-if TYPE_CHECKING:
-    from lzma import LZMADecompressor
 
 DecodeErrors = Literal["strict", "replace"]
 
 STDIN = "-"
+# Its name in messages and in checkpoints.
+STDIN_NAME = "stdin"
 EMBEDDED = "python-docs"
 # The address of texts that a Python program gives as strings, unless a file has this name.
 STRINGS = "python-strings"
@@ -36,7 +40,6 @@ _END_OF_STRING = b"\xff"
 ADDRESSES = f"a file, a folder, a glob pattern, {STDIN} for standard input, or {EMBEDDED}"
 COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
 BLOCK = 2**20
-SNIFF = 8 * 2**10
 
 # Encodings of host names, whose time grows with the square of the text's length.
 _OF_NAMES = ("idna", "punycode")
@@ -44,8 +47,6 @@ _OF_NAMES = ("idna", "punycode")
 # A compressed file may expand to EXPANDED bytes or to EXPANSION times its size, whichever is more.
 # Text is rarely compressed to less than a hundredth; bombs are compressed to a thousandth or less.
 EXPANDED, EXPANSION = 2**30, 250
-# The most memory in bytes for decompressing a file; xz -9 needs a quarter of it.
-DICTIONARY = 2**28
 
 _REASONS = {
     errno.ENOENT: f"there is nothing of that name: name {ADDRESSES}",
@@ -67,16 +68,49 @@ class Source:
     name: str
     path: Path
 
-    def documents(self, encoding: str, decode_errors: DecodeErrors) -> Iterator[Iterable[str]]:
+    def documents(
+        self,
+        encoding: str,
+        decode_errors: DecodeErrors,
+        *,
+        mark_is_text: bool = False,
+        notes: Notes | None = None,
+    ) -> Iterator[Iterable[str]]:
         """Yield each document as blocks of text; read them before asking for the next document.
+
+        A byte-order mark at the beginning is no text, and decides among the encodings of Unicode.
+
+        Args:
+            encoding: its encoding, or ``auto``: what the mark says, UTF-8, or else a guess.
+            decode_errors: whether a byte that doesn't decode is an error or becomes U+FFFD.
+            mark_is_text: whether a mark is kept as U+FEFF and decides nothing.
+            notes: is told what the user should know about the text.
 
         Raises:
             CorpusError: if the file can't be read, is binary or doesn't decode.
         """
-        blocks = _without_nul(
-            self.name, _read(self.name, self.path), nul_is_text=has_nul_bytes(encoding)
+        decoding = Decoding(
+            self.name, encoding, decode_errors, notes, self._named_in_shell, mark_is_text
         )
-        yield _decode(self.name, blocks, encoding, decode_errors)
+        if encoding == AUTO:
+            decoding = decoding.found(_read(self.name, self.path))
+        yield decoding.texts(_read(self.name, self.path))
+
+    @property
+    def _named_in_shell(self) -> str:
+        """The name of the file, decompressed, in commands that are proposed."""
+        if self.name == STDIN_NAME:
+            return "FILE"
+        return str(Path(self.name).with_suffix("")) if _is_compressed(self.path) else self.name
+
+    def what_else(self, encoding: str) -> Format | None:
+        """Return what the file is if its beginning is not that of a text.
+
+        Raises:
+            CorpusError: if it can't be read.
+        """
+        with _opened(self.name, self.path) as stream:
+            return Decoding(self.name, encoding).refusal(stream.read(HEAD))
 
 
 @dataclass(frozen=True)
@@ -87,6 +121,9 @@ class EmbeddedSource(Source):
         self,
         encoding: str,  # noqa: ARG002 (the text is in memory, decoded)
         decode_errors: DecodeErrors,  # noqa: ARG002
+        *,
+        mark_is_text: bool = False,  # noqa: ARG002
+        notes: Notes | None = None,  # noqa: ARG002
     ) -> Iterator[Iterable[str]]:
         """Yield the topics in the order of their names."""
         from pydoc_data.topics import topics
@@ -105,9 +142,12 @@ class StringSource(Source):
         self,
         encoding: str,  # noqa: ARG002 (the text is in memory, decoded)
         decode_errors: DecodeErrors,  # noqa: ARG002
+        *,
+        mark_is_text: bool = False,
+        notes: Notes | None = None,  # noqa: ARG002
     ) -> Iterator[Iterable[str]]:
         """Yield the one document."""
-        yield (self.text,)
+        yield (self.text if mark_is_text else without_mark(self.text),)
 
 
 class SpooledStrings(Source):
@@ -117,15 +157,18 @@ class SpooledStrings(Source):
         self,
         encoding: str,  # noqa: ARG002 (it is known)
         decode_errors: DecodeErrors,
+        *,
+        mark_is_text: bool = False,
+        notes: Notes | None = None,
     ) -> Iterator[Iterable[str]]:
         """Yield the texts in their order; for the errors see ``Source.documents``."""
         try:
             data = self.path.read_bytes()
         except OSError as error:
             raise unreadable_error(self.name, error) from error
+        decoding = Decoding(self.name, "utf-8", decode_errors, notes, mark_is_text=mark_is_text)
         for text in data.split(_END_OF_STRING)[:-1]:
-            blocks = _without_nul(self.name, iter((text,)), nul_is_text=False)
-            yield _decode(self.name, blocks, "utf-8", decode_errors)
+            yield decoding.texts((text,))
 
 
 @dataclass(frozen=True)
@@ -134,10 +177,28 @@ class StreamSource(Source):
 
     stream: BufferedReader
 
-    def documents(self, encoding: str, decode_errors: DecodeErrors) -> Iterator[Iterable[str]]:
-        """Yield the one document; for the errors see ``Source.documents``."""
-        blocks = _without_nul(self.name, self._blocks(), nul_is_text=has_nul_bytes(encoding))
-        yield _decode(self.name, blocks, encoding, decode_errors)
+    def documents(
+        self,
+        encoding: str,
+        decode_errors: DecodeErrors,
+        *,
+        mark_is_text: bool = False,
+        notes: Notes | None = None,
+    ) -> Iterator[Iterable[str]]:
+        """Yield the one document, which is read to its end first if its encoding is to be guessed.
+
+        Raises:
+            CorpusError: as for ``Source.documents``.
+            StorageError: if a temporary file for that can't be written.
+        """
+        decoding = Decoding(self.name, encoding, decode_errors, notes, mark_is_text=mark_is_text)
+        if encoding != AUTO:
+            yield decoding.texts(self._blocks())
+            return
+        with tempfile.TemporaryDirectory(prefix="charlstm-") as folder:
+            path = Path(folder) / STDIN_NAME
+            spool_stdin(self.stream, path)
+            yield from Source(self.name, path).documents(encoding, decode_errors, notes=notes)
 
     def _blocks(self) -> Iterator[bytes]:
         try:
@@ -183,7 +244,9 @@ def spool_strings(texts: Iterable[str], path: Path) -> None:
 
 
 def check_encoding(encoding: str) -> None:
-    """Raise ``ConfigError`` unless Python has a text encoding of that name."""
+    """Raise ``ConfigError`` unless it is ``auto`` or a text encoding that Python has."""
+    if encoding == AUTO:
+        return
     try:
         "a".encode(encoding)
         codecs.getincrementaldecoder(encoding)
@@ -197,54 +260,11 @@ def check_encoding(encoding: str) -> None:
         )
 
 
-def has_nul_bytes(encoding: str) -> bool:
-    """Whether NUL bytes occur in ordinary text of this encoding, as in UTF-16."""
-    return b"\0" in "a".encode(encoding)
-
-
-def _decode(
-    name: str, blocks: Iterable[bytes], encoding: str, decode_errors: DecodeErrors
-) -> Iterator[str]:
-    decoder = codecs.getincrementaldecoder(encoding)(decode_errors)
-    read = 0
-    for block in itertools.chain(blocks, (b"",)):
-        read += len(block)
-        try:
-            text = decoder.decode(block, final=not block)
-        except UnicodeError as error:
-            raise _undecodable(name, encoding, error, read) from error
-        if text:
-            yield text
-
-
-def _undecodable(name: str, encoding: str, error: UnicodeError, read: int) -> CorpusError:
-    where = "its text"
-    if isinstance(error, UnicodeDecodeError):
-        # What the decoder looked at ends where the bytes read so far end.
-        offset = read - len(error.object) + error.start
-        where = f"byte 0x{error.object[error.start]:02x} at offset {offset}"
-    return CorpusError(
-        f"{name}: {where} is not {encoding}: name the right encoding with --encoding, "
-        "or put U+FFFD in its place with --decode-errors replace"
-    )
-
-
-def _without_nul(name: str, blocks: Iterable[bytes], *, nul_is_text: bool) -> Iterator[bytes]:
-    read = 0
-    for block in blocks:
-        if not nul_is_text and (nul := block.find(b"\0")) >= 0:
-            raise CorpusError(
-                f"{name} looks like a binary file (a NUL byte at offset {read + nul}): name "
-                "text files, with --encoding if they are in UTF-16 or UTF-32"
-            )
-        read += len(block)
-        yield block
-
-
 def _read(name: str, path: Path) -> Iterator[bytes]:
     with _opened(name, path) as stream:
-        compressed = path.suffix.lower() in COMPRESSED
-        left = max(EXPANDED, EXPANSION * os.path.getsize(path)) if compressed else math.inf
+        left = math.inf
+        if _is_compressed(path):
+            left = max(EXPANDED, EXPANSION * os.path.getsize(path))
         while block := stream.read(BLOCK):
             left -= len(block)
             if left < 0:
@@ -255,6 +275,10 @@ def _read(name: str, path: Path) -> Iterator[bytes]:
             yield block
 
 
+def _is_compressed(path: Path) -> bool:
+    return path.suffix.lower() in COMPRESSED
+
+
 def _read_block(stream: BinaryIO) -> bytes:
     try:
         return stream.read(BLOCK)
@@ -262,60 +286,10 @@ def _read_block(stream: BinaryIO) -> bytes:
         raise unreadable_error("stdin", error) from error
 
 
-class _Readable(Protocol):
-    """A file that is read in blocks of at most a given size."""
-
-    def read(self, size: int, /) -> bytes: ...
-
-
-class _Xz:
-    """An .xz or .lzma file, read within ``DICTIONARY`` bytes; Python's reader has no limit."""
-
-    def __init__(self, path: Path) -> None:
-        self._file = path.open("rb")
-        self._decompressor = self._new()
-
-    def __enter__(self) -> _Xz:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._file.close()
-
-    def read(self, size: int, /) -> bytes:
-        """Return up to ``size`` decompressed bytes; none at the end.
-
-        Raises:
-            LZMAError: if the file is broken or needs too much memory.
-            EOFError: if it is truncated.
-        """
-        while True:
-            data = b""
-            if self._decompressor.eof:
-                if not (data := self._next_stream()):
-                    return b""
-                self._decompressor = self._new()
-            elif self._decompressor.needs_input and not (data := self._file.read(BLOCK)):
-                raise EOFError("it ends before its end mark")
-            if text := self._decompressor.decompress(data, size):
-                return text
-
-    def _next_stream(self) -> bytes:
-        """Return the beginning of the next stream, without the zero bytes before it."""
-        data = self._decompressor.unused_data.lstrip(b"\0")
-        while not data and (block := self._file.read(BLOCK)):
-            data = block.lstrip(b"\0")
-        return data
-
-    def _new(self) -> LZMADecompressor:
-        import lzma
-
-        return lzma.LZMADecompressor(memlimit=DICTIONARY)
-
-
 @contextlib.contextmanager
-def _opened(name: str, path: Path) -> Iterator[_Readable]:
+def _opened(name: str, path: Path) -> Iterator[Readable]:
     try:
-        opener, failures = _format(path)
+        opener, failures = opener_of(path)
     except ImportError as error:
         raise CorpusError(
             f"{name}: this Python can't read {path.suffix} files ({error}): decompress it first"
@@ -327,32 +301,6 @@ def _opened(name: str, path: Path) -> Iterator[_Readable]:
         raise unreadable_error(name, error) from error
 
 
-def _format(
-    path: Path,
-) -> tuple[Callable[[Path], BufferedIOBase | _Xz], tuple[type[Exception], ...]]:
-    """Return the function that opens a file, by its suffix, and the exceptions of reading it."""
-    match path.suffix.lower():
-        case ".gz":
-            import gzip
-            import zlib
-
-            return gzip.GzipFile, (OSError, EOFError, zlib.error)
-        case ".bz2":
-            import bz2
-
-            return bz2.BZ2File, (OSError, EOFError)
-        case ".xz":
-            import lzma
-
-            return _Xz, (OSError, EOFError, lzma.LZMAError)
-        case ".zst":
-            from backports import zstd
-
-            return zstd.ZstdFile, (OSError, EOFError, zstd.ZstdError)
-        case _:
-            return lambda path: path.open("rb"), (OSError,)
-
-
 def unreadable_error(name: str, error: Exception) -> CorpusError:
     """Return the error for a file that can't be read or decompressed."""
     code = getattr(error, "errno", None)
@@ -362,9 +310,3 @@ def unreadable_error(name: str, error: Exception) -> CorpusError:
             "so fetch or compress it again"
         )
     return CorpusError(f"can't read {name}: {_REASONS.get(code, os.strerror(code))}")
-
-
-def is_text(source: Source) -> bool:
-    """Whether the first ``SNIFF`` bytes of a file contain no NUL byte."""
-    with _opened(source.name, source.path) as stream:
-        return b"\0" not in stream.read(SNIFF)

@@ -1,7 +1,7 @@
 """Finds the sources that an address names: files, folders, glob patterns, stdin, embedded text.
 
 An address goes in, sources come out. This module reads only the first bytes of a folder's files, to
-leave binary ones out. It does not know documents.
+skip binary ones. It does not know documents.
 """
 
 from __future__ import annotations
@@ -13,19 +13,34 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from charlstm.corpus.notes import Notes, what_files_are
 from charlstm.corpus.reading import (
     ADDRESSES,
     EMBEDDED,
     STDIN,
+    STDIN_NAME,
     STRINGS,
     EmbeddedSource,
     Source,
     SpooledStrings,
-    has_nul_bytes,
-    is_text,
     unreadable_error,
 )
 from charlstm.errors import CorpusError, UsageError, harmless
+
+# The files of a checkpoint, and those by which its folder is known. ``checkpoint.schema`` comes
+# after this package; a test compares them.
+CHECKPOINT_FILES = frozenset(
+    {
+        "config.json",
+        "tokenizer.json",
+        "model.safetensors",
+        "history.jsonl",
+        "resume.safetensors",
+        "stdin.txt",
+        "lines.safetensors",
+    }
+)
+_CONFIG, _OTHERS = "config.json", ("tokenizer.json", "model.safetensors", "resume.safetensors")
 
 
 def display_name(address: str) -> str:
@@ -39,13 +54,29 @@ def display_name(address: str) -> str:
     return shown or address
 
 
-def find_sources(address: str, encoding: str, stdin: Path | None) -> Iterable[Source]:
-    """Return the sources of an address; ``stdin`` is the spooled standard input or strings.
+def is_checkpoint(address: str | Path) -> bool:
+    """Whether an address is the folder of a checkpoint, which is no text."""
+    return os.path.isfile(os.path.join(address, _CONFIG)) and any(
+        os.path.isfile(os.path.join(address, name)) for name in _OTHERS
+    )
+
+
+def find_sources(
+    address: str, encoding: str, stdin: Path | None, notes: Notes | None = None
+) -> Iterable[Source]:
+    """Return the sources of an address.
+
+    Args:
+        address: what the user named.
+        encoding: the encoding of the text.
+        stdin: the spooled standard input or strings.
+        notes: is told which files are skipped.
 
     Raises:
-        CorpusError: if it names nothing that can be read as text.
+        CorpusError: if it names nothing that can be read as text, or a checkpoint.
         UsageError: if it is ``-`` and ``stdin`` is not given.
     """
+    notes = notes or Notes()
     if address == STDIN:
         return [_spooled(stdin)]
     if address == STRINGS and stdin is not None:
@@ -55,9 +86,13 @@ def find_sources(address: str, encoding: str, stdin: Path | None) -> Iterable[So
     if address == EMBEDDED:
         return [_embedded()]
     if os.path.isdir(address):
-        return _folder(address, encoding)
+        return _folder(address, encoding, notes)
     if paths := _glob(address):
-        return map(_source, paths)
+        skipped: dict[str, str] = {}
+        if found := list(map(_source, _without_checkpoints(paths, skipped))):
+            notes.skip(skipped)
+            return found
+        raise _checkpoint_error(str(paths[0].parent))
     raise _not_found_error(address)
 
 
@@ -70,7 +105,7 @@ def _spooled(stdin: Path | None) -> Source:
         raise UsageError(f"{STDIN} stands for standard input, which is not given: name a file")
     if not os.path.isfile(stdin):
         raise CorpusError(f"{stdin} is not a regular file: restore it, or train again")
-    return Source("stdin", stdin)
+    return Source(STDIN_NAME, stdin)
 
 
 def _embedded() -> Source:
@@ -80,17 +115,44 @@ def _embedded() -> Source:
     return EmbeddedSource(EMBEDDED, Path(spec.origin))
 
 
-def _folder(address: str, encoding: str) -> list[Source]:
+def _folder(address: str, encoding: str, notes: Notes) -> list[Source]:
+    if is_checkpoint(address):
+        raise _checkpoint_error(address)
     try:
-        sources = map(_source, sorted(_walk(address)))
+        paths = sorted(_walk(address))
     except RecursionError:
         raise CorpusError(
             f"{address} holds folders that lie too deep in one another: name the files themselves"
         ) from None
-    text = [source for source in sources if has_nul_bytes(encoding) or is_text(source)]
+    skipped: dict[str, str] = {}
+    text = []
+    for source in map(_source, _without_checkpoints(paths, skipped)):
+        if found := source.what_else(encoding):
+            skipped[source.name] = found.name
+        else:
+            text.append(source)
+    notes.skip(skipped)
     if not text:
-        raise CorpusError(f"{address} is a folder without text files: name {ADDRESSES}")
+        holds = f", but {what_files_are(skipped)}" if skipped else ""
+        raise CorpusError(f"{address} is a folder without text files{holds}: name {ADDRESSES}")
     return text
+
+
+def _without_checkpoints(paths: Iterable[Path], skipped: dict[str, str]) -> Iterator[Path]:
+    """Yield paths but for the files of checkpoints, which are added to those that are skipped."""
+    known: dict[Path, bool] = {}
+    for path in paths:
+        if path.name in CHECKPOINT_FILES:
+            if path.parent not in known:
+                known[path.parent] = is_checkpoint(path.parent)
+            if known[path.parent]:
+                skipped[harmless(str(path))] = "of a checkpoint"
+                continue
+        yield path
+
+
+def _checkpoint_error(address: str) -> CorpusError:
+    return CorpusError(f"{address} is a checkpoint, not a text: name a file or folder with text")
 
 
 def _walk(folder: str) -> Iterator[Path]:
@@ -156,6 +218,9 @@ def _skipping(positions: set[int], pattern: Sequence[str]) -> set[int]:
 
 def _not_found_error(address: str) -> CorpusError:
     if glob.has_magic(address):
+        folder = next((name for name in sorted(glob.glob(address)) if is_checkpoint(name)), None)
+        if folder is not None:
+            return _checkpoint_error(folder)
         return CorpusError(f"no file matches the pattern {address}: name {ADDRESSES}")
     try:
         os.stat(address)

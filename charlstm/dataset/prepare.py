@@ -86,6 +86,7 @@ class Prepared:
         store: the token ids.
         statistics: counts.
         lines: hashes of the training lines; ``None`` if lines are not documents.
+        notes: what the user should know about the text.
     """
 
     name: str
@@ -94,6 +95,7 @@ class Prepared:
     store: TokenStore
     statistics: Statistics
     lines: LineHashes | None = None
+    notes: tuple[str, ...] = ()
 
 
 def prepare(
@@ -156,7 +158,10 @@ def prepare(
     key = "tokens-" + text.key(tokenizer.to_json())
     store, statistics, lines = cache.obtain(key, build, read)
     sources = tuple(_recorded([source.name for source in text.corpus.sources]))
-    return Prepared(text.corpus.name, sources, tokenizer, store, statistics, lines)
+    notes = text.corpus.notes
+    if text.valid is not None:
+        notes.take(text.valid.notes)
+    return Prepared(text.corpus.name, sources, tokenizer, store, statistics, lines, notes.sentences)
 
 
 def _recorded(names: list[str]) -> list[str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from charlstm.checkpoint.schema import CONFIG, FILES, MODEL, TOKENIZER
 from charlstm.corpus import sources
 from charlstm.corpus.documents import open_corpus
 from charlstm.corpus.reading import Source
@@ -219,3 +220,60 @@ def test_spooled_text_that_is_no_file(tmp_path, target, sentence):
 )
 def test_a_display_name_tells_no_folder_of_this_machine(address, shown):
     assert display_name(address) == shown
+
+
+# Checkpoints
+
+
+@pytest.fixture
+def checkpoints(here):
+    """Two checkpoints, the first of an interrupted run, beside a text."""
+    for folder, files in (("one", ["resume.safetensors", "stdin.txt"]), ("two", [MODEL])):
+        for name in (CONFIG, TOKENIZER, *files):
+            path = here / "checkpoints" / folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text("{}")
+    (here / "a.txt").write_text("text")
+    return here
+
+
+def test_the_files_of_a_checkpoint_are_known():
+    assert {*FILES} == sources.CHECKPOINT_FILES
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "checkpoints/one",
+        "checkpoints/two/",
+        "./checkpoints/two",
+        "checkpoints/*",
+        "checkpoints/t*",
+        "checkpoints/**",
+        "checkpoints/*/*",
+        "checkpoints/one/*.txt",
+    ],
+)
+def test_a_checkpoint_is_no_text(checkpoints, address, sentence):
+    sentence(message(open_corpus, [address]), "checkpoints", "checkpoint", "file or folder")
+    sentence(message(open_corpus, ["a.txt", address]), "checkpoints", "checkpoint")
+
+
+def test_checkpoints_in_a_folder_are_skipped(checkpoints):
+    for address in (".", "**"):
+        corpus = open_corpus([address])
+        assert [source.name for source in corpus.sources] == ["a.txt"]
+        (note,) = corpus.notes.sentences
+        assert all(part in note for part in ("7 files", "checkpoints/one/", "of a checkpoint"))
+
+
+def test_files_of_these_names_elsewhere_are_text(here):
+    Path("config.json").write_text("{}")
+    Path("notes").mkdir()
+    Path("notes/tokenizer.json").write_text("[]")
+    assert read(".") == ["{}", "[]"]
+    assert read("notes") == ["[]"]
+
+
+def test_a_file_of_a_checkpoint_can_be_named(checkpoints):
+    assert read("checkpoints/two/config.json") == ["{}"]

@@ -1,0 +1,259 @@
+"""Decodes the bytes of a text, and refuses what is not text.
+
+Blocks of bytes go in, blocks of text come out. A byte-order mark is dropped, and says how to decode
+what follows. This module does not know where bytes come from.
+"""
+
+from __future__ import annotations
+
+import codecs
+import itertools
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+from charlstm.corpus.encodings import (
+    AUTO,
+    Mark,
+    guess_encoding,
+    has_nul_bytes,
+    mark_of,
+    may_become_mark,
+    strange_share,
+    without_byte_order,
+)
+from charlstm.corpus.formats import (
+    HEAD,
+    UNKNOWN,
+    Format,
+    advice,
+    binary_format,
+    looks_binary,
+    looks_like_html,
+)
+from charlstm.corpus.notes import Notes
+from charlstm.errors import CorpusError
+
+# The beginning of a text has so many bytes, or all of its first block.
+SNIFF = 8 * 2**10
+# Bytes around the place that does not decode, by which the encoding is guessed.
+_AROUND = 2**17
+# From this share of broken and strange characters on, text in UTF-16 or UTF-32 is none.
+_STRANGE, _STRANGE_AND_BROKEN = 0.3, 0.08
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """How a text is decoded.
+
+    Attributes:
+        name: its name in messages.
+        encoding: the encoding that the user named, or ``AUTO``.
+        decode_errors: ``strict``, or ``replace`` for U+FFFD in place of what does not decode.
+        notes: is told what the user should know; ``None`` if nobody asks.
+        file: its name in a shell command, or a word for it.
+        mark_is_text: whether a mark is kept as U+FEFF and does not count.
+    """
+
+    name: str
+    encoding: str
+    decode_errors: str = "strict"
+    notes: Notes | None = None
+    file: str = "FILE"
+    mark_is_text: bool = False
+
+    def texts(self, blocks: Iterable[bytes]) -> Iterator[str]:
+        """Yield the text in blocks, each as soon as its bytes are there.
+
+        Raises:
+            CorpusError: if it is binary or does not decode.
+        """
+        blocks = iter(blocks)
+        start, mark = self._beginning(blocks)
+        encoding = mark.encoding if mark else without_byte_order(self.encoding, start)
+        decoder = codecs.getincrementaldecoder(encoding)(self.decode_errors)
+        if not self.encoding.lower().startswith(encoding):  # utf-8-sig stays what the user named
+            self = replace(self, encoding=encoding)
+        inspector = _Inspector(self)
+        read = len(mark.data) if mark else 0
+        held = [start] if start else []
+        del start  # it is not to be in memory longer than the others
+        while True:
+            block = held.pop() if held else next(blocks, b"")
+            inspector.check_bytes(block, read)
+            read += len(block)
+            try:
+                text = decoder.decode(block, final=not block)
+            except UnicodeError as error:
+                raise self._undecodable(error, block, read, inspector.head) from error
+            if text:
+                inspector.check_text(text)
+                yield text
+            if not block:
+                return
+
+    def found(self, blocks: Iterable[bytes]) -> Decoding:
+        """Return how to decode a text whose encoding is not known: UTF-8 if it is, else a guess.
+
+        Raises:
+            CorpusError: if it is not UTF-8 and no other encoding is likely.
+        """
+        assumed = replace(self, encoding="utf-8")
+        blocks = iter(blocks)
+        start, mark = assumed._beginning(blocks)
+        if mark or binary_format(start):
+            return assumed
+        decoder = codecs.getincrementaldecoder("utf-8")()
+        head, read = b"", 0
+        for block in itertools.chain((start,) if start else (), blocks, (b"",)):
+            head += block[: max(0, SNIFF - len(head))]
+            read += len(block)
+            if b"\0" in block:
+                return self._guessed(guess_encoding(head + block)) or assumed
+            try:
+                decoder.decode(block, final=not block)
+            except UnicodeError as error:
+                around = _around(error, block)
+                guess = guess_encoding(around + b"\n" + head)
+                if guess is None:
+                    raise assumed._undecodable(error, block, read, head) from error
+                return self._guessed(guess) or assumed
+        return assumed
+
+    def refusal(self, head: bytes) -> Format | None:
+        """Return what a file is that is not text, from its first bytes; ``None`` for text."""
+        if found := binary_format(head):
+            return found
+        mark = None if self.mark_is_text else mark_of(head, self.encoding)
+        if has_nul_bytes(mark.encoding if mark else self.encoding):
+            return None
+        if b"\0" in head:
+            guess = guess_encoding(head)
+            if guess and self.encoding == AUTO:
+                return None
+            return Format(f"text in {guess} without a mark") if guess else UNKNOWN
+        return UNKNOWN if looks_binary(head) else None
+
+    def _beginning(self, blocks: Iterator[bytes]) -> tuple[bytes, Mark | None]:
+        """Return the first bytes after the mark, and the mark if there is one."""
+        head = b""
+        if self.mark_is_text:
+            return head, None
+        for block in blocks:
+            head += block
+            if not may_become_mark(head, self.encoding):
+                break
+        mark = mark_of(head, self.encoding)
+        if mark is None and self.notes and head.startswith(codecs.BOM_UTF8):
+            self.notes.add(
+                f"{self.name} begins with the byte-order mark of UTF-8, which is text in "
+                f"{self.encoding}: leave --encoding out if it is in UTF-8"
+            )
+        return head[len(mark.data) :] if mark else head, mark
+
+    def _guessed(self, guess: str | None) -> Decoding | None:
+        if guess in (None, "utf-8"):
+            return None
+        if self.notes:
+            self.notes.guess(self.name, str(guess))
+        return replace(self, encoding=str(guess))
+
+    def _undecodable(
+        self, error: UnicodeError, block: bytes, read: int, head: bytes
+    ) -> CorpusError:
+        where = "its text"
+        if isinstance(error, UnicodeDecodeError):
+            # What the decoder looked at ends where the bytes read so far end.
+            offset = read - len(error.object) + error.start
+            where = f"byte 0x{error.object[error.start]:02x} at offset {offset}"
+        guess = guess_encoding(_around(error, block) + b"\n" + head)
+        if guess and _is_same(guess, self.encoding):
+            remedy = f"nearly all of the text is {guess}, so no other --encoding fits:"
+        elif guess:
+            remedy = f"it looks like {guess}, so read it with --encoding {guess},"
+        else:
+            remedy = "no encoding is likely, so name the right one with --encoding,"
+        other = "put" if remedy.endswith(":") else "or put"
+        return CorpusError(
+            f"{self.name}: {where} is not {self.encoding}: {remedy} {other} U+FFFD in its place "
+            "with --decode-errors replace"
+        )
+
+
+class _Inspector:
+    """Looks at a text while it is decoded: binary files are refused, HTML is noted."""
+
+    def __init__(self, decoding: Decoding) -> None:
+        self._decoding = decoding
+        self._nul_is_text = has_nul_bytes(decoding.encoding)
+        self._begins = ""
+        self._is_judged = False
+        self.head = b""
+
+    def check_bytes(self, block: bytes, read: int) -> None:
+        """Raise ``CorpusError`` if the text is binary, as far as it is known.
+
+        Args:
+            block: its next bytes.
+            read: how many came before.
+        """
+        if len(self.head) < SNIFF and block:
+            self.head += block[:HEAD]
+            found = binary_format(self.head)
+            is_unknown = not self._nul_is_text and b"\0" not in self.head
+            if found or (is_unknown and looks_binary(self.head)):
+                raise self._binary(found or UNKNOWN)
+        if not self._nul_is_text and (nul := block.find(b"\0")) >= 0:
+            raise self._with_nul(read + nul)
+
+    def check_text(self, text: str) -> None:
+        """Note HTML, and raise ``CorpusError`` for binary data in an encoding with NUL bytes."""
+        if self._is_judged:
+            return
+        self._begins += text[:SNIFF]
+        if len(self._begins) >= SNIFF // 8:
+            self._is_judged = True
+        if self._nul_is_text and len(self._begins) >= 64:
+            share = strange_share(self._begins)
+            least = _STRANGE_AND_BROKEN if "\ufffd" in self._begins else _STRANGE
+            if share >= least:
+                raise self._binary(UNKNOWN)
+        if self._decoding.notes is not None and looks_like_html(self._begins):
+            self._decoding.notes.html(self._decoding.name)
+            self._is_judged = True
+
+    def _binary(self, found: Format) -> CorpusError:
+        name, file = self._decoding.name, self._decoding.file
+        return CorpusError(f"{name} is {found.name}, not text: {advice(found, file)}")
+
+    def _with_nul(self, offset: int) -> CorpusError:
+        name = self._decoding.name
+        where = f"a NUL byte at offset {offset}"
+        if mark := mark_of(self.head, "utf-8"):
+            return CorpusError(
+                f"{name} has the mark of {mark.encoding} ({where}), which is not "
+                f"{self._decoding.encoding}: leave --encoding out"
+            )
+        if guess := guess_encoding(self.head):
+            return CorpusError(
+                f"{name} looks like {guess} without a mark ({where}): read it with "
+                f"--encoding {guess}"
+            )
+        return CorpusError(
+            f"{name} looks like a binary file ({where}): name text files, with --encoding if they "
+            "are in UTF-16 or UTF-32"
+        )
+
+
+def _around(error: UnicodeError, block: bytes) -> bytes:
+    """Return the bytes around the place that does not decode, from the start of a line."""
+    at = 0
+    if isinstance(error, UnicodeDecodeError):
+        at = max(0, error.start - len(error.object) + len(block))
+    start = max(0, at - _AROUND)
+    if start:
+        start = max(block.find(b"\n", start, at) + 1, start)
+    return block[start : at + _AROUND] or getattr(error, "object", b"")
+
+
+def _is_same(one: str, other: str) -> bool:
+    return codecs.lookup(one).name == codecs.lookup(other).name

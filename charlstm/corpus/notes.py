@@ -1,0 +1,84 @@
+"""What a user should know about a text that is read all the same.
+
+The modules that find and read texts add notes; commands print the sentences. A text is read several
+times, and says everything once. This module prints nothing.
+"""
+
+from __future__ import annotations
+
+# Names that a sentence lists at most.
+_NAMED = 3
+
+
+class Notes:
+    """Notes on a text, in the order in which they were found, each once.
+
+    >>> notes.add("12 empty lines are skipped")
+    >>> notes.sentences
+    ('12 empty lines are skipped',)
+    """
+
+    def __init__(self) -> None:
+        self._added: dict[str, None] = {}
+        self._skipped: dict[str, str] = {}
+        self._guessed: dict[str, str] = {}
+        self._html: dict[str, None] = {}
+        self._told: set[str] = set()
+
+    def add(self, sentence: str) -> None:
+        """Add a sentence."""
+        self._added[sentence] = None
+
+    def skip(self, files: dict[str, str]) -> None:
+        """Note that files are skipped: for each name what it is, with its article."""
+        self._skipped.update(files)
+
+    def guess(self, name: str, encoding: str) -> None:
+        """Note that a file is read in an encoding that was guessed."""
+        self._guessed[name] = encoding
+
+    def html(self, name: str) -> None:
+        """Note that a file is HTML."""
+        self._html[name] = None
+
+    def take(self, other: Notes) -> None:
+        """Add the notes on another text."""
+        self._added |= other._added
+        self._skipped |= other._skipped
+        self._guessed |= other._guessed
+        self._html |= other._html
+
+    def untold(self) -> list[str]:
+        """Return the sentences that no earlier call has returned."""
+        new = [sentence for sentence in self.sentences if sentence not in self._told]
+        self._told.update(new)
+        return new
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """All notes so far."""
+        found = []
+        if self._skipped:
+            found.append(f"Skipped {what_files_are(self._skipped)}")
+        for encoding in dict.fromkeys(self._guessed.values()):
+            names = [name for name, guess in self._guessed.items() if guess == encoding]
+            found.append(f"Read as {encoding}, which was guessed: {_named(names)}")
+        if self._html:
+            found.append(
+                f"HTML is read with its tags ({_named(list(self._html))}): to read its text alone, "
+                "pipe it through pandoc -f html -t plain"
+            )
+        return (*found, *self._added)
+
+
+def what_files_are(skipped: dict[str, str]) -> str:
+    """Return how many files are no text, with a few names and what these are."""
+    shown = ", ".join(f"{name} ({what})" for name, what in list(skipped.items())[:_NAMED])
+    more = f" and {len(skipped) - _NAMED:,} more" if len(skipped) > _NAMED else ""
+    files = "1 file that is" if len(skipped) == 1 else f"{len(skipped):,} files that are"
+    return f"{files} not text: {shown}{more}"
+
+
+def _named(names: list[str]) -> str:
+    more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more
