@@ -152,6 +152,11 @@ class CorpusConfig(Config, frozen=True, kw_only=True):
         """Whether each line is a document."""
         return self.division.lines
 
+    @property
+    def validates(self) -> bool:
+        """Whether any text validates."""
+        return self.valid_fraction > 0 or bool(self.valid)
+
     def check(self) -> None:
         """Check that the addresses can be stored as JSON and can be names of files."""
         for name in ("addresses", "valid"):

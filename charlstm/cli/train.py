@@ -57,10 +57,11 @@ output = OptionGroup("Checkpoint and output")
 )
 @text.number(
     "--valid-fraction",
-    within=Number(0, 1, min_open=True, max_open=True),
+    within=Number(0, 1, max_open=True),
     metavar="FRACTION",
     default=0.1,
-    help="Part of the corpus that validates: its end, or lines drawn by seed.",
+    help="Part of the corpus that validates: its end, or lines drawn by seed. 0: train on all of "
+    "it, without early stopping, and keep the last weights.",
 )
 @text.count(
     "--vocab-size",

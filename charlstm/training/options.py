@@ -175,6 +175,11 @@ def check_options(
             f"{spelled.name('valid')} names the validation text, so leave "
             f"{spelled.name('valid_fraction')} out"
         )
+    if chosen.get("valid_fraction") == 0 and "patience" in chosen:
+        raise UsageError(
+            f"{spelled.setting('valid_fraction', 0)} leaves no text to validate on, so that "
+            f"{spelled.name('patience')} has no effect: leave one of them out"
+        )
     _check_text_options(chosen, spelled)
 
 

@@ -110,6 +110,7 @@ def new_run(request: Request, stdin: Path | None, workers: int = 1) -> Run:
         model = parent.config.model.replace(vocab_size=prepared.tokenizer.vocab_size)
     plan = _plan(
         prepared,
+        request.corpus,
         tokenizing,
         request.size,
         request.choices,
@@ -169,7 +170,13 @@ def resumed_run(folder: Path) -> Run:
         ) from error
     chosen = {name: getattr(config.train, name) for name in config.train.__struct_fields__}
     plan = _plan(
-        prepared, config.tokenizer, "auto", chosen, model=config.model, processors=processor_count()
+        prepared,
+        config.corpus,
+        config.tokenizer,
+        "auto",
+        chosen,
+        model=config.model,
+        processors=processor_count(),
     )
     return Run(folder, config, prepared, plan, resumes=True)
 
@@ -184,6 +191,7 @@ def _check_output(request: Request) -> None:
 
 def _plan(
     prepared: Prepared,
+    corpus: CorpusConfig,
     tokenizing: TokenizerConfig,
     size: str,
     choices: dict[str, Any],
@@ -196,6 +204,7 @@ def _plan(
         train_tokens=store.train_tokens,
         valid_tokens=store.valid_tokens,
         characters_per_token=statistics.train_characters / max(1, store.train_tokens),
+        valid_fraction=None if corpus.valid else corpus.valid_fraction,
     )
     return make_plan(
         text,
