@@ -154,7 +154,7 @@ def command(context: click.Context, /, checkpoint: Path | None, **options: Any) 
         echo=not options["no_prompt"],
         as_json=options["as_json"],
         show_probs=options["show_probs"],
-        hidden=lambda prompt: len(split_prompt(model.tokenizer, prompt)[1]),
+        hidden=lambda prompt: len(split_prompt(model.tokenizer, model.normalized(prompt))[1]),
     )
     if not options["quiet"]:
         facts = [] if checkpoint else [str(folder)]
@@ -278,5 +278,6 @@ def _known(model: LanguageModel, options: dict[str, Any]) -> Container[str] | No
         )
     if not options["against"]:
         return known
-    against = hashes_of_files(options["against"])
+    normalize = model.checkpoint.config.corpus.normalize
+    against = hashes_of_files(options["against"], normalize=normalize)
     return against if known is None else against.union(known)

@@ -168,7 +168,8 @@ class _Scorer:
             yield self._model.score(*texts, per_token=self._per_token)
             return
         for line in lines:
-            score = self._stateful_scorer.score(line, per_token=self._per_token)
+            read = self._model.normalized(line)
+            score = self._stateful_scorer.score(read, per_token=self._per_token)
             yield [replace(score, text=strip_line_end(line, keeps_returns=self._keeps_returns))]
 
     @functools.cached_property

@@ -50,6 +50,13 @@ output = OptionGroup("Checkpoint and output")
     "samples from copies; but whoever has the checkpoint can test whether a line was trained on.",
 )
 @text.decoding
+@text.choice(
+    "--normalize",
+    among=["none", "nfc"],
+    default="none",
+    help="nfc: compose letters and their accents, so that ü is one character however the text "
+    "writes it. The model does the same with every prompt and text it is given.",
+)
 @text.file(
     "--valid",
     multiple=True,

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
-from charlstm.config import FILES, Division
+from charlstm.config import FILES, Division, Normalization
 from charlstm.corpus.lines import split_lines
+from charlstm.corpus.normalization import normalized_blocks
 from charlstm.corpus.reading import (
     ADDRESSES,
     COMPRESSED,
@@ -54,6 +55,7 @@ class Corpus:
         encoding: the encoding of every file.
         decode_errors: whether a byte that doesn't decode is an error or becomes U+FFFD.
         division: what a document is.
+        normalize: the Unicode form that the text is brought into.
         addresses: the addresses that the user gave, for messages.
     """
 
@@ -61,6 +63,7 @@ class Corpus:
     encoding: str = "utf-8"
     decode_errors: DecodeErrors = "strict"
     division: Division = FILES
+    normalize: Normalization = "none"
     addresses: tuple[str, ...] = ()
 
     @classmethod
@@ -98,7 +101,8 @@ class Corpus:
                 has more than ``LONGEST_LINE`` characters and lines are documents.
         """
         for source in self.sources:
-            for blocks in source.documents(self.encoding, self.decode_errors):
+            for read in source.documents(self.encoding, self.decode_errors):
+                blocks = normalized_blocks(read, self.normalize)
                 yield from (
                     _cut_lines(source.name, blocks) if self.division.lines else _cut_blocks(blocks)
                 )
@@ -133,6 +137,7 @@ def open_corpus(
     encoding: str = "utf-8",
     decode_errors: DecodeErrors = "strict",
     division: Division = FILES,
+    normalize: Normalization = "none",
     stdin: Path | None = None,
 ) -> Corpus:
     """Return the corpus of all files that the addresses name; a file named twice counts once.
@@ -154,7 +159,9 @@ def open_corpus(
     for address in addresses:
         for source in find_sources(address, encoding, stdin):
             unique.setdefault((type(source), os.path.realpath(source.path)), source)
-    return Corpus(tuple(unique.values()), encoding, decode_errors, division, tuple(addresses))
+    return Corpus(
+        tuple(unique.values()), encoding, decode_errors, division, normalize, tuple(addresses)
+    )
 
 
 def addresses_of(corpus: Address | Iterable[Address]) -> tuple[str, ...]:

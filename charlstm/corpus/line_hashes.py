@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
+    from charlstm.config import Normalization
     from charlstm.corpus.reading import DecodeErrors
 
 # Hashes that are collected before they are merged into the sorted ones: 8 MiB.
@@ -106,7 +107,11 @@ def _digest(text: str) -> bytes:
 
 
 def hashes_of_files(
-    paths: Sequence[str | Path], *, encoding: str = "utf-8", decode_errors: DecodeErrors = "strict"
+    paths: Sequence[str | Path],
+    *,
+    encoding: str = "utf-8",
+    decode_errors: DecodeErrors = "strict",
+    normalize: Normalization = "none",
 ) -> LineHashes:
     """Return the lines of files, which are found, decompressed and decoded as for training.
 
@@ -124,5 +129,6 @@ def hashes_of_files(
         encoding=encoding,
         decode_errors=decode_errors,
         division=Division(unit="line"),
+        normalize=normalize,
     )
     return LineHashes.from_lines(chunk.text for chunk in corpus.chunks())

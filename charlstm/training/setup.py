@@ -53,6 +53,7 @@ class Run:
         stdin: file with the text that came through standard input.
         lines: hashes of the training lines to store.
         corpus: the text with full addresses, which ``config`` does not have.
+        parent: the model to fine-tune.
     """
 
     folder: Path
@@ -65,6 +66,7 @@ class Run:
     stdin: Path | None = None
     lines: LineHashes | None = None
     corpus: CorpusConfig | None = None
+    parent: Checkpoint | None = None
 
 
 @contextlib.contextmanager
@@ -102,6 +104,9 @@ def new_run(request: Request, stdin: Path | None, workers: int = 1) -> Run:
     """
     parent = reader.read_checkpoint(request.parent) if request.parent else None
     _check_output(request)
+    if parent:  # whose vocabulary is of texts in its form
+        corpus = request.corpus.replace(normalize=parent.config.corpus.normalize)
+        request = replace(request, corpus=corpus)
     tokenizing = parent.config.tokenizer if parent else request.tokenizer
     base = parent.tokenizer if parent else None
     prepared = prepare(request.corpus, tokenizing, stdin=stdin, base=base)
@@ -131,9 +136,17 @@ def new_run(request: Request, stdin: Path | None, workers: int = 1) -> Run:
     )
     weights = grown_weights(parent, plan.model.vocab_size, plan.train.seed) if parent else None
     sha256 = parent.sha256 if parent else ""
-    corpus = _renamed(request.corpus, _absolute)
     return Run(
-        folder, config, prepared, plan, weights, sha256, stdin=stdin, lines=lines, corpus=corpus
+        folder,
+        config,
+        prepared,
+        plan,
+        weights,
+        sha256,
+        stdin=stdin,
+        lines=lines,
+        corpus=_renamed(request.corpus, _absolute),
+        parent=parent,
     )
 
 
