@@ -18,6 +18,7 @@ from charlstm.cli.output import note, write_json, write_text
 from charlstm.cli.progress_bar import ProgressBar, total_size
 from charlstm.cli.score import SAME_TOKENIZER
 from charlstm.cli.texts import text_options
+from charlstm.cli.unicode_form import FormNote
 from charlstm.errors import UsageError
 
 if TYPE_CHECKING:
@@ -115,6 +116,8 @@ def command(checkpoint: Path, files: tuple[str, ...], **options: Any) -> None:
         corpus = _open(files, options, stdin)
         texts = model.texts_of(corpus)
         facts = _evaluate(model, corpus, texts, options)
+        if facts["unknown"]:
+            FormNote(model, quiet=options["quiet"]).check_all(texts)
         if options["dynamic"]:
             facts["dynamic"] = _dynamic(model, texts, options)
         if options["against"]:

@@ -147,7 +147,7 @@ def command(context: click.Context, /, checkpoint: Path | None, **options: Any) 
     lines = model.checkpoint.config.corpus.lines
     prompts = prompts_of(options, model)
     known = _known(model, options)
-    warn_of_unknown(model.tokenizer, prompts)
+    warn_of_unknown(model, prompts, quiet=options["quiet"])
     seed = fresh_seed() if options["seed"] is None else options["seed"]
     printer = Printer(
         lines=lines,

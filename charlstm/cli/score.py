@@ -22,12 +22,14 @@ from charlstm.cli.options import (
 from charlstm.cli.output import json_of, note, write_text
 from charlstm.cli.progress_bar import ProgressBar, bar_over_files, bytes_of
 from charlstm.cli.texts import line_groups, open_texts, text_options
+from charlstm.cli.unicode_form import FormNote
 from charlstm.errors import UsageError
 
 if TYPE_CHECKING:
     from charlstm.api import LanguageModel
     from charlstm.corpus.reading import Source
     from charlstm.evaluation.scoring import Score, StatefulScorer
+    from charlstm.evaluation.text_metrics import Texts
 
 what = OptionGroup("What to score")
 output = OptionGroup("Output")
@@ -141,11 +143,12 @@ def _groups(
 ) -> Iterator[list[_Line]]:
     """Yield scored lines in order, in groups that become ready together."""
     encoding, decode_errors = options["encoding"], options["decode_errors"]
+    form = FormNote(model, quiet=options["quiet"])
     for source in sources:
         file = source.name if len(sources) > 1 else None
         numbers = itertools.count(1)
         for blocks in source.documents(encoding, decode_errors):
-            score = _Scorer(model, options)
+            score = _Scorer(model, options, form)
             for lines in line_groups(blocks):
                 for scores in score(lines):
                     yield [_Line(file, next(numbers), score) for score in scores]
@@ -155,9 +158,10 @@ def _groups(
 class _Scorer:
     """Scores the lines of one text, group by group."""
 
-    def __init__(self, model: LanguageModel, options: dict[str, Any]) -> None:
+    def __init__(self, model: LanguageModel, options: dict[str, Any], form: FormNote) -> None:
         self._model = model
         self._per_token = options["per_token"]
+        self._form = form
         self._keeps_returns = keeps_returns(model)
         self._carries = options["carry"] and not model.checkpoint.config.corpus.lines
 
@@ -165,11 +169,15 @@ class _Scorer:
         """Yield the scores of lines, given with their line ends, as soon as they are computed."""
         if not self._carries:
             texts = [strip_line_end(line, keeps_returns=self._keeps_returns) for line in lines]
-            yield self._model.score(*texts, per_token=self._per_token)
+            scores = self._model.score(*texts, per_token=self._per_token)
+            self._form.check("\n".join(score.text for score in scores if score.unknown))
+            yield scores
             return
         for line in lines:
             read = self._model.normalized(line)
             score = self._stateful_scorer.score(read, per_token=self._per_token)
+            if score.unknown:
+                self._form.check(line)
             yield [replace(score, text=strip_line_end(line, keeps_returns=self._keeps_returns))]
 
     @functools.cached_property
@@ -230,8 +238,11 @@ def _score_whole(model: LanguageModel, sources: list[Source], options: dict[str,
     several = len(sources) > 1
     alone = not several or not sys.stdout.isatty()
     with bar_over_files(sources, shown=not options["quiet"] and alone) as progress:
+        form = FormNote(model, quiet=options["quiet"])
         for index, source in enumerate(sources):
             score = _whole(model, source, options, progress)
+            if score.unknown:
+                form.check_all(_texts(model, source, options))
             if options["as_json"]:
                 named = {"file": source.name} if several else {}
                 nats = {"nats_per_token": score.nats_per_token}
@@ -244,18 +255,22 @@ def _score_whole(model: LanguageModel, sources: list[Source], options: dict[str,
 def _whole(
     model: LanguageModel, source: Source, options: dict[str, Any], progress: ProgressBar
 ) -> Score:
-    from charlstm.corpus.documents import Corpus
     from charlstm.evaluation.text_metrics import score_documents
 
-    encoding = options["encoding"]
     return score_documents(
         model.engine,
         model.tokenizer,
-        model.texts_of(Corpus((source,), encoding, options["decode_errors"])),
+        _texts(model, source, options),
         per_token=options["per_token"],
         on_progress=progress.advance if progress.shown else None,
-        measure=lambda text: bytes_of(text, encoding),
+        measure=lambda text: bytes_of(text, options["encoding"]),
     )
+
+
+def _texts(model: LanguageModel, source: Source, options: dict[str, Any]) -> Texts:
+    from charlstm.corpus.documents import Corpus
+
+    return model.texts_of(Corpus((source,), options["encoding"], options["decode_errors"]))
 
 
 def _table(score: Score, file: str | None) -> str:

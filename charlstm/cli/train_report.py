@@ -60,7 +60,7 @@ class TrainReport(Observer):
         self.run = run
         if not self.quiet:
             note(describe_plan(run))
-        _warn_unknown(run)
+        _warn_unknown(run, self.quiet)
         _warn_memory(run)
 
     def on_start(self, hardware: Hardware, step: int, steps: int | None) -> None:
@@ -260,14 +260,27 @@ def _equivalent(run: Run, result: TrainingResult) -> str:
     )
 
 
-def _warn_unknown(run: Run) -> None:
+def _warn_unknown(run: Run, quiet: bool) -> None:
+    """Warn of characters that training does not see, or that another form of Unicode explains."""
     from collections import Counter
 
-    from charlstm.tokenizer.unknown import describe_unknown
+    from charlstm.tokenizer.unknown import (
+        describe_other_form,
+        describe_unknown,
+        other_form_of_added,
+    )
 
+    if run.parent is not None and not quiet:
+        base, own = run.parent.tokenizer, run.prepared.tokenizer
+        added = (token for token in own.vocabulary[len(base.vocabulary) :] if len(token) == 1)
+        if form := other_form_of_added(base, list(added)):
+            note(f"Note: {describe_other_form(form)}")
     if unknown := run.prepared.statistics.valid_unknown:
         found = describe_unknown(Counter(unknown))
         note(f"Warning: the validation text has {found} that the training text lacks")
+        form = other_form_of_added(run.prepared.tokenizer, unknown)
+        if form and not quiet:
+            note(f"Note: {describe_other_form(form)}")
 
 
 def _warn_memory(run: Run) -> None:
