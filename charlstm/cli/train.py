@@ -188,7 +188,10 @@ output = OptionGroup("Checkpoint and output")
     "from_checkpoint",
     help="Fine-tune a trained model on this corpus; new symbols are added.",
 )
-@output.flag("--dry-run", help="Say what would be done and stop.")
+@output.flag(
+    "--dry-run",
+    help="Check all that a run would, say what it would do, and stop: nothing is written.",
+)
 @output.count(
     "--sample-every",
     least=0,
@@ -222,17 +225,14 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     with Signals() as signals:
         from charlstm.cli.train_report import OtherReport, TrainReport
         from charlstm.distributed.workers import workers_in_environment
-        from charlstm.training.run import train_run
-        from charlstm.training.setup import prepared_run
+        from charlstm.training.run import rehearse_run, train_run
 
         with workers_in_environment(_kind(options), say) as workers:
             shown = {"quiet": options["quiet"], "as_json": options["as_json"]}
             report = workers.observer(TrainReport(signals, **shown), OtherReport(signals, **shown))
             request = request_of(options["corpus"], chosen)
             if options["dry_run"]:
-                with prepared_run(request, workers) as run:
-                    report.on_plan(run)
-                report.show_plan(run)
+                report.show_plan(rehearse_run(request, report, began=ctx.obj, workers=workers))
                 return
             with contextlib.closing(report):
                 run, result = train_run(request, report, began=ctx.obj, workers=workers)

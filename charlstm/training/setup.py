@@ -16,10 +16,9 @@ from charlstm.arrays import Weights
 from charlstm.checkpoint import reader, resume, schema
 from charlstm.checkpoint.folder import (
     CHECKPOINTS,
-    already_exists_error,
+    check_free,
     check_idle,
     free_folder,
-    holds_checkpoint,
 )
 from charlstm.checkpoint.resume import Progress
 from charlstm.checkpoint.schema import Checkpoint, Provenance, RunConfig
@@ -198,8 +197,7 @@ def _check_output(request: Request) -> None:
     """Raise ``CheckpointError`` if the output folder is in use, before the corpus is read."""
     if request.output:
         check_idle(request.output)
-    if request.output and not request.overwrite and holds_checkpoint(request.output):
-        raise already_exists_error(request.output)
+        check_free(request.output, overwrite=request.overwrite)
 
 
 def _plan(
