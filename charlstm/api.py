@@ -24,11 +24,12 @@ from typing import TYPE_CHECKING, Any
 from charlstm.checkpoint.reader import read_checkpoint
 from charlstm.checkpoint.schema import Checkpoint
 from charlstm.config import SampleConfig
+from charlstm.corpus.normalization import normalized
 from charlstm.engine.graph import EnginePrecision
 from charlstm.engine.graph_cache import load_or_build_graph
 from charlstm.engine.inference import Engine
 from charlstm.errors import ConfigError
-from charlstm.generation.decoder import Sample, TextListener, generate
+from charlstm.generation.decoder import Sample, TextListener, generate, with_prompt
 from charlstm.generation.rejection import draw_new
 from charlstm.tokenizer.base import Tokenizer
 
@@ -64,6 +65,10 @@ class LanguageModel:
     def tokenizer(self) -> Tokenizer:
         """The tokenizer the model was trained with."""
         return self.checkpoint.tokenizer
+
+    def normalized(self, text: str) -> str:
+        """Return a text in the Unicode form that the model reads."""
+        return normalized(text, self.checkpoint.config.corpus.normalize)
 
     def generate(
         self, prompt: str = "", *, count: int = 1, seed: int | None = None, **options: Any
@@ -116,26 +121,29 @@ class LanguageModel:
         if isinstance(prompts, str):  # a sequence of texts, too
             raise ConfigError("prompts is one text: expected a list of them, such as [prompt]")
         _check(seed, count=count)
+        read = [self.normalized(prompt) for prompt in prompts]
         draw = partial(
             generate,
             self.engine,
             self.tokenizer,
-            config=config,
+            config=config.with_texts(self.normalized),
             seed=fresh_seed() if seed is None else seed,
             on_text=on_text,
             alternatives=alternatives,
             ends=self.checkpoint.config.provenance.ends,
         )
         if known is None and not unique:
-            return draw(prompt for prompt in prompts for _ in range(count))
-        return draw_new(
-            draw,
-            prompts,
-            count,
-            known=() if known is None else known,
-            unique=unique,
-            random=config.temperature > 0,
-        )
+            samples = draw(prompt for prompt in read for _ in range(count))
+        else:
+            samples = draw_new(
+                draw,
+                read,
+                count,
+                known=() if known is None else known,
+                unique=unique,
+                random=config.temperature > 0,
+            )
+        return (with_prompt(sample, prompts[sample.index // count]) for sample in samples)
 
     def most_likely(
         self,
@@ -161,11 +169,13 @@ class LanguageModel:
         from charlstm.generation.beam import beam_search
 
         _check(count=count, beams=beams)
-        chosen = config or SampleConfig()
+        chosen = (config or SampleConfig()).with_texts(self.normalized)
+        read = self.normalized(prompt)
         ends = self.checkpoint.config.provenance.ends
-        return beam_search(
-            self.engine, self.tokenizer, prompt, chosen, beams=beams, count=count, ends=ends
+        found = beam_search(
+            self.engine, self.tokenizer, read, chosen, beams=beams, count=count, ends=ends
         )
+        return [with_prompt(sample, prompt) for sample in found]
 
     def score(self, *texts: str, context: str = "", per_token: bool = False) -> list[Score]:
         """Return the score of each text as the beginning of a document.
@@ -181,14 +191,15 @@ class LanguageModel:
         """
         from charlstm.evaluation.scoring import score_texts
 
-        return score_texts(
+        scores = score_texts(
             self.engine,
             self.tokenizer,
-            texts,
+            [self.normalized(text) for text in texts],
             ends=self.checkpoint.config.corpus.lines,
-            context=context,
+            context=self.normalized(context),
             per_token=per_token,
         )
+        return [replace(score, text=text) for score, text in zip(scores, texts, strict=True)]
 
     def predict(
         self,
@@ -226,7 +237,7 @@ class LanguageModel:
         """Return a predictor, which remembers recent prompts. Use each in one thread only."""
         from charlstm.prediction.predictor import Predictor
 
-        return Predictor(self.engine, self.tokenizer, self._grammar)
+        return Predictor(self.engine, self.tokenizer, self._grammar, self.normalized)
 
     def evaluate(
         self, text: TextInput | None = None, *, texts: Sequence[str] | None = None
@@ -351,9 +362,9 @@ class LanguageModel:
         """Return a corpus as documents, whose ends are scored if the model has learned them."""
         from charlstm.evaluation.text_metrics import texts_of
 
-        config = self.checkpoint.config
-        corpus = replace(corpus, division=config.corpus.division)
-        return texts_of(corpus, ends=config.provenance.documents > 1)
+        own = self.checkpoint.config
+        corpus = replace(corpus, division=own.corpus.division, normalize=own.corpus.normalize)
+        return texts_of(corpus, ends=own.provenance.documents > 1)
 
     def _corpus(self, text: TextInput | None, texts: Sequence[str] | None = None) -> Texts:
         from charlstm.corpus.documents import corpus_of

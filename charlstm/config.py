@@ -7,6 +7,7 @@ how they are used.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -156,6 +157,11 @@ class CorpusConfig(Config, frozen=True, kw_only=True):
         """Whether each line is a document."""
         return self.division.lines
 
+    @property
+    def validates(self) -> bool:
+        """Whether any text validates."""
+        return self.valid_fraction > 0 or bool(self.valid)
+
     def check(self) -> None:
         """Check that the addresses can be stored as JSON and can be names of files."""
         for name in ("addresses", "valid"):
@@ -277,6 +283,15 @@ class SampleConfig(Config, frozen=True, kw_only=True):
         if self.loop_length is not None:
             return self
         return self.replace(loop_length=LOOP_LENGTH[level])
+
+    def with_texts(self, change: Callable[[str], str]) -> SampleConfig:
+        """Return the settings with all texts in them changed."""
+        return self.replace(
+            stop=tuple(map(change, self.stop)),
+            ban=tuple(map(change, self.ban)),
+            bias=tuple((change(text), amount) for text, amount in self.bias),
+            match=None if self.match is None else change(self.match),
+        )
 
     def check(self) -> None:
         """Check that no text is empty and that no setting contradicts ``match``."""

@@ -43,10 +43,10 @@ Every text begins with the id {end_of_document}, the end of the text before it. 
 def describe(checkpoint: Checkpoint) -> dict[str, Any]:
     """Return what a program must know to turn text into ids and back, ready for JSON.
 
-    ``vocabulary[id]`` is the text of an id. At word level the tokens of a text are the matches of
-    ``token_pattern`` (in Python's syntax, with a dot that matches newlines). One that is not in the
-    vocabulary becomes ``begin_spelling``, its characters, ``end_spelling``; if it is one character,
-    ``unknown``.
+    ``vocabulary[id]`` is the text of an id. If ``normalize`` is ``nfc``, texts are composed first.
+    At word level the tokens of a text are the matches of ``token_pattern`` (in Python's syntax,
+    with a dot that matches newlines). One that is not in the vocabulary becomes ``begin_spelling``,
+    its characters, ``end_spelling``; if it is one character, ``unknown``.
     """
     tokenizer = checkpoint.tokenizer
     return {
@@ -54,6 +54,7 @@ def describe(checkpoint: Checkpoint) -> dict[str, Any]:
         "charlstm": __version__,
         "level": tokenizer.level,
         "lines": checkpoint.config.corpus.lines,
+        "normalize": checkpoint.config.corpus.normalize,
         "token_pattern": TOKEN_PATTERN if tokenizer.level == "word" else None,
         "reserved": _reserved(tokenizer),
         "vocabulary": tokenizer.pieces,

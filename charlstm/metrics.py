@@ -16,6 +16,10 @@ from numpy.typing import NDArray
 Floats: TypeAlias = NDArray[np.float32]
 Doubles: TypeAlias = NDArray[np.float64]
 
+# Text with fewer words than one in so many characters is not written in words divided by white
+# space. Languages that are have 5 to 10.
+_LONGEST_WORDS = 30
+
 _BLOCK = 2**17  # logits normalized at a time, few enough to stay in the processor's cache
 
 
@@ -89,6 +93,16 @@ def perplexity(nats: float, count: int = 1) -> float:
         return math.exp(nats / count)
     except OverflowError:
         return math.inf
+
+
+def has_words(characters: int, words: int) -> bool:
+    """Whether a text has enough white space for a perplexity per white-space word.
+
+    Args:
+        characters: the length of the text.
+        words: the runs in it without white space.
+    """
+    return words > 0 and characters <= _LONGEST_WORDS * words
 
 
 def bits_per_character(nats: float, characters: float) -> float:

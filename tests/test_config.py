@@ -56,7 +56,7 @@ WHOLE = {  # field: least, greatest
     },
 }
 REAL = {  # field: lower bound, upper bound, whether each is excluded
-    CorpusConfig: {"valid_fraction": (0.0, 1.0, True, True)},
+    CorpusConfig: {"valid_fraction": (0.0, 1.0, False, True)},
     TokenizerConfig: {},
     ModelConfig: {},
     TrainConfig: {

@@ -46,10 +46,11 @@ def already_exists_error(folder: Path) -> CheckpointExists:
 
 
 @contextlib.contextmanager
-def lock_folder(folder: Path) -> Iterator[None]:
+def lock_folder(folder: Path, *, keeps: bool = True) -> Iterator[None]:
     """Lock a folder, created if necessary, for the run of this process.
 
-    If the body fails, the folders that were created are removed if they are empty.
+    If the body fails, the folders that were created are removed if they are empty; unless
+    ``keeps``, they are in any case.
 
     Raises:
         CheckpointBusy: if another process trains into it.
@@ -63,6 +64,8 @@ def lock_folder(folder: Path) -> Iterator[None]:
             raise _busy(folder)
         with _removed_on_failure(created):
             yield
+        if not keeps:
+            _remove_empty(created)
 
 
 @contextlib.contextmanager
@@ -71,10 +74,14 @@ def _removed_on_failure(folders: Iterable[Path]) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        with contextlib.suppress(OSError):
-            for path in folders:
-                path.rmdir()
+        _remove_empty(folders)
         raise
+
+
+def _remove_empty(folders: Iterable[Path]) -> None:
+    with contextlib.suppress(OSError):
+        for path in folders:
+            path.rmdir()
 
 
 def check_idle(folder: Path) -> None:
@@ -90,6 +97,12 @@ def _busy(folder: Path) -> CheckpointBusy:
         f"another process is training into {folder}: let it end or stop it, or train into another "
         f"folder"
     )
+
+
+def check_free(folder: Path, *, overwrite: bool) -> None:
+    """Raise ``CheckpointExists`` if a folder contains a checkpoint that is not to be replaced."""
+    if holds_checkpoint(folder) and not overwrite:
+        raise already_exists_error(folder)
 
 
 @contextlib.contextmanager
@@ -117,8 +130,7 @@ def create_checkpoint(
         CheckpointExists: if the folder contains a checkpoint and ``overwrite`` is false.
         StorageError: if the file system refuses.
     """
-    if holds_checkpoint(folder) and not overwrite:
-        raise already_exists_error(folder)
+    check_free(folder, overwrite=overwrite)
     try:
         _set_aside(folder)
         write_atomically(folder / TOKENIZER, tokenizer.to_json())

@@ -39,7 +39,7 @@ class Progress(
         learning_rate: of the last step.
         train_loss_sum: the sum of the training losses since the last evaluation, in nats.
         train_loss_steps: the number of these losses.
-        best: the figures of the best weights.
+        best: the figures of the best weights, or if nothing validates of the last ones stored.
         waited: evaluations since then.
         evaluation_seconds: the duration of the last evaluation.
         evaluated: the step of the last evaluation, 0 before the first; ``None`` in old files,

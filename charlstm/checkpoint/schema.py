@@ -86,7 +86,11 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 class Figures(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One evaluation. Losses are nats per token; ``None`` before the first evaluation."""
+    """One evaluation. Losses are nats per token; ``None`` before the first evaluation.
+
+    If nothing validates, the figures of validation are ``None`` always. That of words is if there
+    is hardly any white space.
+    """
 
     step: Natural
     epoch: float

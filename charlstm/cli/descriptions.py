@@ -9,7 +9,8 @@ import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from charlstm.config import TrainConfig
+    from charlstm.checkpoint.schema import Figures
+    from charlstm.config import Level, TrainConfig
     from charlstm.training.observer import Hardware
     from charlstm.training.setup import Run
 
@@ -31,9 +32,14 @@ def describe_plan(run: Run) -> str:
         f"{run.folder}: {size}{model.layers} x {model.units} LSTM, "
         f"{model.parameters:,} parameters; {length} of {batch}{expected}; "
         f"{run.prepared.store.train_tokens:,} tokens to train and "
-        f"{run.prepared.store.valid_tokens:,} to validate, {model.vocab_size:,} symbols; "
+        f"{_validating(run)} to validate, {model.vocab_size:,} symbols; "
         f"dropout {describe_dropout(train)}, seed {train.seed}"
     )
+
+
+def _validating(run: Run) -> str:
+    tokens = run.prepared.store.valid_tokens
+    return f"{tokens:,}" if run.config.corpus.validates else "none"
 
 
 def describe_dropout(train: TrainConfig) -> str:
@@ -41,6 +47,27 @@ def describe_dropout(train: TrainConfig) -> str:
     if not train.dropout or not train.dropout_ramp:
         return f"{train.dropout:g}"
     return f"0 to {train.dropout:g} in {train.dropout_ramp:g} epochs"
+
+
+def describe_evaluation(figures: Figures, is_best: bool, level: Level) -> str:
+    """Return the line of an evaluation: step, losses, perplexities, seconds."""
+    parts = [f"step {figures.step:>6,}", f"epoch {figures.epoch:6.2f}"]
+    if figures.train_loss is not None:
+        parts.append(f"train {figures.train_loss:.4f}")
+    if figures.valid_loss is None:
+        parts[-1] += " nats"
+    else:
+        parts.append(f"valid {figures.valid_loss:.4f} nats")
+        parts.append(f"{figures.valid_bits_per_character:.4f} bits/char")
+    if figures.valid_loss is not None and level == "word":
+        words = f"perplexity {show_perplexity(figures.valid_perplexity)} per token"
+        if figures.valid_word_perplexity is not None:
+            words += f", {show_perplexity(figures.valid_word_perplexity)} per word"
+        parts.append(words)
+    parts.append(f"{figures.seconds:,.0f} s")
+    if is_best and figures.valid_loss is not None:
+        parts.append("best")
+    return "  ".join(parts)
 
 
 def describe_hardware(hardware: Hardware) -> str:

@@ -18,6 +18,7 @@ from charlstm.cli.output import note, tell, write_json, write_text
 from charlstm.cli.progress_bar import ProgressBar, total_size
 from charlstm.cli.score import SAME_TOKENIZER
 from charlstm.cli.texts import text_options
+from charlstm.cli.unicode_form import FormNote
 from charlstm.errors import CorpusError, UsageError
 
 if TYPE_CHECKING:
@@ -115,6 +116,8 @@ def command(checkpoint: Path, files: tuple[str, ...], **options: Any) -> None:
         corpus = _open(files, options, stdin)
         texts = model.texts_of(corpus)
         facts = _evaluate(model, corpus, texts, options)
+        if facts["unknown"]:
+            FormNote(model, quiet=options["quiet"]).check_all(texts)
         if options["dynamic"]:
             facts["dynamic"] = _dynamic(model, texts, options)
         if options["against"]:
@@ -267,7 +270,9 @@ def _rows(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "bits per character", f"{facts['bits_per_character']:.4f}"
     yield "perplexity", f"{_number(facts['perplexity'])} per token"
     yield "perplexity, known", f"{_number(facts['perplexity_known'])} without unknown symbols"
-    yield "perplexity, words", f"{_number(facts['word_perplexity'])} per white-space word"
+    words = facts["word_perplexity"]
+    per_word = "none, the text has hardly any" if math.isnan(words) else f"{_number(words)} per"
+    yield "perplexity, words", f"{per_word} white-space {'words' if math.isnan(words) else 'word'}"
     yield "tokens", f"{facts['tokens']:,}"
     yield "characters", f"{facts['characters']:,}"
     yield "unknown", f"{facts['unknown']:,}"

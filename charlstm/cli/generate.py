@@ -149,14 +149,14 @@ def command(context: click.Context, /, checkpoint: Path | None, **options: Any) 
     known = _known(model, options)
     _warn_of_ends(model, options)
     _warn_if_untrained(model)
-    warn_of_unknown(model.tokenizer, prompts)
+    warn_of_unknown(model, prompts, quiet=options["quiet"])
     seed = fresh_seed() if options["seed"] is None else options["seed"]
     printer = Printer(
         lines=lines,
         echo=not options["no_prompt"],
         as_json=options["as_json"],
         show_probs=options["show_probs"],
-        hidden=lambda prompt: len(split_prompt(model.tokenizer, prompt)[1]),
+        hidden=lambda prompt: len(split_prompt(model.tokenizer, model.normalized(prompt))[1]),
     )
     if not options["quiet"]:
         facts = [] if checkpoint else [str(folder)]
@@ -304,8 +304,8 @@ def _known(model: LanguageModel, options: dict[str, Any]) -> Container[str] | No
         )
     if not options["against"]:
         return known
-    notes = Notes()
-    against = hashes_of_files(options["against"], notes=notes)
+    notes, normalize = Notes(), model.checkpoint.config.corpus.normalize
+    against = hashes_of_files(options["against"], normalize=normalize, notes=notes)
     if not options["quiet"]:
         tell(notes)
     return against if known is None else against.union(known)

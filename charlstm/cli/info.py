@@ -11,7 +11,7 @@ from charlstm.cli.output import write_json, write_text
 from charlstm.errors import harmless
 
 if TYPE_CHECKING:
-    from charlstm.checkpoint.schema import Checkpoint
+    from charlstm.checkpoint.schema import Checkpoint, Figures, RunConfig
 
 # Characters of a row at most: a corpus may have been named by thousands of files.
 _SHOWN = 2000
@@ -44,7 +44,7 @@ def _facts(checkpoint: Checkpoint) -> dict[str, Any]:
         "checkpoint": str(checkpoint.folder),
         "finished": is_finished(checkpoint.folder),
         "parameters": config.model.parameters,
-        "figures": checkpoint.figures,
+        "figures": _figures(checkpoint),
         "format": config.format,
         "charlstm": config.charlstm,
         "model": config.model,
@@ -57,6 +57,15 @@ def _facts(checkpoint: Checkpoint) -> dict[str, Any]:
         "line_hashes": None if lines is None else len(lines),
         "train": config.train,
     }
+
+
+def _figures(checkpoint: Checkpoint) -> Figures:
+    """Return the figures, without that of words if there are hardly any (as some formats have)."""
+    if _has_words(checkpoint.config):
+        return checkpoint.figures
+    from msgspec.structs import replace
+
+    return replace(checkpoint.figures, valid_word_perplexity=None)
 
 
 def _table(checkpoint: Checkpoint) -> str:
@@ -79,8 +88,9 @@ def _table(checkpoint: Checkpoint) -> str:
         "state": "finished"
         if is_finished(checkpoint.folder)
         else f"unfinished; go on with charlstm train --resume {checkpoint.folder}",
-        "best": f"step {figures.step:,}, epoch {figures.epoch:.2f}, after {figures.seconds:,.0f} s",
-        **_loss_rows(figures),
+        "best" if config.corpus.validates else "last": f"step {figures.step:,}, "
+        f"epoch {figures.epoch:.2f}, after {figures.seconds:,.0f} s",
+        **_loss_rows(config, figures),
         "training": f"{train.optimizer}, rate {train.learning_rate:g}, {train.streams} streams x "
         f"{train.sequence_length} tokens, dropout {describe_dropout(train)}, weight decay "
         f"{train.weight_decay:g}, seed {train.seed}",
@@ -103,13 +113,27 @@ def _line_index(checkpoint: Checkpoint) -> str:
     return f"hashes of {len(lines):,} distinct training lines ({LINES})"
 
 
-def _loss_rows(figures: Any) -> dict[str, str]:
+def _loss_rows(config: RunConfig, figures: Figures) -> dict[str, str]:
+    if not config.corpus.validates:
+        loss = figures.train_loss
+        return {
+            "validation": "none, all of the text trained",
+            "loss": "none yet" if loss is None else f"{loss:.4f} nats per token in training",
+        }
     if figures.valid_loss is None or figures.valid_bits_per_character is None:
         return {"validation": "none yet"}
+    words = ""
+    if _has_words(config):
+        words = f", {show_perplexity(figures.valid_word_perplexity)} per white-space word"
     return {
         "validation": f"{figures.valid_loss:.4f} nats per token, "
         f"{figures.valid_bits_per_character:.4f} bits per character",
-        "perplexity": f"{show_perplexity(figures.valid_perplexity)} per token, "
-        f"{show_perplexity(figures.valid_word_perplexity)} per white-space word "
+        "perplexity": f"{show_perplexity(figures.valid_perplexity)} per token{words} "
         "(per token compares only with the same tokenizer)",
     }
+
+
+def _has_words(config: RunConfig) -> bool:
+    from charlstm.metrics import has_words
+
+    return has_words(config.provenance.valid_characters, config.provenance.valid_words)

@@ -18,12 +18,13 @@ from charlstm.cli.options import (
     grouped_command,
 )
 from charlstm.cli.output import note, write_json, write_text
+from charlstm.cli.unicode_form import FormNote
 from charlstm.corpus.encodings import without_mark
 from charlstm.errors import UsageError
 
 if TYPE_CHECKING:
-    from charlstm.prediction.predictor import Prediction, Predictor
-    from charlstm.tokenizer.base import Tokenizer
+    from charlstm.api import LanguageModel
+    from charlstm.prediction.predictor import Prediction
 
 _SPECIAL = {
     "end": "<end of document>",
@@ -85,7 +86,7 @@ def command(checkpoint: Path, prompt: str | None, **options: Any) -> None:
     from charlstm.api import load
 
     model = load(checkpoint, precision=options["precision"], threads=options["threads"])
-    answers = _Answers(model.predictor(), model.tokenizer, options)
+    answers = _Answers(model, options)
     if lines:
         for line in _lines(keeps_returns(model)):
             write_json(answers.to_json(line))
@@ -99,9 +100,10 @@ def command(checkpoint: Path, prompt: str | None, **options: Any) -> None:
 class _Answers:
     """Answers prompts, and warns of each unknown character once."""
 
-    def __init__(self, predictor: Predictor, tokenizer: Tokenizer, options: dict[str, Any]) -> None:
-        self._predictor = predictor
-        self._tokenizer = tokenizer
+    def __init__(self, model: LanguageModel, options: dict[str, Any]) -> None:
+        self._model = model
+        self._predictor = model.predictor()
+        self._form = FormNote(model, quiet=options["quiet"])
         self._options = options
         self._warned: set[str] = set()
 
@@ -127,11 +129,12 @@ class _Answers:
     def _warn(self, prompt: str) -> None:
         from charlstm.tokenizer.unknown import describe_unknown
 
-        unknown = self._tokenizer.unknown_characters(prompt)
+        unknown = self._model.tokenizer.unknown_characters(self._model.normalized(prompt))
         if unknown.keys() <= self._warned:
             return
         self._warned |= unknown.keys()
         note(f"Warning: the prompt has {describe_unknown(unknown)} that the model never saw")
+        self._form.check(prompt)
 
 
 def _lines(keeps_returns: bool) -> Iterator[str]:

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 from charlstm.cli.line_ends import keeps_returns, strip_line_end
 from charlstm.cli.options import check_utf8
 from charlstm.cli.output import note
+from charlstm.cli.unicode_form import FormNote
 from charlstm.corpus.encodings import decode_all, without_mark
 from charlstm.errors import CorpusError, UsageError
 
 if TYPE_CHECKING:
     from charlstm.api import LanguageModel
-    from charlstm.tokenizer.base import Tokenizer
 
 
 def prompts_of(options: dict[str, Any], model: LanguageModel) -> list[str]:
@@ -42,14 +42,18 @@ def prompts_of(options: dict[str, Any], model: LanguageModel) -> list[str]:
     return [text]
 
 
-def warn_of_unknown(tokenizer: Tokenizer, prompts: list[str]) -> None:
+def warn_of_unknown(model: LanguageModel, prompts: list[str], *, quiet: bool) -> None:
     """Warn of characters in the prompts that the model reads as unknown."""
     from charlstm.tokenizer.unknown import describe_unknown
 
-    found = [unknown for prompt in prompts if (unknown := tokenizer.unknown_characters(prompt))]
+    texts = map(model.normalized, prompts)
+    found = [counts for text in texts if (counts := model.tokenizer.unknown_characters(text))]
     if found:
         which = "the prompt has" if len(prompts) == 1 else f"{len(found)} of the prompts have"
         note(f"Warning: {which} {describe_unknown(sum(found, Counter()))} that the model never saw")
+        form = FormNote(model, quiet=quiet)
+        for prompt in prompts:
+            form.check(prompt)
 
 
 def _read(source: str) -> str:

@@ -20,6 +20,7 @@ from charlstm.cli.output import json_of, note, tell, write_text
 from charlstm.cli.progress_bar import bar_over_files
 from charlstm.cli.score import score_facts
 from charlstm.cli.texts import line_groups, open_texts, text_options
+from charlstm.cli.unicode_form import FormNote
 
 if TYPE_CHECKING:
     from charlstm.api import LanguageModel
@@ -77,9 +78,11 @@ def command(checkpoint: Path, files: tuple[str, ...], **options: Any) -> None:
     notes = Notes()
     sources = open_texts(files, encoding, notes)
     model = load(checkpoint, precision=options["precision"], threads=options["threads"])
-    if unknown := model.tokenizer.unknown_characters(options["context"]):
+    form = FormNote(model, quiet=options["quiet"])
+    if unknown := model.tokenizer.unknown_characters(model.normalized(options["context"])):
         note(f"Warning: the context has {describe_unknown(unknown)} that the model never saw")
-    writer = _Writer(options)
+        form.check(options["context"])
+    writer = _Writer(options, form)
     if not options["quiet"]:
         tell(notes)
     shown = not options["quiet"] and not sys.stdout.isatty()
@@ -133,15 +136,18 @@ class _Gatherer:
 class _Writer:
     """Ranks groups and prints them, numbered from 1 over all texts."""
 
-    def __init__(self, options: dict[str, Any]) -> None:
+    def __init__(self, options: dict[str, Any], form: FormNote) -> None:
         self._options = options
+        self._form = form
         self._written = 0
         self._was_block = False
 
     def write(self, model: LanguageModel, groups: list[_Group]) -> None:
         """Score all alternatives of the groups as one batch; print each group, best first."""
         texts = [text for group in groups for text in group.texts]
-        scores = iter(model.score(*texts, context=self._options["context"]))
+        found = model.score(*texts, context=self._options["context"])
+        self._form.check("\n".join(score.text for score in found if score.unknown))
+        scores = iter(found)
         shown = []
         for group in groups:
             ranked = sorted(itertools.islice(scores, len(group.texts)), key=self._cost)

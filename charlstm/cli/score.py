@@ -22,6 +22,7 @@ from charlstm.cli.options import (
 from charlstm.cli.output import json_of, note, tell, write_text
 from charlstm.cli.progress_bar import ProgressBar, bar_over_files, bytes_of
 from charlstm.cli.texts import line_groups, open_texts, text_options
+from charlstm.cli.unicode_form import FormNote
 from charlstm.errors import UsageError
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from charlstm.corpus.notes import Notes
     from charlstm.corpus.reading import Source
     from charlstm.evaluation.scoring import Score, StatefulScorer
+    from charlstm.evaluation.text_metrics import Texts
 
 what = OptionGroup("What to score")
 output = OptionGroup("Output")
@@ -153,11 +155,12 @@ def _groups(
 ) -> Iterator[list[_Line]]:
     """Yield scored lines in order, in groups that become ready together."""
     encoding, decode_errors = options["encoding"], options["decode_errors"]
+    form = FormNote(model, quiet=options["quiet"])
     for source in sources:
         file = source.name if len(sources) > 1 else None
         numbers = itertools.count(1)
         for blocks in source.documents(encoding, decode_errors, notes=notes):
-            score = _Scorer(model, options)
+            score = _Scorer(model, options, form)
             for lines in line_groups(blocks):
                 for scores in score(lines):
                     yield [_Line(file, next(numbers), score) for score in scores]
@@ -167,9 +170,10 @@ def _groups(
 class _Scorer:
     """Scores the lines of one text, group by group."""
 
-    def __init__(self, model: LanguageModel, options: dict[str, Any]) -> None:
+    def __init__(self, model: LanguageModel, options: dict[str, Any], form: FormNote) -> None:
         self._model = model
         self._per_token = options["per_token"]
+        self._form = form
         self._keeps_returns = keeps_returns(model)
         self._carries = options["carry"] and not model.checkpoint.config.corpus.lines
 
@@ -177,10 +181,15 @@ class _Scorer:
         """Yield the scores of lines, given with their line ends, as soon as they are computed."""
         if not self._carries:
             texts = [strip_line_end(line, keeps_returns=self._keeps_returns) for line in lines]
-            yield self._model.score(*texts, per_token=self._per_token)
+            scores = self._model.score(*texts, per_token=self._per_token)
+            self._form.check("\n".join(score.text for score in scores if score.unknown))
+            yield scores
             return
         for line in lines:
-            score = self._stateful_scorer.score(line, per_token=self._per_token)
+            read = self._model.normalized(line)
+            score = self._stateful_scorer.score(read, per_token=self._per_token)
+            if score.unknown:
+                self._form.check(line)
             yield [replace(score, text=strip_line_end(line, keeps_returns=self._keeps_returns))]
 
     @functools.cached_property
@@ -243,8 +252,12 @@ def _score_whole(
     several = len(sources) > 1
     alone = not several or not sys.stdout.isatty()
     with bar_over_files(sources, shown=not options["quiet"] and alone) as progress:
+        form = FormNote(model, quiet=options["quiet"])
         for index, source in enumerate(sources):
-            score = _whole(model, source, options, notes, progress)
+            texts = _texts(model, source, options, notes)
+            score = _whole(model, texts, options, progress)
+            if score.unknown:
+                form.check_all(texts)
             if options["as_json"]:
                 named = {"file": source.name} if several else {}
                 nats = {"nats_per_token": score.nats_per_token}
@@ -255,24 +268,25 @@ def _score_whole(
 
 
 def _whole(
-    model: LanguageModel,
-    source: Source,
-    options: dict[str, Any],
-    notes: Notes,
-    progress: ProgressBar,
+    model: LanguageModel, texts: Texts, options: dict[str, Any], progress: ProgressBar
 ) -> Score:
-    from charlstm.corpus.documents import Corpus
     from charlstm.evaluation.text_metrics import score_documents
 
-    encoding = options["encoding"]
     return score_documents(
         model.engine,
         model.tokenizer,
-        model.texts_of(Corpus((source,), encoding, options["decode_errors"], notes=notes)),
+        texts,
         per_token=options["per_token"],
         on_progress=progress.advance if progress.shown else None,
-        measure=lambda text: bytes_of(text, encoding),
+        measure=lambda text: bytes_of(text, options["encoding"]),
     )
+
+
+def _texts(model: LanguageModel, source: Source, options: dict[str, Any], notes: Notes) -> Texts:
+    from charlstm.corpus.documents import Corpus
+
+    encoding, decode_errors = options["encoding"], options["decode_errors"]
+    return model.texts_of(Corpus((source,), encoding, decode_errors, notes=notes))
 
 
 def _table(score: Score, file: str | None) -> str:

@@ -50,6 +50,13 @@ output = OptionGroup("Checkpoint and output")
     "samples from copies; but whoever has the checkpoint can test whether a line was trained on.",
 )
 @text.decoding
+@text.choice(
+    "--normalize",
+    among=["none", "nfc"],
+    default="none",
+    help="nfc: compose letters and their accents, so that ü is one character however the text "
+    "writes it. The model does the same with every prompt and text it is given.",
+)
 @text.file(
     "--valid",
     multiple=True,
@@ -57,10 +64,11 @@ output = OptionGroup("Checkpoint and output")
 )
 @text.number(
     "--valid-fraction",
-    within=Number(0, 1, min_open=True, max_open=True),
+    within=Number(0, 1, max_open=True),
     metavar="FRACTION",
     default=0.1,
-    help="Part of the corpus that validates: its end, or lines drawn by seed.",
+    help="Part of the corpus that validates: its end, or lines drawn by seed. 0: train on all of "
+    "it, without early stopping, and keep the last weights.",
 )
 @text.count(
     "--vocab-size",
@@ -180,7 +188,10 @@ output = OptionGroup("Checkpoint and output")
     "from_checkpoint",
     help="Fine-tune a trained model on this corpus; new symbols are added.",
 )
-@output.flag("--dry-run", help="Say what would be done and stop.")
+@output.flag(
+    "--dry-run",
+    help="Check all that a run would, say what it would do, and stop: nothing is written.",
+)
 @output.count(
     "--sample-every",
     least=0,
@@ -214,17 +225,14 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     with Signals() as signals:
         from charlstm.cli.train_report import OtherReport, TrainReport
         from charlstm.distributed.workers import workers_in_environment
-        from charlstm.training.run import train_run
-        from charlstm.training.setup import prepared_run
+        from charlstm.training.run import rehearse_run, train_run
 
         with workers_in_environment(_kind(options), say) as workers:
             shown = {"quiet": options["quiet"], "as_json": options["as_json"]}
             report = workers.observer(TrainReport(signals, **shown), OtherReport(signals, **shown))
             request = request_of(options["corpus"], chosen)
             if options["dry_run"]:
-                with prepared_run(request, workers) as run:
-                    report.on_plan(run)
-                report.show_plan(run)
+                report.show_plan(rehearse_run(request, report, began=ctx.obj, workers=workers))
                 return
             with contextlib.closing(report):
                 run, result = train_run(request, report, began=ctx.obj, workers=workers)

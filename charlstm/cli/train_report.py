@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from charlstm.cli.descriptions import describe_hardware, describe_plan, show_perplexity
+from charlstm.cli.descriptions import describe_evaluation, describe_hardware, describe_plan
 from charlstm.cli.output import note, write_json, write_text
 from charlstm.errors import StorageError
 from charlstm.training.observer import Hardware, Observer, TrainingResult
@@ -62,7 +62,7 @@ class TrainReport(Observer):
             for sentence in run.prepared.notes:
                 note(sentence)
             note(describe_plan(run))
-        _warn_unknown(run)
+        _warn_unknown(run, self.quiet)
         _warn_memory(run)
 
     def on_start(self, hardware: Hardware, step: int, steps: int | None) -> None:
@@ -93,9 +93,11 @@ class TrainReport(Observer):
             return
         from charlstm.metrics import bits_per_character
 
-        origin = self.run.config.provenance
-        tokens_per_character = origin.valid_tokens / max(1, origin.valid_characters)
-        bits = bits_per_character(loss * tokens_per_character, 1)
+        store, statistics = self.run.prepared.store, self.run.prepared.statistics
+        tokens, characters = store.valid_tokens, statistics.valid_characters
+        if not self.run.config.corpus.validates:
+            tokens, characters = store.train_tokens, statistics.train_characters
+        bits = bits_per_character(loss * tokens, max(1, characters))
         text = f"loss {loss:.3f}, {bits:.3f} bits/char"
         if self._by_time:
             self.bar.set_postfix_str(f"{text}, {tokens_per_second:,.0f} tok/s", refresh=False)
@@ -109,16 +111,7 @@ class TrainReport(Observer):
     ) -> None:
         """Print the figures, and now and then a sample."""
         self.evaluations += 1
-        train = "" if figures.train_loss is None else f"train {figures.train_loss:.4f}  "
-        words = ""
-        if self.run.config.tokenizer.level == "word":
-            words = f"  perplexity {show_perplexity(figures.valid_perplexity)} per token, "
-            words += f"{show_perplexity(figures.valid_word_perplexity)} per word"
-        self._say(
-            f"step {figures.step:>6,}  epoch {figures.epoch:6.2f}  {train}"
-            f"valid {figures.valid_loss:.4f} nats  {figures.valid_bits_per_character:.4f} bits/char"
-            f"{words}  {figures.seconds:,.0f} s{'  best' if is_best else ''}"
-        )
+        self._say(describe_evaluation(figures, is_best, self.run.config.tokenizer.level))
         every = self.run.config.train.sample_every
         if not self.quiet and every and self.evaluations % every == 0:
             self._say(self._sample(weights()))
@@ -243,16 +236,17 @@ def _planned(run: Run) -> dict[str, Any]:
 def _warn_outcome(run: Run, result: TrainingResult, quiet: bool) -> None:
     """Say what the figures alone don't show: an early stop, or a model that learned little."""
     best = result.best
+    loss = best.valid_loss if run.config.corpus.validates else best.train_loss
     if result.stop_reason == "early stopping" and not quiet:
         note(
             f"Stopped early at step {result.step:,}: no evaluation was better than that of step "
             f"{best.step:,} for {run.config.train.patience} evaluations (--patience)"
         )
     guess = run.config.provenance.frequency_loss or math.log(run.config.model.vocab_size)
-    if best.valid_loss is not None and best.valid_loss > guess:
+    if loss is not None and loss > guess:
         note(
             f"Warning: the model predicts worse than plain token frequencies "
-            f"({best.valid_loss:.3g} against {guess:.3g} nats): train longer, or with a lower "
+            f"({loss:.3g} against {guess:.3g} nats): train longer, or with a lower "
             f"--learning-rate than {run.config.train.learning_rate:g}"
         )
 
@@ -269,14 +263,27 @@ def _equivalent(run: Run, result: TrainingResult) -> str:
     )
 
 
-def _warn_unknown(run: Run) -> None:
+def _warn_unknown(run: Run, quiet: bool) -> None:
+    """Warn of characters that training does not see, or that another form of Unicode explains."""
     from collections import Counter
 
-    from charlstm.tokenizer.unknown import describe_unknown
+    from charlstm.tokenizer.unknown import (
+        describe_other_form,
+        describe_unknown,
+        other_form_of_added,
+    )
 
+    if run.parent is not None and not quiet:
+        base, own = run.parent.tokenizer, run.prepared.tokenizer
+        added = (token for token in own.vocabulary[len(base.vocabulary) :] if len(token) == 1)
+        if form := other_form_of_added(base, list(added)):
+            note(f"Note: {describe_other_form(form)}")
     if unknown := run.prepared.statistics.valid_unknown:
         found = describe_unknown(Counter(unknown))
         note(f"Warning: the validation text has {found} that the training text lacks")
+        form = other_form_of_added(run.prepared.tokenizer, unknown)
+        if form and not quiet:
+            note(f"Note: {describe_other_form(form)}")
 
 
 def _warn_memory(run: Run) -> None:

@@ -15,8 +15,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
-from charlstm.config import FILES, Division
+from charlstm.config import FILES, Division, Normalization
 from charlstm.corpus.lines import split_lines
+from charlstm.corpus.normalization import normalized_blocks
 from charlstm.corpus.notes import Notes
 from charlstm.corpus.reading import (
     ADDRESSES,
@@ -55,6 +56,7 @@ class Corpus:
         encoding: the encoding of every file.
         decode_errors: whether a byte that doesn't decode is an error or becomes U+FFFD.
         division: what a document is.
+        normalize: the Unicode form that the text is brought into.
         addresses: the addresses that the user gave, for messages.
         notes: what the user should know about the text, as far as it has been read.
     """
@@ -63,6 +65,7 @@ class Corpus:
     encoding: str = "utf-8"
     decode_errors: DecodeErrors = "strict"
     division: Division = FILES
+    normalize: Normalization = "none"
     addresses: tuple[str, ...] = ()
     notes: Notes = field(default_factory=Notes, repr=False, compare=False)
 
@@ -101,12 +104,13 @@ class Corpus:
                 has more than ``LONGEST_LINE`` characters and lines are documents.
         """
         for source in self.sources:
-            for blocks in source.documents(
+            for read in source.documents(
                 self.encoding,
                 self.decode_errors,
                 mark_is_text=self.division.rules == 1,
                 notes=self.notes,
             ):
+                blocks = normalized_blocks(read, self.normalize)
                 yield from (
                     _cut_lines(source.name, blocks) if self.division.lines else _cut_blocks(blocks)
                 )
@@ -141,6 +145,7 @@ def open_corpus(
     encoding: str = "utf-8",
     decode_errors: DecodeErrors = "strict",
     division: Division = FILES,
+    normalize: Normalization = "none",
     stdin: Path | None = None,
 ) -> Corpus:
     """Return the corpus of all files that the addresses name; a file named twice counts once.
@@ -164,7 +169,13 @@ def open_corpus(
         for source in find_sources(address, encoding, stdin, notes):
             unique.setdefault((type(source), os.path.realpath(source.path)), source)
     return Corpus(
-        tuple(unique.values()), encoding, decode_errors, division, tuple(addresses), notes
+        tuple(unique.values()),
+        encoding,
+        decode_errors,
+        division,
+        normalize,
+        tuple(addresses),
+        notes,
     )
 
 

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
+    from charlstm.config import Normalization
     from charlstm.corpus.notes import Notes
     from charlstm.corpus.reading import DecodeErrors
 
@@ -111,6 +112,7 @@ def hashes_of_files(
     *,
     encoding: str = "utf-8",
     decode_errors: DecodeErrors = "strict",
+    normalize: Normalization = "none",
     notes: Notes | None = None,
 ) -> LineHashes:
     """Return the lines of files, which are found, decompressed and decoded as for training.
@@ -119,6 +121,7 @@ def hashes_of_files(
         paths: the files, or other addresses of texts.
         encoding: their encoding.
         decode_errors: whether a byte that doesn't decode is an error or becomes U+FFFD.
+        normalize: the Unicode form that they are brought into.
         notes: is told what the user should know about them.
 
     Raises:
@@ -135,6 +138,7 @@ def hashes_of_files(
         encoding=encoding,
         decode_errors=decode_errors,
         division=Division(unit="line"),
+        normalize=normalize,
     )
     lines = LineHashes.from_lines(chunk.text for chunk in corpus.chunks())
     if notes is not None:

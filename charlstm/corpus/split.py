@@ -7,12 +7,22 @@ the text validates; if lines are, a keyed hash of each line decides.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import re
 from collections.abc import Iterator
 
 from charlstm.corpus.documents import Chunk, Corpus
+from charlstm.tokenizer.segmentation import is_between_clusters, is_between_tokens
 
 _WHITE_SPACE = re.compile(r"\s")
+
+# White space comes soon within so many characters that half of the validation text is left, but in
+# any case within the length of a word.
+_SOON, _WORD = 4096, 32
+# The fewest characters of a validation text.
+_LEAST = 3
+# Characters within which another boundary is looked for.
+_NEAR = 256
 
 
 def divide(
@@ -30,11 +40,19 @@ def divide(
         fraction: the part that validates, in (0, 1).
         seed: the key of the hash of lines; not used if files are documents.
         whole_words: whether to move the boundary to the next white space character, which then
-            starts the validation text, or to the document's end if that comes first.
+            starts the validation text, or to the document's end if that comes first. If neither
+            comes soon, as in a text without white space, it moves to the next boundary of tokens,
+            or else of characters with their marks.
     """
     if corpus.division.lines:
         return ((_is_drawn(chunk.text, fraction, seed), chunk) for chunk in corpus.chunks())
-    return _divide_at(corpus.chunks(), int((1 - fraction) * characters), whole_words)
+    boundary = int((1 - fraction) * characters)
+    if not whole_words:
+        return _divide_at(corpus.chunks(), boundary)
+    left = characters - boundary
+    near = min(_SOON, max(_WORD, left // 2), left - _LEAST)
+    reach = characters if corpus.division.rules == 1 else max(0, near)
+    return _divide_between_words(corpus.chunks(), boundary, reach)
 
 
 def _is_drawn(line: str, fraction: float, seed: int) -> bool:
@@ -43,26 +61,75 @@ def _is_drawn(line: str, fraction: float, seed: int) -> bool:
     return int.from_bytes(digest, "little") < fraction * 2**64
 
 
-def _divide_at(
-    chunks: Iterator[Chunk], boundary: int, whole_words: bool
-) -> Iterator[tuple[bool, Chunk]]:
+def _divide_at(chunks: Iterator[Chunk], boundary: int) -> Iterator[tuple[bool, Chunk]]:
+    """Divide at an exact character."""
     left = boundary
-    validates = left <= 0
-    for text, ends_document in chunks:
-        cut = 0 if validates else _boundary_in(text, max(left, 0), whole_words)
-        head, tail = text[:cut], text[cut:]
-        if head:
-            yield False, Chunk(head, ends_document and not tail)
-        if tail:
-            yield True, Chunk(tail, ends_document)
-        left -= len(text)
-        reached = left <= 0 and (ends_document or not whole_words)
-        validates = validates or bool(tail) or reached
+    for chunk in chunks:
+        yield from _parts(chunk, max(0, left))
+        left -= len(chunk.text)
 
 
-def _boundary_in(text: str, start: int, whole_words: bool) -> int:
-    """Return the index in ``text`` at which validation starts; its length if it does not."""
-    if not whole_words or start >= len(text):
-        return min(start, len(text))
-    match = _WHITE_SPACE.search(text, start)
-    return match.start() if match else len(text)
+def _divide_between_words(
+    chunks: Iterator[Chunk], boundary: int, reach: int
+) -> Iterator[tuple[bool, Chunk]]:
+    """Divide at a boundary of words at or after a character, the same in whatever chunks."""
+    read, before = 0, ""
+    for chunk in chunks:
+        start = boundary - read
+        if start >= len(chunk.text):
+            yield False, chunk
+            before = "" if chunk.ends_document else chunk.text[-1:]
+        else:
+            held = _ahead(chunk, chunks, start + reach + 1)
+            ahead = "".join(each.text for each in held)
+            before = ahead[start - 1 : start] or before
+            # A document that begins at the boundary validates as a whole.
+            cut = start
+            if before:
+                cut += _boundary_in(before, ahead[start:], reach, ends=held[-1].ends_document)
+            for each in held:
+                yield from _parts(each, max(0, cut))
+                cut -= len(each.text)
+            break
+        read += len(chunk.text)
+    yield from ((True, chunk) for chunk in chunks)
+
+
+def _ahead(chunk: Chunk, chunks: Iterator[Chunk], least: int) -> list[Chunk]:
+    """Return a chunk and as many of its document after it as make ``least`` characters."""
+    held, length = [chunk], len(chunk.text)
+    while length < least and not held[-1].ends_document:
+        held.append(next(chunks))
+        length += len(held[-1].text)
+    return held
+
+
+def _parts(chunk: Chunk, cut: int) -> Iterator[tuple[bool, Chunk]]:
+    """Yield the part of a chunk that trains, then the part that validates, if there are such."""
+    head, tail = chunk.text[:cut], chunk.text[cut:]
+    if head:
+        yield False, Chunk(head, chunk.ends_document and not tail)
+    if tail:
+        yield True, Chunk(tail, chunk.ends_document)
+
+
+def _boundary_in(before: str, text: str, reach: int, *, ends: bool) -> int:
+    """Return the index in ``text`` at which validation starts; its length if it does not.
+
+    Args:
+        before: the character before the text.
+        text: the text from the character on at which validation starts at the earliest.
+        reach: how far away white space may be.
+        ends: whether the text is all that is left of its document.
+    """
+    match = _WHITE_SPACE.search(text, 0, reach + 1)
+    if match:
+        return match.start()
+    if ends and len(text) <= reach:
+        return len(text)
+    pairs = list(itertools.pairwise(before + text[: min(_NEAR, reach + 1)]))
+    for divides in (is_between_tokens, is_between_clusters):
+        for index, pair in enumerate(pairs):
+            if divides(*pair):
+                return index
+    return 0

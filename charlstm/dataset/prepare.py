@@ -266,6 +266,7 @@ def _open(config: CorpusConfig, addresses: tuple[str, ...], stdin: Path | None) 
         encoding=config.encoding,
         decode_errors=config.decode_errors,
         division=config.division,
+        normalize=config.normalize,
         stdin=stdin,
     )
 

@@ -7,6 +7,7 @@ It does not know files or how figures are printed.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
@@ -15,7 +16,7 @@ from charlstm.corpus.word_count import WordCounter
 from charlstm.engine.inference import Engine
 from charlstm.errors import CorpusError
 from charlstm.evaluation.scoring import Score, add_scores, score_lines, score_stream
-from charlstm.metrics import perplexity
+from charlstm.metrics import has_words, perplexity
 from charlstm.tokenizer.base import Tokenizer
 from charlstm.tokenizer.segmentation import tokens_of
 
@@ -47,7 +48,7 @@ class TextFigures:
         perplexity: per token, comparable only with the same tokenizer; infinite if it is too large
             for a float.
         perplexity_known: the same over the tokens in the vocabulary; NaN if there are none.
-        word_perplexity: per word; NaN if there are none.
+        word_perplexity: per word; NaN if there is hardly any white space.
         tokens: tokens scored, with the ends of documents if the model has learned these.
         characters: code points; with a model trained on lines, each line end is one.
         unknown: tokens that are not in the vocabulary.
@@ -203,7 +204,11 @@ def figures_of(score: Score, words: int) -> TextFigures:
         bits_per_character=score.bits_per_character,
         perplexity=score.perplexity,
         perplexity_known=perplexity(known_nats, known),
-        word_perplexity=perplexity(-score.log_probability, words),
+        word_perplexity=(
+            perplexity(-score.log_probability, words)
+            if has_words(score.characters, words)
+            else math.nan
+        ),
         tokens=score.tokens,
         characters=score.characters,
         unknown=score.unknown,

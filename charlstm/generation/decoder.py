@@ -73,6 +73,11 @@ class Sample(msgspec.Struct, frozen=True, omit_defaults=True):
     symbols: tuple[SampledToken, ...] | None = None
 
 
+def with_prompt(sample: Sample, prompt: str) -> Sample:
+    """Return a sample with its prompt as it was given."""
+    return sample if sample.prompt == prompt else msgspec.structs.replace(sample, prompt=prompt)
+
+
 def generate(
     engine: Engine,
     tokenizer: Tokenizer,

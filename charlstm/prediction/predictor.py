@@ -11,7 +11,7 @@ This module knows the engine and the tokenizer. It does not know files or the co
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,14 +63,20 @@ class Predictor:
         engine: a trained model.
         tokenizer: the tokenizer the model was trained with.
         grammar: ``grammar_of(tokenizer)``, which takes time to build.
+        normalized: brings a prompt into the form that the model reads; by default it stays.
 
     Attributes:
         rows: how many rows the engine has computed for searches so far.
     """
 
     def __init__(
-        self, engine: Engine, tokenizer: Tokenizer, grammar: Grammar | None = None
+        self,
+        engine: Engine,
+        tokenizer: Tokenizer,
+        grammar: Grammar | None = None,
+        normalized: Callable[[str], str] = str,
     ) -> None:
+        self._normalized = normalized
         self._engine = engine
         self._tokenizer = tokenizer
         self._grammar = grammar or grammar_of(tokenizer)
@@ -113,6 +119,7 @@ class Predictor:
             ConfigError: if ``top`` is less than 1.
         """
         _check(top=top)
+        prompt = self._normalized(prompt)
         word = partial_word(prompt)
         space = self._tokenizer.spells and not word.typed and word.space != ""
         logits, _ = self._prompts.read(
@@ -128,7 +135,7 @@ class Predictor:
 
     def context(self, prompt: str) -> Context:
         """Read a prompt, starting from the longest beginning that was read recently."""
-        ids, typed, unread = self._grammar.split(prompt)
+        ids, typed, unread = self._grammar.split(self._normalized(prompt))
         return Context(*self._prompts.read(ids), typed, unread)
 
     def likeliest(

@@ -91,6 +91,16 @@ def _create_beside(path: Path, suffix: str) -> Path:
             return temporary
 
 
+def check_writable(folder: Path, name: str) -> None:
+    """Check that a file of this name could be written; nothing is left behind.
+
+    Raises:
+        StorageError: if the file system refuses.
+    """
+    with storage_errors(folder / name):
+        _create_beside(folder / name, ".tmp").unlink()
+
+
 def sync_file(path: Path) -> None:
     """Make a file's content, or the names in a folder, durable."""
     descriptor = os.open(path, os.O_RDONLY)

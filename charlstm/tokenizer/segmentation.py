@@ -8,6 +8,7 @@ vocabularies or ids.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import deque
 from collections.abc import Iterator
 from enum import IntEnum
@@ -97,6 +98,38 @@ def kind_of(character: str) -> Kind:
     if re.match(r"\d", character):
         return Kind.DIGIT
     return Kind.ALONE if re.match(r"[^\W_]", character) else Kind.OTHER
+
+
+def is_between_tokens(before: str, after: str) -> bool:
+    """Whether no token holds these two neighbors, and a text cut there has the same tokens.
+
+    It may have them too where this is false: only two characters are looked at.
+    """
+    if before in "\r\n" or after in "\r\n":
+        return before + after != "\r\n" and not (before.isspace() and after.isspace())
+    kinds = kind_of(before), kind_of(after)
+    if Kind.SPACE in kinds:
+        return kinds[1] == Kind.SPACE and kinds[0] != Kind.SPACE
+    in_word = all(kind in (Kind.LETTER, Kind.MARK, Kind.APOSTROPHE) for kind in kinds)
+    in_tag = before in "</" or after == ">"
+    same = before == after or kinds == (Kind.DIGIT, Kind.DIGIT)
+    return not (in_word or in_tag or same) and is_between_clusters(before, after)
+
+
+def is_between_clusters(before: str, after: str) -> bool:
+    """Whether two neighbors are not one character to a reader: no letter and its mark, no emoji."""
+    if before + after == "\r\n" or "\u200d" in (before, after):
+        return False
+    if unicodedata.category(after).startswith("M"):
+        return False
+    joined = (_EMOJI_MODIFIER.match(after), _FLAG.fullmatch(before + after))
+    return not any((*joined, _JAMO.fullmatch(before + after)))
+
+
+_EMOJI_MODIFIER = re.compile("[\U0001f3fb-\U0001f3ff\U000e0020-\U000e007f]")
+_FLAG = re.compile("[\U0001f1e6-\U0001f1ff]{2}")
+# The parts of a Korean syllable, the last two of which may follow a composed one.
+_JAMO = re.compile("[\u1100-\u11ff\uac00-\ud7a3][\u1160-\u11ff]|[\u1100-\u115f][\uac00-\ud7a3]")
 
 
 class PartialWord(NamedTuple):

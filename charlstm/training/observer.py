@@ -71,7 +71,8 @@ class Observer:
 
         Args:
             figures: what was measured.
-            is_best: whether the validation loss is the lowest so far.
+            is_best: whether the checkpoint now holds these weights: because the validation loss is
+                the lowest so far, or because nothing validates.
             weights: returns a copy of the current weights.
         """
 

@@ -17,6 +17,7 @@ from charlstm.config import (
     CorpusConfig,
     Division,
     Level,
+    Normalization,
     Optimizer,
     Precision,
     TokenizerConfig,
@@ -41,6 +42,7 @@ class TrainOptions(TypedDict, total=False):
     no_index: bool
     encoding: str | None
     decode_errors: Literal["strict", "replace"] | None
+    normalize: Normalization | None
     valid: Address | Iterable[Address] | None
     valid_fraction: float | None
     vocab_size: int | None
@@ -93,6 +95,7 @@ WITH_RESUME = {"resume", "threads"}
 # Options that a model to fine-tune has decided already.
 OF_THE_PARENT = {
     *("level", "vocab_size", "min_count", "size", "layers", "units", "embedding", "tie"),
+    "normalize",
 }
 
 MOST_THREADS = 1024
@@ -175,6 +178,11 @@ def check_options(
             f"{spelled.name('valid')} names the validation text, so leave "
             f"{spelled.name('valid_fraction')} out"
         )
+    if chosen.get("valid_fraction") == 0 and "patience" in chosen:
+        raise UsageError(
+            f"{spelled.setting('valid_fraction', 0)} leaves no text to validate on, so that "
+            f"{spelled.name('patience')} has no effect: leave one of them out"
+        )
     _check_text_options(chosen, spelled)
 
 
@@ -224,7 +232,7 @@ def request_of(
         raise ConfigError(f"threads is {threads!r}: expected a whole number, 1 to {MOST_THREADS}")
     if "resume" in chosen:
         return Resumption(_folder(chosen, "resume"), threads)
-    settings = selected(chosen, "encoding", "decode_errors", "valid_fraction", "seed")
+    settings = selected(chosen, "encoding", "decode_errors", "normalize", "valid_fraction", "seed")
     return Request(
         corpus=CorpusConfig(
             addresses=addresses_of(corpus),

@@ -36,6 +36,9 @@ from charlstm.training.presets import (
 # The largest number of evaluations that a configuration can hold.
 LARGEST = 2**31 - 1
 
+# The fewest tokens of a validation text.
+LEAST_VALID = 3
+
 TRAIN_FIELDS = frozenset(TrainConfig.__struct_fields__)
 
 
@@ -74,6 +77,7 @@ class TextFacts(NamedTuple):
         train_tokens: tokens of the training text.
         valid_tokens: tokens of the validation text.
         characters_per_token: mean length of a token, for messages.
+        valid_fraction: the part of the text that validates; ``None`` if another text does.
     """
 
     level: Level
@@ -81,6 +85,7 @@ class TextFacts(NamedTuple):
     train_tokens: int
     valid_tokens: int
     characters_per_token: float
+    valid_fraction: float | None = 0.1
 
 
 def make_plan(
@@ -246,16 +251,26 @@ def _batches(train_tokens: int, level: Level) -> dict[str, int]:
 def _check_length(text: TextFacts, streams: int, sequence_length: int) -> None:
     needed = streams * sequence_length
     if text.train_tokens < needed:
-        characters = math.ceil(needed * max(1.0, text.characters_per_token) / 0.9)
+        fraction = text.valid_fraction or 0.0
+        characters = math.ceil(needed * max(1.0, text.characters_per_token) / (1 - fraction))
+        # What validates may be enough to train on too.
+        lower = fraction and text.train_tokens + text.valid_tokens >= needed + LEAST_VALID
+        remedy = f"lower --valid-fraction from {fraction:g}, " if lower else ""
         raise CorpusError(
             f"the corpus is too short: {text.train_tokens:,} tokens to train on, but one batch of "
-            f"{streams} streams of {sequence_length} tokens needs {needed:,}; bring at least about "
-            f"{characters:,} characters, or lower --streams or --sequence-length"
+            f"{streams} streams of {sequence_length} tokens needs {needed:,}; {remedy}bring at "
+            f"least about {characters:,} characters, or lower --streams or --sequence-length"
         )
-    if text.valid_tokens < 3:
+    if text.valid_tokens < LEAST_VALID and text.valid_fraction is None:
+        raise CorpusError(
+            f"the text of --valid is too short: it has {text.valid_tokens} tokens to predict and "
+            f"needs {LEAST_VALID}; name a longer one"
+        )
+    if text.valid_tokens < LEAST_VALID and text.valid_fraction:
         raise CorpusError(
             "the corpus leaves no text to validate on: bring more text (with --lines, more lines "
-            "that differ), raise --valid-fraction, or name a file with --valid"
+            "that differ), raise --valid-fraction, name a file with --valid, or train on all of it "
+            "with --valid-fraction 0"
         )
 
 

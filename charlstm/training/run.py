@@ -12,12 +12,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from charlstm.checkpoint import schema
-from charlstm.checkpoint.folder import create_checkpoint, lock_folder
+from charlstm.checkpoint import reader, schema
+from charlstm.checkpoint.folder import check_free, create_checkpoint, lock_folder
 from charlstm.dataset.batches import replacement_rates
 from charlstm.distributed.agreement import Terms, resumed_state
 from charlstm.distributed.workers import Workers
-from charlstm.system.files import replaced_atomically
+from charlstm.system.files import check_writable, replaced_atomically
 from charlstm.system.hardware import processor_count
 from charlstm.system.out_of_memory import is_out_of_memory
 from charlstm.training.observer import Observer, TrainingResult
@@ -65,6 +65,26 @@ def train_run(
         )
 
 
+def rehearse_run(
+    request: Request | Resumption, observer: Observer, *, began: float, workers: Workers
+) -> Run:
+    """Prepare a run, report the plan, and check all that ``train_run`` does before it trains.
+
+    Nothing is written but the cache, and TensorFlow is not loaded. The arguments and the errors are
+    those of ``train_run``.
+    """
+    overwrite = isinstance(request, Request) and request.overwrite
+    with prepared_run(request, workers) as run:
+        observer.on_plan(run)
+        with (
+            _agreed(run, began, workers, keeps=False) as (agreed, _),
+            workers.once(_checked(agreed, overwrite)),
+        ):
+            pass
+    workers.barrier_and_leave()
+    return agreed
+
+
 def execute(
     run: Run,
     observer: Observer,
@@ -88,10 +108,7 @@ def execute(
         CharlstmError: if the folder can't be created, a file can't be written or training fails.
     """
     workers = workers or Workers()
-    # The folder is locked first, so that no other process changes what the workers compare.
-    with workers.once(lock_folder(run.folder)), _memory_errors():
-        terms = workers.agreed(Terms(run.config, str(run.folder), began, _state(run)))
-        run = replace(run, config=terms.config)
+    with _agreed(run, began, workers) as (run, terms):
         replicas = _replicas(run, threads, workers)
         with replicas.lost_worker_named():
             # The network is built before anything is written or replaced: building may fail.
@@ -104,6 +121,30 @@ def execute(
             result = trainer.run()
     workers.barrier_and_leave()
     return result
+
+
+@contextlib.contextmanager
+def _agreed(
+    run: Run, began: float, workers: Workers, *, keeps: bool = True
+) -> Iterator[tuple[Run, Terms]]:
+    """Lock the folder and agree with all workers; yield the run as agreed.
+
+    The folder is locked first, so that no other process changes what the workers compare.
+    """
+    with workers.once(lock_folder(run.folder, keeps=keeps)), _memory_errors():
+        terms = workers.agreed(Terms(run.config, str(run.folder), began, _state(run)))
+        yield replace(run, config=terms.config), terms
+
+
+@contextlib.contextmanager
+def _checked(run: Run, overwrite: bool) -> Iterator[None]:
+    """Check what creating the checkpoint or going on with it would fail for."""
+    if run.resumes:
+        reader.read_history(run.folder)
+    else:
+        check_free(run.folder, overwrite=overwrite)
+    check_writable(run.folder, schema.RESUME if run.resumes else schema.TOKENIZER)
+    yield
 
 
 def _state(run: Run) -> str:

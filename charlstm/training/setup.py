@@ -16,10 +16,9 @@ from charlstm.arrays import Weights
 from charlstm.checkpoint import reader, resume, schema
 from charlstm.checkpoint.folder import (
     CHECKPOINTS,
-    already_exists_error,
+    check_free,
     check_idle,
     free_folder,
-    holds_checkpoint,
 )
 from charlstm.checkpoint.resume import Progress
 from charlstm.checkpoint.schema import Checkpoint, Provenance, RunConfig
@@ -53,6 +52,7 @@ class Run:
         stdin: file with the text that came through standard input.
         lines: hashes of the training lines to store.
         corpus: the text with full addresses, which ``config`` does not have.
+        parent: the model to fine-tune.
     """
 
     folder: Path
@@ -65,6 +65,7 @@ class Run:
     stdin: Path | None = None
     lines: LineHashes | None = None
     corpus: CorpusConfig | None = None
+    parent: Checkpoint | None = None
 
 
 @contextlib.contextmanager
@@ -102,6 +103,9 @@ def new_run(request: Request, stdin: Path | None, workers: int = 1) -> Run:
     """
     parent = reader.read_checkpoint(request.parent) if request.parent else None
     _check_output(request)
+    if parent:  # whose vocabulary is of texts in its form
+        corpus = request.corpus.replace(normalize=parent.config.corpus.normalize)
+        request = replace(request, corpus=corpus)
     tokenizing = parent.config.tokenizer if parent else request.tokenizer
     base = parent.tokenizer if parent else None
     prepared = prepare(request.corpus, tokenizing, stdin=stdin, base=base)
@@ -110,6 +114,7 @@ def new_run(request: Request, stdin: Path | None, workers: int = 1) -> Run:
         model = parent.config.model.replace(vocab_size=prepared.tokenizer.vocab_size)
     plan = _plan(
         prepared,
+        request.corpus,
         tokenizing,
         request.size,
         request.choices,
@@ -130,9 +135,17 @@ def new_run(request: Request, stdin: Path | None, workers: int = 1) -> Run:
     )
     weights = grown_weights(parent, plan.model.vocab_size, plan.train.seed) if parent else None
     sha256 = parent.sha256 if parent else ""
-    corpus = _renamed(request.corpus, _absolute)
     return Run(
-        folder, config, prepared, plan, weights, sha256, stdin=stdin, lines=lines, corpus=corpus
+        folder,
+        config,
+        prepared,
+        plan,
+        weights,
+        sha256,
+        stdin=stdin,
+        lines=lines,
+        corpus=_renamed(request.corpus, _absolute),
+        parent=parent,
     )
 
 
@@ -169,7 +182,13 @@ def resumed_run(folder: Path) -> Run:
         ) from error
     chosen = {name: getattr(config.train, name) for name in config.train.__struct_fields__}
     plan = _plan(
-        prepared, config.tokenizer, "auto", chosen, model=config.model, processors=processor_count()
+        prepared,
+        config.corpus,
+        config.tokenizer,
+        "auto",
+        chosen,
+        model=config.model,
+        processors=processor_count(),
     )
     return Run(folder, config, prepared, plan, resumes=True)
 
@@ -178,12 +197,12 @@ def _check_output(request: Request) -> None:
     """Raise ``CheckpointError`` if the output folder is in use, before the corpus is read."""
     if request.output:
         check_idle(request.output)
-    if request.output and not request.overwrite and holds_checkpoint(request.output):
-        raise already_exists_error(request.output)
+        check_free(request.output, overwrite=request.overwrite)
 
 
 def _plan(
     prepared: Prepared,
+    corpus: CorpusConfig,
     tokenizing: TokenizerConfig,
     size: str,
     choices: dict[str, Any],
@@ -196,6 +215,7 @@ def _plan(
         train_tokens=store.train_tokens,
         valid_tokens=store.valid_tokens,
         characters_per_token=statistics.train_characters / max(1, store.train_tokens),
+        valid_fraction=None if corpus.valid else corpus.valid_fraction,
     )
     return make_plan(
         text,

@@ -28,7 +28,7 @@ from charlstm.dataset.batches import Streams
 from charlstm.dataset.store import TokenStore
 from charlstm.distributed.replicas import ReplicaGroup
 from charlstm.errors import StorageError
-from charlstm.metrics import bits_per_character, perplexity
+from charlstm.metrics import bits_per_character, has_words, perplexity
 from charlstm.network.lstm import gpu_visible
 from charlstm.network.model import set_weights, weights_of
 from charlstm.training.budget import Budget, Workload
@@ -82,6 +82,7 @@ class Trainer:
         self.folder, self.config, self.observer = folder, config, observer
         self.settings = train = config.train
         self.valid, self.lengths = store.valid, lengths
+        self.validates = config.corpus.validates
         self.streams = Streams(
             store.train,
             train.streams,
@@ -240,7 +241,8 @@ class Trainer:
     def evaluate(self) -> None:
         """Measure the validation loss, store the weights if they are the best, and save.
 
-        If the observer asks to stop meanwhile, nothing changes.
+        If nothing validates, the latest weights are stored. If the observer asks to stop
+        meanwhile, nothing changes.
 
         Raises:
             TrainingError: if the loss is not finite or has exploded.
@@ -248,15 +250,16 @@ class Trainer:
         """
         self.replicas.sync()
         begin = self.budget.elapsed()
-        loss = self.runner.validate(self.valid, self._should_stop)
-        if loss is None:
+        loss = self.runner.validate(self.valid, self._should_stop) if self.validates else None
+        if loss is None and self.validates:
             return
         self.replicas.sync()
         seconds = self.budget.evaluated(begin)
-        self.check.loss("validation", loss, self.progress.step)
+        if loss is not None:
+            self.check.loss("validation", loss, self.progress.step)
         figures = self._figures(loss)
         best = self.progress.best
-        is_best = best is None or loss < (best.valid_loss or math.inf)
+        is_best = best is None or loss is None or loss < (best.valid_loss or math.inf)
         self._advance(
             best=figures if is_best else best,
             waited=0 if is_best else self.progress.waited + 1,
@@ -292,7 +295,11 @@ class Trainer:
             valid_loss=valid_loss,
             valid_bits_per_character=bits_per_character(nats, max(1, lengths.characters)),
             valid_perplexity=perplexity(valid_loss),
-            valid_word_perplexity=perplexity(nats, max(1, lengths.words)),
+            valid_word_perplexity=(
+                perplexity(nats, lengths.words)
+                if has_words(lengths.characters, lengths.words)
+                else None
+            ),
         )
 
     def _watch_overfitting(self, now: Figures) -> None:
@@ -329,11 +336,13 @@ class Trainer:
         self.budget.saved(begin)
 
     def _end(self, reason: StopReason) -> TrainingResult:
+        kept = None
         if reason == "interrupted":
             self.save()
-            if self.progress.best is None:
+            if self.progress.best is None or not (self.validates or self._is_evaluated()):
                 # Store the weights all the same, so that the folder is a usable checkpoint.
-                self._store_weights(self._figures(None))
+                kept = self._figures(None)
+                self._store_weights(kept)
         else:
             if not self._is_evaluated():
                 self.evaluate()
@@ -347,6 +356,6 @@ class Trainer:
             tokens=figures.tokens,
             seconds=figures.seconds,
             tokens_per_second=self.budget.tokens_per_second(),
-            best=self.progress.best or figures,
+            best=kept or self.progress.best or figures,
             stop_reason=reason,
         )

@@ -95,6 +95,8 @@ TRAIN = [
     Case("standard input twice", "train - -"),
     Case("two budgets", "train tale.txt --epochs 2 --minutes 1"),
     Case("two validation texts", "train tale.txt --valid tale.txt --valid-fraction 0.2"),
+    Case("patience without validation", "train tale.txt --valid-fraction 0 --patience 3"),
+    Case("nearly all validates", "train tale.txt --valid-fraction 0.99"),
     Case("--overwrite without a folder", "train tale.txt --overwrite"),
     Case("all text validates", "train tale.txt --valid tale.txt"),
     Case("--min-count of characters", "train tale.txt --min-count 3"),

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from charlstm.config import Division
 from charlstm.corpus import reading
 from charlstm.corpus.split import divide
 from tests.texts import (
@@ -32,8 +33,11 @@ def boundary_of(contents, fraction, whole_words):
     text = "".join(contents)
     ends = set(itertools.accumulate(map(len, contents)))
     position = int((1 - fraction) * len(text))
+    exact, reach = position, min(max(32, (len(text) - position) // 2), len(text) - position - 3)
     while whole_words and position not in {0, *ends} and not text[position].isspace():
         position += 1
+        if position - exact > max(0, reach):
+            return None
     return position
 
 
@@ -45,7 +49,70 @@ def test_the_first_part_trains_and_the_rest_validates(folder, contents, size, pa
     assert documents_of(chunk for _, chunk in pairs) == [text for text in contents if text]
     assert all(chunk.text for _, chunk in pairs)
     trained = sum(len(chunk.text) for validates, chunk in pairs if not validates)
-    assert trained == boundary_of(contents, part, whole_words)
+    expected = boundary_of(contents, part, whole_words)
+    if expected is not None:
+        assert trained == expected
+    else:
+        assert 0 <= trained - int((1 - part) * sum(map(len, contents))) < 256
+
+
+def trained_by_words(folder, contents, size, fraction):
+    corpus = corpus_of(folder, contents)
+    pairs = divided(corpus, size, fraction, whole_words=True)
+    assert "".join(chunk.text for _, chunk in pairs) == "".join(contents)
+    return "".join(chunk.text for validates, chunk in pairs if not validates)
+
+
+unspaced = st.text("acgt1.\u0301中\u0e17\u0e34👍\u200d", min_size=1, max_size=300)
+
+
+@given(unspaced, st.lists(st.integers(1, 90), min_size=2, max_size=4), fractions)
+def test_a_text_without_white_space_is_divided_the_same_in_any_blocks(folder, text, sizes, part):
+    trained = {trained_by_words(folder, [text], size, part) for size in sizes}
+    assert len(trained) == 1
+    exact = int((1 - part) * len(text))
+    assert 0 <= len(trained.pop()) - exact <= max(32, (len(text) - exact) // 2)
+
+
+@pytest.mark.parametrize(
+    ("text", "train"),
+    [
+        ("ACGT" * 500, 1800),  # nothing but the exact character
+        ("ACGT" * 500 + "\n", 1800),  # the line end at the end would leave nothing
+        ("中文字" * 100, 270),
+        ('{"key":12,' * 100, 900),
+        ("ab12cd34" * 100, 720),
+        ("abcd12345." * 99 + "abcd12345!", 900),
+        ("x" + "a\u0301" * 499 + "b", 901),  # within a letter and its accent
+        ("\U0001f44d\U0001f3fd" * 50 + "!", 91 - 1),
+        ("\r\n".join(["a" * 9] * 100), 988),  # at white space, as before
+        ("word " * 100, 454),
+    ],
+)
+@pytest.mark.parametrize("size", [7, 2**20])
+def test_where_a_text_without_white_space_is_divided(tmp_path, text, train, size):
+    assert len(trained_by_words(tmp_path, [text], size, 0.1)) == train
+
+
+def test_white_space_far_away_ends_no_word(tmp_path):
+    text = "ab." * 40_000
+    far, near = int(0.9 * len(text)) + 5000, int(0.9 * len(text)) + 4000
+    for place, trained in ((far, 108_000), (near, near)):
+        spaced = text[:place] + " " + text[place + 1 :]
+        assert len(trained_by_words(tmp_path, [spaced], 2**16, 0.1)) == trained
+
+
+def test_older_models_keep_their_boundary(tmp_path):
+    corpus = corpus_of(tmp_path, ["a1" * 5000 + " b"], division=Division(rules=1))
+    pairs = divided(corpus, 2**16, 0.9, whole_words=True)
+    assert [chunk.text for validates, chunk in pairs if validates] == [" b"]
+
+
+@given(documents, block_sizes)
+def test_nothing_validates_at_a_fraction_of_0(folder, contents, size):
+    for whole_words in (False, True):
+        pairs = divided(corpus_of(folder, contents), size, 0.0, whole_words=whole_words)
+        assert not any(validates for validates, _ in pairs)
 
 
 def test_the_division_of_the_usual_benchmark(tmp_path):

@@ -258,7 +258,7 @@ def test_another_store_of_the_same_text_needs_another_version(folder):
                 digest.update((kept.path / cache.DIGESTS).read_bytes())
             cache.clear()
     assert (prepare_module.STORE_VERSION, digest.hexdigest()) == (
-        3,
+        4,
         "8b576727052dd096303562f986540ad1ba6cc47497e9dd332b4291d2fd8ca16d",
     )
 

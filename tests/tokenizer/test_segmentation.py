@@ -9,7 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from charlstm.prediction.word_grammar import Words
-from charlstm.tokenizer.segmentation import Kind, kind_of, partial_word, tokens_of
+from charlstm.tokenizer.segmentation import (
+    Kind,
+    is_between_clusters,
+    is_between_tokens,
+    kind_of,
+    partial_word,
+    tokens_of,
+)
 from tests.tokenizer.helpers import (
     anything,
     built,
@@ -27,6 +34,29 @@ def test_cutting_after_a_newline_changes_no_token(texts, newline):
     parts = [text + newline for text in texts]
     whole = list(tokens_of("".join(parts)))
     assert whole == [token for part in parts for token in tokens_of(part)]
+
+
+@given(anything | wordy | st.text("ab'’1 \n\r\t<>/_-\u0301\u0e17中\u200d👍", max_size=30))
+def test_cutting_between_tokens_changes_none(text):
+    for index in range(1, len(text)):
+        if is_between_tokens(text[index - 1], text[index]):
+            parts = [*tokens_of(text[:index]), *tokens_of(text[index:])]
+            assert parts == list(tokens_of(text)), index
+
+
+@pytest.mark.parametrize(
+    "joined",
+    ["u\u0308", "\r\n", "ท\u0e34", "क\u093f", "\U0001f44d\U0001f3fd", "\u2764\ufe0f",
+     "\U0001f1e9\U0001f1ea", "a\u200d", "\u200db", "\u1100\u1161", "\uac00\u11a8"],
+)  # fmt: skip
+def test_what_is_one_character_to_a_reader_is_not_cut(joined):
+    assert not is_between_clusters(*joined)
+    assert not is_between_tokens(*joined)
+
+
+@pytest.mark.parametrize("apart", ["ab", "a\n", "中文", "\n\r", "1a", "👍👍"])
+def test_what_is_two_characters_to_a_reader_is_cut(apart):
+    assert is_between_clusters(*apart)
 
 
 @given(wordy)

@@ -30,6 +30,7 @@ MEGABYTE = {
     "train_tokens": 1_000_000,
     "valid_tokens": 100_000,
     "characters_per_token": 1.0,
+    "valid_fraction": 0.1,
 }
 
 levels = st.sampled_from(["char", "word"])
@@ -266,6 +267,32 @@ def test_a_text_without_validation_part_is_refused(valid_tokens, sentence):
         planned(valid_tokens=valid_tokens)
     sentence(caught.value, "validate", "--lines", "--valid-fraction", "--valid")
     assert planned(valid_tokens=3).steps > 0
+
+
+def test_a_validation_text_of_its_own_that_is_too_short_is_refused(sentence):
+    with pytest.raises(CorpusError) as caught:
+        planned(valid_tokens=2, valid_fraction=None)
+    sentence(caught.value, "--valid", "2 tokens", 3)
+
+
+def test_where_nothing_validates_no_text_is_needed_for_it():
+    assert planned(train_tokens=64, valid_tokens=0, valid_fraction=0.0).train.streams == 4
+
+
+@given(st.integers(1, 400), st.floats(0.01, 0.999), st.floats(0.5, 6))
+def test_the_characters_asked_for_are_enough_whatever_the_fraction(tokens, fraction, length):
+    """A text of just as many characters trains, and one that is too long for a lower fraction."""
+    facts = {"characters_per_token": length, "valid_fraction": fraction}
+    train, valid = int((1 - fraction) * tokens), tokens - int((1 - fraction) * tokens)
+    if train >= LEAST:
+        return
+    with pytest.raises(CorpusError) as caught:
+        planned(train_tokens=train, valid_tokens=valid, **facts)
+    (characters,) = re.findall(r"about ([\d,]+) characters", str(caught.value))
+    enough = int(characters.replace(",", "")) / max(1.0, length)
+    assert planned(train_tokens=math.ceil((1 - fraction) * enough), **facts).steps > 0
+    assert (1 - fraction) * (enough - 1) < LEAST
+    assert ("lower --valid-fraction" in str(caught.value)) == (tokens >= LEAST + 3)
 
 
 # Budget

@@ -1,0 +1,40 @@
+"""Tells that a text is composed otherwise than what a model was trained on, once a command."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from charlstm.cli.output import note
+
+if TYPE_CHECKING:
+    from charlstm.api import LanguageModel
+    from charlstm.evaluation.text_metrics import Texts
+
+
+class FormNote:
+    """Prints the note at the first text that needs it; nothing if quiet.
+
+    Args:
+        model: the model that reads the texts.
+        quiet: say nothing.
+    """
+
+    def __init__(self, model: LanguageModel, *, quiet: bool) -> None:
+        self._model = model
+        self.is_done = quiet or model.checkpoint.config.corpus.normalize != "none"
+
+    def check(self, text: str) -> None:
+        """Print the note if a text that has unknown characters has fewer in another form."""
+        if self.is_done:
+            return
+        from charlstm.tokenizer.unknown import describe_other_form, other_form
+
+        if form := other_form(self._model.tokenizer, text):
+            self.is_done = True
+            note(f"Note: {describe_other_form(form)}")
+
+    def check_all(self, texts: Texts) -> None:
+        """Check a text that can be read again, as far as necessary."""
+        pieces = (piece for document in texts.documents() for piece in document)
+        while not self.is_done and (piece := next(pieces, None)) is not None:
+            self.check(piece)

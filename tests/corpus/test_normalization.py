@@ -1,0 +1,68 @@
+"""Tests of ``corpus.normalization``: pieces of a text are normalized as the whole is."""
+
+import sys
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from charlstm.config import Division
+from charlstm.corpus.documents import Corpus
+from charlstm.corpus.line_hashes import LineHashes, hashes_of_files
+from charlstm.corpus.normalization import _begins, normalized, normalized_blocks
+from tests.texts import chunks_in_blocks, corpus_of, documents_of
+
+JOINING = "u\u0308\u0323\u0301e\u030a\u1100\u1161\u11a8\uac00\u0344\u09c7\u09be\u212b\u3099か\n a中"
+marked = st.text(JOINING, max_size=40) | st.text(max_size=20)
+
+
+@given(st.lists(marked, max_size=8))
+def test_blocks_are_normalized_as_the_whole_is(blocks):
+    expected = unicodedata.normalize("NFC", "".join(blocks))
+    assert "".join(normalized_blocks(blocks, "nfc")) == expected
+    assert list(normalized_blocks(blocks, "none")) == blocks
+
+
+def test_no_character_that_joins_the_one_before_begins():
+    """In the Unicode of this Python, whichever it is."""
+    for code in range(sys.maxunicode + 1):
+        parts = unicodedata.decomposition(chr(code)).split()
+        if len(parts) == 2 and not parts[0].startswith("<"):
+            assert not _begins(chr(int(parts[1], 16))), hex(code)
+    for jamo in range(0x1160, 0x1200):
+        assert not _begins(chr(jamo))
+
+
+def test_ordinary_text_is_not_held_back():
+    blocks = ["中" * 50, "ไทย" * 20, "한국" * 30, "абв" * 10]
+    assert len(list(normalized_blocks(blocks, "nfc"))) > len(blocks)
+
+
+@given(st.lists(marked, max_size=3), st.integers(1, 6), st.sampled_from(["file", "line"]))
+def test_a_corpus_is_that_of_its_normalized_texts(folder, contents, size, unit):
+    division = Division(unit=unit)
+    contents = [text.replace("\r", "").encode(errors="ignore").decode() for text in contents]
+    ours = chunks_in_blocks(corpus_of(folder, contents, division=division, normalize="nfc"), size)
+    theirs = chunks_in_blocks(
+        corpus_of(folder, [normalized(t, "nfc") for t in contents], division=division), 2**20
+    )
+    assert documents_of(ours) == documents_of(theirs)
+
+
+def test_the_hash_of_a_text_is_that_of_its_form():
+    texts = [["\u00fcber"], ["u\u0308ber"]]
+    composed, decomposed = (Corpus.of_texts(text).fingerprint().sha256 for text in texts)
+    assert composed != decomposed
+    for text in texts:
+        corpus = Corpus.of_texts(text)
+        found = Corpus(corpus.sources, normalize="nfc").fingerprint()
+        assert (found.sha256, found.characters) == (composed, 4)
+
+
+@pytest.mark.parametrize(("form", "known"), [("nfc", True), ("none", False)])
+def test_lines_are_compared_in_the_form_of_the_model(tmp_path, form, known):
+    (tmp_path / "names.txt").write_text("Ju\u0308rgen\n")
+    hashes = hashes_of_files([tmp_path / "names.txt"], normalize=form)
+    assert isinstance(hashes, LineHashes)
+    assert ("Jürgen" in hashes) is known
