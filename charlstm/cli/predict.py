@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from charlstm.cli.line_ends import keeps_returns, strip_line_end
+from charlstm.cli.line_ends import line_rules, one_line
 from charlstm.cli.options import (
     OptionGroup,
     check_utf8,
@@ -84,7 +84,7 @@ def command(checkpoint: Path, prompt: str | None, **options: Any) -> None:
     model = load(checkpoint, precision=options["precision"], threads=options["threads"])
     answers = _Answers(model.predictor(), model.tokenizer, options)
     if lines:
-        for line in _lines(keeps_returns(model)):
+        for line in _lines(line_rules(model)):
             write_json(answers.to_json(line))
     elif options["as_json"]:
         write_json(answers.to_json(prompt or ""))
@@ -131,11 +131,18 @@ class _Answers:
         note(f"Warning: the prompt has {describe_unknown(unknown)} that the model never saw")
 
 
-def _lines(keeps_returns: bool) -> Iterator[str]:
+def _lines(rules: int) -> Iterator[str]:
     """Yield the lines of standard input as they come, without their line ends."""
+    from charlstm.corpus.lines import lines_of
+
     for number, line in enumerate(sys.stdin.buffer, 1):
         try:
-            yield strip_line_end(line.decode(), keeps_returns=keeps_returns)
+            text = line.decode()
+            # An input without any "\n" comes as one line.
+            if number > 1 and not text.endswith("\n"):
+                yield text
+            else:
+                yield from lines_of(text, rules=rules)
         except UnicodeDecodeError as error:
             raise CorpusError(
                 f"line {number} of standard input is not UTF-8: byte "
@@ -153,10 +160,5 @@ def _special_of(one: Prediction) -> dict[str, Any]:
 def _shown(one: Prediction) -> str:
     """Return a prediction as text of one line: control characters and backslashes escaped."""
     named = _SPECIAL[one.special] if one.special else ""
-    text = "".join(
-        character
-        if character.isprintable() and character != "\\"
-        else character.encode("unicode_escape").decode()
-        for character in one.text
-    )
+    text = one_line(one.text)
     return f"{text} {named}" if text and named else text or named

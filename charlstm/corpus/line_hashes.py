@@ -1,8 +1,8 @@
 """A set of lines as 64-bit hashes, to look up whether a sample occurs in the training text.
 
-Lines go in, sorted hashes come out. Lines are compared exactly, without their line ends. A new line
-is taken for one of N known ones with probability N / 2**64, a known line never for a new one. This
-module does not know where hashes are stored.
+Lines, or other documents within files, go in, sorted hashes come out. Lines are compared exactly,
+without their line ends. A new line is taken for one of N known ones with probability N / 2**64, a
+known line never for a new one. This module does not know where hashes are stored.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
+    from charlstm.config import Division
     from charlstm.corpus.reading import DecodeErrors
 
 # Hashes that are collected before they are merged into the sorted ones: 8 MiB.
@@ -106,9 +107,19 @@ def _digest(text: str) -> bytes:
 
 
 def hashes_of_files(
-    paths: Sequence[str | Path], *, encoding: str = "utf-8", decode_errors: DecodeErrors = "strict"
+    paths: Sequence[str | Path],
+    *,
+    encoding: str = "utf-8",
+    decode_errors: DecodeErrors = "strict",
+    division: Division | None = None,
 ) -> LineHashes:
     """Return the lines of files, which are found, decompressed and decoded as for training.
+
+    Args:
+        paths: the files.
+        encoding: of the files.
+        decode_errors: whether a byte that doesn't decode is an error or becomes U+FFFD.
+        division: divides the files in its way instead of into lines that are not blank.
 
     Raises:
         ConfigError: if ``encoding`` is not a text encoding.
@@ -123,6 +134,6 @@ def hashes_of_files(
         [str(path) for path in paths],
         encoding=encoding,
         decode_errors=decode_errors,
-        division=Division(unit="line"),
+        division=division or Division(unit="line"),
     )
     return LineHashes.from_lines(chunk.text for chunk in corpus.chunks())

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,9 +19,10 @@ import msgspec
 import numpy as np
 
 from charlstm.config import CorpusConfig, TokenizerConfig
-from charlstm.corpus.documents import Chunk, Corpus, open_corpus
+from charlstm.corpus.division import NAMES, OPTIONS
+from charlstm.corpus.documents import Chunk, Corpus, Fingerprint, open_corpus
 from charlstm.corpus.line_hashes import LineGatherer, LineHashes
-from charlstm.corpus.split import divide
+from charlstm.corpus.split import Draw, divide
 from charlstm.corpus.word_count import WordCounter
 from charlstm.dataset.store import Encoded, TokenStore, read_store, write_store
 from charlstm.errors import CorpusChanged, CorpusError
@@ -32,7 +33,7 @@ from charlstm.tokenizer.vocabulary import build_tokenizer
 from charlstm.unicode_text import has_surrogates
 
 # Part of the key of every cache entry: raise it when the same settings give a different result.
-STORE_VERSION = 3
+STORE_VERSION = 4
 
 # The most characters of recorded file names, so that a configuration stays within its size limit.
 _RECORDED = 2**20
@@ -53,7 +54,10 @@ class Statistics(msgspec.Struct, frozen=True, kw_only=True):
         valid_characters: characters of the validation part.
         valid_words: runs without white space in the validation part.
         valid_unknown: counts of the characters of the validation part that have no id.
-        train_lines: distinct lines of the training part; 0 if lines are not documents.
+        train_lines: distinct documents of the training part; 0 if files are documents.
+        distinct: distinct documents of both parts; 0 if files are documents.
+        blank: lines that were left out because they are blank; 0 unless lines are documents.
+        is_list: whether the text looks like a list of short lines, though files are documents.
     """
 
     sha256: str
@@ -64,6 +68,9 @@ class Statistics(msgspec.Struct, frozen=True, kw_only=True):
     valid_words: int
     valid_unknown: dict[str, int]
     train_lines: int = 0
+    distinct: int = 0
+    blank: int = 0
+    is_list: bool = False
 
 
 @dataclass(frozen=True)
@@ -76,7 +83,7 @@ class Prepared:
         tokenizer: the tokenizer of ``store``.
         store: the token ids.
         statistics: counts.
-        lines: hashes of the training lines; ``None`` if lines are not documents.
+        lines: hashes of the documents of the training part; ``None`` if files are documents.
     """
 
     name: str
@@ -107,11 +114,12 @@ def prepare(
         sha256: the hash that the text must have, from ``Statistics.sha256``.
 
     Raises:
-        CorpusError: if the text can't be read.
+        CorpusError: if the text can't be read, or if its documents can't be divided in two parts.
         CorpusChanged: if the text does not have the hash ``sha256``.
         StorageError: if the cache can't be written.
     """
     text = _Text(config, tokenizing.level == "word", stdin)
+    within_files = config.division.within_files
     if sha256 not in (None, text.sha256):
         named = ", ".join(config.addresses + config.valid)
         raise CorpusChanged(
@@ -122,19 +130,19 @@ def prepare(
     tokenizer = base.extend(built) if base is not None else built
 
     def build(folder: Path) -> None:
-        tally = _Tally(config.lines)
+        tally = _Tally(within_files)
         write_store(folder, _encode(text.divided(), tokenizer, tally), tokenizer.vocab_size)
-        lines = tally.train_lines.finish()
-        if config.lines:
-            lines.hashes.tofile(folder / LINES_FILE)
-        statistics = tally.statistics(text, len(lines))
+        train, valid = (gatherer.finish() for gatherer in tally.distinct)
+        if within_files:
+            train.hashes.tofile(folder / LINES_FILE)
+        statistics = tally.statistics(text, train, valid)
         (folder / STATISTICS_FILE).write_bytes(msgspec.json.encode(statistics))
 
     def read(folder: Path) -> tuple[TokenStore, Statistics, LineHashes | None]:
         data = (folder / STATISTICS_FILE).read_bytes()
         statistics = msgspec.json.decode(data, type=Statistics)
         lines = None
-        if config.lines:
+        if within_files:
             lines = LineHashes(np.fromfile(folder / LINES_FILE, np.uint64))
         return read_store(folder, tokenizer.vocab_size), statistics, lines
 
@@ -178,7 +186,12 @@ class _Text:
         if self.valid is not None:
             self.corpus = _without(self.corpus, self.valid)
         parts = (self.corpus,) if self.valid is None else (self.corpus, self.valid)
-        self.fingerprints = [part.fingerprint() for part in parts]
+        self.draw = Draw(0 if self.valid else config.valid_fraction, config.seed)
+        watch = self.draw.see if config.division.within_files else None
+        self.fingerprints = [part.fingerprint(watch) for part in parts]
+        _check_delimiter(self.corpus, self.fingerprints)
+        if watch and config.valid_fraction and not self.valid and self.draw.all_alike:
+            raise _alike_error(self.corpus, self.fingerprints[0].documents)
 
     @property
     def sha256(self) -> str:
@@ -212,7 +225,12 @@ class _Text:
             self.config.valid_fraction,
             seed=self.config.seed,
             whole_words=self.whole_words,
+            draw=self.draw,
         )
+
+    def _is_drawn(self) -> bool:
+        """Whether the seed decides what validates."""
+        return self.config.division.within_files and not self.valid
 
     def key(self, tokenizing: bytes) -> str:
         """Return a key for results that depend on this text: its hash counts, not its address."""
@@ -220,12 +238,37 @@ class _Text:
             "division": self.config.division,
             # Only settings that change the division, so that another seed has the same key.
             "fraction": None if self.valid else self.config.valid_fraction,
-            "seed": self.config.seed if self.config.lines and not self.valid else None,
+            "seed": self.config.seed if self._is_drawn() else None,
             "whole words": self.whole_words,
         }
         # Python's version of Unicode decides what a letter is, and so where words end.
         parts = (STORE_VERSION, unicodedata.unidata_version, self.sha256, division)
         return hashlib.sha256(msgspec.json.encode(parts) + tokenizing).hexdigest()[:32]
+
+
+def _check_delimiter(corpus: Corpus, fingerprints: Sequence[Fingerprint]) -> None:
+    """Raise ``CorpusError`` if a text is to be divided at a delimiter that it does not have."""
+    delimiter = corpus.division.delimiter
+    if delimiter is None or any(fingerprint.delimiters for fingerprint in fingerprints):
+        return
+    nearest = next((f.nearest for f in fingerprints if f.nearest is not None), None)
+    raise CorpusError(
+        f"{', '.join(corpus.addresses)}: no line equals the delimiter {delimiter!r}: "
+        + ("give the line that is between documents" if nearest is None else f"give {nearest!r}")
+        + ", or divide the text with --paragraphs or --lines"
+    )
+
+
+def _alike_error(corpus: Corpus, documents: int) -> CorpusError:
+    """Return the error for a text that has one document, perhaps several times."""
+    unit = corpus.division.unit
+    name, option = NAMES[unit], OPTIONS[unit]
+    found = f"is one {name}" if documents == 1 else f"has {documents:,} {name}s, all the same"
+    others = " or ".join(other for other in OPTIONS.values() if other != option)
+    return CorpusError(
+        f"{', '.join(corpus.addresses)} {found}, which can't both train and validate: leave "
+        f"{option} out, divide the text with {others}, or name another text with --valid"
+    )
 
 
 def _without(corpus: Corpus, valid: Corpus) -> Corpus:
@@ -253,18 +296,18 @@ def _open(config: CorpusConfig, addresses: tuple[str, ...], stdin: Path | None) 
 class _Tally:
     """Counts for ``Statistics``, chunk by chunk."""
 
-    def __init__(self, lines: bool) -> None:
-        self.lines = lines
+    def __init__(self, within_files: bool) -> None:
+        self.within_files = within_files
         self.characters = [0, 0]
         self.valid_words = WordCounter()
         self.valid_unknown: Counter[str] = Counter()
-        self.train_lines = LineGatherer()
+        self.distinct = LineGatherer(), LineGatherer()
 
     def add(self, validates: bool, chunk: Chunk, tokenizer: Tokenizer) -> None:
-        # If lines are documents, the model predicts each line end as a character.
-        self.characters[validates] += len(chunk.text) + (self.lines and chunk.ends_document)
-        if self.lines and not validates:
-            self.train_lines.add(chunk.text)
+        # If files are divided, the model predicts the end of each document as a character.
+        self.characters[validates] += len(chunk.text) + (self.within_files and chunk.ends_document)
+        if self.within_files:
+            self.distinct[validates].add(chunk.text)
         if not validates:
             return
         self.valid_words.add(chunk.text)
@@ -272,7 +315,7 @@ class _Tally:
             self.valid_words.end_document()
         self.valid_unknown.update(tokenizer.unknown_characters(chunk.text))
 
-    def statistics(self, text: _Text, train_lines: int) -> Statistics:
+    def statistics(self, text: _Text, train: LineHashes, valid: LineHashes) -> Statistics:
         return Statistics(
             sha256=text.sha256,
             documents=sum(fingerprint.documents for fingerprint in text.fingerprints),
@@ -281,7 +324,10 @@ class _Tally:
             valid_characters=self.characters[True],
             valid_words=self.valid_words.count,
             valid_unknown=_encodable(self.valid_unknown),
-            train_lines=train_lines,
+            train_lines=len(train),
+            distinct=len(train.union(valid)),
+            blank=sum(fingerprint.blank for fingerprint in text.fingerprints),
+            is_list=any(fingerprint.is_list for fingerprint in text.fingerprints),
         )
 
 

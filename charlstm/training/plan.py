@@ -74,6 +74,8 @@ class TextFacts(NamedTuple):
         train_tokens: tokens of the training text.
         valid_tokens: tokens of the validation text.
         characters_per_token: mean length of a token, for messages.
+        documents: how many distinct lines or other parts of files there are, for messages; ``None``
+            if files are documents.
     """
 
     level: Level
@@ -81,6 +83,7 @@ class TextFacts(NamedTuple):
     train_tokens: int
     valid_tokens: int
     characters_per_token: float
+    documents: str | None = None
 
 
 def make_plan(
@@ -245,6 +248,14 @@ def _batches(train_tokens: int, level: Level) -> dict[str, int]:
 
 def _check_length(text: TextFacts, streams: int, sequence_length: int) -> None:
     needed = streams * sequence_length
+    if text.documents is not None and text.train_tokens < needed:
+        # How many tokens are to train on depends on which documents the seed draws.
+        tokens = text.train_tokens + text.valid_tokens
+        raise CorpusError(
+            f"the corpus is too short: {text.documents} and {tokens:,} tokens in all, but one "
+            f"batch of {streams} streams of {sequence_length} tokens to train on needs {needed:,}; "
+            f"bring more, or lower --streams or --sequence-length"
+        )
     if text.train_tokens < needed:
         characters = math.ceil(needed * max(1.0, text.characters_per_token) / 0.9)
         raise CorpusError(

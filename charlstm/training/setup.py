@@ -23,7 +23,8 @@ from charlstm.checkpoint.folder import (
 )
 from charlstm.checkpoint.resume import Progress
 from charlstm.checkpoint.schema import Checkpoint, Provenance, RunConfig
-from charlstm.config import CorpusConfig, TokenizerConfig
+from charlstm.config import CorpusConfig, Division, TokenizerConfig
+from charlstm.corpus.division import NAMES
 from charlstm.corpus.line_hashes import LineHashes
 from charlstm.corpus.reading import EMBEDDED, STDIN, STRINGS
 from charlstm.corpus.sources import display_name
@@ -110,6 +111,7 @@ def new_run(request: Request, stdin: Path | None, workers: int = 1) -> Run:
         model = parent.config.model.replace(vocab_size=prepared.tokenizer.vocab_size)
     plan = _plan(
         prepared,
+        request.corpus,
         tokenizing,
         request.size,
         request.choices,
@@ -169,7 +171,13 @@ def resumed_run(folder: Path) -> Run:
         ) from error
     chosen = {name: getattr(config.train, name) for name in config.train.__struct_fields__}
     plan = _plan(
-        prepared, config.tokenizer, "auto", chosen, model=config.model, processors=processor_count()
+        prepared,
+        corpus,
+        config.tokenizer,
+        "auto",
+        chosen,
+        model=config.model,
+        processors=processor_count(),
     )
     return Run(folder, config, prepared, plan, resumes=True)
 
@@ -184,6 +192,7 @@ def _check_output(request: Request) -> None:
 
 def _plan(
     prepared: Prepared,
+    corpus: CorpusConfig,
     tokenizing: TokenizerConfig,
     size: str,
     choices: dict[str, Any],
@@ -196,6 +205,7 @@ def _plan(
         train_tokens=store.train_tokens,
         valid_tokens=store.valid_tokens,
         characters_per_token=statistics.train_characters / max(1, store.train_tokens),
+        documents=_distinct(corpus.division, statistics.distinct),
     )
     return make_plan(
         text,
@@ -205,6 +215,12 @@ def _plan(
         choices=choices,
         **known,
     )
+
+
+def _distinct(division: Division, count: int) -> str | None:
+    """Return the number of distinct documents in words; ``None`` if they are files."""
+    name = NAMES[division.unit]
+    return f"{count:,} distinct {name}{'s' * (count != 1)}" if division.within_files else None
 
 
 def _absolute(address: str) -> str:
