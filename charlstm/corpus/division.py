@@ -6,6 +6,7 @@ is left out, for messages. This module does not know files, nor which part of a 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -82,7 +83,7 @@ class Divider:
         blank: lines that were left out because they are empty or only white space; 0 unless lines
             are documents.
         delimiters: lines that equal the delimiter.
-        nearest: the first line that would if white space and the case of letters did not matter.
+        nearest: the first line that is similar to it, while there is none.
     """
 
     def __init__(self, division: Division) -> None:
@@ -101,19 +102,19 @@ class Divider:
         Raises:
             CorpusError: if a line or a document has more than ``LONGEST_LINE`` characters.
         """
-        unit = self.division.unit
-        advice = f"too long for a document of its own: leave {OPTIONS[unit]} out, or break it up"
-        gatherer = _Lines(self) if unit == "line" else _Gatherer(self, name, advice)
-        for lines, end in split_lines(blocks, name, advice, rules=self.division.rules):
-            if found := list(gatherer.take(lines, end)):
-                yield found
-        if found := list(gatherer.rest()):
-            yield found
+        return filter(None, map(list, self._groups(blocks, name)))
 
     def documents(self, blocks: Iterable[str], name: str) -> Iterator[Document]:
         """Yield the documents of one text; for arguments and errors see ``groups``."""
-        for group in self.groups(blocks, name):
-            yield from group
+        return itertools.chain.from_iterable(self._groups(blocks, name))
+
+    def _groups(self, blocks: Iterable[str], name: str) -> Iterator[Iterator[Document]]:
+        unit = self.division.unit
+        advice = f"too long for a document of its own: leave {OPTIONS[unit]} out, or break it up"
+        gatherer = _EachLine(self) if unit == "line" else _DocumentGatherer(self, name, advice)
+        for lines, end in split_lines(blocks, name, advice, rules=self.division.rules):
+            yield gatherer.take(lines, end)
+        yield gatherer.rest()
 
     def divides(self, line: str) -> bool:
         """Whether a line divides documents instead of being part of one."""
@@ -127,13 +128,23 @@ class Divider:
             self.nearest is None
             and not self.delimiters
             and len(line) <= _SHOWN
-            and line.strip().casefold() == delimiter.strip().casefold()
+            and _are_similar(line.strip().casefold(), delimiter.strip().casefold())
         ):
             self.nearest = line
         return False
 
 
-class _Lines:
+def _are_similar(line: str, delimiter: str) -> bool:
+    """Whether a line, such as "====", may be what the user meant by another delimiter, "===".
+
+    Both are without white space around them and without upper case.
+    """
+    if not line or not delimiter:
+        return False
+    return line == delimiter or (set(line) == set(delimiter) and not line.isalnum())
+
+
+class _EachLine:
     """Makes each line a document."""
 
     def __init__(self, divider: Divider) -> None:
@@ -155,7 +166,7 @@ class _Lines:
         return iter(())
 
 
-class _Gatherer:
+class _DocumentGatherer:
     """Gathers documents of several lines from the lines of one text."""
 
     def __init__(self, divider: Divider, name: str, advice: str) -> None:

@@ -22,7 +22,7 @@ def divide(
     *,
     seed: int,
     whole_words: bool,
-    draw: Draw | None = None,
+    draw: DocumentDraw | None = None,
 ) -> Iterator[tuple[bool, Chunk]]:
     """Yield (validates, chunk) for all chunks of a corpus.
 
@@ -40,12 +40,12 @@ def divide(
         draw: decides instead of ``fraction`` and ``seed`` if it has seen all documents.
     """
     if corpus.division.within_files:
-        drawn = draw or Draw(fraction, seed)
+        drawn = draw or DocumentDraw(fraction, seed)
         return ((drawn.validates(chunk.text), chunk) for chunk in corpus.chunks())
     return _divide_at(corpus.chunks(), int((1 - fraction) * characters), whole_words)
 
 
-class Draw:
+class DocumentDraw:
     """Draws the documents that validate, by a keyed hash of each.
 
     If all documents were seen before and they differ, neither part is empty: where the hashes of

@@ -22,7 +22,7 @@ from charlstm.config import CorpusConfig, TokenizerConfig
 from charlstm.corpus.division import NAMES, OPTIONS
 from charlstm.corpus.documents import Chunk, Corpus, Fingerprint, open_corpus
 from charlstm.corpus.line_hashes import LineGatherer, LineHashes
-from charlstm.corpus.split import Draw, divide
+from charlstm.corpus.split import DocumentDraw, divide
 from charlstm.corpus.word_count import WordCounter
 from charlstm.dataset.store import Encoded, TokenStore, read_store, write_store
 from charlstm.errors import CorpusChanged, CorpusError
@@ -148,6 +148,12 @@ def prepare(
 
     key = "tokens-" + text.key(tokenizer.to_json())
     store, statistics, lines = cache.obtain(key, build, read)
+    # Texts that differ only in what was left out share a cache entry.
+    statistics = msgspec.structs.replace(
+        statistics,
+        blank=sum(fingerprint.blank for fingerprint in text.fingerprints),
+        is_list=any(fingerprint.is_list for fingerprint in text.fingerprints),
+    )
     sources = tuple(_recorded([source.name for source in text.corpus.sources]))
     return Prepared(text.corpus.name, sources, tokenizer, store, statistics, lines)
 
@@ -186,7 +192,7 @@ class _Text:
         if self.valid is not None:
             self.corpus = _without(self.corpus, self.valid)
         parts = (self.corpus,) if self.valid is None else (self.corpus, self.valid)
-        self.draw = Draw(0 if self.valid else config.valid_fraction, config.seed)
+        self.draw = DocumentDraw(0 if self.valid else config.valid_fraction, config.seed)
         watch = self.draw.see if config.division.within_files else None
         self.fingerprints = [part.fingerprint(watch) for part in parts]
         _check_delimiter(self.corpus, self.fingerprints)
@@ -326,8 +332,6 @@ class _Tally:
             valid_unknown=_encodable(self.valid_unknown),
             train_lines=len(train),
             distinct=len(train.union(valid)),
-            blank=sum(fingerprint.blank for fingerprint in text.fingerprints),
-            is_list=any(fingerprint.is_list for fingerprint in text.fingerprints),
         )
 
 
