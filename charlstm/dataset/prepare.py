@@ -121,11 +121,7 @@ def prepare(
     text = _Text(config, tokenizing.level == "word", stdin)
     within_files = config.division.within_files
     if sha256 not in (None, text.sha256):
-        named = ", ".join(config.addresses + config.valid)
-        raise CorpusChanged(
-            f"the corpus ({named}) has changed since the run was begun: restore the text it was "
-            f"begun with, or train on the new one with --from"
-        )
+        raise _changed_error(config)
     built = fixed or _tokenizer(text, tokenizing)
     tokenizer = base.extend(built) if base is not None else built
 
@@ -148,14 +144,17 @@ def prepare(
 
     key = "tokens-" + text.key(tokenizer.to_json())
     store, statistics, lines = cache.obtain(key, build, read)
-    # Texts that differ only in what was left out share a cache entry.
-    statistics = msgspec.structs.replace(
-        statistics,
-        blank=sum(fingerprint.blank for fingerprint in text.fingerprints),
-        is_list=any(fingerprint.is_list for fingerprint in text.fingerprints),
-    )
+    statistics = text.completed(statistics)
     sources = tuple(_recorded([source.name for source in text.corpus.sources]))
     return Prepared(text.corpus.name, sources, tokenizer, store, statistics, lines)
+
+
+def _changed_error(config: CorpusConfig) -> CorpusChanged:
+    named = ", ".join(config.addresses + config.valid)
+    return CorpusChanged(
+        f"the corpus ({named}) has changed since the run was begun: restore the text it was "
+        f"begun with, or train on the new one with --from"
+    )
 
 
 def _recorded(names: list[str]) -> list[str]:
@@ -203,6 +202,14 @@ class _Text:
     def sha256(self) -> str:
         """The hash of all the text."""
         return "+".join(fingerprint.sha256 for fingerprint in self.fingerprints)
+
+    def completed(self, statistics: Statistics) -> Statistics:
+        """Add counts that texts with the same hash, and so the same cache entry, don't share."""
+        return msgspec.structs.replace(
+            statistics,
+            blank=sum(fingerprint.blank for fingerprint in self.fingerprints),
+            is_list=any(fingerprint.is_list for fingerprint in self.fingerprints),
+        )
 
     def divided(self) -> Iterator[tuple[bool, Chunk]]:
         """Yield (validates, chunk) for all chunks of the text.

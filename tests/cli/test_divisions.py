@@ -45,7 +45,7 @@ def test_line_ends_of_any_kind_give_the_same_text(trial):
     found = {planned(trial(text, "--lines", "--json", "-q")) for text in texts}
     assert len(found) == 1
     ((train, valid),) = found
-    assert train + valid == len(NAMES) + 1
+    assert train + valid == len(NAMES)
 
 
 def test_blank_lines_are_left_out_and_counted(trial, sentence):
@@ -68,7 +68,7 @@ def test_documents_of_several_lines(trial, option):
     for given in (text, more, text.replace("\n", "\r\n"), text.replace("\n", "\r")):
         train, valid = planned(trial(given, *option, "--json", "-q"))
         inner = sum(d.count("\n") for d in documents) if given.count("\r\n") else 0
-        assert train + valid - 1 == expected + inner
+        assert train + valid == expected + inner
 
 
 def test_ways_to_divide_exclude_each_other(trial, sentence):

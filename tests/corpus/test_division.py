@@ -36,6 +36,8 @@ def test_documents_that_are_joined_come_back(name, data, size, ended, end):
     if name == "lines":
         parts = [line for part in parts for line in part.split("\n")]
     parts = [part.replace("\n", end) for part in parts]
+    # A line end at the end of the text is not text, so it has to be there twice.
+    ended = ended or "".join(parts[-1:]).endswith(end)
     text = between.replace("\n", end).join(parts) + end * (ended and bool(parts))
     found, _ = divided(text, division, size)
     assert [document.text for document in found] == parts
@@ -57,12 +59,12 @@ def test_blocks_do_not_matter(name, text, size):
 def test_each_document_begins_in_its_line(name, text):
     lines = lines_of(text)
     for document in divided(text, DIVISIONS[name][0])[0]:
-        assert lines[document.line - 1] == lines_of(document.text)[0]
+        assert document.text.startswith(lines[document.line - 1])
 
 
 def test_delimiters_at_the_ends_and_twice_give_no_documents():
     found, divider = divided("==\n==\n\na\n\n==\n \n==\n==\nb\n==", DIVISIONS["delimited"][0])
-    assert found == [Document("\na\n", 3), Document("b", 9)]
+    assert found == [Document("\na\n", 3), Document("b", 10)]
     assert divider.delimiters == 6
 
 
