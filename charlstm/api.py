@@ -36,6 +36,7 @@ from charlstm.tokenizer.base import Tokenizer
 if TYPE_CHECKING:
     import keras
 
+    from charlstm.config import Division
     from charlstm.corpus.documents import Corpus, TextInput
     from charlstm.evaluation.dynamic import DynamicFigures
     from charlstm.evaluation.keystrokes import WordFigures
@@ -180,8 +181,8 @@ class LanguageModel:
     def score(self, *texts: str, context: str = "", per_token: bool = False) -> list[Score]:
         """Return the score of each text as the beginning of a document.
 
-        A model trained on lines scores the end of the line too. Texts run as one batch; the result
-        of one does not depend on the others.
+        A model trained on parts of files, such as lines, scores the end of each text too. Texts run
+        as one batch; the result of one does not depend on the others.
 
         Args:
             *texts: the texts to score.
@@ -195,7 +196,7 @@ class LanguageModel:
             self.engine,
             self.tokenizer,
             [self.normalized(text) for text in texts],
-            ends=self.checkpoint.config.corpus.lines,
+            ends=self.checkpoint.config.corpus.division.within_files,
             context=self.normalized(context),
             per_token=per_token,
         )
@@ -246,8 +247,7 @@ class LanguageModel:
 
         Args:
             text: a file, a folder or a glob pattern as ``charlstm train`` takes them, a list of
-                these, or a ``Corpus``. Each file is a document; with a model trained on lines, each
-                line is one.
+                these, or a ``Corpus``. It is divided into documents as the training text was.
             texts: the text itself: strings, each with the content of a file.
 
         Raises:
@@ -358,13 +358,22 @@ class LanguageModel:
             ends=self.checkpoint.config.provenance.ends,
         )
 
-    def texts_of(self, corpus: Corpus) -> Texts:
-        """Return a corpus as documents, whose ends are scored if the model has learned them."""
+    def texts_of(self, corpus: Corpus, division: Division | None = None) -> Texts:
+        """Return a corpus as documents, whose ends are scored if the model has learned them.
+
+        Args:
+            corpus: the text.
+            division: what a document is; by default what it was in training.
+        """
         from charlstm.evaluation.text_metrics import texts_of
 
         own = self.checkpoint.config
-        corpus = replace(corpus, division=own.corpus.division, normalize=own.corpus.normalize)
-        return texts_of(corpus, ends=own.provenance.documents > 1)
+        learned = own.corpus.division
+        corpus = replace(corpus, division=division or learned, normalize=own.corpus.normalize)
+        ends = own.provenance.documents > 1
+        if corpus.division.within_files:  # a model of files has not learned how their parts end
+            ends = learned.within_files
+        return texts_of(corpus, ends=ends)
 
     def _corpus(self, text: TextInput | None, texts: Sequence[str] | None = None) -> Texts:
         from charlstm.corpus.documents import corpus_of

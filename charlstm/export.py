@@ -48,12 +48,13 @@ def describe(checkpoint: Checkpoint) -> dict[str, Any]:
     with a dot that matches newlines). One that is not in the vocabulary becomes ``begin_spelling``,
     its characters, ``end_spelling``; if it is one character, ``unknown``.
     """
-    tokenizer = checkpoint.tokenizer
+    tokenizer, division = checkpoint.tokenizer, checkpoint.config.corpus.division
     return {
         "format": FORMAT,
         "charlstm": __version__,
         "level": tokenizer.level,
-        "lines": checkpoint.config.corpus.lines,
+        "lines": division.lines,
+        "division": {"unit": division.unit, "delimiter": division.delimiter},
         "normalize": checkpoint.config.corpus.normalize,
         "token_pattern": TOKEN_PATTERN if tokenizer.level == "word" else None,
         "reserved": _reserved(tokenizer),

@@ -7,7 +7,12 @@ import os
 
 import pytest
 
-from tests.cli.helpers import NAMES, TEXT, train
+from charlstm.checkpoint.writer import CheckpointWriter
+from charlstm.config import CorpusConfig, Division, ModelConfig, TokenizerConfig
+from charlstm.corpus.line_hashes import LineHashes
+from charlstm.tokenizer.vocabulary import build_tokenizer
+from tests.checkpoint.helpers import FIGURES, begin, settings, weights_for
+from tests.cli.helpers import NAMES, RECIPES, TEXT, train
 
 
 @pytest.fixture(scope="session")
@@ -48,6 +53,18 @@ def words(trained_once):
 
 
 @pytest.fixture(scope="session")
-def windows(trained_once):
-    """A character-level checkpoint of lines that end in carriage return and newline."""
-    return trained_once("windows", NAMES.replace("\n", "\r\n"), "--lines")
+def old_windows(tmp_path_factory):
+    """A checkpoint of lines by the rules 1, to which carriage returns before newlines were text."""
+    tokenizer = build_tokenizer([NAMES, "\r"], TokenizerConfig())
+    network = ModelConfig(vocab_size=tokenizer.vocab_size, embedding=2, units=3, layers=1)
+    corpus = CorpusConfig(addresses=("names.txt",), division=Division(unit="line", rules=1))
+    folder = tmp_path_factory.mktemp("old") / "model"
+    begin(folder, settings(network, corpus=corpus), tokenizer, lines=LineHashes.from_lines([]))
+    CheckpointWriter(folder).model(weights_for(network), FIGURES)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def recipes(trained_once):
+    """A character-level checkpoint of delimited documents of several lines."""
+    return trained_once("recipes", RECIPES, "--delimiter", "====")

@@ -17,7 +17,7 @@ from charlstm.cli.options import (
 from charlstm.cli.output import note, tell, write_json, write_text
 from charlstm.cli.progress_bar import ProgressBar, total_size
 from charlstm.cli.score import SAME_TOKENIZER
-from charlstm.cli.texts import text_options
+from charlstm.cli.texts import dividing_options, given_division, text_options
 from charlstm.cli.unicode_form import FormNote
 from charlstm.errors import CorpusError, UsageError
 
@@ -97,16 +97,18 @@ MEMORIZATION_SAMPLE = 20_000
     help="Write so many characters for that.",
 )
 @output.json("Print one JSON object instead of a table.")
+@dividing_options
 @text_options
 def command(checkpoint: Path, files: tuple[str, ...], **options: Any) -> None:
     """Evaluate CHECKPOINT on the text in FILEs (files, folders, patterns, - for standard input).
 
     Tells loss, bits per character and perplexity, as training finds them for its validation text;
     how often the next word is among the likeliest 1, 3 and 5; and how many keystrokes a phone's
-    keyboard would save with three suggestions. Use a text that was not trained on. Each file is a
-    document, for a model of lines each line.
+    keyboard would save with three suggestions. Use a text that was not trained on. It is divided
+    into documents as the training text was.
     """
     _check(checkpoint, files, options)
+    division = given_division(options)
 
     from charlstm.api import load
     from charlstm.corpus.spool import spooled_stdin
@@ -114,7 +116,7 @@ def command(checkpoint: Path, files: tuple[str, ...], **options: Any) -> None:
     model = load(checkpoint, precision=options["precision"], threads=options["threads"])
     with spooled_stdin(files + options["against"]) as stdin:
         corpus = _open(files, options, stdin)
-        texts = model.texts_of(corpus)
+        texts = model.texts_of(corpus, division)
         facts = _evaluate(model, corpus, texts, options)
         if facts["unknown"]:
             FormNote(model, quiet=options["quiet"]).check_all(texts)
@@ -122,7 +124,7 @@ def command(checkpoint: Path, files: tuple[str, ...], **options: Any) -> None:
             facts["dynamic"] = _dynamic(model, texts, options)
         if options["against"]:
             against = _open(options["against"], options, stdin)
-            training = model.texts_of(against)
+            training = model.texts_of(against, division)
             facts["memorization"] = _memorization(model, texts, training, options)
             corpus.notes.take(against.notes)
     if not options["quiet"]:
@@ -242,6 +244,7 @@ def _dynamic(model: LanguageModel, texts: Texts, options: dict[str, Any]) -> dic
 def _memorization(
     model: LanguageModel, texts: Texts, training: Texts, options: dict[str, Any]
 ) -> dict[str, Any]:
+    from charlstm.corpus.division import NAMES
     from charlstm.evaluation.memorization import measure_memorization
 
     found = measure_memorization(
@@ -257,8 +260,8 @@ def _memorization(
     for name, overlap in (("generated", found.generated), ("text", found.text)):
         if overlap is not None:
             facts[name] = {str(length): share for length, share in overlap.shares.items()}
-            if training.lines:
-                facts[name]["line"] = overlap.lines
+            if training.within_files:
+                facts[name][NAMES[training.unit]] = overlap.documents
     return facts
 
 

@@ -18,7 +18,7 @@ from charlstm.cli.options import (
 from charlstm.cli.output import note, tell
 from charlstm.cli.progress_bar import ProgressBar
 from charlstm.cli.prompts import prompts_of, warn_of_unknown
-from charlstm.cli.samples import Printer, Stopwatch, legend
+from charlstm.cli.samples import Printer, Stopwatch, legend, separator_of
 from charlstm.cli.sampling import given_sampling_options, sampling_options
 from charlstm.config import SampleConfig
 from charlstm.errors import UsageError
@@ -100,9 +100,13 @@ output = OptionGroup("Output")
 @what.flag(
     "--novel",
     help="Draw again what is a line of the text trained on (not of what validated); needs a model "
-    "of --lines.",
+    "of --lines. Of --paragraphs or --delimiter: what is a document of it.",
 )
-@what.file("--against", multiple=True, help="Draw again what is a line of this file; repeatable.")
+@what.file(
+    "--against",
+    multiple=True,
+    help="Draw again what is a line, or such a document, of this file; repeatable.",
+)
 @what.flag("--unique", help="Draw again what was drawn before.")
 @what.count(
     "--beam",
@@ -144,7 +148,6 @@ def command(context: click.Context, /, checkpoint: Path | None, **options: Any) 
     from charlstm.generation.decoder import split_prompt
 
     model = load(folder, precision=options["precision"], threads=options["threads"])
-    lines = model.checkpoint.config.corpus.lines
     prompts = prompts_of(options, model)
     known = _known(model, options)
     _warn_of_ends(model, options)
@@ -152,7 +155,7 @@ def command(context: click.Context, /, checkpoint: Path | None, **options: Any) 
     warn_of_unknown(model, prompts, quiet=options["quiet"])
     seed = fresh_seed() if options["seed"] is None else options["seed"]
     printer = Printer(
-        lines=lines,
+        separator=separator_of(model.checkpoint.config.corpus.division),
         echo=not options["no_prompt"],
         as_json=options["as_json"],
         show_probs=options["show_probs"],
@@ -298,14 +301,19 @@ def _known(model: LanguageModel, options: dict[str, Any]) -> Container[str] | No
     known = read_lines_index(folder) if options["novel"] else None
     if options["novel"] and known is None:
         raise UsageError(
-            f"{folder} does not know its training lines (it was trained without --lines or with "
-            "--no-index, or lines.safetensors was removed): name the text with --against FILE "
-            "instead of --novel"
+            f"{folder} does not know its training lines (it was trained without --lines, "
+            "--paragraphs and --delimiter, or with --no-index, or lines.safetensors was removed): "
+            "name the text with --against FILE instead of --novel"
         )
     if not options["against"]:
         return known
-    notes, normalize = Notes(), model.checkpoint.config.corpus.normalize
-    against = hashes_of_files(options["against"], normalize=normalize, notes=notes)
+    notes, corpus = Notes(), model.checkpoint.config.corpus
+    against = hashes_of_files(
+        options["against"],
+        division=corpus.division if corpus.division.within_files else None,
+        normalize=corpus.normalize,
+        notes=notes,
+    )
     if not options["quiet"]:
         tell(notes)
     return against if known is None else against.union(known)

@@ -12,6 +12,7 @@ from charlstm.errors import harmless
 
 if TYPE_CHECKING:
     from charlstm.checkpoint.schema import Checkpoint, Figures, RunConfig
+    from charlstm.config import Division
 
 # Characters of a row at most: a corpus may have been named by thousands of files.
 _SHOWN = 2000
@@ -80,7 +81,7 @@ def _table(checkpoint: Checkpoint) -> str:
         "tokenizer": f"{config.tokenizer.level} level, {checkpoint.tokenizer.vocab_size:,} ids",
         "corpus": f"{', '.join(config.corpus.addresses)}"
         f"{'; validates on ' + ', '.join(config.corpus.valid) if config.corpus.valid else ''}"
-        f"{' (each line a document)' if config.corpus.lines else ''}",
+        f"{_describe_division(config.corpus.division)}",
         "text": f"{origin.characters:,} characters in {origin.documents:,} "
         f"{'document' if origin.documents == 1 else 'documents'}; "
         f"{origin.train_tokens:,} tokens to train, {origin.valid_tokens:,} to validate",
@@ -95,7 +96,7 @@ def _table(checkpoint: Checkpoint) -> str:
         f"{train.sequence_length} tokens, dropout {describe_dropout(train)}, weight decay "
         f"{train.weight_decay:g}, seed {train.seed}",
     }
-    if config.corpus.lines:
+    if config.corpus.division.within_files:
         rows["lines"] = _line_index(checkpoint)
     if origin.parent:
         rows["fine-tuned"] = f"from {origin.parent}"
@@ -103,14 +104,23 @@ def _table(checkpoint: Checkpoint) -> str:
     return "".join(f"{name:<12}{harmless(value, _SHOWN)}\n" for name, value in rows.items())
 
 
+def _describe_division(division: Division) -> str:
+    if division.delimiter is not None:
+        return f" (documents between lines {division.delimiter!r})"
+    return f" (each {division.unit} a document)" if division.within_files else ""
+
+
 def _line_index(checkpoint: Checkpoint) -> str:
+    from charlstm.corpus.division import NAMES
+
+    name = NAMES[checkpoint.config.corpus.division.unit]
     from charlstm.checkpoint.reader import read_lines_index
     from charlstm.checkpoint.schema import LINES
 
     lines = read_lines_index(checkpoint.folder)
     if lines is None:
-        return "no hashes of the training lines"
-    return f"hashes of {len(lines):,} distinct training lines ({LINES})"
+        return f"no hashes of the training {name}s"
+    return f"hashes of {len(lines):,} distinct training {name}s ({LINES})"
 
 
 def _loss_rows(config: RunConfig, figures: Figures) -> dict[str, str]:

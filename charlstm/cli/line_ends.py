@@ -8,17 +8,34 @@ if TYPE_CHECKING:
     from charlstm.api import LanguageModel
 
 
-def keeps_returns(model: LanguageModel) -> bool:
-    r"""Whether "\r" at a line's end is text: for a model of lines trained on such lines."""
-    return model.checkpoint.config.corpus.lines and "\r" in model.tokenizer.pieces
+def line_rules(model: LanguageModel) -> int:
+    r"""Return the rules by which lines end (see ``Division``): 1 if "\r" at the end is text.
+
+    So it is for a model of lines that was trained by the rules 1 on lines with such ends.
+    """
+    division = model.checkpoint.config.corpus.division
+    old = division.lines and division.rules == 1 and "\r" in model.tokenizer.pieces
+    return 1 if old else 2
 
 
-def strip_line_end(line: str, *, keeps_returns: bool) -> str:
-    r"""Return a line without its end, "\n" or "\r\n".
+def strip_line_end(text: str, *, rules: int) -> str:
+    r"""Return a text without the line end at its end: "\n", "\r\n", or "\r" if no line has "\n".
 
     Args:
-        line: a line, with or without its end.
-        keeps_returns: whether "\r" stays, as the function of that name decides for a model.
+        text: a line, or a text of several.
+        rules: as the function ``line_rules`` decides for a model.
     """
-    line = line.removesuffix("\n")
-    return line if keeps_returns else line.removesuffix("\r")
+    if text.endswith("\n"):
+        line = text[:-1]
+        return line if rules == 1 else line.removesuffix("\r")
+    return text if rules == 1 or "\n" in text else text.removesuffix("\r")
+
+
+def one_line(text: str) -> str:
+    """Return a text as one line of printable text: control characters and backslashes escaped."""
+    return "".join(
+        character
+        if character.isprintable() and character != "\\"
+        else character.encode("unicode_escape").decode()
+        for character in text
+    )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from charlstm.cli.line_ends import keeps_returns, strip_line_end
+from charlstm.cli.line_ends import line_rules, one_line
 from charlstm.cli.options import (
     OptionGroup,
     check_utf8,
@@ -88,7 +88,7 @@ def command(checkpoint: Path, prompt: str | None, **options: Any) -> None:
     model = load(checkpoint, precision=options["precision"], threads=options["threads"])
     answers = _Answers(model, options)
     if lines:
-        for line in _lines(keeps_returns(model)):
+        for line in _lines(line_rules(model)):
             write_json(answers.to_json(line))
     elif options["as_json"]:
         write_json(answers.to_json(prompt))
@@ -137,13 +137,18 @@ class _Answers:
         self._form.check(prompt)
 
 
-def _lines(keeps_returns: bool) -> Iterator[str]:
+def _lines(rules: int) -> Iterator[str]:
     """Yield the lines of standard input as they come, without their line ends."""
     from charlstm.corpus.encodings import decoded_lines
+    from charlstm.corpus.lines import lines_of
 
     stream: BufferedReader = sys.stdin.buffer  # type: ignore[assignment]
-    for line in decoded_lines(stream, "standard input"):
-        yield strip_line_end(line, keeps_returns=keeps_returns)
+    for number, line in enumerate(decoded_lines(stream, "standard input")):
+        # An input without any "\n" comes as one line.
+        if number and not line.endswith("\n"):
+            yield line
+        else:
+            yield from lines_of(line, rules=rules)
 
 
 def _special_of(one: Prediction) -> dict[str, Any]:
@@ -155,10 +160,5 @@ def _special_of(one: Prediction) -> dict[str, Any]:
 def _shown(one: Prediction) -> str:
     """Return a prediction as text of one line: control characters and backslashes escaped."""
     named = _SPECIAL[one.special] if one.special else ""
-    text = "".join(
-        character
-        if character.isprintable() and character != "\\"
-        else character.encode("unicode_escape").decode()
-        for character in one.text
-    )
+    text = one_line(one.text)
     return f"{text} {named}" if text and named else text or named

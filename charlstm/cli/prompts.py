@@ -7,7 +7,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from charlstm.cli.line_ends import keeps_returns, strip_line_end
+from charlstm.cli.line_ends import line_rules, strip_line_end
 from charlstm.cli.options import check_utf8
 from charlstm.cli.output import note
 from charlstm.cli.unicode_form import FormNote
@@ -22,23 +22,23 @@ def prompts_of(options: dict[str, Any], model: LanguageModel) -> list[str]:
     """Return the prompts: one, or each line of ``--prompts``.
 
     Prompts are taken as they are, with two exceptions: a byte-order mark is dropped; and for a
-    model of lines, the line end of a prompt from a file or from standard input is dropped, because
-    generation continues that line.
+    model of lines or other parts of files, the line end of a prompt from a file or from standard
+    input is dropped, because generation continues that line.
     """
     given = options["prompt"]
     if options["prompts"] is not None:
+        from charlstm.corpus.lines import lines_of
+
         text = _read(options["prompts"])
-        lines = text.removesuffix("\n").split("\n") if text else []
-        keeps = keeps_returns(model)
-        return [strip_line_end(line, keeps_returns=keeps) for line in lines]
+        return lines_of(text, rules=line_rules(model))
     if given is not None and given != "-":
         check_utf8("--prompt", given, "give it in UTF-8 or use --prompt-file")
         return [without_mark(given)]
     if given is None and options["prompt_file"] is None:
         return [""]
     text = _read("-" if given == "-" else options["prompt_file"])
-    if model.checkpoint.config.corpus.lines:
-        text = strip_line_end(text, keeps_returns=keeps_returns(model))
+    if model.checkpoint.config.corpus.division.within_files:
+        text = strip_line_end(text, rules=line_rules(model))
     return [text]
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from charlstm.cli.line_ends import keeps_returns, strip_line_end
+from charlstm.cli.line_ends import line_rules
 from charlstm.cli.options import (
     OptionGroup,
     check_utf8,
@@ -44,7 +44,8 @@ LAYOUTS = ("auto", "tabs", "blocks")
     among=LAYOUTS,
     default="auto",
     help="Each line is a group, its alternatives between tabs; or a block of lines is, up to an "
-    "empty line; auto takes a line with a tab for a group and other lines for blocks.",
+    "empty line; auto takes a line with a tab between other text for a group and other lines for "
+    "blocks.",
 )
 @what(
     "--context",
@@ -89,10 +90,10 @@ def command(checkpoint: Path, files: tuple[str, ...], **options: Any) -> None:
     with bar_over_files(sources, shown=shown) as progress:
         for source in sources:
             for blocks in source.documents(encoding, options["decode_errors"], notes=notes):
-                gathered = _Gatherer(options["layout"], keeps_returns=keeps_returns(model))
-                for lines in line_groups(blocks):
-                    writer.write(model, gathered.take(lines))
-                    progress.advance_over(lines, encoding)
+                gathered = _Gatherer(options["layout"])
+                for lines in line_groups(blocks, rules=line_rules(model)):
+                    writer.write(model, gathered.take(line.text for line in lines))
+                    progress.advance_over((line.text + line.end for line in lines), encoding)
                 writer.write(model, gathered.rest())
     if not options["quiet"]:
         tell(notes)
@@ -108,9 +109,8 @@ class _Group(NamedTuple):
 class _Gatherer:
     """Gathers the groups of one text from its lines."""
 
-    def __init__(self, layout: str, *, keeps_returns: bool) -> None:
+    def __init__(self, layout: str) -> None:
         self._layout = layout
-        self._keeps_returns = keeps_returns
         self._block: list[str] = []
 
     def take(self, lines: Iterable[str]) -> list[_Group]:
@@ -122,9 +122,9 @@ class _Gatherer:
         texts, self._block = self._block, []
         return [_Group(texts, on_one_line=False)] if texts else []
 
-    def _take(self, line: str) -> Iterator[_Group]:
-        text = strip_line_end(line, keeps_returns=self._keeps_returns)
-        if self._layout == "tabs" or (self._layout == "auto" and "\t" in text):
+    def _take(self, text: str) -> Iterator[_Group]:
+        # Tabs around a text do not part alternatives: they indent it, or end it.
+        if self._layout == "tabs" or (self._layout == "auto" and "\t" in text.strip()):
             yield from self.rest()
             yield _Group(text.split("\t"), on_one_line=True)
         elif text in ("", "\r"):

@@ -13,6 +13,7 @@ import click
 from charlstm.cli.output import note, write_json, write_text
 
 if TYPE_CHECKING:
+    from charlstm.config import Division
     from charlstm.generation.decoder import Sample
 
 # Tokens of at least this probability have this color, of the 256 of a terminal.
@@ -23,7 +24,7 @@ class Printer:
     """Prints samples.
 
     Args:
-        lines: whether each sample is a line; others are separated by an empty line.
+        separator: what stands between samples, as ``separator_of`` returns it.
         echo: whether to print the prompt before the text.
         as_json: whether to print one JSON object for each sample instead of its text.
         show_probs: whether to color tokens by their probability on a terminal.
@@ -37,13 +38,13 @@ class Printer:
     def __init__(
         self,
         *,
-        lines: bool,
+        separator: str,
         echo: bool,
         as_json: bool,
         show_probs: bool,
         hidden: Callable[[str], int],
     ) -> None:
-        self._separator = "" if lines else "\n"
+        self._separator = separator
         self._echo = echo
         self._as_json = as_json
         self._hidden = hidden
@@ -82,9 +83,18 @@ class Printer:
         else:
             text = prompt + sample.text
         before = self._separator if self._printed else ""
-        after = "" if (prompt + sample.text).endswith("\n") else "\n"
+        # Where a line divides samples, the line end before it is no part of them.
+        is_ended = self._separator in ("", "\n") and (prompt + sample.text).endswith("\n")
+        after = "" if is_ended else "\n"
         write_text(before + text + after)
         self._printed += 1
+
+
+def separator_of(division: Division) -> str:
+    """Return the line between two documents: the delimiter or a blank one; nothing for lines."""
+    if division.delimiter is not None:
+        return division.delimiter + "\n"
+    return "" if division.lines else "\n"
 
 
 def legend() -> str:

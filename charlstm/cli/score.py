@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from charlstm.cli.line_ends import keeps_returns, strip_line_end
+from charlstm.cli.line_ends import line_rules, one_line
 from charlstm.cli.options import (
     OptionGroup,
     checkpoint_argument,
@@ -21,12 +21,21 @@ from charlstm.cli.options import (
 )
 from charlstm.cli.output import json_of, note, tell, write_text
 from charlstm.cli.progress_bar import ProgressBar, bar_over_files, bytes_of
-from charlstm.cli.texts import line_groups, open_texts, text_options
+from charlstm.cli.texts import (
+    Line,
+    dividing_options,
+    given_division,
+    limited,
+    line_groups,
+    open_texts,
+    text_options,
+)
 from charlstm.cli.unicode_form import FormNote
 from charlstm.errors import UsageError
 
 if TYPE_CHECKING:
     from charlstm.api import LanguageModel
+    from charlstm.config import Division
     from charlstm.corpus.notes import Notes
     from charlstm.corpus.reading import Source
     from charlstm.evaluation.scoring import Score, StatefulScorer
@@ -67,16 +76,19 @@ COLUMNS = (
 )
 @output.count("--top", help="Only the N most surprising lines; holds no more than these.")
 @output.json("One JSON object a line, or a file with --whole.")
+@dividing_options
 @text_options
 def command(checkpoint: Path, files: tuple[str, ...], **options: Any) -> None:
     """Score each line of the FILEs (default: standard input, -) with CHECKPOINT.
 
     Prints bits per character, log-probability in nats, perplexity per token, unknown symbols, line
     number (with several files FILE:NUMBER) and line, separated by tabs. Each line is scored as the
-    beginning of a document, without its line end; a model of lines scores the end too. Files may
-    be compressed; of a pipe, each line is scored as soon as it is there.
+    beginning of a document, without its line end; a model of lines scores the end too. For a model
+    of paragraphs or delimited documents, each of these takes the place of a line. Files may be
+    compressed; of a pipe, each line is scored as soon as it is there.
     """
     _check(options)
+    division = given_division(options)
 
     from charlstm.api import load
     from charlstm.corpus.notes import Notes
@@ -87,13 +99,19 @@ def command(checkpoint: Path, files: tuple[str, ...], **options: Any) -> None:
     if not options["quiet"]:
         _note_columns(model, options)
         tell(notes)
-    (_score_whole if options["whole"] else _score_lines)(model, sources, options, notes)
+    if options["whole"]:
+        _score_whole(model, sources, options, division, notes)
+    else:
+        _score_lines(model, sources, options, division, notes)
     if not options["quiet"]:
         tell(notes)
 
 
 def _check(options: dict[str, Any]) -> None:
     """Refuse options that contradict each other."""
+    for name in ("paragraphs", "delimiter"):
+        if options["carry"] and options[name]:
+            raise UsageError(f"--carry reads on from line to line: leave --{name} out")
     if not options["whole"]:
         return
     for name in ("carry", "sort", "top"):
@@ -104,29 +122,43 @@ def _check(options: dict[str, Any]) -> None:
 def _note_columns(model: LanguageModel, options: dict[str, Any]) -> None:
     in_columns = not options["as_json"] and not options["whole"]
     note(f"{COLUMNS} {SAME_TOKENIZER}" if in_columns else SAME_TOKENIZER)
-    if options["carry"] and model.checkpoint.config.corpus.lines:
-        note("A model of lines begins each line anew, whatever stands before: --carry has no use")
+    if options["carry"] and model.checkpoint.config.corpus.division.within_files:
+        note(
+            "A model of lines or other parts of files begins each anew, whatever stands before: "
+            "--carry has no use"
+        )
 
 
 class _Line(NamedTuple):
-    """A scored line: its file, if there are several, and its number from 1."""
+    """A scored line, or document: its file, if there are several, and its number from 1."""
 
     file: str | None
     number: int
     score: Score
+    is_line: bool = True
 
 
 # Lines
 
 
 def _score_lines(
-    model: LanguageModel, sources: list[Source], options: dict[str, Any], notes: Notes
+    model: LanguageModel,
+    sources: list[Source],
+    options: dict[str, Any],
+    division: Division | None,
+    notes: Notes,
 ) -> None:
+    learned = model.checkpoint.config.corpus.division
+    divided = division or learned
+    by_line = divided.unit in ("file", "line")
     waits = options["sort"] or options["top"]
     show = _show_json if options["as_json"] else _show_columns
     shown = not options["quiet"] and bool(waits or not sys.stdout.isatty())
     with bar_over_files(sources, shown=shown) as progress:
-        groups = _groups(model, sources, options, notes, progress)
+        if by_line:
+            groups = _groups(model, sources, options, notes, progress)
+        else:
+            groups = _document_groups(model, sources, options, notes, progress, divided)
         if waits:
             scored = itertools.chain.from_iterable(groups)
             groups = iter([_most_surprising(scored, options["top"])])
@@ -161,10 +193,42 @@ def _groups(
         numbers = itertools.count(1)
         for blocks in source.documents(encoding, decode_errors, notes=notes):
             score = _Scorer(model, options, form)
-            for lines in line_groups(blocks):
+            for lines in line_groups(blocks, rules=line_rules(model)):
                 for scores in score(lines):
                     yield [_Line(file, next(numbers), score) for score in scores]
-                progress.advance_over(lines, encoding)
+                progress.advance_over((line.text + line.end for line in lines), encoding)
+
+
+def _document_groups(
+    model: LanguageModel,
+    sources: list[Source],
+    options: dict[str, Any],
+    notes: Notes,
+    progress: ProgressBar,
+    division: Division,
+) -> Iterator[list[_Line]]:
+    """Yield scored documents in order, in groups that become ready together."""
+    from charlstm.corpus.division import Divider
+
+    encoding, decode_errors = options["encoding"], options["decode_errors"]
+    for source in sources:
+        file = source.name if len(sources) > 1 else None
+        for blocks in source.documents(encoding, decode_errors, notes=notes):
+            for found in Divider(division).groups(_told(blocks, progress, encoding), source.name):
+                for documents in limited(found, lambda document: len(document.text)):
+                    texts = [document.text for document in documents]
+                    scores = model.score(*texts, per_token=options["per_token"])
+                    yield [
+                        _Line(file, document.line, score, is_line=False)
+                        for document, score in zip(documents, scores, strict=True)
+                    ]
+
+
+def _told(blocks: Iterable[str], progress: ProgressBar, encoding: str) -> Iterator[str]:
+    """Yield blocks, and tell a bar their size."""
+    for block in blocks:
+        yield block
+        progress.advance_over((block,), encoding)
 
 
 class _Scorer:
@@ -174,23 +238,23 @@ class _Scorer:
         self._model = model
         self._per_token = options["per_token"]
         self._form = form
-        self._keeps_returns = keeps_returns(model)
-        self._carries = options["carry"] and not model.checkpoint.config.corpus.lines
+        division = model.checkpoint.config.corpus.division
+        self._carries = options["carry"] and not division.within_files
 
-    def __call__(self, lines: list[str]) -> Iterator[list[Score]]:
-        """Yield the scores of lines, given with their line ends, as soon as they are computed."""
+    def __call__(self, lines: list[Line]) -> Iterator[list[Score]]:
+        """Yield the scores of lines as soon as they are computed."""
         if not self._carries:
-            texts = [strip_line_end(line, keeps_returns=self._keeps_returns) for line in lines]
+            texts = [line.text for line in lines]
             scores = self._model.score(*texts, per_token=self._per_token)
             self._form.check("\n".join(score.text for score in scores if score.unknown))
             yield scores
             return
         for line in lines:
-            read = self._model.normalized(line)
+            read = self._model.normalized(line.text + line.end)
             score = self._stateful_scorer.score(read, per_token=self._per_token)
             if score.unknown:
-                self._form.check(line)
-            yield [replace(score, text=strip_line_end(line, keeps_returns=self._keeps_returns))]
+                self._form.check(line.text)
+            yield [replace(score, text=line.text)]
 
     @functools.cached_property
     def _stateful_scorer(self) -> StatefulScorer:
@@ -208,7 +272,7 @@ def _show_columns(line: _Line) -> str:
         f"{score.perplexity:.2f}",
         f"{score.unknown}",
         number,
-        score.text,
+        score.text if line.is_line else one_line(score.text),
     )
     return "\t".join(columns) + "\n" + _show_tokens(score)
 
@@ -247,14 +311,18 @@ def _tokens_of(score: Score) -> dict[str, Any]:
 
 
 def _score_whole(
-    model: LanguageModel, sources: list[Source], options: dict[str, Any], notes: Notes
+    model: LanguageModel,
+    sources: list[Source],
+    options: dict[str, Any],
+    division: Division | None,
+    notes: Notes,
 ) -> None:
     several = len(sources) > 1
     alone = not several or not sys.stdout.isatty()
     with bar_over_files(sources, shown=not options["quiet"] and alone) as progress:
         form = FormNote(model, quiet=options["quiet"])
         for index, source in enumerate(sources):
-            texts = _texts(model, source, options, notes)
+            texts = _texts(model, source, options, division, notes)
             score = _whole(model, texts, options, progress)
             if score.unknown:
                 form.check_all(texts)
@@ -282,11 +350,18 @@ def _whole(
     )
 
 
-def _texts(model: LanguageModel, source: Source, options: dict[str, Any], notes: Notes) -> Texts:
+def _texts(
+    model: LanguageModel,
+    source: Source,
+    options: dict[str, Any],
+    division: Division | None,
+    notes: Notes,
+) -> Texts:
     from charlstm.corpus.documents import Corpus
 
     encoding, decode_errors = options["encoding"], options["decode_errors"]
-    return model.texts_of(Corpus((source,), encoding, decode_errors, notes=notes))
+    corpus = Corpus((source,), encoding, decode_errors, notes=notes)
+    return model.texts_of(corpus, division)
 
 
 def _table(score: Score, file: str | None) -> str:

@@ -44,10 +44,17 @@ output = OptionGroup("Checkpoint and output")
     "--lines",
     help="Each line is a document of its own (names, titles, log lines); default: each file is.",
 )
+@text.flag("--paragraphs", help="Each paragraph is one: what is between blank lines.")
+@text(
+    "--delimiter",
+    metavar="TEXT",
+    help="What is between lines that equal TEXT is one: '====', '%', '<|endoftext|>'.",
+)
 @text.flag(
     "--no-index",
-    help="With --lines, don't keep hashes of the training lines in the checkpoint. They tell new "
-    "samples from copies; but whoever has the checkpoint can test whether a line was trained on.",
+    help="With --lines, --paragraphs or --delimiter, don't keep hashes of the training documents "
+    "in the checkpoint. They tell new samples from copies; but whoever has the checkpoint can test "
+    "whether a document was trained on.",
 )
 @text.decoding
 @text.choice(
@@ -67,8 +74,8 @@ output = OptionGroup("Checkpoint and output")
     within=Number(0, 1, max_open=True),
     metavar="FRACTION",
     default=0.1,
-    help="Part of the corpus that validates: its end, or lines drawn by seed. 0: train on all of "
-    "it, without early stopping, and keep the last weights.",
+    help="Part of the corpus that validates: its end, or lines, paragraphs or delimited documents "
+    "drawn by seed. 0: train on all of it, without early stopping, and keep the last weights.",
 )
 @text.count(
     "--vocab-size",

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from charlstm.cli.descriptions import describe_evaluation, describe_hardware, describe_plan
 from charlstm.cli.output import note, write_json, write_text
+from charlstm.cli.samples import separator_of
 from charlstm.errors import StorageError
 from charlstm.training.observer import Hardware, Observer, TrainingResult
 
@@ -62,6 +63,7 @@ class TrainReport(Observer):
             for sentence in run.prepared.notes:
                 note(sentence)
             note(describe_plan(run))
+            _note_division(run)
         _warn_unknown(run, self.quiet)
         _warn_memory(run)
 
@@ -166,16 +168,20 @@ class TrainReport(Observer):
         from charlstm.generation.decoder import generate
 
         config, tokenizer = self.run.config, self.run.prepared.tokenizer
+        division = config.corpus.division
         engine = build_engine(config.model, weights)
         drawn = generate(
             engine,
             tokenizer,
-            [""] * (SAMPLED_LINES if config.corpus.lines else 1),
+            [""] * (SAMPLED_LINES if division.within_files else 1),
             SampleConfig(length=SAMPLE_TOKENS[config.tokenizer.level]),
             seed=config.train.seed,
             ends=config.provenance.ends,
         )
-        lines = [line for sample in drawn for line in sample.text.splitlines()]
+        between = separator_of(division).splitlines()
+        lines: list[str] = []
+        for sample in drawn:
+            lines += [*(between if lines else ()), *sample.text.splitlines()]
         return "\n".join(f"    | {line}" for line in lines)
 
     def _say(self, text: str, *, always: bool = False) -> None:
@@ -261,6 +267,19 @@ def _equivalent(run: Run, result: TrainingResult) -> str:
         f"{train.minutes:g} min were {result.step:,} steps; to take as many elsewhere: "
         f"{size}--steps {result.step} --warmup-steps {train.warmup_steps}"
     )
+
+
+def _note_division(run: Run) -> None:
+    """Say which lines were left out, and that a list is read as one text."""
+    statistics = run.prepared.statistics
+    if blank := statistics.blank:
+        lines = "1 blank line was" if blank == 1 else f"{blank:,} blank lines were"
+        note(f"Note: {lines} left out")
+    if statistics.is_list and not run.resumes:
+        note(
+            "Note: the text looks like a list of short lines: add --lines if each line is a text "
+            "of its own"
+        )
 
 
 def _warn_unknown(run: Run, quiet: bool) -> None:

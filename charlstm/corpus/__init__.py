@@ -7,13 +7,16 @@
     encodings      marks, and guesses of an encoding
     languages      guesses among encodings of alphabets
     formats        recognizes binary formats and HTML
+    normalization  Unicode forms of a stream
     notes          what the user should know about a text
     spool          keeps standard input or strings in a temporary file
     documents      sources to documents, streamed in chunks
+    division       divides the text of a file into documents
     lines          splits a stream of blocks into lines
+    short_lines    tells lists of short lines from other text
     word_count     counts words in a stream
     split          training and validation parts
-    line_hashes    the set of training lines, as 64-bit hashes
+    line_hashes    the set of training lines or other documents, as 64-bit hashes
 
 Knows no tokens and no model.
 """

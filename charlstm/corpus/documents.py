@@ -10,13 +10,13 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
 from charlstm.config import FILES, Division, Normalization
-from charlstm.corpus.lines import split_lines
+from charlstm.corpus.division import Divider
 from charlstm.corpus.normalization import normalized_blocks
 from charlstm.corpus.notes import Notes
 from charlstm.corpus.reading import (
@@ -28,6 +28,7 @@ from charlstm.corpus.reading import (
     StringSource,
     check_encoding,
 )
+from charlstm.corpus.short_lines import ListFinder
 from charlstm.corpus.sources import find_sources
 from charlstm.errors import ConfigError, CorpusError, UsageError
 
@@ -40,11 +41,19 @@ class Chunk(NamedTuple):
 
 
 class Fingerprint(NamedTuple):
-    """Size and hash of a corpus; the hash depends on its text and on where documents end."""
+    """Size and hash of a corpus; the hash depends on its text and on where documents end.
+
+    The last field is whether files are documents and look like lists (see ``short_lines``), the
+    three before it are the attributes of ``Divider``.
+    """
 
     sha256: str
     characters: int
     documents: int
+    blank: int = 0
+    delimiters: int = 0
+    nearest: str | None = None
+    is_list: bool = False
 
 
 @dataclass(frozen=True)
@@ -93,16 +102,19 @@ class Corpus:
         return next(filter(None, (name[:60].strip("-._") for name in names)), "corpus")
 
     def chunks(self) -> Iterator[Chunk]:
-        r"""Stream the text; a few blocks, or the longest line, are in memory at a time.
+        r"""Stream the text; a few blocks, or the longest document within a file, are in memory.
 
         If files are documents, a chunk has about 2**20 characters and ends after a newline if it
-        contains one, never between "\r" and "\n"; an empty file is not a document. If lines are
-        documents, a chunk is a line without its "\n", and an empty line is a document.
+        contains one, never between "\r" and "\n"; an empty file is not a document. Otherwise a
+        chunk is a document (see ``division``).
 
         Raises:
-            CorpusError: if a file can't be read, is binary or doesn't decode, or if a line
-                has more than ``LONGEST_LINE`` characters and lines are documents.
+            CorpusError: if a file can't be read, is binary or doesn't decode, or if a document
+                within a file has more than ``LONGEST_LINE`` characters.
         """
+        return self._chunks(Divider(self.division))
+
+    def _chunks(self, divider: Divider) -> Iterator[Chunk]:
         for source in self.sources:
             for read in source.documents(
                 self.encoding,
@@ -111,27 +123,45 @@ class Corpus:
                 notes=self.notes,
             ):
                 blocks = normalized_blocks(read, self.normalize)
-                yield from (
-                    _cut_lines(source.name, blocks) if self.division.lines else _cut_blocks(blocks)
-                )
+                if self.division.within_files:
+                    for document in divider.documents(blocks, source.name):
+                        yield Chunk(document.text, ends_document=True)
+                else:
+                    yield from _cut_blocks(blocks)
 
-    def fingerprint(self) -> Fingerprint:
+    def fingerprint(self, watch: Callable[[str], None] | None = None) -> Fingerprint:
         """Hash and count the text in one pass (characters are code points).
+
+        Args:
+            watch: called with the text of every chunk.
 
         Raises:
             CorpusError: as ``chunks()`` does, and if the corpus is empty.
         """
+        unit, divider, list_finder = self.division.unit, Divider(self.division), ListFinder()
         # 0xFF never occurs in UTF-8, so it can mark the end of a document.
-        digest = hashlib.sha256(b"lines\xff" if self.division.lines else b"files\xff")
+        digest = hashlib.sha256(f"{unit}s".encode() + b"\xff")
         characters = documents = 0
-        for text, ends_document in self.chunks():
+        for text, ends_document in self._chunks(divider):
             digest.update(text.encode("utf-8", "surrogatepass") + b"\xff" * ends_document)
             characters += len(text)
             documents += ends_document
+            if watch is not None:
+                watch(text)
+            if unit == "file":
+                list_finder.add(text)
         if not characters:
             named = ", ".join(self.addresses)
             raise CorpusError(f"{named}: the corpus is empty, it needs text to learn from")
-        return Fingerprint(digest.hexdigest(), characters, documents)
+        return Fingerprint(
+            digest.hexdigest(),
+            characters,
+            documents,
+            blank=divider.blank,
+            delimiters=divider.delimiters,
+            nearest=divider.nearest,
+            is_list=list_finder.found,
+        )
 
 
 # A text in Python: addresses as on the command line, or a corpus.
@@ -233,10 +263,3 @@ def _cut_point(text: str) -> int:
     end = len(text) - text.endswith("\r")
     newline = max(text.rfind("\n", 0, end), text.rfind("\r", 0, end)) + 1
     return newline or max(text.rfind(" ", 0, end), 0) or end
-
-
-def _cut_lines(name: str, blocks: Iterable[str]) -> Iterator[Chunk]:
-    advice = "too long for a document of its own: leave --lines out, or break it up"
-    for lines, _ in split_lines(blocks, name, advice):
-        for line in lines:
-            yield Chunk(line, ends_document=True)

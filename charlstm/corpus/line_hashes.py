@@ -1,8 +1,8 @@
 """A set of lines as 64-bit hashes, to look up whether a sample occurs in the training text.
 
-Lines go in, sorted hashes come out. Lines are compared exactly, without their line ends. A new line
-is taken for one of N known ones with probability N / 2**64, a known line never for a new one. This
-module does not know where hashes are stored.
+Lines, or other documents within files, go in, sorted hashes come out. Lines are compared exactly,
+without their line ends. A new line is taken for one of N known ones with probability N / 2**64, a
+known line never for a new one. This module does not know where hashes are stored.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from charlstm.config import Normalization
+    from charlstm.config import Division, Normalization
     from charlstm.corpus.notes import Notes
     from charlstm.corpus.reading import DecodeErrors
 
@@ -112,6 +112,7 @@ def hashes_of_files(
     *,
     encoding: str = "utf-8",
     decode_errors: DecodeErrors = "strict",
+    division: Division | None = None,
     normalize: Normalization = "none",
     notes: Notes | None = None,
 ) -> LineHashes:
@@ -121,6 +122,7 @@ def hashes_of_files(
         paths: the files, or other addresses of texts.
         encoding: their encoding.
         decode_errors: whether a byte that doesn't decode is an error or becomes U+FFFD.
+        division: divides the files in its way instead of into lines that are not blank.
         normalize: the Unicode form that they are brought into.
         notes: is told what the user should know about them.
 
@@ -137,7 +139,7 @@ def hashes_of_files(
         [str(path) for path in paths],
         encoding=encoding,
         decode_errors=decode_errors,
-        division=Division(unit="line"),
+        division=division or Division(unit="line"),
         normalize=normalize,
     )
     lines = LineHashes.from_lines(chunk.text for chunk in corpus.chunks())

@@ -1,7 +1,7 @@
 """Divides a corpus into a training part and a validation part.
 
 Chunks go in, chunks marked as training or validation come out. If files are documents, the end of
-the text validates; if lines are, a keyed hash of each line decides.
+the text validates; if parts of files are, a keyed hash of each of them decides.
 """
 
 from __future__ import annotations
@@ -26,26 +26,34 @@ _NEAR = 256
 
 
 def divide(
-    corpus: Corpus, characters: int, fraction: float, *, seed: int, whole_words: bool
+    corpus: Corpus,
+    characters: int,
+    fraction: float,
+    *,
+    seed: int,
+    whole_words: bool,
+    draw: DocumentDraw | None = None,
 ) -> Iterator[tuple[bool, Chunk]]:
     """Yield (validates, chunk) for all chunks of a corpus.
 
     If files are documents, the first ``int((1 - fraction) * characters)`` characters train and the
-    rest validates; the chunk with the boundary is cut in two. If lines are documents, a keyed hash
-    of the line decides, so that equal lines are always in the same part.
+    rest validates; the chunk with the boundary is cut in two. If files are divided into documents,
+    a keyed hash of the document decides, so that equal ones are always in the same part.
 
     Args:
         corpus: the text.
         characters: its number of characters, from its fingerprint.
         fraction: the part that validates, in (0, 1).
-        seed: the key of the hash of lines; not used if files are documents.
+        seed: the key of the hash of documents; not used if files are documents.
         whole_words: whether to move the boundary to the next white space character, which then
             starts the validation text, or to the document's end if that comes first. If neither
             comes soon, as in a text without white space, it moves to the next boundary of tokens,
             or else of characters with their marks.
+        draw: decides instead of ``fraction`` and ``seed`` if it has seen all documents.
     """
-    if corpus.division.lines:
-        return ((_is_drawn(chunk.text, fraction, seed), chunk) for chunk in corpus.chunks())
+    if corpus.division.within_files:
+        drawn = draw or DocumentDraw(fraction, seed)
+        return ((drawn.validates(chunk.text), chunk) for chunk in corpus.chunks())
     boundary = int((1 - fraction) * characters)
     if not whole_words:
         return _divide_at(corpus.chunks(), boundary)
@@ -55,10 +63,60 @@ def divide(
     return _divide_between_words(corpus.chunks(), boundary, reach)
 
 
-def _is_drawn(line: str, fraction: float, seed: int) -> bool:
-    data = line.encode("utf-8", "surrogatepass")
-    digest = hashlib.blake2b(data, digest_size=8, key=seed.to_bytes(8, "little")).digest()
-    return int.from_bytes(digest, "little") < fraction * 2**64
+class DocumentDraw:
+    """Draws the documents that validate, by a keyed hash of each.
+
+    If all documents were seen before and they differ, neither part is empty: where the hashes of
+    none are below the fraction, the lowest validates; where those of all are, the highest trains.
+
+    Args:
+        fraction: about the part that validates, in [0, 1).
+        seed: the key of the hash.
+
+    Attributes:
+        lowest: of the hashes seen; ``None`` before.
+        highest: of the hashes seen, as far as both were needed.
+    """
+
+    def __init__(self, fraction: float, seed: int) -> None:
+        self._below = fraction * 2**64
+        self._key = seed.to_bytes(8, "little")
+        self.lowest: int | None = None
+        self.highest: int | None = None
+
+    def see(self, document: str) -> None:
+        """Take note of a document; one that changes nothing costs nothing."""
+        if self._is_decided():
+            return
+        value = self._hash(document)
+        self.lowest = value if self.lowest is None else min(self.lowest, value)
+        self.highest = value if self.highest is None else max(self.highest, value)
+
+    def validates(self, document: str) -> bool:
+        """Whether a document is drawn."""
+        value = self._hash(document)
+        if self.lowest is None or self.highest is None or self._is_decided():
+            return value < self._below
+        if self.highest < self._below:
+            return value != self.highest
+        return value == self.lowest
+
+    @property
+    def all_alike(self) -> bool:
+        """Whether the documents seen were all the same."""
+        return self.lowest == self.highest
+
+    def _is_decided(self) -> bool:
+        """Whether both parts have a document, or nothing is to validate."""
+        if self.lowest is None or self.highest is None:
+            return not self._below
+        return not self._below or self.lowest < self._below <= self.highest
+
+    def _hash(self, document: str) -> int:
+        data = document.encode("utf-8", "surrogatepass")
+        return int.from_bytes(
+            hashlib.blake2b(data, digest_size=8, key=self._key).digest(), "little"
+        )
 
 
 def _divide_at(chunks: Iterator[Chunk], boundary: int) -> Iterator[tuple[bool, Chunk]]:

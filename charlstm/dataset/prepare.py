@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,11 +19,12 @@ import msgspec
 import numpy as np
 
 from charlstm.config import Beginnings, CorpusConfig, TokenizerConfig
-from charlstm.corpus.documents import Chunk, Corpus, open_corpus
+from charlstm.corpus.division import NAMES, OPTIONS
+from charlstm.corpus.documents import Chunk, Corpus, Fingerprint, open_corpus
 from charlstm.corpus.line_hashes import LineGatherer, LineHashes
-from charlstm.corpus.split import divide
+from charlstm.corpus.split import DocumentDraw, divide
 from charlstm.corpus.word_count import WordCounter
-from charlstm.dataset.beginnings import Learned, divide_further
+from charlstm.dataset.beginnings import divide_further
 from charlstm.dataset.frequencies import frequency_loss
 from charlstm.dataset.store import Encoded, TokenStore, read_store, write_store
 from charlstm.errors import CorpusChanged, CorpusError
@@ -55,7 +56,10 @@ class Statistics(msgspec.Struct, frozen=True, kw_only=True):
         valid_characters: characters of the validation part.
         valid_words: runs without white space in the validation part.
         valid_unknown: counts of the characters of the validation part that have no id.
-        train_lines: distinct lines of the training part; 0 if lines are not documents.
+        train_lines: distinct documents of the training part; 0 if files are documents.
+        distinct: distinct documents of both parts; 0 if files are documents.
+        blank: lines that were left out because they are blank; 0 unless lines are documents.
+        is_list: whether the text looks like a list of short lines, though files are documents.
         beginnings: what the model learns to begin a text as.
         ends: whether enough documents end in the training part to learn how they do.
         frequency_loss: nats per token of the validation part (of the training part if there is
@@ -70,6 +74,9 @@ class Statistics(msgspec.Struct, frozen=True, kw_only=True):
     valid_words: int
     valid_unknown: dict[str, int]
     train_lines: int = 0
+    distinct: int = 0
+    blank: int = 0
+    is_list: bool = False
     beginnings: Beginnings = "document"
     ends: bool = True
     frequency_loss: float | None = None
@@ -85,7 +92,7 @@ class Prepared:
         tokenizer: the tokenizer of ``store``.
         store: the token ids.
         statistics: counts.
-        lines: hashes of the training lines; ``None`` if lines are not documents.
+        lines: hashes of the documents of the training part; ``None`` if files are documents.
         notes: what the user should know about the text.
     """
 
@@ -118,50 +125,61 @@ def prepare(
         sha256: the hash that the text must have, from ``Statistics.sha256``.
 
     Raises:
-        CorpusError: if the text can't be read.
+        CorpusError: if the text can't be read, or if its documents can't be divided in two parts.
         CorpusChanged: if the text does not have the hash ``sha256``.
         StorageError: if the cache can't be written.
     """
     text = _Text(config, tokenizing.level == "word", stdin)
+    within_files = config.division.within_files
     if sha256 not in (None, text.sha256):
-        named = ", ".join(config.addresses + config.valid)
-        raise CorpusChanged(
-            f"the corpus ({named}) has changed since the run was begun: restore the text it was "
-            f"begun with, or train on the new one with --from"
-        )
+        raise _changed_error(config)
     built = fixed or _tokenizer(text, tokenizing)
     tokenizer = base.extend(built) if base is not None else built
 
     def build(folder: Path) -> None:
-        tally = _Tally(config.lines)
+        tally = _Tally(within_files)
         write_store(folder, _encode(text.divided(), tokenizer, tally), tokenizer.vocab_size)
         learned = divide_further(folder, tokenizer, config.division)
-        lines = tally.train_lines.finish()
-        if config.lines:
-            lines.hashes.tofile(folder / LINES_FILE)
-        statistics = tally.statistics(text, len(lines), learned)
-        store = read_store(folder, tokenizer.vocab_size)
-        baseline = frequency_loss(
-            store.train, store.valid if store.valid_tokens else store.train, tokenizer.vocab_size
+        train, valid = (gatherer.finish() for gatherer in tally.distinct)
+        if within_files:
+            train.hashes.tofile(folder / LINES_FILE)
+        statistics = msgspec.structs.replace(
+            tally.statistics(text, train, valid),
+            beginnings=learned.beginnings,
+            ends=learned.ends,
+            frequency_loss=_frequency_loss(read_store(folder, tokenizer.vocab_size), tokenizer),
         )
-        statistics = msgspec.structs.replace(statistics, frequency_loss=baseline)
         (folder / STATISTICS_FILE).write_bytes(msgspec.json.encode(statistics))
 
     def read(folder: Path) -> tuple[TokenStore, Statistics, LineHashes | None]:
         data = (folder / STATISTICS_FILE).read_bytes()
         statistics = msgspec.json.decode(data, type=Statistics)
         lines = None
-        if config.lines:
+        if within_files:
             lines = LineHashes(np.fromfile(folder / LINES_FILE, np.uint64))
         return read_store(folder, tokenizer.vocab_size), statistics, lines
 
     key = "tokens-" + text.key(tokenizer.to_json())
     store, statistics, lines = cache.obtain(key, build, read)
+    statistics = text.completed(statistics)
     sources = tuple(_recorded([source.name for source in text.corpus.sources]))
     notes = text.corpus.notes
     if text.valid is not None:
         notes.take(text.valid.notes)
     return Prepared(text.corpus.name, sources, tokenizer, store, statistics, lines, notes.sentences)
+
+
+def _frequency_loss(store: TokenStore, tokenizer: Tokenizer) -> float | None:
+    text = store.valid if store.valid_tokens else store.train
+    return frequency_loss(store.train, text, tokenizer.vocab_size)
+
+
+def _changed_error(config: CorpusConfig) -> CorpusChanged:
+    named = ", ".join(config.addresses + config.valid)
+    return CorpusChanged(
+        f"the corpus ({named}) has changed since the run was begun: restore the text it was "
+        f"begun with, or train on the new one with --from"
+    )
 
 
 def _recorded(names: list[str]) -> list[str]:
@@ -198,12 +216,25 @@ class _Text:
         if self.valid is not None:
             self.corpus = _without(self.corpus, self.valid)
         parts = (self.corpus,) if self.valid is None else (self.corpus, self.valid)
-        self.fingerprints = [part.fingerprint() for part in parts]
+        self.draw = DocumentDraw(0 if self.valid else config.valid_fraction, config.seed)
+        watch = self.draw.see if config.division.within_files else None
+        self.fingerprints = [part.fingerprint(watch) for part in parts]
+        _check_delimiter(self.corpus, self.fingerprints)
+        if watch and config.valid_fraction and not self.valid and self.draw.all_alike:
+            raise _alike_error(self.corpus, self.fingerprints[0].documents)
 
     @property
     def sha256(self) -> str:
         """The hash of all the text."""
         return "+".join(fingerprint.sha256 for fingerprint in self.fingerprints)
+
+    def completed(self, statistics: Statistics) -> Statistics:
+        """Add counts that texts with the same hash, and so the same cache entry, don't share."""
+        return msgspec.structs.replace(
+            statistics,
+            blank=sum(fingerprint.blank for fingerprint in self.fingerprints),
+            is_list=any(fingerprint.is_list for fingerprint in self.fingerprints),
+        )
 
     def divided(self) -> Iterator[tuple[bool, Chunk]]:
         """Yield (validates, chunk) for all chunks of the text.
@@ -232,7 +263,12 @@ class _Text:
             self.config.valid_fraction,
             seed=self.config.seed,
             whole_words=self.whole_words,
+            draw=self.draw,
         )
+
+    def _is_drawn(self) -> bool:
+        """Whether the seed decides what validates."""
+        return self.config.division.within_files and not self.valid
 
     def key(self, tokenizing: bytes) -> str:
         """Return a key for results that depend on this text: its hash counts, not its address."""
@@ -240,12 +276,37 @@ class _Text:
             "division": self.config.division,
             # Only settings that change the division, so that another seed has the same key.
             "fraction": None if self.valid else self.config.valid_fraction,
-            "seed": self.config.seed if self.config.lines and not self.valid else None,
+            "seed": self.config.seed if self._is_drawn() else None,
             "whole words": self.whole_words,
         }
         # Python's version of Unicode decides what a letter is, and so where words end.
         parts = (STORE_VERSION, unicodedata.unidata_version, self.sha256, division)
         return hashlib.sha256(msgspec.json.encode(parts) + tokenizing).hexdigest()[:32]
+
+
+def _check_delimiter(corpus: Corpus, fingerprints: Sequence[Fingerprint]) -> None:
+    """Raise ``CorpusError`` if a text is to be divided at a delimiter that it does not have."""
+    delimiter = corpus.division.delimiter
+    if delimiter is None or any(fingerprint.delimiters for fingerprint in fingerprints):
+        return
+    nearest = next((f.nearest for f in fingerprints if f.nearest is not None), None)
+    raise CorpusError(
+        f"{', '.join(corpus.addresses)}: no line equals the delimiter {delimiter!r}: "
+        + ("give the line that is between documents" if nearest is None else f"give {nearest!r}")
+        + ", or divide the text with --paragraphs or --lines"
+    )
+
+
+def _alike_error(corpus: Corpus, documents: int) -> CorpusError:
+    """Return the error for a text that has one document, perhaps several times."""
+    unit = corpus.division.unit
+    name, option = NAMES[unit], OPTIONS[unit]
+    found = f"is one {name}" if documents == 1 else f"has {documents:,} {name}s, all the same"
+    others = " or ".join(other for other in OPTIONS.values() if other != option)
+    return CorpusError(
+        f"{', '.join(corpus.addresses)} {found}, which can't both train and validate: leave "
+        f"{option} out, divide the text with {others}, or name another text with --valid"
+    )
 
 
 def _without(corpus: Corpus, valid: Corpus) -> Corpus:
@@ -274,18 +335,18 @@ def _open(config: CorpusConfig, addresses: tuple[str, ...], stdin: Path | None) 
 class _Tally:
     """Counts for ``Statistics``, chunk by chunk."""
 
-    def __init__(self, lines: bool) -> None:
-        self.lines = lines
+    def __init__(self, within_files: bool) -> None:
+        self.within_files = within_files
         self.characters = [0, 0]
         self.valid_words = WordCounter()
         self.valid_unknown: Counter[str] = Counter()
-        self.train_lines = LineGatherer()
+        self.distinct = LineGatherer(), LineGatherer()
 
     def add(self, validates: bool, chunk: Chunk, tokenizer: Tokenizer) -> None:
-        # If lines are documents, the model predicts each line end as a character.
-        self.characters[validates] += len(chunk.text) + (self.lines and chunk.ends_document)
-        if self.lines and not validates:
-            self.train_lines.add(chunk.text)
+        # If files are divided, the model predicts the end of each document as a character.
+        self.characters[validates] += len(chunk.text) + (self.within_files and chunk.ends_document)
+        if self.within_files:
+            self.distinct[validates].add(chunk.text)
         if not validates:
             return
         self.valid_words.add(chunk.text)
@@ -293,7 +354,7 @@ class _Tally:
             self.valid_words.end_document()
         self.valid_unknown.update(tokenizer.unknown_characters(chunk.text))
 
-    def statistics(self, text: _Text, train_lines: int, learned: Learned) -> Statistics:
+    def statistics(self, text: _Text, train: LineHashes, valid: LineHashes) -> Statistics:
         return Statistics(
             sha256=text.sha256,
             documents=sum(fingerprint.documents for fingerprint in text.fingerprints),
@@ -302,9 +363,8 @@ class _Tally:
             valid_characters=self.characters[True],
             valid_words=self.valid_words.count,
             valid_unknown=_encodable(self.valid_unknown),
-            train_lines=train_lines,
-            beginnings=learned.beginnings,
-            ends=learned.ends,
+            train_lines=len(train),
+            distinct=len(train.union(valid)),
         )
 
 

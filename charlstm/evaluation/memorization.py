@@ -42,13 +42,13 @@ class Overlap:
     Attributes:
         shares: for each length of window; ``None`` if the text is shorter.
         windows: for each length, how many windows were looked for.
-        lines: the share of lines that are lines of the other text; ``None`` without lines, or if
-            lines are not documents.
+        documents: the share of documents that are documents of the other text; ``None`` without
+            any, or if files are documents.
     """
 
     shares: dict[int, float | None]
     windows: dict[int, int]
-    lines: float | None = None
+    documents: float | None = None
 
 
 @dataclass(frozen=True)
@@ -98,14 +98,14 @@ def measure_memorization(
     for side in sides:
         side.look_in(training.documents())
     overlaps = [side.overlap() for side in sides]
-    if training.lines:
+    if training.within_files:
         known = LineHashes.from_lines(map("".join, training.documents()))
-        lines: list[Iterable[str]] = [written]
+        documents: list[Iterable[str]] = [written]
         if text is not None:
-            lines.append(map("".join, text.documents()))
+            documents.append(map("".join, text.documents()))
         overlaps = [
-            replace(overlap, lines=share_of_lines(side_lines, known))
-            for overlap, side_lines in zip(overlaps, lines, strict=True)
+            replace(overlap, documents=share_of_known(side, known))
+            for overlap, side in zip(overlaps, documents, strict=True)
         ]
     return Memorization(
         characters=sum(map(len, written)),
@@ -209,9 +209,9 @@ def _scattered(codes: NDArray[np.uint32]) -> Hashes:
     return values ^ (values >> np.uint64(31))
 
 
-def share_of_lines(lines: Iterable[str], known: Container[str]) -> float | None:
-    """Return the share of lines that are known; ``None`` without lines."""
-    found = [line in known for line in lines]
+def share_of_known(texts: Iterable[str], known: Container[str]) -> float | None:
+    """Return the share of texts that are known; ``None`` without texts."""
+    found = [text in known for text in texts]
     return sum(found) / len(found) if found else None
 
 

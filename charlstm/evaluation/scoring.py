@@ -43,7 +43,8 @@ class Score:
 
     Attributes:
         text: the text; empty if it was read as a stream.
-        characters: code points scored; with a model trained on lines, each line end is one.
+        characters: code points scored; for a model trained on parts of files, such as lines, the
+            end of each is one.
         tokens: tokens scored, ends of documents included, context not.
         unknown: how many of them are not in the vocabulary.
         log_probability: of the whole text, in nats.
@@ -91,7 +92,7 @@ def score_texts(
         tokenizer: the tokenizer the model was trained with.
         texts: any number of texts, of any length.
         ends: score the end of the document after each text too, as one character; for models
-            trained on lines.
+            trained on parts of files, such as lines.
         context: read before each text and not scored, except at word level its last word, which may
             continue in the text.
         per_token: return the tokens too.
@@ -129,21 +130,27 @@ def score_texts(
     ]
 
 
-def score_lines(
-    engine: Engine, tokenizer: Tokenizer, lines: Iterable[str], *, per_token: bool = False
+def score_whole_documents(
+    engine: Engine,
+    tokenizer: Tokenizer,
+    documents: Iterable[str],
+    *,
+    ends: bool = True,
+    per_token: bool = False,
 ) -> Score:
-    """Return one score for all lines, each a document from a zero state, as in validation.
+    """Return one score for all documents, such as lines, each from a zero state as in validation.
 
     Args:
-        engine: a model trained on lines.
+        engine: a trained model.
         tokenizer: the tokenizer the model was trained with.
-        lines: read as needed and not held in memory.
+        documents: each is in memory as a whole; read as needed, and few at a time.
+        ends: score the end of each too, as one character; for models trained on parts of files.
         per_token: return the tokens too.
     """
     return add_scores(
         score
-        for group in _groups(lines)
-        for score in score_texts(engine, tokenizer, group, ends=True, per_token=per_token)
+        for group in _groups(documents)
+        for score in score_texts(engine, tokenizer, group, ends=ends, per_token=per_token)
     )
 
 
@@ -357,13 +364,13 @@ def _score(
     return Score(text, characters, len(ids), unknown, float(values.sum()), symbols, unknown_sum)
 
 
-def _groups(lines: Iterable[str]) -> Iterator[list[str]]:
-    """Group lines for one call: many lines, but not many long ones."""
+def _groups(documents: Iterable[str]) -> Iterator[list[str]]:
+    """Group documents for one call: many of them, but not many long ones."""
     group: list[str] = []
     characters = 0
-    for line in lines:
-        group.append(line)
-        characters += len(line)
+    for document in documents:
+        group.append(document)
+        characters += len(document)
         if len(group) == _LINES_AT_ONCE or characters >= LONG * MAX_ROWS:
             yield group
             group, characters = [], 0

@@ -11,11 +11,12 @@ import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
+from charlstm.config import DocumentUnit
 from charlstm.corpus.documents import Chunk, Corpus
 from charlstm.corpus.word_count import WordCounter
 from charlstm.engine.inference import Engine
 from charlstm.errors import CorpusError
-from charlstm.evaluation.scoring import Score, add_scores, score_lines, score_stream
+from charlstm.evaluation.scoring import Score, add_scores, score_stream, score_whole_documents
 from charlstm.metrics import has_words, perplexity
 from charlstm.tokenizer.base import Tokenizer
 from charlstm.tokenizer.segmentation import tokens_of
@@ -28,14 +29,20 @@ class Texts:
     Attributes:
         name: of the text, for messages.
         documents: starts a pass; read each document to its end before you ask for the next one.
-        lines: whether each document is a line, whose end counts as a character.
+        unit: what a document is. If it is a part of a file, its end counts as a character where it
+            is scored.
         ends: whether the end of each document is scored.
     """
 
     name: str
     documents: Callable[[], Iterator[Iterable[str]]]
-    lines: bool
+    unit: DocumentUnit
     ends: bool
+
+    @property
+    def within_files(self) -> bool:
+        """Whether a file holds several documents, each of which is one piece of text."""
+        return self.unit != "file"
 
 
 @dataclass(frozen=True)
@@ -50,7 +57,8 @@ class TextFigures:
         perplexity_known: the same over the tokens in the vocabulary; NaN if there are none.
         word_perplexity: per word; NaN if there is hardly any white space.
         tokens: tokens scored, with the ends of documents if the model has learned these.
-        characters: code points; with a model trained on lines, each line end is one.
+        characters: code points; for a model that was trained on parts of files, such as lines, the
+            end of each is one.
         unknown: tokens that are not in the vocabulary.
         words: stretches of text without white space.
     """
@@ -71,15 +79,14 @@ def texts_of(corpus: Corpus, *, ends: bool) -> Texts:
 
     Args:
         corpus: the text.
-        ends: whether to score the ends of documents that are files; those of lines always are.
+        ends: whether to score the ends of documents.
     """
 
     def documents() -> Iterator[Iterable[str]]:
         chunks = corpus.chunks()
         return (_document(chunk, chunks) for chunk in chunks)
 
-    lines = corpus.division.lines
-    return Texts(", ".join(corpus.addresses), documents, lines, ends or lines)
+    return Texts(", ".join(corpus.addresses), documents, corpus.division.unit, ends)
 
 
 def _document(chunk: Chunk, chunks: Iterator[Chunk]) -> Iterator[str]:
@@ -90,7 +97,7 @@ def _document(chunk: Chunk, chunks: Iterator[Chunk]) -> Iterator[str]:
 
 
 def beginning_of(texts: Texts, tokenizer: Tokenizer, tokens: int) -> Texts:
-    """Return the first ``tokens`` tokens of a text at most; a line is kept whole or left out."""
+    """Return the first ``tokens`` tokens of a text at most; parts of files are kept or left out."""
 
     def documents() -> Iterator[Iterable[str]]:
         remaining = tokens
@@ -99,7 +106,9 @@ def beginning_of(texts: Texts, tokenizer: Tokenizer, tokens: int) -> Texts:
             nonlocal remaining
             for text in document:
                 if remaining > 0:
-                    kept, count = _first_tokens(text, tokenizer, remaining, whole=texts.lines)
+                    kept, count = _first_tokens(
+                        text, tokenizer, remaining, whole=texts.within_files
+                    )
                     remaining -= count
                     yield kept
 
@@ -109,7 +118,7 @@ def beginning_of(texts: Texts, tokenizer: Tokenizer, tokens: int) -> Texts:
             yield pieces(document)
             remaining -= texts.ends
 
-    return Texts(texts.name, documents, texts.lines, texts.ends)
+    return Texts(texts.name, documents, texts.unit, texts.ends)
 
 
 def _first_tokens(text: str, tokenizer: Tokenizer, count: int, *, whole: bool) -> tuple[str, int]:
@@ -154,9 +163,9 @@ def score_documents(
     """
     meter = _Meter(words, measure if on_progress else None)
     advance = on_progress or (lambda _: None)
-    if texts.lines:
-        lines = _lines(texts, meter, advance)
-        return score_lines(engine, tokenizer, lines, per_token=per_token)
+    if texts.within_files:
+        whole = _whole_documents(texts, meter, advance)
+        return score_whole_documents(engine, tokenizer, whole, ends=texts.ends, per_token=per_token)
     return add_scores(
         score_stream(
             engine,
@@ -244,7 +253,9 @@ class _Meter:
             self.size += self._measure(text)
 
 
-def _lines(texts: Texts, meter: _Meter, advance: Callable[[float], None]) -> Iterator[str]:
+def _whole_documents(
+    texts: Texts, meter: _Meter, advance: Callable[[float], None]
+) -> Iterator[str]:
     for document in texts.documents():
         yield "".join(meter.over(document))
         meter.end_line()

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypedDict
 from charlstm.config import (
     BUDGETS,
     CorpusConfig,
-    Division,
     Level,
     Normalization,
     Optimizer,
     Precision,
     TokenizerConfig,
 )
+from charlstm.corpus.division import chosen_division
 from charlstm.corpus.documents import Address, addresses_of
 from charlstm.errors import ConfigError, UsageError
 from charlstm.training.plan import selected
@@ -39,6 +39,8 @@ class TrainOptions(TypedDict, total=False):
 
     level: Level | None
     lines: bool
+    paragraphs: bool
+    delimiter: str | None
     no_index: bool
     encoding: str | None
     decode_errors: Literal["strict", "replace"] | None
@@ -78,7 +80,10 @@ class TrainOptions(TypedDict, total=False):
     threads: int | None
 
 
-FLAGS = ("lines", "no_index", "overwrite")
+FLAGS = ("lines", "paragraphs", "no_index", "overwrite")
+
+# Options that divide files into documents.
+DIVIDING = ("lines", "paragraphs", "delimiter")
 
 # Options that set fields of ``ModelConfig`` and ``TrainConfig``.
 SETTINGS = (
@@ -200,10 +205,11 @@ def _check_text_options(chosen: dict[str, Any], spelled: Spelling) -> None:
                 f"{spelled.name(name)} is for words: add {spelled.setting('level', 'word')} or "
                 f"leave it out"
             )
-    if "no_index" in chosen and "lines" not in chosen:
+    chosen_division(chosen, {name: spelled.name(name) for name in DIVIDING})
+    if "no_index" in chosen and chosen.keys().isdisjoint(DIVIDING):
         raise UsageError(
-            f"{spelled.name('no_index')} is for lines: add {spelled.setting('lines', True)} or "
-            f"leave it out"
+            f"{spelled.name('no_index')} is for lines and other parts of files: add "
+            f"{spelled.setting('lines', True)} or leave it out"
         )
 
 
@@ -237,7 +243,7 @@ def request_of(
         corpus=CorpusConfig(
             addresses=addresses_of(corpus),
             valid=addresses_of(chosen.get("valid", ())),
-            division=Division(unit="line" if "lines" in chosen else "file"),
+            division=chosen_division(chosen, {name: name for name in DIVIDING}),
             index="no_index" not in chosen,
             **settings,
         ),

@@ -78,6 +78,8 @@ class TextFacts(NamedTuple):
         valid_tokens: tokens of the validation text.
         characters_per_token: mean length of a token, for messages.
         valid_fraction: the part of the text that validates; ``None`` if another text does.
+        documents: how many distinct lines or other parts of files there are, for messages; ``None``
+            if files are documents.
     """
 
     level: Level
@@ -86,6 +88,7 @@ class TextFacts(NamedTuple):
     valid_tokens: int
     characters_per_token: float
     valid_fraction: float | None = 0.1
+    documents: str | None = None
 
 
 def make_plan(
@@ -250,6 +253,14 @@ def _batches(train_tokens: int, level: Level) -> dict[str, int]:
 
 def _check_length(text: TextFacts, streams: int, sequence_length: int) -> None:
     needed = streams * sequence_length
+    if text.documents is not None and text.train_tokens < needed:
+        # How many tokens are to train on depends on which documents the seed draws.
+        tokens = text.train_tokens + text.valid_tokens
+        raise CorpusError(
+            f"the corpus is too short: {text.documents} and {tokens:,} tokens in all, but one "
+            f"batch of {streams} streams of {sequence_length} tokens to train on needs {needed:,}; "
+            f"bring more, or lower --streams or --sequence-length"
+        )
     if text.train_tokens < needed:
         fraction = text.valid_fraction or 0.0
         characters = math.ceil(needed * max(1.0, text.characters_per_token) / (1 - fraction))

@@ -22,7 +22,8 @@ from charlstm.checkpoint.folder import (
 )
 from charlstm.checkpoint.resume import Progress
 from charlstm.checkpoint.schema import Checkpoint, Provenance, RunConfig
-from charlstm.config import CorpusConfig, TokenizerConfig
+from charlstm.config import CorpusConfig, Division, TokenizerConfig
+from charlstm.corpus.division import NAMES
 from charlstm.corpus.line_hashes import LineHashes
 from charlstm.corpus.reading import EMBEDDED, STDIN, STRINGS
 from charlstm.corpus.sources import display_name
@@ -183,7 +184,7 @@ def resumed_run(folder: Path) -> Run:
     chosen = {name: getattr(config.train, name) for name in config.train.__struct_fields__}
     plan = _plan(
         prepared,
-        config.corpus,
+        corpus,
         config.tokenizer,
         "auto",
         chosen,
@@ -216,6 +217,7 @@ def _plan(
         valid_tokens=store.valid_tokens,
         characters_per_token=statistics.train_characters / max(1, store.train_tokens),
         valid_fraction=None if corpus.valid else corpus.valid_fraction,
+        documents=_distinct(corpus.division, statistics.distinct),
     )
     return make_plan(
         text,
@@ -225,6 +227,12 @@ def _plan(
         choices=choices,
         **known,
     )
+
+
+def _distinct(division: Division, count: int) -> str | None:
+    """Return the number of distinct documents in words; ``None`` if they are files."""
+    name = NAMES[division.unit]
+    return f"{count:,} distinct {name}{'s' * (count != 1)}" if division.within_files else None
 
 
 def _absolute(address: str) -> str:

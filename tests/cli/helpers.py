@@ -15,6 +15,11 @@ from charlstm.corpus.split import divide
 
 TEXT = "the quick brown fox jumps over the lazy dog; a lazy dog sleeps.\r\n" * 60
 NAMES = "".join(f"{a}{b}{c}\n" for a in "abcdef" for b in "aeiou" for c in ("na", "lo", "mir"))
+RECIPES = "====\n".join(
+    f"{food} soup\n- {n} {food}s\n\nStir and serve.\n"
+    for food in ("turnip", "pumpkin", "leek", "bean")
+    for n in range(20)
+)
 TINY = [
     "--units",
     "16",
@@ -61,13 +66,17 @@ def write_validation_text(checkpoint: Path, path: Path) -> Checkpoint:
         open_corpus(
             [str(checkpoint.parent / name) for name in config.addresses], division=config.division
         ),
-        (origin.characters if not config.lines else 0),
+        origin.characters,
         config.valid_fraction,
         seed=config.seed,
         whole_words=found.config.tokenizer.level == "word",
     )
     chunks = [chunk for validates, chunk in parts if validates]
-    path.write_bytes("".join(c.text + "\n" * config.lines for c in chunks).encode())
+    unit = config.division.unit
+    end = {"file": "", "line": "\n", "paragraph": "\n\n"}.get(
+        unit, f"\n{config.division.delimiter}\n"
+    )
+    path.write_bytes("".join(chunk.text + end for chunk in chunks).encode())
     return found
 
 

@@ -300,7 +300,7 @@ def test_memorization_is_there_in_python(charlstm, request, tmp_path, checkpoint
     assert (memory.characters, memory.seed) == (300, 5)
     for name, overlap in (("generated", memory.generated), ("text", memory.text)):
         line = found[name].pop("line", None)
-        assert overlap.lines == line
+        assert overlap.documents == line
         assert {str(length): share for length, share in overlap.shares.items()} == found[name]
     alone = model.memorization(Corpus.of_texts([training]), characters=300, seed=5)
     assert (alone.generated, alone.text) == (memory.generated, None)

@@ -36,16 +36,31 @@ def test_a_line_end_is_no_text(charlstm, names, reader, end):
 
 @pytest.mark.parametrize("reader", READERS, ids=lambda reader: " ".join(map(str, reader[:2])))
 @pytest.mark.parametrize(("end", "text"), [(b"\n", "an"), (b"\r\n", "an\r"), (b"\r", "an\r")])
-def test_a_carriage_return_is_text_to_a_model_of_lines_that_had_it(
-    charlstm, windows, reader, end, text
+def test_a_carriage_return_is_text_to_an_old_model_of_lines_that_had_it(
+    charlstm, old_windows, reader, end, text
 ):
-    assert read_by(charlstm, windows, reader, b"an" + end) == text
+    assert read_by(charlstm, old_windows, reader, b"an" + end) == text
+
+
+@pytest.mark.parametrize("reader", READERS[2:], ids=lambda reader: " ".join(map(str, reader[:2])))
+def test_old_line_ends_divide_what_is_read(charlstm, names, reader):
+    command, *options = reader
+    files = ["-"] if options[0] == "-" else []
+    found = [
+        charlstm(command, names, *files, *options[len(files) :], "--seed", 1, stdin=text).out
+        if command == "generate"
+        else charlstm(command, names, *files, *options[len(files) :], stdin=text).out
+        for text in (b"an\nel\n", b"an\rel\r", b"an\r\nel\r\n", b"an\r\nel")
+    ]
+    assert found[0]
+    assert len({*found}) == 1
 
 
 def test_one_line_end_is_stripped():
     for line, kept, stripped in (
         *(("", "", ""), ("\n", "", ""), ("\r\n", "\r", ""), ("a\rb", "a\rb", "a\rb")),
-        *(("a\r\r\n", "a\r\r", "a\r"), ("a\n\n", "a\n", "a\n")),
+        *(("a\r\r\n", "a\r\r", "a\r"), ("a\n\n", "a\n", "a\n"), ("a\r", "a\r", "a")),
+        ("a\nb\r", "a\nb\r", "a\nb\r"),
     ):
-        assert strip_line_end(line, keeps_returns=True) == kept
-        assert strip_line_end(line, keeps_returns=False) == stripped
+        assert strip_line_end(line, rules=1) == kept
+        assert strip_line_end(line, rules=2) == stripped

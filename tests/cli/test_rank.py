@@ -85,7 +85,18 @@ def test_equal_ones_keep_their_order_and_nothing_comes_last(charlstm, prose, opt
     out = ranked(charlstm, prose, *option, "--json", stdin=b"\tfox\t\tfox\n")
     (group,) = map(json.loads, out.splitlines())
     assert [alternative["text"] for alternative in group["alternatives"]] == ["fox", "fox", "", ""]
-    assert ranked(charlstm, prose, *option, stdin=b"\tfox\n") == "fox\t\n"
+    assert ranked(charlstm, prose, *option, "--layout", "tabs", stdin=b"\tfox\n") == "fox\t\n"
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"])
+def test_lines_that_tabs_only_indent_are_no_groups(charlstm, prose, end):
+    lines = [b"\tfox", b"\t\t fox", b"dog\t", b"lazy"]
+    out = ranked(charlstm, prose, "--json", stdin=end.join([*lines, b"", b"\tfox", b"the\tfox"]))
+    groups = [
+        [one["text"] for one in json.loads(line)["alternatives"]] for line in out.splitlines()
+    ]
+    assert sorted(groups[0]) == sorted(line.decode() for line in lines)
+    assert [sorted(group) for group in groups[1:]] == [["\tfox"], ["fox", "the"]]
 
 
 def test_a_context_is_read_before_each(charlstm, prose):

@@ -91,8 +91,8 @@ def test_a_carriage_return_is_no_text_to_a_model_that_never_saw_one(charlstm, na
     assert (ranked.status, ranked.out) == (0, "ana\n")
 
 
-def test_a_carriage_return_is_text_to_a_model_of_lines_that_had_it(charlstm, windows):
-    (line,) = objects(charlstm("score", windows, "--json", stdin=b"ana\r\n"))
+def test_a_carriage_return_is_text_to_an_old_model_of_lines_that_had_it(charlstm, old_windows):
+    (line,) = objects(charlstm("score", old_windows, "--json", stdin=b"ana\r\n"))
     assert (line["text"], line["characters"], line["unknown"]) == ("ana\r", 5, 0)
 
 

@@ -14,9 +14,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from charlstm.config import Division
 from charlstm.corpus import reading
 from charlstm.corpus.documents import Chunk, Corpus, open_corpus
 from charlstm.corpus.documents import corpus_of as corpus_of_text
+from charlstm.corpus.lines import lines_of
 from charlstm.errors import UsageError
 from tests.texts import (
     block_sizes,
@@ -49,12 +51,21 @@ def test_a_chunk_ends_after_a_newline_where_it_can(folder, content, size):
 
 
 @given(texts, block_sizes)
-def test_lines_end_with_a_line_feed_only(folder, content, size):
+def test_lines_that_are_not_blank_are_documents(folder, content, size):
+    corpus = corpus_of(folder, [content], lines=True)
+    expected = [line for line in lines_of(content) if line.strip()]
+    assert chunks_in_blocks(corpus, size) == [Chunk(line, True) for line in expected]
+    if expected:
+        assert corpus.fingerprint().blank == len(lines_of(content)) - len(expected)
+
+
+@given(texts, block_sizes)
+def test_by_the_old_rules_lines_end_with_a_line_feed_only(folder, content, size):
     expected = content.split("\n")
     if not expected[-1]:
         expected.pop()
-    chunks = chunks_in_blocks(corpus_of(folder, [content], lines=True), size)
-    assert chunks == [Chunk(line, True) for line in expected]
+    corpus = corpus_of(folder, [content], division=Division(unit="line", rules=1))
+    assert chunks_in_blocks(corpus, size) == [Chunk(line, True) for line in expected]
 
 
 @pytest.mark.parametrize("lines", [False, True])

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+import re
 
-from charlstm.corpus.lines import split_lines
+from hypothesis import given
+from hypothesis import strategies as st
+
+from charlstm.corpus.lines import lines_of, split_lines
 from tests.texts import (
     block_sizes,
     corpus_of,
@@ -22,20 +25,50 @@ def test_a_line_that_is_too_long_for_a_document(tmp_path, monkeypatch, sentence)
     sentence(message(list, corpus.chunks()), tmp_path / "0.txt", "3,145,728 characters", "--lines")
 
 
+def split_text(text, size, **options):
+    """Return the lines of a text that comes in blocks, each with its end."""
+    split = split_lines(pieces_of(text, size), "it", "too long", **options)
+    return [(line, end) for lines, end in split for line in lines]
+
+
+def split_by_hand(text, ends):
+    """Split at a regular expression, as (line, end)."""
+    parts = re.split(f"({ends})", text)
+    found = list(zip(parts[::2], [*parts[1::2], ""], strict=True))
+    return found if found[-1][0] else found[:-1]
+
+
 @given(texts, block_sizes)
-def test_lines_are_split_at_newlines(text, size):
-    expected = text.split("\n")
-    if not expected[-1]:
-        expected.pop()
-    found = list(split_lines(pieces_of(text, size), "it", "too long"))
-    assert [line for lines, _ in found for line in lines] == expected
-    assert "".join("\n".join(lines) + "\n" * ended for lines, ended in found) == text
-    assert all(lines and ended for lines, ended in found[:-1])
+def test_lines_and_their_ends_are_the_text(text, size):
+    found = split_text(text, size)
+    assert found == split_by_hand(text, "\r?\n" if "\n" in text else "\r")
+    assert "".join(map("".join, found)) == text
+    assert lines_of(text) == [line for line, _ in found]
+
+
+@given(texts, block_sizes)
+def test_by_the_old_rules_lines_are_split_at_newlines(text, size):
+    assert split_text(text, size, rules=1) == split_by_hand(text, "\n")
+
+
+@given(st.lists(st.text("ab é", max_size=5), min_size=1), block_sizes)
+def test_all_line_ends_give_the_same_lines(lines, size):
+    for end in ("\n", "\r\n", "\r"):
+        text = "".join(line + end for line in lines)
+        assert split_text(text, size) == [(line, end) for line in lines]
+
+
+def test_a_long_text_with_carriage_returns_is_split_in_pieces(monkeypatch):
+    monkeypatch.setattr("charlstm.corpus.lines._AT_ONCE", 3)
+    text = "abcd\r\r\refghijk\rl\rm"
+    found = list(split_lines([text], "it", "too long"))
+    assert len(found) > 2
+    assert "".join(line + end for lines, end in found for line in lines) == text
 
 
 def test_lines_are_there_as_soon_as_they_end():
     blocks = iter(["a\nb", "c\nd\n", "e"])
     lines = split_lines(blocks, "it", "too long")
-    assert next(lines) == (["a"], True)
+    assert next(lines) == (["a"], "\n")
     assert next(blocks) == "c\nd\n"
-    assert list(lines) == [(["be"], False)]
+    assert list(lines) == [(["be"], "")]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from charlstm.config import Division
 from charlstm.corpus import reading
-from charlstm.corpus.split import divide
+from charlstm.corpus.split import DocumentDraw, divide
 from tests.texts import (
     block_sizes,
     corpus_of,
@@ -120,13 +120,42 @@ def test_the_division_of_the_usual_benchmark(tmp_path):
     assert sum(len(chunk.text) for validates, chunk in pairs if not validates) == 1_003_854
 
 
-@given(st.lists(st.sampled_from(["ann", "bob", "", "é\r", "cy"]), max_size=30), fractions)
+@given(st.lists(st.sampled_from(["ann", "bob", "", "é\r.", "cy"]), max_size=30), fractions)
 def test_equal_lines_fall_on_the_same_side(folder, lines, part):
     corpus = corpus_of(folder, ["".join(f"{line}\n" for line in lines)], lines=True)
     pairs = divided(corpus, 2**20, part, whole_words=False)
-    assert [chunk.text for _, chunk in pairs] == lines
+    kept = [line for line in lines if line]
+    assert [chunk.text for _, chunk in pairs] == kept
     sides = {(chunk.text, validates) for validates, chunk in pairs}
-    assert len(sides) == len(set(lines))
+    assert len(sides) == len(set(kept))
+
+
+@given(st.lists(st.text("abc", min_size=1), min_size=2, unique=True), fractions, st.integers(0, 9))
+def test_of_documents_that_differ_some_train_and_some_validate(lines, part, seed):
+    draw, plain = DocumentDraw(part, seed), DocumentDraw(part, seed)
+    for line in lines + lines:
+        draw.see(line)
+    drawn = [draw.validates(line) for line in lines]
+    assert set(drawn) == {False, True}
+    assert not draw.all_alike
+    usual = [plain.validates(line) for line in lines]
+    if len(set(usual)) == 2:
+        assert drawn == usual
+    else:  # the one nearest to the fraction is on the other side
+        assert sum(one != other for one, other in zip(drawn, usual, strict=True)) == 1
+
+
+def test_equal_documents_are_told():
+    draw = DocumentDraw(0.5, 1)
+    for _ in range(3):
+        draw.see("a")
+    assert draw.all_alike
+
+
+def test_nothing_is_drawn_if_nothing_validates():
+    draw = DocumentDraw(0, 1)
+    draw.see("a")
+    assert not any(map(draw.validates, "abc"))
 
 
 def test_about_the_fraction_of_lines_validates_by_seed(tmp_path):

@@ -15,7 +15,9 @@ documents_given = st.lists(st.text(st.sampled_from("the cat\n .'é1"), max_size=
 
 def texts(*documents, lines=False, ends=False):
     """Return a text of these documents."""
-    return Texts("it", lambda: iter([[d] for d in documents]), lines, ends or lines)
+    return Texts(
+        "it", lambda: iter([[d] for d in documents]), "line" if lines else "file", ends or lines
+    )
 
 
 def ids_of(tokenizer, document, ends):

@@ -15,9 +15,9 @@ from charlstm.evaluation.scoring import (
     Score,
     StatefulScorer,
     add_scores,
-    score_lines,
     score_stream,
     score_texts,
+    score_whole_documents,
 )
 from charlstm.tokenizer.base import END_OF_DOCUMENT
 from charlstm.tokenizer.char import CharTokenizer
@@ -237,7 +237,7 @@ def test_lines_are_scored_together_as_one_by_one(lines, at_once):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(scoring, "_LINES_AT_ONCE", at_once)
         patch.setattr(scoring, "_VALUES_HELD", 3)
-        together = score_lines(engine, CHARS, lines, per_token=True)
+        together = score_whole_documents(engine, CHARS, lines, per_token=True)
     assert together.log_probability == pytest.approx(sum(s.log_probability for s in alone))
     assert together.tokens == together.characters == sum(len(line) + 1 for line in lines)
     assert together.unknown == sum(score.unknown for score in alone)

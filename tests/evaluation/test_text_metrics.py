@@ -68,7 +68,7 @@ def test_figures_are_those_of_a_plain_reading(tokenizer, documents, ends, lines)
 
 
 def test_words_that_go_over_the_border_of_two_pieces_count_once():
-    given_texts = Texts("it", lambda: iter([["the ca", "t saw", " it"]]), False, False)
+    given_texts = Texts("it", lambda: iter([["the ca", "t saw", " it"]]), "file", False)
     assert evaluate_text(model_of(CHARS), CHARS, given_texts).words == 4
 
 

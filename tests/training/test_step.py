@@ -10,7 +10,7 @@ from charlstm.config import CorpusConfig, ModelConfig, TokenizerConfig
 from charlstm.dataset.batches import Streams, TrainingBatch
 from charlstm.dataset.prepare import prepare
 from charlstm.engine.inference import build_engine
-from charlstm.evaluation.scoring import score_lines
+from charlstm.evaluation.scoring import score_whole_documents
 from charlstm.network import lstm
 from charlstm.network import model as network
 from charlstm.network.backend import tf
@@ -231,7 +231,7 @@ def test_the_validation_loss_of_lines_is_what_score_finds(monkeypatch, store_of_
     for number, variable in enumerate(steps.model.trainable_variables):  # far from a uniform guess
         variable.assign(3 * tf.random.stateless_normal(variable.shape, [1, number]))
     engine = build_engine(model, weights_of(steps.model), precision="float32", threads=1)
-    score = score_lines(engine, tokenizer, lines)
+    score = score_whole_documents(engine, tokenizer, lines)
     assert store.valid_tokens == score.tokens
     expected = -score.log_probability / score.tokens
     assert steps.validate(store.valid) == pytest.approx(expected, rel=1e-5)

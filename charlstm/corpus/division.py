@@ -1,0 +1,207 @@
+"""Divides the text of a file into documents: lines, paragraphs, or what is between delimiters.
+
+Blocks of decoded text go in, documents with the numbers of their first lines come out. Counts what
+is left out, for messages. This module does not know files, nor which part of a text validates.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from charlstm.config import Division
+from charlstm.corpus import lines as lines_module
+from charlstm.corpus.lines import split_lines
+from charlstm.errors import ConfigError, CorpusError, UsageError
+from charlstm.unicode_text import has_surrogates
+
+# How documents are called in messages, and the option that divides a text into them.
+NAMES = {"file": "file", "line": "line", "paragraph": "paragraph", "delimited": "document"}
+OPTIONS = {"line": "--lines", "paragraph": "--paragraphs", "delimited": "--delimiter"}
+
+# The most characters of a line that is shown because it is almost the delimiter.
+_SHOWN = 80
+
+
+def is_blank(text: str) -> bool:
+    """Whether a text is empty or only white space."""
+    return not text or text.isspace()
+
+
+class Document(NamedTuple):
+    """A part of a file; ``line`` is the number of its first line, from 1."""
+
+    text: str
+    line: int
+
+
+def chosen_division(chosen: Mapping[str, Any], names: Mapping[str, str]) -> Division:
+    """Return the division that options ask for: ``lines``, ``paragraphs`` or ``delimiter``.
+
+    Args:
+        chosen: the options that are set.
+        names: how the three are written.
+
+    Raises:
+        ConfigError: if the delimiter is no text.
+        UsageError: if there are several, or no line can equal the delimiter.
+    """
+    given = [names[name] for name in names if name in chosen]
+    if len(given) > 1:
+        raise UsageError(f"{given[0]} and {given[1]} both say what a document is: give one of them")
+    if "delimiter" in chosen:
+        _check_delimiter(chosen["delimiter"], names)
+        return Division(unit="delimited", delimiter=chosen["delimiter"])
+    if "paragraphs" in chosen:
+        return Division(unit="paragraph")
+    return Division(unit="line" if "lines" in chosen else "file")
+
+
+def _check_delimiter(delimiter: Any, names: Mapping[str, str]) -> None:
+    name = names["delimiter"]
+    if not isinstance(delimiter, str):
+        raise ConfigError(f"{name} is {delimiter!r}: expected the text of a line")
+    if has_surrogates(delimiter):
+        raise UsageError(f"{name} is not valid UTF-8: give it in UTF-8")
+    if not delimiter:
+        raise UsageError(
+            f"{name} is empty: give the line between documents, or {names['paragraphs']} if it is "
+            f"blank"
+        )
+    if {"\n", "\r"} & set(delimiter):
+        raise UsageError(f"{name} is {delimiter!r}, not one line: give the text of one line")
+
+
+class Divider:
+    """Divides texts, and counts over all of them what is no document.
+
+    Args:
+        division: what a document is; not a file.
+
+    Attributes:
+        blank: lines that were left out because they are empty or only white space; 0 unless lines
+            are documents.
+        delimiters: lines that equal the delimiter.
+        nearest: the first line that is similar to it, while there is none.
+    """
+
+    def __init__(self, division: Division) -> None:
+        self.division = division
+        self.blank = 0
+        self.delimiters = 0
+        self.nearest: str | None = None
+
+    def groups(self, blocks: Iterable[str], name: str) -> Iterator[list[Document]]:
+        """Yield the documents of one text in lists, each of those that are complete by then.
+
+        Args:
+            blocks: the text in pieces.
+            name: its name, for messages.
+
+        Raises:
+            CorpusError: if a line or a document has more than ``LONGEST_LINE`` characters.
+        """
+        return filter(None, map(list, self._groups(blocks, name)))
+
+    def documents(self, blocks: Iterable[str], name: str) -> Iterator[Document]:
+        """Yield the documents of one text; for arguments and errors see ``groups``."""
+        return itertools.chain.from_iterable(self._groups(blocks, name))
+
+    def _groups(self, blocks: Iterable[str], name: str) -> Iterator[Iterator[Document]]:
+        unit = self.division.unit
+        advice = f"too long for a document of its own: leave {OPTIONS[unit]} out, or break it up"
+        gatherer = _EachLine(self) if unit == "line" else _DocumentGatherer(self, name, advice)
+        for lines, end in split_lines(blocks, name, advice, rules=self.division.rules):
+            yield gatherer.take(lines, end)
+        yield gatherer.rest()
+
+    def divides(self, line: str) -> bool:
+        """Whether a line divides documents instead of being part of one."""
+        delimiter = self.division.delimiter
+        if delimiter is None:
+            return is_blank(line)
+        if line == delimiter:
+            self.delimiters += 1
+            return True
+        if (
+            self.nearest is None
+            and not self.delimiters
+            and len(line) <= _SHOWN
+            and _are_similar(line.strip().casefold(), delimiter.strip().casefold())
+        ):
+            self.nearest = line
+        return False
+
+
+def _are_similar(line: str, delimiter: str) -> bool:
+    """Whether a line, such as "====", may be what the user meant by another delimiter, "===".
+
+    Both are without white space around them and without upper case.
+    """
+    if not line or not delimiter:
+        return False
+    return line == delimiter or (set(line) == set(delimiter) and not line.isalnum())
+
+
+class _EachLine:
+    """Makes each line a document."""
+
+    def __init__(self, divider: Divider) -> None:
+        self._divider = divider
+        self._keeps_blank = divider.division.rules < 2
+        self._read = 0
+
+    def take(self, lines: Sequence[str], _end: str) -> Iterator[Document]:
+        """Yield those of the next lines that are documents."""
+        for number, line in enumerate(lines, self._read + 1):
+            if self._keeps_blank or not is_blank(line):
+                yield Document(line, number)
+            else:
+                self._divider.blank += 1
+        self._read += len(lines)
+
+    def rest(self) -> Iterator[Document]:
+        """Yield nothing: no line is held back."""
+        return iter(())
+
+
+class _DocumentGatherer:
+    """Gathers documents of several lines from the lines of one text."""
+
+    def __init__(self, divider: Divider, name: str, advice: str) -> None:
+        self._divider = divider
+        self._name, self._advice = name, advice
+        self._read = 0
+        self._first = 1
+        self._parts: list[str] = []
+        self._held = 0
+        self._end = ""
+
+    def take(self, lines: Sequence[str], end: str) -> Iterator[Document]:
+        """Yield the documents that the next lines complete."""
+        for line in lines:
+            self._read += 1
+            if self._divider.divides(line):
+                yield from self.rest()
+                continue
+            if not self._parts:
+                self._first = self._read
+            else:
+                self._parts.append(self._end)
+            self._parts.append(line)
+            self._end = end
+            self._held += len(line) + len(end)
+            if self._held > lines_module.LONGEST_LINE:
+                raise CorpusError(
+                    f"{self._name} has a {NAMES[self._divider.division.unit]} of more than "
+                    f"{lines_module.LONGEST_LINE:,} characters, {self._advice}"
+                )
+
+    def rest(self) -> Iterator[Document]:
+        """Yield the document that the end of the text, or a delimiter, completes."""
+        text = "".join(self._parts)
+        self._parts.clear()
+        self._held = 0
+        if not is_blank(text):
+            yield Document(text, self._first)
