@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from charlstm.version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from charlstm.api import LanguageModel, load, load_keras_model
+    from charlstm.api import LanguageModel, load
     from charlstm.config import (
         CorpusConfig,
         ModelConfig,
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     )
     from charlstm.errors import CharlstmError
     from charlstm.evaluation.scoring import Score
+    from charlstm.export import load_keras_model
     from charlstm.generation.decoder import Sample
     from charlstm.prediction.predictor import Prediction
     from charlstm.train_api import TrainedModel, train
@@ -61,7 +62,7 @@ _HOME = {
     "TrainedModel": "charlstm.train_api",
     "TrainingResult": "charlstm.training.observer",
     "load": "charlstm.api",
-    "load_keras_model": "charlstm.api",
+    "load_keras_model": "charlstm.export",
     "train": "charlstm.train_api",
 }
 

@@ -34,8 +34,6 @@ from charlstm.generation.rejection import draw_new
 from charlstm.tokenizer.base import Tokenizer
 
 if TYPE_CHECKING:
-    import keras
-
     from charlstm.config import Division
     from charlstm.corpus.documents import Corpus, TextInput
     from charlstm.evaluation.dynamic import DynamicFigures
@@ -403,22 +401,6 @@ def load(
     checkpoint = read_checkpoint(Path(path))
     graph = load_or_build_graph(checkpoint, precision)
     return LanguageModel(checkpoint, Engine(graph, checkpoint.config.model, precision, threads))
-
-
-def load_keras_model(path: str | Path) -> keras.Model:
-    """Return a Keras model of stock layers with the weights of a checkpoint.
-
-    Inputs: token ids int32 [batch, time] and, for each layer, h and c float32 [batch, units].
-    Outputs: logits float32 [batch, time, vocab_size] and the states after the last token, in the
-    same order. Every document starts from zero states. Imports TensorFlow.
-
-    Raises:
-        CheckpointError: if the checkpoint can't be read.
-    """
-    from charlstm.network.model import plain_keras_model
-
-    checkpoint = read_checkpoint(Path(path))
-    return plain_keras_model(checkpoint.config.model, checkpoint.weights)
 
 
 def _check(seed: int | None = None, **numbers: int) -> None:

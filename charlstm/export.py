@@ -1,4 +1,4 @@
-"""A checkpoint to one file for other programs: ONNX for any language, ``.keras`` for Keras.
+"""A checkpoint for other programs: a file, ONNX for any language or ``.keras``, or a Keras model.
 
 The files do not need charlstm: the network consists of standard operators or stock layers, and a
 description in the file says how text becomes ids. They contain no trace of where the training text
@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from charlstm.checkpoint.reader import read_checkpoint
 from charlstm.checkpoint.schema import Checkpoint
 from charlstm.engine.graph import EnginePrecision, build_graph
 from charlstm.errors import CheckpointExists, ConfigError
@@ -27,7 +28,11 @@ from charlstm.tokenizer.base import (
 from charlstm.tokenizer.segmentation import TOKEN_PATTERN
 from charlstm.version import __version__
 
-FORMAT = 1  # of the description
+if TYPE_CHECKING:
+    import keras
+
+# Of the description. Format 2: ``division`` and ``normalize``.
+FORMAT = 2
 METADATA = "charlstm"  # its key in the metadata of an ONNX file
 DESCRIPTION = "charlstm.json"  # its name within a .keras file
 
@@ -102,6 +107,22 @@ def export_onnx(
     graph = build_graph(model, checkpoint.weights, precision, description=usage, metadata=metadata)
     with replaced_atomically(path) as temporary:
         temporary.write_bytes(graph)
+
+
+def load_keras_model(path: str | Path) -> keras.Model:
+    """Return a Keras model of stock layers with the weights of a checkpoint.
+
+    Inputs: token ids int32 [batch, time] and, for each layer, h and c float32 [batch, units].
+    Outputs: logits float32 [batch, time, vocab_size] and the states after the last token, in the
+    same order. Every document starts from zero states. Imports TensorFlow.
+
+    Raises:
+        CheckpointError: if the checkpoint can't be read.
+    """
+    from charlstm.network.model import plain_keras_model
+
+    checkpoint = read_checkpoint(Path(path))
+    return plain_keras_model(checkpoint.config.model, checkpoint.weights)
 
 
 def export_keras(checkpoint: Checkpoint, path: Path, *, overwrite: bool = False) -> None:

@@ -9,6 +9,7 @@
     output         JSON and text on stdout, notes on stderr
     progress_bar   a progress bar on stderr
     samples        how samples are printed
+    scores         how scores are printed
     descriptions   plan, hardware and figures of a run in words
     train_report   what a training run prints
     signals        Ctrl-C, SIGTERM and SIGHUP during training

@@ -16,7 +16,7 @@ from charlstm.cli.options import (
 )
 from charlstm.cli.output import note, tell, write_json, write_text
 from charlstm.cli.progress_bar import ProgressBar, total_size
-from charlstm.cli.score import SAME_TOKENIZER
+from charlstm.cli.scores import SAME_TOKENIZER
 from charlstm.cli.texts import dividing_options, given_division, text_options
 from charlstm.cli.unicode_form import FormNote
 from charlstm.errors import CorpusError, UsageError

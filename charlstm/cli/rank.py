@@ -18,7 +18,7 @@ from charlstm.cli.options import (
 )
 from charlstm.cli.output import json_of, note, tell, write_text
 from charlstm.cli.progress_bar import bar_over_files
-from charlstm.cli.score import score_facts
+from charlstm.cli.scores import score_facts
 from charlstm.cli.texts import line_groups, open_texts, text_options
 from charlstm.cli.unicode_form import FormNote
 

@@ -10,9 +10,9 @@ import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from charlstm.cli.line_ends import line_rules, one_line
+from charlstm.cli.line_ends import line_rules
 from charlstm.cli.options import (
     OptionGroup,
     checkpoint_argument,
@@ -21,6 +21,16 @@ from charlstm.cli.options import (
 )
 from charlstm.cli.output import json_of, note, tell, write_text
 from charlstm.cli.progress_bar import ProgressBar, bar_over_files, bytes_of
+from charlstm.cli.scores import (
+    COLUMNS,
+    SAME_TOKENIZER,
+    ScoredLine,
+    score_facts,
+    show_columns,
+    show_json,
+    show_table,
+    tokens_of,
+)
 from charlstm.cli.texts import (
     Line,
     dividing_options,
@@ -43,14 +53,6 @@ if TYPE_CHECKING:
 
 what = OptionGroup("What to score")
 output = OptionGroup("Output")
-
-SAME_TOKENIZER = (
-    "Perplexity per token compares only with the same tokenizer, bits per character with any."
-)
-COLUMNS = (
-    "Columns: bits per character, log-probability in nats, perplexity per token, unknown symbols, "
-    "line number, line."
-)
 
 
 @grouped_command(
@@ -129,15 +131,6 @@ def _note_columns(model: LanguageModel, options: dict[str, Any]) -> None:
         )
 
 
-class _Line(NamedTuple):
-    """A scored line, or document: its file, if there are several, and its number from 1."""
-
-    file: str | None
-    number: int
-    score: Score
-    is_line: bool = True
-
-
 # Lines
 
 
@@ -152,7 +145,7 @@ def _score_lines(
     divided = division or learned
     by_line = divided.unit in ("file", "line")
     waits = options["sort"] or options["top"]
-    show = _show_json if options["as_json"] else _show_columns
+    show = show_json if options["as_json"] else show_columns
     shown = not options["quiet"] and bool(waits or not sys.stdout.isatty())
     with bar_over_files(sources, shown=shown) as progress:
         if by_line:
@@ -166,14 +159,14 @@ def _score_lines(
             write_text("".join(map(show, group)))
 
 
-def _most_surprising(lines: Iterable[_Line], count: int | None) -> list[_Line]:
+def _most_surprising(lines: Iterable[ScoredLine], count: int | None) -> list[ScoredLine]:
     """Return lines by falling bits per character; ties keep their order, empty lines come last."""
     if count is None:
         return sorted(lines, key=_surprise, reverse=True)
     return heapq.nlargest(count, lines, key=_surprise)
 
 
-def _surprise(line: _Line) -> float:
+def _surprise(line: ScoredLine) -> float:
     bits = line.score.bits_per_character
     return -math.inf if math.isnan(bits) else bits
 
@@ -184,7 +177,7 @@ def _groups(
     options: dict[str, Any],
     notes: Notes,
     progress: ProgressBar,
-) -> Iterator[list[_Line]]:
+) -> Iterator[list[ScoredLine]]:
     """Yield scored lines in order, in groups that become ready together."""
     encoding, decode_errors = options["encoding"], options["decode_errors"]
     form = FormNote(model, quiet=options["quiet"])
@@ -195,7 +188,7 @@ def _groups(
             score = _Scorer(model, options, form)
             for lines in line_groups(blocks, rules=line_rules(model)):
                 for scores in score(lines):
-                    yield [_Line(file, next(numbers), score) for score in scores]
+                    yield [ScoredLine(file, next(numbers), score) for score in scores]
                 progress.advance_over((line.text + line.end for line in lines), encoding)
 
 
@@ -206,7 +199,7 @@ def _document_groups(
     notes: Notes,
     progress: ProgressBar,
     division: Division,
-) -> Iterator[list[_Line]]:
+) -> Iterator[list[ScoredLine]]:
     """Yield scored documents in order, in groups that become ready together."""
     from charlstm.corpus.division import Divider
 
@@ -219,7 +212,7 @@ def _document_groups(
                     texts = [document.text for document in documents]
                     scores = model.score(*texts, per_token=options["per_token"])
                     yield [
-                        _Line(file, document.line, score, is_line=False)
+                        ScoredLine(file, document.line, score, is_line=False)
                         for document, score in zip(documents, scores, strict=True)
                     ]
 
@@ -263,50 +256,6 @@ class _Scorer:
         return StatefulScorer(self._model.engine, self._model.tokenizer)
 
 
-def _show_columns(line: _Line) -> str:
-    score = line.score
-    number = f"{line.number}" if line.file is None else f"{line.file}:{line.number}"
-    columns = (
-        f"{score.bits_per_character:.4f}",
-        f"{score.log_probability:.4f}",
-        f"{score.perplexity:.2f}",
-        f"{score.unknown}",
-        number,
-        score.text if line.is_line else one_line(score.text),
-    )
-    return "\t".join(columns) + "\n" + _show_tokens(score)
-
-
-def _show_tokens(score: Score) -> str:
-    """Return the tokens, one on each line after a tab, their text quoted as in JSON."""
-    return "".join(
-        f"\t{token.log_probability:.4f}\t{json_of(token.text)}\n" for token in score.symbols or ()
-    )
-
-
-def _show_json(line: _Line) -> str:
-    named = {} if line.file is None else {"file": line.file}
-    score = line.score
-    facts = {"line": line.number, "text": score.text} | score_facts(score) | _tokens_of(score)
-    return json_of(named | facts) + "\n"
-
-
-def score_facts(score: Score) -> dict[str, Any]:
-    """Return the figures of a score under their JSON names."""
-    return {
-        "characters": score.characters,
-        "tokens": score.tokens,
-        "unknown": score.unknown,
-        "log_probability": score.log_probability,
-        "bits_per_character": score.bits_per_character,
-        "perplexity": score.perplexity,
-    }
-
-
-def _tokens_of(score: Score) -> dict[str, Any]:
-    return {} if score.symbols is None else {"symbols": score.symbols}
-
-
 # Whole texts
 
 
@@ -329,10 +278,10 @@ def _score_whole(
             if options["as_json"]:
                 named = {"file": source.name} if several else {}
                 nats = {"nats_per_token": score.nats_per_token}
-                facts = named | score_facts(score) | nats | _tokens_of(score)
+                facts = named | score_facts(score) | nats | tokens_of(score)
                 write_text(json_of(facts) + "\n")
             else:
-                write_text("\n" * bool(index) + _table(score, source.name if several else None))
+                write_text("\n" * bool(index) + show_table(score, source.name if several else None))
 
 
 def _whole(
@@ -362,17 +311,3 @@ def _texts(
     encoding, decode_errors = options["encoding"], options["decode_errors"]
     corpus = Corpus((source,), encoding, decode_errors, notes=notes)
     return model.texts_of(corpus, division)
-
-
-def _table(score: Score, file: str | None) -> str:
-    rows = {} if file is None else {"file": file}
-    rows |= {
-        "nats per token": f"{score.nats_per_token:.4f}",
-        "bits per character": f"{score.bits_per_character:.4f}",
-        "perplexity": f"{score.perplexity:,.2f}",
-        "log-probability": f"{score.log_probability:,.2f}",
-        "tokens": f"{score.tokens:,}",
-        "characters": f"{score.characters:,}",
-        "unknown": f"{score.unknown:,}",
-    }
-    return "".join(f"{name:<20}{value}\n" for name, value in rows.items()) + _show_tokens(score)

@@ -130,18 +130,30 @@ def prepare(
         StorageError: if the cache can't be written.
     """
     text = _Text(config, tokenizing.level == "word", stdin)
-    within_files = config.division.within_files
     if sha256 not in (None, text.sha256):
         raise _changed_error(config)
     built = fixed or _tokenizer(text, tokenizing)
     tokenizer = base.extend(built) if base is not None else built
 
+    store, statistics, lines = _encoded(text, tokenizer)
+    sources = tuple(_recorded([source.name for source in text.corpus.sources]))
+    notes = text.corpus.notes
+    if text.valid is not None:
+        notes.take(text.valid.notes)
+    name, statistics = text.corpus.name, text.completed(statistics)
+    return Prepared(name, sources, tokenizer, store, statistics, lines, notes.sentences)
+
+
+def _encoded(text: _Text, tokenizer: Tokenizer) -> tuple[TokenStore, Statistics, LineHashes | None]:
+    """Encode and count a text, or read the result from the cache."""
+    division = text.config.division
+
     def build(folder: Path) -> None:
-        tally = _Tally(within_files)
+        tally = _Tally(division.within_files)
         write_store(folder, _encode(text.divided(), tokenizer, tally), tokenizer.vocab_size)
-        learned = divide_further(folder, tokenizer, config.division)
+        learned = divide_further(folder, tokenizer, division)
         train, valid = (gatherer.finish() for gatherer in tally.distinct)
-        if within_files:
+        if division.within_files:
             train.hashes.tofile(folder / LINES_FILE)
         statistics = msgspec.structs.replace(
             tally.statistics(text, train, valid),
@@ -155,18 +167,11 @@ def prepare(
         data = (folder / STATISTICS_FILE).read_bytes()
         statistics = msgspec.json.decode(data, type=Statistics)
         lines = None
-        if within_files:
+        if division.within_files:
             lines = LineHashes(np.fromfile(folder / LINES_FILE, np.uint64))
         return read_store(folder, tokenizer.vocab_size), statistics, lines
 
-    key = "tokens-" + text.key(tokenizer.to_json())
-    store, statistics, lines = cache.obtain(key, build, read)
-    statistics = text.completed(statistics)
-    sources = tuple(_recorded([source.name for source in text.corpus.sources]))
-    notes = text.corpus.notes
-    if text.valid is not None:
-        notes.take(text.valid.notes)
-    return Prepared(text.corpus.name, sources, tokenizer, store, statistics, lines, notes.sentences)
+    return cache.obtain("tokens-" + text.key(tokenizer.to_json()), build, read)
 
 
 def _frequency_loss(store: TokenStore, tokenizer: Tokenizer) -> float | None:

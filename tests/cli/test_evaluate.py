@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from charlstm.api import LanguageModel, load
-from charlstm.cli.score import SAME_TOKENIZER
+from charlstm.cli.scores import SAME_TOKENIZER
 from charlstm.corpus.documents import Corpus
 from charlstm.errors import ConfigError, CorpusError, UsageError
 from charlstm.evaluation.dynamic import _no_new_gpu

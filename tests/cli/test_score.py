@@ -12,7 +12,7 @@ import pytest
 import charlstm as package
 from charlstm.checkpoint.reader import read_checkpoint
 from charlstm.cli.app import run_command_line
-from charlstm.cli.score import SAME_TOKENIZER
+from charlstm.cli.scores import SAME_TOKENIZER
 from tests.cli.helpers import (
     ALLOWED,
     NAMES,

@@ -1,0 +1,90 @@
+"""Prints scores to stdout: as columns, as JSON Lines, or as a table."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from charlstm.cli.line_ends import one_line
+from charlstm.cli.output import json_of
+
+if TYPE_CHECKING:
+    from charlstm.evaluation.scoring import Score
+
+SAME_TOKENIZER = (
+    "Perplexity per token compares only with the same tokenizer, bits per character with any."
+)
+COLUMNS = (
+    "Columns: bits per character, log-probability in nats, perplexity per token, unknown symbols, "
+    "line number, line."
+)
+
+
+class ScoredLine(NamedTuple):
+    """A scored line, or document: its file, if there are several, and its number from 1."""
+
+    file: str | None
+    number: int
+    score: Score
+    is_line: bool = True
+
+
+def show_columns(line: ScoredLine) -> str:
+    """Return a line of columns."""
+    score = line.score
+    number = f"{line.number}" if line.file is None else f"{line.file}:{line.number}"
+    columns = (
+        f"{score.bits_per_character:.4f}",
+        f"{score.log_probability:.4f}",
+        f"{score.perplexity:.2f}",
+        f"{score.unknown}",
+        number,
+        score.text if line.is_line else one_line(score.text),
+    )
+    return "\t".join(columns) + "\n" + _show_tokens(score)
+
+
+def _show_tokens(score: Score) -> str:
+    """Return the tokens, one on each line after a tab, their text quoted as in JSON."""
+    return "".join(
+        f"\t{token.log_probability:.4f}\t{json_of(token.text)}\n" for token in score.symbols or ()
+    )
+
+
+def show_json(line: ScoredLine) -> str:
+    """Return a line of JSON."""
+    named = {} if line.file is None else {"file": line.file}
+    score = line.score
+    facts = {"line": line.number, "text": score.text} | score_facts(score) | tokens_of(score)
+    return json_of(named | facts) + "\n"
+
+
+def score_facts(score: Score) -> dict[str, Any]:
+    """Return the figures of a score under their JSON names."""
+    return {
+        "characters": score.characters,
+        "tokens": score.tokens,
+        "unknown": score.unknown,
+        "log_probability": score.log_probability,
+        "bits_per_character": score.bits_per_character,
+        "perplexity": score.perplexity,
+    }
+
+
+def tokens_of(score: Score) -> dict[str, Any]:
+    """Return the tokens of a score under their JSON name, if they were kept."""
+    return {} if score.symbols is None else {"symbols": score.symbols}
+
+
+def show_table(score: Score, file: str | None) -> str:
+    """Return the figures of a whole text as rows."""
+    rows = {} if file is None else {"file": file}
+    rows |= {
+        "nats per token": f"{score.nats_per_token:.4f}",
+        "bits per character": f"{score.bits_per_character:.4f}",
+        "perplexity": f"{score.perplexity:,.2f}",
+        "log-probability": f"{score.log_probability:,.2f}",
+        "tokens": f"{score.tokens:,}",
+        "characters": f"{score.characters:,}",
+        "unknown": f"{score.unknown:,}",
+    }
+    return "".join(f"{name:<20}{value}\n" for name, value in rows.items()) + _show_tokens(score)
