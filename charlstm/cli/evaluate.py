@@ -273,9 +273,7 @@ def _rows(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "bits per character", f"{facts['bits_per_character']:.4f}"
     yield "perplexity", f"{_number(facts['perplexity'])} per token"
     yield "perplexity, known", f"{_number(facts['perplexity_known'])} without unknown symbols"
-    words = facts["word_perplexity"]
-    per_word = "none, the text has hardly any" if math.isnan(words) else f"{_number(words)} per"
-    yield "perplexity, words", f"{per_word} white-space {'words' if math.isnan(words) else 'word'}"
+    yield "perplexity, words", f"{_number(facts['word_perplexity'])} per white-space word"
     yield "tokens", f"{facts['tokens']:,}"
     yield "characters", f"{facts['characters']:,}"
     yield "unknown", f"{facts['unknown']:,}"

@@ -7,7 +7,7 @@
     encodings      marks, and guesses of an encoding
     languages      guesses among encodings of alphabets
     formats        recognizes binary formats and HTML
-    normalization  Unicode forms of a stream
+    normalization  blocks of text in a Unicode form
     notes          what the user should know about a text
     spool          keeps standard input or strings in a temporary file
     documents      sources to documents, streamed in chunks
@@ -18,5 +18,5 @@
     split          training and validation parts
     line_hashes    the set of training lines or other documents, as 64-bit hashes
 
-Knows no tokens and no model.
+Knows no vocabulary and no model.
 """

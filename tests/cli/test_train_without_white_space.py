@@ -34,7 +34,7 @@ def test_it_validates_and_tells_no_perplexity_of_words(charlstm, tmp_path, text)
         json.loads(charlstm("evaluate", "model", *options, "--json").out)["word_perplexity"] is None
     )
     table = charlstm("evaluate", "model", *options).out
-    assert "perplexity, words       none, the text has hardly any white-space words" in table
+    assert "perplexity, words       none per white-space word" in table
 
 
 def test_a_text_with_white_space_has_it(charlstm, tmp_path):
