@@ -74,8 +74,8 @@ def train(
     Args:
         corpus: one or several of what ``charlstm train`` takes as CORPUS: files, folders, glob
             patterns or ``python-docs``.
-        texts: the text itself: strings, each a document (or with ``lines=True``, each line of
-            them).
+        texts: the text itself: strings, each a document, or divided by ``lines``, ``paragraphs`` or
+            ``delimiter`` as files are.
         observer: watches the run in place of the progress bar, and may ask it to stop.
         quiet: show no progress bar.
         **options: see ``TrainOptions``.

@@ -15,7 +15,7 @@ import pytest
 
 from charlstm.checkpoint.reader import read_checkpoint, read_lines_index
 from charlstm.checkpoint.schema import CONFIG, LINES, MODEL, RESUME, TOKENIZER
-from charlstm.corpus.split import _is_drawn
+from charlstm.corpus.split import DocumentDraw
 from charlstm.errors import StorageError
 from tests.cli.helpers import NAMES, TEXT, TINY
 from tests.messages import assert_error, assert_names, assert_warning
@@ -200,7 +200,8 @@ def lines_of(checkpoint):
     config = read_checkpoint(checkpoint).config
     (path,), corpus = config.corpus.addresses, config.corpus
     lines = set((checkpoint.parent / path).read_text().splitlines())
-    drawn = {line for line in lines if _is_drawn(line, corpus.valid_fraction, corpus.seed)}
+    draw = DocumentDraw(corpus.valid_fraction, corpus.seed)
+    drawn = set(filter(draw.validates, lines))
     return lines - drawn, drawn
 
 

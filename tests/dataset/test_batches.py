@@ -163,7 +163,7 @@ def test_replacements_differ_from_step_to_step_and_from_seed_to_seed():
 
 def test_streams_hold_and_read_the_training_ids_only():
     """Nothing in them leads to the validation text: no path, no store, no reader."""
-    fields = ["ids", "streams", "sequence_length", "seed", "rates", "starts"]
+    fields = ["ids", "streams", "sequence_length", "seed", "rates", "starts", "begins_rows"]
     assert [*Streams.__dataclass_fields__] == fields
     ids = text_of_positions(50, False)
     ids.flags.writeable = False

@@ -56,7 +56,16 @@ def test_one_file_is_divided_at_its_end(folder, level):
 texts = st.lists(st.text(st.sampled_from("ab \n\ré"), max_size=40), min_size=1, max_size=4).filter(
     any
 )
-lines_of_text = st.lists(st.text(st.sampled_from("ab é"), max_size=9), max_size=30).filter(any)
+# Some are blank; of one alone no part could validate.
+lines_of_text = st.lists(st.text(st.sampled_from("ab é"), max_size=9), max_size=30).filter(
+    lambda lines: len(set(not_blank(lines))) > 1
+)
+
+
+def not_blank(lines):
+    return [line for line in lines if line.strip()]
+
+
 either_level = st.sampled_from(["char", "word"])
 
 
@@ -91,6 +100,10 @@ def test_lines_are_documents_and_equal_lines_stay_together(shared, lines, level,
     text = "".join(line + "\n" for line in lines)
     result = prepared_anew(shared, [text], level, lines=True, valid_fraction=fraction, seed=seed)
     train, valid = sides(result)
+    assert result.statistics.blank == len(lines) - len(not_blank(lines))
+    lines = not_blank(lines)
+    assert train
+    assert valid
     assert Counter(train + valid) == Counter(lines)
     assert not set(train) & set(valid)
     order = [line for line in lines if line in set(train)]
@@ -116,7 +129,7 @@ def test_lines_to_validate_on(folder, level):
     addresses = written(folder, "the cat\n\nthe mat\n")
     valid = written(folder, "the mat\nthe hat\n", prefix="valid")
     result = prepared(addresses, level, valid=valid, lines=True)
-    assert sides(result) == (["the cat", "", "the mat"], ["the mat", "the hat"])
+    assert sides(result) == (["the cat", "the mat"], ["the mat", "the hat"])
 
 
 @levels
@@ -252,7 +265,9 @@ def test_statistics_of_lines(shared, lines, level, ended):
     result = prepared_anew(shared, [text], level, lines=True, valid_fraction=0.4)
     train, valid = sides(result)
     statistics = result.statistics
+    lines = not_blank(lines)
     assert statistics.documents == len(lines)
+    assert statistics.distinct == len(set(lines))
     assert statistics.characters == sum(len(line) + 1 for line in lines)
     assert statistics.train_characters == sum(len(line) + 1 for line in train)
     assert statistics.valid_characters == sum(len(line) + 1 for line in valid)
