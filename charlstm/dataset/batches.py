@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from charlstm.dataset.store import StoredIds, ring_of
 from charlstm.tokenizer.base import END_OF_DOCUMENT, UNKNOWN
 
-# Training begins a text at one in START_INTERVAL tokens, or at all positions where it can.
-START_INTERVAL = 2_000
+# The share of rows that training takes from where a text may begin, instead of from its stream.
+BEGINNING_SHARE = 0.02
 
 # Characters that together make up at most RARE_SHARE of the training text are rare. Training
 # replaces them by the unknown token at REPLACEMENT_RATE, so that its embedding is learned.
@@ -58,11 +58,20 @@ def replacement_rates(
 
 
 class TrainingBatch(NamedTuple):
-    """Inputs and targets of one step, both int32 [streams, sequence_length]."""
+    """The tokens of one step.
+
+    Attributes:
+        inputs: int32 [streams, sequence_length].
+        targets: int32 [streams, sequence_length].
+        first_of_epoch: whether the streams begin anew.
+        begins: bool [streams], true of rows that are not from their stream, whose states stay as
+            they were; or empty, if there are none.
+    """
 
     inputs: NDArray[np.int32]
     targets: NDArray[np.int32]
     first_of_epoch: bool
+    begins: NDArray[np.bool_] = np.empty(0, np.bool_)
 
 
 @dataclass(frozen=True)
@@ -74,8 +83,9 @@ class Streams:
     k - 1; only the first batch of an epoch does not. Where the ring closes on a document that has
     been cut, the next token is not known, and the target is the unknown token.
 
-    Where a text may begin, the end of a document is sometimes read in place of the token before: it
-    resets the states, so the model learns to begin without context. Targets stay as they are.
+    If there are ``starts``, some rows, a BEGINNING_SHARE of all, are taken from a random one of
+    these instead of their stream, after an end of document, so that the model learns to begin
+    without context. Their streams skip those tokens in this epoch and then go on.
 
     Attributes:
         ids: the training text, [N].
@@ -84,7 +94,6 @@ class Streams:
         seed: determines the entry of each epoch and the replaced characters.
         rates: the rate at which each id is replaced by the unknown token, float64 [vocab_size].
         starts: positions where a text may begin, int64 [starts], ascending.
-        begins_rows: whether texts begin only with the first token of a row; cuDNN needs that.
     """
 
     ids: StoredIds
@@ -93,7 +102,6 @@ class Streams:
     seed: int
     rates: NDArray[np.float64]
     starts: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
-    begins_rows: bool = False
 
     @cached_property
     def _is_cut(self) -> bool:
@@ -120,29 +128,25 @@ class Streams:
         starts = np.arange(self.streams) * (self.steps_per_epoch * self.sequence_length)
         columns = entry + number * self.sequence_length + np.arange(self.sequence_length + 1)
         positions = (starts[:, None] + columns) % self._ring.size
+        begins = self._begin(positions, step)
         window = self._ring[positions].astype(np.int32)
         draws = np.random.default_rng([self.seed, 1, step]).random(window.shape, np.float32)
         window[draws < self.rates[window]] = UNKNOWN
-        inputs = np.where(self._begins(positions, draws), END_OF_DOCUMENT, window)[:, :-1]
+        window[begins, 0] = END_OF_DOCUMENT
         targets = window[:, 1:].copy()
         if self._is_cut:
             targets[positions[:, 1:] == 0] = UNKNOWN
-        return TrainingBatch(inputs, targets, number == 0)
+        return TrainingBatch(window[:, :-1], targets, number == 0, begins)
 
-    def _begins(
-        self, positions: NDArray[np.int64], draws: NDArray[np.float32]
-    ) -> NDArray[np.bool_]:
-        """Return before which of the positions a text begins, bool, of the shape of both."""
+    def _begin(self, positions: NDArray[np.int64], step: int) -> NDArray[np.bool_]:
+        """Move some rows of positions, [streams, N], to where a text may begin; return which."""
         if not self.starts.size:
-            return np.zeros(positions.shape, np.bool_)
-        after = positions + 1
-        nearest = np.searchsorted(self.starts, after).clip(max=self.starts.size - 1)
-        share = self._ring.size / (START_INTERVAL * self.starts.size)
-        if self.begins_rows:
-            share *= self.sequence_length
-            after[:, 1:] = 0  # where no text begins
-        # Large draws, because small ones replace tokens.
-        begins: NDArray[np.bool_] = (self.starts[nearest] == after) & (draws >= 1 - share)
+            return np.zeros(self.streams, np.bool_)
+        rng = np.random.default_rng([self.seed, 2, step])
+        begins = rng.random(self.streams) < BEGINNING_SHARE
+        starts = self.starts[rng.integers(self.starts.size, size=self.streams)]
+        moved = (starts[:, None] - 1 + np.arange(positions.shape[1])) % self._ring.size
+        positions[begins] = moved[begins]
         return begins
 
 

@@ -129,10 +129,16 @@ class StepRunner:
         """
         self.optimizer.learning_rate.assign(rate)
         seeded = Dropout(tf.constant(dropout), tf.constant([self.seed, step], tf.int64))
-        return self._train(batch.inputs, batch.targets, states, seeded)
+        begins = batch.begins if batch.begins.size else np.zeros(len(batch.inputs), np.bool_)
+        return self._train(batch.inputs, batch.targets, begins, states, seeded)
 
     def _train_step(
-        self, inputs: tf.Tensor, targets: tf.Tensor, states: list[States], dropout: Dropout
+        self,
+        inputs: tf.Tensor,
+        targets: tf.Tensor,
+        begins: tf.Tensor,
+        states: list[States],
+        dropout: Dropout,
     ) -> tuple[tf.Tensor, list[States]]:
         """Take a step on independent shards of the rows, which run in parallel on several cores.
 
@@ -148,7 +154,12 @@ class StepRunner:
             self.replicas.total([tf.add_n(parts) for parts in zip(*gradients, strict=True)]),
             self.model.trainable_variables,
         )
-        return tf.add_n(losses), _joined(after)
+        kept = begins[_span(own), None]
+        carried = [
+            (tf.where(kept, h, new_h), tf.where(kept, c, new_c))
+            for (h, c), (new_h, new_c) in zip(states, _joined(after), strict=True)
+        ]
+        return tf.add_n(losses), carried
 
     def _shard(
         self, inputs: tf.Tensor, targets: tf.Tensor, states: list[States], dropout: Dropout

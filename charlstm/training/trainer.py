@@ -29,7 +29,6 @@ from charlstm.dataset.store import TokenStore
 from charlstm.distributed.replicas import ReplicaGroup
 from charlstm.errors import StorageError
 from charlstm.metrics import bits_per_character, has_words, perplexity
-from charlstm.network.lstm import gpu_visible
 from charlstm.network.model import set_weights, weights_of
 from charlstm.training.budget import Budget, Workload
 from charlstm.training.divergence import DivergenceCheck
@@ -90,7 +89,6 @@ class Trainer:
             train.seed,
             rates,
             store.starts,
-            gpu_visible(),
         )
         self.runner = StepRunner(config.model, train, self.replicas)
         self.state = TrainingState(self.runner)

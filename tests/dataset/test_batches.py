@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from charlstm.dataset.batches import (
+    BEGINNING_SHARE,
     RARE_SHARE,
     REPLACEMENT_RATE,
-    START_INTERVAL,
     Streams,
     replacement_rates,
     validation_batches,
@@ -54,7 +53,7 @@ shapes = {
 @given(**shapes, step=st.integers(0, 100))
 def test_targets_are_the_inputs_one_place_on(size, is_cut, streams, sequence_length, seed, step):
     ids = text_of_positions(size, is_cut)
-    inputs, targets, _ = made(ids, streams, sequence_length, seed).batch(step)
+    inputs, targets, *_ = made(ids, streams, sequence_length, seed).batch(step)
     assert inputs.shape == targets.shape == (streams, sequence_length)
     assert inputs.dtype == targets.dtype == np.int32
     assert np.array_equal(targets, next_in_ring(inputs, size, is_cut))
@@ -163,7 +162,7 @@ def test_replacements_differ_from_step_to_step_and_from_seed_to_seed():
 
 def test_streams_hold_and_read_the_training_ids_only():
     """Nothing in them leads to the validation text: no path, no store, no reader."""
-    fields = ["ids", "streams", "sequence_length", "seed", "rates", "starts", "begins_rows"]
+    fields = ["ids", "streams", "sequence_length", "seed", "rates", "starts"]
     assert [*Streams.__dataclass_fields__] == fields
     ids = text_of_positions(50, False)
     ids.flags.writeable = False
@@ -377,50 +376,31 @@ def test_only_the_first_stream_starts_from_nothing_and_only_once():
 # Beginnings
 
 
-def beginnings_of(batches, steps):
-    """Return where texts begin in the inputs of some steps: positions, and the share of inputs."""
-    begun, size = [], 0
-    for step in steps:
-        inputs, targets, _ = batches.batch(step)
-        begun += targets[inputs == END_OF_DOCUMENT].tolist()
-        size += inputs.size
-    return begun, len(begun) / size
-
-
-def marked(size, starts):
+def marked(size, starts, streams=8):
     """Return a text of numbers 2, 3, ..., cut, and where texts may begin in it."""
-    ids = np.arange(1, size + 1, dtype=np.uint32)
-    ids[0] = 2
-    return Streams(ids, 8, 25, 1, np.zeros(size + 2), np.array(starts, np.int64))
+    ids = np.arange(2, size + 2, dtype=np.uint32)
+    return Streams(ids, streams, 25, 1, np.zeros(size + 3), np.array(starts, np.int64))
 
 
-@given(starts=st.sets(st.integers(1, 299), max_size=30), step=st.integers(0, 60))
-def test_a_text_begins_only_where_it_may_and_targets_stay(starts, step):
-    batches, plain = marked(300, sorted(starts)), marked(300, [])
-    inputs, targets, first = batches.batch(step)
+@given(starts=st.sets(st.integers(1, 299), max_size=30), step=st.integers(0, 300))
+def test_rows_begin_where_a_text_may_and_the_others_stay(starts, step):
+    batches, plain = marked(300, sorted(starts), 50), marked(300, [], 50)
+    inputs, targets, first, begins = batches.batch(step)
     usual = plain.batch(step)
-    assert np.array_equal(targets, usual.targets)
     assert first == usual.first_of_epoch
-    begins = inputs == END_OF_DOCUMENT
+    assert begins.shape == usual.begins.shape == (50,)
+    assert not usual.begins.any()
     assert np.array_equal(inputs[~begins], usual.inputs[~begins])
-    assert set(targets[begins].tolist()) <= {start + 1 for start in starts}
-    if len(starts) * START_INTERVAL <= 300:  # rare ones are begun each time
-        expected = np.isin(targets, [start + 1 for start in starts])
-        assert np.array_equal(begins, expected & (targets != UNKNOWN))
+    assert np.array_equal(targets[~begins], usual.targets[~begins])
+    assert (inputs[begins, 0] == END_OF_DOCUMENT).all()
+    assert set((targets[begins, 0] - 2).tolist()) <= starts
+    following = np.where(inputs == 301, UNKNOWN, inputs + 1)  # a text that is cut
+    assert np.array_equal(targets[begins, 1:], following[begins, 1:])
 
 
-def test_texts_begin_at_the_same_rate_however_many_could():
-    for every in (3, 50, START_INTERVAL // 2):
-        batches = marked(60_000, range(1, 60_000, every))
-        begun, share = beginnings_of(batches, range(2 * batches.steps_per_epoch))
-        assert share == pytest.approx(1 / START_INTERVAL, rel=0.5)
-        assert len(set(begun)) > len(begun) / 3  # not always the same
-
-
-def test_for_cudnn_a_text_begins_with_a_row_and_as_often_as_it_can():
-    starts = np.flatnonzero(np.random.default_rng(1).random(60_000) < 1 / 50)[1:]
-    batches = replace(marked(60_000, starts), begins_rows=True)
-    steps = range(4 * batches.steps_per_epoch)
-    assert not any((batches.batch(step).inputs[:, 1:] == END_OF_DOCUMENT).any() for step in steps)
-    _, share = beginnings_of(batches, steps)
-    assert share == pytest.approx(1 / max(START_INTERVAL, 50 * 25), rel=0.5)
+def test_a_small_share_of_rows_begins_a_text():
+    batches = marked(60_000, range(1, 60_000, 50), 40)
+    begun = [batches.batch(step) for step in range(400)]
+    assert np.mean([batch.begins for batch in begun]) == pytest.approx(BEGINNING_SHARE, rel=0.2)
+    firsts = np.concatenate([batch.targets[batch.begins, 0] for batch in begun])
+    assert len(set(firsts.tolist())) > 0.7 * len(firsts)  # any of them, not always the same

@@ -76,6 +76,27 @@ def test_states_are_carried_out_of_a_step():
         np.testing.assert_allclose(ours, theirs, atol=1e-6)
 
 
+@pytest.mark.parametrize("shards", [1, 2])
+def test_a_row_that_begins_a_text_is_learned_from_and_leaves_its_states_as_they_were(shards):
+    steps = StepRunner(MODEL, TRAIN.replace(streams=4, shards=shards))
+    ids = np.random.default_rng(3).integers(1, 12, size=(4, 6)).astype(np.int32)
+    ids[2, 0] = END_OF_DOCUMENT
+    begins = np.array([False, False, True, False])
+    batch = TrainingBatch(ids[:, :-1], ids[:, 1:], False, begins)
+    _, states = steps.train(batch, steps.model.zero_states(4), 0, 0.0, 0.0)
+    usual = batch._replace(begins=np.empty(0, np.bool_))
+    loss, after = steps.train(batch, states, 0, 0.0, 0.0)
+    expected_loss, expected = steps.train(usual, states, 0, 0.0, 0.0)
+    assert loss == pytest.approx(expected_loss, abs=1e-6)
+    for before, ours, theirs in zip(states, after, expected, strict=True):
+        for kept, found, carried in zip(before, ours, theirs, strict=True):
+            np.testing.assert_array_equal(found[2], kept[2])
+            np.testing.assert_allclose(
+                tf.boolean_mask(found, ~begins), tf.boolean_mask(carried, ~begins), atol=1e-6
+            )
+            assert not np.allclose(found[2], carried[2])
+
+
 @pytest.mark.parametrize("name", ["adamw", "adam", "lion", "rmsprop", "sgd"])
 def test_every_optimizer_learns(name):
     rate = {"lion": 1e-3, "sgd": 0.3}.get(name, 0.01)
