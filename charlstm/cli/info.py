@@ -11,7 +11,7 @@ from charlstm.cli.output import write_json, write_text
 from charlstm.errors import harmless
 
 if TYPE_CHECKING:
-    from charlstm.checkpoint.schema import Checkpoint, Figures, RunConfig
+    from charlstm.checkpoint.schema import Checkpoint, Figures, Provenance, RunConfig
     from charlstm.config import Division
 
 # Characters of a row at most: a corpus may have been named by thousands of files.
@@ -85,6 +85,7 @@ def _table(checkpoint: Checkpoint) -> str:
         "text": f"{origin.characters:,} characters in {origin.documents:,} "
         f"{'document' if origin.documents == 1 else 'documents'}; "
         f"{origin.train_tokens:,} tokens to train, {origin.valid_tokens:,} to validate",
+        "texts": _describe_texts(origin),
         "begun": origin.created,
         "state": "finished"
         if is_finished(checkpoint.folder)
@@ -102,6 +103,11 @@ def _table(checkpoint: Checkpoint) -> str:
         rows["fine-tuned"] = f"from {origin.parent}"
     # A checkpoint may come from anybody, and so may what it says of itself.
     return "".join(f"{name:<12}{harmless(value, _SHOWN)}\n" for name, value in rows.items())
+
+
+def _describe_texts(origin: Provenance) -> str:
+    ends = "end where documents do" if origin.ends else "end only by --length, --until or --stop"
+    return f"begin like a {origin.beginnings}, {ends}"
 
 
 def _describe_division(division: Division) -> str:
