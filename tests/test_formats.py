@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import unicodedata
 from pathlib import Path
 
 import msgspec
@@ -54,7 +55,9 @@ def oracle_scores(checkpoint, texts):
     """Return the log-probability of each token of each text in float64."""
     config, tokenizer = checkpoint.config, checkpoint.tokenizer
     for text in texts:
-        end = [END_OF_DOCUMENT] if config.corpus.lines else []
+        end = [END_OF_DOCUMENT] if config.corpus.division.within_files else []
+        if config.corpus.normalize == "nfc":
+            text = unicodedata.normalize("NFC", text)
         ids = np.array([END_OF_DOCUMENT, *tokenizer.encode(text), *end])
         state = np.zeros((2 * config.model.layers, 1, config.model.units))
         logits, _ = network(config.model, checkpoint.weights, ids[None, :-1], state)
@@ -77,6 +80,7 @@ def assert_same_scores(found, expected, tolerance):
 def test_each_format_has_every_kind():
     kinds = {"document", "words", "lines", "unfinished"}
     assert all(kinds <= {name for n, name in CHECKPOINTS if n == number} for number in FORMATS)
+    assert {"delimited", "whole"} <= {name for n, name in CHECKPOINTS if n == 3}
     for number, name in CHECKPOINTS:
         text = (stored(number, name) / "config.json").read_text("utf-8")
         assert json.loads(text)["format"] == number
@@ -110,7 +114,7 @@ def test_its_configuration_would_be_written_the_same(number, name):
         division = {"unit": unit, "delimiter": None, "rules": 1}
         added = {
             "corpus": {"division": division, "normalize": "none"},
-            "provenance": {"beginnings": "document", "ends": True},
+            "provenance": {"beginnings": "document", "ends": True, "frequency_loss": None},
         }
         for name, more in added.items():
             assert now[name] == before[name] | more
@@ -131,11 +135,15 @@ def test_its_history_and_its_lines_are_read(number, name):
     folder, losses = stored(number, name), EXPECTED[number][name]["valid_losses"]
     history = {str(figures.step): figures.valid_loss for figures in read_history(folder)}
     assert history == pytest.approx(losses, abs=1e-6)
-    assert read_checkpoint(folder).figures.valid_loss == min(history.values())
+    best = None if name == "whole" else min(history.values())
+    assert read_checkpoint(folder).figures.valid_loss == best
     assert is_finished(folder) == (name != "unfinished")
-    lines, names = read_lines_index(folder), folder.parent / "names.txt"
-    if name == "lines":
-        known = names.read_text("utf-8").splitlines()
+    lines = read_lines_index(folder)
+    if name in ("lines", "delimited"):
+        known = (folder.parent / "names.txt").read_text("utf-8").splitlines()
+        if name == "delimited":
+            text = unicodedata.normalize("NFC", (folder.parent / "recipes.txt").read_text("utf-8"))
+            known = text.removesuffix("\n").split("\n====\n")
         assert 0.8 * len(known) < len(lines) < len(known)
         assert sum(line in lines for line in known) == len(lines)
         assert "almoro" not in lines
