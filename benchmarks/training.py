@@ -73,7 +73,7 @@ def charlstm_step(shape, ids):
         shards=shards,
     )
     steps = StepRunner(model, train)
-    batch = TrainingBatch(ids[:, :-1], ids[:, 1:], False)
+    batch = TrainingBatch(ids[:, :-1], ids[:, 1:], False, np.zeros(len(ids), np.bool_))
     states = steps.model.zero_states(shape.streams)
 
     def step():

@@ -17,13 +17,31 @@ from charlstm.checkpoint.bounded import Natural, decode, open_regular_file
 from charlstm.checkpoint.reader import check_hashes, is_finished, read_checkpoint, read_hashes
 from charlstm.checkpoint.safetensors import check_shapes, read_header, read_tensors
 from charlstm.checkpoint.schema import MODEL, RESUME, Figures, RunConfig, expected_shapes
-from charlstm.checkpoint.upgrade import upgraded_progress
 from charlstm.config import CorpusConfig
 from charlstm.errors import CheckpointMissing
 
 # The most bytes of addresses in a resume file: there may be as many as a command line can hold.
 _LARGEST_ADDRESSES = 2**25
 _MOST_SLOTS = 4  # the most numbers for each weight, itself and those of the optimizer
+
+
+class Addresses(msgspec.Struct, frozen=True, kw_only=True):
+    """The full addresses of a text, and of the text it validates on.
+
+    Files of earlier versions have other settings of the text beside them, which ``config.json`` has
+    too; an earlier version finds here what it needs.
+    """
+
+    addresses: tuple[str, ...] = ()
+    valid: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Check that these can be the addresses of a text.
+
+        Raises:
+            ConfigError: if no file can have such a name.
+        """
+        CorpusConfig(addresses=self.addresses, valid=self.valid)
 
 
 class Progress(
@@ -59,7 +77,7 @@ class Progress(
     waited: Natural = 0
     evaluation_seconds: float = 0.0
     evaluated: Natural | None = None
-    corpus: CorpusConfig | None = None
+    corpus: Addresses | None = None
 
 
 def read_resume(
@@ -76,7 +94,7 @@ def read_resume(
         raise nothing_to_resume_error(folder)
     tensors, metadata = read_tensors(path, shapes, metadata_bytes=_LARGEST_ADDRESSES)
     check_hashes(folder, metadata, read_hashes(folder))
-    return tensors, decode(metadata.get("progress", "").encode(), Progress, path, upgraded_progress)
+    return tensors, decode(metadata.get("progress", "").encode(), Progress, path)
 
 
 def check_resumable(folder: Path, config: RunConfig) -> Progress:

@@ -16,13 +16,6 @@ def upgraded_config(config: Any, version: int) -> Any:
     return config | {"corpus": _upgraded_corpus(config.get("corpus"))}
 
 
-def upgraded_progress(progress: Any) -> Any:
-    """Return a record of ``Progress`` of any format in the present one."""
-    if not isinstance(progress, dict) or "corpus" not in progress:
-        return progress
-    return progress | {"corpus": _upgraded_corpus(progress["corpus"])}
-
-
 def _upgraded_corpus(corpus: Any) -> Any:
     """Return a text without ``division`` with the division that its ``lines`` meant."""
     if not isinstance(corpus, dict) or "division" in corpus:

@@ -248,10 +248,12 @@ def _warn_outcome(run: Run, result: TrainingResult, quiet: bool) -> None:
             f"Stopped early at step {result.step:,}: no evaluation was better than that of step "
             f"{best.step:,} for {run.config.train.patience} evaluations (--patience)"
         )
-    guess = run.config.provenance.frequency_loss or math.log(run.config.model.vocab_size)
+    frequencies = run.config.provenance.frequency_loss
+    guess = math.log(run.config.model.vocab_size) if frequencies is None else frequencies
     if loss is not None and loss > guess:
         note(
-            f"Warning: the model predicts worse than plain token frequencies "
+            f"Warning: the model predicts worse than "
+            f"{'chance' if frequencies is None else 'plain token frequencies'} "
             f"({loss:.3g} against {guess:.3g} nats): train longer, or with a lower "
             f"--learning-rate than {run.config.train.learning_rate:g}"
         )

@@ -65,13 +65,13 @@ class TrainingBatch(NamedTuple):
         targets: int32 [streams, sequence_length].
         first_of_epoch: whether the streams begin anew.
         begins: bool [streams], true of rows that are not from their stream, whose states stay as
-            they were; or empty, if there are none.
+            they were.
     """
 
     inputs: NDArray[np.int32]
     targets: NDArray[np.int32]
     first_of_epoch: bool
-    begins: NDArray[np.bool_] = np.empty(0, np.bool_)
+    begins: NDArray[np.bool_]
 
 
 @dataclass(frozen=True)

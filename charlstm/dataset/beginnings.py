@@ -57,13 +57,14 @@ _NEWLINE, _RETURN, _SPACE, _STOP, _UNSPACED_STOP, _CLOSING = b'nrs.o"'
 _DOCUMENT, _SPELLED, _WORD, _SPACED = b"dbxy"
 _STOPS, _UNSPACED_STOPS, _CLOSINGS = ".!?…؟۔।", "。！？", "\"'”’»)]』」）_*"
 
-# What comes before a position at which a text could begin.
-_LINE_END, _GAP, _TEXT = rb"(?>rn|n|r)", rb"[nrs]*", rb"(?=[^nrsd])"
-_PARAGRAPH = _LINE_END + rb"s*" + _LINE_END + _GAP + _TEXT
-_LINE_AFTER_SENTENCE = rb'[.o]"*s*' + _LINE_END + _GAP + _TEXT
-_LINE = _LINE_END + _GAP + _TEXT
-_SENTENCE = rb'\."*(?:s+' + _TEXT + rb'|(?=y))|o"*' + _TEXT
-_AFTER_SPACE = rb"(?<!b)s+" + _TEXT + rb"|[^nrsdb](?=y)"
+# What comes before a position at which a text could begin. Each pattern begins where a run of white
+# space does and never goes back, so that long runs take no time.
+_LINE_END, _GAP, _TEXT = rb"s*+(?>rn|n|r)", rb"[nrs]*+", rb"(?=[^nrsd])"
+_PARAGRAPH = rb"(?<![nrs])" + _LINE_END + _LINE_END + _GAP + _TEXT
+_LINE_AFTER_SENTENCE = rb'[.o]"*+' + _LINE_END + _GAP + _TEXT
+_LINE = rb"(?<![nrs])" + _LINE_END + _GAP + _TEXT
+_SENTENCE = rb'\."*+(?:s++' + _TEXT + rb'|(?=y))|o"*+' + _TEXT
+_AFTER_SPACE = rb"(?<![nrsb])s++" + _TEXT + rb"|[^nrsdb](?=y)"
 
 
 class Learned(NamedTuple):
@@ -81,27 +82,31 @@ class Learned(NamedTuple):
 def divide_further(folder: Path, tokenizer: Tokenizer, division: Division) -> Learned:
     """Write where training may begin a text of the store in ``folder``, besides its documents.
 
-    That is nowhere if there are many documents, or if the user has said where they end.
+    That is nowhere if there are many documents, or if the user has said what they are.
 
     Raises:
         OSError: if a file can't be read or written.
     """
     train = read_train(folder, tokenizer.vocab_size)
-    if division.within_files or division.rules == 1 or not has_few_documents(train):
+    most = 0 if division.within_files else MANY_DOCUMENTS
+    if division.rules == 1 or not has_few_documents(train, most):
         return Learned("document", ends=True)
     beginnings, starts = find_starts(train, tokenizer)
     write_starts(folder, starts)
     return Learned(beginnings, ends=False)
 
 
-def has_few_documents(train: StoredIds) -> bool:
-    """Whether too few documents end in a training text to learn how they begin and end."""
+def has_few_documents(train: StoredIds, many: int = MANY_DOCUMENTS) -> bool:
+    """Whether fewer than ``many`` documents end in a text, or fewer than in RARE_DOCUMENTS tokens.
+
+    Then a model reads too few to learn how they begin and end.
+    """
     ends = sum(
         int(np.count_nonzero(train[start : start + _BLOCK] == END_OF_DOCUMENT))
         for start in range(0, train.size, _BLOCK)
     )
     ends -= bool(train.size) and bool(train[0] == END_OF_DOCUMENT)
-    return ends < MANY_DOCUMENTS or ends * RARE_DOCUMENTS < train.size
+    return ends < many or ends * RARE_DOCUMENTS < train.size
 
 
 def find_starts(train: StoredIds, tokenizer: Tokenizer) -> tuple[Beginnings, NDArray[np.int64]]:
@@ -120,41 +125,53 @@ def find_starts(train: StoredIds, tokenizer: Tokenizer) -> tuple[Beginnings, NDA
     """
     kinds = _kinds(tokenizer)
 
-    def search(pattern: bytes) -> NDArray[np.int64]:
-        return _ends_of_matches(pattern, train, kinds)
+    def search(pattern: bytes) -> _Found:
+        return _search(pattern, train, kinds)
 
     kind, starts = _chosen(search, train, tokenizer)
-    thinned = starts[:: max(1, -(-starts.size // MOST_STARTS))]
-    return kind, _with_usual_words(thinned, train, tokenizer)
+    return kind, _with_usual_words(starts, train, tokenizer)
+
+
+class _Found(NamedTuple):
+    """The matches of a pattern.
+
+    Attributes:
+        total: how many there are.
+        starts: the positions after them, or after some, evenly spread, int64 [starts].
+        lengths: the tokens between neighboring ones, of the first block, int64.
+    """
+
+    total: int
+    starts: NDArray[np.int64]
+    lengths: NDArray[np.int64]
 
 
 def _chosen(
-    search: Callable[[bytes], NDArray[np.int64]], train: StoredIds, tokenizer: Tokenizer
+    search: Callable[[bytes], _Found], train: StoredIds, tokenizer: Tokenizer
 ) -> tuple[Beginnings, NDArray[np.int64]]:
     """Return the kind of beginnings that fits a text, and where they are."""
     fewest = train.size / FREQUENT
     paragraphs, after_sentences = search(_PARAGRAPH), search(_LINE_AFTER_SENTENCE)
-    if paragraphs.size >= max(fewest, LEAST_SHARE * after_sentences.size):
-        return "paragraph", paragraphs
+    if paragraphs.total >= max(fewest, LEAST_SHARE * after_sentences.total):
+        return "paragraph", paragraphs.starts
     lines = search(_LINE)
-    if after_sentences.size >= fewest and (
-        2 * after_sentences.size >= lines.size or _are_wrapped(lines)
+    if after_sentences.total >= fewest and (
+        2 * after_sentences.total >= lines.total or _are_wrapped(lines.lengths)
     ):
-        return "line after a sentence", after_sentences
-    if lines.size >= fewest:
-        return "line", lines
-    if (sentences := search(_SENTENCE)).size >= fewest:
-        return "sentence", sentences
-    if (words := search(_AFTER_SPACE)).size >= fewest:
-        return "word", words
+        return "line after a sentence", after_sentences.starts
+    if lines.total >= fewest:
+        return "line", lines.starts
+    if (sentences := search(_SENTENCE)).total >= fewest:
+        return "sentence", sentences.starts
+    if (words := search(_AFTER_SPACE)).total >= fewest:
+        return "word", words.starts
     anywhere = np.arange(1, train.size, max(1, -(-train.size // MOST_STARTS)))
     return "token", _between_words(anywhere, train) if tokenizer.spells else anywhere
 
 
-def _are_wrapped(lines: NDArray[np.int64]) -> bool:
-    """Whether most lines are nearly as long as the longest, given where they begin."""
-    lengths = np.diff(lines)
-    return bool(np.median(lengths) >= WRAPPED * np.percentile(lengths, 90))
+def _are_wrapped(lengths: NDArray[np.int64]) -> bool:
+    """Whether most lines are nearly as long as the longest."""
+    return bool(lengths.size) and bool(np.median(lengths) >= WRAPPED * np.percentile(lengths, 90))
 
 
 def _between_words(positions: NDArray[np.int64], train: StoredIds) -> NDArray[np.int64]:
@@ -199,16 +216,26 @@ def _with_usual_words(
     return starts[usual] if 2 * np.count_nonzero(usual) >= starts.size else starts
 
 
-def _ends_of_matches(
-    pattern: bytes, train: StoredIds, kinds: NDArray[np.uint8]
-) -> NDArray[np.int64]:
+def _search(pattern: bytes, train: StoredIds, kinds: NDArray[np.uint8]) -> _Found:
+    """Find the matches of a pattern block by block; at most 2 * MOST_STARTS are in memory."""
     compiled = re.compile(pattern)
-    found = [
-        np.fromiter((start + match.end() for match in compiled.finditer(text)), np.int64)
-        for start in range(0, train.size, _BLOCK)
-        for text in [kinds[train[start : start + _BLOCK + _LONGEST_SEPARATOR]].tobytes()]
-    ]
-    return np.unique(np.concatenate([np.empty(0, np.int64), *found]))
+    kept, lengths = np.empty(0, np.int64), np.empty(0, np.int64)
+    count, last, stride = 0, 0, 1
+    for start in range(0, train.size, _BLOCK):
+        before = max(0, start - 1)  # what a pattern may look back at
+        text = kinds[train[before : start + _BLOCK + _LONGEST_SEPARATOR]].tobytes()
+        matches = compiled.finditer(text, start - before)
+        ends = np.fromiter((before + match.end() for match in matches), np.int64)
+        ends = ends[ends > last]  # blocks overlap
+        if ends.size:
+            last = int(ends[-1])
+        if not start:
+            lengths = np.diff(ends)
+        kept = np.concatenate([kept, ends[-count % stride :: stride]])
+        count += ends.size
+        while kept.size > MOST_STARTS:
+            kept, stride = kept[::2], 2 * stride
+    return _Found(count, kept, lengths)
 
 
 def _kinds(tokenizer: Tokenizer) -> NDArray[np.uint8]:

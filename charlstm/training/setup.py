@@ -6,7 +6,7 @@ TensorFlow is not loaded here, so that a wrong request fails at once.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,7 +20,7 @@ from charlstm.checkpoint.folder import (
     check_idle,
     free_folder,
 )
-from charlstm.checkpoint.resume import Progress
+from charlstm.checkpoint.resume import Addresses, Progress
 from charlstm.checkpoint.schema import Checkpoint, Provenance, RunConfig
 from charlstm.config import CorpusConfig, Division, TokenizerConfig
 from charlstm.corpus.division import NAMES
@@ -52,7 +52,7 @@ class Run:
         resumes: whether the folder holds an interrupted run to continue.
         stdin: file with the text that came through standard input.
         lines: hashes of the training lines to store.
-        corpus: the text with full addresses, which ``config`` does not have.
+        corpus: the full addresses of the text, which ``config`` does not have.
         parent: the model to fine-tune.
     """
 
@@ -65,7 +65,7 @@ class Run:
     resumes: bool = False
     stdin: Path | None = None
     lines: LineHashes | None = None
-    corpus: CorpusConfig | None = None
+    corpus: Addresses | None = None
     parent: Checkpoint | None = None
 
 
@@ -128,7 +128,10 @@ def new_run(request: Request, stdin: Path | None, workers: int = 1) -> Run:
     config = RunConfig(
         format=schema.FORMAT,
         charlstm=__version__,
-        corpus=_renamed(request.corpus, display_name),
+        corpus=request.corpus.replace(
+            addresses=tuple(map(display_name, request.corpus.addresses)),
+            valid=tuple(map(display_name, request.corpus.valid)),
+        ),
         tokenizer=tokenizing,
         model=plan.model,
         train=plan.train,
@@ -145,7 +148,10 @@ def new_run(request: Request, stdin: Path | None, workers: int = 1) -> Run:
         sha256,
         stdin=stdin,
         lines=lines,
-        corpus=_renamed(request.corpus, _absolute),
+        corpus=Addresses(
+            addresses=tuple(map(_absolute, request.corpus.addresses)),
+            valid=tuple(map(_absolute, request.corpus.valid)),
+        ),
         parent=parent,
     )
 
@@ -244,13 +250,6 @@ def _absolute(address: str) -> str:
     exists = path.is_file() if address == EMBEDDED else path.exists()
     is_found = exists or any(mark in address for mark in "*?[")
     return str(path.absolute()) if is_found else address
-
-
-def _renamed(corpus: CorpusConfig, rename: Callable[[str], str]) -> CorpusConfig:
-    """Return a corpus with every address renamed."""
-    return corpus.replace(
-        addresses=tuple(map(rename, corpus.addresses)), valid=tuple(map(rename, corpus.valid))
-    )
 
 
 def _located(corpus: CorpusConfig, progress: Progress) -> CorpusConfig:

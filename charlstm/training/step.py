@@ -129,8 +129,7 @@ class StepRunner:
         """
         self.optimizer.learning_rate.assign(rate)
         seeded = Dropout(tf.constant(dropout), tf.constant([self.seed, step], tf.int64))
-        begins = batch.begins if batch.begins.size else np.zeros(len(batch.inputs), np.bool_)
-        return self._train(batch.inputs, batch.targets, begins, states, seeded)
+        return self._train(batch.inputs, batch.targets, batch.begins, states, seeded)
 
     def _train_step(
         self,

@@ -20,10 +20,9 @@ from numpy.typing import NDArray
 from charlstm.arrays import Weights
 from charlstm.checkpoint import reader, schema
 from charlstm.checkpoint.folder import remove_leftovers
-from charlstm.checkpoint.resume import Progress, read_resume
+from charlstm.checkpoint.resume import Addresses, Progress, read_resume
 from charlstm.checkpoint.schema import Figures, RunConfig
 from charlstm.checkpoint.writer import NullWriter, Writer
-from charlstm.config import CorpusConfig
 from charlstm.dataset.batches import Streams
 from charlstm.dataset.store import TokenStore
 from charlstm.distributed.replicas import ReplicaGroup
@@ -105,7 +104,7 @@ class Trainer:
     # Starting
 
     def start(
-        self, writer: Writer, weights: Weights | None = None, corpus: CorpusConfig | None = None
+        self, writer: Writer, weights: Weights | None = None, corpus: Addresses | None = None
     ) -> None:
         """Start at step 0 and save.
 

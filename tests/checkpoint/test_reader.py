@@ -26,7 +26,7 @@ from charlstm.checkpoint.reader import (
     read_lines_index,
     read_tokenizer,
 )
-from charlstm.checkpoint.resume import Progress, read_resume
+from charlstm.checkpoint.resume import Addresses, Progress, read_resume
 from charlstm.checkpoint.safetensors import write_tensors
 from charlstm.checkpoint.schema import (
     CONFIG,
@@ -39,7 +39,7 @@ from charlstm.checkpoint.schema import (
     expected_shapes,
 )
 from charlstm.checkpoint.writer import CheckpointWriter
-from charlstm.config import CorpusConfig, ModelConfig, TokenizerConfig
+from charlstm.config import ModelConfig, TokenizerConfig
 from charlstm.corpus.line_hashes import LineHashes
 from charlstm.errors import (
     CheckpointDamaged,
@@ -246,7 +246,7 @@ def test_a_later_format(folder, sentence, version, more):
 
 
 def test_addresses_that_can_be_none_are_damage(folder):
-    progress = Progress(step=1, seconds=1.0, corpus=CorpusConfig(addresses=("a.txt",)))
+    progress = Progress(step=1, seconds=1.0, corpus=Addresses(addresses=("a.txt",)))
     changed = msgspec.json.encode(progress).replace(b"a.txt", b"a\\u0000b")
     metadata = {"progress": changed.decode(), **read_hashes(folder)}
     write_tensors(folder / RESUME, {}, metadata)

@@ -13,10 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from charlstm.checkpoint.reader import is_finished, read_checkpoint, read_history
-from charlstm.checkpoint.resume import Progress, read_resume
+from charlstm.checkpoint.resume import Addresses, Progress, read_resume
 from charlstm.checkpoint.schema import HISTORY, MODEL, RESUME, STDIN_FILE, Figures
 from charlstm.checkpoint.writer import CheckpointWriter
-from charlstm.config import CorpusConfig
 from charlstm.errors import (
     StorageError,
 )
@@ -105,7 +104,7 @@ def test_addresses_of_very_many_files_come_back(folder):
     addresses = tuple(
         f"/home/somebody/a folder/of texts/{number:06}.txt" for number in range(40_000)
     )
-    progress = Progress(step=1, seconds=1.0, corpus=CorpusConfig(addresses=addresses))
+    progress = Progress(step=1, seconds=1.0, corpus=Addresses(addresses=addresses))
     CheckpointWriter(folder).resume({}, progress)
     assert read_resume(folder, {}) == ({}, progress)
 

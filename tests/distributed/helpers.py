@@ -49,7 +49,7 @@ def after_steps(replicas, **settings):
     states, losses = steps.zero_states(), []
     for step in range(4):
         ids = np.random.default_rng(step).integers(12, size=(5, 6)).astype(np.int32)
-        batch = TrainingBatch(ids[:, :-1], ids[:, 1:], step == 0)
+        batch = TrainingBatch(ids[:, :-1], ids[:, 1:], step == 0, np.zeros(len(ids), np.bool_))
         loss, states = steps.train(batch, states, step, 0.01, 0.3)
         losses.append(loss)
         if step == 2:  # as a resumed run does

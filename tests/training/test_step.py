@@ -44,7 +44,7 @@ def one_stream_loss(steps, ids):
 
 def batch_of(seed=0):
     ids = np.random.default_rng(seed).integers(12, size=(3, 6)).astype(np.int32)
-    return TrainingBatch(ids[:, :-1], ids[:, 1:], True)
+    return TrainingBatch(ids[:, :-1], ids[:, 1:], True, np.zeros(len(ids), np.bool_))
 
 
 @pytest.mark.parametrize("length", [2, 3, 50, 700, 3000])
@@ -84,7 +84,7 @@ def test_a_row_that_begins_a_text_is_learned_from_and_leaves_its_states_as_they_
     begins = np.array([False, False, True, False])
     batch = TrainingBatch(ids[:, :-1], ids[:, 1:], False, begins)
     _, states = steps.train(batch, steps.model.zero_states(4), 0, 0.0, 0.0)
-    usual = batch._replace(begins=np.empty(0, np.bool_))
+    usual = batch._replace(begins=np.zeros(4, np.bool_))
     loss, after = steps.train(batch, states, 0, 0.0, 0.0)
     expected_loss, expected = steps.train(usual, states, 0, 0.0, 0.0)
     assert loss == pytest.approx(expected_loss, abs=1e-6)
@@ -127,7 +127,7 @@ def after_steps(shards, streams, model=MODEL, steps=6, dropout=0.0, **settings):
     states, losses = taken.model.zero_states(streams), []
     for step in range(steps):
         ids = np.random.default_rng(step).integers(12, size=(streams, 6)).astype(np.int32)
-        batch = TrainingBatch(ids[:, :-1], ids[:, 1:], step == 0)
+        batch = TrainingBatch(ids[:, :-1], ids[:, 1:], step == 0, np.zeros(len(ids), np.bool_))
         loss, states = taken.train(batch, states, step, 0.01, dropout)
         losses.append(loss)
     return losses, [part.numpy() for pair in states for part in pair], weights_of(taken.model)
@@ -156,7 +156,7 @@ def test_the_rows_of_two_shards_draw_dropout_of_their_own():
     """Two rows of one text come apart only by what is dropped from them."""
     steps = StepRunner(MODEL, TRAIN.replace(streams=2, shards=2))
     ids = np.tile(np.random.default_rng(0).integers(1, 12, 6), (2, 1)).astype(np.int32)
-    batch = TrainingBatch(ids[:, :-1], ids[:, 1:], True)
+    batch = TrainingBatch(ids[:, :-1], ids[:, 1:], True, np.zeros(len(ids), np.bool_))
     _, after = steps.train(batch, steps.model.zero_states(2), 0, 0.0, 0.5)
     first, last = after[0][0].numpy(), after[-1][0].numpy()
     np.testing.assert_allclose(first[0], first[1], atol=1e-6)  # before any dropout
@@ -192,7 +192,7 @@ def test_the_path_of_a_gpu_takes_the_same_steps(monkeypatch, marks):
     batch = batch_of()
     inputs = np.maximum(batch.inputs, 1)
     inputs[[0, 1, 1, 2][:marks], [2, 0, 3, 4][:marks]] = END_OF_DOCUMENT
-    batch = TrainingBatch(inputs, batch.targets, True)
+    batch = TrainingBatch(inputs, batch.targets, True, batch.begins)
     model = ModelConfig(vocab_size=12, embedding=16, units=10, layers=2)
 
     def after(gpu):
