@@ -15,6 +15,7 @@ from charlstm.checkpoint.schema import expected_shapes
 from charlstm.config import (
     Config,
     CorpusConfig,
+    Division,
     ModelConfig,
     SampleConfig,
     TokenizerConfig,
@@ -27,6 +28,7 @@ INT32 = 2**31 - 1
 # Of each of some forty fields, whose bounds are tried apart.
 few = settings(max_examples=20)
 WHOLE = {  # field: least, greatest
+    Division: {"rules": (1, 2)},
     CorpusConfig: {"seed": (0, 2**32 - 1)},
     TokenizerConfig: {"vocab_size": (1, INT32), "min_count": (1, INT32)},
     ModelConfig: {
@@ -56,6 +58,7 @@ WHOLE = {  # field: least, greatest
     },
 }
 REAL = {  # field: lower bound, upper bound, whether each is excluded
+    Division: {},
     CorpusConfig: {"valid_fraction": (0.0, 1.0, False, True)},
     TokenizerConfig: {},
     ModelConfig: {},
@@ -85,7 +88,8 @@ REAL = {  # field: lower bound, upper bound, whether each is excluded
     },
 }
 NAMED = {
-    CorpusConfig: {"decode_errors": ["strict", "replace"]},
+    Division: {"unit": ["file", "line", "paragraph", "delimited"]},
+    CorpusConfig: {"decode_errors": ["strict", "replace"], "normalize": ["none", "nfc"]},
     TokenizerConfig: {"level": ["char", "word"]},
     ModelConfig: {},
     TrainConfig: {
@@ -94,8 +98,9 @@ NAMED = {
     },
     SampleConfig: {"until": ["sentence", "line", "paragraph", "document"]},
 }
-TRUTH = {CorpusConfig: {"lines", "index"}, ModelConfig: {"tied"}}
-TEXT = {CorpusConfig: {"encoding"}, SampleConfig: {"match"}}
+TRUTH = {CorpusConfig: {"index"}, ModelConfig: {"tied"}}
+TEXT = {Division: {"delimiter"}, CorpusConfig: {"encoding"}, SampleConfig: {"match"}}
+CONFIGS = {CorpusConfig: {"division": Division}}
 TEXTS = {CorpusConfig: {"addresses", "valid"}, SampleConfig: {"stop", "ban"}}
 PAIRS = {SampleConfig: {"bias"}}
 BUDGETS = ("epochs", "steps", "minutes")
@@ -122,6 +127,8 @@ def built(kind, **fields):
         fields = {"epochs": 1.0} | fields
     if "min_length" in fields:
         fields = {"length": INT32} | fields
+    if fields.get("unit") == "delimited":
+        fields = {"delimiter": "="} | fields
     return kind(**fields)
 
 
@@ -146,6 +153,8 @@ def field_values(kind):
     fields |= dict.fromkeys(TEXTS.get(kind, ()), texts)
     pairs = st.lists(st.tuples(st.text(min_size=1), st.floats(-1e3, 1e3)), max_size=3).map(tuple)
     fields |= dict.fromkeys(PAIRS.get(kind, ()), pairs)
+    for name, other in CONFIGS.get(kind, {}).items():
+        fields[name] = field_values(other).map(lambda drawn, other=other: built(other, **drawn))
     return st.fixed_dictionaries({}, optional=fields).map(lambda drawn: sensible(kind, drawn))
 
 
@@ -157,6 +166,10 @@ def sensible(kind, drawn):
     if kind is ModelConfig and drawn.get("tied"):
         width = drawn.get("units", 7)
         return drawn | {"units": width, "embedding": width}
+    if kind is Division:
+        delimiter = "".join(c for c in drawn.pop("delimiter", "") if c not in "\r\n")
+        if drawn.get("unit") == "delimited":
+            drawn["delimiter"] = delimiter or "="
     if kind is SampleConfig:
         if drawn.get("match") is not None:
             drawn = {name: value for name, value in drawn.items() if name not in AGAINST_MATCH}
@@ -173,7 +186,7 @@ any_config = st.sampled_from(KINDS).flatmap(
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_these_tests_know_every_field(kind):
-    tables = (WHOLE, REAL, NAMED, TRUTH, TEXT, TEXTS, PAIRS)
+    tables = (WHOLE, REAL, NAMED, TRUTH, TEXT, TEXTS, PAIRS, CONFIGS)
     assert sorted(name for table in tables for name in table.get(kind, ())) == sorted(
         kind.__struct_fields__
     )
