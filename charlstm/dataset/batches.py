@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 from charlstm.dataset.store import StoredIds, ring_of
 from charlstm.tokenizer.base import END_OF_DOCUMENT, UNKNOWN
 
-# The share of rows that training takes from where a text may begin, instead of from its stream.
-BEGINNING_SHARE = 0.02
+# The share of rows that training takes from where a text may begin, instead of from its stream. It
+# falls from FIRST_SHARE in the first steps, in which nothing is learned that needs more context.
+BEGINNING_SHARE, FIRST_SHARE, FIRST_STEPS = 0.02, 0.1, 250
 
 # Characters that together make up at most RARE_SHARE of the training text are rare. Training
 # replaces them by the unknown token at REPLACEMENT_RATE, so that its embedding is learned.
@@ -57,6 +58,11 @@ def replacement_rates(
     return rates
 
 
+def beginning_share(step: int) -> float:
+    """Return the share of rows that begin a text in a step."""
+    return max(BEGINNING_SHARE, FIRST_SHARE * (1 - step / FIRST_STEPS))
+
+
 class TrainingBatch(NamedTuple):
     """The tokens of one step.
 
@@ -83,9 +89,9 @@ class Streams:
     k - 1; only the first batch of an epoch does not. Where the ring closes on a document that has
     been cut, the next token is not known, and the target is the unknown token.
 
-    If there are ``starts``, some rows, a BEGINNING_SHARE of all, are taken from a random one of
-    these instead of their stream, after an end of document, so that the model learns to begin
-    without context. Their streams skip those tokens in this epoch and then go on.
+    If there are ``starts``, some rows are taken from a random one of these instead of their stream,
+    after an end of document, so that the model learns to begin without context. Their streams skip
+    those tokens in this epoch and then go on.
 
     Attributes:
         ids: the training text, [N].
@@ -143,7 +149,7 @@ class Streams:
         if not self.starts.size:
             return np.zeros(self.streams, np.bool_)
         rng = np.random.default_rng([self.seed, 2, step])
-        begins = rng.random(self.streams) < BEGINNING_SHARE
+        begins = rng.random(self.streams) < beginning_share(step)
         starts = self.starts[rng.integers(self.starts.size, size=self.streams)]
         moved = (starts[:, None] - 1 + np.arange(positions.shape[1])) % self._ring.size
         positions[begins] = moved[begins]

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from charlstm.dataset.batches import (
     BEGINNING_SHARE,
+    FIRST_SHARE,
+    FIRST_STEPS,
     RARE_SHARE,
     REPLACEMENT_RATE,
     Streams,
@@ -400,7 +402,10 @@ def test_rows_begin_where_a_text_may_and_the_others_stay(starts, step):
 
 def test_a_small_share_of_rows_begins_a_text():
     batches = marked(60_000, range(1, 60_000, 50), 40)
-    begun = [batches.batch(step) for step in range(400)]
+    begun = [batches.batch(step) for step in range(FIRST_STEPS, FIRST_STEPS + 400)]
     assert np.mean([batch.begins for batch in begun]) == pytest.approx(BEGINNING_SHARE, rel=0.2)
+    early = [batches.batch(step).begins for step in range(FIRST_STEPS)]
+    assert np.mean(early[:50]) == pytest.approx(0.9 * FIRST_SHARE, rel=0.2)
+    assert np.mean(early[:100]) > 2 * np.mean(early[-100:]) > 0
     firsts = np.concatenate([batch.targets[batch.begins, 0] for batch in begun])
     assert len(set(firsts.tolist())) > 0.7 * len(firsts)  # any of them, not always the same
