@@ -118,7 +118,7 @@ class Division(Config, frozen=True, kw_only=True):
         if delimiter is not None and (not delimiter or {"\n", "\r"} & set(delimiter)):
             raise ConfigError(
                 f"delimiter is {_quoted(delimiter)}: no line equals it; give the text of one line, "
-                f"for paragraphs paragraphs"
+                f"or divide by paragraphs"
             )
 
     @property

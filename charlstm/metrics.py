@@ -18,7 +18,7 @@ Doubles: TypeAlias = NDArray[np.float64]
 
 # Text with fewer words than one in so many characters is not written in words divided by white
 # space. Languages that are have 5 to 10.
-_LONGEST_WORDS = 30
+_LONGEST_WORDS = 15
 
 _BLOCK = 2**17  # logits normalized at a time, few enough to stay in the processor's cache
 

@@ -5,7 +5,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from charlstm.config import ModelConfig, TrainConfig
+from charlstm.config import CorpusConfig, ModelConfig, TrainConfig
+from charlstm.dataset.store import TokenStore
 from charlstm.training import step
 from charlstm.training.step import StepRunner
 from charlstm.training.trainer import TextLengths, Trainer
@@ -22,8 +23,9 @@ def _nothing_compiled(monkeypatch):
 
 def trainer(**choices):
     ids = np.arange(200, dtype=np.uint8) % 12
-    config = SimpleNamespace(model=NETWORK, train=TRAIN.replace(**choices))
-    store = SimpleNamespace(train=ids, valid=ids)
+    train = TRAIN.replace(**choices)
+    config = SimpleNamespace(model=NETWORK, train=train, corpus=CorpusConfig())
+    store = TokenStore(ids, ids)
     return Trainer(None, config, store, TextLengths(200, 200, 1), np.zeros(12), None, began=0.0)
 
 

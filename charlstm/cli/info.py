@@ -85,7 +85,7 @@ def _table(checkpoint: Checkpoint) -> str:
         "text": f"{origin.characters:,} characters in {origin.documents:,} "
         f"{'document' if origin.documents == 1 else 'documents'}; "
         f"{origin.train_tokens:,} tokens to train, {origin.valid_tokens:,} to validate",
-        "texts": _describe_texts(origin),
+        "samples": _describe_samples(origin),
         "begun": origin.created,
         "state": "finished"
         if is_finished(checkpoint.folder)
@@ -105,7 +105,7 @@ def _table(checkpoint: Checkpoint) -> str:
     return "".join(f"{name:<12}{harmless(value, _SHOWN)}\n" for name, value in rows.items())
 
 
-def _describe_texts(origin: Provenance) -> str:
+def _describe_samples(origin: Provenance) -> str:
     ends = "end where documents do" if origin.ends else "end only by --length, --until or --stop"
     return f"begin like a {origin.beginnings}, {ends}"
 

@@ -112,6 +112,16 @@ class Number(click.FloatRange):
         return number
 
 
+class OutputPath(click.Path):
+    """A path to write: an empty one is refused, which Python takes for the current folder."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the path, or refuse the value as misuse."""
+        if value in ("", b""):
+            self.fail("An empty path names nothing: give a name, or . for this folder.", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 class OptionGroup:
     """Adds options under one heading of the help page.
 
@@ -168,7 +178,7 @@ class OptionGroup:
 
     def output(self, *, kind: str, **attributes: Any) -> Decorator:
         """Return a decorator that adds ``--output``, a path to write: a FILE or a FOLDER."""
-        path = click.Path(path_type=Path, dir_okay=kind != "FILE", file_okay=kind != "FOLDER")
+        path = OutputPath(path_type=Path, dir_okay=kind != "FILE", file_okay=kind != "FOLDER")
         return self("-o", "--output", type=path, metavar=kind, **attributes)
 
     def json(self, help_text: str) -> Decorator:

@@ -7,6 +7,7 @@ import click
 import pytest
 
 from charlstm.cli.app import COMMANDS
+from tests.messages import assert_misuse
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -38,3 +39,12 @@ def test_a_help_page_lists_options_and_no_bounds_that_are_guards(charlstm, monke
     shown = re.findall(r"[\[ ]([^\[ ]*<=?x[^\]\s]*|x[<>][^\]\s]*)\]", page)
     assert set(shown) <= {"0<=x<=1", "0<x<=1", "0<=x<1", "0<x<1"}
     assert shown or name not in ("train", "generate", "evaluate")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("train", "python-docs", "--dry-run"), ("export", "model"), ("train", "python-docs")],
+    ids=" ".join,
+)
+def test_an_empty_path_to_write_is_misuse(charlstm, arguments):
+    assert_misuse(charlstm(*arguments, "-o", ""), "--output", "empty path", ". for this folder")

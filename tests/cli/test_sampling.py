@@ -23,15 +23,15 @@ from tests.messages import assert_error, assert_misuse
         ["--typical", 0.5],
         ["--top-p", 0.5],
         ["--min-p", 0.3],
-        ["--mirostat", 2],
-        ["--mirostat", 2, "--mirostat-rate", 0.9],
+        ["--mirostat", 0.5],
+        ["--mirostat", 0.5, "--mirostat-rate", 0.9],
         ["--temperature", 0.5],
     ],
     ids=lambda options: " ".join(map(str, options)),
 )
 def test_every_option_of_sampling_changes_the_text(charlstm, prose, options):
     """Compared with the text without the last option."""
-    plain = ["generate", prose, "-n", 200, "--seed", 5, "-t", 1.2, "-q"]
+    plain = ["generate", prose, "-n", 400, "--seed", 5, "-t", 1.4, "-q"]
     result = charlstm(*plain, *options)
     assert result.status == 0
     assert result.out != charlstm(*plain, *options[:-2]).out

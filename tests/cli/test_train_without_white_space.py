@@ -47,7 +47,7 @@ def test_a_text_with_white_space_has_it(charlstm, tmp_path):
 
 @pytest.mark.parametrize(
     ("characters", "words", "enough"),
-    [(0, 0, False), (100, 0, False), (100, 20, True), (300, 10, True), (301, 10, False)],
+    [(0, 0, False), (100, 0, False), (100, 20, True), (150, 10, True), (151, 10, False)],
 )
 def test_how_much_white_space_is_enough(characters, words, enough):
     assert has_words(characters, words) is enough
