@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from charlstm.corpus.documents import Corpus, open_corpus
 from charlstm.corpus.encodings import decode_all, decoded_lines, guess_encoding, mark_of
 from charlstm.corpus.notes import Notes
-from charlstm.corpus.reading import Source, StringSource, spool_strings
+from charlstm.corpus.reading import Source, StreamSource, StringSource, spool_strings
 from charlstm.errors import CorpusError, UsageError
 from tests.corpus.test_reading import arriving
 from tests.messages import raises_naming
-from tests.texts import block_sizes, chunks_in_blocks, documents_of, message, read
+from tests.texts import LINES, block_sizes, chunks_in_blocks, documents_of, message, read
 
 UNICODE = ["utf-8", "utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"]
 MARKED = [("\ufeff" + "café\n" * 3).encode(encoding) for encoding in UNICODE]
@@ -116,10 +116,11 @@ def test_in_encodings_of_one_byte_all_bytes_are_text(here):
 def test_a_stream_has_a_mark_too_even_in_parts(data):
     for size in (1, 2, 3, 5, 100):
         pieces = [data[start : start + size] for start in range(0, len(data), size)]
-        for encoding in ("utf-8", "auto"):
-            if encoding == "utf-8":
-                (found,) = arriving(*pieces, encoding=encoding)
-                assert "".join(found) == "café\n" * 3
+        (found,) = arriving(*pieces)
+        assert "".join(found) == "café\n" * 3
+        source = StreamSource("stdin", Path("-"), io.BytesIO(data))
+        (found,) = (list(blocks) for blocks in source.documents("auto", "strict"))
+        assert "".join(found) == "café\n" * 3
 
 
 def test_a_stream_is_not_kept_waiting_for_a_mark():
@@ -137,7 +138,7 @@ def test_files_of_a_folder_have_marks_of_their_own(here):
         Path(f"{number}.txt").write_bytes(data)
         Path(f"{number}.gz").write_bytes(gzip.compress(data))
     assert read(".") == ["café\n" * 3] * 10
-    assert read("*.txt", lines=True) == ["café"] * 15
+    assert read("*.txt", division=LINES) == ["café"] * 15
 
 
 def test_a_mark_can_be_kept_as_text(here):
@@ -273,8 +274,6 @@ def test_auto_repairs_what_is_nearly_utf_8(here):
 
 
 def test_auto_reads_a_stream_to_its_end_first():
-    from charlstm.corpus.reading import StreamSource
-
     notes = Notes()
     stream = io.BytesIO(b"plain\n" + TEXTS["Russian"].encode("cp1251"))
     source = StreamSource("stdin", Path("-"), stream)
