@@ -51,7 +51,8 @@ class Decoding:
         decode_errors: ``strict``, or ``replace`` for U+FFFD in place of what does not decode.
         notes: is told what the user should know; ``None`` if nobody asks.
         file: its name in a shell command, or a word for it.
-        mark_is_text: whether a mark is kept as U+FEFF and does not count.
+        as_before: whether bytes are decoded as Python does it, as for training by the rules 1 (see
+            ``Division``): a mark counts only there, and only a NUL byte shows that data is binary.
     """
 
     name: str
@@ -59,7 +60,7 @@ class Decoding:
     decode_errors: str = "strict"
     notes: Notes | None = None
     file: str = "FILE"
-    mark_is_text: bool = False
+    as_before: bool = False
 
     def texts(self, blocks: Iterable[bytes]) -> Iterator[str]:
         """Yield the text in blocks, each as soon as its bytes are there.
@@ -68,8 +69,10 @@ class Decoding:
             CorpusError: if it is binary or does not decode.
         """
         blocks = iter(blocks)
-        start, mark = self._beginning(blocks)
-        encoding = mark.encoding if mark else without_byte_order(self.encoding, start)
+        start, mark, encoding = b"", None, self.encoding
+        if not self.as_before:
+            start, mark = self._beginning(blocks)
+            encoding = mark.encoding if mark else without_byte_order(self.encoding, start)
         decoder = codecs.getincrementaldecoder(encoding)(self.decode_errors)
         if not self.encoding.lower().startswith(encoding):  # utf-8-sig stays what the user named
             self = replace(self, encoding=encoding)
@@ -121,9 +124,12 @@ class Decoding:
 
     def refusal(self, head: bytes) -> Format | None:
         """Return what a file is that is not text, from its first bytes; ``None`` for text."""
+        if self.as_before:
+            is_binary = b"\0" in head[:SNIFF] and not has_nul_bytes(self.encoding)
+            return UNKNOWN if is_binary else None
         if found := binary_format(head):
             return found
-        mark = None if self.mark_is_text else mark_of(head, self.encoding)
+        mark = mark_of(head, self.encoding)
         if has_nul_bytes(mark.encoding if mark else self.encoding):
             return None
         if b"\0" in head:
@@ -136,8 +142,6 @@ class Decoding:
     def _beginning(self, blocks: Iterator[bytes]) -> tuple[bytes, Mark | None]:
         """Return the first bytes after the mark, and the mark if there is one."""
         head = b""
-        if self.mark_is_text:
-            return head, None
         for block in blocks:
             head += block
             if not may_become_mark(head, self.encoding):
@@ -186,7 +190,7 @@ class _Inspector:
         self._decoding = decoding
         self._nul_is_text = has_nul_bytes(decoding.encoding)
         self._begins = ""
-        self._is_judged = False
+        self._is_judged = decoding.as_before
         self.head = b""
 
     def check_bytes(self, block: bytes, read: int) -> None:
@@ -198,12 +202,17 @@ class _Inspector:
         """
         if len(self.head) < SNIFF and block:
             self.head += block[:HEAD]
-            found = binary_format(self.head)
-            is_unknown = not self._nul_is_text and b"\0" not in self.head
-            if found or (is_unknown and looks_binary(self.head)):
-                raise self._binary(found or UNKNOWN)
+            self._check_head()
         if not self._nul_is_text and (nul := block.find(b"\0")) >= 0:
             raise self._with_nul(read + nul)
+
+    def _check_head(self) -> None:
+        if self._decoding.as_before:
+            return
+        found = binary_format(self.head)
+        is_unknown = not self._nul_is_text and b"\0" not in self.head
+        if found or (is_unknown and looks_binary(self.head)):
+            raise self._binary(found or UNKNOWN)
 
     def check_text(self, text: str) -> None:
         """Note HTML, and raise ``CorpusError`` for binary data in an encoding with NUL bytes."""

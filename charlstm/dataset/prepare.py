@@ -334,6 +334,7 @@ def _open(config: CorpusConfig, addresses: tuple[str, ...], stdin: Path | None) 
         division=config.division,
         normalize=config.normalize,
         stdin=stdin,
+        as_before=config.division.rules == 1,
     )
 
 

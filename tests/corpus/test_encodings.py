@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import io
 from pathlib import Path
@@ -143,13 +144,38 @@ def test_files_of_a_folder_have_marks_of_their_own(here):
 
 def test_a_mark_can_be_kept_as_text(here):
     Path("a.txt").write_bytes(MARKED[0])
-    (blocks,) = Source("a", Path("a.txt")).documents("utf-8", "strict", mark_is_text=True)
+    (blocks,) = Source("a", Path("a.txt")).documents("utf-8", "strict", as_before=True)
     assert "".join(blocks).startswith("\ufeffcafé")
-    (blocks,) = StringSource("a", Path(), "\ufeffa").documents("", "strict", mark_is_text=True)
+    (blocks,) = StringSource("a", Path(), "\ufeffa").documents("", "strict", as_before=True)
     assert "".join(blocks) == "\ufeffa"
     Path("a.txt").write_bytes(MARKED[1])
     with pytest.raises(CorpusError):
-        list(next(Source("a", Path("a.txt")).documents("utf-8", "strict", mark_is_text=True)))
+        list(next(Source("a", Path("a.txt")).documents("utf-8", "strict", as_before=True)))
+
+
+@given(
+    st.sampled_from(["", "\ufeff", "\ufeff\ufeff", "%PDF-1.4\n1 0 obj", "\1\2\3\4" * 40]),
+    st.text(st.sampled_from("aé\n\ufeff€\U0001f600"), max_size=12),
+    block_sizes,
+    st.sampled_from([*UNICODE, "utf-16", "utf-32", "utf-8-sig", "gb18030"]),
+    st.sampled_from([*UNICODE, "utf-16", "utf-32", "utf-8-sig", "gb18030", "latin-1"]),
+)
+def test_bytes_can_be_decoded_as_python_does_it(folder, start, text, size, encoding, named):
+    """As before there were rules for marks, which say more than Python's decoders ask."""
+    path = folder / "data.txt"
+    path.write_bytes((start + text).encode(encoding))
+    if b"\0" in path.read_bytes() and b"\0" not in "a".encode(named):
+        return
+    corpus = Corpus((Source("data", path),), named, "replace", as_before=True)
+    try:
+        decoder = codecs.getincrementaldecoder(named)("replace")
+        expected = decoder.decode(path.read_bytes(), final=True)
+    except UnicodeError:  # UTF-16 or UTF-32 without a mark
+        with pytest.raises(CorpusError):
+            chunks_in_blocks(corpus, size)
+        return
+    assert "".join(documents_of(chunks_in_blocks(corpus, size))) == expected
+    assert corpus.notes.sentences == ()
 
 
 def test_strings_have_no_mark():
@@ -292,5 +318,5 @@ def test_strings_to_train_on_have_no_mark(tmp_path):
     corpus = open_corpus(["python-strings"], stdin=tmp_path / "spool")
     assert documents_of(corpus.chunks()) == ["one", "two\ufeff"]
     (source,) = corpus.sources
-    kept = ["".join(text) for text in source.documents("utf-8", "strict", mark_is_text=True)]
+    kept = ["".join(text) for text in source.documents("utf-8", "strict", as_before=True)]
     assert kept == ["\ufeffone", "two\ufeff", "\ufeff"]
