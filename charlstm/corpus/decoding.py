@@ -78,6 +78,7 @@ class Decoding:
             self = replace(self, encoding=encoding)
         inspector = _Inspector(self)
         read = len(mark.data) if mark else 0
+        is_utf_8, beyond_ascii = encoding.lower().startswith("utf-8"), 0
         held = [start] if start else []
         del start  # it is not to be in memory longer than the others
         while True:
@@ -87,8 +88,13 @@ class Decoding:
             try:
                 text = decoder.decode(block, final=not block)
             except UnicodeError as error:
-                raise self._undecodable(error, block, read, inspector.head) from error
+                if is_utf_8 and isinstance(error, UnicodeDecodeError):
+                    before = error.object[: error.start].decode("utf-8")
+                    beyond_ascii += _count_beyond_ascii(before)
+                guess = guess_encoding(_around(error, block) + b"\n" + inspector.head, beyond_ascii)
+                raise self._undecodable(error, read, guess) from error
             if text:
+                beyond_ascii += _count_beyond_ascii(text) if is_utf_8 else 0
                 inspector.check_text(text)
                 yield text
             if not block:
@@ -97,30 +103,28 @@ class Decoding:
     def found(self, blocks: Iterable[bytes]) -> Decoding:
         """Return how to decode a text whose encoding is not known: UTF-8 if it is, else a guess.
 
+        The whole text decides: a guess from one place would take the others to be in it too.
+
         Raises:
-            CorpusError: if it is not UTF-8 and no other encoding is likely.
+            CorpusError: if it is nearly UTF-8, or no encoding is likely, unless what does not
+                decode is to be replaced.
         """
         assumed = replace(self, encoding="utf-8")
         blocks = iter(blocks)
         start, mark = assumed._beginning(blocks)
-        if mark or binary_format(start):
+        if mark or binary_format(start) or (b"\0" not in start and looks_binary(start[:HEAD])):
             return assumed
-        decoder = codecs.getincrementaldecoder("utf-8")()
-        head, read = b"", 0
+        trial = _TrialOfUtf8()
         for block in itertools.chain((start,) if start else (), blocks, (b"",)):
-            head += block[: max(0, SNIFF - len(head))]
-            read += len(block)
+            trial.take(block)
             if b"\0" in block:
-                return self._guessed(guess_encoding(head + block)) or assumed
-            try:
-                decoder.decode(block, final=not block)
-            except UnicodeError as error:
-                around = _around(error, block)
-                guess = guess_encoding(around + b"\n" + head)
-                if guess is None:
-                    raise assumed._undecodable(error, block, read, head) from error
-                return self._guessed(guess) or assumed
-        return assumed
+                return self._guessed(guess_encoding(trial.head + block)) or assumed
+        if trial.error is None:
+            return assumed
+        guess = "utf-8" if trial.is_nearly_utf_8 else guess_encoding(trial.sample)
+        if guess in (None, "utf-8") and self.decode_errors == "strict":
+            raise assumed._undecodable(trial.error, trial.read, guess) from trial.error
+        return self._guessed(guess) or assumed
 
     def refusal(self, head: bytes) -> Format | None:
         """Return what a file is that is not text, from its first bytes; ``None`` for text."""
@@ -161,15 +165,12 @@ class Decoding:
             self.notes.guess(self.name, str(guess))
         return replace(self, encoding=str(guess))
 
-    def _undecodable(
-        self, error: UnicodeError, block: bytes, read: int, head: bytes
-    ) -> CorpusError:
+    def _undecodable(self, error: UnicodeError, read: int, guess: str | None) -> CorpusError:
         where = "its text"
         if isinstance(error, UnicodeDecodeError):
             # What the decoder looked at ends where the bytes read so far end.
             offset = read - len(error.object) + error.start
             where = f"byte 0x{error.object[error.start]:02x} at offset {offset}"
-        guess = guess_encoding(_around(error, block) + b"\n" + head)
         if guess and _is_same(guess, self.encoding):
             remedy = f"nearly all of the text is {guess}, so no other --encoding fits:"
         elif guess:
@@ -181,6 +182,45 @@ class Decoding:
             f"{self.name}: {where} is not {self.encoding}: {remedy} {other} U+FFFD in its place "
             "with --decode-errors replace"
         )
+
+
+class _TrialOfUtf8:
+    """Reads a whole text as UTF-8 and counts what is.
+
+    Attributes:
+        head: the first ``SNIFF`` bytes.
+        error: what does not decode first.
+        read: how many bytes had been read then.
+        sample: the bytes around it, and the head.
+    """
+
+    def __init__(self) -> None:
+        self._decoder = codecs.getincrementaldecoder("utf-8")()
+        self._beyond_ascii = self._broken = 0
+        self.head = b""
+        self.error: UnicodeDecodeError | None = None
+        self.read = 0
+        self.sample = b""
+
+    def take(self, block: bytes) -> None:
+        """Read the next bytes; none at the end."""
+        self.head += block[: max(0, SNIFF - len(self.head))]
+        self.read += len(block) if self.error is None else 0
+        try:
+            text = self._decoder.decode(block, final=not block)
+        except UnicodeDecodeError as error:
+            self.error = error
+            self.sample = _around(error, block) + b"\n" + self.head
+            self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+            text = self._decoder.decode(error.object, final=not block)
+        broken = text.count("\ufffd") if self.error else 0
+        self._broken += broken
+        self._beyond_ascii += _count_beyond_ascii(text) - broken
+
+    @property
+    def is_nearly_utf_8(self) -> bool:
+        """Whether characters beyond ASCII are UTF-8 at least as often as they are not."""
+        return self._beyond_ascii >= max(1, self._broken)
 
 
 class _Inspector:
@@ -262,6 +302,10 @@ def _around(error: UnicodeError, block: bytes) -> bytes:
     if start:
         start = max(block.find(b"\n", start, at) + 1, start)
     return block[start : at + _AROUND] or getattr(error, "object", b"")
+
+
+def _count_beyond_ascii(text: str) -> int:
+    return 0 if text.isascii() else len(text) - len(text.encode("ascii", "ignore"))
 
 
 def _is_same(one: str, other: str) -> bool:

@@ -299,6 +299,56 @@ def test_auto_repairs_what_is_nearly_utf_8(here):
         read("a.txt", encoding="auto")
 
 
+PLAIN = b"plain text\n" * 150_000
+LATIN = "caf\xe9\n".encode("cp1252")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        PLAIN + "café é\n".encode() * 500 + PLAIN + LATIN + PLAIN,
+        PLAIN + LATIN + PLAIN + "café é\n".encode() * 500,
+        "“quoted”\n".encode() + PLAIN + LATIN,
+        PLAIN + LATIN + PLAIN + "é".encode(),
+        "ж\n".encode() * 9 + PLAIN[: 2**17] + LATIN * 9,
+        PLAIN + "é".encode() * 9 + b" " * 2**18 + b"\xff" + b" " * 2**18,
+    ],
+    ids=["before", "after", "one before", "one after", "as many", "in one line"],
+)
+def test_what_is_utf_8_elsewhere_is_not_read_in_another_encoding(here, data):
+    """However far it is from the byte that does not decode: all of it would be wrong."""
+    Path("a.txt").write_bytes(data)
+    found = message(read, "a.txt", encoding="auto")
+    assert all(part in found for part in ("not utf-8", "nearly all", "--decode-errors replace"))
+    assert "--encoding utf" not in found
+    assert "looks like" not in found
+    (text,) = ["".join(read("a.txt", encoding="auto", decode_errors="replace"))]
+    assert text == data.decode("utf-8", "replace")
+
+
+def test_an_error_says_the_same_when_more_of_the_text_was_utf_8(here, sentence):
+    Path("a.txt").write_bytes("“quoted”\n".encode() + PLAIN + LATIN)
+    sentence(message(read, "a.txt"), "0xe9", "utf-8", "nearly all", "--decode-errors replace")
+    (one, two) = (message(read, "a.txt", encoding=name) for name in ("utf-8", "auto"))
+    assert one == two
+    assert "--encoding utf-8" in message(read, "a.txt", encoding="cp1252")
+
+
+def test_auto_still_reads_what_has_utf_8_by_chance(here):
+    text = "L'été à l'É» et le CAFÉ»\n" * 9
+    Path("a.txt").write_bytes("CAFÉ»\n".encode("cp1252") + PLAIN + text.encode("cp1252"))
+    found = "".join(read("a.txt", encoding="auto"))
+    assert found == "CAFÉ»\n" + PLAIN.decode() + text
+
+
+@pytest.mark.parametrize("data", [bytes(range(0x80, 0x100)), b"abc\xff\xfe\xfd\n" * 3, b"\xff"])
+def test_auto_replaces_what_no_encoding_is_likely_for(here, data):
+    Path("a.txt").write_bytes(data)
+    assert read("a.txt", encoding="auto", decode_errors="replace") == [
+        data.decode("utf-8", "replace")
+    ]
+
+
 def test_auto_reads_a_stream_to_its_end_first():
     notes = Notes()
     stream = io.BytesIO(b"plain\n" + TEXTS["Russian"].encode("cp1251"))
