@@ -140,7 +140,7 @@ class Decoding:
             guess = guess_encoding(head)
             if guess and self.encoding == AUTO:
                 return None
-            return Format(f"text in {guess} without a mark") if guess else UNKNOWN
+            return Format(f"text that needs --encoding {guess}") if guess else UNKNOWN
         return UNKNOWN if looks_binary(head) else None
 
     def _beginning(self, blocks: Iterator[bytes]) -> tuple[bytes, Mark | None]:

@@ -143,8 +143,10 @@ def _folder(address: str, encoding: str, notes: Notes, *, as_before: bool) -> li
             text.append(source)
     notes.skip(skipped)
     if not text:
-        holds = f", but {what_files_are(skipped)}" if skipped else ""
-        raise CorpusError(f"{address} is a folder without text files{holds}: name {ADDRESSES}")
+        lacks = "without text files"
+        if skipped:
+            lacks = f"whose files can't be read as they are, {what_files_are(skipped)}"
+        raise CorpusError(f"{address} is a folder {lacks}: name {ADDRESSES}")
     return text
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import shutil
-from pathlib import Path
 
 import pytest
 
@@ -158,8 +156,16 @@ def test_generating_against_a_folder_notes_what_is_skipped(charlstm, names, file
     (files / "russian.txt").unlink()
     result = charlstm("generate", names, "--against", ".", *options)
     assert result.status == 0, result.err
-    assert "Skipped 1 file that is not text: book.pdf (a PDF document)\n" in result.err
-    assert "Skipped" not in charlstm("generate", names, "--against", ".", *options, "-q").err
-    (files / "page.html").unlink()
-    assert json.loads(charlstm("generate", names, *options, "--json").out)
-    assert Path("book.pdf").exists()
+    assert "Skipped 1 file: book.pdf (a PDF document)\n" in result.err
+    quiet = charlstm("generate", names, "--against", ".", *options, "-q")
+    assert (quiet.out, quiet.err) == (result.out, "")
+
+
+def test_what_is_skipped_is_not_said_to_be_what_it_is_not(charlstm, prose, files):
+    (files / "folder").mkdir()
+    shutil.copy(files / "plain.txt", files / "folder")
+    (files / "folder" / "wide.txt").write_bytes("plain text\n".encode("utf-16-le"))
+    result = charlstm("score", prose, "folder")
+    (line,) = [line for line in result.err.splitlines() if line.startswith("Skipped ")]
+    assert line == "Skipped 1 file: folder/wide.txt (text that needs --encoding utf-16-le)"
+    assert charlstm("score", prose, "folder/wide.txt", "--encoding", "utf-16-le").status == 0
