@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -189,11 +190,30 @@ def test_whole_documents_are_known(charlstm, recipes, here):
     assert read_checkpoint(recipes).config.provenance.train_lines == len(known)
     assert 0.7 * len(distinct) < sum(text in known for text in distinct) < len(distinct)
     assert not any(line in known for line in RECIPES.splitlines())
-    (here / "all.txt").write_text(RECIPES)
-    drawn = ["--prompt", DOCUMENTS[0], "-n", 1, "--temperature", 0]
-    options = ["--against", "all.txt", "--until", "document", "-q"]
-    refused = charlstm("generate", recipes, *drawn, *options, "--match", "turnip soup(.|\\n)*")
-    assert refused.status in (0, 1, 2)
+
+
+def test_copies_of_whole_documents_are_rejected(charlstm, recipes, here):
+    """Each pattern leaves one text to write, which is the copy of a document or is not."""
+    known = read_lines_index(recipes)
+    old = next(text for text in DOCUMENTS if text in known)
+    held_out = next(text for text in DOCUMENTS if text not in known)
+    ending = old + "\n\n"  # by blank lines, as only a document can
+    (here / "ending.txt").write_text(f"{ending}\n====\n{held_out}")
+    for text, options, is_new in (
+        (old, ["--novel"], False),
+        (held_out, ["--novel"], True),
+        (old[:-1], ["--novel"], True),
+        (ending, ["--against", "ending.txt"], False),
+        (held_out, ["--against", "ending.txt"], False),
+        (held_out[:-1], ["--against", "ending.txt"], True),
+        (ending, ["--novel", "--against", "ending.txt"], False),
+    ):
+        drawn = ["--match", re.escape(text), "-n", len(text) + 1, "--temperature", 0, "-q"]
+        done = charlstm("generate", recipes, *drawn, *options)
+        if is_new:
+            assert done == (0, text + "\n", "")
+        else:
+            assert_error(done, 1, "0 of 1 samples", "known")
 
 
 def test_the_division_is_told(charlstm, recipes):
