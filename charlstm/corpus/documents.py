@@ -68,6 +68,7 @@ class Corpus:
         normalize: the Unicode form that the text is brought into.
         addresses: the addresses that the user gave, for messages.
         notes: what the user should know about the text, as far as it has been read.
+        keeps_marks: whether a byte-order mark is text, as in training by the rules 1.
     """
 
     sources: tuple[Source, ...]
@@ -77,6 +78,7 @@ class Corpus:
     normalize: Normalization = "none"
     addresses: tuple[str, ...] = ()
     notes: Notes = field(default_factory=Notes, repr=False, compare=False)
+    keeps_marks: bool = False
 
     @classmethod
     def of_texts(cls, texts: Sequence[str], *, division: Division = FILES) -> Corpus:
@@ -119,7 +121,7 @@ class Corpus:
             for read in source.documents(
                 self.encoding,
                 self.decode_errors,
-                mark_is_text=self.division.rules == 1,
+                mark_is_text=self.keeps_marks,
                 notes=self.notes,
             ):
                 blocks = normalized_blocks(read, self.normalize)
