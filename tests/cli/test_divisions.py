@@ -97,6 +97,18 @@ def test_a_delimiter_that_no_line_equals(trial, sentence, delimiter, remedy):
     sentence(done.err.strip())
 
 
+def test_the_training_text_needs_the_delimiter_whatever_validates(trial, here):
+    (here / "valid.txt").write_text(RECIPES)
+    for text in ("soup\n===\n" * 200, "no delimiter here\n" * 200):
+        done = trial(text, "--delimiter", "====", "--valid", "valid.txt")
+        assert_error(done, 1, "text.txt", "no line equals the delimiter '===='")
+    (here / "valid.txt").write_text("one document that validates\n")
+    train, valid = planned(
+        trial(RECIPES, "--delimiter", "====", "--valid", "valid.txt", "--json", "-q")
+    )
+    assert (train > 3000, valid) == (True, 28)
+
+
 @pytest.mark.parametrize(
     ("text", "option"),
     [
