@@ -11,7 +11,15 @@ import math
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from charlstm.config import BUDGETS, DECAYING, Level, ModelConfig, Optimizer, TrainConfig
+from charlstm.config import (
+    BUDGETS,
+    DECAYING,
+    LEAST_VALID,
+    Level,
+    ModelConfig,
+    Optimizer,
+    TrainConfig,
+)
 from charlstm.errors import ConfigError, CorpusError
 from charlstm.system.hardware import ProductType
 from charlstm.training.memory import memory_needed
@@ -35,9 +43,6 @@ from charlstm.training.presets import (
 
 # The largest number of evaluations that a configuration can hold.
 LARGEST = 2**31 - 1
-
-# The fewest tokens of a validation text.
-LEAST_VALID = 3
 
 TRAIN_FIELDS = frozenset(TrainConfig.__struct_fields__)
 
