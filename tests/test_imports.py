@@ -73,6 +73,11 @@ def test_only_training_imports_tensorflow(prose, tmp_path, line):
 # From Python
 
 
+def test_a_corpus_imports_nothing_slow():
+    modules = modules_loaded_by("import charlstm.corpus.documents")
+    assert not modules & {"statistics", "fractions", "numpy", *HEAVY}
+
+
 def test_importing_the_package_costs_nothing():
     modules = modules_loaded_by("import charlstm")
     assert "charlstm" in modules
