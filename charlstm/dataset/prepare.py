@@ -310,7 +310,8 @@ def _alike_error(corpus: Corpus, documents: int) -> CorpusError:
     others = " or ".join(other for other in OPTIONS.values() if other != option)
     return CorpusError(
         f"{', '.join(corpus.addresses)} {found}, which can't both train and validate: leave "
-        f"{option} out, divide the text with {others}, or name another text with --valid"
+        f"{option} out, divide the text with {others}, name another text with --valid, or train on "
+        f"all of it with --valid-fraction 0"
     )
 
 

@@ -121,7 +121,7 @@ def test_the_training_text_needs_the_delimiter_whatever_validates(trial, here):
 )
 def test_a_text_of_one_document(trial, sentence, text, option):
     done = trial(text, *option)
-    assert_error(done, 1, "text.txt", f"leave {option[0]} out", "--valid")
+    assert_error(done, 1, "text.txt", f"leave {option[0]} out", "--valid-fraction 0")
     sentence(done.err.strip())
 
 
@@ -129,6 +129,23 @@ def test_few_lines_are_refused_in_the_same_words_whatever_the_seed(trial, senten
     found = {trial("ann\nbob\ncy\n" * 9, "--lines", "--seed", seed).err for seed in range(9)}
     (error,) = found
     sentence(error.strip(), "3 distinct lines", "--streams")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["x\n" + "hello world again\n" * 3000, "ab\n" + "cde\n" * 8 + "f" * 80 + "\n"],
+)
+def test_lines_of_which_too_few_validate_are_refused_in_the_same_words(trial, sentence, text):
+    found = [trial(text, "--lines", "--seed", seed) for seed in range(1, 7)]
+    refused = {done.err for done in found if done.status}
+    (error,) = refused
+    sentence(
+        error.strip(),
+        f"{len(set(text.splitlines()))} distinct lines",
+        "--valid-fraction 0",
+        "--valid",
+    )
+    assert trial(text, "--lines", "--valid-fraction", 0).status == 0
 
 
 def test_two_distinct_lines_train_and_validate_whatever_the_seed(trial):
