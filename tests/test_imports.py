@@ -78,6 +78,11 @@ def test_opening_a_text_imports_no_module_that_only_some_need():
 # From Python
 
 
+def test_a_corpus_imports_nothing_slow():
+    modules = modules_loaded_by("import charlstm.corpus.documents")
+    assert not modules & {"statistics", "fractions", "numpy", *HEAVY}
+
+
 def test_importing_the_package_costs_nothing():
     modules = modules_loaded_by("import charlstm")
     assert "charlstm" in modules

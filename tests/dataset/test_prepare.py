@@ -354,3 +354,10 @@ def test_names_of_very_many_files_are_not_all_recorded(tmp_path, monkeypatch):
         (tmp_path / f"{number}.txt").write_text("some text\n" * 9)
     prepared = prepare(CorpusConfig(addresses=(str(tmp_path),)), TokenizerConfig())
     assert [*prepared.sources] == [*(str(tmp_path / f"{n}.txt") for n in range(3)), "and 6 more"]
+
+
+def test_a_mark_is_text_to_the_runs_of_old_only(tmp_path):
+    addresses = written(tmp_path, "\ufeff" + PROSE)
+    for rules, marks in ((1, 1), (2, 0)):
+        result = prepared(addresses, division=Division(rules=rules))
+        assert result.statistics.characters == len(PROSE) + marks
