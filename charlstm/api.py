@@ -15,7 +15,7 @@ does not know how a model is trained (``charlstm.train_api`` does) or how result
 from __future__ import annotations
 
 import secrets
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -88,7 +88,7 @@ class LanguageModel:
 
     def stream(
         self,
-        prompts: Sequence[str],
+        prompts: Iterable[str],
         config: SampleConfig,
         *,
         count: int = 1,
@@ -120,6 +120,7 @@ class LanguageModel:
         if isinstance(prompts, str):  # a sequence of texts, too
             raise ConfigError("prompts is one text: expected a list of them, such as [prompt]")
         _check(seed, count=count)
+        prompts = list(prompts)
         read = [self.normalized(prompt) for prompt in prompts]
         draw = partial(
             generate,

@@ -44,6 +44,9 @@ Positive = Annotated[float, Meta(gt=0.0, le=1e9)]
 Penalty = Annotated[float, Meta(ge=-1e3, le=1e3)]
 Seed = Annotated[int, Meta(ge=0, le=2**32 - 1)]
 
+# The fewest tokens of a validation text.
+LEAST_VALID = 3
+
 # The default of ``SampleConfig.loop_length``: the shortest repetition that is penalized, in tokens.
 LOOP_LENGTH: dict[Level, int] = {"char": 20, "word": 4}
 
@@ -151,11 +154,6 @@ class CorpusConfig(Config, frozen=True, kw_only=True):
     valid_fraction: Rate = 0.1
     seed: Seed = 1
     index: bool = True
-
-    @property
-    def lines(self) -> bool:
-        """Whether each line is a document."""
-        return self.division.lines
 
     @property
     def validates(self) -> bool:

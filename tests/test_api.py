@@ -179,6 +179,9 @@ def test_each_prompt_is_continued_as_often_as_asked(trained):
         enumerate(["def ", "def ", "", "", "class ", "class "])
     )
     assert list(model.stream([], config, count=2, seed=3)) == []
+    for unique in (False, True):  # an iterator is read once
+        draw = partial(model.stream, config=config, count=2, seed=3, unique=unique)
+        assert list(draw(iter(prompts))) == list(draw(prompts))
 
 
 def test_what_is_known_is_drawn_again_and_what_is_unique_once(trained):

@@ -70,7 +70,17 @@ def test_only_training_imports_tensorflow(prose, tmp_path, line):
     assert not modules_loaded_by_command(*words, folder=tmp_path) & TENSORFLOW
 
 
+def test_opening_a_text_imports_no_module_that_only_some_need():
+    modules = modules_loaded_by("import charlstm.corpus.documents")
+    assert not modules & {"tempfile", "charset_normalizer"}
+
+
 # From Python
+
+
+def test_a_corpus_imports_nothing_slow():
+    modules = modules_loaded_by("import charlstm.corpus.documents")
+    assert not modules & {"statistics", "fractions", "numpy", *HEAVY}
 
 
 def test_importing_the_package_costs_nothing():

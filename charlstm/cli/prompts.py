@@ -11,7 +11,8 @@ from charlstm.cli.line_ends import line_rules, strip_line_end
 from charlstm.cli.options import check_utf8
 from charlstm.cli.output import note
 from charlstm.cli.unicode_form import FormNote
-from charlstm.corpus.encodings import decode_all, without_mark
+from charlstm.corpus.encodings import decode_all, mark_of, without_mark
+from charlstm.corpus.formats import HEAD, UNKNOWN, advice, binary_format, looks_binary
 from charlstm.errors import CorpusError, UsageError
 
 if TYPE_CHECKING:
@@ -64,4 +65,18 @@ def _read(source: str) -> str:
         data = sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
     except OSError as error:
         raise CorpusError(f"can't read the prompt file {source}: {error.strerror}") from None
-    return decode_all(data, f"the prompt in {source}")
+    name = f"the prompt in {source}"
+    _check_text(data[:HEAD], name, "FILE" if source == "-" else source)
+    return decode_all(data, name)
+
+
+def _check_text(head: bytes, name: str, file: str) -> None:
+    """Raise ``CorpusError`` if these are the first bytes of a file that is not text.
+
+    A NUL byte alone is a character of a prompt.
+    """
+    found = binary_format(head)
+    if not found and not mark_of(head, "utf-8") and looks_binary(head):
+        found = UNKNOWN
+    if found:
+        raise CorpusError(f"{name} is {found.name}, not text: {advice(found, file)}")

@@ -21,6 +21,7 @@ from charlstm.cli.progress_bar import bar_over_files
 from charlstm.cli.scores import score_facts
 from charlstm.cli.texts import line_groups, open_texts, text_options
 from charlstm.cli.unicode_form import FormNote
+from charlstm.corpus.encodings import without_mark
 
 if TYPE_CHECKING:
     from charlstm.api import LanguageModel
@@ -70,6 +71,7 @@ def command(checkpoint: Path, files: tuple[str, ...], **options: Any) -> None:
     group is ranked as soon as it is there.
     """
     check_utf8("--context", options["context"])
+    options["context"] = without_mark(options["context"])
 
     from charlstm.api import load
     from charlstm.corpus.notes import Notes

@@ -51,7 +51,8 @@ class Decoding:
         decode_errors: ``strict``, or ``replace`` for U+FFFD in place of what does not decode.
         notes: is told what the user should know; ``None`` if nobody asks.
         file: its name in a shell command, or a word for it.
-        mark_is_text: whether a mark is kept as U+FEFF and does not count.
+        as_before: whether bytes are decoded as Python does it, as for training by the rules 1 (see
+            ``Division``): a mark counts only there, and only a NUL byte shows that data is binary.
     """
 
     name: str
@@ -59,7 +60,7 @@ class Decoding:
     decode_errors: str = "strict"
     notes: Notes | None = None
     file: str = "FILE"
-    mark_is_text: bool = False
+    as_before: bool = False
 
     def texts(self, blocks: Iterable[bytes]) -> Iterator[str]:
         """Yield the text in blocks, each as soon as its bytes are there.
@@ -68,13 +69,16 @@ class Decoding:
             CorpusError: if it is binary or does not decode.
         """
         blocks = iter(blocks)
-        start, mark = self._beginning(blocks)
-        encoding = mark.encoding if mark else without_byte_order(self.encoding, start)
+        start, mark, encoding = b"", None, self.encoding
+        if not self.as_before:
+            start, mark = self._beginning(blocks)
+            encoding = mark.encoding if mark else without_byte_order(self.encoding, start)
         decoder = codecs.getincrementaldecoder(encoding)(self.decode_errors)
         if not self.encoding.lower().startswith(encoding):  # utf-8-sig stays what the user named
             self = replace(self, encoding=encoding)
         inspector = _Inspector(self)
         read = len(mark.data) if mark else 0
+        is_utf_8, beyond_ascii = encoding.lower().startswith("utf-8"), 0
         held = [start] if start else []
         del start  # it is not to be in memory longer than the others
         while True:
@@ -84,8 +88,13 @@ class Decoding:
             try:
                 text = decoder.decode(block, final=not block)
             except UnicodeError as error:
-                raise self._undecodable(error, block, read, inspector.head) from error
+                if is_utf_8 and isinstance(error, UnicodeDecodeError):
+                    before = error.object[: error.start].decode("utf-8")
+                    beyond_ascii += _count_beyond_ascii(before)
+                guess = guess_encoding(_around(error, block) + b"\n" + inspector.head, beyond_ascii)
+                raise self._undecodable(error, read, guess) from error
             if text:
+                beyond_ascii += _count_beyond_ascii(text) if is_utf_8 else 0
                 inspector.check_text(text)
                 yield text
             if not block:
@@ -94,50 +103,49 @@ class Decoding:
     def found(self, blocks: Iterable[bytes]) -> Decoding:
         """Return how to decode a text whose encoding is not known: UTF-8 if it is, else a guess.
 
+        The whole text decides: a guess from one place would take the others to be in it too.
+
         Raises:
-            CorpusError: if it is not UTF-8 and no other encoding is likely.
+            CorpusError: if it is nearly UTF-8, or no encoding is likely, unless what does not
+                decode is to be replaced.
         """
         assumed = replace(self, encoding="utf-8")
         blocks = iter(blocks)
         start, mark = assumed._beginning(blocks)
-        if mark or binary_format(start):
+        if mark or binary_format(start) or (b"\0" not in start and looks_binary(start[:HEAD])):
             return assumed
-        decoder = codecs.getincrementaldecoder("utf-8")()
-        head, read = b"", 0
+        trial = _TrialOfUtf8()
         for block in itertools.chain((start,) if start else (), blocks, (b"",)):
-            head += block[: max(0, SNIFF - len(head))]
-            read += len(block)
+            trial.take(block)
             if b"\0" in block:
-                return self._guessed(guess_encoding(head + block)) or assumed
-            try:
-                decoder.decode(block, final=not block)
-            except UnicodeError as error:
-                around = _around(error, block)
-                guess = guess_encoding(around + b"\n" + head)
-                if guess is None:
-                    raise assumed._undecodable(error, block, read, head) from error
-                return self._guessed(guess) or assumed
-        return assumed
+                return self._guessed(guess_encoding(trial.head + block)) or assumed
+        if trial.error is None:
+            return assumed
+        guess = "utf-8" if trial.is_nearly_utf_8 else guess_encoding(trial.sample)
+        if guess in (None, "utf-8") and self.decode_errors == "strict":
+            raise assumed._undecodable(trial.error, trial.read, guess) from trial.error
+        return self._guessed(guess) or assumed
 
     def refusal(self, head: bytes) -> Format | None:
         """Return what a file is that is not text, from its first bytes; ``None`` for text."""
+        if self.as_before:
+            is_binary = b"\0" in head[:SNIFF] and not has_nul_bytes(self.encoding)
+            return UNKNOWN if is_binary else None
         if found := binary_format(head):
             return found
-        mark = None if self.mark_is_text else mark_of(head, self.encoding)
+        mark = mark_of(head, self.encoding)
         if has_nul_bytes(mark.encoding if mark else self.encoding):
             return None
         if b"\0" in head:
             guess = guess_encoding(head)
             if guess and self.encoding == AUTO:
                 return None
-            return Format(f"text in {guess} without a mark") if guess else UNKNOWN
+            return Format(f"text that needs --encoding {guess}") if guess else UNKNOWN
         return UNKNOWN if looks_binary(head) else None
 
     def _beginning(self, blocks: Iterator[bytes]) -> tuple[bytes, Mark | None]:
         """Return the first bytes after the mark, and the mark if there is one."""
         head = b""
-        if self.mark_is_text:
-            return head, None
         for block in blocks:
             head += block
             if not may_become_mark(head, self.encoding):
@@ -157,15 +165,12 @@ class Decoding:
             self.notes.guess(self.name, str(guess))
         return replace(self, encoding=str(guess))
 
-    def _undecodable(
-        self, error: UnicodeError, block: bytes, read: int, head: bytes
-    ) -> CorpusError:
+    def _undecodable(self, error: UnicodeError, read: int, guess: str | None) -> CorpusError:
         where = "its text"
         if isinstance(error, UnicodeDecodeError):
             # What the decoder looked at ends where the bytes read so far end.
             offset = read - len(error.object) + error.start
             where = f"byte 0x{error.object[error.start]:02x} at offset {offset}"
-        guess = guess_encoding(_around(error, block) + b"\n" + head)
         if guess and _is_same(guess, self.encoding):
             remedy = f"nearly all of the text is {guess}, so no other --encoding fits:"
         elif guess:
@@ -179,6 +184,45 @@ class Decoding:
         )
 
 
+class _TrialOfUtf8:
+    """Reads a whole text as UTF-8 and counts what is.
+
+    Attributes:
+        head: the first ``SNIFF`` bytes.
+        error: what does not decode first.
+        read: how many bytes had been read then.
+        sample: the bytes around it, and the head.
+    """
+
+    def __init__(self) -> None:
+        self._decoder = codecs.getincrementaldecoder("utf-8")()
+        self._beyond_ascii = self._broken = 0
+        self.head = b""
+        self.error: UnicodeDecodeError | None = None
+        self.read = 0
+        self.sample = b""
+
+    def take(self, block: bytes) -> None:
+        """Read the next bytes; none at the end."""
+        self.head += block[: max(0, SNIFF - len(self.head))]
+        self.read += len(block) if self.error is None else 0
+        try:
+            text = self._decoder.decode(block, final=not block)
+        except UnicodeDecodeError as error:
+            self.error = error
+            self.sample = _around(error, block) + b"\n" + self.head
+            self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+            text = self._decoder.decode(error.object, final=not block)
+        broken = text.count("\ufffd") if self.error else 0
+        self._broken += broken
+        self._beyond_ascii += _count_beyond_ascii(text) - broken
+
+    @property
+    def is_nearly_utf_8(self) -> bool:
+        """Whether characters beyond ASCII are UTF-8 at least as often as they are not."""
+        return self._beyond_ascii >= max(1, self._broken)
+
+
 class _Inspector:
     """Looks at a text while it is decoded: binary files are refused, HTML is noted."""
 
@@ -186,7 +230,7 @@ class _Inspector:
         self._decoding = decoding
         self._nul_is_text = has_nul_bytes(decoding.encoding)
         self._begins = ""
-        self._is_judged = False
+        self._is_judged = decoding.as_before
         self.head = b""
 
     def check_bytes(self, block: bytes, read: int) -> None:
@@ -198,12 +242,17 @@ class _Inspector:
         """
         if len(self.head) < SNIFF and block:
             self.head += block[:HEAD]
-            found = binary_format(self.head)
-            is_unknown = not self._nul_is_text and b"\0" not in self.head
-            if found or (is_unknown and looks_binary(self.head)):
-                raise self._binary(found or UNKNOWN)
+            self._check_head()
         if not self._nul_is_text and (nul := block.find(b"\0")) >= 0:
             raise self._with_nul(read + nul)
+
+    def _check_head(self) -> None:
+        if self._decoding.as_before:
+            return
+        found = binary_format(self.head)
+        is_unknown = not self._nul_is_text and b"\0" not in self.head
+        if found or (is_unknown and looks_binary(self.head)):
+            raise self._binary(found or UNKNOWN)
 
     def check_text(self, text: str) -> None:
         """Note HTML, and raise ``CorpusError`` for binary data in an encoding with NUL bytes."""
@@ -253,6 +302,10 @@ def _around(error: UnicodeError, block: bytes) -> bytes:
     if start:
         start = max(block.find(b"\n", start, at) + 1, start)
     return block[start : at + _AROUND] or getattr(error, "object", b"")
+
+
+def _count_beyond_ascii(text: str) -> int:
+    return 0 if text.isascii() else len(text) - len(text.encode("ascii", "ignore"))
 
 
 def _is_same(one: str, other: str) -> bool:

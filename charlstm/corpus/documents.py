@@ -68,6 +68,7 @@ class Corpus:
         normalize: the Unicode form that the text is brought into.
         addresses: the addresses that the user gave, for messages.
         notes: what the user should know about the text, as far as it has been read.
+        as_before: whether files are found and decoded as for training by the rules 1.
     """
 
     sources: tuple[Source, ...]
@@ -77,6 +78,7 @@ class Corpus:
     normalize: Normalization = "none"
     addresses: tuple[str, ...] = ()
     notes: Notes = field(default_factory=Notes, repr=False, compare=False)
+    as_before: bool = False
 
     @classmethod
     def of_texts(cls, texts: Sequence[str], *, division: Division = FILES) -> Corpus:
@@ -119,7 +121,7 @@ class Corpus:
             for read in source.documents(
                 self.encoding,
                 self.decode_errors,
-                mark_is_text=self.division.rules == 1,
+                as_before=self.as_before,
                 notes=self.notes,
             ):
                 blocks = normalized_blocks(read, self.normalize)
@@ -177,13 +179,15 @@ def open_corpus(
     division: Division = FILES,
     normalize: Normalization = "none",
     stdin: Path | None = None,
+    as_before: bool = False,
 ) -> Corpus:
     """Return the corpus of all files that the addresses name; a file named twice counts once.
 
     An address is a file, a folder (all its text files, recursively, sorted by path, without hidden
     ones), a glob pattern (the files it matches, sorted), ``-`` (standard input, which
     ``spool_stdin`` has written to ``stdin``) or ``python-docs`` (the embedded corpus, unless a
-    file has that name). Compressed files (.gz, .bz2, .xz, .zst) are read through.
+    file has that name). Compressed files (.gz, .bz2, .xz, .zst) are read through. ``as_before`` is
+    for training by older rules, which is to find the same text again: see ``find_sources``.
 
     Raises:
         ConfigError: if ``encoding`` is not a text encoding.
@@ -196,7 +200,7 @@ def open_corpus(
     notes = Notes()
     unique: dict[tuple[type[Source], str], Source] = {}
     for address in addresses:
-        for source in find_sources(address, encoding, stdin, notes):
+        for source in find_sources(address, encoding, stdin, notes, as_before=as_before):
             unique.setdefault((type(source), os.path.realpath(source.path)), source)
     return Corpus(
         tuple(unique.values()),
@@ -206,6 +210,7 @@ def open_corpus(
         normalize,
         tuple(addresses),
         notes,
+        as_before,
     )
 
 

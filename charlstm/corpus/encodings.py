@@ -181,20 +181,21 @@ def unconverted_error(
 # Guesses
 
 
-def guess_encoding(data: bytes) -> str | None:
+def guess_encoding(data: bytes, of_utf_8: int = 0) -> str | None:
     """Return the encoding that a text is probably in, ``None`` if none is likely.
 
-    It is ``utf-8`` also if a few bytes of it are damaged.
+    It is ``utf-8`` also if some bytes of it are damaged: hardly any other text is UTF-8 by chance.
 
     Args:
         data: a part of the text; if not its beginning, then from the start of a line.
+        of_utf_8: how many characters beyond ASCII, elsewhere in the text, are UTF-8.
     """
     data = data[:COUNTED]
     if wide := _guess_with_nul(data):
         return wide
     if b"\0" in data:
         return None
-    if _is_nearly_utf_8(data):
+    if _is_nearly_utf_8(data, of_utf_8):
         return "utf-8"
     from charlstm.corpus.languages import guess_alphabet
 
@@ -202,12 +203,16 @@ def guess_encoding(data: bytes) -> str | None:
     return guess_alphabet(sample) or _guess_with_kana(sample) or _detected(sample)
 
 
-def _is_nearly_utf_8(data: bytes) -> bool:
-    """Whether nearly all characters beyond ASCII are UTF-8, and at least one of them is."""
-    text = data.decode("utf-8", "replace")
+def _is_nearly_utf_8(data: bytes, elsewhere: int) -> bool:
+    """Whether characters beyond ASCII are UTF-8 at least as often as not, and at least one is.
+
+    By chance, that many are in no encoding: in those of East Asia, it is fewer than half as many.
+    """
+    # What is cut off at the end is not broken.
+    text, _ = codecs.utf_8_decode(data, "replace", False)
     broken = text.count("\ufffd")
     beyond = sum(len(run) for run in re.findall(r"[^\0-\x7f\ufffd]+", text))
-    return beyond > 2 * broken
+    return beyond + elsewhere >= max(1, broken)
 
 
 def _guess_with_nul(data: bytes) -> str | None:

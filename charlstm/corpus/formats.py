@@ -20,6 +20,8 @@ _CONTROLS = bytes({*range(0x01, 0x08), *range(0x0E, 0x1A), 0x7F})
 # A file is binary from this share of control characters on, whatever else is in it; or from the
 # second, if so many kinds of them are in it and it is not UTF-8. Below so many bytes it is text.
 _SHARE, _SHARE_IF_UNDECODABLE, _KINDS, _JUDGED = 0.3, 0.04, 8, 64
+# So few kinds may be separators, even of fields that are empty, if the rest is text.
+_SEPARATORS, _SHARE_OF_SEPARATORS = 3, 0.9
 
 
 class Format(NamedTuple):
@@ -120,8 +122,9 @@ _IN_OLE: tuple[tuple[str, Format], ...] = (
 
 _PDF_HEADER = re.compile(rb"\s*%PDF-\d\.\d[ \t]*[\r\n]+")
 _PDF_BODY = re.compile(rb"%[^\r\n]*[\x80-\xff]{2}|(.*?[\r\n])?\d+ \d+ obj\b", re.DOTALL)
+# What may come before is matched without another try: trying takes time that grows exponentially.
 _HTML = re.compile(
-    r"\s*(<\?xml\b[^>]*>\s*)?(<!--.*?-->\s*)*(<!doctype\s+html\b|<html[\s>])",
+    r"\s*+(?><\?xml\b[^>]*+>\s*+)?+(?><!--.*?-->\s*+)*+(<!doctype\s+html\b|<html[\s>])",
     re.IGNORECASE | re.DOTALL,
 )
 
@@ -168,15 +171,16 @@ def _program(head: bytes) -> Format | None:
 def looks_binary(head: bytes) -> bool:
     """Whether bytes without a known format are not text, by their control characters.
 
-    Colored logs, overstruck man pages and form feeds are text.
+    Colored logs, overstruck man pages, form feeds and fields between control characters are text.
     """
     if len(head) < _JUDGED:
         return False
     others = head.translate(None, _CONTROLS)
     share = 1 - len(others) / len(head)
-    if share >= _SHARE:
+    kinds = len({*head} & {*_CONTROLS})
+    if share >= (_SHARE if kinds > _SEPARATORS else _SHARE_OF_SEPARATORS):
         return True
-    if share < _SHARE_IF_UNDECODABLE or len({*head} & {*_CONTROLS}) < _KINDS:
+    if share < _SHARE_IF_UNDECODABLE or kinds < _KINDS:
         return False
     try:
         head[:-4].decode()
@@ -191,8 +195,12 @@ def looks_like_html(text: str) -> bool:
 
 
 def advice(found: Format, file: str) -> str:
-    """Return how to get the text out of a file; ``file`` is its name, or a word for it."""
+    """Return how to get the text out of a file; ``file`` is its name, or a word for it.
+
+    Not every command reads standard input, but each reads a file. Its name gets a second suffix:
+    with another in place of the first, the command could empty the file that it reads.
+    """
     if not found.converter:
         return "name a text file"
     command = found.converter.format(shlex.quote(file))
-    return f"pipe its text in and name -, as in {command} | charlstm train -"
+    return f"convert it first, as in {command} > {shlex.quote(file + '.txt')}"

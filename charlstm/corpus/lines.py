@@ -7,12 +7,15 @@ documents.
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterable, Iterator
 
 from charlstm.errors import CorpusError
 
 # The most characters of a line, since a line is in memory as a whole.
 LONGEST_LINE = 2**26
+
+_LINE = re.compile("([^\r\n]*)(\r\n|\r|\n)")
 
 # About so many characters of a text without "\n" are split at a time.
 _AT_ONCE = 2**20
@@ -24,7 +27,9 @@ def split_lines(
     r"""Yield (lines, their end) as blocks arrive; the lines of one list all have the same end.
 
     "\n" and "\r\n" end a line. In a text without any "\n", "\r" does, and all lines come at the end
-    of the text; in others, a "\r" elsewhere is text. A last line may have no end, "".
+    of the text; in others, a "\r" elsewhere is text. A text that begins with ``LONGEST_LINE``
+    characters without "\n" but with "\r" is not held any longer: "\r" ends its lines, even if "\n"
+    does further on. A last line may have no end, "".
 
     Args:
         blocks: the text in pieces.
@@ -38,6 +43,7 @@ def split_lines(
     parts: list[str] = []
     held = 0
     returns = rules >= 2
+    blocks = iter(blocks)
     for block in blocks:
         *ended, rest = block.split("\n")
         if ended:
@@ -49,9 +55,10 @@ def split_lines(
         parts.append(rest)
         held += len(rest)
         if held > LONGEST_LINE:
-            raise CorpusError(
-                f"{name} has a line of more than {LONGEST_LINE:,} characters, {advice}"
-            )
+            if returns and any("\r" in part for part in parts):
+                yield from _at_any_ends(itertools.chain(parts, blocks), name, advice)
+                return
+            raise _too_long(name, advice)
     if last := "".join(parts):
         yield from _at_returns(last) if returns else (([last], ""),)
 
@@ -70,6 +77,28 @@ def _by_ends(lines: list[str]) -> Iterator[tuple[list[str], str]]:
     for returns, group in itertools.groupby(lines, lambda line: line.endswith("\r")):
         same = list(group)
         yield ([line[:-1] for line in same], "\r\n") if returns else (same, "\n")
+
+
+def _too_long(name: str, advice: str) -> CorpusError:
+    return CorpusError(f"{name} has a line of more than {LONGEST_LINE:,} characters, {advice}")
+
+
+def _at_any_ends(blocks: Iterable[str], name: str, advice: str) -> Iterator[tuple[list[str], str]]:
+    r"""Split a text of which each "\n", "\r\n" and "\r" ends a line, as blocks arrive."""
+    text = ""
+    for block in blocks:
+        text += block
+        # A "\r" at the end of a block may belong to a "\n" at the beginning of the next one.
+        end = len(text) - text.endswith("\r")
+        cut = max(text.rfind("\r", 0, end), text.rfind("\n", 0, end)) + 1
+        for ending, group in itertools.groupby(_LINE.findall(text[:cut]), lambda line: line[1]):
+            yield [line for line, _ in group], ending
+        text = text[cut:]
+        if end - cut > LONGEST_LINE:
+            raise _too_long(name, advice)
+    if text:
+        line = text.removesuffix("\r")
+        yield [line], text[len(line) :]
 
 
 def _at_returns(text: str) -> Iterator[tuple[list[str], str]]:

@@ -1,20 +1,29 @@
 """Normalizes a text that arrives in pieces: composed characters in place of letters and marks.
 
 Blocks of text go in, blocks whose concatenation is the normalized text come out, whatever the
-blocks were. This module does not know files.
+blocks were. Runs of ``LONGEST_RUN`` marks, which no text has, are normalized in parts: otherwise
+the time would grow with their square, and memory without limit. This module does not know files.
 """
 
 from __future__ import annotations
 
+import functools
+import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 
 from charlstm.config import Normalization
 
+# Unicode's stream-safe format has at most 30 marks in a row; texts that are made to look strange
+# have a few times as many.
+LONGEST_RUN = 256
+# Ranges of characters that all begin: Latin letters, ideographs with kana, and Korean syllables.
+BEGINNING = "\\0-\u02ff\u309b-\ua66e\uac00-\ud7a3"
+
 
 def normalized(text: str, form: Normalization) -> str:
     """Return a text in a form: as it is (``none``), or composed (``nfc``)."""
-    return text if form == "none" else unicodedata.normalize("NFC", text)
+    return "".join(normalized_blocks((text,), form))
 
 
 def normalized_blocks(blocks: Iterable[str], form: Normalization) -> Iterable[str]:
@@ -23,18 +32,36 @@ def normalized_blocks(blocks: Iterable[str], form: Normalization) -> Iterable[st
 
 
 def _composed(blocks: Iterable[str]) -> Iterator[str]:
-    held: list[str] = []
+    held = ""
     for block in blocks:
+        text, start = held + block, 0
+        for end in _ends_of_runs(text):
+            yield unicodedata.normalize("NFC", text[start:end])
+            start = end
         # What follows the last beginning may still change with the next block.
-        cut = next((n for n in reversed(range(len(block))) if _begins(block[n])), -1)
-        if cut < 0:
-            held.append(block)
-            continue
-        if before := "".join((*held, block[:cut])):
-            yield unicodedata.normalize("NFC", before)
-        held = [block[cut:]]
-    if rest := "".join(held):
-        yield unicodedata.normalize("NFC", rest)
+        cut = next((n for n in range(len(text) - 1, start, -1) if _begins(text[n])), start)
+        if cut > start:
+            yield unicodedata.normalize("NFC", text[start:cut])
+        held = text[cut:]
+    if held:
+        yield unicodedata.normalize("NFC", held)
+
+
+def _ends_of_runs(text: str) -> Iterator[int]:
+    """Yield where runs of ``LONGEST_RUN`` characters end that do not begin (see ``_begins``)."""
+    for found in _candidates(LONGEST_RUN).finditer(text):
+        marks = 0
+        for end, character in enumerate(found[0], found.start() + 1):
+            marks = 0 if _begins(character) else marks + 1
+            if marks == LONGEST_RUN:
+                yield end
+                marks = 0
+
+
+@functools.cache
+def _candidates(length: int) -> re.Pattern[str]:
+    """Return an expression for so many characters in a row, or more, of scripts with marks."""
+    return re.compile(f"[^{BEGINNING}]{{{length},}}")
 
 
 def _begins(character: str) -> bool:

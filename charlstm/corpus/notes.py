@@ -59,7 +59,9 @@ class Notes:
         """All notes so far."""
         found = []
         if self._skipped:
-            found.append(f"Skipped {what_files_are(self._skipped)}")
+            count = len(self._skipped)
+            files = "1 file" if count == 1 else f"{count:,} files"
+            found.append(f"Skipped {files}: {what_files_are(self._skipped)}")
         for encoding in dict.fromkeys(self._guessed.values()):
             names = [name for name, guess in self._guessed.items() if guess == encoding]
             found.append(f"Read as {encoding}, which was guessed: {_named(names)}")
@@ -72,11 +74,8 @@ class Notes:
 
 
 def what_files_are(skipped: dict[str, str]) -> str:
-    """Return how many files are no text, with a few names and what these are."""
-    shown = ", ".join(f"{name} ({what})" for name, what in list(skipped.items())[:_NAMED])
-    more = f" and {len(skipped) - _NAMED:,} more" if len(skipped) > _NAMED else ""
-    files = "1 file that is" if len(skipped) == 1 else f"{len(skipped):,} files that are"
-    return f"{files} not text: {shown}{more}"
+    """Return a few names of files that are skipped, with what they are, and how many more are."""
+    return _named([f"{name} ({what})" for name, what in skipped.items()])
 
 
 def _named(names: list[str]) -> str:

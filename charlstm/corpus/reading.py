@@ -12,7 +12,6 @@ import contextlib
 import errno
 import math
 import os
-import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from io import BufferedReader
@@ -73,7 +72,7 @@ class Source:
         encoding: str,
         decode_errors: DecodeErrors,
         *,
-        mark_is_text: bool = False,
+        as_before: bool = False,
         notes: Notes | None = None,
     ) -> Iterator[Iterable[str]]:
         """Yield each document as blocks of text; read them before asking for the next document.
@@ -83,14 +82,14 @@ class Source:
         Args:
             encoding: its encoding, or ``auto``: what the mark says, UTF-8, or else a guess.
             decode_errors: whether a byte that doesn't decode is an error or becomes U+FFFD.
-            mark_is_text: whether a mark is kept as U+FEFF and decides nothing.
+            as_before: whether it is decoded as for training by the rules 1: see ``Decoding``.
             notes: is told what the user should know about the text.
 
         Raises:
             CorpusError: if the file can't be read, is binary or doesn't decode.
         """
         decoding = Decoding(
-            self.name, encoding, decode_errors, notes, self._named_in_shell, mark_is_text
+            self.name, encoding, decode_errors, notes, self._named_in_shell, as_before
         )
         if encoding == AUTO:
             decoding = decoding.found(_read(self.name, self.path))
@@ -103,14 +102,16 @@ class Source:
             return "FILE"
         return str(Path(self.name).with_suffix("")) if _is_compressed(self.path) else self.name
 
-    def what_else(self, encoding: str) -> Format | None:
+    def what_else(self, encoding: str, *, as_before: bool = False) -> Format | None:
         """Return what the file is if its beginning is not that of a text.
+
+        For the arguments see ``documents``.
 
         Raises:
             CorpusError: if it can't be read.
         """
         with _opened(self.name, self.path) as stream:
-            return Decoding(self.name, encoding).refusal(stream.read(HEAD))
+            return Decoding(self.name, encoding, as_before=as_before).refusal(stream.read(HEAD))
 
 
 @dataclass(frozen=True)
@@ -122,7 +123,7 @@ class EmbeddedSource(Source):
         encoding: str,  # noqa: ARG002 (the text is in memory, decoded)
         decode_errors: DecodeErrors,  # noqa: ARG002
         *,
-        mark_is_text: bool = False,  # noqa: ARG002
+        as_before: bool = False,  # noqa: ARG002
         notes: Notes | None = None,  # noqa: ARG002
     ) -> Iterator[Iterable[str]]:
         """Yield the topics in the order of their names."""
@@ -143,11 +144,11 @@ class StringSource(Source):
         encoding: str,  # noqa: ARG002 (the text is in memory, decoded)
         decode_errors: DecodeErrors,  # noqa: ARG002
         *,
-        mark_is_text: bool = False,
+        as_before: bool = False,
         notes: Notes | None = None,  # noqa: ARG002
     ) -> Iterator[Iterable[str]]:
         """Yield the one document."""
-        yield (self.text if mark_is_text else without_mark(self.text),)
+        yield (self.text if as_before else without_mark(self.text),)
 
 
 class SpooledStrings(Source):
@@ -158,7 +159,7 @@ class SpooledStrings(Source):
         encoding: str,  # noqa: ARG002 (it is known)
         decode_errors: DecodeErrors,
         *,
-        mark_is_text: bool = False,
+        as_before: bool = False,
         notes: Notes | None = None,
     ) -> Iterator[Iterable[str]]:
         """Yield the texts in their order; for the errors see ``Source.documents``."""
@@ -166,7 +167,7 @@ class SpooledStrings(Source):
             data = self.path.read_bytes()
         except OSError as error:
             raise unreadable_error(self.name, error) from error
-        decoding = Decoding(self.name, "utf-8", decode_errors, notes, mark_is_text=mark_is_text)
+        decoding = Decoding(self.name, "utf-8", decode_errors, notes, as_before=as_before)
         for text in data.split(_END_OF_STRING)[:-1]:
             yield decoding.texts((text,))
 
@@ -182,7 +183,7 @@ class StreamSource(Source):
         encoding: str,
         decode_errors: DecodeErrors,
         *,
-        mark_is_text: bool = False,
+        as_before: bool = False,
         notes: Notes | None = None,
     ) -> Iterator[Iterable[str]]:
         """Yield the one document, which is read to its end first if its encoding is to be guessed.
@@ -191,10 +192,12 @@ class StreamSource(Source):
             CorpusError: as for ``Source.documents``.
             StorageError: if a temporary file for that can't be written.
         """
-        decoding = Decoding(self.name, encoding, decode_errors, notes, mark_is_text=mark_is_text)
+        decoding = Decoding(self.name, encoding, decode_errors, notes, as_before=as_before)
         if encoding != AUTO:
             yield decoding.texts(self._blocks())
             return
+        import tempfile  # which takes longer than reading a short text
+
         with tempfile.TemporaryDirectory(prefix="charlstm-") as folder:
             path = Path(folder) / STDIN_NAME
             spool_stdin(self.stream, path)

@@ -7,7 +7,6 @@ something else for one. This module does not know files or options.
 from __future__ import annotations
 
 import re
-import statistics
 from collections.abc import Iterable
 
 from charlstm.corpus.lines import lines_of
@@ -61,7 +60,7 @@ def looks_like_list(text: str) -> bool:
     letters = sum(len(_LETTER.findall(line)) for line in lines)
     return (
         share(len(line) > _LONG for line in lines) <= _FEW
-        and statistics.median(map(len, lines)) <= _MEDIAN
+        and sorted(map(len, lines))[len(lines) // 2] <= _MEDIAN
         and sum(words) <= _WORDS * len(lines)
         and share(line[0].isspace() for line in lines) <= _FEW
         and share(map(_ENDS_LIKE_PROSE.search, lines)) <= _MANY

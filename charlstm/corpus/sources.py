@@ -62,7 +62,12 @@ def is_checkpoint(address: str | Path) -> bool:
 
 
 def find_sources(
-    address: str, encoding: str, stdin: Path | None, notes: Notes | None = None
+    address: str,
+    encoding: str,
+    stdin: Path | None,
+    notes: Notes | None = None,
+    *,
+    as_before: bool = False,
 ) -> Iterable[Source]:
     """Return the sources of an address.
 
@@ -71,6 +76,8 @@ def find_sources(
         encoding: the encoding of the text.
         stdin: the spooled standard input or strings.
         notes: is told which files are skipped.
+        as_before: whether files are chosen as for training by the rules 1 (see ``Division``): those
+            of checkpoints too, and of the others in a folder all that have no NUL byte.
 
     Raises:
         CorpusError: if it names nothing that can be read as text, or a checkpoint.
@@ -86,8 +93,10 @@ def find_sources(
     if address == EMBEDDED:
         return [_embedded()]
     if os.path.isdir(address):
-        return _folder(address, encoding, notes)
+        return _folder(address, encoding, notes, as_before=as_before)
     if paths := _glob(address):
+        if as_before:
+            return map(_source, paths)
         skipped: dict[str, str] = {}
         if found := list(map(_source, _without_checkpoints(paths, skipped))):
             notes.skip(skipped)
@@ -115,8 +124,8 @@ def _embedded() -> Source:
     return EmbeddedSource(EMBEDDED, Path(spec.origin))
 
 
-def _folder(address: str, encoding: str, notes: Notes) -> list[Source]:
-    if is_checkpoint(address):
+def _folder(address: str, encoding: str, notes: Notes, *, as_before: bool) -> list[Source]:
+    if is_checkpoint(address) and not as_before:
         raise _checkpoint_error(address)
     try:
         paths = sorted(_walk(address))
@@ -126,15 +135,18 @@ def _folder(address: str, encoding: str, notes: Notes) -> list[Source]:
         ) from None
     skipped: dict[str, str] = {}
     text = []
-    for source in map(_source, _without_checkpoints(paths, skipped)):
-        if found := source.what_else(encoding):
+    chosen = paths if as_before else _without_checkpoints(paths, skipped)
+    for source in map(_source, chosen):
+        if found := source.what_else(encoding, as_before=as_before):
             skipped[source.name] = found.name
         else:
             text.append(source)
     notes.skip(skipped)
     if not text:
-        holds = f", but {what_files_are(skipped)}" if skipped else ""
-        raise CorpusError(f"{address} is a folder without text files{holds}: name {ADDRESSES}")
+        lacks = "without text files"
+        if skipped:
+            lacks = f"whose files can't be read as they are, {what_files_are(skipped)}"
+        raise CorpusError(f"{address} is a folder {lacks}: name {ADDRESSES}")
     return text
 
 

@@ -11,6 +11,7 @@ import itertools
 import re
 from collections.abc import Iterator
 
+from charlstm.config import LEAST_VALID
 from charlstm.corpus.documents import Chunk, Corpus
 from charlstm.tokenizer.segmentation import is_between_clusters, is_between_tokens
 
@@ -19,8 +20,6 @@ _WHITE_SPACE = re.compile(r"\s")
 # White space comes soon within so many characters that half of the validation text is left, but in
 # any case within the length of a word.
 _SOON, _WORD = 4096, 32
-# The fewest characters of a validation text.
-_LEAST = 3
 # Characters within which another boundary is looked for.
 _NEAR = 256
 
@@ -48,7 +47,7 @@ def divide(
         whole_words: whether to move the boundary to the next white space character, which then
             starts the validation text, or to the document's end if that comes first. If neither
             comes soon, as in a text without white space, it moves to the next boundary of tokens,
-            or else of characters with their marks.
+            or else of characters with their marks. By the rules 1 it moves however far.
         draw: decides instead of ``fraction`` and ``seed`` if it has seen all documents.
     """
     if corpus.division.within_files:
@@ -57,9 +56,10 @@ def divide(
     boundary = int((1 - fraction) * characters)
     if not whole_words:
         return _divide_at(corpus.chunks(), boundary)
+    if corpus.division.rules == 1:
+        return _divide_at_white_space(corpus.chunks(), boundary)
     left = characters - boundary
-    near = min(_SOON, max(_WORD, left // 2), left - _LEAST)
-    reach = characters if corpus.division.rules == 1 else max(0, near)
+    reach = max(0, min(_SOON, max(_WORD, left // 2), left - LEAST_VALID))
     return _divide_between_words(corpus.chunks(), boundary, reach)
 
 
@@ -125,6 +125,19 @@ def _divide_at(chunks: Iterator[Chunk], boundary: int) -> Iterator[tuple[bool, C
     for chunk in chunks:
         yield from _parts(chunk, max(0, left))
         left -= len(chunk.text)
+
+
+def _divide_at_white_space(chunks: Iterator[Chunk], boundary: int) -> Iterator[tuple[bool, Chunk]]:
+    """Divide at white space or the end of a document, however far from a character."""
+    left, validates = boundary, boundary <= 0
+    for chunk in chunks:
+        cut = 0 if validates else len(chunk.text)
+        if not validates and left < len(chunk.text):
+            match = _WHITE_SPACE.search(chunk.text, max(0, left))
+            cut = match.start() if match else len(chunk.text)
+        yield from _parts(chunk, cut)
+        left -= len(chunk.text)
+        validates |= cut < len(chunk.text) or (left <= 0 and chunk.ends_document)
 
 
 def _divide_between_words(

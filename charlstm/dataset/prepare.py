@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -224,7 +224,7 @@ class _Text:
         self.draw = DocumentDraw(0 if self.valid else config.valid_fraction, config.seed)
         watch = self.draw.see if config.division.within_files else None
         self.fingerprints = [part.fingerprint(watch) for part in parts]
-        _check_delimiter(self.corpus, self.fingerprints)
+        _check_delimiter(self.corpus, self.fingerprints[0])
         if watch and config.valid_fraction and not self.valid and self.draw.all_alike:
             raise _alike_error(self.corpus, self.fingerprints[0].documents)
 
@@ -289,12 +289,12 @@ class _Text:
         return hashlib.sha256(msgspec.json.encode(parts) + tokenizing).hexdigest()[:32]
 
 
-def _check_delimiter(corpus: Corpus, fingerprints: Sequence[Fingerprint]) -> None:
-    """Raise ``CorpusError`` if a text is to be divided at a delimiter that it does not have."""
+def _check_delimiter(corpus: Corpus, fingerprint: Fingerprint) -> None:
+    """Raise ``CorpusError`` if a training text does not have the delimiter that divides it."""
     delimiter = corpus.division.delimiter
-    if delimiter is None or any(fingerprint.delimiters for fingerprint in fingerprints):
+    if delimiter is None or fingerprint.delimiters:
         return
-    nearest = next((f.nearest for f in fingerprints if f.nearest is not None), None)
+    nearest = fingerprint.nearest
     raise CorpusError(
         f"{', '.join(corpus.addresses)}: no line equals the delimiter {delimiter!r}: "
         + ("give the line that is between documents" if nearest is None else f"give {nearest!r}")
@@ -310,7 +310,8 @@ def _alike_error(corpus: Corpus, documents: int) -> CorpusError:
     others = " or ".join(other for other in OPTIONS.values() if other != option)
     return CorpusError(
         f"{', '.join(corpus.addresses)} {found}, which can't both train and validate: leave "
-        f"{option} out, divide the text with {others}, or name another text with --valid"
+        f"{option} out, divide the text with {others}, name another text with --valid, or train on "
+        f"all of it with --valid-fraction 0"
     )
 
 
@@ -334,6 +335,7 @@ def _open(config: CorpusConfig, addresses: tuple[str, ...], stdin: Path | None) 
         division=config.division,
         normalize=config.normalize,
         stdin=stdin,
+        as_before=config.division.rules == 1,
     )
 
 

@@ -67,7 +67,8 @@ def reject_known(
 ) -> Iterator[Sample]:
     """Yield the first ``count`` samples that are neither known nor seen.
 
-    A sample is compared as a whole text: with its prompt, without line ends after it.
+    A sample is compared as a whole text, with its prompt, both as it is and without the line ends
+    after it: a line has none, but a document may end with some.
 
     Args:
         samples: the samples, perhaps infinitely many.
@@ -82,8 +83,9 @@ def reject_known(
     """
     kept = refused = 0
     for sample in samples:
-        text = (sample.prompt + sample.text).rstrip("\r\n")
-        if text in known or (seen is not None and text in seen):
+        whole = sample.prompt + sample.text
+        text = whole.rstrip("\r\n")
+        if whole in known or text in known or (seen is not None and text in seen):
             refused += 1
             if refused == PATIENCE:
                 raise _exhausted(kept, count, refused)

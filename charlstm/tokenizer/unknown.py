@@ -25,10 +25,14 @@ _NAMES: dict[Form, str] = {"NFC": "composed", "NFD": "decomposed"}
 def other_form(tokenizer: Tokenizer, text: str) -> Form | None:
     """Return the form of Unicode in which fewer characters of a text are unknown, if there is one.
 
-    Nothing else decides: a text of Arabic or Hindi has marks in both forms.
+    Nothing else decides: a text of Arabic or Hindi has marks in both forms. Characters that no form
+    keeps, such as the sign for ohms, are in neither.
     """
     for start in range(0, len(text), _AT_ONCE):
         part = text[start : start + _AT_ONCE]
+        if not tokenizer.unknown_characters(part):
+            continue
+        part = "".join(map(_as_kept, part))
         unknown = tokenizer.unknown_characters(part).total()
         for form in _NAMES if unknown else ():
             other = unicodedata.normalize(form, part)
@@ -42,12 +46,18 @@ def other_form_of_added(tokenizer: Tokenizer, added: Iterable[str]) -> Form | No
 
     Marks are if the vocabulary has letters composed with them, and letters if it has their parts.
     """
-    marks = {c for c in added if unicodedata.category(c).startswith("M")}
+    kept = {c for c in map(_as_kept, added) if len(c) == 1}
+    marks = {c for c in kept if unicodedata.category(c).startswith("M")}
     known = {token for token in tokenizer.vocabulary if len(token) == 1}
     if marks and any(marks & {*unicodedata.normalize("NFD", c)[1:]} for c in known):
         return "NFC"
-    parts = (unicodedata.normalize("NFD", c) for c in added if c not in marks)
+    parts = (unicodedata.normalize("NFD", c) for c in kept - marks)
     return "NFD" if any(len(p) > 1 and known.issuperset(p) for p in parts) else None
+
+
+def _as_kept(character: str) -> str:
+    """Return what stands for a character in the composed form: itself, but for a few."""
+    return unicodedata.normalize("NFC", character)
 
 
 def describe_other_form(form: Form) -> str:

@@ -11,7 +11,15 @@ import math
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from charlstm.config import BUDGETS, DECAYING, Level, ModelConfig, Optimizer, TrainConfig
+from charlstm.config import (
+    BUDGETS,
+    DECAYING,
+    LEAST_VALID,
+    Level,
+    ModelConfig,
+    Optimizer,
+    TrainConfig,
+)
 from charlstm.errors import ConfigError, CorpusError
 from charlstm.system.hardware import ProductType
 from charlstm.training.memory import memory_needed
@@ -35,9 +43,6 @@ from charlstm.training.presets import (
 
 # The largest number of evaluations that a configuration can hold.
 LARGEST = 2**31 - 1
-
-# The fewest tokens of a validation text.
-LEAST_VALID = 3
 
 TRAIN_FIELDS = frozenset(TrainConfig.__struct_fields__)
 
@@ -123,7 +128,7 @@ def make_plan(
     name, model = ("given", model) if model else _chosen_network(text, size, chosen)
     batches = _batches(text.train_tokens, text.level)
     batches |= selected(chosen, "streams", "sequence_length")
-    _check_length(text, **batches)
+    _check_length(text, _batches(0, text.level) | selected(chosen, *batches), **batches)
     per_step = batches["streams"] * batches["sequence_length"]
     per_epoch = max(1, math.ceil(text.train_tokens / per_step))
     rate = speed * processors * EFFICIENCY[product_type]
@@ -251,16 +256,26 @@ def _batches(train_tokens: int, level: Level) -> dict[str, int]:
     return {"streams": streams, "sequence_length": sequence}
 
 
-def _check_length(text: TextFacts, streams: int, sequence_length: int) -> None:
+def _check_length(
+    text: TextFacts, least: dict[str, int], streams: int, sequence_length: int
+) -> None:
+    """Raise ``CorpusError`` if there is too little to train on or to validate on.
+
+    Args:
+        text: the size of the text.
+        least: streams and sequence length of the shortest text that can be trained on.
+        streams: those of this text.
+        sequence_length: likewise.
+    """
     needed = streams * sequence_length
-    if text.documents is not None and text.train_tokens < needed:
-        # How many tokens are to train on depends on which documents the seed draws.
-        tokens = text.train_tokens + text.valid_tokens
-        raise CorpusError(
-            f"the corpus is too short: {text.documents} and {tokens:,} tokens in all, but one "
-            f"batch of {streams} streams of {sequence_length} tokens to train on needs {needed:,}; "
-            f"bring more, or lower --streams or --sequence-length"
-        )
+    if text.documents is not None and (text.valid_fraction or text.train_tokens < needed):
+        is_trained = text.train_tokens >= needed
+        if not (is_trained and text.valid_tokens >= LEAST_VALID):
+            batch = (
+                least if is_trained else {"streams": streams, "sequence_length": sequence_length}
+            )
+            raise _too_few_documents(text, **batch)
+        return
     if text.train_tokens < needed:
         fraction = text.valid_fraction or 0.0
         characters = math.ceil(needed * max(1.0, text.characters_per_token) / (1 - fraction))
@@ -279,10 +294,30 @@ def _check_length(text: TextFacts, streams: int, sequence_length: int) -> None:
         )
     if text.valid_tokens < LEAST_VALID and text.valid_fraction:
         raise CorpusError(
-            "the corpus leaves no text to validate on: bring more text (with --lines, more lines "
-            "that differ), raise --valid-fraction, name a file with --valid, or train on all of it "
-            "with --valid-fraction 0"
+            "the corpus leaves no text to validate on: bring more text, raise --valid-fraction, "
+            "name a file with --valid, or train on all of it with --valid-fraction 0"
         )
+
+
+def _too_few_documents(text: TextFacts, streams: int, sequence_length: int) -> CorpusError:
+    """Return the error for parts of files that are too few or too short.
+
+    How many tokens are to train on depends on which documents the seed draws; the message does not.
+    """
+    needed = streams * sequence_length
+    batch = f"one batch of {streams} streams of {sequence_length} tokens"
+    remedy = "lower --streams or --sequence-length"
+    tokens = text.train_tokens + (text.valid_tokens if text.valid_fraction else 0)
+    found = f"the corpus is too short: {text.documents} and {tokens:,} tokens in all"
+    if tokens < needed:
+        return CorpusError(
+            f"{found}, but {batch} to train on needs {needed:,}; bring more, or {remedy}"
+        )
+    return CorpusError(
+        f"{found} leave fewer than {needed:,} to train on ({batch}) or fewer than {LEAST_VALID} to "
+        f"validate on; bring more that differ, {remedy}, name a file with --valid, or train on all "
+        f"of it with --valid-fraction 0"
+    )
 
 
 def _steps(budget: dict[str, Any], per_epoch: int, steps_per_second: float) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -96,6 +97,18 @@ def test_a_delimiter_that_no_line_equals(trial, sentence, delimiter, remedy):
     sentence(done.err.strip())
 
 
+def test_the_training_text_needs_the_delimiter_whatever_validates(trial, here):
+    (here / "valid.txt").write_text(RECIPES)
+    for text in ("soup\n===\n" * 200, "no delimiter here\n" * 200):
+        done = trial(text, "--delimiter", "====", "--valid", "valid.txt")
+        assert_error(done, 1, "text.txt", "no line equals the delimiter '===='")
+    (here / "valid.txt").write_text("one document that validates\n")
+    train, valid = planned(
+        trial(RECIPES, "--delimiter", "====", "--valid", "valid.txt", "--json", "-q")
+    )
+    assert (train > 3000, valid) == (True, 28)
+
+
 @pytest.mark.parametrize(
     ("text", "option"),
     [
@@ -108,7 +121,7 @@ def test_a_delimiter_that_no_line_equals(trial, sentence, delimiter, remedy):
 )
 def test_a_text_of_one_document(trial, sentence, text, option):
     done = trial(text, *option)
-    assert_error(done, 1, "text.txt", f"leave {option[0]} out", "--valid")
+    assert_error(done, 1, "text.txt", f"leave {option[0]} out", "--valid-fraction 0")
     sentence(done.err.strip())
 
 
@@ -116,6 +129,23 @@ def test_few_lines_are_refused_in_the_same_words_whatever_the_seed(trial, senten
     found = {trial("ann\nbob\ncy\n" * 9, "--lines", "--seed", seed).err for seed in range(9)}
     (error,) = found
     sentence(error.strip(), "3 distinct lines", "--streams")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["x\n" + "hello world again\n" * 3000, "ab\n" + "cde\n" * 8 + "f" * 80 + "\n"],
+)
+def test_lines_of_which_too_few_validate_are_refused_in_the_same_words(trial, sentence, text):
+    found = [trial(text, "--lines", "--seed", seed) for seed in range(1, 7)]
+    refused = {done.err for done in found if done.status}
+    (error,) = refused
+    sentence(
+        error.strip(),
+        f"{len(set(text.splitlines()))} distinct lines",
+        "--valid-fraction 0",
+        "--valid",
+    )
+    assert trial(text, "--lines", "--valid-fraction", 0).status == 0
 
 
 def test_two_distinct_lines_train_and_validate_whatever_the_seed(trial):
@@ -189,11 +219,30 @@ def test_whole_documents_are_known(charlstm, recipes, here):
     assert read_checkpoint(recipes).config.provenance.train_lines == len(known)
     assert 0.7 * len(distinct) < sum(text in known for text in distinct) < len(distinct)
     assert not any(line in known for line in RECIPES.splitlines())
-    (here / "all.txt").write_text(RECIPES)
-    drawn = ["--prompt", DOCUMENTS[0], "-n", 1, "--temperature", 0]
-    options = ["--against", "all.txt", "--until", "document", "-q"]
-    refused = charlstm("generate", recipes, *drawn, *options, "--match", "turnip soup(.|\\n)*")
-    assert refused.status in (0, 1, 2)
+
+
+def test_copies_of_whole_documents_are_rejected(charlstm, recipes, here):
+    """Each pattern leaves one text to write, which is the copy of a document or is not."""
+    known = read_lines_index(recipes)
+    old = next(text for text in DOCUMENTS if text in known)
+    held_out = next(text for text in DOCUMENTS if text not in known)
+    ending = old + "\n\n"  # by blank lines, as only a document can
+    (here / "ending.txt").write_text(f"{ending}\n====\n{held_out}")
+    for text, options, is_new in (
+        (old, ["--novel"], False),
+        (held_out, ["--novel"], True),
+        (old[:-1], ["--novel"], True),
+        (ending, ["--against", "ending.txt"], False),
+        (held_out, ["--against", "ending.txt"], False),
+        (held_out[:-1], ["--against", "ending.txt"], True),
+        (ending, ["--novel", "--against", "ending.txt"], False),
+    ):
+        drawn = ["--match", re.escape(text), "-n", len(text) + 1, "--temperature", 0, "-q"]
+        done = charlstm("generate", recipes, *drawn, *options)
+        if is_new:
+            assert done == (0, text + "\n", "")
+        else:
+            assert_error(done, 1, "0 of 1 samples", "known")
 
 
 def test_the_division_is_told(charlstm, recipes):

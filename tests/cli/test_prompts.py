@@ -60,6 +60,32 @@ def test_a_prompt_that_is_not_utf_8(charlstm, prose):
     assert_error(result, 1, "-", "UTF-8", "0xe9", "offset 3", "iconv")
 
 
+@pytest.mark.parametrize("option", ["--prompts", "--prompt-file"])
+@pytest.mark.parametrize(
+    ("data", "parts"),
+    [
+        (b"%PDF-1.4\n1 0 obj\n<< /Type /Catalog >>\nendobj\n", ["PDF", "pdftotext"]),
+        (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", ["PNG", "text file"]),
+        (b"{\\rtf1\\ansi the quick}", ["RTF", "unrtf"]),
+        (bytes(range(1, 8)) * 100, ["binary"]),
+    ],
+    ids=["PDF", "PNG", "RTF", "unknown"],
+)
+def test_a_prompt_in_a_binary_file(charlstm, prose, tmp_path, option, data, parts):
+    (tmp_path / "book.bin").write_bytes(data)
+    file = charlstm("generate", prose, option, "book.bin", "-n", 5)
+    assert_error(file, 1, "the prompt in book.bin", *parts)
+    piped = charlstm("generate", prose, option, "-", "-n", 5, stdin=data)
+    assert_error(piped, 1, "the prompt in -", *parts)
+
+
+def test_a_prompt_in_utf_16_is_not_binary(charlstm, prose, tmp_path):
+    text = "\ufeff" + "жӂԃ" * 50
+    (tmp_path / "prompt").write_bytes(text.encode("utf-16-be"))
+    result = charlstm("generate", prose, "--prompt-file", "prompt", "-n", 5, "-q", "--json")
+    assert json.loads(result.out)["prompt"] == text[1:]
+
+
 @pytest.mark.parametrize(
     ("lines", "prompts"),
     [

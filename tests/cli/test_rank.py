@@ -159,6 +159,15 @@ def test_what_is_refused(charlstm, prose):
     assert charlstm("rank").status == 2
 
 
+def test_a_context_has_no_mark(charlstm, prose):
+    results = [
+        charlstm("rank", prose, "--context", f"{mark}the ", "--json", stdin=b"fox\tdog\n")
+        for mark in ("", "\ufeff")
+    ]
+    assert results[0] == results[1]
+    assert results[0].status == 0
+
+
 def test_unknown_characters_in_the_context_are_told(charlstm, prose):
     result = charlstm("rank", prose, "--context", "€", stdin=b"fox\tdog\n")
     assert_warning(result, "context", 1, "1 × '€' U+20AC")

@@ -86,8 +86,11 @@ def test_it_goes_on_from_python(corpus, here):
 
 def test_a_model_worse_than_chance_is_told(charlstm, corpus):
     options = ["--valid-fraction", 0, "--learning-rate", 2, "--warmup-steps", 0]
-    result = charlstm("train", corpus, *QUICK, *options, "-q")
-    assert "worse than chance" in result.err
+    result = charlstm("train", corpus, *QUICK, *options, "-q", "--json", "-o", "model")
+    loss = json.loads(result.out)["train_loss"]
+    guess = read_checkpoint(Path("model")).config.provenance.frequency_loss
+    figures = f"({loss:.3g} against {guess:.3g} nats)"
+    assert f"worse than plain token frequencies {figures}" in result.err
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import io
 from pathlib import Path
@@ -13,11 +14,11 @@ from hypothesis import strategies as st
 from charlstm.corpus.documents import Corpus, open_corpus
 from charlstm.corpus.encodings import decode_all, decoded_lines, guess_encoding, mark_of
 from charlstm.corpus.notes import Notes
-from charlstm.corpus.reading import Source, StringSource, spool_strings
+from charlstm.corpus.reading import Source, StreamSource, StringSource, spool_strings
 from charlstm.errors import CorpusError, UsageError
 from tests.corpus.test_reading import arriving
 from tests.messages import raises_naming
-from tests.texts import block_sizes, chunks_in_blocks, documents_of, message, read
+from tests.texts import LINES, block_sizes, chunks_in_blocks, documents_of, message, read
 
 UNICODE = ["utf-8", "utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"]
 MARKED = [("\ufeff" + "café\n" * 3).encode(encoding) for encoding in UNICODE]
@@ -116,10 +117,11 @@ def test_in_encodings_of_one_byte_all_bytes_are_text(here):
 def test_a_stream_has_a_mark_too_even_in_parts(data):
     for size in (1, 2, 3, 5, 100):
         pieces = [data[start : start + size] for start in range(0, len(data), size)]
-        for encoding in ("utf-8", "auto"):
-            if encoding == "utf-8":
-                (found,) = arriving(*pieces, encoding=encoding)
-                assert "".join(found) == "café\n" * 3
+        (found,) = arriving(*pieces)
+        assert "".join(found) == "café\n" * 3
+        source = StreamSource("stdin", Path("-"), io.BytesIO(data))
+        (found,) = (list(blocks) for blocks in source.documents("auto", "strict"))
+        assert "".join(found) == "café\n" * 3
 
 
 def test_a_stream_is_not_kept_waiting_for_a_mark():
@@ -137,18 +139,43 @@ def test_files_of_a_folder_have_marks_of_their_own(here):
         Path(f"{number}.txt").write_bytes(data)
         Path(f"{number}.gz").write_bytes(gzip.compress(data))
     assert read(".") == ["café\n" * 3] * 10
-    assert read("*.txt", lines=True) == ["café"] * 15
+    assert read("*.txt", division=LINES) == ["café"] * 15
 
 
 def test_a_mark_can_be_kept_as_text(here):
     Path("a.txt").write_bytes(MARKED[0])
-    (blocks,) = Source("a", Path("a.txt")).documents("utf-8", "strict", mark_is_text=True)
+    (blocks,) = Source("a", Path("a.txt")).documents("utf-8", "strict", as_before=True)
     assert "".join(blocks).startswith("\ufeffcafé")
-    (blocks,) = StringSource("a", Path(), "\ufeffa").documents("", "strict", mark_is_text=True)
+    (blocks,) = StringSource("a", Path(), "\ufeffa").documents("", "strict", as_before=True)
     assert "".join(blocks) == "\ufeffa"
     Path("a.txt").write_bytes(MARKED[1])
     with pytest.raises(CorpusError):
-        list(next(Source("a", Path("a.txt")).documents("utf-8", "strict", mark_is_text=True)))
+        list(next(Source("a", Path("a.txt")).documents("utf-8", "strict", as_before=True)))
+
+
+@given(
+    st.sampled_from(["", "\ufeff", "\ufeff\ufeff", "%PDF-1.4\n1 0 obj", "\1\2\3\4" * 40]),
+    st.text(st.sampled_from("aé\n\ufeff€\U0001f600"), max_size=12),
+    block_sizes,
+    st.sampled_from([*UNICODE, "utf-16", "utf-32", "utf-8-sig", "gb18030"]),
+    st.sampled_from([*UNICODE, "utf-16", "utf-32", "utf-8-sig", "gb18030", "latin-1"]),
+)
+def test_bytes_can_be_decoded_as_python_does_it(folder, start, text, size, encoding, named):
+    """As before there were rules for marks, which say more than Python's decoders ask."""
+    path = folder / "data.txt"
+    path.write_bytes((start + text).encode(encoding))
+    if b"\0" in path.read_bytes() and b"\0" not in "a".encode(named):
+        return
+    corpus = Corpus((Source("data", path),), named, "replace", as_before=True)
+    try:
+        decoder = codecs.getincrementaldecoder(named)("replace")
+        expected = decoder.decode(path.read_bytes(), final=True)
+    except UnicodeError:  # UTF-16 or UTF-32 without a mark
+        with pytest.raises(CorpusError):
+            chunks_in_blocks(corpus, size)
+        return
+    assert "".join(documents_of(chunks_in_blocks(corpus, size))) == expected
+    assert corpus.notes.sentences == ()
 
 
 def test_strings_have_no_mark():
@@ -272,9 +299,57 @@ def test_auto_repairs_what_is_nearly_utf_8(here):
         read("a.txt", encoding="auto")
 
 
-def test_auto_reads_a_stream_to_its_end_first():
-    from charlstm.corpus.reading import StreamSource
+PLAIN = b"plain text\n" * 150_000
+LATIN = "caf\xe9\n".encode("cp1252")
 
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        PLAIN + "café é\n".encode() * 500 + PLAIN + LATIN + PLAIN,
+        PLAIN + LATIN + PLAIN + "café é\n".encode() * 500,
+        "“quoted”\n".encode() + PLAIN + LATIN,
+        PLAIN + LATIN + PLAIN + "é".encode(),
+        "ж\n".encode() * 9 + PLAIN[: 2**17] + LATIN * 9,
+        PLAIN + "é".encode() * 9 + b" " * 2**18 + b"\xff" + b" " * 2**18,
+    ],
+    ids=["before", "after", "one before", "one after", "as many", "in one line"],
+)
+def test_what_is_utf_8_elsewhere_is_not_read_in_another_encoding(here, data):
+    """However far it is from the byte that does not decode: all of it would be wrong."""
+    Path("a.txt").write_bytes(data)
+    found = message(read, "a.txt", encoding="auto")
+    assert all(part in found for part in ("not utf-8", "nearly all", "--decode-errors replace"))
+    assert "--encoding utf" not in found
+    assert "looks like" not in found
+    (text,) = ["".join(read("a.txt", encoding="auto", decode_errors="replace"))]
+    assert text == data.decode("utf-8", "replace")
+
+
+def test_an_error_says_the_same_when_more_of_the_text_was_utf_8(here, sentence):
+    Path("a.txt").write_bytes("“quoted”\n".encode() + PLAIN + LATIN)
+    sentence(message(read, "a.txt"), "0xe9", "utf-8", "nearly all", "--decode-errors replace")
+    (one, two) = (message(read, "a.txt", encoding=name) for name in ("utf-8", "auto"))
+    assert one == two
+    assert "--encoding utf-8" in message(read, "a.txt", encoding="cp1252")
+
+
+def test_auto_still_reads_what_has_utf_8_by_chance(here):
+    text = "L'été à l'É» et le CAFÉ»\n" * 9
+    Path("a.txt").write_bytes("CAFÉ»\n".encode("cp1252") + PLAIN + text.encode("cp1252"))
+    found = "".join(read("a.txt", encoding="auto"))
+    assert found == "CAFÉ»\n" + PLAIN.decode() + text
+
+
+@pytest.mark.parametrize("data", [bytes(range(0x80, 0x100)), b"abc\xff\xfe\xfd\n" * 3])
+def test_auto_replaces_what_no_encoding_is_likely_for(here, data):
+    Path("a.txt").write_bytes(data)
+    assert read("a.txt", encoding="auto", decode_errors="replace") == [
+        data.decode("utf-8", "replace")
+    ]
+
+
+def test_auto_reads_a_stream_to_its_end_first():
     notes = Notes()
     stream = io.BytesIO(b"plain\n" + TEXTS["Russian"].encode("cp1251"))
     source = StreamSource("stdin", Path("-"), stream)
@@ -293,5 +368,5 @@ def test_strings_to_train_on_have_no_mark(tmp_path):
     corpus = open_corpus(["python-strings"], stdin=tmp_path / "spool")
     assert documents_of(corpus.chunks()) == ["one", "two\ufeff"]
     (source,) = corpus.sources
-    kept = ["".join(text) for text in source.documents("utf-8", "strict", mark_is_text=True)]
+    kept = ["".join(text) for text in source.documents("utf-8", "strict", as_before=True)]
     assert kept == ["\ufeffone", "two\ufeff", "\ufeff"]

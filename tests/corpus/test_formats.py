@@ -129,6 +129,9 @@ TEXTS = {
     "colored log": b"\x1b[1m\x1b[31mERROR\x1b[0m \x1b[2mat\x1b[0m\n" * 99,
     "man page": b"N\bNA\bAM\bME\bE\n     l\bls\bs - list\n" * 9,
     "separators": b"1\x1f2\x1f3\x1e" * 99,
+    "fields between Ctrl-A": b"a|b\x01c\x01d\x01\n" * 99,
+    "empty fields": b"1\x01\x01\x01\x01\n" * 99,
+    "fields and parts of them": b"\x01a\x02b\x03c\x01\n" * 99,
     "chat with colors": b"<\x0304nick\x03> \x02bold\x02 \x1dslanted\x1d \x0f\n" * 99,
     "end of DOS": PROSE.encode() * 9 + b"\x1a",
     "Russian in cp1251": "явление яЪ\n".encode("cp1251") * 9,
@@ -203,6 +206,7 @@ def test_few_control_characters_are_text():
     assert not looks_binary(b"\1\2\3")
     assert not looks_binary(PROSE.encode() * 9 + b"\1\2\3\4\5\6\7\x0e\x0f")
     assert looks_binary(b"\1\2\3" * 99)
+    assert looks_binary(b"a\1b\2c\3d\4" * 99)
 
 
 def test_the_message_says_what_the_file_is_and_how_to_convert_it(here, sentence):
@@ -211,7 +215,7 @@ def test_the_message_says_what_the_file_is_and_how_to_convert_it(here, sentence)
     Path("b.docx.gz").write_bytes(gzip.compress(FORMATS["docx"][0]))
     Path("c.txt").write_bytes(FORMATS["gzip"][0])
     Path("d.bin").write_bytes(bytes(range(1, 256)) * 9)
-    expected = ("my book.pdf", "PDF", "pdftotext 'my book.pdf' -", "charlstm train -")
+    expected = ("my book.pdf", "PDF", "pdftotext 'my book.pdf' - > 'my book.pdf.txt'")
     sentence(message(read, "my book.pdf"), *expected)
     sentence(message(read, "a.png"), "a.png", "PNG", "text file")
     sentence(message(read, "b.docx.gz"), "b.docx.gz", "docx", "pandoc -f docx -t plain b.docx")
@@ -272,6 +276,17 @@ def test_html_is_read_with_a_note(here, text):
         assert all(part in note for part in ("HTML", "a.txt", "pandoc -f html -t plain"))
 
 
-@pytest.mark.parametrize("text", ["", "html", "<p>a", "a <html>", "<htmlx>", "<?xml?><tei>"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "html", "<p>a", "a <html>", "<htmlx>", "<?xml?><tei>", "<!-- <html>", "<!--a--><p>"),
+        "<!-- a -->\n" * 700 + "# Markdown",
+        "<!--" * 2000,
+        "\n" * 8000 + "<!--\n" * 8000,
+        "<?xml ?>" + "<!---->" * 1000 + " " * 8000 + "<",
+    ],
+    ids=lambda text: text[:20],
+)
 def test_other_text_is_not_html(text):
+    """Nor does it take long to see: after the comments of 700 lines, no other way is tried."""
     assert not looks_like_html(text)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from charlstm.corpus.lines import lines_of, split_lines
+from charlstm.errors import CorpusError
 from tests.texts import (
     block_sizes,
     corpus_of,
@@ -64,6 +66,30 @@ def test_a_long_text_with_carriage_returns_is_split_in_pieces(monkeypatch):
     found = list(split_lines([text], "it", "too long"))
     assert len(found) > 2
     assert "".join(line + end for lines, end in found for line in lines) == text
+
+
+@given(st.lists(st.text("ab", max_size=9), min_size=2), st.text("ab\r\n", max_size=20), block_sizes)
+def test_a_text_too_long_to_hold_is_split_at_carriage_returns(lines, rest, size):
+    head = "\r".join(lines)
+    text = head + "\r" + rest
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("charlstm.corpus.lines.LONGEST_LINE", 9)
+        split = split_lines(pieces_of(text, size), "it", "too long")
+        try:
+            found = [(line, end) for lines, end in split for line in lines]
+        except CorpusError:
+            assert any(len(line) > 9 for line in text.split("\n" if "\n" in text else "\r"))
+            return
+    assert "".join(map("".join, found)) == text
+    if "\n" not in text or len(head) > 9 + size:
+        assert found == split_by_hand(text, "\r\n|\r|\n")
+
+
+def test_a_long_file_with_carriage_returns_is_no_long_line(tmp_path, monkeypatch):
+    monkeypatch.setattr("charlstm.corpus.lines.LONGEST_LINE", 2**20)
+    lines = [f"name {number}" for number in range(300_000)]
+    corpus = corpus_of(tmp_path, ["\r".join(lines)], lines=True)
+    assert [chunk.text for chunk in corpus.chunks()] == lines
 
 
 def test_lines_are_there_as_soon_as_they_end():

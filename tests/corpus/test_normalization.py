@@ -1,5 +1,7 @@
 """Tests of ``corpus.normalization``: pieces of a text are normalized as the whole is."""
 
+import itertools
+import re
 import sys
 import unicodedata
 
@@ -8,9 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from charlstm.config import Division
+from charlstm.corpus import normalization
 from charlstm.corpus.documents import Corpus
 from charlstm.corpus.line_hashes import LineHashes, hashes_of_files
-from charlstm.corpus.normalization import _begins, normalized, normalized_blocks
+from charlstm.corpus.normalization import (
+    BEGINNING,
+    LONGEST_RUN,
+    _begins,
+    normalized,
+    normalized_blocks,
+)
 from tests.texts import chunks_in_blocks, corpus_of, documents_of
 
 JOINING = "u\u0308\u0323\u0301e\u030a\u1100\u1161\u11a8\uac00\u0344\u09c7\u09be\u212b\u3099か\n a中"
@@ -22,6 +31,50 @@ def test_blocks_are_normalized_as_the_whole_is(blocks):
     expected = unicodedata.normalize("NFC", "".join(blocks))
     assert "".join(normalized_blocks(blocks, "nfc")) == expected
     assert list(normalized_blocks(blocks, "none")) == blocks
+
+
+MARKS = ["\u0308", "\u0323", "\u0344", "\u1161"]
+many_marks = st.lists(st.sampled_from(["a", "u", "\u1100", " ", *MARKS * 5]), max_size=60).map(
+    "".join
+)
+
+
+def cut_after(longest, text):
+    """Return the parts of a text, each of which ends after so many marks or at the end."""
+    parts, marks = [""], 0
+    for character in text:
+        parts[-1] += character
+        marks = 0 if _begins(character) else marks + 1
+        if marks == longest:
+            parts.append("")
+            marks = 0
+    return parts
+
+
+@given(many_marks, st.lists(st.integers(0, 60), max_size=8))
+def test_only_runs_of_very_many_marks_are_cut(text, cuts):
+    """Wherever blocks end, and what is before and after such a run stays exact."""
+    edges = [0, *sorted(cuts), max(60, len(text))]
+    blocks = [text[start:end] for start, end in itertools.pairwise(edges)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(normalization, "LONGEST_RUN", 7)
+        assert "".join(normalized_blocks(blocks, "nfc")) == "".join(
+            unicodedata.normalize("NFC", part) for part in cut_after(7, text)
+        )
+        assert normalized(text, "nfc") == "".join(normalized_blocks(blocks, "nfc"))
+
+
+def test_marks_without_end_are_not_held_back():
+    """To sort them all takes time that grows with their square."""
+    blocks = list(normalized_blocks(["a" + "\u0308\u0323" * 40_000] * 2, "nfc"))
+    assert max(map(len, blocks)) < 2 * LONGEST_RUN
+    text = "a" + "\u0308\u0323" * (LONGEST_RUN // 2 - 1) + "b"
+    assert normalized(text * 9, "nfc") == unicodedata.normalize("NFC", text * 9)
+
+
+def test_what_is_taken_to_begin_does():
+    found = re.findall(f"[{BEGINNING}]", "".join(map(chr, range(0x10000))))
+    assert all(map(_begins, found))
 
 
 def test_no_character_that_joins_the_one_before_begins():
@@ -42,7 +95,7 @@ def test_ordinary_text_is_not_held_back():
 @given(st.lists(marked, max_size=3), st.integers(1, 6), st.sampled_from(["file", "line"]))
 def test_a_corpus_is_that_of_its_normalized_texts(folder, contents, size, unit):
     division = Division(unit=unit)
-    contents = [text.replace("\r", "").encode(errors="ignore").decode() for text in contents]
+    contents = [re.sub("[\r\0]", "", text).encode(errors="ignore").decode() for text in contents]
     ours = chunks_in_blocks(corpus_of(folder, contents, division=division, normalize="nfc"), size)
     theirs = chunks_in_blocks(
         corpus_of(folder, [normalized(t, "nfc") for t in contents], division=division), 2**20

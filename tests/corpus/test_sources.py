@@ -267,6 +267,34 @@ def test_checkpoints_in_a_folder_are_skipped(checkpoints):
         assert all(part in note for part in ("7 files", "checkpoints/one/", "of a checkpoint"))
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "latin-1"])
+def test_files_can_be_chosen_as_before(checkpoints, encoding):
+    """What was trained on must be found again: all that have no NUL byte at their beginning."""
+    (checkpoints / "b.pdf").write_bytes(b"%PDF-1.4\n1 0 obj")
+    (checkpoints / "c.txt").write_bytes("\ufeffmarked".encode("utf-16"))
+    (checkpoints / "d.txt").write_bytes(b"a" * 2**13 + b"\0")
+    (checkpoints / "e.txt").write_bytes(b"a" * (2**13 - 1) + b"\0")
+    of_one, of_two = (
+        [f"checkpoints/{folder}/{name}" for name in names]
+        for folder, names in (
+            ("one", ["config.json", "resume.safetensors", "stdin.txt", "tokenizer.json"]),
+            ("two", ["config.json", "model.safetensors", "tokenizer.json"]),
+        )
+    )
+    others = ["a.txt", "b.pdf", "c.txt", "d.txt", "e.txt"]
+    with_nul = {"c.txt", "e.txt"} if encoding != "utf-16" else set()
+
+    def found(address):
+        corpus = open_corpus([address], encoding=encoding, as_before=True)
+        return [source.name for source in corpus.sources]
+
+    chosen = [name for name in others if name not in with_nul]
+    assert found(".") == sorted([*chosen, *of_one, *of_two])
+    assert found("**") == sorted([*others, *of_one, *of_two])
+    assert found("checkpoints/two") == of_two
+    assert found("checkpoints/*/*") == [*of_one, *of_two]
+
+
 def test_files_of_these_names_elsewhere_are_text(here):
     Path("config.json").write_text("{}")
     Path("notes").mkdir()

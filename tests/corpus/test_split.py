@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from charlstm.config import Division
 from charlstm.corpus import reading
+from charlstm.corpus.documents import Corpus
 from charlstm.corpus.split import DocumentDraw, divide
 from tests.texts import (
     block_sizes,
@@ -106,6 +107,35 @@ def test_older_models_keep_their_boundary(tmp_path):
     corpus = corpus_of(tmp_path, ["a1" * 5000 + " b"], division=Division(rules=1))
     pairs = divided(corpus, 2**16, 0.9, whole_words=True)
     assert [chunk.text for validates, chunk in pairs if validates] == [" b"]
+
+
+@given(documents, block_sizes, fractions)
+def test_older_models_divide_at_white_space_however_far(folder, contents, size, part):
+    corpus = corpus_of(folder, contents, division=Division(rules=1))
+    pairs = divided(corpus, size, part, whole_words=True)
+    assert documents_of(chunk for _, chunk in pairs) == [text for text in contents if text]
+    text = "".join(contents)
+    ends = set(itertools.accumulate(map(len, contents)))
+    position = int((1 - part) * len(text))
+    while position not in {0, *ends} and not text[position].isspace():
+        position += 1
+    assert sum(len(chunk.text) for validates, chunk in pairs if not validates) == position
+
+
+def test_a_text_of_an_older_model_is_not_held(tmp_path, monkeypatch):
+    monkeypatch.setattr(reading, "BLOCK", 2**10)
+    corpus = corpus_of(tmp_path, ["ab" * 2**15], division=Division(rules=1))
+    read = []
+    monkeypatch.setattr(
+        Corpus, "chunks", lambda corpus, chunks=Corpus.chunks: map(seen(read), chunks(corpus))
+    )
+    for number, _ in enumerate(divide(corpus, 2**16, 0.9, seed=1, whole_words=True), 1):
+        assert len(read) == number
+
+
+def seen(read):
+    """Return a function that takes note of what is passed through it."""
+    return lambda chunk: read.append(chunk) or chunk
 
 
 @given(documents, block_sizes)

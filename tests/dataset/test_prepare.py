@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charlstm.config import CorpusConfig, TokenizerConfig
+from charlstm.config import CorpusConfig, Division, TokenizerConfig
 from charlstm.corpus import reading
 from charlstm.corpus.line_hashes import hash_line
 from charlstm.dataset.prepare import prepare
@@ -303,6 +303,20 @@ def test_the_spooled_standard_input_is_read(folder):
     assert np.array_equal(result.store.train, prepared((spooled,)).store.train)
 
 
+def test_a_run_by_the_rules_1_finds_its_text_again(tmp_path):
+    """With the mark that was text to it, and the files of checkpoints that lay beside it."""
+    (tmp_path / "texts" / "model").mkdir(parents=True)
+    (tmp_path / "texts" / "a.txt").write_bytes(("\ufeff" + PROSE).encode())
+    for name in ("config.json", "tokenizer.json"):
+        (tmp_path / "texts" / "model" / name).write_text("{}\n" * 50)
+    counted = [
+        prepared((str(tmp_path / "texts"),), division=Division(rules=rules)).statistics
+        for rules in (1, 2)
+    ]
+    assert [each.documents for each in counted] == [3, 1]
+    assert counted[0].characters == counted[1].characters + 1 + 2 * 150
+
+
 # The lines
 
 
@@ -340,3 +354,10 @@ def test_names_of_very_many_files_are_not_all_recorded(tmp_path, monkeypatch):
         (tmp_path / f"{number}.txt").write_text("some text\n" * 9)
     prepared = prepare(CorpusConfig(addresses=(str(tmp_path),)), TokenizerConfig())
     assert [*prepared.sources] == [*(str(tmp_path / f"{n}.txt") for n in range(3)), "and 6 more"]
+
+
+def test_a_mark_is_text_to_the_runs_of_old_only(tmp_path):
+    addresses = written(tmp_path, "\ufeff" + PROSE)
+    for rules, marks in ((1, 1), (2, 0)):
+        result = prepared(addresses, division=Division(rules=rules))
+        assert result.statistics.characters == len(PROSE) + marks

@@ -49,6 +49,15 @@ def test_a_text_is_known_with_its_prompt_and_without_line_ends():
     assert found.text == "n"
 
 
+@given(st.lists(st.text("a\r\n", min_size=1, max_size=6), min_size=1), st.booleans())
+def test_a_document_is_known_whatever_it_ends_with(documents, hashed):
+    known = LineHashes.from_lines(documents) if hashed else set(documents)
+    with pytest.raises(GenerationError):
+        list(reject_known(samples(documents), 1, known=known))
+    (found,) = reject_known(samples([*documents, "b\n\n"]), 1, known=known)
+    assert found.text == "b\n\n"
+
+
 def test_what_was_seen_of_one_prompt_counts_for_the_next():
     seen = set()
     assert texts_of(reject_known(samples(["bc"], "a"), 1, seen=seen)) == ["bc"]

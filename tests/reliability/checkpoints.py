@@ -140,7 +140,7 @@ def resume_shapes(model: ModelConfig) -> dict[str, tuple[int, ...]]:
 def write_whole(folder: Path, config: RunConfig, tokenizer: Tokenizer, *, finished: bool) -> None:
     """Write a checkpoint as a run does."""
     lines = None
-    if config.corpus.lines:
+    if config.corpus.division.lines:
         lines = LineHashes.from_lines(TEXT.split())
         origin = msgspec.structs.replace(
             config.provenance, train_lines=len(lines), lines_sha256=reader.lines_digest(lines)

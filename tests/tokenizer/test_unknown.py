@@ -6,7 +6,9 @@ from collections import Counter
 
 import pytest
 
-from charlstm.tokenizer.unknown import describe_unknown
+from charlstm.config import TokenizerConfig
+from charlstm.tokenizer.unknown import describe_unknown, other_form, other_form_of_added
+from charlstm.tokenizer.vocabulary import build_tokenizer
 
 
 @pytest.mark.parametrize(
@@ -29,3 +31,28 @@ from charlstm.tokenizer.unknown import describe_unknown
 )
 def test_describing_unknown_characters(text, expected):
     assert describe_unknown(Counter(text)) == expected
+
+
+@pytest.mark.parametrize(
+    ("trained", "text", "form"),
+    [
+        ("Grüße Ω", "Gru\u0308ße", "NFC"),
+        ("Gru\u0308ße", "Grüße", "NFD"),
+        ("5 Ω", "5 \u2126", None),
+        ("5 Å", "5 \u212b", None),
+        ("300 K", "300 \u212a", None),
+        ("5 A\u030a", "5 \u212b", "NFD"),
+        ("\u0915\u093c", "\u0958", None),
+        ("豈", "\uf900", None),
+        ("5 Ω ü", "5 \u2126 u\u0308", "NFC"),
+        ("5 Ω", "5 €", None),
+        ("한국", "\u1112\u1161\u11ab국", "NFC"),
+    ],
+)
+def test_only_letters_and_marks_are_in_a_form(trained, text, form):
+    """A sign that both forms replace by a letter says nothing of the form of a text."""
+    tokenizer = build_tokenizer([trained], TokenizerConfig())
+    assert other_form(tokenizer, text) == form
+    unknown = tokenizer.unknown_characters(text)
+    if not text.startswith("\u1112"):  # of these, no mark tells
+        assert other_form_of_added(tokenizer, unknown) == form

@@ -52,7 +52,9 @@ budgets = st.one_of(
 
 def planned(choices=None, **changes):
     """Plan for a megabyte of text on a machine of always the same speed, unless told otherwise."""
-    facts = MEGABYTE | {name: changes.pop(name) for name in MEGABYTE if name in changes}
+    facts = MEGABYTE | {
+        name: changes.pop(name) for name in (*MEGABYTE, "documents") if name in changes
+    }
     return make_plan(TextFacts(**facts), **{"speed": 1e11, "choices": choices} | changes)
 
 
@@ -265,8 +267,37 @@ def test_who_brings_what_the_message_asks_for_can_train():
 def test_a_text_without_validation_part_is_refused(valid_tokens, sentence):
     with pytest.raises(CorpusError) as caught:
         planned(valid_tokens=valid_tokens)
-    sentence(caught.value, "validate", "--lines", "--valid-fraction", "--valid")
+    sentence(caught.value, "validate", "--valid-fraction", "--valid")
     assert planned(valid_tokens=3).steps > 0
+
+
+@given(st.integers(0, 200), st.integers(0, 200), st.sampled_from([0.0, 0.1, None]))
+def test_what_is_said_of_too_few_documents_is_the_same_whichever_validate(train, valid, fraction):
+    """The figures are those of all documents, where the seed decides which of them train."""
+
+    def said(train, valid):
+        try:
+            planned(
+                train_tokens=train,
+                valid_tokens=valid,
+                valid_fraction=fraction,
+                documents="7 distinct lines",
+            )
+        except CorpusError as error:
+            return str(error)
+        return None
+
+    found = said(train, valid)
+    is_enough = train >= LEAST and (valid >= 3 or fraction == 0.0)
+    assert (found is None) == is_enough
+    if found is None or (fraction is None and train >= LEAST):
+        return
+    all_tokens = train + valid if fraction else train
+    assert f"7 distinct lines and {all_tokens} tokens in all" in found
+    assert ("--valid-fraction 0" in found) == (all_tokens >= LEAST)
+    if fraction:
+        others = {said(part, train + valid - part) for part in range(0, train + valid + 1, 7)}
+        assert others <= {found, None}
 
 
 def test_a_validation_text_of_its_own_that_is_too_short_is_refused(sentence):
