@@ -372,7 +372,7 @@ class LanguageModel:
         ends = own.provenance.documents > 1
         if corpus.division.within_files:  # a model of files has not learned how their parts end
             ends = learned.within_files
-        return texts_of(corpus, ends=ends)
+        return texts_of(corpus, ends=ends, is_given=division is not None)
 
     def _corpus(self, text: TextInput | None, texts: Sequence[str] | None = None) -> Texts:
         from charlstm.corpus.documents import corpus_of

@@ -151,7 +151,9 @@ def _score_lines(
         if by_line:
             groups = _groups(model, sources, options, notes, progress)
         else:
-            groups = _document_groups(model, sources, options, notes, progress, divided)
+            groups = _document_groups(
+                model, sources, options, notes, progress, divided, is_given=division is not None
+            )
         if waits:
             scored = itertools.chain.from_iterable(groups)
             groups = iter([_most_surprising(scored, options["top"])])
@@ -199,22 +201,34 @@ def _document_groups(
     notes: Notes,
     progress: ProgressBar,
     division: Division,
+    *,
+    is_given: bool,
 ) -> Iterator[list[ScoredLine]]:
     """Yield scored documents in order, in groups that become ready together."""
     from charlstm.corpus.division import Divider
 
     encoding, decode_errors = options["encoding"], options["decode_errors"]
+    form = FormNote(model, quiet=options["quiet"])
     for source in sources:
         file = source.name if len(sources) > 1 else None
+        divider = Divider(division)
         for blocks in source.documents(encoding, decode_errors, notes=notes):
-            for found in Divider(division).groups(_told(blocks, progress, encoding), source.name):
+            for found in divider.groups(_told(blocks, progress, encoding), source.name):
                 for documents in limited(found, lambda document: len(document.text)):
                     texts = [document.text for document in documents]
                     scores = model.score(*texts, per_token=options["per_token"])
+                    _check_form(form, scores)
                     yield [
                         ScoredLine(file, document.line, score, is_line=False)
                         for document, score in zip(documents, scores, strict=True)
                     ]
+        if is_given and division.delimiter is not None and not divider.delimiters:
+            notes.undivided(source.name, division.delimiter)
+
+
+def _check_form(form: FormNote, scores: list[Score]) -> None:
+    """Check the texts that have unknown characters."""
+    form.check("\n".join(score.text for score in scores if score.unknown))
 
 
 def _told(blocks: Iterable[str], progress: ProgressBar, encoding: str) -> Iterator[str]:
@@ -239,7 +253,7 @@ class _Scorer:
         if not self._carries:
             texts = [line.text for line in lines]
             scores = self._model.score(*texts, per_token=self._per_token)
-            self._form.check("\n".join(score.text for score in scores if score.unknown))
+            _check_form(self._form, scores)
             yield scores
             return
         for line in lines:
@@ -271,10 +285,8 @@ def _score_whole(
     with bar_over_files(sources, shown=not options["quiet"] and alone) as progress:
         form = FormNote(model, quiet=options["quiet"])
         for index, source in enumerate(sources):
-            texts = _texts(model, source, options, division, notes)
+            texts = form.watched(_texts(model, source, options, division, notes))
             score = _whole(model, texts, options, progress)
-            if score.unknown:
-                form.check_all(texts)
             if options["as_json"]:
                 named = {"file": source.name} if several else {}
                 nats = {"nats_per_token": score.nats_per_token}

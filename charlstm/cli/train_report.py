@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from charlstm.cli.descriptions import describe_evaluation, describe_hardware, describe_plan
 from charlstm.cli.output import note, write_json, write_text
 from charlstm.cli.samples import separator_of
+from charlstm.corpus.notes import what_is_left_out
 from charlstm.errors import StorageError
 from charlstm.training.observer import Hardware, Observer, TrainingResult
 
@@ -275,8 +276,7 @@ def _note_division(run: Run) -> None:
     """Say which lines were left out, and that a list is read as one text."""
     statistics = run.prepared.statistics
     if blank := statistics.blank:
-        lines = "1 blank line was" if blank == 1 else f"{blank:,} blank lines were"
-        note(f"Note: {lines} left out")
+        note(f"Note: {what_is_left_out(blank)}")
     if statistics.is_list and not run.resumes:
         note(
             "Note: the text looks like a list of short lines: add --lines if each line is a text "

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from charlstm.cli.output import note
@@ -32,6 +34,18 @@ class FormNote:
         if form := other_form(self._model.tokenizer, text):
             self.is_done = True
             note(f"Note: {describe_other_form(form)}")
+
+    def watched(self, texts: Texts) -> Texts:
+        """Return a text that is checked as it is read, since standard input is read once."""
+
+        def watch(document: Iterable[str]) -> Iterator[str]:
+            for piece in document:
+                self.check(piece)
+                yield piece
+
+        if self.is_done:
+            return texts
+        return replace(texts, documents=lambda: map(watch, texts.documents()))
 
     def check_all(self, texts: Texts) -> None:
         """Check a text that can be read again, as far as necessary."""

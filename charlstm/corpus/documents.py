@@ -103,18 +103,24 @@ class Corpus:
         names = (re.sub(r"[^\w.-]+", "-", part) for part in (last, *reversed(path.parts[:-1])))
         return next(filter(None, (name[:60].strip("-._") for name in names)), "corpus")
 
-    def chunks(self) -> Iterator[Chunk]:
+    def chunks(self, on_end: Callable[[Divider], None] | None = None) -> Iterator[Chunk]:
         r"""Stream the text; a few blocks, or the longest document within a file, are in memory.
 
         If files are documents, a chunk has about 2**20 characters and ends after a newline if it
         contains one, never between "\r" and "\n"; an empty file is not a document. Otherwise a
         chunk is a document (see ``division``).
 
+        Args:
+            on_end: called after the last chunk with what has divided the text.
+
         Raises:
             CorpusError: if a file can't be read, is binary or doesn't decode, or if a document
                 within a file has more than ``LONGEST_LINE`` characters.
         """
-        return self._chunks(Divider(self.division))
+        divider = Divider(self.division)
+        yield from self._chunks(divider)
+        if on_end is not None:
+            on_end(divider)
 
     def _chunks(self, divider: Divider) -> Iterator[Chunk]:
         for source in self.sources:

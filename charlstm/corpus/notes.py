@@ -23,6 +23,8 @@ class Notes:
         self._skipped: dict[str, str] = {}
         self._guessed: dict[str, str] = {}
         self._html: dict[str, None] = {}
+        self._blank: dict[str, int] = {}
+        self._undivided: dict[str, str] = {}
         self._told: set[str] = set()
 
     def add(self, sentence: str) -> None:
@@ -41,12 +43,22 @@ class Notes:
         """Note that a file is HTML."""
         self._html[name] = None
 
+    def blank(self, name: str, lines: int) -> None:
+        """Note how many blank lines of a text are left out."""
+        self._blank[name] = lines
+
+    def undivided(self, name: str, delimiter: str) -> None:
+        """Note that no line of a text equals the delimiter that is to divide it."""
+        self._undivided[name] = delimiter
+
     def take(self, other: Notes) -> None:
         """Add the notes on another text."""
         self._added |= other._added
         self._skipped |= other._skipped
         self._guessed |= other._guessed
         self._html |= other._html
+        self._blank |= other._blank
+        self._undivided |= other._undivided
 
     def untold(self) -> list[str]:
         """Return the sentences that no earlier call has returned."""
@@ -70,7 +82,20 @@ class Notes:
                 f"HTML is read with its tags ({_named(list(self._html))}): to read its text alone, "
                 "pipe it through pandoc -f html -t plain"
             )
+        if blank := sum(self._blank.values()):
+            found.append(what_is_left_out(blank))
+        for delimiter in dict.fromkeys(self._undivided.values()):
+            names = [name for name, each in self._undivided.items() if each == delimiter]
+            found.append(
+                f"No line equals the delimiter {delimiter!r}, so that each file is one document: "
+                f"{_named(names)}"
+            )
         return (*found, *self._added)
+
+
+def what_is_left_out(blank: int) -> str:
+    """Return how many lines are left out because they are blank."""
+    return "1 blank line was left out" if blank == 1 else f"{blank:,} blank lines were left out"
 
 
 def what_files_are(skipped: dict[str, str]) -> str:

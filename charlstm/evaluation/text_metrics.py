@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from charlstm.config import DocumentUnit
+from charlstm.corpus.division import Divider
 from charlstm.corpus.documents import Chunk, Corpus
 from charlstm.corpus.word_count import WordCounter
 from charlstm.engine.inference import Engine
@@ -74,16 +75,24 @@ class TextFigures:
     words: int
 
 
-def texts_of(corpus: Corpus, *, ends: bool) -> Texts:
-    """Return a corpus as documents.
+def texts_of(corpus: Corpus, *, ends: bool, is_given: bool = False) -> Texts:
+    """Return a corpus as documents, and note on it what a whole pass leaves out.
 
     Args:
         corpus: the text.
         ends: whether to score the ends of documents.
+        is_given: whether the user has given the division for this text, which is to be found then.
     """
+    name = ", ".join(corpus.addresses or [source.name for source in corpus.sources])
+
+    def note(divider: Divider) -> None:
+        corpus.notes.blank(name, divider.blank)
+        delimiter = corpus.division.delimiter
+        if is_given and delimiter is not None and not divider.delimiters:
+            corpus.notes.undivided(name, delimiter)
 
     def documents() -> Iterator[Iterable[str]]:
-        chunks = corpus.chunks()
+        chunks = corpus.chunks(note)
         return (_document(chunk, chunks) for chunk in chunks)
 
     return Texts(", ".join(corpus.addresses), documents, corpus.division.unit, ends)

@@ -207,6 +207,39 @@ def test_another_division_can_be_given(charlstm, recipes, prose):
     assert_error(charlstm("score", prose, "--paragraphs", "--carry", stdin=b""), 2, "--carry")
 
 
+def test_blank_lines_are_left_out_of_whole_texts_and_counted(charlstm, names, here):
+    (here / "plain.txt").write_text("ana\nbelo\n")
+    (here / "blank.txt").write_text("\nana\n\n \nbelo\n")
+    for command in (["evaluate", "--sample", 0], ["score", "--whole"]):
+        name, *options = command
+        plain = charlstm(name, names, "plain.txt", *options)
+        blank = charlstm(name, names, "blank.txt", *options)
+        assert blank.out == plain.out
+        assert "blank" not in plain.err
+        assert blank.err.splitlines().count("3 blank lines were left out") == 1
+        assert charlstm(name, names, "blank.txt", "-q", *options) == (0, plain.out, "")
+        piped = charlstm(name, names, "-", *options, stdin=b"\nana\n")
+        assert "1 blank line was left out" in piped.err
+
+
+def test_a_delimiter_that_is_given_and_not_found_is_noted(charlstm, recipes, prose, here, sentence):
+    (here / "one.txt").write_text("the fox\n")
+    (here / "two.txt").write_text("the fox\n%\ndog\n")
+    commands = (["score"], ["score", "--whole"], ["evaluate", "--sample", 0])
+    for model in (recipes, prose):
+        for name, *options in commands:
+            done = charlstm(name, model, "one.txt", *options, "--delimiter", "%")
+            (note,) = [line for line in done.err.splitlines() if "delimiter" in line]
+            sentence(note, "'%'", "one.txt")
+            for found in (
+                charlstm(name, model, "two.txt", *options, "--delimiter", "%"),
+                charlstm(name, model, "one.txt", *options, "--delimiter", "%", "-q"),
+                charlstm(name, model, "one.txt", *options),  # the delimiter of training
+                charlstm(name, model, "one.txt", *options, "--paragraphs"),
+            ):
+                assert (found.status, "delimiter" in found.err) == (0, False)
+
+
 def test_samples_are_divided_by_the_delimiter(charlstm, recipes):
     out = charlstm("generate", recipes, "-c", 4, "--seed", 1, "-q", "-n", 60).out
     samples = objects(charlstm("generate", recipes, "-c", 4, "--seed", 1, "-q", "-n", 60, "--json"))

@@ -45,6 +45,8 @@ def commands(model, text):
         "score": (["score", model], data),
         "carry": (["score", model, "--carry"], data),
         "whole": (["score", model, "--whole", "text.txt"], b""),
+        "whole pipe": (["score", model, "--whole", "-"], data),
+        "paragraphs": (["score", model, "--paragraphs"], data),
         "rank": (["rank", model], data * 2),
         "context": (["rank", model, "--context", text], b"a\nb\n"),
         "evaluate": (["evaluate", model, "text.txt", "--sample", 0], b""),

@@ -76,7 +76,7 @@ def test_words_that_go_over_the_border_of_two_pieces_count_once():
 def test_a_corpus_is_read_as_its_documents(tmp_path_factory, documents, size):
     corpus = corpus_of(tmp_path_factory.mktemp("corpus"), documents)
     chunks = chunks_in_blocks(corpus, size)
-    cut = {"chunks": lambda _: iter(chunks), "division": FILES, "addresses": ("it",)}
+    cut = {"chunks": lambda *_: iter(chunks), "division": FILES, "addresses": ("it",)}
     whole = texts_of(type("Cut", (), cut)(), ends=False)
     assert ["".join(document) for document in whole.documents()] == documents
     assert ["".join(document) for document in whole.documents()] == documents
