@@ -151,10 +151,10 @@ class Decoding:
             if not may_become_mark(head, self.encoding):
                 break
         mark = mark_of(head, self.encoding)
-        if mark is None and self.notes and head.startswith(codecs.BOM_UTF8):
-            self.notes.add(
-                f"{self.name} begins with the byte-order mark of UTF-8, which is text in "
-                f"{self.encoding}: leave --encoding out if it is in UTF-8"
+        if mark is None and head.startswith(codecs.BOM_UTF8):
+            raise CorpusError(
+                f"{self.name} has the mark of utf-8, which is not {self.encoding}: "
+                f"leave --encoding out"
             )
         return head[len(mark.data) :] if mark else head, mark
 

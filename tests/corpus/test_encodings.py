@@ -102,12 +102,7 @@ def test_an_encoding_that_is_named_needs_no_mark_and_drops_one(here, encoding):
             assert read("a.txt", encoding=named) == ["café au lait\n"]
 
 
-def test_in_encodings_of_one_byte_all_bytes_are_text(here):
-    Path("a.txt").write_bytes(b"\xef\xbb\xbfab")
-    corpus = open_corpus(["a.txt"], encoding="latin-1")
-    assert "".join(chunk.text for chunk in corpus.chunks()) == "ï»¿ab"
-    (note,) = corpus.notes.sentences
-    assert all(part in note for part in ("a.txt", "mark", "latin-1", "--encoding"))
+def test_a_mark_of_utf_16_contradicts_other_encodings(here):
     Path("a.txt").write_bytes(MARKED[1])
     with raises_naming(CorpusError, "a.txt", "utf-16-le", "latin-1", "--encoding"):
         read("a.txt", encoding="latin-1")
@@ -370,3 +365,12 @@ def test_strings_to_train_on_have_no_mark(tmp_path):
     (source,) = corpus.sources
     kept = ["".join(text) for text in source.documents("utf-8", "strict", as_before=True)]
     assert kept == ["\ufeffone", "two\ufeff", "\ufeff"]
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "cp1252", "koi8-r", "shift_jis"])
+def test_a_mark_of_utf_8_contradicts_other_encodings(tmp_path, encoding):
+    path = tmp_path / "text.txt"
+    path.write_bytes(codecs.BOM_UTF8 + "größer".encode())
+    corpus = open_corpus([str(path)], encoding=encoding)
+    with raises_naming(CorpusError, path, "mark of utf-8", encoding, "leave --encoding out"):
+        list(corpus.chunks())
