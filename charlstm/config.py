@@ -96,6 +96,11 @@ def _quoted(value: Any) -> str:
     return harmless(repr(value), 200)
 
 
+def is_one_line(text: str) -> bool:
+    """Whether a line can equal a text: it is not empty and has no line end."""
+    return bool(text) and not {"\n", "\r"} & set(text)
+
+
 class Division(Config, frozen=True, kw_only=True):
     r"""What a document is: a file, or a part of one.
 
@@ -118,7 +123,7 @@ class Division(Config, frozen=True, kw_only=True):
                 f"delimiter is {_quoted(delimiter)} and unit {self.unit}: a delimiter divides "
                 f"delimited documents, and nothing else does"
             )
-        if delimiter is not None and (not delimiter or {"\n", "\r"} & set(delimiter)):
+        if delimiter is not None and not is_one_line(delimiter):
             raise ConfigError(
                 f"delimiter is {_quoted(delimiter)}: no line equals it; give the text of one line, "
                 f"or divide by paragraphs"

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import sys
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from charlstm.errors import StorageError
+from charlstm.errors import CharlstmError, StorageError
 
 if TYPE_CHECKING:
     from charlstm.corpus.notes import Notes
@@ -39,6 +40,17 @@ def note(text: str) -> None:
     """Write a line to stderr; if it can't be written, that must not end a run."""
     with contextlib.suppress(OSError):
         click.echo(text, err=True)
+
+
+@contextlib.contextmanager
+def notes_of_errors(*, quiet: bool) -> Iterator[None]:
+    """Write the notes that an error has kept before it is told itself."""
+    try:
+        yield
+    except CharlstmError as error:
+        for sentence in () if quiet else getattr(error, "__notes__", ()):
+            note(sentence)
+        raise
 
 
 def tell(notes: Notes) -> None:

@@ -10,7 +10,7 @@ import click
 
 from charlstm.cli.exit_status import exit_status
 from charlstm.cli.options import Number, OptionGroup, files_argument, grouped_command
-from charlstm.cli.output import note
+from charlstm.cli.output import note, notes_of_errors
 from charlstm.cli.signals import Signals
 from charlstm.errors import UsageError
 
@@ -229,7 +229,7 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     chosen = _chosen(ctx, options)
     _check(ctx, options["corpus"], chosen)
     say = None if options["quiet"] else note
-    with Signals() as signals:
+    with Signals() as signals, notes_of_errors(quiet=options["quiet"]):
         from charlstm.cli.train_report import OtherReport, TrainReport
         from charlstm.distributed.workers import workers_in_environment
         from charlstm.training.run import rehearse_run, train_run

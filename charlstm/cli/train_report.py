@@ -15,6 +15,7 @@ from charlstm.cli.descriptions import describe_evaluation, describe_hardware, de
 from charlstm.cli.output import note, write_json, write_text
 from charlstm.cli.samples import separator_of
 from charlstm.corpus.notes import what_is_left_out
+from charlstm.corpus.short_lines import HINT
 from charlstm.errors import StorageError
 from charlstm.training.observer import Hardware, Observer, TrainingResult
 
@@ -278,10 +279,7 @@ def _note_division(run: Run) -> None:
     if blank := statistics.blank:
         note(f"Note: {what_is_left_out(blank)}")
     if statistics.is_list and not run.resumes:
-        note(
-            "Note: the text looks like a list of short lines: add --lines if each line is a text "
-            "of its own"
-        )
+        note(HINT)
 
 
 def _warn_unknown(run: Run, quiet: bool) -> None:

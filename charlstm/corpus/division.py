@@ -10,7 +10,7 @@ import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from charlstm.config import Division
+from charlstm.config import Division, is_one_line
 from charlstm.corpus import lines as lines_module
 from charlstm.corpus.lines import split_lines
 from charlstm.errors import ConfigError, CorpusError, UsageError
@@ -69,7 +69,7 @@ def _check_delimiter(delimiter: Any, names: Mapping[str, str]) -> None:
             f"{name} is empty: give the line between documents, or {names['paragraphs']} if it is "
             f"blank"
         )
-    if {"\n", "\r"} & set(delimiter):
+    if not is_one_line(delimiter):
         raise UsageError(f"{name} is {delimiter!r}, not one line: give the text of one line")
 
 

@@ -43,8 +43,8 @@ class Chunk(NamedTuple):
 class Fingerprint(NamedTuple):
     """Size and hash of a corpus; the hash depends on its text and on where documents end.
 
-    The last field is whether files are documents and look like lists (see ``short_lines``), the
-    three before it are the attributes of ``Divider``.
+    The last two fields are whether files are documents and look like lists or like short ones (see
+    ``ListFinder``), the three before them are the attributes of ``Divider``.
     """
 
     sha256: str
@@ -54,6 +54,7 @@ class Fingerprint(NamedTuple):
     delimiters: int = 0
     nearest: str | None = None
     is_list: bool = False
+    may_be_list: bool = False
 
 
 @dataclass(frozen=True)
@@ -169,6 +170,7 @@ class Corpus:
             delimiters=divider.delimiters,
             nearest=divider.nearest,
             is_list=list_finder.found,
+            may_be_list=list_finder.may_be_short,
         )
 
 

@@ -6,6 +6,11 @@ times, and says everything once. This module prints nothing.
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
+from charlstm.errors import CharlstmError
+
 # Names that a sentence lists at most.
 _NAMED = 3
 
@@ -65,6 +70,16 @@ class Notes:
         new = [sentence for sentence in self.sentences if sentence not in self._told]
         self._told.update(new)
         return new
+
+    @contextlib.contextmanager
+    def kept_by_errors(self) -> Iterator[None]:
+        """Add the notes to an error that is raised meanwhile."""
+        try:
+            yield
+        except CharlstmError as error:
+            for sentence in self.sentences:
+                error.add_note(sentence)
+            raise
 
     @property
     def sentences(self) -> tuple[str, ...]:

@@ -15,6 +15,10 @@ from charlstm.corpus.lines import lines_of
 LOOKED_AT = 2**17
 FEWEST = 20  # lines of a list
 
+HINT = (
+    "Note: the text looks like a list of short lines: add --lines if each line is a text of its own"
+)
+
 _LONG = 60  # characters of a line
 _MEDIAN = 32
 _WORDS = 5.0
@@ -46,11 +50,16 @@ class ListFinder:
         """Whether what was seen is a list."""
         return looks_like_list(self._text)
 
+    @property
+    def may_be_short(self) -> bool:
+        """Whether it is, or is too short to tell: for a text that is no use as it is."""
+        return looks_like_list(self._text, 2)
 
-def looks_like_list(text: str) -> bool:
-    """Whether a text looks like a list of texts, each of them a short line."""
+
+def looks_like_list(text: str, fewest: int = FEWEST) -> bool:
+    """Whether a text looks like a list of ``fewest`` texts or more, each of them a short line."""
     lines = lines_of(text.rstrip())
-    if len(lines) < FEWEST or not all(lines):
+    if len(lines) < fewest or not all(lines):
         return False
 
     def share(matches: Iterable[object]) -> float:

@@ -60,6 +60,7 @@ class Statistics(msgspec.Struct, frozen=True, kw_only=True):
         distinct: distinct documents of both parts; 0 if files are documents.
         blank: lines that were left out because they are blank; 0 unless lines are documents.
         is_list: whether the text looks like a list of short lines, though files are documents.
+        may_be_list: the same of a text that may be too short to tell.
         beginnings: what the model learns to begin a text as.
         ends: whether enough documents end in the training part to learn how they do.
         frequency_loss: nats per token of the validation part (of the training part if there is
@@ -77,6 +78,7 @@ class Statistics(msgspec.Struct, frozen=True, kw_only=True):
     distinct: int = 0
     blank: int = 0
     is_list: bool = False
+    may_be_list: bool = False
     beginnings: Beginnings = "document"
     ends: bool = True
     frequency_loss: float | None = None
@@ -223,10 +225,11 @@ class _Text:
         parts = (self.corpus,) if self.valid is None else (self.corpus, self.valid)
         self.draw = DocumentDraw(0 if self.valid else config.valid_fraction, config.seed)
         watch = self.draw.see if config.division.within_files else None
-        self.fingerprints = [part.fingerprint(watch) for part in parts]
-        _check_delimiter(self.corpus, self.fingerprints[0])
-        if watch and config.valid_fraction and not self.valid and self.draw.all_alike:
-            raise _alike_error(self.corpus, self.fingerprints[0].documents)
+        with self.corpus.notes.kept_by_errors():
+            self.fingerprints = [part.fingerprint(watch) for part in parts]
+            _check_delimiter(self.corpus, self.fingerprints[0])
+            if watch and config.valid_fraction and not self.valid and self.draw.all_alike:
+                raise _alike_error(self.corpus, self.fingerprints[0].documents)
 
     @property
     def sha256(self) -> str:
@@ -239,6 +242,7 @@ class _Text:
             statistics,
             blank=sum(fingerprint.blank for fingerprint in self.fingerprints),
             is_list=any(fingerprint.is_list for fingerprint in self.fingerprints),
+            may_be_list=any(fingerprint.may_be_list for fingerprint in self.fingerprints),
         )
 
     def divided(self) -> Iterator[tuple[bool, Chunk]]:

@@ -26,6 +26,7 @@ from charlstm.config import CorpusConfig, Division, TokenizerConfig
 from charlstm.corpus.division import NAMES
 from charlstm.corpus.line_hashes import LineHashes
 from charlstm.corpus.reading import EMBEDDED, STDIN, STRINGS
+from charlstm.corpus.short_lines import HINT
 from charlstm.corpus.sources import display_name
 from charlstm.corpus.spool import spooled_stdin, spooled_strings
 from charlstm.dataset.prepare import Prepared, prepare
@@ -113,16 +114,17 @@ def new_run(request: Request, stdin: Path | None, workers: int = 1) -> Run:
     model = None
     if parent:
         model = parent.config.model.replace(vocab_size=prepared.tokenizer.vocab_size)
-    plan = _plan(
-        prepared,
-        request.corpus,
-        tokenizing,
-        request.size,
-        request.choices,
-        model=model,
-        processors=workers * (request.threads or processor_count()),
-        rate_scale=FINE_TUNING_RATE if parent else 1.0,
-    )
+    with _notes_kept(prepared):
+        plan = _plan(
+            prepared,
+            request.corpus,
+            tokenizing,
+            request.size,
+            request.choices,
+            model=model,
+            processors=workers * (request.threads or processor_count()),
+            rate_scale=FINE_TUNING_RATE if parent else 1.0,
+        )
     lines = _lines_to_keep(request.corpus, prepared, parent)
     folder = request.output or free_folder(CHECKPOINTS, prepared.name)
     config = RunConfig(
@@ -154,6 +156,18 @@ def new_run(request: Request, stdin: Path | None, workers: int = 1) -> Run:
         ),
         parent=parent,
     )
+
+
+@contextlib.contextmanager
+def _notes_kept(prepared: Prepared) -> Iterator[None]:
+    """Add the notes on a text to an error about it."""
+    try:
+        yield
+    except CorpusError as error:
+        hint = (HINT,) if prepared.statistics.may_be_list else ()
+        for sentence in (*prepared.notes, *hint):
+            error.add_note(sentence)
+        raise
 
 
 def resumed_run(folder: Path) -> Run:

@@ -292,3 +292,30 @@ def test_samples_during_training_are_divided(charlstm, here):
     done = charlstm("train", "text.txt", "--delimiter", "====", "-o", "model", *options)
     assert done.status == 0
     assert done.err.splitlines().count("    | ====") == 4
+
+
+# Notes on texts that are refused
+
+
+@pytest.mark.parametrize("text", ["ann\nbob\ncy\ndora\nemil\n", "Ann\r\nBob\r\n", "ann\rbo\rcy\r"])
+def test_a_short_list_gets_a_hint_with_the_error(trial, text):
+    done = trial(text)
+    hint, error = done.err.splitlines()
+    assert "add --lines" in hint
+    assert "too short" in error
+    assert "--lines" not in trial(text, "-q").err
+    assert "add --lines" not in trial(text, "--lines").err
+    for other in ("It rained.\nIt rained all night.\n", "one line alone", "a: b\nc: d\n"):
+        assert_error(trial(other), 1, "too short")
+
+
+@pytest.mark.parametrize("options", [[], ["--lines"], ["--delimiter", "%"]])
+def test_skipped_files_are_told_with_the_error(charlstm, here, options):
+    (here / "texts").mkdir()
+    (here / "texts" / "a.txt").write_text("one line alone\n")
+    (here / "texts" / "book.pdf").write_bytes(b"%PDF-1.4\n%\xe2\xe3\xcf\xd3\n1 0 obj\n")
+    done = charlstm("train", "texts", "--dry-run", *options)
+    skipped, error = done.err.splitlines()
+    assert (done.status, error[:6]) == (1, "Error:")
+    assert "book.pdf" in skipped
+    assert "book.pdf" not in charlstm("train", "texts", "--dry-run", "-q", *options).err

@@ -82,3 +82,12 @@ def test_only_the_beginning_is_looked_at():
     )
     finder.add("It rained, and it rained; nobody knew why.\n" * 10_000)
     assert finder.found
+
+
+def test_a_list_may_be_short():
+    finder = ListFinder()
+    finder.add("Ann\nBob\n")
+    assert (finder.found, finder.may_be_short) == (False, True)
+    finder = ListFinder()
+    finder.add("It rained.\nNobody came.\n")
+    assert not finder.may_be_short
