@@ -130,10 +130,7 @@ def new_run(request: Request, stdin: Path | None, workers: int = 1) -> Run:
     config = RunConfig(
         format=schema.FORMAT,
         charlstm=__version__,
-        corpus=request.corpus.replace(
-            addresses=tuple(map(display_name, request.corpus.addresses)),
-            valid=tuple(map(display_name, request.corpus.valid)),
-        ),
+        corpus=_shown(request.corpus),
         tokenizer=tokenizing,
         model=plan.model,
         train=plan.train,
@@ -150,10 +147,7 @@ def new_run(request: Request, stdin: Path | None, workers: int = 1) -> Run:
         sha256,
         stdin=stdin,
         lines=lines,
-        corpus=Addresses(
-            addresses=tuple(map(_absolute, request.corpus.addresses)),
-            valid=tuple(map(_absolute, request.corpus.valid)),
-        ),
+        corpus=_full_addresses(request.corpus),
         parent=parent,
     )
 
@@ -264,6 +258,20 @@ def _absolute(address: str) -> str:
     exists = path.is_file() if address == EMBEDDED else path.exists()
     is_found = exists or any(mark in address for mark in "*?[")
     return str(path.absolute()) if is_found else address
+
+
+def _shown(corpus: CorpusConfig) -> CorpusConfig:
+    """Return a corpus whose addresses are names to show."""
+    return corpus.replace(
+        addresses=tuple(map(display_name, corpus.addresses)),
+        valid=tuple(map(display_name, corpus.valid)),
+    )
+
+
+def _full_addresses(corpus: CorpusConfig) -> Addresses:
+    return Addresses(
+        addresses=tuple(map(_absolute, corpus.addresses)), valid=tuple(map(_absolute, corpus.valid))
+    )
 
 
 def _located(corpus: CorpusConfig, progress: Progress) -> CorpusConfig:
