@@ -99,15 +99,15 @@ output = OptionGroup("Output")
 )
 @what.flag(
     "--novel",
-    help="Draw again what is a line of the text trained on (not of what validated); needs a model "
-    "of --lines. Of --paragraphs or --delimiter: what is a document of it.",
+    help="Reject samples that occur as a line, or as a document, in the training text. Needs a "
+    "model trained with --lines, --paragraphs or --delimiter.",
 )
 @what.file(
     "--against",
     multiple=True,
-    help="Draw again what is a line, or such a document, of this file; repeatable.",
+    help="Reject samples that occur as a line, or as a document, in this file; repeatable.",
 )
-@what.flag("--unique", help="Draw again what was drawn before.")
+@what.flag("--unique", help="Reject samples that repeat an earlier one.")
 @what.count(
     "--beam",
     most=1024,

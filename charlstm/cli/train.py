@@ -44,11 +44,11 @@ output = OptionGroup("Checkpoint and output")
     "--lines",
     help="Each line is a document of its own (names, titles, log lines); default: each file is.",
 )
-@text.flag("--paragraphs", help="Each paragraph is one: what is between blank lines.")
+@text.flag("--paragraphs", help="Each paragraph is a document; blank lines divide them.")
 @text(
     "--delimiter",
     metavar="TEXT",
-    help="What is between lines that equal TEXT is one: '====', '%', '<|endoftext|>'.",
+    help="Lines that equal TEXT divide a file into documents: '====', '%', '<|endoftext|>'.",
 )
 @text.flag(
     "--no-index",

@@ -91,7 +91,7 @@ class Notes:
             found.append(f"Skipped {files}: {what_files_are(self._skipped)}")
         for encoding in dict.fromkeys(self._guessed.values()):
             names = [name for name, guess in self._guessed.items() if guess == encoding]
-            found.append(f"Read as {encoding}, which was guessed: {_named(names)}")
+            found.append(f"Guessed the encoding {encoding} for {_named(names)}")
         if self._html:
             found.append(
                 f"HTML is read with its tags ({_named(list(self._html))}): to read its text alone, "

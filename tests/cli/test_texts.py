@@ -100,7 +100,7 @@ def test_the_guess_of_an_encoding(charlstm, prose, files):
         noted = charlstm(command, prose, "russian.txt", "--encoding", "auto")
         assert "Read as koi8-r" in noted.err
     planned = charlstm("train", "russian.txt", "--dry-run", "--encoding", "auto")
-    assert "Read as koi8-r, which was guessed: russian.txt\n" in planned.err
+    assert "Guessed the encoding koi8-r for russian.txt\n" in planned.err
 
 
 @pytest.mark.parametrize("command", [*COMMANDS, "train"])
