@@ -25,10 +25,12 @@ def nfd(text):
 @pytest.fixture(scope="session")
 def models(trained_once):
     return {
-        "nfc": trained_once("composed", TEXT),
-        "nfd": trained_once("decomposed", nfd(TEXT)),
-        "both": trained_once("both", TEXT + nfd(TEXT)),
-        "normalized": trained_once("normalized", TEXT + nfd(TEXT), "--normalize", "nfc"),
+        "nfc": trained_once("composed", TEXT, "--steps", "60"),
+        "nfd": trained_once("decomposed", nfd(TEXT), "--steps", "60"),
+        "both": trained_once("both", TEXT + nfd(TEXT), "--steps", "60"),
+        "normalized": trained_once(
+            "normalized", TEXT + nfd(TEXT), "--normalize", "nfc", "--steps", "60"
+        ),
         "names": trained_once("composed-names", nfd(NAMES), "--lines", "--normalize", "nfc"),
     }
 
