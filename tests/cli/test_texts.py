@@ -98,7 +98,7 @@ def test_the_guess_of_an_encoding(charlstm, prose, files):
         assert guessed == right
         assert right.status == 0
         noted = charlstm(command, prose, "russian.txt", "--encoding", "auto")
-        assert "Read as koi8-r" in noted.err
+        assert "Guessed the encoding koi8-r for russian.txt" in noted.err
     planned = charlstm("train", "russian.txt", "--dry-run", "--encoding", "auto")
     assert "Guessed the encoding koi8-r for russian.txt\n" in planned.err
 
