@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from charlstm.dataset.store import StoredIds, ring_of
+from charlstm.dataset.store import StoredIds, ring_of, token_counts
 from charlstm.tokenizer.base import END_OF_DOCUMENT, UNKNOWN
 
 # The share of rows that training takes from where a text may begin, instead of from its stream. It
@@ -45,9 +45,7 @@ def replacement_rates(
     Returns:
         float64 [vocab_size], from 0 to ``REPLACEMENT_RATE``; 0 for all but the rarest characters.
     """
-    counts = np.zeros(vocab_size, np.int64)
-    for start in range(0, train.size, 1 << 24):
-        counts += np.bincount(train[start : start + (1 << 24)], minlength=vocab_size)
+    counts = token_counts(train, vocab_size)
     seen = character_ids[counts[character_ids] > 0]
     by_rarity = seen[np.argsort(counts[seen], kind="stable")]
     rare = by_rarity[np.cumsum(counts[by_rarity]) <= RARE_SHARE * train.size]

@@ -2,7 +2,7 @@
 
 Token ids and the text of each id go in, positions come out. A model of one long file reads its
 beginning once an epoch, so it does not learn how texts begin. Training lets it begin at some of
-these positions too (see ``batches``). This module does not know files or how ids are stored.
+these positions too (see ``batches``). This module does not know where the text came from.
 """
 
 from __future__ import annotations

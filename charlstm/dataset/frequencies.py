@@ -6,11 +6,8 @@ Token ids go in, nats per token come out. This module does not know text or mode
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-from charlstm.dataset.store import StoredIds
-
-_BLOCK = 2**24
+from charlstm.dataset.store import StoredIds, token_counts
 
 
 def frequency_loss(train: StoredIds, text: StoredIds, vocab_size: int) -> float | None:
@@ -28,13 +25,6 @@ def frequency_loss(train: StoredIds, text: StoredIds, vocab_size: int) -> float 
     """
     if text.size < 2:
         return None
-    smoothed = _counts(train, vocab_size) + 1
+    smoothed = token_counts(train, vocab_size) + 1
     surprises = np.log(smoothed.sum()) - np.log(smoothed)
-    return float(_counts(text[1:], vocab_size) @ surprises) / (text.size - 1)
-
-
-def _counts(ids: StoredIds, vocab_size: int) -> NDArray[np.int64]:
-    counts = np.zeros(vocab_size, np.int64)
-    for start in range(0, ids.size, _BLOCK):
-        counts += np.bincount(ids[start : start + _BLOCK], minlength=vocab_size)
-    return counts
+    return float(token_counts(text[1:], vocab_size) @ surprises) / (text.size - 1)

@@ -22,6 +22,8 @@ TRAIN_FILE = "train.bin"
 VALID_FILE = "valid.bin"
 STARTS_FILE = "starts.bin"
 
+_BLOCK = 2**24  # ids that are counted at a time
+
 
 class Encoded(NamedTuple):
     """The ids of a chunk of text, [N]."""
@@ -65,6 +67,14 @@ def ring_of(train: StoredIds) -> StoredIds:
     The one at its start follows the last token then.
     """
     return train[:-1] if train.size > 1 and train[-1] == END_OF_DOCUMENT else train
+
+
+def token_counts(ids: StoredIds, vocab_size: int) -> NDArray[np.int64]:
+    """Return how often each id occurs, int64 [vocab_size]; the ids are read block by block."""
+    counts = np.zeros(vocab_size, np.int64)
+    for start in range(0, ids.size, _BLOCK):
+        counts += np.bincount(ids[start : start + _BLOCK], minlength=vocab_size)
+    return counts
 
 
 def smallest_dtype(vocab_size: int) -> np.dtype[np.unsignedinteger]:

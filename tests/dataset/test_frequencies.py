@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charlstm.dataset import frequencies
+from charlstm.dataset import store
 from charlstm.dataset.frequencies import frequency_loss
 from tests.dataset.helpers import levels, prepared, written
 
@@ -25,7 +25,7 @@ def test_it_is_the_mean_surprise_at_smoothed_frequencies(train, text):
     expected = -np.mean([np.log(shares[token]) for token in text[1:]])
     assert loss == pytest.approx(expected)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(frequencies, "_BLOCK", 5)
+        patch.setattr(store, "_BLOCK", 5)
         assert frequency_loss(train, text, 7) == loss
 
 
