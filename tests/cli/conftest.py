@@ -1,4 +1,4 @@
-"""A way to call the command line in the process of the tests."""
+"""A way to call the command line in the process of the tests, and a text to train on."""
 
 import os
 from typing import NamedTuple
@@ -6,6 +6,7 @@ from typing import NamedTuple
 import pytest
 
 from charlstm.cli.app import run_command_line
+from tests.cli.helpers import TEXT
 
 
 class Result(NamedTuple):
@@ -31,3 +32,11 @@ def charlstm(capfd, monkeypatch, tmp_path):
         return Result(status, captured.out, captured.err)
 
     return run
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    """Write a text and return its path."""
+    path = tmp_path / "tale.txt"
+    path.write_bytes(TEXT.encode())
+    return path

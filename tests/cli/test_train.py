@@ -33,13 +33,6 @@ LEARNS = ["--steps", "60", "--eval-every", "20", "--learning-rate", "0.05"]
 pytestmark = pytest.mark.usefixtures("compiled_once")
 
 
-@pytest.fixture
-def corpus(tmp_path):
-    path = tmp_path / "tale.txt"
-    path.write_bytes(TEXT.encode())
-    return path
-
-
 def files_below(folder):
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
 

@@ -22,13 +22,6 @@ VALIDATION = (
 pytestmark = pytest.mark.usefixtures("compiled_once")
 
 
-@pytest.fixture
-def corpus(tmp_path):
-    path = tmp_path / "tale.txt"
-    path.write_bytes(TEXT.encode())
-    return path
-
-
 @pytest.mark.parametrize(
     ("text", "options"), [(TEXT, []), (TEXT, ["--level", "word"]), (NAMES, ["--lines"])]
 )
