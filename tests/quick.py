@@ -8,6 +8,7 @@ needs no mark, and this process never loads TensorFlow. Property tests try fewer
 from __future__ import annotations
 
 import importlib.abc
+import os
 import sys
 
 import pytest
@@ -34,8 +35,14 @@ SLOW = (
     "tests/system/test_files.py::test_files_of_other_threads_keep_their_permissions",
 )
 
-# No test may fail because the machine is busy.
-settings.register_profile("charlstm", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# No test may fail because the machine is busy. The examples of one version of a test are the same
+# in each check of a change (CI), and new ones wherever else it runs.
+settings.register_profile(
+    "charlstm",
+    deadline=None,
+    derandomize="CI" in os.environ,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 settings.register_profile("quick", settings.get_profile("charlstm"), max_examples=10)
 settings.load_profile("charlstm")
 
