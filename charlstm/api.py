@@ -122,8 +122,13 @@ class LanguageModel:
         _check(seed, count=count)
         prompts = list(prompts)
         read = [self.normalized(prompt) for prompt in prompts]
+        drawn = generate
+        if config.match is not None:
+            from charlstm.generation.matching import generate_matching
+
+            drawn = generate_matching
         draw = partial(
-            generate,
+            drawn,
             self.engine,
             self.tokenizer,
             config=config.with_texts(self.normalized),

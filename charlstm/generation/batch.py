@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from charlstm.arrays import Doubles, Floats, Ids, Mask
+from charlstm.arrays import Doubles, Floats, Ids
 from charlstm.generation.constraints import ConstraintState
 from charlstm.generation.penalties import EMPTY
 
@@ -142,15 +142,15 @@ class Batch:
             self.limits[row] = self._limit
         self._fill_window(row, start)
 
-    def keep(self, kept: Mask) -> None:
-        """Remove all rows but these, bool [B]."""
-        self.constraints = [self.constraints[row] for row in np.flatnonzero(kept).tolist()]
-        self.state = self.state[:, kept]
-        self.logits, self.tokens, self.sums = self.logits[kept], self.tokens[kept], self.sums[kept]
-        self._uniforms, self._history = self._uniforms[kept], self._history[kept]
+    def take(self, rows: Ids) -> None:
+        """Replace the rows by these, int64 [N], each of which may be taken any number of times."""
+        self.constraints = [self.constraints[row] for row in rows.tolist()]
+        self.state = self.state[:, rows]
+        self.logits, self.tokens, self.sums = self.logits[rows], self.tokens[rows], self.sums[rows]
+        self._uniforms, self._history = self._uniforms[rows], self._history[rows]
         self.numbers = np.arange(len(self.tokens))
-        self.limits = None if self.limits is None else self.limits[kept]
-        self.recent = None if self.recent is None else self.recent[kept]
+        self.limits = None if self.limits is None else self.limits[rows]
+        self.recent = None if self.recent is None else self.recent[rows]
 
     def _fill_window(self, row: int, start: PrefilledPrompt) -> None:
         if self.recent is not None:

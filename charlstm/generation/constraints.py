@@ -52,7 +52,7 @@ class Constraints:
         self._pieces = tokenizer.pieces
         self._spells = tokenizer.spells
         self._length = config.length
-        self._pattern = None if config.match is None else _pattern(config.match, tokenizer)
+        self._pattern = None if config.match is None else pattern_of(config.match, tokenizer)
         self._biases = dict(config.bias) | dict.fromkeys(config.ban, float(_NEVER))
         self._cache: dict[tuple[ConstraintState, int], Floats] = {}
 
@@ -184,8 +184,8 @@ class Constraints:
 
 
 @lru_cache(maxsize=1)
-def _pattern(expression: str, tokenizer: Tokenizer) -> Pattern:
-    """Build a pattern once for all prompts."""
+def pattern_of(expression: str, tokenizer: Tokenizer) -> Pattern:
+    """Return a pattern, built once for all prompts."""
     return Pattern(expression, tokenizer)
 
 

@@ -15,8 +15,8 @@ It does not know files or the command line.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice, starmap
 from typing import Literal, TypeAlias
 
 import msgspec
@@ -28,6 +28,7 @@ from charlstm.engine.inference import MAX_ROWS, Engine
 from charlstm.generation.batch import Batch, PrefilledPrompt, SampleRng
 from charlstm.generation.constraints import Constraints
 from charlstm.generation.filters import likeliest, next_limits, sample
+from charlstm.generation.match_reader import MatchReader, Verdict
 from charlstm.generation.penalties import EMPTY, window_needed
 from charlstm.generation.stopping import Endings, EndReason, PendingText
 from charlstm.metrics import log_normalizers
@@ -98,7 +99,7 @@ def generate(
         tokenizer: the tokenizer the model was trained with.
         prompts: the texts to continue, which may be empty; taken one by one as rows of the batch
             become free, so there may be infinitely many.
-        config: how to draw.
+        config: how to draw, without a pattern (see ``matching``).
         seed: 0 or more; with a sample's index it determines the sample's random numbers.
         first: the index of the first sample.
         on_text: called with a sample's index and the next piece of its text as soon as that can no
@@ -113,12 +114,15 @@ def generate(
     Raises:
         UsageError: if no text satisfies the configuration.
     """
-    decoder = _BatchDecoder(engine, tokenizer, config, seed, on_text, alternatives, ends)
+    decoder = BatchDecoder(
+        engine, tokenizer, config, seed, on_text=on_text, alternatives=alternatives, ends=ends
+    )
+    rows = MAX_ROWS if at_once is None else min(at_once, MAX_ROWS)
     finished: dict[int, Sample] = {}
     due = first
-    rows = MAX_ROWS if at_once is None else min(at_once, MAX_ROWS)
-    for done in decoder.decode(enumerate(prompts, first), rows):
-        finished[done.index] = done
+    for index, done in decoder.decode(decoder.prefill(enumerate(prompts, first)), rows):
+        assert done is not None  # without a reader, every text is a sample
+        finished[index] = done
         while due in finished:
             yield finished.pop(due)
             due += 1
@@ -136,6 +140,13 @@ def excluded_ids(tokenizer: Tokenizer, config: SampleConfig, *, ends: bool) -> I
     """Return the ids that are never drawn; ``ends`` as for ``generate``."""
     excluded = tokenizer.never_generated.astype(np.int64)
     return excluded if ends or config.match else np.append(excluded, END_OF_DOCUMENT)
+
+
+def remembered_ids(tokenizer: Tokenizer) -> Ids:
+    """Return what the penalties see of each token, int64 [V]."""
+    remembered = np.arange(tokenizer.vocab_size)
+    remembered[[i for i, piece in enumerate(tokenizer.pieces) if piece in _LINE_ENDS]] = EMPTY
+    return remembered
 
 
 class TextStreamer:
@@ -168,18 +179,32 @@ class TextStreamer:
 class _Row:
     """A sample being drawn: what the arrays of the batch don't hold of it."""
 
-    __slots__ = ("drawn", "finish_reason", "index", "start", "text")
+    __slots__ = ("drawn", "finish_reason", "index", "reader", "start", "text", "verdict")
 
-    def __init__(self, index: int, start: PrefilledPrompt, text: TextStreamer | None) -> None:
+    def __init__(
+        self,
+        index: int,
+        start: PrefilledPrompt,
+        text: TextStreamer | None,
+        reader: MatchReader | None,
+    ) -> None:
         self.index = index
         self.start = start
         self.text = text
+        self.reader = reader
         self.drawn: list[SampledToken] = []
         self.finish_reason: FinishReason | None = None
+        self.verdict: Verdict | None = None
 
 
-class _BatchDecoder:
-    """Draws samples as one batch, in which the next sample takes the row of a finished one."""
+class BatchDecoder:
+    """Draws samples as one batch, in which the next sample takes the row of a finished one.
+
+    The arguments are those of ``generate``, and:
+
+    Args:
+        reader_of: returns what follows a text after a prompt and ends it; ``None`` for nothing.
+    """
 
     def __init__(
         self,
@@ -187,9 +212,11 @@ class _BatchDecoder:
         tokenizer: Tokenizer,
         config: SampleConfig,
         seed: int,
-        on_text: TextListener | None,
-        alternatives: int | None,
-        ends: bool,
+        *,
+        on_text: TextListener | None = None,
+        alternatives: int | None = None,
+        ends: bool = True,
+        reader_of: Callable[[PrefilledPrompt], MatchReader] | None = None,
     ) -> None:
         config = config.for_level(tokenizer.level)
         self._engine = engine
@@ -199,57 +226,66 @@ class _BatchDecoder:
         self._seed = seed
         self._on_text = on_text
         self._alternatives = alternatives
+        self._reader_of = reader_of
         self._constraints = Constraints(config, tokenizer)
         self._endings = Endings(config)
         self._listens = on_text is not None or alternatives is not None or bool(self._endings)
         self._rng = SampleRng(seed)
         self._never = excluded_ids(tokenizer, config, ends=ends).tolist()
         self._window = window_needed(config)
-        # What the penalties see of each token.
-        self._remembered = np.arange(tokenizer.vocab_size)
-        line_ends = [i for i, piece in enumerate(tokenizer.pieces) if piece in _LINE_ENDS]
-        self._remembered[line_ends] = EMPTY
+        self._remembered = remembered_ids(tokenizer)
 
-    def decode(self, prompts: Iterator[tuple[int, str]], at_once: int) -> Iterator[Sample]:
-        """Draw a sample for each index and prompt; yield each when it is finished."""
-        waiting = self._prefill(prompts)
+    def decode(
+        self, starts: Iterator[tuple[int, PrefilledPrompt]], at_once: int
+    ) -> Iterator[tuple[int, Sample | None]]:
+        """Draw a sample for each index and prompt.
+
+        Yields:
+            Each index, when its sample is finished, and the sample; ``None`` if it is no match.
+        """
+        waiting = starmap(self._row, starts)
         rows = list(islice(waiting, at_once))
         if not rows:
             return
-        starts = [row.start for row in rows]
-        batch = Batch(starts, window=self._window, limit=2 * self._config.mirostat)
+        begun = [row.start for row in rows]
+        batch = Batch(begun, window=self._window, limit=2 * self._config.mirostat)
         while True:
             ids, log_probabilities = self._draw(batch, rows)
             finished = (ids == END_OF_DOCUMENT) | (batch.tokens == self._config.length)
             if self._listens:
                 self._listen(batch, rows, ids, log_probabilities, finished)
+            if self._reader_of:
+                _judge(rows, ids, finished)
             refilled: list[int] = []
             if finished.any():
                 for index in np.flatnonzero(finished).tolist():
-                    yield self._finish(batch, index, rows[index])
+                    last = float(log_probabilities[index])
+                    yield rows[index].index, self._finish(batch, index, rows[index], last)
                 refilled = _refill(rows, finished, waiting)
                 if not rows:
                     return
                 if finished.any():
-                    batch.keep(~finished)
+                    batch.take(np.flatnonzero(~finished))
                     ids = ids[~finished]
             batch.logits, batch.state = self._engine.step(ids, batch.state)
             for index in refilled:
                 batch.begin(index, rows[index].start)
 
-    def _prefill(self, prompts: Iterator[tuple[int, str]]) -> Iterator[_Row]:
+    def prefill(self, prompts: Iterator[tuple[int, str]]) -> Iterator[tuple[int, PrefilledPrompt]]:
         """Read prompts, many at a time and equal ones once."""
         starts: dict[str, PrefilledPrompt] = {}
         while chunk := list(islice(prompts, MAX_ROWS)):
             needed = dict.fromkeys(prompt for _, prompt in chunk)
             starts = {prompt: start for prompt, start in starts.items() if prompt in needed}
-            starts |= self._read([prompt for prompt in needed if prompt not in starts])
-            for index, prompt in chunk:
-                start = starts[prompt]
-                text = TextStreamer(self._endings, start.forced_prefix) if self._listens else None
-                yield _Row(index, start, text)
+            starts |= self.read([prompt for prompt in needed if prompt not in starts])
+            yield from ((index, starts[prompt]) for index, prompt in chunk)
 
-    def _read(self, prompts: list[str]) -> dict[str, PrefilledPrompt]:
+    def _row(self, index: int, start: PrefilledPrompt) -> _Row:
+        text = TextStreamer(self._endings, start.forced_prefix) if self._listens else None
+        return _Row(index, start, text, self._reader_of(start) if self._reader_of else None)
+
+    def read(self, prompts: Sequence[str]) -> dict[str, PrefilledPrompt]:
+        """Read different prompts as one batch."""
         if not prompts:
             return {}
         split = [split_prompt(self._tokenizer, prompt) for prompt in prompts]
@@ -326,9 +362,9 @@ class _BatchDecoder:
                 self._on_text(row.index, shown)
             if self._alternatives is not None:
                 value = float(log_probabilities[index])
-                row.drawn.append(self._drawn(token_id, value, batch.logits[index]))
+                row.drawn.append(self.drawn(token_id, value, batch.logits[index]))
 
-    def _drawn(self, token_id: int, value: float, logits: Floats) -> SampledToken:
+    def drawn(self, token_id: int, value: float, logits: Floats) -> SampledToken:
         """Return a token of log-probability ``value`` with the likeliest tokens beside it."""
         offset = value - float(logits[token_id])  # from logits to log-probabilities
         alternatives = tuple(
@@ -338,23 +374,39 @@ class _BatchDecoder:
         special = special_token(self._tokenizer, token_id)
         return SampledToken(self._pieces[token_id], value, special, alternatives)
 
-    def _finish(self, batch: Batch, index: int, row: _Row) -> Sample:
-        history = batch.history(index)
-        if row.text is None:
+    def _finish(self, batch: Batch, index: int, row: _Row, last: float) -> Sample | None:
+        """Return the sample of a row, given the log-probability of its last token."""
+        history, total = batch.history(index), float(batch.sums[index])
+        if row.verdict is Verdict.NO_MATCH:
+            return None
+        if row.verdict is Verdict.MATCH_BEFORE:
+            history, total = history[:-1], total - last
+            del row.drawn[-1:]
+        if row.text is None or row.verdict:
             text = self._tokenizer.decode(history)[len(row.start.forced_prefix) :]
         else:
             text = "".join(row.text.parts)
+        reason: FinishReason = "end" if row.verdict is Verdict.MATCH_BEFORE else "length"
+        if len(history) and history[-1] == END_OF_DOCUMENT:
+            reason = "end"
         return Sample(
             index=row.index,
             prompt=row.start.prompt,
             text=text,
             tokens=len(history),
             seed=self._seed,
-            finish_reason=row.finish_reason
-            or ("end" if history[-1] == END_OF_DOCUMENT else "length"),
-            mean_log_probability=float(batch.sums[index]) / len(history),
+            finish_reason=row.finish_reason or reason,
+            mean_log_probability=total / max(1, len(history)),
             symbols=None if self._alternatives is None else tuple(row.drawn),
         )
+
+
+def _judge(rows: list[_Row], ids: Ids, finished: Mask) -> None:
+    """Let each row's reader see its token; mark the rows whose text ends with it as finished."""
+    for index, (row, token_id) in enumerate(zip(rows, ids.tolist(), strict=True)):
+        if row.reader and (verdict := row.reader.add(token_id)):
+            row.verdict = verdict
+            finished[index] = True
 
 
 def _refill(rows: list[_Row], finished: Mask, waiting: Iterator[_Row]) -> list[int]:

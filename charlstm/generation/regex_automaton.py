@@ -101,6 +101,32 @@ class Automaton:
                 self._fill(state)
         return self._rows[states, columns]
 
+    def parts(self, state: int) -> tuple[int, ...]:
+        """Return the states that each have one of this state's nodes alone.
+
+        A text leads from a state to a match exactly if it leads there from one of its parts, or the
+        text is empty and the state accepting.
+        """
+        with self._lock:
+            return tuple(
+                self._number(frozenset([node]), accepting=False)
+                for node in sorted(self._sets[state])
+            )
+
+    def all_parts(self) -> tuple[int, ...]:
+        """Return the states that have a single node, of all nodes that lead to a match."""
+        with self._lock:
+            return tuple(
+                self._number(frozenset([node]), accepting=False)
+                for node in sorted(self._nodes.reads)
+                if self._node_distances[node] < NEVER
+            )
+
+    @property
+    def size(self) -> int:
+        """How many parts there may be."""
+        return len(self._nodes.reads)
+
     def _fill(self, state: int) -> None:
         """Compute the state after each character of the alphabet."""
         reads = [self._nodes.reads[node] for node in self._sets[state]]

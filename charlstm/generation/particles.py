@@ -1,0 +1,311 @@
+"""Matches of a pattern that free samples hardly ever find: a search with many texts at a time.
+
+Each sample has some beginnings of texts (particles). All are extended token by token: a token is
+drawn by what the model says of it times how likely a match is to follow, as ``lookahead`` tells.
+The weight of a particle corrects for the difference: after each token, it is the probability of the
+text under the model, by that under which it was drawn. Where few particles have all the weight,
+they take the place of the others. In the end, one is drawn by weight. So samples come close to what
+the model would write if all that does not match were thrown away (twisted sequential Monte Carlo:
+Doucet and Johansen 2011; Lew et al. 2023; Zhao et al. 2024).
+
+A match ends where the model ends the document or wants what the pattern forbids, though within a
+word only if it must. This module does not know text, prompts or how samples are returned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from charlstm.arrays import Doubles, Floats, Ids, Mask
+from charlstm.config import SampleConfig
+from charlstm.engine.inference import Engine
+from charlstm.generation.batch import Batch, PrefilledPrompt
+from charlstm.generation.constraints import Constraints, ConstraintState
+from charlstm.generation.filters import sample
+from charlstm.generation.lookahead import WITHIN_WORD, Lookahead
+from charlstm.generation.pattern import Pattern
+from charlstm.generation.penalties import penalize, window_needed
+from charlstm.generation.word_edges import WordEdges
+from charlstm.metrics import log_normalizers, log_softmax
+from charlstm.tokenizer.base import END_OF_DOCUMENT, Tokenizer
+
+PARTICLES = 32  # of a sample
+SAMPLES_AT_ONCE = 8
+_FEW = 0.5  # the share of the particles, by weight, below which they are drawn anew
+_NOTHING = 1e-3  # the share of the weight at which unfinished particles are given up
+_LEAST = 1e-30
+
+
+@dataclass(frozen=True, slots=True)
+class FoundMatch:
+    """A text that matches.
+
+    Attributes:
+        index: of the sample.
+        ids: its tokens, with the end of the document if it ends with that.
+        log_probability: of the tokens under the model's own distribution, in nats.
+        is_cut: whether it ends because its length is reached.
+    """
+
+    index: int
+    ids: tuple[int, ...]
+    log_probability: float
+    is_cut: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Choices:
+    """What may come next in each of R rows.
+
+    Attributes:
+        weights: logarithms, with the end of the text as END_OF_DOCUMENT, float64 [R, V].
+        values: the part of them that looks ahead, float32 [R, V].
+        ends_document: whether the end would rather be that of the document, bool [R].
+    """
+
+    weights: Doubles
+    values: Floats
+    ends_document: Mask
+
+
+class _Finished(NamedTuple):
+    """A particle that has become a match; see ``FoundMatch``."""
+
+    ids: tuple[int, ...]
+    log_probability: float
+    is_cut: bool
+
+
+class ParticleSearch:
+    """Finds matches.
+
+    Args:
+        engine: a trained model.
+        tokenizer: its tokenizer.
+        config: how to draw, at a temperature above 0; Mirostat is not applied.
+        pattern: that of ``config.match``.
+        lookahead: of the pattern and of the model at this temperature.
+        never: the ids that are never drawn.
+        remembered: what the penalties see of each token, int64 [V].
+        seed: determines, with the index of a sample, its random numbers.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        tokenizer: Tokenizer,
+        config: SampleConfig,
+        pattern: Pattern,
+        lookahead: Lookahead,
+        never: Sequence[int],
+        remembered: Ids,
+        seed: int,
+    ) -> None:
+        self.engine = engine
+        self.length = config.length
+        self.window = window_needed(config)
+        self.remembered = remembered
+        self.seed = seed
+        self.words = WordEdges(tokenizer)
+        self._config = config
+        self._constraints = Constraints(config, tokenizer)
+        self._filters = config.replace(temperature=1.0, mirostat=0.0)
+        self._never = list(never)
+        self._pattern = pattern
+        self._lookahead = lookahead
+        self._has_text = np.array([bool(piece) for piece in tokenizer.pieces])
+        self._end_weights: dict[tuple[int, bool], Doubles] = {}
+
+    def run(self, starts: Sequence[tuple[int, PrefilledPrompt]]) -> Iterator[FoundMatch]:
+        """Yield a match for each index and prompt, in any order."""
+        for first in range(0, len(starts), SAMPLES_AT_ONCE):
+            yield from _Swarm(self, starts[first : first + SAMPLES_AT_ONCE]).run()
+
+    def choices(self, batch: Batch, in_word: Mask) -> _Choices:
+        """Weigh what may come next in each row.
+
+        Args:
+            batch: the rows, all with as many tokens.
+            in_word: whether the text of each ends with a letter, bool [R].
+        """
+        written = int(batch.tokens[0])
+        left = self.length - written - 1
+        logits = batch.logits.copy()
+        logits[:, self._never] = -np.inf
+        if batch.recent is not None:
+            logits = penalize(logits, batch.recent, self._config)
+        factor = np.float32(1 / self._config.temperature)
+        own = log_softmax(logits * factor)
+        probabilities = np.exp(own)
+        # The texts are at few different places of the pattern.
+        places = list(zip(batch.constraints, in_word.tolist(), strict=True))
+        numbers = {place: number for number, place in enumerate(dict.fromkeys(places))}
+        looks = [self._looks(*place, written, left) for place in numbers]
+        added, values, ends = (np.stack(parts) for parts in zip(*looks, strict=True))
+        which = [numbers[place] for place in places]
+        end = np.add.reduce(probabilities * ends[which], axis=1)
+        looked_ahead = values[which]
+        weights = own + added[which] * factor + looked_ahead
+        may_end = added[which, END_OF_DOCUMENT] > -np.inf
+        weights[:, END_OF_DOCUMENT] = np.where(may_end, np.log(end + _LEAST), -np.inf)
+        looked_ahead[:, END_OF_DOCUMENT] = 0
+        return _Choices(weights, looked_ahead, 2 * probabilities[:, END_OF_DOCUMENT] > end)
+
+    def _looks(
+        self, state: ConstraintState | None, in_word: bool, written: int, left: int
+    ) -> tuple[Floats, Floats, Doubles]:
+        """Return what is added to the logits, the values, and the weights of an end, all [V]."""
+        assert state is not None  # there is a pattern
+        reached = state.pattern_state
+        return (
+            self._constraints.adjustment(state, written),
+            self._lookahead.logs(reached, left, spelling=state.spelling),
+            self._end_weight(reached, in_word),
+        )
+
+    def draw(self, weights: Doubles, uniforms: Doubles) -> Ids:
+        """Draw the next id of each row, int64 [R]."""
+        return sample(weights.astype(np.float32), uniforms, self._filters)
+
+    def after(self, state: ConstraintState | None, token_id: int) -> ConstraintState | None:
+        """Return how far a text has come after a token."""
+        return None if state is None else self._constraints.after(state, token_id)
+
+    def _end_weight(self, state: int, in_word: bool) -> Doubles:
+        """Return how much each token speaks for an end in its place, float64 [V]."""
+        key = state, in_word
+        if key not in self._end_weights:
+            alive = self._pattern.are_alive(self._pattern.after(state))
+            weight = (self._has_text & ~alive).astype(np.float64)
+            if in_word:
+                weight[self.words.begins & ~alive] = WITHIN_WORD
+            weight[END_OF_DOCUMENT] = 1.0
+            self._end_weights[key] = weight
+        return self._end_weights[key]
+
+
+class _Swarm:
+    """The particles of some samples, which advance together.
+
+    A particle has a place, of which each sample has ``PARTICLES``. While it is not finished, it has
+    a row of the batch too, in the order of the places.
+    """
+
+    def __init__(
+        self, search: ParticleSearch, starts: Sequence[tuple[int, PrefilledPrompt]]
+    ) -> None:
+        self._search = search
+        self._indices = [index for index, _ in starts]
+        self._waiting = set(range(len(starts)))  # the numbers of the samples to come
+        self._rngs = [_rng(search.seed, index) for index, _ in starts]
+        rows = [start for _, start in starts for _ in range(PARTICLES)]
+        self._batch = Batch(rows, window=search.window, limit=0.0)
+        self._in_word = np.array([search.words.ends_within(start.prompt) for start in rows])
+        self._places = np.arange(len(rows))  # of the rows
+        self._weights = np.zeros(len(rows))  # logarithms
+        self._looked_ahead = np.zeros(len(rows))  # the part of them that looks ahead
+        self._finished: list[_Finished | None] = [None] * len(rows)
+
+    def run(self) -> Iterator[FoundMatch]:
+        """Yield the match of each sample."""
+        batch = self._batch
+        while True:
+            choices = self._search.choices(batch, self._in_word)
+            self._weights[self._places] += log_normalizers(choices.weights)
+            self._weights[self._places] -= self._looked_ahead[self._places]
+            uniforms = np.stack([rng.random(PARTICLES + 1) for rng in self._rngs])
+            choices = self._draw_anew(choices, uniforms[:, 0])
+            ids = self._search.draw(choices.weights, uniforms[:, 1:].ravel()[self._places])
+            ids = self._extend(choices, ids)
+            for number in sorted(self._waiting):
+                if found := self._chosen(number):
+                    yield found
+            if not self._waiting:
+                return
+            kept = np.flatnonzero(np.isin(self._places // PARTICLES, [*self._waiting]))
+            self._take(kept)
+            batch.logits, batch.state = self._search.engine.step(ids[kept], batch.state)
+
+    def _extend(self, choices: _Choices, ids: Ids) -> Ids:
+        """Add a token to each row, and remove those that end; return the ids of the others."""
+        batch, search = self._batch, self._search
+        own = batch.logits[batch.numbers, ids] - log_normalizers(batch.logits)
+        ends = ids == END_OF_DOCUMENT
+        for row in np.flatnonzero(ends).tolist():
+            last = (END_OF_DOCUMENT,) if choices.ends_document[row] else ()
+            total = float(batch.sums[row]) + (float(own[row]) if last else 0.0)
+            self._finish(row, (*batch.history(row).tolist(), *last), total, is_cut=False)
+        kept = np.flatnonzero(~ends)
+        ids = ids[kept]
+        self._take(kept)
+        self._looked_ahead[self._places] = choices.values[kept, ids]
+        batch.append(ids, own[kept], search.remembered[ids])
+        states = zip(batch.constraints, ids.tolist(), strict=True)
+        batch.constraints = [search.after(*each) for each in states]
+        self._in_word = search.words.after(self._in_word, ids)
+        if len(ids) and batch.tokens[0] == search.length:
+            for row, total in enumerate(batch.sums.tolist()):
+                self._finish(row, tuple(batch.history(row).tolist()), total, is_cut=True)
+            self._take(ids[:0])
+        return ids
+
+    def _finish(self, row: int, ids: tuple[int, ...], total: float, *, is_cut: bool) -> None:
+        place = int(self._places[row])
+        self._looked_ahead[place] = 0
+        self._finished[place] = _Finished(ids, total, is_cut)
+
+    def _chosen(self, number: int) -> FoundMatch | None:
+        """Return the match of a sample if its other particles hardly count."""
+        here = slice(number * PARTICLES, (number + 1) * PARTICLES)
+        finished = self._finished[here]
+        weights = self._weights[here]
+        shares = np.exp(weights - weights.max())
+        done = shares * np.array([each is not None for each in finished])
+        if done.sum() < (1 - _NOTHING) * shares.sum():
+            return None
+        self._waiting.remove(number)
+        goal = self._rngs[number].random() * done.sum()
+        chosen = finished[int((done.cumsum() > goal).argmax())]
+        assert chosen is not None  # its share is not 0
+        index = self._indices[number]
+        return FoundMatch(index, chosen.ids, chosen.log_probability, chosen.is_cut)
+
+    def _draw_anew(self, choices: _Choices, uniforms: Doubles) -> _Choices:
+        """Let heavy particles take the place of light ones (systematic resampling)."""
+        source = np.arange(len(self._weights))
+        for number in sorted(self._waiting):
+            here = slice(number * PARTICLES, (number + 1) * PARTICLES)
+            weights = self._weights[here]
+            shares = np.exp(weights - weights.max())
+            total = shares.sum()
+            if total**2 >= _FEW * PARTICLES * (shares**2).sum():
+                continue
+            goals = (uniforms[number] + np.arange(PARTICLES)) / PARTICLES * total
+            drawn = np.searchsorted(shares.cumsum(), goals, side="right")
+            source[here] = here.start + drawn.clip(max=PARTICLES - 1)
+            self._weights[here] = weights.max() + np.log(total / PARTICLES)
+        if (source[:-1] < source[1:]).all():
+            return choices
+        rows = np.full(len(source), -1)
+        rows[self._places] = np.arange(len(self._places))
+        taken = rows[source]
+        taken = taken[taken >= 0]
+        places = np.flatnonzero(rows[source] >= 0)
+        self._looked_ahead = self._looked_ahead[source]
+        self._finished = [self._finished[place] for place in source.tolist()]
+        self._take(taken)
+        self._places = places
+        return _Choices(choices.weights[taken], choices.values[taken], choices.ends_document[taken])
+
+    def _take(self, rows: Ids) -> None:
+        self._batch.take(rows)
+        self._in_word, self._places = self._in_word[rows], self._places[rows]
+
+
+def _rng(seed: int, index: int) -> np.random.Generator:
+    """Return a sample's own random numbers, others than those of ``SampleRng``."""
+    return np.random.default_rng([seed, index % 2**32, index >> 32, 0, 0, 1])

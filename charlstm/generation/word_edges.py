@@ -1,0 +1,46 @@
+"""Where tokens begin and end within words: with a letter, a mark or a digit."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from charlstm.arrays import Ids, Mask
+from charlstm.tokenizer.base import Tokenizer
+from charlstm.tokenizer.segmentation import Kind, kind_of
+
+_IN_WORDS = (Kind.LETTER, Kind.MARK, Kind.DIGIT)
+
+
+class WordEdges:
+    """The edges of the tokens of one tokenizer.
+
+    Attributes:
+        begins: whether a token begins within a word, bool [V].
+    """
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        pieces = tokenizer.pieces
+        known = {
+            character: kind_of(character) in _IN_WORDS
+            for character in {edge for piece in pieces if piece for edge in (piece[0], piece[-1])}
+        }
+        self.begins: Mask = np.array([known.get(piece[:1], False) for piece in pieces])
+        self._ends: Mask = np.array([known.get(piece[-1:], False) for piece in pieces])
+        self._has_text: Mask = np.array([bool(piece) for piece in pieces])
+
+    def ends_within(self, text: str) -> bool:
+        """Return whether a text ends within a word."""
+        return bool(text) and kind_of(text[-1]) in _IN_WORDS
+
+    def after(self, in_word: Mask, ids: Ids) -> Mask:
+        """Return whether texts end within a word after one more token, bool [N].
+
+        Args:
+            in_word: whether they did before, bool [N].
+            ids: the tokens, int64 [N]; those without text change nothing.
+        """
+        return np.where(self._has_text[ids], self._ends[ids], in_word)
+
+    def is_within_after(self, in_word: bool, token_id: int) -> bool:
+        """Return the same for one text."""
+        return bool(self._ends[token_id]) if self._has_text[token_id] else in_word
