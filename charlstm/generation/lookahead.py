@@ -91,7 +91,7 @@ class Lookahead:
     def _end_masses(self, table: NDArray[np.int32], words: WordEdges) -> Doubles:
         """Return the weight of the end of a match in each context, float64 [K]."""
         chain = self._chain
-        forbidden: Mask = ~self._pattern.are_alive(table).any(axis=0)
+        forbidden = np.logical_not(self._pattern.are_alive(table).any(axis=0))
         forbidden[END_OF_DOCUMENT] = True
         plain = chain.probabilities[: chain.spelling]
         ends = np.zeros(len(chain.probabilities))

@@ -11,7 +11,6 @@ This module does not know files or the command line.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from functools import cached_property
 from itertools import islice
 from typing import NamedTuple
@@ -23,7 +22,6 @@ from charlstm.config import SampleConfig
 from charlstm.engine.inference import MAX_ROWS, Engine
 from charlstm.generation.batch import PrefilledPrompt
 from charlstm.generation.beam import beam_search
-from charlstm.generation.constraints import Constraints, pattern_of
 from charlstm.generation.decoder import (
     BatchDecoder,
     Sample,
@@ -32,11 +30,9 @@ from charlstm.generation.decoder import (
     excluded_ids,
     remembered_ids,
 )
-from charlstm.generation.lookahead import Lookahead
+from charlstm.generation.match_guide import MatchGuide, Progress
 from charlstm.generation.match_reader import MatchReader
 from charlstm.generation.particles import PARTICLES, FoundMatch, ParticleSearch
-from charlstm.generation.token_chain import token_chain
-from charlstm.generation.word_edges import WordEdges
 from charlstm.metrics import log_normalizers
 from charlstm.tokenizer.base import Tokenizer
 
@@ -75,11 +71,10 @@ def generate_matching(
 
 
 class _Start(NamedTuple):
-    """A prompt that has been read, without the pattern and with it; the state of the pattern."""
+    """A prompt that has been read, and how far it comes on the way to a match."""
 
-    free: PrefilledPrompt
-    constrained: PrefilledPrompt
-    state: int
+    prompt: PrefilledPrompt
+    progress: Progress
 
 
 class _Matcher:
@@ -100,9 +95,9 @@ class _Matcher:
         self._seed = seed
         self._alternatives = alternatives
         self._ends = ends
-        self._pattern = pattern_of(config.match, tokenizer)
-        self._words = WordEdges(tokenizer)
-        self._constraints = Constraints(config, tokenizer)
+        self._guide = MatchGuide(
+            engine, tokenizer, config, temperature=config.temperature or 1.0, ends=ends
+        )
         self._starts: dict[str, _Start] = {}
         self._free = BatchDecoder(
             engine,
@@ -138,7 +133,7 @@ class _Matcher:
         if not left:
             return
         if self._config.temperature:
-            starts = [(index, self._starts[prompt].constrained) for index, prompt in left.items()]
+            starts = [(index, *self._starts[prompt]) for index, prompt in left.items()]
             for match in self._search.run(starts):
                 yield self._sample(match, prompts[match.index])
         else:
@@ -151,25 +146,22 @@ class _Matcher:
         read = self._free.read([prompt for prompt in needed if prompt not in self._starts])
         for prompt, start in read.items():
             before = prompt.removesuffix(start.forced_prefix)
-            state = self._constraints.start(before, start.forced_prefix)
-            assert state is not None  # there is a pattern
-            constrained = replace(start, constraints=state)
-            self._starts[prompt] = _Start(start, constrained, state.pattern_state)
+            self._starts[prompt] = _Start(start, self._guide.start(before, start.forced_prefix))
 
     def _reader(self, start: PrefilledPrompt) -> MatchReader:
-        prompt = start.prompt.removesuffix(start.forced_prefix)
+        progress = self._starts[start.prompt].progress
         return MatchReader(
-            self._pattern,
-            self._words,
-            self._starts[start.prompt].state,
-            in_word=self._words.ends_within(prompt),
+            self._guide.pattern,
+            self._guide.words,
+            progress.constraints.pattern_state,
+            in_word=progress.in_word,
             length=self._config.length,
         )
 
     def _draw_freely(self, prompts: dict[int, str], draws: range) -> dict[int, Sample]:
         """Return the first match among some draws of each sample, by index."""
         numbered = (
-            (index + draw * _DRAW, self._starts[prompt].free)
+            (index + draw * _DRAW, self._starts[prompt].prompt)
             for index, prompt in prompts.items()
             for draw in draws
         )
@@ -182,17 +174,11 @@ class _Matcher:
 
     @cached_property
     def _search(self) -> ParticleSearch:
-        config, tokenizer = self._config, self._tokenizer
-        chain = token_chain(self._engine, tokenizer, config.temperature, ends=self._ends)
+        free = self._config.replace(match=None)
+        never = excluded_ids(self._tokenizer, free, ends=self._ends).tolist()
+        remembered = remembered_ids(self._tokenizer)
         return ParticleSearch(
-            self._engine,
-            tokenizer,
-            config,
-            self._pattern,
-            Lookahead(self._pattern, chain, self._words, config.length),
-            excluded_ids(tokenizer, config.replace(match=None), ends=self._ends).tolist(),
-            remembered_ids(tokenizer),
-            self._seed,
+            self._engine, self._guide, self._config, never, remembered, self._seed
         )
 
     def _likeliest(self, prompts: dict[int, str]) -> Iterator[Sample]:
@@ -211,7 +197,7 @@ class _Matcher:
             yield msgspec.structs.replace(known[prompt], index=index, seed=self._seed)
 
     def _sample(self, match: FoundMatch, prompt: str) -> Sample:
-        start = self._starts[prompt].free
+        start = self._starts[prompt].prompt
         return Sample(
             index=match.index,
             prompt=prompt,

@@ -8,8 +8,7 @@ they take the place of the others. In the end, one is drawn by weight. So sample
 the model would write if all that does not match were thrown away (twisted sequential Monte Carlo:
 Doucet and Johansen 2011; Lew et al. 2023; Zhao et al. 2024).
 
-A match ends where the model ends the document or wants what the pattern forbids, though within a
-word only if it must. This module does not know text, prompts or how samples are returned.
+This module does not know text or how samples are returned.
 """
 
 from __future__ import annotations
@@ -24,14 +23,11 @@ from charlstm.arrays import Doubles, Floats, Ids, Mask
 from charlstm.config import SampleConfig
 from charlstm.engine.inference import Engine
 from charlstm.generation.batch import Batch, PrefilledPrompt
-from charlstm.generation.constraints import Constraints, ConstraintState
 from charlstm.generation.filters import sample
-from charlstm.generation.lookahead import WITHIN_WORD, Lookahead
-from charlstm.generation.pattern import Pattern
+from charlstm.generation.match_guide import MatchGuide, Progress
 from charlstm.generation.penalties import penalize, window_needed
-from charlstm.generation.word_edges import WordEdges
 from charlstm.metrics import log_normalizers, log_softmax
-from charlstm.tokenizer.base import END_OF_DOCUMENT, Tokenizer
+from charlstm.tokenizer.base import END_OF_DOCUMENT
 
 PARTICLES = 32  # of a sample
 SAMPLES_AT_ONCE = 8
@@ -85,10 +81,8 @@ class ParticleSearch:
 
     Args:
         engine: a trained model.
-        tokenizer: its tokenizer.
+        guide: to the matches, for the temperature of ``config``.
         config: how to draw, at a temperature above 0; Mirostat is not applied.
-        pattern: that of ``config.match``.
-        lookahead: of the pattern and of the model at this temperature.
         never: the ids that are never drawn.
         remembered: what the penalties see of each token, int64 [V].
         seed: determines, with the index of a sample, its random numbers.
@@ -97,43 +91,35 @@ class ParticleSearch:
     def __init__(
         self,
         engine: Engine,
-        tokenizer: Tokenizer,
+        guide: MatchGuide,
         config: SampleConfig,
-        pattern: Pattern,
-        lookahead: Lookahead,
         never: Sequence[int],
         remembered: Ids,
         seed: int,
     ) -> None:
         self.engine = engine
+        self.guide = guide
         self.length = config.length
         self.window = window_needed(config)
         self.remembered = remembered
         self.seed = seed
-        self.words = WordEdges(tokenizer)
         self._config = config
-        self._constraints = Constraints(config, tokenizer)
         self._filters = config.replace(temperature=1.0, mirostat=0.0)
         self._never = list(never)
-        self._pattern = pattern
-        self._lookahead = lookahead
-        self._has_text = np.array([bool(piece) for piece in tokenizer.pieces])
-        self._end_weights: dict[tuple[int, bool], Doubles] = {}
 
-    def run(self, starts: Sequence[tuple[int, PrefilledPrompt]]) -> Iterator[FoundMatch]:
+    def run(self, starts: Sequence[tuple[int, PrefilledPrompt, Progress]]) -> Iterator[FoundMatch]:
         """Yield a match for each index and prompt, in any order."""
         for first in range(0, len(starts), SAMPLES_AT_ONCE):
             yield from _Swarm(self, starts[first : first + SAMPLES_AT_ONCE]).run()
 
-    def choices(self, batch: Batch, in_word: Mask) -> _Choices:
+    def choices(self, batch: Batch, texts: Sequence[Progress]) -> _Choices:
         """Weigh what may come next in each row.
 
         Args:
             batch: the rows, all with as many tokens.
-            in_word: whether the text of each ends with a letter, bool [R].
+            texts: how far each has come.
         """
         written = int(batch.tokens[0])
-        left = self.length - written - 1
         logits = batch.logits.copy()
         logits[:, self._never] = -np.inf
         if batch.recent is not None:
@@ -141,51 +127,22 @@ class ParticleSearch:
         factor = np.float32(1 / self._config.temperature)
         own = log_softmax(logits * factor)
         probabilities = np.exp(own)
-        # The texts are at few different places of the pattern.
-        places = list(zip(batch.constraints, in_word.tolist(), strict=True))
-        numbers = {place: number for number, place in enumerate(dict.fromkeys(places))}
-        looks = [self._looks(*place, written, left) for place in numbers]
-        added, values, ends = (np.stack(parts) for parts in zip(*looks, strict=True))
-        which = [numbers[place] for place in places]
-        end = np.add.reduce(probabilities * ends[which], axis=1)
+        # Many texts have come equally far.
+        numbers = {text: number for number, text in enumerate(dict.fromkeys(texts))}
+        guidance = [self.guide.at(text, written) for text in numbers]
+        added, values, end_weights = (np.stack(parts) for parts in zip(*guidance, strict=True))
+        which = [numbers[text] for text in texts]
+        ends = np.add.reduce(probabilities * end_weights[which], axis=1)
         looked_ahead = values[which]
         weights = own + added[which] * factor + looked_ahead
         may_end = added[which, END_OF_DOCUMENT] > -np.inf
-        weights[:, END_OF_DOCUMENT] = np.where(may_end, np.log(end + _LEAST), -np.inf)
+        weights[:, END_OF_DOCUMENT] = np.where(may_end, np.log(ends + _LEAST), -np.inf)
         looked_ahead[:, END_OF_DOCUMENT] = 0
-        return _Choices(weights, looked_ahead, 2 * probabilities[:, END_OF_DOCUMENT] > end)
-
-    def _looks(
-        self, state: ConstraintState | None, in_word: bool, written: int, left: int
-    ) -> tuple[Floats, Floats, Doubles]:
-        """Return what is added to the logits, the values, and the weights of an end, all [V]."""
-        assert state is not None  # there is a pattern
-        reached = state.pattern_state
-        return (
-            self._constraints.adjustment(state, written),
-            self._lookahead.logs(reached, left, spelling=state.spelling),
-            self._end_weight(reached, in_word),
-        )
+        return _Choices(weights, looked_ahead, 2 * probabilities[:, END_OF_DOCUMENT] > ends)
 
     def draw(self, weights: Doubles, uniforms: Doubles) -> Ids:
         """Draw the next id of each row, int64 [R]."""
         return sample(weights.astype(np.float32), uniforms, self._filters)
-
-    def after(self, state: ConstraintState | None, token_id: int) -> ConstraintState | None:
-        """Return how far a text has come after a token."""
-        return None if state is None else self._constraints.after(state, token_id)
-
-    def _end_weight(self, state: int, in_word: bool) -> Doubles:
-        """Return how much each token speaks for an end in its place, float64 [V]."""
-        key = state, in_word
-        if key not in self._end_weights:
-            alive = self._pattern.are_alive(self._pattern.after(state))
-            weight = (self._has_text & ~alive).astype(np.float64)
-            if in_word:
-                weight[self.words.begins & ~alive] = WITHIN_WORD
-            weight[END_OF_DOCUMENT] = 1.0
-            self._end_weights[key] = weight
-        return self._end_weights[key]
 
 
 class _Swarm:
@@ -196,15 +153,15 @@ class _Swarm:
     """
 
     def __init__(
-        self, search: ParticleSearch, starts: Sequence[tuple[int, PrefilledPrompt]]
+        self, search: ParticleSearch, starts: Sequence[tuple[int, PrefilledPrompt, Progress]]
     ) -> None:
         self._search = search
-        self._indices = [index for index, _ in starts]
+        self._indices = [index for index, _, _ in starts]
         self._waiting = set(range(len(starts)))  # the numbers of the samples to come
-        self._rngs = [_rng(search.seed, index) for index, _ in starts]
-        rows = [start for _, start in starts for _ in range(PARTICLES)]
+        self._rngs = [_rng(search.seed, index) for index in self._indices]
+        rows = [start for _, start, _ in starts for _ in range(PARTICLES)]
         self._batch = Batch(rows, window=search.window, limit=0.0)
-        self._in_word = np.array([search.words.ends_within(start.prompt) for start in rows])
+        self._texts = [text for _, _, text in starts for _ in range(PARTICLES)]
         self._places = np.arange(len(rows))  # of the rows
         self._weights = np.zeros(len(rows))  # logarithms
         self._looked_ahead = np.zeros(len(rows))  # the part of them that looks ahead
@@ -214,7 +171,7 @@ class _Swarm:
         """Yield the match of each sample."""
         batch = self._batch
         while True:
-            choices = self._search.choices(batch, self._in_word)
+            choices = self._search.choices(batch, self._texts)
             self._weights[self._places] += log_normalizers(choices.weights)
             self._weights[self._places] -= self._looked_ahead[self._places]
             uniforms = np.stack([rng.random(PARTICLES + 1) for rng in self._rngs])
@@ -244,9 +201,8 @@ class _Swarm:
         self._take(kept)
         self._looked_ahead[self._places] = choices.values[kept, ids]
         batch.append(ids, own[kept], search.remembered[ids])
-        states = zip(batch.constraints, ids.tolist(), strict=True)
-        batch.constraints = [search.after(*each) for each in states]
-        self._in_word = search.words.after(self._in_word, ids)
+        texts = zip(self._texts, ids.tolist(), strict=True)
+        self._texts = [search.guide.after(text, token_id) for text, token_id in texts]
         if len(ids) and batch.tokens[0] == search.length:
             for row, total in enumerate(batch.sums.tolist()):
                 self._finish(row, tuple(batch.history(row).tolist()), total, is_cut=True)
@@ -303,7 +259,8 @@ class _Swarm:
 
     def _take(self, rows: Ids) -> None:
         self._batch.take(rows)
-        self._in_word, self._places = self._in_word[rows], self._places[rows]
+        self._places = self._places[rows]
+        self._texts = [self._texts[row] for row in rows.tolist()]
 
 
 def _rng(seed: int, index: int) -> np.random.Generator:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from charlstm.arrays import Ids, Mask
+from charlstm.arrays import Mask
 from charlstm.tokenizer.base import Tokenizer
 from charlstm.tokenizer.segmentation import Kind, kind_of
 
@@ -25,22 +25,18 @@ class WordEdges:
             for character in {edge for piece in pieces if piece for edge in (piece[0], piece[-1])}
         }
         self.begins: Mask = np.array([known.get(piece[:1], False) for piece in pieces])
-        self._ends: Mask = np.array([known.get(piece[-1:], False) for piece in pieces])
-        self._has_text: Mask = np.array([bool(piece) for piece in pieces])
+        self._ends = [known.get(piece[-1:], False) for piece in pieces]
+        self._has_text = [bool(piece) for piece in pieces]
 
     def ends_within(self, text: str) -> bool:
         """Return whether a text ends within a word."""
         return bool(text) and kind_of(text[-1]) in _IN_WORDS
 
-    def after(self, in_word: Mask, ids: Ids) -> Mask:
-        """Return whether texts end within a word after one more token, bool [N].
+    def is_within_after(self, in_word: bool, token_id: int) -> bool:
+        """Return whether a text ends within a word after one more token.
 
         Args:
-            in_word: whether they did before, bool [N].
-            ids: the tokens, int64 [N]; those without text change nothing.
+            in_word: whether it did before.
+            token_id: the token; without text, it changes nothing.
         """
-        return np.where(self._has_text[ids], self._ends[ids], in_word)
-
-    def is_within_after(self, in_word: bool, token_id: int) -> bool:
-        """Return the same for one text."""
-        return bool(self._ends[token_id]) if self._has_text[token_id] else in_word
+        return self._ends[token_id] if self._has_text[token_id] else in_word

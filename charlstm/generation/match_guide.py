@@ -1,0 +1,123 @@
+"""What speaks for each token where a text is to become a match of a pattern.
+
+A match ends where the model ends the document or wants what the pattern forbids, though within a
+word only if it must. This module does not know a model or how tokens are drawn.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property, partial
+from typing import NamedTuple
+
+import numpy as np
+
+from charlstm.arrays import Doubles, Floats
+from charlstm.config import SampleConfig
+from charlstm.engine.inference import Engine
+from charlstm.generation.constraints import Constraints, ConstraintState, pattern_of
+from charlstm.generation.lookahead import WITHIN_WORD, Lookahead
+from charlstm.generation.token_chain import token_chain
+from charlstm.generation.word_edges import WordEdges
+from charlstm.tokenizer.base import END_OF_DOCUMENT, Tokenizer
+
+
+class Progress(NamedTuple):
+    """How far a text has come on the way to a match.
+
+    Attributes:
+        constraints: the state of its constraints, the pattern among them.
+        in_word: whether it ends within a word.
+    """
+
+    constraints: ConstraintState
+    in_word: bool
+
+
+class Guidance(NamedTuple):
+    """What speaks for each token.
+
+    Attributes:
+        adjustment: added to the logits, float32 [V]; -inf for tokens that may not follow.
+        values: the logarithm of how likely a match is to follow after each, float32 [V].
+        end_weights: how much the probability of each counts as an end here, float64 [V].
+    """
+
+    adjustment: Floats
+    values: Floats
+    end_weights: Doubles
+
+
+class MatchGuide:
+    """Guides the texts of one model to matches of ``config.match``.
+
+    Args:
+        engine: the model.
+        tokenizer: its tokenizer.
+        config: the pattern and the length.
+        temperature: at which the model writes, above 0.
+        ends: whether the model has learned to end documents.
+
+    Attributes:
+        pattern: the pattern.
+        words: where the tokens begin and end within words.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        tokenizer: Tokenizer,
+        config: SampleConfig,
+        *,
+        temperature: float,
+        ends: bool,
+    ) -> None:
+        assert config.match is not None
+        self.pattern = pattern_of(config.match, tokenizer)
+        self.words = WordEdges(tokenizer)
+        self._constraints = Constraints(config, tokenizer)
+        self._length = config.length
+        self._chain = partial(token_chain, engine, tokenizer, temperature, ends=ends)
+        self._has_text = np.array([bool(piece) for piece in tokenizer.pieces])
+        self._end_weights: dict[tuple[int, bool], Doubles] = {}
+
+    def start(self, prompt: str, forced_prefix: str) -> Progress:
+        """Return how far a prompt comes that has been read but for a prefix of what follows.
+
+        Raises:
+            UsageError: if no match begins with both, or is short enough.
+        """
+        state = self._constraints.start(prompt, forced_prefix)
+        assert state is not None  # there is a pattern
+        return Progress(state, self.words.ends_within(prompt))
+
+    def after(self, progress: Progress, token_id: int) -> Progress:
+        """Return how far a text has come after one more token."""
+        state = self._constraints.after(progress.constraints, token_id)
+        assert state is not None
+        return Progress(state, self.words.is_within_after(progress.in_word, token_id))
+
+    def at(self, progress: Progress, written: int) -> Guidance:
+        """Return what speaks for each token after so many were written."""
+        state = progress.constraints
+        left = self._length - written - 1
+        return Guidance(
+            self._constraints.adjustment(state, written),
+            self._lookahead.logs(state.pattern_state, left, spelling=state.spelling),
+            self._end_weight(state.pattern_state, progress.in_word),
+        )
+
+    @cached_property
+    def _lookahead(self) -> Lookahead:
+        """Made when a search begins: most samples need none."""
+        return Lookahead(self.pattern, self._chain(), self.words, self._length)
+
+    def _end_weight(self, state: int, in_word: bool) -> Doubles:
+        key = state, in_word
+        if key not in self._end_weights:
+            forbidden = self._has_text & ~self.pattern.are_alive(self.pattern.after(state))
+            weight = forbidden.astype(np.float64)
+            if in_word:
+                weight[forbidden & self.words.begins] = WITHIN_WORD
+            weight[END_OF_DOCUMENT] = 1.0
+            self._end_weights[key] = weight
+        return self._end_weights[key]
