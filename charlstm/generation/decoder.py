@@ -106,7 +106,7 @@ def generate(
             longer become part of a stop text.
         alternatives: keep every token, with this many of the likeliest tokens at its position.
         at_once: how many samples to draw together, at most ``MAX_ROWS``.
-        ends: whether the model has learned to end documents; if not, only a match ends one.
+        ends: whether the model has learned to end documents; if not, it ends none.
 
     Yields:
         The samples in the order of their indices, each as soon as it and those before are finished.
@@ -136,10 +136,10 @@ def split_prompt(tokenizer: Tokenizer, prompt: str) -> tuple[Ids, str]:
     return tokenizer.encode_beginning(text), forced_prefix
 
 
-def excluded_ids(tokenizer: Tokenizer, config: SampleConfig, *, ends: bool) -> Ids:
+def excluded_ids(tokenizer: Tokenizer, *, ends: bool) -> Ids:
     """Return the ids that are never drawn; ``ends`` as for ``generate``."""
     excluded = tokenizer.never_generated.astype(np.int64)
-    return excluded if ends or config.match else np.append(excluded, END_OF_DOCUMENT)
+    return excluded if ends else np.append(excluded, END_OF_DOCUMENT)
 
 
 def remembered_ids(tokenizer: Tokenizer) -> Ids:
@@ -231,7 +231,7 @@ class BatchDecoder:
         self._endings = Endings(config)
         self._listens = on_text is not None or alternatives is not None or bool(self._endings)
         self._rng = SampleRng(seed)
-        self._never = excluded_ids(tokenizer, config, ends=ends).tolist()
+        self._never = excluded_ids(tokenizer, ends=ends).tolist()
         self._window = window_needed(config)
         self._remembered = remembered_ids(tokenizer)
 

@@ -6,12 +6,13 @@ word only if it must. This module does not know a model or how tokens are drawn.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property, partial
 from typing import NamedTuple
 
 import numpy as np
 
-from charlstm.arrays import Doubles, Floats
+from charlstm.arrays import Doubles, Floats, Mask
 from charlstm.config import SampleConfig
 from charlstm.engine.inference import Engine
 from charlstm.generation.constraints import Constraints, ConstraintState, pattern_of
@@ -19,6 +20,8 @@ from charlstm.generation.lookahead import WITHIN_WORD, Lookahead
 from charlstm.generation.token_chain import token_chain
 from charlstm.generation.word_edges import WordEdges
 from charlstm.tokenizer.base import END_OF_DOCUMENT, Tokenizer
+
+_LEAST = 1e-30  # of an end that nothing speaks for
 
 
 class Progress(NamedTuple):
@@ -34,17 +37,41 @@ class Progress(NamedTuple):
 
 
 class Guidance(NamedTuple):
-    """What speaks for each token.
+    """What speaks for each token after each of N texts.
 
     Attributes:
-        adjustment: added to the logits, float32 [V]; -inf for tokens that may not follow.
-        values: the logarithm of how likely a match is to follow after each, float32 [V].
-        end_weights: how much the probability of each counts as an end here, float64 [V].
+        adjustment: added to the logits, float32 [N, V]; -inf for tokens that may not follow.
+        values: the logarithm of how likely a match is to follow after each, float32 [N, V]; 0 for
+            the end of the text.
+        end_weights: how much the probability of each counts as an end here, float64 [N, V].
     """
 
     adjustment: Floats
     values: Floats
     end_weights: Doubles
+
+    def ends(self, probabilities: Doubles) -> TextEnds:
+        """Return what speaks for the end of each text.
+
+        Args:
+            probabilities: of the next token, float64 [N, V].
+        """
+        weights = np.add.reduce(probabilities * self.end_weights, axis=1)
+        may_end = self.adjustment[:, END_OF_DOCUMENT] > -np.inf
+        logs = np.where(may_end, np.log(weights + _LEAST), -np.inf)
+        return TextEnds(logs, 2 * probabilities[:, END_OF_DOCUMENT] > weights)
+
+
+class TextEnds(NamedTuple):
+    """What speaks for the end of each of N texts.
+
+    Attributes:
+        log_weights: how much, float64 [N]; -inf where a text may not end.
+        are_of_document: whether most of that is the end of the document, bool [N].
+    """
+
+    log_weights: Doubles
+    are_of_document: Mask
 
 
 class MatchGuide:
@@ -96,15 +123,21 @@ class MatchGuide:
         assert state is not None
         return Progress(state, self.words.is_within_after(progress.in_word, token_id))
 
-    def at(self, progress: Progress, written: int) -> Guidance:
-        """Return what speaks for each token after so many were written."""
-        state = progress.constraints
+    def of(self, texts: Sequence[Progress], written: int) -> Guidance:
+        """Return what speaks for each token after so many were written, of each text."""
+        numbers = {text: number for number, text in enumerate(dict.fromkeys(texts))}
+        which = [numbers[text] for text in texts]  # many have come equally far
+        states = [text.constraints for text in numbers]
         left = self._length - written - 1
-        return Guidance(
-            self._constraints.adjustment(state, written),
-            self._lookahead.logs(state.pattern_state, left, spelling=state.spelling),
-            self._end_weight(state.pattern_state, progress.in_word),
-        )
+        values = [
+            self._lookahead.logs(state.pattern_state, left, spelling=state.spelling)
+            for state in states
+        ]
+        adjustments = [self._constraints.adjustment(state, written) for state in states]
+        ends = [self._end_weight(text.constraints.pattern_state, text.in_word) for text in numbers]
+        looked_ahead = np.stack(values)[which]
+        looked_ahead[:, END_OF_DOCUMENT] = 0
+        return Guidance(np.stack(adjustments)[which], looked_ahead, np.stack(ends)[which])
 
     @cached_property
     def _lookahead(self) -> Lookahead:

@@ -174,8 +174,7 @@ class _Matcher:
 
     @cached_property
     def _search(self) -> ParticleSearch:
-        free = self._config.replace(match=None)
-        never = excluded_ids(self._tokenizer, free, ends=self._ends).tolist()
+        never = excluded_ids(self._tokenizer, ends=self._ends).tolist()
         remembered = remembered_ids(self._tokenizer)
         return ParticleSearch(
             self._engine, self._guide, self._config, never, remembered, self._seed

@@ -29,11 +29,10 @@ from charlstm.generation.penalties import penalize, window_needed
 from charlstm.metrics import log_normalizers, log_softmax
 from charlstm.tokenizer.base import END_OF_DOCUMENT
 
-PARTICLES = 32  # of a sample
-SAMPLES_AT_ONCE = 8
+PARTICLES = 64  # of a sample
+SAMPLES_AT_ONCE = 4
 _FEW = 0.5  # the share of the particles, by weight, below which they are drawn anew
 _NOTHING = 1e-3  # the share of the weight at which unfinished particles are given up
-_LEAST = 1e-30
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,26 +118,17 @@ class ParticleSearch:
             batch: the rows, all with as many tokens.
             texts: how far each has come.
         """
-        written = int(batch.tokens[0])
         logits = batch.logits.copy()
         logits[:, self._never] = -np.inf
         if batch.recent is not None:
             logits = penalize(logits, batch.recent, self._config)
         factor = np.float32(1 / self._config.temperature)
         own = log_softmax(logits * factor)
-        probabilities = np.exp(own)
-        # Many texts have come equally far.
-        numbers = {text: number for number, text in enumerate(dict.fromkeys(texts))}
-        guidance = [self.guide.at(text, written) for text in numbers]
-        added, values, end_weights = (np.stack(parts) for parts in zip(*guidance, strict=True))
-        which = [numbers[text] for text in texts]
-        ends = np.add.reduce(probabilities * end_weights[which], axis=1)
-        looked_ahead = values[which]
-        weights = own + added[which] * factor + looked_ahead
-        may_end = added[which, END_OF_DOCUMENT] > -np.inf
-        weights[:, END_OF_DOCUMENT] = np.where(may_end, np.log(ends + _LEAST), -np.inf)
-        looked_ahead[:, END_OF_DOCUMENT] = 0
-        return _Choices(weights, looked_ahead, 2 * probabilities[:, END_OF_DOCUMENT] > ends)
+        guidance = self.guide.of(texts, int(batch.tokens[0]))
+        weights: Doubles = own + guidance.adjustment * factor + guidance.values
+        ends = guidance.ends(np.exp(own))
+        weights[:, END_OF_DOCUMENT] = ends.log_weights
+        return _Choices(weights, guidance.values, ends.are_of_document)
 
     def draw(self, weights: Doubles, uniforms: Doubles) -> Ids:
         """Draw the next id of each row, int64 [R]."""
