@@ -114,6 +114,7 @@ def generate(
     Raises:
         UsageError: if no text satisfies the configuration.
     """
+    assert config.match is None  # matching.generate_matching draws matches
     decoder = BatchDecoder(
         engine, tokenizer, config, seed, on_text=on_text, alternatives=alternatives, ends=ends
     )

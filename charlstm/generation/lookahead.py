@@ -41,19 +41,23 @@ class Lookahead:
     def __init__(self, pattern: Pattern, chain: TokenChain, words: WordEdges, length: int) -> None:
         self._pattern = pattern
         self._chain = chain
+        self._words = words
+        self._spells = chain.spelling < len(chain.probabilities)
+        # Whether the last token of a context outside spelled words ends within a word.
+        self._in_word = np.zeros(chain.spelling, np.bool_)
+        self._in_word[chain.after[words.ends]] = chain.spelling > 1
+        self._ends: dict[int, Doubles] = {}
         self._cache: dict[tuple[int, bool, int], Floats] = {}
         # Of the numbers of tokens left in ``_horizons``, the values of each part, [parts, K].
         self._horizons: list[int] = []
         self._values: list[Doubles] = []
         self._rows: dict[int, int] = {}
-        self._ends = np.zeros(len(chain.probabilities))
         if pattern.size * len(chain.after) > _MOST_TABLE:
             return
         parts = pattern.all_parts()
         self._rows = {part: row for row, part in enumerate(parts)}
         if parts:
             table = np.stack([pattern.after(part) for part in parts])
-            self._ends = self._end_masses(table, words)
             self._look_back(table, length)
 
     def logs(self, state: int, left: int, *, spelling: bool) -> Floats:
@@ -77,30 +81,41 @@ class Lookahead:
         if place < 0:
             return np.zeros(len(chain.after), np.float32)
         states, which = np.unique(self._pattern.after(state), return_inverse=True)
-        sums = np.zeros((len(states), len(self._ends)))
+        sums = np.zeros((len(states), len(chain.probabilities)))
         for row, reached in enumerate(states.tolist()):
             for part in self._pattern.parts(reached):
                 if part in self._rows:
                     sums[row] += self._values[place][self._rows[part]]
-        sums[self._accepting(states)] += self._ends if self._horizons[place] else 1.0
+            if self._pattern.matches(reached):
+                sums[row] += self._ends_at(reached) if self._horizons[place] else 1.0
         contexts = chain.after_spelled if spelling else chain.after
         values = sums[which, contexts].clip(_LEAST, 1.0)
         logs: Floats = np.log(values).astype(np.float32)
         return logs
 
-    def _end_masses(self, table: NDArray[np.int32], words: WordEdges) -> Doubles:
-        """Return the weight of the end of a match in each context, float64 [K]."""
-        chain = self._chain
-        forbidden = np.logical_not(self._pattern.are_alive(table).any(axis=0))
+    def _ends_at(self, state: int) -> Doubles:
+        """Return the weight of the end of a match in a state, in each context, float64 [K]."""
+        if state not in self._ends:
+            alive = self._pattern.are_alive(self._pattern.after(state))
+            self._ends[state] = self._end_masses(~alive)
+        return self._ends[state]
+
+    def _end_masses(self, forbidden: Mask) -> Doubles:
+        """Return the weight of an end in each context, float64 [K].
+
+        Args:
+            forbidden: the tokens that may not follow, bool [V].
+        """
+        chain, begins = self._chain, self._words.begins
+        forbidden[[BEGIN_SPELLING, END_SPELLING] if self._spells else []] = False
         forbidden[END_OF_DOCUMENT] = True
         plain = chain.probabilities[: chain.spelling]
+        masses = plain[:, forbidden].sum(axis=1)
+        within = plain[:, forbidden & begins].sum(axis=1)
+        masses -= np.where(self._in_word, within, 0)
         ends = np.zeros(len(chain.probabilities))
-        ends[: chain.spelling] = plain[:, forbidden].sum(axis=1)
-        within = plain[:, forbidden & words.begins].sum(axis=1)
-        ends_in_word = np.zeros(chain.spelling, np.bool_)
-        ends_in_word[chain.after[words.begins]] = True
-        ends[: chain.spelling][ends_in_word] -= within[ends_in_word]
-        return WITHIN_WORD + (1 - WITHIN_WORD) * ends
+        ends[: chain.spelling] = WITHIN_WORD + (1 - WITHIN_WORD) * masses
+        return ends
 
     def _look_back(self, table: NDArray[np.int32], length: int) -> None:
         """Fill ``_values``, beginning with no token left."""
@@ -114,9 +129,11 @@ class Lookahead:
         )
         accepting = self._accepting(states)
         kinds = [_Moves(self._chain, where, spelled=False)]
-        if self._chain.spelling < len(self._ends):
+        if self._spells:
             kinds.append(_Moves(self._chain, where, spelled=True))
-        values = np.zeros((len(table), len(self._ends)))
+        # Of what each part alone forbids, the others may allow some: only what all forbid counts.
+        ends = self._end_masses(np.logical_not(self._pattern.are_alive(table).any(axis=0)))
+        values = np.zeros((len(table), len(self._chain.probabilities)))
         products = sum(moves.products for moves in kinds)
         least = self._pattern.horizon
         for left in range(min(length, _MOST_PRODUCTS // products) + 1):
@@ -124,7 +141,7 @@ class Lookahead:
                 self._horizons.append(left)
                 self._values.append(values)
             whole = sums.of(values)
-            whole[accepting] += self._ends if left else 1.0
+            whole[accepting] += ends if left else 1.0
             whole = whole.clip(max=1.0)
             before, values = values, np.hstack([moves.values(whole) for moves in kinds])
             if left > least and (np.abs(values - before) <= _CLOSE * values).all():

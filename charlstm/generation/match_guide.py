@@ -117,11 +117,16 @@ class MatchGuide:
         assert state is not None  # there is a pattern
         return Progress(state, self.words.ends_within(prompt))
 
-    def after(self, progress: Progress, token_id: int) -> Progress:
-        """Return how far a text has come after one more token."""
-        state = self._constraints.after(progress.constraints, token_id)
+    def after(self, texts: Sequence[Progress], token_ids: Sequence[int]) -> list[Progress]:
+        """Return how far each text has come after one more token."""
+        steps = list(zip(texts, token_ids, strict=True))
+        reached = {step: self._after(*step) for step in set(steps)}  # many are the same
+        return [reached[step] for step in steps]
+
+    def _after(self, text: Progress, token_id: int) -> Progress:
+        state = self._constraints.after(text.constraints, token_id)
         assert state is not None
-        return Progress(state, self.words.is_within_after(progress.in_word, token_id))
+        return Progress(state, self.words.is_within_after(text.in_word, token_id))
 
     def of(self, texts: Sequence[Progress], written: int) -> Guidance:
         """Return what speaks for each token after so many were written, of each text."""

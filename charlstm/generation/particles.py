@@ -191,8 +191,7 @@ class _Swarm:
         self._take(kept)
         self._looked_ahead[self._places] = choices.values[kept, ids]
         batch.append(ids, own[kept], search.remembered[ids])
-        texts = zip(self._texts, ids.tolist(), strict=True)
-        self._texts = [search.guide.after(text, token_id) for text, token_id in texts]
+        self._texts = search.guide.after(self._texts, ids.tolist())
         if len(ids) and batch.tokens[0] == search.length:
             for row, total in enumerate(batch.sums.tolist()):
                 self._finish(row, tuple(batch.history(row).tolist()), total, is_cut=True)

@@ -15,7 +15,8 @@ class WordEdges:
     """The edges of the tokens of one tokenizer.
 
     Attributes:
-        begins: whether a token begins within a word, bool [V].
+        begins: whether a token begins with what words consist of, bool [V].
+        ends: whether it ends with that, bool [V].
     """
 
     def __init__(self, tokenizer: Tokenizer) -> None:
@@ -25,7 +26,7 @@ class WordEdges:
             for character in {edge for piece in pieces if piece for edge in (piece[0], piece[-1])}
         }
         self.begins: Mask = np.array([known.get(piece[:1], False) for piece in pieces])
-        self._ends = [known.get(piece[-1:], False) for piece in pieces]
+        self.ends: Mask = np.array([known.get(piece[-1:], False) for piece in pieces])
         self._has_text = [bool(piece) for piece in pieces]
 
     def ends_within(self, text: str) -> bool:
@@ -39,4 +40,4 @@ class WordEdges:
             in_word: whether it did before.
             token_id: the token; without text, it changes nothing.
         """
-        return self._ends[token_id] if self._has_text[token_id] else in_word
+        return bool(self.ends[token_id]) if self._has_text[token_id] else in_word

@@ -19,6 +19,7 @@ from charlstm.tokenizer.char import CharTokenizer
 from charlstm.tokenizer.word import WordTokenizer
 from tests.messages import raises_naming
 from tests.models import ScriptedEngine, random_model
+from tests.oracles import end_of_match
 
 CHARS = CharTokenizer(tuple("ab."))
 WORDS = WordTokenizer((*"ab ", " a", "ba", " ab"))
@@ -68,6 +69,10 @@ def found_by_trying(engine, tokenizer, prompt, config):
             ending = Endings(config).find(longer, searched=len(text)) if may_end else None
             if ending:
                 over(longer[: ending.cut], total)
+            elif config.match is not None and token_id == END_OF_DOCUMENT:
+                if re.fullmatch(config.match, prompt + text):
+                    end = end_of_match(tokenizer, config.match, prompt + text, np.exp(last))
+                    over(text, score + np.log(end))
             elif token_id == END_OF_DOCUMENT or tokens == config.length:
                 over(longer, total)
             else:

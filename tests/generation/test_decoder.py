@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from itertools import islice
 
 import numpy as np
@@ -12,7 +11,6 @@ from hypothesis import strategies as st
 
 from charlstm.config import SampleConfig, TokenizerConfig
 from charlstm.engine.inference import MAX_ROWS
-from charlstm.errors import UsageError
 from charlstm.generation.decoder import Sample, generate
 from charlstm.tokenizer.base import BEGIN_SPELLING, END_OF_DOCUMENT, END_SPELLING, UNKNOWN
 from charlstm.tokenizer.vocabulary import build_tokenizer
@@ -279,45 +277,6 @@ def test_mirostat_holds_the_surprise_of_a_model(bits):
     results = continued(engine, CHARS, "", config, count=20, seed=4, alternatives=0)
     surprises = [-each.log_probability for result in results for each in result.symbols[100:]]
     assert np.mean(surprises) / np.log(2) == pytest.approx(bits, abs=0.1)
-
-
-@pytest.mark.parametrize("tokenizer", [CHARS, WORDS], ids=["characters", "words"])
-@pytest.mark.parametrize("expression", ["[a-h ]{3,6}", "c?[a-d]+( the| [a-e]{2,})*", "(?s).*"])
-def test_every_sample_matches(tokenizer, expression):
-    engine = random_model("int8", tokenizer.vocab_size)
-    config = EVEN.replace(match=expression, length=9)
-    for each in continued(engine, tokenizer, "", config, count=60, seed=3):
-        assert re.fullmatch(expression, each.text)
-        assert each.tokens <= 9
-
-
-@pytest.mark.parametrize("prompt", ["ca", "cad ", "cad a"])
-@pytest.mark.parametrize("tokenizer", [CHARS, WORDS], ids=["characters", "words"])
-def test_the_prompt_is_part_of_the_match(tokenizer, prompt):
-    engine = random_model("int8", tokenizer.vocab_size)
-    config = EVEN.replace(match="ca[a-d]+( [a-h]+)+", length=20)
-    for each in continued(engine, tokenizer, prompt, config, count=40, seed=3):
-        assert re.fullmatch(config.match, prompt + each.text)
-
-
-@pytest.mark.parametrize("tokenizer", [CHARS, WORDS], ids=["characters", "words"])
-def test_a_match_may_be_empty_and_may_take_all_tokens(tokenizer):
-    engine = random_model("int8", tokenizer.vocab_size)
-    for expression, length, texts in (("", 1, {""}), ("[ab]{3}", 3, None)):
-        config = EVEN.replace(match=expression, length=length)
-        found = {each.text for each in continued(engine, tokenizer, "", config, count=50, seed=1)}
-        assert found == texts or all(re.fullmatch(expression, text) for text in found)
-
-
-@pytest.mark.parametrize(
-    ("prompt", "settings", "parts"),
-    [("x", {}, ["'x'"]), ("a", {"length": 2}, ["3 symbols", 2, "--length"])],
-)
-def test_what_can_not_come_to_a_match_is_refused(sentence, prompt, settings, parts):
-    config = EVEN.replace(match="[a-d]{4}", **settings)
-    with pytest.raises(UsageError) as caught:
-        list(continued(random_model("int8"), CHARS, prompt, config, seed=1))
-    sentence(caught.value, "'[a-d]{4}'", *parts)
 
 
 def test_a_required_beginning_is_kept_and_not_repeated():
@@ -641,10 +600,3 @@ def test_a_model_that_has_not_learned_ends_writes_the_whole_length(temperature):
     assert {sample.finish_reason for sample in drawn} == {"length"}
     usual = list(continued(random_model("float32"), CHARS, "", config, count=40, seed=1))
     assert temperature == 0 or "end" in {sample.finish_reason for sample in usual}
-
-
-def test_a_match_ends_a_text_whatever_the_model_has_learned():
-    config = SampleConfig(match="[ab]{3}", min_p=0.0)
-    (sample,) = continued(random_model("float32"), CHARS, "", config, seed=1, ends=False)
-    assert sample.finish_reason == "end"
-    assert re.fullmatch("[ab]{3}", sample.text)
