@@ -166,8 +166,10 @@ class _Swarm:
             self._weights[self._places] -= self._looked_ahead[self._places]
             uniforms = np.stack([rng.random(PARTICLES + 1) for rng in self._rngs])
             choices = self._draw_anew(choices, uniforms[:, 0])
-            ids = self._search.draw(choices.weights, uniforms[:, 1:].ravel()[self._places])
-            ids = self._extend(choices, ids)
+            ids = np.empty(0, np.int64)
+            if len(self._places):  # those of the heavy particles may all be finished
+                ids = self._search.draw(choices.weights, uniforms[:, 1:].ravel()[self._places])
+                ids = self._extend(choices, ids)
             for number in sorted(self._waiting):
                 if found := self._chosen(number):
                     yield found
