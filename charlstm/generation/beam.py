@@ -20,7 +20,7 @@ from charlstm.errors import GenerationError
 from charlstm.generation.constraints import Constraints, ConstraintState
 from charlstm.generation.decoder import FinishReason, Sample, excluded_ids, split_prompt
 from charlstm.generation.filters import likeliest
-from charlstm.generation.match_guide import MatchGuide, Progress
+from charlstm.generation.match_guide import MatchGuide, MatchProgress
 from charlstm.generation.stopping import Endings, PendingText
 from charlstm.metrics import log_normalizers
 from charlstm.tokenizer.base import END_OF_DOCUMENT, Tokenizer
@@ -165,7 +165,7 @@ class _Search:
         scores = own + before[:, np.newaxis]
         if self._guide:
             states = [(beam.constraints, beam.in_word) for beam in beams]
-            texts = [Progress(state, in_word) for state, in_word in states if state]
+            texts = [MatchProgress(state, in_word) for state, in_word in states if state]
             guidance = self._guide.of(texts, beams[0].tokens)
             scores += guidance.adjustment
             ends = guidance.ends(np.exp(own))

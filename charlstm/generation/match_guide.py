@@ -24,7 +24,7 @@ from charlstm.tokenizer.base import END_OF_DOCUMENT, Tokenizer
 _LEAST = 1e-30  # of an end that nothing speaks for
 
 
-class Progress(NamedTuple):
+class MatchProgress(NamedTuple):
     """How far a text has come on the way to a match.
 
     Attributes:
@@ -107,7 +107,7 @@ class MatchGuide:
         self._has_text = np.array([bool(piece) for piece in tokenizer.pieces])
         self._end_weights: dict[tuple[int, bool], Doubles] = {}
 
-    def start(self, prompt: str, forced_prefix: str) -> Progress:
+    def start(self, prompt: str, forced_prefix: str) -> MatchProgress:
         """Return how far a prompt comes that has been read but for a prefix of what follows.
 
         Raises:
@@ -115,20 +115,22 @@ class MatchGuide:
         """
         state = self._constraints.start(prompt, forced_prefix)
         assert state is not None  # there is a pattern
-        return Progress(state, self.words.ends_within(prompt))
+        return MatchProgress(state, self.words.ends_within(prompt))
 
-    def after(self, texts: Sequence[Progress], token_ids: Sequence[int]) -> list[Progress]:
+    def after(
+        self, texts: Sequence[MatchProgress], token_ids: Sequence[int]
+    ) -> list[MatchProgress]:
         """Return how far each text has come after one more token."""
         steps = list(zip(texts, token_ids, strict=True))
         reached = {step: self._after(*step) for step in set(steps)}  # many are the same
         return [reached[step] for step in steps]
 
-    def _after(self, text: Progress, token_id: int) -> Progress:
+    def _after(self, text: MatchProgress, token_id: int) -> MatchProgress:
         state = self._constraints.after(text.constraints, token_id)
         assert state is not None
-        return Progress(state, self.words.is_within_after(text.in_word, token_id))
+        return MatchProgress(state, self.words.is_within_after(text.in_word, token_id))
 
-    def of(self, texts: Sequence[Progress], written: int) -> Guidance:
+    def of(self, texts: Sequence[MatchProgress], written: int) -> Guidance:
         """Return what speaks for each token after so many were written, of each text."""
         numbers = {text: number for number, text in enumerate(dict.fromkeys(texts))}
         which = [numbers[text] for text in texts]  # many have come equally far

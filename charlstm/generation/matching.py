@@ -30,7 +30,7 @@ from charlstm.generation.decoder import (
     excluded_ids,
     remembered_ids,
 )
-from charlstm.generation.match_guide import MatchGuide, Progress
+from charlstm.generation.match_guide import MatchGuide, MatchProgress
 from charlstm.generation.match_reader import MatchReader
 from charlstm.generation.particles import PARTICLES, FoundMatch, ParticleSearch
 from charlstm.metrics import log_normalizers
@@ -74,7 +74,7 @@ class _Start(NamedTuple):
     """A prompt that has been read, and how far it comes on the way to a match."""
 
     prompt: PrefilledPrompt
-    progress: Progress
+    progress: MatchProgress
 
 
 class _Matcher:

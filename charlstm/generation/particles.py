@@ -24,13 +24,14 @@ from charlstm.config import SampleConfig
 from charlstm.engine.inference import Engine
 from charlstm.generation.batch import Batch, PrefilledPrompt
 from charlstm.generation.filters import sample
-from charlstm.generation.match_guide import MatchGuide, Progress
+from charlstm.generation.match_guide import MatchGuide, MatchProgress
 from charlstm.generation.penalties import penalize, window_needed
 from charlstm.metrics import log_normalizers, log_softmax
 from charlstm.tokenizer.base import END_OF_DOCUMENT
 
-PARTICLES = 64  # of a sample
-SAMPLES_AT_ONCE = 4
+PARTICLES = 96  # of a sample
+_SAMPLES_AT_ONCE = 4
+_NUMBERS = 2**22  # logits at a time, which bounds the memory
 _FEW = 0.5  # the share of the particles, by weight, below which they are drawn anew
 _NOTHING = 1e-3  # the share of the weight at which unfinished particles are given up
 
@@ -106,12 +107,16 @@ class ParticleSearch:
         self._filters = config.replace(temperature=1.0, mirostat=0.0)
         self._never = list(never)
 
-    def run(self, starts: Sequence[tuple[int, PrefilledPrompt, Progress]]) -> Iterator[FoundMatch]:
+    def run(
+        self, starts: Sequence[tuple[int, PrefilledPrompt, MatchProgress]]
+    ) -> Iterator[FoundMatch]:
         """Yield a match for each index and prompt, in any order."""
-        for first in range(0, len(starts), SAMPLES_AT_ONCE):
-            yield from _Swarm(self, starts[first : first + SAMPLES_AT_ONCE]).run()
+        fitting = _NUMBERS // (PARTICLES * self.engine.vocab_size)
+        at_once = max(1, min(_SAMPLES_AT_ONCE, fitting))
+        for first in range(0, len(starts), at_once):
+            yield from _Swarm(self, starts[first : first + at_once]).run()
 
-    def choices(self, batch: Batch, texts: Sequence[Progress]) -> _Choices:
+    def choices(self, batch: Batch, texts: Sequence[MatchProgress]) -> _Choices:
         """Weigh what may come next in each row.
 
         Args:
@@ -143,7 +148,7 @@ class _Swarm:
     """
 
     def __init__(
-        self, search: ParticleSearch, starts: Sequence[tuple[int, PrefilledPrompt, Progress]]
+        self, search: ParticleSearch, starts: Sequence[tuple[int, PrefilledPrompt, MatchProgress]]
     ) -> None:
         self._search = search
         self._indices = [index for index, _, _ in starts]
@@ -166,10 +171,7 @@ class _Swarm:
             self._weights[self._places] -= self._looked_ahead[self._places]
             uniforms = np.stack([rng.random(PARTICLES + 1) for rng in self._rngs])
             choices = self._draw_anew(choices, uniforms[:, 0])
-            ids = np.empty(0, np.int64)
-            if len(self._places):  # those of the heavy particles may all be finished
-                ids = self._search.draw(choices.weights, uniforms[:, 1:].ravel()[self._places])
-                ids = self._extend(choices, ids)
+            ids = self._extend(choices, uniforms[:, 1:].ravel()[self._places])
             for number in sorted(self._waiting):
                 if found := self._chosen(number):
                     yield found
@@ -179,9 +181,12 @@ class _Swarm:
             self._take(kept)
             batch.logits, batch.state = self._search.engine.step(ids[kept], batch.state)
 
-    def _extend(self, choices: _Choices, ids: Ids) -> Ids:
-        """Add a token to each row, and remove those that end; return the ids of the others."""
+    def _extend(self, choices: _Choices, uniforms: Doubles) -> Ids:
+        """Draw a token for each row, and remove rows that end; return the ids of the others."""
         batch, search = self._batch, self._search
+        if not len(uniforms):  # those of the heavy particles may all be finished
+            return np.empty(0, np.int64)
+        ids = search.draw(choices.weights, uniforms)
         own = batch.logits[batch.numbers, ids] - log_normalizers(batch.logits)
         ends = ids == END_OF_DOCUMENT
         for row in np.flatnonzero(ends).tolist():

@@ -149,7 +149,7 @@ GENERATE = [
     Case("--novel without lines", "generate prose --novel"),
     Case("--against nothing", "generate names --against nowhere"),
     Case("--against standard input", "generate names --against -"),
-    Case("fewer texts than asked for", "generate names -q --unique -c 3 --match a|b --seed 1"),
+    Case("fewer texts than asked for", "generate names -q --unique -c 3 --match a|b --min-p 0"),
     Case("one text without chance", "generate names -q --unique -c 3 -t 0"),
     Case("--alternatives without --json", "generate names --alternatives 2"),
     *(Case(f"{option} alone", f"generate prose -n 5 {option} 1")
