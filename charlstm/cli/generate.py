@@ -95,7 +95,8 @@ output = OptionGroup("Output")
 @what.choice(
     "--until",
     among=["sentence", "line", "paragraph", "document"],
-    help="End a sample with its sentence, line, paragraph or document.",
+    help="End a sample with its sentence, line, paragraph or document. Sentences of any script; "
+    "'Mr.', 'e.g.', initials and decimal numbers end none.",
 )
 @what.flag(
     "--novel",

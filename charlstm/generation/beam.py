@@ -114,7 +114,7 @@ class _Search:
         ids, forced_prefix = split_prompt(self._tokenizer, prompt)
         logits, state = self._engine.read([ids])
         constraints = self._constraints.start(prompt.removesuffix(forced_prefix), forced_prefix)
-        beams = [_Beam(0.0, 0.0, 0, "", PendingText(), constraints)]
+        beams = [_Beam(0.0, 0.0, 0, "", self._endings.start(prompt), constraints)]
         found: dict[str, _Beam] = {}
         while beams:
             parents, token_ids, beams = self._extend(beams, logits, found)

@@ -29,7 +29,7 @@ from charlstm.generation.batch import Batch, PrefilledPrompt, SampleRng
 from charlstm.generation.constraints import Constraints
 from charlstm.generation.filters import likeliest, next_limits, sample
 from charlstm.generation.penalties import EMPTY, window_needed
-from charlstm.generation.stopping import Endings, EndReason, PendingText
+from charlstm.generation.stopping import Endings, EndReason
 from charlstm.metrics import log_normalizers
 from charlstm.tokenizer.base import END_OF_DOCUMENT, Tokenizer
 from charlstm.tokenizer.tokens import ScoredToken, scored_token, special_token
@@ -141,10 +141,10 @@ def excluded_ids(tokenizer: Tokenizer, config: SampleConfig, *, ends: bool) -> I
 class TextStreamer:
     """The text of one sample while it is drawn, of which as much as possible is shown at once."""
 
-    def __init__(self, endings: Endings, forced_prefix: str) -> None:
+    def __init__(self, endings: Endings, prompt: str, forced_prefix: str) -> None:
         self._endings = endings
         self._to_skip = len(forced_prefix)
-        self._pending = PendingText()
+        self._pending = endings.start(prompt)
         self.parts: list[str] = []
 
     def add(self, piece: str, *, may_end: bool) -> tuple[str, EndReason | None]:
@@ -246,7 +246,9 @@ class _BatchDecoder:
             starts |= self._read([prompt for prompt in needed if prompt not in starts])
             for index, prompt in chunk:
                 start = starts[prompt]
-                text = TextStreamer(self._endings, start.forced_prefix) if self._listens else None
+                text = None
+                if self._listens:
+                    text = TextStreamer(self._endings, prompt, start.forced_prefix)
                 yield _Row(index, start, text)
 
     def _read(self, prompts: list[str]) -> dict[str, PrefilledPrompt]:
