@@ -7,6 +7,7 @@
     constraints       which tokens may follow: pattern, banned and biased texts, forced prefix
     sentences         ends of sentences in any script
     stopping          stop texts and ends of lines, sentences and paragraphs
+    visible           ends samples after whole visible characters
     batch             the arrays of the samples that are being drawn
     decoder           the sampling loop
     beam              beam search

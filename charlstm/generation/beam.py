@@ -7,7 +7,7 @@ knows the engine and the tokenizer. It does not know files or the command line.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from charlstm.generation.constraints import Constraints, ConstraintState
 from charlstm.generation.decoder import FinishReason, Sample, excluded_ids, split_prompt
 from charlstm.generation.filters import likeliest
 from charlstm.generation.stopping import Endings, PendingText
+from charlstm.generation.visible import MOST_EXTRA, LastCharacter
 from charlstm.metrics import log_normalizers
 from charlstm.tokenizer.base import END_OF_DOCUMENT, Tokenizer
 
@@ -107,6 +108,7 @@ class _Search:
         self._never = excluded_ids(tokenizer, config, ends=ends)
         self._constraints = Constraints(config, tokenizer)
         self._endings = Endings(config)
+        self._last_character = LastCharacter(config, tokenizer)
         # Without a positive bias, a longer text never has a higher score.
         self._may_rise = any(value > 0 for _, value in config.bias)
 
@@ -118,13 +120,18 @@ class _Search:
         found: dict[str, _Beam] = {}
         while beams:
             parents, token_ids, beams = self._extend(beams, logits, found)
-            if not self._may_rise and beams and len(found) >= self._count:
+            if not beams:
+                break
+            is_over = beams[0].tokens == self._config.length
+            if not is_over and not self._may_rise and len(found) >= self._count:
                 best = sorted((beam.score for beam in found.values()), reverse=True)
                 if beams[0].score <= best[self._count - 1]:
                     break
-            if beams:
-                state = np.ascontiguousarray(state[:, parents])
-                logits, state = self._engine.step(np.array(token_ids), state)
+            state = np.ascontiguousarray(state[:, parents])
+            logits, state = self._engine.step(np.array(token_ids), state)
+            if is_over:
+                self._complete(prompt, beams, logits, state, found)
+                break
         if not found:
             raise GenerationError(
                 f"{forced_prefix!r}, the end of the prompt, can't be spelled in a length of "
@@ -153,7 +160,8 @@ class _Search:
         """Extend beams by a token, and add those that are finished to ``found``.
 
         Returns:
-            Of the others, the rows they extend, the ids of their last tokens, and the beams.
+            Of the others, and of those that end at the length within what may be a visible
+            character, the rows they extend, the ids of their last tokens, and the beams.
         """
         parents: list[int] = []
         token_ids: list[int] = []
@@ -167,6 +175,12 @@ class _Search:
             beam = self._longer(beams[row], token_id, float(scores[row, token_id]), own)
             if beam is None:
                 continue
+            if is_last and not beam.finish_reason:
+                if self._last_character:
+                    parents.append(row)
+                    token_ids.append(token_id)
+                    longer.append(beam)
+                beam = _at_length(beam)
             if beam.finish_reason:
                 finished.add(beam.text)
                 if beam.text not in found or found[beam.text].score < beam.score:
@@ -177,9 +191,54 @@ class _Search:
                 parents.append(row)
                 token_ids.append(token_id)
                 longer.append(beam)
-            if len(longer) == self._beams:
+            if len(longer) == self._beams and not is_last:
                 break
         return parents, token_ids, longer
+
+    def _complete(
+        self,
+        prompt: str,
+        beams: list[_Beam],
+        logits: Floats,
+        state: Floats,
+        found: dict[str, _Beam],
+    ) -> None:
+        """Let texts at the length go on while the likeliest token continues their last character.
+
+        Args:
+            prompt: what they follow.
+            beams: the texts, which stand in ``found``, too.
+            logits: of the tokens after them, float32 [beams, V].
+            state: after them.
+            found: the finished texts; a text that goes on is replaced.
+        """
+        for _ in range(MOST_EXTRA):
+            normalizers = log_normalizers(logits)
+            scores = self._scores(beams, logits, normalizers)
+            likely = scores.argmax(axis=1).tolist()
+            rows, longer = [], []
+            for row, (beam, token_id) in enumerate(zip(beams, likely, strict=True)):
+                before = _at_length(beam)
+                if not self._last_character.continues(prompt + before.text, token_id):
+                    continue
+                own = float(logits[row, token_id]) - float(normalizers[row])
+                more = self._longer(beam, token_id, float(scores[row, token_id]), own)
+                if more is None:
+                    continue
+                if found.get(before.text) == before:
+                    del found[before.text]
+                after = more if more.finish_reason else _at_length(more)
+                if after.text not in found or found[after.text].score < after.score:
+                    found[after.text] = after
+                if not more.finish_reason:
+                    rows.append(row)
+                    longer.append(more)
+            if not rows:
+                return
+            logits, state = self._engine.step(
+                np.array(likely)[rows], np.ascontiguousarray(state[:, rows])
+            )
+            beams = longer
 
     def _candidates(self, scores: Doubles) -> Iterator[tuple[int, int]]:
         """Yield rows and token ids, the best first, sorting only as many as are taken."""
@@ -220,8 +279,12 @@ class _Search:
         constraints = (
             self._constraints.after(beam.constraints, token_id) if beam.constraints else None
         )
-        if tokens == self._config.length:
-            if constraints and constraints.forced_prefix:
-                return None
-            return _Beam(score, own, tokens, text + pending.text, PendingText(), None, "length")
+        if tokens == self._config.length and constraints and constraints.forced_prefix:
+            return None
         return _Beam(score, own, tokens, text, pending, constraints)
+
+
+def _at_length(beam: _Beam) -> _Beam:
+    """Return a beam that ends because the length is reached."""
+    text = beam.text + beam.pending.text
+    return replace(beam, text=text, pending=PendingText(), constraints=None, finish_reason="length")

@@ -15,7 +15,7 @@ It does not know files or the command line.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from itertools import islice
 from typing import Literal, TypeAlias
 
@@ -30,6 +30,7 @@ from charlstm.generation.constraints import Constraints
 from charlstm.generation.filters import likeliest, next_limits, sample
 from charlstm.generation.penalties import EMPTY, window_needed
 from charlstm.generation.stopping import Endings, EndReason
+from charlstm.generation.visible import LastCharacter
 from charlstm.metrics import log_normalizers
 from charlstm.tokenizer.base import END_OF_DOCUMENT, Tokenizer
 from charlstm.tokenizer.tokens import ScoredToken, scored_token, special_token
@@ -54,7 +55,8 @@ class Sample(msgspec.Struct, frozen=True, omit_defaults=True):
         index: its number among the samples asked for, from 0.
         prompt: the prompt as given.
         text: what follows the prompt, without the stop text.
-        tokens: how many tokens were drawn, with those of a stop text or the end of the document.
+        tokens: how many tokens were drawn, with those of a stop text or the end of the document;
+            up to 16 more than the length, if it is reached within a visible character.
         seed: the seed it was drawn with; ``None`` for beam search.
         finish_reason: ``"length"``, ``"end"`` (of the document), ``"stop"`` (a stop text) or
             ``"until"`` (the end of a line, sentence or paragraph).
@@ -201,6 +203,7 @@ class _BatchDecoder:
         self._alternatives = alternatives
         self._constraints = Constraints(config, tokenizer)
         self._endings = Endings(config)
+        self._last_character = LastCharacter(config, tokenizer)
         self._listens = on_text is not None or alternatives is not None or bool(self._endings)
         self._rng = SampleRng(seed)
         self._never = excluded_ids(tokenizer, config, ends=ends).tolist()
@@ -220,9 +223,12 @@ class _BatchDecoder:
         batch = Batch(starts, window=self._window, limit=2 * self._config.mirostat)
         while True:
             ids, log_probabilities = self._draw(batch, rows)
-            finished = (ids == END_OF_DOCUMENT) | (batch.tokens == self._config.length)
+            finished = (ids == END_OF_DOCUMENT) | (batch.tokens >= self._config.length)
+            dropped: Collection[int] = ()
+            if self._last_character:
+                dropped = self._last_character.go_on(batch, rows, ids, finished)
             if self._listens:
-                self._listen(batch, rows, ids, log_probabilities, finished)
+                self._listen(batch, rows, ids, log_probabilities, finished, dropped)
             refilled: list[int] = []
             if finished.any():
                 for index in np.flatnonzero(finished).tolist():
@@ -312,13 +318,15 @@ class _BatchDecoder:
         ids: Ids,
         log_probabilities: Doubles,
         finished: Mask,
+        dropped: Collection[int],
     ) -> None:
-        """Add each row's token to its text; mark the rows whose text ends with it as finished."""
+        """Add each row's token to its text, unless it is dropped; mark those that end finished."""
         may_end = (batch.tokens >= self._config.min_length).tolist()
         for index, (row, token_id) in enumerate(zip(rows, ids.tolist(), strict=True)):
             if row.text is None:
                 continue
-            shown, reason = row.text.add(self._pieces[token_id], may_end=may_end[index])
+            piece = "" if index in dropped else self._pieces[token_id]
+            shown, reason = row.text.add(piece, may_end=may_end[index])
             if reason is not None:
                 row.finish_reason = reason
                 finished[index] = True
@@ -326,7 +334,7 @@ class _BatchDecoder:
                 shown += row.text.rest()
             if self._on_text and shown:
                 self._on_text(row.index, shown)
-            if self._alternatives is not None:
+            if self._alternatives is not None and index not in dropped:
                 value = float(log_probabilities[index])
                 row.drawn.append(self._drawn(token_id, value, batch.logits[index]))
 
