@@ -9,9 +9,13 @@ import regex
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charlstm.config import SampleConfig
+from charlstm.config import SampleConfig, TokenizerConfig
 from charlstm.generation import sentences
+from charlstm.generation.beam import beam_search
+from charlstm.generation.decoder import generate
 from charlstm.generation.stopping import Endings
+from charlstm.tokenizer.vocabulary import build_tokenizer
+from tests.models import ScriptedEngine
 
 UNTIL_SENTENCE = Endings(SampleConfig(until="sentence"))
 
@@ -148,6 +152,20 @@ def test_every_sentence_terminal_of_unicode_ends_one():
 def test_the_prompt_is_looked_back_at(prompt, text, sentence):
     assert sentence_of(text, prompt) == sentence
     assert streamed(text, range(1, len(text)), prompt) == (sentence, "until")
+
+
+def test_samples_look_back_at_their_prompt():
+    prompt, text = "It was Mr", ". Smith. He left"
+    tokenizer = build_tokenizer([prompt + text], TokenizerConfig())
+    config = SampleConfig(until="sentence", temperature=0.0)
+
+    def engine():
+        return ScriptedEngine(tokenizer.vocab_size, tokenizer.encode(text), 1 + len(prompt))
+
+    (drawn,) = generate(engine(), tokenizer, [prompt], config, seed=1)
+    (found,) = beam_search(engine(), tokenizer, prompt, config, beams=1)
+    for sample in (drawn, found):
+        assert (sample.text, sample.finish_reason) == (". Smith.", "until")
 
 
 @pytest.mark.parametrize(
