@@ -29,8 +29,9 @@ from charlstm.engine.graph import EnginePrecision
 from charlstm.engine.graph_cache import load_or_build_graph
 from charlstm.engine.inference import Engine
 from charlstm.errors import ConfigError
-from charlstm.generation.decoder import Sample, TextListener, generate, with_prompt
+from charlstm.generation.decoder import generate
 from charlstm.generation.rejection import draw_new
+from charlstm.generation.samples import Sample, TextListener, with_prompt
 from charlstm.tokenizer.base import Tokenizer
 
 if TYPE_CHECKING:

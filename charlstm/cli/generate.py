@@ -25,7 +25,7 @@ from charlstm.errors import UsageError
 
 if TYPE_CHECKING:
     from charlstm.api import LanguageModel
-    from charlstm.generation.decoder import Sample
+    from charlstm.generation.samples import Sample
 
 DEFAULTS = SampleConfig()
 UNTIL_LENGTH = 10_000
@@ -95,7 +95,8 @@ output = OptionGroup("Output")
 @what.choice(
     "--until",
     among=["sentence", "line", "paragraph", "document"],
-    help="End a sample with its sentence, line, paragraph or document.",
+    help="End a sample with its sentence, line, paragraph or document. Sentences of any script; "
+    "'Mr.', 'e.g.', initials and decimal numbers end none.",
 )
 @what.flag(
     "--novel",

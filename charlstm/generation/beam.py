@@ -8,7 +8,7 @@ knows the engine and the tokenizer. It does not know files or the command line.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -18,10 +18,12 @@ from charlstm.config import SampleConfig
 from charlstm.engine.inference import Engine
 from charlstm.errors import GenerationError
 from charlstm.generation.constraints import Constraints, ConstraintState
-from charlstm.generation.decoder import FinishReason, Sample, excluded_ids, split_prompt
+from charlstm.generation.decoder import excluded_ids, split_prompt
 from charlstm.generation.filters import likeliest
 from charlstm.generation.match_guide import MatchGuide, MatchProgress
+from charlstm.generation.samples import FinishReason, Sample
 from charlstm.generation.stopping import Endings, PendingText
+from charlstm.generation.visible import MOST_EXTRA, LastCharacter
 from charlstm.metrics import log_normalizers
 from charlstm.tokenizer.base import END_OF_DOCUMENT, Tokenizer
 
@@ -130,6 +132,7 @@ class _Search:
         if config.match is not None:
             self._guide = MatchGuide(engine, tokenizer, config, temperature=1.0, ends=ends)
         self._endings = Endings(config)
+        self._last_character = LastCharacter(config, tokenizer)
         # Without a positive bias, a longer text never has a higher score.
         self._may_rise = any(value > 0 for _, value in config.bias)
         self._is_ordered = not self._may_rise and self._guide is None
@@ -140,17 +143,22 @@ class _Search:
         before = prompt.removesuffix(forced_prefix)
         constraints = self._constraints.start(before, forced_prefix)
         in_word = self._guide is not None and self._guide.words.ends_within(before)
-        beams = [_Beam(0.0, 0.0, 0, "", PendingText(), constraints, in_word)]
+        beams = [_Beam(0.0, 0.0, 0, "", self._endings.start(prompt), constraints, in_word)]
         found: dict[str, _Beam] = {}
         while beams:
             parents, token_ids, beams = self._extend(beams, logits, found)
-            if not self._may_rise and beams and len(found) >= self._count:
+            if not beams:
+                break
+            is_over = beams[0].tokens == self._config.length
+            if not is_over and not self._may_rise and len(found) >= self._count:
                 best = sorted((beam.score for beam in found.values()), reverse=True)
                 if max(beam.score for beam in beams) <= best[self._count - 1]:
                     break
-            if beams:
-                state = np.ascontiguousarray(state[:, parents])
-                logits, state = self._engine.step(np.array(token_ids), state)
+            state = np.ascontiguousarray(state[:, parents])
+            logits, state = self._engine.step(np.array(token_ids), state)
+            if is_over:
+                self._complete(prompt, beams, logits, state, found)
+                break
         if not found:
             raise GenerationError(
                 f"{forced_prefix!r}, the end of the prompt, can't be spelled in a length of "
@@ -187,7 +195,8 @@ class _Search:
         """Extend beams by a token, and add those that are finished to ``found``.
 
         Returns:
-            Of the others, the rows they extend, the ids of their last tokens, and the beams.
+            Of the others, and of those that end at the length within what may be a visible
+            character, the rows they extend, the ids of their last tokens, and the beams.
         """
         parents: list[int] = []
         token_ids: list[int] = []
@@ -202,10 +211,16 @@ class _Search:
             beam = (
                 self._longer(beams[row], token_id, score, own)
                 if token_id != END_OF_DOCUMENT or extensions.ends_document[row]
-                else self._cut(beams[row], score)
+                else _over(replace(beams[row], score=score), "end")
             )
             if beam is None:
                 continue
+            if is_last and not beam.finish_reason:
+                if self._last_character:
+                    parents.append(row)
+                    token_ids.append(token_id)
+                    longer.append(beam)
+                beam = _over(beam, "length")
             if beam.finish_reason:
                 finished.add(beam.text)
                 if beam.text not in found or found[beam.text].score < beam.score:
@@ -216,9 +231,54 @@ class _Search:
                 parents.append(row)
                 token_ids.append(token_id)
                 longer.append(beam)
-            if len(longer) == self._beams:
+            if len(longer) == self._beams and not is_last:
                 break
         return parents, token_ids, longer
+
+    def _complete(
+        self,
+        prompt: str,
+        beams: list[_Beam],
+        logits: Floats,
+        state: Floats,
+        found: dict[str, _Beam],
+    ) -> None:
+        """Let texts at the length go on while the likeliest token continues their last character.
+
+        Args:
+            prompt: what they follow.
+            beams: the texts, which stand in ``found``, too.
+            logits: of the tokens after them, float32 [beams, V].
+            state: after them.
+            found: the finished texts; a text that goes on is replaced.
+        """
+        for _ in range(MOST_EXTRA):
+            normalizers = log_normalizers(logits)
+            scores = self._extensions(beams, logits, normalizers).scores
+            likely = scores.argmax(axis=1).tolist()
+            rows, longer = [], []
+            for row, (beam, token_id) in enumerate(zip(beams, likely, strict=True)):
+                before = _over(beam, "length")
+                if not self._last_character.continues(prompt + before.text, token_id):
+                    continue
+                own = float(logits[row, token_id]) - float(normalizers[row])
+                more = self._longer(beam, token_id, float(scores[row, token_id]), own)
+                if more is None:
+                    continue
+                if found.get(before.text) == before:
+                    del found[before.text]
+                after = more if more.finish_reason else _over(more, "length")
+                if after.text not in found or found[after.text].score < after.score:
+                    found[after.text] = after
+                if not more.finish_reason:
+                    rows.append(row)
+                    longer.append(more)
+            if not rows:
+                return
+            logits, state = self._engine.step(
+                np.array(likely)[rows], np.ascontiguousarray(state[:, rows])
+            )
+            beams = longer
 
     def _candidates(self, ranks: Doubles) -> Iterator[tuple[int, int]]:
         """Yield rows and token ids, the best first, sorting only as many as are taken."""
@@ -255,25 +315,20 @@ class _Search:
         if ended is not None:
             return _Beam(score, own, tokens, text, pending, None, finish_reason=ended)
         if token_id == END_OF_DOCUMENT:
-            return _over(score, own, tokens, text + pending.text, "end")
+            whole = _Beam(score, own, tokens, text, pending, None)
+            return _over(whole, "end")
         constraints = (
             self._constraints.after(beam.constraints, token_id) if beam.constraints else None
         )
-        if tokens == self._config.length:
-            if constraints and constraints.forced_prefix:
-                return None
-            return _over(score, own, tokens, text + pending.text, "length")
+        if tokens == self._config.length and constraints and constraints.forced_prefix:
+            return None
         in_word = self._guide is not None and self._guide.words.is_within_after(
             beam.in_word, token_id
         )
         return _Beam(score, own, tokens, text, pending, constraints, in_word)
 
-    def _cut(self, beam: _Beam, score: float) -> _Beam:
-        """Return a beam that ends here, without a token."""
-        return _over(score, beam.log_probability, beam.tokens, beam.text + beam.pending.text, "end")
 
-
-def _over(
-    score: float, log_probability: float, tokens: int, text: str, reason: FinishReason
-) -> _Beam:
-    return _Beam(score, log_probability, tokens, text, PendingText(), None, finish_reason=reason)
+def _over(beam: _Beam, reason: FinishReason) -> _Beam:
+    """Return a beam that ends with the text it has."""
+    text = beam.text + beam.pending.text
+    return replace(beam, text=text, pending=PendingText(), constraints=None, finish_reason=reason)

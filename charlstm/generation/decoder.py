@@ -15,11 +15,9 @@ It does not know files or the command line.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import islice, starmap
-from typing import Literal, TypeAlias
 
-import msgspec
 import numpy as np
 
 from charlstm.arrays import Doubles, Floats, Ids, Mask
@@ -30,53 +28,15 @@ from charlstm.generation.constraints import Constraints
 from charlstm.generation.filters import likeliest, next_limits, sample
 from charlstm.generation.match_reader import MatchReader, Verdict
 from charlstm.generation.penalties import EMPTY, window_needed
-from charlstm.generation.stopping import Endings, EndReason, PendingText
+from charlstm.generation.samples import FinishReason, Sample, SampledToken, TextListener
+from charlstm.generation.stopping import Endings, EndReason
+from charlstm.generation.visible import LastCharacter
 from charlstm.metrics import log_normalizers
 from charlstm.tokenizer.base import END_OF_DOCUMENT, Tokenizer
-from charlstm.tokenizer.tokens import ScoredToken, scored_token, special_token
-
-FinishReason: TypeAlias = EndReason | Literal["length", "end"]
-TextListener: TypeAlias = Callable[[int, str], None]
+from charlstm.tokenizer.tokens import scored_token, special_token
 
 # Penalties don't count these as repetitions: verse, dialogue and lists need their lines.
 _LINE_ENDS = ("\n", "\r", "\r\n")
-
-
-class SampledToken(ScoredToken, frozen=True, omit_defaults=True):
-    """A token that was drawn, and the likeliest tokens at its position."""
-
-    alternatives: tuple[ScoredToken, ...] = ()
-
-
-class Sample(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One generated text.
-
-    Attributes:
-        index: its number among the samples asked for, from 0.
-        prompt: the prompt as given.
-        text: what follows the prompt, without the stop text.
-        tokens: how many tokens were drawn, with those of a stop text or the end of the document.
-        seed: the seed it was drawn with; ``None`` for beam search.
-        finish_reason: ``"length"``, ``"end"`` (of the document), ``"stop"`` (a stop text) or
-            ``"until"`` (the end of a line, sentence or paragraph).
-        mean_log_probability: nats per token, under the model's own distribution, before penalties,
-            filters and temperature.
-        symbols: the tokens that were drawn, if asked for.
-    """
-
-    index: int
-    prompt: str
-    text: str
-    tokens: int
-    seed: int | None
-    finish_reason: FinishReason
-    mean_log_probability: float
-    symbols: tuple[SampledToken, ...] | None = None
-
-
-def with_prompt(sample: Sample, prompt: str) -> Sample:
-    """Return a sample with its prompt as it was given."""
-    return sample if sample.prompt == prompt else msgspec.structs.replace(sample, prompt=prompt)
 
 
 def generate(
@@ -153,10 +113,10 @@ def remembered_ids(tokenizer: Tokenizer) -> Ids:
 class TextStreamer:
     """The text of one sample while it is drawn, of which as much as possible is shown at once."""
 
-    def __init__(self, endings: Endings, forced_prefix: str) -> None:
+    def __init__(self, endings: Endings, prompt: str, forced_prefix: str) -> None:
         self._endings = endings
         self._to_skip = len(forced_prefix)
-        self._pending = PendingText()
+        self._pending = endings.start(prompt)
         self.parts: list[str] = []
 
     def add(self, piece: str, *, may_end: bool) -> tuple[str, EndReason | None]:
@@ -230,6 +190,8 @@ class BatchDecoder:
         self._reader_of = reader_of
         self._constraints = Constraints(config, tokenizer)
         self._endings = Endings(config)
+        # A match is neither longer than its length nor cut within a character.
+        self._last_character = None if reader_of else LastCharacter(config, tokenizer)
         self._listens = on_text is not None or alternatives is not None or bool(self._endings)
         self._rng = SampleRng(seed)
         self._never = excluded_ids(tokenizer, ends=ends).tolist()
@@ -252,9 +214,12 @@ class BatchDecoder:
         batch = Batch(begun, window=self._window, limit=2 * self._config.mirostat)
         while True:
             ids, log_probabilities = self._draw(batch, rows)
-            finished = (ids == END_OF_DOCUMENT) | (batch.tokens == self._config.length)
+            finished = (ids == END_OF_DOCUMENT) | (batch.tokens >= self._config.length)
+            dropped: Collection[int] = ()
+            if self._last_character:
+                dropped = self._last_character.go_on(batch, rows, ids, finished)
             if self._listens:
-                self._listen(batch, rows, ids, log_probabilities, finished)
+                self._listen(batch, rows, ids, log_probabilities, finished, dropped)
             if self._reader_of:
                 _judge(rows, ids, finished)
             refilled: list[int] = []
@@ -282,7 +247,9 @@ class BatchDecoder:
             yield from ((index, starts[prompt]) for index, prompt in chunk)
 
     def _row(self, index: int, start: PrefilledPrompt) -> _Row:
-        text = TextStreamer(self._endings, start.forced_prefix) if self._listens else None
+        text = None
+        if self._listens:
+            text = TextStreamer(self._endings, start.prompt, start.forced_prefix)
         return _Row(index, start, text, self._reader_of(start) if self._reader_of else None)
 
     def read(self, prompts: Sequence[str]) -> dict[str, PrefilledPrompt]:
@@ -347,13 +314,15 @@ class BatchDecoder:
         ids: Ids,
         log_probabilities: Doubles,
         finished: Mask,
+        dropped: Collection[int],
     ) -> None:
-        """Add each row's token to its text; mark the rows whose text ends with it as finished."""
+        """Add each row's token to its text, unless it is dropped; mark those that end finished."""
         may_end = (batch.tokens >= self._config.min_length).tolist()
         for index, (row, token_id) in enumerate(zip(rows, ids.tolist(), strict=True)):
             if row.text is None:
                 continue
-            shown, reason = row.text.add(self._pieces[token_id], may_end=may_end[index])
+            piece = "" if index in dropped else self._pieces[token_id]
+            shown, reason = row.text.add(piece, may_end=may_end[index])
             if reason is not None:
                 row.finish_reason = reason
                 finished[index] = True
@@ -361,7 +330,7 @@ class BatchDecoder:
                 shown += row.text.rest()
             if self._on_text and shown:
                 self._on_text(row.index, shown)
-            if self._alternatives is not None:
+            if self._alternatives is not None and index not in dropped:
                 value = float(log_probabilities[index])
                 row.drawn.append(self.drawn(token_id, value, batch.logits[index]))
 

@@ -22,17 +22,11 @@ from charlstm.config import SampleConfig
 from charlstm.engine.inference import MAX_ROWS, Engine
 from charlstm.generation.batch import PrefilledPrompt
 from charlstm.generation.beam import beam_search
-from charlstm.generation.decoder import (
-    BatchDecoder,
-    Sample,
-    SampledToken,
-    TextListener,
-    excluded_ids,
-    remembered_ids,
-)
+from charlstm.generation.decoder import BatchDecoder, excluded_ids, remembered_ids
 from charlstm.generation.match_guide import MatchGuide, MatchProgress
 from charlstm.generation.match_reader import MatchReader
 from charlstm.generation.particles import PARTICLES, FoundMatch, ParticleSearch
+from charlstm.generation.samples import Sample, SampledToken, TextListener
 from charlstm.metrics import log_normalizers
 from charlstm.tokenizer.base import Tokenizer
 

@@ -13,7 +13,7 @@ from typing import Protocol
 import msgspec
 
 from charlstm.errors import GenerationError
-from charlstm.generation.decoder import Sample
+from charlstm.generation.samples import Sample
 
 # The search ends after this many rejected samples in a row.
 PATIENCE = 2_000

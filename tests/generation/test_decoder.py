@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from charlstm.config import SampleConfig, TokenizerConfig
 from charlstm.engine.inference import MAX_ROWS
-from charlstm.generation.decoder import Sample, generate
+from charlstm.generation.decoder import generate
+from charlstm.generation.samples import Sample
 from charlstm.tokenizer.base import BEGIN_SPELLING, END_OF_DOCUMENT, END_SPELLING, UNKNOWN
 from charlstm.tokenizer.vocabulary import build_tokenizer
 from tests.models import CHARS, WORDS, ScriptedEngine, random_model

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from charlstm.corpus.line_hashes import LineHashes
 from charlstm.errors import GenerationError
-from charlstm.generation.decoder import Sample
 from charlstm.generation.rejection import PATIENCE, reject_known
+from charlstm.generation.samples import Sample
 from tests.messages import raises_naming
 
 TEXTS = st.lists(st.text("ab", max_size=2), max_size=12)
