@@ -76,11 +76,11 @@ def weighted_loss(logits, targets, weights):
     return float(((normalizers - chosen) * weights).sum())
 
 
-def end_of_match(tokenizer, expression, text, probabilities):
+def end_of_match(tokenizer, expression, text, probabilities, *, at_once):
     """Return how much speaks for the end of a text that matches, given the next probabilities.
 
     The end of the document does, and each character after which no text of five more matches; it
-    counts one in a thousand where both it and the one before it are letters.
+    counts one in a thousand where both it and the one before it are letters, or all is prompt.
     """
     weight = probabilities[END_OF_DOCUMENT]
     characters = [tokenizer.pieces[index] for index in tokenizer.character_ids.tolist()]
@@ -92,5 +92,5 @@ def end_of_match(tokenizer, expression, text, probabilities):
         )
         if not any(re.fullmatch(expression, each) for each in longer):
             within = text[-1:].isalpha() and character.isalpha()
-            weight += probabilities[index] * (1e-3 if within else 1)
+            weight += probabilities[index] * (1e-3 if within or at_once else 1)
     return weight

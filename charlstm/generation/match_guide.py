@@ -1,7 +1,7 @@
 """What speaks for each token where a text is to become a match of a pattern.
 
-A match ends where the model ends the document or wants what the pattern forbids, though within a
-word only if it must. This module does not know a model or how tokens are drawn.
+A match ends where the model ends the document or wants what the pattern forbids, though at once or
+within a word only if it must. This module does not know a model or how tokens are drawn.
 """
 
 from __future__ import annotations
@@ -104,8 +104,7 @@ class MatchGuide:
         self._constraints = Constraints(config, tokenizer)
         self._length = config.length
         self._chain = partial(token_chain, engine, tokenizer, temperature, ends=ends)
-        self._has_text = np.array([bool(piece) for piece in tokenizer.pieces])
-        self._end_weights: dict[tuple[int, bool], Doubles] = {}
+        self._end_weights: dict[tuple[int, bool, bool], Doubles] = {}
 
     def start(self, prompt: str, forced_prefix: str) -> MatchProgress:
         """Return how far a prompt comes that has been read but for a prefix of what follows.
@@ -141,7 +140,10 @@ class MatchGuide:
             for state in states
         ]
         adjustments = [self._constraints.adjustment(state, written) for state in states]
-        ends = [self._end_weight(text.constraints.pattern_state, text.in_word) for text in numbers]
+        ends = [
+            self._end_weight(text.constraints.pattern_state, text.in_word, has_begun=written > 0)
+            for text in numbers
+        ]
         looked_ahead = np.stack(values)[which]
         looked_ahead[:, END_OF_DOCUMENT] = 0
         return Guidance(np.stack(adjustments)[which], looked_ahead, np.stack(ends)[which])
@@ -151,13 +153,13 @@ class MatchGuide:
         """Made when a search begins: most samples need none."""
         return Lookahead(self.pattern, self._chain(), self.words, self._length)
 
-    def _end_weight(self, state: int, in_word: bool) -> Doubles:
-        key = state, in_word
+    def _end_weight(self, state: int, in_word: bool, *, has_begun: bool) -> Doubles:
+        key = state, in_word, has_begun
         if key not in self._end_weights:
-            forbidden = self._has_text & ~self.pattern.are_alive(self.pattern.after(state))
+            alive = self.pattern.are_alive(self.pattern.after(state))
+            forbidden = np.array(self.words.has_text) & ~alive
             weight = forbidden.astype(np.float64)
-            if in_word:
-                weight[forbidden & self.words.begins] = WITHIN_WORD
+            weight[forbidden & (self.words.begins & in_word | (not has_begun))] = WITHIN_WORD
             weight[END_OF_DOCUMENT] = 1.0
             self._end_weights[key] = weight
         return self._end_weights[key]

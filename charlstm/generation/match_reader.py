@@ -23,8 +23,8 @@ class Verdict(Enum):
 class MatchReader:
     """Follows one text.
 
-    A match ends before the end of the document; before what the pattern forbids, though not within
-    a word; or where its length is reached.
+    A match ends before the end of the document; before what the pattern forbids, though neither at
+    once nor within a word; or where its length is reached.
 
     Args:
         pattern: the pattern.
@@ -42,6 +42,7 @@ class MatchReader:
         self._state = state
         self._in_word = in_word
         self._left = length
+        self._has_begun = False
 
     def add(self, token_id: int) -> Verdict | None:
         """Add a token; return how the text ends, if it does."""
@@ -52,10 +53,11 @@ class MatchReader:
             return Verdict.MATCH if pattern.matches(self._state) else Verdict.NO_MATCH
         if not pattern.is_alive(reached):
             within = self._in_word and self._words.begins[token_id]
-            is_match = pattern.matches(self._state) and not within
+            is_match = pattern.matches(self._state) and self._has_begun and not within
             return Verdict.MATCH_BEFORE if is_match else Verdict.NO_MATCH
         if pattern.shortest(reached) > self._left:
             return Verdict.NO_MATCH
         self._state = reached
+        self._has_begun = self._has_begun or self._words.has_text[token_id]
         self._in_word = self._words.is_within_after(self._in_word, token_id)
         return None if self._left else Verdict.MATCH

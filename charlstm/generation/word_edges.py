@@ -17,6 +17,7 @@ class WordEdges:
     Attributes:
         begins: whether a token begins with what words consist of, bool [V].
         ends: whether it ends with that, bool [V].
+        has_text: whether it has any text.
     """
 
     def __init__(self, tokenizer: Tokenizer) -> None:
@@ -27,7 +28,7 @@ class WordEdges:
         }
         self.begins: Mask = np.array([known.get(piece[:1], False) for piece in pieces])
         self.ends: Mask = np.array([known.get(piece[-1:], False) for piece in pieces])
-        self._has_text = [bool(piece) for piece in pieces]
+        self.has_text = [bool(piece) for piece in pieces]
 
     def ends_within(self, text: str) -> bool:
         """Return whether a text ends within a word."""
@@ -40,4 +41,4 @@ class WordEdges:
             in_word: whether it did before.
             token_id: the token; without text, it changes nothing.
         """
-        return bool(self.ends[token_id]) if self._has_text[token_id] else in_word
+        return bool(self.ends[token_id]) if self.has_text[token_id] else in_word

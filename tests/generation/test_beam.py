@@ -71,7 +71,9 @@ def found_by_trying(engine, tokenizer, prompt, config):
                 over(longer[: ending.cut], total)
             elif config.match is not None and token_id == END_OF_DOCUMENT:
                 if re.fullmatch(config.match, prompt + text):
-                    end = end_of_match(tokenizer, config.match, prompt + text, np.exp(last))
+                    end = end_of_match(
+                        tokenizer, config.match, prompt + text, np.exp(last), at_once=not text
+                    )
                     over(text, score + np.log(end))
             elif token_id == END_OF_DOCUMENT or tokens == config.length:
                 over(longer, total)

@@ -43,7 +43,7 @@ def test_values_are_those_of_trying(expression, unread, left):
         chances = chain.probabilities[CHARS.encode(text)[-1]]
         total = 0.0
         if pattern.matches(state) and left and at_once:
-            total += end_of_match(CHARS, expression, text, chances)
+            total += end_of_match(CHARS, expression, text, chances, at_once=False)
         elif pattern.matches(state) and left:
             end = chances[END_OF_DOCUMENT] + chances[CHARS.encode(unread)].sum()
             total += WITHIN_WORD + (1 - WITHIN_WORD) * end

@@ -54,7 +54,8 @@ def test_a_verdict_is_that_of_trying(expression, text, length):
         longer = text[: end + 1]
         if not can_match(expression, longer, 3):
             within = begun[-1:].isalpha() and longer[-1].isalpha()
-            before = Verdict.MATCH_BEFORE if is_match and not within else Verdict.NO_MATCH
+            is_match = is_match and begun and not within
+            before = Verdict.MATCH_BEFORE if is_match else Verdict.NO_MATCH
             assert verdict is before
             assert verdict is Verdict.NO_MATCH or found == begun
             break

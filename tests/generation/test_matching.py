@@ -107,6 +107,14 @@ def test_a_match_does_not_end_within_a_word():
     assert sample.text == "ab"
 
 
+def test_a_match_does_not_end_at_once():
+    config = EVEN.replace(match="[^a]*")
+    (sample,) = continued(scripted("abba"), CHARS, "", config, seed=1, ends=False)
+    assert sample.text  # the model wants "a"
+    (sample,) = continued(scripted(""), CHARS, "", config, seed=1)
+    assert (sample.text, sample.tokens) == ("", 1)  # it wants the end
+
+
 def test_the_end_of_a_document_belongs_to_a_sample():
     (sample,) = continued(scripted("abba"), CHARS, "", SampleConfig(match="[ab]+"), seed=1)
     assert (sample.text, sample.finish_reason, sample.tokens) == ("abba", "end", 5)
@@ -177,7 +185,7 @@ def matches_of(expression, length):
             chances = np.exp(log_softmax(logits[0]))
             weights[text] = np.prod(chances[np.arange(size), ids[0, 1:]])
             if size < length:
-                weights[text] *= end_of_match(FEW, expression, text, chances[-1])
+                weights[text] *= end_of_match(FEW, expression, text, chances[-1], at_once=not text)
     total = sum(weights.values())
     return {text: weight / total for text, weight in weights.items()}
 
