@@ -5,6 +5,7 @@
     sampling       the options of sampling
     texts          the texts that commands read
     prompts        the prompts that commands read
+    generate_notes  what ``generate`` notes and warns of
     unicode_form   the note on a text in another Unicode form
     line_ends      where a line of text ends
     output         JSON and text on stdout, notes on stderr

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from charlstm.cli.generate_notes import note_unread_input, warn_if_untrained, warn_of_ends
 from charlstm.cli.options import (
     OptionGroup,
     checkpoint_argument,
@@ -55,9 +56,12 @@ output = OptionGroup("Output")
     "-p",
     "--prompt",
     metavar="TEXT",
-    help="Text to continue; - reads it from standard input. Default: begin a document.",
+    help="Text to continue; - reads it from standard input, without the newline at its end. "
+    "Default: begin a document.",
 )
-@what.file("--prompt-file", help="Read the prompt from a file, all of it, or from -.")
+@what.file(
+    "--prompt-file", help="Read the prompt from a file, or from -, without the newline at its end."
+)
 @what.file("--prompts", help="Continue each line of a file, or of -, as one batch.")
 @what.count(
     "-n",
@@ -150,9 +154,11 @@ def command(context: click.Context, /, checkpoint: Path | None, **options: Any) 
     model = load(folder, precision=options["precision"], threads=options["threads"])
     prompts = prompts_of(options, model)
     known = _known(model, options)
-    _warn_of_ends(model, options)
-    _warn_if_untrained(model)
+    warn_of_ends(model, options)
+    warn_if_untrained(model)
     warn_of_unknown(model, prompts, quiet=options["quiet"])
+    unread = not options["quiet"] and all(options[_name(name)] is None for name in PROMPT_OPTIONS)
+    unread = unread and not note_unread_input()
     seed = fresh_seed() if options["seed"] is None else options["seed"]
     printer = Printer(
         separator=separator_of(model.checkpoint.config.corpus.division),
@@ -177,6 +183,8 @@ def command(context: click.Context, /, checkpoint: Path | None, **options: Any) 
         for sample in samples:
             printer.print(sample)
             bar.advance()
+    if unread:
+        note_unread_input()  # it may have come late
     if options["verbose"]:
         stopwatch.report(printer.tokens)
 
@@ -263,29 +271,6 @@ def _samples(
         alternatives=alternatives,
         known=known,
         unique=options["unique"],
-    )
-
-
-def _warn_of_ends(model: LanguageModel, options: dict[str, Any]) -> None:
-    """Warn of ``--until document`` if the model does not end documents."""
-    if options["until"] == "document" and not model.checkpoint.config.provenance.ends:
-        note(
-            f"Warning: --until document has no effect: {model.checkpoint.folder} was trained on "
-            f"few documents and has not learned where they end; use --until paragraph, or -n"
-        )
-
-
-def _warn_if_untrained(model: LanguageModel) -> None:
-    """Warn if plain token frequencies would predict better than the model."""
-    checkpoint = model.checkpoint
-    if not checkpoint.has_learned_little:
-        return
-    frequency_loss = checkpoint.config.provenance.frequency_loss
-    tokens = "characters" if model.tokenizer.level == "char" else "words"
-    note(
-        f"Warning: {checkpoint.folder} predicts worse than the plain frequencies of {tokens} "
-        f"(loss {checkpoint.loss:.3f} against {frequency_loss:.3f} nats per token, after "
-        f"{checkpoint.figures.step:,} steps): train it longer"
     )
 
 

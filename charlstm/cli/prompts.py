@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 def prompts_of(options: dict[str, Any], model: LanguageModel) -> list[str]:
     """Return the prompts: one, or each line of ``--prompts``.
 
-    Prompts are taken as they are, with two exceptions: a byte-order mark is dropped; and for a
-    model of lines or other parts of files, the line end of a prompt from a file or from standard
-    input is dropped, because generation continues that line.
+    Prompts are taken as they are, with two exceptions: a byte-order mark is dropped; and so is one
+    line end at the end of a prompt from a file or from standard input, which editors and ``echo``
+    put there, because generation continues the last line.
     """
     given = options["prompt"]
     if options["prompts"] is not None:
@@ -38,9 +38,7 @@ def prompts_of(options: dict[str, Any], model: LanguageModel) -> list[str]:
     if given is None and options["prompt_file"] is None:
         return [""]
     text = _read("-" if given == "-" else options["prompt_file"])
-    if model.checkpoint.config.corpus.division.within_files:
-        text = strip_line_end(text, rules=line_rules(model))
-    return [text]
+    return [strip_line_end(text, rules=line_rules(model))]
 
 
 def warn_of_unknown(model: LanguageModel, prompts: list[str], *, quiet: bool) -> None:
