@@ -10,7 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from charlstm.cli.generate_notes import note_unread_input, warn_if_untrained, warn_of_ends
+from charlstm.cli.generate_notes import (
+    note_unread_input,
+    warn_if_untrained,
+    warn_of_ends,
+    warn_of_impossible,
+)
 from charlstm.cli.options import (
     OptionGroup,
     checkpoint_argument,
@@ -21,6 +26,7 @@ from charlstm.cli.progress_bar import ProgressBar
 from charlstm.cli.prompts import prompts_of, warn_of_unknown
 from charlstm.cli.samples import Printer, Stopwatch, legend, separator_of
 from charlstm.cli.sampling import given_sampling_options, sampling_options
+from charlstm.cli.unicode_form import FormNote
 from charlstm.config import SampleConfig
 from charlstm.errors import UsageError
 
@@ -156,7 +162,9 @@ def command(context: click.Context, /, checkpoint: Path | None, **options: Any) 
     known = _known(model, options)
     warn_of_ends(model, options)
     warn_if_untrained(model)
-    warn_of_unknown(model, prompts, quiet=options["quiet"])
+    form = FormNote(model, quiet=options["quiet"])
+    warn_of_unknown(model, prompts, form, options["prompt"])
+    warn_of_impossible(model, prompts, options, form)
     unread = not options["quiet"] and all(options[_name(name)] is None for name in PROMPT_OPTIONS)
     unread = unread and not note_unread_input()
     seed = fresh_seed() if options["seed"] is None else options["seed"]

@@ -9,12 +9,17 @@ import contextlib
 import os
 import stat
 import sys
+from collections import Counter
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from charlstm.cli.escapes import as_typed, is_escapes, remedy
 from charlstm.cli.output import note
 
 if TYPE_CHECKING:
     from charlstm.api import LanguageModel
+    from charlstm.cli.unicode_form import FormNote
+    from charlstm.config import Unit
 
 
 def note_unread_input() -> bool:
@@ -51,13 +56,87 @@ def _has_input() -> bool:
     return False
 
 
+def warn_of_impossible(
+    model: LanguageModel, prompts: list[str], options: dict[str, Any], form: FormNote
+) -> None:
+    """Warn of texts to stop at, to ban or to bias that the model can't write.
+
+    A banned or biased text may begin in a prompt, which has what characters it likes.
+    """
+    read = [model.normalized(prompt) for prompt in prompts]
+    for option, before in (("stop", []), ("ban", read), ("bias", read)):
+        given = dict(options["bias"]) if option == "bias" else dict.fromkeys(options[option])
+        lacking: dict[str, Counter[str]] = {}
+        for text in given:
+            if unknown := _unknown(model, model.normalized(text), before):
+                lacking[text] = unknown
+                form.check(text)
+        if lacking:
+            _warn_of_lacking(f"--{option}", lacking, given)
+        elif escaped := [] if options["quiet"] else [text for text in given if is_escapes(text)]:
+            meant = remedy(f"--{option}", _argument(escaped[0], given))
+            note(
+                f"Note: --{option} {as_typed(escaped[0])} is taken as it is; did you mean {meant}?"
+            )
+
+
+def _unknown(model: LanguageModel, text: str, prompts: list[str]) -> Counter[str]:
+    """Return the characters for which a text can't occur, at the end of a prompt or after it."""
+    unknown = model.tokenizer.unknown_characters(text)
+    first = 1 + max(map(text.rfind, unknown), default=-1)  # the rest can be written
+    cuts = range(first, len(text)) if unknown else ()
+    occurs = any(prompt.endswith(text[:cut]) for cut in cuts for prompt in prompts)
+    return Counter() if occurs else unknown
+
+
+def _warn_of_lacking(
+    option: str, lacking: dict[str, Counter[str]], given: Mapping[str, float | None]
+) -> None:
+    from charlstm.tokenizer.unknown import describe_unknown
+
+    unknown = sum(lacking.values(), Counter())
+    which = f"{as_typed(next(iter(lacking)))} can never occur: it has"
+    if len(lacking) > 1:
+        which = f"names {len(lacking)} texts that can never occur: they have"
+    remedies = (remedy(option, _argument(text, given)) for text in lacking if "\\" in lacking[text])
+    meant = next(filter(None, remedies), "")
+    hint = f"; did you mean {meant}?" if meant else ""
+    note(f"Warning: {option} {which} {describe_unknown(unknown)} that the model never saw{hint}")
+
+
+def _argument(text: str, given: Mapping[str, float | None]) -> str:
+    """Return the argument of a text: with its bias, if it has one."""
+    bias = given[text]
+    return text if bias is None else f"{text}={bias:+g}"
+
+
 def warn_of_ends(model: LanguageModel, options: dict[str, Any]) -> None:
-    """Warn of ``--until document`` if the model does not end documents."""
-    if options["until"] == "document" and not model.checkpoint.config.provenance.ends:
+    """Warn of ``--until`` if the model does not end documents and writes nothing that ends a unit.
+
+    Where documents end, every unit ends.
+    """
+    unit, folder = options["until"], model.checkpoint.folder
+    if unit is None or model.checkpoint.config.provenance.ends:
+        return
+    if unit == "document":
         note(
-            f"Warning: --until document has no effect: {model.checkpoint.folder} was trained on "
-            f"few documents and has not learned where they end; use --until paragraph, or -n"
+            f"Warning: --until document has no effect: {folder} was trained on few documents and "
+            "has not learned where they end; use --until paragraph, or -n"
         )
+    elif not _ends_units(model, unit):
+        note(
+            f"Warning: --until {unit} has no effect: {folder} never saw a character that ends a "
+            f"{unit}; use --stop, or -n"
+        )
+
+
+def _ends_units(model: LanguageModel, unit: Unit) -> bool:
+    from charlstm.config import SampleConfig
+    from charlstm.generation.stopping import Endings
+
+    endings = Endings(SampleConfig(until=unit))
+    characters = (piece for piece in model.tokenizer.vocabulary if len(piece) == 1)
+    return any(endings.find(f"word{character * 2} More") for character in characters)
 
 
 def warn_if_untrained(model: LanguageModel) -> None:

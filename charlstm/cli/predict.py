@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from charlstm.cli.escapes import remedy
 from charlstm.cli.line_ends import line_rules, one_line
 from charlstm.cli.options import (
     OptionGroup,
@@ -86,7 +87,7 @@ def command(checkpoint: Path, prompt: str | None, **options: Any) -> None:
     from charlstm.api import load
 
     model = load(checkpoint, precision=options["precision"], threads=options["threads"])
-    answers = _Answers(model, options)
+    answers = _Answers(model, options, hint="" if lines else remedy("", prompt))
     if lines:
         for line in _lines(line_rules(model)):
             write_json(answers.to_json(line))
@@ -98,13 +99,20 @@ def command(checkpoint: Path, prompt: str | None, **options: Any) -> None:
 
 
 class _Answers:
-    """Answers prompts, and warns of each unknown character once."""
+    """Answers prompts, and warns of each unknown character once.
 
-    def __init__(self, model: LanguageModel, options: dict[str, Any]) -> None:
+    Args:
+        model: the model that predicts.
+        options: those of the command.
+        hint: how to type the prompt if its escapes are not meant as they are.
+    """
+
+    def __init__(self, model: LanguageModel, options: dict[str, Any], hint: str) -> None:
         self._model = model
         self._predictor = model.predictor()
         self._form = FormNote(model, quiet=options["quiet"])
         self._options = options
+        self._hint = f"; did you mean {hint}?" if hint else ""
         self._warned: set[str] = set()
 
     def to(self, prompt: str) -> list[Prediction]:
@@ -133,7 +141,8 @@ class _Answers:
         if unknown.keys() <= self._warned:
             return
         self._warned |= unknown.keys()
-        note(f"Warning: the prompt has {describe_unknown(unknown)} that the model never saw")
+        hint = self._hint if "\\" in unknown else ""
+        note(f"Warning: the prompt has {describe_unknown(unknown)} that the model never saw{hint}")
         self._form.check(prompt)
 
 

@@ -7,16 +7,17 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from charlstm.cli.escapes import remedy
 from charlstm.cli.line_ends import line_rules, strip_line_end
 from charlstm.cli.options import check_utf8
 from charlstm.cli.output import note
-from charlstm.cli.unicode_form import FormNote
 from charlstm.corpus.encodings import decode_all, mark_of, without_mark
 from charlstm.corpus.formats import HEAD, UNKNOWN, advice, binary_format, looks_binary
 from charlstm.errors import CorpusError, UsageError
 
 if TYPE_CHECKING:
     from charlstm.api import LanguageModel
+    from charlstm.cli.unicode_form import FormNote
 
 
 def prompts_of(options: dict[str, Any], model: LanguageModel) -> list[str]:
@@ -41,16 +42,27 @@ def prompts_of(options: dict[str, Any], model: LanguageModel) -> list[str]:
     return [strip_line_end(text, rules=line_rules(model))]
 
 
-def warn_of_unknown(model: LanguageModel, prompts: list[str], *, quiet: bool) -> None:
-    """Warn of characters in the prompts that the model reads as unknown."""
+def warn_of_unknown(
+    model: LanguageModel, prompts: list[str], form: FormNote, typed: str | None
+) -> None:
+    """Warn of characters in the prompts that the model reads as unknown.
+
+    Args:
+        model: the model that reads them.
+        prompts: as given.
+        form: says if they are in another form of Unicode.
+        typed: the prompt, if it was typed on the command line.
+    """
     from charlstm.tokenizer.unknown import describe_unknown
 
     texts = map(model.normalized, prompts)
     found = [counts for text in texts if (counts := model.tokenizer.unknown_characters(text))]
     if found:
         which = "the prompt has" if len(prompts) == 1 else f"{len(found)} of the prompts have"
-        note(f"Warning: {which} {describe_unknown(sum(found, Counter()))} that the model never saw")
-        form = FormNote(model, quiet=quiet)
+        unknown = sum(found, Counter())
+        meant = remedy("--prompt", typed) if typed and "\\" in unknown else ""
+        hint = f"; did you mean {meant}?" if meant else ""
+        note(f"Warning: {which} {describe_unknown(unknown)} that the model never saw{hint}")
         for prompt in prompts:
             form.check(prompt)
 

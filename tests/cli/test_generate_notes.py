@@ -5,12 +5,31 @@ from __future__ import annotations
 import io
 import os
 import socket
+from collections import Counter
 
+import msgspec
 import pytest
 
+from charlstm.checkpoint.writer import CheckpointWriter
 from charlstm.cli.generate_notes import note_unread_input
+from charlstm.config import CorpusConfig, ModelConfig, TokenizerConfig
+from charlstm.tokenizer.vocabulary import build_tokenizer
+from tests.checkpoint.helpers import FIGURES, begin, settings, weights_for
 from tests.messages import assert_names
 from tests.processes import in_a_shell
+
+
+def untrained(folder, text, **corpus):
+    """Return a checkpoint of one document with random weights, for the characters of a text."""
+    tokenizer = build_tokenizer([text], TokenizerConfig())
+    network = ModelConfig(vocab_size=tokenizer.vocab_size, embedding=2, units=3, layers=1)
+    config = CorpusConfig(addresses=("text.txt",), **corpus)
+    chosen = settings(network, corpus=config)
+    provenance = msgspec.structs.replace(chosen.provenance, ends=False)
+    begin(folder, msgspec.structs.replace(chosen, provenance=provenance), tokenizer)
+    CheckpointWriter(folder).model(weights_for(network), FIGURES)
+    return folder
+
 
 # A pipe that was not read
 
@@ -102,3 +121,78 @@ def test_a_text_that_comes_late_is_told_after_the_sample(charlstm, prose, monkey
     seed, unread = charlstm("generate", prose, "-n", 5, "--seed", 1).err.splitlines()
     assert seed == "seed 1"
     assert "standard input" in unread
+
+
+# Texts that can never occur
+
+
+@pytest.mark.parametrize(
+    ("options", "parts"),
+    [
+        (["--stop", "a€"], ["--stop 'a€'", 1, "'€' U+20AC"]),
+        (["--ban", "É", "--ban", "a", "--ban", "Éé"], ["--ban", "2 texts", 3, "2 × 'É' U+00C9"]),
+        (["--bias", "É=+2.5"], ["--bias 'É'", 1, "'É' U+00C9"]),
+        (["--stop", r"\n"], [r"--stop '\n'", r"'\' U+005C", r"--stop $'\n'"]),
+        (["--stop", "the", "--stop", r"'\t'"], [r"--stop ''\t''", r"--stop $'\'\t\''"]),
+        (["--ban", r"\u00e9"], [r"--ban $'\u00e9'"]),
+        (["--bias", r"\r\n=-1"], [r"--bias $'\r\n=-1'"]),
+        (["-p", r"the\nfox", "-t", "1"], ["the prompt", r"--prompt $'the\nfox'"]),
+        (["-p", "É", "--stop", "Éa"], ["the prompt", "--stop 'Éa'", "'É'"]),
+        (["--beam", 2, "--stop", "É"], ["--stop 'É'"]),
+    ],
+)
+def test_a_text_that_can_never_occur_is_warned_of(charlstm, prose, options, parts):
+    result = charlstm("generate", prose, "-n", 5, "-q", *options)
+    assert result.status == 0
+    assert all(line.startswith("Warning: ") for line in result.err.splitlines())
+    assert_names(" ".join(result.err.splitlines()), *parts)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--stop", "quick", "--ban", "the", "--bias", "fox=+1"],
+        ["--stop", "\r\n", "--ban", "\n"],
+        ["-p", "aÉ", "--ban", "Éa", "--bias", "aÉa=1"],
+    ],
+)
+def test_a_text_that_may_occur_is_not(charlstm, prose, options):
+    """As a banned one may that begins in the prompt, which may have any character."""
+    result = charlstm("generate", prose, "-n", 5, "-q", *options)
+    assert result.status == 0
+    assert not any("--" in line for line in result.err.splitlines())
+
+
+def test_a_text_may_occur_in_the_form_that_the_model_reads(charlstm, tmp_path):
+    composed = untrained(tmp_path / "composed", "müde tür.\n", normalize="nfc")
+    for option in ("--stop", "--ban"):
+        assert charlstm("generate", composed, "-n", 5, "-q", option, "u\u0308").err == ""
+    told = charlstm("generate", composed, "-n", 5, "-q", "--stop", "o\u0308").err
+    assert_names(told, "--stop", "'ö' U+00F6")
+
+
+def test_escapes_that_the_model_may_write_are_noted(charlstm, prose, monkeypatch):
+    monkeypatch.setattr(
+        "charlstm.tokenizer.base.Tokenizer.unknown_characters", lambda *_: Counter()
+    )
+    options = ["generate", prose, "-n", 5, "--seed", 1]
+    noted, seed = charlstm(*options, "--stop", r"\n\n").err.splitlines()
+    assert_names(noted, r"--stop '\n\n'", r"--stop $'\n\n'")
+    assert charlstm(*options, "--stop", r"\n\n", "-q").err == ""
+    assert charlstm(*options, "--stop", r"a\n").err == f"{seed}\n"
+
+
+@pytest.mark.parametrize("command", [["predict", r"the\n"], ["rank", "--context", r"the\n"]])
+def test_escapes_in_what_other_commands_read_are_told(charlstm, prose, command):
+    name, *options = command
+    assert_names(charlstm(name, prose, *options, stdin=b"a\n").err, r"'\' U+005C", r"$'the\n'")
+
+
+def test_a_unit_that_nothing_ends_is_warned_of(charlstm, tmp_path, names, prose):
+    dna = untrained(tmp_path / "dna", "ACGT")
+    for unit in ("sentence", "line", "paragraph"):
+        result = charlstm("generate", dna, "-n", 5, "-q", "--until", unit)
+        assert result.status == 0
+        assert_names(result.err, f"--until {unit}", dna, "--stop", "-n")
+        for ends in (names, prose):
+            assert charlstm("generate", ends, "-n", 5, "-q", "--until", unit).err == ""
