@@ -30,7 +30,7 @@ from charlstm.engine.graph_cache import load_or_build_graph
 from charlstm.engine.inference import Engine
 from charlstm.errors import ConfigError
 from charlstm.generation.decoder import Sample, TextListener, generate, with_prompt
-from charlstm.generation.rejection import draw_new
+from charlstm.generation.rejection import check_finished, draw_new
 from charlstm.tokenizer.base import Tokenizer
 
 if TYPE_CHECKING:
@@ -83,6 +83,7 @@ class LanguageModel:
         Raises:
             ConfigError: if an option is out of its range.
             UsageError: if no text satisfies the options.
+            GenerationError: if too few samples are finished.
         """
         return list(self.stream([prompt], SampleConfig(**options), count=count, seed=seed))
 
@@ -115,34 +116,30 @@ class LanguageModel:
         Raises:
             ConfigError: if an argument is out of its range.
             UsageError: if no text satisfies the configuration.
-            GenerationError: if too few samples are new.
+            GenerationError: if too few samples are new or finished.
         """
         if isinstance(prompts, str):  # a sequence of texts, too
             raise ConfigError("prompts is one text: expected a list of them, such as [prompt]")
         _check(seed, count=count)
         prompts = list(prompts)
         read = [self.normalized(prompt) for prompt in prompts]
+        config, ends = config.with_texts(self.normalized), self.checkpoint.config.provenance.ends
+        check_finished(config, self.tokenizer, ends=ends)
         draw = partial(
             generate,
             self.engine,
             self.tokenizer,
-            config=config.with_texts(self.normalized),
+            config=config,
             seed=fresh_seed() if seed is None else seed,
             on_text=on_text,
             alternatives=alternatives,
-            ends=self.checkpoint.config.provenance.ends,
+            ends=ends,
         )
-        if known is None and not unique:
+        if known is None and not unique and not config.finished:
             samples = draw(prompt for prompt in read for _ in range(count))
         else:
-            samples = draw_new(
-                draw,
-                read,
-                count,
-                known=() if known is None else known,
-                unique=unique,
-                random=config.temperature > 0,
-            )
+            known = () if known is None else known
+            samples = draw_new(draw, read, count, known=known, unique=unique, config=config)
         return (with_prompt(sample, prompts[sample.index // count]) for sample in samples)
 
     def most_likely(
@@ -164,7 +161,8 @@ class LanguageModel:
         Raises:
             ConfigError: if ``beams`` or ``count`` is below 1.
             UsageError: if no text satisfies the configuration.
-            GenerationError: if the length is too short for the word that ``prompt`` ends with.
+            GenerationError: if the length is too short for the word that ``prompt`` ends with, or
+                for any text that is finished.
         """
         from charlstm.generation.beam import beam_search
 
@@ -172,6 +170,7 @@ class LanguageModel:
         chosen = (config or SampleConfig()).with_texts(self.normalized)
         read = self.normalized(prompt)
         ends = self.checkpoint.config.provenance.ends
+        check_finished(chosen, self.tokenizer, ends=ends)
         found = beam_search(
             self.engine, self.tokenizer, read, chosen, beams=beams, count=count, ends=ends
         )

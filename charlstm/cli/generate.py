@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from charlstm.cli.generate_notes import (
+    CutSamples,
     note_unread_input,
     warn_if_untrained,
     warn_of_ends,
@@ -118,6 +119,11 @@ output = OptionGroup("Output")
     help="Reject samples that occur as a line, or as a document, in this file; repeatable.",
 )
 @what.flag("--unique", help="Reject samples that repeat an earlier one.")
+@what.flag(
+    "--finished",
+    help="Reject samples that --length cuts: keep those that end with their document, --until or "
+    "--stop.",
+)
 @what.count(
     "--beam",
     most=1024,
@@ -175,6 +181,7 @@ def command(context: click.Context, /, checkpoint: Path | None, **options: Any) 
         show_probs=options["show_probs"],
         hidden=lambda prompt: len(split_prompt(model.tokenizer, model.normalized(prompt))[1]),
     )
+    samples = _samples(model, prompts, known, config, seed, options, printer)
     if not options["quiet"]:
         facts = [] if checkpoint else [str(folder)]
         facts += [] if options["beam"] else [f"seed {seed}"]
@@ -183,14 +190,16 @@ def command(context: click.Context, /, checkpoint: Path | None, **options: Any) 
         if printer.colors:
             note(legend())
     stopwatch = Stopwatch()
-    samples = _samples(model, prompts, known, config, seed, options, printer)
     total = len(prompts) * options["count"]
     # A bar would disturb text on the same terminal.
     shown = not options["quiet"] and total > 1 and not sys.stdout.isatty()
+    cut = CutSamples(model, options)
     with ProgressBar(total, "sample", shown=shown) as bar:
         for sample in samples:
             printer.print(sample)
+            cut.count(sample)
             bar.advance()
+    cut.tell()
     if unread:
         note_unread_input()  # it may have come late
     if options["verbose"]:
@@ -266,7 +275,7 @@ def _samples(
     alternatives = options["alternatives"]
     if alternatives is None and options["show_probs"] and (options["as_json"] or printer.colors):
         alternatives = 0
-    filters = known is not None or options["unique"]
+    filters = known is not None or options["unique"] or config.finished
     streams = len(prompts) * count == 1 and not (filters or options["as_json"] or printer.colors)
     if streams:
         printer.begin_stream(prompts[0])

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from charlstm.api import LanguageModel
     from charlstm.cli.unicode_form import FormNote
     from charlstm.config import Unit
+    from charlstm.generation.decoder import Sample
+
+_LISTED_SAMPLES = 8
 
 
 def note_unread_input() -> bool:
@@ -151,3 +154,46 @@ def warn_if_untrained(model: LanguageModel) -> None:
         f"(loss {checkpoint.loss:.3f} against {frequency_loss:.3f} nats per token, after "
         f"{checkpoint.figures.step:,} steps): train it longer"
     )
+
+
+class CutSamples:
+    """Counts the samples that were cut by the length where they could have ended before.
+
+    Only a terminal is told: JSON has the reason of each, and programs read stderr for errors.
+
+    Args:
+        model: the model that writes them.
+        options: those of the command.
+    """
+
+    def __init__(self, model: LanguageModel, options: dict[str, Any]) -> None:
+        config = model.checkpoint.config
+        ends, unit = config.provenance.ends, options["until"]
+        may_end = ends and (config.corpus.division.within_files or unit == "document")
+        asked = options["stop"] or unit not in (None, "document")
+        silent = options["quiet"] or options["as_json"] or not sys.stderr.isatty()
+        self._shown = not silent and (may_end or asked)
+        self._unit = "characters" if model.tokenizer.level == "char" else "tokens"
+        self._samples = self._length = 0
+        self._cut: list[int] = []
+
+    def count(self, sample: Sample) -> None:
+        """Count a sample that was printed."""
+        self._samples += 1
+        if sample.finish_reason == "length":
+            self._length = sample.tokens
+            self._cut.append(self._samples)
+
+    def tell(self) -> None:
+        """Say which of the samples were cut."""
+        if not self._shown or not self._cut:
+            return
+        which, numbers = "the sample was", ""
+        if self._samples > 1:
+            which = f"{len(self._cut):,} of {self._samples:,} samples were"
+            if len(self._cut) <= _LISTED_SAMPLES:
+                numbers = f" (number {', '.join(map(str, self._cut))})"
+        note(
+            f"Note: {which} cut at {self._length:,} {self._unit}{numbers}: raise --length, or add "
+            "--finished to have only samples that end"
+        )

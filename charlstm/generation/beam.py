@@ -72,7 +72,8 @@ def beam_search(
 
     Raises:
         UsageError: if no text satisfies the configuration.
-        GenerationError: if the length is too short for the word that the prompt ends with.
+        GenerationError: if the length is too short for the word that the prompt ends with, or for
+            any text that is finished.
     """
     found = _Search(engine, tokenizer, config, beams, count, ends).run(prompt)
     return [
@@ -125,6 +126,11 @@ class _Search:
             if beams:
                 state = np.ascontiguousarray(state[:, parents])
                 logits, state = self._engine.step(np.array(token_ids), state)
+        if not found and self._config.finished:
+            raise GenerationError(
+                f"no text that a search {self._beams:,} wide finds ends within a length of "
+                f"{self._config.length:,}: raise --length or --beam"
+            )
         if not found:
             raise GenerationError(
                 f"{forced_prefix!r}, the end of the prompt, can't be spelled in a length of "
@@ -203,7 +209,8 @@ class _Search:
             own: the log-probability of the token under the model's own distribution.
 
         Returns:
-            ``None`` if the length is reached within the word that the prompt ends with.
+            ``None`` if the length is reached within the word that the prompt ends with, or before
+            the end of a text that is to be finished.
         """
         own += beam.log_probability
         tokens = beam.tokens + 1
@@ -221,7 +228,7 @@ class _Search:
             self._constraints.after(beam.constraints, token_id) if beam.constraints else None
         )
         if tokens == self._config.length:
-            if constraints and constraints.forced_prefix:
+            if self._config.finished or (constraints and constraints.forced_prefix):
                 return None
             return _Beam(score, own, tokens, text + pending.text, PendingText(), None, "length")
         return _Beam(score, own, tokens, text, pending, constraints)

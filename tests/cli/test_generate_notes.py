@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import socket
 from collections import Counter
 
 import msgspec
 import pytest
 
+import charlstm as package
 from charlstm.checkpoint.writer import CheckpointWriter
 from charlstm.cli.generate_notes import note_unread_input
 from charlstm.config import CorpusConfig, ModelConfig, TokenizerConfig
 from charlstm.tokenizer.vocabulary import build_tokenizer
 from tests.checkpoint.helpers import FIGURES, begin, settings, weights_for
-from tests.messages import assert_names
+from tests.cli.helpers import objects
+from tests.messages import assert_error, assert_names
 from tests.processes import in_a_shell
 
 
@@ -196,3 +199,99 @@ def test_a_unit_that_nothing_ends_is_warned_of(charlstm, tmp_path, names, prose)
         assert_names(result.err, f"--until {unit}", dna, "--stop", "-n")
         for ends in (names, prose):
             assert charlstm("generate", ends, "-n", 5, "-q", "--until", unit).err == ""
+
+
+# Samples that were cut
+
+
+@pytest.fixture
+def terminal(charlstm, monkeypatch):
+    """Return a function that runs a command whose stderr is a terminal; returns notes but seeds."""
+
+    def run(*arguments):
+        monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+        result = charlstm("generate", *arguments, "--seed", 1)
+        assert result.status == 0
+        return re.findall("Note: .*", result.err)  # after a progress bar, on the same line
+
+    return run
+
+
+def test_which_samples_were_cut_is_told_on_a_terminal(charlstm, terminal, names):
+    options = [names, "-c", 12, "-n", 5]
+    assert charlstm("generate", *options, "--seed", 1).err == "seed 1\n"
+    (told,) = terminal(*options)
+    samples = objects(charlstm("generate", *options, "--json", "--seed", 1))
+    numbers = [each["index"] + 1 for each in samples if each["finish_reason"] == "length"]
+    assert 1 < len(numbers) <= 8
+    listed = f"(number {', '.join(map(str, numbers))})"
+    assert_names(told, f"{len(numbers)} of 12", listed, "5 characters", "--length", "--finished")
+    (many,) = terminal(names, "-c", 12, "-n", 1)
+    assert_names(many, "12 of 12", "1 characters")
+    assert "number" not in many
+    (one,) = terminal(names, "-n", 1)
+    assert_names(one, "the sample was cut", "--finished")
+    assert terminal(*options, "-q") == terminal(*options, "--json") == []
+    assert terminal(*options, "--finished") == []
+
+
+def test_where_nothing_was_to_end_nothing_was_cut(terminal, prose, recipes, words):
+    assert terminal(prose, "-n", 5) == terminal(words, "-n", 5) == []
+    assert terminal(prose, "-n", 5, "--until", "document") == []
+    for options in (["--until", "sentence"], ["--stop", "zz"]):
+        (told,) = terminal(prose, "-n", 5, *options)
+        assert_names(told, "5 characters")
+    (told,) = terminal(words, "-n", 5, "--until", "paragraph")
+    assert_names(told, "5 tokens")
+    (told,) = terminal(recipes, "-n", 5)
+    assert_names(told, "5 characters")
+
+
+def test_what_is_finished_has_ended(charlstm, names, prose):
+    options = ["generate", names, "-c", 12, "-n", 5, "--seed", 1, "-q", "--json"]
+    ended = [each["text"] for each in objects(charlstm(*options)) if each["finish_reason"] == "end"]
+    found = objects(charlstm(*options, "--finished"))
+    assert {each["finish_reason"] for each in found} == {"end"}
+    assert [each["text"] for each in found][: len(ended)] == ended
+    assert [each["index"] for each in found] == list(range(12))
+    rest = [
+        "-n",
+        6,
+        "--seed",
+        1,
+        "-q",
+        "--json",
+        "--finished",
+        "--novel",
+        "--unique",
+        "-t",
+        3,
+        "--min-p",
+        0,
+    ]
+    options = ["generate", names, "--prompts", "-", "-c", 3, *rest]
+    found = objects(charlstm(*options, stdin=b"a\nbe\n"))
+    assert [each["prompt"] for each in found] == ["a"] * 3 + ["be"] * 3
+    assert len({each["prompt"] + each["text"] for each in found}) == 6
+    assert {each["finish_reason"] for each in found} == {"end"}
+    options = ["generate", prose, "-p", "the ", "-n", 200, "-q", "--json", "--finished"]
+    (found,) = objects(charlstm(*options, "--until", "sentence", "--stop", "zz"))
+    assert found["finish_reason"] == "until"
+    (found,) = objects(charlstm("generate", names, "--beam", 8, "-n", 5, "--finished", "--json"))
+    assert found["finish_reason"] == "end"
+
+
+def test_a_search_without_an_end_is_refused_or_given_up(charlstm, names, prose):
+    for beam in ([], ["--beam", 2]):
+        told = charlstm("generate", prose, "--finished", *beam)
+        assert_error(told, 2, "documents end", "--until", "--stop", "--finished")
+        told = charlstm("generate", names, "--finished", "-n", 1, "-q", *beam)
+        assert_error(told, 1, "--length")
+
+
+def test_the_python_interface_knows_what_is_finished(names):
+    model = package.load(names)
+    samples = model.generate(count=9, length=5, seed=1, finished=True)
+    assert {sample.finish_reason for sample in samples} == {"end"}
+    config = package.SampleConfig(length=5, finished=True)
+    assert list(model.stream([""], config, count=9, seed=1)) == samples

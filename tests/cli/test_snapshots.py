@@ -155,6 +155,9 @@ GENERATE = [
     Case("--against standard input", "generate names --against -"),
     Case("fewer texts than asked for", "generate names -q --unique -c 3 --match a|b --seed 1"),
     Case("one text without chance", "generate names -q --unique -c 3 -t 0"),
+    Case("no sample that ends", "generate names -q --finished -n 1"),
+    Case("no text of a search that ends", "generate names -q --finished -n 1 --beam 2"),
+    Case("--finished without ends", "generate prose -q --finished"),
     Case("--alternatives without --json", "generate names --alternatives 2"),
     *(Case(f"{option} alone", f"generate prose -n 5 {option} 1")
       for option in ("--mirostat-rate", "--loop-length", "--loop-base", "--loop-window",

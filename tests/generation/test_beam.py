@@ -228,3 +228,22 @@ def test_a_search_does_not_end_a_text_if_the_model_has_not_learned_ends():
     assert [sample.finish_reason for sample in found] == ["length"]
     assert found[0].text.startswith("ab")
     assert beam_search(engine, CHARS, "", config, beams=3)[0].finish_reason == "end"
+
+
+def test_a_search_for_what_is_finished_leaves_out_what_the_length_cuts():
+    engine = random_model("int8", CHARS.vocab_size)
+    config = SampleConfig(length=4, stop=("ba",))
+    every = beam_search(engine, CHARS, "", config, beams=EVERYTHING, count=EVERYTHING)
+    assert {each.finish_reason for each in every} == {"length", "end", "stop"}
+    ended = [each.text for each in every if each.finish_reason != "length"]
+    config = config.replace(finished=True)
+    found = beam_search(engine, CHARS, "", config, beams=EVERYTHING, count=EVERYTHING)
+    assert [each.text for each in found] == ended
+
+
+def test_a_search_that_finds_no_end_says_so(sentence):
+    engine = ScriptedEngine(CHARS.vocab_size, CHARS.encode("ab" * 9))
+    config = SampleConfig(length=5, finished=True)
+    with pytest.raises(GenerationError) as caught:
+        beam_search(engine, CHARS, "", config, beams=1, ends=False)
+    sentence(caught.value, 5, 1, "--length", "--beam")
