@@ -75,7 +75,8 @@ class LanguageModel:
         """Return ``count`` continuations of ``prompt``, drawn as one batch.
 
         Args:
-            prompt: the text to continue; an empty one starts a document.
+            prompt: the text to continue; an empty one starts a document. Of a long one, the last
+                8,192 tokens are read.
             count: how many samples to draw.
             seed: determines the samples; ``None`` draws a seed, which is in each ``Sample``.
             **options: fields of ``SampleConfig``, such as ``length`` and ``temperature``.
@@ -215,7 +216,8 @@ class LanguageModel:
         in case it is complete, the words that follow it. After white space comes a new word.
 
         Args:
-            prompt: any text; an empty one starts a document.
+            prompt: any text, of which the last 8,192 tokens or a few more are read; an empty one
+                starts a document.
             top: how many predictions to return; there may be fewer.
             words: how many words a prediction has; punctuation counts as a word.
             words_only: leave out punctuation and the end of the document.

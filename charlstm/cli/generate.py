@@ -24,7 +24,7 @@ from charlstm.cli.options import (
 )
 from charlstm.cli.output import note, tell
 from charlstm.cli.progress_bar import ProgressBar
-from charlstm.cli.prompts import prompts_of, warn_of_unknown
+from charlstm.cli.prompts import note_long, prompts_of, warn_of_unknown
 from charlstm.cli.samples import Printer, Stopwatch, legend, separator_of
 from charlstm.cli.sampling import given_sampling_options, sampling_options
 from charlstm.cli.unicode_form import FormNote
@@ -171,6 +171,8 @@ def command(context: click.Context, /, checkpoint: Path | None, **options: Any) 
     form = FormNote(model, quiet=options["quiet"])
     warn_of_unknown(model, prompts, form, options["prompt"])
     warn_of_impossible(model, prompts, options, form)
+    if not options["quiet"]:
+        note_long(model, prompts)
     unread = not options["quiet"] and all(options[_name(name)] is None for name in PROMPT_OPTIONS)
     unread = unread and not note_unread_input()
     seed = fresh_seed() if options["seed"] is None else options["seed"]

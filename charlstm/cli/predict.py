@@ -19,6 +19,7 @@ from charlstm.cli.options import (
     grouped_command,
 )
 from charlstm.cli.output import note, write_json, write_text
+from charlstm.cli.prompts import note_long
 from charlstm.cli.unicode_form import FormNote
 from charlstm.corpus.encodings import without_mark
 from charlstm.errors import UsageError
@@ -114,11 +115,15 @@ class _Answers:
         self._options = options
         self._hint = f"; did you mean {hint}?" if hint else ""
         self._warned: set[str] = set()
+        self._noted = False
 
     def to(self, prompt: str) -> list[Prediction]:
         """Return the predictions for a prompt."""
         if not self._options["quiet"]:
             self._warn(prompt)
+            from charlstm.prediction.predictor import PROMPT_STEP
+
+            self._noted = self._noted or note_long(self._model, [prompt], step=PROMPT_STEP)
         top = self._options["top"]
         if self._options["symbols"]:
             return self._predictor.predict_tokens(prompt, top)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,6 +66,24 @@ def warn_of_unknown(
         note(f"Warning: {which} {describe_unknown(unknown)} that the model never saw{hint}")
         for prompt in prompts:
             form.check(prompt)
+
+
+def note_long(
+    model: LanguageModel, prompts: Sequence[str], which: str = "the prompt", *, step: int = 1
+) -> bool:
+    """Say that of long prompts only the last tokens are read; return whether it was said."""
+    from charlstm.tokenizer.long_prompts import MAX_PROMPT, is_long
+
+    long = sum(is_long(model.tokenizer, model.normalized(text), step=step) for text in prompts)
+    if long:
+        subject = f"{which} has" if len(prompts) == 1 else f"{long:,} of the prompts have"
+        tokens = "characters" if model.tokenizer.level == "char" else "tokens"
+        about = "" if step == 1 else "about "
+        note(
+            f"Note: {subject} more than {MAX_PROMPT:,} {tokens}: only {about}the last "
+            f"{MAX_PROMPT:,} are read"
+        )
+    return long > 0
 
 
 def _read(source: str) -> str:

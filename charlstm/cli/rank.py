@@ -19,6 +19,7 @@ from charlstm.cli.options import (
 )
 from charlstm.cli.output import json_of, note, tell, write_text
 from charlstm.cli.progress_bar import bar_over_files
+from charlstm.cli.prompts import note_long
 from charlstm.cli.scores import score_facts
 from charlstm.cli.texts import line_groups, open_texts, text_options
 from charlstm.cli.unicode_form import FormNote
@@ -90,6 +91,7 @@ def command(checkpoint: Path, files: tuple[str, ...], **options: Any) -> None:
         form.check(options["context"])
     writer = _Writer(options, form)
     if not options["quiet"]:
+        note_long(model, [options["context"]], "the context")
         tell(notes)
     shown = not options["quiet"] and not sys.stdout.isatty()
     with bar_over_files(sources, shown=shown) as progress:

@@ -21,6 +21,7 @@ from charlstm.generation.filters import likeliest
 from charlstm.generation.stopping import Endings, PendingText
 from charlstm.metrics import log_normalizers
 from charlstm.tokenizer.base import END_OF_DOCUMENT, Tokenizer
+from charlstm.tokenizer.long_prompts import read_tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +114,7 @@ class _Search:
 
     def run(self, prompt: str) -> list[_Beam]:
         ids, forced_prefix = split_prompt(self._tokenizer, prompt)
-        logits, state = self._engine.read([ids])
+        logits, state = self._engine.read([read_tokens(ids, spells=self._tokenizer.spells)])
         constraints = self._constraints.start(prompt.removesuffix(forced_prefix), forced_prefix)
         beams = [_Beam(0.0, 0.0, 0, "", PendingText(), constraints)]
         found: dict[str, _Beam] = {}

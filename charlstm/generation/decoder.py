@@ -32,6 +32,7 @@ from charlstm.generation.penalties import EMPTY, window_needed
 from charlstm.generation.stopping import Endings, EndReason, PendingText
 from charlstm.metrics import log_normalizers
 from charlstm.tokenizer.base import END_OF_DOCUMENT, Tokenizer
+from charlstm.tokenizer.long_prompts import read_tokens
 from charlstm.tokenizer.tokens import ScoredToken, scored_token, special_token
 
 FinishReason: TypeAlias = EndReason | Literal["length", "end"]
@@ -125,7 +126,10 @@ def generate(
 
 
 def split_prompt(tokenizer: Tokenizer, prompt: str) -> tuple[Ids, str]:
-    """Return the ids to read, END_OF_DOCUMENT first, and the prefix that the text must have."""
+    """Return the ids of a prompt, END_OF_DOCUMENT first, and the prefix that the text must have.
+
+    Of many ids, the last ones are read (see ``read_tokens``); constraints see them all.
+    """
     text, forced_prefix = tokenizer.split_prompt(prompt)
     if tokenizer.unknown_characters(forced_prefix):  # can be read but not generated
         text, forced_prefix = prompt, ""
@@ -253,7 +257,8 @@ class _BatchDecoder:
         if not prompts:
             return {}
         split = [split_prompt(self._tokenizer, prompt) for prompt in prompts]
-        logits, state = self._engine.read([ids for ids, _ in split])
+        spells = self._tokenizer.spells
+        logits, state = self._engine.read([read_tokens(ids, spells=spells) for ids, _ in split])
         starts = {}
         for row, (prompt, (ids, forced_prefix)) in enumerate(zip(prompts, split, strict=True)):
             window = self._remembered[ids[1:][-self._window :]] if self._window else ids[:0]

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tests.cli.helpers import objects
-from tests.messages import assert_error, assert_warning
+from tests.messages import assert_error, assert_names, assert_warning
 
 
 @pytest.mark.parametrize("arguments", [["--prompt", "-"], ["--prompt-file", "-"]])
@@ -124,3 +124,28 @@ def test_unknown_characters_of_many_prompts_are_told_once(charlstm, names):
     result = charlstm("generate", names, "--prompts", "-", "-q", stdin="é\na\nü!\n".encode())
     unknown = ["1 × '!' U+0021", "1 × 'é' U+00E9", "1 × 'ü' U+00FC"]
     assert_warning(result, "2 of the prompts", 3, *unknown)
+
+
+def test_a_long_prompt_is_read_from_its_end_and_noted_once(charlstm, prose, words, monkeypatch):
+    monkeypatch.setattr("charlstm.tokenizer.long_prompts.MAX_PROMPT", 64)
+    monkeypatch.setattr("charlstm.prediction.predictor.PROMPT_STEP", 16)
+    text = "the quick brown fox. " * 4
+    options = ["generate", prose, "-n", 9, "-t", 0, "--no-prompt"]
+    result = charlstm(*options, "-p", "-", stdin=text[-65:].encode())
+    note, seed = result.err.splitlines()
+    assert_names(note, "64 characters", "the prompt")
+    assert seed.startswith("seed ")
+    end = charlstm(*options, "-p", text[-64:], "-q")
+    assert (end.err, end.out) == ("", result.out)
+    assert charlstm(*options, "-p", text, "-q").err == ""
+    lines = f"a\n{text}\n{text}\n".encode()
+    note, _ = charlstm(*options, "--prompts", "-", stdin=lines).err.splitlines()
+    assert_names(note, "2 of the prompts", "64 characters")
+    assert charlstm("generate", words, "-n", 1, "-p", text, "--seed", 1).err == "seed 1\n"
+    longer = lines.replace(b"\n", text.encode() + b"\n")
+    (note,) = charlstm("predict", prose, "-", stdin=longer).err.splitlines()
+    assert_names(note, "the prompt", "64 characters")
+    (note,) = charlstm("rank", prose, "--context", text, stdin=b"a\nb\n").err.splitlines()
+    assert_names(note, "the context", "64 characters")
+    for command in (["predict", prose, text, "-q"], ["rank", prose, "--context", text, "-q"]):
+        assert charlstm(*command, stdin=b"a\n").err == ""
