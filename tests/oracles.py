@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from itertools import pairwise
 
 import numpy as np
 
 from charlstm.dataset.batches import validation_batches
-from charlstm.tokenizer.base import END_OF_DOCUMENT
+from charlstm.tokenizer.base import BEGIN_SPELLING, END_OF_DOCUMENT, END_SPELLING
 
 
 def sigmoid(x):
@@ -73,3 +74,13 @@ def weighted_loss(logits, targets, weights):
     normalizers = highest[:, 0] + np.log(np.exp(logits - highest).sum(-1))
     chosen = logits[np.arange(len(targets)), targets]
     return float(((normalizers - chosen) * weights).sum())
+
+
+def is_well_spelled(tokenizer, ids):
+    """Whether every word that is spelled has a character, at least, and nothing but characters."""
+    if not tokenizer.spells:
+        return True
+    letters = set(tokenizer.character_ids.tolist())
+    kinds = {BEGIN_SPELLING: "(", END_SPELLING: ")"} | dict.fromkeys(letters, "a")
+    written = "".join(kinds.get(token_id, "w") for token_id in ids)
+    return re.fullmatch(r"([aw]|\(a+\))*(\(a*)?", written) is not None

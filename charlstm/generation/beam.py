@@ -18,6 +18,7 @@ from charlstm.errors import GenerationError
 from charlstm.generation.constraints import Constraints, ConstraintState
 from charlstm.generation.decoder import FinishReason, Sample, excluded_ids, split_prompt
 from charlstm.generation.filters import likeliest
+from charlstm.generation.spelling import BETWEEN, Spelling, phase_after
 from charlstm.generation.stopping import Endings, PendingText
 from charlstm.metrics import log_normalizers
 from charlstm.tokenizer.base import END_OF_DOCUMENT, Tokenizer
@@ -35,6 +36,7 @@ class _Beam:
         text: what follows the prompt, without ``pending``.
         pending: its end, which may become part of an ending.
         constraints: of what follows; ``None`` without any.
+        spelling: the phase of ``Spelling``.
         finish_reason: why it is finished; ``None`` of a beginning.
     """
 
@@ -44,6 +46,7 @@ class _Beam:
     text: str
     pending: PendingText
     constraints: ConstraintState | None
+    spelling: int = BETWEEN
     finish_reason: FinishReason | None = None
 
 
@@ -108,6 +111,7 @@ class _Search:
         self._count = count
         self._never = excluded_ids(tokenizer, config, ends=ends)
         self._constraints = Constraints(config, tokenizer)
+        self._spelling = Spelling(tokenizer) if tokenizer.spells else None
         self._endings = Endings(config)
         # Without a positive bias, a longer text never has a higher score.
         self._may_rise = any(value > 0 for _, value in config.bias)
@@ -143,8 +147,10 @@ class _Search:
         """Return the score of every beam extended by every token, float64 [beams, V]."""
         scores = logits.astype(np.float64)
         scores += (np.array([beam.score for beam in beams]) - normalizers)[:, np.newaxis]
-        scores[:, self._never] = -np.inf
         ends = scores[:, END_OF_DOCUMENT].copy()
+        scores[:, self._never] = -np.inf
+        if self._spelling:
+            self._spelling.exclude(scores, np.array([beam.spelling for beam in beams]))
         for row, beam in enumerate(beams):
             if beam.tokens < self._config.min_length:
                 scores[row, END_OF_DOCUMENT] = -np.inf
@@ -222,14 +228,17 @@ class _Search:
         shown, pending, ended = self._endings.add(beam.pending, piece, may_end=may_end)
         text = beam.text + shown
         if ended is not None:
-            return _Beam(score, own, tokens, text, pending, None, ended)
+            return _Beam(score, own, tokens, text, pending, None, finish_reason=ended)
         if token_id == END_OF_DOCUMENT:
-            return _Beam(score, own, tokens, text + pending.text, PendingText(), None, "end")
+            whole = text + pending.text
+            return _Beam(score, own, tokens, whole, PendingText(), None, finish_reason="end")
         constraints = (
             self._constraints.after(beam.constraints, token_id) if beam.constraints else None
         )
         if tokens == self._config.length:
             if self._config.finished or (constraints and constraints.forced_prefix):
                 return None
-            return _Beam(score, own, tokens, text + pending.text, PendingText(), None, "length")
-        return _Beam(score, own, tokens, text, pending, constraints)
+            whole = text + pending.text
+            return _Beam(score, own, tokens, whole, PendingText(), None, finish_reason="length")
+        spelling = phase_after(beam.spelling, token_id) if self._spelling else BETWEEN
+        return _Beam(score, own, tokens, text, pending, constraints, spelling)

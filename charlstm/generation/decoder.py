@@ -29,6 +29,7 @@ from charlstm.generation.batch import Batch, PrefilledPrompt, SampleRng
 from charlstm.generation.constraints import Constraints
 from charlstm.generation.filters import likeliest, next_limits, sample
 from charlstm.generation.penalties import EMPTY, window_needed
+from charlstm.generation.spelling import Spelling
 from charlstm.generation.stopping import Endings, EndReason, PendingText
 from charlstm.metrics import log_normalizers
 from charlstm.tokenizer.base import END_OF_DOCUMENT, Tokenizer
@@ -204,6 +205,7 @@ class _BatchDecoder:
         self._on_text = on_text
         self._alternatives = alternatives
         self._constraints = Constraints(config, tokenizer)
+        self._spelling = Spelling(tokenizer) if tokenizer.spells else None
         self._endings = Endings(config)
         self._listens = on_text is not None or alternatives is not None or bool(self._endings)
         self._rng = SampleRng(seed)
@@ -272,21 +274,27 @@ class _BatchDecoder:
         """Draw the next token of each row; return ids and log-probabilities, both [B]."""
         config, logits = self._config, batch.logits
         normalizers = log_normalizers(logits)
+        ends = logits[:, END_OF_DOCUMENT].copy()
         for token_id in self._never:
             logits[:, token_id] = -np.inf
         constrained = [row for row, state in enumerate(batch.constraints) if state is not None]
-        if constrained or config.min_length:
+        if constrained or config.min_length or self._alternatives is not None:
             logits = logits.copy()  # the batch keeps the model's own
         if config.min_length:
             logits[batch.tokens < config.min_length, END_OF_DOCUMENT] = -np.inf
+        if self._spelling:
+            self._spelling.exclude(logits, batch.spelling)
         if constrained:
             logits[constrained] += self._adjustments(batch, constrained)
             stuck = np.isneginf(logits.max(axis=1))
             logits[stuck, END_OF_DOCUMENT] = 0  # no other token may follow
+            batch.logits[stuck, END_OF_DOCUMENT] = ends[stuck]
         uniforms = batch.uniforms([row.index for row in rows], self._rng)
         ids = sample(logits, uniforms, config, batch.recent, batch.limits)
         log_probabilities = batch.logits[batch.numbers, ids] - normalizers
         batch.append(ids, log_probabilities, self._remembered[ids])
+        if self._spelling:
+            batch.spelling = self._spelling.after(batch.spelling, ids)
         for row in constrained:
             state = batch.constraints[row]
             if state is not None:
