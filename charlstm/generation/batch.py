@@ -74,7 +74,7 @@ class Batch:
         tokens: how many tokens each row has, int64 [B].
         sums: of their log-probabilities, float64 [B].
         constraints: of each text; ``None`` without any.
-        spelling: the phases of ``Spelling``, int64 [B].
+        spelling: the phases of ``SpellingRules``, int64 [B].
         limits: of Mirostat, float64 [B]; ``None`` without it.
         recent: the last ids [B, W], oldest first; ``None`` if no penalty needs them.
         numbers: the indices of the rows, 0 to B - 1, int64 [B].

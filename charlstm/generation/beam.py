@@ -18,7 +18,7 @@ from charlstm.errors import GenerationError
 from charlstm.generation.constraints import Constraints, ConstraintState
 from charlstm.generation.decoder import FinishReason, Sample, excluded_ids, split_prompt
 from charlstm.generation.filters import likeliest
-from charlstm.generation.spelling import BETWEEN, Spelling, phase_after
+from charlstm.generation.spelling import BETWEEN, SpellingRules, phase_after
 from charlstm.generation.stopping import Endings, PendingText
 from charlstm.metrics import log_normalizers
 from charlstm.tokenizer.base import END_OF_DOCUMENT, Tokenizer
@@ -36,7 +36,7 @@ class _Beam:
         text: what follows the prompt, without ``pending``.
         pending: its end, which may become part of an ending.
         constraints: of what follows; ``None`` without any.
-        spelling: the phase of ``Spelling``.
+        spelling: the phase of ``SpellingRules``.
         finish_reason: why it is finished; ``None`` of a beginning.
     """
 
@@ -111,7 +111,7 @@ class _Search:
         self._count = count
         self._never = excluded_ids(tokenizer, config, ends=ends)
         self._constraints = Constraints(config, tokenizer)
-        self._spelling = Spelling(tokenizer) if tokenizer.spells else None
+        self._spelling = SpellingRules(tokenizer) if tokenizer.spells else None
         self._endings = Endings(config)
         # Without a positive bias, a longer text never has a higher score.
         self._may_rise = any(value > 0 for _, value in config.bias)

@@ -19,7 +19,7 @@ from charlstm.config import SampleConfig
 from charlstm.errors import UsageError
 from charlstm.generation.dead_ends import longest_paths
 from charlstm.generation.pattern import Pattern
-from charlstm.generation.spelling import BETWEEN, Spelling, phase_after
+from charlstm.generation.spelling import BETWEEN, SpellingRules, phase_after
 from charlstm.generation.stopping import beginning_at_end
 from charlstm.tokenizer.base import BEGIN_SPELLING, END_OF_DOCUMENT, UNKNOWN, Tokenizer
 
@@ -33,7 +33,7 @@ class ConstraintState(NamedTuple):
 
     Attributes:
         forced_prefix: what the text must continue with.
-        spelling: the phase of ``Spelling``, which is 0 unless a word is being spelled.
+        spelling: the phase of ``SpellingRules``, which is 0 unless a word is being spelled.
         pattern_state: the state of the pattern; 0 without one.
         tail: the end of the text that may be the beginning of a banned or biased text.
     """
@@ -54,7 +54,7 @@ class Constraints:
     def __init__(self, config: SampleConfig, tokenizer: Tokenizer) -> None:
         self._pieces = tokenizer.pieces
         self._spells = tokenizer.spells
-        self._spelling = Spelling(tokenizer) if tokenizer.spells else None
+        self._spelling = SpellingRules(tokenizer) if tokenizer.spells else None
         self._letters = tokenizer.character_ids.astype(np.int64)
         self._length = config.length
         self._min_length = config.min_length

@@ -29,7 +29,7 @@ from charlstm.generation.batch import Batch, PrefilledPrompt, SampleRng
 from charlstm.generation.constraints import Constraints
 from charlstm.generation.filters import likeliest, next_limits, sample
 from charlstm.generation.penalties import EMPTY, window_needed
-from charlstm.generation.spelling import Spelling
+from charlstm.generation.spelling import SpellingRules
 from charlstm.generation.stopping import Endings, EndReason, PendingText
 from charlstm.metrics import log_normalizers
 from charlstm.tokenizer.base import END_OF_DOCUMENT, Tokenizer
@@ -205,7 +205,7 @@ class _BatchDecoder:
         self._on_text = on_text
         self._alternatives = alternatives
         self._constraints = Constraints(config, tokenizer)
-        self._spelling = Spelling(tokenizer) if tokenizer.spells else None
+        self._spelling = SpellingRules(tokenizer) if tokenizer.spells else None
         self._endings = Endings(config)
         self._listens = on_text is not None or alternatives is not None or bool(self._endings)
         self._rng = SampleRng(seed)

@@ -18,7 +18,7 @@ from charlstm.tokenizer.base import BEGIN_SPELLING, END_SPELLING, Tokenizer
 BETWEEN, BEGUN, INSIDE = range(3)
 
 
-class Spelling:
+class SpellingRules:
     """The phases of one tokenizer, which spells words.
 
     Attributes:

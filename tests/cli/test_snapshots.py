@@ -37,6 +37,8 @@ FILES = {
     "home/pictures/one.png": b"",
 }
 
+LETTERS = sorted(set(NAMES) - {"\n"})
+
 
 class Case(NamedTuple):
     """A command line; ``by_shell`` where redirections need a shell and a process of its own."""
@@ -141,6 +143,8 @@ GENERATE = [
     Case("banned texts that can't occur", "generate prose -n 5 --seed 1 -q --ban É --ban é"),
     Case("escapes in a prompt", r"generate prose -n 5 --seed 1 -q -p 'the\nfox'"),
     Case("--min-length beyond --length", "generate prose --min-length 600 -n 10"),
+    Case("nothing left to write",
+         "generate names -q --min-length 4 " + " ".join(f"--ban {c}" for c in LETTERS)),
     Case("a bias without a number", "generate names --bias na"),
     Case("a bias without a text", "generate names --bias =2"),
     Case("a bias that is no number", "generate names --bias na=x"),

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charlstm.generation.spelling import BETWEEN, Spelling, phase_after
+from charlstm.generation.spelling import BETWEEN, SpellingRules, phase_after
 from tests.models import WORDS
 from tests.oracles import is_well_spelled
 
@@ -16,7 +16,7 @@ TOKENS = st.one_of(st.integers(0, 6), st.integers(0, WORDS.vocab_size - 1))
 
 @given(st.lists(st.lists(TOKENS, min_size=6, max_size=6), min_size=1, max_size=4))
 def test_what_may_follow_is_what_is_well_spelled(rows):
-    spelling, phases = Spelling(WORDS), np.full(len(rows), BETWEEN)
+    spelling, phases = SpellingRules(WORDS), np.full(len(rows), BETWEEN)
     for position in range(6):
         logits = np.zeros((len(rows), WORDS.vocab_size), np.float32)
         spelling.exclude(logits, phases)
