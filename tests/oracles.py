@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from itertools import pairwise
 
 import numpy as np
 
 from charlstm.dataset.batches import validation_batches
-from charlstm.tokenizer.base import BEGIN_SPELLING, END_OF_DOCUMENT, END_SPELLING
+from charlstm.tokenizer.base import BEGIN_SPELLING, END_OF_DOCUMENT
 
 
 def sigmoid(x):
@@ -77,10 +76,7 @@ def weighted_loss(logits, targets, weights):
 
 
 def is_well_spelled(tokenizer, ids):
-    """Whether every word that is spelled has a character, at least, and nothing but characters."""
-    if not tokenizer.spells:
-        return True
+    """Whether every word that is spelled begins with a character, so that none is empty."""
     letters = set(tokenizer.character_ids.tolist())
-    kinds = {BEGIN_SPELLING: "(", END_SPELLING: ")"} | dict.fromkeys(letters, "a")
-    written = "".join(kinds.get(token_id, "w") for token_id in ids)
-    return re.fullmatch(r"([aw]|\(a+\))*(\(a*)?", written) is not None
+    begun = (after for before, after in pairwise(ids) if before == BEGIN_SPELLING)
+    return not tokenizer.spells or all(token_id in letters for token_id in begun)

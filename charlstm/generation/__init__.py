@@ -4,7 +4,6 @@
     penalties         penalties against repetition
     regex_automaton   a regular expression as an automaton over characters
     pattern           which tokens can continue a match of a regular expression
-    spelling          where the spelling of a word begins and ends
     dead_ends         how much text can follow where texts are banned
     constraints       which tokens may follow: pattern, banned and biased texts, forced prefix
     stopping          stop texts and ends of lines, sentences and paragraphs

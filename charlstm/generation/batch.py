@@ -74,7 +74,7 @@ class Batch:
         tokens: how many tokens each row has, int64 [B].
         sums: of their log-probabilities, float64 [B].
         constraints: of each text; ``None`` without any.
-        spelling: the phases of ``SpellingRules``, int64 [B].
+        begun: whether the last token of each row is ``BEGIN_SPELLING``, bool [B].
         limits: of Mirostat, float64 [B]; ``None`` without it.
         recent: the last ids [B, W], oldest first; ``None`` if no penalty needs them.
         numbers: the indices of the rows, 0 to B - 1, int64 [B].
@@ -88,7 +88,7 @@ class Batch:
         self.tokens = np.zeros(rows, np.int64)
         self.sums = np.zeros(rows)
         self.constraints: list[ConstraintState | None] = [start.constraints for start in starts]
-        self.spelling = np.zeros(rows, np.int64)
+        self.begun = np.zeros(rows, np.bool_)
         self.limits: Doubles | None = np.full(rows, limit) if limit else None
         self.recent: Ids | None = np.empty((rows, window), np.int64) if window else None
         self._uniforms = np.empty((rows, _AHEAD))
@@ -140,7 +140,7 @@ class Batch:
         self.tokens[row] = self.sums[row] = 0
         self._until_uniforms = 0
         self.constraints[row] = start.constraints
-        self.spelling[row] = 0
+        self.begun[row] = False
         if self.limits is not None:
             self.limits[row] = self._limit
         self._fill_window(row, start)
@@ -148,7 +148,7 @@ class Batch:
     def keep(self, kept: Mask) -> None:
         """Remove all rows but these, bool [B]."""
         self.constraints = [self.constraints[row] for row in np.flatnonzero(kept).tolist()]
-        self.state, self.spelling = self.state[:, kept], self.spelling[kept]
+        self.state, self.begun = self.state[:, kept], self.begun[kept]
         self.logits, self.tokens, self.sums = self.logits[kept], self.tokens[kept], self.sums[kept]
         self._uniforms, self._history = self._uniforms[kept], self._history[kept]
         self.numbers = np.arange(len(self.tokens))

@@ -15,13 +15,12 @@ from charlstm.arrays import Doubles, Floats
 from charlstm.config import SampleConfig
 from charlstm.engine.inference import Engine
 from charlstm.errors import GenerationError
-from charlstm.generation.constraints import Constraints, ConstraintState
+from charlstm.generation.constraints import Constraints, ConstraintState, no_character
 from charlstm.generation.decoder import FinishReason, Sample, excluded_ids, split_prompt
 from charlstm.generation.filters import likeliest
-from charlstm.generation.spelling import BETWEEN, SpellingRules, phase_after
 from charlstm.generation.stopping import Endings, PendingText
 from charlstm.metrics import log_normalizers
-from charlstm.tokenizer.base import END_OF_DOCUMENT, Tokenizer
+from charlstm.tokenizer.base import BEGIN_SPELLING, END_OF_DOCUMENT, Tokenizer
 from charlstm.tokenizer.long_prompts import read_tokens
 
 
@@ -36,7 +35,7 @@ class _Beam:
         text: what follows the prompt, without ``pending``.
         pending: its end, which may become part of an ending.
         constraints: of what follows; ``None`` without any.
-        spelling: the phase of ``SpellingRules``.
+        begun: whether its last token is ``BEGIN_SPELLING``.
         finish_reason: why it is finished; ``None`` of a beginning.
     """
 
@@ -46,7 +45,7 @@ class _Beam:
     text: str
     pending: PendingText
     constraints: ConstraintState | None
-    spelling: int = BETWEEN
+    begun: bool = False
     finish_reason: FinishReason | None = None
 
 
@@ -111,7 +110,6 @@ class _Search:
         self._count = count
         self._never = excluded_ids(tokenizer, config, ends=ends)
         self._constraints = Constraints(config, tokenizer)
-        self._spelling = SpellingRules(tokenizer) if tokenizer.spells else None
         self._endings = Endings(config)
         # Without a positive bias, a longer text never has a higher score.
         self._may_rise = any(value > 0 for _, value in config.bias)
@@ -149,8 +147,9 @@ class _Search:
         scores += (np.array([beam.score for beam in beams]) - normalizers)[:, np.newaxis]
         ends = scores[:, END_OF_DOCUMENT].copy()
         scores[:, self._never] = -np.inf
-        if self._spelling:
-            self._spelling.exclude(scores, np.array([beam.spelling for beam in beams]))
+        begun = np.array([beam.begun for beam in beams])
+        if begun.any():
+            scores[np.ix_(begun, no_character(self._tokenizer))] = -np.inf
         for row, beam in enumerate(beams):
             if beam.tokens < self._config.min_length:
                 scores[row, END_OF_DOCUMENT] = -np.inf
@@ -240,5 +239,5 @@ class _Search:
                 return None
             whole = text + pending.text
             return _Beam(score, own, tokens, whole, PendingText(), None, finish_reason="length")
-        spelling = phase_after(beam.spelling, token_id) if self._spelling else BETWEEN
-        return _Beam(score, own, tokens, text, pending, constraints, spelling)
+        begun = self._tokenizer.spells and token_id == BEGIN_SPELLING
+        return _Beam(score, own, tokens, text, pending, constraints, begun)

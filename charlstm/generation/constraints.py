@@ -14,18 +14,25 @@ from typing import NamedTuple
 
 import numpy as np
 
-from charlstm.arrays import Floats
+from charlstm.arrays import Floats, Mask
 from charlstm.config import SampleConfig
 from charlstm.errors import UsageError
 from charlstm.generation.dead_ends import longest_paths
 from charlstm.generation.pattern import Pattern
-from charlstm.generation.spelling import BETWEEN, SpellingRules, phase_after
 from charlstm.generation.stopping import beginning_at_end
-from charlstm.tokenizer.base import BEGIN_SPELLING, END_OF_DOCUMENT, UNKNOWN, Tokenizer
+from charlstm.tokenizer.base import (
+    BEGIN_SPELLING,
+    END_OF_DOCUMENT,
+    END_SPELLING,
+    UNKNOWN,
+    Tokenizer,
+)
 
 _NEVER = np.float32(-np.inf)
 _CACHED_NUMBERS = 2**23
 _SHOWN = 80  # characters of a prompt in a message
+
+BETWEEN, BEGUN, INSIDE = range(3)
 
 
 class ConstraintState(NamedTuple):
@@ -33,7 +40,7 @@ class ConstraintState(NamedTuple):
 
     Attributes:
         forced_prefix: what the text must continue with.
-        spelling: the phase of ``SpellingRules``, which is 0 unless a word is being spelled.
+        spelling: whether a word is being spelled: ``BETWEEN`` words, ``BEGUN`` or ``INSIDE`` one.
         pattern_state: the state of the pattern; 0 without one.
         tail: the end of the text that may be the beginning of a banned or biased text.
     """
@@ -52,9 +59,9 @@ class Constraints:
     """
 
     def __init__(self, config: SampleConfig, tokenizer: Tokenizer) -> None:
+        self._tokenizer = tokenizer
         self._pieces = tokenizer.pieces
         self._spells = tokenizer.spells
-        self._spelling = SpellingRules(tokenizer) if tokenizer.spells else None
         self._letters = tokenizer.character_ids.astype(np.int64)
         self._length = config.length
         self._min_length = config.min_length
@@ -97,7 +104,9 @@ class Constraints:
     def after(self, state: ConstraintState, token_id: int) -> ConstraintState | None:
         """Return the state after a token, or ``None`` if no constraints are left."""
         piece = self._pieces[token_id]
-        spelling = phase_after(state.spelling, token_id) if self._spells else BETWEEN
+        spelling = INSIDE if state.spelling else BETWEEN
+        if self._spells and token_id in (BEGIN_SPELLING, END_SPELLING):
+            spelling = BEGUN if token_id == BEGIN_SPELLING else BETWEEN
         forced_prefix = state.forced_prefix[len(piece) :]
         if self._pattern is None and not self._biases and not forced_prefix:
             return None
@@ -145,10 +154,12 @@ class Constraints:
         """Return what to add to the logits, whatever the pattern and the length."""
         biases = self._bias(state)
         added = self._prefix(state) + biases
-        if self._spelling:
-            added[~self._spelling.allowed[state.spelling]] = _NEVER
-            if not state.forced_prefix and np.isneginf(biases[self._letters]).all():
-                added[BEGIN_SPELLING] = _NEVER  # for no character may follow it
+        if self._spells and not state.forced_prefix and np.isneginf(biases[self._letters]).all():
+            added[BEGIN_SPELLING] = _NEVER  # for no character may follow it
+        if self._spells and state.spelling == BETWEEN:
+            added[END_SPELLING] = _NEVER
+        if state.spelling == BEGUN:
+            added[no_character(self._tokenizer)] = _NEVER
         return added
 
     def _continued(
@@ -228,6 +239,14 @@ class Constraints:
         """Return how many tokens suffice for a match if the forced prefix is spelled."""
         rest = pattern.shortest(pattern.read(state.forced_prefix, state.pattern_state))
         return len(state.forced_prefix) + rest + 2
+
+
+@lru_cache(maxsize=1)
+def no_character(tokenizer: Tokenizer) -> Mask:
+    """Return the tokens that may not follow ``BEGIN_SPELLING``, lest a word be empty, bool [V]."""
+    mask = np.ones(tokenizer.vocab_size, np.bool_)
+    mask[tokenizer.character_ids] = False
+    return mask
 
 
 @lru_cache(maxsize=1)

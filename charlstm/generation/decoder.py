@@ -26,13 +26,12 @@ from charlstm.arrays import Doubles, Floats, Ids, Mask
 from charlstm.config import SampleConfig
 from charlstm.engine.inference import MAX_ROWS, Engine
 from charlstm.generation.batch import Batch, PrefilledPrompt, SampleRng
-from charlstm.generation.constraints import Constraints
+from charlstm.generation.constraints import Constraints, no_character
 from charlstm.generation.filters import likeliest, next_limits, sample
 from charlstm.generation.penalties import EMPTY, window_needed
-from charlstm.generation.spelling import SpellingRules
 from charlstm.generation.stopping import Endings, EndReason, PendingText
 from charlstm.metrics import log_normalizers
-from charlstm.tokenizer.base import END_OF_DOCUMENT, Tokenizer
+from charlstm.tokenizer.base import BEGIN_SPELLING, END_OF_DOCUMENT, Tokenizer
 from charlstm.tokenizer.long_prompts import read_tokens
 from charlstm.tokenizer.tokens import ScoredToken, scored_token, special_token
 
@@ -205,7 +204,6 @@ class _BatchDecoder:
         self._on_text = on_text
         self._alternatives = alternatives
         self._constraints = Constraints(config, tokenizer)
-        self._spelling = SpellingRules(tokenizer) if tokenizer.spells else None
         self._endings = Endings(config)
         self._listens = on_text is not None or alternatives is not None or bool(self._endings)
         self._rng = SampleRng(seed)
@@ -274,16 +272,17 @@ class _BatchDecoder:
         """Draw the next token of each row; return ids and log-probabilities, both [B]."""
         config, logits = self._config, batch.logits
         normalizers = log_normalizers(logits)
-        ends = logits[:, END_OF_DOCUMENT].copy()
+        constrained = [row for row, state in enumerate(batch.constraints) if state is not None]
+        ends = logits[:, END_OF_DOCUMENT].copy() if constrained else np.empty(0)
         for token_id in self._never:
             logits[:, token_id] = -np.inf
-        constrained = [row for row, state in enumerate(batch.constraints) if state is not None]
-        if constrained or config.min_length or self._alternatives is not None:
+        spells = self._tokenizer.spells and bool(batch.begun.any())
+        if constrained or config.min_length or spells:
             logits = logits.copy()  # the batch keeps the model's own
         if config.min_length:
             logits[batch.tokens < config.min_length, END_OF_DOCUMENT] = -np.inf
-        if self._spelling:
-            self._spelling.exclude(logits, batch.spelling)
+        if spells:
+            logits[np.ix_(batch.begun, no_character(self._tokenizer))] = -np.inf
         if constrained:
             logits[constrained] += self._adjustments(batch, constrained)
             stuck = np.isneginf(logits.max(axis=1))
@@ -293,8 +292,8 @@ class _BatchDecoder:
         ids = sample(logits, uniforms, config, batch.recent, batch.limits)
         log_probabilities = batch.logits[batch.numbers, ids] - normalizers
         batch.append(ids, log_probabilities, self._remembered[ids])
-        if self._spelling:
-            batch.spelling = self._spelling.after(batch.spelling, ids)
+        if self._tokenizer.spells:
+            batch.begun = ids == BEGIN_SPELLING
         for row in constrained:
             state = batch.constraints[row]
             if state is not None:

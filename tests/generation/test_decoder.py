@@ -339,11 +339,10 @@ def test_a_required_beginning_is_kept_and_not_repeated():
 def test_a_required_beginning_can_be_spelled():
     x, y = WORDS.encode("x")[0], WORDS.encode("y")[0]
     space = WORDS.encode(" ")[0]
-    # The second must give way to the space.
-    script = [BEGIN_SPELLING, x, x, y, END_SPELLING, END_OF_DOCUMENT]
+    script = [BEGIN_SPELLING, x, x, y, END_OF_DOCUMENT]  # the second must give way to the space
     engine = ScriptedEngine(WORDS.vocab_size, script, prompt_length=2)
     (result,) = continued(engine, WORDS, "the ", GREEDY, seed=1)
-    assert [ids[0] for ids in engine.fed[2:]] == [BEGIN_SPELLING, space, x, y, END_SPELLING]
+    assert [ids[0] for ids in engine.fed[2:]] == [BEGIN_SPELLING, space, x, y]
     assert (result.text, result.finish_reason) == ("xy", "end")
 
 
