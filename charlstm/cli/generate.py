@@ -195,7 +195,7 @@ def command(context: click.Context, /, checkpoint: Path | None, **options: Any) 
     total = len(prompts) * options["count"]
     # A bar would disturb text on the same terminal.
     shown = not options["quiet"] and total > 1 and not sys.stdout.isatty()
-    cut = CutSamples(model, options)
+    cut = CutSamples(model, options, config.length)
     with ProgressBar(total, "sample", shown=shown) as bar:
         for sample in samples:
             printer.print(sample)

@@ -164,9 +164,10 @@ class CutSamples:
     Args:
         model: the model that writes them.
         options: those of the command.
+        length: the greatest length of a sample, in tokens.
     """
 
-    def __init__(self, model: LanguageModel, options: dict[str, Any]) -> None:
+    def __init__(self, model: LanguageModel, options: dict[str, Any], length: int) -> None:
         config = model.checkpoint.config
         ends, unit = config.provenance.ends, options["until"]
         may_end = ends and (config.corpus.division.within_files or unit == "document")
@@ -174,14 +175,13 @@ class CutSamples:
         silent = options["quiet"] or options["as_json"] or not sys.stderr.isatty()
         self._shown = not silent and (may_end or asked)
         self._unit = "characters" if model.tokenizer.level == "char" else "tokens"
-        self._samples = self._length = 0
+        self._samples, self._length = 0, length
         self._cut: list[int] = []
 
     def count(self, sample: Sample) -> None:
         """Count a sample that was printed."""
         self._samples += 1
         if sample.finish_reason == "length":
-            self._length = sample.tokens
             self._cut.append(self._samples)
 
     def tell(self) -> None:
