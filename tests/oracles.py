@@ -8,7 +8,7 @@ from itertools import pairwise, product
 import numpy as np
 
 from charlstm.dataset.batches import validation_batches
-from charlstm.tokenizer.base import END_OF_DOCUMENT
+from charlstm.tokenizer.base import BEGIN_SPELLING, END_OF_DOCUMENT
 
 
 def sigmoid(x):
@@ -94,3 +94,10 @@ def end_of_match(tokenizer, expression, text, probabilities, *, at_once):
             within = text[-1:].isalpha() and character.isalpha()
             weight += probabilities[index] * (1e-3 if within or at_once else 1)
     return weight
+
+
+def is_well_spelled(tokenizer, ids):
+    """Whether every word that is spelled begins with a character, so that none is empty."""
+    letters = set(tokenizer.character_ids.tolist())
+    begun = (after for before, after in pairwise(ids) if before == BEGIN_SPELLING)
+    return not tokenizer.spells or all(token_id in letters for token_id in begun)

@@ -5,6 +5,7 @@
     penalties         penalties against repetition
     regex_automaton   a regular expression as an automaton over characters
     pattern           which tokens can continue a match of a regular expression
+    dead_ends         how much text can follow where texts are banned
     constraints       which tokens may follow: pattern, banned and biased texts, forced prefix
     stopping          stop texts and ends of lines, sentences and paragraphs
     sentences         ends of sentences in any script
@@ -19,7 +20,8 @@
     particles         the search for matches that are hardly ever written freely
     matching          samples that match: drawn freely, or searched for
     beam              beam search
-    rejection         rejects samples that are known or repeated
+    rejection         rejects samples that are known, repeated or cut
+    drawing           any number of samples of each prompt
 
 Knows the engine and the tokenizer. It does not know files, checkpoints or the command line.
 """

@@ -74,6 +74,7 @@ class Batch:
         tokens: how many tokens each row has, int64 [B].
         sums: of their log-probabilities, float64 [B].
         constraints: of each text; ``None`` without any.
+        begun: whether the last token of each row is ``BEGIN_SPELLING``, bool [B].
         limits: of Mirostat, float64 [B]; ``None`` without it.
         recent: the last ids [B, W], oldest first; ``None`` if no penalty needs them.
         numbers: the indices of the rows, 0 to B - 1, int64 [B].
@@ -87,6 +88,7 @@ class Batch:
         self.tokens = np.zeros(rows, np.int64)
         self.sums = np.zeros(rows)
         self.constraints: list[ConstraintState | None] = [start.constraints for start in starts]
+        self.begun = np.zeros(rows, np.bool_)
         self.limits: Doubles | None = np.full(rows, limit) if limit else None
         self.recent: Ids | None = np.empty((rows, window), np.int64) if window else None
         self._uniforms = np.empty((rows, _AHEAD))
@@ -138,6 +140,7 @@ class Batch:
         self.tokens[row] = self.sums[row] = 0
         self._until_uniforms = 0
         self.constraints[row] = start.constraints
+        self.begun[row] = False
         if self.limits is not None:
             self.limits[row] = self._limit
         self._fill_window(row, start)
@@ -145,7 +148,7 @@ class Batch:
     def take(self, rows: Ids) -> None:
         """Replace the rows by these, int64 [N], each of which may be taken any number of times."""
         self.constraints = [self.constraints[row] for row in rows.tolist()]
-        self.state = self.state[:, rows]
+        self.state, self.begun = self.state[:, rows], self.begun[rows]
         self.logits, self.tokens, self.sums = self.logits[rows], self.tokens[rows], self.sums[rows]
         self._uniforms, self._history = self._uniforms[rows], self._history[rows]
         self.numbers = np.arange(len(self.tokens))

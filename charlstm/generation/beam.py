@@ -17,7 +17,7 @@ from charlstm.arrays import Doubles, Floats, Mask
 from charlstm.config import SampleConfig
 from charlstm.engine.inference import Engine
 from charlstm.errors import GenerationError
-from charlstm.generation.constraints import Constraints, ConstraintState
+from charlstm.generation.constraints import Constraints, ConstraintState, no_character
 from charlstm.generation.decoder import excluded_ids, split_prompt
 from charlstm.generation.filters import likeliest
 from charlstm.generation.match_guide import MatchGuide, MatchProgress
@@ -25,7 +25,8 @@ from charlstm.generation.samples import FinishReason, Sample
 from charlstm.generation.stopping import Endings, PendingText
 from charlstm.generation.visible import MOST_EXTRA, LastCharacter
 from charlstm.metrics import log_normalizers
-from charlstm.tokenizer.base import END_OF_DOCUMENT, Tokenizer
+from charlstm.tokenizer.base import BEGIN_SPELLING, END_OF_DOCUMENT, Tokenizer
+from charlstm.tokenizer.long_prompts import read_tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,7 @@ class _Beam:
         pending: its end, which may become part of an ending.
         constraints: of what follows; ``None`` without any.
         in_word: whether the text ends within a word, if it is to match a pattern.
+        begun: whether its last token is ``BEGIN_SPELLING``.
         finish_reason: why it is finished; ``None`` of a beginning.
     """
 
@@ -50,6 +52,7 @@ class _Beam:
     pending: PendingText
     constraints: ConstraintState | None
     in_word: bool = False
+    begun: bool = False
     finish_reason: FinishReason | None = None
 
 
@@ -94,7 +97,8 @@ def beam_search(
 
     Raises:
         UsageError: if no text satisfies the configuration.
-        GenerationError: if the length is too short for the word that the prompt ends with.
+        GenerationError: if the length is too short for the word that the prompt ends with, or for
+            any text that is finished.
     """
     found = _Search(engine, tokenizer, config, beams, count, ends).run(prompt)
     return [
@@ -139,7 +143,7 @@ class _Search:
 
     def run(self, prompt: str) -> list[_Beam]:
         ids, forced_prefix = split_prompt(self._tokenizer, prompt)
-        logits, state = self._engine.read([ids])
+        logits, state = self._engine.read([read_tokens(ids, spells=self._tokenizer.spells)])
         before = prompt.removesuffix(forced_prefix)
         constraints = self._constraints.start(before, forced_prefix)
         in_word = self._guide is not None and self._guide.words.ends_within(before)
@@ -159,6 +163,13 @@ class _Search:
             if is_over:
                 self._complete(prompt, beams, logits, state, found)
                 break
+        if self._config.finished:
+            found = {text: beam for text, beam in found.items() if beam.finish_reason != "length"}
+            if not found:
+                raise GenerationError(
+                    f"no text that a search {self._beams:,} wide finds ends within a length of "
+                    f"{self._config.length:,}: raise --length or --beam"
+                )
         if not found:
             raise GenerationError(
                 f"{forced_prefix!r}, the end of the prompt, can't be spelled in a length of "
@@ -168,8 +179,12 @@ class _Search:
 
     def _extensions(self, beams: list[_Beam], logits: Floats, normalizers: Doubles) -> _Extensions:
         own = logits - normalizers[:, np.newaxis]
-        own[:, self._never] = -np.inf
         before = np.array([beam.score for beam in beams])
+        end = before + own[:, END_OF_DOCUMENT]
+        own[:, self._never] = -np.inf
+        begun = np.array([beam.begun for beam in beams])
+        if begun.any():
+            own[np.ix_(begun, no_character(self._tokenizer))] = -np.inf
         scores = own + before[:, np.newaxis]
         if self._guide:
             states = [(beam.constraints, beam.in_word) for beam in beams]
@@ -179,7 +194,6 @@ class _Search:
             ends = guidance.ends(np.exp(own))
             scores[:, END_OF_DOCUMENT] = before + ends.log_weights
             return _Extensions(scores, scores + guidance.values, ends.are_of_document)
-        end = scores[:, END_OF_DOCUMENT].copy()
         for row, beam in enumerate(beams):
             if beam.tokens < self._config.min_length:
                 scores[row, END_OF_DOCUMENT] = -np.inf
@@ -302,7 +316,8 @@ class _Search:
             own: the log-probability of the token under the model's own distribution.
 
         Returns:
-            ``None`` if the length is reached within the word that the prompt ends with.
+            ``None`` if the length is reached within the word that the prompt ends with, or before
+            the end of a text that is to be finished.
         """
         own += beam.log_probability
         tokens = beam.tokens + 1
@@ -325,7 +340,8 @@ class _Search:
         in_word = self._guide is not None and self._guide.words.is_within_after(
             beam.in_word, token_id
         )
-        return _Beam(score, own, tokens, text, pending, constraints, in_word)
+        begun = self._tokenizer.spells and token_id == BEGIN_SPELLING
+        return _Beam(score, own, tokens, text, pending, constraints, in_word, begun)
 
 
 def _over(beam: _Beam, reason: FinishReason) -> _Beam:

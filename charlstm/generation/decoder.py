@@ -24,7 +24,7 @@ from charlstm.arrays import Doubles, Floats, Ids, Mask
 from charlstm.config import SampleConfig
 from charlstm.engine.inference import MAX_ROWS, Engine
 from charlstm.generation.batch import Batch, PrefilledPrompt, SampleRng
-from charlstm.generation.constraints import Constraints
+from charlstm.generation.constraints import Constraints, no_character
 from charlstm.generation.filters import likeliest, next_limits, sample
 from charlstm.generation.match_reader import MatchReader, Verdict
 from charlstm.generation.penalties import EMPTY, window_needed
@@ -32,7 +32,8 @@ from charlstm.generation.samples import FinishReason, Sample, SampledToken, Text
 from charlstm.generation.stopping import Endings, EndReason
 from charlstm.generation.visible import LastCharacter
 from charlstm.metrics import log_normalizers
-from charlstm.tokenizer.base import END_OF_DOCUMENT, Tokenizer
+from charlstm.tokenizer.base import BEGIN_SPELLING, END_OF_DOCUMENT, Tokenizer
+from charlstm.tokenizer.long_prompts import read_tokens
 from charlstm.tokenizer.tokens import scored_token, special_token
 
 # Penalties don't count these as repetitions: verse, dialogue and lists need their lines.
@@ -90,7 +91,10 @@ def generate(
 
 
 def split_prompt(tokenizer: Tokenizer, prompt: str) -> tuple[Ids, str]:
-    """Return the ids to read, END_OF_DOCUMENT first, and the prefix that the text must have."""
+    """Return the ids of a prompt, END_OF_DOCUMENT first, and the prefix that the text must have.
+
+    Of many ids, the last ones are read (see ``read_tokens``); constraints see them all.
+    """
     text, forced_prefix = tokenizer.split_prompt(prompt)
     if tokenizer.unknown_characters(forced_prefix):  # can be read but not generated
         text, forced_prefix = prompt, ""
@@ -210,8 +214,8 @@ class BatchDecoder:
         rows = list(islice(waiting, at_once))
         if not rows:
             return
-        begun = [row.start for row in rows]
-        batch = Batch(begun, window=self._window, limit=2 * self._config.mirostat)
+        first = [row.start for row in rows]
+        batch = Batch(first, window=self._window, limit=2 * self._config.mirostat)
         while True:
             ids, log_probabilities = self._draw(batch, rows)
             finished = (ids == END_OF_DOCUMENT) | (batch.tokens >= self._config.length)
@@ -257,7 +261,8 @@ class BatchDecoder:
         if not prompts:
             return {}
         split = [split_prompt(self._tokenizer, prompt) for prompt in prompts]
-        logits, state = self._engine.read([ids for ids, _ in split])
+        spells = self._tokenizer.spells
+        logits, state = self._engine.read([read_tokens(ids, spells=spells) for ids, _ in split])
         starts = {}
         for row, (prompt, (ids, forced_prefix)) in enumerate(zip(prompts, split, strict=True)):
             window = self._remembered[ids[1:][-self._window :]] if self._window else ids[:0]
@@ -271,21 +276,28 @@ class BatchDecoder:
         """Draw the next token of each row; return ids and log-probabilities, both [B]."""
         config, logits = self._config, batch.logits
         normalizers = log_normalizers(logits)
+        constrained = [row for row, state in enumerate(batch.constraints) if state is not None]
+        ends = logits[:, END_OF_DOCUMENT].copy() if constrained else np.empty(0)
         for token_id in self._never:
             logits[:, token_id] = -np.inf
-        constrained = [row for row, state in enumerate(batch.constraints) if state is not None]
-        if constrained or config.min_length:
+        spells = self._tokenizer.spells and bool(batch.begun.any())
+        if constrained or config.min_length or spells:
             logits = logits.copy()  # the batch keeps the model's own
         if config.min_length:
             logits[batch.tokens < config.min_length, END_OF_DOCUMENT] = -np.inf
+        if spells:
+            logits[np.ix_(batch.begun, no_character(self._tokenizer))] = -np.inf
         if constrained:
             logits[constrained] += self._adjustments(batch, constrained)
             stuck = np.isneginf(logits.max(axis=1))
             logits[stuck, END_OF_DOCUMENT] = 0  # no other token may follow
+            batch.logits[stuck, END_OF_DOCUMENT] = ends[stuck]
         uniforms = batch.uniforms([row.index for row in rows], self._rng)
         ids = sample(logits, uniforms, config, batch.recent, batch.limits)
         log_probabilities = batch.logits[batch.numbers, ids] - normalizers
         batch.append(ids, log_probabilities, self._remembered[ids])
+        if self._tokenizer.spells:
+            batch.begun = ids == BEGIN_SPELLING
         for row in constrained:
             state = batch.constraints[row]
             if state is not None:

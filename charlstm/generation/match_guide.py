@@ -136,7 +136,7 @@ class MatchGuide:
         states = [text.constraints for text in numbers]
         left = self._length - written - 1
         values = [
-            self._lookahead.logs(state.pattern_state, left, spelling=state.spelling)
+            self._lookahead.logs(state.pattern_state, left, spelling=bool(state.spelling))
             for state in states
         ]
         adjustments = [self._constraints.adjustment(state, written) for state in states]

@@ -25,6 +25,7 @@ from charlstm.prediction.character_grammar import Characters
 from charlstm.prediction.grammar import Context, Grammar
 from charlstm.prediction.word_grammar import Words
 from charlstm.tokenizer.base import BEGIN_SPELLING, Tokenizer
+from charlstm.tokenizer.long_prompts import read_tokens
 from charlstm.tokenizer.segmentation import partial_word
 from charlstm.tokenizer.tokens import SpecialToken, special_token
 
@@ -33,6 +34,7 @@ ROUNDS = 64  # the largest number of engine steps
 _FLOATS = 2**22  # logits of one engine step at most, and numbers in its states
 _REMEMBERED = 48  # positions in recent prompts whose states are kept
 _STRIDE = 32  # tokens between these positions
+PROMPT_STEP = 1024  # of a long prompt: how far apart the tokens are that are read first
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,7 @@ class Predictor:
         self._engine = engine
         self._tokenizer = tokenizer
         self._grammar = grammar or grammar_of(tokenizer)
-        self._prompts = _PromptCache(engine)
+        self._prompts = _PromptCache(engine, spells=tokenizer.spells)
         self._steps: OrderedDict[bytes, tuple[Floats, Floats]] = OrderedDict()
         self.rows = 0
 
@@ -290,14 +292,19 @@ class _Phrase:
 
 
 class _PromptCache:
-    """Reads prompts, starting from the longest beginning that was read recently."""
+    """Reads prompts, starting from the longest beginning that was read recently.
 
-    def __init__(self, engine: Engine) -> None:
+    Of a long prompt the last tokens are read (see ``read_tokens``).
+    """
+
+    def __init__(self, engine: Engine, *, spells: bool) -> None:
         self._engine = engine
+        self._spells = spells
         self._ends: OrderedDict[bytes, tuple[Floats, Floats]] = OrderedDict()
 
     def read(self, ids: Ids) -> tuple[Floats, Floats]:
         """Return the logits [V] and the state [2 * layers, units] after ids [T >= 1]."""
+        ids = read_tokens(ids, spells=self._spells, step=PROMPT_STEP)
         data = ids.tobytes()
         known = max((key for key in self._ends if data.startswith(key)), key=len, default=b"")
         state = self._engine.initial_state(1)

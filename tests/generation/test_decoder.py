@@ -11,15 +11,19 @@ from hypothesis import strategies as st
 
 from charlstm.config import SampleConfig, TokenizerConfig
 from charlstm.engine.inference import MAX_ROWS
+from charlstm.errors import UsageError
 from charlstm.generation.decoder import generate
 from charlstm.generation.samples import Sample
 from charlstm.tokenizer.base import BEGIN_SPELLING, END_OF_DOCUMENT, END_SPELLING, UNKNOWN
 from charlstm.tokenizer.vocabulary import build_tokenizer
-from tests.models import CHARS, WORDS, ScriptedEngine, random_model
-from tests.oracles import log_probabilities
+from tests.messages import raises_naming
+from tests.models import CHARS, WORDS, ScriptedEngine, model_of, random_model
+from tests.oracles import is_well_spelled, log_probabilities
 
 GREEDY = SampleConfig(temperature=0.0, min_p=0.0)
 EVEN = SampleConfig(temperature=1.0, min_p=0.0)
+
+SPECIAL = {"begin_spelling": BEGIN_SPELLING, "end_spelling": END_SPELLING}
 
 
 def continued(engine, tokenizer, prompt, config, *, count=1, **rest):
@@ -445,12 +449,47 @@ def test_a_ban_of_what_the_prompt_ends_with_only_concerns_what_follows():
 
 
 def test_where_nothing_may_follow_the_text_is_over():
-    """Even before its least length, and with a log-probability that JSON can hold."""
-    engine = ScriptedEngine(CHARS.vocab_size)
-    config = EVEN.replace(ban=CHARS.vocabulary, length=20, min_length=10)
-    (result,) = continued(engine, CHARS, "", config, seed=1)
-    assert (result.text, result.tokens, result.finish_reason) == ("", 1, "end")
-    assert result.mean_log_probability == pytest.approx(-np.log(CHARS.vocab_size))
+    """With a log-probability that JSON can hold, whether the model has learned ends or not."""
+    config = EVEN.replace(ban=CHARS.vocabulary, length=20)
+    for ends in (True, False):
+        engine = ScriptedEngine(CHARS.vocab_size)
+        (result,) = continued(engine, CHARS, "", config, seed=1, ends=ends)
+        assert (result.text, result.tokens, result.finish_reason) == ("", 1, "end")
+        assert result.mean_log_probability == pytest.approx(-np.log(CHARS.vocab_size))
+
+
+@pytest.mark.parametrize("tokenizer", [CHARS, WORDS], ids=["characters", "words"])
+@pytest.mark.parametrize("ends", [True, False])
+def test_a_text_of_its_least_length_avoids_what_can_only_end(tokenizer, ends):
+    """Nothing but the letter before its own may follow each: a text that takes another is over."""
+    engine = model_of(tokenizer)
+    first, second, *others = [tokenizer.pieces[index] for index in tokenizer.character_ids]
+    bans = (first + first, second + second, *others)
+    config = EVEN.replace(ban=bans, min_length=12, length=40)
+    for each in continued(engine, tokenizer, "", config, count=20, seed=3, ends=ends):
+        assert each.tokens >= 12
+        assert not any(ban in each.text for ban in bans)
+    bans = (*bans, first + second, second + first)
+    with raises_naming(UsageError, 12, "--min-length", "--ban"):
+        next(continued(engine, tokenizer, "", config.replace(ban=bans), seed=3, ends=ends))
+
+
+@pytest.mark.parametrize("prompt", ["", "the ", "the xy"])
+@pytest.mark.parametrize("temperature", [0.0, 9.0])
+def test_every_word_that_is_spelled_has_a_character(prompt, temperature):
+    """Even where the model would have it otherwise, and where all letters are banned."""
+    engine = model_of(WORDS)
+    letters = [WORDS.pieces[index] for index in WORDS.character_ids if index]
+    for bias, ban in ((), ()), ((("e", 2.0),), ("a",)), ((), tuple(letters)):
+        config = EVEN.replace(temperature=temperature, length=60, bias=bias, ban=ban)
+        for each in continued(engine, WORDS, prompt, config, count=20, seed=4, alternatives=0):
+            drawn = [
+                SPECIAL[token.special]
+                if token.special in SPECIAL
+                else WORDS.pieces.index(token.text)
+                for token in each.symbols
+            ]
+            assert is_well_spelled(WORDS, drawn), drawn
 
 
 def test_a_bias_makes_likelier_or_less_likely():
