@@ -161,6 +161,7 @@ class LanguageModel:
                 for any text that is finished.
         """
         from charlstm.generation.beam import beam_search
+        from charlstm.generation.rejection import check_finished
 
         _check(count=count, beams=beams)
         chosen = (config or SampleConfig()).with_texts(self.normalized)

@@ -116,8 +116,8 @@ def reject_known(
         first: the index to give to the first one; the others count on from it.
 
     Raises:
-        GenerationError: if too many samples in a row are rejected (see ``CUT_TOKENS``), or there are
-            no more.
+        GenerationError: if too many samples in a row are rejected, or tokens of those that were cut
+            (see ``CUT_TOKENS``), or there are no more.
     """
     kept = refused = cut = cut_tokens = 0
     for sample in samples:
