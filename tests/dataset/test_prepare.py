@@ -321,12 +321,12 @@ def test_a_run_by_the_rules_1_finds_its_text_again(tmp_path):
 
 
 @given(lines_of_text, either_level, st.floats(0.1, 0.9))
-def test_the_training_lines_are_known_and_no_others(shared, lines, level, fraction):
+def test_all_lines_are_known_and_no_others(shared, lines, level, fraction):
     text = "".join(line + "\n" for line in lines)
     result = prepared_anew(shared, [text], level, lines=True, valid_fraction=fraction)
-    train, _ = sides(result)
-    assert hashes(result) == sorted(map(hash_line, set(train)))
-    assert result.statistics.train_lines == len(set(train))
+    distinct = set(not_blank(lines))
+    assert hashes(result) == sorted(map(hash_line, distinct))
+    assert result.statistics.distinct == len(distinct)
     again = prepared(
         written(shared, text), level, fixed=result.tokenizer, lines=True, valid_fraction=fraction
     )
@@ -337,7 +337,7 @@ def test_the_training_lines_are_known_and_no_others(shared, lines, level, fracti
 def test_documents_are_no_lines(folder, level):
     result = prepared(written(folder, PROSE), level)
     assert result.lines is None
-    assert result.statistics.train_lines == 0
+    assert result.statistics.distinct == 0
 
 
 def test_lone_surrogates_that_only_validation_has(tmp_path):
