@@ -18,7 +18,13 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from charlstm.config import Beginnings, CorpusConfig, TokenizerConfig
+from charlstm.config import (
+    SEGMENTATION,
+    Beginnings,
+    CorpusConfig,
+    Segmentation,
+    TokenizerConfig,
+)
 from charlstm.corpus.division import NAMES, OPTIONS
 from charlstm.corpus.documents import Chunk, Corpus, Fingerprint, open_corpus
 from charlstm.corpus.line_hashes import LineGatherer, LineHashes
@@ -133,7 +139,7 @@ def prepare(
     text = _Text(config, tokenizing.level == "word", stdin)
     if sha256 not in (None, text.sha256):
         raise _changed_error(config)
-    built = fixed or _tokenizer(text, tokenizing)
+    built = fixed or _tokenizer(text, tokenizing, base.segmentation if base else SEGMENTATION)
     tokenizer = base.extend(built) if base is not None else built
 
     store, statistics, lines = _encoded(text, tokenizer)
@@ -198,17 +204,19 @@ def _recorded(names: list[str]) -> list[str]:
     return names
 
 
-def _tokenizer(text: _Text, tokenizing: TokenizerConfig) -> Tokenizer:
+def _tokenizer(text: _Text, tokenizing: TokenizerConfig, segmentation: Segmentation) -> Tokenizer:
     """Build the tokenizer of the training part, or read it from the cache."""
 
     def build(folder: Path) -> None:
         texts = (chunk.text for validates, chunk in text.divided() if not validates)
-        (folder / TOKENIZER_FILE).write_bytes(build_tokenizer(texts, tokenizing).to_json())
+        built = build_tokenizer(texts, tokenizing, segmentation)
+        (folder / TOKENIZER_FILE).write_bytes(built.to_json())
 
     def read(folder: Path) -> Tokenizer:
         return tokenizer_from_json((folder / TOKENIZER_FILE).read_bytes())
 
-    return cache.obtain("symbols-" + text.key(msgspec.json.encode(tokenizing)), build, read)
+    settings = msgspec.json.encode((tokenizing, segmentation))
+    return cache.obtain("symbols-" + text.key(settings), build, read)
 
 
 class _Text:
