@@ -15,6 +15,9 @@ from enum import IntEnum
 from functools import cache
 from typing import NamedTuple
 
+import numpy as np
+
+from charlstm.arrays import Mask
 from charlstm.config import Segmentation
 from charlstm.tokenizer import clusters
 
@@ -103,13 +106,39 @@ def tokens_of(text: str, rules: Segmentation = 1) -> Iterator[str]:
 
 def _simplest(text: str, rules: Segmentation) -> Segmentation:
     """Return the rules 1 if they divide a text like ``rules``: they are faster."""
-    return 1 if rules == 1 or text.isascii() or not _MAY_DIFFER.search(text) else 2
+    if rules == 1 or text.isascii():
+        return 1
+    differing = _may_differ()
+    for start in range(0, len(text), _BLOCK):
+        data = text[start : start + _BLOCK].encode("utf-32-le", "surrogatepass")
+        if differing.take(np.frombuffer(data, "<u4"), mode="clip").any():
+            return 2
+    return 1
 
 
-# Signs, scripts without spaces, flags, and whatever is between them; not the letters and the
-# punctuation of Latin, Greek and Cyrillic.
-_MAY_DIFFER = re.compile(
-    "[\u0300-\u036f\u0483-\u0489\u0591-\u1dff\u200c\u200d\u20d0-\u20ff\u2c00-\U0010ffff]"
+_BLOCK = 2**14  # characters
+
+
+@cache
+def _may_differ() -> Mask:
+    """Return for each code point, and for those beyond, whether the rules may treat it differently.
+
+    They do signs, scripts without spaces and flags, but not the letters and the punctuation of
+    Latin, Greek and Cyrillic. Bool [65536].
+    """
+    differing = np.zeros(2**16, np.bool_)
+    for first, last in _MAY_DIFFER:
+        differing[first : last + 1] = True
+    return differing
+
+
+_MAY_DIFFER = (
+    (0x300, 0x36F),
+    (0x483, 0x489),
+    (0x591, 0x1DFF),
+    (0x200C, 0x200D),
+    (0x20D0, 0x20FF),
+    (0x2C00, 0xFFFF),
 )
 
 
@@ -132,7 +161,7 @@ def _sign_pattern() -> re.Pattern[str]:
 
 def is_sign(character: str) -> bool:
     """Whether a character joins to the one before it, by the rules 2."""
-    return _MAY_DIFFER.match(character) is not None and _sign_pattern().match(character) is not None
+    return _simplest(character, 2) == 2 and _sign_pattern().match(character) is not None
 
 
 def joined_after(character: str) -> str:
@@ -140,7 +169,7 @@ def joined_after(character: str) -> str:
 
     A sign, which continues almost any token, is not told of here.
     """
-    if not _MAY_DIFFER.match(character):
+    if _simplest(character, 2) == 1:
         return ""
     if _FLAG.fullmatch(2 * character):  # the second half of a flag
         return "".join(map(chr, range(0x1F1E6, 0x1F200)))

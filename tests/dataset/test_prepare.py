@@ -19,6 +19,7 @@ from charlstm.errors import ConfigError, CorpusError
 from charlstm.system import cache
 from charlstm.tokenizer.base import UNKNOWN
 from charlstm.tokenizer.vocabulary import build_tokenizer
+from charlstm.tokenizer.word import WordTokenizer
 from tests.dataset.helpers import (
     PROSE,
     cut,
@@ -227,6 +228,17 @@ def test_a_base_of_another_level_is_refused(folder):
     base = build_tokenizer(["the dog"], TokenizerConfig(level="word"))
     with pytest.raises(ConfigError):
         prepared(written(folder, PROSE), "char", base=base)
+
+
+def test_a_base_keeps_its_rules_also_for_words_that_are_added(folder):
+    """As an older model does that is trained on; the next run finds no result of its rules."""
+    addresses = written(folder, "ท\u0e35 ก\u0e33 🇩🇪 a'\n" * 50)
+    old = prepared(addresses, "word", base=WordTokenizer(("a",), 1)).tokenizer
+    new = prepared(addresses, "word").tokenizer
+    assert (old.segmentation, new.segmentation) == (1, 2)
+    assert "ท\u0e35" in new.vocabulary
+    assert not {"ท\u0e35", "🇩🇪", " 🇩🇪"} & set(old.vocabulary)
+    assert prepared(addresses, "word", fixed=old).tokenizer == old
 
 
 @levels
