@@ -20,6 +20,9 @@ from charlstm.unicode_text import has_surrogates
 Level = Literal["char", "word"]
 Precision = Literal["auto", "float32", "bfloat16"]
 Unit = Literal["sentence", "line", "paragraph", "document"]
+# The rules by which word level divides text into tokens (see ``tokenizer.segmentation``).
+Segmentation = Literal[1, 2]
+SEGMENTATION: Segmentation = 2  # those of new models; those of the formats 1 to 3 are 1
 DocumentUnit = Literal["file", "line", "paragraph", "delimited"]
 Normalization = Literal["none", "nfc"]
 # What texts begin as: documents, or where a model has seen few of these, parts of them.

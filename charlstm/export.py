@@ -25,7 +25,7 @@ from charlstm.tokenizer.base import (
     UNKNOWN,
     Tokenizer,
 )
-from charlstm.tokenizer.segmentation import TOKEN_PATTERN
+from charlstm.tokenizer.segmentation import TOKEN_PATTERNS
 from charlstm.version import __version__
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def describe(checkpoint: Checkpoint) -> dict[str, Any]:
         "lines": division.lines,
         "division": {"unit": division.unit, "delimiter": division.delimiter},
         "normalize": checkpoint.config.corpus.normalize,
-        "token_pattern": TOKEN_PATTERN if tokenizer.level == "word" else None,
+        "token_pattern": TOKEN_PATTERNS[tokenizer.segmentation] if tokenizer.spells else None,
         "reserved": _reserved(tokenizer),
         "vocabulary": tokenizer.pieces,
         "model": checkpoint.config.model,

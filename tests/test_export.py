@@ -142,7 +142,7 @@ def test_the_description_suffices_to_encode_a_text(exported, name):
         return found
 
     tokenizer = MODELS[name].tokenizer
-    for text in (TEXT, "a tame Ω ham\n", ""):
+    for text in (TEXT, "a tame Ω ham\n", "ท\u0e35\u0e48 👩\u200d👧 🇩🇪🇫🇷", ""):
         assert encoded(text) == tokenizer.encode(text).tolist()
     assert vocabulary == list(tokenizer.pieces)
     assert reserved["end_of_document"] == 0

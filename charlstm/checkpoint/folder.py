@@ -123,7 +123,7 @@ def create_checkpoint(
         folder: the locked folder.
         config: the content of ``config.json``.
         tokenizer: the tokenizer.
-        lines: hashes of the training lines, if there are any.
+        lines: hashes of the lines or other documents, if they are kept.
         overwrite: whether to replace a checkpoint in the folder.
 
     Raises:

@@ -129,7 +129,7 @@ def _parsed_tokenizer(folder: Path, data: bytes, config: RunConfig) -> Tokenizer
 
 
 def read_lines_index(folder: Path) -> LineHashes | None:
-    """Read the hashes of the lines that a model was trained on; ``None`` if there are none.
+    """Read the hashes of the lines of a model's text; ``None`` if there are none.
 
     There are none if its lines are not documents, if it was trained without them, or if the file
     has been removed, which is allowed.
@@ -141,7 +141,7 @@ def read_lines_index(folder: Path) -> LineHashes | None:
     origin, path = read_config(folder).provenance, folder / LINES
     if origin.lines_sha256 is None or not path.exists():
         return None
-    tensors, _ = read_tensors(path, {"hashes": (origin.train_lines,)}, np.dtype(np.uint64))
+    tensors, _ = read_tensors(path, {"hashes": (origin.indexed,)}, np.dtype(np.uint64))
     lines = LineHashes(tensors["hashes"])
     if lines_digest(lines) != origin.lines_sha256:
         raise CheckpointDamaged(

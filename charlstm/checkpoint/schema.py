@@ -2,7 +2,7 @@
 
     config.json         format version, every setting, provenance; written once
     tokenizer.json      written once
-    lines.safetensors   hashes of the training lines, where lines are documents; written once
+    lines.safetensors   hashes of the lines, or of other documents within files; written once
     model.safetensors   the best weights; figures, hashes and a digest in its metadata
     history.jsonl       one line per evaluation
     resume.safetensors  the state from which a run resumes; removed when the run is finished
@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -30,7 +31,9 @@ from charlstm.tokenizer.base import Tokenizer
 # not that a file is damaged.
 # Format 2: the full addresses of the text are in the resume file, no longer in ``config.json``.
 # Format 3: how the text is divided into documents (``Division``), and what begins and ends texts.
-FORMAT = 3
+# Format 4: the hashes of lines are of those that validate too, and ``segmentation`` tells where the
+# tokens of word level end.
+FORMAT = 4
 
 CONFIG = "config.json"
 TOKENIZER = "tokenizer.json"
@@ -41,6 +44,9 @@ STDIN_FILE = "stdin.txt"
 LINES = "lines.safetensors"
 FILES = (RESUME, MODEL, HISTORY, STDIN_FILE, CONFIG, TOKENIZER, LINES)
 
+# Which documents an index of lines has: all of a text, or those of its training part.
+IndexCovers = Literal["all", "training"]
+
 
 class Provenance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The origin of a model: counts and hashes of its text, and the time its run began.
@@ -48,8 +54,9 @@ class Provenance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     ``sources`` and ``parent`` are names to show, not paths (see ``sources.display_name``).
     ``beginnings`` is what texts begin as; ``ends`` is whether the model has seen documents end
     often enough to end a text. ``frequency_loss`` is the validation loss, in nats per token, of
-    plain token frequencies. ``train_lines`` and ``lines_sha256`` are the number and the hash of
-    ``lines.safetensors``.
+    plain token frequencies. ``indexed`` and ``lines_sha256`` are the number and the hash of
+    ``lines.safetensors``; ``index_covers`` is what these are of: ``all`` documents, or in models of
+    earlier formats and those trained on from them not the ones that validated.
     """
 
     corpus_sha256: str
@@ -65,8 +72,9 @@ class Provenance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     ends: bool = True
     frequency_loss: float | None = None
     parent: str | None = None
-    train_lines: Natural = 0
+    indexed: Natural = 0
     lines_sha256: str | None = None
+    index_covers: IndexCovers | None = None
 
 
 class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -11,9 +11,13 @@ from typing import Any
 
 def upgraded_config(config: Any, version: int) -> Any:
     """Return the content of ``config.json`` of format ``version`` in the present format."""
-    if version >= 3 or not isinstance(config, dict):
+    if not isinstance(config, dict):
         return config
-    return config | {"corpus": _upgraded_corpus(config.get("corpus"))}
+    if version < 3:
+        config = config | {"corpus": _upgraded_corpus(config.get("corpus"))}
+    if version < 4:
+        config = config | {"provenance": _upgraded_provenance(config.get("provenance"))}
+    return config
 
 
 def _upgraded_corpus(corpus: Any) -> Any:
@@ -25,3 +29,15 @@ def _upgraded_corpus(corpus: Any) -> Any:
         return corpus
     rest = {key: value for key, value in corpus.items() if key != "lines"}
     return rest | {"division": {"unit": "line" if lines else "file", "rules": 1}}
+
+
+def _upgraded_provenance(origin: Any) -> Any:
+    """Return a provenance whose ``train_lines`` counted the lines that were trained on."""
+    if not isinstance(origin, dict) or "indexed" in origin:
+        return origin
+    upgraded = {("indexed" if k == "train_lines" else k): value for k, value in origin.items()}
+    if origin.get("lines_sha256") is None:
+        return upgraded | {"index_covers": None}
+    # A parent may have held out lines even if nothing validated here.
+    is_all = origin.get("valid_tokens") == 0 and origin.get("parent") is None
+    return upgraded | {"index_covers": "all" if is_all else "training"}

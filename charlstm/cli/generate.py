@@ -306,11 +306,17 @@ def _known(model: LanguageModel, options: dict[str, Any]) -> Container[str] | No
     known = read_lines_index(folder) if options["novel"] else None
     if options["novel"] and known is None:
         raise UsageError(
-            f"{folder} does not know its training lines (it was trained without --lines, "
+            f"{folder} does not know the lines of its text (it was trained without --lines, "
             "--paragraphs and --delimiter, or with --no-index, or lines.safetensors was removed): "
             "name the text with --against FILE instead of --novel"
         )
     if not options["against"]:
+        if model.checkpoint.config.provenance.index_covers == "training" and not options["quiet"]:
+            note(
+                f"Note: --novel can't reject what was held out for validation: {folder} does not "
+                "know it, as it, or the model it was fine-tuned from, is of an older charlstm; "
+                "name the text with --against FILE too"
+            )
         return known
     notes, corpus = Notes(), model.checkpoint.config.corpus
     against = hashes_of_files(

@@ -125,8 +125,9 @@ def _line_index(checkpoint: Checkpoint) -> str:
 
     lines = read_lines_index(checkpoint.folder)
     if lines is None:
-        return f"no hashes of the training {name}s"
-    return f"hashes of {len(lines):,} distinct training {name}s ({LINES})"
+        return f"no hashes of the {name}s"
+    part = "training " if checkpoint.config.provenance.index_covers == "training" else ""
+    return f"hashes of {len(lines):,} distinct {part}{name}s ({LINES})"
 
 
 def _loss_rows(config: RunConfig, figures: Figures) -> dict[str, str]:

@@ -16,7 +16,7 @@
     short_lines    tells lists of short lines from other text
     word_count     counts words in a stream
     split          training and validation parts
-    line_hashes    the set of training lines or other documents, as 64-bit hashes
+    line_hashes    the set of lines or other documents of a text, as 64-bit hashes
 
 Knows no vocabulary and no model.
 """

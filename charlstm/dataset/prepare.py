@@ -18,7 +18,13 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from charlstm.config import Beginnings, CorpusConfig, TokenizerConfig
+from charlstm.config import (
+    SEGMENTATION,
+    Beginnings,
+    CorpusConfig,
+    Segmentation,
+    TokenizerConfig,
+)
 from charlstm.corpus.division import NAMES, OPTIONS
 from charlstm.corpus.documents import Chunk, Corpus, Fingerprint, open_corpus
 from charlstm.corpus.line_hashes import LineGatherer, LineHashes
@@ -35,7 +41,7 @@ from charlstm.tokenizer.vocabulary import build_tokenizer
 from charlstm.unicode_text import has_surrogates
 
 # Part of the key of every cache entry: raise it when the same settings give a different result.
-STORE_VERSION = 4
+STORE_VERSION = 5
 
 # The most characters of recorded file names, so that a configuration stays within its size limit.
 _RECORDED = 2**20
@@ -56,8 +62,7 @@ class Statistics(msgspec.Struct, frozen=True, kw_only=True):
         valid_characters: characters of the validation part.
         valid_words: runs without white space in the validation part.
         valid_unknown: counts of the characters of the validation part that have no id.
-        train_lines: distinct documents of the training part; 0 if files are documents.
-        distinct: distinct documents of both parts; 0 if files are documents.
+        distinct: distinct documents; 0 if files are documents.
         blank: lines that were left out because they are blank; 0 unless lines are documents.
         is_list: whether the text looks like a list of short lines, though files are documents.
         may_be_list: the same of a text that may be too short to tell.
@@ -74,7 +79,6 @@ class Statistics(msgspec.Struct, frozen=True, kw_only=True):
     valid_characters: int
     valid_words: int
     valid_unknown: dict[str, int]
-    train_lines: int = 0
     distinct: int = 0
     blank: int = 0
     is_list: bool = False
@@ -94,7 +98,8 @@ class Prepared:
         tokenizer: the tokenizer of ``store``.
         store: the token ids.
         statistics: counts.
-        lines: hashes of the documents of the training part; ``None`` if files are documents.
+        lines: hashes of all documents, those that validate too, so that none of the user's own text
+            counts as new; ``None`` if files are documents.
         notes: what the user should know about the text.
     """
 
@@ -134,7 +139,7 @@ def prepare(
     text = _Text(config, tokenizing.level == "word", stdin)
     if sha256 not in (None, text.sha256):
         raise _changed_error(config)
-    built = fixed or _tokenizer(text, tokenizing)
+    built = fixed or _tokenizer(text, tokenizing, base.segmentation if base else SEGMENTATION)
     tokenizer = base.extend(built) if base is not None else built
 
     store, statistics, lines = _encoded(text, tokenizer)
@@ -154,11 +159,11 @@ def _encoded(text: _Text, tokenizer: Tokenizer) -> tuple[TokenStore, Statistics,
         tally = _Tally(division.within_files)
         write_store(folder, _encode(text.divided(), tokenizer, tally), tokenizer.vocab_size)
         learned = divide_further(folder, tokenizer, division)
-        train, valid = (gatherer.finish() for gatherer in tally.distinct)
+        lines = tally.distinct.finish()
         if division.within_files:
-            train.hashes.tofile(folder / LINES_FILE)
+            lines.hashes.tofile(folder / LINES_FILE)
         statistics = msgspec.structs.replace(
-            tally.statistics(text, train, valid),
+            tally.statistics(text, len(lines)),
             beginnings=learned.beginnings,
             ends=learned.ends,
             frequency_loss=_frequency_loss(read_store(folder, tokenizer.vocab_size), tokenizer),
@@ -199,17 +204,19 @@ def _recorded(names: list[str]) -> list[str]:
     return names
 
 
-def _tokenizer(text: _Text, tokenizing: TokenizerConfig) -> Tokenizer:
+def _tokenizer(text: _Text, tokenizing: TokenizerConfig, segmentation: Segmentation) -> Tokenizer:
     """Build the tokenizer of the training part, or read it from the cache."""
 
     def build(folder: Path) -> None:
         texts = (chunk.text for validates, chunk in text.divided() if not validates)
-        (folder / TOKENIZER_FILE).write_bytes(build_tokenizer(texts, tokenizing).to_json())
+        built = build_tokenizer(texts, tokenizing, segmentation)
+        (folder / TOKENIZER_FILE).write_bytes(built.to_json())
 
     def read(folder: Path) -> Tokenizer:
         return tokenizer_from_json((folder / TOKENIZER_FILE).read_bytes())
 
-    return cache.obtain("symbols-" + text.key(msgspec.json.encode(tokenizing)), build, read)
+    settings = msgspec.json.encode((tokenizing, segmentation))
+    return cache.obtain("symbols-" + text.key(settings), build, read)
 
 
 class _Text:
@@ -351,13 +358,13 @@ class _Tally:
         self.characters = [0, 0]
         self.valid_words = WordCounter()
         self.valid_unknown: Counter[str] = Counter()
-        self.distinct = LineGatherer(), LineGatherer()
+        self.distinct = LineGatherer()
 
     def add(self, validates: bool, chunk: Chunk, tokenizer: Tokenizer) -> None:
         # If files are divided, the model predicts the end of each document as a character.
         self.characters[validates] += len(chunk.text) + (self.within_files and chunk.ends_document)
         if self.within_files:
-            self.distinct[validates].add(chunk.text)
+            self.distinct.add(chunk.text)
         if not validates:
             return
         self.valid_words.add(chunk.text)
@@ -365,7 +372,7 @@ class _Tally:
             self.valid_words.end_document()
         self.valid_unknown.update(tokenizer.unknown_characters(chunk.text))
 
-    def statistics(self, text: _Text, train: LineHashes, valid: LineHashes) -> Statistics:
+    def statistics(self, text: _Text, distinct: int) -> Statistics:
         return Statistics(
             sha256=text.sha256,
             documents=sum(fingerprint.documents for fingerprint in text.fingerprints),
@@ -374,8 +381,7 @@ class _Tally:
             valid_characters=self.characters[True],
             valid_words=self.valid_words.count,
             valid_unknown=_encodable(self.valid_unknown),
-            train_lines=len(train),
-            distinct=len(train.union(valid)),
+            distinct=distinct,
         )
 
 

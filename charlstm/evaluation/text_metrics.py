@@ -138,7 +138,7 @@ def _first_tokens(text: str, tokenizer: Tokenizer, count: int, *, whole: bool) -
     if not tokenizer.spells:
         return text[:count], count
     end = read = 0
-    for token in tokens_of(text):
+    for token in tokens_of(text, tokenizer.segmentation):
         ids = len(tokenizer.encode(token))
         if read + ids > count:
             break

@@ -11,6 +11,7 @@ from functools import cache
 
 import numpy as np
 
+from charlstm.config import Segmentation
 from charlstm.dataset.store import smallest_dtype
 from charlstm.engine.inference import Engine
 from charlstm.errors import CorpusError
@@ -54,7 +55,7 @@ def evaluate_words(
     """
     total = 0
     for document in texts.documents():
-        finder = WordFinder()
+        finder = WordFinder(tokenizer.segmentation)
         total += sum(1 for text in document for _ in finder.words(text))
     if not total:
         raise CorpusError(
@@ -74,23 +75,24 @@ def evaluate_words(
 class WordFinder:
     """Finds the words of a document that can be asked for, piece by piece."""
 
-    def __init__(self) -> None:
+    def __init__(self, segmentation: Segmentation = 1) -> None:
+        self._segmentation = segmentation
         self._after_break = True  # a word may begin here without a space before it
 
     def words(self, text: str) -> Iterator[tuple[int, str]]:
         """Yield the words of the next piece: where the token begins in it, and the token."""
         position = 0
-        for token in tokens_of(text):
+        for token in tokens_of(text, self._segmentation):
             word = token.removeprefix(" ")
             if word[:1].isalnum() and (self._after_break or len(word) < len(token)):
                 yield position, token
-            self._after_break = _ends_word(token[-1])
+            self._after_break = _ends_word(word[:1] or " ")
             position += len(token)
 
 
 @cache
 def _ends_word(character: str) -> bool:
-    """Whether letters directly after a character are a word of their own."""
+    """Whether letters directly after a token are a word of their own, by its first character."""
     return kind_of(character) in (Kind.SPACE, Kind.ALONE, Kind.OTHER)
 
 
@@ -113,7 +115,7 @@ def context_windows(
             return
         held = bytearray(np.array([END_OF_DOCUMENT], dtype).tobytes())
         queries: list[WordQuery] = []
-        finder = WordFinder()
+        finder = WordFinder(tokenizer.segmentation)
         for text in document:
             encoded = 0  # characters of this piece
             for position, token in finder.words(text):

@@ -122,7 +122,7 @@ class Predictor:
         """
         _check(top=top)
         prompt = self._normalized(prompt)
-        word = partial_word(prompt)
+        word = partial_word(prompt, self._tokenizer.segmentation)
         space = self._tokenizer.spells and not word.typed and word.space != ""
         logits, _ = self._prompts.read(
             self._tokenizer.encode_beginning(word.before if space else prompt)

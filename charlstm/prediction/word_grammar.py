@@ -15,7 +15,15 @@ from charlstm.metrics import softmax
 from charlstm.prediction.best_first_search import SHARED, BestFirstSearch, Node, Target
 from charlstm.prediction.grammar import Context, Grammar, Step, probabilities
 from charlstm.tokenizer.base import BEGIN_SPELLING, END_OF_DOCUMENT, END_SPELLING, Tokenizer
-from charlstm.tokenizer.segmentation import Kind, kind_of, partial_word, tokens_of
+from charlstm.tokenizer.segmentation import (
+    Kind,
+    is_flag,
+    is_sign,
+    joined_after,
+    kind_of,
+    partial_word,
+    tokens_of,
+)
 
 _LAST_CODE = "\U0010ffff"
 
@@ -44,18 +52,30 @@ class Words(Grammar):
         self._order: Ids = np.array(order, np.int64)
         self._sorted = [pieces[token_id] for token_id in order]
         first = [pieces[token_id][0] for token_id in tokens.tolist()]
-        kinds = {character: kind_of(character) for character in set(first)}
+        self._rules = tokenizer.segmentation
+        kinds = {character: kind_of(character, self._rules) for character in set(first)}
         starts = np.array([kinds[character] for character in first], np.int64)
         self._letters_first: Ids = tokens[np.isin(starts, (Kind.LETTER, Kind.MARK))]
         self._digits_first: Ids = tokens[starts == Kind.DIGIT]
+        self._signs_first: Ids = tokens[starts == Kind.MARK]
         self._is_blank = np.array([not piece.strip() for piece in pieces])
         self._is_word = np.array([piece.strip()[:1].isalnum() for piece in pieces])
         self._all = self._by_kind(tokens)
         self._known = frozenset(pieces[token_id] for token_id in self._letters.tolist())
+        self._joined = self._continuing(tokens, first) if self._rules > 1 else {}
+
+    def _continuing(self, tokens: Ids, first: Sequence[str]) -> dict[str, Ids]:
+        """Return the tokens that continue an emoji, a flag or a stack, by what they follow."""
+        after = {character: joined_after(character) for character in set(first)}
+        continuing: dict[str, Ids] = {}
+        for group in {*after.values()}:
+            ids = tokens[[after[character] == group for character in first]]
+            continuing |= dict.fromkeys(self._known.intersection(group), ids)
+        return continuing
 
     def split(self, prompt: str) -> tuple[Ids, str, str]:
         """Return the ids of all but the last word, that word, and it with the space before it."""
-        before, typed, space = partial_word(prompt)
+        before, typed, space = partial_word(prompt, self._rules)
         if not self._known.issuperset(space + typed):  # can be read but not spelled
             before, typed, space = prompt, "", ""
         return self._tokenizer.encode_beginning(before), typed, space + typed
@@ -108,7 +128,7 @@ class Words(Grammar):
         """Return the ids that spell what is unread, and if it is several tokens, their ids too."""
         letters = [int(self._tokenizer.encode(letter)[0]) for letter in unread]
         paths = [[BEGIN_SPELLING, *letters]]
-        tokens = list(tokens_of(unread))
+        tokens = list(tokens_of(unread, self._rules))
         if len(tokens) > 1:
             # A path in which one of the tokens would have to be spelled is left out.
             own = [self._tokenizer.encode(token).tolist() for token in tokens]
@@ -255,7 +275,26 @@ class Words(Grammar):
 
     def _merging_with(self, text: str) -> Ids:
         """Return the tokens that can't follow a token, because the two would be one."""
-        kind = kind_of(text[-1]) if text else Kind.SPACE
+        if self._rules == 1 or not text or not (self._signs_first.size or self._joined):
+            return self._merging_by_kind(text)
+        if text[-1].isspace() and text[-1] != " ":
+            return self._order[:0]
+        if is_flag(text):
+            return self._signs_first
+        bare = text.removeprefix(" ")
+        while bare and is_sign(bare[-1]):
+            bare = bare[:-1]
+        marked = not text.endswith(bare) or bare == ""
+        kind = kind_of(bare[-1], 2) if bare else Kind.MARK
+        merging = [self._signs_first, self._joined.get(text[-1], self._order[:0])]
+        repeats = not marked and (kind is not Kind.OTHER or len(set(bare)) == 1)
+        if kind is Kind.LETTER or repeats:
+            merging.append(self._merging_by_kind(bare))
+        return np.concatenate(merging)
+
+    def _merging_by_kind(self, text: str) -> Ids:
+        """Return those of ``_merging_with`` that letters, digits and punctuation merge with."""
+        kind = kind_of(text[-1], self._rules) if text else Kind.SPACE
         if kind in (Kind.SPACE, Kind.ALONE):
             return self._order[:0]
         if kind in (Kind.LETTER, Kind.MARK):

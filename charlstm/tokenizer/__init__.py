@@ -1,5 +1,6 @@
 """Text to token ids and back, without loss.
 
+    clusters       which characters are one with their neighbors to a reader
     segmentation   divides text into words, numbers, punctuation and white space
     base           the contract: a vocabulary with encode and decode; the ids of special tokens
     tokens         a token as people and programs see it: text, probability, which special one

@@ -9,14 +9,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
 
 import msgspec
 import numpy as np
 
-from charlstm.config import Level
+from charlstm.config import SEGMENTATION, Level, Segmentation
 from charlstm.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -38,11 +38,13 @@ class Tokenizer(ABC):
 
     Attributes:
         vocabulary: the text of each token that is not special, in the order of their ids.
+        segmentation: the rules by which text is divided into words (see ``segmentation``).
         level: ``char`` or ``word``.
         reserved: the text of the special tokens, in the order of their ids, from 0.
     """
 
     vocabulary: tuple[str, ...]
+    segmentation: Segmentation = SEGMENTATION
 
     level: ClassVar[Level]
     reserved: ClassVar[tuple[str, ...]]
@@ -107,7 +109,8 @@ class Tokenizer(ABC):
                 f"choose --level {self.level}"
             )
         known = self._ids
-        return type(self)(self.vocabulary + tuple(t for t in other.vocabulary if t not in known))
+        added = tuple(token for token in other.vocabulary if token not in known)
+        return replace(self, vocabulary=self.vocabulary + added)
 
     def split_prompt(self, prompt: str) -> tuple[str, str]:
         """Divide a prompt into the text to encode and the prefix of the next token."""

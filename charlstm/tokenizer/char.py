@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from charlstm.config import Segmentation
 from charlstm.tokenizer.base import REPLACEMENT, Tokenizer, code_points
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+@dataclass(frozen=True)
 class CharTokenizer(Tokenizer):
     """Every Unicode code point is a token."""
+
+    segmentation: Segmentation = 1  # of predicted words
 
     level = "char"
     reserved = ("", REPLACEMENT)

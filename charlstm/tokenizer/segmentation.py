@@ -1,19 +1,25 @@
 """Divides text into words, numbers, punctuation and white space.
 
 A text goes in, its tokens come out: strings that, joined, are the text again. The word level uses
-this to encode, both levels to find where a word begins and ends. This module does not know
-vocabularies or ids.
+this to encode, both levels to find where a word begins and ends. By the rules 2, those of new
+word-level models, no token ends within what is one character to a reader. The rules 1 are those of
+the formats 1 to 3, and of words at character level. This module does not know vocabularies or ids.
 """
 
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections import deque
 from collections.abc import Iterator
 from enum import IntEnum
 from functools import cache
 from typing import NamedTuple
+
+import numpy as np
+
+from charlstm.arrays import Mask
+from charlstm.config import Segmentation
+from charlstm.tokenizer import clusters
 
 # Scripts written without spaces (Thai to Myanmar, Khmer, kana, Chinese characters). Each of their
 # characters is a token.
@@ -40,7 +46,7 @@ _APOSTROPHES = "'’"
 #     "I don't, you do"   I| don't|,| you| do          an apostrophe before a letter joins
 #     "for 12,5 km"       for| 12|,|5| km              a number is digits only
 #     "ไทย ok"            ไ|ท|ย| ok                    Thai has no spaces: single characters
-TOKEN_PATTERN = (
+_PATTERN_1 = (
     r" ?(?:"  # with the space before it:
     rf"{_WORD}"  # a word, with its apostrophes and accents
     r"|\d{1,64}"  # a number
@@ -52,25 +58,134 @@ TOKEN_PATTERN = (
     r"|[^\S\r\n]{1,64}"  # other white space
     r"|."  # a character of a script without spaces
 )
-# The sum of the pattern's bounds: a space, letters, and sixteen times marks and letters.
-LONGEST_TOKEN = 1 + 64 + 16 * (8 + 64)
+
+_SIGNS = (
+    rf"(?:[{clusters.EXTENDING}]{{1,16}}|(?=[^\0-\uffff])[{clusters.EXTENDING_ASTRAL}]{{1,16}})"
+)
+# The signs after a token and, after a joiner, the next emoji or the letter below.
+_END_OF_CLUSTER = (
+    r"(?:(?![\u0300-\U0010ffff])|"  # none, which is found at once for most scripts
+    rf"(?:{_SIGNS}(?:(?<={clusters.JOINER})[{clusters.PICTOGRAPHS}]"
+    rf"|(?<=[{clusters.STACKERS}])[{_UNSPACED}])?){{0,16}})"
+)
+_WORD_2 = (
+    rf"{_LETTER}{{1,64}}(?:(?:['’](?={_LETTER})|(?=[^\0-\u02ff]){_SIGNS}){_LETTER}{{0,64}}){{0,16}}"
+)
+_LONE_VOWELS = r"\u0e33\u0eb3"  # signs that are letters by their category
+# The same with signs, so that three more examples are:
+#
+#     "ที่นี่ ok"           ที่|นี่| ok                    a Thai consonant, its vowel and its tone
+#     "go 🇩🇪🇫🇷 👍🏽!!"      go| 🇩🇪|🇫🇷| 👍🏽|!!             flags, skin tones
+#     "1️⃣2️⃣"                1️⃣|2️⃣                        keycaps
+#
+# Known to be apart though Unicode joins them: white space that is no space from a mark after it,
+# the signs before a number (U+0600 to U+0605 and the like) from the number, clusters of more than
+# 250 characters. Some tokens hold several characters, all of them whole.
+_PATTERN_2 = (
+    r"(?: ?(?:"
+    rf"{_WORD_2}"
+    r"|\d{1,64}"
+    r"|</?[A-Za-z]{1,32}>"
+    rf"|[{clusters.REGIONAL_INDICATORS}]{{2}}"  # a flag
+    rf"|([^\w\s]|[_{_LONE_VOWELS}])\1{{0,63}}"
+    r")"
+    rf"|[{_UNSPACED}]){_END_OF_CLUSTER}"
+    r"|\r\n|\n|\r"
+    rf"|[^\S\r\n]{{1,64}}(?= (?:[^\s{_UNSPACED}]|[^\w\s]|[\d{_LONE_VOWELS}]))"
+    r"|[^\S\r\n]{1,64}"
+)
+TOKEN_PATTERNS: dict[Segmentation, str] = {1: _PATTERN_1, 2: _PATTERN_2}
+# The sum of the bounds: a space, letters, sixteen times marks and letters, the end of a cluster.
+LONGEST_TOKEN = 1 + 64 + 16 * (16 + 64) + 16 * (16 + 1)
 
 
-def tokens_of(text: str) -> Iterator[str]:
+def tokens_of(text: str, rules: Segmentation = 1) -> Iterator[str]:
     """Yield the word level tokens of a text; joined, they are the text."""
-    return map(re.Match.group, _token_pattern().finditer(text))
+    return map(re.Match.group, _token_pattern(_simplest(text, rules)).finditer(text))
+
+
+def _simplest(text: str, rules: Segmentation) -> Segmentation:
+    """Return the rules 1 if they divide a text like ``rules``: they are faster."""
+    if rules == 1 or text.isascii():
+        return 1
+    differing = _may_differ()
+    for start in range(0, len(text), _BLOCK):
+        data = text[start : start + _BLOCK].encode("utf-32-le", "surrogatepass")
+        if differing.take(np.frombuffer(data, "<u4"), mode="clip").any():
+            return 2
+    return 1
+
+
+_BLOCK = 2**14  # characters
 
 
 @cache
-def _token_pattern() -> re.Pattern[str]:
-    """Compile the pattern on first use: it takes as long as a hundred generated characters."""
-    return re.compile(TOKEN_PATTERN, re.DOTALL)
+def _may_differ() -> Mask:
+    """Return for each code point, and for those beyond, whether the rules may treat it differently.
+
+    They do signs, scripts without spaces and flags, but not the letters and the punctuation of
+    Latin, Greek and Cyrillic. Bool [65536].
+    """
+    differing = np.zeros(2**16, np.bool_)
+    for first, last in _MAY_DIFFER:
+        differing[first : last + 1] = True
+    return differing
+
+
+_MAY_DIFFER = (
+    (0x300, 0x36F),
+    (0x483, 0x489),
+    (0x591, 0x1DFF),
+    (0x200C, 0x200D),
+    (0x20D0, 0x20FF),
+    (0x2C00, 0xFFFF),
+)
 
 
 @cache
-def _partial_word_pattern() -> re.Pattern[str]:
+def _token_pattern(rules: Segmentation) -> re.Pattern[str]:
+    """Compile a pattern on first use: it takes as long as hundreds of generated characters."""
+    return re.compile(TOKEN_PATTERNS[rules], re.DOTALL)
+
+
+@cache
+def _partial_word_pattern(rules: Segmentation) -> re.Pattern[str]:
     """Compile the pattern of tokens that more letters or digits can extend."""
-    return re.compile(rf" ?(?:{_WORD}|\d{{1,64}})")
+    return re.compile(rf" ?(?:{_WORD if rules == 1 else _WORD_2}|\d{{1,64}})")
+
+
+@cache
+def _sign_pattern() -> re.Pattern[str]:
+    return re.compile(_SIGNS)
+
+
+def is_sign(character: str) -> bool:
+    """Whether a character joins to the one before it, by the rules 2."""
+    return _simplest(character, 2) == 2 and _sign_pattern().match(character) is not None
+
+
+def joined_after(character: str) -> str:
+    """Return the characters after which this one continues a token by the rules 2.
+
+    A sign, which continues almost any token, is not told of here.
+    """
+    if _simplest(character, 2) == 1:
+        return ""
+    if _FLAG.fullmatch(2 * character):  # the second half of a flag
+        return "".join(map(chr, range(0x1F1E6, 0x1F200)))
+    if _emoji_pattern().match(character):
+        return clusters.JOINER
+    return clusters.STACKERS if kind_of(character, 2) is Kind.ALONE else ""
+
+
+def is_flag(token: str) -> bool:
+    """Whether a token, which may begin with a space, is a whole flag."""
+    return _FLAG.fullmatch(token.removeprefix(" ")) is not None
+
+
+@cache
+def _emoji_pattern() -> re.Pattern[str]:
+    return re.compile(f"[{clusters.PICTOGRAPHS}]")
 
 
 class Kind(IntEnum):
@@ -85,13 +200,17 @@ class Kind(IntEnum):
     OTHER = 6  # punctuation, of which a run of one character is a token
 
 
-def kind_of(character: str) -> Kind:
-    """Return the role of one character in word level tokens."""
+def kind_of(character: str, rules: Segmentation = 1) -> Kind:
+    """Return the role of one character in word level tokens.
+
+    By the rules 2 a mark continues every token but white space, and emoji and flags, which may
+    continue each other too, are ``OTHER``.
+    """
     if re.match(_LETTER, character):
         return Kind.LETTER
     if character in _APOSTROPHES:
         return Kind.APOSTROPHE
-    if re.match(rf"[{_MARKS}]", character):
+    if re.match(rf"[{_MARKS}]", character) if rules == 1 else is_sign(character):
         return Kind.MARK
     if character.isspace():
         return Kind.SPACE
@@ -103,14 +222,18 @@ def kind_of(character: str) -> Kind:
 def is_between_tokens(before: str, after: str) -> bool:
     """Whether no token holds these two neighbors, and a text cut there has the same tokens.
 
-    It may have them too where this is false: only two characters are looked at.
+    So it is by both rules. It may have them too where this is false: only two characters are
+    looked at.
     """
     if before in "\r\n" or after in "\r\n":
         return before + after != "\r\n" and not (before.isspace() and after.isspace())
     kinds = kind_of(before), kind_of(after)
     if Kind.SPACE in kinds:
         return kinds[1] == Kind.SPACE and kinds[0] != Kind.SPACE
-    in_word = all(kind in (Kind.LETTER, Kind.MARK, Kind.APOSTROPHE) for kind in kinds)
+    in_word = all(
+        kind in (Kind.LETTER, Kind.MARK, Kind.APOSTROPHE) or is_sign(character)
+        for character, kind in zip((before, after), kinds, strict=True)
+    )
     in_tag = before in "</" or after == ">"
     same = before == after or kinds == (Kind.DIGIT, Kind.DIGIT)
     return not (in_word or in_tag or same) and is_between_clusters(before, after)
@@ -120,14 +243,12 @@ def is_between_clusters(before: str, after: str) -> bool:
     """Whether two neighbors are not one character to a reader: no letter and its mark, no emoji."""
     if before + after == "\r\n" or "\u200d" in (before, after):
         return False
-    if unicodedata.category(after).startswith("M"):
+    if is_sign(after) or (before in clusters.STACKERS and not after.isspace()):
         return False
-    joined = (_EMOJI_MODIFIER.match(after), _FLAG.fullmatch(before + after))
-    return not any((*joined, _JAMO.fullmatch(before + after)))
+    return not (_FLAG.fullmatch(before + after) or _JAMO.fullmatch(before + after))
 
 
-_EMOJI_MODIFIER = re.compile("[\U0001f3fb-\U0001f3ff\U000e0020-\U000e007f]")
-_FLAG = re.compile("[\U0001f1e6-\U0001f1ff]{2}")
+_FLAG = re.compile(f"[{clusters.REGIONAL_INDICATORS}]{{2}}")
 # The parts of a Korean syllable, the last two of which may follow a composed one.
 _JAMO = re.compile("[\u1100-\u11ff\uac00-\ud7a3][\u1160-\u11ff]|[\u1100-\u115f][\uac00-\ud7a3]")
 
@@ -151,13 +272,13 @@ class PartialWord(NamedTuple):
         return self.typed[-1:] in tuple(_APOSTROPHES)
 
 
-def partial_word(prompt: str) -> PartialWord:
+def partial_word(prompt: str, rules: Segmentation = 1) -> PartialWord:
     """Divide a prompt before the word or number that it ends with; see ``PartialWord``."""
     if prompt.endswith(" "):
         return PartialWord(prompt[:-1], "", " ")
     # No token contains a line end and more.
-    previous, last = deque(["", "", *tokens_of(prompt[prompt.rfind("\n") + 1 :])], 2)
-    extensible = _partial_word_pattern().fullmatch
+    previous, last = deque(["", "", *tokens_of(prompt[prompt.rfind("\n") + 1 :], rules)], 2)
+    extensible = _partial_word_pattern(_simplest(prompt, rules)).fullmatch
     if last and last in _APOSTROPHES and extensible(previous) and not previous[-1].isdecimal():
         last = previous + last
     elif not extensible(last):

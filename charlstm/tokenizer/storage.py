@@ -10,7 +10,7 @@ from typing import Annotated
 
 import msgspec
 
-from charlstm.config import Level
+from charlstm.config import Level, Segmentation
 from charlstm.errors import CheckpointDamaged, harmless
 from charlstm.tokenizer.base import Tokenizer
 from charlstm.tokenizer.char import CharTokenizer
@@ -18,13 +18,15 @@ from charlstm.tokenizer.segmentation import LONGEST_TOKEN
 from charlstm.tokenizer.word import WordTokenizer
 
 LARGEST_JSON = 2**28
-# Quotation marks within tokens: one alone, and in runs with or without a space before them.
+# Quotation marks within tokens: one alone, and in runs with or without a space before them; any
+# sign may follow, so that more tokens than these may have one.
 _QUOTES_IN_TOKENS = 1 + 2 * sum(range(65))
 
 
 class _Stored(msgspec.Struct, forbid_unknown_fields=True):
     level: Level
     symbols: tuple[Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST_TOKEN)], ...]
+    segmentation: Segmentation = 1  # the formats 1 to 3 do not tell it
 
 
 def largest_json(vocab_size: int) -> int:
@@ -42,7 +44,7 @@ def tokenizer_from_json(data: bytes, most: int | None = None) -> Tokenizer:
     Raises:
         CheckpointDamaged: if it is not such JSON, or a token occurs twice.
     """
-    if most is not None and data.count(b'"') > 2 * most + 2 * _QUOTES_IN_TOKENS:
+    if most is not None and data.count(b'"') > 3 * most + 2 * _QUOTES_IN_TOKENS:
         raise _damaged("it has more symbols than the model")
     try:
         stored = msgspec.json.decode(data, type=_Stored)
@@ -52,7 +54,9 @@ def tokenizer_from_json(data: bytes, most: int | None = None) -> Tokenizer:
         raise _damaged("a symbol occurs twice")
     if stored.level == "char" and any(len(token) > 1 for token in stored.symbols):
         raise _damaged("a word stands among the characters")
-    return (CharTokenizer if stored.level == "char" else WordTokenizer)(stored.symbols)
+    if stored.level == "char":
+        return CharTokenizer(stored.symbols)
+    return WordTokenizer(stored.symbols, stored.segmentation)
 
 
 def _damaged(reason: str) -> CheckpointDamaged:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from charlstm.config import TokenizerConfig
+from charlstm.config import SEGMENTATION, Segmentation, TokenizerConfig
 from charlstm.tokenizer.base import Tokenizer, code_points
 from charlstm.tokenizer.char import CharTokenizer
 from charlstm.tokenizer.segmentation import tokens_of
@@ -22,7 +22,11 @@ SURROGATES = slice(0xD800, 0xE000)
 COUNTED_TOKENS = 2**22
 
 
-def build_tokenizer(texts: Iterable[str], config: TokenizerConfig) -> Tokenizer:
+def build_tokenizer(
+    texts: Iterable[str],
+    config: TokenizerConfig,
+    segmentation: Segmentation = SEGMENTATION,
+) -> Tokenizer:
     """Build a tokenizer from texts, in one pass that holds one text at a time.
 
     Character level: every code point that occurs, in order. Word level: the same characters, then
@@ -30,6 +34,11 @@ def build_tokenizer(texts: Iterable[str], config: TokenizerConfig) -> Tokenizer:
     ``config.min_count`` times, most frequent first, ties in the order of their text. Lone
     surrogates are never in the vocabulary. Beyond ``COUNTED_TOKENS`` distinct tokens the rarest so
     far are forgotten, which bounds the memory.
+
+    Args:
+        texts: the texts.
+        config: the level and its settings.
+        segmentation: the rules by which the tokens of word level are divided.
     """
     if config.level == "char":
         return CharTokenizer(_characters(texts))
@@ -37,12 +46,13 @@ def build_tokenizer(texts: Iterable[str], config: TokenizerConfig) -> Tokenizer:
 
     def counted() -> Iterator[str]:
         for text in texts:
-            counts.update(tokens_of(text))
+            counts.update(tokens_of(text, segmentation))
             if len(counts) > COUNTED_TOKENS:
                 _forget_rare(counts)
             yield text
 
-    return WordTokenizer(_characters(counted()) + _frequent_words(counts, config))
+    characters = _characters(counted())
+    return WordTokenizer(characters + _frequent_words(counts, config), segmentation)
 
 
 def _forget_rare(counts: Counter[str]) -> None:

@@ -10,6 +10,7 @@ from functools import cached_property
 from itertools import chain
 from typing import TYPE_CHECKING
 
+import msgspec
 import numpy as np
 
 from charlstm.tokenizer.base import BEGIN_SPELLING, END_SPELLING, REPLACEMENT, UNKNOWN, Tokenizer
@@ -35,7 +36,7 @@ class WordTokenizer(Tokenizer):
 
     def encode(self, text: str) -> NDArray[np.uint32]:
         """Return the ids of the text's tokens, spelled if they are rare, uint32 [tokens]."""
-        ids = map(self._encodings.__getitem__, tokens_of(text))
+        ids = map(self._encodings.__getitem__, tokens_of(text, self.segmentation))
         return np.fromiter(chain.from_iterable(ids), np.uint32)
 
     def split_prompt(self, prompt: str) -> tuple[str, str]:
@@ -43,10 +44,19 @@ class WordTokenizer(Tokenizer):
 
         A space at the end is the beginning of the next token.
         """
-        word = partial_word(prompt)
+        word = partial_word(prompt, self.segmentation)
         if word.ends_open:  # until a letter follows, the apostrophe is a token
             return prompt, ""
         return word.before, word.space + word.typed
+
+    def to_json(self) -> bytes:
+        """Return the vocabulary and the rules as JSON, for ``tokenizer_from_json``."""
+        stored = {
+            "level": self.level,
+            "segmentation": self.segmentation,
+            "symbols": self.vocabulary,
+        }
+        return msgspec.json.encode(stored)
 
     @cached_property
     def _encodings(self) -> _Encodings:

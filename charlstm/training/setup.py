@@ -21,7 +21,7 @@ from charlstm.checkpoint.folder import (
     free_folder,
 )
 from charlstm.checkpoint.resume import Addresses, Progress
-from charlstm.checkpoint.schema import Checkpoint, Provenance, RunConfig
+from charlstm.checkpoint.schema import Checkpoint, IndexCovers, Provenance, RunConfig
 from charlstm.config import CorpusConfig, Division, TokenizerConfig
 from charlstm.corpus.division import NAMES
 from charlstm.corpus.line_hashes import LineHashes
@@ -52,7 +52,7 @@ class Run:
         parent_sha256: digest of the weights to fine-tune; ``""`` if there are none.
         resumes: whether the folder holds an interrupted run to continue.
         stdin: file with the text that came through standard input.
-        lines: hashes of the training lines to store.
+        lines: hashes of the lines to store.
         corpus: the full addresses of the text, which ``config`` does not have.
         parent: the model to fine-tune.
     """
@@ -125,7 +125,7 @@ def new_run(request: Request, stdin: Path | None, workers: int = 1) -> Run:
             processors=workers * (request.threads or processor_count()),
             rate_scale=FINE_TUNING_RATE if parent else 1.0,
         )
-    lines = _lines_to_keep(request.corpus, prepared, parent)
+    lines, covers = _index_to_keep(request.corpus, prepared, parent)
     folder = request.output or free_folder(CHECKPOINTS, prepared.name)
     config = RunConfig(
         format=schema.FORMAT,
@@ -134,7 +134,7 @@ def new_run(request: Request, stdin: Path | None, workers: int = 1) -> Run:
         tokenizer=tokenizing,
         model=plan.model,
         train=plan.train,
-        provenance=_provenance(prepared, parent, lines),
+        provenance=_provenance(prepared, parent, lines, covers),
     )
     weights = grown_weights(parent, plan.model.vocab_size, plan.train.seed) if parent else None
     sha256 = parent.sha256 if parent else ""
@@ -280,18 +280,23 @@ def _located(corpus: CorpusConfig, progress: Progress) -> CorpusConfig:
     return corpus.replace(addresses=full.addresses, valid=full.valid)
 
 
-def _lines_to_keep(
+def _index_to_keep(
     corpus: CorpusConfig, prepared: Prepared, parent: Checkpoint | None
-) -> LineHashes | None:
-    """Return hashes of the training lines, those of the parent included; ``None`` if not stored."""
+) -> tuple[LineHashes | None, IndexCovers | None]:
+    """Return hashes of all lines, with the parent's index, and what they cover, if stored."""
     if prepared.lines is None or not corpus.index:
-        return None
+        return None, None
     before = reader.read_lines_index(parent.folder) if parent else None
-    return prepared.lines if before is None else prepared.lines.union(before)
+    if parent is None or before is None:
+        return prepared.lines, "all"
+    return prepared.lines.union(before), parent.config.provenance.index_covers
 
 
 def _provenance(
-    prepared: Prepared, parent: Checkpoint | None, lines: LineHashes | None
+    prepared: Prepared,
+    parent: Checkpoint | None,
+    lines: LineHashes | None,
+    covers: IndexCovers | None,
 ) -> Provenance:
     statistics = prepared.statistics
     return Provenance(
@@ -308,6 +313,7 @@ def _provenance(
         frequency_loss=statistics.frequency_loss,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         parent=None if parent is None else display_name(str(parent.folder)),
-        train_lines=0 if lines is None else len(lines),
+        indexed=0 if lines is None else len(lines),
         lines_sha256=None if lines is None else reader.lines_digest(lines),
+        index_covers=covers,
     )

@@ -339,12 +339,12 @@ def test_a_damaged_history(tmp_path, line):
     assert is_damaged(message, tmp_path / HISTORY)
 
 
-# The hashes of the training lines
+# The hashes of the lines
 
 
 def settings_with(lines):
     origin = settings().provenance
-    tied = msgspec.structs.replace(origin, train_lines=len(lines), lines_sha256=lines_digest(lines))
+    tied = msgspec.structs.replace(origin, indexed=len(lines), lines_sha256=lines_digest(lines))
     return settings(provenance=tied)
 
 
@@ -368,7 +368,7 @@ def test_the_hashes_of_lines_come_back(tmp_path_factory, texts):
     read = read_lines_index(folder)
     assert read.hashes.dtype == np.uint64
     assert np.array_equal(read.hashes, lines.hashes)
-    assert read_checkpoint(folder).config.provenance.train_lines == len(lines)
+    assert read_checkpoint(folder).config.provenance.indexed == len(lines)
 
 
 def test_the_file_of_hashes_is_safetensors(lined):
@@ -396,7 +396,8 @@ def test_a_checkpoint_that_knows_nothing_of_hashes_loads(folder):
     config = json.loads((folder / CONFIG).read_text())
     for part, name in (
         ("corpus", "index"),
-        ("provenance", "train_lines"),
+        ("provenance", "indexed"),
+        ("provenance", "index_covers"),
         ("provenance", "lines_sha256"),
     ):
         del config[part][name]

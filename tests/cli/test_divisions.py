@@ -8,6 +8,7 @@ import re
 import pytest
 
 from charlstm.checkpoint.reader import read_checkpoint, read_lines_index
+from charlstm.corpus.split import DocumentDraw
 from tests.cli.helpers import (
     ALLOWED,
     NAMES,
@@ -249,21 +250,23 @@ def test_samples_are_divided_by_the_delimiter(charlstm, recipes):
 def test_whole_documents_are_known(charlstm, recipes, here):
     known = read_lines_index(recipes)
     distinct = set(DOCUMENTS)
-    assert read_checkpoint(recipes).config.provenance.train_lines == len(known)
-    assert 0.7 * len(distinct) < sum(text in known for text in distinct) < len(distinct)
+    assert read_checkpoint(recipes).config.provenance.indexed == len(known) == len(distinct)
+    assert all(text in known for text in distinct)
     assert not any(line in known for line in RECIPES.splitlines())
 
 
 def test_copies_of_whole_documents_are_rejected(charlstm, recipes, here):
     """Each pattern leaves one text to write, which is the copy of a document or is not."""
-    known = read_lines_index(recipes)
-    old = next(text for text in DOCUMENTS if text in known)
-    held_out = next(text for text in DOCUMENTS if text not in known)
+    corpus = read_checkpoint(recipes).config.corpus
+    validates = DocumentDraw(corpus.valid_fraction, corpus.seed).validates
+    old = next(text for text in DOCUMENTS if not validates(text))
+    held_out = next(text for text in DOCUMENTS if validates(text))
     ending = old + "\n\n"  # by blank lines, as only a document can
     (here / "ending.txt").write_text(f"{ending}\n====\n{held_out}")
     for text, options, is_new in (
         (old, ["--novel"], False),
-        (held_out, ["--novel"], True),
+        (held_out, ["--novel"], False),
+        (held_out[:-1], ["--novel"], True),
         (old[:-1], ["--novel"], True),
         (ending, ["--against", "ending.txt"], False),
         (held_out, ["--against", "ending.txt"], False),
@@ -283,7 +286,7 @@ def test_the_division_is_told(charlstm, recipes):
     assert (config.corpus.division.unit, config.corpus.division.delimiter) == ("delimited", "====")
     out = charlstm("info", recipes).out
     assert "documents between lines '===='" in out
-    assert "distinct training documents" in out
+    assert "hashes of 80 distinct documents" in out
 
 
 def test_samples_during_training_are_divided(charlstm, here):

@@ -4,6 +4,7 @@ import json
 import shutil
 
 from charlstm.checkpoint.reader import read_checkpoint
+from tests.cli.helpers import NAMES
 from tests.messages import assert_error
 
 
@@ -29,17 +30,17 @@ def test_the_table_names_the_main_figures(charlstm, prose, words):
     assert "tied output" in charlstm("info", words).out
 
 
-def test_whether_the_training_lines_are_known(charlstm, names, prose, tmp_path):
-    count = read_checkpoint(names).config.provenance.train_lines
-    assert 60 < count < 90
-    row = f"lines       hashes of {count} distinct training lines (lines.safetensors)\n"
+def test_whether_the_lines_are_known(charlstm, names, prose, tmp_path):
+    count = read_checkpoint(names).config.provenance.indexed
+    assert count == len(set(NAMES.split()))
+    row = f"lines       hashes of {count} distinct lines (lines.safetensors)\n"
     assert row in charlstm("info", names).out
     assert json.loads(charlstm("info", names, "--json").out)["line_hashes"] == count
     assert "\nlines " not in charlstm("info", prose).out
     assert json.loads(charlstm("info", prose, "--json").out)["line_hashes"] is None
     shutil.copytree(names, tmp_path / "model")
     (tmp_path / "model" / "lines.safetensors").unlink()
-    assert "lines       no hashes of the training lines\n" in charlstm("info", "model").out
+    assert "lines       no hashes of the lines\n" in charlstm("info", "model").out
 
 
 def test_no_checkpoint(charlstm):

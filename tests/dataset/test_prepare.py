@@ -19,6 +19,7 @@ from charlstm.errors import ConfigError, CorpusError
 from charlstm.system import cache
 from charlstm.tokenizer.base import UNKNOWN
 from charlstm.tokenizer.vocabulary import build_tokenizer
+from charlstm.tokenizer.word import WordTokenizer
 from tests.dataset.helpers import (
     PROSE,
     cut,
@@ -229,6 +230,17 @@ def test_a_base_of_another_level_is_refused(folder):
         prepared(written(folder, PROSE), "char", base=base)
 
 
+def test_a_base_keeps_its_rules_also_for_words_that_are_added(folder):
+    """As an older model does that is trained on; the next run finds no result of its rules."""
+    addresses = written(folder, "ท\u0e35 ก\u0e33 🇩🇪 a'\n" * 50)
+    old = prepared(addresses, "word", base=WordTokenizer(("a",), 1)).tokenizer
+    new = prepared(addresses, "word").tokenizer
+    assert (old.segmentation, new.segmentation) == (1, 2)
+    assert "ท\u0e35" in new.vocabulary
+    assert not {"ท\u0e35", "🇩🇪", " 🇩🇪"} & set(old.vocabulary)
+    assert prepared(addresses, "word", fixed=old).tokenizer == old
+
+
 @levels
 def test_fixed_is_used_as_it_is(folder, level):
     fixed = build_tokenizer(["Tech at"] * 2, TokenizerConfig(level=level))
@@ -321,12 +333,12 @@ def test_a_run_by_the_rules_1_finds_its_text_again(tmp_path):
 
 
 @given(lines_of_text, either_level, st.floats(0.1, 0.9))
-def test_the_training_lines_are_known_and_no_others(shared, lines, level, fraction):
+def test_all_lines_are_known_and_no_others(shared, lines, level, fraction):
     text = "".join(line + "\n" for line in lines)
     result = prepared_anew(shared, [text], level, lines=True, valid_fraction=fraction)
-    train, _ = sides(result)
-    assert hashes(result) == sorted(map(hash_line, set(train)))
-    assert result.statistics.train_lines == len(set(train))
+    distinct = set(not_blank(lines))
+    assert hashes(result) == sorted(map(hash_line, distinct))
+    assert result.statistics.distinct == len(distinct)
     again = prepared(
         written(shared, text), level, fixed=result.tokenizer, lines=True, valid_fraction=fraction
     )
@@ -337,7 +349,7 @@ def test_the_training_lines_are_known_and_no_others(shared, lines, level, fracti
 def test_documents_are_no_lines(folder, level):
     result = prepared(written(folder, PROSE), level)
     assert result.lines is None
-    assert result.statistics.train_lines == 0
+    assert result.statistics.distinct == 0
 
 
 def test_lone_surrogates_that_only_validation_has(tmp_path):

@@ -143,7 +143,10 @@ def write_whole(folder: Path, config: RunConfig, tokenizer: Tokenizer, *, finish
     if config.corpus.division.lines:
         lines = LineHashes.from_lines(TEXT.split())
         origin = msgspec.structs.replace(
-            config.provenance, train_lines=len(lines), lines_sha256=reader.lines_digest(lines)
+            config.provenance,
+            indexed=len(lines),
+            lines_sha256=reader.lines_digest(lines),
+            index_covers="all",
         )
         config = msgspec.structs.replace(config, provenance=origin)
     folder.mkdir(parents=True)
@@ -247,7 +250,7 @@ def sign_lines(files: dict[str, bytes]) -> None:
     hashes = np.frombuffer(body, "<u8")
     files[LINES] = pack(sign_tensors(header, body), body)
     config = json.loads(files[CONFIG])
-    config["provenance"]["train_lines"] = len(hashes)
+    config["provenance"]["indexed"] = len(hashes)
     config["provenance"]["lines_sha256"] = digest_of({"hashes": hashes}, {})
     files[CONFIG] = encode(config)
 

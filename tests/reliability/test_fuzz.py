@@ -16,7 +16,7 @@ from charlstm.errors import CheckpointDamaged
 from tests.reliability import bounded, checkpoints, corpora
 from tests.reliability.bounded import Finding, Report, check_message, judged, run_all, run_case
 
-CASES = 300
+CHECKPOINTS, CORPORA = 300, 200  # of which the latter take longer
 
 
 def findings(maker, folder, numbers):
@@ -31,7 +31,7 @@ def findings(maker, folder, numbers):
 
 def test_hostile_checkpoints(tmp_path, monkeypatch):
     monkeypatch.setenv("CHARLSTM_CACHE", str(tmp_path / "cache"))
-    report = findings(checkpoints.maker, tmp_path, range(CASES))
+    report = findings(checkpoints.maker, tmp_path, range(CHECKPOINTS))
     assert report.findings == []
     assert {outcome for _, outcome in report.counts} > {"ran", "CheckpointDamaged"}
 
@@ -43,14 +43,14 @@ def test_hostile_corpora(tmp_path, monkeypatch):
         monkeypatch.setattr(bounded, name, getattr(bounded, name))
     monkeypatch.setitem(corpora.CONTENTS, "lines of 1 to 50 MB", (0, corpora._huge_line))
     monkeypatch.setenv("CHARLSTM_CACHE", str(tmp_path / "cache"))
-    report = findings(corpora.maker, tmp_path, range(CASES))
+    report = findings(corpora.maker, tmp_path, range(CORPORA))
     assert report.findings == []
     assert {outcome for _, outcome in report.counts} > {"ran", "CorpusError"}
 
 
 @pytest.mark.slow
 def test_hostile_texts_are_really_trained_on():
-    arguments = ("trainings", "--count", "12", "--seed", "5", "--workers", "1")
+    arguments = ("trainings", "--count", "8", "--seed", "5", "--workers", "1")
     command = [sys.executable, "-m", "tests.reliability.fuzz", *arguments]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

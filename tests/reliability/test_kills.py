@@ -123,7 +123,8 @@ def test_a_run_killed_around_its_last_evaluation_ends_as_if_it_was_not(photograp
 
 
 @pytest.mark.slow
-def test_a_run_killed_at_any_moment_ends_as_if_it_was_not(photographed):
+def test_a_run_killed_at_any_moment_ends_as_if_it_was_not(photographed, compiled_once):
+    """The network is compiled once; those of the test before are new, as after a kill."""
     folder, pictures = photographed
     for picture in states(pictures)[:-4]:
         check_resumed(folder, picture)

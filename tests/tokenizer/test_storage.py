@@ -22,10 +22,20 @@ from tests.tokenizer.helpers import (
 def test_json_brings_the_tokenizer_back(level, texts):
     tokenizer = built(level, *texts, min_count=1)
     data = tokenizer.to_json()
-    assert json.loads(data) == {"level": level, "symbols": list(tokenizer.vocabulary)}
+    rules = {"segmentation": 2} if level == "word" else {}
+    assert json.loads(data) == {"level": level, **rules, "symbols": list(tokenizer.vocabulary)}
     again = tokenizer_from_json(data)
     assert again == tokenizer
     assert type(again) is type(tokenizer)
+
+
+def test_older_tokenizers_keep_their_rules():
+    old = tokenizer_from_json(b'{"level": "word", "symbols": ["a"]}')
+    assert old.segmentation == 1
+    assert tokenizer_from_json(old.to_json()) == old
+    assert old.extend(built("word", "b")).segmentation == 1
+    assert old.encode("ท\u0e35").size == 2
+    assert built("word", "").encode("ท\u0e35").size == 4  # spelled
 
 
 @pytest.mark.parametrize(
@@ -35,6 +45,7 @@ def test_json_brings_the_tokenizer_back(level, texts):
         (b"[]", "Expected object, got array"),
         (b"{", "Input data was truncated"),
         (b'{"level": "char"}', "Object missing required field symbols"),
+        (b'{"level": "word", "segmentation": 3, "symbols": []}', "Invalid enum value 3"),
         (b'{"level": "byte", "symbols": []}', "Invalid enum value 'byte' - at $.level"),
         (b'{"level": "char", "symbols": [1]}', "Expected str, got int - at $.symbols[0]"),
         (b'{"level": "char", "symbols": "ab"}', "Expected array, got str - at $.symbols"),

@@ -21,7 +21,7 @@ from tests.tokenizer.helpers import (
 def test_the_vocabulary_is_the_characters_then_the_most_frequent_words(lines, count, size):
     texts = [line + "\n" for line in lines]
     tokenizer = built("word", *texts, min_count=count, vocab_size=size)
-    tokens = Counter(token for token in tokens_of("".join(texts)) if len(token) > 1)
+    tokens = Counter(token for token in tokens_of("".join(texts), 2) if len(token) > 1)
     frequent = [token for token in tokens if tokens[token] >= count]
     ranked = sorted(frequent, key=lambda token: (-tokens[token], token))
     assert tokenizer.vocabulary == (*sorted(set("".join(texts))), *ranked[:size])
@@ -55,8 +55,8 @@ def test_of_countless_words_the_frequent_ones_are_kept_in_bounded_memory(monkeyp
     monkeypatch.setattr(Watched, "most", 0)
     known = built("word", *texts, min_count=len(texts) * 3).vocabulary
     assert known == (*sorted(set("".join(texts))), *frequent)
-    assert 300 < Watched.most <= 300 + len(set(tokens_of(texts[0])))
-    assert len(set(tokens_of("".join(texts)))) > 10_000
+    assert 300 < Watched.most <= 300 + len(set(tokens_of(texts[0], 2)))
+    assert len(set(tokens_of("".join(texts), 2))) > 10_000
 
 
 @given(st.lists(wordy, max_size=6), st.integers(1, 3))
@@ -64,7 +64,7 @@ def test_a_text_with_no_more_words_than_are_counted_is_counted_exactly(lines, mi
     texts = [line + "\n" for line in lines]
     expected = built("word", *texts, min_count=min_count)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(vocabulary, "COUNTED_TOKENS", len(set(tokens_of("".join(texts)))))
+        patch.setattr(vocabulary, "COUNTED_TOKENS", len(set(tokens_of("".join(texts), 2))))
         assert built("word", *texts, min_count=min_count) == expected
 
 

@@ -33,7 +33,7 @@ def test_encoding_follows_the_vocabulary(text, min_count):
     tokenizer = built("word", text, "xyz", min_count=min_count)
     ids = {token: number for number, token in enumerate(tokenizer.vocabulary, 4)}
     expected = []
-    for token in tokens_of(text):
+    for token in tokens_of(text, 2):
         spelled = [BEGIN_SPELLING, *(ids[c] for c in token), END_SPELLING]
         expected += [ids[token]] if token in ids else spelled
     assert tokenizer.encode(text).tolist() == expected
@@ -60,5 +60,5 @@ def test_a_full_cache_changes_nothing(monkeypatch):
 
 def test_words_of_prose_are_about_one_token_each():
     text = "Homarus gammarus , known as the European <unk> lobster , is a species . \n" * 50
-    tokens = list(tokens_of(text))
+    tokens = list(tokens_of(text, 2))
     assert len(tokens) / len(text.split()) < 1.2

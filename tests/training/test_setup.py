@@ -1,13 +1,15 @@
 """From a request to a run: what resumes, what is refused before TensorFlow is loaded."""
 
 import math
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from charlstm.checkpoint import reader, schema
 from charlstm.checkpoint.reader import read_checkpoint
-from charlstm.config import CorpusConfig
+from charlstm.config import CorpusConfig, Division
 from charlstm.errors import (
     CheckpointDamaged,
     CheckpointMissing,
@@ -137,3 +139,31 @@ def test_a_changed_corpus_is_refused(request_for, sentence):
 def test_a_run_of_several_workers_has_shards_for_all_of_them(tmp_path):
     one, three = (ready(tmp_path, streams=24, sequence_length=5, workers=n) for n in (1, 3))
     assert (one.config.train.shards, three.config.train.shards) == (1, 3)
+
+
+def test_an_index_covers_all_lines_but_those_an_older_parent_held_out(request_for, tmp_path):
+    """Also lines that only ``valid`` has, and without a part that validates."""
+    data, lines = Path(__file__).parents[1] / "data", Division(unit="line")
+    parents = [data / f"format-{number}" / "lines" for number in (1, 2, 3)]
+    bare = tmp_path / "bare"
+    shutil.copytree(parents[-1], bare)
+    (bare / schema.LINES).unlink()
+    (tmp_path / "valid.txt").write_text("".join(f"held {n}\n" for n in range(20)))
+    asked = request_for("model", "".join(f"line {n % 50}\n" for n in range(200)))
+    asked = replace(asked, choices={"steps": 3, "streams": 2, "sequence_length": 5})
+    usual = asked.corpus.replace(division=lines)
+    for corpus, parent, count, covers in (
+        (usual, None, 50, "all"),
+        (usual.replace(valid_fraction=0.0), None, 50, "all"),
+        (usual.replace(valid=(str(tmp_path / "valid.txt"),)), None, 70, "all"),
+        (usual.replace(index=False), None, 0, None),
+        (asked.corpus, None, 0, None),
+        (usual, bare, 50, "all"),
+        *((usual, parent, None, "training") for parent in parents),
+    ):
+        run = setup.new_run(replace(asked, corpus=corpus, parent=parent), None)
+        origin = run.config.provenance
+        assert origin.index_covers == covers, (corpus, parent)
+        if count is None:
+            count = 50 + reader.read_config(parent).provenance.indexed
+        assert origin.indexed == count == len(run.lines or ())

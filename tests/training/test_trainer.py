@@ -38,9 +38,20 @@ def test_a_run_ends_with_its_budget_and_keeps_the_best_weights(request_for):
     assert found.figures.valid_perplexity == pytest.approx(math.exp(found.figures.valid_loss))
 
 
-@pytest.mark.parametrize("level", ["char", "word"])
-@pytest.mark.parametrize("stops", [(7,), (10, 5), (1, 1, 1, 20)])
-def test_resumed_equals_uninterrupted(request_for, fresh_networks, level, stops):
+@pytest.mark.parametrize(
+    ("level", "stops"),
+    [("char", (7,)), ("char", (1, 1, 1, 20)), ("word", (10, 5)), ("word", (1, 1, 1, 20))],
+)
+def test_resumed_equals_uninterrupted(request_for, level, stops):
+    check_resumed(request_for, level, stops)
+
+
+@pytest.mark.parametrize(("level", "stops"), [("char", (10, 5)), ("word", (7,))])
+def test_resumed_equals_uninterrupted_with_a_new_network(request_for, fresh_networks, level, stops):
+    check_resumed(request_for, level, stops)
+
+
+def check_resumed(request_for, level, stops):
     stopped = request_for("stopped", level=level)
     assert train(stopped, Stopper(stops[0])).stop_reason == "interrupted"
     for after in stops[1:]:

@@ -8,9 +8,11 @@ import pytest
 from charlstm.checkpoint import reader, schema
 from charlstm.checkpoint.reader import read_checkpoint, read_history
 from charlstm.checkpoint.writer import CheckpointWriter
+from charlstm.distributed import replicas
 from charlstm.errors import TrainingError
 from charlstm.training import trainer as trainer_module
-from tests.training.helpers import TEXT, Stopper, essence, read_state, resume, train
+from tests.training import helpers
+from tests.training.helpers import TEXT, Clock, Stopper, essence, read_state, resume, train
 
 WHOLE = {}
 
@@ -78,9 +80,16 @@ def test_it_never_stops_early(unvalidated, monkeypatch, patience):
     assert observer.overfitting == []
 
 
-@pytest.mark.parametrize("stops", [(7,), (10, 5), (15, 1, 8), (29,)])
-def test_resumed_equals_uninterrupted(unvalidated, whole, fresh_networks, stops):
-    request = unvalidated("stopped")
+@pytest.mark.parametrize("stops", [(7,), (15, 1, 8), (29,)])
+def test_resumed_equals_uninterrupted(unvalidated, whole, stops):
+    check_resumed(unvalidated("stopped"), whole, stops)
+
+
+def test_resumed_equals_uninterrupted_with_a_new_network(unvalidated, whole, fresh_networks):
+    check_resumed(unvalidated("stopped"), whole, (10, 5))
+
+
+def check_resumed(request, whole, stops):
     assert train(request, Stopper(stops[0])).stop_reason == "interrupted"
     for after in stops[1:]:
         assert resume(request.output, Stopper(after)).stop_reason == "interrupted"
@@ -127,15 +136,26 @@ def test_a_crash_before_any_write_equals_uninterrupted(
 def test_a_budget_in_minutes_reports_and_ends(unvalidated, monkeypatch):
     """Also after a crash, when the weights in the checkpoint are of a later step than the state."""
     request = unvalidated("minutes", steps=None, minutes=0.2, eval_every=5)
+    clock = Clock()
+    for module in (helpers, replicas):
+        monkeypatch.setattr(module, "time", clock)
+
+    class Slow(Stopper):
+        """Lets half a second pass in each step."""
+
+        def on_step(self, *step):
+            super().on_step(*step)
+            clock.now += 0.5
+
     with monkeypatch.context() as patch:
         patch.setattr(CheckpointWriter, "history", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
-            train(request)
+            train(request, Slow())
     assert read_checkpoint(request.output).figures.step == 5
-    outcome = resume(request.output, Stopper(7))
+    outcome = resume(request.output, Slow(7))
     found = read_checkpoint(request.output)
     assert (found.figures.step, outcome.best) == (7, found.figures)
-    outcome = resume(request.output)
+    outcome = resume(request.output, Slow())
     assert outcome.stop_reason == "budget"
     assert read_checkpoint(request.output).figures.step == outcome.step == outcome.best.step
 
