@@ -130,6 +130,7 @@ def test_its_configuration_would_be_written_the_same(number, name):
 
 @pytest.mark.parametrize(("number", "name"), CHECKPOINTS)
 def test_it_writes_what_it_wrote(number, name):
+    """But for one spelled word of formats 1 and 2, since none is begun with what is no letter."""
     expected = EXPECTED[number][name]["written"]
     model = charlstm.load(stored(number, name), precision="float32")
     samples = model.generate(count=len(expected), seed=1, length=40)
