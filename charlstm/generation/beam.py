@@ -18,6 +18,7 @@ from charlstm.errors import GenerationError
 from charlstm.generation.constraints import Constraints, ConstraintState
 from charlstm.generation.decoder import FinishReason, Sample, excluded_ids, split_prompt
 from charlstm.generation.filters import likeliest
+from charlstm.generation.spelled_prefix import spelled_prefixes
 from charlstm.generation.stopping import Endings, PendingText
 from charlstm.metrics import log_normalizers
 from charlstm.tokenizer.base import END_OF_DOCUMENT, Tokenizer
@@ -113,7 +114,12 @@ class _Search:
     def run(self, prompt: str) -> list[_Beam]:
         ids, forced_prefix = split_prompt(self._tokenizer, prompt)
         logits, state = self._engine.read([ids])
-        constraints = self._constraints.start(prompt.removesuffix(forced_prefix), forced_prefix)
+        (spelled,) = spelled_prefixes(
+            self._engine, self._tokenizer, [forced_prefix], state, self._never.tolist()
+        )
+        constraints = self._constraints.start(
+            prompt.removesuffix(forced_prefix), forced_prefix, spelled
+        )
         beams = [_Beam(0.0, 0.0, 0, "", PendingText(), constraints)]
         found: dict[str, _Beam] = {}
         while beams:
@@ -142,6 +148,8 @@ class _Search:
             if beam.tokens < self._config.min_length:
                 scores[row, END_OF_DOCUMENT] = -np.inf
             if beam.constraints is not None:
+                if beam.constraints.spelling and beam.constraints.forced_prefix:
+                    scores[row] = beam.score  # which has the probability of these letters
                 scores[row] += self._constraints.adjustment(beam.constraints, beam.tokens)
         stuck = np.isneginf(scores.max(axis=1))
         scores[stuck, END_OF_DOCUMENT] = ends[stuck]  # no other token may follow

@@ -29,6 +29,7 @@ from charlstm.generation.batch import Batch, PrefilledPrompt, SampleRng
 from charlstm.generation.constraints import Constraints
 from charlstm.generation.filters import likeliest, next_limits, sample
 from charlstm.generation.penalties import EMPTY, window_needed
+from charlstm.generation.spelled_prefix import spelled_prefixes
 from charlstm.generation.stopping import Endings, EndReason, PendingText
 from charlstm.metrics import log_normalizers
 from charlstm.tokenizer.base import END_OF_DOCUMENT, Tokenizer
@@ -254,10 +255,14 @@ class _BatchDecoder:
             return {}
         split = [split_prompt(self._tokenizer, prompt) for prompt in prompts]
         logits, state = self._engine.read([ids for ids, _ in split])
+        prefixes = [forced_prefix for _, forced_prefix in split]
+        spelled = spelled_prefixes(self._engine, self._tokenizer, prefixes, state, self._never)
         starts = {}
         for row, (prompt, (ids, forced_prefix)) in enumerate(zip(prompts, split, strict=True)):
             window = self._remembered[ids[1:][-self._window :]] if self._window else ids[:0]
-            constraints = self._constraints.start(prompt.removesuffix(forced_prefix), forced_prefix)
+            constraints = self._constraints.start(
+                prompt.removesuffix(forced_prefix), forced_prefix, spelled[row]
+            )
             starts[prompt] = PrefilledPrompt(
                 prompt, logits[row], state[:, row], window, forced_prefix, constraints
             )
