@@ -15,7 +15,13 @@ from typing import NamedTuple
 import numpy as np
 
 from charlstm.arrays import Doubles, Floats, Ids
-from charlstm.prediction.best_first_search import SHARED, BestFirstSearch, Node, Target
+from charlstm.prediction.best_first_search import (
+    LEAST_SHARE,
+    SHARED,
+    BestFirstSearch,
+    Node,
+    Target,
+)
 from charlstm.prediction.grammar import Context, Grammar, Step, probabilities
 from charlstm.tokenizer.base import END_OF_DOCUMENT, Tokenizer
 from charlstm.tokenizer.segmentation import Kind, kind_of, partial_word, tokens_of
@@ -141,6 +147,8 @@ class _Rules:
         weights: [target, tail, kind], the priority of the path as a multiple of its probability; 0
             if it is not followed.
         ends: [target, tail, kind], 1 if the word ends.
+        completes: [tail, kind], 1 if the word now continues the one that was typed.
+        may_complete: [tail, kind], whether that depends on the character after it.
     """
 
     def __init__(self) -> None:
@@ -170,6 +178,8 @@ class _Rules:
                 weight = SHARED if change.is_open else 1.0
                 self.weights[target, number, kind] = 0.0 if change.ends else weight
                 self.ends[target, number, kind] = change.ends
+        self.completes = np.array([[float(c.completes) for c in row] for row in changes])
+        self.may_complete = np.array([[c.may_complete for c in row] for row in changes])
 
     def number_of(self, typed: str) -> int:
         """Return the number of the tail after what was typed."""
@@ -184,11 +194,9 @@ def _rules() -> _Rules:
 class Characters(Grammar):
     """Each token is a character."""
 
-    def __init__(self, tokenizer: Tokenizer) -> None:
-        super().__init__(tokenizer)
-        self._columns = np.delete(
-            np.arange(tokenizer.vocab_size), tokenizer.never_generated.astype(np.int64)
-        )
+    def __init__(self, tokenizer: Tokenizer, ends: bool = True) -> None:
+        super().__init__(tokenizer, ends)
+        self._columns = np.delete(np.arange(tokenizer.vocab_size), self._never)
         self._token_ids: list[int] = self._columns.tolist()
         self._kinds: list[int] = [
             int(kind_of(self._pieces[token_id])) if token_id != END_OF_DOCUMENT else _END
@@ -205,6 +213,26 @@ class Characters(Grammar):
     def split(self, prompt: str) -> tuple[Ids, str, str]:
         """Return the prompt's ids and the word it ends with."""
         return self._tokenizer.encode_beginning(prompt), partial_word(prompt).typed, ""
+
+    def shares(self, context: Context, step: Step) -> tuple[float, float]:
+        """Look at the next character, and beyond an apostrophe that may join a word."""
+        rules = _rules()
+        tail = rules.number_of(context.typed)
+        probs = probabilities(context.logits[np.newaxis], self._columns)[0]
+        completes = float(probs @ rules.completes[tail, self._kinds])
+        undecided = rules.may_complete[tail, self._kinds]
+        follows = float(probs[~undecided].sum()) - completes
+        columns = np.flatnonzero(undecided & (probs >= LEAST_SHARE))
+        if len(columns):
+            states = np.repeat(context.state[:, np.newaxis], len(columns), axis=1)
+            logits, _ = step(self._columns[columns], states)
+            after = probabilities(logits, self._columns)
+            for row, column in enumerate(columns.tolist()):
+                number = rules.changes[tail][self._kinds[column]][1]
+                longer = float(after[row] @ rules.completes[number, self._kinds])
+                completes += float(probs[column]) * longer
+                follows += float(probs[column]) * (1 - longer)
+        return completes, follows
 
     def begin(self, items: Sequence[tuple[BestFirstSearch, Context]], step: Step) -> None:  # noqa: ARG002
         """Start after what was typed."""
@@ -250,6 +278,7 @@ class Characters(Grammar):
         rules = _rules()
         for (search, node), probability in zip(items, ended, strict=True):
             if probability:
+                search.ended += probability
                 append = node.append[: len(node.append) - rules.spare[node.phase]]
                 path = node if rules.is_certain[node.phase] else None
                 search.add(node.completes, _text_of(node, append), append, probability, path)
@@ -273,7 +302,9 @@ class Characters(Grammar):
         child = Node(probability, tail, node.text, append, completes, token_id, state)
         if not change.closes:
             search.push(child, weight)
-        elif token_id == END_OF_DOCUMENT:
+            return
+        search.ended += probability
+        if token_id == END_OF_DOCUMENT:
             search.add(False, "", "", probability)
         else:
             search.add(False, _text_of(child, append), append, probability, child)

@@ -22,7 +22,7 @@ import numpy as np
 from charlstm.arrays import Doubles, Floats, Ids
 from charlstm.metrics import softmax
 from charlstm.prediction.best_first_search import BestFirstSearch, Node
-from charlstm.tokenizer.base import Tokenizer
+from charlstm.tokenizer.base import END_OF_DOCUMENT, Tokenizer
 
 # As ``Engine.step``: reads ids [R] in states [2 * layers, R, units]; returns logits and new states.
 Step: TypeAlias = Callable[[Ids, Floats], tuple[Floats, Floats]]
@@ -48,9 +48,16 @@ class Context:
 
 
 class Grammar(ABC):
-    """How the tokens of one tokenizer make up words."""
+    """How the tokens of one tokenizer make up words.
 
-    def __init__(self, tokenizer: Tokenizer) -> None:
+    Args:
+        tokenizer: the tokenizer.
+        ends: whether the model has learned to end documents.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, ends: bool = True) -> None:
+        never = tokenizer.never_generated.astype(np.int64)
+        self._never: Ids = never if ends else np.append(never, END_OF_DOCUMENT)
         self._pieces = tokenizer.pieces
         self._tokenizer = tokenizer
 
@@ -72,6 +79,13 @@ class Grammar(ABC):
             items: R paths, each with the search it belongs to.
             logits: after each path, float32 [R, V].
             states: after each path, float32 [2 * layers, R, units].
+        """
+
+    @abstractmethod
+    def shares(self, context: Context, step: Step) -> tuple[float, float]:
+        """Return how likely it is that the word typed goes on, and that it is complete.
+
+        What is too unlikely to matter is in neither, so that the sum may be less than 1.
         """
 
     def after(self, written: str, logits: Floats, state: Floats) -> Context:

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 import numpy as np
 
@@ -20,7 +21,13 @@ from charlstm.arrays import Floats, Ids
 from charlstm.engine.inference import Engine
 from charlstm.errors import ConfigError
 from charlstm.metrics import softmax
-from charlstm.prediction.best_first_search import BestFirstSearch, Candidate, Node, Target
+from charlstm.prediction.best_first_search import (
+    LEAST_SHARE,
+    BestFirstSearch,
+    Candidate,
+    Node,
+    Target,
+)
 from charlstm.prediction.character_grammar import Characters
 from charlstm.prediction.grammar import Context, Grammar
 from charlstm.prediction.word_grammar import Words
@@ -32,7 +39,13 @@ WIDTH = 8  # paths that a search extends in one engine step
 ROUNDS = 64  # the largest number of engine steps
 _FLOATS = 2**22  # logits of one engine step at most, and numbers in its states
 _REMEMBERED = 48  # positions in recent prompts whose states are kept
+# A search that finds too few is begun anew with the least probability multiplied by these.
+_LOWER = (1e-3, 1e-3, 0.0)
 _STRIDE = 32  # tokens between these positions
+
+
+# Whether a prediction completes the last word of the prompt or follows the prompt.
+Relation: TypeAlias = Literal["completes", "follows"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +59,15 @@ class Prediction:
         append: what to append to the prompt, if written as on the likeliest of these paths.
         special: what it is if it is not text: ``"end"`` of the document or, of single tokens,
             another special token.
+        kind: ``"completes"`` if the (first) word begins with the last word of the prompt,
+            ``"follows"`` if it comes after it; ``None`` for a single token.
     """
 
     text: str
     probability: float
     append: str
     special: SpecialToken | None = None
+    kind: Relation | None = None
 
 
 class Predictor:
@@ -62,7 +78,7 @@ class Predictor:
     Args:
         engine: a trained model.
         tokenizer: the tokenizer the model was trained with.
-        grammar: ``grammar_of(tokenizer)``, which takes time to build.
+        grammar: from ``grammar_of(tokenizer)``, which takes time to build.
         normalized: brings a prompt into the form that the model reads; by default it stays.
 
     Attributes:
@@ -87,26 +103,75 @@ class Predictor:
     def predict(
         self, prompt: str, top: int = 5, *, words: int = 1, words_only: bool = False
     ) -> list[Prediction]:
+        """Return the predictions of ``groups`` as one list."""
+        groups = self.groups(prompt, top, words=words, words_only=words_only)
+        return [prediction for group in groups for prediction in group]
+
+    def groups(
+        self, prompt: str, top: int = 5, *, words: int = 1, words_only: bool = False
+    ) -> list[list[Prediction]]:
         """Return the likeliest words, or phrases of several words, after a prompt.
 
         Args:
             prompt: any text; an empty one starts a document.
-            top: how many predictions to return, 1 or more; there may be fewer.
+            top: how many predictions to return in each group, 1 or more; there may be fewer.
             words: how many words a prediction has; a number or a run of punctuation counts as one.
             words_only: leave out punctuation and the end of the document.
 
         Returns:
-            The likeliest first. The probability of a phrase is that of one path of tokens.
+            The likeliest of each group first. There are two groups, words that complete the last
+            word of the prompt and words that follow it, if each kind has ``LEAST_SHARE`` of the
+            probability; the group with the likeliest word comes first. Otherwise there is one at
+            most, of both kinds; none if words and punctuation end with less than ``LEAST_SHARE`` of
+            the probability. The probability of a phrase is that of one path of tokens.
 
         Raises:
             ConfigError: if a number is out of its range.
         """
         _check(top=top, words=words)
-        context = self.context(prompt)
-        if words == 1:
-            width = max(WIDTH, top)
-            return self.likeliest([context], top, words_only=words_only, width=width)[0]
-        return self._phrases(context, top, words, words_only)
+        context, phrases = self.context(prompt), words > 1
+        count, width = (_beam_of(top), WIDTH) if phrases else (top, max(WIDTH, top))
+        groups, ended = [], 0.0
+        for target, share in self._targets(context):
+            search = BestFirstSearch(count, target, words_only, share=share)
+            (search,) = self._thorough([search], [context], top, width)
+            ended += search.ended
+            if phrases:
+                found = self._phrases(search, top, words, words_only)
+            else:
+                found = [_prediction(candidate) for candidate in search.best()]
+            if found:
+                groups.append(found)
+        if ended < LEAST_SHARE:
+            return []
+        return sorted(groups, key=lambda group: -group[0].probability)
+
+    def _targets(self, context: Context) -> list[tuple[Target, float]]:
+        """Return what to search for one after the other, each with its share of the probability."""
+        if context.typed:
+            completes, follows = self._grammar.shares(context, self._begin_step)
+            if min(completes, follows) >= LEAST_SHARE:
+                return [(Target.COMPLETIONS, completes), (Target.NEXT, follows)]
+        return [(Target.ALL, 1.0)]
+
+    def _thorough(
+        self,
+        searches: list[BestFirstSearch],
+        contexts: Sequence[Context],
+        needed: int,
+        width: int = WIDTH,
+    ) -> list[BestFirstSearch]:
+        """Run searches, and those that find less than ``needed`` anew with less likely paths."""
+        self.search(searches, contexts, width)
+        for factor in _LOWER:
+            short = {
+                number: search.lower(factor)
+                for number, search in enumerate(searches)
+                if search.ended >= LEAST_SHARE * search.share and len(search.best()) < needed
+            }
+            self.search(list(short.values()), [contexts[number] for number in short], width)
+            searches = [short.get(number, search) for number, search in enumerate(searches)]
+        return searches
 
     def predict_tokens(self, prompt: str, top: int = 5) -> list[Prediction]:
         """Return the likeliest tokens after a prompt: characters, or tokens of word level.
@@ -190,15 +255,19 @@ class Predictor:
                 self._grammar.expand(items, *self._read([node for _, node in items]))
 
     def _phrases(
-        self, context: Context, count: int, words: int, words_only: bool
+        self, first: BestFirstSearch, count: int, words: int, words_only: bool
     ) -> list[Prediction]:
         """Search for phrases word by word, keeping the likeliest ones.
 
         The less likely a phrase is, the fewer of its next words can matter.
+
+        Args:
+            first: the search for the first words.
+            count: how many phrases to return.
+            words: how many words each has.
+            words_only: leave out punctuation and the end of the document.
         """
-        beam = 2 * count + 6
-        first = BestFirstSearch(beam, Target.ALL, words_only)
-        self.search([first], [context])
+        beam = _beam_of(count)
         phrases = _Phrase().then(first.best())
         for _ in range(words - 1):
             open_phrases = [(phrase, phrase.path) for phrase in phrases if phrase.path]
@@ -211,14 +280,16 @@ class Predictor:
             ]
             counts = [max(1, beam // (rank + 1)) for rank in range(len(open_phrases))]
             searches = [BestFirstSearch(most, Target.NEXT, words_only) for most in counts]
-            self.search(searches, contexts)
+            searches = self._thorough(searches, contexts, 1)
             phrases = [phrase for phrase in phrases if not phrase.path]
             for (phrase, _), search in zip(open_phrases, searches, strict=True):
                 phrases += phrase.then(search.best())
             phrases.sort(key=lambda phrase: (-phrase.probability, phrase.text))
             del phrases[beam:]
         return [
-            Prediction(phrase.text, phrase.probability, phrase.append, phrase.special)
+            Prediction(
+                phrase.text, phrase.probability, phrase.append, phrase.special, phrase.relation
+            )
             for phrase in phrases[:count]
         ]
 
@@ -260,6 +331,7 @@ class _Phrase:
         last: the last word.
         path: the end of the path; ``None`` if it can't be extended.
         special: ``"end"`` if the last word is the end of the document.
+        relation: that of the first word to the prompt; ``None`` before there is one.
     """
 
     text: str = ""
@@ -269,6 +341,7 @@ class _Phrase:
     last: str = ""
     path: Node | None = None
     special: SpecialToken | None = None
+    relation: Relation | None = None
 
     def then(self, candidates: Sequence[Candidate]) -> list[_Phrase]:
         """Return the phrases with one more word."""
@@ -283,6 +356,7 @@ class _Phrase:
                 last=word.text,
                 path=word.path,
                 special=None if word.text else "end",
+                relation=self.relation or _relation(word),
             )
             for word in candidates
             if word.path or not word.text
@@ -320,9 +394,14 @@ class _PromptCache:
             self._ends.popitem(last=False)
 
 
-def grammar_of(tokenizer: Tokenizer) -> Grammar:
-    """Return the grammar of a tokenizer's level."""
-    return Words(tokenizer) if tokenizer.spells else Characters(tokenizer)
+def grammar_of(tokenizer: Tokenizer, *, ends: bool = True) -> Grammar:
+    """Return the grammar of a tokenizer's level; ``ends`` as for ``Grammar``."""
+    return Words(tokenizer, ends) if tokenizer.spells else Characters(tokenizer, ends)
+
+
+def _beam_of(count: int) -> int:
+    """Return how many phrases to keep from word to word."""
+    return 2 * count + 6
 
 
 def _check(**numbers: int) -> None:
@@ -333,4 +412,10 @@ def _check(**numbers: int) -> None:
 
 def _prediction(candidate: Candidate) -> Prediction:
     special: SpecialToken | None = None if candidate.text else "end"
-    return Prediction(candidate.text, candidate.probability, candidate.append, special)
+    return Prediction(
+        candidate.text, candidate.probability, candidate.append, special, _relation(candidate)
+    )
+
+
+def _relation(candidate: Candidate) -> Relation:
+    return "completes" if candidate.completes else "follows"

@@ -12,7 +12,13 @@ import numpy as np
 
 from charlstm.arrays import Doubles, Floats, Ids, Mask
 from charlstm.metrics import softmax
-from charlstm.prediction.best_first_search import SHARED, BestFirstSearch, Node, Target
+from charlstm.prediction.best_first_search import (
+    LEAST_SHARE,
+    SHARED,
+    BestFirstSearch,
+    Node,
+    Target,
+)
 from charlstm.prediction.grammar import Context, Grammar, Step, probabilities
 from charlstm.tokenizer.base import BEGIN_SPELLING, END_OF_DOCUMENT, END_SPELLING, Tokenizer
 from charlstm.tokenizer.segmentation import Kind, kind_of, partial_word, tokens_of
@@ -33,10 +39,10 @@ def _normalized(probs: Doubles) -> Doubles:
 class Words(Grammar):
     """Each token is a word, punctuation or white space, or a letter of a spelled word."""
 
-    def __init__(self, tokenizer: Tokenizer) -> None:
-        super().__init__(tokenizer)
+    def __init__(self, tokenizer: Tokenizer, ends: bool = True) -> None:
+        super().__init__(tokenizer, ends)
         pieces = self._pieces
-        self._illegal = np.array([*tokenizer.never_generated.tolist(), END_SPELLING])
+        self._illegal = np.append(self._never, END_SPELLING)
         self._letters = tokenizer.character_ids.astype(np.int64)
         self._spelled = np.append(self._letters, END_SPELLING)
         tokens = np.arange(len(tokenizer.reserved), len(pieces))
@@ -59,6 +65,27 @@ class Words(Grammar):
         if not self._known.issuperset(space + typed):  # can be read but not spelled
             before, typed, space = prompt, "", ""
         return self._tokenizer.encode_beginning(before), typed, space + typed
+
+    def shares(self, context: Context, step: Step) -> tuple[float, float]:
+        """Weigh the token that was typed against those that begin with it, and the spelled ones."""
+        unread = context.unread
+        if not context.typed or not unread:
+            return 0.0, 1.0
+        probs = self._probabilities(context.logits[np.newaxis])[0]
+        paths = self._paths(unread)
+        ends = self._follow([(probs, context.state, path) for path in paths], step)
+        (spelled, state), *several = ends
+        follows = sum(probability for probability, _ in several)
+        tokens = self._beginning_with(unread)
+        total = float(np.add.reduce(probs[tokens])) + spelled + follows
+        if not total:
+            return 0.0, 0.0
+        if len(tokens) and self._pieces[tokens[0]] == unread:
+            follows += float(probs[tokens[0]])
+        if spelled >= LEAST_SHARE * total:
+            logits, _ = step(np.array(paths[0][-1:]), state[:, np.newaxis])
+            follows += spelled * float(self._spelled_probabilities(logits)[0, -1])
+        return 1 - follows / total, follows / total
 
     def begin(self, items: Sequence[tuple[BestFirstSearch, Context]], step: Step) -> None:
         """Start with the tokens that begin with what is unread."""
@@ -102,6 +129,10 @@ class Words(Grammar):
             if node.phase == _SPELLING or search.target is not Target.COMPLETIONS:
                 search.push(node, SHARED * node.probability)
         root.completes = context.typed != ""
+        if root.completes and len(tokens) and self._pieces[tokens[0]] == unread:
+            probability = float(probs[tokens[0]])
+            self._skip(search, root, int(tokens[0]), probability, state, len(unread))
+            tokens = tokens[1:]
         self._add_tokens(search, root, probs, self._by_kind(tokens), state, len(unread))
 
     def _paths(self, unread: str) -> list[list[int]]:
@@ -163,6 +194,7 @@ class Words(Grammar):
             probs[merging] = 0.0
             probs = _normalized(probs)
         probs *= node.probability
+        search.ended += float(probs[END_OF_DOCUMENT])
         search.add(False, "", "", float(probs[END_OF_DOCUMENT]))
         self._add_tokens(search, node, probs, self._all, state, 0)
         probability = float(probs[BEGIN_SPELLING])
@@ -188,7 +220,10 @@ class Words(Grammar):
             state: after the path.
             skipped: how many characters.
         """
+        if node.completes and search.target is Target.NEXT:
+            return
         blank, words, others = tokens
+        search.ended += float(np.add.reduce(probs[others]))
         for token_id in blank.tolist():
             self._skip(search, node, token_id, float(probs[token_id]), state, skipped)
         candidates = words if search.words_only else others
@@ -196,11 +231,8 @@ class Words(Grammar):
         for token_id in _likeliest(probs, candidates, 4 * search.count + 32).tolist():
             probability, piece = float(probs[token_id]), self._pieces[token_id]
             append = node.append + piece[skipped:]
-            if node.completes and len(piece) == skipped:
-                self._skip(search, node, token_id, probability, state, skipped)
-            else:
-                path = Node(probability, _TOKEN, "", append, node.completes, token_id, state)
-                search.add(node.completes, piece.removeprefix(" "), append, probability, path)
+            path = Node(probability, _TOKEN, "", append, node.completes, token_id, state)
+            search.add(node.completes, piece.removeprefix(" "), append, probability, path)
 
     def _by_kind(self, tokens: Ids) -> tuple[Ids, Ids, Ids]:
         """Return those that are white space, words and numbers, and all but white space."""
@@ -229,6 +261,8 @@ class Words(Grammar):
         if not node.text:
             probs = _normalized(probs[:-1])
         probs = probs * node.probability
+        if node.completes and search.target is Target.NEXT:
+            probs[:-1] = 0.0
         for column in np.flatnonzero(probs > search.bar / SHARED).tolist():
             token_id, probability = int(self._spelled[column]), float(probs[column])
             letter = self._pieces[token_id]
@@ -250,6 +284,7 @@ class Words(Grammar):
                 if not (search.target is Target.COMPLETIONS and node.completes):
                     search.push(child, SHARED * probability)
             else:
+                search.ended += probability
                 text = node.text.removeprefix(" ")
                 search.add(node.completes, text, node.append, probability, child)
 
