@@ -30,6 +30,7 @@ from charlstm.prediction.best_first_search import (
 )
 from charlstm.prediction.character_grammar import Characters
 from charlstm.prediction.grammar import Context, Grammar
+from charlstm.prediction.prompt_cache import REMEMBERED, PromptCache
 from charlstm.prediction.word_grammar import Words
 from charlstm.tokenizer.base import BEGIN_SPELLING, Tokenizer
 from charlstm.tokenizer.segmentation import partial_word
@@ -38,10 +39,8 @@ from charlstm.tokenizer.tokens import SpecialToken, special_token
 WIDTH = 8  # paths that a search extends in one engine step
 ROUNDS = 64  # the largest number of engine steps
 _FLOATS = 2**22  # logits of one engine step at most, and numbers in its states
-_REMEMBERED = 48  # positions in recent prompts whose states are kept
 # A search that finds too few is begun anew with the least probability multiplied by these.
 _LOWER = (1e-3, 1e-3, 0.0)
-_STRIDE = 32  # tokens between these positions
 
 
 # Whether a prediction completes the last word of the prompt or follows the prompt.
@@ -96,7 +95,7 @@ class Predictor:
         self._engine = engine
         self._tokenizer = tokenizer
         self._grammar = grammar or grammar_of(tokenizer)
-        self._prompts = _PromptCache(engine)
+        self._prompts = PromptCache(engine)
         self._steps: OrderedDict[bytes, tuple[Floats, Floats]] = OrderedDict()
         self.rows = 0
 
@@ -308,7 +307,7 @@ class Predictor:
         key = ids.tobytes() + states.tobytes()
         if key not in self._steps:
             self._steps[key] = self._step(ids, states)
-            if len(self._steps) > _REMEMBERED:
+            if len(self._steps) > REMEMBERED:
                 self._steps.popitem(last=False)
         return self._steps[key]
 
@@ -361,37 +360,6 @@ class _Phrase:
             for word in candidates
             if word.path or not word.text
         ]
-
-
-class _PromptCache:
-    """Reads prompts, starting from the longest beginning that was read recently."""
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self._ends: OrderedDict[bytes, tuple[Floats, Floats]] = OrderedDict()
-
-    def read(self, ids: Ids) -> tuple[Floats, Floats]:
-        """Return the logits [V] and the state [2 * layers, units] after ids [T >= 1]."""
-        data = ids.tobytes()
-        known = max((key for key in self._ends if data.startswith(key)), key=len, default=b"")
-        state = self._engine.initial_state(1)
-        if known:
-            self._ends.move_to_end(known)
-            logits, last = self._ends[known]
-            state = last[:, np.newaxis]
-        for start in range(len(known) // ids.itemsize, len(ids), _STRIDE):
-            part = ids[np.newaxis, start : start + _STRIDE]
-            all_logits, state = self._engine.run(part, state)
-            logits, last = all_logits[0, -1].copy(), state[:, 0]
-            stop = start + part.shape[1]
-            if len(ids) - stop < _REMEMBERED // 4 * _STRIDE:
-                self._remember(ids[:stop].tobytes(), (logits, last))
-        return logits, last
-
-    def _remember(self, key: bytes, end: tuple[Floats, Floats]) -> None:
-        self._ends[key] = end
-        if len(self._ends) > _REMEMBERED:
-            self._ends.popitem(last=False)
 
 
 def grammar_of(tokenizer: Tokenizer, *, ends: bool = True) -> Grammar:
