@@ -87,6 +87,7 @@ class BestFirstSearch:
         words_only: whether only words and numbers count.
         least: paths less likely than this are dropped; ``None`` takes a default.
         share: of the whole probability, what belongs to the target; the default depends on it.
+        before: the visible character before the candidates; empty if none can be continued.
         bar: paths of a lower priority are not worth pushing.
         ended: the probability of all paths found that end in a word, a number or punctuation,
             whether it is a candidate or not.
@@ -97,6 +98,7 @@ class BestFirstSearch:
     words_only: bool = False
     least: float | None = None
     share: float = 1.0
+    before: str = field(init=False, default="")
     bar: float = field(init=False)
     ended: float = field(init=False, default=0.0)
     _frontier: list[tuple[float, int, Node]] = field(init=False, default_factory=list)

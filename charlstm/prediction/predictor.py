@@ -199,8 +199,8 @@ class Predictor:
 
     def context(self, prompt: str) -> Context:
         """Read a prompt, starting from the longest beginning that was read recently."""
-        ids, typed, unread = self._grammar.split(self._normalized(prompt))
-        return Context(*self._prompts.read(ids), typed, unread)
+        ids, typed, unread, cluster = self._grammar.split(self._normalized(prompt))
+        return Context(*self._prompts.read(ids), typed, unread, cluster)
 
     def likeliest(
         self,
@@ -362,9 +362,10 @@ class _Phrase:
         ]
 
 
-def grammar_of(tokenizer: Tokenizer, *, ends: bool = True) -> Grammar:
-    """Return the grammar of a tokenizer's level; ``ends`` as for ``Grammar``."""
-    return Words(tokenizer, ends) if tokenizer.spells else Characters(tokenizer, ends)
+def grammar_of(tokenizer: Tokenizer, *, ends: bool = True, clusters: bool = True) -> Grammar:
+    """Return the grammar of a tokenizer's level; the arguments are those of ``Grammar``."""
+    kind = Words if tokenizer.spells else Characters
+    return kind(tokenizer, ends=ends, clusters=clusters)
 
 
 def _beam_of(count: int) -> int:
