@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from charlstm.errors import CharlstmError
     from charlstm.evaluation.scoring import Score
     from charlstm.export import load_keras_model
-    from charlstm.generation.decoder import Sample
+    from charlstm.generation.samples import Sample
     from charlstm.prediction.predictor import Prediction
     from charlstm.train_api import TrainedModel, train
     from charlstm.training.observer import Observer, TrainingResult

@@ -17,7 +17,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,8 +29,8 @@ from charlstm.engine.graph import EnginePrecision
 from charlstm.engine.graph_cache import load_or_build_graph
 from charlstm.engine.inference import Engine
 from charlstm.errors import ConfigError
-from charlstm.generation.decoder import Sample, TextListener, generate, with_prompt
-from charlstm.generation.rejection import draw_new
+from charlstm.generation.drawing import draw_samples
+from charlstm.generation.samples import Sample, TextListener, with_prompt
 from charlstm.tokenizer.base import Tokenizer
 
 if TYPE_CHECKING:
@@ -75,7 +75,8 @@ class LanguageModel:
         """Return ``count`` continuations of ``prompt``, drawn as one batch.
 
         Args:
-            prompt: the text to continue; an empty one starts a document.
+            prompt: the text to continue; an empty one starts a document. Of a long one, the last
+                8,192 tokens are read.
             count: how many samples to draw.
             seed: determines the samples; ``None`` draws a seed, which is in each ``Sample``.
             **options: fields of ``SampleConfig``, such as ``length`` and ``temperature``.
@@ -83,6 +84,7 @@ class LanguageModel:
         Raises:
             ConfigError: if an option is out of its range.
             UsageError: if no text satisfies the options.
+            GenerationError: if too few samples are finished.
         """
         return list(self.stream([prompt], SampleConfig(**options), count=count, seed=seed))
 
@@ -115,34 +117,25 @@ class LanguageModel:
         Raises:
             ConfigError: if an argument is out of its range.
             UsageError: if no text satisfies the configuration.
-            GenerationError: if too few samples are new.
+            GenerationError: if too few samples are new or finished.
         """
         if isinstance(prompts, str):  # a sequence of texts, too
             raise ConfigError("prompts is one text: expected a list of them, such as [prompt]")
         _check(seed, count=count)
         prompts = list(prompts)
-        read = [self.normalized(prompt) for prompt in prompts]
-        draw = partial(
-            generate,
+        samples = draw_samples(
             self.engine,
             self.tokenizer,
-            config=config.with_texts(self.normalized),
+            [self.normalized(prompt) for prompt in prompts],
+            config.with_texts(self.normalized),
+            count=count,
             seed=fresh_seed() if seed is None else seed,
             on_text=on_text,
             alternatives=alternatives,
+            known=known,
+            unique=unique,
             ends=self.checkpoint.config.provenance.ends,
         )
-        if known is None and not unique:
-            samples = draw(prompt for prompt in read for _ in range(count))
-        else:
-            samples = draw_new(
-                draw,
-                read,
-                count,
-                known=() if known is None else known,
-                unique=unique,
-                random=config.temperature > 0,
-            )
         return (with_prompt(sample, prompts[sample.index // count]) for sample in samples)
 
     def most_likely(
@@ -164,14 +157,17 @@ class LanguageModel:
         Raises:
             ConfigError: if ``beams`` or ``count`` is below 1.
             UsageError: if no text satisfies the configuration.
-            GenerationError: if the length is too short for the word that ``prompt`` ends with.
+            GenerationError: if the length is too short for the word that ``prompt`` ends with, or
+                for any text that is finished.
         """
         from charlstm.generation.beam import beam_search
+        from charlstm.generation.rejection import check_finished
 
         _check(count=count, beams=beams)
         chosen = (config or SampleConfig()).with_texts(self.normalized)
         read = self.normalized(prompt)
         ends = self.checkpoint.config.provenance.ends
+        check_finished(chosen, self.tokenizer, ends=ends)
         found = beam_search(
             self.engine, self.tokenizer, read, chosen, beams=beams, count=count, ends=ends
         )
@@ -218,7 +214,8 @@ class LanguageModel:
         all are one list. The list is empty where hardly any word ends, as in DNA.
 
         Args:
-            prompt: any text; an empty one starts a document.
+            prompt: any text, of which the last 8,192 tokens or a few more are read; an empty one
+                starts a document.
             top: how many predictions to return, of each group; there may be fewer.
             words: how many words a prediction has; punctuation counts as a word.
             words_only: leave out punctuation and the end of the document.

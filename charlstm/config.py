@@ -275,6 +275,7 @@ class SampleConfig(Config, frozen=True, kw_only=True):
     loop_window: Window = 512
     repetition_window: Window = 64
     min_length: Annotated[int, Meta(ge=0, le=2**31 - 1)] = 0
+    finished: bool = False
     stop: tuple[str, ...] = ()
     until: Unit | None = None
     ban: tuple[str, ...] = ()

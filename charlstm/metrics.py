@@ -23,11 +23,11 @@ _LONGEST_WORDS = 15
 _BLOCK = 2**17  # logits normalized at a time, few enough to stay in the processor's cache
 
 
-def log_normalizers(logits: Floats) -> Doubles:
+def log_normalizers(logits: Floats | Doubles) -> Doubles:
     """Return log(sum(exp(row))) of each row, float64 [B].
 
     Args:
-        logits: float32 [B, V]; -inf for an impossible id, but not for all ids of a row.
+        logits: floats [B, V]; -inf for an impossible id, but not for all ids of a row.
     """
     highest = np.maximum.reduce(logits, axis=1)
     sums = np.add.reduce(np.exp(logits - highest[:, np.newaxis]), axis=1, dtype=np.float64)

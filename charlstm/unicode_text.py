@@ -1,6 +1,18 @@
-"""Lone surrogates, which Python's strings can contain and Unicode text can't. Imports nothing."""
+"""Unicode text: lone surrogates, which only Python's strings can contain, and visible characters.
+
+A visible character is an extended grapheme cluster: a letter with its marks, a flag, a family.
+Imports nothing but the standard library until a text has characters that can be part of others.
+"""
 
 from __future__ import annotations
+
+import re
+
+# Blocks without marks, emoji modifiers, flags, joiners or parts of Korean syllables.
+_SEPARATE = re.compile(
+    "[\0-\u02ff\u0370-\u0482\u048a-\u0590\u1e00-\u200b\u200e-\u20cf\u2100-\u2ce4\u3000-\u3029"
+    "\u3030-\u3098\u309b-\ua000\uac00-\ud7a3\ufb00-\ufb1d\uff01-\uff9d\ufffd]*"
+)
 
 
 def has_surrogates(text: str) -> bool:
@@ -9,3 +21,29 @@ def has_surrogates(text: str) -> bool:
     Python uses them for bytes that are not valid UTF-8 in arguments, file names and input.
     """
     return not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def has_parts(characters: str) -> bool:
+    """Whether any of these characters can be a part of a visible character after another one."""
+    if "\r" in characters and "\n" in characters:
+        return True
+    if characters.isascii() or _SEPARATE.fullmatch(characters):
+        return False
+    import regex
+
+    # All that has a role in the rules of extended grapheme clusters, but whole Korean syllables.
+    return (
+        regex.search(
+            r"[^\p{GCB=Other}\p{GCB=Control}\p{GCB=CR}\p{GCB=LF}\p{GCB=LV}\p{GCB=LVT}]", characters
+        )
+        is not None
+    )
+
+
+def is_within_character(text: str, following: str) -> bool:
+    """Whether the end of a text lies within a visible character that continues in what follows."""
+    if not text or not following:
+        return False
+    import regex
+
+    return all(match.start() != len(text) for match in regex.finditer(r"\X", text + following[0]))

@@ -85,3 +85,29 @@ class ScriptedEngine:
             step_logits, state = self.step(column, state)
             logits.append(step_logits)
         return np.stack(logits, axis=1), state
+
+
+class MarkovEngine:
+    """A model whose next token depends on the last one alone.
+
+    Attributes:
+        logits: after each token, float32 [V, V].
+    """
+
+    def __init__(self, vocab_size, *, steep=False):
+        self.vocab_size = vocab_size
+        rng = np.random.default_rng(vocab_size)
+        self.logits = rng.normal(size=(vocab_size, vocab_size)).astype(np.float32)
+        if steep:  # low ids are much likelier
+            self.logits -= np.linspace(0, 8, vocab_size, dtype=np.float32)
+
+    def initial_state(self, batch):
+        return np.zeros((2, batch, 1), np.float32)
+
+    def step(self, ids, state):
+        return self.logits[ids].copy(), state.copy()
+
+    def read(self, sequences):
+        return self.step(
+            np.array([ids[-1] for ids in sequences]), np.zeros((2, len(sequences), 1), np.float32)
+        )

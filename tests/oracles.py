@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+import re
+from itertools import pairwise, product
 
 import numpy as np
 
 from charlstm.dataset.batches import validation_batches
-from charlstm.tokenizer.base import END_OF_DOCUMENT
+from charlstm.tokenizer.base import BEGIN_SPELLING, END_OF_DOCUMENT
 
 
 def sigmoid(x):
@@ -73,3 +74,30 @@ def weighted_loss(logits, targets, weights):
     normalizers = highest[:, 0] + np.log(np.exp(logits - highest).sum(-1))
     chosen = logits[np.arange(len(targets)), targets]
     return float(((normalizers - chosen) * weights).sum())
+
+
+def end_of_match(tokenizer, expression, text, probabilities, *, at_once):
+    """Return how much speaks for the end of a text that matches, given the next probabilities.
+
+    The end of the document does, and each character after which no text of five more matches; it
+    counts one in a thousand where both it and the one before it are letters, or all is prompt.
+    """
+    weight = probabilities[END_OF_DOCUMENT]
+    characters = [tokenizer.pieces[index] for index in tokenizer.character_ids.tolist()]
+    for index, character in zip(tokenizer.character_ids.tolist(), characters, strict=True):
+        longer = (
+            text + character + "".join(more)
+            for length in range(5)
+            for more in product(characters, repeat=length)
+        )
+        if not any(re.fullmatch(expression, each) for each in longer):
+            within = text[-1:].isalpha() and character.isalpha()
+            weight += probabilities[index] * (1e-3 if within or at_once else 1)
+    return weight
+
+
+def is_well_spelled(tokenizer, ids):
+    """Whether every word that is spelled begins with a character, so that none is empty."""
+    letters = set(tokenizer.character_ids.tolist())
+    begun = (after for before, after in pairwise(ids) if before == BEGIN_SPELLING)
+    return not tokenizer.spells or all(token_id in letters for token_id in begun)

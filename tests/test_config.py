@@ -98,7 +98,7 @@ NAMED = {
     },
     SampleConfig: {"until": ["sentence", "line", "paragraph", "document"]},
 }
-TRUTH = {CorpusConfig: {"index"}, ModelConfig: {"tied"}}
+TRUTH = {CorpusConfig: {"index"}, ModelConfig: {"tied"}, SampleConfig: {"finished"}}
 TEXT = {Division: {"delimiter"}, CorpusConfig: {"encoding"}, SampleConfig: {"match"}}
 CONFIGS = {CorpusConfig: {"division": Division}}
 TEXTS = {CorpusConfig: {"addresses", "valid"}, SampleConfig: {"stop", "ban"}}

@@ -5,6 +5,8 @@
     sampling       the options of sampling
     texts          the texts that commands read
     prompts        the prompts that commands read
+    generate_notes  what ``generate`` notes and warns of
+    escapes        escapes in arguments that a shell has passed on
     unicode_form   the note on a text in another Unicode form
     line_ends      where a line of text ends
     output         JSON and text on stdout, notes on stderr

@@ -10,6 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from charlstm.cli.generate_notes import (
+    CutSamples,
+    note_unread_input,
+    warn_if_untrained,
+    warn_of_ends,
+    warn_of_impossible,
+)
 from charlstm.cli.options import (
     OptionGroup,
     checkpoint_argument,
@@ -17,15 +24,16 @@ from charlstm.cli.options import (
 )
 from charlstm.cli.output import note, tell
 from charlstm.cli.progress_bar import ProgressBar
-from charlstm.cli.prompts import prompts_of, warn_of_unknown
+from charlstm.cli.prompts import note_long, prompts_of, warn_of_unknown
 from charlstm.cli.samples import Printer, Stopwatch, legend, separator_of
 from charlstm.cli.sampling import given_sampling_options, sampling_options
+from charlstm.cli.unicode_form import FormNote
 from charlstm.config import SampleConfig
 from charlstm.errors import UsageError
 
 if TYPE_CHECKING:
     from charlstm.api import LanguageModel
-    from charlstm.generation.decoder import Sample
+    from charlstm.generation.samples import Sample
 
 DEFAULTS = SampleConfig()
 UNTIL_LENGTH = 10_000
@@ -55,9 +63,12 @@ output = OptionGroup("Output")
     "-p",
     "--prompt",
     metavar="TEXT",
-    help="Text to continue; - reads it from standard input. Default: begin a document.",
+    help="Text to continue; - reads it from standard input, without the newline at its end. "
+    "Default: begin a document.",
 )
-@what.file("--prompt-file", help="Read the prompt from a file, all of it, or from -.")
+@what.file(
+    "--prompt-file", help="Read the prompt from a file, or from -, without the newline at its end."
+)
 @what.file("--prompts", help="Continue each line of a file, or of -, as one batch.")
 @what.count(
     "-n",
@@ -95,7 +106,8 @@ output = OptionGroup("Output")
 @what.choice(
     "--until",
     among=["sentence", "line", "paragraph", "document"],
-    help="End a sample with its sentence, line, paragraph or document.",
+    help="End a sample with its sentence, line, paragraph or document. Sentences of any script; "
+    "'Mr.', 'e.g.', initials and decimal numbers end none.",
 )
 @what.flag(
     "--novel",
@@ -108,6 +120,11 @@ output = OptionGroup("Output")
     help="Reject samples that occur as a line, or as a document, in this file; repeatable.",
 )
 @what.flag("--unique", help="Reject samples that repeat an earlier one.")
+@what.flag(
+    "--finished",
+    help="Reject samples that --length cuts: keep those that end with their document, --until or "
+    "--stop.",
+)
 @what.count(
     "--beam",
     most=1024,
@@ -150,9 +167,15 @@ def command(context: click.Context, /, checkpoint: Path | None, **options: Any) 
     model = load(folder, precision=options["precision"], threads=options["threads"])
     prompts = prompts_of(options, model)
     known = _known(model, options)
-    _warn_of_ends(model, options)
-    _warn_if_untrained(model)
-    warn_of_unknown(model, prompts, quiet=options["quiet"])
+    warn_of_ends(model, options)
+    warn_if_untrained(model)
+    form = FormNote(model, quiet=options["quiet"])
+    warn_of_unknown(model, prompts, form, options["prompt"])
+    warn_of_impossible(model, prompts, options, form)
+    if not options["quiet"]:
+        note_long(model, prompts)
+    unread = not options["quiet"] and all(options[_name(name)] is None for name in PROMPT_OPTIONS)
+    unread = unread and not note_unread_input()
     seed = fresh_seed() if options["seed"] is None else options["seed"]
     printer = Printer(
         separator=separator_of(model.checkpoint.config.corpus.division),
@@ -161,6 +184,7 @@ def command(context: click.Context, /, checkpoint: Path | None, **options: Any) 
         show_probs=options["show_probs"],
         hidden=lambda prompt: len(split_prompt(model.tokenizer, model.normalized(prompt))[1]),
     )
+    samples = _samples(model, prompts, known, config, seed, options, printer)
     if not options["quiet"]:
         facts = [] if checkpoint else [str(folder)]
         facts += [] if options["beam"] else [f"seed {seed}"]
@@ -169,14 +193,18 @@ def command(context: click.Context, /, checkpoint: Path | None, **options: Any) 
         if printer.colors:
             note(legend())
     stopwatch = Stopwatch()
-    samples = _samples(model, prompts, known, config, seed, options, printer)
     total = len(prompts) * options["count"]
     # A bar would disturb text on the same terminal.
     shown = not options["quiet"] and total > 1 and not sys.stdout.isatty()
+    cut = CutSamples(model, options, config.length)
     with ProgressBar(total, "sample", shown=shown) as bar:
         for sample in samples:
             printer.print(sample)
+            cut.count(sample)
             bar.advance()
+    cut.tell()
+    if unread:
+        note_unread_input()  # it may have come late
     if options["verbose"]:
         stopwatch.report(printer.tokens)
 
@@ -250,7 +278,7 @@ def _samples(
     alternatives = options["alternatives"]
     if alternatives is None and options["show_probs"] and (options["as_json"] or printer.colors):
         alternatives = 0
-    filters = known is not None or options["unique"]
+    filters = known is not None or options["unique"] or config.finished
     streams = len(prompts) * count == 1 and not (filters or options["as_json"] or printer.colors)
     if streams:
         printer.begin_stream(prompts[0])
@@ -263,29 +291,6 @@ def _samples(
         alternatives=alternatives,
         known=known,
         unique=options["unique"],
-    )
-
-
-def _warn_of_ends(model: LanguageModel, options: dict[str, Any]) -> None:
-    """Warn of ``--until document`` if the model does not end documents."""
-    if options["until"] == "document" and not model.checkpoint.config.provenance.ends:
-        note(
-            f"Warning: --until document has no effect: {model.checkpoint.folder} was trained on "
-            f"few documents and has not learned where they end; use --until paragraph, or -n"
-        )
-
-
-def _warn_if_untrained(model: LanguageModel) -> None:
-    """Warn if plain token frequencies would predict better than the model."""
-    checkpoint = model.checkpoint
-    if not checkpoint.has_learned_little:
-        return
-    frequency_loss = checkpoint.config.provenance.frequency_loss
-    tokens = "characters" if model.tokenizer.level == "char" else "words"
-    note(
-        f"Warning: {checkpoint.folder} predicts worse than the plain frequencies of {tokens} "
-        f"(loss {checkpoint.loss:.3f} against {frequency_loss:.3f} nats per token, after "
-        f"{checkpoint.figures.step:,} steps): train it longer"
     )
 
 

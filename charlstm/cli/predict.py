@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from charlstm.cli.escapes import remedy
 from charlstm.cli.line_ends import line_rules, one_line
 from charlstm.cli.options import (
     OptionGroup,
@@ -18,6 +19,7 @@ from charlstm.cli.options import (
     grouped_command,
 )
 from charlstm.cli.output import note, write_json, write_text
+from charlstm.cli.prompts import note_long
 from charlstm.cli.unicode_form import FormNote
 from charlstm.corpus.encodings import without_mark
 from charlstm.errors import UsageError
@@ -86,7 +88,7 @@ def command(checkpoint: Path, prompt: str | None, **options: Any) -> None:
     from charlstm.api import load
 
     model = load(checkpoint, precision=options["precision"], threads=options["threads"])
-    answers = _Answers(model, options)
+    answers = _Answers(model, options, hint="" if lines else remedy("", prompt))
     if lines:
         for line in _lines(line_rules(model)):
             write_json(answers.to_json(line))
@@ -97,20 +99,31 @@ def command(checkpoint: Path, prompt: str | None, **options: Any) -> None:
 
 
 class _Answers:
-    """Answers prompts, and warns of each unknown character once."""
+    """Answers prompts, and warns of each unknown character once.
 
-    def __init__(self, model: LanguageModel, options: dict[str, Any]) -> None:
+    Args:
+        model: the model that predicts.
+        options: those of the command.
+        hint: how to type the prompt if its escapes are not meant as they are.
+    """
+
+    def __init__(self, model: LanguageModel, options: dict[str, Any], hint: str) -> None:
         self._model = model
         self._predictor = model.predictor()
         self._form = FormNote(model, quiet=options["quiet"])
         self._options = options
+        self._hint = f"; did you mean {hint}?" if hint else ""
         self._warned: set[str] = set()
         self._pointed = False  # to --symbols
+        self._noted = False
 
     def to(self, prompt: str) -> list[list[Prediction]]:
         """Return the predictions for a prompt, in groups."""
         if not self._options["quiet"]:
             self._warn(prompt)
+            from charlstm.prediction.prompt_cache import PROMPT_STEP
+
+            self._noted = self._noted or note_long(self._model, [prompt], step=PROMPT_STEP)
         top = self._options["top"]
         if self._options["symbols"]:
             return [self._predictor.predict_tokens(prompt, top)]
@@ -141,7 +154,8 @@ class _Answers:
         if unknown.keys() <= self._warned:
             return
         self._warned |= unknown.keys()
-        note(f"Warning: the prompt has {describe_unknown(unknown)} that the model never saw")
+        hint = self._hint if "\\" in unknown else ""
+        note(f"Warning: the prompt has {describe_unknown(unknown)} that the model never saw{hint}")
         self._form.check(prompt)
 
 

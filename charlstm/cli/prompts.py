@@ -4,27 +4,29 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from charlstm.cli.escapes import remedy
 from charlstm.cli.line_ends import line_rules, strip_line_end
 from charlstm.cli.options import check_utf8
 from charlstm.cli.output import note
-from charlstm.cli.unicode_form import FormNote
 from charlstm.corpus.encodings import decode_all, mark_of, without_mark
 from charlstm.corpus.formats import HEAD, UNKNOWN, advice, binary_format, looks_binary
 from charlstm.errors import CorpusError, UsageError
 
 if TYPE_CHECKING:
     from charlstm.api import LanguageModel
+    from charlstm.cli.unicode_form import FormNote
 
 
 def prompts_of(options: dict[str, Any], model: LanguageModel) -> list[str]:
     """Return the prompts: one, or each line of ``--prompts``.
 
-    Prompts are taken as they are, with two exceptions: a byte-order mark is dropped; and for a
-    model of lines or other parts of files, the line end of a prompt from a file or from standard
-    input is dropped, because generation continues that line.
+    Prompts are taken as they are, with two exceptions: a byte-order mark is dropped; and so is one
+    line end at the end of a prompt from a file or from standard input, which editors and ``echo``
+    put there, because generation continues the last line.
     """
     given = options["prompt"]
     if options["prompts"] is not None:
@@ -38,23 +40,50 @@ def prompts_of(options: dict[str, Any], model: LanguageModel) -> list[str]:
     if given is None and options["prompt_file"] is None:
         return [""]
     text = _read("-" if given == "-" else options["prompt_file"])
-    if model.checkpoint.config.corpus.division.within_files:
-        text = strip_line_end(text, rules=line_rules(model))
-    return [text]
+    return [strip_line_end(text, rules=line_rules(model))]
 
 
-def warn_of_unknown(model: LanguageModel, prompts: list[str], *, quiet: bool) -> None:
-    """Warn of characters in the prompts that the model reads as unknown."""
+def warn_of_unknown(
+    model: LanguageModel, prompts: list[str], form: FormNote, typed: str | None
+) -> None:
+    """Warn of characters in the prompts that the model reads as unknown.
+
+    Args:
+        model: the model that reads them.
+        prompts: as given.
+        form: says if they are in another form of Unicode.
+        typed: the prompt, if it was typed on the command line.
+    """
     from charlstm.tokenizer.unknown import describe_unknown
 
     texts = map(model.normalized, prompts)
     found = [counts for text in texts if (counts := model.tokenizer.unknown_characters(text))]
     if found:
         which = "the prompt has" if len(prompts) == 1 else f"{len(found)} of the prompts have"
-        note(f"Warning: {which} {describe_unknown(sum(found, Counter()))} that the model never saw")
-        form = FormNote(model, quiet=quiet)
+        unknown = sum(found, Counter())
+        meant = remedy("--prompt", typed) if typed and "\\" in unknown else ""
+        hint = f"; did you mean {meant}?" if meant else ""
+        note(f"Warning: {which} {describe_unknown(unknown)} that the model never saw{hint}")
         for prompt in prompts:
             form.check(prompt)
+
+
+def note_long(
+    model: LanguageModel, prompts: Sequence[str], which: str = "the prompt", *, step: int = 1
+) -> bool:
+    """Say that of long prompts only the last tokens are read; return whether it was said."""
+    from charlstm.tokenizer.long_prompts import MAX_PROMPT, is_long
+
+    long = sum(is_long(model.tokenizer, model.normalized(text), step=step) for text in prompts)
+    if long:
+        subject = f"{which} has" if len(prompts) == 1 else f"{long:,} of the prompts have"
+        tokens = "characters" if model.tokenizer.level == "char" else "tokens"
+        about = "" if step == 1 else "about "
+        note(
+            f"Note: {subject} more than {MAX_PROMPT:,} {tokens}: only {about}the last "
+            f"{MAX_PROMPT:,} are read"
+        )
+    return long > 0
 
 
 def _read(source: str) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from charlstm.cli.escapes import remedy
 from charlstm.cli.line_ends import line_rules
 from charlstm.cli.options import (
     OptionGroup,
@@ -18,6 +19,7 @@ from charlstm.cli.options import (
 )
 from charlstm.cli.output import json_of, note, tell, write_text
 from charlstm.cli.progress_bar import bar_over_files
+from charlstm.cli.prompts import note_long
 from charlstm.cli.scores import score_facts
 from charlstm.cli.texts import line_groups, open_texts, text_options
 from charlstm.cli.unicode_form import FormNote
@@ -83,10 +85,13 @@ def command(checkpoint: Path, files: tuple[str, ...], **options: Any) -> None:
     model = load(checkpoint, precision=options["precision"], threads=options["threads"])
     form = FormNote(model, quiet=options["quiet"])
     if unknown := model.tokenizer.unknown_characters(model.normalized(options["context"])):
-        note(f"Warning: the context has {describe_unknown(unknown)} that the model never saw")
+        meant = remedy("--context", options["context"]) if "\\" in unknown else ""
+        hint = f"; did you mean {meant}?" if meant else ""
+        note(f"Warning: the context has {describe_unknown(unknown)} that the model never saw{hint}")
         form.check(options["context"])
     writer = _Writer(options, form)
     if not options["quiet"]:
+        note_long(model, [options["context"]], "the context")
         tell(notes)
     shown = not options["quiet"] and not sys.stdout.isatty()
     with bar_over_files(sources, shown=shown) as progress:

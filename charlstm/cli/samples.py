@@ -14,7 +14,7 @@ from charlstm.cli.output import note, write_json, write_text
 
 if TYPE_CHECKING:
     from charlstm.config import Division
-    from charlstm.generation.decoder import Sample
+    from charlstm.generation.samples import Sample
 
 # Tokens of at least this probability have this color, of the 256 of a terminal.
 COLORS = ((0.5, 34), (0.2, 142), (0.05, 208), (0.0, 196))

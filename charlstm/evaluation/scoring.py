@@ -20,11 +20,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charlstm import metrics
-from charlstm.arrays import AnyIds, Doubles, Floats, Mask
+from charlstm.arrays import AnyIds, Doubles, Floats, Ids, Mask
 from charlstm.dataset.batches import validation_batches
 from charlstm.dataset.store import smallest_dtype
 from charlstm.engine.inference import MAX_ROWS, Engine
 from charlstm.tokenizer.base import END_OF_DOCUMENT, UNKNOWN, Tokenizer
+from charlstm.tokenizer.long_prompts import read_tokens
 from charlstm.tokenizer.tokens import ScoredToken, scored_token
 
 ProgressListener: TypeAlias = Callable[[float], None]
@@ -93,15 +94,16 @@ def score_texts(
         texts: any number of texts, of any length.
         ends: score the end of the document after each text too, as one character; for models
             trained on parts of files, such as lines.
-        context: read before each text and not scored, except at word level its last word, which may
-            continue in the text.
+        context: read before each text (of a long one, its last tokens) and not scored, except at
+            word level its last word, which may continue in the text.
         per_token: return the tokens too.
 
     Returns:
         The scores in the order of the texts.
     """
     before, rescored = tokenizer.split_prompt(context) if context else ("", "")
-    start = _Context(engine, tokenizer.encode(before))
+    read = read_tokens(tokenizer.encode_beginning(before), spells=tokenizer.spells)
+    start = _Context(engine, read)
     end = np.full(int(ends), END_OF_DOCUMENT, np.uint32)
     sequences = [np.concatenate([tokenizer.encode(rescored + text), end]) for text in texts]
     order = np.argsort([-len(sequence) for sequence in sequences], kind="stable").tolist()
@@ -254,11 +256,11 @@ class StatefulScorer:
 class _Context:
     """What is read before every text: the state before its last token, and that token."""
 
-    def __init__(self, engine: Engine, context: AnyIds) -> None:
+    def __init__(self, engine: Engine, ids: Ids) -> None:
         self._engine = engine
-        self._ids = np.concatenate([[END_OF_DOCUMENT], context]).astype(np.int64)
+        self._ids = ids  # END_OF_DOCUMENT first
         self._state = engine.initial_state(1)
-        if len(context):
+        if len(ids) > 1:
             self._state = engine.read([self._ids[:-1]])[1]
 
     def read(self, sequences: Sequence[AnyIds]) -> list[Doubles]:

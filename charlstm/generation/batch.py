@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from charlstm.arrays import Doubles, Floats, Ids, Mask
+from charlstm.arrays import Doubles, Floats, Ids
 from charlstm.generation.constraints import ConstraintState
 from charlstm.generation.penalties import EMPTY
 
@@ -74,6 +74,7 @@ class Batch:
         tokens: how many tokens each row has, int64 [B].
         sums: of their log-probabilities, float64 [B].
         constraints: of each text; ``None`` without any.
+        begun: whether the last token of each row is ``BEGIN_SPELLING``, bool [B].
         limits: of Mirostat, float64 [B]; ``None`` without it.
         recent: the last ids [B, W], oldest first; ``None`` if no penalty needs them.
         numbers: the indices of the rows, 0 to B - 1, int64 [B].
@@ -87,6 +88,7 @@ class Batch:
         self.tokens = np.zeros(rows, np.int64)
         self.sums = np.zeros(rows)
         self.constraints: list[ConstraintState | None] = [start.constraints for start in starts]
+        self.begun = np.zeros(rows, np.bool_)
         self.limits: Doubles | None = np.full(rows, limit) if limit else None
         self.recent: Ids | None = np.empty((rows, window), np.int64) if window else None
         self._uniforms = np.empty((rows, _AHEAD))
@@ -138,19 +140,20 @@ class Batch:
         self.tokens[row] = self.sums[row] = 0
         self._until_uniforms = 0
         self.constraints[row] = start.constraints
+        self.begun[row] = False
         if self.limits is not None:
             self.limits[row] = self._limit
         self._fill_window(row, start)
 
-    def keep(self, kept: Mask) -> None:
-        """Remove all rows but these, bool [B]."""
-        self.constraints = [self.constraints[row] for row in np.flatnonzero(kept).tolist()]
-        self.state = self.state[:, kept]
-        self.logits, self.tokens, self.sums = self.logits[kept], self.tokens[kept], self.sums[kept]
-        self._uniforms, self._history = self._uniforms[kept], self._history[kept]
+    def take(self, rows: Ids) -> None:
+        """Replace the rows by these, int64 [N], each of which may be taken any number of times."""
+        self.constraints = [self.constraints[row] for row in rows.tolist()]
+        self.state, self.begun = self.state[:, rows], self.begun[rows]
+        self.logits, self.tokens, self.sums = self.logits[rows], self.tokens[rows], self.sums[rows]
+        self._uniforms, self._history = self._uniforms[rows], self._history[rows]
         self.numbers = np.arange(len(self.tokens))
-        self.limits = None if self.limits is None else self.limits[kept]
-        self.recent = None if self.recent is None else self.recent[kept]
+        self.limits = None if self.limits is None else self.limits[rows]
+        self.recent = None if self.recent is None else self.recent[rows]
 
     def _fill_window(self, row: int, start: PrefilledPrompt) -> None:
         if self.recent is not None:

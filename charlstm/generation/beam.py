@@ -1,27 +1,33 @@
 """The likeliest continuations of a prompt, by beam search, without sampling.
 
-Of all beginnings of one length in tokens, the likeliest few (the beams) are extended. This module
+Of all beginnings of one length in tokens, the likeliest few (the beams) are extended; where the
+text is to match a pattern, those from which a match is likeliest to follow. This module
 knows the engine and the tokenizer. It does not know files or the command line.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
-from charlstm.arrays import Doubles, Floats
+from charlstm.arrays import Doubles, Floats, Mask
 from charlstm.config import SampleConfig
 from charlstm.engine.inference import Engine
 from charlstm.errors import GenerationError
-from charlstm.generation.constraints import Constraints, ConstraintState
-from charlstm.generation.decoder import FinishReason, Sample, excluded_ids, split_prompt
+from charlstm.generation.constraints import Constraints, ConstraintState, no_character
+from charlstm.generation.decoder import excluded_ids, split_prompt
 from charlstm.generation.filters import likeliest
+from charlstm.generation.match_guide import MatchGuide, MatchProgress
+from charlstm.generation.samples import FinishReason, Sample
 from charlstm.generation.spelled_prefix import spelled_prefixes
 from charlstm.generation.stopping import Endings, PendingText
+from charlstm.generation.visible import MOST_EXTRA, LastCharacter
 from charlstm.metrics import log_normalizers
-from charlstm.tokenizer.base import END_OF_DOCUMENT, Tokenizer
+from charlstm.tokenizer.base import BEGIN_SPELLING, END_OF_DOCUMENT, Tokenizer
+from charlstm.tokenizer.long_prompts import read_tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +41,8 @@ class _Beam:
         text: what follows the prompt, without ``pending``.
         pending: its end, which may become part of an ending.
         constraints: of what follows; ``None`` without any.
+        in_word: whether the text ends within a word, if it is to match a pattern.
+        begun: whether its last token is ``BEGIN_SPELLING``.
         finish_reason: why it is finished; ``None`` of a beginning.
     """
 
@@ -44,7 +52,24 @@ class _Beam:
     text: str
     pending: PendingText
     constraints: ConstraintState | None
+    in_word: bool = False
+    begun: bool = False
     finish_reason: FinishReason | None = None
+
+
+class _Extensions(NamedTuple):
+    """Every beam extended by every token.
+
+    Attributes:
+        scores: of the new beams, float64 [beams, V].
+        ranks: the scores, less what a match is yet to cost, float64 [beams, V].
+        ends_document: whether the end of a beam is that of the document, bool [beams]; if not, the
+            model wants what the pattern forbids.
+    """
+
+    scores: Doubles
+    ranks: Doubles
+    ends_document: Mask
 
 
 def beam_search(
@@ -66,14 +91,15 @@ def beam_search(
         config: length, stop conditions and constraints; sampling settings are ignored.
         beams: the width of the search; 1 is greedy, more find likelier texts.
         count: how many texts to return at most.
-        ends: whether the model has learned to end documents; if not, only a match ends one.
+        ends: whether the model has learned to end documents; if not, it ends none.
 
     Returns:
         Different texts, the likeliest first.
 
     Raises:
         UsageError: if no text satisfies the configuration.
-        GenerationError: if the length is too short for the word that the prompt ends with.
+        GenerationError: if the length is too short for the word that the prompt ends with, or for
+            any text that is finished.
     """
     found = _Search(engine, tokenizer, config, beams, count, ends).run(prompt)
     return [
@@ -84,7 +110,7 @@ def beam_search(
             tokens=beam.tokens,
             seed=None,
             finish_reason=beam.finish_reason or "length",
-            mean_log_probability=beam.log_probability / beam.tokens,
+            mean_log_probability=beam.log_probability / max(1, beam.tokens),
         )
         for index, beam in enumerate(found)
     ]
@@ -105,32 +131,49 @@ class _Search:
         self._config = config
         self._beams = beams
         self._count = count
-        self._never = excluded_ids(tokenizer, config, ends=ends)
+        self._never = excluded_ids(tokenizer, ends=ends)
         self._constraints = Constraints(config, tokenizer)
+        self._guide: MatchGuide | None = None
+        if config.match is not None:
+            self._guide = MatchGuide(engine, tokenizer, config, temperature=1.0, ends=ends)
         self._endings = Endings(config)
+        self._last_character = LastCharacter(config, tokenizer)
         # Without a positive bias, a longer text never has a higher score.
         self._may_rise = any(value > 0 for _, value in config.bias)
+        self._is_ordered = not self._may_rise and self._guide is None
 
     def run(self, prompt: str) -> list[_Beam]:
         ids, forced_prefix = split_prompt(self._tokenizer, prompt)
-        logits, state = self._engine.read([ids])
+        logits, state = self._engine.read([read_tokens(ids, spells=self._tokenizer.spells)])
+        before = prompt.removesuffix(forced_prefix)
         (spelled,) = spelled_prefixes(
             self._engine, self._tokenizer, [forced_prefix], state, self._never.tolist()
         )
-        constraints = self._constraints.start(
-            prompt.removesuffix(forced_prefix), forced_prefix, spelled
-        )
-        beams = [_Beam(0.0, 0.0, 0, "", PendingText(), constraints)]
+        constraints = self._constraints.start(before, forced_prefix, spelled)
+        in_word = self._guide is not None and self._guide.words.ends_within(before)
+        beams = [_Beam(0.0, 0.0, 0, "", self._endings.start(prompt), constraints, in_word)]
         found: dict[str, _Beam] = {}
         while beams:
             parents, token_ids, beams = self._extend(beams, logits, found)
-            if not self._may_rise and beams and len(found) >= self._count:
+            if not beams:
+                break
+            is_over = beams[0].tokens == self._config.length
+            if not is_over and not self._may_rise and len(found) >= self._count:
                 best = sorted((beam.score for beam in found.values()), reverse=True)
-                if beams[0].score <= best[self._count - 1]:
+                if max(beam.score for beam in beams) <= best[self._count - 1]:
                     break
-            if beams:
-                state = np.ascontiguousarray(state[:, parents])
-                logits, state = self._engine.step(np.array(token_ids), state)
+            state = np.ascontiguousarray(state[:, parents])
+            logits, state = self._engine.step(np.array(token_ids), state)
+            if is_over:
+                self._complete(prompt, beams, logits, state, found)
+                break
+        if self._config.finished:
+            found = {text: beam for text, beam in found.items() if beam.finish_reason != "length"}
+            if not found:
+                raise GenerationError(
+                    f"no text that a search {self._beams:,} wide finds ends within a length of "
+                    f"{self._config.length:,}: raise --length or --beam"
+                )
         if not found:
             raise GenerationError(
                 f"{forced_prefix!r}, the end of the prompt, can't be spelled in a length of "
@@ -138,12 +181,23 @@ class _Search:
             )
         return sorted(found.values(), key=lambda beam: -beam.score)[: self._count]
 
-    def _scores(self, beams: list[_Beam], logits: Floats, normalizers: Doubles) -> Doubles:
-        """Return the score of every beam extended by every token, float64 [beams, V]."""
-        scores = logits.astype(np.float64)
-        scores += (np.array([beam.score for beam in beams]) - normalizers)[:, np.newaxis]
-        scores[:, self._never] = -np.inf
-        ends = scores[:, END_OF_DOCUMENT].copy()
+    def _extensions(self, beams: list[_Beam], logits: Floats, normalizers: Doubles) -> _Extensions:
+        own = logits - normalizers[:, np.newaxis]
+        before = np.array([beam.score for beam in beams])
+        end = before + own[:, END_OF_DOCUMENT]
+        own[:, self._never] = -np.inf
+        begun = np.array([beam.begun for beam in beams])
+        if begun.any():
+            own[np.ix_(begun, no_character(self._tokenizer))] = -np.inf
+        scores = own + before[:, np.newaxis]
+        if self._guide:
+            states = [(beam.constraints, beam.in_word) for beam in beams]
+            texts = [MatchProgress(state, in_word) for state, in_word in states if state]
+            guidance = self._guide.of(texts, beams[0].tokens)
+            scores += guidance.adjustment
+            ends = guidance.ends(np.exp(own))
+            scores[:, END_OF_DOCUMENT] = before + ends.log_weights
+            return _Extensions(scores, scores + guidance.values, ends.are_of_document)
         for row, beam in enumerate(beams):
             if beam.tokens < self._config.min_length:
                 scores[row, END_OF_DOCUMENT] = -np.inf
@@ -152,8 +206,8 @@ class _Search:
                     scores[row] = beam.score  # which has the probability of these letters
                 scores[row] += self._constraints.adjustment(beam.constraints, beam.tokens)
         stuck = np.isneginf(scores.max(axis=1))
-        scores[stuck, END_OF_DOCUMENT] = ends[stuck]  # no other token may follow
-        return scores
+        scores[stuck, END_OF_DOCUMENT] = end[stuck]  # no other token may follow
+        return _Extensions(scores, scores, np.ones(len(beams), np.bool_))
 
     def _extend(
         self, beams: list[_Beam], logits: Floats, found: dict[str, _Beam]
@@ -161,7 +215,8 @@ class _Search:
         """Extend beams by a token, and add those that are finished to ``found``.
 
         Returns:
-            Of the others, the rows they extend, the ids of their last tokens, and the beams.
+            Of the others, and of those that end at the length within what may be a visible
+            character, the rows they extend, the ids of their last tokens, and the beams.
         """
         parents: list[int] = []
         token_ids: list[int] = []
@@ -169,34 +224,90 @@ class _Search:
         finished: set[str] = set()
         is_last = beams[0].tokens + 1 == self._config.length
         normalizers = log_normalizers(logits)
-        scores = self._scores(beams, logits, normalizers)
-        for row, token_id in self._candidates(scores):
+        extensions = self._extensions(beams, logits, normalizers)
+        for row, token_id in self._candidates(extensions.ranks):
+            score = float(extensions.scores[row, token_id])
             own = float(logits[row, token_id]) - float(normalizers[row])
-            beam = self._longer(beams[row], token_id, float(scores[row, token_id]), own)
+            beam = (
+                self._longer(beams[row], token_id, score, own)
+                if token_id != END_OF_DOCUMENT or extensions.ends_document[row]
+                else _over(replace(beams[row], score=score), "end")
+            )
             if beam is None:
                 continue
+            if is_last and not beam.finish_reason:
+                if self._last_character:
+                    parents.append(row)
+                    token_ids.append(token_id)
+                    longer.append(beam)
+                beam = _over(beam, "length")
             if beam.finish_reason:
                 finished.add(beam.text)
                 if beam.text not in found or found[beam.text].score < beam.score:
                     found[beam.text] = beam
-                if len(finished) == self._count and (is_last or not self._may_rise):
+                if len(finished) == self._count and (is_last or self._is_ordered):
                     break  # all further ones are less likely than these
             else:
                 parents.append(row)
                 token_ids.append(token_id)
                 longer.append(beam)
-            if len(longer) == self._beams:
+            if len(longer) == self._beams and not is_last:
                 break
         return parents, token_ids, longer
 
-    def _candidates(self, scores: Doubles) -> Iterator[tuple[int, int]]:
+    def _complete(
+        self,
+        prompt: str,
+        beams: list[_Beam],
+        logits: Floats,
+        state: Floats,
+        found: dict[str, _Beam],
+    ) -> None:
+        """Let texts at the length go on while the likeliest token continues their last character.
+
+        Args:
+            prompt: what they follow.
+            beams: the texts, which stand in ``found``, too.
+            logits: of the tokens after them, float32 [beams, V].
+            state: after them.
+            found: the finished texts; a text that goes on is replaced.
+        """
+        for _ in range(MOST_EXTRA):
+            normalizers = log_normalizers(logits)
+            scores = self._extensions(beams, logits, normalizers).scores
+            likely = scores.argmax(axis=1).tolist()
+            rows, longer = [], []
+            for row, (beam, token_id) in enumerate(zip(beams, likely, strict=True)):
+                before = _over(beam, "length")
+                if not self._last_character.continues(prompt + before.text, token_id):
+                    continue
+                own = float(logits[row, token_id]) - float(normalizers[row])
+                more = self._longer(beam, token_id, float(scores[row, token_id]), own)
+                if more is None:
+                    continue
+                if found.get(before.text) == before:
+                    del found[before.text]
+                after = more if more.finish_reason else _over(more, "length")
+                if after.text not in found or found[after.text].score < after.score:
+                    found[after.text] = after
+                if not more.finish_reason:
+                    rows.append(row)
+                    longer.append(more)
+            if not rows:
+                return
+            logits, state = self._engine.step(
+                np.array(likely)[rows], np.ascontiguousarray(state[:, rows])
+            )
+            beams = longer
+
+    def _candidates(self, ranks: Doubles) -> Iterator[tuple[int, int]]:
         """Yield rows and token ids, the best first, sorting only as many as are taken."""
         # Unless texts end them, each beam can be finished by one token only.
         count, seen = 2 * self._beams, 0
-        while seen < scores.size:
-            best = likeliest(scores.ravel(), count)[seen:]
+        while seen < ranks.size:
+            best = likeliest(ranks.ravel(), count)[seen:]
             for index in best.tolist():
-                yield divmod(index, scores.shape[1])
+                yield divmod(index, ranks.shape[1])
             if len(best) < count - seen or not self._endings:
                 return
             count, seen = 8 * count, count
@@ -211,7 +322,8 @@ class _Search:
             own: the log-probability of the token under the model's own distribution.
 
         Returns:
-            ``None`` if the length is reached within the word that the prompt ends with.
+            ``None`` if the length is reached within the word that the prompt ends with, or before
+            the end of a text that is to be finished.
         """
         own += beam.log_probability
         tokens = beam.tokens + 1
@@ -222,14 +334,23 @@ class _Search:
         shown, pending, ended = self._endings.add(beam.pending, piece, may_end=may_end)
         text = beam.text + shown
         if ended is not None:
-            return _Beam(score, own, tokens, text, pending, None, ended)
+            return _Beam(score, own, tokens, text, pending, None, finish_reason=ended)
         if token_id == END_OF_DOCUMENT:
-            return _Beam(score, own, tokens, text + pending.text, PendingText(), None, "end")
+            whole = _Beam(score, own, tokens, text, pending, None)
+            return _over(whole, "end")
         constraints = (
             self._constraints.after(beam.constraints, token_id) if beam.constraints else None
         )
-        if tokens == self._config.length:
-            if constraints and constraints.forced_prefix:
-                return None
-            return _Beam(score, own, tokens, text + pending.text, PendingText(), None, "length")
-        return _Beam(score, own, tokens, text, pending, constraints)
+        if tokens == self._config.length and constraints and constraints.forced_prefix:
+            return None
+        in_word = self._guide is not None and self._guide.words.is_within_after(
+            beam.in_word, token_id
+        )
+        begun = self._tokenizer.spells and token_id == BEGIN_SPELLING
+        return _Beam(score, own, tokens, text, pending, constraints, in_word, begun)
+
+
+def _over(beam: _Beam, reason: FinishReason) -> _Beam:
+    """Return a beam that ends with the text it has."""
+    text = beam.text + beam.pending.text
+    return replace(beam, text=text, pending=PendingText(), constraints=None, finish_reason=reason)

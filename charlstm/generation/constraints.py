@@ -8,21 +8,31 @@ model or how tokens are drawn.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 
-from charlstm.arrays import Floats
+from charlstm.arrays import Floats, Mask
 from charlstm.config import SampleConfig
 from charlstm.errors import UsageError
+from charlstm.generation.dead_ends import longest_paths
 from charlstm.generation.pattern import Pattern
 from charlstm.generation.stopping import beginning_at_end
-from charlstm.tokenizer.base import BEGIN_SPELLING, END_SPELLING, Tokenizer
+from charlstm.tokenizer.base import (
+    BEGIN_SPELLING,
+    END_OF_DOCUMENT,
+    END_SPELLING,
+    UNKNOWN,
+    Tokenizer,
+)
 
 _NEVER = np.float32(-np.inf)
 _CACHED_NUMBERS = 2**23
 _SHOWN = 80  # characters of a prompt in a message
+
+BETWEEN, BEGUN, INSIDE = range(3)
 
 
 class ConstraintState(NamedTuple):
@@ -30,14 +40,14 @@ class ConstraintState(NamedTuple):
 
     Attributes:
         forced_prefix: what the text must continue with.
-        spelling: whether a word is being spelled.
+        spelling: whether a word is being spelled: ``BETWEEN`` words, ``BEGUN`` or ``INSIDE`` one.
         pattern_state: the state of the pattern; 0 without one.
         tail: the end of the text that may be the beginning of a banned or biased text.
         spelled: the log-probability of the forced prefix, once its spelling has begun.
     """
 
     forced_prefix: str
-    spelling: bool
+    spelling: int
     pattern_state: int
     tail: str
     spelled: float = 0.0
@@ -51,12 +61,20 @@ class Constraints:
     """
 
     def __init__(self, config: SampleConfig, tokenizer: Tokenizer) -> None:
+        self._tokenizer = tokenizer
         self._pieces = tokenizer.pieces
         self._spells = tokenizer.spells
+        self._letters = tokenizer.character_ids.astype(np.int64)
         self._length = config.length
-        self._pattern = None if config.match is None else _pattern(config.match, tokenizer)
+        self._min_length = config.min_length
+        self._pattern = None if config.match is None else pattern_of(config.match, tokenizer)
         self._biases = dict(config.bias) | dict.fromkeys(config.ban, float(_NEVER))
         self._cache: dict[tuple[ConstraintState, int], Floats] = {}
+        # Any character that ends no banned text may follow anywhere.
+        last = {text[-1] for text in config.ban}
+        letters = {self._pieces[index] for index in self._letters.tolist()}
+        self._may_be_stuck = bool(last) and letters <= last
+        self._steps: dict[ConstraintState, float] = {}
 
     def start(
         self, prompt: str, forced_prefix: str, spelled: float = 0.0
@@ -69,22 +87,31 @@ class Constraints:
             spelled: its log-probability, for draws from its tokens in proportion to theirs.
 
         Raises:
-            UsageError: if no match of the pattern begins with both, or is short enough.
+            UsageError: if no match of the pattern begins with both, or is short enough; or if no
+                text without banned ones has the least length.
         """
         if self._pattern is None and not self._biases and not forced_prefix:
             return None
         pattern_state = self._pattern.read(prompt) if self._pattern else 0
-        state = ConstraintState(forced_prefix, False, pattern_state, self._tail(prompt), spelled)
+        state = ConstraintState(forced_prefix, BETWEEN, pattern_state, self._tail(prompt), spelled)
         if self._pattern:
             self._check(self._pattern, state, prompt + forced_prefix)
+        if self._may_be_stuck and self._min_length:
+            if state not in self._steps:
+                self._steps |= longest_paths(state, self._following)
+            if self._steps[state] < self._min_length:
+                raise UsageError(
+                    f"no text of {self._min_length:,} symbols or more is without the banned texts: "
+                    "lower --min-length or leave a --ban out"
+                )
         return state
 
     def after(self, state: ConstraintState, token_id: int) -> ConstraintState | None:
         """Return the state after a token, or ``None`` if no constraints are left."""
         piece = self._pieces[token_id]
-        spelling = state.spelling
+        spelling = INSIDE if state.spelling else BETWEEN
         if self._spells and token_id in (BEGIN_SPELLING, END_SPELLING):
-            spelling = token_id == BEGIN_SPELLING
+            spelling = BEGUN if token_id == BEGIN_SPELLING else BETWEEN
         forced_prefix = state.forced_prefix[len(piece) :]
         if self._pattern is None and not self._biases and not forced_prefix:
             return None
@@ -102,7 +129,9 @@ class Constraints:
             state: how far the text has come.
             written: how many tokens have been drawn.
         """
-        left = 0  # matters to a pattern only
+        left = 0  # matters to a pattern, and to a least length where texts may end early
+        if self._may_be_stuck and written < self._min_length:
+            left = min(self._min_length - written, len(self._steps))
         if self._pattern:
             left = min(self._length - written, self._pattern.horizon + len(state.forced_prefix))
         key = state, left
@@ -113,13 +142,42 @@ class Constraints:
         return self._cache[key]
 
     def _compute(self, state: ConstraintState, left: int) -> Floats:
-        added = self._prefix(state) + self._bias(state)
+        added = self._possible(state)
+        if self._may_be_stuck and left:
+            for token_id, after in self._continued(state, added):
+                if self._steps[after] < left - 1:
+                    added[token_id] = _NEVER
         if self._pattern:
-            allowed = self._pattern.allowed(state.pattern_state, left, spelling=state.spelling)
+            spelling = state.spelling != BETWEEN
+            allowed = self._pattern.allowed(state.pattern_state, left, spelling=spelling)
             if state.forced_prefix and self._spells and not state.spelling:
                 allowed[BEGIN_SPELLING] = self._spelled(self._pattern, state) <= left
             added[~allowed] = _NEVER
         return added
+
+    def _possible(self, state: ConstraintState) -> Floats:
+        """Return what to add to the logits, whatever the pattern and the length."""
+        biases = self._bias(state)
+        added = self._prefix(state) + biases
+        if self._spells and not state.forced_prefix and np.isneginf(biases[self._letters]).all():
+            added[BEGIN_SPELLING] = _NEVER  # for no character may follow it
+        if self._spells and state.spelling == BETWEEN:
+            added[END_SPELLING] = _NEVER
+        if state.spelling == BEGUN:
+            added[no_character(self._tokenizer)] = _NEVER
+        return added
+
+    def _continued(
+        self, state: ConstraintState, added: Floats
+    ) -> Iterator[tuple[int, ConstraintState]]:
+        """Yield the tokens that may follow and do not end the text, with the states after them."""
+        for token_id in np.flatnonzero(added > _NEVER).tolist():
+            after = self.after(state, token_id)
+            if after is not None and token_id not in (END_OF_DOCUMENT, UNKNOWN):
+                yield token_id, after
+
+    def _following(self, state: ConstraintState) -> list[ConstraintState]:
+        return [after for _, after in self._continued(state, self._possible(state))]
 
     def _prefix(self, state: ConstraintState) -> Floats:
         """Exclude tokens that do not lead to the forced prefix."""
@@ -189,8 +247,16 @@ class Constraints:
 
 
 @lru_cache(maxsize=1)
-def _pattern(expression: str, tokenizer: Tokenizer) -> Pattern:
-    """Build a pattern once for all prompts."""
+def no_character(tokenizer: Tokenizer) -> Mask:
+    """Return the tokens that may not follow ``BEGIN_SPELLING``, lest a word be empty, bool [V]."""
+    mask = np.ones(tokenizer.vocab_size, np.bool_)
+    mask[tokenizer.character_ids] = False
+    return mask
+
+
+@lru_cache(maxsize=1)
+def pattern_of(expression: str, tokenizer: Tokenizer) -> Pattern:
+    """Return a pattern, built once for all prompts."""
     return Pattern(expression, tokenizer)
 
 

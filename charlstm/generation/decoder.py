@@ -15,68 +15,30 @@ It does not know files or the command line.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
-from typing import Literal, TypeAlias
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from itertools import islice, starmap
 
-import msgspec
 import numpy as np
 
 from charlstm.arrays import Doubles, Floats, Ids, Mask
 from charlstm.config import SampleConfig
 from charlstm.engine.inference import MAX_ROWS, Engine
 from charlstm.generation.batch import Batch, PrefilledPrompt, SampleRng
-from charlstm.generation.constraints import Constraints
+from charlstm.generation.constraints import Constraints, no_character
 from charlstm.generation.filters import likeliest, next_limits, sample
+from charlstm.generation.match_reader import MatchReader, Verdict
 from charlstm.generation.penalties import EMPTY, window_needed
+from charlstm.generation.samples import FinishReason, Sample, SampledToken, TextListener
 from charlstm.generation.spelled_prefix import spelled_prefixes
-from charlstm.generation.stopping import Endings, EndReason, PendingText
+from charlstm.generation.stopping import Endings, EndReason
+from charlstm.generation.visible import LastCharacter
 from charlstm.metrics import log_normalizers
-from charlstm.tokenizer.base import END_OF_DOCUMENT, Tokenizer
-from charlstm.tokenizer.tokens import ScoredToken, scored_token, special_token
-
-FinishReason: TypeAlias = EndReason | Literal["length", "end"]
-TextListener: TypeAlias = Callable[[int, str], None]
+from charlstm.tokenizer.base import BEGIN_SPELLING, END_OF_DOCUMENT, Tokenizer
+from charlstm.tokenizer.long_prompts import read_tokens
+from charlstm.tokenizer.tokens import scored_token, special_token
 
 # Penalties don't count these as repetitions: verse, dialogue and lists need their lines.
 _LINE_ENDS = ("\n", "\r", "\r\n")
-
-
-class SampledToken(ScoredToken, frozen=True, omit_defaults=True):
-    """A token that was drawn, and the likeliest tokens at its position."""
-
-    alternatives: tuple[ScoredToken, ...] = ()
-
-
-class Sample(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One generated text.
-
-    Attributes:
-        index: its number among the samples asked for, from 0.
-        prompt: the prompt as given.
-        text: what follows the prompt, without the stop text.
-        tokens: how many tokens were drawn, with those of a stop text or the end of the document.
-        seed: the seed it was drawn with; ``None`` for beam search.
-        finish_reason: ``"length"``, ``"end"`` (of the document), ``"stop"`` (a stop text) or
-            ``"until"`` (the end of a line, sentence or paragraph).
-        mean_log_probability: nats per token, under the model's own distribution, before penalties,
-            filters and temperature.
-        symbols: the tokens that were drawn, if asked for.
-    """
-
-    index: int
-    prompt: str
-    text: str
-    tokens: int
-    seed: int | None
-    finish_reason: FinishReason
-    mean_log_probability: float
-    symbols: tuple[SampledToken, ...] | None = None
-
-
-def with_prompt(sample: Sample, prompt: str) -> Sample:
-    """Return a sample with its prompt as it was given."""
-    return sample if sample.prompt == prompt else msgspec.structs.replace(sample, prompt=prompt)
 
 
 def generate(
@@ -99,14 +61,14 @@ def generate(
         tokenizer: the tokenizer the model was trained with.
         prompts: the texts to continue, which may be empty; taken one by one as rows of the batch
             become free, so there may be infinitely many.
-        config: how to draw.
+        config: how to draw, without a pattern (see ``matching``).
         seed: 0 or more; with a sample's index it determines the sample's random numbers.
         first: the index of the first sample.
         on_text: called with a sample's index and the next piece of its text as soon as that can no
             longer become part of a stop text.
         alternatives: keep every token, with this many of the likeliest tokens at its position.
         at_once: how many samples to draw together, at most ``MAX_ROWS``.
-        ends: whether the model has learned to end documents; if not, only a match ends one.
+        ends: whether the model has learned to end documents; if not, it ends none.
 
     Yields:
         The samples in the order of their indices, each as soon as it and those before are finished.
@@ -114,38 +76,52 @@ def generate(
     Raises:
         UsageError: if no text satisfies the configuration.
     """
-    decoder = _BatchDecoder(engine, tokenizer, config, seed, on_text, alternatives, ends)
+    assert config.match is None  # matching.generate_matching draws matches
+    decoder = BatchDecoder(
+        engine, tokenizer, config, seed, on_text=on_text, alternatives=alternatives, ends=ends
+    )
+    rows = MAX_ROWS if at_once is None else min(at_once, MAX_ROWS)
     finished: dict[int, Sample] = {}
     due = first
-    rows = MAX_ROWS if at_once is None else min(at_once, MAX_ROWS)
-    for done in decoder.decode(enumerate(prompts, first), rows):
-        finished[done.index] = done
+    for index, done in decoder.decode(decoder.prefill(enumerate(prompts, first)), rows):
+        assert done is not None  # without a reader, every text is a sample
+        finished[index] = done
         while due in finished:
             yield finished.pop(due)
             due += 1
 
 
 def split_prompt(tokenizer: Tokenizer, prompt: str) -> tuple[Ids, str]:
-    """Return the ids to read, END_OF_DOCUMENT first, and the prefix that the text must have."""
+    """Return the ids of a prompt, END_OF_DOCUMENT first, and the prefix that the text must have.
+
+    Of many ids, the last ones are read (see ``read_tokens``); constraints see them all.
+    """
     text, forced_prefix = tokenizer.split_prompt(prompt)
     if tokenizer.unknown_characters(forced_prefix):  # can be read but not generated
         text, forced_prefix = prompt, ""
     return tokenizer.encode_beginning(text), forced_prefix
 
 
-def excluded_ids(tokenizer: Tokenizer, config: SampleConfig, *, ends: bool) -> Ids:
+def excluded_ids(tokenizer: Tokenizer, *, ends: bool) -> Ids:
     """Return the ids that are never drawn; ``ends`` as for ``generate``."""
     excluded = tokenizer.never_generated.astype(np.int64)
-    return excluded if ends or config.match else np.append(excluded, END_OF_DOCUMENT)
+    return excluded if ends else np.append(excluded, END_OF_DOCUMENT)
+
+
+def remembered_ids(tokenizer: Tokenizer) -> Ids:
+    """Return what the penalties see of each token, int64 [V]."""
+    remembered = np.arange(tokenizer.vocab_size)
+    remembered[[i for i, piece in enumerate(tokenizer.pieces) if piece in _LINE_ENDS]] = EMPTY
+    return remembered
 
 
 class TextStreamer:
     """The text of one sample while it is drawn, of which as much as possible is shown at once."""
 
-    def __init__(self, endings: Endings, forced_prefix: str) -> None:
+    def __init__(self, endings: Endings, prompt: str, forced_prefix: str) -> None:
         self._endings = endings
         self._to_skip = len(forced_prefix)
-        self._pending = PendingText()
+        self._pending = endings.start(prompt)
         self.parts: list[str] = []
 
     def add(self, piece: str, *, may_end: bool) -> tuple[str, EndReason | None]:
@@ -169,18 +145,32 @@ class TextStreamer:
 class _Row:
     """A sample being drawn: what the arrays of the batch don't hold of it."""
 
-    __slots__ = ("drawn", "finish_reason", "index", "start", "text")
+    __slots__ = ("drawn", "finish_reason", "index", "reader", "start", "text", "verdict")
 
-    def __init__(self, index: int, start: PrefilledPrompt, text: TextStreamer | None) -> None:
+    def __init__(
+        self,
+        index: int,
+        start: PrefilledPrompt,
+        text: TextStreamer | None,
+        reader: MatchReader | None,
+    ) -> None:
         self.index = index
         self.start = start
         self.text = text
+        self.reader = reader
         self.drawn: list[SampledToken] = []
         self.finish_reason: FinishReason | None = None
+        self.verdict: Verdict | None = None
 
 
-class _BatchDecoder:
-    """Draws samples as one batch, in which the next sample takes the row of a finished one."""
+class BatchDecoder:
+    """Draws samples as one batch, in which the next sample takes the row of a finished one.
+
+    The arguments are those of ``generate``, and:
+
+    Args:
+        reader_of: returns what follows a text after a prompt and ends it; ``None`` for nothing.
+    """
 
     def __init__(
         self,
@@ -188,9 +178,11 @@ class _BatchDecoder:
         tokenizer: Tokenizer,
         config: SampleConfig,
         seed: int,
-        on_text: TextListener | None,
-        alternatives: int | None,
-        ends: bool,
+        *,
+        on_text: TextListener | None = None,
+        alternatives: int | None = None,
+        ends: bool = True,
+        reader_of: Callable[[PrefilledPrompt], MatchReader] | None = None,
     ) -> None:
         config = config.for_level(tokenizer.level)
         self._engine = engine
@@ -200,69 +192,85 @@ class _BatchDecoder:
         self._seed = seed
         self._on_text = on_text
         self._alternatives = alternatives
+        self._reader_of = reader_of
         self._constraints = Constraints(config, tokenizer)
         self._endings = Endings(config)
+        # A match is neither longer than its length nor cut within a character.
+        self._last_character = None if reader_of else LastCharacter(config, tokenizer)
         self._listens = on_text is not None or alternatives is not None or bool(self._endings)
         self._rng = SampleRng(seed)
-        self._never = excluded_ids(tokenizer, config, ends=ends).tolist()
+        self._never = excluded_ids(tokenizer, ends=ends).tolist()
         self._window = window_needed(config)
-        # What the penalties see of each token.
-        self._remembered = np.arange(tokenizer.vocab_size)
-        line_ends = [i for i, piece in enumerate(tokenizer.pieces) if piece in _LINE_ENDS]
-        self._remembered[line_ends] = EMPTY
+        self._remembered = remembered_ids(tokenizer)
 
-    def decode(self, prompts: Iterator[tuple[int, str]], at_once: int) -> Iterator[Sample]:
-        """Draw a sample for each index and prompt; yield each when it is finished."""
-        waiting = self._prefill(prompts)
+    def decode(
+        self, starts: Iterator[tuple[int, PrefilledPrompt]], at_once: int
+    ) -> Iterator[tuple[int, Sample | None]]:
+        """Draw a sample for each index and prompt.
+
+        Yields:
+            Each index, when its sample is finished, and the sample; ``None`` if it is no match.
+        """
+        waiting = starmap(self._row, starts)
         rows = list(islice(waiting, at_once))
         if not rows:
             return
-        starts = [row.start for row in rows]
-        batch = Batch(starts, window=self._window, limit=2 * self._config.mirostat)
+        first = [row.start for row in rows]
+        batch = Batch(first, window=self._window, limit=2 * self._config.mirostat)
         while True:
             ids, log_probabilities = self._draw(batch, rows)
-            finished = (ids == END_OF_DOCUMENT) | (batch.tokens == self._config.length)
+            finished = (ids == END_OF_DOCUMENT) | (batch.tokens >= self._config.length)
+            dropped: Collection[int] = ()
+            if self._last_character:
+                dropped = self._last_character.go_on(batch, rows, ids, finished)
             if self._listens:
-                self._listen(batch, rows, ids, log_probabilities, finished)
+                self._listen(batch, rows, ids, log_probabilities, finished, dropped)
+            if self._reader_of:
+                _judge(rows, ids, finished)
             refilled: list[int] = []
             if finished.any():
                 for index in np.flatnonzero(finished).tolist():
-                    yield self._finish(batch, index, rows[index])
+                    last = float(log_probabilities[index])
+                    yield rows[index].index, self._finish(batch, index, rows[index], last)
                 refilled = _refill(rows, finished, waiting)
                 if not rows:
                     return
                 if finished.any():
-                    batch.keep(~finished)
+                    batch.take(np.flatnonzero(~finished))
                     ids = ids[~finished]
             batch.logits, batch.state = self._engine.step(ids, batch.state)
             for index in refilled:
                 batch.begin(index, rows[index].start)
 
-    def _prefill(self, prompts: Iterator[tuple[int, str]]) -> Iterator[_Row]:
+    def prefill(self, prompts: Iterator[tuple[int, str]]) -> Iterator[tuple[int, PrefilledPrompt]]:
         """Read prompts, many at a time and equal ones once."""
         starts: dict[str, PrefilledPrompt] = {}
         while chunk := list(islice(prompts, MAX_ROWS)):
             needed = dict.fromkeys(prompt for _, prompt in chunk)
             starts = {prompt: start for prompt, start in starts.items() if prompt in needed}
-            starts |= self._read([prompt for prompt in needed if prompt not in starts])
-            for index, prompt in chunk:
-                start = starts[prompt]
-                text = TextStreamer(self._endings, start.forced_prefix) if self._listens else None
-                yield _Row(index, start, text)
+            starts |= self.read([prompt for prompt in needed if prompt not in starts])
+            yield from ((index, starts[prompt]) for index, prompt in chunk)
 
-    def _read(self, prompts: list[str]) -> dict[str, PrefilledPrompt]:
+    def _row(self, index: int, start: PrefilledPrompt) -> _Row:
+        text = None
+        if self._listens:
+            text = TextStreamer(self._endings, start.prompt, start.forced_prefix)
+        return _Row(index, start, text, self._reader_of(start) if self._reader_of else None)
+
+    def read(self, prompts: Sequence[str]) -> dict[str, PrefilledPrompt]:
+        """Read different prompts as one batch."""
         if not prompts:
             return {}
         split = [split_prompt(self._tokenizer, prompt) for prompt in prompts]
-        logits, state = self._engine.read([ids for ids, _ in split])
-        prefixes = [forced_prefix for _, forced_prefix in split]
-        spelled = spelled_prefixes(self._engine, self._tokenizer, prefixes, state, self._never)
+        spells = self._tokenizer.spells
+        logits, state = self._engine.read([read_tokens(ids, spells=spells) for ids, _ in split])
+        words = [forced_prefix for _, forced_prefix in split]
+        spelled = spelled_prefixes(self._engine, self._tokenizer, words, state, self._never)
         starts = {}
         for row, (prompt, (ids, forced_prefix)) in enumerate(zip(prompts, split, strict=True)):
             window = self._remembered[ids[1:][-self._window :]] if self._window else ids[:0]
-            constraints = self._constraints.start(
-                prompt.removesuffix(forced_prefix), forced_prefix, spelled[row]
-            )
+            before = prompt.removesuffix(forced_prefix)
+            constraints = self._constraints.start(before, forced_prefix, spelled[row])
             starts[prompt] = PrefilledPrompt(
                 prompt, logits[row], state[:, row], window, forced_prefix, constraints
             )
@@ -272,21 +280,28 @@ class _BatchDecoder:
         """Draw the next token of each row; return ids and log-probabilities, both [B]."""
         config, logits = self._config, batch.logits
         normalizers = log_normalizers(logits)
+        constrained = [row for row, state in enumerate(batch.constraints) if state is not None]
+        ends = logits[:, END_OF_DOCUMENT].copy() if constrained else np.empty(0)
         for token_id in self._never:
             logits[:, token_id] = -np.inf
-        constrained = [row for row, state in enumerate(batch.constraints) if state is not None]
-        if constrained or config.min_length:
+        spells = self._tokenizer.spells and bool(batch.begun.any())
+        if constrained or config.min_length or spells:
             logits = logits.copy()  # the batch keeps the model's own
         if config.min_length:
             logits[batch.tokens < config.min_length, END_OF_DOCUMENT] = -np.inf
+        if spells:
+            logits[np.ix_(batch.begun, no_character(self._tokenizer))] = -np.inf
         if constrained:
             logits[constrained] += self._adjustments(batch, constrained)
             stuck = np.isneginf(logits.max(axis=1))
             logits[stuck, END_OF_DOCUMENT] = 0  # no other token may follow
+            batch.logits[stuck, END_OF_DOCUMENT] = ends[stuck]
         uniforms = batch.uniforms([row.index for row in rows], self._rng)
         ids = sample(logits, uniforms, config, batch.recent, batch.limits)
         log_probabilities = batch.logits[batch.numbers, ids] - normalizers
         batch.append(ids, log_probabilities, self._remembered[ids])
+        if self._tokenizer.spells:
+            batch.begun = ids == BEGIN_SPELLING
         for row in constrained:
             state = batch.constraints[row]
             if state is not None:
@@ -315,13 +330,15 @@ class _BatchDecoder:
         ids: Ids,
         log_probabilities: Doubles,
         finished: Mask,
+        dropped: Collection[int],
     ) -> None:
-        """Add each row's token to its text; mark the rows whose text ends with it as finished."""
+        """Add each row's token to its text, unless it is dropped; mark those that end finished."""
         may_end = (batch.tokens >= self._config.min_length).tolist()
         for index, (row, token_id) in enumerate(zip(rows, ids.tolist(), strict=True)):
             if row.text is None:
                 continue
-            shown, reason = row.text.add(self._pieces[token_id], may_end=may_end[index])
+            piece = "" if index in dropped else self._pieces[token_id]
+            shown, reason = row.text.add(piece, may_end=may_end[index])
             if reason is not None:
                 row.finish_reason = reason
                 finished[index] = True
@@ -329,11 +346,11 @@ class _BatchDecoder:
                 shown += row.text.rest()
             if self._on_text and shown:
                 self._on_text(row.index, shown)
-            if self._alternatives is not None:
+            if self._alternatives is not None and index not in dropped:
                 value = float(log_probabilities[index])
-                row.drawn.append(self._drawn(token_id, value, batch.logits[index]))
+                row.drawn.append(self.drawn(token_id, value, batch.logits[index]))
 
-    def _drawn(self, token_id: int, value: float, logits: Floats) -> SampledToken:
+    def drawn(self, token_id: int, value: float, logits: Floats) -> SampledToken:
         """Return a token of log-probability ``value`` with the likeliest tokens beside it."""
         offset = value - float(logits[token_id])  # from logits to log-probabilities
         alternatives = tuple(
@@ -343,23 +360,39 @@ class _BatchDecoder:
         special = special_token(self._tokenizer, token_id)
         return SampledToken(self._pieces[token_id], value, special, alternatives)
 
-    def _finish(self, batch: Batch, index: int, row: _Row) -> Sample:
-        history = batch.history(index)
-        if row.text is None:
+    def _finish(self, batch: Batch, index: int, row: _Row, last: float) -> Sample | None:
+        """Return the sample of a row, given the log-probability of its last token."""
+        history, total = batch.history(index), float(batch.sums[index])
+        if row.verdict is Verdict.NO_MATCH:
+            return None
+        if row.verdict is Verdict.MATCH_BEFORE:
+            history, total = history[:-1], total - last
+            del row.drawn[-1:]
+        if row.text is None or row.verdict:
             text = self._tokenizer.decode(history)[len(row.start.forced_prefix) :]
         else:
             text = "".join(row.text.parts)
+        reason: FinishReason = "end" if row.verdict is Verdict.MATCH_BEFORE else "length"
+        if len(history) and history[-1] == END_OF_DOCUMENT:
+            reason = "end"
         return Sample(
             index=row.index,
             prompt=row.start.prompt,
             text=text,
             tokens=len(history),
             seed=self._seed,
-            finish_reason=row.finish_reason
-            or ("end" if history[-1] == END_OF_DOCUMENT else "length"),
-            mean_log_probability=float(batch.sums[index]) / len(history),
+            finish_reason=row.finish_reason or reason,
+            mean_log_probability=total / max(1, len(history)),
             symbols=None if self._alternatives is None else tuple(row.drawn),
         )
+
+
+def _judge(rows: list[_Row], ids: Ids, finished: Mask) -> None:
+    """Let each row's reader see its token; mark the rows whose text ends with it as finished."""
+    for index, (row, token_id) in enumerate(zip(rows, ids.tolist(), strict=True)):
+        if row.reader and (verdict := row.reader.add(token_id)):
+            row.verdict = verdict
+            finished[index] = True
 
 
 def _refill(rows: list[_Row], finished: Mask, waiting: Iterator[_Row]) -> list[int]:

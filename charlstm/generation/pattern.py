@@ -62,6 +62,24 @@ class Pattern:
         """Return whether a text in this state is a match."""
         return bool(self._automaton.accepting[state])
 
+    @property
+    def size(self) -> int:
+        """How many states ``all_parts`` returns, at most."""
+        return self._automaton.size
+
+    def parts(self, state: int) -> tuple[int, ...]:
+        """Return states that together lead to the matches that this one leads to."""
+        return self._automaton.parts(state)
+
+    def all_parts(self) -> tuple[int, ...]:
+        """Return all states that ``parts`` can return and that lead to a match."""
+        return self._automaton.all_parts()
+
+    def are_alive(self, states: NDArray[np.int32]) -> Mask:
+        """Return for each state whether any text leads from it to a match, bool [N]."""
+        alive: Mask = self._automaton.distances[states] < NEVER
+        return alive
+
     def is_alive(self, state: int) -> bool:
         """Return whether any text leads from a state to a match."""
         return bool(self._automaton.distances[state] < NEVER)

@@ -1,9 +1,10 @@
 """A regular expression to a deterministic automaton over characters, built as it is used.
 
-Python's own parser reads the expression. The size of a deterministic automaton can be exponential,
-as for ``.*a.{40}``, so a state is created when a text first reaches it. It is a set of nodes of the
-nondeterministic automaton of the expression (Thompson 1968), whose nodes determine how far it is
-from a match. This module knows characters, not tokens.
+Python's own parser reads the expression, and Python's own matcher decides which characters each of
+its items matches. The size of a deterministic automaton can be exponential, as for ``.*a.{40}``, so
+a state is created when a text first reaches it. It is a set of nodes of the nondeterministic
+automaton of the expression (Thompson 1968), whose nodes determine how far it is from a match. This
+module knows characters, not tokens.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ import threading
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
+from re import _compiler as compiler  # type: ignore[attr-defined]
 from re import _constants as ops  # type: ignore[attr-defined]
 from re import _parser as parser  # type: ignore[attr-defined]
 from typing import Any, TypeAlias
@@ -29,15 +32,7 @@ Test: TypeAlias = Callable[[str], bool]
 DEAD = 0  # the state from which no text leads to a match
 NEVER = np.int32(2**30)
 MOST_NODES = 100_000
-_ASCII, _ANY_CASE, _DOT_ALL, _LINEWISE = re.ASCII, re.IGNORECASE, re.DOTALL, re.MULTILINE
-_CATEGORIES = {
-    ops.CATEGORY_DIGIT: r"\d",
-    ops.CATEGORY_NOT_DIGIT: r"\D",
-    ops.CATEGORY_SPACE: r"\s",
-    ops.CATEGORY_NOT_SPACE: r"\S",
-    ops.CATEGORY_WORD: r"\w",
-    ops.CATEGORY_NOT_WORD: r"\W",
-}
+_ALPHABETS = re.ASCII | re.UNICODE  # of which one holds
 _BEGINS = (ops.AT_BEGINNING, ops.AT_BEGINNING_STRING)
 _ENDS = (ops.AT_END, ops.AT_END_STRING)
 
@@ -100,6 +95,32 @@ class Automaton:
             if self._rows[state, 0] < 0:
                 self._fill(state)
         return self._rows[states, columns]
+
+    def parts(self, state: int) -> tuple[int, ...]:
+        """Return the states that each have one of this state's nodes alone.
+
+        A text leads from a state to a match exactly if it leads there from one of its parts, or the
+        text is empty and the state accepting.
+        """
+        with self._lock:
+            return tuple(
+                self._number(frozenset([node]), accepting=False)
+                for node in sorted(self._sets[state])
+            )
+
+    def all_parts(self) -> tuple[int, ...]:
+        """Return the states that have a single node, of all nodes that lead to a match."""
+        with self._lock:
+            return tuple(
+                self._number(frozenset([node]), accepting=False)
+                for node in sorted(self._nodes.reads)
+                if self._node_distances[node] < NEVER
+            )
+
+    @property
+    def size(self) -> int:
+        """How many parts there may be."""
+        return len(self._nodes.reads)
 
     def _fill(self, state: int) -> None:
         """Compute the state after each character of the alphabet."""
@@ -192,6 +213,7 @@ class _Nodes:
         self.begins: dict[int, list[int]] = {}
         self.ends: dict[int, list[int]] = {}
         self.reads: dict[int, tuple[Test, int]] = {}
+        self._dollars: dict[int, list[int]] = {}  # those of ``ends`` that a newline may follow
         self._tests: dict[tuple[Any, str, int], Test] = {}
         self.last = self._new()
         try:
@@ -199,6 +221,7 @@ class _Nodes:
                 warnings.simplefilter("ignore")
                 tree = parser.parse(expression)
             self.first = self._sequence(tree, tree.state.flags, self.last)
+            self._read_last_newline(tree.state.flags)
         except (re.error, OverflowError) as error:
             raise UsageError(
                 f"the pattern {expression!r} is not a regular expression ({error}): expected one "
@@ -223,12 +246,15 @@ class _Nodes:
 
     def leading_to_end(self) -> frozenset[int]:
         """Return the nodes at which a text may end."""
+        return self._leading_to([self.last], self.skips, self.ends)
+
+    def _leading_to(self, found: Iterable[int], *skips: dict[int, list[int]]) -> frozenset[int]:
+        """Return the nodes from which others can be reached by skips alone, the others included."""
         sources: dict[int, list[int]] = {}
-        for skips in (self.skips, self.ends):
-            for node, targets in skips.items():
-                for target in targets:
-                    sources.setdefault(target, []).append(node)
-        return self.reached([self.last], sources)
+        for node, targets in chain.from_iterable(each.items() for each in skips):
+            for target in targets:
+                sources.setdefault(target, []).append(node)
+        return self.reached(found, sources)
 
     def _new(self) -> int:
         if self._count == MOST_NODES:
@@ -253,6 +279,8 @@ class _Nodes:
             return node
         if operator is ops.SUBPATTERN:
             _, added, removed, items = argument
+            if added & _ALPHABETS:
+                flags &= ~_ALPHABETS
             return self._sequence(items, (flags | added) & ~removed, then)
         if operator is ops.BRANCH:
             node = self._new()
@@ -261,9 +289,11 @@ class _Nodes:
         if operator in (ops.MAX_REPEAT, ops.MIN_REPEAT):
             least, most, items = argument
             return self._repeat(least, most, items, flags, then)
-        if operator is ops.AT and not flags & _LINEWISE and argument in (*_BEGINS, *_ENDS):
+        if operator is ops.AT and not flags & re.MULTILINE and argument in (*_BEGINS, *_ENDS):
             node = self._new()
             (self.begins if argument in _BEGINS else self.ends)[node] = [then]
+            if argument is ops.AT_END:
+                self._dollars[node] = [then]
             return node
         raise UsageError(
             f"the pattern {self._expression!r} can't be used: look-around, back-references, word "
@@ -285,6 +315,20 @@ class _Nodes:
             after = self._sequence(items, flags, after)
         return after
 
+    def _read_last_newline(self, flags: int) -> None:
+        """Let each ``$`` hold before a newline that ends the text, if what follows reads that."""
+        if not self._dollars:
+            return
+        ends = self.leading_to_end()
+        readers = [node for node, (test, to) in self.reads.items() if to in ends and test("\n")]
+        anywhere = self._leading_to(readers, self.skips, self._dollars)
+        at_first = self._leading_to(readers, self.skips, self._dollars, self.begins)
+        newline = self._new()
+        self.reads[newline] = _test_of(ops.LITERAL, ord("\n"), flags), self.last
+        for node in self._dollars:
+            if node in at_first:
+                (self.skips if node in anywhere else self.begins)[node] = [newline]
+
     def _too_large(self) -> UsageError:
         return UsageError(
             f"the pattern {self._expression!r} is too large: expected one that stands for fewer "
@@ -293,30 +337,8 @@ class _Nodes:
 
 
 def _test_of(operator: Any, argument: Any, flags: int) -> Test:
-    """Return the test of whether an item of an expression matches a character."""
-    if operator is ops.ANY:
-        return (lambda _: True) if flags & _DOT_ALL else (lambda character: character != "\n")
-    if operator is ops.IN:
-        items, negated = list(argument), False
-        if items[0][0] is ops.NEGATE:
-            items, negated = items[1:], True
-    else:
-        items, negated = [(ops.LITERAL, argument)], operator is ops.NOT_LITERAL
-    parts = [_part(kind, value, flags) for kind, value in items]
-    any_case = bool(flags & _ANY_CASE)
-
-    def test(character: str) -> bool:
-        cases = {character}
-        if any_case:
-            cases |= {case for case in (character.lower(), character.upper()) if len(case) == 1}
-        return any(part(case) for part in parts for case in cases) != negated
-
-    return test
-
-
-def _part(kind: Any, value: Any, flags: int) -> Test:
-    if kind is ops.CATEGORY:
-        category = re.compile(_CATEGORIES[value], flags & _ASCII)
-        return lambda character: category.match(character) is not None
-    low, high = value if kind is ops.RANGE else (value, value)
-    return lambda character: low <= ord(character) <= high
+    """Return the test of whether an item of an expression matches a character, as ``re`` does."""
+    state = parser.State()
+    state.flags = flags
+    item: re.Pattern[str] = compiler.compile(parser.SubPattern(state, [(operator, argument)]))
+    return lambda character: item.fullmatch(character) is not None

@@ -12,21 +12,18 @@ from collections.abc import Collection
 from typing import Literal, NamedTuple, TypeAlias
 
 from charlstm.config import SampleConfig, Unit
+from charlstm.generation.sentences import NOTHING, Before, after_prompt, begun_end, find_end
 
 EndReason: TypeAlias = Literal["stop", "until"]
 
-# Of each unit, a pattern of its end, and one of the end of a text that may be the beginning of that
-# or still change it. The text is cut before the group that matches. (``$`` would match before a
-# newline, too.)
+# Of the units but the sentence, a pattern of the end, and one of the end of a text that may be the
+# beginning of that or still change it. The text is cut before the group that matches. (``$`` would
+# match before a newline, too.)
 _ENDS: dict[Unit, tuple[str, str | None]] = {
     "line": (r"([\r\n])", None),
     "paragraph": (
         r"((?>\r\n|\n|\r)[^\S\r\n]*[\r\n])",
         r"(?:\r\n|\n|\r)[^\S\r\n]*\Z",
-    ),
-    "sentence": (
-        r"[.!?…]+[\"'”’»)\]]*(\s)|[。！？]+[”’」』）]*([^。！？”’」』）])",
-        r"(?:[.!?…]+[\"'”’»)\]]*|[。！？]+[”’」』）]*)\Z",
     ),
 }
 
@@ -51,10 +48,12 @@ class PendingText(NamedTuple):
     Attributes:
         text: what may be the beginning of an ending.
         has_content: whether the text before it has anything but white space.
+        before: what else is known of the text before it, if sentences are looked for.
     """
 
     text: str = ""
     has_content: bool = False
+    before: Before = NOTHING
 
 
 class Endings:
@@ -63,12 +62,17 @@ class Endings:
     def __init__(self, config: SampleConfig) -> None:
         self._stops = config.stop
         end, may_end = _ENDS.get(config.until, (None, None)) if config.until else (None, None)
+        self._finds_sentences = config.until == "sentence"
         self._end = re.compile(end) if end else None
         self._may_end = re.compile(may_end) if may_end else None
 
     def __bool__(self) -> bool:
         """Return whether there is anything to search for."""
-        return bool(self._stops) or self._end is not None
+        return bool(self._stops) or self._end is not None or self._finds_sentences
+
+    def start(self, prompt: str) -> PendingText:
+        """Return what is pending before a text that continues a prompt."""
+        return PendingText(before=after_prompt(prompt))
 
     def add(
         self, pending: PendingText, piece: str, *, may_end: bool
@@ -84,24 +88,34 @@ class Endings:
             What can be shown now; what is pending after it; and the reason if the text ends with
             what is shown, otherwise ``None``.
         """
-        text = pending.text + piece
-        searched = len(pending.text)
-        ending = None
+        text, (_, has_content, before) = pending.text + piece, pending
+        searched, ending = len(pending.text), None
         if may_end:
-            ending = self.find(text, has_content=pending.has_content, searched=searched)
-        cut = len(text) - self.held_back(text) if ending is None else ending.cut
+            ending = self.find(text, has_content=has_content, before=before, searched=searched)
+        held = self.held_back(text, has_content=has_content, before=before)
+        cut = len(text) - held if ending is None else ending.cut
         shown = text[:cut]
-        has_content = pending.has_content or bool(shown.strip())
+        if self._finds_sentences:
+            before = before.add(shown, has_content=has_content)
+        has_content = has_content or bool(shown.strip())
         reason = None if ending is None else ending.reason
-        return shown, PendingText(text[cut:], has_content), reason
+        return shown, PendingText(text[cut:], has_content, before), reason
 
-    def find(self, text: str, *, has_content: bool = False, searched: int = 0) -> StopMatch | None:
+    def find(
+        self,
+        text: str,
+        *,
+        has_content: bool = False,
+        before: Before = NOTHING,
+        searched: int = 0,
+    ) -> StopMatch | None:
         """Return the ending in a text that is complete first; of several, the longest.
 
         Args:
             text: the text, or its end.
             has_content: whether the text before it has anything but white space; if not, leading
                 white space ends no unit, for units are not empty.
+            before: what else is known of the text before it.
             searched: how many of its characters were searched before; an ending that was complete
                 then does not count.
         """
@@ -110,6 +124,10 @@ class Endings:
             for stop in self._stops
             if (start := text.find(stop, max(0, searched - len(stop) + 1))) >= 0
         ]
+        if self._finds_sentences:
+            end = find_end(text, before, has_content=has_content, searched=searched)
+            if end:
+                found.append(StopMatch(*end, "until"))
         if self._end:
             first = 0 if has_content else len(text) - len(text.lstrip())
             match = self._end.search(text, first)
@@ -119,9 +137,11 @@ class Endings:
                 found.append(StopMatch(match.end(), match.start(match.lastindex or 0), "until"))
         return min(found, default=None)
 
-    def held_back(self, text: str) -> int:
+    def held_back(self, text: str, *, has_content: bool = False, before: Before = NOTHING) -> int:
         """Return how many characters at the end of a text may be part of an ending to come."""
         held = len(beginning_at_end(text, self._stops))
+        if self._finds_sentences:
+            return max(held, begun_end(text, before, has_content=has_content))
         match = self._may_end.search(text) if self._may_end else None
         return max(held, len(text) - match.start() if match else 0)
 

@@ -95,7 +95,7 @@ class Predictor:
         self._engine = engine
         self._tokenizer = tokenizer
         self._grammar = grammar or grammar_of(tokenizer)
-        self._prompts = PromptCache(engine)
+        self._prompts = PromptCache(engine, spells=tokenizer.spells)
         self._steps: OrderedDict[bytes, tuple[Floats, Floats]] = OrderedDict()
         self.rows = 0
 

@@ -11,20 +11,27 @@ import numpy as np
 
 from charlstm.arrays import Floats, Ids
 from charlstm.engine.inference import Engine
+from charlstm.tokenizer.long_prompts import read_tokens
 
 REMEMBERED = 48  # positions in recent prompts whose states are kept
+PROMPT_STEP = 1024  # of a long prompt: how far apart the tokens are that are read first
 _STRIDE = 32  # tokens between these positions
 
 
 class PromptCache:
-    """Reads prompts, starting from the longest beginning that was read recently."""
+    """Reads prompts, starting from the longest beginning that was read recently.
 
-    def __init__(self, engine: Engine) -> None:
+    Of a long prompt the last tokens are read (see ``read_tokens``).
+    """
+
+    def __init__(self, engine: Engine, *, spells: bool) -> None:
         self._engine = engine
+        self._spells = spells
         self._ends: OrderedDict[bytes, tuple[Floats, Floats]] = OrderedDict()
 
     def read(self, ids: Ids) -> tuple[Floats, Floats]:
         """Return the logits [V] and the state [2 * layers, units] after ids [T >= 1]."""
+        ids = read_tokens(ids, spells=self._spells, step=PROMPT_STEP)
         data = ids.tobytes()
         known = max((key for key in self._ends if data.startswith(key)), key=len, default=b"")
         state = self._engine.initial_state(1)

@@ -6,6 +6,7 @@
     char, word     the two levels
     vocabulary     builds a tokenizer from a training text
     storage        a tokenizer as JSON, read with bounds
+    long_prompts   which tokens of a long prompt are read
     unknown        describes characters that are not in the vocabulary
 
 Knows no files and no model.

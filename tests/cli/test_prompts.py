@@ -5,12 +5,12 @@ import json
 import pytest
 
 from tests.cli.helpers import objects
-from tests.messages import assert_error, assert_warning
+from tests.messages import assert_error, assert_names, assert_warning
 
 
 @pytest.mark.parametrize("arguments", [["--prompt", "-"], ["--prompt-file", "-"]])
 def test_the_prompt_may_come_from_stdin(charlstm, prose, arguments):
-    expected = charlstm("generate", prose, "-p", "the quick\r\n", "-n", 20, "--seed", 1).out
+    expected = charlstm("generate", prose, "-p", "the quick", "-n", 20, "--seed", 1).out
     piped = charlstm("generate", prose, *arguments, "-n", 20, "--seed", 1, stdin=b"the quick\r\n")
     assert piped.out == expected
 
@@ -20,24 +20,27 @@ def test_the_prompt_may_come_from_a_file_and_may_be_left_out(charlstm, prose, tm
     options = ["generate", prose, "-n", 20, "--seed", 1, "--prompt-file", "prompt"]
     with_prompt = charlstm(*options)
     without = charlstm(*options, "--no-prompt")
-    assert with_prompt.out == "the lazy\r\n" + without.out
+    assert with_prompt.out == "the lazy" + without.out
 
 
-@pytest.mark.parametrize("source", ["stdin", "file"])
+@pytest.mark.parametrize("model", ["names", "prose", "words"])
 @pytest.mark.parametrize(
     ("given", "expected"),
-    [("ab\n", "ab"), ("ab", "ab"), ("a\nb\n", "a\nb"), ("ab\n\n", "ab\n"), ("\n", ""), ("", "")],
-)
-def test_a_line_to_continue_ends_before_the_newline_of_its_file(
-    charlstm, names, tmp_path, source, given, expected
+    [("ab\n", "ab"), ("ab", "ab"), ("a\r\nb\r\n", "a\r\nb"), ("ab\n\n", "ab\n"), ("ab \n", "ab "),
+     ("\n", ""), ("", ""), ("a\rb\r", "a\rb"), ("a\u2028\n", "a\u2028")],
+)  # fmt: skip
+def test_a_prompt_ends_before_the_newline_of_its_file(
+    charlstm, request, tmp_path, model, given, expected
 ):
-    """``echo ab | charlstm generate names -p -`` continues "ab", not an empty line after it."""
+    """``echo ab | charlstm generate MODEL -p -`` continues "ab", not a line after it."""
+    model = request.getfixturevalue(model)
     (tmp_path / "prompt").write_bytes(given.encode())
-    arguments = ["-p", "-"] if source == "stdin" else ["--prompt-file", "prompt"]
     options = ["-n", 5, "--seed", 1, "-q", "--json"]
-    result = charlstm("generate", names, *arguments, *options, stdin=given.encode())
-    assert json.loads(result.out)["prompt"] == expected
-    assert result.out == charlstm("generate", names, "-p", expected, *options).out
+    asked = charlstm("generate", model, "-p", expected, *options).out
+    assert json.loads(asked)["prompt"] == expected
+    for arguments in (["-p", "-"], ["--prompt-file", "-"], ["--prompt-file", "prompt"]):
+        result = charlstm("generate", model, *arguments, *options, stdin=given.encode())
+        assert result.out == asked
 
 
 def test_a_prompt_of_the_command_line_is_taken_as_it_is(charlstm, names, prose):
@@ -121,3 +124,28 @@ def test_unknown_characters_of_many_prompts_are_told_once(charlstm, names):
     result = charlstm("generate", names, "--prompts", "-", "-q", stdin="é\na\nü!\n".encode())
     unknown = ["1 × '!' U+0021", "1 × 'é' U+00E9", "1 × 'ü' U+00FC"]
     assert_warning(result, "2 of the prompts", 3, *unknown)
+
+
+def test_a_long_prompt_is_read_from_its_end_and_noted_once(charlstm, prose, words, monkeypatch):
+    monkeypatch.setattr("charlstm.tokenizer.long_prompts.MAX_PROMPT", 64)
+    monkeypatch.setattr("charlstm.prediction.prompt_cache.PROMPT_STEP", 16)
+    text = "the quick brown fox. " * 4
+    options = ["generate", prose, "-n", 9, "-t", 0, "--no-prompt"]
+    result = charlstm(*options, "-p", "-", stdin=text[-65:].encode())
+    note, seed = result.err.splitlines()
+    assert_names(note, "64 characters", "the prompt")
+    assert seed.startswith("seed ")
+    end = charlstm(*options, "-p", text[-64:], "-q")
+    assert (end.err, end.out) == ("", result.out)
+    assert charlstm(*options, "-p", text, "-q").err == ""
+    lines = f"a\n{text}\n{text}\n".encode()
+    note, _ = charlstm(*options, "--prompts", "-", stdin=lines).err.splitlines()
+    assert_names(note, "2 of the prompts", "64 characters")
+    assert charlstm("generate", words, "-n", 1, "-p", text, "--seed", 1).err == "seed 1\n"
+    longer = lines.replace(b"\n", text.encode() + b"\n")
+    (note,) = charlstm("predict", prose, "-", stdin=longer).err.splitlines()
+    assert_names(note, "the prompt", "64 characters")
+    (note,) = charlstm("rank", prose, "--context", text, stdin=b"a\nb\n").err.splitlines()
+    assert_names(note, "the context", "64 characters")
+    for command in (["predict", prose, text, "-q"], ["rank", prose, "--context", text, "-q"]):
+        assert charlstm(*command, stdin=b"a\n").err == ""

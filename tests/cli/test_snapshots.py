@@ -37,6 +37,8 @@ FILES = {
     "home/pictures/one.png": b"",
 }
 
+LETTERS = sorted(set(NAMES) - {"\n"})
+
 
 class Case(NamedTuple):
     """A command line; ``by_shell`` where redirections need a shell and a process of its own."""
@@ -136,7 +138,13 @@ GENERATE = [
     Case("an empty --stop", "generate prose --stop ''"),
     Case("unknown characters in the prompt", "generate prose -p 'the €uick' -n 5 --seed 1 -q"),
     Case("unknown characters in prompts", "generate names --prompts - -q", "é\na\nü!\n".encode()),
+    Case("a pipe that is not read", "generate prose -n 5 --seed 1", b"the quick"),
+    Case("a stop text that can't occur", r"generate prose -n 5 --seed 1 -q --stop '\n'"),
+    Case("banned texts that can't occur", "generate prose -n 5 --seed 1 -q --ban É --ban é"),
+    Case("escapes in a prompt", r"generate prose -n 5 --seed 1 -q -p 'the\nfox'"),
     Case("--min-length beyond --length", "generate prose --min-length 600 -n 10"),
+    Case("nothing left to write",
+         "generate names -q --min-length 4 " + " ".join(f"--ban {c}" for c in LETTERS)),
     Case("a bias without a number", "generate names --bias na"),
     Case("a bias without a text", "generate names --bias =2"),
     Case("a bias that is no number", "generate names --bias na=x"),
@@ -149,8 +157,11 @@ GENERATE = [
     Case("--novel without lines", "generate prose --novel"),
     Case("--against nothing", "generate names --against nowhere"),
     Case("--against standard input", "generate names --against -"),
-    Case("fewer texts than asked for", "generate names -q --unique -c 3 --match a|b --seed 1"),
+    Case("fewer texts than asked for", "generate names -q --unique -c 3 --match a|b --min-p 0"),
     Case("one text without chance", "generate names -q --unique -c 3 -t 0"),
+    Case("no sample that ends", "generate names -q --finished -n 1"),
+    Case("no text of a search that ends", "generate names -q --finished -n 1 --beam 2"),
+    Case("--finished without ends", "generate prose -q --finished"),
     Case("--alternatives without --json", "generate names --alternatives 2"),
     *(Case(f"{option} alone", f"generate prose -n 5 {option} 1")
       for option in ("--mirostat-rate", "--loop-length", "--loop-base", "--loop-window",

@@ -77,7 +77,7 @@ def test_prompts_have_no_mark(charlstm, prose, tmp_path, encoding):
         many = objects(charlstm("generate", prose, "--prompts", source, *options, stdin=data))
         assert [one["prompt"] for one in many] == ["the qu", "the la"]
         (one,) = objects(charlstm("generate", prose, "--prompt-file", source, *options, stdin=data))
-        assert one["prompt"] == "the qu\nthe la\n"
+        assert one["prompt"] == "the qu\nthe la"
     lines = objects(charlstm("predict", prose, "-", stdin=data))
     assert [line["prompt"] for line in lines] == ["the qu", "the la"]
 

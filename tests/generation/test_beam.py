@@ -14,11 +14,12 @@ from charlstm.errors import GenerationError, UsageError
 from charlstm.generation.beam import beam_search
 from charlstm.generation.decoder import generate
 from charlstm.generation.stopping import Endings
-from charlstm.tokenizer.base import END_OF_DOCUMENT, UNKNOWN
+from charlstm.tokenizer.base import BEGIN_SPELLING, END_OF_DOCUMENT, END_SPELLING, UNKNOWN
 from charlstm.tokenizer.char import CharTokenizer
 from charlstm.tokenizer.word import WordTokenizer
 from tests.messages import raises_naming
 from tests.models import ScriptedEngine, random_model
+from tests.oracles import end_of_match, is_well_spelled
 
 CHARS = CharTokenizer(tuple("ab."))
 WORDS = WordTokenizer((*"ab ", " a", "ba", " ab"))
@@ -60,7 +61,8 @@ def found_by_trying(engine, tokenizer, prompt, config):
         tokens = len(ids) - len(read) + 1
         for token_id, value in enumerate(last.tolist()):
             longer = text + pieces[token_id]
-            if not allowed(token_id, tokens, longer):
+            spelled = is_well_spelled(tokenizer, [*ids, token_id])
+            if not (spelled and allowed(token_id, tokens, longer)):
                 continue
             biases = [v for each, v in config.bias if (prompt + longer).endswith(each)]
             total = score + value + (sum(biases) if pieces[token_id] else 0)
@@ -68,6 +70,12 @@ def found_by_trying(engine, tokenizer, prompt, config):
             ending = Endings(config).find(longer, searched=len(text)) if may_end else None
             if ending:
                 over(longer[: ending.cut], total)
+            elif config.match is not None and token_id == END_OF_DOCUMENT:
+                if re.fullmatch(config.match, prompt + text):
+                    end = end_of_match(
+                        tokenizer, config.match, prompt + text, np.exp(last), at_once=not text
+                    )
+                    over(text, score + np.log(end))
             elif token_id == END_OF_DOCUMENT or tokens == config.length:
                 over(longer, total)
             else:
@@ -208,10 +216,33 @@ def test_fewer_texts_than_asked_for_are_all_there_are():
 
 def test_where_nothing_may_follow_the_text_is_over():
     engine = ScriptedEngine(CHARS.vocab_size)
-    config = SampleConfig(length=5, min_length=3, ban=("a", "b", "."))
-    (found,) = beam_search(engine, CHARS, "", config, beams=2)
-    assert (found.text, found.finish_reason, found.tokens) == ("", "end", 1)
-    assert found.mean_log_probability == pytest.approx(-np.log(CHARS.vocab_size))
+    config = SampleConfig(length=5, ban=("a", "b", "."))
+    for ends in (True, False):
+        (found,) = beam_search(engine, CHARS, "", config, beams=2, ends=ends)
+        assert (found.text, found.finish_reason, found.tokens) == ("", "end", 1)
+        assert found.mean_log_probability == pytest.approx(-np.log(CHARS.vocab_size))
+
+
+def test_a_text_of_its_least_length_avoids_what_can_only_end():
+    engine = random_model("float32", CHARS.vocab_size)
+    config = SampleConfig(length=6, min_length=4, ban=("aa", "ab", "a.", "b.", "..", ".b"))
+    texts = [each.text for each in beam_search(engine, CHARS, "", config, beams=9, count=9)]
+    assert sorted(texts) == ["bbba", "bbbb", "bbbba", "bbbbb", "bbbbba", "bbbbbb"]
+    with raises_naming(UsageError, 4, "--min-length", "--ban"):
+        beam_search(engine, CHARS, "", config.replace(ban=(*config.ban, "bb")), beams=9)
+
+
+@pytest.mark.parametrize("prompt", ["", "b ", "b ab"])
+def test_no_word_that_is_spelled_is_empty(prompt):
+    """Though the model would have nothing else."""
+    script = [BEGIN_SPELLING, END_SPELLING] * 4
+    engine = ScriptedEngine(WORDS.vocab_size, script, prompt_length=1 + len(WORDS.encode("b")))
+    config = SampleConfig(length=8)
+    for each in beam_search(engine, WORDS, prompt, config, beams=40, count=40):
+        assert each.text != "" or each.finish_reason == "end"
+    config = SampleConfig(length=8, ban=("a", "b", " ", "."))
+    (found,) = beam_search(engine, WORDS, "", config, beams=2)
+    assert (found.text, found.tokens, found.finish_reason) == ("", 1, "end")
 
 
 def test_what_can_not_come_to_a_match_is_refused():
@@ -228,3 +259,22 @@ def test_a_search_does_not_end_a_text_if_the_model_has_not_learned_ends():
     assert [sample.finish_reason for sample in found] == ["length"]
     assert found[0].text.startswith("ab")
     assert beam_search(engine, CHARS, "", config, beams=3)[0].finish_reason == "end"
+
+
+def test_a_search_for_what_is_finished_leaves_out_what_the_length_cuts():
+    engine = random_model("int8", CHARS.vocab_size)
+    config = SampleConfig(length=4, stop=("ba",))
+    every = beam_search(engine, CHARS, "", config, beams=EVERYTHING, count=EVERYTHING)
+    assert {each.finish_reason for each in every} == {"length", "end", "stop"}
+    ended = [each.text for each in every if each.finish_reason != "length"]
+    config = config.replace(finished=True)
+    found = beam_search(engine, CHARS, "", config, beams=EVERYTHING, count=EVERYTHING)
+    assert [each.text for each in found] == ended
+
+
+def test_a_search_that_finds_no_end_says_so(sentence):
+    engine = ScriptedEngine(CHARS.vocab_size, CHARS.encode("ab" * 9))
+    config = SampleConfig(length=5, finished=True)
+    with pytest.raises(GenerationError) as caught:
+        beam_search(engine, CHARS, "", config, beams=1, ends=False)
+    sentence(caught.value, 5, 1, "--length", "--beam")

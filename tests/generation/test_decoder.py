@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from itertools import islice
 
 import numpy as np
@@ -13,14 +12,18 @@ from hypothesis import strategies as st
 from charlstm.config import SampleConfig, TokenizerConfig
 from charlstm.engine.inference import MAX_ROWS
 from charlstm.errors import UsageError
-from charlstm.generation.decoder import Sample, generate
+from charlstm.generation.decoder import generate
+from charlstm.generation.samples import Sample
 from charlstm.tokenizer.base import BEGIN_SPELLING, END_OF_DOCUMENT, END_SPELLING, UNKNOWN
 from charlstm.tokenizer.vocabulary import build_tokenizer
-from tests.models import CHARS, WORDS, ScriptedEngine, random_model
-from tests.oracles import log_probabilities
+from tests.messages import raises_naming
+from tests.models import CHARS, WORDS, ScriptedEngine, model_of, random_model
+from tests.oracles import is_well_spelled, log_probabilities
 
 GREEDY = SampleConfig(temperature=0.0, min_p=0.0)
 EVEN = SampleConfig(temperature=1.0, min_p=0.0)
+
+SPECIAL = {"begin_spelling": BEGIN_SPELLING, "end_spelling": END_SPELLING}
 
 
 def continued(engine, tokenizer, prompt, config, *, count=1, **rest):
@@ -281,45 +284,6 @@ def test_mirostat_holds_the_surprise_of_a_model(bits):
     assert np.mean(surprises) / np.log(2) == pytest.approx(bits, abs=0.1)
 
 
-@pytest.mark.parametrize("tokenizer", [CHARS, WORDS], ids=["characters", "words"])
-@pytest.mark.parametrize("expression", ["[a-h ]{3,6}", "c?[a-d]+( the| [a-e]{2,})*", "(?s).*"])
-def test_every_sample_matches(tokenizer, expression):
-    engine = random_model("int8", tokenizer.vocab_size)
-    config = EVEN.replace(match=expression, length=9)
-    for each in continued(engine, tokenizer, "", config, count=60, seed=3):
-        assert re.fullmatch(expression, each.text)
-        assert each.tokens <= 9
-
-
-@pytest.mark.parametrize("prompt", ["ca", "cad ", "cad a"])
-@pytest.mark.parametrize("tokenizer", [CHARS, WORDS], ids=["characters", "words"])
-def test_the_prompt_is_part_of_the_match(tokenizer, prompt):
-    engine = random_model("int8", tokenizer.vocab_size)
-    config = EVEN.replace(match="ca[a-d]+( [a-h]+)+", length=20)
-    for each in continued(engine, tokenizer, prompt, config, count=40, seed=3):
-        assert re.fullmatch(config.match, prompt + each.text)
-
-
-@pytest.mark.parametrize("tokenizer", [CHARS, WORDS], ids=["characters", "words"])
-def test_a_match_may_be_empty_and_may_take_all_tokens(tokenizer):
-    engine = random_model("int8", tokenizer.vocab_size)
-    for expression, length, texts in (("", 1, {""}), ("[ab]{3}", 3, None)):
-        config = EVEN.replace(match=expression, length=length)
-        found = {each.text for each in continued(engine, tokenizer, "", config, count=50, seed=1)}
-        assert found == texts or all(re.fullmatch(expression, text) for text in found)
-
-
-@pytest.mark.parametrize(
-    ("prompt", "settings", "parts"),
-    [("x", {}, ["'x'"]), ("a", {"length": 2}, ["3 symbols", 2, "--length"])],
-)
-def test_what_can_not_come_to_a_match_is_refused(sentence, prompt, settings, parts):
-    config = EVEN.replace(match="[a-d]{4}", **settings)
-    with pytest.raises(UsageError) as caught:
-        list(continued(random_model("int8"), CHARS, prompt, config, seed=1))
-    sentence(caught.value, "'[a-d]{4}'", *parts)
-
-
 def test_a_required_beginning_is_kept_and_not_repeated():
     for seed in range(30):
         engine = ScriptedEngine(WORDS.vocab_size)
@@ -487,12 +451,47 @@ def test_a_ban_of_what_the_prompt_ends_with_only_concerns_what_follows():
 
 
 def test_where_nothing_may_follow_the_text_is_over():
-    """Even before its least length, and with a log-probability that JSON can hold."""
-    engine = ScriptedEngine(CHARS.vocab_size)
-    config = EVEN.replace(ban=CHARS.vocabulary, length=20, min_length=10)
-    (result,) = continued(engine, CHARS, "", config, seed=1)
-    assert (result.text, result.tokens, result.finish_reason) == ("", 1, "end")
-    assert result.mean_log_probability == pytest.approx(-np.log(CHARS.vocab_size))
+    """With a log-probability that JSON can hold, whether the model has learned ends or not."""
+    config = EVEN.replace(ban=CHARS.vocabulary, length=20)
+    for ends in (True, False):
+        engine = ScriptedEngine(CHARS.vocab_size)
+        (result,) = continued(engine, CHARS, "", config, seed=1, ends=ends)
+        assert (result.text, result.tokens, result.finish_reason) == ("", 1, "end")
+        assert result.mean_log_probability == pytest.approx(-np.log(CHARS.vocab_size))
+
+
+@pytest.mark.parametrize("tokenizer", [CHARS, WORDS], ids=["characters", "words"])
+@pytest.mark.parametrize("ends", [True, False])
+def test_a_text_of_its_least_length_avoids_what_can_only_end(tokenizer, ends):
+    """Nothing but the letter before its own may follow each: a text that takes another is over."""
+    engine = model_of(tokenizer)
+    first, second, *others = [tokenizer.pieces[index] for index in tokenizer.character_ids]
+    bans = (first + first, second + second, *others)
+    config = EVEN.replace(ban=bans, min_length=12, length=40)
+    for each in continued(engine, tokenizer, "", config, count=20, seed=3, ends=ends):
+        assert each.tokens >= 12
+        assert not any(ban in each.text for ban in bans)
+    bans = (*bans, first + second, second + first)
+    with raises_naming(UsageError, 12, "--min-length", "--ban"):
+        next(continued(engine, tokenizer, "", config.replace(ban=bans), seed=3, ends=ends))
+
+
+@pytest.mark.parametrize("prompt", ["", "the ", "the xy"])
+@pytest.mark.parametrize("temperature", [0.0, 9.0])
+def test_every_word_that_is_spelled_has_a_character(prompt, temperature):
+    """Even where the model would have it otherwise, and where all letters are banned."""
+    engine = model_of(WORDS)
+    letters = [WORDS.pieces[index] for index in WORDS.character_ids if index]
+    for bias, ban in ((), ()), ((("e", 2.0),), ("a",)), ((), tuple(letters)):
+        config = EVEN.replace(temperature=temperature, length=60, bias=bias, ban=ban)
+        for each in continued(engine, WORDS, prompt, config, count=20, seed=4, alternatives=0):
+            drawn = [
+                SPECIAL[token.special]
+                if token.special in SPECIAL
+                else WORDS.pieces.index(token.text)
+                for token in each.symbols
+            ]
+            assert is_well_spelled(WORDS, drawn), drawn
 
 
 def test_a_bias_makes_likelier_or_less_likely():
@@ -643,10 +642,3 @@ def test_a_model_that_has_not_learned_ends_writes_the_whole_length(temperature):
     assert {sample.finish_reason for sample in drawn} == {"length"}
     usual = list(continued(random_model("float32"), CHARS, "", config, count=40, seed=1))
     assert temperature == 0 or "end" in {sample.finish_reason for sample in usual}
-
-
-def test_a_match_ends_a_text_whatever_the_model_has_learned():
-    config = SampleConfig(match="[ab]{3}", min_p=0.0)
-    (sample,) = continued(random_model("float32"), CHARS, "", config, seed=1, ends=False)
-    assert sample.finish_reason == "end"
-    assert re.fullmatch("[ab]{3}", sample.text)

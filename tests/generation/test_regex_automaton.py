@@ -9,7 +9,7 @@ from re import _constants as ops
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charlstm.errors import UsageError
@@ -45,6 +45,7 @@ EXPRESSIONS = st.recursive(
             inner, st.sampled_from(["*", "+", "?", "{2}", "{1,3}", "{,2}", "*?", "{1,}?"])
         ).map(lambda two: f"(?:{two[0]}){two[1]}"),
         inner.map(lambda one: f"^{one}$"),
+        inner.map(lambda one: rf"{one}\Z"),
     ),
     max_leaves=6,
 )
@@ -61,9 +62,82 @@ def walked(automaton, text):
 def test_it_accepts_what_python_matches(expression):
     automaton = Automaton(expression, ALPHABET)
     for text in TEXTS:
-        # A "$" before a newline at the end has no place here: nothing may follow it.
-        matches = re.fullmatch(expression.replace("$", r"\Z"), text) is not None
+        matches = re.fullmatch(expression, text) is not None
         assert bool(automaton.accepting[walked(automaton, text)]) == matches, (expression, text)
+
+
+# Letters that lose or change something when their case changes, digits, spaces, and marks.
+UNUSUAL = (
+    "sS\u017fß\u1e9eiI\u0131\u0130kK\u212aåÅ\u212b\u00b5\u03bc\u039c\u03c3\u03c2\u03a3\u01c4\u01c5"
+    "\u01c6\u1fb3\ufb05\ufb06\u03d1\u03b8zZ09\u0663\u0969_-\u0301\u00a0\u2028\r\n"
+)
+MEMBERS = st.sampled_from(
+    [
+        *(re.escape(letter) for letter in UNUSUAL),
+        *("A-Z", "0-9", "i-\u0131", "ß-\u03bc", "K-\u212b"),
+        *(r"\w", r"\W", r"\d", r"\D", r"\s", r"\S"),
+    ]
+)
+ITEMS = st.one_of(
+    MEMBERS.filter(lambda item: len(item) < 3),
+    st.just("."),
+    st.builds(
+        "[{}{}]".format, st.sampled_from(["", "^"]), st.lists(MEMBERS, min_size=1).map("".join)
+    ),
+)
+FLAGS = st.sampled_from(["i", "a", "ai", "iu", "u", "s", "x", "-i", "a-i", "u-i", "i-s", "is"])
+
+
+@given(ITEMS, st.lists(FLAGS, max_size=3), st.sampled_from(["", "(?i)", "(?ai)", "(?s)", "(?aix)"]))
+@settings(max_examples=200)
+def test_a_character_is_matched_as_python_does(item, scopes, flags):
+    for scope in scopes:
+        item = f"(?{scope}:{item})"
+    expression = flags + item
+    automaton = Automaton(expression, tuple(UNUSUAL))
+    states = [automaton.move(automaton.start, letter) for letter in UNUSUAL]
+    assert automaton.accepting[states].tolist() == [
+        re.fullmatch(expression, letter) is not None for letter in UNUSUAL
+    ]
+
+
+@pytest.mark.parametrize(
+    ("expression", "matched", "refused"),
+    [
+        ("(?i)s", "sS\u017f", "ßz"),
+        ("(?i)[^s]", "zß", "sS\u017f"),
+        ("(?i)[^i]", "z\u017f", "iI\u0131\u0130"),
+        ("(?i)[^\u00b5]", "z", "\u00b5\u03bc\u039c"),
+        ("(?i)[^A-Z]", "ßé", "az\u017f\u212a\u0131\u0130"),
+        ("(?ai)s", "sS", "\u017f"),
+        ("(?ai)[^k]", "\u212aß", "kK"),
+        ("(?ai)é", "é", "É"),
+        ("(?i)(?-i:k)", "k", "K\u212a"),
+        ("(?i)(?a:k)", "kK", "\u212a"),
+        ("(?ai)(?u:k)", "kK\u212a", "z"),
+        (r"(?a)(?u:\w)", "é\u0663", "-"),
+        (r"[\w-]", "é-_", " ."),
+        (r"[^\W\d_]", "é\u017f", "_3\u0663-"),
+        (r"[\s\S]", "a\n\u00a0", ""),
+        ("(?s:.)", "a\n", ""),
+        (".", "a\r\u2028", "\n"),
+    ],
+)
+def test_characters_of_an_item(expression, matched, refused):
+    automaton = Automaton(expression, ())
+    for letter in matched + refused:
+        accepted = bool(automaton.accepting[automaton.move(automaton.start, letter)])
+        assert accepted == (letter in matched) == (re.fullmatch(expression, letter) is not None)
+
+
+@pytest.mark.parametrize(
+    "expression", ["a$\\n*", "a($|b)\\s", "^$^\\n", "a\\Z\\n?", "(a$\\n?)+", "$$\\n$"]
+)
+@pytest.mark.parametrize("text", ["", "a", "\n", "a\n", "a\n\n", "ab\n", "ab "])
+def test_a_dollar_holds_before_the_last_newline(expression, text):
+    automaton = Automaton(expression, ALPHABET)
+    matches = re.fullmatch(expression, text) is not None
+    assert bool(automaton.accepting[walked(automaton, text)]) == matches
 
 
 @given(EXPRESSIONS)
@@ -113,7 +187,9 @@ def test_what_the_alphabet_lacks_is_read_and_not_written():
     assert Automaton("é", ("a",)).distances[1] == NEVER
 
 
-@pytest.mark.parametrize("expression", ["(?=a)b", r"(a)\1", r"\b", "(?m)^a", "a++", "(?>a)", "["])
+@pytest.mark.parametrize(
+    "expression", ["(?=a)b", r"(a)\1", r"\b", "(?m)^a", "a++", "(?>a)", "(?<!a)b", "["]
+)
 def test_what_has_no_automaton_is_refused(expression):
     with pytest.raises(UsageError, match=re.escape(repr(expression))):
         Automaton(expression, ALPHABET)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from itertools import chain, cycle
 from itertools import count as numbers
-from itertools import cycle
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from charlstm.config import SampleConfig
 from charlstm.corpus.line_hashes import LineHashes
-from charlstm.errors import GenerationError
-from charlstm.generation.decoder import Sample
-from charlstm.generation.rejection import PATIENCE, reject_known
+from charlstm.errors import GenerationError, UsageError
+from charlstm.generation.rejection import CUT_TOKENS, PATIENCE, check_finished, reject_known
+from charlstm.generation.samples import Sample
 from tests.messages import raises_naming
+from tests.models import CHARS, WORDS
 
 TEXTS = st.lists(st.text("ab", max_size=2), max_size=12)
 
@@ -90,3 +92,68 @@ def test_samples_may_be_used_up(sentence):
     with pytest.raises(GenerationError) as caught:
         list(reject_known(samples("aab"), 3, seen=set()))
     sentence(caught.value, "2 of 3 samples", "last 0")
+
+
+# Samples that do not end
+
+
+def cut(texts, tokens=1):
+    """Samples of which those in capitals were cut by the length."""
+    return (
+        Sample(index, "", text, tokens, 1, "length" if text.isupper() else "until", -1.0)
+        for index, text in enumerate(texts)
+    )
+
+
+@given(st.text("abAB", max_size=12), st.booleans(), st.sets(st.sampled_from("abAB")))
+def test_what_is_kept_has_ended(texts, unique, known):
+    expected = [text for text in texts if text.islower() and text not in known]
+    expected = list(dict.fromkeys(expected)) if unique else expected
+    if not expected:
+        return
+    seen = set() if unique else None
+    found = reject_known(cut(texts), len(expected), known=known, seen=seen, finished=True)
+    assert texts_of(found) == expected
+    assert texts_of(reject_known(cut("A"), 1)) == ["A"]
+
+
+def test_what_was_cut_is_not_seen():
+    assert texts_of(reject_known(cut(["A", "a"]), 1, seen=(seen := set()), finished=True)) == ["a"]
+    assert seen == {"a"}
+
+
+@pytest.mark.parametrize(
+    ("texts", "parts"),
+    [
+        (cycle("A"), ["last 2,000", "cut", "--length"]),
+        (chain("a", cycle("aB")), ["last 2,000", "1,000", "cut", "--length", "--temperature"]),
+        (chain("Aa", cycle("a")), ["last 2,000", "--temperature", "--match"]),
+    ],
+    ids=["cut", "mixed", "seen"],
+)
+def test_the_remedy_is_that_of_what_was_rejected(sentence, texts, parts):
+    with pytest.raises(GenerationError) as caught:
+        list(reject_known(cut(texts), 2, seen=set(), finished=True))
+    sentence(caught.value, *parts)
+    assert ("--length" in str(caught.value)) == ("--length" in parts)
+    assert ("--temperature" in str(caught.value)) == ("--temperature" in parts)
+
+
+def test_long_samples_that_do_not_end_are_given_up_sooner():
+    tokens = CUT_TOKENS // 10
+    with raises_naming(GenerationError, "0 of 1 samples", "last 11"):
+        list(reject_known(cut(cycle("A"), tokens), 1, finished=True))
+    kept = reject_known(cut(cycle("AAAAAAAAAAa"), tokens), 5, finished=True)
+    assert texts_of(kept) == ["a"] * 5
+
+
+@pytest.mark.parametrize("tokenizer", [CHARS, WORDS], ids=["characters", "words"])
+def test_some_sample_must_be_able_to_end(tokenizer):
+    check_finished(SampleConfig(), tokenizer, ends=False)
+    asked = SampleConfig(finished=True)
+    for config in (asked, asked.replace(until="document"), asked.replace(stop=("Q", "aQ"))):
+        check_finished(config, tokenizer, ends=True)
+        with raises_naming(UsageError, "documents end", "--until", "--stop", "--finished"):
+            check_finished(config, tokenizer, ends=False)
+    for ending in ({"until": "line"}, {"stop": ("Q", "a")}, {"match": "a*"}):
+        check_finished(asked.replace(**ending), tokenizer, ends=False)

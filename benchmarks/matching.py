@@ -1,0 +1,69 @@
+"""How well, and how fast, ``generate --match`` writes what a pattern asks for.
+
+python -m benchmarks.matching MODEL PATTERN...
+
+The measure is the mean log-probability of a character under the model, without constraints, and
+what it is beside that of free samples that happen to match, or, where fewer than ``COUNT`` in
+``FREE`` do, beside that of the best text that a beam search of 64 finds. Below 1 is better.
+"""
+
+import re
+import sys
+import time
+
+import numpy as np
+
+import charlstm
+from charlstm.config import SampleConfig
+
+COUNT, FREE, BATCH, BEAMS = 200, 40_000, 1_000, 64
+
+
+def rates_of(model, texts):
+    """Return the mean log-probability of a character in each text, its end left out."""
+    scores = model.score(*texts, per_token=True)
+    return [
+        sum(symbol.log_probability for symbol in score.symbols if symbol.text) / len(text)
+        for score, text in zip(scores, texts, strict=True)
+    ]
+
+
+def free_matches(model, pattern):
+    """Return ``COUNT`` free samples that match, or fewer, and how many were drawn."""
+    ends = model.checkpoint.config.provenance.ends
+    config = SampleConfig(until=None if ends else "line")
+    found, drawn = [], 0
+    while len(found) < COUNT and drawn < FREE:
+        found += [
+            sample.text
+            for sample in model.stream([""], config, count=BATCH, seed=drawn + 1)
+            if sample.finish_reason != "length" and re.fullmatch(pattern, sample.text)
+        ]
+        drawn += BATCH
+    return found[:COUNT], len(found) / drawn
+
+
+def main(path, *patterns):
+    model = charlstm.load(path)
+    for pattern in patterns:
+        begin = time.perf_counter()
+        texts = [sample.text for sample in model.generate(count=COUNT, seed=1, match=pattern)]
+        seconds = time.perf_counter() - begin
+        if not all(re.fullmatch(pattern, text) for text in texts):
+            raise SystemExit(f"not all samples match {pattern}")
+        rate = np.mean(rates_of(model, [text for text in texts if text]))
+        found, share = free_matches(model, pattern)
+        if len(found) == COUNT:
+            beside, other = f"{share:.1%} of free samples match", np.mean(rates_of(model, found))
+        else:
+            (best,) = model.most_likely("", SampleConfig(match=pattern), beams=BEAMS)
+            beside, (other,) = f"the best of {BEAMS} beams", rates_of(model, [best.text])
+        print(
+            f"{pattern:<28} {1000 * seconds / COUNT:6.1f} ms a sample  "
+            f"{rate:.3f} nats a character, {rate / other:.2f} times {other:.3f} ({beside}), "
+            f"{len(set(texts))} of {COUNT} differ"
+        )
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

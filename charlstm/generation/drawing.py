@@ -1,0 +1,72 @@
+"""Prompts to any number of samples of each: plain, or held to a pattern, or new.
+
+This module chooses among ``decoder``, ``matching`` and ``rejection``. It does not know files or the
+command line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterator, Sequence
+from functools import partial
+
+from charlstm.config import SampleConfig
+from charlstm.engine.inference import Engine
+from charlstm.generation.decoder import generate
+from charlstm.generation.rejection import check_finished, draw_new
+from charlstm.generation.samples import Sample, TextListener
+from charlstm.tokenizer.base import Tokenizer
+
+
+def draw_samples(
+    engine: Engine,
+    tokenizer: Tokenizer,
+    prompts: Sequence[str],
+    config: SampleConfig,
+    *,
+    count: int,
+    seed: int,
+    on_text: TextListener | None = None,
+    alternatives: int | None = None,
+    known: Container[str] | None = None,
+    unique: bool = False,
+    ends: bool = True,
+) -> Iterator[Sample]:
+    """Yield ``count`` samples of each prompt, in order, each as soon as it is finished.
+
+    Args:
+        engine: a trained model.
+        tokenizer: the tokenizer the model was trained with.
+        prompts: the texts to continue.
+        config: how to draw.
+        count: how many samples of each prompt.
+        seed: determines the samples.
+        on_text: as for ``decoder.generate``.
+        alternatives: as for ``decoder.generate``.
+        known: texts to reject.
+        unique: whether to reject repeated texts, prompts included.
+        ends: whether the model has learned to end documents.
+
+    Raises:
+        UsageError: if no text satisfies the configuration.
+        GenerationError: if too few samples are new or finished.
+    """
+    check_finished(config, tokenizer, ends=ends)
+    drawn = generate
+    if config.match is not None:
+        from charlstm.generation.matching import generate_matching
+
+        drawn = generate_matching
+    draw = partial(
+        drawn,
+        engine,
+        tokenizer,
+        config=config,
+        seed=seed,
+        on_text=on_text,
+        alternatives=alternatives,
+        ends=ends,
+    )
+    if known is None and not unique and not config.finished:
+        return draw(prompt for prompt in prompts for _ in range(count))
+    rejected = () if known is None else known
+    return draw_new(draw, prompts, count, known=rejected, unique=unique, config=config)

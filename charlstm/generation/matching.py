@@ -1,0 +1,213 @@
+"""Prompts to samples that match a pattern.
+
+Each sample is drawn freely first, up to ``FREE_DRAWS`` times, as without a pattern; the first that
+is a match is taken. If none is, it is searched for among many texts (see ``particles``), or by beam
+search where nothing is random. So the more often the model writes matches by itself, the more
+exactly samples are what it writes. A sample follows from the seed and its index alone.
+
+This module does not know files or the command line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from functools import cached_property
+from itertools import islice
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+
+from charlstm.config import SampleConfig
+from charlstm.engine.inference import MAX_ROWS, Engine
+from charlstm.generation.batch import PrefilledPrompt
+from charlstm.generation.beam import beam_search
+from charlstm.generation.decoder import BatchDecoder, excluded_ids, remembered_ids
+from charlstm.generation.match_guide import MatchGuide, MatchProgress
+from charlstm.generation.match_reader import MatchReader
+from charlstm.generation.particles import PARTICLES, FoundMatch, ParticleSearch
+from charlstm.generation.samples import Sample, SampledToken, TextListener
+from charlstm.metrics import log_normalizers
+from charlstm.tokenizer.base import Tokenizer
+
+FREE_DRAWS = 20  # of each sample
+_WAVES = (1, 4, 15)  # how many are drawn together
+# A sample's draws are numbered so that the first is that of the same sample without a pattern.
+_DRAW = 2**64
+
+
+def generate_matching(
+    engine: Engine,
+    tokenizer: Tokenizer,
+    prompts: Iterable[str],
+    config: SampleConfig,
+    *,
+    seed: int,
+    first: int = 0,
+    on_text: TextListener | None = None,
+    alternatives: int | None = None,
+    at_once: int | None = None,
+    ends: bool = True,
+) -> Iterator[Sample]:
+    """Continue each prompt once, so that the whole text matches ``config.match``.
+
+    The arguments, what is yielded and the errors are those of ``decoder.generate``, but ``on_text``
+    is called with whole texts.
+    """
+    matcher = _Matcher(engine, tokenizer, config, seed, alternatives, ends)
+    numbered = enumerate(prompts, first)
+    rows = MAX_ROWS if at_once is None else min(at_once, MAX_ROWS)
+    while chunk := dict(islice(numbered, rows)):
+        for sample in matcher.run(chunk):
+            if on_text and sample.text:
+                on_text(sample.index, sample.text)
+            yield sample
+
+
+class _Start(NamedTuple):
+    """A prompt that has been read, and how far it comes on the way to a match."""
+
+    prompt: PrefilledPrompt
+    progress: MatchProgress
+
+
+class _Matcher:
+    def __init__(
+        self,
+        engine: Engine,
+        tokenizer: Tokenizer,
+        config: SampleConfig,
+        seed: int,
+        alternatives: int | None,
+        ends: bool,
+    ) -> None:
+        assert config.match is not None
+        config = config.for_level(tokenizer.level)
+        self._engine = engine
+        self._tokenizer = tokenizer
+        self._config = config
+        self._seed = seed
+        self._alternatives = alternatives
+        self._ends = ends
+        self._guide = MatchGuide(
+            engine, tokenizer, config, temperature=config.temperature or 1.0, ends=ends
+        )
+        self._starts: dict[str, _Start] = {}
+        self._free = BatchDecoder(
+            engine,
+            tokenizer,
+            config.replace(match=None),
+            seed,
+            alternatives=alternatives,
+            ends=ends,
+            reader_of=self._reader,
+        )
+
+    def run(self, prompts: dict[int, str]) -> Iterator[Sample]:
+        """Yield a sample for each index and prompt, in their order."""
+        self._read(prompts.values())
+        found: dict[int, Sample] = {}
+        waiting = iter(prompts)
+        due = next(waiting, None)
+        for sample in self._samples(prompts):
+            found[sample.index] = sample
+            while due in found:
+                yield found.pop(due)
+                due = next(waiting, None)
+
+    def _samples(self, prompts: dict[int, str]) -> Iterator[Sample]:
+        """Yield the samples as they are found."""
+        left, drawn = dict(prompts), 0
+        for more in _WAVES if self._config.temperature else (1,):
+            draws = range(drawn, drawn + more)
+            matches = self._draw_freely(left, draws)
+            yield from matches.values()
+            left = {index: prompt for index, prompt in left.items() if index not in matches}
+            drawn += more
+        if not left:
+            return
+        if self._config.temperature:
+            starts = [(index, *self._starts[prompt]) for index, prompt in left.items()]
+            for match in self._search.run(starts):
+                yield self._sample(match, prompts[match.index])
+        else:
+            yield from self._likeliest(left)
+
+    def _read(self, prompts: Iterable[str]) -> None:
+        """Read prompts, and check that a match may begin with each."""
+        needed = dict.fromkeys(prompts)
+        self._starts = {p: start for p, start in self._starts.items() if p in needed}
+        read = self._free.read([prompt for prompt in needed if prompt not in self._starts])
+        for prompt, start in read.items():
+            before = prompt.removesuffix(start.forced_prefix)
+            self._starts[prompt] = _Start(start, self._guide.start(before, start.forced_prefix))
+
+    def _reader(self, start: PrefilledPrompt) -> MatchReader:
+        progress = self._starts[start.prompt].progress
+        return MatchReader(
+            self._guide.pattern,
+            self._guide.words,
+            progress.constraints.pattern_state,
+            in_word=progress.in_word,
+            length=self._config.length,
+        )
+
+    def _draw_freely(self, prompts: dict[int, str], draws: range) -> dict[int, Sample]:
+        """Return the first match among some draws of each sample, by index."""
+        numbered = (
+            (index + draw * _DRAW, self._starts[prompt].prompt)
+            for index, prompt in prompts.items()
+            for draw in draws
+        )
+        firsts: dict[int, tuple[int, Sample]] = {}
+        for number, sample in self._free.decode(numbered, MAX_ROWS):
+            draw, index = divmod(number, _DRAW)
+            if sample and (index not in firsts or draw < firsts[index][0]):
+                firsts[index] = draw, msgspec.structs.replace(sample, index=index)
+        return {index: sample for index, (_, sample) in firsts.items()}
+
+    @cached_property
+    def _search(self) -> ParticleSearch:
+        never = excluded_ids(self._tokenizer, ends=self._ends).tolist()
+        remembered = remembered_ids(self._tokenizer)
+        return ParticleSearch(
+            self._engine, self._guide, self._config, never, remembered, self._seed
+        )
+
+    def _likeliest(self, prompts: dict[int, str]) -> Iterator[Sample]:
+        """Yield the best match that a beam search finds, once for all samples of a prompt."""
+        known: dict[str, Sample] = {}
+        for index, prompt in prompts.items():
+            if prompt not in known:
+                (known[prompt],) = beam_search(
+                    self._engine,
+                    self._tokenizer,
+                    prompt,
+                    self._config,
+                    beams=PARTICLES,
+                    ends=self._ends,
+                )
+            yield msgspec.structs.replace(known[prompt], index=index, seed=self._seed)
+
+    def _sample(self, match: FoundMatch, prompt: str) -> Sample:
+        start = self._starts[prompt].prompt
+        return Sample(
+            index=match.index,
+            prompt=prompt,
+            text=self._tokenizer.decode(match.ids)[len(start.forced_prefix) :],
+            tokens=len(match.ids),
+            seed=self._seed,
+            finish_reason="length" if match.is_cut else "end",
+            mean_log_probability=match.log_probability / max(1, len(match.ids)),
+            symbols=None if self._alternatives is None else self._symbols(match, start),
+        )
+
+    def _symbols(self, match: FoundMatch, start: PrefilledPrompt) -> tuple[SampledToken, ...]:
+        """Read a match once more, to see what else was likely."""
+        logits, state = start.logits[np.newaxis], start.state[:, np.newaxis]
+        symbols = []
+        for token_id in match.ids:
+            value = float(logits[0, token_id]) - float(log_normalizers(logits)[0])
+            symbols.append(self._free.drawn(token_id, value, logits[0]))
+            logits, state = self._engine.step(np.array([token_id]), state)
+        return tuple(symbols)

@@ -1,0 +1,55 @@
+"""What generation returns: a sample, its tokens, and why it ends.
+
+This module knows no more than the text of a token.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal, TypeAlias
+
+import msgspec
+
+from charlstm.generation.stopping import EndReason
+from charlstm.tokenizer.tokens import ScoredToken
+
+FinishReason: TypeAlias = EndReason | Literal["length", "end"]
+TextListener: TypeAlias = Callable[[int, str], None]
+
+
+class SampledToken(ScoredToken, frozen=True, omit_defaults=True):
+    """A token that was drawn, and the likeliest tokens at its position."""
+
+    alternatives: tuple[ScoredToken, ...] = ()
+
+
+class Sample(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One generated text.
+
+    Attributes:
+        index: its number among the samples asked for, from 0.
+        prompt: the prompt as given.
+        text: what follows the prompt, without the stop text.
+        tokens: how many tokens were drawn, with those of a stop text or the end of the document;
+            up to 16 more than the length, if it is reached within a visible character.
+        seed: the seed it was drawn with; ``None`` for beam search.
+        finish_reason: ``"length"``, ``"end"`` (of the document or of a match), ``"stop"`` (a stop
+            text) or ``"until"`` (the end of a line, sentence or paragraph).
+        mean_log_probability: nats per token, under the model's own distribution, before penalties,
+            filters and temperature.
+        symbols: the tokens that were drawn, if asked for.
+    """
+
+    index: int
+    prompt: str
+    text: str
+    tokens: int
+    seed: int | None
+    finish_reason: FinishReason
+    mean_log_probability: float
+    symbols: tuple[SampledToken, ...] | None = None
+
+
+def with_prompt(sample: Sample, prompt: str) -> Sample:
+    """Return a sample with its prompt as it was given."""
+    return sample if sample.prompt == prompt else msgspec.structs.replace(sample, prompt=prompt)

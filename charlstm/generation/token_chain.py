@@ -1,0 +1,139 @@
+"""A model to a Markov chain over its tokens, a cheap stand-in for looking ahead.
+
+The model writes for a while, and what it holds likely after each token is averaged. A state of the
+chain (a context) is the last token, one of the likeliest; all others share a context, and so do all
+tokens of the word level, except in a spelled word. This module does not know patterns.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from charlstm.arrays import Doubles, Floats, Ids
+from charlstm.engine.inference import Engine
+from charlstm.metrics import log_softmax
+from charlstm.tokenizer.base import (
+    BEGIN_SPELLING,
+    END_OF_DOCUMENT,
+    END_SPELLING,
+    UNKNOWN,
+    Tokenizer,
+)
+
+MOST_CONTEXTS = 256  # of one kind
+_ROWS, _STEPS = 64, 128  # texts that are written, and tokens of each
+_RANKING_STEPS = 16  # after which the likeliest tokens of a large vocabulary are known
+_NUMBERS = 2**24  # probabilities that are averaged, at most
+_SEED = 0
+_PRIOR = 1.0  # tokens by whose weight a context leans to what is likely in all
+
+
+@dataclass(frozen=True, eq=False)
+class TokenChain:
+    """Probabilities of the next token in each of K contexts.
+
+    Attributes:
+        probabilities: float64 [K, V].
+        after: the context after each token outside spelled words, int64 [V].
+        after_spelled: the same within a spelled word; equal to ``after`` at character level.
+        spelling: the first context within a spelled word, K if there is none.
+    """
+
+    probabilities: Doubles
+    after: Ids
+    after_spelled: Ids
+    spelling: int
+
+
+@lru_cache(maxsize=2)
+def token_chain(
+    engine: Engine, tokenizer: Tokenizer, temperature: float, *, ends: bool
+) -> TokenChain:
+    """Return the chain of a model, which is the same each time.
+
+    Args:
+        engine: the model.
+        tokenizer: its tokenizer.
+        temperature: by which the logits are divided, above 0.
+        ends: whether documents end.
+    """
+    return _Estimate(engine, tokenizer, temperature, ends).run()
+
+
+class _Estimate:
+    def __init__(
+        self, engine: Engine, tokenizer: Tokenizer, temperature: float, ends: bool
+    ) -> None:
+        self._engine = engine
+        self._factor = np.float32(1 / temperature)
+        self._never = [UNKNOWN] if ends else [UNKNOWN, END_OF_DOCUMENT]
+        self._vocabulary = np.arange(tokenizer.vocab_size)
+        self._spells = tokenizer.spells
+        self._letters = tokenizer.character_ids.astype(np.int64)
+        self._rng = np.random.default_rng(_SEED)
+        fitting = _NUMBERS // (_ROWS * tokenizer.vocab_size)
+        self._steps = max(2 * _RANKING_STEPS, min(_STEPS, fitting))
+        # Half of the texts are spelled from beginning to end, for spelled words are rare.
+        self._spellers = np.arange(_ROWS) >= (_ROWS // 2 if self._spells else _ROWS)
+
+    def run(self) -> TokenChain:
+        after, after_spelled, contexts, spelling = self._contexts()
+        ids, state = self._begin()
+        context = after[ids]
+        sums = np.zeros((contexts, len(after)))
+        counts = np.zeros(contexts)
+        overall = np.zeros(len(after))
+        for _ in range(self._steps):
+            probabilities, ids, state = self._write(ids, state)
+            np.add.at(sums, context, probabilities)
+            np.add.at(counts, context, 1)
+            overall += probabilities[~self._spellers].sum(axis=0)
+            context = np.where(context >= spelling, after_spelled[ids], after[ids])
+        prior = np.tile(overall / overall.sum(), (contexts, 1))
+        if self._spells:
+            spelled = sums[spelling:].sum(axis=0) + 1e-9
+            prior[spelling:] = spelled / spelled.sum()
+        smoothed = (sums + _PRIOR * prior) / (counts + _PRIOR)[:, np.newaxis]
+        return TokenChain(smoothed, after, after_spelled, spelling)
+
+    def _contexts(self) -> tuple[Ids, Ids, int, int]:
+        """Return the context after each token, the same in words, and two numbers of contexts."""
+        size = len(self._vocabulary)
+        if self._spells:
+            after = np.zeros(size, np.int64)
+            after[BEGIN_SPELLING] = 1
+            letters = self._letters[: MOST_CONTEXTS - 2]
+            after_spelled = np.ones(size, np.int64)
+            after_spelled[letters] = np.arange(2, 2 + len(letters))
+            after_spelled[END_SPELLING] = 0
+            return after, after_spelled, 2 + len(letters), 1
+        if size <= MOST_CONTEXTS:
+            return self._vocabulary, self._vocabulary, size, size
+        ids, state = self._begin()
+        seen = np.zeros(size)
+        for _ in range(_RANKING_STEPS):
+            probabilities, ids, state = self._write(ids, state)
+            seen += probabilities.sum(axis=0)
+        after = np.zeros(size, np.int64)
+        after[np.argsort(-seen, kind="stable")[: MOST_CONTEXTS - 1]] = np.arange(1, MOST_CONTEXTS)
+        return after, after, MOST_CONTEXTS, MOST_CONTEXTS
+
+    def _begin(self) -> tuple[Ids, Floats]:
+        return np.full(_ROWS, END_OF_DOCUMENT), self._engine.initial_state(_ROWS)
+
+    def _write(self, ids: Ids, state: Floats) -> tuple[Doubles, Ids, Floats]:
+        """Read a token of each text; return what is likely next and a token drawn from it."""
+        state[:, ids == END_OF_DOCUMENT] = 0  # a text of its own begins
+        logits, state = self._engine.step(ids, state)
+        logits[:, self._never] = -np.inf
+        probabilities = np.exp(log_softmax(logits * self._factor))
+        cumulative = probabilities.cumsum(axis=1)
+        goal = self._rng.random((_ROWS, 1)) * cumulative[:, -1:]
+        drawn = (cumulative > goal).argmax(axis=1)
+        if self._spells:
+            begins = self._spellers & ((ids == END_OF_DOCUMENT) | (ids == END_SPELLING))
+            drawn[begins] = BEGIN_SPELLING
+        return probabilities, drawn, state

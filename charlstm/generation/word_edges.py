@@ -1,0 +1,44 @@
+"""Where tokens begin and end within words: with a letter, a mark or a digit."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from charlstm.arrays import Mask
+from charlstm.tokenizer.base import Tokenizer
+from charlstm.tokenizer.segmentation import Kind, kind_of
+
+_IN_WORDS = (Kind.LETTER, Kind.MARK, Kind.DIGIT)
+
+
+class WordEdges:
+    """The edges of the tokens of one tokenizer.
+
+    Attributes:
+        begins: whether a token begins with what words consist of, bool [V].
+        ends: whether it ends with that, bool [V].
+        has_text: whether it has any text.
+    """
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        pieces = tokenizer.pieces
+        known = {
+            character: kind_of(character) in _IN_WORDS
+            for character in {edge for piece in pieces if piece for edge in (piece[0], piece[-1])}
+        }
+        self.begins: Mask = np.array([known.get(piece[:1], False) for piece in pieces])
+        self.ends: Mask = np.array([known.get(piece[-1:], False) for piece in pieces])
+        self.has_text = [bool(piece) for piece in pieces]
+
+    def ends_within(self, text: str) -> bool:
+        """Return whether a text ends within a word."""
+        return bool(text) and kind_of(text[-1]) in _IN_WORDS
+
+    def is_within_after(self, in_word: bool, token_id: int) -> bool:
+        """Return whether a text ends within a word after one more token.
+
+        Args:
+            in_word: whether it did before.
+            token_id: the token; without text, it changes nothing.
+        """
+        return bool(self.ends[token_id]) if self.has_text[token_id] else in_word
