@@ -208,13 +208,15 @@ class LanguageModel:
     ) -> list[Prediction]:
         """Return what is likely to come next, the likeliest first.
 
-        The last word of the prompt may be half typed. Then the predictions are its completions and,
-        in case it is complete, the words that follow it. After white space comes a new word.
+        The last word of the prompt may be half typed, complete or both. ``kind`` says of each
+        prediction whether it completes that word or follows it. Where each kind has 2 % of the
+        probability or more, there are two groups, the one with the likeliest word first; otherwise
+        all are one list. The list is empty where hardly any word ends, as in DNA.
 
         Args:
             prompt: any text, of which the last 8,192 tokens or a few more are read; an empty one
                 starts a document.
-            top: how many predictions to return; there may be fewer.
+            top: how many predictions to return, of each group; there may be fewer.
             words: how many words a prediction has; punctuation counts as a word.
             words_only: leave out punctuation and the end of the document.
             symbols: predict single tokens instead of words: characters, or tokens of word level.
@@ -380,7 +382,7 @@ class LanguageModel:
     def _grammar(self) -> Grammar:
         from charlstm.prediction.predictor import grammar_of
 
-        return grammar_of(self.tokenizer)
+        return grammar_of(self.tokenizer, ends=self.checkpoint.config.provenance.ends)
 
 
 def load(

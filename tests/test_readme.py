@@ -102,8 +102,10 @@ def check_text(command, shown, done):
 def check_predictions(command, shown, done):
     count = int(found[1]) if (found := re.search(r"-k (\d+)", command)) else 5
     for lines in (shown, done.stdout.splitlines()):
-        assert 0 < len(lines) <= count
-        assert all(re.fullmatch(r"\d\.\d{4}\t.+", line) for line in lines)
+        groups = {line.split("\t")[2] for line in lines if line.count("\t") == 2} or {""}
+        assert 0 < len(lines) <= count * len(groups)
+        assert groups in ({""}, {"completes", "follows"})
+        assert all(re.fullmatch(r"(\d\.\d{4}|\de-\d\d)\t.+", line) for line in lines)
 
 
 def test_there_is_a_session():

@@ -54,7 +54,7 @@ output = OptionGroup("Output")
     "--top",
     most=1000,
     default=5,
-    help="Predict so many at most; there may be fewer.",
+    help="Predict so many at most; of two groups, so many of each.",
 )
 @what.count(
     "--words",
@@ -65,15 +65,15 @@ output = OptionGroup("Output")
 @what.flag("--words-only", help="Leave out punctuation and the end of the document.")
 @what.flag("--symbols", help="Predict characters (or tokens of a word model) instead.")
 @output.json("One JSON object; of lines there always is one.")
-@output.quiet("Do not warn of characters the model never saw.")
+@output.quiet("Do not warn of unknown characters, or that no word ends.")
 @output.engine
 def command(checkpoint: Path, prompt: str | None, **options: Any) -> None:
     """Predict with CHECKPOINT what comes after PROMPT: words, each with its probability.
 
-    The last word of PROMPT may be half typed; its completions and, as far as it is complete, the
-    words after it are one list. A space at the end says that it is complete. An empty PROMPT begins
-    a document. Without PROMPT, or with -, each line of standard input is a prompt, answered at
-    once by a line of JSON.
+    The last word of PROMPT may be half typed. Where it may also be complete, there are two groups:
+    words that complete it and words that follow it, the group with the likeliest word first. A
+    space at the end says that the word is complete. An empty PROMPT begins a document. Without
+    PROMPT, or with -, each line of standard input is a prompt, answered at once by a line of JSON.
     """
     if options["symbols"] and (options["words"] > 1 or options["words_only"]):
         raise UsageError("--symbols predicts no words: leave --words and --words-only out")
@@ -95,8 +95,7 @@ def command(checkpoint: Path, prompt: str | None, **options: Any) -> None:
     elif options["as_json"]:
         write_json(answers.to_json(prompt))
     else:
-        found = answers.to(prompt)
-        write_text("".join(f"{one.probability:.4f}\t{_shown(one)}\n" for one in found))
+        write_text("".join(_rows(answers.to(prompt))))
 
 
 class _Answers:
@@ -115,27 +114,36 @@ class _Answers:
         self._options = options
         self._hint = f"; did you mean {hint}?" if hint else ""
         self._warned: set[str] = set()
+        self._pointed = False  # to --symbols
         self._noted = False
 
-    def to(self, prompt: str) -> list[Prediction]:
-        """Return the predictions for a prompt."""
+    def to(self, prompt: str) -> list[list[Prediction]]:
+        """Return the predictions for a prompt, in groups."""
         if not self._options["quiet"]:
             self._warn(prompt)
-            from charlstm.prediction.predictor import PROMPT_STEP
+            from charlstm.prediction.prompt_cache import PROMPT_STEP
 
             self._noted = self._noted or note_long(self._model, [prompt], step=PROMPT_STEP)
         top = self._options["top"]
         if self._options["symbols"]:
-            return self._predictor.predict_tokens(prompt, top)
+            return [self._predictor.predict_tokens(prompt, top)]
         words, words_only = self._options["words"], self._options["words_only"]
-        return self._predictor.predict(prompt, top, words=words, words_only=words_only)
+        found = self._predictor.groups(prompt, top, words=words, words_only=words_only)
+        if not (found or self._pointed or self._options["quiet"]):
+            note(
+                "Note: the model hardly ever ends a word here: use --symbols to predict characters"
+            )
+            self._pointed = True
+        return found
 
     def to_json(self, prompt: str) -> dict[str, Any]:
         """Return the predictions as an object to print."""
         predictions = [
             {"text": one.text, "probability": one.probability, "append": one.append}
+            | ({"kind": one.kind} if one.kind else {})
             | _special_of(one)
-            for one in self.to(prompt)
+            for group in self.to(prompt)
+            for one in group
         ]
         return {"prompt": prompt, "predictions": predictions}
 
@@ -163,6 +171,19 @@ def _lines(rules: int) -> Iterator[str]:
             yield line
         else:
             yield from lines_of(line, rules=rules)
+
+
+def _rows(groups: list[list[Prediction]]) -> Iterator[str]:
+    """Yield a row for each prediction; of two groups, with the name of its group."""
+    for group in groups:
+        for one in group:
+            kind = f"\t{one.kind}" if len(groups) > 1 else ""
+            yield f"{_share(one.probability)}\t{_shown(one)}{kind}\n"
+
+
+def _share(probability: float) -> str:
+    """Return a probability with four decimals, or with one digit if these were zeros."""
+    return f"{probability:.4f}" if probability >= 0.00005 else f"{probability:.0e}"
 
 
 def _special_of(one: Prediction) -> dict[str, Any]:

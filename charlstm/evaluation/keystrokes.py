@@ -21,7 +21,7 @@ from charlstm.arrays import AnyIds
 from charlstm.engine.inference import MAX_ROWS, Engine
 from charlstm.prediction.best_first_search import BestFirstSearch, Target
 from charlstm.prediction.grammar import Context
-from charlstm.prediction.predictor import Predictor
+from charlstm.prediction.predictor import Predictor, grammar_of
 from charlstm.tokenizer.base import Tokenizer
 from charlstm.tokenizer.segmentation import Kind, kind_of
 
@@ -158,7 +158,9 @@ class Keyboard:
     def __init__(self, engine: Engine, tokenizer: Tokenizer) -> None:
         self._engine = engine
         self._tokenizer = tokenizer
-        self._predictor = Predictor(engine, tokenizer)
+        # A word is asked for as a token, which in scripts without spaces may be a part of a visible
+        # character.
+        self._predictor = Predictor(engine, tokenizer, grammar_of(tokenizer, clusters=False))
         self._writable = frozenset(
             map(tokenizer.pieces.__getitem__, tokenizer.character_ids.tolist())
         )

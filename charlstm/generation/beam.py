@@ -22,6 +22,7 @@ from charlstm.generation.decoder import excluded_ids, split_prompt
 from charlstm.generation.filters import likeliest
 from charlstm.generation.match_guide import MatchGuide, MatchProgress
 from charlstm.generation.samples import FinishReason, Sample
+from charlstm.generation.spelled_prefix import spelled_prefixes
 from charlstm.generation.stopping import Endings, PendingText
 from charlstm.generation.visible import MOST_EXTRA, LastCharacter
 from charlstm.metrics import log_normalizers
@@ -145,7 +146,10 @@ class _Search:
         ids, forced_prefix = split_prompt(self._tokenizer, prompt)
         logits, state = self._engine.read([read_tokens(ids, spells=self._tokenizer.spells)])
         before = prompt.removesuffix(forced_prefix)
-        constraints = self._constraints.start(before, forced_prefix)
+        (spelled,) = spelled_prefixes(
+            self._engine, self._tokenizer, [forced_prefix], state, self._never.tolist()
+        )
+        constraints = self._constraints.start(before, forced_prefix, spelled)
         in_word = self._guide is not None and self._guide.words.ends_within(before)
         beams = [_Beam(0.0, 0.0, 0, "", self._endings.start(prompt), constraints, in_word)]
         found: dict[str, _Beam] = {}
@@ -198,6 +202,8 @@ class _Search:
             if beam.tokens < self._config.min_length:
                 scores[row, END_OF_DOCUMENT] = -np.inf
             if beam.constraints is not None:
+                if beam.constraints.spelling and beam.constraints.forced_prefix:
+                    scores[row] = beam.score  # which has the probability of these letters
                 scores[row] += self._constraints.adjustment(beam.constraints, beam.tokens)
         stuck = np.isneginf(scores.max(axis=1))
         scores[stuck, END_OF_DOCUMENT] = end[stuck]  # no other token may follow

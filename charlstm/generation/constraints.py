@@ -43,12 +43,14 @@ class ConstraintState(NamedTuple):
         spelling: whether a word is being spelled: ``BETWEEN`` words, ``BEGUN`` or ``INSIDE`` one.
         pattern_state: the state of the pattern; 0 without one.
         tail: the end of the text that may be the beginning of a banned or biased text.
+        spelled: the log-probability of the forced prefix, once its spelling has begun.
     """
 
     forced_prefix: str
     spelling: int
     pattern_state: int
     tail: str
+    spelled: float = 0.0
 
 
 class Constraints:
@@ -74,12 +76,15 @@ class Constraints:
         self._may_be_stuck = bool(last) and letters <= last
         self._steps: dict[ConstraintState, float] = {}
 
-    def start(self, prompt: str, forced_prefix: str) -> ConstraintState | None:
+    def start(
+        self, prompt: str, forced_prefix: str, spelled: float = 0.0
+    ) -> ConstraintState | None:
         """Return the state after a prompt, or ``None`` if the text has no constraints.
 
         Args:
             prompt: what has been read.
             forced_prefix: what must follow.
+            spelled: its log-probability, for draws from its tokens in proportion to theirs.
 
         Raises:
             UsageError: if no match of the pattern begins with both, or is short enough; or if no
@@ -88,7 +93,7 @@ class Constraints:
         if self._pattern is None and not self._biases and not forced_prefix:
             return None
         pattern_state = self._pattern.read(prompt) if self._pattern else 0
-        state = ConstraintState(forced_prefix, BETWEEN, pattern_state, self._tail(prompt))
+        state = ConstraintState(forced_prefix, BETWEEN, pattern_state, self._tail(prompt), spelled)
         if self._pattern:
             self._check(self._pattern, state, prompt + forced_prefix)
         if self._may_be_stuck and self._min_length:
@@ -185,7 +190,7 @@ class Constraints:
         ]
         added = np.where(leads, np.float32(0), _NEVER)
         if not state.spelling and self._spells:
-            added[BEGIN_SPELLING] = 0
+            added[BEGIN_SPELLING] = state.spelled
         return added
 
     def _bias(self, state: ConstraintState) -> Floats:

@@ -29,6 +29,7 @@ from charlstm.generation.filters import likeliest, next_limits, sample
 from charlstm.generation.match_reader import MatchReader, Verdict
 from charlstm.generation.penalties import EMPTY, window_needed
 from charlstm.generation.samples import FinishReason, Sample, SampledToken, TextListener
+from charlstm.generation.spelled_prefix import spelled_prefixes
 from charlstm.generation.stopping import Endings, EndReason
 from charlstm.generation.visible import LastCharacter
 from charlstm.metrics import log_normalizers
@@ -263,10 +264,13 @@ class BatchDecoder:
         split = [split_prompt(self._tokenizer, prompt) for prompt in prompts]
         spells = self._tokenizer.spells
         logits, state = self._engine.read([read_tokens(ids, spells=spells) for ids, _ in split])
+        words = [forced_prefix for _, forced_prefix in split]
+        spelled = spelled_prefixes(self._engine, self._tokenizer, words, state, self._never)
         starts = {}
         for row, (prompt, (ids, forced_prefix)) in enumerate(zip(prompts, split, strict=True)):
             window = self._remembered[ids[1:][-self._window :]] if self._window else ids[:0]
-            constraints = self._constraints.start(prompt.removesuffix(forced_prefix), forced_prefix)
+            before = prompt.removesuffix(forced_prefix)
+            constraints = self._constraints.start(before, forced_prefix, spelled[row])
             starts[prompt] = PrefilledPrompt(
                 prompt, logits[row], state[:, row], window, forced_prefix, constraints
             )

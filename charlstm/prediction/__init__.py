@@ -1,7 +1,9 @@
 """Predicts the next words: a prompt goes in, words with their probabilities come out.
 
     predictor           a prompt to a list of predictions; completions of a half-typed word
+    prompt_cache        the states after recent prompts
     best_first_search   the search over paths of tokens
+    clusters            which tokens belong to the same visible character
     grammar             how tokens make up words: the interface
     character_grammar   its implementation for character models
     word_grammar        its implementation for word models

@@ -8,7 +8,7 @@ know a model or how tokens make up text.
 from __future__ import annotations
 
 import heapq
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 
 from charlstm.arrays import Floats
@@ -19,6 +19,8 @@ SHARED = 4.0
 # The search stops when no path is as likely as this share of the last candidate asked for. With 1
 # it would find the right candidates, but miss less likely paths that add to their probabilities.
 _SLACK = 0.7
+# Less of the whole probability than this is next to nothing: no group of predictions is worth it.
+LEAST_SHARE = 0.02
 _LEAST = 1e-4  # paths less likely than this / the number of candidates asked for are dropped
 
 
@@ -84,21 +86,28 @@ class BestFirstSearch:
         target: what it looks for.
         words_only: whether only words and numbers count.
         least: paths less likely than this are dropped; ``None`` takes a default.
+        share: of the whole probability, what belongs to the target; the default depends on it.
+        before: the visible character before the candidates; empty if none can be continued.
         bar: paths of a lower priority are not worth pushing.
+        ended: the probability of all paths found that end in a word, a number or punctuation,
+            whether it is a candidate or not.
     """
 
     count: int
     target: Target = Target.ALL
     words_only: bool = False
     least: float | None = None
+    share: float = 1.0
+    before: str = field(init=False, default="")
     bar: float = field(init=False)
+    ended: float = field(init=False, default=0.0)
     _frontier: list[tuple[float, int, Node]] = field(init=False, default_factory=list)
     _found: dict[tuple[bool, str], Candidate] = field(init=False, default_factory=dict)
     _pushed: int = field(init=False, default=0)
     _least: float = field(init=False)
 
     def __post_init__(self) -> None:
-        self._least = _LEAST / self.count if self.least is None else self.least
+        self._least = _LEAST * self.share / self.count if self.least is None else self.least
         self.bar = self._least
 
     def push(self, node: Node, priority: float) -> None:
@@ -137,6 +146,10 @@ class BestFirstSearch:
         while self._frontier and len(taken) < width and -self._frontier[0][0] > self.bar:
             taken.append(heapq.heappop(self._frontier)[2])
         return taken
+
+    def lower(self, factor: float) -> BestFirstSearch:
+        """Return the search to begin anew, with less likely paths."""
+        return replace(self, least=factor * self._least)
 
     def best(self) -> list[Candidate]:
         """Return the likeliest candidates, best first; equally likely ones by their text."""

@@ -14,8 +14,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from charlstm.arrays import Doubles, Floats, Ids
-from charlstm.prediction.best_first_search import SHARED, BestFirstSearch, Node, Target
+from charlstm.arrays import Doubles, Floats, Ids, Mask
+from charlstm.prediction.best_first_search import (
+    LEAST_SHARE,
+    SHARED,
+    BestFirstSearch,
+    Node,
+    Target,
+)
 from charlstm.prediction.grammar import Context, Grammar, Step, probabilities
 from charlstm.tokenizer.base import END_OF_DOCUMENT, Tokenizer
 from charlstm.tokenizer.segmentation import Kind, kind_of, partial_word, tokens_of
@@ -141,6 +147,8 @@ class _Rules:
         weights: [target, tail, kind], the priority of the path as a multiple of its probability; 0
             if it is not followed.
         ends: [target, tail, kind], 1 if the word ends.
+        completes: [tail, kind], 1 if the word now continues the one that was typed.
+        may_complete: [tail, kind], whether that depends on the character after it.
     """
 
     def __init__(self) -> None:
@@ -157,6 +165,14 @@ class _Rules:
         self.is_certain = [
             not tail.typed and not spare for tail, spare in zip(tails, self.spare, strict=True)
         ]
+        # Two more: a visible character is written, or is the end of the prompt and may go on.
+        within = _Change(tails[0], False, False, ends=True, closes=False, is_open=False)
+        self.changes += [[(within, 0)] * len(_ALL_KINDS), self.changes[0]]
+        self.within, self.after_cluster = len(tails), len(tails) + 1
+        changes = [[change for change, _ in row] for row in self.changes]
+        tails += [_Tail(written="中"), tails[0]]
+        self.spare += [0, 0]
+        self.is_certain += [True, True]
         lasts = [(tail.typed + tail.written)[-1:] for tail in tails]
         self.is_run = [
             last != "" and row[_SAME] != row[kind_of(last)]
@@ -170,6 +186,10 @@ class _Rules:
                 weight = SHARED if change.is_open else 1.0
                 self.weights[target, number, kind] = 0.0 if change.ends else weight
                 self.ends[target, number, kind] = change.ends
+        self.weights[Target.COMPLETIONS, self.after_cluster] = 0.0
+        self.ends[Target.COMPLETIONS, self.after_cluster] = 0.0
+        self.completes = np.array([[float(c.completes) for c in row] for row in changes])
+        self.may_complete = np.array([[c.may_complete for c in row] for row in changes])
 
     def number_of(self, typed: str) -> int:
         """Return the number of the tail after what was typed."""
@@ -184,11 +204,9 @@ def _rules() -> _Rules:
 class Characters(Grammar):
     """Each token is a character."""
 
-    def __init__(self, tokenizer: Tokenizer) -> None:
-        super().__init__(tokenizer)
-        self._columns = np.delete(
-            np.arange(tokenizer.vocab_size), tokenizer.never_generated.astype(np.int64)
-        )
+    def __init__(self, tokenizer: Tokenizer, *, ends: bool = True, clusters: bool = True) -> None:
+        super().__init__(tokenizer, ends=ends, clusters=clusters)
+        self._columns = np.delete(np.arange(tokenizer.vocab_size), self._never)
         self._token_ids: list[int] = self._columns.tolist()
         self._kinds: list[int] = [
             int(kind_of(self._pieces[token_id])) if token_id != END_OF_DOCUMENT else _END
@@ -197,20 +215,61 @@ class Characters(Grammar):
         self._column = {token_id: column for column, token_id in enumerate(self._token_ids)}
 
     @cached_property
+    def _marks(self) -> Ids:
+        """The columns of characters that only continue others."""
+        within = self._clusters.begins_within if self._clusters else str
+        return np.array([c for c, i in enumerate(self._token_ids) if within(self._pieces[i])], int)
+
+    @cached_property
     def _tables(self) -> tuple[Doubles, Doubles]:
         """The weights and ends of the rules for each column of the probabilities."""
         rules = _rules()
         return rules.weights[:, :, self._kinds], rules.ends[:, :, self._kinds]
 
-    def split(self, prompt: str) -> tuple[Ids, str, str]:
-        """Return the prompt's ids and the word it ends with."""
-        return self._tokenizer.encode_beginning(prompt), partial_word(prompt).typed, ""
+    def split(self, prompt: str) -> tuple[Ids, str, str, bool]:
+        """Return the prompt's ids and the word or visible character it ends with."""
+        ids, typed = self._tokenizer.encode_beginning(prompt), partial_word(prompt).typed
+        cluster = "" if typed else self._last_cluster(prompt)
+        return ids, typed or cluster, "", cluster != ""
+
+    def _phase_of(self, context: Context) -> int:
+        rules = _rules()
+        return rules.after_cluster if context.cluster else rules.number_of(context.typed)
+
+    def _joining(self, text: str) -> Mask | None:
+        """Return which columns belong to the visible character that a text ends with."""
+        if self._clusters is None:
+            return None
+        return self._clusters.joining(self._clusters.last(text))[self._columns]
+
+    def shares(self, context: Context, step: Step) -> tuple[float, float]:
+        """Look at the next character, and beyond an apostrophe that may join a word."""
+        rules = _rules()
+        tail, joining = self._phase_of(context), self._joining(context.typed)
+        probs = probabilities(context.logits[np.newaxis], self._columns)[0]
+        goes_on = rules.completes[tail, self._kinds]
+        if joining is not None:
+            goes_on = np.maximum(goes_on, joining)
+        completes = float(probs @ goes_on)
+        undecided = rules.may_complete[tail, self._kinds]
+        follows = float(probs[~undecided].sum()) - completes
+        columns = np.flatnonzero(undecided & (probs >= LEAST_SHARE))
+        if len(columns):
+            states = np.repeat(context.state[:, np.newaxis], len(columns), axis=1)
+            logits, _ = step(self._columns[columns], states)
+            after = probabilities(logits, self._columns)
+            for row, column in enumerate(columns.tolist()):
+                number = rules.changes[tail][self._kinds[column]][1]
+                longer = float(after[row] @ rules.completes[number, self._kinds])
+                completes += float(probs[column]) * longer
+                follows += float(probs[column]) * (1 - longer)
+        return completes, follows
 
     def begin(self, items: Sequence[tuple[BestFirstSearch, Context]], step: Step) -> None:  # noqa: ARG002
         """Start after what was typed."""
         nodes = []
         for search, context in items:
-            typed, tail = context.typed, _rules().number_of(context.typed)
+            typed, tail = context.typed, self._phase_of(context)
             last = int(self._tokenizer.encode(typed[-1:])[0]) if typed else END_OF_DOCUMENT
             nodes.append((search, Node(1.0, tail, typed, "", False, last, context.state)))
         logits = np.stack([context.logits for _, context in items])
@@ -231,6 +290,7 @@ class Characters(Grammar):
                 column = self._column[node.token_id]
                 weights[row, column] = rules.weights[search.target, node.phase, _SAME]
                 ends[row, column] = rules.ends[search.target, node.phase, _SAME]
+        joining = [self._join(*items[row], weights[row], ends[row]) for row in range(len(items))]
         self._end(items, np.add.reduce(probs * ends, axis=1).tolist())
         weights *= probs
         bars = np.array([search.bar for search, _ in items])
@@ -243,16 +303,53 @@ class Characters(Grammar):
             strict=True,
         ):
             search, node = items[row]
-            self._extend(search, node, column, probability, weight, states[:, row])
+            joins = joining[row]
+            joined = joins is not None and bool(joins[column])
+            self._extend(search, node, column, probability, weight, states[:, row], joined)
+
+    def _join(
+        self, search: BestFirstSearch, node: Node, weights: Doubles, ends: Doubles
+    ) -> Mask | None:
+        """Let no word begin or end within a visible character; change one row of both arrays.
+
+        Returns:
+            Which columns continue the visible character at the end of the path against the rules
+            of words; ``None`` if no character of the model does.
+        """
+        if self._clusters is None:
+            return None
+        rules, number = _rules(), node.phase
+        joins = self._joining(node.text + node.append)
+        begins = node.append.isspace() or not (node.append or node.text)
+        if begins:
+            weights[self._marks] = 0.0
+        if joins is None or not joins.any():
+            return joins
+        completes = rules.completes[number, self._kinds] > 0
+        if not node.append:
+            joins &= ~completes
+            wanted = search.target is not Target.NEXT
+        elif begins or rules.spare[number]:
+            joins[:] = False
+            wanted = False
+        else:
+            joins &= ends > 0
+            wanted = True
+        weights[joins] = float(wanted)
+        ends[joins] = 0.0
+        return joins
 
     def _end(self, items: Sequence[tuple[BestFirstSearch, Node]], ended: list[float]) -> None:
         """Report the candidates that end before the next character."""
         rules = _rules()
         for (search, node), probability in zip(items, ended, strict=True):
             if probability:
+                search.ended += probability
                 append = node.append[: len(node.append) - rules.spare[node.phase]]
                 path = node if rules.is_certain[node.phase] else None
-                search.add(node.completes, _text_of(node, append), append, probability, path)
+                text = _text_of(node, append)
+                if self._is_whole(search, node.completes, text, append):
+                    search.add(node.completes, text, append, probability, path)
 
     def _extend(
         self,
@@ -262,6 +359,7 @@ class Characters(Grammar):
         probability: float,
         weight: float,
         state: Floats,
+        joined: bool,
     ) -> None:
         token_id, kind = self._token_ids[column], self._kinds[column]
         rules = _rules()
@@ -270,10 +368,17 @@ class Characters(Grammar):
         change, tail = rules.changes[node.phase][kind]
         append = node.append + self._pieces[token_id]
         completes = node.completes or change.completes
+        if joined:
+            completes, tail = node.completes or not node.append, rules.within
+        closes = change.closes and not joined
+        if closes and self._clusters is not None and token_id != END_OF_DOCUMENT:
+            closes, tail = False, rules.within  # until it is certain that the character is whole
         child = Node(probability, tail, node.text, append, completes, token_id, state)
-        if not change.closes:
+        if not closes:
             search.push(child, weight)
-        elif token_id == END_OF_DOCUMENT:
+            return
+        search.ended += probability
+        if token_id == END_OF_DOCUMENT:
             search.add(False, "", "", probability)
         else:
             search.add(False, _text_of(child, append), append, probability, child)

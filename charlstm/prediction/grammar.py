@@ -22,7 +22,8 @@ import numpy as np
 from charlstm.arrays import Doubles, Floats, Ids
 from charlstm.metrics import softmax
 from charlstm.prediction.best_first_search import BestFirstSearch, Node
-from charlstm.tokenizer.base import Tokenizer
+from charlstm.prediction.clusters import clusters_of
+from charlstm.tokenizer.base import END_OF_DOCUMENT, Tokenizer
 
 # As ``Engine.step``: reads ids [R] in states [2 * layers, R, units]; returns logits and new states.
 Step: TypeAlias = Callable[[Ids, Floats], tuple[Floats, Floats]]
@@ -39,24 +40,37 @@ class Context:
             has been read.
         unread: at word level, what the next token must begin with: the space, if any, and
             ``typed``.
+        cluster: whether ``typed`` is no word but a visible character that was read, which only
+            parts of it can continue, such as a vowel sign.
     """
 
     logits: Floats
     state: Floats
     typed: str = ""
     unread: str = ""
+    cluster: bool = False
 
 
 class Grammar(ABC):
-    """How the tokens of one tokenizer make up words."""
+    """How the tokens of one tokenizer make up words.
 
-    def __init__(self, tokenizer: Tokenizer) -> None:
+    Args:
+        tokenizer: the tokenizer.
+        ends: whether the model has learned to end documents.
+        clusters: whether no word begins or ends within a visible character. In scripts without
+            spaces, a visible character is then a word; otherwise a code point is.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, *, ends: bool = True, clusters: bool = True) -> None:
+        never = tokenizer.never_generated.astype(np.int64)
+        self._never: Ids = never if ends else np.append(never, END_OF_DOCUMENT)
         self._pieces = tokenizer.pieces
+        self._clusters = clusters_of(self._pieces) if clusters else None
         self._tokenizer = tokenizer
 
     @abstractmethod
-    def split(self, prompt: str) -> tuple[Ids, str, str]:
-        """Return the ids to read, END_OF_DOCUMENT first, and ``typed`` and ``unread``."""
+    def split(self, prompt: str) -> tuple[Ids, str, str, bool]:
+        """Return the ids to read, END_OF_DOCUMENT first, and the fields of ``Context``."""
 
     @abstractmethod
     def begin(self, items: Sequence[tuple[BestFirstSearch, Context]], step: Step) -> None:
@@ -73,6 +87,24 @@ class Grammar(ABC):
             logits: after each path, float32 [R, V].
             states: after each path, float32 [2 * layers, R, units].
         """
+
+    @abstractmethod
+    def shares(self, context: Context, step: Step) -> tuple[float, float]:
+        """Return how likely it is that the word typed goes on, and that it is complete.
+
+        What is too unlikely to matter is in neither, so that the sum may be less than 1.
+        """
+
+    def _last_cluster(self, prompt: str) -> str:
+        """Return the visible character that a prompt ends with, if any could be continued."""
+        return self._clusters.last(prompt) if self._clusters else ""
+
+    def _is_whole(self, search: BestFirstSearch, completes: bool, text: str, append: str) -> bool:
+        """Whether a candidate neither begins nor ends within a visible character."""
+        if self._clusters is None:
+            return True
+        begins = completes or not self._clusters.continues(search.before, append[:1])
+        return begins and self._clusters.is_whole(text)
 
     def after(self, written: str, logits: Floats, state: Floats) -> Context:
         """Return the context after a candidate, for a search with ``Target.NEXT``."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 import numpy as np
 
@@ -20,21 +21,30 @@ from charlstm.arrays import Floats, Ids
 from charlstm.engine.inference import Engine
 from charlstm.errors import ConfigError
 from charlstm.metrics import softmax
-from charlstm.prediction.best_first_search import BestFirstSearch, Candidate, Node, Target
+from charlstm.prediction.best_first_search import (
+    LEAST_SHARE,
+    BestFirstSearch,
+    Candidate,
+    Node,
+    Target,
+)
 from charlstm.prediction.character_grammar import Characters
 from charlstm.prediction.grammar import Context, Grammar
+from charlstm.prediction.prompt_cache import REMEMBERED, PromptCache
 from charlstm.prediction.word_grammar import Words
 from charlstm.tokenizer.base import BEGIN_SPELLING, Tokenizer
-from charlstm.tokenizer.long_prompts import read_tokens
 from charlstm.tokenizer.segmentation import partial_word
 from charlstm.tokenizer.tokens import SpecialToken, special_token
 
 WIDTH = 8  # paths that a search extends in one engine step
 ROUNDS = 64  # the largest number of engine steps
 _FLOATS = 2**22  # logits of one engine step at most, and numbers in its states
-_REMEMBERED = 48  # positions in recent prompts whose states are kept
-_STRIDE = 32  # tokens between these positions
-PROMPT_STEP = 1024  # of a long prompt: how far apart the tokens are that are read first
+# A search that finds too few is begun anew with the least probability multiplied by these.
+_LOWER = (1e-3, 1e-3, 0.0)
+
+
+# Whether a prediction completes the last word of the prompt or follows the prompt.
+Relation: TypeAlias = Literal["completes", "follows"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +58,15 @@ class Prediction:
         append: what to append to the prompt, if written as on the likeliest of these paths.
         special: what it is if it is not text: ``"end"`` of the document or, of single tokens,
             another special token.
+        kind: ``"completes"`` if the (first) word begins with the last word of the prompt,
+            ``"follows"`` if it comes after it; ``None`` for a single token.
     """
 
     text: str
     probability: float
     append: str
     special: SpecialToken | None = None
+    kind: Relation | None = None
 
 
 class Predictor:
@@ -64,7 +77,7 @@ class Predictor:
     Args:
         engine: a trained model.
         tokenizer: the tokenizer the model was trained with.
-        grammar: ``grammar_of(tokenizer)``, which takes time to build.
+        grammar: from ``grammar_of(tokenizer)``, which takes time to build.
         normalized: brings a prompt into the form that the model reads; by default it stays.
 
     Attributes:
@@ -82,33 +95,82 @@ class Predictor:
         self._engine = engine
         self._tokenizer = tokenizer
         self._grammar = grammar or grammar_of(tokenizer)
-        self._prompts = _PromptCache(engine, spells=tokenizer.spells)
+        self._prompts = PromptCache(engine, spells=tokenizer.spells)
         self._steps: OrderedDict[bytes, tuple[Floats, Floats]] = OrderedDict()
         self.rows = 0
 
     def predict(
         self, prompt: str, top: int = 5, *, words: int = 1, words_only: bool = False
     ) -> list[Prediction]:
+        """Return the predictions of ``groups`` as one list."""
+        groups = self.groups(prompt, top, words=words, words_only=words_only)
+        return [prediction for group in groups for prediction in group]
+
+    def groups(
+        self, prompt: str, top: int = 5, *, words: int = 1, words_only: bool = False
+    ) -> list[list[Prediction]]:
         """Return the likeliest words, or phrases of several words, after a prompt.
 
         Args:
             prompt: any text; an empty one starts a document.
-            top: how many predictions to return, 1 or more; there may be fewer.
+            top: how many predictions to return in each group, 1 or more; there may be fewer.
             words: how many words a prediction has; a number or a run of punctuation counts as one.
             words_only: leave out punctuation and the end of the document.
 
         Returns:
-            The likeliest first. The probability of a phrase is that of one path of tokens.
+            The likeliest of each group first. There are two groups, words that complete the last
+            word of the prompt and words that follow it, if each kind has ``LEAST_SHARE`` of the
+            probability; the group with the likeliest word comes first. Otherwise there is one at
+            most, of both kinds; none if words and punctuation end with less than ``LEAST_SHARE`` of
+            the probability. The probability of a phrase is that of one path of tokens.
 
         Raises:
             ConfigError: if a number is out of its range.
         """
         _check(top=top, words=words)
-        context = self.context(prompt)
-        if words == 1:
-            width = max(WIDTH, top)
-            return self.likeliest([context], top, words_only=words_only, width=width)[0]
-        return self._phrases(context, top, words, words_only)
+        context, phrases = self.context(prompt), words > 1
+        count, width = (_beam_of(top), WIDTH) if phrases else (top, max(WIDTH, top))
+        groups, ended = [], 0.0
+        for target, share in self._targets(context):
+            search = BestFirstSearch(count, target, words_only, share=share)
+            (search,) = self._thorough([search], [context], top, width)
+            ended += search.ended
+            if phrases:
+                found = self._phrases(search, top, words, words_only)
+            else:
+                found = [_prediction(candidate) for candidate in search.best()]
+            if found:
+                groups.append(found)
+        if ended < LEAST_SHARE:
+            return []
+        return sorted(groups, key=lambda group: -group[0].probability)
+
+    def _targets(self, context: Context) -> list[tuple[Target, float]]:
+        """Return what to search for one after the other, each with its share of the probability."""
+        if context.typed:
+            completes, follows = self._grammar.shares(context, self._begin_step)
+            if min(completes, follows) >= LEAST_SHARE:
+                return [(Target.COMPLETIONS, completes), (Target.NEXT, follows)]
+        return [(Target.ALL, 1.0)]
+
+    def _thorough(
+        self,
+        searches: list[BestFirstSearch],
+        contexts: Sequence[Context],
+        needed: int,
+        width: int = WIDTH,
+    ) -> list[BestFirstSearch]:
+        """Run searches, and those that find less than ``needed`` anew with less likely paths."""
+        self.search(searches, contexts, width)
+        for factor in _LOWER:
+            short = {
+                number: search.lower(factor)
+                for number, search in enumerate(searches)
+                if search.ended >= LEAST_SHARE * search.share and len(search.best()) < needed
+            }
+            self.search(list(short.values()), [contexts[number] for number in short], width)
+            searches = [short.get(number, search) for number, search in enumerate(searches)]
+        return searches
 
     def predict_tokens(self, prompt: str, top: int = 5) -> list[Prediction]:
         """Return the likeliest tokens after a prompt: characters, or tokens of word level.
@@ -137,8 +199,8 @@ class Predictor:
 
     def context(self, prompt: str) -> Context:
         """Read a prompt, starting from the longest beginning that was read recently."""
-        ids, typed, unread = self._grammar.split(self._normalized(prompt))
-        return Context(*self._prompts.read(ids), typed, unread)
+        ids, typed, unread, cluster = self._grammar.split(self._normalized(prompt))
+        return Context(*self._prompts.read(ids), typed, unread, cluster)
 
     def likeliest(
         self,
@@ -192,15 +254,19 @@ class Predictor:
                 self._grammar.expand(items, *self._read([node for _, node in items]))
 
     def _phrases(
-        self, context: Context, count: int, words: int, words_only: bool
+        self, first: BestFirstSearch, count: int, words: int, words_only: bool
     ) -> list[Prediction]:
         """Search for phrases word by word, keeping the likeliest ones.
 
         The less likely a phrase is, the fewer of its next words can matter.
+
+        Args:
+            first: the search for the first words.
+            count: how many phrases to return.
+            words: how many words each has.
+            words_only: leave out punctuation and the end of the document.
         """
-        beam = 2 * count + 6
-        first = BestFirstSearch(beam, Target.ALL, words_only)
-        self.search([first], [context])
+        beam = _beam_of(count)
         phrases = _Phrase().then(first.best())
         for _ in range(words - 1):
             open_phrases = [(phrase, phrase.path) for phrase in phrases if phrase.path]
@@ -213,14 +279,16 @@ class Predictor:
             ]
             counts = [max(1, beam // (rank + 1)) for rank in range(len(open_phrases))]
             searches = [BestFirstSearch(most, Target.NEXT, words_only) for most in counts]
-            self.search(searches, contexts)
+            searches = self._thorough(searches, contexts, 1)
             phrases = [phrase for phrase in phrases if not phrase.path]
             for (phrase, _), search in zip(open_phrases, searches, strict=True):
                 phrases += phrase.then(search.best())
             phrases.sort(key=lambda phrase: (-phrase.probability, phrase.text))
             del phrases[beam:]
         return [
-            Prediction(phrase.text, phrase.probability, phrase.append, phrase.special)
+            Prediction(
+                phrase.text, phrase.probability, phrase.append, phrase.special, phrase.relation
+            )
             for phrase in phrases[:count]
         ]
 
@@ -239,7 +307,7 @@ class Predictor:
         key = ids.tobytes() + states.tobytes()
         if key not in self._steps:
             self._steps[key] = self._step(ids, states)
-            if len(self._steps) > _REMEMBERED:
+            if len(self._steps) > REMEMBERED:
                 self._steps.popitem(last=False)
         return self._steps[key]
 
@@ -262,6 +330,7 @@ class _Phrase:
         last: the last word.
         path: the end of the path; ``None`` if it can't be extended.
         special: ``"end"`` if the last word is the end of the document.
+        relation: that of the first word to the prompt; ``None`` before there is one.
     """
 
     text: str = ""
@@ -271,6 +340,7 @@ class _Phrase:
     last: str = ""
     path: Node | None = None
     special: SpecialToken | None = None
+    relation: Relation | None = None
 
     def then(self, candidates: Sequence[Candidate]) -> list[_Phrase]:
         """Return the phrases with one more word."""
@@ -285,51 +355,22 @@ class _Phrase:
                 last=word.text,
                 path=word.path,
                 special=None if word.text else "end",
+                relation=self.relation or _relation(word),
             )
             for word in candidates
             if word.path or not word.text
         ]
 
 
-class _PromptCache:
-    """Reads prompts, starting from the longest beginning that was read recently.
-
-    Of a long prompt the last tokens are read (see ``read_tokens``).
-    """
-
-    def __init__(self, engine: Engine, *, spells: bool) -> None:
-        self._engine = engine
-        self._spells = spells
-        self._ends: OrderedDict[bytes, tuple[Floats, Floats]] = OrderedDict()
-
-    def read(self, ids: Ids) -> tuple[Floats, Floats]:
-        """Return the logits [V] and the state [2 * layers, units] after ids [T >= 1]."""
-        ids = read_tokens(ids, spells=self._spells, step=PROMPT_STEP)
-        data = ids.tobytes()
-        known = max((key for key in self._ends if data.startswith(key)), key=len, default=b"")
-        state = self._engine.initial_state(1)
-        if known:
-            self._ends.move_to_end(known)
-            logits, last = self._ends[known]
-            state = last[:, np.newaxis]
-        for start in range(len(known) // ids.itemsize, len(ids), _STRIDE):
-            part = ids[np.newaxis, start : start + _STRIDE]
-            all_logits, state = self._engine.run(part, state)
-            logits, last = all_logits[0, -1].copy(), state[:, 0]
-            stop = start + part.shape[1]
-            if len(ids) - stop < _REMEMBERED // 4 * _STRIDE:
-                self._remember(ids[:stop].tobytes(), (logits, last))
-        return logits, last
-
-    def _remember(self, key: bytes, end: tuple[Floats, Floats]) -> None:
-        self._ends[key] = end
-        if len(self._ends) > _REMEMBERED:
-            self._ends.popitem(last=False)
+def grammar_of(tokenizer: Tokenizer, *, ends: bool = True, clusters: bool = True) -> Grammar:
+    """Return the grammar of a tokenizer's level; the arguments are those of ``Grammar``."""
+    kind = Words if tokenizer.spells else Characters
+    return kind(tokenizer, ends=ends, clusters=clusters)
 
 
-def grammar_of(tokenizer: Tokenizer) -> Grammar:
-    """Return the grammar of a tokenizer's level."""
-    return Words(tokenizer) if tokenizer.spells else Characters(tokenizer)
+def _beam_of(count: int) -> int:
+    """Return how many phrases to keep from word to word."""
+    return 2 * count + 6
 
 
 def _check(**numbers: int) -> None:
@@ -340,4 +381,10 @@ def _check(**numbers: int) -> None:
 
 def _prediction(candidate: Candidate) -> Prediction:
     special: SpecialToken | None = None if candidate.text else "end"
-    return Prediction(candidate.text, candidate.probability, candidate.append, special)
+    return Prediction(
+        candidate.text, candidate.probability, candidate.append, special, _relation(candidate)
+    )
+
+
+def _relation(candidate: Candidate) -> Relation:
+    return "completes" if candidate.completes else "follows"

@@ -12,7 +12,13 @@ import numpy as np
 
 from charlstm.arrays import Doubles, Floats, Ids, Mask
 from charlstm.metrics import softmax
-from charlstm.prediction.best_first_search import SHARED, BestFirstSearch, Node, Target
+from charlstm.prediction.best_first_search import (
+    LEAST_SHARE,
+    SHARED,
+    BestFirstSearch,
+    Node,
+    Target,
+)
 from charlstm.prediction.grammar import Context, Grammar, Step, probabilities
 from charlstm.tokenizer.base import BEGIN_SPELLING, END_OF_DOCUMENT, END_SPELLING, Tokenizer
 from charlstm.tokenizer.segmentation import (
@@ -25,11 +31,13 @@ from charlstm.tokenizer.segmentation import (
     tokens_of,
 )
 
+_KEYCAP = "\u20e3"  # the frame around a digit
 _LAST_CODE = "\U0010ffff"
 
 # The phases of a path.
 _TOKEN = 0  # after a token, or a word that has been spelled
 _SPELLING = 1  # within a word that is being spelled
+_CLUSTER = 2  # after a token whose last visible character may go on
 
 
 def _normalized(probs: Doubles) -> Doubles:
@@ -41,10 +49,10 @@ def _normalized(probs: Doubles) -> Doubles:
 class Words(Grammar):
     """Each token is a word, punctuation or white space, or a letter of a spelled word."""
 
-    def __init__(self, tokenizer: Tokenizer) -> None:
-        super().__init__(tokenizer)
+    def __init__(self, tokenizer: Tokenizer, *, ends: bool = True, clusters: bool = True) -> None:
+        super().__init__(tokenizer, ends=ends, clusters=clusters)
         pieces = self._pieces
-        self._illegal = np.array([*tokenizer.never_generated.tolist(), END_SPELLING])
+        self._illegal = np.append(self._never, END_SPELLING)
         self._letters = tokenizer.character_ids.astype(np.int64)
         self._spelled = np.append(self._letters, END_SPELLING)
         tokens = np.arange(len(tokenizer.reserved), len(pieces))
@@ -61,6 +69,7 @@ class Words(Grammar):
         self._is_blank = np.array([not piece.strip() for piece in pieces])
         self._is_word = np.array([piece.strip()[:1].isalnum() for piece in pieces])
         self._all = self._by_kind(tokens)
+        self._may_go_on, self._begins_within = self._cluster_masks()
         self._known = frozenset(pieces[token_id] for token_id in self._letters.tolist())
         self._joined = self._continuing(tokens, first) if self._rules > 1 else {}
 
@@ -73,12 +82,55 @@ class Words(Grammar):
             continuing |= dict.fromkeys(self._known.intersection(group), ids)
         return continuing
 
-    def split(self, prompt: str) -> tuple[Ids, str, str]:
+    def _cluster_masks(self) -> tuple[Mask, Mask]:
+        """Return which tokens' last character may go on, and which begin within one, bool [V]."""
+        may_go_on, begins_within = np.zeros((2, len(self._pieces)), np.bool_)
+        has_keycaps = _KEYCAP in self._pieces
+        if self._clusters is not None:
+            for token_id, piece in enumerate(self._pieces):
+                kind = kind_of(piece[-1:] or " ")
+                in_word = kind is Kind.LETTER or (kind is Kind.DIGIT and not has_keycaps)
+                may_go_on[token_id] = not in_word
+                begins_within[token_id] = self._clusters.begins_within(piece)
+        return may_go_on, begins_within
+
+    def _joining(self, text: str) -> Mask:
+        """Return which tokens begin within the visible character that a text ends with."""
+        if self._clusters is None:
+            return np.zeros(len(self._pieces), np.bool_)
+        return self._clusters.joining(self._clusters.last(text))
+
+    def split(self, prompt: str) -> tuple[Ids, str, str, bool]:
         """Return the ids of all but the last word, that word, and it with the space before it."""
         before, typed, space = partial_word(prompt, self._rules)
         if not self._known.issuperset(space + typed):  # can be read but not spelled
             before, typed, space = prompt, "", ""
-        return self._tokenizer.encode_beginning(before), typed, space + typed
+        ids, cluster = self._tokenizer.encode_beginning(before), ""
+        if not typed and not space:
+            cluster = self._last_cluster(prompt)
+        return ids, typed or cluster, space + typed, cluster != ""
+
+    def shares(self, context: Context, step: Step) -> tuple[float, float]:
+        """Weigh the token that was typed against those that begin with it, and the spelled ones."""
+        unread = context.unread
+        probs = self._probabilities(context.logits[np.newaxis])[0]
+        if not context.typed or not unread:
+            joined = float(np.add.reduce(probs[self._joining(context.typed)]))
+            return joined, 1 - joined
+        paths = self._paths(unread)
+        ends = self._follow([(probs, context.state, path) for path in paths], step)
+        (spelled, state), *several = ends
+        follows = sum(probability for probability, _ in several)
+        tokens = self._beginning_with(unread)
+        total = float(np.add.reduce(probs[tokens])) + spelled + follows
+        if not total:
+            return 0.0, 0.0
+        if len(tokens) and self._pieces[tokens[0]] == unread:
+            follows += float(probs[tokens[0]])
+        if spelled >= LEAST_SHARE * total:
+            logits, _ = step(np.array(paths[0][-1:]), state[:, np.newaxis])
+            follows += spelled * float(self._spelled_probabilities(logits)[0, -1])
+        return 1 - follows / total, follows / total
 
     def begin(self, items: Sequence[tuple[BestFirstSearch, Context]], step: Step) -> None:
         """Start with the tokens that begin with what is unread."""
@@ -107,9 +159,20 @@ class Words(Grammar):
     ) -> None:
         """Start one search, given the paths of several tokens that begin with what is unread."""
         unread, state = context.unread, context.state
+        search.before = self._last_cluster(context.typed)
         written = "" if unread else context.typed
         root = Node(1.0, _TOKEN, written, "", False, END_OF_DOCUMENT, state)
         if not unread:
+            joining = self._joining(written)
+            if context.cluster:
+                if search.target is not Target.NEXT:
+                    root.completes = True
+                    self._join(search, root, probs, joining, state)
+                    root.completes = False
+                if search.target is Target.COMPLETIONS:
+                    return
+                root.text = ""  # what follows does not depend on it
+            probs[joining] = 0.0
             self._extend(search, root, probs, state)
             return
         tokens = self._beginning_with(unread)
@@ -122,6 +185,10 @@ class Words(Grammar):
             if node.phase == _SPELLING or search.target is not Target.COMPLETIONS:
                 search.push(node, SHARED * node.probability)
         root.completes = context.typed != ""
+        if root.completes and len(tokens) and self._pieces[tokens[0]] == unread:
+            probability = float(probs[tokens[0]])
+            self._skip(search, root, int(tokens[0]), probability, state, len(unread))
+            tokens = tokens[1:]
         self._add_tokens(search, root, probs, self._by_kind(tokens), state, len(unread))
 
     def _paths(self, unread: str) -> list[list[int]]:
@@ -173,9 +240,33 @@ class Words(Grammar):
         for row, probs in _rows(phases == _TOKEN, logits, self._probabilities):
             search, node = items[row]
             self._extend(search, node, probs, states[:, row])
+        for row, probs in _rows(phases == _CLUSTER, logits, self._probabilities):
+            search, node = items[row]
+            self._go_on(search, node, probs, states[:, row])
         for row, probs in _rows(phases == _SPELLING, logits, self._spelled_probabilities):
             search, node = items[row]
             self._spell(search, node, probs, states[:, row])
+
+    def _go_on(self, search: BestFirstSearch, node: Node, probs: Doubles, state: Floats) -> None:
+        """Extend a path within its last visible character; report the candidate if that ends."""
+        joining = self._joining(node.text)
+        probs = probs * node.probability
+        ended = node.probability - float(np.add.reduce(probs[joining]))
+        text = node.text.removeprefix(" ")
+        search.ended += ended
+        if self._is_whole(search, node.completes, text, node.append):
+            search.add(node.completes, text, node.append, ended, node)
+        self._join(search, node, probs, joining, state)
+
+    def _join(
+        self, search: BestFirstSearch, node: Node, probs: Doubles, joining: Mask, state: Floats
+    ) -> None:
+        """Extend a path by tokens that begin within its last visible character."""
+        for token_id in np.flatnonzero(joining & (probs > search.bar)).tolist():
+            probability, piece = float(probs[token_id]), self._pieces[token_id]
+            text, append = node.text + piece, node.append + piece
+            child = Node(probability, _CLUSTER, text, append, node.completes, token_id, state)
+            search.push(child, probability)
 
     def _extend(self, search: BestFirstSearch, node: Node, probs: Doubles, state: Floats) -> None:
         """Extend a path by a token that does not merge with the last one."""
@@ -183,6 +274,7 @@ class Words(Grammar):
             probs[merging] = 0.0
             probs = _normalized(probs)
         probs *= node.probability
+        search.ended += float(probs[END_OF_DOCUMENT])
         search.add(False, "", "", float(probs[END_OF_DOCUMENT]))
         self._add_tokens(search, node, probs, self._all, state, 0)
         probability = float(probs[BEGIN_SPELLING])
@@ -208,7 +300,11 @@ class Words(Grammar):
             state: after the path.
             skipped: how many characters.
         """
+        if node.completes and search.target is Target.NEXT:
+            return
         blank, words, others = tokens
+        within = self._may_go_on[others]
+        search.ended += float(np.add.reduce(probs[others[~within]]))
         for token_id in blank.tolist():
             self._skip(search, node, token_id, float(probs[token_id]), state, skipped)
         candidates = words if search.words_only else others
@@ -216,11 +312,14 @@ class Words(Grammar):
         for token_id in _likeliest(probs, candidates, 4 * search.count + 32).tolist():
             probability, piece = float(probs[token_id]), self._pieces[token_id]
             append = node.append + piece[skipped:]
-            if node.completes and len(piece) == skipped:
-                self._skip(search, node, token_id, probability, state, skipped)
-            else:
-                path = Node(probability, _TOKEN, "", append, node.completes, token_id, state)
-                search.add(node.completes, piece.removeprefix(" "), append, probability, path)
+            path = Node(probability, _TOKEN, "", append, node.completes, token_id, state)
+            if self._begins_within[token_id]:
+                continue
+            if self._may_go_on[token_id]:
+                path.phase, path.text = _CLUSTER, piece
+                search.push(path, probability)
+                continue
+            search.add(node.completes, piece.removeprefix(" "), append, probability, path)
 
     def _by_kind(self, tokens: Ids) -> tuple[Ids, Ids, Ids]:
         """Return those that are white space, words and numbers, and all but white space."""
@@ -249,6 +348,8 @@ class Words(Grammar):
         if not node.text:
             probs = _normalized(probs[:-1])
         probs = probs * node.probability
+        if node.completes and search.target is Target.NEXT:
+            probs[:-1] = 0.0
         for column in np.flatnonzero(probs > search.bar / SHARED).tolist():
             token_id, probability = int(self._spelled[column]), float(probs[column])
             letter = self._pieces[token_id]
@@ -270,8 +371,10 @@ class Words(Grammar):
                 if not (search.target is Target.COMPLETIONS and node.completes):
                     search.push(child, SHARED * probability)
             else:
+                search.ended += probability
                 text = node.text.removeprefix(" ")
-                search.add(node.completes, text, node.append, probability, child)
+                if self._is_whole(search, node.completes, text, node.append):
+                    search.add(node.completes, text, node.append, probability, child)
 
     def _merging_with(self, text: str) -> Ids:
         """Return the tokens that can't follow a token, because the two would be one."""

@@ -1,4 +1,4 @@
-"""``charlstm predict``: one list of words for a prompt, a line of JSON for each line."""
+"""``charlstm predict``: words for a prompt, in one or two groups; JSON for each line."""
 
 import json
 import os
@@ -9,9 +9,15 @@ import sys
 import pytest
 
 import charlstm as package
+from charlstm.checkpoint.writer import CheckpointWriter
+from charlstm.config import ModelConfig, TokenizerConfig
+from charlstm.tokenizer.vocabulary import build_tokenizer
+from tests.checkpoint.helpers import FIGURES, begin, settings
 from tests.cli.helpers import objects
 from tests.messages import assert_error, assert_warning, raises_naming
+from tests.models import CHARS, random_weights
 
+KEYS = ["text", "probability", "append", "kind"]
 LINE = re.compile(r"\d\.\d{4}\t.+")
 
 
@@ -48,7 +54,8 @@ def test_a_word_is_completed_or_followed(charlstm, level, prompt, text, append, 
     assert list(found) == ["prompt", "predictions"]
     assert found["prompt"] == prompt
     (first,) = found["predictions"]
-    assert list(first) == ["text", "probability", "append"]
+    assert list(first) == KEYS
+    assert first["kind"] == ("completes" if append == "ck" else "follows")
     assert (first["text"], first["append"]) == (text, append)
     assert 0.05 < first["probability"] <= 1
 
@@ -65,6 +72,96 @@ def test_phrases(charlstm, level, request):
         assert found["predictions"][0]["append"] == "ck brown fox"
 
 
+def written(folder, tokenizer, ending, bias):
+    """Write a checkpoint of random weights ; how likely words end is a bias."""
+    network = ModelConfig(vocab_size=tokenizer.vocab_size, embedding=8, units=20, layers=2)
+    weights = dict(random_weights(network))
+    weights["output/bias"] = weights["output/bias"].copy()
+    weights["output/bias"][[0, *tokenizer.encode(ending)]] = bias
+    begin(folder, settings(network), tokenizer)
+    CheckpointWriter(folder).model(weights, FIGURES)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def letters(tmp_path_factory):
+    """A checkpoint whose words may end after any letter."""
+    return written(tmp_path_factory.mktemp("letters") / "model", CHARS, " ", 3.0)
+
+
+@pytest.fixture(scope="module")
+def dna(tmp_path_factory):
+    """A checkpoint of a text in which no word ends."""
+    tokenizer = build_tokenizer(["ACGT\n"], TokenizerConfig())
+    return written(tmp_path_factory.mktemp("dna") / "model", tokenizer, "\n", -30.0)
+
+
+@pytest.mark.parametrize("options", [[], ["--words", 2], ["--words-only"]])
+def test_a_word_that_may_be_complete_has_two_groups(charlstm, letters, options):
+    (found,) = predicted(charlstm("predict", letters, "bad cab", "-k", 3, "--json", *options))
+    kinds = [one["kind"] for one in found["predictions"]]
+    assert sorted(kinds) == ["completes"] * 3 + ["follows"] * 3
+    assert len({*kinds[:3]}) == len({*kinds[3:]}) == 1
+    shares = [one["probability"] for one in found["predictions"]]
+    assert shares[:3] == sorted(shares[:3], reverse=True)
+    assert shares[3:] == sorted(shares[3:], reverse=True)
+    assert shares[0] == max(shares)
+    for one in found["predictions"]:
+        if one["kind"] == "completes":
+            assert one["text"] == "cab" + one["append"]
+        else:
+            assert one["text"] == one["append"].lstrip()
+    rows = charlstm("predict", letters, "bad cab", "-k", 3, *options).out.splitlines()
+    assert [row.split("\t")[1:] for row in rows] == [
+        [f"{one['text']} {'<end of document>' if 'end' in one else ''}".strip(), one["kind"]]
+        for one in found["predictions"]
+    ]
+    stdin = predicted(charlstm("predict", letters, "-k", 3, *options, stdin=b"bad cab\n"))
+    assert stdin == [found]
+
+
+@pytest.mark.parametrize("prompt", ["", "bad ", "bad.", "bad\n"])
+def test_a_prompt_that_ends_with_no_word_has_one_list(charlstm, letters, prompt):
+    rows = charlstm("predict", letters, "-k", 4, "--", prompt).out.splitlines()
+    assert [row.count("\t") for row in rows] == [1] * 4
+
+
+def test_single_tokens_have_no_kind(charlstm, letters):
+    (found,) = predicted(charlstm("predict", letters, "bad", "--symbols", "--json"))
+    assert all("kind" not in one for one in found["predictions"])
+
+
+def test_an_unlikely_word_has_a_digit_that_is_not_zero(charlstm, letters):
+    rows = charlstm("predict", letters, "bad ", "-k", 1000).out.splitlines()
+    shares = [row.split("\t")[0] for row in rows]
+    assert len(rows) == 1000
+    assert "0.0000" not in shares
+    assert re.fullmatch(r"\de-\d\d", shares[-1])
+    numbers = [float(share) for share in shares]
+    assert numbers == sorted(numbers, reverse=True)
+
+
+@pytest.mark.parametrize("options", [[], ["--words", 3], ["--words-only"], ["-k", 1]])
+@pytest.mark.parametrize("prompt", ["", "GATTACA", "AC\n"])
+def test_where_no_word_ends_a_note_names_symbols(charlstm, dna, options, prompt):
+    result = charlstm("predict", dna, *options, "--", prompt)
+    assert (result.status, result.out) == (0, "")
+    assert "--symbols" in result.err
+    assert result.err.count("\n") == 1
+    as_json = charlstm("predict", dna, *options, "--json", "--", prompt)
+    assert objects(as_json) == [{"prompt": prompt, "predictions": []}]
+    assert as_json.err == result.err
+    assert charlstm("predict", dna, *options, "-q", "--", prompt).err == ""
+    assert package.load(dna).predict(prompt) == []
+
+
+def test_a_session_says_once_that_no_word_ends(charlstm, dna, sentence):
+    result = charlstm("predict", dna, stdin=b"GAT\nGATT\nGATTA\n")
+    assert [one["predictions"] for one in objects(result)] == [[], [], []]
+    sentence(result.err.removesuffix("\n"), "Note", "--symbols")
+    assert len(charlstm("predict", dna, "GAT", "--symbols", "-k", 4).out.splitlines()) == 4
+
+
 def test_punctuation_is_predicted_or_left_out(charlstm, prose):
     (with_it,) = predicted(charlstm("predict", prose, "lazy dog", "--json"))
     (without,) = predicted(charlstm("predict", prose, "lazy dog", "--json", "--words-only"))
@@ -78,7 +175,7 @@ def test_the_end_of_a_line_is_a_prediction(charlstm, names):
     (end,) = [one for one in found["predictions"] if one.get("end")]
     probability = end["probability"]
     assert end == {
-        **{"text": "", "probability": probability, "append": ""},
+        **{"text": "", "probability": probability, "append": "", "kind": "follows"},
         **{"end": True, "special": "end"},
     }
     assert "\t<end of document>\n" in charlstm("predict", names, "cana").out
@@ -186,7 +283,7 @@ def test_the_python_interface_predicts_the_same(charlstm, prose):
     (found,) = predicted(charlstm("predict", prose, "the la", "--json"))
     model = package.load(prose)
     same = model.predict("the la")
-    assert [(p.text, p.probability, p.append) for p in same] == [
+    assert [(p.text, p.probability, p.append, p.kind) for p in same] == [
         tuple(one.values()) for one in found["predictions"]
     ]
     assert isinstance(same[0], package.Prediction)

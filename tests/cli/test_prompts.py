@@ -128,7 +128,7 @@ def test_unknown_characters_of_many_prompts_are_told_once(charlstm, names):
 
 def test_a_long_prompt_is_read_from_its_end_and_noted_once(charlstm, prose, words, monkeypatch):
     monkeypatch.setattr("charlstm.tokenizer.long_prompts.MAX_PROMPT", 64)
-    monkeypatch.setattr("charlstm.prediction.predictor.PROMPT_STEP", 16)
+    monkeypatch.setattr("charlstm.prediction.prompt_cache.PROMPT_STEP", 16)
     text = "the quick brown fox. " * 4
     options = ["generate", prose, "-n", 9, "-t", 0, "--no-prompt"]
     result = charlstm(*options, "-p", "-", stdin=text[-65:].encode())

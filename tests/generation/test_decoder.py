@@ -289,7 +289,8 @@ def test_a_required_beginning_is_kept_and_not_repeated():
         engine = ScriptedEngine(WORDS.vocab_size)
         (result,) = continued(engine, WORDS, "the ", EVEN.replace(length=4), seed=seed)
         assert engine.fed[1] == WORDS.encode("the").tolist()
-        drawn = [ids[0] for ids in engine.fed[2:]]
+        assert engine.fed[2] == [BEGIN_SPELLING]  # to know how likely a space is then
+        drawn = [ids[0] for ids in engine.fed[3:]]
         spelled = drawn[0] == BEGIN_SPELLING
         begun = WORDS.pieces[drawn[1] if spelled else drawn[0]]
         assert begun == " " if spelled else begun.startswith(" ")
@@ -302,9 +303,10 @@ def test_a_required_beginning_can_be_spelled():
     space = WORDS.encode(" ")[0]
     script = [BEGIN_SPELLING, x, x, y, END_OF_DOCUMENT]  # the second must give way to the space
     engine = ScriptedEngine(WORDS.vocab_size, script, prompt_length=2)
-    (result,) = continued(engine, WORDS, "the ", GREEDY, seed=1)
-    assert [ids[0] for ids in engine.fed[2:]] == [BEGIN_SPELLING, space, x, y]
-    assert (result.text, result.finish_reason) == ("xy", "end")
+    (result,) = continued(engine, WORDS, "the x", GREEDY, seed=1)
+    assert [ids[0] for ids in engine.fed[2:4]] == [BEGIN_SPELLING, space]  # how likely they are
+    assert [ids[0] for ids in engine.fed[4:]] == [BEGIN_SPELLING, space, x, y]
+    assert (result.text, result.finish_reason) == ("y", "end")
 
 
 def test_generation_is_lazy():

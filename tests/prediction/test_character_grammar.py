@@ -9,13 +9,14 @@ from hypothesis import strategies as st
 
 from charlstm.prediction.best_first_search import BestFirstSearch, Target
 from charlstm.prediction.grammar import Context
-from charlstm.prediction.predictor import Predictor
+from charlstm.prediction.predictor import Predictor, grammar_of
 from charlstm.tokenizer.base import END_OF_DOCUMENT
 from charlstm.tokenizer.char import CharTokenizer
 from charlstm.tokenizer.segmentation import partial_word, tokens_of
 
 ALPHABET = "abZé1٣'’\u0301\u093e\u200d_.!-€ \n\t\u3000中ไ"
 CHARS = CharTokenizer(tuple(sorted({*ALPHABET, *"dogs don't, 2"})))
+TOKENS = grammar_of(CHARS, clusters=False)
 texts = st.text(st.sampled_from(ALPHABET), max_size=9)
 
 
@@ -41,7 +42,7 @@ def found(typed, text, target=Target.ALL):
     """Return what a search finds after a word that was typed if one text follows for certain."""
     engine, search = Certain(text), BestFirstSearch(1, target)
     context = Context(engine.logits[0], engine.initial_state(1)[:, 0], typed)
-    Predictor(engine, CHARS).search([search], [context])
+    Predictor(engine, CHARS, TOKENS).search([search], [context])
     return [candidate for candidate in search.best() if candidate.probability > 0.5]
 
 

@@ -16,10 +16,12 @@ from charlstm.checkpoint.schema import expected_shapes
 from charlstm.config import ModelConfig
 from charlstm.engine.inference import build_engine
 from charlstm.errors import ConfigError
-from charlstm.prediction.best_first_search import BestFirstSearch, Target
+from charlstm.prediction.best_first_search import LEAST_SHARE, BestFirstSearch, Target
 from charlstm.prediction.predictor import Predictor, grammar_of
 from charlstm.tokenizer.base import BEGIN_SPELLING, END_OF_DOCUMENT, UNKNOWN
+from charlstm.tokenizer.char import CharTokenizer
 from charlstm.tokenizer.segmentation import tokens_of
+from charlstm.tokenizer.word import WordTokenizer
 from tests.prediction.oracles import (
     CHARS,
     ORACLES,
@@ -115,6 +117,72 @@ def test_completions_alone_are_those_of_the_whole_list(level, prompt):
         assert candidate.append
 
 
+# Groups
+
+
+@pytest.mark.parametrize("level", ["char", "word"])
+@pytest.mark.parametrize("prompt", PROMPTS)
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_words_that_complete_and_words_that_follow_are_two_groups(level, prompt, seed):
+    expected = ORACLES[level](seed, prompt)
+    sums = expected.sums()
+    shares = {kind: sum(p for key, p in sums.items() if key[0] is kind) for kind in (True, False)}
+    one = predictor(level, seed)
+    completes, follows = one._grammar.shares(one.context(prompt), one._begin_step)
+    slack = expected.undecided + 0.02  # an unlikely apostrophe is in neither
+    assert completes == pytest.approx(shares[True], abs=slack)
+    assert follows == pytest.approx(shares[False], abs=slack)
+    groups = one.groups(prompt, 3)
+    if min(completes, follows) < LEAST_SHARE:
+        assert len(groups) == 1
+        assert sorted(groups[0], key=lambda p: -p.probability) == groups[0]
+        return
+    assert [len({p.kind for p in group}) for group in groups] == [1, 1]
+    assert groups[0][0].probability >= groups[1][0].probability
+    assert one.predict(prompt, 3) == groups[0] + groups[1]
+    for group in groups:
+        kind = group[0].kind == "completes"
+        assert len(group) == 3
+        own = {key[1]: paths for key, paths in expected.paths.items() if key[0] is kind}
+        for p in group:
+            assert p.probability <= sums.get((kind, p.text), 0.0) + expected.undecided + 1e-6
+            assert p.probability >= 0.9 * max(own.get(p.text, {"": 0.0}).values())
+        listed = {p.text for p in group}
+        missed = (paths for text, paths in own.items() if text not in listed)
+        last = group[-1].probability
+        assert all(0.9 * max(paths.values()) <= max(last, 1e-4) for paths in missed)
+
+
+def test_a_group_has_as_many_as_are_asked_for_however_unlikely_it_is():
+    class Rare(Chain):
+        def __init__(self):
+            super().__init__(CHARS.vocab_size, 1)
+            self.table[:] = 0
+            self.table[CHARS.encode("a")[0], CHARS.encode(" ")[0]] = 4.0
+
+    (likely, rare) = Predictor(Rare(), CHARS).groups("a", 8)
+    assert ([p.kind for p in likely], [p.kind for p in rare]) == (
+        ["follows"] * 8,
+        ["completes"] * 8,
+    )
+    assert sum(p.probability for p in rare) < 0.05
+
+
+@pytest.mark.parametrize("level", ["char", "word"])
+@pytest.mark.parametrize("prompt", ["a", " ab", "b a"])
+def test_the_first_word_of_a_phrase_decides_its_group(level, prompt):
+    for seed in (1, 2, 3):
+        one = predictor(level, seed)
+        groups = one.groups(prompt, 3, words=2)
+        assert {group[0].kind for group in groups} == {
+            group[0].kind for group in one.groups(prompt, 3)
+        }
+        typed = TYPED.search(prompt)[0]
+        for phrase in [phrase for group in groups for phrase in group]:
+            first = next(tokens_of(typed + phrase.append))
+            assert (len(first) > len(typed)) is (phrase.kind == "completes")
+
+
 def end_of(text):
     """Which characters end a text's last token when they follow."""
     last = list(tokens_of(text))[-1]
@@ -127,7 +195,10 @@ def test_the_probability_of_a_phrase_is_that_of_its_text(prompt, words):
     engine = chain("char", 2)
     allowed = [END_OF_DOCUMENT, *range(2, CHARS.vocab_size)]
     phrases = predictor("char", 2).predict(prompt, 4, words=words)
-    assert phrases == sorted(phrases, key=lambda phrase: -phrase.probability)
+    for kind in ("completes", "follows"):
+        group = [phrase for phrase in phrases if phrase.kind == kind]
+        assert len(group) <= 4
+        assert group == sorted(group, key=lambda phrase: -phrase.probability)
     for phrase in phrases:
         ids = [END_OF_DOCUMENT, *CHARS.encode(prompt + phrase.append).tolist()]
         mass = 1.0
@@ -147,6 +218,82 @@ def test_the_probability_of_a_phrase_is_that_of_its_text(prompt, words):
                 mass *= row[END_OF_DOCUMENT] + sum(row[token_id] for token_id in ending)
         assert phrase.probability == pytest.approx(mass, rel=1e-5), phrase
         assert phrase.text.endswith(phrase.append.lstrip())
+
+
+# How many
+
+
+class Sharp(Chain):
+    """A chain that is nearly certain of each next token: others have 1e-4 to 1e-26."""
+
+    def __init__(self, vocab_size, seed, rare=()):
+        super().__init__(vocab_size, seed)
+        self.table *= 8
+        self.table[:, list(rare)] -= 20
+
+
+@pytest.mark.parametrize("level", ["char", "word"])
+@pytest.mark.parametrize("prompt", ["", "a", "b a", " a'", "1", "a ", "."])
+@pytest.mark.parametrize("words_only", [False, True])
+@pytest.mark.parametrize("words", [1, 2])
+def test_there_are_as_many_as_are_asked_for(level, prompt, words_only, words):
+    """Where texts without end exist, of whatever probability."""
+    for seed in (1, 2, 3):
+        tokenizer = TOKENIZERS[level]
+        one = Predictor(Sharp(tokenizer.vocab_size, seed), tokenizer)
+        for count in (1, 4, 12):
+            groups = one.groups(prompt, count, words=words, words_only=words_only)
+            assert [len(group) for group in groups] == [count] * len(groups)
+            assert groups or one.context(prompt).logits.argmax() != END_OF_DOCUMENT
+
+
+@pytest.mark.parametrize("ends", [False, True])
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 9])
+def test_there_are_all_that_exist(ends, count):
+    tokenizer = CharTokenizer(tuple("中文 "))  # two words, white space and the end
+    for seed in range(6):
+        for engine in (Chain(5, seed), Sharp(5, seed), Sharp(5, seed, [3])):
+            one = Predictor(engine, tokenizer, grammar_of(tokenizer, ends=ends))
+            for prompt in ("", "中", "中 "):
+                found = one.predict(prompt, count)
+                names = [p.text or p.special for p in found]
+                assert len(names) == len({*names}) == min(count, 2 + ends)
+                assert {*names} <= {"中", "文", "end"}
+
+
+# Where no word ends
+
+
+@pytest.mark.parametrize("prompt", ["", "GAT", "GATTACA" * 9])
+def test_where_no_word_ends_there_are_no_predictions(prompt):
+    tokenizer = CharTokenizer(tuple("\nACGT"))
+    table = np.zeros((7, 7), np.float32)
+    for least, found in [(-9, False), (-2, True)]:
+        engine = Chain(7, 1)
+        engine.table = table.copy()
+        engine.table[:, [END_OF_DOCUMENT, 2]] = least
+        one = Predictor(engine, tokenizer)
+        for words in (1, 2):
+            assert bool(one.predict(prompt, 3, words=words)) is found
+        assert len(one.predict_tokens(prompt, 4)) == 4
+
+
+def test_an_end_that_is_not_learned_ends_no_word():
+    tokenizer = CharTokenizer(tuple("ACGT"))
+    one = Predictor(Chain(6, 1), tokenizer, grammar_of(tokenizer, ends=False))
+    assert one.predict("GAT") == []
+    assert Predictor(Chain(6, 1), tokenizer).predict("GAT")
+    words = WordTokenizer((*"ab ", " a", " b"))
+    ends = grammar_of(words, ends=False)
+    found = Predictor(Chain(words.vocab_size, 1), words, ends).predict("a", 30)
+    assert found
+    assert not [p for p in found if p.special]
+
+
+def test_what_is_left_out_may_be_all_there_is():
+    tokenizer = CharTokenizer(tuple(".!"))
+    assert Predictor(Chain(4, 1), tokenizer).predict("", 3)
+    assert Predictor(Chain(4, 1), tokenizer).predict("", 3, words_only=True) == []
 
 
 # A real engine

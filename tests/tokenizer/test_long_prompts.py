@@ -64,7 +64,7 @@ def test_a_prompt_that_is_typed_on_is_read_from_the_same_token(length, most, ste
 def shorter(monkeypatch):
     """Read fewer tokens, for the sake of time."""
     monkeypatch.setattr("charlstm.tokenizer.long_prompts.MAX_PROMPT", 64)
-    monkeypatch.setattr("charlstm.prediction.predictor.PROMPT_STEP", 32)
+    monkeypatch.setattr("charlstm.prediction.prompt_cache.PROMPT_STEP", 32)
 
 
 def end_of(tokenizer, step=1):

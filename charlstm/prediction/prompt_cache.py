@@ -1,0 +1,54 @@
+"""Prompts to the logits and states after them, read from where they differ from recent ones.
+
+This module knows the engine. It does not know a tokenizer or predictions.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+import numpy as np
+
+from charlstm.arrays import Floats, Ids
+from charlstm.engine.inference import Engine
+from charlstm.tokenizer.long_prompts import read_tokens
+
+REMEMBERED = 48  # positions in recent prompts whose states are kept
+PROMPT_STEP = 1024  # of a long prompt: how far apart the tokens are that are read first
+_STRIDE = 32  # tokens between these positions
+
+
+class PromptCache:
+    """Reads prompts, starting from the longest beginning that was read recently.
+
+    Of a long prompt the last tokens are read (see ``read_tokens``).
+    """
+
+    def __init__(self, engine: Engine, *, spells: bool) -> None:
+        self._engine = engine
+        self._spells = spells
+        self._ends: OrderedDict[bytes, tuple[Floats, Floats]] = OrderedDict()
+
+    def read(self, ids: Ids) -> tuple[Floats, Floats]:
+        """Return the logits [V] and the state [2 * layers, units] after ids [T >= 1]."""
+        ids = read_tokens(ids, spells=self._spells, step=PROMPT_STEP)
+        data = ids.tobytes()
+        known = max((key for key in self._ends if data.startswith(key)), key=len, default=b"")
+        state = self._engine.initial_state(1)
+        if known:
+            self._ends.move_to_end(known)
+            logits, last = self._ends[known]
+            state = last[:, np.newaxis]
+        for start in range(len(known) // ids.itemsize, len(ids), _STRIDE):
+            part = ids[np.newaxis, start : start + _STRIDE]
+            all_logits, state = self._engine.run(part, state)
+            logits, last = all_logits[0, -1].copy(), state[:, 0]
+            stop = start + part.shape[1]
+            if len(ids) - stop < REMEMBERED // 4 * _STRIDE:
+                self._remember(ids[:stop].tobytes(), (logits, last))
+        return logits, last
+
+    def _remember(self, key: bytes, end: tuple[Floats, Floats]) -> None:
+        self._ends[key] = end
+        if len(self._ends) > REMEMBERED:
+            self._ends.popitem(last=False)
