@@ -106,13 +106,18 @@ class MatchGuide:
         self._chain = partial(token_chain, engine, tokenizer, temperature, ends=ends)
         self._end_weights: dict[tuple[int, bool, bool], Doubles] = {}
 
-    def start(self, prompt: str, forced_prefix: str) -> MatchProgress:
+    def start(self, prompt: str, forced_prefix: str, spelled: float) -> MatchProgress:
         """Return how far a prompt comes that has been read but for a prefix of what follows.
+
+        Args:
+            prompt: what has been read.
+            forced_prefix: what must follow.
+            spelled: its log-probability as the beginning of a spelled word.
 
         Raises:
             UsageError: if no match begins with both, or is short enough.
         """
-        state = self._constraints.start(prompt, forced_prefix)
+        state = self._constraints.start(prompt, forced_prefix, spelled)
         assert state is not None  # there is a pattern
         return MatchProgress(state, self.words.ends_within(prompt))
 
