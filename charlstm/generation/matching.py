@@ -25,7 +25,7 @@ from charlstm.generation.beam import beam_search
 from charlstm.generation.decoder import BatchDecoder, excluded_ids, remembered_ids
 from charlstm.generation.match_guide import MatchGuide, MatchProgress
 from charlstm.generation.match_reader import MatchReader
-from charlstm.generation.particles import PARTICLES, FoundMatch, ParticleSearch
+from charlstm.generation.particles import COLDEST, PARTICLES, FoundMatch, ParticleSearch
 from charlstm.generation.samples import Sample, SampledToken, TextListener
 from charlstm.metrics import log_normalizers
 from charlstm.tokenizer.base import Tokenizer
@@ -90,7 +90,7 @@ class _Matcher:
         self._alternatives = alternatives
         self._ends = ends
         self._guide = MatchGuide(
-            engine, tokenizer, config, temperature=config.temperature or 1.0, ends=ends
+            engine, tokenizer, config, temperature=max(COLDEST, config.temperature), ends=ends
         )
         self._starts: dict[str, _Start] = {}
         self._free = BatchDecoder(

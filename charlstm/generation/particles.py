@@ -32,6 +32,7 @@ from charlstm.tokenizer.base import END_OF_DOCUMENT
 PARTICLES = 96  # of a sample
 _SAMPLES_AT_ONCE = 4
 _NUMBERS = 2**22  # logits at a time, which bounds the memory
+COLDEST = 0.5  # the lowest temperature of a search: below it, what can follow would hardly count
 _FEW = 0.5  # the share of the particles, by weight, below which they are drawn anew
 _NOTHING = 1e-3  # the share of the weight at which unfinished particles are given up
 
@@ -81,8 +82,8 @@ class ParticleSearch:
 
     Args:
         engine: a trained model.
-        guide: to the matches, for the temperature of ``config``.
-        config: how to draw, at a temperature above 0; Mirostat is not applied.
+        guide: to the matches, for the same temperature.
+        config: how to draw, at a temperature of at least ``COLDEST``; Mirostat is not applied.
         never: the ids that are never drawn.
         remembered: what the penalties see of each token, int64 [V].
         seed: determines, with the index of a sample, its random numbers.
@@ -104,6 +105,7 @@ class ParticleSearch:
         self.remembered = remembered
         self.seed = seed
         self._config = config
+        self._temperature = max(COLDEST, config.temperature)
         self._filters = config.replace(temperature=1.0, mirostat=0.0)
         self._never = list(never)
 
@@ -127,7 +129,7 @@ class ParticleSearch:
         logits[:, self._never] = -np.inf
         if batch.recent is not None:
             logits = penalize(logits, batch.recent, self._config)
-        factor = np.float32(1 / self._config.temperature)
+        factor = np.float32(1 / self._temperature)
         own = log_softmax(logits * factor)
         guidance = self.guide.of(texts, int(batch.tokens[0]))
         weights: Doubles = own + guidance.adjustment * factor + guidance.values

@@ -14,6 +14,7 @@ from charlstm.prediction.clusters import PLAIN, Clusters, clusters_of
 from charlstm.prediction.predictor import Predictor, grammar_of
 from charlstm.tokenizer.base import BEGIN_SPELLING, END_OF_DOCUMENT, END_SPELLING, UNKNOWN
 from charlstm.tokenizer.char import CharTokenizer
+from charlstm.tokenizer.segmentation import tokens_of
 from charlstm.tokenizer.word import WordTokenizer
 from tests.prediction.oracles import Chain
 
@@ -115,24 +116,29 @@ class Certain(Chain):
         return np.stack(steps, axis=1), state
 
 
-@pytest.mark.parametrize("level", ["char", "word"])
+@pytest.mark.parametrize("level", ["char", "word", "word of format 3"])
 @pytest.mark.parametrize(("name", "number"), [(n, i) for n in UNITS for i in range(len(UNITS[n]))])
 def test_a_visible_character_is_one_unit(level, name, number):
-    """After what precedes it, and half typed after each of its parts."""
+    """After what precedes it and, in code points, half typed after each of its parts."""
     before, unit = "".join(UNITS[name][:number]), UNITS[name][number]
     if before and before[-1].isalpha() and unit[0].isalpha() and name in ("decomposed", "jamo"):
         before += " "
-    tokenizer = CharTokenizer(tuple(sorted({*before, *unit, " "})))
-    if level == "word":
-        tokenizer = WordTokenizer(tokenizer.vocabulary)
+    text = before + unit + " "
+    characters = tuple(sorted({*before, *unit, " "}))
+    tokenizer = CharTokenizer(characters)
+    if level != "char":
         if name in ("decomposed", "jamo"):  # words, of which half a one is spelled
             return
-    text = before + unit + " "
+        rules = 2 if level == "word" else 1
+        words = [token for token in tokens_of(text, rules) if len(token) > 1]
+        tokenizer = WordTokenizer((*characters, *dict.fromkeys(words)), segmentation=rules)
     ids = tokenizer.encode(text)
     assert not {BEGIN_SPELLING, END_SPELLING, UNKNOWN} & {*ids.tolist()} or level == "char"
     one = Predictor(Certain(tokenizer, ids.tolist()), tokenizer)
-    # At word level, a digit is half typed, and tokens that begin with it are looked for.
-    for typed in range(1 if (level, name) == ("word", "keycaps") else len(unit)):
+    # At word level, a unit is one token, of which a part that is typed is another, or a digit is
+    # half typed, and tokens that begin with it are looked for.
+    whole = level == "word" or (level != "char" and name == "keycaps")
+    for typed in range(1 if whole else len(unit)):
         (first, *_) = one.predict(before + unit[:typed], 1)
         assert (first.text, first.append) == (unit, unit[typed:])
         assert first.kind == ("completes" if typed else "follows")
