@@ -1,6 +1,6 @@
 """Unicode text: lone surrogates, which only Python's strings can contain, and visible characters.
 
-A visible character is an extended grapheme cluster: a letter with its marks, a flag, a family.
+A visible character is a letter with its marks, a flag, a family of emoji.
 Imports nothing but the standard library until a text has characters that can be part of others.
 """
 
@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import re
 
+# A visible character: a cluster of Unicode, with all marks after it. Vowel signs that Unicode
+# leaves alone, as in Burmese, belong to what precedes them too.
+VISIBLE = r"(?!\s)\X(?:(?=\p{M})\X)*|\X"
 # Blocks without marks, emoji modifiers, flags, joiners or parts of Korean syllables.
 _SEPARATE = re.compile(
     "[\0-\u02ff\u0370-\u0482\u048a-\u0590\u1e00-\u200b\u200e-\u20cf\u2100-\u2ce4\u3000-\u3029"
@@ -32,12 +35,8 @@ def has_parts(characters: str) -> bool:
     import regex
 
     # All that has a role in the rules of extended grapheme clusters, but whole Korean syllables.
-    return (
-        regex.search(
-            r"[^\p{GCB=Other}\p{GCB=Control}\p{GCB=CR}\p{GCB=LF}\p{GCB=LV}\p{GCB=LVT}]", characters
-        )
-        is not None
-    )
+    alone = r"\p{GCB=Other}\p{GCB=Control}\p{GCB=CR}\p{GCB=LF}\p{GCB=LV}\p{GCB=LVT}"
+    return regex.search(rf"[^{alone}]|\p{{M}}", characters) is not None
 
 
 def is_within_character(text: str, following: str) -> bool:
@@ -46,4 +45,5 @@ def is_within_character(text: str, following: str) -> bool:
         return False
     import regex
 
-    return all(match.start() != len(text) for match in regex.finditer(r"\X", text + following[0]))
+    found = regex.finditer(VISIBLE, text + following[0])
+    return all(match.start() != len(text) for match in found)

@@ -17,7 +17,7 @@ from charlstm.arrays import Doubles, Floats, Mask
 from charlstm.config import SampleConfig
 from charlstm.engine.inference import Engine
 from charlstm.errors import GenerationError
-from charlstm.generation.constraints import Constraints, ConstraintState, no_character
+from charlstm.generation.constraints import Constraints, ConstraintState
 from charlstm.generation.decoder import excluded_ids, split_prompt
 from charlstm.generation.filters import likeliest
 from charlstm.generation.match_guide import MatchGuide, MatchProgress
@@ -28,6 +28,8 @@ from charlstm.generation.visible import MOST_EXTRA, LastCharacter
 from charlstm.metrics import log_normalizers
 from charlstm.tokenizer.base import BEGIN_SPELLING, END_OF_DOCUMENT, Tokenizer
 from charlstm.tokenizer.long_prompts import read_tokens
+
+MATCH_BEAMS = 96  # for the best match
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,8 @@ class _Beam:
         text: what follows the prompt, without ``pending``.
         pending: its end, which may become part of an ending.
         constraints: of what follows; ``None`` without any.
-        in_word: whether the text ends within a word, if it is to match a pattern.
+        progress: how far it has come to a match; ``None`` without a pattern.
+        path: its last token, and those before.
         begun: whether its last token is ``BEGIN_SPELLING``.
         finish_reason: why it is finished; ``None`` of a beginning.
     """
@@ -52,9 +55,17 @@ class _Beam:
     text: str
     pending: PendingText
     constraints: ConstraintState | None
-    in_word: bool = False
+    progress: MatchProgress | None = None
+    path: _Path | None = None
     begun: bool = False
     finish_reason: FinishReason | None = None
+
+
+class _Path(NamedTuple):
+    """The tokens of a beam, the last one first."""
+
+    token_id: int
+    before: _Path | None
 
 
 class _Extensions(NamedTuple):
@@ -116,6 +127,25 @@ def beam_search(
     ]
 
 
+def best_match(
+    engine: Engine, tokenizer: Tokenizer, prompt: str, config: SampleConfig, *, ends: bool
+) -> tuple[list[int], float, bool]:
+    """Return the likeliest match of ``config.match`` that a search ``MATCH_BEAMS`` wide finds.
+
+    The arguments and errors are those of ``beam_search``.
+
+    Returns:
+        Its ids; their log-probability under the model's own distribution, in nats; and whether it
+        ends because the length is reached.
+    """
+    (beam,) = _Search(engine, tokenizer, config, MATCH_BEAMS, 1, ends).run(prompt)
+    ids, path = [], beam.path
+    while path:
+        ids.append(path.token_id)
+        path = path.before
+    return ids[::-1], beam.log_probability, beam.finish_reason == "length"
+
+
 class _Search:
     def __init__(
         self,
@@ -132,10 +162,12 @@ class _Search:
         self._beams = beams
         self._count = count
         self._never = excluded_ids(tokenizer, ends=ends)
-        self._constraints = Constraints(config, tokenizer)
         self._guide: MatchGuide | None = None
         if config.match is not None:
             self._guide = MatchGuide(engine, tokenizer, config, temperature=1.0, ends=ends)
+            self._constraints = self._guide.constraints
+        else:
+            self._constraints = Constraints(config, tokenizer)
         self._endings = Endings(config)
         self._last_character = LastCharacter(config, tokenizer)
         # Without a positive bias, a longer text never has a higher score.
@@ -149,9 +181,13 @@ class _Search:
         (spelled,) = spelled_prefixes(
             self._engine, self._tokenizer, [forced_prefix], state, self._never.tolist()
         )
-        constraints = self._constraints.start(before, forced_prefix, spelled)
-        in_word = self._guide is not None and self._guide.words.ends_within(before)
-        beams = [_Beam(0.0, 0.0, 0, "", self._endings.start(prompt), constraints, in_word)]
+        progress = self._guide.start(before, forced_prefix, spelled) if self._guide else None
+        constraints = (
+            progress.constraints
+            if progress
+            else self._constraints.start(before, forced_prefix, spelled)
+        )
+        beams = [_Beam(0.0, 0.0, 0, "", self._endings.start(prompt), constraints, progress)]
         found: dict[str, _Beam] = {}
         while beams:
             parents, token_ids, beams = self._extend(beams, logits, found)
@@ -188,13 +224,12 @@ class _Search:
         own[:, self._never] = -np.inf
         begun = np.array([beam.begun for beam in beams])
         if begun.any():
-            own[np.ix_(begun, no_character(self._tokenizer))] = -np.inf
+            own[np.ix_(begun, self._tokenizer.no_characters)] = -np.inf
         scores = own + before[:, np.newaxis]
         if self._guide:
-            states = [(beam.constraints, beam.in_word) for beam in beams]
-            texts = [MatchProgress(state, in_word) for state, in_word in states if state]
+            texts = [beam.progress for beam in beams if beam.progress]
             guidance = self._guide.of(texts, beams[0].tokens)
-            scores += guidance.adjustment
+            scores = np.where(guidance.allowed, scores + guidance.biases, -np.inf)
             ends = guidance.ends(np.exp(own))
             scores[:, END_OF_DOCUMENT] = before + ends.log_weights
             return _Extensions(scores, scores + guidance.values, ends.are_of_document)
@@ -327,6 +362,7 @@ class _Search:
         """
         own += beam.log_probability
         tokens = beam.tokens + 1
+        path = _Path(token_id, beam.path)
         piece = self._tokenizer.pieces[token_id]
         if beam.constraints is not None:
             piece = piece[len(beam.constraints.forced_prefix) :]
@@ -336,18 +372,20 @@ class _Search:
         if ended is not None:
             return _Beam(score, own, tokens, text, pending, None, finish_reason=ended)
         if token_id == END_OF_DOCUMENT:
-            whole = _Beam(score, own, tokens, text, pending, None)
+            whole = _Beam(score, own, tokens, text, pending, None, path=path)
             return _over(whole, "end")
-        constraints = (
-            self._constraints.after(beam.constraints, token_id) if beam.constraints else None
-        )
+        progress = None
+        if self._guide and beam.progress:
+            (progress,) = self._guide.after([beam.progress], [token_id])
+            constraints: ConstraintState | None = progress.constraints
+        else:
+            constraints = (
+                self._constraints.after(beam.constraints, token_id) if beam.constraints else None
+            )
         if tokens == self._config.length and constraints and constraints.forced_prefix:
             return None
-        in_word = self._guide is not None and self._guide.words.is_within_after(
-            beam.in_word, token_id
-        )
         begun = self._tokenizer.spells and token_id == BEGIN_SPELLING
-        return _Beam(score, own, tokens, text, pending, constraints, in_word, begun)
+        return _Beam(score, own, tokens, text, pending, constraints, progress, path, begun)
 
 
 def _over(beam: _Beam, reason: FinishReason) -> _Beam:

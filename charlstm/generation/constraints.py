@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from charlstm.arrays import Floats, Mask
+from charlstm.arrays import Floats
 from charlstm.config import SampleConfig
 from charlstm.errors import UsageError
 from charlstm.generation.dead_ends import longest_paths
@@ -60,14 +60,18 @@ class Constraints:
         UsageError: if the pattern is no regular expression that can be used.
     """
 
-    def __init__(self, config: SampleConfig, tokenizer: Tokenizer) -> None:
+    def __init__(
+        self, config: SampleConfig, tokenizer: Tokenizer, pattern: Pattern | None = None
+    ) -> None:
+        if pattern is None and config.match is not None:
+            pattern = pattern_of(config.match, tokenizer)
         self._tokenizer = tokenizer
         self._pieces = tokenizer.pieces
         self._spells = tokenizer.spells
         self._letters = tokenizer.character_ids.astype(np.int64)
         self._length = config.length
         self._min_length = config.min_length
-        self._pattern = None if config.match is None else pattern_of(config.match, tokenizer)
+        self._pattern = pattern
         self._biases = dict(config.bias) | dict.fromkeys(config.ban, float(_NEVER))
         self._cache: dict[tuple[ConstraintState, int], Floats] = {}
         # Any character that ends no banned text may follow anywhere.
@@ -164,7 +168,7 @@ class Constraints:
         if self._spells and state.spelling == BETWEEN:
             added[END_SPELLING] = _NEVER
         if state.spelling == BEGUN:
-            added[no_character(self._tokenizer)] = _NEVER
+            added[self._tokenizer.no_characters] = _NEVER  # no word is empty
         return added
 
     def _continued(
@@ -244,14 +248,6 @@ class Constraints:
         """Return how many tokens suffice for a match if the forced prefix is spelled."""
         rest = pattern.shortest(pattern.read(state.forced_prefix, state.pattern_state))
         return len(state.forced_prefix) + rest + 2
-
-
-@lru_cache(maxsize=1)
-def no_character(tokenizer: Tokenizer) -> Mask:
-    """Return the tokens that may not follow ``BEGIN_SPELLING``, lest a word be empty, bool [V]."""
-    mask = np.ones(tokenizer.vocab_size, np.bool_)
-    mask[tokenizer.character_ids] = False
-    return mask
 
 
 @lru_cache(maxsize=1)

@@ -24,7 +24,7 @@ from charlstm.arrays import Doubles, Floats, Ids, Mask
 from charlstm.config import SampleConfig
 from charlstm.engine.inference import MAX_ROWS, Engine
 from charlstm.generation.batch import Batch, PrefilledPrompt, SampleRng
-from charlstm.generation.constraints import Constraints, no_character
+from charlstm.generation.constraints import Constraints
 from charlstm.generation.filters import likeliest, next_limits, sample
 from charlstm.generation.match_reader import MatchReader, Verdict
 from charlstm.generation.penalties import EMPTY, window_needed
@@ -290,7 +290,7 @@ class BatchDecoder:
         if config.min_length:
             logits[batch.tokens < config.min_length, END_OF_DOCUMENT] = -np.inf
         if spells:
-            logits[np.ix_(batch.begun, no_character(self._tokenizer))] = -np.inf
+            logits[np.ix_(batch.begun, self._tokenizer.no_characters)] = -np.inf
         if constrained:
             logits[constrained] += self._adjustments(batch, constrained)
             stuck = np.isneginf(logits.max(axis=1))

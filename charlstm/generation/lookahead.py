@@ -95,10 +95,13 @@ class Lookahead:
 
     def _ends_at(self, state: int) -> Doubles:
         """Return the weight of the end of a match in a state, in each context, float64 [K]."""
-        if state not in self._ends:
+        ends = self._ends.get(state)
+        if ends is None:
+            if (len(self._ends) + 1) * len(self._chain.probabilities) > _CACHED_NUMBERS:
+                self._ends.clear()
             alive = self._pattern.are_alive(self._pattern.after(state))
-            self._ends[state] = self._end_masses(~alive)
-        return self._ends[state]
+            ends = self._ends[state] = self._end_masses(~alive)
+        return ends
 
     def _end_masses(self, forbidden: Mask) -> Doubles:
         """Return the weight of an end in each context, float64 [K].

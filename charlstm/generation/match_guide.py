@@ -19,9 +19,10 @@ from charlstm.generation.constraints import Constraints, ConstraintState, patter
 from charlstm.generation.lookahead import WITHIN_WORD, Lookahead
 from charlstm.generation.token_chain import token_chain
 from charlstm.generation.word_edges import WordEdges
-from charlstm.tokenizer.base import END_OF_DOCUMENT, Tokenizer
+from charlstm.tokenizer.base import BEGIN_SPELLING, END_OF_DOCUMENT, Tokenizer
 
 _LEAST = 1e-30  # of an end that nothing speaks for
+_CACHED_NUMBERS = 2**22
 
 
 class MatchProgress(NamedTuple):
@@ -30,23 +31,27 @@ class MatchProgress(NamedTuple):
     Attributes:
         constraints: the state of its constraints, the pattern among them.
         in_word: whether it ends within a word.
+        has_begun: whether it is more than the prompt.
     """
 
     constraints: ConstraintState
     in_word: bool
+    has_begun: bool
 
 
 class Guidance(NamedTuple):
     """What speaks for each token after each of N texts.
 
     Attributes:
-        adjustment: added to the logits, float32 [N, V]; -inf for tokens that may not follow.
+        allowed: whether each may follow, bool [N, V].
+        biases: added to the logits, float32 [N, V].
         values: the logarithm of how likely a match is to follow after each, float32 [N, V]; 0 for
             the end of the text.
         end_weights: how much the probability of each counts as an end here, float64 [N, V].
     """
 
-    adjustment: Floats
+    allowed: Mask
+    biases: Floats
     values: Floats
     end_weights: Doubles
 
@@ -57,8 +62,7 @@ class Guidance(NamedTuple):
             probabilities: of the next token, float64 [N, V].
         """
         weights = np.add.reduce(probabilities * self.end_weights, axis=1)
-        may_end = self.adjustment[:, END_OF_DOCUMENT] > -np.inf
-        logs = np.where(may_end, np.log(weights + _LEAST), -np.inf)
+        logs = np.where(self.allowed[:, END_OF_DOCUMENT], np.log(weights + _LEAST), -np.inf)
         return TextEnds(logs, 2 * probabilities[:, END_OF_DOCUMENT] > weights)
 
 
@@ -87,6 +91,7 @@ class MatchGuide:
     Attributes:
         pattern: the pattern.
         words: where the tokens begin and end within words.
+        constraints: those of the configuration.
     """
 
     def __init__(
@@ -101,8 +106,9 @@ class MatchGuide:
         assert config.match is not None
         self.pattern = pattern_of(config.match, tokenizer)
         self.words = WordEdges(tokenizer)
-        self._constraints = Constraints(config, tokenizer)
+        self.constraints = Constraints(config, tokenizer, self.pattern)
         self._length = config.length
+        self._spells = tokenizer.spells
         self._chain = partial(token_chain, engine, tokenizer, temperature, ends=ends)
         self._end_weights: dict[tuple[int, bool, bool], Doubles] = {}
 
@@ -117,9 +123,9 @@ class MatchGuide:
         Raises:
             UsageError: if no match begins with both, or is short enough.
         """
-        state = self._constraints.start(prompt, forced_prefix, spelled)
+        state = self.constraints.start(prompt, forced_prefix, spelled)
         assert state is not None  # there is a pattern
-        return MatchProgress(state, self.words.ends_within(prompt))
+        return MatchProgress(state, self.words.ends_within(prompt), has_begun=False)
 
     def after(
         self, texts: Sequence[MatchProgress], token_ids: Sequence[int]
@@ -130,9 +136,12 @@ class MatchGuide:
         return [reached[step] for step in steps]
 
     def _after(self, text: MatchProgress, token_id: int) -> MatchProgress:
-        state = self._constraints.after(text.constraints, token_id)
+        state = self.constraints.after(text.constraints, token_id)
         assert state is not None
-        return MatchProgress(state, self.words.is_within_after(text.in_word, token_id))
+        in_word = self.words.is_within_after(text.in_word, token_id)
+        unread = len(text.constraints.forced_prefix)
+        has_begun = text.has_begun or self.words.lengths[token_id] > unread
+        return MatchProgress(state, in_word, has_begun)
 
     def of(self, texts: Sequence[MatchProgress], written: int) -> Guidance:
         """Return what speaks for each token after so many were written, of each text."""
@@ -144,27 +153,35 @@ class MatchGuide:
             self._lookahead.logs(state.pattern_state, left, spelling=bool(state.spelling))
             for state in states
         ]
-        adjustments = [self._constraints.adjustment(state, written) for state in states]
-        ends = [
-            self._end_weight(text.constraints.pattern_state, text.in_word, has_begun=written > 0)
-            for text in numbers
-        ]
-        looked_ahead = np.stack(values)[which]
+        added = np.stack([self.constraints.adjustment(state, written) for state in states])
+        looked_ahead = np.stack(values)
         looked_ahead[:, END_OF_DOCUMENT] = 0
-        return Guidance(np.stack(adjustments)[which], looked_ahead, np.stack(ends)[which])
+        for row, state in enumerate(states):
+            if state.forced_prefix and self._spells and not state.spelling:
+                # How likely the letters are that must follow is no bias: each is weighed, too.
+                looked_ahead[row, BEGIN_SPELLING] += state.spelled
+                added[row, BEGIN_SPELLING] -= state.spelled
+        allowed = added > -np.inf
+        biases = np.where(allowed, added, np.float32(0))
+        ends = np.stack([self._end_weight(text) for text in numbers])
+        return Guidance(allowed[which], biases[which], looked_ahead[which], ends[which])
 
     @cached_property
     def _lookahead(self) -> Lookahead:
         """Made when a search begins: most samples need none."""
         return Lookahead(self.pattern, self._chain(), self.words, self._length)
 
-    def _end_weight(self, state: int, in_word: bool, *, has_begun: bool) -> Doubles:
-        key = state, in_word, has_begun
-        if key not in self._end_weights:
-            alive = self.pattern.are_alive(self.pattern.after(state))
-            forbidden = np.array(self.words.has_text) & ~alive
+    def _end_weight(self, text: MatchProgress) -> Doubles:
+        key = text.constraints.pattern_state, text.in_word, text.has_begun
+        weight = self._end_weights.get(key)
+        if weight is None:
+            alive = self.pattern.are_alive(self.pattern.after(key[0]))
+            forbidden = (np.array(self.words.lengths) > 0) & ~alive
             weight = forbidden.astype(np.float64)
-            weight[forbidden & (self.words.begins & in_word | (not has_begun))] = WITHIN_WORD
+            at_once = not text.has_begun
+            weight[forbidden & (self.words.begins & text.in_word | at_once)] = WITHIN_WORD
             weight[END_OF_DOCUMENT] = 1.0
+            if (len(self._end_weights) + 1) * len(weight) > _CACHED_NUMBERS:
+                self._end_weights.clear()
             self._end_weights[key] = weight
-        return self._end_weights[key]
+        return weight

@@ -9,7 +9,7 @@ from enum import Enum, auto
 
 from charlstm.generation.pattern import Pattern
 from charlstm.generation.word_edges import WordEdges
-from charlstm.tokenizer.base import END_OF_DOCUMENT
+from charlstm.tokenizer.base import BEGIN_SPELLING, END_OF_DOCUMENT, END_SPELLING
 
 
 class Verdict(Enum):
@@ -29,20 +29,29 @@ class MatchReader:
     Args:
         pattern: the pattern.
         words: where the tokens begin and end within words.
-        state: of the pattern after the prompt.
-        in_word: whether the prompt ends within a word.
+        state: of the pattern after what has been read of the prompt.
+        in_word: whether that ends within a word.
+        unread: how many characters of the prompt the text begins with.
         length: how many tokens may follow it.
     """
 
     def __init__(
-        self, pattern: Pattern, words: WordEdges, state: int, in_word: bool, length: int
+        self,
+        pattern: Pattern,
+        words: WordEdges,
+        state: int,
+        *,
+        in_word: bool,
+        unread: int,
+        length: int,
     ) -> None:
         self._pattern = pattern
         self._words = words
         self._state = state
         self._in_word = in_word
         self._left = length
-        self._has_begun = False
+        self._unread = unread
+        self._spells = False
 
     def add(self, token_id: int) -> Verdict | None:
         """Add a token; return how the text ends, if it does."""
@@ -53,11 +62,15 @@ class MatchReader:
             return Verdict.MATCH if pattern.matches(self._state) else Verdict.NO_MATCH
         if not pattern.is_alive(reached):
             within = self._in_word and self._words.begins[token_id]
-            is_match = pattern.matches(self._state) and self._has_begun and not within
+            is_match = pattern.matches(self._state) and self._unread < 0 and not within
             return Verdict.MATCH_BEFORE if is_match else Verdict.NO_MATCH
         if pattern.shortest(reached) > self._left:
             return Verdict.NO_MATCH
         self._state = reached
-        self._has_begun = self._has_begun or self._words.has_text[token_id]
+        self._unread -= self._words.lengths[token_id]
+        if self._words.spells and token_id in (BEGIN_SPELLING, END_SPELLING):
+            self._spells = token_id == BEGIN_SPELLING
         self._in_word = self._words.is_within_after(self._in_word, token_id)
-        return None if self._left else Verdict.MATCH
+        if self._left:
+            return None
+        return Verdict.NO_MATCH if self._spells else Verdict.MATCH

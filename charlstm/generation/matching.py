@@ -21,11 +21,10 @@ import numpy as np
 from charlstm.config import SampleConfig
 from charlstm.engine.inference import MAX_ROWS, Engine
 from charlstm.generation.batch import PrefilledPrompt
-from charlstm.generation.beam import beam_search
 from charlstm.generation.decoder import BatchDecoder, excluded_ids, remembered_ids
 from charlstm.generation.match_guide import MatchGuide, MatchProgress
 from charlstm.generation.match_reader import MatchReader
-from charlstm.generation.particles import COLDEST, PARTICLES, FoundMatch, ParticleSearch
+from charlstm.generation.particles import COLDEST, FoundMatch, ParticleSearch
 from charlstm.generation.samples import Sample, SampledToken, TextListener
 from charlstm.metrics import log_normalizers
 from charlstm.tokenizer.base import Tokenizer
@@ -151,6 +150,7 @@ class _Matcher:
             self._guide.words,
             progress.constraints.pattern_state,
             in_word=progress.in_word,
+            unread=len(start.forced_prefix),
             length=self._config.length,
         )
 
@@ -178,18 +178,17 @@ class _Matcher:
 
     def _likeliest(self, prompts: dict[int, str]) -> Iterator[Sample]:
         """Yield the best match that a beam search finds, once for all samples of a prompt."""
+        from charlstm.generation.beam import best_match
+
         known: dict[str, Sample] = {}
         for index, prompt in prompts.items():
             if prompt not in known:
-                (known[prompt],) = beam_search(
-                    self._engine,
-                    self._tokenizer,
-                    prompt,
-                    self._config,
-                    beams=PARTICLES,
-                    ends=self._ends,
+                ids, total, is_cut = best_match(
+                    self._engine, self._tokenizer, prompt, self._config, ends=self._ends
                 )
-            yield msgspec.structs.replace(known[prompt], index=index, seed=self._seed)
+                match = FoundMatch(index, tuple(ids), total, is_cut)
+                known[prompt] = self._sample(match, prompt)
+            yield msgspec.structs.replace(known[prompt], index=index)
 
     def _sample(self, match: FoundMatch, prompt: str) -> Sample:
         start = self._starts[prompt].prompt

@@ -129,10 +129,9 @@ class ParticleSearch:
         logits[:, self._never] = -np.inf
         if batch.recent is not None:
             logits = penalize(logits, batch.recent, self._config)
-        factor = np.float32(1 / self._temperature)
-        own = log_softmax(logits * factor)
         guidance = self.guide.of(texts, int(batch.tokens[0]))
-        weights: Doubles = own + guidance.adjustment * factor + guidance.values
+        own = log_softmax((logits + guidance.biases) * np.float32(1 / self._temperature))
+        weights = np.where(guidance.allowed, own + guidance.values, -np.inf)
         ends = guidance.ends(np.exp(own))
         weights[:, END_OF_DOCUMENT] = ends.log_weights
         return _Choices(weights, guidance.values, ends.are_of_document)
@@ -198,10 +197,12 @@ class _Swarm:
         kept = np.flatnonzero(~ends)
         ids = ids[kept]
         self._take(kept)
+        if not len(ids):
+            return ids
         self._looked_ahead[self._places] = choices.values[kept, ids]
         batch.append(ids, own[kept], search.remembered[ids])
         self._texts = search.guide.after(self._texts, ids.tolist())
-        if len(ids) and batch.tokens[0] == search.length:
+        if batch.tokens[0] == search.length:
             for row, total in enumerate(batch.sums.tolist()):
                 self._finish(row, tuple(batch.history(row).tolist()), total, is_cut=True)
             self._take(ids[:0])
@@ -256,6 +257,8 @@ class _Swarm:
         return _Choices(choices.weights[taken], choices.values[taken], choices.ends_document[taken])
 
     def _take(self, rows: Ids) -> None:
+        if np.array_equal(rows, self._batch.numbers):
+            return
         self._batch.take(rows)
         self._places = self._places[rows]
         self._texts = [self._texts[row] for row in rows.tolist()]

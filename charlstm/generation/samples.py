@@ -31,7 +31,8 @@ class Sample(msgspec.Struct, frozen=True, omit_defaults=True):
         prompt: the prompt as given.
         text: what follows the prompt, without the stop text.
         tokens: how many tokens were drawn, with those of a stop text or the end of the document;
-            up to 16 more than the length, if it is reached within a visible character.
+            up to 16 more than the length, if it is reached within a visible character and no
+            pattern is to match.
         seed: the seed it was drawn with; ``None`` for beam search.
         finish_reason: ``"length"``, ``"end"`` (of the document or of a match), ``"stop"`` (a stop
             text) or ``"until"`` (the end of a line, sentence or paragraph).

@@ -65,6 +65,7 @@ class Endings:
         self._finds_sentences = config.until == "sentence"
         self._end = re.compile(end) if end else None
         self._may_end = re.compile(may_end) if may_end else None
+        self._started: tuple[str, PendingText] | None = None  # the last prompt; it may be long
 
     def __bool__(self) -> bool:
         """Return whether there is anything to search for."""
@@ -72,7 +73,11 @@ class Endings:
 
     def start(self, prompt: str) -> PendingText:
         """Return what is pending before a text that continues a prompt."""
-        return PendingText(before=after_prompt(prompt))
+        if not self._finds_sentences:
+            return PendingText()
+        if self._started is None or self._started[0] != prompt:
+            self._started = prompt, PendingText(before=after_prompt(prompt))
+        return self._started[1]
 
     def add(
         self, pending: PendingText, piece: str, *, may_end: bool

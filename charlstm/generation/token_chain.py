@@ -8,7 +8,7 @@ tokens of the word level, except in a spelled word. This module does not know pa
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -28,6 +28,7 @@ _ROWS, _STEPS = 64, 128  # texts that are written, and tokens of each
 _RANKING_STEPS = 16  # after which the likeliest tokens of a large vocabulary are known
 _NUMBERS = 2**24  # probabilities that are averaged, at most
 _SEED = 0
+_KEPT = 4  # chains of a model, of different temperatures
 _PRIOR = 1.0  # tokens by whose weight a context leans to what is likely in all
 
 
@@ -48,11 +49,13 @@ class TokenChain:
     spelling: int
 
 
-@lru_cache(maxsize=2)
+_chains: WeakKeyDictionary[Engine, dict[tuple[float, bool], TokenChain]] = WeakKeyDictionary()
+
+
 def token_chain(
     engine: Engine, tokenizer: Tokenizer, temperature: float, *, ends: bool
 ) -> TokenChain:
-    """Return the chain of a model, which is the same each time.
+    """Return the chain of a model, which is the same each time, and made once.
 
     Args:
         engine: the model.
@@ -60,7 +63,13 @@ def token_chain(
         temperature: by which the logits are divided, above 0.
         ends: whether documents end.
     """
-    return _Estimate(engine, tokenizer, temperature, ends).run()
+    chains = _chains.setdefault(engine, {})
+    chain = chains.get((temperature, ends))
+    if chain is None:
+        if len(chains) == _KEPT:
+            chains.clear()
+        chain = chains[temperature, ends] = _Estimate(engine, tokenizer, temperature, ends).run()
+    return chain
 
 
 class _Estimate:

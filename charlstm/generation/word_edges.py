@@ -17,18 +17,20 @@ class WordEdges:
     Attributes:
         begins: whether a token begins with what words consist of, bool [V].
         ends: whether it ends with that, bool [V].
-        has_text: whether it has any text.
+        lengths: how many characters it has.
+        spells: whether words can be spelled.
     """
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         pieces = tokenizer.pieces
+        self.spells = tokenizer.spells
         known = {
             character: kind_of(character) in _IN_WORDS
             for character in {edge for piece in pieces if piece for edge in (piece[0], piece[-1])}
         }
         self.begins: Mask = np.array([known.get(piece[:1], False) for piece in pieces])
         self.ends: Mask = np.array([known.get(piece[-1:], False) for piece in pieces])
-        self.has_text = [bool(piece) for piece in pieces]
+        self.lengths = [len(piece) for piece in pieces]
 
     def ends_within(self, text: str) -> bool:
         """Return whether a text ends within a word."""
@@ -41,4 +43,4 @@ class WordEdges:
             in_word: whether it did before.
             token_id: the token; without text, it changes nothing.
         """
-        return bool(self.ends[token_id]) if self.has_text[token_id] else in_word
+        return bool(self.ends[token_id]) if self.lengths[token_id] else in_word

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from charlstm.arrays import Mask
+from charlstm.unicode_text import VISIBLE
 
 # Characters that never belong to the same cluster as a neighbor, but to marks: most letters and
 # punctuation of Latin, Greek and Cyrillic, Chinese characters, kana and composed Korean syllables.
@@ -21,8 +22,6 @@ PLAIN = re.compile(
     "\u3001-\u3029\u3031-\u303c\u3040-\u3098\u309b-\u9fff\uac00-\ud7a3]*"
 )
 _JOINERS = r"[\p{M}\p{GCB=Extend}\p{GCB=SpacingMark}\p{GCB=ZWJ}\p{GCB=V}\p{GCB=T}]"
-# Vowel signs that Unicode leaves alone, as in Burmese, belong to what precedes them too.
-_CLUSTER = r"(?!\s)\X(?:(?=\p{M})\X)*|\X"
 # What needs more: half a flag, a joiner, a sign before a number, a sign that stacks letters.
 _UNFINISHED = r"\p{RI}|.*[\p{GCB=ZWJ}\p{GCB=Prepend}\p{InSC=Invisible_Stacker}]"
 _REMEMBERED = 4096
@@ -34,7 +33,7 @@ class Clusters:
     def __init__(self, pieces: Sequence[str]) -> None:
         import regex
 
-        self._clusters = regex.compile(_CLUSTER)
+        self._clusters = regex.compile(VISIBLE)
         self._begins_within = regex.compile(rf" ?{_JOINERS}")
         self._unfinished = regex.compile(_UNFINISHED, regex.DOTALL)
         # Without a sign that takes any character after it, only these can join.
@@ -55,14 +54,15 @@ class Clusters:
         """Return which pieces begin within a cluster at the end of a text, bool [V]."""
         if not cluster:
             return self._none
-        if cluster not in self._masks:
+        mask = self._masks.get(cluster)
+        if mask is None:
             if len(self._masks) >= _REMEMBERED:
                 self._masks.clear()
             mask = self._none.copy()
             for head, token_ids in self._heads.items():
                 mask[token_ids] = self.continues(cluster, head)
             self._masks[cluster] = mask
-        return self._masks[cluster]
+        return mask
 
     def continues(self, cluster: str, head: str) -> bool:
         """Whether a character continues a cluster; false if either is empty."""

@@ -20,6 +20,7 @@ import numpy as np
 from charlstm.arrays import Floats, Ids
 from charlstm.engine.inference import Engine
 from charlstm.errors import ConfigError
+from charlstm.generation.word_edges import WordEdges
 from charlstm.metrics import softmax
 from charlstm.prediction.best_first_search import (
     LEAST_SHARE,
@@ -39,6 +40,8 @@ from charlstm.tokenizer.tokens import SpecialToken, special_token
 WIDTH = 8  # paths that a search extends in one engine step
 ROUNDS = 64  # the largest number of engine steps
 _FLOATS = 2**22  # logits of one engine step at most, and numbers in its states
+# How many texts, and characters of each, tell whether words end; the share that has to.
+_WRITTEN, _LONGEST_WORD, _LEAST_ENDS = 8, 32, 0.2
 # A search that finds too few is begun anew with the least probability multiplied by these.
 _LOWER = (1e-3, 1e-3, 0.0)
 
@@ -121,8 +124,8 @@ class Predictor:
             The likeliest of each group first. There are two groups, words that complete the last
             word of the prompt and words that follow it, if each kind has ``LEAST_SHARE`` of the
             probability; the group with the likeliest word comes first. Otherwise there is one at
-            most, of both kinds; none if words and punctuation end with less than ``LEAST_SHARE`` of
-            the probability. The probability of a phrase is that of one path of tokens.
+            most, of both kinds; none where words hardly ever end (see ``_words_end``). The
+            probability of a phrase is that of one path of tokens.
 
         Raises:
             ConfigError: if a number is out of its range.
@@ -141,7 +144,7 @@ class Predictor:
                 found = [_prediction(candidate) for candidate in search.best()]
             if found:
                 groups.append(found)
-        if ended < LEAST_SHARE:
+        if ended < LEAST_SHARE and not self._words_end(context):
             return []
         return sorted(groups, key=lambda group: -group[0].probability)
 
@@ -166,11 +169,36 @@ class Predictor:
             short = {
                 number: search.lower(factor)
                 for number, search in enumerate(searches)
-                if search.ended >= LEAST_SHARE * search.share and len(search.best()) < needed
+                if len(search.best()) < needed
+                and (
+                    search.ended >= LEAST_SHARE * search.share or self._words_end(contexts[number])
+                )
             }
             self.search(list(short.values()), [contexts[number] for number in short], width)
             searches = [short.get(number, search) for number, search in enumerate(searches)]
         return searches
+
+    def _words_end(self, context: Context) -> bool:
+        """Whether words end at all: no search that found few of them can tell.
+
+        Some texts are written, and the probability that their first word ends within
+        ``_LONGEST_WORD`` characters is estimated. A token of word level ends by itself.
+        """
+        if self._tokenizer.spells:
+            return True
+        rng = np.random.default_rng(0)
+        ends = ~WordEdges(self._tokenizer).begins
+        logits = np.tile(context.logits, (_WRITTEN, 1))
+        states = np.repeat(context.state[:, np.newaxis], _WRITTEN, axis=1)
+        going = np.ones(_WRITTEN)
+        for _ in range(_LONGEST_WORD):
+            probabilities = softmax(logits)
+            going *= 1 - probabilities[:, ends].sum(axis=1)
+            probabilities[:, ends] = 0
+            cumulative = probabilities.cumsum(axis=1)
+            goals = rng.random((_WRITTEN, 1)) * cumulative[:, -1:]
+            logits, states = self._step((cumulative > goals).argmax(axis=1), states)
+        return bool(1 - going.mean() >= _LEAST_ENDS)
 
     def predict_tokens(self, prompt: str, top: int = 5) -> list[Prediction]:
         """Return the likeliest tokens after a prompt: characters, or tokens of word level.

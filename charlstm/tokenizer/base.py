@@ -75,6 +75,13 @@ class Tokenizer(ABC):
         ids = [token_id for token, token_id in self._ids.items() if len(token) == 1]
         return np.array(ids, np.uint32)
 
+    @cached_property
+    def no_characters(self) -> NDArray[np.bool_]:
+        """Which tokens are not of one character, bool [V]."""
+        mask = np.ones(self.vocab_size, np.bool_)
+        mask[self.character_ids] = False
+        return mask
+
     @abstractmethod
     def encode(self, text: str) -> NDArray[np.uint32]:
         """Return the ids of a text, uint32 [tokens]; unknown characters become ``UNKNOWN``.

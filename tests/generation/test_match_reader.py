@@ -23,7 +23,9 @@ EXPRESSIONS = ["[ab]*", "a.*b", "(ab|ba )*", "[^ ]{2}", r"a*\. ?", "", ".{3}"]
 def verdict_on(tokenizer, expression, ids, length):
     """Return the verdict on a text, and the text."""
     pattern = Pattern(expression, tokenizer)
-    reader = MatchReader(pattern, WordEdges(tokenizer), pattern.start, in_word=False, length=length)
+    reader = MatchReader(
+        pattern, WordEdges(tokenizer), pattern.start, in_word=False, unread=0, length=length
+    )
     for position, token_id in enumerate(ids):
         if verdict := reader.add(token_id):
             end = position + (verdict is not Verdict.MATCH_BEFORE)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+from weakref import ref
+
 import numpy as np
 import pytest
 
@@ -35,9 +38,20 @@ def test_the_probabilities_of_every_context_sum_to_one(tokenizer):
 
 def test_a_chain_is_the_same_each_time():
     one, other = (
-        token_chain.__wrapped__(random_model("int8"), CHARS, 0.8, ends=True) for _ in range(2)
+        token_chain(MarkovEngine(CHARS.vocab_size), CHARS, 0.8, ends=True) for _ in range(2)
     )
+    assert one is not other
     np.testing.assert_array_equal(one.probabilities, other.probabilities)
+
+
+def test_a_chain_is_made_once_and_keeps_no_model_alive():
+    engine = MarkovEngine(CHARS.vocab_size)
+    chain = token_chain(engine, CHARS, 0.8, ends=True)
+    assert token_chain(engine, CHARS, 0.8, ends=True) is chain
+    alive = ref(engine)
+    del engine
+    gc.collect()
+    assert alive() is None
 
 
 def test_letters_of_a_spelled_word_are_contexts_and_words_are_one():
