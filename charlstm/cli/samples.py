@@ -32,7 +32,8 @@ class Printer:
 
     Attributes:
         colors: whether the output is colored.
-        tokens: the number of tokens in the samples so far.
+        printed: the number of samples so far.
+        tokens: the number of tokens in them.
     """
 
     def __init__(
@@ -48,7 +49,7 @@ class Printer:
         self._echo = echo
         self._as_json = as_json
         self._hidden = hidden
-        self._printed = 0
+        self.printed = 0
         self._streams = False
         self._unprinted = ""  # the prompt, until the first piece of a streamed sample
         self.colors = (
@@ -74,6 +75,7 @@ class Printer:
         self.tokens += sample.tokens
         if self._as_json:
             write_json(sample)
+            self.printed += 1
             return
         prompt = sample.prompt if self._echo else ""
         if self._streams:
@@ -82,12 +84,12 @@ class Printer:
             text = prompt + "".join(_colored(sample, self._hidden(sample.prompt)))
         else:
             text = prompt + sample.text
-        before = self._separator if self._printed else ""
+        before = self._separator if self.printed else ""
         # Where a line divides samples, the line end before it is no part of them.
         is_ended = self._separator in ("", "\n") and (prompt + sample.text).endswith("\n")
         after = "" if is_ended else "\n"
         write_text(before + text + after)
-        self._printed += 1
+        self.printed += 1
 
 
 def separator_of(division: Division) -> str:

@@ -1,14 +1,15 @@
 """How likely a text that begins a match is to become one, under a chain of a model's tokens.
 
 The value of a state of the pattern in a context of the chain, with so many tokens left, is found by
-going backward from the matches, one token at a time (Baum et al. 1970). The nodes of the automaton
-are taken one by one and their values added, which is exact where a text matches in one way only;
-else it is too high. This module does not know a model or how tokens are drawn.
+going backward from the matches, one token at a time (Baum et al. 1970). Of a large pattern, whose
+states are too many, the nodes are taken one by one, and a state is worth what the best of them is.
+This module does not know a model or how tokens are drawn.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +22,9 @@ from charlstm.tokenizer.base import BEGIN_SPELLING, END_OF_DOCUMENT, END_SPELLIN
 
 # The weight of a token that the pattern forbids within a word: a match ends there only if it must.
 WITHIN_WORD = 1e-3
-_MOST_TABLE = 2**24  # next states of all nodes; a pattern with more is not looked through
+_MOST_STATES = 4096
+_MOST_TABLE = 2**21  # next states of all states
+_MOST_NODES_TABLE = 2**24  # next states of all nodes; a pattern with more is not looked through
 _MOST_PRODUCTS = 2**34  # multiplications
 _CLOSE = 1e-3  # the change at which more tokens make no difference
 _LEAST = 1e-300
@@ -42,23 +45,17 @@ class Lookahead:
         self._pattern = pattern
         self._chain = chain
         self._words = words
-        self._spells = chain.spelling < len(chain.probabilities)
+        self._length = length
         # Whether the last token of a context outside spelled words ends within a word.
         self._in_word = np.zeros(chain.spelling, np.bool_)
         self._in_word[chain.after[words.ends]] = chain.spelling > 1
         self._ends: dict[int, Doubles] = {}
         self._cache: dict[tuple[int, bool, int], Floats] = {}
-        # Of the numbers of tokens left in ``_horizons``, the values of each part, [parts, K].
+        self._fits = True  # whether all states are known; if not, nodes are
+        # Of the numbers of tokens left in ``_horizons``, the values of each state or node, [N, K].
         self._horizons: list[int] = []
         self._values: list[Doubles] = []
         self._rows: dict[int, int] = {}
-        if pattern.size * len(chain.after) > _MOST_TABLE:
-            return
-        parts = pattern.all_parts()
-        self._rows = {part: row for row, part in enumerate(parts)}
-        if parts:
-            table = np.stack([pattern.after(part) for part in parts])
-            self._look_back(table, length)
 
     def logs(self, state: int, left: int, *, spelling: bool) -> Floats:
         """Return the logarithm of the value after each token, float32 [V].
@@ -68,13 +65,54 @@ class Lookahead:
             left: how many tokens are left after it.
             spelling: whether a word is being spelled.
         """
+        if self._fits and state not in self._rows:
+            self._include(state)
         place = bisect_right(self._horizons, left) - 1
         key = state, spelling, place
-        if key not in self._cache:
+        logs = self._cache.get(key)
+        if logs is None:
             if (len(self._cache) + 1) * len(self._chain.after) > _CACHED_NUMBERS:
                 self._cache.clear()
-            self._cache[key] = self._logs(state, place, spelling)
-        return self._cache[key]
+            logs = self._cache[key] = self._logs(state, place, spelling)
+        return logs
+
+    def _include(self, state: int) -> None:
+        """Find the values of a state, and of all that a text can come to from it."""
+        self._cache.clear()
+        found = self._reachable([*self._rows, state])
+        self._fits = found is not None
+        if found is None:
+            found = self._nodes()
+        self._rows = {one: row for row, one in enumerate(found)}
+        self._horizons, self._values = [], []
+        if found:
+            self._look_back(np.stack([self._pattern.after(one) for one in found]))
+
+    def _reachable(self, begin: Iterable[int]) -> list[int] | None:
+        """Return the living states that a text can come to; ``None`` if they are too many."""
+        found = dict.fromkeys(begin)
+        most = min(_MOST_STATES, _MOST_TABLE // len(self._chain.after))
+        waiting = [*found]
+        while waiting:
+            after = np.unique(self._pattern.after(waiting.pop()))
+            for state in after[self._pattern.are_alive(after)].tolist():
+                if state not in found:
+                    found[state] = None
+                    waiting.append(state)
+            if len(found) > most:
+                return None
+        return [*found]
+
+    def _nodes(self) -> list[int]:
+        """Return the states of one node each; none if they are too many, too."""
+        if self._pattern.size * len(self._chain.after) > _MOST_NODES_TABLE:
+            return []
+        return [*self._pattern.all_parts()]
+
+    def _parts(self, state: int) -> list[int]:
+        """Return the rows of a state's values, the best of which counts."""
+        parts = (state,) if self._fits else self._pattern.parts(state)
+        return [self._rows[part] for part in parts if part in self._rows]
 
     def _logs(self, state: int, place: int, spelling: bool) -> Floats:
         chain = self._chain
@@ -83,9 +121,8 @@ class Lookahead:
         states, which = np.unique(self._pattern.after(state), return_inverse=True)
         sums = np.zeros((len(states), len(chain.probabilities)))
         for row, reached in enumerate(states.tolist()):
-            for part in self._pattern.parts(reached):
-                if part in self._rows:
-                    sums[row] += self._values[place][self._rows[part]]
+            if parts := self._parts(reached):
+                sums[row] = self._values[place][parts].max(axis=0)
             if self._pattern.matches(reached):
                 sums[row] += self._ends_at(reached) if self._horizons[place] else 1.0
         contexts = chain.after_spelled if spelling else chain.after
@@ -110,65 +147,68 @@ class Lookahead:
             forbidden: the tokens that may not follow, bool [V].
         """
         chain, begins = self._chain, self._words.begins
-        forbidden[[BEGIN_SPELLING, END_SPELLING] if self._spells else []] = False
+        forbidden[[BEGIN_SPELLING, END_SPELLING] if self._words.spells else []] = False
         forbidden[END_OF_DOCUMENT] = True
         plain = chain.probabilities[: chain.spelling]
         masses = plain[:, forbidden].sum(axis=1)
-        within = plain[:, forbidden & begins].sum(axis=1)
-        masses -= np.where(self._in_word, within, 0)
+        within = np.where(self._in_word, plain[:, forbidden & begins].sum(axis=1), 0)
         ends = np.zeros(len(chain.probabilities))
-        ends[: chain.spelling] = WITHIN_WORD + (1 - WITHIN_WORD) * masses
+        ends[: chain.spelling] = masses - (1 - WITHIN_WORD) * within
+        if not self._fits and self._words.spells:
+            # A node is left when its word is over; the values of states go on from there.
+            ends[chain.spelling :] = chain.probabilities[chain.spelling :, END_SPELLING] * ends[0]
         return ends
 
-    def _look_back(self, table: NDArray[np.int32], length: int) -> None:
-        """Fill ``_values``, beginning with no token left."""
+    def _look_back(self, table: NDArray[np.int32]) -> None:
+        """Fill ``_values``, beginning with no token left.
+
+        Args:
+            table: the states after each token, int32 [N, V].
+        """
+        chain = self._chain
         states, where = np.unique(table, return_inverse=True)
         where = where.reshape(table.shape)
-        sums = _Sums(
-            [
-                [self._rows[p] for p in self._pattern.parts(s) if p in self._rows]
-                for s in states.tolist()
-            ]
-        )
-        accepting = self._accepting(states)
-        kinds = [_Moves(self._chain, where, spelled=False)]
-        if self._spells:
-            kinds.append(_Moves(self._chain, where, spelled=True))
-        # Of what each part alone forbids, the others may allow some: only what all forbid counts.
-        ends = self._end_masses(np.logical_not(self._pattern.are_alive(table).any(axis=0)))
-        values = np.zeros((len(table), len(self._chain.probabilities)))
+        best = _Best([self._parts(state) for state in states.tolist()])
+        accepting = np.array([self._pattern.matches(state) for state in states.tolist()], np.bool_)
+        if self._fits:
+            matching = states[accepting].tolist()
+            ends = np.array([self._ends_at(state) for state in matching]).reshape(
+                len(matching), len(chain.probabilities)
+            )
+        else:  # what one node forbids, another may allow: only what all forbid counts
+            ends = self._end_masses(np.logical_not(self._pattern.are_alive(table).any(axis=0)))
+        kinds = [_Moves(chain, where, spelled=False)]
+        if self._words.spells:
+            kinds.append(_Moves(chain, where, spelled=True))
+        values = np.zeros((len(table), len(chain.probabilities)))
         products = sum(moves.products for moves in kinds)
-        least = self._pattern.horizon
-        for left in range(min(length, _MOST_PRODUCTS // products) + 1):
+        for left in range(min(self._length, _MOST_PRODUCTS // products) + 1):
             if left <= 16 or left >= 1.1 * self._horizons[-1]:
                 self._horizons.append(left)
                 self._values.append(values)
-            whole = sums.of(values)
+            whole = best.of(values)
             whole[accepting] += ends if left else 1.0
             whole = whole.clip(max=1.0)
             before, values = values, np.hstack([moves.values(whole) for moves in kinds])
-            if left > least and (np.abs(values - before) <= _CLOSE * values).all():
+            if left > self._pattern.horizon and (np.abs(values - before) <= _CLOSE * values).all():
                 break
 
-    def _accepting(self, states: NDArray[np.int32]) -> Mask:
-        return np.array([self._pattern.matches(state) for state in states.tolist()], np.bool_)
 
+class _Best:
+    """Takes the best of the values of each state's rows."""
 
-class _Sums:
-    """Adds the values of the parts of each state."""
-
-    def __init__(self, parts: list[list[int]]) -> None:
-        self._count = len(parts)
-        self._some = np.array([bool(each) for each in parts])
-        self._parts = np.array([part for each in parts for part in each], np.int64)
-        sizes = [len(each) for each in parts if each]
+    def __init__(self, rows: list[list[int]]) -> None:
+        self._count = len(rows)
+        self._some = np.array([bool(each) for each in rows])
+        self._rows = np.array([row for each in rows for row in each], np.int64)
+        sizes = [len(each) for each in rows if each]
         self._starts = np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int64)
 
     def of(self, values: Doubles) -> Doubles:
-        sums = np.zeros((self._count, values.shape[1]))
-        if len(self._parts):
-            sums[self._some] = np.add.reduceat(values[self._parts], self._starts, axis=0)
-        return sums
+        best = np.zeros((self._count, values.shape[1]))
+        if len(self._rows):
+            best[self._some] = np.maximum.reduceat(values[self._rows], self._starts, axis=0)
+        return best
 
 
 class _Moves:

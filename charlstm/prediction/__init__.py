@@ -5,6 +5,7 @@
     best_first_search   the search over paths of tokens
     clusters            which tokens belong to the same visible character
     grammar             how tokens make up words: the interface
+    rows                arrays of probabilities, for grammars
     character_grammar   its implementation for character models
     word_grammar        its implementation for word models
 

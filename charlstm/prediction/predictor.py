@@ -33,7 +33,7 @@ from charlstm.prediction.character_grammar import Characters
 from charlstm.prediction.grammar import Context, Grammar
 from charlstm.prediction.prompt_cache import REMEMBERED, PromptCache
 from charlstm.prediction.word_grammar import Words
-from charlstm.tokenizer.base import BEGIN_SPELLING, Tokenizer
+from charlstm.tokenizer.base import BEGIN_SPELLING, UNKNOWN, Tokenizer
 from charlstm.tokenizer.segmentation import partial_word
 from charlstm.tokenizer.tokens import SpecialToken, special_token
 
@@ -192,6 +192,7 @@ class Predictor:
         states = np.repeat(context.state[:, np.newaxis], _WRITTEN, axis=1)
         going = np.ones(_WRITTEN)
         for _ in range(_LONGEST_WORD):
+            logits[:, UNKNOWN] = -np.inf
             probabilities = softmax(logits)
             going *= 1 - probabilities[:, ends].sum(axis=1)
             probabilities[:, ends] = 0

@@ -6,7 +6,7 @@ A half-typed word has not been read: a search starts with the tokens that begin 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from charlstm.prediction.best_first_search import (
     Target,
 )
 from charlstm.prediction.grammar import Context, Grammar, Step, probabilities
+from charlstm.prediction.rows import likeliest_of, normalized, rows_of
 from charlstm.tokenizer.base import BEGIN_SPELLING, END_OF_DOCUMENT, END_SPELLING, Tokenizer
 from charlstm.tokenizer.segmentation import (
     Kind,
@@ -38,12 +39,6 @@ _LAST_CODE = "\U0010ffff"
 _TOKEN = 0  # after a token, or a word that has been spelled
 _SPELLING = 1  # within a word that is being spelled
 _CLUSTER = 2  # after a token whose last visible character may go on
-
-
-def _normalized(probs: Doubles) -> Doubles:
-    """Return probabilities divided by their sum; zeros if that is 0."""
-    total = float(np.add.reduce(probs))
-    return probs / total if total > 0 else np.zeros_like(probs)
 
 
 class Words(Grammar):
@@ -237,13 +232,13 @@ class Words(Grammar):
     ) -> None:
         """Extend paths by a token, or by a letter of a spelled word."""
         phases = np.array([node.phase for _, node in items])
-        for row, probs in _rows(phases == _TOKEN, logits, self._probabilities):
+        for row, probs in rows_of(phases == _TOKEN, logits, self._probabilities):
             search, node = items[row]
             self._extend(search, node, probs, states[:, row])
-        for row, probs in _rows(phases == _CLUSTER, logits, self._probabilities):
+        for row, probs in rows_of(phases == _CLUSTER, logits, self._probabilities):
             search, node = items[row]
             self._go_on(search, node, probs, states[:, row])
-        for row, probs in _rows(phases == _SPELLING, logits, self._spelled_probabilities):
+        for row, probs in rows_of(phases == _SPELLING, logits, self._spelled_probabilities):
             search, node = items[row]
             self._spell(search, node, probs, states[:, row])
 
@@ -272,7 +267,7 @@ class Words(Grammar):
         """Extend a path by a token that does not merge with the last one."""
         if len(merging := self._merging_with(node.text)):
             probs[merging] = 0.0
-            probs = _normalized(probs)
+            probs = normalized(probs)
         probs *= node.probability
         search.ended += float(probs[END_OF_DOCUMENT])
         search.add(False, "", "", float(probs[END_OF_DOCUMENT]))
@@ -309,7 +304,7 @@ class Words(Grammar):
             self._skip(search, node, token_id, float(probs[token_id]), state, skipped)
         candidates = words if search.words_only else others
         candidates = candidates[probs[candidates] > search.bar / SHARED]
-        for token_id in _likeliest(probs, candidates, 4 * search.count + 32).tolist():
+        for token_id in likeliest_of(probs, candidates, 4 * search.count + 32).tolist():
             probability, piece = float(probs[token_id]), self._pieces[token_id]
             append = node.append + piece[skipped:]
             path = Node(probability, _TOKEN, "", append, node.completes, token_id, state)
@@ -346,7 +341,7 @@ class Words(Grammar):
     def _spell(self, search: BestFirstSearch, node: Node, probs: Doubles, state: Floats) -> None:
         """Extend a path by a letter of a spelled word or, if it has a letter, by its end."""
         if not node.text:
-            probs = _normalized(probs[:-1])
+            probs = normalized(probs[:-1])
         probs = probs * node.probability
         if node.completes and search.target is Target.NEXT:
             probs[:-1] = 0.0
@@ -421,19 +416,3 @@ class Words(Grammar):
     def _spelled_probabilities(self, logits: Floats) -> Doubles:
         """Return the probabilities within a spelled word, of letters and its end, [R, L + 1]."""
         return probabilities(logits, self._spelled)
-
-
-def _rows(
-    chosen: Mask, logits: Floats, of: Callable[[Floats], Doubles]
-) -> Iterator[tuple[int, Doubles]]:
-    """Yield the chosen rows and their probabilities."""
-    rows = np.flatnonzero(chosen)
-    if len(rows):
-        yield from zip(rows.tolist(), of(logits[rows]), strict=True)
-
-
-def _likeliest(probs: Doubles, tokens: Ids, count: int) -> Ids:
-    """Return the ``count`` likeliest tokens, in no order."""
-    if len(tokens) <= count:
-        return tokens
-    return tokens[np.argpartition(-probs[tokens], count - 1)[:count]]

@@ -374,3 +374,12 @@ def test_a_model_that_frequencies_beat_is_warned_of(charlstm, tmp_path, prose):
     parts = ["Warning", str(folder), "characters", f"{checkpoint.loss:.3f}", "2 steps", "longer"]
     assert all(part in result.err for part in parts)
     assert "Warning" not in charlstm("generate", prose, "-n", 5, "--seed", 1).err
+
+
+def test_a_search_that_finds_fewer_texts_says_so(charlstm, names):
+    options = ["generate", names, "--beam", 4, "-c", 4, "--match", "(a|b)"]
+    result = charlstm(*options)
+    assert result.code == 0
+    assert len(result.out.splitlines()) == 2
+    assert "2 of 4" in result.err and "--beam" in result.err
+    assert "2 of 4" not in charlstm(*options, "-q").err

@@ -157,7 +157,7 @@ GENERATE = [
     Case("--novel without lines", "generate prose --novel"),
     Case("--against nothing", "generate names --against nowhere"),
     Case("--against standard input", "generate names --against -"),
-    Case("fewer texts than asked for", "generate names -q --unique -c 3 --match a|b --min-p 0"),
+    Case("too few texts", "generate names -q --unique -c 3 --match a|b --min-p 0 --seed 1"),
     Case("one text without chance", "generate names -q --unique -c 3 -t 0"),
     Case("no sample that ends", "generate names -q --finished -n 1"),
     Case("no text of a search that ends", "generate names -q --finished -n 1 --beam 2"),

@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 import pytest
 
 from charlstm.generation import lookahead
-from charlstm.generation.lookahead import WITHIN_WORD, Lookahead
+from charlstm.generation.lookahead import Lookahead
 from charlstm.generation.pattern import Pattern
 from charlstm.generation.token_chain import token_chain
 from charlstm.generation.word_edges import WordEdges
-from charlstm.tokenizer.base import END_OF_DOCUMENT
 from charlstm.tokenizer.char import CharTokenizer
 from tests.models import WORDS, MarkovEngine, model_of
 from tests.oracles import end_of_match
 
 CHARS = CharTokenizer(tuple("ab."))
-# Patterns that a text matches in one way only, and the characters that none of their parts reads.
-PATTERNS = [
-    ("ab.b", ""),
-    ("[ab]*a", "."),
-    ("[ab]{3}", "."),
-    ("(ab|ba.)*", ""),
-    (r"[^a]*\.[^.]", ""),
-]
+PATTERNS = ["ab.b", "[ab]*a", "[ab]{3}", "(ab|ba.)*", r"[^a]*\.[^.]", "([ab]+)+b.", "(a|ab)(b|.)*"]
 
 
 def values_of(expression, tokenizer=CHARS, engine=None, length=30):
@@ -32,34 +26,42 @@ def values_of(expression, tokenizer=CHARS, engine=None, length=30):
     return pattern, chain, Lookahead(pattern, chain, WordEdges(tokenizer), length)
 
 
-@pytest.mark.parametrize(("expression", "unread"), PATTERNS)
-@pytest.mark.parametrize("left", [0, 1, 2, 5])
-def test_values_are_those_of_trying(expression, unread, left):
-    """A match counts by what speaks for its end: at once exactly, later as for all its parts."""
+def value(pattern, chain, expression, text, left):
+    """Return the value of a text, by trying what follows it."""
+    state = pattern.read(text)
+    chances = chain.probabilities[CHARS.encode(text)[-1]]
+    total = 0.0
+    if pattern.matches(state):
+        total = end_of_match(CHARS, expression, text, chances, at_once=False) if left else 1.0
+    if left and pattern.is_alive(state):
+        for index in CHARS.character_ids.tolist():
+            longer = text + CHARS.pieces[index]
+            total += chances[index] * value(pattern, chain, expression, longer, left - 1)
+    return total
+
+
+@pytest.mark.parametrize("expression", PATTERNS)
+def test_values_are_those_of_trying(expression):
     pattern, chain, values = values_of(expression)
-
-    def value(text, left, *, at_once=True):
-        state = pattern.read(text)
-        chances = chain.probabilities[CHARS.encode(text)[-1]]
-        total = 0.0
-        if pattern.matches(state) and left and at_once:
-            total += end_of_match(CHARS, expression, text, chances, at_once=False)
-        elif pattern.matches(state) and left:
-            end = chances[END_OF_DOCUMENT] + chances[CHARS.encode(unread)].sum()
-            total += WITHIN_WORD + (1 - WITHIN_WORD) * end
-        elif pattern.matches(state):
-            total = 1.0
-        if left and pattern.is_alive(state):
-            for index in CHARS.character_ids.tolist():
-                longer = text + CHARS.pieces[index]
-                total += chances[index] * value(longer, left - 1, at_once=False)
-        return total
-
-    for text in ("", "a", "ab", "ab.", "bb", "a.b"):
+    for left, text in product([0, 1, 3], ["", "a", "ab", "ab.", "bb"]):
         found = np.exp(values.logs(pattern.read(text), left, spelling=False))
         for index in CHARS.character_ids.tolist():
-            expected = value(text + CHARS.pieces[index], left)
-            assert found[index] == pytest.approx(min(1, expected), rel=0.01, abs=1e-6)
+            expected = value(pattern, chain, expression, text + CHARS.pieces[index], left)
+            assert found[index] == pytest.approx(expected, rel=1e-3, abs=1e-9)
+
+
+@pytest.mark.parametrize("expression", PATTERNS)
+def test_nodes_are_worth_about_what_states_are(monkeypatch, expression):
+    """Where the states are too many: never 0 where a match may follow, and no more than 1."""
+    pattern, _, exact = values_of(expression)
+    monkeypatch.setattr(lookahead, "_MOST_STATES", 1)
+    _, _, rough = values_of(expression)
+    for text in ("", "a", "ab", "bb"):
+        state = pattern.read(text)
+        states, nodes = (each.logs(state, 9, spelling=False) for each in (exact, rough))
+        alive = pattern.are_alive(pattern.after(state))
+        assert (np.abs(states - nodes)[alive][3:] < 5).all()
+        assert (nodes <= 0).all()
 
 
 def test_what_is_begun_is_worth_more_than_beginning_again():
@@ -70,17 +72,32 @@ def test_what_is_begun_is_worth_more_than_beginning_again():
         assert found[b] > found[a]
 
 
-def test_words_and_spelled_words_lead_to_a_match():
+@pytest.mark.parametrize("most", [4096, 1])
+def test_words_and_spelled_words_lead_to_a_match(monkeypatch, most):
+    monkeypatch.setattr(lookahead, "_MOST_STATES", most)
     pattern, _, values = values_of("the dog .*", WORDS, model_of(WORDS))
     before = pattern.read("the")
     whole = values.logs(before, 20, spelling=False)
     assert whole[WORDS.pieces.index(" dog")] == max(whole[4:])
     spelled = values.logs(before, 20, spelling=True)
     assert spelled[WORDS.pieces.index(" ")] > spelled[WORDS.pieces.index("d")]
+    # A word that is spelled to the end of a match is over with END_SPELLING.
+    pattern, _, values = values_of("[a-z]{3}", WORDS, model_of(WORDS))
+    assert values.logs(pattern.read("ca"), 9, spelling=True)[WORDS.pieces.index("t")] > -20
+
+
+def test_a_state_that_no_text_comes_to_is_taken_up():
+    """As after a prompt with a character that the model lacks."""
+    pattern, _, values = values_of("(É|a)b")
+    values.logs(pattern.start, 9, spelling=False)
+    found = values.logs(pattern.read("É"), 9, spelling=False)
+    _, b, _ = CHARS.character_ids.tolist()
+    assert found[b] == max(found[2:])
 
 
 def test_a_pattern_that_is_too_large_has_no_values(monkeypatch):
-    monkeypatch.setattr(lookahead, "_MOST_TABLE", 10)
+    monkeypatch.setattr(lookahead, "_MOST_STATES", 1)
+    monkeypatch.setattr(lookahead, "_MOST_NODES_TABLE", 10)
     pattern, _, values = values_of("(ab|ba.)*")
     assert not values.logs(pattern.start, 9, spelling=False).any()
 

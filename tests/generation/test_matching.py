@@ -20,7 +20,7 @@ from charlstm.generation.matching import generate_matching
 from charlstm.metrics import log_softmax
 from charlstm.tokenizer.base import END_OF_DOCUMENT, UNKNOWN
 from charlstm.tokenizer.char import CharTokenizer
-from tests.models import CHARS, WORDS, ScriptedEngine, random_model
+from tests.models import CHARS, WORDS, MarkovEngine, ScriptedEngine, random_model
 from tests.oracles import end_of_match
 
 EVEN = SampleConfig(temperature=1.0, min_p=0.0)
@@ -99,12 +99,10 @@ def test_a_match_ends_where_the_model_wants_what_is_forbidden():
     assert sample.mean_log_probability == pytest.approx(chance, abs=1e-6)
 
 
-def test_a_match_does_not_end_within_a_word():
+def test_a_match_may_end_before_another_word():
     config = SampleConfig(match="(ab)+", temperature=0.1, length=50)
-    (sample,) = continued(scripted("abac"), CHARS, "", config, seed=1)
-    assert re.fullmatch("(ab){2,}", sample.text)  # not "ab", after which the model wants "a"
     (sample,) = continued(scripted("ab ac"), CHARS, "", config, seed=1)
-    assert sample.text == "ab"
+    assert (sample.text, sample.tokens) == ("ab", 2)
 
 
 def test_a_match_does_not_end_at_once():
@@ -123,11 +121,15 @@ def test_the_end_of_a_document_belongs_to_a_sample():
 @BOTH
 def test_what_matches_by_itself_is_what_is_drawn_without_a_pattern(tokenizer):
     engine = random_model("int8", tokenizer.vocab_size)
-    config = EVEN.replace(length=12)
-    plain = list(generate(engine, tokenizer, ["a"] * 60, config, seed=4))
-    expression = "[^d]*"
-    found = continued(engine, tokenizer, "a", config.replace(match=expression), count=60, seed=4)
-    same = [each for each in plain if re.fullmatch(expression, "a" + each.text)]
+    config = EVEN.replace(length=40)
+    plain = list(generate(engine, tokenizer, ["a"] * 150, config, seed=4))
+    expression = "[^.]*"
+    found = continued(engine, tokenizer, "a", config.replace(match=expression), count=150, seed=4)
+    same = [
+        each
+        for each in plain
+        if re.fullmatch(expression, "a" + each.text) and each.finish_reason == "end"
+    ]
     assert len(same) >= 5
     assert all(found[each.index] == each for each in same)
 
@@ -141,6 +143,57 @@ def test_a_model_that_ends_no_documents_ends_matches():
 
 
 # The search
+
+
+@pytest.mark.usefixtures("searches")
+@pytest.mark.parametrize("length", [63, 64, 65, 128])
+def test_all_particles_may_end_where_a_row_is_full(length):
+    config = EVEN.replace(match=f"[ab]{{{length}}}", length=200)
+    (sample,) = continued(random_model("int8"), CHARS, "", config, seed=1)
+    assert len(sample.text) == length
+
+
+@pytest.mark.usefixtures("searches")
+@pytest.mark.parametrize(
+    "expression", ["[ab]+c", "([ab]+)+c", "[ab]*[ab]*[ab]c", "(a|b|ab){1,30}c"]
+)
+def test_a_search_does_not_depend_on_how_a_pattern_is_written(expression):
+    config = EVEN.replace(match=expression, length=100)
+    found = continued(random_model("int8"), CHARS, "", config, count=20, seed=1)
+    usual = continued(
+        random_model("int8"), CHARS, "", config.replace(match="[ab]+c"), count=20, seed=1
+    )
+    mean, expected = (np.mean([len(each.text) for each in each]) for each in (found, usual))
+    assert mean == pytest.approx(expected, abs=3)
+
+
+@pytest.mark.parametrize("prompt", ["t", "the c"])
+def test_a_search_goes_on_in_a_half_typed_word_as_free_draws_do(monkeypatch, prompt):
+    """Whether as a token or spelled: each in its share."""
+    engine = random_model("float32", WORDS.vocab_size)
+    config = EVEN.replace(match=f"{prompt}(?s:.*)", length=12)
+    free = continued(engine, WORDS, prompt, config, count=300, seed=1)
+    monkeypatch.setattr(matching, "_WAVES", ())
+    found = continued(engine, WORDS, prompt, config, count=300, seed=1)
+    share, expected = (Counter(sample.text[:1] for sample in samples) for samples in (free, found))
+    for text in share | expected:
+        assert share[text] == pytest.approx(expected[text], abs=45)
+
+
+@pytest.mark.usefixtures("searches")
+@pytest.mark.parametrize("bias", [3.0, -2.0])
+def test_a_bias_weighs_in_a_search_as_in_free_draws(bias):
+    engine = MarkovEngine(FEW.vocab_size)
+    config = EVEN.replace(match="[ab.]{8}", length=8, bias=(("b", bias),))
+    found = continued(engine, FEW, "", config, count=200, seed=1)
+    free = generate(engine, FEW, [""] * 3000, config.replace(match=None), seed=1)
+    texts = [each.text for each in free if len(each.text) == 8]
+    share, expected = (
+        np.mean([text.count("b") for text in each])
+        for each in ([sample.text for sample in found], texts)
+    )
+    assert len(texts) > 100
+    assert share == pytest.approx(expected, abs=0.6)
 
 
 @settings(max_examples=10)
@@ -211,9 +264,10 @@ def test_a_search_finds_texts_as_often_as_the_model_writes_them(monkeypatch, exp
 
 
 @pytest.mark.usefixtures("searches")
-def test_the_symbols_of_a_match_are_those_of_its_text():
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_the_symbols_of_a_match_are_those_of_its_text(temperature):
     engine = random_model("float32")
-    config = EVEN.replace(match="[a-h]{3}( [a-h]+)+", length=14)
+    config = EVEN.replace(match="[a-h]{3}( [a-h]+)+", length=14, temperature=temperature)
     for each in continued(engine, CHARS, "", config, count=3, seed=5, alternatives=2):
         assert "".join(symbol.text for symbol in each.symbols) == each.text
         values = [symbol.log_probability for symbol in each.symbols]

@@ -18,6 +18,7 @@ from charlstm.generation.matching import generate_matching
 from charlstm.generation.visible import MOST_EXTRA
 from charlstm.tokenizer.base import END_OF_DOCUMENT
 from charlstm.tokenizer.vocabulary import build_tokenizer
+from charlstm.unicode_text import VISIBLE
 from tests.models import ScriptedEngine, model_of, random_model
 
 GREEDY = SampleConfig(temperature=0.0, min_p=0.0)
@@ -50,7 +51,7 @@ def engine_of(tokenizer, text, *, prompt_length=1):
 
 def ends_of(text):
     """Return where the visible characters of a text end."""
-    return [match.end() for match in regex.finditer(r"\X", text)]
+    return [match.end() for match in regex.finditer(VISIBLE, text)]
 
 
 @pytest.mark.parametrize("text", TEXTS, ids=ascii)
