@@ -204,9 +204,8 @@ def command(context: click.Context, /, checkpoint: Path | None, **options: Any) 
             bar.advance()
     cut.tell()
     if options["beam"] and printer.printed < total and not options["quiet"]:
-        note(
-            f"Note: the search found {printer.printed:,} of {total:,} texts: raise --beam or --length"
-        )
+        found = f"{printer.printed:,} of {total:,} texts"
+        note(f"Note: the search found {found}: raise --beam or --length")
     if unread:
         note_unread_input()  # it may have come late
     if options["verbose"]:
