@@ -11,8 +11,9 @@ _SHOWN = 60  # characters of an argument
 
 
 def as_typed(text: str) -> str:
-    """Return an argument as one may have typed it, shortened if it is long."""
-    return f"'{harmless(text, _SHOWN)}'"
+    r"""Return an argument as one may have typed it, such as ``$'\n'``, shortened if it is long."""
+    shown = f"'{harmless(text, _SHOWN)}'"
+    return f"${shown}" if any(character in text for character in "\n\r\t") else shown
 
 
 def remedy(option: str, text: str) -> str:
