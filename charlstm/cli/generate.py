@@ -12,6 +12,7 @@ import click
 
 from charlstm.cli.generate_notes import (
     CutSamples,
+    note_fewer,
     note_unread_input,
     warn_if_untrained,
     warn_of_ends,
@@ -203,9 +204,7 @@ def command(context: click.Context, /, checkpoint: Path | None, **options: Any) 
             cut.count(sample)
             bar.advance()
     cut.tell()
-    if options["beam"] and printer.printed < total and not options["quiet"]:
-        found = f"{printer.printed:,} of {total:,} texts"
-        note(f"Note: the search found {found}: raise --beam or --length")
+    note_fewer(printer.printed, total, options)
     if unread:
         note_unread_input()  # it may have come late
     if options["verbose"]:

@@ -113,6 +113,12 @@ def _argument(text: str, given: Mapping[str, float | None]) -> str:
     return text if bias is None else f"{text}={bias:+g}"
 
 
+def note_fewer(found: int, asked: int, options: dict[str, Any]) -> None:
+    """Note that a beam search has found fewer texts than were asked for, if it has."""
+    if options["beam"] and found < asked and not options["quiet"]:
+        note(f"Note: the search found {found:,} of {asked:,} texts: raise --beam or --length")
+
+
 def warn_of_ends(model: LanguageModel, options: dict[str, Any]) -> None:
     """Warn of ``--until`` if the model does not end documents and writes nothing that ends a unit.
 
