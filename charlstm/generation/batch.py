@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from charlstm.arrays import Doubles, Floats, Ids
+from charlstm.arrays import Doubles, Floats, Ids, Mask
 from charlstm.generation.constraints import ConstraintState
 from charlstm.generation.penalties import EMPTY
 
@@ -74,7 +74,8 @@ class Batch:
         tokens: how many tokens each row has, int64 [B].
         sums: of their log-probabilities, float64 [B].
         constraints: of each text; ``None`` without any.
-        begun: whether the last token of each row is ``BEGIN_SPELLING``, bool [B].
+        begun: whether the last token of each row is ``BEGIN_SPELLING``, bool [B]; ``None`` if no
+            row's is.
         limits: of Mirostat, float64 [B]; ``None`` without it.
         recent: the last ids [B, W], oldest first; ``None`` if no penalty needs them.
         numbers: the indices of the rows, 0 to B - 1, int64 [B].
@@ -88,7 +89,7 @@ class Batch:
         self.tokens = np.zeros(rows, np.int64)
         self.sums = np.zeros(rows)
         self.constraints: list[ConstraintState | None] = [start.constraints for start in starts]
-        self.begun = np.zeros(rows, np.bool_)
+        self.begun: Mask | None = None
         self.limits: Doubles | None = np.full(rows, limit) if limit else None
         self.recent: Ids | None = np.empty((rows, window), np.int64) if window else None
         self._uniforms = np.empty((rows, _AHEAD))
@@ -140,7 +141,8 @@ class Batch:
         self.tokens[row] = self.sums[row] = 0
         self._until_uniforms = 0
         self.constraints[row] = start.constraints
-        self.begun[row] = False
+        if self.begun is not None:
+            self.begun[row] = False
         if self.limits is not None:
             self.limits[row] = self._limit
         self._fill_window(row, start)
@@ -148,7 +150,8 @@ class Batch:
     def take(self, rows: Ids) -> None:
         """Replace the rows by these, int64 [N], each of which may be taken any number of times."""
         self.constraints = [self.constraints[row] for row in rows.tolist()]
-        self.state, self.begun = self.state[:, rows], self.begun[rows]
+        self.state = self.state[:, rows]
+        self.begun = None if self.begun is None else self.begun[rows]
         self.logits, self.tokens, self.sums = self.logits[rows], self.tokens[rows], self.sums[rows]
         self._uniforms, self._history = self._uniforms[rows], self._history[rows]
         self.numbers = np.arange(len(self.tokens))

@@ -202,6 +202,7 @@ class BatchDecoder:
         self._never = excluded_ids(tokenizer, ends=ends).tolist()
         self._window = window_needed(config)
         self._remembered = remembered_ids(tokenizer)
+        self._nothing = np.empty(0, np.float32)
 
     def decode(
         self, starts: Iterator[tuple[int, PrefilledPrompt]], at_once: int
@@ -281,15 +282,14 @@ class BatchDecoder:
         config, logits = self._config, batch.logits
         normalizers = log_normalizers(logits)
         constrained = [row for row, state in enumerate(batch.constraints) if state is not None]
-        ends = logits[:, END_OF_DOCUMENT].copy() if constrained else np.empty(0)
+        ends = logits[:, END_OF_DOCUMENT].copy() if constrained else self._nothing
         for token_id in self._never:
             logits[:, token_id] = -np.inf
-        spells = self._tokenizer.spells and bool(batch.begun.any())
-        if constrained or config.min_length or spells:
+        if constrained or config.min_length or batch.begun is not None:
             logits = logits.copy()  # the batch keeps the model's own
         if config.min_length:
             logits[batch.tokens < config.min_length, END_OF_DOCUMENT] = -np.inf
-        if spells:
+        if batch.begun is not None:
             logits[np.ix_(batch.begun, self._tokenizer.no_characters)] = -np.inf
         if constrained:
             logits[constrained] += self._adjustments(batch, constrained)
@@ -301,7 +301,7 @@ class BatchDecoder:
         log_probabilities = batch.logits[batch.numbers, ids] - normalizers
         batch.append(ids, log_probabilities, self._remembered[ids])
         if self._tokenizer.spells:
-            batch.begun = ids == BEGIN_SPELLING
+            batch.begun = ids == BEGIN_SPELLING if BEGIN_SPELLING in ids.tolist() else None
         for row in constrained:
             state = batch.constraints[row]
             if state is not None:
