@@ -70,7 +70,7 @@ def check(prompt, predictions):
         assert not regex.fullmatch(r"\p{RI}", last), (prompt, one)
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.sampled_from(sorted(TEXTS)), st.sampled_from(["char", "word"]), st.data())
 def test_no_prediction_begins_or_ends_within_a_visible_character(name, level, data):
     tokenizer = tokenizer_of(level, TEXTS[name])
@@ -87,12 +87,11 @@ def test_all_predictions_share_one_distribution(level, name, prompt):
     """What is left are parts of visible characters, which are no predictions."""
     tokenizer = tokenizer_of(level, TEXTS[name])
     prompt = {"first": TEXTS[name][:1], "part": TEXTS[name][:2]}.get(prompt, prompt)
-    for seed in (1, 2):
-        one = Predictor(Chain(tokenizer.vocab_size, seed), tokenizer)
-        found = one.predict(prompt, 400)
-        assert 0.01 < sum(p.probability for p in found) <= 1 + 1e-9
-        check(prompt, found)
-        assert len({(p.text, p.kind) for p in found}) == len(found)
+    one = Predictor(Chain(tokenizer.vocab_size, 1), tokenizer)
+    found = one.predict(prompt, 40)
+    assert 0.01 < sum(p.probability for p in found) <= 1 + 1e-9
+    check(prompt, found)
+    assert len({(p.text, p.kind) for p in found}) == len(found)
 
 
 class Certain(Chain):
