@@ -40,7 +40,7 @@ test: setup ## Run the tests.
 	$(PYTEST)
 
 .PHONY: quick
-quick: setup ## Run the fast tests, under a minute: no training, no TensorFlow.
+quick: setup ## Run the fast tests, one to two minutes: no training, no TensorFlow.
 	$(PYTEST) --quick
 
 .PHONY: coverage
