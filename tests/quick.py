@@ -1,4 +1,4 @@
-"""``pytest --quick``: the tests that neither train a model nor start TensorFlow, in a minute or two.
+"""``pytest --quick``: tests that neither train a model nor start TensorFlow, in a minute or two.
 
 Tests marked ``slow`` are left out, and whatever starts many processes or trainings in processes of
 their own. A test or a test module that would import TensorFlow is skipped when it tries to: it
