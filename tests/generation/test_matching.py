@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 
 from charlstm.config import SampleConfig
 from charlstm.errors import UsageError
-from charlstm.generation import matching, particles
+from charlstm.generation import constraints, match_guide, matching, particles
 from charlstm.generation.decoder import generate
 from charlstm.generation.matching import generate_matching
+from charlstm.generation.pattern import Pattern
 from charlstm.metrics import log_softmax
 from charlstm.tokenizer.base import END_OF_DOCUMENT, UNKNOWN
 from charlstm.tokenizer.char import CharTokenizer
@@ -165,6 +166,17 @@ def test_a_search_does_not_depend_on_how_a_pattern_is_written(expression):
     )
     mean, expected = (np.mean([len(each.text) for each in each]) for each in (found, usual))
     assert mean == pytest.approx(expected, abs=3)
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_another_thread_may_use_another_pattern(monkeypatch, temperature):
+    """What is remembered of a pattern may be forgotten at any time."""
+    monkeypatch.setattr(matching, "_WAVES", ())
+    for module in (constraints, match_guide):
+        monkeypatch.setattr(module, "pattern_of", Pattern)
+    config = EVEN.replace(match="ca[a-d]+( [a-h]+)+", length=20, temperature=temperature)
+    for each in continued(random_model("int8"), CHARS, "cad a", config, count=3, seed=3):
+        assert re.fullmatch(config.match, "cad a" + each.text)
 
 
 @pytest.mark.parametrize("prompt", ["t", "the c"])
