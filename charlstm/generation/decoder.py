@@ -16,7 +16,7 @@ It does not know files or the command line.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from itertools import islice, starmap
+from itertools import count, islice, starmap
 
 import numpy as np
 
@@ -28,7 +28,13 @@ from charlstm.generation.constraints import Constraints
 from charlstm.generation.filters import likeliest, next_limits, sample
 from charlstm.generation.match_reader import MatchReader, Verdict
 from charlstm.generation.penalties import EMPTY, window_needed
-from charlstm.generation.samples import FinishReason, Sample, SampledToken, TextListener
+from charlstm.generation.samples import (
+    FinishReason,
+    Sample,
+    SampledToken,
+    TextListener,
+    in_order,
+)
 from charlstm.generation.spelled_prefix import spelled_prefixes
 from charlstm.generation.stopping import Endings, EndReason
 from charlstm.generation.visible import LastCharacter
@@ -81,14 +87,9 @@ def generate(
         engine, tokenizer, config, seed, on_text=on_text, alternatives=alternatives, ends=ends
     )
     rows = MAX_ROWS if at_once is None else min(at_once, MAX_ROWS)
-    finished: dict[int, Sample] = {}
-    due = first
-    for index, done in decoder.decode(decoder.prefill(enumerate(prompts, first)), rows):
-        assert done is not None  # without a reader, every text is a sample
-        finished[index] = done
-        while due in finished:
-            yield finished.pop(due)
-            due += 1
+    drawn = decoder.decode(decoder.prefill(enumerate(prompts, first)), rows)
+    # Without a reader, every text is a sample.
+    yield from in_order((sample for _, sample in drawn if sample), count(first))
 
 
 def split_prompt(tokenizer: Tokenizer, prompt: str) -> tuple[Ids, str]:
@@ -202,7 +203,6 @@ class BatchDecoder:
         self._never = excluded_ids(tokenizer, ends=ends).tolist()
         self._window = window_needed(config)
         self._remembered = remembered_ids(tokenizer)
-        self._nothing = np.empty(0, np.float32)
 
     def decode(
         self, starts: Iterator[tuple[int, PrefilledPrompt]], at_once: int
@@ -282,7 +282,7 @@ class BatchDecoder:
         config, logits = self._config, batch.logits
         normalizers = log_normalizers(logits)
         constrained = [row for row, state in enumerate(batch.constraints) if state is not None]
-        ends = logits[:, END_OF_DOCUMENT].copy() if constrained else self._nothing
+        ends = logits[:, END_OF_DOCUMENT].copy() if constrained else None
         for token_id in self._never:
             logits[:, token_id] = -np.inf
         if constrained or config.min_length or batch.begun is not None:
@@ -291,7 +291,7 @@ class BatchDecoder:
             logits[batch.tokens < config.min_length, END_OF_DOCUMENT] = -np.inf
         if batch.begun is not None:
             logits[np.ix_(batch.begun, self._tokenizer.no_characters)] = -np.inf
-        if constrained:
+        if ends is not None:
             logits[constrained] += self._adjustments(batch, constrained)
             stuck = np.isneginf(logits.max(axis=1))
             logits[stuck, END_OF_DOCUMENT] = 0  # no other token may follow

@@ -25,7 +25,7 @@ from charlstm.generation.decoder import BatchDecoder, excluded_ids, remembered_i
 from charlstm.generation.match_guide import MatchGuide, MatchProgress
 from charlstm.generation.match_reader import MatchReader
 from charlstm.generation.particles import COLDEST, FoundMatch, ParticleSearch
-from charlstm.generation.samples import Sample, SampledToken, TextListener
+from charlstm.generation.samples import Sample, SampledToken, TextListener, in_order
 from charlstm.metrics import log_normalizers
 from charlstm.tokenizer.base import Tokenizer
 
@@ -105,14 +105,7 @@ class _Matcher:
     def run(self, prompts: dict[int, str]) -> Iterator[Sample]:
         """Yield a sample for each index and prompt, in their order."""
         self._read(prompts.values())
-        found: dict[int, Sample] = {}
-        waiting = iter(prompts)
-        due = next(waiting, None)
-        for sample in self._samples(prompts):
-            found[sample.index] = sample
-            while due in found:
-                yield found.pop(due)
-                due = next(waiting, None)
+        return in_order(self._samples(prompts), prompts)
 
     def _samples(self, prompts: dict[int, str]) -> Iterator[Sample]:
         """Yield the samples as they are found."""

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 
@@ -67,14 +66,6 @@ class _Choices:
     weights: Doubles
     values: Floats
     ends_document: Mask
-
-
-class _Finished(NamedTuple):
-    """A particle that has become a match; see ``FoundMatch``."""
-
-    ids: tuple[int, ...]
-    log_probability: float
-    is_cut: bool
 
 
 class ParticleSearch:
@@ -161,7 +152,7 @@ class _Swarm:
         self._places = np.arange(len(rows))  # of the rows
         self._weights = np.zeros(len(rows))  # logarithms
         self._looked_ahead = np.zeros(len(rows))  # the part of them that looks ahead
-        self._finished: list[_Finished | None] = [None] * len(rows)
+        self._finished: list[FoundMatch | None] = [None] * len(rows)
 
     def run(self) -> Iterator[FoundMatch]:
         """Yield the match of each sample."""
@@ -211,7 +202,8 @@ class _Swarm:
     def _finish(self, row: int, ids: tuple[int, ...], total: float, *, is_cut: bool) -> None:
         place = int(self._places[row])
         self._looked_ahead[place] = 0
-        self._finished[place] = _Finished(ids, total, is_cut)
+        index = self._indices[place // PARTICLES]
+        self._finished[place] = FoundMatch(index, ids, total, is_cut)
 
     def _chosen(self, number: int) -> FoundMatch | None:
         """Return the match of a sample if its other particles hardly count."""
@@ -224,10 +216,7 @@ class _Swarm:
             return None
         self._waiting.remove(number)
         goal = self._rngs[number].random() * done.sum()
-        chosen = finished[int((done.cumsum() > goal).argmax())]
-        assert chosen is not None  # its share is not 0
-        index = self._indices[number]
-        return FoundMatch(index, chosen.ids, chosen.log_probability, chosen.is_cut)
+        return finished[int((done.cumsum() > goal).argmax())]
 
     def _draw_anew(self, choices: _Choices, uniforms: Doubles) -> _Choices:
         """Let heavy particles take the place of light ones (systematic resampling)."""

@@ -5,7 +5,7 @@ This module knows no more than the text of a token.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Literal, TypeAlias
 
 import msgspec
@@ -54,3 +54,20 @@ class Sample(msgspec.Struct, frozen=True, omit_defaults=True):
 def with_prompt(sample: Sample, prompt: str) -> Sample:
     """Return a sample with its prompt as it was given."""
     return sample if sample.prompt == prompt else msgspec.structs.replace(sample, prompt=prompt)
+
+
+def in_order(samples: Iterable[Sample], indices: Iterable[int]) -> Iterator[Sample]:
+    """Yield samples in the order of these indices, each as soon as it and those before are there.
+
+    Args:
+        samples: the samples, in any order.
+        indices: their indices, perhaps infinitely many.
+    """
+    found: dict[int, Sample] = {}
+    waiting = iter(indices)
+    due = next(waiting, None)
+    for sample in samples:
+        found[sample.index] = sample
+        while due in found:
+            yield found.pop(due)
+            due = next(waiting, None)

@@ -45,7 +45,6 @@ _WRITTEN, _LONGEST_WORD, _LEAST_ENDS = 8, 32, 0.2
 # A search that finds too few is begun anew with the least probability multiplied by these.
 _LOWER = (1e-3, 1e-3, 0.0)
 
-
 # Whether a prediction completes the last word of the prompt or follows the prompt.
 Relation: TypeAlias = Literal["completes", "follows"]
 
@@ -174,6 +173,8 @@ class Predictor:
                     search.ended >= LEAST_SHARE * search.share or self._words_end(contexts[number])
                 )
             }
+            if not short:
+                break
             self.search(list(short.values()), [contexts[number] for number in short], width)
             searches = [short.get(number, search) for number, search in enumerate(searches)]
         return searches
