@@ -88,10 +88,12 @@ lowest: setup ## Test with the lowest dependencies that setup.cfg allows.
 workers: setup ## Show that 1, 2 and 4 workers train the same model, and what their talk costs.
 	$(BIN)/python -m tests.reliability.workers
 
-# PyTorch takes part if it is installed: .venv/bin/pip install --editable '.[bench]'.
+# PyTorch takes part if it is installed: .venv/bin/pip install --editable '.[bench]'. TEXT=file adds
+# the loss on it by minutes. DATA=folder instead prints the rows by which a recipe is judged, for
+# hours (benchmarks/recipe.py): CASES="words-10 names-1" are some, AGAINST=checkout another version.
 .PHONY: bench
-bench: setup ## Measure starts, generation, int8 and training here; TEXT=file adds time to quality.
-	$(BIN)/python -m benchmarks $(TEXT)
+bench: setup ## Measure starts, generation, int8 and training here; TEXT=file, DATA=folder: time to quality.
+	$(BIN)/python -m benchmarks$(if $(DATA),.recipe $(DATA) $(CASES) $(if $(AGAINST),--against $(AGAINST)), $(TEXT))
 
 .PHONY: kills
 kills: setup ## Kill training runs 50 times each, resume them, compare how they end (an hour).

@@ -266,7 +266,7 @@ def main(arguments=None):
     versions = {"other": options.against and options.against.resolve(), "this": TREE}
     versions = {version: source for version, source in versions.items() if source}
     for source in versions.values():
-        if not (source / "charlstm" / "__main__.py").is_file():
+        if not (source / "charlstm" / "__init__.py").is_file():
             parser.error(f"{source}: no source tree of charlstm")
     with tempfile.TemporaryDirectory() as scratch:
         cases = makers(options.data.resolve(), Path(scratch))
