@@ -8,8 +8,8 @@ turn, seed by seed. Each run is a process with an empty cache of its own, and a 
 it ends. The share is that of training steps in the seconds of the whole command. ``--scale``
 multiplies the minutes, to try things out; a case without a budget then gets that many minutes.
 
-Only one thing should run on a machine that measures minutes: all cases take 70 minutes a seed and
-version.
+Nothing else should run meanwhile. The budgets of all cases add up to about 50 minutes for each seed
+and version; validation after them, and the cases without a budget, come on top.
 """
 
 import argparse
