@@ -225,7 +225,11 @@ class ModelConfig(Config, frozen=True, kw_only=True):
 
 
 class TrainConfig(Config, frozen=True, kw_only=True):
-    """How the network is trained; exactly one of ``epochs``, ``steps`` and ``minutes`` is set."""
+    """How the network is trained; exactly one of ``epochs``, ``steps`` and ``minutes`` is set.
+
+    The defaults of ``beta_1``, ``beta_2``, ``token_dropout``, ``activation_penalty`` and
+    ``averages`` are those of runs begun before there were such settings.
+    """
 
     seed: Seed = 1
     epochs: Positive | None = None
@@ -238,9 +242,14 @@ class TrainConfig(Config, frozen=True, kw_only=True):
     final_rate: Probability = 0.02
     warmup_steps: Annotated[int, Meta(ge=0, le=2**31 - 1)] = 100
     weight_decay: NonNegative = 0.05
+    beta_1: Rate = 0.9
+    beta_2: Rate = 0.999
     clip_norm: Positive = 1.0
     dropout: Rate = 0.3
     dropout_ramp: NonNegative = 0.0
+    token_dropout: Rate = 0.0
+    activation_penalty: NonNegative = 0.0
+    averages: bool = False
     precision: Precision = "auto"
     shards: Annotated[int, Meta(ge=1, le=1024)] = msgspec.field(
         default=1, name="chains"

@@ -26,14 +26,18 @@ class Dropout(NamedTuple):
     Attributes:
         rate: float32 scalar, the share of numbers set to zero.
         seed: int64 [2], which determines the mask.
+        tokens: float32 scalar, the share of token ids whose embedding is set to zero; ``None`` for
+            none.
     """
 
     rate: tf.Tensor
     seed: tf.Tensor
+    tokens: tf.Tensor | None = None
 
     def part(self, number: int) -> Dropout:
         """Return the same rate with a seed derived from ``number``."""
-        return Dropout(self.rate, tf.random.experimental.stateless_fold_in(self.seed, number))
+        seed = tf.random.experimental.stateless_fold_in(self.seed, number)
+        return Dropout(self.rate, seed, self.tokens)
 
 
 class LSTMLanguageModel(keras.Model):
@@ -122,18 +126,27 @@ class LSTMLanguageModel(keras.Model):
             Features [time, batch, units] in the dtype of the products, and the states after the
             last token.
         """
+        x, after = self.outputs(ids, states, dropout)
+        return x if dropout is None else dropped(x, dropout.part(self.config.layers - 1)), after
+
+    def outputs(
+        self, ids: tf.Tensor, states: list[States], dropout: Dropout | None = None
+    ) -> tuple[tf.Tensor, list[States]]:
+        """Return the output of the last layer before dropout; otherwise like ``features``."""
         x, named = tf.convert_to_tensor(self.embedding.embeddings), {"ids": ids}
+        if dropout is not None and dropout.tokens is not None:
+            x *= kept_tokens(self.config.vocab_size, dropout.part(self.config.layers))
         if not self.projects_table:
             x, named = tf.gather(x, ids), {}
         keep = tf.cast(tf.not_equal(ids, END_OF_DOCUMENT), tf.float32)[:, :, None]
         after = []
         for layer, (lstm, state) in enumerate(zip(self.stack, states, strict=True)):
             options = {"keep": keep, "training": dropout is not None} | named
+            if dropout is not None and layer:
+                x = dropped(x, dropout.part(layer - 1))
             x, h, c = lstm(x, initial_state=list(state), **options)
             named = {}
             after.append((h, c))
-            if dropout is not None:
-                x = dropped(x, dropout.part(layer))
         return x, after
 
     def project(self, features: tf.Tensor) -> tf.Tensor:
@@ -182,6 +195,15 @@ def dropped(x: tf.Tensor, dropout: Dropout) -> tf.Tensor:
     drawn = tf.reshape(tf.bitcast(words, tf.uint8), [-1])[:count]
     mask = tf.reshape(drawn >= tf.cast(zeros, tf.uint8), tf.shape(x))
     return x * (tf.cast(mask, x.dtype) * tf.cast(256.0 / (256.0 - zeros), x.dtype))
+
+
+def kept_tokens(vocab_size: int, dropout: Dropout) -> tf.Tensor:
+    """Return factors [vocab_size, 1]: 0 for a share of the ids, for the others that much more.
+
+    A token that is dropped is so wherever it occurs in a step (Gal and Ghahramani 2016).
+    """
+    drawn = tf.random.stateless_uniform([vocab_size, 1], dropout.seed, alg="philox")
+    return tf.cast(drawn >= dropout.tokens, tf.float32) / tf.subtract(1.0, dropout.tokens)
 
 
 def weights_of(model: keras.Model) -> dict[str, NDArray[np.float32]]:

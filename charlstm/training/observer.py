@@ -73,7 +73,7 @@ class Observer:
             figures: what was measured.
             is_best: whether the checkpoint now holds these weights: because the validation loss is
                 the lowest so far, or because nothing validates.
-            weights: returns a copy of the current weights.
+            weights: returns the weights that were measured.
         """
 
     def on_overfitting(self, best: Figures, now: Figures) -> None:

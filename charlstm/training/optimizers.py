@@ -29,9 +29,10 @@ def make_optimizer(config: TrainConfig) -> keras.optimizers.Optimizer:
     """Return the Keras optimizer; weight decay leaves the biases alone."""
     kinds = keras.optimizers
     options: dict[str, Any] = {"learning_rate": 0.0, "global_clipnorm": config.clip_norm}
+    betas = {"beta_1": config.beta_1, "beta_2": config.beta_2}
     builders: dict[str, Callable[[], Any]] = {
-        "adamw": lambda: FusedAdamW(weight_decay=config.weight_decay, **options),
-        "adam": lambda: kinds.Adam(**options),
+        "adamw": lambda: FusedAdamW(weight_decay=config.weight_decay, **betas, **options),
+        "adam": lambda: kinds.Adam(**betas, **options),
         "lion": lambda: kinds.Lion(weight_decay=config.weight_decay, **options),
         "rmsprop": lambda: kinds.RMSprop(**options),
         "sgd": lambda: FusedSGD(momentum=MOMENTUM, **options),

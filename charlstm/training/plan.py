@@ -24,6 +24,8 @@ from charlstm.errors import ConfigError, CorpusError
 from charlstm.system.hardware import ProductType
 from charlstm.training.memory import memory_needed
 from charlstm.training.presets import (
+    ACTIVATION_PENALTY,
+    BETAS,
     DROPOUT_RAMP,
     EFFICIENCY,
     EVALUATIONS,
@@ -215,6 +217,10 @@ def _learning(
         "optimizer": optimizer,
         "learning_rate": _scaled(defaults.rate, streams, units) * rate_scale,
         "clip_norm": defaults.clip_norm,
+        "beta_1": BETAS[0],
+        "beta_2": BETAS[1],
+        "activation_penalty": ACTIVATION_PENALTY,
+        "averages": True,
         "dropout": _dropout(text.level, text.train_tokens),
         "dropout_ramp": 0.0 if "dropout" in chosen else DROPOUT_RAMP,
     }

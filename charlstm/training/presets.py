@@ -71,6 +71,14 @@ OPTIMIZER_DEFAULTS: dict[Optimizer, OptimizerDefaults] = {
     "sgd": OptimizerDefaults(7.0, 0.25),
 }
 
+# Decay rates of Adam's moments, of the gradient and its square. In a run of minutes, shorter
+# memories than the usual (0.9, 0.999) learn more.
+BETAS = (0.8, 0.95)
+
+# The weight of the mean square of the last layer's outputs, and of their change from token to
+# token, beside the loss (Merity et al. 2017). It keeps the outputs from saturating.
+ACTIVATION_PENALTY = 1.0
+
 # Most words are rare. Adaptive optimizers scale the step of each weight by itself, so the weights
 # of rare words move as far as the rest, and the model generalizes worse.
 OPTIMIZER: dict[Level, Optimizer] = {"char": "adamw", "word": "sgd"}

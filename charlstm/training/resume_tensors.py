@@ -1,10 +1,11 @@
-"""The tensors that a run continues from: weights, optimizer slots and LSTM states, by name.
+"""The tensors that a run continues from: weights, their averages, optimizer slots, LSTM states.
 
-The names are those in ``resume.safetensors``. This module does not read or write files.
+Their names are those in ``resume.safetensors``. This module does not read or write files.
 """
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from charlstm.network.backend import keras, tf
 from charlstm.network.lstm import States
 from charlstm.network.model import weight_name
+from charlstm.training.averaging import WeightAverage
 from charlstm.training.step import StepRunner
 
 
@@ -21,19 +23,29 @@ class TrainingState:
 
     Args:
         runner: holds the weights and the optimizer.
+        averages: whether to average the weights.
 
     Attributes:
         recurrent: the LSTM states of the rows of this process, (h, c) for each layer.
+        average: of the weights, if they are averaged.
     """
 
-    def __init__(self, runner: StepRunner) -> None:
+    def __init__(self, runner: StepRunner, *, averages: bool = False) -> None:
         self._runner = runner
         self.recurrent: list[States] = runner.zero_states()
+        variables = runner.model.trainable_variables
+        self.average = WeightAverage(variables) if averages else None
 
-    def variables(self) -> dict[str, keras.Variable]:
-        """Return weights and optimizer slots by name."""
+    def averaged(self) -> contextlib.AbstractContextManager[None]:
+        """Give the model the averaged weights within the body, if they are averaged."""
+        return self.average.swapped_in() if self.average else contextlib.nullcontext()
+
+    def variables(self) -> dict[str, keras.Variable | tf.Variable]:
+        """Return weights, averages and optimizer slots by name."""
         model, slots = self._runner.model, self._runner.optimizer.variables
         weights = {f"weights/{weight_name(v)}": v for v in model.trainable_variables}
+        if self.average:
+            weights |= {f"averages/{name}": v for name, v in self.average.named().items()}
         # The first two slots, iteration count and learning rate, follow from the step.
         return weights | {f"optimizer/{n}": v for n, v in enumerate(slots[2:])}
 

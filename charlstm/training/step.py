@@ -19,7 +19,7 @@ from charlstm.dataset.batches import TrainingBatch, validation_batches
 from charlstm.distributed.replicas import ReplicaGroup, check_rows, evenly
 from charlstm.network.backend import tf
 from charlstm.network.lstm import States, gpu_visible
-from charlstm.network.model import Dropout, LSTMLanguageModel
+from charlstm.network.model import Dropout, LSTMLanguageModel, dropped
 from charlstm.system.hardware import product_type
 from charlstm.training.observer import Hardware
 from charlstm.training.optimizers import leave_gradients_alone, make_optimizer
@@ -64,6 +64,9 @@ class StepRunner:
         check_rows(self.replicas.count, train.streams)
         self.seed, self.streams = train.seed, train.streams
         self.tokens_per_step = float(train.streams * train.sequence_length)
+        self.activation_penalty = train.activation_penalty
+        # Both kinds of dropout rise together.
+        self.token_share = train.token_dropout / train.dropout if train.dropout else 0.0
         # A GPU needs the whole batch to be busy.
         self.shards = max(1 if gpu_visible() else train.shards, self.replicas.count)
         with self.replicas.scope():
@@ -128,7 +131,9 @@ class StepRunner:
             The mean loss in nats per token, and the states after the batch.
         """
         self.optimizer.learning_rate.assign(rate)
-        seeded = Dropout(tf.constant(dropout), tf.constant([self.seed, step], tf.int64))
+        seed = tf.constant([self.seed, step], tf.int64)
+        tokens = tf.constant(dropout * self.token_share) if self.token_share else None
+        seeded = Dropout(tf.constant(dropout), seed, tokens)
         return self._train(batch.inputs, batch.targets, batch.begins, states, seeded)
 
     def _train_step(
@@ -164,14 +169,22 @@ class StepRunner:
         self, inputs: tf.Tensor, targets: tf.Tensor, states: list[States], dropout: Dropout
     ) -> tuple[tf.Tensor, list[tf.Tensor], list[States]]:
         """Return a shard's part of the mean loss of the batch, its gradients and its new states."""
+        config = self.model.config
         with tf.GradientTape() as tape:
-            features, after = self.model.features(tf.transpose(inputs), states, dropout)
-            logits = self.model.project(tf.reshape(features, [-1, self.model.config.units]))
+            outputs, after = self.model.outputs(tf.transpose(inputs), states, dropout)
+            features = dropped(outputs, dropout.part(config.layers - 1))
+            logits = self.model.project(tf.reshape(features, [-1, config.units]))
             expected = tf.reshape(tf.transpose(targets), [-1])
             losses = tf.nn.sparse_softmax_cross_entropy_with_logits(expected, logits)
             loss = tf.reduce_sum(losses) / self.tokens_per_step
+            objective = loss
+            if self.activation_penalty:
+                penalty = _squares(features) + _squares(outputs[1:] - outputs[:-1])
+                objective += (
+                    self.activation_penalty * penalty / (self.tokens_per_step * config.units)
+                )
         weights = [variable.value for variable in self.model.trainable_variables]
-        gradients = tape.gradient(loss, weights)
+        gradients = tape.gradient(objective, weights)
         return loss, [tf.convert_to_tensor(g) for g in gradients], after
 
     def validate(
@@ -232,6 +245,11 @@ class StepRunner:
             losses = tf.nn.sparse_softmax_cross_entropy_with_logits(expected[part], logits)
             total += tf.reduce_sum(tf.cast(losses * counted[part], tf.float64))
         return total, after
+
+
+def _squares(numbers: tf.Tensor) -> tf.Tensor:
+    """Return the sum of squares, in float32."""
+    return tf.reduce_sum(tf.square(tf.cast(numbers, tf.float32)))
 
 
 def _span(shards: Sequence[tuple[int, slice]]) -> slice:

@@ -90,7 +90,7 @@ class Trainer:
             store.starts,
         )
         self.runner = StepRunner(config.model, train, self.replicas)
-        self.state = TrainingState(self.runner)
+        self.state = TrainingState(self.runner, averages=train.averages)
         self.progress = Progress(step=0, seconds=0.0, evaluated=0)
         self.history: list[Figures] = []
         workload = Workload(
@@ -116,6 +116,8 @@ class Trainer:
         self._advance(corpus=corpus)
         if weights is not None:
             set_weights(self.runner.model, weights)
+            if self.state.average:
+                self.state.average.restart()
         self.writer = writer
         self.save()
 
@@ -210,6 +212,8 @@ class Trainer:
             batch, self.state.recurrent, step, rate, dropout
         )
         self.check.loss("training", loss, step + 1)
+        if self.state.average:
+            self.state.average.step_taken(step + 1)
         if not self.budget.is_compiled:
             self.replicas.sync()  # the first step took long, and the clock is that of its start
         self._advance(
@@ -236,7 +240,7 @@ class Trainer:
         return bool(self.history) and self.history[-1].step == self.progress.step
 
     def evaluate(self) -> None:
-        """Measure the validation loss, store the weights if they are the best, and save.
+        """Measure the validation loss of the averages, store them if they are the best, and save.
 
         If nothing validates, the latest weights are stored. If the observer asks to stop
         meanwhile, nothing changes.
@@ -247,7 +251,9 @@ class Trainer:
         """
         self.replicas.sync()
         begin = self.budget.elapsed()
-        loss = self.runner.validate(self.valid, self._should_stop) if self.validates else None
+        with self.state.averaged():
+            loss = self.runner.validate(self.valid, self._should_stop) if self.validates else None
+            weights = weights_of(self.runner.model)
         if loss is None and self.validates:
             return
         self.replicas.sync()
@@ -267,10 +273,10 @@ class Trainer:
         )
         self.history.append(figures)
         if is_best:
-            self._store_weights(figures)
+            self._store(weights, figures)
         self.writer.history(self.history)
         self.save()
-        self.observer.on_evaluation(figures, is_best, lambda: weights_of(self.runner.model))
+        self.observer.on_evaluation(figures, is_best, lambda: weights)
         self._watch_overfitting(figures)
 
     def _figures(self, valid_loss: float | None) -> Figures:
@@ -310,9 +316,8 @@ class Trainer:
             self._has_warned = True
             self.observer.on_overfitting(best, now)
 
-    def _store_weights(self, figures: Figures) -> None:
-        """Write the current weights as those of the checkpoint."""
-        weights = weights_of(self.runner.model)
+    def _store(self, weights: Weights, figures: Figures) -> None:
+        """Write weights as those of the checkpoint."""
         self.check.tensors(weights, self.progress.step)
         self.writer.model(weights, figures)
 
@@ -339,7 +344,9 @@ class Trainer:
             if self.progress.best is None or not (self.validates or self._is_evaluated()):
                 # Store the weights all the same, so that the folder is a usable checkpoint.
                 kept = self._figures(None)
-                self._store_weights(kept)
+                with self.state.averaged():
+                    weights = weights_of(self.runner.model)
+                self._store(weights, kept)
         else:
             if not self._is_evaluated():
                 self.evaluate()

@@ -35,8 +35,15 @@ def test_weight_decay_spares_biases():
         np.testing.assert_allclose(after, decayed, rtol=1e-5, atol=1e-7)
 
 
+@pytest.mark.parametrize("name", ["adamw", "adam"])
+def test_the_decay_rates_of_the_moments_are_those_of_the_settings(name):
+    optimizer = make_optimizer(TRAIN.replace(optimizer=name, beta_1=0.7, beta_2=0.9))
+    assert (optimizer.beta_1, optimizer.beta_2) == (0.7, 0.9)
+
+
 FUSED = [
     ((FusedAdamW, keras.optimizers.AdamW), {"weight_decay": 0.2}),
+    ((FusedAdamW, keras.optimizers.AdamW), {"weight_decay": 0.2, "beta_1": 0.8, "beta_2": 0.95}),
     ((FusedSGD, keras.optimizers.SGD), {"momentum": 0.9}),
 ]
 

@@ -116,6 +116,60 @@ def test_dropout_depends_on_seed_and_step_only():
     assert len({loss(one, 1, 4), loss(one, 1, 5), loss(one, 2, 4)}) == 3
 
 
+@pytest.mark.parametrize("shards", [1, 2])
+@pytest.mark.parametrize("penalty", [0.0, 5.0])
+def test_the_gradient_is_that_of_loss_and_activation_penalty(shards, penalty):
+    """Gradient descent with rate 1 from rest subtracts the gradient."""
+    settings = {"optimizer": "sgd", "clip_norm": 1e6, "streams": 4, "shards": shards}
+    steps = StepRunner(MODEL, TRAIN.replace(activation_penalty=penalty, **settings))
+    ids = np.random.default_rng(5).integers(1, 12, size=(4, 6)).astype(np.int32)
+    batch = TrainingBatch(ids[:, :-1], ids[:, 1:], True, np.zeros(4, np.bool_))
+    states = [(h + 0.3, c + 0.3) for h, c in steps.model.zero_states(4)]
+    with tf.GradientTape() as tape:
+        outputs, _ = steps.model.outputs(tf.transpose(batch.inputs), states)
+        logits = steps.model.project(tf.reshape(outputs, [-1, MODEL.units]))
+        targets = tf.reshape(tf.transpose(batch.targets), [-1])
+        loss = tf.reduce_mean(
+            tf.keras.losses.sparse_categorical_crossentropy(targets, logits, True)
+        )
+        changes = outputs[1:] - outputs[:-1]
+        squares = tf.reduce_sum(outputs**2) + tf.reduce_sum(changes**2)
+        objective = loss + penalty * squares / tf.cast(tf.size(outputs), tf.float32)
+    expected = tape.gradient(objective, [v.value for v in steps.model.trainable_variables])
+    before = [v.numpy() for v in steps.model.trainable_variables]
+    found, _ = steps.train(batch, states, 0, 1.0, 0.0)
+    assert found == pytest.approx(float(loss), abs=1e-6)  # without the penalty
+    for first, variable, gradient in zip(
+        before, steps.model.trainable_variables, expected, strict=True
+    ):
+        gradient = tf.convert_to_tensor(gradient).numpy()
+        np.testing.assert_allclose(first - variable.numpy(), gradient, atol=2e-6)
+
+
+def test_a_token_is_dropped_wherever_it_occurs():
+    """A step reads the embedding of a token as zero, or as that much larger."""
+    dropout = network.Dropout(tf.constant(0.0), tf.constant([1, 2], tf.int64), tf.constant(0.4))
+    kept = network.kept_tokens(2000, dropout).numpy()
+    assert set(np.unique(kept)) == {0.0, np.float32(1 / 0.6)}
+    assert kept.mean() == pytest.approx(1.0, abs=0.06)
+    steps = StepRunner(MODEL, TRAIN)
+    steps.model.embedding.embeddings.assign(np.ones((12, 6), np.float32))
+    ids = tf.constant([[3, 4, 3, 4, 3]])
+    zero = steps.model.zero_states(1)
+    read = {
+        tuple(np.round(float(tf.reduce_sum(h[0])), 5) for h, _ in after)
+        for after in (
+            steps.model.outputs(
+                tf.transpose(ids)[:1],
+                zero,
+                dropout._replace(seed=tf.constant([1, n], tf.int64)),
+            )[1]
+            for n in range(20)
+        )
+    }
+    assert len(read) == 2  # the first token is there or not
+
+
 # Shards: the rows of a batch, divided among the processor's cores
 
 

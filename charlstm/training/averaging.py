@@ -1,0 +1,70 @@
+"""A moving average of the weights over the last part of a run, which predicts better than they do.
+
+The weights of a run jump about the place they approach, the more so the higher the learning rate.
+Their average is near that place long before the rate has fallen. Knows no loss and no schedule.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+
+from charlstm.network.backend import keras, tf
+from charlstm.network.model import weight_name
+
+# The average weighs an update less, the older it is: with the power DECAY of the share of the run
+# that had passed then. It reaches back over some 1 / (DECAY + 1) of the run, whatever its length
+# (polynomial decay; Shamir and Zhang 2013, section 4).
+DECAY = 32.0
+
+# Steps between two updates of the average, which then cost next to nothing.
+EVERY = 4
+
+
+class WeightAverage:
+    """The average of some variables, all float32.
+
+    Args:
+        variables: what is averaged.
+    """
+
+    def __init__(self, variables: Sequence[keras.Variable]) -> None:
+        self._variables = list(variables)
+        self._averages = [tf.Variable(v.numpy(), trainable=False) for v in self._variables]
+        self._update = tf.function(self._moved)
+
+    def named(self) -> dict[str, tf.Variable]:
+        """Return the averages by the names of the weights."""
+        pairs = zip(self._variables, self._averages, strict=True)
+        return {weight_name(variable): average for variable, average in pairs}
+
+    def restart(self) -> None:
+        """Begin anew with the present weights."""
+        for variable, average in zip(self._variables, self._averages, strict=True):
+            average.assign(variable.numpy())
+
+    def step_taken(self, steps: int) -> None:
+        """Take the present weights into the average.
+
+        Args:
+            steps: the number of steps taken so far.
+        """
+        if steps % EVERY == 0:
+            updates = steps // EVERY
+            self._update(tf.constant((DECAY + 1) / (DECAY + updates)))
+
+    def _moved(self, share: tf.Tensor) -> None:
+        for variable, average in zip(self._variables, self._averages, strict=True):
+            average.assign_add(share * (variable.value - average))
+
+    @contextlib.contextmanager
+    def swapped_in(self) -> Iterator[None]:
+        """Give the variables their average values within the body."""
+        own = [variable.numpy() for variable in self._variables]
+        try:
+            for variable, average in zip(self._variables, self._averages, strict=True):
+                variable.assign(average.numpy())
+            yield
+        finally:
+            for variable, value in zip(self._variables, own, strict=True):
+                variable.assign(value)
