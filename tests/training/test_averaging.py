@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charlstm.network.backend import keras
@@ -34,6 +34,7 @@ def shares(count):
     return shares
 
 
+@settings(max_examples=10)
 @given(st.lists(st.floats(-10, 10, width=32), min_size=1, max_size=40))
 def test_values_are_weighed_by_a_power_of_their_age(values):
     assert average_of(values) == pytest.approx(np.dot(shares(len(values)), values), abs=1e-4)
