@@ -53,10 +53,13 @@ def describe_validated(train: TrainConfig, valid_tokens: int) -> str:
 
 def _longer(run: Run) -> str:
     """Return what a longer run would gain, if the plan is shorter than the text deserves."""
+    from charlstm.training.presets import START_SECONDS
+
     plan, epochs = run.plan, run.config.train.epochs
     if epochs is None or plan.unbounded_epochs is None:
         return ""
-    longer = plan.minutes * plan.unbounded_epochs / epochs
+    start = START_SECONDS / 60
+    longer = start + (plan.minutes - start) * plan.unbounded_epochs / epochs
     read = f"{100 * epochs:.2g} % of the text" if epochs < 1 else f"the text {epochs:g} times"
     return (
         f"; reads {read}: --epochs {plan.unbounded_epochs:g} would take about {_minutes(longer)} "
