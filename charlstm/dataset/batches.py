@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from charlstm.dataset.excerpts import MAX_STREAMS, WARM, excerpts_of
+from charlstm.dataset.excerpts import LENGTH, MAX_STREAMS, WARM, excerpts_of
 from charlstm.dataset.store import StoredIds, ring_of, token_counts
 from charlstm.tokenizer.base import END_OF_DOCUMENT, UNKNOWN
 
@@ -178,7 +178,7 @@ def validation_batches(
     *,
     max_streams: int = MAX_STREAMS,
     warm: int = WARM,
-    length: int = 128,
+    length: int = LENGTH,
 ) -> Iterator[ValidationBatch]:
     """Cut a text into parallel streams that together equal one stream with carried states.
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 MAX_STREAMS = 128  # the most rows of a batch
 WARM = 256  # tokens that each stream reads before its excerpt
+LENGTH = 128  # tokens of a batch
 
 
 class Excerpts(NamedTuple):
@@ -56,11 +57,17 @@ def excerpts_of(
 
 
 def tokens_read(targets: int, counted: int | None = None) -> int:
-    """Return how many tokens the streams read, with those that don't count."""
+    """Return how many tokens the streams read in whole batches, with those that don't count."""
     if not targets:
         return 0
     counts = excerpts_of(targets, counted).counts
-    return int(counts.size * (counts[0] + WARM))
+    return int(counts.size * (WARM + -(-counts[0] // LENGTH) * LENGTH))
+
+
+def in_whole_batches(counted: int) -> int:
+    """Return the number of tokens, at most ``counted``, that fill the batches of all streams."""
+    streams = max(1, min(MAX_STREAMS, counted // (2 * WARM)))
+    return max(1, counted // streams // LENGTH) * LENGTH * streams
 
 
 def lengths_of(

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from charlstm.dataset.excerpts import MAX_STREAMS, WARM, tokens_read
+from charlstm.dataset.excerpts import MAX_STREAMS, WARM, in_whole_batches, tokens_read
 from charlstm.training.presets import (
     EVALUATION_SHARE,
     EVALUATION_SPEED,
@@ -70,8 +70,8 @@ def validated_tokens(valid_tokens: int, trained: float, evaluations: int) -> int
         return None
     read = EVALUATION_SHARE * trained * EVALUATION_SPEED / EVALUATIONS_EACH / evaluations
     # Some of these only warm up (see ``excerpts``): a third, or less if there are most streams.
-    counted = max(read - MAX_STREAMS * (WARM + 1), read * 2 * WARM / (3 * WARM + 1))
-    return int(min(MOST_VALIDATED, max(LEAST_VALIDATED, counted)))
+    counted = max(read - MAX_STREAMS * WARM, read * 2 / 3)
+    return in_whole_batches(int(min(MOST_VALIDATED, max(LEAST_VALIDATED, counted))))
 
 
 def evaluation_cost(valid_tokens: int, validated: int | None) -> float:

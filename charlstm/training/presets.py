@@ -100,7 +100,7 @@ FIRST_EVALUATION, FIRST_EVALUATION_STEP = 0.025, 20
 
 # Validation texts of more tokens than the upper bound are represented by a part of them, of at
 # least as many tokens as the lower one.
-LEAST_VALIDATED, MOST_VALIDATED = 20_000, 200_000
+LEAST_VALIDATED, MOST_VALIDATED = 20_480, 200_000
 
 # FLOP/s of training on two typical cores. What must not depend on the machine is planned with it.
 NOMINAL_SPEED = 150e9

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.usefixtures("compiled_once")
 @pytest.fixture
 def short_is_long(monkeypatch):
     monkeypatch.setattr(evaluations, "MOST_VALIDATED", 1200)
-    monkeypatch.setattr(evaluations, "LEAST_VALIDATED", 1100)
+    monkeypatch.setattr(evaluations, "LEAST_VALIDATED", 1024)
 
 
 def rows(result):
@@ -35,17 +35,17 @@ def test_a_part_of_a_long_validation_text_stands_for_it(charlstm, corpus, short_
     planned = charlstm("train", corpus, *options, "--steps", 30, "--dry-run", "--json")
     (facts,) = objects(planned)
     tokens = facts["valid_tokens"]
-    assert tokens > facts["validated_tokens"] == facts["train"]["validated"] == 1100
-    assert f"and 1,100 of {tokens:,} to validate" in planned.err
+    assert tokens > facts["validated_tokens"] == facts["train"]["validated"] == 1024
+    assert f"and 1,024 of {tokens:,} to validate" in planned.err
 
     done = charlstm("train", corpus, *options, "--steps", 30, "--json", "-q")
     (summary,) = objects(done)
-    assert summary["validated_tokens"] == 1100
+    assert summary["validated_tokens"] == 1024
     found = read_checkpoint(Path("model"))
-    assert (found.config.format, found.config.train.validated) == (5, 1100)
-    assert f"1,100 of {tokens:,} to validate" in rows(charlstm("info", "model"))["text"]
+    assert (found.config.format, found.config.train.validated) == (5, 1024)
+    assert f"1,024 of {tokens:,} to validate" in rows(charlstm("info", "model"))["text"]
     (info,) = objects(charlstm("info", "model", "--json"))
-    assert info["validated_tokens"] == 1100
+    assert info["validated_tokens"] == 1024
     # The text repeats one line, so that each part of it is like the whole.
     (whole,) = objects(charlstm("evaluate", "model", "valid.txt", "--sample", 0, "--json"))
     assert whole["tokens"] == tokens

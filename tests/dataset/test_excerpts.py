@@ -7,7 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charlstm.dataset.excerpts import Excerpts, excerpts_of, lengths_of, tokens_read
+from charlstm.dataset.excerpts import (
+    Excerpts,
+    excerpts_of,
+    in_whole_batches,
+    lengths_of,
+    tokens_read,
+)
 from charlstm.tokenizer.char import CharTokenizer
 from tests.dataset.helpers import PROSE, prepared, written
 
@@ -53,11 +59,20 @@ def test_a_text_that_counts_as_a_whole_has_no_gaps(targets):
 
 
 def test_every_stream_counts_more_than_it_warms_up():
-    for counted, streams in ((20_000, 39), (65_536, 128), (200_000, 128)):
+    for counted, streams, read in ((20_000, 39, 640), (65_536, 128, 512), (200_000, 128, 1664)):
         excerpts = excerpts_of(7_200_000, counted)
         assert excerpts.first.size == streams
         assert excerpts.counts.min() > 480
-        assert tokens_read(7_200_000, counted) == streams * (256 + excerpts.counts[0])
+        assert tokens_read(7_200_000, counted) == streams * (256 + read)
+
+
+@given(st.integers(128, 1_000_000))
+def test_whole_batches_have_no_token_that_does_not_count(counted):
+    whole = in_whole_batches(counted)
+    excerpts = excerpts_of(10**7, whole)
+    assert 0.75 * counted - 128 < whole <= counted
+    assert set(excerpts.counts.tolist()) == {excerpts.counts[0]}
+    assert tokens_read(10**7, whole) == whole + 256 * excerpts.first.size
 
 
 def test_excerpts_are_of_most_of_many_documents():
