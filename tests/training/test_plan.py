@@ -432,9 +432,9 @@ def test_evaluations_take_a_twentieth_of_a_run_or_there_is_one(level, tokens, va
 
 
 def test_the_first_evaluation_is_early():
-    train = planned({"steps": 4000}).train
-    assert (train.first_evaluation, train.eval_every) == (100, 1334)
-    assert planned({"steps": 4000, "eval_every": 1000}).train.first_evaluation is None
+    train = planned({"steps": 4000}, valid_tokens=3).train
+    assert (train.first_evaluation, train.eval_every) == (100, 400)
+    assert planned({"steps": 4000, "eval_every": 400}).train.first_evaluation is None
 
 
 @given(levels, lengths, lengths, budgets, st.none() | st.integers(1, 1000), speeds)
