@@ -412,7 +412,7 @@ def test_what_follows_from_the_budget_fits_it(level, tokens, budget, value):
         assert 1 <= train.eval_every <= plan.steps
 
 
-@given(st.integers(50, 5000))
+@given(st.integers(60, 5000))
 def test_a_run_is_evaluated_ten_times_at_least(steps):
     """Every ``eval_every`` steps and at the end, as the help of ``--eval-every`` says."""
     plan = planned({"steps": steps}, valid_tokens=3)
