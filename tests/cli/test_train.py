@@ -91,7 +91,9 @@ def test_too_little_memory_is_told_before(charlstm, corpus, monkeypatch, sentenc
 
 def test_samples_are_shown_now_and_then(charlstm, corpus):
     result = charlstm("train", corpus, *QUICK, "--sample-every", 2, "-o", "model")
-    assert sum(line.startswith("    | ") for line in result.err.splitlines()) >= 1
+    shown = [line[:4] for line in result.err.splitlines() if line.startswith(("step", "    | "))]
+    assert shown[:2] == ["step", "    "]  # after the first evaluation
+    assert shown[-1] == "step"  # and not after the second
     silent = charlstm("train", corpus, *QUICK, "--sample-every", 0, "-o", "other")
     assert "    | " not in silent.err
 
