@@ -228,7 +228,9 @@ class TrainConfig(Config, frozen=True, kw_only=True):
     """How the network is trained; exactly one of ``epochs``, ``steps`` and ``minutes`` is set.
 
     The defaults of ``beta_1``, ``beta_2``, ``token_dropout``, ``activation_penalty`` and
-    ``averages`` are those of runs begun before there were such settings.
+    ``averages`` are those of runs begun before there were such settings. Evaluations come every
+    ``eval_every`` steps, or as the minutes allow; ``first_evaluation`` is the step of one more.
+    They count ``validated`` tokens of a longer validation text, else all.
     """
 
     seed: Seed = 1
@@ -258,6 +260,12 @@ class TrainConfig(Config, frozen=True, kw_only=True):
     patience: Count = 5
     sample_every: Annotated[int, Meta(ge=0, le=2**31 - 1)] = 1
     save_every: Positive | None = None
+    first_evaluation: Count | None = None
+    validated: Count | None = None
+
+    def tokens_validated(self, valid_tokens: int) -> int:
+        """Return how many tokens of a validation text evaluations count."""
+        return min(valid_tokens, self.validated or valid_tokens)
 
     def check(self) -> None:
         """Check that there is exactly one budget."""

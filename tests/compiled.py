@@ -40,6 +40,7 @@ def _what_is_compiled(network, train):
     Budget, evaluations and saving are not the steps' business.
     """
     same = {"epochs": None, "minutes": None, "steps": 1, "eval_every": None, "patience": 1}
+    same["first_evaluation"] = None
     return (
         network,
         train.replace(**same, sample_every=0, save_every=1.0),

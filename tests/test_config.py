@@ -47,6 +47,8 @@ WHOLE = {  # field: least, greatest
         "eval_every": (1, INT32),
         "patience": (1, INT32),
         "sample_every": (0, INT32),
+        "first_evaluation": (1, INT32),
+        "validated": (1, INT32),
     },
     SampleConfig: {
         "length": (1, INT32),

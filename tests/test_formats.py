@@ -112,14 +112,16 @@ def test_its_configuration_would_be_written_the_same(number, name):
         assert json.dumps(now) == json.dumps(before)
     else:  # written before these fields were added
         added = {"corpus": {}, "provenance": {}}
+        added["train"] = {"first_evaluation": None, "validated": None}
         if number < 3:
             unit = "line" if before["corpus"].pop("lines") else "file"
             division = {"unit": unit, "delimiter": None, "rules": 1}
             added["corpus"] = {"division": division, "normalize": "none"}
             added["provenance"] = {"beginnings": "document", "ends": True, "frequency_loss": None}
         origin = before["provenance"]
-        covers = "training" if origin["lines_sha256"] else None
-        added["provenance"]["index_covers"] = covers
+        if number < 4:
+            covers = "training" if origin["lines_sha256"] else None
+            added["provenance"]["index_covers"] = covers
         renamed = {"train_lines": "indexed"}
         before["provenance"] = {renamed.get(key, key): value for key, value in origin.items()}
         for name, more in added.items():
@@ -159,7 +161,7 @@ def test_its_history_and_its_lines_are_read(number, name):
         else:
             assert len(lines) == len(known)
         assert sum(line in lines for line in known) == len(lines)
-        assert ("almoro" in lines) == (name == "lines" and number == 4)  # held out
+        assert ("almoro" in lines) == (name == "lines" and number >= 4)  # held out
         assert "almorx" not in lines
     else:
         assert lines is None

@@ -33,7 +33,9 @@ from charlstm.tokenizer.base import Tokenizer
 # Format 3: how the text is divided into documents (``Division``), and what begins and ends texts.
 # Format 4: the hashes of lines are of those that validate too, and ``segmentation`` tells where the
 # tokens of word level end.
-FORMAT = 4
+# Format 5: ``validated`` is the part of a long validation text that evaluations count, and
+# ``first_evaluation`` the step of an early one.
+FORMAT = 5
 
 CONFIG = "config.json"
 TOKENIZER = "tokenizer.json"

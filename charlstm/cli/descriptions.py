@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from charlstm.training.observer import Hardware
     from charlstm.training.setup import Run
 
+LONG_MINUTES = 180  # from here on, times are in hours
+
 
 def describe_plan(run: Run) -> str:
     """Return the plan line: size, parameters, steps and expected minutes."""
@@ -24,7 +26,7 @@ def describe_plan(run: Run) -> str:
     if train.minutes is not None:
         length = f"{train.minutes:g} min, about {plan.steps:,} steps"
     else:
-        length = f"{plan.steps:,} steps ({plan.steps / plan.steps_per_epoch:.1f} epochs)"
+        length = f"{plan.steps:,} steps ({_epochs(plan.steps / plan.steps_per_epoch)} epochs)"
     size = f"{plan.size}, " if plan.size in SIZES else ""
     batch = f"{train.streams} x {train.sequence_length} tokens"
     expected = "" if train.minutes is not None else f", about {_minutes(plan.minutes)}"
@@ -33,13 +35,40 @@ def describe_plan(run: Run) -> str:
         f"{model.parameters:,} parameters; {length} of {batch}{expected}; "
         f"{run.prepared.store.train_tokens:,} tokens to train and "
         f"{_validating(run)} to validate, {model.vocab_size:,} symbols; "
-        f"dropout {describe_dropout(train)}, seed {train.seed}"
+        f"dropout {describe_dropout(train)}, seed {train.seed}{_longer(run)}"
     )
 
 
 def _validating(run: Run) -> str:
-    tokens = run.prepared.store.valid_tokens
-    return f"{tokens:,}" if run.config.corpus.validates else "none"
+    if not run.config.corpus.validates:
+        return "none"
+    return describe_validated(run.config.train, run.prepared.store.valid_tokens)
+
+
+def describe_validated(train: TrainConfig, valid_tokens: int) -> str:
+    """Return how many tokens evaluations count, and of how many if these are not all."""
+    counted = train.tokens_validated(valid_tokens)
+    return f"{counted:,}" + (f" of {valid_tokens:,}" if counted < valid_tokens else "")
+
+
+def _longer(run: Run) -> str:
+    """Return what a longer run would gain, if the plan is shorter than the text deserves."""
+    from charlstm.training.presets import START_SECONDS
+
+    plan, epochs = run.plan, run.config.train.epochs
+    if epochs is None or plan.unbounded_epochs is None:
+        return ""
+    start = START_SECONDS / 60
+    longer = start + (plan.minutes - start) * plan.unbounded_epochs / epochs
+    read = f"{100 * epochs:.2g} % of the text" if epochs < 1 else f"the text {epochs:g} times"
+    return (
+        f"; reads {read}: --epochs {plan.unbounded_epochs:g} would take about {_minutes(longer)} "
+        f"and learn more"
+    )
+
+
+def _epochs(epochs: float) -> str:
+    return f"{epochs:.1f}" if epochs >= 0.1 else f"{epochs:.2g}"
 
 
 def describe_dropout(train: TrainConfig) -> str:
@@ -82,6 +111,8 @@ def describe_hardware(hardware: Hardware) -> str:
 def _minutes(minutes: float) -> str:
     if minutes < 1:
         return f"{max(1, round(60 * minutes))} s"
+    if minutes >= LONG_MINUTES:
+        return f"{minutes / 60:,.0f} hours"
     return f"{minutes:.1f} minutes" if minutes < 10 else f"{minutes:,.0f} minutes"
 
 

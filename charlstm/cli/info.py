@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from charlstm.cli.descriptions import describe_dropout, show_perplexity
+from charlstm.cli.descriptions import describe_dropout, describe_validated, show_perplexity
 from charlstm.cli.options import OptionGroup, checkpoint_argument, grouped_command
 from charlstm.cli.output import write_json, write_text
 from charlstm.errors import harmless
@@ -56,6 +56,7 @@ def _facts(checkpoint: Checkpoint) -> dict[str, Any]:
         "corpus": config.corpus,
         "provenance": config.provenance,
         "line_hashes": None if lines is None else len(lines),
+        "validated_tokens": config.train.tokens_validated(config.provenance.valid_tokens),
         "train": config.train,
     }
 
@@ -84,7 +85,8 @@ def _table(checkpoint: Checkpoint) -> str:
         f"{_describe_division(config.corpus.division)}",
         "text": f"{origin.characters:,} characters in {origin.documents:,} "
         f"{'document' if origin.documents == 1 else 'documents'}; "
-        f"{origin.train_tokens:,} tokens to train, {origin.valid_tokens:,} to validate",
+        f"{origin.train_tokens:,} tokens to train, "
+        f"{describe_validated(train, origin.valid_tokens)} to validate",
         "samples": _describe_samples(origin),
         "begun": origin.created,
         "state": "finished"

@@ -103,7 +103,8 @@ output = OptionGroup("Checkpoint and output")
 @budget.number(
     "--epochs",
     within=Number(0, 1e9, min_open=True),
-    help="Read the text X times; default 8 for a million tokens, more for less (at most 60).",
+    help="Read the text X times; default 8 for a million tokens, more for less (at most 60), fewer "
+    "for more, at most about two hours on two cores.",
 )
 @budget.count("--steps", help="Take N optimizer steps.")
 @budget.number(
@@ -118,8 +119,9 @@ output = OptionGroup("Checkpoint and output")
 @budget.count(
     "--eval-every",
     metavar="STEPS",
-    help="Evaluate every so many steps; default each epoch, ten times a run at least; with "
-    "--minutes ten times, or less often where that would take more than a twentieth of the time.",
+    help="Evaluate every so many steps; default soon after the beginning, then each epoch, ten "
+    "times a run at least (with --minutes ten times), or less often where that would take more "
+    "than a twentieth of the run.",
 )
 @learning.number(
     "--dropout",
@@ -202,7 +204,8 @@ output = OptionGroup("Checkpoint and output")
 @output.count(
     "--sample-every",
     least=0,
-    help="Show a short sample after every Nth evaluation; default five times a run, 0 never.",
+    help="Show a short sample after the first evaluation and every Nth after it; default about "
+    "five times a run, 0 never.",
 )
 @output.number(
     "--save-every",

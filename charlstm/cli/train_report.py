@@ -117,7 +117,7 @@ class TrainReport(Observer):
         self.evaluations += 1
         self._say(describe_evaluation(figures, is_best, self.run.config.tokenizer.level))
         every = self.run.config.train.sample_every
-        if not self.quiet and every and self.evaluations % every == 0:
+        if not self.quiet and every and (self.evaluations - 1) % every == 0:
             self._say(self._sample(weights()))
 
     def on_overfitting(self, best: Figures, now: Figures) -> None:
@@ -234,11 +234,17 @@ def _planned(run: Run) -> dict[str, Any]:
         "steps": run.plan.steps,
         "train_tokens": run.prepared.store.train_tokens,
         "valid_tokens": run.prepared.store.valid_tokens,
+        "validated_tokens": _validated_tokens(run),
         "minutes": run.plan.minutes,
         "memory_mb": run.plan.memory / 1e6,
         "model": run.config.model,
         "train": run.config.train,
     }
+
+
+def _validated_tokens(run: Run) -> int:
+    """Return how many tokens evaluations count."""
+    return run.config.train.tokens_validated(run.prepared.store.valid_tokens)
 
 
 def _warn_outcome(run: Run, result: TrainingResult, quiet: bool) -> None:
@@ -331,6 +337,7 @@ def _summary(run: Run, result: TrainingResult) -> dict[str, Any]:
         "seconds": result.seconds,
         "tokens_per_second": result.tokens_per_second,
         "train_loss": result.best.train_loss,
+        "validated_tokens": _validated_tokens(run),
         "valid_loss": result.best.valid_loss,
         "valid_bits_per_character": result.best.valid_bits_per_character,
         "valid_perplexity": result.best.valid_perplexity,

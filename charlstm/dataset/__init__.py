@@ -4,6 +4,7 @@
     store        token ids on disk, memory-mapped
     beginnings   finds where a text of few documents could begin
     frequencies  the loss of plain token frequencies
+    excerpts     what represents a long validation text
     batches      parallel streams for training, windows for validation
 
 Knows no network.

@@ -16,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from charlstm.dataset.excerpts import LENGTH, MAX_STREAMS, WARM, excerpts_of
 from charlstm.dataset.store import StoredIds, ring_of, token_counts
 from charlstm.tokenizer.base import END_OF_DOCUMENT, UNKNOWN
 
@@ -172,34 +173,38 @@ class ValidationBatch(NamedTuple):
 
 
 def validation_batches(
-    ids: StoredIds, *, max_streams: int = 128, warm: int = 256, length: int = 128
+    ids: StoredIds,
+    counted: int | None = None,
+    *,
+    max_streams: int = MAX_STREAMS,
+    warm: int = WARM,
+    length: int = LENGTH,
 ) -> Iterator[ValidationBatch]:
     """Cut a text into parallel streams that together equal one stream with carried states.
 
     Each stream first reads the ``warm`` tokens before it, which do not count, so that its states
     are close to those of one stream over the whole text. Every token after the first counts
-    exactly once. All batches have the same shape.
+    exactly once, or of a part of the text that represents it, every token of that (see
+    ``excerpts``). All batches have the same shape.
 
     Args:
         ids: the validation text, [N], N > 1; the first id is context only.
+        counted: how many tokens count; by default all after the first.
         max_streams: the most rows of a batch; short texts have fewer.
         warm: tokens of warm-up, a multiple of ``length``.
         length: tokens of a batch.
     """
     targets = ids.size - 1
-    streams = max(1, min(max_streams, targets // (2 * warm)))
-    share = -(-targets // streams)
-    first = np.arange(streams)[:, None] * share  # the first position of each stream that counts
-    for start in range(-warm, share, length):
+    excerpts = excerpts_of(targets, counted, max_streams=max_streams, warm=warm)
+    first, counts = (part[:, None] for part in excerpts)
+    for start in range(-warm, int(counts.max()), length):
         columns = start + np.arange(length)
-        position = first + columns
-        counted = (columns >= 0) & (columns < share) & (position < targets)
-        inside = np.clip(position, 0, targets - 1)
+        inside = np.clip(first + columns, 0, targets - 1)
         # Only the first stream has no tokens before it: its states are reset after the warm-up.
         restart = (start == 0) & (first == 0)
         yield ValidationBatch(
             ids[inside].astype(np.int32),
             ids[inside + 1].astype(np.int32),
-            counted.astype(np.float32),
+            ((columns >= 0) & (columns < counts)).astype(np.float32),
             (~restart).astype(np.float32),
         )

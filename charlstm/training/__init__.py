@@ -3,6 +3,7 @@
     options          the options of a run, named as on the command line
     presets          sizes and defaults, as tables; the size for a text
     plan             decides what the user left open, from the size of the text
+    evaluations      how often to evaluate, and on how much text
     memory           estimates how much memory a run needs
     request          what the user asked for: a run that is new, fine-tuned or resumed
     setup            a request to a run that is ready to start

@@ -11,13 +11,8 @@ from dataclasses import dataclass
 
 from charlstm.checkpoint.resume import Progress
 from charlstm.config import TrainConfig
-from charlstm.training.presets import EVALUATIONS
-
-# Evaluations of a run with a budget in minutes take at most this share of its time.
-EVALUATION_SHARE = 0.05
-
-# Speed of an evaluation relative to training, assumed until one has been measured.
-EVALUATION_SPEED = 2.0
+from charlstm.training.evaluations import occasions
+from charlstm.training.presets import FIRST_EVALUATION, FIRST_EVALUATION_STEP
 
 # Seconds between saves, or more if saves would take more than this share of the time.
 SAVE_SECONDS = 60.0
@@ -31,12 +26,12 @@ class Workload:
     Attributes:
         tokens_per_step: tokens that a training step reads.
         steps_per_epoch: steps that read the training text once.
-        valid_tokens: tokens of the validation text.
+        evaluation_cost: training tokens that are expected to take as long as an evaluation.
     """
 
     tokens_per_step: int
     steps_per_epoch: int
-    valid_tokens: int
+    evaluation_cost: float
 
 
 class Budget:
@@ -90,13 +85,13 @@ class Budget:
         """Return the share of the budget that is used, 0 to 1.
 
         Of a budget in minutes, the time before the first step doesn't count, since nothing is
-        learned in it. The share never falls, even if the last evaluation turns out to be faster
-        than expected.
+        learned in it, and time is left for the last evaluation and the last save. The share never
+        falls, even if these turn out to be faster than expected.
         """
         if self._settings.minutes is None:
             return progress.step / (self.last_step or 1)
         now, begin = self.elapsed(), progress.first_step_at
-        end = 60 * self._settings.minutes - self._evaluation_seconds(progress)
+        end = 60 * self._settings.minutes - self._evaluation_seconds(progress) - self._save_seconds
         used = (now - begin) / (end - begin) if now < end else 1.0
         return max(progress.done, used)
 
@@ -119,12 +114,18 @@ class Budget:
     def evaluation_due(self, progress: Progress) -> bool:
         """Return whether to evaluate now, after the last step."""
         if self._settings.eval_every is not None:
-            return progress.step % self._settings.eval_every == 0
+            is_first = progress.step == self._settings.first_evaluation
+            return is_first or progress.step % self._settings.eval_every == 0
         budget, seconds = 60 * (self._settings.minutes or 0.0), self._evaluation_seconds(progress)
-        wait = max(budget / EVALUATIONS, seconds / EVALUATION_SHARE)
+        now, begin = self.elapsed(), progress.first_step_at
         # The last evaluation is made in any case; one before it must leave enough time.
-        fits = self.is_compiled and self.elapsed() + 3 * seconds < budget
-        return fits and self.elapsed() - self._evaluated_at >= wait
+        if not self.is_compiled or now + 3 * seconds >= budget:
+            return False
+        even, is_early = occasions(budget, seconds)
+        if is_early and progress.evaluated == 0:
+            is_soon = now - begin >= FIRST_EVALUATION * (budget - begin)
+            return is_soon and progress.step >= FIRST_EVALUATION_STEP
+        return now - self._evaluated_at >= budget / even
 
     def evaluated(self, began: float) -> float:
         """Record that an evaluation has just ended; return its duration in seconds.
@@ -142,7 +143,7 @@ class Budget:
         """
         if progress.evaluation_seconds or not self.is_compiled:
             return progress.evaluation_seconds
-        return self._workload.valid_tokens / (EVALUATION_SPEED * self.tokens_per_second())
+        return self._workload.evaluation_cost / self.tokens_per_second()
 
     # Saves
 

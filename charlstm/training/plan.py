@@ -1,8 +1,9 @@
 """Decides everything about a run that the user left open, before TensorFlow is loaded.
 
 Sizes, regularization, batches and budget follow from the size of the text alone, so a run without
-options is reproducible; of the options, only a budget in minutes may change the size. The rules
-are pure functions of numbers. Knows no text, no files and not how training works.
+options is reproducible; of the options, only a budget in minutes may change the size. Without a
+budget, no text is trained on for more than about ``LONGEST_MINUTES`` on two typical cores. The
+rules are pure functions of numbers. Knows no text, no files and not how training works.
 """
 
 from __future__ import annotations
@@ -22,6 +23,12 @@ from charlstm.config import (
 )
 from charlstm.errors import ConfigError, CorpusError
 from charlstm.system.hardware import ProductType
+from charlstm.training.evaluations import (
+    LARGEST,
+    evaluation_cost,
+    planned_evaluations,
+    validated_tokens,
+)
 from charlstm.training.memory import memory_needed
 from charlstm.training.presets import (
     ACTIVATION_PENALTY,
@@ -29,10 +36,12 @@ from charlstm.training.presets import (
     DROPOUT_RAMP,
     EFFICIENCY,
     EVALUATIONS,
+    LONGEST_MINUTES,
     LONGEST_SEQUENCE,
     MIN_ROWS,
     MOST_SCALED,
     MOST_STREAMS,
+    NOMINAL_SPEED,
     OPTIMIZER,
     OPTIMIZER_DEFAULTS,
     SHORTEST_SEQUENCE,
@@ -42,9 +51,6 @@ from charlstm.training.presets import (
     Size,
     choose_size,
 )
-
-# The largest number of evaluations that a configuration can hold.
-LARGEST = 2**31 - 1
 
 TRAIN_FIELDS = frozenset(TrainConfig.__struct_fields__)
 
@@ -63,6 +69,8 @@ class Plan:
         tokens_per_second: rough estimate of the speed on this machine.
         minutes: expected duration; the budget itself if it is in minutes.
         memory: rough estimate of the peak memory in bytes.
+        unbounded_epochs: the default epochs for the length of the text, if the budget has fewer
+            because they would take too long.
     """
 
     size: str
@@ -73,6 +81,7 @@ class Plan:
     tokens_per_second: float
     minutes: float
     memory: float
+    unbounded_epochs: float | None = None
 
 
 class TextFacts(NamedTuple):
@@ -134,22 +143,23 @@ def make_plan(
     per_step = batches["streams"] * batches["sequence_length"]
     per_epoch = max(1, math.ceil(text.train_tokens / per_step))
     rate = speed * processors * EFFICIENCY[product_type]
-    tokens_per_second = rate / (6 * _multiplied(model))
-    budget = selected(chosen, *BUDGETS) or {"epochs": default_epochs(text.train_tokens)}
+    tokens_per_second = rate / _operations(model)
+    epochs, bounded = default_epochs(text.train_tokens), bounded_epochs(text.train_tokens, model)
+    budget = selected(chosen, *BUDGETS) or {"epochs": bounded}
     steps = _steps(budget, per_epoch, tokens_per_second / per_step)
     settings = _learning(text, chosen, batches["streams"], model.units, rate_scale)
     settings["shards"] = shards_for(processors, batches["streams"])
     settings["warmup_steps"] = _warmup(budget, steps)
-    settings |= _evaluation(steps, per_epoch, "minutes" in budget, chosen.get("eval_every"))
+    trained = _trained_tokens(budget, steps * per_step, model)
+    settings |= _evaluation(text.valid_tokens, trained, per_step, per_epoch, chosen)
     settings |= {key: value for key, value in chosen.items() if key in TRAIN_FIELDS}
     settings["precision"] = product_type
     train = TrainConfig(**batches | budget | settings)
-    evaluations = math.ceil(steps / (train.eval_every or steps))
-    read = steps * train.streams * train.sequence_length + evaluations * text.valid_tokens / 2
-    seconds = START_SECONDS + read / tokens_per_second
+    seconds = _seconds(train, text.valid_tokens, steps, tokens_per_second)
     expected = train.minutes if train.minutes is not None else seconds / 60
     memory = memory_needed(model, train.streams * train.sequence_length, product_type)
-    return Plan(name, model, train, steps, per_epoch, tokens_per_second, expected, memory)
+    longer = epochs if bounded < epochs and chosen.keys().isdisjoint(BUDGETS) else None
+    return Plan(name, model, train, steps, per_epoch, tokens_per_second, expected, memory, longer)
 
 
 def _check_choices(chosen: dict[str, Any], size: str) -> None:
@@ -169,17 +179,46 @@ def _check_decay(chosen: dict[str, Any], optimizer: Optimizer) -> None:
 
 
 def _evaluation(
-    steps: int, per_epoch: int, by_time: bool, eval_every: int | None
+    valid_tokens: int, trained: float, per_step: int, per_epoch: int, chosen: dict[str, Any]
 ) -> dict[str, int | None]:
-    """Choose how often to evaluate and to sample, and the patience of early stopping."""
-    if eval_every is None and not by_time:
-        eval_every = max(1, min(per_epoch, steps // EVALUATIONS))
+    """Choose when and on how much to evaluate, when to sample, and when to stop early.
+
+    Args:
+        valid_tokens: those of the validation text.
+        trained: the tokens that the run trains on, as planned.
+        per_step: tokens of a step.
+        per_epoch: steps of an epoch.
+        chosen: what the user chose.
+    """
+    eval_every = chosen.get("eval_every")
+    steps = max(1, round(trained / per_step))
+    expected = EVALUATIONS + 1 if eval_every is None else math.ceil(steps / eval_every)
+    settings = {"validated": validated_tokens(valid_tokens, trained, expected)}
+    if eval_every is None and "minutes" not in chosen:
+        cost = evaluation_cost(valid_tokens, chosen.get("validated", settings["validated"]))
+        settings |= planned_evaluations(trained, steps, per_epoch, cost)
+        eval_every = settings["eval_every"]
     evaluations = EVALUATIONS if eval_every is None else steps // eval_every
-    return {
-        "eval_every": eval_every,
+    return settings | {
         "patience": min(LARGEST, max(5, evaluations // 5)),
         "sample_every": min(LARGEST, max(1, evaluations // 5)),
     }
+
+
+def _trained_tokens(budget: dict[str, Any], tokens: int, model: ModelConfig) -> float:
+    """Return the tokens that a run trains on, by nominal speed if the budget is in minutes."""
+    if "minutes" not in budget:
+        return tokens
+    return 60 * float(budget["minutes"]) * NOMINAL_SPEED / _operations(model)
+
+
+def _seconds(train: TrainConfig, valid_tokens: int, steps: int, tokens_per_second: float) -> float:
+    """Return the expected duration of a run."""
+    evaluations = math.ceil(steps / (train.eval_every or steps))
+    evaluations += train.first_evaluation is not None
+    evaluated = evaluations * evaluation_cost(valid_tokens, train.validated)
+    read = steps * train.streams * train.sequence_length + evaluated
+    return START_SECONDS + read / tokens_per_second
 
 
 def shards_for(processors: int, streams: int) -> int:
@@ -192,6 +231,12 @@ def default_epochs(train_tokens: int) -> float:
     return round(min(60.0, max(1.0, 8 * math.sqrt(1e6 / train_tokens))), 1)
 
 
+def bounded_epochs(train_tokens: int, model: ModelConfig) -> float:
+    """Return the default number of epochs, or as many as take ``LONGEST_MINUTES``."""
+    most = 60 * LONGEST_MINUTES * NOMINAL_SPEED / (_operations(model) * train_tokens)
+    return min(default_epochs(train_tokens), float(f"{most:.2g}"))
+
+
 def selected(chosen: dict[str, Any], *names: str) -> dict[str, Any]:
     """Return the choices of these names that were made."""
     return {name: chosen[name] for name in names if name in chosen}
@@ -200,7 +245,7 @@ def selected(chosen: dict[str, Any], *names: str) -> dict[str, Any]:
 def _chosen_network(text: TextFacts, size: str, chosen: dict[str, Any]) -> tuple[str, ModelConfig]:
     """Return the name of the preset, or ``custom`` if the user chose sizes, and the network."""
     if size == "auto":
-        size = choose_size(text.level, text.train_tokens, chosen.get("minutes", math.inf))
+        size = choose_size(text.level, text.train_tokens, chosen.get("minutes", LONGEST_MINUTES))
     model = _network(SIZES[size], text.level, text.vocab_size, chosen)
     is_preset = {"units", "layers", "embedding"}.isdisjoint(chosen)
     return size if is_preset else "custom", model
@@ -251,6 +296,11 @@ def _multiplied(model: ModelConfig) -> int:
     """Return the number of weights that each token is multiplied by: all but a lookup table."""
     looked_up = 0 if model.tied else model.vocab_size * model.embedding
     return model.parameters - looked_up
+
+
+def _operations(model: ModelConfig) -> int:
+    """Return the floating-point operations of training on a token."""
+    return 6 * _multiplied(model)
 
 
 def _batches(train_tokens: int, level: Level) -> dict[str, int]:

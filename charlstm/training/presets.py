@@ -92,8 +92,28 @@ MIN_ROWS = 4
 # Epochs over which dropout rises: a text that is read for the first time can't be overfitted.
 DROPOUT_RAMP = 4.0
 
-# Evaluations of a run, at least.
+# Evaluations of a run at equal intervals, at least, if there is time for them.
 EVALUATIONS = 10
+
+# All evaluations together take at most this share of a run.
+EVALUATION_SHARE = 0.05
+
+# Speed of an evaluation relative to training, in tokens.
+EVALUATION_SPEED = 2.0
+
+# The first evaluation comes after this share of a run, so that there soon is something to show, but
+# not before this step.
+FIRST_EVALUATION, FIRST_EVALUATION_STEP = 0.025, 20
+
+# Validation texts of more tokens than the upper bound are represented by a part of them, of at
+# least as many tokens as the lower one.
+LEAST_VALIDATED, MOST_VALIDATED = 20_480, 200_000
+
+# FLOP/s of training on two typical cores. What must not depend on the machine is planned with it.
+NOMINAL_SPEED = 150e9
+
+# The longest plan without a budget, in minutes at the nominal speed.
+LONGEST_MINUTES = 120.0
 
 # Seconds besides steps and evaluations: loading TensorFlow, compiling, the last save.
 START_SECONDS = 6.0

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from charlstm.checkpoint import reader, schema
 from charlstm.checkpoint.folder import check_free, create_checkpoint, lock_folder
 from charlstm.dataset.batches import replacement_rates
+from charlstm.dataset.excerpts import excerpts_of, lengths_of
 from charlstm.distributed.agreement import Terms, resumed_state
 from charlstm.distributed.workers import Workers
 from charlstm.system.files import check_writable, replaced_atomically
@@ -27,7 +28,7 @@ from charlstm.training.setup import Run, prepared_run
 
 if TYPE_CHECKING:
     from charlstm.distributed.replicas import ReplicaGroup
-    from charlstm.training.trainer import Trainer
+    from charlstm.training.trainer import TextLengths, Trainer
 
 
 def train_run(
@@ -193,17 +194,33 @@ def _devices(streams: int, workers: int) -> int:
 
 
 def _trainer(run: Run, observer: Observer, began: float, replicas: ReplicaGroup) -> Trainer:
-    from charlstm.training.trainer import TextLengths, Trainer
+    from charlstm.training.trainer import Trainer
 
-    store, statistics = run.prepared.store, run.prepared.statistics
-    tokenizer = run.prepared.tokenizer
+    store, tokenizer = run.prepared.store, run.prepared.tokenizer
     return Trainer(
         run.folder,
         run.config,
         store,
-        TextLengths(store.valid_tokens, statistics.valid_characters, statistics.valid_words),
+        _validated_lengths(run),
         replacement_rates(store.train, tokenizer.character_ids, tokenizer.vocab_size),
         observer,
         began=began,
         replicas=replicas,
     )
+
+
+def _validated_lengths(run: Run) -> TextLengths:
+    """Return the length of what evaluations count of the validation text."""
+    from charlstm.training.trainer import TextLengths
+
+    store, statistics = run.prepared.store, run.prepared.statistics
+    tokens = run.config.train.tokens_validated(store.valid_tokens)
+    if tokens == store.valid_tokens:
+        return TextLengths(tokens, statistics.valid_characters, statistics.valid_words)
+    lengths = lengths_of(
+        store.valid,
+        excerpts_of(store.valid_tokens, tokens),
+        run.prepared.tokenizer,
+        ends_count=run.config.corpus.division.within_files,
+    )
+    return TextLengths(tokens, *lengths)

@@ -196,6 +196,8 @@ def resumed_run(folder: Path) -> Run:
             f"was, or train on another with --from {folder} (what is wrong: {error})"
         ) from error
     chosen = {name: getattr(config.train, name) for name in config.train.__struct_fields__}
+    # A run that was begun by an earlier version validates on all of a long text.
+    chosen["validated"] = chosen["validated"] or prepared.store.valid_tokens or None
     plan = _plan(
         prepared,
         corpus,

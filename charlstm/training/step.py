@@ -1,9 +1,10 @@
 """The compiled training step and validation.
 
-A step computes loss, gradient, clipping and update; validation computes the loss over a whole text
-in float32. The rows of a batch are split into shards. Each has its own loop over time and runs on
-its own core, because the small matrix products of that loop don't fill several cores. Dropout
-masks follow from the seed and the step number. Knows no budget, no files and not when to evaluate.
+A step computes loss, gradient, clipping and update; validation computes the loss over a text, or
+excerpts of it, in float32. The rows of a batch are split into shards. Each has its own loop over
+time and runs on its own core, because the small matrix products of that loop don't fill several
+cores. Dropout masks follow from the seed and the step number. Knows no budget, no files and not
+when to evaluate.
 """
 
 from __future__ import annotations
@@ -63,6 +64,7 @@ class StepRunner:
         self.replicas = replicas or ReplicaGroup()
         check_rows(self.replicas.count, train.streams)
         self.seed, self.streams = train.seed, train.streams
+        self.validated = train.validated
         self.tokens_per_step = float(train.streams * train.sequence_length)
         self.activation_penalty = train.activation_penalty
         # Both kinds of dropout rise together.
@@ -190,24 +192,25 @@ class StepRunner:
     def validate(
         self, ids: NDArray[np.unsignedinteger], should_stop: Callable[[], bool] = lambda: False
     ) -> float | None:
-        """Return the mean loss in nats per token over a whole text, in float32.
+        """Return the mean loss in nats per token over the text that validates, in float32.
 
         Args:
-            ids: the text, [n], n > 1.
+            ids: the text, [n], n > 1, of which the settings may have a part count.
             should_stop: called before every batch.
 
         Returns:
             The mean, or ``None`` if ``should_stop`` returned true.
         """
         total, states = 0.0, None
-        for batch in validation_batches(ids):
+        for batch in validation_batches(ids, self.validated):
             if should_stop():
                 return None
             if states is None:
                 states = self.zero_states(batch.inputs.shape[0])
             loss, states = self._validate(*batch, states)
             total += loss
-        return total / (ids.size - 1)
+        targets = ids.size - 1
+        return total / min(targets, self.validated or targets)
 
     def _validate_step(
         self,

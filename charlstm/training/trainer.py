@@ -31,6 +31,7 @@ from charlstm.metrics import bits_per_character, has_words, perplexity
 from charlstm.network.model import set_weights, weights_of
 from charlstm.training.budget import Budget, Workload
 from charlstm.training.divergence import DivergenceCheck
+from charlstm.training.evaluations import evaluation_cost
 from charlstm.training.observer import Observer, StopReason, TrainingResult
 from charlstm.training.resume_tensors import TrainingState
 from charlstm.training.schedule import dropout_rate, learning_rate
@@ -42,7 +43,7 @@ OVERFITTING_MARGIN = 0.01
 
 @dataclass(frozen=True)
 class TextLengths:
-    """The length of the validation text, for figures that are comparable across tokenizers."""
+    """The length of the validated text, for figures that are comparable across tokenizers."""
 
     tokens: int
     characters: int
@@ -56,7 +57,7 @@ class Trainer:
         folder: the checkpoint; it must exist when the run starts or resumes.
         config: network and settings.
         store: the ids to train and validate on.
-        lengths: length of the validation text.
+        lengths: length of what evaluations count of the validation text.
         rates: probability that each id is replaced by the unknown token, float64 [vocab_size].
         observer: gets reports and may stop the run.
         began: ``time.monotonic()`` at the start of the command on the chief's machine, from which
@@ -94,7 +95,9 @@ class Trainer:
         self.progress = Progress(step=0, seconds=0.0, evaluated=0)
         self.history: list[Figures] = []
         workload = Workload(
-            self.streams.tokens_per_step, self.streams.steps_per_epoch, lengths.tokens
+            self.streams.tokens_per_step,
+            self.streams.steps_per_epoch,
+            evaluation_cost(store.valid_tokens, train.validated),
         )
         self.budget = Budget(train, workload, began=began, now=self.replicas.now)
         self.check = DivergenceCheck(folder, config.model.vocab_size, train.learning_rate)

@@ -4,7 +4,12 @@ import math
 
 import pytest
 
-from charlstm.cli.descriptions import describe_dropout, describe_hardware, show_perplexity
+from charlstm.cli.descriptions import (
+    describe_dropout,
+    describe_hardware,
+    describe_validated,
+    show_perplexity,
+)
 from charlstm.config import TrainConfig
 from charlstm.training.observer import Hardware
 
@@ -39,3 +44,12 @@ def test_dropout_is_a_number_or_a_ramp():
     assert describe_dropout(train.replace(dropout=0.3, dropout_ramp=0.0)) == "0.3"
     assert describe_dropout(train.replace(dropout=0.0, dropout_ramp=4.0)) == "0"
     assert describe_dropout(train.replace(dropout=0.3, dropout_ramp=4.0)) == "0 to 0.3 in 4 epochs"
+
+
+@pytest.mark.parametrize(
+    ("validated", "shown"),
+    [(None, "7,200,000"), (10**8, "7,200,000"), (9000, "9,000 of 7,200,000")],
+)
+def test_a_part_that_validates_is_told_with_the_whole(validated, shown):
+    train = TrainConfig(steps=1, validated=validated)
+    assert describe_validated(train, 7_200_000) == shown

@@ -12,6 +12,7 @@ from charlstm.cli.app import run_command_line
 from charlstm.cli.exit_status import WORDS, exit_status
 from charlstm.cli.signals import Signals, Stopped
 from charlstm.errors import CharlstmError
+from tests.cli.helpers import TINY
 from tests.messages import assert_error
 
 NUMBERS = sorted(WORDS)
@@ -160,6 +161,22 @@ def test_a_traceback_is_shown_if_asked_for(failing, monkeypatch, error):
     assert done.err.startswith("Traceback (most recent call last):\n")
     assert f"{type(error).__name__}: of the test\n" in done.err
     assert done.err.splitlines()[-1].startswith("Error: ")
+
+
+def test_a_run_that_is_stopped_before_its_first_evaluation_leaves_a_model_that_writes(
+    charlstm, corpus, monkeypatch, compiled_once
+):
+    def on_step(report, step, *_):
+        if step == 2:
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr("charlstm.cli.train_report.TrainReport.on_step", on_step)
+    done = charlstm("train", corpus, *TINY, "--steps", 9, "-o", "model")
+    assert (done.status, done.out) == (130, "model\n")
+    assert " valid " not in done.err
+    assert "validation  none yet" in charlstm("info", "model").out
+    written = charlstm("generate", "model", "-n", 20, "--seed", 1, "-q")
+    assert (written.status, len(written.out)) == (0, 21)
 
 
 @pytest.mark.parametrize("options", [[], ["--json"]])

@@ -14,7 +14,7 @@ import msgspec
 import pytest
 
 from charlstm.checkpoint.reader import read_checkpoint, read_lines_index
-from charlstm.checkpoint.schema import CONFIG, LINES, MODEL, RESUME, TOKENIZER
+from charlstm.checkpoint.schema import CONFIG, FORMAT, LINES, MODEL, RESUME, TOKENIZER
 from charlstm.corpus.split import DocumentDraw
 from charlstm.errors import StorageError
 from tests.cli.helpers import NAMES, TEXT, TINY
@@ -91,7 +91,9 @@ def test_too_little_memory_is_told_before(charlstm, corpus, monkeypatch, sentenc
 
 def test_samples_are_shown_now_and_then(charlstm, corpus):
     result = charlstm("train", corpus, *QUICK, "--sample-every", 2, "-o", "model")
-    assert sum(line.startswith("    | ") for line in result.err.splitlines()) >= 1
+    shown = [line[:4] for line in result.err.splitlines() if line.startswith(("step", "    | "))]
+    assert shown[:2] == ["step", "    "]  # after the first evaluation
+    assert shown[-1] == "step"  # and not after the second
     silent = charlstm("train", corpus, *QUICK, "--sample-every", 0, "-o", "other")
     assert "    | " not in silent.err
 
@@ -386,8 +388,8 @@ def edit_config(path, change):
          ["model", "config.json is missing", "charlstm train"]),
         (lambda m: os.truncate(m / MODEL, 1000), ["model/model.safetensors", "damaged"]),
         (lambda m: os.truncate(m / CONFIG, 100), ["model/config.json", "damaged"]),
-        (lambda m: edit_config(m, lambda c: c.update(format=5)),
-         ["model", "format 5", 4, "upgrade charlstm"]),
+        (lambda m: edit_config(m, lambda c: c.update(format=FORMAT + 1)),
+         ["model", f"format {FORMAT + 1}", FORMAT, "upgrade charlstm"]),
         (lambda m: edit_config(m, lambda c: c["train"].update(seed=99)),
          ["model/config.json", "restore"]),
         (lambda m: edit_config(m, lambda c: c["model"].update(units=17)),

@@ -19,6 +19,7 @@ from charlstm.dataset.batches import (
     replacement_rates,
     validation_batches,
 )
+from charlstm.dataset.excerpts import excerpts_of
 from charlstm.dataset.store import TokenStore
 from charlstm.tokenizer.base import END_OF_DOCUMENT, UNKNOWN
 
@@ -373,6 +374,26 @@ def test_only_the_first_stream_starts_from_nothing_and_only_once():
     batches = list(validation_batches(text_of(5121)))
     restarts = [(n, np.flatnonzero(b.keep[:, 0] == 0).tolist()) for n, b in enumerate(batches)]
     assert [where for where in restarts if where[1]] == [(2, [0])]
+
+
+@given(**windows, counted=st.integers(1, 4000))
+def test_excerpts_are_predicted_as_in_one_stream(size, max_streams, blocks, length, counted):
+    """Each target of an excerpt counts once, after as many tokens as a stream warms up on."""
+    ids, warm = text_of(size), blocks * length
+    options = {"max_streams": max_streams, "warm": warm}
+    batches = list(validation_batches(ids, counted, length=length, **options))
+    assert sum(float(batch.weights.sum()) for batch in batches) == min(counted, size - 1)
+    expected, whole = [], predictions_by_one_stream(ids, warm)
+    for first, count in zip(*excerpts_of(size - 1, counted, **options), strict=True):
+        expected += whole[first : first + count]
+    assert predictions_by_streams(batches, warm) == expected
+
+
+def test_excerpts_of_a_long_text_are_read_in_few_batches():
+    ids = text_of(100_000)
+    batches = list(validation_batches(ids, 20_000))
+    assert {batch.inputs.shape for batch in batches} == {(39, 128)}
+    assert len(batches) == 2 + 5  # 256 tokens of warm-up, then 513
 
 
 # Beginnings

@@ -22,7 +22,7 @@ def clock():
 
 
 def budget_of(clock, *, began=100.0, **settings):
-    workload = Workload(tokens_per_step=50, steps_per_epoch=4, valid_tokens=1000)
+    workload = Workload(tokens_per_step=50, steps_per_epoch=4, evaluation_cost=500.0)
     return Budget(TrainConfig(**settings), workload, began=began, now=clock.monotonic)
 
 
@@ -82,21 +82,61 @@ def test_evaluations_are_due_every_so_many_steps(clock):
     assert due == [10, 20, 30]
 
 
+def test_one_more_evaluation_may_be_due_early(clock):
+    budget = budget_of(clock, steps=100, eval_every=10, first_evaluation=4)
+    due = [step for step in range(1, 31) if budget.evaluation_due(after(step))]
+    assert due == [4, 10, 20, 30]
+
+
 def test_evaluations_by_time_take_a_small_share_of_it(clock):
-    """One of 6 seconds: not before 120 seconds have passed, and not close to the end."""
+    """Of 6 seconds each, five: one early, one at the end, and three 150 seconds apart."""
     budget = budget_of(clock, minutes=10)
     budget.start()
-    progress = after(5, evaluation_seconds=6.0)
+    progress = after(30, evaluation_seconds=6.0, evaluated=20)
     budget.step_taken(1.0)
-    clock.now = 100 + 121
+    clock.now = 100 + 151
     assert not budget.evaluation_due(progress)  # nothing is known about the steps yet
     budget.step_taken(1.0)
-    for elapsed, due in ((119, False), (121, True), (581, True), (583, False)):
+    for elapsed, due in ((149, False), (151, True), (581, True), (583, False)):
         clock.now = 100 + elapsed
         assert budget.evaluation_due(progress) is due
-    clock.now = 100 + 121
-    assert budget.evaluated(began=115.0) == 6.0
+    clock.now = 100 + 151
+    assert budget.evaluated(began=145.0) == 6.0
     assert not budget.evaluation_due(progress)
+
+
+def test_the_first_evaluation_by_time_is_early(clock):
+    """After a fortieth of the time from the first step on, and twenty steps."""
+    budget = budget_of(clock, minutes=10)
+    budget.start()
+    for _ in range(2):
+        budget.step_taken(1.0)
+    for elapsed, step, due in ((34, 30, False), (35, 30, True), (35, 19, False), (35, 20, True)):
+        clock.now = 100 + elapsed
+        progress = after(step, evaluated=0, first_step_at=20.0)
+        assert budget.evaluation_due(progress) is due
+        assert not budget.evaluation_due(msgspec.structs.replace(progress, evaluated=step - 1))
+
+
+def test_where_two_evaluations_take_too_long_there_is_one_at_the_end(clock):
+    budget = budget_of(clock, minutes=10)
+    budget.start()
+    for _ in range(2):
+        budget.step_taken(1.0)
+    progress = after(30, evaluated=0, evaluation_seconds=16.0)
+    for elapsed in range(50, 600, 50):
+        clock.now = 100 + elapsed
+        assert not budget.evaluation_due(progress)
+
+
+def test_minutes_leave_time_for_the_last_save(clock):
+    budget = budget_of(clock, minutes=1)
+    progress = after(1, evaluation_seconds=10.0)
+    clock.now = 103
+    budget.saved(began=100.0)
+    for elapsed, used in ((46, 46 / 47), (47, 1.0)):
+        clock.now = 100 + elapsed
+        assert budget.used(progress) == pytest.approx(used)
 
 
 def test_an_evaluation_is_expected_to_be_twice_as_fast_as_training(clock):
@@ -163,20 +203,21 @@ def test_a_budget_in_minutes_is_kept(request_for):
     assert 1 <= len(observer.evaluations) <= 11
 
 
-# Steps of 40 tokens and a validation text of 256: an evaluation is taken to last 3.2 steps.
+# Steps of 40 tokens; an evaluation lasts 6.4 steps, and of 60 seconds 3 are for evaluations.
 @pytest.mark.parametrize(
     ("step", "expected"),
     [
-        (0.05, [*(6.16 * n for n in range(1, 10)), 60]),  # ten in all
-        (0.5, [33.6, 60]),  # a twentieth of the time is for evaluations
-        (0.9, [60]),  # at 57.6 s one would be due, but nothing could be learned after it
+        (0.05, [*(1.87 + 7.82 * n for n in range(8)), 60]),  # nine in all
+        (0.1, [2.64, 23.3, 43.9, 60]),
+        (0.5, [60]),
         (5.0, [60]),
         (15.0, [60]),
     ],
 )
 def test_evaluations_fit_into_the_minutes(request_for, monkeypatch, step, expected):
     request = request_for("timed", steps=None, minutes=1, eval_every=None, patience=100)
-    outcome, seconds = timed(request, monkeypatch, step=step, evaluation=3.2 * step)
+    monkeypatch.setattr(trainer_module, "evaluation_cost", lambda *_: 6.4 * 40)
+    outcome, seconds = timed(request, monkeypatch, step=step, evaluation=min(48.0, 6.4 * step))
     assert len(seconds) == len(expected)
     assert seconds == pytest.approx(expected, abs=(len(expected) + 1) * step)
     assert 60 - step <= outcome.seconds <= 60 + 2 * step

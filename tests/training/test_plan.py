@@ -18,7 +18,8 @@ from charlstm.dataset.store import TokenStore
 from charlstm.errors import ConfigError, CorpusError
 from charlstm.tokenizer.base import END_OF_DOCUMENT
 from charlstm.training import presets
-from charlstm.training.plan import TextFacts, default_epochs, make_plan
+from charlstm.training.evaluations import evaluation_cost
+from charlstm.training.plan import TextFacts, bounded_epochs, default_epochs, make_plan
 from charlstm.training.presets import OPTIMIZER_DEFAULTS, SIZES, choose_size
 from tests.messages import assert_names
 
@@ -96,6 +97,7 @@ def test_sizes_grow():
 def test_the_size_follows_from_the_length_of_the_text(level, tokens, size):
     assert choose_size(level, tokens) == size
     if tokens >= LEAST:
+        size = choose_size(level, tokens, presets.LONGEST_MINUTES)
         preset, plan = SIZES[size], planned(level=level, train_tokens=tokens)
         assert plan.size == size
         assert (plan.model.layers, plan.model.units) == preset[:2]
@@ -340,6 +342,42 @@ def test_a_megabyte_is_read_eight_times():
     assert planned().train.epochs == 8.0
 
 
+def minutes_at_nominal_speed(plan):
+    model, train = plan.model, plan.train
+    multiplied = model.parameters - (0 if model.tied else model.vocab_size * model.embedding)
+    read = train.epochs * plan.steps_per_epoch * train.streams * train.sequence_length
+    return 6 * multiplied * read / presets.NOMINAL_SPEED / 60
+
+
+@given(levels, st.integers(LEAST, 10**12), st.sampled_from([70, 20_200]))
+def test_without_options_no_plan_is_much_longer_than_two_hours(level, tokens, vocab_size):
+    plan = planned(level=level, train_tokens=tokens, vocab_size=vocab_size)
+    assert minutes_at_nominal_speed(plan) <= 120 * 1.06  # two digits of the epochs are kept
+    assert plan.train.epochs <= default_epochs(tokens)
+    is_bounded = plan.train.epochs < default_epochs(tokens)
+    assert plan.unbounded_epochs == (default_epochs(tokens) if is_bounded else None)
+    if is_bounded:
+        assert minutes_at_nominal_speed(plan) >= 110
+
+
+@pytest.mark.parametrize(
+    ("megabytes", "size", "epochs"),
+    [(0.1, "small", 26.7), (1, "medium", 8.4), (20, "medium", 1.9), (290, "medium", 0.2)],
+)
+def test_plans_without_options(megabytes, size, epochs):
+    plan = planned(train_tokens=int(0.9e6 * megabytes), valid_tokens=int(0.1e6 * megabytes))
+    assert (plan.size, plan.train.epochs) == (size, epochs)
+
+
+@pytest.mark.parametrize("choices", [{"epochs": 1}, {"steps": 10**6}, {"minutes": 1e4}])
+def test_a_chosen_budget_is_obeyed_however_long(choices):
+    plan = planned(choices, train_tokens=10**9)
+    ((name, value),) = choices.items()
+    assert getattr(plan.train, name) == value
+    assert plan.unbounded_epochs is None
+    assert plan.size == ("large" if name == "minutes" else "medium")
+
+
 @given(
     levels, lengths, st.booleans(), st.sampled_from([None, "epochs", "steps"]), st.integers(1, 999)
 )
@@ -354,7 +392,8 @@ def test_the_plan_counts_steps_as_training_does(level, tokens, is_cut, budget, v
     streams = Streams(ids, train.streams, train.sequence_length, 1, np.zeros(6))
     assert plan.steps_per_epoch == streams.steps_per_epoch
     if train.steps is None:
-        assert train.epochs == (default_epochs(tokens) if budget is None else value)
+        expected = bounded_epochs(tokens, plan.model) if budget is None else value
+        assert train.epochs == expected
         assert plan.steps == max(1, round(train.epochs * streams.steps_per_epoch))
     else:
         assert plan.steps == train.steps == value
@@ -370,14 +409,62 @@ def test_what_follows_from_the_budget_fits_it(level, tokens, budget, value):
         assert (train.patience, train.sample_every) == (5, 2)
     else:
         assert 0 <= train.warmup_steps <= min(100, plan.steps / 10)
-        assert 1 <= train.eval_every <= plan.steps_per_epoch
+        assert 1 <= train.eval_every <= plan.steps
 
 
-@given(st.integers(1, 5000))
+@given(st.integers(60, 5000))
 def test_a_run_is_evaluated_ten_times_at_least(steps):
     """Every ``eval_every`` steps and at the end, as the help of ``--eval-every`` says."""
-    plan = planned({"steps": steps})
-    assert math.ceil(steps / plan.train.eval_every) >= min(10, steps)
+    plan = planned({"steps": steps}, valid_tokens=3)
+    assert math.ceil(steps / plan.train.eval_every) >= 10
+    assert plan.train.eval_every <= plan.steps_per_epoch
+
+
+@given(levels, lengths, lengths, st.sampled_from(["steps", "epochs", None]), st.integers(1, 5000))
+def test_evaluations_take_a_twentieth_of_a_run_or_there_is_one(level, tokens, valid, budget, value):
+    plan = planned(budget and {budget: value}, level=level, train_tokens=tokens, valid_tokens=valid)
+    train, steps = plan.train, plan.steps
+    early = train.first_evaluation is not None
+    number = math.ceil(steps / train.eval_every) + early
+    cost = number * evaluation_cost(valid, train.validated)
+    assert number == 1 or cost <= 0.05 * steps * train.streams * train.sequence_length
+    assert not early or 20 <= train.first_evaluation <= train.eval_every / 2
+
+
+def test_the_first_evaluation_is_early():
+    train = planned({"steps": 4000}, valid_tokens=3).train
+    assert (train.first_evaluation, train.eval_every) == (100, 400)
+    assert planned({"steps": 4000, "eval_every": 400}).train.first_evaluation is None
+
+
+@given(levels, lengths, lengths, budgets, st.none() | st.integers(1, 1000), speeds)
+def test_a_long_validation_text_is_represented_by_a_part(
+    level, tokens, valid, budget, eval_every, speed
+):
+    """Of which the measured speed does not decide the size."""
+    choices, facts = budget | {"eval_every": eval_every}, {"level": level, "train_tokens": tokens}
+    train = planned(choices, valid_tokens=valid, speed=speed, **facts).train
+    assert train.validated == planned(choices, valid_tokens=valid, **facts).train.validated
+    if valid <= presets.MOST_VALIDATED:
+        assert train.validated is None
+    else:
+        assert presets.LEAST_VALIDATED <= train.validated <= presets.MOST_VALIDATED
+    assert train.tokens_validated(valid) == min(valid, train.validated or valid)
+
+
+@pytest.mark.parametrize(
+    ("choices", "valid_fraction"),
+    [({"steps": 10_000}, None), ({"minutes": 30.0}, 0.1), ({"epochs": 9.0}, 0.1)],
+)
+def test_longer_runs_validate_on_more(choices, valid_fraction):
+    (name, value), facts = (
+        *choices.items(),
+        {"valid_tokens": 10**7, "valid_fraction": valid_fraction},
+    )
+    counted = [
+        planned({name: type(value)(value * n)}, **facts).train.validated for n in (0.004, 1, 100)
+    ]
+    assert counted[0] == presets.LEAST_VALIDATED < counted[1] < counted[2] == 128 * 1536
 
 
 @given(st.integers(1, 100_000), st.none() | st.integers(1, 1000))
@@ -475,8 +562,8 @@ def test_a_faster_machine_takes_less_time(level, tokens):
     fast = planned(level=level, train_tokens=tokens, speed=4e11)
     assert fast.tokens_per_second == pytest.approx(4 * slow.tokens_per_second)
     train = slow.train
-    # An evaluation takes half the time of training on as many tokens.
-    evaluated = math.ceil(slow.steps / train.eval_every) * MEGABYTE["valid_tokens"] / 2
+    evaluations = math.ceil(slow.steps / train.eval_every) + bool(train.first_evaluation)
+    evaluated = evaluations * evaluation_cost(MEGABYTE["valid_tokens"], None)
     tokens_in_all = slow.steps * train.streams * train.sequence_length + evaluated
     for plan in (slow, fast):
         seconds = presets.START_SECONDS + tokens_in_all / plan.tokens_per_second
@@ -518,6 +605,8 @@ CHOICES = {
     "patience": st.integers(1, 10**6),
     "sample_every": st.integers(0, 10**6),
     "save_every": st.floats(1e-3, 1e6),
+    "first_evaluation": st.integers(1, 10**6),
+    "validated": st.integers(1, 10**6),
 }
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from charlstm.config import CorpusConfig, ModelConfig, TokenizerConfig
 from charlstm.dataset.batches import Streams, TrainingBatch
+from charlstm.dataset.excerpts import excerpts_of
 from charlstm.dataset.prepare import prepare
 from charlstm.engine.inference import build_engine
 from charlstm.evaluation.scoring import score_whole_documents
@@ -52,6 +53,22 @@ def test_validation_in_streams_equals_one_stream(length):
     steps = StepRunner(MODEL, TRAIN)
     ids = np.random.default_rng(length).integers(12, size=length).astype(np.uint8)
     assert steps.validate(ids) == pytest.approx(one_stream_loss(steps, ids), abs=1e-4)
+
+
+def test_validation_of_excerpts_is_the_mean_of_their_tokens():
+    """As one stream over the whole text predicts them."""
+    ids = np.random.default_rng(1).integers(1, 12, size=4000).astype(np.uint8)
+    steps = StepRunner(MODEL, TRAIN.replace(validated=1100))
+    zeros = np.zeros((2 * MODEL.layers, 1, MODEL.units))
+    logits, _ = oracles.network(MODEL, weights_of(steps.model), ids[None, :-1], zeros)
+    losses = -log_softmax(logits)[0, np.arange(ids.size - 1), ids[1:]]
+    first, counts = excerpts_of(ids.size - 1, 1100)
+    counted = [losses[a : a + n] for a, n in zip(first, counts, strict=True)]
+    assert len(counted) == 2
+    assert steps.validate(ids) == pytest.approx(np.concatenate(counted).mean(), abs=1e-4)
+    assert StepRunner(MODEL, TRAIN.replace(validated=9999)).validate(ids) == pytest.approx(
+        losses.mean(), abs=1e-4
+    )
 
 
 def test_a_step_returns_the_mean_loss_and_lowers_it():

@@ -1,0 +1,96 @@
+"""Chooses the excerpts of a validation text that evaluations count, and measures their length.
+
+Numbers of tokens go in, positions come out. A text is read as parallel streams; each counts one
+excerpt, the first part of its share, so that a few tokens represent a long text evenly. This module
+does not know networks, or how many tokens to count.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from charlstm.corpus.word_count import WordCounter
+from charlstm.tokenizer.base import END_OF_DOCUMENT
+
+if TYPE_CHECKING:
+    from charlstm.dataset.store import StoredIds
+    from charlstm.tokenizer.base import Tokenizer
+
+MAX_STREAMS = 128  # the most rows of a batch
+WARM = 256  # tokens that each stream reads before its excerpt
+LENGTH = 128  # tokens of a batch
+
+
+class Excerpts(NamedTuple):
+    """Where the excerpts are: one for each stream, none of which overlap.
+
+    Attributes:
+        first: the position of the first target of each, among all targets, int64 [streams].
+        counts: the number of targets of each, int64 [streams].
+    """
+
+    first: NDArray[np.int64]
+    counts: NDArray[np.int64]
+
+
+def excerpts_of(
+    targets: int, counted: int | None = None, *, max_streams: int = MAX_STREAMS, warm: int = WARM
+) -> Excerpts:
+    """Divide a text among streams, and spread the excerpts that count evenly over it.
+
+    Args:
+        targets: the tokens of the text after the first.
+        counted: how many of them count; by default, or if there are no more, all.
+        max_streams: the most streams; few tokens have fewer.
+        warm: the tokens that each stream reads before its excerpt.
+    """
+    counted = targets if counted is None else min(counted, targets)
+    streams = max(1, min(max_streams, counted // (2 * warm)))
+    share = -(-counted // streams)
+    numbers = np.arange(streams, dtype=np.int64)
+    before = numbers * share
+    left_out = (targets - counted) * numbers // streams
+    return Excerpts(before + left_out, np.clip(counted - before, 0, share))
+
+
+def tokens_read(targets: int, counted: int | None = None) -> int:
+    """Return how many tokens the streams read in whole batches, with those that don't count."""
+    if not targets:
+        return 0
+    counts = excerpts_of(targets, counted).counts
+    return int(counts.size * (WARM + -(-counts[0] // LENGTH) * LENGTH))
+
+
+def in_whole_batches(counted: int) -> int:
+    """Return the number of tokens, at most ``counted``, that fill the batches of all streams."""
+    streams = max(1, min(MAX_STREAMS, counted // (2 * WARM)))
+    return max(1, counted // streams // LENGTH) * LENGTH * streams
+
+
+def lengths_of(
+    ids: StoredIds, excerpts: Excerpts, tokenizer: Tokenizer, *, ends_count: bool
+) -> tuple[int, int]:
+    """Return the characters of excerpts, and the words that begin in them.
+
+    Args:
+        ids: the validation text, [N].
+        excerpts: those of its ``N - 1`` targets.
+        tokenizer: the tokenizer of the ids.
+        ends_count: whether the end of a document is a character, as where files are divided.
+    """
+    pieces = ("\n", *tokenizer.pieces[1:])  # a document's end (id 0) ends a word
+    sizes = np.fromiter(map(len, pieces), np.int64, len(pieces))
+    sizes[END_OF_DOCUMENT] = ends_count
+    characters = words = 0
+    for first, count in zip(*(part.tolist() for part in excerpts), strict=True):
+        before, *read = ids[first : first + count + 1].tolist()
+        characters += int(sizes[read].sum())
+        counter = WordCounter()
+        counter.add(pieces[before])
+        words -= counter.count
+        counter.add("".join(map(pieces.__getitem__, read)))
+        words += counter.count
+    return characters, words
