@@ -1,19 +1,33 @@
-"""The loss of plain token frequencies: what a model has to beat to have learned anything.
+"""How frequent each token is: where training begins, and what a model has to beat.
 
-Token ids go in, nats per token come out. This module does not know text or models.
+Token ids go in, log-probabilities and nats per token come out. This module does not know text or
+models.
 """
 
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from charlstm.dataset.store import StoredIds, token_counts
 
 
-def frequency_loss(train: StoredIds, text: StoredIds, vocab_size: int) -> float | None:
-    """Return the loss of predicting each token by its frequency in the training text.
+def log_frequencies(train: StoredIds, vocab_size: int) -> NDArray[np.float64]:
+    """Return the log-probability of each token by its frequency, in nats, [vocab_size].
 
     Counts are raised by one, so that a token that does not occur is not impossible (Laplace).
+
+    Args:
+        train: the training text, [N].
+        vocab_size: the number of ids.
+    """
+    smoothed = (token_counts(train, vocab_size) + 1).astype(np.float64)
+    shares: NDArray[np.float64] = smoothed / smoothed.sum()
+    return np.log(shares)
+
+
+def frequency_loss(train: StoredIds, text: StoredIds, vocab_size: int) -> float | None:
+    """Return the loss of predicting each token by its frequency in the training text.
 
     Args:
         train: the training text, [N].
@@ -25,6 +39,5 @@ def frequency_loss(train: StoredIds, text: StoredIds, vocab_size: int) -> float 
     """
     if text.size < 2:
         return None
-    smoothed = token_counts(train, vocab_size) + 1
-    surprises = np.log(smoothed.sum()) - np.log(smoothed)
-    return float(token_counts(text[1:], vocab_size) @ surprises) / (text.size - 1)
+    counts = token_counts(text[1:], vocab_size)
+    return -float(counts @ log_frequencies(train, vocab_size)) / (text.size - 1)

@@ -1,7 +1,7 @@
 """A moving average of the weights over the last part of a run, which predicts better than they do.
 
-The weights of a run jump about the place they approach, the more so the higher the learning rate.
-Their average is near that place long before the rate has fallen. Knows no loss and no schedule.
+The weights of a run jump about the place that they approach, the more the higher the learning rate.
+Their average is near it long before the rate has fallen. Knows no loss and no schedule.
 """
 
 from __future__ import annotations
@@ -31,7 +31,6 @@ class WeightAverage:
     def __init__(self, variables: Sequence[keras.Variable]) -> None:
         self._variables = list(variables)
         self._averages = [tf.Variable(v.numpy(), trainable=False) for v in self._variables]
-        self._update = tf.function(self._moved)
 
     def named(self) -> dict[str, tf.Variable]:
         """Return the averages by the names of the weights."""
@@ -50,12 +49,9 @@ class WeightAverage:
             steps: the number of steps taken so far.
         """
         if steps % EVERY == 0:
-            updates = steps // EVERY
-            self._update(tf.constant((DECAY + 1) / (DECAY + updates)))
-
-    def _moved(self, share: tf.Tensor) -> None:
-        for variable, average in zip(self._variables, self._averages, strict=True):
-            average.assign_add(share * (variable.value - average))
+            share = (DECAY + 1) / (DECAY + steps // EVERY)
+            for variable, average in zip(self._variables, self._averages, strict=True):
+                average.assign_add(share * (variable.value - average))
 
     @contextlib.contextmanager
     def swapped_in(self) -> Iterator[None]:

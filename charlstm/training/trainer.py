@@ -24,6 +24,7 @@ from charlstm.checkpoint.resume import Addresses, Progress, read_resume
 from charlstm.checkpoint.schema import Figures, RunConfig
 from charlstm.checkpoint.writer import NullWriter, Writer
 from charlstm.dataset.batches import Streams
+from charlstm.dataset.frequencies import log_frequencies
 from charlstm.dataset.store import TokenStore
 from charlstm.distributed.replicas import ReplicaGroup
 from charlstm.errors import StorageError
@@ -113,14 +114,20 @@ class Trainer:
 
         Args:
             writer: writes the checkpoint.
-            weights: initial weights by name; by default random ones.
+            weights: initial weights by name; by default random ones, and an output bias that
+                predicts each token by its frequency.
             corpus: full addresses of the text, for resuming.
         """
         self._advance(corpus=corpus)
+        model = self.runner.model
         if weights is not None:
-            set_weights(self.runner.model, weights)
-            if self.state.average:
-                self.state.average.restart()
+            set_weights(model, weights)
+        else:  # the first steps need not learn how frequent each token is
+            model.output_layer.bias.assign(
+                log_frequencies(self.streams.ids, model.config.vocab_size)
+            )
+        if self.state.average:
+            self.state.average.restart()
         self.writer = writer
         self.save()
 

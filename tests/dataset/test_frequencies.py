@@ -1,4 +1,4 @@
-"""Tests of ``dataset.frequencies``: the loss of plain token frequencies."""
+"""Tests of ``dataset.frequencies``: log-probabilities and loss of plain token frequencies."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from charlstm.dataset import store
-from charlstm.dataset.frequencies import frequency_loss
+from charlstm.dataset.frequencies import frequency_loss, log_frequencies
 from tests.dataset.helpers import levels, prepared, written
 
 ids = st.lists(st.integers(0, 6), max_size=60).map(lambda drawn: np.array(drawn, np.uint8))
@@ -27,6 +27,17 @@ def test_it_is_the_mean_surprise_at_smoothed_frequencies(train, text):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(store, "_BLOCK", 5)
         assert frequency_loss(train, text, 7) == loss
+
+
+@given(ids)
+def test_the_probabilities_sum_to_one_and_none_is_zero(train):
+    shares = np.exp(log_frequencies(train, 7))
+    assert shares.sum() == pytest.approx(1)
+    assert (shares > 0).all()
+    assert (
+        np.argsort(shares, kind="stable")
+        == np.argsort(np.bincount(train, minlength=7), kind="stable")
+    ).all()
 
 
 @levels

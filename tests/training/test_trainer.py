@@ -11,9 +11,9 @@ import pytest
 from charlstm.checkpoint import reader, schema
 from charlstm.checkpoint.reader import read_checkpoint, read_history
 from charlstm.checkpoint.writer import CheckpointWriter
-from charlstm.errors import (
-    StorageError,
-)
+from charlstm.dataset.frequencies import log_frequencies
+from charlstm.errors import StorageError
+from charlstm.training import setup
 from charlstm.training import trainer as trainer_module
 from tests.training.helpers import TEXT, Stopper, essence, read_state, resume, train, uninterrupted
 
@@ -282,6 +282,29 @@ def test_an_interrupted_run_can_be_used_before_its_first_evaluation(request_for)
     train(request, Stopper(2))
     assert read_checkpoint(request.output).figures.valid_loss is None
     assert not reader.is_finished(request.output)
+
+
+@pytest.mark.parametrize("after", [6, 10])
+def test_the_averages_are_what_is_stored(request_for, after):
+    """Before the first evaluation and after it."""
+    request = request_for("averaged", eval_every=10)
+    train(request, Stopper(after=after))
+    found, (tensors, _) = read_checkpoint(request.output), read_state(request.output)
+    for name, weight in found.weights.items():
+        np.testing.assert_array_equal(weight, tensors[f"averages/{name}"])
+    assert any(
+        not np.array_equal(weight, tensors[f"weights/{name}"])
+        for name, weight in found.weights.items()
+    )
+
+
+def test_a_new_network_predicts_each_token_by_its_frequency(request_for):
+    request = request_for("begun", eval_every=10)
+    train(request, Stopper(after=0))
+    found = read_checkpoint(request.output).weights["output/bias"]
+    prepared = setup.new_run(request_for("other"), None).prepared
+    expected = log_frequencies(prepared.store.train, prepared.tokenizer.vocab_size)
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
 
 
 def test_early_stopping_keeps_the_best(request_for):
