@@ -11,6 +11,7 @@
     schedule         learning rate and dropout over a run
     optimizers       the optimizers of Keras, with fused updates
     step             the compiled training and validation step
+    averaging        a moving average of the weights
     resume_tensors   the tensors that a run continues from
     budget           when to evaluate, save and stop
     divergence       rejects losses and weights that are not finite
