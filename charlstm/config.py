@@ -34,6 +34,9 @@ Optimizer = Literal["adamw", "adam", "lion", "rmsprop", "sgd"]
 # The optimizers that decay weights.
 DECAYING: tuple[Optimizer, ...] = ("adamw", "lion")
 
+# The optimizers that take ``beta_1`` and ``beta_2``.
+ADAMS: tuple[Optimizer, ...] = ("adamw", "adam")
+
 # Upper bounds are far beyond any use; they keep a hostile configuration from allocating terabytes.
 Count = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 Window = Annotated[int, Meta(ge=1, le=65_536)]

@@ -22,7 +22,7 @@ from charlstm.errors import CheckpointMissing
 
 # The most bytes of addresses in a resume file: there may be as many as a command line can hold.
 _LARGEST_ADDRESSES = 2**25
-_MOST_SLOTS = 4  # the most numbers for each weight, itself and those of the optimizer
+_MOST_SLOTS = 4  # the most numbers for each weight: itself, its average, those of the optimizer
 
 
 class Addresses(msgspec.Struct, frozen=True, kw_only=True):

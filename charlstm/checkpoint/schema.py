@@ -34,7 +34,8 @@ from charlstm.tokenizer.base import Tokenizer
 # Format 4: the hashes of lines are of those that validate too, and ``segmentation`` tells where the
 # tokens of word level end.
 # Format 5: ``validated`` is the part of a long validation text that evaluations count, and
-# ``first_evaluation`` the step of an early one.
+# ``first_evaluation`` the step of an early one; settings of the optimizer and of a penalty; weights
+# may be averages, which are in the resume file too.
 FORMAT = 5
 
 CONFIG = "config.json"

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from charlstm.training.setup import Run
 
 LONG_MINUTES = 180  # from here on, times are in hours
+WORTH_MENTIONING = 1.25  # how many times as long a run is that gains something
 
 
 def describe_plan(run: Run) -> str:
@@ -60,7 +61,10 @@ def _longer(run: Run) -> str:
         return ""
     start = START_SECONDS / 60
     longer = start + (plan.minutes - start) * plan.unbounded_epochs / epochs
-    read = f"{100 * epochs:.2g} % of the text" if epochs < 1 else f"the text {epochs:g} times"
+    if plan.unbounded_epochs < WORTH_MENTIONING * epochs:
+        return ""
+    times = "once" if epochs == 1 else f"{epochs:g} times"
+    read = f"{100 * epochs:.2g} % of the text" if epochs < 1 else f"the text {times}"
     return (
         f"; reads {read}: --epochs {plan.unbounded_epochs:g} would take about {_minutes(longer)} "
         f"and learn more"

@@ -119,9 +119,9 @@ output = OptionGroup("Checkpoint and output")
 @budget.count(
     "--eval-every",
     metavar="STEPS",
-    help="Evaluate every so many steps; default soon after the beginning, then each epoch, ten "
-    "times a run at least (with --minutes ten times), or less often where that would take more "
-    "than a twentieth of the run.",
+    help="Evaluate every so many steps; default soon after the beginning, then each epoch or ten "
+    "times a run (with --minutes ten times), or less often where that would take more than a "
+    "twentieth of the run.",
 )
 @learning.number(
     "--dropout",

@@ -7,6 +7,7 @@ does not know networks, or how many tokens to count.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 MAX_STREAMS = 128  # the most rows of a batch
 WARM = 256  # tokens that each stream reads before its excerpt
+_LOOK_BACK = 8  # more tokens than follow one another without text
 LENGTH = 128  # tokens of a batch
 
 
@@ -86,11 +88,16 @@ def lengths_of(
     sizes[END_OF_DOCUMENT] = ends_count
     characters = words = 0
     for first, count in zip(*(part.tolist() for part in excerpts), strict=True):
-        before, *read = ids[first : first + count + 1].tolist()
+        read = ids[first + 1 : first + count + 1].tolist()
         characters += int(sizes[read].sum())
         counter = WordCounter()
-        counter.add(pieces[before])
+        counter.add(_last_text(ids[max(0, first - _LOOK_BACK) : first + 1].tolist(), pieces))
         words -= counter.count
         counter.add("".join(map(pieces.__getitem__, read)))
         words += counter.count
     return characters, words
+
+
+def _last_text(ids: list[int], pieces: Sequence[str]) -> str:
+    """Return the text of the last token that has any: spelled words have marks without."""
+    return next((pieces[token] for token in reversed(ids) if pieces[token]), "")

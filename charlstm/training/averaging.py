@@ -48,7 +48,9 @@ class WeightAverage:
         Args:
             steps: the number of steps taken so far.
         """
-        if steps % EVERY == 0:
+        if steps < EVERY:
+            self.restart()
+        elif steps % EVERY == 0:
             share = (DECAY + 1) / (DECAY + steps // EVERY)
             for variable, average in zip(self._variables, self._averages, strict=True):
                 average.assign_add(share * (variable.value - average))

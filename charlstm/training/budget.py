@@ -58,7 +58,7 @@ class Budget:
         self._saved_at, self._save_seconds = now(), 0.0
         self._evaluated_at = 0.0
         self._step_seconds, self._steps = 0.0, 0
-        self.is_compiled = False
+        self.is_compiled = self._has_evaluated = False
 
     @property
     def last_step(self) -> int | None:
@@ -127,14 +127,21 @@ class Budget:
             return is_soon and progress.step >= FIRST_EVALUATION_STEP
         return now - self._evaluated_at >= budget / even
 
-    def evaluated(self, began: float) -> float:
-        """Record that an evaluation has just ended; return its duration in seconds.
+    def evaluated(self, began: float, known: float = 0.0) -> float:
+        """Record that an evaluation has just ended; return how long one takes, in seconds.
+
+        Of the first of a process, which compiles too, that is not more than is known or expected.
 
         Args:
             began: ``elapsed()`` when the evaluation began.
+            known: how long one took before, in seconds.
         """
         self._evaluated_at = self.elapsed()
-        return self._evaluated_at - began
+        seconds = self._evaluated_at - began
+        if not self._has_evaluated and self.is_compiled:
+            seconds = min(seconds, max(known, self._expected_evaluation()))
+        self._has_evaluated = True
+        return seconds
 
     def _evaluation_seconds(self, progress: Progress) -> float:
         """Return the expected duration of an evaluation: that of the last one, or by step speed.
@@ -143,6 +150,9 @@ class Budget:
         """
         if progress.evaluation_seconds or not self.is_compiled:
             return progress.evaluation_seconds
+        return self._expected_evaluation()
+
+    def _expected_evaluation(self) -> float:
         return self._workload.evaluation_cost / self.tokens_per_second()
 
     # Saves

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from charlstm.config import (
+    ADAMS,
     BUDGETS,
     DECAYING,
     LEAST_VALID,
@@ -262,13 +263,13 @@ def _learning(
         "optimizer": optimizer,
         "learning_rate": _scaled(defaults.rate, streams, units) * rate_scale,
         "clip_norm": defaults.clip_norm,
-        "beta_1": BETAS[0],
-        "beta_2": BETAS[1],
         "activation_penalty": ACTIVATION_PENALTY,
         "averages": True,
         "dropout": _dropout(text.level, text.train_tokens),
         "dropout_ramp": 0.0 if "dropout" in chosen else DROPOUT_RAMP,
     }
+    if optimizer in ADAMS:
+        settings |= {"beta_1": BETAS[0], "beta_2": BETAS[1]}
     return settings if optimizer in DECAYING else settings | {"weight_decay": 0.0}
 
 

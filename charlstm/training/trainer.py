@@ -267,7 +267,7 @@ class Trainer:
         if loss is None and self.validates:
             return
         self.replicas.sync()
-        seconds = self.budget.evaluated(begin)
+        seconds = self.budget.evaluated(begin, self.progress.evaluation_seconds)
         if loss is not None:
             self.check.loss("validation", loss, self.progress.step)
         figures = self._figures(loss)

@@ -14,6 +14,7 @@ from charlstm.dataset.excerpts import (
     lengths_of,
     tokens_read,
 )
+from charlstm.tokenizer.base import BEGIN_SPELLING
 from charlstm.tokenizer.char import CharTokenizer
 from tests.dataset.helpers import PROSE, prepared, written
 
@@ -99,6 +100,19 @@ def test_a_whole_text_is_as_long_as_was_counted_when_it_was_read(tmp_path, level
         statistics.valid_characters,
         statistics.valid_words,
     )
+
+
+def test_a_spelled_word_counts_once_wherever_excerpts_end(tmp_path):
+    text = "The cat sat. (unheard,of the xylo) ran!\n" + "The cat sat. The cat ran.\n" * 60
+    result = prepared(written(tmp_path, text[41:], text), "word", valid_fraction=0.5)
+    ids, tokenizer = result.store.valid, result.tokenizer
+    targets = ids.size - 1
+    whole = lengths_of(ids, excerpts_of(targets, warm=10**6), tokenizer, ends_count=False)
+    assert (ids == BEGIN_SPELLING).any()
+    for length in (1, 2, 3, 5, 7):
+        first = np.arange(0, targets, length)
+        excerpts = Excerpts(first, np.minimum(length, targets - first))
+        assert lengths_of(ids, excerpts, tokenizer, ends_count=False) == whole
 
 
 @given(

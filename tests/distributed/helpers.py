@@ -40,7 +40,16 @@ def together(count, do, wait=20.0):
 
 
 MODEL = ModelConfig(vocab_size=12, embedding=6, units=10, layers=2)
-TRAIN = TrainConfig(steps=10, streams=5, sequence_length=5, precision="float32", shards=4)
+TRAIN = TrainConfig(
+    steps=10,
+    streams=5,
+    sequence_length=5,
+    precision="float32",
+    shards=4,
+    activation_penalty=1.0,
+    beta_1=0.8,
+    beta_2=0.95,
+)
 
 
 def after_steps(replicas, **settings):

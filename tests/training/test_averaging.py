@@ -48,13 +48,17 @@ def test_the_shares_sum_to_one_and_favor_the_last_part_of_a_run():
     assert found[-100:].sum() > 0.9
 
 
-def test_between_updates_nothing_changes():
+def test_between_updates_nothing_changes_but_before_the_first_the_weights_are_taken():
     variable = keras.Variable(np.float32(1), name="weight")
     average = WeightAverage([variable])
-    variable.assign(5.0)
-    for step in range(1, EVERY):
+    found = []
+    for step in range(1, 2 * EVERY + 1):
+        variable.assign(float(step))
         average.step_taken(step)
-    assert float(average._averages[0].numpy()) == 1.0
+        found.append(float(average._averages[0].numpy()))
+    assert found[:EVERY] == list(range(1, EVERY + 1))
+    assert set(found[EVERY:-1]) == {EVERY}
+    assert EVERY < found[-1] < 2 * EVERY
 
 
 def trained_state(steps=2 * EVERY):

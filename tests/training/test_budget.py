@@ -118,6 +118,21 @@ def test_the_first_evaluation_by_time_is_early(clock):
         assert not budget.evaluation_due(msgspec.structs.replace(progress, evaluated=step - 1))
 
 
+def test_what_the_first_evaluation_compiles_does_not_count(clock):
+    """Else a short run could afford no other; the next one is as long as it is."""
+    budget = budget_of(clock, minutes=1)
+    for _ in range(3):
+        budget.step_taken(1.0)  # 50 tokens a second, and an evaluation costs 500
+    clock.now = 100 + 15
+    assert budget.evaluated(began=2.0) == 10.0
+    clock.now = 100 + 30
+    assert budget.evaluated(began=17.0) == 13.0
+    quick = budget_of(clock, minutes=1)
+    for _ in range(3):
+        quick.step_taken(1.0)
+    assert quick.evaluated(began=quick.elapsed() - 4.0, known=1.0) == 4.0
+
+
 def test_where_two_evaluations_take_too_long_there_is_one_at_the_end(clock):
     budget = budget_of(clock, minutes=10)
     budget.start()

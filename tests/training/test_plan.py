@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
+from typing import get_args
 
 import msgspec
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from charlstm.config import DECAYING, ModelConfig, TrainConfig
+from charlstm.config import ADAMS, DECAYING, ModelConfig, Optimizer, TrainConfig
 from charlstm.dataset.batches import Streams
 from charlstm.dataset.store import TokenStore
 from charlstm.errors import ConfigError, CorpusError
@@ -605,6 +606,11 @@ CHOICES = {
     "patience": st.integers(1, 10**6),
     "sample_every": st.integers(0, 10**6),
     "save_every": st.floats(1e-3, 1e6),
+    "beta_1": st.floats(0, 0.99),
+    "beta_2": st.floats(0, 0.999),
+    "token_dropout": st.floats(0, 0.99),
+    "activation_penalty": st.floats(0, 10),
+    "averages": st.booleans(),
     "first_evaluation": st.integers(1, 10**6),
     "validated": st.integers(1, 10**6),
 }
@@ -704,6 +710,14 @@ def test_words_are_learned_by_plain_gradient_descent():
     chosen = planned({"optimizer": "adamw", "streams": words.streams}, level="word").train
     same = planned({"streams": words.streams}, level="char").train
     assert (chosen.learning_rate, chosen.clip_norm) == (same.learning_rate, same.clip_norm)
+
+
+@pytest.mark.parametrize("optimizer", get_args(Optimizer))
+def test_moments_are_forgotten_sooner_where_the_optimizer_has_them(optimizer):
+    train = planned({"optimizer": optimizer}).train
+    expected = (0.8, 0.95) if optimizer in ADAMS else (0.9, 0.999)
+    assert (train.beta_1, train.beta_2) == expected
+    assert (train.activation_penalty, train.averages) == (1.0, True)
 
 
 @given(optimizers, levels)
