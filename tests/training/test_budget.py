@@ -275,7 +275,7 @@ def test_minutes_go_on_with_the_time_and_the_schedule_that_were_left(
         return 1.0, states
 
     def validate(self, ids, should_stop):
-        clock.now += 3.0
+        clock.now += 0.5
         return 1.0
 
     monkeypatch.setattr(replicas, "time", clock)
