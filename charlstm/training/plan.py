@@ -34,7 +34,9 @@ from charlstm.training.memory import memory_needed
 from charlstm.training.presets import (
     ACTIVATION_PENALTY,
     BETAS,
-    DROPOUT_RAMP,
+    DROPOUT,
+    DROPOUT_OF_SHORT_TEXTS,
+    DROPOUT_OF_WORDS,
     EFFICIENCY,
     EVALUATIONS,
     LONGEST_MINUTES,
@@ -45,6 +47,7 @@ from charlstm.training.presets import (
     NOMINAL_SPEED,
     OPTIMIZER,
     OPTIMIZER_DEFAULTS,
+    SHORT,
     SHORTEST_SEQUENCE,
     SIZES,
     START_SECONDS,
@@ -265,8 +268,7 @@ def _learning(
         "clip_norm": defaults.clip_norm,
         "activation_penalty": ACTIVATION_PENALTY,
         "averages": True,
-        "dropout": _dropout(text.level, text.train_tokens),
-        "dropout_ramp": 0.0 if "dropout" in chosen else DROPOUT_RAMP,
+        **_dropout(text, chosen),
     }
     if optimizer in ADAMS:
         settings |= {"beta_1": BETAS[0], "beta_2": BETAS[1]}
@@ -396,9 +398,13 @@ def _warmup(budget: dict[str, Any], steps: int) -> int:
     return min(100, steps // 10)
 
 
-def _dropout(level: Level, train_tokens: int) -> float:
-    """Return the dropout rate: more for words, which repeat less, and for short texts."""
-    return 0.5 if level == "word" or train_tokens < 100_000 else 0.3
+def _dropout(text: TextFacts, chosen: dict[str, Any]) -> dict[str, float]:
+    """Choose dropout, more for words, which repeat less, and for short texts; and how it rises."""
+    if "dropout" in chosen:
+        return {"dropout_ramp": 0.0}
+    if text.level == "word":
+        return DROPOUT_OF_WORDS
+    return DROPOUT_OF_SHORT_TEXTS if text.train_tokens < SHORT else DROPOUT
 
 
 def _scaled(rate: float, streams: int, units: int) -> float:

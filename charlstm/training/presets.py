@@ -89,8 +89,12 @@ MOST_SCALED = 1.5
 # A shard (see ``step``) of fewer rows loses more than it gains by a core of its own.
 MIN_ROWS = 4
 
-# Epochs over which dropout rises: a text that is read for the first time can't be overfitted.
-DROPOUT_RAMP = 4.0
+# Dropout, and the epochs over which it rises: what is read for the first time can't be overfitted.
+# Texts of fewer characters than SHORT are read so often that whole tokens are dropped, too.
+DROPOUT = {"dropout": 0.3, "dropout_ramp": 4.0}
+DROPOUT_OF_WORDS = {"dropout": 0.5, "dropout_ramp": 4.0}
+DROPOUT_OF_SHORT_TEXTS = {"dropout": 0.5, "dropout_ramp": 2.0, "token_dropout": 0.1}
+SHORT = 100_000
 
 # Evaluations of a run at equal intervals, at least, if there is time for them.
 EVALUATIONS = 10

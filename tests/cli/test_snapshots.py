@@ -159,7 +159,7 @@ GENERATE = [
     Case("--against standard input", "generate names --against -"),
     Case("too few texts", "generate names -q --unique -c 3 --match a|b --min-p 0 --seed 1"),
     Case("one text without chance", "generate names -q --unique -c 3 -t 0"),
-    Case("no sample that ends", "generate names -q --finished -n 1"),
+    Case("no sample that ends", "generate names -q --finished -n 1 --min-length 1"),
     Case("no text of a search that ends", "generate names -q --finished -n 1 --beam 2"),
     Case("--finished without ends", "generate prose -q --finished"),
     Case("--alternatives without --json", "generate names --alternatives 2"),

@@ -688,8 +688,12 @@ def test_a_choice_out_of_range_is_refused_by_name(name, value, sentence):
 @given(levels, lengths)
 def test_dropout_rises_while_the_text_is_new(level, tokens):
     train = planned(level=level, train_tokens=tokens).train
-    expected = 0.5 if level == "word" or tokens < 100_000 else 0.3
-    assert (train.dropout, train.dropout_ramp) == (expected, 4.0)
+    is_short = level == "char" and tokens < 100_000
+    assert train.dropout == (0.5 if level == "word" or is_short else 0.3)
+    assert 1 < train.dropout_ramp < 10
+    assert train.token_dropout == (0.1 if is_short else 0.0)
+    chosen = planned({"dropout": 0.2}, level=level, train_tokens=tokens).train
+    assert (chosen.dropout, chosen.dropout_ramp, chosen.token_dropout) == (0.2, 0.0, 0.0)
 
 
 @given(st.floats(0, 0.99), st.none() | st.floats(0, 100))
