@@ -112,7 +112,15 @@ def test_its_configuration_would_be_written_the_same(number, name):
         assert json.dumps(now) == json.dumps(before)
     else:  # written before these fields were added
         added = {"corpus": {}, "provenance": {}}
-        added["train"] = {"first_evaluation": None, "validated": None}
+        added["train"] = {
+            "beta_1": 0.9,
+            "beta_2": 0.999,
+            "token_dropout": 0.0,
+            "activation_penalty": 0.0,
+            "averages": False,
+            "first_evaluation": None,
+            "validated": None,
+        }
         if number < 3:
             unit = "line" if before["corpus"].pop("lines") else "file"
             division = {"unit": unit, "delimiter": None, "rules": 1}
