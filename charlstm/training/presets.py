@@ -93,7 +93,7 @@ MIN_ROWS = 4
 # Texts of fewer characters than SHORT are read so often that whole tokens are dropped, too.
 DROPOUT = {"dropout": 0.3, "dropout_ramp": 4.0}
 DROPOUT_OF_WORDS = {"dropout": 0.5, "dropout_ramp": 4.0}
-DROPOUT_OF_SHORT_TEXTS = {"dropout": 0.5, "dropout_ramp": 2.0, "token_dropout": 0.1}
+DROPOUT_OF_SHORT_TEXTS = {"dropout": 0.5, "dropout_ramp": 4.0, "token_dropout": 0.1}
 SHORT = 100_000
 
 # Evaluations of a run at equal intervals, at least, if there is time for them.
