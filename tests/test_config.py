@@ -73,6 +73,10 @@ REAL = {  # field: lower bound, upper bound, whether each is excluded
         "clip_norm": (0.0, 1e9, True, False),
         "dropout": (0.0, 1.0, False, True),
         "dropout_ramp": (0.0, 1e9, False, False),
+        "beta_1": (0.0, 1.0, False, True),
+        "beta_2": (0.0, 1.0, False, True),
+        "token_dropout": (0.0, 1.0, False, True),
+        "activation_penalty": (0.0, 1e9, False, False),
         "save_every": (0.0, 1e9, True, False),
     },
     SampleConfig: {
@@ -100,7 +104,12 @@ NAMED = {
     },
     SampleConfig: {"until": ["sentence", "line", "paragraph", "document"]},
 }
-TRUTH = {CorpusConfig: {"index"}, ModelConfig: {"tied"}, SampleConfig: {"finished"}}
+TRUTH = {
+    CorpusConfig: {"index"},
+    ModelConfig: {"tied"},
+    TrainConfig: {"averages"},
+    SampleConfig: {"finished"},
+}
 TEXT = {Division: {"delimiter"}, CorpusConfig: {"encoding"}, SampleConfig: {"match"}}
 CONFIGS = {CorpusConfig: {"division": Division}}
 TEXTS = {CorpusConfig: {"addresses", "valid"}, SampleConfig: {"stop", "ban"}}

@@ -21,9 +21,9 @@ def log_frequencies(train: StoredIds, vocab_size: int) -> NDArray[np.float64]:
         train: the training text, [N].
         vocab_size: the number of ids.
     """
-    smoothed = (token_counts(train, vocab_size) + 1).astype(np.float64)
-    shares: NDArray[np.float64] = smoothed / smoothed.sum()
-    return np.log(shares)
+    smoothed = token_counts(train, vocab_size) + 1
+    found: NDArray[np.float64] = np.log(smoothed) - np.log(smoothed.sum())
+    return found
 
 
 def frequency_loss(train: StoredIds, text: StoredIds, vocab_size: int) -> float | None:
@@ -40,4 +40,4 @@ def frequency_loss(train: StoredIds, text: StoredIds, vocab_size: int) -> float 
     if text.size < 2:
         return None
     counts = token_counts(text[1:], vocab_size)
-    return -float(counts @ log_frequencies(train, vocab_size)) / (text.size - 1)
+    return float(counts @ -log_frequencies(train, vocab_size)) / (text.size - 1)

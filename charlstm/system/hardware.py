@@ -79,11 +79,12 @@ def product_type(precision: Literal["auto"] | ProductType, cpuinfo: Path = CPUIN
 
 
 def floating_point_speed() -> float:
-    """Return the float32 matrix-product rate of one processor in FLOP/s, the best of 50 tries.
+    """Return the float32 matrix-product rate of one processor in FLOP/s, the best of 100 tries.
 
-    The matrices are small enough for one thread: several would wait for other processes.
+    The matrices are so small that NumPy's library takes one thread (of 96 x 96 and more it takes
+    several, which on a busy machine wait for one another).
     """
-    size = 96
+    size = 64
     a = np.ones((size, size), np.float32)
 
     def seconds() -> float:
@@ -91,7 +92,7 @@ def floating_point_speed() -> float:
         a @ a
         return time.perf_counter() - begin
 
-    return 2 * size**3 / min(seconds() for _ in range(50))
+    return 2 * size**3 / min(seconds() for _ in range(100))
 
 
 def int8_pairs_saturate(cpuinfo: Path = CPUINFO) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from charlstm.checkpoint.schema import Checkpoint
 
@@ -13,13 +14,14 @@ FINE_TUNING_RATE = 0.25
 
 
 def grown_weights(
-    parent: Checkpoint, vocab_size: int, seed: int
+    parent: Checkpoint, log_shares: NDArray[np.float64], seed: int
 ) -> dict[str, np.ndarray[Any, Any]]:
     """Return the weights of a parent, extended for new tokens, which start near the average.
 
     Args:
         parent: the trained model.
-        vocab_size: ids of the extended tokenizer; the parent's come first.
+        log_shares: log-probability of each id of the extended tokenizer by its frequency in the
+            new text, in nats, [vocab_size]; the parent's ids come first.
         seed: of the noise that tells new tokens apart.
 
     Returns:
@@ -27,7 +29,7 @@ def grown_weights(
     """
     generator = np.random.default_rng(seed)
     weights = dict(parent.weights)
-    added = vocab_size - parent.config.model.vocab_size
+    added = log_shares.size - parent.config.model.vocab_size
     table = weights["embedding/embeddings"]
     noise = generator.normal(0.0, table.std(), (added, table.shape[1]))
     weights["embedding/embeddings"] = np.concatenate(
@@ -38,5 +40,7 @@ def grown_weights(
         columns = np.repeat(kernel.mean(1, keepdims=True), added, axis=1)
         weights["output/kernel"] = np.concatenate([kernel, columns], axis=1)
     bias = weights["output/bias"]
-    weights["output/bias"] = np.concatenate([bias, np.full(added, bias.min(), np.float32)])
+    # As likely, before anything is read, as the new tokens are frequent.
+    new = log_shares[bias.size :] + np.logaddexp.reduce(bias.astype(np.float64))
+    weights["output/bias"] = np.concatenate([bias, new.astype(np.float32)])
     return weights

@@ -32,13 +32,13 @@ from charlstm.training.evaluations import (
 )
 from charlstm.training.memory import memory_needed
 from charlstm.training.presets import (
-    ACTIVATION_PENALTY,
     BETAS,
     DROPOUT,
     DROPOUT_OF_SHORT_TEXTS,
     DROPOUT_OF_WORDS,
     EFFICIENCY,
     EVALUATIONS,
+    FULLY_PENALIZED_UNITS,
     LONGEST_MINUTES,
     LONGEST_SEQUENCE,
     MIN_ROWS,
@@ -266,7 +266,7 @@ def _learning(
         "optimizer": optimizer,
         "learning_rate": _scaled(defaults.rate, streams, units) * rate_scale,
         "clip_norm": defaults.clip_norm,
-        "activation_penalty": ACTIVATION_PENALTY,
+        "activation_penalty": min(1.0, units / FULLY_PENALIZED_UNITS),
         "averages": True,
         **_dropout(text, chosen),
     }

@@ -75,9 +75,10 @@ OPTIMIZER_DEFAULTS: dict[Optimizer, OptimizerDefaults] = {
 # memories than the usual (0.9, 0.999) learn more.
 BETAS = (0.8, 0.95)
 
-# The weight of the mean square of the last layer's outputs, and of their change from token to
-# token, beside the loss (Merity et al. 2017). It keeps the outputs from saturating.
-ACTIVATION_PENALTY = 1.0
+# The mean square of the last layer's outputs, and of their change from token to token, is added to
+# the loss (Merity et al. 2017), which keeps the outputs from saturating. In networks narrower than
+# this it weighs less, because each output has to say more.
+FULLY_PENALIZED_UNITS = 256
 
 # Most words are rare. Adaptive optimizers scale the step of each weight by itself, so the weights
 # of rare words move as far as the rest, and the model generalizes worse.
@@ -122,8 +123,8 @@ LONGEST_MINUTES = 120.0
 # Seconds besides steps and evaluations: loading TensorFlow, compiling, the last save.
 START_SECONDS = 6.0
 
-# The share of the processors' float32 matrix-product rate that training reaches, by product type.
-EFFICIENCY = {"float32": 0.7, "bfloat16": 1.0}
+# Training's speed by product type, for each FLOP/s of the processors' float32 products of 64 x 64.
+EFFICIENCY = {"float32": 0.77, "bfloat16": 1.1}
 
 
 def choose_size(level: Level, tokens: int, minutes: float = math.inf) -> str:

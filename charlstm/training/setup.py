@@ -29,6 +29,7 @@ from charlstm.corpus.reading import EMBEDDED, STDIN, STRINGS
 from charlstm.corpus.short_lines import HINT
 from charlstm.corpus.sources import display_name
 from charlstm.corpus.spool import spooled_stdin, spooled_strings
+from charlstm.dataset.frequencies import log_frequencies
 from charlstm.dataset.prepare import Prepared, prepare
 from charlstm.distributed.workers import Workers
 from charlstm.errors import CheckpointMissing, CorpusChanged, CorpusError, UsageError
@@ -136,7 +137,10 @@ def new_run(request: Request, stdin: Path | None, workers: int = 1) -> Run:
         train=plan.train,
         provenance=_provenance(prepared, parent, lines, covers),
     )
-    weights = grown_weights(parent, plan.model.vocab_size, plan.train.seed) if parent else None
+    weights = None
+    if parent:
+        shares = log_frequencies(prepared.store.train, plan.model.vocab_size)
+        weights = grown_weights(parent, shares, plan.train.seed)
     sha256 = parent.sha256 if parent else ""
     return Run(
         folder,

@@ -277,7 +277,7 @@ def test_what_is_finished_has_ended(charlstm, names, prose):
     options = ["generate", prose, "-p", "the ", "-n", 200, "-q", "--json", "--finished"]
     (found,) = objects(charlstm(*options, "--until", "sentence", "--stop", "zz"))
     assert found["finish_reason"] == "until"
-    (found,) = objects(charlstm("generate", names, "--beam", 8, "-n", 5, "--finished", "--json"))
+    (found,) = objects(charlstm("generate", names, "--beam", 8, "-n", 8, "--finished", "--json"))
     assert found["finish_reason"] == "end"
 
 

@@ -98,7 +98,7 @@ def check_resumed(request, whole, stops):
 
 
 @pytest.mark.parametrize("stop", [2, 10, 14])
-def test_an_interrupted_run_holds_its_latest_weights(unvalidated, stop):
+def test_an_interrupted_run_holds_its_latest_averages(unvalidated, stop):
     request = unvalidated("stopped")
     outcome = train(request, Stopper(stop))
     found = read_checkpoint(request.output)
@@ -107,7 +107,7 @@ def test_an_interrupted_run_holds_its_latest_weights(unvalidated, stop):
     assert found.figures.train_loss > 0
     tensors, _ = read_state(request.output)
     for name, weight in found.weights.items():
-        assert (tensors[f"weights/{name}"] == weight).all()
+        assert (tensors[f"averages/{name}"] == weight).all()
     assert [figures.step for figures in read_history(request.output)] == [10][: stop // 10]
 
 
