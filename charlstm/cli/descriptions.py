@@ -25,9 +25,9 @@ def describe_plan(run: Run) -> str:
     plan, train = run.plan, run.config.train
     model = run.config.model
     if train.minutes is not None:
-        length = f"{train.minutes:g} min, about {plan.steps:,} steps"
+        length = f"{train.minutes:g} min, about {_steps(plan.steps)}"
     else:
-        length = f"{plan.steps:,} steps ({_epochs(plan.steps / plan.steps_per_epoch)} epochs)"
+        length = f"{_steps(plan.steps)} ({_epochs(plan.steps / plan.steps_per_epoch)} epochs)"
     size = f"{plan.size}, " if plan.size in SIZES else ""
     batch = f"{train.streams} x {train.sequence_length} tokens"
     expected = "" if train.minutes is not None else f", about {_minutes(plan.minutes)}"
@@ -69,6 +69,10 @@ def _longer(run: Run) -> str:
         f"; reads {read}: --epochs {plan.unbounded_epochs:g} would take about {_minutes(longer)} "
         f"and learn more"
     )
+
+
+def _steps(steps: int) -> str:
+    return f"{steps:,} step{'s' * (steps != 1)}"
 
 
 def _epochs(epochs: float) -> str:

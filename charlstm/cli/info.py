@@ -92,7 +92,7 @@ def _table(checkpoint: Checkpoint) -> str:
         "state": "finished"
         if is_finished(checkpoint.folder)
         else f"unfinished; go on with charlstm train --resume {checkpoint.folder}",
-        "best" if config.corpus.validates else "last": f"step {figures.step:,}, "
+        "last" if figures.valid_loss is None else "best": f"step {figures.step:,}, "
         f"epoch {figures.epoch:.2f}, after {figures.seconds:,.0f} s",
         **_loss_rows(config, figures),
         "training": f"{train.optimizer}, rate {train.learning_rate:g}, {train.streams} streams x "

@@ -1,6 +1,7 @@
 """Signals: an end before there is anything to save, afterwards a wish to save."""
 
 import errno
+import re
 import signal
 from pathlib import Path
 from types import SimpleNamespace
@@ -174,7 +175,9 @@ def test_a_run_that_is_stopped_before_its_first_evaluation_leaves_a_model_that_w
     done = charlstm("train", corpus, *TINY, "--steps", 9, "-o", "model")
     assert (done.status, done.out) == (130, "model\n")
     assert " valid " not in done.err
-    assert "validation  none yet" in charlstm("info", "model").out
+    told = charlstm("info", "model").out
+    assert "validation  none yet" in told
+    assert re.search(r"^last +step 2,", told, re.MULTILINE)
     written = charlstm("generate", "model", "-n", 20, "--seed", 1, "-q")
     assert (written.status, len(written.out)) == (0, 21)
 
