@@ -68,16 +68,23 @@ def difference(own: RunConfig, chiefs: RunConfig) -> str:
     """Return why two workers can't train one model; ``""`` if they can."""
     if own.charlstm != chiefs.charlstm:
         return f"runs charlstm {own.charlstm} and the chief {chiefs.charlstm}: install the same"
-    for part in ("corpus", "tokenizer", "train"):
+    if found := _other_setting(own, chiefs, "corpus", "tokenizer"):
+        return found
+    if own.provenance.corpus_sha256 != chiefs.provenance.corpus_sha256:
+        return "reads another text than the chief: give all workers the same text"
+    if own.model != chiefs.model:
+        return "builds another network than the chief: give all workers the same options"
+    return _other_setting(own, chiefs, "train")  # these follow from the text and the network
+
+
+def _other_setting(own: RunConfig, chiefs: RunConfig, *parts: str) -> str:
+    """Return which setting differs in these parts of a configuration; ``""`` if none does."""
+    for part in parts:
         ours, theirs = getattr(own, part), getattr(chiefs, part)
         for name in ours.__struct_fields__:
             mine, other = getattr(ours, name), getattr(theirs, name)
             if name not in OF_THE_CHIEF and mine != other:
                 return f"has {name} {mine} and the chief {other}: give all workers the same options"
-    if own.provenance.corpus_sha256 != chiefs.provenance.corpus_sha256:
-        return "reads another text than the chief: give all workers the same text"
-    if own.model != chiefs.model:
-        return "builds another network than the chief: give all workers the same options"
     return ""
 
 

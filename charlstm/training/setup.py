@@ -137,10 +137,7 @@ def new_run(request: Request, stdin: Path | None, workers: int = 1) -> Run:
         train=plan.train,
         provenance=_provenance(prepared, parent, lines, covers),
     )
-    weights = None
-    if parent:
-        shares = log_frequencies(prepared.store.train, plan.model.vocab_size)
-        weights = grown_weights(parent, shares, plan.train.seed)
+    weights = _grown(parent, prepared, plan) if parent else None
     sha256 = parent.sha256 if parent else ""
     return Run(
         folder,
@@ -166,6 +163,11 @@ def _notes_kept(prepared: Prepared) -> Iterator[None]:
         for sentence in (*prepared.notes, *hint):
             error.add_note(sentence)
         raise
+
+
+def _grown(parent: Checkpoint, prepared: Prepared, plan: Plan) -> Weights:
+    shares = log_frequencies(prepared.store.train, plan.model.vocab_size)
+    return grown_weights(parent, shares, plan.train.seed)
 
 
 def resumed_run(folder: Path) -> Run:

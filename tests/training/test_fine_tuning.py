@@ -19,7 +19,11 @@ def test_fine_tuning_keeps_old_ids_and_learns_new_tokens(request_for):
     alone = setup.new_run(child, None).config.train
     child = replace(child, parent=parent.output)
     prepared = setup.new_run(child, None)
-    assert prepared.config.train == alone.replace(learning_rate=alone.learning_rate / 4)
+    expected = alone.replace(
+        learning_rate=alone.learning_rate / 4,
+        activation_penalty=prepared.config.model.units / 256,
+    )
+    assert prepared.config.train == expected
     assert prepared.prepared.tokenizer.vocabulary[: len(old.tokenizer.vocabulary)] == (
         old.tokenizer.vocabulary
     )
