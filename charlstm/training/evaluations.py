@@ -73,9 +73,17 @@ def validated_tokens(valid_tokens: int, trained: float, evaluations: int) -> int
     return in_whole_batches(int(min(MOST_VALIDATED, max(LEAST_VALIDATED, counted))))
 
 
-def evaluation_cost(valid_tokens: int, validated: int | None) -> float:
-    """Return the training tokens that take as long as an evaluation."""
-    return tokens_read(valid_tokens, validated) / EVALUATION_SPEED
+def evaluation_cost(
+    valid_tokens: int, validated: int | None, speed: float = EVALUATION_SPEED
+) -> float:
+    """Return the training tokens that take as long as an evaluation.
+
+    Args:
+        valid_tokens: those of the validation text.
+        validated: how many of them count; ``None`` for all.
+        speed: of an evaluation, relative to training.
+    """
+    return tokens_read(valid_tokens, validated) / speed
 
 
 def planned_evaluations(

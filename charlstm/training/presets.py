@@ -103,8 +103,10 @@ EVALUATIONS = 10
 # All evaluations together take at most this share of a run.
 EVALUATION_SHARE = 0.05
 
-# Speed of an evaluation relative to training, in tokens.
-EVALUATION_SPEED = 2.0
+# Speed of an evaluation relative to training, in tokens, by the product type of training: to expect
+# how long one takes, and (the lower one) to plan how many there are.
+EVALUATION_SPEEDS = {"float32": 3.0, "bfloat16": 2.0}
+EVALUATION_SPEED = min(EVALUATION_SPEEDS.values())
 
 # The first evaluation comes after this share of a run, so that there soon is something to show, but
 # not before this step.

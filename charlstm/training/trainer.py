@@ -30,10 +30,12 @@ from charlstm.distributed.replicas import ReplicaGroup
 from charlstm.errors import StorageError
 from charlstm.metrics import bits_per_character, has_words, perplexity
 from charlstm.network.model import set_weights, weights_of
+from charlstm.system.hardware import product_type
 from charlstm.training.budget import Budget, Workload
 from charlstm.training.divergence import DivergenceCheck
 from charlstm.training.evaluations import evaluation_cost
 from charlstm.training.observer import Observer, StopReason, TrainingResult
+from charlstm.training.presets import EVALUATION_SPEEDS
 from charlstm.training.resume_tensors import TrainingState
 from charlstm.training.schedule import dropout_rate, learning_rate
 from charlstm.training.step import StepRunner, hardware_of
@@ -98,7 +100,11 @@ class Trainer:
         workload = Workload(
             self.streams.tokens_per_step,
             self.streams.steps_per_epoch,
-            evaluation_cost(store.valid_tokens, train.validated),
+            evaluation_cost(
+                store.valid_tokens,
+                train.validated,
+                EVALUATION_SPEEDS[product_type(train.precision)],
+            ),
         )
         self.budget = Budget(train, workload, began=began, now=self.replicas.now)
         self.check = DivergenceCheck(folder, config.model.vocab_size, train.learning_rate)
