@@ -57,18 +57,14 @@ def _longer(run: Run) -> str:
     from charlstm.training.presets import START_SECONDS
 
     plan, epochs = run.plan, run.config.train.epochs
-    if epochs is None or plan.unbounded_epochs is None:
+    whole = plan.unbounded_epochs or 0.0
+    if epochs is None or whole < WORTH_MENTIONING * epochs:
         return ""
     start = START_SECONDS / 60
-    longer = start + (plan.minutes - start) * plan.unbounded_epochs / epochs
-    if plan.unbounded_epochs < WORTH_MENTIONING * epochs:
-        return ""
+    longer = start + (plan.minutes - start) * whole / epochs
     times = "once" if epochs == 1 else f"{epochs:g} times"
     read = f"{100 * epochs:.2g} % of the text" if epochs < 1 else f"the text {times}"
-    return (
-        f"; reads {read}: --epochs {plan.unbounded_epochs:g} would take about {_minutes(longer)} "
-        f"and learn more"
-    )
+    return f"; reads {read}: --epochs {whole:g} would take about {_minutes(longer)} and learn more"
 
 
 def _steps(steps: int) -> str:

@@ -207,21 +207,14 @@ def lines_of(checkpoint):
 @pytest.mark.parametrize("level", ["char", "word"])
 def test_a_model_of_lines_knows_all_its_lines(charlstm, tmp_path, level):
     (tmp_path / "names.txt").write_text(NAMES + NAMES)
-    options = [
-        "--level",
-        level,
-        *QUICK,
-        "--steps",
-        4,
-        "--eval-every",
-        4,
-        "--learning-rate",
-        "0.001",
-    ]
+    options = ["--level", level, *QUICK, *LEARNS, "--steps", 20]
     options += ["--tie", "--embedding", "16", "-q", "-o"]
     for output, more in (("model", []), ("again", []), ("without", ["--no-index"])):
         result = charlstm("train", "names.txt", "--lines", *options, output, *more)
-        assert result.status == 0, result.err
+        if level == "char":
+            assert (result.status, result.err) == (0, "")
+        else:  # training never spells a word, as it would have to those that are held out
+            assert_warning(result, "plain token frequencies")
     trained, held_out = lines_of(Path("model"))
     assert len(trained) > 5 * len(held_out) > 0
     for output in ("model", "again"):  # the second time from the cache
