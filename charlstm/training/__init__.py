@@ -2,6 +2,7 @@
 
     options          the options of a run, named as on the command line
     presets          sizes and defaults, as tables; the size for a text
+    text_facts       the length of a text, and whether it is enough
     plan             decides what the user left open, from the size of the text
     evaluations      how often to evaluate, and on how much text
     memory           estimates how much memory a run needs

@@ -1,28 +1,28 @@
 """Decides everything about a run that the user left open, before TensorFlow is loaded.
 
 Sizes, regularization, batches and budget follow from the size of the text alone, so a run without
-options is reproducible; of the options, only a budget in minutes may change the size. Without a
-budget, no text is trained on for more than about ``LONGEST_MINUTES`` on two typical cores. The
-rules are pure functions of numbers. Knows no text, no files and not how training works.
+options is reproducible; of the options, only a budget in minutes may change the size, which also
+depends on how much a slow machine can do in it. Without a budget, no text is trained on for more
+than about ``LONGEST_MINUTES`` on two typical cores. The rules are pure functions of numbers. Knows
+no text, no files and not how training works.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 from charlstm.config import (
     ADAMS,
     BUDGETS,
     DECAYING,
-    LEAST_VALID,
     Level,
     ModelConfig,
     Optimizer,
     TrainConfig,
 )
-from charlstm.errors import ConfigError, CorpusError
+from charlstm.errors import ConfigError
 from charlstm.system.hardware import ProductType
 from charlstm.training.evaluations import (
     LARGEST,
@@ -50,11 +50,13 @@ from charlstm.training.presets import (
     SHORT,
     SHORTEST_SEQUENCE,
     SIZES,
+    SIZING_SPEED,
     START_SECONDS,
     STREAMS,
     Size,
     choose_size,
 )
+from charlstm.training.text_facts import TextFacts, check_length
 
 TRAIN_FIELDS = frozenset(TrainConfig.__struct_fields__)
 
@@ -88,29 +90,6 @@ class Plan:
     unbounded_epochs: float | None = None
 
 
-class TextFacts(NamedTuple):
-    """The numbers of a text that a plan depends on.
-
-    Attributes:
-        level: character or word.
-        vocab_size: number of ids of the tokenizer.
-        train_tokens: tokens of the training text.
-        valid_tokens: tokens of the validation text.
-        characters_per_token: mean length of a token, for messages.
-        valid_fraction: the part of the text that validates; ``None`` if another text does.
-        documents: how many distinct lines or other parts of files there are, for messages; ``None``
-            if files are documents.
-    """
-
-    level: Level
-    vocab_size: int
-    train_tokens: int
-    valid_tokens: int
-    characters_per_token: float
-    valid_fraction: float | None = 0.1
-    documents: str | None = None
-
-
 def make_plan(
     text: TextFacts,
     *,
@@ -120,6 +99,7 @@ def make_plan(
     product_type: ProductType = "float32",
     processors: int = 1,
     rate_scale: float = 1.0,
+    is_shared: bool = False,
     choices: dict[str, Any] | None = None,
 ) -> Plan:
     """Decide everything that the user left open.
@@ -132,6 +112,7 @@ def make_plan(
         product_type: dtype of matrix products, float32 or bfloat16.
         processors: number of processors that a step may use at once.
         rate_scale: multiplies the automatic learning rate.
+        is_shared: whether other machines make the same plan, so that speed must not decide.
         choices: what the user chose, by field name of ``ModelConfig`` and ``TrainConfig``.
 
     Raises:
@@ -140,13 +121,17 @@ def make_plan(
     """
     chosen = {name: value for name, value in (choices or {}).items() if value is not None}
     _check_choices(chosen, size)
-    name, model = ("given", model) if model else _chosen_network(text, size, chosen)
+    rate = speed * processors * EFFICIENCY[product_type]
+    if model:
+        name = "given"
+    else:
+        share = 1.0 if is_shared else min(1.0, rate / SIZING_SPEED)
+        name, model = _chosen_network(text, size, share, chosen)
     batches = _batches(text.train_tokens, text.level)
     batches |= selected(chosen, "streams", "sequence_length")
-    _check_length(text, _batches(0, text.level) | selected(chosen, *batches), **batches)
+    check_length(text, _batches(0, text.level) | selected(chosen, *batches), **batches)
     per_step = batches["streams"] * batches["sequence_length"]
     per_epoch = max(1, math.ceil(text.train_tokens / per_step))
-    rate = speed * processors * EFFICIENCY[product_type]
     tokens_per_second = rate / _operations(model)
     epochs, bounded = default_epochs(text.train_tokens), bounded_epochs(text.train_tokens, model)
     budget = selected(chosen, *BUDGETS) or {"epochs": bounded}
@@ -246,10 +231,20 @@ def selected(chosen: dict[str, Any], *names: str) -> dict[str, Any]:
     return {name: chosen[name] for name in names if name in chosen}
 
 
-def _chosen_network(text: TextFacts, size: str, chosen: dict[str, Any]) -> tuple[str, ModelConfig]:
-    """Return the name of the preset, or ``custom`` if the user chose sizes, and the network."""
+def _chosen_network(
+    text: TextFacts, size: str, share: float, chosen: dict[str, Any]
+) -> tuple[str, ModelConfig]:
+    """Return the name of the preset, or ``custom`` if the user chose sizes, and the network.
+
+    Args:
+        text: the size of the text.
+        size: name of a preset, or ``auto``.
+        share: the machine's share of ``SIZING_SPEED``.
+        chosen: what the user chose.
+    """
     if size == "auto":
-        size = choose_size(text.level, text.train_tokens, chosen.get("minutes", LONGEST_MINUTES))
+        minutes = share * chosen["minutes"] if "minutes" in chosen else LONGEST_MINUTES
+        size = choose_size(text.level, text.train_tokens, minutes)
     model = _network(SIZES[size], text.level, text.vocab_size, chosen)
     is_preset = {"units", "layers", "embedding"}.isdisjoint(chosen)
     return size if is_preset else "custom", model
@@ -313,70 +308,6 @@ def _batches(train_tokens: int, level: Level) -> dict[str, int]:
     most = MOST_STREAMS[level]
     streams = next((n for n in STREAMS if n <= min(fitting, most)), STREAMS[-1])
     return {"streams": streams, "sequence_length": sequence}
-
-
-def _check_length(
-    text: TextFacts, least: dict[str, int], streams: int, sequence_length: int
-) -> None:
-    """Raise ``CorpusError`` if there is too little to train on or to validate on.
-
-    Args:
-        text: the size of the text.
-        least: streams and sequence length of the shortest text that can be trained on.
-        streams: those of this text.
-        sequence_length: likewise.
-    """
-    needed = streams * sequence_length
-    if text.documents is not None and (text.valid_fraction or text.train_tokens < needed):
-        is_trained = text.train_tokens >= needed
-        if not (is_trained and text.valid_tokens >= LEAST_VALID):
-            batch = (
-                least if is_trained else {"streams": streams, "sequence_length": sequence_length}
-            )
-            raise _too_few_documents(text, **batch)
-        return
-    if text.train_tokens < needed:
-        fraction = text.valid_fraction or 0.0
-        characters = math.ceil(needed * max(1.0, text.characters_per_token) / (1 - fraction))
-        # What validates may be enough to train on too.
-        lower = fraction and text.train_tokens + text.valid_tokens >= needed + LEAST_VALID
-        remedy = f"lower --valid-fraction from {fraction:g}, " if lower else ""
-        raise CorpusError(
-            f"the corpus is too short: {text.train_tokens:,} tokens to train on, but one batch of "
-            f"{streams} streams of {sequence_length} tokens needs {needed:,}; {remedy}bring at "
-            f"least about {characters:,} characters, or lower --streams or --sequence-length"
-        )
-    if text.valid_tokens < LEAST_VALID and text.valid_fraction is None:
-        raise CorpusError(
-            f"the text of --valid is too short: it has {text.valid_tokens} tokens to predict and "
-            f"needs {LEAST_VALID}; name a longer one"
-        )
-    if text.valid_tokens < LEAST_VALID and text.valid_fraction:
-        raise CorpusError(
-            "the corpus leaves no text to validate on: bring more text, raise --valid-fraction, "
-            "name a file with --valid, or train on all of it with --valid-fraction 0"
-        )
-
-
-def _too_few_documents(text: TextFacts, streams: int, sequence_length: int) -> CorpusError:
-    """Return the error for parts of files that are too few or too short.
-
-    How many tokens are to train on depends on which documents the seed draws; the message does not.
-    """
-    needed = streams * sequence_length
-    batch = f"one batch of {streams} streams of {sequence_length} tokens"
-    remedy = "lower --streams or --sequence-length"
-    tokens = text.train_tokens + (text.valid_tokens if text.valid_fraction else 0)
-    found = f"the corpus is too short: {text.documents} and {tokens:,} tokens in all"
-    if tokens < needed:
-        return CorpusError(
-            f"{found}, but {batch} to train on needs {needed:,}; bring more, or {remedy}"
-        )
-    return CorpusError(
-        f"{found} leave fewer than {needed:,} to train on ({batch}) or fewer than {LEAST_VALID} to "
-        f"validate on; bring more that differ, {remedy}, name a file with --valid, or train on all "
-        f"of it with --valid-fraction 0"
-    )
 
 
 def _steps(budget: dict[str, Any], per_epoch: int, steps_per_second: float) -> int:

@@ -35,8 +35,9 @@ from charlstm.distributed.workers import Workers
 from charlstm.errors import CheckpointMissing, CorpusChanged, CorpusError, UsageError
 from charlstm.system.hardware import floating_point_speed, processor_count, product_type
 from charlstm.training.fine_tuning import FINE_TUNING_RATE, grown_weights
-from charlstm.training.plan import Plan, TextFacts, make_plan
+from charlstm.training.plan import Plan, make_plan
 from charlstm.training.request import Request, Resumption
+from charlstm.training.text_facts import TextFacts
 from charlstm.version import __version__
 
 
@@ -125,6 +126,7 @@ def new_run(request: Request, stdin: Path | None, workers: int = 1) -> Run:
             model=model,
             processors=workers * (request.threads or processor_count()),
             rate_scale=FINE_TUNING_RATE if parent else 1.0,
+            is_shared=workers > 1,
         )
     lines, covers = _index_to_keep(request.corpus, prepared, parent)
     folder = request.output or free_folder(CHECKPOINTS, prepared.name)

@@ -20,8 +20,9 @@ from charlstm.errors import ConfigError, CorpusError
 from charlstm.tokenizer.base import END_OF_DOCUMENT
 from charlstm.training import presets
 from charlstm.training.evaluations import evaluation_cost
-from charlstm.training.plan import TextFacts, bounded_epochs, default_epochs, make_plan
+from charlstm.training.plan import bounded_epochs, default_epochs, make_plan
 from charlstm.training.presets import OPTIMIZER_DEFAULTS, SIZES, choose_size
+from charlstm.training.text_facts import TextFacts
 from tests.messages import assert_names
 
 ORDER = list(SIZES)  # smallest first
@@ -120,8 +121,21 @@ def test_the_size_follows_from_the_length_of_the_text(level, tokens, size):
     ],
 )
 def test_a_budget_in_minutes_may_change_the_size(level, minutes, size):
-    assert planned({"minutes": minutes}, level=level).size == size
-    assert planned({"minutes": minutes}, size="large").size == "large"
+    speed = presets.SIZING_SPEED / presets.EFFICIENCY["float32"]
+    choices = {"minutes": minutes}
+    assert planned(choices, level=level, speed=speed).size == size
+    assert planned(choices, level=level, speed=100 * speed).size == size
+    # On a machine half as fast, by twice the minutes; where others plan, too, by the same minutes.
+    twice = {"minutes": 2 * minutes}
+    assert planned(twice, level=level, speed=speed / 4, processors=2).size == size
+    assert planned(choices, level=level, speed=speed / 2, is_shared=True).size == size
+    assert planned(choices, size="large", speed=speed).size == "large"
+
+
+@given(levels, lengths, speeds, speeds)
+def test_without_a_budget_in_minutes_speed_does_not_change_the_plan(level, tokens, one, other):
+    slow, fast = (planned(level=level, train_tokens=tokens, speed=s) for s in (one, other))
+    assert without_speed(slow) == without_speed(fast)
 
 
 minutes_given = st.floats(1e-3, 1e5)
