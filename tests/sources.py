@@ -12,7 +12,13 @@ PACKAGE = Path(charlstm.__file__).parent
 # TensorFlow is imported in the first of these; the others use it.
 NEED_TENSORFLOW = {
     *("network.backend", "network.lstm", "network.model", "distributed.replicas"),
-    *("training.optimizers", "training.step", "training.averaging", "training.resume_tensors"),
+    *(
+        "training.optimizers",
+        "training.step",
+        "training.averaging",
+        "training.penalty",
+        "training.resume_tensors",
+    ),
     "training.trainer",
     "evaluation.dynamic_evaluator",
 }

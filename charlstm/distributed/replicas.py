@@ -101,8 +101,14 @@ class ReplicaGroup:
         """Compile a function that every replica runs on its own values."""
         strategy = self.strategy
         if strategy is None:
-            return tf.function(function)  # type: ignore[no-any-return]
-        return tf.function(lambda *arguments: strategy.run(function, args=arguments))  # type: ignore[no-any-return]
+            compiled = tf.function(function, autograph=False)
+        else:
+
+            def on_all(*arguments: Any) -> Any:
+                return strategy.run(function, args=arguments)
+
+            compiled = tf.function(on_all, autograph=False)
+        return compiled  # type: ignore[no-any-return]
 
     def summed_losses(
         self, function: Callable[..., tuple[tf.Tensor, Any]]
@@ -112,7 +118,7 @@ class ReplicaGroup:
         With several processes, each call also synchronizes ``asked`` and ``now``.
         """
         if self.strategy is None:
-            alone = tf.function(function)
+            alone = tf.function(function, autograph=False)
 
             def call_alone(*arguments: Any) -> tuple[float, Any]:
                 loss, other = alone(*arguments)

@@ -69,7 +69,7 @@ class DynamicEvaluator:
         self._model = LSTMLanguageModel(config)
         set_weights(self._model, weights)
         self._trained = [tf.identity(v.value) for v in self._model.trainable_variables]
-        self._learn = tf.function(self._learning_step)
+        self._learn = tf.function(self._learning_step, autograph=False)
         self._states = self._model.zero_states(1)
 
     def score(self, documents: Iterable[Iterable[AnyIds]], *, ends: bool) -> Iterator[SegmentScore]:

@@ -15,6 +15,7 @@
     averaging        a moving average of the weights
     resume_tensors   the tensors that a run continues from
     budget           when to evaluate, save and stop
+    penalty          the gradient of a penalty on activations
     divergence       rejects losses and weights that are not finite
     observer         the reports of a run, and requests to stop it
     trainer          the training loop

@@ -53,7 +53,7 @@ class WeightAverage:
         elif steps % EVERY == 0:
             share = (DECAY + 1) / (DECAY + steps // EVERY)
             for variable, average in zip(self._variables, self._averages, strict=True):
-                average.assign_add(share * (variable.value - average))
+                _move(average, average - variable.value, share)
 
     @contextlib.contextmanager
     def swapped_in(self) -> Iterator[None]:
@@ -66,3 +66,10 @@ class WeightAverage:
         finally:
             for variable, value in zip(self._variables, own, strict=True):
                 variable.assign(value)
+
+
+def _move(average: tf.Variable, distance: tf.Tensor, share: float) -> None:
+    """Subtract a share of the distance in one pass, with the operation of gradient descent."""
+    tf.raw_ops.ResourceApplyGradientDescent(
+        var=average.handle, alpha=share, delta=distance, use_locking=False
+    )

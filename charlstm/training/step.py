@@ -24,6 +24,7 @@ from charlstm.network.model import Dropout, LSTMLanguageModel, dropped
 from charlstm.system.hardware import product_type
 from charlstm.training.observer import Hardware
 from charlstm.training.optimizers import leave_gradients_alone, make_optimizer
+from charlstm.training.penalty import kept_small, kept_steady
 
 # Most logits that validation holds in memory at a time.
 LOGITS_AT_ONCE = 1 << 23
@@ -174,19 +175,18 @@ class StepRunner:
         config = self.model.config
         with tf.GradientTape() as tape:
             outputs, after = self.model.outputs(tf.transpose(inputs), states, dropout)
+            penalty = self.activation_penalty / (self.tokens_per_step * config.units)
+            if penalty:
+                outputs = kept_steady(outputs, penalty)
             features = dropped(outputs, dropout.part(config.layers - 1))
+            if penalty:
+                features = kept_small(features, penalty)
             logits = self.model.project(tf.reshape(features, [-1, config.units]))
             expected = tf.reshape(tf.transpose(targets), [-1])
             losses = tf.nn.sparse_softmax_cross_entropy_with_logits(expected, logits)
             loss = tf.reduce_sum(losses) / self.tokens_per_step
-            objective = loss
-            if self.activation_penalty:
-                penalty = _squares(features) + _squares(outputs[1:] - outputs[:-1])
-                objective += (
-                    self.activation_penalty * penalty / (self.tokens_per_step * config.units)
-                )
         weights = [variable.value for variable in self.model.trainable_variables]
-        gradients = tape.gradient(objective, weights)
+        gradients = tape.gradient(loss, weights)
         return loss, [tf.convert_to_tensor(g) for g in gradients], after
 
     def validate(
@@ -248,11 +248,6 @@ class StepRunner:
             losses = tf.nn.sparse_softmax_cross_entropy_with_logits(expected[part], logits)
             total += tf.reduce_sum(tf.cast(losses * counted[part], tf.float64))
         return total, after
-
-
-def _squares(numbers: tf.Tensor) -> tf.Tensor:
-    """Return the sum of squares, in float32."""
-    return tf.reduce_sum(tf.square(tf.cast(numbers, tf.float32)))
 
 
 def _span(shards: Sequence[tuple[int, slice]]) -> slice:
