@@ -37,13 +37,13 @@ SIZE_THRESHOLDS: dict[Level, dict[str, SizeThreshold]] = {
     "char": {
         "large": SizeThreshold(50_000_000, 240.0),
         "medium": SizeThreshold(500_000, 2.5),
-        "small": SizeThreshold(40_000, 0.5),
+        "small": SizeThreshold(40_000, 0.2),
         "tiny": SizeThreshold(0, 0.0),
     },
     "word": {
         "large": SizeThreshold(20_000_000, 600.0),
         "medium": SizeThreshold(200_000, 6.0),
-        "small": SizeThreshold(40_000, 0.5),
+        "small": SizeThreshold(40_000, 0.2),
         "tiny": SizeThreshold(0, 0.0),
     },
 }
