@@ -132,12 +132,6 @@ def test_a_budget_in_minutes_may_change_the_size(level, minutes, size):
     assert planned(choices, size="large", speed=speed).size == "large"
 
 
-@given(levels, lengths, speeds, speeds)
-def test_without_a_budget_in_minutes_speed_does_not_change_the_plan(level, tokens, one, other):
-    slow, fast = (planned(level=level, train_tokens=tokens, speed=s) for s in (one, other))
-    assert without_speed(slow) == without_speed(fast)
-
-
 minutes_given = st.floats(1e-3, 1e5)
 
 
@@ -528,8 +522,11 @@ def test_without_minutes_the_speed_decides_nothing(level, tokens, speed, product
 def test_processors_decide_the_shards_and_the_expected_time_only(
     level, tokens, processors, budget, product
 ):
-    """Shards run side by side, a core to each; less than four rows don't pay."""
-    options = {"level": level, "train_tokens": tokens, "product_type": product}
+    """Shards run side by side, a core to each; less than four rows don't pay.
+
+    They also decide what a budget in minutes can do, and so the size, unless the plan is shared.
+    """
+    options = {"level": level, "train_tokens": tokens, "product_type": product, "is_shared": True}
     plan = planned(budget, processors=processors, **options)
     alone = planned(budget, processors=1, **options)
     assert alone.train.shards == 1
