@@ -31,6 +31,8 @@ class WeightAverage:
     def __init__(self, variables: Sequence[keras.Variable]) -> None:
         self._variables = list(variables)
         self._averages = [tf.Variable(v.numpy(), trainable=False) for v in self._variables]
+        # Compiled, since the variables then take several cores.
+        self._move = tf.function(self._moved, autograph=False)
 
     def named(self) -> dict[str, tf.Variable]:
         """Return the averages by the names of the weights."""
@@ -52,8 +54,15 @@ class WeightAverage:
             self.restart()
         elif steps % EVERY == 0:
             share = (DECAY + 1) / (DECAY + steps // EVERY)
-            for variable, average in zip(self._variables, self._averages, strict=True):
-                _move(average, average - variable.value, share)
+            self._move(tf.constant(share, tf.float32))
+
+    def _moved(self, share: tf.Tensor) -> None:
+        """Move the averages by a share of their distance to the present weights, in one pass."""
+        for variable, average in zip(self._variables, self._averages, strict=True):
+            # The operation of gradient descent multiplies and subtracts at once.
+            tf.raw_ops.ResourceApplyGradientDescent(
+                var=average.handle, alpha=share, delta=average - variable.value
+            )
 
     @contextlib.contextmanager
     def swapped_in(self) -> Iterator[None]:
@@ -66,10 +75,3 @@ class WeightAverage:
         finally:
             for variable, value in zip(self._variables, own, strict=True):
                 variable.assign(value)
-
-
-def _move(average: tf.Variable, distance: tf.Tensor, share: float) -> None:
-    """Subtract a share of the distance in one pass, with the operation of gradient descent."""
-    tf.raw_ops.ResourceApplyGradientDescent(
-        var=average.handle, alpha=share, delta=distance, use_locking=False
-    )
