@@ -79,10 +79,11 @@ def product_type(precision: Literal["auto"] | ProductType, cpuinfo: Path = CPUIN
 
 
 def floating_point_speed() -> float:
-    """Return the float32 matrix-product rate of one processor in FLOP/s, the best of 100 tries.
+    """Return the float32 matrix-product rate of one processor in FLOP/s, the best of 3,000 tries.
 
     The matrices are so small that NumPy's library takes one thread (of 96 x 96 and more it takes
-    several, which on a busy machine wait for one another).
+    several, which on a busy machine wait for one another). All take some 30 ms, longer than a
+    virtual processor usually waits for its turn.
     """
     size = 64
     a = np.ones((size, size), np.float32)
@@ -92,7 +93,7 @@ def floating_point_speed() -> float:
         a @ a
         return time.perf_counter() - begin
 
-    return 2 * size**3 / min(seconds() for _ in range(100))
+    return 2 * size**3 / min(seconds() for _ in range(3000))
 
 
 def int8_pairs_saturate(cpuinfo: Path = CPUINFO) -> bool:

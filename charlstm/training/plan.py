@@ -34,6 +34,7 @@ from charlstm.training.memory import memory_needed
 from charlstm.training.presets import (
     BETAS,
     DROPOUT,
+    DROPOUT_OF_REPEATED_TEXTS,
     DROPOUT_OF_SHORT_TEXTS,
     DROPOUT_OF_WORDS,
     EFFICIENCY,
@@ -45,6 +46,7 @@ from charlstm.training.presets import (
     MOST_SCALED,
     MOST_STREAMS,
     NOMINAL_SPEED,
+    OFTEN,
     OPTIMIZER,
     OPTIMIZER_DEFAULTS,
     SHORT,
@@ -136,10 +138,11 @@ def make_plan(
     epochs, bounded = default_epochs(text.train_tokens), bounded_epochs(text.train_tokens, model)
     budget = selected(chosen, *BUDGETS) or {"epochs": bounded}
     steps = _steps(budget, per_epoch, tokens_per_second / per_step)
-    settings = _learning(text, chosen, batches["streams"], model.units, rate_scale)
+    trained = _trained_tokens(budget, steps * per_step, model)
+    readings = trained / text.train_tokens if is_shared else steps / per_epoch
+    settings = _learning(text, chosen, readings, batches["streams"], model.units, rate_scale)
     settings["shards"] = shards_for(processors, batches["streams"])
     settings["warmup_steps"] = _warmup(budget, steps)
-    trained = _trained_tokens(budget, steps * per_step, model)
     settings |= _evaluation(text.valid_tokens, trained, per_step, per_epoch, chosen)
     settings |= {key: value for key, value in chosen.items() if key in TRAIN_FIELDS}
     settings["precision"] = product_type
@@ -251,9 +254,14 @@ def _chosen_network(
 
 
 def _learning(
-    text: TextFacts, chosen: dict[str, Any], streams: int, units: int, rate_scale: float
+    text: TextFacts,
+    chosen: dict[str, Any],
+    readings: float,
+    streams: int,
+    units: int,
+    rate_scale: float,
 ) -> dict[str, Any]:
-    """Choose the optimizer, its rate, and the regularization."""
+    """Choose the optimizer, its rate, and the regularization; ``readings`` are epochs planned."""
     optimizer: Optimizer = chosen.get("optimizer", OPTIMIZER[text.level])
     _check_decay(chosen, optimizer)
     defaults = OPTIMIZER_DEFAULTS[optimizer]
@@ -263,7 +271,7 @@ def _learning(
         "clip_norm": defaults.clip_norm,
         "activation_penalty": min(1.0, units / FULLY_PENALIZED_UNITS),
         "averages": True,
-        **_dropout(text, chosen),
+        **_dropout(text, chosen, readings),
     }
     if optimizer in ADAMS:
         settings |= {"beta_1": BETAS[0], "beta_2": BETAS[1]}
@@ -329,13 +337,15 @@ def _warmup(budget: dict[str, Any], steps: int) -> int:
     return min(100, steps // 10)
 
 
-def _dropout(text: TextFacts, chosen: dict[str, Any]) -> dict[str, float]:
+def _dropout(text: TextFacts, chosen: dict[str, Any], readings: float) -> dict[str, float]:
     """Choose dropout, more for words, which repeat less, and for short texts; and how it rises."""
     if "dropout" in chosen:
         return {"dropout_ramp": 0.0}
     if text.level == "word":
         return DROPOUT_OF_WORDS
-    return DROPOUT_OF_SHORT_TEXTS if text.train_tokens < SHORT else DROPOUT
+    if text.train_tokens >= SHORT:
+        return DROPOUT
+    return DROPOUT_OF_REPEATED_TEXTS if readings >= OFTEN else DROPOUT_OF_SHORT_TEXTS
 
 
 def _scaled(rate: float, streams: int, units: int) -> float:

@@ -91,11 +91,13 @@ MOST_SCALED = 1.5
 MIN_ROWS = 4
 
 # Dropout, and the epochs over which it rises: what is read for the first time can't be overfitted.
-# Texts of fewer characters than SHORT are read so often that whole tokens are dropped, too.
+# Texts of fewer characters than SHORT need more, and if they are read OFTEN or more times, whole
+# tokens are dropped, too.
 DROPOUT = {"dropout": 0.3, "dropout_ramp": 4.0}
 DROPOUT_OF_WORDS = {"dropout": 0.5, "dropout_ramp": 4.0}
-DROPOUT_OF_SHORT_TEXTS = {"dropout": 0.5, "dropout_ramp": 4.0, "token_dropout": 0.1}
-SHORT = 100_000
+DROPOUT_OF_SHORT_TEXTS = {"dropout": 0.4, "dropout_ramp": 4.0}
+DROPOUT_OF_REPEATED_TEXTS = {"dropout": 0.5, "dropout_ramp": 4.0, "token_dropout": 0.1}
+SHORT, OFTEN = 100_000, 20.0
 
 # Evaluations of a run at equal intervals, at least, if there is time for them.
 EVALUATIONS = 10

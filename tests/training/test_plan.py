@@ -708,6 +708,25 @@ def test_dropout_rises_while_the_text_is_new(level, tokens):
     assert (chosen.dropout, chosen.dropout_ramp, chosen.token_dropout) == (0.2, 0.0, 0.0)
 
 
+@pytest.mark.parametrize(
+    ("epochs", "dropped"), [(3, (0.4, 0.0)), (19, (0.4, 0.0)), (20, (0.5, 0.1))]
+)
+def test_short_texts_that_are_read_a_few_times_need_less_dropout(epochs, dropped):
+    text = {"train_tokens": 60_000, "valid_tokens": 6_000}
+    budgets = [{"epochs": epochs}]
+    plan = planned({"steps": 1}, **text)
+    budgets.append({"steps": epochs * plan.steps_per_epoch})
+    seconds = epochs * plan.steps_per_epoch * plan.train.streams * plan.train.sequence_length
+    minutes = (seconds / plan.tokens_per_second + presets.START_SECONDS) / 60
+    budgets.append({"minutes": minutes + 0.001})
+    for budget in budgets:
+        train = planned(budget, size=plan.size, **text).train
+        assert (train.dropout, train.token_dropout) == dropped
+    # Workers of different speed, all of them at the nominal one.
+    plans = [planned({"minutes": 1}, is_shared=True, speed=s, **text) for s in (1e10, 1e12)]
+    assert without_speed(plans[0]) == without_speed(plans[1])
+
+
 @given(st.floats(0, 0.99), st.none() | st.floats(0, 100))
 def test_a_chosen_dropout_rises_only_if_asked_to(rate, ramp):
     train = planned({"dropout": rate, "dropout_ramp": ramp}).train
