@@ -100,15 +100,11 @@ class ReplicaGroup:
     def on_each(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """Compile a function that every replica runs on its own values."""
         strategy = self.strategy
-        if strategy is None:
-            compiled = tf.function(function, autograph=False)
-        else:
 
-            def on_all(*arguments: Any) -> Any:
-                return strategy.run(function, args=arguments)
+        def on_all(*arguments: Any) -> Any:
+            return strategy.run(function, args=arguments) if strategy else function(*arguments)
 
-            compiled = tf.function(on_all, autograph=False)
-        return compiled  # type: ignore[no-any-return]
+        return tf.function(on_all, autograph=False)  # type: ignore[no-any-return]
 
     def summed_losses(
         self, function: Callable[..., tuple[tf.Tensor, Any]]
@@ -118,7 +114,7 @@ class ReplicaGroup:
         With several processes, each call also synchronizes ``asked`` and ``now``.
         """
         if self.strategy is None:
-            alone = tf.function(function, autograph=False)
+            alone = self.on_each(function)
 
             def call_alone(*arguments: Any) -> tuple[float, Any]:
                 loss, other = alone(*arguments)
