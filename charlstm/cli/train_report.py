@@ -272,10 +272,14 @@ def _equivalent(run: Run, result: TrainingResult) -> str:
     from charlstm.training.presets import SIZES
 
     train = run.config.train
-    size = f"--size {run.plan.size} " if run.plan.size in SIZES else ""
+    options = [f"--size {run.plan.size}"] if run.plan.size in SIZES else []
+    options.append(f"--steps {result.step} --warmup-steps {train.warmup_steps}")
+    if not train.token_dropout:  # if tokens are dropped, these are the defaults
+        options.append(f"--dropout {train.dropout:g}")
+        options += [f"--dropout-ramp {train.dropout_ramp:g}"] if train.dropout_ramp else []
     return (
         f"{train.minutes:g} min were {result.step:,} steps; to take as many elsewhere: "
-        f"{size}--steps {result.step} --warmup-steps {train.warmup_steps}"
+        f"{' '.join(options)}"
     )
 
 

@@ -33,10 +33,10 @@ from charlstm.training.evaluations import (
 from charlstm.training.memory import memory_needed
 from charlstm.training.presets import (
     BETAS,
-    DROPOUT,
-    DROPOUT_OF_REPEATED_TEXTS,
-    DROPOUT_OF_SHORT_TEXTS,
     DROPOUT_OF_WORDS,
+    DROPOUT_RAMP,
+    DROPOUTS,
+    DROPOUTS_OF_SHORT_TEXTS,
     EFFICIENCY,
     EVALUATIONS,
     FULLY_PENALIZED_UNITS,
@@ -46,7 +46,6 @@ from charlstm.training.presets import (
     MOST_SCALED,
     MOST_STREAMS,
     NOMINAL_SPEED,
-    OFTEN,
     OPTIMIZER,
     OPTIMIZER_DEFAULTS,
     SHORT,
@@ -338,14 +337,15 @@ def _warmup(budget: dict[str, Any], steps: int) -> int:
 
 
 def _dropout(text: TextFacts, chosen: dict[str, Any], readings: float) -> dict[str, float]:
-    """Choose dropout, more for words, which repeat less, and for short texts; and how it rises."""
+    """Choose dropout by how often a text is read, and how it rises."""
     if "dropout" in chosen:
         return {"dropout_ramp": 0.0}
     if text.level == "word":
-        return DROPOUT_OF_WORDS
-    if text.train_tokens >= SHORT:
-        return DROPOUT
-    return DROPOUT_OF_REPEATED_TEXTS if readings >= OFTEN else DROPOUT_OF_SHORT_TEXTS
+        return {"dropout": DROPOUT_OF_WORDS, "dropout_ramp": DROPOUT_RAMP}
+    table = DROPOUTS if text.train_tokens >= SHORT else DROPOUTS_OF_SHORT_TEXTS
+    _, share, of_tokens = next(row for row in table if readings >= row.readings)
+    ramp = DROPOUT_RAMP if share else 0.0
+    return {"dropout": share, "dropout_ramp": ramp, "token_dropout": of_tokens}
 
 
 def _scaled(rate: float, streams: int, units: int) -> float:

@@ -90,14 +90,24 @@ MOST_SCALED = 1.5
 # A shard (see ``step``) of fewer rows loses more than it gains by a core of its own.
 MIN_ROWS = 4
 
-# Dropout, and the epochs over which it rises: what is read for the first time can't be overfitted.
-# Texts of fewer characters than SHORT need more, and if they are read OFTEN or more times, whole
-# tokens are dropped, too.
-DROPOUT = {"dropout": 0.3, "dropout_ramp": 4.0}
-DROPOUT_OF_WORDS = {"dropout": 0.5, "dropout_ramp": 4.0}
-DROPOUT_OF_SHORT_TEXTS = {"dropout": 0.4, "dropout_ramp": 4.0}
-DROPOUT_OF_REPEATED_TEXTS = {"dropout": 0.5, "dropout_ramp": 4.0, "token_dropout": 0.1}
-SHORT, OFTEN = 100_000, 20.0
+
+class Dropout(NamedTuple):
+    """The dropout of texts that are read so many times or more, and of whole tokens."""
+
+    readings: float
+    share: float
+    of_tokens: float = 0.0
+
+
+# What is read a few times is not overfitted, and dropout slows learning. Texts of fewer characters
+# than SHORT need more of it, and words, which repeat less.
+DROPOUTS = (Dropout(8, 0.3), Dropout(5, 0.15), Dropout(0, 0.0))
+DROPOUTS_OF_SHORT_TEXTS = (
+    *(Dropout(20, 0.5, 0.1), Dropout(8, 0.4), Dropout(5, 0.2), Dropout(0, 0.0)),
+)
+DROPOUT_OF_WORDS = 0.5
+SHORT = 100_000
+DROPOUT_RAMP = 4.0  # the epochs over which it rises
 
 # Evaluations of a run at equal intervals, at least, if there is time for them.
 EVALUATIONS = 10

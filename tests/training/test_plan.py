@@ -699,20 +699,28 @@ def test_a_choice_out_of_range_is_refused_by_name(name, value, sentence):
 
 @given(levels, lengths)
 def test_dropout_rises_while_the_text_is_new(level, tokens):
-    train = planned(level=level, train_tokens=tokens).train
+    train = planned({"epochs": 60.0}, level=level, train_tokens=tokens).train
     is_short = level == "char" and tokens < 100_000
     assert train.dropout == (0.5 if level == "word" or is_short else 0.3)
     assert 1 < train.dropout_ramp < 10
     assert train.token_dropout == (0.1 if is_short else 0.0)
+    few = planned({"epochs": 1.0}, level=level, train_tokens=tokens).train
+    if level != "word":
+        assert few.dropout == few.dropout_ramp == few.token_dropout == 0
     chosen = planned({"dropout": 0.2}, level=level, train_tokens=tokens).train
     assert (chosen.dropout, chosen.dropout_ramp, chosen.token_dropout) == (0.2, 0.0, 0.0)
 
 
 @pytest.mark.parametrize(
-    ("epochs", "dropped"), [(3, (0.4, 0.0)), (19, (0.4, 0.0)), (20, (0.5, 0.1))]
+    ("tokens", "epochs", "dropped"),
+    [
+        *[(60_000, *each) for each in [(4, (0, 0)), (5, (0.2, 0)), (8, (0.4, 0)), (19, (0.4, 0))]],
+        *[(60_000, 20, (0.5, 0.1)), (600_000, 4, (0, 0)), (600_000, 7, (0.15, 0))],
+        *[(600_000, 8, (0.3, 0)), (600_000, 60, (0.3, 0))],
+    ],
 )
-def test_short_texts_that_are_read_a_few_times_need_less_dropout(epochs, dropped):
-    text = {"train_tokens": 60_000, "valid_tokens": 6_000}
+def test_texts_that_are_read_a_few_times_need_less_dropout(tokens, epochs, dropped):
+    text = {"train_tokens": tokens, "valid_tokens": 6_000}
     budgets = [{"epochs": epochs}]
     plan = planned({"steps": 1}, **text)
     budgets.append({"steps": epochs * plan.steps_per_epoch})
