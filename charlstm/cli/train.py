@@ -127,8 +127,8 @@ output = OptionGroup("Checkpoint and output")
     "--dropout",
     within=Number(0, 1, max_open=True),
     metavar="P",
-    help="Dropout on each layer's output; default 0 to 0.3 by how often the text is read, up to 0.5 "
-    "for short texts, 0.5 for words. Raise it when the run says that it overfits.",
+    help="Dropout on each layer's output; default 0 to 0.3 by how often the text is read, up to "
+    "0.5 for short texts, 0.5 for words. Raise it when the run says that it overfits.",
 )
 @learning.number(
     "--dropout-ramp",
