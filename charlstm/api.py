@@ -181,8 +181,8 @@ class LanguageModel:
 
         Args:
             *texts: the texts to score.
-            context: read before each text and not scored, except at word level its last word, which
-                may continue in the text.
+            context: read before each text and not scored, except its last word where words are
+                tokens or made of pieces: it may continue in the text.
             per_token: return the log-probability of each token too.
         """
         from charlstm.evaluation.scoring import score_texts
@@ -219,7 +219,8 @@ class LanguageModel:
             top: how many predictions to return, of each group; there may be fewer.
             words: how many words a prediction has; punctuation counts as a word.
             words_only: leave out punctuation and the end of the document.
-            symbols: predict single tokens instead of words: characters, or tokens of word level.
+            symbols: predict single tokens instead of words: characters, pieces, or tokens of word
+                level.
 
         Raises:
             ConfigError: if ``top`` or ``words`` is less than 1, or ``symbols`` is combined with
@@ -300,7 +301,7 @@ class LanguageModel:
         Args:
             text: as for ``evaluate``.
             texts: as for ``evaluate``.
-            rate: the learning rate; ``None`` takes 0.25 at character level and 1 at word level.
+            rate: the learning rate; ``None`` takes 1 at word level and 0.25 at the others.
             decay: the share of the way back to the trained weights that each step takes, from 0 to
                 1; ``None`` takes 0.002.
             tokens: read only this many from the beginning; 0 reads all.

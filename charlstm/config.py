@@ -17,10 +17,10 @@ from msgspec import Meta
 from charlstm.errors import ConfigError, harmless
 from charlstm.unicode_text import has_surrogates
 
-Level = Literal["char", "word"]
+Level = Literal["char", "subword", "word"]
 Precision = Literal["auto", "float32", "bfloat16"]
 Unit = Literal["sentence", "line", "paragraph", "document"]
-# The rules by which word level divides text into tokens (see ``tokenizer.segmentation``).
+# The rules by which text is divided into words (see ``tokenizer.segmentation``).
 Segmentation = Literal[1, 2]
 SEGMENTATION: Segmentation = 2  # those of new models; those of the formats 1 to 3 are 1
 DocumentUnit = Literal["file", "line", "paragraph", "delimited"]
@@ -54,7 +54,7 @@ Seed = Annotated[int, Meta(ge=0, le=2**32 - 1)]
 LEAST_VALID = 3
 
 # The default of ``SampleConfig.loop_length``: the shortest repetition that is penalized, in tokens.
-LOOP_LENGTH: dict[Level, int] = {"char": 20, "word": 4}
+LOOP_LENGTH: dict[Level, int] = {"char": 20, "subword": 8, "word": 4}
 
 BUDGETS = ("epochs", "steps", "minutes")
 
@@ -188,10 +188,17 @@ class CorpusConfig(Config, frozen=True, kw_only=True):
 
 
 class TokenizerConfig(Config, frozen=True, kw_only=True):
-    """How text becomes tokens; ``vocab_size`` and ``min_count`` are for word level only."""
+    """How text becomes tokens.
+
+    Attributes:
+        level: of what the tokens are.
+        vocab_size: how many words or pieces there are, at most, besides characters; ``None`` takes
+            a default.
+        min_count: how often a word must occur, at word level.
+    """
 
     level: Level = "char"
-    vocab_size: Count = 20_000
+    vocab_size: Count | None = None
     min_count: Count = 2
 
 

@@ -31,8 +31,8 @@ from charlstm.version import __version__
 if TYPE_CHECKING:
     import keras
 
-# Of the description. Format 2: ``division`` and ``normalize``.
-FORMAT = 2
+# Of the description. Format 2: ``division`` and ``normalize``; format 3: ``merges``.
+FORMAT = 3
 METADATA = "charlstm"  # its key in the metadata of an ONNX file
 DESCRIPTION = "charlstm.json"  # its name within a .keras file
 
@@ -49,9 +49,11 @@ def describe(checkpoint: Checkpoint) -> dict[str, Any]:
     """Return what a program must know to turn text into ids and back, ready for JSON.
 
     ``vocabulary[id]`` is the text of an id. If ``normalize`` is ``nfc``, texts are composed first.
-    At word level the tokens of a text are the matches of ``token_pattern`` (in Python's syntax,
-    with a dot that matches newlines). One that is not in the vocabulary becomes ``begin_spelling``,
-    its characters, ``end_spelling``; if it is one character, ``unknown``.
+    At word and subword level the words of a text are the matches of ``token_pattern`` (in Python's
+    syntax, with a dot that matches newlines). At word level, one that is not in the vocabulary
+    becomes ``begin_spelling``, its characters, ``end_spelling``; if it is one character,
+    ``unknown``. At subword level, a word is the ids of its characters, in which the first pair of
+    ``merges`` that occurs is replaced by the id of its joined text, until none occurs.
     """
     tokenizer, division = checkpoint.tokenizer, checkpoint.config.corpus.division
     return {
@@ -61,9 +63,10 @@ def describe(checkpoint: Checkpoint) -> dict[str, Any]:
         "lines": division.lines,
         "division": {"unit": division.unit, "delimiter": division.delimiter},
         "normalize": checkpoint.config.corpus.normalize,
-        "token_pattern": TOKEN_PATTERNS[tokenizer.segmentation] if tokenizer.spells else None,
+        "token_pattern": TOKEN_PATTERNS[tokenizer.segmentation] if tokenizer.joins_spaces else None,
         "reserved": _reserved(tokenizer),
         "vocabulary": tokenizer.pieces,
+        "merges": tokenizer.merges,
         "model": checkpoint.config.model,
     }
 

@@ -30,7 +30,9 @@ def log_normalizers(logits: Floats | Doubles) -> Doubles:
         logits: floats [B, V]; -inf for an impossible id, but not for all ids of a row.
     """
     highest = np.maximum.reduce(logits, axis=1)
-    sums = np.add.reduce(np.exp(logits - highest[:, np.newaxis]), axis=1, dtype=np.float64)
+    weights = logits - highest[:, np.newaxis]
+    np.exp(weights, out=weights)
+    sums = np.add.reduce(weights, axis=1, dtype=np.float64)
     normalizers: Doubles = highest + np.log(sums)
     return normalizers
 

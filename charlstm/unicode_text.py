@@ -47,3 +47,12 @@ def is_within_character(text: str, following: str) -> bool:
 
     found = regex.finditer(VISIBLE, text + following[0])
     return all(match.start() != len(text) for match in found)
+
+
+def visible_characters(text: str) -> list[str]:
+    """Return the visible characters of a text; joined, they are the text."""
+    if text.isascii() or _SEPARATE.fullmatch(text):
+        return list(text)
+    import regex
+
+    return regex.findall(VISIBLE, text)

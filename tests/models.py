@@ -10,12 +10,29 @@ from charlstm.checkpoint.schema import expected_shapes
 from charlstm.config import ModelConfig, TokenizerConfig
 from charlstm.engine.inference import build_engine
 from charlstm.tokenizer.base import END_OF_DOCUMENT
+from charlstm.tokenizer.subword import SubwordTokenizer
 from charlstm.tokenizer.vocabulary import build_tokenizer
 
 CHARS = build_tokenizer(["abcdefgh .\n"], TokenizerConfig())
 WORDS = build_tokenizer(
     ["the cat\nthe cat saw the dog and the dog ran . xylophone"], TokenizerConfig(level="word")
 )
+
+
+def subwords(characters, *pieces):
+    """Return a tokenizer of pieces, each of which is two of those before it."""
+    first = len(SubwordTokenizer.reserved)
+    vocabulary, merges = [*characters], []
+    for piece in pieces:
+        cut = next(n for n in range(1, len(piece)) if {piece[:n], piece[n:]} <= {*vocabulary})
+        merges.append(
+            (vocabulary.index(piece[:cut]) + first, vocabulary.index(piece[cut:]) + first)
+        )
+        vocabulary.append(piece)
+    return SubwordTokenizer(tuple(vocabulary), merges=tuple(merges))
+
+
+PIECES = subwords("abcdefgh .\n", "ab", " a", "ea", "de", "dea", " ab", "..")
 
 
 @cache

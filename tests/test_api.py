@@ -27,7 +27,7 @@ CHOICES = {
 }  # fmt: skip
 
 
-@pytest.fixture(scope="module", params=["char", "word"])
+@pytest.fixture(scope="module", params=["char", "subword", "word"])
 def trained(request, tmp_path_factory):
     """A small model of real text, this project's own pages, and the run that trained it."""
     folder = tmp_path_factory.mktemp("api") / "model"
@@ -187,7 +187,7 @@ def test_each_prompt_is_continued_as_often_as_asked(trained):
 def test_what_is_known_is_drawn_again_and_what_is_unique_once(trained):
     model = charlstm.load(trained[0], threads=1)
     config = charlstm.SampleConfig(length=1, min_length=1, temperature=2.0, ban=("\n",))
-    draw = partial(model.stream, ["a", "b", "a"], config, count=5, seed=3)
+    draw = partial(model.stream, ["a.", "b.", "a."], config, count=5, seed=3)
     plain = list(draw())
     once = list(draw(unique=True))
     texts = [each.prompt + each.text for each in once]

@@ -1,18 +1,13 @@
 """The parts of the benchmarks that decide what is measured; none of them trains."""
 
-import itertools
 import json
 import lzma
-import subprocess
-import sys
 
 import pytest
-from hypothesis import example, given
+from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks import recipe, subwords
-
-TEXT = st.text("aé’ \n\t1_²€𝄞\ue000", max_size=30)
+from benchmarks import levels, recipe
 
 
 @given(text=st.text("aé€𝄞", min_size=1), size=st.integers(1, 40))
@@ -79,57 +74,35 @@ def test_unknown_cases_and_sources_are_refused(tmp_path, capsys):
     assert "no source tree of charlstm" in said
 
 
-@given(TEXT)
-@example("a ’a’a a  \n\n a")
-def test_words_are_all_of_a_text(text):
-    words = [match[0] for match in subwords.WORD.finditer(text)]
-    assert "".join(words) == text
-    # A space goes to the word after it.
-    pairs = itertools.pairwise(words)
-    assert all(after[0].isspace() for word, after in pairs if word.endswith(" "))
+def test_a_text_is_scored_from_its_beginning(tmp_path):
+    (tmp_path / "a.txt").write_bytes("\ufeffaé\r\n€".encode())
+    with lzma.open(tmp_path / "a.txt.xz", "wb") as file:
+        file.write((tmp_path / "a.txt").read_bytes())
+    for name in ("a.txt", "a.txt.xz"):
+        assert levels.beginning(tmp_path / name, 3) == "aé\r"
+        assert levels.beginning(tmp_path / name, 99) == "aé\r\n€"
 
 
-@given(st.lists(TEXT, max_size=4))
-def test_texts_are_divided_as_training_divides_them(texts):
-    texts = {str(number): text for number, text in enumerate(texts)}
-    train, valid = subwords.divided(texts)
-    assert "".join([*train.values(), *valid.values()]) == "".join(texts.values())
-    assert sum(map(len, train.values())) == int(0.9 * sum(map(len, texts.values())))
-    assert all([*train.values(), *valid.values()])
-    assert train.keys() | valid.keys() == {path for path, text in texts.items() if text}
+def test_levels_are_compared_in_one_table(tmp_path, monkeypatch, capsys):
+    told = {
+        "train": {"steps": 7, "tokens": 300},
+        "evaluate": {"characters": 90, "tokens": 30, "bits_per_character": 2.0},
+        "generate": {"text": "abc"},
+        "score": {},
+    }
+    (tmp_path / "test.txt").write_text("abc")
 
+    def charlstm(*arguments):
+        if arguments[0] == "train":
+            folder = arguments[arguments.index("-o") + 1]
+            folder.mkdir()
+            network = {"layers": 1, "units": 2, "vocab_size": 3}
+            config = {"model": network, "provenance": {"train_tokens": 200}}
+            (folder / "config.json").write_text(json.dumps(config))
+        return told[arguments[0]], 0.5
 
-def test_pieces_have_characters_of_their_own():
-    symbols = [subwords.symbol_of(number) for number in range(subwords.MOST)]
-    assert len(set(symbols)) == subwords.MOST
-    assert all(subwords.PRIVATE.fullmatch(symbol) for symbol in symbols)
-
-
-def test_a_decoded_text_is_printed(tmp_path):
-    pieces = {"the": 0, " cat\n": 6400}
-    (tmp_path / "pieces.json").write_text(json.dumps({"model": {"vocab": pieces}}))
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.subwords", "decode", tmp_path],
-        input="\ue000\U000f0000é".encode(),
-        capture_output=True,
-        check=True,
-    )
-    assert done.stdout.decode() == "the cat\né"
-
-
-def test_encoding_is_exact_and_pieces_come_from_the_training_part(tmp_path):
-    pytest.importorskip("tokenizers")
-    text = tmp_path / "cats.txt"
-    text.write_text("the cat, the cats\n" * 50 + "zebras zebras ∅\n" * 5, "utf-8")
-    out = tmp_path / "out"
-    subwords.main("learn", "20", str(out), str(text))
-    decode = subwords.saved_decoder(out)
-    assert decode(subwords.read(str(out / "cats.txt"))) == text.read_text("utf-8")
-    parts = [subwords.read(str(out / part / "cats.txt")) for part in ("train", "valid")]
-    assert decode(parts[0]) + decode(parts[1]) == text.read_text("utf-8")
-    assert "∅" in parts[1]
-    assert len(parts[0]) < len(decode(parts[0])) / 2
-    with pytest.raises(SystemExit, match="not empty"):
-        subwords.main("learn", "20", str(out), str(text))
-    with pytest.raises(SystemExit, match="overwrite"):
-        subwords.main("encode", str(out), str(out / "cats.txt"))
+    monkeypatch.setattr(levels, "charlstm", charlstm)
+    levels.main(["1", str(tmp_path / "test.txt"), "text"])
+    rows = capsys.readouterr().out.splitlines()[-2:]
+    cells = "1 x 2 | 3 | 3.00 | 7 | 1.50 | 1.3863 | 6 | 0.50 |"
+    assert rows == [f"| char | {cells}", f"| subword | {cells}"]

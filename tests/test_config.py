@@ -96,7 +96,7 @@ REAL = {  # field: lower bound, upper bound, whether each is excluded
 NAMED = {
     Division: {"unit": ["file", "line", "paragraph", "delimited"]},
     CorpusConfig: {"decode_errors": ["strict", "replace"], "normalize": ["none", "nfc"]},
-    TokenizerConfig: {"level": ["char", "word"]},
+    TokenizerConfig: {"level": ["char", "subword", "word"]},
     ModelConfig: {},
     TrainConfig: {
         "optimizer": ["adamw", "adam", "lion", "rmsprop", "sgd"],

@@ -50,6 +50,7 @@ def checkpoint_of(level, tied=False, layers=2):
 
 MODELS = {
     "characters": checkpoint_of("char"),
+    "pieces": checkpoint_of("subword"),
     "words": checkpoint_of("word", tied=True),
     "one layer": checkpoint_of("char", layers=1),
 }
@@ -134,7 +135,16 @@ def test_the_description_suffices_to_encode_a_text(exported, name):
         found = []
         for match in re.finditer(told["token_pattern"], text, re.DOTALL):
             token = match[0]
-            if token in ids or len(token) == 1:
+            if told["level"] == "subword":
+                part = [ids.get(character, unknown) for character in token]
+                for first, second in told["merges"]:
+                    joined, at = ids[vocabulary[first] + vocabulary[second]], 0
+                    while at < len(part) - 1:
+                        if part[at : at + 2] == [first, second]:
+                            part[at : at + 2] = [joined]
+                        at += 1
+                found += part
+            elif token in ids or len(token) == 1:
                 found.append(ids.get(token, unknown))
             else:
                 spelled = [ids.get(character, unknown) for character in token]
@@ -146,7 +156,7 @@ def test_the_description_suffices_to_encode_a_text(exported, name):
         assert encoded(text) == tokenizer.encode(text).tolist()
     assert vocabulary == list(tokenizer.pieces)
     assert reserved["end_of_document"] == 0
-    assert told["format"] == 2
+    assert told["format"] == 3
 
 
 def test_nothing_of_where_the_text_came_from_goes_along(exported):

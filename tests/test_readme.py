@@ -11,8 +11,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from charlstm.checkpoint.schema import Checkpoint
+from charlstm.config import ModelConfig, TokenizerConfig
+from charlstm.export import describe
+from charlstm.tokenizer.vocabulary import build_tokenizer
+from tests.checkpoint.helpers import FIGURES, settings
 from tests.processes import in_a_shell
 
 ROOT = Path(__file__).parent.parent
@@ -167,6 +173,17 @@ def test_the_example_of_an_exported_model_works(trained):
     folder = trained
     run("charlstm export checkpoints/names -o names.onnx --overwrite", folder)
     assert run_python("onnxruntime", folder).stdout.endswith("\n")
+
+
+def test_the_example_of_pieces_divides_a_text_as_charlstm_does(folder):
+    text = "The old house. The older the house, the colder the old mouse in the house."
+    tokenizer = build_tokenizer([text], TokenizerConfig(level="subword", vocab_size=20))
+    network = ModelConfig(vocab_size=tokenizer.vocab_size, embedding=2, units=3, layers=1)
+    checkpoint = Checkpoint(folder, settings(network), tokenizer, {}, FIGURES, "")
+    (folder / "charlstm.json").write_bytes(msgspec.json.encode(describe(checkpoint)))
+    ids = json.loads(run_python("pairwise", folder).stdout)
+    assert ids == tokenizer.encode("The old house.").tolist()
+    assert len(ids) < len("The old house.")
 
 
 def test_the_script_works(folder):

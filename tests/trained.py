@@ -53,6 +53,12 @@ def words(trained_once):
 
 
 @pytest.fixture(scope="session")
+def pieces(trained_once):
+    """A checkpoint of subword level."""
+    return trained_once("pieces", TEXT, "--level", "subword", "--vocab-size", "60")
+
+
+@pytest.fixture(scope="session")
 def old_windows(tmp_path_factory):
     """A checkpoint of lines by the rules 1, to which carriage returns before newlines were text."""
     tokenizer = build_tokenizer([NAMES, "\r"], TokenizerConfig())

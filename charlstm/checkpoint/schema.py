@@ -36,7 +36,8 @@ from charlstm.tokenizer.base import Tokenizer
 # Format 5: ``validated`` is the part of a long validation text that evaluations count, and
 # ``first_evaluation`` the step of an early one; settings of the optimizer and of a penalty; weights
 # may be averages, which are in the resume file too.
-FORMAT = 5
+# Format 6: subword level, with ``merges`` in the tokenizer; ``vocab_size`` may be null.
+FORMAT = 6
 
 CONFIG = "config.json"
 TOKENIZER = "tokenizer.json"

@@ -36,8 +36,22 @@ def describe_plan(run: Run) -> str:
         f"{model.parameters:,} parameters; {length} of {batch}{expected}; "
         f"{run.prepared.store.train_tokens:,} tokens to train and "
         f"{_validating(run)} to validate, {model.vocab_size:,} symbols; "
-        f"dropout {describe_dropout(train)}, seed {train.seed}{_longer(run)}"
+        f"dropout {describe_dropout(train)}, seed {train.seed}{_longer(run)}{_other_level(run)}"
     )
+
+
+def _other_level(run: Run) -> str:
+    """Return which level is better for a text of this length, if that is another one."""
+    from charlstm.metrics import has_words
+    from charlstm.training.presets import better_level
+
+    origin, level = run.config.provenance, run.config.tokenizer.level
+    better = better_level(level, origin.characters)
+    is_spaced = has_words(origin.valid_characters, origin.valid_words)
+    is_chosen = run.resumes or origin.parent is not None
+    if better is None or is_chosen or not is_spaced or run.config.corpus.division.within_files:
+        return ""
+    return f"; --level {better} learns more from a text of this length"
 
 
 def _validating(run: Run) -> str:
@@ -65,6 +79,21 @@ def _longer(run: Run) -> str:
     times = "once" if epochs == 1 else f"{epochs:g} times"
     read = f"{100 * epochs:.2g} % of the text" if epochs < 1 else f"the text {times}"
     return f"; reads {read}: --epochs {whole:g} would take about {_minutes(longer)} and learn more"
+
+
+def describe_steps_taken(run: Run, steps: int) -> str:
+    """Return how many steps a budget in minutes allowed, and the options that repeat them."""
+    from charlstm.training.presets import SIZES
+
+    train = run.config.train
+    taken = f"{train.minutes:g} min were {steps:,} steps"
+    if train.token_dropout:  # which no option sets
+        return taken
+    options = [f"--size {run.plan.size}"] if run.plan.size in SIZES else []
+    options.append(f"--steps {steps} --warmup-steps {train.warmup_steps}")
+    options.append(f"--dropout {train.dropout:g}")
+    options += [f"--dropout-ramp {train.dropout_ramp:g}"] if train.dropout_ramp else []
+    return f"{taken}; to take as many elsewhere: {' '.join(options)}"
 
 
 def _steps(steps: int) -> str:

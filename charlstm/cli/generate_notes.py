@@ -154,7 +154,7 @@ def warn_if_untrained(model: LanguageModel) -> None:
     if not checkpoint.has_learned_little:
         return
     frequency_loss = checkpoint.config.provenance.frequency_loss
-    tokens = "characters" if model.tokenizer.level == "char" else "words"
+    tokens = model.tokenizer.tokens_are
     note(
         f"Warning: {checkpoint.folder} predicts worse than the plain frequencies of {tokens} "
         f"(loss {checkpoint.loss:.3f} against {frequency_loss:.3f} nats per token, after "
@@ -180,7 +180,7 @@ class CutSamples:
         asked = options["stop"] or unit not in (None, "document")
         silent = options["quiet"] or options["as_json"] or not sys.stderr.isatty()
         self._shown = not silent and (may_end or asked)
-        self._unit = "characters" if model.tokenizer.level == "char" else "tokens"
+        self._unit = model.tokenizer.tokens_are
         self._samples, self._length = 0, length
         self._cut: list[int] = []
 

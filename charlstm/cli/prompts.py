@@ -77,7 +77,7 @@ def note_long(
     long = sum(is_long(model.tokenizer, model.normalized(text), step=step) for text in prompts)
     if long:
         subject = f"{which} has" if len(prompts) == 1 else f"{long:,} of the prompts have"
-        tokens = "characters" if model.tokenizer.level == "char" else "tokens"
+        tokens = model.tokenizer.tokens_are
         about = "" if step == 1 else "about "
         note(
             f"Note: {subject} more than {MAX_PROMPT:,} {tokens}: only {about}the last "

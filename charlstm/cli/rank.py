@@ -54,8 +54,8 @@ LAYOUTS = ("auto", "tabs", "blocks")
     "--context",
     default="",
     metavar="TEXT",
-    help="Read this before each alternative, without scoring it (at word level but for its last "
-    "word, which may go on). Default: begin a document.",
+    help="Read this before each alternative, without scoring it. Models of words and of pieces do "
+    "score its last word, which may go on. Default: begin a document.",
 )
 @what.flag(
     "--per-character",

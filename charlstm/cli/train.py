@@ -35,10 +35,10 @@ output = OptionGroup("Checkpoint and output")
 @files_argument("[CORPUS]...", name="corpus")
 @text.choice(
     "--level",
-    among=["char", "word"],
+    among=["char", "subword", "word"],
     default="char",
-    help="Predict characters, or words (rare ones are spelled). Words suit prose of a megabyte "
-    "and more; characters suit everything else.",
+    help="Predict characters, frequent pieces of words, or words (rare ones are spelled). Pieces "
+    "suit texts of two or three megabytes and more; characters suit everything else.",
 )
 @text.flag(
     "--lines",
@@ -79,7 +79,8 @@ output = OptionGroup("Checkpoint and output")
 )
 @text.count(
     "--vocab-size",
-    help="Words in the vocabulary at word level; default 20000. Lower it for speed.",
+    help="Words, or pieces of words, besides characters; default 20000 words, 64 to 2000 pieces by "
+    "the length of the text.",
 )
 @text.count(
     "--min-count",
@@ -127,8 +128,8 @@ output = OptionGroup("Checkpoint and output")
     "--dropout",
     within=Number(0, 1, max_open=True),
     metavar="P",
-    help="Dropout on each layer's output; default 0 to 0.3 by how often the text is read, up to "
-    "0.5 for short texts, 0.5 for words. Raise it when the run says that it overfits.",
+    help="Dropout on each layer's output; default 0 to 0.3 by how often the text is read, 0.45 "
+    "for pieces, 0.5 for words and short texts. Raise it when the run says that it overfits.",
 )
 @learning.number(
     "--dropout-ramp",

@@ -11,7 +11,12 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from charlstm.cli.descriptions import describe_evaluation, describe_hardware, describe_plan
+from charlstm.cli.descriptions import (
+    describe_evaluation,
+    describe_hardware,
+    describe_plan,
+    describe_steps_taken,
+)
 from charlstm.cli.output import note, write_json, write_text
 from charlstm.cli.samples import separator_of
 from charlstm.corpus.notes import what_is_left_out
@@ -26,7 +31,7 @@ if TYPE_CHECKING:
     from charlstm.distributed.workers import Workers
     from charlstm.training.setup import Run
 
-SAMPLE_TOKENS = {"char": 240, "word": 60}
+SAMPLE_TOKENS = {"char": 240, "subword": 100, "word": 60}
 SAMPLED_LINES = 3
 
 
@@ -144,7 +149,7 @@ class TrainReport(Observer):
         if interrupted:
             self._say(f"Interrupted and saved; go on with: charlstm train --resume {run.folder}")
         elif run.config.train.minutes is not None:
-            self._say(_equivalent(run, result))
+            self._say(describe_steps_taken(run, result.step))
         # A closed terminal takes no output; the exit status is that of the signal all the same.
         closed = (OSError, StorageError) if interrupted else ()
         with contextlib.suppress(*closed):
@@ -265,22 +270,6 @@ def _warn_outcome(run: Run, result: TrainingResult, quiet: bool) -> None:
             f"({loss:.3g} against {guess:.3g} nats): train longer, or with a lower "
             f"--learning-rate than {run.config.train.learning_rate:g}"
         )
-
-
-def _equivalent(run: Run, result: TrainingResult) -> str:
-    """Return the options that repeat a run with a budget in minutes on any machine."""
-    from charlstm.training.presets import SIZES
-
-    train = run.config.train
-    options = [f"--size {run.plan.size}"] if run.plan.size in SIZES else []
-    options.append(f"--steps {result.step} --warmup-steps {train.warmup_steps}")
-    if not train.token_dropout:  # if tokens are dropped, these are the defaults
-        options.append(f"--dropout {train.dropout:g}")
-        options += [f"--dropout-ramp {train.dropout_ramp:g}"] if train.dropout_ramp else []
-    return (
-        f"{train.minutes:g} min were {result.step:,} steps; to take as many elsewhere: "
-        f"{' '.join(options)}"
-    )
 
 
 def _note_division(run: Run) -> None:

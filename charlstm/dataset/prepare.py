@@ -136,7 +136,7 @@ def prepare(
         CorpusChanged: if the text does not have the hash ``sha256``.
         StorageError: if the cache can't be written.
     """
-    text = _Text(config, tokenizing.level == "word", stdin)
+    text = _Text(config, tokenizing.level != "char", stdin)
     if sha256 not in (None, text.sha256):
         raise _changed_error(config)
     built = fixed or _tokenizer(text, tokenizing, base.segmentation if base else SEGMENTATION)

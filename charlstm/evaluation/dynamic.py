@@ -69,7 +69,7 @@ def evaluate_dynamic(
         engine: runs the model of the checkpoint.
         checkpoint: the trained model.
         texts: the text.
-        rate: the learning rate; ``None`` takes 0.25 at character level and 1 at word level.
+        rate: the learning rate; ``None`` takes 1 at word level and 0.25 at the others.
         decay: the share of the way back to the trained weights that each step takes, 0 to 1;
             ``None`` takes 0.002.
         tokens: read only this many from the beginning; 0 reads all.

@@ -43,6 +43,7 @@ class DynamicSettings:
 # Tuned on texts like those the models were trained on, not on the parts that are reported.
 DEFAULTS: Mapping[Level, DynamicSettings] = {
     "char": DynamicSettings(rate=0.25, decay=0.002, segment=50),
+    "subword": DynamicSettings(rate=0.25, decay=0.002, segment=25),
     "word": DynamicSettings(rate=1.0, decay=0.002, segment=20),
 }
 CLIP_NORM = 1.0  # of a gradient, as in training, so that one odd segment can't ruin the weights

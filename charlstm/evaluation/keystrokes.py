@@ -44,8 +44,7 @@ class WordQuery:
     Attributes:
         word: as it is written in the text.
         after: how many of the token ids of its document, or window, precede it.
-        unread: text before it that these ids don't include: at word level the space that belongs
-            to its token.
+        unread: text before it that these ids don't include: the space, if tokens begin with it.
     """
 
     word: str
@@ -260,7 +259,7 @@ class Keyboard:
 
     def _type(self, keys: dict[int, str], contexts: dict[int, Context]) -> dict[int, Context]:
         """Return the contexts after one more character each."""
-        if self._tokenizer.spells:  # a word is read as one token, when it is complete
+        if self._tokenizer.joins_spaces:  # a word is read when it is complete
             return {
                 number: replace(
                     context,

@@ -29,7 +29,7 @@ CHARACTERS = 20_000  # written by default
 LENGTHS = (10, 20, 30, 40, 50)  # of the windows, in characters
 MOST = 2**20  # windows of one length to look for; further ones are left out
 # The length of one generated text in tokens: many short ones are drawn as a batch.
-_TOKENS = {"char": 1_000, "word": 250}
+_TOKENS = {"char": 1_000, "subword": 400, "word": 250}
 _CHARACTERS = 1_000  # of one of them, as a first guess
 _PATIENCE = 1_000  # texts to draw more than asked for, should the model write nothing
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)

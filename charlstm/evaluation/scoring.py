@@ -94,8 +94,8 @@ def score_texts(
         texts: any number of texts, of any length.
         ends: score the end of the document after each text too, as one character; for models
             trained on parts of files, such as lines.
-        context: read before each text (of a long one, its last tokens) and not scored, except at
-            word level its last word, which may continue in the text.
+        context: read before each text (of a long one, its last tokens) and not scored, except its
+            last word if words are tokens or made of pieces: it may continue in the text.
         per_token: return the tokens too.
 
     Returns:

@@ -135,7 +135,7 @@ def _first_tokens(text: str, tokenizer: Tokenizer, count: int, *, whole: bool) -
     tokens = len(tokenizer.encode(text))
     if whole or tokens <= count:
         return text, tokens
-    if not tokenizer.spells:
+    if not tokenizer.joins_spaces:
         return text[:count], count
     end = read = 0
     for token in tokens_of(text, tokenizer.segmentation):

@@ -122,11 +122,11 @@ def context_windows(
                 if count == due:
                     word = token.removeprefix(" ")
                     space = token[: len(token) - len(word)]
-                    # At word level the space belongs to the token that is to be predicted.
-                    end = position if tokenizer.spells else position + len(space)
+                    joins = tokenizer.joins_spaces
+                    end = position if joins else position + len(space)
                     held += tokenizer.encode(text[encoded:end]).astype(dtype).tobytes()
                     after = len(held) // dtype.itemsize
-                    queries.append(WordQuery(word, after, space if tokenizer.spells else ""))
+                    queries.append(WordQuery(word, after, space if joins else ""))
                     encoded, due = end, next(numbers, None)
                 count += 1
             held += tokenizer.encode(text[encoded:]).astype(dtype).tobytes()

@@ -7,7 +7,8 @@
     pattern           which tokens can continue a match of a regular expression
     dead_ends         how much text can follow where texts are banned
     constraints       which tokens may follow: pattern, banned and biased texts, forced prefix
-    spelled_prefix    how likely the last word of a prompt is to be spelled
+    coverings         the ways in which tokens write a text
+    unread            the ways to write the end of a prompt that was not read
     stopping          stop texts and ends of lines, sentences and paragraphs
     sentences         ends of sentences in any script
     visible           ends samples after whole visible characters

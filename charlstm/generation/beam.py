@@ -22,8 +22,8 @@ from charlstm.generation.decoder import excluded_ids, split_prompt
 from charlstm.generation.filters import likeliest
 from charlstm.generation.match_guide import MatchGuide, MatchProgress
 from charlstm.generation.samples import FinishReason, Sample
-from charlstm.generation.spelled_prefix import spelled_prefixes
 from charlstm.generation.stopping import Endings, PendingText
+from charlstm.generation.unread import unread_ways
 from charlstm.generation.visible import MOST_EXTRA, LastCharacter
 from charlstm.metrics import log_normalizers
 from charlstm.tokenizer.base import BEGIN_SPELLING, END_OF_DOCUMENT, Tokenizer
@@ -178,14 +178,14 @@ class _Search:
         ids, forced_prefix = split_prompt(self._tokenizer, prompt)
         logits, state = self._engine.read([read_tokens(ids, spells=self._tokenizer.spells)])
         before = prompt.removesuffix(forced_prefix)
-        (spelled,) = spelled_prefixes(
-            self._engine, self._tokenizer, [forced_prefix], state, self._never.tolist()
+        (ways,) = unread_ways(
+            self._engine, self._tokenizer, [forced_prefix], logits, state, self._never.tolist()
         )
-        progress = self._guide.start(before, forced_prefix, spelled) if self._guide else None
+        progress = self._guide.start(before, forced_prefix, ways) if self._guide else None
         constraints = (
             progress.constraints
             if progress
-            else self._constraints.start(before, forced_prefix, spelled)
+            else self._constraints.start(before, forced_prefix, ways)
         )
         beams = [_Beam(0.0, 0.0, 0, "", self._endings.start(prompt), constraints, progress)]
         found: dict[str, _Beam] = {}
@@ -212,7 +212,7 @@ class _Search:
                 )
         if not found:
             raise GenerationError(
-                f"{forced_prefix!r}, the end of the prompt, can't be spelled in a length of "
+                f"{forced_prefix!r}, the end of the prompt, can't be written in a length of "
                 f"{self._config.length}: raise --length"
             )
         return sorted(found.values(), key=lambda beam: -beam.score)[: self._count]
@@ -237,8 +237,6 @@ class _Search:
             if beam.tokens < self._config.min_length:
                 scores[row, END_OF_DOCUMENT] = -np.inf
             if beam.constraints is not None:
-                if beam.constraints.spelling and beam.constraints.forced_prefix:
-                    scores[row] = beam.score  # which has the probability of these letters
                 scores[row] += self._constraints.adjustment(beam.constraints, beam.tokens)
         stuck = np.isneginf(scores.max(axis=1))
         scores[stuck, END_OF_DOCUMENT] = end[stuck]  # no other token may follow

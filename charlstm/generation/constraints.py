@@ -20,6 +20,7 @@ from charlstm.errors import UsageError
 from charlstm.generation.dead_ends import longest_paths
 from charlstm.generation.pattern import Pattern
 from charlstm.generation.stopping import beginning_at_end
+from charlstm.generation.unread import Ways
 from charlstm.tokenizer.base import (
     BEGIN_SPELLING,
     END_OF_DOCUMENT,
@@ -43,14 +44,14 @@ class ConstraintState(NamedTuple):
         spelling: whether a word is being spelled: ``BETWEEN`` words, ``BEGUN`` or ``INSIDE`` one.
         pattern_state: the state of the pattern; 0 without one.
         tail: the end of the text that may be the beginning of a banned or biased text.
-        spelled: the log-probability of the forced prefix, once its spelling has begun.
+        ways: the tokens that write a part of the forced prefix; ``None`` once it is over.
     """
 
     forced_prefix: str
     spelling: int
     pattern_state: int
     tail: str
-    spelled: float = 0.0
+    ways: Ways | None = None
 
 
 class Constraints:
@@ -81,14 +82,14 @@ class Constraints:
         self._steps: dict[ConstraintState, float] = {}
 
     def start(
-        self, prompt: str, forced_prefix: str, spelled: float = 0.0
+        self, prompt: str, forced_prefix: str, ways: Ways | None = None
     ) -> ConstraintState | None:
         """Return the state after a prompt, or ``None`` if the text has no constraints.
 
         Args:
             prompt: what has been read.
             forced_prefix: what must follow.
-            spelled: its log-probability, for draws from its tokens in proportion to theirs.
+            ways: the tokens that write a part of it, for draws in proportion to what follows.
 
         Raises:
             UsageError: if no match of the pattern begins with both, or is short enough; or if no
@@ -97,7 +98,7 @@ class Constraints:
         if self._pattern is None and not self._biases and not forced_prefix:
             return None
         pattern_state = self._pattern.read(prompt) if self._pattern else 0
-        state = ConstraintState(forced_prefix, BETWEEN, pattern_state, self._tail(prompt), spelled)
+        state = ConstraintState(forced_prefix, BETWEEN, pattern_state, self._tail(prompt), ways)
         if self._pattern:
             self._check(self._pattern, state, prompt + forced_prefix)
         if self._may_be_stuck and self._min_length:
@@ -122,8 +123,9 @@ class Constraints:
         pattern_state = (
             int(self._pattern.after(state.pattern_state)[token_id]) if self._pattern else 0
         )
+        ways = state.ways.after.get(token_id) if state.ways and forced_prefix else None
         return ConstraintState(
-            forced_prefix, spelling, pattern_state, self._tail(state.tail + piece)
+            forced_prefix, spelling, pattern_state, self._tail(state.tail + piece), ways
         )
 
     def adjustment(self, state: ConstraintState, written: int) -> Floats:
@@ -193,8 +195,10 @@ class Constraints:
             for piece in self._pieces
         ]
         added = np.where(leads, np.float32(0), _NEVER)
-        if not state.spelling and self._spells:
-            added[BEGIN_SPELLING] = state.spelled
+        if state.ways:
+            for token_id, ways in state.ways.after.items():
+                added[token_id] = ways.value
+            added -= np.float32(state.ways.value)  # of which this is a part
         return added
 
     def _bias(self, state: ConstraintState) -> Floats:
@@ -237,12 +241,15 @@ class Constraints:
         if not state.forced_prefix:
             return pattern.shortest(state.pattern_state)
         after = pattern.after(state.pattern_state).tolist()
-        whole = (
+        whole = [
             1 + pattern.shortest(after[token_id])
             for token_id, piece in enumerate(self._pieces)
             if piece.startswith(state.forced_prefix)
-        )
-        return min([self._spelled(pattern, state), *whole])
+        ]
+        if self._spells:
+            return min([self._spelled(pattern, state), *whole])
+        parts = [self.after(state, token_id) for token_id in state.ways.after] if state.ways else []
+        return min((*whole, *(1 + self._needed(pattern, part) for part in parts if part)))
 
     def _spelled(self, pattern: Pattern, state: ConstraintState) -> int:
         """Return how many tokens suffice for a match if the forced prefix is spelled."""

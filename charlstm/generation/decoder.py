@@ -35,8 +35,8 @@ from charlstm.generation.samples import (
     TextListener,
     in_order,
 )
-from charlstm.generation.spelled_prefix import spelled_prefixes
 from charlstm.generation.stopping import Endings, EndReason
+from charlstm.generation.unread import unread_ways
 from charlstm.generation.visible import LastCharacter
 from charlstm.metrics import log_normalizers
 from charlstm.tokenizer.base import BEGIN_SPELLING, END_OF_DOCUMENT, Tokenizer
@@ -266,12 +266,12 @@ class BatchDecoder:
         spells = self._tokenizer.spells
         logits, state = self._engine.read([read_tokens(ids, spells=spells) for ids, _ in split])
         words = [forced_prefix for _, forced_prefix in split]
-        spelled = spelled_prefixes(self._engine, self._tokenizer, words, state, self._never)
+        ways = unread_ways(self._engine, self._tokenizer, words, logits, state, self._never)
         starts = {}
         for row, (prompt, (ids, forced_prefix)) in enumerate(zip(prompts, split, strict=True)):
             window = self._remembered[ids[1:][-self._window :]] if self._window else ids[:0]
             before = prompt.removesuffix(forced_prefix)
-            constraints = self._constraints.start(before, forced_prefix, spelled[row])
+            constraints = self._constraints.start(before, forced_prefix, ways[row])
             starts[prompt] = PrefilledPrompt(
                 prompt, logits[row], state[:, row], window, forced_prefix, constraints
             )

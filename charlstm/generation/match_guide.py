@@ -18,8 +18,9 @@ from charlstm.engine.inference import Engine
 from charlstm.generation.constraints import Constraints, ConstraintState, pattern_of
 from charlstm.generation.lookahead import WITHIN_WORD, Lookahead
 from charlstm.generation.token_chain import token_chain
+from charlstm.generation.unread import Ways
 from charlstm.generation.word_edges import WordEdges
-from charlstm.tokenizer.base import BEGIN_SPELLING, END_OF_DOCUMENT, Tokenizer
+from charlstm.tokenizer.base import END_OF_DOCUMENT, Tokenizer
 
 _LEAST = 1e-30  # of an end that nothing speaks for
 _CACHED_NUMBERS = 2**22
@@ -108,22 +109,21 @@ class MatchGuide:
         self.words = WordEdges(tokenizer)
         self.constraints = Constraints(config, tokenizer, self.pattern)
         self._length = config.length
-        self._spells = tokenizer.spells
         self._chain = partial(token_chain, engine, tokenizer, temperature, ends=ends)
         self._end_weights: dict[tuple[int, bool, bool], Doubles] = {}
 
-    def start(self, prompt: str, forced_prefix: str, spelled: float) -> MatchProgress:
+    def start(self, prompt: str, forced_prefix: str, ways: Ways | None) -> MatchProgress:
         """Return how far a prompt comes that has been read but for a prefix of what follows.
 
         Args:
             prompt: what has been read.
             forced_prefix: what must follow.
-            spelled: its log-probability as the beginning of a spelled word.
+            ways: the tokens that write a part of it.
 
         Raises:
             UsageError: if no match begins with both, or is short enough.
         """
-        state = self.constraints.start(prompt, forced_prefix, spelled)
+        state = self.constraints.start(prompt, forced_prefix, ways)
         assert state is not None  # there is a pattern
         return MatchProgress(state, self.words.ends_within(prompt), has_begun=False)
 
@@ -157,10 +157,12 @@ class MatchGuide:
         looked_ahead = np.stack(values)
         looked_ahead[:, END_OF_DOCUMENT] = 0
         for row, state in enumerate(states):
-            if state.forced_prefix and self._spells and not state.spelling:
-                # How likely the letters are that must follow is no bias: each is weighed, too.
-                looked_ahead[row, BEGIN_SPELLING] += state.spelled
-                added[row, BEGIN_SPELLING] -= state.spelled
+            if state.ways:
+                # How likely the tokens are that must follow is no bias: each is weighed, too.
+                added[row] += np.float32(state.ways.value)
+                for token_id, ways in state.ways.after.items():
+                    looked_ahead[row, token_id] += ways.value
+                    added[row, token_id] -= ways.value
         allowed = added > -np.inf
         biases = np.where(allowed, added, np.float32(0))
         ends = np.stack([self._end_weight(text) for text in numbers])

@@ -132,8 +132,8 @@ class _Matcher:
         read = self._free.read([prompt for prompt in needed if prompt not in self._starts])
         for prompt, start in read.items():
             before = prompt.removesuffix(start.forced_prefix)
-            spelled = start.constraints.spelled if start.constraints else 0.0
-            progress = self._guide.start(before, start.forced_prefix, spelled)
+            ways = start.constraints.ways if start.constraints else None
+            progress = self._guide.start(before, start.forced_prefix, ways)
             self._starts[prompt] = _Start(start, progress)
 
     def _reader(self, start: PrefilledPrompt) -> MatchReader:

@@ -6,8 +6,9 @@
     clusters            which tokens belong to the same visible character
     grammar             how tokens make up words: the interface
     rows                arrays of probabilities, for grammars
-    character_grammar   its implementation for character models
-    word_grammar        its implementation for word models
+    word_rules          what the next character does to the word being written
+    piece_grammar       the grammar of characters, and of pieces of words
+    word_grammar        the grammar of words
 
 Knows the engine and the tokenizer. It does not know files or the command line.
 """

@@ -39,8 +39,8 @@ class Node:
     Attributes:
         probability: of the path, the token included.
         phase: a number that belongs to the grammar.
-        text: a text that belongs to the grammar: at character level the word that was typed, at
-            word level the last token, as far as it is spelled.
+        text: a text that belongs to the grammar: of words the last token, as far as it is spelled,
+            else the word that was typed.
         append: the text of the path.
         completes: whether the path completes the word that was typed.
         token_id: the token to read.

@@ -2,7 +2,7 @@
 
 A word, a number or a run of one punctuation mark is a token of word level (see
 ``charlstm.tokenizer.segmentation``) without the space before it, whatever the model's level. White
-space between words is skipped. Each level has its grammar (``character_grammar``,
+space between words is skipped. Each level has its grammar (``piece_grammar``,
 ``word_grammar``), which takes probabilities and reports to a search which paths can be extended and
 which end in a candidate. As in ``generate``, tokens that are never written have probability 0, and
 those of the others sum to 1.
@@ -38,8 +38,7 @@ class Context:
         state: after them, float32 [2 * layers, units].
         typed: the beginning of the word or number being typed; may be empty. At character level it
             has been read.
-        unread: at word level, what the next token must begin with: the space, if any, and
-            ``typed``.
+        unread: what must follow first, if ``typed`` has not been read: the space, if any, and it.
         cluster: whether ``typed`` is no word but a visible character that was read, which only
             parts of it can continue, such as a vowel sign.
     """

@@ -29,8 +29,8 @@ from charlstm.prediction.best_first_search import (
     Node,
     Target,
 )
-from charlstm.prediction.character_grammar import Characters
 from charlstm.prediction.grammar import Context, Grammar
+from charlstm.prediction.piece_grammar import Pieces
 from charlstm.prediction.prompt_cache import REMEMBERED, PromptCache
 from charlstm.prediction.word_grammar import Words
 from charlstm.tokenizer.base import BEGIN_SPELLING, UNKNOWN, Tokenizer
@@ -203,11 +203,10 @@ class Predictor:
         return bool(1 - going.mean() >= _LEAST_ENDS)
 
     def predict_tokens(self, prompt: str, top: int = 5) -> list[Prediction]:
-        """Return the likeliest tokens after a prompt: characters, or tokens of word level.
+        """Return the likeliest tokens after a prompt: characters, pieces, words.
 
-        The probabilities are those of the model. At word level, a space at the end of the prompt
-        belongs to the next token; the probabilities are then normalized over the tokens that begin
-        with it and the beginning of a spelled word.
+        The probabilities are those of the model. Unless tokens are characters, a space at the end
+        belongs to the next token; the probabilities are then of what may begin with it.
 
         Raises:
             ConfigError: if ``top`` is less than 1.
@@ -215,13 +214,14 @@ class Predictor:
         _check(top=top)
         prompt = self._normalized(prompt)
         word = partial_word(prompt, self._tokenizer.segmentation)
-        space = self._tokenizer.spells and not word.typed and word.space != ""
+        joins = self._tokenizer.joins_spaces and not self._tokenizer.unknown_characters(" ")
+        space = joins and not word.typed and word.space != ""
         logits, _ = self._prompts.read(
             self._tokenizer.encode_beginning(word.before if space else prompt)
         )
         if space:
             possible = [piece.startswith(" ") for piece in self._tokenizer.pieces]
-            possible[BEGIN_SPELLING] = True
+            possible[BEGIN_SPELLING] |= self._tokenizer.spells
             logits = np.where(possible, logits, -np.inf)
         probs = softmax(logits[np.newaxis])[0]
         order = np.argsort(-probs, kind="stable")[:top]
@@ -394,7 +394,7 @@ class _Phrase:
 
 def grammar_of(tokenizer: Tokenizer, *, ends: bool = True, clusters: bool = True) -> Grammar:
     """Return the grammar of a tokenizer's level; the arguments are those of ``Grammar``."""
-    kind = Words if tokenizer.spells else Characters
+    kind = Words if tokenizer.spells else Pieces
     return kind(tokenizer, ends=ends, clusters=clusters)
 
 

@@ -4,7 +4,9 @@
     segmentation   divides text into words, numbers, punctuation and white space
     base           the contract: a vocabulary with encode and decode; the ids of special tokens
     tokens         a token as people and programs see it: text, probability, which special one
-    char, word     the two levels
+    wordwise       encodes word by word
+    char, subword, word   the three levels
+    byte_pairs     learns which pieces a subword tokenizer joins
     vocabulary     builds a tokenizer from a training text
     storage        a tokenizer as JSON, read with bounds
     long_prompts   which tokens of a long prompt are read

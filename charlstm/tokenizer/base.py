@@ -1,7 +1,7 @@
 """The contract of a tokenizer: text to token ids and back, without loss.
 
 The first ids are those of special tokens. Each of the others is the id of a piece of text: a
-character, or at word level also a longer token. This module does not know files or models.
+character, a part of a word or a word. This module does not know files or models.
 """
 
 from __future__ import annotations
@@ -39,8 +39,10 @@ class Tokenizer(ABC):
     Attributes:
         vocabulary: the text of each token that is not special, in the order of their ids.
         segmentation: the rules by which text is divided into words (see ``segmentation``).
-        level: ``char`` or ``word``.
+        level: ``char``, ``subword`` or ``word``.
         reserved: the text of the special tokens, in the order of their ids, from 0.
+        tokens_are: what to call several tokens in a message.
+        joins_spaces: whether the space before a word belongs to its first token.
     """
 
     vocabulary: tuple[str, ...]
@@ -48,6 +50,8 @@ class Tokenizer(ABC):
 
     level: ClassVar[Level]
     reserved: ClassVar[tuple[str, ...]]
+    tokens_are: ClassVar[str]
+    joins_spaces: ClassVar[bool] = False
 
     @property
     def vocab_size(self) -> int:
@@ -58,6 +62,11 @@ class Tokenizer(ABC):
     def pieces(self) -> tuple[str, ...]:
         """The text of each id: U+FFFD for ``UNKNOWN``, empty for the other special tokens."""
         return self.reserved + self.vocabulary
+
+    @property
+    def merges(self) -> tuple[tuple[int, int], ...]:
+        """The pairs of ids that are joined to others; none but at subword level."""
+        return ()
 
     @property
     def spells(self) -> bool:
@@ -116,8 +125,12 @@ class Tokenizer(ABC):
                 f"choose --level {self.level}"
             )
         known = self._ids
-        added = tuple(token for token in other.vocabulary if token not in known)
+        added = tuple(t for t in self.addable(other.vocabulary) if t not in known)
         return replace(self, vocabulary=self.vocabulary + added)
+
+    def addable(self, vocabulary: tuple[str, ...]) -> Iterable[str]:
+        """Return the tokens of another vocabulary that ``extend`` adds if they are new."""
+        return vocabulary
 
     def split_prompt(self, prompt: str) -> tuple[str, str]:
         """Divide a prompt into the text to encode and the prefix of the next token."""

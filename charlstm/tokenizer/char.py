@@ -21,6 +21,7 @@ class CharTokenizer(Tokenizer):
     segmentation: Segmentation = 1  # of predicted words
 
     level = "char"
+    tokens_are = "characters"
     reserved = ("", REPLACEMENT)
 
     def encode(self, text: str) -> NDArray[np.uint32]:

@@ -1,8 +1,8 @@
 """Divides text into words, numbers, punctuation and white space.
 
 A text goes in, its tokens come out: strings that, joined, are the text again. The word level uses
-this to encode, both levels to find where a word begins and ends. By the rules 2, those of new
-word-level models, no token ends within what is one character to a reader. The rules 1 are those of
+this to encode, all levels to find where a word begins and ends. By the rules 2, those of new
+models, no token ends within what is one character to a reader. The rules 1 are those of
 the formats 1 to 3, and of words at character level. This module does not know vocabularies or ids.
 """
 

@@ -12,14 +12,17 @@ import numpy as np
 
 from charlstm.config import SEGMENTATION, Segmentation, TokenizerConfig
 from charlstm.tokenizer.base import Tokenizer, code_points
+from charlstm.tokenizer.byte_pairs import TextSample, learn_merges, pieces_for
 from charlstm.tokenizer.char import CharTokenizer
 from charlstm.tokenizer.segmentation import tokens_of
+from charlstm.tokenizer.subword import SubwordTokenizer
 from charlstm.tokenizer.word import WordTokenizer
 from charlstm.unicode_text import has_surrogates
 
 CODE_POINTS = 0x110000
 SURROGATES = slice(0xD800, 0xE000)
 COUNTED_TOKENS = 2**22
+WORDS = 20_000  # in a vocabulary by default
 
 
 def build_tokenizer(
@@ -31,17 +34,25 @@ def build_tokenizer(
 
     Character level: every code point that occurs, in order. Word level: the same characters, then
     the ``config.vocab_size`` most frequent tokens of two characters or more that occur at least
-    ``config.min_count`` times, most frequent first, ties in the order of their text. Lone
-    surrogates are never in the vocabulary. Beyond ``COUNTED_TOKENS`` distinct tokens the rarest so
-    far are forgotten, which bounds the memory.
+    ``config.min_count`` times, most frequent first, ties in the order of their text. Subword level:
+    the same characters, then ``config.vocab_size`` pieces in the order in which they are learned
+    from a sample. Lone surrogates are never in the vocabulary. Beyond ``COUNTED_TOKENS`` distinct
+    tokens the rarest so far are forgotten, which bounds the memory.
 
     Args:
         texts: the texts.
         config: the level and its settings.
-        segmentation: the rules by which the tokens of word level are divided.
+        segmentation: the rules by which text is divided into words.
     """
     if config.level == "char":
         return CharTokenizer(_characters(texts))
+    build = _with_pieces if config.level == "subword" else _with_words
+    return build(texts, config, segmentation)
+
+
+def _with_words(
+    texts: Iterable[str], config: TokenizerConfig, segmentation: Segmentation
+) -> WordTokenizer:
     counts: Counter[str] = Counter()
 
     def counted() -> Iterator[str]:
@@ -53,6 +64,26 @@ def build_tokenizer(
 
     characters = _characters(counted())
     return WordTokenizer(characters + _frequent_words(counts, config), segmentation)
+
+
+def _with_pieces(
+    texts: Iterable[str], config: TokenizerConfig, segmentation: Segmentation
+) -> SubwordTokenizer:
+    sample = TextSample()
+
+    def sampled() -> Iterator[str]:
+        for text in texts:
+            sample.add(text)
+            yield text
+
+    characters = _characters(sampled())
+    others = len(SubwordTokenizer.reserved) + len(characters)
+    count = config.vocab_size or pieces_for(sample.characters, others)
+    learned = learn_merges(sample.parts(), characters, count, segmentation)
+    pieces = dict.fromkeys((*characters, *(first + second for first, second in learned)))
+    numbers = {piece: number for number, piece in enumerate(pieces, len(SubwordTokenizer.reserved))}
+    merges = tuple((numbers[first], numbers[second]) for first, second in learned)
+    return SubwordTokenizer(tuple(pieces), segmentation, merges)
 
 
 def _forget_rare(counts: Counter[str]) -> None:
@@ -78,4 +109,4 @@ def _frequent_words(counts: Counter[str], config: TokenizerConfig) -> tuple[str,
         for token, count in counts.items()
         if count >= config.min_count and len(token) > 1 and not has_surrogates(token)
     ]
-    return tuple(token for _, token in sorted(words)[: config.vocab_size])
+    return tuple(token for _, token in sorted(words)[: config.vocab_size or WORDS])

@@ -103,6 +103,9 @@ OF_THE_PARENT = {
     "normalize",
 }
 
+# Options that some levels have.
+OF_LEVELS = {"min_count": ("word",), "vocab_size": ("subword", "word")}
+
 MOST_THREADS = 1024
 
 
@@ -199,11 +202,12 @@ def _check_text_options(chosen: dict[str, Any], spelled: Spelling) -> None:
                 f"{spelled.name('from_checkpoint')} keeps the network and the tokenizer of "
                 f"{chosen['from_checkpoint']}: leave {spelled.name(name)} out"
             )
-    elif chosen.get("level", "char") == "char":
-        for name in sorted(chosen.keys() & {"vocab_size", "min_count"}):
+    for name, levels in OF_LEVELS.items():
+        if name in chosen and chosen.get("level", "char") not in levels:
+            remedies = " or ".join(spelled.setting("level", level) for level in levels)
             raise UsageError(
-                f"{spelled.name(name)} is for words: add {spelled.setting('level', 'word')} or "
-                f"leave it out"
+                f"{spelled.name(name)} is not for {chosen.get('level', 'char')} level: add "
+                f"{remedies}, or leave it out"
             )
     chosen_division(chosen, {name: spelled.name(name) for name in DIVIDING})
     if "no_index" in chosen and chosen.keys().isdisjoint(DIVIDING):

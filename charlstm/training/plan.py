@@ -1,10 +1,10 @@
 """Decides everything about a run that the user left open, before TensorFlow is loaded.
 
 Sizes, regularization, batches and budget follow from the size of the text alone, so a run without
-options is reproducible; of the options, only a budget in minutes may change the size, which also
-depends on how much a slow machine can do in it. Without a budget, no text is trained on for more
-than about ``LONGEST_MINUTES`` on two typical cores. The rules are pure functions of numbers. Knows
-no text, no files and not how training works.
+options is reproducible. A budget decides on dropout, and one in minutes on the size, too; what a
+machine can do in these minutes depends on its speed. Without a budget, no text is trained on for
+more than about ``LONGEST_MINUTES`` on two typical cores. The rules are pure functions of numbers.
+Knows no text, no files and not how training works.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ from charlstm.training.presets import (
     DROPOUT_OF_WORDS,
     DROPOUT_RAMP,
     DROPOUTS,
+    DROPOUTS_OF_PIECES,
     DROPOUTS_OF_SHORT_TEXTS,
     EFFICIENCY,
     EVALUATIONS,
@@ -134,7 +135,7 @@ def make_plan(
     per_step = batches["streams"] * batches["sequence_length"]
     per_epoch = max(1, math.ceil(text.train_tokens / per_step))
     tokens_per_second = rate / _operations(model)
-    epochs, bounded = default_epochs(text.train_tokens), bounded_epochs(text.train_tokens, model)
+    epochs, bounded = default_epochs(text.train_length), bounded_epochs(text, model)
     budget = selected(chosen, *BUDGETS) or {"epochs": bounded}
     steps = _steps(budget, per_epoch, tokens_per_second / per_step)
     trained = _trained_tokens(budget, steps * per_step, model)
@@ -217,15 +218,15 @@ def shards_for(processors: int, streams: int) -> int:
     return max(1, min(processors, streams // MIN_ROWS))
 
 
-def default_epochs(train_tokens: int) -> float:
+def default_epochs(train_length: float) -> float:
     """Return the default number of epochs: 8 for a million tokens, fewer for more, at most 60."""
-    return round(min(60.0, max(1.0, 8 * math.sqrt(1e6 / train_tokens))), 1)
+    return round(min(60.0, max(1.0, 8 * math.sqrt(1e6 / train_length))), 1)
 
 
-def bounded_epochs(train_tokens: int, model: ModelConfig) -> float:
+def bounded_epochs(text: TextFacts, model: ModelConfig) -> float:
     """Return the default number of epochs, or as many as take ``LONGEST_MINUTES``."""
-    most = 60 * LONGEST_MINUTES * NOMINAL_SPEED / (_operations(model) * train_tokens)
-    return min(default_epochs(train_tokens), float(f"{most:.2g}"))
+    most = 60 * LONGEST_MINUTES * NOMINAL_SPEED / (_operations(model) * text.train_tokens)
+    return min(default_epochs(text.train_length), float(f"{most:.2g}"))
 
 
 def selected(chosen: dict[str, Any], *names: str) -> dict[str, Any]:
@@ -246,7 +247,7 @@ def _chosen_network(
     """
     if size == "auto":
         minutes = share * chosen["minutes"] if "minutes" in chosen else LONGEST_MINUTES
-        size = choose_size(text.level, text.train_tokens, minutes)
+        size = choose_size(text.level, text.train_length, minutes)
     model = _network(SIZES[size], text.level, text.vocab_size, chosen)
     is_preset = {"units", "layers", "embedding"}.isdisjoint(chosen)
     return size if is_preset else "custom", model
@@ -343,6 +344,8 @@ def _dropout(text: TextFacts, chosen: dict[str, Any], readings: float) -> dict[s
     if text.level == "word":
         return {"dropout": DROPOUT_OF_WORDS, "dropout_ramp": DROPOUT_RAMP}
     table = DROPOUTS if text.train_tokens >= SHORT else DROPOUTS_OF_SHORT_TEXTS
+    if text.level == "subword":
+        table = DROPOUTS_OF_PIECES
     _, share, of_tokens = next(row for row in table if readings >= row.readings)
     ramp = DROPOUT_RAMP if share else 0.0
     return {"dropout": share, "dropout_ramp": ramp, "token_dropout": of_tokens}

@@ -25,21 +25,23 @@ SIZES: dict[str, Size] = {
 
 
 class SizeThreshold(NamedTuple):
-    """The fewest training tokens and the shortest budget in minutes for which a size pays off."""
+    """The shortest training text and the shortest budget in minutes for which a size pays off."""
 
-    tokens: int
+    length: int
     minutes: float
 
 
 # Minutes are those at ``SIZING_SPEED``. A size that can't read its text once or twice within the
 # budget learns less than a smaller one. A word carries more than a character, and takes longer.
+_OF_CHARACTERS = {
+    "large": SizeThreshold(50_000_000, 240.0),
+    "medium": SizeThreshold(500_000, 2.5),
+    "small": SizeThreshold(40_000, 0.2),
+    "tiny": SizeThreshold(0, 0.0),
+}
 SIZE_THRESHOLDS: dict[Level, dict[str, SizeThreshold]] = {
-    "char": {
-        "large": SizeThreshold(50_000_000, 240.0),
-        "medium": SizeThreshold(500_000, 2.5),
-        "small": SizeThreshold(40_000, 0.2),
-        "tiny": SizeThreshold(0, 0.0),
-    },
+    "char": _OF_CHARACTERS,
+    "subword": _OF_CHARACTERS,
     "word": {
         "large": SizeThreshold(20_000_000, 600.0),
         "medium": SizeThreshold(200_000, 6.0),
@@ -52,8 +54,12 @@ SIZE_THRESHOLDS: dict[Level, dict[str, SizeThreshold]] = {
 # most in a given time, and many streams compute faster than long sequences. A word carries more
 # than a character, so its steps may be smaller.
 STREAMS = (48, 32, 16, 8, 4)
-MOST_STREAMS: dict[Level, int] = {"char": 48, "word": 16}
+MOST_STREAMS: dict[Level, int] = {"char": 48, "subword": 48, "word": 16}
 LONGEST_SEQUENCE, SHORTEST_SEQUENCE = 32, 16
+
+# In the same minutes, pieces of words learn more than characters from texts of so many characters
+# or more, and less from texts of fewer than the other (see benchmarks/recipe.md).
+PIECES_PAY_OFF, PIECES_COST = 3_000_000, 1_000_000
 
 
 class OptimizerDefaults(NamedTuple):
@@ -82,7 +88,7 @@ FULLY_PENALIZED_UNITS = 256
 
 # Most words are rare. Adaptive optimizers scale the step of each weight by itself, so the weights
 # of rare words move as far as the rest, and the model generalizes worse.
-OPTIMIZER: dict[Level, Optimizer] = {"char": "adamw", "word": "sgd"}
+OPTIMIZER: dict[Level, Optimizer] = {"char": "adamw", "subword": "adamw", "word": "sgd"}
 
 # Largest factor by which wide batches and narrow networks raise the rate.
 MOST_SCALED = 1.5
@@ -91,7 +97,7 @@ MOST_SCALED = 1.5
 MIN_ROWS = 4
 
 
-class Dropout(NamedTuple):
+class DropoutByReadings(NamedTuple):
     """The dropout of texts that are read so many times or more, and of whole tokens."""
 
     readings: float
@@ -101,9 +107,22 @@ class Dropout(NamedTuple):
 
 # What is read a few times is not overfitted, and dropout slows learning. Texts of fewer characters
 # than SHORT need more of it, and words, which repeat less.
-DROPOUTS = (Dropout(8, 0.3), Dropout(5, 0.15), Dropout(0, 0.0))
+DROPOUTS = (
+    DropoutByReadings(9, 0.3),
+    DropoutByReadings(5, 0.15),
+    DropoutByReadings(0, 0.0),
+)
 DROPOUTS_OF_SHORT_TEXTS = (
-    *(Dropout(20, 0.5, 0.1), Dropout(8, 0.4), Dropout(5, 0.2), Dropout(0, 0.0)),
+    DropoutByReadings(20, 0.5, 0.1),
+    DropoutByReadings(9, 0.4),
+    DropoutByReadings(5, 0.2),
+    DropoutByReadings(0, 0.0),
+)
+DROPOUTS_OF_PIECES = (
+    DropoutByReadings(12, 0.45),
+    DropoutByReadings(7, 0.3),
+    DropoutByReadings(4.5, 0.15),
+    DropoutByReadings(0, 0.0),
 )
 DROPOUT_OF_WORDS = 0.5
 SHORT = 100_000
@@ -144,16 +163,30 @@ START_SECONDS = 6.0
 EFFICIENCY = {"float32": 0.77, "bfloat16": 1.1}
 
 
-def choose_size(level: Level, tokens: int, minutes: float = math.inf) -> str:
+def better_level(level: Level, characters: int) -> Level | None:
+    """Return the level that learns more from a text of this length, if that is another one.
+
+    Args:
+        level: the one that was chosen.
+        characters: of the whole text.
+    """
+    if level == "char" and characters >= PIECES_PAY_OFF:
+        return "subword"
+    if level == "subword" and characters < PIECES_COST:
+        return "char"
+    return None
+
+
+def choose_size(level: Level, length: float, minutes: float = math.inf) -> str:
     """Return the name of the largest preset that pays off (see ``SIZE_THRESHOLDS``).
 
     Args:
-        level: character or word.
-        tokens: number of tokens of the training text.
+        level: of what the tokens are.
+        length: of the training text (see ``TextFacts.train_length``).
         minutes: the budget, if it is in minutes, at ``SIZING_SPEED``.
     """
     return next(
         name
         for name, threshold in SIZE_THRESHOLDS[level].items()
-        if tokens >= threshold.tokens and minutes >= threshold.minutes
+        if length >= threshold.length and minutes >= threshold.minutes
     )

@@ -16,11 +16,11 @@ class TextFacts(NamedTuple):
     """The numbers of a text that a plan depends on.
 
     Attributes:
-        level: character or word.
+        level: of what the tokens are.
         vocab_size: number of ids of the tokenizer.
         train_tokens: tokens of the training text.
         valid_tokens: tokens of the validation text.
-        characters_per_token: mean length of a token, for messages.
+        characters_per_token: mean length of a token.
         valid_fraction: the part of the text that validates; ``None`` if another text does.
         documents: how many distinct lines or other parts of files there are, for messages; ``None``
             if files are documents.
@@ -33,6 +33,15 @@ class TextFacts(NamedTuple):
     characters_per_token: float
     valid_fraction: float | None = 0.1
     documents: str | None = None
+
+    @property
+    def train_length(self) -> float:
+        """How much there is to learn from: training tokens, or characters if tokens are pieces.
+
+        Of pieces, the number depends on how many different ones there are to be.
+        """
+        pieces = self.level == "subword"
+        return self.train_tokens * (self.characters_per_token if pieces else 1.0)
 
 
 def check_length(

@@ -76,7 +76,7 @@ def test_options_of_every_command(folder, command):
 
 
 def test_choices(folder):
-    assert in_bash(folder, "train", "--level", "") == plain("char", "word")
+    assert in_bash(folder, "train", "--level", "") == plain("char", "subword", "word")
     assert in_bash(folder, "generate", "--precision", "f") == plain("float32")
 
 

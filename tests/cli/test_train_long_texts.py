@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from charlstm.checkpoint.reader import read_checkpoint, read_history
+from charlstm.checkpoint.schema import FORMAT
 from charlstm.metrics import perplexity
 from charlstm.training import evaluations, plan
 from tests.cli.helpers import TEXT, TINY, objects
@@ -28,7 +29,7 @@ def rows(result):
     return dict(re.findall(r"^(\S+) +(.*)$", result.out, re.MULTILINE))
 
 
-@pytest.mark.parametrize("level", ["char", "word"])
+@pytest.mark.parametrize("level", ["char", "subword", "word"])
 def test_a_part_of_a_long_validation_text_stands_for_it(charlstm, corpus, short_is_long, level):
     Path("valid.txt").write_text(TEXT * 2)
     options = [*TINY, "--valid", "valid.txt", "--level", level, "--eval-every", 15, "-o", "model"]
@@ -42,7 +43,7 @@ def test_a_part_of_a_long_validation_text_stands_for_it(charlstm, corpus, short_
     (summary,) = objects(done)
     assert summary["validated_tokens"] == 1024
     found = read_checkpoint(Path("model"))
-    assert (found.config.format, found.config.train.validated) == (5, 1024)
+    assert (found.config.format, found.config.train.validated) == (FORMAT, 1024)
     assert f"1,024 of {tokens:,} to validate" in rows(charlstm("info", "model"))["text"]
     (info,) = objects(charlstm("info", "model", "--json"))
     assert info["validated_tokens"] == 1024

@@ -11,7 +11,7 @@ from charlstm.tokenizer.base import END_OF_DOCUMENT
 from tests.texts import division_of
 
 PROSE = "The cat sat on the mat. The hat, the cat;\r\nthe rat's bat -- éclair 12 12\n" * 40
-levels = pytest.mark.parametrize("level", ["char", "word"])
+levels = pytest.mark.parametrize("level", ["char", "subword", "word"])
 
 
 def written(folder, *texts, prefix="text"):

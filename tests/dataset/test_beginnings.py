@@ -130,7 +130,7 @@ def test_a_huge_text_keeps_some_of_its_positions_evenly(monkeypatch):
     assert len(set(np.diff(starts))) == 1
 
 
-@pytest.mark.parametrize("level", ["char", "word"])
+@pytest.mark.parametrize("level", ["char", "subword", "word"])
 @pytest.mark.parametrize("run", ["\n", "\n ", " ", '."', "\r"])
 def test_long_runs_take_no_time(level, run):
     """The search is linear: a quadratic one would take hours here."""

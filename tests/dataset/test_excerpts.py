@@ -89,7 +89,7 @@ def test_what_is_not_there_is_not_read():
 # Their lengths
 
 
-@pytest.mark.parametrize("level", ["char", "word"])
+@pytest.mark.parametrize("level", ["char", "subword", "word"])
 @pytest.mark.parametrize("lines", [True, False])
 def test_a_whole_text_is_as_long_as_was_counted_when_it_was_read(tmp_path, level, lines):
     texts = [PROSE + "".join(f"{n} unfamiliar{n} words\n" for n in range(200)), PROSE]

@@ -7,9 +7,11 @@ from hypothesis import strategies as st
 
 from charlstm.evaluation.text_metrics import Texts
 from charlstm.tokenizer.base import END_OF_DOCUMENT
-from tests.models import CHARS, WORDS
+from tests.models import CHARS, PIECES, WORDS
 
-BOTH = pytest.mark.parametrize("tokenizer", [CHARS, WORDS], ids=["char", "word"])
+LEVELS = pytest.mark.parametrize(
+    "tokenizer", [CHARS, PIECES, WORDS], ids=["char", "subword", "word"]
+)
 documents_given = st.lists(st.text(st.sampled_from("the cat\n .'é1"), max_size=60), max_size=4)
 
 

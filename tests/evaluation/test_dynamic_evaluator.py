@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import get_args
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from charlstm.config import ModelConfig
+from charlstm.config import Level, ModelConfig
 from charlstm.engine.inference import build_engine
 from charlstm.evaluation.dynamic_evaluator import (
     CLIP_NORM,
@@ -155,5 +156,5 @@ def test_segments_are_the_documents_in_a_row(documents, length, pieces, ends):
     assert [(int(a), int(b)) for pair in found for a, b in zip(*pair, strict=True)] == expected
 
 
-def test_both_levels_have_defaults():
-    assert set(DEFAULTS) == {"char", "word"}
+def test_each_level_has_defaults():
+    assert set(DEFAULTS) == set(get_args(Level))

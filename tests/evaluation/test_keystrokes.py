@@ -25,7 +25,7 @@ from charlstm.evaluation.keystrokes import (
     word_figures,
 )
 from charlstm.tokenizer.base import END_OF_DOCUMENT
-from tests.models import CHARS, WORDS, model_of
+from tests.models import CHARS, PIECES, WORDS, model_of
 from tests.prediction.oracles import ORACLES, TOKENIZERS, chain
 
 # What stands before a word, and the word.
@@ -34,9 +34,9 @@ QUESTIONS = [("", "ab"), (" ", "ab"), (".\n", "a"), (" ", "ab'a"), ("a ", "11"),
 
 
 def asked_after(level, before, word):
-    """Ask for a word: at word level the space before it is a part of its token."""
+    """Ask for a word; the space before it may be a part of its token."""
     tokenizer = TOKENIZERS[level]
-    unread = " " if level == "word" and before.endswith(" ") else ""
+    unread = " " if tokenizer.joins_spaces and before.endswith(" ") else ""
     read = tokenizer.encode(before[: len(before) - len(unread)])
     ids = np.array([END_OF_DOCUMENT, *read.tolist()])
     return ContextWindow(ids, (WordQuery(word, len(ids), unread),))
@@ -71,7 +71,7 @@ def expected(level, seed, before, word):
     return ranks, (first or len(word) + 1, last or len(word) + 1)
 
 
-@pytest.mark.parametrize("level", ["char", "word"])
+@pytest.mark.parametrize("level", ["char", "subword", "word"])
 @pytest.mark.parametrize("seed", [1, 2])
 def test_results_are_those_of_an_enumeration(level, seed):
     keyboard = Keyboard(chain(level, seed), TOKENIZERS[level])
@@ -91,7 +91,7 @@ def test_results_are_those_of_an_enumeration(level, seed):
     assert len({result.keystrokes for result in results}) > 1
 
 
-@pytest.mark.parametrize("level", ["char", "word"])
+@pytest.mark.parametrize("level", ["char", "subword", "word"])
 def test_a_word_that_can_not_be_written_is_typed(level):
     keyboard = Keyboard(chain(level, 1), TOKENIZERS[level])
     ((result,),) = keyboard.ask([asked_after(level, " ", "aéb")])
@@ -107,7 +107,7 @@ def test_no_space_follows_a_character_of_a_script_without_spaces():
 # Batches
 
 
-@pytest.mark.parametrize("tokenizer", [CHARS, WORDS], ids=["char", "word"])
+@pytest.mark.parametrize("tokenizer", [CHARS, PIECES, WORDS], ids=["char", "subword", "word"])
 @pytest.mark.parametrize("precision", ["int8", "float32"])
 def test_a_result_does_not_depend_on_what_is_asked_beside_it(monkeypatch, tokenizer, precision):
     text = "the cat saw the dog and the dog ran . the cat\nsaw a dog . the xylophone ran\n" * 9
@@ -118,7 +118,8 @@ def test_a_result_does_not_depend_on_what_is_asked_beside_it(monkeypatch, tokeni
         queries, at = [], 0
         for word in text.split():
             at = text.index(word, at)
-            before = text[: at - 1] if tokenizer.spells and text[at - 1 : at] == " " else text[:at]
+            joins = tokenizer.joins_spaces and text[at - 1 : at] == " "
+            before = text[: at - joins]
             unread = text[len(before) : at]
             queries.append(WordQuery(word, 1 + len(tokenizer.encode(before)), unread))
             at += len(word)

@@ -21,7 +21,7 @@ from charlstm.evaluation.text_metrics import (
 )
 from charlstm.tokenizer.base import UNKNOWN
 from charlstm.tokenizer.segmentation import tokens_of
-from tests.evaluation.helpers import BOTH, documents_given, ids_of, texts
+from tests.evaluation.helpers import LEVELS, documents_given, ids_of, texts
 from tests.messages import assert_names, raises_naming
 from tests.models import CHARS, model_of
 from tests.oracles import read_log_probabilities
@@ -30,7 +30,7 @@ from tests.texts import chunks_in_blocks, corpus_of, message
 # Loss
 
 
-@BOTH
+@LEVELS
 @given(documents_given, st.booleans(), st.booleans())
 def test_figures_are_those_of_a_plain_reading(tokenizer, documents, ends, lines):
     engine, ends = model_of(tokenizer, "float32"), ends or lines
@@ -94,7 +94,7 @@ def test_progress_is_told_in_characters():
 # Beginnings
 
 
-@BOTH
+@LEVELS
 @given(documents_given, st.integers(1, 80), st.booleans(), st.booleans())
 def test_a_beginning_has_as_many_tokens_as_asked_for(tokenizer, documents, count, lines, ends):
     if lines:

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from charlstm.evaluation.word_metrics import WordFinder, context_windows, evaluate_words
 from charlstm.tokenizer.segmentation import tokens_of
-from tests.evaluation.helpers import BOTH, documents_given, ids_of, texts
-from tests.models import CHARS, model_of
+from tests.evaluation.helpers import LEVELS, documents_given, ids_of, texts
+from tests.models import CHARS, WORDS, model_of
 from tests.texts import message
 
 
@@ -35,7 +35,7 @@ def test_a_word_is_not_begun_by_a_border():
     ]  # fmt: skip
 
 
-@BOTH
+@LEVELS
 @given(documents_given.filter(lambda d: any(list(WordFinder().words(t)) for t in d)), st.data())
 def test_windows_end_where_words_begin(tokenizer, documents, data):
     there = [(d, *found) for d in documents for found in WordFinder().words(d)]
@@ -51,7 +51,7 @@ def test_windows_end_where_words_begin(tokenizer, documents, data):
         word = token.removeprefix(" ")
         before = document[: position + len(token) - len(word)]
         assert query.word == word
-        assert query.unread == (token[: -len(word)] if tokenizer.spells else "")
+        assert query.unread == (token[: -len(word)] if tokenizer.joins_spaces else "")
         assert read == ids_of(tokenizer, before.removesuffix(query.unread), False)
         assert list(tokens_of(before + word))[-1] == token
 
@@ -61,10 +61,10 @@ def test_a_text_without_words_is_told(sentence):
     sentence(told, "it", "no word", "--sample 0")
 
 
-@BOTH
+@LEVELS
 def test_a_sample_follows_from_its_seed(tokenizer):
     engine = model_of(tokenizer)
-    line = "a b c e . ab a bad h g d f " if tokenizer is CHARS else "the cat saw the dog . "
+    line = "a b c e . ab a bad h g d f " if tokenizer is not WORDS else "the cat saw the dog . "
     text = texts(line * 20)
     there = 20 * len(line.replace(".", "").split())
 

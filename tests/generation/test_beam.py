@@ -18,12 +18,15 @@ from charlstm.tokenizer.base import BEGIN_SPELLING, END_OF_DOCUMENT, END_SPELLIN
 from charlstm.tokenizer.char import CharTokenizer
 from charlstm.tokenizer.word import WordTokenizer
 from tests.messages import raises_naming
-from tests.models import ScriptedEngine, random_model
+from tests.models import ScriptedEngine, random_model, subwords
 from tests.oracles import end_of_match, is_well_spelled
 
 CHARS = CharTokenizer(tuple("ab."))
 WORDS = WordTokenizer((*"ab ", " a", "ba", " ab"))
-BOTH = pytest.mark.parametrize("tokenizer", [CHARS, WORDS], ids=["characters", "words"])
+PIECES = subwords("ab ", " a", "ba", " ab")
+LEVELS = pytest.mark.parametrize(
+    "tokenizer", [CHARS, PIECES, WORDS], ids=["char", "subword", "word"]
+)
 EVERYTHING = 4000  # beams
 CONFIGS = st.one_of(
     st.builds(
@@ -144,7 +147,7 @@ def test_more_beams_find_what_one_misses():
     assert beam_search(engine, CHARS, "", config, beams=2)[0].text == "b."
 
 
-@BOTH
+@LEVELS
 @pytest.mark.parametrize("prompt", ["", "ab a", "ab "])
 def test_one_beam_takes_the_likeliest_token(tokenizer, prompt):
     engine = random_model("int8", tokenizer.vocab_size)
@@ -160,7 +163,7 @@ def test_one_beam_takes_the_likeliest_token(tokenizer, prompt):
     assert found.mean_log_probability == pytest.approx(greedy.mean_log_probability)
 
 
-@BOTH
+@LEVELS
 def test_the_likeliest_come_first_and_none_twice(tokenizer):
     engine = random_model("int8", tokenizer.vocab_size)
     found = beam_search(engine, tokenizer, "a", SampleConfig(length=6), beams=30, count=30)

@@ -13,16 +13,22 @@ from hypothesis import strategies as st
 from charlstm.config import SampleConfig
 from charlstm.errors import UsageError
 from charlstm.generation.constraints import Constraints
+from charlstm.generation.unread import Ways
 from charlstm.tokenizer.base import BEGIN_SPELLING, END_OF_DOCUMENT, END_SPELLING, UNKNOWN
 from charlstm.tokenizer.char import CharTokenizer
 from charlstm.tokenizer.word import WordTokenizer
 from tests.messages import assert_names
+from tests.models import subwords
 from tests.oracles import is_well_spelled
 
 CHARS = CharTokenizer(tuple("ab "))
 WORDS = WordTokenizer((*"abcdgik n", " king", " kind", " a", "ab", "king", " kin"))
+PIECES = subwords("abcdgik n", " k", "in", " kin", "ab", "nd", "abk")
+SPELLED = Ways(after={BEGIN_SPELLING: Ways()})  # as likely as a token
 TEXTS = st.text("ab ", min_size=1, max_size=3)
-BOTH = pytest.mark.parametrize("tokenizer", [CHARS, WORDS], ids=["characters", "words"])
+LEVELS = pytest.mark.parametrize(
+    "tokenizer", [CHARS, PIECES, WORDS], ids=["char", "subword", "word"]
+)
 
 
 def possible(added):
@@ -53,7 +59,7 @@ def texts_of(constraints, tokenizer, state, length, required):
 # Nothing
 
 
-@BOTH
+@LEVELS
 def test_where_nothing_is_asked_there_is_no_state(tokenizer):
     assert Constraints(SampleConfig(), tokenizer).start("ab", "") is None
 
@@ -68,7 +74,7 @@ def test_where_nothing_is_asked_there_is_no_state(tokenizer):
 )  # fmt: skip
 def test_a_word_goes_on_as_a_token_or_is_spelled(required, whole):
     constraints = Constraints(SampleConfig(), WORDS)
-    state = constraints.start("a", required)
+    state = constraints.start("a", required, SPELLED)
     found = possible(constraints.adjustment(state, 0))
     assert found[0] == BEGIN_SPELLING
     assert sorted(WORDS.pieces[token_id] for token_id in found[1:]) == sorted(whole)
@@ -194,7 +200,7 @@ def continuation(constraints, tokenizer, state, length, rng):
     return text
 
 
-@BOTH
+@LEVELS
 @pytest.mark.parametrize("expression", ["a(b| )*", "(ab){1,2}", "[ab ]{0,2}b", "", "a"])
 @pytest.mark.parametrize("prompt", ["", "a"])
 def test_what_is_written_ends_with_a_match(tokenizer, expression, prompt):
@@ -223,7 +229,7 @@ def test_a_half_typed_word_ends_with_a_match_or_is_refused(length, expression, r
     tokenizer = WordTokenizer((*"abcdgik n", " king", " kind"))
     constraints = Constraints(SampleConfig(match=expression, length=length), tokenizer)
     try:
-        state = constraints.start("a", required)
+        state = constraints.start("a", required, SPELLED)
     except UsageError as error:
         assert_names(error, length, "--length")
         return

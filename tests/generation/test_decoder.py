@@ -17,7 +17,7 @@ from charlstm.generation.samples import Sample
 from charlstm.tokenizer.base import BEGIN_SPELLING, END_OF_DOCUMENT, END_SPELLING, UNKNOWN
 from charlstm.tokenizer.vocabulary import build_tokenizer
 from tests.messages import raises_naming
-from tests.models import CHARS, WORDS, ScriptedEngine, model_of, random_model
+from tests.models import CHARS, PIECES, WORDS, ScriptedEngine, model_of, random_model
 from tests.oracles import is_well_spelled, log_probabilities
 
 GREEDY = SampleConfig(temperature=0.0, min_p=0.0)
@@ -332,7 +332,7 @@ SETTINGS = st.builds(
 )
 
 
-@pytest.mark.parametrize("tokenizer", [CHARS, WORDS], ids=["characters", "words"])
+@pytest.mark.parametrize("tokenizer", [CHARS, PIECES, WORDS], ids=["char", "subword", "word"])
 @settings(max_examples=12)
 @given(
     prompts=st.lists(st.sampled_from(["", "a", "the ", "ca", "the do", "b."]), max_size=12),
@@ -432,7 +432,7 @@ def test_a_stop_text_in_a_half_typed_word_does_not_count(spelled):
     assert (result.text, result.finish_reason) == ("g c", "stop")
 
 
-@pytest.mark.parametrize("tokenizer", [CHARS, WORDS], ids=["characters", "words"])
+@pytest.mark.parametrize("tokenizer", [CHARS, PIECES, WORDS], ids=["char", "subword", "word"])
 @pytest.mark.parametrize("prompt", ["", "ca", "the ca"])
 def test_a_banned_text_is_never_written(tokenizer, prompt):
     engine = random_model("int8", tokenizer.vocab_size)
@@ -460,7 +460,7 @@ def test_where_nothing_may_follow_the_text_is_over():
         assert result.mean_log_probability == pytest.approx(-np.log(CHARS.vocab_size))
 
 
-@pytest.mark.parametrize("tokenizer", [CHARS, WORDS], ids=["characters", "words"])
+@pytest.mark.parametrize("tokenizer", [CHARS, PIECES, WORDS], ids=["char", "subword", "word"])
 @pytest.mark.parametrize("ends", [True, False])
 def test_a_text_of_its_least_length_avoids_what_can_only_end(tokenizer, ends):
     """Nothing but the letter before its own may follow each: a text that takes another is over."""
@@ -547,7 +547,7 @@ def test_a_sample_ends_with_its_unit(unit, text, expected):
 # Tokens and what stood beside them
 
 
-@pytest.mark.parametrize("tokenizer", [CHARS, WORDS], ids=["characters", "words"])
+@pytest.mark.parametrize("tokenizer", [CHARS, PIECES, WORDS], ids=["char", "subword", "word"])
 def test_the_tokens_of_a_sample_are_its_text_and_its_log_probability(tokenizer):
     engine = random_model("int8", tokenizer.vocab_size)
     config = SampleConfig(length=20, min_p=0.1, top_k=5, repetition_penalty=1.4)

@@ -17,9 +17,11 @@ from charlstm.tokenizer.base import BEGIN_SPELLING, END_OF_DOCUMENT, END_SPELLIN
 from charlstm.tokenizer.char import CharTokenizer
 from charlstm.tokenizer.word import WordTokenizer
 from tests.messages import assert_names
+from tests.models import subwords
 
 CHARS = CharTokenizer(tuple("abcdnosxyz AB.\n"))
 WORDS = WordTokenizer((*"abcdnosxyz AB.", "son", " and", "ban", "bands", " a"))
+PIECES = subwords("abcdnosxyz AB.", "an", "and", " a", " and", "ba", "so", "son", "..")
 
 # What a match is, Python's own engine says.
 EXPRESSIONS = [
@@ -50,7 +52,7 @@ def written(pattern, tokenizer, length, seed):
     return text
 
 
-@pytest.mark.parametrize("tokenizer", [CHARS, WORDS], ids=["characters", "words"])
+@pytest.mark.parametrize("tokenizer", [CHARS, PIECES, WORDS], ids=["char", "subword", "word"])
 @pytest.mark.parametrize("expression", EXPRESSIONS)
 def test_what_is_allowed_ends_with_a_match(tokenizer, expression):
     pattern = Pattern(expression, tokenizer)

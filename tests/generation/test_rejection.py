@@ -15,7 +15,7 @@ from charlstm.errors import GenerationError, UsageError
 from charlstm.generation.rejection import CUT_TOKENS, PATIENCE, check_finished, reject_known
 from charlstm.generation.samples import Sample
 from tests.messages import raises_naming
-from tests.models import CHARS, WORDS
+from tests.models import CHARS, PIECES, WORDS
 
 TEXTS = st.lists(st.text("ab", max_size=2), max_size=12)
 
@@ -147,7 +147,7 @@ def test_long_samples_that_do_not_end_are_given_up_sooner():
     assert texts_of(kept) == ["a"] * 5
 
 
-@pytest.mark.parametrize("tokenizer", [CHARS, WORDS], ids=["characters", "words"])
+@pytest.mark.parametrize("tokenizer", [CHARS, PIECES, WORDS], ids=["char", "subword", "word"])
 def test_some_sample_must_be_able_to_end(tokenizer):
     check_finished(SampleConfig(), tokenizer, ends=False)
     asked = SampleConfig(finished=True)

@@ -11,7 +11,7 @@ import pytest
 from charlstm.generation.token_chain import MOST_CONTEXTS, token_chain
 from charlstm.tokenizer.base import BEGIN_SPELLING, END_OF_DOCUMENT, END_SPELLING, UNKNOWN
 from charlstm.tokenizer.char import CharTokenizer
-from tests.models import CHARS, WORDS, MarkovEngine, random_model
+from tests.models import CHARS, PIECES, WORDS, MarkovEngine, random_model
 
 FEW = CharTokenizer(tuple("ab. "))
 
@@ -28,7 +28,7 @@ def test_the_chain_of_a_chain_is_the_same(temperature, ends):
     np.testing.assert_allclose(found[seen], expected[seen], atol=0.02)
 
 
-@pytest.mark.parametrize("tokenizer", [CHARS, WORDS], ids=["characters", "words"])
+@pytest.mark.parametrize("tokenizer", [CHARS, PIECES, WORDS], ids=["char", "subword", "word"])
 def test_the_probabilities_of_every_context_sum_to_one(tokenizer):
     chain = token_chain(random_model("int8", tokenizer.vocab_size), tokenizer, 0.8, ends=True)
     np.testing.assert_allclose(chain.probabilities.sum(axis=1), 1, atol=1e-9)

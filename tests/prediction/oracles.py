@@ -15,10 +15,15 @@ from charlstm.prediction.predictor import Predictor
 from charlstm.tokenizer.base import BEGIN_SPELLING, END_OF_DOCUMENT, END_SPELLING
 from charlstm.tokenizer.char import CharTokenizer
 from charlstm.tokenizer.segmentation import tokens_of
+from charlstm.tokenizer.subword import SubwordTokenizer
 from charlstm.tokenizer.word import WordTokenizer
 
 CHARS = CharTokenizer(tuple("ab'1. \n中"))
 WORDS = WordTokenizer((*"ab'1. \n", " ab", "ab", " a", " ab'a", "aba", " .", " 1"))
+SUBWORDS = SubwordTokenizer(
+    (*"ab'1. \n", "ab", " a", " ab", "'a", "aba", "11"),
+    merges=((2, 3), (7, 2), (10, 3), (4, 2), (9, 2), (5, 5)),
+)
 TYPED = re.compile(r"(?:[ab](?:'?[ab])*'?|1+)\Z")
 LEGAL = [END_OF_DOCUMENT, BEGIN_SPELLING, *range(4, WORDS.vocab_size)]
 CUT = 3e-6  # less likely continuations are not enumerated
@@ -54,20 +59,30 @@ def chain(level, seed):
     # Short words, so that what is enumerated is nearly everything.
     if level == "char":
         return Chain(CHARS.vocab_size, seed, CHARS.encode("ab1'"))
+    if level == "subword":
+        return Chain(SUBWORDS.vocab_size, seed, [2, 3, 4, 5, 9, 12, 13, 14])
     engine = Chain(WORDS.vocab_size, seed, [*WORDS.encode("ab'1\n "), BEGIN_SPELLING])
     engine.table[:, END_SPELLING] += 2
     return engine
 
 
 class Outcomes:
-    """What an oracle found: the probability of each path to a candidate, and of the rest."""
+    """What an oracle found: the probability of each candidate, by what it appends, and of the rest.
+
+    A text may have several sequences of tokens; the likeliest counts where only one is looked for.
+    """
 
     def __init__(self):
         self.paths = defaultdict(lambda: defaultdict(float))
+        self.sequences = defaultdict(lambda: defaultdict(float))
         self.undecided = 0.0
 
-    def add(self, completes, text, append, probability):
+    def add(self, completes, text, append, probability, sequence=None):
         self.paths[completes, text][append] += probability
+        self.sequences[completes, text][sequence or append] += probability
+
+    def likeliest(self, completes, text):
+        return max(self.sequences.get((completes, text), {"": 0.0}).values())
 
     def sums(self):
         return {key: sum(paths.values()) for key, paths in self.paths.items()}
@@ -114,6 +129,53 @@ def characters_oracle(seed, prompt):
                 found.undecided += after
             else:
                 paths.append((longer, token_id, after))
+    return found
+
+
+@cache
+def pieces_oracle(seed, prompt):
+    engine, found = chain("subword", seed), Outcomes()
+    found_typed = TYPED.search(prompt)
+    typed = found_typed[0] if found_typed else ""
+    read, unread = SUBWORDS.split_prompt(prompt)
+    allowed = [END_OF_DOCUMENT, *range(2, SUBWORDS.vocab_size)]
+    before = int(SUBWORDS.encode(read)[-1]) if read else END_OF_DOCUMENT
+
+    def text_of(ids):
+        return "".join(SUBWORDS.pieces[token_id] for token_id in ids)
+
+    def add(decided, ids, probability):
+        """Add a path; its sequence ends with the token that ends what is appended."""
+        length = len(unread) + len(decided[2])
+        count = next((n for n in range(len(ids)) if len(text_of(ids[:n])) >= length), len(ids))
+        found.add(*decided, probability, ids[:count])
+
+    covering, waiting = [((), 1.0)], []
+    while covering:
+        ids, probability = covering.pop()
+        if text_of(ids).startswith(unread):
+            waiting.append((ids, probability))
+        elif unread.startswith(text_of(ids)):
+            row = engine.row(ids[-1] if ids else before, allowed)
+            del row[END_OF_DOCUMENT]
+            covering += [((*ids, token_id), probability * share) for token_id, share in row.items()]
+    total = sum(probability for _, probability in waiting)
+    waiting = [(ids, probability / total) for ids, probability in waiting]
+    while waiting:
+        ids, probability = waiting.pop()
+        string = text_of(ids)[len(unread) :]
+        if decided := outcome(typed, string):
+            add(decided, ids, probability)
+            continue
+        for token_id, share in engine.row(ids[-1] if ids else before, allowed).items():
+            after = probability * share
+            if token_id == END_OF_DOCUMENT:
+                decided = outcome(typed, string + "\n\n") or (False, "", string)
+                add(decided, ids, after)
+            elif after < CUT and not outcome(typed, string + SUBWORDS.pieces[token_id]):
+                found.undecided += after
+            else:
+                waiting.append(((*ids, token_id), after))
     return found
 
 
@@ -190,8 +252,8 @@ def words_oracle(seed, prompt):
     return found
 
 
-ORACLES = {"char": characters_oracle, "word": words_oracle}
-TOKENIZERS = {"char": CHARS, "word": WORDS}
+ORACLES = {"char": characters_oracle, "subword": pieces_oracle, "word": words_oracle}
+TOKENIZERS = {"char": CHARS, "subword": SUBWORDS, "word": WORDS}
 
 
 def predictor(level, seed):

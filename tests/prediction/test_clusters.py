@@ -10,11 +10,13 @@ import regex
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from charlstm.config import TokenizerConfig
 from charlstm.prediction.clusters import PLAIN, Clusters, clusters_of
 from charlstm.prediction.predictor import Predictor, grammar_of
 from charlstm.tokenizer.base import BEGIN_SPELLING, END_OF_DOCUMENT, END_SPELLING, UNKNOWN
 from charlstm.tokenizer.char import CharTokenizer
 from charlstm.tokenizer.segmentation import tokens_of
+from charlstm.tokenizer.vocabulary import build_tokenizer
 from charlstm.tokenizer.word import WordTokenizer
 from tests.prediction.oracles import Chain
 
@@ -48,6 +50,8 @@ def tokenizer_of(level, text):
     characters = sorted({*text, " "})
     if level == "char":
         return CharTokenizer(tuple(characters))
+    if level == "subword":
+        return build_tokenizer([text * 9], TokenizerConfig(level=level, vocab_size=60))
     words = [word for part in text.split() for word in (part, " " + part) if len(word) > 1]
     return WordTokenizer((*characters, *dict.fromkeys(words)))
 
@@ -71,7 +75,7 @@ def check(prompt, predictions):
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.sampled_from(sorted(TEXTS)), st.sampled_from(["char", "word"]), st.data())
+@given(st.sampled_from(sorted(TEXTS)), st.sampled_from(["char", "subword", "word"]), st.data())
 def test_no_prediction_begins_or_ends_within_a_visible_character(name, level, data):
     tokenizer = tokenizer_of(level, TEXTS[name])
     prompt = data.draw(st.text(st.sampled_from(sorted({*TEXTS[name], "\n"})), max_size=5))
@@ -80,7 +84,7 @@ def test_no_prediction_begins_or_ends_within_a_visible_character(name, level, da
     check(prompt, one.predict(prompt, 3, words=2))
 
 
-@pytest.mark.parametrize("level", ["char", "word"])
+@pytest.mark.parametrize("level", ["char", "subword", "word"])
 @pytest.mark.parametrize("name", sorted(TEXTS))
 @pytest.mark.parametrize("prompt", ["", " ", "first", "part"])
 def test_all_predictions_share_one_distribution(level, name, prompt):
@@ -115,7 +119,7 @@ class Certain(Chain):
         return np.stack(steps, axis=1), state
 
 
-@pytest.mark.parametrize("level", ["char", "word", "word of format 3"])
+@pytest.mark.parametrize("level", ["char", "subword", "word", "word of format 3"])
 @pytest.mark.parametrize(("name", "number"), [(n, i) for n in UNITS for i in range(len(UNITS[n]))])
 def test_a_visible_character_is_one_unit(level, name, number):
     """After what precedes it and, in code points, half typed after each of its parts."""
@@ -125,18 +129,21 @@ def test_a_visible_character_is_one_unit(level, name, number):
     text = before + unit + " "
     characters = tuple(sorted({*before, *unit, " "}))
     tokenizer = CharTokenizer(characters)
-    if level != "char":
+    if level == "subword":
+        tokenizer = build_tokenizer([text * 9], TokenizerConfig(level=level, vocab_size=60))
+    elif level != "char":
         if name in ("decomposed", "jamo"):  # words, of which half a one is spelled
             return
         rules = 2 if level == "word" else 1
         words = [token for token in tokens_of(text, rules) if len(token) > 1]
         tokenizer = WordTokenizer((*characters, *dict.fromkeys(words)), segmentation=rules)
     ids = tokenizer.encode(text)
-    assert not {BEGIN_SPELLING, END_SPELLING, UNKNOWN} & {*ids.tolist()} or level == "char"
+    special = {BEGIN_SPELLING, END_SPELLING} if tokenizer.spells else set()
+    assert not {UNKNOWN, *special} & {*ids.tolist()}
     one = Predictor(Certain(tokenizer, ids.tolist()), tokenizer)
     # At word level, a unit is one token, of which a part that is typed is another, or a digit is
     # half typed, and tokens that begin with it are looked for.
-    whole = level == "word" or (level != "char" and name == "keycaps")
+    whole = level in ("subword", "word") or (level != "char" and name == "keycaps")
     for typed in range(1 if whole else len(unit)):
         (first, *_) = one.predict(before + unit[:typed], 1)
         assert (first.text, first.append) == (unit, unit[typed:])

@@ -60,7 +60,8 @@ _SHORT = (
     "2097152 2097153 2147483647 2147483648 4294967295 4294967296 9007199254740993 "
     "9223372036854775807 9223372036854775808 18446744073709551615 18446744073709551616 "
     "-9223372036854775808 -9223372036854775809 NaN Infinity -Infinity null true false {} [] [[]] "
-    '"" "0" "1" "-1" "NaN" "char" "word" "\\u0000" "\\ud800" "\\udfff\\ud800" "\\u001b[2J" '
+    '"" "0" "1" "-1" "NaN" "char" "subword" "word" "\\u0000" "\\ud800" "\\udfff\\ud800" '
+    '"\\u001b[2J" '
     '"\\u009b31m" "a\\nb" "\\u202e" "../../x" "/dev/zero" "/etc/passwd" "-" "python-docs" "**/*" '
     '"utf-16" "punycode" "idna" "undefined" "zlib" "unicode_escape" [1,2,3] ["a"] {"a":1} 0x10 '
     "01 1. .5 + - ' // 1_000"
@@ -166,6 +167,7 @@ def whole_checkpoints(folder: Path) -> dict[str, dict[str, bytes]]:
     """Return the files of checkpoints of every kind."""
     characters = build_tokenizer([TEXT], TokenizerConfig())
     words = build_tokenizer([TEXT * 2], TokenizerConfig(level="word"))
+    pieces = build_tokenizer([TEXT * 2], TokenizerConfig(level="subword", vocab_size=30))
     few = CharTokenizer(("a", "b", "\n"))
 
     def network(tokenizer: Tokenizer, **sizes: Any) -> ModelConfig:
@@ -175,6 +177,7 @@ def whole_checkpoints(folder: Path) -> dict[str, dict[str, bytes]]:
 
     made: dict[str, tuple[RunConfig, Tokenizer, bool]] = {
         "char": (settings(network(characters, layers=2), characters), characters, True),
+        "subword": (settings(network(pieces), pieces), pieces, True),
         "word": (settings(network(words), words), words, True),
         "lines": (settings(network(characters), characters, division=OF_LINES), characters, True),
         "tied": (settings(network(few, embedding=4, tied=True), few), few, True),
@@ -384,7 +387,7 @@ def change_sizes(draw: random.Random, files: Files) -> None:
 
 def rebuild(draw: random.Random, files: Files) -> None:
     """Make another network, with the weights and the tokenizer that it asks for."""
-    level = draw.choice(("char", "word"))
+    level = draw.choice(("char", "subword", "word"))
     alphabet = draw.choice(
         (
             "ab \n",
@@ -398,7 +401,14 @@ def rebuild(draw: random.Random, files: Files) -> None:
             "\r\n\u2028",
         )
     )
-    tokens = sorted(set(alphabet))
+    tokens, merges = sorted(set(alphabet)), []
+    if level == "subword":
+        for _ in range(draw.randrange(30) if tokens else 0):
+            pair = [draw.randrange(len(tokens)) for _ in "12"]
+            joined = tokens[pair[0]] + tokens[pair[1]]
+            if joined not in tokens or draw.random() < 0.1:
+                tokens.append(joined)
+                merges.append([number + 2 for number in pair])
     if level == "word":
         extra = [
             "".join(draw.choices(alphabet or "x", k=draw.choice((2, 3, 65, 200))))
@@ -425,7 +435,8 @@ def rebuild(draw: random.Random, files: Files) -> None:
     config["corpus"]["lines"] = draw.random() < 0.5
     config["provenance"]["lines_sha256"] = None
     files[CONFIG] = encode(config)
-    files[TOKENIZER] = encode({"level": level, "symbols": tokens})
+    stored_tokenizer = {"level": level, "symbols": tokens}
+    files[TOKENIZER] = encode(stored_tokenizer | ({"merges": merges} if merges else {}))
     weights = weights_for(ModelConfig(**model), draw.randrange(2**32))
     for array in weights.values():
         array *= draw.choice((0.0, 1e-30, 1.0, 1.0, 1.0, 30.0, 1e12))
@@ -452,6 +463,10 @@ def change_tokenizer(draw: random.Random, files: Files) -> None:
     stored_tokenizer = json.loads(files[TOKENIZER])
     tokens = stored_tokenizer["symbols"]
     at = draw.randrange(len(tokens))
+    if "merges" in stored_tokenizer and draw.random() < 0.5:
+        change_merges(draw, stored_tokenizer["merges"], len(tokens) + 2)
+        files[TOKENIZER] = encode(stored_tokenizer)
+        return
     match draw.randrange(12):
         case 0:
             tokens[at] = tokens[at - 1]
@@ -466,7 +481,7 @@ def change_tokenizer(draw: random.Random, files: Files) -> None:
         case 5:
             draw.shuffle(tokens)
         case 6:
-            stored_tokenizer["level"] = draw.choice(("char", "word", "x", ""))
+            stored_tokenizer["level"] = draw.choice(("char", "subword", "word", "x", ""))
         case 7:
             del tokens[at]
         case 8:
@@ -482,6 +497,28 @@ def change_tokenizer(draw: random.Random, files: Files) -> None:
             files[TOKENIZER] = encode(change_json(draw, stored_tokenizer))
             return
     files[TOKENIZER] = encode(stored_tokenizer)
+
+
+def change_merges(draw: random.Random, merges: list[Any], ids: int) -> None:
+    """Let a merge join other tokens, join none, come twice, too early, or not at all."""
+    at = draw.randrange(len(merges))
+    match draw.randrange(8):
+        case 0:
+            merges[at][draw.randrange(2)] = draw.choice((0, 1, 2, ids - 1, ids, 2**31, 2**63, -1))
+        case 1:
+            merges[at] = [draw.randrange(ids), draw.randrange(ids)]
+        case 2:
+            merges.insert(draw.randrange(len(merges)), merges[at])
+        case 3:
+            draw.shuffle(merges)
+        case 4:
+            del merges[at]
+        case 5:
+            merges[at] = draw.choice((None, [], [2], [2, 3, 4], "ab", ["a", "b"], [2.5, 3], 7))
+        case 6:
+            merges += [[2, 2]] * draw.choice((1, 200_000))
+        case _:
+            merges[:] = draw.choice(([], [[at, at]], [merges[at]], merges[::-1]))
 
 
 def change_header(draw: random.Random, files: Files) -> None:

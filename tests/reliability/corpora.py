@@ -365,7 +365,7 @@ ADDRESSES = [
 def maker(seed: int, place: Path) -> Case:
     """Return the cases of hostile corpora; they are written into ``place``."""
     whole = whole_checkpoints(place / "whole")
-    for name in ("char", "word", "lines"):
+    for name in ("char", "subword", "word", "lines"):
         write(place / name, whole[name])
     del whole
     path = place / "work"
@@ -416,7 +416,7 @@ def _made(draw: random.Random, path: Path) -> tuple[str, list[str]]:
 
 def learn(draw: random.Random, addresses: list[str]) -> str:
     """Read a corpus as training does, and check that it comes back from its ids."""
-    level = draw.choice(("char", "word"))
+    level = draw.choice(("char", "subword", "word"))
     encoding = draw.choice(ENCODINGS) if draw.random() < 0.5 else "utf-8"
     errors = draw.choice(("strict", "replace"))
     lines = draw.random() < 0.4
@@ -501,7 +501,7 @@ def damage(draw: random.Random) -> None:
 
 def use(draw: random.Random, address: str, place: Path) -> str:
     """Let the commands that read texts after training read it, with a small model."""
-    model = place / draw.choice(("char", "word", "lines"))
+    model = place / draw.choice(("char", "subword", "word", "lines"))
     read = ["--encoding", draw.choice(ENCODINGS), "--decode-errors", "replace"]
     if draw.random() < 0.5:
         read = []
@@ -554,7 +554,7 @@ def training_maker(seed: int, place: Path) -> Case:
             shutil.rmtree(path)
             path.mkdir()
             kind, addresses = _made(draw, path)
-        options = ["--level", draw.choice(("char", "word")), "-o", path / "model", "-q"]
+        options = ["--level", draw.choice(("char", "subword", "word")), "-o", path / "model", "-q"]
         options += ["--lines"] if draw.random() < 0.4 else []
         options += ["--units", "4", "--layers", "1", "--embedding", "4"]
         options += ["--streams", "2", "--sequence-length", "3"]

@@ -86,7 +86,7 @@ class Setting:
 
 
 # No budget is a multiple of the evaluations, so that one comes after the last step; two of the
-# settings save after every step, two less often.
+# settings save after every step, the others less often.
 SETTINGS = (
     Setting(
         *("char", "float32"),
@@ -95,6 +95,10 @@ SETTINGS = (
     Setting(
         *("char", "bfloat16"),
         ("--steps", "2311", "--eval-every", "50", "--patience", "99", "--save-every", "0.05"),
+    ),
+    Setting(
+        *("subword", "float32"),
+        ("--steps", "2311", "--eval-every", "40", "--patience", "99", "--save-every", "0.05"),
     ),
     Setting(
         *("word", "float32"),

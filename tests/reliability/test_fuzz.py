@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
@@ -23,8 +24,10 @@ def findings(maker, folder, numbers):
     """Run cases in this process, where there is no bound of memory."""
     case = maker(1, folder)
     report = Report()
-    for number in numbers:
-        report.add(run_case(case, number))
+    with warnings.catch_warnings():
+        bounded.refuse_warnings()
+        for number in numbers:
+            report.add(run_case(case, number))
     assert report.cases == len(numbers)
     return report
 

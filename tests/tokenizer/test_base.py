@@ -47,7 +47,7 @@ def test_unknown_characters_become_the_unknown_token_and_are_counted(level, know
 @given(levels, st.lists(wordy, max_size=4))
 def test_ids_pieces_and_sizes_agree(level, texts):
     tokenizer = built(level, *texts, min_count=1)
-    reserved = 2 if level == "char" else 4
+    reserved = 4 if level == "word" else 2
     assert tokenizer.level == level
     assert tokenizer.vocab_size == reserved + len(tokenizer.vocabulary) == len(tokenizer.pieces)
     assert tokenizer.pieces[reserved:] == tokenizer.vocabulary
@@ -65,7 +65,8 @@ def test_extending_keeps_ids_and_adds_tokens(level, old_text, new_text):
     old, new = built(level, old_text, min_count=1), built(level, new_text, min_count=1)
     both = old.extend(new)
     assert both.vocabulary[: len(old.vocabulary)] == old.vocabulary
-    assert set(both.vocabulary) == {*old.vocabulary, *new.vocabulary}
+    added = [token for token in new.vocabulary if level != "subword" or len(token) == 1]
+    assert set(both.vocabulary) == {*old.vocabulary, *added}
     assert len(both.vocabulary) == len(set(both.vocabulary))
     assert both.decode(both.encode(old_text + new_text)) == old_text + new_text
 

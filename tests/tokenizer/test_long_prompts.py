@@ -16,13 +16,15 @@ from charlstm.prediction.predictor import Predictor
 from charlstm.tokenizer.base import BEGIN_SPELLING, END_OF_DOCUMENT, END_SPELLING
 from charlstm.tokenizer.long_prompts import MAX_PROMPT, is_long, read_tokens
 from charlstm.tokenizer.segmentation import tokens_of
-from tests.models import CHARS, WORDS, model_of
+from tests.models import CHARS, PIECES, WORDS, model_of
 
-BOTH = pytest.mark.parametrize("tokenizer", [CHARS, WORDS], ids=["characters", "words"])
+LEVELS = pytest.mark.parametrize(
+    "tokenizer", [CHARS, PIECES, WORDS], ids=["char", "subword", "word"]
+)
 TEXT = "the cat had a cat and a hat.\n" * 1000
 
 
-@BOTH
+@LEVELS
 @pytest.mark.parametrize("step", [1, 7, 1024])
 def test_a_prompt_that_is_short_enough_is_read_as_a_whole(tokenizer, step):
     ids = np.array([END_OF_DOCUMENT, *np.resize(tokenizer.encode("the cat "), MAX_PROMPT + step)])
@@ -76,7 +78,7 @@ def end_of(tokenizer, step=1):
     return end
 
 
-@BOTH
+@LEVELS
 @pytest.mark.usefixtures("shorter")
 def test_a_long_prompt_is_continued_as_its_end_is(tokenizer):
     engine, end = model_of(tokenizer), end_of(tokenizer)
@@ -106,7 +108,7 @@ def test_a_pattern_and_penalties_see_the_whole_prompt():
     assert free.text == "h" != penalized.text
 
 
-@BOTH
+@LEVELS
 @pytest.mark.usefixtures("shorter")
 def test_the_words_after_a_long_prompt_are_those_after_its_end(tokenizer):
     end = end_of(tokenizer, step=32)

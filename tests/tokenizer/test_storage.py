@@ -22,11 +22,44 @@ from tests.tokenizer.helpers import (
 def test_json_brings_the_tokenizer_back(level, texts):
     tokenizer = built(level, *texts, min_count=1)
     data = tokenizer.to_json()
-    rules = {"segmentation": 2} if level == "word" else {}
+    rules = {} if level == "char" else {"segmentation": 2}
+    if level == "subword":
+        rules["merges"] = [list(pair) for pair in tokenizer.merges]
     assert json.loads(data) == {"level": level, **rules, "symbols": list(tokenizer.vocabulary)}
     again = tokenizer_from_json(data)
     assert again == tokenizer
     assert type(again) is type(tokenizer)
+
+
+@pytest.mark.parametrize(
+    "merges",
+    [
+        [],  # nothing makes "ab"
+        [[2, 9]],
+        [[2, 1]],
+        [[-1, 2]],
+        [[3, 2]],  # "ba" is no piece
+        [[2, 3], [2, 3]],
+        [[4, 5], [2, 3]],  # "ab" is not made yet
+        [[2]],
+        [[2, 3, 2]],
+        [["a", "b"]],
+    ],
+)
+def test_merges_must_make_the_pieces(merges):
+    symbols = ["a", "b", "ab"] if merges != [[4, 5], [2, 3]] else ["a", "b", "ab", "c", "abc"]
+    stored = {"level": "subword", "segmentation": 2, "symbols": symbols, "merges": merges}
+    with pytest.raises(CheckpointDamaged):
+        tokenizer_from_json(json.dumps(stored).encode())
+    merges = [[2, 3], [4, 5]][: len(symbols) // 2]
+    tokenizer_from_json(json.dumps(stored | {"merges": merges}).encode())
+
+
+@pytest.mark.parametrize("level", ["char", "subword", "word"])
+def test_other_levels_have_no_merges(level):
+    stored = {"level": level, "symbols": ["a", "b"], "merges": [[2, 3]]}
+    with pytest.raises(CheckpointDamaged):
+        tokenizer_from_json(json.dumps(stored).encode())
 
 
 def test_older_tokenizers_keep_their_rules():
@@ -72,8 +105,15 @@ def test_stored_surrogates_are_damage(escape):
         tokenizer_from_json(b'{"level": "word", "symbols": ["' + escape + b'"]}')
 
 
-@given(st.sampled_from(["char", "word"]), st.data())
+@given(st.sampled_from(["char", "subword", "word"]), st.data())
 def test_a_truncated_tokenizer_is_damaged(level, data):
     stored = built(level, PROSE).to_json()
     with pytest.raises(CheckpointDamaged):
         tokenizer_from_json(stored[: data.draw(st.integers(0, len(stored) - 1))])
+
+
+def test_more_merges_than_pieces_are_not_even_decoded():
+    data = b'{"level":"subword","symbols":["a","b"],"merges":[' + b"[2,3]," * 10**6 + b"[2,3]]}"
+    with pytest.raises(CheckpointDamaged) as caught:
+        tokenizer_from_json(data)
+    assert "more merges than pieces" in str(caught.value)

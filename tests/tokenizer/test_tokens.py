@@ -16,7 +16,7 @@ NAMES = {
 }
 
 
-@pytest.mark.parametrize("level", ["char", "word"])
+@pytest.mark.parametrize("level", ["char", "subword", "word"])
 def test_every_id_is_special_or_has_a_text_of_its_own(level):
     tokenizer = built(level, "the cat\ufffd, the cat", min_count=1)
     special = {n: special_token(tokenizer, n) for n in range(tokenizer.vocab_size)}

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charlstm.tokenizer import word as word_module
 from charlstm.tokenizer.base import BEGIN_SPELLING, END_OF_DOCUMENT, END_SPELLING, UNKNOWN
 from charlstm.tokenizer.segmentation import tokens_of
 from charlstm.tokenizer.word import WordTokenizer
 from tests.tokenizer.helpers import (
-    PROSE,
     built,
     wordy,
 )
@@ -48,14 +45,6 @@ def test_spelling():
         *[UNKNOWN],
     ]
     assert tokenizer.decode([END_OF_DOCUMENT, 7, BEGIN_SPELLING, 4, UNKNOWN]) == " ab \ufffd"
-
-
-def test_a_full_cache_changes_nothing(monkeypatch):
-    expected = built("word", PROSE).encode(PROSE)
-    monkeypatch.setattr(word_module, "CACHED_TOKENS", 3)
-    tokenizer = built("word", PROSE)
-    assert np.array_equal(tokenizer.encode(PROSE), expected)
-    assert len(tokenizer._encodings) == 3
 
 
 def test_words_of_prose_are_about_one_token_each():

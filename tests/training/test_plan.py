@@ -36,7 +36,7 @@ MEGABYTE = {
     "valid_fraction": 0.1,
 }
 
-levels = st.sampled_from(["char", "word"])
+levels = st.sampled_from(["char", "subword", "word"])
 optimizers = st.sampled_from(sorted(OPTIMIZER_DEFAULTS))
 # Lengths of every magnitude, not mostly huge ones.
 lengths = (
@@ -198,7 +198,7 @@ def test_ties_and_widths_fit(choices, level, expected):
     assert (model.embedding, model.units, model.tied) == expected
 
 
-@pytest.mark.parametrize("level", ["char", "word"])
+@pytest.mark.parametrize("level", ["char", "subword", "word"])
 @pytest.mark.parametrize("units", [None, 256])
 def test_a_tie_that_can_not_be_is_refused(level, units, sentence):
     with pytest.raises(ConfigError) as caught:
@@ -401,7 +401,8 @@ def test_the_plan_counts_steps_as_training_does(level, tokens, is_cut, budget, v
     streams = Streams(ids, train.streams, train.sequence_length, 1, np.zeros(6))
     assert plan.steps_per_epoch == streams.steps_per_epoch
     if train.steps is None:
-        expected = bounded_epochs(tokens, plan.model) if budget is None else value
+        text = TextFacts(**MEGABYTE | {"level": level, "train_tokens": tokens})
+        expected = bounded_epochs(text, plan.model) if budget is None else value
         assert train.epochs == expected
         assert plan.steps == max(1, round(train.epochs * streams.steps_per_epoch))
     else:
@@ -694,6 +695,17 @@ def test_a_choice_out_of_range_is_refused_by_name(name, value, sentence):
     sentence(caught.value, name, value)
 
 
+@pytest.mark.parametrize(
+    ("level", "characters", "better"),
+    [
+        *[("char", 2_999_999, None), ("char", 3_000_000, "subword"), ("subword", 999_999, "char")],
+        *[("subword", 1_000_000, None), ("word", 10**8, None)],
+    ],
+)
+def test_the_level_that_learns_more_follows_from_the_length(level, characters, better):
+    assert presets.better_level(level, characters) == better
+
+
 # Learning
 
 
@@ -701,7 +713,8 @@ def test_a_choice_out_of_range_is_refused_by_name(name, value, sentence):
 def test_dropout_rises_while_the_text_is_new(level, tokens):
     train = planned({"epochs": 60.0}, level=level, train_tokens=tokens).train
     is_short = level == "char" and tokens < 100_000
-    assert train.dropout == (0.5 if level == "word" or is_short else 0.3)
+    most = {"char": 0.5 if is_short else 0.3, "subword": 0.45, "word": 0.5}
+    assert train.dropout == most[level]
     assert 1 < train.dropout_ramp < 10
     assert train.token_dropout == (0.1 if is_short else 0.0)
     few = planned({"epochs": 1.0}, level=level, train_tokens=tokens).train
@@ -714,9 +727,9 @@ def test_dropout_rises_while_the_text_is_new(level, tokens):
 @pytest.mark.parametrize(
     ("tokens", "epochs", "dropped"),
     [
-        *[(60_000, *each) for each in [(4, (0, 0)), (5, (0.2, 0)), (8, (0.4, 0)), (19, (0.4, 0))]],
+        *[(60_000, *each) for each in [(4, (0, 0)), (5, (0.2, 0)), (9, (0.4, 0)), (19, (0.4, 0))]],
         *[(60_000, 20, (0.5, 0.1)), (600_000, 4, (0, 0)), (600_000, 7, (0.15, 0))],
-        *[(600_000, 8, (0.3, 0)), (600_000, 60, (0.3, 0))],
+        *[(600_000, 9, (0.3, 0)), (600_000, 60, (0.3, 0))],
     ],
 )
 def test_texts_that_are_read_a_few_times_need_less_dropout(tokens, epochs, dropped):

@@ -1,4 +1,4 @@
-"""Tests of ``charlstm.prediction.character_grammar``: a word is what the tokenizer says it is."""
+"""Tests of ``charlstm.prediction.piece_grammar``: a word is what the tokenizer says it is."""
 
 from __future__ import annotations
 

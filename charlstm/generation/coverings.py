@@ -1,0 +1,153 @@
+"""The ways in which tokens write a text that was typed but not read, and how likely each is.
+
+What is typed last may go on, so it is not divided into tokens before it is known how: "hou" may
+become " house", or " h" and "our". A covering is a sequence of tokens whose text begins with what
+was typed; only its last token may go beyond it. This module knows the pieces of a vocabulary and
+reads tokens with a function; it does not know a tokenizer's level or how tokens are drawn.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left, bisect_right
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+
+from charlstm.arrays import Doubles, Floats, Ids
+
+# As ``Engine.step``: reads ids [R] in states [2 * layers, R, units]; returns logits and new states.
+Step: TypeAlias = Callable[[Ids, Floats], tuple[Floats, Floats]]
+
+# Of the beginnings of coverings that end at the same character, those less likely than this share
+# of the likeliest are left out, and all but so many.
+LEAST_COVERING = 1e-5
+MOST_BEGINNINGS = 16
+
+
+class PieceIndex:
+    """The pieces of a vocabulary by their beginnings.
+
+    Args:
+        pieces: the text of each id; ids without text are in no result.
+    """
+
+    def __init__(self, pieces: Sequence[str]) -> None:
+        order = sorted((i for i, piece in enumerate(pieces) if piece), key=pieces.__getitem__)
+        self.order: Ids = np.array(order, np.int64)
+        self._sorted = [pieces[token_id] for token_id in order]
+        self._ids = {pieces[token_id]: token_id for token_id in order}
+        self._longest = max(map(len, self._sorted), default=0)
+
+    def beginning_with(self, text: str) -> Ids:
+        """Return the ids of pieces that begin with a text, in the order of their pieces."""
+        size = len(text)
+        low = bisect_left(self._sorted, text)
+        return self.order[low : bisect_right(self._sorted, text, low, key=lambda p: p[:size])]
+
+    def beginnings_of(self, text: str) -> list[int]:
+        """Return the ids of pieces that a text begins with and goes beyond, the shortest first."""
+        lengths = range(1, min(len(text), self._longest + 1))
+        found = (self._ids.get(text[:length]) for length in lengths)
+        return [token_id for token_id in found if token_id is not None]
+
+
+class Covering(NamedTuple):
+    """A covering, or many that differ in their last token alone.
+
+    Attributes:
+        before: the ids before the last one.
+        rest: what the last token begins with.
+        log_probability: of the ids before the last one.
+        probabilities: of each id after them, float64 [V].
+        state: after them, float32 [2 * layers, units].
+    """
+
+    before: tuple[int, ...]
+    rest: str
+    log_probability: float
+    probabilities: Doubles
+    state: Floats
+
+
+@dataclass(frozen=True)
+class CoveringSearch:
+    """Finds coverings with one vocabulary.
+
+    Attributes:
+        index: the pieces.
+        pieces: the text of each id.
+        probabilities_of: returns float64 [R, V] for logits float32 [R, V].
+    """
+
+    index: PieceIndex
+    pieces: Sequence[str]
+    probabilities_of: Callable[[Floats], Doubles]
+
+    def run(self, text: str, logits: Floats, state: Floats, step: Step) -> list[Covering]:
+        """Return the coverings of a text, all that begin alike as one, the shorter ones first.
+
+        Beginnings compete with those that have written as much, so their number grows with the
+        length of the text and not with that of the ways to divide it.
+
+        Args:
+            text: what was typed, not empty.
+            logits: before it, float32 [V].
+            state: before it, float32 [2 * layers, units].
+            step: reads tokens.
+        """
+        root = Covering((), text, 0.0, self.probabilities_of(logits[np.newaxis])[0], state)
+        found, waiting = [root], defaultdict[int, list[_Beginning]](list)
+        self._go_on(root, 0, waiting)
+        for written in range(1, len(text)):
+            beginnings = _likely(waiting.pop(written, []))
+            if not beginnings:
+                continue
+            ids = np.array([token_id for _, _, token_id in beginnings])
+            states = np.stack([parent.state for _, parent, _ in beginnings], axis=1)
+            logits, states = step(ids, states)
+            probabilities = self.probabilities_of(logits)
+            for row, (log_probability, parent, token_id) in enumerate(beginnings):
+                before = (*parent.before, token_id)
+                rest = text[written:]
+                covering = Covering(
+                    before, rest, log_probability, probabilities[row], states[:, row]
+                )
+                found.append(covering)
+                self._go_on(covering, written, waiting)
+        return found
+
+    def log_total(self, covering: Covering) -> float:
+        """Return that of all coverings that begin like this and end with one token."""
+        ids = self.index.beginning_with(covering.rest)
+        total = float(np.add.reduce(covering.probabilities[ids]))
+        return covering.log_probability + math.log(total) if total > 0 else -math.inf
+
+    def _go_on(
+        self, covering: Covering, written: int, waiting: dict[int, list[_Beginning]]
+    ) -> None:
+        """Add what a beginning may go on with, by how many characters are written then."""
+        for token_id in self.index.beginnings_of(covering.rest):
+            probability = float(covering.probabilities[token_id])
+            if probability > 0:
+                log_probability = covering.log_probability + math.log(probability)
+                after = written + len(self.pieces[token_id])
+                waiting[after].append(_Beginning(log_probability, covering, token_id))
+
+
+class _Beginning(NamedTuple):
+    """A covering, the token after it that is to be read, and the log-probability with it."""
+
+    log_probability: float
+    parent: Covering
+    token_id: int
+
+
+def _likely(beginnings: list[_Beginning]) -> list[_Beginning]:
+    """Return the likeliest of the beginnings that have written as much."""
+    ordered = sorted(beginnings, key=lambda each: -each.log_probability)[:MOST_BEGINNINGS]
+    least = ordered[0].log_probability + math.log(LEAST_COVERING) if ordered else 0.0
+    return [each for each in ordered if each.log_probability >= least]

@@ -1,0 +1,73 @@
+"""Encodes text word by word, for the levels whose tokens never cross the border of a word.
+
+A text goes in, token ids come out. What was encoded once is remembered, and looked up by what
+stands between two spaces: a word with the punctuation after it takes one look instead of two. This
+module does not know how a word becomes ids.
+"""
+
+from __future__ import annotations
+
+import re
+from abc import abstractmethod
+from functools import cached_property
+from itertools import chain
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+
+from charlstm.tokenizer.base import Tokenizer
+from charlstm.tokenizer.segmentation import tokens_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from numpy.typing import NDArray
+
+
+Encoding: TypeAlias = tuple[int, ...]
+
+# How many runs are remembered, and words of longer runs; longer runs hardly occur twice.
+REMEMBERED, LONGEST_REMEMBERED = 2**18, 48
+
+# Runs without white space, each with the white space before it; none goes beyond a newline. The
+# white space before a word is divided between a token of its own and the token of the word, so no
+# run may end within it.
+_RUN = re.compile(r"[^\S\n]*(?:\n|\S+)|[^\S\n]+")
+
+
+class WordwiseTokenizer(Tokenizer):
+    """Encodes each word, number, punctuation mark and white space by itself."""
+
+    joins_spaces = True
+
+    def encode(self, text: str) -> NDArray[np.uint32]:
+        """Return the ids of the text's words, uint32 [tokens]."""
+        ids = map(self._encodings.__getitem__, _RUN.findall(text))
+        return np.fromiter(chain.from_iterable(ids), np.uint32)
+
+    @abstractmethod
+    def encode_word(self, word: str) -> Encoding:
+        """Return the ids of a token of ``segmentation.tokens_of``."""
+
+    @cached_property
+    def _encodings(self) -> _Remembered:
+        words = _Remembered(self.encode_word)
+        return _Remembered(lambda run: _encoded(tokens_of(run, self.segmentation), words))
+
+
+class _Remembered(dict[str, Encoding]):
+    """The ids of texts, computed at the first use; those of the first ``REMEMBERED`` are kept."""
+
+    def __init__(self, encode: Callable[[str], Encoding]) -> None:
+        super().__init__()
+        self._encode = encode
+
+    def __missing__(self, text: str) -> Encoding:
+        ids = self._encode(text)
+        if len(text) <= LONGEST_REMEMBERED and len(self) < REMEMBERED:
+            self[text] = ids
+        return ids
+
+
+def _encoded(words: Iterator[str], encodings: _Remembered) -> Encoding:
+    return tuple(chain.from_iterable(map(encodings.__getitem__, words)))
