@@ -54,6 +54,8 @@ def unread_ways(
         states: before them, float32 [2 * layers, R, units].
         excluded: ids that are never drawn.
     """
+    if not any(unread):  # as always at character level: no index is needed
+        return [None] * len(unread)
     if tokenizer.spells:
         return _spelled(engine, tokenizer, unread, states, excluded)
     index = _index_of(tokenizer)

@@ -157,10 +157,9 @@ class Pieces(Grammar):
         if len(columns):
             states = np.repeat(state[:, np.newaxis], len(columns), axis=1)
             logits, _ = step(self._columns[columns], states)
-            after = probabilities(logits, self._columns)
             for row, column in enumerate(columns.tolist()):
-                number = self._effects[tail][self._shapes[column]].tail
-                longer = float(after[row] @ completing[number, self._shapes])
+                reached = self._effects[tail][self._shapes[column]].tail
+                longer = self._completing(logits[row], reached)
                 completes += float(probs[column]) * longer
                 follows += float(probs[column]) * (1 - longer)
         return completes, follows

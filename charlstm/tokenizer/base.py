@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
 import numpy as np
@@ -138,7 +138,11 @@ class Tokenizer(ABC):
 
     def to_json(self) -> bytes:
         """Return the vocabulary as JSON, for ``tokenizer_from_json``."""
-        return msgspec.json.encode({"level": self.level, "symbols": self.vocabulary})
+        return msgspec.json.encode(self.stored())
+
+    def stored(self) -> dict[str, Any]:
+        """Return what ``to_json`` writes, in its order."""
+        return {"level": self.level, "symbols": self.vocabulary}
 
     @cached_property
     def _ids(self) -> dict[str, int]:

@@ -11,12 +11,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from heapq import heapify, heappop, heappush
 from itertools import pairwise
-from typing import TypeAlias
-
-import msgspec
+from typing import Any, TypeAlias
 
 from charlstm.tokenizer.base import REPLACEMENT, UNKNOWN
-from charlstm.tokenizer.segmentation import partial_word
 from charlstm.tokenizer.wordwise import Encoding, WordwiseTokenizer
 
 Pair: TypeAlias = tuple[int, int]
@@ -44,27 +41,13 @@ class SubwordTokenizer(WordwiseTokenizer):
         ids = [self._ids.get(character, UNKNOWN) for character in word]
         return _merged(ids, self._ranks)
 
-    def split_prompt(self, prompt: str) -> tuple[str, str]:
-        """Divide a prompt before its last word or number, which may be incomplete.
-
-        A space at the end is the beginning of the next token.
-        """
-        word = partial_word(prompt, self.segmentation)
-        return word.before, word.space + word.typed
-
     def addable(self, vocabulary: tuple[str, ...]) -> Iterable[str]:
         """Return the characters: other pieces would divide words otherwise than was learned."""
         return (token for token in vocabulary if len(token) == 1)
 
-    def to_json(self) -> bytes:
-        """Return the vocabulary, the rules and the merges as JSON, for ``tokenizer_from_json``."""
-        stored = {
-            "level": self.level,
-            "segmentation": self.segmentation,
-            "symbols": self.vocabulary,
-            "merges": self.merges,
-        }
-        return msgspec.json.encode(stored)
+    def stored(self) -> dict[str, Any]:
+        """Return the vocabulary, the rules and the merges."""
+        return super().stored() | {"merges": self.merges}
 
     @cached_property
     def _ranks(self) -> dict[Pair, tuple[int, int]]:

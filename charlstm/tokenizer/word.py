@@ -6,8 +6,6 @@ vocabulary becomes the unknown token.
 
 from __future__ import annotations
 
-import msgspec
-
 from charlstm.tokenizer.base import BEGIN_SPELLING, END_SPELLING, REPLACEMENT, UNKNOWN
 from charlstm.tokenizer.segmentation import partial_word
 from charlstm.tokenizer.wordwise import Encoding, WordwiseTokenizer
@@ -33,20 +31,7 @@ class WordTokenizer(WordwiseTokenizer):
         return (BEGIN_SPELLING, *(known.get(c, UNKNOWN) for c in word), END_SPELLING)
 
     def split_prompt(self, prompt: str) -> tuple[str, str]:
-        """Divide a prompt before its last word or number, which may be incomplete.
-
-        A space at the end is the beginning of the next token.
-        """
-        word = partial_word(prompt, self.segmentation)
-        if word.ends_open:  # until a letter follows, the apostrophe is a token
-            return prompt, ""
-        return word.before, word.space + word.typed
-
-    def to_json(self) -> bytes:
-        """Return the vocabulary and the rules as JSON, for ``tokenizer_from_json``."""
-        stored = {
-            "level": self.level,
-            "segmentation": self.segmentation,
-            "symbols": self.vocabulary,
-        }
-        return msgspec.json.encode(stored)
+        """Divide a prompt as at other levels, but after an apostrophe at its end."""
+        if partial_word(prompt, self.segmentation).ends_open:
+            return prompt, ""  # until a letter follows, the apostrophe is a token
+        return super().split_prompt(prompt)

@@ -11,12 +11,12 @@ import re
 from abc import abstractmethod
 from functools import cached_property
 from itertools import chain
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from charlstm.tokenizer.base import Tokenizer
-from charlstm.tokenizer.segmentation import tokens_of
+from charlstm.tokenizer.segmentation import partial_word, tokens_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -44,6 +44,19 @@ class WordwiseTokenizer(Tokenizer):
         """Return the ids of the text's words, uint32 [tokens]."""
         ids = map(self._encodings.__getitem__, _RUN.findall(text))
         return np.fromiter(chain.from_iterable(ids), np.uint32)
+
+    def split_prompt(self, prompt: str) -> tuple[str, str]:
+        """Divide a prompt before its last word or number, which may be incomplete.
+
+        A space at the end is the beginning of the next token.
+        """
+        word = partial_word(prompt, self.segmentation)
+        return word.before, word.space + word.typed
+
+    def stored(self) -> dict[str, Any]:
+        """Return the vocabulary and the rules."""
+        rules = {"level": self.level, "segmentation": self.segmentation}
+        return rules | {"symbols": self.vocabulary}
 
     @abstractmethod
     def encode_word(self, word: str) -> Encoding:
