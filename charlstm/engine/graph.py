@@ -23,8 +23,10 @@ from charlstm.errors import ConfigError
 
 EnginePrecision: TypeAlias = Literal["float32", "int8"]
 # The input of layer 0 is looked up in a table of embedding x kernel if that has at most this many
-# floats, and computed otherwise.
+# floats, and computed otherwise. Floats beyond the first number are of 16 bits, so that a model of
+# pieces starts as fast as it can.
 MAX_TABLE = 4 * 2**20
+_LARGEST_FLOAT32_TABLE = 2**20
 
 # Orders of the four gates, as indices into the order of Keras: input, forget, cell, output.
 _ONNX_GATES = (0, 3, 1, 2)
@@ -196,7 +198,11 @@ def _cell(graph: _Graph, gates: str, cell: str, units: int) -> tuple[str, str]:
 def _look_up_input(graph: _Graph, embeddings: Floats, kernel: Floats, bias: Floats) -> str:
     """Add the input of layer 0, embedding x kernel + bias: a table if it is small, else int8."""
     if embeddings.shape[0] * kernel.shape[1] <= MAX_TABLE:
-        return graph.add("Gather", graph.constant(embeddings @ kernel + bias), "ids")
+        table = embeddings @ kernel + bias
+        if table.size <= _LARGEST_FLOAT32_TABLE:
+            return graph.add("Gather", graph.constant(table), "ids")
+        row = graph.add("Gather", graph.constant(table, np.float16), "ids")
+        return graph.add("Cast", row, to=_FLOAT)
     columns, scales = quantize_columns(embeddings.T)
     stored = columns.T.astype(np.int16) + ZERO_POINT
     row = graph.add("Gather", graph.constant(stored, np.uint8), "ids")

@@ -16,7 +16,7 @@ from charlstm.errors import StorageError
 from charlstm.system import cache
 
 # Part of the key of every cached graph. Raise it when the same weights give another graph.
-GRAPH_VERSION = 1
+GRAPH_VERSION = 2
 
 GRAPH = "graph"
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from charlstm.arrays import AnyIds, Floats, Weights
+from charlstm import metrics
+from charlstm.arrays import AnyIds, Doubles, Floats, Weights
 from charlstm.config import ModelConfig
 from charlstm.engine.graph import OUTPUTS, EnginePrecision, build_graph
 from charlstm.system.hardware import int8_pairs_saturate, processor_count
@@ -24,12 +25,17 @@ if TYPE_CHECKING:
     from charlstm.engine.onnx_runtime import onnxruntime
 
 
+_Part = TypeVar("_Part")
+
 MAX_ROWS = 128  # of a batch: more rows take more memory and are hardly faster
 MAX_THREADS = 4  # of one small step: with more it spends its time on synchronization
 ROWS_PER_THREAD = 16  # with at least this many, rows are divided among threads that do not wait
 # Tokens of a sequence, and logits of all sequences, in one call: they bound the memory it takes.
 _READ_AT_ONCE = 64
 _LOGITS_AT_ONCE = 2**22
+# Logits of the rows of one thread in one call when their targets are scored: few enough to stay in
+# the processor's cache.
+_LOGITS_SCORED_AT_ONCE = 2**18
 
 
 class Engine:
@@ -103,6 +109,38 @@ class Engine:
             result[:, time], state = self.step(ids[:, time], state)
         return result, state
 
+    def log_probabilities(
+        self, ids: AnyIds, targets: AnyIds, state: Floats
+    ) -> tuple[Doubles, Floats]:
+        """Read T >= 1 tokens per row; say how probable the token after each was.
+
+        The results have the same bits as ``metrics.log_probabilities`` of the logits of ``run``,
+        but each thread normalizes its own rows, and no more than a few logits are held.
+
+        Args:
+            ids: integers [B, T], each in [0, V).
+            targets: the tokens after them, integers [B, T].
+            state: float32 [2 * layers, B, units].
+
+        Returns:
+            Log-probabilities of the targets, float64 [B, T], and the state after the last token.
+        """
+
+        def score(session: onnxruntime.InferenceSession, rows: slice) -> tuple[Doubles, Floats]:
+            values = np.empty(ids[rows].shape)
+            steps, inside = 1, state[:, rows]
+            if self.precision == "float32":
+                steps = max(1, _LOGITS_SCORED_AT_ONCE // (len(values) * self.vocab_size))
+            for first in range(0, ids.shape[1], steps):
+                part = rows, slice(first, first + steps)
+                logits, inside = _run(session, ids[part].T, inside)
+                found = metrics.log_probabilities(logits, targets[part].T)
+                values[:, first : first + steps] = found.T
+            return values, inside
+
+        values, states = zip(*self._divided(len(ids), score), strict=True)
+        return np.concatenate(values), np.concatenate(states, axis=1)
+
     def read(self, sequences: Sequence[AnyIds]) -> tuple[Floats, Floats]:
         """Read sequences of any length from a zero state; the same bits as one at a time.
 
@@ -135,21 +173,29 @@ class Engine:
 
     def _call(self, ids: AnyIds, state: Floats) -> tuple[Floats, Floats]:
         """Run the graph on ids [T, B], perhaps in several threads."""
-        rows = ids.shape[1]
-        count = min(self._threads, rows // ROWS_PER_THREAD)
-        if count < 2:
-            return _run(self._session(min(self._threads, MAX_THREADS)), ids, state)
-        bounds = [part * rows // count for part in range(count + 1)]
-        session = self._session(1)
-        first, *others = [
-            (session, ids[:, begin:end], state[:, begin:end])
-            for begin, end in itertools.pairwise(bounds)
-        ]
-        pool = self._pool()
-        futures = [pool.submit(_run, *part) for part in others]
-        results = [_run(*first), *(future.result() for future in futures)]
+
+        def run(session: onnxruntime.InferenceSession, rows: slice) -> tuple[Floats, Floats]:
+            return _run(session, ids[:, rows], state[:, rows])
+
+        results = self._divided(ids.shape[1], run)
+        if len(results) == 1:
+            return results[0]
         logits, states = zip(*results, strict=True)
         return np.concatenate(logits, axis=1), np.concatenate(states, axis=1)
+
+    def _divided(
+        self, rows: int, work: Callable[[onnxruntime.InferenceSession, slice], _Part]
+    ) -> list[_Part]:
+        """Divide rows among threads, if there are enough of them; return what each gives."""
+        count = min(self._threads, rows // ROWS_PER_THREAD)
+        if count < 2:
+            return [work(self._session(min(self._threads, MAX_THREADS)), slice(0, rows))]
+        bounds = [part * rows // count for part in range(count + 1)]
+        session = self._session(1)
+        first, *others = [slice(*pair) for pair in itertools.pairwise(bounds)]
+        pool = self._pool()
+        futures = [pool.submit(work, session, part) for part in others]
+        return [work(session, first), *(future.result() for future in futures)]
 
     def _session(self, threads: int) -> onnxruntime.InferenceSession:
         """Return a session with this many threads, opened on first use."""

@@ -33,7 +33,7 @@ ProgressListener: TypeAlias = Callable[[float], None]
 # A text of at least this many tokens is read as many rows, a shorter one as a single row. Which one
 # depends on the text alone, so that its score does.
 LONG = 2**14
-_LOGITS_AT_ONCE = 2**19  # in one call of the engine, which bounds its memory
+_WINDOW = 128  # tokens of a row in one call of the engine
 _VALUES_HELD = 2**16  # before they are summed
 _LINES_AT_ONCE = 4 * MAX_ROWS  # enough for batches of lines of almost equal length
 
@@ -239,11 +239,12 @@ class StatefulScorer:
         ids = self._tokenizer.encode(text).astype(np.int64)
         inputs = np.concatenate([[self._last], ids[:-1]])[: len(ids)]
         parts = [np.empty(0)]
-        window = _window(self._engine, 1)
-        for start in range(0, len(ids), window):
-            columns = slice(start, start + window)
-            logits, self._state = self._engine.run(inputs[np.newaxis, columns], self._state)
-            parts.append(metrics.log_probabilities(logits, ids[np.newaxis, columns])[0])
+        for start in range(0, len(ids), _WINDOW):
+            part = np.newaxis, slice(start, start + _WINDOW)
+            values, self._state = self._engine.log_probabilities(
+                inputs[part], ids[part], self._state
+            )
+            parts.append(values[0])
         if len(ids):
             self._last = int(ids[-1])
         values = np.concatenate(parts)
@@ -275,12 +276,11 @@ class _Context:
         start = 0
         for stop in np.unique(lengths[lengths > 0]).tolist():
             rows = int((lengths > start).sum())
-            window = _window(self._engine, rows)
-            for first in range(start, stop, window):
-                end = min(first + window, stop)
-                logits, state = self._engine.run(padded[:rows, first:end], state[:, :rows])
-                targets = padded[:rows, first + 1 : end + 1]
-                values[:rows, first:end] = metrics.log_probabilities(logits, targets)
+            for first in range(start, stop, _WINDOW):
+                end = min(first + _WINDOW, stop)
+                ids, targets = padded[:rows, first:end], padded[:rows, first + 1 : end + 1]
+                found, state = self._engine.log_probabilities(ids, targets, state[:, :rows])
+                values[:rows, first:end] = found
             start = stop
         return [row[:length] for row, length in zip(values, lengths.tolist(), strict=True)]
 
@@ -316,16 +316,9 @@ def _windows(
         return
     state: Floats | None = None
     for batch in validation_batches(ids, max_streams=MAX_ROWS):
-        rows, length = batch.inputs.shape
-        state = engine.initial_state(rows) if state is None else state * batch.keep
+        state = engine.initial_state(len(batch.inputs)) if state is None else state * batch.keep
+        values, state = engine.log_probabilities(batch.inputs, batch.targets, state)
         counted = batch.weights > 0
-        values = np.zeros(batch.inputs.shape)
-        window = _window(engine, rows)
-        for start in range(0, length, window):
-            columns = slice(start, start + window)
-            logits, state = engine.run(batch.inputs[:, columns], state)
-            if counted[:, columns].any():
-                values[:, columns] = metrics.log_probabilities(logits, batch.targets[:, columns])
         values[~counted] = 0
         if on_progress:
             on_progress(int(counted.sum()) / (ids.size - 1))
@@ -341,11 +334,6 @@ def _join(windows: Iterable[tuple[Doubles, Mask, AnyIds]]) -> Doubles:
     counted = np.concatenate([part[1] for part in parts], axis=1)
     joined: Doubles = values[counted]
     return joined
-
-
-def _window(engine: Engine, rows: int) -> int:
-    """Return how many steps to read at once, so that the logits of all rows stay few."""
-    return max(1, min(128, _LOGITS_AT_ONCE // (rows * engine.vocab_size)))
 
 
 def _score(

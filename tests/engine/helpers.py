@@ -13,6 +13,12 @@ from charlstm.engine.inference import build_engine
 from tests.models import random_weights
 
 PRECISIONS = ("float32", "int8")
+# How an int8 graph has the input of layer 0, by the limits of ``graph`` that bring it about.
+INPUTS = {
+    "table": {},
+    "table of 16 bits": {"_LARGEST_FLOAT32_TABLE": 0},
+    "product": {"MAX_TABLE": 0},
+}
 CONFIGS = (
     ModelConfig(vocab_size=7, embedding=3, units=5, layers=2),
     ModelConfig(vocab_size=65, embedding=33, units=33, layers=1, tied=True),
@@ -23,18 +29,18 @@ CONFIGS = (
 
 
 @cache
-def engine(config, precision, threads, table=True):
-    """Return an engine, which looks up the input of layer 0 in a table or computes it."""
+def engine(config, precision, threads, inputs="table"):
+    """Return an engine, which has the input of layer 0 as a name in ``INPUTS`` says."""
     with pytest.MonkeyPatch.context() as patch:
-        if not table:
-            patch.setattr(graph, "MAX_TABLE", 0)
+        for limit, value in INPUTS[inputs].items():
+            patch.setattr(graph, limit, value)
         return build_engine(config, random_weights(config), precision=precision, threads=threads)
 
 
 def variants(config):
     """Yield, for each kind of graph, an engine of one thread and one of two."""
-    for precision, table in (("float32", True), ("int8", True), ("int8", False)):
-        yield [engine(config, precision, threads, table) for threads in (1, 2)]
+    for precision, inputs in (("float32", "table"), *(("int8", name) for name in INPUTS)):
+        yield [engine(config, precision, threads, inputs) for threads in (1, 2)]
 
 
 def random_input(config, batch, length, seed):

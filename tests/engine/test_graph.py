@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from charlstm.engine.quantization import quantize_columns
-from tests.engine.helpers import CONFIGS, engine, random_input
+from tests.engine.helpers import CONFIGS, INPUTS, engine, random_input
 from tests.models import random_weights
 from tests.oracles import network
 
@@ -23,11 +23,11 @@ def test_float32_is_the_network_of_the_textbook(config):
     np.testing.assert_allclose(new_state, expected_state, rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("table", [True, False])
+@pytest.mark.parametrize("inputs", INPUTS)
 @pytest.mark.parametrize("config", CONFIGS[1:3] + CONFIGS[4:])
-def test_int8_is_close_to_float32(config, table):
+def test_int8_is_close_to_float32(config, inputs):
     ids, state = random_input(config, batch=8, length=30, seed=2)
-    logits, new_state = engine(config, "int8", 1, table).run(ids, state)
+    logits, new_state = engine(config, "int8", 1, inputs).run(ids, state)
     expected, expected_state = engine(config, "float32", 1).run(ids, state)
     assert np.abs(logits - expected).mean() < 0.02 * expected.std()
     assert np.abs(new_state - expected_state).mean() < 0.01

@@ -115,14 +115,20 @@ def test_another_graph_of_the_same_weights_needs_another_version(monkeypatch):
     version and digest here.
     """
     digest = hashlib.sha256()
-    for tied, layers, table in ((False, 2, True), (True, 1, False)):
+    networks = (
+        (False, 2, 2**20, 2**20),
+        (True, 1, 0, 2**20),
+        (False, 1, 2**20, 0),
+    )
+    for tied, layers, largest, largest_float32 in networks:
         embedding = 8 if tied else 4
         config = ModelConfig(vocab_size=9, embedding=embedding, units=8, layers=layers, tied=tied)
-        monkeypatch.setattr("charlstm.engine.graph.MAX_TABLE", 2**20 if table else 0)
+        monkeypatch.setattr("charlstm.engine.graph.MAX_TABLE", largest)
+        monkeypatch.setattr("charlstm.engine.graph._LARGEST_FLOAT32_TABLE", largest_float32)
         for precision in ("int8", "float32"):
             for part in outline(build_graph(config, exact_weights(config), precision)):
                 digest.update(repr(part).encode())
     assert (graph_cache.GRAPH_VERSION, digest.hexdigest()) == (
-        1,
-        "da9560b6c10f00b38b31a9672e638e61ab553ef5a7b6033e70cb7ecab6efcebf",
+        2,
+        "2bc08fa182fb7760552d43f948787ecb7c612ae05dc5fda6975e13a0293ba6a2",
     )

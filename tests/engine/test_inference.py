@@ -1,4 +1,4 @@
-"""Tests of ``engine.session``: the same bits in any batch, call and thread."""
+"""Tests of ``engine.inference``: the same bits in any batch, call and thread."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from time import sleep
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from charlstm import metrics
 from charlstm.config import ModelConfig
 from charlstm.engine import graph as graph_module
 from charlstm.engine import inference
 from charlstm.engine.inference import build_engine
-from tests.engine.helpers import CONFIGS, PRECISIONS, engine, random_input, variants
+from tests.engine.helpers import CONFIGS, INPUTS, PRECISIONS, engine, random_input, variants
 from tests.models import random_weights
 
 
@@ -58,6 +59,43 @@ def test_run_has_the_bits_of_as_many_steps(config, batch, length, seed):
                 step_logits, stepped = each.step(ids[:, time], stepped)
                 np.testing.assert_array_equal(step_logits, logits[:, time])
             np.testing.assert_array_equal(stepped, last)
+
+
+@pytest.mark.parametrize("at_once", [1, 2**18])
+@settings(
+    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(**inputs(rows=40, length=9))
+def test_log_probabilities_have_the_bits_of_those_of_the_logits(
+    monkeypatch, at_once, config, batch, length, seed
+):
+    monkeypatch.setattr(inference, "_LOGITS_SCORED_AT_ONCE", at_once)
+    ids, state = random_input(config, batch, length, seed)
+    targets = ids[::-1, ::-1]
+    for engines in variants(config):
+        for each in engines:
+            logits, last = each.run(ids, state)
+            values, new_state = each.log_probabilities(ids, targets, state)
+            np.testing.assert_array_equal(values, metrics.log_probabilities(logits, targets))
+            np.testing.assert_array_equal(new_state, last)
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_the_logits_that_are_scored_at_once_are_bounded(monkeypatch, precision):
+    each = engine(CONFIGS[0], precision, 1)
+    ids, state = random_input(CONFIGS[0], batch=3, length=50, seed=1)
+    expected, _ = each.log_probabilities(ids, ids, state)
+    held, run = [], inference._run
+
+    def noted(session, ids, state):
+        held.append(ids.size * 7)
+        return run(session, ids, state)
+
+    monkeypatch.setattr(inference, "_run", noted)
+    monkeypatch.setattr(inference, "_LOGITS_SCORED_AT_ONCE", 100)
+    found, _ = each.log_probabilities(ids, ids, state)
+    assert max(held) == (84 if precision == "float32" else 21)
+    np.testing.assert_array_equal(found, expected)
 
 
 @settings(max_examples=20, deadline=None)
@@ -104,14 +142,14 @@ def test_wide_layers_are_row_exact_too():
             np.testing.assert_array_equal(logits[row], own[0])
 
 
-@pytest.mark.parametrize("table", [True, False])
-def test_the_exact_kernels_without_vnni_have_the_same_bits(monkeypatch, table):
+@pytest.mark.parametrize("way", INPUTS)
+def test_the_exact_kernels_without_vnni_have_the_same_bits(monkeypatch, way):
     config = CONFIGS[2]
     ids, state = random_input(config, batch=5, length=6, seed=4)
-    expected, _ = engine(config, "int8", 1, table).run(ids, state)
+    expected, _ = engine(config, "int8", 1, way).run(ids, state)
     monkeypatch.setattr(inference, "int8_pairs_saturate", lambda: True)
-    if not table:
-        monkeypatch.setattr(graph_module, "MAX_TABLE", 0)
+    for limit, value in INPUTS[way].items():
+        monkeypatch.setattr(graph_module, limit, value)
     careful = build_engine(config, random_weights(config), threads=1)
     np.testing.assert_array_equal(careful.run(ids, state)[0], expected)
 
