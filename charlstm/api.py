@@ -21,6 +21,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from charlstm.checkpoint.names import find_checkpoint
 from charlstm.checkpoint.reader import read_checkpoint
 from charlstm.checkpoint.schema import Checkpoint
 from charlstm.config import SampleConfig
@@ -392,14 +393,15 @@ def load(
     """Load a model to use it. TensorFlow is not imported.
 
     Args:
-        path: the folder of the checkpoint.
+        path: the folder of the checkpoint, or its name: of one under ``checkpoints/``, or of a model
+            that comes with charlstm.
         precision: ``int8`` (small and fast) or ``float32`` (exact).
         threads: processor threads; ``None`` takes one per processor.
 
     Raises:
         CheckpointError: if the checkpoint can't be read.
     """
-    checkpoint = read_checkpoint(Path(path))
+    checkpoint = read_checkpoint(find_checkpoint(Path(path)))
     graph = load_or_build_graph(checkpoint, precision)
     return LanguageModel(checkpoint, Engine(graph, checkpoint.config.model, precision, threads))
 

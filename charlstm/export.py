@@ -1,4 +1,4 @@
-"""A checkpoint for other programs: a file, ONNX for any language or ``.keras``, or a Keras model.
+"""A checkpoint for others: a file, ONNX or ``.keras``, a Keras model, or a small checkpoint.
 
 The files do not need charlstm: the network consists of standard operators or stock layers, and a
 description in the file says how text becomes ids. They contain no trace of where the training text
@@ -13,8 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from charlstm.checkpoint.reader import read_checkpoint
+from charlstm.checkpoint.folder import create_checkpoint, lock_folder
+from charlstm.checkpoint.names import find_checkpoint
+from charlstm.checkpoint.quantization import quantize_weights
+from charlstm.checkpoint.reader import read_checkpoint, read_history, read_lines_index
+from charlstm.checkpoint.schema import FORMAT as CHECKPOINT_FORMAT
 from charlstm.checkpoint.schema import Checkpoint
+from charlstm.checkpoint.writer import CheckpointWriter
 from charlstm.engine.graph import EnginePrecision, build_graph
 from charlstm.errors import CheckpointExists, ConfigError
 from charlstm.system.files import replaced_atomically
@@ -112,6 +117,38 @@ def export_onnx(
         temporary.write_bytes(graph)
 
 
+def export_checkpoint(checkpoint: Checkpoint, folder: Path, *, overwrite: bool = False) -> None:
+    """Write a checkpoint whose weights have 8 bits, a quarter of the size, for every command.
+
+    The figures are those of the model that it is made from; the hashes of its lines and its history
+    come with it.
+
+    Args:
+        checkpoint: the model.
+        folder: where to write it.
+        overwrite: whether to replace a checkpoint that ``folder`` holds.
+
+    Raises:
+        CheckpointExists: if ``folder`` holds a checkpoint and ``overwrite`` is false.
+        ConfigError: if ``folder`` is that of the checkpoint itself.
+        StorageError: if it can't be written.
+    """
+    if folder.resolve() == checkpoint.folder.resolve():
+        raise ConfigError(f"{folder} is the checkpoint itself: choose another folder with -o")
+    history, lines = read_history(checkpoint.folder), read_lines_index(checkpoint.folder)
+    config = msgspec.structs.replace(
+        checkpoint.config, format=CHECKPOINT_FORMAT, charlstm=__version__, weights="int8"
+    )
+    stored = quantize_weights(config.model, checkpoint.weights)
+    with (
+        lock_folder(folder),
+        create_checkpoint(folder, config, checkpoint.tokenizer, lines, overwrite=overwrite),
+    ):
+        writer = CheckpointWriter(folder)
+        writer.model(stored, checkpoint.figures)
+        writer.history(history)
+
+
 def load_keras_model(path: str | Path) -> keras.Model:
     """Return a Keras model of stock layers with the weights of a checkpoint.
 
@@ -124,7 +161,7 @@ def load_keras_model(path: str | Path) -> keras.Model:
     """
     from charlstm.network.model import plain_keras_model
 
-    checkpoint = read_checkpoint(Path(path))
+    checkpoint = read_checkpoint(find_checkpoint(Path(path)))
     return plain_keras_model(checkpoint.config.model, checkpoint.weights)
 
 

@@ -1,4 +1,4 @@
-"""Locks, creates, replaces and finds the folders of checkpoints.
+"""Locks, creates and replaces the folders of checkpoints.
 
 This module knows the names of the files and writes those that never change. It does not know what
 the others contain.
@@ -7,34 +7,24 @@ the others contain.
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import msgspec
 
+from charlstm.checkpoint.names import holds_checkpoint
 from charlstm.checkpoint.safetensors import write_tensors
-from charlstm.checkpoint.schema import CONFIG, FILES, LINES, MODEL, TOKENIZER, RunConfig
+from charlstm.checkpoint.schema import CONFIG, FILES, LINES, TOKENIZER, RunConfig
 from charlstm.corpus.line_hashes import LineHashes
-from charlstm.errors import CheckpointBusy, CheckpointExists, CheckpointMissing, StorageError
+from charlstm.errors import CheckpointBusy, CheckpointExists, StorageError
 from charlstm.system.files import locked, storage_errors, write_atomically
 from charlstm.tokenizer.base import Tokenizer
 
-# Where checkpoints go, and are looked for, unless another folder is named.
-CHECKPOINTS = Path("checkpoints")
-
-# The environment variable that names the default checkpoint.
-CHECKPOINT_VARIABLE = "CHARLSTM_CHECKPOINT"
 # The subfolder with the old checkpoint, until the new one that replaces it can be resumed.
 REPLACED = ".replaced"
 
 
 # Writing
-
-
-def holds_checkpoint(folder: Path) -> bool:
-    """Whether a folder contains any file of a checkpoint, finished or not."""
-    return any((folder / name).exists() for name in FILES)
 
 
 def already_exists_error(folder: Path) -> CheckpointExists:
@@ -195,21 +185,3 @@ def free_folder(parent: Path, name: str) -> Path:
     """Return ``parent/name``, or the first of ``name-2``, ``name-3``... that does not exist."""
     candidates = (parent / (name if n == 1 else f"{name}-{n}") for n in range(1, 1_000_000))
     return next(path for path in candidates if not path.exists())
-
-
-def newest_checkpoint() -> Path:
-    """Return ``$CHARLSTM_CHECKPOINT``, or the checkpoint under ``checkpoints/`` trained last.
-
-    Raises:
-        CheckpointMissing: if there is neither.
-    """
-    if named := os.environ.get(CHECKPOINT_VARIABLE):
-        return Path(named)
-
-    models = sorted(CHECKPOINTS.glob(f"*/{MODEL}"), key=lambda path: path.stat().st_mtime)
-    if not models:
-        raise CheckpointMissing(
-            f"no checkpoint is named, {CHECKPOINT_VARIABLE} is not set and {CHECKPOINTS}/ holds "
-            f"none: name a folder that charlstm train has written"
-        )
-    return models[-1].parent

@@ -16,8 +16,9 @@ from typing import Annotated
 import msgspec
 import numpy as np
 
-from charlstm.checkpoint.bounded import decode, exists, read_bytes
-from charlstm.checkpoint.safetensors import digest_of, read_tensors
+from charlstm.checkpoint.bounded import decode, exists, open_regular_file, read_bytes
+from charlstm.checkpoint.quantization import dequantize_weights, quantized_types
+from charlstm.checkpoint.safetensors import TensorType, digest_of, floats, read_header, read_tensors
 from charlstm.checkpoint.schema import (
     CONFIG,
     HISTORY,
@@ -41,6 +42,10 @@ from charlstm.tokenizer.storage import LARGEST_JSON, largest_json, tokenizer_fro
 _LARGEST = {CONFIG: 2**25, TOKENIZER: LARGEST_JSON, HISTORY: 2**28}
 # The largest absolute weight: sums of products can't overflow float32. Trained ones are smaller.
 _LARGEST_WEIGHT = 1e15
+
+
+_EXPORTED = (".onnx", ".keras")
+_ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".zst", ".7z")
 
 
 # Reading
@@ -67,11 +72,27 @@ def read_checkpoint(folder: Path) -> Checkpoint:
             else f"restore the file or train again with -o {folder} --overwrite"
         )
         raise CheckpointMissing(f"{folder} holds no trained weights ({MODEL} is missing): {remedy}")
-    tensors, metadata = read_tensors(path, expected_shapes(config.model), largest=_LARGEST_WEIGHT)
+    tensors, metadata = read_tensors(path, _expected_tensors(config), largest=_LARGEST_WEIGHT)
     # The hashes are of the bytes that were parsed: the files may have changed since.
     check_hashes(folder, metadata, _hashes_of(config_data, tokenizer_data))
     figures = decode(metadata.get("figures", "").encode(), Figures, path)
-    return Checkpoint(folder, config, tokenizer, tensors, figures, metadata["sha256"])
+    weights = dequantize_weights(tensors) if config.weights == "int8" else tensors
+    return Checkpoint(folder, config, tokenizer, weights, figures, metadata["sha256"])
+
+
+def _expected_tensors(config: RunConfig) -> dict[str, TensorType]:
+    """Return the type of each tensor of ``model.safetensors`` by its name."""
+    if config.weights == "float32":
+        return floats(expected_shapes(config.model))
+    return quantized_types(config.model)
+
+
+def read_figures(folder: Path) -> Figures:
+    """Read the figures of a model without its weights (for the errors see ``read_checkpoint``)."""
+    path, expected = folder / MODEL, _expected_tensors(read_config(folder))
+    with open_regular_file(path) as (file, size):
+        _, metadata = read_header(file, size, path, len(expected))
+    return decode(metadata.get("figures", "").encode(), Figures, path)
 
 
 def read_config(folder: Path) -> RunConfig:
@@ -82,7 +103,18 @@ def read_config(folder: Path) -> RunConfig:
 def _config_data(folder: Path) -> bytes:
     if not exists(folder / CONFIG):
         if not exists(folder):
-            raise CheckpointMissing(f"there is no checkpoint {folder}: check the path")
+            raise CheckpointMissing(
+                f"there is no checkpoint {folder}: check the path, or see charlstm models"
+            )
+        if folder.suffix.lower() in _EXPORTED:
+            raise CheckpointMissing(
+                f"{folder} is an exported model, for other programs: name the checkpoint that it "
+                f"was made from"
+            )
+        if folder.suffix.lower() in _ARCHIVES:
+            raise CheckpointMissing(
+                f"{folder} is an archive: unpack it and name the folder that was in it"
+            )
         raise CheckpointMissing(
             f"{folder} is not a checkpoint ({CONFIG} is missing): name a folder that "
             f"charlstm train has written"
@@ -141,7 +173,7 @@ def read_lines_index(folder: Path) -> LineHashes | None:
     origin, path = read_config(folder).provenance, folder / LINES
     if origin.lines_sha256 is None or not path.exists():
         return None
-    tensors, _ = read_tensors(path, {"hashes": (origin.indexed,)}, np.dtype(np.uint64))
+    tensors, _ = read_tensors(path, {"hashes": TensorType((origin.indexed,), np.dtype(np.uint64))})
     lines = LineHashes(tensors["hashes"])
     if lines_digest(lines) != origin.lines_sha256:
         raise CheckpointDamaged(

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from charlstm.checkpoint.bounded import Natural, decode, open_regular_file
 from charlstm.checkpoint.reader import check_hashes, is_finished, read_checkpoint, read_hashes
-from charlstm.checkpoint.safetensors import check_shapes, read_header, read_tensors
+from charlstm.checkpoint.safetensors import check_types, floats, read_header, read_tensors
 from charlstm.checkpoint.schema import MODEL, RESUME, Figures, RunConfig, expected_shapes
 from charlstm.config import CorpusConfig
 from charlstm.errors import CheckpointMissing
@@ -92,7 +92,7 @@ def read_resume(
     path = folder / RESUME
     if not path.exists():
         raise nothing_to_resume_error(folder)
-    tensors, metadata = read_tensors(path, shapes, metadata_bytes=_LARGEST_ADDRESSES)
+    tensors, metadata = read_tensors(path, floats(shapes), metadata_bytes=_LARGEST_ADDRESSES)
     check_hashes(folder, metadata, read_hashes(folder))
     return tensors, decode(metadata.get("progress", "").encode(), Progress, path)
 
@@ -120,7 +120,7 @@ def check_resumable(folder: Path, config: RunConfig) -> Progress:
         described, _ = read_header(file, size, path, most, _LARGEST_ADDRESSES)
     prefix = "weights/"
     kept = {n.removeprefix(prefix): d for n, d in described.items() if n.startswith(prefix)}
-    check_shapes(path, kept, weights, np.dtype(np.float32))
+    check_types(path, kept, floats(weights))
     _, progress = read_resume(folder, {name: tensor.shape for name, tensor in described.items()})
     if (folder / MODEL).exists():
         read_checkpoint(folder)

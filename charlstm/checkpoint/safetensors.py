@@ -13,7 +13,7 @@ import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import msgspec
 import numpy as np
@@ -37,10 +37,22 @@ class Described(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     data_offsets: tuple[Natural, Natural]
 
 
+class TensorType(NamedTuple):
+    """The shape and the dtype that a tensor must have."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any] = np.dtype(np.float32)
+
+
+def floats(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, TensorType]:
+    """Return the types of float32 tensors of these shapes."""
+    return {name: TensorType(shape) for name, shape in shapes.items()}
+
+
 def read_tensors(
     path: Path,
-    shapes: Mapping[str, tuple[int, ...]],
-    dtype: np.dtype[Any] = np.dtype(np.float32),  # noqa: B008 (immutable)
+    expected: Mapping[str, TensorType],
+    *,
     largest: float = math.inf,
     metadata_bytes: int = 0,
 ) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
@@ -48,8 +60,7 @@ def read_tensors(
 
     Args:
         path: the file.
-        shapes: the shape of each tensor, by name.
-        dtype: the dtype of all tensors.
+        expected: the type of each tensor, by name.
         largest: the largest absolute value of a number.
         metadata_bytes: as for ``read_header``.
 
@@ -62,15 +73,15 @@ def read_tensors(
         CheckpointError: if it is larger than the memory of this machine.
     """
     with open_regular_file(path) as (file, size):
-        described, metadata = read_header(file, size, path, len(shapes), metadata_bytes)
-        check_shapes(path, described, shapes, dtype)
+        described, metadata = read_header(file, size, path, len(expected), metadata_bytes)
+        check_types(path, described, expected)
         start = file.tell()
-        _check_extent(path, described, size - start, dtype)
+        _check_extent(path, described, size - start, expected)
         _check_memory(path, file, size)
         try:
             tensors = {
-                name: _read_tensor(file, start + described[name].data_offsets[0], shape, dtype)
-                for name, shape in shapes.items()
+                name: _read_tensor(file, start + described[name].data_offsets[0], *kind)
+                for name, kind in expected.items()
             }
         except EOFError:
             raise damaged_error(path, "it changes while it is read") from None
@@ -114,13 +125,17 @@ def read_header(
 
 
 def _check_extent(
-    path: Path, described: Mapping[str, Described], size: int, dtype: np.dtype[Any]
+    path: Path,
+    described: Mapping[str, Described],
+    size: int,
+    expected: Mapping[str, TensorType],
 ) -> None:
     """Check that the tensors follow one another and fill the rest of the file."""
     position = 0
-    for tensor in sorted(described.values(), key=lambda tensor: tensor.data_offsets):
+    for name, tensor in sorted(described.items(), key=lambda item: item[1].data_offsets):
         begin, end = tensor.data_offsets
-        if begin != position or end - begin != dtype.itemsize * math.prod(tensor.shape):
+        itemsize = expected[name].dtype.itemsize
+        if begin != position or end - begin != itemsize * math.prod(tensor.shape):
             raise damaged_error(path, "its tensors do not follow one another")
         position = end
     if position != size:
@@ -182,26 +197,22 @@ def _check_numbers(path: Path, name: str, tensor: NDArray[Any], largest: float) 
         )
 
 
-def check_shapes(
-    path: Path,
-    described: Mapping[str, Described],
-    expected: Mapping[str, tuple[int, ...]],
-    dtype: np.dtype[Any],
+def check_types(
+    path: Path, described: Mapping[str, Described], expected: Mapping[str, TensorType]
 ) -> None:
-    """Check that a file describes exactly the expected tensors, all of one dtype.
+    """Check that a file describes exactly the expected tensors.
 
     Raises:
         CheckpointDamaged: if it does not.
     """
-    kind = _kind(dtype)
     for name in sorted(described.keys() ^ expected.keys()):
         what = "lacks" if name in expected else "has an unexpected"
         raise CheckpointDamaged(
             f"{path} {what} tensor {harmless(name, QUOTED)}: it doesn't fit {CONFIG}; restore the "
             f"original files or train again"
         )
-    for name, shape in expected.items():
-        actual, actual_kind = described[name].shape, described[name].dtype
+    for name, (shape, dtype) in expected.items():
+        kind, actual, actual_kind = _kind(dtype), described[name].shape, described[name].dtype
         if actual != shape or actual_kind != kind:
             stated = f"shape {list(actual)} and type {actual_kind}"
             raise CheckpointDamaged(

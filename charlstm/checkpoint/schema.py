@@ -37,7 +37,8 @@ from charlstm.tokenizer.base import Tokenizer
 # ``first_evaluation`` the step of an early one; settings of the optimizer and of a penalty; weights
 # may be averages, which are in the resume file too.
 # Format 6: subword level, with ``merges`` in the tokenizer; ``vocab_size`` may be null.
-FORMAT = 6
+# Format 7: ``weights`` may be of 8 bits.
+FORMAT = 7
 
 CONFIG = "config.json"
 TOKENIZER = "tokenizer.json"
@@ -47,6 +48,9 @@ RESUME = "resume.safetensors"
 STDIN_FILE = "stdin.txt"
 LINES = "lines.safetensors"
 FILES = (RESUME, MODEL, HISTORY, STDIN_FILE, CONFIG, TOKENIZER, LINES)
+
+# How the weights of a finished model are stored (for ``int8`` see ``quantization``).
+StoredWeights = Literal["float32", "int8"]
 
 # Which documents an index of lines has: all of a text, or those of its training part.
 IndexCovers = Literal["all", "training"]
@@ -95,6 +99,7 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     model: ModelConfig
     train: TrainConfig
     provenance: Provenance
+    weights: StoredWeights = "float32"
 
 
 class Figures(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

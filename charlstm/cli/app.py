@@ -43,6 +43,7 @@ COMMANDS = {
     "score": "Tell how probable lines or texts are.",
     "evaluate": "Measure a model on a text: loss, next words, keystrokes saved.",
     "rank": "Put alternatives in order, the most probable first.",
+    "models": "List your checkpoints, and the models that came with charlstm.",
     "info": "Show what a checkpoint is and how it was trained.",
     "export": "Write a trained model as one ONNX or Keras file.",
     "cache": "List or clear what is kept to start faster.",

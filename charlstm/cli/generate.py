@@ -151,16 +151,16 @@ output = OptionGroup("Output")
 @output.engine
 @click.pass_context
 def command(context: click.Context, /, checkpoint: Path | None, **options: Any) -> None:
-    """Write text with CHECKPOINT (default: $CHARLSTM_CHECKPOINT, or the newest in checkpoints/).
+    """Write text with CHECKPOINT (default: $CHARLSTM_CHECKPOINT, or the one you trained last).
 
     The text goes to stdout as it is drawn. A sample ends after --length symbols, where the model
     ends the document, before a --stop text or with the unit that --until names.
     """
     _check(context, options)
     config = _config(options)
-    from charlstm.checkpoint.folder import newest_checkpoint
+    from charlstm.checkpoint.names import default_checkpoint
 
-    folder = checkpoint or newest_checkpoint()
+    folder = checkpoint or default_checkpoint()
 
     from charlstm.api import fresh_seed, load
     from charlstm.generation.decoder import split_prompt

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from charlstm.cli.descriptions import describe_dropout, describe_validated, show_perplexity
 from charlstm.cli.options import OptionGroup, checkpoint_argument, grouped_command
 from charlstm.cli.output import write_json, write_text
-from charlstm.errors import harmless
+from charlstm.errors import UsageError, harmless
 
 if TYPE_CHECKING:
     from charlstm.checkpoint.schema import Checkpoint, Figures, Provenance, RunConfig
@@ -23,15 +23,28 @@ options = OptionGroup()
 @grouped_command(
     "info",
     "charlstm info checkpoints/shakespeare --json | python3 -m json.tool",
+    "charlstm info checkpoints/names --markdown > names.md",
 )
-@checkpoint_argument()
+@checkpoint_argument(required=False)
 @options.json("Print one JSON object instead of a table.")
-def command(checkpoint: Path, as_json: bool) -> None:
-    """Show what CHECKPOINT is: network, tokenizer, corpus, figures, settings."""
+@options.flag("--markdown", help="Print a model card in Markdown instead of a table.")
+def command(checkpoint: Path | None, as_json: bool, markdown: bool) -> None:
+    """Show what CHECKPOINT is: network, tokenizer, corpus, figures, settings.
+
+    Without CHECKPOINT it is $CHARLSTM_CHECKPOINT, or the one you trained last.
+    """
+    if as_json and markdown:
+        raise UsageError("--json and --markdown are two outputs: leave one out")
+
+    from charlstm.checkpoint.names import default_checkpoint
     from charlstm.checkpoint.reader import read_checkpoint
 
-    loaded = read_checkpoint(checkpoint)
-    if as_json:
+    loaded = read_checkpoint(checkpoint or default_checkpoint())
+    if markdown:
+        from charlstm.cli.model_card import model_card
+
+        write_text(model_card(loaded))
+    elif as_json:
         write_json(_facts(loaded))
     else:
         write_text(_table(loaded))

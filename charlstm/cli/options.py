@@ -112,6 +112,19 @@ class Number(click.FloatRange):
         return number
 
 
+class CheckpointPath(click.Path):
+    """A checkpoint, by its path or its name."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the folder that is meant."""
+        from charlstm.checkpoint.names import find_checkpoint
+
+        return find_checkpoint(super().convert(value, param, ctx))
+
+
 class OutputPath(click.Path):
     """A path to write: an empty one is refused, which Python takes for the current folder."""
 
@@ -167,10 +180,10 @@ class OptionGroup:
         return self(*names, metavar="FILE", shell_complete=complete_files, **attributes)
 
     def checkpoint(self, *names: str, **attributes: Any) -> Decorator:
-        """Return a decorator that adds an option whose value is the path of a checkpoint."""
+        """Return a decorator that adds an option whose value is a checkpoint."""
         return self(
             *names,
-            type=click.Path(path_type=Path),
+            type=CheckpointPath(),
             shell_complete=complete_checkpoints,
             metavar="CHECKPOINT",
             **attributes,
@@ -229,7 +242,7 @@ def checkpoint_argument(*, required: bool = True) -> Decorator:
     """Return a decorator that adds the argument CHECKPOINT."""
     return click.argument(
         "checkpoint",
-        type=click.Path(path_type=Path),
+        type=CheckpointPath(),
         required=required,
         shell_complete=complete_checkpoints,
     )
@@ -253,14 +266,15 @@ def check_utf8(name: str, text: str, remedy: str = "give it in UTF-8") -> None:
 def complete_checkpoints(
     ctx: click.Context, param: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:
-    """Offer a shell the checkpoints whose paths begin with a text; without any, all folders."""
+    """Offer a shell the checkpoints whose paths or names begin with a text; if none does, folders."""
     from glob import escape, glob
 
     from click.shell_completion import CompletionItem
 
-    # The names are repeated here because their home, ``checkpoint.folder``, is slow to import.
+    # The names are repeated here because their home, ``checkpoint.names``, is slow to import.
     patterns = ("checkpoints/*/config.json", f"{escape(incomplete)}*/config.json")
     found = {os.path.dirname(path) for pattern in patterns for path in glob(pattern)}
+    found |= {"english", "shakespeare"}
     matching = sorted(path for path in found if path.startswith(incomplete))
     if not matching:
         return [CompletionItem(incomplete, type="dir")]

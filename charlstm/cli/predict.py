@@ -45,10 +45,19 @@ output = OptionGroup("Output")
     "predict",
     "charlstm predict checkpoints/shakespeare 'to be or not to'",
     "charlstm predict checkpoints/shakespeare 'the kin' -k 20 | cut -f 2",
+    "charlstm predict -p 'to be or not to'",
     "echo 'My lord' | charlstm predict checkpoints/shakespeare -",
 )
-@checkpoint_argument()
+@checkpoint_argument(required=False)
 @click.argument("prompt", required=False)
+@what(
+    "-p",
+    "--prompt",
+    "option",
+    metavar="TEXT",
+    help="PROMPT, so that CHECKPOINT can be left out: then it is $CHARLSTM_CHECKPOINT, or the one "
+    "you trained last.",
+)
 @what.count(
     "-k",
     "--top",
@@ -67,7 +76,9 @@ output = OptionGroup("Output")
 @output.json("One JSON object; of lines there always is one.")
 @output.quiet("Do not warn of unknown characters, or that no word ends.")
 @output.engine
-def command(checkpoint: Path, prompt: str | None, **options: Any) -> None:
+def command(
+    checkpoint: Path | None, prompt: str | None, option: str | None, **options: Any
+) -> None:
     """Predict with CHECKPOINT what comes after PROMPT: words, each with its probability.
 
     The last word of PROMPT may be half typed. Where it may also be complete, there are two groups:
@@ -77,6 +88,14 @@ def command(checkpoint: Path, prompt: str | None, **options: Any) -> None:
     """
     if options["symbols"] and (options["words"] > 1 or options["words_only"]):
         raise UsageError("--symbols predicts no words: leave --words and --words-only out")
+    if option is not None and prompt is not None:
+        raise UsageError("there are two prompts: give one, after CHECKPOINT or with --prompt")
+    if checkpoint is None and option is None:
+        raise UsageError(
+            "no checkpoint is named: name one, or give the prompt with -p to use the one you "
+            "trained last"
+        )
+    prompt = prompt if option is None else option
     lines = prompt in (None, "-")
     if lines and sys.stdin is None:
         raise UsageError("standard input is closed: pipe lines in, or give a prompt")
@@ -86,7 +105,9 @@ def command(checkpoint: Path, prompt: str | None, **options: Any) -> None:
     prompt = without_mark(prompt or "")
 
     from charlstm.api import load
+    from charlstm.checkpoint.names import default_checkpoint
 
+    checkpoint = checkpoint or default_checkpoint()
     model = load(checkpoint, precision=options["precision"], threads=options["threads"])
     answers = _Answers(model, options, hint="" if lines else remedy("", prompt))
     if lines:

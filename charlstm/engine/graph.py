@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from charlstm.arrays import Floats, Weights
+from charlstm.checkpoint.quantization import quantize_columns
 from charlstm.config import ModelConfig
-from charlstm.engine.quantization import ACTIVATION_LEVELS, ZERO_POINT, quantize_columns
 from charlstm.errors import ConfigError
 
 EnginePrecision: TypeAlias = Literal["float32", "int8"]
@@ -27,6 +27,9 @@ EnginePrecision: TypeAlias = Literal["float32", "int8"]
 # pieces starts as fast as it can.
 MAX_TABLE = 4 * 2**20
 _LARGEST_FLOAT32_TABLE = 2**20
+
+ACTIVATION_LEVELS = 127  # a hidden state h is stored as round(127 h) + ZERO_POINT
+ZERO_POINT = 128  # unsigned activations: signed x signed products have no fast kernel on x86
 
 # Orders of the four gates, as indices into the order of Keras: input, forget, cell, output.
 _ONNX_GATES = (0, 3, 1, 2)

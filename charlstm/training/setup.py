@@ -14,12 +14,8 @@ from typing import Any
 
 from charlstm.arrays import Weights
 from charlstm.checkpoint import reader, resume, schema
-from charlstm.checkpoint.folder import (
-    CHECKPOINTS,
-    check_free,
-    check_idle,
-    free_folder,
-)
+from charlstm.checkpoint.folder import check_free, check_idle, free_folder
+from charlstm.checkpoint.names import CHECKPOINTS
 from charlstm.checkpoint.resume import Addresses, Progress
 from charlstm.checkpoint.schema import Checkpoint, IndexCovers, Provenance, RunConfig
 from charlstm.config import CorpusConfig, Division, TokenizerConfig

@@ -15,9 +15,9 @@ from charlstm.checkpoint.folder import (
     check_idle,
     create_checkpoint,
     free_folder,
-    holds_checkpoint,
     lock_folder,
 )
+from charlstm.checkpoint.names import holds_checkpoint
 from charlstm.checkpoint.reader import is_finished, read_checkpoint, read_config, read_tokenizer
 from charlstm.checkpoint.resume import Progress
 from charlstm.checkpoint.schema import (

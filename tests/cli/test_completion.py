@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from charlstm.checkpoint.folder import CHECKPOINTS
+from charlstm.checkpoint.names import CHECKPOINTS
 from charlstm.checkpoint.schema import CONFIG
 from charlstm.cli import app
 from charlstm.cli.app import COMMANDS

@@ -57,6 +57,44 @@ def test_json_tells_what_was_written(charlstm, prose):
     }
 
 
+def test_a_small_checkpoint_is_used_as_the_large_one(charlstm, names, tmp_path):
+    result = charlstm("export", names, "--format", "checkpoint", "--json")
+    assert (result.status, result.err) == (0, "")
+    written = json.loads(result.out)
+    assert (written["file"], written["precision"]) == ("model-8bit", "int8")
+    assert written["bytes"] == sum(path.stat().st_size for path in Path("model-8bit").iterdir())
+    assert files(tmp_path / "model-8bit") == [
+        "config.json",
+        "history.jsonl",
+        "lines.safetensors",
+        "model.safetensors",
+        "tokenizer.json",
+    ]
+    large, small = read_checkpoint(names), read_checkpoint(Path("model-8bit"))
+    assert (small.config.weights, small.figures) == ("int8", large.figures)
+    for command in (
+        ("score", "Anna"),
+        ("generate", "-c", 3, "--seed", 1, "--novel"),
+        ("info",),
+        ("predict", "-p", "An"),
+        ("export", "-o", "again.onnx"),
+        ("export", "--format", "checkpoint", "-o", "again"),
+    ):
+        assert charlstm(command[0], "model-8bit", *command[1:]).status == 0, command
+    assert_error(charlstm("export", names, "--format", "checkpoint"), 1, "model-8bit", "--overwrite")
+    again = ("export", names, "--format", "checkpoint", "--overwrite")
+    assert charlstm(*again) == (0, "model-8bit\n", "")
+    assert (tmp_path / "again/model.safetensors").stat().st_size == (
+        tmp_path / "model-8bit/model.safetensors"
+    ).stat().st_size
+
+
+def test_without_a_checkpoint_the_newest_is_exported(charlstm, prose, tmp_path):
+    assert_error(charlstm("export"), 1, "CHARLSTM_CHECKPOINT", "checkpoints/")
+    shutil.copytree(prose, tmp_path / "checkpoints" / "plays")
+    assert charlstm("export") == (0, "plays.onnx\n", "")
+
+
 def test_the_name_of_a_checkpoint_one_stands_in(charlstm, prose, tmp_path, monkeypatch):
     shutil.copytree(prose, tmp_path / "plays")
     monkeypatch.chdir(tmp_path / "plays")
@@ -74,9 +112,12 @@ def test_an_existing_file_is_kept_unless_told(charlstm, prose, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "status", "parts"),
     [
-        (["nowhere"], 1, ["nowhere"]),
+        (["nowhere"], 1, ["nowhere", "charlstm models"]),
         (["model", "--format", "keras", "--precision", "int8"], 2,
-         ["--precision int8", "ONNX", "--format onnx"]),
+         ["--precision int8", "--format keras", "--format onnx"]),
+        (["model", "--format", "checkpoint", "--precision", "float32"], 2,
+         ["--precision float32", "--format checkpoint", "--format onnx"]),
+        (["model", "--format", "checkpoint", "-o", "model"], 2, ["model", "-o"]),
         (["model", "--format", "keras", "-o", "a.h5"], 2, ["Keras", "a.h5", "-o", ".keras"]),
         (["model", "-o", "a.keras"], 2, ["a.keras", "--format keras", "-o", ".onnx"]),
         (["model", "-o", "none/a.onnx"], 1, ["none/a.onnx", "folder"]),
@@ -88,7 +129,7 @@ def test_refusals(charlstm, prose, tmp_path, arguments, status, parts):
     assert files(tmp_path) == ["model"]
 
 
-@pytest.mark.parametrize("arguments", [["model", "--format", "pickle"], ["model", "-o", "."], []])
+@pytest.mark.parametrize("arguments", [["model", "--format", "pickle"], ["model", "-o", ""]])
 def test_misuse(charlstm, prose, tmp_path, arguments):
     (tmp_path / "model").symlink_to(prose)
     assert_misuse(charlstm("export", *arguments))

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from charlstm.engine.quantization import quantize_columns
 from tests.engine.helpers import CONFIGS, INPUTS, engine, random_input
 from tests.models import random_weights
 from tests.oracles import network
@@ -32,23 +29,3 @@ def test_int8_is_close_to_float32(config, inputs):
     assert np.abs(logits - expected).mean() < 0.02 * expected.std()
     assert np.abs(new_state - expected_state).mean() < 0.01
     assert not np.array_equal(logits, expected)  # it did run on quantized weights
-
-
-@given(
-    rows=st.integers(1, 20),
-    columns=st.integers(1, 20),
-    scale=st.floats(1e-6, 1e6),
-    seed=st.integers(0, 2**32 - 1),
-)
-def test_quantized_columns_are_within_half_a_scale(rows, columns, scale, seed):
-    rng = np.random.default_rng(seed)
-    matrix = (rng.normal(size=(rows, columns)) * scale).astype(np.float32)
-    matrix[:, rng.integers(columns)] = 0
-    levels, scales = quantize_columns(matrix)
-    assert levels.dtype == np.int8
-    assert levels.min() >= -127  # symmetric: -128 is not used
-    restored = levels * scales.astype(np.float64)
-    assert (np.abs(restored - matrix) <= scales * 0.5001).all()
-    used = matrix.any(axis=0)
-    assert (np.abs(levels.astype(int)).max(axis=0)[used] == 127).all()
-    assert (levels[:, ~used] == 0).all()

@@ -24,6 +24,7 @@ from charlstm.api import LanguageModel, load
 from charlstm.checkpoint import folder as folder_module
 from charlstm.checkpoint import reader
 from charlstm.checkpoint import resume as resume_module
+from charlstm.checkpoint.quantization import quantize_weights
 from charlstm.checkpoint.resume import Progress
 from charlstm.checkpoint.safetensors import digest_of
 from charlstm.checkpoint.schema import (
@@ -120,9 +121,12 @@ def _encode(value: Any) -> str:
 # Whole checkpoints
 
 
-def settings(model: ModelConfig, tokenizer: Tokenizer, **corpus: Any) -> RunConfig:
+def settings(
+    model: ModelConfig, tokenizer: Tokenizer, weights: str = "float32", **corpus: Any
+) -> RunConfig:
     return helpers.settings(
         model,
+        weights=weights,
         charlstm="0.3.0",
         corpus=CorpusConfig(**{"addresses": ("/texts/a.txt",)} | corpus),
         tokenizer=TokenizerConfig(level=tokenizer.level, min_count=1),
@@ -153,7 +157,10 @@ def write_whole(folder: Path, config: RunConfig, tokenizer: Tokenizer, *, finish
     folder.mkdir(parents=True)
     with folder_module.create_checkpoint(folder, config, tokenizer, lines):
         pass
-    CheckpointWriter(folder).model(weights_for(config.model), FIGURES)
+    weights = weights_for(config.model)
+    if config.weights == "int8":
+        weights = quantize_weights(config.model, weights)
+    CheckpointWriter(folder).model(weights, FIGURES)
     CheckpointWriter(folder).history([FIGURES, FIGURES])
     if not finished:
         tensors = {
@@ -182,6 +189,8 @@ def whole_checkpoints(folder: Path) -> dict[str, dict[str, bytes]]:
         "lines": (settings(network(characters), characters, division=OF_LINES), characters, True),
         "tied": (settings(network(few, embedding=4, tied=True), few), few, True),
         "tied-words": (settings(network(words, embedding=4, tied=True), words), words, True),
+        "small": (settings(network(pieces, layers=2), pieces, "int8"), pieces, True),
+        "small-tied": (settings(network(few, embedding=4, tied=True), few, "int8"), few, True),
         "unfinished": (settings(network(few), few, addresses=("-",)), few, False),
     }
     whole = {}
@@ -206,7 +215,7 @@ def pack(header: Any, body: bytes, length: int | None = None) -> bytes:
     return struct.pack("<Q", len(text) if length is None else length % 2**64) + text + body
 
 
-_DTYPES = {"F32": "<f4", "U64": "<u8"}
+_DTYPES = {"F32": "<f4", "I8": "i1", "U64": "<u8"}
 
 
 def sign_tensors(header: dict[str, Any], body: bytes) -> dict[str, Any]:

@@ -1,0 +1,88 @@
+"""The checkpoints of a user and those shipped, in short, best first.
+
+Only configurations and figures are read, no weights, so a list of many is quick. A checkpoint that
+can't be read is listed with the reason. This module prints nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from charlstm.checkpoint.folder import check_idle
+from charlstm.checkpoint.names import own_checkpoints, shipped_checkpoints
+from charlstm.checkpoint.reader import is_finished, read_config, read_figures
+from charlstm.checkpoint.schema import MODEL, Figures, RunConfig
+from charlstm.errors import CheckpointBusy, CheckpointError
+
+State: TypeAlias = Literal["finished", "unfinished", "training", "damaged"]
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A checkpoint in short.
+
+    Attributes:
+        folder: where it is.
+        shipped: whether it came with charlstm.
+        state: of its run; ``damaged`` if it can't be read.
+        config: ``None`` if it can't be read.
+        figures: ``None`` before the first evaluation.
+        size: bytes of its weights, 0 before they are there.
+        problem: why it can't be read.
+    """
+
+    folder: Path
+    shipped: bool
+    state: State
+    config: RunConfig | None = None
+    figures: Figures | None = None
+    size: int = 0
+    problem: str | None = None
+
+    @property
+    def name(self) -> str:
+        """What it can be called where a checkpoint is expected."""
+        return self.folder.name
+
+    @property
+    def bits_per_character(self) -> float | None:
+        """Of its validation; ``None`` without one."""
+        return self.figures.valid_bits_per_character if self.figures else None
+
+
+def list_checkpoints() -> list[Listed]:
+    """Return all under ``checkpoints/`` and those shipped, fewest bits per character first.
+
+    Those that are not validated come after the others, by name.
+    """
+    found = [*_listed(own_checkpoints(), False), *_listed(shipped_checkpoints(), True)]
+
+    def place(each: Listed) -> tuple[float, str]:
+        bits = each.bits_per_character
+        return math.inf if bits is None else bits, each.name
+
+    return sorted(found, key=place)
+
+
+def _listed(folders: Iterable[Path], shipped: bool) -> Iterable[Listed]:
+    for folder in folders:
+        try:
+            config, path = read_config(folder), folder / MODEL
+            figures = read_figures(folder) if path.exists() else None
+            size = path.stat().st_size if figures else 0
+        except (CheckpointError, OSError) as error:
+            yield Listed(folder, shipped, "damaged", problem=str(error))
+        else:
+            yield Listed(folder, shipped, _state(folder), config, figures, size)
+
+
+def _state(folder: Path) -> State:
+    try:
+        check_idle(folder)
+    except CheckpointBusy:
+        return "training"
+    return "finished" if is_finished(folder) else "unfinished"

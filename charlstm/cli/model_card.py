@@ -1,0 +1,129 @@
+"""A checkpoint to a model card in Markdown: what it is, what it learned from, how good it is.
+
+Returns text and prints nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from charlstm.cli.descriptions import describe_dropout, describe_validated, show_perplexity
+from charlstm.errors import harmless
+
+if TYPE_CHECKING:
+    from charlstm.checkpoint.schema import Checkpoint
+
+_TOKENS = {"char": "characters", "subword": "pieces of words", "word": "words"}
+_SHOWN = 300  # characters of a value at most
+
+
+def model_card(checkpoint: Checkpoint) -> str:
+    """Return the model card of a checkpoint, which ends with a newline."""
+    config = checkpoint.config
+    model, origin = config.model, config.provenance
+    name = checkpoint.folder.resolve().name
+    lines = [
+        f"# {_text(name)}",
+        "",
+        f"A language model that reads and writes {_TOKENS[config.tokenizer.level]}: an LSTM network "
+        f"trained with charlstm {_text(config.charlstm)}.",
+        "",
+        "## Model",
+        "",
+        *_table(
+            {
+                "layers x units": f"{model.layers} x {model.units}",
+                "embedding": f"{model.embedding}{', tied to the output' if model.tied else ''}",
+                "parameters": f"{model.parameters:,}, stored as {config.weights}",
+                "token ids": f"{model.vocab_size:,}",
+            }
+        ),
+        "",
+        "## Text",
+        "",
+        *_table(
+            {
+                "source": ", ".join(origin.sources) or "not recorded",
+                "documents": f"{origin.documents:,}",
+                "characters": f"{origin.characters:,}",
+                "tokens to train": f"{origin.train_tokens:,}",
+                "tokens to validate": describe_validated(config.train, origin.valid_tokens)
+                if config.corpus.validates
+                else "none",
+                "sha256": origin.corpus_sha256,
+                **({"trained on from": origin.parent} if origin.parent else {}),
+            }
+        ),
+        "",
+        "## Training",
+        "",
+        *_table(_training(checkpoint)),
+        "",
+        "## Figures",
+        "",
+        *_table(_figures(checkpoint)),
+        "",
+        "## Limits",
+        "",
+        *_limits(checkpoint),
+        "",
+        "## Use",
+        "",
+        "```sh",
+        f"charlstm generate {_text(name)}",
+        f"charlstm train my.txt --from {_text(name)}",
+        "```",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _training(checkpoint: Checkpoint) -> dict[str, str]:
+    train, figures = checkpoint.config.train, checkpoint.figures
+    return {
+        "steps": f"{figures.step:,} of {train.streams} streams x {train.sequence_length} tokens, "
+        f"epoch {figures.epoch:.2f}",
+        "optimizer": f"{train.optimizer}, peak rate {train.learning_rate:g}, weight decay "
+        f"{train.weight_decay:g}",
+        "dropout": describe_dropout(train),
+        "seed": str(train.seed),
+        "time": f"{figures.seconds / 60:,.1f} minutes",
+        "begun": checkpoint.config.provenance.created,
+    }
+
+
+def _figures(checkpoint: Checkpoint) -> dict[str, str]:
+    figures = checkpoint.figures
+    if figures.valid_loss is None or figures.valid_bits_per_character is None:
+        loss = figures.train_loss
+        return {"training loss": "none yet" if loss is None else f"{loss:.4f} nats per token"}
+    return {
+        "bits per character": f"{figures.valid_bits_per_character:.4f}",
+        "nats per token": f"{figures.valid_loss:.4f}",
+        "perplexity per token": show_perplexity(figures.valid_perplexity),
+    }
+
+
+def _limits(checkpoint: Checkpoint) -> list[str]:
+    origin = checkpoint.config.provenance
+    limits = [
+        "- It writes in the manner of its text. It knows no facts, and what it writes is not true.",
+        "- Bits per character compare models on the same text only.",
+    ]
+    if checkpoint.figures.valid_loss is None:
+        limits.append("- Nothing validated it, so how well it does on other text is unknown.")
+    if not origin.ends:
+        limits.append("- It has seen too few documents end to end one itself.")
+    if checkpoint.has_learned_little:
+        limits.append("- It predicts worse than plain token frequencies: train it for longer.")
+    return limits
+
+
+def _table(rows: dict[str, str]) -> list[str]:
+    """Return the rows of a table without a heading of its own."""
+    return ["| | |", "| --- | --- |", *(f"| {k} | {_text(value)} |" for k, value in rows.items())]
+
+
+def _text(value: str) -> str:
+    """Return a value from a checkpoint, which may be anybody's, as text that formats nothing."""
+    shown = harmless(value, _SHOWN)
+    return "".join(f"\\{sign}" if sign in r"\`*_{}[]<>|#" else sign for sign in shown)

@@ -1,0 +1,94 @@
+"""``charlstm models``: the checkpoints there are, best first."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from charlstm.cli.options import OptionGroup, grouped_command
+from charlstm.cli.output import note, write_json, write_text
+from charlstm.errors import harmless
+
+if TYPE_CHECKING:
+    from charlstm.checkpoint.listing import Listed
+
+_HEADINGS = ("name", "level", "network", "MB", "bits/char", "state", "begun", "text")
+_RIGHT = ("MB", "bits/char")
+_SHOWN = 60  # characters of a name, or of the names of texts, at most
+
+options = OptionGroup()
+
+
+@grouped_command("models", "charlstm models", "charlstm models --json")
+@options.json("Print one JSON object instead of a table.")
+def command(as_json: bool) -> None:
+    """List the checkpoints under checkpoints/ and the models that come with charlstm.
+
+    Those with the fewest bits per character come first; compare them on the same text only. Each
+    can be named without its folder: charlstm generate english.
+    """
+    from charlstm.checkpoint.listing import list_checkpoints
+
+    found = list_checkpoints()
+    if as_json:
+        write_json({"models": [_facts(each) for each in found]})
+        return
+    if found:
+        write_text(_table([_HEADINGS, *map(_row, found)]))
+    for each in found:
+        if each.problem is not None:
+            note(f"{harmless(each.name, _SHOWN)}: {each.problem}")
+    if not found:
+        note("there are no models yet: charlstm train my.txt trains one")
+
+
+def _facts(each: Listed) -> dict[str, Any]:
+    config, figures = each.config, each.figures
+    return {
+        "name": each.name,
+        "folder": str(each.folder),
+        "shipped": each.shipped,
+        "state": each.state,
+        "level": config and config.tokenizer.level,
+        "layers": config and config.model.layers,
+        "units": config and config.model.units,
+        "parameters": config and config.model.parameters,
+        "bytes": each.size,
+        "bits_per_character": each.bits_per_character,
+        "steps": figures and figures.step,
+        "begun": config and config.provenance.created,
+        "sources": config and config.provenance.sources,
+        "problem": each.problem,
+    }
+
+
+def _row(each: Listed) -> tuple[str, ...]:
+    name = harmless(each.name, _SHOWN)
+    state = f"{each.state}{', shipped' if each.shipped else ''}"
+    if each.config is None:
+        return (name, "", "", "", "", state, "", "")
+    model, origin = each.config.model, each.config.provenance
+    bits = each.bits_per_character
+    return (
+        name,
+        each.config.tokenizer.level,
+        f"{model.layers} x {model.units}",
+        f"{each.size / 1e6:.1f}" if each.size else "",
+        "" if bits is None else f"{bits:.3f}",
+        state,
+        harmless(origin.created[:10], _SHOWN),
+        harmless(", ".join(origin.sources), _SHOWN),
+    )
+
+
+def _table(rows: list[tuple[str, ...]]) -> str:
+    """Return rows as lines of aligned columns."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    right = [heading in _RIGHT for heading in _HEADINGS]
+    lines = (
+        "  ".join(
+            cell.rjust(width) if is_right else cell.ljust(width)
+            for cell, width, is_right in zip(row, widths, right, strict=True)
+        ).rstrip()
+        for row in rows
+    )
+    return "".join(f"{line}\n" for line in lines)

@@ -1,0 +1,80 @@
+"""Tests of ``checkpoint.names``: which folder is meant, in a fixed order."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from charlstm.checkpoint import names
+from charlstm.checkpoint.names import default_checkpoint, find_checkpoint, own_checkpoints
+from charlstm.checkpoint.schema import CONFIG, MODEL
+from charlstm.errors import CheckpointMissing
+from tests.messages import assert_names
+
+
+@pytest.fixture(autouse=True)
+def shipped(tmp_path, monkeypatch):
+    """An empty folder to work in, and another one with a shipped model."""
+    folder, here = tmp_path / "shipped", tmp_path / "here"
+    checkpoint(folder / "english")
+    here.mkdir()
+    monkeypatch.chdir(here)
+    monkeypatch.setattr(names, "shipped_folder", lambda: folder)
+    monkeypatch.delenv("CHARLSTM_CHECKPOINT", raising=False)
+    return folder
+
+
+def checkpoint(folder, age=0):
+    folder.mkdir(parents=True)
+    (folder / CONFIG).touch()
+    (folder / MODEL).touch()
+    os.utime(folder / MODEL, (1e9 - age, 1e9 - age))
+    return folder
+
+
+def test_a_folder_comes_before_a_name_under_checkpoints_before_a_shipped_one(shipped):
+    name = Path("english")
+    assert find_checkpoint(name) == shipped / "english"
+    own = checkpoint(Path("checkpoints/english"))
+    assert find_checkpoint(name) == own
+    assert find_checkpoint(checkpoint(name)) == name
+
+
+def test_a_folder_without_a_checkpoint_is_passed_over(shipped):
+    Path("english").mkdir()
+    Path("checkpoints/english").mkdir(parents=True)
+    assert find_checkpoint(Path("english")) == shipped / "english"
+
+
+@pytest.mark.parametrize("given", ["none", "runs/none", "x" * 300, "..", ".", "/english", "a/b"])
+def test_what_means_nothing_is_returned_as_it_is(given):
+    assert find_checkpoint(Path(given)) == Path(given)
+
+
+def test_a_path_is_no_name():
+    checkpoint(Path("checkpoints/runs/brown"))
+    assert find_checkpoint(Path("runs/brown")) == Path("runs/brown")
+
+
+def test_the_default_is_the_one_trained_last_and_never_a_shipped_one(monkeypatch):
+    with pytest.raises(CheckpointMissing) as caught:
+        default_checkpoint()
+    assert_names(str(caught.value), "CHARLSTM_CHECKPOINT", "checkpoints/", "english")
+    checkpoint(Path("checkpoints/older"), age=10)
+    newer = checkpoint(Path("checkpoints/newer"))
+    (checkpoint(Path("checkpoints/begun")) / MODEL).unlink()
+    assert default_checkpoint() == newer
+    monkeypatch.setenv("CHARLSTM_CHECKPOINT", "older")
+    assert default_checkpoint() == Path("checkpoints/older")
+
+
+def test_in_a_clone_the_shipped_models_are_not_ones_own(monkeypatch):
+    folder = Path("checkpoints").resolve()
+    monkeypatch.setattr(names, "shipped_folder", lambda: folder)
+    checkpoint(Path("checkpoints/english"))
+    own = checkpoint(Path("checkpoints/own"), age=10)
+    assert own_checkpoints() == [own]
+    assert default_checkpoint() == own
+    assert names.shipped_checkpoints() == [folder / "english"]
