@@ -1,8 +1,9 @@
 """A checkpoint for others: a file, ONNX or ``.keras``, a Keras model, or a small checkpoint.
 
-The files do not need charlstm: the network consists of standard operators or stock layers, and a
+The files need no charlstm: the network consists of standard operators or stock layers, and a
 description in the file says how text becomes ids. They contain no trace of where the training text
-came from. This module does not know how models are trained or sampled.
+came from; a small checkpoint, which is for charlstm, has all that the large one tells of it. This
+module does not know how models are trained or sampled.
 """
 
 from __future__ import annotations
@@ -14,14 +15,20 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from charlstm.checkpoint.folder import create_checkpoint, lock_folder
-from charlstm.checkpoint.names import find_checkpoint
+from charlstm.checkpoint.names import find_checkpoint, holds_checkpoint
 from charlstm.checkpoint.quantization import quantize_weights
-from charlstm.checkpoint.reader import read_checkpoint, read_history, read_lines_index
+from charlstm.checkpoint.reader import (
+    is_finished,
+    read_checkpoint,
+    read_history,
+    read_lines_index,
+)
 from charlstm.checkpoint.schema import FORMAT as CHECKPOINT_FORMAT
 from charlstm.checkpoint.schema import Checkpoint
 from charlstm.checkpoint.writer import CheckpointWriter
+from charlstm.corpus.sources import display_name
 from charlstm.engine.graph import EnginePrecision, build_graph
-from charlstm.errors import CheckpointExists, ConfigError
+from charlstm.errors import CheckpointExists, CheckpointMissing, ConfigError
 from charlstm.system.files import replaced_atomically
 from charlstm.tokenizer.base import (
     BEGIN_SPELLING,
@@ -130,14 +137,29 @@ def export_checkpoint(checkpoint: Checkpoint, folder: Path, *, overwrite: bool =
 
     Raises:
         CheckpointExists: if ``folder`` holds a checkpoint and ``overwrite`` is false.
+        CheckpointMissing: if the run of the checkpoint is not finished.
         ConfigError: if ``folder`` is that of the checkpoint itself.
         StorageError: if it can't be written.
     """
     if folder.resolve() == checkpoint.folder.resolve():
         raise ConfigError(f"{folder} is the checkpoint itself: choose another folder with -o")
+    if not overwrite and (folder.is_file() or holds_checkpoint(folder)):
+        raise CheckpointExists(_taken(folder))
+    if not is_finished(checkpoint.folder):
+        raise CheckpointMissing(
+            f"the run of {checkpoint.folder} is not finished: end it with charlstm train --resume "
+            f"{checkpoint.folder}"
+        )
     history, lines = read_history(checkpoint.folder), read_lines_index(checkpoint.folder)
+    corpus = checkpoint.config.corpus
     config = msgspec.structs.replace(
-        checkpoint.config, format=CHECKPOINT_FORMAT, charlstm=__version__, weights="int8"
+        checkpoint.config,
+        format=CHECKPOINT_FORMAT,
+        weights="int8",
+        corpus=corpus.replace(  # format 1 has full addresses
+            addresses=tuple(map(display_name, corpus.addresses)),
+            valid=tuple(map(display_name, corpus.valid)),
+        ),
     )
     stored = quantize_weights(config.model, checkpoint.weights)
     with (
@@ -203,6 +225,8 @@ def check_free(path: Path, overwrite: bool) -> None:
     if str(path) == "-" or (path.exists() and not path.is_file()):
         raise CheckpointExists(f"{path} is no regular file: choose another name with -o")
     if path.exists() and not overwrite:
-        raise CheckpointExists(
-            f"{path} is there already: choose another name with -o, or replace it with --overwrite"
-        )
+        raise CheckpointExists(_taken(path))
+
+
+def _taken(path: Path) -> str:
+    return f"{path} is there already: choose another name with -o, or replace it with --overwrite"

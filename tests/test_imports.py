@@ -22,7 +22,9 @@ WITHOUT_TENSORFLOW = [
     "score MODEL TEXT --whole",
     "evaluate MODEL TEXT --sample 5 --against TEXT --against-sample 50",
     "rank MODEL TEXT",
+    "models",
     "info MODEL",
+    "info MODEL --markdown",
     "export MODEL -o FOLDER/model.onnx",
     "cache",
 ]
@@ -48,7 +50,9 @@ def test_help_of_a_command_imports_nothing_heavy(command):
     assert not modules_loaded_by_command(command, "--help") & BEHIND_HELP
 
 
-@pytest.mark.parametrize("words", ["", "generate ", "train --", "train --level "])
+@pytest.mark.parametrize(
+    "words", ["", "generate ", "generate names --", "train --", "train --level "]
+)
 def test_completion_imports_nothing_heavy(folder, words):
     variables = {
         "_CHARLSTM_COMPLETE": "bash_complete",

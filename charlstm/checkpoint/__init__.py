@@ -7,7 +7,10 @@
     reader        reads and checks a checkpoint
     resume        what an interrupted run continues from
     writer        what a run writes while it trains
-    folder        locks, creates, replaces and finds checkpoint folders
+    quantization  weights as integers of 8 bits with scales
+    names         which folder a name means
+    listing       the checkpoints there are, in short
+    folder        locks, creates and replaces checkpoint folders
 
 Knows nothing of how weights are trained or run.
 """

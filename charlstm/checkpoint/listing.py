@@ -16,9 +16,9 @@ from charlstm.checkpoint.folder import check_idle
 from charlstm.checkpoint.names import own_checkpoints, shipped_checkpoints
 from charlstm.checkpoint.reader import is_finished, read_config, read_figures
 from charlstm.checkpoint.schema import MODEL, Figures, RunConfig
-from charlstm.errors import CheckpointBusy, CheckpointError
+from charlstm.errors import CheckpointBusy, CheckpointError, CheckpointTooNew, StorageError
 
-State: TypeAlias = Literal["finished", "unfinished", "training", "damaged"]
+State: TypeAlias = Literal["finished", "unfinished", "training", "damaged", "too new"]
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Listed:
     Attributes:
         folder: where it is.
         shipped: whether it came with charlstm.
-        state: of its run; ``damaged`` if it can't be read.
+        state: of its run; ``damaged`` or ``too new`` if it can't be read.
         config: ``None`` if it can't be read.
         figures: ``None`` before the first evaluation.
         size: bytes of its weights, 0 before they are there.
@@ -74,10 +74,12 @@ def _listed(folders: Iterable[Path], shipped: bool) -> Iterable[Listed]:
             config, path = read_config(folder), folder / MODEL
             figures = read_figures(folder) if path.exists() else None
             size = path.stat().st_size if figures else 0
-        except (CheckpointError, OSError) as error:
-            yield Listed(folder, shipped, "damaged", problem=str(error))
-        else:
-            yield Listed(folder, shipped, _state(folder), config, figures, size)
+            listed = Listed(folder, shipped, _state(folder), config, figures, size)
+        except CheckpointTooNew as error:
+            listed = Listed(folder, shipped, "too new", problem=str(error))
+        except (CheckpointError, StorageError, OSError) as error:
+            listed = Listed(folder, shipped, "damaged", problem=str(error))
+        yield listed
 
 
 def _state(folder: Path) -> State:

@@ -57,7 +57,7 @@ def find_checkpoint(given: Path) -> Path:
     A folder that holds a checkpoint is taken first, then one of that name under ``checkpoints/``,
     then the shipped model of that name.
     """
-    if holds_checkpoint(given) or len(given.parts) != 1 or given.is_absolute():
+    if holds_checkpoint(given) or given.name != str(given) or given.name in ("", ".."):
         return given
     shipped = [shipped_folder() / given] if str(given) in SHIPPED else []
     return next(filter(holds_checkpoint, [CHECKPOINTS / given, *shipped]), given)

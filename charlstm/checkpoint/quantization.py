@@ -1,10 +1,10 @@
-"""Weights of 8 bits: integers with a scale for each column, as the engine multiplies them.
+"""Weights of 8 bits: integers with a scale for each column.
 
 A small checkpoint stores each matrix as int8 under its own name, and its scales, float32, as
 ``NAME_scales``; vectors stay float32. The recurrent kernel and the kernel of a layer above the
-first share their scales, since the engine multiplies both at once. The embeddings have a scale for
-each token, so that those of tied models serve as columns of the output. This module knows the names
-of weights; it reads no files.
+first share their scales: the engine multiplies both at once, by the integers that are stored. The
+embeddings have a scale for each token, so that those of tied models serve as columns of the output.
+This module knows the names of weights; it reads no files.
 """
 
 from __future__ import annotations

@@ -16,9 +16,17 @@ from typing import Annotated
 import msgspec
 import numpy as np
 
+from charlstm.arrays import Weights
 from charlstm.checkpoint.bounded import decode, exists, open_regular_file, read_bytes
-from charlstm.checkpoint.quantization import dequantize_weights, quantized_types
-from charlstm.checkpoint.safetensors import TensorType, digest_of, floats, read_header, read_tensors
+from charlstm.checkpoint.quantization import LEVELS, dequantize_weights, quantized_types
+from charlstm.checkpoint.safetensors import (
+    TensorType,
+    digest_of,
+    floats,
+    read_header,
+    read_tensors,
+    too_large_error,
+)
 from charlstm.checkpoint.schema import (
     CONFIG,
     HISTORY,
@@ -72,12 +80,25 @@ def read_checkpoint(folder: Path) -> Checkpoint:
             else f"restore the file or train again with -o {folder} --overwrite"
         )
         raise CheckpointMissing(f"{folder} holds no trained weights ({MODEL} is missing): {remedy}")
-    tensors, metadata = read_tensors(path, _expected_tensors(config), largest=_LARGEST_WEIGHT)
+    weights, metadata = _read_weights(path, config)
     # The hashes are of the bytes that were parsed: the files may have changed since.
     check_hashes(folder, metadata, _hashes_of(config_data, tokenizer_data))
     figures = decode(metadata.get("figures", "").encode(), Figures, path)
-    weights = dequantize_weights(tensors) if config.weights == "int8" else tensors
     return Checkpoint(folder, config, tokenizer, weights, figures, metadata["sha256"])
+
+
+def _read_weights(path: Path, config: RunConfig) -> tuple[Weights, dict[str, str]]:
+    """Return the weights, float32, and the metadata of ``model.safetensors``."""
+    expected = _expected_tensors(config)
+    if config.weights == "float32":
+        return read_tensors(path, expected, largest=_LARGEST_WEIGHT)
+    tensors, metadata = read_tensors(
+        path, expected, largest=_LARGEST_WEIGHT / LEVELS, beside=4 * config.model.parameters
+    )
+    try:
+        return dequantize_weights(tensors), metadata
+    except MemoryError:
+        raise too_large_error(path, 4 * config.model.parameters) from None
 
 
 def _expected_tensors(config: RunConfig) -> dict[str, TensorType]:
@@ -106,12 +127,12 @@ def _config_data(folder: Path) -> bytes:
             raise CheckpointMissing(
                 f"there is no checkpoint {folder}: check the path, or see charlstm models"
             )
-        if folder.suffix.lower() in _EXPORTED:
+        if folder.is_file() and folder.suffix.lower() in _EXPORTED:
             raise CheckpointMissing(
                 f"{folder} is an exported model, for other programs: name the checkpoint that it "
                 f"was made from"
             )
-        if folder.suffix.lower() in _ARCHIVES:
+        if folder.is_file() and folder.suffix.lower() in _ARCHIVES:
             raise CheckpointMissing(
                 f"{folder} is an archive: unpack it and name the folder that was in it"
             )

@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import numpy as np
 from numpy.typing import NDArray
 
-from charlstm.checkpoint.bounded import Natural, decode, open_regular_file
+from charlstm.checkpoint.bounded import Natural, damaged_error, decode, open_regular_file
 from charlstm.checkpoint.reader import check_hashes, is_finished, read_checkpoint, read_hashes
 from charlstm.checkpoint.safetensors import check_types, floats, read_header, read_tensors
-from charlstm.checkpoint.schema import MODEL, RESUME, Figures, RunConfig, expected_shapes
+from charlstm.checkpoint.schema import CONFIG, MODEL, RESUME, Figures, RunConfig, expected_shapes
 from charlstm.config import CorpusConfig
 from charlstm.errors import CheckpointMissing
 
@@ -114,6 +113,8 @@ def check_resumable(folder: Path, config: RunConfig) -> Progress:
     path, weights = folder / RESUME, expected_shapes(config.model)
     if not path.exists():
         raise nothing_to_resume_error(folder)
+    if config.weights != "float32":
+        raise damaged_error(folder / CONFIG, "weights of 8 bits are those of a finished run")
     with open_regular_file(path) as (file, size):
         # The weights with the optimizer's numbers for each, and two states for each layer.
         most = _MOST_SLOTS * len(weights) + 2 * config.model.layers

@@ -55,6 +55,7 @@ def read_tensors(
     *,
     largest: float = math.inf,
     metadata_bytes: int = 0,
+    beside: int = 0,
 ) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
     """Read a file that must contain exactly the given tensors and match its digest.
 
@@ -63,6 +64,7 @@ def read_tensors(
         expected: the type of each tensor, by name.
         largest: the largest absolute value of a number.
         metadata_bytes: as for ``read_header``.
+        beside: bytes of memory that the caller needs beside the tensors.
 
     Returns:
         The tensors by name, and the metadata with the digest under ``sha256``.
@@ -77,7 +79,7 @@ def read_tensors(
         check_types(path, described, expected)
         start = file.tell()
         _check_extent(path, described, size - start, expected)
-        _check_memory(path, file, size)
+        _check_memory(path, file, size, size + beside)
         try:
             tensors = {
                 name: _read_tensor(file, start + described[name].data_offsets[0], *kind)
@@ -86,7 +88,7 @@ def read_tensors(
         except EOFError:
             raise damaged_error(path, "it changes while it is read") from None
         except MemoryError:
-            raise _too_large(path, size) from None
+            raise too_large_error(path, size) from None
     signature = metadata.pop("sha256", "")
     if signature != digest_of(tensors, metadata):
         raise CheckpointDamaged(
@@ -142,11 +144,11 @@ def _check_extent(
         raise damaged_error(path, f"it has {size:,} bytes of tensors and should have {position:,}")
 
 
-def _check_memory(path: Path, file: BinaryIO, size: int) -> None:
+def _check_memory(path: Path, file: BinaryIO, size: int, needed: int) -> None:
     """Refuse files larger than the memory, and files of holes, which would fill it."""
-    if size > os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"):
-        raise _too_large(path, size)
-    if size >= _MAY_HAVE_HOLES and _written_bytes(file.fileno(), size // 4) < size // 4:
+    if needed > os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"):
+        raise too_large_error(path, size)
+    if needed >= _MAY_HAVE_HOLES and _written_bytes(file.fileno(), size // 4) < size // 4:
         raise damaged_error(path, "most of it was never written")
 
 
@@ -167,7 +169,8 @@ def _written_bytes(descriptor: int, enough: int) -> int:
     return written
 
 
-def _too_large(path: Path, size: int) -> CheckpointError:
+def too_large_error(path: Path, size: int) -> CheckpointError:
+    """Return the error for a file whose tensors don't fit the memory."""
     return CheckpointError(
         f"{path} has {size / 1e9:,.1f} GB, more than the memory of this machine can hold: use a "
         f"machine with more memory, or train a smaller model"

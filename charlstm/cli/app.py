@@ -45,7 +45,7 @@ COMMANDS = {
     "rank": "Put alternatives in order, the most probable first.",
     "models": "List your checkpoints, and the models that came with charlstm.",
     "info": "Show what a checkpoint is and how it was trained.",
-    "export": "Write a trained model as one ONNX or Keras file.",
+    "export": "Write a trained model as an ONNX or Keras file, or a smaller checkpoint.",
     "cache": "List or clear what is kept to start faster.",
 }
 

@@ -42,8 +42,8 @@ options = OptionGroup()
 @options.choice(
     "--precision",
     among=["float32", "int8"],
-    help="Weights of an ONNX file: exact and any number of symbols in a call, which is the default, "
-    "or a quarter of the size, several times faster and one symbol a row in a call.",
+    help="Weights of an ONNX file: exact and any number of symbols in a call (the default), or a "
+    "quarter of the size, several times faster and one symbol a row in a call.",
 )
 @options.flag("--overwrite", help="Replace a file that is there.")
 @options.quiet("No notes.")
@@ -57,11 +57,11 @@ def command(
     quiet: bool,
     as_json: bool,
 ) -> None:
-    """Write the model of CHECKPOINT as one file that needs nothing of charlstm.
+    """Write the model of CHECKPOINT as a file that needs no charlstm, or as a small checkpoint.
 
-    It also holds the vocabulary, as JSON: in an ONNX file under the metadata key charlstm, in a
+    A file also holds the vocabulary, as JSON: in an ONNX file under the metadata key charlstm, in a
     .keras file (a zip archive) as charlstm.json. The path goes to stdout. Without CHECKPOINT it is
-    $CHARLSTM_CHECKPOINT, or the one under checkpoints/ trained last.
+    $CHARLSTM_CHECKPOINT, or the one you trained last.
     """
     from charlstm.checkpoint.names import default_checkpoint
 

@@ -23,7 +23,7 @@ options = OptionGroup()
 @grouped_command(
     "info",
     "charlstm info checkpoints/shakespeare --json | python3 -m json.tool",
-    "charlstm info checkpoints/names --markdown > names.md",
+    "charlstm info checkpoints/names --markdown",
 )
 @checkpoint_argument(required=False)
 @options.json("Print one JSON object instead of a table.")
@@ -61,6 +61,7 @@ def _facts(checkpoint: Checkpoint) -> dict[str, Any]:
         "figures": _figures(checkpoint),
         "format": config.format,
         "charlstm": config.charlstm,
+        "weights": config.weights,
         "model": config.model,
         "tokenizer": {
             "level": config.tokenizer.level,
@@ -91,7 +92,8 @@ def _table(checkpoint: Checkpoint) -> str:
     rows = {
         "checkpoint": f"{checkpoint.folder} (format {config.format}, charlstm {config.charlstm})",
         "network": f"{model.layers} x {model.units} LSTM, embedding {model.embedding}"
-        f"{', tied output' if model.tied else ''}, {model.parameters:,} parameters",
+        f"{', tied output' if model.tied else ''}, {model.parameters:,} parameters"
+        f"{' of 8 bits' if config.weights == 'int8' else ''}",
         "tokenizer": f"{config.tokenizer.level} level, {checkpoint.tokenizer.vocab_size:,} ids",
         "corpus": f"{', '.join(config.corpus.addresses)}"
         f"{'; validates on ' + ', '.join(config.corpus.valid) if config.corpus.valid else ''}"

@@ -5,6 +5,7 @@ Returns text and prints nothing.
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 from charlstm.cli.descriptions import describe_dropout, describe_validated, show_perplexity
@@ -22,11 +23,12 @@ def model_card(checkpoint: Checkpoint) -> str:
     config = checkpoint.config
     model, origin = config.model, config.provenance
     name = checkpoint.folder.resolve().name
+    shown = shlex.quote(harmless(name, _SHOWN))
     lines = [
         f"# {_text(name)}",
         "",
-        f"A language model that reads and writes {_TOKENS[config.tokenizer.level]}: an LSTM network "
-        f"trained with charlstm {_text(config.charlstm)}.",
+        f"A language model that reads and writes {_TOKENS[config.tokenizer.level]}: an LSTM "
+        f"network, trained with charlstm {_text(config.charlstm)}.",
         "",
         "## Model",
         "",
@@ -70,8 +72,8 @@ def model_card(checkpoint: Checkpoint) -> str:
         "## Use",
         "",
         "```sh",
-        f"charlstm generate {_text(name)}",
-        f"charlstm train my.txt --from {_text(name)}",
+        f"charlstm generate {shown}",
+        f"charlstm train my.txt --from {shown}",
         "```",
     ]
     return "\n".join(lines) + "\n"

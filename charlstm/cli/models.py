@@ -36,7 +36,7 @@ def command(as_json: bool) -> None:
         write_text(_table([_HEADINGS, *map(_row, found)]))
     for each in found:
         if each.problem is not None:
-            note(f"{harmless(each.name, _SHOWN)}: {each.problem}")
+            note(harmless(f"{each.name}: {each.problem}"))
     if not found:
         note("there are no models yet: charlstm train my.txt trains one")
 
@@ -44,8 +44,8 @@ def command(as_json: bool) -> None:
 def _facts(each: Listed) -> dict[str, Any]:
     config, figures = each.config, each.figures
     return {
-        "name": each.name,
-        "folder": str(each.folder),
+        "name": harmless(each.name),
+        "folder": harmless(str(each.folder)),
         "shipped": each.shipped,
         "state": each.state,
         "level": config and config.tokenizer.level,

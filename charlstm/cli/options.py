@@ -120,9 +120,13 @@ class CheckpointPath(click.Path):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return the folder that is meant."""
+        path = Path(os.fsdecode(super().convert(value, param, ctx)))
+        if ctx is not None and ctx.resilient_parsing:  # a shell completes, which must be quick
+            return path
+
         from charlstm.checkpoint.names import find_checkpoint
 
-        return find_checkpoint(super().convert(value, param, ctx))
+        return find_checkpoint(path)
 
 
 class OutputPath(click.Path):
@@ -266,16 +270,24 @@ def check_utf8(name: str, text: str, remedy: str = "give it in UTF-8") -> None:
 def complete_checkpoints(
     ctx: click.Context, param: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:
-    """Offer a shell the checkpoints whose paths or names begin with a text; if none does, folders."""
+    """Offer a shell the checkpoints whose path or name begins with a text; without any, folders."""
     from glob import escape, glob
 
     from click.shell_completion import CompletionItem
 
     # The names are repeated here because their home, ``checkpoint.names``, is slow to import.
-    patterns = ("checkpoints/*/config.json", f"{escape(incomplete)}*/config.json")
-    found = {os.path.dirname(path) for pattern in patterns for path in glob(pattern)}
-    found |= {"english", "shakespeare"}
-    matching = sorted(path for path in found if path.startswith(incomplete))
+    package = Path(__file__).parents[1]
+    own = {os.path.dirname(path) for path in glob("checkpoints/*/config.json")}
+    paths = own | {os.path.dirname(path) for path in glob(f"{escape(incomplete)}*/config.json")}
+    matching = sorted(path for path in paths if path.startswith(incomplete))
+    if incomplete:
+        names = {os.path.basename(path) for path in own} | {
+            name
+            for name in ("english", "shakespeare")
+            for folder in (package / "shipped", package.parent / "checkpoints")
+            if (folder / name / "config.json").exists()
+        }
+        matching += sorted(name for name in names if name.startswith(incomplete))
     if not matching:
         return [CompletionItem(incomplete, type="dir")]
     return [CompletionItem(path) for path in matching]

@@ -19,7 +19,7 @@ from charlstm.cli.options import (
     grouped_command,
 )
 from charlstm.cli.output import note, write_json, write_text
-from charlstm.cli.prompts import note_long
+from charlstm.cli.prompts import note_long, stdin_prompt
 from charlstm.cli.unicode_form import FormNote
 from charlstm.corpus.encodings import without_mark
 from charlstm.errors import UsageError
@@ -55,8 +55,8 @@ output = OptionGroup("Output")
     "--prompt",
     "option",
     metavar="TEXT",
-    help="PROMPT, so that CHECKPOINT can be left out: then it is $CHARLSTM_CHECKPOINT, or the one "
-    "you trained last.",
+    help="PROMPT; with it CHECKPOINT can be left out: then it is $CHARLSTM_CHECKPOINT, or the one "
+    "you trained last. With - all of standard input is the prompt, without the newline at its end.",
 )
 @what.count(
     "-k",
@@ -95,8 +95,8 @@ def command(
             "no checkpoint is named: name one, or give the prompt with -p to use the one you "
             "trained last"
         )
+    lines = option is None and prompt in (None, "-")
     prompt = prompt if option is None else option
-    lines = prompt in (None, "-")
     if lines and sys.stdin is None:
         raise UsageError("standard input is closed: pipe lines in, or give a prompt")
     if prompt is None and sys.stdin.isatty():
@@ -109,6 +109,8 @@ def command(
 
     checkpoint = checkpoint or default_checkpoint()
     model = load(checkpoint, precision=options["precision"], threads=options["threads"])
+    if option == "-":
+        prompt = stdin_prompt(model)
     answers = _Answers(model, options, hint="" if lines else remedy("", prompt))
     if lines:
         for line in _lines(line_rules(model)):

@@ -1,4 +1,4 @@
-"""The prompts of ``generate``: from the command line, a file or standard input."""
+"""Prompts, of ``generate`` above all: from the command line, a file or standard input."""
 
 from __future__ import annotations
 
@@ -41,6 +41,11 @@ def prompts_of(options: dict[str, Any], model: LanguageModel) -> list[str]:
         return [""]
     text = _read("-" if given == "-" else options["prompt_file"])
     return [strip_line_end(text, rules=line_rules(model))]
+
+
+def stdin_prompt(model: LanguageModel) -> str:
+    """Return the prompt in standard input, without one line end at its end."""
+    return strip_line_end(_read("-"), rules=line_rules(model))
 
 
 def warn_of_unknown(

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypedDict
 
+from charlstm.checkpoint.names import find_checkpoint
 from charlstm.config import (
     BUDGETS,
     CorpusConfig,
@@ -262,8 +263,12 @@ def request_of(
     )
 
 
+# Options whose value may be the name of a checkpoint instead of its folder.
+_NAMED = ("from_checkpoint", "resume")
+
+
 def _folder(chosen: dict[str, Any], option: str) -> Path:
     folder = chosen[option]
     if not isinstance(folder, str | os.PathLike) or not os.fspath(folder):
         raise ConfigError(f"{option} is {folder!r}: expected the path of a folder")
-    return Path(folder)
+    return find_checkpoint(Path(folder)) if option in _NAMED else Path(folder)

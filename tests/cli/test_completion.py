@@ -85,7 +85,7 @@ def test_every_command_but_two_takes_a_checkpoint(folder):
     offered = {
         name for name in COMMANDS if ("plain", "checkpoints/names") in in_bash(folder, name, "")
     }
-    assert offered == set(COMMANDS) - {"train", "cache"}
+    assert offered == set(COMMANDS) - {"train", "models", "cache"}
 
 
 @pytest.mark.parametrize(
@@ -94,6 +94,7 @@ def test_every_command_but_two_takes_a_checkpoint(folder):
 def test_checkpoints(folder, words):
     assert in_bash(folder, *words, "") == plain("checkpoints/names", "checkpoints/plays")
     assert in_bash(folder, *words, "checkpoints/p") == plain("checkpoints/plays")
+    assert in_bash(folder, *words, "na") == plain("names")
     assert in_bash(folder, *words, "runs/") == plain("runs/night")
     assert in_bash(folder, *words, "./r") == [("dir", "./r")]
     assert in_bash(folder, *words, str(folder / "runs/n")) == plain(str(folder / "runs/night"))

@@ -73,7 +73,6 @@ def test_a_small_checkpoint_is_used_as_the_large_one(charlstm, names, tmp_path):
     large, small = read_checkpoint(names), read_checkpoint(Path("model-8bit"))
     assert (small.config.weights, small.figures) == ("int8", large.figures)
     for command in (
-        ("score", "Anna"),
         ("generate", "-c", 3, "--seed", 1, "--novel"),
         ("info",),
         ("predict", "-p", "An"),
@@ -81,7 +80,8 @@ def test_a_small_checkpoint_is_used_as_the_large_one(charlstm, names, tmp_path):
         ("export", "--format", "checkpoint", "-o", "again"),
     ):
         assert charlstm(command[0], "model-8bit", *command[1:]).status == 0, command
-    assert_error(charlstm("export", names, "--format", "checkpoint"), 1, "model-8bit", "--overwrite")
+    taken = charlstm("export", names, "--format", "checkpoint")
+    assert_error(taken, 1, "model-8bit", "-o", "--overwrite")
     again = ("export", names, "--format", "checkpoint", "--overwrite")
     assert charlstm(*again) == (0, "model-8bit\n", "")
     assert (tmp_path / "again/model.safetensors").stat().st_size == (

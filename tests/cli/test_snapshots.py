@@ -226,9 +226,14 @@ RANK = [
     Case("unknown characters in the context", "rank prose --context €", b"fox\tdog\n"),
     Case("no argument", "rank"),
 ]
+MODELS = [
+    Case("none yet", "models"),
+    shell("a full disk", "models --json > /dev/full"),
+]
 INFO = [
     Case("nothing there", "info nowhere"),
     Case("a name that is too long", f"info {'x' * 300}"),
+    Case("two outputs", "info prose --json --markdown"),
     shell("a full disk", "info prose > /dev/full"),
 ]
 EXPORT = [
@@ -239,6 +244,8 @@ EXPORT = [
     Case("a name for Keras", "export prose -o a.keras"),
     Case("a folder that is not there", "export prose -o none/a.onnx"),
     Case("no argument", "export"),
+    Case("a checkpoint of float32", "export prose --format checkpoint --precision float32"),
+    Case("a checkpoint onto itself", "export prose --format checkpoint -o prose"),
 ]
 CACHE = [
     Case("an empty cache", "cache", environ={"CHARLSTM_CACHE": "new"}),
@@ -248,7 +255,8 @@ CACHE = [
 ]
 CASES = {
     "charlstm": GROUP, "train": TRAIN, "generate": GENERATE, "predict": PREDICT, "score": SCORE,
-    "evaluate": EVALUATE, "rank": RANK, "info": INFO, "export": EXPORT, "cache": CACHE,
+    "evaluate": EVALUATE, "rank": RANK, "models": MODELS, "info": INFO, "export": EXPORT,
+    "cache": CACHE,
 }  # fmt: skip
 
 

@@ -24,9 +24,9 @@ from charlstm.api import LanguageModel, load
 from charlstm.checkpoint import folder as folder_module
 from charlstm.checkpoint import reader
 from charlstm.checkpoint import resume as resume_module
-from charlstm.checkpoint.quantization import quantize_weights
+from charlstm.checkpoint.quantization import quantize_weights, quantized_types
 from charlstm.checkpoint.resume import Progress
-from charlstm.checkpoint.safetensors import digest_of
+from charlstm.checkpoint.safetensors import digest_of, floats
 from charlstm.checkpoint.schema import (
     CONFIG,
     HISTORY,
@@ -449,6 +449,8 @@ def rebuild(draw: random.Random, files: Files) -> None:
     weights = weights_for(ModelConfig(**model), draw.randrange(2**32))
     for array in weights.values():
         array *= draw.choice((0.0, 1e-30, 1.0, 1.0, 1.0, 30.0, 1e12))
+    if config.get("weights") == "int8":
+        weights = quantize_weights(ModelConfig(**model), weights)
     header, body = _header_of(weights)
     header["__metadata__"] = unpack(files[MODEL])[0]["__metadata__"]
     files[MODEL] = pack(header, body)
@@ -460,7 +462,7 @@ def _header_of(weights: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
     for name, array in weights.items():
         data = np.ascontiguousarray(array).tobytes()
         header[name] = {
-            "dtype": "F32",
+            "dtype": "I8" if array.dtype == np.int8 else "F32",
             "shape": list(array.shape),
             "data_offsets": [len(body), len(body) + len(data)],
         }
@@ -574,7 +576,21 @@ def change_header(draw: random.Random, files: Files) -> None:
             )
         case 2:
             entry["dtype"] = draw.choice(
-                ("F64", "F16", "I32", "U8", "BOOL", "BF16", "F4", "F32 ", "", "U64", "C64", "f32")
+                (
+                    "F64",
+                    "F16",
+                    "I32",
+                    "I8",
+                    "U8",
+                    "BOOL",
+                    "BF16",
+                    "F4",
+                    "F32 ",
+                    "",
+                    "U64",
+                    "C64",
+                    "f32",
+                )
             )
         case 3:
             other = draw.choice(("../../x", "/etc/passwd", "\0", "x" * 5000, "\x1b[2J", "", "a\nb"))
@@ -633,25 +649,39 @@ def change_weights(draw: random.Random, files: Files) -> None:
     """Put odd numbers among the weights: one, a tensor of them, all."""
     name = draw.choice([name for name in (MODEL, MODEL, MODEL, RESUME) if name in files])
     header, body = unpack(files[name])
-    values = np.frombuffer(bytearray(body), "<f4").copy()
-    tensors = [entry for key, entry in header.items() if key != "__metadata__"]
+    data = bytearray(body)
+    tensors = [
+        _values(data, entry)
+        for key, entry in header.items()
+        if key != "__metadata__" and entry["data_offsets"][0] < entry["data_offsets"][1]
+    ]
+    of_floats = [values for values in tensors if values.dtype == np.float32]
     odd = ODD_FLOATS[draw.randrange(len(ODD_FLOATS))]
-    match draw.randrange(5):
-        case 0:
-            values[draw.randrange(len(values))] = odd
-        case 1:
-            begin, end = draw.choice(tensors)["data_offsets"]
-            values[begin // 4 : end // 4] = odd
-        case 2:
-            values[:] = odd
-        case 3:
-            with np.errstate(all="ignore"):
-                values *= np.float32(draw.choice((1e38, 1e20, 1e14, 1e10, 1e-40, 0.0, -1e14)))
-        case _:
-            values = np.frombuffer(draw.randbytes(values.nbytes), "<f4").copy()
-            if draw.random() < 0.8:
+    kind = draw.randrange(5)
+    for values in tensors if kind > 1 else [draw.choice(tensors)]:
+        put = odd if values.dtype == np.float32 else draw.choice((-128, -127, -1, 0, 127))
+        if kind == 0:
+            values[draw.randrange(len(values))] = put
+        elif kind in (1, 2):
+            values[:] = put
+    if kind == 3:
+        with np.errstate(all="ignore"):
+            factor = np.float32(draw.choice((1e38, 1e20, 1e14, 1e10, 1e-40, 0.0, -1e14)))
+            for values in of_floats:
+                values *= factor
+    elif kind == 4:
+        data[:] = draw.randbytes(len(data))
+        if draw.random() < 0.8:
+            for values in of_floats:
                 values[~np.isfinite(values)] = 0
-    files[name] = pack(header, values.tobytes())
+    files[name] = pack(header, bytes(data))
+
+
+def _values(data: bytearray, entry: dict[str, Any]) -> np.ndarray[Any, Any]:
+    """Return the numbers of a tensor, which change with the data."""
+    begin, end = entry["data_offsets"]
+    dtype = np.dtype(_DTYPES[entry["dtype"]])
+    return np.frombuffer(data, dtype, (end - begin) // dtype.itemsize, begin)
 
 
 def change_figures(draw: random.Random, files: Files) -> None:
@@ -744,12 +774,16 @@ def sparse_weights(draw: random.Random, files: Files) -> Deed:
     )
     config["model"] |= model | {"tied": False}
     files[CONFIG] = encode(config)
-    shapes = expected_shapes(ModelConfig(**config["model"]))
+    asked = ModelConfig(**config["model"])
+    types = floats(expected_shapes(asked))
+    if config.get("weights") == "int8":
+        types = quantized_types(asked)
     header: dict[str, Any] = {}
     end = 0
-    for name, shape in shapes.items():
-        begin, end = end, end + 4 * int(np.prod(shape, dtype=np.int64))
-        header[name] = {"dtype": "F32", "shape": list(shape), "data_offsets": [begin, end]}
+    for name, (shape, dtype) in types.items():
+        begin, end = end, end + dtype.itemsize * int(np.prod(shape, dtype=np.int64))
+        kind = "I8" if dtype == np.int8 else "F32"
+        header[name] = {"dtype": kind, "shape": list(shape), "data_offsets": [begin, end]}
     header["__metadata__"] = unpack(files[MODEL])[0]["__metadata__"]
     files[MODEL] = pack(header, b"")
     size = len(files[MODEL]) + end

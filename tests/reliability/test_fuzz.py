@@ -98,7 +98,7 @@ def _ask_for_memory():
 
 
 def _find_too_large():
-    raise safetensors._too_large(Path("/model"), 1 << 40)
+    raise safetensors.too_large_error(Path("/model"), 1 << 40)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is bounded as Linux does")
