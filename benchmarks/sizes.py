@@ -4,13 +4,16 @@ python -m benchmarks.sizes TEXT... [--megabytes 10 100 1000] [--levels char subw
 
 The text is sampled from a model of the words of TEXT, in which each depends on the one before it,
 so that it has as many rare words as a real one, and repeats nothing. The cache is empty. A plan
-needs the text's hash, its vocabulary and all of its tokens on disk. Nothing else should run.
+needs the text's hash, its vocabulary and all of its tokens on disk. Memory is what the process
+holds itself; pages of files that it has mapped, which the system can drop, are told beside it.
+Nothing else should run.
 """
 
 import argparse
 import json
 import lzma
 import os
+import select
 import subprocess
 import sys
 import tempfile
@@ -61,20 +64,29 @@ class WordChain:
 
 
 def measure(level, path, folder):
-    """Return the plan of a text, the seconds that it takes, and the memory in MB."""
+    """Return the plan of a text, the seconds that it takes, and the most MB held and resident."""
     command = [sys.executable, "-m", "charlstm", "train", path, "--level", level]
     environment = os.environ | {"CHARLSTM_CACHE": str(folder), "CHARLSTM_CACHE_MB": "100000"}
     begin = time.perf_counter()
     with subprocess.Popen(
         [*command, "--dry-run", "-q", "--json"], env=environment, stdout=subprocess.PIPE
     ) as process:
+        held = 0
+        while not select.select([process.stdout], [], [], 0.1)[0]:
+            held = max(held, held_by(process.pid))
         out = process.stdout.read()
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
     seconds = time.perf_counter() - begin
     if process.returncode:
         raise SystemExit(f"{' '.join(map(str, command))}: exit status {process.returncode}")
-    return json.loads(out), seconds, usage.ru_maxrss / 1024
+    return json.loads(out), seconds, held, usage.ru_maxrss / 1024
+
+
+def held_by(pid):
+    """Return the memory of a process, files that it has mapped left out, in MB."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return sum(int(line.split()[1]) for line in status.splitlines() if "RssAnon" in line) / 1024
 
 
 def main(arguments=None):
@@ -85,15 +97,16 @@ def main(arguments=None):
     arguments = parser.parse_args(arguments)
     words = WordChain(arguments.texts)
     print(f"sizes, {len(words.words):,} words ({processor()})\n")
-    heading("MB", "level", "tokens to train", "ids", "seconds", "peak MB")
+    heading("MB", "level", "tokens to train", "ids", "seconds", "peak MB", "with files")
     for megabytes in arguments.megabytes:
         with tempfile.TemporaryDirectory() as name:
             text = Path(name) / "text.txt"
             words.write(text, megabytes * 10**6, np.random.default_rng(megabytes))
             for level in arguments.levels:
-                plan, seconds, peak = measure(level, text, Path(name) / level)
+                plan, seconds, held, peak = measure(level, text, Path(name) / level)
                 tokens, ids = plan["train_tokens"], plan["model"]["vocab_size"]
-                row(megabytes, level, f"{tokens:,}", f"{ids:,}", f"{seconds:.1f}", f"{peak:,.0f}")
+                memory = f"{held:,.0f}", f"{peak:,.0f}"
+                row(megabytes, level, f"{tokens:,}", f"{ids:,}", f"{seconds:.1f}", *memory)
 
 
 if __name__ == "__main__":

@@ -45,7 +45,7 @@ _LONGEST_FIRST_WORD = 24
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 
 # The most positions that are kept, evenly spread.
-MOST_STARTS = 2**20
+MOST_STARTS = 2**18
 
 # How many tokens are searched at once, and the longest separator that is found for certain.
 _BLOCK, _LONGEST_SEPARATOR = 2**22, 2**10

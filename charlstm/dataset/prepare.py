@@ -41,7 +41,7 @@ from charlstm.tokenizer.vocabulary import build_tokenizer
 from charlstm.unicode_text import has_surrogates
 
 # Part of the key of every cache entry: raise it when the same settings give a different result.
-STORE_VERSION = 5
+STORE_VERSION = 6
 
 # The most characters of recorded file names, so that a configuration stays within its size limit.
 _RECORDED = 2**20

@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from abc import abstractmethod
 from functools import cached_property
-from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -19,7 +18,7 @@ from charlstm.tokenizer.base import Tokenizer
 from charlstm.tokenizer.segmentation import partial_word, tokens_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from numpy.typing import NDArray
 
@@ -43,7 +42,7 @@ class WordwiseTokenizer(Tokenizer):
     def encode(self, text: str) -> NDArray[np.uint32]:
         """Return the ids of the text's words, uint32 [tokens]."""
         ids = map(self._encodings.__getitem__, _RUN.findall(text))
-        return np.fromiter(chain.from_iterable(ids), np.uint32)
+        return np.frombuffer(bytearray().join(ids), np.uint32)
 
     def split_prompt(self, prompt: str) -> tuple[str, str]:
         """Divide a prompt before its last word or number, which may be incomplete.
@@ -64,23 +63,23 @@ class WordwiseTokenizer(Tokenizer):
 
     @cached_property
     def _encodings(self) -> _Remembered:
-        words = _Remembered(self.encode_word)
-        return _Remembered(lambda run: _encoded(tokens_of(run, self.segmentation), words))
+        """The ids of runs as the bytes of uint32, which are joined faster than numbers."""
+        words = _Remembered(lambda word: np.array(self.encode_word(word), np.uint32).tobytes())
+        segmentation = self.segmentation
+        return _Remembered(
+            lambda run: b"".join(map(words.__getitem__, tokens_of(run, segmentation)))
+        )
 
 
-class _Remembered(dict[str, Encoding]):
+class _Remembered(dict[str, bytes]):
     """The ids of texts, computed at the first use; those of the first ``REMEMBERED`` are kept."""
 
-    def __init__(self, encode: Callable[[str], Encoding]) -> None:
+    def __init__(self, encode: Callable[[str], bytes]) -> None:
         super().__init__()
         self._encode = encode
 
-    def __missing__(self, text: str) -> Encoding:
+    def __missing__(self, text: str) -> bytes:
         ids = self._encode(text)
         if len(text) <= LONGEST_REMEMBERED and len(self) < REMEMBERED:
             self[text] = ids
         return ids
-
-
-def _encoded(words: Iterator[str], encodings: _Remembered) -> Encoding:
-    return tuple(chain.from_iterable(map(encodings.__getitem__, words)))
