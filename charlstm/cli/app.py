@@ -43,9 +43,9 @@ COMMANDS = {
     "score": "Tell how probable lines or texts are.",
     "evaluate": "Measure a model on a text: loss, next words, keystrokes saved.",
     "rank": "Put alternatives in order, the most probable first.",
-    "models": "List your checkpoints, and the models that came with charlstm.",
+    "models": "List your checkpoints, best first.",
     "info": "Show what a checkpoint is and how it was trained.",
-    "export": "Write a trained model as an ONNX or Keras file, or a smaller checkpoint.",
+    "export": "Write a trained model as ONNX or Keras, or as a smaller checkpoint.",
     "cache": "List or clear what is kept to start faster.",
 }
 

@@ -21,10 +21,10 @@ options = OptionGroup()
 @grouped_command("models", "charlstm models", "charlstm models --json")
 @options.json("Print one JSON object instead of a table.")
 def command(as_json: bool) -> None:
-    """List the checkpoints under checkpoints/ and the models that come with charlstm.
+    """List the checkpoints under checkpoints/, best first.
 
     Those with the fewest bits per character come first; compare them on the same text only. Each
-    can be named without its folder: charlstm generate english.
+    can be named without its folder: charlstm generate brown.
     """
     from charlstm.checkpoint.listing import list_checkpoints
 

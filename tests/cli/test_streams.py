@@ -25,6 +25,7 @@ WRITERS = {
     "score": "score MODEL -q MODEL/config.json",
     "evaluate": "evaluate MODEL MODEL/config.json --sample 0 -q",
     "rank": "rank MODEL -q MODEL/config.json",
+    "models": "models --json",
     "info": "info MODEL",
     "export": "export MODEL -o FOLDER/model.onnx",
     "cache": "cache --json",
