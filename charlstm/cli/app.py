@@ -45,7 +45,7 @@ COMMANDS = {
     "rank": "Put alternatives in order, the most probable first.",
     "models": "List your checkpoints, best first.",
     "info": "Show what a checkpoint is and how it was trained.",
-    "export": "Write a trained model as ONNX or Keras, or as a smaller checkpoint.",
+    "export": "Write a model as ONNX or Keras, or as a smaller checkpoint.",
     "cache": "List or clear what is kept to start faster.",
 }
 

@@ -108,7 +108,7 @@ def _figures(checkpoint: Checkpoint) -> dict[str, str]:
 def _limits(checkpoint: Checkpoint) -> list[str]:
     origin = checkpoint.config.provenance
     limits = [
-        "- It writes in the manner of its text. It knows no facts, and what it writes is not true.",
+        "- It writes in the manner of its text, and need not write what is true.",
         "- Bits per character compare models on the same text only.",
     ]
     if checkpoint.figures.valid_loss is None:
