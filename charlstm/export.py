@@ -136,14 +136,17 @@ def export_checkpoint(checkpoint: Checkpoint, folder: Path, *, overwrite: bool =
         overwrite: whether to replace a checkpoint that ``folder`` holds.
 
     Raises:
-        CheckpointExists: if ``folder`` holds a checkpoint and ``overwrite`` is false.
+        CheckpointExists: if ``folder`` is no folder, or holds a checkpoint and ``overwrite`` is
+            false.
         CheckpointMissing: if the run of the checkpoint is not finished.
         ConfigError: if ``folder`` is that of the checkpoint itself.
         StorageError: if it can't be written.
     """
     if folder.resolve() == checkpoint.folder.resolve():
         raise ConfigError(f"{folder} is the checkpoint itself: choose another folder with -o")
-    if not overwrite and (folder.is_file() or holds_checkpoint(folder)):
+    if folder.exists() and not folder.is_dir():
+        raise CheckpointExists(f"{folder} is no folder: choose another name with -o")
+    if not overwrite and holds_checkpoint(folder):
         raise CheckpointExists(_taken(folder))
     if not is_finished(checkpoint.folder):
         raise CheckpointMissing(

@@ -89,6 +89,14 @@ def test_a_small_checkpoint_is_used_as_the_large_one(charlstm, names, tmp_path):
     ).stat().st_size
 
 
+def test_a_small_checkpoint_does_not_replace_a_file(charlstm, prose, tmp_path):
+    (tmp_path / "text").write_bytes(b"somebody's")
+    command = ("export", prose, "--format", "checkpoint", "-o", "text")
+    assert_error(charlstm(*command), 1, "text", "folder", "-o")
+    assert_error(charlstm(*command, "--overwrite"), 1, "text", "folder", "-o")
+    assert (tmp_path / "text").read_bytes() == b"somebody's"
+
+
 def test_without_a_checkpoint_the_newest_is_exported(charlstm, prose, tmp_path):
     assert_error(charlstm("export"), 1, "CHARLSTM_CHECKPOINT", "checkpoints/")
     shutil.copytree(prose, tmp_path / "checkpoints" / "plays")
