@@ -38,7 +38,7 @@ ORDER = (
         "corpus",
         "dataset",
     ),
-    *("checkpoint", "network", "distributed", "training", "engine", "generation", "prediction"),
+    *("checkpoint", "network", "distributed", "engine", "training", "generation", "prediction"),
     *("evaluation", "api", "train_api", "export", "cli", "__main__"),
 )
 PARTS_THAT_ARE_FOLDERS = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}

@@ -14,6 +14,7 @@
     samples        how samples are printed
     scores         how scores are printed
     descriptions   plan, hardware and figures of a run in words
+    suggestions    what a run could do better, told before it begins
     model_card     a checkpoint as a model card in Markdown
     train_report   what a training run prints
     signals        Ctrl-C, SIGTERM and SIGHUP during training

@@ -37,6 +37,19 @@ def describe_plan(run: Run) -> str:
         f"{run.prepared.store.train_tokens:,} tokens to train and "
         f"{_validating(run)} to validate, {model.vocab_size:,} symbols; "
         f"dropout {describe_dropout(train)}, seed {train.seed}{_longer(run)}{_other_level(run)}"
+        f"{_without_parent(run)}"
+    )
+
+
+def _without_parent(run: Run) -> str:
+    """Return that a text is too strange to a parent for a start from it, if it is."""
+    from charlstm.training.familiarity import STRANGE
+
+    if run.parent is None or run.strangeness is None or run.strangeness <= STRANGE:
+        return ""
+    return (
+        f"; {run.parent.folder} predicts this text {run.strangeness:.1f} times as badly as its "
+        f"own: without --from, the same time teaches more"
     )
 
 

@@ -19,6 +19,7 @@ from charlstm.cli.descriptions import (
 )
 from charlstm.cli.output import note, write_json, write_text
 from charlstm.cli.samples import separator_of
+from charlstm.cli.suggestions import suggest_parent
 from charlstm.corpus.notes import what_is_left_out
 from charlstm.corpus.short_lines import HINT
 from charlstm.errors import StorageError
@@ -71,6 +72,8 @@ class TrainReport(Observer):
                 note(sentence)
             note(describe_plan(run))
             _note_division(run)
+            if suggestion := suggest_parent(run):
+                note(f"Note: {suggestion}")
         _warn_unknown(run, self.quiet)
         _warn_memory(run)
 

@@ -151,6 +151,16 @@ def prepare(
     return Prepared(name, sources, tokenizer, store, statistics, lines, notes.sentences)
 
 
+def hash_of_text(config: CorpusConfig, stdin: Path | None = None) -> str:
+    """Return the hash that ``Statistics`` has of a text; it depends on the division, too.
+
+    Raises:
+        CorpusError: if the text can't be read.
+    """
+    parts = (config.addresses, config.valid) if config.valid else (config.addresses,)
+    return "+".join(_open(config, part, stdin).fingerprint().sha256 for part in parts)
+
+
 def _encoded(text: _Text, tokenizer: Tokenizer) -> tuple[TokenStore, Statistics, LineHashes | None]:
     """Encode and count a text, or read the result from the cache."""
     division = text.config.division

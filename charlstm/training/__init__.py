@@ -8,7 +8,8 @@
     memory           estimates how much memory a run needs
     request          what the user asked for: a run that is new, fine-tuned or resumed
     setup            a request to a run that is ready to start
-    fine_tuning      the weights of a parent, with room for new tokens
+    familiarity      how well a trained model predicts a text before it learns from it
+    fine_tuning      what a run takes over from a trained model: weights, rate, what validated
     schedule         learning rate and dropout over a run
     optimizers       the optimizers of Keras, with fused updates
     step             the compiled training and validation step

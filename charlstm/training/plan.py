@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from charlstm.config import (
     ADAMS,
@@ -40,7 +40,9 @@ from charlstm.training.presets import (
     DROPOUTS_OF_SHORT_TEXTS,
     EFFICIENCY,
     EVALUATIONS,
+    FINE_TUNING_STEPS,
     FULLY_PENALIZED_UNITS,
+    LEAST_FINE_TUNING_STREAMS,
     LONGEST_MINUTES,
     LONGEST_SEQUENCE,
     MIN_ROWS,
@@ -92,15 +94,28 @@ class Plan:
     unbounded_epochs: float | None = None
 
 
+class Start(NamedTuple):
+    """What a run begins with, if not with random weights.
+
+    Attributes:
+        model: the network.
+        rate_share: of the usual peak learning rate, if fine-tuning chooses it.
+        readings: how often the network has read the text already.
+    """
+
+    model: ModelConfig
+    rate_share: float = 1.0
+    readings: float = 0.0
+
+
 def make_plan(
     text: TextFacts,
     *,
     speed: float,
     size: str = "auto",
-    model: ModelConfig | None = None,
+    start: Start | None = None,
     product_type: ProductType = "float32",
     processors: int = 1,
-    rate_scale: float = 1.0,
     is_shared: bool = False,
     choices: dict[str, Any] | None = None,
 ) -> Plan:
@@ -110,10 +125,9 @@ def make_plan(
         text: the size of the text.
         speed: float32 matrix-product rate of one processor in FLOP/s.
         size: name of a preset, or ``auto``.
-        model: the network of a parent (fine-tuning), which overrides ``size``.
+        start: the network to go on with, which overrides ``size``.
         product_type: dtype of matrix products, float32 or bfloat16.
         processors: number of processors that a step may use at once.
-        rate_scale: multiplies the automatic learning rate.
         is_shared: whether other machines make the same plan, so that speed must not decide.
         choices: what the user chose, by field name of ``ModelConfig`` and ``TrainConfig``.
 
@@ -124,12 +138,14 @@ def make_plan(
     chosen = {name: value for name, value in (choices or {}).items() if value is not None}
     _check_choices(chosen, size)
     rate = speed * processors * EFFICIENCY[product_type]
-    if model:
-        name = "given"
+    if start:
+        name, model = "given", start.model
     else:
         share = 1.0 if is_shared else min(1.0, rate / SIZING_SPEED)
         name, model = _chosen_network(text, size, share, chosen)
     batches = _batches(text.train_tokens, text.level)
+    if start and not start.readings:
+        batches["streams"] = _fine_tuning_streams(text.train_tokens, **batches)
     batches |= selected(chosen, "streams", "sequence_length")
     check_length(text, _batches(0, text.level) | selected(chosen, *batches), **batches)
     per_step = batches["streams"] * batches["sequence_length"]
@@ -140,7 +156,9 @@ def make_plan(
     steps = _steps(budget, per_epoch, tokens_per_second / per_step)
     trained = _trained_tokens(budget, steps * per_step, model)
     readings = trained / text.train_tokens if is_shared else steps / per_epoch
-    settings = _learning(text, chosen, readings, batches["streams"], model.units, rate_scale)
+    share, before = (start.rate_share, start.readings) if start else (1.0, 0.0)
+    settings = _learning(text, chosen, batches["streams"], model.units, share)
+    settings |= _dropout(text, chosen, readings, before)
     settings["shards"] = shards_for(processors, batches["streams"])
     settings["warmup_steps"] = _warmup(budget, steps)
     settings |= _evaluation(text.valid_tokens, trained, per_step, per_epoch, chosen)
@@ -256,22 +274,20 @@ def _chosen_network(
 def _learning(
     text: TextFacts,
     chosen: dict[str, Any],
-    readings: float,
     streams: int,
     units: int,
-    rate_scale: float,
+    rate_share: float,
 ) -> dict[str, Any]:
-    """Choose the optimizer, its rate, and the regularization; ``readings`` are epochs planned."""
+    """Choose the optimizer, its rate, and the regularization but for dropout."""
     optimizer: Optimizer = chosen.get("optimizer", OPTIMIZER[text.level])
     _check_decay(chosen, optimizer)
     defaults = OPTIMIZER_DEFAULTS[optimizer]
     settings: dict[str, Any] = {
         "optimizer": optimizer,
-        "learning_rate": _scaled(defaults.rate, streams, units) * rate_scale,
+        "learning_rate": _scaled(defaults.rate * rate_share, streams, units),
         "clip_norm": defaults.clip_norm,
         "activation_penalty": min(1.0, units / FULLY_PENALIZED_UNITS),
         "averages": True,
-        **_dropout(text, chosen, readings),
     }
     if optimizer in ADAMS:
         settings |= {"beta_1": BETAS[0], "beta_2": BETAS[1]}
@@ -314,8 +330,17 @@ def _batches(train_tokens: int, level: Level) -> dict[str, int]:
     sequence = LONGEST_SEQUENCE if train_tokens >= 200 * LONGEST_SEQUENCE else SHORTEST_SEQUENCE
     fitting = train_tokens // (50 * sequence)
     most = MOST_STREAMS[level]
-    streams = next((n for n in STREAMS if n <= min(fitting, most)), STREAMS[-1])
-    return {"streams": streams, "sequence_length": sequence}
+    return {"streams": _most_streams(min(fitting, most)), "sequence_length": sequence}
+
+
+def _fine_tuning_streams(train_tokens: int, streams: int, sequence_length: int) -> int:
+    """Return fewer streams: a network that knows much learns more from more steps."""
+    fitting = train_tokens // (FINE_TUNING_STEPS * sequence_length)
+    return min(streams, max(LEAST_FINE_TUNING_STREAMS, _most_streams(fitting)))
+
+
+def _most_streams(fitting: int) -> int:
+    return next((n for n in STREAMS if n <= fitting), STREAMS[-1])
 
 
 def _steps(budget: dict[str, Any], per_epoch: int, steps_per_second: float) -> int:
@@ -337,8 +362,10 @@ def _warmup(budget: dict[str, Any], steps: int) -> int:
     return min(100, steps // 10)
 
 
-def _dropout(text: TextFacts, chosen: dict[str, Any], readings: float) -> dict[str, float]:
-    """Choose dropout by how often a text is read, and how it rises."""
+def _dropout(
+    text: TextFacts, chosen: dict[str, Any], readings: float, before: float
+) -> dict[str, float]:
+    """Choose dropout by how often a text is read, ``before`` included, and how it rises."""
     if "dropout" in chosen:
         return {"dropout_ramp": 0.0}
     if text.level == "word":
@@ -346,8 +373,8 @@ def _dropout(text: TextFacts, chosen: dict[str, Any], readings: float) -> dict[s
     table = DROPOUTS if text.train_tokens >= SHORT else DROPOUTS_OF_SHORT_TEXTS
     if text.level == "subword":
         table = DROPOUTS_OF_PIECES
-    _, share, of_tokens = next(row for row in table if readings >= row.readings)
-    ramp = DROPOUT_RAMP if share else 0.0
+    _, share, of_tokens = next(row for row in table if before + readings >= row.readings)
+    ramp = DROPOUT_RAMP if share and not before else 0.0
     return {"dropout": share, "dropout_ramp": ramp, "token_dropout": of_tokens}
 
 

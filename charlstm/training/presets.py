@@ -57,6 +57,9 @@ STREAMS = (48, 32, 16, 8, 4)
 MOST_STREAMS: dict[Level, int] = {"char": 48, "subword": 48, "word": 16}
 LONGEST_SEQUENCE, SHORTEST_SEQUENCE = 32, 16
 
+# Fine-tuning takes so many steps or more to read its text once, but on no fewer streams than these.
+FINE_TUNING_STEPS, LEAST_FINE_TUNING_STREAMS = 200, 8
+
 # In the same minutes, pieces of words learn more than characters from texts of so many characters
 # or more, and less from texts of fewer than the other (see benchmarks/recipe.md).
 PIECES_PAY_OFF, PIECES_COST = 3_000_000, 1_000_000

@@ -26,12 +26,20 @@ from charlstm.corpus.short_lines import HINT
 from charlstm.corpus.sources import display_name
 from charlstm.corpus.spool import spooled_stdin, spooled_strings
 from charlstm.dataset.frequencies import log_frequencies
-from charlstm.dataset.prepare import Prepared, prepare
+from charlstm.dataset.prepare import Prepared, hash_of_text, prepare
 from charlstm.distributed.workers import Workers
 from charlstm.errors import CheckpointMissing, CorpusChanged, CorpusError, UsageError
 from charlstm.system.hardware import floating_point_speed, processor_count, product_type
-from charlstm.training.fine_tuning import FINE_TUNING_RATE, grown_weights
-from charlstm.training.plan import Plan, make_plan
+from charlstm.training.familiarity import strangeness
+from charlstm.training.fine_tuning import (
+    corpus_as_trained,
+    corpus_for,
+    divided_as_then,
+    grown_weights,
+    knows_text,
+    rate_share,
+)
+from charlstm.training.plan import Plan, Start, make_plan
 from charlstm.training.request import Request, Resumption
 from charlstm.training.text_facts import TextFacts
 from charlstm.version import __version__
@@ -53,6 +61,7 @@ class Run:
         lines: hashes of the lines to store.
         corpus: the full addresses of the text, which ``config`` does not have.
         parent: the model to fine-tune.
+        strangeness: of the text to it (see ``familiarity``), if that is known.
     """
 
     folder: Path
@@ -66,6 +75,7 @@ class Run:
     lines: LineHashes | None = None
     corpus: Addresses | None = None
     parent: Checkpoint | None = None
+    strangeness: float | None = None
 
 
 @contextlib.contextmanager
@@ -103,15 +113,9 @@ def new_run(request: Request, stdin: Path | None, workers: int = 1) -> Run:
     """
     parent = reader.read_checkpoint(request.parent) if request.parent else None
     _check_output(request)
-    if parent:  # whose vocabulary is of texts in its form
-        corpus = request.corpus.replace(normalize=parent.config.corpus.normalize)
-        request = replace(request, corpus=corpus)
-    tokenizing = parent.config.tokenizer if parent else request.tokenizer
-    base = parent.tokenizer if parent else None
-    prepared = prepare(request.corpus, tokenizing, stdin=stdin, base=base)
-    model = None
-    if parent:
-        model = parent.config.model.replace(vocab_size=prepared.tokenizer.vocab_size)
+    request, prepared = _read(request, parent, stdin)
+    tokenizing = request.tokenizer
+    strange = _strangeness(parent, prepared, request.corpus) if parent else None
     with _notes_kept(prepared):
         plan = _plan(
             prepared,
@@ -119,10 +123,9 @@ def new_run(request: Request, stdin: Path | None, workers: int = 1) -> Run:
             tokenizing,
             request.size,
             request.choices,
-            model=model,
             processors=workers * (request.threads or processor_count()),
-            rate_scale=FINE_TUNING_RATE if parent else 1.0,
             is_shared=workers > 1,
+            start=_start(parent, prepared, strange) if parent else None,
         )
     lines, covers = _index_to_keep(request.corpus, prepared, parent)
     folder = request.output or free_folder(CHECKPOINTS, prepared.name)
@@ -148,7 +151,35 @@ def new_run(request: Request, stdin: Path | None, workers: int = 1) -> Run:
         lines=lines,
         corpus=_full_addresses(request.corpus),
         parent=parent,
+        strangeness=strange,
     )
+
+
+def _read(
+    request: Request, parent: Checkpoint | None, stdin: Path | None
+) -> tuple[Request, Prepared]:
+    """Read the text; return the request with what the parent has decided, too."""
+    if parent is None:
+        return request, prepare(request.corpus, request.tokenizer, stdin=stdin)
+    tokenizing, base = parent.config.tokenizer, parent.tokenizer
+    corpus = corpus_for(request.corpus, parent)
+    if knows_text(parent, hash_of_text(divided_as_then(corpus, parent), stdin)):
+        corpus = corpus_as_trained(corpus, parent)
+    prepared = prepare(corpus, tokenizing, stdin=stdin, base=base)
+    return replace(request, corpus=corpus, tokenizer=tokenizing), prepared
+
+
+def _strangeness(parent: Checkpoint, prepared: Prepared, corpus: CorpusConfig) -> float | None:
+    ends = corpus.division.within_files
+    return strangeness(parent, prepared.tokenizer, prepared.store.train, ends=ends)
+
+
+def _start(parent: Checkpoint, prepared: Prepared, strange: float | None) -> Start:
+    """Return what a run that goes on with a trained model begins with."""
+    model = parent.config.model.replace(vocab_size=prepared.tokenizer.vocab_size)
+    if knows_text(parent, prepared.statistics.sha256):
+        return Start(model, readings=parent.figures.epoch)
+    return Start(model, rate_share(strange))
 
 
 @contextlib.contextmanager
@@ -208,7 +239,7 @@ def resumed_run(folder: Path) -> Run:
         config.tokenizer,
         "auto",
         chosen,
-        model=config.model,
+        start=Start(config.model),
         processors=processor_count(),
     )
     return Run(folder, config, prepared, plan, resumes=True)

@@ -1,13 +1,19 @@
-"""Fine-tuning: a parent's ids and weights are kept, and new tokens are learned."""
+"""Fine-tuning: a parent's ids and weights are kept, new tokens learned, held-out lines held out."""
 
 import math
 import time
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from charlstm.checkpoint.reader import read_checkpoint
+from charlstm.config import FILES, Division
+from charlstm.corpus.split import DocumentDraw
+from charlstm.errors import UsageError
 from charlstm.training import run, setup
+from charlstm.training.fine_tuning import rate_share
+from tests.messages import raises_naming
 from tests.training.helpers import Stopper, train
 
 
@@ -20,10 +26,12 @@ def test_fine_tuning_keeps_old_ids_and_learns_new_tokens(request_for):
     child = replace(child, parent=parent.output)
     prepared = setup.new_run(child, None)
     expected = alone.replace(
-        learning_rate=alone.learning_rate / 4,
+        learning_rate=prepared.config.train.learning_rate,
         activation_penalty=prepared.config.model.units / 256,
     )
     assert prepared.config.train == expected
+    share = rate_share(prepared.strangeness)
+    assert expected.learning_rate == pytest.approx(share * alone.learning_rate, rel=0.05)
     assert prepared.prepared.tokenizer.vocabulary[: len(old.tokenizer.vocabulary)] == (
         old.tokenizer.vocabulary
     )
@@ -35,3 +43,98 @@ def test_fine_tuning_keeps_old_ids_and_learns_new_tokens(request_for):
     new = read_checkpoint(child.output)
     assert new.config.provenance.parent == "parent"
     assert new.figures.valid_loss < math.log(new.tokenizer.vocab_size)
+
+
+# What validated validates again
+
+
+LINES = "".join(f"line {number} of {number * number}\n" for number in range(300))
+BY_LINES = Division(unit="line")
+
+
+def reading(request, **corpus):
+    """Return a request that reads its text in another way."""
+    return replace(request, corpus=request.corpus.replace(**corpus))
+
+
+def held_out(config, lines=LINES):
+    draw = DocumentDraw(config.corpus.valid_fraction, config.corpus.seed)
+    return set(filter(draw.validates, lines.splitlines()))
+
+
+def child_of(parent, request):
+    return replace(request, parent=parent.output)
+
+
+def own_network(request_for, name, **more):
+    """Return a request without sizes, which a parent has decided."""
+    return request_for(name, layers=None, units=None, embedding=None, **more)
+
+
+@pytest.fixture
+def of_lines(request_for):
+    """Return a request of a trained model of lines, of which a fifth validated."""
+    parent = reading(
+        request_for("parent", text=LINES, steps=2), division=BY_LINES, valid_fraction=0.2
+    )
+    train(parent)
+    return parent
+
+
+@pytest.mark.parametrize("division", [FILES, BY_LINES])
+def test_the_text_of_the_parent_is_divided_as_before(request_for, of_lines, division):
+    before = read_checkpoint(of_lines.output).config
+    request = reading(own_network(request_for, "child", text=LINES, seed=5), division=division)
+    request = reading(request, seed=5)
+    prepared = setup.new_run(child_of(of_lines, request), None)
+    corpus = prepared.config.corpus
+    assert (corpus.division, corpus.valid_fraction, corpus.seed) == (BY_LINES, 0.2, 3)
+    assert prepared.config.train.seed == 5
+    assert held_out(prepared.config) == held_out(before) != set()
+    assert prepared.config.provenance.valid_tokens == before.provenance.valid_tokens
+
+
+def test_lines_that_validated_are_not_trained_on_in_a_longer_text(request_for, of_lines):
+    more = LINES + "".join(f"and {number} more\n" for number in range(100))
+    request = own_network(request_for, "child", text=more)
+    request = reading(request, division=BY_LINES, seed=5, valid_fraction=0.2)
+    config = setup.new_run(child_of(of_lines, request), None).config
+    assert held_out(read_checkpoint(of_lines.output).config) <= held_out(config, more)
+
+
+@pytest.mark.parametrize(
+    ("asked", "parts"),
+    [
+        ({"division": Division(unit="paragraph")}, ["divided with --lines", "parent"]),
+        ({"valid_fraction": 0.3}, ["--valid-fraction 0.2", "--valid-fraction 0.3 out"]),
+    ],
+)
+def test_another_division_of_the_text_of_the_parent_is_refused(request_for, of_lines, asked, parts):
+    request = reading(own_network(request_for, "child", text=LINES), **asked)
+    with raises_naming(UsageError, *parts):
+        setup.new_run(child_of(of_lines, request), None)
+
+
+def test_all_of_the_text_of_the_parent_may_be_trained_on(request_for, of_lines):
+    request = reading(own_network(request_for, "child", text=LINES), valid_fraction=0.0)
+    assert not setup.new_run(child_of(of_lines, request), None).config.corpus.validates
+
+
+def test_what_was_trained_on_does_not_validate(request_for):
+    parent = reading(request_for("parent", steps=2), valid_fraction=0.0)
+    train(parent)
+    child = child_of(parent, own_network(request_for, "child"))
+    assert not setup.new_run(child, None).config.corpus.validates
+
+
+def test_a_text_that_another_validated_needs_one_again(request_for, tmp_path):
+    for name in ("other", "third"):
+        (tmp_path / f"{name}.txt").write_text(f"{name} text of other words.\n" * 20)
+    parent = reading(request_for("parent", steps=2), valid=(str(tmp_path / "other.txt"),))
+    train(parent)
+    child = child_of(parent, own_network(request_for, "child"))
+    with raises_naming(UsageError, "other.txt", "--valid", "parent"):
+        setup.new_run(child, None)
+    for name in ("other", "third"):
+        asked = reading(child, valid=(str(tmp_path / f"{name}.txt"),))
+        assert setup.new_run(asked, None).config.corpus.valid == (f"{name}.txt",)

@@ -20,7 +20,7 @@ from charlstm.errors import ConfigError, CorpusError
 from charlstm.tokenizer.base import END_OF_DOCUMENT
 from charlstm.training import presets
 from charlstm.training.evaluations import evaluation_cost
-from charlstm.training.plan import bounded_epochs, default_epochs, make_plan
+from charlstm.training.plan import Start, bounded_epochs, default_epochs, make_plan
 from charlstm.training.presets import OPTIMIZER_DEFAULTS, SIZES, choose_size
 from charlstm.training.text_facts import TextFacts
 from tests.messages import assert_names
@@ -163,7 +163,7 @@ def test_a_model_of_own_measures_is_custom(choice):
 
 def test_a_given_model_is_taken_as_it_is():
     model = ModelConfig(vocab_size=70, layers=3, units=99, embedding=11)
-    plan = planned(model=model, size="large")
+    plan = planned(start=Start(model), size="large")
     assert plan.size == "given"
     assert plan.model == model
 
@@ -559,14 +559,36 @@ def test_the_plan_says_in_which_numbers_training_multiplies(product_type, precis
 
 
 @given(levels, lengths, st.floats(0.01, 1.0))
-def test_the_rate_scale_multiplies_the_automatic_rate_only(level, tokens, scale):
-    usual = planned(level=level, train_tokens=tokens)
-    scaled = planned(level=level, train_tokens=tokens, rate_scale=scale)
-    assert scaled.train.learning_rate == pytest.approx(scale * usual.train.learning_rate)
+def test_the_share_of_the_rate_changes_the_automatic_rate_only(level, tokens, share):
+    model = planned(level=level, train_tokens=tokens).model
+    usual = planned(level=level, train_tokens=tokens, start=Start(model))
+    gentle = planned(level=level, train_tokens=tokens, start=Start(model, share))
     rate = usual.train.learning_rate
-    assert dataclasses.replace(scaled, train=scaled.train.replace(learning_rate=rate)) == usual
-    chosen = planned({"learning_rate": 0.123}, train_tokens=tokens, rate_scale=scale)
+    assert gentle.train.learning_rate == pytest.approx(share * rate, rel=0.1)
+    assert dataclasses.replace(gentle, train=gentle.train.replace(learning_rate=rate)) == usual
+    chosen = planned({"learning_rate": 0.123}, train_tokens=tokens, start=Start(model, share))
     assert chosen.train.learning_rate == 0.123
+
+
+@given(levels, lengths)
+def test_fine_tuning_takes_more_steps_and_not_on_the_text_of_the_model(level, tokens):
+    usual = planned(level=level, train_tokens=tokens)
+    tuned = planned(level=level, train_tokens=tokens, start=Start(usual.model))
+    known = planned(level=level, train_tokens=tokens, start=Start(usual.model, readings=2.0))
+    assert known.train.streams == usual.train.streams >= tuned.train.streams
+    assert tuned.train.streams >= min(8, usual.train.streams)
+    per_epoch = tokens / (tuned.train.streams * tuned.train.sequence_length)
+    assert tuned.train.streams in (8, usual.train.streams) or per_epoch >= 200
+
+
+def test_readings_before_count_for_dropout():
+    model = planned().model
+    plans = [
+        planned({"epochs": 2}, train_tokens=10**6, start=Start(model, readings=readings))
+        for readings in (0.5, 4.0, 20.0)
+    ]
+    assert [plan.train.dropout for plan in plans] == [0.0, 0.15, 0.3]
+    assert {plan.train.dropout_ramp for plan in plans} == {0.0}
 
 
 @given(levels, lengths)
@@ -658,9 +680,10 @@ def test_a_plan_of_what_was_planned_is_the_same(level, tokens, choices, budget, 
     choices = consistent(choices, level) | {"streams": None, "sequence_length": None} | budget
     options = {"product_type": choices.get("precision", "bfloat16")}
     options |= {"level": level, "train_tokens": tokens}
-    plan = planned(choices, processors=processors, rate_scale=0.25, **options)
+    model = planned(choices, processors=processors, **options).model
+    plan = planned(choices, processors=processors, start=Start(model, 0.25), **options)
     settings = {name: getattr(plan.train, name) for name in TrainConfig.__struct_fields__}
-    again = planned(settings, model=plan.model, processors=processors, **options)
+    again = planned(settings, start=Start(plan.model), processors=processors, **options)
     assert again.train == plan.train
     assert again.model == plan.model
     assert (again.steps, again.steps_per_epoch) == (plan.steps, plan.steps_per_epoch)

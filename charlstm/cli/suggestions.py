@@ -1,0 +1,50 @@
+"""What a user could do better, found out from the text before training begins.
+
+Returns text and prints nothing.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from charlstm.checkpoint.names import find_checkpoint, shipped_checkpoints
+
+if TYPE_CHECKING:
+    from charlstm.training.setup import Run
+
+# The model that is suggested, and the most characters of a text that it is suggested for: trying it
+# takes a second, and a long text teaches as much by itself.
+PARENT, SHORT = "english", 5_000_000
+
+
+def suggest_parent(run: Run) -> str | None:
+    """Return a note that ``--from english`` would learn more, if it would.
+
+    Args:
+        run: one whose network was not chosen by the user, or there is no note.
+    """
+    from charlstm.checkpoint.reader import read_checkpoint
+    from charlstm.errors import CheckpointError
+    from charlstm.training.familiarity import SUGGESTED, strangeness
+    from charlstm.training.presets import SIZES
+
+    folder = find_checkpoint(Path(PARENT))
+    is_short = run.config.provenance.characters <= SHORT
+    is_open = run.plan.size in SIZES and run.config.tokenizer.level != "word"
+    if run.parent or run.resumes or not (is_short and is_open):
+        return None
+    if folder not in shipped_checkpoints():
+        return None
+    store, tokenizer = run.prepared.store, run.prepared.tokenizer
+    ends = run.config.corpus.division.within_files
+    try:
+        strange = strangeness(read_checkpoint(folder), tokenizer, store.train, ends=ends)
+    except CheckpointError:  # whoever names the model will read what is wrong with it
+        return None
+    if strange is None or strange > SUGGESTED:
+        return None
+    return (
+        f"{PARENT}, which comes with charlstm, predicts this text well before it has learned from "
+        f"it: --from {PARENT} learns more in the same time"
+    )

@@ -1,0 +1,89 @@
+"""How strange a text is to a trained model."""
+
+import math
+
+import numpy as np
+import pytest
+
+import charlstm
+from charlstm.checkpoint.reader import read_checkpoint
+from charlstm.checkpoint.schema import Figures
+from charlstm.config import FILES, CorpusConfig, Division, TokenizerConfig
+from charlstm.dataset.prepare import prepare
+from charlstm.training import familiarity
+from charlstm.training.familiarity import nats_per_character, strangeness
+from charlstm.training.fine_tuning import LEAST_RATE, rate_share
+from tests.cli.helpers import NAMES, TEXT
+
+
+def prepared(tmp_path, text, division, base=None):
+    (tmp_path / "text.txt").write_text(text)
+    corpus = CorpusConfig(
+        addresses=(str(tmp_path / "text.txt"),), division=division, valid_fraction=0.0
+    )
+    return prepare(corpus, TokenizerConfig(), base=base)
+
+
+@pytest.mark.parametrize("model", ["prose", "pieces", "words"])
+@pytest.mark.parametrize("own", [False, True])
+def test_the_loss_is_that_of_evaluate(request, tmp_path, model, own):
+    folder = request.getfixturevalue(model)
+    parent = read_checkpoint(folder)
+    text = TEXT[:3000] + NAMES[:3000]
+    if own and model != "prose":
+        pytest.skip("the helper makes tokenizers of characters")
+    store = prepared(tmp_path, text, FILES, parent.tokenizer if own else None)
+    found = nats_per_character(parent, store.tokenizer, store.store.train, ends=False)
+    expected = charlstm.load(folder).evaluate(texts=[text]).bits_per_character * math.log(2)
+    # Each part of a text is read as if it began there, which costs a little.
+    assert found == pytest.approx(expected, rel=0.05)
+
+
+def test_the_ends_of_lines_count(names, tmp_path):
+    parent = read_checkpoint(names)
+    store = prepared(tmp_path, NAMES, Division(unit="line"))
+    found = nats_per_character(parent, store.tokenizer, store.store.train, ends=True)
+    model = charlstm.load(names)
+    expected = model.evaluate(tmp_path / "text.txt").bits_per_character * math.log(2)
+    assert found == pytest.approx(expected, rel=0.02)
+
+
+def test_only_the_beginning_is_read(prose, tmp_path, monkeypatch):
+    monkeypatch.setattr(familiarity, "SCORED", 500)
+    parent = read_checkpoint(prose)
+    losses = []
+    for text in (TEXT[:500], TEXT[:500] + "XYZ" * 1000):
+        store = prepared(tmp_path, text, FILES)
+        losses.append(nats_per_character(parent, store.tokenizer, store.store.train, ends=False))
+    assert losses[0] == losses[1]
+
+
+def test_an_empty_text_is_infinitely_strange(prose):
+    parent = read_checkpoint(prose)
+    ids = np.zeros(1, np.uint32)
+    assert nats_per_character(parent, parent.tokenizer, ids, ends=False) == math.inf
+
+
+def test_its_own_text_is_not_strange_and_another_is(prose, tmp_path):
+    parent = read_checkpoint(prose)
+    for text, is_strange in ((TEXT, False), ("QWERTZ UIOP! " * 300, True)):
+        store = prepared(tmp_path, text, FILES)
+        found = strangeness(parent, store.tokenizer, store.store.train, ends=False)
+        assert (found > 1.5) is is_strange
+
+
+def test_what_nothing_validated_has_no_measure(prose):
+    parent = read_checkpoint(prose)
+    unvalidated = type(parent)(
+        **vars(parent)
+        | {"figures": Figures(step=1, epoch=1.0, tokens=1, seconds=1.0, learning_rate=0.1)}
+    )
+    ids = parent.tokenizer.encode(TEXT)
+    assert strangeness(unvalidated, parent.tokenizer, ids, ends=False) is None
+    assert rate_share(None) == LEAST_RATE
+
+
+def test_the_stranger_a_text_the_faster_it_is_learned():
+    shares = [rate_share(strange) for strange in (0.5, 1.0, 1.1, 1.5, 2.0, 2.7, 5.0, math.inf)]
+    assert shares == sorted(shares)
+    assert (shares[0], shares[2], shares[-1]) == (LEAST_RATE, LEAST_RATE, 1.0)
