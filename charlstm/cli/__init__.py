@@ -17,6 +17,7 @@
     suggestions    what a run could do better, told before it begins
     model_card     a checkpoint as a model card in Markdown
     train_report   what a training run prints
+    train_notes    what ``train`` notes and warns of
     signals        Ctrl-C, SIGTERM and SIGHUP during training
     exit_status    exit statuses after signals
 

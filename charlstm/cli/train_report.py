@@ -6,7 +6,6 @@ The result goes to stdout, everything else to stderr.
 from __future__ import annotations
 
 import contextlib
-import math
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -19,9 +18,13 @@ from charlstm.cli.descriptions import (
 )
 from charlstm.cli.output import note, write_json, write_text
 from charlstm.cli.samples import separator_of
-from charlstm.cli.suggestions import suggest_parent
-from charlstm.corpus.notes import what_is_left_out
-from charlstm.corpus.short_lines import HINT
+from charlstm.cli.train_notes import (
+    note_better_start,
+    note_division,
+    warn_memory,
+    warn_outcome,
+    warn_unknown,
+)
 from charlstm.errors import StorageError
 from charlstm.training.observer import Hardware, Observer, TrainingResult
 
@@ -71,11 +74,10 @@ class TrainReport(Observer):
             for sentence in run.prepared.notes:
                 note(sentence)
             note(describe_plan(run))
-            _note_division(run)
-            if suggestion := suggest_parent(run):
-                note(f"Note: {suggestion}")
-        _warn_unknown(run, self.quiet)
-        _warn_memory(run)
+            note_division(run)
+            note_better_start(run)
+        warn_unknown(run, self.quiet)
+        warn_memory(run)
 
     def on_start(self, hardware: Hardware, step: int, steps: int | None) -> None:
         """Say what training runs on, and begin the progress bar."""
@@ -148,7 +150,7 @@ class TrainReport(Observer):
     def show_result(self, run: Run, result: TrainingResult, workers: Workers) -> None:
         """Print the checkpoint's path, or the result as JSON, then notes and warnings."""
         interrupted = result.stop_reason == "interrupted"
-        _warn_outcome(run, result, self.quiet)
+        warn_outcome(run, result, self.quiet)
         if interrupted:
             self._say(f"Interrupted and saved; go on with: charlstm train --resume {run.folder}")
         elif run.config.train.minutes is not None:
@@ -253,71 +255,6 @@ def _planned(run: Run) -> dict[str, Any]:
 def _validated_tokens(run: Run) -> int:
     """Return how many tokens evaluations count."""
     return run.config.train.tokens_validated(run.prepared.store.valid_tokens)
-
-
-def _warn_outcome(run: Run, result: TrainingResult, quiet: bool) -> None:
-    """Say what the figures alone don't show: an early stop, or a model that learned little."""
-    best = result.best
-    loss = best.valid_loss if run.config.corpus.validates else best.train_loss
-    if result.stop_reason == "early stopping" and not quiet:
-        note(
-            f"Stopped early at step {result.step:,}: no evaluation was better than that of step "
-            f"{best.step:,} for {run.config.train.patience} evaluations (--patience)"
-        )
-    frequencies = run.config.provenance.frequency_loss
-    guess = math.log(run.config.model.vocab_size) if frequencies is None else frequencies
-    if loss is not None and loss > guess:
-        note(
-            f"Warning: the model predicts worse than "
-            f"{'chance' if frequencies is None else 'plain token frequencies'} "
-            f"({loss:.3g} against {guess:.3g} nats): train longer, or with a lower "
-            f"--learning-rate than {run.config.train.learning_rate:g}"
-        )
-
-
-def _note_division(run: Run) -> None:
-    """Say which lines were left out, and that a list is read as one text."""
-    statistics = run.prepared.statistics
-    if blank := statistics.blank:
-        note(f"Note: {what_is_left_out(blank)}")
-    if statistics.is_list and not run.resumes:
-        note(HINT)
-
-
-def _warn_unknown(run: Run, quiet: bool) -> None:
-    """Warn of characters that training does not see, or that another form of Unicode explains."""
-    from collections import Counter
-
-    from charlstm.tokenizer.unknown import (
-        describe_other_form,
-        describe_unknown,
-        other_form_of_added,
-    )
-
-    if run.parent is not None and not quiet:
-        base, own = run.parent.tokenizer, run.prepared.tokenizer
-        added = (token for token in own.vocabulary[len(base.vocabulary) :] if len(token) == 1)
-        if form := other_form_of_added(base, list(added)):
-            note(f"Note: {describe_other_form(form)}")
-    if unknown := run.prepared.statistics.valid_unknown:
-        found = describe_unknown(Counter(unknown))
-        note(f"Warning: the validation text has {found} that the training text lacks")
-        form = other_form_of_added(run.prepared.tokenizer, unknown)
-        if form and not quiet:
-            note(f"Note: {describe_other_form(form)}")
-
-
-def _warn_memory(run: Run) -> None:
-    """Warn before the system kills the run for lack of memory, which prints nothing."""
-    from charlstm.system.hardware import available_memory
-
-    free = available_memory()
-    if free is not None and run.plan.memory > free:
-        note(
-            f"Warning: the run needs about {run.plan.memory / 1e9:.1f} GB of memory and "
-            f"{free / 1e9:.1f} GB are free; if it ends without a word, that is why: choose a "
-            f"smaller --size, fewer --streams or a shorter --sequence-length"
-        )
 
 
 def _summary(run: Run, result: TrainingResult) -> dict[str, Any]:

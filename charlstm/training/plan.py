@@ -143,9 +143,7 @@ def make_plan(
     else:
         share = 1.0 if is_shared else min(1.0, rate / SIZING_SPEED)
         name, model = _chosen_network(text, size, share, chosen)
-    batches = _batches(text.train_tokens, text.level)
-    if start and not start.readings:
-        batches["streams"] = _fine_tuning_streams(text.train_tokens, **batches)
+    batches = _batches(text.train_tokens, text.level, fine=start is not None and not start.readings)
     batches |= selected(chosen, "streams", "sequence_length")
     check_length(text, _batches(0, text.level) | selected(chosen, *batches), **batches)
     per_step = batches["streams"] * batches["sequence_length"]
@@ -325,18 +323,20 @@ def _operations(model: ModelConfig) -> int:
     return 6 * _multiplied(model)
 
 
-def _batches(train_tokens: int, level: Level) -> dict[str, int]:
-    """Choose streams and sequence length such that an epoch has some fifty batches or more."""
+def _batches(train_tokens: int, level: Level, *, fine: bool = False) -> dict[str, int]:
+    """Choose streams and sequence length such that an epoch has some fifty batches or more.
+
+    A network that knows much learns more from more steps: to be tuned (``fine``), it takes fewer
+    streams.
+    """
     sequence = LONGEST_SEQUENCE if train_tokens >= 200 * LONGEST_SEQUENCE else SHORTEST_SEQUENCE
     fitting = train_tokens // (50 * sequence)
     most = MOST_STREAMS[level]
-    return {"streams": _most_streams(min(fitting, most)), "sequence_length": sequence}
-
-
-def _fine_tuning_streams(train_tokens: int, streams: int, sequence_length: int) -> int:
-    """Return fewer streams: a network that knows much learns more from more steps."""
-    fitting = train_tokens // (FINE_TUNING_STEPS * sequence_length)
-    return min(streams, max(LEAST_FINE_TUNING_STREAMS, _most_streams(fitting)))
+    streams = _most_streams(min(fitting, most))
+    if fine:
+        fitting = train_tokens // (FINE_TUNING_STEPS * sequence)
+        streams = min(streams, max(LEAST_FINE_TUNING_STREAMS, _most_streams(fitting)))
+    return {"streams": streams, "sequence_length": sequence}
 
 
 def _most_streams(fitting: int) -> int:

@@ -191,6 +191,9 @@ class Trainer:
         self.observer.on_start(hardware, self.progress.step, self.budget.last_step)
         if self.progress.step and self._evaluation_due():
             self.evaluate()  # the run was stopped before or during this evaluation
+        if self._starts_from_parent():
+            self.history = []
+            self.evaluate()  # so that the best is never worse than the parent
         while (reason := self._reason_to_stop()) is None:
             loss = self._step()
             self.observer.on_step(
@@ -201,6 +204,10 @@ class Trainer:
             if self._evaluation_due():
                 self.evaluate()
         return self._end(reason)
+
+    def _starts_from_parent(self) -> bool:
+        is_tuned = self.config.provenance.parent is not None and self.validates
+        return is_tuned and self.progress.step == 0 and self.progress.best is None
 
     def _reason_to_stop(self) -> StopReason | None:
         if self._used() >= 1 and self.progress.step:
@@ -285,7 +292,8 @@ class Trainer:
             train_loss_sum=0.0,
             train_loss_steps=0,
             evaluated=figures.step,
-            evaluation_seconds=seconds,
+            # The first one compiles, before the first step, whose duration could tell by how much.
+            evaluation_seconds=seconds if self.progress.step else 0.0,
         )
         self.history.append(figures)
         if is_best:

@@ -14,7 +14,7 @@ from charlstm.errors import UsageError
 from charlstm.training import run, setup
 from charlstm.training.fine_tuning import rate_share
 from tests.messages import raises_naming
-from tests.training.helpers import Stopper, train
+from tests.training.helpers import Stopper, essence, resume, train
 
 
 def test_fine_tuning_keeps_old_ids_and_learns_new_tokens(request_for):
@@ -138,3 +138,50 @@ def test_a_text_that_another_validated_needs_one_again(request_for, tmp_path):
     for name in ("other", "third"):
         asked = reading(child, valid=(str(tmp_path / f"{name}.txt"),))
         assert setup.new_run(asked, None).config.corpus.valid == (f"{name}.txt",)
+
+
+# The parent is evaluated first
+
+
+def test_a_model_is_evaluated_before_it_learns_and_kept_if_it_learns_nothing(request_for):
+    parent = request_for("parent")
+    train(parent)
+    text = "the lazy dog sleeps; a quick fox jumps.\n" * 60
+    wild = {"learning_rate": 3.0, "final_rate": 1.0}
+    child = own_network(request_for, "child", text=text, steps=10, **wild)
+    observer = Stopper()
+    result = train(child_of(parent, child), observer)
+    figures = [each for each, _ in observer.evaluations]
+    assert [each.step for each in figures] == [0, 10]
+    assert [is_best for _, is_best in observer.evaluations] == [True, False]
+    assert result.best.step == 0
+    kept, before = read_checkpoint(child.output), read_checkpoint(parent.output)
+    for name, weight in before.weights.items():
+        np.testing.assert_array_equal(kept.weights[name], weight)
+    assert kept.figures.valid_loss == figures[0].valid_loss
+
+
+@pytest.mark.parametrize("after", [0, 1, 15])
+def test_a_stopped_run_goes_on_with_the_first_evaluation(request_for, after):
+    parent = request_for("parent")
+    train(parent)
+    found = []
+    for name in ("whole", "stopped"):
+        child = own_network(request_for, name, text="the lazy dog sleeps. a fox!\n" * 60)
+        train(child_of(parent, child), Stopper(after if name == "stopped" else math.inf))
+        if name == "stopped":
+            resume(child.output)
+        found.append(essence(child.output))
+    assert found[0] == found[1]
+    assert [figures["step"] for figures in found[0][1]] == [0, 10, 20, 30]
+
+
+def test_without_validation_there_is_no_evaluation_before(request_for):
+    parent = request_for("parent")
+    train(parent)
+    child = reading(
+        own_network(request_for, "child", text="a dog sleeps. a fox!\n" * 60), valid_fraction=0.0
+    )
+    observer = Stopper()
+    train(child_of(parent, child), observer)
+    assert [figures.step for figures, _ in observer.evaluations] == [10, 20, 30]

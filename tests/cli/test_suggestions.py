@@ -1,0 +1,89 @@
+"""What a run could do better: start from a shipped model, or not from the one it was given."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from charlstm.checkpoint import names as naming
+from charlstm.checkpoint.schema import MODEL
+from tests.cli.helpers import NAMES, TEXT
+from tests.messages import assert_error, assert_warning
+
+STRANGE = "QWERTZ UIOP! JKLM? " * 300
+
+
+@pytest.fixture
+def here(prose, tmp_path, monkeypatch):
+    """A folder with a text that the shipped model knows, and one that it does not."""
+    shipped = tmp_path / "elsewhere" / "shipped"
+    monkeypatch.setattr(naming, "shipped_folder", lambda: shipped)
+    shutil.copytree(prose, shipped / "english")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "known.txt").write_text(TEXT)
+    (tmp_path / "strange.txt").write_text(STRANGE)
+    (tmp_path / "names.txt").write_text(NAMES)
+    return tmp_path
+
+
+def told(charlstm, *arguments):
+    result = charlstm("train", *arguments, "--dry-run")
+    assert result.status == 0, result.err
+    assert result.out == ""
+    return result.err
+
+
+def test_english_is_suggested_for_a_text_that_it_knows(charlstm, here):
+    assert "--from english learns more" in told(charlstm, "known.txt")
+    assert not (here / "checkpoints").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("strange.txt",),
+        ("names.txt", "--lines"),
+        ("known.txt", "--quiet"),
+        ("known.txt", "--units", 8),
+        ("known.txt", "--level", "word"),
+        ("known.txt", "--from", "english"),
+    ],
+)
+def test_it_is_not_where_it_would_not_help_or_was_decided(charlstm, here, arguments):
+    assert "learns more" not in told(charlstm, *arguments)
+
+
+def test_it_is_not_if_the_name_means_another_model(charlstm, here, prose):
+    shutil.copytree(prose, here / "checkpoints" / "english")
+    assert "learns more" not in told(charlstm, "known.txt")
+
+
+def test_a_damaged_model_is_not_suggested_and_not_complained_of(charlstm, here):
+    (here / "elsewhere" / "shipped" / "english" / MODEL).write_bytes(b"x")
+    assert "english" not in told(charlstm, "known.txt")
+    assert_error(charlstm("train", "known.txt", "--from", "english"), 1, MODEL, "damaged")
+
+
+def test_without_shipped_models_nothing_is_suggested(charlstm, here):
+    shutil.rmtree(here / "elsewhere")
+    assert "english" not in told(charlstm, "known.txt")
+
+
+def test_the_plan_says_where_a_start_from_a_model_is_worse(charlstm, here):
+    line = told(charlstm, "strange.txt", "--from", "english")
+    assert "times as badly as its own" in line
+    assert "without --from" in line
+    assert "without --from" not in told(charlstm, "known.txt", "--from", "english")
+
+
+def test_a_run_may_be_begun_from_the_shipped_model(charlstm, here):
+    result = charlstm("train", "known.txt", "--from", "english", "--steps", 2, "-q", "-o", "more")
+    assert (result.status, result.out) == (0, "more\n")
+    assert (Path("more") / MODEL).exists()
+
+
+def test_a_model_that_only_got_worse_is_told_and_kept(charlstm, here, prose):
+    options = ["--steps", 20, "--eval-every", 10, "--learning-rate", 3, "--warmup-steps", 0]
+    result = charlstm("train", "known.txt", "--from", "english", *options, "-q", "-o", "more")
+    assert (result.status, result.out) == (0, "more\n")
+    assert_warning(result, "no evaluation was better", "english", "--learning-rate")
