@@ -43,13 +43,11 @@ def describe_plan(run: Run) -> str:
 
 def _without_parent(run: Run) -> str:
     """Return that a text is too strange to a parent for a start from it, if it is."""
-    from charlstm.training.familiarity import STRANGE
-
-    if run.parent is None or run.strangeness is None or run.strangeness <= STRANGE:
+    if run.parent is None or run.familiarity is None or not run.familiarity.hinders:
         return ""
     return (
-        f"; {run.parent.folder} predicts this text {run.strangeness:.1f} times as badly as its "
-        f"own: without --from, the same time teaches more"
+        f"; {run.parent.folder} predicts this text {run.familiarity.strangeness:.1f} times as "
+        f"badly as its own: without --from, the same time teaches more"
     )
 
 

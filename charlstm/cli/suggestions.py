@@ -26,7 +26,7 @@ def suggest_parent(run: Run) -> str | None:
     """
     from charlstm.checkpoint.reader import read_checkpoint
     from charlstm.errors import CheckpointError
-    from charlstm.training.familiarity import SUGGESTED, strangeness
+    from charlstm.training.familiarity import familiarity
     from charlstm.training.presets import SIZES
 
     folder = find_checkpoint(Path(PARENT))
@@ -39,12 +39,12 @@ def suggest_parent(run: Run) -> str | None:
     store, tokenizer = run.prepared.store, run.prepared.tokenizer
     ends = run.config.corpus.division.within_files
     try:
-        strange = strangeness(read_checkpoint(folder), tokenizer, store.train, ends=ends)
+        known = familiarity(read_checkpoint(folder), tokenizer, store.train, ends=ends)
     except CheckpointError:  # whoever names the model will read what is wrong with it
         return None
-    if strange is None or strange > SUGGESTED:
+    if not known.helps:
         return None
     return (
-        f"{PARENT}, which comes with charlstm, predicts this text well before it has learned from "
-        f"it: --from {PARENT} learns more in the same time"
+        f"{PARENT}, which comes with charlstm, knows the language of this text: --from {PARENT} "
+        f"learns more in the same time"
     )

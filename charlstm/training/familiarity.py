@@ -1,6 +1,6 @@
-"""How strange a text is to a trained model.
+"""How well a trained model knows the kind of a text before it learns from it.
 
-Token ids and a checkpoint go in, a number comes out. It decides how fast the model should learn
+Token ids and a checkpoint go in, two numbers come out. They decide how fast the model should learn
 from the text, and whether starting from it pays off.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,31 +22,38 @@ from charlstm.tokenizer.base import END_OF_DOCUMENT, Tokenizer
 # read in, side by side.
 SCORED, PART = 20_000, 1_000
 
-# Starting from a model pays off for texts that are no stranger to it than the one, and does not for
-# those that are stranger than the other (see benchmarks/recipe.md).
-SUGGESTED, STRANGE = 2.0, 2.5
+# Starting from a model pays off for texts that are no stranger to it than the first, and does not
+# for those that are stranger than the second. But where the pieces of words that the model knows
+# fit, so that they are long in the text too, it pays off in any case (see benchmarks/recipe.md).
+LITTLE_STRANGE, STRANGE, FITTING = 2.0, 2.5, 0.6
 
 
-def strangeness(
-    model: Checkpoint, tokenizer: Tokenizer, ids: AnyIds, *, ends: bool
-) -> float | None:
-    """Return how many times as large a model's loss is as on its own validation text.
+class Familiarity(NamedTuple):
+    """How well a model knows the kind of a text.
 
-    The arguments are those of ``nats_per_character``.
-
-    Returns:
-        1 for a text like the model's own; ``None`` if nothing validated the model.
+    Attributes:
+        strangeness: how many times as high as on the model's own validation text its loss is, in
+            nats per character; ``None`` if nothing validated it.
+        fit: how long its tokens are in the text, relative to its own text; 0 for characters.
     """
-    own = model.figures.valid_bits_per_character
-    if not own:
-        return None
-    return nats_per_character(model, tokenizer, ids, ends=ends) / (math.log(2) * own)
+
+    strangeness: float | None
+    fit: float
+
+    @property
+    def helps(self) -> bool:
+        """Whether the text is learned better from the model than from the beginning."""
+        strangeness = self.strangeness
+        return self.fit >= FITTING or (strangeness is not None and strangeness <= LITTLE_STRANGE)
+
+    @property
+    def hinders(self) -> bool:
+        """Whether it is learned worse."""
+        return (self.strangeness or 0.0) > STRANGE and self.fit < FITTING
 
 
-def nats_per_character(
-    model: Checkpoint, tokenizer: Tokenizer, ids: AnyIds, *, ends: bool
-) -> float:
-    """Return the loss of a model on the beginning of a text, in nats per character.
+def familiarity(model: Checkpoint, tokenizer: Tokenizer, ids: AnyIds, *, ends: bool) -> Familiarity:
+    """Return how well a model knows the kind of a text, by its beginning.
 
     Args:
         model: the trained model.
@@ -53,21 +61,28 @@ def nats_per_character(
         ids: the text, [N].
         ends: whether the end of a document counts as a character, as it does where files are
             divided into documents.
-
-    Returns:
-        The loss on at most ``SCORED`` characters; infinite if there are none.
     """
     read, characters = [], 0
     for text, is_whole in _parts(tokenizer, ids):
         end = [END_OF_DOCUMENT] * (ends and is_whole)
         read.append(np.concatenate([[END_OF_DOCUMENT], model.tokenizer.encode(text), end]))
         characters += len(text) + len(end)
+    own, fit = model.figures.valid_bits_per_character, 0.0
     if not characters:
-        return math.inf
+        return Familiarity(None, fit)
+    if model.config.tokenizer.level != "char":
+        origin = model.config.provenance
+        tokens = sum(sequence.size - 1 for sequence in read)
+        fit = characters / tokens * (origin.train_tokens + origin.valid_tokens) / origin.characters
+    return Familiarity(_loss(model, read) / characters / (math.log(2) * own) if own else None, fit)
+
+
+def _loss(model: Checkpoint, sequences: list[NDArray[np.int64]]) -> float:
+    """Return the loss on all tokens of sequences but their first ones, in nats."""
     engine = build_engine(model.config.model, model.weights)
-    read.sort(key=len)
-    rows = (read[first : first + MAX_ROWS] for first in range(0, len(read), MAX_ROWS))
-    return -math.fsum(_log_probability(engine, part) for part in rows) / characters
+    ordered = sorted(sequences, key=len)
+    rows = (ordered[first : first + MAX_ROWS] for first in range(0, len(ordered), MAX_ROWS))
+    return -math.fsum(_log_probability(engine, part) for part in rows)
 
 
 def _log_probability(engine: Engine, sequences: list[NDArray[np.int64]]) -> float:

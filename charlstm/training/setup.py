@@ -30,7 +30,7 @@ from charlstm.dataset.prepare import Prepared, hash_of_text, prepare
 from charlstm.distributed.workers import Workers
 from charlstm.errors import CheckpointMissing, CorpusChanged, CorpusError, UsageError
 from charlstm.system.hardware import floating_point_speed, processor_count, product_type
-from charlstm.training.familiarity import strangeness
+from charlstm.training.familiarity import Familiarity, familiarity
 from charlstm.training.fine_tuning import (
     corpus_as_trained,
     corpus_for,
@@ -61,7 +61,7 @@ class Run:
         lines: hashes of the lines to store.
         corpus: the full addresses of the text, which ``config`` does not have.
         parent: the model to fine-tune.
-        strangeness: of the text to it (see ``familiarity``), if that is known.
+        familiarity: how well it knows the kind of the text.
     """
 
     folder: Path
@@ -75,7 +75,7 @@ class Run:
     lines: LineHashes | None = None
     corpus: Addresses | None = None
     parent: Checkpoint | None = None
-    strangeness: float | None = None
+    familiarity: Familiarity | None = None
 
 
 @contextlib.contextmanager
@@ -115,7 +115,7 @@ def new_run(request: Request, stdin: Path | None, workers: int = 1) -> Run:
     _check_output(request)
     request, prepared = _read(request, parent, stdin)
     tokenizing = request.tokenizer
-    strange = _strangeness(parent, prepared, request.corpus) if parent else None
+    familiar = _familiarity(parent, prepared, request.corpus) if parent else None
     with _notes_kept(prepared):
         plan = _plan(
             prepared,
@@ -125,7 +125,7 @@ def new_run(request: Request, stdin: Path | None, workers: int = 1) -> Run:
             request.choices,
             processors=workers * (request.threads or processor_count()),
             is_shared=workers > 1,
-            start=_start(parent, prepared, strange) if parent else None,
+            start=_start(parent, prepared, familiar) if parent and familiar else None,
         )
     lines, covers = _index_to_keep(request.corpus, prepared, parent)
     folder = request.output or free_folder(CHECKPOINTS, prepared.name)
@@ -151,7 +151,7 @@ def new_run(request: Request, stdin: Path | None, workers: int = 1) -> Run:
         lines=lines,
         corpus=_full_addresses(request.corpus),
         parent=parent,
-        strangeness=strange,
+        familiarity=familiar,
     )
 
 
@@ -169,17 +169,17 @@ def _read(
     return replace(request, corpus=corpus, tokenizer=tokenizing), prepared
 
 
-def _strangeness(parent: Checkpoint, prepared: Prepared, corpus: CorpusConfig) -> float | None:
+def _familiarity(parent: Checkpoint, prepared: Prepared, corpus: CorpusConfig) -> Familiarity:
     ends = corpus.division.within_files
-    return strangeness(parent, prepared.tokenizer, prepared.store.train, ends=ends)
+    return familiarity(parent, prepared.tokenizer, prepared.store.train, ends=ends)
 
 
-def _start(parent: Checkpoint, prepared: Prepared, strange: float | None) -> Start:
+def _start(parent: Checkpoint, prepared: Prepared, familiar: Familiarity) -> Start:
     """Return what a run that goes on with a trained model begins with."""
     model = parent.config.model.replace(vocab_size=prepared.tokenizer.vocab_size)
     if knows_text(parent, prepared.statistics.sha256):
         return Start(model, readings=parent.figures.epoch)
-    return Start(model, rate_share(strange))
+    return Start(model, rate_share(familiar.strangeness))
 
 
 @contextlib.contextmanager

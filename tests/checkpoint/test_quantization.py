@@ -20,6 +20,7 @@ from charlstm.checkpoint.reader import read_checkpoint
 from charlstm.checkpoint.schema import CONFIG, MODEL, expected_shapes
 from charlstm.checkpoint.writer import CheckpointWriter
 from charlstm.config import ModelConfig
+from charlstm.engine.graph import build_graph
 from charlstm.errors import CheckpointDamaged
 from tests.checkpoint.helpers import FIGURES, NETWORK, begin, refusal, settings, sign, weights_for
 
@@ -79,6 +80,9 @@ def test_the_engine_multiplies_by_the_integers_that_are_stored():
     levels, _ = quantize_columns(both)
     names = "lstm_1/kernel", "lstm_1/recurrent_kernel"
     np.testing.assert_array_equal(levels, np.concatenate([stored[name] for name in names]))
+    graph = build_graph(NETWORK, near, "int8")
+    assert stored["output/kernel"].tobytes() in graph
+    assert quantize_columns(np.roll(near["output/kernel"], 1, 0))[0].tobytes() not in graph
 
 
 @pytest.fixture

@@ -11,9 +11,18 @@ from charlstm.checkpoint.schema import Figures
 from charlstm.config import FILES, CorpusConfig, Division, TokenizerConfig
 from charlstm.dataset.prepare import prepare
 from charlstm.training import familiarity
-from charlstm.training.familiarity import nats_per_character, strangeness
+from charlstm.training.familiarity import Familiarity
 from charlstm.training.fine_tuning import LEAST_RATE, rate_share
 from tests.cli.helpers import NAMES, TEXT
+
+
+def known(parent, tokenizer, ids, *, ends=False):
+    return familiarity.familiarity(parent, tokenizer, ids, ends=ends)
+
+
+def nats_per_character(parent, tokenizer, ids, *, ends=False):
+    own = math.log(2) * parent.figures.valid_bits_per_character
+    return own * known(parent, tokenizer, ids, ends=ends).strangeness
 
 
 def prepared(tmp_path, text, division, base=None):
@@ -58,18 +67,19 @@ def test_only_the_beginning_is_read(prose, tmp_path, monkeypatch):
     assert losses[0] == losses[1]
 
 
-def test_an_empty_text_is_infinitely_strange(prose):
+def test_of_an_empty_text_nothing_is_known(prose):
     parent = read_checkpoint(prose)
     ids = np.zeros(1, np.uint32)
-    assert nats_per_character(parent, parent.tokenizer, ids, ends=False) == math.inf
+    assert known(parent, parent.tokenizer, ids) == Familiarity(None, 0.0)
 
 
 def test_its_own_text_is_not_strange_and_another_is(prose, tmp_path):
     parent = read_checkpoint(prose)
     for text, is_strange in ((TEXT, False), ("QWERTZ UIOP! " * 300, True)):
         store = prepared(tmp_path, text, FILES)
-        found = strangeness(parent, store.tokenizer, store.store.train, ends=False)
-        assert (found > 1.5) is is_strange
+        found = known(parent, store.tokenizer, store.store.train)
+        assert (found.hinders, found.helps) == (is_strange, not is_strange)
+        assert found.fit == 0  # characters fit any text
 
 
 def test_what_nothing_validated_has_no_measure(prose):
@@ -79,7 +89,9 @@ def test_what_nothing_validated_has_no_measure(prose):
         | {"figures": Figures(step=1, epoch=1.0, tokens=1, seconds=1.0, learning_rate=0.1)}
     )
     ids = parent.tokenizer.encode(TEXT)
-    assert strangeness(unvalidated, parent.tokenizer, ids, ends=False) is None
+    assert known(unvalidated, parent.tokenizer, ids) == Familiarity(None, 0.0)
+    assert not Familiarity(None, 0.0).helps
+    assert not Familiarity(None, 0.0).hinders
     assert rate_share(None) == LEAST_RATE
 
 
@@ -87,3 +99,24 @@ def test_the_stranger_a_text_the_faster_it_is_learned():
     shares = [rate_share(strange) for strange in (0.5, 1.0, 1.1, 1.5, 2.0, 2.7, 5.0, math.inf)]
     assert shares == sorted(shares)
     assert (shares[0], shares[2], shares[-1]) == (LEAST_RATE, LEAST_RATE, 1.0)
+
+
+def test_pieces_that_fit_help_with_a_text_that_is_strange(pieces, tmp_path):
+    parent = read_checkpoint(pieces)
+    words = " ".join(reversed(TEXT.split(" ")))
+    fits = []
+    for text in (words, "qzxv" * 1000):
+        store = prepared(tmp_path, text, FILES)
+        found = known(parent, store.tokenizer, store.store.train)
+        tokens = len(parent.tokenizer.encode(text[: familiarity.SCORED]))
+        origin = parent.config.provenance
+        length = origin.characters / (origin.train_tokens + origin.valid_tokens)
+        expected = min(len(text), familiarity.SCORED) / tokens / length
+        assert found.fit == pytest.approx(expected, rel=0.05)
+        fits.append(found)
+    assert fits[0].helps
+    assert fits[1].hinders
+    assert Familiarity(9.0, 0.7).helps
+    assert Familiarity(9.0, 0.5).hinders
+    assert not Familiarity(2.2, 0.0).helps
+    assert not Familiarity(2.2, 0.0).hinders

@@ -11,6 +11,7 @@ from charlstm.checkpoint.reader import read_checkpoint
 from charlstm.config import FILES, Division
 from charlstm.corpus.split import DocumentDraw
 from charlstm.errors import UsageError
+from charlstm.export import export_checkpoint
 from charlstm.training import run, setup
 from charlstm.training.fine_tuning import rate_share
 from tests.messages import raises_naming
@@ -30,7 +31,7 @@ def test_fine_tuning_keeps_old_ids_and_learns_new_tokens(request_for):
         activation_penalty=prepared.config.model.units / 256,
     )
     assert prepared.config.train == expected
-    share = rate_share(prepared.strangeness)
+    share = rate_share(prepared.familiarity.strangeness)
     assert expected.learning_rate == pytest.approx(share * alone.learning_rate, rel=0.05)
     assert prepared.prepared.tokenizer.vocabulary[: len(old.tokenizer.vocabulary)] == (
         old.tokenizer.vocabulary
@@ -185,3 +186,17 @@ def test_without_validation_there_is_no_evaluation_before(request_for):
     observer = Stopper()
     train(child_of(parent, child), observer)
     assert [figures.step for figures, _ in observer.evaluations] == [10, 20, 30]
+
+
+def test_a_parent_of_8_bits_is_tuned_in_float32(request_for, tmp_path):
+    parent = request_for("parent")
+    train(parent)
+    small = tmp_path / "small"
+    export_checkpoint(read_checkpoint(parent.output), small)
+    child = replace(own_network(request_for, "child", text=LINES), parent=small)
+    prepared = setup.new_run(child, None)
+    assert prepared.config.weights == "float32"
+    grown = prepared.weights["lstm_1/kernel"]
+    np.testing.assert_array_equal(grown, read_checkpoint(small).weights["lstm_1/kernel"])
+    run.execute(prepared, Stopper(), began=time.monotonic())
+    assert read_checkpoint(child.output).config.weights == "float32"
