@@ -95,6 +95,11 @@ workers: setup ## Show that 1, 2 and 4 workers train the same model, and what th
 bench: setup ## Measure starts, generation, int8 and training here; TEXT=file, DATA=folder: time to quality.
 	$(BIN)/python -m benchmarks$(if $(DATA),.recipe $(DATA) $(CASES) $(if $(AGAINST),--against $(AGAINST)), $(TEXT))
 
+# DATA is a folder with tinyshakespeare.txt and novels/*.txt.xz; NAMES=english is one of the two.
+.PHONY: models
+models: setup ## Train the models that come with charlstm anew, six hours; DATA=folder with their texts.
+	$(BIN)/python -m benchmarks.models $(DATA) $(NAMES)
+
 .PHONY: kills
 kills: setup ## Kill training runs 50 times each, resume them, compare how they end (an hour).
 	$(BIN)/python -m tests.reliability.kills

@@ -92,11 +92,12 @@ def sections(name, model, checkpoint):
             novel = text.name.split(".")[0].replace("_", " ")
             yield f"| {novel} | {characters:,} | {nats:.4f} | {nats / math.log(2):.4f} |"
         yield from ("", "Nats and bits per character, with the weights of 8 bits.")
-    yield from ("", "## Data and license", "", model.told)
-    yield "The model is under the license of charlstm (MIT). It was made with:"
-    yield from ("", "```sh", f"make models DATA=FOLDER NAMES={name}", "```", "")
-    yield f"that is `charlstm train TEXT {' '.join(model.options)}`,"
-    yield "then `charlstm export --format checkpoint`."
+    yield from ("", "## Data and license", "", model.told, "")
+    yield "The model is under the license of charlstm (MIT)."
+    yield from ("", "## How it was made", "", "In a clone of charlstm:", "", "```sh")
+    yield from (f"make models DATA=FOLDER NAMES={name}", "```", "", "That is, but for the names:")
+    yield from ("", "```sh", f"charlstm train TEXT {' '.join(model.options)} -o large")
+    yield from (f"charlstm export large --format checkpoint -o {name}", "```")
 
 
 def ship(name, model, trained):

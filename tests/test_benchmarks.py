@@ -2,12 +2,15 @@
 
 import json
 import lzma
+import re
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks import levels, recipe
+from benchmarks import levels, models, recipe
+from charlstm.checkpoint.reader import read_checkpoint
+from tests.cli.helpers import TEXT
 
 
 @given(text=st.text("aé€𝄞", min_size=1), size=st.integers(1, 40))
@@ -106,3 +109,28 @@ def test_levels_are_compared_in_one_table(tmp_path, monkeypatch, capsys):
     rows = capsys.readouterr().out.splitlines()[-2:]
     cells = "1 x 2 | 3 | 3.00 | 7 | 1.50 | 1.3863 | 6 | 0.50 |"
     assert rows == [f"| char | {cells}", f"| subword | {cells}"]
+
+
+def test_novels_that_are_held_out_are_not_trained_on(tmp_path):
+    (tmp_path / "novels").mkdir()
+    for name in ("Austen_Emma_1815", *recipe.HELD_OUT):
+        (tmp_path / "novels" / f"{name}.txt.xz").touch()
+    english = models.models(tmp_path)["english"]
+    assert [path.name for path in english.text] == ["Austen_Emma_1815.txt.xz"]
+    assert sorted(path.name.split(".")[0] for path in english.held_out) == sorted(recipe.HELD_OUT)
+
+
+def test_a_model_is_shipped_with_weights_of_8_bits_and_a_card(prose, tmp_path, monkeypatch):
+    monkeypatch.setattr(models, "FOLDER", tmp_path)
+    novel = tmp_path / "Nobody_Nothing_1900.txt.xz"
+    novel.write_bytes(lzma.compress(TEXT[:2000].encode()))
+    told = models.Model((), ("--size", "tiny"), "Some text.", (novel,))
+    for _ in range(2):  # it replaces the one before
+        models.ship("english", told, prose)
+    shipped = read_checkpoint(tmp_path / "english")
+    assert shipped.config.weights == "int8"
+    card = (tmp_path / "english" / "README.md").read_text()
+    assert card.startswith("# english\n")
+    assert re.search(r"\| Nobody Nothing 1900 \| 2,000 \| 0\.\d{4} \| 0\.\d{4} \|", card)
+    assert "Some text." in card
+    assert "charlstm train TEXT --size tiny" in card
