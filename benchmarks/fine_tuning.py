@@ -1,10 +1,11 @@
 """What texts are learned from a trained model and from the beginning, in the same minutes.
 
-python -m benchmarks.fine_tuning MODEL TEXT... [--lines TEXT...] [--minutes 1 3] [--seed 1]
+python -m benchmarks.fine_tuning MODEL TEXT... [--lines TEXT...] [--minutes 1 3]
 
 Trains on each text without any other option, with ``--from MODEL`` and without, and prints the
 validation loss in nats per character, and what the run said of the model. The texts of ``--lines``
-are read line by line. A second text after a comma validates: a.txt,b.txt. Nothing else should run.
+are read line by line (drawn by seed 1, which has to be the model's). A second text after a comma
+validates: a.txt,b.txt. Nothing else should run.
 """
 
 import argparse
@@ -32,12 +33,12 @@ def train(text, options, folder):
     return json.loads(done.stdout.splitlines()[-1]), said
 
 
-def measure(model, text, options, minutes, seed):
+def measure(model, text, options, minutes):
     """Print the row of a text in a number of minutes."""
     losses, told, said = [], [], []
     for more in ([], ["--from", model]):
         with tempfile.TemporaryDirectory() as folder:
-            budget = ["--minutes", f"{minutes:g}", "--seed", str(seed)]
+            budget = ["--minutes", f"{minutes:g}"]
             found, words = train(text, [*options, *budget, *more], folder)
         losses.append(math.log(2) * found["valid_bits_per_character"])
         told.append(f"{found['epochs']:.1f}")
@@ -55,7 +56,6 @@ def main(arguments=None):
     parser.add_argument("texts", nargs="*", metavar="TEXT")
     parser.add_argument("--lines", nargs="+", default=[], metavar="TEXT")
     parser.add_argument("--minutes", nargs="+", type=float, default=[1, 3])
-    parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_intermixed_args(arguments)
     print(f"fine-tuning of {options.model}, nats per character ({processor()})\n")
     heading(
@@ -63,9 +63,9 @@ def main(arguments=None):
     )
     for minutes in options.minutes:
         for text in options.texts:
-            measure(options.model, text, [], minutes, options.seed)
+            measure(options.model, text, [], minutes)
         for text in options.lines:
-            measure(options.model, text, ["--lines"], minutes, options.seed)
+            measure(options.model, text, ["--lines"], minutes)
 
 
 if __name__ == "__main__":

@@ -71,7 +71,7 @@ def train(name, model):
     if (folder / "resume.safetensors").exists():
         charlstm("train", "--resume", folder)
     elif not (folder / "model.safetensors").exists():
-        charlstm("train", *model.text, *model.options, "-o", folder)
+        charlstm("train", *model.text, *model.options, "-o", folder, "--overwrite")
     return folder
 
 
@@ -118,11 +118,13 @@ def main(arguments=None):
     known = models(options.data.resolve())
     if unknown := [name for name in options.names if name not in known]:
         parser.error(f"{unknown[0]}: no such model. Models: {', '.join(known)}")
-    for name in options.names or known:
+    names = options.names or list(known)
+    for name in names:
         if missing := [path for path in known[name].text if not path.exists()]:
             parser.error(f"{missing[0]}: no such file")
         if not known[name].text:
             parser.error(f"{options.data}: no novels in it")
+    for name in names:
         ship(name, known[name], train(name, known[name]))
 
 

@@ -22,16 +22,16 @@ def suggest_parent(run: Run) -> str | None:
     """Return a note that ``--from english`` would learn more, if it would.
 
     Args:
-        run: one whose network was not chosen by the user, or there is no note.
+        run: one of which the user has chosen neither network nor tokenizer, or there is no note.
     """
     from charlstm.checkpoint.reader import read_checkpoint
     from charlstm.errors import CheckpointError
     from charlstm.training.familiarity import familiarity
-    from charlstm.training.presets import SIZES
+    from charlstm.training.options import OF_THE_PARENT
 
     folder = find_checkpoint(Path(PARENT))
     is_short = run.config.provenance.characters <= SHORT
-    is_open = run.plan.size in SIZES and run.config.tokenizer.level != "word"
+    is_open = run.given.isdisjoint(OF_THE_PARENT)
     if run.parent or run.resumes or not (is_short and is_open):
         return None
     if folder not in shipped_checkpoints():

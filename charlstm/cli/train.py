@@ -186,7 +186,11 @@ output = OptionGroup("Checkpoint and output")
     among=["auto", "float32", "bfloat16"],
     help="Number type of matrix products; default auto: bfloat16 where the processor has it.",
 )
-@learning.seed(default=1, help="Determines weights, batches, dropout and drawn lines.")
+@learning.seed(
+    default=1,
+    help="Determines weights, batches, dropout and drawn lines (with --from, the model's seed does "
+    "these).",
+)
 @output.output(
     kind="FOLDER",
     help="Where the checkpoint goes; default checkpoints/NAME, NAME-2 and so on.",
@@ -196,7 +200,8 @@ output = OptionGroup("Checkpoint and output")
 @output.checkpoint(
     "--from",
     "from_checkpoint",
-    help="Fine-tune a trained model on this corpus; new symbols are added.",
+    help="Start from a trained model, as english or one of your own; new symbols are added. On its "
+    "own text it goes on.",
 )
 @output.flag(
     "--dry-run",

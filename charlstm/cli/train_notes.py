@@ -33,7 +33,7 @@ def warn_outcome(run: Run, result: TrainingResult, quiet: bool) -> None:
             f"Stopped early at step {result.step:,}: no evaluation was better than that of step "
             f"{best.step:,} for {run.config.train.patience} evaluations (--patience)"
         )
-    if result.best.step == 0 and result.step and loss is not None:
+    if result.best.step == 0 and result.stop_reason != "interrupted" and loss is not None:
         note(
             f"Warning: no evaluation was better than that of {run.config.provenance.parent} before "
             f"it learned from this text, whose weights are kept: try a lower --learning-rate than "

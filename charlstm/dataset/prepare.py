@@ -152,13 +152,15 @@ def prepare(
 
 
 def hash_of_text(config: CorpusConfig, stdin: Path | None = None) -> str:
-    """Return the hash that ``Statistics`` has of a text; it depends on the division, too.
+    """Return the hash that ``Statistics`` has of the text that trains, for its division.
 
     Raises:
         CorpusError: if the text can't be read.
     """
-    parts = (config.addresses, config.valid) if config.valid else (config.addresses,)
-    return "+".join(_open(config, part, stdin).fingerprint().sha256 for part in parts)
+    corpus = _open(config, config.addresses, stdin)
+    if config.valid:
+        corpus = _without(corpus, _open(config, config.valid, stdin))
+    return corpus.fingerprint().sha256
 
 
 def _encoded(text: _Text, tokenizer: Tokenizer) -> tuple[TokenStore, Statistics, LineHashes | None]:

@@ -92,6 +92,8 @@ class Budget:
             return progress.step / (self.last_step or 1)
         now, begin = self.elapsed(), progress.first_step_at
         end = 60 * self._settings.minutes - self._evaluation_seconds(progress) - self._save_seconds
+        if not progress.step:
+            return float(now >= end)
         used = (now - begin) / (end - begin) if now < end else 1.0
         return max(progress.done, used)
 

@@ -67,14 +67,15 @@ def familiarity(model: Checkpoint, tokenizer: Tokenizer, ids: AnyIds, *, ends: b
         end = [END_OF_DOCUMENT] * (ends and is_whole)
         read.append(np.concatenate([[END_OF_DOCUMENT], model.tokenizer.encode(text), end]))
         characters += len(text) + len(end)
-    own, fit = model.figures.valid_bits_per_character, 0.0
-    if not characters:
+    own, fit, origin = model.figures.valid_bits_per_character, 0.0, model.config.provenance
+    if not characters or not origin.characters:
         return Familiarity(None, fit)
     if model.config.tokenizer.level != "char":
-        origin = model.config.provenance
         tokens = sum(sequence.size - 1 for sequence in read)
         fit = characters / tokens * (origin.train_tokens + origin.valid_tokens) / origin.characters
-    return Familiarity(_loss(model, read) / characters / (math.log(2) * own) if own else None, fit)
+    if own is None or own <= 0:
+        return Familiarity(None, fit)
+    return Familiarity(_loss(model, read) / characters / (math.log(2) * own), fit)
 
 
 def _loss(model: Checkpoint, sequences: list[NDArray[np.int64]]) -> float:

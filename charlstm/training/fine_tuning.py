@@ -7,21 +7,27 @@ model has learned would validate, and the figures would be too good. Knows no fi
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from charlstm.checkpoint.schema import Checkpoint
-from charlstm.config import FILES, CorpusConfig
-from charlstm.corpus.division import OPTIONS
-from charlstm.errors import UsageError
+from charlstm.config import CorpusConfig, Division
+from charlstm.corpus.division import NAMES, OPTIONS
+from charlstm.errors import UsageError, harmless
+
+# The options that divide files into documents.
+DIVIDING = frozenset(("lines", "paragraphs", "delimiter"))
 
 # The share of the usual peak learning rate: the lower one where the weights are good already, the
-# whole where they are not. Between them it rises with a power of how strange the text is (measured:
-# see benchmarks/recipe.md).
-LEAST_RATE, MOST_RATE = 0.25, 1.0
-FAMILIAR, POWER = 1.1, 1.5
+# whole and more where they are not. Between them it rises with a power of how strange the text is
+# (measured: see benchmarks/recipe.md).
+LEAST_RATE, MOST_RATE = 0.25, 1.6
+FAMILIAR, POWER = 1.15, 4.0
+# A coarse grid, so that machines that round otherwise agree.
+_GRID = 2**0.5
 
 
 def rate_share(strangeness: float | None) -> float:
@@ -30,8 +36,9 @@ def rate_share(strangeness: float | None) -> float:
     Args:
         strangeness: of the text to the model (see ``familiarity``), if it is known.
     """
-    share = LEAST_RATE * ((strangeness or FAMILIAR) / FAMILIAR) ** POWER
-    return float(f"{min(MOST_RATE, max(LEAST_RATE, share)):.2g}")
+    times = min(MOST_RATE / LEAST_RATE, (strangeness or 1.0) / FAMILIAR)
+    share = min(MOST_RATE, max(LEAST_RATE, LEAST_RATE * times**POWER))
+    return LEAST_RATE * _GRID ** round(math.log(share / LEAST_RATE, _GRID))
 
 
 def grown_weights(
@@ -67,6 +74,67 @@ def grown_weights(
     return weights
 
 
+def corpus_for(corpus: CorpusConfig, parent: Checkpoint) -> CorpusConfig:
+    """Return how to read any text for a model.
+
+    It is in the model's Unicode form, documents are drawn by the model's seed, no more of them than
+    the model held out, and without hashes of them if the model keeps none. So a list to which lines
+    were added keeps those held out that were.
+    """
+    then = parent.config.corpus
+    corpus = corpus.replace(normalize=then.normalize, seed=then.seed)
+    if not (corpus.division.within_files and _same_unit(corpus, then)):
+        return corpus
+    held_out = min(corpus.valid_fraction, then.valid_fraction or 1.0)
+    return corpus.replace(valid_fraction=held_out, index=corpus.index and then.index)
+
+
+def divided_as_then(corpus: CorpusConfig, parent: Checkpoint) -> CorpusConfig:
+    """Return how to read a text so that its hash is the parent's if its text is."""
+    return corpus.replace(division=parent.config.corpus.division, valid=())
+
+
+def corpus_as_trained(
+    corpus: CorpusConfig, parent: Checkpoint, given: frozenset[str]
+) -> CorpusConfig:
+    """Return how to read the text that a model was trained on: what validated validates again.
+
+    Args:
+        corpus: as the user asked for; what was not given is taken from the model.
+        parent: the model.
+        given: names of the options that were given.
+
+    Raises:
+        UsageError: if the user asked for another division.
+    """
+    then, name = parent.config.corpus, harmless(str(parent.folder))
+    text = f"the text is what {name} was trained on, "
+    if not given.isdisjoint(DIVIDING) and not _same_unit(corpus, then):
+        unit = then.division.unit
+        remedy = f"give {_dividing(then.division)}" if unit in OPTIONS else "leave that out"
+        raise UsageError(
+            f"{text}divided into {NAMES[unit]}s: {remedy}, so that nothing validates that {name} "
+            f"has learned"
+        )
+    index = corpus.index and then.index
+    corpus = corpus.replace(division=then.division, index=index)
+    if corpus.valid or not corpus.validates:
+        return corpus
+    if then.valid:
+        raise UsageError(
+            f"{text}validated by {harmless(', '.join(then.valid))}: add --valid with that text, or "
+            f"another that {name} has not seen"
+        )
+    if "valid_fraction" in given and corpus.valid_fraction != then.valid_fraction:
+        remedy = "" if then.valid_fraction else ", or name a text with --valid"
+        raise UsageError(
+            f"{text}with --valid-fraction {then.valid_fraction:g}: leave --valid-fraction "
+            f"{corpus.valid_fraction:g} out{remedy}, so that nothing validates that {name} has "
+            f"learned"
+        )
+    return corpus.replace(valid_fraction=then.valid_fraction)
+
+
 def knows_text(parent: Checkpoint, sha256: str) -> bool:
     """Whether a model was trained on a text.
 
@@ -74,57 +142,17 @@ def knows_text(parent: Checkpoint, sha256: str) -> bool:
         parent: the model.
         sha256: of the text, divided as it was then (see ``prepare.hash_of_text``).
     """
-    return _training_part(parent.config.provenance.corpus_sha256) == _training_part(sha256)
+    # After a "+" comes the hash of the text that validated.
+    return parent.config.provenance.corpus_sha256.partition("+")[0] == sha256
 
 
-def corpus_for(corpus: CorpusConfig, parent: Checkpoint) -> CorpusConfig:
-    """Return how to read any text for a model: in its form, with lines drawn by its seed.
-
-    Lines that a model was not trained on are then not trained on in a longer text either.
-    """
-    then = parent.config.corpus
-    return corpus.replace(normalize=then.normalize, seed=then.seed)
+def _same_unit(corpus: CorpusConfig, then: CorpusConfig) -> bool:
+    """Whether documents are of the same kind, by whatever rules."""
+    kinds = [(part.division.unit, part.division.delimiter) for part in (corpus, then)]
+    return kinds[0] == kinds[1]
 
 
-def divided_as_then(corpus: CorpusConfig, parent: Checkpoint) -> CorpusConfig:
-    """Return how to read a text so that its hash is the parent's if its text is."""
-    return corpus.replace(division=parent.config.corpus.division)
-
-
-def corpus_as_trained(corpus: CorpusConfig, parent: Checkpoint) -> CorpusConfig:
-    """Return how to read the text that a model was trained on: what validated validates again.
-
-    Args:
-        corpus: as the user asked for; what is the default there is taken from the model.
-        parent: the model.
-
-    Raises:
-        UsageError: if the user asked for another division.
-    """
-    then, name = parent.config.corpus, parent.folder
-    text = f"the text is what {name} was trained on, "
-    if corpus.valid:
-        return corpus
-    if then.valid:
-        raise UsageError(
-            f"{text}validated by {', '.join(then.valid)}: add --valid with that text, or another "
-            f"that {name} has not seen"
-        )
-    if corpus.division not in (FILES, then.division):
-        option = OPTIONS.get(then.division.unit)
-        raise UsageError(
-            f"{text}divided {f'with {option}' if option else 'into files'}: divide it likewise, so "
-            f"that nothing validates that {name} has learned"
-        )
-    default = CorpusConfig().valid_fraction
-    if corpus.valid_fraction not in (0, default, then.valid_fraction):
-        raise UsageError(
-            f"{text}with --valid-fraction {then.valid_fraction:g}: leave --valid-fraction "
-            f"{corpus.valid_fraction:g} out, so that nothing validates that {name} has learned"
-        )
-    fraction = then.valid_fraction if corpus.valid_fraction else 0.0
-    return corpus.replace(division=then.division, valid_fraction=fraction)
-
-
-def _training_part(sha256: str) -> str:
-    return sha256.partition("+")[0]
+def _dividing(division: Division) -> str:
+    """Return the option that divides texts like this."""
+    option = OPTIONS[division.unit]
+    return option if division.delimiter is None else f"{option} {division.delimiter!r}"

@@ -260,6 +260,7 @@ def request_of(
         parent=_folder(chosen, "from_checkpoint") if "from_checkpoint" in chosen else None,
         threads=threads,
         strings=strings,
+        given=frozenset(chosen),
     )
 
 

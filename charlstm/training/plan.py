@@ -101,11 +101,13 @@ class Start(NamedTuple):
         model: the network.
         rate_share: of the usual peak learning rate, if fine-tuning chooses it.
         readings: how often the network has read the text already.
+        goes_on: whether it goes on with its own text, as it was trained before.
     """
 
     model: ModelConfig
     rate_share: float = 1.0
     readings: float = 0.0
+    goes_on: bool = False
 
 
 def make_plan(
@@ -143,7 +145,7 @@ def make_plan(
     else:
         share = 1.0 if is_shared else min(1.0, rate / SIZING_SPEED)
         name, model = _chosen_network(text, size, share, chosen)
-    batches = _batches(text.train_tokens, text.level, fine=start is not None and not start.readings)
+    batches = _batches(text.train_tokens, text.level, fine=start is not None and not start.goes_on)
     batches |= selected(chosen, "streams", "sequence_length")
     check_length(text, _batches(0, text.level) | selected(chosen, *batches), **batches)
     per_step = batches["streams"] * batches["sequence_length"]

@@ -23,6 +23,7 @@ class Request:
         parent: folder of a trained model to fine-tune.
         threads: processor threads; ``None`` for all.
         strings: the texts behind the address ``python-strings``.
+        given: the names of all options that were given.
     """
 
     corpus: CorpusConfig
@@ -34,6 +35,7 @@ class Request:
     parent: Path | None = None
     threads: int | None = None
     strings: tuple[str, ...] = ()
+    given: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

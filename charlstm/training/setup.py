@@ -28,7 +28,13 @@ from charlstm.corpus.spool import spooled_stdin, spooled_strings
 from charlstm.dataset.frequencies import log_frequencies
 from charlstm.dataset.prepare import Prepared, hash_of_text, prepare
 from charlstm.distributed.workers import Workers
-from charlstm.errors import CheckpointMissing, CorpusChanged, CorpusError, UsageError
+from charlstm.errors import (
+    CheckpointMissing,
+    ConfigError,
+    CorpusChanged,
+    CorpusError,
+    UsageError,
+)
 from charlstm.system.hardware import floating_point_speed, processor_count, product_type
 from charlstm.training.familiarity import Familiarity, familiarity
 from charlstm.training.fine_tuning import (
@@ -61,7 +67,8 @@ class Run:
         lines: hashes of the lines to store.
         corpus: the full addresses of the text, which ``config`` does not have.
         parent: the model to fine-tune.
-        familiarity: how well it knows the kind of the text.
+        familiarity: how well it knows the kind of the text, if it was not trained on it.
+        given: the names of the options that the user gave.
     """
 
     folder: Path
@@ -76,6 +83,7 @@ class Run:
     corpus: Addresses | None = None
     parent: Checkpoint | None = None
     familiarity: Familiarity | None = None
+    given: frozenset[str] = frozenset()
 
 
 @contextlib.contextmanager
@@ -113,9 +121,9 @@ def new_run(request: Request, stdin: Path | None, workers: int = 1) -> Run:
     """
     parent = reader.read_checkpoint(request.parent) if request.parent else None
     _check_output(request)
-    request, prepared = _read(request, parent, stdin)
+    request, prepared, knows = _read(request, parent, stdin)
     tokenizing = request.tokenizer
-    familiar = _familiarity(parent, prepared, request.corpus) if parent else None
+    familiar = None if parent is None or knows else _familiarity(parent, prepared, request.corpus)
     with _notes_kept(prepared):
         plan = _plan(
             prepared,
@@ -125,7 +133,7 @@ def new_run(request: Request, stdin: Path | None, workers: int = 1) -> Run:
             request.choices,
             processors=workers * (request.threads or processor_count()),
             is_shared=workers > 1,
-            start=_start(parent, prepared, familiar) if parent and familiar else None,
+            start=_start(parent, prepared, familiar) if parent else None,
         )
     lines, covers = _index_to_keep(request.corpus, prepared, parent)
     folder = request.output or free_folder(CHECKPOINTS, prepared.name)
@@ -152,21 +160,42 @@ def new_run(request: Request, stdin: Path | None, workers: int = 1) -> Run:
         corpus=_full_addresses(request.corpus),
         parent=parent,
         familiarity=familiar,
+        given=request.given,
     )
 
 
 def _read(
     request: Request, parent: Checkpoint | None, stdin: Path | None
-) -> tuple[Request, Prepared]:
-    """Read the text; return the request with what the parent has decided, too."""
+) -> tuple[Request, Prepared, bool]:
+    """Read the text.
+
+    Returns:
+        The request with what the parent has decided, too; the text; whether the parent was trained
+        on it.
+    """
     if parent is None:
-        return request, prepare(request.corpus, request.tokenizer, stdin=stdin)
-    tokenizing, base = parent.config.tokenizer, parent.tokenizer
+        return request, prepare(request.corpus, request.tokenizer, stdin=stdin), False
     corpus = corpus_for(request.corpus, parent)
-    if knows_text(parent, hash_of_text(divided_as_then(corpus, parent), stdin)):
-        corpus = corpus_as_trained(corpus, parent)
-    prepared = prepare(corpus, tokenizing, stdin=stdin, base=base)
-    return replace(request, corpus=corpus, tokenizer=tokenizing), prepared
+    knows = _knows(parent, corpus, stdin)
+    if knows:
+        corpus = corpus_as_trained(corpus, parent, request.given)
+    if corpus.valid and _knows(parent, corpus.replace(addresses=corpus.valid, valid=()), stdin):
+        raise UsageError(
+            f"the text of --valid is what {parent.folder} was trained on: name one that it has not "
+            f"seen"
+        )
+    tokenizing = parent.config.tokenizer
+    prepared = prepare(corpus, tokenizing, stdin=stdin, base=parent.tokenizer)
+    return replace(request, corpus=corpus, tokenizer=tokenizing), prepared, knows
+
+
+def _knows(parent: Checkpoint, corpus: CorpusConfig, stdin: Path | None) -> bool:
+    """Whether a model was trained on a text."""
+    try:
+        sha256 = hash_of_text(divided_as_then(corpus, parent), stdin)
+    except (CorpusError, ConfigError):  # it can't be read as the text of the model was
+        return False
+    return knows_text(parent, sha256)
 
 
 def _familiarity(parent: Checkpoint, prepared: Prepared, corpus: CorpusConfig) -> Familiarity:
@@ -174,11 +203,17 @@ def _familiarity(parent: Checkpoint, prepared: Prepared, corpus: CorpusConfig) -
     return familiarity(parent, prepared.tokenizer, prepared.store.train, ends=ends)
 
 
-def _start(parent: Checkpoint, prepared: Prepared, familiar: Familiarity) -> Start:
-    """Return what a run that goes on with a trained model begins with."""
+def _start(parent: Checkpoint, prepared: Prepared, familiar: Familiarity | None) -> Start:
+    """Return what a run that goes on with a model begins with.
+
+    Args:
+        parent: the model.
+        prepared: the text.
+        familiar: how well the model knows the kind of the text; ``None`` if it is its own text.
+    """
     model = parent.config.model.replace(vocab_size=prepared.tokenizer.vocab_size)
-    if knows_text(parent, prepared.statistics.sha256):
-        return Start(model, readings=parent.figures.epoch)
+    if familiar is None:
+        return Start(model, readings=max(0.0, parent.figures.epoch), goes_on=True)
     return Start(model, rate_share(familiar.strangeness))
 
 

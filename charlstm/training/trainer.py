@@ -286,9 +286,10 @@ class Trainer:
         figures = self._figures(loss)
         best = self.progress.best
         is_best = best is None or loss is None or loss < (best.valid_loss or math.inf)
+        is_better = is_best or (loss is not None and loss < self._lowest_since_start())
         self._advance(
             best=figures if is_best else best,
-            waited=0 if is_best else self.progress.waited + 1,
+            waited=0 if is_better else self.progress.waited + 1,
             train_loss_sum=0.0,
             train_loss_steps=0,
             evaluated=figures.step,
@@ -302,6 +303,14 @@ class Trainer:
         self.save()
         self.observer.on_evaluation(figures, is_best, lambda: weights)
         self._watch_overfitting(figures)
+
+    def _lowest_since_start(self) -> float:
+        """Return the lowest validation loss but for that of a parent before it learns.
+
+        That one is hard to beat until the learning rate falls, and need not be beaten to go on.
+        """
+        losses = (figures.valid_loss for figures in self.history if figures.step)
+        return min((loss for loss in losses if loss is not None), default=math.inf)
 
     def _figures(self, valid_loss: float | None) -> Figures:
         progress, lengths = self.progress, self.lengths
@@ -333,7 +342,9 @@ class Trainer:
         best = self.progress.best
         if self._has_warned or best is None or self.progress.waited < 2:
             return
-        before, after = best.train_loss or 0.0, now.train_loss or math.inf
+        # A parent, at step 0, has no training loss: that of the first evaluation stands for it.
+        first = next((each.train_loss for each in self.history if each.train_loss), 0.0)
+        before, after = best.train_loss or first, now.train_loss or math.inf
         loss, lowest = now.valid_loss or 0.0, best.valid_loss or math.inf
         # Early in a run, or under much dropout, training loss is above validation loss.
         if after < min(before, loss) and loss > lowest + OVERFITTING_MARGIN:

@@ -45,6 +45,8 @@ def test_english_is_suggested_for_a_text_that_it_knows(charlstm, here):
         ("names.txt", "--lines"),
         ("known.txt", "--quiet"),
         ("known.txt", "--units", 8),
+        ("known.txt", "--size", "small"),
+        ("known.txt", "--level", "char"),
         ("known.txt", "--level", "word"),
         ("known.txt", "--from", "english"),
     ],

@@ -1,7 +1,9 @@
 """How strange a text is to a trained model."""
 
+import dataclasses
 import math
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -12,7 +14,7 @@ from charlstm.config import FILES, CorpusConfig, Division, TokenizerConfig
 from charlstm.dataset.prepare import prepare
 from charlstm.training import familiarity
 from charlstm.training.familiarity import Familiarity
-from charlstm.training.fine_tuning import LEAST_RATE, rate_share
+from charlstm.training.fine_tuning import LEAST_RATE, MOST_RATE, rate_share
 from tests.cli.helpers import NAMES, TEXT
 
 
@@ -98,7 +100,9 @@ def test_what_nothing_validated_has_no_measure(prose):
 def test_the_stranger_a_text_the_faster_it_is_learned():
     shares = [rate_share(strange) for strange in (0.5, 1.0, 1.1, 1.5, 2.0, 2.7, 5.0, math.inf)]
     assert shares == sorted(shares)
-    assert (shares[0], shares[2], shares[-1]) == (LEAST_RATE, LEAST_RATE, 1.0)
+    assert shares[0] == shares[2] == LEAST_RATE
+    assert shares[3] > LEAST_RATE
+    assert 1.0 <= shares[-1] <= MOST_RATE
 
 
 def test_pieces_that_fit_help_with_a_text_that_is_strange(pieces, tmp_path):
@@ -120,3 +124,29 @@ def test_pieces_that_fit_help_with_a_text_that_is_strange(pieces, tmp_path):
     assert Familiarity(9.0, 0.5).hinders
     assert not Familiarity(2.2, 0.0).helps
     assert not Familiarity(2.2, 0.0).hinders
+
+
+@pytest.mark.parametrize(
+    ("part", "changes", "measured"),
+    [
+        ("figures", {"valid_bits_per_character": -1.0}, False),
+        ("figures", {"valid_bits_per_character": 0.0}, False),
+        ("figures", {"valid_bits_per_character": 1e-300}, True),
+        ("provenance", {"characters": 0}, False),
+        ("provenance", {"train_tokens": 0, "valid_tokens": 0}, True),
+    ],
+)
+def test_figures_of_a_stranger_do_no_harm(pieces, part, changes, measured):
+    """A checkpoint may claim anything of itself."""
+    parent = read_checkpoint(pieces)
+    config, figures = parent.config, parent.figures
+    if part == "figures":
+        figures = msgspec.structs.replace(figures, **changes)
+    else:
+        origin = msgspec.structs.replace(config.provenance, **changes)
+        config = msgspec.structs.replace(config, provenance=origin)
+    claims = dataclasses.replace(parent, config=config, figures=figures)
+    found = known(claims, parent.tokenizer, parent.tokenizer.encode(TEXT))
+    assert (found.strangeness is not None) is measured
+    assert found.fit >= 0
+    assert LEAST_RATE <= rate_share(found.strangeness) <= MOST_RATE

@@ -3,6 +3,7 @@
 import math
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from charlstm.errors import UsageError
 from charlstm.export import export_checkpoint
 from charlstm.training import run, setup
 from charlstm.training.fine_tuning import rate_share
+from charlstm.training.step import StepRunner
 from tests.messages import raises_naming
 from tests.training.helpers import Stopper, essence, resume, train
 
@@ -53,9 +55,9 @@ LINES = "".join(f"line {number} of {number * number}\n" for number in range(300)
 BY_LINES = Division(unit="line")
 
 
-def reading(request, **corpus):
-    """Return a request that reads its text in another way."""
-    return replace(request, corpus=request.corpus.replace(**corpus))
+def reading(request, *given, **corpus):
+    """Return a request that reads its text in another way, as these options ask for."""
+    return replace(request, corpus=request.corpus.replace(**corpus), given=frozenset(given))
 
 
 def held_out(config, lines=LINES):
@@ -82,11 +84,11 @@ def of_lines(request_for):
     return parent
 
 
-@pytest.mark.parametrize("division", [FILES, BY_LINES])
-def test_the_text_of_the_parent_is_divided_as_before(request_for, of_lines, division):
+@pytest.mark.parametrize(("given", "division"), [((), FILES), (("lines",), BY_LINES)])
+def test_the_text_of_the_parent_is_divided_as_before(request_for, of_lines, given, division):
     before = read_checkpoint(of_lines.output).config
-    request = reading(own_network(request_for, "child", text=LINES, seed=5), division=division)
-    request = reading(request, seed=5)
+    request = own_network(request_for, "child", text=LINES, seed=5)
+    request = reading(request, *given, division=division, seed=5)
     prepared = setup.new_run(child_of(of_lines, request), None)
     corpus = prepared.config.corpus
     assert (corpus.division, corpus.valid_fraction, corpus.seed) == (BY_LINES, 0.2, 3)
@@ -98,20 +100,26 @@ def test_the_text_of_the_parent_is_divided_as_before(request_for, of_lines, divi
 def test_lines_that_validated_are_not_trained_on_in_a_longer_text(request_for, of_lines):
     more = LINES + "".join(f"and {number} more\n" for number in range(100))
     request = own_network(request_for, "child", text=more)
-    request = reading(request, division=BY_LINES, seed=5, valid_fraction=0.2)
+    request = reading(request, "lines", division=BY_LINES, seed=5)
+    assert request.corpus.valid_fraction == 0.1
     config = setup.new_run(child_of(of_lines, request), None).config
-    assert held_out(read_checkpoint(of_lines.output).config) <= held_out(config, more)
+    trained = set(LINES.splitlines()) - held_out(read_checkpoint(of_lines.output).config)
+    assert held_out(config, more)
+    assert not trained & held_out(config, more)
 
 
 @pytest.mark.parametrize(
     ("asked", "parts"),
     [
-        ({"division": Division(unit="paragraph")}, ["divided with --lines", "parent"]),
+        ({"division": Division(unit="delimited", delimiter="x")}, ["give --lines", "parent"]),
         ({"valid_fraction": 0.3}, ["--valid-fraction 0.2", "--valid-fraction 0.3 out"]),
+        ({"valid_fraction": 0.1}, ["--valid-fraction 0.2", "--valid-fraction 0.1 out"]),
     ],
 )
 def test_another_division_of_the_text_of_the_parent_is_refused(request_for, of_lines, asked, parts):
-    request = reading(own_network(request_for, "child", text=LINES), **asked)
+    options = {"division": "delimiter"}
+    given = [options.get(name, name) for name in asked]
+    request = reading(own_network(request_for, "child", text=LINES), *given, **asked)
     with raises_naming(UsageError, *parts):
         setup.new_run(child_of(of_lines, request), None)
 
@@ -139,6 +147,57 @@ def test_a_text_that_another_validated_needs_one_again(request_for, tmp_path):
     for name in ("other", "third"):
         asked = reading(child, valid=(str(tmp_path / f"{name}.txt"),))
         assert setup.new_run(asked, None).config.corpus.valid == (f"{name}.txt",)
+    nothing = setup.new_run(reading(child, "valid_fraction", valid_fraction=0.0), None)
+    assert not nothing.config.corpus.validates
+
+
+def test_what_was_trained_on_may_not_be_named_to_validate(request_for, tmp_path):
+    parent = request_for("parent", steps=2)
+    train(parent)
+    learned = parent.corpus.addresses[0]
+    (tmp_path / "more.txt").write_text("another text of other words.\n" * 60)
+    child = reading(
+        child_of(parent, own_network(request_for, "child")),
+        addresses=(str(tmp_path / "more.txt"),),
+        valid=(learned,),
+    )
+    with raises_naming(UsageError, "--valid", "parent"):
+        setup.new_run(child, None)
+
+
+def test_a_model_without_hashes_of_its_lines_has_no_heirs_with_them(request_for):
+    parent = reading(request_for("parent", text=LINES, steps=2), division=BY_LINES, index=False)
+    train(parent)
+    for text, given, division in ((LINES, (), FILES), (LINES + "more\n", ("lines",), BY_LINES)):
+        child = reading(own_network(request_for, "child", text=text), *given, division=division)
+        prepared = setup.new_run(child_of(parent, child), None)
+        assert prepared.config.corpus.division == BY_LINES
+        assert not prepared.config.corpus.index
+        assert prepared.lines is None
+
+
+def test_a_model_of_an_old_format_knows_its_text(request_for, tmp_path):
+    """Its rules of dividing a text differ from those of today, and so do the hashes."""
+    old = Path(__file__).parents[1] / "data" / "format-1" / "lines"
+    corpus = read_checkpoint(old).config.corpus
+    text = (old.parent / "names.txt").read_text()
+    child = replace(own_network(request_for, "child", text=text), parent=old)
+    prepared = setup.new_run(reading(child, "lines", division=BY_LINES), None)
+    assert prepared.config.corpus.division == corpus.division
+    assert prepared.config.corpus.seed == corpus.seed
+    assert prepared.familiarity is None
+
+
+def test_patience_does_not_count_the_parent(request_for, monkeypatch):
+    """Its loss is hard to reach again before the learning rate has fallen."""
+    parent = request_for("parent", steps=2)
+    train(parent)
+    losses = iter([1.0, 1.9, 1.8, 1.7, 1.6, 1.5, 1.4, 1.45, 1.41, 1.5, 1.3])
+    monkeypatch.setattr(StepRunner, "validate", lambda *_: next(losses))
+    options = {"eval_every": 1, "steps": 30, "patience": 3}
+    result = train(child_of(parent, own_network(request_for, "child", **options)))
+    assert (result.best.step, result.best.valid_loss) == (0, 1.0)
+    assert (result.step, result.stop_reason) == (9, "early stopping")
 
 
 # The parent is evaluated first
