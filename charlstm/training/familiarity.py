@@ -25,7 +25,7 @@ SCORED, PART = 20_000, 1_000
 # Starting from a model pays off for texts that are no stranger to it than the first, and does not
 # for those that are stranger than the second. But where the pieces of words that the model knows
 # fit, so that they are long in the text too, it pays off in any case (see benchmarks/recipe.md).
-LITTLE_STRANGE, STRANGE, FITTING = 2.0, 2.5, 0.6
+LITTLE_STRANGE, STRANGE, FITTING = 2.0, 4.0, 0.6
 
 
 class Familiarity(NamedTuple):

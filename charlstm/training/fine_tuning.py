@@ -17,28 +17,30 @@ from charlstm.checkpoint.schema import Checkpoint
 from charlstm.config import CorpusConfig, Division
 from charlstm.corpus.division import NAMES, OPTIONS
 from charlstm.errors import UsageError, harmless
+from charlstm.training.familiarity import FITTING, Familiarity
 
 # The options that divide files into documents.
 DIVIDING = frozenset(("lines", "paragraphs", "delimiter"))
 
-# The share of the usual peak learning rate: the lower one where the weights are good already, the
-# whole and more where they are not. Between them it rises with a power of how strange the text is
-# (measured: see benchmarks/recipe.md).
-LEAST_RATE, MOST_RATE = 0.25, 1.6
+# The share of the usual peak learning rate: the least where the weights are good already, the usual
+# one where they are not, and the most where the model's pieces of words don't fit either. Between
+# them it rises with a power of how strange the text is (measured: see benchmarks/recipe.md).
+LEAST_RATE, USUAL_RATE, MOST_RATE = 0.25, 1.0, 2.4
 FAMILIAR, POWER = 1.15, 4.0
-# A coarse grid, so that machines that round otherwise agree.
-_GRID = 2**0.5
+# The steps in which it rises, so coarse that machines that round otherwise agree.
+_STEP = math.sqrt(2)
 
 
-def rate_share(strangeness: float | None) -> float:
+def rate_share(familiar: Familiarity) -> float:
     """Return the share of the usual peak learning rate that fine-tuning takes.
 
     Args:
-        strangeness: of the text to the model (see ``familiarity``), if it is known.
+        familiar: how well the model knows the kind of the text.
     """
-    times = min(MOST_RATE / LEAST_RATE, (strangeness or 1.0) / FAMILIAR)
-    share = min(MOST_RATE, max(LEAST_RATE, LEAST_RATE * times**POWER))
-    return LEAST_RATE * _GRID ** round(math.log(share / LEAST_RATE, _GRID))
+    most = MOST_RATE if 0 < familiar.fit < FITTING else USUAL_RATE
+    times = min(most / LEAST_RATE, (familiar.strangeness or 1.0) / FAMILIAR) ** POWER
+    steps = round(math.log(max(1.0, times), _STEP))
+    return min(most, LEAST_RATE * _STEP**steps)
 
 
 def grown_weights(

@@ -214,7 +214,7 @@ def _start(parent: Checkpoint, prepared: Prepared, familiar: Familiarity | None)
     model = parent.config.model.replace(vocab_size=prepared.tokenizer.vocab_size)
     if familiar is None:
         return Start(model, readings=max(0.0, parent.figures.epoch), goes_on=True)
-    return Start(model, rate_share(familiar.strangeness))
+    return Start(model, rate_share(familiar))
 
 
 @contextlib.contextmanager

@@ -7,6 +7,7 @@ import pytest
 
 from charlstm.checkpoint import names as naming
 from charlstm.checkpoint.schema import MODEL
+from charlstm.training import familiarity
 from tests.cli.helpers import NAMES, TEXT
 from tests.messages import assert_error, assert_warning
 
@@ -71,7 +72,8 @@ def test_without_shipped_models_nothing_is_suggested(charlstm, here):
     assert "english" not in told(charlstm, "known.txt")
 
 
-def test_the_plan_says_where_a_start_from_a_model_is_worse(charlstm, here):
+def test_the_plan_says_where_a_start_from_a_model_is_worse(charlstm, here, monkeypatch):
+    monkeypatch.setattr(familiarity, "STRANGE", 2.0)
     line = told(charlstm, "strange.txt", "--from", "english")
     assert "times as badly as its own" in line
     assert "without --from" in line

@@ -14,7 +14,7 @@ from charlstm.config import FILES, CorpusConfig, Division, TokenizerConfig
 from charlstm.dataset.prepare import prepare
 from charlstm.training import familiarity
 from charlstm.training.familiarity import Familiarity
-from charlstm.training.fine_tuning import LEAST_RATE, MOST_RATE, rate_share
+from charlstm.training.fine_tuning import LEAST_RATE, MOST_RATE, USUAL_RATE, rate_share
 from tests.cli.helpers import NAMES, TEXT
 
 
@@ -80,7 +80,8 @@ def test_its_own_text_is_not_strange_and_another_is(prose, tmp_path):
     for text, is_strange in ((TEXT, False), ("QWERTZ UIOP! " * 300, True)):
         store = prepared(tmp_path, text, FILES)
         found = known(parent, store.tokenizer, store.store.train)
-        assert (found.hinders, found.helps) == (is_strange, not is_strange)
+        assert found.helps is not is_strange
+        assert (found.strangeness > 2.5) is is_strange
         assert found.fit == 0  # characters fit any text
 
 
@@ -94,15 +95,16 @@ def test_what_nothing_validated_has_no_measure(prose):
     assert known(unvalidated, parent.tokenizer, ids) == Familiarity(None, 0.0)
     assert not Familiarity(None, 0.0).helps
     assert not Familiarity(None, 0.0).hinders
-    assert rate_share(None) == LEAST_RATE
+    assert rate_share(Familiarity(None, 0.0)) == LEAST_RATE
 
 
 def test_the_stranger_a_text_the_faster_it_is_learned():
-    shares = [rate_share(strange) for strange in (0.5, 1.0, 1.1, 1.5, 2.0, 2.7, 5.0, math.inf)]
-    assert shares == sorted(shares)
-    assert shares[0] == shares[2] == LEAST_RATE
-    assert shares[3] > LEAST_RATE
-    assert 1.0 <= shares[-1] <= MOST_RATE
+    for fit, most in ((0.0, USUAL_RATE), (0.9, USUAL_RATE), (0.5, MOST_RATE)):
+        grades = (0.5, 1.0, 1.15, 1.5, 2.0, 2.7, 5.0, math.inf)
+        shares = [rate_share(Familiarity(strange, fit)) for strange in grades]
+        assert shares == sorted(shares)
+        assert shares[0] == shares[2] == LEAST_RATE < shares[3]
+        assert shares[-1] == most
 
 
 def test_pieces_that_fit_help_with_a_text_that_is_strange(pieces, tmp_path):
@@ -119,7 +121,7 @@ def test_pieces_that_fit_help_with_a_text_that_is_strange(pieces, tmp_path):
         assert found.fit == pytest.approx(expected, rel=0.05)
         fits.append(found)
     assert fits[0].helps
-    assert fits[1].hinders
+    assert not fits[1].helps
     assert Familiarity(9.0, 0.7).helps
     assert Familiarity(9.0, 0.5).hinders
     assert not Familiarity(2.2, 0.0).helps
@@ -149,4 +151,4 @@ def test_figures_of_a_stranger_do_no_harm(pieces, part, changes, measured):
     found = known(claims, parent.tokenizer, parent.tokenizer.encode(TEXT))
     assert (found.strangeness is not None) is measured
     assert found.fit >= 0
-    assert LEAST_RATE <= rate_share(found.strangeness) <= MOST_RATE
+    assert LEAST_RATE <= rate_share(found) <= MOST_RATE

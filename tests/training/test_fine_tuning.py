@@ -33,7 +33,7 @@ def test_fine_tuning_keeps_old_ids_and_learns_new_tokens(request_for):
         activation_penalty=prepared.config.model.units / 256,
     )
     assert prepared.config.train == expected
-    share = rate_share(prepared.familiarity.strangeness)
+    share = rate_share(prepared.familiarity)
     assert expected.learning_rate == pytest.approx(share * alone.learning_rate, rel=0.05)
     assert prepared.prepared.tokenizer.vocabulary[: len(old.tokenizer.vocabulary)] == (
         old.tokenizer.vocabulary
