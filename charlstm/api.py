@@ -400,7 +400,7 @@ def load(
     Raises:
         CheckpointError: if the checkpoint can't be read.
     """
-    checkpoint = read_checkpoint(find_checkpoint(Path(path)))
+    checkpoint = read_checkpoint(find_checkpoint(path))
     graph = load_or_build_graph(checkpoint, precision)
     return LanguageModel(checkpoint, Engine(graph, checkpoint.config.model, precision, threads))
 

@@ -186,7 +186,7 @@ def load_keras_model(path: str | Path) -> keras.Model:
     """
     from charlstm.network.model import plain_keras_model
 
-    checkpoint = read_checkpoint(find_checkpoint(Path(path)))
+    checkpoint = read_checkpoint(find_checkpoint(path))
     return plain_keras_model(checkpoint.config.model, checkpoint.weights)
 
 

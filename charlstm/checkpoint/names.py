@@ -51,16 +51,17 @@ def own_checkpoints() -> list[Path]:
     return []
 
 
-def find_checkpoint(given: Path) -> Path:
-    """Return the folder that a path or name means, ``given`` itself if there is none.
+def find_checkpoint(given: str | os.PathLike[str]) -> Path:
+    """Return the folder that a path or name means, that of the path itself if there is none.
 
     A folder that holds a checkpoint is taken first, then one of that name under ``checkpoints/``,
-    then the shipped model of that name.
+    then the shipped model of that name. What is written as a path, like ``./english``, is no name.
     """
-    if holds_checkpoint(given) or given.name != str(given) or given.name in ("", ".."):
-        return given
-    shipped = [shipped_folder() / given] if str(given) in SHIPPED else []
-    return next(filter(holds_checkpoint, [CHECKPOINTS / given, *shipped]), given)
+    path = Path(given)
+    if holds_checkpoint(path) or path.name != os.fspath(given) or path.name in ("", ".."):
+        return path
+    shipped = [shipped_folder() / path] if path.name in SHIPPED else []
+    return next(filter(holds_checkpoint, [CHECKPOINTS / path, *shipped]), path)
 
 
 def default_checkpoint() -> Path:
@@ -70,7 +71,7 @@ def default_checkpoint() -> Path:
         CheckpointMissing: if there is neither.
     """
     if named := os.environ.get(CHECKPOINT_VARIABLE):
-        return find_checkpoint(Path(named))
+        return find_checkpoint(named)
     trained = [folder for folder in own_checkpoints() if (folder / MODEL).exists()]
     if not trained:
         shipped = " or ".join(folder.name for folder in shipped_checkpoints())

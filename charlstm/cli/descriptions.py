@@ -29,6 +29,8 @@ def describe_plan(run: Run) -> str:
     else:
         length = f"{_steps(plan.steps)} ({_epochs(plan.steps / plan.steps_per_epoch)} epochs)"
     size = f"{plan.size}, " if plan.size in SIZES else ""
+    if parent := run.config.provenance.parent:
+        size = f"from {parent}, "
     batch = f"{train.streams} x {train.sequence_length} tokens"
     expected = "" if train.minutes is not None else f", about {_minutes(plan.minutes)}"
     return (
@@ -45,9 +47,10 @@ def _without_parent(run: Run) -> str:
     """Return that a text is too strange to a parent for a start from it, if it is."""
     if run.parent is None or run.familiarity is None or not run.familiarity.hinders:
         return ""
+    parent, strangeness = run.config.provenance.parent, run.familiarity.strangeness
     return (
-        f"; {run.parent.folder} predicts this text {run.familiarity.strangeness:.1f} times as "
-        f"badly as its own: without --from, the same time teaches more"
+        f"; {parent} predicts this text {strangeness:.1f} times as badly as its own: without "
+        f"--from, the same time teaches more"
     )
 
 

@@ -125,8 +125,15 @@ class CheckpointPath(click.Path):
             return path
 
         from charlstm.checkpoint.names import find_checkpoint
+        from charlstm.errors import CheckpointMissing
 
-        return find_checkpoint(path)
+        meant, written = find_checkpoint(path), os.fsdecode(value)
+        if meant != path and os.sep in written:
+            raise CheckpointMissing(
+                f"{written} holds no checkpoint: name a folder that does, or write {path} for the "
+                f"model of that name in {meant.parent}"
+            )
+        return meant
 
 
 class OutputPath(click.Path):

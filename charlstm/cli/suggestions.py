@@ -5,7 +5,6 @@ Returns text and prints nothing.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from charlstm.checkpoint.names import find_checkpoint, shipped_checkpoints
@@ -29,7 +28,7 @@ def suggest_parent(run: Run) -> str | None:
     from charlstm.training.familiarity import familiarity
     from charlstm.training.options import OF_THE_PARENT
 
-    folder = find_checkpoint(Path(PARENT))
+    folder = find_checkpoint(PARENT)
     is_short = run.config.provenance.characters <= SHORT
     is_open = run.given.isdisjoint(OF_THE_PARENT)
     if run.parent or run.resumes or not (is_short and is_open):

@@ -51,7 +51,12 @@ def warn_outcome(run: Run, result: TrainingResult, quiet: bool) -> None:
 
 
 def note_division(run: Run) -> None:
-    """Say which lines were left out, and that a list is read as one text."""
+    """Say which lines were left out, that a list is read as one text, that nothing validates."""
+    if run.parent and not (run.config.corpus.validates or "valid_fraction" in run.given):
+        note(
+            f"Note: {run.config.provenance.parent} was trained on all of this text, so nothing "
+            f"validates: name another with --valid"
+        )
     statistics = run.prepared.statistics
     if blank := statistics.blank:
         note(f"Note: {what_is_left_out(blank)}")

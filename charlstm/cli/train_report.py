@@ -124,8 +124,10 @@ class TrainReport(Observer):
         self, figures: Figures, is_best: bool, weights: Callable[[], Weights]
     ) -> None:
         """Print the figures, and now and then a sample."""
-        self.evaluations += 1
         self._say(describe_evaluation(figures, is_best, self.run.config.tokenizer.level))
+        if not figures.step:  # what a model writes before it learns says nothing of the text
+            return
+        self.evaluations += 1
         every = self.run.config.train.sample_every
         if not self.quiet and every and (self.evaluations - 1) % every == 0:
             self._say(self._sample(weights()))

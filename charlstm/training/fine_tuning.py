@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from charlstm.checkpoint.schema import Checkpoint
 from charlstm.config import CorpusConfig, Division
 from charlstm.corpus.division import NAMES, OPTIONS
+from charlstm.corpus.sources import display_name
 from charlstm.errors import UsageError, harmless
 from charlstm.training.familiarity import FITTING, Familiarity
 
@@ -109,7 +110,7 @@ def corpus_as_trained(
     Raises:
         UsageError: if the user asked for another division.
     """
-    then, name = parent.config.corpus, harmless(str(parent.folder))
+    then, name = parent.config.corpus, harmless(display_name(str(parent.folder)))
     text = f"the text is what {name} was trained on, "
     if not given.isdisjoint(DIVIDING) and not _same_unit(corpus, then):
         unit = then.division.unit

@@ -272,4 +272,4 @@ def _folder(chosen: dict[str, Any], option: str) -> Path:
     folder = chosen[option]
     if not isinstance(folder, str | os.PathLike) or not os.fspath(folder):
         raise ConfigError(f"{option} is {folder!r}: expected the path of a folder")
-    return find_checkpoint(Path(folder)) if option in _NAMED else Path(folder)
+    return find_checkpoint(folder) if option in _NAMED else Path(folder)

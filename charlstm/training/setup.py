@@ -181,8 +181,8 @@ def _read(
         corpus = corpus_as_trained(corpus, parent, request.given)
     if corpus.valid and _knows(parent, corpus.replace(addresses=corpus.valid, valid=()), stdin):
         raise UsageError(
-            f"the text of --valid is what {parent.folder} was trained on: name one that it has not "
-            f"seen"
+            f"the text of --valid is what {display_name(str(parent.folder))} was trained on: name "
+            f"one that it has not seen"
         )
     tokenizing = parent.config.tokenizer
     prepared = prepare(corpus, tokenizing, stdin=stdin, base=parent.tokenizer)

@@ -58,6 +58,11 @@ def test_a_path_is_no_name():
     assert find_checkpoint(Path("runs/brown")) == Path("runs/brown")
 
 
+@pytest.mark.parametrize("written", ["./english", "english/", "../here/english"])
+def test_what_is_written_as_a_path_means_no_shipped_model(shipped, written):
+    assert find_checkpoint(written) == Path(written)
+
+
 def test_the_default_is_the_one_trained_last_and_never_a_shipped_one(monkeypatch):
     with pytest.raises(CheckpointMissing) as caught:
         default_checkpoint()

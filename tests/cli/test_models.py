@@ -106,3 +106,10 @@ def test_what_is_no_checkpoint(charlstm, tmp_path, name, parts):
     if "." in name:
         (tmp_path / name).write_bytes(b"PK")
     assert_error(charlstm("generate", name), 1, *parts)
+
+
+def test_a_path_to_nothing_is_not_taken_for_a_name(charlstm, models):
+    for written in ("./english", "english/", "./plays"):
+        result = charlstm("info", written)
+        assert_error(result, 1, written, "holds no checkpoint", written.strip("./"))
+    assert charlstm("info", "english").status == 0

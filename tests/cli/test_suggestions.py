@@ -91,3 +91,21 @@ def test_a_model_that_only_got_worse_is_told_and_kept(charlstm, here, prose):
     result = charlstm("train", "known.txt", "--from", "english", *options, "-q", "-o", "more")
     assert (result.status, result.out) == (0, "more\n")
     assert_warning(result, "no evaluation was better", "english", "--learning-rate")
+
+
+def test_the_plan_names_the_parent_and_nothing_is_sampled_before_it_learns(charlstm, here):
+    assert "more: from english, 1 x 16 LSTM" in told(
+        charlstm, "known.txt", "--from", "english", "-o", "more"
+    )
+    result = charlstm("train", "strange.txt", "--from", "english", "--steps", 4, "-o", "more")
+    assert result.err.index("step      0") < result.err.index("step      4")
+    assert "|" not in result.err[: result.err.index("step      4")]
+
+
+def test_a_parent_of_all_of_a_text_leaves_none_to_validate_which_is_told(charlstm, here):
+    options = ["--units", 8, "--layers", 1, "--steps", 2, "-q", "--valid-fraction", 0]
+    assert charlstm("train", "known.txt", *options, "-o", "whole").status == 0
+    note = "whole was trained on all of this text"
+    assert note in told(charlstm, "known.txt", "--from", "whole")
+    assert note not in told(charlstm, "known.txt", "--from", "whole", "--valid-fraction", 0)
+    assert note not in told(charlstm, "strange.txt", "--from", "whole")

@@ -574,7 +574,7 @@ def test_the_share_of_the_rate_changes_the_automatic_rate_only(level, tokens, sh
 def test_fine_tuning_takes_more_steps_and_not_on_the_text_of_the_model(level, tokens):
     usual = planned(level=level, train_tokens=tokens)
     tuned = planned(level=level, train_tokens=tokens, start=Start(usual.model))
-    known = planned(level=level, train_tokens=tokens, start=Start(usual.model, readings=2.0))
+    known = planned(level=level, train_tokens=tokens, start=Start(usual.model, goes_on=True))
     assert known.train.streams == usual.train.streams >= tuned.train.streams
     assert tuned.train.streams >= min(8, usual.train.streams)
     per_epoch = tokens / (tuned.train.streams * tuned.train.sequence_length)
