@@ -19,16 +19,14 @@ from charlstm.corpus.division import NAMES, OPTIONS
 from charlstm.corpus.sources import display_name
 from charlstm.errors import UsageError, harmless
 from charlstm.training.familiarity import FITTING, Familiarity
-
-# The options that divide files into documents.
-DIVIDING = frozenset(("lines", "paragraphs", "delimiter"))
+from charlstm.training.options import DIVIDING
 
 # The share of the usual peak learning rate: the least where the weights are good already, the usual
 # one where they are not, and the most where the model's pieces of words don't fit either. Between
 # them it rises with a power of how strange the text is (measured: see benchmarks/recipe.md).
 LEAST_RATE, USUAL_RATE, MOST_RATE = 0.25, 1.0, 2.4
 FAMILIAR, POWER = 1.15, 4.0
-# The steps in which it rises, so coarse that machines that round otherwise agree.
+# It rises in steps of this factor, so coarse that machines that round differently agree.
 _STEP = math.sqrt(2)
 
 
@@ -94,7 +92,7 @@ def corpus_for(corpus: CorpusConfig, parent: Checkpoint) -> CorpusConfig:
 
 def divided_as_then(corpus: CorpusConfig, parent: Checkpoint) -> CorpusConfig:
     """Return how to read a text so that its hash is the parent's if its text is."""
-    return corpus.replace(division=parent.config.corpus.division, valid=())
+    return corpus.replace(division=parent.config.corpus.division)
 
 
 def corpus_as_trained(

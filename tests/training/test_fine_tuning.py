@@ -259,3 +259,18 @@ def test_a_parent_of_8_bits_is_tuned_in_float32(request_for, tmp_path):
     np.testing.assert_array_equal(grown, read_checkpoint(small).weights["lstm_1/kernel"])
     run.execute(prepared, Stopper(), began=time.monotonic())
     assert read_checkpoint(child.output).config.weights == "float32"
+
+
+def test_a_text_is_known_beside_the_one_that_validates(request_for, tmp_path):
+    """What validates may lie among the files that are named to train on."""
+    parent = request_for("parent", steps=2)
+    train(parent)
+    learned = parent.corpus.addresses[0]
+    (tmp_path / "new.txt").write_text("another text of other words.\n" * 60)
+    new = str(tmp_path / "new.txt")
+    child = reading(
+        child_of(parent, own_network(request_for, "child")),
+        addresses=(learned, new),
+        valid=(new,),
+    )
+    assert setup.new_run(child, None).familiarity is None
