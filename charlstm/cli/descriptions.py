@@ -49,8 +49,8 @@ def _without_parent(run: Run) -> str:
         return ""
     parent, strangeness = run.config.provenance.parent, run.familiarity.strangeness
     return (
-        f"; {parent} predicts this text {strangeness:.1f} times as badly as its own: without "
-        f"--from, the same time teaches more"
+        f"; {parent} predicts this text {strangeness:.1f} times as badly as its own: training "
+        f"without --from would learn more in the same time"
     )
 
 

@@ -188,8 +188,8 @@ output = OptionGroup("Checkpoint and output")
 )
 @learning.seed(
     default=1,
-    help="Determines weights, batches, dropout and drawn lines (with --from, the model's seed does "
-    "these).",
+    help="Determines weights, batches, dropout and drawn lines; with --from, the model's own seed "
+    "draws the lines.",
 )
 @output.output(
     kind="FOLDER",
@@ -200,8 +200,8 @@ output = OptionGroup("Checkpoint and output")
 @output.checkpoint(
     "--from",
     "from_checkpoint",
-    help="Start from a trained model, as english or one of your own; new symbols are added. On its "
-    "own text it goes on.",
+    help="Start from a trained model; new symbols are added. On the text it was trained on, "
+    "training goes on.",
 )
 @output.flag(
     "--dry-run",
