@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from charlstm.checkpoint.folder import check_idle
-from charlstm.checkpoint.names import own_checkpoints, shipped_checkpoints
+from charlstm.checkpoint.names import find_checkpoint, own_checkpoints, shipped_checkpoints
 from charlstm.checkpoint.reader import is_finished, read_config, read_figures
 from charlstm.checkpoint.schema import MODEL, Figures, RunConfig
 from charlstm.errors import CheckpointBusy, CheckpointError, CheckpointTooNew, StorageError
@@ -45,8 +45,9 @@ class Listed:
 
     @property
     def name(self) -> str:
-        """What it can be called where a checkpoint is expected."""
-        return self.folder.name
+        """What it can be called where a checkpoint is expected: its path, if the name is taken."""
+        name = self.folder.name
+        return name if find_checkpoint(name) == self.folder else str(self.folder)
 
     @property
     def bits_per_character(self) -> float | None:

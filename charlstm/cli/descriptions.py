@@ -6,6 +6,7 @@ Returns text and prints nothing.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -15,7 +16,15 @@ if TYPE_CHECKING:
     from charlstm.training.setup import Run
 
 LONG_MINUTES = 180  # from here on, times are in hours
+_NAMED = 3  # files of a text that are named; there may be thousands
 WORTH_MENTIONING = 1.25  # how many times as long a run is that gains something
+
+
+def describe_names(names: Sequence[str]) -> str:
+    """Return the names of a text's files: all of them if they are few, else the first."""
+    if len(names) <= _NAMED + 1:
+        return ", ".join(names)
+    return f"{', '.join(names[:_NAMED])} and {len(names) - _NAMED:,} more"
 
 
 def describe_plan(run: Run) -> str:

@@ -5,7 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from charlstm.cli.descriptions import describe_dropout, describe_validated, show_perplexity
+from charlstm.cli.descriptions import (
+    describe_dropout,
+    describe_names,
+    describe_validated,
+    show_perplexity,
+)
 from charlstm.cli.options import OptionGroup, checkpoint_argument, grouped_command
 from charlstm.cli.output import write_json, write_text
 from charlstm.errors import UsageError, harmless
@@ -14,8 +19,7 @@ if TYPE_CHECKING:
     from charlstm.checkpoint.schema import Checkpoint, Figures, Provenance, RunConfig
     from charlstm.config import Division
 
-# Characters of a row at most: a corpus may have been named by thousands of files.
-_SHOWN = 2000
+_SHOWN = 2000  # characters of a row at most
 
 options = OptionGroup()
 
@@ -95,8 +99,8 @@ def _table(checkpoint: Checkpoint) -> str:
         f"{', tied output' if model.tied else ''}, {model.parameters:,} parameters"
         f"{' of 8 bits' if config.weights == 'int8' else ''}",
         "tokenizer": f"{config.tokenizer.level} level, {checkpoint.tokenizer.vocab_size:,} ids",
-        "corpus": f"{', '.join(config.corpus.addresses)}"
-        f"{'; validates on ' + ', '.join(config.corpus.valid) if config.corpus.valid else ''}"
+        "corpus": f"{describe_names(config.corpus.addresses)}"
+        f"{'; validates on ' + describe_names(config.corpus.valid) if config.corpus.valid else ''}"
         f"{_describe_division(config.corpus.division)}",
         "text": f"{origin.characters:,} characters in {origin.documents:,} "
         f"{'document' if origin.documents == 1 else 'documents'}; "

@@ -8,7 +8,12 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
-from charlstm.cli.descriptions import describe_dropout, describe_validated, show_perplexity
+from charlstm.cli.descriptions import (
+    describe_dropout,
+    describe_names,
+    describe_validated,
+    show_perplexity,
+)
 from charlstm.errors import harmless
 
 if TYPE_CHECKING:
@@ -45,7 +50,7 @@ def model_card(checkpoint: Checkpoint) -> str:
         "",
         *_table(
             {
-                "source": ", ".join(origin.sources) or "not recorded",
+                "source": describe_names(origin.sources) or "not recorded",
                 "documents": f"{origin.documents:,}",
                 "characters": f"{origin.characters:,}",
                 "tokens to train": f"{origin.train_tokens:,}",

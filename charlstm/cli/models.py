@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from charlstm.cli.descriptions import describe_names
 from charlstm.cli.options import OptionGroup, grouped_command
 from charlstm.cli.output import note, write_json, write_text
 from charlstm.errors import harmless
@@ -76,7 +77,7 @@ def _row(each: Listed) -> tuple[str, ...]:
         "" if bits is None else f"{bits:.3f}",
         state,
         harmless(origin.created[:10], _SHOWN),
-        harmless(", ".join(origin.sources), _SHOWN),
+        harmless(describe_names(origin.sources), _SHOWN),
     )
 
 

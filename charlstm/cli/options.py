@@ -128,6 +128,12 @@ class CheckpointPath(click.Path):
         from charlstm.errors import CheckpointMissing
 
         meant, written = find_checkpoint(path), os.fsdecode(value)
+        takes_prompt = ctx is not None and any("-p" in each.opts for each in ctx.command.params)
+        if takes_prompt and " " in written and not meant.exists():
+            raise CheckpointMissing(
+                f"there is no checkpoint {written}: check the path, see charlstm models, or write "
+                f"-p before it if it is the prompt"
+            )
         if meant != path and os.sep in written:
             raise CheckpointMissing(
                 f"{written} holds no checkpoint: name a folder that does, or write {path} for the "

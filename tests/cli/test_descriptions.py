@@ -7,6 +7,7 @@ import pytest
 from charlstm.cli.descriptions import (
     describe_dropout,
     describe_hardware,
+    describe_names,
     describe_validated,
     show_perplexity,
 )
@@ -25,6 +26,12 @@ def test_a_gpu_is_printed_with_what_it_can_not_do_alone():
     own_loop = "cuDNN (own loop in batches where a document begins)"
     assert describe_hardware(Hardware(1, "float32", 1)) == f"GPU, {own_loop}"
     assert describe_hardware(Hardware(4, "float32", 2)) == f"4 GPUs, {own_loop}, 2 workers"
+
+
+def test_of_many_files_the_first_are_named():
+    assert describe_names(["a", "b", "c", "d"]) == "a, b, c, d"
+    assert describe_names(["a", "b", "c", "d", "e"]) == "a, b, c and 2 more"
+    assert describe_names([]) == ""
 
 
 @pytest.mark.parametrize("value", [None, math.inf])

@@ -34,6 +34,15 @@ def test_the_list(charlstm, models):
     assert f"{bits:.3f}" in row
 
 
+def test_a_shipped_model_whose_name_is_taken_is_listed_by_its_path(charlstm, models, tmp_path):
+    shutil.copytree("checkpoints/plays", "checkpoints/english")
+    shipped = tmp_path / "elsewhere" / "shipped" / "english"
+    listed = json.loads(charlstm("models", "--json").out)["models"]
+    names = {each["name"]: each["shipped"] for each in listed}
+    assert names == {"plays": False, "people": False, "english": False, str(shipped): True}
+    assert charlstm("info", str(shipped)).status == 0
+
+
 def test_json(charlstm, models):
     result = charlstm("models", "--json")
     assert (result.status, result.err) == (0, "")
@@ -100,6 +109,7 @@ def test_a_model_card(charlstm, models):
         ("model.tar.gz", ["archive", "unpack"]),
         ("model.zip", ["archive", "unpack"]),
         ("nothing", ["nothing", "charlstm models"]),
+        ("To be or", ["To be or", "charlstm models", "-p"]),
     ],
 )
 def test_what_is_no_checkpoint(charlstm, tmp_path, name, parts):
