@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from charlstm.dataset.store import StoredIds, token_counts
 
+_DIGITS = 9  # after the point
+
 
 def log_frequencies(train: StoredIds, vocab_size: int) -> NDArray[np.float64]:
     """Return the log-probability of each token by its frequency, in nats, [vocab_size].
@@ -35,9 +37,11 @@ def frequency_loss(train: StoredIds, text: StoredIds, vocab_size: int) -> float 
         vocab_size: the number of ids.
 
     Returns:
-        The mean in nats per token, or ``None`` if there is nothing to predict.
+        The mean in nats per token, rounded so that processors which sum in another order agree,
+        or ``None`` if there is nothing to predict.
     """
     if text.size < 2:
         return None
     counts = token_counts(text[1:], vocab_size)
-    return float(counts @ -log_frequencies(train, vocab_size)) / (text.size - 1)
+    loss = float(counts @ -log_frequencies(train, vocab_size)) / (text.size - 1)
+    return round(loss, _DIGITS)

@@ -22,7 +22,6 @@ from charlstm.config import (
     SEGMENTATION,
     Beginnings,
     CorpusConfig,
-    Segmentation,
     TokenizerConfig,
 )
 from charlstm.corpus.division import NAMES, OPTIONS
@@ -41,7 +40,7 @@ from charlstm.tokenizer.vocabulary import build_tokenizer
 from charlstm.unicode_text import has_surrogates
 
 # Part of the key of every cache entry: raise it when the same settings give a different result.
-STORE_VERSION = 6
+STORE_VERSION = 7
 
 # The most characters of recorded file names, so that a configuration stays within its size limit.
 _RECORDED = 2**20
@@ -139,9 +138,7 @@ def prepare(
     text = _Text(config, tokenizing.level != "char", stdin)
     if sha256 not in (None, text.sha256):
         raise _changed_error(config)
-    built = fixed or _tokenizer(text, tokenizing, base.segmentation if base else SEGMENTATION)
-    tokenizer = base.extend(built) if base is not None else built
-
+    tokenizer = fixed or _tokenizer(text, tokenizing, base)
     store, statistics, lines = _encoded(text, tokenizer)
     sources = tuple(_recorded([source.name for source in text.corpus.sources]))
     notes = text.corpus.notes
@@ -216,18 +213,18 @@ def _recorded(names: list[str]) -> list[str]:
     return names
 
 
-def _tokenizer(text: _Text, tokenizing: TokenizerConfig, segmentation: Segmentation) -> Tokenizer:
+def _tokenizer(text: _Text, tokenizing: TokenizerConfig, base: Tokenizer | None) -> Tokenizer:
     """Build the tokenizer of the training part, or read it from the cache."""
 
     def build(folder: Path) -> None:
         texts = (chunk.text for validates, chunk in text.divided() if not validates)
-        built = build_tokenizer(texts, tokenizing, segmentation)
+        built = build_tokenizer(texts, tokenizing, base)
         (folder / TOKENIZER_FILE).write_bytes(built.to_json())
 
     def read(folder: Path) -> Tokenizer:
         return tokenizer_from_json((folder / TOKENIZER_FILE).read_bytes())
 
-    settings = msgspec.json.encode((tokenizing, segmentation))
+    settings = msgspec.json.encode((tokenizing, SEGMENTATION)) + (base.to_json() if base else b"")
     return cache.obtain("symbols-" + text.key(settings), build, read)
 
 

@@ -28,9 +28,9 @@ WORDS = 20_000  # in a vocabulary by default
 def build_tokenizer(
     texts: Iterable[str],
     config: TokenizerConfig,
-    segmentation: Segmentation = SEGMENTATION,
+    base: Tokenizer | None = None,
 ) -> Tokenizer:
-    """Build a tokenizer from texts, in one pass that holds one text at a time.
+    """Build a tokenizer from texts, or extend one, in one pass that holds one text at a time.
 
     Character level: every code point that occurs, in order. Word level: the same characters, then
     the ``config.vocab_size`` most frequent tokens of two characters or more that occur at least
@@ -42,12 +42,22 @@ def build_tokenizer(
     Args:
         texts: the texts.
         config: the level and its settings.
-        segmentation: the rules by which text is divided into words.
+        base: a tokenizer to extend, whose ids, merges and rules for words stay the same. Of pieces
+            only characters are added, so no merges are learned then.
+
+    Raises:
+        ConfigError: if the levels differ.
     """
+    segmentation = base.segmentation if base else SEGMENTATION
     if config.level == "char":
-        return CharTokenizer(_characters(texts))
-    build = _with_pieces if config.level == "subword" else _with_words
-    return build(texts, config, segmentation)
+        built: Tokenizer = CharTokenizer(_characters(texts))
+    elif config.level == "word":
+        built = _with_words(texts, config, segmentation)
+    elif base is None:
+        built = _with_pieces(texts, config, segmentation)
+    else:
+        built = SubwordTokenizer(_characters(texts), segmentation)
+    return base.extend(built) if base else built
 
 
 def _with_words(

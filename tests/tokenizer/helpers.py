@@ -14,5 +14,5 @@ levels = st.sampled_from(["char", "subword", "word"])
 PROSE = "The cat sat.\nThe cat, the hat; don't sit -- on it !\r\n  In 1999 the cat sat .\n" * 3
 
 
-def built(level, *texts, **settings):
-    return build_tokenizer(texts, TokenizerConfig(level=level, **settings))
+def built(level, *texts, base=None, **settings):
+    return build_tokenizer(texts, TokenizerConfig(level=level, **settings), base)

@@ -71,6 +71,12 @@ def test_extending_keeps_ids_and_adds_tokens(level, old_text, new_text):
     assert both.decode(both.encode(old_text + new_text)) == old_text + new_text
 
 
+@given(levels, wordy, wordy)
+def test_building_on_another_is_building_and_extending(level, old_text, new_text):
+    old, new = built(level, old_text), built(level, new_text)
+    assert built(level, new_text, base=old) == old.extend(new)
+
+
 def test_extending_needs_the_same_level(sentence):
     with pytest.raises(ConfigError) as caught:
         CharTokenizer(("a",)).extend(WordTokenizer(("a",)))
