@@ -378,7 +378,9 @@ class LanguageModel:
     def _corpus(self, text: TextInput | None, texts: Sequence[str] | None = None) -> Texts:
         from charlstm.corpus.documents import corpus_of
 
-        return self.texts_of(corpus_of(text, texts))
+        # A model that has learned tables as plain text reads others so, too.
+        is_text = self.checkpoint.config.corpus.format == "text"
+        return self.texts_of(corpus_of(text, texts, "text" if is_text else "auto"))
 
     @cached_property
     def _grammar(self) -> Grammar:

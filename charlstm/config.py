@@ -23,7 +23,8 @@ Unit = Literal["sentence", "line", "paragraph", "document"]
 # The rules by which text is divided into words (see ``tokenizer.segmentation``).
 Segmentation = Literal[1, 2]
 SEGMENTATION: Segmentation = 2  # those of new models; those of the formats 1 to 3 are 1
-DocumentUnit = Literal["file", "line", "paragraph", "delimited"]
+DocumentUnit = Literal["file", "line", "paragraph", "delimited", "record"]
+TextFormat = Literal["auto", "text", "csv", "tsv", "jsonl", "json"]
 Normalization = Literal["none", "nfc"]
 # What texts begin as: documents, or where a model has seen few of these, parts of them.
 Beginnings = Literal[
@@ -111,14 +112,20 @@ class Division(Config, frozen=True, kw_only=True):
     r"""What a document is: a file, or a part of one.
 
     Attributes:
-        unit: a file, a line, a paragraph (between blank lines), or what is between delimiters.
+        unit: a file, a line, a paragraph (between blank lines), what is between delimiters, or a
+            record of a table. In a text that is no table, a record is a line.
         delimiter: the line between two documents, if they are delimited.
+        columns: of tables, by name or by number from 1, those whose cells make a document; without
+            any, the one that holds text.
+        keep_breaks: whether line breaks and tabs within a cell stay; else they become spaces.
         rules: 2, or 1 for models of the formats 1 and 2, for which only "\n" ends a line, empty
             lines are documents, and a byte-order mark is text.
     """
 
     unit: DocumentUnit = "file"
     delimiter: str | None = None
+    columns: tuple[str, ...] = ()
+    keep_breaks: bool = False
     rules: Annotated[int, Meta(ge=1, le=2)] = 2
 
     def check(self) -> None:
@@ -134,11 +141,17 @@ class Division(Config, frozen=True, kw_only=True):
                 f"delimiter is {_quoted(delimiter)}: no line equals it; give the text of one line, "
                 f"or divide by paragraphs"
             )
+        if "" in self.columns or any(map(has_surrogates, self.columns)):
+            raise ConfigError(f"columns is {_quoted(self.columns)}: no column has such a name")
+        if (self.columns or self.keep_breaks) and self.unit not in ("file", "record"):
+            raise ConfigError(
+                f"columns is {_quoted(self.columns)} and unit {self.unit}: only tables have columns"
+            )
 
     @property
-    def lines(self) -> bool:
-        """Whether each line is a document."""
-        return self.unit == "line"
+    def are_lines(self) -> bool:
+        """Whether each document is one line."""
+        return self.unit == "line" or (self.unit == "record" and not self.keep_breaks)
 
     @property
     def within_files(self) -> bool:
@@ -153,13 +166,19 @@ class CorpusConfig(Config, frozen=True, kw_only=True):
     """The text, and the part of it that validates.
 
     If files are divided into documents, ``index`` decides whether the checkpoint gets hashes of
-    those of the training text. If ``valid_fraction`` is 0, nothing validates.
+    those of the training text. If ``valid_fraction`` is 0, nothing validates. ``format`` is that of
+    all files; ``auto`` tells tables by their names. ``include`` and ``exclude`` are patterns that
+    choose among the files of folders; with ``dedupe``, of equal documents only the first is read.
     """
 
     addresses: tuple[str, ...] = ()
     valid: tuple[str, ...] = ()
     encoding: str = "utf-8"
     decode_errors: Literal["strict", "replace"] = "strict"
+    format: TextFormat = "auto"
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    dedupe: bool = False
     normalize: Normalization = "none"
     division: Division = FILES
     valid_fraction: Rate = 0.1
@@ -172,8 +191,8 @@ class CorpusConfig(Config, frozen=True, kw_only=True):
         return self.valid_fraction > 0 or bool(self.valid)
 
     def check(self) -> None:
-        """Check that the addresses can be stored as JSON and can be names of files."""
-        for name in ("addresses", "valid"):
+        """Check that names and patterns can be stored as JSON and can be those of files."""
+        for name in ("addresses", "valid", "include", "exclude"):
             for address in getattr(self, name):
                 if "\0" in address:
                     raise ConfigError(

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     import keras
 
 # Of the description. Format 2: ``division`` and ``normalize``; format 3: ``merges``.
-FORMAT = 3
+FORMAT = 4
 METADATA = "charlstm"  # its key in the metadata of an ONNX file
 DESCRIPTION = "charlstm.json"  # its name within a .keras file
 
@@ -72,8 +72,12 @@ def describe(checkpoint: Checkpoint) -> dict[str, Any]:
         "format": FORMAT,
         "charlstm": __version__,
         "level": tokenizer.level,
-        "lines": division.lines,
-        "division": {"unit": division.unit, "delimiter": division.delimiter},
+        "lines": division.are_lines,
+        "division": {
+            "unit": division.unit,
+            "delimiter": division.delimiter,
+            "columns": division.columns,
+        },
         "normalize": checkpoint.config.corpus.normalize,
         "token_pattern": TOKEN_PATTERNS[tokenizer.segmentation] if tokenizer.joins_spaces else None,
         "reserved": _reserved(tokenizer),

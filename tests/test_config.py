@@ -94,8 +94,12 @@ REAL = {  # field: lower bound, upper bound, whether each is excluded
     },
 }
 NAMED = {
-    Division: {"unit": ["file", "line", "paragraph", "delimited"]},
-    CorpusConfig: {"decode_errors": ["strict", "replace"], "normalize": ["none", "nfc"]},
+    Division: {"unit": ["file", "line", "paragraph", "delimited", "record"]},
+    CorpusConfig: {
+        "decode_errors": ["strict", "replace"],
+        "normalize": ["none", "nfc"],
+        "format": ["auto", "text", "csv", "tsv", "jsonl", "json"],
+    },
     TokenizerConfig: {"level": ["char", "subword", "word"]},
     ModelConfig: {},
     TrainConfig: {
@@ -105,16 +109,22 @@ NAMED = {
     SampleConfig: {"until": ["sentence", "line", "paragraph", "document"]},
 }
 TRUTH = {
-    CorpusConfig: {"index"},
+    Division: {"keep_breaks"},
+    CorpusConfig: {"index", "dedupe"},
     ModelConfig: {"tied"},
     TrainConfig: {"averages"},
     SampleConfig: {"finished"},
 }
 TEXT = {Division: {"delimiter"}, CorpusConfig: {"encoding"}, SampleConfig: {"match"}}
 CONFIGS = {CorpusConfig: {"division": Division}}
-TEXTS = {CorpusConfig: {"addresses", "valid"}, SampleConfig: {"stop", "ban"}}
+TEXTS = {
+    Division: {"columns"},
+    CorpusConfig: {"addresses", "valid", "include", "exclude"},
+    SampleConfig: {"stop", "ban"},
+}
 PAIRS = {SampleConfig: {"bias"}}
 BUDGETS = ("epochs", "steps", "minutes")
+OF_TABLES = ("columns", "keep_breaks")
 AGAINST_MATCH = ("stop", "until", "min_length", "ban")
 
 KINDS = list(WHOLE)
@@ -181,6 +191,8 @@ def sensible(kind, drawn):
         delimiter = "".join(c for c in drawn.pop("delimiter", "") if c not in "\r\n")
         if drawn.get("unit") == "delimited":
             drawn["delimiter"] = delimiter or "="
+        if drawn.get("unit", "file") not in ("file", "record"):
+            drawn = {name: drawn[name] for name in drawn if name not in OF_TABLES}
     if kind is SampleConfig:
         if drawn.get("match") is not None:
             drawn = {name: value for name, value in drawn.items() if name not in AGAINST_MATCH}

@@ -156,7 +156,7 @@ def test_the_description_suffices_to_encode_a_text(exported, name):
         assert encoded(text) == tokenizer.encode(text).tolist()
     assert vocabulary == list(tokenizer.pieces)
     assert reserved["end_of_document"] == 0
-    assert told["format"] == 3
+    assert told["format"] == 4
 
 
 def test_nothing_of_where_the_text_came_from_goes_along(exported):

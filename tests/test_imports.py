@@ -13,6 +13,7 @@ BEHIND_THE_GROUP = BEHIND_HELP | {"msgspec", "charlstm.config", "charlstm.cli.op
 
 # A command line of each command that has the most to import, without what needs TensorFlow.
 WITHOUT_TENSORFLOW = [
+    "inspect TEXT",
     "train TEXT --dry-run",
     "generate MODEL -n 5 --show-probs --json",
     "generate MODEL -n 5 --beam 2",

@@ -38,7 +38,8 @@ from charlstm.tokenizer.base import Tokenizer
 # may be averages, which are in the resume file too.
 # Format 6: subword level, with ``merges`` in the tokenizer; ``vocab_size`` may be null.
 # Format 7: ``weights`` may be of 8 bits.
-FORMAT = 7
+# Format 8: texts have a ``format``, and divisions ``columns`` and ``keep_breaks``, those of tables.
+FORMAT = 8
 
 CONFIG = "config.json"
 TOKENIZER = "tokenizer.json"

@@ -17,6 +17,8 @@ def upgraded_config(config: Any, version: int) -> Any:
         config = config | {"corpus": _upgraded_corpus(config.get("corpus"))}
     if version < 4:
         config = config | {"provenance": _upgraded_provenance(config.get("provenance"))}
+    if version < 8 and isinstance(config.get("corpus"), dict):
+        config = config | {"corpus": {"format": "text"} | config["corpus"]}
     return config
 
 

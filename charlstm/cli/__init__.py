@@ -2,6 +2,7 @@
 
     app            the group of commands, errors and what status they exit with
     options        groups and kinds of options, help pages, completion
+    corpus_options how a text is read, for several commands
     sampling       the options of sampling
     texts          the texts that commands read
     prompts        the prompts that commands read
@@ -12,6 +13,7 @@
     output         JSON and text on stdout, notes on stderr
     progress_bar   a progress bar on stderr
     samples        how samples are printed
+    line_scores    scores lines as they arrive
     scores         how scores are printed
     descriptions   plan, hardware and figures of a run in words
     suggestions    what a run could do better, told before it begins

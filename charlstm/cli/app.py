@@ -37,6 +37,7 @@ DEBUG_VARIABLE = "CHARLSTM_DEBUG"
 
 # In the order of use, which is the order of the help page.
 COMMANDS = {
+    "inspect": "Look a text over before you train on it.",
     "train": "Train a language model on your text.",
     "generate": "Write text with a trained model.",
     "predict": "Predict the next words of a text.",

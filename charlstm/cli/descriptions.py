@@ -28,7 +28,12 @@ def describe_names(names: Sequence[str]) -> str:
 
 
 def describe_plan(run: Run) -> str:
-    """Return the plan line: size, parameters, steps and expected minutes."""
+    """Return the plan line: folder, size, parameters, steps and expected minutes."""
+    return f"{run.folder}: {describe_training(run)}"
+
+
+def describe_training(run: Run) -> str:
+    """Return the size, parameters, steps and expected minutes of a run."""
     from charlstm.training.presets import SIZES
 
     plan, train = run.plan, run.config.train
@@ -43,7 +48,7 @@ def describe_plan(run: Run) -> str:
     batch = f"{train.streams} x {train.sequence_length} tokens"
     expected = "" if train.minutes is not None else f", about {_minutes(plan.minutes)}"
     return (
-        f"{run.folder}: {size}{model.layers} x {model.units} LSTM, "
+        f"{size}{model.layers} x {model.units} LSTM, "
         f"{model.parameters:,} parameters; {length} of {batch}{expected}; "
         f"{run.prepared.store.train_tokens:,} tokens to train and "
         f"{_validating(run)} to validate, {model.vocab_size:,} symbols; "

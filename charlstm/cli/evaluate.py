@@ -17,12 +17,19 @@ from charlstm.cli.options import (
 from charlstm.cli.output import note, tell, write_json, write_text
 from charlstm.cli.progress_bar import ProgressBar, total_size
 from charlstm.cli.scores import SAME_TOKENIZER
-from charlstm.cli.texts import dividing_options, given_division, text_options
+from charlstm.cli.texts import (
+    check_tables,
+    dividing_options,
+    format_for,
+    given_division,
+    text_options,
+)
 from charlstm.cli.unicode_form import FormNote
 from charlstm.errors import CorpusError, UsageError
 
 if TYPE_CHECKING:
     from charlstm.api import LanguageModel
+    from charlstm.config import Division
     from charlstm.corpus.documents import Corpus
     from charlstm.evaluation.keystrokes import WordFigures
     from charlstm.evaluation.text_metrics import Texts
@@ -108,14 +115,14 @@ def command(checkpoint: Path, files: tuple[str, ...], **options: Any) -> None:
     into documents as the training text was.
     """
     _check(checkpoint, files, options)
-    division = given_division(options)
 
     from charlstm.api import load
     from charlstm.corpus.spool import spooled_stdin
 
     model = load(checkpoint, precision=options["precision"], threads=options["threads"])
+    division = given_division(options, model.checkpoint.config.corpus.division)
     with spooled_stdin(files + options["against"]) as stdin:
-        corpus = _open(files, options, stdin)
+        corpus = _open(model, files, options, division, stdin)
         texts = model.texts_of(corpus, division)
         facts = _evaluate(model, corpus, texts, options)
         if facts["unknown"]:
@@ -123,7 +130,7 @@ def command(checkpoint: Path, files: tuple[str, ...], **options: Any) -> None:
         if options["dynamic"]:
             facts["dynamic"] = _dynamic(model, texts, options)
         if options["against"]:
-            against = _open(options["against"], options, stdin)
+            against = _open(model, options["against"], options, division, stdin)
             training = model.texts_of(against, division)
             facts["memorization"] = _memorization(model, texts, training, options)
             corpus.notes.take(against.notes)
@@ -153,15 +160,26 @@ def _check(checkpoint: Path, files: tuple[str, ...], options: dict[str, Any]) ->
             raise UsageError(f"--{name.replace('_', '-')} is about --dynamic: give that too")
 
 
-def _open(addresses: tuple[str, ...], options: dict[str, Any], stdin: Path | None) -> Corpus:
+def _open(
+    model: LanguageModel,
+    addresses: tuple[str, ...],
+    options: dict[str, Any],
+    division: Division | None,
+    stdin: Path | None,
+) -> Corpus:
+    """Return texts that are to be divided, if a division is given, in its way."""
     from charlstm.corpus.documents import open_corpus
+    from charlstm.corpus.sources import FileChoice
 
-    return open_corpus(
+    corpus = open_corpus(
         addresses,
         encoding=options["encoding"],
         decode_errors=options["decode_errors"],
+        choice=FileChoice(format_for(model, options)),
         stdin=stdin,
     )
+    check_tables(corpus.sources, division, options)
+    return corpus
 
 
 # The figures

@@ -163,7 +163,6 @@ def command(context: click.Context, /, checkpoint: Path | None, **options: Any) 
     folder = checkpoint or default_checkpoint()
 
     from charlstm.api import fresh_seed, load
-    from charlstm.generation.decoder import split_prompt
 
     model = load(folder, precision=options["precision"], threads=options["threads"])
     prompts = prompts_of(options, model)
@@ -178,13 +177,7 @@ def command(context: click.Context, /, checkpoint: Path | None, **options: Any) 
     unread = not options["quiet"] and all(options[_name(name)] is None for name in PROMPT_OPTIONS)
     unread = unread and not note_unread_input()
     seed = fresh_seed() if options["seed"] is None else options["seed"]
-    printer = Printer(
-        separator=separator_of(model.checkpoint.config.corpus.division),
-        echo=not options["no_prompt"],
-        as_json=options["as_json"],
-        show_probs=options["show_probs"],
-        hidden=lambda prompt: len(split_prompt(model.tokenizer, model.normalized(prompt))[1]),
-    )
+    printer = _printer(model, options)
     samples = _samples(model, prompts, known, config, seed, options, printer)
     if not options["quiet"]:
         facts = [] if checkpoint else [str(folder)]
@@ -209,6 +202,20 @@ def command(context: click.Context, /, checkpoint: Path | None, **options: Any) 
         note_unread_input()  # it may have come late
     if options["verbose"]:
         stopwatch.report(printer.tokens)
+
+
+def _printer(model: LanguageModel, options: dict[str, Any]) -> Printer:
+    from charlstm.generation.decoder import split_prompt
+
+    division = model.checkpoint.config.corpus.division
+    return Printer(
+        separator=separator_of(division),
+        columns=division.columns if division.unit == "record" else (),
+        echo=not options["no_prompt"],
+        as_json=options["as_json"],
+        show_probs=options["show_probs"],
+        hidden=lambda prompt: len(split_prompt(model.tokenizer, model.normalized(prompt))[1]),
+    )
 
 
 def _check(context: click.Context, options: dict[str, Any]) -> None:
@@ -301,15 +308,16 @@ def _known(model: LanguageModel, options: dict[str, Any]) -> Container[str] | No
     if not options["novel"] and not options["against"]:
         return None
     from charlstm.checkpoint.reader import read_lines_index
-    from charlstm.corpus.line_hashes import hashes_of_files
+    from charlstm.corpus.known_lines import hashes_of_files
     from charlstm.corpus.notes import Notes
 
     folder = model.checkpoint.folder
     known = read_lines_index(folder) if options["novel"] else None
     if options["novel"] and known is None:
         raise UsageError(
-            f"{folder} does not know the lines of its text (it was trained without --lines, "
-            "--paragraphs and --delimiter, or with --no-index, or lines.safetensors was removed): "
+            f"{folder} does not know the lines of its text (it was trained on no table, without "
+            "--lines, --paragraphs and --delimiter, or with --no-index, or lines.safetensors was "
+            "removed): "
             "name the text with --against FILE instead of --novel"
         )
     if not options["against"]:
@@ -325,6 +333,7 @@ def _known(model: LanguageModel, options: dict[str, Any]) -> Container[str] | No
         options["against"],
         division=corpus.division if corpus.division.within_files else None,
         normalize=corpus.normalize,
+        text_format="text" if corpus.format == "text" else "auto",
         notes=notes,
     )
     if not options["quiet"]:

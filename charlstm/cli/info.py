@@ -134,7 +134,8 @@ def _describe_samples(origin: Provenance) -> str:
 def _describe_division(division: Division) -> str:
     if division.delimiter is not None:
         return f" (documents between lines {division.delimiter!r})"
-    return f" (each {division.unit} a document)" if division.within_files else ""
+    columns = f": {', '.join(division.columns)}" if division.columns else ""
+    return f" (each {division.unit} a document{columns})" if division.within_files else ""
 
 
 def _line_index(checkpoint: Checkpoint) -> str:

@@ -14,7 +14,7 @@ def line_rules(model: LanguageModel) -> int:
     So it is for a model of lines that was trained by the rules 1 on lines with such ends.
     """
     division = model.checkpoint.config.corpus.division
-    old = division.lines and division.rules == 1 and "\r" in model.tokenizer.pieces
+    old = division.are_lines and division.rules == 1 and "\r" in model.tokenizer.pieces
     return 1 if old else 2
 
 

@@ -78,7 +78,9 @@ def total_size(sources: Iterable[Source]) -> int | None:
 def size_of(source: Source) -> int | None:
     """Return the size of a file in bytes, None for compressed or embedded text and streams."""
     from charlstm.corpus.reading import COMPRESSED, EmbeddedSource, StreamSource
+    from charlstm.corpus.table_source import TableSource
 
+    source = source.inner if isinstance(source, TableSource) else source
     if isinstance(source, EmbeddedSource | StreamSource):
         return None
     if source.path.suffix.lower() in COMPRESSED:

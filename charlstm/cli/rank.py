@@ -81,7 +81,7 @@ def command(checkpoint: Path, files: tuple[str, ...], **options: Any) -> None:
 
     encoding = options["encoding"]
     notes = Notes()
-    sources = open_texts(files, encoding, notes)
+    sources = open_texts(files, encoding, notes, "text")
     model = load(checkpoint, precision=options["precision"], threads=options["threads"])
     form = FormNote(model, quiet=options["quiet"])
     if unknown := model.tokenizer.unknown_characters(model.normalized(options["context"])):

@@ -27,6 +27,7 @@ class Printer:
         separator: what stands between samples, as ``separator_of`` returns it.
         echo: whether to print the prompt before the text.
         as_json: whether to print one JSON object for each sample instead of its text.
+        columns: those of the table that the model learned; none if it learned other text.
         show_probs: whether to color tokens by their probability on a terminal.
         hidden: returns how many of the characters drawn after a prompt repeat its end.
 
@@ -42,12 +43,14 @@ class Printer:
         separator: str,
         echo: bool,
         as_json: bool,
+        columns: tuple[str, ...] = (),
         show_probs: bool,
         hidden: Callable[[str], int],
     ) -> None:
         self._separator = separator
         self._echo = echo
         self._as_json = as_json
+        self._columns = columns
         self._hidden = hidden
         self.printed = 0
         self._streams = False
@@ -74,7 +77,9 @@ class Printer:
         """Print a sample, or the end of one that was streamed."""
         self.tokens += sample.tokens
         if self._as_json:
-            write_json(sample)
+            from charlstm.generation.samples import with_columns
+
+            write_json(with_columns(sample, self._columns))
             self.printed += 1
             return
         prompt = sample.prompt if self._echo else ""
@@ -93,10 +98,10 @@ class Printer:
 
 
 def separator_of(division: Division) -> str:
-    """Return the line between two documents: the delimiter or a blank one; nothing for lines."""
+    """Return what is between two documents: a line, the delimiter or a blank one, or nothing."""
     if division.delimiter is not None:
         return division.delimiter + "\n"
-    return "" if division.lines else "\n"
+    return "" if division.are_lines else "\n"
 
 
 def legend() -> str:

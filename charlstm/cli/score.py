@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import functools
 import heapq
 import itertools
 import math
 import sys
-from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from charlstm.cli.line_ends import line_rules
+from charlstm.cli.line_scores import LineReader
 from charlstm.cli.options import (
     OptionGroup,
     checkpoint_argument,
@@ -32,11 +30,10 @@ from charlstm.cli.scores import (
     tokens_of,
 )
 from charlstm.cli.texts import (
-    Line,
+    check_tables,
     dividing_options,
+    format_for,
     given_division,
-    limited,
-    line_groups,
     open_texts,
     text_options,
 )
@@ -48,7 +45,7 @@ if TYPE_CHECKING:
     from charlstm.config import Division
     from charlstm.corpus.notes import Notes
     from charlstm.corpus.reading import Source
-    from charlstm.evaluation.scoring import Score, StatefulScorer
+    from charlstm.evaluation.scoring import Score
     from charlstm.evaluation.text_metrics import Texts
 
 what = OptionGroup("What to score")
@@ -86,18 +83,19 @@ def command(checkpoint: Path, files: tuple[str, ...], **options: Any) -> None:
     Prints bits per character, log-probability in nats, perplexity per token, unknown symbols, line
     number (with several files FILE:NUMBER) and line, separated by tabs. Each line is scored as the
     beginning of a document, without its line end; a model of lines scores the end too. For a model
-    of paragraphs or delimited documents, each of these takes the place of a line. Files may be
-    compressed; of a pipe, each line is scored as soon as it is there.
+    of paragraphs or delimited documents, each of these takes the place of a line, and so does each
+    record of a table. Files may be compressed; of a pipe, each line is scored when it is there.
     """
     _check(options)
-    division = given_division(options)
 
     from charlstm.api import load
     from charlstm.corpus.notes import Notes
 
     notes = Notes()
-    sources = open_texts(files, options["encoding"], notes)
     model = load(checkpoint, precision=options["precision"], threads=options["threads"])
+    sources = open_texts(files, options["encoding"], notes, format_for(model, options))
+    division = given_division(options, model.checkpoint.config.corpus.division)
+    check_tables(sources, division, options)
     if not options["quiet"]:
         _note_columns(model, options)
         tell(notes)
@@ -111,7 +109,7 @@ def command(checkpoint: Path, files: tuple[str, ...], **options: Any) -> None:
 
 def _check(options: dict[str, Any]) -> None:
     """Refuse options that contradict each other."""
-    for name in ("paragraphs", "delimiter"):
+    for name in ("paragraphs", "delimiter", "columns"):
         if options["carry"] and options[name]:
             raise UsageError(f"--carry reads on from line to line: leave --{name} out")
     if not options["whole"]:
@@ -141,22 +139,17 @@ def _score_lines(
     division: Division | None,
     notes: Notes,
 ) -> None:
-    learned = model.checkpoint.config.corpus.division
-    divided = division or learned
-    by_line = divided.unit in ("file", "line")
     waits = options["sort"] or options["top"]
     show = show_json if options["as_json"] else show_columns
     shown = not options["quiet"] and bool(waits or not sys.stdout.isatty())
     with bar_over_files(sources, shown=shown) as progress:
-        if by_line:
-            groups = _groups(model, sources, options, notes, progress)
-        else:
-            groups = _document_groups(
-                model, sources, options, notes, progress, divided, is_given=division is not None
-            )
+        reader = LineReader(model, options, division, notes, progress, several=len(sources) > 1)
+        groups: Iterable[list[ScoredLine]] = (
+            group for source in sources for group in reader.groups(source)
+        )
         if waits:
             scored = itertools.chain.from_iterable(groups)
-            groups = iter([_most_surprising(scored, options["top"])])
+            groups = [_most_surprising(scored, options["top"])]
         for group in groups:
             write_text("".join(map(show, group)))
 
@@ -171,103 +164,6 @@ def _most_surprising(lines: Iterable[ScoredLine], count: int | None) -> list[Sco
 def _surprise(line: ScoredLine) -> float:
     bits = line.score.bits_per_character
     return -math.inf if math.isnan(bits) else bits
-
-
-def _groups(
-    model: LanguageModel,
-    sources: list[Source],
-    options: dict[str, Any],
-    notes: Notes,
-    progress: ProgressBar,
-) -> Iterator[list[ScoredLine]]:
-    """Yield scored lines in order, in groups that become ready together."""
-    encoding, decode_errors = options["encoding"], options["decode_errors"]
-    form = FormNote(model, quiet=options["quiet"])
-    for source in sources:
-        file = source.name if len(sources) > 1 else None
-        numbers = itertools.count(1)
-        for blocks in source.documents(encoding, decode_errors, notes=notes):
-            score = _Scorer(model, options, form)
-            for lines in line_groups(blocks, rules=line_rules(model)):
-                for scores in score(lines):
-                    yield [ScoredLine(file, next(numbers), score) for score in scores]
-                progress.advance_over((line.text + line.end for line in lines), encoding)
-
-
-def _document_groups(
-    model: LanguageModel,
-    sources: list[Source],
-    options: dict[str, Any],
-    notes: Notes,
-    progress: ProgressBar,
-    division: Division,
-    *,
-    is_given: bool,
-) -> Iterator[list[ScoredLine]]:
-    """Yield scored documents in order, in groups that become ready together."""
-    from charlstm.corpus.division import Divider
-
-    encoding, decode_errors = options["encoding"], options["decode_errors"]
-    form = FormNote(model, quiet=options["quiet"])
-    for source in sources:
-        file = source.name if len(sources) > 1 else None
-        divider = Divider(division)
-        for blocks in source.documents(encoding, decode_errors, notes=notes):
-            for found in divider.groups(_told(blocks, progress, encoding), source.name):
-                for documents in limited(found, lambda document: len(document.text)):
-                    texts = [document.text for document in documents]
-                    scores = model.score(*texts, per_token=options["per_token"])
-                    _check_form(form, scores)
-                    yield [
-                        ScoredLine(file, document.line, score, is_line=False)
-                        for document, score in zip(documents, scores, strict=True)
-                    ]
-        if is_given and division.delimiter is not None and not divider.delimiters:
-            notes.undivided(source.name, division.delimiter)
-
-
-def _check_form(form: FormNote, scores: list[Score]) -> None:
-    """Check the texts that have unknown characters."""
-    form.check("\n".join(score.text for score in scores if score.unknown))
-
-
-def _told(blocks: Iterable[str], progress: ProgressBar, encoding: str) -> Iterator[str]:
-    """Yield blocks, and tell a bar their size."""
-    for block in blocks:
-        yield block
-        progress.advance_over((block,), encoding)
-
-
-class _Scorer:
-    """Scores the lines of one text, group by group."""
-
-    def __init__(self, model: LanguageModel, options: dict[str, Any], form: FormNote) -> None:
-        self._model = model
-        self._per_token = options["per_token"]
-        self._form = form
-        division = model.checkpoint.config.corpus.division
-        self._carries = options["carry"] and not division.within_files
-
-    def __call__(self, lines: list[Line]) -> Iterator[list[Score]]:
-        """Yield the scores of lines as soon as they are computed."""
-        if not self._carries:
-            texts = [line.text for line in lines]
-            scores = self._model.score(*texts, per_token=self._per_token)
-            _check_form(self._form, scores)
-            yield scores
-            return
-        for line in lines:
-            read = self._model.normalized(line.text + line.end)
-            score = self._stateful_scorer.score(read, per_token=self._per_token)
-            if score.unknown:
-                self._form.check(line.text)
-            yield [replace(score, text=line.text)]
-
-    @functools.cached_property
-    def _stateful_scorer(self) -> StatefulScorer:
-        from charlstm.evaluation.scoring import StatefulScorer
-
-        return StatefulScorer(self._model.engine, self._model.tokenizer)
 
 
 # Whole texts

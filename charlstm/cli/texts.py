@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
+from charlstm.cli.corpus_options import table_options
 from charlstm.cli.options import Function, OptionGroup
 from charlstm.errors import UsageError
 
 if TYPE_CHECKING:
-    from charlstm.config import Division
+    from charlstm.api import LanguageModel
+    from charlstm.config import Division, DocumentUnit, TextFormat
     from charlstm.corpus.notes import Notes
     from charlstm.corpus.reading import Source
 
@@ -32,7 +34,9 @@ def text_options(function: Function) -> Function:
     return reading.decoding(running.engine(decorated))
 
 
-def open_texts(files: tuple[str, ...], encoding: str, notes: Notes) -> list[Source]:
+def open_texts(
+    files: tuple[str, ...], encoding: str, notes: Notes, text_format: TextFormat
+) -> list[Source]:
     """Return the texts named by arguments: files as for ``charlstm train``, or ``-`` for stdin.
 
     ``notes`` is told which files are skipped.
@@ -43,24 +47,63 @@ def open_texts(files: tuple[str, ...], encoding: str, notes: Notes) -> list[Sour
         UsageError: if standard input is named but closed.
     """
     from charlstm.corpus.reading import STDIN, check_encoding
-    from charlstm.corpus.sources import find_sources
+    from charlstm.corpus.sources import FileChoice, find_sources
 
     check_encoding(encoding)
     return [
         source
         for file in files or (STDIN,)
         for source in (
-            [_standard_input()] if file == STDIN else find_sources(file, encoding, None, notes)
+            [_standard_input(text_format)]
+            if file == STDIN
+            else find_sources(file, encoding, None, notes, choice=FileChoice(text_format))
         )
     ]
 
 
-def _standard_input() -> Source:
+def _standard_input(text_format: TextFormat) -> Source:
     from charlstm.corpus.reading import STDIN, StreamSource
+    from charlstm.corpus.table_source import as_table
 
     if sys.stdin is None:
         raise UsageError("standard input is closed: pipe a text in, or name a file")
-    return StreamSource("stdin", Path(STDIN), sys.stdin.buffer)  # type: ignore[arg-type]
+    stream = StreamSource("stdin", Path(STDIN), sys.stdin.buffer)  # type: ignore[arg-type]
+    return stream if text_format in ("auto", "text") else as_table(stream, text_format, "")
+
+
+def check_tables(
+    sources: Sequence[Source], division: Division | None, options: dict[str, Any]
+) -> None:
+    """Refuse options that don't fit texts which are tables, or which are none.
+
+    Raises:
+        UsageError: if there are such.
+    """
+    from charlstm.corpus.table_source import TableSource
+
+    tables = [source.name for source in sources if isinstance(source, TableSource)]
+    if tables and options.get("carry"):
+        raise UsageError(
+            f"{tables[0]} is a table, whose records are scored one by one: leave --carry out"
+        )
+    if tables and division is not None and division.unit not in ("file", "record"):
+        option = "--delimiter" if division.delimiter else "--paragraphs"
+        raise UsageError(
+            f"{tables[0]} is a table, whose records are documents: leave {option} out, or read it "
+            f"as plain text with --format text"
+        )
+    if not tables and (options["columns"] or options["keep_breaks"]):
+        raise UsageError(
+            "--columns and --keep-breaks are for tables, and no file is one: leave them out, or "
+            "give the --format of the file"
+        )
+
+
+def format_for(model: LanguageModel, options: dict[str, Any]) -> TextFormat:
+    """Return the format of texts: the one given, or plain text if a model learned it from all."""
+    given: TextFormat = options["format"]
+    learned = model.checkpoint.config.corpus.format
+    return "text" if given == "auto" and learned == "text" else given
 
 
 class Line(NamedTuple):
@@ -102,7 +145,10 @@ def limited(items: Iterable[Item], size: Callable[[Item], int]) -> Iterator[list
 
 
 def dividing_options(function: Function) -> Function:
-    """Add the options that divide texts into documents in another way than the training text."""
+    """Add the options that divide texts into documents in another way than the training text.
+
+    Those of tables are among them.
+    """
     paragraphs = reading.flag(
         "--paragraphs",
         help="Blank lines divide the text into documents. Default: as the training text was "
@@ -111,23 +157,34 @@ def dividing_options(function: Function) -> Function:
     delimiter = reading(
         "--delimiter", metavar="TEXT", help="Lines that equal TEXT divide it into documents."
     )
-    decorated: Function = paragraphs(delimiter(function))
+    decorated: Function = paragraphs(delimiter(table_options(reading)(function)))
     return decorated
 
 
-def given_division(options: dict[str, Any]) -> Division | None:
+def given_division(options: dict[str, Any], learned: Division) -> Division | None:
     """Return the division that ``dividing_options`` ask for, ``None`` if they are not given.
 
+    Args:
+        options: those of the command.
+        learned: the division of the model's text, of which what is not given of tables is taken.
+
     Raises:
-        UsageError: if both are given, or no line can equal the delimiter.
+        UsageError: if several are given, or no line can equal the delimiter.
     """
     from charlstm.corpus.division import chosen_division
 
     given = {
         name: options[name]
-        for name in ("paragraphs", "delimiter")
+        for name in ("paragraphs", "delimiter", "columns", "keep_breaks")
         if options[name] not in (None, False)
     }
     if not given:
         return None
-    return chosen_division(given, {"paragraphs": "--paragraphs", "delimiter": "--delimiter"})
+    names = {name: f"--{name}" for name in ("paragraphs", "delimiter", "columns")}
+    asked = chosen_division(given, names)
+    if asked.unit != "file":
+        return asked
+    columns = asked.columns or learned.columns
+    keep_breaks = asked.keep_breaks or learned.keep_breaks
+    unit: DocumentUnit = "record" if columns else "file"
+    return asked.replace(unit=unit, columns=columns, keep_breaks=keep_breaks)

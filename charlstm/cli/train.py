@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import signal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
+from charlstm.cli.corpus_options import (
+    check_given,
+    dividing_options,
+    given_options,
+    level_option,
+    normalization_option,
+)
 from charlstm.cli.exit_status import exit_status
 from charlstm.cli.options import Number, OptionGroup, files_argument, grouped_command
 from charlstm.cli.output import note, notes_of_errors
 from charlstm.cli.signals import Signals
-from charlstm.errors import UsageError
-
-if TYPE_CHECKING:
-    from charlstm.training.options import TrainOptions
 
 text = OptionGroup("Text")
 size = OptionGroup("Size (default: from the length of the text)")
@@ -33,37 +36,16 @@ output = OptionGroup("Checkpoint and output")
     when_memory_is_short="choose a smaller --size, fewer --streams or a shorter --sequence-length",
 )
 @files_argument("[CORPUS]...", name="corpus")
-@text.choice(
-    "--level",
-    among=["char", "subword", "word"],
-    default="char",
-    help="Predict characters, frequent pieces of words, or words (rare ones are spelled). Pieces "
-    "suit texts of two or three megabytes and more; characters suit everything else.",
-)
-@text.flag(
-    "--lines",
-    help="Each line is a document of its own (names, titles, log lines); default: each file is.",
-)
-@text.flag("--paragraphs", help="Each paragraph is a document; blank lines divide them.")
-@text(
-    "--delimiter",
-    metavar="TEXT",
-    help="Lines that equal TEXT divide a file into documents: '====', '%', '<|endoftext|>'.",
-)
+@level_option(text)
+@dividing_options(text)
 @text.flag(
     "--no-index",
-    help="With --lines, --paragraphs or --delimiter, don't keep hashes of the training documents "
+    help="Of lines, records and other parts of files, don't keep hashes of the training documents "
     "in the checkpoint. They tell new samples from copies; but whoever has the checkpoint can test "
     "whether a document was trained on.",
 )
 @text.decoding
-@text.choice(
-    "--normalize",
-    among=["none", "nfc"],
-    default="none",
-    help="nfc: compose letters and their accents, so that ü is one character however the text "
-    "writes it. The model does the same with every prompt and text it is given.",
-)
+@normalization_option(text)
 @text.file(
     "--valid",
     multiple=True,
@@ -228,15 +210,16 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     """Train a language model on CORPUS and save it as a checkpoint.
 
     CORPUS is one or more files, folders, glob patterns, - for standard input, or python-docs, a
-    text that comes with Python; .gz, .bz2, .xz and .zst are read through. Size, regularization and
+    text that comes with Python; .gz, .bz2, .xz and .zst are read through, and of a table each
+    record is a document. Size, regularization and
     budget are chosen from the length of the text. Ctrl-C saves; --resume goes on.
 
     The checkpoint's path goes to stdout, all else to stderr.
     """
     from charlstm.training.options import request_of
 
-    chosen = _chosen(ctx, options)
-    _check(ctx, options["corpus"], chosen)
+    chosen = given_options(ctx, besides=("corpus", "quiet", "as_json", "dry_run"))
+    check_given(ctx, options["corpus"], chosen)
     say = None if options["quiet"] else note
     with Signals() as signals, notes_of_errors(quiet=options["quiet"]):
         from charlstm.cli.train_report import OtherReport, TrainReport
@@ -262,43 +245,3 @@ def _kind(options: dict[str, Any]) -> str:
     """Return the command as far as it decides what workers tell each other."""
     kinds = {"resume": "--resume", "from_checkpoint": "--from", "dry_run": "--dry-run"}
     return " ".join(["charlstm train", *(kinds[name] for name in kinds if options[name])])
-
-
-def _chosen(ctx: click.Context, options: dict[str, Any]) -> TrainOptions:
-    """Return what was given on the command line, but for what says only how to show it."""
-    shown = ("corpus", "quiet", "as_json", "dry_run")
-    return {  # type: ignore[return-value]
-        name: value
-        for name, value in options.items()
-        if name not in shown
-        and ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
-    }
-
-
-def _check(ctx: click.Context, corpus: tuple[str, ...], options: TrainOptions) -> None:
-    """Refuse options that contradict each other.
-
-    Raises:
-        UsageError: if some do, or nothing is to be trained on.
-    """
-    from charlstm.training.options import check_options
-
-    class CommandLine:
-        """Options as they are written on the command line."""
-
-        output = ("-o", "-o FOLDER")
-
-        def name(self, option: str) -> str:
-            if option == "corpus":
-                return "CORPUS"
-            return next(p.opts[-1] for p in ctx.command.params if p.name == option)
-
-        def setting(self, option: str, value: object) -> str:
-            return self.name(option) if value is True else f"{self.name(option)} {value}"
-
-    if "resume" not in options and not corpus:
-        raise UsageError(
-            "no corpus is named: name files, folders, - for standard input, or python-docs "
-            "(see charlstm train --help)"
-        )
-    check_options(options, has_corpus=bool(corpus), spelling=CommandLine())

@@ -50,6 +50,33 @@ def warn_outcome(run: Run, result: TrainingResult, quiet: bool) -> None:
         )
 
 
+def note_hazard(run: Run) -> None:
+    """Say what will hurt the model most in the text, if anything will."""
+    import numpy as np
+
+    from charlstm.corpus.hazards import LOOKED_AT, copies_hazard, hazards, size_hazard
+    from charlstm.tokenizer.base import END_OF_DOCUMENT
+
+    if run.resumes or run.parent is not None:
+        return
+    prepared, corpus = run.prepared, run.config.corpus
+    beginning = np.asarray(prepared.store.train[:LOOKED_AT])
+    documents = np.split(beginning, np.flatnonzero(beginning == END_OF_DOCUMENT))
+    text = "\n".join(prepared.tokenizer.decode(ids[ids != END_OF_DOCUMENT]) for ids in documents)
+    is_plain = corpus.format == "auto" and corpus.division.unit != "record"
+    statistics = prepared.statistics
+    is_divided = corpus.division.within_files
+    found = [
+        *hazards(text, is_plain=is_plain),
+        copies_hazard(statistics.documents, statistics.documents - statistics.distinct)
+        if is_divided
+        else None,
+        size_hazard(statistics.characters),
+    ]
+    if worst := next(filter(None, found), None):
+        note(f"Note: {worst} (charlstm inspect looks a text over)")
+
+
 def note_division(run: Run) -> None:
     """Say which lines were left out, that a list is read as one text, that nothing validates."""
     if run.parent and not (run.config.corpus.validates or "valid_fraction" in run.given):
@@ -59,7 +86,7 @@ def note_division(run: Run) -> None:
         )
     statistics = run.prepared.statistics
     if blank := statistics.blank:
-        note(f"Note: {what_is_left_out(blank)}")
+        note(f"Note: {what_is_left_out(blank, run.config.corpus.division.unit)}")
     if statistics.is_list and not run.resumes:
         note(HINT)
 

@@ -21,6 +21,7 @@ from charlstm.cli.samples import separator_of
 from charlstm.cli.train_notes import (
     note_better_start,
     note_division,
+    note_hazard,
     warn_memory,
     warn_outcome,
     warn_unknown,
@@ -75,6 +76,7 @@ class TrainReport(Observer):
                 note(sentence)
             note(describe_plan(run))
             note_division(run)
+            note_hazard(run)
             note_better_start(run)
         warn_unknown(run, self.quiet)
         warn_memory(run)

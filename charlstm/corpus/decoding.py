@@ -73,6 +73,8 @@ class Decoding:
         if not self.as_before:
             start, mark = self._beginning(blocks)
             encoding = mark.encoding if mark else without_byte_order(self.encoding, start)
+        if self.notes is not None:
+            self.notes.encodings[self.name] = encoding
         decoder = codecs.getincrementaldecoder(encoding)(self.decode_errors)
         if not self.encoding.lower().startswith(encoding):  # utf-8-sig stays what the user named
             self = replace(self, encoding=encoding)

@@ -17,8 +17,19 @@ from charlstm.errors import ConfigError, CorpusError, UsageError
 from charlstm.unicode_text import has_surrogates
 
 # How documents are called in messages, and the option that divides a text into them.
-NAMES = {"file": "file", "line": "line", "paragraph": "paragraph", "delimited": "document"}
-OPTIONS = {"line": "--lines", "paragraph": "--paragraphs", "delimited": "--delimiter"}
+NAMES = {
+    "file": "file",
+    "line": "line",
+    "paragraph": "paragraph",
+    "delimited": "document",
+    "record": "record",
+}
+OPTIONS = {
+    "line": "--lines",
+    "paragraph": "--paragraphs",
+    "delimited": "--delimiter",
+    "record": "--columns",
+}
 
 # The most characters of a line that is shown because it is almost the delimiter.
 _SHOWN = 80
@@ -37,25 +48,47 @@ class Document(NamedTuple):
 
 
 def chosen_division(chosen: Mapping[str, Any], names: Mapping[str, str]) -> Division:
-    """Return the division that options ask for: ``lines``, ``paragraphs`` or ``delimiter``.
+    """Return the division that options ask for.
+
+    These are ``lines``, ``paragraphs``, ``delimiter``, and of tables ``columns``, a list of names
+    or a text with commas, and ``keep_breaks``. Files with columns become records when it is known
+    that they are tables (see ``Corpus.as_tables``).
 
     Args:
         chosen: the options that are set.
-        names: how the three are written.
+        names: how the first four are written, or those that the command has.
 
     Raises:
-        ConfigError: if the delimiter is no text.
+        ConfigError: if the delimiter or a column is no text.
         UsageError: if there are several, or no line can equal the delimiter.
     """
     given = [names[name] for name in names if name in chosen]
     if len(given) > 1:
         raise UsageError(f"{given[0]} and {given[1]} both say what a document is: give one of them")
+    if "keep_breaks" in chosen and given and "columns" not in chosen:
+        raise UsageError(f"{given[0]} is for text without columns: leave --keep-breaks out")
     if "delimiter" in chosen:
         _check_delimiter(chosen["delimiter"], names)
         return Division(unit="delimited", delimiter=chosen["delimiter"])
     if "paragraphs" in chosen:
         return Division(unit="paragraph")
-    return Division(unit="line" if "lines" in chosen else "file")
+    if "lines" in chosen:
+        return Division(unit="line")
+    columns = _columns(chosen["columns"], names["columns"]) if "columns" in chosen else ()
+    return Division(columns=columns, keep_breaks="keep_breaks" in chosen)
+
+
+def _columns(given: Any, name: str) -> tuple[str, ...]:
+    """Return the names of columns, which may be written as one text, with commas."""
+    parts = given.split(",") if isinstance(given, str) else given
+    if not isinstance(parts, Iterable):
+        raise ConfigError(f"{name} is {given!r}: expected names of columns")
+    columns = tuple(part.strip() if isinstance(part, str) else part for part in parts)
+    if not columns or "" in columns or not all(isinstance(part, str) for part in columns):
+        raise ConfigError(f"{name} is {given!r}: expected names of columns, such as title,body")
+    if any(map(has_surrogates, columns)):
+        raise UsageError(f"{name} is not valid UTF-8: give it in UTF-8")
+    return columns
 
 
 def _check_delimiter(delimiter: Any, names: Mapping[str, str]) -> None:
@@ -80,8 +113,8 @@ class Divider:
         division: what a document is; not a file.
 
     Attributes:
-        blank: lines that were left out because they are empty or only white space; 0 unless lines
-            are documents.
+        blank: lines or records that were left out because they are empty or only white space; 0
+            unless lines or records are documents.
         delimiters: lines that equal the delimiter.
         nearest: the first line that is similar to it, while there is none.
     """
@@ -111,7 +144,8 @@ class Divider:
     def _groups(self, blocks: Iterable[str], name: str) -> Iterator[Iterator[Document]]:
         unit = self.division.unit
         advice = f"too long for a document of its own: leave {OPTIONS[unit]} out, or break it up"
-        gatherer = _EachLine(self) if unit == "line" else _DocumentGatherer(self, name, advice)
+        by_line = unit in ("line", "record")
+        gatherer = _EachLine(self) if by_line else _DocumentGatherer(self, name, advice)
         for lines, end in split_lines(blocks, name, advice, rules=self.division.rules):
             yield gatherer.take(lines, end)
         yield gatherer.rest()

@@ -11,12 +11,12 @@ import hashlib
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
-from charlstm.config import FILES, Division, Normalization
-from charlstm.corpus.division import Divider
+from charlstm.config import FILES, Division, Normalization, TextFormat
+from charlstm.corpus.division import OPTIONS, Divider, is_blank
 from charlstm.corpus.normalization import normalized_blocks
 from charlstm.corpus.notes import Notes
 from charlstm.corpus.reading import (
@@ -29,7 +29,8 @@ from charlstm.corpus.reading import (
     check_encoding,
 )
 from charlstm.corpus.short_lines import ListFinder
-from charlstm.corpus.sources import find_sources
+from charlstm.corpus.sources import ALL, FileChoice, find_sources, without_copies
+from charlstm.corpus.table_source import TableSource
 from charlstm.errors import ConfigError, CorpusError, UsageError
 
 
@@ -69,6 +70,7 @@ class Corpus:
         normalize: the Unicode form that the text is brought into.
         addresses: the addresses that the user gave, for messages.
         notes: what the user should know about the text, as far as it has been read.
+        dedupe: whether, of equal documents, only the first is read.
         as_before: whether files are found and decoded as for training by the rules 1.
     """
 
@@ -80,6 +82,7 @@ class Corpus:
     addresses: tuple[str, ...] = ()
     notes: Notes = field(default_factory=Notes, repr=False, compare=False)
     as_before: bool = False
+    dedupe: bool = False
 
     @classmethod
     def of_texts(cls, texts: Sequence[str], *, division: Division = FILES) -> Corpus:
@@ -124,7 +127,14 @@ class Corpus:
             on_end(divider)
 
     def _chunks(self, divider: Divider) -> Iterator[Chunk]:
+        chunks = self._all_chunks(divider)
+        return _without_copies(chunks, self.notes) if self.dedupe else chunks
+
+    def _all_chunks(self, divider: Divider) -> Iterator[Chunk]:
         for source in self.sources:
+            if isinstance(source, TableSource):
+                yield from self._records(source, divider)
+                continue
             for read in source.documents(
                 self.encoding,
                 self.decode_errors,
@@ -137,6 +147,57 @@ class Corpus:
                         yield Chunk(document.text, ends_document=True)
                 else:
                     yield from _cut_blocks(blocks)
+
+    def _records(self, source: TableSource, divider: Divider) -> Iterator[Chunk]:
+        records = source.records(self.division, self.encoding, self.decode_errors, self.notes)
+        for record in records:
+            text = "".join(normalized_blocks((record.text,), self.normalize))
+            if is_blank(text):
+                divider.blank += 1
+            else:
+                yield Chunk(text, ends_document=True)
+
+    def check_division(self) -> None:
+        """Check that tables are not to be divided as text, and that there are tables for columns.
+
+        Raises:
+            UsageError: if not.
+        """
+        tables = [source for source in self.sources if isinstance(source, TableSource)]
+        unit = self.division.unit
+        if tables and unit not in ("file", "record"):
+            raise UsageError(
+                f"{tables[0].name} is a table, whose records are documents: leave {OPTIONS[unit]} "
+                f"out, or read it as plain text with --format text"
+            )
+        is_asked = self.division.columns or self.division.keep_breaks
+        if not tables and unit == "file" and is_asked:
+            raise UsageError(
+                f"--columns and --keep-breaks are for tables and {', '.join(self.addresses)} is "
+                f"none: leave them out, or give its --format"
+            )
+
+    def as_tables(self) -> Corpus:
+        """Return the corpus with records as its documents, if all of its files are tables.
+
+        If some are, their records are documents beside the other files.
+
+        Raises:
+            CorpusError: if it is not clear which column of the first file holds text.
+            UsageError: as for ``check_division``.
+        """
+        self.check_division()
+        tables = [source for source in self.sources if isinstance(source, TableSource)]
+        unit = self.division.unit
+        if len(tables) < len(self.sources):
+            of_files = self.division.replace(unit="file") if tables else FILES
+            return replace(self, division=of_files) if unit == "record" else self
+        if self.division.columns and unit == "record":
+            return self
+        columns = self.division.columns or (
+            tables[0].text_column(self.encoding, self.decode_errors, self.notes),
+        )
+        return replace(self, division=self.division.replace(unit="record", columns=columns))
 
     def fingerprint(self, watch: Callable[[str], None] | None = None) -> Fingerprint:
         """Hash and count the text in one pass (characters are code points).
@@ -186,6 +247,8 @@ def open_corpus(
     decode_errors: DecodeErrors = "strict",
     division: Division = FILES,
     normalize: Normalization = "none",
+    choice: FileChoice = ALL,
+    dedupe: bool = False,
     stdin: Path | None = None,
     as_before: bool = False,
 ) -> Corpus:
@@ -194,8 +257,9 @@ def open_corpus(
     An address is a file, a folder (all its text files, recursively, sorted by path, without hidden
     ones), a glob pattern (the files it matches, sorted), ``-`` (standard input, which
     ``spool_stdin`` has written to ``stdin``) or ``python-docs`` (the embedded corpus, unless a
-    file has that name). Compressed files (.gz, .bz2, .xz, .zst) are read through. ``as_before`` is
-    for training by older rules, which is to find the same text again: see ``find_sources``.
+    file has that name). Compressed files (.gz, .bz2, .xz, .zst) are read through. For ``choice``
+    and ``as_before``, which finds the text of older checkpoints again, see ``find_sources``; with
+    ``dedupe``, of equal documents only the first is read.
 
     Raises:
         ConfigError: if ``encoding`` is not a text encoding.
@@ -208,10 +272,16 @@ def open_corpus(
     notes = Notes()
     unique: dict[tuple[type[Source], str], Source] = {}
     for address in addresses:
-        for source in find_sources(address, encoding, stdin, notes, as_before=as_before):
+        for source in find_sources(
+            address, encoding, stdin, notes, choice=choice, as_before=as_before
+        ):
             unique.setdefault((type(source), os.path.realpath(source.path)), source)
+    found = tuple(unique.values())
+    if dedupe and not division.within_files:
+        found = without_copies(found)
+        notes.copies(len(unique) - len(found), files=True)
     return Corpus(
-        tuple(unique.values()),
+        found,
         encoding,
         decode_errors,
         division,
@@ -219,6 +289,7 @@ def open_corpus(
         tuple(addresses),
         notes,
         as_before,
+        dedupe,
     )
 
 
@@ -237,12 +308,15 @@ def addresses_of(corpus: Address | Iterable[Address]) -> tuple[str, ...]:
     return tuple(os.fspath(address) for address in addresses)
 
 
-def corpus_of(text: TextInput | None, texts: Sequence[str] | None = None) -> Corpus:
+def corpus_of(
+    text: TextInput | None, texts: Sequence[str] | None = None, text_format: TextFormat = "auto"
+) -> Corpus:
     """Return the corpus that a Python program names, or gives as strings.
 
     Args:
         text: a file, a folder or a glob pattern, a list of these, or a corpus.
         texts: the text itself: strings, each of them what a file would contain.
+        text_format: of the files.
 
     Raises:
         ConfigError: if ``texts`` is one string.
@@ -255,7 +329,22 @@ def corpus_of(text: TextInput | None, texts: Sequence[str] | None = None) -> Cor
         return Corpus.of_texts(texts)
     if isinstance(text, Corpus):
         return text
-    return open_corpus(addresses_of(() if text is None else text))
+    choice = FileChoice(text_format)
+    return open_corpus(addresses_of(() if text is None else text), choice=choice)
+
+
+def _without_copies(chunks: Iterator[Chunk], notes: Notes) -> Iterator[Chunk]:
+    """Yield chunks but for documents of one chunk that equal an earlier one, and note how many."""
+    from charlstm.corpus.line_hashes import SeenLines  # which needs numpy
+
+    seen, begins, copies = SeenLines(), True, 0
+    for chunk in chunks:
+        if begins and chunk.ends_document and not seen.is_new(chunk.text):
+            copies += 1
+            continue
+        begins = chunk.ends_document
+        yield chunk
+    notes.copies(copies)
 
 
 def _cut_blocks(blocks: Iterable[str]) -> Iterator[Chunk]:

@@ -8,18 +8,11 @@ known line never for a new one. This module does not know where hashes are store
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-
-if TYPE_CHECKING:
-    from charlstm.config import Division, Normalization
-    from charlstm.corpus.notes import Notes
-    from charlstm.corpus.reading import DecodeErrors
 
 # Hashes that are collected before they are merged into the sorted ones: 8 MiB.
 GATHERED = 2**20
@@ -84,6 +77,25 @@ class LineGatherer:
         self._gathered.clear()
 
 
+class SeenLines:
+    """Tells which lines were seen before, in 8 bytes for each distinct line and some 100 MB."""
+
+    def __init__(self) -> None:
+        self._distinct = LineHashes(np.empty(0, np.uint64))
+        self._recent: set[int] = set()
+
+    def is_new(self, line: str) -> bool:
+        """Whether a line, or another document within a file, was not seen before."""
+        if line in self._distinct or (hashed := hash_line(line)) in self._recent:
+            return False
+        self._recent.add(hashed)
+        if len(self._recent) >= GATHERED:
+            recent = np.fromiter(self._recent, np.uint64, len(self._recent))
+            self._distinct = self._distinct.union(LineHashes(np.sort(recent)))
+            self._recent.clear()
+        return True
+
+
 def _merged(one: NDArray[np.uint64], other: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """Merge two ascending arrays without duplicates; much faster than sorting if one is short."""
     indices = np.searchsorted(one, other)
@@ -105,44 +117,3 @@ def hash_line(text: str) -> int:
 def _digest(text: str) -> bytes:
     line = text.removesuffix("\n").removesuffix("\r")
     return hashlib.blake2b(line.encode("utf-8", "surrogatepass"), digest_size=8).digest()
-
-
-def hashes_of_files(
-    paths: Sequence[str | Path],
-    *,
-    encoding: str = "utf-8",
-    decode_errors: DecodeErrors = "strict",
-    division: Division | None = None,
-    normalize: Normalization = "none",
-    notes: Notes | None = None,
-) -> LineHashes:
-    """Return the lines of files, which are found, decompressed and decoded as for training.
-
-    Args:
-        paths: the files, or other addresses of texts.
-        encoding: their encoding.
-        decode_errors: whether a byte that doesn't decode is an error or becomes U+FFFD.
-        division: divides the files in its way instead of into lines that are not blank.
-        normalize: the Unicode form that they are brought into.
-        notes: is told what the user should know about them.
-
-    Raises:
-        ConfigError: if ``encoding`` is not a text encoding.
-        CorpusError: if a text can't be read, is binary or doesn't decode.
-        UsageError: if there is no path, or one is ``-``.
-    """
-    # Imported here because most commands only look lines up and read no text.
-    from charlstm.config import Division
-    from charlstm.corpus.documents import open_corpus
-
-    corpus = open_corpus(
-        [str(path) for path in paths],
-        encoding=encoding,
-        decode_errors=decode_errors,
-        division=division or Division(unit="line"),
-        normalize=normalize,
-    )
-    lines = LineHashes.from_lines(chunk.text for chunk in corpus.chunks())
-    if notes is not None:
-        notes.take(corpus.notes)
-    return lines

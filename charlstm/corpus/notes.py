@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
+from charlstm.config import DocumentUnit
 from charlstm.errors import CharlstmError
 
 # Names that a sentence lists at most.
@@ -18,6 +19,9 @@ _NAMED = 3
 class Notes:
     """Notes on a text, in the order in which they were found, each once.
 
+    Attributes:
+        encodings: of each file that was decoded, by its name.
+
     >>> notes.add("12 empty lines are skipped")
     >>> notes.sentences
     ('12 empty lines are skipped',)
@@ -25,10 +29,12 @@ class Notes:
 
     def __init__(self) -> None:
         self._added: dict[str, None] = {}
+        self.encodings: dict[str, str] = {}
         self._skipped: dict[str, str] = {}
         self._guessed: dict[str, str] = {}
         self._html: dict[str, None] = {}
-        self._blank: dict[str, int] = {}
+        self._blank: dict[DocumentUnit, dict[str, int]] = {}
+        self._copies = [0, 0]  # documents and files
         self._undivided: dict[str, str] = {}
         self._told: set[str] = set()
 
@@ -48,9 +54,13 @@ class Notes:
         """Note that a file is HTML."""
         self._html[name] = None
 
-    def blank(self, name: str, lines: int) -> None:
-        """Note how many blank lines of a text are left out."""
-        self._blank[name] = lines
+    def blank(self, name: str, count: int, unit: DocumentUnit) -> None:
+        """Note how many blank lines or records of a text are left out."""
+        self._blank.setdefault(unit, {})[name] = count
+
+    def copies(self, count: int, *, files: bool = False) -> None:
+        """Note how many documents, or else files, are left out that equal an earlier one."""
+        self._copies[files] = count
 
     def undivided(self, name: str, delimiter: str) -> None:
         """Note that no line of a text equals the delimiter that is to divide it."""
@@ -62,7 +72,11 @@ class Notes:
         self._skipped |= other._skipped
         self._guessed |= other._guessed
         self._html |= other._html
-        self._blank |= other._blank
+        self._copies = [
+            mine + theirs for mine, theirs in zip(self._copies, other._copies, strict=True)
+        ]
+        for unit, counts in other._blank.items():
+            self._blank[unit] = self._blank.get(unit, {}) | counts
         self._undivided |= other._undivided
 
     def untold(self) -> list[str]:
@@ -97,8 +111,15 @@ class Notes:
                 f"HTML is read with its tags ({_named(list(self._html))}): to read its text alone, "
                 "pipe it through pandoc -f html -t plain"
             )
-        if blank := sum(self._blank.values()):
-            found.append(what_is_left_out(blank))
+        found.extend(
+            what_is_left_out(sum(counts.values()), unit)
+            for unit, counts in self._blank.items()
+            if any(counts.values())
+        )
+        if copies := sum(self._copies):
+            found.append(
+                f"{copies:,} {'copy' if copies == 1 else 'copies'} of earlier documents left out"
+            )
         for delimiter in dict.fromkeys(self._undivided.values()):
             names = [name for name, each in self._undivided.items() if each == delimiter]
             found.append(
@@ -108,9 +129,12 @@ class Notes:
         return (*found, *self._added)
 
 
-def what_is_left_out(blank: int) -> str:
-    """Return how many lines are left out because they are blank."""
-    return "1 blank line was left out" if blank == 1 else f"{blank:,} blank lines were left out"
+def what_is_left_out(blank: int, unit: DocumentUnit) -> str:
+    """Return how many lines or records are left out because they are blank."""
+    name = "blank line" if unit == "line" else "record without text"
+    if blank == 1:
+        return f"1 {name} was left out"
+    return f"{blank:,} {name.replace('line', 'lines').replace('record', 'records')} were left out"
 
 
 def what_files_are(skipped: dict[str, str]) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import codecs
 import contextlib
 import errno
+import hashlib
 import math
 import os
 from collections.abc import Iterable, Iterator
@@ -101,6 +102,17 @@ class Source:
         if self.name == STDIN_NAME:
             return "FILE"
         return str(Path(self.name).with_suffix("")) if _is_compressed(self.path) else self.name
+
+    def digest(self) -> bytes:
+        """Return a hash of what the file holds, decompressed.
+
+        Raises:
+            CorpusError: if it can't be read.
+        """
+        found = hashlib.sha256()
+        for block in _read(self.name, self.path):
+            found.update(block)
+        return found.digest()
 
     def what_else(self, encoding: str, *, as_before: bool = False) -> Format | None:
         """Return what the file is if its beginning is not that of a text.

@@ -15,9 +15,8 @@ from charlstm.corpus.lines import lines_of
 LOOKED_AT = 2**17
 FEWEST = 20  # lines of a list
 
-HINT = (
-    "Note: the text looks like a list of short lines: add --lines if each line is a text of its own"
-)
+IS_LIST = "the text looks like a list of short lines: add --lines if each line is a text of its own"
+HINT = f"Note: {IS_LIST}"
 
 _LONG = 60  # characters of a line
 _MEDIAN = 32

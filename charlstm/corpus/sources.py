@@ -10,9 +10,11 @@ import fnmatch
 import glob
 import importlib.util
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
+from charlstm.config import TextFormat
 from charlstm.corpus.notes import Notes, what_files_are
 from charlstm.corpus.reading import (
     ADDRESSES,
@@ -25,6 +27,7 @@ from charlstm.corpus.reading import (
     SpooledStrings,
     unreadable_error,
 )
+from charlstm.corpus.table_source import as_table
 from charlstm.errors import CorpusError, UsageError, harmless
 
 # The files of a checkpoint, and those by which its folder is known. ``checkpoint.schema`` comes
@@ -61,12 +64,56 @@ def is_checkpoint(address: str | Path) -> bool:
     )
 
 
+class FileChoice(NamedTuple):
+    """Which files of a folder are read, and how.
+
+    Attributes:
+        text_format: of all files; ``auto`` tells tables by their names.
+        include: patterns of which a file has to match one, if there are any.
+        exclude: patterns of which it must not match any. A pattern with a slash is that of a path
+            within the folder, ``**`` being any folders; others are those of a name. A file matches
+            if it or a folder that it is in does.
+    """
+
+    text_format: TextFormat = "auto"
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+
+    def takes(self, path: Path, folder: str) -> bool:
+        """Whether a file of a folder is read."""
+        parts = path.relative_to(folder).parts
+
+        def match(patterns: tuple[str, ...]) -> bool:
+            return any(_is_within(parts, pattern.rstrip("/")) for pattern in patterns)
+
+        return (not self.include or match(self.include)) and not match(self.exclude)
+
+    @property
+    def words(self) -> str:
+        """The patterns in words, for a message."""
+        named = [("--include", self.include), ("--exclude", self.exclude)]
+        given = " ".join(f"{option} {each!r}" for option, patterns in named for each in patterns)
+        return f" by {given}" if given else ""
+
+
+def _is_within(parts: Sequence[str], pattern: str) -> bool:
+    """Whether a pattern matches a path, given by its parts, or a folder on it."""
+    if "/" not in pattern:
+        return any(fnmatch.fnmatchcase(part, pattern) for part in parts)
+    wanted = pattern.lstrip("/").split("/")
+    return any(_matches(parts[:end], wanted) for end in range(1, len(parts) + 1))
+
+
+ALL = FileChoice()
+
+
 def find_sources(
     address: str,
     encoding: str,
     stdin: Path | None,
     notes: Notes | None = None,
     *,
+    choice: FileChoice = ALL,
     as_before: bool = False,
 ) -> Iterable[Source]:
     """Return the sources of an address.
@@ -76,6 +123,7 @@ def find_sources(
         encoding: the encoding of the text.
         stdin: the spooled standard input or strings.
         notes: is told which files are skipped.
+        choice: which files of a folder are read, and in which format.
         as_before: whether files are chosen as for training by the rules 1 (see ``Division``): those
             of checkpoints too, and of the others in a folder all that have no NUL byte.
 
@@ -84,6 +132,21 @@ def find_sources(
         UsageError: if it is ``-`` and ``stdin`` is not given.
     """
     notes = notes or Notes()
+    found = _found(address, encoding, stdin, notes, choice, as_before=as_before)
+    if as_before or choice.text_format == "text":
+        return found
+    return (as_table(source, choice.text_format, encoding, notes) for source in found)
+
+
+def _found(
+    address: str,
+    encoding: str,
+    stdin: Path | None,
+    notes: Notes,
+    choice: FileChoice,
+    *,
+    as_before: bool,
+) -> Iterable[Source]:
     if address == STDIN:
         return [_spooled(stdin)]
     if address == STRINGS and stdin is not None:
@@ -93,7 +156,7 @@ def find_sources(
     if address == EMBEDDED:
         return [_embedded()]
     if os.path.isdir(address):
-        return _folder(address, encoding, notes, as_before=as_before)
+        return _folder(address, encoding, notes, choice, as_before=as_before)
     if paths := _glob(address):
         if as_before:
             return map(_source, paths)
@@ -103,6 +166,14 @@ def find_sources(
             return found
         raise _checkpoint_error(str(paths[0].parent))
     raise _not_found_error(address)
+
+
+def without_copies(sources: Sequence[Source]) -> tuple[Source, ...]:
+    """Return the sources without files that have the same content as an earlier one."""
+    known: dict[Hashable, Source] = {}
+    for source in sources:
+        known.setdefault(source.digest() if type(source) is Source else source, source)
+    return tuple(known.values())
 
 
 def _source(path: Path) -> Source:
@@ -124,11 +195,13 @@ def _embedded() -> Source:
     return EmbeddedSource(EMBEDDED, Path(spec.origin))
 
 
-def _folder(address: str, encoding: str, notes: Notes, *, as_before: bool) -> list[Source]:
+def _folder(
+    address: str, encoding: str, notes: Notes, choice: FileChoice, *, as_before: bool
+) -> list[Source]:
     if is_checkpoint(address) and not as_before:
         raise _checkpoint_error(address)
     try:
-        paths = sorted(_walk(address))
+        paths = sorted(path for path in _walk(address) if choice.takes(path, address))
     except RecursionError:
         raise CorpusError(
             f"{address} holds folders that lie too deep in one another: name the files themselves"
@@ -143,7 +216,9 @@ def _folder(address: str, encoding: str, notes: Notes, *, as_before: bool) -> li
             text.append(source)
     notes.skip(skipped)
     if not text:
-        lacks = "without text files"
+        lacks = f"without text files{choice.words}"
+        if choice.words and not skipped:
+            raise CorpusError(f"{address} is a folder {lacks}: change or leave out the patterns")
         if skipped:
             lacks = f"whose files can't be read as they are, {what_files_are(skipped)}"
         raise CorpusError(f"{address} is a folder {lacks}: name {ADDRESSES}")

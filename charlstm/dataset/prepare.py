@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import unicodedata
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,24 +19,23 @@ import numpy as np
 
 from charlstm.config import (
     SEGMENTATION,
-    Beginnings,
     CorpusConfig,
     TokenizerConfig,
 )
 from charlstm.corpus.division import NAMES, OPTIONS
 from charlstm.corpus.documents import Chunk, Corpus, Fingerprint, open_corpus
-from charlstm.corpus.line_hashes import LineGatherer, LineHashes
+from charlstm.corpus.line_hashes import LineHashes
+from charlstm.corpus.sources import FileChoice
 from charlstm.corpus.split import DocumentDraw, divide
-from charlstm.corpus.word_count import WordCounter
 from charlstm.dataset.beginnings import divide_further
 from charlstm.dataset.frequencies import frequency_loss
+from charlstm.dataset.statistics import Statistics, Tally
 from charlstm.dataset.store import Encoded, TokenStore, read_store, write_store
 from charlstm.errors import CorpusChanged, CorpusError
 from charlstm.system import cache
-from charlstm.tokenizer.base import REPLACEMENT, Tokenizer
+from charlstm.tokenizer.base import Tokenizer
 from charlstm.tokenizer.storage import tokenizer_from_json
 from charlstm.tokenizer.vocabulary import build_tokenizer
-from charlstm.unicode_text import has_surrogates
 
 # Part of the key of every cache entry: raise it when the same settings give a different result.
 STORE_VERSION = 7
@@ -48,43 +46,6 @@ _RECORDED = 2**20
 STATISTICS_FILE = "statistics.json"
 TOKENIZER_FILE = "tokenizer.json"
 LINES_FILE = "lines.bin"
-
-
-class Statistics(msgspec.Struct, frozen=True, kw_only=True):
-    """Counts of a corpus.
-
-    Attributes:
-        sha256: the hash of the text.
-        documents: all documents, training and validation.
-        characters: all characters.
-        train_characters: characters of the training part.
-        valid_characters: characters of the validation part.
-        valid_words: runs without white space in the validation part.
-        valid_unknown: counts of the characters of the validation part that have no id.
-        distinct: distinct documents; 0 if files are documents.
-        blank: lines that were left out because they are blank; 0 unless lines are documents.
-        is_list: whether the text looks like a list of short lines, though files are documents.
-        may_be_list: the same of a text that may be too short to tell.
-        beginnings: what the model learns to begin a text as.
-        ends: whether enough documents end in the training part to learn how they do.
-        frequency_loss: nats per token of the validation part (of the training part if there is
-            none) if each token is predicted by its frequency; ``None`` without tokens.
-    """
-
-    sha256: str
-    documents: int
-    characters: int
-    train_characters: int
-    valid_characters: int
-    valid_words: int
-    valid_unknown: dict[str, int]
-    distinct: int = 0
-    blank: int = 0
-    is_list: bool = False
-    may_be_list: bool = False
-    beginnings: Beginnings = "document"
-    ends: bool = True
-    frequency_loss: float | None = None
 
 
 @dataclass(frozen=True)
@@ -160,19 +121,29 @@ def hash_of_text(config: CorpusConfig, stdin: Path | None = None) -> str:
     return corpus.fingerprint().sha256
 
 
+def training_corpus(config: CorpusConfig, stdin: Path | None = None) -> Corpus:
+    """Return the text that trains; if all of it is tables, it is divided into their records.
+
+    Raises:
+        CorpusError: if the text can't be read, or it is not clear which column to learn from.
+        UsageError: if it is divided in a way that tables can't be.
+    """
+    return _open(config, config.addresses, stdin).as_tables()
+
+
 def _encoded(text: _Text, tokenizer: Tokenizer) -> tuple[TokenStore, Statistics, LineHashes | None]:
     """Encode and count a text, or read the result from the cache."""
     division = text.config.division
 
     def build(folder: Path) -> None:
-        tally = _Tally(division.within_files)
+        tally = Tally(division.within_files)
         write_store(folder, _encode(text.divided(), tokenizer, tally), tokenizer.vocab_size)
         learned = divide_further(folder, tokenizer, division)
         lines = tally.distinct.finish()
         if division.within_files:
             lines.hashes.tofile(folder / LINES_FILE)
         statistics = msgspec.structs.replace(
-            tally.statistics(text, len(lines)),
+            tally.statistics(text.sha256, text.fingerprints, len(lines)),
             beginnings=learned.beginnings,
             ends=learned.ends,
             frequency_loss=_frequency_loss(read_store(folder, tokenizer.vocab_size), tokenizer),
@@ -327,11 +298,13 @@ def _alike_error(corpus: Corpus, documents: int) -> CorpusError:
     unit = corpus.division.unit
     name, option = NAMES[unit], OPTIONS[unit]
     found = f"is one {name}" if documents == 1 else f"has {documents:,} {name}s, all the same"
-    others = " or ".join(other for other in OPTIONS.values() if other != option)
+    others = [other for other in ("--lines", "--paragraphs", "--delimiter") if other != option]
+    otherwise = f"leave {option} out, divide the text with {' or '.join(others)}"
+    if unit == "record":
+        otherwise = "read the file as plain text with --format text"
     return CorpusError(
-        f"{', '.join(corpus.addresses)} {found}, which can't both train and validate: leave "
-        f"{option} out, divide the text with {others}, name another text with --valid, or train on "
-        f"all of it with --valid-fraction 0"
+        f"{', '.join(corpus.addresses)} {found}, which can't both train and validate: {otherwise}, "
+        f"name another text with --valid, or train on all of it with --valid-fraction 0"
     )
 
 
@@ -354,56 +327,15 @@ def _open(config: CorpusConfig, addresses: tuple[str, ...], stdin: Path | None) 
         decode_errors=config.decode_errors,
         division=config.division,
         normalize=config.normalize,
+        choice=FileChoice(config.format, config.include, config.exclude),
+        dedupe=config.dedupe,
         stdin=stdin,
         as_before=config.division.rules == 1,
     )
 
 
-class _Tally:
-    """Counts for ``Statistics``, chunk by chunk."""
-
-    def __init__(self, within_files: bool) -> None:
-        self.within_files = within_files
-        self.characters = [0, 0]
-        self.valid_words = WordCounter()
-        self.valid_unknown: Counter[str] = Counter()
-        self.distinct = LineGatherer()
-
-    def add(self, validates: bool, chunk: Chunk, tokenizer: Tokenizer) -> None:
-        # If files are divided, the model predicts the end of each document as a character.
-        self.characters[validates] += len(chunk.text) + (self.within_files and chunk.ends_document)
-        if self.within_files:
-            self.distinct.add(chunk.text)
-        if not validates:
-            return
-        self.valid_words.add(chunk.text)
-        if chunk.ends_document:
-            self.valid_words.end_document()
-        self.valid_unknown.update(tokenizer.unknown_characters(chunk.text))
-
-    def statistics(self, text: _Text, distinct: int) -> Statistics:
-        return Statistics(
-            sha256=text.sha256,
-            documents=sum(fingerprint.documents for fingerprint in text.fingerprints),
-            characters=sum(self.characters),
-            train_characters=self.characters[False],
-            valid_characters=self.characters[True],
-            valid_words=self.valid_words.count,
-            valid_unknown=_encodable(self.valid_unknown),
-            distinct=distinct,
-        )
-
-
-def _encodable(counts: Counter[str]) -> dict[str, int]:
-    """Return counts that JSON can represent: lone surrogates count as U+FFFD."""
-    encodable: Counter[str] = Counter()
-    for character, count in counts.items():
-        encodable[REPLACEMENT if has_surrogates(character) else character] += count
-    return dict(encodable)
-
-
 def _encode(
-    divided: Iterator[tuple[bool, Chunk]], tokenizer: Tokenizer, tally: _Tally
+    divided: Iterator[tuple[bool, Chunk]], tokenizer: Tokenizer, tally: Tally
 ) -> Iterator[Encoded]:
     for validates, chunk in divided:
         tally.add(validates, chunk, tokenizer)

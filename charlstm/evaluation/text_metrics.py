@@ -86,7 +86,7 @@ def texts_of(corpus: Corpus, *, ends: bool, is_given: bool = False) -> Texts:
     name = ", ".join(corpus.addresses or [source.name for source in corpus.sources])
 
     def note(divider: Divider) -> None:
-        corpus.notes.blank(name, divider.blank)
+        corpus.notes.blank(name, divider.blank, corpus.division.unit)
         delimiter = corpus.division.delimiter
         if is_given and delimiter is not None and not divider.delimiters:
             corpus.notes.undivided(name, delimiter)

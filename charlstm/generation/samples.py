@@ -5,7 +5,7 @@ This module knows no more than the text of a token.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Literal, TypeAlias
 
 import msgspec
@@ -39,6 +39,8 @@ class Sample(msgspec.Struct, frozen=True, omit_defaults=True):
         mean_log_probability: nats per token, under the model's own distribution, before penalties,
             filters and temperature.
         symbols: the tokens that were drawn, if asked for.
+        columns: of a model of records, prompt and text divided at tabs into the columns of a table,
+            by their names; the last ones may be missing.
     """
 
     index: int
@@ -49,11 +51,20 @@ class Sample(msgspec.Struct, frozen=True, omit_defaults=True):
     finish_reason: FinishReason
     mean_log_probability: float
     symbols: tuple[SampledToken, ...] | None = None
+    columns: dict[str, str] | None = None
 
 
 def with_prompt(sample: Sample, prompt: str) -> Sample:
     """Return a sample with its prompt as it was given."""
     return sample if sample.prompt == prompt else msgspec.structs.replace(sample, prompt=prompt)
+
+
+def with_columns(sample: Sample, columns: Sequence[str]) -> Sample:
+    """Return a sample with its prompt and text as a record; as it is if there are no columns."""
+    if not columns:
+        return sample
+    cells = (sample.prompt + sample.text).split("\t", len(columns) - 1)
+    return msgspec.structs.replace(sample, columns=dict(zip(columns, cells, strict=False)))
 
 
 def in_order(samples: Iterable[Sample], indices: Iterable[int]) -> Iterator[Sample]:

@@ -8,6 +8,7 @@ model has learned would validate, and the figures would be too good. Knows no fi
 from __future__ import annotations
 
 import math
+import shlex
 from typing import Any
 
 import numpy as np
@@ -90,9 +91,27 @@ def corpus_for(corpus: CorpusConfig, parent: Checkpoint) -> CorpusConfig:
     return corpus.replace(valid_fraction=held_out, index=corpus.index and then.index)
 
 
+def with_tables_of(corpus: CorpusConfig, parent: Checkpoint, given: frozenset[str]) -> CorpusConfig:
+    """Return how to read tables for a model: by the columns it knows, or as plain text as it did.
+
+    Args:
+        corpus: as the user asked for.
+        parent: the model.
+        given: names of the options that were given, which go before.
+    """
+    then = parent.config.corpus
+    if then.format == "text" and given.isdisjoint({"format", "columns"}):
+        return corpus.replace(format="text")
+    if then.division.unit != "record" or not given.isdisjoint({*DIVIDING, "format"}):
+        return corpus
+    keep_breaks = then.division.keep_breaks or corpus.division.keep_breaks
+    return corpus.replace(division=then.division.replace(keep_breaks=keep_breaks))
+
+
 def divided_as_then(corpus: CorpusConfig, parent: Checkpoint) -> CorpusConfig:
     """Return how to read a text so that its hash is the parent's if its text is."""
-    return corpus.replace(division=parent.config.corpus.division)
+    then = parent.config.corpus
+    return corpus.replace(division=then.division, format=then.format, dedupe=then.dedupe)
 
 
 def corpus_as_trained(
@@ -110,15 +129,16 @@ def corpus_as_trained(
     """
     then, name = parent.config.corpus, harmless(display_name(str(parent.folder)))
     text = f"the text is what {name} was trained on, "
-    if not given.isdisjoint(DIVIDING) and not _same_unit(corpus, then):
-        unit = then.division.unit
-        remedy = f"give {_dividing(then.division)}" if unit in OPTIONS else "leave that out"
+    decide = {*DIVIDING, "keep_breaks", "format"}
+    if not given.isdisjoint(decide) and not _same_unit(corpus, then):
+        unit, option = then.division.unit, _dividing(then.division)
+        remedy = f"give {option}" if option else "leave that out"
         raise UsageError(
             f"{text}divided into {NAMES[unit]}s: {remedy}, so that nothing validates that {name} "
             f"has learned"
         )
     index = corpus.index and then.index
-    corpus = corpus.replace(division=then.division, index=index)
+    corpus = divided_as_then(corpus, parent).replace(index=index)
     if corpus.valid or not corpus.validates:
         return corpus
     if then.valid:
@@ -149,11 +169,13 @@ def knows_text(parent: Checkpoint, sha256: str) -> bool:
 
 def _same_unit(corpus: CorpusConfig, then: CorpusConfig) -> bool:
     """Whether documents are of the same kind, by whatever rules."""
-    kinds = [(part.division.unit, part.division.delimiter) for part in (corpus, then)]
-    return kinds[0] == kinds[1]
+    return corpus.division.replace(rules=2) == then.division.replace(rules=2)
 
 
 def _dividing(division: Division) -> str:
-    """Return the option that divides texts like this."""
-    option = OPTIONS[division.unit]
+    """Return the options that divide texts like this; none for files."""
+    keep_breaks = " --keep-breaks" if division.keep_breaks else ""
+    if division.columns:
+        return f"--columns {shlex.quote(','.join(division.columns))}{keep_breaks}"
+    option = OPTIONS.get(division.unit, "")
     return option if division.delimiter is None else f"{option} {division.delimiter!r}"

@@ -20,6 +20,7 @@ from charlstm.config import (
     Normalization,
     Optimizer,
     Precision,
+    TextFormat,
     TokenizerConfig,
 )
 from charlstm.corpus.division import chosen_division
@@ -42,7 +43,13 @@ class TrainOptions(TypedDict, total=False):
     lines: bool
     paragraphs: bool
     delimiter: str | None
+    columns: str | Iterable[str] | None
+    keep_breaks: bool
     no_index: bool
+    include: str | Iterable[str] | None
+    exclude: str | Iterable[str] | None
+    dedupe: bool
+    format: TextFormat | None
     encoding: str | None
     decode_errors: Literal["strict", "replace"] | None
     normalize: Normalization | None
@@ -81,10 +88,10 @@ class TrainOptions(TypedDict, total=False):
     threads: int | None
 
 
-FLAGS = ("lines", "paragraphs", "no_index", "overwrite")
+FLAGS = ("lines", "paragraphs", "keep_breaks", "dedupe", "no_index", "overwrite")
 
 # Options that divide files into documents.
-DIVIDING = ("lines", "paragraphs", "delimiter")
+DIVIDING = ("lines", "paragraphs", "delimiter", "columns")
 
 # Options that set fields of ``ModelConfig`` and ``TrainConfig``.
 SETTINGS = (
@@ -211,11 +218,6 @@ def _check_text_options(chosen: dict[str, Any], spelled: Spelling) -> None:
                 f"{remedies}, or leave it out"
             )
     chosen_division(chosen, {name: spelled.name(name) for name in DIVIDING})
-    if "no_index" in chosen and chosen.keys().isdisjoint(DIVIDING):
-        raise UsageError(
-            f"{spelled.name('no_index')} is for lines and other parts of files: add "
-            f"{spelled.setting('lines', True)} or leave it out"
-        )
 
 
 def request_of(
@@ -243,11 +245,15 @@ def request_of(
         raise ConfigError(f"threads is {threads!r}: expected a whole number, 1 to {MOST_THREADS}")
     if "resume" in chosen:
         return Resumption(_folder(chosen, "resume"), threads)
-    settings = selected(chosen, "encoding", "decode_errors", "normalize", "valid_fraction", "seed")
+    names = ("format", "encoding", "decode_errors", "normalize", "valid_fraction", "seed")
+    settings = selected(chosen, *names)
     return Request(
         corpus=CorpusConfig(
             addresses=addresses_of(corpus),
             valid=addresses_of(chosen.get("valid", ())),
+            include=addresses_of(chosen.get("include", ())),
+            exclude=addresses_of(chosen.get("exclude", ())),
+            dedupe="dedupe" in chosen,
             division=chosen_division(chosen, {name: name for name in DIVIDING}),
             index="no_index" not in chosen,
             **settings,

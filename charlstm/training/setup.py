@@ -21,12 +21,13 @@ from charlstm.checkpoint.schema import Checkpoint, IndexCovers, Provenance, RunC
 from charlstm.config import CorpusConfig, Division, TokenizerConfig
 from charlstm.corpus.division import NAMES
 from charlstm.corpus.line_hashes import LineHashes
+from charlstm.corpus.notes import Notes
 from charlstm.corpus.reading import EMBEDDED, STDIN, STRINGS
 from charlstm.corpus.short_lines import HINT
 from charlstm.corpus.sources import display_name
 from charlstm.corpus.spool import spooled_stdin, spooled_strings
 from charlstm.dataset.frequencies import log_frequencies
-from charlstm.dataset.prepare import Prepared, hash_of_text, prepare
+from charlstm.dataset.prepare import Prepared, hash_of_text, prepare, training_corpus
 from charlstm.distributed.workers import Workers
 from charlstm.errors import (
     CheckpointMissing,
@@ -44,6 +45,7 @@ from charlstm.training.fine_tuning import (
     grown_weights,
     knows_text,
     rate_share,
+    with_tables_of,
 )
 from charlstm.training.plan import Plan, Start, make_plan
 from charlstm.training.request import Request, Resumption
@@ -173,9 +175,20 @@ def _read(
         The request with what the parent has decided, too; the text; whether the parent was trained
         on it.
     """
+    asked = request.corpus
+    if parent is not None:
+        asked = with_tables_of(asked, parent, request.given)
+    opened = training_corpus(asked, stdin)
+    found, notes = asked.replace(division=opened.division), opened.notes
+    request = replace(request, corpus=found)
+    if "no_index" in request.given and not found.division.within_files:
+        raise UsageError(
+            "--no-index is for lines, records and other parts of files: add --lines or leave it out"
+        )
     if parent is None:
-        return request, prepare(request.corpus, request.tokenizer, stdin=stdin), False
-    corpus = corpus_for(request.corpus, parent)
+        prepared = prepare(found, request.tokenizer, stdin=stdin)
+        return request, _with_notes(prepared, notes), False
+    corpus = corpus_for(found, parent)
     knows = _knows(parent, corpus, stdin)
     if knows:
         corpus = corpus_as_trained(corpus, parent, request.given)
@@ -186,7 +199,12 @@ def _read(
         )
     tokenizing = parent.config.tokenizer
     prepared = prepare(corpus, tokenizing, stdin=stdin, base=parent.tokenizer)
-    return replace(request, corpus=corpus, tokenizer=tokenizing), prepared, knows
+    request = replace(request, corpus=corpus, tokenizer=tokenizing)
+    return request, _with_notes(prepared, notes), knows
+
+
+def _with_notes(prepared: Prepared, notes: Notes) -> Prepared:
+    return replace(prepared, notes=tuple(dict.fromkeys((*notes.sentences, *prepared.notes))))
 
 
 def _knows(parent: Checkpoint, corpus: CorpusConfig, stdin: Path | None) -> bool:

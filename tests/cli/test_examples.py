@@ -35,6 +35,10 @@ def folder(tmp_path_factory, prose, names, words):
     (path / "names.txt").write_text((names.parent / "corpus.txt").read_text())
     for name in ("app.log", "today.log", "yesterday.log"):
         (path / name).write_text(LINES)
+    (path / "posts").mkdir()
+    (path / "posts" / "one.md").write_text(text)
+    rows = "".join(f"{n},good,the {n}th lazy dog sleeps\n" for n in range(99))
+    (path / "reviews.csv").write_text(f"id,label,text\n{rows}")
     (path / "nbest.txt").write_text("the quick fox\nthe quack fox\n\na lazy dog\na lady dog\n")
     return path
 

@@ -226,6 +226,10 @@ RANK = [
     Case("unknown characters in the context", "rank prose --context €", b"fox\tdog\n"),
     Case("no argument", "rank"),
 ]
+INSPECT = [
+    Case("no argument", "inspect"),
+    shell("a full disk", "inspect tale.txt > /dev/full"),
+]
 MODELS = [
     Case("none yet", "models"),
     shell("a full disk", "models --json > /dev/full"),
@@ -254,7 +258,8 @@ CACHE = [
     shell("a full disk", "cache --json > /dev/full"),
 ]
 CASES = {
-    "charlstm": GROUP, "train": TRAIN, "generate": GENERATE, "predict": PREDICT, "score": SCORE,
+    "charlstm": GROUP, "inspect": INSPECT, "train": TRAIN, "generate": GENERATE,
+    "predict": PREDICT, "score": SCORE,
     "evaluate": EVALUATE, "rank": RANK, "models": MODELS, "info": INFO, "export": EXPORT,
     "cache": CACHE,
 }  # fmt: skip

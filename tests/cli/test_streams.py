@@ -19,6 +19,7 @@ READERS = {
 }
 # A command line of each command that writes to standard output.
 WRITERS = {
+    "inspect": "inspect MODEL/../corpus.txt --json -q",
     "train": "train MODEL/../corpus.txt --dry-run --json -q",
     "generate": "generate MODEL -n 50 --seed 1 -q",
     "predict": "predict MODEL the -q",

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from charlstm.corpus import line_hashes
-from charlstm.corpus.line_hashes import LineGatherer, LineHashes, hash_line, hashes_of_files
+from charlstm.corpus.known_lines import hashes_of_files
+from charlstm.corpus.line_hashes import LineGatherer, LineHashes, hash_line
 from charlstm.errors import CorpusError, UsageError
 from tests.messages import raises_naming
 from tests.texts import COMPRESS

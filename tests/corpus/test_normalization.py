@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from charlstm.config import Division
 from charlstm.corpus import normalization
 from charlstm.corpus.documents import Corpus
-from charlstm.corpus.line_hashes import LineHashes, hashes_of_files
+from charlstm.corpus.known_lines import hashes_of_files
+from charlstm.corpus.line_hashes import LineHashes
 from charlstm.corpus.normalization import (
     BEGINNING,
     LONGEST_RUN,

@@ -1,0 +1,169 @@
+"""``charlstm inspect``: what a text is made of, and what training on it would do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from charlstm.cli.corpus_options import (
+    check_given,
+    dividing_options,
+    given_options,
+    level_option,
+    normalization_option,
+)
+from charlstm.cli.options import OptionGroup, files_argument, grouped_command
+from charlstm.cli.output import note, write_json, write_text
+from charlstm.errors import CorpusError, UsageError, harmless
+
+if TYPE_CHECKING:
+    from charlstm.corpus.documents import Corpus
+    from charlstm.corpus.inspection import Inspection
+    from charlstm.training.request import Request
+    from charlstm.training.setup import Run
+
+text = OptionGroup("Text")
+output = OptionGroup("Output")
+
+_WIDTH = 14  # of the names of rows
+_SHOWN = 8  # symbols
+_LINE_ENDS = {"\n": "Unix", "\r\n": "Windows", "\r": "old Mac"}
+
+
+@grouped_command(
+    "inspect",
+    "charlstm inspect my.txt",
+    "charlstm inspect posts/ --include '*.md' --dedupe",
+    "charlstm inspect reviews.csv --columns label,text --json",
+)
+@files_argument("CORPUS...", name="corpus")
+@level_option(text)
+@dividing_options(text)
+@text.decoding
+@normalization_option(text)
+@output.quiet("No notes, only the table.")
+@output.json("Print one JSON object instead of a table.")
+@click.pass_context
+def command(ctx: click.Context, /, **options: Any) -> None:
+    """Look CORPUS over before you train on it: what it is made of, and what will hurt.
+
+    Takes the options of charlstm train for how a text is read, and says what training on it would
+    do without further options.
+    """
+    from charlstm.training.options import request_of
+
+    chosen = given_options(ctx, besides=("corpus", "quiet", "as_json"))
+    check_given(ctx, options["corpus"], chosen)
+
+    from charlstm.corpus.inspection import inspect_corpus
+    from charlstm.corpus.spool import spooled_stdin
+    from charlstm.dataset.prepare import training_corpus
+    from charlstm.training.request import Request
+
+    request = request_of(options["corpus"], chosen)
+    assert isinstance(request, Request)
+    with spooled_stdin(request.corpus.addresses) as stdin:
+        corpus = training_corpus(request.corpus, stdin)
+        found = inspect_corpus(corpus)
+        run, problem = _plan(request, stdin)
+    if not options["quiet"]:
+        for sentence in corpus.notes.sentences:
+            note(sentence)
+    if options["as_json"]:
+        write_json(_facts(corpus, found, run, problem))
+    else:
+        rows = _rows(corpus, found, run, problem)
+        write_text("".join(f"{name:<{_WIDTH}}{harmless(value, 2000)}\n" for name, value in rows))
+
+
+def _plan(request: Request, stdin: Any) -> tuple[Run | None, str]:
+    """Return how a text would be trained on, or why it can't be."""
+    from charlstm.training.setup import new_run
+
+    try:
+        return new_run(request, stdin), ""
+    except (CorpusError, UsageError) as error:
+        return None, str(error)
+
+
+def _facts(corpus: Corpus, found: Inspection, run: Run | None, problem: str) -> dict[str, Any]:
+    import msgspec
+
+    training = None
+    if run is not None:
+        training = {
+            "level": run.config.tokenizer.level,
+            "size": run.plan.size,
+            "layers": run.plan.model.layers,
+            "units": run.plan.model.units,
+            "parameters": run.plan.model.parameters,
+            "vocab_size": run.plan.model.vocab_size,
+            "steps": run.plan.steps,
+            "epochs": run.plan.steps / run.plan.steps_per_epoch,
+            "minutes": run.plan.minutes,
+            "train_tokens": run.prepared.store.train_tokens,
+            "valid_tokens": run.prepared.store.valid_tokens,
+        }
+    return {
+        **msgspec.structs.asdict(found),
+        "encodings": corpus.notes.encodings,
+        "division": corpus.division,
+        "training": training,
+        "problem": problem or None,
+    }
+
+
+def _rows(
+    corpus: Corpus, found: Inspection, run: Run | None, problem: str
+) -> list[tuple[str, str]]:
+    from charlstm.cli.descriptions import describe_training
+
+    symbols = list(found.symbols.items())
+    return [
+        ("files", f"{found.files:,}{_encodings(corpus)}"),
+        ("documents", _documents(corpus, found)),
+        ("characters", f"{found.characters:,}, {len(symbols):,} distinct"),
+        ("frequent", _symbols(symbols[:_SHOWN])),
+        ("rarest", _symbols(symbols[: -_SHOWN - 1 : -1])),
+        ("words", f"{found.words:,}"),
+        ("lines", f"{found.lines:,}, the longest of {found.longest_line:,} characters"),
+        ("line ends", _ends(found.line_ends)),
+        *(("will hurt", hazard) for hazard in [*found.hazards, *_list(run)]),
+        ("training", describe_training(run) if run else f"not possible: {problem}"),
+    ]
+
+
+def _list(run: Run | None) -> list[str]:
+    from charlstm.corpus.short_lines import IS_LIST
+
+    return [IS_LIST] if run and run.prepared.statistics.is_list else []
+
+
+def _encodings(corpus: Corpus) -> str:
+    """Return the encodings of the files, of how many each, the most frequent first."""
+    from collections import Counter
+
+    found = Counter(corpus.notes.encodings.values()).most_common()
+    if len(found) < 2:
+        return "".join(f", {encoding}" for encoding, _ in found)
+    return "".join(f", {count:,} in {encoding}" for encoding, count in found)
+
+
+def _documents(corpus: Corpus, found: Inspection) -> str:
+    from charlstm.corpus.division import NAMES
+
+    division = corpus.division
+    each = f"each a {NAMES[division.unit]}"
+    columns = f", of its columns {', '.join(division.columns)}" if division.columns else ""
+    copies = f"; {found.copies:,} equal an earlier one" if found.copies else ""
+    return f"{found.documents:,}, {each}{columns}{copies}"
+
+
+def _symbols(symbols: list[tuple[str, int]]) -> str:
+    return ", ".join(f"{symbol!r} {count:,}" for symbol, count in symbols)
+
+
+def _ends(ends: dict[str, int]) -> str:
+    found = [f"{count:,} {_LINE_ENDS[end]} ({end!r})" for end, count in ends.items()]
+    return ", ".join(found) or "none within documents"

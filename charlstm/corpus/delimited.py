@@ -1,0 +1,219 @@
+"""Reads CSV and tab-separated values, row by row.
+
+Blocks of text go in, records come out, each a cell for each column that is asked for. What
+separates cells, and whether quotes quote, is found by the first rows.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import itertools
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+from charlstm.corpus.cells import is_figure
+from charlstm.corpus.lines import LONGEST_LINE
+from charlstm.corpus.records import SAMPLED, Record, lines_with_ends, missing_column_error
+from charlstm.errors import CorpusError
+
+# Characters of the beginning by which the rules of a table are found.
+_LOOKED_AT = 2**20
+
+# What Python's reader says of a quote that is not closed.
+_UNCLOSED = "unexpected end of data"
+
+# The first line of some files says what separates cells.
+_TOLD = re.compile(r"sep=([^\w\s\"]|\t)\r?\n")
+
+_LONGEST_NAME = 60  # characters of the name of a column, where it is not known that it is one
+
+# What separates cells in files called CSV, the most usual first.
+_SEPARATORS = (",", ";", "\t", "|")
+
+
+def read_delimited(
+    blocks: Iterable[str], name: str, columns: Sequence[str], *, tabs: bool
+) -> Iterator[Record]:
+    """Yield the records of a table: for arguments and errors see ``tables.read_records``.
+
+    Args:
+        blocks: the text in pieces.
+        name: its name, for messages.
+        columns: names, or numbers from 1.
+        tabs: whether tabs separate cells; else that is found out.
+    """
+    rows = _rows(blocks, name, tabs=tabs)
+    first = next(rows, None)
+    if first is None:
+        return
+    numbered = _are_numbers(columns, first.cells)
+    places = _numbered(columns, first.cells, name) if numbered else _named(columns, first, name)
+    for row in itertools.chain([first] if numbered else [], rows):
+        yield Record([row.cells[place] for place in places], row.line)
+
+
+def sample_delimited(blocks: Iterable[str], name: str, *, tabs: bool) -> dict[str, list[str]]:
+    """Return the cells of the first records by column: see ``tables.sample_of``."""
+    found = _rows(blocks, name, tabs=tabs)
+    rows = [row.cells for row in itertools.islice(found, SAMPLED + 1)]
+    if not rows:
+        return {}
+    names, cells = rows[0], rows[1:]
+    if not _is_header(names):
+        names, cells = [""] * len(names), rows
+    columns: dict[str, list[str]] = {}
+    for place, column in enumerate(names):
+        columns.setdefault(column.strip() or str(place + 1), [row[place] for row in cells])
+    return columns
+
+
+def _are_numbers(columns: Sequence[str], first: Sequence[str]) -> bool:
+    """Whether columns are given by their numbers, not by names in the first row."""
+    if not all(name.isascii() and name.isdigit() for name in columns):
+        return False
+    are_names = set(columns) <= {cell.strip() for cell in first}
+    return not (are_names and (_counts_up(first) or any(int(n) > len(first) for n in columns)))
+
+
+def _counts_up(first: Sequence[str]) -> bool:
+    """Whether a first row has numbers as names, as programs write them: 0, 1, 2 or 1, 2, 3."""
+    found = [cell.strip() for cell in first]
+    return found in ([str(n + start) for n in range(len(found))] for start in (0, 1))
+
+
+def _is_header(first: Sequence[str]) -> bool:
+    """Whether a first row has the names of columns: no numbers, dates or sentences are in it."""
+    if _counts_up(first) and len(first) > 1:
+        return True
+    return not any(is_figure(cell) or len(cell) > _LONGEST_NAME for cell in map(str.strip, first))
+
+
+class _Rules(NamedTuple):
+    """How the rows of a table are written."""
+
+    separator: str
+    is_quoted: bool
+
+    def reader(self, lines: Iterable[str]) -> Any:
+        if self.is_quoted:
+            return csv.reader(lines, delimiter=self.separator, strict=True)
+        return csv.reader(lines, delimiter=self.separator, quoting=csv.QUOTE_NONE, strict=True)
+
+
+def _rows(blocks: Iterable[str], name: str, *, tabs: bool) -> Iterator[Record]:
+    """Yield the rows of a table, blank ones left out; all have as many cells as the first."""
+    csv.field_size_limit(max(csv.field_size_limit(), LONGEST_LINE))
+    blocks = iter(blocks)
+    beginning, told, line = _beginning(blocks), None, 1
+    if found := _TOLD.match(beginning):
+        beginning, told, line = beginning[found.end() :], found[1], 2
+    rules = _Rules(told, True) if told else _rules(beginning, tabs=tabs)
+    skipped = line - 1
+    reader = rules.reader(lines_with_ends(itertools.chain((beginning,), blocks), name))
+    width = None
+    while True:
+        try:
+            cells = next(reader, None)
+        except csv.Error as error:
+            is_unclosed = str(error) == _UNCLOSED
+            what = "a quote opens in this row and is never closed" if is_unclosed else str(error)
+            raise CorpusError(_malformed(name, line, what, rules)) from None
+        if cells is None:
+            return
+        if cells:
+            if width not in (None, len(cells)):
+                raise CorpusError(_malformed(name, line, _counted(len(cells), width or 0), rules))
+            width = len(cells)
+            yield Record(cells, line)
+        line = reader.line_num + 1 + skipped
+
+
+def _beginning(blocks: Iterator[str]) -> str:
+    """Return the first blocks of a text, so many that rules can be found by them."""
+    parts: list[str] = []
+    size = 0
+    while size < _LOOKED_AT and (block := next(blocks, "")):
+        parts.append(block)
+        size += len(block)
+    return "".join(parts)
+
+
+def _rules(beginning: str, *, tabs: bool) -> _Rules:
+    """Find out how a table is written: by the rules by which its first rows are the most regular.
+
+    In tab-separated text, quotes mean nothing unless they are seen to quote something.
+    """
+    if tabs:
+        quoted = _Rules("\t", True)
+        return quoted if _quotes_something(beginning, quoted) else _Rules("\t", False)
+    choices = [_Rules(separator, True) for separator in _SEPARATORS]
+    fits = [_regularity(beginning, rules) for rules in choices]
+    return choices[fits.index(max(fits))]
+
+
+def _quotes_something(beginning: str, rules: _Rules) -> bool:
+    """Whether rows are regular by quotes, and a cell has what only quotes can hold."""
+    if beginning.startswith('"'):
+        return _regularity(beginning, rules)[2]
+    if not _regularity(beginning, rules)[2]:
+        return False
+    rows = itertools.islice(rules.reader(lines_with_ends((beginning,), "")), SAMPLED)
+    with contextlib.suppress(csv.Error):
+        return any(not {"\t", "\n", "\r", '"'}.isdisjoint(cell) for row in rows for cell in row)
+    return False
+
+
+def _regularity(beginning: str, rules: _Rules) -> tuple[bool, int, bool]:
+    """Return how well the first rows fit rules, the better the greater.
+
+    Best are several cells, as many in all rows; else what matters is how many the first row has.
+    """
+    is_cut = len(beginning) >= _LOOKED_AT
+    widths: list[int] = []
+    reader = rules.reader(lines_with_ends((beginning,), ""))
+    is_regular = True
+    try:
+        widths.extend(len(cells) for cells in itertools.islice(reader, SAMPLED) if cells)
+    except csv.Error as error:
+        is_regular = is_cut and str(error) == _UNCLOSED
+    if is_cut and len(widths) > 1:
+        del widths[-1]  # the last row may not be whole
+    width = widths[0] if widths else 0
+    is_regular &= len(set(widths)) == 1
+    return is_regular and width > 1, width, is_regular
+
+
+def _malformed(name: str, line: int, what: str, rules: _Rules) -> str:
+    return (
+        f"{name}, line {line:,}: {what} (cells are separated by {rules.separator!r}): mend that "
+        f"row, or read the file as plain text with --format text"
+    )
+
+
+def _counted(cells: int, expected: int) -> str:
+    return f"{cells:,} {'cell' if cells == 1 else 'cells'} where the first row has {expected:,}"
+
+
+def _named(columns: Sequence[str], first: Record, name: str) -> list[int]:
+    places = []
+    names = [cell.strip() for cell in first.cells]
+    for column in columns:
+        if column not in names:
+            raise missing_column_error(name, column, names)
+        if names.count(column) > 1:
+            raise CorpusError(
+                f"{name} has several columns named {column!r}: give their numbers, from 1"
+            )
+        places.append(names.index(column))
+    return places
+
+
+def _numbered(columns: Sequence[str], first: Sequence[str], name: str) -> list[int]:
+    for column in columns:
+        if not 0 < int(column) <= len(first):
+            raise CorpusError(
+                f"{name} has no column {column}: give numbers from 1 to {len(first):,}, or names"
+            )
+    return [int(column) - 1 for column in columns]

@@ -1,0 +1,171 @@
+"""Reads JSON Lines, and JSON that is an array of objects: each object is a record.
+
+Blocks of text go in, records come out, each a cell for each column that is asked for. An array is
+in memory as a whole.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from charlstm.corpus.records import SAMPLED, Record, lines_with_ends, missing_column_error
+from charlstm.errors import CorpusError
+
+# The most characters of an array.
+LARGEST_JSON = 2**28
+
+
+def is_array(beginning: str) -> bool:
+    """Whether a text begins like an array of objects."""
+    start = beginning.lstrip()
+    return start.startswith("[") and start[1:].lstrip().startswith("{")
+
+
+def is_lines(beginning: str, *, several: bool) -> bool:
+    """Whether a text begins like objects of a line each.
+
+    Args:
+        beginning: the first characters.
+        several: whether there have to be two.
+    """
+    first, _, second = beginning.lstrip().partition("\n")
+    if not first.startswith("{") or second.lstrip()[:1] not in ("{", ""):
+        return False
+    try:
+        is_object = isinstance(json.loads(first), dict)
+    except (ValueError, RecursionError):
+        is_object = not second  # a first line that is longer than what is seen of it
+    return is_object and not (several and not second.lstrip())
+
+
+def _objects(
+    blocks: Iterable[str], name: str, *, by_line: bool
+) -> Iterator[tuple[Mapping[str, Any], int]]:
+    parsed = _json_lines(blocks, name) if by_line else _json_array(blocks, name)
+    for value, number in parsed:
+        if not isinstance(value, dict):
+            where = f"line {number:,}" if by_line else f"record {number:,}"
+            raise CorpusError(
+                f"{name}, {where}: {_kind_of(value)} where an object was expected: mend it, or "
+                f"read the file as plain text with --format text"
+            )
+        yield value, number
+
+
+def read_objects(
+    blocks: Iterable[str], name: str, columns: Sequence[str], *, by_line: bool
+) -> Iterator[Record]:
+    """Yield the records of a table: for arguments and errors see ``tables.read_records``.
+
+    Args:
+        blocks: the text in pieces.
+        name: its name, for messages.
+        columns: names, or ``a.b`` for what is within an object.
+        by_line: whether each line is an object; else all of the text is an array of them.
+    """
+    missing, first = set(columns), None
+    for found, line in _objects(blocks, name, by_line=by_line):
+        first = first or found
+        values = [_within(found, column) for column in columns]
+        if missing:
+            missing = {column for column in missing if not _has(found, column)}
+        yield Record(list(map(_text_of, values)), line)
+    if missing and first is not None:
+        raise missing_column_error(name, min(missing), [each for each, _ in _flat(first)])
+
+
+def _has(found: Mapping[str, Any], column: str) -> bool:
+    if column in found:
+        return True
+    first, dot, rest = column.partition(".")
+    inner = found.get(first)
+    return bool(dot) and isinstance(inner, dict) and _has(inner, rest)
+
+
+def _json_lines(blocks: Iterable[str], name: str) -> Iterator[tuple[Any, int]]:
+    for number, line in enumerate(lines_with_ends(blocks, name), 1):
+        if not line.isspace():
+            yield _parsed(line, f"{name}, line {number:,}"), number
+
+
+def _json_array(blocks: Iterable[str], name: str) -> Iterator[tuple[Any, int]]:
+    parts: list[str] = []
+    size = 0
+    for block in blocks:
+        parts.append(block)
+        size += len(block)
+        if size > LARGEST_JSON:
+            raise CorpusError(
+                f"{name} has more than {LARGEST_JSON // 2**20} million characters of JSON, which "
+                f"is read as a whole: make it JSON Lines, an object a line "
+                f"(jq -c '.[]' FILE > FILE.jsonl)"
+            )
+    found = _parsed("".join(parts), name)
+    if not isinstance(found, list):
+        raise CorpusError(
+            f"{name} is {_kind_of(found)} where an array of objects was expected: name a file "
+            f"with one, or read it as plain text with --format text"
+        )
+    yield from ((value, number) for number, value in enumerate(found, 1))
+
+
+def _parsed(text: str, where: str) -> Any:
+    try:
+        return json.loads(text)
+    except RecursionError:
+        reason = "values lie too deep in one another"
+    except json.JSONDecodeError as error:
+        at = f"line {error.lineno:,}, " if error.lineno > 1 else ""
+        reason = f"{error.msg} at {at}column {error.colno:,}"
+    except ValueError:
+        reason = "a number has thousands of digits"
+    raise CorpusError(
+        f"{where}: this is not JSON ({reason}): mend it, or read the file as plain text with "
+        f"--format text"
+    )
+
+
+def _kind_of(value: Any) -> str:
+    kinds = {dict: "an object", list: "an array", str: "a string", bool: "a truth value"}
+    return kinds.get(type(value), "null" if value is None else "a number")
+
+
+def _within(found: Mapping[str, Any], column: str) -> Any:
+    """Return the value of a name, or of one within an object: ``a.b``; ``None`` if there is none.
+
+    A name that has a dot itself comes first.
+    """
+    if column in found or "." not in column:
+        return found.get(column)
+    first, _, rest = column.partition(".")
+    inner = found.get(first)
+    return _within(inner, rest) if isinstance(inner, dict) else None
+
+
+def _flat(found: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield the names and values of an object, and of the objects in it as ``a.b``."""
+    for name, value in found.items():
+        if isinstance(value, dict):
+            yield from ((f"{name}.{inner}", each) for inner, each in _flat(value))
+        else:
+            yield name, value
+
+
+def _text_of(value: Any) -> str:
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def sample_objects(blocks: Iterable[str], name: str, *, by_line: bool) -> dict[str, list[str]]:
+    """Return the cells of the first records by column: see ``tables.sample_of``."""
+    read = itertools.islice(_objects(blocks, name, by_line=by_line), SAMPLED)
+    objects = [dict(_flat(found)) for found, _ in read]
+    columns = {}
+    for column in dict.fromkeys(column for each in objects for column in each):
+        values = (each.get(column) for each in objects)
+        columns[column] = ["" if isinstance(v, list) else _text_of(v) for v in values]
+    return columns

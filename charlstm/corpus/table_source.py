@@ -1,0 +1,136 @@
+"""A file that is a table: each of its records is a document.
+
+A source of text goes in, documents come out. This module does not know how tables are written, nor
+how files are found.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from charlstm.config import Division, TextFormat
+from charlstm.corpus.columns import joined, text_column
+from charlstm.corpus.division import Document
+from charlstm.corpus.notes import Notes
+from charlstm.corpus.reading import COMPRESSED, DecodeErrors, Source, StreamSource
+from charlstm.corpus.tables import (
+    TableFormat,
+    format_of,
+    json_format,
+    read_records,
+    sample_of,
+)
+from charlstm.errors import CorpusError, UsageError, harmless
+
+
+@dataclass(frozen=True)
+class TableSource(Source):
+    """A table, compressed or not.
+
+    Attributes:
+        inner: its text.
+        kind: its format.
+    """
+
+    inner: Source
+    kind: TableFormat
+
+    def records(
+        self,
+        division: Division,
+        encoding: str,
+        decode_errors: DecodeErrors,
+        notes: Notes | None = None,
+    ) -> Iterator[Document]:
+        """Yield each record as a document, one that is all empty too.
+
+        Args:
+            division: has the columns to read; without any, the one that holds text is.
+            encoding: as for ``Source.documents``.
+            decode_errors: as there.
+            notes: as there.
+
+        Raises:
+            CorpusError: if the file can't be read, is malformed or lacks a column, or if it is not
+                clear which column holds text.
+        """
+        for blocks in self.inner.documents(encoding, decode_errors, notes=notes):
+            columns = division.columns
+            if not columns:  # a stream can't be read twice
+                beginning, blocks = itertools.tee(blocks)
+                columns = (self._text_column(beginning, notes),)
+                del beginning  # which would keep the whole text
+            for cells, line in read_records(blocks, self.kind, self.name, columns):
+                yield Document(joined(cells, keep_breaks=division.keep_breaks), line)
+
+    def text_column(
+        self, encoding: str, decode_errors: DecodeErrors, notes: Notes | None = None
+    ) -> str:
+        """Return the name of the one column that holds text, and note it.
+
+        Raises:
+            CorpusError: as for ``records``.
+        """
+        blocks = next(iter(self.inner.documents(encoding, decode_errors)))
+        return self._text_column(blocks, notes)
+
+    def _text_column(self, blocks: Iterable[str], notes: Notes | None) -> str:
+        cells = sample_of(blocks, self.kind, self.name)
+        column = text_column(cells, self.name)
+        if notes is not None:
+            others = ", ".join(harmless(each, 50) for each in cells if each != column)
+            more = f" (--columns takes others: {harmless(others, 300)})" if others else ""
+            notes.add(
+                f"{self.name} is a table: its column {harmless(column, 50)} is read, each record "
+                f"as a document{more}"
+            )
+        return column
+
+    def documents(
+        self,
+        encoding: str,
+        decode_errors: DecodeErrors,
+        *,
+        as_before: bool = False,  # noqa: ARG002 (no table was read then)
+        notes: Notes | None = None,
+    ) -> Iterator[Iterable[str]]:
+        """Yield each record as a document; for the errors see ``records``."""
+        for document in self.records(Division(), encoding, decode_errors, notes):
+            yield (document.text,)
+
+
+def as_table(
+    source: Source, text_format: TextFormat, encoding: str, notes: Notes | None = None
+) -> Source:
+    """Return a source as a table if it is one, by its name or by the format that was given.
+
+    A ``.json`` file that is no array of objects, nor an object a line, is no table, which is noted.
+
+    Raises:
+        UsageError: if what is no file is said to be a table.
+    """
+    if text_format == "text":
+        return source
+    if text_format != "auto":
+        if type(source) not in (Source, StreamSource):
+            raise UsageError(f"{source.name} is no table: leave --format {text_format} out")
+        return TableSource(source.name, source.path, source, text_format)
+    if type(source) is not Source:
+        return source
+    kind = format_of(source.path, COMPRESSED)
+    if kind in ("json", "jsonl"):
+        beginning = _beginning(source, encoding)
+        kind = json_format(beginning, kind)
+        if kind is None and notes is not None and beginning.lstrip()[:1] in ("{", "["):
+            notes.add(f"{source.name} is no array of objects: it is read as plain text")
+    return source if kind is None else TableSource(source.name, source.path, source, kind)
+
+
+def _beginning(source: Source, encoding: str) -> str:
+    with contextlib.suppress(CorpusError):  # which reading the text raises again
+        for blocks in source.documents(encoding, "replace"):
+            return next(iter(blocks), "")
+    return ""
