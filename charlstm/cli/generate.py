@@ -315,8 +315,8 @@ def _known(model: LanguageModel, options: dict[str, Any]) -> Container[str] | No
     known = read_lines_index(folder) if options["novel"] else None
     if options["novel"] and known is None:
         raise UsageError(
-            f"{folder} does not know the lines of its text (it was trained on no table, without "
-            "--lines, --paragraphs and --delimiter, or with --no-index, or lines.safetensors was "
+            f"{folder} does not know the lines of its text (it was trained on plain text without "
+            "--lines, --paragraphs or --delimiter, or with --no-index, or lines.safetensors was "
             "removed): "
             "name the text with --against FILE instead of --novel"
         )
