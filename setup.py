@@ -1,4 +1,4 @@
-"""Adds the models of ``checkpoints/`` to the package; all else is in ``setup.cfg``."""
+"""Adds shipped models and the catalog of texts to the package; all else is in ``setup.cfg``."""
 
 from __future__ import annotations
 
@@ -26,6 +26,11 @@ class BuildWithModels(build_py):
                 target = Path(self.build_lib, "charlstm", "shipped", name)
                 shutil.rmtree(target, ignore_errors=True)
                 shutil.copytree(source, target)
+        catalog = Path("corpora", "catalog.json")
+        if catalog.exists():
+            target = Path(self.build_lib, "charlstm", "shipped", catalog.name)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(catalog, target)
 
 
 setup(cmdclass={"build_py": BuildWithModels})

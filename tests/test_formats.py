@@ -233,7 +233,12 @@ def outcome(arguments, here, capfd):
 
 
 def test_every_command_that_reads_a_checkpoint_is_tried():
-    assert {arguments[0] for arguments in USES} == set(COMMANDS) - {"inspect", "models", "cache"}
+    assert {arguments[0] for arguments in USES} == set(COMMANDS) - {
+        "inspect",
+        "models",
+        "corpora",
+        "cache",
+    }
 
 
 @pytest.mark.parametrize("arguments", USES, ids=" ".join)

@@ -27,6 +27,7 @@ WITHOUT_TENSORFLOW = [
     "info MODEL",
     "info MODEL --markdown",
     "export MODEL -o FOLDER/model.onnx",
+    "corpora",
     "cache",
 ]
 

@@ -20,6 +20,8 @@ def test_the_shipped_models_go_into_the_package(tmp_path):
     (tmp_path / "setup.cfg").write_text("[metadata]\nname=charlstm\n[options]\npackages=charlstm\n")
     (tmp_path / "charlstm").mkdir()
     (tmp_path / "charlstm/__init__.py").touch()
+    (tmp_path / "corpora").mkdir()
+    (tmp_path / "corpora" / "catalog.json").write_text("[]")
     for name in (*SHIPPED, "mine"):
         (tmp_path / "checkpoints" / name).mkdir(parents=True)
         (tmp_path / "checkpoints" / name / "config.json").touch()
@@ -27,3 +29,5 @@ def test_the_shipped_models_go_into_the_package(tmp_path):
     subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
     found = sorted(path.parent.name for path in (tmp_path / "built").glob("charlstm/shipped/*/*"))
     assert found == sorted(SHIPPED)
+    catalog = tmp_path / "built" / "charlstm" / "shipped" / "catalog.json"
+    assert catalog.read_text() == "[]"

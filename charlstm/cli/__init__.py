@@ -2,6 +2,7 @@
 
     app            the group of commands, errors and what status they exit with
     options        groups and kinds of options, help pages, completion
+    fetching       fetches texts of the catalog
     corpus_options how a text is read, for several commands
     sampling       the options of sampling
     texts          the texts that commands read

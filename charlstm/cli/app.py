@@ -47,6 +47,7 @@ COMMANDS = {
     "models": "List your checkpoints, best first.",
     "info": "Show what a checkpoint is and how it was trained.",
     "export": "Write a model as ONNX or Keras, or as a smaller checkpoint.",
+    "corpora": "List well-known texts, or fetch them.",
     "cache": "List or clear what is kept to start faster.",
 }
 

@@ -141,7 +141,7 @@ def check_given(ctx: click.Context, corpus: tuple[str, ...], options: TrainOptio
 
     if "resume" not in options and not corpus:
         raise UsageError(
-            f"no corpus is named: name files, folders, - for standard input, or python-docs "
-            f"(see charlstm {ctx.info_name} --help)"
+            f"no corpus is named: name files, folders, - for standard input, python-docs, or one "
+            f"of charlstm corpora (see charlstm {ctx.info_name} --help)"
         )
     check_options(options, has_corpus=bool(corpus), spelling=CommandLine())

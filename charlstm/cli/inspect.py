@@ -13,6 +13,7 @@ from charlstm.cli.corpus_options import (
     level_option,
     normalization_option,
 )
+from charlstm.cli.fetching import fetch_named
 from charlstm.cli.options import OptionGroup, files_argument, grouped_command
 from charlstm.cli.output import note, write_json, write_text
 from charlstm.errors import CorpusError, UsageError, harmless
@@ -61,6 +62,7 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     from charlstm.dataset.prepare import training_corpus
     from charlstm.training.request import Request
 
+    fetch_named(options["corpus"], quiet=options["quiet"])
     request = request_of(options["corpus"], chosen)
     assert isinstance(request, Request)
     with spooled_stdin(request.corpus.addresses) as stdin:

@@ -16,6 +16,7 @@ from charlstm.cli.corpus_options import (
     normalization_option,
 )
 from charlstm.cli.exit_status import exit_status
+from charlstm.cli.fetching import fetch_named
 from charlstm.cli.options import Number, OptionGroup, files_argument, grouped_command
 from charlstm.cli.output import note, notes_of_errors
 from charlstm.cli.signals import Signals
@@ -209,9 +210,9 @@ output = OptionGroup("Checkpoint and output")
 def command(ctx: click.Context, /, **options: Any) -> None:
     """Train a language model on CORPUS and save it as a checkpoint.
 
-    CORPUS is one or more files, folders, glob patterns, - for standard input, or python-docs, a
-    text that comes with Python; .gz, .bz2, .xz and .zst are read through, and of a table each
-    record is a document. Size, regularization and
+    CORPUS is one or more files, folders, glob patterns, - for standard input, a name from charlstm
+    corpora, or python-docs, a text that comes with Python; .gz, .bz2, .xz and .zst are read
+    through, and of a table each record is a document. Size, regularization and
     budget are chosen from the length of the text. Ctrl-C saves; --resume goes on.
 
     The checkpoint's path goes to stdout, all else to stderr.
@@ -229,6 +230,7 @@ def command(ctx: click.Context, /, **options: Any) -> None:
         with workers_in_environment(_kind(options), say) as workers:
             shown = {"quiet": options["quiet"], "as_json": options["as_json"]}
             report = workers.observer(TrainReport(signals, **shown), OtherReport(signals, **shown))
+            fetch_named(options["corpus"], quiet=options["quiet"])
             request = request_of(options["corpus"], chosen)
             if options["dry_run"]:
                 report.show_plan(rehearse_run(request, report, began=ctx.obj, workers=workers))

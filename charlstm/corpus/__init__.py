@@ -1,5 +1,6 @@
 """Finds the user's text, decodes it, and divides it into documents.
 
+    catalog        well-known texts, and how they are fetched
     sources        an address (file, folder, pattern, -) to a list of sources
     reading        a source to decoded blocks of text
     decompression  opens compressed files

@@ -37,7 +37,10 @@ EMBEDDED = "python-docs"
 STRINGS = "python-strings"
 # Ends each of these texts in the spooled file: this byte never occurs in UTF-8.
 _END_OF_STRING = b"\xff"
-ADDRESSES = f"a file, a folder, a glob pattern, {STDIN} for standard input, or {EMBEDDED}"
+ADDRESSES = (
+    f"a file, a folder, a glob pattern, {STDIN} for standard input, {EMBEDDED}, or a name from "
+    f"charlstm corpora"
+)
 COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
 BLOCK = 2**20
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from charlstm.config import TextFormat
+from charlstm.corpus.catalog import fetch, find_entry
 from charlstm.corpus.notes import Notes, what_files_are
 from charlstm.corpus.reading import (
     ADDRESSES,
@@ -157,6 +158,8 @@ def _found(
         return [_embedded()]
     if os.path.isdir(address):
         return _folder(address, encoding, notes, choice, as_before=as_before)
+    if (entry := find_entry(address)) is not None:
+        return [_source(fetch(entry))]
     if paths := _glob(address):
         if as_before:
             return map(_source, paths)

@@ -251,6 +251,11 @@ EXPORT = [
     Case("a checkpoint of float32", "export prose --format checkpoint --precision float32"),
     Case("a checkpoint onto itself", "export prose --format checkpoint -o prose"),
 ]
+CORPORA = [
+    Case("no name", "corpora fetch"),
+    Case("an unknown name", "corpora fetch nothing"),
+    shell("a full disk", "corpora --json > /dev/full"),
+]
 CACHE = [
     Case("an empty cache", "cache", environ={"CHARLSTM_CACHE": "new"}),
     Case("nothing to clear", "cache --clear", environ={"CHARLSTM_CACHE": "new"}),
@@ -261,7 +266,7 @@ CASES = {
     "charlstm": GROUP, "inspect": INSPECT, "train": TRAIN, "generate": GENERATE,
     "predict": PREDICT, "score": SCORE,
     "evaluate": EVALUATE, "rank": RANK, "models": MODELS, "info": INFO, "export": EXPORT,
-    "cache": CACHE,
+    "corpora": CORPORA, "cache": CACHE,
 }  # fmt: skip
 
 

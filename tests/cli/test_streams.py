@@ -29,6 +29,7 @@ WRITERS = {
     "models": "models --json",
     "info": "info MODEL",
     "export": "export MODEL -o FOLDER/model.onnx",
+    "corpora": "corpora --json",
     "cache": "cache --json",
 }
 # Lines that end only when the reader of their output has gone.

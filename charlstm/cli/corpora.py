@@ -1,0 +1,65 @@
+"""``charlstm corpora``: the catalog of well-known texts, and fetching them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from charlstm.cli.fetching import fetch_with_bar
+from charlstm.cli.options import OptionGroup, grouped_command
+from charlstm.cli.output import write_json, write_text
+from charlstm.errors import UsageError
+
+if TYPE_CHECKING:
+    from charlstm.corpus.catalog import Entry
+
+options = OptionGroup()
+
+
+@grouped_command("corpora", "charlstm corpora", "charlstm corpora --json")
+@click.argument("words", nargs=-1, metavar="[fetch NAME...]")
+@options.quiet("No progress bar.")
+@options.json("Print one JSON object instead of a table.")
+def command(words: tuple[str, ...], quiet: bool, as_json: bool) -> None:
+    """List well-known texts, or fetch some of them: charlstm corpora fetch names.
+
+    A fetched text is kept in your data folder, and its path goes to stdout. charlstm train NAME
+    fetches a text, too, if it is not here yet.
+    """
+    from charlstm.corpus.catalog import catalog
+
+    entries = {entry.name: entry for entry in catalog()}
+    if not words:
+        if as_json:
+            write_json({"corpora": [_facts(entry) for entry in entries.values()]})
+        else:
+            write_text("".join(f"{_described(entry)}\n" for entry in entries.values()))
+        return
+    action, *names = words
+    known = ", ".join(entries)
+    if action != "fetch" or not names:
+        raise UsageError(f"expected fetch and a name, such as fetch names; there are {known}")
+    if unknown := [name for name in names if name not in entries]:
+        raise UsageError(f"{unknown[0]} is not in the catalog: there are {known}")
+    paths = [fetch_with_bar(entries[name], quiet=quiet) for name in names]
+    if as_json:
+        write_json({"fetched": [str(path) for path in paths]})
+    else:
+        write_text("".join(f"{path}\n" for path in paths))
+
+
+def _facts(entry: Entry) -> dict[str, Any]:
+    import msgspec
+
+    return msgspec.structs.asdict(entry) | {"path": str(entry.path), "fetched": entry.is_here}
+
+
+def _described(entry: Entry) -> str:
+    here = "fetched" if entry.is_here else f"{entry.bytes / 1e6:.1f} MB"
+    lines = [f"{entry.name:<18}{here:<10}{entry.description} License: {entry.license}."]
+    if entry.options:
+        lines.append(f"{'':<28}charlstm train {entry.name} {entry.options}")
+    if entry.figures:
+        lines.append(f"{'':<28}{entry.figures}")
+    return "\n".join(lines)

@@ -1,0 +1,34 @@
+"""Fetches texts of the catalog that a command names, with a progress bar."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+if TYPE_CHECKING:
+    from charlstm.corpus.catalog import Entry, Progress
+
+
+def fetch_with_bar(entry: Entry, *, quiet: bool) -> Path:
+    """Return the path of a text, which is fetched if it is not here."""
+    from charlstm.corpus.catalog import fetch
+
+    def bar(size: int) -> Progress:
+        from tqdm import tqdm
+
+        shown: Any = tqdm(total=size, unit="B", unit_scale=True, desc=entry.name, leave=False)
+        return cast("Progress", shown)
+
+    return fetch(entry, None if quiet or not sys.stderr.isatty() else bar)
+
+
+def fetch_named(addresses: Iterable[str], *, quiet: bool) -> None:
+    """Fetch the texts of the catalog among addresses, but for names that files or folders have."""
+    from charlstm.corpus.catalog import find_entry
+
+    for address in addresses:
+        if not os.path.exists(address) and (entry := find_entry(address)) is not None:
+            fetch_with_bar(entry, quiet=quiet)
