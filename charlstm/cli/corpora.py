@@ -12,7 +12,7 @@ from charlstm.cli.output import write_json, write_text
 from charlstm.errors import UsageError
 
 if TYPE_CHECKING:
-    from charlstm.corpus.catalog import Entry
+    from charlstm.corpus.catalog import KnownText
 
 options = OptionGroup()
 
@@ -49,13 +49,13 @@ def command(words: tuple[str, ...], quiet: bool, as_json: bool) -> None:
         write_text("".join(f"{path}\n" for path in paths))
 
 
-def _facts(entry: Entry) -> dict[str, Any]:
+def _facts(entry: KnownText) -> dict[str, Any]:
     import msgspec
 
     return msgspec.structs.asdict(entry) | {"path": str(entry.path), "fetched": entry.is_here}
 
 
-def _described(entry: Entry) -> str:
+def _described(entry: KnownText) -> str:
     here = "fetched" if entry.is_here else f"{entry.bytes / 1e6:.1f} MB"
     lines = [f"{entry.name:<18}{here:<10}{entry.description} License: {entry.license}."]
     if entry.options:

@@ -9,18 +9,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
-    from charlstm.corpus.catalog import Entry, Progress
+    from charlstm.corpus.catalog import DownloadBar, KnownText
 
 
-def fetch_with_bar(entry: Entry, *, quiet: bool) -> Path:
+def fetch_with_bar(entry: KnownText, *, quiet: bool) -> Path:
     """Return the path of a text, which is fetched if it is not here."""
     from charlstm.corpus.catalog import fetch
 
-    def bar(size: int) -> Progress:
+    def bar(size: int) -> DownloadBar:
         from tqdm import tqdm
 
         shown: Any = tqdm(total=size, unit="B", unit_scale=True, desc=entry.name, leave=False)
-        return cast("Progress", shown)
+        return cast("DownloadBar", shown)
 
     return fetch(entry, None if quiet or not sys.stderr.isatty() else bar)
 

@@ -23,7 +23,7 @@ VARIABLE = "CHARLSTM_DATA"
 _TIMEOUT = 30  # seconds without an answer
 
 
-class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class KnownText(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A text of the catalog.
 
     Attributes:
@@ -59,7 +59,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         return self.path.is_file() and self.path.stat().st_size == self.bytes
 
 
-class Progress(Protocol):
+class DownloadBar(Protocol):
     """A progress bar, as the library that fetches wants it."""
 
     total: int
@@ -82,22 +82,22 @@ def data_folder() -> Path:
     return Path(named) if named else user_data_path("charlstm") / "corpora"
 
 
-def catalog() -> tuple[Entry, ...]:
+def catalog() -> tuple[KnownText, ...]:
     """Return all entries."""
     package = Path(__file__).resolve().parents[1]
     installed = package / "shipped" / "catalog.json"
     path = installed if installed.exists() else package.parent / "corpora" / "catalog.json"
-    return msgspec.json.decode(path.read_bytes(), type=tuple[Entry, ...])
+    return msgspec.json.decode(path.read_bytes(), type=tuple[KnownText, ...])
 
 
-def find_entry(name: str) -> Entry | None:
+def find_entry(name: str) -> KnownText | None:
     """Return the entry of a name; ``None`` if there is none."""
     if os.sep in name or "." in name:  # the path of a file
         return None
     return next((entry for entry in catalog() if entry.name == name), None)
 
 
-def fetch(entry: Entry, progress: Callable[[int], Progress] | None = None) -> Path:
+def fetch(entry: KnownText, progress: Callable[[int], DownloadBar] | None = None) -> Path:
     """Return the path of a text, which is fetched if it is not here.
 
     Args:
@@ -147,7 +147,7 @@ def _reason(error: Exception) -> str:
     return "there is no connection to the server"
 
 
-def _unfetched_error(entry: Entry, reason: str) -> CorpusError:
+def _unfetched_error(entry: KnownText, reason: str) -> CorpusError:
     return CorpusError(
         f"can't fetch {entry.name} from {entry.address}: {reason}: try again later, or save it "
         f"as {entry.path}"
@@ -157,7 +157,7 @@ def _unfetched_error(entry: Entry, reason: str) -> CorpusError:
 class _Guarded:
     """Passes progress on, and ends a download that is longer than the file that is expected."""
 
-    def __init__(self, expected: int, bar: Progress | None) -> None:
+    def __init__(self, expected: int, bar: DownloadBar | None) -> None:
         self.total = expected
         self._expected = expected
         self._bar = bar

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from charlstm.corpus import catalog as module
-from charlstm.corpus.catalog import Entry, catalog, data_folder, fetch, find_entry
+from charlstm.corpus.catalog import KnownText, catalog, data_folder, fetch, find_entry
 from charlstm.errors import CorpusError
 
 # The library leaves the connection of a refused answer to the garbage collector.
@@ -87,7 +87,7 @@ def entry(server, tmp_path, monkeypatch):
     monkeypatch.setenv(module.VARIABLE, str(tmp_path / "data"))
 
     def make(way):
-        return Entry(
+        return KnownText(
             name="words",
             description="Words.",
             address=f"http://127.0.0.1:{server.server_port}/{way}",
