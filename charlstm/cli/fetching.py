@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
+
+from charlstm.cli.progress_bar import ProgressBar
 
 if TYPE_CHECKING:
-    from charlstm.corpus.catalog import DownloadBar, KnownText
+    from charlstm.corpus.catalog import KnownText
 
 
 def fetch_with_bar(entry: KnownText, *, quiet: bool) -> Path:
     """Return the path of a text, which is fetched if it is not here."""
     from charlstm.corpus.catalog import fetch
 
-    def bar(size: int) -> DownloadBar:
-        from tqdm import tqdm
-
-        shown: Any = tqdm(total=size, unit="B", unit_scale=True, desc=entry.name, leave=False)
-        return cast("DownloadBar", shown)
-
-    return fetch(entry, None if quiet or not sys.stderr.isatty() else bar)
+    if entry.is_here:
+        return entry.path
+    with ProgressBar(entry.bytes, "B", name=entry.name, shown=not quiet) as bar:
+        return fetch(entry, bar.advance)
 
 
 def fetch_named(addresses: Iterable[str], *, quiet: bool) -> None:

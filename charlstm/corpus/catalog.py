@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from charlstm.errors import CorpusError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 # The variable that names the folder of fetched texts.
 VARIABLE = "CHARLSTM_DATA"
 
 _TIMEOUT = 30  # seconds without an answer
+_BLOCK = 2**16  # bytes
 
 
 class KnownText(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -59,21 +60,6 @@ class KnownText(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         return self.path.is_file() and self.path.stat().st_size == self.bytes
 
 
-class DownloadBar(Protocol):
-    """A progress bar, as the library that fetches wants it."""
-
-    total: int
-
-    def update(self, size: int) -> object:
-        """Move by bytes."""
-
-    def reset(self) -> object:
-        """Go back to the beginning."""
-
-    def close(self) -> object:
-        """End."""
-
-
 def data_folder() -> Path:
     """Return the folder of fetched texts: ``$CHARLSTM_DATA``, or that of the user's data."""
     from platformdirs import user_data_path
@@ -97,12 +83,12 @@ def find_entry(name: str) -> KnownText | None:
     return next((entry for entry in catalog() if entry.name == name), None)
 
 
-def fetch(entry: KnownText, progress: Callable[[int], DownloadBar] | None = None) -> Path:
+def fetch(entry: KnownText, on_progress: Callable[[int], object] | None = None) -> Path:
     """Return the path of a text, which is fetched if it is not here.
 
     Args:
         entry: the text.
-        progress: returns a progress bar for a number of bytes.
+        on_progress: told the number of bytes of each block that comes.
 
     Raises:
         CorpusError: if it can't be fetched, or is not what the catalog says.
@@ -113,24 +99,42 @@ def fetch(entry: KnownText, progress: Callable[[int], DownloadBar] | None = None
     from requests import RequestException
 
     pooch.get_logger().setLevel("WARNING")
-    bar = _Guarded(entry.bytes, progress(entry.bytes) if progress else None)
+
+    def download(address: str, file: str, _: object) -> None:
+        with open(file, "wb") as target:
+            for block in _blocks(address, entry.bytes):
+                target.write(block)
+                if on_progress is not None:
+                    on_progress(len(block))
+
+    folder, known = entry.path.parent, f"sha256:{entry.sha256}"
     try:
-        pooch.retrieve(
-            entry.address,
-            f"sha256:{entry.sha256}",
-            entry.file,
-            entry.path.parent,
-            downloader=pooch.HTTPDownloader(progressbar=bar, timeout=_TIMEOUT),
-        )
+        pooch.retrieve(entry.address, known, entry.file, folder, downloader=download)
     except RequestException as error:
         raise _unfetched_error(entry, _reason(error)) from error
     except ValueError as error:  # the hash is another, or the server sends too much
         raise _unfetched_error(entry, "what came is not the file that the catalog knows") from error
     except OSError as error:
         raise _unfetched_error(entry, str(error)) from error
-    finally:
-        bar.finish()
     return entry.path
+
+
+def _blocks(address: str, most: int) -> Iterator[bytes]:
+    """Yield what an address sends, but no more than so many bytes.
+
+    Raises:
+        RequestException: if nothing comes, or less than was announced.
+        ValueError: if more comes.
+    """
+    import requests
+
+    with requests.get(address, stream=True, timeout=_TIMEOUT) as response:
+        response.raise_for_status()
+        for block in response.iter_content(_BLOCK):
+            most -= len(block)
+            if most < 0:
+                raise ValueError("too many bytes")
+            yield block
 
 
 def _reason(error: Exception) -> str:
@@ -152,39 +156,3 @@ def _unfetched_error(entry: KnownText, reason: str) -> CorpusError:
         f"can't fetch {entry.name} from {entry.address}: {reason}: try again later, or save it "
         f"as {entry.path}"
     )
-
-
-class _Guarded:
-    """Passes progress on, and ends a download that is longer than the file that is expected."""
-
-    def __init__(self, expected: int, bar: DownloadBar | None) -> None:
-        self.total = expected
-        self._expected = expected
-        self._bar = bar
-        self._read = 0
-
-    def update(self, size: int) -> None:
-        """Move by bytes, about: the last block may be shorter.
-
-        Raises:
-            ValueError: if there are more than expected.
-        """
-        self._read += size
-        if self._read >= self._expected + 2 * size:
-            raise ValueError(f"more than {self._expected} bytes")
-        if self._bar is not None:
-            self._bar.update(size)
-
-    def reset(self) -> None:
-        """Go back to the beginning, as the library does at the end."""
-        self._read = 0
-        if self._bar is not None:
-            self._bar.reset()
-
-    def close(self) -> None:
-        """Do nothing: the file may still be refused."""
-
-    def finish(self) -> None:
-        """End the bar."""
-        if self._bar is not None:
-            self._bar.close()
