@@ -56,6 +56,7 @@ def table_options(group: OptionGroup) -> Decorator:
     def decorate(function: Function) -> Function:
         columns = group(
             "--columns",
+            multiple=True,
             metavar="NAMES",
             help="Columns of a table that make a document, in this order, with tabs between them: "
             "title,body or, without a row of names, 2,3; in JSON also a.b. Default: the one that "

@@ -154,10 +154,13 @@ def _encodings(corpus: Corpus) -> str:
 
 def _documents(corpus: Corpus, found: Inspection) -> str:
     from charlstm.corpus.division import NAMES
+    from charlstm.corpus.table_source import TableSource
 
     division = corpus.division
     each = f"each a {NAMES[division.unit]}"
-    columns = f", of its columns {', '.join(division.columns)}" if division.columns else ""
+    if division.unit == "file" and any(isinstance(s, TableSource) for s in corpus.sources):
+        each = "each a file, or a record of a table"
+    columns = f" (columns: {', '.join(division.columns)})" if division.columns else ""
     copies = f"; {found.copies:,} equal an earlier one" if found.copies else ""
     return f"{found.documents:,}, {each}{columns}{copies}"
 

@@ -56,12 +56,13 @@ class LineReader:
 
     def groups(self, source: Source) -> Iterator[list[ScoredLine]]:
         """Yield the scored lines or documents of a text in order."""
+        from charlstm.corpus.division import is_blank
         from charlstm.corpus.table_source import TableSource
 
         if isinstance(source, TableSource):
             encoding, errors = self._options["encoding"], self._options["decode_errors"]
             records = source.records(self._division, encoding, errors, self._notes)
-            return self._scored(source, records)
+            return self._scored(source, (each for each in records if not is_blank(each.text)))
         if self._division.unit in ("paragraph", "delimited"):
             return self._documents(source)
         return self._lines(source)

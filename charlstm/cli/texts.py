@@ -176,7 +176,7 @@ def given_division(options: dict[str, Any], learned: Division) -> Division | Non
     given = {
         name: options[name]
         for name in ("paragraphs", "delimiter", "columns", "keep_breaks")
-        if options[name] not in (None, False)
+        if options[name] not in (None, False, ())
     }
     if not given:
         return None

@@ -67,7 +67,7 @@ def note_hazard(run: Run) -> None:
     statistics = prepared.statistics
     is_divided = corpus.division.within_files
     found = [
-        *hazards(text, is_plain=is_plain),
+        *hazards(text, is_plain=is_plain, columns=len(corpus.division.columns)),
         copies_hazard(statistics.documents, statistics.documents - statistics.distinct)
         if is_divided
         else None,

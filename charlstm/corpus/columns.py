@@ -6,6 +6,8 @@ there is. This module does not read tables.
 
 from __future__ import annotations
 
+import csv
+import io
 import re
 import shlex
 from collections.abc import Mapping, Sequence
@@ -42,6 +44,13 @@ def joined(cells: Sequence[str], *, keep_breaks: bool) -> str:
     return SEPARATOR.join(_BREAKS.sub(" ", cell) for cell in cells)
 
 
+def as_option(columns: Sequence[str]) -> str:
+    """Return names of columns as one text, with commas between them, as CSV."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="").writerow(columns)
+    return text.getvalue()
+
+
 def text_column(columns: Mapping[str, Sequence[str]], name: str) -> str:
     """Return the one column that holds text: no numbers, dates, identifiers, or labels.
 
@@ -53,6 +62,8 @@ def text_column(columns: Mapping[str, Sequence[str]], name: str) -> str:
         CorpusError: if there is none, or more than one; it shows an example of each column.
     """
     found = [column for column, cells in columns.items() if _is_text(cells)]
+    if len(columns) == 1 and any(*columns.values()):
+        return next(iter(columns))
     if len(found) == 1:
         return found[0]
     if not any(columns.values()):
@@ -70,9 +81,9 @@ def text_column(columns: Mapping[str, Sequence[str]], name: str) -> str:
 
 def _choice(chosen: Sequence[str], columns: Sequence[str]) -> str:
     """Return columns as they can be typed: their names, or numbers if these are long."""
-    if any("," in column or len(column) > _LONGEST_NAME for column in chosen):
+    if any(len(column) > _LONGEST_NAME for column in chosen):
         chosen = [str(columns.index(column) + 1) for column in chosen]
-    return shlex.quote(",".join(chosen))
+    return shlex.quote(as_option(chosen))
 
 
 def _length(cells: Sequence[str]) -> int:

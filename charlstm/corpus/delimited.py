@@ -10,6 +10,7 @@ import contextlib
 import csv
 import itertools
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -28,6 +29,8 @@ _UNCLOSED = "unexpected end of data"
 _TOLD = re.compile(r"sep=([^\w\s\"]|\t)\r?\n")
 
 _LONGEST_NAME = 60  # characters of the name of a column, where it is not known that it is one
+
+_LONGEST_PREAMBLE = 20  # rows
 
 # What separates cells in files called CSV, the most usual first.
 _SEPARATORS = (",", ";", "\t", "|")
@@ -63,10 +66,20 @@ def sample_delimited(blocks: Iterable[str], name: str, *, tabs: bool) -> dict[st
     names, cells = rows[0], rows[1:]
     if not _is_header(names):
         names, cells = [""] * len(names), rows
-    columns: dict[str, list[str]] = {}
-    for place, column in enumerate(names):
-        columns.setdefault(column.strip() or str(place + 1), [row[place] for row in cells])
-    return columns
+    return {
+        column or str(place + 1): [row[place] for row in cells]
+        for place, column in enumerate(_distinct(names))
+    }
+
+
+def _distinct(names: Iterable[str]) -> list[str]:
+    """Return names of columns, of which equal ones are told apart: text, text.2."""
+    counts: Counter[str] = Counter()
+    distinct = []
+    for name in map(str.strip, names):
+        counts[name] += 1
+        distinct.append(f"{name}.{counts[name]}" if name and counts[name] > 1 else name)
+    return distinct
 
 
 def _are_numbers(columns: Sequence[str], first: Sequence[str]) -> bool:
@@ -90,6 +103,14 @@ def _is_header(first: Sequence[str]) -> bool:
     return not any(is_figure(cell) or len(cell) > _LONGEST_NAME for cell in map(str.strip, first))
 
 
+def table_of(beginning: str) -> tuple[str, int] | None:
+    """Return what separates the cells of a text, and their number, if it begins like a table."""
+    choices = [_Rules(separator, True) for separator in _SEPARATORS]
+    best = max(choices, key=lambda rules: _fit(beginning, rules))
+    fit = _fit(beginning, best)
+    return (best.separator, fit.width) if fit.is_table else None
+
+
 class _Rules(NamedTuple):
     """How the rows of a table are written."""
 
@@ -110,7 +131,7 @@ def _rows(blocks: Iterable[str], name: str, *, tabs: bool) -> Iterator[Record]:
     if found := _TOLD.match(beginning):
         beginning, told, line = beginning[found.end() :], found[1], 2
     rules = _Rules(told, True) if told else _rules(beginning, tabs=tabs)
-    skipped = line - 1
+    skipped, before = line - 1, -_fit(beginning, rules).preamble
     reader = rules.reader(lines_with_ends(itertools.chain((beginning,), blocks), name))
     width = None
     while True:
@@ -122,7 +143,9 @@ def _rows(blocks: Iterable[str], name: str, *, tabs: bool) -> Iterator[Record]:
             raise CorpusError(_malformed(name, line, what, rules)) from None
         if cells is None:
             return
-        if cells:
+        if cells and before:
+            before -= 1
+        elif cells:
             if width not in (None, len(cells)):
                 raise CorpusError(_malformed(name, line, _counted(len(cells), width or 0), rules))
             width = len(cells)
@@ -149,15 +172,15 @@ def _rules(beginning: str, *, tabs: bool) -> _Rules:
         quoted = _Rules("\t", True)
         return quoted if _quotes_something(beginning, quoted) else _Rules("\t", False)
     choices = [_Rules(separator, True) for separator in _SEPARATORS]
-    fits = [_regularity(beginning, rules) for rules in choices]
+    fits = [_fit(beginning, rules) for rules in choices]
     return choices[fits.index(max(fits))]
 
 
 def _quotes_something(beginning: str, rules: _Rules) -> bool:
     """Whether rows are regular by quotes, and a cell has what only quotes can hold."""
     if beginning.startswith('"'):
-        return _regularity(beginning, rules)[2]
-    if not _regularity(beginning, rules)[2]:
+        return _fit(beginning, rules).is_regular
+    if not _fit(beginning, rules).is_regular:
         return False
     rows = itertools.islice(rules.reader(lines_with_ends((beginning,), "")), SAMPLED)
     with contextlib.suppress(csv.Error):
@@ -165,24 +188,49 @@ def _quotes_something(beginning: str, rules: _Rules) -> bool:
     return False
 
 
-def _regularity(beginning: str, rules: _Rules) -> tuple[bool, int, bool]:
-    """Return how well the first rows fit rules, the better the greater.
+class _Fit(NamedTuple):
+    """How well rules fit the first rows, the better the greater.
 
-    Best are several cells, as many in all rows; else what matters is how many the first row has.
+    Best are several cells, as many in all rows but for a preamble; else what matters is how many
+    the first row has.
     """
+
+    is_table: bool
+    width: int
+    is_regular: bool
+    preamble: int = 0
+
+
+def _fit(beginning: str, rules: _Rules) -> _Fit:
     is_cut = len(beginning) >= _LOOKED_AT
-    widths: list[int] = []
+    filled: list[tuple[int, int]] = []  # cells, and those that are not empty
     reader = rules.reader(lines_with_ends((beginning,), ""))
     is_regular = True
     try:
-        widths.extend(len(cells) for cells in itertools.islice(reader, SAMPLED) if cells)
+        rows = itertools.islice(reader, SAMPLED)
+        filled.extend((len(row), sum(map(bool, map(str.strip, row)))) for row in rows if row)
     except csv.Error as error:
         is_regular = is_cut and str(error) == _UNCLOSED
-    if is_cut and len(widths) > 1:
-        del widths[-1]  # the last row may not be whole
-    width = widths[0] if widths else 0
-    is_regular &= len(set(widths)) == 1
-    return is_regular and width > 1, width, is_regular
+    if is_cut and len(filled) > 1:
+        del filled[-1]  # the last row may not be whole
+    first = _preamble(filled)
+    widths = {width for width, _ in filled[first:]}
+    width = filled[first][0] if filled else 0
+    is_regular &= len(widths) == 1
+    return _Fit(is_regular and width > 1, width, is_regular, -first)
+
+
+def _preamble(filled: Sequence[tuple[int, int]]) -> int:
+    """Return how many rows stand before a table, as banks write them: fewer cells have something.
+
+    One cell less is no preamble: it may be a row of names that lacks one.
+    """
+    if not filled:
+        return 0
+    usual = Counter(width for width, _ in filled).most_common(1)[0][0]
+    first = next(index for index, (width, _) in enumerate(filled) if width == usual)
+    is_before = all(count < usual - 1 or width == 1 for width, count in filled[:first])
+    return first if is_before and first <= _LONGEST_PREAMBLE and first < len(filled) - 1 else 0
 
 
 def _malformed(name: str, line: int, what: str, rules: _Rules) -> str:
@@ -198,14 +246,10 @@ def _counted(cells: int, expected: int) -> str:
 
 def _named(columns: Sequence[str], first: Record, name: str) -> list[int]:
     places = []
-    names = [cell.strip() for cell in first.cells]
+    names = _distinct(first.cells)
     for column in columns:
         if column not in names:
             raise missing_column_error(name, column, names)
-        if names.count(column) > 1:
-            raise CorpusError(
-                f"{name} has several columns named {column!r}: give their numbers, from 1"
-            )
         places.append(names.index(column))
     return places
 

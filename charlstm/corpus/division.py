@@ -6,6 +6,7 @@ is left out, for messages. This module does not know files, nor which part of a 
 
 from __future__ import annotations
 
+import csv
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -79,12 +80,16 @@ def chosen_division(chosen: Mapping[str, Any], names: Mapping[str, str]) -> Divi
 
 
 def _columns(given: Any, name: str) -> tuple[str, ...]:
-    """Return the names of columns, which may be written as one text, with commas."""
-    parts = given.split(",") if isinstance(given, str) else given
-    if not isinstance(parts, Iterable):
-        raise ConfigError(f"{name} is {given!r}: expected names of columns")
-    columns = tuple(part.strip() if isinstance(part, str) else part for part in parts)
-    if not columns or "" in columns or not all(isinstance(part, str) for part in columns):
+    """Return the names of columns, several of which may be in a text, with commas between them.
+
+    A name with a comma is in quotes, as in a row of CSV.
+    """
+    texts = (given,) if isinstance(given, str) else given
+    if not isinstance(texts, Iterable) or not all(isinstance(text, str) for text in texts):
+        raise ConfigError(f"{name} is {given!r}: expected names of columns, such as title,body")
+    rows = csv.reader(texts, skipinitialspace=True)
+    columns = tuple(part.strip() for row in rows for part in row)
+    if not columns or "" in columns:
         raise ConfigError(f"{name} is {given!r}: expected names of columns, such as title,body")
     if any(map(has_surrogates, columns)):
         raise UsageError(f"{name} is not valid UTF-8: give it in UTF-8")

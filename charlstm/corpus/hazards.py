@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
+from charlstm.corpus.delimited import table_of
 from charlstm.corpus.lines import lines_of
 
 # Characters of a text that are looked at, from its beginning.
@@ -35,7 +36,7 @@ _ENTITY = re.compile(r"&(?:[a-zA-Z]{2,8}|#\d{2,6}|#x[0-9a-fA-F]{2,6});")
 _BROKEN = re.compile("[ÃÂ][\u0080-\u00bf\u0152-\u0178\u02c6\u02dc\u2013-\u2122]|â€[\u0090-\u2122]")
 _LETTER, _DIGIT = re.compile(r"[^\W\d_]"), re.compile(r"\d")
 
-_SEPARATORS = {"\t": "tsv", ",": "csv", ";": "csv", "|": "csv"}
+_KEY = re.compile(r'"\s*:')
 
 
 def size_hazard(characters: int) -> str | None:
@@ -58,14 +59,17 @@ def copies_hazard(documents: int, copies: int) -> str | None:
     )
 
 
-def hazards(sample: str, *, is_plain: bool = True) -> list[str]:
+def hazards(sample: str, *, is_plain: bool = True, columns: int = 0) -> list[str]:
     """Return what will hurt, the worst first.
 
     Args:
         sample: the beginning of the text; no more than ``LOOKED_AT`` characters are looked at.
         is_plain: whether the text may be a table that was taken for plain text.
+        columns: of a table, how many make a document; tabs between them hurt nothing.
     """
     text = sample[:LOOKED_AT]
+    if columns > 1:
+        text = text.replace("\t", " ")
     lines = [line for line in lines_of(text) if line.strip()]
     if len(sample) > LOOKED_AT:
         del lines[-1:]
@@ -84,27 +88,31 @@ def _one_symbol(text: str, _lines: Sequence[str]) -> str | None:
     return f"{count / len(text):.0%} of the text is {symbol!r}: there is little else to learn"
 
 
-def _json(_text: str, lines: Sequence[str]) -> str | None:
+def _json(text: str, lines: Sequence[str]) -> str | None:
     are_objects = _share(lines, lambda line: line[0] == "{" and line.rstrip(", ")[-1:] == "}")
-    if len(lines) < _FEWEST or are_objects < _NEARLY_ALL:
-        return None
-    return "the text looks like JSON Lines: --format jsonl reads the text in it"
-
-
-def _table(_text: str, lines: Sequence[str]) -> str | None:
-    lines = list(set(lines))  # a sentence that is repeated is no table
-    if len(lines) < _FEWEST:
-        return None
-    for separator, text_format in _SEPARATORS.items():
-        counts = Counter(line.count(separator) for line in lines)
-        count, usual = counts.most_common(1)[0]
-        # Commas are in prose, too: there they vary.
-        if count >= (1 if separator == "\t" else 2) and usual >= _NEARLY_ALL * len(lines):
-            return (
-                f"the text looks like a table ({count + 1} cells a line, separated by "
-                f"{separator!r}): --format {text_format} reads the text in it"
-            )
+    if len(lines) >= _FEWEST and are_objects >= _NEARLY_ALL:
+        return "the text looks like JSON Lines: --format jsonl reads the text in it"
+    if text.lstrip()[:1] in ("{", "[") and len(_KEY.findall(text)) >= _FEWEST:
+        return (
+            "the text looks like JSON, which the model learns with braces and keys: jq -c "
+            "'.NAME[]' FILE | charlstm train - --format jsonl reads the text of a list in it"
+        )
     return None
+
+
+def _table(text: str, lines: Sequence[str]) -> str | None:
+    if len(set(lines)) < _FEWEST:  # a sentence that is repeated is no table
+        return None
+    found = table_of(text)
+    # Two parts with a comma between them are in many lists.
+    if found is None or (found[1] < 3 and found[0] != "\t"):
+        return None
+    separator, width = found
+    text_format = "tsv" if separator == "\t" else "csv"
+    return (
+        f"the text looks like a table ({width} cells a row, separated by {separator!r}): --format "
+        f"{text_format} reads the text in it"
+    )
 
 
 def _markup(text: str, _lines: Sequence[str]) -> str | None:

@@ -11,6 +11,7 @@ from collections import Counter
 import msgspec
 import numpy as np
 
+from charlstm.corpus.division import Divider
 from charlstm.corpus.documents import Chunk, Corpus
 from charlstm.corpus.hazards import LOOKED_AT, copies_hazard, hazards, size_hazard
 from charlstm.corpus.line_hashes import SeenLines
@@ -58,7 +59,12 @@ def inspect_corpus(corpus: Corpus) -> Inspection:
     """
     seen = _Seen()
     copies, lines_seen, begins = 0, SeenLines(), True
-    for chunk in corpus.chunks():
+    name = ", ".join(corpus.addresses)
+
+    def note(divider: Divider) -> None:
+        corpus.notes.blank(name, divider.blank, corpus.division.unit)
+
+    for chunk in corpus.chunks(note):
         seen.add(chunk)
         if begins and chunk.ends_document and not lines_seen.is_new(chunk.text):
             copies += 1
@@ -67,7 +73,7 @@ def inspect_corpus(corpus: Corpus) -> Inspection:
     symbols = seen.symbols()
     characters = sum(symbols.values())
     found = [
-        *hazards(seen.beginning, is_plain=is_plain),
+        *hazards(seen.beginning, is_plain=is_plain, columns=len(corpus.division.columns)),
         size_hazard(characters),
         copies_hazard(seen.documents, copies),
     ]

@@ -79,6 +79,11 @@ class Notes:
             self._blank[unit] = self._blank.get(unit, {}) | counts
         self._undivided |= other._undivided
 
+    @property
+    def added(self) -> tuple[str, ...]:
+        """Those that were added as sentences."""
+        return tuple(self._added)
+
     def untold(self) -> list[str]:
         """Return the sentences that no earlier call has returned."""
         new = [sentence for sentence in self.sentences if sentence not in self._told]

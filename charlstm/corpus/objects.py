@@ -8,11 +8,17 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from charlstm.corpus.records import SAMPLED, Record, lines_with_ends, missing_column_error
-from charlstm.errors import CorpusError
+from charlstm.errors import CorpusError, harmless
+from charlstm.tokenizer.base import REPLACEMENT
+from charlstm.unicode_text import has_surrogates
+
+# Half a character, as "\\ud83d" alone is: what is left of one that was cut in two.
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 # The most characters of an array.
 LARGEST_JSON = 2**28
@@ -24,21 +30,15 @@ def is_array(beginning: str) -> bool:
     return start.startswith("[") and start[1:].lstrip().startswith("{")
 
 
-def is_lines(beginning: str, *, several: bool) -> bool:
-    """Whether a text begins like objects of a line each.
-
-    Args:
-        beginning: the first characters.
-        several: whether there have to be two.
-    """
+def is_lines(beginning: str) -> bool:
+    """Whether a text begins like objects of a line each, of which there are two or more."""
     first, _, second = beginning.lstrip().partition("\n")
-    if not first.startswith("{") or second.lstrip()[:1] not in ("{", ""):
+    if not first.startswith("{") or not second.lstrip().startswith("{"):
         return False
     try:
-        is_object = isinstance(json.loads(first), dict)
+        return isinstance(json.loads(first), dict)
     except (ValueError, RecursionError):
-        is_object = not second  # a first line that is longer than what is seen of it
-    return is_object and not (several and not second.lstrip())
+        return False
 
 
 def _objects(
@@ -70,11 +70,23 @@ def read_objects(
     for found, line in _objects(blocks, name, by_line=by_line):
         first = first or found
         values = [_within(found, column) for column in columns]
+        for column, value in zip(columns, values, strict=True):
+            if isinstance(value, dict) and value:
+                where = f"{name}, {'line' if by_line else 'record'} {line:,}"
+                raise _object_error(where, column, value)
         if missing:
             missing = {column for column in missing if not _has(found, column)}
         yield Record(list(map(_text_of, values)), line)
     if missing and first is not None:
         raise missing_column_error(name, min(missing), [each for each, _ in _flat(first)])
+
+
+def _object_error(where: str, column: str, value: Mapping[str, Any]) -> CorpusError:
+    within = ", ".join(f"{column}.{inner}" for inner, _ in itertools.islice(_flat(value), 5))
+    return CorpusError(
+        f"{where}: column {column!r} is an object: name what is in it, such as "
+        f"{harmless(within, 200)}"
+    )
 
 
 def _has(found: Mapping[str, Any], column: str) -> bool:
@@ -157,7 +169,8 @@ def _flat(found: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 def _text_of(value: Any) -> str:
     if value is None:
         return ""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return _SURROGATE.sub(REPLACEMENT, text) if has_surrogates(text) else text
 
 
 def sample_objects(blocks: Iterable[str], name: str, *, by_line: bool) -> dict[str, list[str]]:

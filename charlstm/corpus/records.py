@@ -52,9 +52,12 @@ def lines_with_ends(blocks: Iterable[str], name: str) -> Iterator[str]:
 
 def missing_column_error(name: str, column: str, columns: Iterable[str]) -> CorpusError:
     """Return the error for a table that lacks a column."""
-    names = [harmless(each, 40) for each in columns]
+    names = [harmless(each, 40) for each in columns if each]
+    meant = [each for each in names if each.casefold() == column.casefold()]
+    if meant:
+        return CorpusError(f"{name} has no column {column!r}: did you mean {meant[0]!r}?")
     more = f" and {len(names) - _MOST_NAMED:,} more" if len(names) > _MOST_NAMED else ""
     return CorpusError(
         f"{name} has no column {column!r}: choose with --columns among "
-        f"{', '.join(names[:_MOST_NAMED])}{more}"
+        f"{', '.join(names[:_MOST_NAMED])}{more}, or leave the file out (--exclude)"
     )

@@ -125,7 +125,11 @@ def as_table(
         beginning = _beginning(source, encoding)
         kind = json_format(beginning, kind)
         if kind is None and notes is not None and beginning.lstrip()[:1] in ("{", "["):
-            notes.add(f"{source.name} is no array of objects: it is read as plain text")
+            notes.add(
+                f"{source.name} is JSON, but neither an array of objects nor an object a line: it "
+                f"is read as plain text; a list in it is read by jq -c '.NAME[]' FILE | charlstm "
+                f"train - --format jsonl"
+            )
     return source if kind is None else TableSource(source.name, source.path, source, kind)
 
 

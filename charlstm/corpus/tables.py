@@ -40,11 +40,13 @@ def format_of(path: Path, compressed: Sequence[str] = ()) -> TableFormat | None:
 def json_format(beginning: str, kind: TableFormat) -> TableFormat | None:
     """Return in which format a text begins that is called JSON; ``None`` if it is no table.
 
-    JSON may be anything; and files called ``.json`` may be JSON Lines.
+    JSON may be anything; and files called ``.json`` may be JSON Lines, or the other way round.
     """
-    if kind == "json" and is_array(beginning):
+    if is_array(beginning):
         return "json"
-    return "jsonl" if is_lines(beginning, several=kind == "json") else None
+    if kind == "jsonl" and beginning.lstrip().startswith("{"):
+        return "jsonl"
+    return "jsonl" if is_lines(beginning) else None
 
 
 def read_records(

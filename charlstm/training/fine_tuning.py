@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from charlstm.checkpoint.schema import Checkpoint
 from charlstm.config import CorpusConfig, Division
+from charlstm.corpus.columns import as_option
 from charlstm.corpus.division import NAMES, OPTIONS
 from charlstm.corpus.sources import display_name
 from charlstm.errors import UsageError, harmless
@@ -176,6 +177,6 @@ def _dividing(division: Division) -> str:
     """Return the options that divide texts like this; none for files."""
     keep_breaks = " --keep-breaks" if division.keep_breaks else ""
     if division.columns:
-        return f"--columns {shlex.quote(','.join(division.columns))}{keep_breaks}"
+        return f"--columns {shlex.quote(as_option(division.columns))}{keep_breaks}"
     option = OPTIONS.get(division.unit, "")
     return option if division.delimiter is None else f"{option} {division.delimiter!r}"

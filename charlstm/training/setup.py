@@ -204,7 +204,7 @@ def _read(
 
 
 def _with_notes(prepared: Prepared, notes: Notes) -> Prepared:
-    return replace(prepared, notes=tuple(dict.fromkeys((*notes.sentences, *prepared.notes))))
+    return replace(prepared, notes=tuple(dict.fromkeys((*notes.added, *prepared.notes))))
 
 
 def _knows(parent: Checkpoint, corpus: CorpusConfig, stdin: Path | None) -> bool:

@@ -185,6 +185,22 @@ def test_old_models_read_tables_as_text(charlstm, names, tables):
     assert [each["text"] for each in found] == ["title,body", *two.splitlines()]
 
 
+def test_records_without_text_are_not_scored(charlstm, prose, tables):
+    (tables / "chat.csv").write_text("id,text\n" + "1,the lazy dog\n2,\n3,  \n4,a fox\n" * 9)
+    found = objects(charlstm("score", prose, "chat.csv", "--json", "-q"))
+    assert [each["text"] for each in found] == ["the lazy dog", "a fox"] * 9
+
+
+def test_columns_may_have_commas_and_be_given_one_by_one(charlstm, tables):
+    rows = "".join(f"{n},words {n},other words {n}\n" for n in range(40))
+    (tables / "t.csv").write_text(f'id,"last, first",text\n{rows}')
+    given = [["--columns", '"last, first",text'], ["--columns", "2,3"]]
+    given.append(["--columns", '"last, first"', "--columns", "text"])
+    plans = [charlstm("train", "t.csv", "--dry-run", "--json", *each) for each in given]
+    tokens = [json.loads(plan.out)["train_tokens"] for plan in plans]
+    assert tokens[0] == tokens[2] < tokens[1]  # by number, the first row is a record
+
+
 def test_streams_of_tables(charlstm, prose, tables):
     rows = "id,text\n" + "".join(f"{n},the lazy dog {n}é\n" for n in range(9))
     arguments = ("score", prose, "-", "--format", "csv", "--json", "-q", "--encoding", "latin-1")

@@ -93,7 +93,7 @@ def test_examples_are_few_short_and_harmless():
     ("names", "typed"),
     [
         (["title", "my text"], "--columns 'title,my text'"),
-        (["title", "one, two"], "--columns 1,2"),
+        (["title", "one, two"], "--columns 'title,\"one, two\"'"),
         (["title", "a question " * 9], "--columns 1,2"),
     ],
 )
@@ -103,6 +103,11 @@ def test_the_choice_can_be_typed(names, typed):
 
 def test_without_text_the_longest_column_is_proposed():
     assert "--columns addresses," in message_of({n: DATA[n] for n in ("ids", "addresses", "truth")})
+
+
+def test_the_only_column_is_taken():
+    assert text_column({"name": ["Emma", "Ben"] * 50}, "t") == "name"
+    assert text_column({"id": ["1", "2"]}, "t") == "id"
 
 
 def test_a_table_without_records():

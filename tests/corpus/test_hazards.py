@@ -25,6 +25,11 @@ HARMFUL = {
     "json lines": ('{"id": 1, "text": "some words"}\n' * 30, "--format jsonl"),
     "a table": ("".join(f"{n},name {n},{n * 7}\n" for n in range(50)), "--format csv"),
     "semicolons": ("".join(f"{n};name {n};{n * 7}\n" for n in range(50)), "';'"),
+    "json": ('{"a": [' + '\n  {"text": "some words"},' * 30 + "]}", "jq"),
+    "quoted cells": (
+        "".join(f'{n},"Hello, {"you, " * (n % 4)}all",x\n' for n in range(50)),
+        "--format csv",
+    ),
     "tabs": ("".join(f"name {n}\tand a text\n" for n in range(50)), "--format tsv"),
     "html": ("<p>Some <b>words</b> of a text<br/>and others</p>\n" * 50, "pandoc"),
     "entities": ("She said &quot;no&quot; &amp; left, and so did he.\n" * 50, "&quot;"),
@@ -69,6 +74,12 @@ def test_nothing_is_said_of_texts_that_are_fine(name):
 def test_what_was_read_as_a_table_looks_like_none():
     text, _ = HARMFUL["a table"]
     assert not any("--format" in found for found in hazards(text, is_plain=False))
+
+
+def test_tabs_between_columns_hurt_nothing():
+    text = "".join(f"good\ttext number {n} of many\n" for n in range(50))
+    assert hazards(text, is_plain=False, columns=2) == []
+    assert hazards(text, is_plain=False)
 
 
 def test_only_the_beginning_counts():

@@ -105,6 +105,7 @@ def test_json_of_anything_else_is_text(here):
         corpus = opened(write(name, text)).as_tables()
         assert documents(corpus) == [text]
         assert ("plain text" in "".join(corpus.notes.sentences)) == name.endswith(".json")
+        assert ("--format jsonl" in "".join(corpus.notes.sentences)) == name.endswith(".json")
 
 
 def test_json_lines_may_be_called_json(here):

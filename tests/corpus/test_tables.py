@@ -104,6 +104,27 @@ def test_a_first_row_of_data_names_no_columns(text, columns):
     assert list(sample_of([text], "csv", "t")) == columns
 
 
+def test_equal_names_are_told_apart():
+    text = "text,text, text\na,b,c\n"
+    assert records(text, "csv", ["text.3", "text"]) == [(["c", "a"], 2)]
+    assert sample_of([text], "csv", "t") == {"text": ["a"], "text.2": ["b"], "text.3": ["c"]}
+
+
+@pytest.mark.parametrize(
+    "preamble", ["Umsätze\n\n", "Konto\nStand\n", "Umsätze, Konto\n", "a\nb\nc\n"]
+)
+def test_what_banks_write_before_a_table_is_left_out(preamble):
+    text = preamble + "Tag;Betrag;Zweck\n" + "1.1.25;-1,50;Tee, Brot\n" * 5
+    found = records(text, "csv", ["Zweck"])
+    assert [cells for cells, _ in found] == [["Tee, Brot"]] * 5
+    assert found[0][1] == preamble.count("\n") + 2
+
+
+def test_half_characters_are_replaced():
+    text = '{"a": "x \\ud83d y", "b": ["\\udc00"]}'
+    assert records(text, "jsonl", ["a", "b"])[0][0] == ["x \ufffd y", '["\ufffd"]']
+
+
 def test_the_first_line_may_say_what_separates_cells():
     text = "sep=;\r\nid;text, all\r\n1;a, b\r\n"
     assert records(text, "csv", ["text, all"]) == [(["a, b"], 3)]
@@ -111,11 +132,8 @@ def test_the_first_line_may_say_what_separates_cells():
 
 def test_values_within_objects_have_names_with_dots():
     text = '{"a": {"b": "in", "c.d": 1}, "x.y": "own", "x": {"y": "other"}}\n{"a": 5}\n'
-    found = records(text, "jsonl", ["a.b", "a.c.d", "x.y", "a"])
-    assert [cells for cells, _ in found] == [
-        ["in", "1", "own", '{"b": "in", "c.d": 1}'],
-        ["", "", "", "5"],
-    ]
+    found = records(text, "jsonl", ["a.b", "a.c.d", "x.y"])
+    assert [cells for cells, _ in found] == [["in", "1", "own"], ["", "", ""]]
     assert list(sample_of([text], "jsonl", "t")) == ["a.b", "a.c.d", "x.y", "a"]
 
 
@@ -166,7 +184,10 @@ def test_the_sample_is_of_the_first_records(monkeypatch):
         ("a,b\n1,2\n", "csv", ["c"], ["'c'", "--columns among a, b"]),
         ("a,b\n1,2\n", "csv", ["3"], ["no column 3", "from 1 to 2"]),
         ("a,b\n1,2\n", "csv", ["0"], ["no column 0"]),
-        ("a,a\n1,2\n", "csv", ["a"], ["several", "'a'"]),
+        ("a,a\n1,2\n", "csv", ["a.3"], ["'a.3'", "a, a.2"]),
+        ("Text,b\n1,2\n", "csv", ["text"], ["'text'", "did you mean 'Text'"]),
+        ('{"a": {"b": 1, "c": {"d": 2}}}', "jsonl", ["a"], ["line 1", "'a'", "a.b, a.c.d"]),
+        ('[{"a": {"b": 1}}]', "json", ["a"], ["record 1", "'a'", "a.b"]),
         ('{"a": 1}\n{"a": }\n', "jsonl", ["a"], ["line 2", "JSON", "column 7"]),
         ('{"a": 1}\n[1]\n', "jsonl", ["a"], ["line 2", "an array", "object"]),
         ('{"a": 1}\n"x"\n', "jsonl", ["a"], ["line 2", "a string"]),
@@ -214,7 +235,7 @@ def test_names_tell_formats(name, expected):
     ("text", "kind", "expected"),
     [
         (' [\n {"a": 1}]', "json", "json"),
-        (' [\n {"a": 1}]', "jsonl", None),
+        (' [\n {"a": 1}]', "jsonl", "json"),
         ("[1, 2]", "json", None),
         ('{"a": 1}\n', "jsonl", "jsonl"),
         ('{"a": 1}\n', "json", None),
@@ -222,7 +243,9 @@ def test_names_tell_formats(name, expected):
         ('{"a": "very long', "jsonl", "jsonl"),
         ('{"a": "very long', "json", None),
         ('{\n  "a": 1\n}', "json", None),
-        ('{"a": 1}\ntext', "jsonl", None),
+        ('{"a": 1}\ntext', "jsonl", "jsonl"),
+        ('{"a": 1}\ntext', "json", None),
+        ('{\n  "a": 1\n}', "jsonl", "jsonl"),
         ("text", "jsonl", None),
         ("", "json", None),
     ],
