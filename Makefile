@@ -97,7 +97,7 @@ bench: setup ## Measure starts, generation, int8 and training here; TEXT=file, D
 
 # DATA is a folder with tinyshakespeare.txt and novels/*.txt.xz; NAMES=english is one of the two.
 .PHONY: models
-models: setup ## Train the models that come with charlstm anew, six hours; DATA=folder with their texts.
+models: setup ## Train the models that come with charlstm anew, two hours; DATA=folder with their texts.
 	$(BIN)/python -m benchmarks.models $(DATA) $(NAMES)
 
 .PHONY: kills

@@ -2,7 +2,7 @@
 
 python -m benchmarks.models DATA [english] [shakespeare]
 
-DATA is a folder with tinyshakespeare.txt and novels/*.txt.xz. Training takes about six hours of two
+DATA is a folder with tinyshakespeare.txt and novels/*.txt.xz. Training takes about two hours of two
 cores, in ``build/models``; run again after an interruption, it goes on where it was. A finished
 model is stored in 8 bits, and its card gets figures on novels that it was not trained on.
 """
@@ -50,12 +50,12 @@ def models(data):
     return {
         "english": Model(
             tuple(path for path in novels if path not in held_out),
-            ("--level", "subword", "--size", "medium", "--minutes", "300"),
+            ("--level", "subword", "--size", "medium", "--minutes", "90"),
             NOVELS,
             tuple(held_out),
         ),
         "shakespeare": Model(
-            (data / "tinyshakespeare.txt",), ("--size", "medium", "--minutes", "60"), PLAYS
+            (data / "tinyshakespeare.txt",), ("--size", "medium", "--minutes", "20"), PLAYS
         ),
     }
 

@@ -57,6 +57,7 @@ output = OptionGroup("Output")
     "charlstm generate checkpoints/shakespeare -p 'ROMEO:' -n 300 --seed 7",
     "charlstm generate checkpoints/names -c 20 --novel | sort -u",
     "charlstm generate checkpoints/names -c 5 --match '[a-d][a-z]{3,8}'",
+    "charlstm generate english -p 'The old house' --until paragraph",
     "printf 'It was' | charlstm generate --prompt-file - --until sentence --json",
 )
 @checkpoint_argument(required=False)

@@ -25,7 +25,8 @@ def command(as_json: bool) -> None:
     """List the checkpoints under checkpoints/, best first.
 
     Those with the fewest bits per character come first; compare them on the same text only. Each
-    can be named without its folder: charlstm generate brown.
+    can be named without its folder: charlstm generate brown. english and shakespeare came with
+    charlstm.
     """
     from charlstm.checkpoint.listing import list_checkpoints
 
