@@ -395,8 +395,7 @@ def load(
     """Load a model to use it. TensorFlow is not imported.
 
     Args:
-        path: the folder of the checkpoint, or the name of one under ``checkpoints/`` or of one that
-            came with charlstm, such as ``english``.
+        path: the folder of the checkpoint, or the name of one under ``checkpoints/`` or shipped.
         precision: ``int8`` (small and fast) or ``float32`` (exact).
         threads: processor threads; ``None`` takes one per processor.
 

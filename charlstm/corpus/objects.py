@@ -14,7 +14,6 @@ from typing import Any
 
 from charlstm.corpus.records import SAMPLED, Record, lines_with_ends, missing_column_error
 from charlstm.errors import CorpusError, harmless
-from charlstm.tokenizer.base import REPLACEMENT
 from charlstm.unicode_text import has_surrogates
 
 # Half a character, as "\\ud83d" alone is: what is left of one that was cut in two.
@@ -170,7 +169,7 @@ def _text_of(value: Any) -> str:
     if value is None:
         return ""
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return _SURROGATE.sub(REPLACEMENT, text) if has_surrogates(text) else text
+    return _SURROGATE.sub("\ufffd", text) if has_surrogates(text) else text
 
 
 def sample_objects(blocks: Iterable[str], name: str, *, by_line: bool) -> dict[str, list[str]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -60,9 +61,9 @@ class TableSource(Source):
         for blocks in self.inner.documents(encoding, decode_errors, notes=notes):
             columns = division.columns
             if not columns:  # a stream can't be read twice
-                beginning, blocks = itertools.tee(blocks)
-                columns = (self._text_column(beginning, notes),)
-                del beginning  # which would keep the whole text
+                rest, read = iter(blocks), deque[str]()
+                columns = (self._text_column(_kept(rest, read), notes),)
+                blocks = itertools.chain(_again(read), rest)
             for cells, line in read_records(blocks, self.kind, self.name, columns):
                 yield Document(joined(cells, keep_breaks=division.keep_breaks), line)
 
@@ -100,6 +101,19 @@ class TableSource(Source):
         """Yield each record as a document; for the errors see ``records``."""
         for document in self.records(Division(), encoding, decode_errors, notes):
             yield (document.text,)
+
+
+def _kept(blocks: Iterable[str], read: deque[str]) -> Iterator[str]:
+    """Yield blocks, and keep those that were read."""
+    for block in blocks:
+        read.append(block)
+        yield block
+
+
+def _again(read: deque[str]) -> Iterator[str]:
+    """Yield blocks that were kept, and keep them no longer."""
+    while read:
+        yield read.popleft()
 
 
 def as_table(

@@ -145,7 +145,7 @@ def resume_shapes(model: ModelConfig) -> dict[str, tuple[int, ...]]:
 def write_whole(folder: Path, config: RunConfig, tokenizer: Tokenizer, *, finished: bool) -> None:
     """Write a checkpoint as a run does."""
     lines = None
-    if config.corpus.division.lines:
+    if config.corpus.division.are_lines:
         lines = LineHashes.from_lines(TEXT.split())
         origin = msgspec.structs.replace(
             config.provenance,
