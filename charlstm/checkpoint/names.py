@@ -60,8 +60,11 @@ def find_checkpoint(given: str | os.PathLike[str]) -> Path:
     path = Path(given)
     if holds_checkpoint(path) or path.name != os.fspath(given) or path.name in ("", ".."):
         return path
-    shipped = [shipped_folder() / path] if path.name in SHIPPED else []
-    return next(filter(holds_checkpoint, [CHECKPOINTS / path, *shipped]), path)
+    own, shipped = CHECKPOINTS / path, shipped_folder() / path
+    if path.name in SHIPPED and own.resolve() == shipped.resolve():
+        own = shipped  # in a clone, where both are one folder
+    candidates = [own, *([shipped] if path.name in SHIPPED else [])]
+    return next(filter(holds_checkpoint, candidates), path)
 
 
 def default_checkpoint() -> Path:

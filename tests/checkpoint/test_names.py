@@ -42,6 +42,15 @@ def test_a_folder_comes_before_a_name_under_checkpoints_before_a_shipped_one(shi
     assert find_checkpoint(checkpoint(name)) == name
 
 
+def test_in_a_clone_the_shipped_models_are_shipped_all_the_same(monkeypatch):
+    clone = Path("checkpoints").resolve()
+    monkeypatch.setattr(names, "shipped_folder", lambda: clone)
+    found = checkpoint(clone / "english")
+    assert find_checkpoint("english") == found
+    assert find_checkpoint("english") in names.shipped_checkpoints()
+    assert own_checkpoints() == []
+
+
 def test_a_folder_without_a_checkpoint_is_passed_over(shipped):
     Path("english").mkdir()
     Path("checkpoints/english").mkdir(parents=True)
