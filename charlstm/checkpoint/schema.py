@@ -38,7 +38,8 @@ from charlstm.tokenizer.base import Tokenizer
 # may be averages, which are in the resume file too.
 # Format 6: subword level, with ``merges`` in the tokenizer; ``vocab_size`` may be null.
 # Format 7: ``weights`` may be of 8 bits.
-# Format 8: texts have a ``format``, and divisions ``columns`` and ``keep_breaks``, those of tables.
+# Format 8: texts have a ``format``, ``include``, ``exclude`` and ``dedupe``, and divisions
+# ``columns`` and ``keep_breaks``, those of tables.
 FORMAT = 8
 
 CONFIG = "config.json"

@@ -79,19 +79,15 @@ def check_tables(
     Raises:
         UsageError: if there are such.
     """
-    from charlstm.corpus.table_source import TableSource
+    from charlstm.corpus.table_source import TableSource, check_unit
 
     tables = [source.name for source in sources if isinstance(source, TableSource)]
     if tables and options.get("carry"):
         raise UsageError(
             f"{tables[0]} is a table, whose records are scored one by one: leave --carry out"
         )
-    if tables and division is not None and division.unit not in ("file", "record"):
-        option = "--delimiter" if division.delimiter else "--paragraphs"
-        raise UsageError(
-            f"{tables[0]} is a table, whose records are documents: leave {option} out, or read it "
-            f"as plain text with --format text"
-        )
+    if division is not None:
+        check_unit(sources, division.unit)
     if not tables and (options["columns"] or options["keep_breaks"]):
         raise UsageError(
             "--columns and --keep-breaks are for tables, and no file is one: leave them out, or "

@@ -105,10 +105,8 @@ def _is_header(first: Sequence[str]) -> bool:
 
 def table_of(beginning: str) -> tuple[str, int] | None:
     """Return what separates the cells of a text, and their number, if it begins like a table."""
-    choices = [_Rules(separator, True) for separator in _SEPARATORS]
-    best = max(choices, key=lambda rules: _fit(beginning, rules))
-    fit = _fit(beginning, best)
-    return (best.separator, fit.width) if fit.is_table else None
+    rules, fit = _best(beginning)
+    return (rules.separator, fit.width) if fit.is_table else None
 
 
 class _Rules(NamedTuple):
@@ -130,8 +128,8 @@ def _rows(blocks: Iterable[str], name: str, *, tabs: bool) -> Iterator[Record]:
     beginning, told, line = _beginning(blocks), None, 1
     if found := _TOLD.match(beginning):
         beginning, told, line = beginning[found.end() :], found[1], 2
-    rules = _Rules(told, True) if told else _rules(beginning, tabs=tabs)
-    skipped, before = line - 1, -_fit(beginning, rules).preamble
+    rules, fit = _fitting(beginning, told, tabs=tabs)
+    skipped, before = line - 1, -fit.preamble
     reader = rules.reader(lines_with_ends(itertools.chain((beginning,), blocks), name))
     width = None
     while True:
@@ -163,25 +161,36 @@ def _beginning(blocks: Iterator[str]) -> str:
     return "".join(parts)
 
 
-def _rules(beginning: str, *, tabs: bool) -> _Rules:
-    """Find out how a table is written: by the rules by which its first rows are the most regular.
+def _fitting(beginning: str, told: str | None, *, tabs: bool) -> tuple[_Rules, _Fit]:
+    """Return how a table is written, and how well that fits its first rows.
 
     In tab-separated text, quotes mean nothing unless they are seen to quote something.
+
+    Args:
+        beginning: the first rows.
+        told: what separates cells, if the text says so.
+        tabs: whether tabs do.
     """
-    if tabs:
-        quoted = _Rules("\t", True)
-        return quoted if _quotes_something(beginning, quoted) else _Rules("\t", False)
+    if told is None and not tabs:
+        return _best(beginning)
+    rules = _Rules(told or "\t", True)
+    fit = _fit(beginning, rules)
+    if told is None and not (fit.is_regular and _quotes_something(beginning, rules)):
+        rules = _Rules("\t", False)
+        fit = _fit(beginning, rules)
+    return rules, fit
+
+
+def _best(beginning: str) -> tuple[_Rules, _Fit]:
+    """Return the rules by which the first rows are the most regular, the most usual ones first."""
     choices = [_Rules(separator, True) for separator in _SEPARATORS]
-    fits = [_fit(beginning, rules) for rules in choices]
-    return choices[fits.index(max(fits))]
+    return max(((rules, _fit(beginning, rules)) for rules in choices), key=lambda pair: pair[1])
 
 
 def _quotes_something(beginning: str, rules: _Rules) -> bool:
-    """Whether rows are regular by quotes, and a cell has what only quotes can hold."""
+    """Whether the first row is quoted, or a cell has what only quotes can hold."""
     if beginning.startswith('"'):
-        return _fit(beginning, rules).is_regular
-    if not _fit(beginning, rules).is_regular:
-        return False
+        return True
     rows = itertools.islice(rules.reader(lines_with_ends((beginning,), "")), SAMPLED)
     with contextlib.suppress(csv.Error):
         return any(not {"\t", "\n", "\r", '"'}.isdisjoint(cell) for row in rows for cell in row)

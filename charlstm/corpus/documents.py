@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
 from charlstm.config import FILES, Division, Normalization, TextFormat
-from charlstm.corpus.division import OPTIONS, Divider, is_blank
+from charlstm.corpus.division import Divider, is_blank
 from charlstm.corpus.normalization import normalized_blocks
 from charlstm.corpus.notes import Notes
 from charlstm.corpus.reading import (
@@ -30,7 +30,7 @@ from charlstm.corpus.reading import (
 )
 from charlstm.corpus.short_lines import ListFinder
 from charlstm.corpus.sources import ALL, FileChoice, find_sources, without_copies
-from charlstm.corpus.table_source import TableSource
+from charlstm.corpus.table_source import TableSource, check_unit
 from charlstm.errors import ConfigError, CorpusError, UsageError
 
 
@@ -165,11 +165,7 @@ class Corpus:
         """
         tables = [source for source in self.sources if isinstance(source, TableSource)]
         unit = self.division.unit
-        if tables and unit not in ("file", "record"):
-            raise UsageError(
-                f"{tables[0].name} is a table, whose records are documents: leave {OPTIONS[unit]} "
-                f"out, or read it as plain text with --format text"
-            )
+        check_unit(self.sources, unit)
         is_asked = self.division.columns or self.division.keep_breaks
         if not tables and unit == "file" and is_asked:
             raise UsageError(

@@ -12,9 +12,9 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from charlstm.config import Division, TextFormat
+from charlstm.config import Division, DocumentUnit, TextFormat
 from charlstm.corpus.columns import joined, text_column
-from charlstm.corpus.division import Document
+from charlstm.corpus.division import OPTIONS, Document
 from charlstm.corpus.notes import Notes
 from charlstm.corpus.reading import COMPRESSED, DecodeErrors, Source, StreamSource
 from charlstm.corpus.tables import (
@@ -101,6 +101,22 @@ class TableSource(Source):
         """Yield each record as a document; for the errors see ``records``."""
         for document in self.records(Division(), encoding, decode_errors, notes):
             yield (document.text,)
+
+
+def check_unit(sources: Iterable[Source], unit: DocumentUnit) -> None:
+    """Check that no table is to be divided as plain text is.
+
+    Raises:
+        UsageError: if one is.
+    """
+    if unit in ("file", "record"):
+        return
+    for source in sources:
+        if isinstance(source, TableSource):
+            raise UsageError(
+                f"{source.name} is a table, whose records are documents: leave {OPTIONS[unit]} "
+                f"out, or read it as plain text with --format text"
+            )
 
 
 def _kept(blocks: Iterable[str], read: deque[str]) -> Iterator[str]:
