@@ -44,8 +44,8 @@ def size_hazard(characters: int) -> str | None:
     if characters >= SHORT:
         return None
     return (
-        f"{characters:,} characters are few: the model will know them by heart soon; from "
-        f"{SHORT:,} on it learns words, from {ENOUGH:,} on the manner of a text"
+        f"{characters:,} characters are few: the model will soon know them by heart; it takes "
+        f"about {SHORT:,} to learn words, and {ENOUGH:,} to learn a style"
     )
 
 
@@ -54,8 +54,8 @@ def copies_hazard(documents: int, copies: int) -> str | None:
     if documents < _FEWEST or copies < documents / 5:
         return None
     return (
-        f"{copies / documents:.0%} of the documents are copies of others: the model learns these "
-        f"by heart; --dedupe leaves them out"
+        f"{copies / documents:.0%} of the documents are copies of others, which the model would "
+        f"learn by heart; --dedupe leaves them out"
     )
 
 
@@ -137,7 +137,7 @@ def _decoded_twice(text: str, _lines: Sequence[str]) -> str | None:
         return None
     return (
         f"letters look broken ({found[0]!r}), as if UTF-8 had been read as another encoding before "
-        f"it was saved: get the text from where it was whole"
+        f"it was saved: find an undamaged copy of the text"
     )
 
 
@@ -145,8 +145,8 @@ def _replaced(text: str, _lines: Sequence[str]) -> str | None:
     if text.count("\ufffd") * _FOR_A_REPLACED <= len(text):
         return None
     return (
-        "characters are lost (U+FFFD stands for them): get the text from where it was whole, or "
-        "read it with its own --encoding"
+        "characters are lost (U+FFFD stands in for them): find an undamaged copy of the text, or "
+        "give its --encoding"
     )
 
 
