@@ -256,8 +256,9 @@ class ModelConfig(Config, frozen=True, kw_only=True):
 class TrainConfig(Config, frozen=True, kw_only=True):
     """How the network is trained; exactly one of ``epochs``, ``steps`` and ``minutes`` is set.
 
-    The defaults of ``beta_1``, ``beta_2``, ``token_dropout``, ``activation_penalty`` and
-    ``averages`` are those of runs begun before there were such settings. Evaluations come every
+    The defaults of ``beta_1``, ``beta_2``, ``token_dropout``, ``recurrent_dropout``,
+    ``activation_penalty`` and ``averages`` are those of runs begun before there were such settings.
+    All kinds of dropout rise together. Evaluations come every
     ``eval_every`` steps, or as the minutes allow; ``first_evaluation`` is the step of one more.
     They count ``validated`` tokens of a longer validation text, else all.
     """
@@ -279,6 +280,7 @@ class TrainConfig(Config, frozen=True, kw_only=True):
     dropout: Rate = 0.3
     dropout_ramp: NonNegative = 0.0
     token_dropout: Rate = 0.0
+    recurrent_dropout: Rate = 0.0
     activation_penalty: NonNegative = 0.0
     averages: bool = False
     precision: Precision = "auto"

@@ -76,6 +76,7 @@ REAL = {  # field: lower bound, upper bound, whether each is excluded
         "beta_1": (0.0, 1.0, False, True),
         "beta_2": (0.0, 1.0, False, True),
         "token_dropout": (0.0, 1.0, False, True),
+        "recurrent_dropout": (0.0, 1.0, False, True),
         "activation_penalty": (0.0, 1e9, False, False),
         "save_every": (0.0, 1e9, True, False),
     },

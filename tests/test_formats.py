@@ -123,7 +123,9 @@ def test_its_configuration_would_be_written_the_same(number, name):
                 "first_evaluation": None,
                 "validated": None,
             }
-        added["corpus"] = {"format": "text", "include": [], "exclude": [], "dedupe": False}
+        added["train"]["recurrent_dropout"] = 0.0
+        if number < 8:
+            added["corpus"] = {"format": "text", "include": [], "exclude": [], "dedupe": False}
         if number < 3:
             unit = "line" if before["corpus"].pop("lines") else "file"
             before["corpus"]["division"] = {"unit": unit, "delimiter": None, "rules": 1}
@@ -135,7 +137,8 @@ def test_its_configuration_would_be_written_the_same(number, name):
             added["provenance"]["index_covers"] = covers
         renamed = {"train_lines": "indexed"}
         before["provenance"] = {renamed.get(key, key): value for key, value in origin.items()}
-        before["corpus"]["division"] |= {"columns": [], "keep_breaks": False}
+        if number < 8:
+            before["corpus"]["division"] |= {"columns": [], "keep_breaks": False}
         for name, more in added.items():
             assert now[name] == before[name] | more
             assert number < 3 or [k for k in now[name] if k not in more] == list(before[name])

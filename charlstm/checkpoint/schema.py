@@ -40,7 +40,8 @@ from charlstm.tokenizer.base import Tokenizer
 # Format 7: ``weights`` may be of 8 bits.
 # Format 8: texts have a ``format``, ``include``, ``exclude`` and ``dedupe``, and divisions
 # ``columns`` and ``keep_breaks``, those of tables.
-FORMAT = 8
+# Format 9: training may have a ``recurrent_dropout``.
+FORMAT = 9
 
 CONFIG = "config.json"
 TOKENIZER = "tokenizer.json"

@@ -115,7 +115,7 @@ def describe_steps_taken(run: Run, steps: int) -> str:
 
     train = run.config.train
     taken = f"{train.minutes:g} min were {steps:,} steps"
-    if train.token_dropout:  # which no option sets
+    if train.token_dropout or train.recurrent_dropout:  # which no option sets
         return taken
     options = [f"--size {run.plan.size}"] if run.plan.size in SIZES else []
     options.append(f"--steps {steps} --warmup-steps {train.warmup_steps}")

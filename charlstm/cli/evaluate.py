@@ -15,7 +15,7 @@ from charlstm.cli.options import (
     grouped_command,
 )
 from charlstm.cli.output import note, tell, write_json, write_text
-from charlstm.cli.progress_bar import ProgressBar, total_size
+from charlstm.cli.progress_bar import ProgressBar
 from charlstm.cli.scores import SAME_TOKENIZER
 from charlstm.cli.texts import (
     check_tables,
@@ -188,6 +188,7 @@ def _open(
 def _evaluate(
     model: LanguageModel, corpus: Corpus, texts: Texts, options: dict[str, Any]
 ) -> dict[str, Any]:
+    from charlstm.corpus.reading import total_size
     from charlstm.evaluation.text_metrics import evaluate_text
     from charlstm.evaluation.word_metrics import evaluate_words
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -16,11 +17,13 @@ from charlstm.cli.corpus_options import (
 from charlstm.cli.fetching import fetch_named
 from charlstm.cli.options import OptionGroup, files_argument, grouped_command
 from charlstm.cli.output import note, write_json, write_text
+from charlstm.cli.progress_bar import ProgressBar, ReadingBars
 from charlstm.errors import CorpusError, UsageError, harmless
 
 if TYPE_CHECKING:
     from charlstm.corpus.documents import Corpus
     from charlstm.corpus.inspection import Inspection
+    from charlstm.dataset.prepare import OnReading
     from charlstm.training.request import Request
     from charlstm.training.setup import Run
 
@@ -58,6 +61,7 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     check_given(ctx, options["corpus"], chosen)
 
     from charlstm.corpus.inspection import inspect_corpus
+    from charlstm.corpus.reading import total_size
     from charlstm.corpus.spool import spooled_stdin
     from charlstm.dataset.prepare import training_corpus
     from charlstm.training.request import Request
@@ -67,8 +71,12 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     assert isinstance(request, Request)
     with spooled_stdin(request.corpus.addresses) as stdin:
         corpus = training_corpus(request.corpus, stdin)
-        found = inspect_corpus(corpus)
-        run, problem = _plan(request, stdin)
+        shown = not options["quiet"]
+        size = total_size(corpus.sources)
+        with ProgressBar(size, "char", name="looking", shown=shown) as bar:
+            found = inspect_corpus(corpus, bar.advance)
+        with contextlib.closing(ReadingBars(shown=shown)) as bars:
+            run, problem = _plan(request, stdin, bars.tell)
     if not options["quiet"]:
         for sentence in corpus.notes.sentences:
             note(sentence)
@@ -79,12 +87,12 @@ def command(ctx: click.Context, /, **options: Any) -> None:
         write_text("".join(f"{name:<{_WIDTH}}{harmless(value, 2000)}\n" for name, value in rows))
 
 
-def _plan(request: Request, stdin: Any) -> tuple[Run | None, str]:
+def _plan(request: Request, stdin: Any, on_reading: OnReading) -> tuple[Run | None, str]:
     """Return how a text would be trained on, or why it can't be."""
     from charlstm.training.setup import new_run
 
     try:
-        return new_run(request, stdin), ""
+        return new_run(request, stdin, on_reading=on_reading), ""
     except (CorpusError, UsageError) as error:
         return None, str(error)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
@@ -37,6 +36,10 @@ class ProgressBar:
         return self
 
     def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Remove the bar."""
         if self._bar is not None:
             self._bar.close()
 
@@ -57,6 +60,35 @@ class ProgressBar:
             self._bar.update(sum(bytes_of(text, encoding) for text in texts))
 
 
+class ReadingBars:
+    """A progress bar for each pass over a text, one after the other.
+
+    Args:
+        shown: whether they are wanted.
+    """
+
+    def __init__(self, *, shown: bool) -> None:
+        self._shown = shown
+        self._task = ""
+        self._bar: ProgressBar | None = None
+        self._done = 0
+
+    def tell(self, task: str, done: int, total: int | None) -> None:
+        """Show how far a task has come; the bar of the one before it vanishes."""
+        if self._bar is None or task != self._task or done < self._done:
+            self.close()
+            self._bar = ProgressBar(total, "char", name=task, shown=self._shown)
+            self._task = task
+        self._bar.advance(done - self._done)
+        self._done = done
+
+    def close(self) -> None:
+        """Remove the bar."""
+        if self._bar is not None:
+            self._bar.close()
+        self._bar, self._done = None, 0
+
+
 def bytes_of(text: str, encoding: str) -> int:
     """Return the size of a text in a file, in bytes."""
     return len(text.encode("utf-8" if encoding == "auto" else encoding, "replace"))
@@ -64,25 +96,7 @@ def bytes_of(text: str, encoding: str) -> int:
 
 def bar_over_files(sources: Iterable[Source], *, shown: bool) -> ProgressBar:
     """Return a bar over the bytes of files; not shown if their size is not known."""
+    from charlstm.corpus.reading import total_size
+
     total = total_size(sources)
     return ProgressBar(total, "B", shown=shown and total is not None)
-
-
-def total_size(sources: Iterable[Source]) -> int | None:
-    """Return the size of all files in bytes, None if that of any is not known."""
-    sizes = [size_of(source) for source in sources]
-    known = [size for size in sizes if size is not None]
-    return sum(known) if len(known) == len(sizes) else None
-
-
-def size_of(source: Source) -> int | None:
-    """Return the size of a file in bytes, None for compressed or embedded text and streams."""
-    from charlstm.corpus.reading import COMPRESSED, EmbeddedSource, StreamSource
-    from charlstm.corpus.table_source import TableSource
-
-    source = source.inner if isinstance(source, TableSource) else source
-    if isinstance(source, EmbeddedSource | StreamSource):
-        return None
-    if source.path.suffix.lower() in COMPRESSED:
-        return None
-    return os.path.getsize(source.path)

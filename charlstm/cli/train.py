@@ -232,10 +232,10 @@ def command(ctx: click.Context, /, **options: Any) -> None:
             report = workers.observer(TrainReport(signals, **shown), OtherReport(signals, **shown))
             fetch_named(options["corpus"], quiet=options["quiet"])
             request = request_of(options["corpus"], chosen)
-            if options["dry_run"]:
-                report.show_plan(rehearse_run(request, report, began=ctx.obj, workers=workers))
-                return
             with contextlib.closing(report):
+                if options["dry_run"]:
+                    report.show_plan(rehearse_run(request, report, began=ctx.obj, workers=workers))
+                    return
                 run, result = train_run(request, report, began=ctx.obj, workers=workers)
             report.show_result(run, result, workers)
             if result.stop_reason == "interrupted":

@@ -17,6 +17,7 @@ from charlstm.cli.descriptions import (
     describe_steps_taken,
 )
 from charlstm.cli.output import note, write_json, write_text
+from charlstm.cli.progress_bar import ReadingBars
 from charlstm.cli.samples import separator_of
 from charlstm.cli.train_notes import (
     note_better_start,
@@ -54,10 +55,12 @@ class TrainReport(Observer):
         self.quiet, self.as_json = quiet, as_json
         self._stops = False
         self.bar: Any = None
+        self.reading = ReadingBars(shown=not quiet)
         self.evaluations = 0
 
     def close(self) -> None:
         """End the progress bar."""
+        self.reading.close()
         if self.bar is not None:
             self.bar.close()
 
@@ -68,9 +71,14 @@ class TrainReport(Observer):
             self._say("Saving; Ctrl-C to stop at once.")
         return self._stops
 
+    def on_reading(self, task: str, done: int, total: int | None) -> None:
+        """Move the progress bar of a pass over the text."""
+        self.reading.tell(task, done, total)
+
     def on_plan(self, run: Run) -> None:
         """Print the plan, and warn of unknown characters and of too little memory."""
         self.run = run
+        self.reading.close()
         if not self.quiet:
             for sentence in run.prepared.notes:
                 note(sentence)
@@ -212,6 +220,9 @@ class TrainReport(Observer):
 
 class OtherReport(TrainReport):
     """The report of a worker other than the chief, which prints for all."""
+
+    def on_reading(self, task: str, done: int, total: int | None) -> None:
+        """Say nothing."""
 
     def on_plan(self, run: Run) -> None:
         """Say nothing."""

@@ -33,6 +33,9 @@ from charlstm.corpus.sources import ALL, FileChoice, find_sources, without_copie
 from charlstm.corpus.table_source import TableSource, check_unit
 from charlstm.errors import ConfigError, CorpusError, UsageError
 
+# What is read of a text, in bytes or characters, before a pass tells how far it has come.
+TOLD_EVERY = 2**20
+
 
 class Chunk(NamedTuple):
     """Consecutive text of one document."""
@@ -195,11 +198,16 @@ class Corpus:
         )
         return replace(self, division=self.division.replace(unit="record", columns=columns))
 
-    def fingerprint(self, watch: Callable[[str], None] | None = None) -> Fingerprint:
+    def fingerprint(
+        self,
+        watch: Callable[[str], None] | None = None,
+        on_bytes: Callable[[int], None] | None = None,
+    ) -> Fingerprint:
         """Hash and count the text in one pass (characters are code points).
 
         Args:
             watch: called with the text of every chunk.
+            on_bytes: called with the number of bytes of the text so far, in UTF-8, every megabyte.
 
         Raises:
             CorpusError: as ``chunks()`` does, and if the corpus is empty.
@@ -207,9 +215,14 @@ class Corpus:
         unit, divider, list_finder = self.division.unit, Divider(self.division), ListFinder()
         # 0xFF never occurs in UTF-8, so it can mark the end of a document.
         digest = hashlib.sha256(f"{unit}s".encode() + b"\xff")
-        characters = documents = 0
+        characters = documents = read = told = 0
         for text, ends_document in self._chunks(divider):
-            digest.update(text.encode("utf-8", "surrogatepass") + b"\xff" * ends_document)
+            data = text.encode("utf-8", "surrogatepass")
+            digest.update(data + b"\xff" * ends_document)
+            read += len(data)
+            if on_bytes is not None and read - told >= TOLD_EVERY:
+                told = read
+                on_bytes(read)
             characters += len(text)
             documents += ends_document
             if watch is not None:

@@ -7,6 +7,7 @@ This module does not know what a model would make of it.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 
 import msgspec
 import numpy as np
@@ -51,8 +52,14 @@ class Inspection(msgspec.Struct, frozen=True, kw_only=True):
     hazards: tuple[str, ...]
 
 
-def inspect_corpus(corpus: Corpus) -> Inspection:
+def inspect_corpus(
+    corpus: Corpus, on_characters: Callable[[int], None] = lambda _: None
+) -> Inspection:
     """Look a text over.
+
+    Args:
+        corpus: the text.
+        on_characters: called with the number of characters of each chunk.
 
     Raises:
         CorpusError: if a file can't be read, is binary or doesn't decode.
@@ -66,6 +73,7 @@ def inspect_corpus(corpus: Corpus) -> Inspection:
 
     for chunk in corpus.chunks(note):
         seen.add(chunk)
+        on_characters(len(chunk.text))
         if begins and chunk.ends_document and not lines_seen.is_new(chunk.text):
             copies += 1
         begins = chunk.ends_document

@@ -71,6 +71,15 @@ class Source:
     name: str
     path: Path
 
+    @property
+    def size(self) -> int | None:
+        """The bytes of its text; ``None`` if that is not known, as of compressed files."""
+        if _is_compressed(self.path):
+            return None
+        with contextlib.suppress(OSError):
+            return os.path.getsize(self.path)
+        return None
+
     def documents(
         self,
         encoding: str,
@@ -133,6 +142,11 @@ class Source:
 class EmbeddedSource(Source):
     """The reference text in this Python's ``pydoc_data``: each topic is a document."""
 
+    @property
+    def size(self) -> None:
+        """Not known."""
+        return None
+
     def documents(
         self,
         encoding: str,  # noqa: ARG002 (the text is in memory, decoded)
@@ -153,6 +167,11 @@ class StringSource(Source):
     """A string in memory: one document, or none if it is empty."""
 
     text: str
+
+    @property
+    def size(self) -> None:
+        """Not known."""
+        return None
 
     def documents(
         self,
@@ -193,6 +212,11 @@ class StreamSource(Source):
 
     stream: BufferedReader
 
+    @property
+    def size(self) -> None:
+        """Not known."""
+        return None
+
     def documents(
         self,
         encoding: str,
@@ -224,6 +248,16 @@ class StreamSource(Source):
                 yield block
         except OSError as error:
             raise unreadable_error(self.name, error) from error
+
+
+def total_size(sources: Iterable[Source]) -> int | None:
+    """Return the bytes of all sources; ``None`` if those of any are not known."""
+    total = 0
+    for source in sources:
+        if source.size is None:
+            return None
+        total += source.size
+    return total
 
 
 def spool_stdin(stream: BinaryIO, path: Path) -> None:

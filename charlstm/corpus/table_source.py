@@ -39,6 +39,11 @@ class TableSource(Source):
     inner: Source
     kind: TableFormat
 
+    @property
+    def size(self) -> int | None:
+        """As of its text."""
+        return self.inner.size
+
     def records(
         self,
         division: Division,

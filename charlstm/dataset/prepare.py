@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import hashlib
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeAlias
 
 import msgspec
 import numpy as np
@@ -23,8 +24,9 @@ from charlstm.config import (
     TokenizerConfig,
 )
 from charlstm.corpus.division import NAMES, OPTIONS
-from charlstm.corpus.documents import Chunk, Corpus, Fingerprint, open_corpus
+from charlstm.corpus.documents import TOLD_EVERY, Chunk, Corpus, Fingerprint, open_corpus
 from charlstm.corpus.line_hashes import LineHashes
+from charlstm.corpus.reading import total_size
 from charlstm.corpus.sources import FileChoice
 from charlstm.corpus.split import DocumentDraw, divide
 from charlstm.dataset.beginnings import divide_further
@@ -46,6 +48,14 @@ _RECORDED = 2**20
 STATISTICS_FILE = "statistics.json"
 TOKENIZER_FILE = "tokenizer.json"
 LINES_FILE = "lines.bin"
+
+
+# Told of a pass over the text: its task, and how much of how much is done, in bytes or characters.
+OnReading: TypeAlias = Callable[[str, int, int | None], None]
+
+
+def unwatched(task: str, done: int, total: int | None) -> None:
+    """Tell nobody."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +90,7 @@ def prepare(
     base: Tokenizer | None = None,
     fixed: Tokenizer | None = None,
     sha256: str | None = None,
+    on_reading: OnReading = unwatched,
 ) -> Prepared:
     """Read a corpus and return its tokenizer, token store and statistics.
 
@@ -90,13 +101,15 @@ def prepare(
         base: a tokenizer to extend; its ids stay the same.
         fixed: a tokenizer to use as it is, instead of building one.
         sha256: the hash that the text must have, from ``Statistics.sha256``.
+        on_reading: told how far each pass has come; its task is ``reading``, ``vocabulary`` or
+            ``encoding``.
 
     Raises:
         CorpusError: if the text can't be read, or if its documents can't be divided in two parts.
         CorpusChanged: if the text does not have the hash ``sha256``.
         StorageError: if the cache can't be written.
     """
-    text = _Text(config, tokenizing.level != "char", stdin)
+    text = _Text(config, tokenizing.level != "char", stdin, on_reading)
     if sha256 not in (None, text.sha256):
         raise _changed_error(config)
     tokenizer = fixed or _tokenizer(text, tokenizing, base)
@@ -109,8 +122,12 @@ def prepare(
     return Prepared(name, sources, tokenizer, store, statistics, lines, notes.sentences)
 
 
-def hash_of_text(config: CorpusConfig, stdin: Path | None = None) -> str:
+def hash_of_text(
+    config: CorpusConfig, stdin: Path | None = None, on_reading: OnReading = unwatched
+) -> str:
     """Return the hash that ``Statistics`` has of the text that trains, for its division.
+
+    For the arguments see ``prepare``; the task is ``comparing``.
 
     Raises:
         CorpusError: if the text can't be read.
@@ -118,7 +135,8 @@ def hash_of_text(config: CorpusConfig, stdin: Path | None = None) -> str:
     corpus = _open(config, config.addresses, stdin)
     if config.valid:
         corpus = _without(corpus, _open(config, config.valid, stdin))
-    return corpus.fingerprint().sha256
+    on_bytes = _counted(on_reading, "comparing", total_size(corpus.sources))
+    return corpus.fingerprint(on_bytes=on_bytes).sha256
 
 
 def training_corpus(config: CorpusConfig, stdin: Path | None = None) -> Corpus:
@@ -137,7 +155,9 @@ def _encoded(text: _Text, tokenizer: Tokenizer) -> tuple[TokenStore, Statistics,
 
     def build(folder: Path) -> None:
         tally = Tally(division.within_files)
-        write_store(folder, _encode(text.divided(), tokenizer, tally), tokenizer.vocab_size)
+        write_store(
+            folder, _encode(text.divided("encoding"), tokenizer, tally), tokenizer.vocab_size
+        )
         learned = divide_further(folder, tokenizer, division)
         lines = tally.distinct.finish()
         if division.within_files:
@@ -188,7 +208,7 @@ def _tokenizer(text: _Text, tokenizing: TokenizerConfig, base: Tokenizer | None)
     """Build the tokenizer of the training part, or read it from the cache."""
 
     def build(folder: Path) -> None:
-        texts = (chunk.text for validates, chunk in text.divided() if not validates)
+        texts = (chunk.text for validates, chunk in text.divided("vocabulary") if not validates)
         built = build_tokenizer(texts, tokenizing, base)
         (folder / TOKENIZER_FILE).write_bytes(built.to_json())
 
@@ -202,8 +222,15 @@ def _tokenizer(text: _Text, tokenizing: TokenizerConfig, base: Tokenizer | None)
 class _Text:
     """A corpus with its hash and its division into training and validation."""
 
-    def __init__(self, config: CorpusConfig, whole_words: bool, stdin: Path | None) -> None:
+    def __init__(
+        self,
+        config: CorpusConfig,
+        whole_words: bool,
+        stdin: Path | None,
+        on_reading: OnReading,
+    ) -> None:
         self.config = config
+        self.on_reading = on_reading
         self.whole_words = whole_words
         self.corpus = _open(config, config.addresses, stdin)
         self.valid = _open(config, config.valid, stdin) if config.valid else None
@@ -213,7 +240,10 @@ class _Text:
         self.draw = DocumentDraw(0 if self.valid else config.valid_fraction, config.seed)
         watch = self.draw.see if config.division.within_files else None
         with self.corpus.notes.kept_by_errors():
-            self.fingerprints = [part.fingerprint(watch) for part in parts]
+            self.fingerprints = [
+                part.fingerprint(watch, _counted(on_reading, "reading", total_size(part.sources)))
+                for part in parts
+            ]
             _check_delimiter(self.corpus, self.fingerprints[0])
             if watch and config.valid_fraction and not self.valid and self.draw.all_alike:
                 raise _alike_error(self.corpus, self.fingerprints[0].documents)
@@ -232,17 +262,24 @@ class _Text:
             may_be_list=any(fingerprint.may_be_list for fingerprint in self.fingerprints),
         )
 
-    def divided(self) -> Iterator[tuple[bool, Chunk]]:
+    def divided(self, task: str) -> Iterator[tuple[bool, Chunk]]:
         """Yield (validates, chunk) for all chunks of the text.
+
+        Args:
+            task: what for.
 
         Raises:
             CorpusError: at the end, if the text is longer or shorter than when it was hashed.
         """
-        characters = 0
+        characters = told = 0
+        total = sum(fingerprint.characters for fingerprint in self.fingerprints)
         for validates, chunk in self._parts():
             characters += len(chunk.text)
+            if characters - told >= TOLD_EVERY:
+                told = characters
+                self.on_reading(task, characters, total)
             yield validates, chunk
-        if characters != sum(fingerprint.characters for fingerprint in self.fingerprints):
+        if characters != total:
             raise CorpusError(
                 "the corpus has changed while it was read: train when nothing writes to it, or on "
                 "a copy"
@@ -278,6 +315,10 @@ class _Text:
         # Python's version of Unicode decides what a letter is, and so where words end.
         parts = (STORE_VERSION, unicodedata.unidata_version, self.sha256, division)
         return hashlib.sha256(msgspec.json.encode(parts) + tokenizing).hexdigest()[:32]
+
+
+def _counted(on_reading: OnReading, task: str, total: int | None) -> Callable[[int], None]:
+    return lambda done: on_reading(task, done, total)
 
 
 def _check_delimiter(corpus: Corpus, fingerprint: Fingerprint) -> None:

@@ -94,6 +94,7 @@ class FastLSTM(keras.layers.Layer):
         initial_state: States,
         keep: tf.Tensor,
         ids: tf.Tensor | None = None,
+        recurrent: tf.Tensor | None = None,
         training: bool = False,
     ) -> tuple[tf.Tensor, ...]:
         """Run the layer.
@@ -106,6 +107,7 @@ class FastLSTM(keras.layers.Layer):
                 resets them.
             ids: int32 [time, batch], the rows of the table to take as inputs. Projecting a
                 table that is smaller than the batch is faster than projecting its rows.
+            recurrent: [units, 4 units], takes the place of ``recurrent_kernel``.
             training: whether products may be bfloat16 and a gradient can be taken; otherwise they
                 are float32, and the loop stores nothing for a gradient.
 
@@ -114,9 +116,9 @@ class FastLSTM(keras.layers.Layer):
             state, float32 [batch, units].
         """
         dtype = self.dtype_of_products if training else "float32"
-        kernel, recurrent, bias = map(
-            tf.convert_to_tensor, (self.kernel, self.recurrent_kernel, self.bias)
-        )
+        kernel, bias = map(tf.convert_to_tensor, (self.kernel, self.bias))
+        if recurrent is None:
+            recurrent = recurrent_kernel(self)
         projected = _project(tf.cast(inputs, dtype), kernel, bias)
         if ids is not None:
             projected = _looked_up(projected, ids)
@@ -139,7 +141,8 @@ class CudnnLSTM(keras.layers.LSTM):
     """Stock Keras, which runs in cuDNN on a GPU, except where states are reset within a sequence.
 
     cuDNN can't reset states, so a batch in which a document begins after the first step runs in the
-    loop of ``FastLSTM``, in float32. Both give the same results.
+    loop of ``FastLSTM``, in float32, as does one with other recurrent weights than the layer's own,
+    since stock Keras takes no others. Both give the same results.
     """
 
     def call(
@@ -147,6 +150,7 @@ class CudnnLSTM(keras.layers.LSTM):
         sequences: tf.Tensor,
         initial_state: States,
         keep: tf.Tensor,
+        recurrent: tf.Tensor | None = None,
         training: bool = False,
     ) -> tuple[tf.Tensor, ...]:
         """Run the layer, like ``FastLSTM.call`` without ``ids``."""
@@ -160,15 +164,20 @@ class CudnnLSTM(keras.layers.LSTM):
             return tf.transpose(outputs, [1, 0, 2]), hidden, cell
 
         def in_loop() -> LoopResults:
-            cell = self.cell
-            kernel, recurrent, bias = map(
-                tf.convert_to_tensor, (cell.kernel, cell.recurrent_kernel, cell.bias)
-            )
+            kernel, bias = map(tf.convert_to_tensor, (self.cell.kernel, self.cell.bias))
+            own = recurrent_kernel(self) if recurrent is None else recurrent
             projected = _project(sequences, kernel, bias)
-            return _loop(projected, initial_state, keep, recurrent, training=training)
+            return _loop(projected, initial_state, keep, own, training=training)
 
+        if recurrent is not None:
+            return in_loop()
         outputs, hidden, cell = tf.cond(tf.reduce_all(keep[1:] > 0), in_cudnn, in_loop)
         return outputs, hidden, cell
+
+
+def recurrent_kernel(layer: keras.layers.Layer) -> tf.Tensor:
+    """Return the recurrent weights [units, 4 units] of a layer of either kind."""
+    return tf.convert_to_tensor(getattr(layer, "cell", layer).recurrent_kernel)
 
 
 def stock_settings(units: int, *, seed: int, name: str) -> dict[str, Any]:

@@ -15,7 +15,14 @@ from numpy.typing import NDArray
 
 from charlstm.config import ModelConfig
 from charlstm.network.backend import keras, tf
-from charlstm.network.lstm import States, gpu_visible, lstm_layer, product, stock_settings
+from charlstm.network.lstm import (
+    States,
+    gpu_visible,
+    lstm_layer,
+    product,
+    recurrent_kernel,
+    stock_settings,
+)
 from charlstm.system.hardware import ProductType
 from charlstm.tokenizer.base import END_OF_DOCUMENT
 
@@ -28,16 +35,19 @@ class Dropout(NamedTuple):
         seed: int64 [2], which determines the mask.
         tokens: float32 scalar, the share of token ids whose embedding is set to zero; ``None`` for
             none.
+        recurrent: float32 scalar, the share of recurrent weights that are set to zero for a whole
+            step (DropConnect, Merity et al. 2018); ``None`` for none.
     """
 
     rate: tf.Tensor
     seed: tf.Tensor
     tokens: tf.Tensor | None = None
+    recurrent: tf.Tensor | None = None
 
     def part(self, number: int) -> Dropout:
         """Return the same rate with a seed derived from ``number``."""
         seed = tf.random.experimental.stateless_fold_in(self.seed, number)
-        return Dropout(self.rate, seed, self.tokens)
+        return self._replace(seed=seed)
 
 
 class LSTMLanguageModel(keras.Model):
@@ -144,6 +154,11 @@ class LSTMLanguageModel(keras.Model):
             options = {"keep": keep, "training": dropout is not None} | named
             if dropout is not None and layer:
                 x = dropped(x, dropout.part(layer - 1))
+            if dropout is not None and dropout.recurrent is not None:
+                part = dropout.part(self.config.layers + 1 + layer)
+                options["recurrent"] = dropped(
+                    recurrent_kernel(lstm), part._replace(rate=dropout.recurrent)
+                )
             x, h, c = lstm(x, initial_state=list(state), **options)
             named = {}
             after.append((h, c))

@@ -17,11 +17,12 @@ from charlstm.tokenizer.char import CharTokenizer
 from charlstm.tokenizer.segmentation import tokens_of
 from charlstm.tokenizer.subword import SubwordTokenizer
 from charlstm.tokenizer.word import WordTokenizer
+from charlstm.tokenizer.wordwise import runs_of
 from charlstm.unicode_text import has_surrogates
 
 CODE_POINTS = 0x110000
 SURROGATES = slice(0xD800, 0xE000)
-COUNTED_TOKENS = 2**22
+COUNTED_TOKENS, COUNTED_RUNS = 2**22, 2**19
 WORDS = 20_000  # in a vocabulary by default
 
 
@@ -63,17 +64,15 @@ def build_tokenizer(
 def _with_words(
     texts: Iterable[str], config: TokenizerConfig, segmentation: Segmentation
 ) -> WordTokenizer:
-    counts: Counter[str] = Counter()
+    counter = _TokenCounter(segmentation)
 
     def counted() -> Iterator[str]:
         for text in texts:
-            counts.update(tokens_of(text, segmentation))
-            if len(counts) > COUNTED_TOKENS:
-                _forget_rare(counts)
+            counter.add(text)
             yield text
 
     characters = _characters(counted())
-    return WordTokenizer(characters + _frequent_words(counts, config), segmentation)
+    return WordTokenizer(characters + _frequent_words(counter.counts(), config), segmentation)
 
 
 def _with_pieces(
@@ -94,6 +93,32 @@ def _with_pieces(
     numbers = {piece: number for number, piece in enumerate(pieces, len(SubwordTokenizer.reserved))}
     merges = tuple((numbers[first], numbers[second]) for first, second in learned)
     return SubwordTokenizer(tuple(pieces), segmentation, merges)
+
+
+class _TokenCounter:
+    """Counts tokens by way of runs, each of which is divided into tokens once in a long while."""
+
+    def __init__(self, segmentation: Segmentation) -> None:
+        self._segmentation = segmentation
+        self._runs: Counter[str] = Counter()
+        self._tokens: Counter[str] = Counter()
+
+    def add(self, text: str) -> None:
+        self._runs.update(runs_of(text))
+        if len(self._runs) > COUNTED_RUNS:
+            self._divide()
+
+    def counts(self) -> Counter[str]:
+        self._divide()
+        return self._tokens
+
+    def _divide(self) -> None:
+        for run, count in self._runs.items():
+            for token in tokens_of(run, self._segmentation):
+                self._tokens[token] += count
+        self._runs.clear()
+        if len(self._tokens) > COUNTED_TOKENS:
+            _forget_rare(self._tokens)
 
 
 def _forget_rare(counts: Counter[str]) -> None:

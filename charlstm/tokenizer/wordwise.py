@@ -34,6 +34,11 @@ REMEMBERED, LONGEST_REMEMBERED = 2**18, 48
 _RUN = re.compile(r"[^\S\n]*(?:\n|\S+)|[^\S\n]+")
 
 
+def runs_of(text: str) -> list[str]:
+    """Return the runs of a text, whose tokens together are its own."""
+    return _RUN.findall(text)
+
+
 class WordwiseTokenizer(Tokenizer):
     """Encodes each word, number, punctuation mark and white space by itself."""
 
@@ -41,7 +46,7 @@ class WordwiseTokenizer(Tokenizer):
 
     def encode(self, text: str) -> NDArray[np.uint32]:
         """Return the ids of the text's words, uint32 [tokens]."""
-        ids = map(self._encodings.__getitem__, _RUN.findall(text))
+        ids = map(self._encodings.__getitem__, runs_of(text))
         return np.frombuffer(bytearray().join(ids), np.uint32)
 
     def split_prompt(self, prompt: str) -> tuple[str, str]:

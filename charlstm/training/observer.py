@@ -40,6 +40,15 @@ class Observer:
     Methods are called between steps, in the thread that trains: slow methods slow the run down.
     """
 
+    def on_reading(self, task: str, done: int, total: int | None) -> None:
+        """Called now and then while the text is read, before anything is decided.
+
+        Args:
+            task: what this reading of the text is for, one word.
+            done: bytes or characters read so far.
+            total: all of them, more or less; ``None`` if that is not known.
+        """
+
     def on_plan(self, run: Run) -> None:
         """Called once everything is decided, before anything is written or trained."""
 

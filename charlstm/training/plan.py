@@ -237,8 +237,10 @@ def shards_for(processors: int, streams: int) -> int:
 
 
 def default_epochs(train_length: float) -> float:
-    """Return the default number of epochs: 8 for a million tokens, fewer for more, at most 60."""
-    return round(min(60.0, max(1.0, 8 * math.sqrt(1e6 / train_length))), 1)
+    """Return the default number of epochs: 8 for a million tokens, fewer for more, at most 70."""
+    ratio = 1e6 / train_length
+    epochs = 8 * float(ratio ** (0.75 if ratio > 1 else 0.5))
+    return round(min(70.0, max(1.0, epochs)), 1)
 
 
 def bounded_epochs(text: TextFacts, model: ModelConfig) -> float:
@@ -375,9 +377,14 @@ def _dropout(
     table = DROPOUTS if text.train_tokens >= SHORT else DROPOUTS_OF_SHORT_TEXTS
     if text.level == "subword":
         table = DROPOUTS_OF_PIECES
-    _, share, of_tokens = next(row for row in table if before + readings >= row.readings)
-    ramp = DROPOUT_RAMP if share and not before else 0.0
-    return {"dropout": share, "dropout_ramp": ramp, "token_dropout": of_tokens}
+    chosen_row = next(row for row in table if before + readings >= row.readings)
+    ramp = DROPOUT_RAMP if chosen_row.share and not before else 0.0
+    return {
+        "dropout": chosen_row.share,
+        "dropout_ramp": ramp,
+        "token_dropout": chosen_row.of_tokens,
+        "recurrent_dropout": chosen_row.of_recurrent,
+    }
 
 
 def _scaled(rate: float, streams: int, units: int) -> float:

@@ -54,7 +54,7 @@ def train_run(
     """
     workers = workers or Workers()
     overwrite = isinstance(request, Request) and request.overwrite
-    with prepared_run(request, workers) as run:
+    with prepared_run(request, workers, observer.on_reading) as run:
         observer.on_plan(run)
         return run, execute(
             run,
@@ -75,7 +75,7 @@ def rehearse_run(
     those of ``train_run``.
     """
     overwrite = isinstance(request, Request) and request.overwrite
-    with prepared_run(request, workers) as run:
+    with prepared_run(request, workers, observer.on_reading) as run:
         observer.on_plan(run)
         with (
             _agreed(run, began, workers, keeps=False) as (agreed, _),

@@ -21,17 +21,20 @@ from charlstm.checkpoint.schema import Checkpoint, IndexCovers, Provenance, RunC
 from charlstm.config import CorpusConfig, Division, TokenizerConfig
 from charlstm.corpus.division import NAMES
 from charlstm.corpus.line_hashes import LineHashes
-from charlstm.corpus.notes import Notes
 from charlstm.corpus.reading import EMBEDDED, STDIN, STRINGS
 from charlstm.corpus.short_lines import HINT
 from charlstm.corpus.sources import display_name
 from charlstm.corpus.spool import spooled_stdin, spooled_strings
 from charlstm.dataset.frequencies import log_frequencies
-from charlstm.dataset.prepare import Prepared, hash_of_text, prepare, training_corpus
+from charlstm.dataset.prepare import (
+    OnReading,
+    Prepared,
+    prepare,
+    unwatched,
+)
 from charlstm.distributed.workers import Workers
 from charlstm.errors import (
     CheckpointMissing,
-    ConfigError,
     CorpusChanged,
     CorpusError,
     UsageError,
@@ -39,15 +42,11 @@ from charlstm.errors import (
 from charlstm.system.hardware import floating_point_speed, processor_count, product_type
 from charlstm.training.familiarity import Familiarity, familiarity
 from charlstm.training.fine_tuning import (
-    corpus_as_trained,
-    corpus_for,
-    divided_as_then,
     grown_weights,
-    knows_text,
     rate_share,
-    with_tables_of,
 )
 from charlstm.training.plan import Plan, Start, make_plan
+from charlstm.training.reading import read_text
 from charlstm.training.request import Request, Resumption
 from charlstm.training.text_facts import TextFacts
 from charlstm.version import __version__
@@ -89,15 +88,22 @@ class Run:
 
 
 @contextlib.contextmanager
-def prepared_run(request: Request | Resumption, workers: Workers) -> Iterator[Run]:
+def prepared_run(
+    request: Request | Resumption, workers: Workers, on_reading: OnReading = unwatched
+) -> Iterator[Run]:
     """Read the text and decide everything; yield the run, whose temporary files last as long.
+
+    Args:
+        request: what the user asked for.
+        workers: all processes that train.
+        on_reading: told how far the reading has come.
 
     Raises:
         CharlstmError: if the request does not allow a run.
     """
     with contextlib.ExitStack() as stack:
         if isinstance(request, Resumption):
-            yield resumed_run(workers.fetched(request.folder))
+            yield resumed_run(workers.fetched(request.folder), on_reading)
             return
         addresses = request.corpus.addresses + request.corpus.valid
         spool = stack.enter_context(
@@ -107,23 +113,29 @@ def prepared_run(request: Request | Resumption, workers: Workers) -> Iterator[Ru
         )
         parent = workers.fetched(request.parent) if request.parent else None
         request = replace(request, output=workers.output(request.output), parent=parent)
-        yield new_run(request, spool, workers.count)
+        yield new_run(request, spool, workers.count, on_reading)
 
 
-def new_run(request: Request, stdin: Path | None, workers: int = 1) -> Run:
+def new_run(
+    request: Request,
+    stdin: Path | None,
+    workers: int = 1,
+    on_reading: OnReading = unwatched,
+) -> Run:
     """Read the corpus and decide everything; write to the cache only.
 
     Args:
         request: what the user asked for.
         stdin: file with the text that came through standard input.
         workers: number of processes that train, on as many processors each.
+        on_reading: told how far the reading has come.
 
     Raises:
         CharlstmError: if the corpus, the parent or the choices don't allow a run.
     """
     parent = reader.read_checkpoint(request.parent) if request.parent else None
     _check_output(request)
-    request, prepared, knows = _read(request, parent, stdin)
+    request, prepared, knows = read_text(request, parent, stdin, on_reading)
     tokenizing = request.tokenizer
     familiar = None if parent is None or knows else _familiarity(parent, prepared, request.corpus)
     with _notes_kept(prepared):
@@ -166,56 +178,6 @@ def new_run(request: Request, stdin: Path | None, workers: int = 1) -> Run:
     )
 
 
-def _read(
-    request: Request, parent: Checkpoint | None, stdin: Path | None
-) -> tuple[Request, Prepared, bool]:
-    """Read the text.
-
-    Returns:
-        The request with what the parent has decided, too; the text; whether the parent was trained
-        on it.
-    """
-    asked = request.corpus
-    if parent is not None:
-        asked = with_tables_of(asked, parent, request.given)
-    opened = training_corpus(asked, stdin)
-    found, notes = asked.replace(division=opened.division), opened.notes
-    request = replace(request, corpus=found)
-    if "no_index" in request.given and not found.division.within_files:
-        raise UsageError(
-            "--no-index is for lines, records and other parts of files: add --lines or leave it out"
-        )
-    if parent is None:
-        prepared = prepare(found, request.tokenizer, stdin=stdin)
-        return request, _with_notes(prepared, notes), False
-    corpus = corpus_for(found, parent)
-    knows = _knows(parent, corpus, stdin)
-    if knows:
-        corpus = corpus_as_trained(corpus, parent, request.given)
-    if corpus.valid and _knows(parent, corpus.replace(addresses=corpus.valid, valid=()), stdin):
-        raise UsageError(
-            f"the text of --valid is what {display_name(str(parent.folder))} was trained on: name "
-            f"one that it has not seen"
-        )
-    tokenizing = parent.config.tokenizer
-    prepared = prepare(corpus, tokenizing, stdin=stdin, base=parent.tokenizer)
-    request = replace(request, corpus=corpus, tokenizer=tokenizing)
-    return request, _with_notes(prepared, notes), knows
-
-
-def _with_notes(prepared: Prepared, notes: Notes) -> Prepared:
-    return replace(prepared, notes=tuple(dict.fromkeys((*notes.added, *prepared.notes))))
-
-
-def _knows(parent: Checkpoint, corpus: CorpusConfig, stdin: Path | None) -> bool:
-    """Whether a model was trained on a text."""
-    try:
-        sha256 = hash_of_text(divided_as_then(corpus, parent), stdin)
-    except (CorpusError, ConfigError):  # it can't be read as the text of the model was
-        return False
-    return knows_text(parent, sha256)
-
-
 def _familiarity(parent: Checkpoint, prepared: Prepared, corpus: CorpusConfig) -> Familiarity:
     ends = corpus.division.within_files
     return familiarity(parent, prepared.tokenizer, prepared.store.train, ends=ends)
@@ -252,7 +214,7 @@ def _grown(parent: Checkpoint, prepared: Prepared, plan: Plan) -> Weights:
     return grown_weights(parent, shares, plan.train.seed)
 
 
-def resumed_run(folder: Path) -> Run:
+def resumed_run(folder: Path, on_reading: OnReading = unwatched) -> Run:
     """Read an interrupted run and its corpus again.
 
     Raises:
@@ -275,6 +237,7 @@ def resumed_run(folder: Path) -> Run:
             stdin=stdin,
             fixed=tokenizer,
             sha256=config.provenance.corpus_sha256,
+            on_reading=on_reading,
         )
     except CorpusChanged:
         raise

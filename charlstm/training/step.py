@@ -10,6 +10,7 @@ when to evaluate.
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -68,8 +69,10 @@ class StepRunner:
         self.validated = train.validated
         self.tokens_per_step = float(train.streams * train.sequence_length)
         self.activation_penalty = train.activation_penalty
-        # Both kinds of dropout rise together.
-        self.token_share = train.token_dropout / train.dropout if train.dropout else 0.0
+        # All kinds of dropout rise together.
+        whole = train.dropout or math.inf
+        self.token_share = train.token_dropout / whole
+        self.recurrent_share = train.recurrent_dropout / whole
         # A GPU needs the whole batch to be busy.
         self.shards = max(1 if gpu_visible() else train.shards, self.replicas.count)
         with self.replicas.scope():
@@ -135,8 +138,9 @@ class StepRunner:
         """
         self.optimizer.learning_rate.assign(rate)
         seed = tf.constant([self.seed, step], tf.int64)
-        tokens = tf.constant(dropout * self.token_share) if self.token_share else None
-        seeded = Dropout(tf.constant(dropout), seed, tokens)
+        shares = (self.token_share, self.recurrent_share)
+        tokens, recurrent = (tf.constant(dropout * each) if each else None for each in shares)
+        seeded = Dropout(tf.constant(dropout), seed, tokens, recurrent)
         return self._train(batch.inputs, batch.targets, batch.begins, states, seeded)
 
     def _train_step(

@@ -183,8 +183,8 @@ def growing(monkeypatch, path, more):
     """Let a file grow once its length and hash have been found."""
     real = Corpus.fingerprint
 
-    def then_grow(corpus, watch):
-        found = real(corpus, watch)
+    def then_grow(corpus, *watching):
+        found = real(corpus, *watching)
         with open(path, "a") as file:
             file.write(more)
         return found

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from charlstm.tokenizer import vocabulary
 from charlstm.tokenizer.segmentation import tokens_of
+from charlstm.tokenizer.wordwise import runs_of
 from tests.tokenizer.helpers import (
     built,
     wordy,
@@ -34,45 +35,40 @@ def test_chunks_do_not_matter_to_the_vocabulary(lines):
         assert built(level, *texts) == built(level, "".join(texts))
 
 
-class Watched(Counter):
-    """Remembers how many tokens it has held at once."""
-
-    most = 0
-
-    def update(self, *arguments):
-        super().update(*arguments)
-        Watched.most = max(Watched.most, len(self))
-
-
 def test_of_countless_words_the_frequent_ones_are_kept_in_bounded_memory(monkeypatch):
     """Hashes, serial numbers, typing errors: most distinct tokens of a huge text occur once."""
     frequent = {" the": 9, " cat": 7, " sat": 5, " hat": 3}
     everyday = "".join(word * times for word, times in frequent.items())
     rare = [" " + "".join(letters) for letters in itertools.product("abcdefghij", repeat=4)]
     texts = [everyday + "".join(rare[n : n + 50]) + "\n" for n in range(0, len(rare), 50)]
+    held, forget = [], vocabulary._forget_rare
     monkeypatch.setattr(vocabulary, "COUNTED_TOKENS", 300)
-    monkeypatch.setattr(vocabulary, "Counter", Watched)
-    monkeypatch.setattr(Watched, "most", 0)
+    monkeypatch.setattr(vocabulary, "COUNTED_RUNS", 20)
+    monkeypatch.setattr(
+        vocabulary, "_forget_rare", lambda counts: (held.append(len(counts)), forget(counts))
+    )
     known = built("word", *texts, min_count=len(texts) * 3).vocabulary
     assert known == (*sorted(set("".join(texts))), *frequent)
-    assert 300 < Watched.most <= 300 + len(set(tokens_of(texts[0], 2)))
+    assert 300 < max(held) <= 300 + 20 + len(set(runs_of(texts[0])))
     assert len(set(tokens_of("".join(texts), 2))) > 10_000
 
 
-@given(st.lists(wordy, max_size=6), st.integers(1, 3))
-def test_a_text_with_no_more_words_than_are_counted_is_counted_exactly(lines, min_count):
+@given(st.lists(wordy, max_size=6), st.integers(1, 3), st.integers(0, 9))
+def test_a_text_with_no_more_words_than_are_counted_is_counted_exactly(lines, min_count, runs):
     texts = [line + "\n" for line in lines]
     expected = built("word", *texts, min_count=min_count)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(vocabulary, "COUNTED_TOKENS", len(set(tokens_of("".join(texts), 2))))
+        patch.setattr(vocabulary, "COUNTED_RUNS", runs)
         assert built("word", *texts, min_count=min_count) == expected
 
 
-@given(st.lists(wordy, max_size=8), st.integers(1, 12))
-def test_counting_in_bounded_memory_forgets_words_but_no_characters(lines, limit):
+@given(st.lists(wordy, max_size=8), st.integers(1, 12), st.integers(0, 9))
+def test_counting_in_bounded_memory_forgets_words_but_no_characters(lines, limit, runs):
     texts = [line + "\n" for line in lines]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(vocabulary, "COUNTED_TOKENS", limit)
+        patch.setattr(vocabulary, "COUNTED_RUNS", runs)
         tokenizer = built("word", *texts, min_count=1)
     exact = built("word", *texts, min_count=1)
     assert set(tokenizer.vocabulary) <= set(exact.vocabulary)

@@ -187,6 +187,42 @@ def test_a_token_is_dropped_wherever_it_occurs():
     assert len(read) == 2  # the first token is there or not
 
 
+def test_recurrent_weights_are_dropped_for_a_whole_step():
+    """The loss is that of a network with some recurrent weights zero, the others that much larger.
+
+    Only the kept ones have a gradient.
+    """
+    steps = StepRunner(MODEL, TRAIN.replace(recurrent_dropout=0.375, dropout=0.5))
+    kernels = {v.path: v for v in steps.model.trainable_variables if "recurrent" in v.path}
+    before = {path: kernel.numpy() for path, kernel in kernels.items()}
+    ids, zero = tf.constant([[3, 4, 3, 4, 3]]), steps.model.zero_states(1)
+    seed = tf.constant([1, 2], tf.int64)
+    dropout = network.Dropout(tf.constant(0.0), seed, recurrent=tf.constant(0.375))
+    with tf.GradientTape() as tape:
+        found, _ = steps.model.outputs(tf.transpose(ids), zero, dropout)
+        total = tf.reduce_sum(found**2)
+    gradients = tape.gradient(total, [kernel.value for kernel in kernels.values()])
+    kept = {}
+    for (path, kernel), gradient in zip(kernels.items(), gradients, strict=True):
+        kept[path] = tf.convert_to_tensor(gradient).numpy() != 0
+        assert kept[path].mean() == pytest.approx(1 - 0.375, abs=0.1)
+        kernel.assign(before[path] * kept[path] / (1 - 0.375))
+    expected, _ = steps.model.outputs(tf.transpose(ids), zero)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    assert len({mask.tobytes() for mask in kept.values()}) == len(kept)
+
+
+def test_recurrent_dropout_rises_with_the_other(monkeypatch):
+    steps = StepRunner(MODEL, TRAIN.replace(recurrent_dropout=0.25, dropout=0.5, token_dropout=0.1))
+    seen = []
+    monkeypatch.setattr(steps, "_train", lambda *given: (seen.append(given[-1]), (0.0, []))[1])
+    batch = TrainingBatch(*[np.zeros((2, 4), np.int32)] * 2, False, np.zeros(2, bool))
+    for rate in (0.0, 0.1, 0.5):
+        steps.train(batch, [], 0, 1.0, rate)
+    shares = [(float(d.rate), float(d.tokens), float(d.recurrent)) for d in seen]
+    np.testing.assert_allclose(shares, [(0, 0, 0), (0.1, 0.02, 0.05), (0.5, 0.1, 0.25)], atol=1e-7)
+
+
 # Shards: the rows of a batch, divided among the processor's cores
 
 

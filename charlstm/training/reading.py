@@ -1,0 +1,90 @@
+"""Reads the text that a request names, as the model to go on with has read its own.
+
+A request goes in, the text comes out as ids, with whether the model was trained on it. Knows no
+plan and no network.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from charlstm.checkpoint.schema import Checkpoint
+from charlstm.config import CorpusConfig
+from charlstm.corpus.notes import Notes
+from charlstm.corpus.sources import display_name
+from charlstm.dataset.prepare import OnReading, Prepared, hash_of_text, prepare, training_corpus
+from charlstm.errors import ConfigError, CorpusError, UsageError
+from charlstm.training.fine_tuning import (
+    corpus_as_trained,
+    corpus_for,
+    divided_as_then,
+    knows_text,
+    with_tables_of,
+)
+from charlstm.training.request import Request
+
+
+def read_text(
+    request: Request, parent: Checkpoint | None, stdin: Path | None, on_reading: OnReading
+) -> tuple[Request, Prepared, bool]:
+    """Read the text.
+
+    Args:
+        request: what the user asked for.
+        parent: the model to go on with.
+        stdin: file with the text that came through standard input.
+        on_reading: told how far each pass over the text has come.
+
+    Returns:
+        The request with what the parent has decided, too; the text; whether the parent was trained
+        on it.
+
+    Raises:
+        CorpusError: if the text can't be read, or not be divided as asked.
+        UsageError: if an option does not fit the text, or the parent has seen what validates.
+    """
+    asked = request.corpus
+    if parent is not None:
+        asked = with_tables_of(asked, parent, request.given)
+    opened = training_corpus(asked, stdin)
+    found, notes = asked.replace(division=opened.division), opened.notes
+    request = replace(request, corpus=found)
+    if "no_index" in request.given and not found.division.within_files:
+        raise UsageError(
+            "--no-index is for lines, records and other parts of files: add --lines or leave it out"
+        )
+    if parent is None:
+        prepared = prepare(found, request.tokenizer, stdin=stdin, on_reading=on_reading)
+        return request, _with_notes(prepared, notes), False
+    corpus = corpus_for(found, parent)
+    knows = _knows(parent, corpus, stdin, on_reading)
+    if knows:
+        corpus = corpus_as_trained(corpus, parent, request.given)
+    validating = corpus.replace(addresses=corpus.valid, valid=())
+    if corpus.valid and _knows(parent, validating, stdin, on_reading):
+        raise UsageError(
+            f"the text of --valid is what {display_name(str(parent.folder))} was trained on: name "
+            f"one that it has not seen"
+        )
+    tokenizing = parent.config.tokenizer
+    prepared = prepare(
+        corpus, tokenizing, stdin=stdin, base=parent.tokenizer, on_reading=on_reading
+    )
+    request = replace(request, corpus=corpus, tokenizer=tokenizing)
+    return request, _with_notes(prepared, notes), knows
+
+
+def _with_notes(prepared: Prepared, notes: Notes) -> Prepared:
+    return replace(prepared, notes=tuple(dict.fromkeys((*notes.added, *prepared.notes))))
+
+
+def _knows(
+    parent: Checkpoint, corpus: CorpusConfig, stdin: Path | None, on_reading: OnReading
+) -> bool:
+    """Whether a model was trained on a text."""
+    try:
+        sha256 = hash_of_text(divided_as_then(corpus, parent), stdin, on_reading)
+    except (CorpusError, ConfigError):  # it can't be read as the text of the model was
+        return False
+    return knows_text(parent, sha256)
