@@ -19,6 +19,7 @@ class Bar:
 
     def __init__(self, total, **options):
         self.total, self.done, self.closed = total, 0, False
+        self.name = options["desc"]
         Bar.seen.append(self)
 
     def update(self, done):
@@ -65,3 +66,26 @@ def test_a_bar_is_seen_on_a_terminal(prose, tmp_path):
     assert re.search(r"\d+%\|", shown)
     os.close(end)
     os.close(terminal)
+
+
+@pytest.mark.parametrize("command", ["train", "inspect"])
+@pytest.mark.parametrize("breaks", [False, True])
+def test_each_pass_over_a_long_text_has_a_bar(charlstm, monkeypatch, tmp_path, command, breaks):
+    """And none is left behind, even if the text turns out to be broken."""
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    monkeypatch.setattr("tqdm.tqdm", Bar)
+    monkeypatch.setenv("CHARLSTM_CACHE", str(tmp_path / "cache"))
+    Bar.seen = []
+    text = text_of(["the lazy dog jumps over it", "and the fox as well"] * 50_000)
+    (tmp_path / "text.txt").write_bytes(text + b"\xff" * breaks)
+    options = ["--level", "word", "--encoding", "utf-8", *["--dry-run"] * (command == "train")]
+    result = charlstm(command, "text.txt", *options)
+    assert result.status == breaks
+    names = ["looking"] * (command == "inspect") + ["reading", "vocabulary", "encoding"]
+    assert [bar.name for bar in Bar.seen] == names[: 1 if breaks else None]
+    for bar in Bar.seen:
+        assert bar.closed
+        assert 0.4 * len(text) < bar.done <= bar.total
+    Bar.seen = []
+    assert charlstm(command, "text.txt", *options, "-q").status == breaks
+    assert not Bar.seen

@@ -24,7 +24,7 @@ def written(folder, *texts, prefix="text"):
 
 def prepared(addresses, level="char", tokenizing=None, *, lines=False, **options):
     options.setdefault("division", division_of(lines))
-    names = ("base", "fixed", "stdin", "sha256")
+    names = ("base", "fixed", "stdin", "sha256", "on_reading")
     extra = {name: options.pop(name) for name in names if name in options}
     config = CorpusConfig(addresses=addresses, **options)
     return prepare(config, tokenizing or TokenizerConfig(level=level), **extra)

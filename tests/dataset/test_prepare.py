@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import random
 from collections import Counter
 from pathlib import Path
@@ -12,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from charlstm.config import CorpusConfig, Division, TokenizerConfig
-from charlstm.corpus import reading
+from charlstm.corpus import documents, reading
 from charlstm.corpus.line_hashes import hash_line
+from charlstm.dataset import prepare as preparation
 from charlstm.dataset.prepare import prepare
 from charlstm.errors import ConfigError, CorpusError
 from charlstm.system import cache
@@ -39,6 +41,43 @@ def shared(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CHARLSTM_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield tmp_path_factory.mktemp("texts")
+
+
+# How far it has come
+
+
+@levels
+@pytest.mark.parametrize("lines", [True, False])
+def test_each_pass_over_the_text_tells_how_far_it_has_come(folder, monkeypatch, level, lines):
+    for module in (documents, preparation):
+        monkeypatch.setattr(module, "TOLD_EVERY", 100)
+    if not lines:  # else a chunk is a line
+        monkeypatch.setattr(reading, "BLOCK", 50)
+    told = {}
+
+    def tell(task, done, total):
+        told.setdefault(task, []).append((done, total))
+
+    addresses = written(folder, PROSE)
+    prepared(addresses, level, lines=lines, on_reading=tell)
+    assert list(told) == ["reading", "vocabulary", "encoding"]
+    for steps in told.values():
+        done, totals = zip(*steps, strict=True)
+        assert list(done) == sorted(set(done))
+        assert 0.8 * totals[0] < done[-1] <= totals[0] <= len(PROSE.encode())
+        assert len(set(totals)) == 1
+    told.clear()
+    prepared(addresses, level, lines=lines, on_reading=tell)
+    assert list(told) == ["reading"]  # the rest is in the cache
+
+
+def test_of_a_compressed_text_the_whole_is_not_known(folder, monkeypatch):
+    monkeypatch.setattr(documents, "TOLD_EVERY", 100)
+    (folder / "text.txt.gz").write_bytes(gzip.compress(PROSE.encode()))
+    told = []
+    prepared((str(folder / "text.txt.gz"),), on_reading=lambda *each: told.append(each))
+    assert [(task, total) for task, _, total in told] == [("reading", None)] * len(told)
+    assert told
 
 
 # What is stored
