@@ -76,7 +76,7 @@ def test_each_pass_over_a_long_text_has_a_bar(charlstm, monkeypatch, tmp_path, c
     monkeypatch.setattr("tqdm.tqdm", Bar)
     monkeypatch.setenv("CHARLSTM_CACHE", str(tmp_path / "cache"))
     Bar.seen = []
-    text = text_of(["the lazy dog jumps over it", "and the fox as well"] * 50_000)
+    text = text_of(["the lazy dog jumps over it", "and the fox as well"] * 80_000)
     (tmp_path / "text.txt").write_bytes(text + b"\xff" * breaks)
     options = ["--level", "word", "--encoding", "utf-8", *["--dry-run"] * (command == "train")]
     result = charlstm(command, "text.txt", *options)
