@@ -58,13 +58,14 @@ def describe_training(run: Run) -> str:
 
 
 def _without_parent(run: Run) -> str:
-    """Return that a text is too strange to a parent for a start from it, if it is."""
-    if run.parent is None or run.familiarity is None or not run.familiarity.hinders:
+    """Return that a text is too strange to a parent for a start from it, if it is or may be."""
+    if run.parent is None or run.familiarity is None or not run.familiarity.may_hinder:
         return ""
     parent, strangeness = run.config.provenance.parent, run.familiarity.strangeness
+    more = "more" if run.familiarity.hinders else "as much or more"
     return (
         f"; {parent} predicts this text {strangeness:.1f} times as badly as its own: training "
-        f"without --from would learn more in the same time"
+        f"without --from would learn {more} in the same time"
     )
 
 

@@ -23,9 +23,10 @@ from charlstm.tokenizer.base import END_OF_DOCUMENT, Tokenizer
 SCORED, PART = 20_000, 1_000
 
 # Starting from a model pays off for texts that are no stranger to it than the first, and does not
-# for those that are stranger than the second. But where the pieces of words that the model knows
-# fit, so that they are long in the text too, it pays off in any case (see benchmarks/recipe.md).
-LITTLE_STRANGE, STRANGE, FITTING = 2.0, 4.0, 0.6
+# for those that are stranger than the last; from the second on it depends on the minutes. But where
+# the pieces of words that the model knows fit, so that they are long in the text too, it pays off
+# in any case (see benchmarks/recipe.md).
+LITTLE_STRANGE, RATHER_STRANGE, STRANGE, FITTING = 2.0, 2.5, 4.0, 0.6
 
 
 class Familiarity(NamedTuple):
@@ -49,7 +50,15 @@ class Familiarity(NamedTuple):
     @property
     def hinders(self) -> bool:
         """Whether it is learned worse."""
-        return (self.strangeness or 0.0) > STRANGE and self.fit < FITTING
+        return self._is_stranger_than(STRANGE)
+
+    @property
+    def may_hinder(self) -> bool:
+        """Whether it is learned about as well, or worse."""
+        return self._is_stranger_than(RATHER_STRANGE)
+
+    def _is_stranger_than(self, strangeness: float) -> bool:
+        return (self.strangeness or 0.0) > strangeness and self.fit < FITTING
 
 
 def familiarity(model: Checkpoint, tokenizer: Tokenizer, ids: AnyIds, *, ends: bool) -> Familiarity:

@@ -73,10 +73,11 @@ def test_without_shipped_models_nothing_is_suggested(charlstm, here):
 
 
 def test_the_plan_says_where_a_start_from_a_model_is_worse(charlstm, here, monkeypatch):
-    monkeypatch.setattr(familiarity, "STRANGE", 2.0)
-    line = told(charlstm, "strange.txt", "--from", "english")
-    assert "times as badly as its own" in line
-    assert "without --from" in line
+    for strange, more in ((2.0, "learn more in"), (1e6, "learn as much or more in")):
+        monkeypatch.setattr(familiarity, "STRANGE", strange)
+        line = told(charlstm, "strange.txt", "--from", "english")
+        assert "times as badly as its own" in line
+        assert f"without --from would {more} the same time" in line
     assert "without --from" not in told(charlstm, "known.txt", "--from", "english")
 
 

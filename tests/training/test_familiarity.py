@@ -124,6 +124,11 @@ def test_pieces_that_fit_help_with_a_text_that_is_strange(pieces, tmp_path):
     assert not fits[1].helps
     assert Familiarity(9.0, 0.7).helps
     assert Familiarity(9.0, 0.5).hinders
+    assert Familiarity(9.0, 0.5).may_hinder
+    for strange, may in ((2.4, False), (2.9, True)):
+        assert Familiarity(strange, 0.5).may_hinder is may
+        assert not Familiarity(strange, 0.5).hinders
+        assert not Familiarity(strange, 0.7).may_hinder
     assert not Familiarity(2.2, 0.0).helps
     assert not Familiarity(2.2, 0.0).hinders
 
