@@ -91,9 +91,10 @@ workers: setup ## Show that 1, 2 and 4 workers train the same model, and what th
 # PyTorch takes part if it is installed: .venv/bin/pip install --editable '.[bench]'. TEXT=file adds
 # the loss on it by minutes. DATA=folder instead prints the rows by which a recipe is judged, for
 # hours (benchmarks/recipe.py): CASES="words-10 names-1" are some, AGAINST=checkout another version.
+# LONG="files" measures reading 10 MB to 3 GB of text that is like theirs (benchmarks/sizes.py).
 .PHONY: bench
 bench: setup ## Measure starts, generation, int8 and training here; TEXT=file, DATA=folder: time to quality.
-	$(BIN)/python -m benchmarks$(if $(DATA),.recipe $(DATA) $(CASES) $(if $(AGAINST),--against $(AGAINST)), $(TEXT))
+	$(BIN)/python -m benchmarks$(if $(LONG),.sizes $(LONG),$(if $(DATA),.recipe $(DATA) $(CASES) $(if $(AGAINST),--against $(AGAINST)), $(TEXT)))
 
 # DATA is a folder with tinyshakespeare.txt and novels/*.txt.xz; NAMES=english is one of the two.
 .PHONY: models

@@ -1,6 +1,6 @@
 """What reading a long text costs: seconds and memory of ``charlstm train --dry-run``, by level.
 
-python -m benchmarks.sizes TEXT... [--megabytes 10 100 1000] [--levels char subword word]
+python -m benchmarks.sizes TEXT... [--megabytes 10 100 1000 3000] [--levels char subword word]
 
 The text is sampled from a model of the words of TEXT, in which each depends on the one before it,
 so that it has as many rare words as a real one, and repeats nothing. The cache is empty. A plan
@@ -92,7 +92,7 @@ def held_by(pid):
 def main(arguments=None):
     parser = argparse.ArgumentParser(prog="python -m benchmarks.sizes")
     parser.add_argument("texts", type=Path, nargs="+", metavar="TEXT")
-    parser.add_argument("--megabytes", type=int, nargs="+", default=[10, 100, 1000])
+    parser.add_argument("--megabytes", type=int, nargs="+", default=[10, 100, 1000, 3000])
     parser.add_argument("--levels", nargs="+", default=["char", "subword", "word"])
     arguments = parser.parse_args(arguments)
     words = WordChain(arguments.texts)
