@@ -294,6 +294,11 @@ class TrainConfig(Config, frozen=True, kw_only=True):
     first_evaluation: Count | None = None
     validated: Count | None = None
 
+    @property
+    def drops_more(self) -> bool:
+        """Whether not only outputs are dropped; no option sets this, and ``--dropout`` ends it."""
+        return bool(self.token_dropout or self.recurrent_dropout)
+
     def tokens_validated(self, valid_tokens: int) -> int:
         """Return how many tokens of a validation text evaluations count."""
         return min(valid_tokens, self.validated or valid_tokens)

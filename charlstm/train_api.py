@@ -149,6 +149,12 @@ class BarObserver(Observer):
     def __init__(self) -> None:
         self._bar: Any = None
         self._losses = {"loss": math.nan}
+        self._advice = ", more dropout"
+
+    def on_plan(self, run: Run) -> None:
+        """Note whether more dropout can be advised."""
+        if run.config.train.drops_more:
+            self._advice = ""
 
     def on_start(self, hardware: Hardware, step: int, steps: int | None) -> None:  # noqa: ARG002
         """Show the bar; it counts steps, or percent if the budget is in minutes."""
@@ -182,7 +188,7 @@ class BarObserver(Observer):
             f"the model is overfitting: since step {best.step:,} training loss fell from "
             f"{best.train_loss:.3f} to {now.train_loss:.3f} while validation loss rose from "
             f"{best.valid_loss:.3f} to {now.valid_loss:.3f}; the best weights are kept; try more "
-            f"text, more dropout or a smaller size",
+            f"text{self._advice} or a smaller size",
             stacklevel=2,
         )
 
@@ -240,6 +246,10 @@ class _Watcher(Observer):
         close = getattr(self._observer, "close", None)
         if close is not None:
             close()
+
+    def on_reading(self, task: str, done: int, total: int | None) -> None:
+        """Forward it."""
+        self._observer.on_reading(task, done, total)
 
     def on_plan(self, run: Run) -> None:
         """Forward it."""

@@ -62,10 +62,10 @@ def _without_parent(run: Run) -> str:
     if run.parent is None or run.familiarity is None or not run.familiarity.may_hinder:
         return ""
     parent, strangeness = run.config.provenance.parent, run.familiarity.strangeness
-    more = "more" if run.familiarity.hinders else "as much or more"
+    more = "would learn more" if run.familiarity.hinders else "may learn as much or more"
     return (
         f"; {parent} predicts this text {strangeness:.1f} times as badly as its own: training "
-        f"without --from would learn {more} in the same time"
+        f"without --from {more} in the same time"
     )
 
 
@@ -116,7 +116,7 @@ def describe_steps_taken(run: Run, steps: int) -> str:
 
     train = run.config.train
     taken = f"{train.minutes:g} min were {steps:,} steps"
-    if train.token_dropout or train.recurrent_dropout:  # which no option sets
+    if train.drops_more:
         return taken
     options = [f"--size {run.plan.size}"] if run.plan.size in SIZES else []
     options.append(f"--steps {steps} --warmup-steps {train.warmup_steps}")

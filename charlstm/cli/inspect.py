@@ -73,8 +73,10 @@ def command(ctx: click.Context, /, **options: Any) -> None:
         corpus = training_corpus(request.corpus, stdin)
         shown = not options["quiet"]
         size = total_size(corpus.sources)
-        with ProgressBar(size, "char", name="looking", shown=shown) as bar:
-            found = inspect_corpus(corpus, bar.advance)
+        with ProgressBar(size, "B", name="looking", shown=shown) as bar:
+            found = inspect_corpus(
+                corpus, lambda text: bar.advance_over((text,), request.corpus.encoding)
+            )
         with contextlib.closing(ReadingBars(shown=shown)) as bars:
             run, problem = _plan(request, stdin, bars.tell)
     if not options["quiet"]:

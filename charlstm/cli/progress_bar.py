@@ -69,16 +69,16 @@ class ReadingBars:
 
     def __init__(self, *, shown: bool) -> None:
         self._shown = shown
-        self._task = ""
+        self._task: tuple[str, int | None] = ("", None)
         self._bar: ProgressBar | None = None
         self._done = 0
 
     def tell(self, task: str, done: int, total: int | None) -> None:
         """Show how far a task has come; the bar of the one before it vanishes."""
-        if self._bar is None or task != self._task or done < self._done:
+        if self._bar is None or (task, total) != self._task or done < self._done:
             self.close()
             self._bar = ProgressBar(total, "char", name=task, shown=self._shown)
-            self._task = task
+            self._task = (task, total)
         self._bar.advance(done - self._done)
         self._done = done
 

@@ -33,11 +33,12 @@ def warn_outcome(run: Run, result: TrainingResult, quiet: bool) -> None:
             f"Stopped early at step {result.step:,}: no evaluation was better than that of step "
             f"{best.step:,} for {run.config.train.patience} evaluations (--patience)"
         )
+    dropout = "" if run.config.train.drops_more else ", a higher --dropout"
     if result.best.step == 0 and result.stop_reason != "interrupted" and loss is not None:
         note(
             f"Warning: no evaluation was better than that of {run.config.provenance.parent} before "
             f"it learned from this text, whose weights are kept: try a lower --learning-rate than "
-            f"{run.config.train.learning_rate:g}, a higher --dropout, or more text"
+            f"{run.config.train.learning_rate:g}{dropout}, or more text"
         )
     frequencies = run.config.provenance.frequency_loss
     guess = math.log(run.config.model.vocab_size) if frequencies is None else frequencies

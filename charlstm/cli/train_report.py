@@ -144,11 +144,12 @@ class TrainReport(Observer):
 
     def on_overfitting(self, best: Figures, now: Figures) -> None:
         """Warn, even if quiet."""
+        dropout = "" if self.run.config.train.drops_more else ", a higher --dropout"
         self._say(
             f"Warning: the model is overfitting: since step {best.step:,} training loss fell from "
             f"{best.train_loss:.3f} to {now.train_loss:.3f} while validation loss rose from "
             f"{best.valid_loss:.3f} to {now.valid_loss:.3f}; the best weights are kept; try more "
-            f"text, a higher --dropout or a smaller --size",
+            f"text{dropout} or a smaller --size",
             always=True,
         )
 

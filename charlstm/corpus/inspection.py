@@ -52,14 +52,12 @@ class Inspection(msgspec.Struct, frozen=True, kw_only=True):
     hazards: tuple[str, ...]
 
 
-def inspect_corpus(
-    corpus: Corpus, on_characters: Callable[[int], None] = lambda _: None
-) -> Inspection:
+def inspect_corpus(corpus: Corpus, on_text: Callable[[str], None] = lambda _: None) -> Inspection:
     """Look a text over.
 
     Args:
         corpus: the text.
-        on_characters: called with the number of characters of each chunk.
+        on_text: called with the text of each chunk.
 
     Raises:
         CorpusError: if a file can't be read, is binary or doesn't decode.
@@ -73,7 +71,7 @@ def inspect_corpus(
 
     for chunk in corpus.chunks(note):
         seen.add(chunk)
-        on_characters(len(chunk.text))
+        on_text(chunk.text)
         if begins and chunk.ends_document and not lines_seen.is_new(chunk.text):
             copies += 1
         begins = chunk.ends_document

@@ -254,9 +254,10 @@ def total_size(sources: Iterable[Source]) -> int | None:
     """Return the bytes of all sources; ``None`` if those of any are not known."""
     total = 0
     for source in sources:
-        if source.size is None:
+        size = source.size
+        if size is None:
             return None
-        total += source.size
+        total += size
     return total
 
 

@@ -40,7 +40,7 @@ from charlstm.tokenizer.storage import tokenizer_from_json
 from charlstm.tokenizer.vocabulary import build_tokenizer
 
 # Part of the key of every cache entry: raise it when the same settings give a different result.
-STORE_VERSION = 7
+STORE_VERSION = 8
 
 # The most characters of recorded file names, so that a configuration stays within its size limit.
 _RECORDED = 2**20
@@ -135,8 +135,7 @@ def hash_of_text(
     corpus = _open(config, config.addresses, stdin)
     if config.valid:
         corpus = _without(corpus, _open(config, config.valid, stdin))
-    on_bytes = _counted(on_reading, "comparing", total_size(corpus.sources))
-    return corpus.fingerprint(on_bytes=on_bytes).sha256
+    return corpus.fingerprint(on_bytes=_told(on_reading, "comparing", corpus)).sha256
 
 
 def training_corpus(config: CorpusConfig, stdin: Path | None = None) -> Corpus:
@@ -241,8 +240,7 @@ class _Text:
         watch = self.draw.see if config.division.within_files else None
         with self.corpus.notes.kept_by_errors():
             self.fingerprints = [
-                part.fingerprint(watch, _counted(on_reading, "reading", total_size(part.sources)))
-                for part in parts
+                part.fingerprint(watch, _told(on_reading, "reading", part)) for part in parts
             ]
             _check_delimiter(self.corpus, self.fingerprints[0])
             if watch and config.valid_fraction and not self.valid and self.draw.all_alike:
@@ -317,7 +315,10 @@ class _Text:
         return hashlib.sha256(msgspec.json.encode(parts) + tokenizing).hexdigest()[:32]
 
 
-def _counted(on_reading: OnReading, task: str, total: int | None) -> Callable[[int], None]:
+def _told(on_reading: OnReading, task: str, corpus: Corpus) -> Callable[[int], None]:
+    """Return what tells how many bytes of a corpus are read, of how many if its files are UTF-8."""
+    is_utf8 = corpus.encoding.lower().replace("_", "-") in ("auto", "utf-8", "utf8", "ascii")
+    total = total_size(corpus.sources) if is_utf8 else None
     return lambda done: on_reading(task, done, total)
 
 

@@ -35,14 +35,14 @@ class Dropout(NamedTuple):
         seed: int64 [2], which determines the mask.
         tokens: float32 scalar, the share of token ids whose embedding is set to zero; ``None`` for
             none.
-        recurrent: float32 scalar, the share of recurrent weights that are set to zero for a whole
-            step (DropConnect, Merity et al. 2018); ``None`` for none.
+        recurrent: that of the recurrent weights (DropConnect, Merity et al. 2018), whose seed no
+            part has for itself, so that a step has one mask; ``None`` for none.
     """
 
     rate: tf.Tensor
     seed: tf.Tensor
     tokens: tf.Tensor | None = None
-    recurrent: tf.Tensor | None = None
+    recurrent: Dropout | None = None
 
     def part(self, number: int) -> Dropout:
         """Return the same rate with a seed derived from ``number``."""
@@ -155,10 +155,8 @@ class LSTMLanguageModel(keras.Model):
             if dropout is not None and layer:
                 x = dropped(x, dropout.part(layer - 1))
             if dropout is not None and dropout.recurrent is not None:
-                part = dropout.part(self.config.layers + 1 + layer)
-                options["recurrent"] = dropped(
-                    recurrent_kernel(lstm), part._replace(rate=dropout.recurrent)
-                )
+                own = recurrent_kernel(lstm)
+                options["recurrent"] = dropped(own, dropout.recurrent.part(layer))
             x, h, c = lstm(x, initial_state=list(state), **options)
             named = {}
             after.append((h, c))

@@ -22,7 +22,9 @@ from charlstm.unicode_text import has_surrogates
 
 CODE_POINTS = 0x110000
 SURROGATES = slice(0xD800, 0xE000)
-COUNTED_TOKENS, COUNTED_RUNS = 2**22, 2**19
+# The most distinct tokens that are counted; and the most distinct runs, and characters of all runs,
+# that are gathered before their tokens are.
+COUNTED_TOKENS, COUNTED_RUNS, COUNTED_CHARACTERS = 2**22, 2**19, 2**24
 WORDS = 20_000  # in a vocabulary by default
 
 
@@ -102,10 +104,13 @@ class _TokenCounter:
         self._segmentation = segmentation
         self._runs: Counter[str] = Counter()
         self._tokens: Counter[str] = Counter()
+        self._characters = 0
 
     def add(self, text: str) -> None:
         self._runs.update(runs_of(text))
-        if len(self._runs) > COUNTED_RUNS:
+        self._characters += len(text)
+        # Runs may be as long as the text, which no number of runs bounds.
+        if len(self._runs) > COUNTED_RUNS or self._characters > COUNTED_CHARACTERS:
             self._divide()
 
     def counts(self) -> Counter[str]:
@@ -116,9 +121,10 @@ class _TokenCounter:
         for run, count in self._runs.items():
             for token in tokens_of(run, self._segmentation):
                 self._tokens[token] += count
+            if len(self._tokens) > COUNTED_TOKENS:
+                _forget_rare(self._tokens)
         self._runs.clear()
-        if len(self._tokens) > COUNTED_TOKENS:
-            _forget_rare(self._tokens)
+        self._characters = 0
 
 
 def _forget_rare(counts: Counter[str]) -> None:

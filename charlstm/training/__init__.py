@@ -7,7 +7,7 @@
     evaluations      how often to evaluate, and on how much text
     memory           estimates how much memory a run needs
     request          what the user asked for: a run that is new, fine-tuned or resumed
-    reading          the text that a request names, read as its model has read its own
+    text_reading     the text that a request names, read as its model has read its own
     setup            a request to a run that is ready to start
     familiarity      how well a trained model predicts a text before it learns from it
     fine_tuning      what a run takes over from a trained model: weights, rate, what validated

@@ -151,7 +151,7 @@ def make_plan(
     per_step = batches["streams"] * batches["sequence_length"]
     per_epoch = max(1, math.ceil(text.train_tokens / per_step))
     tokens_per_second = rate / _operations(model)
-    epochs, bounded = default_epochs(text.train_length), bounded_epochs(text, model)
+    epochs, bounded = default_epochs(text.train_length, text.level), bounded_epochs(text, model)
     budget = selected(chosen, *BUDGETS) or {"epochs": bounded}
     steps = _steps(budget, per_epoch, tokens_per_second / per_step)
     trained = _trained_tokens(budget, steps * per_step, model)
@@ -236,17 +236,20 @@ def shards_for(processors: int, streams: int) -> int:
     return max(1, min(processors, streams // MIN_ROWS))
 
 
-def default_epochs(train_length: float) -> float:
-    """Return the default number of epochs: 8 for a million tokens, fewer for more, at most 70."""
+def default_epochs(train_length: float, level: Level) -> float:
+    """Return the default number of epochs: 8 for a million tokens, fewer for more, at most 70.
+
+    Short texts of characters are read the more often, as much of the network is dropped then.
+    """
     ratio = 1e6 / train_length
-    epochs = 8 * float(ratio ** (0.75 if ratio > 1 else 0.5))
-    return round(min(70.0, max(1.0, epochs)), 1)
+    power = 0.75 if level == "char" and ratio > 1 else 0.5
+    return round(min(70.0, max(1.0, 8 * float(ratio**power))), 1)
 
 
 def bounded_epochs(text: TextFacts, model: ModelConfig) -> float:
     """Return the default number of epochs, or as many as take ``LONGEST_MINUTES``."""
     most = 60 * LONGEST_MINUTES * NOMINAL_SPEED / (_operations(model) * text.train_tokens)
-    return min(default_epochs(text.train_length), float(f"{most:.2g}"))
+    return min(default_epochs(text.train_length, text.level), float(f"{most:.2g}"))
 
 
 def selected(chosen: dict[str, Any], *names: str) -> dict[str, Any]:

@@ -112,13 +112,14 @@ class DropoutByReadings(NamedTuple):
 # What is read a few times is not overfitted, and dropout slows learning. Texts of fewer characters
 # than SHORT need more of it, and words, which repeat less.
 DROPOUTS = (
-    DropoutByReadings(20, 0.3, 0.0, 0.2),
+    DropoutByReadings(15, 0.3, 0.0, 0.2),
     DropoutByReadings(9, 0.3),
     DropoutByReadings(5, 0.15),
     DropoutByReadings(0, 0.0),
 )
 DROPOUTS_OF_SHORT_TEXTS = (
-    DropoutByReadings(20, 0.4, 0.1, 0.4),
+    DropoutByReadings(40, 0.4, 0.1, 0.4),
+    DropoutByReadings(20, 0.4, 0.05, 0.2),
     DropoutByReadings(9, 0.3, 0.05, 0.1),
     DropoutByReadings(5, 0.2),
     DropoutByReadings(0, 0.0),

@@ -46,9 +46,9 @@ from charlstm.training.fine_tuning import (
     rate_share,
 )
 from charlstm.training.plan import Plan, Start, make_plan
-from charlstm.training.reading import read_text
 from charlstm.training.request import Request, Resumption
 from charlstm.training.text_facts import TextFacts
+from charlstm.training.text_reading import read_text
 from charlstm.version import __version__
 
 

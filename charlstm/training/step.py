@@ -138,8 +138,13 @@ class StepRunner:
         """
         self.optimizer.learning_rate.assign(rate)
         seed = tf.constant([self.seed, step], tf.int64)
-        shares = (self.token_share, self.recurrent_share)
-        tokens, recurrent = (tf.constant(dropout * each) if each else None for each in shares)
+        tokens = recurrent = None
+        if self.token_share:
+            tokens = tf.constant(dropout * self.token_share)
+        if self.recurrent_share:
+            share = tf.constant(dropout * self.recurrent_share)
+            # Parts count from 0: no shard draws with this seed.
+            recurrent = Dropout(share, tf.random.experimental.stateless_fold_in(seed, -1))
         seeded = Dropout(tf.constant(dropout), seed, tokens, recurrent)
         return self._train(batch.inputs, batch.targets, batch.begins, states, seeded)
 

@@ -53,6 +53,17 @@ def test_of_countless_words_the_frequent_ones_are_kept_in_bounded_memory(monkeyp
     assert len(set(tokens_of("".join(texts), 2))) > 10_000
 
 
+def test_runs_as_long_as_a_text_are_not_gathered(monkeypatch):
+    """Base64, DNA, Chinese: what stands between two spaces may be the whole text."""
+    monkeypatch.setattr(vocabulary, "COUNTED_CHARACTERS", 1000)
+    counter, gathered = vocabulary._TokenCounter(2), []
+    for number in range(50):
+        counter.add(f"abc{number}" * 40)
+        gathered.append(sum(map(len, counter._runs)))
+    assert max(gathered) <= 1000
+    assert counter.counts()["abc"] == 50 * 40
+
+
 @given(st.lists(wordy, max_size=6), st.integers(1, 3), st.integers(0, 9))
 def test_a_text_with_no_more_words_than_are_counted_is_counted_exactly(lines, min_count, runs):
     texts = [line + "\n" for line in lines]

@@ -24,6 +24,7 @@ SMALL = {
     "sequence_length": 10,
     "dropout": 0.3,
     "dropout_ramp": 0.4,
+    "recurrent_dropout": 0.2,
     "seed": 3,
     "steps": 30,
     "eval_every": 10,

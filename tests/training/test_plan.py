@@ -340,14 +340,16 @@ def test_the_characters_asked_for_are_enough_whatever_the_fraction(tokens, fract
 # Budget
 
 
-@given(st.integers(1, 10**12), st.integers(1, 10**12))
-def test_more_text_is_read_fewer_times(one, other):
-    short, long = sorted((one, other))
-    assert 1.0 <= default_epochs(long) <= default_epochs(short) <= 70.0
+@given(st.integers(1, 10**12), st.integers(1, 10**12), levels)
+def test_more_text_is_read_fewer_times(one, other, level):
+    short, long = (default_epochs(length, level) for length in sorted((one, other)))
+    assert 1.0 <= long <= short <= 70.0
+    assert default_epochs(one, "word") <= default_epochs(one, "char")
 
 
-def test_a_megabyte_is_read_eight_times():
-    assert default_epochs(1_000_000) == 8.0
+@given(levels)
+def test_a_megabyte_is_read_eight_times(level):
+    assert default_epochs(1_000_000, level) == 8.0
     assert planned().train.epochs == 8.0
 
 
@@ -362,9 +364,9 @@ def minutes_at_nominal_speed(plan):
 def test_without_options_no_plan_is_much_longer_than_two_hours(level, tokens, vocab_size):
     plan = planned(level=level, train_tokens=tokens, vocab_size=vocab_size)
     assert minutes_at_nominal_speed(plan) <= 120 * 1.06  # two digits of the epochs are kept
-    assert plan.train.epochs <= default_epochs(tokens)
-    is_bounded = plan.train.epochs < default_epochs(tokens)
-    assert plan.unbounded_epochs == (default_epochs(tokens) if is_bounded else None)
+    assert plan.train.epochs <= default_epochs(tokens, level)
+    is_bounded = plan.train.epochs < default_epochs(tokens, level)
+    assert plan.unbounded_epochs == (default_epochs(tokens, level) if is_bounded else None)
     if is_bounded:
         assert minutes_at_nominal_speed(plan) >= 110
 
@@ -754,9 +756,10 @@ def test_dropout_rises_while_the_text_is_new(level, tokens):
     ("tokens", "epochs", "dropped"),
     [
         *[(60_000, 4, (0, 0, 0)), (60_000, 5, (0.2, 0, 0)), (60_000, 9, (0.3, 0.05, 0.1))],
-        *[(60_000, 19, (0.3, 0.05, 0.1)), (60_000, 20, (0.4, 0.1, 0.4))],
+        *[(60_000, 19, (0.3, 0.05, 0.1)), (60_000, 20, (0.4, 0.05, 0.2))],
+        *[(60_000, 39, (0.4, 0.05, 0.2)), (60_000, 40, (0.4, 0.1, 0.4))],
         *[(600_000, 4, (0, 0, 0)), (600_000, 7, (0.15, 0, 0)), (600_000, 9, (0.3, 0, 0))],
-        *[(600_000, 19, (0.3, 0, 0)), (600_000, 20, (0.3, 0, 0.2))],
+        *[(600_000, 14, (0.3, 0, 0)), (600_000, 15, (0.3, 0, 0.2))],
     ],
 )
 def test_texts_that_are_read_a_few_times_need_less_dropout(tokens, epochs, dropped):

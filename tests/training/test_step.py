@@ -197,7 +197,8 @@ def test_recurrent_weights_are_dropped_for_a_whole_step():
     before = {path: kernel.numpy() for path, kernel in kernels.items()}
     ids, zero = tf.constant([[3, 4, 3, 4, 3]]), steps.model.zero_states(1)
     seed = tf.constant([1, 2], tf.int64)
-    dropout = network.Dropout(tf.constant(0.0), seed, recurrent=tf.constant(0.375))
+    recurrent = network.Dropout(tf.constant(0.375), seed)
+    dropout = network.Dropout(tf.constant(0.0), seed, recurrent=recurrent)
     with tf.GradientTape() as tape:
         found, _ = steps.model.outputs(tf.transpose(ids), zero, dropout)
         total = tf.reduce_sum(found**2)
@@ -212,6 +213,30 @@ def test_recurrent_weights_are_dropped_for_a_whole_step():
     assert len({mask.tobytes() for mask in kept.values()}) == len(kept)
 
 
+@pytest.mark.parametrize("shards", [2, 3])
+def test_all_shards_of_a_step_drop_the_same_recurrent_weights(shards):
+    """So that as many processors and processes as there are take the same step."""
+    # So small a dropout of outputs is none.
+    settings = {"dropout": 1e-3, "recurrent_dropout": 0.5}
+    one, several = (after_steps(n, 6, **settings) for n in (1, shards))
+    assert several[0] == pytest.approx(one[0], rel=1e-5)
+    for name, weight in one[2].items():
+        np.testing.assert_allclose(weight, several[2][name], rtol=1e-3, atol=1e-5)
+    assert one[0] != pytest.approx(after_steps(1, 6, dropout=1e-3)[0], rel=1e-3)
+
+
+def test_each_step_drops_other_recurrent_weights(monkeypatch):
+    steps = StepRunner(MODEL, TRAIN.replace(recurrent_dropout=0.25, dropout=0.5))
+    seeds = []
+    monkeypatch.setattr(steps, "_train", lambda *given: (seeds.append(given[-1]), (0.0, []))[1])
+    batch = TrainingBatch(*[np.zeros((2, 4), np.int32)] * 2, False, np.zeros(2, bool))
+    for step in range(3):
+        steps.train(batch, [], step, 1.0, 0.5)
+    kernel = tf.ones([10, 40])
+    masks = {network.dropped(kernel, seed.recurrent).numpy().tobytes() for seed in seeds}
+    assert len(masks) == 3
+
+
 def test_recurrent_dropout_rises_with_the_other(monkeypatch):
     steps = StepRunner(MODEL, TRAIN.replace(recurrent_dropout=0.25, dropout=0.5, token_dropout=0.1))
     seen = []
@@ -219,7 +244,7 @@ def test_recurrent_dropout_rises_with_the_other(monkeypatch):
     batch = TrainingBatch(*[np.zeros((2, 4), np.int32)] * 2, False, np.zeros(2, bool))
     for rate in (0.0, 0.1, 0.5):
         steps.train(batch, [], 0, 1.0, rate)
-    shares = [(float(d.rate), float(d.tokens), float(d.recurrent)) for d in seen]
+    shares = [(float(d.rate), float(d.tokens), float(d.recurrent.rate)) for d in seen]
     np.testing.assert_allclose(shares, [(0, 0, 0), (0.1, 0.02, 0.05), (0.5, 0.1, 0.25)], atol=1e-7)
 
 
@@ -228,7 +253,7 @@ def test_recurrent_dropout_rises_with_the_other(monkeypatch):
 
 def after_steps(shards, streams, model=MODEL, steps=6, dropout=0.0, **settings):
     """Take some steps with carried states; return losses, states and weights."""
-    train = TRAIN.replace(streams=streams, shards=shards, **settings)
+    train = TRAIN.replace(streams=streams, shards=shards, dropout=dropout, **settings)
     taken = StepRunner(model, train)
     assert taken.shards == shards
     states, losses = taken.model.zero_states(streams), []
@@ -293,8 +318,9 @@ def on(monkeypatch, gpu):
         monkeypatch.setattr(module, "gpu_visible", lambda: gpu)
 
 
+@pytest.mark.parametrize("recurrent", [0.0, 0.3])
 @pytest.mark.parametrize("marks", [0, 1, 4], ids=["no mark", "one mark", "several marks"])
-def test_the_path_of_a_gpu_takes_the_same_steps(monkeypatch, marks):
+def test_the_path_of_a_gpu_takes_the_same_steps(monkeypatch, marks, recurrent):
     """Marks are where documents begin, and the states restart."""
     batch = batch_of()
     inputs = np.maximum(batch.inputs, 1)
@@ -304,7 +330,7 @@ def test_the_path_of_a_gpu_takes_the_same_steps(monkeypatch, marks):
 
     def after(gpu):
         on(monkeypatch, gpu)
-        steps = StepRunner(model, TRAIN)
+        steps = StepRunner(model, TRAIN.replace(dropout=0.5, recurrent_dropout=recurrent))
         states = steps.model.zero_states(3)
         losses = []
         for step in range(3):
