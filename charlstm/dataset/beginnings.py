@@ -47,8 +47,9 @@ _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 # The most positions that are kept, evenly spread.
 MOST_STARTS = 2**18
 
-# How many tokens are searched at once, and the longest separator that is found for certain.
-_BLOCK, _LONGEST_SEPARATOR = 2**22, 2**10
+# How many tokens are searched at once, and the longest separator that is found for certain. Of a
+# long text so many blocks are searched, evenly spread.
+_BLOCK, _LONGEST_SEPARATOR, _MOST_BLOCKS = 2**22, 2**10, 8
 
 # The kinds of tokens that patterns tell apart: a line end (two, for "\r" may be half of one), white
 # space, the end of a sentence (in scripts with and without spaces), what may follow that, the end
@@ -136,7 +137,7 @@ class _Found(NamedTuple):
     """The matches of a pattern.
 
     Attributes:
-        total: how many there are.
+        total: how many there are, about as many if not all of the text was searched.
         starts: the positions after them, or after some, evenly spread, int64 [starts].
         lengths: the tokens between neighboring ones, of the first block, int64.
     """
@@ -217,11 +218,17 @@ def _with_usual_words(
 
 
 def _search(pattern: bytes, train: StoredIds, kinds: NDArray[np.uint8]) -> _Found:
-    """Find the matches of a pattern block by block; at most 2 * MOST_STARTS are in memory."""
+    """Find the matches of a pattern block by block; at most 2 * MOST_STARTS are in memory.
+
+    Of a long text some blocks stand for all.
+    """
     compiled = re.compile(pattern)
     kept, lengths = np.empty(0, np.int64), np.empty(0, np.int64)
-    count, last, stride = 0, 0, 1
-    for start in range(0, train.size, _BLOCK):
+    count, last, stride, searched = 0, 0, 1, 0
+    blocks = range(0, train.size, _BLOCK)
+    few = min(len(blocks), _MOST_BLOCKS)
+    for start in (blocks[number * len(blocks) // few] for number in range(few)):
+        searched += min(_BLOCK, train.size - start)
         before = max(0, start - 1)  # what a pattern may look back at
         text = kinds[train[before : start + _BLOCK + _LONGEST_SEPARATOR]].tobytes()
         matches = compiled.finditer(text, start - before)
@@ -235,7 +242,7 @@ def _search(pattern: bytes, train: StoredIds, kinds: NDArray[np.uint8]) -> _Foun
         count += ends.size
         while kept.size > MOST_STARTS:
             kept, stride = kept[::2], 2 * stride
-    return _Found(count, kept, lengths)
+    return _Found(count * train.size // max(1, searched), kept, lengths)
 
 
 def _kinds(tokenizer: Tokenizer) -> NDArray[np.uint8]:

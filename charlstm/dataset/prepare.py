@@ -208,7 +208,8 @@ def _tokenizer(text: _Text, tokenizing: TokenizerConfig, base: Tokenizer | None)
 
     def build(folder: Path) -> None:
         texts = (chunk.text for validates, chunk in text.divided("vocabulary") if not validates)
-        built = build_tokenizer(texts, tokenizing, base)
+        characters = sum(fingerprint.characters for fingerprint in text.fingerprints)
+        built = build_tokenizer(texts, tokenizing, base, characters=characters)
         (folder / TOKENIZER_FILE).write_bytes(built.to_json())
 
     def read(folder: Path) -> Tokenizer:

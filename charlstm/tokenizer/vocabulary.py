@@ -27,26 +27,34 @@ SURROGATES = slice(0xD800, 0xE000)
 COUNTED_TOKENS, COUNTED_RUNS, COUNTED_CHARACTERS = 2**22, 2**19, 2**24
 WORDS = 20_000  # in a vocabulary by default
 
+# The characters that words are counted in, of a longer text evenly spaced parts: more hardly change
+# which words are frequent.
+COUNTED, _PART = 2**26, 2**16
+
 
 def build_tokenizer(
     texts: Iterable[str],
     config: TokenizerConfig,
     base: Tokenizer | None = None,
+    *,
+    characters: int = 0,
 ) -> Tokenizer:
     """Build a tokenizer from texts, or extend one, in one pass that holds one text at a time.
 
     Character level: every code point that occurs, in order. Word level: the same characters, then
     the ``config.vocab_size`` most frequent tokens of two characters or more that occur at least
-    ``config.min_count`` times, most frequent first, ties in the order of their text. Subword level:
-    the same characters, then ``config.vocab_size`` pieces in the order in which they are learned
-    from a sample. Lone surrogates are never in the vocabulary. Beyond ``COUNTED_TOKENS`` distinct
-    tokens the rarest so far are forgotten, which bounds the memory.
+    ``config.min_count`` times, most frequent first, ties in the order of their text; parts of a
+    text of more than ``COUNTED`` characters stand for all of it. Subword level: the same
+    characters, then ``config.vocab_size`` pieces in the order in which they are learned from a
+    sample. Lone surrogates are never in the vocabulary. Beyond ``COUNTED_TOKENS`` distinct tokens
+    the rarest so far are forgotten, which bounds the memory.
 
     Args:
         texts: the texts.
         config: the level and its settings.
         base: a tokenizer to extend, whose ids, merges and rules for words stay the same. Of pieces
             only characters are added, so no merges are learned then.
+        characters: of all texts, if there are more than ``COUNTED``.
 
     Raises:
         ConfigError: if the levels differ.
@@ -55,7 +63,7 @@ def build_tokenizer(
     if config.level == "char":
         built: Tokenizer = CharTokenizer(_characters(texts))
     elif config.level == "word":
-        built = _with_words(texts, config, segmentation)
+        built = _with_words(texts, config, segmentation, max(1, characters // COUNTED))
     elif base is None:
         built = _with_pieces(texts, config, segmentation)
     else:
@@ -64,9 +72,9 @@ def build_tokenizer(
 
 
 def _with_words(
-    texts: Iterable[str], config: TokenizerConfig, segmentation: Segmentation
+    texts: Iterable[str], config: TokenizerConfig, segmentation: Segmentation, every: int
 ) -> WordTokenizer:
-    counter = _TokenCounter(segmentation)
+    counter = _TokenCounter(segmentation, every)
 
     def counted() -> Iterator[str]:
         for text in texts:
@@ -98,15 +106,30 @@ def _with_pieces(
 
 
 class _TokenCounter:
-    """Counts tokens by way of runs, each of which is divided into tokens once in a long while."""
+    """Counts tokens by way of runs, each of which is divided into tokens once in a long while.
 
-    def __init__(self, segmentation: Segmentation) -> None:
+    Args:
+        segmentation: the rules by which a text is divided.
+        every: of so many parts, one stands for all.
+    """
+
+    def __init__(self, segmentation: Segmentation, every: int = 1) -> None:
         self._segmentation = segmentation
+        self._every, self._parts = every, 0
         self._runs: Counter[str] = Counter()
         self._tokens: Counter[str] = Counter()
         self._characters = 0
 
     def add(self, text: str) -> None:
+        if self._every == 1:
+            self._count(text)
+            return
+        for start in range(0, len(text), _PART):
+            if self._parts % self._every == 0:
+                self._count(text[start : start + _PART])
+            self._parts += 1
+
+    def _count(self, text: str) -> None:
         self._runs.update(runs_of(text))
         self._characters += len(text)
         # Runs may be as long as the text, which no number of runs bounds.
@@ -120,7 +143,7 @@ class _TokenCounter:
     def _divide(self) -> None:
         for run, count in self._runs.items():
             for token in tokens_of(run, self._segmentation):
-                self._tokens[token] += count
+                self._tokens[token] += count * self._every
             if len(self._tokens) > COUNTED_TOKENS:
                 _forget_rare(self._tokens)
         self._runs.clear()

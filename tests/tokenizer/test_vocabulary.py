@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from charlstm.config import TokenizerConfig
 from charlstm.tokenizer import vocabulary
 from charlstm.tokenizer.segmentation import tokens_of
 from charlstm.tokenizer.wordwise import runs_of
@@ -62,6 +63,27 @@ def test_runs_as_long_as_a_text_are_not_gathered(monkeypatch):
         gathered.append(sum(map(len, counter._runs)))
     assert max(gathered) <= 1000
     assert counter.counts()["abc"] == 50 * 40
+
+
+@pytest.mark.parametrize("in_lines", [True, False])
+def test_of_a_long_text_evenly_spaced_parts_are_counted(monkeypatch, in_lines):
+    """As often as they would be in all of it."""
+    letters = str.maketrans("0123456789", "abcdefghij")
+    lines = [
+        f" common word{number % 7} rare{number}\n".translate(letters) for number in range(3000)
+    ]
+    texts = lines if in_lines else ["".join(lines)]
+    characters = sum(map(len, lines))
+    monkeypatch.setattr(vocabulary, "COUNTED", characters // 5)
+    monkeypatch.setattr(vocabulary, "_PART", 200)
+    config = TokenizerConfig(level="word", min_count=2500)
+    known = vocabulary.build_tokenizer(texts, config, characters=characters).vocabulary
+    assert [word for word in known if len(word) > 1] == [" common"]
+    several = TokenizerConfig(level="word", min_count=100, vocab_size=8)
+    known = vocabulary.build_tokenizer(texts, several, characters=characters).vocabulary
+    words = {word for word in known if len(word) > 1}
+    assert words == {" common", *(f" word{letter}" for letter in "abcdefg")}
+    assert set("".join(lines)) == set(known) - words  # characters are those of all
 
 
 @given(st.lists(wordy, max_size=6), st.integers(1, 3), st.integers(0, 9))
