@@ -5,8 +5,8 @@ python -m benchmarks.sizes TEXT... [--megabytes 10 100 1000 3000] [--levels char
 The text is sampled from a model of the words of TEXT, in which each depends on the one before it,
 so that it has as many rare words as a real one, and repeats nothing. The cache is empty. A plan
 needs the text's hash, its vocabulary and all of its tokens on disk. Memory is what the process
-holds itself; pages of files that it has mapped, which the system can drop, are told beside it.
-Nothing else should run.
+holds itself, without pages of files that it has mapped, which the system can drop. Nothing else
+should run.
 """
 
 import argparse
@@ -64,7 +64,7 @@ class WordChain:
 
 
 def measure(level, path, folder):
-    """Return the plan of a text, the seconds that it takes, and the most MB held and resident."""
+    """Return the plan of a text, the seconds that it takes, and the most MB held."""
     command = [sys.executable, "-m", "charlstm", "train", path, "--level", level]
     environment = os.environ | {"CHARLSTM_CACHE": str(folder), "CHARLSTM_CACHE_MB": "100000"}
     begin = time.perf_counter()
@@ -75,12 +75,10 @@ def measure(level, path, folder):
         while not select.select([process.stdout], [], [], 0.1)[0]:
             held = max(held, held_by(process.pid))
         out = process.stdout.read()
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
     seconds = time.perf_counter() - begin
     if process.returncode:
         raise SystemExit(f"{' '.join(map(str, command))}: exit status {process.returncode}")
-    return json.loads(out), seconds, held, usage.ru_maxrss / 1024
+    return json.loads(out), seconds, held
 
 
 def held_by(pid):
@@ -97,16 +95,16 @@ def main(arguments=None):
     arguments = parser.parse_args(arguments)
     words = WordChain(arguments.texts)
     print(f"sizes, {len(words.words):,} words ({processor()})\n")
-    heading("MB", "level", "tokens to train", "ids", "seconds", "peak MB", "with files")
+    heading("MB", "level", "tokens to train", "ids", "seconds", "peak MB")
     for megabytes in arguments.megabytes:
         with tempfile.TemporaryDirectory() as name:
             text = Path(name) / "text.txt"
             words.write(text, megabytes * 10**6, np.random.default_rng(megabytes))
             for level in arguments.levels:
-                plan, seconds, held, peak = measure(level, text, Path(name) / level)
+                plan, seconds, held = measure(level, text, Path(name) / level)
                 tokens, ids = plan["train_tokens"], plan["model"]["vocab_size"]
-                memory = f"{held:,.0f}", f"{peak:,.0f}"
-                row(megabytes, level, f"{tokens:,}", f"{ids:,}", f"{seconds:.1f}", *memory)
+                size = f"{text.stat().st_size / 1e6:,.0f}"
+                row(size, level, f"{tokens:,}", f"{ids:,}", f"{seconds:.1f}", f"{held:,.0f}")
 
 
 if __name__ == "__main__":
