@@ -258,9 +258,9 @@ class TrainConfig(Config, frozen=True, kw_only=True):
 
     The defaults of ``beta_1``, ``beta_2``, ``token_dropout``, ``recurrent_dropout``,
     ``activation_penalty`` and ``averages`` are those of runs begun before there were such settings.
-    All kinds of dropout rise together. Evaluations come every
-    ``eval_every`` steps, or as the minutes allow; ``first_evaluation`` is the step of one more.
-    They count ``validated`` tokens of a longer validation text, else all.
+    All kinds of dropout rise together. Evaluations come every ``eval_every`` steps, or as the
+    minutes allow; ``first_evaluation`` is the step of one more. They count ``validated`` tokens of
+    a longer validation text, else all.
     """
 
     seed: Seed = 1
@@ -296,7 +296,7 @@ class TrainConfig(Config, frozen=True, kw_only=True):
 
     @property
     def drops_more(self) -> bool:
-        """Whether not only outputs are dropped; no option sets this, and ``--dropout`` ends it."""
+        """Whether tokens or recurrent weights are dropped too, which no option asks for."""
         return bool(self.token_dropout or self.recurrent_dropout)
 
     def tokens_validated(self, valid_tokens: int) -> int:

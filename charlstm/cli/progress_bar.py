@@ -77,7 +77,8 @@ class ReadingBars:
         """Show how far a task has come; the bar of the one before it vanishes."""
         if self._bar is None or (task, total) != self._task or done < self._done:
             self.close()
-            self._bar = ProgressBar(total, "char", name=task, shown=self._shown)
+            # Bytes or characters: a unit would be wrong for one of them.
+            self._bar = ProgressBar(total, "", name=task, shown=self._shown)
             self._task = (task, total)
         self._bar.advance(done - self._done)
         self._done = done

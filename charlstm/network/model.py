@@ -35,8 +35,9 @@ class Dropout(NamedTuple):
         seed: int64 [2], which determines the mask.
         tokens: float32 scalar, the share of token ids whose embedding is set to zero; ``None`` for
             none.
-        recurrent: that of the recurrent weights (DropConnect, Merity et al. 2018), whose seed no
-            part has for itself, so that a step has one mask; ``None`` for none.
+        recurrent: the dropout of the recurrent weights (DropConnect, Merity et al. 2018). Its seed
+            is the same in every ``part``, so that the shards of a step share masks. ``None`` for
+            none.
     """
 
     rate: tf.Tensor
