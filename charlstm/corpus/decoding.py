@@ -79,8 +79,8 @@ class Decoding:
         if not self.encoding.lower().startswith(encoding):  # utf-8-sig stays what the user named
             self = replace(self, encoding=encoding)
         inspector = _Inspector(self)
-        read = len(mark.data) if mark else 0
-        is_utf_8, beyond_ascii = encoding.lower().startswith("utf-8"), 0
+        read = begin = len(mark.data) if mark else 0
+        is_utf_8, characters = encoding.lower().startswith("utf-8"), 0
         held = [start] if start else []
         del start  # it is not to be in memory longer than the others
         while True:
@@ -90,13 +90,14 @@ class Decoding:
             try:
                 text = decoder.decode(block, final=not block)
             except UnicodeError as error:
+                continuing = 0
                 if is_utf_8 and isinstance(error, UnicodeDecodeError):
-                    before = error.object[: error.start].decode("utf-8")
-                    beyond_ascii += _count_beyond_ascii(before)
-                guess = guess_encoding(_around(error, block) + b"\n" + inspector.head, beyond_ascii)
+                    characters += len(error.object[: error.start].decode("utf-8"))
+                    continuing = read - begin - len(error.object) + error.start - characters
+                guess = guess_encoding(_around(error, block) + b"\n" + inspector.head, continuing)
                 raise self._undecodable(error, read, guess) from error
             if text:
-                beyond_ascii += _count_beyond_ascii(text) if is_utf_8 else 0
+                characters += len(text)
                 inspector.check_text(text)
                 yield text
             if not block:

@@ -188,7 +188,7 @@ def guess_encoding(data: bytes, of_utf_8: int = 0) -> str | None:
 
     Args:
         data: a part of the text; if not its beginning, then from the start of a line.
-        of_utf_8: how many characters beyond ASCII, elsewhere in the text, are UTF-8.
+        of_utf_8: how many bytes, elsewhere in the text, continue a character of UTF-8.
     """
     data = data[:COUNTED]
     if wide := _guess_with_nul(data):

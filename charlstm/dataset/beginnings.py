@@ -49,7 +49,7 @@ MOST_STARTS = 2**18
 
 # How many tokens are searched at once, and the longest separator that is found for certain. Of a
 # long text so many blocks are searched, evenly spread.
-_BLOCK, _LONGEST_SEPARATOR, _MOST_BLOCKS = 2**22, 2**10, 8
+_BLOCK, _LONGEST_SEPARATOR, _MOST_BLOCKS = 2**20, 2**10, 16
 
 # The kinds of tokens that patterns tell apart: a line end (two, for "\r" may be half of one), white
 # space, the end of a sentence (in scripts with and without spaces), what may follow that, the end

@@ -23,9 +23,7 @@ def log_frequencies(train: StoredIds, vocab_size: int) -> NDArray[np.float64]:
         train: the training text, [N].
         vocab_size: the number of ids.
     """
-    smoothed = token_counts(train, vocab_size) + 1
-    found: NDArray[np.float64] = np.log(smoothed) - np.log(smoothed.sum())
-    return found
+    return _smoothed(token_counts(train, vocab_size))
 
 
 def frequency_loss(train: StoredIds, text: StoredIds, vocab_size: int) -> float | None:
@@ -42,6 +40,12 @@ def frequency_loss(train: StoredIds, text: StoredIds, vocab_size: int) -> float 
     """
     if text.size < 2:
         return None
-    counts = token_counts(text[1:], vocab_size)
-    loss = float(counts @ -log_frequencies(train, vocab_size)) / (text.size - 1)
-    return round(loss, _DIGITS)
+    learned = token_counts(train, vocab_size)
+    counts = learned.copy() if text is train else token_counts(text, vocab_size)
+    counts[text[0]] -= 1
+    return round(float(counts @ -_smoothed(learned)) / (text.size - 1), _DIGITS)
+
+
+def _smoothed(counts: NDArray[np.int64]) -> NDArray[np.float64]:
+    found: NDArray[np.float64] = np.log(counts + 1) - np.log(np.sum(counts + 1))
+    return found

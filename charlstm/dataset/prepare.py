@@ -40,7 +40,7 @@ from charlstm.tokenizer.storage import tokenizer_from_json
 from charlstm.tokenizer.vocabulary import build_tokenizer
 
 # Part of the key of every cache entry: raise it when the same settings give a different result.
-STORE_VERSION = 8
+STORE_VERSION = 9
 
 # The most characters of recorded file names, so that a configuration stays within its size limit.
 _RECORDED = 2**20

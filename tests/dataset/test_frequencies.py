@@ -25,7 +25,7 @@ def test_it_is_the_mean_surprise_at_smoothed_frequencies(train, text):
     expected = -np.mean([np.log(shares[token]) for token in text[1:]])
     assert loss == pytest.approx(expected)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(store, "_BLOCK", 5)
+        patch.setattr(store, "_BLOCK", 4)
         assert frequency_loss(train, text, 7) == loss
 
 

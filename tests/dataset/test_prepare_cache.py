@@ -258,7 +258,7 @@ def test_another_store_of_the_same_text_needs_another_version(folder):
                 digest.update((kept.path / cache.DIGESTS).read_bytes())
             cache.clear()
     assert (prepare_module.STORE_VERSION, digest.hexdigest()) == (
-        8,
+        9,
         "ac64b9af4168faed67804b9ee9330a2e42146211ba719318643b0129fb5e6556",
     )
 
