@@ -23,7 +23,7 @@ def rates_of(model, texts):
     """Return the mean log-probability of a character in each text, its end left out."""
     scores = model.score(*texts, per_token=True)
     return [
-        sum(symbol.log_probability for symbol in score.symbols if symbol.text) / len(text)
+        sum(symbol.log_probability for symbol in score.per_token if symbol.text) / len(text)
         for score, text in zip(scores, texts, strict=True)
     ]
 

@@ -48,7 +48,7 @@ SCORES = {
 def surprises(model, lines):
     """Return, for each line, what its tokens and its end cost, float64 [T], in nats."""
     scores = model.score(*lines, per_token=True)
-    return [-np.array([token.log_probability for token in score.symbols]) for score in scores]
+    return [-np.array([token.log_probability for token in score.per_token]) for score in scores]
 
 
 def swap_words(line, draw):

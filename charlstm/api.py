@@ -205,7 +205,7 @@ class LanguageModel:
         top: int = 5,
         words: int = 1,
         words_only: bool = False,
-        symbols: bool = False,
+        tokens: bool = False,
     ) -> list[Prediction]:
         """Return what is likely to come next, the likeliest first.
 
@@ -220,17 +220,17 @@ class LanguageModel:
             top: how many predictions to return, of each group; there may be fewer.
             words: how many words a prediction has; punctuation counts as a word.
             words_only: leave out punctuation and the end of the document.
-            symbols: predict single tokens instead of words: characters, pieces, or tokens of word
+            tokens: predict single tokens instead of words: characters, pieces, or tokens of word
                 level.
 
         Raises:
-            ConfigError: if ``top`` or ``words`` is less than 1, or ``symbols`` is combined with
+            ConfigError: if ``top`` or ``words`` is less than 1, or ``tokens`` is combined with
                 ``words`` or ``words_only``.
         """
         predictor = self.predictor()
-        if symbols:
+        if tokens:
             if words != 1 or words_only:
-                raise ConfigError("symbols are no words: leave words and words_only out")
+                raise ConfigError("`tokens` can't be combined with `words` or `words_only`")
             return predictor.predict_tokens(prompt, top)
         return predictor.predict(prompt, top, words=words, words_only=words_only)
 

@@ -96,7 +96,7 @@ def _fields(kind: type[Config]) -> tuple[msgspec.structs.FieldInfo, ...]:
 
 def _out_of_range(name: str, value: Any, expected: str) -> ConfigError:
     expected = expected.replace("`", "")
-    return ConfigError(f"{name} is {_quoted(value)}: {expected[0].lower()}{expected[1:]}")
+    return ConfigError(f"`{name}` is {_quoted(value)}: {expected[0].lower()}{expected[1:]}")
 
 
 def _quoted(value: Any) -> str:
@@ -364,8 +364,7 @@ class SampleConfig(Config, frozen=True, kw_only=True):
                 )
         if self.min_length > self.length:
             raise ConfigError(
-                f"min_length is {self.min_length} and length {self.length}: no text is as long as "
-                "the one and no longer than the other; lower min_length or raise length"
+                f"`min_length` ({self.min_length:,}) is greater than `length` ({self.length:,})"
             )
         for name in ("stop", "until", "min_length", "ban"):
             if self.match is not None and getattr(self, name):

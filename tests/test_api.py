@@ -125,9 +125,9 @@ def test_score_tells_each_text_apart(trained):
     likely, unlikely, empty = model.score(text, text[::-1], "", per_token=True)
     assert likely.bits_per_character < unlikely.bits_per_character
     assert [model.score(text, per_token=True)[0], empty.tokens] == [likely, 0]
-    assert len(likely.symbols) == likely.tokens
+    assert len(likely.per_token) == likely.tokens
     (after,) = model.score("None:", context="def check(self) -> ")
-    assert after.symbols is None
+    assert after.per_token is None
     assert after.log_probability > model.score("None:")[0].log_probability
     assert model.score() == []
 

@@ -68,7 +68,7 @@ def oracle_scores(checkpoint, texts):
 
 def scores(model, texts):
     return [
-        [token.log_probability for token in score.symbols]
+        [token.log_probability for token in score.per_token]
         for score in model.score(*texts, per_token=True)
     ]
 

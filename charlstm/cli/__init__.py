@@ -1,6 +1,7 @@
 """The command line: one module for each command; each parses, calls the library and prints.
 
     app            the group of commands, errors and what status they exit with
+    argument_names  arguments of the library as options
     options        groups and kinds of options, help pages, completion
     fetching       fetches texts of the catalog
     corpus_options how a text is read, for several commands

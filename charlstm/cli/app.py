@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from charlstm.cli.argument_names import as_typed
 from charlstm.cli.exit_status import WORDS, exit_status
 from charlstm.errors import CharlstmError, UsageError
 from charlstm.version import __version__
@@ -156,7 +157,7 @@ def run_command_line(arguments: Sequence[str] | None = None) -> int:
         return error.exit_code
     except CharlstmError as error:
         _show_traceback()
-        click.echo(f"Error: {error}", err=True)
+        click.echo(f"Error: {as_typed(str(error))}", err=True)
         return error.exit_status
     except (KeyboardInterrupt, click.Abort) as error:
         number = getattr(error, "number", signal.SIGINT)

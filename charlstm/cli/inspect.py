@@ -31,7 +31,7 @@ text = OptionGroup("Text")
 output = OptionGroup("Output")
 
 _WIDTH = 14  # of the names of rows
-_SHOWN = 8  # symbols
+_SHOWN = 8  # characters
 _LINE_ENDS = {"\n": "Unix", "\r\n": "Windows", "\r": "old Mac"}
 
 
@@ -131,13 +131,13 @@ def _rows(
 ) -> list[tuple[str, str]]:
     from charlstm.cli.descriptions import describe_training
 
-    symbols = list(found.symbols.items())
+    counts = list(found.character_counts.items())
     return [
         ("files", f"{found.files:,}{_encodings(corpus)}"),
         ("documents", _documents(corpus, found)),
-        ("characters", f"{found.characters:,}, {len(symbols):,} distinct"),
-        ("frequent", _symbols(symbols[:_SHOWN])),
-        ("rarest", _symbols(symbols[: -_SHOWN - 1 : -1])),
+        ("characters", f"{found.characters:,}, {len(counts):,} distinct"),
+        ("frequent", _counts(counts[:_SHOWN])),
+        ("rarest", _counts(counts[: -_SHOWN - 1 : -1])),
         ("words", f"{found.words:,}"),
         ("lines", f"{found.lines:,}, the longest of {found.longest_line:,} characters"),
         ("line ends", _ends(found.line_ends)),
@@ -175,8 +175,8 @@ def _documents(corpus: Corpus, found: Inspection) -> str:
     return f"{found.documents:,}, {each}{columns}{copies}"
 
 
-def _symbols(symbols: list[tuple[str, int]]) -> str:
-    return ", ".join(f"{symbol!r} {count:,}" for symbol, count in symbols)
+def _counts(counts: list[tuple[str, int]]) -> str:
+    return ", ".join(f"{character!r} {count:,}" for character, count in counts)
 
 
 def _ends(ends: dict[str, int]) -> str:

@@ -72,7 +72,7 @@ output = OptionGroup("Output")
     help="Predict phrases of N words; punctuation counts as a word.",
 )
 @what.flag("--words-only", help="Leave out punctuation and the end of the document.")
-@what.flag("--symbols", help="Predict characters (or tokens of a word model) instead.")
+@what.flag("--tokens", help="Predict characters (or tokens of a word model) instead.")
 @output.json("One JSON object; of lines there always is one.")
 @output.quiet("Do not warn of unknown characters, or that no word ends.")
 @output.engine
@@ -86,8 +86,8 @@ def command(
     space at the end says that the word is complete. An empty PROMPT begins a document. Without
     PROMPT, or with -, each line of standard input is a prompt, answered at once by a line of JSON.
     """
-    if options["symbols"] and (options["words"] > 1 or options["words_only"]):
-        raise UsageError("--symbols predicts no words: leave --words and --words-only out")
+    if options["tokens"] and (options["words"] > 1 or options["words_only"]):
+        raise UsageError("--tokens predicts no words: leave --words and --words-only out")
     if option is not None and prompt is not None:
         raise UsageError("there are two prompts: give one, after CHECKPOINT or with --prompt")
     if checkpoint is None and option is None:
@@ -137,7 +137,7 @@ class _Answers:
         self._options = options
         self._hint = f"; did you mean {hint}?" if hint else ""
         self._warned: set[str] = set()
-        self._pointed = False  # to --symbols
+        self._pointed = False  # to --tokens
         self._noted = False
 
     def to(self, prompt: str) -> list[list[Prediction]]:
@@ -148,14 +148,12 @@ class _Answers:
 
             self._noted = self._noted or note_long(self._model, [prompt], step=PROMPT_STEP)
         top = self._options["top"]
-        if self._options["symbols"]:
+        if self._options["tokens"]:
             return [self._predictor.predict_tokens(prompt, top)]
         words, words_only = self._options["words"], self._options["words_only"]
         found = self._predictor.groups(prompt, top, words=words, words_only=words_only)
         if not (found or self._pointed or self._options["quiet"]):
-            note(
-                "Note: the model hardly ever ends a word here: use --symbols to predict characters"
-            )
+            note("Note: the model hardly ever ends a word here: use --tokens to predict characters")
             self._pointed = True
         return found
 

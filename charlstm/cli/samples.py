@@ -118,7 +118,7 @@ def _colored(sample: Sample, hidden: int) -> Iterator[str]:
     import math
 
     left = len(sample.text)
-    for token in sample.symbols or ():
+    for token in sample.per_token or ():
         text = token.text[hidden:][:left]
         hidden = max(0, hidden - len(token.text))
         left -= len(text)

@@ -46,7 +46,7 @@ def show_columns(line: ScoredLine) -> str:
 def _show_tokens(score: Score) -> str:
     """Return the tokens, one on each line after a tab, their text quoted as in JSON."""
     return "".join(
-        f"\t{token.log_probability:.4f}\t{json_of(token.text)}\n" for token in score.symbols or ()
+        f"\t{token.log_probability:.4f}\t{json_of(token.text)}\n" for token in score.per_token or ()
     )
 
 
@@ -72,7 +72,7 @@ def score_facts(score: Score) -> dict[str, Any]:
 
 def tokens_of(score: Score) -> dict[str, Any]:
     """Return the tokens of a score under their JSON name, if they were kept."""
-    return {} if score.symbols is None else {"symbols": score.symbols}
+    return {} if score.per_token is None else {"per_token": score.per_token}
 
 
 def show_table(score: Score, file: str | None) -> str:

@@ -32,7 +32,7 @@ class Inspection(msgspec.Struct, frozen=True, kw_only=True):
         documents: how many there are.
         copies: documents that equal an earlier one, files of more than a megabyte aside.
         characters: code points.
-        symbols: how often each character occurs, the most frequent first.
+        character_counts: how often each character occurs, the most frequent first.
         words: runs without white space.
         lines: how many there are.
         longest_line: its characters.
@@ -44,7 +44,7 @@ class Inspection(msgspec.Struct, frozen=True, kw_only=True):
     documents: int
     copies: int
     characters: int
-    symbols: dict[str, int]
+    character_counts: dict[str, int]
     words: int
     lines: int
     longest_line: int
@@ -76,8 +76,8 @@ def inspect_corpus(corpus: Corpus, on_text: Callable[[str], None] = lambda _: No
             copies += 1
         begins = chunk.ends_document
     is_plain = not any(isinstance(source, TableSource) for source in corpus.sources)
-    symbols = seen.symbols()
-    characters = sum(symbols.values())
+    counts = seen.counts()
+    characters = sum(counts.values())
     found = [
         *hazards(seen.beginning, is_plain=is_plain, columns=len(corpus.division.columns)),
         size_hazard(characters),
@@ -88,7 +88,7 @@ def inspect_corpus(corpus: Corpus, on_text: Callable[[str], None] = lambda _: No
         documents=seen.documents,
         copies=copies,
         characters=characters,
-        symbols=symbols,
+        character_counts=counts,
         words=seen.words.count,
         lines=seen.lines,
         longest_line=seen.longest,
@@ -128,7 +128,7 @@ class _Seen:
         if self._size >= _AT_ONCE:
             self._count_symbols()
 
-    def symbols(self) -> dict[str, int]:
+    def counts(self) -> dict[str, int]:
         """Return how often each character occurs, the most frequent first."""
         self._count_symbols()
         found = np.flatnonzero(self._counts)

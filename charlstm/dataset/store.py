@@ -88,9 +88,9 @@ def _byte_counts(ids: StoredIds) -> NDArray[np.int64]:
         even = np.ascontiguousarray(block[: block.size & ~1])
         pairs += np.bincount(even.view(np.uint16), minlength=pairs.size)
     table = pairs.reshape(_BYTES, _BYTES)
-    return (
-        table.sum(axis=0) + table.sum(axis=1) + np.bincount(ids[ids.size & ~1 :], minlength=_BYTES)
-    )
+    last = np.bincount(ids[ids.size & ~1 :], minlength=_BYTES)
+    counts: NDArray[np.int64] = table.sum(axis=0) + table.sum(axis=1) + last
+    return counts
 
 
 def smallest_dtype(vocab_size: int) -> np.dtype[np.unsignedinteger]:

@@ -49,7 +49,7 @@ class Score:
         tokens: tokens scored, ends of documents included, context not.
         unknown: how many of them are not in the vocabulary.
         log_probability: of the whole text, in nats.
-        symbols: the tokens in order, if they were asked for.
+        per_token: the tokens in order, if they were asked for.
         unknown_log_probability: the part of ``log_probability`` due to unknown tokens.
     """
 
@@ -58,7 +58,7 @@ class Score:
     tokens: int
     unknown: int
     log_probability: float
-    symbols: tuple[ScoredToken, ...] | None = None
+    per_token: tuple[ScoredToken, ...] | None = None
     unknown_log_probability: float = 0.0
 
     @property
@@ -217,12 +217,12 @@ def add_scores(scores: Iterable[Score]) -> Score:
         values.append(score.log_probability)
         if len(values) == _VALUES_HELD:
             values = [math.fsum(values)]
-        if score.symbols is not None:
+        if score.per_token is not None:
             scored = scored or []
-            scored += score.symbols
+            scored += score.per_token
     total = math.fsum(values)
-    symbols = None if scored is None else tuple(scored)
-    return Score("", characters, tokens, unknown, total, symbols, unknown_sum)
+    per_token = None if scored is None else tuple(scored)
+    return Score("", characters, tokens, unknown, total, per_token, unknown_sum)
 
 
 class StatefulScorer:
@@ -346,12 +346,12 @@ def _score(
     *,
     per_token: bool,
 ) -> Score:
-    symbols = None
+    scored = None
     if per_token:
-        scored = functools.partial(scored_token, tokenizer)
-        symbols = tuple(map(scored, ids.tolist(), values.tolist()))
+        token_of = functools.partial(scored_token, tokenizer)
+        scored = tuple(map(token_of, ids.tolist(), values.tolist()))
     unknown = int(np.count_nonzero(ids == UNKNOWN))
-    return Score(text, characters, len(ids), unknown, float(values.sum()), symbols, unknown_sum)
+    return Score(text, characters, len(ids), unknown, float(values.sum()), scored, unknown_sum)
 
 
 def _groups(documents: Iterable[str]) -> Iterator[list[str]]:

@@ -383,7 +383,7 @@ class BatchDecoder:
             seed=self._seed,
             finish_reason=row.finish_reason or reason,
             mean_log_probability=total / max(1, len(history)),
-            symbols=None if self._alternatives is None else tuple(row.drawn),
+            per_token=None if self._alternatives is None else tuple(row.drawn),
         )
 
 

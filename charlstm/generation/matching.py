@@ -193,15 +193,15 @@ class _Matcher:
             seed=self._seed,
             finish_reason="length" if match.is_cut else "end",
             mean_log_probability=match.log_probability / max(1, len(match.ids)),
-            symbols=None if self._alternatives is None else self._symbols(match, start),
+            per_token=None if self._alternatives is None else self._per_token(match, start),
         )
 
-    def _symbols(self, match: FoundMatch, start: PrefilledPrompt) -> tuple[SampledToken, ...]:
+    def _per_token(self, match: FoundMatch, start: PrefilledPrompt) -> tuple[SampledToken, ...]:
         """Read a match once more, to see what else was likely."""
         logits, state = start.logits[np.newaxis], start.state[:, np.newaxis]
-        symbols = []
+        tokens = []
         for token_id in match.ids:
             value = float(logits[0, token_id]) - float(log_normalizers(logits)[0])
-            symbols.append(self._free.drawn(token_id, value, logits[0]))
+            tokens.append(self._free.drawn(token_id, value, logits[0]))
             logits, state = self._engine.step(np.array([token_id]), state)
-        return tuple(symbols)
+        return tuple(tokens)

@@ -38,7 +38,7 @@ class Sample(msgspec.Struct, frozen=True, omit_defaults=True):
             text) or ``"until"`` (the end of a line, sentence or paragraph).
         mean_log_probability: nats per token, under the model's own distribution, before penalties,
             filters and temperature.
-        symbols: the tokens that were drawn, if asked for.
+        per_token: the tokens that were drawn, if asked for.
         columns: of a model of records, prompt and text divided at tabs into the columns of a table,
             by their names; the last ones may be missing.
     """
@@ -50,7 +50,7 @@ class Sample(msgspec.Struct, frozen=True, omit_defaults=True):
     seed: int | None
     finish_reason: FinishReason
     mean_log_probability: float
-    symbols: tuple[SampledToken, ...] | None = None
+    per_token: tuple[SampledToken, ...] | None = None
     columns: dict[str, str] | None = None
 
 

@@ -31,7 +31,7 @@ def test_the_table(charlstm, corpus):
 def test_json(charlstm, corpus):
     facts = json.loads(charlstm("inspect", corpus, "--json").out)
     assert facts["characters"] == len(TEXT)
-    assert facts["symbols"]["\r"] == 60
+    assert facts["character_counts"]["\r"] == 60
     assert facts["line_ends"] == {"\r\n": 60}
     assert facts["problem"] is None
     plan = json.loads(charlstm("train", corpus, "--dry-run", "--json").out)

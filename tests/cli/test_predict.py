@@ -127,7 +127,7 @@ def test_a_prompt_that_ends_with_no_word_has_one_list(charlstm, letters, prompt)
 
 
 def test_single_tokens_have_no_kind(charlstm, letters):
-    (found,) = predicted(charlstm("predict", letters, "bad", "--symbols", "--json"))
+    (found,) = predicted(charlstm("predict", letters, "bad", "--tokens", "--json"))
     assert all("kind" not in one for one in found["predictions"])
 
 
@@ -146,7 +146,7 @@ def test_an_unlikely_word_has_a_digit_that_is_not_zero(charlstm, letters):
 def test_where_no_word_ends_a_note_names_symbols(charlstm, dna, options, prompt):
     result = charlstm("predict", dna, *options, "--", prompt)
     assert (result.status, result.out) == (0, "")
-    assert "--symbols" in result.err
+    assert "--tokens" in result.err
     assert result.err.count("\n") == 1
     as_json = charlstm("predict", dna, *options, "--json", "--", prompt)
     assert objects(as_json) == [{"prompt": prompt, "predictions": []}]
@@ -158,8 +158,8 @@ def test_where_no_word_ends_a_note_names_symbols(charlstm, dna, options, prompt)
 def test_a_session_says_once_that_no_word_ends(charlstm, dna, sentence):
     result = charlstm("predict", dna, stdin=b"GAT\nGATT\nGATTA\n")
     assert [one["predictions"] for one in objects(result)] == [[], [], []]
-    sentence(result.err.removesuffix("\n"), "Note", "--symbols")
-    assert len(charlstm("predict", dna, "GAT", "--symbols", "-k", 4).out.splitlines()) == 4
+    sentence(result.err.removesuffix("\n"), "Note", "--tokens")
+    assert len(charlstm("predict", dna, "GAT", "--tokens", "-k", 4).out.splitlines()) == 4
 
 
 def test_punctuation_is_predicted_or_left_out(charlstm, prose):
@@ -185,11 +185,11 @@ def test_the_end_of_a_line_is_a_prediction(charlstm, names):
 @pytest.mark.parametrize("level", ["prose", "words"])
 def test_single_tokens(charlstm, level, request):
     model = request.getfixturevalue(level)
-    (found,) = predicted(charlstm("predict", model, "the quic", "--symbols", "--json", "-k", 1000))
+    (found,) = predicted(charlstm("predict", model, "the quic", "--tokens", "--json", "-k", 1000))
     shares = [one["probability"] for one in found["predictions"]]
     assert sum(shares) == pytest.approx(1)
     assert len(shares) == package.load(model).tokenizer.vocab_size
-    text = charlstm("predict", model, "the quic", "--symbols", "-k", 1000).out
+    text = charlstm("predict", model, "the quic", "--tokens", "-k", 1000).out
     assert text.count("\n") == len(shares)
     names = ["<end of document>", "<unknown character>"]
     if level == "words":
@@ -250,8 +250,8 @@ def test_the_precision_is_that_of_the_model(charlstm, prose, precision):
 @pytest.mark.parametrize(
     ("arguments", "stdin", "status", "parts"),
     [
-        (["a", "--symbols", "--words", 2], b"", 2, ["--symbols", "--words", "--words-only"]),
-        (["a", "--symbols", "--words-only"], b"", 2, ["--symbols", "--words", "--words-only"]),
+        (["a", "--tokens", "--words", 2], b"", 2, ["--tokens", "--words", "--words-only"]),
+        (["a", "--tokens", "--words-only"], b"", 2, ["--tokens", "--words", "--words-only"]),
         (["caf\udce9"], b"", 2, ["prompt", "UTF-8"]),
         ([], b"caf\xe9!\n", 1,
          ["line 1", "standard input", "UTF-8", "0xe9", "offset 3", "iconv"]),
@@ -288,8 +288,8 @@ def test_the_python_interface_predicts_the_same(charlstm, prose):
     ]
     assert isinstance(same[0], package.Prediction)
     assert len(model.predict("the ", top=2, words=2, words_only=True)) == 2
-    assert model.predict("the quic", symbols=True)[0].text == "k"
-    with raises_naming(package.CharlstmError, "symbols", "words"):
-        model.predict("a", symbols=True, words=2)
+    assert model.predict("the quic", tokens=True)[0].text == "k"
+    with raises_naming(package.CharlstmError, "tokens", "words"):
+        model.predict("a", tokens=True, words=2)
     with raises_naming(package.CharlstmError, "top", 0):
         model.predict("a", top=0)

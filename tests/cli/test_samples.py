@@ -16,16 +16,16 @@ def test_json_has_each_token(charlstm, names):
     (plain,) = objects(charlstm(*options))
     (told,) = objects(charlstm(*options, "--show-probs"))
     (beside,) = objects(charlstm(*options, "--alternatives", 2))
-    assert "symbols" not in plain
-    assert plain | {"symbols": told["symbols"]} == told
-    assert "".join(each["text"] for each in told["symbols"]) == told["text"]
+    assert "per_token" not in plain
+    assert plain | {"per_token": told["per_token"]} == told
+    assert "".join(each["text"] for each in told["per_token"]) == told["text"]
     assert told["finish_reason"] == "end"
-    *drawn, end = told["symbols"]
+    *drawn, end = told["per_token"]
     assert all(list(each) == ["text", "log_probability"] for each in drawn)
     assert end == {"text": "", "log_probability": end["log_probability"], "special": "end"}
-    total = sum(each["log_probability"] for each in told["symbols"])
+    total = sum(each["log_probability"] for each in told["per_token"])
     assert total == pytest.approx(told["mean_log_probability"] * told["tokens"], abs=1e-4)
-    assert [len(each["alternatives"]) for each in beside["symbols"]] == [2] * beside["tokens"]
+    assert [len(each["alternatives"]) for each in beside["per_token"]] == [2] * beside["tokens"]
 
 
 def test_alternatives_are_told_in_json_only(charlstm, names):

@@ -113,7 +113,7 @@ def test_each_token_can_be_shown(charlstm, request, checkpoint):
     found = objects(charlstm("score", checkpoint, "--json", "--per-token", stdin=text_of(LINES)))
     plain = objects(charlstm("score", checkpoint, "--json", stdin=text_of(LINES)))
     for line, without in zip(found, plain, strict=True):
-        tokens = line.pop("symbols")
+        tokens = line.pop("per_token")
         assert line == without
         assert len(tokens) == line["tokens"]
         shown = "".join(token["text"] for token in tokens)
@@ -286,7 +286,7 @@ def test_an_empty_text_has_no_figures(charlstm, prose, names):
 def test_the_tokens_of_a_whole_text(charlstm, prose):
     options = ["score", prose, "--whole", "--json", "--per-token"]
     (score,) = objects(charlstm(*options, stdin=b"the\r\nfox"))
-    assert "".join(token["text"] for token in score["symbols"]) == "the\r\nfox"
+    assert "".join(token["text"] for token in score["per_token"]) == "the\r\nfox"
 
 
 # From line to line

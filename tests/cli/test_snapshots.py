@@ -189,11 +189,11 @@ GENERATE = [
     shell("a full disk", "generate prose -n 50 --seed 1 -q > /dev/full"),
 ]  # fmt: skip
 PREDICT = [
-    Case("--symbols with --words", "predict prose a --symbols --words 2"),
-    Case("--symbols with --words-only", "predict prose a --symbols --words-only"),
+    Case("--tokens with --words", "predict prose a --tokens --words 2"),
+    Case("--tokens with --words-only", "predict prose a --tokens --words-only"),
     Case("a prompt that is not UTF-8", "predict prose caf\udce9"),
     Case("a line that is not UTF-8", "predict prose", b"caf\xe9!\n"),
-    Case("unknown characters", "predict prose --symbols -k 1", "the €\nthe €q\n".encode()),
+    Case("unknown characters", "predict prose --tokens -k 1", "the €\nthe €q\n".encode()),
     shell("a closed standard input", "predict prose <&-"),
 ]
 SCORE = [

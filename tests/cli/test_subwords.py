@@ -56,7 +56,7 @@ def test_words_are_predicted(charlstm, pieces):
     assert found["predictions"][0]["text"] == "brown"
     assert found["predictions"][0]["kind"] == "completes"
     assert sum(one["probability"] for one in found["predictions"]) <= 1
-    (line,) = objects(charlstm("predict", pieces, "the quick ", "--symbols", "-k", 4, "--json"))
+    (line,) = objects(charlstm("predict", pieces, "the quick ", "--tokens", "-k", 4, "--json"))
     assert all(one["text"].startswith(" ") for one in line["predictions"])
 
 

@@ -134,7 +134,7 @@ def test_it_is_remembered_and_applied_in_python(models):
     assert (ours.log_probability, theirs.text) == (theirs.log_probability, nfd(text))
     assert theirs.characters == len(text)
     assert model.predict(text) == model.predict(nfd(text))
-    assert model.predict(text, symbols=True) == model.predict(nfd(text), symbols=True)
+    assert model.predict(text, tokens=True) == model.predict(nfd(text), tokens=True)
     assert model.evaluate(texts=[text]) == model.evaluate(texts=[nfd(text)])
     two = list(model.stream([text, nfd("Männer")], SampleConfig(length=4), count=2, seed=3))
     assert [sample.prompt for sample in two] == [text] * 2 + [nfd("Männer")] * 2

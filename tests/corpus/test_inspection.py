@@ -27,8 +27,10 @@ def test_counts_are_those_of_the_texts(contents):
         {text.removesuffix("\n").removesuffix("\r") for text in whole}
     )
     assert found.characters == len(joined)
-    assert found.symbols == Counter(joined)
-    assert list(found.symbols.values()) == sorted(found.symbols.values(), reverse=True)
+    assert found.character_counts == Counter(joined)
+    assert list(found.character_counts.values()) == sorted(
+        found.character_counts.values(), reverse=True
+    )
     assert found.words == sum(len(text.split()) for text in whole)
     crlf = joined.count("\r\n")
     ends = {"\n": joined.count("\n") - crlf, "\r\n": crlf, "\r": joined.count("\r") - crlf}

@@ -32,7 +32,7 @@ short = settings(max_examples=25, deadline=None)
 
 
 def token_values(score):
-    return np.array([token.log_probability for token in score.symbols])
+    return np.array([token.log_probability for token in score.per_token])
 
 
 def encoded(tokenizer, *parts):
@@ -60,7 +60,7 @@ def test_a_score_is_that_of_a_plain_reading(tokenizer, precision, ends, text):
     assert score.characters == len(text) + ends
     assert score.unknown == tokenizer.unknown_characters(text).total()
     shown = tokenizer.decode(tokenizer.encode(text))
-    assert "".join(token.text for token in score.symbols) == shown
+    assert "".join(token.text for token in score.per_token) == shown
 
 
 @pytest.mark.parametrize(("tokenizer", "precision"), MODELS)
@@ -196,21 +196,21 @@ def test_the_tokens_of_a_stream_are_in_order(tokenizer, precision, lines):
     pieces = [line + "\n" for line in lines]
     score = score_stream(engine, tokenizer, pieces, ends=False, per_token=True)
     (expected,) = score_texts(engine, tokenizer, ["".join(pieces)], ends=False, per_token=True)
-    assert score.symbols == expected.symbols
+    assert score.per_token == expected.per_token
     assert score.unknown == expected.unknown
     assert score.characters == expected.characters
     total = score_stream(engine, tokenizer, pieces, ends=False)
     assert total.log_probability == pytest.approx(score.log_probability, rel=1e-12)
-    assert total.symbols is None
+    assert total.per_token is None
 
 
 def test_the_tokens_of_many_rows_are_in_order():
     engine, text = model_of(CHARS), text_of(4 * 512)
     score = score_stream(engine, CHARS, [text], ends=False, per_token=True)
-    assert "".join(token.text for token in score.symbols) == text
+    assert "".join(token.text for token in score.per_token) == text
     (alone,) = score_texts(engine, CHARS, [text], ends=False, per_token=True)
     # The first row has nothing before it that it could miss.
-    assert score.symbols[:500] == alone.symbols[:500]
+    assert score.per_token[:500] == alone.per_token[:500]
 
 
 def test_an_empty_stream_has_no_end():
@@ -231,7 +231,7 @@ def test_lines_are_scored_together_as_one_by_one(lines, at_once):
     assert together.log_probability == pytest.approx(sum(s.log_probability for s in alone))
     assert together.tokens == together.characters == sum(len(line) + 1 for line in lines)
     assert together.unknown == sum(score.unknown for score in alone)
-    assert (together.symbols or ()) == tuple(s for score in alone for s in score.symbols)
+    assert (together.per_token or ()) == tuple(s for score in alone for s in score.per_token)
 
 
 @pytest.mark.parametrize(("tokenizer", "precision"), MODELS)
@@ -243,7 +243,7 @@ def test_what_is_carried_is_one_text(tokenizer, precision, lines):
     scores = [scorer.score(line + "\n", per_token=True) for line in lines]
     whole = "".join(line + "\n" for line in lines)
     (expected,) = score_texts(engine, tokenizer, [whole], ends=False, per_token=True)
-    assert tuple(s for score in scores for s in score.symbols) == expected.symbols
+    assert tuple(s for score in scores for s in score.per_token) == expected.per_token
     assert [score.text for score in scores] == [line + "\n" for line in lines]
     assert sum(score.characters for score in scores) == expected.characters
 
@@ -271,18 +271,18 @@ def test_special_tokens_are_told_apart():
     (score,) = score_texts(
         engine, WORDS, ["a\N{SNOWMAN}\N{SNOWMAN}\ufffd"], ends=True, per_token=True
     )
-    assert [token.special for token in score.symbols] == [
+    assert [token.special for token in score.per_token] == [
         *(None, "begin_spelling", "unknown", "unknown", "end_spelling", "unknown", "end"),
     ]
-    assert [token.text for token in score.symbols] == ["a", "", *"\ufffd\ufffd", "", "\ufffd", ""]
+    assert [token.text for token in score.per_token] == ["a", "", *"\ufffd\ufffd", "", "\ufffd", ""]
 
 
 def test_a_replacement_character_that_is_known_is_not_special():
     tokenizer = CharTokenizer(("a", "\ufffd"))
     engine = model_of(tokenizer)
     (score,) = score_texts(engine, tokenizer, ["\ufffdb"], ends=False, per_token=True)
-    assert [token.text for token in score.symbols] == ["\ufffd", "\ufffd"]
-    assert [token.special for token in score.symbols] == [None, "unknown"]
+    assert [token.text for token in score.per_token] == ["\ufffd", "\ufffd"]
+    assert [token.special for token in score.per_token] == [None, "unknown"]
 
 
 def test_scores_add_up():
@@ -301,7 +301,7 @@ def test_the_unknown_tokens_have_a_part_of_the_log_probability(length, context):
             engine, CHARS, [text], ends=True, context=context, per_token=per_token
         )
         if per_token:
-            unknown = [s.log_probability for s in score.symbols if s.text == "\ufffd"]
+            unknown = [s.log_probability for s in score.per_token if s.text == "\ufffd"]
             assert len(unknown) == score.unknown == text.count("é")
             expected = pytest.approx(math.fsum(unknown), rel=1e-9)
             assert score.unknown_log_probability == expected

@@ -280,7 +280,7 @@ def test_mirostat_holds_the_surprise_of_a_model(bits):
     config = EVEN.replace(length=400, mirostat=bits)
     engine = Skewed(CHARS.vocab_size)
     results = continued(engine, CHARS, "", config, count=20, seed=4, alternatives=0)
-    surprises = [-each.log_probability for result in results for each in result.symbols[100:]]
+    surprises = [-each.log_probability for result in results for each in result.per_token[100:]]
     assert np.mean(surprises) / np.log(2) == pytest.approx(bits, abs=0.1)
 
 
@@ -489,7 +489,7 @@ def test_every_word_that_is_spelled_has_a_character(prompt, temperature):
                 SPECIAL[token.special]
                 if token.special in SPECIAL
                 else WORDS.pieces.index(token.text)
-                for token in each.symbols
+                for token in each.per_token
             ]
             assert is_well_spelled(WORDS, drawn), drawn
 
@@ -554,13 +554,13 @@ def test_the_tokens_of_a_sample_are_its_text_and_its_log_probability(tokenizer):
     plain = list(continued(engine, tokenizer, "b", config, count=30, seed=2))
     told = list(continued(engine, tokenizer, "b", config, count=30, seed=2, alternatives=3))
     for each, without in zip(told, plain, strict=True):
-        assert without.symbols is None
+        assert without.per_token is None
         assert (each.text, each.tokens) == (without.text, without.tokens)
-        assert "".join(token.text for token in each.symbols).endswith(each.text)
-        assert len(each.symbols) == each.tokens
-        total = sum(token.log_probability for token in each.symbols)
+        assert "".join(token.text for token in each.per_token).endswith(each.text)
+        assert len(each.per_token) == each.tokens
+        total = sum(token.log_probability for token in each.per_token)
         assert total == pytest.approx(each.mean_log_probability * each.tokens, abs=1e-4)
-        for token in each.symbols:
+        for token in each.per_token:
             values = [beside.log_probability for beside in token.alternatives]
             assert len(values) == 3
             assert values == sorted(values, reverse=True)
@@ -573,8 +573,8 @@ def test_special_tokens_are_told_apart():
     engine = ScriptedEngine(WORDS.vocab_size, script)
     (result,) = continued(engine, WORDS, "", GREEDY.replace(length=9), seed=1, alternatives=1)
     named = ["begin_spelling", None, "end_spelling", "end"]
-    assert [token.special for token in result.symbols] == named
-    assert [token.alternatives[0].special for token in result.symbols] == named
+    assert [token.special for token in result.per_token] == named
+    assert [token.alternatives[0].special for token in result.per_token] == named
     assert result.finish_reason == "end"
 
 
@@ -585,9 +585,9 @@ def test_alternatives_are_what_the_model_says_whatever_may_be_drawn():
     (result,) = continued(engine, CHARS, "", config, seed=1, alternatives=1)
     chance = pytest.approx(5 - np.log(np.exp(5) + CHARS.vocab_size - 1), abs=1e-6)
     assert [(each.alternatives[0].text, each.alternatives[0].log_probability)
-            for each in result.symbols[:2]] == [("a", chance), ("b", chance)]  # fmt: skip
+            for each in result.per_token[:2]] == [("a", chance), ("b", chance)]  # fmt: skip
     assert "a" not in result.text
-    assert "\ufffd" not in [each.alternatives[0].text for each in result.symbols]
+    assert "\ufffd" not in [each.alternatives[0].text for each in result.per_token]
 
 
 # Repetitions
@@ -607,7 +607,7 @@ def test_how_long_a_loop_may_be_depends_on_the_level(tokenizer, allowed):
     config = GREEDY.replace(length=40, loop_penalty=5.0)
     engine = Looping(tokenizer.vocab_size)
     (result,) = continued(engine, tokenizer, "", config, seed=1, alternatives=0)
-    tokens = [token.text for token in result.symbols]
+    tokens = [token.text for token in result.per_token]
     # The repetition of n tokens is n + 1 tokens long; the one after would go on with it.
     assert tokens.index(tokenizer.pieces[other]) == allowed + 1
 

@@ -283,11 +283,11 @@ def test_the_symbols_of_a_match_are_those_of_its_text(temperature):
     engine = random_model("float32")
     config = EVEN.replace(match="[a-h]{3}( [a-h]+)+", length=14, temperature=temperature)
     for each in continued(engine, CHARS, "", config, count=3, seed=5, alternatives=2):
-        assert "".join(symbol.text for symbol in each.symbols) == each.text
-        values = [symbol.log_probability for symbol in each.symbols]
+        assert "".join(symbol.text for symbol in each.per_token) == each.text
+        values = [symbol.log_probability for symbol in each.per_token]
         assert len(values) == each.tokens
         assert np.mean(values) == pytest.approx(each.mean_log_probability, abs=1e-6)
-        assert all(len(symbol.alternatives) == 2 for symbol in each.symbols)
+        assert all(len(symbol.alternatives) == 2 for symbol in each.per_token)
 
 
 def test_a_listener_hears_whole_texts():

@@ -40,7 +40,7 @@ def first_tokens(tokenizer, prompt):
     config = SampleConfig(length=1, temperature=1.0, top_p=1.0, min_p=0.0)
     engine = random_model("float32", tokenizer.vocab_size)
     samples = generate(engine, tokenizer, [prompt] * COUNT, config, seed=1, alternatives=0)
-    return Counter((one.symbols[0].text, one.symbols[0].special) for one in samples)
+    return Counter((one.per_token[0].text, one.per_token[0].special) for one in samples)
 
 
 def check(found, expected):

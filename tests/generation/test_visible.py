@@ -66,8 +66,8 @@ def test_a_sample_goes_on_to_the_end_of_its_last_visible_character(text):
                 engine_of(tokenizer, text), tokenizer, [""], config, seed=1, **options
             )
             assert (drawn.text, drawn.tokens, drawn.finish_reason) == (text[:end], end, "length")
-            if drawn.symbols:
-                assert "".join(each.text for each in drawn.symbols) == text[:end]
+            if drawn.per_token:
+                assert "".join(each.text for each in drawn.per_token) == text[:end]
         assert "".join(heard) == text[:end]
         (found,) = beam_search(engine_of(tokenizer, text), tokenizer, "", config, beams=2)
         assert (found.text, found.tokens, found.finish_reason) == (text[:end], end, "length")
@@ -186,6 +186,6 @@ def test_the_figures_of_a_sample_are_those_without_the_dropped_token():
     engine = random_model("float32", MARKED.vocab_size)
     config = SampleConfig(length=12, temperature=1.0)
     for sample in generate(engine, MARKED, ["a"] * 30, config, seed=3, alternatives=1):
-        values = [each.log_probability for each in sample.symbols]
+        values = [each.log_probability for each in sample.per_token]
         assert sample.tokens == len(values)
         assert sample.mean_log_probability == pytest.approx(np.mean(values), abs=1e-6)
