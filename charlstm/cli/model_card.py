@@ -26,7 +26,6 @@ _SHOWN = 300  # characters of a value at most
 def model_card(checkpoint: Checkpoint) -> str:
     """Return the model card of a checkpoint, which ends with a newline."""
     config = checkpoint.config
-    model, origin = config.model, config.provenance
     name = checkpoint.folder.resolve().name
     shown = shlex.quote(harmless(name, _SHOWN))
     lines = [
@@ -34,21 +33,38 @@ def model_card(checkpoint: Checkpoint) -> str:
         "",
         f"A language model that reads and writes {_TOKENS[config.tokenizer.level]}: an LSTM "
         f"network, trained with charlstm {_text(config.charlstm)}.",
+    ]
+    for heading, rows in card_sections(checkpoint):
+        listed = _table(rows) if isinstance(rows, dict) else [f"- {row}" for row in rows]
+        lines += ["", f"## {heading}", "", *listed]
+    lines += [
         "",
-        "## Model",
+        "## Use",
         "",
-        *_table(
+        "```sh",
+        f"charlstm generate {shown}",
+        f"charlstm train my.txt --from {shown}",
+        "```",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def card_sections(checkpoint: Checkpoint) -> list[tuple[str, dict[str, str] | list[str]]]:
+    """Return the sections of a model card: the heading of each, and its rows or sentences."""
+    config = checkpoint.config
+    model, origin = config.model, config.provenance
+    return [
+        (
+            "Model",
             {
                 "layers x units": f"{model.layers} x {model.units}",
                 "embedding": f"{model.embedding}{', tied to the output' if model.tied else ''}",
                 "parameters": f"{model.parameters:,}, stored as {config.weights}",
                 "token ids": f"{model.vocab_size:,}",
-            }
+            },
         ),
-        "",
-        "## Text",
-        "",
-        *_table(
+        (
+            "Text",
             {
                 "source": describe_names(origin.sources) or "not recorded",
                 "documents": f"{origin.documents:,}",
@@ -59,29 +75,12 @@ def model_card(checkpoint: Checkpoint) -> str:
                 else "none",
                 "sha256": origin.corpus_sha256,
                 **({"trained on from": origin.parent} if origin.parent else {}),
-            }
+            },
         ),
-        "",
-        "## Training",
-        "",
-        *_table(_training(checkpoint)),
-        "",
-        "## Figures",
-        "",
-        *_table(_figures(checkpoint)),
-        "",
-        "## Limits",
-        "",
-        *_limits(checkpoint),
-        "",
-        "## Use",
-        "",
-        "```sh",
-        f"charlstm generate {shown}",
-        f"charlstm train my.txt --from {shown}",
-        "```",
+        ("Training", _training(checkpoint)),
+        ("Figures", _figures(checkpoint)),
+        ("Limits", _limits(checkpoint)),
     ]
-    return "\n".join(lines) + "\n"
 
 
 def _training(checkpoint: Checkpoint) -> dict[str, str]:
@@ -113,15 +112,15 @@ def _figures(checkpoint: Checkpoint) -> dict[str, str]:
 def _limits(checkpoint: Checkpoint) -> list[str]:
     origin = checkpoint.config.provenance
     limits = [
-        "- It writes in the manner of its text, and need not write what is true.",
-        "- Bits per character compare models on the same text only.",
+        "It writes in the manner of its text, and need not write what is true.",
+        "Bits per character compare models on the same text only.",
     ]
     if checkpoint.figures.valid_loss is None:
-        limits.append("- Nothing validated it, so how well it does on other text is unknown.")
+        limits.append("Nothing validated it, so how well it does on other text is unknown.")
     if not origin.ends:
-        limits.append("- It has seen too few documents end to end one itself.")
+        limits.append("It has seen too few documents end to end one itself.")
     if checkpoint.has_learned_little:
-        limits.append("- It predicts worse than plain token frequencies: train it for longer.")
+        limits.append("It predicts worse than plain token frequencies: train it for longer.")
     return limits
 
 

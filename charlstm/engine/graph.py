@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from charlstm.arrays import Floats, Weights
 from charlstm.checkpoint.quantization import quantize_columns
@@ -33,7 +33,7 @@ ZERO_POINT = 128  # unsigned activations: signed x signed products have no fast 
 
 # Orders of the four gates, as indices into the order of Keras: input, forget, cell, output.
 _ONNX_GATES = (0, 3, 1, 2)
-_SIGMOIDS_FIRST = (0, 1, 3, 2)
+SIGMOIDS_FIRST = (0, 1, 3, 2)
 _FLOAT = 1  # onnx.TensorProto.FLOAT
 OUTPUTS = ("logits", "new_state")
 # Bytes of weights: a graph is one protocol buffer of at most 2 GiB, minus room for everything else.
@@ -143,7 +143,7 @@ def _add_float32_network(graph: _Graph, config: ModelConfig, weights: Weights) -
     hidden, cells = [], []
     below = graph.add("Gather", graph.constant(weights["embedding/embeddings"]), "ids")
     for layer in range(config.layers):
-        kernel, recurrent, bias = _layer_weights(weights, layer, _ONNX_GATES)
+        kernel, recurrent, bias = layer_weights(weights, layer, _ONNX_GATES)
         inputs = [
             graph.constant(kernel.T[np.newaxis]),
             graph.constant(recurrent.T[np.newaxis]),
@@ -158,7 +158,7 @@ def _add_float32_network(graph: _Graph, config: ModelConfig, weights: Weights) -
         hidden.append(last_hidden)
         cells.append(last_cell)
         below = graph.add("Squeeze", outputs, direction)
-    kernel, bias = _output_weights(config, weights)
+    kernel, bias = output_weights(config, weights)
     product = graph.add("MatMul", below, graph.constant(kernel))
     graph.add("Add", product, graph.constant(bias), name="logits")
     graph.add("Concat", *hidden, *cells, name="new_state", axis=0)
@@ -170,7 +170,7 @@ def _add_int8_network(graph: _Graph, config: ModelConfig, weights: Weights) -> N
     below = ""
     for layer in range(config.layers):
         own = _quantize_hidden(graph, old[layer])
-        kernel, recurrent, bias = _layer_weights(weights, layer, _SIGMOIDS_FIRST)
+        kernel, recurrent, bias = layer_weights(weights, layer, SIGMOIDS_FIRST)
         if layer == 0:
             looked_up = _look_up_input(graph, weights["embedding/embeddings"], kernel, bias)
             gates = graph.add("Add", _product(graph, own, recurrent), looked_up)
@@ -182,7 +182,7 @@ def _add_int8_network(graph: _Graph, config: ModelConfig, weights: Weights) -> N
         hidden.append(output)
         cells.append(cell)
         below = _quantize_hidden(graph, output)
-    kernel, bias = _output_weights(config, weights)
+    kernel, bias = output_weights(config, weights)
     graph.add("Add", _product(graph, below, kernel), graph.constant(bias), name="logits")
     graph.add("Concat", *hidden, *cells, name="new_state", axis=0)
 
@@ -200,18 +200,27 @@ def _cell(graph: _Graph, gates: str, cell: str, units: int) -> tuple[str, str]:
 
 def _look_up_input(graph: _Graph, embeddings: Floats, kernel: Floats, bias: Floats) -> str:
     """Add the input of layer 0, embedding x kernel + bias: a table if it is small, else int8."""
-    if embeddings.shape[0] * kernel.shape[1] <= MAX_TABLE:
-        table = embeddings @ kernel + bias
-        if table.size <= _LARGEST_FLOAT32_TABLE:
-            return graph.add("Gather", graph.constant(table), "ids")
-        row = graph.add("Gather", graph.constant(table, np.float16), "ids")
-        return graph.add("Cast", row, to=_FLOAT)
+    if (table := input_table(embeddings, kernel, bias)) is not None:
+        row = graph.add("Gather", graph.constant(table, table.dtype), "ids")
+        return row if table.dtype == np.float32 else graph.add("Cast", row, to=_FLOAT)
     columns, scales = quantize_columns(embeddings.T)
     stored = columns.T.astype(np.int16) + ZERO_POINT
     row = graph.add("Gather", graph.constant(stored, np.uint8), "ids")
     scale = graph.add("Gather", graph.constant(scales[:, np.newaxis]), "ids")
     product = graph.add("Mul", _product(graph, row, kernel, activation_levels=1), scale)
     return graph.add("Add", product, graph.constant(bias))
+
+
+def input_table(embeddings: Floats, kernel: Floats, bias: Floats) -> NDArray[Any] | None:
+    """Return the input of layer 0 for each id, embedding x kernel + bias, unless it is too large.
+
+    Returns:
+        float32 [V, 4 * units], float16 if it is large, ``None`` if it is too large.
+    """
+    if embeddings.shape[0] * kernel.shape[1] > MAX_TABLE:
+        return None
+    table = embeddings @ kernel + bias
+    return table if table.size <= _LARGEST_FLOAT32_TABLE else table.astype(np.float16)
 
 
 def _quantize_hidden(graph: _Graph, hidden: str) -> str:
@@ -230,7 +239,7 @@ def _product(
     return graph.add("Mul", floats, graph.constant(scales / activation_levels))
 
 
-def _layer_weights(
+def layer_weights(
     weights: Weights, layer: int, gates: tuple[int, ...]
 ) -> tuple[Floats, Floats, Floats]:
     kernel, recurrent, bias = (
@@ -246,6 +255,6 @@ def _reorder(array: Floats, gates: tuple[int, ...]) -> Floats:
     return np.concatenate([blocks[gate] for gate in gates], axis=-1)
 
 
-def _output_weights(config: ModelConfig, weights: Weights) -> tuple[Floats, Floats]:
+def output_weights(config: ModelConfig, weights: Weights) -> tuple[Floats, Floats]:
     kernel = weights["embedding/embeddings"].T if config.tied else weights["output/kernel"]
     return kernel, weights["output/bias"]

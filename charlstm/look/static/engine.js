@@ -1,0 +1,156 @@
+// The int8 network, one token at a time. Rounds as charlstm's ONNX graph does: a hidden state is
+// stored as round(127 h), sums are integers, everything else is float32.
+
+const HIDDEN_LEVELS = 127;
+const HIDDEN_SCALE = Math.fround(1 / HIDDEN_LEVELS);
+
+// Round half to even, as ONNX's QuantizeLinear does.
+function roundHalfToEven(value) {
+  const floor = Math.floor(value);
+  const rest = value - floor;
+  if (rest !== 0.5) return Math.round(value);
+  return floor % 2 === 0 ? floor : floor + 1;
+}
+
+function quantize(values, start, out, at, count) {
+  for (let i = 0; i < count; i++) {
+    const scaled = roundHalfToEven(Math.fround(values[start + i] / HIDDEN_SCALE));
+    out[at + i] = scaled < -128 ? -128 : scaled > 127 ? 127 : scaled;
+  }
+}
+
+// out[j] = scales[j] * sum_i rows[j, i] * x[i], for int8 rows [n, k]; four rows at a time.
+function multiply(rows, scales, x, n, k, out) {
+  let j = 0;
+  for (; j + 4 <= n; j += 4) {
+    let a = 0, b = 0, c = 0, d = 0;
+    const p = j * k, q = p + k, r = q + k, s = r + k;
+    for (let i = 0; i < k; i++) {
+      const value = x[i];
+      a = (a + Math.imul(rows[p + i], value)) | 0;
+      b = (b + Math.imul(rows[q + i], value)) | 0;
+      c = (c + Math.imul(rows[r + i], value)) | 0;
+      d = (d + Math.imul(rows[s + i], value)) | 0;
+    }
+    out[j] = Math.fround(a) * scales[j];
+    out[j + 1] = Math.fround(b) * scales[j + 1];
+    out[j + 2] = Math.fround(c) * scales[j + 2];
+    out[j + 3] = Math.fround(d) * scales[j + 3];
+  }
+  for (; j < n; j++) {
+    let sum = 0;
+    for (let i = 0, p = j * k; i < k; i++) sum = (sum + Math.imul(rows[p + i], x[i])) | 0;
+    out[j] = Math.fround(sum) * scales[j];
+  }
+}
+
+const QUANTITIES = ["cell", "hidden", "forget", "input", "output", "candidate"];
+
+class Engine {
+  // `model`: {layers, units, vocabSize}; `tensors`: typed arrays by name (see charlstm.look.weights).
+  constructor(model, tensors) {
+    Object.assign(this, model);
+    this.tensors = tensors;
+    const { units, layers, vocabSize } = this;
+    this.gates = new Float32Array(4 * units);
+    this.sums = new Float32Array(Math.max(4 * units, vocabSize));
+    this.x = new Int32Array(Math.max(2 * units, model.embedding));
+    this.logits = new Float32Array(vocabSize);
+    this.stateSize = 2 * layers * units;
+  }
+
+  // A state is float32 [2 * layers * units]: each layer's hidden state, then each layer's cell.
+  newState() {
+    return new Float32Array(this.stateSize);
+  }
+
+  // Read one token: `state` changes in place. Returns the logits, which the next step overwrites.
+  // `watch(layer, gates, cells, cellStart, hiddens, hiddenStart)` sees each layer; the gates are
+  // input, forget, output, candidate, [4 * units].
+  step(state, id, watch) {
+    const { units, layers, tensors, gates, sums, x } = this;
+    for (let layer = 0; layer < layers; layer++) {
+      const hiddenAt = layer * units, cellAt = (layers + layer) * units;
+      const width = layer ? 2 * units : units;
+      if (layer) quantize(state, hiddenAt - units, x, 0, units);
+      quantize(state, hiddenAt, x, width - units, units);
+      multiply(tensors[`rows_${layer}`], tensors[`scales_${layer}`], x, 4 * units, width, sums);
+      if (layer) {
+        const bias = tensors[`bias_${layer}`];
+        for (let i = 0; i < 4 * units; i++) gates[i] = sums[i] + bias[i];
+      } else {
+        gates.set(sums.subarray(0, 4 * units));
+        this._addInput(id);
+      }
+      for (let i = 0; i < 3 * units; i++) gates[i] = 1 / (1 + Math.exp(-gates[i]));
+      for (let i = 3 * units; i < 4 * units; i++) gates[i] = Math.tanh(gates[i]);
+      for (let i = 0; i < units; i++) {
+        const kept = Math.fround(gates[units + i] * state[cellAt + i]);
+        const added = Math.fround(gates[i] * gates[3 * units + i]);
+        const cell = Math.fround(kept + added);
+        state[cellAt + i] = cell;
+        state[hiddenAt + i] = gates[2 * units + i] * Math.fround(Math.tanh(cell));
+      }
+      if (watch) watch(layer, gates, state, cellAt, state, hiddenAt);
+    }
+    quantize(state, (layers - 1) * units, x, 0, units);
+    multiply(tensors.output_rows, tensors.output_scales, x, this.vocabSize, units, sums);
+    const bias = tensors.output_bias;
+    for (let i = 0; i < this.vocabSize; i++) this.logits[i] = sums[i] + bias[i];
+    return this.logits;
+  }
+
+  // Add the input of layer 0 for a token: a row of a table, or its embedding times the kernel.
+  _addInput(id) {
+    const { tensors, gates } = this;
+    const width = gates.length;
+    if (tensors.table) {
+      const table = tensors.table, at = id * width;
+      for (let i = 0; i < width; i++) gates[i] += table[at + i];
+      return;
+    }
+    const { embedding } = this;
+    const row = tensors.embeddings.subarray(id * embedding, (id + 1) * embedding);
+    const sums = new Float32Array(width);
+    multiply(tensors.kernel_rows, tensors.kernel_scales, row, width, embedding, sums);
+    const scale = tensors.embedding_scales[id], bias = tensors.bias_0;
+    for (let i = 0; i < width; i++) gates[i] += Math.fround(sums[i] * scale) + bias[i];
+  }
+}
+
+// Return log-probabilities in nats, float64 [V].
+function logSoftmax(logits) {
+  let highest = -Infinity;
+  for (const value of logits) if (value > highest) highest = value;
+  let sum = 0;
+  const out = new Float64Array(logits.length);
+  for (let i = 0; i < logits.length; i++) sum += Math.exp(out[i] = logits[i] - highest);
+  const log = Math.log(sum);
+  for (let i = 0; i < out.length; i++) out[i] -= log;
+  return out;
+}
+
+// Take a model apart: a length, a JSON header of that length, and the bytes of its tensors.
+function unpack(bytes) {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const length = view.getUint32(0, true);
+  const header = JSON.parse(new TextDecoder().decode(bytes.subarray(4, 4 + length)));
+  const kinds = { int8: Int8Array, float32: Float32Array, uint16: Uint16Array };
+  const tensors = {};
+  for (const [name, [kind, start, count]] of Object.entries(header.tensors)) {
+    const at = bytes.byteOffset + 4 + length + start;
+    const Kind = kinds[kind] ?? Uint16Array;
+    const size = count * Kind.BYTES_PER_ELEMENT;
+    const data = new Kind(bytes.buffer.slice(at, at + size));
+    tensors[name] = kind === "float16" ? Float32Array.from(data, halfToFloat) : data;
+  }
+  return { header, tensors };
+}
+
+function halfToFloat(bits) {
+  const sign = bits & 0x8000 ? -1 : 1, exponent = (bits >> 10) & 31, fraction = bits & 1023;
+  if (exponent === 0) return sign * fraction * 2 ** -24;
+  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
+}
+
+export { Engine, HIDDEN_LEVELS, QUANTITIES, logSoftmax, roundHalfToEven, unpack };
