@@ -26,8 +26,16 @@ from charlstm.look.weights import packed
 
 _STATIC = Path(__file__).parent / "static"
 # In the order of use: a module may use those before it.
-_WORKER = ("engine.js", "tokenizer.js", "sampling.js", "tracking.js", "reader.js", "worker.js")
-_PAGE = ("page.js",)
+_WORKER = (
+    "product.js",
+    "engine.js",
+    "tokenizer.js",
+    "sampling.js",
+    "tracking.js",
+    "reader.js",
+    "worker.js",
+)
+_PAGE = ("painting.js", "page.js")
 _COMPRESSION = 6
 # Modules are joined into one script, so that their imports and exports are left out.
 _LINKING = re.compile(r"^(?:import .*|export \{[^}]*\});\n", re.MULTILINE)
@@ -59,7 +67,7 @@ def build_page(checkpoint: Checkpoint, content: Content) -> bytes:
     """Return the page of a model, as the bytes of an HTML file in UTF-8."""
     style, script = _read("style.css"), _joined(_PAGE)
     policy = (
-        f"default-src 'none'; script-src {_source(script)}; style-src {_source(style)}; "
+        f"default-src 'none'; script-src {_source(script)} 'wasm-unsafe-eval'; style-src {_source(style)}; "
         "worker-src blob:; base-uri 'none'; form-action 'none'"
     )
     model = packed(checkpoint.config.model, checkpoint.weights)

@@ -1,6 +1,8 @@
 // The int8 network, one token at a time. Rounds as charlstm's ONNX graph does: a hidden state is
 // stored as round(127 h), sums are integers, everything else is float32.
 
+import { Products } from "./product.js";
+
 const HIDDEN_LEVELS = 127;
 const HIDDEN_SCALE = Math.fround(1 / HIDDEN_LEVELS);
 
@@ -19,42 +21,26 @@ function quantize(values, start, out, at, count) {
   }
 }
 
-// out[j] = scales[j] * sum_i rows[j, i] * x[i], for int8 rows [n, k]; four rows at a time.
-function multiply(rows, scales, x, n, k, out) {
-  let j = 0;
-  for (; j + 4 <= n; j += 4) {
-    let a = 0, b = 0, c = 0, d = 0;
-    const p = j * k, q = p + k, r = q + k, s = r + k;
-    for (let i = 0; i < k; i++) {
-      const value = x[i];
-      a = (a + Math.imul(rows[p + i], value)) | 0;
-      b = (b + Math.imul(rows[q + i], value)) | 0;
-      c = (c + Math.imul(rows[r + i], value)) | 0;
-      d = (d + Math.imul(rows[s + i], value)) | 0;
-    }
-    out[j] = Math.fround(a) * scales[j];
-    out[j + 1] = Math.fround(b) * scales[j + 1];
-    out[j + 2] = Math.fround(c) * scales[j + 2];
-    out[j + 3] = Math.fround(d) * scales[j + 3];
-  }
-  for (; j < n; j++) {
-    let sum = 0;
-    for (let i = 0, p = j * k; i < k; i++) sum = (sum + Math.imul(rows[p + i], x[i])) | 0;
-    out[j] = Math.fround(sum) * scales[j];
-  }
-}
-
 const QUANTITIES = ["cell", "hidden", "forget", "input", "output", "candidate"];
 
 class Engine {
-  // `model`: {layers, units, vocabSize}; `tensors`: typed arrays by name (see charlstm.look.weights).
+  // `model`: {layers, units, embedding, vocabSize}; `tensors`: typed arrays by name (see
+  // charlstm.look.weights).
   constructor(model, tensors) {
     Object.assign(this, model);
     this.tensors = tensors;
-    const { units, layers, vocabSize } = this;
+    const { units, layers, vocabSize, embedding } = this;
+    const shapes = { output_rows: [vocabSize, units] };
+    for (let layer = 0; layer < layers; layer++) {
+      shapes[`rows_${layer}`] = [4 * units, layer ? 2 * units : units];
+    }
+    if (!tensors.table) shapes.kernel_rows = [4 * units, embedding];
+    this.products = new Products(shapes);
+    for (const name of Object.keys(shapes)) {
+      this.products.store(name, tensors[name]);
+      delete tensors[name];
+    }
     this.gates = new Float32Array(4 * units);
-    this.sums = new Float32Array(Math.max(4 * units, vocabSize));
-    this.x = new Int32Array(Math.max(2 * units, model.embedding));
     this.logits = new Float32Array(vocabSize);
     this.stateSize = 2 * layers * units;
   }
@@ -68,18 +54,20 @@ class Engine {
   // `watch(layer, gates, cells, cellStart, hiddens, hiddenStart)` sees each layer; the gates are
   // input, forget, output, candidate, [4 * units].
   step(state, id, watch) {
-    const { units, layers, tensors, gates, sums, x } = this;
+    const { units, layers, tensors, gates, products } = this;
+    const { x, sums } = products;
     for (let layer = 0; layer < layers; layer++) {
       const hiddenAt = layer * units, cellAt = (layers + layer) * units;
       const width = layer ? 2 * units : units;
       if (layer) quantize(state, hiddenAt - units, x, 0, units);
       quantize(state, hiddenAt, x, width - units, units);
-      multiply(tensors[`rows_${layer}`], tensors[`scales_${layer}`], x, 4 * units, width, sums);
+      products.run(`rows_${layer}`);
+      const scales = tensors[`scales_${layer}`];
+      for (let i = 0; i < 4 * units; i++) gates[i] = Math.fround(sums[i]) * scales[i];
       if (layer) {
         const bias = tensors[`bias_${layer}`];
-        for (let i = 0; i < 4 * units; i++) gates[i] = sums[i] + bias[i];
+        for (let i = 0; i < 4 * units; i++) gates[i] += bias[i];
       } else {
-        gates.set(sums.subarray(0, 4 * units));
         this._addInput(id);
       }
       for (let i = 0; i < 3 * units; i++) gates[i] = 1 / (1 + Math.exp(-gates[i]));
@@ -94,10 +82,11 @@ class Engine {
       if (watch) watch(layer, gates, state, cellAt, state, hiddenAt);
     }
     quantize(state, (layers - 1) * units, x, 0, units);
-    multiply(tensors.output_rows, tensors.output_scales, x, this.vocabSize, units, sums);
-    const bias = tensors.output_bias;
-    for (let i = 0; i < this.vocabSize; i++) this.logits[i] = sums[i] + bias[i];
-    return this.logits;
+    products.run("output_rows");
+    const { output_scales: scales, output_bias: bias } = tensors;
+    const { logits } = this;
+    for (let i = 0; i < logits.length; i++) logits[i] = Math.fround(Math.fround(sums[i]) * scales[i]) + bias[i];
+    return logits;
   }
 
   // Add the input of layer 0 for a token: a row of a table, or its embedding times the kernel.
@@ -109,12 +98,14 @@ class Engine {
       for (let i = 0; i < width; i++) gates[i] += table[at + i];
       return;
     }
-    const { embedding } = this;
-    const row = tensors.embeddings.subarray(id * embedding, (id + 1) * embedding);
-    const sums = new Float32Array(width);
-    multiply(tensors.kernel_rows, tensors.kernel_scales, row, width, embedding, sums);
-    const scale = tensors.embedding_scales[id], bias = tensors.bias_0;
-    for (let i = 0; i < width; i++) gates[i] += Math.fround(sums[i] * scale) + bias[i];
+    const { embedding, products } = this;
+    products.x.set(tensors.embeddings.subarray(id * embedding, (id + 1) * embedding));
+    products.run("kernel_rows");
+    const { embedding_scales, kernel_scales, bias_0: bias } = tensors;
+    for (let i = 0; i < width; i++) {
+      const sum = Math.fround(Math.fround(products.sums[i]) * kernel_scales[i]);
+      gates[i] += Math.fround(sum * embedding_scales[id]) + bias[i];
+    }
   }
 }
 

@@ -1,5 +1,7 @@
 // The page: what the four parts show and ask of the worker.
 
+import { Painting } from "./painting.js";
+
 const $ = (id) => document.getElementById(id);
 const description = JSON.parse($("description").textContent);
 const worker = new Worker(URL.createObjectURL(new Blob([$("worker").textContent])));
@@ -33,12 +35,15 @@ const KIND_OF = { wrote: "write", written: "write", read: "read", complete: "rea
 // Write
 
 let writing = false;
+let wholeText = ""; // the prompt and all that was written
 
 function writeNow() {
   const number = (id) => Number($(id).value);
   $("written").replaceChildren(span($("prompt").value, "given"));
   $("write-note").textContent = "";
   writing = true;
+  unwritten = [];
+  wholeText = $("prompt").value;
   $("start").textContent = "Stop";
   ask("write", {
     prompt: $("prompt").value,
@@ -59,6 +64,7 @@ function stopWriting(note) {
 let unwritten = [];
 
 function wrote({ text, probability }) {
+  wholeText += text;
   unwritten.push([text, probability]);
   if (unwritten.length > 1) return;
   requestAnimationFrame(() => {
@@ -78,7 +84,7 @@ function wrote({ text, probability }) {
 function written({ reason, written: count, seconds }) {
   const speed = Math.round(count / Math.max(seconds, 0.001)).toLocaleString("en");
   const end = reason === "end" ? "The model ended the text." : "";
-  if (!text.value) setText($("written").textContent);
+  if (!text.value) setText(wholeText);
   stopWriting(`${count.toLocaleString("en")} ${description.tokensAre}, ${speed} a second. ${end}`);
 }
 
@@ -92,7 +98,7 @@ $("again").onclick = () => {
   $("seed").value = (Number($("seed").value) || 0) + 1;
   writeNow();
 };
-$("take").onclick = () => setText($("written").textContent);
+$("take").onclick = () => setText(wholeText);
 $("prompt").onkeydown = (event) => {
   if (event.key === "Enter") writeNow();
 };
@@ -100,8 +106,7 @@ $("prompt").onkeydown = (event) => {
 // Read
 
 const text = $("text");
-let spans = []; // of each token: {start, end, bits, node}
-let drawn = ""; // the text that `spans` belong to
+const painting = new Painting($("paint"));
 let ghost = "";
 let saved = 0;
 let timer = 0;
@@ -112,9 +117,8 @@ function setText(value) {
 }
 
 function readSoon(delay = 30) {
-  ghost = "";
-  $("paint").querySelector(".ghost")?.remove();
-  repaintChanged();
+  showGhost("");
+  painting.setText(text.value);
   clearTimeout(timer);
   timer = setTimeout(() => ask("read", { text: text.value, shown: firstShown() }), delay);
 }
@@ -122,64 +126,23 @@ function readSoon(delay = 30) {
 // The index of the first character on the screen.
 function firstShown() {
   const box = $("read-scroll");
-  if (!box.scrollTop) return 0;
-  const top = box.getBoundingClientRect().top;
-  let low = 0, high = spans.length - 1;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (spans[middle].node.getBoundingClientRect().bottom < top) low = middle + 1;
-    else high = middle;
-  }
-  return spans[low]?.start ?? 0;
+  return box.scrollTop ? painting.indexAt(box.getBoundingClientRect().top) : 0;
 }
 
-// Keep the colors of what did not change at the beginning; the rest is plain until it is read.
-function repaintChanged() {
-  const now = text.value;
-  let same = 0;
-  while (same < now.length && same < drawn.length && now[same] === drawn[same]) same++;
-  while (spans.length && spans.at(-1).end > same) spans.pop().node.remove();
-  for (const node of [...$("paint").childNodes].slice(spans.length)) node.remove();
-  const end = spans.at(-1)?.end ?? 0;
-  $("paint").append(document.createTextNode(now.slice(end) + "\n"));
-  drawn = now;
-}
-
-function read({ from, to, surprisals, starts, lengths, glance, ends, total }) {
-  if (glance) return paintGlance(surprisals, starts, lengths);
-  const paint = $("paint");
-  while (spans.length > from) spans.pop().node.remove();
-  for (const node of [...paint.childNodes].slice(from)) node.remove();
-  const ending = new Set(ends);
-  const made = [];
-  for (let i = 0; i < to - from; i++) {
-    const piece = drawn.slice(starts[i], starts[i] + lengths[i]);
-    const node = span(piece, `s${level(surprisals[i])}`);
-    made.push(node);
-    spans.push({ start: starts[i], end: starts[i] + lengths[i], bits: surprisals[i], node, isEnd: ending.has(from + i) });
-  }
-  const end = spans.at(-1)?.end ?? 0;
-  paint.append(...made, document.createTextNode(drawn.slice(end) + "\n"));
-  let bits = 0;
-  for (const each of spans) bits += each.bits;
-  const characters = [...drawn.slice(0, end)].length;
-  const share = to < total ? `${Math.round((100 * to) / total)} % read. ` : "";
-  $("totals").textContent = characters
-    ? `${share}${(bits / characters).toFixed(3)} bits per character, ${characters.toLocaleString("en")} characters, ${Math.round(bits).toLocaleString("en")} bits.${saved ? ` ${saved} keystrokes saved.` : ""}`
-    : "";
+function read({ from, to, surprisals, starts, lengths, glance, total, bits }) {
+  const tokens = Array.from(starts, (start, i) => (
+    { start, end: start + lengths[i], kind: `s${level(surprisals[i])}` }));
+  if (glance) return painting.glance(tokens);
+  painting.setTokens(from, tokens);
+  const end = painting.tokens.at(-1)?.end ?? 0;
+  const characters = [...painting.text.slice(0, end)].length;
+  const number = (value) => value.toLocaleString("en");
+  $("totals").textContent = [
+    ...(to < total ? [`${Math.floor((100 * to) / total)} % read.`] : []),
+    ...(characters ? [`${(bits / characters).toFixed(3)} bits per character, ${number(characters)} characters, ${number(Math.round(bits))} bits.`] : []),
+    ...(saved ? [`${number(saved)} keystrokes saved.`] : []),
+  ].join(" ");
   if (to >= total) performance.mark("read");
-}
-
-// Colors for the part on the screen, before the text before it has been read.
-function paintGlance(surprisals, starts, lengths) {
-  const paint = $("paint");
-  const last = paint.lastChild;
-  const base = drawn.length + 1 - last.textContent.length;
-  if (last.nodeType !== Node.TEXT_NODE || !starts.length || starts[0] < base) return;
-  const begin = starts[0] - base;
-  const made = Array.from(starts, (start, i) => span(drawn.slice(start, start + lengths[i]), `s${level(surprisals[i])}`));
-  const stop = starts.at(-1) + lengths.at(-1) - base;
-  last.replaceWith(last.textContent.slice(0, begin), ...made, document.createTextNode(last.textContent.slice(stop)));
 }
 
 function level(bits) {
@@ -187,59 +150,62 @@ function level(bits) {
 }
 
 function complete({ completion }) {
-  if (completion && text.selectionStart === text.value.length && text.value === drawn) {
-    ghost = completion;
-    $("paint").lastChild.before(span(completion, "ghost"));
+  if (completion && text.selectionStart === text.value.length && text.value === painting.text) {
+    showGhost(completion);
   }
   showAlternatives();
   lookSoon();
+}
+
+// Show the completion in gray after the text, and on a button for those without a Tab key.
+function showGhost(completion) {
+  ghost = completion;
+  $("paint").querySelector(".ghost")?.remove();
+  if (ghost) painting.append(span(ghost, "ghost"));
+  $("accept").hidden = !ghost;
+  $("accept").textContent = `Add “${ghost.trim()}”`;
 }
 
 text.oninput = () => readSoon();
 text.onkeydown = (event) => {
   if (event.key !== "Tab" || event.shiftKey || !ghost) return;
   event.preventDefault();
+  accept();
+};
+$("accept").onclick = () => {
+  accept();
+  text.focus();
+};
+
+function accept() {
   saved += [...ghost].length - 1;
   text.setRangeText(ghost, text.value.length, text.value.length, "end");
   readSoon(0);
-};
+}
 document.addEventListener("selectionchange", () => {
   if (document.activeElement === text) showAlternatives();
 });
 text.onmousemove = (event) => {
-  const node = document.elementsFromPoint(event.clientX, event.clientY).find((each) => each.parentNode === $("paint"));
-  const at = spans.findIndex((each) => each.node === node);
-  if (at >= 0) point(at);
+  const under = document.elementsFromPoint(event.clientX, event.clientY).find((each) => each.token);
+  if (under) point(painting.tokens.indexOf(under.token));
 };
 text.onmouseleave = () => showAlternatives();
 
-// Return the token at an index of the text, by bisection; the last one that begins before it.
-function tokenAt(index) {
-  let low = 0, high = spans.length - 1, found = -1;
-  while (low <= high) {
-    const middle = (low + high) >> 1;
-    if (spans[middle].start <= index) {
-      found = middle;
-      low = middle + 1;
-    } else high = middle - 1;
-  }
-  return found;
-}
-
 function showAlternatives() {
-  if (!spans.length) return $("alternatives").replaceChildren();
-  point(tokenAt(Math.max(0, text.selectionStart - 1)));
+  if (!painting.tokens.length) return $("alternatives").replaceChildren();
+  point(painting.tokenAt(Math.max(0, text.selectionStart - 1)));
 }
 
-let pointed = -1;
+let pointed = null;
 
 function point(at) {
-  if (at < 0 || !spans[at]) return;
-  spans[pointed]?.node.classList.remove("here");
-  spans[at].node.classList.add("here");
-  pointed = at;
+  const token = painting.tokens[at];
+  if (!token) return;
+  pointed?.node.classList.remove("here");
+  token.node.classList.add("here");
+  pointed = token;
   ask("alternatives", { at, count: 5 });
-  showCell(spans[at].start);
+  showCell(token.start);
 }
 
 function alternatives({ found }) {
@@ -452,6 +418,6 @@ function span(content, kind) {
 
 $("prompt").value = description.prompt ?? "";
 text.value = description.text;
-repaintChanged();
+painting.setText(text.value);
 const bytes = Uint8Array.from(atob($("weights").textContent), (character) => character.charCodeAt(0));
 worker.postMessage({ kind: "load", bytes, description }, [bytes.buffer]);

@@ -1,6 +1,7 @@
 // What units track: features of a text, and how each unit's cell state correlates with them.
 
 const WINDOW = 1500; // tokens whose values are kept
+const CLEAR = 0.4; // the correlation from which a unit counts as tracking a feature
 
 // Features of each token, by its text and place. Values are 0 or 1, or a position.
 const FEATURES = {
@@ -13,7 +14,7 @@ const FEATURES = {
   "length of the word": (line) => Math.min(line.inWord, 12) / 12,
   "digits": (line) => line.digit,
   "punctuation": (line) => line.punctuation,
-  "line of capitals or a name": (line) => line.heading,
+  "heading or speaker": (line) => line.heading,
 };
 
 // Return the features of tokens, {name: Float32Array [tokens]}.
@@ -82,7 +83,13 @@ function rankUnits(values, units, features) {
     }
     if (best.feature) ranked.push(best);
   }
-  return ranked.sort((a, b) => Math.abs(b.correlation) - Math.abs(a.correlation));
+  ranked.sort((a, b) => Math.abs(b.correlation) - Math.abs(a.correlation));
+  // The clearest unit of each feature first, then the second of each, and so on.
+  const seen = {};
+  for (const each of ranked) each.place = seen[each.feature] = (seen[each.feature] ?? 0) + 1;
+  const isClear = (each) => Math.abs(each.correlation) >= CLEAR;
+  return ranked.sort((a, b) => isClear(b) - isClear(a) || (isClear(a) && a.place - b.place)
+    || Math.abs(b.correlation) - Math.abs(a.correlation));
 }
 
 // Return values with mean 0 and variance 1, or null if they are all alike.

@@ -4,7 +4,8 @@
 let engine, tokenizer, reader, about;
 const current = {}; // kind -> the number of the newest request
 
-const jobs = []; // generators, the most urgent first
+const jobs = []; // {kind, number, steps}
+const POST_MS = 150; // between parts of a text that is read
 
 async function load({ bytes, description }) {
   about = description;
@@ -64,19 +65,34 @@ function* write(request) {
 function* read(request) {
   const text = composed(request.text);
   const parts = reader.read(text, request.shown);
+  let posted = 0, postedAt = -Infinity, isFirst = true;
   for (;;) {
     reader.pause = pauseAt;
     const { value, done } = parts.next();
     if (done) break;
-    const { starts, lengths, ids } = reader.divided;
-    postMessage({
-      kind: "read", number: request.number, ...value,
-      starts: Uint32Array.from(starts.slice(value.from, value.to)),
-      lengths: Uint32Array.from(lengths.slice(value.from, value.to)),
-      ends: value.glance ? null : [...ids.slice(value.from, value.to)].flatMap((id, i) => (id === END_OF_DOCUMENT ? [value.from + i] : [])),
-      total: starts.length,
-    });
+    const { starts, lengths } = reader.divided;
+    const count = starts.length;
+    if (value.glance) {
+      post(value);
+    } else {
+      if (isFirst) posted = value.from;
+      isFirst = false;
+      if (value.to === count || performance.now() - postedAt > POST_MS) {
+        let bits = 0;
+        for (const each of reader.surprisals.subarray(0, value.to)) bits += each;
+        post({ from: posted, to: value.to, surprisals: reader.surprisals.slice(posted, value.to), bits });
+        posted = value.to;
+        postedAt = performance.now();
+      }
+    }
     yield;
+
+    function post(part) {
+      postMessage({
+        kind: "read", number: request.number, total: count, ...part,
+        starts: starts.slice(part.from, part.to), lengths: lengths.slice(part.from, part.to),
+      });
+    }
   }
   postMessage({ kind: "complete", number: request.number, completion: completion(text) });
 }
@@ -150,7 +166,7 @@ function* look({ around, layer, number }) {
   }
   postMessage({
     kind: "looked", number, from, to, tokens, ranked, values, width,
-    starts: Uint32Array.from(starts.slice(from, to)),
+    starts: starts.slice(from, to),
   });
 }
 
@@ -169,7 +185,6 @@ function composed(text) {
 }
 
 const KINDS = { write, read, look };
-const URGENT = ["write", "read", "look"]; // the first with something to do goes on
 let pauseAt = 0, isScheduled = false;
 
 function schedule() {
@@ -198,12 +213,6 @@ onmessage = ({ data }) => {
   if (data.kind === "stop") {
     current[data.what] = -1;
     return;
-  }
-  if (data.kind === "step") { // one step from given states, for tests
-    const state = Float32Array.from(data.state);
-    const watched = {};
-    const logits = engine.step(state, data.id, (layer, gates) => (watched[layer] = Array.from(gates)));
-    return postMessage({ kind: "stepped", number: data.number, logits: Array.from(logits), state: Array.from(state), gates: watched });
   }
   if (data.kind === "alternatives") return alternatives(data);
   current[data.kind] = data.number;

@@ -1,0 +1,139 @@
+// Text as lines of colored tokens, behind the field in which it is typed. A line is a block of its
+// own, so that a change lays out only the lines that it is in.
+
+class Painting {
+  // `host`: an element that holds the lines. Tokens are {start, end, kind}, in the text's order.
+  constructor(host) {
+    this.host = host;
+    this.text = "";
+    this.lines = []; // {start, end, node, isPlain}; `end` is after the line end
+    this.tokens = [];
+  }
+
+  // Show another text. Tokens before the first change stay; the rest is plain until it is painted.
+  setText(text) {
+    let same = 0;
+    const most = Math.min(text.length, this.text.length);
+    while (same < most && text[same] === this.text[same]) same++;
+    while (this.tokens.length && this.tokens.at(-1).end > same) this.tokens.pop();
+    while (this.lines.length && this.lines.at(-1).end > same) this.lines.pop().node.remove();
+    // The line before the change ends where it did, unless it had no line end.
+    if (this.lines.length && !isBreak(text[this.lines.at(-1).end - 1])) this.lines.pop().node.remove();
+    this.text = text;
+    let start = this.lines.at(-1)?.end ?? 0;
+    const added = [];
+    for (;;) {
+      const end = endOfLine(text, start);
+      const node = document.createElement("div");
+      added.push({ start, end, node });
+      start = end;
+      if (end === text.length && !isBreak(text[end - 1])) break;
+    }
+    this.host.append(...added.map((line) => line.node));
+    this.lines.push(...added);
+    for (const line of added) this._draw(line);
+  }
+
+  // Replace the tokens from a number on by others and draw them.
+  setTokens(from, tokens) {
+    this.tokens.length = Math.min(this.tokens.length, from);
+    this.tokens.push(...tokens);
+    if (tokens.length) this._drawBetween(tokens[0].start, tokens.at(-1).end);
+  }
+
+  // Draw tokens for now, without keeping them.
+  glance(tokens) {
+    if (!tokens.length) return;
+    const kept = this.tokens;
+    this.tokens = tokens;
+    this._drawBetween(tokens[0].start, tokens.at(-1).end);
+    this.tokens = kept;
+  }
+
+  _drawBetween(start, end) {
+    for (let i = this._lineAt(start); i < this.lines.length && this.lines[i].start < end; i++) {
+      this._draw(this.lines[i]);
+    }
+  }
+
+  _draw(line) {
+    const { text, tokens } = this;
+    const nodes = [];
+    let at = line.start;
+    const plain = (end) => {
+      if (end > at) nodes.push(document.createTextNode(withoutBreak(text.slice(at, end))));
+      at = Math.max(at, end);
+    };
+    for (let i = firstAfter(tokens, line.start); i < tokens.length && tokens[i].start < line.end; i++) {
+      const { start, end, kind } = tokens[i];
+      plain(start);
+      const node = document.createElement("span");
+      const shown = withoutBreak(text.slice(start, end));
+      node.textContent = shown;
+      node.className = shown || start === end ? kind : `${kind} break`;
+      node.token = tokens[i];
+      tokens[i].node = node;
+      nodes.push(node);
+      at = end;
+    }
+    plain(line.end);
+    line.node.replaceChildren(...nodes);
+  }
+
+  // Put an element at the end of the text.
+  append(node) {
+    this.lines.at(-1)?.node.append(node);
+  }
+
+  _lineAt(index) {
+    let low = 0, high = this.lines.length - 1;
+    while (low < high) {
+      const middle = (low + high + 1) >> 1;
+      if (this.lines[middle].start <= index) low = middle;
+      else high = middle - 1;
+    }
+    return low;
+  }
+
+  // The index of the text at the top of a box that scrolls.
+  indexAt(top) {
+    let low = 0, high = this.lines.length - 1;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (this.lines[middle].node.getBoundingClientRect().bottom < top) low = middle + 1;
+      else high = middle;
+    }
+    return this.lines[low]?.start ?? 0;
+  }
+
+  // The number of the last token that begins at an index or before, -1 if there is none.
+  tokenAt(index) {
+    return firstAfter(this.tokens, index + 1) - 1;
+  }
+}
+
+// The number of the first token that begins at an index or after it.
+function firstAfter(tokens, index) {
+  let low = 0, high = tokens.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (tokens[middle].start < index) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+function isBreak(character) {
+  return character === "\n";
+}
+
+function endOfLine(text, start) {
+  const at = text.indexOf("\n", start);
+  return at < 0 ? text.length : at + 1;
+}
+
+function withoutBreak(piece) {
+  return piece.replace(/\n/g, "");
+}
+
+export { Painting };
