@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -132,7 +133,7 @@ def _facts(checkpoint: Checkpoint) -> str:
     return ", ".join(facts)
 
 
-def _card(checkpoint: Checkpoint) -> list[Section]:
+def _card(checkpoint: Checkpoint) -> Sequence[Section]:
     from charlstm.cli.model_card import card_sections
 
     return card_sections(checkpoint)

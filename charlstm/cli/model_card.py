@@ -6,6 +6,7 @@ Returns text and prints nothing.
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from charlstm.cli.descriptions import (
@@ -49,7 +50,7 @@ def model_card(checkpoint: Checkpoint) -> str:
     return "\n".join(lines) + "\n"
 
 
-def card_sections(checkpoint: Checkpoint) -> list[tuple[str, dict[str, str] | list[str]]]:
+def card_sections(checkpoint: Checkpoint) -> Sequence[tuple[str, dict[str, str] | list[str]]]:
     """Return the sections of a model card: the heading of each, and its rows or sentences."""
     config = checkpoint.config
     model, origin = config.model, config.provenance

@@ -242,6 +242,7 @@ def _product(
 def layer_weights(
     weights: Weights, layer: int, gates: tuple[int, ...]
 ) -> tuple[Floats, Floats, Floats]:
+    """Return the kernel, the recurrent kernel and the bias of a layer, with gates in an order."""
     kernel, recurrent, bias = (
         _reorder(weights[f"lstm_{layer}/{name}"], gates)
         for name in ("kernel", "recurrent_kernel", "bias")
@@ -256,5 +257,6 @@ def _reorder(array: Floats, gates: tuple[int, ...]) -> Floats:
 
 
 def output_weights(config: ModelConfig, weights: Weights) -> tuple[Floats, Floats]:
+    """Return the matrix [units, V] and the bias [V] of the output layer."""
     kernel = weights["embedding/embeddings"].T if config.tied else weights["output/kernel"]
     return kernel, weights["output/bias"]

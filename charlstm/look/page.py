@@ -23,6 +23,7 @@ import msgspec
 from charlstm.checkpoint.schema import Checkpoint
 from charlstm.look.patterns import javascript_pattern
 from charlstm.look.weights import packed
+from charlstm.tokenizer.base import Tokenizer
 
 _STATIC = Path(__file__).parent / "static"
 # In the order of use: a module may use those before it.
@@ -65,10 +66,10 @@ class Content:
 
 def build_page(checkpoint: Checkpoint, content: Content) -> bytes:
     """Return the page of a model, as the bytes of an HTML file in UTF-8."""
-    style, script = _read("style.css"), _joined(_PAGE)
+    style, script = _read("style.css"), joined_modules(*_PAGE)
     policy = (
-        f"default-src 'none'; script-src {_source(script)} 'wasm-unsafe-eval'; style-src {_source(style)}; "
-        "worker-src blob:; base-uri 'none'; form-action 'none'"
+        f"default-src 'none'; script-src {_source(script)} 'wasm-unsafe-eval'; "
+        f"style-src {_source(style)}; worker-src blob:; base-uri 'none'; form-action 'none'"
     )
     model = packed(checkpoint.config.model, checkpoint.weights)
     parts = {
@@ -79,7 +80,7 @@ def build_page(checkpoint: Checkpoint, content: Content) -> bytes:
         "card": "".join(map(_section, content.card)),
         "description": _json(_description(checkpoint, content)),
         "weights": base64.b64encode(zlib.compress(model, _COMPRESSION)).decode(),
-        "worker": _joined(_WORKER),
+        "worker": joined_modules(*_WORKER),
         "script": script,
     }
     # One pass, so that nothing in a part is taken for a place to fill.
@@ -89,21 +90,27 @@ def build_page(checkpoint: Checkpoint, content: Content) -> bytes:
 
 def _description(checkpoint: Checkpoint, content: Content) -> dict[str, object]:
     """Return what the script must know about a model."""
-    tokenizer, config = checkpoint.tokenizer, checkpoint.config
-    pattern = javascript_pattern(tokenizer.segmentation) if tokenizer.joins_spaces else None
+    config = checkpoint.config
     division = config.corpus.division
-    return {
-        "level": tokenizer.level,
-        "tokensAre": tokenizer.tokens_are,
-        "pieces": tokenizer.pieces,
-        "merges": tokenizer.merges,
-        "pattern": pattern,
+    return description_of(checkpoint.tokenizer) | {
         "normalize": config.corpus.normalize,
         "division": {"unit": division.unit, "delimiter": division.delimiter},
         "ends": config.provenance.ends,
         "model": {"layers": config.model.layers, "units": config.model.units},
         "text": content.text,
         "prompt": content.prompt,
+    }
+
+
+def description_of(tokenizer: Tokenizer) -> dict[str, object]:
+    """Return what the script must know to divide text into tokens."""
+    pattern = javascript_pattern(tokenizer.segmentation) if tokenizer.joins_spaces else None
+    return {
+        "level": tokenizer.level,
+        "tokensAre": tokenizer.tokens_are,
+        "pieces": tokenizer.pieces,
+        "merges": tokenizer.merges,
+        "pattern": pattern,
     }
 
 
@@ -131,7 +138,8 @@ def _source(content: str) -> str:
     return f"'sha256-{base64.b64encode(digest).decode()}'"
 
 
-def _joined(names: Sequence[str]) -> str:
+def joined_modules(*names: str) -> str:
+    """Return modules as one script, without their imports and exports."""
     return "\n".join(_LINKING.sub("", _read(name)) for name in names)
 
 

@@ -17,8 +17,9 @@ class Painting {
     while (same < most && text[same] === this.text[same]) same++;
     while (this.tokens.length && this.tokens.at(-1).end > same) this.tokens.pop();
     while (this.lines.length && this.lines.at(-1).end > same) this.lines.pop().node.remove();
-    // The line before the change ends where it did, unless it had no line end.
-    if (this.lines.length && !isBreak(text[this.lines.at(-1).end - 1])) this.lines.pop().node.remove();
+    // The line before the change may go on, unless it has a line end.
+    const { start: begin, end: stop } = this.lines.at(-1) ?? { start: 0, end: 1 };
+    if (this.lines.length && (begin === stop || !isBreak(text[stop - 1]))) this.lines.pop().node.remove();
     this.text = text;
     let start = this.lines.at(-1)?.end ?? 0;
     const added = [];
@@ -26,8 +27,8 @@ class Painting {
       const end = endOfLine(text, start);
       const node = document.createElement("div");
       added.push({ start, end, node });
+      if (end === start || !isBreak(text[end - 1])) break; // the last line has no line end
       start = end;
-      if (end === text.length && !isBreak(text[end - 1])) break;
     }
     this.host.append(...added.map((line) => line.node));
     this.lines.push(...added);

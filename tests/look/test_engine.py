@@ -1,0 +1,84 @@
+"""The engine in JavaScript computes what the int8 graph computes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from charlstm.checkpoint.reader import read_checkpoint
+from charlstm.config import ModelConfig
+from charlstm.engine.inference import build_engine
+from tests.look.helpers import SHAKESPEARE, int8_step, load_engine, load_modules
+from tests.models import random_weights
+
+CONFIGS = {
+    "two layers": ModelConfig(vocab_size=13, embedding=8, units=20, layers=2),
+    "three layers, tied": ModelConfig(vocab_size=9, embedding=24, units=24, layers=3, tied=True),
+    "one layer, odd sizes": ModelConfig(vocab_size=7, embedding=5, units=13, layers=1),
+}
+STEP = """(() => {
+  const state = Float32Array.from(%s), gates = [];
+  const logits = engine.step(state, %d, (layer, values) => gates.push(...values));
+  return [Array.from(logits), Array.from(state), gates];
+})()"""
+
+
+def step(browser, token_id, state):
+    logits, new_state, gates = browser.run(STEP % (state.ravel().tolist(), token_id))
+    return np.array(logits), np.array(new_state).reshape(state.shape), np.array(gates)
+
+
+@pytest.mark.parametrize("has_simd", [True, False])
+@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
+def test_a_step_is_that_of_the_oracle(browser, config, has_simd):
+    load_modules(browser)
+    weights = random_weights(config)
+    if not has_simd:
+        browser.run("delete globalThis.WebAssembly; globalThis.WebAssembly = undefined; 0")
+    load_engine(browser, config, weights)
+    assert browser.run("Boolean(engine.products.multiply)") == has_simd
+    rng = np.random.default_rng(3)
+    for token_id in range(5):
+        hidden = rng.uniform(-1, 1, (config.layers, config.units))
+        cells = rng.normal(size=hidden.shape)
+        state = np.concatenate([hidden, cells]).astype(np.float32)
+        logits, new_state, gates = step(browser, token_id, state)
+        expected, expected_state, expected_gates = int8_step(config, weights, token_id, state)
+        np.testing.assert_allclose(logits, expected, atol=1e-3)
+        np.testing.assert_allclose(new_state, expected_state, atol=1e-4)
+        np.testing.assert_allclose(gates, expected_gates.ravel(), atol=1e-4)
+
+
+def test_a_step_of_a_real_model_is_that_of_the_oracle_and_of_the_engine(browser):
+    checkpoint = read_checkpoint(SHAKESPEARE)
+    config, weights = checkpoint.config.model, checkpoint.weights
+    load_modules(browser)
+    load_engine(browser, config, weights)
+    engine = build_engine(config, weights, precision="int8", threads=1)
+    state = engine.initial_state(1)
+    for token_id in checkpoint.tokenizer.encode_beginning("ROMEO:\nMy lady").tolist():
+        before = np.asarray(state)[:, 0]
+        logits, new_state, gates = step(browser, token_id, before)
+        expected, expected_state, expected_gates = int8_step(config, weights, token_id, before)
+        np.testing.assert_allclose(logits, expected, atol=1e-3)
+        np.testing.assert_allclose(new_state, expected_state, atol=1e-4)
+        np.testing.assert_allclose(gates, expected_gates.ravel(), atol=1e-4)
+        real, state = engine.step(np.array([token_id]), state)
+        np.testing.assert_allclose(logits, real[0], atol=1e-3)
+        np.testing.assert_allclose(new_state, np.asarray(state)[:, 0], atol=1e-4)
+
+
+def test_the_input_of_a_large_vocabulary_is_computed(browser, monkeypatch):
+    import charlstm.engine.graph as graph
+
+    monkeypatch.setattr(graph, "MAX_TABLE", 0)
+    config = CONFIGS["two layers"]
+    weights = random_weights(config)
+    load_modules(browser)
+    load_engine(browser, config, weights)
+    engine = build_engine(config, weights, precision="int8", threads=1)
+    state = engine.initial_state(1)
+    for token_id in (0, 3, 12):
+        logits, _, _ = step(browser, token_id, np.asarray(state)[:, 0])
+        real, state = engine.step(np.array([token_id]), state)
+        np.testing.assert_allclose(logits, real[0], atol=1e-3)
