@@ -46,6 +46,7 @@ COMMANDS = {
     "evaluate": "Measure a model on a text: loss, next words, keystrokes saved.",
     "rank": "Put alternatives in order, the most probable first.",
     "look": "Open a page that runs a model in your browser.",
+    "plot": "Plot the training and validation loss of runs.",
     "models": "List your checkpoints, best first.",
     "info": "Show what a checkpoint is and how it was trained.",
     "export": "Write a model as ONNX or Keras, or as a smaller checkpoint.",

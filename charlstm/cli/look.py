@@ -96,13 +96,15 @@ def _text(argument: str) -> str:
         check_utf8("TEXT", argument)
         return argument
     from charlstm.corpus.documents import open_corpus
+    from charlstm.corpus.spool import spooled_stdin
 
     parts, length = [], 0
-    for chunk in open_corpus((argument,)).chunks():
-        parts.append(chunk.text[: LONGEST_TEXT - length])
-        length += len(parts[-1])
-        if length >= LONGEST_TEXT:
-            break
+    with spooled_stdin((argument,)) as stdin:
+        for chunk in open_corpus((argument,), stdin=stdin).chunks():
+            parts.append(chunk.text[: LONGEST_TEXT - length])
+            length += len(parts[-1])
+            if length >= LONGEST_TEXT:
+                break
     return "".join(parts)
 
 

@@ -1,0 +1,95 @@
+"""``charlstm plot``: training and validation loss of runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from charlstm.cli.options import (
+    CheckpointPath,
+    OptionGroup,
+    complete_checkpoints,
+    grouped_command,
+)
+from charlstm.cli.output import write_json, write_text
+from charlstm.errors import UsageError
+
+if TYPE_CHECKING:
+    from charlstm.curves import Axis
+
+options = OptionGroup()
+
+
+@grouped_command(
+    "plot",
+    "charlstm plot checkpoints/shakespeare",
+    "charlstm plot checkpoints/shakespeare checkpoints/names --over minutes",
+    "charlstm plot checkpoints/shakespeare --json | python3 -m json.tool",
+)
+@click.argument(
+    "checkpoints",
+    metavar="[CHECKPOINT]...",
+    nargs=-1,
+    type=CheckpointPath(),
+    shell_complete=complete_checkpoints,
+)
+@options.choice(
+    "--over",
+    among=["steps", "epochs", "minutes"],
+    default="steps",
+    help="Horizontal axis.",
+)
+@options.output(
+    kind="FILE", help="Write a picture, .svg or .png. Needs matplotlib. Default: plot as text."
+)
+@options.flag("--overwrite", help="Replace an existing file.")
+@options.json("Print the points of each run as one JSON object per line.")
+def command(
+    checkpoints: tuple[Path, ...],
+    over: Axis,
+    output: Path | None,
+    overwrite: bool,
+    as_json: bool,
+) -> None:
+    """Plot the training and validation loss of one or more runs.
+
+    Without CHECKPOINT, the default checkpoint is plotted ($CHARLSTM_CHECKPOINT, or the one trained
+    last).
+    """
+    if as_json and output:
+        raise UsageError("--json can't be combined with -o.")
+    if overwrite and not output:
+        raise UsageError("--overwrite replaces the file named with -o. Add -o FILE.")
+
+    from charlstm.checkpoint.names import default_checkpoint
+    from charlstm.curves import FORMATS, draw_picture, draw_text, read_curve
+    from charlstm.export import check_free
+    from charlstm.system.files import replaced_atomically
+
+    if output and output.suffix.lower() not in FORMATS:
+        raise UsageError(f"-o {output}: expected a name that ends in .svg or .png.")
+    if output:
+        check_free(output, overwrite)
+    curves = [read_curve(folder, over) for folder in checkpoints or (default_checkpoint(),)]
+    if as_json:
+        for curve in curves:
+            write_json(
+                {
+                    "checkpoint": curve.name,
+                    over: curve.x,
+                    "train_loss": curve.train,
+                    "valid_loss": curve.valid,
+                    "best": curve.best,
+                }
+            )
+    elif output:
+        with replaced_atomically(output) as temporary:
+            draw_picture(curves, over, temporary, output.suffix.lower())
+        write_text(f"{output}\n")
+    else:
+        import shutil
+
+        size = shutil.get_terminal_size((80, 24))
+        write_text(draw_text(curves, over, max(40, min(size.columns, 120))))

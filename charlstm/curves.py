@@ -1,0 +1,239 @@
+"""Training and validation loss of runs, as a picture or as text.
+
+Reads the history of checkpoints. Pictures need matplotlib, which is imported only here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from charlstm.checkpoint.reader import read_config, read_hashes, read_history
+from charlstm.errors import CheckpointMissing, UsageError
+
+if TYPE_CHECKING:
+    from charlstm.checkpoint.schema import Figures
+
+Axis: TypeAlias = Literal["steps", "epochs", "minutes"]
+Unit: TypeAlias = Literal["nats per token", "bits per character"]
+
+FORMATS = (".svg", ".png")
+
+# Okabe and Ito 2008: eight colors that color-blind people can tell apart, without yellow.
+_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+_DOTS = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))  # of a braille cell, by column
+_BRAILLE = 0x2800
+_MARGIN = 0.04  # of the range of losses, above and below
+
+
+@dataclass(frozen=True)
+class Curve:
+    """The evaluations of a run; losses are in nats per token until ``comparable`` converts them.
+
+    Attributes:
+        name: the name of the checkpoint.
+        x: when each evaluation was, in the unit of the axis.
+        train: the training loss at each, NaN where there is none.
+        valid: the validation loss at each, NaN where there is none.
+        best: the number of the evaluation with the lowest validation loss, ``None`` without one.
+        bits: bits per character for one nat per token, ``None`` without a validation loss.
+        tokenizer: the hash of the tokenizer.
+    """
+
+    name: str
+    x: tuple[float, ...]
+    train: tuple[float, ...]
+    valid: tuple[float, ...]
+    best: int | None
+    bits: float | None
+    tokenizer: str
+
+
+def read_curve(folder: Path, over: Axis = "steps") -> Curve:
+    """Return the curve of a checkpoint.
+
+    Raises:
+        CheckpointError: if there is no checkpoint, or it has no evaluation yet.
+    """
+    read_config(folder)
+    history = read_history(folder)
+    if not history:
+        raise CheckpointMissing(f"{folder} has no evaluation yet. Train it for longer.")
+    valid = tuple(_number(figures.valid_loss) for figures in history)
+    known = [index for index, loss in enumerate(valid) if not math.isnan(loss)]
+    return Curve(
+        folder.resolve().name,
+        tuple(_position(figures, over) for figures in history),
+        tuple(_number(figures.train_loss) for figures in history),
+        valid,
+        min(known, key=valid.__getitem__) if known else None,
+        _bits_per_nat(history[known[-1]]) if known else None,
+        read_hashes(folder)["tokenizer.json_sha256"],
+    )
+
+
+def _bits_per_nat(figures: Figures) -> float | None:
+    bits, nats = figures.valid_bits_per_character, figures.valid_loss
+    return bits / nats if bits and nats else None
+
+
+def comparable(curves: Sequence[Curve]) -> tuple[Sequence[Curve], Unit]:
+    """Return curves in a unit in which they can be compared, and the unit.
+
+    That is nats per token for runs with one tokenizer, otherwise bits per character. A training
+    loss is converted as the validation loss of its run is, which is exact if a token has as many
+    characters in both texts.
+
+    Raises:
+        UsageError: if runs with several tokenizers include one without a validation loss.
+    """
+    if len({curve.tokenizer for curve in curves}) < 2:
+        return curves, "nats per token"
+    for curve in curves:
+        if curve.bits is None:
+            raise UsageError(
+                f"{curve.name} has no validation loss, so it can't be compared with a run that has "
+                f"another tokenizer. Plot it alone."
+            )
+    return [_in_bits(curve, curve.bits or 0.0) for curve in curves], "bits per character"
+
+
+def _in_bits(curve: Curve, bits: float) -> Curve:
+    train = tuple(loss * bits for loss in curve.train)
+    return replace(curve, train=train, valid=tuple(loss * bits for loss in curve.valid))
+
+
+def _position(figures: Figures, over: Axis) -> float:
+    minutes = figures.seconds / 60
+    return {"steps": figures.step, "epochs": figures.epoch, "minutes": minutes}[over]
+
+
+def _number(loss: float | None) -> float:
+    return math.nan if loss is None else loss
+
+
+def draw_picture(curves: Sequence[Curve], over: Axis, path: Path, suffix: str) -> None:
+    """Write comparable curves as an SVG or PNG file; the same curves give the same bytes.
+
+    Args:
+        curves: in the order of the legend.
+        over: the unit of the axis.
+        path: the file to write.
+        suffix: ``.svg`` or ``.png``.
+
+    Raises:
+        UsageError: if matplotlib is not installed.
+    """
+    curves, unit = comparable(curves)
+    try:
+        import matplotlib as mpl
+    except ImportError as error:
+        raise UsageError(
+            "a picture needs matplotlib. Install it with pip install 'charlstm[plot]', or leave "
+            "`output` out for a plot in the terminal."
+        ) from error
+    from matplotlib.figure import Figure
+
+    settings = {"svg.hashsalt": "charlstm", "svg.fonttype": "none", "font.size": 11}
+    with mpl.rc_context(settings):
+        figure = Figure(figsize=(8, 4.5), layout="constrained")
+        axes = figure.subplots()
+        for number, curve in enumerate(curves):
+            color, marker = _COLORS[number % len(_COLORS)], "." if len(curve.x) < 40 else ""
+            axes.plot(curve.x, curve.valid, color=color, marker=marker, label=_shown(curve.name))
+            axes.plot(curve.x, curve.train, color=color, linestyle="--", linewidth=1, alpha=0.7)
+            if curve.best is not None:
+                best = curve.x[curve.best], curve.valid[curve.best]
+                axes.plot(*best, color=color, marker="o", markersize=9, fillstyle="none")
+                axes.annotate(
+                    f"{best[1]:.3f}", best, xytext=(0, 9), textcoords="offset points", color=color
+                )
+        axes.set(xlabel=over, ylabel=f"loss, {unit}")
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(alpha=0.25)
+        axes.legend(frameon=False, title="validation loss; dashed: training loss")
+        metadata = {"Date": None} if suffix == ".svg" else {"Software": None}
+        figure.savefig(path, format=suffix[1:], dpi=150, metadata=metadata)
+
+
+def _shown(name: str) -> str:
+    """Return a name as a legend shows it: matplotlib skips a leading "_" and reads "$" as math."""
+    return name.replace("$", r"\$") if not name.startswith("_") else f" {name}"
+
+
+def draw_text(curves: Sequence[Curve], over: Axis, width: int = 80, height: int = 20) -> str:
+    """Return curves as lines of text, drawn with braille dots.
+
+    Validation losses are solid lines, training losses every other dot.
+
+    Args:
+        curves: in the order of the legend.
+        over: the unit of the axis.
+        width: characters in a line.
+        height: lines of the plot, besides the axis and the legend.
+    """
+    curves, unit = comparable(curves)
+    losses = [y for curve in curves for y in (*curve.train, *curve.valid) if not math.isnan(y)]
+    low, high = (min(losses), max(losses)) if losses else (0.0, 1.0)
+    spread = (high - low) * _MARGIN or 0.5
+    low, high = low - spread, high + spread
+    last = max(max(curve.x) for curve in curves) or 1.0
+    labels = [f"{high - (high - low) * row / (height - 1):.3f}" for row in range(height)]
+    gutter = max(map(len, labels))
+    canvas = _Canvas(max(10, width - gutter - 2), height)
+
+    def place(x: float, y: float) -> tuple[float, float]:
+        return x / last * (canvas.columns - 1), (high - y) / (high - low) * (canvas.rows - 1)
+
+    for curve in curves:
+        for values, every in ((curve.valid, 1), (curve.train, 2)):
+            points = [
+                place(x, y) for x, y in zip(curve.x, values, strict=True) if not math.isnan(y)
+            ]
+            canvas.line(points, every)
+    lines = [
+        f"{labels[row] if row % 4 == 0 else '':>{gutter}} ┤{line}".rstrip()
+        for row, line in enumerate(canvas.lines())
+    ]
+    end = f"{last:,.0f} {over}" if over == "steps" else f"{last:,.1f} {over}"
+    ends = f"0{end:>{canvas.width - 1}}"
+    lines.append(f"{'':>{gutter}} └{'─' * canvas.width}")
+    lines.append(f"{'':>{gutter}}  {ends}")
+    return "\n".join([*lines, "", *(_legend(curve, unit) for curve in curves)]) + "\n"
+
+
+def _legend(curve: Curve, unit: Unit) -> str:
+    if curve.best is None:
+        return f"{curve.name}: training loss {curve.train[-1]:.4f} {unit} at the end"
+    trained = curve.train[curve.best]
+    beside = "" if math.isnan(trained) else f" (training loss {trained:.4f})"
+    return (
+        f"{curve.name}: best validation loss {curve.valid[curve.best]:.4f} {unit}{beside}, "
+        f"at the end {curve.valid[-1]:.4f}"
+    )
+
+
+class _Canvas:
+    """A raster of braille characters, each two dots wide and four high."""
+
+    def __init__(self, width: int, height: int) -> None:
+        self.width, self.columns, self.rows = width, 2 * width, 4 * height
+        self._cells = [[0] * width for _ in range(height)]
+
+    def line(self, points: Sequence[tuple[float, float]], every: int) -> None:
+        """Draw a line through points, of every so many dots."""
+        for (x, y), (x2, y2) in zip(points, points[1:] or points, strict=False):
+            steps = max(1, math.ceil(max(abs(x2 - x), abs(y2 - y))))
+            for step in range(0, steps + 1, every):
+                share = step / steps
+                self._dot(round(x + (x2 - x) * share), round(y + (y2 - y) * share))
+
+    def _dot(self, column: int, row: int) -> None:
+        self._cells[row // 4][column // 2] |= _DOTS[column % 2][row % 4]
+
+    def lines(self) -> list[str]:
+        """Return the lines of text."""
+        return ["".join(chr(_BRAILLE + cell) for cell in row) for row in self._cells]
