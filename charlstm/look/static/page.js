@@ -145,8 +145,13 @@ function read({ from, to, surprisals, starts, lengths, glance, total, bits }) {
   if (to >= total) performance.mark("read");
 }
 
+// The strength of a color, from 0 to 6. Tokens of several characters are more surprising each.
+const STEPS = [0.5, 1.2, 2.2, 3.5, 5.5, 8.5].map((bits) => bits * (description.level === "char" ? 1 : 1.8));
+
 function level(bits) {
-  return bits < 0.5 ? 0 : bits < 1.2 ? 1 : bits < 2.2 ? 2 : bits < 3.5 ? 3 : bits < 5.5 ? 4 : bits < 8.5 ? 5 : 6;
+  let found = 0;
+  while (found < STEPS.length && bits >= STEPS[found]) found++;
+  return found;
 }
 
 function complete({ completion }) {
