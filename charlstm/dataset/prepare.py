@@ -24,7 +24,7 @@ from charlstm.config import (
     TokenizerConfig,
 )
 from charlstm.corpus.division import NAMES, OPTIONS
-from charlstm.corpus.documents import TOLD_EVERY, Chunk, Corpus, Fingerprint, open_corpus
+from charlstm.corpus.documents import REPORT_EVERY, Chunk, Corpus, Fingerprint, open_corpus
 from charlstm.corpus.line_hashes import LineHashes
 from charlstm.corpus.reading import total_size
 from charlstm.corpus.sources import FileChoice
@@ -274,7 +274,7 @@ class _Text:
         total = sum(fingerprint.characters for fingerprint in self.fingerprints)
         for validates, chunk in self._parts():
             characters += len(chunk.text)
-            if characters - told >= TOLD_EVERY:
+            if characters - told >= REPORT_EVERY:
                 told = characters
                 self.on_reading(task, characters, total)
             yield validates, chunk
@@ -373,7 +373,7 @@ def _open(config: CorpusConfig, addresses: tuple[str, ...], stdin: Path | None) 
         choice=FileChoice(config.format, config.include, config.exclude),
         dedupe=config.dedupe,
         stdin=stdin,
-        as_before=config.division.rules == 1,
+        legacy=config.division.rules == 1,
     )
 
 

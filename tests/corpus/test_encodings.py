@@ -139,13 +139,13 @@ def test_files_of_a_folder_have_marks_of_their_own(here):
 
 def test_a_mark_can_be_kept_as_text(here):
     Path("a.txt").write_bytes(MARKED[0])
-    (blocks,) = Source("a", Path("a.txt")).documents("utf-8", "strict", as_before=True)
+    (blocks,) = Source("a", Path("a.txt")).documents("utf-8", "strict", legacy=True)
     assert "".join(blocks).startswith("\ufeffcafé")
-    (blocks,) = StringSource("a", Path(), "\ufeffa").documents("", "strict", as_before=True)
+    (blocks,) = StringSource("a", Path(), "\ufeffa").documents("", "strict", legacy=True)
     assert "".join(blocks) == "\ufeffa"
     Path("a.txt").write_bytes(MARKED[1])
     with pytest.raises(CorpusError):
-        list(next(Source("a", Path("a.txt")).documents("utf-8", "strict", as_before=True)))
+        list(next(Source("a", Path("a.txt")).documents("utf-8", "strict", legacy=True)))
 
 
 @given(
@@ -161,7 +161,7 @@ def test_bytes_can_be_decoded_as_python_does_it(folder, start, text, size, encod
     path.write_bytes((start + text).encode(encoding))
     if b"\0" in path.read_bytes() and b"\0" not in "a".encode(named):
         return
-    corpus = Corpus((Source("data", path),), named, "replace", as_before=True)
+    corpus = Corpus((Source("data", path),), named, "replace", legacy=True)
     try:
         decoder = codecs.getincrementaldecoder(named)("replace")
         expected = decoder.decode(path.read_bytes(), final=True)
@@ -363,7 +363,7 @@ def test_strings_to_train_on_have_no_mark(tmp_path):
     corpus = open_corpus(["python-strings"], stdin=tmp_path / "spool")
     assert documents_of(corpus.chunks()) == ["one", "two\ufeff"]
     (source,) = corpus.sources
-    kept = ["".join(text) for text in source.documents("utf-8", "strict", as_before=True)]
+    kept = ["".join(text) for text in source.documents("utf-8", "strict", legacy=True)]
     assert kept == ["\ufeffone", "two\ufeff", "\ufeff"]
 
 

@@ -285,7 +285,7 @@ def test_files_can_be_chosen_as_before(checkpoints, encoding):
     with_nul = {"c.txt", "e.txt"} if encoding != "utf-16" else set()
 
     def found(address):
-        corpus = open_corpus([address], encoding=encoding, as_before=True)
+        corpus = open_corpus([address], encoding=encoding, legacy=True)
         return [source.name for source in corpus.sources]
 
     chosen = [name for name in others if name not in with_nul]

@@ -50,7 +50,7 @@ def shared(tmp_path_factory):
 @pytest.mark.parametrize("lines", [True, False])
 def test_each_pass_over_the_text_tells_how_far_it_has_come(folder, monkeypatch, level, lines):
     for module in (documents, preparation):
-        monkeypatch.setattr(module, "TOLD_EVERY", 100)
+        monkeypatch.setattr(module, "REPORT_EVERY", 100)
     if not lines:  # else a chunk is a line
         monkeypatch.setattr(reading, "BLOCK", 50)
     told = {}
@@ -72,7 +72,7 @@ def test_each_pass_over_the_text_tells_how_far_it_has_come(folder, monkeypatch, 
 
 
 def test_of_a_compressed_text_the_whole_is_not_known(folder, monkeypatch):
-    monkeypatch.setattr(documents, "TOLD_EVERY", 100)
+    monkeypatch.setattr(documents, "REPORT_EVERY", 100)
     (folder / "text.txt.gz").write_bytes(gzip.compress(PROSE.encode()))
     told = []
     prepared((str(folder / "text.txt.gz"),), on_reading=lambda *each: told.append(each))
