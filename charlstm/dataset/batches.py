@@ -20,12 +20,12 @@ from charlstm.dataset.store import StoredIds, ring_of, token_counts
 from charlstm.tokenizer.base import END_OF_DOCUMENT, UNKNOWN
 
 # The share of rows that training reads from where a text may begin instead of from their streams.
-# It starts at FIRST_SHARE and falls over FIRST_STEPS, since nothing learned in the first steps needs
-# more context.
+# It starts at FIRST_SHARE and falls over FIRST_STEPS, since nothing that the first steps learn
+# needs more context.
 BEGINNING_SHARE, FIRST_SHARE, FIRST_STEPS = 0.02, 0.1, 250
 
-# The rarest characters, which together make up at most RARE_SHARE of the training text, are replaced
-# by the unknown token at REPLACEMENT_RATE, so that training learns the embedding of that token.
+# The rarest characters together make up at most RARE_SHARE of the training text. Training replaces
+# them by the unknown token at REPLACEMENT_RATE, so that it learns the embedding of that token.
 RARE_SHARE = 1e-4
 REPLACEMENT_RATE = 0.2
 
