@@ -28,7 +28,7 @@ ADDRESS_KINDS = (
     "a folder",
     "a glob pattern",
     "-",
-    "python-docs",
+    "a corpus name",
 )  # what an address may be
 
 LINES = Division(unit="line")
