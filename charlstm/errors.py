@@ -76,7 +76,7 @@ def _escaped(character: str) -> str:
 
 
 class UsageError(CharlstmError):
-    """The request itself is wrong, whatever the files contain."""
+    """The request itself is wrong, independent of the contents of files."""
 
     exit_status = 2
 

@@ -202,7 +202,7 @@ class _EachLine:
         self._read += len(lines)
 
     def rest(self) -> Iterator[Document]:
-        """Yield nothing: no line is held back."""
+        """Yield nothing, since no line is buffered."""
         return iter(())
 
 

@@ -216,13 +216,13 @@ class Corpus:
         unit, divider, list_finder = self.division.unit, Divider(self.division), ListFinder()
         # 0xFF never occurs in UTF-8, so it can mark the end of a document.
         digest = hashlib.sha256(f"{unit}s".encode() + b"\xff")
-        characters = documents = read = told = 0
+        characters = documents = read = reported = 0
         for text, ends_document in self._chunks(divider):
             data = text.encode("utf-8", "surrogatepass")
             digest.update(data + b"\xff" * ends_document)
             read += len(data)
-            if on_bytes is not None and read - told >= REPORT_EVERY:
-                told = read
+            if on_bytes is not None and read - reported >= REPORT_EVERY:
+                reported = read
                 on_bytes(read)
             characters += len(text)
             documents += ends_document

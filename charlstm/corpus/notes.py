@@ -1,7 +1,8 @@
 """Collects notes for the user about a text, such as skipped files or a guessed encoding.
 
 The modules that find and read text add notes, and commands print them. A text is read several
-times, but each note is printed once. Notes have no final period.
+times, but each note is printed once. Like errors, notes name arguments in backticks; they have no
+final period.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 MAX_STREAMS = 128  # the most rows in a batch
 WARM = 256  # tokens that each stream reads before its excerpt
-_LOOK_BACK = 8  # tokens; never so many in a row have no text
+_LOOK_BACK = 8  # tokens; more than ever follow one another without text
 LENGTH = 128  # tokens per row in a batch
 
 

@@ -280,7 +280,8 @@ class _Text:
             yield validates, chunk
         if characters != total:
             raise CorpusError(
-                "the corpus changed while it was read. Stop what writes to it, or train on a copy."
+                "the corpus changed while it was read. Stop the program that writes to it, or "
+                "train on a copy."
             )
 
     def _parts(self) -> Iterator[tuple[bool, Chunk]]:

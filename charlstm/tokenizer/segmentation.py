@@ -144,7 +144,7 @@ _MAY_DIFFER = (
 
 @cache
 def _token_pattern(rules: Segmentation) -> re.Pattern[str]:
-    """Compile a pattern on first use, since that takes as long as generating 100s of characters."""
+    """Compile a pattern on first use: this takes as long as generating hundreds of characters."""
     return re.compile(TOKEN_PATTERNS[rules], re.DOTALL)
 
 

@@ -126,7 +126,7 @@ def test_a_write_to_a_full_disk_changes_nothing(tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", program, path], capture_output=True, text=True, check=True
     )
-    assert_names(done.stdout, path, "File too large")
+    assert_names(done.stdout, path, "file too large")
     assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == {"data": b"old"}
 
 

@@ -42,11 +42,11 @@ def test_frequent_words_are_kept_in_bounded_memory(monkeypatch):
     everyday = "".join(word * times for word, times in frequent.items())
     rare = [" " + "".join(letters) for letters in itertools.product("abcdefghij", repeat=4)]
     texts = [everyday + "".join(rare[n : n + 50]) + "\n" for n in range(0, len(rare), 50)]
-    held, forget = [], vocabulary._forget_rare
+    held, drop = [], vocabulary._drop_rare
     monkeypatch.setattr(vocabulary, "COUNTED_TOKENS", 300)
     monkeypatch.setattr(vocabulary, "COUNTED_RUNS", 20)
     monkeypatch.setattr(
-        vocabulary, "_forget_rare", lambda counts: (held.append(len(counts)), forget(counts))
+        vocabulary, "_drop_rare", lambda counts: (held.append(len(counts)), drop(counts))
     )
     known = built("word", *texts, min_count=len(texts) * 3).vocabulary
     assert known == (*sorted(set("".join(texts))), *frequent)
