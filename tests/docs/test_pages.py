@@ -1,8 +1,8 @@
-"""Every page is run: its commands, scripts and Python, with budgets cut down and texts of our own.
+"""Runs every page: commands, scripts and Python, with small budgets and made-up texts.
 
 What a command prints depends on the machine, so its shape is compared with what the page shows:
 the labels of tables, the form of evaluations, the keys of JSON, the number of lines, the prompt.
-A line with nothing but three dots stands for lines that the page leaves out.
+Three dots on a line of their own stand for lines that the page leaves out.
 """
 
 import json
@@ -47,14 +47,14 @@ class Result(NamedTuple):
 
 
 def names(size):
-    """Return made-up names, one a line, of so many bytes."""
+    """Return made-up names, one per line, `size` bytes in all."""
     rng, parts = random.Random(1), ("an", "be", "el", "mar", "jo", "ka", "ri", "so", "y")
     lines = ("".join(rng.choices(parts, k=rng.randint(2, 4))) + "\n" for _ in range(size // 3))
     return "".join(lines)[: size - 1] + "\n"
 
 
 def plays(size):
-    """Return scenes of so many bytes."""
+    """Return scenes of a play, `size` bytes in all."""
     rng = random.Random(1)
     scenes = (f"{rng.choice(('ROMEO', 'JULIET'))}:\nTo be, or not to be: that is number "
               f"{rng.randrange(90)}.\n\n" for _ in range(size // 40 + 1))  # fmt: skip
