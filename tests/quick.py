@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, settings
 SLOW = (
     *("tests/reliability/", "tests/cli/test_completion.py", "tests/cli/test_examples.py"),
     *("tests/system/test_cache_races.py", "tests/test_end_to_end.py", "tests/test_formats.py"),
-    *("tests/test_imports.py", "tests/test_readme.py", "tests/evaluation/test_keystrokes.py"),
+    *("tests/test_imports.py", "tests/docs/test_pages.py", "tests/evaluation/test_keystrokes.py"),
     "tests/checkpoint/test_reader.py::test_damaged_hashes",
     "tests/corpus/test_documents.py::test_memory_does_not_grow_with_the_corpus",
     "tests/corpus/test_reading.py::test_a_file_that_expands_beyond_all_use",
