@@ -351,7 +351,8 @@ class TrainConfig(Config, frozen=True, kw_only=True):
         if not budgets:
             raise ConfigError("one of `epochs`, `steps` and `minutes` is required.")
         if len(budgets) > 1:
-            raise ConfigError(f"{' and '.join(budgets)} can't be combined.")
+            given = f"{', '.join(budgets[:-1])} and {budgets[-1]}"
+            raise ConfigError(f"{given} can't be combined.")
 
 
 class SampleConfig(Config, frozen=True, kw_only=True):

@@ -359,6 +359,12 @@ def test_there_is_exactly_one_budget(count, sentence):
         sentence(caught.value, *(f"`{name}`" for name in names or BUDGETS))
 
 
+def test_several_budgets_are_listed(sentence):
+    with pytest.raises(ConfigError) as caught:
+        TrainConfig(epochs=2.0, steps=3, minutes=4.0)
+    sentence(caught.value, "`epochs`, `steps` and `minutes`")
+
+
 @given(st.integers(1, 16_384), st.integers(1, 16_384))
 def test_a_tied_projection_needs_equal_widths(embedding, units):
     assert built(ModelConfig, tied=True, embedding=units, units=units).tied
