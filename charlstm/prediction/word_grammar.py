@@ -187,7 +187,7 @@ class Words(Grammar):
         self._add_tokens(search, root, probs, self._by_kind(tokens), state, len(unread))
 
     def _paths(self, unread: str) -> list[list[int]]:
-        """Return the ids that spell the unread text, and the ids of its tokens if it has several."""
+        """Return the ids that spell the unread text, and those of its tokens if it has several."""
         letters = [int(self._tokenizer.encode(letter)[0]) for letter in unread]
         paths = [[BEGIN_SPELLING, *letters]]
         tokens = list(tokens_of(unread, self._rules))
