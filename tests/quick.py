@@ -24,14 +24,14 @@ SLOW = (
     "tests/corpus/test_reading.py::test_a_file_that_expands_beyond_all_use",
     "tests/engine/test_inference.py::test_sequences_read_together_have_the_bits_of_each_alone",
     "tests/engine/test_inference.py::test_a_row_has_the_same_bits_alone_and_beside_others",
-    "tests/evaluation/test_scoring.py::test_a_text_has_the_same_score_in_any_company",
+    "tests/evaluation/test_scoring.py::test_a_text_has_the_same_score_in_any_batch",
     "tests/evaluation/test_scoring.py::test_the_tokens_of_a_stream_are_in_order",
-    "tests/evaluation/test_word_metrics.py::test_a_sample_follows_from_its_seed",
+    "tests/evaluation/test_word_metrics.py::test_the_seed_determines_the_sample",
     "tests/generation/test_constraints.py::test_a_long_prompt_is_not_repeated_as_a_whole",
     "tests/prediction/test_piece_grammar.py::test_the_first_word_of_a_certain_text_is_found",
     "tests/prediction/test_piece_grammar.py::test_a_search_for_one_kind_of_word_finds_no_other",
-    "tests/prediction/test_predictor.py::test_a_batch_predicts_what_single_contexts_do",
-    "tests/prediction/test_predictor.py::test_a_session_predicts_what_prompts_alone_do",
+    "tests/prediction/test_predictor.py::test_a_batch_predicts_the_same_as_single_contexts",
+    "tests/prediction/test_predictor.py::test_cached_prompts_do_not_change_predictions",
     "tests/system/test_files.py::test_files_of_other_threads_keep_their_permissions",
 )
 

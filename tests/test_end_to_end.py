@@ -75,7 +75,7 @@ STOPS = [
 
 
 @pytest.mark.slow
-def test_a_run_that_is_stopped_and_resumed_ends_as_the_whole_one(folder):
+def test_a_stopped_and_resumed_run_ends_like_an_uninterrupted_one(folder):
     """In every way in which a process can end, one after the other."""
     begin, go_on = ["tale.txt", "-o", "stopped", *OPTIONS], ["--resume", "stopped", "-q"]
     for number, status in STOPS:
@@ -102,7 +102,7 @@ def test_the_model_has_learned_its_text(folder):
     assert done.stdout == LINE * 2
 
 
-def test_the_installed_command_is_the_module():
+def test_the_installed_command_equals_the_module():
     script = Path(sys.executable).with_name("charlstm")
     if not script.exists():
         pytest.skip("charlstm is not installed beside this interpreter")

@@ -89,7 +89,7 @@ def test_each_format_has_every_kind():
 
 
 @pytest.mark.parametrize(("number", "name"), CHECKPOINTS)
-def test_it_scores_as_it_did(number, name):
+def test_scores_are_unchanged(number, name):
     expected = EXPECTED[number][name]
     model = charlstm.load(stored(number, name), precision="float32")
     found = scores(model, expected["texts"])
@@ -101,7 +101,7 @@ def test_it_scores_as_it_did(number, name):
 
 
 @pytest.mark.parametrize(("number", "name"), CHECKPOINTS)
-def test_its_configuration_would_be_written_the_same(number, name):
+def test_its_configuration_would_be_written_unchanged(number, name):
     """Under the same keys, in the same order, whatever the fields are called in the code."""
     folder = stored(number, name)
     before = json.loads((folder / "config.json").read_text("utf-8"))
@@ -148,7 +148,7 @@ def test_its_configuration_would_be_written_the_same(number, name):
 
 
 @pytest.mark.parametrize(("number", "name"), CHECKPOINTS)
-def test_it_writes_what_it_wrote(number, name):
+def test_generated_text_is_unchanged(number, name):
     """But for one spelled word of formats 1 and 2, since none is begun with what is no letter."""
     expected = EXPECTED[number][name]["written"]
     model = charlstm.load(stored(number, name), precision="float32")
@@ -188,7 +188,7 @@ def test_its_history_and_its_lines_are_read(number, name):
 
 
 @pytest.mark.parametrize("number", FORMATS)
-def test_words_end_where_they_did(number):
+def test_words_are_divided_as_before(number):
     """Older models read a vowel sign and its consonant as two tokens, as they learned to."""
     tokenizer = read_checkpoint(stored(number, "words")).tokenizer
     assert tokenizer.segmentation == (1 if number < 4 else 2)
@@ -197,7 +197,7 @@ def test_words_end_where_they_did(number):
 
 
 @pytest.mark.parametrize("number", FORMATS)
-def test_an_unfinished_run_goes_on_and_ends_as_it_would_have(number, tmp_path):
+def test_an_unfinished_run_is_resumed_and_ends_as_before(number, tmp_path):
     folder, expected = tmp_path / "model", EXPECTED[number]["resumed"]
     shutil.copytree(stored(number, "unfinished"), folder)
     assert run_command_line(["train", "--resume", str(folder), "-q", "--threads", "1"]) == 0
@@ -245,7 +245,7 @@ def test_every_command_that_reads_a_checkpoint_is_tried():
 
 
 @pytest.mark.parametrize("arguments", USES, ids=" ".join)
-def test_a_later_format_is_told_by_every_command(here, capfd, arguments):
+def test_every_command_reports_a_later_format(here, capfd, arguments):
     """Whatever else it may hold that this version does not know."""
     altered(here / "model", format=FORMAT + 1, model={"cells": "other"}, engine=[1], train=...)
     (here / "model" / RESUME).write_bytes(b"something new")
@@ -270,7 +270,7 @@ def test_a_later_format_is_told_by_every_command(here, capfd, arguments):
         ([1], "Expected 'int', got 'array' - at '$.format'"),
     ],
 )
-def test_a_format_that_is_no_number_is_damage(here, capfd, arguments, number, reason):
+def test_a_format_that_is_not_a_number_is_damage(here, capfd, arguments, number, reason):
     altered(here / "model", format=number)
     result = outcome(arguments, here, capfd)
     assert_error(result, 1, "model/config.json", "damaged", reason, "restore")

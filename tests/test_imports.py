@@ -76,7 +76,7 @@ def test_only_training_imports_tensorflow(prose, tmp_path, line):
     assert not modules_loaded_by_command(*words, folder=tmp_path) & TENSORFLOW
 
 
-def test_opening_a_text_imports_no_module_that_only_some_need():
+def test_opening_a_text_imports_no_optional_module():
     modules = modules_loaded_by("import charlstm.corpus.documents")
     assert not modules & {"tempfile", "charset_normalizer"}
 

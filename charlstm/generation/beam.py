@@ -206,8 +206,8 @@ class _Search:
             found = {text: beam for text, beam in found.items() if beam.finish_reason != "length"}
             if not found:
                 raise GenerationError(
-                    f"`length` is {self._config.length:,}: no text that beam search finds with "
-                    f"{self._beams:,} beams ends so early. Raise `length`, or use more beams."
+                    "no text that beam search finds ends within `length` "
+                    f"{self._config.length:,}. Raise `length`, or use more beams."
                 )
         if not found:
             raise GenerationError(

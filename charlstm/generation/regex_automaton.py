@@ -50,7 +50,8 @@ class Automaton:
     Args:
         expression: an expression in the syntax of Python's ``re``, which must match the whole
             text. These parts of the syntax have no automaton and are not supported: look-around,
-            back-references, word boundaries, possessive and atomic groups, multi-line anchors.
+            back-references, conditionals, word boundaries, possessive quantifiers, atomic groups,
+            multi-line anchors.
         alphabet: the characters that can be generated.
 
     Attributes:
@@ -310,8 +311,9 @@ class _Nodes:
                 self._dollars[node] = [then]
             return node
         raise UsageError(
-            f"`match` {self._expression!r} is not supported: it must not contain look-around, "
-            "back-references, word boundaries, possessive or atomic groups, or multi-line anchors."
+            f"`match` {self._expression!r} is not supported: look-around, back-references, "
+            "conditionals, word boundaries, possessive quantifiers, atomic groups and multi-line "
+            "anchors can't be used."
         )
 
     def _repeat(self, least: int, most: int, items: Any, flags: int, then: int) -> int:

@@ -139,7 +139,10 @@ def reject_known(
 
 def _exhausted(kept: int, count: int, refused: int, cut: int) -> GenerationError:
     """Return the error after ``refused`` samples in a row, ``cut`` of them cut at the length."""
-    found = f"only {kept:,} of {count:,} samples were found: the last {refused:,} were"
+    found = f"only {kept:,} of {count:,} samples were found"
+    if not refused:
+        return GenerationError(f"{found}.")
+    found = f"{found}: the last {refused:,} were"
     wider = "allow more texts with `temperature` or `match`."
     if not cut:
         return GenerationError(f"{found} known or repeated. Ask for fewer, or {wider}")

@@ -49,7 +49,7 @@ def scores(documents, learning=LEARNING, *, ends=False, pieces=1):
     return list(evaluator.score(cut, ends=ends))
 
 
-def test_a_network_that_begins_anew_is_a_new_one():
+def test_a_reset_network_equals_a_new_one():
     scores([[1, 2, 3, 4, 5, 6, 7, 8, 9]])
     document = np.array([3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5])
     new = DynamicEvaluator(CONFIG, random_weights(CONFIG), LEARNING)
@@ -100,7 +100,7 @@ def test_a_text_that_repeats_itself_is_learned():
     assert gained > 10
 
 
-def test_the_decay_leads_back():
+def test_the_decay_moves_weights_back():
     """All the way back after each step, only the last segment can have been learned from."""
     document = [1, 2, 3, 4, 5] * 20
     forgetful = scores([document], DynamicSettings(rate=0.0, decay=1.0, segment=5))
@@ -115,7 +115,7 @@ def test_the_decay_leads_back():
 
 
 @pytest.mark.parametrize("rate", [0.1, 3.0])
-def test_a_step_is_that_of_stock_layers(rate):
+def test_a_step_equals_that_of_stock_layers(rate):
     """Along the gradient of the mean loss, which is clipped."""
     import tensorflow as tf
 
@@ -143,7 +143,7 @@ def test_a_step_is_that_of_stock_layers(rate):
 
 
 @given(documents_given, st.integers(1, 7), st.integers(1, 3), st.booleans())
-def test_segments_are_the_documents_in_a_row(documents, length, pieces, ends):
+def test_segments_join_the_documents(documents, length, pieces, ends):
     cut = [np.array_split(np.array(document, np.int64), pieces) for document in documents]
     found = list(_segments(cut, length, ends=ends))
     assert all(len(inputs) == len(targets) == length for inputs, targets in found[:-1])

@@ -73,7 +73,7 @@ def expected(level, seed, before, word):
 
 @pytest.mark.parametrize("level", ["char", "subword", "word"])
 @pytest.mark.parametrize("seed", [1, 2])
-def test_results_are_those_of_an_enumeration(level, seed):
+def test_results_equal_those_of_an_enumeration(level, seed):
     keyboard = Keyboard(chain(level, seed), TOKENIZERS[level])
     windows = [asked_after(level, *question) for question in QUESTIONS]
     results = [result for group in keyboard.ask(windows) for result in group]
@@ -109,7 +109,7 @@ def test_no_space_follows_a_character_of_a_script_without_spaces():
 
 @pytest.mark.parametrize("tokenizer", [CHARS, PIECES, WORDS], ids=["char", "subword", "word"])
 @pytest.mark.parametrize("precision", ["int8", "float32"])
-def test_a_result_does_not_depend_on_what_is_asked_beside_it(monkeypatch, tokenizer, precision):
+def test_a_result_is_the_same_in_any_batch(monkeypatch, tokenizer, precision):
     text = "the cat saw the dog and the dog ran . the cat\nsaw a dog . the xylophone ran\n" * 9
     engine = model_of(tokenizer, precision)
 
@@ -133,7 +133,7 @@ def test_a_result_does_not_depend_on_what_is_asked_beside_it(monkeypatch, tokeni
 
 
 @given(st.lists(st.integers(1, 5000), min_size=1, max_size=60, unique=True))
-def test_windows_hold_every_word_and_its_warm_up(places):
+def test_windows_contain_every_word_and_its_warm_up(places):
     ids = np.arange(6000)
     queries = [WordQuery(f"w{place}", place) for place in sorted(places)]
     windows = list(windows_of(ids, queries))

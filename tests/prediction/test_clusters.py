@@ -157,7 +157,7 @@ def test_single_tokens_stay_code_points():
     assert {p.text for p in found if not p.special} == {*tokenizer.vocabulary}
 
 
-def test_a_keyboard_asks_for_tokens():
+def test_a_keyboard_predicts_tokens():
     tokenizer = tokenizer_of("char", TEXTS["Thai"])
     grammar = grammar_of(tokenizer, clusters=False)
     found = Predictor(Chain(tokenizer.vocab_size, 1), tokenizer, grammar).predict("ท", 100)
