@@ -1,4 +1,4 @@
-"""Tests of the package as a whole: its names, its errors, its sizes, and what imports what."""
+"""Tests of the package as a whole: its names, its errors, its sizes and its imports."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.sources import (
     part_of,
 )
 
-# A part of the package imports only from the parts before it, be it in a function or at the top.
+# A part of the package imports only from the parts before it, both at the top and in functions.
 ORDER = (
     *(
         "version",

@@ -225,7 +225,8 @@ class Constraints:
         if not pattern.is_alive(pattern.read(state.forced_prefix, state.pattern_state)):
             raise UsageError(
                 f"`match` {expression!r} can't match a text that begins with the prompt "
-                f"{_shortened(prompt)!r}. It must match the whole text, including the prompt."
+                f"{_shortened(prompt)!r}. A pattern must match the whole text, including the "
+                "prompt."
             )
         needed = self._needed(pattern, state)
         if needed > self._length:

@@ -1,6 +1,6 @@
-"""Tests of ``charlstm.evaluation.keystrokes`` against an oracle that enumerates what may come next.
+"""Tests of ``evaluation.keystrokes``, compared with an enumeration of all continuations.
 
-The oracle is that of the predictions: sums over all continuations of a small random chain.
+The oracle of the predictions sums over all continuations of a small random chain.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from charlstm.tokenizer.base import END_OF_DOCUMENT
 from tests.models import CHARS, PIECES, WORDS, model_of
 from tests.prediction.oracles import ORACLES, TOKENIZERS, chain
 
-# What stands before a word, and the word.
+# The text before a word, and the word.
 QUESTIONS = [("", "ab"), (" ", "ab"), (".\n", "a"), (" ", "ab'a"), ("a ", "11"), ("1.", "ba"),
              (" ", "aba"), ("", "b")]  # fmt: skip
 
 
 def asked_after(level, before, word):
-    """Ask for a word; the space before it may be a part of its token."""
+    """Return the query of a word. The space before it may be a part of its token."""
     tokenizer = TOKENIZERS[level]
     unread = " " if tokenizer.joins_spaces and before.endswith(" ") else ""
     read = tokenizer.encode(before[: len(before) - len(unread)])
@@ -43,7 +43,7 @@ def asked_after(level, before, word):
 
 
 def possible_ranks(probabilities, word, slack):
-    """The lowest and highest rank of a word, whose probabilities are not quite certain."""
+    """Return the lowest and highest possible rank of a word, as probabilities are not exact."""
     own = probabilities.get(word, 0.0)
     others = [probability for text, probability in probabilities.items() if text != word]
     surely = sum(probability * 0.9 - slack > own for probability in others)
@@ -52,7 +52,7 @@ def possible_ranks(probabilities, word, slack):
 
 
 def expected(level, seed, before, word):
-    """The ranges that the rank and the keystrokes of a word may lie in."""
+    """Return the ranges of possible ranks and keystrokes of a word."""
     found = ORACLES[level](seed, before)
     slack = found.undecided + 1e-4
     words = {text: total for (_, text), total in found.sums().items() if text[:1].isalnum()}

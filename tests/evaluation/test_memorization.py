@@ -1,4 +1,4 @@
-"""Tests of ``charlstm.evaluation.memorization``: windows found as Python's ``in`` finds them."""
+"""Tests of ``evaluation.memorization``: it finds the same windows as Python's ``in``."""
 
 from __future__ import annotations
 

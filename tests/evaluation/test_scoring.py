@@ -1,4 +1,4 @@
-"""Scoring against a plain float64 reading, one token after the other, and the laws of batches."""
+"""Tests of ``evaluation.scoring``, compared with reading token by token in float64."""
 
 from __future__ import annotations
 
@@ -37,9 +37,6 @@ def token_values(score):
 
 def encoded(tokenizer, *parts):
     return [END_OF_DOCUMENT, *(int(i) for part in parts for i in tokenizer.encode(part))]
-
-
-# Log-probabilities
 
 
 # Texts
@@ -118,7 +115,7 @@ def test_the_last_word_of_a_context_can_continue(context, read, text, scored):
 
 
 def test_different_lengths_are_read_without_waste():
-    """Rows that are finished leave the batch: as many tokens are read as are scored."""
+    """Finished rows leave the batch, so the numbers of read and scored tokens are equal."""
     read = []
     engine = Recording(model_of(CHARS), read)
     many = ["a" * length for length in (9, 1, 300, 0, 9, 40)]
@@ -127,7 +124,7 @@ def test_different_lengths_are_read_without_waste():
 
 
 class Recording:
-    """An engine that notes how many rows and steps it was asked for."""
+    """An engine that records the numbers of rows and steps."""
 
     def __init__(self, engine, read):
         self.engine, self.asked = engine, read
@@ -209,7 +206,7 @@ def test_the_tokens_of_many_rows_are_in_order():
     score = score_stream(engine, CHARS, [text], ends=False, per_token=True)
     assert "".join(token.text for token in score.per_token) == text
     (alone,) = score_texts(engine, CHARS, [text], ends=False, per_token=True)
-    # The first row has nothing before it that it could miss.
+    # The first row needs no warm-up.
     assert score.per_token[:500] == alone.per_token[:500]
 
 

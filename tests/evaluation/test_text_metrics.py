@@ -38,7 +38,7 @@ def test_figures_equal_those_of_a_plain_reading(tokenizer, documents, ends, line
         documents = [document.replace("\n", "") for document in documents]
     values, targets = [], []
     for document in documents:
-        if document or lines:  # an empty file is no document
+        if document or lines:  # an empty file is not a document
             ids = ids_of(tokenizer, document, ends)
             values += read_log_probabilities(engine, ids).tolist()
             targets += ids[1:]

@@ -1,4 +1,4 @@
-"""Tests of ``evaluation.word_metrics``: which words are asked for, and what is read before them."""
+"""Tests of ``evaluation.word_metrics``: which words are predicted, and the text before them."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_windows_end_where_words_begin(tokenizer, documents, data):
 
 def test_a_text_without_words_is_told(sentence):
     told = message(evaluate_words, model_of(CHARS), CHARS, texts("... ---"), sample=5, seed=1)
-    sentence(told, "it", "no word", "--sample 0")
+    sentence(told, "it", "no words", "--sample 0")
 
 
 @LEVELS

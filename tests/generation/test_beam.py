@@ -231,7 +231,7 @@ def test_a_text_with_a_minimum_length_avoids_dead_ends():
     config = SampleConfig(length=6, min_length=4, ban=("aa", "ab", "a.", "b.", "..", ".b"))
     texts = [each.text for each in beam_search(engine, CHARS, "", config, beams=9, count=9)]
     assert sorted(texts) == ["bbba", "bbbb", "bbbba", "bbbbb", "bbbbba", "bbbbbb"]
-    with raises_naming(UsageError, 4, "--min-length", "--ban"):
+    with raises_naming(UsageError, 4, "`min_length`", "`ban`"):
         beam_search(engine, CHARS, "", config.replace(ban=(*config.ban, "bb")), beams=9)
 
 

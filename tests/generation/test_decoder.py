@@ -470,7 +470,7 @@ def test_a_text_with_a_minimum_length_avoids_dead_ends(tokenizer, ends):
         assert each.tokens >= 12
         assert not any(ban in each.text for ban in bans)
     bans = (*bans, first + second, second + first)
-    with raises_naming(UsageError, 12, "--min-length", "--ban"):
+    with raises_naming(UsageError, 12, "`min_length`", "`ban`"):
         next(continued(engine, tokenizer, "", config.replace(ban=bans), seed=3, ends=ends))
 
 

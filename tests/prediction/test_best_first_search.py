@@ -1,4 +1,4 @@
-"""Tests of ``best_first_search``: the likeliest paths first, and when a search is over."""
+"""Tests of ``prediction.best_first_search``: most likely paths first, and the end of a search."""
 
 from __future__ import annotations
 

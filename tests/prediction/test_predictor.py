@@ -1,4 +1,4 @@
-"""Tests of ``prediction.predictor``: one distribution, the likeliest of it, the same in any batch.
+"""Tests of ``prediction.predictor``: the most likely words, with their probabilities, in any batch.
 
 The oracle enumerates the continuations of a small random chain (``tests.prediction.oracles``).
 """
@@ -79,7 +79,7 @@ def test_the_candidates_found_are_the_most_likely(level, prompt, count, words_on
         expected = ORACLES[level](seed, prompt)
         found = search(level, seed, prompt, 300, count=count, words_only=words_only)
         best = found.best()
-        least = 1e-4 / count  # what is less likely may be missing
+        least = 1e-4 / count  # less likely words may be missing
         assert not found.take(1)  # the search was over before its last round
         masses = [c.probability for c in best]
         assert masses == sorted(masses, reverse=True)
@@ -88,7 +88,7 @@ def test_the_candidates_found_are_the_most_likely(level, prompt, count, words_on
         last = masses[-1] if len(best) == count else least
         for key in expected.paths:
             if key not in named and (key[1][:1].isalnum() or not words_only):
-                # At word level, a text may have several sequences of ids.
+                # At word level, a text can have several sequences of ids.
                 assert 0.9 * expected.likeliest(*key) <= max(last, least), key
         for c in best:
             paths = expected.paths.get((c.completes, c.text), {"": 0.0})
@@ -132,7 +132,7 @@ def test_words_that_complete_and_words_that_follow_are_two_groups(level, prompt,
     shares = {kind: sum(p for key, p in sums.items() if key[0] is kind) for kind in (True, False)}
     one = predictor(level, seed)
     completes, follows = one._grammar.shares(one.context(prompt), one._begin_step)
-    slack = expected.undecided + 0.02  # an unlikely apostrophe is in neither
+    slack = expected.undecided + 0.02  # an unlikely apostrophe is in neither group
     assert completes == pytest.approx(shares[True], abs=slack)
     assert follows == pytest.approx(shares[False], abs=slack)
     groups = one.groups(prompt, 3)
@@ -187,7 +187,7 @@ def test_the_first_word_of_a_phrase_decides_its_group(level, prompt):
 
 
 def end_of(text):
-    """Which characters end a text's last token when they follow."""
+    """Return the characters that end the last token of a text when they follow."""
     last = list(tokens_of(text))[-1]
     return [c for c in CHARS.vocabulary if c != "'" and len(list(tokens_of(last + c))) > 1]
 
@@ -230,11 +230,11 @@ def test_tokens_after_a_space_that_was_never_seen_are_predicted():
     assert sum(p.probability for p in found) == pytest.approx(1)
 
 
-# How many
+# The number of predictions
 
 
 class Sharp(Chain):
-    """A chain that is nearly certain of each next token: others have 1e-4 to 1e-26."""
+    """A chain that is almost certain of each next token. Others have 1e-4 to 1e-26."""
 
     def __init__(self, vocab_size, seed, rare=()):
         super().__init__(vocab_size, seed)
@@ -247,7 +247,7 @@ class Sharp(Chain):
 @pytest.mark.parametrize("words_only", [False, True])
 @pytest.mark.parametrize("words", [1, 2])
 def test_there_are_as_many_predictions_as_requested(level, prompt, words_only, words):
-    """Where texts without end exist, of whatever probability."""
+    """Some texts never end, so there are infinitely many words of any probability."""
     for seed in (1, 2, 3):
         tokenizer = TOKENIZERS[level]
         one = Predictor(Sharp(tokenizer.vocab_size, seed), tokenizer)
@@ -271,7 +271,7 @@ def test_all_existing_predictions_are_returned(ends, count):
                 assert {*names} <= {"中", "文", "end"}
 
 
-# Where no word ends
+# Texts in which no word ends
 
 
 @pytest.mark.parametrize("prompt", ["", "GAT", "GATTACA" * 9])
