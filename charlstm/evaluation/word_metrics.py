@@ -58,7 +58,7 @@ def evaluate_words(
         total += sum(1 for text in document for _ in finder.words(text))
     if not total:
         raise CorpusError(
-            f"{texts.name}: the text has no words to predict. Use --sample 0 to skip this."
+            f"{texts.name}: there is no word to predict. Use --sample 0 to skip this."
         )
     drawn = np.random.default_rng(seed).choice(total, min(sample, total), replace=False)
     keyboard = Keyboard(engine, tokenizer)

@@ -220,7 +220,7 @@ class Constraints:
         if not pattern.is_alive(pattern.start):
             reason = "no text matches it"
             if missing := pattern.unmatched():
-                reason = f"no character of the training text matches {' or '.join(missing)}"
+                reason = f"the training text has no characters that match {' or '.join(missing)}"
             raise UsageError(f"`match` {expression!r} can never match: {reason}.")
         if not pattern.is_alive(pattern.read(state.forced_prefix, state.pattern_state)):
             raise UsageError(

@@ -239,7 +239,7 @@ class _Nodes:
             self._read_last_newline(tree.state.flags)
         except (re.error, OverflowError) as error:
             raise UsageError(
-                f"`match` {expression!r} is not a valid regular expression: {error}."
+                f"`match` {expression!r} is not a valid Python regular expression: {error}."
             ) from None
         except RecursionError:
             raise self._too_large() from None

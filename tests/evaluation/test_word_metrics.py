@@ -56,9 +56,9 @@ def test_windows_end_where_words_begin(tokenizer, documents, data):
         assert list(tokens_of(before + word))[-1] == token
 
 
-def test_a_text_without_words_is_told(sentence):
-    told = message(evaluate_words, model_of(CHARS), CHARS, texts("... ---"), sample=5, seed=1)
-    sentence(told, "it", "no words", "--sample 0")
+def test_a_text_without_words_is_refused(sentence):
+    refused = message(evaluate_words, model_of(CHARS), CHARS, texts("... ---"), sample=5, seed=1)
+    sentence(refused, "it", "no word", "--sample 0")
 
 
 @LEVELS
