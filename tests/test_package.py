@@ -84,7 +84,6 @@ def test_a_folder_lists_its_modules_and_imports_nothing(part):
     listed = {name for row in rows for name in row.split(", ")}
     assert listed <= modules
     assert part == "cli" or listed == modules
-    assert re.search(r"^(Everything else|.*[Kk]nows )", described, re.MULTILINE)
 
 
 def test_no_two_classes_share_a_name():
