@@ -113,4 +113,4 @@ def _check_text(head: bytes, name: str, file: str) -> None:
     if not found and not mark_of(head, "utf-8") and looks_binary(head):
         found = UNKNOWN
     if found:
-        raise CorpusError(f"{name} is {found.name}, not text: {advice(found, file)}")
+        raise CorpusError(f"{name} is {found.name}, not text.{advice(found, file)}")

@@ -122,7 +122,7 @@ def line_groups(blocks: Iterable[str], *, rules: int) -> Iterator[list[Line]]:
     """
     from charlstm.corpus.lines import split_lines
 
-    advice = "too long to be taken as one: break it up, or score the text as a whole"
+    advice = "which is too long. Break it up, or score the whole text with score --whole."
     for lines, end in split_lines(blocks, "the text", advice, rules=rules):
         yield from limited((Line(line, end) for line in lines), lambda line: len(line.text))
 

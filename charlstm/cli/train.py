@@ -44,9 +44,9 @@ output = OptionGroup("Output")
 @dividing_options(text)
 @text.flag(
     "--no-index",
-    help="With --lines and other documents within files, don't store hashes of the training "
-    "documents in the checkpoint. generate --novel needs them, but they let anybody who has the "
-    "checkpoint test whether a document was in the training text.",
+    help="Don't store hashes of the training documents in the checkpoint, with --lines, tables and "
+    "the like. generate --novel needs them, but they let anybody who has the checkpoint test "
+    "whether a document was in the training text.",
 )
 @text.decoding
 @normalization_option(text)

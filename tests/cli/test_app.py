@@ -10,9 +10,11 @@ import pytest
 from charlstm import __version__
 from charlstm.cli.app import COMMANDS
 from tests.messages import assert_error, assert_misuse
+from tests.processes import in_a_shell
 
 
-def test_every_command_is_listed_with_the_beginning_of_its_help(charlstm):
+def test_every_command_is_listed_with_its_summary(charlstm, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "100")
     listing = charlstm("--help")
     assert listing.status == 0
     for name, summary in COMMANDS.items():
@@ -24,7 +26,7 @@ def test_every_command_is_listed_with_the_beginning_of_its_help(charlstm):
 
 
 @pytest.mark.parametrize("columns", ["40", "80", "100"])
-def test_the_first_run_stands_on_a_line_of_its_own(charlstm, monkeypatch, columns):
+def test_the_first_run_is_on_a_line_of_its_own(charlstm, monkeypatch, columns):
     monkeypatch.setenv("COLUMNS", columns)
     page = charlstm("--help").out
     assert "\n\n    charlstm train my.txt --minutes 5 && charlstm generate\n" in page
@@ -37,13 +39,27 @@ def test_version(charlstm):
 @pytest.mark.parametrize(
     ("arguments", "parts"),
     [
-        (["tain"], ["No such command", "tain"]),
-        (["generate", "--temprature", "1"], ["No such option", "--temprature"]),
-        (["generate", "-t", "-1"], ["'-t' / '--temperature'", "-1.0"]),
-        (["train", "a.txt", "--dropout", "1"], ["--dropout", "1.0"]),
+        (["tain"], ["no such command", "'tain'", "'train'"]),
+        (["generate", "--temprature", "1"], ["--temprature", "--temperature?"]),
+        (["generate", "-t", "-1"], ["--temperature", -1, "0 or more"]),
+        (["train", "a.txt", "--dropout", "1"], ["--dropout", 1, "0 or more", "less than 1"]),
+        (["train", "a.txt", "--final-rate", "2"], ["--final-rate", 2, "from 0 to 1"]),
+        (["train", "a.txt", "--epochs", "nan"], ["--epochs", "nan", "greater than 0"]),
+        (["train", "a.txt", "--epochs", ""], ["--epochs", "''", "greater than 0"]),
+        (["train", "a.txt", "--layers", "x y"], ["--layers", "'x y'", "whole number", "1 to 64"]),
+        (["generate", "-n", "1.5"], ["--length", 1.5, "whole number", "1 or more"]),
+        (["train", "a.txt", "--size", "huge"], ["--size", "huge", "medium or large"]),
+        (["generate", "--length"], ["--length", "TOKENS"]),
+        (["train", "--lines=5"], ["--lines", "no value"]),
+        (["score"], ["CHECKPOINT", "charlstm models"]),
+        (["info", "a", "b c"], ["unexpected", "'b c'"]),
+        (["generate", "a", "the"], ["unexpected", "the", "-p"]),
+        (["train", "a.txt", "-o", "file"], ["--output", "file", "folder"]),
+        (["--nothing"], ["--nothing"]),
     ],
 )
-def test_misuse_is_exit_2(charlstm, arguments, parts):
+def test_misuse_is_exit_2(charlstm, tmp_path, arguments, parts):
+    (tmp_path / "file").touch()
     assert_misuse(charlstm(*arguments), *parts)
 
 
@@ -69,4 +85,33 @@ def test_an_error_of_the_operating_system_is_one_sentence(charlstm, monkeypatch,
         raise OSError(5, "Input/output error", *([name] if name else []))
 
     monkeypatch.setattr(cache, "entries", fail)
-    assert_error(charlstm("cache"), 1, *([name] if name else []), "Input/output error")
+    assert_error(charlstm("cache"), 1, *([name] if name else []), "Input/output error.")
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["train tale.txt", "generate model", "score model tale.txt", "export model", "models --json"],
+)
+def test_a_deleted_working_directory_is_named_as_the_reason(tmp_path, command):
+    (tmp_path / "gone").mkdir()
+    done = in_a_shell(f"cd gone; rmdir ../gone; charlstm {command}", tmp_path)
+    if command == "models --json":  # which needs no file
+        assert done.returncode == 0
+        return
+    assert_error(done, 1, "working directory", "deleted", "cd")
+
+
+@pytest.mark.parametrize(
+    ("command", "option"),
+    [
+        ("generate model -p 'caf\u00e9'", "--prompt"),
+        ("predict model 'caf\u00e9'", "the prompt"),
+        ("rank model --context 'caf\u00e9'", "--context"),
+    ],
+)
+def test_a_locale_that_is_not_utf_8_is_named_as_the_reason(tmp_path, names, command, option):
+    (tmp_path / "model").symlink_to(names)
+    ascii_only = "LC_ALL=C PYTHONUTF8=0 PYTHONCOERCECLOCALE=0"
+    done = in_a_shell(f"{ascii_only} charlstm {command}", tmp_path)
+    assert_error(done, 2, option, "locale", "ascii", "export LC_ALL=C.UTF-8")
+    assert in_a_shell(f"LC_ALL=C charlstm {command} < /dev/null", tmp_path).returncode == 0

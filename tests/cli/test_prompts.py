@@ -121,7 +121,7 @@ def test_a_prompt_alone_is_continued_as_among_others(charlstm, names):
 
 
 def test_unknown_characters_of_many_prompts_are_told_once(charlstm, names):
-    result = charlstm("generate", names, "--prompts", "-", "-q", stdin="é\na\nü!\n".encode())
+    result = charlstm("generate", names, "--prompts", "-", stdin="é\na\nü!\n".encode())
     unknown = ["1 × '!' U+0021", "1 × 'é' U+00E9", "1 × 'ü' U+00FC"]
     assert_warning(result, "2 of the prompts", 3, *unknown)
 
