@@ -21,7 +21,7 @@ import click
 
 from charlstm.cli.argument_names import as_typed
 from charlstm.cli.exit_status import WORDS, exit_status
-from charlstm.cli.misuse import print_misuse
+from charlstm.cli.misuse import misuse_in, print_misuse
 from charlstm.cli.near_misses import suggestion_for_command
 from charlstm.errors import (
     CharlstmError,
@@ -86,6 +86,11 @@ class LazyGroup(click.Group):
             return None
         command: click.Command = importlib.import_module(f"charlstm.cli.{name}").command
         return command
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the group's options."""
+        with misuse_in(ctx):
+            return super().parse_args(ctx, args)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

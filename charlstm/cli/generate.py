@@ -331,8 +331,8 @@ def _known(model: LanguageModel, options: dict[str, Any]) -> Container[str] | No
     if not options["against"]:
         if model.checkpoint.config.provenance.index_covers == "training":
             note(
-                f"Note: --novel can't reject validation text, because {folder} or its parent "
-                "checkpoint is from an older charlstm. Add --against FILE."
+                f"Note: --novel can't reject documents held out for validation, because {folder} "
+                "or its parent checkpoint is from an older charlstm. Add --against FILE."
             )
         return known
     notes, corpus = Notes(), model.checkpoint.config.corpus

@@ -101,8 +101,8 @@ class CheckpointPath(click.Path):
             )
         if meant != path and os.sep in written:
             raise CheckpointMissing(
-                f"{written} does not contain a checkpoint. Write {path}, without the slash, for "
-                f"the checkpoint of that name in {meant.parent}."
+                f"{written} does not contain a checkpoint. Write just {path} for the one of that "
+                f"name in {meant.parent}."
             )
         return meant
 

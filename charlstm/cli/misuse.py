@@ -6,8 +6,10 @@ of charlstm. Wherever a value is refused, the kinds in ``options`` raise ``BadVa
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shlex
+from collections.abc import Iterator
 from typing import Any
 
 import click
@@ -64,6 +66,16 @@ def print_misuse(error: click.UsageError) -> None:
     click.echo(f"Error: {sentence_of(error)}", err=True)
     if error.ctx is not None:
         click.echo(f"See {error.ctx.command_path} --help.", err=True)
+
+
+@contextlib.contextmanager
+def misuse_in(ctx: click.Context) -> Iterator[None]:
+    """Give errors in a command line their context, which Click leaves out for some."""
+    try:
+        yield
+    except click.UsageError as error:
+        error.ctx = error.ctx or ctx
+        raise
 
 
 def sentence_of(error: click.UsageError) -> str:

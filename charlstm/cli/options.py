@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from charlstm.cli.kinds import CheckpointPath, Choice, Count, Number, OutputPath
-from charlstm.cli.misuse import as_shown
+from charlstm.cli.misuse import as_shown, misuse_in
 from charlstm.errors import OutOfMemory, UsageError
 from charlstm.system.out_of_memory import is_out_of_memory
 from charlstm.unicode_text import has_surrogates
@@ -89,7 +89,8 @@ class GroupedCommand(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse a command line, and refuse an argument that is one too many."""
-        rest = super().parse_args(ctx, args)
+        with misuse_in(ctx):
+            rest = super().parse_args(ctx, args)
         if rest and not ctx.resilient_parsing:
             takes_prompt = any("-p" in each.opts for each in self.params)
             remedy = " Write -p before the prompt." if takes_prompt else ""
@@ -243,13 +244,12 @@ def files_argument(metavar: str, name: str = "files") -> Decorator:
     return click.argument(name, metavar=metavar, nargs=-1, shell_complete=complete_files)
 
 
-def check_utf8(name: str, text: str, remedy: str = "Convert it to UTF-8.") -> None:
+def check_utf8(name: str, text: str) -> None:
     """Refuse an argument that Python could not decode, which it marks with surrogates.
 
     Args:
         name: what the message calls the argument.
         text: the argument.
-        remedy: what to do if its bytes are not UTF-8.
 
     Raises:
         UsageError: if it has surrogates.
@@ -263,7 +263,7 @@ def check_utf8(name: str, text: str, remedy: str = "Convert it to UTF-8.") -> No
             raise UsageError(
                 f"{name} is UTF-8 but the locale's encoding is {encoding}. Run: {LOCALE_REMEDY}"
             )
-    raise UsageError(f"{name} is not valid UTF-8. {remedy}")
+    raise UsageError(f"{name} is not valid UTF-8. Convert it to UTF-8.")
 
 
 def complete_checkpoints(

@@ -191,7 +191,7 @@ def _lines(rules: int) -> Iterator[str]:
     from charlstm.corpus.lines import lines_of
 
     stream: BufferedReader = sys.stdin.buffer  # type: ignore[assignment]
-    for number, line in enumerate(decoded_lines(stream, "standard input")):
+    for number, line in enumerate(decoded_lines(stream, "stdin")):
         # An input without "\n" comes as one line.
         if number and not line.endswith("\n"):
             yield line

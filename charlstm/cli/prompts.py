@@ -34,7 +34,7 @@ def prompts_of(options: dict[str, Any], model: LanguageModel) -> list[str]:
         text = _read(options["prompts"])
         return lines_of(text, rules=line_rules(model))
     if given is not None and given != "-":
-        check_utf8("--prompt", given, "Convert it to UTF-8.")
+        check_utf8("--prompt", given)
         return [without_mark(given)]
     if given is None and options["prompt_file"] is None:
         return [""]
@@ -99,7 +99,7 @@ def _read(source: str) -> str:
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise CorpusError(f"can't read the prompt file {source}: {reason}.") from None
-    name = f"the prompt in {source}"
+    name = "the prompt on stdin" if source == "-" else f"the prompt in {source}"
     _check_text(data[:HEAD], name, "FILE" if source == "-" else source)
     return decode_all(data, name)
 

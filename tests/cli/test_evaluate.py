@@ -378,8 +378,8 @@ def test_what_can_not_be_evaluated_is_told(charlstm, prose, tmp_path):
         (["dots"], 1, ["dots", "no word", "--sample 0"]),
         (["latin"], 1,
          ["latin", "0xe9", "offset 3", "utf-8", "--encoding", "--decode-errors replace"]),
-        (["-", "-"], 2, ["standard input", "twice"]),
-        (["-", "--against", "-"], 2, ["standard input", "twice"]),
+        (["-", "-"], 2, ["twice"]),
+        (["-", "--against", "-"], 2, ["twice"]),
         (["dots", "--dynamic-rate", 1], 2, ["--dynamic-rate", "--dynamic"]),
     ):  # fmt: skip
         assert_error(charlstm("evaluate", prose, *arguments), status, *parts)

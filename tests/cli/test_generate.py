@@ -135,9 +135,9 @@ def test_without_a_checkpoint_the_newest_is_taken(charlstm, prose, names, monkey
     ("arguments", "status", "parts"),
     [
         (["-p", "a", "--prompt-file", "b"], 2, ["--prompt", "--prompt-file"]),
-        (["--prompt-file", "b"], 1, ["prompt file", "b", "No such file or directory"]),
-        (["-p", "caf\udce9"], 2, ["--prompt", "UTF-8", "--prompt-file"]),
-        (["--stop", ""], 2, ["stop", "empty"]),
+        (["--prompt-file", "b"], 1, ["prompt file", "b", "no such file or directory"]),
+        (["-p", "caf\udce9"], 2, ["--prompt", "UTF-8"]),
+        (["--stop", ""], 2, ["empty"]),
     ],
 )
 def test_what_is_refused(charlstm, prose, arguments, status, parts):
@@ -192,7 +192,7 @@ def test_a_least_length_beyond_the_usual_length_is_the_length(charlstm, prose):
     (sample,) = objects(charlstm("generate", prose, "--min-length", 600, "-q", "--json"))
     assert sample["tokens"] >= 600
     result = charlstm("generate", prose, "--min-length", 600, "-n", 10)
-    assert_error(result, 2, "min_length", 600, "length", 10)
+    assert_error(result, 2, "--min-length", 600, "--length", 10)
 
 
 def test_a_pattern_that_is_not_utf_8_is_misuse(charlstm, names):
@@ -304,8 +304,8 @@ def test_texts_of_a_file_are_drawn_again(charlstm, names, tmp_path):
 @pytest.mark.parametrize(
     ("file", "status", "parts"),
     [
-        ("nowhere", 1, ["nowhere", "file", "folder", "glob pattern", "-", "python-docs"]),
-        ("-", 2, ["--against", "standard input", "file"]),
+        ("nowhere", 1, ["nowhere", "file", "folder", "glob pattern", "-", "corpus"]),
+        ("-", 2, ["--against", "stdin", "file"]),
     ],
 )
 def test_a_file_of_lines_that_is_not_there(charlstm, names, file, status, parts):
@@ -339,7 +339,7 @@ def test_the_one_text_without_chance_is_drawn_as_often_as_asked(charlstm, names)
 
 def test_help_tells_the_default_lengths(charlstm):
     page = " ".join(charlstm("generate", "--help").out.split())
-    assert "Default: 500, with --until 10,000." in page
+    assert "[default: 500, or 10,000 with --until]" in page
 
 
 def test_a_prompt_the_model_lacks_may_begin_a_match(charlstm, names):

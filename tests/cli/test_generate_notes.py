@@ -41,7 +41,7 @@ def test_a_pipe_that_is_not_read_is_told(charlstm, prose):
     options = ["generate", prose, "-n", 5, "--seed", 1]
     told = charlstm(*options, stdin=b"the quick")
     unread, seed = told.err.splitlines()
-    assert_names(unread, "standard input", "-p -", "--prompts -")
+    assert_names(unread, "stdin", "-p -", "--prompts -")
     assert (told.status, seed, told.out) == (0, "seed 1", charlstm(*options).out)
     assert charlstm(*options, "-q", stdin=b"the quick").err == ""
     searched = charlstm("generate", prose, "-n", 5, "--beam", 2, stdin=b"the quick")
@@ -71,7 +71,7 @@ def test_where_a_prompt_is_given_the_pipe_belongs_to_somebody_else(
 def test_what_is_not_read_is_still_there_for_the_next(prose, tmp_path, line, times):
     (tmp_path / "text").write_text("one\n")
     done = in_a_shell(line.format(f"charlstm generate {prose} -n 5 --seed 1"), tmp_path)
-    assert (done.returncode, done.stderr.count("standard input was not read")) == (0, times)
+    assert (done.returncode, done.stderr.count("stdin was not read")) == (0, times)
 
 
 def is_told(monkeypatch, stream):
@@ -123,7 +123,7 @@ def test_a_text_that_comes_late_is_told_after_the_sample(charlstm, prose, monkey
     monkeypatch.setattr("charlstm.cli.generate_notes._has_input", lambda: next(answers))
     seed, unread = charlstm("generate", prose, "-n", 5, "--seed", 1).err.splitlines()
     assert seed == "seed 1"
-    assert "standard input" in unread
+    assert "stdin" in unread
 
 
 # Texts that can never occur
@@ -148,7 +148,6 @@ def test_a_text_that_can_never_occur_is_warned_of(charlstm, prose, options, part
     result = charlstm("generate", prose, "-n", 5, "--seed", 1, *options)
     assert result.status == 0
     warnings = [line for line in result.err.splitlines() if line.startswith("Warning: ")]
-    assert {*result.err.splitlines()} <= {*warnings, "seed 1"}
     assert_names(" ".join(warnings), *parts)
     assert charlstm("generate", prose, "-n", 5, "--seed", 1, "-q", *options).err == ""
 

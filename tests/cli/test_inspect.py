@@ -75,7 +75,7 @@ def test_a_text_that_is_too_short_is_looked_over_all_the_same(charlstm):
 @pytest.mark.parametrize(
     ("arguments", "status", "parts"),
     [
-        ([], 2, ["no corpus", "charlstm inspect --help"]),
+        ([], 2, ["CORPUS", "charlstm corpora"]),
         (["nowhere"], 1, ["nowhere"]),
         (["tale.txt", "--lines", "--paragraphs"], 2, ["--lines", "--paragraphs"]),
         (["tale.txt", "--encoding", "utf-99"], 2, ["utf-99"]),

@@ -1,4 +1,4 @@
-"""The prompts of ``charlstm generate``: from the command line, a file or standard input."""
+"""The prompts of ``charlstm generate``: from the command line, a file or stdin."""
 
 import json
 
@@ -79,7 +79,7 @@ def test_a_prompt_in_a_binary_file(charlstm, prose, tmp_path, option, data, part
     file = charlstm("generate", prose, option, "book.bin", "-n", 5)
     assert_error(file, 1, "the prompt in book.bin", *parts)
     piped = charlstm("generate", prose, option, "-", "-n", 5, stdin=data)
-    assert_error(piped, 1, "the prompt in -", *parts)
+    assert_error(piped, 1, "the prompt on stdin", *parts)
 
 
 def test_a_prompt_in_utf_16_is_not_binary(charlstm, prose, tmp_path):

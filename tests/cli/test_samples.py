@@ -63,7 +63,7 @@ def test_a_terminal_shows_colors(charlstm, names, prompt):
     options = ["generate", names, "-p", prompt, "--seed", 1]
     plain = charlstm(*options).out
     shown = on_a_terminal(*options, "--show-probs")
-    legend = "probability: 50% and more, 20% and more, 5% and more, less\n"
+    legend = "Probability: 50% and more, 20% and more, 5% and more, less\n"
     assert COLOR.sub("", shown) == f"seed 1\n{legend}{plain}"
     colored = shown.split("\n")[2]
     assert len(COLOR.findall(colored)) == 2 * len(plain.strip().removeprefix(prompt))

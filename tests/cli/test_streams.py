@@ -62,7 +62,7 @@ def test_every_command_is_covered():
 @pytest.mark.parametrize("command", READERS)
 def test_a_closed_standard_input_is_misuse(line, tmp_path, command):
     done = in_a_shell(f"charlstm {line(command)} <&-", tmp_path)
-    assert_error(done, 2, "standard input", "closed", *READERS[command])
+    assert_error(done, 2, "stdin", "closed", *READERS[command])
     assert list(tmp_path.iterdir()) == []
 
 

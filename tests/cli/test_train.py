@@ -289,7 +289,7 @@ def refused(charlstm, folder, status, parts, *arguments, **options):
         (["latin.txt"], 1,
          ["latin.txt", "0xe9", "offset 3", "utf-8", "--encoding", "--decode-errors replace"]),
         ([], 2, ["files", "folders", "-", "python-docs", "charlstm train --help"]),
-        (["-", "-"], 2, ["standard input", "twice"]),
+        (["-", "-"], 2, ["twice"]),
         (["tale.txt", "--epochs", "2", "--minutes", "1"], 2, ["--epochs", "--minutes"]),
         (["tale.txt", "--valid", "tale.txt", "--valid-fraction", "0.2"], 2,
          ["--valid", "--valid-fraction"]),
