@@ -2,7 +2,8 @@ r"""The command line: one module per command. Each parses options, calls the lib
 
     app             the group of commands, error output, exit statuses
     options         option groups, recurring options, help pages, completion
-    kinds           kinds of values: numbers, choices, paths
+    kinds           kinds of values: numbers, texts, choices, paths
+    locales         arguments misread because the locale's encoding is not UTF-8
     misuse          errors in a command line, as sentences
     near_misses     suggestions for commands and options that don't exist
     argument_names  replaces arguments of the library by options in messages

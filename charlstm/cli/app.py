@@ -21,6 +21,7 @@ import click
 
 from charlstm.cli.argument_names import as_typed
 from charlstm.cli.exit_status import WORDS, exit_status
+from charlstm.cli.locales import is_misread, remedy_for
 from charlstm.cli.misuse import misuse_in, print_misuse
 from charlstm.cli.near_misses import suggestion_for_command
 from charlstm.errors import (
@@ -180,8 +181,16 @@ def _sentence_of(error: OSError) -> str:
     if error.filename:
         return f"{harmless(os.fsdecode(error.filename))}: {reason}."
     if error.errno == errno.ENOSPC:
-        return "can't write the output: no space left on the device."
+        return "can't write the output: the disk is full."
     return f"{reason}."
+
+
+def _read_rightly(message: str, arguments: Sequence[str]) -> str:
+    """Return a message, or the one about the locale if it names an argument that was misread."""
+    for argument in filter(is_misread, arguments):
+        if harmless(argument) in message:
+            return remedy_for(os.fsencode(argument).decode())
+    return message
 
 
 def _print_error(message: str) -> None:
@@ -213,7 +222,7 @@ def run_command_line(arguments: Sequence[str] | None = None) -> int:
         _show_traceback()
         by_path = isinstance(error, CorpusError | CheckpointMissing | StorageError)
         gone = by_path and _working_directory_is_gone()
-        _print_error(GONE if gone else as_typed(str(error)))
+        _print_error(GONE if gone else _read_rightly(as_typed(str(error)), given))
         return error.exit_status
     except (KeyboardInterrupt, click.Abort) as error:
         number = getattr(error, "number", signal.SIGINT)

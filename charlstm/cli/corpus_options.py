@@ -30,9 +30,8 @@ def dividing_options(group: OptionGroup) -> Decorator:
     def decorate(function: Function) -> Function:
         dedupe = group.flag("--dedupe", help="Skip documents that are identical to an earlier one.")
         function = table_options(group)(_folder_options(group)(dedupe(function)))
-        delimiter = group(
+        delimiter = group.text(
             "--delimiter",
-            metavar="TEXT",
             help="Split files into documents at lines equal to TEXT, such as '====', '%' or "
             "'<|endoftext|>'.",
         )
@@ -53,7 +52,7 @@ def table_options(group: OptionGroup) -> Decorator:
     """Return a decorator that adds the options for how tables are read."""
 
     def decorate(function: Function) -> Function:
-        columns = group(
+        columns = group.text(
             "--columns",
             multiple=True,
             metavar="NAMES",

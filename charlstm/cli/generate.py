@@ -63,10 +63,9 @@ output = OptionGroup("Output")
     "printf 'It was' | charlstm generate --prompt-file - --until sentence --json",
 )
 @checkpoint_argument(required=False)
-@prompting(
+@prompting.text(
     "-p",
     "--prompt",
-    metavar="TEXT",
     show_default="start a new document",
     help="Text to continue. With -, read it from stdin and drop one newline at its end.",
 )
@@ -89,10 +88,9 @@ output = OptionGroup("Output")
     metavar="TOKENS",
     help="Minimum number of tokens.",
 )
-@length(
+@length.text(
     "--stop",
     multiple=True,
-    metavar="TEXT",
     help="End a sample before this text. Repeatable.",
 )
 @length.choice(
@@ -112,7 +110,7 @@ output = OptionGroup("Output")
     show_default="a new seed, printed on stderr",
     help="Random seed. The same seed gives the same text.",
 )
-@what(
+@what.text(
     "--match",
     metavar="REGEX",
     help="Generate only text that matches a regular expression, prompt included, such as "

@@ -14,7 +14,10 @@ from typing import Any
 
 import click
 
-from charlstm.cli.misuse import BadValue
+from charlstm.cli.locales import check_text
+from charlstm.cli.misuse import BadValue, name_of
+
+_GUARD = 1024  # maximums from here on only guard
 
 
 class Count(click.IntRange):
@@ -22,11 +25,12 @@ class Count(click.IntRange):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """Return the number, or raise ``BadValue``."""
+        number = None
         with contextlib.suppress(ValueError):
             number = int(value)
             if _is_within(self, number):
                 return number
-        raise BadValue(value, f"a whole number {_range(self)}".strip(), param, ctx)
+        raise BadValue(value, f"a whole number {_range(self, number)}".strip(), param, ctx)
 
 
 class Number(click.FloatRange):
@@ -36,11 +40,12 @@ class Number(click.FloatRange):
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
         """Return the number, or raise ``BadValue``."""
+        number = None
         with contextlib.suppress(ValueError):
             number = float(value)
             if math.isfinite(number) and _is_within(self, number):
                 return number
-        raise BadValue(value, f"a number {_range(self)}".strip(), param, ctx)
+        raise BadValue(value, f"a number {_range(self, number)}".strip(), param, ctx)
 
 
 def _is_within(kind: Count | Number, number: float) -> bool:
@@ -49,10 +54,14 @@ def _is_within(kind: Count | Number, number: float) -> bool:
     return above and below
 
 
-def _range(kind: Count | Number) -> str:
-    """Return a range in words, such as "from 0 to 1" or "of 0 or more and less than 1"."""
+def _range(kind: Count | Number, number: float | None) -> str:
+    """Return a range in words, such as "from 0 to 1" or "of 0 or more and less than 1".
+
+    A large maximum only guards against absurd values, so it is left out if the number is below it.
+    """
+    guards = kind.max is not None and kind.max >= _GUARD and not (number or 0) > kind.max
     least = None if kind.min is None else f"{kind.min:,.10g}"
-    most = None if kind.max is None else f"{kind.max:,.10g}"
+    most = None if kind.max is None or guards else f"{kind.max:,.10g}"
     if least and most and not (kind.min_open or kind.max_open):
         return f"from {least} to {most}"
     bounds = (
@@ -60,6 +69,20 @@ def _range(kind: Count | Number) -> str:
     )
     bounds += [f"{'less than' if kind.max_open else 'at most'} {most}"] if most else []
     return " and ".join(bounds)
+
+
+class Text(click.types.StringParamType):
+    """A text, which must be UTF-8, unlike a path."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the text.
+
+        Raises:
+            UsageError: if it is not UTF-8, or was misread because of the locale.
+        """
+        text = super().convert(value, param, ctx)
+        check_text(name_of(param), text)
+        return text
 
 
 class Choice(click.Choice[str]):

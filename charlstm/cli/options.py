@@ -6,20 +6,17 @@ depend on any command.
 
 from __future__ import annotations
 
-import contextlib
 import os
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from charlstm.cli.kinds import CheckpointPath, Choice, Count, Number, OutputPath
+from charlstm.cli.kinds import CheckpointPath, Choice, Count, Number, OutputPath, Text
 from charlstm.cli.misuse import as_shown, misuse_in
-from charlstm.errors import OutOfMemory, UsageError
+from charlstm.errors import OutOfMemory
 from charlstm.system.out_of_memory import is_out_of_memory
-from charlstm.unicode_text import has_surrogates
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -29,9 +26,6 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 Decorator = Callable[[Any], Any]
 
 LARGEST_SEED = 2**32 - 1
-
-# What to run where the locale's encoding is not UTF-8.
-LOCALE_REMEDY = "export LC_ALL=C.UTF-8"
 
 
 class GroupedOption(click.Option):
@@ -163,6 +157,11 @@ class OptionGroup:
         """Return a decorator that adds an option whose value is one of a few words."""
         return self(*names, type=Choice(among), **attributes)
 
+    def text(self, *names: str, **attributes: Any) -> Decorator:
+        """Return a decorator that adds an option whose value is a text for a model, or from one."""
+        attributes.setdefault("metavar", "TEXT")
+        return self(*names, type=Text(), **attributes)
+
     def file(self, *names: str, **attributes: Any) -> Decorator:
         """Return a decorator that adds an option whose value names a file to read."""
         return self(*names, metavar="FILE", shell_complete=complete_files, **attributes)
@@ -242,28 +241,6 @@ def checkpoint_argument(*, required: bool = True) -> Decorator:
 def files_argument(metavar: str, name: str = "files") -> Decorator:
     """Return a decorator that adds an argument for any number of files."""
     return click.argument(name, metavar=metavar, nargs=-1, shell_complete=complete_files)
-
-
-def check_utf8(name: str, text: str) -> None:
-    """Refuse an argument that Python could not decode, which it marks with surrogates.
-
-    Args:
-        name: what the message calls the argument.
-        text: the argument.
-
-    Raises:
-        UsageError: if it has surrogates.
-    """
-    if not has_surrogates(text):
-        return
-    encoding = sys.getfilesystemencoding()
-    with contextlib.suppress(UnicodeError):
-        if encoding != "utf-8":
-            os.fsencode(text).decode()
-            raise UsageError(
-                f"{name} is UTF-8 but the locale's encoding is {encoding}. Run: {LOCALE_REMEDY}"
-            )
-    raise UsageError(f"{name} is not valid UTF-8. Convert it to UTF-8.")
 
 
 def complete_checkpoints(

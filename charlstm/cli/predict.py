@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from charlstm.cli.escapes import remedy
+from charlstm.cli.kinds import Text
 from charlstm.cli.line_ends import line_rules, one_line
 from charlstm.cli.options import (
     OptionGroup,
-    check_utf8,
     checkpoint_argument,
     grouped_command,
 )
@@ -49,12 +49,11 @@ output = OptionGroup("Output")
     "echo 'My lord' | charlstm predict checkpoints/shakespeare -",
 )
 @checkpoint_argument(required=False)
-@click.argument("prompt", required=False)
-@what(
+@click.argument("prompt", required=False, type=Text())
+@what.text(
     "-p",
     "--prompt",
     "option",
-    metavar="TEXT",
     help="PROMPT as an option, so that CHECKPOINT can be omitted. With -, all of stdin is the "
     "prompt, without one newline at its end.",
 )
@@ -103,10 +102,9 @@ def command(
     lines = option is None and prompt in (None, "-")
     prompt = prompt if option is None else option
     if lines and sys.stdin is None:
-        raise UsageError("stdin is closed. Pipe lines into it, or give a prompt.")
+        raise UsageError("stdin is closed. Pipe lines in, or give a prompt.")
     if prompt is None and sys.stdin.isatty():
         raise UsageError("PROMPT is missing. Give one, or - to type prompts line by line.")
-    check_utf8("the prompt", prompt or "")
     prompt = without_mark(prompt or "")
 
     from charlstm.api import load

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from charlstm.cli.escapes import remedy
 from charlstm.cli.line_ends import line_rules, strip_line_end
-from charlstm.cli.options import check_utf8
 from charlstm.cli.output import note
 from charlstm.corpus.encodings import decode_all, mark_of, without_mark
 from charlstm.corpus.formats import HEAD, UNKNOWN, advice, binary_format, looks_binary
@@ -34,7 +33,6 @@ def prompts_of(options: dict[str, Any], model: LanguageModel) -> list[str]:
         text = _read(options["prompts"])
         return lines_of(text, rules=line_rules(model))
     if given is not None and given != "-":
-        check_utf8("--prompt", given)
         return [without_mark(given)]
     if given is None and options["prompt_file"] is None:
         return [""]
@@ -93,7 +91,7 @@ def note_long(
 def _read(source: str) -> str:
     """Return the text of a file or of stdin."""
     if source == "-" and sys.stdin is None:
-        raise UsageError("stdin is closed. Pipe a prompt into it, or use --prompt.")
+        raise UsageError("stdin is closed. Pipe a prompt in, or use --prompt.")
     try:
         data = sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
     except OSError as error:

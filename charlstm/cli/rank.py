@@ -12,7 +12,6 @@ from charlstm.cli.escapes import remedy
 from charlstm.cli.line_ends import line_rules
 from charlstm.cli.options import (
     OptionGroup,
-    check_utf8,
     checkpoint_argument,
     files_argument,
     grouped_command,
@@ -50,10 +49,9 @@ LAYOUTS = ("auto", "tabs", "blocks")
     "blocks: each block of lines is a group, ended by an empty line. auto: tabs for lines with a "
     "tab inside, blocks for the others.",
 )
-@what(
+@what.text(
     "--context",
     default="",
-    metavar="TEXT",
     show_default="start a document",
     help="Text before each alternative, which is not scored. Word-level and subword-level models "
     "do score its last word, because an alternative may continue it.",
@@ -73,7 +71,6 @@ def command(checkpoint: Path, files: tuple[str, ...], **options: Any) -> None:
     CHECKPOINT first. Ties keep their order. Models trained with --lines also score the end of each
     alternative. Each group is ranked as soon as it has been read.
     """
-    check_utf8("--context", options["context"])
     options["context"] = without_mark(options["context"])
 
     from charlstm.api import load

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from charlstm.cli.kinds import Count, Number
-from charlstm.cli.misuse import BadValue
+from charlstm.cli.locales import check_text
+from charlstm.cli.misuse import BadValue, name_of
 from charlstm.cli.options import Function, OptionGroup
 from charlstm.config import SampleConfig
 
@@ -37,6 +38,7 @@ class Bias(_Pair):
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[str, float]:
         """Return the text and the number, or raise ``BadValue``."""
+        check_text(name_of(param), str(value))
         text, _, number = str(value).rpartition("=")
         try:
             if text:
@@ -85,10 +87,9 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
         help="Add NATS to the logit of each token that completes TEXT, such as 'love=+2'. "
         "Repeatable.",
     ),
-    _option(
+    _option.text(
         "--ban",
         multiple=True,
-        metavar="TEXT",
         help="Never generate TEXT. Repeatable.",
     ),
     _setting(

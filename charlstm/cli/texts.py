@@ -66,7 +66,7 @@ def _standard_input(text_format: TextFormat) -> Source:
     from charlstm.corpus.table_source import as_table
 
     if sys.stdin is None:
-        raise UsageError("stdin is closed. Pipe a text into it, or name a file.")
+        raise UsageError("stdin is closed. Pipe a text in, or give a file.")
     stream = StreamSource("stdin", Path(STDIN), sys.stdin.buffer)  # type: ignore[arg-type]
     return stream if text_format in ("auto", "text") else as_table(stream, text_format, "")
 
@@ -151,8 +151,8 @@ def dividing_options(function: Function) -> Function:
         help="Treat each paragraph as a document, instead of splitting the text like the training "
         "text.",
     )
-    delimiter = reading(
-        "--delimiter", metavar="TEXT", help="Split the text into documents at lines equal to TEXT."
+    delimiter = reading.text(
+        "--delimiter", help="Split the text into documents at lines equal to TEXT."
     )
     decorated: Function = paragraphs(delimiter(table_options(reading)(function)))
     return decorated

@@ -48,7 +48,7 @@ def test_the_options_of_train_count(charlstm, here):
     assert (once["documents"], once["copies"]) == (90, 0)
     words = json.loads(charlstm("inspect", "list.txt", "--level", "word", "--json").out)
     assert words["training"]["level"] == "word"
-    assert "add --lines" in charlstm("inspect", "list.txt").out
+    assert "--lines" in charlstm("inspect", "list.txt").out
 
 
 def test_files_in_several_encodings(charlstm, here):

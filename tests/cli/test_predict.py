@@ -252,7 +252,7 @@ def test_the_precision_is_that_of_the_model(charlstm, prose, precision):
     [
         (["a", "--tokens", "--words", 2], b"", 2, ["--tokens", "--words"]),
         (["a", "--tokens", "--words-only"], b"", 2, ["--tokens", "--words-only"]),
-        (["caf\udce9"], b"", 2, ["prompt", "UTF-8"]),
+        (["caf\udce9"], b"", 2, ["PROMPT", "UTF-8"]),
         ([], b"caf\xe9!\n", 1,
          ["line 1", "stdin", "UTF-8", "0xe9", "offset 3", "iconv"]),
     ],

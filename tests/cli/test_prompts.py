@@ -68,7 +68,7 @@ def test_a_prompt_that_is_not_utf_8(charlstm, prose):
     ("data", "parts"),
     [
         (b"%PDF-1.4\n1 0 obj\n<< /Type /Catalog >>\nendobj\n", ["PDF", "pdftotext"]),
-        (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", ["PNG", "text file"]),
+        (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", ["PNG", "not text"]),
         (b"{\\rtf1\\ansi the quick}", ["RTF", "unrtf"]),
         (bytes(range(1, 8)) * 100, ["binary"]),
     ],
