@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 options = OptionGroup()
 
 
-@grouped_command("corpora", "charlstm corpora", "charlstm corpora fetch names")
+@grouped_command("corpora", "charlstm corpora", "charlstm corpora --json")
 @click.argument("words", nargs=-1, metavar="[fetch NAME...]")
 @options.quiet()
 @options.json("Print one JSON object instead of a table.")
 def command(words: tuple[str, ...], quiet: bool, as_json: bool) -> None:
-    """List well-known texts, or download those you name after fetch.
+    """List well-known texts, or download some: charlstm corpora fetch names.
 
     Texts are downloaded to your data folder, and their paths are printed to stdout. charlstm train
     NAME also downloads the text if necessary.

@@ -70,8 +70,8 @@ def test_what_is_written_matches(charlstm, names):
     ("pattern", "parts"),
     [
         ("(?=a)b", ["look-around", "back-references", "word boundaries"]),
-        ("[a", ["unterminated character set at position 0", "Python"]),
-        ("[0-9]+", ["characters"]),
+        ("[a", ["unterminated character set at position 0"]),
+        ("[0-9]+", ["--match"]),
     ],
 )
 def test_a_pattern_that_can_not_be_followed_is_misuse(charlstm, names, pattern, parts):
@@ -197,7 +197,7 @@ def test_a_least_length_beyond_the_usual_length_is_the_length(charlstm, prose):
 
 def test_a_pattern_that_is_not_utf_8_is_misuse(charlstm, names):
     result = charlstm("generate", names, "-q", "--match", "caf\udce9")
-    assert_error(result, 2, "pattern", r"'caf\udce9'", "UTF-8")
+    assert_error(result, 2, "--match", "UTF-8")
 
 
 def test_nothing_is_printed_before_a_refusal(charlstm, names):
