@@ -85,7 +85,7 @@ def _other_level(run: Run) -> str:
 
 def _validating(run: Run) -> str:
     if not run.config.corpus.validates:
-        return "none"
+        return "no"
     return describe_validated(run.config.train, run.prepared.store.valid_tokens)
 
 

@@ -104,8 +104,8 @@ def _table(checkpoint: Checkpoint) -> str:
         f"{_describe_division(config.corpus.division)}",
         "text": f"{origin.characters:,} characters in {origin.documents:,} "
         f"{'document' if origin.documents == 1 else 'documents'}; "
-        f"{origin.train_tokens:,} tokens to train, "
-        f"{describe_validated(train, origin.valid_tokens)} to validate",
+        f"{origin.train_tokens:,} training tokens, "
+        f"{describe_validated(train, origin.valid_tokens)} validation tokens",
         "samples": _describe_samples(origin),
         "started": origin.created,
         "state": "finished"
