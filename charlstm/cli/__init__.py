@@ -29,5 +29,5 @@ r"""The command line: one module per command. Each parses options, calls the lib
     signals         Ctrl-C, SIGTERM and SIGHUP during training
     exit_status     exit statuses after signals
 
-Every other module is the command of its name. Nothing here computes results.
+Everything else is the command of its name. Nothing here computes results.
 """

@@ -9,6 +9,7 @@ import pytest
 
 from charlstm import __version__
 from charlstm.cli.app import COMMANDS
+from tests.cli.helpers import TEXT
 from tests.messages import assert_error, assert_misuse
 from tests.processes import in_a_shell
 
@@ -61,6 +62,44 @@ def test_version(charlstm):
 def test_misuse_is_exit_2(charlstm, tmp_path, arguments, parts):
     (tmp_path / "file").touch()
     assert_misuse(charlstm(*arguments), *parts)
+
+
+def test_quiet_has_one_meaning():
+    params = [
+        param
+        for name in COMMANDS
+        for param in importlib.import_module(f"charlstm.cli.{name}").command.params
+    ]
+    quiet = [param for param in params if "--quiet" in param.opts]
+    assert len(quiet) == 9
+    assert {(tuple(param.opts), param.help) for param in quiet} == {
+        (("-q", "--quiet"), "Print only errors on stderr.")
+    }
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "inspect tale.txt",
+        "train late.txt --dry-run",
+        "generate model -p € --stop € --until sentence -v -n 5 --seed 1",
+        "predict model the€ --tokens",
+        "score model late.txt",
+        "evaluate model late.txt --sample 5",
+        "rank model late.txt --context €",
+        "export model --format onnx",
+    ],
+)
+def test_quiet_prints_the_same_on_stdout_and_nothing_on_stderr(
+    charlstm, corpus, prose, tmp_path, command
+):
+    (tmp_path / "late.txt").write_text(f"{TEXT}€€", encoding="utf-8")
+    (tmp_path / "model").symlink_to(prose)
+    loud = charlstm(*command.split())
+    (tmp_path / "model.onnx").unlink(missing_ok=True)
+    assert loud.status == 0
+    assert loud.err or command.startswith(("inspect", "export"))
+    assert charlstm(*command.split(), "-q") == (0, loud.out, "")
 
 
 def test_no_command_shows_help_and_is_misuse(charlstm):
