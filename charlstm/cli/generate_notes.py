@@ -33,7 +33,7 @@ def note_unread_input() -> bool:
     """
     if not _has_input():
         return False
-    note("Note: stdin was not read. To continue its text use -p -, for each line --prompts -.")
+    note("Note: stdin was not read. Continue it with -p -, or each line with --prompts -.")
     return True
 
 

@@ -152,7 +152,7 @@ def _score_lines(
 
 
 def _most_surprising(lines: Iterable[ScoredLine], count: int | None) -> list[ScoredLine]:
-    """Return lines by bits per character, the highest first. Ties keep their order."""
+    """Return lines by bits per character, highest first, ties in order and empty lines last."""
     if count is None:
         return sorted(lines, key=_surprise, reverse=True)
     return heapq.nlargest(count, lines, key=_surprise)
