@@ -69,19 +69,21 @@ def assert_error(result, status: int, *parts: object, out: str | None = "") -> N
 
 
 def assert_misuse(result, *parts: object) -> None:
-    """Assert that Click refused a command line: its usage, then the error that names the parts."""
+    """Assert that a command line was refused: an error that names the parts, then where to read."""
     outcome = Outcome.of(result)
-    *usage, last = outcome.err.splitlines()
-    assert usage[0].startswith("Usage: charlstm ")
-    assert_error(outcome._replace(err=f"{last}\n"), 2, *parts)
+    error, *rest = outcome.err.splitlines()
+    assert len(rest) == 1, outcome
+    assert re.fullmatch(r"See charlstm( \w+)? --help\.", rest[0])
+    assert_error(outcome._replace(err=f"{error}\n"), 2, *parts)
 
 
 def assert_warning(result, *parts: object) -> None:
-    """Assert that a command succeeded with one warning, the only line on stderr."""
+    """Assert that a command succeeded with exactly one warning, which names the parts."""
     outcome = Outcome.of(result)
     assert outcome.status == 0, outcome
-    assert outcome.err.startswith("Warning: ")
-    assert_names(outcome.err.removeprefix("Warning: "), *parts)
+    warnings = [line for line in outcome.err.splitlines() if line.startswith("Warning: ")]
+    assert len(warnings) == 1, outcome
+    assert_names(warnings[0].removeprefix("Warning: "), *parts)
 
 
 @contextlib.contextmanager

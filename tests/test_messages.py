@@ -74,13 +74,13 @@ def test_assert_error_refuses_other_results(result):
 
 def test_errors_of_processes_misuse_and_warnings():
     assert_error(subprocess.CompletedProcess([], 2, "a", "Error: --top\n"), 2, "--top", out="a")
-    usage = "Usage: charlstm score\nTry --help\n\n"
-    assert_misuse((2, "", f"{usage}Error: --top is 5\n"), "--top", 5)
-    assert_warning((0, "text", "Warning: 5 are unknown\n"), 5)
-    for wrong in ((0, "", f"{usage}Error: --top\n"), (2, "", f"{usage}Error: a\n")):
+    see = "See charlstm score --help.\n"
+    assert_misuse((2, "", f"Error: --top is 5\n{see}"), "--top", 5)
+    assert_warning((0, "text", "Warning: 5 are unknown\nseed 1\n"), 5)
+    for wrong in ((0, "", f"Error: --top\n{see}"), (2, "", f"Error: a\n{see}")):
         with pytest.raises(AssertionError):
             assert_misuse(wrong, "--top")
-    for wrong in ((1, "", "Warning: 5\n"), (0, "", "5\n"), (0, "", "Warning: 5\nseed 1\n")):
+    for wrong in ((1, "", "Warning: 5\n"), (0, "", "5\n"), (0, "", "Warning: 5\nWarning: 5\n")):
         with pytest.raises(AssertionError):
             assert_warning(wrong, 5)
 
