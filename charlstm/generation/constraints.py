@@ -217,12 +217,15 @@ class Constraints:
 
     def _check(self, pattern: Pattern, state: ConstraintState, prompt: str) -> None:
         expression = pattern.expression
-        if not pattern.is_alive(pattern.start):
+        # A prompt may have characters that the model lacks, and so begin a match of a pattern that
+        # the model could not write from its start.
+        is_alive = pattern.is_alive(pattern.read(state.forced_prefix, state.pattern_state))
+        if not is_alive and not pattern.is_alive(pattern.start):
             reason = "no text matches it"
             if missing := pattern.unmatched():
                 reason = f"the training text has no characters that match {' or '.join(missing)}"
             raise UsageError(f"`match` {expression!r} can never match: {reason}.")
-        if not pattern.is_alive(pattern.read(state.forced_prefix, state.pattern_state)):
+        if not is_alive:
             raise UsageError(
                 f"`match` {expression!r} can't match a text that begins with the prompt "
                 f"{_shortened(prompt)!r}. A pattern must match the whole text, including the "
