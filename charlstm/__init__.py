@@ -54,7 +54,7 @@ _HOME = {
     "ModelConfig": "charlstm.config",
     "Observer": "charlstm.training.observer",
     "Prediction": "charlstm.prediction.predictor",
-    "Sample": "charlstm.generation.decoder",
+    "Sample": "charlstm.generation.samples",
     "SampleConfig": "charlstm.config",
     "Score": "charlstm.evaluation.scoring",
     "TokenizerConfig": "charlstm.config",
