@@ -101,6 +101,10 @@ bench: setup ## Measure starts, generation, int8 and training here; TEXT=file, D
 models: setup ## Train the models that come with charlstm anew, two hours; DATA=folder with their texts.
 	$(BIN)/python -m benchmarks.models $(DATA) $(NAMES)
 
+.PHONY: figures
+figures: setup ## Draw the pictures of the docs from real runs, N minutes.
+	$(BIN)/python -m figures
+
 .PHONY: kills
 kills: setup ## Kill training runs 50 times each, resume them, compare how they end (an hour).
 	$(BIN)/python -m tests.reliability.kills
