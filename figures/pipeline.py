@@ -104,7 +104,7 @@ def _draw_training(drawing: Drawing, data: dict[str, Any], top: float) -> float:
         color = theme.background if last else theme.text
         drawing.rectangle(left, top, BOX, STAGE_HEIGHT, fill=fill, outline=hue.outline, radius=8)
         middle = left + BOX / 2
-        drawing.text(middle, top + 30, name, size=17, color=color, anchor="middle", bold=True)
+        drawing.text(middle, top + 30, name, size=16, color=color, anchor="middle", bold=True)
         drawing.mono(middle, top + 59, example, size=MONO, color=color, anchor="middle")
         muted = theme.background if last else theme.muted
         drawing.text(middle, top + 83, caption, size=15, color=muted, anchor="middle")
@@ -144,13 +144,13 @@ def _draw_use(drawing: Drawing, data: dict[str, Any], top: float) -> float:
     drawing.rectangle(INSIDE, top, BOX, rows, fill=hue.strong, outline=hue.outline, radius=8)
     middle = INSIDE + BOX / 2
     for shift, size, words in (
-        (-14, 17, "ONNX engine"),
+        (-14, 16, "ONNX engine"),
         (12, 15, "8-bit weights"),
         (34, 15, "on the CPU"),
     ):
         y = top + rows / 2 + shift
         drawing.text(
-            middle, y, words, size=size, color=theme.background, anchor="middle", bold=size == 17
+            middle, y, words, size=size, color=theme.background, anchor="middle", bold=size == 16
         )
     for name, given, lines in uses:
         _draw_command(drawing, top, name, given, lines)

@@ -1,8 +1,8 @@
 """Builds SVG pictures: elements, escaping, and estimates of how wide a text is.
 
 A picture has no scripts and no external resources. Readers see it in their own system fonts, so
-widths are estimated for the widest of the common ones, and monospaced text puts every character in
-its own cell.
+widths are estimated for the widest of the common ones, and every character of monospaced text has a
+place of its own.
 """
 
 from __future__ import annotations
@@ -116,14 +116,14 @@ class Drawing:
         anchor: Anchor = "start",
         bold: bool = False,
     ) -> None:
-        """Add a line of monospaced text, each character in a cell of its own."""
+        """Add a line of monospaced text, each character at a place of its own."""
         advance = size * MONO_ADVANCE
         shift = {"start": 0.0, "middle": 0.5, "end": 1.0}[anchor]
         left -= shift * advance * len(content)
-        cells = [left + advance * (index + 0.5) for index in range(len(content))]
+        cells = [left + advance * index for index in range(len(content))]
         for begin, end in _runs(content):
             places = " ".join(number(cell) for cell in cells[begin:end])
-            more = ' class="mono" text-anchor="middle"' + (' font-weight="600"' if bold else "")
+            more = ' class="mono"' + (' font-weight="600"' if bold else "")
             place = f'x="{places}" y="{number(baseline)}"'
             self._text(place, size, color, more, content[begin:end])
 
