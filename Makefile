@@ -102,7 +102,7 @@ models: setup ## Train the models that come with charlstm anew, two hours; DATA=
 	$(BIN)/python -m benchmarks.models $(DATA) $(NAMES)
 
 .PHONY: figures
-figures: setup ## Draw the pictures of the docs from real runs, N minutes.
+figures: setup ## Draw the pictures of the docs from real runs, three minutes.
 	$(BIN)/python -m figures
 
 .PHONY: kills

@@ -2,8 +2,8 @@
 
 python -m figures [--redraw] [pipeline] [sample] [curve]
 
-New runs take about N minutes on two cores. With ``--redraw`` the data in ``docs/figures`` is drawn
-again, which takes no time.
+New runs take about three minutes on two cores and replace the data in ``docs/figures``. With
+``--redraw``, the pictures are drawn from the data that is there.
 """
 
 from __future__ import annotations

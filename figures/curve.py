@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import tempfile
@@ -10,13 +11,16 @@ from pathlib import Path
 from typing import Any
 
 from figures.commands import charlstm
-from figures.svg import MARGIN, WIDTH, Anchor, Drawing, Point
+from figures.svg import MARGIN, WIDTH, Drawing, Point, width_of
 from figures.themes import Hue, Theme
 
-CHARACTERS, EPOCHS = 80_000, 40
+CHARACTERS, EPOCHS = 60_000, 30
 
 LEFT, TOP, RIGHT, BOTTOM = 62.0, 108.0, WIDTH - 140.0, 400.0
 LABEL_LINE = 19
+
+# What a line shows, its dashes, and its name.
+KINDS = (("train_loss", "2 6", "training"), ("valid_loss", "", "validation"))
 
 
 def measure() -> dict[str, Any]:
@@ -47,17 +51,18 @@ def draw(data: dict[str, Any], theme: Theme) -> str:
     subtitle = "Loss in nats per character by step. Circles mark the weights that are saved."
     drawing.text(MARGIN, 67, subtitle, size=16, color=theme.muted)
     _draw_axes(drawing, chart)
-    labels = []
+    labels, curves = [], []
     for run, hue, name in runs:
-        for key, dashes, kind in (
-            ("train_loss", "2 6", "training"),
-            ("valid_loss", "", "validation"),
-        ):
-            points = [chart.place(each["step"], each[key]) for each in run if each[key] is not None]
+        for key, dashes, kind in KINDS:
+            chosen = [each for each in run if each[key] is not None]
+            points = [chart.place(each["step"], each[key]) for each in chosen]
             drawing.line(points, color=hue.strong, width=2.5, dashes=dashes)
             labels.append((points[-1][1], hue, name, kind))
+            curves.append(points)
     for run, hue, _ in runs:
-        _draw_best(drawing, chart, run, hue)
+        best = best_of(run)
+        place = chart.place(best["step"], best["valid_loss"])
+        _draw_best(drawing, place, f"{best['valid_loss']:.2f}", hue, curves)
     _draw_labels(drawing, labels)
     return drawing.finish(BOTTOM + 62)
 
@@ -138,13 +143,33 @@ def _draw_axes(drawing: Drawing, chart: Chart) -> None:
     )
 
 
-def _draw_best(drawing: Drawing, chart: Chart, run: list[dict[str, float]], hue: Hue) -> None:
-    best = best_of(run)
-    x, y = chart.place(best["step"], best["valid_loss"])
+def _draw_best(
+    drawing: Drawing, place: Point, loss: str, hue: Hue, curves: list[list[Point]]
+) -> None:
+    """Mark the best evaluation, with its loss above it where no curve passes."""
+    x, y = place
     drawing.circle(x, y, 6, fill=drawing.theme.background, outline=hue.strong)
-    label = f"{best['valid_loss']:.2f}"
-    anchor: Anchor = "end" if x > RIGHT - 20 else "middle"
-    drawing.text(x, y - 13, label, size=16, color=hue.strong, anchor=anchor, bold=True)
+    half = width_of(loss, 16, bold=True) / 2
+    middle = min(x, RIGHT - half)
+    baseline = above(curves, middle - half, middle + half, y - 12, height=14)
+    drawing.text(middle, baseline, loss, size=16, color=hue.strong, anchor="middle", bold=True)
+
+
+def above(
+    curves: list[list[Point]], left: float, right: float, lowest: float, *, height: float
+) -> float:
+    """Return the lowest baseline from ``lowest`` up at which no curve crosses a text."""
+    passed = [
+        at_y + (y - at_y) * share / 20
+        for curve in curves
+        for (at_x, at_y), (x, y) in itertools.pairwise(curve)
+        for share in range(21)
+        if left - 3 <= at_x + (x - at_x) * share / 20 <= right + 3
+    ]
+    baseline = lowest
+    while any(baseline - height - 3 < y < baseline + 3 for y in passed):
+        baseline -= 1
+    return baseline
 
 
 def _draw_labels(drawing: Drawing, labels: list[tuple[float, Hue, str, str]]) -> None:
@@ -160,7 +185,7 @@ def _draw_labels(drawing: Drawing, labels: list[tuple[float, Hue, str, str]]) ->
 def _description(data: dict[str, Any]) -> str:
     parts = [
         f"Two training runs on the same {data['characters']:,} characters of text, in nats per "
-        f"character."
+        f"character. Training loss is that of the network with its dropout."
     ]
     for key, name in (("without", "Without dropout"), ("default", "With the default dropout")):
         best, last = best_of(data[key]), data[key][-1]

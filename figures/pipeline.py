@@ -64,7 +64,7 @@ def measure() -> dict[str, Any]:
         "layers": info["model"]["layers"],
         "units": info["model"]["units"],
         "bytes": sum(path.stat().st_size for path in SHAKESPEARE.iterdir()),
-        "start_seconds": round(start, 3),
+        "start_seconds": round(start, 1),
         "prompt": PROMPT,
         "generated": sample["text"],
         "interrupted": INTERRUPTED,
