@@ -102,6 +102,10 @@ bench: setup ## Measure start-up, generation, int8 and training; options are in 
 models: setup ## Train the shipped models again (two hours); DATA=folder has their texts.
 	$(BIN)/python -m benchmarks.models $(DATA) $(NAMES)
 
+.PHONY: figures
+figures: setup ## Draw the pictures of the docs from real runs, three minutes.
+	$(BIN)/python -m figures
+
 .PHONY: kills
 kills: setup ## Kill training runs 50 times each, resume them, and compare the results (an hour).
 	$(BIN)/python -m tests.reliability.kills
