@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from charlstm.network.backend import tf
-from charlstm.training.penalty import kept_small, kept_steady
+from charlstm.training.penalty import with_activation_penalty, with_change_penalty
 
 
 def sum_of_squares(x):
@@ -12,8 +12,8 @@ def sum_of_squares(x):
 
 
 PENALTIES = {
-    "small": (kept_small, sum_of_squares),
-    "steady": (kept_steady, lambda x: sum_of_squares(x[1:] - x[:-1])),
+    "small": (with_activation_penalty, sum_of_squares),
+    "steady": (with_change_penalty, lambda x: sum_of_squares(x[1:] - x[:-1])),
 }
 
 
