@@ -78,7 +78,7 @@ class StepRunner:
             self.model = LSTMLanguageModel(
                 config,
                 seed=train.seed,
-                dtype_of_products=product_type(train.precision),
+                matmul_dtype=product_type(train.precision),
             )
             self.optimizer = make_optimizer(train)
             self.optimizer.build(self.model.trainable_variables)

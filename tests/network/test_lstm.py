@@ -49,7 +49,7 @@ def pair(shape, seed, dtype="float32"):
     rng = np.random.default_rng(seed)
     inputs = tf.constant(rng.normal(size=(batch, time, features)), tf.float32)
     states = [tf.constant(rng.normal(size=(batch, units)), tf.float32) for _ in range(2)]
-    fast = FastLSTM(units, seed=seed, dtype_of_products=dtype, name="fast")
+    fast = FastLSTM(units, seed=seed, matmul_dtype=dtype, name="fast")
     stock = keras.layers.LSTM(**stock_settings(units, seed=seed, name="stock"))
     return fast, stock, inputs, states
 
@@ -118,7 +118,7 @@ def test_a_table_with_ids_is_the_rows_they_name(shape, vocab_size, seed):
     ids = tf.constant(rng.integers(vocab_size, size=(time, batch)), tf.int32)
     states = [tf.constant(rng.normal(size=(batch, units)), tf.float32) for _ in range(2)]
     options = {"initial_state": states, "keep": tf.ones((time, batch, 1)), "training": True}
-    layer = FastLSTM(units, seed=seed, dtype_of_products="float32", name="fast")
+    layer = FastLSTM(units, seed=seed, matmul_dtype="float32", name="fast")
 
     def read(table, by_ids):
         if by_ids:
@@ -185,7 +185,7 @@ def test_product_transposes_as_asked(transpose_a, transpose_b):
 @pytest.mark.parametrize(("gpu", "kind"), [(True, CudnnLSTM), (False, FastLSTM)])
 def test_a_gpu_gets_the_layer_of_cudnn(monkeypatch, gpu, kind):
     monkeypatch.setattr(lstm, "gpu_visible", lambda: gpu)
-    layer = lstm_layer(4, seed=1, dtype_of_products="float32", name="lstm_0")
+    layer = lstm_layer(4, seed=1, matmul_dtype="float32", name="lstm_0")
     assert type(layer) is kind
     inputs, states = tf.zeros((2, 3, 5)), [tf.zeros((2, 4))] * 2
     keep = tf.ones((3, 2, 1))
