@@ -120,7 +120,7 @@ def test_novels_that_are_held_out_are_not_trained_on(tmp_path):
     assert sorted(path.name.split(".")[0] for path in english.held_out) == sorted(recipe.HELD_OUT)
 
 
-def test_a_model_is_shipped_with_weights_of_8_bits_and_a_card(prose, tmp_path, monkeypatch):
+def test_a_model_is_shipped_with_8_bit_weights_and_a_card(prose, tmp_path, monkeypatch):
     monkeypatch.setattr(models, "FOLDER", tmp_path)
     novel = tmp_path / "Nobody_Nothing_1900.txt.xz"
     novel.write_bytes(lzma.compress(TEXT[:2000].encode()))
