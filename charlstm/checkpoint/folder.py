@@ -29,8 +29,8 @@ REPLACED = ".replaced"
 def already_exists_error(folder: Path) -> CheckpointExists:
     """Return the error for a folder that already contains a checkpoint."""
     return CheckpointExists(
-        f"{folder}: already contains a checkpoint. Choose another `output`, continue it with "
-        f"`resume` {folder}, or replace it with `overwrite`."
+        f"{folder}: already contains a checkpoint. Choose another folder with `output`, continue "
+        f"it with `resume` {folder}, or replace it with `overwrite`."
     )
 
 
