@@ -71,7 +71,7 @@ def _not_regular(path: Path) -> CheckpointMissing:
 
 
 def damaged_error(path: Path, reason: str) -> CheckpointDamaged:
-    """Return the error for a file whose content is not what was written."""
+    """Return the error for a file whose content has changed since it was written."""
     return CheckpointDamaged(
         f"{path}: file is damaged ({harmless(reason, QUOTED)}). Restore it or train again."
     )

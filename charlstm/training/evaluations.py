@@ -21,7 +21,7 @@ from charlstm.training.presets import (
     MOST_VALIDATED,
 )
 
-# The largest number of steps or evaluations that a configuration can hold.
+# The largest number of steps or evaluations that a configuration allows.
 LARGEST = 2**31 - 1
 
 

@@ -210,7 +210,7 @@ def _trainer(run: Run, observer: Observer, began: float, replicas: ReplicaGroup)
 
 
 def _validated_lengths(run: Run) -> TextLengths:
-    """Return the length of the validation text, as far as evaluations count it."""
+    """Return the length of the part of the validation text that evaluations count."""
     from charlstm.training.trainer import TextLengths
 
     store, statistics = run.prepared.store, run.prepared.statistics

@@ -60,7 +60,7 @@ class Trainer:
         folder: the checkpoint; it must exist when the run starts or resumes.
         config: network and settings.
         store: ids of the training and the validation text.
-        lengths: length of the validation text, as far as evaluations count it.
+        lengths: length of the part of the validation text that evaluations count.
         rates: probability that each id is replaced by the unknown token, float64 [vocab_size].
         observer: gets reports and may stop the run.
         began: ``time.monotonic()`` at the start of the command on the chief's machine; minutes

@@ -110,8 +110,8 @@ def test_crashes_are_findings_and_the_other_cases_run():
     assert "ValueError: odd" in found[2]
     assert found[3] == "the process ended with 7"
     assert "600 characters" in found[6]
-    assert found[7].startswith("memory ran out: out of memory: ")
-    assert found[9].startswith("memory ran out: /model has 1,099.5 GB")
+    assert found[7].startswith("memory ran out: out of memory")
+    assert found[9].startswith("memory ran out: /model: 1,099.5 GB")
     assert "MemoryError" in found[11]
     assert report.counts["kind", "CheckpointError"] == 1
     assert report.counts["kind", "CheckpointDamaged"] == 4  # the message of case 5 was escaped

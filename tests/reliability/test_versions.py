@@ -43,7 +43,7 @@ def test_the_reported_versions_are_those_of_dependencies():
 def test_testing_nothing_is_a_failure(monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["versions", "python2.0"])
     assert versions.main() == 1
-    assert capsys.readouterr().out == "python2.0 is not there and is left out\n\n"
+    assert capsys.readouterr().out == "python2.0: not found, skipped\n\n"
 
 
 def test_the_table_shows_what_failed(monkeypatch, capsys):
