@@ -12,5 +12,5 @@
     listing       lists the available checkpoints
     folder        locks, creates and replaces checkpoint folders
 
-Nothing here depends on how weights are trained or used.
+This package does not depend on how weights are trained or used.
 """

@@ -10,4 +10,6 @@
 
 A worker is a process, and a replica is a device. The first worker is the chief. Usually there is
 one worker with one replica.
+
+This package does not depend on text or the training loop.
 """

@@ -5,5 +5,5 @@
     inference     runs a graph on batches of token ids
     graph_cache   loads the graph of a checkpoint from the cache, or builds it
 
-Nothing here depends on text, sampling or training.
+This package does not depend on text, sampling or training.
 """

@@ -4,5 +4,5 @@
     lstm      the LSTM layer and its gradient
     model     the Keras model for a configuration; setting and reading its weights
 
-Nothing here depends on text, files or the training loop.
+This package does not depend on text, files or the training loop.
 """

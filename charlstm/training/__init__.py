@@ -23,5 +23,5 @@
     trainer          the training loop
     run              carries out a run from start to finish
 
-Nothing here prints or depends on the command line.
+This package prints nothing and does not depend on the command line.
 """

@@ -184,8 +184,8 @@ def _same_unit(corpus: CorpusConfig, then: CorpusConfig) -> bool:
 
 def _dividing(division: Division) -> str:
     """Return the options that divide texts this way; ``""`` for files."""
-    keep_breaks = " --keep-breaks" if division.keep_breaks else ""
+    keep_breaks = " `keep_breaks`" if division.keep_breaks else ""
     if division.columns:
-        return f"--columns {shlex.quote(as_option(division.columns))}{keep_breaks}"
+        return f"`columns` {shlex.quote(as_option(division.columns))}{keep_breaks}"
     option = OPTIONS.get(division.unit, "")
     return option if division.delimiter is None else f"{option} {division.delimiter!r}"

@@ -144,8 +144,8 @@ def make_plan(
     else:
         share = 1.0 if is_shared else min(1.0, rate / SIZING_SPEED)
         name, model = _chosen_network(text, size, share, chosen)
-    is_fine_tuned = start is not None and not start.continues
-    batches = _batches(text.train_tokens, text.level, fine_tuning=is_fine_tuned)
+    is_tuned = start is not None and not start.continues
+    batches = _batches(text.train_tokens, text.level, fine_tuning=is_tuned)
     batches |= selected(chosen, "streams", "sequence_length")
     check_length(text, _batches(0, text.level) | selected(chosen, *batches), **batches)
     per_step = batches["streams"] * batches["sequence_length"]
@@ -165,8 +165,7 @@ def make_plan(
     settings |= {key: value for key, value in chosen.items() if key in TRAIN_FIELDS}
     settings["precision"] = product_type
     train = TrainConfig(**batches | budget | settings)
-    seconds = _seconds(train, text.valid_tokens, steps, tokens_per_second)
-    expected = train.minutes if train.minutes is not None else seconds / 60
+    expected = train.minutes or _seconds(train, text.valid_tokens, steps, tokens_per_second) / 60
     memory = memory_needed(model, train.streams * train.sequence_length, product_type)
     longer = epochs if bounded < epochs and chosen.keys().isdisjoint(BUDGETS) else None
     return Plan(name, model, train, steps, per_epoch, tokens_per_second, expected, memory, longer)
