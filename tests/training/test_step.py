@@ -166,7 +166,7 @@ def test_the_gradient_is_that_of_loss_and_activation_penalty(shards, penalty):
 def test_a_token_is_dropped_at_all_its_positions():
     """The embedding of a token is either zero in a step or scaled up."""
     dropout = network.Dropout(tf.constant(0.0), tf.constant([1, 2], tf.int64), tf.constant(0.4))
-    kept = network.kept_tokens(2000, dropout).numpy()
+    kept = network.token_mask(2000, dropout).numpy()
     assert set(np.unique(kept)) == {0.0, np.float32(1 / 0.6)}
     assert kept.mean() == pytest.approx(1.0, abs=0.06)
     steps = StepRunner(MODEL, TRAIN)
