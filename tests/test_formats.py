@@ -251,7 +251,7 @@ def test_every_command_reports_a_later_format(here, capfd, arguments):
     (here / "model" / RESUME).write_bytes(b"something new")
     before = sorted(here.rglob("*"))
     formats = [f"format {FORMAT + 1}", FORMAT]
-    assert_error(outcome(arguments, here, capfd), 1, "model", *formats, "upgrade charlstm")
+    assert_error(outcome(arguments, here, capfd), 1, "model", *formats, "Upgrade charlstm")
     assert sorted(here.rglob("*")) == sorted([*before, here / "text.txt"])
 
 
@@ -273,4 +273,4 @@ def test_every_command_reports_a_later_format(here, capfd, arguments):
 def test_a_format_that_is_not_a_number_is_damage(here, capfd, arguments, number, reason):
     altered(here / "model", format=number)
     result = outcome(arguments, here, capfd)
-    assert_error(result, 1, "model/config.json", "damaged", reason, "restore")
+    assert_error(result, 1, "model/config.json", "damaged", reason, "Restore")

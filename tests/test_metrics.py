@@ -1,4 +1,4 @@
-"""Tests of ``charlstm.metrics``, compared with float64, also for impossible ids."""
+"""Tests of ``charlstm.metrics`` against float64, with impossible ids and very large figures."""
 
 from __future__ import annotations
 

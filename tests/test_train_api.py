@@ -220,14 +220,14 @@ def test_a_terminal_shows_a_bar(tale, monkeypatch, budget):
         ((), {"texts": ["abc"], "valid": "-"}, ["-", "texts"]),
         ("tale.txt", {"epochs": 1}, ["epochs", "steps"]),
         ("tale.txt", {"overwrite": True}, ["overwrite", "output"]),
-        ("tale.txt", {"min_count": 3}, ["min_count"]),
-        ("tale.txt", {"no_index": True}, ["lines"]),
+        ("tale.txt", {"min_count": 3}, ["min_count", "level='word'"]),
+        ("tale.txt", {"no_index": True}, ["no_index", "lines"]),
         ("tale.txt", {"valid": "tale.txt", "valid_fraction": 0.1}, ["valid", "valid_fraction"]),
         ("tale.txt", {"resume": "x"}, ["resume"]),
         (
             "tale.txt",
             {"from_checkpoint": "x", "layers": None, "embedding": None},
-            ["from_checkpoint", "units"],
+            ["from_checkpoint", "x", "units"],
         ),
     ],
 )

@@ -106,8 +106,8 @@ def test_a_model_card(charlstm, models):
     [
         ("model.onnx", ["exported", "checkpoint"]),
         ("model.keras", ["exported", "checkpoint"]),
-        ("model.tar.gz", ["archive", "folder"]),
-        ("model.zip", ["archive", "folder"]),
+        ("model.tar.gz", ["archive", "Unpack"]),
+        ("model.zip", ["archive", "Unpack"]),
         ("nothing", ["nothing", "charlstm models"]),
         ("To be or", ["To be or", "charlstm models", "-p"]),
     ],

@@ -298,7 +298,7 @@ def refused(charlstm, folder, status, parts, *arguments, **options):
         (["tale.txt", "--min-count", "3"], 2, ["--min-count", "--level word"]),
         (["tale.txt", "--no-index"], 2, ["--no-index", "--lines"]),
         (["tale.txt", "--tie", "--embedding", "8"], 2,
-         ["--tie", "--embedding", 8, "--units", 128]),
+         ["--tie", "--embedding is 8", "--units is 128"]),
         (["--resume", "model", "--seed", "3"], 2, ["--resume", "--seed", "--from model"]),
         (["tale.txt", "--from", "model", "--units", "8"], 2, ["--from", "model", "--units"]),
         (["tale.txt", "--from", "nowhere"], 1, ["nowhere"]),
@@ -387,17 +387,17 @@ def edit_config(path, change):
 @pytest.mark.parametrize(
     ("damage", "parts"),
     [
-        (lambda m: (m / TOKENIZER).unlink(), ["model/tokenizer.json"]),
+        (lambda m: (m / TOKENIZER).unlink(), ["model/tokenizer.json", "no such file"]),
         (lambda m: (m / MODEL).unlink(),
-         ["model", "model.safetensors is missing", "-o model", "--overwrite"]),
+         ["model", "model.safetensors is missing", "-o model and --overwrite"]),
         (lambda m: (m / CONFIG).unlink(),
          ["model", "config.json is missing", "charlstm train"]),
         (lambda m: os.truncate(m / MODEL, 1000), ["model/model.safetensors", "damaged"]),
         (lambda m: os.truncate(m / CONFIG, 100), ["model/config.json", "damaged"]),
         (lambda m: edit_config(m, lambda c: c.update(format=FORMAT + 1)),
-         ["model", f"format {FORMAT + 1}", FORMAT, "charlstm"]),
+         ["model", f"format {FORMAT + 1}", FORMAT, "Upgrade charlstm"]),
         (lambda m: edit_config(m, lambda c: c["train"].update(seed=99)),
-         ["model/config.json", "weights"]),
+         ["model/config.json", "Restore"]),
         (lambda m: edit_config(m, lambda c: c["model"].update(units=17)),
          ["model/model.safetensors", "lstm_0/kernel", "[8, 64]", "[8, 68]", "config.json"]),
         (lambda m: edit_config(m, lambda c: c["model"].update(layers=2)),
@@ -419,7 +419,7 @@ def test_altered_weights(charlstm, prose, tmp_path):
         (model / MODEL).write_bytes(data)
 
     damaged(prose, tmp_path, flip)
-    assert_error(charlstm("generate", "model"), 1, "model/model.safetensors", "sha256")
+    assert_error(charlstm("generate", "model"), 1, "model/model.safetensors", "sha256", "Restore")
 
 
 def test_a_budget_in_minutes_tells_the_steps(charlstm, corpus):
