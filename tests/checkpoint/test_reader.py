@@ -199,11 +199,11 @@ def test_a_tokenizer_that_does_not_fit_the_model(tmp_path, sentence):
         ({"model": {}}, "Object missing required field 'vocab_size' - at '$.model'"),
         (
             {"train": {"steps": 1, "epochs": 1.0}},
-            "epochs and steps",
+            "'epochs' and 'steps'",
         ),
         (
             {"model": {"vocab_size": 5, "tied": True}},
-            "embedding 128 and units 256",
+            "'embedding' is 128 and 'units' is 256",
         ),
     ],
 )

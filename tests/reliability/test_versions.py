@@ -14,6 +14,7 @@ install_requires =
 [options.extras_require]
 dev =
     marked[extra]>=4; python_version >= "3"
+    both>=2.5,<2.6
 other =
     unwanted>=1
 """

@@ -36,11 +36,16 @@ QUICK = ("-m", "not slow", "--numprocesses", "auto", "--maxprocesses", "4", "--d
 
 
 def requirements(setup: str, extra: str = "dev") -> Iterator[Requirement]:
-    """Yield the requirements in a ``setup.cfg``, including those of an extra."""
+    """Yield the requirements in a ``setup.cfg``, including those of an extra.
+
+    An extra may pin a package for its tests that charlstm needs anyway: only the first counts.
+    """
     parser = configparser.ConfigParser()
     parser.read_string(setup)
     lines = parser["options"]["install_requires"] + parser["options.extras_require"][extra]
-    yield from (Requirement(line) for line in lines.splitlines() if line.strip())
+    found = [Requirement(line) for line in lines.splitlines() if line.strip()]
+    first = {requirement.name: requirement for requirement in reversed(found)}
+    yield from (requirement for requirement in found if first[requirement.name] is requirement)
 
 
 def lower_bounds(wanted: Iterable[Requirement]) -> Iterator[str]:
@@ -63,12 +68,15 @@ def made(python: str, end: str) -> Path:
     subprocess.run([python, "-m", "venv", folder], check=True)
     constraints = folder / "constraints.txt"
     text = (ROOT / "setup.cfg").read_text("utf-8")
-    bounds = lower_bounds(requirements(text)) if end == "low" else ()
+    wanted = list(requirements(text))
+    bounds = lower_bounds(wanted) if end == "low" else ()
     constraints.write_text("".join(f"{bound}\n" for bound in bounds), "utf-8")
     install = ("-m", "pip", "install", "--quiet", "--disable-pip-version-check")
     own = folder / "bin" / "python"
     subprocess.run(
-        [own, *install, "--constraint", constraints, "--editable", ".[dev]"], cwd=ROOT, check=True
+        [own, *install, "--constraint", constraints, "--editable", ".", *map(str, wanted)],
+        cwd=ROOT,
+        check=True,
     )
     return own
 

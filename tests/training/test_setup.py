@@ -133,7 +133,7 @@ def test_a_changed_corpus_is_refused(request_for, sentence):
     request_for("changed", text=TEXT + "more")
     with pytest.raises(CorpusError) as caught:
         setup.resumed_run(request.output)
-    sentence(caught.value, request.corpus.addresses[0], "changed", "--from")
+    sentence(caught.value, request.corpus.addresses[0], "changed", "from_checkpoint")
     request_for("changed")
     assert resume(request.output).stop_reason == "budget"
 
