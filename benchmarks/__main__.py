@@ -1,6 +1,6 @@
-"""Train a 2 x 512 model for a minute, then measure everything with it.
+"""Train a 2 x 512 model for a minute, then run all measurements with it.
 
-python -m benchmarks [TEXT]     with a text, such as tiny-shakespeare, also time to quality on it
+python -m benchmarks [TEXT]     also measures time to quality on TEXT, such as tiny-shakespeare
 """
 
 import subprocess

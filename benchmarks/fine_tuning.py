@@ -1,11 +1,12 @@
-"""What texts are learned from a trained model and from the beginning, in the same minutes.
+"""Compares fine-tuning a model with training from scratch, in the same minutes.
 
 python -m benchmarks.fine_tuning MODEL TEXT... [--lines TEXT...] [--minutes 1 3]
 
-Trains on each text without any other option, with ``--from MODEL`` and without, and prints the
-validation loss in nats per character, and what the run said of the model. The texts of ``--lines``
-are read line by line (drawn by seed 1, which has to be the model's). A second text after a comma
-validates: a.txt,b.txt. Nothing else should run.
+Trains on each text without any other option, with ``--from MODEL`` and without. Prints the
+validation loss in nats per character, and what the run says about the model. Texts after
+``--lines`` are read line by line; their validation split depends on the seed, 1, which must be the
+model's. A second text after a comma is the validation text: a.txt,b.txt. Nothing else should run at
+the same time.
 """
 
 import argparse
@@ -20,14 +21,14 @@ from benchmarks.recipe import heading, row
 from benchmarks.timing import processor
 
 SAID = {
-    "would learn more": "worse",
+    "without --from would learn more": "worse",
     "as much or more": "no better",
-    "learns more in the same time": "better",
+    "would learn more from this text": "better",
 }
 
 
 def train(text, options, folder):
-    """Return what a run says as JSON, and what it says of the start from a model."""
+    """Return the JSON report of a run, and what the run says about fine-tuning."""
     corpus, *valid = text.split(",")
     command = [sys.executable, "-m", "charlstm", "train", corpus, *options, "--json"]
     command += [part for path in valid for part in ("--valid", path)]
@@ -38,7 +39,7 @@ def train(text, options, folder):
 
 
 def measure(model, text, options, minutes):
-    """Print the row of a text in a number of minutes."""
+    """Print the row for a text and a number of minutes."""
     losses, told, said = [], [], []
     for more in ([], ["--from", model]):
         with tempfile.TemporaryDirectory() as folder:
@@ -61,10 +62,8 @@ def main(arguments=None):
     parser.add_argument("--lines", nargs="+", default=[], metavar="TEXT")
     parser.add_argument("--minutes", nargs="+", type=float, default=[1, 3])
     options = parser.parse_intermixed_args(arguments)
-    print(f"fine-tuning of {options.model}, nats per character ({processor()})\n")
-    heading(
-        "text", "kB", "minutes", "from nothing", "from the model", "", "readings", "the run says"
-    )
+    print(f"fine-tuning {options.model}, nats per character ({processor()})\n")
+    heading("text", "kB", "minutes", "from scratch", "fine-tuned", "", "epochs", "the run says")
     for minutes in options.minutes:
         for text in options.texts:
             measure(options.model, text, [], minutes)

@@ -1,9 +1,9 @@
-"""Symbols a second of ``charlstm generate``, beside what else writes with an LSTM of one shape.
+"""Tokens per second of ``charlstm generate``, compared with other LSTMs of the same shape.
 
 python -m benchmarks.generation MODEL [NAMES]
 
-MODEL is a checkpoint of one long text, NAMES one of --lines. The rivals have random weights of the
-same shape and draw by their own libraries: a step costs the same whatever it says.
+MODEL is a checkpoint trained on one long text, NAMES one trained with --lines. The other LSTMs have
+random weights and sample with their own libraries. The cost of a step doesn't depend on the text.
 """
 
 import re
@@ -29,7 +29,7 @@ COUNT, PATTERN = 10_000, "[a-m][a-z]{2,9}[aeiou]"
 
 
 def one_stream(model):
-    """Return characters a second of one sample, whole process, in int8 and float32."""
+    """Return the characters per second of one sample, whole process, in int8 and float32."""
     rates = {}
     for precision in ("int8", "float32"):
         options = ["generate", model, "--precision", precision, "--seed", 1, "-n", LENGTH]
@@ -39,7 +39,7 @@ def one_stream(model):
 
 
 def torch_rate(config):
-    """Return tokens a second of PyTorch's LSTM, one step at a time."""
+    """Return the tokens per second of PyTorch's LSTM, one step at a time."""
     import torch
 
     torch.manual_seed(1)
@@ -58,7 +58,7 @@ def torch_rate(config):
 
 
 def keras_rate(config):
-    """Return tokens a second of ``model.predict`` on the last tokens, one call a token."""
+    """Return the tokens per second of ``model.predict`` on the last tokens, one call per token."""
     from charlstm.network.backend import keras
 
     layers = [keras.layers.Embedding(config.vocab_size, config.embedding)]
@@ -77,7 +77,7 @@ def keras_rate(config):
 
 
 def word_rate():
-    """Return tokens a second of one sample of a 2 x 512 model with 20,000 words, in a process."""
+    """Return the tokens per second of one sample, 2 x 512 with 20,000 words, in this process."""
     config = ModelConfig(vocab_size=WORDS, embedding=512, units=512, layers=2, tied=True)
     rng = np.random.default_rng(1)
     weights = {
@@ -97,7 +97,7 @@ def word_rate():
 
 
 def many_samples(model):
-    """Print characters a second of 10,000 samples, and check what the options promise."""
+    """Print the characters per second of 10,000 samples, and check what the options promise."""
     known = read_lines_index(Path(model))
     for options in ([], ["--match", PATTERN], ["--novel"], ["--unique"]):
         command = ["generate", model, "-c", COUNT, "--seed", 1, "-q", *options]
@@ -113,26 +113,26 @@ def many_samples(model):
             "--unique": len(set(texts)) == len(texts),
         }.get(options[0] if options else "", True)
         if len(texts) != COUNT or not held:
-            raise SystemExit(f"{options} does not hold on all samples")
+            raise SystemExit(f"{options}: not all samples comply")
         characters = sum(len(text) + 1 for text in texts)
         seconds = median_of(RUNS, lambda command=command: seconds_of(*command))
         print(
             f"  {' '.join(options) or 'plain':<32} {seconds:5.2f} s  "
-            f"{characters / seconds:9,.0f} characters/s, holds on all {COUNT:,}"
+            f"{characters / seconds:9,.0f} characters/s, all {COUNT:,} samples comply"
         )
 
 
 def main(model, names=None):
     config = read_checkpoint(Path(model)).config.model
-    print(f"one sample, {config.layers} x {config.units}, tokens a second")
+    print(f"one sample, {config.layers} x {config.units}, tokens per second")
     rates = one_stream(model)
     for precision, rate in rates.items():
         print(f"  charlstm generate, {precision}, whole process  {rate:9,.0f}")
     for name, rate in (("PyTorch", torch_rate(config)), ("model.predict", keras_rate(config))):
         print(f"  {name:<40} {rate:9,.0f}  charlstm is {rates['int8'] / rate:,.0f} times as fast")
-    print(f"  2 x 512, {WORDS:,} words, without start {word_rate():15,.0f}")
+    print(f"  2 x 512, {WORDS:,} words, without startup {word_rate():13,.0f}")
     if names:
-        print(f"{COUNT:,} samples of a model of lines, whole process, median of {RUNS}")
+        print(f"{COUNT:,} samples, model trained with --lines, whole process, median of {RUNS}")
         many_samples(names)
 
 

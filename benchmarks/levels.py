@@ -1,10 +1,11 @@
-"""Characters, pieces and words of one text: what they learn in equal minutes, how fast they are.
+"""Compares levels on one text: what models learn in equal minutes, and how fast they are.
 
 python -m benchmarks.levels MINUTES TEST TEXT... [--levels char subword] [--size medium] [--seed 1]
 
-Trains a model of each level for MINUTES on the texts, one after the other, and prints the loss on
-TEST, which must not be among them, in nats per character; characters a second of one sample, whole
-command; and the seconds of ``score --whole`` on the first megabyte of it. Nothing else should run.
+Trains a model of each level for MINUTES on the texts, one after the other. Prints the loss on TEST,
+which must not be one of the texts, in nats per character; the characters per second of one sample,
+whole command; and the seconds of ``score --whole`` on the first megabyte of TEST. Nothing else
+should run at the same time.
 """
 
 import argparse
@@ -23,13 +24,13 @@ from benchmarks.timing import processor
 
 WRITTEN, SCORED, RUNS = 50_000, 1_000_000, 5
 COLUMNS = (
-    *("level", "network", "ids", "characters per token", "steps", "readings"),
-    *("nats per character", "characters a second", "seconds to score"),
+    *("level", "network", "ids", "characters per token", "steps", "epochs"),
+    *("nats per character", "characters per second", "seconds to score"),
 )
 
 
 def charlstm(*arguments):
-    """Run a command; return the last JSON object it prints, and its seconds."""
+    """Run a command; return the last JSON object that it prints, and the seconds that it takes."""
     begin = time.perf_counter()
     command = [sys.executable, "-m", "charlstm", *map(str, arguments), "-q", "--json"]
     done = subprocess.run(command, stdout=subprocess.PIPE, check=True, encoding="utf-8")
@@ -37,14 +38,14 @@ def charlstm(*arguments):
 
 
 def beginning(path, size):
-    """Return the first characters of a text."""
+    """Return the first ``size`` characters of a text."""
     opened = lzma.open if path.suffix == ".xz" else open
     with opened(path, "rt", encoding="utf-8-sig", newline="") as file:
         return file.read(size)
 
 
 def writing_rate(model):
-    """Return characters a second of one sample of ``WRITTEN`` tokens, whole process."""
+    """Return the characters per second of one sample of ``WRITTEN`` tokens, whole process."""
     options = ["-n", WRITTEN, "--min-length", WRITTEN, "--seed", 1]
     runs = [charlstm("generate", model, *options) for _ in range(RUNS + 1)][1:]
     return statistics.median(len(told["text"]) / seconds for told, seconds in runs)

@@ -1,10 +1,10 @@
-"""How well, and how fast, ``generate --match`` writes what a pattern asks for.
+"""Measures how well and how fast ``generate --match`` writes texts that match a pattern.
 
 python -m benchmarks.matching MODEL PATTERN...
 
-The measure is the mean log-probability of a character under the model, without constraints, and
-what it is beside that of free samples that happen to match, or, where fewer than ``COUNT`` in
-``FREE`` do, beside that of the best text that a beam search of 64 finds. Below 1 is better.
+Prints the mean log-probability per character under the unconstrained model, and its ratio to that
+of unconstrained samples that happen to match. If fewer than ``COUNT`` out of ``FREE`` match, the
+ratio is to the best text found by a beam search with 64 beams. Below 1 is better.
 """
 
 import re
@@ -20,7 +20,7 @@ COUNT, FREE, BATCH, BEAMS = 200, 40_000, 1_000, 64
 
 
 def rates_of(model, texts):
-    """Return the mean log-probability of a character in each text, its end left out."""
+    """Return the mean log-probability per character of each text, without its end."""
     scores = model.score(*texts, per_token=True)
     return [
         sum(symbol.log_probability for symbol in score.per_token if symbol.text) / len(text)
@@ -29,7 +29,7 @@ def rates_of(model, texts):
 
 
 def free_matches(model, pattern):
-    """Return ``COUNT`` free samples that match, or fewer, and how many were drawn."""
+    """Return ``COUNT`` or fewer unconstrained samples that match, and the share that match."""
     ends = model.checkpoint.config.provenance.ends
     config = SampleConfig(until=None if ends else "line")
     found, drawn = [], 0
@@ -54,14 +54,14 @@ def main(path, *patterns):
         rate = np.mean(rates_of(model, [text for text in texts if text]))
         found, share = free_matches(model, pattern)
         if len(found) == COUNT:
-            beside, other = f"{share:.1%} of free samples match", np.mean(rates_of(model, found))
+            reference, other = f"{share:.1%} of free samples match", np.mean(rates_of(model, found))
         else:
             (best,) = model.most_likely("", SampleConfig(match=pattern), beams=BEAMS)
-            beside, (other,) = f"the best of {BEAMS} beams", rates_of(model, [best.text])
+            reference, (other,) = f"the best of {BEAMS} beams", rates_of(model, [best.text])
         print(
-            f"{pattern:<28} {1000 * seconds / COUNT:6.1f} ms a sample  "
-            f"{rate:.3f} nats a character, {rate / other:.2f} times {other:.3f} ({beside}), "
-            f"{len(set(texts))} of {COUNT} differ"
+            f"{pattern:<28} {1000 * seconds / COUNT:6.1f} ms per sample  "
+            f"{rate:.3f} nats per character, {rate / other:.2f} times {other:.3f} ({reference}), "
+            f"{len(set(texts))} of {COUNT} distinct"
         )
 
 

@@ -1,10 +1,10 @@
-"""Trains the models that ship with charlstm, and writes them with their cards to ``checkpoints/``.
+"""Trains the models that ship with charlstm, and writes them with model cards to ``checkpoints/``.
 
 python -m benchmarks.models DATA [english] [shakespeare]
 
-DATA is a folder with tinyshakespeare.txt and novels/*.txt.xz. Training takes about two hours of two
-cores, in ``build/models``; run again after an interruption, it goes on where it was. A finished
-model is stored in 8 bits, and its card gets figures on novels that it was not trained on.
+DATA is a folder with tinyshakespeare.txt and novels/*.txt.xz. Training takes about two hours on two
+cores, in ``build/models``. After an interruption, run it again to continue. A finished model is
+stored in 8 bits, and its card gets figures on novels that it was not trained on.
 """
 
 import argparse
@@ -20,26 +20,26 @@ from benchmarks.recipe import HELD_OUT
 TREE = Path(__file__).resolve().parents[1]
 FOLDER, BUILD = TREE / "checkpoints", TREE / "build" / "models"
 
-# What README of ``DATA`` would say of the texts, for those who get the model alone.
+# Descriptions of the texts, for readers who have only the model.
 NOVELS = (
-    "English novels of 1839 to 1929 by authors who died before 1955, in the public domain. They "
-    "are a part of a collection made for the study of style. Each begins with author and title."
+    "English novels from 1839 to 1929 by authors who died before 1955, in the public domain. They "
+    "are part of a collection made for the study of style. Each starts with author and title."
 )
 PLAYS = (
     "Scenes from the plays of William Shakespeare, in the public domain: the file that char-rnn "
-    "and nanoGPT publish figures on. The model validates on its last tenth."
+    "and nanoGPT publish figures for. The model is validated on its last tenth."
 )
 
 
 class Model(NamedTuple):
-    """A model that ships: its text, the options of ``train``, and what its card says of the text.
+    """A model that ships: its text, the ``train`` options, and the card's description of the text.
 
-    ``held_out`` are texts to measure it on, besides what validates.
+    ``held_out`` are further texts to measure it on, besides the validation text.
     """
 
     text: tuple
     options: tuple
-    told: str
+    description: str
     held_out: tuple = ()
 
 
@@ -66,7 +66,7 @@ def charlstm(*arguments, **options):
 
 
 def train(name, model):
-    """Train a model, or go on with it; return its folder."""
+    """Train a model, or continue its training; return its folder."""
     folder = BUILD / name
     if (folder / "resume.safetensors").exists():
         charlstm("train", "--resume", folder)
@@ -76,7 +76,7 @@ def train(name, model):
 
 
 def nats_per_character(checkpoint, text):
-    """Return the loss on a text, and the characters of it."""
+    """Return the loss on a text, and the number of its characters."""
     asked = ("evaluate", checkpoint, text, "--sample", 0, "-q", "--json")
     told = json.loads(charlstm(*asked, stdout=subprocess.PIPE).stdout)
     return math.log(2) * told["bits_per_character"], told["characters"]
@@ -85,17 +85,18 @@ def nats_per_character(checkpoint, text):
 def sections(name, model, checkpoint):
     """Yield the lines of the card that ``charlstm info --markdown`` can't know."""
     if model.held_out:
-        yield from ("", "## Novels it has not seen", "", "| novel | characters | nats | bits |")
+        yield from ("", "## Novels it was not trained on", "")
+        yield "| novel | characters | nats | bits |"
         yield "| --- | --- | --- | --- |"
         for text in model.held_out:
             nats, characters = nats_per_character(checkpoint, text)
             novel = text.name.split(".")[0].replace("_", " ")
             yield f"| {novel} | {characters:,} | {nats:.4f} | {nats / math.log(2):.4f} |"
-        yield from ("", "Nats and bits per character, with the weights of 8 bits.")
-    yield from ("", "## Data and license", "", model.told, "")
-    yield "The model is under the license of charlstm (MIT)."
+        yield from ("", "Nats and bits per character, with the 8-bit weights.")
+    yield from ("", "## Data and license", "", model.description, "")
+    yield "The model has the license of charlstm (MIT)."
     yield from ("", "## How it was made", "", "In a clone of charlstm:", "", "```sh")
-    yield from (f"make models DATA=FOLDER NAMES={name}", "```", "", "That is, but for the names:")
+    yield from (f"make models DATA=FOLDER NAMES={name}", "```", "", "Except for names, this runs:")
     yield from ("", "```sh", f"charlstm train TEXT {' '.join(model.options)} -o large")
     yield from (f"charlstm export large --format checkpoint -o {name}", "```")
 
@@ -113,7 +114,7 @@ def ship(name, model, trained):
 def main(arguments=None):
     parser = argparse.ArgumentParser(prog="python -m benchmarks.models")
     parser.add_argument("data", type=Path, metavar="DATA")
-    parser.add_argument("names", nargs="*", metavar="NAME", help="one of them; default: both")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="model to train; default: both")
     options = parser.parse_args(arguments)
     known = models(options.data.resolve())
     if unknown := [name for name in options.names if name not in known]:
@@ -123,7 +124,7 @@ def main(arguments=None):
         if missing := [path for path in known[name].text if not path.exists()]:
             parser.error(f"{missing[0]}: no such file")
         if not known[name].text:
-            parser.error(f"{options.data}: no novels in it")
+            parser.error(f"{options.data}: no novels in this folder")
     for name in names:
         ship(name, known[name], train(name, known[name]))
 

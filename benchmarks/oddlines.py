@@ -1,18 +1,18 @@
-"""Odd lines in a log: does a model of its first half tell corrupted lines of its second half?
+"""Odd lines in a log: does a model of its first half detect corrupted lines in its second half?
 
-A tenth of the second half's lines are corrupted in one of three ways, drawn anew twenty times: two
-words change places, every digit is another one, or a line of another text stands there. For each
-way to make one number of a line, the area under the ROC curve: the probability that an odd line
-scores above a usual one. The interval is that of the mean over the draws, which share one model;
-it does not say how models of other runs would do.
+A tenth of the lines in the second half are corrupted in one of three ways: two words are swapped,
+each digit is replaced by another one, or the line is replaced by one from another text. The lines
+are chosen twenty times. For each way to score a line with one number, the result is the area under
+the ROC curve: the probability that an odd line scores higher than a usual one. The interval is that
+of the mean over the choices, which share one model; it doesn't cover the variation between models.
 
-The last part of the first half validates, as what comes later will differ in the same way. With
-lines drawn at random instead, training would not see that it learns the days of a log by heart, and
-what is merely new would score as high as what is odd.
+The validation text is the last part of the first half, because later lines will differ in the same
+way. With randomly chosen lines, training would not notice that it memorizes the days of a log, and
+new lines would score as high as odd ones.
 
 python -m benchmarks.oddlines [LOGFILE [OTHER_TEXT [CHARLSTM_TRAIN_OPTION ...]]]
 
-Without LOGFILE, Debian's package log; OTHER_TEXT is python-docs unless named.
+LOGFILE is Debian's package log by default, and OTHER_TEXT is python-docs.
 """
 
 import random
@@ -30,23 +30,23 @@ from charlstm.config import Division
 from charlstm.corpus.documents import open_corpus
 
 DEFAULT = "/var/log/dpkg.log"
-FEWEST = 2000  # lines of a log
-NEWEST = 0.15  # of the first half, to validate
+FEWEST = 2000  # minimum number of lines of a log
+NEWEST = 0.15  # share of the first half used for validation
 WAYS = ("words swapped", "digits changed", "another text")
 DRAWS, SHARE, BAR = 20, 0.1, 0.95
-T_975 = 2.093  # of Student's distribution with 19 degrees of freedom
+T_975 = 2.093  # 97.5 % quantile of Student's distribution with 19 degrees of freedom
 
-# One number of a line from the surprises [T] of its tokens and its end, in nats.
+# One number for a line, from the surprisals [T] of its tokens and its end, in nats.
 SCORES = {
-    "bits per symbol": lambda costs: costs.mean() / np.log(2),
+    "bits per token": lambda costs: costs.mean() / np.log(2),
     "total nats": np.sum,
-    "highest surprise": np.max,
+    "highest surprisal": np.max,
     "mean of the five highest": lambda costs: np.sort(costs)[-5:].mean(),
 }
 
 
-def surprises(model, lines):
-    """Return, for each line, what its tokens and its end cost, float64 [T], in nats."""
+def surprisals(model, lines):
+    """Return the surprisals of each line's tokens and its end, float64 [T], in nats."""
     scores = model.score(*lines, per_token=True)
     return [-np.array([token.log_probability for token in score.per_token]) for score in scores]
 
@@ -69,7 +69,7 @@ def change_digits(line, draw):
 
 
 def corrupted(lines, others, seed):
-    """Return (index, way, odd line) for a tenth of the lines, less those a way can't change."""
+    """Return (index, way, odd line) for a tenth of the lines, without those that can't change."""
     draw, found = random.Random(seed), []
     for index in draw.sample(range(len(lines)), round(SHARE * len(lines))):
         way = draw.choice(WAYS)
@@ -85,7 +85,7 @@ def corrupted(lines, others, seed):
 
 
 def area(odd, usual):
-    """Return the probability that an odd score is above a usual one; equal ones count half."""
+    """Return the probability that an odd score exceeds a usual one; ties count half."""
     usual = np.sort(usual)
     below, not_above = (np.searchsorted(usual, odd, side) for side in ("left", "right"))
     return float((below + not_above).mean() / 2 / len(usual))
@@ -97,11 +97,11 @@ def lines_of(address):
 
 
 def draw_areas(model, lines, others, seed, usual):
-    """Return {(score, way or all): area} of one draw; ``usual`` are the lines' own surprises."""
+    """Return {(score, way or "all"): area} of one choice; ``usual`` are the lines' surprisals."""
     odd = corrupted(lines, others, seed)
     taken = {index for index, _, _ in odd}
     kept = [index for index in range(len(lines)) if index not in taken]
-    costs = surprises(model, [line for _, _, line in odd])
+    costs = surprisals(model, [line for _, _, line in odd])
     areas = {}
     for name, score in SCORES.items():
         low = np.array([score(usual[index]) for index in kept])
@@ -116,8 +116,8 @@ def main(log=DEFAULT, other="python-docs", *options):
     lines = lines_of(log) if Path(log).is_file() else []
     if len(lines) < FEWEST:
         raise SystemExit(
-            f"{log} has {len(lines):,} lines: name a log of at least {FEWEST:,}, such as one of "
-            f"/var/log: python -m benchmarks.oddlines LOGFILE"
+            f"{log}: only {len(lines):,} lines. Give a log of at least {FEWEST:,} lines, such as "
+            f"one in /var/log: python -m benchmarks.oddlines LOGFILE"
         )
     half = len(lines) // 2
     with tempfile.TemporaryDirectory() as folder:
@@ -128,12 +128,12 @@ def main(log=DEFAULT, other="python-docs", *options):
         _, seconds = train(text, "--valid", newest, "--lines", *options, output=output)
         model = load(output)
     lines, others = lines[half:], lines_of(other)
-    usual = surprises(model, lines)
+    usual = surprisals(model, lines)
     draws = [draw_areas(model, lines, others, seed, usual) for seed in range(DRAWS)]
     network = model.checkpoint.config.model
     print(
         f"{log}, {half:,} lines to train, {len(lines):,} to score; {network.layers} x "
-        f"{network.units}, {' '.join(options) or 'no option'}, {seconds:.0f} s ({processor()})\n"
+        f"{network.units}, {' '.join(options) or 'no options'}, {seconds:.0f} s ({processor()})\n"
     )
     print(f"| score | area under the curve, 95 % interval | {' | '.join(WAYS)} | bar {BAR} |")
     print("| --- " * (3 + len(WAYS)) + "|")

@@ -1,8 +1,8 @@
-"""The loss of quality by int8 weights: validation loss of the engine beside that of training.
+"""Compares the validation loss of the engine in int8 and float32 with that of the training run.
 
     python -m benchmarks.precision CHECKPOINT [TEXT...]
 
-TEXT is where the training text is, if it is not where it was.
+TEXT is the path of the training text, if it has moved.
 """
 
 import sys
@@ -17,7 +17,7 @@ from tests.oracles import engine_loss
 def main(model, *texts):
     checkpoint = read_checkpoint(Path(model))
     config = checkpoint.config
-    # A checkpoint names the text it was trained on, but does not say where it is.
+    # A checkpoint has the name of the text that it was trained on, but not its path.
     corpus = config.corpus.replace(addresses=texts) if texts else config.corpus
     prepared = prepare(corpus, config.tokenizer, fixed=checkpoint.tokenizer)
     ids = prepared.store.valid

@@ -1,6 +1,6 @@
-"""Time to quality: validation loss of the default recipe by the minutes it is given.
+"""Time to quality: validation loss of the default recipe for several budgets in minutes.
 
-Each run is a whole command with no option but its budget, one after the other.
+Each run is a whole command without options other than its budget, one after the other.
 
 python -m benchmarks.quality TEXT [MINUTES ...]
 """
@@ -18,7 +18,7 @@ MINUTES = ("1", "2", "3", "5", "10")
 
 
 def train(*arguments, output=None):
-    """Run ``charlstm train`` with the arguments; return what it says as JSON, and its seconds."""
+    """Run ``charlstm train``; return its JSON report and the seconds that it takes."""
     with tempfile.TemporaryDirectory() as folder:
         place = ["-o", str(output or Path(folder) / "model"), "-q", "--json"]
         begin = time.perf_counter()

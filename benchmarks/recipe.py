@@ -1,15 +1,15 @@
-"""The rows by which a recipe is judged: whole commands on fixed texts, no option but the budget.
+"""The measurements that decide on a recipe: whole commands on fixed texts, without options.
 
 python -m benchmarks.recipe DATA [CASE ...] [--against SOURCE] [--seeds 1 2] [--scale 1]
 
 DATA is a folder with tinyshakespeare.txt, names.txt, wikitext2-valid.txt, wikitext2-test.txt and
-novels/*.txt.xz. SOURCE is a source tree of another version, a checkout: both versions then run in
-turn, seed by seed. Each run is a process with an empty cache of its own, and a row is printed when
-it ends. The share is that of training steps in the seconds of the whole command. ``--scale``
-multiplies the minutes, to try things out; a case without a budget then gets that many minutes.
+novels/*.txt.xz. SOURCE is the source tree of another version. Both versions then run alternately,
+seed by seed. Each run is a process with its own empty cache, and its row is printed when it ends.
+The share is the time of training steps relative to that of the whole command. ``--scale``
+multiplies the minutes, to try things out; cases without a budget then get that many minutes.
 
-Nothing else should run meanwhile. The budgets of all cases add up to about 50 minutes for each seed
-and version; validation after them, and the cases without a budget, come on top.
+Nothing else should run at the same time. The budgets of all cases add up to about 50 minutes per
+seed and version, plus final evaluations and the cases without a budget.
 """
 
 import argparse
@@ -29,7 +29,7 @@ from benchmarks.timing import processor
 from charlstm.system.hardware import product_type
 
 TREE = Path(__file__).resolve().parents[1]
-PART = 60_000  # bytes of a short text, and of the one that validates it
+PART = 60_000  # bytes of a short text, and of its validation text
 NOVELS = 20_000_000  # bytes of a large text
 HELD_OUT = ("Hardy_Tess_1891", "Doyle_Lost_1912", "Woolf_Night_1919")
 SHORT = {
@@ -38,7 +38,7 @@ SHORT = {
     "Angel": "Trollope_Angel_1881",
 }
 
-# How ``train`` takes the settings of another run, which config.json records.
+# Options of ``train`` for settings of another run, which are in config.json.
 MODEL_OPTIONS = ("layers", "units", "embedding")
 TRAIN_OPTIONS = (
     *("streams", "sequence_length", "optimizer", "learning_rate", "final_rate", "warmup_steps"),
@@ -46,13 +46,13 @@ TRAIN_OPTIONS = (
 )
 
 COLUMNS = (
-    *("case", "version", "seed", "network", "steps", "seconds", "minutes asked", "share"),
+    *("case", "version", "seed", "network", "steps", "seconds", "budget in minutes", "share"),
     *("peak GiB", "figure"),
 )
 
 
 class Case(NamedTuple):
-    """A text and how to train on it; what the figure is, and the text it is measured on."""
+    """A text, how to train on it, the text to measure the figure on, and the figure's unit."""
 
     files: tuple
     options: tuple = ()
@@ -62,9 +62,9 @@ class Case(NamedTuple):
 
 
 class Run(NamedTuple):
-    """What a run says as JSON, its figure, its settings, and the seconds of its training."""
+    """The JSON report of a run, its figure, its settings, and its duration in seconds."""
 
-    told: dict
+    report: dict
     figure: float
     config: dict
     seconds: float
@@ -74,14 +74,14 @@ def halves(data, size):
     """Return the first ``size`` bytes of a text and the next, both cut between characters."""
     cuts = [0]
     for cut in (size, 2 * size):
-        while cut < len(data) and data[cut] & 0xC0 == 0x80:  # inside a character of UTF-8
+        while cut < len(data) and data[cut] & 0xC0 == 0x80:  # inside a UTF-8 character
             cut -= 1
         cuts.append(cut)
     return data[: cuts[1]], data[cuts[1] : cuts[2]]
 
 
 def first_files(paths, limit):
-    """Return the first of the compressed files that hold at most ``limit`` bytes in all."""
+    """Return the first compressed files with at most ``limit`` bytes of text in all."""
     chosen, total = [], 0
     for path in sorted(paths):
         with lzma.open(path) as file:
@@ -93,7 +93,7 @@ def first_files(paths, limit):
 
 
 def short_case(data, scratch, novel, minutes):
-    """Write the beginning of a novel, and what follows it, to files of their own."""
+    """Write the start of a novel, and the text after it, to separate files."""
     parts = []
     with lzma.open(data / "novels" / f"{novel}.txt.xz") as file:
         text = file.read(2 * PART + 4)
@@ -132,8 +132,8 @@ def makers(data, scratch):
 
 
 def charlstm(source, cache, *arguments):
-    """Run a command of the version in a source tree; return the JSON object it prints."""
-    # A safe path: the folder this runs in may hold another version, and would come first.
+    """Run a command of the version in a source tree; return the JSON object that it prints."""
+    # A safe path, because the current folder may contain another version, which would come first.
     places = {"PYTHONPATH": str(source), "PYTHONSAFEPATH": "1", "CHARLSTM_CACHE": str(cache)}
     command = [sys.executable, "-m", "charlstm", *map(str, arguments), "-q", "--json"]
     done = subprocess.run(command, env=os.environ | places, stdout=subprocess.PIPE, text=True)
@@ -143,7 +143,7 @@ def charlstm(source, cache, *arguments):
 
 
 def run(source, case, budget, seed):
-    """Train once and measure; ``budget`` are options of ``train``."""
+    """Train once and measure; ``budget`` is a tuple of ``train`` options."""
     with tempfile.TemporaryDirectory() as folder:
         cache, model = Path(folder) / "cache", Path(folder) / "model"
         arguments = [*case.files, *case.options, *budget, "--seed", seed, "-o", model]
@@ -166,8 +166,8 @@ def budget_of(case, scale):
 
 
 def settings_of(done, precision):
-    """Return the options of ``train`` that repeat a run in another precision, step by step."""
-    options = ["--steps", done.told["steps"], "--precision", precision]
+    """Return the ``train`` options that repeat a run in another precision, step by step."""
+    options = ["--steps", done.report["steps"], "--precision", precision]
     for part, names in (("model", MODEL_OPTIONS), ("train", TRAIN_OPTIONS)):
         for name in names:
             if (value := done.config[part].get(name)) is not None:
@@ -184,16 +184,16 @@ def heading(*names):
     row(*["---"] * len(names))
 
 
-def tell(name, version, seed, budget, done, unit):
+def print_run(name, version, seed, budget, done, unit):
     """Print the row of a run."""
-    told, model = done.told, done.config.get("model", {})
+    report, model = done.report, done.config.get("model", {})
     network = f"{model.get('layers', '?')} x {model.get('units', '?')}"
     share = "?"
-    if told.get("tokens") and told.get("tokens_per_second"):
-        share = f"{told['tokens'] / told['tokens_per_second'] / done.seconds:.0%}"
+    if report.get("tokens") and report.get("tokens_per_second"):
+        share = f"{report['tokens'] / report['tokens_per_second'] / done.seconds:.0%}"
     asked = budget[1] if budget and budget[0] == "--minutes" else "none"
-    peak = f"{told.get('peak_memory_mb', math.nan) / 1024:.2f}"
-    cells = (network, f"{told.get('steps', 0):,}", f"{done.seconds:.1f}", asked, share, peak)
+    peak = f"{report.get('peak_memory_mb', math.nan) / 1024:.2f}"
+    cells = (network, f"{report.get('steps', 0):,}", f"{done.seconds:.1f}", asked, share, peak)
     row(name, version, seed, *cells, f"{done.figure:.4f} {unit}")
 
 
@@ -211,7 +211,7 @@ def runs_of(name, case, versions, scale, seed):
 
 
 def summarize(figures):
-    """Print a row for each case: the mean of each version and the difference of the last two."""
+    """Print a row for each case: the mean of each version, and the difference between them."""
     print()
     heading("case", "means", "difference", "in percent")
     for (name, unit), by_version in figures.items():
@@ -227,25 +227,25 @@ def summarize(figures):
 
 
 def name_of(source):
-    """Return the commit of a source tree, or where it is."""
+    """Return the commit of a source tree, or its path."""
     command = ["git", "-C", source, "describe", "--always", "--dirty"]
     done = subprocess.run(command, capture_output=True, text=True)
     return str(source) if done.returncode else done.stdout.strip()
 
 
 def measure(makers, names, versions, seeds, scale):
-    """Run the cases, print their rows; return whether all went well."""
+    """Run the cases and print their rows; return whether all succeeded."""
     figures, failed = defaultdict(lambda: defaultdict(list)), False
     try:
         for name in names:
             if name == "precision-3" and product_type("auto") != "bfloat16":
-                row(name, *[""] * (len(COLUMNS) - 2), "this processor has no bfloat16 products")
+                row(name, *[""] * (len(COLUMNS) - 2), "this CPU has no bfloat16 matmuls")
                 continue
             case = makers[name]()
             for seed in seeds:
                 try:
                     for version, budget, done in runs_of(name, case, versions, scale, seed):
-                        tell(name, version, seed, budget, done, case.unit)
+                        print_run(name, version, seed, budget, done, case.unit)
                         figures[name, case.unit][version].append(done.figure)
                 except RuntimeError as error:  # the other cases can still be measured
                     failed = True

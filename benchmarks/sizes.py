@@ -1,12 +1,11 @@
-"""What reading a long text costs: seconds and memory of ``charlstm train --dry-run``, by level.
+"""The cost of reading a long text: time and memory of ``charlstm train --dry-run``, by level.
 
 python -m benchmarks.sizes TEXT... [--megabytes 10 100 1000 3000] [--levels char subword word]
 
-The text is sampled from a model of the words of TEXT, in which each depends on the one before it,
-so that it has as many rare words as a real one, and repeats nothing. The cache is empty. A plan
-needs the text's hash, its vocabulary and all of its tokens on disk. Memory is what the process
-holds itself, without pages of files that it has mapped, which the system can drop. Nothing else
-should run.
+The text is sampled from a Markov chain over the words of TEXT, so it has as many rare words as a
+real text and doesn't repeat itself. The cache is empty. A plan needs the hash of the text, its
+vocabulary and all of its tokens on disk. Memory is the process's own, without pages of mapped
+files, which the system can drop. Nothing else should run at the same time.
 """
 
 import argparse
@@ -26,8 +25,8 @@ from benchmarks.recipe import heading, row
 from benchmarks.timing import processor
 from charlstm.tokenizer.segmentation import tokens_of
 
-CHAINS = 4096  # texts that are sampled side by side
-STEPS = 256  # words of each that are written at a time
+CHAINS = 4096  # texts that are sampled in parallel
+STEPS = 256  # words of each text that are written at once
 
 
 class WordChain:
@@ -45,11 +44,11 @@ class WordChain:
         order = np.argsort(read[:-1], kind="stable")
         self._following = read[1:][order]
         self._first = np.searchsorted(read[:-1][order], np.arange(len(numbers) + 1))
-        # The last word of all may have none after it.
+        # The very last word may have no successor.
         self._first[:-1] = np.minimum(self._first[:-1], len(self._following) - 1)
 
     def write(self, path, size, rng):
-        """Write a text of some bytes, or a little more."""
+        """Write a text of ``size`` bytes or slightly more."""
         state = rng.integers(len(self._first) - 1, size=CHAINS)
         with path.open("w", encoding="utf-8", newline="") as file:
             while file.tell() < size:
@@ -64,7 +63,7 @@ class WordChain:
 
 
 def measure(level, path, folder):
-    """Return the plan of a text, the seconds that it takes, and the most MB held."""
+    """Return the plan for a text, the seconds that it takes, and the peak memory in MB."""
     command = [sys.executable, "-m", "charlstm", "train", path, "--level", level]
     environment = os.environ | {"CHARLSTM_CACHE": str(folder), "CHARLSTM_CACHE_MB": "100000"}
     begin = time.perf_counter()
@@ -82,7 +81,7 @@ def measure(level, path, folder):
 
 
 def held_by(pid):
-    """Return the memory of a process, files that it has mapped left out, in MB."""
+    """Return the memory of a process in MB, without mapped files."""
     status = Path(f"/proc/{pid}/status").read_text()
     return sum(int(line.split()[1]) for line in status.splitlines() if "RssAnon" in line) / 1024
 
@@ -95,7 +94,7 @@ def main(arguments=None):
     arguments = parser.parse_args(arguments)
     words = WordChain(arguments.texts)
     print(f"sizes, {len(words.words):,} words ({processor()})\n")
-    heading("MB", "level", "tokens to train", "ids", "seconds", "peak MB")
+    heading("MB", "level", "training tokens", "ids", "seconds", "peak MB")
     for megabytes in arguments.megabytes:
         with tempfile.TemporaryDirectory() as name:
             text = Path(name) / "text.txt"

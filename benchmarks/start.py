@@ -1,4 +1,4 @@
-"""How long until something is seen: ``--help``, and the first character of ``generate``.
+"""Time to the first output: ``--help``, and the first character of ``generate``.
 
 python -m benchmarks.start CHECKPOINT
 """
@@ -15,9 +15,9 @@ def main(model):
     first = median_of(
         RUNS, lambda: seconds_of("generate", model, "-n", 200, "--seed", 1, until_output=True)
     )
-    print(f"start, median of {RUNS} processes ({processor()})")
+    print(f"startup, median of {RUNS} processes ({processor()})")
     print(f"  charlstm --help                              {help_seconds:.3f} s")
-    print(f"  charlstm generate to its first character     {first:.3f} s")
+    print(f"  charlstm generate, first character           {first:.3f} s")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Wall-clock times of whole processes, and how they are told."""
+"""Measures wall-clock times of whole processes."""
 
 import platform
 import statistics
@@ -8,7 +8,7 @@ import time
 
 
 def seconds_of(*arguments, until_output=False):
-    """Return how long ``charlstm ARGUMENTS`` takes, or takes to its first character."""
+    """Return the seconds that ``charlstm ARGUMENTS`` takes, in all or until its first character."""
     begin = time.perf_counter()
     command = [sys.executable, "-m", "charlstm", *map(str, arguments)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
@@ -21,13 +21,13 @@ def seconds_of(*arguments, until_output=False):
 
 
 def median_of(runs, measure):
-    """Return the median of ``runs`` measurements after one that doesn't count."""
+    """Return the median of ``runs`` measurements, after one that doesn't count."""
     measure()
     return statistics.median(measure() for _ in range(runs))
 
 
 def processor():
-    """Name the processor."""
+    """Return the number and the name of the CPUs."""
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as file:
             names = [line.split(":", 1)[1].strip() for line in file if "model name" in line]

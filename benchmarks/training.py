@@ -1,12 +1,12 @@
-"""Training steps of charlstm beside the same network in stock Keras (float32) and in PyTorch.
+"""Compares training steps of charlstm with the same network in stock Keras (float32) and PyTorch.
 
-Every side has the same shapes, AdamW, clipping by the global norm, dropout after each layer and
-states carried from batch to batch. Each runs in a process of its own, so that each has its own
-thread settings and its own peak memory; rounds are interleaved and medians told. The limit is the
-rate of large bfloat16 (or float32) products on the same cores, at 6 FLOP a weight and token (of
-which charlstm saves the first layer's input product where the vocabulary is small).
+All use the same shapes, AdamW, clipping by the global norm, dropout after each layer, and states
+carried from batch to batch. Each runs in its own process, with its own thread settings and peak
+memory. Rounds are interleaved, and medians are reported. The limit is the speed of large bfloat16
+(or float32) matmuls on the same cores, at 6 FLOP per weight and token. With a small vocabulary,
+charlstm saves some of these in the first layer's input projection.
 
-python -m benchmarks.training [SHAPE ...]     PyTorch takes part if it is installed
+python -m benchmarks.training [SHAPE ...]     includes PyTorch if it is installed
 """
 
 import importlib.util
@@ -37,7 +37,7 @@ class Shape(NamedTuple):
 
     @property
     def multiplied(self):
-        """Weights that a token is multiplied by."""
+        """Number of weights that a token is multiplied by."""
         widths = [self.embedding] + [self.units] * (self.layers - 1)
         return sum(4 * self.units * (w + self.units) for w in widths) + self.units * self.vocabulary
 
@@ -150,7 +150,7 @@ if importlib.util.find_spec("torch"):
 
 
 def serve(make, shape, pipe):
-    """Take a step each time the other end asks for one; answer with seconds and peak bytes."""
+    """Take a step for each request through the pipe; reply with its seconds and the peak bytes."""
     ids = np.random.default_rng(0).integers(
         shape.vocabulary, size=(shape.streams, shape.length + 1), dtype=np.int32
     )
@@ -163,7 +163,7 @@ def serve(make, shape, pipe):
 
 
 def serve_limit(shape, pipe):
-    """Answer with the rate, in tokens a second, at which products alone would allow to train."""
+    """Reply with the seconds of a training step if matmuls were its only cost."""
     from charlstm.network.backend import tf
     from charlstm.system.hardware import product_type
 
@@ -181,13 +181,13 @@ def serve_limit(shape, pipe):
 
 
 def measure(shape, sides):
-    """Return the median tokens a second and the peak bytes of each side."""
+    """Return the median tokens per second and the peak bytes of each side."""
     context = multiprocessing.get_context("spawn")
     pipes = {}
     for name, (target, arguments) in sides.items():
         pipes[name], other = context.Pipe()
         context.Process(target=target, args=(*arguments, shape, other), daemon=True).start()
-        other.close()  # so that a process that dies is noticed
+        other.close()  # so that the end of a process is noticed
     answers = {name: [] for name in sides}
     for _ in range(ROUNDS + 2):
         for name, pipe in pipes.items():
@@ -204,7 +204,7 @@ def measure(shape, sides):
 
 def main(*names):
     chosen = names or SHAPES
-    print(f"training, tokens a second, medians of {ROUNDS} interleaved rounds ({processor()})\n")
+    print(f"training, tokens per second, median of {ROUNDS} interleaved rounds ({processor()})\n")
     print("| network, streams | limit | share | " + " | ".join(SIDES) + " | ratios |")
     print("| --- " * (len(SIDES) + 4) + "|")
     for name in chosen:

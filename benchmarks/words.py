@@ -1,11 +1,11 @@
-"""Words: charlstm's default recipe beside a word language model written in PyTorch.
+"""Words: charlstm's default recipe compared with a word-level language model in PyTorch.
 
-Both learn from the same tokens for the same minutes, one after the other, with networks of the
-same size; the perplexity per token on a text that neither has seen compares. The PyTorch side is
-trained as the word language model among PyTorch's examples is: plain gradient descent at a rate of
-20 on 20 streams of 35 tokens, in float32, clipping at 0.25, and a quarter of the rate whenever an
-epoch brings no better validation loss, which is not counted as training time. So this compares
-recipes, as they come, not frameworks.
+Both train on the same tokens for the same minutes, one after the other, with networks of the same
+size. The result is the perplexity per token on a text that neither has seen. The PyTorch model is
+trained like the one in PyTorch's examples: plain gradient descent with learning rate 20 on 20
+streams of 35 tokens, in float32, clipping at 0.25. The rate is divided by 4 after each epoch
+without a better validation loss. Evaluations don't count as training time. This compares default
+recipes, not frameworks.
 
 python -m benchmarks.words TRAIN_TEXT TEST_TEXT MINUTES [DROPOUT ...]
 """
@@ -28,7 +28,7 @@ DROPOUTS = ("0.2", "0.5")
 
 
 def torch_losses(network, train_ids, valid_ids, test_ids, dropout, seconds, pipe):
-    """Train for some seconds; answer with the losses on both texts of the best epoch."""
+    """Train for some seconds; send the losses of the best epoch on both texts."""
     end = time.monotonic() + seconds
     import torch
     from torch import nn
@@ -62,7 +62,7 @@ def torch_losses(network, train_ids, valid_ids, test_ids, dropout, seconds, pipe
             yield piece[:-1], piece[1:].reshape(-1)
 
     def loss_on(ids):
-        """One stream with carried states, every token but the first counted."""
+        """Return the loss on one stream with carried states, over all tokens but the first."""
         model.eval()
         total, states = 0.0, None
         with torch.no_grad():
@@ -72,7 +72,7 @@ def torch_losses(network, train_ids, valid_ids, test_ids, dropout, seconds, pipe
         return total / (len(ids) - 1)
 
     def epoch():
-        """Read the text once, or as far as there is time to."""
+        """Read the text once, or as much of it as time allows."""
         nonlocal read
         model.train()
         states = None
@@ -114,7 +114,7 @@ def main(train_text, test_text, minutes, *dropouts):
     from charlstm.training.step import StepRunner, use_threads
 
     print(f"{train_text}, {minutes} minutes, tested on {test_text} ({processor()})\n")
-    print("| side | epochs | validation perplexity | test perplexity |\n" + "| --- " * 4 + "|")
+    print("| model | epochs | validation perplexity | test perplexity |\n" + "| --- " * 4 + "|")
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder) / "model"
         told, _ = train(train_text, "--level", "word", "--minutes", minutes, output=output)
@@ -128,7 +128,7 @@ def main(train_text, test_text, minutes, *dropouts):
     steps = StepRunner(config.model, config.train)
     set_weights(steps.model, found.weights)
     tested = steps.validate(test_ids)
-    tell("charlstm, no option", told["epochs"], told["valid_loss"], tested)
+    print_row("charlstm, default options", told["epochs"], told["valid_loss"], tested)
 
     context = multiprocessing.get_context("spawn")
     for dropout in dropouts or DROPOUTS:
@@ -144,13 +144,13 @@ def main(train_text, test_text, minutes, *dropouts):
         )
         process = context.Process(target=torch_losses, args=arguments)
         process.start()
-        theirs.close()  # so that a process that dies is noticed
+        theirs.close()  # so that the end of a process is noticed
         valid, tested, epochs = ours.recv()
         process.join()
-        tell(f"PyTorch, dropout {dropout}", epochs, valid, tested)
+        print_row(f"PyTorch, dropout {dropout}", epochs, valid, tested)
 
 
-def tell(side, epochs, valid, tested):
+def print_row(side, epochs, valid, tested):
     print(f"| {side} | {epochs:.1f} | {math.exp(valid):.1f} | {math.exp(tested):.1f} |", flush=True)
 
 

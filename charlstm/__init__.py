@@ -1,7 +1,7 @@
 """LSTM language models from the shell: train on your own text, generate, predict, score.
 
-This module names the public interface and imports nothing heavy: every name below is loaded the
-first time it is asked for, so that ``import charlstm`` costs a few milliseconds.
+This module lists the public interface. It imports each name on first use, so that
+``import charlstm`` takes a few milliseconds.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ _HOME = {
     "ModelConfig": "charlstm.config",
     "Observer": "charlstm.training.observer",
     "Prediction": "charlstm.prediction.predictor",
-    "Sample": "charlstm.generation.decoder",
+    "Sample": "charlstm.generation.samples",
     "SampleConfig": "charlstm.config",
     "Score": "charlstm.evaluation.scoring",
     "TokenizerConfig": "charlstm.config",

@@ -13,7 +13,7 @@ def main() -> None:
         from charlstm.cli.app import run_command_line
 
         sys.exit(run_command_line())
-    except KeyboardInterrupt:  # while it starts, or once more while it ends
+    except KeyboardInterrupt:  # during the imports, or a second one at the end
         sys.exit(INTERRUPTED)
 
 

@@ -1,4 +1,4 @@
-"""The Python interface: load a checkpoint, then generate text, predict words and score text.
+"""The Python interface: load a checkpoint, then generate, predict, score and evaluate text.
 
     >>> import charlstm
     >>> model = charlstm.load("checkpoints/shakespeare")
@@ -7,9 +7,7 @@
     >>> model.predict("to be or not to")[0].text
     >>> model.evaluate("test.txt").bits_per_character
 
-The packages beside this module are the stages of the tool and can be used on their own. This module
-joins those that come after training, and imports what not every use needs only when it is used. It
-does not know how a model is trained (``charlstm.train_api`` does) or how results are printed.
+Modules that only some calls need are imported when they are first used.
 """
 
 from __future__ import annotations
@@ -48,11 +46,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LanguageModel:
-    """A trained model, ready to use. It is safe to share between threads.
+    """A trained model, ready to use. Threads can share it.
 
     Attributes:
-        checkpoint: what was loaded: configuration, tokenizer, weights and figures.
-        engine: runs the model on token ids.
+        checkpoint: the configuration, tokenizer, weights and figures that were loaded.
+        engine: runs the network on token ids.
     """
 
     checkpoint: Checkpoint
@@ -63,29 +61,31 @@ class LanguageModel:
 
     @property
     def tokenizer(self) -> Tokenizer:
-        """The tokenizer the model was trained with."""
+        """The tokenizer that the model was trained with."""
         return self.checkpoint.tokenizer
 
     def normalized(self, text: str) -> str:
-        """Return a text in the Unicode form that the model reads."""
+        """Return a text in the Unicode form that the model was trained on."""
         return normalized(text, self.checkpoint.config.corpus.normalize)
 
     def generate(
         self, prompt: str = "", *, count: int = 1, seed: int | None = None, **options: Any
     ) -> list[Sample]:
-        """Return ``count`` continuations of ``prompt``, drawn as one batch.
+        """Return ``count`` continuations of ``prompt``, sampled as one batch.
+
+            >>> model.generate("ROMEO:", length=200, temperature=0.7)[0].text
 
         Args:
-            prompt: the text to continue; an empty one starts a document. Of a long one, the last
-                8,192 tokens are read.
-            count: how many samples to draw.
-            seed: determines the samples; ``None`` draws a seed, which is in each ``Sample``.
+            prompt: the text to continue. An empty prompt starts a new document. Only the last
+                8,192 tokens of a longer prompt are read.
+            count: the number of samples.
+            seed: determines the samples. ``None`` takes a random seed, which is in each ``Sample``.
             **options: fields of ``SampleConfig``, such as ``length`` and ``temperature``.
 
         Raises:
-            ConfigError: if an option is out of its range.
-            UsageError: if no text satisfies the options.
-            GenerationError: if too few samples are finished.
+            ConfigError: if an option is out of range.
+            UsageError: if no text can satisfy the options.
+            GenerationError: if ``finished`` is set and too few samples finish.
         """
         return list(self.stream([prompt], SampleConfig(**options), count=count, seed=seed))
 
@@ -101,27 +101,27 @@ class LanguageModel:
         known: Container[str] | None = None,
         unique: bool = False,
     ) -> Iterator[Sample]:
-        """Yield ``count`` samples of each prompt, in order, each as soon as it is finished.
+        """Yield ``count`` samples of each prompt, in order, each as soon as it is complete.
 
         Args:
             prompts: the texts to continue, as one batch.
-            config: how to draw.
-            count: how many samples of each prompt.
+            config: the sampling settings.
+            count: the number of samples for each prompt.
             seed: as for ``generate``.
             on_text: called with the index of a sample and its next piece of text (see
                 ``charlstm.generation.decoder.generate``).
-            alternatives: keep every token, with this many of the likeliest tokens at its position;
-                ``None`` keeps no tokens.
-            known: texts to reject, for example ``LineHashes``; others are drawn in their place.
-            unique: whether to reject repeated texts, prompts included.
+            alternatives: record every token and this many of the most likely ones at its position.
+                ``None`` records no tokens.
+            known: texts to reject, such as a set or ``LineHashes``. Other samples replace them.
+            unique: whether to reject samples that repeat an earlier one, prompts included.
 
         Raises:
-            ConfigError: if an argument is out of its range.
-            UsageError: if no text satisfies the configuration.
+            ConfigError: if an argument is out of range.
+            UsageError: if no text can satisfy the configuration.
             GenerationError: if too few samples are new or finished.
         """
-        if isinstance(prompts, str):  # a sequence of texts, too
-            raise ConfigError("prompts is one text: expected a list of them, such as [prompt]")
+        if isinstance(prompts, str):  # a string is an iterable of strings too
+            raise ConfigError("`prompts` is a string: expected a list, such as [prompt].")
         _check(seed, count=count)
         prompts = list(prompts)
         samples = draw_samples(
@@ -147,19 +147,19 @@ class LanguageModel:
         beams: int = 8,
         count: int = 1,
     ) -> list[Sample]:
-        """Return the likeliest continuations of ``prompt``, found by beam search.
+        """Return the most likely continuations of ``prompt``, found by beam search.
 
         Args:
             prompt: the text to continue.
-            config: length, stop conditions and constraints; sampling settings are ignored.
-            beams: the width of the search.
-            count: how many texts to return, at most.
+            config: the length, stop conditions and constraints. Sampling settings are ignored.
+            beams: the number of beams.
+            count: the maximum number of texts to return.
 
         Raises:
-            ConfigError: if ``beams`` or ``count`` is below 1.
-            UsageError: if no text satisfies the configuration.
-            GenerationError: if the length is too short for the word that ``prompt`` ends with, or
-                for any text that is finished.
+            ConfigError: if ``beams`` or ``count`` is less than 1.
+            UsageError: if no text can satisfy the configuration.
+            GenerationError: if ``length`` is too short for the word at the end of ``prompt``, or
+                if ``finished`` is set and no text finishes.
         """
         from charlstm.generation.beam import beam_search
         from charlstm.generation.rejection import check_finished
@@ -177,14 +177,14 @@ class LanguageModel:
     def score(self, *texts: str, context: str = "", per_token: bool = False) -> list[Score]:
         """Return the score of each text as the beginning of a document.
 
-        A model trained on parts of files, such as lines, scores the end of each text too. Texts run
-        as one batch; the result of one does not depend on the others.
+        If the model was trained on parts of files, such as lines, the end of each text is scored
+        too. The texts run as one batch, which does not change their scores.
 
         Args:
             *texts: the texts to score.
-            context: read before each text and not scored, except its last word where words are
-                tokens or made of pieces: it may continue in the text.
-            per_token: return the log-probability of each token too.
+            context: text that is read before each text but not scored. Its last word is scored by
+                word-level and subword-level models, because it may continue in the text.
+            per_token: whether to return the log-probability of each token too.
         """
         from charlstm.evaluation.scoring import score_texts
 
@@ -207,35 +207,36 @@ class LanguageModel:
         words_only: bool = False,
         tokens: bool = False,
     ) -> list[Prediction]:
-        """Return what is likely to come next, the likeliest first.
+        """Return the most likely next words, most likely first.
 
-        The last word of the prompt may be half typed, complete or both. ``kind`` says of each
-        prediction whether it completes that word or follows it. Where each kind has 2 % of the
-        probability or more, there are two groups, the one with the likeliest word first; otherwise
-        all are one list. The list is empty where hardly any word ends, as in DNA.
+            >>> [prediction.text for prediction in model.predict("to be or not to", top=3)]
+
+        The last word of the prompt can be half-typed. ``kind`` says whether a prediction completes
+        that word or follows it. If both kinds have at least 2% of the probability, there are two
+        groups, the one with the most likely word first. The list is empty where almost no word
+        ends, as in DNA.
 
         Args:
-            prompt: any text, of which the last 8,192 tokens or a few more are read; an empty one
-                starts a document.
-            top: how many predictions to return, of each group; there may be fewer.
-            words: how many words a prediction has; punctuation counts as a word.
-            words_only: leave out punctuation and the end of the document.
-            tokens: predict single tokens instead of words: characters, pieces, or tokens of word
-                level.
+            prompt: any text, of which about the last 8,192 tokens are read. An empty prompt starts
+                a new document.
+            top: the maximum number of predictions in each group.
+            words: the number of words in each prediction. Punctuation counts as a word.
+            words_only: whether to leave out punctuation and the end of the document.
+            tokens: whether to predict single tokens instead of words.
 
         Raises:
-            ConfigError: if ``top`` or ``words`` is less than 1, or ``tokens`` is combined with
+            ConfigError: if ``top`` or ``words`` is less than 1, or if ``tokens`` is combined with
                 ``words`` or ``words_only``.
         """
         predictor = self.predictor()
         if tokens:
             if words != 1 or words_only:
-                raise ConfigError("`tokens` can't be combined with `words` or `words_only`")
+                raise ConfigError("`tokens` can't be combined with `words` or `words_only`.")
             return predictor.predict_tokens(prompt, top)
         return predictor.predict(prompt, top, words=words, words_only=words_only)
 
     def predictor(self) -> Predictor:
-        """Return a predictor, which remembers recent prompts. Use each in one thread only."""
+        """Return a predictor, which caches recent prompts. Use it in one thread only."""
         from charlstm.prediction.predictor import Predictor
 
         return Predictor(self.engine, self.tokenizer, self._grammar, self.normalized)
@@ -246,13 +247,13 @@ class LanguageModel:
         """Return the loss, bits per character and perplexity of a text, computed as in training.
 
         Args:
-            text: a file, a folder or a glob pattern as ``charlstm train`` takes them, a list of
-                these, or a ``Corpus``. It is divided into documents as the training text was.
-            texts: the text itself: strings, each with the content of a file.
+            text: a file, folder or glob pattern as for ``charlstm train``, a list of these, or a
+                ``Corpus``. It is divided into documents as the training text was.
+            texts: the text itself, as strings. Each string is treated as the content of a file.
 
         Raises:
             CorpusError: if the text is empty or can't be read.
-            UsageError: if neither or both of ``text`` and ``texts`` are given.
+            UsageError: unless exactly one of ``text`` and ``texts`` is given.
         """
         from charlstm.evaluation.text_metrics import evaluate_text
 
@@ -266,18 +267,17 @@ class LanguageModel:
         sample: int = 2000,
         seed: int = 1,
     ) -> WordFigures:
-        """Return how well the words of a text are predicted: accuracy and keystrokes saved.
+        """Return the next-word accuracy and the keystrokes saved on a text.
 
         Args:
             text: as for ``evaluate``.
             texts: as for ``evaluate``.
-            sample: how many random words of the text to predict.
-            seed: determines which.
+            sample: the number of words to predict, chosen at random from the text.
+            seed: the seed of that choice.
 
         Raises:
-            ConfigError: if a number is out of its range.
-            CorpusError: if the text has no word or can't be read.
-            UsageError: if neither or both of ``text`` and ``texts`` are given.
+            ConfigError: if a number is out of range.
+            CorpusError: if the text has no words, and otherwise as ``evaluate``.
         """
         from charlstm.evaluation.word_metrics import evaluate_words
 
@@ -295,23 +295,21 @@ class LanguageModel:
         tokens: int = 50_000,
         threads: int | None = None,
     ) -> DynamicFigures:
-        """Return the figures of a text for a copy of the model that learns from it as it reads.
+        """Return the figures of dynamic evaluation: a copy of the model learns from the text.
 
-        Imports TensorFlow. If the process has not used it before, it will see no GPU.
+        Imports TensorFlow, which then sees no GPU unless the process imported it earlier.
 
         Args:
             text: as for ``evaluate``.
             texts: as for ``evaluate``.
-            rate: the learning rate; ``None`` takes 1 at word level and 0.25 at the others.
-            decay: the share of the way back to the trained weights that each step takes, from 0 to
-                1; ``None`` takes 0.002.
-            tokens: read only this many from the beginning; 0 reads all.
-            threads: processor threads for learning; ``None`` takes one per processor.
+            rate: the learning rate. ``None`` is 1 for word-level models, otherwise 0.25.
+            decay: how far each step moves back to the trained weights, from 0 (not at all) to 1
+                (all the way). ``None`` is 0.002.
+            tokens: the maximum number of tokens to read from the beginning. 0 reads all.
+            threads: the number of CPU threads for learning. ``None`` uses one per CPU core.
 
         Raises:
-            ConfigError: if a number is out of its range.
-            CorpusError: if the text is empty or can't be read.
-            UsageError: if neither or both of ``text`` and ``texts`` are given.
+            ConfigError: if a number is out of range, and otherwise as ``evaluate``.
         """
         from charlstm.evaluation.dynamic import evaluate_dynamic
 
@@ -333,16 +331,16 @@ class LanguageModel:
         characters: int = 20_000,
         seed: int = 1,
     ) -> Memorization:
-        """Return how much of what the model writes occurs verbatim in its training text.
+        """Return how much generated text occurs verbatim in the training text.
 
         Args:
-            training_text: the text the model was trained on, like ``text`` of ``evaluate``.
-            compare: a text written by people, of which the same is measured for comparison.
-            characters: how many characters the model writes.
-            seed: determines what it writes.
+            training_text: the text that the model was trained on, as ``text`` of ``evaluate``.
+            compare: a text written by people, measured in the same way for comparison.
+            characters: the number of characters to generate.
+            seed: the seed of the generated text.
 
         Raises:
-            ConfigError: if a number is out of its range.
+            ConfigError: if a number is out of range.
             CorpusError: if a text can't be read.
         """
         from charlstm.evaluation.memorization import measure_memorization
@@ -359,11 +357,11 @@ class LanguageModel:
         )
 
     def texts_of(self, corpus: Corpus, division: Division | None = None) -> Texts:
-        """Return a corpus as documents, whose ends are scored if the model has learned them.
+        """Return a corpus as documents. Their ends are scored if the model has learned them.
 
         Args:
             corpus: the text.
-            division: what a document is; by default what it was in training.
+            division: what a document is. ``None`` is the division of the training text.
         """
         from charlstm.evaluation.text_metrics import texts_of
 
@@ -371,14 +369,14 @@ class LanguageModel:
         learned = own.corpus.division
         corpus = replace(corpus, division=division or learned, normalize=own.corpus.normalize)
         ends = own.provenance.documents > 1
-        if corpus.division.within_files:  # a model of files has not learned how their parts end
+        if corpus.division.within_files:  # a model trained on files can't end parts of them
             ends = learned.within_files
         return texts_of(corpus, ends=ends, is_given=division is not None)
 
     def _corpus(self, text: TextInput | None, texts: Sequence[str] | None = None) -> Texts:
         from charlstm.corpus.documents import corpus_of
 
-        # A model that has learned tables as plain text reads others so, too.
+        # A model trained on tables as plain text reads other tables as plain text too.
         is_text = self.checkpoint.config.corpus.format == "text"
         return self.texts_of(corpus_of(text, texts, "text" if is_text else "auto"))
 
@@ -392,12 +390,14 @@ class LanguageModel:
 def load(
     path: str | Path, *, precision: EnginePrecision = "int8", threads: int | None = None
 ) -> LanguageModel:
-    """Load a model to use it. TensorFlow is not imported.
+    """Load a model from a checkpoint, without importing TensorFlow.
+
+        >>> model = charlstm.load("checkpoints/shakespeare", precision="float32")
 
     Args:
-        path: the folder of the checkpoint, or the name of one under ``checkpoints/`` or shipped.
-        precision: ``int8`` (small and fast) or ``float32`` (exact).
-        threads: processor threads; ``None`` takes one per processor.
+        path: a checkpoint folder, or the name of one in ``checkpoints/`` or of a shipped model.
+        precision: ``"int8"`` (small and fast) or ``"float32"`` (exact).
+        threads: the number of CPU threads. ``None`` uses one per CPU core.
 
     Raises:
         CheckpointError: if the checkpoint can't be read.
@@ -409,12 +409,12 @@ def load(
 
 def _check(seed: int | None = None, **numbers: int) -> None:
     if seed is not None and not 0 <= seed < 2**32:
-        raise ConfigError(f"seed is {seed}: expected a whole number from 0 to {2**32 - 1}")
+        raise ConfigError(f"`seed` is {seed}: expected a whole number from 0 to {2**32 - 1:,}.")
     for name, number in numbers.items():
         if number < 1:
-            raise ConfigError(f"{name} is {number}: expected a whole number of 1 or more")
+            raise ConfigError(f"`{name}` is {number}: expected a whole number of 1 or more.")
 
 
 def fresh_seed() -> int:
-    """Draw a seed from the operating system."""
+    """Return a random seed from the operating system."""
     return secrets.randbelow(2**32)

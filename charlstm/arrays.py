@@ -1,7 +1,6 @@
-"""Names for the types of arrays; shapes are given in docstrings.
+"""Names for the types of arrays; docstrings give their shapes.
 
-A letter in brackets is a size: B rows of a batch, T tokens, V ids of a vocabulary. This module
-imports numpy alone.
+Letters in brackets are sizes: B rows of a batch, T tokens, V ids of a vocabulary.
 """
 
 from __future__ import annotations
@@ -16,9 +15,9 @@ Floats: TypeAlias = NDArray[np.float32]
 Doubles: TypeAlias = NDArray[np.float64]
 Mask: TypeAlias = NDArray[np.bool_]
 
-# Token ids, as most functions return them, and of any integer type, as they are taken.
+# Token ids: as functions return them, and, as any integer type, as they accept them.
 Ids: TypeAlias = NDArray[np.int64]
 AnyIds: TypeAlias = NDArray[np.integer[Any]]
 
-# The arrays of a network under the names that stock Keras layers give them.
+# Arrays of a network by the names of stock Keras layers.
 Weights: TypeAlias = Mapping[str, Floats]

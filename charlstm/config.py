@@ -1,15 +1,15 @@
-"""Frozen, validated settings, to and from JSON.
+"""Frozen, validated settings, which can be stored as JSON.
 
-A setting that is out of range raises ``ConfigError`` when the configuration is built. This module
-knows the range of each setting; it does not know which values are good (``training.plan`` does) or
-how they are used.
+A setting that is out of range raises ``ConfigError`` when the configuration is built. Defaults that
+depend on the text are chosen in ``training.plan``.
 """
 
 from __future__ import annotations
 
+import types
 from collections.abc import Callable
 from functools import cache
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 import msgspec
 from msgspec import Meta
@@ -20,25 +20,25 @@ from charlstm.unicode_text import has_surrogates
 Level = Literal["char", "subword", "word"]
 Precision = Literal["auto", "float32", "bfloat16"]
 Unit = Literal["sentence", "line", "paragraph", "document"]
-# The rules by which text is divided into words (see ``tokenizer.segmentation``).
+# The version of the rules that divide text into words (see ``tokenizer.segmentation``).
 Segmentation = Literal[1, 2]
-SEGMENTATION: Segmentation = 2  # those of new models; those of the formats 1 to 3 are 1
+SEGMENTATION: Segmentation = 2  # of new models; checkpoints of formats 1 to 3 use version 1
 DocumentUnit = Literal["file", "line", "paragraph", "delimited", "record"]
 TextFormat = Literal["auto", "text", "csv", "tsv", "jsonl", "json"]
 Normalization = Literal["none", "nfc"]
-# What texts begin as: documents, or where a model has seen few of these, parts of them.
+# Where generated texts begin: at a document or, if the model has seen few documents, at a part.
 Beginnings = Literal[
     "document", "paragraph", "line after a sentence", "line", "sentence", "word", "token"
 ]
 Optimizer = Literal["adamw", "adam", "lion", "rmsprop", "sgd"]
 
-# The optimizers that decay weights.
+# The optimizers with weight decay.
 DECAYING: tuple[Optimizer, ...] = ("adamw", "lion")
 
 # The optimizers that take ``beta_1`` and ``beta_2``.
 ADAMS: tuple[Optimizer, ...] = ("adamw", "adam")
 
-# Upper bounds are far beyond any use; they keep a hostile configuration from allocating terabytes.
+# Upper bounds are far beyond any use. They keep a hostile configuration from allocating terabytes.
 Count = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 Window = Annotated[int, Meta(ge=1, le=65_536)]
 Width = Annotated[int, Meta(ge=1, le=16_384)]
@@ -51,10 +51,13 @@ Positive = Annotated[float, Meta(gt=0.0, le=1e9)]
 Penalty = Annotated[float, Meta(ge=-1e3, le=1e3)]
 Seed = Annotated[int, Meta(ge=0, le=2**32 - 1)]
 
-# The fewest tokens of a validation text.
+# The minimum number of tokens in a validation text.
 LEAST_VALID = 3
 
-# The default of ``SampleConfig.loop_length``: the shortest repetition that is penalized, in tokens.
+# Error messages name an upper bound above this only if the value exceeds it.
+_REMARKABLE = 65_536
+
+# The default of ``SampleConfig.loop_length``, the shortest repetition that is penalized, in tokens.
 LOOP_LENGTH: dict[Level, int] = {"char": 20, "subword": 8, "word": 4}
 
 BUDGETS = ("epochs", "steps", "minutes")
@@ -63,40 +66,76 @@ ConfigType = TypeVar("ConfigType", bound="Config")
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Base of the configurations, which check every field against its annotation when built."""
+    """Base class of the configurations. Every field is checked against its annotation."""
 
     def __post_init__(self) -> None:
         for field in _fields(type(self)):
             value = getattr(self, field.name)
             try:
                 converted = msgspec.convert(value, field.type)
-            except msgspec.ValidationError as error:
-                raise _out_of_range(field.name, value, str(error)) from None
+            except msgspec.ValidationError:
+                raise _out_of_range(field, value) from None
             if isinstance(converted, tuple) and not isinstance(value, tuple):
-                raise _out_of_range(field.name, value, "Expected a tuple")
+                raise _out_of_range(field, value)
         self.check()
 
     def check(self) -> None:
-        """Check conditions on several fields or on parts of one.
+        """Check conditions that annotations can't express.
 
         Raises:
-            ConfigError: if fields contradict each other.
+            ConfigError: if a field is invalid or fields contradict each other.
         """
 
     def replace(self: ConfigType, **changes: Any) -> ConfigType:
-        """Return a copy with some fields changed, which is validated too."""
+        """Return a copy with some fields changed. The copy is validated too."""
         return msgspec.structs.replace(self, **changes)
 
 
 @cache
 def _fields(kind: type[Config]) -> tuple[msgspec.structs.FieldInfo, ...]:
-    """Return the fields of a configuration; cached, since evaluating annotations is slow."""
+    """Return the fields of a configuration. Cached, because evaluating annotations is slow."""
     return msgspec.structs.fields(kind)
 
 
-def _out_of_range(name: str, value: Any, expected: str) -> ConfigError:
-    expected = expected.replace("`", "")
-    return ConfigError(f"`{name}` is {_quoted(value)}: {expected[0].lower()}{expected[1:]}")
+def _out_of_range(field: msgspec.structs.FieldInfo, value: Any) -> ConfigError:
+    expected = _described(field.type, value)
+    return ConfigError(f"`{field.name}` is {_quoted(value)}: expected {expected}.")
+
+
+def _described(kind: Any, value: Any = None, several: bool = False) -> str:
+    """Return in plain English, in the plural for ``several``, what an annotation allows."""
+    origin, arguments = get_origin(kind), get_args(kind)
+    if origin is Annotated:
+        number = value if isinstance(value, int | float) else 0
+        return _described(arguments[0]) + _in_words(arguments[1], number)
+    if types.NoneType in arguments:
+        return _described(arguments[0], value)
+    if origin is Literal:
+        *others, last = map(repr, arguments)
+        return f"{', '.join(others)} or {last}"
+    if origin is tuple and arguments[-1] is Ellipsis:
+        return f"a tuple of {_described(arguments[0], several=True)}"
+    if origin is tuple:
+        return f"pairs of {' and '.join(map(_described, arguments))}"
+    names = {int: "a whole number", float: "a number", bool: "True or False"}
+    names[str] = "strings" if several else "a string"
+    return names.get(kind) or f"a {kind.__name__}"
+
+
+def _in_words(bounds: Meta, number: float) -> str:
+    """Return the bounds of a number in words. A very high bound is left out unless exceeded."""
+    low, high = bounds.ge, bounds.le
+    if high is not None and high > _REMARKABLE and not number > high:
+        high = None
+    if low is not None and high is not None:
+        return f" from {low:,.0f} to {high:,.0f}"
+    parts = [
+        f" of {low:,.0f} or more" if low is not None else "",
+        f" greater than {bounds.gt:,.0f}" if bounds.gt is not None else "",
+        f" less than {bounds.lt:,.0f}" if bounds.lt is not None else "",
+        f" at most {high:,.0f}" if high is not None else "",
+    ]
+    return " and".join(filter(None, parts))
 
 
 def _quoted(value: Any) -> str:
@@ -104,7 +143,7 @@ def _quoted(value: Any) -> str:
 
 
 def is_one_line(text: str) -> bool:
-    """Whether a line can equal a text: it is not empty and has no line end."""
+    """Return whether a line can equal a text: it is not empty and contains no line end."""
     return bool(text) and not {"\n", "\r"} & set(text)
 
 
@@ -112,14 +151,14 @@ class Division(Config, frozen=True, kw_only=True):
     r"""What a document is: a file, or a part of one.
 
     Attributes:
-        unit: a file, a line, a paragraph (between blank lines), what is between delimiters, or a
-            record of a table. In a text that is no table, a record is a line.
-        delimiter: the line between two documents, if they are delimited.
-        columns: of tables, by name or by number from 1, those whose cells make a document; without
-            any, the one that holds text.
-        keep_breaks: whether line breaks and tabs within a cell stay; else they become spaces.
-        rules: 2, or 1 for models of the formats 1 and 2, for which only "\n" ends a line, empty
-            lines are documents, and a byte-order mark is text.
+        unit: a file, a line, a paragraph (between blank lines), the text between two delimiters,
+            or a record of a table. In a text that is not a table, a record is a line.
+        delimiter: the line between two documents, if ``unit`` is ``"delimited"``.
+        columns: the columns whose cells make up a document, by name or by number from 1. If empty,
+            the column with text is found automatically. Only for tables.
+        keep_breaks: whether line breaks and tabs in a cell are kept. Otherwise they become spaces.
+        rules: the version of the rules. Version 1 is for checkpoints of formats 1 and 2: only "\n"
+            ends a line, empty lines are documents, and a byte-order mark is text.
     """
 
     unit: DocumentUnit = "file"
@@ -129,24 +168,25 @@ class Division(Config, frozen=True, kw_only=True):
     rules: Annotated[int, Meta(ge=1, le=2)] = 2
 
     def check(self) -> None:
-        """Check that there is a delimiter if one is needed, and that a line can equal it."""
+        """Check the delimiter, the columns, and that they fit the unit."""
         delimiter = self.delimiter
         if (delimiter is not None) != (self.unit == "delimited"):
             raise ConfigError(
-                f"delimiter is {_quoted(delimiter)} and unit {self.unit}: a delimiter divides "
-                f"delimited documents, and nothing else does"
+                f"`delimiter` is {_quoted(delimiter)} and `unit` is {self.unit!r}: a delimiter is "
+                "needed for unit 'delimited' and only allowed there."
             )
         if delimiter is not None and not is_one_line(delimiter):
             raise ConfigError(
-                f"delimiter is {_quoted(delimiter)}: no line equals it; give the text of one line, "
-                f"or divide by paragraphs"
+                f"`delimiter` is {_quoted(delimiter)}: expected the text of one line. "
+                "Use `paragraphs` to divide at blank lines."
             )
         if "" in self.columns or any(map(has_surrogates, self.columns)):
-            raise ConfigError(f"columns is {_quoted(self.columns)}: no column has such a name")
-        if (self.columns or self.keep_breaks) and self.unit not in ("file", "record"):
             raise ConfigError(
-                f"columns is {_quoted(self.columns)} and unit {self.unit}: only tables have columns"
+                f"`columns` is {_quoted(self.columns)}: expected names or numbers of columns."
             )
+        if (self.columns or self.keep_breaks) and self.unit not in ("file", "record"):
+            name = "columns" if self.columns else "keep_breaks"
+            raise ConfigError(f"`{name}` can't be combined with `unit` {self.unit!r}.")
 
     @property
     def are_lines(self) -> bool:
@@ -155,7 +195,7 @@ class Division(Config, frozen=True, kw_only=True):
 
     @property
     def within_files(self) -> bool:
-        """Whether a file holds several documents, whose ends the model learns."""
+        """Whether a file contains several documents, whose ends the model learns."""
         return self.unit != "file"
 
 
@@ -163,12 +203,13 @@ FILES = Division()
 
 
 class CorpusConfig(Config, frozen=True, kw_only=True):
-    """The text, and the part of it that validates.
+    """How a text is read, and which part of it is for validation.
 
-    If files are divided into documents, ``index`` decides whether the checkpoint gets hashes of
-    those of the training text. If ``valid_fraction`` is 0, nothing validates. ``format`` is that of
-    all files; ``auto`` tells tables by their names. ``include`` and ``exclude`` are patterns that
-    choose among the files of folders; with ``dedupe``, of equal documents only the first is read.
+    ``addresses`` and ``valid`` are files, folders and glob patterns. ``format`` applies to all
+    files; ``auto`` recognizes tables by file name. ``include`` and ``exclude`` are patterns that
+    select files in folders. With ``dedupe``, only the first of equal documents is read. A
+    ``valid_fraction`` of 0 means no validation. If files are divided into documents, ``index``
+    decides whether the checkpoint gets hashes of the training documents.
     """
 
     addresses: tuple[str, ...] = ()
@@ -187,33 +228,31 @@ class CorpusConfig(Config, frozen=True, kw_only=True):
 
     @property
     def validates(self) -> bool:
-        """Whether any text validates."""
+        """Whether there is a validation text."""
         return self.valid_fraction > 0 or bool(self.valid)
 
     def check(self) -> None:
-        """Check that names and patterns can be stored as JSON and can be those of files."""
+        """Check that names and patterns are possible names of files and can be stored as JSON."""
         for name in ("addresses", "valid", "include", "exclude"):
             for address in getattr(self, name):
+                given = _quoted(address) if name == "addresses" else f"`{name}` {_quoted(address)}"
                 if "\0" in address:
-                    raise ConfigError(
-                        f"{name} is {_quoted(address)}: no file has a name with a NUL character; "
-                        f"name a file, a folder or a pattern"
-                    )
+                    raise ConfigError(f"{given}: file names can't contain a NUL character.")
                 if has_surrogates(address):
                     raise ConfigError(
-                        f"{name} is {_quoted(address)}: a name that is not UTF-8 can't be "
-                        f"recorded; rename the file, or name its folder"
+                        f"{given}: the name is not UTF-8 and can't be recorded. Rename the file, "
+                        "or give its folder."
                     )
 
 
 class TokenizerConfig(Config, frozen=True, kw_only=True):
-    """How text becomes tokens.
+    """How text is divided into tokens.
 
     Attributes:
-        level: of what the tokens are.
-        vocab_size: how many words or pieces there are, at most, besides characters; ``None`` takes
-            a default.
-        min_count: how often a word must occur, at word level.
+        level: whether tokens are characters, pieces of words or words.
+        vocab_size: the maximum number of words or pieces, besides characters. ``None`` takes a
+            default.
+        min_count: how often a word must occur to become a token, at word level.
     """
 
     level: Level = "char"
@@ -222,7 +261,10 @@ class TokenizerConfig(Config, frozen=True, kw_only=True):
 
 
 class ModelConfig(Config, frozen=True, kw_only=True):
-    """The network: embedding, stacked LSTM layers, output projection."""
+    """The network: an embedding, stacked LSTM layers and an output projection.
+
+    If it is ``tied``, the output projection uses the weights of the embedding.
+    """
 
     vocab_size: VocabularySize
     embedding: Width = 128
@@ -231,11 +273,11 @@ class ModelConfig(Config, frozen=True, kw_only=True):
     tied: bool = False
 
     def check(self) -> None:
-        """Check that a tied projection fits."""
+        """Check the widths of a tied projection."""
         if self.tied and self.embedding != self.units:
             raise ConfigError(
-                f"a tied output projection needs an embedding as wide as the layers, "
-                f"got embedding {self.embedding} and units {self.units}"
+                f"tied weights need equal widths: `embedding` is {self.embedding} and `units` is "
+                f"{self.units}."
             )
 
     @property
@@ -249,18 +291,18 @@ class ModelConfig(Config, frozen=True, kw_only=True):
         return self.vocab_size * self.embedding + cells + output
 
     def input_width(self, layer: int) -> int:
-        """Return the width of the input of LSTM layer ``layer``, counted from 0."""
+        """Return the width of the input of LSTM layer ``layer``, counting from 0."""
         return self.embedding if layer == 0 else self.units
 
 
 class TrainConfig(Config, frozen=True, kw_only=True):
-    """How the network is trained; exactly one of ``epochs``, ``steps`` and ``minutes`` is set.
+    """How the network is trained. Exactly one of ``epochs``, ``steps`` and ``minutes`` is set.
 
-    The defaults of ``beta_1``, ``beta_2``, ``token_dropout``, ``recurrent_dropout``,
-    ``activation_penalty`` and ``averages`` are those of runs begun before there were such settings.
-    All kinds of dropout rise together. Evaluations come every ``eval_every`` steps, or as the
-    minutes allow; ``first_evaluation`` is the step of one more. They count ``validated`` tokens of
-    a longer validation text, else all.
+    ``charlstm train --help`` explains the settings that have options. The defaults of ``beta_1``,
+    ``beta_2``, ``token_dropout``, ``recurrent_dropout``, ``activation_penalty`` and ``averages``
+    are for runs that were started before these settings existed. All kinds of dropout rise
+    together. A run evaluates every ``eval_every`` steps, or as its minutes allow, and once more at
+    step ``first_evaluation``. An evaluation reads at most ``validated`` tokens; ``None`` means all.
     """
 
     seed: Seed = 1
@@ -286,7 +328,7 @@ class TrainConfig(Config, frozen=True, kw_only=True):
     precision: Precision = "auto"
     shards: Annotated[int, Meta(ge=1, le=1024)] = msgspec.field(
         default=1, name="chains"
-    )  # the name on disk
+    )  # "chains" is the name on disk
     eval_every: Count | None = None
     patience: Count = 5
     sample_every: Annotated[int, Meta(ge=0, le=2**31 - 1)] = 1
@@ -296,23 +338,29 @@ class TrainConfig(Config, frozen=True, kw_only=True):
 
     @property
     def drops_more(self) -> bool:
-        """Whether tokens or recurrent weights are dropped too, which no option asks for."""
+        """Whether tokens or recurrent weights are dropped too. No option sets these rates."""
         return bool(self.token_dropout or self.recurrent_dropout)
 
     def tokens_validated(self, valid_tokens: int) -> int:
-        """Return how many tokens of a validation text evaluations count."""
+        """Return how many tokens of a validation text are evaluated."""
         return min(valid_tokens, self.validated or valid_tokens)
 
     def check(self) -> None:
         """Check that there is exactly one budget."""
-        budgets = [name for name in BUDGETS if getattr(self, name) is not None]
-        if len(budgets) != 1:
-            given = " and ".join(budgets) or "none"
-            raise ConfigError(f"give exactly one of epochs, steps and minutes, got {given}")
+        budgets = [f"`{name}`" for name in BUDGETS if getattr(self, name) is not None]
+        if not budgets:
+            raise ConfigError("one of `epochs`, `steps` and `minutes` is required.")
+        if len(budgets) > 1:
+            given = f"{', '.join(budgets[:-1])} and {budgets[-1]}"
+            raise ConfigError(f"{given} can't be combined.")
 
 
 class SampleConfig(Config, frozen=True, kw_only=True):
-    """How tokens are sampled, and when a sample ends."""
+    """How tokens are sampled, and when a sample ends.
+
+    ``charlstm generate --help`` explains each setting. ``length``, ``min_length``, ``loop_length``
+    and the windows are in tokens. Penalties are in nats, ``mirostat`` is in bits per token.
+    """
 
     length: Count = 500
     temperature: NonNegative = 0.8
@@ -339,13 +387,13 @@ class SampleConfig(Config, frozen=True, kw_only=True):
     match: str | None = None
 
     def for_level(self, level: Level) -> SampleConfig:
-        """Return the settings with the defaults that depend on the level filled in."""
+        """Return the settings with the default of ``loop_length`` for a level."""
         if self.loop_length is not None:
             return self
         return self.replace(loop_length=LOOP_LENGTH[level])
 
     def with_texts(self, change: Callable[[str], str]) -> SampleConfig:
-        """Return the settings with all texts in them changed."""
+        """Return the settings with a function applied to each text in them."""
         return self.replace(
             stop=tuple(map(change, self.stop)),
             ban=tuple(map(change, self.ban)),
@@ -354,21 +402,15 @@ class SampleConfig(Config, frozen=True, kw_only=True):
         )
 
     def check(self) -> None:
-        """Check that no text is empty and that no setting contradicts ``match``."""
+        """Check that texts are not empty, and that settings don't contradict each other."""
         for name in ("stop", "ban", "bias"):
             texts = [text[0] if name == "bias" else text for text in getattr(self, name)]
             if "" in texts:
-                raise ConfigError(
-                    f"{name} is an empty text, which every text ends with: give at least one "
-                    "character"
-                )
+                raise ConfigError(f"`{name}` can't be an empty text.")
         if self.min_length > self.length:
             raise ConfigError(
-                f"`min_length` ({self.min_length:,}) is greater than `length` ({self.length:,})"
+                f"`min_length` ({self.min_length:,}) is greater than `length` ({self.length:,})."
             )
         for name in ("stop", "until", "min_length", "ban"):
             if self.match is not None and getattr(self, name):
-                raise ConfigError(
-                    f"{name} and match contradict each other: write the pattern so that it says "
-                    f"what {name} is to do, or leave match out"
-                )
+                raise ConfigError(f"`{name}` can't be combined with `match`.")

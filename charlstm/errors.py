@@ -2,23 +2,29 @@
 
     CharlstmError              exit 1: the run failed
     ├── UsageError             exit 2: the request itself is wrong
-    │   └── ConfigError        a setting out of its range
-    ├── CorpusError            a corpus that is missing, empty, binary, undecodable or too short
-    │   └── CorpusChanged      it is not the one that the run began with
-    ├── CheckpointError        a checkpoint that can't be read or must not be written
-    │   ├── CheckpointMissing  there is none, or a file of it is missing
-    │   ├── CheckpointDamaged  truncated, altered, or its parts contradict each other
-    │   ├── CheckpointTooNew   written by a later charlstm
-    │   ├── CheckpointExists   there is one already
-    │   └── CheckpointBusy     another process is training into it
-    ├── TrainingError          training can't continue (a loss that is not finite, a lost worker)
+    │   └── ConfigError        a setting is out of range
+    ├── CorpusError            the corpus is missing, empty, binary, undecodable or too short
+    │   └── CorpusChanged      the corpus is not the one that the run started with
+    ├── CheckpointError        the checkpoint can't be read, or must not be written
+    │   ├── CheckpointMissing  there is no checkpoint, or one of its files is missing
+    │   ├── CheckpointDamaged  it is truncated or altered, or its parts contradict each other
+    │   ├── CheckpointTooNew   it was written by a later version of charlstm
+    │   ├── CheckpointExists   the folder already contains a checkpoint
+    │   └── CheckpointBusy     another process is training into the folder
+    ├── TrainingError          training can't continue (the loss is not finite, a worker is lost)
     ├── GenerationError        no text, or not enough texts, meet the conditions
     ├── OutOfMemory            the model or the request is too large for this machine
     └── StorageError           the disk is full, read-only or not permitted
 
-A message is one sentence: which input, what is wrong with it, what was expected, what to do. Names
-and contents of files may be hostile, so that messages escape characters that control a terminal.
-This module does not know the command line beyond the exit status.
+A message is one line: what was given, what is wrong with it, and at most one remedy, in short
+sentences that end with a period. It begins with the thing that was given (a path, an argument, a
+value) or with a lower-case phrase. Arguments of the library are in backticks, which the command
+line prints as options: `` `min_length` `` becomes ``--min-length``. Backticks mean nothing else.
+
+    nowhere.txt: no such file or folder. Give a file, a folder, a glob pattern, ...
+    `min_length` (600) is greater than `length` (500).
+
+Names and contents of files may be hostile, so messages escape characters that control a terminal.
 """
 
 from __future__ import annotations
@@ -27,7 +33,7 @@ from charlstm.unicode_text import has_surrogates
 
 
 class CharlstmError(Exception):
-    """Base of all errors a user can cause; ``str()`` of it is the whole message.
+    """Base of all errors that a user can cause; ``str(error)`` is the whole message.
 
     >>> try:
     ...     model = charlstm.load("checkpoints/demo")
@@ -45,8 +51,8 @@ class CharlstmError(Exception):
 def harmless(text: str, most: int | None = None) -> str:
     """Return text of unknown origin in a form that is safe to print.
 
-    Control characters, characters that change the direction of text, and lone surrogates are
-    escaped. The result is cut after ``most`` characters.
+    Escape control characters, characters that change the direction of text, and lone surrogates.
+    Cut the result after ``most`` characters.
     """
     beginning = text if most is None else text[: most + 1]
     if not (beginning.isascii() and beginning.isprintable()):
@@ -70,25 +76,25 @@ def _escaped(character: str) -> str:
 
 
 class UsageError(CharlstmError):
-    """The request itself is wrong, whatever the files contain."""
+    """The request itself is wrong, independent of the contents of files."""
 
     exit_status = 2
 
 
 class ConfigError(UsageError):
-    """A setting out of its range, or settings that contradict each other."""
+    """A setting is out of range, or settings contradict each other."""
 
 
 class CorpusError(CharlstmError):
-    """A corpus that can't be read or can't be trained on."""
+    """The corpus can't be read or can't be trained on."""
 
 
 class CorpusChanged(CorpusError):
-    """A corpus that is not the one that a run began with."""
+    """The corpus is not the one that the run started with."""
 
 
 class CheckpointError(CharlstmError):
-    """A checkpoint that can't be read or must not be written."""
+    """The checkpoint can't be read or must not be written."""
 
 
 class CheckpointMissing(CheckpointError):
@@ -96,15 +102,15 @@ class CheckpointMissing(CheckpointError):
 
 
 class CheckpointDamaged(CheckpointError):
-    """A checkpoint whose files are truncated, altered or contradict each other."""
+    """The files of the checkpoint are truncated or altered, or contradict each other."""
 
 
 class CheckpointTooNew(CheckpointError):
-    """A checkpoint in a format that this version does not know yet."""
+    """The checkpoint has a format that this version does not know yet."""
 
 
 class CheckpointExists(CheckpointError):
-    """The folder for a new checkpoint contains one, or the file for an exported model exists."""
+    """The folder for a new checkpoint contains one, or the file to export a model to exists."""
 
 
 class CheckpointBusy(CheckpointError):
@@ -124,4 +130,4 @@ class OutOfMemory(CharlstmError):
 
 
 class StorageError(CharlstmError):
-    """The file system refused: full, read-only, no permission, gone."""
+    """The file system refused: it is full, read-only or gone, or permission is missing."""

@@ -1,9 +1,8 @@
-"""A checkpoint for others: a file, ONNX or ``.keras``, a Keras model, or a small checkpoint.
+"""Export a checkpoint as an ONNX file, a ``.keras`` file, a Keras model or a small checkpoint.
 
-The files need no charlstm: the network consists of standard operators or stock layers, and a
-description in the file says how text becomes ids. They contain no trace of where the training text
-came from; a small checkpoint, which is for charlstm, has all that the large one tells of it. This
-module does not know how models are trained or sampled.
+ONNX and ``.keras`` files can be used without charlstm. The network consists of standard operators
+or stock layers, and a description in the file says how text becomes ids. They contain nothing about
+where the training text came from. A small checkpoint contains everything that the original does.
 """
 
 from __future__ import annotations
@@ -43,29 +42,31 @@ from charlstm.version import __version__
 if TYPE_CHECKING:
     import keras
 
-# Of the description. Format 2: ``division`` and ``normalize``; format 3: ``merges``.
+# The version of the description. 2 added ``division`` and ``normalize``, 3 added ``merges``.
 FORMAT = 4
-METADATA = "charlstm"  # its key in the metadata of an ONNX file
-DESCRIPTION = "charlstm.json"  # its name within a .keras file
+METADATA = "charlstm"  # the key of the description in the metadata of an ONNX file
+DESCRIPTION = "charlstm.json"  # the name of the description in a .keras file
 
 ONNX_USAGE = """\
-A language model written by charlstm: an LSTM network that predicts the next symbol.
+A language model written by charlstm: an LSTM network that predicts the next token.
 Inputs: ids int64 [{time}, batch]; state float32 [{states}, batch, {units}], each layer's hidden
 state, then each layer's cell state, zeros at the start of a text.
-Outputs: logits float32 [{time}, batch, {vocab_size}] of the symbol after each id; new_state.
-Every text begins with the id {end_of_document}, the end of the text before it. The metadata
-"charlstm" is JSON: its vocabulary holds the text of each id."""
+Outputs: logits float32 [{time}, batch, {vocab_size}] of the token after each id; new_state.
+Every text begins with the id {end_of_document}, which ends a document. The metadata
+"charlstm" is JSON; its vocabulary contains the text of each id."""
 
 
 def describe(checkpoint: Checkpoint) -> dict[str, Any]:
-    """Return what a program must know to turn text into ids and back, ready for JSON.
+    """Return what a program needs to turn text into ids and back, ready for JSON.
 
-    ``vocabulary[id]`` is the text of an id. If ``normalize`` is ``nfc``, texts are composed first.
-    At word and subword level the words of a text are the matches of ``token_pattern`` (in Python's
-    syntax, with a dot that matches newlines). At word level, one that is not in the vocabulary
-    becomes ``begin_spelling``, its characters, ``end_spelling``; if it is one character,
-    ``unknown``. At subword level, a word is the ids of its characters, in which the first pair of
-    ``merges`` that occurs is replaced by the id of its joined text, until none occurs.
+    ``vocabulary[id]`` is the text of an id. If ``normalize`` is ``nfc``, normalize texts first. At
+    word and subword level, the words of a text are the matches of ``token_pattern`` (in the syntax
+    of Python's re module, with DOTALL).
+
+    At word level, a word that is not in the vocabulary becomes ``begin_spelling``, its characters
+    and ``end_spelling``; a single character becomes ``unknown``. At subword level, a word is first
+    divided into the ids of its characters. Then, as long as any pair of ``merges`` occurs, the
+    first such pair is replaced by the id of its joined text.
     """
     tokenizer, division = checkpoint.tokenizer, checkpoint.config.corpus.division
     return {
@@ -100,17 +101,17 @@ def export_onnx(
     precision: EnginePrecision = "float32",
     overwrite: bool = False,
 ) -> None:
-    """Write the graph that charlstm itself runs, with its description in the metadata.
+    """Write the graph that charlstm itself runs, with the description in its metadata.
 
     Args:
         checkpoint: the model.
         path: the file to write.
-        precision: of the weights; with ``"int8"`` a call takes one token per row.
-        overwrite: whether ``path`` may exist; it is then replaced.
+        precision: the precision of the weights. With ``"int8"``, a call takes one token per row.
+        overwrite: whether to replace an existing file.
 
     Raises:
-        CheckpointExists: if ``path`` exists and ``overwrite`` is false, or is no regular file.
-        ConfigError: if the model is too large for the format.
+        CheckpointExists: if ``path`` exists and ``overwrite`` is false, or is not a regular file.
+        ConfigError: if the model is too large for ONNX.
         StorageError: if the file can't be written.
     """
     check_free(path, overwrite)
@@ -129,33 +130,33 @@ def export_onnx(
 
 
 def export_checkpoint(checkpoint: Checkpoint, folder: Path, *, overwrite: bool = False) -> None:
-    """Write a checkpoint whose weights have 8 bits, a quarter of the size, for every command.
+    """Write a checkpoint with 8-bit weights, a quarter of the size. Every command can use it.
 
-    The figures are those of the model that it is made from; the hashes of its lines and its history
-    come with it.
+    Its figures are those of the original checkpoint. The hashes of lines and the history are
+    copied.
 
     Args:
         checkpoint: the model.
-        folder: where to write it.
-        overwrite: whether to replace a checkpoint that ``folder`` holds.
+        folder: the folder to write.
+        overwrite: whether to replace an existing checkpoint.
 
     Raises:
-        CheckpointExists: if ``folder`` is no folder, or holds a checkpoint and ``overwrite`` is
-            false.
-        CheckpointMissing: if the run of the checkpoint is not finished.
+        CheckpointExists: if ``folder`` is not a folder, or contains a checkpoint and ``overwrite``
+            is false.
+        CheckpointMissing: if the run of the checkpoint is not complete.
         ConfigError: if ``folder`` is that of the checkpoint itself.
-        StorageError: if it can't be written.
+        StorageError: if a file can't be written.
     """
     if folder.resolve() == checkpoint.folder.resolve():
-        raise ConfigError(f"{folder} is the checkpoint itself: choose another folder with -o")
+        raise ConfigError(f"{folder}: this is the checkpoint to export. Use another `output`.")
     if folder.exists() and not folder.is_dir():
-        raise CheckpointExists(f"{folder} is no folder: choose another name with -o")
+        raise CheckpointExists(f"{folder}: not a folder. Use another `output`.")
     if not overwrite and holds_checkpoint(folder):
         raise CheckpointExists(_taken(folder))
     if not is_finished(checkpoint.folder):
         raise CheckpointMissing(
-            f"the run of {checkpoint.folder} is not finished: end it with charlstm train --resume "
-            f"{checkpoint.folder}"
+            f"{checkpoint.folder}: the training run is not complete. Run charlstm train --resume "
+            f"{checkpoint.folder} first."
         )
     history, lines = read_history(checkpoint.folder), read_lines_index(checkpoint.folder)
     corpus = checkpoint.config.corpus
@@ -183,7 +184,10 @@ def load_keras_model(path: str | Path) -> keras.Model:
 
     Inputs: token ids int32 [batch, time] and, for each layer, h and c float32 [batch, units].
     Outputs: logits float32 [batch, time, vocab_size] and the states after the last token, in the
-    same order. Every document starts from zero states. Imports TensorFlow.
+    same order. Start every document with zero states. Imports TensorFlow.
+
+    Args:
+        path: a checkpoint folder or a name, as for ``charlstm.load``.
 
     Raises:
         CheckpointError: if the checkpoint can't be read.
@@ -195,24 +199,24 @@ def load_keras_model(path: str | Path) -> keras.Model:
 
 
 def export_keras(checkpoint: Checkpoint, path: Path, *, overwrite: bool = False) -> None:
-    """Write a ``.keras`` file of stock layers, which contains the description as a file.
+    """Write a ``.keras`` file of stock layers. The description is a file in this archive.
 
-    ``keras.models.load_model`` opens it without charlstm; ``charlstm.load_keras_model`` describes
-    its inputs and outputs. Imports TensorFlow.
+    ``keras.models.load_model`` opens it without charlstm. The docstring of
+    ``charlstm.load_keras_model`` describes its inputs and outputs. Imports TensorFlow.
 
     Args:
         checkpoint: the model.
-        path: the file to write; its name must end in ``.keras``, as Keras demands.
-        overwrite: whether ``path`` may exist; it is then replaced.
+        path: the file to write. Its name must end in ``.keras``, as Keras requires.
+        overwrite: whether to replace an existing file.
 
     Raises:
-        CheckpointExists: if ``path`` exists and ``overwrite`` is false, or is no regular file.
+        CheckpointExists: if ``path`` exists and ``overwrite`` is false, or is not a regular file.
         ConfigError: if the name of ``path`` does not end in ``.keras``.
         StorageError: if the file can't be written.
     """
     check_free(path, overwrite)
     if path.suffix != ".keras":
-        raise ConfigError(f"{path}: Keras opens no file of this name, let it end in .keras")
+        raise ConfigError(f"{path}: the name of a Keras file must end in .keras.")
 
     from charlstm.network.model import plain_keras_model
 
@@ -227,13 +231,14 @@ def check_free(path: Path, overwrite: bool) -> None:
     """Check that a file may be written.
 
     Raises:
-        CheckpointExists: if ``path`` is no regular file, or exists and ``overwrite`` is false.
+        CheckpointExists: if ``path`` is not a regular file, or exists and ``overwrite`` is false.
     """
     if str(path) == "-" or (path.exists() and not path.is_file()):
-        raise CheckpointExists(f"{path} is no regular file: choose another name with -o")
+        raise CheckpointExists(f"{path}: not a regular file. Use another `output`.")
     if path.exists() and not overwrite:
         raise CheckpointExists(_taken(path))
 
 
 def _taken(path: Path) -> str:
-    return f"{path} is there already: choose another name with -o, or replace it with --overwrite"
+    kind = "folder contains a checkpoint" if path.is_dir() else "file exists"
+    return f"{path}: the {kind}. Replace it with `overwrite`, or use another `output`."

@@ -1,8 +1,7 @@
 """Log-softmax, softmax, perplexity and bits per character.
 
-Rows are independent: the results of a row have the same bits in any batch. A perplexity that is too
-large for a float is infinite, a mean of nothing NaN; in JSON both are null. This module imports
-nothing of charlstm.
+Results of a row have the same bits in any batch. A perplexity that is too large for a float is
+infinite, and the mean of nothing is NaN; in JSON both are null.
 """
 
 from __future__ import annotations
@@ -16,18 +15,18 @@ from numpy.typing import NDArray
 Floats: TypeAlias = NDArray[np.float32]
 Doubles: TypeAlias = NDArray[np.float64]
 
-# Text with fewer words than one in so many characters is not written in words divided by white
-# space. Languages that are have 5 to 10.
+# Text with more than this many characters per word is not written with white space between words.
+# Languages that are have 5 to 10.
 _LONGEST_WORDS = 15
 
-_BLOCK = 2**17  # logits normalized at a time, few enough to stay in the processor's cache
+_BLOCK = 2**17  # logits normalized at a time, few enough for the CPU cache
 
 
 def log_normalizers(logits: Floats | Doubles) -> Doubles:
     """Return log(sum(exp(row))) of each row, float64 [B].
 
     Args:
-        logits: floats [B, V]; -inf for an impossible id, but not for all ids of a row.
+        logits: floats [B, V]; -inf for impossible ids, but not for all ids of a row.
     """
     highest = np.maximum.reduce(logits, axis=1)
     weights = logits - highest[:, np.newaxis]
@@ -38,7 +37,7 @@ def log_normalizers(logits: Floats | Doubles) -> Doubles:
 
 
 def log_softmax(logits: Floats) -> Doubles:
-    """Return the log-probability of every id, float64 [B, V].
+    """Return the log-probability of each id, float64 [B, V].
 
     Args:
         logits: float32 [B, V], as for ``log_normalizers``.
@@ -66,12 +65,12 @@ def log_probabilities(logits: Floats, targets: NDArray[np.integer[Any]]) -> Doub
 def softmax(
     logits: NDArray[np.floating[Any]], excluded: NDArray[np.integer[Any]] | None = None
 ) -> Doubles:
-    """Return the probability of every id, computed in float64, [B, V].
+    """Return the probability of each id, computed in float64, [B, V].
 
     Args:
-        logits: floats [B, V], as for ``log_normalizers``; rows must be contiguous, or their bits
+        logits: floats [B, V], as for ``log_normalizers``. Rows must be contiguous, or their bits
             depend on B.
-        excluded: ids that are impossible in all rows; not all there are.
+        excluded: ids that are impossible in all rows; not all ids.
     """
     values: Doubles = logits.astype(np.float64)
     if excluded is not None:
@@ -86,8 +85,8 @@ def perplexity(nats: float, count: int = 1) -> float:
     """Return exp(nats / count): infinite if too large for a float, NaN if ``count`` is 0.
 
     Args:
-        nats: the surprise of all tokens together.
-        count: how many tokens there are; words, for a perplexity per word.
+        nats: total surprisal of all tokens.
+        count: number of tokens, or of words for a perplexity per word.
     """
     if not count:
         return math.nan
@@ -98,17 +97,17 @@ def perplexity(nats: float, count: int = 1) -> float:
 
 
 def has_words(characters: int, words: int) -> bool:
-    """Whether a text has enough white space for a perplexity per white-space word.
+    """Return whether a text has enough white space for a perplexity per word.
 
     Args:
-        characters: the length of the text.
-        words: the runs in it without white space.
+        characters: length of the text.
+        words: number of words separated by white space.
     """
     return words > 0 and characters <= _LONGEST_WORDS * words
 
 
 def bits_per_character(nats: float, characters: float) -> float:
-    """Return the mean surprise of a character in bits, given that of all in nats.
+    """Return the mean surprisal of a character in bits, given the total surprisal in nats.
 
     NaN if ``characters`` is 0.
     """

@@ -3,8 +3,8 @@
     >>> model = charlstm.train("my.txt", minutes=10)
     >>> model.generate("Once upon a time", length=200)[0].text
 
-Nothing is printed. Progress is reported to an ``Observer``; by default that is a progress bar in a
-notebook or a terminal.
+Progress is reported to an ``Observer``. The default one shows a progress bar in a notebook or a
+terminal. Nothing else is printed.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ class TrainedModel(LanguageModel):
     """A model that has just been trained.
 
     Attributes:
-        folder: its checkpoint.
-        training: how the run ended, and why (``training.stop_reason``).
+        folder: the folder of its checkpoint.
+        training: the result of the run. ``training.stop_reason`` says why the run ended.
     """
 
     folder: Path
@@ -65,31 +65,37 @@ def train(
 ) -> TrainedModel:
     """Train a language model on a text, save it as a checkpoint and return it.
 
-    Give the text as ``corpus`` or as ``texts``. Options have the names and defaults
-    of ``charlstm train``: equal options and an equal seed give equal weights. In the main thread,
-    Ctrl-C (or the stop button of a notebook) stops training, saves, and returns the model so far; a
-    second one raises KeyboardInterrupt. In other threads no signal is handled. To train on several
-    machines, use the command.
+        >>> model = charlstm.train("names.txt", lines=True, epochs=20)
+        >>> model = charlstm.train(texts=articles, level="subword", minutes=30, output="news")
+
+    Give the text as ``corpus`` or as ``texts``. Options have the names and defaults of
+    ``charlstm train``. Equal options and seeds give equal weights. To train on several machines,
+    use the command.
+
+    In the main thread, Ctrl-C (or the stop button of a notebook) stops training, saves, and returns
+    the model trained so far. A second Ctrl-C raises KeyboardInterrupt. In other threads, signals
+    are not handled.
 
     Args:
-        corpus: one or several of what ``charlstm train`` takes as CORPUS: files, folders, glob
-            patterns or ``python-docs``.
-        texts: the text itself: strings, each a document, or divided by ``lines``, ``paragraphs`` or
-            ``delimiter`` as files are.
-        observer: watches the run in place of the progress bar, and may ask it to stop.
-        quiet: show no progress bar.
+        corpus: one or several files, folders, glob patterns or names of corpora, as for
+            ``charlstm train``.
+        texts: the text itself, as strings. Each is a document, or is divided by ``lines``,
+            ``paragraphs`` or ``delimiter`` like a file.
+        observer: follows the run instead of the progress bar, and can stop it.
+        quiet: whether to hide the progress bar.
         **options: see ``TrainOptions``.
 
     Returns:
         The model, loaded from its checkpoint.
 
     Raises:
-        UsageError: if options contradict each other or are out of range (``ConfigError``).
+        UsageError: if options can't be combined.
+        ConfigError: if an option is out of range.
         CorpusError: if the text can't be read or is too short.
-        CheckpointError: if a checkpoint can't be read, or would be replaced without ``overwrite``.
+        CheckpointError: if a checkpoint can't be read, or exists and ``overwrite`` is false.
         TrainingError: if training diverges.
         StorageError: if a file can't be written.
-        KeyboardInterrupt: on Ctrl-C while there is nothing to save, or on a second one.
+        KeyboardInterrupt: on Ctrl-C before there is anything to save, or on a second Ctrl-C.
         TypeError: if an option does not exist.
     """
     began = time.monotonic()
@@ -97,11 +103,11 @@ def train(
     addresses, strings = _corpus_of(corpus, texts, options)
     check_options(options, has_corpus=bool(addresses))
     if not addresses and options_set(options).get("resume") is None:
-        raise UsageError("no corpus is named: give corpus or texts")
+        raise UsageError("one of `corpus` and `texts` is required.")
     if cluster_of().size > 1:
         raise UsageError(
-            f"{VARIABLE} names several workers, which train together by the command only: run "
-            f"charlstm train on every machine, or unset {VARIABLE}"
+            f"{VARIABLE} names several workers, but charlstm.train supports only one. Run the "
+            "command charlstm train on every machine."
         )
     request = request_of(addresses, options, strings)
     watcher = _Watcher(observer or (Observer() if quiet else BarObserver()))
@@ -120,31 +126,33 @@ def _check_names(options: TrainOptions) -> None:
 def _corpus_of(
     corpus: Address | Iterable[Address], texts: Iterable[str] | None, options: TrainOptions
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the addresses of the text, and the strings behind ``python-strings`` if it is one.
+    """Return the addresses of the text, and the strings if it is given as such.
 
     Raises:
-        UsageError: if both corpus and texts are given, or texts are of a wrong kind.
+        UsageError: if both ``corpus`` and ``texts`` are given, or ``texts`` is not a list of
+            strings.
     """
     addresses = addresses_of(corpus)
     if texts is None:
         return addresses, ()
     if addresses:
-        raise UsageError("corpus and texts are both a text to train on: give one of them")
+        raise UsageError("`corpus` can't be combined with `texts`.")
     if isinstance(texts, str):
-        raise UsageError("texts is one string: expected a list of them, such as [text]")
+        raise UsageError("`texts` is a string: expected a list of strings, such as [text].")
     strings = tuple(texts)
-    if not all(isinstance(text, str) for text in strings):
-        raise UsageError("texts are strings: decode bytes, or name a file")
+    for text in strings:
+        if not isinstance(text, str):
+            raise UsageError(f"`texts` contains {type(text).__name__}: expected strings.")
     for name in ("encoding", "decode_errors"):
         if name in options_set(options):
-            raise UsageError(f"{name} is for files: leave it out, a text is decoded already")
+            raise UsageError(f"`{name}` can't be combined with `texts`, which are decoded already.")
     if not any(strings):
-        raise UsageError("the text is empty: it needs characters to learn from")
+        raise UsageError("`texts` is empty.")
     return (STRINGS,), strings
 
 
 class BarObserver(Observer):
-    """Shows a progress bar in a notebook or a terminal, and warns of overfitting."""
+    """Shows a progress bar in a notebook or a terminal, and warns about overfitting."""
 
     def __init__(self) -> None:
         self._bar: Any = None
@@ -152,12 +160,12 @@ class BarObserver(Observer):
         self._advice = ", more dropout"
 
     def on_plan(self, run: Run) -> None:
-        """Note whether more dropout can be advised."""
+        """Record whether more dropout can be suggested."""
         if run.config.train.drops_more:
             self._advice = ""
 
     def on_start(self, hardware: Hardware, step: int, steps: int | None) -> None:  # noqa: ARG002
-        """Show the bar; it counts steps, or percent if the budget is in minutes."""
+        """Show the bar. It counts steps, or percent if the budget is in minutes."""
         if not (_in_notebook() or (sys.stderr is not None and sys.stderr.isatty())):
             return
         from tqdm.auto import tqdm
@@ -177,18 +185,18 @@ class BarObserver(Observer):
             self._bar.update((min(100.0, 100 * done) if self._by_time else step) - self._bar.n)
 
     def on_evaluation(self, figures: Figures, is_best: bool, weights: Any) -> None:  # noqa: ARG002
-        """Show the validation loss beside the bar."""
+        """Show the validation loss next to the bar."""
         if self._bar is not None and figures.valid_loss is not None:
             self._losses["valid"] = figures.valid_loss
             self._bar.set_postfix(self._losses)
 
     def on_overfitting(self, best: Figures, now: Figures) -> None:
-        """Issue a warning, since the user should act on it."""
+        """Issue a Python warning, because the user should act on it."""
         warnings.warn(
-            f"the model is overfitting: since step {best.step:,} training loss fell from "
+            f"the model is overfitting: since step {best.step:,}, training loss fell from "
             f"{best.train_loss:.3f} to {now.train_loss:.3f} while validation loss rose from "
-            f"{best.valid_loss:.3f} to {now.valid_loss:.3f}; the best weights are kept; try more "
-            f"text{self._advice} or a smaller size",
+            f"{best.valid_loss:.3f} to {now.valid_loss:.3f}. Try more text{self._advice} or a "
+            "smaller size. The best weights are saved.",
             stacklevel=2,
         )
 
@@ -206,7 +214,7 @@ def _in_notebook() -> bool:
 
 
 class _Watcher(Observer):
-    """Forwards all calls to an observer, and stops the run on Ctrl-C."""
+    """Forwards every call to an observer, and stops the run on Ctrl-C."""
 
     def __init__(self, observer: Observer) -> None:
         self._observer = observer
@@ -214,7 +222,7 @@ class _Watcher(Observer):
 
     @contextlib.contextmanager
     def interrupts_caught(self) -> Iterator[None]:
-        """Stop the run on Ctrl-C; do nothing outside the main thread or if SIGINT is ignored."""
+        """Stop the run on Ctrl-C. Do nothing outside the main thread or if SIGINT is ignored."""
         before = signal.getsignal(signal.SIGINT)
         in_main = threading.current_thread() is threading.main_thread()
         if not in_main or before in (signal.SIG_IGN, None):
@@ -233,7 +241,7 @@ class _Watcher(Observer):
 
     @contextlib.contextmanager
     def _interrupt_noted(self) -> Iterator[None]:
-        """Take the first interrupt that reaches an observer, too, for a request to stop."""
+        """Treat the first interrupt as a request to stop even if an observer raises it."""
         try:
             yield
         except KeyboardInterrupt:
@@ -248,30 +256,30 @@ class _Watcher(Observer):
             close()
 
     def on_reading(self, task: str, done: int, total: int | None) -> None:
-        """Forward it."""
+        """Forward the call."""
         self._observer.on_reading(task, done, total)
 
     def on_plan(self, run: Run) -> None:
-        """Forward it."""
+        """Forward the call."""
         self._observer.on_plan(run)
 
     def on_start(self, hardware: Hardware, step: int, steps: int | None) -> None:
-        """Forward it; from here on there is something to save."""
+        """Forward the call. From here on there is something to save."""
         self._has_started = True
         self._observer.on_start(hardware, step, steps)
 
     def on_step(self, step: int, done: float, loss: float, tokens_per_second: float) -> None:
-        """Forward it."""
+        """Forward the call."""
         with self._interrupt_noted():
             self._observer.on_step(step, done, loss, tokens_per_second)
 
     def on_evaluation(self, figures: Figures, is_best: bool, weights: Any) -> None:
-        """Forward it."""
+        """Forward the call."""
         with self._interrupt_noted():
             self._observer.on_evaluation(figures, is_best, weights)
 
     def on_overfitting(self, best: Figures, now: Figures) -> None:
-        """Forward it."""
+        """Forward the call."""
         with self._interrupt_noted():
             self._observer.on_overfitting(best, now)
 

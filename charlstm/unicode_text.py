@@ -1,15 +1,15 @@
 """Unicode text: lone surrogates, which only Python's strings can contain, and visible characters.
 
-A visible character is a letter with its marks, a flag, a family of emoji.
-Imports nothing but the standard library until a text has characters that can be part of others.
+A visible character is, for example, a letter with its marks, a flag, or a family of emoji. The
+module imports only the standard library until a text has characters that can be part of others.
 """
 
 from __future__ import annotations
 
 import re
 
-# A visible character: a cluster of Unicode, with all marks after it. Vowel signs that Unicode
-# leaves alone, as in Burmese, belong to what precedes them too.
+# A visible character: a Unicode grapheme cluster with all marks after it. This includes vowel signs
+# that Unicode does not attach to the character before them, as in Burmese.
 VISIBLE = r"(?!\s)\X(?:(?=\p{M})\X)*|\X"
 # Blocks without marks, emoji modifiers, flags, joiners or parts of Korean syllables.
 _SEPARATE = re.compile(
@@ -19,7 +19,7 @@ _SEPARATE = re.compile(
 
 
 def has_surrogates(text: str) -> bool:
-    """Whether a text contains lone surrogates, which neither UTF-8 nor JSON can represent.
+    """Return whether a text contains lone surrogates, which UTF-8 and JSON can't represent.
 
     Python uses them for bytes that are not valid UTF-8 in arguments, file names and input.
     """
@@ -27,20 +27,21 @@ def has_surrogates(text: str) -> bool:
 
 
 def has_parts(characters: str) -> bool:
-    """Whether any of these characters can be a part of a visible character after another one."""
+    """Return whether any of these characters can follow another within a visible character."""
     if "\r" in characters and "\n" in characters:
         return True
     if characters.isascii() or _SEPARATE.fullmatch(characters):
         return False
     import regex
 
-    # All that has a role in the rules of extended grapheme clusters, but whole Korean syllables.
+    # The characters that the rules of extended grapheme clusters join to others, except whole
+    # Korean syllables.
     alone = r"\p{GCB=Other}\p{GCB=Control}\p{GCB=CR}\p{GCB=LF}\p{GCB=LV}\p{GCB=LVT}"
     return regex.search(rf"[^{alone}]|\p{{M}}", characters) is not None
 
 
 def is_within_character(text: str, following: str) -> bool:
-    """Whether the end of a text lies within a visible character that continues in what follows."""
+    """Return whether the end of a text splits a visible character that ``following`` continues."""
     if not text or not following:
         return False
     import regex
@@ -50,7 +51,7 @@ def is_within_character(text: str, following: str) -> bool:
 
 
 def visible_characters(text: str) -> list[str]:
-    """Return the visible characters of a text; joined, they are the text."""
+    """Split a text into its visible characters; joined, they are the text."""
     if text.isascii() or _SEPARATE.fullmatch(text):
         return list(text)
     import regex

@@ -1,3 +1,3 @@
-"""The version of charlstm. Imports nothing."""
+"""The version of charlstm. This module imports nothing."""
 
 __version__ = "0.1.0"

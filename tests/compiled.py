@@ -1,10 +1,9 @@
-"""Networks that are compiled once for many tests, for what is not shown by compiling them anew.
+"""Training steps that are compiled once and shared by many tests.
 
-Most of a short training is the time in which TensorFlow compiles its steps. A test that looks at
-something else (files, messages, options) may take the steps of an equal network that another test
-has compiled; all their variables are set back to what they were when they were new, so that of
-equal networks only the newest may be used. Tests of what a run keeps and forgets share nothing:
-what they show must not come from an object that lived on.
+TensorFlow spends most of a short training on compiling the steps. A test of something else (files,
+messages, options) can use the steps that another test has compiled for an equal network. All their
+variables are reset to their first values, so only the newest of several equal networks can be used.
+Tests of the state of a run do not share steps.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ _compiled = {}
 
 
 def as_new(self, network, train, replicas=None):
-    """Stand in for ``StepRunner.__init__``; steps that several devices take are compiled anew."""
+    """Replace ``StepRunner.__init__``. Steps of several devices are always compiled again."""
     if replicas is not None and replicas.strategy is not None:
         _compile(self, network, train, replicas)
         return
@@ -35,9 +34,9 @@ def as_new(self, network, train, replicas=None):
 
 
 def _what_is_compiled(network, train):
-    """Return all that decides what the steps compute, with what tests put in place of some of it.
+    """Return everything that determines the compiled steps, including replacements by tests.
 
-    Budget, evaluations and saving are not the steps' business.
+    Steps do not depend on the budget, evaluations and saving.
     """
     same = {"epochs": None, "minutes": None, "steps": 1, "eval_every": None, "patience": 1}
     same["first_evaluation"] = None

@@ -1,4 +1,4 @@
-"""Shared by all tests: a cache folder of their own, snapshots, what they compile."""
+"""Fixtures of all tests: a separate cache folder, snapshots, compiled steps."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import signal
 
 import pytest
 
-# Before they are imported, so that their asserts too tell what they compared.
+# This must come before they are imported, so that pytest explains their assertions too.
 pytest.register_assert_rewrite("tests.messages", "tests.snapshots", "tests.cli.helpers")
 
 pytest_plugins = ["tests.trained", "tests.quick"]
@@ -31,7 +31,7 @@ def pytest_configure(config):
 RUNS, SENTENCES = pytest.StashKey(), pytest.StashKey()
 
 
-@pytest.hookimpl(tryfirst=True)  # before any are deselected
+@pytest.hookimpl(tryfirst=True)  # before tests are deselected
 def pytest_collection_modifyitems(config, items):
     config.stash[RUNS] = collections.Counter((item.path, item.originalname) for item in items)
     if config.getoption("--update-snapshots"):
@@ -40,12 +40,12 @@ def pytest_collection_modifyitems(config, items):
 
 def pytest_runtest_makereport(item, call):
     if call.excinfo and SENTENCES in item.stash:
-        item.stash[SENTENCES].runs_left = -1  # it was not there to say all of it
+        item.stash[SENTENCES].runs_left = -1  # the messages of a failed test are incomplete
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_teardown(item):
-    """Finish a snapshot once all that the test has replaced is as before."""
+    """Finish a snapshot after the replacements of the test are undone."""
     try:
         return (yield)
     finally:
@@ -55,10 +55,10 @@ def pytest_runtest_teardown(item):
 
 @pytest.fixture(autouse=True, scope="session")
 def _signals_reach_what_is_started():
-    """Let no run of a test ignore a signal because of how the tests were started.
+    """Make sure that processes started by tests do not ignore signals.
 
-    A shell lets what runs in its background ignore Ctrl-C, and ``nohup`` SIGHUP. What is caught,
-    even to no effect, is as usual in the processes that are started.
+    Background processes of a shell ignore Ctrl-C, and ``nohup`` makes them ignore SIGHUP. Child
+    processes inherit ignored signals, but not handlers, so a handler is set here.
     """
     for number in (signal.SIGINT, signal.SIGHUP):
         if signal.getsignal(number) is signal.SIG_IGN:
@@ -76,21 +76,21 @@ def _own_cache(tmp_path_factory):
 
 @pytest.fixture
 def updating(request):
-    """Whether snapshots are written anew."""
+    """Whether snapshots are written again."""
     return request.config.getoption("--update-snapshots")
 
 
 @pytest.fixture(scope="session")
 def _sentences():
-    """What each test has said, with whatever parameters."""
+    """The messages of each test, for all parameters."""
     return {}
 
 
 @pytest.fixture
 def sentence(request, tmp_path_factory, updating, _sentences):
-    """Return a function that asserts which parts a message names, and keeps it as a snapshot.
+    """Return a function that asserts the parts of a message and compares it with its snapshot.
 
-    Paths of temporary folders are shown as TMP.
+    Paths of temporary folders are replaced by TMP.
     """
     from tests import snapshots
     from tests.messages import assert_names
@@ -99,7 +99,7 @@ def sentence(request, tmp_path_factory, updating, _sentences):
     if test not in _sentences:
         runs, file = request.config.stash[RUNS][test], snapshots.beside(request.path)
         if any("[" in argument for argument in request.config.args):
-            runs = -1  # a part of them: it is not known when all was said
+            runs = -1  # only some parameters run, so messages can be missing
         _sentences[test] = snapshots.Sentences(file, test[1], runs, updating)
     kept = request.node.stash[SENTENCES] = _sentences[test]
     temporary = tmp_path_factory.getbasetemp()
@@ -119,7 +119,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture
 def here(tmp_path, monkeypatch):
-    """Stand in an empty folder."""
+    """Change into an empty folder."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

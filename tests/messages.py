@@ -1,9 +1,9 @@
-"""What tests assert about messages: the parts that matter, never the wording.
+"""Assertions about messages. They test the parts that matter, not the wording.
 
-A message must name the option as typed, the path, the number, what to do; how it says so is its
-own affair. The full sentences lie in ``snapshots/`` folders, beside the tests: those of the command
-line are made by ``tests/cli/test_snapshots.py``, others by the fixture ``sentence``. After a change
-of wording, ``make snapshots`` writes them anew, and the diff shows what people will read.
+A message must name the option or argument, the path, the number, the remedy. The full sentences are
+in ``snapshots/`` folders next to the tests. ``tests/cli/test_snapshots.py`` writes those of the
+command line, the fixture ``sentence`` the others. After a change of wording, ``make snapshots``
+writes them again, and the diff shows what users will read.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import pytest
 
 
 class Outcome(NamedTuple):
-    """How a command ended, whether it ran in this process or in one of its own."""
+    """How a command ended, whether it ran in this process or another."""
 
     status: int
     out: str
@@ -32,9 +32,10 @@ class Outcome(NamedTuple):
 
 
 def names(message: object, part: object) -> bool:
-    """Whether a part stands in a message as a whole: 60 isn't in 600, nor ``--min`` in ``--min-p``.
+    """Return whether a message contains a part as a whole word or number.
 
-    What stands for itself at an end, such as a quote, may have anything beside it.
+    60 is not in 600, and ``--min`` is not in ``--min-p``. An end of the part that is punctuation,
+    such as a quote, can have anything next to it.
     """
     text = str(part)
     before = r"(?<![\w-])" if text.startswith("-") else r"(?<!\w)(?<!\d[.,])(?<!\s-)"
@@ -45,7 +46,7 @@ def names(message: object, part: object) -> bool:
 
 
 def assert_names(message: object, *parts: object) -> None:
-    """Assert that a message is one line with all the parts in it."""
+    """Assert that a message is one line that contains all the parts."""
     text = str(message)
     assert text.strip()
     assert len(text.splitlines()) == 1, text
@@ -57,7 +58,7 @@ def assert_names(message: object, *parts: object) -> None:
 def assert_error(result, status: int, *parts: object, out: str | None = "") -> None:
     """Assert that a command failed with a status and one line on stderr that names the parts.
 
-    ``out`` is what was printed before, ``None`` where that is asserted apart.
+    ``out`` is the expected stdout; ``None`` skips this check.
     """
     outcome = Outcome.of(result)
     assert outcome.status == status, outcome
@@ -68,26 +69,28 @@ def assert_error(result, status: int, *parts: object, out: str | None = "") -> N
 
 
 def assert_misuse(result, *parts: object) -> None:
-    """Assert that Click refused a command line: its usage, then the error that names the parts."""
+    """Assert that a command line was refused: an error that names the parts, then where to read."""
     outcome = Outcome.of(result)
-    *usage, last = outcome.err.splitlines()
-    assert usage[0].startswith("Usage: charlstm ")
-    assert_error(outcome._replace(err=f"{last}\n"), 2, *parts)
+    error, *rest = outcome.err.splitlines()
+    assert len(rest) == 1, outcome
+    assert re.fullmatch(r"See charlstm( \w+)? --help\.", rest[0])
+    assert_error(outcome._replace(err=f"{error}\n"), 2, *parts)
 
 
 def assert_warning(result, *parts: object) -> None:
-    """Assert that a command succeeded with one warning, the only line on stderr."""
+    """Assert that a command succeeded with exactly one warning, which names the parts."""
     outcome = Outcome.of(result)
     assert outcome.status == 0, outcome
-    assert outcome.err.startswith("Warning: ")
-    assert_names(outcome.err.removeprefix("Warning: "), *parts)
+    warnings = [line for line in outcome.err.splitlines() if line.startswith("Warning: ")]
+    assert len(warnings) == 1, outcome
+    assert_names(warnings[0].removeprefix("Warning: "), *parts)
 
 
 @contextlib.contextmanager
 def raises_naming(
     error: type[BaseException], *parts: object
 ) -> Iterator[pytest.ExceptionInfo[BaseException]]:
-    """Assert that an exception of a class is raised whose message names the parts."""
+    """Assert that an exception is raised and that its message names the parts."""
     with pytest.raises(error) as caught:
         yield caught
     assert_names(caught.value, *parts)

@@ -20,7 +20,7 @@ WORDS = build_tokenizer(
 
 
 def subwords(characters, *pieces):
-    """Return a tokenizer of pieces, each of which is two of those before it."""
+    """Return a tokenizer of pieces, each of which joins two earlier ones."""
     first = len(SubwordTokenizer.reserved)
     vocabulary, merges = [*characters], []
     for piece in pieces:
@@ -37,7 +37,7 @@ PIECES = subwords("abcdefgh .\n", "ab", " a", "ea", "de", "dea", " ab", "..")
 
 @cache
 def random_weights(config):
-    """Return weights of a configuration that let logits differ much."""
+    """Return random weights for a configuration, with very different logits."""
     rng = np.random.default_rng(config.units)
 
     def matrix(rows, columns, scale):
@@ -57,12 +57,12 @@ def random_weights(config):
 
 @cache
 def random_model(precision, vocab_size=CHARS.vocab_size):
-    """Return the engine of a network of fixed size that ends documents rarely."""
+    """Return the engine of a network of fixed size that rarely ends documents."""
     config = ModelConfig(vocab_size=vocab_size, embedding=8, units=20, layers=2)
     rng = np.random.default_rng(1)
     shapes = expected_shapes(config)
     weights = {name: rng.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
-    weights["output/bias"][END_OF_DOCUMENT] -= 2  # texts of some length
+    weights["output/bias"][END_OF_DOCUMENT] -= 2  # so that texts are not too short
     return build_engine(config, weights, precision=precision, threads=1)
 
 
@@ -72,7 +72,7 @@ def model_of(tokenizer, precision="int8"):
 
 
 class ScriptedEngine:
-    """Makes the given ids likely one after the other; its state [1, B, 1] counts steps read."""
+    """Makes the given ids likely one after the other. Its state [1, B, 1] counts the steps."""
 
     def __init__(self, vocab_size, script=(), prompt_length=1):
         self.vocab_size = vocab_size
@@ -105,17 +105,17 @@ class ScriptedEngine:
 
 
 class MarkovEngine:
-    """A model whose next token depends on the last one alone.
+    """A model whose next token depends only on the last one.
 
     Attributes:
-        logits: after each token, float32 [V, V].
+        logits: the logits after each token, float32 [V, V].
     """
 
     def __init__(self, vocab_size, *, steep=False):
         self.vocab_size = vocab_size
         rng = np.random.default_rng(vocab_size)
         self.logits = rng.normal(size=(vocab_size, vocab_size)).astype(np.float32)
-        if steep:  # low ids are much likelier
+        if steep:  # low ids are much more likely
             self.logits -= np.linspace(0, 8, vocab_size, dtype=np.float32)
 
     def initial_state(self, batch):

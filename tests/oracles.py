@@ -1,4 +1,4 @@
-"""Plain implementations in float64 that others are compared with."""
+"""Plain implementations in float64, to compare others with."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def sigmoid(x):
 
 
 def network(config, weights, ids, state):
-    """Run the textbook's network: ids [B, T], state [2L, B, u] to logits [B, T, V] and state."""
+    """Run the textbook LSTM: ids [B, T], state [2L, B, u] to logits [B, T, V] and state."""
     weights = {name: array.astype(np.float64) for name, array in weights.items()}
     embeddings = weights["embedding/embeddings"]
     kernel = embeddings.T if config.tied else weights["output/kernel"]
@@ -60,7 +60,7 @@ def engine_loss(engine, ids):
             state = engine.initial_state(len(batch.inputs))
         state = state * batch.keep
         for column, inputs in enumerate(batch.inputs.T):
-            # Each document is read from a zero state.
+            # Each document starts from a zero state.
             state = state * (inputs != END_OF_DOCUMENT)[:, None].astype(np.float32)
             logits, state = engine.step(inputs, state)
             total += weighted_loss(logits, batch.targets[:, column], batch.weights[:, column])
@@ -77,10 +77,11 @@ def weighted_loss(logits, targets, weights):
 
 
 def end_of_match(tokenizer, expression, text, probabilities, *, at_once):
-    """Return how much speaks for the end of a text that matches, given the next probabilities.
+    """Return the weight of the end of a text that matches, given the next probabilities.
 
-    The end of the document does, and each character after which no text of five more matches; it
-    counts one in a thousand where both it and the one before it are letters, or all is prompt.
+    It is the probability of the end of the document and of every character after which no text of
+    up to four more characters matches. Such a character counts only 1/1000 if it and the one before
+    it are letters, or if the whole text is the prompt.
     """
     weight = probabilities[END_OF_DOCUMENT]
     characters = [tokenizer.pieces[index] for index in tokenizer.character_ids.tolist()]
@@ -97,7 +98,7 @@ def end_of_match(tokenizer, expression, text, probabilities, *, at_once):
 
 
 def is_well_spelled(tokenizer, ids):
-    """Whether every word that is spelled begins with a character, so that none is empty."""
+    """Return whether every spelled word begins with a character, so that none is empty."""
     letters = set(tokenizer.character_ids.tolist())
     begun = (after for before, after in pairwise(ids) if before == BEGIN_SPELLING)
     return not tokenizer.spells or all(token_id in letters for token_id in begun)

@@ -1,4 +1,4 @@
-"""Processes that tests start: lines of a shell, and programs whose imports are looked at."""
+"""Processes that tests start: shell commands, and programs whose imports are examined."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 def in_a_shell(
     line: str, folder: Path | None = None, *, timeout: float = 120, **variables: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run a line in bash, where ``charlstm`` is the one that is tested; a failing pipe fails."""
+    """Run a line in bash with the tested ``charlstm`` first in PATH and with ``pipefail``."""
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     return subprocess.run(
         ["bash", "--norc", "-o", "pipefail", "-c", line],
@@ -25,7 +25,7 @@ def in_a_shell(
 
 
 def modules_loaded_by(program: str, folder: Path | None = None, **variables: str) -> set[str]:
-    """Run a program in a new interpreter; return the modules that it has loaded in the end."""
+    """Run a program in a new interpreter, and return the modules that are loaded at its end."""
     done = subprocess.run(
         [sys.executable, "-c", f"{program}\nimport sys\nprint()\nprint(*sys.modules)"],
         cwd=folder,
@@ -41,7 +41,7 @@ def modules_loaded_by(program: str, folder: Path | None = None, **variables: str
 def modules_loaded_by_command(
     *arguments: object, folder: Path | None = None, **variables: str
 ) -> set[str]:
-    """Run a command line in a new interpreter; return the modules that it has loaded."""
+    """Run a command line in a new interpreter, and return the modules that it loads."""
     given = [str(argument) for argument in arguments]
     program = (
         "from charlstm.cli.app import run_command_line\n"

@@ -1,9 +1,9 @@
-"""Files of full sentences, each under the name of its case, for people to read and to review.
+"""Files of full messages for people to review, under the name of each case.
 
     ## the name of a case
-    what was said
+    the messages
 
-``pytest --update-snapshots`` writes them anew.
+``pytest --update-snapshots`` writes them again.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ HEAD = "## "
 
 
 def read(path: Path) -> dict[str, str]:
-    """Return what a file has under each name; a file that is not there has nothing."""
+    """Return the text under each name in a file; empty if there is no file."""
     if not path.exists():
         return {}
     _, *blocks = ("\n" + path.read_text(encoding="utf-8")).split("\n" + HEAD)
@@ -24,7 +24,7 @@ def read(path: Path) -> dict[str, str]:
 
 
 def write(path: Path, cases: dict[str, str]) -> None:
-    """Write a file, or remove it where there is nothing to say."""
+    """Write a file, or remove it if there are no cases."""
     if not cases:
         path.unlink(missing_ok=True)
         return
@@ -37,21 +37,21 @@ def rendered(cases: dict[str, str]) -> str:
 
 
 def difference(path: Path, cases: dict[str, str]) -> str:
-    """Return how a file would change, nothing if it would not: no case is missing or left over."""
+    """Return how a file would change, as a diff; empty if it would not."""
     kept = path.read_text(encoding="utf-8") if path.exists() else ""
     lines = difflib.unified_diff(
-        kept.splitlines(), rendered(cases).splitlines(), str(path), "what is told now", lineterm=""
+        kept.splitlines(), rendered(cases).splitlines(), str(path), "present messages", lineterm=""
     )
     return "\n".join(lines)
 
 
 def beside(test: Path) -> Path:
-    """Return where the sentences of a test module lie."""
+    """Return the path of the snapshots of a test module."""
     return test.parent / "snapshots" / f"{test.stem}.txt"
 
 
 class Sentences:
-    """What one test says, with all its parameters, compared with its snapshot."""
+    """The messages of one test with all its parameters, compared with its snapshot."""
 
     def __init__(self, path: Path, name: str, runs: int, update: bool) -> None:
         self.path, self.name, self.update = path, name, update
@@ -67,7 +67,7 @@ class Sentences:
             assert text in self.expected, f"{self.path} has under {self.name}:\n{known}"
 
     def finish_run(self) -> None:
-        """After the last run, write the snapshot or assert that all of it was said."""
+        """After the last run, write the snapshot or assert that all of its messages occurred."""
         self.runs_left -= 1
         if self.runs_left:
             return
@@ -76,4 +76,4 @@ class Sentences:
             write(self.path, {name: said for name, said in sorted(cases.items()) if said})
             return
         left_over = [text for text in self.expected if text not in self.said]
-        assert not left_over, f"{self.path} has under {self.name} what is not said: {left_over}"
+        assert not left_over, f"{self.path} has under {self.name}, but not found: {left_over}"

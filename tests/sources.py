@@ -1,4 +1,4 @@
-"""The source of the package, read without importing it: its modules and what each imports."""
+"""The modules of the package and their imports, found by reading the source."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import charlstm
 
 PACKAGE = Path(charlstm.__file__).parent
 
-# TensorFlow is imported in the first of these; the others use it.
+# The first of these imports TensorFlow. The others use it.
 NEED_TENSORFLOW = {
     *("network.backend", "network.lstm", "network.model", "distributed.replicas"),
     *(
@@ -25,7 +25,7 @@ NEED_TENSORFLOW = {
 
 
 def name_of(path: Path) -> str:
-    """Return a module's name below ``charlstm``: ``corpus.lines``, ``corpus`` for the folder."""
+    """Return the name of a module below ``charlstm``, such as ``corpus.lines`` or ``corpus``."""
     parts = path.relative_to(PACKAGE).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
@@ -42,8 +42,8 @@ MODULES = sorted(set(SOURCES) - {""})
 def imports_of(source: str, *, only_on_import: bool = False) -> tuple[set[str], set[str]]:
     """Return the modules of the package that a module imports, and the foreign packages.
 
-    Imports for type checkers count for neither. With ``only_on_import`` those within functions
-    don't count.
+    Imports for type checkers don't count. With ``only_on_import``, imports within functions don't
+    count either.
     """
     found, foreign = set(), set()
     nodes = list(ast.parse(source).body)

@@ -1,4 +1,4 @@
-"""The Python interface, and that training, Keras and the engine agree about a trained model."""
+"""Tests of ``charlstm.api``, and of the agreement between training, Keras and the engine."""
 
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -29,7 +29,7 @@ CHOICES = {
 
 @pytest.fixture(scope="module", params=["char", "subword", "word"])
 def trained(request, tmp_path_factory):
-    """A small model of real text, this project's own pages, and the run that trained it."""
+    """A small model of real text, the source code of charlstm, and its token store."""
     folder = tmp_path_factory.mktemp("api") / "model"
     root = Path(__file__).parent.parent
     pages = tuple(str(path) for path in sorted((root / "charlstm").glob("*.py")))
@@ -85,7 +85,7 @@ def test_the_engine_agrees_with_keras_over_500_steps(trained):
     np.testing.assert_allclose(state, hidden_then_cell, rtol=1e-5, atol=1e-4)
 
 
-def test_the_engine_finds_the_validation_loss_of_training(trained):
+def test_the_engine_computes_the_validation_loss_of_training(trained):
     folder, store = trained
     found = read_checkpoint(folder)
     losses = {
@@ -119,7 +119,7 @@ def test_generate_returns_its_seed_and_repeats(trained):
     assert model.tokenizer.vocab_size == model.engine.vocab_size
 
 
-def test_score_tells_each_text_apart(trained):
+def test_each_text_is_scored_on_its_own(trained):
     model = charlstm.load(trained[0], threads=1)
     text = "def check(self) -> None:"
     likely, unlikely, empty = model.score(text, text[::-1], "", per_token=True)
@@ -137,10 +137,10 @@ def test_a_seed_out_of_range_is_refused_at_once(trained, sentence, seed):
     model = charlstm.load(trained[0], threads=1)
     with pytest.raises(ConfigError) as caught:
         model.generate("def ", seed=seed)
-    sentence(caught.value, "seed", seed, 0, 4294967295)
+    sentence(caught.value, "`seed`", seed, 0, "4,294,967,295")
     with pytest.raises(ConfigError) as caught:
-        model.stream(["def "], charlstm.SampleConfig(), seed=seed)  # not only when it is read
-    sentence(caught.value, "seed", seed, 0, 4294967295)
+        model.stream(["def "], charlstm.SampleConfig(), seed=seed)  # before it is read
+    sentence(caught.value, "`seed`", seed, 0, "4,294,967,295")
 
 
 @pytest.mark.parametrize("count", [0, -3])
@@ -153,22 +153,22 @@ def test_a_count_out_of_range_is_refused_at_once(trained, count, sentence):
     ):
         with pytest.raises(ConfigError) as caught:
             ask()
-        sentence(caught.value, "count", count, 1)
+        sentence(caught.value, "`count`", count, 1)
 
 
-def test_a_width_out_of_range_is_refused(trained, sentence):
+def test_a_number_of_beams_out_of_range_is_refused(trained, sentence):
     model = charlstm.load(trained[0], threads=1)
     with pytest.raises(ConfigError) as caught:
         model.most_likely("def ", beams=0)
-    sentence(caught.value, "beams", 0, 1)
+    sentence(caught.value, "`beams`", 0, 1)
 
 
-def test_one_text_is_no_list_of_prompts(trained, sentence):
-    """It would be taken for as many prompts as it has characters."""
+def test_a_string_is_not_a_list_of_prompts(trained, sentence):
+    """Otherwise each of its characters would be a prompt."""
     model = charlstm.load(trained[0], threads=1)
     with pytest.raises(ConfigError) as caught:
         model.stream("def ", charlstm.SampleConfig())
-    sentence(caught.value, "prompts", "list", "[prompt]")
+    sentence(caught.value, "`prompts`", "list", "[prompt]")
 
 
 def test_each_prompt_is_continued_as_often_as_asked(trained):
@@ -180,26 +180,26 @@ def test_each_prompt_is_continued_as_often_as_asked(trained):
     )
     assert list(model.stream([], config, count=2, seed=3)) == []
     for unique in (False, True):  # an iterator is read once
-        draw = partial(model.stream, config=config, count=2, seed=3, unique=unique)
-        assert list(draw(iter(prompts))) == list(draw(prompts))
+        stream = partial(model.stream, config=config, count=2, seed=3, unique=unique)
+        assert list(stream(iter(prompts))) == list(stream(prompts))
 
 
-def test_what_is_known_is_drawn_again_and_what_is_unique_once(trained):
+def test_known_texts_are_rejected_and_unique_ones_do_not_repeat(trained):
     model = charlstm.load(trained[0], threads=1)
     config = charlstm.SampleConfig(length=1, min_length=1, temperature=2.0, ban=("\n",))
-    draw = partial(model.stream, ["a.", "b.", "a."], config, count=5, seed=3)
-    plain = list(draw())
-    once = list(draw(unique=True))
+    stream = partial(model.stream, ["a.", "b.", "a."], config, count=5, seed=3)
+    plain = list(stream())
+    once = list(stream(unique=True))
     texts = [each.prompt + each.text for each in once]
     assert len(set(texts)) == len(texts) == 15
     assert [each.index for each in once] == list(range(15))
-    new = list(draw(known=set(texts[:5])))
+    new = list(stream(known=set(texts[:5])))
     assert not {each.prompt + each.text for each in new} & set(texts[:5])
-    assert list(draw(known=())) != plain  # each prompt has far indices of its own
-    assert list(draw(known=()))[:5] == plain[:5]
+    assert list(stream(known=())) != plain  # each prompt has distant indices of its own
+    assert list(stream(known=()))[:5] == plain[:5]
 
 
-def test_no_more_samples_are_drawn_at_once_than_are_wanted(trained, monkeypatch):
+def test_a_batch_is_no_larger_than_the_number_of_samples(trained, monkeypatch):
     model = charlstm.load(trained[0], threads=1)
     widths = []
     step = type(model.engine).step
@@ -213,7 +213,7 @@ def test_no_more_samples_are_drawn_at_once_than_are_wanted(trained, monkeypatch)
     assert max(widths) <= 6
 
 
-def test_what_is_always_the_same_text_is_not_drawn_for_ever(trained):
+def test_unique_samples_end_if_the_text_is_always_the_same(trained):
     model = charlstm.load(trained[0], threads=1)
     config = charlstm.SampleConfig(length=10, temperature=0.0)
     found = model.stream(["a"], config, count=4, unique=True)
@@ -222,7 +222,7 @@ def test_what_is_always_the_same_text_is_not_drawn_for_ever(trained):
         next(found)
 
 
-def test_a_billion_samples_are_drawn_as_they_are_taken(trained):
+def test_a_billion_samples_are_generated_lazily(trained):
     model = charlstm.load(trained[0], threads=1)
     config = charlstm.SampleConfig(length=5)
     for options in ({}, {"known": ()}):
@@ -230,15 +230,15 @@ def test_a_billion_samples_are_drawn_as_they_are_taken(trained):
         assert [each.index for each in found] == list(range(300))
 
 
-def test_no_drawn_text_is_likelier_than_the_likeliest(trained):
-    """Of two tokens, of which a search as wide as the vocabulary tries all."""
+def test_no_sample_is_more_likely_than_the_most_likely_text(trained):
+    """Texts have two tokens, so a beam for each token of the vocabulary finds the best one."""
     model = charlstm.load(trained[0], threads=1)
     config = charlstm.SampleConfig(length=2, min_length=2)
     beams = model.tokenizer.vocab_size
     (best, *others) = model.most_likely("(", config, beams=beams, count=3)
-    drawn = model.generate("(", count=200, length=2, min_length=2, seed=1)
+    samples = model.generate("(", count=200, length=2, min_length=2, seed=1)
     assert len(others) == 2
-    assert best.mean_log_probability >= max(each.mean_log_probability for each in drawn) - 1e-6
+    assert best.mean_log_probability >= max(each.mean_log_probability for each in samples) - 1e-6
     assert best.seed is None
 
 
@@ -249,7 +249,7 @@ def test_the_ends_of_the_range_are_seeds(trained):
     assert lowest.text != highest.text
 
 
-def test_nothing_to_load(tmp_path):
+def test_a_missing_checkpoint_can_not_be_loaded(tmp_path):
     for load in (charlstm.load, charlstm.load_keras_model):
         with raises_naming(CheckpointMissing, tmp_path / "nowhere"):
             load(tmp_path / "nowhere")

@@ -1,4 +1,4 @@
-"""The parts of the benchmarks that decide what is measured; none of them trains."""
+"""Tests of the parts of the benchmarks that do not train."""
 
 import json
 import lzma
@@ -28,10 +28,10 @@ def test_the_first_files_within_a_limit(tmp_path):
         with lzma.open(tmp_path / f"{name}.xz", "wb") as file:
             file.write(b"x" * size)
     names = [path.stem for path in recipe.first_files(tmp_path.glob("*.xz"), 100)]
-    assert names == ["a", "b"]  # d would fit, but c comes before it
+    assert names == ["a", "b"]  # d would fit, but c is before it
 
 
-def test_a_source_tree_runs_whatever_the_folder_holds(tmp_path, monkeypatch):
+def test_a_source_tree_runs_in_any_folder(tmp_path, monkeypatch):
     for place in (tmp_path / "source", tmp_path):
         (place / "charlstm").mkdir(parents=True)
         (place / "charlstm" / "__init__.py").touch()
@@ -111,7 +111,7 @@ def test_levels_are_compared_in_one_table(tmp_path, monkeypatch, capsys):
     assert rows == [f"| char | {cells}", f"| subword | {cells}"]
 
 
-def test_novels_that_are_held_out_are_not_trained_on(tmp_path):
+def test_held_out_novels_are_not_in_the_training_text(tmp_path):
     (tmp_path / "novels").mkdir()
     for name in ("Austen_Emma_1815", *recipe.HELD_OUT):
         (tmp_path / "novels" / f"{name}.txt.xz").touch()
@@ -120,7 +120,7 @@ def test_novels_that_are_held_out_are_not_trained_on(tmp_path):
     assert sorted(path.name.split(".")[0] for path in english.held_out) == sorted(recipe.HELD_OUT)
 
 
-def test_a_model_is_shipped_with_weights_of_8_bits_and_a_card(prose, tmp_path, monkeypatch):
+def test_a_model_is_shipped_with_8_bit_weights_and_a_card(prose, tmp_path, monkeypatch):
     monkeypatch.setattr(models, "FOLDER", tmp_path)
     novel = tmp_path / "Nobody_Nothing_1900.txt.xz"
     novel.write_bytes(lzma.compress(TEXT[:2000].encode()))

@@ -1,4 +1,4 @@
-"""Tests that share compiled steps do share them, and none of what another has left in them."""
+"""Tests of ``tests.compiled``: equal networks share compiled steps, but no state."""
 
 from types import SimpleNamespace
 
@@ -30,7 +30,7 @@ def trainer(**choices):
 
 
 def numbers(trainer):
-    """Return the bytes of all that training changes in the steps."""
+    """Return the bytes of all variables that training changes."""
     variables = [*trainer.runner.model.variables, *trainer.runner.optimizer.variables]
     return [variable.numpy().tobytes() for variable in variables]
 
@@ -41,7 +41,7 @@ def after_a_step(trainer):
     return loss, [state.numpy().tobytes() for pair in states for state in pair], numbers(trainer)
 
 
-def test_trainers_of_equal_networks_share_and_begin_as_new(request):
+def test_trainers_of_equal_networks_share_steps_and_start_as_new(request):
     alone = trainer()
     request.getfixturevalue("compiled_once")
     first = trainer()
@@ -56,7 +56,7 @@ def test_trainers_of_equal_networks_share_and_begin_as_new(request):
     assert after_a_step(second) == trained == after_a_step(alone)
 
 
-def test_what_differs_is_not_shared(compiled_once, monkeypatch):
+def test_different_steps_are_not_shared(compiled_once, monkeypatch):
     made = [trainer(), trainer(seed=18)]
     with monkeypatch.context() as patch:
         patch.setattr(step, "LOGITS_AT_ONCE", 24)
@@ -68,7 +68,7 @@ def test_what_differs_is_not_shared(compiled_once, monkeypatch):
     assert trainer().runner._train is made[0].runner._train
 
 
-def test_what_several_devices_compile_is_not_shared(compiled_once, monkeypatch):
+def test_steps_of_several_devices_are_not_shared(compiled_once, monkeypatch):
     asked = []
     monkeypatch.setattr(compiled, "_compile", lambda self, *given: asked.append(given))
     replicas = SimpleNamespace(strategy="of several devices")

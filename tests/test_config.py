@@ -1,4 +1,4 @@
-"""Tests of ``charlstm.config``: what is out of range never gets past construction."""
+"""Tests of ``charlstm.config``: a setting out of range is refused when it is built."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from charlstm.errors import ConfigError
 from tests.messages import assert_names, raises_naming
 
 INT32 = 2**31 - 1
-# Of each of some forty fields, whose bounds are tried apart.
+# For each of about forty fields. Other tests try the bounds.
 few = settings(max_examples=20)
 WHOLE = {  # field: least, greatest
     Division: {"rules": (1, 2)},
@@ -142,7 +142,7 @@ each_real = pytest.mark.parametrize(
 
 
 def built(kind, **fields):
-    """Build a config from some fields and what it can't do without."""
+    """Build a config from some fields and those that it needs with them."""
     if kind is ModelConfig:
         fields = {"vocab_size": 10} | fields
     if kind is TrainConfig and fields.keys().isdisjoint(BUDGETS):
@@ -181,7 +181,7 @@ def field_values(kind):
 
 
 def sensible(kind, drawn):
-    """Take out what contradicts the rest."""
+    """Leave out fields that contradict others."""
     if kind is TrainConfig:
         surplus = [name for name in BUDGETS if name in drawn][1:]
         return {name: value for name, value in drawn.items() if name not in surplus}
@@ -236,12 +236,12 @@ def test_whole_numbers_inside_their_bounds_are_taken(kind, name, least, greatest
 @given(st.data())
 def test_whole_numbers_outside_their_bounds_are_refused(kind, name, least, greatest, data):
     value = data.draw(st.integers(max_value=least - 1) | st.integers(greatest + 1))
-    relation = f">= {least}" if value < least else f"<= {greatest}"
-    assert_names(refusal(kind, **{name: value}), name, value, "int", relation)
+    bound = f"{least if value < least else greatest:,}"
+    assert_names(refusal(kind, **{name: value}), f"`{name}`", value, "whole number", bound)
 
 
 @each_whole
-def test_the_bounds_of_whole_numbers_are_taken_and_what_lies_beyond_is_not(
+def test_the_bounds_of_whole_numbers_are_taken_and_numbers_beyond_are_not(
     kind, name, least, greatest
 ):
     assert getattr(built(kind, **{name: least}), name) == least
@@ -269,11 +269,8 @@ def test_numbers_outside_their_bounds_are_refused(
     below = st.floats(max_value=low, exclude_max=not low_excluded)
     above = st.floats(min_value=high, exclude_min=not high_excluded)
     value = data.draw(below | above)
-    if value <= low:
-        relation = f"{'>' if low_excluded else '>='} {low}"
-    else:
-        relation = f"{'<' if high_excluded else '<='} {high}"
-    assert_names(refusal(kind, **{name: value}), name, value, "float", relation)
+    bound = f"{low if value <= low else high:,.0f}"
+    assert_names(refusal(kind, **{name: value}), f"`{name}`", value, "a number", bound)
 
 
 @each_real
@@ -282,14 +279,14 @@ def test_the_bounds_of_numbers_are_taken_unless_excluded(
 ):
     for bound, excluded in ((low, low_excluded), (high, high_excluded)):
         if excluded:
-            assert_names(refusal(kind, **{name: bound}), name, bound, "float")
+            assert_names(refusal(kind, **{name: bound}), name, bound, "a number")
         else:
             assert getattr(built(kind, **{name: bound}), name) == bound
 
 
 @pytest.mark.parametrize(("kind", "name"), [field[:2] for field in REAL_FIELDS])
 def test_nan_is_refused_everywhere(kind, name):
-    assert_names(refusal(kind, **{name: math.nan}), name, "nan", "float")
+    assert_names(refusal(kind, **{name: math.nan}), name, "nan", "a number")
 
 
 @pytest.mark.parametrize(("kind", "name", "values"), NAMED_FIELDS)
@@ -297,25 +294,26 @@ def test_names_are_taken_from_their_list_only(kind, name, values):
     for value in values:
         assert getattr(built(kind, **{name: value}), name) == value
     wrong = values[0].upper()
-    assert_names(refusal(kind, **{name: wrong}), name, f"'{wrong}'")
+    assert_names(refusal(kind, **{name: wrong}), name, f"'{wrong}'", *map(repr, values))
 
 
 @pytest.mark.parametrize(
     ("kind", "name", "value", "parts"),
     [
-        (TrainConfig, "streams", True, ["True", "int", "bool"]),
-        (TrainConfig, "streams", 2.0, ["2.0", "int", "float"]),
-        (TrainConfig, "streams", "2", ["'2'", "int", "str"]),
-        (TrainConfig, "streams", None, ["None", "int", "null"]),
-        (TrainConfig, "dropout", True, ["True", "float", "bool"]),
-        (TrainConfig, "dropout", "0.5", ["'0.5'", "float", "str"]),
-        (TrainConfig, "epochs", "1", ["'1'", "float | null", "str"]),
-        (ModelConfig, "tied", 1, ["1", "bool", "int"]),
-        (CorpusConfig, "addresses", "a.txt", ["'a.txt'", "array", "str"]),
-        (CorpusConfig, "encoding", b"utf-8", ["b'utf-8'", "str", "bytes"]),
-        (SampleConfig, "stop", (1,), ["(1,)", "str", "int", "$[0]"]),
-        (SampleConfig, "bias", (("a", "1"),), ["(('a', '1'),)", "float", "str", "$[0][1]"]),
-        (SampleConfig, "bias", (("a", 2e3),), ["(('a', 2000.0),)", "<= 1000.0", "$[0][1]"]),
+        (TrainConfig, "streams", True, ["True", "whole number"]),
+        (TrainConfig, "streams", 2.0, ["2.0", "whole number"]),
+        (TrainConfig, "streams", "2", ["'2'", "whole number"]),
+        (TrainConfig, "streams", None, ["None", "whole number"]),
+        (TrainConfig, "dropout", True, ["True", "a number"]),
+        (TrainConfig, "dropout", "0.5", ["'0.5'", "a number"]),
+        (TrainConfig, "epochs", "1", ["'1'", "a number"]),
+        (ModelConfig, "tied", 1, ["1", "True or False"]),
+        (CorpusConfig, "addresses", "a.txt", ["'a.txt'", "tuple of strings"]),
+        (CorpusConfig, "encoding", b"utf-8", ["b'utf-8'", "a string"]),
+        (CorpusConfig, "division", "line", ["'line'", "a Division"]),
+        (SampleConfig, "stop", (1,), ["(1,)", "tuple of strings"]),
+        (SampleConfig, "bias", (("a", "1"),), ["(('a', '1'),)", "string", "number"]),
+        (SampleConfig, "bias", (("a", 2e3),), ["(('a', 2000.0),)", "1,000"]),
     ],
 )
 def test_values_of_another_type_are_refused(sentence, kind, name, value, parts):
@@ -324,7 +322,7 @@ def test_values_of_another_type_are_refused(sentence, kind, name, value, parts):
 
 @pytest.mark.parametrize("texts", [["a"], {"a"}, frozenset("a")])
 def test_texts_are_a_tuple_once_they_are_in_a_config(texts):
-    """Anything else could be changed later, and would not equal its own round trip."""
+    """Other collections could be changed later, and would not survive a round trip."""
     with contextlib.suppress(ConfigError):
         assert CorpusConfig(addresses=texts).addresses == ("a",)
 
@@ -338,13 +336,15 @@ def test_unknown_fields_are_refused(kind):
         msgspec.json.decode(text, type=kind)
 
 
-def test_numbers_and_names_out_of_range_are_told(sentence):
-    sentence(refusal(TrainConfig, steps=0), "steps", 0, "int >= 1")
-    sentence(refusal(ModelConfig, layers=65), "layers", 65, "int <= 64")
-    sentence(refusal(SampleConfig, temperature=-1.0), "temperature", -1.0, "float >= 0.0")
-    sentence(refusal(TrainConfig, dropout=1.0), "dropout", 1.0, "float < 1.0")
-    sentence(refusal(TrainConfig, minutes=math.nan), "minutes", "nan", "float > 0.0")
-    sentence(refusal(TokenizerConfig, level="WORD"), "level", "'WORD'")
+def test_messages_name_the_range(sentence):
+    sentence(refusal(TrainConfig, steps=0), "`steps`", 0, "1 or more")
+    sentence(refusal(TrainConfig, steps=2**31), "`steps`", 2**31, "from 1 to 2,147,483,647")
+    sentence(refusal(ModelConfig, layers=65), "`layers`", 65, "from 1 to 64")
+    sentence(refusal(SampleConfig, temperature=-1.0), "`temperature`", -1.0, "0 or more")
+    sentence(refusal(SampleConfig, top_p=0.0), "`top_p`", 0.0, "greater than 0 and at most 1")
+    sentence(refusal(TrainConfig, dropout=1.0), "`dropout`", 1.0, "0 or more and less than 1")
+    sentence(refusal(TrainConfig, minutes=math.nan), "`minutes`", "nan", "greater than 0")
+    sentence(refusal(TokenizerConfig, level="WORD"), "`level`", "'WORD'", "'char'", "'word'")
 
 
 # Several fields
@@ -356,8 +356,13 @@ def test_there_is_exactly_one_budget(count, sentence):
     for names in itertools.combinations(BUDGETS, count):
         with pytest.raises(ConfigError) as caught:
             TrainConfig(**{name: values[name] for name in names})
-        given_names = " and ".join(names) or "none"
-        sentence(caught.value, *BUDGETS, given_names)
+        sentence(caught.value, *(f"`{name}`" for name in names or BUDGETS))
+
+
+def test_several_budgets_are_listed(sentence):
+    with pytest.raises(ConfigError) as caught:
+        TrainConfig(epochs=2.0, steps=3, minutes=4.0)
+    sentence(caught.value, "`epochs`, `steps` and `minutes`")
 
 
 @given(st.integers(1, 16_384), st.integers(1, 16_384))
@@ -368,8 +373,8 @@ def test_a_tied_projection_needs_equal_widths(embedding, units):
         assert_names(
             refusal(ModelConfig, tied=True, embedding=embedding, units=units),
             "tied",
-            f"embedding {embedding}",
-            f"units {units}",
+            f"`embedding` is {embedding}",
+            f"`units` is {units}",
         )
 
 
@@ -384,14 +389,14 @@ def test_an_empty_text_is_refused(name, texts):
 
 
 @given(st.integers(1, INT32), st.integers(0, INT32))
-def test_the_least_length_is_no_longer_than_the_length(length, least):
+def test_the_minimum_length_is_at_most_the_length(length, least):
     if least <= length:
         assert SampleConfig(length=length, min_length=least).min_length == least
         return
     assert_names(
         refusal(SampleConfig, length=length, min_length=least),
-        f"min_length is {least}",
-        f"length {length}",
+        f"`min_length` ({least:,})",
+        f"`length` ({length:,})",
     )
 
 
@@ -399,8 +404,8 @@ def test_the_least_length_is_no_longer_than_the_length(length, least):
     ("name", "value"), [("stop", ("a",)), ("until", "line"), ("min_length", 1), ("ban", ("a",))]
 )
 @pytest.mark.parametrize("pattern", ["", "a+"])
-def test_nothing_works_against_a_match(name, value, pattern, sentence):
-    sentence(refusal(SampleConfig, match=pattern, **{name: value}), name, "match")
+def test_some_settings_can_not_be_combined_with_match(name, value, pattern, sentence):
+    sentence(refusal(SampleConfig, match=pattern, **{name: value}), f"`{name}`", "`match`")
 
 
 # The whole
@@ -411,13 +416,13 @@ def test_every_config_survives_json(config):
     assert msgspec.json.decode(msgspec.json.encode(config), type=type(config)) == config
 
 
-def test_whole_numbers_where_fractions_may_stand_survive_json():
+def test_whole_numbers_in_fields_for_fractions_survive_json():
     config = TrainConfig(epochs=3, clip_norm=1)
     assert msgspec.json.decode(msgspec.json.encode(config), type=TrainConfig) == config
 
 
 def test_a_file_name_that_is_not_unicode_is_refused_or_survives_json():
-    """Python hands such names over with lone surrogates, which JSON can't hold."""
+    """Python represents such names with lone surrogates, which JSON can't contain."""
     with contextlib.suppress(ConfigError):
         config = CorpusConfig(addresses=("caf\udce9.txt",))
         assert msgspec.json.decode(msgspec.json.encode(config), type=CorpusConfig) == config
@@ -426,8 +431,8 @@ def test_a_file_name_that_is_not_unicode_is_refused_or_survives_json():
 @pytest.mark.parametrize(
     ("text", "kind", "parts"),
     [
-        (b'{"epochs":1,"steps":1}', TrainConfig, ["epochs and steps"]),
-        (b'{"vocab_size":9,"tied":true}', ModelConfig, ["tied", "embedding 128", "units 256"]),
+        (b'{"epochs":1,"steps":1}', TrainConfig, ["`epochs` and `steps`"]),
+        (b'{"vocab_size":9,"tied":true}', ModelConfig, ["tied", 128, 256]),
         (b'{"stop":[""]}', SampleConfig, ["stop", "empty"]),
     ],
 )
@@ -460,10 +465,10 @@ def test_values_out_of_range_are_refused_in_json_too(text, kind):
 @given(any_config, st.data())
 def test_a_replaced_field_is_the_only_change(config, data):
     kind = type(config)
-    fields = [name for name in WHOLE[kind] if name != "steps"]  # which contradicts other budgets
+    fields = [name for name in WHOLE[kind] if name != "steps"]  # it excludes other budgets
     if kind is ModelConfig and config.tied:
         fields = ["vocab_size", "layers"]
-    if kind is SampleConfig:  # whose lengths and pattern contradict each other
+    if kind is SampleConfig:  # some lengths can't be combined with each other or with a pattern
         fields = [name for name in fields if "length" not in name]
     name = data.draw(st.sampled_from(fields))
     value = data.draw(st.integers(*WHOLE[kind][name]))
@@ -499,7 +504,7 @@ def test_parameters_are_those_of_all_weights(vocab_size, embedding, units, layer
     assert config.parameters == sum(map(math.prod, expected_shapes(config).values()))
 
 
-def test_a_long_value_is_not_quoted_whole():
+def test_a_long_value_is_shortened():
     with pytest.raises(ConfigError) as caught:
         ModelConfig(vocab_size="x" * 10**6)
     assert len(str(caught.value)) < 300

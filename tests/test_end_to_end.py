@@ -1,4 +1,4 @@
-"""One true run through the installed command: train, stop, resume, generate."""
+"""A real run with the installed command: train, stop, resume, generate."""
 
 import json
 import os
@@ -46,7 +46,7 @@ def folder(tmp_path_factory):
 
 
 def stop_after_next_evaluation(folder, number, *arguments):
-    """Begin a run or go on with it, send it a signal once it has evaluated, return its status."""
+    """Start or resume a run, send it a signal after an evaluation, and return its status."""
     history = folder / "stopped" / "history.jsonl"
     before = history.read_bytes() if history.exists() else b""
     process = subprocess.Popen(
@@ -75,8 +75,8 @@ STOPS = [
 
 
 @pytest.mark.slow
-def test_a_run_that_is_stopped_and_resumed_ends_as_the_whole_one(folder):
-    """In every way in which a process can end, one after the other."""
+def test_a_stopped_and_resumed_run_ends_like_an_uninterrupted_one(folder):
+    """The run ends once in every way in which a process can end."""
     begin, go_on = ["tale.txt", "-o", "stopped", *OPTIONS], ["--resume", "stopped", "-q"]
     for number, status in STOPS:
         arguments = go_on if (folder / "stopped").exists() else begin
@@ -102,7 +102,7 @@ def test_the_model_has_learned_its_text(folder):
     assert done.stdout == LINE * 2
 
 
-def test_the_installed_command_is_the_module():
+def test_the_installed_command_equals_the_module():
     script = Path(sys.executable).with_name("charlstm")
     if not script.exists():
         pytest.skip("charlstm is not installed beside this interpreter")

@@ -1,4 +1,4 @@
-"""What a message quotes may come from anybody, and is shown so that it steers nothing."""
+"""Tests of ``errors``: hostile text in a message is escaped."""
 
 import pytest
 from hypothesis import given
@@ -10,7 +10,7 @@ texts = st.text(st.characters(exclude_categories=())) | st.text("a\x1b\n\u202e\u
 
 
 @given(texts)
-def test_what_is_shown_is_one_line_that_can_be_encoded(text):
+def test_a_message_is_one_line_that_can_be_encoded(text):
     shown = harmless(text)
     shown.encode()
     assert len(shown.splitlines()) <= 1
@@ -20,11 +20,11 @@ def test_what_is_shown_is_one_line_that_can_be_encoded(text):
 
 
 @given(texts, st.integers(1, 30))
-def test_what_is_shown_is_a_beginning(text, most):
+def test_long_text_is_cut(text, most):
     whole, shown = harmless(text), harmless(text, most)
     assert shown == (whole if len(whole) <= most else whole[:most] + "…")
 
 
 @pytest.mark.parametrize("text", ["", "Grüße, 世界", "a\u0301 naïve — text 🙂", "\u200d\u00a0"])
-def test_what_people_write_is_shown_as_it_is(text):
+def test_ordinary_text_is_not_escaped(text):
     assert harmless(text) == text

@@ -1,4 +1,4 @@
-"""Tests of ``charlstm.export``: other programs open the files and find what the engine finds."""
+"""Tests of ``charlstm.export``: other programs open the files and get the engine's results."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from tests.models import random_weights
 TEXT = "the cat sat on the mat, naïvely 😀.\r\n" * 3
 PRECISIONS = ("float32", "int8")
 
-# Keras's own way to read a variable, which TensorFlow and NumPy have not agreed on yet.
+# Keras reads variables in a way that TensorFlow and NumPy have not agreed on yet.
 ignores_keras = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 
@@ -57,7 +57,7 @@ MODELS = {
 
 
 def session_of(path):
-    """Open a file as anybody would, but ask for exact products where a processor lacks them."""
+    """Open a file as any program would, but ask for exact products if the CPU needs it."""
     options = onnxruntime.SessionOptions()
     if int8_pairs_saturate():
         options.add_session_config_entry("session.x64quantprecision", "1")
@@ -82,7 +82,7 @@ def exported(tmp_path_factory):
 @pytest.mark.parametrize("name", MODELS)
 @settings(max_examples=20)
 @given(data=st.data())
-def test_plain_onnxruntime_finds_what_the_engine_finds(exported, name, precision, data):
+def test_plain_onnxruntime_agrees_with_the_engine(exported, name, precision, data):
     found, session = MODELS[name], exported[1][name, precision]
     engine = build_engine(found.config.model, found.weights, precision=precision, threads=1)
     batch, time = data.draw(st.integers(1, 4)), data.draw(st.integers(1, 9))
@@ -108,7 +108,7 @@ def shape_of(session, name):
 
 @pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize("name", MODELS)
-def test_the_files_are_sound_and_say_what_they_are(exported, name, precision):
+def test_the_files_are_valid_and_describe_themselves(exported, name, precision):
     folder, sessions = exported
     path, session = folder / f"{name}-{precision}.onnx", sessions[name, precision]
     onnx.checker.check_model(path, full_check=True)
@@ -124,20 +124,20 @@ def test_the_files_are_sound_and_say_what_they_are(exported, name, precision):
 @pytest.mark.parametrize("name", MODELS)
 def test_the_description_suffices_to_encode_a_text(exported, name):
     """By hand, from the file alone, as a program in another language would."""
-    told = json.loads(exported[1][name, "float32"].get_modelmeta().custom_metadata_map["charlstm"])
-    vocabulary, reserved = told["vocabulary"], told["reserved"]
+    facts = json.loads(exported[1][name, "float32"].get_modelmeta().custom_metadata_map["charlstm"])
+    vocabulary, reserved = facts["vocabulary"], facts["reserved"]
     ids = {text: index for index, text in enumerate(vocabulary) if index >= len(reserved)}
     unknown = reserved["unknown"]
 
     def encoded(text):
-        if told["level"] == "char":
+        if facts["level"] == "char":
             return [ids.get(character, unknown) for character in text]
         found = []
-        for match in re.finditer(told["token_pattern"], text, re.DOTALL):
+        for match in re.finditer(facts["token_pattern"], text, re.DOTALL):
             token = match[0]
-            if told["level"] == "subword":
+            if facts["level"] == "subword":
                 part = [ids.get(character, unknown) for character in token]
-                for first, second in told["merges"]:
+                for first, second in facts["merges"]:
                     joined, at = ids[vocabulary[first] + vocabulary[second]], 0
                     while at < len(part) - 1:
                         if part[at : at + 2] == [first, second]:
@@ -156,14 +156,14 @@ def test_the_description_suffices_to_encode_a_text(exported, name):
         assert encoded(text) == tokenizer.encode(text).tolist()
     assert vocabulary == list(tokenizer.pieces)
     assert reserved["end_of_document"] == 0
-    assert told["format"] == 4
+    assert facts["format"] == 4
 
 
-def test_nothing_of_where_the_text_came_from_goes_along(exported):
+def test_the_files_do_not_say_where_the_text_came_from(exported):
     for path in exported[0].iterdir():
         data = path.read_bytes()
-        for told in (b"/texts", b"a.txt", b"ab" * 32, b"2026-01-02"):
-            assert told not in data
+        for private in (b"/texts", b"a.txt", b"ab" * 32, b"2026-01-02"):
+            assert private not in data
     assert msgspec.json.encode(MODELS["characters"].config).count(b"/texts/a.txt") == 2
 
 
@@ -177,8 +177,8 @@ def test_a_network_too_large_for_the_format_is_refused(tmp_path, sentence):
         caught.value,
         f"{network.parameters:,}",
         "2 GiB",
-        "--precision int8",
-        "--format keras",
+        "int8",
+        "keras",
     )
     assert list(tmp_path.iterdir()) == []
 
@@ -188,7 +188,7 @@ def test_a_network_too_large_for_the_format_is_refused(tmp_path, sentence):
 
 @ignores_keras
 @pytest.mark.parametrize("name", MODELS)
-def test_plain_keras_finds_what_the_engine_finds(tmp_path, name):
+def test_plain_keras_agrees_with_the_engine(tmp_path, name):
     from charlstm.network.backend import keras
 
     found, path = MODELS[name], tmp_path / "model.keras"
@@ -206,8 +206,8 @@ def test_plain_keras_finds_what_the_engine_finds(tmp_path, name):
     assert kinds == {"keras"}
     with zipfile.ZipFile(path) as archive:
         assert archive.testzip() is None
-        told = json.loads(archive.read("charlstm.json"))
-    assert told == json.loads(msgspec.json.encode(describe(found)))
+        facts = json.loads(archive.read("charlstm.json"))
+    assert facts == json.loads(msgspec.json.encode(describe(found)))
 
 
 def test_a_name_that_keras_does_not_open_is_refused(tmp_path):
@@ -223,12 +223,12 @@ EXPORTS = pytest.mark.parametrize("export", [export_onnx, export_keras])
 
 @ignores_keras
 @EXPORTS
-def test_a_file_that_is_there_is_kept_or_replaced_as_asked(tmp_path, export, sentence):
+def test_an_existing_file_is_kept_or_replaced_as_asked(tmp_path, export, sentence):
     path = tmp_path / "model.keras"
     path.write_bytes(b"somebody's")
     with pytest.raises(CheckpointExists) as caught:
         export(MODELS["characters"], path)
-    sentence(caught.value, path, "-o", "--overwrite")
+    sentence(caught.value, path, "`output`", "`overwrite`")
     assert path.read_bytes() == b"somebody's"
     export(MODELS["characters"], path, overwrite=True)
     assert path.stat().st_size > 1000
@@ -246,7 +246,7 @@ def test_a_disk_that_is_full_leaves_the_old_file(tmp_path, monkeypatch, export, 
     monkeypatch.setattr("os.replace", fail)
     with pytest.raises(StorageError) as caught:
         export(MODELS["characters"], path, overwrite=True)
-    sentence(caught.value, path, "disk is full")
+    sentence(caught.value, path, "full")
     assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == {"model.keras": b"old"}
 
 
@@ -256,4 +256,4 @@ def test_only_a_regular_file_is_written(tmp_path, monkeypatch, name, sentence):
     os.mkfifo("pipe")
     with pytest.raises(CheckpointExists) as caught:
         check_free(Path(name), overwrite=True)
-    sentence(caught.value, name, "regular file", "-o")
+    sentence(caught.value, name, "regular file", "`output`")

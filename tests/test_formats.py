@@ -1,8 +1,8 @@
-"""Checkpoints that were written long ago load, write and score as they did, and go on learning.
+"""Old checkpoints load, generate and score as before, and their runs can be resumed.
 
-The files in ``tests/data`` are as they were written and never made anew; see its README. What they
-gave then is in ``expected.json``, and what they must give follows from their weights alone: the
-network of the textbook in float64 is the oracle.
+The files in ``tests/data`` were written by old versions and are never regenerated (see its README).
+``expected.json`` has their results at that time. The scores are also compared with a plain network
+in float64.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ CHECKPOINTS = [
     for path in sorted((DATA / f"format-{number}").glob("*/config.json"))
 ]
 
-# So far two processors may be apart in one log-probability; after some steps of training.
+# The maximum difference of a log-probability between two CPUs, and the same after some training.
 ROUNDING = 1e-4
 ROUNDING_OF_TRAINING = 5e-3
 
@@ -89,7 +89,7 @@ def test_each_format_has_every_kind():
 
 
 @pytest.mark.parametrize(("number", "name"), CHECKPOINTS)
-def test_it_scores_as_it_did(number, name):
+def test_scores_are_unchanged(number, name):
     expected = EXPECTED[number][name]
     model = charlstm.load(stored(number, name), precision="float32")
     found = scores(model, expected["texts"])
@@ -101,8 +101,8 @@ def test_it_scores_as_it_did(number, name):
 
 
 @pytest.mark.parametrize(("number", "name"), CHECKPOINTS)
-def test_its_configuration_would_be_written_the_same(number, name):
-    """Under the same keys, in the same order, whatever the fields are called in the code."""
+def test_its_configuration_would_be_written_unchanged(number, name):
+    """It has the same keys in the same order, even if fields have other names in the code."""
     folder = stored(number, name)
     before = json.loads((folder / "config.json").read_text("utf-8"))
     now = json.loads(msgspec.json.encode(read_config(folder)))
@@ -148,8 +148,8 @@ def test_its_configuration_would_be_written_the_same(number, name):
 
 
 @pytest.mark.parametrize(("number", "name"), CHECKPOINTS)
-def test_it_writes_what_it_wrote(number, name):
-    """But for one spelled word of formats 1 and 2, since none is begun with what is no letter."""
+def test_generated_text_is_unchanged(number, name):
+    """One spelled word of formats 1 and 2 differs, because such words now begin with a letter."""
     expected = EXPECTED[number][name]["written"]
     model = charlstm.load(stored(number, name), precision="float32")
     samples = model.generate(count=len(expected), seed=1, length=40)
@@ -176,7 +176,7 @@ def test_its_history_and_its_lines_are_read(number, name):
             read = open_corpus([str(folder.parent / "records.csv")], division=division)
             known = [chunk.text for chunk in read.chunks()]
         known = set(known)
-        if number < 4:  # those that validated were left out
+        if number < 4:  # without the validation lines
             assert 0.8 * len(known) < len(lines) < len(known)
         else:
             assert len(lines) == len(known)
@@ -188,8 +188,8 @@ def test_its_history_and_its_lines_are_read(number, name):
 
 
 @pytest.mark.parametrize("number", FORMATS)
-def test_words_end_where_they_did(number):
-    """Older models read a vowel sign and its consonant as two tokens, as they learned to."""
+def test_words_are_divided_as_before(number):
+    """Older models read a vowel sign and its consonant as two tokens, as they were trained."""
     tokenizer = read_checkpoint(stored(number, "words")).tokenizer
     assert tokenizer.segmentation == (1 if number < 4 else 2)
     tokens = 2 if number < 4 else 4  # a cluster that the vocabulary lacks is spelled
@@ -197,7 +197,7 @@ def test_words_end_where_they_did(number):
 
 
 @pytest.mark.parametrize("number", FORMATS)
-def test_an_unfinished_run_goes_on_and_ends_as_it_would_have(number, tmp_path):
+def test_an_unfinished_run_is_resumed_and_ends_as_before(number, tmp_path):
     folder, expected = tmp_path / "model", EXPECTED[number]["resumed"]
     shutil.copytree(stored(number, "unfinished"), folder)
     assert run_command_line(["train", "--resume", str(folder), "-q", "--threads", "1"]) == 0
@@ -245,13 +245,13 @@ def test_every_command_that_reads_a_checkpoint_is_tried():
 
 
 @pytest.mark.parametrize("arguments", USES, ids=" ".join)
-def test_a_later_format_is_told_by_every_command(here, capfd, arguments):
-    """Whatever else it may hold that this version does not know."""
+def test_every_command_reports_a_later_format(here, capfd, arguments):
+    """The rest of the file may contain anything."""
     altered(here / "model", format=FORMAT + 1, model={"cells": "other"}, engine=[1], train=...)
     (here / "model" / RESUME).write_bytes(b"something new")
     before = sorted(here.rglob("*"))
     formats = [f"format {FORMAT + 1}", FORMAT]
-    assert_error(outcome(arguments, here, capfd), 1, "model", *formats, "upgrade charlstm")
+    assert_error(outcome(arguments, here, capfd), 1, "model", *formats, "Upgrade charlstm")
     assert sorted(here.rglob("*")) == sorted([*before, here / "text.txt"])
 
 
@@ -270,7 +270,7 @@ def test_a_later_format_is_told_by_every_command(here, capfd, arguments):
         ([1], "Expected 'int', got 'array' - at '$.format'"),
     ],
 )
-def test_a_format_that_is_no_number_is_damage(here, capfd, arguments, number, reason):
+def test_a_format_that_is_not_a_number_is_damage(here, capfd, arguments, number, reason):
     altered(here / "model", format=number)
     result = outcome(arguments, here, capfd)
-    assert_error(result, 1, "model/config.json", "damaged", reason, "restore")
+    assert_error(result, 1, "model/config.json", "damaged", reason, "Restore")

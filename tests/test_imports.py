@@ -1,4 +1,4 @@
-"""What is imported when: nothing heavy for help and completion, TensorFlow for training alone."""
+"""Tests of lazy imports: nothing heavy for help and completion, TensorFlow only for training."""
 
 import pytest
 
@@ -11,7 +11,7 @@ HEAVY = TENSORFLOW | {"onnx", "onnxruntime", "safetensors"}
 BEHIND_HELP = HEAVY | {"numpy", "tqdm"}
 BEHIND_THE_GROUP = BEHIND_HELP | {"msgspec", "charlstm.config", "charlstm.cli.options"}
 
-# A command line of each command that has the most to import, without what needs TensorFlow.
+# For each command, a command line that imports the most without needing TensorFlow.
 WITHOUT_TENSORFLOW = [
     "inspect TEXT",
     "train TEXT --dry-run",
@@ -34,7 +34,7 @@ WITHOUT_TENSORFLOW = [
 
 @pytest.fixture
 def folder(tmp_path):
-    """A folder with a checkpoint, as far as completion looks."""
+    """A folder with all that completion looks at in a checkpoint."""
     (tmp_path / "checkpoints" / "names").mkdir(parents=True)
     (tmp_path / "checkpoints" / "names" / "config.json").touch()
     return tmp_path
@@ -76,7 +76,7 @@ def test_only_training_imports_tensorflow(prose, tmp_path, line):
     assert not modules_loaded_by_command(*words, folder=tmp_path) & TENSORFLOW
 
 
-def test_opening_a_text_imports_no_module_that_only_some_need():
+def test_opening_a_text_imports_no_optional_module():
     modules = modules_loaded_by("import charlstm.corpus.documents")
     assert not modules & {"tempfile", "charset_normalizer"}
 

@@ -1,4 +1,4 @@
-"""What the tests of messages rest on: parts are found as a whole, and no snapshot is left over."""
+"""Tests of ``tests.messages``: parts are found as whole words, and no snapshot is left over."""
 
 import ast
 import subprocess
@@ -66,7 +66,7 @@ def test_a_message_is_one_line(message):
         subprocess.CompletedProcess([], 1, "", "Error: --top is 5\n"),
     ],
 )
-def test_what_is_no_error_that_names_the_parts(result):
+def test_assert_error_refuses_other_results(result):
     assert_error((2, "", "Error: --top is 5\n"), 2, "--top", 5)
     with pytest.raises(AssertionError):
         assert_error(result, 2, "--top", 5)
@@ -74,13 +74,13 @@ def test_what_is_no_error_that_names_the_parts(result):
 
 def test_errors_of_processes_misuse_and_warnings():
     assert_error(subprocess.CompletedProcess([], 2, "a", "Error: --top\n"), 2, "--top", out="a")
-    usage = "Usage: charlstm score\nTry --help\n\n"
-    assert_misuse((2, "", f"{usage}Error: --top is 5\n"), "--top", 5)
-    assert_warning((0, "text", "Warning: 5 are unknown\n"), 5)
-    for wrong in ((0, "", f"{usage}Error: --top\n"), (2, "", f"{usage}Error: a\n")):
+    see = "See charlstm score --help.\n"
+    assert_misuse((2, "", f"Error: --top is 5\n{see}"), "--top", 5)
+    assert_warning((0, "text", "Warning: 5 are unknown\nseed 1\n"), 5)
+    for wrong in ((0, "", f"Error: --top\n{see}"), (2, "", f"Error: a\n{see}")):
         with pytest.raises(AssertionError):
             assert_misuse(wrong, "--top")
-    for wrong in ((1, "", "Warning: 5\n"), (0, "", "5\n"), (0, "", "Warning: 5\nseed 1\n")):
+    for wrong in ((1, "", "Warning: 5\n"), (0, "", "5\n"), (0, "", "Warning: 5\nWarning: 5\n")):
         with pytest.raises(AssertionError):
             assert_warning(wrong, 5)
 
@@ -100,7 +100,7 @@ def with_sentences(module):
 
 
 def test_no_snapshot_is_left_over(request):
-    """Of a test or a test module that is no more; those of today's tests are checked by each."""
+    """Snapshots of tests or test modules that no longer exist must be deleted."""
     from tests import snapshots
 
     for path in HERE.rglob("snapshots/test_*.txt"):

@@ -1,4 +1,4 @@
-"""Tests of ``charlstm.metrics`` against float64, with impossible ids and figures too large."""
+"""Tests of ``charlstm.metrics`` against float64, with impossible ids and very large figures."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ LARGEST = math.log(sys.float_info.max)
 
 
 def logits_of(seed, rows, size, excluded=0.0):
-    """Draw logits of any scale, some of them -inf, but never all of a row."""
+    """Return random logits of any scale. Some of them are -inf, but never a whole row."""
     rng = np.random.default_rng(seed)
     logits = (rng.normal(size=(rows, size)) * rng.choice([0, 1, 50, 1e4])).astype(np.float32)
     ruled_out = rng.random(logits.shape) < excluded
@@ -68,7 +68,7 @@ def test_log_softmax_is_exact(seed, rows, size, excluded):
 
 
 @rows_given
-def test_what_is_impossible_stays_so(seed, rows, size, excluded):
+def test_impossible_ids_stay_impossible(seed, rows, size, excluded):
     logits = logits_of(seed, rows, size, excluded)
     ruled_out = np.isneginf(logits)
     assert (softmax(logits)[ruled_out] == 0).all()
@@ -105,7 +105,7 @@ def test_log_probabilities_are_exact(rows, steps, size, seed):
 
 
 @pytest.mark.parametrize("size", [3, 67, 9000])
-def test_log_probabilities_have_the_same_bits_in_any_company(size):
+def test_log_probabilities_have_the_same_bits_in_any_batch(size):
     rng = np.random.default_rng(size)
     logits = rng.normal(size=(40, 5, size)).astype(np.float32)
     targets = rng.integers(size, size=(40, 5))
@@ -144,7 +144,7 @@ def test_a_perplexity_too_large_is_infinite(nats):
 
 
 @pytest.mark.parametrize("nats", [0.0, 5.0, math.inf])
-def test_a_mean_of_nothing_is_no_number(nats):
+def test_a_mean_of_nothing_is_nan(nats):
     assert math.isnan(perplexity(nats, 0))
     assert math.isnan(bits_per_character(nats, 0))
 

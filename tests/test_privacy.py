@@ -1,4 +1,4 @@
-"""Nothing is written outside the folders of the tool, by it or by the libraries it is built on."""
+"""Neither charlstm nor the libraries it uses write outside its folders."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import charlstm
 
 PACKAGE = Path(charlstm.__file__).parent
 
-# The module that imports each library with its traces disabled; all others take it from there.
+# The module that imports each library with its traces disabled. All others import it from there.
 GUARDS = {
     "onnxruntime": {"onnx_runtime"},
     "tensorflow": {"backend"},
@@ -23,7 +23,7 @@ GUARDS = {
     "matplotlib": set(),
 }
 
-# A library that writes into the home of whoever imports it, as the real one writes a list of fonts.
+# A library that writes into the user's home when imported, as the real one writes a list of fonts.
 MATPLOTLIB = 'from pathlib import Path\n(Path.home() / ".matplotlib").touch()\n'
 TINY = "--units 8 --layers 1 --embedding 4 --streams 2 --sequence-length 8 --steps 4"
 COMMANDS = {
@@ -55,14 +55,14 @@ assert "matplotlib" not in sys.modules
 
 
 class User:
-    """A user with an empty home, and a folder elsewhere to work in."""
+    """A user with an empty home and a working folder elsewhere."""
 
     def __init__(self, folder: Path) -> None:
         self.home, self.work, libraries = folder / "home", folder / "work", folder / "libraries"
         for path in (self.home, self.work, libraries / "matplotlib"):
             path.mkdir(parents=True)
         (libraries / "matplotlib" / "__init__.py").write_text(MATPLOTLIB)
-        # Nothing else is set: CI and its like would keep ONNX Runtime from collecting anything.
+        # Nothing else is set. Variables such as CI would keep ONNX Runtime from collecting data.
         self.variables = {
             "HOME": str(self.home),
             "PATH": os.environ["PATH"],
@@ -82,7 +82,7 @@ class User:
         return done.stdout
 
     def traces(self) -> set[str]:
-        """Return the files in the user's home that are not in the tool's cache."""
+        """Return the files in the user's home that are not in the cache of charlstm."""
         files = [path.relative_to(self.home) for path in self.home.rglob("*") if path.is_file()]
         return {str(path) for path in files if path.parts[:2] != (".cache", "charlstm")}
 
@@ -135,7 +135,7 @@ def test_keras_is_not_configured_by_files_of_the_user(user, tmp_path):
 
 
 def imported(path: Path) -> set[str]:
-    """Return the top-level modules that a file imports, wherever it does so when it runs."""
+    """Return the top-level modules that a file imports, anywhere in it."""
     found, nodes = set(), [ast.parse(path.read_text())]
     while nodes:
         node = nodes.pop()

@@ -1,4 +1,4 @@
-"""What the quick tests leave out."""
+"""Tests of ``tests.quick``: the tests that it leaves out."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ def test_whatever_imports_tensorflow_is_skipped(library):
 
 
 @pytest.mark.parametrize("name", SLOW)
-def test_what_is_slow_is_there(name):
+def test_slow_tests_exist(name):
     path, _, test = name.partition("::")
     assert (ROOT / path).exists()
     assert not test or f"def {test}(" in (ROOT / path).read_text()

@@ -1,4 +1,4 @@
-"""``setup.py``: the shipped models, and no others, go into the package."""
+"""Tests of ``setup.py``: only the shipped models are in the package."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``charlstm.train``: the command from Python, in a program that goes on afterwards."""
+"""Tests of ``charlstm.train``: the command from Python, in a program that continues afterwards."""
 
 import io
 import signal
@@ -32,17 +32,17 @@ def tale(here):
 
 
 class Stopper(charlstm.Observer):
-    """Remembers what it is told, and acts after some steps."""
+    """Records the calls it gets, and acts after some steps."""
 
     def __init__(self, after=None, act=lambda: None):
         self.after, self.act = after, act
-        self.told, self.steps, self.stops = [], 0, False
+        self.calls, self.steps, self.stops = [], 0, False
 
     def on_plan(self, run):
-        self.told.append("plan")
+        self.calls.append("plan")
 
     def on_start(self, hardware, step, steps):
-        self.told.append(("start", step, steps))
+        self.calls.append(("start", step, steps))
 
     def on_step(self, step, done, loss, tokens_per_second):
         self.steps += 1
@@ -50,7 +50,7 @@ class Stopper(charlstm.Observer):
             self.act()
 
     def on_evaluation(self, figures, is_best, weights):
-        self.told.append(("evaluation", figures.step))
+        self.calls.append(("evaluation", figures.step))
 
 
 def weights_in(folder):
@@ -73,7 +73,7 @@ def test_it_trains_what_the_command_trains(tale, capfd):
     )
 
 
-def test_the_model_can_be_used_and_tells_how_it_was_trained(tale, capfd):
+def test_the_model_can_be_used_and_reports_how_it_was_trained(tale, capfd):
     model = charlstm.train(tale, **QUICK)
     assert 0 < len(model.generate(length=20, seed=1)[0].text) <= 20
     assert (model.training.step, model.training.stop_reason) == (4, "budget")
@@ -110,14 +110,14 @@ def test_lines_of_strings_are_documents():
 
 @pytest.mark.parametrize("given", ["texts", "corpus"])
 def test_a_run_that_an_observer_stops_is_resumed(tale, given):
-    """A text that no file holds is kept in the checkpoint until the run is finished."""
+    """A text that is not in a file is stored in the checkpoint until the run is complete."""
     source = {"texts": [TEXT]} if given == "texts" else {"corpus": tale}
     whole = charlstm.train(**source, **QUICK, output="whole")
     observer = Stopper()
     observer.should_stop = lambda: observer.steps >= 3
     stopped = charlstm.train(**source, **QUICK, output="stopped", observer=observer)
     assert stopped.training.stop_reason == "interrupted"
-    assert observer.told == ["plan", ("start", 0, 4), ("evaluation", 2)]
+    assert observer.calls == ["plan", ("start", 0, 4), ("evaluation", 2)]
     assert (stopped.folder / RESUME).exists()
     resumed = charlstm.train(resume=stopped.folder, quiet=True)
     assert resumed.training.stop_reason == "budget"
@@ -127,7 +127,7 @@ def test_a_run_that_an_observer_stops_is_resumed(tale, given):
     }
 
 
-def test_ctrl_c_saves_and_returns_what_there_is(tale):
+def test_ctrl_c_saves_and_returns_the_model(tale):
     before = signal.getsignal(signal.SIGINT)
     observer = Stopper(3, lambda: signal.raise_signal(signal.SIGINT))
     model = charlstm.train(tale, **QUICK, observer=observer)
@@ -180,14 +180,14 @@ first = charlstm.train("tale.txt", **options)
 second = charlstm.train("tale.txt", **options)
 assert str(second.folder) == "checkpoints/tale-2", second.folder
 assert (first.checkpoint.weights["output/bias"] == second.checkpoint.weights["output/bias"]).all()
-told = sys.stdout.getvalue() + sys.stderr.getvalue()
+printed = sys.stdout.getvalue() + sys.stderr.getvalue()
 sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__
-assert told == "", told
+assert printed == "", printed
 """
 
 
 def test_streams_without_descriptors_are_enough(tale):
-    """As in a notebook; twice in one process; nothing is printed where no bar can be shown."""
+    """Two runs in one process, as in a notebook. Without a terminal, nothing is printed."""
     done = subprocess.run(
         [sys.executable, "-c", NOTEBOOK], cwd=tale.parent, capture_output=True, text=True
     )
@@ -212,26 +212,26 @@ def test_a_terminal_shows_a_bar(tale, monkeypatch, budget):
     [
         ((), {}, ["corpus", "texts"]),
         ("tale.txt", {"texts": ["a"]}, ["corpus", "texts"]),
-        ((), {"texts": "abc"}, ["texts", "one string", "[text]"]),
-        ((), {"texts": [b"abc"]}, ["texts", "strings"]),
-        ((), {"texts": [""]}, ["text", "empty"]),
+        ((), {"texts": "abc"}, ["texts", "a string", "[text]"]),
+        ((), {"texts": [b"abc"]}, ["texts", "bytes", "strings"]),
+        ((), {"texts": [""]}, ["texts", "empty"]),
         ((), {"texts": ["a\ud800b"]}, ["text 0", "surrogate", "character 1"]),
-        ((), {"texts": ["abc"], "encoding": "latin-1"}, ["encoding", "files"]),
+        ((), {"texts": ["abc"], "encoding": "latin-1"}, ["encoding", "texts"]),
         ((), {"texts": ["abc"], "valid": "-"}, ["-", "texts"]),
         ("tale.txt", {"epochs": 1}, ["epochs", "steps"]),
         ("tale.txt", {"overwrite": True}, ["overwrite", "output"]),
         ("tale.txt", {"min_count": 3}, ["min_count", "level='word'"]),
-        ("tale.txt", {"no_index": True}, ["--no-index", "--lines"]),
+        ("tale.txt", {"no_index": True}, ["no_index", "lines"]),
         ("tale.txt", {"valid": "tale.txt", "valid_fraction": 0.1}, ["valid", "valid_fraction"]),
         ("tale.txt", {"resume": "x"}, ["resume"]),
         (
             "tale.txt",
             {"from_checkpoint": "x", "layers": None, "embedding": None},
-            ["from_checkpoint", "x", "leave units out"],
+            ["from_checkpoint", "x", "units"],
         ),
     ],
 )
-def test_options_that_contradict_each_other_are_named(tale, sentence, corpus, options, parts):
+def test_options_that_can_not_be_combined_are_named(tale, sentence, corpus, options, parts):
     with pytest.raises(UsageError) as caught:
         charlstm.train(corpus, **QUICK | options)
     sentence(caught.value, *parts)
@@ -281,7 +281,7 @@ def test_a_model_is_fine_tuned(tale):
     assert len(new) > len(old)
 
 
-def test_several_workers_are_a_matter_of_the_command(tale, monkeypatch, sentence):
+def test_several_workers_need_the_command(tale, monkeypatch, sentence):
     cluster = '{"cluster": {"worker": ["a:1", "b:2"]}, "task": {"type": "worker", "index": 0}}'
     monkeypatch.setenv("TF_CONFIG", cluster)
     with pytest.raises(UsageError) as caught:
@@ -289,20 +289,20 @@ def test_several_workers_are_a_matter_of_the_command(tale, monkeypatch, sentence
     sentence(caught.value, "TF_CONFIG", "several workers")
 
 
-def test_a_file_that_is_called_as_strings_are_addressed_is_not_read(here):
+def test_a_file_named_like_the_address_of_strings_is_not_read(here):
     (here / "python-strings").write_text("quite another text. " * 100)
     observer = Stopper(after=2, act=lambda: setattr(observer, "stops", True))
     observer.should_stop = lambda: observer.stops
     options = {"observer": observer, "output": "model", **QUICK}
-    begun = charlstm.train(texts=[TEXT], **options)
+    started = charlstm.train(texts=[TEXT], **options)
     observer.stops, observer.after = False, None
     done = charlstm.train(resume="model", observer=observer)
     assert done.training.stop_reason == "budget"
-    assert done.tokenizer.vocabulary == begun.tokenizer.vocabulary == tuple(sorted(set(TEXT)))
+    assert done.tokenizer.vocabulary == started.tokenizer.vocabulary == tuple(sorted(set(TEXT)))
 
 
 @pytest.mark.parametrize("option", ["output", "resume", "from_checkpoint"])
-def test_a_folder_that_is_no_path_is_refused(here, option):
+def test_a_folder_that_is_not_a_path_is_refused(here, option):
     corpus = () if option == "resume" else "tale.txt"
     with raises_naming(ConfigError, option, 3):
         charlstm.train(corpus, **{option: 3})
@@ -318,7 +318,7 @@ def test_a_folder_that_is_no_path_is_refused(here, option):
         ("tale.txt", {"output": ""}, ["output"]),
     ],
 )
-def test_what_is_of_a_wrong_kind_is_refused(here, corpus, options, parts):
+def test_values_of_the_wrong_type_are_refused(here, corpus, options, parts):
     with raises_naming(ConfigError, *parts):
         charlstm.train(corpus, **options)
 

@@ -43,7 +43,7 @@ def test_a_text_has_surrogates_if_it_can_not_be_encoded(text):
         (" ", "\u0301"),
     ],
 )
-def test_a_visible_character_goes_on(text, following):
+def test_a_visible_character_continues(text, following):
     assert is_within_character(text, following)
     assert has_parts(text + following)
 
@@ -68,11 +68,11 @@ def test_a_visible_character_has_ended(text, following):
 @pytest.mark.parametrize(
     "text", ["", "abc\n", "a\rb", "añ—“”", "中文。", "ひらがな", "한국어", "ф\ufffd"]
 )
-def test_texts_without_parts_of_characters(text):
+def test_texts_without_combining_characters(text):
     assert not has_parts(text)
 
 
-def test_characters_that_are_taken_to_be_separate_are():
+def test_the_ranges_of_separate_characters():
     codes = [*range(0xD800), *range(0xE000, 0x20000)]
     whole = r"\p{GCB=Other}\p{GCB=Control}\p{GCB=CR}\p{GCB=LF}\p{GCB=LV}\p{GCB=LVT}"
     parts = regex.findall(f"[^{whole}]", "".join(map(chr, codes)))

@@ -1,4 +1,4 @@
-"""What the tests of the first stages share: small corpora and how to look into them."""
+"""Helpers for tests of the first stages: small corpora and their contents."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ ADDRESS_KINDS = (
     "a folder",
     "a glob pattern",
     "-",
-    "python-docs",
-)  # what an address may be
+    "a corpus name",
+)  # the kinds of addresses
 
 LINES = Division(unit="line")
 
@@ -43,7 +43,7 @@ def division_of(lines):
 
 
 def corpus_of(folder, contents, *, lines=False, **settings):
-    """Write one file for each text and open them all."""
+    """Write one file for each text, and return a corpus of all."""
     settings.setdefault("division", division_of(lines))
     paths = [folder / f"{index}.txt" for index in range(len(contents))]
     for path, content in zip(paths, contents, strict=True):
@@ -58,7 +58,7 @@ def chunks_in_blocks(corpus, size):
 
 
 def documents_of(chunks):
-    """Join chunks to documents; text after the last end of a document would be lost here."""
+    """Join chunks to documents. There must be no text after the end of the last document."""
     found, text = [], ""
     for chunk in chunks:
         text += chunk.text
@@ -70,12 +70,12 @@ def documents_of(chunks):
 
 
 def pieces_of(text, size):
-    """Cut a text into pieces of one size, the last of which may be shorter."""
+    """Divide a text into pieces of one size. The last one may be shorter."""
     return [text[start : start + size] for start in range(0, len(text), size)]
 
 
 def message(function, *arguments, error=CorpusError, **options):
-    """Return what a call is refused with."""
+    """Return the message of the error that a call raises."""
     with pytest.raises(error) as caught:
         function(*arguments, **options)
     return str(caught.value)

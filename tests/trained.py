@@ -1,4 +1,4 @@
-"""Checkpoints that tests of several modules use, each trained once, whatever process asks first."""
+"""Checkpoints for the tests of several modules. Each is trained once for all test processes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.cli.helpers import NAMES, RECIPES, TEXT, train
 
 @pytest.fixture(scope="session")
 def trained_once(tmp_path_factory):
-    """Return a function that trains a model, once for all processes that run tests."""
+    """Return a function that trains a model, once for all test processes."""
     root = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         root = root.parent
@@ -54,13 +54,13 @@ def words(trained_once):
 
 @pytest.fixture(scope="session")
 def pieces(trained_once):
-    """A checkpoint of subword level."""
+    """A subword-level checkpoint."""
     return trained_once("pieces", TEXT, "--level", "subword", "--vocab-size", "60")
 
 
 @pytest.fixture(scope="session")
 def old_windows(tmp_path_factory):
-    """A checkpoint of lines by the rules 1, to which carriage returns before newlines were text."""
+    """A checkpoint of lines with rules 1, where a carriage return before a newline is text."""
     tokenizer = build_tokenizer([NAMES, "\r"], TokenizerConfig())
     network = ModelConfig(vocab_size=tokenizer.vocab_size, embedding=2, units=3, layers=1)
     corpus = CorpusConfig(addresses=("names.txt",), division=Division(unit="line", rules=1))
@@ -72,5 +72,5 @@ def old_windows(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def recipes(trained_once):
-    """A character-level checkpoint of delimited documents of several lines."""
+    """A character-level checkpoint of delimited documents with several lines."""
     return trained_once("recipes", RECIPES, "--delimiter", "====")

@@ -1,16 +1,16 @@
-"""A model on disk: one folder of safetensors and JSON, data and never code.
+"""A model on disk: one folder of safetensors and JSON files, which are data and never code.
 
-    schema        the files, their contents and the format version
-    upgrade       turns the JSON of older formats into that of the present one
-    bounded       reads of files that may be hostile, within bounds
-    safetensors   tensors to and from one file
+    schema        the files, their content and the format version
+    upgrade       converts the JSON of older formats to the current one
+    bounded       reads files that may be hostile, up to a size limit
+    safetensors   reads and writes tensors in one file
     reader        reads and checks a checkpoint
-    resume        what an interrupted run continues from
-    writer        what a run writes while it trains
-    quantization  weights as integers of 8 bits with scales
-    names         which folder a name means
-    listing       the checkpoints there are, in short
+    resume        the state from which an interrupted run continues
+    writer        writes the files that change during a run
+    quantization  8-bit integer weights with scales
+    names         finds the folder that a name stands for
+    listing       lists the available checkpoints
     folder        locks, creates and replaces checkpoint folders
 
-Knows nothing of how weights are trained or run.
+This package does not depend on how weights are trained or used.
 """

@@ -1,7 +1,6 @@
-"""Locks, creates and replaces the folders of checkpoints.
+"""Locks, creates and replaces checkpoint folders.
 
-This module knows the names of the files and writes those that never change. It does not know what
-the others contain.
+This module writes the files that never change, and knows only the names of the others.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from charlstm.errors import CheckpointBusy, CheckpointExists, StorageError
 from charlstm.system.files import locked, storage_errors, write_atomically
 from charlstm.tokenizer.base import Tokenizer
 
-# The subfolder with the old checkpoint, until the new one that replaces it can be resumed.
+# Subfolder with the old checkpoint, until the new one that replaces it can be resumed.
 REPLACED = ".replaced"
 
 
@@ -28,22 +27,22 @@ REPLACED = ".replaced"
 
 
 def already_exists_error(folder: Path) -> CheckpointExists:
-    """Return the error for a folder that already holds a checkpoint."""
+    """Return the error for a folder that already contains a checkpoint."""
     return CheckpointExists(
-        f"{folder} already holds a checkpoint: choose another folder with -o, continue it with "
-        f"--resume {folder}, or replace it with --overwrite"
+        f"{folder}: already contains a checkpoint. Choose another folder with `output`, continue "
+        f"it with `resume` {folder}, or replace it with `overwrite`."
     )
 
 
 @contextlib.contextmanager
 def lock_folder(folder: Path, *, keeps: bool = True) -> Iterator[None]:
-    """Lock a folder, created if necessary, for the run of this process.
+    """Lock a folder for the run of this process, and create it if necessary.
 
-    If the body fails, the folders that were created are removed if they are empty; unless
-    ``keeps``, they are in any case.
+    Created folders that are still empty are removed if the body fails, or in any case unless
+    ``keeps`` is true.
 
     Raises:
-        CheckpointBusy: if another process trains into it.
+        CheckpointBusy: if another process is training into the folder.
         StorageError: if the file system refuses.
     """
     created = [path for path in (folder, *folder.parents) if not path.exists()]
@@ -84,13 +83,13 @@ def check_idle(folder: Path) -> None:
 
 def _busy(folder: Path) -> CheckpointBusy:
     return CheckpointBusy(
-        f"another process is training into {folder}: let it end or stop it, or train into another "
-        f"folder"
+        f"another process is training into {folder}. Wait for it, stop it, or train into another "
+        f"folder."
     )
 
 
 def check_free(folder: Path, *, overwrite: bool) -> None:
-    """Raise ``CheckpointExists`` if a folder contains a checkpoint that is not to be replaced."""
+    """Raise ``CheckpointExists`` if a folder contains a checkpoint that must not be replaced."""
     if holds_checkpoint(folder) and not overwrite:
         raise already_exists_error(folder)
 
@@ -104,16 +103,16 @@ def create_checkpoint(
     *,
     overwrite: bool = False,
 ) -> Iterator[None]:
-    """Create a checkpoint in a folder that ``lock_folder`` has locked: the files written once.
+    """Write the files that never change into a folder that ``lock_folder`` has locked.
 
-    The body writes the first files that make it usable or resumable. If it fails, all files are
-    removed again, and a checkpoint that was to be overwritten is restored.
+    The body writes the first files that make the checkpoint usable or resumable. If it fails, all
+    files are removed, and a checkpoint that was being overwritten is restored.
 
     Args:
         folder: the locked folder.
         config: the content of ``config.json``.
         tokenizer: the tokenizer.
-        lines: hashes of the lines or other documents, if they are kept.
+        lines: hashes of the lines or other documents, if they are stored.
         overwrite: whether to replace a checkpoint in the folder.
 
     Raises:
@@ -138,7 +137,7 @@ def create_checkpoint(
 
 
 def _set_aside(folder: Path) -> None:
-    """Move an old checkpoint to ``REPLACED``; one that a killed run has moved there stays."""
+    """Move an old checkpoint to ``REPLACED``; keep one that a killed run has moved there."""
     aside = folder / REPLACED
     with storage_errors(folder):
         if holds_checkpoint(folder) and not aside.exists():
@@ -182,6 +181,6 @@ def _pretty(config: RunConfig) -> bytes:
 
 
 def free_folder(parent: Path, name: str) -> Path:
-    """Return ``parent/name``, or the first of ``name-2``, ``name-3``... that does not exist."""
+    """Return the first of ``parent/name``, ``name-2``, ``name-3``... that doesn't exist."""
     candidates = (parent / (name if n == 1 else f"{name}-{n}") for n in range(1, 1_000_000))
     return next(path for path in candidates if not path.exists())

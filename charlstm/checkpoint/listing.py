@@ -1,7 +1,7 @@
-"""The checkpoints of a user and those shipped, in short, best first.
+"""Lists the user's checkpoints and the shipped ones, best first.
 
-Only configurations and figures are read, no weights, so a list of many is quick. A checkpoint that
-can't be read is listed with the reason. This module prints nothing.
+Only configurations and figures are read, not weights, so that long lists are quick. A checkpoint
+that can't be read is listed with the reason.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ State: TypeAlias = Literal["finished", "unfinished", "training", "damaged", "too
 
 @dataclass(frozen=True)
 class Listed:
-    """A checkpoint in short.
+    """A checkpoint in a list.
 
     Attributes:
-        folder: where it is.
+        folder: its folder.
         shipped: whether it came with charlstm.
-        state: of its run; ``damaged`` or ``too new`` if it can't be read.
-        config: ``None`` if it can't be read.
-        figures: ``None`` before the first evaluation.
-        size: bytes of its weights, 0 before they are there.
+        state: the state of its run; ``damaged`` or ``too new`` if it can't be read.
+        config: its configuration; ``None`` if it can't be read.
+        figures: its figures; ``None`` before the first evaluation.
+        size: size of the weights in bytes; 0 if there are none yet.
         problem: why it can't be read.
     """
 
@@ -45,20 +45,20 @@ class Listed:
 
     @property
     def name(self) -> str:
-        """What it can be called where a checkpoint is expected: its path, if the name is taken."""
+        """The name that selects the checkpoint: its path, if another one has the name."""
         name = self.folder.name
         return name if find_checkpoint(name) == self.folder else str(self.folder)
 
     @property
     def bits_per_character(self) -> float | None:
-        """Of its validation; ``None`` without one."""
+        """Bits per validation character; ``None`` without validation."""
         return self.figures.valid_bits_per_character if self.figures else None
 
 
 def list_checkpoints() -> list[Listed]:
-    """Return all under ``checkpoints/`` and those shipped, fewest bits per character first.
+    """Return those in ``checkpoints/`` and the shipped ones, fewest bits per character first.
 
-    Those that are not validated come after the others, by name.
+    Checkpoints without validation come last, by name.
     """
     found = [*_listed(own_checkpoints(), False), *_listed(shipped_checkpoints(), True)]
 

@@ -1,10 +1,10 @@
-"""Weights of 8 bits: integers with a scale for each column.
+"""8-bit weights: integers with one scale per column.
 
-A small checkpoint stores each matrix as int8 under its own name, and its scales, float32, as
-``NAME_scales``; vectors stay float32. The recurrent kernel and the kernel of a layer above the
-first share their scales: the engine multiplies both at once, by the integers that are stored. The
-embeddings have a scale for each token, so that those of tied models serve as columns of the output.
-This module knows the names of weights; it reads no files.
+A small checkpoint stores each matrix as int8 under its own name, and its float32 scales as
+``NAME_scales``. Vectors stay float32. Above the first layer, the kernel and the recurrent kernel of
+a layer share their scales, because the engine multiplies by both at once, using the stored
+integers. The embedding has one scale per token, so that tied models can use its rows as columns of
+the output projection.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from charlstm.checkpoint.safetensors import TensorType
 from charlstm.checkpoint.schema import expected_shapes
 from charlstm.config import ModelConfig
 
-# Weights are integers in [-LEVELS, LEVELS], so that sums of 2 x 16,384 products stay below 2**31.
-# x86 without VNNI clips a sum of two products to 16 bits, for which 64 levels would be few enough
-# (see ``int8_pairs_saturate``).
+# Weights are integers in [-LEVELS, LEVELS], so sums of 2 x 16,384 products stay below 2**31. On x86
+# without VNNI, sums of two products saturate at 16 bits. 64 levels would avoid that (see
+# ``int8_pairs_saturate``).
 LEVELS = 127
 
 _SCALES = "_scales"
@@ -36,8 +36,8 @@ def quantize_columns(matrix: Floats) -> tuple[NDArray[np.int8], Floats]:
         matrix: float32 [rows, columns].
 
     Returns:
-        int8 [rows, columns] and float32 scales [columns]. Their product differs from the matrix by
-        at most half a scale in each entry.
+        int8 [rows, columns] and float32 scales [columns]. Each entry times its scale differs from
+        the matrix by at most half the scale.
     """
     largest: Floats = np.maximum(matrix.max(axis=0), -matrix.min(axis=0))
     scales = largest / np.float32(LEVELS)
@@ -47,11 +47,11 @@ def quantize_columns(matrix: Floats) -> tuple[NDArray[np.int8], Floats]:
 
 
 def quantize_weights(config: ModelConfig, weights: Weights) -> dict[str, NDArray[Any]]:
-    """Return the tensors that store weights in 8 bits; those of quantized weights are the same.
+    """Return the tensors that store weights in 8 bits; quantizing them again changes nothing.
 
     Args:
-        config: the network's sizes.
-        weights: float32 arrays under the names and shapes of ``expected_shapes``.
+        config: the sizes of the network.
+        weights: float32 arrays with the names and shapes of ``expected_shapes``.
     """
     stored: dict[str, NDArray[Any]] = dict(weights)
     levels, stored[_EMBEDDINGS + _SCALES] = quantize_columns(weights[_EMBEDDINGS].T)
@@ -67,7 +67,7 @@ def quantize_weights(config: ModelConfig, weights: Weights) -> dict[str, NDArray
 
 
 def dequantize_weights(stored: dict[str, NDArray[Any]]) -> dict[str, Floats]:
-    """Return the float32 weights that tensors of ``quantize_weights`` stand for."""
+    """Return the float32 weights that tensors of ``quantize_weights`` represent."""
     return {
         name: _dequantized(name, tensor, stored.get(name + _SCALES))
         for name, tensor in stored.items()
@@ -76,7 +76,7 @@ def dequantize_weights(stored: dict[str, NDArray[Any]]) -> dict[str, Floats]:
 
 
 def quantized_types(config: ModelConfig) -> dict[str, TensorType]:
-    """Return the type of every tensor of ``quantize_weights`` by its name."""
+    """Return the type of each tensor of ``quantize_weights`` by name."""
     types = {}
     for name, shape in expected_shapes(config).items():
         types[name] = TensorType(shape)
@@ -87,7 +87,7 @@ def quantized_types(config: ModelConfig) -> dict[str, TensorType]:
 
 
 def _multiplied_at_once(config: ModelConfig) -> Iterator[tuple[str, ...]]:
-    """Yield the names of matrices that the engine multiplies, together those that share scales."""
+    """Yield the names of matrices that the engine multiplies by; a tuple shares its scales."""
     yield ("lstm_0/kernel",)
     yield ("lstm_0/recurrent_kernel",)
     for layer in range(1, config.layers):

@@ -1,8 +1,7 @@
 """Reads and checks checkpoints, which may be hostile.
 
-A folder goes in; configuration, tokenizer, weights and the state of an unfinished run come out.
-Everything is checked against the configuration before it is used (see ``bounded`` and
-``safetensors``). This module does not know how weights are trained or run.
+Configuration, tokenizer, weights and the state of an unfinished run are checked against the
+configuration before they are used (see ``bounded`` and ``safetensors``).
 """
 
 from __future__ import annotations
@@ -46,9 +45,9 @@ from charlstm.errors import CheckpointDamaged, CheckpointMissing
 from charlstm.tokenizer.base import Tokenizer
 from charlstm.tokenizer.storage import LARGEST_JSON, largest_json, tokenizer_from_json
 
-# The most bytes of each file; several times what any run writes.
+# Maximum size of each file in bytes, several times what any run writes.
 _LARGEST = {CONFIG: 2**25, TOKENIZER: LARGEST_JSON, HISTORY: 2**28}
-# The largest absolute weight: sums of products can't overflow float32. Trained ones are smaller.
+# Maximum absolute weight, so that sums of products can't overflow float32. Real ones are smaller.
 _LARGEST_WEIGHT = 1e15
 
 
@@ -60,13 +59,13 @@ _ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".zst", ".7z")
 
 
 def read_checkpoint(folder: Path) -> Checkpoint:
-    """Read and check all files that using a trained model needs.
+    """Read and check all files that are needed to use a trained model.
 
     Raises:
-        CheckpointMissing: if there is no checkpoint or one of its files is missing.
-        CheckpointDamaged: if a file is truncated, altered or does not fit the others.
-        CheckpointTooNew: if its format is later than ``FORMAT``.
-        CheckpointError: if it is larger than the memory of this machine.
+        CheckpointMissing: if there is no checkpoint, or one of its files is missing.
+        CheckpointDamaged: if a file is truncated, altered or doesn't match the others.
+        CheckpointTooNew: if the format is later than ``FORMAT``.
+        CheckpointError: if the weights don't fit into the memory of this machine.
     """
     config_data = _config_data(folder)
     config = _parsed_config(folder, config_data)
@@ -75,20 +74,20 @@ def read_checkpoint(folder: Path) -> Checkpoint:
     path = folder / MODEL
     if not path.exists():
         remedy = (
-            f"go on with its training, charlstm train --resume {folder}"
+            f"Continue the training with charlstm train --resume {folder}."
             if (folder / RESUME).exists()
-            else f"restore the file or train again with -o {folder} --overwrite"
+            else f"Restore it, or train again with `output` {folder} and `overwrite`."
         )
-        raise CheckpointMissing(f"{folder} holds no trained weights ({MODEL} is missing): {remedy}")
+        raise CheckpointMissing(f"{folder}: no trained weights ({MODEL} is missing). {remedy}")
     weights, metadata = _read_weights(path, config)
-    # The hashes are of the bytes that were parsed: the files may have changed since.
+    # The hashes are of the parsed bytes, because the files may have changed since.
     check_hashes(folder, metadata, _hashes_of(config_data, tokenizer_data))
     figures = decode(metadata.get("figures", "").encode(), Figures, path)
     return Checkpoint(folder, config, tokenizer, weights, figures, metadata["sha256"])
 
 
 def _read_weights(path: Path, config: RunConfig) -> tuple[Weights, dict[str, str]]:
-    """Return the weights, float32, and the metadata of ``model.safetensors``."""
+    """Return the float32 weights and the metadata of ``model.safetensors``."""
     expected = _expected_tensors(config)
     if config.weights == "float32":
         return read_tensors(path, expected, largest=_LARGEST_WEIGHT)
@@ -102,14 +101,14 @@ def _read_weights(path: Path, config: RunConfig) -> tuple[Weights, dict[str, str
 
 
 def _expected_tensors(config: RunConfig) -> dict[str, TensorType]:
-    """Return the type of each tensor of ``model.safetensors`` by its name."""
+    """Return the type of each tensor of ``model.safetensors`` by name."""
     if config.weights == "float32":
         return floats(expected_shapes(config.model))
     return quantized_types(config.model)
 
 
 def read_figures(folder: Path) -> Figures:
-    """Read the figures of a model without its weights (for the errors see ``read_checkpoint``)."""
+    """Read the figures of a model without its weights (raises as ``read_checkpoint`` does)."""
     path, expected = folder / MODEL, _expected_tensors(read_config(folder))
     with open_regular_file(path) as (file, size):
         _, metadata = read_header(file, size, path, len(expected))
@@ -117,7 +116,7 @@ def read_figures(folder: Path) -> Figures:
 
 
 def read_config(folder: Path) -> RunConfig:
-    """Read ``config.json`` (for the errors see ``read_checkpoint``)."""
+    """Read ``config.json`` (raises as ``read_checkpoint`` does)."""
     return _parsed_config(folder, _config_data(folder))
 
 
@@ -125,20 +124,20 @@ def _config_data(folder: Path) -> bytes:
     if not exists(folder / CONFIG):
         if not exists(folder):
             raise CheckpointMissing(
-                f"there is no checkpoint {folder}: check the path, or see charlstm models"
+                f"{folder}: no such checkpoint. Check the path, or see charlstm models."
             )
         if folder.is_file() and folder.suffix.lower() in _EXPORTED:
             raise CheckpointMissing(
-                f"{folder} is an exported model, for other programs: name the checkpoint that it "
-                f"was made from"
+                f"{folder}: an exported model, not a checkpoint. Name the checkpoint that it was "
+                f"made from."
             )
         if folder.is_file() and folder.suffix.lower() in _ARCHIVES:
             raise CheckpointMissing(
-                f"{folder} is an archive: unpack it and name the folder that was in it"
+                f"{folder}: an archive, not a checkpoint. Unpack it and name the folder in it."
             )
         raise CheckpointMissing(
-            f"{folder} is not a checkpoint ({CONFIG} is missing): name a folder that "
-            f"charlstm train has written"
+            f"{folder}: not a checkpoint ({CONFIG} is missing). Name a folder that charlstm train "
+            f"has written."
         )
     return read_bytes(folder / CONFIG, _LARGEST[CONFIG])
 
@@ -155,14 +154,14 @@ class _Versioned(msgspec.Struct, frozen=True):
 
 
 def read_tokenizer(folder: Path) -> Tokenizer:
-    """Read ``tokenizer.json`` (for the errors see ``read_checkpoint``)."""
+    """Read ``tokenizer.json`` (raises as ``read_checkpoint`` does)."""
     config = read_config(folder)
     data = read_bytes(folder / TOKENIZER, largest_json(config.model.vocab_size))
     return _parsed_tokenizer(folder, data, config)
 
 
 def _parsed_tokenizer(folder: Path, data: bytes, config: RunConfig) -> Tokenizer:
-    """Parse a tokenizer, which must have as many ids as the network."""
+    """Parse a tokenizer and check that it has as many ids as the network."""
     path, wanted = folder / TOKENIZER, config.model.vocab_size
     try:
         tokenizer = tokenizer_from_json(data, wanted)
@@ -170,26 +169,26 @@ def _parsed_tokenizer(folder: Path, data: bytes, config: RunConfig) -> Tokenizer
         raise CheckpointDamaged(f"{path}: {error}") from None
     if tokenizer.vocab_size != wanted:
         raise CheckpointDamaged(
-            f"{path} has {tokenizer.vocab_size} symbols but the model has "
-            f"{wanted}: restore the original file or train again"
+            f"{path}: {tokenizer.vocab_size} tokens, but the model has {wanted}. Restore the "
+            f"original file or train again."
         )
     if tokenizer.level != config.tokenizer.level:
         raise CheckpointDamaged(
-            f"{path} is of {tokenizer.level} level but {CONFIG} of {config.tokenizer.level} level: "
-            f"restore the original files or train again"
+            f"{path}: a tokenizer of level {tokenizer.level}, but {CONFIG} has level "
+            f"{config.tokenizer.level}. Restore the original files or train again."
         )
     return tokenizer
 
 
 def read_lines_index(folder: Path) -> LineHashes | None:
-    """Read the hashes of the lines of a model's text; ``None`` if there are none.
+    """Read the hashes of the lines that a model was trained on; ``None`` if there are none.
 
-    There are none if its lines are not documents, if it was trained without them, or if the file
-    has been removed, which is allowed.
+    There are none if lines are not documents, if the model was trained without hashes, or if the
+    user has removed the file.
 
     Raises:
-        CheckpointMissing: if there is no checkpoint or the file can't be read.
-        CheckpointDamaged: if the file is truncated, altered or that of another model.
+        CheckpointMissing: if there is no checkpoint, or the file can't be read.
+        CheckpointDamaged: if the file is truncated, altered or belongs to another model.
     """
     origin, path = read_config(folder).provenance, folder / LINES
     if origin.lines_sha256 is None or not path.exists():
@@ -198,16 +197,16 @@ def read_lines_index(folder: Path) -> LineHashes | None:
     lines = LineHashes(tensors["hashes"])
     if lines_digest(lines) != origin.lines_sha256:
         raise CheckpointDamaged(
-            f"{path} is not the file the weights were saved with: restore the original file or "
-            f"train again"
+            f"{path}: not the file that the weights were saved with. Restore the original or train "
+            f"again."
         )
     if (lines.hashes[1:] <= lines.hashes[:-1]).any():
-        raise CheckpointDamaged(f"{path} is damaged (its hashes are not in order): train again")
+        raise CheckpointDamaged(f"{path}: file is damaged (hashes out of order). Train again.")
     return lines
 
 
 def lines_digest(lines: LineHashes) -> str:
-    """Return the hash of ``lines.safetensors`` that is stored in the configuration."""
+    """Return the hash of ``lines.safetensors`` as stored in the configuration."""
     return digest_of({"hashes": lines.hashes}, {})
 
 
@@ -221,12 +220,12 @@ def read_history(folder: Path) -> list[Figures]:
 
 
 def is_finished(folder: Path) -> bool:
-    """Whether the run of a checkpoint is finished, and not only interrupted."""
+    """Return whether the run of a checkpoint is finished, not just interrupted."""
     return (folder / MODEL).exists() and not (folder / RESUME).exists()
 
 
 def read_hashes(folder: Path) -> dict[str, str]:
-    """Return the hashes of the files written once, which the files of weights contain."""
+    """Return the hashes of ``config.json`` and ``tokenizer.json``, as stored with the weights."""
     names = (CONFIG, TOKENIZER)
     return _hashes_of(*(read_bytes(folder / name, _LARGEST[name]) for name in names))
 
@@ -237,14 +236,14 @@ def _hashes_of(config: bytes, tokenizer: bytes) -> dict[str, str]:
 
 
 def check_hashes(folder: Path, metadata: Mapping[str, str], hashes: Mapping[str, str]) -> None:
-    """Check that metadata of weights has the hashes of the files they were saved with.
+    """Check that the metadata of weights has the hashes of the files they were saved with.
 
     Raises:
-        CheckpointDamaged: if a file is another one now.
+        CheckpointDamaged: if a file has changed since.
     """
     for name, expected in hashes.items():
         if metadata.get(name) != expected:
             raise CheckpointDamaged(
-                f"{folder / name.removesuffix('_sha256')} is not the file the weights were saved "
-                f"with: restore the original file or train again"
+                f"{folder / name.removesuffix('_sha256')}: not the file that the weights were "
+                f"saved with. Restore the original or train again."
             )

@@ -1,6 +1,6 @@
-"""What an interrupted run continues from: its progress, and how that is read and checked.
+"""The state from which an interrupted run continues: its progress, and how to read and check it.
 
-The resume file holds this record beside all tensors. This module does not know how they are used.
+The resume file contains this record and all tensors of the run.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from charlstm.checkpoint.schema import CONFIG, MODEL, RESUME, Figures, RunConfig
 from charlstm.config import CorpusConfig
 from charlstm.errors import CheckpointMissing
 
-# The most bytes of addresses in a resume file: there may be as many as a command line can hold.
+# Maximum size of the addresses in a resume file: there may be as many as on a command line.
 _LARGEST_ADDRESSES = 2**25
-_MOST_SLOTS = 4  # the most numbers for each weight: itself, its average, those of the optimizer
+_MOST_SLOTS = 4  # maximum numbers per weight: itself, its average and the optimizer's slots
 
 
 class Addresses(msgspec.Struct, frozen=True, kw_only=True):
-    """The full addresses of a text, and of the text it validates on.
+    """The full addresses of the text and of its validation text.
 
-    Files of earlier versions have other settings of the text beside them, which ``config.json`` has
-    too; an earlier version finds here what it needs.
+    Files of earlier versions also contain other settings of the text, duplicated from
+    ``config.json``. Earlier versions can read this record.
     """
 
     addresses: tuple[str, ...] = ()
@@ -46,22 +46,22 @@ class Addresses(msgspec.Struct, frozen=True, kw_only=True):
 class Progress(
     msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
 ):
-    """The progress of a run; with the tensors of the resume file, all that resuming needs.
+    """The progress of a run: all that resuming needs besides the tensors of the resume file.
 
     Attributes:
-        step: steps taken.
-        seconds: since the command began, summed over all resumptions.
+        step: number of steps taken.
+        seconds: running time, summed over all resumptions, including the start of each command.
         first_step_at: ``seconds`` when the first step was done.
-        done: the share of the budget that was used when the last step began, from 0 to 1.
-        learning_rate: of the last step.
-        train_loss_sum: the sum of the training losses since the last evaluation, in nats.
-        train_loss_steps: the number of these losses.
-        best: the figures of the best weights, or if nothing validates of the last ones stored.
-        waited: evaluations since then.
-        evaluation_seconds: the duration of the last evaluation.
-        evaluated: the step of the last evaluation, 0 before the first; ``None`` in old files,
-            which were written only after an evaluation was complete.
-        corpus: the full addresses of the text; ``None`` in format 1, where they are in
+        done: share of the budget that was used when the last step started, 0 to 1.
+        learning_rate: learning rate of the last step.
+        train_loss_sum: sum of the training losses since the last evaluation, in nats.
+        train_loss_steps: number of these losses.
+        best: figures of the best weights; without validation, of the last stored weights.
+        waited: number of evaluations since then.
+        evaluation_seconds: duration of the last evaluation.
+        evaluated: step of the last evaluation, 0 before the first; ``None`` in old files, which
+            were written only when an evaluation was complete.
+        corpus: full addresses of the text; ``None`` in format 1, which has them in
             ``config.json``.
     """
 
@@ -82,11 +82,11 @@ class Progress(
 def read_resume(
     folder: Path, shapes: Mapping[str, tuple[int, ...]]
 ) -> tuple[dict[str, NDArray[Any]], Progress]:
-    """Read the tensors, of the given shapes, and the progress of an unfinished run.
+    """Read the tensors, which must have the given shapes, and the progress of an unfinished run.
 
     Raises:
         CheckpointMissing: if the run is finished, or was stopped before its first save.
-        CheckpointDamaged: if the file is truncated, altered or does not fit ``shapes``.
+        CheckpointDamaged: if the file is truncated, altered or doesn't match ``shapes``.
     """
     path = folder / RESUME
     if not path.exists():
@@ -108,15 +108,15 @@ def check_resumable(folder: Path, config: RunConfig) -> Progress:
 
     Raises:
         CheckpointMissing: if the run is finished, or was stopped before its first save.
-        CheckpointDamaged: if a file is truncated, altered or does not fit the others.
+        CheckpointDamaged: if a file is truncated, altered or doesn't match the others.
     """
     path, weights = folder / RESUME, expected_shapes(config.model)
     if not path.exists():
         raise nothing_to_resume_error(folder)
     if config.weights != "float32":
-        raise damaged_error(folder / CONFIG, "weights of 8 bits are those of a finished run")
+        raise damaged_error(folder / CONFIG, "8-bit weights in an unfinished run")
     with open_regular_file(path) as (file, size):
-        # The weights with the optimizer's numbers for each, and two states for each layer.
+        # The weights, each with the optimizer's slots, and two states per layer.
         most = _MOST_SLOTS * len(weights) + 2 * config.model.layers
         described, _ = read_header(file, size, path, most, _LARGEST_ADDRESSES)
     prefix = "weights/"
@@ -132,10 +132,10 @@ def nothing_to_resume_error(folder: Path) -> CheckpointMissing:
     """Return the error for a checkpoint without a resume file."""
     if is_finished(folder):
         return CheckpointMissing(
-            f"{folder} has nothing to resume, its training is finished: to train on, use "
-            f"charlstm train CORPUS --from {folder}"
+            f"{folder}: nothing to resume, the training is finished. To train it further, use "
+            f"charlstm train CORPUS --from {folder}."
         )
     return CheckpointMissing(
-        f"{folder} has nothing to resume, its training was stopped before the first save: train "
-        f"again with -o {folder} --overwrite"
+        f"{folder}: nothing to resume, the training was stopped before its first save. Train again "
+        f"with `output` {folder} and `overwrite`."
     )

@@ -1,8 +1,7 @@
-"""Reads and writes safetensors files with a digest, within the bounds of what is expected of them.
+"""Reads and writes safetensors files with a digest.
 
-Tensors go in and come out by name. The format is simple enough to be read here, so that nothing is
-allocated before it is certain that a file contains exactly the expected tensors and has their size.
-This module does not know what the tensors mean.
+Reading allocates nothing before it is certain that the file contains exactly the expected tensors
+and has their size. That is why the format, which is simple, is implemented here.
 """
 
 from __future__ import annotations
@@ -25,12 +24,12 @@ from charlstm.errors import CheckpointDamaged, CheckpointError, harmless
 from charlstm.system.files import replaced_atomically
 
 _LARGEST_HEADER, _HEADER_PER_TENSOR = 2**16, 2**10
-# A file of this size or more must not consist mostly of holes, which take memory but no disk space.
+# Files of at least this size must not be mostly holes, which take memory but no disk space.
 _MAY_HAVE_HOLES = 2**28
 
 
 class Described(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How a safetensors file describes a tensor; offsets count from the end of its header."""
+    """A tensor as described in a safetensors file; offsets count from the end of the header."""
 
     dtype: str
     shape: tuple[Natural, ...]
@@ -38,14 +37,14 @@ class Described(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class TensorType(NamedTuple):
-    """The shape and the dtype that a tensor must have."""
+    """The required shape and dtype of a tensor."""
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any] = np.dtype(np.float32)
 
 
 def floats(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, TensorType]:
-    """Return the types of float32 tensors of these shapes."""
+    """Return the types of float32 tensors with these shapes."""
     return {name: TensorType(shape) for name, shape in shapes.items()}
 
 
@@ -61,18 +60,18 @@ def read_tensors(
 
     Args:
         path: the file.
-        expected: the type of each tensor, by name.
-        largest: the largest absolute value of a number.
+        expected: type of each tensor by name.
+        largest: maximum absolute value of a number.
         metadata_bytes: as for ``read_header``.
-        beside: bytes of memory that the caller needs beside the tensors.
+        beside: additional memory that the caller needs, in bytes.
 
     Returns:
-        The tensors by name, and the metadata with the digest under ``sha256``.
+        The tensors by name, and the metadata with the digest as ``sha256``.
 
     Raises:
-        CheckpointMissing: if the file does not exist or can't be read.
-        CheckpointDamaged: if it contains anything else, NaN, infinite or too large numbers.
-        CheckpointError: if it is larger than the memory of this machine.
+        CheckpointMissing: if the file doesn't exist or can't be read.
+        CheckpointDamaged: if it contains anything else, or NaN, infinite or too large numbers.
+        CheckpointError: if it doesn't fit into the memory of this machine.
     """
     with open_regular_file(path) as (file, size):
         described, metadata = read_header(file, size, path, len(expected), metadata_bytes)
@@ -86,14 +85,14 @@ def read_tensors(
                 for name, kind in expected.items()
             }
         except EOFError:
-            raise damaged_error(path, "it changes while it is read") from None
+            raise damaged_error(path, "changed while it was read") from None
         except MemoryError:
             raise too_large_error(path, size) from None
     signature = metadata.pop("sha256", "")
     if signature != digest_of(tensors, metadata):
         raise CheckpointDamaged(
-            f"{path} has been altered, its content does not match its sha256: restore the "
-            f"original file or train again"
+            f"{path}: the content doesn't match its sha256. Restore the original file or train "
+            f"again."
         )
     for name, tensor in tensors.items():
         _check_numbers(path, name, tensor, largest)
@@ -104,23 +103,23 @@ def read_tensors(
 def read_header(
     file: BinaryIO, size: int, path: Path, tensors: int, metadata_bytes: int = 0
 ) -> tuple[dict[str, Described], dict[str, str]]:
-    """Read the descriptions of tensors and the metadata; leave the file at the first tensor.
+    """Read the descriptions of the tensors and the metadata; leave the file at the first tensor.
 
     Args:
-        file: the file, at its beginning.
+        file: the file, at its start.
         size: its size in bytes.
         path: its path, for messages.
-        tensors: the most tensors there may be; this bounds the header.
-        metadata_bytes: the most bytes of metadata beyond that bound.
+        tensors: maximum number of tensors; it bounds the size of the header.
+        metadata_bytes: maximum size of metadata beyond that bound.
 
     Raises:
-        CheckpointDamaged: if there is no such header.
+        CheckpointDamaged: if the file has no valid header.
     """
     length = int.from_bytes(file.read(8), "little")
     if size < 8 or length > size - 8:
-        raise damaged_error(path, "it is truncated")
+        raise damaged_error(path, "truncated")
     if length > _LARGEST_HEADER + _HEADER_PER_TENSOR * tensors + metadata_bytes:
-        raise damaged_error(path, f"its header has {length:,} bytes")
+        raise damaged_error(path, f"a header of {length:,} bytes")
     header = decode(file.read(length), dict[str, msgspec.Raw], path)
     metadata = decode(bytes(header.pop("__metadata__", b"{}")), dict[str, str], path)
     return {name: decode(bytes(raw), Described, path) for name, raw in header.items()}, metadata
@@ -132,20 +131,20 @@ def _check_extent(
     size: int,
     expected: Mapping[str, TensorType],
 ) -> None:
-    """Check that the tensors follow one another and fill the rest of the file."""
+    """Check that the tensors are contiguous and fill the rest of the file."""
     position = 0
     for name, tensor in sorted(described.items(), key=lambda item: item[1].data_offsets):
         begin, end = tensor.data_offsets
         itemsize = expected[name].dtype.itemsize
         if begin != position or end - begin != itemsize * math.prod(tensor.shape):
-            raise damaged_error(path, "its tensors do not follow one another")
+            raise damaged_error(path, "tensors are not contiguous")
         position = end
     if position != size:
-        raise damaged_error(path, f"it has {size:,} bytes of tensors and should have {position:,}")
+        raise damaged_error(path, f"{size:,} bytes of tensors instead of {position:,}")
 
 
 def _check_memory(path: Path, file: BinaryIO, size: int, needed: int) -> None:
-    """Refuse files larger than the memory, and files of holes, which would fill it."""
+    """Refuse files larger than the memory, and sparse files, which would fill it."""
     if needed > os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"):
         raise too_large_error(path, size)
     if needed >= _MAY_HAVE_HOLES and _written_bytes(file.fileno(), size // 4) < size // 4:
@@ -153,7 +152,7 @@ def _check_memory(path: Path, file: BinaryIO, size: int, needed: int) -> None:
 
 
 def _written_bytes(descriptor: int, enough: int) -> int:
-    """Count the bytes of a file that are not in holes, until there are enough."""
+    """Count the bytes of a file that are not in holes, up to about ``enough``."""
     written = position = 0
     before = os.lseek(descriptor, 0, os.SEEK_CUR)
     try:
@@ -170,10 +169,10 @@ def _written_bytes(descriptor: int, enough: int) -> int:
 
 
 def too_large_error(path: Path, size: int) -> CheckpointError:
-    """Return the error for a file whose tensors don't fit the memory."""
+    """Return the error for a file whose tensors don't fit into memory."""
     return CheckpointError(
-        f"{path} has {size / 1e9:,.1f} GB, more than the memory of this machine can hold: use a "
-        f"machine with more memory, or train a smaller model"
+        f"{path}: {size / 1e9:,.1f} GB, more than the memory of this machine can hold. Use a "
+        f"machine with more memory, or train a smaller model."
     )
 
 
@@ -182,7 +181,7 @@ def _read_tensor(
 ) -> NDArray[Any]:
     tensor = np.empty(shape, dtype)
     file.seek(position)
-    # A flat view, since ``readinto`` does not take arrays without dimensions or elements.
+    # A flat view, because ``readinto`` rejects arrays without dimensions or elements.
     if tensor.size and file.readinto(tensor.reshape(-1).view(np.uint8)) != tensor.nbytes:  # type: ignore[attr-defined]
         raise EOFError
     return tensor
@@ -192,11 +191,11 @@ def _check_numbers(path: Path, name: str, tensor: NDArray[Any], largest: float) 
     with np.errstate(invalid="ignore"):
         low, high = float(tensor.min(initial=0)), float(tensor.max(initial=0))
     if not (math.isfinite(low) and math.isfinite(high)):
-        raise CheckpointDamaged(f"{path}: {name} holds NaN or infinite weights: train again")
+        raise CheckpointDamaged(f"{path}: {name} contains NaN or infinite numbers. Train again.")
     if max(-low, high) > largest:
         raise CheckpointDamaged(
-            f"{path}: {name} holds weights beyond {largest:g}, which nothing can be computed with: "
-            f"train again"
+            f"{path}: {name} contains numbers beyond {largest:g}, too large to compute with. Train "
+            f"again."
         )
 
 
@@ -206,26 +205,26 @@ def check_types(
     """Check that a file describes exactly the expected tensors.
 
     Raises:
-        CheckpointDamaged: if it does not.
+        CheckpointDamaged: if it doesn't.
     """
     for name in sorted(described.keys() ^ expected.keys()):
-        what = "lacks" if name in expected else "has an unexpected"
+        problem = "missing" if name in expected else "unexpected"
         raise CheckpointDamaged(
-            f"{path} {what} tensor {harmless(name, QUOTED)}: it doesn't fit {CONFIG}; restore the "
-            f"original files or train again"
+            f"{path}: {problem} tensor {harmless(name, QUOTED)}, doesn't match {CONFIG}. Restore "
+            f"the original files or train again."
         )
     for name, (shape, dtype) in expected.items():
         kind, actual, actual_kind = _kind(dtype), described[name].shape, described[name].dtype
         if actual != shape or actual_kind != kind:
             stated = f"shape {list(actual)} and type {actual_kind}"
             raise CheckpointDamaged(
-                f"{path}: {name} has {harmless(stated, QUOTED)} but {CONFIG} asks for "
-                f"{list(shape)} and {kind}: restore the original files or train again"
+                f"{path}: {name} has {harmless(stated, QUOTED)}, but {CONFIG} requires "
+                f"{list(shape)} and {kind}. Restore the original files or train again."
             )
 
 
 def digest_of(tensors: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]) -> str:
-    """Return the sha256 of the metadata and of every tensor, with names and shapes."""
+    """Return the sha256 of the metadata and of all tensors with their names and shapes."""
     digest = hashlib.sha256(msgspec.json.encode(dict(sorted(metadata.items()))))
     for name, tensor in sorted(tensors.items()):
         digest.update(f"\n{name} {tensor.dtype.str} {tensor.shape}\n".encode())
@@ -236,7 +235,7 @@ def digest_of(tensors: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]) 
 def write_tensors(
     path: Path, tensors: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]
 ) -> None:
-    """Write a safetensors file with a digest, without copying the tensors, which may be large.
+    """Write a safetensors file with a digest. The tensors, which may be large, are not copied.
 
     Raises:
         StorageError: if the file system refuses; the old file is then unchanged.
@@ -262,5 +261,5 @@ def _little_endian(tensor: NDArray[Any]) -> NDArray[Any]:
 
 
 def _kind(dtype: np.dtype[Any]) -> str:
-    """Return the name of a dtype in safetensors, such as F32 or U64."""
+    """Return the safetensors name of a dtype, such as F32 or U64."""
     return f"{dtype.kind.upper()}{8 * dtype.itemsize}"

@@ -1,16 +1,15 @@
 """The files of a checkpoint, what each contains, and the version of their format.
 
-    config.json         format version, every setting, provenance; written once
-    tokenizer.json      written once
+    config.json         format version, all settings, provenance; written once
+    tokenizer.json      the tokenizer; written once
     lines.safetensors   hashes of the lines, or of other documents within files; written once
     model.safetensors   the best weights; figures, hashes and a digest in its metadata
     history.jsonl       one line per evaluation
     resume.safetensors  the state from which a run resumes; removed when the run is finished
     stdin.txt           the text from a pipe or from strings; removed when the run is finished
 
-Values that change together are in one file, and every file is written atomically, so that at any
-moment, and after any crash, a reader sees a complete old or new state. This module does not read or
-write files.
+Values that change together are in one file, and each file is written atomically. At any moment,
+even after a crash, a reader therefore sees either the old or the new state.
 """
 
 from __future__ import annotations
@@ -27,19 +26,19 @@ from charlstm.config import Beginnings, CorpusConfig, ModelConfig, TokenizerConf
 from charlstm.errors import CheckpointTooNew, harmless
 from charlstm.tokenizer.base import Tokenizer
 
-# Raised by every change of what is written, so that an older charlstm reports that it is too old,
+# Increased with every change of the files, so that an older charlstm reports that it is too old,
 # not that a file is damaged.
-# Format 2: the full addresses of the text are in the resume file, no longer in ``config.json``.
-# Format 3: how the text is divided into documents (``Division``), and what begins and ends texts.
-# Format 4: the hashes of lines are of those that validate too, and ``segmentation`` tells where the
-# tokens of word level end.
-# Format 5: ``validated`` is the part of a long validation text that evaluations count, and
-# ``first_evaluation`` the step of an early one; settings of the optimizer and of a penalty; weights
-# may be averages, which are in the resume file too.
+# Format 2: full addresses of the text are in the resume file, no longer in ``config.json``.
+# Format 3: how the text is divided into documents (``Division``), and how texts start and end.
+# Format 4: line hashes include the validation split; ``segmentation`` selects the rules for where
+# word-level tokens end.
+# Format 5: ``validated`` is the number of validation tokens that evaluations count, and
+# ``first_evaluation`` the step of an early evaluation; settings of the optimizer and of a penalty;
+# weights may be averages, which are also in the resume file.
 # Format 6: subword level, with ``merges`` in the tokenizer; ``vocab_size`` may be null.
-# Format 7: ``weights`` may be of 8 bits.
-# Format 8: texts have a ``format``, ``include``, ``exclude`` and ``dedupe``, and divisions
-# ``columns`` and ``keep_breaks``, those of tables.
+# Format 7: ``weights`` may be 8-bit.
+# Format 8: texts have a ``format``, ``include``, ``exclude`` and ``dedupe``; for tables, divisions
+# have ``columns`` and ``keep_breaks``.
 # Format 9: training may have a ``recurrent_dropout``.
 FORMAT = 9
 
@@ -55,19 +54,19 @@ FILES = (RESUME, MODEL, HISTORY, STDIN_FILE, CONFIG, TOKENIZER, LINES)
 # How the weights of a finished model are stored (for ``int8`` see ``quantization``).
 StoredWeights = Literal["float32", "int8"]
 
-# Which documents an index of lines has: all of a text, or those of its training part.
+# Which documents have hashes in the index of lines: all, or those of the training text.
 IndexCovers = Literal["all", "training"]
 
 
 class Provenance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The origin of a model: counts and hashes of its text, and the time its run began.
+    """The origin of a model: counts and hashes of its text, and when its run started.
 
-    ``sources`` and ``parent`` are names to show, not paths (see ``sources.display_name``).
-    ``beginnings`` is what texts begin as; ``ends`` is whether the model has seen documents end
-    often enough to end a text. ``frequency_loss`` is the validation loss, in nats per token, of
-    plain token frequencies. ``indexed`` and ``lines_sha256`` are the number and the hash of
-    ``lines.safetensors``; ``index_covers`` is what these are of: ``all`` documents, or in models of
-    earlier formats and those trained on from them not the ones that validated.
+    ``sources`` and ``parent`` are names for display, not paths (see ``sources.display_name``).
+    ``beginnings`` is the unit at whose start texts begin. ``ends`` is whether the model has seen
+    enough document ends to end a text. ``frequency_loss`` is the validation loss of plain token
+    frequencies in nats per token. ``indexed`` and ``lines_sha256`` are the number of hashes in
+    ``lines.safetensors`` and the hash of that file. ``index_covers`` is ``all`` if they include the
+    validation split; models of earlier formats, and models fine-tuned from them, don't include it.
     """
 
     corpus_sha256: str
@@ -91,8 +90,8 @@ class Provenance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The content of ``config.json``.
 
-    The addresses of the text are shortened to names to show; the full ones are in ``Progress``
-    (in format 1 they are here).
+    The addresses of the text are shortened to names for display. The full addresses are in
+    ``Progress`` (in format 1 they are here).
     """
 
     format: int
@@ -106,10 +105,10 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 class Figures(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One evaluation. Losses are nats per token; ``None`` before the first evaluation.
+    """One evaluation. Losses are in nats per token; ``None`` before the first evaluation.
 
-    If nothing validates, the figures of validation are ``None`` always. That of words is if there
-    is hardly any white space.
+    Without validation, validation figures are always ``None``. The perplexity per word is ``None``
+    if the text has almost no white space.
     """
 
     step: Natural
@@ -126,7 +125,7 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A checkpoint that has been read and checked; ``sha256`` is of its weights and figures."""
+    """A checkpoint that has been read and checked; ``sha256`` covers its weights and figures."""
 
     folder: Path
     config: RunConfig
@@ -140,13 +139,13 @@ class Checkpoint:
 
     @property
     def loss(self) -> float | None:
-        """The validation loss, without one the training loss, in nats per token."""
+        """Validation loss, or training loss without validation, in nats per token."""
         figures = self.figures
         return figures.train_loss if figures.valid_loss is None else figures.valid_loss
 
     @property
     def has_learned_little(self) -> bool:
-        """Whether plain token frequencies would predict better."""
+        """Whether plain token frequencies would predict the text better."""
         frequency_loss = self.config.provenance.frequency_loss
         return self.loss is not None and frequency_loss is not None and self.loss > frequency_loss
 
@@ -163,17 +162,17 @@ def check_format(version: int, folder: Path) -> None:
     """Check that this version of charlstm can read a format.
 
     Raises:
-        CheckpointTooNew: if the format is a later one.
+        CheckpointTooNew: if the format is later than ``FORMAT``.
     """
     if version > FORMAT:
         raise CheckpointTooNew(
-            f"{folder} has checkpoint format {harmless(str(version), 40)} and this charlstm reads "
-            f"up to {FORMAT}: upgrade charlstm"
+            f"{folder}: checkpoint format {harmless(str(version), 40)}, but this charlstm reads "
+            f"up to {FORMAT}. Upgrade charlstm."
         )
 
 
 def expected_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
-    """Return the shape of every weight by its name, ``layer/weight`` as in stock Keras."""
+    """Return the shape of each weight by name, ``layer/weight`` as in stock Keras."""
     gates = 4 * config.units
     shapes: dict[str, tuple[int, ...]] = {
         "embedding/embeddings": (config.vocab_size, config.embedding)

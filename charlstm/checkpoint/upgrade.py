@@ -1,7 +1,7 @@
-"""Turns the JSON of older formats into that of the present one.
+"""Converts the JSON of older formats to the current one.
 
-Decoded JSON goes in and comes out, unchecked: what is not as expected is left for the checks of the
-types (see ``schema``). Older rules stay in force for older models. This module reads no files.
+Unexpected content is passed through, for the type checks to find (see ``schema``). Older rules stay
+in force for older models.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Any
 
 
 def upgraded_config(config: Any, version: int) -> Any:
-    """Return the content of ``config.json`` of format ``version`` in the present format."""
+    """Return the content of a ``config.json`` of format ``version`` in the current format."""
     if not isinstance(config, dict):
         return config
     if version < 3:
@@ -23,7 +23,7 @@ def upgraded_config(config: Any, version: int) -> Any:
 
 
 def _upgraded_corpus(corpus: Any) -> Any:
-    """Return a text without ``division`` with the division that its ``lines`` meant."""
+    """Return a corpus with the division that its former ``lines`` stood for."""
     if not isinstance(corpus, dict) or "division" in corpus:
         return corpus
     lines = corpus.get("lines", False)
@@ -34,12 +34,12 @@ def _upgraded_corpus(corpus: Any) -> Any:
 
 
 def _upgraded_provenance(origin: Any) -> Any:
-    """Return a provenance whose ``train_lines`` counted the lines that were trained on."""
+    """Return a provenance in which ``indexed`` replaces ``train_lines``."""
     if not isinstance(origin, dict) or "indexed" in origin:
         return origin
     upgraded = {("indexed" if k == "train_lines" else k): value for k, value in origin.items()}
     if origin.get("lines_sha256") is None:
         return upgraded | {"index_covers": None}
-    # A parent may have held out lines even if nothing validated here.
+    # The parent may have held out lines even if this run had no validation text.
     is_all = origin.get("valid_tokens") == 0 and origin.get("parent") is None
     return upgraded | {"index_covers": "all" if is_all else "training"}

@@ -1,8 +1,7 @@
 """Writes the files of a checkpoint that change during a run: weights, history and resume file.
 
-Weights and figures go in. A writer is bound to the folder in which the run began and to the
-configuration in it, so that it notices if another folder is moved there, and readers notice if the
-configuration is edited. This module does not know when anything is written.
+A writer is bound to the folder in which the run started and to its configuration. It notices if the
+folder is replaced, and readers notice if the configuration is edited.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ class Writer(Protocol):
     """Saves the state of a run; each method replaces one file atomically.
 
     Raises:
-        StorageError: by any method, if the folder was moved or the file system refuses.
+        StorageError: in any method, if the folder was moved or the file system refuses.
     """
 
     def model(self, weights: Weights, figures: Figures) -> None:
@@ -44,7 +43,7 @@ class Writer(Protocol):
         """Remove the files that only an unfinished run needs."""
 
     def check_folder(self) -> None:
-        """Raise ``StorageError`` unless the folder is still the one that the run began in."""
+        """Raise ``StorageError`` unless this is still the folder in which the run started."""
 
 
 class CheckpointWriter:
@@ -89,20 +88,20 @@ class CheckpointWriter:
         remove_leftovers(self.folder)
 
     def check_folder(self) -> None:
-        """Check that the folder is still the one that the run has locked.
+        """Check that this is still the folder that the run has locked.
 
         Raises:
-            StorageError: if it was moved, removed or replaced.
+            StorageError: if the folder was moved, removed or replaced.
         """
         if identity(self.folder) != self._identity:
             raise StorageError(
-                f"{self.folder} was moved or removed while the run went on: if you moved it, "
-                f"go on with charlstm train --resume and its new place, otherwise train again"
+                f"{self.folder}: folder was moved or removed during the run. If you moved it, "
+                f"continue with charlstm train --resume NEW_FOLDER."
             )
 
 
 class NullWriter:
-    """Writes nothing, in workers that leave writing to the chief."""
+    """Writes nothing, for workers that leave writing to the chief."""
 
     def model(self, weights: Weights, figures: Figures) -> None:
         """Write nothing."""

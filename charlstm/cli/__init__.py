@@ -1,29 +1,33 @@
-"""The command line: one module for each command; each parses, calls the library and prints.
+r"""The command line: one module per command. Each parses options, calls the library and prints.
 
-    app            the group of commands, errors and what status they exit with
-    argument_names  arguments of the library as options
-    options        groups and kinds of options, help pages, completion
-    fetching       fetches texts of the catalog
-    corpus_options how a text is read, for several commands
-    sampling       the options of sampling
-    texts          the texts that commands read
-    prompts        the prompts that commands read
-    generate_notes  what ``generate`` notes and warns of
-    escapes        escapes in arguments that a shell has passed on
-    unicode_form   the note on a text in another Unicode form
-    line_ends      where a line of text ends
-    output         JSON and text on stdout, notes on stderr
-    progress_bar   a progress bar on stderr
-    samples        how samples are printed
-    line_scores    scores lines as they arrive
-    scores         how scores are printed
-    descriptions   plan, hardware and figures of a run in words
-    suggestions    what a run could do better, told before it begins
-    model_card     a checkpoint as a model card in Markdown
-    train_report   what a training run prints
-    train_notes    what ``train`` notes and warns of
-    signals        Ctrl-C, SIGTERM and SIGHUP during training
-    exit_status    exit statuses after signals
+    app             the group of commands, error output, exit statuses
+    options         option groups, recurring options, help pages, completion
+    kinds           kinds of values: numbers, texts, choices, paths
+    locales         arguments misread because the locale's encoding is not UTF-8
+    misuse          errors in a command line, as sentences
+    near_misses     suggestions for commands and options that don't exist
+    argument_names  replaces arguments of the library by options in messages
+    fetching        downloads texts of the catalog
+    corpus_options  options for how a text is read, shared by several commands
+    sampling        options of sampling
+    texts           texts that commands read
+    prompts         prompts that commands read
+    generate_notes  notes and warnings of ``generate``
+    escapes         escapes in arguments, such as ``'\n'``
+    unicode_form    the note on a text in another Unicode form
+    line_ends       where a line of text ends
+    output          JSON and text to stdout, notes to stderr
+    progress_bar    a progress bar on stderr
+    samples         prints samples
+    line_scores     scores lines as they arrive
+    scores          prints scores
+    descriptions    the plan, hardware and figures of a run, in words
+    suggestions     suggests a better start for a run before training
+    model_card      a checkpoint as a model card in Markdown
+    train_report    what a training run prints
+    train_notes     notes and warnings of ``train``
+    signals         Ctrl-C, SIGTERM and SIGHUP during training
+    exit_status     exit statuses after signals
 
-Everything else in this folder is a command of that name. Knows nothing of how anything is computed.
+Everything else is the command of its name. Nothing here computes results.
 """

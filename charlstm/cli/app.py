@@ -1,8 +1,8 @@
-"""The command line: one lazy Click group, one module a command.
+"""The command line: a lazy Click group with one module per command.
 
-A command is imported when it is called; each parses, calls and prints, and knows nothing else.
-Every error ends here as one sentence on stderr and an exit status: 0 success, 1 failed run,
-2 misuse, 128 plus its number after a signal (130 after Ctrl-C).
+A command is imported when it is called. This module prints every error on stderr and returns the
+exit status: 0 for success, 1 for a failed run, 2 for misuse, and 128 plus the number of a signal
+(130 after Ctrl-C).
 """
 
 from __future__ import annotations
@@ -21,45 +21,57 @@ import click
 
 from charlstm.cli.argument_names import as_typed
 from charlstm.cli.exit_status import WORDS, exit_status
-from charlstm.errors import CharlstmError, UsageError
+from charlstm.cli.locales import is_misread, remedy_for
+from charlstm.cli.misuse import misuse_in, print_misuse
+from charlstm.cli.near_misses import suggestion_for_command
+from charlstm.errors import (
+    CharlstmError,
+    CheckpointMissing,
+    CorpusError,
+    StorageError,
+    UsageError,
+    harmless,
+)
 from charlstm.version import __version__
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-# A shell sets this to get its completion script and, in that script, to get completions.
+# A shell sets this to get its completion script, and the script sets it to get completions.
 COMPLETION_VARIABLE = "_CHARLSTM_COMPLETE"
 COMPLETIONS = [
     f"{shell}_{what}" for shell in ("bash", "zsh", "fish") for what in ("source", "complete")
 ]
 
-# If set, each error is printed with its traceback.
+# If set, errors are printed with their traceback.
 DEBUG_VARIABLE = "CHARLSTM_DEBUG"
 
-# In the order of use, which is the order of the help page.
+GONE = "the working directory was deleted. Change to another one with cd."
+
+# In the usual order of use, which is the order on the help page.
 COMMANDS = {
-    "inspect": "Look a text over before you train on it.",
+    "inspect": "Check a text before you train on it.",
     "train": "Train a language model on your text.",
-    "generate": "Write text with a trained model.",
+    "generate": "Generate text with a trained model.",
     "predict": "Predict the next words of a text.",
-    "score": "Tell how probable lines or texts are.",
-    "evaluate": "Measure a model on a text: loss, next words, keystrokes saved.",
-    "rank": "Put alternatives in order, the most probable first.",
+    "score": "Score lines or whole texts: log-probability, bits per character, perplexity.",
+    "evaluate": "Evaluate a model on a text: loss, next-word accuracy, keystrokes saved.",
+    "rank": "Rank alternatives by probability.",
     "look": "Open a page that runs a model in your browser.",
     "plot": "Plot the training and validation loss of runs.",
     "models": "List your checkpoints, best first.",
-    "info": "Show what a checkpoint is and how it was trained.",
-    "export": "Write a model as ONNX or Keras, or as a smaller checkpoint.",
-    "corpora": "List well-known texts, or fetch them.",
-    "cache": "List or clear what is kept to start faster.",
+    "info": "Show a checkpoint's network, training settings and validation loss.",
+    "export": "Export a model to ONNX or Keras, or to a smaller checkpoint.",
+    "corpora": "List or download well-known texts.",
+    "cache": "Show or clear the cache.",
 }
 
 
 class LazyGroup(click.Group):
-    """A group that imports a command when it is called, not to list it.
+    """A group that imports a command only to call it, not to list it.
 
-    The context's ``obj`` is the monotonic time at which the command line started, in seconds, for
-    budgets in minutes.
+    The context's ``obj`` is the monotonic time in seconds at which the command line started.
+    Budgets in minutes count from there.
     """
 
     def make_context(self, *args: Any, **extra: Any) -> click.Context:
@@ -68,18 +80,33 @@ class LazyGroup(click.Group):
         return super().make_context(*args, **extra)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the commands in the order of use."""
+        """Return the commands in the usual order of use."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        """Import a command."""
+        """Import and return a command, ``None`` if there is none of this name."""
         if name not in COMMANDS:
             return None
         command: click.Command = importlib.import_module(f"charlstm.cli.{name}").command
         return command
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the group's options."""
+        with misuse_in(ctx):
+            return super().parse_args(ctx, args)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return a command and its arguments; suggest another name if it does not exist."""
+        name = args[0]
+        if name not in COMMANDS and not name.startswith("-") and not ctx.resilient_parsing:
+            suggestion = suggestion_for_command(name, COMMANDS)
+            raise click.UsageError(f"no such command {name!r}. {suggestion}".strip(), ctx)
+        return super().resolve_command(ctx, args)
+
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-        """Complete names of commands, without importing them, and the group's options."""
+        """Complete the names of commands, without importing them, and the group's options."""
         from click.shell_completion import CompletionItem
 
         commands = [
@@ -98,20 +125,20 @@ class LazyGroup(click.Group):
 @click.group(
     cls=LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="charlstm COMMAND --help explains a command. A first run:\n\n"
-    "\b\n"  # Click does not wrap the paragraph after it
+    epilog="See charlstm COMMAND --help for the options of a command. To get started:\n\n"
+    "\b\n"  # keeps Click from wrapping the next paragraph
     "  charlstm train my.txt --minutes 5 && charlstm generate",
 )
 @click.version_option(__version__, prog_name="charlstm")
 def cli() -> None:
-    """Train LSTM language models on your own text, and use them, from the shell."""
+    """Train LSTM language models on your own text and use them from the shell."""
 
 
 def _complete(request: str) -> int:
-    """Answer a completion request of a shell, as Click's scripts send it; return the exit status.
+    """Answer a completion request from one of Click's shell scripts; return the exit status.
 
     Raises:
-        UsageError: if the request is not one that Click knows.
+        UsageError: if the request is not one of ``COMPLETIONS``.
     """
     from click.shell_completion import shell_complete
 
@@ -119,15 +146,15 @@ def _complete(request: str) -> int:
         if request in COMPLETIONS:
             return shell_complete(cli, {}, "charlstm", COMPLETION_VARIABLE, request)
     except (KeyError, ValueError):
-        pass  # its companion variables are missing
+        pass  # the variables that come with the request are missing
     raise UsageError(
-        f"{COMPLETION_VARIABLE} is {request!r}: a shell's start-up file sets it to bash_source, "
-        f"zsh_source or fish_source (see README); unset it"
+        f"{COMPLETION_VARIABLE} is {request!r}, but can only be bash_source, zsh_source or "
+        f"fish_source (see the README). Unset it."
     )
 
 
 def _discard_output() -> None:
-    """Discard stdout, so that Python does not fail when it flushes it at exit."""
+    """Redirect stdout to /dev/null, so that Python does not fail to flush it at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
@@ -139,9 +166,42 @@ def _show_traceback() -> None:
         traceback.print_exc()
 
 
+def _working_directory_is_gone() -> bool:
+    """Whether the working directory was deleted, which makes every relative path fail."""
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return True
+    return False
+
+
+def _sentence_of(error: OSError) -> str:
+    """Return an error of the operating system as a sentence."""
+    if error.errno == errno.ENOENT and _working_directory_is_gone():
+        return GONE
+    reason = (error.strerror or str(error)).rstrip(".")
+    if error.filename:
+        return f"{harmless(os.fsdecode(error.filename))}: {reason}."
+    if error.errno == errno.ENOSPC:
+        return "can't write the output: the disk is full."
+    return f"{reason}."
+
+
+def _read_rightly(message: str, arguments: Sequence[str]) -> str:
+    """Return a message, or the one about the locale if it names an argument that was misread."""
+    for argument in filter(is_misread, arguments):
+        if harmless(argument) in message:
+            return remedy_for(os.fsencode(argument).decode())
+    return message
+
+
+def _print_error(message: str) -> None:
+    click.echo(f"Error: {message}", err=True)
+
+
 def run_command_line(arguments: Sequence[str] | None = None) -> int:
     """Run a command line and return its exit status."""
-    if sys.stderr is None:  # closed: libraries must not write into the next file opened
+    if sys.stderr is None:  # closed: without it, libraries would write into the next file opened
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
@@ -154,12 +214,17 @@ def run_command_line(arguments: Sequence[str] | None = None) -> int:
         return 0
     except click.exceptions.Exit as end:
         return end.exit_code
-    except click.ClickException as error:
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show()
+        return error.exit_code
+    except click.UsageError as error:
+        print_misuse(error)
         return error.exit_code
     except CharlstmError as error:
         _show_traceback()
-        click.echo(f"Error: {as_typed(str(error))}", err=True)
+        by_path = isinstance(error, CorpusError | CheckpointMissing | StorageError)
+        gone = by_path and _working_directory_is_gone()
+        _print_error(GONE if gone else _read_rightly(as_typed(str(error)), given))
         return error.exit_status
     except (KeyboardInterrupt, click.Abort) as error:
         number = getattr(error, "number", signal.SIGINT)
@@ -168,15 +233,13 @@ def run_command_line(arguments: Sequence[str] | None = None) -> int:
         return exit_status(number)
     except MemoryError:  # raised outside of a command
         _show_traceback()
-        click.echo("Error: out of memory: end other programs", err=True)
+        _print_error("out of memory. Close other programs.")
         return 1
     except BrokenPipeError:
         _discard_output()
-        return 0  # the reader has closed the pipe: it has what it wanted
+        return 0  # whoever reads the pipe closed it, which is not an error
     except OSError as error:
         _show_traceback()
         _discard_output()
-        full = "can't write the output: " if error.errno == errno.ENOSPC else ""
-        where = f"{error.filename}: " if error.filename else full
-        click.echo(f"Error: {where}{error.strerror or error}", err=True)
+        _print_error(_sentence_of(error))
         return 1

@@ -1,4 +1,4 @@
-"""``charlstm cache``: list or clear what is kept to start faster."""
+"""``charlstm cache``: show or clear the cache."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ options = OptionGroup()
 @grouped_command(
     "cache",
     "charlstm cache --json",
-    epilog="The folder is $CHARLSTM_CACHE, by default the platform's own cache folder; "
-    "$CHARLSTM_CACHE_MB bounds its size (default 4096 MB), the least recently used go first.",
+    epilog="The cache folder is $CHARLSTM_CACHE, or the platform's cache folder if that is not "
+    "set. Its size is limited to $CHARLSTM_CACHE_MB megabytes (4096 if not set). The entries used "
+    "least recently are removed first.",
 )
-@options.flag("--clear", help="Remove everything; it is built again when needed.")
+@options.flag("--clear", help="Remove all entries. They are rebuilt when needed.")
 @options.json("Print one JSON object instead of a list.")
 def command(clear: bool, as_json: bool) -> None:
-    """List (or clear) what is kept to start faster: encoded texts and the graphs of models."""
+    """Show or clear the cache: encoded texts and model graphs, which make commands start faster."""
     from charlstm.system import cache
 
     entries = cache.clear() if clear else cache.entries()
@@ -34,4 +35,5 @@ def command(clear: bool, as_json: bool) -> None:
             used = datetime.fromtimestamp(entry.used).isoformat(" ", "seconds")
             write_text(f"{entry.size:>14,}  {used}  {entry.path.name}\n")
     count = f"{len(entries)} {'entry' if len(entries) == 1 else 'entries'}"
-    note(f"{'Removed ' if clear else ''}{count}, {total:,} bytes in {cache.cache_folder()}")
+    where = f"{'from' if clear else 'in'} {cache.cache_folder()}"
+    note(f"{'Removed ' if clear else ''}{count} ({total:,} bytes) {where}.")

@@ -1,4 +1,4 @@
-"""``charlstm corpora``: the catalog of well-known texts, and fetching them."""
+"""``charlstm corpora``: list or download the well-known texts of the catalog."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ options = OptionGroup()
 
 @grouped_command("corpora", "charlstm corpora", "charlstm corpora --json")
 @click.argument("words", nargs=-1, metavar="[fetch NAME...]")
-@options.quiet("No progress bar.")
+@options.quiet()
 @options.json("Print one JSON object instead of a table.")
 def command(words: tuple[str, ...], quiet: bool, as_json: bool) -> None:
-    """List well-known texts, or fetch some of them: charlstm corpora fetch names.
+    """List well-known texts, or download some: charlstm corpora fetch names.
 
-    A fetched text is kept in your data folder, and its path goes to stdout. charlstm train NAME
-    fetches a text, too, if it is not here yet.
+    Texts are downloaded to your data folder, and their paths are printed to stdout. charlstm train
+    NAME also downloads the text if necessary.
     """
     from charlstm.corpus.catalog import catalog
 
@@ -39,9 +39,11 @@ def command(words: tuple[str, ...], quiet: bool, as_json: bool) -> None:
     action, *names = words
     known = ", ".join(entries)
     if action != "fetch" or not names:
-        raise UsageError(f"expected fetch and a name, such as fetch names; there are {known}")
+        raise UsageError(
+            f"{' '.join(words)}: expected fetch and one or more names. The names are: {known}."
+        )
     if unknown := [name for name in names if name not in entries]:
-        raise UsageError(f"{unknown[0]} is not in the catalog: there are {known}")
+        raise UsageError(f"{unknown[0]} is not in the catalog. The names are: {known}.")
     paths = [fetch_with_bar(entries[name], quiet=quiet) for name in names]
     if as_json:
         write_json({"fetched": [str(path) for path in paths]})

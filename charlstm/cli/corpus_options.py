@@ -1,4 +1,4 @@
-"""Options for how a text is read, which several commands share, and what was given of them."""
+"""Options for how a text is read, which several commands share, and checks of what was given."""
 
 from __future__ import annotations
 
@@ -14,35 +14,33 @@ if TYPE_CHECKING:
 
 
 def level_option(group: OptionGroup) -> Decorator:
-    """Return a decorator that adds the level at which a text is learned."""
+    """Return a decorator that adds ``--level``, which chooses the tokens of a model."""
     return group.choice(
         "--level",
         among=["char", "subword", "word"],
         default="char",
-        help="Predict characters, frequent pieces of words, or words (rare ones are spelled). "
-        "Pieces suit texts of two or three megabytes and more; characters suit everything else.",
+        help="Tokens of the model: characters, frequent pieces of words (subword), or words (rare "
+        "ones are spelled). Pieces suit texts of 2 to 3 MB and more, characters all others.",
     )
 
 
 def dividing_options(group: OptionGroup) -> Decorator:
-    """Return a decorator that adds the options for what is read, and what a document is."""
+    """Return a decorator that adds the options for what to read and where documents end."""
 
     def decorate(function: Function) -> Function:
-        dedupe = group.flag("--dedupe", help="Leave out documents that equal an earlier one.")
+        dedupe = group.flag("--dedupe", help="Skip documents that are identical to an earlier one.")
         function = table_options(group)(_folder_options(group)(dedupe(function)))
-        delimiter = group(
+        delimiter = group.text(
             "--delimiter",
-            metavar="TEXT",
-            help="Lines that equal TEXT divide a file into documents: '====', '%', "
+            help="Split files into documents at lines equal to TEXT, such as '====', '%' or "
             "'<|endoftext|>'.",
         )
         paragraphs = group.flag(
-            "--paragraphs", help="Each paragraph is a document; blank lines divide them."
+            "--paragraphs", help="Treat each paragraph as a document. Blank lines separate them."
         )
         lines = group.flag(
             "--lines",
-            help="Each line is a document of its own (names, titles, log lines); default: each "
-            "file is.",
+            help="Treat each line as a document (names, titles, log lines), instead of each file.",
         )
         decorated: Function = lines(paragraphs(delimiter(function)))
         return decorated
@@ -54,23 +52,23 @@ def table_options(group: OptionGroup) -> Decorator:
     """Return a decorator that adds the options for how tables are read."""
 
     def decorate(function: Function) -> Function:
-        columns = group(
+        columns = group.text(
             "--columns",
             multiple=True,
             metavar="NAMES",
-            help="Columns of a table that make a document, in this order, with tabs between them: "
-            "title,body or, without a row of names, 2,3; in JSON also a.b. Default: the one that "
-            "holds text.",
+            show_default="the column with text",
+            help="Columns of a table that make a document, in this order, joined by tabs: "
+            "title,body, or 2,3 in a table without a header row, or a.b in JSON.",
         )
         keep_breaks = group.flag(
-            "--keep-breaks", help="Keep line breaks and tabs within a cell, which become spaces."
+            "--keep-breaks", help="Keep line breaks and tabs within cells, instead of spaces."
         )
         text_format = group.choice(
             "--format",
             among=["auto", "text", "csv", "tsv", "jsonl", "json"],
             default="auto",
-            help="Format of the files; auto reads .csv, .tsv, .jsonl and .json as tables, of which "
-            "each record is a document.",
+            help="Format of the files. With auto, .csv, .tsv, .jsonl and .json files are tables. "
+            "Each record of a table is a document.",
         )
         decorated: Function = columns(keep_breaks(text_format(function)))
         return decorated
@@ -84,13 +82,15 @@ def _folder_options(group: OptionGroup) -> Decorator:
             "--include",
             multiple=True,
             metavar="GLOB",
-            help="Of a folder, read only files like '*.md' or 'posts/**'; repeatable.",
+            help="In folders, read only files that match a pattern such as '*.md' or 'posts/**'. "
+            "Repeatable.",
         )
         exclude = group(
             "--exclude",
             multiple=True,
             metavar="GLOB",
-            help="Of a folder, leave files or folders like 'drafts' out; repeatable.",
+            help="In folders, skip files and folders that match a pattern such as 'drafts'. "
+            "Repeatable.",
         )
         decorated: Function = include(exclude(function))
         return decorated
@@ -99,18 +99,18 @@ def _folder_options(group: OptionGroup) -> Decorator:
 
 
 def normalization_option(group: OptionGroup) -> Decorator:
-    """Return a decorator that adds the Unicode form of a text."""
+    """Return a decorator that adds ``--normalize``, the Unicode form of a text."""
     return group.choice(
         "--normalize",
         among=["none", "nfc"],
         default="none",
-        help="nfc: compose letters and their accents, so that ü is one character however the text "
-        "writes it. The model does the same with every prompt and text it is given.",
+        help="With nfc, convert the text to composed Unicode, so that ü is always one character. "
+        "The model then converts every prompt and text that it reads.",
     )
 
 
 def given_options(ctx: click.Context, *, besides: tuple[str, ...]) -> TrainOptions:
-    """Return what was given on the command line, but for ``besides``."""
+    """Return the options given on the command line, without those in ``besides``."""
     return {  # type: ignore[return-value]
         name: value
         for name, value in ctx.params.items()
@@ -120,15 +120,15 @@ def given_options(ctx: click.Context, *, besides: tuple[str, ...]) -> TrainOptio
 
 
 def check_given(ctx: click.Context, corpus: tuple[str, ...], options: TrainOptions) -> None:
-    """Refuse options that contradict each other.
+    """Check that options don't contradict each other.
 
     Raises:
-        UsageError: if some do, or no text is named.
+        UsageError: if they do, or no text is named.
     """
     from charlstm.training.options import check_options
 
     class CommandLine:
-        """Options as they are written on the command line."""
+        """Writes options as on the command line."""
 
         output = ("-o", "-o FOLDER")
 
@@ -142,7 +142,7 @@ def check_given(ctx: click.Context, corpus: tuple[str, ...], options: TrainOptio
 
     if "resume" not in options and not corpus:
         raise UsageError(
-            f"no corpus is named: name files, folders, - for standard input, python-docs, or one "
-            f"of charlstm corpora (see charlstm {ctx.info_name} --help)"
+            "CORPUS is missing. Give a file, a folder, - for stdin, python-docs, or a corpus name "
+            "(see charlstm corpora)."
         )
     check_options(options, has_corpus=bool(corpus), spelling=CommandLine())

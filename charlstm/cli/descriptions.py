@@ -1,6 +1,6 @@
-"""Parts of a run in words, for people: its plan, hardware, dropout, perplexities.
+"""Describes a run for people: its plan, hardware, dropout and perplexity.
 
-Returns text and prints nothing.
+The functions return text and print nothing.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ if TYPE_CHECKING:
     from charlstm.training.observer import Hardware
     from charlstm.training.setup import Run
 
-LONG_MINUTES = 180  # from here on, times are in hours
-_NAMED = 3  # files of a text that are named; there may be thousands
-WORTH_MENTIONING = 1.25  # how many times as long a run is that gains something
+LONG_MINUTES = 180  # times from here on are in hours
+_NAMED = 3  # files of a text to name, of which there may be thousands
+WORTH_MENTIONING = 1.25  # a run must be this many times as long to be suggested
 
 
 def describe_names(names: Sequence[str]) -> str:
-    """Return the names of a text's files: all of them if they are few, else the first."""
+    """Return the names of a text's files: all of a few, otherwise the first ones."""
     if len(names) <= _NAMED + 1:
         return ", ".join(names)
     return f"{', '.join(names[:_NAMED])} and {len(names) - _NAMED:,} more"
 
 
 def describe_plan(run: Run) -> str:
-    """Return the plan line: folder, size, parameters, steps and expected minutes."""
+    """Return the line with the plan: folder, size, parameters, steps and expected minutes."""
     return f"{run.folder}: {describe_training(run)}"
 
 
@@ -50,27 +50,27 @@ def describe_training(run: Run) -> str:
     return (
         f"{size}{model.layers} x {model.units} LSTM, "
         f"{model.parameters:,} parameters; {length} of {batch}{expected}; "
-        f"{run.prepared.store.train_tokens:,} tokens to train and "
-        f"{_validating(run)} to validate, {model.vocab_size:,} symbols; "
+        f"{run.prepared.store.train_tokens:,} training tokens, "
+        f"{_validating(run)} validation tokens, vocabulary of {model.vocab_size:,}; "
         f"dropout {describe_dropout(train)}, seed {train.seed}{_longer(run)}{_other_level(run)}"
         f"{_without_parent(run)}"
     )
 
 
 def _without_parent(run: Run) -> str:
-    """Return that a text is too strange to a parent for a start from it, if it is or may be."""
+    """Return a warning if the text is too unlike the parent's text to fine-tune from it."""
     if run.parent is None or run.familiarity is None or not run.familiarity.may_hinder:
         return ""
     parent, strangeness = run.config.provenance.parent, run.familiarity.strangeness
     more = "would learn more" if run.familiarity.hinders else "may learn as much or more"
     return (
-        f"; {parent} predicts this text {strangeness:.1f} times as badly as its own: training "
-        f"without --from {more} in the same time"
+        f"; {parent} predicts this text {strangeness:.1f} times as badly as its training text, so "
+        f"a run without --from {more} in the same time"
     )
 
 
 def _other_level(run: Run) -> str:
-    """Return which level is better for a text of this length, if that is another one."""
+    """Return a suggestion if another level is better for a text of this length."""
     from charlstm.metrics import has_words
     from charlstm.training.presets import better_level
 
@@ -85,18 +85,18 @@ def _other_level(run: Run) -> str:
 
 def _validating(run: Run) -> str:
     if not run.config.corpus.validates:
-        return "none"
+        return "no"
     return describe_validated(run.config.train, run.prepared.store.valid_tokens)
 
 
 def describe_validated(train: TrainConfig, valid_tokens: int) -> str:
-    """Return how many tokens evaluations count, and of how many if these are not all."""
+    """Return how many tokens evaluations use, and of how many unless they use all."""
     counted = train.tokens_validated(valid_tokens)
     return f"{counted:,}" + (f" of {valid_tokens:,}" if counted < valid_tokens else "")
 
 
 def _longer(run: Run) -> str:
-    """Return what a longer run would gain, if the plan is shorter than the text deserves."""
+    """Return a suggestion for a longer run if the text is worth one."""
     from charlstm.training.presets import START_SECONDS
 
     plan, epochs = run.plan, run.config.train.epochs
@@ -107,22 +107,22 @@ def _longer(run: Run) -> str:
     longer = start + (plan.minutes - start) * whole / epochs
     times = "once" if epochs == 1 else f"{epochs:g} times"
     read = f"{100 * epochs:.2g} % of the text" if epochs < 1 else f"the text {times}"
-    return f"; reads {read}: --epochs {whole:g} would take about {_minutes(longer)} and learn more"
+    return f"; reads {read} (--epochs {whole:g} would learn more and take about {_minutes(longer)})"
 
 
 def describe_steps_taken(run: Run, steps: int) -> str:
-    """Return how many steps a budget in minutes allowed, and the options that repeat them."""
+    """Return how many steps a run in minutes took, and the options that repeat it."""
     from charlstm.training.presets import SIZES
 
     train = run.config.train
-    taken = f"{train.minutes:g} min were {steps:,} steps"
+    taken = f"{steps:,} steps in {train.minutes:g} min"
     if train.drops_more:
         return taken
     options = [f"--size {run.plan.size}"] if run.plan.size in SIZES else []
     options.append(f"--steps {steps} --warmup-steps {train.warmup_steps}")
     options.append(f"--dropout {train.dropout:g}")
     options += [f"--dropout-ramp {train.dropout_ramp:g}"] if train.dropout_ramp else []
-    return f"{taken}; to take as many elsewhere: {' '.join(options)}"
+    return f"{taken}; to repeat them elsewhere: {' '.join(options)}"
 
 
 def _steps(steps: int) -> str:
@@ -134,7 +134,7 @@ def _epochs(epochs: float) -> str:
 
 
 def describe_dropout(train: TrainConfig) -> str:
-    """Return the dropout of a run: a number, or a ramp over epochs."""
+    """Return the dropout of a run: a number, or a rise over epochs."""
     if not train.dropout or not train.dropout_ramp:
         return f"{train.dropout:g}"
     return f"0 to {train.dropout:g} in {train.dropout_ramp:g} epochs"
@@ -162,12 +162,12 @@ def describe_evaluation(figures: Figures, is_best: bool, level: Level) -> str:
 
 
 def describe_hardware(hardware: Hardware) -> str:
-    """Return what training runs on: processor or GPUs, number type, workers."""
+    """Return what a run trains on: CPU or GPUs, number type, workers."""
     workers = f", {hardware.workers} workers" if hardware.workers > 1 else ""
     if hardware.gpus:
         gpus = f"{hardware.gpus} GPUs" if hardware.gpus > 1 else "GPU"
-        return f"{gpus}, cuDNN (own loop in batches where a document begins){workers}"
-    return f"CPU, {hardware.product_type} matrix products{workers}"
+        return f"{gpus}, cuDNN (own loop in batches where a document starts){workers}"
+    return f"CPU, {hardware.product_type} matrix multiplications{workers}"
 
 
 def _minutes(minutes: float) -> str:
@@ -179,7 +179,7 @@ def _minutes(minutes: float) -> str:
 
 
 def show_perplexity(value: float | None) -> str:
-    """Return a perplexity as text; None, as JSON stores an infinite one, is infinite too."""
+    """Return a perplexity as text. ``None``, which JSON has for infinity, is infinite."""
     if value is None or math.isinf(value):
         return "infinite"
     return f"{value:,.1f}" if value < 1e6 else f"{value:.1e}"

@@ -1,4 +1,4 @@
-r"""Escapes in arguments: a shell passes ``'\n'`` on as two characters, which are seldom meant."""
+r"""Escapes in arguments: shells pass ``'\n'`` as two characters, which is rarely intended."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ _SHOWN = 60  # characters of an argument
 
 
 def as_typed(text: str) -> str:
-    r"""Return an argument as one may have typed it, such as ``$'\n'``, shortened if it is long."""
+    r"""Return an argument as the user may have typed it, such as ``$'\n'``, shortened if long."""
     shown = f"'{harmless(text, _SHOWN)}'"
     return f"${shown}" if any(character in text for character in "\n\r\t") else shown
 
 
 def remedy(option: str, text: str) -> str:
-    r"""Return what to type if an argument has escapes, such as ``--stop $'\n'``; or nothing.
+    r"""Return what to type instead of an argument with escapes, such as ``--stop $'\n'``, or "".
 
     Args:
-        option: what is typed before the argument.
+        option: the option before the argument.
         text: the argument.
     """
     if not _ESCAPE.search(text) or len(text) > _SHOWN:
@@ -30,5 +30,5 @@ def remedy(option: str, text: str) -> str:
 
 
 def is_escapes(text: str) -> bool:
-    """Return whether an argument is nothing but escapes."""
+    """Whether an argument consists of escapes only."""
     return bool(text) and not _ESCAPE.sub("", text)

@@ -1,4 +1,4 @@
-"""``charlstm evaluate``: the figures of a trained model on a text."""
+"""``charlstm evaluate``: loss, accuracy and other figures of a model on a text."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from charlstm.cli.kinds import Number
 from charlstm.cli.options import (
-    Number,
     OptionGroup,
     checkpoint_argument,
     files_argument,
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from charlstm.evaluation.keystrokes import WordFigures
     from charlstm.evaluation.text_metrics import Texts
 
-words = OptionGroup("Words")
+words = OptionGroup("Next words")
 dynamic = OptionGroup("Dynamic evaluation")
 memorization = OptionGroup("Memorization")
 output = OptionGroup("Output")
@@ -66,53 +66,55 @@ MEMORIZATION_SAMPLE = 20_000
     "--sample",
     least=0,
     default=2000,
-    help="Ask for so many words, drawn at random from the text, for next-word accuracy and "
-    "keystrokes saved; 0 leaves these out. Four times as many halve the standard errors.",
+    help="Measure next-word accuracy and keystrokes saved on N random words of the text. 0 is off. "
+    "Four times as many words halve the standard errors.",
 )
-@words.seed(default=1, help="Draws the words, and the text that is looked for --against another.")
+@words.seed(default=1, help="Random seed of the words, and of the samples for --against.")
 @dynamic.flag(
     "--dynamic",
-    help="Also let the model learn from what it has read as it goes, and tell what that gains. "
-    "Loads TensorFlow; some hundred tokens a second.",
+    help="Also evaluate the model while it learns from the text it has read. Loads TensorFlow and "
+    "reads a few hundred tokens per second.",
 )
 @dynamic.number(
     "--dynamic-rate",
     within=Number(0, 1000),
-    help="Learning rate; lower it if the loss gets worse. Default: 0.25 for characters, 1 for "
-    "words.",
+    show_default="0.25 for characters, 1 for words",
+    help="Learning rate. Lower it if the loss gets worse.",
 )
 @dynamic.number(
     "--dynamic-decay",
     within=Number(0, 1),
-    help="How far each step goes back to the trained weights, 0 not at all, 1 all the way. "
-    "[default: 0.002]",
+    show_default="0.002",
+    help="How far each step moves back to the trained weights, from 0 (not at all) to 1 (fully).",
 )
 @dynamic.count(
     "--dynamic-tokens",
     least=0,
-    help="Read only so many tokens from the beginning, 0 for all.  [default: 50000]",
+    show_default="50000",
+    help="Read only the first N tokens. 0 reads all.",
 )
 @memorization.file(
     "--against",
     multiple=True,
-    help="Tell how much of what the model writes stands word for word in this text, the one it was "
-    "trained on; repeatable.",
+    help="Measure how much of the model's own samples occurs word for word in this text, which "
+    "should be the training text. Repeatable.",
 )
 @memorization.count(
     "--against-sample",
     default=MEMORIZATION_SAMPLE,
-    help="Write so many characters for that.",
+    help="Number of characters to generate for --against.",
 )
 @output.json("Print one JSON object instead of a table.")
 @dividing_options
 @text_options
 def command(checkpoint: Path, files: tuple[str, ...], **options: Any) -> None:
-    """Evaluate CHECKPOINT on the text in FILEs (files, folders, patterns, - for standard input).
+    """Evaluate CHECKPOINT on the text in FILE (files, folders, glob patterns, or - for stdin).
 
-    Tells loss, bits per character and perplexity, as training finds them for its validation text;
-    how often the next word is among the likeliest 1, 3 and 5; and how many keystrokes a phone's
-    keyboard would save with three suggestions. Use a text that was not trained on. It is divided
-    into documents as the training text was.
+    Prints the loss, bits per character and perplexity, computed as for validation during training;
+    how often the next word is among the 1, 3 and 5 most likely words; and the share of keystrokes
+    that a keyboard with three suggestions would save.
+
+    Use a text that the model was not trained on. It is split into documents like the training text.
     """
     _check(checkpoint, files, options)
 
@@ -134,9 +136,8 @@ def command(checkpoint: Path, files: tuple[str, ...], **options: Any) -> None:
             training = model.texts_of(against, division)
             facts["memorization"] = _memorization(model, texts, training, options)
             corpus.notes.take(against.notes)
-    if not options["quiet"]:
-        tell(corpus.notes)
-        note(SAME_TOKENIZER)
+    tell(corpus.notes)
+    note(SAME_TOKENIZER)
     if options["as_json"]:
         write_json(facts)
     else:
@@ -144,20 +145,19 @@ def command(checkpoint: Path, files: tuple[str, ...], **options: Any) -> None:
 
 
 def _check(checkpoint: Path, files: tuple[str, ...], options: dict[str, Any]) -> None:
-    """Refuse a missing text, a second checkpoint, and options of ``--dynamic`` without it."""
+    """Check that there is a text, no second checkpoint, and no option that needs ``--dynamic``."""
     from charlstm.corpus.reading import ADDRESSES
     from charlstm.corpus.sources import is_checkpoint
 
     if not files:
-        raise UsageError(f"no text is named to evaluate on: name {ADDRESSES}")
+        raise UsageError(f"FILE is missing. Give {ADDRESSES}.")
     for file in filter(is_checkpoint, files):
         raise CorpusError(
-            f"{file} is a checkpoint, not a text: evaluate one checkpoint at a time, "
-            f"{checkpoint} first"
+            f"{file} is a checkpoint, not a text. Evaluate {checkpoint} and {file} one at a time."
         )
     for name in DYNAMIC_OPTIONS:
         if options[name] is not None and not options["dynamic"]:
-            raise UsageError(f"--{name.replace('_', '-')} is about --dynamic: give that too")
+            raise UsageError(f"--{name.replace('_', '-')} needs --dynamic.")
 
 
 def _open(
@@ -167,7 +167,7 @@ def _open(
     division: Division | None,
     stdin: Path | None,
 ) -> Corpus:
-    """Return texts that are to be divided, if a division is given, in its way."""
+    """Return texts, after a check that they can be divided as asked."""
     from charlstm.corpus.documents import open_corpus
     from charlstm.corpus.sources import FileChoice
 
@@ -231,8 +231,7 @@ def _dynamic(model: LanguageModel, texts: Texts, options: dict[str, Any]) -> dic
     given = {"rate": options["dynamic_rate"], "decay": options["dynamic_decay"]}
     if options["dynamic_tokens"] is not None:
         given["tokens"] = options["dynamic_tokens"]
-    if not options["quiet"]:
-        note("loading TensorFlow to let the model learn as it reads")
+    note("Loading TensorFlow for dynamic evaluation.")
     with ProgressBar(None, "token", name="learning", shown=not options["quiet"]) as bar:
         found = evaluate_dynamic(
             model.engine,
@@ -291,8 +290,8 @@ def _rows(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "loss", f"{facts['loss']:.4f} nats per token"
     yield "bits per character", f"{facts['bits_per_character']:.4f}"
     yield "perplexity", f"{_number(facts['perplexity'])} per token"
-    yield "perplexity, known", f"{_number(facts['perplexity_known'])} without unknown symbols"
-    yield "perplexity, words", f"{_number(facts['word_perplexity'])} per white-space word"
+    yield "perplexity, known", f"{_number(facts['perplexity_known'])} without unknown tokens"
+    yield "perplexity, words", f"{_number(facts['word_perplexity'])} per whitespace word"
     yield "tokens", f"{facts['tokens']:,}"
     yield "characters", f"{facts['characters']:,}"
     yield "unknown", f"{facts['unknown']:,}"

@@ -1,10 +1,10 @@
-"""Exit statuses after signals, and what is said then."""
+"""Exit statuses after signals, and the message for each."""
 
 from __future__ import annotations
 
 import signal
 
-# What is printed where nothing had to be saved.
+# Printed when a signal comes before there is anything to save.
 WORDS = {
     signal.SIGINT: "Interrupted.",
     signal.SIGTERM: "Terminated.",

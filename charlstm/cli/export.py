@@ -1,4 +1,4 @@
-"""``charlstm export``: a trained model for other programs, or smaller for this one."""
+"""``charlstm export``: write a trained model for other programs, or as a smaller checkpoint."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from charlstm.errors import UsageError
 if TYPE_CHECKING:
     from charlstm.engine.graph import EnginePrecision
 
-# What is put after the name of a checkpoint.
+# Appended to the name of the checkpoint.
 SUFFIXES = {"onnx": ".onnx", "keras": ".keras", "checkpoint": "-8bit"}
 
 options = OptionGroup()
@@ -31,22 +31,24 @@ options = OptionGroup()
     "form",
     among=list(SUFFIXES),
     default="onnx",
-    help="onnx: one graph of standard operators, for ONNX Runtime in any language. keras: stock "
-    "layers, for keras.models.load_model; writing it loads TensorFlow. checkpoint: a folder for "
-    "charlstm itself, with weights of 8 bits, a quarter of the size.",
+    help="Format to write. onnx is a graph of standard operators for ONNX Runtime. keras is a "
+    "model of stock layers for keras.models.load_model, and loads TensorFlow. checkpoint is a "
+    "checkpoint with 8-bit weights, a quarter of the size.",
 )
 @options.output(
     kind="PATH",
-    help="What to write; default NAME.onnx, NAME.keras or NAME-8bit here.",
+    show_default="NAME.onnx, NAME.keras or NAME-8bit",
+    help="File to write, or folder for --format checkpoint.",
 )
 @options.choice(
     "--precision",
     among=["float32", "int8"],
-    help="Weights of an ONNX file: exact and any number of symbols in a call (the default), or a "
-    "quarter of the size, several times faster and one symbol a row in a call.",
+    show_default="float32",
+    help="Weights of an ONNX file. float32 is exact and takes any number of tokens per call. int8 "
+    "is a quarter of the size and several times faster, but takes one token per row and call.",
 )
-@options.flag("--overwrite", help="Replace a file that is there.")
-@options.quiet("No notes.")
+@options.flag("--overwrite", help="Replace the output if it exists.")
+@options.quiet()
 @options.json("Print one JSON object instead of the file's path.")
 def command(
     checkpoint: Path | None,
@@ -57,11 +59,12 @@ def command(
     quiet: bool,
     as_json: bool,
 ) -> None:
-    """Write the model of CHECKPOINT as a file that needs no charlstm, or as a small checkpoint.
+    """Export CHECKPOINT to a file that works without charlstm, or to a smaller checkpoint.
 
-    A file also holds the vocabulary, as JSON: in an ONNX file under the metadata key charlstm, in a
-    .keras file (a zip archive) as charlstm.json. The path goes to stdout. Without CHECKPOINT it is
-    $CHARLSTM_CHECKPOINT, or the one you trained last.
+    The file also contains the vocabulary as JSON: an ONNX file under the metadata key charlstm, a
+    .keras file (a zip archive) in charlstm.json. The path is printed to stdout.
+
+    CHECKPOINT defaults to $CHARLSTM_CHECKPOINT, or to the checkpoint you trained last.
     """
     from charlstm.checkpoint.names import default_checkpoint
 
@@ -78,8 +81,7 @@ def command(
     if form == "checkpoint":
         export_checkpoint(loaded, path, overwrite=overwrite)
     elif form == "keras":
-        if not quiet:
-            note("loading TensorFlow, which .keras files are written with")
+        note("Loading TensorFlow to write the .keras file.")
         export_keras(loaded, path, overwrite=overwrite)
     else:
         export_onnx(loaded, path, precision=precision or "float32", overwrite=overwrite)
@@ -94,14 +96,14 @@ def command(
 
 
 def _check(form: str, path: Path, precision: EnginePrecision | None) -> None:
-    """Refuse options that contradict each other."""
+    """Check that options don't contradict each other."""
     possible = {"onnx": ("float32", "int8"), "keras": ("float32",), "checkpoint": ("int8",)}[form]
     if precision not in (None, *possible):
         raise UsageError(
-            f"--format {form} has weights of {possible[0]} only: leave --precision {precision} out "
-            f"or choose --format onnx"
+            f"--format {form} can't be combined with --precision {precision}: its weights are "
+            f"always {possible[0]}."
         )
     if form == "keras" and path.suffix != ".keras":
-        raise UsageError(f"Keras opens no file named {path}: let -o end in .keras")
+        raise UsageError(f"{path}: Keras only opens files whose names end in .keras.")
     if form == "onnx" and path.suffix == ".keras":
-        raise UsageError(f"{path} is a name for Keras: add --format keras, or let -o end in .onnx")
+        raise UsageError(f"{path}: a .keras file needs --format keras.")

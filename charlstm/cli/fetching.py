@@ -1,4 +1,4 @@
-"""Fetches texts of the catalog that a command names, with a progress bar."""
+"""Downloads texts of the catalog, with a progress bar."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def fetch_with_bar(entry: KnownText, *, quiet: bool) -> Path:
-    """Return the path of a text, which is fetched if it is not here."""
+    """Return the path of a text of the catalog; download it first if necessary."""
     from charlstm.corpus.catalog import fetch
 
     if entry.is_here:
@@ -24,7 +24,7 @@ def fetch_with_bar(entry: KnownText, *, quiet: bool) -> Path:
 
 
 def fetch_named(addresses: Iterable[str], *, quiet: bool) -> None:
-    """Fetch the texts of the catalog among addresses, but for names that files or folders have."""
+    """Download the texts of the catalog among addresses, unless a file or folder has the name."""
     from charlstm.corpus.catalog import find_entry
 
     for address in addresses:

@@ -1,4 +1,4 @@
-"""``charlstm generate``: write text with a trained model."""
+"""``charlstm generate``: generate text with a trained model."""
 
 from __future__ import annotations
 
@@ -39,16 +39,18 @@ if TYPE_CHECKING:
 DEFAULTS = SampleConfig()
 UNTIL_LENGTH = 10_000
 PROMPT_OPTIONS = ("--prompt", "--prompt-file", "--prompts")
-# Sampling options that also apply to a beam search: they constrain the text.
+# Sampling options that also apply to beam search, because they constrain the text.
 CONSTRAINING = ("--bias", "--ban")
-# Options that have no effect without one of others.
+# Options that have no effect without one of the others.
 NEEDED = {
     "--repetition-window": ("--repetition-penalty", "--presence-penalty", "--frequency-penalty"),
     "--mirostat-rate": ("--mirostat",),
     **dict.fromkeys(("--loop-length", "--loop-base", "--loop-window"), ("--loop-penalty",)),
 }
 
-what = OptionGroup("What to write")
+prompting = OptionGroup("Prompt")
+length = OptionGroup("Length and end")
+what = OptionGroup("Samples")
 output = OptionGroup("Output")
 
 
@@ -61,101 +63,106 @@ output = OptionGroup("Output")
     "printf 'It was' | charlstm generate --prompt-file - --until sentence --json",
 )
 @checkpoint_argument(required=False)
-@what(
+@prompting.text(
     "-p",
     "--prompt",
-    metavar="TEXT",
-    help="Text to continue; - reads it from standard input, without the newline at its end. "
-    "Default: begin a document.",
+    show_default="start a new document",
+    help="Text to continue. With -, read it from stdin and drop one newline at its end.",
 )
-@what.file(
-    "--prompt-file", help="Read the prompt from a file, or from -, without the newline at its end."
+@prompting.file(
+    "--prompt-file",
+    help="Read the prompt from a file, or from - for stdin, and drop one newline at its end.",
 )
-@what.file("--prompts", help="Continue each line of a file, or of -, as one batch.")
-@what.count(
+@prompting.file("--prompts", help="Continue each line of a file, or of - for stdin, in one batch.")
+@length.count(
     "-n",
     "--length",
     metavar="TOKENS",
-    help="Write so many characters (or words) at most; a document may end before. Default: "
-    f"{DEFAULTS.length}, with --until {UNTIL_LENGTH:,}.",
+    show_default=f"{DEFAULTS.length}, or {UNTIL_LENGTH:,} with --until",
+    help="Maximum number of tokens. A sample may end earlier.",
 )
-@what.count(
+@length.count(
     "--min-length",
     least=0,
     default=DEFAULTS.min_length,
     metavar="TOKENS",
-    help="Do not end before so many.",
+    help="Minimum number of tokens.",
+)
+@length.text(
+    "--stop",
+    multiple=True,
+    help="End a sample before this text. Repeatable.",
+)
+@length.choice(
+    "--until",
+    among=["sentence", "line", "paragraph", "document"],
+    help="End a sample at the end of its sentence, line, paragraph or document. Sentences work in "
+    "any script, and don't end after 'Mr.', 'e.g.', initials or decimal points.",
 )
 @what.count(
     "-c",
     "--count",
     most=2**31 - 1,
     default=1,
-    help="Write N samples of each prompt, as one batch.",
+    help="Number of samples per prompt, generated in one batch.",
 )
-@what(
+@what.seed(
+    show_default="a new seed, printed on stderr",
+    help="Random seed. The same seed gives the same text.",
+)
+@what.text(
     "--match",
     metavar="REGEX",
-    help="Write only what matches as a whole, the prompt included: '[A-Z][a-z]{3,8}son'. No "
-    "look-around, no back-references; without --stop, --until, --min-length and --ban.",
+    help="Generate only text that matches a regular expression, prompt included, such as "
+    "'[A-Z][a-z]{3,8}son'. Look-around and back-references are not supported. Can't be combined "
+    "with --stop, --until, --min-length or --ban.",
 )
-@what(
-    "--stop",
-    multiple=True,
-    metavar="TEXT",
-    help="End a sample before this text; repeatable.",
-)
-@what.choice(
-    "--until",
-    among=["sentence", "line", "paragraph", "document"],
-    help="End a sample with its sentence, line, paragraph or document. Sentences of any script; "
-    "'Mr.', 'e.g.', initials and decimal numbers end none.",
-)
+@what.flag("--unique", help="Reject samples that repeat an earlier one.")
 @what.flag(
     "--novel",
-    help="Reject samples that occur as a line, or as a document, in the training text. Needs a "
-    "model trained with --lines, --paragraphs or --delimiter.",
+    help="Reject samples that occur in the training text as a line or document. Needs a model "
+    "trained with --lines, --paragraphs or --delimiter.",
 )
 @what.file(
     "--against",
     multiple=True,
-    help="Reject samples that occur as a line, or as a document, in this file; repeatable.",
+    help="Reject samples that occur in this file as a line or document. Repeatable.",
 )
-@what.flag("--unique", help="Reject samples that repeat an earlier one.")
 @what.flag(
     "--finished",
-    help="Reject samples that --length cuts: keep those that end with their document, --until or "
-    "--stop.",
+    help="Reject samples cut off by --length. Keep those that end with their document, or by "
+    "--until or --stop.",
 )
 @what.count(
     "--beam",
     most=1024,
-    help="Instead of drawing, find the most likely text by a search N wide; 8 is much, -c tells "
-    "how many texts.",
+    help="Find the most likely texts by beam search with N beams, instead of sampling. -c sets the "
+    "number of texts. 8 beams are a lot.",
 )
-@what.seed(help="The same seed writes the same text; default: a new one, told on stderr.")
 @sampling_options
-@output.flag("--no-prompt", help="Do not repeat the prompt before the text.")
-@output.json("One JSON object a sample and line.")
+@output.flag("--no-prompt", help="Print the samples without their prompt.")
+@output.json("Print one JSON object per sample and line.")
 @output.flag(
     "--show-probs",
-    help="Color each symbol by its probability, on a terminal; in JSON, tell its log-probability.",
+    help="Color each token by its probability on a terminal. With --json, add its log-probability.",
 )
 @output.count(
     "--alternatives",
     least=0,
     most=1000,
-    help="In JSON, tell the N likeliest symbols at each place too.",
+    help="With --json, add the N most likely tokens at each position.",
 )
-@output.flag("-v", "--verbose", help="Tell how fast it was.")
-@output.quiet("Do not tell the seed, show no progress.")
+@output.flag("-v", "--verbose", help="Print the generation speed.")
+@output.quiet()
 @output.engine
 @click.pass_context
 def command(context: click.Context, /, checkpoint: Path | None, **options: Any) -> None:
-    """Write text with CHECKPOINT (default: $CHARLSTM_CHECKPOINT, or the one you trained last).
+    """Generate text with CHECKPOINT and print it to stdout.
 
-    The text goes to stdout as it is drawn. A sample ends after --length symbols, where the model
-    ends the document, before a --stop text or with the unit that --until names.
+    A sample ends after --length tokens, where the model ends the document, before a --stop text,
+    or with the unit given by --until. Tokens are characters, pieces of words or words.
+
+    CHECKPOINT defaults to $CHARLSTM_CHECKPOINT, or to the checkpoint you trained last.
     """
     _check(context, options)
     config = _config(options)
@@ -173,23 +180,21 @@ def command(context: click.Context, /, checkpoint: Path | None, **options: Any) 
     form = FormNote(model, quiet=options["quiet"])
     warn_of_unknown(model, prompts, form, options["prompt"])
     warn_of_impossible(model, prompts, options, form)
-    if not options["quiet"]:
-        note_long(model, prompts)
+    note_long(model, prompts)
     unread = not options["quiet"] and all(options[_name(name)] is None for name in PROMPT_OPTIONS)
     unread = unread and not note_unread_input()
     seed = fresh_seed() if options["seed"] is None else options["seed"]
     printer = _printer(model, options)
     samples = _samples(model, prompts, known, config, seed, options, printer)
-    if not options["quiet"]:
-        facts = [] if checkpoint else [str(folder)]
-        facts += [] if options["beam"] else [f"seed {seed}"]
-        if facts:
-            note(", ".join(facts))
-        if printer.colors:
-            note(legend())
+    facts = [] if checkpoint else [str(folder)]
+    facts += [] if options["beam"] else [f"seed {seed}"]
+    if facts:
+        note(", ".join(facts))
+    if printer.colors:
+        note(legend())
     stopwatch = Stopwatch()
     total = len(prompts) * options["count"]
-    # A bar would disturb text on the same terminal.
+    # A bar would interfere with text on the same terminal.
     shown = not options["quiet"] and total > 1 and not sys.stdout.isatty()
     cut = CutSamples(model, options, config.length)
     with ProgressBar(total, "sample", shown=shown) as bar:
@@ -200,7 +205,7 @@ def command(context: click.Context, /, checkpoint: Path | None, **options: Any) 
     cut.tell()
     note_fewer(printer.printed, total, options)
     if unread:
-        note_unread_input()  # it may have come late
+        note_unread_input()  # which may have arrived only now
     if options["verbose"]:
         stopwatch.report(printer.tokens)
 
@@ -220,24 +225,24 @@ def _printer(model: LanguageModel, options: dict[str, Any]) -> Printer:
 
 
 def _check(context: click.Context, options: dict[str, Any]) -> None:
-    """Refuse options that contradict each other."""
+    """Check that options don't contradict each other, and that none is without effect."""
     named = [name for name in PROMPT_OPTIONS if options[_name(name)] is not None]
     if len(named) > 1:
-        raise UsageError(f"{named[0]} and {named[1]} both name a prompt: give one of them")
+        raise UsageError(f"{named[0]} can't be combined with {named[1]}.")
     if options["alternatives"] is not None and not options["as_json"]:
-        raise UsageError("--alternatives are told in JSON only: add --json")
+        raise UsageError("--alternatives needs --json.")
     if "-" in options["against"]:
-        raise UsageError("--against reads files only, not standard input: name a file")
+        raise UsageError("--against can't read stdin. Name a file.")
     given = given_sampling_options(context)
     if options["beam"] is not None:
         _check_beam(options, given)
     for name, needed in NEEDED.items():
         if name in given and not any(other in given for other in needed):
-            raise UsageError(f"{name} has no effect without {' or '.join(needed)}: add it")
+            raise UsageError(f"{name} has no effect without {_either(needed)}.")
 
 
 def _check_beam(options: dict[str, Any], given: list[str]) -> None:
-    """Refuse options that a beam search ignores."""
+    """Check that no option is given that beam search ignores."""
     beam = options["beam"]
     selecting = [name for name in ("--novel", "--unique", "--against") if options[_name(name)]]
     drawing = [name for name in given if name not in CONSTRAINING]
@@ -245,14 +250,15 @@ def _check_beam(options: dict[str, Any], given: list[str]) -> None:
     showing = ["--show-probs"] if options["show_probs"] else []
     showing += ["--alternatives"] if options["alternatives"] is not None else []
     if refused := selecting + drawing + showing:
-        raise UsageError(
-            f"--beam draws nothing, so {refused[0]} has no effect: leave one of them out"
-        )
+        raise UsageError(f"--beam can't be combined with {refused[0]}.")
     if options["count"] > beam:
-        raise UsageError(
-            f"a search {beam} wide finds {beam} texts or fewer, and {options['count']} are asked "
-            "for: raise --beam"
-        )
+        raise UsageError(f"--count ({options['count']}) is greater than --beam ({beam}).")
+
+
+def _either(names: tuple[str, ...]) -> str:
+    """Return names as alternatives: "a, b or c"."""
+    *others, last = names
+    return f"{', '.join(others)} or {last}" if others else last
 
 
 def _name(option: str) -> str:
@@ -305,7 +311,7 @@ def _samples(
 
 
 def _known(model: LanguageModel, options: dict[str, Any]) -> Container[str] | None:
-    """Return the lines to reject, None if nothing is rejected."""
+    """Return the lines to reject, ``None`` if there are none."""
     if not options["novel"] and not options["against"]:
         return None
     from charlstm.checkpoint.reader import read_lines_index
@@ -316,17 +322,15 @@ def _known(model: LanguageModel, options: dict[str, Any]) -> Container[str] | No
     known = read_lines_index(folder) if options["novel"] else None
     if options["novel"] and known is None:
         raise UsageError(
-            f"{folder} does not know the lines of its text (it was trained on plain text without "
-            "--lines, --paragraphs or --delimiter, or with --no-index, or lines.safetensors was "
-            "removed): "
-            "name the text with --against FILE instead of --novel"
+            f"{folder} has no index of its training lines: it was trained without --lines, "
+            "--paragraphs or --delimiter, or with --no-index, or lines.safetensors was removed. "
+            "Use --against FILE instead of --novel."
         )
     if not options["against"]:
-        if model.checkpoint.config.provenance.index_covers == "training" and not options["quiet"]:
+        if model.checkpoint.config.provenance.index_covers == "training":
             note(
-                f"Note: --novel can't reject what was held out for validation: {folder} does not "
-                "know it, as it, or the model it was fine-tuned from, is of an older charlstm; "
-                "name the text with --against FILE too"
+                f"Note: --novel can't reject documents held out for validation, because {folder} "
+                "or its parent checkpoint is from an older charlstm. Add --against FILE."
             )
         return known
     notes, corpus = Notes(), model.checkpoint.config.corpus
@@ -337,6 +341,5 @@ def _known(model: LanguageModel, options: dict[str, Any]) -> Container[str] | No
         text_format="text" if corpus.format == "text" else "auto",
         notes=notes,
     )
-    if not options["quiet"]:
-        tell(notes)
+    tell(notes)
     return against if known is None else against.union(known)

@@ -1,7 +1,4 @@
-"""What ``generate`` says on stderr about its input and its model: notes and warnings.
-
-Options, prompts and a loaded model come in. This module does not know how text is drawn.
-"""
+"""Notes and warnings of ``generate`` about its options, its prompts and its model."""
 
 from __future__ import annotations
 
@@ -26,26 +23,24 @@ _LISTED_SAMPLES = 8
 
 
 def note_unread_input() -> bool:
-    """Say that there is text on standard input if there is, and how to have it read.
+    """Note that stdin has text that no option reads.
 
-    Nothing is read, and nothing is waited for: cron, ssh and servers may leave a pipe open. A file
-    of which something was read before is not ours: it is read by the loop that the command is in.
+    This neither reads nor waits, because cron, ssh and servers may leave a pipe open. A file that
+    was read before is ignored: it belongs to the shell loop that runs the command.
 
     Returns:
-        Whether it was said.
+        Whether the note was printed.
     """
     if not _has_input():
         return False
-    note(
-        "Note: standard input was not read: -p - continues its text, --prompts - each of its lines"
-    )
+    note("Note: stdin was not read. Continue it with -p -, or each line with --prompts -.")
     return True
 
 
 def _has_input() -> bool:
     if sys.stdin is None:
         return False
-    with contextlib.suppress(OSError, ValueError):  # closed since, or no file of the system
+    with contextlib.suppress(OSError, ValueError):  # closed, or without a file descriptor
         file = sys.stdin.fileno()
         status = os.fstat(file)
         if stat.S_ISREG(status.st_mode):
@@ -62,9 +57,9 @@ def _has_input() -> bool:
 def warn_of_impossible(
     model: LanguageModel, prompts: list[str], options: dict[str, Any], form: FormNote
 ) -> None:
-    """Warn of texts to stop at, to ban or to bias that the model can't write.
+    """Warn of texts for --stop, --ban or --bias that the model can't write.
 
-    A banned or biased text may begin in a prompt, which has what characters it likes.
+    A banned or biased text may start in a prompt, and a prompt may have any characters.
     """
     read = [model.normalized(prompt) for prompt in prompts]
     for option, before in (("stop", []), ("ban", read), ("bias", read)):
@@ -76,17 +71,15 @@ def warn_of_impossible(
                 form.check(text)
         if lacking:
             _warn_of_lacking(f"--{option}", lacking, given)
-        elif escaped := [] if options["quiet"] else [text for text in given if is_escapes(text)]:
+        elif escaped := [text for text in given if is_escapes(text)]:
             meant = remedy(f"--{option}", _argument(escaped[0], given))
-            note(
-                f"Note: --{option} {as_typed(escaped[0])} is taken as it is; did you mean {meant}?"
-            )
+            note(f"Note: --{option} {as_typed(escaped[0])} is taken literally. Use {meant}.")
 
 
 def _unknown(model: LanguageModel, text: str, prompts: list[str]) -> Counter[str]:
-    """Return the characters for which a text can't occur, at the end of a prompt or after it."""
+    """Return the characters because of which a text can't occur across or after a prompt."""
     unknown = model.tokenizer.unknown_characters(text)
-    first = 1 + max(map(text.rfind, unknown), default=-1)  # the rest can be written
+    first = 1 + max(map(text.rfind, unknown), default=-1)  # the model can write the rest
     cuts = range(first, len(text)) if unknown else ()
     occurs = any(prompt.endswith(text[:cut]) for cut in cuts for prompt in prompts)
     return Counter() if occurs else unknown
@@ -98,44 +91,44 @@ def _warn_of_lacking(
     from charlstm.tokenizer.unknown import describe_unknown
 
     unknown = sum(lacking.values(), Counter())
-    which = f"{as_typed(next(iter(lacking)))} can never occur: it has"
+    which = f"{as_typed(next(iter(lacking)))} can never occur, because it has"
     if len(lacking) > 1:
-        which = f"names {len(lacking)} texts that can never occur: they have"
+        which = f"has {len(lacking)} texts that can never occur, because they have"
     remedies = (remedy(option, _argument(text, given)) for text in lacking if "\\" in lacking[text])
     meant = next(filter(None, remedies), "")
-    hint = f"; did you mean {meant}?" if meant else ""
-    note(f"Warning: {option} {which} {describe_unknown(unknown)} that the model never saw{hint}")
+    hint = f" Did you mean {meant}?" if meant else ""
+    note(f"Warning: {option} {which} {describe_unknown(unknown)}.{hint}")
 
 
 def _argument(text: str, given: Mapping[str, float | None]) -> str:
-    """Return the argument of a text: with its bias, if it has one."""
+    """Return a text as an argument, with its bias if it has one."""
     bias = given[text]
     return text if bias is None else f"{text}={bias:+g}"
 
 
 def note_fewer(found: int, asked: int, options: dict[str, Any]) -> None:
-    """Note that a beam search has found fewer texts than were asked for, if it has."""
-    if options["beam"] and found < asked and not options["quiet"]:
-        note(f"Note: the search found {found:,} of {asked:,} texts: raise --beam or --length")
+    """Note that beam search found fewer texts than ``--count``."""
+    if options["beam"] and found < asked:
+        note(f"Note: beam search found {found:,} of {asked:,} texts. Raise --beam or --length.")
 
 
 def warn_of_ends(model: LanguageModel, options: dict[str, Any]) -> None:
-    """Warn of ``--until`` if the model does not end documents and writes nothing that ends a unit.
+    """Warn that ``--until`` has no effect because the model can't end the unit.
 
-    Where documents end, every unit ends.
+    If the model ends documents, it ends every unit.
     """
     unit, folder = options["until"], model.checkpoint.folder
     if unit is None or model.checkpoint.config.provenance.ends:
         return
     if unit == "document":
         note(
-            f"Warning: --until document has no effect: {folder} was trained on few documents and "
-            "has not learned where they end; use --until paragraph, or -n"
+            f"Warning: --until document has no effect, because {folder} was trained on too few "
+            "documents to learn where they end. Use --until paragraph or -n."
         )
     elif not _ends_units(model, unit):
         note(
-            f"Warning: --until {unit} has no effect: {folder} never saw a character that ends a "
-            f"{unit}; use --stop, or -n"
+            f"Warning: --until {unit} has no effect, because the vocabulary of {folder} has no "
+            f"character that ends a {unit}. Use --stop or -n."
         )
 
 
@@ -149,28 +142,29 @@ def _ends_units(model: LanguageModel, unit: Unit) -> bool:
 
 
 def warn_if_untrained(model: LanguageModel) -> None:
-    """Warn if plain token frequencies would predict better than the model."""
+    """Warn if token frequencies alone predict better than the model."""
     checkpoint = model.checkpoint
     if not checkpoint.has_learned_little:
         return
     frequency_loss = checkpoint.config.provenance.frequency_loss
     tokens = model.tokenizer.tokens_are
     note(
-        f"Warning: {checkpoint.folder} predicts worse than the plain frequencies of {tokens} "
-        f"(loss {checkpoint.loss:.3f} against {frequency_loss:.3f} nats per token, after "
-        f"{checkpoint.figures.step:,} steps): train it longer"
+        f"Warning: after {checkpoint.figures.step:,} steps {checkpoint.folder} predicts worse than "
+        f"the frequencies of {tokens} alone (loss {checkpoint.loss:.3f} against "
+        f"{frequency_loss:.3f} nats per token). Train it longer."
     )
 
 
 class CutSamples:
-    """Counts the samples that were cut by the length where they could have ended before.
+    """Counts samples that the length cut off although they could have ended earlier.
 
-    Only a terminal is told: JSON has the reason of each, and programs read stderr for errors.
+    The note goes to terminals only: JSON has the reason for each sample, and programs expect
+    errors on stderr.
 
     Args:
-        model: the model that writes them.
-        options: those of the command.
-        length: the greatest length of a sample, in tokens.
+        model: the model that generates.
+        options: the options of the command.
+        length: the maximum length of a sample, in tokens.
     """
 
     def __init__(self, model: LanguageModel, options: dict[str, Any], length: int) -> None:
@@ -185,13 +179,13 @@ class CutSamples:
         self._cut: list[int] = []
 
     def count(self, sample: Sample) -> None:
-        """Count a sample that was printed."""
+        """Count a printed sample."""
         self._samples += 1
         if sample.finish_reason == "length":
             self._cut.append(self._samples)
 
     def tell(self) -> None:
-        """Say which of the samples were cut."""
+        """Note which samples were cut off."""
         if not self._shown or not self._cut:
             return
         which, numbers = "the sample was", ""
@@ -200,6 +194,6 @@ class CutSamples:
             if len(self._cut) <= _LISTED_SAMPLES:
                 numbers = f" (number {', '.join(map(str, self._cut))})"
         note(
-            f"Note: {which} cut at {self._length:,} {self._unit}{numbers}: raise --length, or add "
-            "--finished to have only samples that end"
+            f"Note: {which} cut off at {self._length:,} {self._unit}{numbers}. Raise --length, or "
+            "add --finished to reject such samples."
         )

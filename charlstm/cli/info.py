@@ -1,4 +1,4 @@
-"""``charlstm info``: what a checkpoint is and how it was trained."""
+"""``charlstm info``: a checkpoint's network, training settings and figures."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ options = OptionGroup()
 @options.json("Print one JSON object instead of a table.")
 @options.flag("--markdown", help="Print a model card in Markdown instead of a table.")
 def command(checkpoint: Path | None, as_json: bool, markdown: bool) -> None:
-    """Show what CHECKPOINT is: network, tokenizer, corpus, figures, settings.
+    """Show CHECKPOINT's network, tokenizer, corpus, training settings and validation loss.
 
-    Without CHECKPOINT it is $CHARLSTM_CHECKPOINT, or the one you trained last.
+    CHECKPOINT defaults to $CHARLSTM_CHECKPOINT, or to the checkpoint you trained last.
     """
     if as_json and markdown:
-        raise UsageError("--json and --markdown are two outputs: leave one out")
+        raise UsageError("--json can't be combined with --markdown.")
 
     from charlstm.checkpoint.names import default_checkpoint
     from charlstm.checkpoint.reader import read_checkpoint
@@ -80,7 +80,7 @@ def _facts(checkpoint: Checkpoint) -> dict[str, Any]:
 
 
 def _figures(checkpoint: Checkpoint) -> Figures:
-    """Return the figures, without that of words if there are hardly any (as some formats have)."""
+    """Return the figures, without word perplexity if the text has too few words for it."""
     if _has_words(checkpoint.config):
         return checkpoint.figures
     from msgspec.structs import replace
@@ -104,13 +104,13 @@ def _table(checkpoint: Checkpoint) -> str:
         f"{_describe_division(config.corpus.division)}",
         "text": f"{origin.characters:,} characters in {origin.documents:,} "
         f"{'document' if origin.documents == 1 else 'documents'}; "
-        f"{origin.train_tokens:,} tokens to train, "
-        f"{describe_validated(train, origin.valid_tokens)} to validate",
+        f"{origin.train_tokens:,} training tokens, "
+        f"{describe_validated(train, origin.valid_tokens)} validation tokens",
         "samples": _describe_samples(origin),
-        "begun": origin.created,
+        "started": origin.created,
         "state": "finished"
         if is_finished(checkpoint.folder)
-        else f"unfinished; go on with charlstm train --resume {checkpoint.folder}",
+        else f"unfinished; continue with charlstm train --resume {checkpoint.folder}",
         "last" if figures.valid_loss is None else "best": f"step {figures.step:,}, "
         f"epoch {figures.epoch:.2f}, after {figures.seconds:,.0f} s",
         **_loss_rows(config, figures),
@@ -122,18 +122,18 @@ def _table(checkpoint: Checkpoint) -> str:
         rows["lines"] = _line_index(checkpoint)
     if origin.parent:
         rows["fine-tuned"] = f"from {origin.parent}"
-    # A checkpoint may come from anybody, and so may what it says of itself.
+    # A checkpoint may come from anybody, so its texts are escaped.
     return "".join(f"{name:<12}{harmless(value, _SHOWN)}\n" for name, value in rows.items())
 
 
 def _describe_samples(origin: Provenance) -> str:
-    ends = "end where documents do" if origin.ends else "end only by --length, --until or --stop"
-    return f"begin like a {origin.beginnings}, {ends}"
+    ends = "end like documents" if origin.ends else "end only by --length, --until or --stop"
+    return f"start like a {origin.beginnings}, {ends}"
 
 
 def _describe_division(division: Division) -> str:
     if division.delimiter is not None:
-        return f" (documents between lines {division.delimiter!r})"
+        return f" (documents separated by lines {division.delimiter!r})"
     columns = f": {', '.join(division.columns)}" if division.columns else ""
     return f" (each {division.unit} a document{columns})" if division.within_files else ""
 
@@ -156,19 +156,19 @@ def _loss_rows(config: RunConfig, figures: Figures) -> dict[str, str]:
     if not config.corpus.validates:
         loss = figures.train_loss
         return {
-            "validation": "none, all of the text trained",
+            "validation": "none, trained on all of the text",
             "loss": "none yet" if loss is None else f"{loss:.4f} nats per token in training",
         }
     if figures.valid_loss is None or figures.valid_bits_per_character is None:
         return {"validation": "none yet"}
     words = ""
     if _has_words(config):
-        words = f", {show_perplexity(figures.valid_word_perplexity)} per white-space word"
+        words = f", {show_perplexity(figures.valid_word_perplexity)} per whitespace word"
     return {
         "validation": f"{figures.valid_loss:.4f} nats per token, "
         f"{figures.valid_bits_per_character:.4f} bits per character",
         "perplexity": f"{show_perplexity(figures.valid_perplexity)} per token{words} "
-        "(per token compares only with the same tokenizer)",
+        "(comparable per token only with the same tokenizer)",
     }
 
 

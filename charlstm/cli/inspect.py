@@ -1,4 +1,4 @@
-"""``charlstm inspect``: what a text is made of, and what training on it would do."""
+"""``charlstm inspect``: check a text and show how training on it would go."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from charlstm.cli.argument_names import as_typed
 from charlstm.cli.corpus_options import (
     check_given,
     dividing_options,
@@ -16,7 +17,7 @@ from charlstm.cli.corpus_options import (
 )
 from charlstm.cli.fetching import fetch_named
 from charlstm.cli.options import OptionGroup, files_argument, grouped_command
-from charlstm.cli.output import note, write_json, write_text
+from charlstm.cli.output import note_all, write_json, write_text
 from charlstm.cli.progress_bar import ProgressBar, ReadingBars
 from charlstm.errors import CorpusError, UsageError, harmless
 
@@ -46,14 +47,14 @@ _LINE_ENDS = {"\n": "Unix", "\r\n": "Windows", "\r": "old Mac"}
 @dividing_options(text)
 @text.decoding
 @normalization_option(text)
-@output.quiet("No notes, only the table.")
+@output.quiet()
 @output.json("Print one JSON object instead of a table.")
 @click.pass_context
 def command(ctx: click.Context, /, **options: Any) -> None:
-    """Look CORPUS over before you train on it: what it is made of, and what will hurt.
+    """Check CORPUS before you train on it: what it consists of, and what will hurt training.
 
-    Takes the options of charlstm train for how a text is read, and says what training on it would
-    do without further options.
+    Takes the options of charlstm train for how to read a text. Also prints the plan of a training
+    run with no other options.
     """
     from charlstm.training.options import request_of
 
@@ -73,15 +74,13 @@ def command(ctx: click.Context, /, **options: Any) -> None:
         corpus = training_corpus(request.corpus, stdin)
         shown = not options["quiet"]
         size = total_size(corpus.sources)
-        with ProgressBar(size, "B", name="looking", shown=shown) as bar:
+        with ProgressBar(size, "B", name="checking", shown=shown) as bar:
             found = inspect_corpus(
                 corpus, lambda text: bar.advance_over((text,), request.corpus.encoding)
             )
         with contextlib.closing(ReadingBars(shown=shown)) as bars:
             run, problem = _plan(request, stdin, bars.tell)
-    if not options["quiet"]:
-        for sentence in corpus.notes.sentences:
-            note(sentence)
+    note_all(corpus.notes.sentences)
     if options["as_json"]:
         write_json(_facts(corpus, found, run, problem))
     else:
@@ -90,13 +89,13 @@ def command(ctx: click.Context, /, **options: Any) -> None:
 
 
 def _plan(request: Request, stdin: Any, on_reading: OnReading) -> tuple[Run | None, str]:
-    """Return how a text would be trained on, or why it can't be."""
+    """Return the run that training on a text would start, or why it can't."""
     from charlstm.training.setup import new_run
 
     try:
         return new_run(request, stdin, on_reading=on_reading), ""
     except (CorpusError, UsageError) as error:
-        return None, str(error)
+        return None, as_typed(str(error))
 
 
 def _facts(corpus: Corpus, found: Inspection, run: Run | None, problem: str) -> dict[str, Any]:
@@ -119,6 +118,7 @@ def _facts(corpus: Corpus, found: Inspection, run: Run | None, problem: str) -> 
         }
     return {
         **msgspec.structs.asdict(found),
+        "hazards": [as_typed(hazard) for hazard in found.hazards],
         "encodings": corpus.notes.encodings,
         "division": corpus.division,
         "training": training,
@@ -139,9 +139,9 @@ def _rows(
         ("frequent", _counts(counts[:_SHOWN])),
         ("rarest", _counts(counts[: -_SHOWN - 1 : -1])),
         ("words", f"{found.words:,}"),
-        ("lines", f"{found.lines:,}, the longest of {found.longest_line:,} characters"),
+        ("lines", f"{found.lines:,}, the longest has {found.longest_line:,} characters"),
         ("line ends", _ends(found.line_ends)),
-        *(("will hurt", hazard) for hazard in [*found.hazards, *_list(run)]),
+        *(("will hurt", as_typed(hazard)) for hazard in [*found.hazards, *_list(run)]),
         ("training", describe_training(run) if run else f"not possible: {problem}"),
     ]
 
@@ -153,7 +153,7 @@ def _list(run: Run | None) -> list[str]:
 
 
 def _encodings(corpus: Corpus) -> str:
-    """Return the encodings of the files, of how many each, the most frequent first."""
+    """Return the encodings of the files with their counts, the most frequent first."""
     from collections import Counter
 
     found = Counter(corpus.notes.encodings.values()).most_common()
@@ -171,7 +171,7 @@ def _documents(corpus: Corpus, found: Inspection) -> str:
     if division.unit == "file" and any(isinstance(s, TableSource) for s in corpus.sources):
         each = "each a file, or a record of a table"
     columns = f" (columns: {', '.join(division.columns)})" if division.columns else ""
-    copies = f"; {found.copies:,} equal an earlier one" if found.copies else ""
+    copies = f"; {found.copies:,} identical to an earlier one" if found.copies else ""
     return f"{found.documents:,}, {each}{columns}{copies}"
 
 

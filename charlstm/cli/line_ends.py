@@ -1,4 +1,4 @@
-"""Where a line of text ends: the rule of all commands that read lines or prompts."""
+"""Where a line of text ends, for all commands that read lines or prompts."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ if TYPE_CHECKING:
 
 
 def line_rules(model: LanguageModel) -> int:
-    r"""Return the rules by which lines end (see ``Division``): 1 if "\r" at the end is text.
+    r"""Return the rules for line ends (see ``Division``): 1 if "\r" at the end belongs to the text.
 
-    So it is for a model of lines that was trained by the rules 1 on lines with such ends.
+    Rules 1 are for checkpoints trained with --lines under those rules on lines that end in "\r".
     """
     division = model.checkpoint.config.corpus.division
     old = division.are_lines and division.rules == 1 and "\r" in model.tokenizer.pieces
@@ -19,11 +19,11 @@ def line_rules(model: LanguageModel) -> int:
 
 
 def strip_line_end(text: str, *, rules: int) -> str:
-    r"""Return a text without the line end at its end: "\n", "\r\n", or "\r" if no line has "\n".
+    r"""Return a text without its final line end: "\n", "\r\n", or "\r" if there is no "\n".
 
     Args:
-        text: a line, or a text of several.
-        rules: as the function ``line_rules`` decides for a model.
+        text: one or more lines.
+        rules: the rules that ``line_rules`` returns for the model.
     """
     if text.endswith("\n"):
         line = text[:-1]
@@ -32,7 +32,7 @@ def strip_line_end(text: str, *, rules: int) -> str:
 
 
 def one_line(text: str) -> str:
-    """Return a text as one line of printable text: control characters and backslashes escaped."""
+    """Return a text as one printable line, with control characters and backslashes escaped."""
     return "".join(
         character
         if character.isprintable() and character != "\\"

@@ -1,4 +1,4 @@
-"""Scores the lines, or other documents, of texts as they arrive, for ``charlstm score``."""
+"""Scores the lines or other documents of texts as they arrive, for ``charlstm score``."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ if TYPE_CHECKING:
 
 
 class LineReader:
-    """Scores the lines or other documents of texts, in groups that become ready together.
+    """Scores the lines or other documents of texts, in groups that are ready at the same time.
 
     Args:
         model: the model.
-        options: those of the command.
-        division: of texts into documents, if the user has given one.
-        notes: is told what the user should know about the texts.
-        progress: is told what has been read.
-        several: whether each line is shown with the name of its file.
+        options: the options of the command.
+        division: how to divide texts into documents, if the user chose it.
+        notes: collects notes on the texts.
+        progress: the bar to advance.
+        several: whether to store the name of its file with each line.
     """
 
     def __init__(
@@ -113,14 +113,14 @@ def _check_form(form: FormNote, scores: list[Score]) -> None:
 
 
 def _told(blocks: Iterable[str], progress: ProgressBar, encoding: str) -> Iterator[str]:
-    """Yield blocks, and tell a bar their size."""
+    """Yield blocks, and advance a bar by their size."""
     for block in blocks:
         yield block
         progress.advance_over((block,), encoding)
 
 
 class _Scorer:
-    """Scores the lines of one text, group by group."""
+    """Scores the lines of one text in groups."""
 
     def __init__(self, model: LanguageModel, options: dict[str, Any], form: FormNote) -> None:
         self._model = model
@@ -130,7 +130,7 @@ class _Scorer:
         self._carries = options["carry"] and not division.within_files
 
     def __call__(self, lines: list[Line]) -> Iterator[list[Score]]:
-        """Yield the scores of lines as soon as they are computed."""
+        """Yield the scores of lines as they are computed."""
         if not self._carries:
             texts = [line.text for line in lines]
             scores = self._model.score(*texts, per_token=self._per_token)

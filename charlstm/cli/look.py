@@ -1,4 +1,4 @@
-"""``charlstm look``: a page that runs a model in a browser."""
+"""``charlstm look``: write a page that runs a model in a browser."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from charlstm.cli.locales import check_text
 from charlstm.cli.options import (
     OptionGroup,
-    check_utf8,
     checkpoint_argument,
     complete_files,
     grouped_command,
@@ -36,28 +36,36 @@ options = OptionGroup()
 )
 @checkpoint_argument(required=False)
 @click.argument("text", required=False, metavar="[TEXT|FILE]", shell_complete=complete_files)
-@options.output(kind="FILE", help="Where to write the page. Nothing is opened then.")
-@options.flag("--overwrite", help="Replace an existing file.")
-@options("-p", "--prompt", metavar="TEXT", default="", help="Prompt to continue at first.")
-@options.quiet("Print errors only.")
+@options.output(
+    kind="FILE",
+    show_default="a temporary file, which is opened",
+    help="File to write the page to. Nothing is opened then.",
+)
+@options.flag("--overwrite", help="Replace the output if it exists.")
+@options.text(
+    "-p", "--prompt", metavar="TEXT", help="Prompt that the page continues when it opens."
+)
+@options.quiet()
 @options.json("Print one JSON object instead of the path.")
 def command(
     checkpoint: Path | None,
     text: str | None,
     output: Path | None,
     overwrite: bool,
-    prompt: str,
-    quiet: bool,
+    prompt: str | None,
+    quiet: bool,  # noqa: ARG001 (``note`` reads it)
     as_json: bool,
 ) -> None:
     """Write a page that runs the model of CHECKPOINT in a browser, and open it.
 
-    The page is one HTML file: it writes text, colors any text by how surprising the model finds it,
-    and shows what the gates and cells do. It needs no network and no charlstm, so you can send it
-    to a friend. TEXT or the text in FILE (- for standard input) is read at first. Without
-    CHECKPOINT it is $CHARLSTM_CHECKPOINT, or the one you trained last.
+    The page is one HTML file. It generates text, colors any text by surprisal, and shows what gates
+    and cells do. It contains the model and needs no network, so you can send it to a friend who has
+    nothing installed. The page's path is printed to stdout.
+
+    The page opens with TEXT, or with the text in FILE (- for stdin).
+
+    CHECKPOINT defaults to $CHARLSTM_CHECKPOINT, or to the checkpoint you trained last.
     """
-    check_utf8("--prompt", prompt)
     from charlstm.checkpoint.names import default_checkpoint
     from charlstm.checkpoint.reader import read_checkpoint
     from charlstm.export import check_free
@@ -67,7 +75,7 @@ def command(
     if output is not None:
         check_free(output, overwrite)
     elif overwrite:
-        raise UsageError("--overwrite replaces the file named with -o: add -o FILE")
+        raise UsageError("--overwrite needs -o FILE.")
     shown = "" if text is None else _text(text)
     loaded = read_checkpoint(checkpoint or default_checkpoint())
     title = loaded.folder.resolve().name
@@ -76,7 +84,7 @@ def command(
         facts=_facts(loaded),
         card=_card(loaded),
         text=shown,
-        prompt=prompt,
+        prompt=prompt or "",
     )
     page = build_page(loaded, content)
     path = output or _temporary(title)
@@ -86,14 +94,14 @@ def command(
         write_json({"file": str(path), "bytes": len(page)})
     else:
         write_text(f"{path}\n")
-    if output is None and _has_display() and not _open(path) and not quiet:
-        note("no browser could be opened: open the file yourself")
+    if output is None and _has_display() and not _open(path):
+        note("Note: no browser was found. Open the page yourself.")
 
 
 def _text(argument: str) -> str:
     """Return the text to read: that of a file if there is one, else the argument itself."""
     if argument != "-" and not os.path.exists(argument):
-        check_utf8("TEXT", argument)
+        check_text("TEXT", argument)
         return argument
     from charlstm.corpus.documents import open_corpus
     from charlstm.corpus.spool import spooled_stdin

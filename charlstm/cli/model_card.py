@@ -1,6 +1,6 @@
-"""A checkpoint to a model card in Markdown: what it is, what it learned from, how good it is.
+"""A checkpoint as a model card in Markdown: its model, training text, settings and figures.
 
-Returns text and prints nothing.
+The function returns text and prints nothing.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _SHOWN = 300  # characters of a value at most
 
 
 def model_card(checkpoint: Checkpoint) -> str:
-    """Return the model card of a checkpoint, which ends with a newline."""
+    """Return the model card of a checkpoint, with a newline at the end."""
     config = checkpoint.config
     name = checkpoint.folder.resolve().name
     shown = shlex.quote(harmless(name, _SHOWN))
@@ -70,12 +70,12 @@ def card_sections(checkpoint: Checkpoint) -> Sequence[tuple[str, dict[str, str] 
                 "source": describe_names(origin.sources) or "not recorded",
                 "documents": f"{origin.documents:,}",
                 "characters": f"{origin.characters:,}",
-                "tokens to train": f"{origin.train_tokens:,}",
-                "tokens to validate": describe_validated(config.train, origin.valid_tokens)
+                "training tokens": f"{origin.train_tokens:,}",
+                "validation tokens": describe_validated(config.train, origin.valid_tokens)
                 if config.corpus.validates
                 else "none",
                 "sha256": origin.corpus_sha256,
-                **({"trained on from": origin.parent} if origin.parent else {}),
+                **({"fine-tuned from": origin.parent} if origin.parent else {}),
             },
         ),
         ("Training", _training(checkpoint)),
@@ -87,14 +87,14 @@ def card_sections(checkpoint: Checkpoint) -> Sequence[tuple[str, dict[str, str] 
 def _training(checkpoint: Checkpoint) -> dict[str, str]:
     train, figures = checkpoint.config.train, checkpoint.figures
     return {
-        "steps": f"{figures.step:,} of {train.streams} streams x {train.sequence_length} tokens, "
+        "steps": f"{figures.step:,} x {train.streams} streams x {train.sequence_length} tokens, "
         f"epoch {figures.epoch:.2f}",
-        "optimizer": f"{train.optimizer}, peak rate {train.learning_rate:g}, weight decay "
+        "optimizer": f"{train.optimizer}, peak learning rate {train.learning_rate:g}, weight decay "
         f"{train.weight_decay:g}",
         "dropout": describe_dropout(train),
         "seed": str(train.seed),
         "time": f"{figures.seconds / 60:,.1f} minutes",
-        "begun": checkpoint.config.provenance.created,
+        "started": checkpoint.config.provenance.created,
     }
 
 
@@ -113,24 +113,24 @@ def _figures(checkpoint: Checkpoint) -> dict[str, str]:
 def _limits(checkpoint: Checkpoint) -> list[str]:
     origin = checkpoint.config.provenance
     limits = [
-        "It writes in the manner of its text, and need not write what is true.",
-        "Bits per character compare models on the same text only.",
+        "It imitates its training text. What it writes need not be true.",
+        "Bits per character compare models only on the same text.",
     ]
     if checkpoint.figures.valid_loss is None:
-        limits.append("Nothing validated it, so how well it does on other text is unknown.")
+        limits.append("It was not validated, so its quality on other text is unknown.")
     if not origin.ends:
-        limits.append("It has seen too few documents end to end one itself.")
+        limits.append("It was trained on too few documents to learn where they end.")
     if checkpoint.has_learned_little:
-        limits.append("It predicts worse than plain token frequencies: train it for longer.")
+        limits.append("It predicts worse than token frequencies alone. Train it longer.")
     return limits
 
 
 def _table(rows: dict[str, str]) -> list[str]:
-    """Return the rows of a table without a heading of its own."""
+    """Return the rows of a Markdown table with an empty header."""
     return ["| | |", "| --- | --- |", *(f"| {k} | {_text(value)} |" for k, value in rows.items())]
 
 
 def _text(value: str) -> str:
-    """Return a value from a checkpoint, which may be anybody's, as text that formats nothing."""
+    """Return a value from a checkpoint, which may come from anybody, with Markdown escaped."""
     shown = harmless(value, _SHOWN)
     return "".join(f"\\{sign}" if sign in r"\`*_{}[]<>|#" else sign for sign in shown)

@@ -1,9 +1,10 @@
-"""``charlstm models``: the checkpoints there are, best first."""
+"""``charlstm models``: list the checkpoints, best first."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from charlstm.cli.argument_names import as_typed
 from charlstm.cli.descriptions import describe_names
 from charlstm.cli.options import OptionGroup, grouped_command
 from charlstm.cli.output import note, write_json, write_text
@@ -12,9 +13,9 @@ from charlstm.errors import harmless
 if TYPE_CHECKING:
     from charlstm.checkpoint.listing import Listed
 
-_HEADINGS = ("name", "level", "network", "MB", "bits/char", "state", "begun", "text")
+_HEADINGS = ("name", "level", "network", "MB", "bits/char", "state", "started", "text")
 _RIGHT = ("MB", "bits/char")
-_SHOWN = 60  # characters of a name, or of the names of texts, at most
+_SHOWN = 60  # maximum characters of a name, or of the names of texts
 
 options = OptionGroup()
 
@@ -22,10 +23,10 @@ options = OptionGroup()
 @grouped_command("models", "charlstm models", "charlstm models --json")
 @options.json("Print one JSON object instead of a table.")
 def command(as_json: bool) -> None:
-    """List the checkpoints under checkpoints/, best first.
+    """List the checkpoints in checkpoints/, best first.
 
-    Those with the fewest bits per character come first; compare them on the same text only. Each
-    can be named without its folder: charlstm generate brown. english and shakespeare came with
+    They are sorted by bits per character, which compare only on the same text. You can refer to a
+    checkpoint by its name alone: charlstm generate brown. english and shakespeare come with
     charlstm.
     """
     from charlstm.checkpoint.listing import list_checkpoints
@@ -38,9 +39,9 @@ def command(as_json: bool) -> None:
         write_text(_table([_HEADINGS, *map(_row, found)]))
     for each in found:
         if each.problem is not None:
-            note(harmless(f"{each.name}: {each.problem}"))
+            note(harmless(f"{each.name}: {as_typed(each.problem)}"))
     if not found:
-        note("there are no models yet: charlstm train my.txt trains one")
+        note("There are no checkpoints yet. Train one with: charlstm train my.txt")
 
 
 def _facts(each: Listed) -> dict[str, Any]:
@@ -59,7 +60,7 @@ def _facts(each: Listed) -> dict[str, Any]:
         "steps": figures and figures.step,
         "begun": config and config.provenance.created,
         "sources": config and config.provenance.sources,
-        "problem": each.problem,
+        "problem": each.problem and as_typed(each.problem),
     }
 
 

@@ -1,11 +1,11 @@
-"""What the options of all commands are made of: groups under headings, kinds, completion.
+"""The building blocks of options: groups under headings, recurring options, completion.
 
-Knows no command. Help pages show options by group, without bounds that are only guards.
+Help pages list options by group and leave out bounds that are only guards. This module does not
+depend on any command.
 """
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from charlstm.errors import OutOfMemory, UsageError
+from charlstm.cli.kinds import CheckpointPath, Choice, Count, Number, OutputPath, Text
+from charlstm.cli.misuse import as_shown, misuse_in
+from charlstm.errors import OutOfMemory
 from charlstm.system.out_of_memory import is_out_of_memory
-from charlstm.unicode_text import has_surrogates
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -28,18 +29,23 @@ LARGEST_SEED = 2**32 - 1
 
 
 class GroupedOption(click.Option):
-    """An option that is listed under a heading on the help page."""
+    """An option that the help page lists under a heading.
+
+    Where ``show_default`` is a text, the help page ends the option with it: "[default: 5 a run]".
+    """
 
     def __init__(self, *args: Any, heading: str, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.heading = heading
 
     def get_help_extra(self, ctx: click.Context) -> OptionHelpExtra:
-        """Show the range of a share or a probability, from 0 to 1, and no other.
+        """Return the default, and the range if it is within 0 and 1.
 
         Other bounds only guard against values that no computer could work with.
         """
         extra = super().get_help_extra(ctx)
+        if isinstance(self.show_default, str):
+            extra["default"] = self.show_default  # Click would put it in parentheses
         if (getattr(self.type, "min", None), getattr(self.type, "max", None)) != (0, 1):
             extra.pop("range", None)
         return extra
@@ -50,14 +56,16 @@ class GroupedCommand(click.Command):
 
     Args:
         examples: command lines, each of which can be run as printed.
-        when_memory_is_short: what the message of an out-of-memory error advises.
+        when_memory_is_short: the remedy in the message of an out-of-memory error.
     """
+
+    allow_extra_args = True  # for ``parse_args`` to refuse
 
     def __init__(
         self,
         *args: Any,
         examples: Sequence[str] = (),
-        when_memory_is_short: str = "end other programs, or use a model of a smaller --size",
+        when_memory_is_short: str = "Close other programs, or use a model of a smaller --size.",
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
@@ -65,16 +73,26 @@ class GroupedCommand(click.Command):
         self.when_memory_is_short = when_memory_is_short
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; report whatever a library raises for lack of memory as one error."""
+        """Run the command; raise one kind of error for all that libraries raise without memory."""
         try:
             return super().invoke(ctx)
         except Exception as error:
             if is_out_of_memory(error):
-                raise OutOfMemory(f"out of memory: {self.when_memory_is_short}") from error
+                raise OutOfMemory(f"out of memory. {self.when_memory_is_short}") from error
             raise
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse a command line, and refuse an argument that is one too many."""
+        with misuse_in(ctx):
+            rest = super().parse_args(ctx, args)
+        if rest and not ctx.resilient_parsing:
+            takes_prompt = any("-p" in each.opts for each in self.params)
+            remedy = " Write -p before the prompt." if takes_prompt else ""
+            raise click.UsageError(f"unexpected argument {as_shown(rest[0])}.{remedy}", ctx)
+        return rest
+
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the epilog, then the examples, one on each line and never wrapped."""
+        """Write the epilog, then the examples: one on each line, not wrapped."""
         super().format_epilog(ctx, formatter)
         if self.examples:
             with formatter.section("Examples"):
@@ -84,7 +102,7 @@ class GroupedCommand(click.Command):
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write one section for each heading, in the order of first use.
 
-        Arguments are left out, because the usage line and the description name them.
+        Arguments are left out: the usage line and the description name them.
         """
         sections: dict[str, list[tuple[str, str]]] = {}
         for parameter in self.get_params(ctx):
@@ -99,64 +117,11 @@ class GroupedCommand(click.Command):
                 formatter.write_dl(records)
 
 
-class Number(click.FloatRange):
-    """A finite number in a range: ``nan`` and ``inf`` are refused."""
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
-        """Return the number, or refuse the value as misuse."""
-        number = float(super().convert(value, param, ctx))
-        if not math.isfinite(number):
-            self.fail(f"{value!r} is not a finite number.", param, ctx)
-        return number
-
-
-class CheckpointPath(click.Path):
-    """A checkpoint, by its path or its name."""
-
-    def __init__(self) -> None:
-        super().__init__(path_type=Path)
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return the folder that is meant."""
-        path = Path(os.fsdecode(super().convert(value, param, ctx)))
-        if ctx is not None and ctx.resilient_parsing:  # a shell completes, which must be quick
-            return path
-
-        from charlstm.checkpoint.names import find_checkpoint
-        from charlstm.errors import CheckpointMissing
-
-        meant, written = find_checkpoint(path), os.fsdecode(value)
-        takes_prompt = ctx is not None and any("-p" in each.opts for each in ctx.command.params)
-        if takes_prompt and " " in written and not meant.exists():
-            raise CheckpointMissing(
-                f"there is no checkpoint {written}: check the path, see charlstm models, or write "
-                f"-p before it if it is the prompt"
-            )
-        if meant != path and os.sep in written:
-            raise CheckpointMissing(
-                f"{written} holds no checkpoint: name a folder that does, or write {path} for the "
-                f"model of that name in {meant.parent}"
-            )
-        return meant
-
-
-class OutputPath(click.Path):
-    """A path to write: an empty one is refused, which Python takes for the current folder."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return the path, or refuse the value as misuse."""
-        if value in ("", b""):
-            self.fail("An empty path names nothing: give a name, or . for this folder.", param, ctx)
-        return super().convert(value, param, ctx)
-
-
 class OptionGroup:
     """Adds options under one heading of the help page.
 
-    Called, it is ``click.option``. Its methods are the kinds of options that recur. Wherever an
-    option has a default, the help page shows it.
+    Calling it is like calling ``click.option``. Its methods add the kinds of options that recur.
+    The help page shows the default of every option that has one.
     """
 
     def __init__(self, heading: str = "Options") -> None:
@@ -177,7 +142,7 @@ class OptionGroup:
     ) -> Decorator:
         """Return a decorator that adds an option whose value is a whole number."""
         attributes.setdefault("metavar", "N")
-        return self(*names, type=click.IntRange(least, most), **attributes)
+        return self(*names, type=Count(least, most), **attributes)
 
     def seed(self, **attributes: Any) -> Decorator:
         """Return a decorator that adds ``--seed``."""
@@ -190,7 +155,12 @@ class OptionGroup:
 
     def choice(self, *names: str, among: Sequence[str], **attributes: Any) -> Decorator:
         """Return a decorator that adds an option whose value is one of a few words."""
-        return self(*names, type=click.Choice(among), **attributes)
+        return self(*names, type=Choice(among), **attributes)
+
+    def text(self, *names: str, **attributes: Any) -> Decorator:
+        """Return a decorator that adds an option whose value is a text for a model, or from one."""
+        attributes.setdefault("metavar", "TEXT")
+        return self(*names, type=Text(), **attributes)
 
     def file(self, *names: str, **attributes: Any) -> Decorator:
         """Return a decorator that adds an option whose value names a file to read."""
@@ -215,20 +185,20 @@ class OptionGroup:
         """Return a decorator that adds ``--json``."""
         return self.flag("--json", "as_json", help=help_text)
 
-    def quiet(self, help_text: str) -> Decorator:
-        """Return a decorator that adds ``--quiet``."""
-        return self.flag("-q", "--quiet", help=help_text)
+    def quiet(self) -> Decorator:
+        """Return a decorator that adds ``--quiet``, which means the same for every command."""
+        return self.flag("-q", "--quiet", help="Print only errors on stderr.")
 
     def decoding(self, function: Function) -> Function:
         """Add the options for how text is decoded."""
         encoding = self(
-            "--encoding", default="utf-8", help="Encoding of the text, or auto to guess it."
+            "--encoding", default="utf-8", help="Encoding of the text, or auto to detect it."
         )
         errors = self.choice(
             "--decode-errors",
             among=["strict", "replace"],
             default="strict",
-            help="Fail on bytes that don't decode, or put U+FFFD in their place.",
+            help="Fail on bytes that can't be decoded, or replace them with U+FFFD.",
         )
         decorated: Function = encoding(errors(function))
         return decorated
@@ -239,10 +209,13 @@ class OptionGroup:
             "--precision",
             among=["int8", "float32"],
             default="int8",
-            help="Small and fast, or exact.",
+            help="Number type of the weights. int8 is faster, float32 is exact.",
         )
         threads = self.count(
-            "--threads", most=1024, help="Processor threads; default: what is fastest."
+            "--threads",
+            most=1024,
+            show_default="the fastest number",
+            help="Number of CPU threads.",
         )
         decorated: Function = precision(threads(function))
         return decorated
@@ -266,29 +239,19 @@ def checkpoint_argument(*, required: bool = True) -> Decorator:
 
 
 def files_argument(metavar: str, name: str = "files") -> Decorator:
-    """Return a decorator that adds the argument of any number of files."""
+    """Return a decorator that adds an argument for any number of files."""
     return click.argument(name, metavar=metavar, nargs=-1, shell_complete=complete_files)
-
-
-def check_utf8(name: str, text: str, remedy: str = "give it in UTF-8") -> None:
-    """Refuse an argument whose bytes are not UTF-8, which Python marks with surrogates.
-
-    Raises:
-        UsageError: if ``text`` is one; ``name`` is what the message calls it.
-    """
-    if has_surrogates(text):
-        raise UsageError(f"{name} is not valid UTF-8: {remedy}")
 
 
 def complete_checkpoints(
     ctx: click.Context, param: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:
-    """Offer a shell the checkpoints whose path or name begins with a text; without any, folders."""
+    """Return the checkpoints whose path or name begins with a text; folders if there is none."""
     from glob import escape, glob
 
     from click.shell_completion import CompletionItem
 
-    # The names are repeated here because their home, ``checkpoint.names``, is slow to import.
+    # The names are repeated here: ``checkpoint.names``, which defines them, is slow to import.
     package = Path(__file__).parents[1]
     own = {os.path.dirname(path) for path in glob("checkpoints/*/config.json")}
     paths = own | {os.path.dirname(path) for path in glob(f"{escape(incomplete)}*/config.json")}
@@ -309,7 +272,7 @@ def complete_checkpoints(
 def complete_files(
     ctx: click.Context, param: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:
-    """Let a shell offer its files and folders."""
+    """Return an item that makes the shell complete files and folders."""
     from click.shell_completion import CompletionItem
 
     return [CompletionItem(incomplete, type="file")]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from charlstm.cli.argument_names import as_typed
 from charlstm.errors import CharlstmError, StorageError
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def json_of(value: Any) -> str:
-    """Return a value as JSON on one line; NaN and infinities become null."""
+    """Return a value as JSON on one line. NaN and infinities become null."""
     import msgspec
 
     return msgspec.json.encode(value).decode()
@@ -30,30 +31,40 @@ def write_json(value: Any) -> None:
 def write_text(text: str) -> None:
     """Write text to stdout as UTF-8, without changing line ends, and flush it."""
     if sys.stdout is None:
-        raise StorageError("standard output is closed: let it go to a file, a pipe or a terminal")
+        raise StorageError("stdout is closed. Redirect it to a file or a pipe.")
     stream = sys.stdout.buffer
     stream.write(text.encode("utf-8", "replace"))
     stream.flush()
 
 
 def note(text: str) -> None:
-    """Write a line to stderr; if it can't be written, that must not end a run."""
+    """Write a line to stderr, unless the command has ``--quiet``.
+
+    A line that can't be written is dropped, because it must not end a run.
+    """
+    context = click.get_current_context(silent=True)
+    if context is not None and context.params.get("quiet"):
+        return
     with contextlib.suppress(OSError):
         click.echo(text, err=True)
 
 
-@contextlib.contextmanager
-def notes_of_errors(*, quiet: bool) -> Iterator[None]:
-    """Write the notes that an error has kept before it is told itself."""
-    try:
-        yield
-    except CharlstmError as error:
-        for sentence in () if quiet else getattr(error, "__notes__", ()):
-            note(sentence)
-        raise
+def note_all(sentences: Iterable[str]) -> None:
+    """Write sentences of the library to stderr, with options in place of its arguments."""
+    for sentence in sentences:
+        note(as_typed(sentence))
 
 
 def tell(notes: Notes) -> None:
     """Write the notes on a text that have not been written yet."""
-    for sentence in notes.untold():
-        note(sentence)
+    note_all(notes.untold())
+
+
+@contextlib.contextmanager
+def notes_of_errors() -> Iterator[None]:
+    """Write the notes attached to an error before the error itself is printed."""
+    try:
+        yield
+    except CharlstmError as error:
+        note_all(getattr(error, "__notes__", ()))
+        raise

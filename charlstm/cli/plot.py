@@ -1,4 +1,4 @@
-"""``charlstm plot``: training and validation loss of runs."""
+"""``charlstm plot``: plot the training and validation loss of runs."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from charlstm.cli.kinds import CheckpointPath
 from charlstm.cli.options import (
-    CheckpointPath,
     OptionGroup,
     complete_checkpoints,
     grouped_command,
@@ -39,13 +39,15 @@ options = OptionGroup()
     "--over",
     among=["steps", "epochs", "minutes"],
     default="steps",
-    help="Horizontal axis.",
+    help="Unit of the horizontal axis.",
 )
 @options.output(
-    kind="FILE", help="Write a picture, .svg or .png. Needs matplotlib. Default: plot as text."
+    kind="FILE",
+    show_default="a plot in the terminal",
+    help="Picture to write, .svg or .png. Needs matplotlib.",
 )
-@options.flag("--overwrite", help="Replace an existing file.")
-@options.json("Print the points of each run as one JSON object per line.")
+@options.flag("--overwrite", help="Replace the output if it exists.")
+@options.json("Print one JSON object per run, with its points.")
 def command(
     checkpoints: tuple[Path, ...],
     over: Axis,
@@ -55,13 +57,14 @@ def command(
 ) -> None:
     """Plot the training and validation loss of one or more runs.
 
-    Without CHECKPOINT, the default checkpoint is plotted ($CHARLSTM_CHECKPOINT, or the one trained
-    last).
+    Runs with the same tokenizer are compared in nats per token, others in bits per character.
+
+    CHECKPOINT defaults to $CHARLSTM_CHECKPOINT, or to the checkpoint you trained last.
     """
     if as_json and output:
         raise UsageError("--json can't be combined with -o.")
     if overwrite and not output:
-        raise UsageError("--overwrite replaces the file named with -o. Add -o FILE.")
+        raise UsageError("--overwrite needs -o FILE.")
 
     from charlstm.checkpoint.names import default_checkpoint
     from charlstm.curves import FORMATS, draw_picture, draw_text, read_curve

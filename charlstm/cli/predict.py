@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from charlstm.cli.escapes import remedy
+from charlstm.cli.kinds import Text
 from charlstm.cli.line_ends import line_rules, one_line
 from charlstm.cli.options import (
     OptionGroup,
-    check_utf8,
     checkpoint_argument,
     grouped_command,
 )
@@ -31,13 +31,13 @@ if TYPE_CHECKING:
 _SPECIAL = {
     "end": "<end of document>",
     "unknown": "<unknown character>",
-    "begin_spelling": "<begin of spelling>",
+    "begin_spelling": "<start of spelling>",
     "end_spelling": "<end of spelling>",
 }
-# JSON has a key that is true for each special token; these two have another name than ``special``.
+# JSON has a key for each special token, which is true. For these two it differs from ``special``.
 _KEYS = {"begin_spelling": "spelling", "end_spelling": "spelled"}
 
-what = OptionGroup("What to predict")
+what = OptionGroup("Predictions")
 output = OptionGroup("Output")
 
 
@@ -49,59 +49,62 @@ output = OptionGroup("Output")
     "echo 'My lord' | charlstm predict checkpoints/shakespeare -",
 )
 @checkpoint_argument(required=False)
-@click.argument("prompt", required=False)
-@what(
+@click.argument("prompt", required=False, type=Text())
+@what.text(
     "-p",
     "--prompt",
     "option",
-    metavar="TEXT",
-    help="PROMPT; with it CHECKPOINT can be left out: then it is $CHARLSTM_CHECKPOINT, or the one "
-    "you trained last. With - all of standard input is the prompt, without the newline at its end.",
+    help="PROMPT as an option, so that CHECKPOINT can be omitted. With -, all of stdin is the "
+    "prompt, without one newline at its end.",
 )
 @what.count(
     "-k",
     "--top",
     most=1000,
     default=5,
-    help="Predict so many at most; of two groups, so many of each.",
+    help="Maximum number of predictions, per group if there are two.",
 )
 @what.count(
     "--words",
     most=50,
     default=1,
-    help="Predict phrases of N words; punctuation counts as a word.",
+    help="Predict phrases of N words. Punctuation counts as a word.",
 )
-@what.flag("--words-only", help="Leave out punctuation and the end of the document.")
-@what.flag("--tokens", help="Predict characters (or tokens of a word model) instead.")
-@output.json("One JSON object; of lines there always is one.")
-@output.quiet("Do not warn of unknown characters, or that no word ends.")
+@what.flag("--words-only", help="Exclude punctuation and the end of the document.")
+@what.flag("--tokens", help="Predict tokens instead of words.")
+@output.json("Print one JSON object. Prompts read line by line always get one.")
+@output.quiet()
 @output.engine
 def command(
     checkpoint: Path | None, prompt: str | None, option: str | None, **options: Any
 ) -> None:
-    """Predict with CHECKPOINT what comes after PROMPT: words, each with its probability.
+    """Predict the words that follow PROMPT with CHECKPOINT, each with its probability.
 
-    The last word of PROMPT may be half typed. Where it may also be complete, there are two groups:
-    words that complete it and words that follow it, the group with the likeliest word first. A
-    space at the end says that the word is complete. An empty PROMPT begins a document. Without
-    PROMPT, or with -, each line of standard input is a prompt, answered at once by a line of JSON.
+    The last word of PROMPT may be incomplete. If it may also be complete, there are two groups:
+    words that complete it and words that follow it. The group with the most likely word comes
+    first. A space at the end of PROMPT marks the word as complete. An empty PROMPT starts a
+    document.
+
+    Without PROMPT, or with -, each line of stdin is a prompt and gets one line of JSON at once.
+
+    With -p, CHECKPOINT defaults to $CHARLSTM_CHECKPOINT, or to the checkpoint you trained last.
     """
     if options["tokens"] and (options["words"] > 1 or options["words_only"]):
-        raise UsageError("--tokens predicts no words: leave --words and --words-only out")
+        other = "--words-only" if options["words_only"] else "--words"
+        raise UsageError(f"--tokens can't be combined with {other}.")
     if option is not None and prompt is not None:
-        raise UsageError("there are two prompts: give one, after CHECKPOINT or with --prompt")
+        raise UsageError("PROMPT can't be combined with --prompt.")
     if checkpoint is None and option is None:
         raise UsageError(
-            "no checkpoint is named: name one, or give the prompt with -p to use the one you "
-            "trained last"
+            "CHECKPOINT is missing. Name one, or give the prompt with -p to use the checkpoint you "
+            "trained last."
         )
     lines = option is None and prompt in (None, "-")
     prompt = prompt if option is None else option
     if lines and sys.stdin is None:
-        raise UsageError("standard input is closed: pipe lines in, or give a prompt")
+        raise UsageError("stdin is closed. Pipe lines in, or give a prompt.")
     if prompt is None and sys.stdin.isatty():
-        raise UsageError("there is no prompt: give one, or - to type one on each line")
-    check_utf8("the prompt", prompt or "")
+        raise UsageError("PROMPT is missing. Give one, or - to type prompts line by line.")
     prompt = without_mark(prompt or "")
 
     from charlstm.api import load
@@ -126,8 +129,8 @@ class _Answers:
 
     Args:
         model: the model that predicts.
-        options: those of the command.
-        hint: how to type the prompt if its escapes are not meant as they are.
+        options: the options of the command.
+        hint: how to type the prompt with its escapes interpreted.
     """
 
     def __init__(self, model: LanguageModel, options: dict[str, Any], hint: str) -> None:
@@ -135,9 +138,9 @@ class _Answers:
         self._predictor = model.predictor()
         self._form = FormNote(model, quiet=options["quiet"])
         self._options = options
-        self._hint = f"; did you mean {hint}?" if hint else ""
+        self._hint = f" Did you mean {hint}?" if hint else ""
         self._warned: set[str] = set()
-        self._pointed = False  # to --tokens
+        self._suggested_tokens = False
         self._noted = False
 
     def to(self, prompt: str) -> list[list[Prediction]]:
@@ -152,9 +155,9 @@ class _Answers:
             return [self._predictor.predict_tokens(prompt, top)]
         words, words_only = self._options["words"], self._options["words_only"]
         found = self._predictor.groups(prompt, top, words=words, words_only=words_only)
-        if not (found or self._pointed or self._options["quiet"]):
-            note("Note: the model hardly ever ends a word here: use --tokens to predict characters")
-            self._pointed = True
+        if not (found or self._suggested_tokens):
+            note("Note: the model almost never ends a word here. Use --tokens to predict tokens.")
+            self._suggested_tokens = True
         return found
 
     def to_json(self, prompt: str) -> dict[str, Any]:
@@ -176,18 +179,18 @@ class _Answers:
             return
         self._warned |= unknown.keys()
         hint = self._hint if "\\" in unknown else ""
-        note(f"Warning: the prompt has {describe_unknown(unknown)} that the model never saw{hint}")
+        note(f"Warning: the prompt has {describe_unknown(unknown)}.{hint}")
         self._form.check(prompt)
 
 
 def _lines(rules: int) -> Iterator[str]:
-    """Yield the lines of standard input as they come, without their line ends."""
+    """Yield the lines of stdin as they arrive, without their line ends."""
     from charlstm.corpus.encodings import decoded_lines
     from charlstm.corpus.lines import lines_of
 
     stream: BufferedReader = sys.stdin.buffer  # type: ignore[assignment]
-    for number, line in enumerate(decoded_lines(stream, "standard input")):
-        # An input without any "\n" comes as one line.
+    for number, line in enumerate(decoded_lines(stream, "stdin")):
+        # An input without "\n" comes as one line.
         if number and not line.endswith("\n"):
             yield line
         else:
@@ -195,7 +198,7 @@ def _lines(rules: int) -> Iterator[str]:
 
 
 def _rows(groups: list[list[Prediction]]) -> Iterator[str]:
-    """Yield a row for each prediction; of two groups, with the name of its group."""
+    """Yield a row for each prediction, with the name of its group if there are two."""
     for group in groups:
         for one in group:
             kind = f"\t{one.kind}" if len(groups) > 1 else ""
@@ -203,7 +206,7 @@ def _rows(groups: list[list[Prediction]]) -> Iterator[str]:
 
 
 def _share(probability: float) -> str:
-    """Return a probability with four decimals, or with one digit if these were zeros."""
+    """Return a probability with four decimals, or with one digit if they would all be 0."""
     return f"{probability:.4f}" if probability >= 0.00005 else f"{probability:.0e}"
 
 
@@ -214,7 +217,7 @@ def _special_of(one: Prediction) -> dict[str, Any]:
 
 
 def _shown(one: Prediction) -> str:
-    """Return a prediction as text of one line: control characters and backslashes escaped."""
+    """Return a prediction as one line of text, with control characters and backslashes escaped."""
     named = _SPECIAL[one.special] if one.special else ""
     text = one_line(one.text)
     return f"{text} {named}" if text and named else text or named

@@ -11,13 +11,13 @@ if TYPE_CHECKING:
 
 
 class ProgressBar:
-    """A progress bar, shown only if it is wanted and stderr is a terminal.
+    """A progress bar, shown only if stderr is a terminal.
 
     Args:
-        total: the number of units, None if it is not known.
+        total: the number of units, ``None`` if unknown.
         unit: the name of a unit.
-        name: the name of the task, if a command has several.
-        shown: whether it is wanted.
+        name: the name of the task, for commands with several tasks.
+        shown: whether to show it on a terminal.
     """
 
     def __init__(
@@ -45,26 +45,26 @@ class ProgressBar:
 
     @property
     def shown(self) -> bool:
-        """Whether the bar is on the screen."""
+        """Whether the bar is visible."""
         return self._bar is not None
 
     def advance(self, amount: float = 1, total: float | None = None) -> None:
-        """Advance by a number of units; ``total`` replaces a total that was not known before."""
+        """Advance by a number of units. ``total``, if given, replaces the total."""
         if self._bar is not None:
             self._bar.total = total or self._bar.total
             self._bar.update(amount)
 
     def advance_over(self, texts: Iterable[str], encoding: str) -> None:
-        """Advance by the size of texts in a file, in bytes."""
+        """Advance by the size of texts in bytes, in the encoding of their file."""
         if self._bar is not None:
             self._bar.update(sum(bytes_of(text, encoding) for text in texts))
 
 
 class ReadingBars:
-    """A progress bar for each pass over a text, one after the other.
+    """A progress bar for each pass over a text, one after another.
 
     Args:
-        shown: whether they are wanted.
+        shown: whether to show them on a terminal.
     """
 
     def __init__(self, *, shown: bool) -> None:
@@ -74,10 +74,10 @@ class ReadingBars:
         self._done = 0
 
     def tell(self, task: str, done: int, total: int | None) -> None:
-        """Show how far a task has come; the bar of the one before it vanishes."""
+        """Show the progress of a task, and remove the bar of the task before it."""
         if self._bar is None or (task, total) != self._task or done < self._done:
             self.close()
-            # Bytes or characters: a unit would be wrong for one of them.
+            # Some tasks count bytes, others characters, so the bar has no unit.
             self._bar = ProgressBar(total, "", name=task, shown=self._shown)
             self._task = (task, total)
         self._bar.advance(done - self._done)
@@ -91,12 +91,12 @@ class ReadingBars:
 
 
 def bytes_of(text: str, encoding: str) -> int:
-    """Return the size of a text in a file, in bytes."""
+    """Return the size of a text in bytes, in the encoding of its file."""
     return len(text.encode("utf-8" if encoding == "auto" else encoding, "replace"))
 
 
 def bar_over_files(sources: Iterable[Source], *, shown: bool) -> ProgressBar:
-    """Return a bar over the bytes of files; not shown if their size is not known."""
+    """Return a bar over the bytes of files, which is not shown if their size is unknown."""
     from charlstm.corpus.reading import total_size
 
     total = total_size(sources)

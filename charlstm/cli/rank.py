@@ -1,4 +1,4 @@
-"""``charlstm rank``: put alternatives in order, the most probable first."""
+"""``charlstm rank``: rank alternatives by probability."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from charlstm.cli.escapes import remedy
 from charlstm.cli.line_ends import line_rules
 from charlstm.cli.options import (
     OptionGroup,
-    check_utf8,
     checkpoint_argument,
     files_argument,
     grouped_command,
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
     from charlstm.api import LanguageModel
     from charlstm.evaluation.scoring import Score
 
-what = OptionGroup("What to rank")
+what = OptionGroup("Ranking")
 output = OptionGroup("Output")
 
 LAYOUTS = ("auto", "tabs", "blocks")
@@ -46,33 +45,32 @@ LAYOUTS = ("auto", "tabs", "blocks")
     "--layout",
     among=LAYOUTS,
     default="auto",
-    help="Each line is a group, its alternatives between tabs; or a block of lines is, up to an "
-    "empty line; auto takes a line with a tab between other text for a group and other lines for "
-    "blocks.",
+    help="Layout of the groups. tabs: each line is a group, with alternatives separated by tabs. "
+    "blocks: each block of lines is a group, ended by an empty line. auto: tabs for lines with a "
+    "tab inside, blocks for the others.",
 )
-@what(
+@what.text(
     "--context",
     default="",
-    metavar="TEXT",
-    help="Read this before each alternative, without scoring it. Models of words and of pieces do "
-    "score its last word, which may go on. Default: begin a document.",
+    show_default="start a document",
+    help="Text before each alternative, which is not scored. Word-level and subword-level models "
+    "do score its last word, because an alternative may continue it.",
 )
 @what.flag(
     "--per-character",
-    help="Rank by bits per character. Choose it where lengths differ much: the total makes the "
-    "shorter one win.",
+    help="Rank by bits per character instead of the total log-probability, which favors short "
+    "alternatives.",
 )
-@output.flag("--best", help="Only the winner of each group, one a line.")
-@output.json("One JSON object a group.")
+@output.flag("--best", help="Print only the best alternative of each group, one per line.")
+@output.json("Print one JSON object per group.")
 @text_options
 def command(checkpoint: Path, files: tuple[str, ...], **options: Any) -> None:
-    """Rank the alternatives of each group in the FILEs (default: standard input, -).
+    """Rank the alternatives of each group in FILE (default: stdin) by probability.
 
-    They come back in the layout they were given in, the most probable first, by log-probability
-    with CHECKPOINT; equal ones keep their order. A model of lines scores the end of each too. A
-    group is ranked as soon as it is there.
+    They are printed in the layout of the input, the one with the highest log-probability under
+    CHECKPOINT first. Ties keep their order. Models trained with --lines also score the end of each
+    alternative. Each group is ranked as soon as it has been read.
     """
-    check_utf8("--context", options["context"])
     options["context"] = without_mark(options["context"])
 
     from charlstm.api import load
@@ -86,13 +84,12 @@ def command(checkpoint: Path, files: tuple[str, ...], **options: Any) -> None:
     form = FormNote(model, quiet=options["quiet"])
     if unknown := model.tokenizer.unknown_characters(model.normalized(options["context"])):
         meant = remedy("--context", options["context"]) if "\\" in unknown else ""
-        hint = f"; did you mean {meant}?" if meant else ""
-        note(f"Warning: the context has {describe_unknown(unknown)} that the model never saw{hint}")
+        hint = f" Did you mean {meant}?" if meant else ""
+        note(f"Warning: the context has {describe_unknown(unknown)}.{hint}")
         form.check(options["context"])
     writer = _Writer(options, form)
-    if not options["quiet"]:
-        note_long(model, [options["context"]], "the context")
-        tell(notes)
+    note_long(model, [options["context"]], "the context")
+    tell(notes)
     shown = not options["quiet"] and not sys.stdout.isatty()
     with bar_over_files(sources, shown=shown) as progress:
         for source in sources:
@@ -102,12 +99,11 @@ def command(checkpoint: Path, files: tuple[str, ...], **options: Any) -> None:
                     writer.write(model, gathered.take(line.text for line in lines))
                     progress.advance_over((line.text + line.end for line in lines), encoding)
                 writer.write(model, gathered.rest())
-    if not options["quiet"]:
-        tell(notes)
+    tell(notes)
 
 
 class _Group(NamedTuple):
-    """Alternatives, and whether they were given on one line."""
+    """Alternatives, and whether they were on one line."""
 
     texts: list[str]
     on_one_line: bool
@@ -125,12 +121,12 @@ class _Gatherer:
         return list(itertools.chain.from_iterable(map(self._take, lines)))
 
     def rest(self) -> list[_Group]:
-        """Return the group that the end of the text completes, if there is one."""
+        """Return the group that the end of the text completes, if any."""
         texts, self._block = self._block, []
         return [_Group(texts, on_one_line=False)] if texts else []
 
     def _take(self, text: str) -> Iterator[_Group]:
-        # Tabs around a text do not part alternatives: they indent it, or end it.
+        # Tabs before or after a text don't separate alternatives.
         if self._layout == "tabs" or (self._layout == "auto" and "\t" in text.strip()):
             yield from self.rest()
             yield _Group(text.split("\t"), on_one_line=True)
@@ -141,7 +137,7 @@ class _Gatherer:
 
 
 class _Writer:
-    """Ranks groups and prints them, numbered from 1 over all texts."""
+    """Ranks groups and prints them, numbered from 1 across all texts."""
 
     def __init__(self, options: dict[str, Any], form: FormNote) -> None:
         self._options = options
@@ -150,7 +146,7 @@ class _Writer:
         self._was_block = False
 
     def write(self, model: LanguageModel, groups: list[_Group]) -> None:
-        """Score all alternatives of the groups as one batch; print each group, best first."""
+        """Score all alternatives of the groups in one batch; print each group, best first."""
         texts = [text for group in groups for text in group.texts]
         found = model.score(*texts, context=self._options["context"])
         self._form.check("\n".join(score.text for score in found if score.unknown))
@@ -164,7 +160,7 @@ class _Writer:
             write_text("".join(shown))
 
     def _cost(self, score: Score) -> tuple[bool, float]:
-        """Return the sort key; an alternative without tokens comes last."""
+        """Return the sort key. An alternative without tokens comes last."""
         if not score.tokens:
             return True, 0.0
         by_character = self._options["per_character"]

@@ -1,4 +1,4 @@
-"""Prints samples to stdout: streamed, as texts in order, as JSON Lines, or in color."""
+"""Prints samples to stdout: streamed, one after another, as JSON Lines, or in color."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from charlstm.config import Division
     from charlstm.generation.samples import Sample
 
-# Tokens of at least this probability have this color, of the 256 of a terminal.
+# Minimum probability of a token, and its color out of the 256 of a terminal.
 COLORS = ((0.5, 34), (0.2, 142), (0.05, 208), (0.0, 196))
 
 
@@ -24,12 +24,12 @@ class Printer:
     """Prints samples.
 
     Args:
-        separator: what stands between samples, as ``separator_of`` returns it.
+        separator: the text between samples, as ``separator_of`` returns it.
         echo: whether to print the prompt before the text.
         as_json: whether to print one JSON object for each sample instead of its text.
-        columns: those of the table that the model learned; none if it learned other text.
+        columns: the columns of the table that the model was trained on, if it was one.
         show_probs: whether to color tokens by their probability on a terminal.
-        hidden: returns how many of the characters drawn after a prompt repeat its end.
+        hidden: returns how many characters sampled after a prompt repeat its end.
 
     Attributes:
         colors: whether the output is colored.
@@ -59,17 +59,17 @@ class Printer:
             show_probs
             and not as_json
             and sys.stdout.isatty()
-            and not os.environ.get("NO_COLOR")  # as no-color.org says: set and not empty
+            and not os.environ.get("NO_COLOR")  # set and not empty, as no-color.org defines
         )
         self.tokens = 0
 
     def begin_stream(self, prompt: str) -> None:
-        """Prepare for a single sample in pieces; the prompt is printed with the first."""
+        """Prepare to stream one sample in pieces. The prompt is printed with the first."""
         self._streams = True
         self._unprinted = prompt if self._echo else ""
 
     def stream(self, _index: int, text: str) -> None:
-        """Print a piece of the sample as it is drawn."""
+        """Print a piece of the sample as it is generated."""
         write_text(self._unprinted + text)
         self._unprinted = ""
 
@@ -90,7 +90,7 @@ class Printer:
         else:
             text = prompt + sample.text
         before = self._separator if self.printed else ""
-        # Where a line divides samples, the line end before it is no part of them.
+        # If samples are separated by line ends, a final line end is a separator already.
         is_ended = self._separator in ("", "\n") and (prompt + sample.text).endswith("\n")
         after = "" if is_ended else "\n"
         write_text(before + text + after)
@@ -98,7 +98,7 @@ class Printer:
 
 
 def separator_of(division: Division) -> str:
-    """Return what is between two documents: a line, the delimiter or a blank one, or nothing."""
+    """Return the text between two documents: the delimiter line, a blank line or nothing."""
     if division.delimiter is not None:
         return division.delimiter + "\n"
     return "" if division.are_lines else "\n"
@@ -107,13 +107,13 @@ def separator_of(division: Division) -> str:
 def legend() -> str:
     """Return the meaning of the colors, in colors."""
     parts = [click.style(f"{least:.0%} and more", fg=color) for least, color in COLORS[:-1]]
-    return f"probability: {', '.join(parts)}, {click.style('less', fg=COLORS[-1][1])}"
+    return f"Probability: {', '.join(parts)}, {click.style('less', fg=COLORS[-1][1])}"
 
 
 def _colored(sample: Sample, hidden: int) -> Iterator[str]:
-    """Yield the tokens of a sample in color, without what is not part of its text.
+    """Yield the tokens of a sample in color, limited to its text.
 
-    The first ``hidden`` characters repeat the prompt; the last may go beyond a stop text.
+    The first ``hidden`` characters repeat the prompt, and the last may go beyond a stop text.
     """
     import math
 
@@ -129,7 +129,7 @@ def _colored(sample: Sample, hidden: int) -> Iterator[str]:
 
 
 class Stopwatch:
-    """Measures the speed of generation, from its construction on."""
+    """Measures the speed of generation, starting when it is constructed."""
 
     def __init__(self) -> None:
         self._began = time.monotonic()

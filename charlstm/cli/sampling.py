@@ -1,6 +1,6 @@
 """The options of sampling, in the order in which they are applied to the logits.
 
-Defaults are those of ``SampleConfig``.
+Their defaults come from ``SampleConfig``.
 """
 
 from __future__ import annotations
@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from charlstm.cli.options import Function, Number, OptionGroup
+from charlstm.cli.kinds import Count, Number
+from charlstm.cli.locales import check_text
+from charlstm.cli.misuse import BadValue, name_of
+from charlstm.cli.options import Function, OptionGroup
 from charlstm.config import SampleConfig
 
 DEFAULTS = SampleConfig()
 
-_HEADING = "Sampling (applied in this order; --temperature last)"
+_HEADING = "Sampling (in the order of application)"
 _option = OptionGroup(_HEADING)
 
 if TYPE_CHECKING:
@@ -26,22 +29,24 @@ else:
 
 
 class Bias(_Pair):
-    """A text and the nats to add to the logits of tokens that complete it: ``TEXT=+2``."""
+    """A text, and nats to add to the logit of each token that completes it: ``TEXT=+2``."""
 
     name = "TEXT=NATS"
+    _range = Number(-1e3, 1e3)
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[str, float]:
-        """Return the text and the number."""
+        """Return the text and the number, or raise ``BadValue``."""
+        check_text(name_of(param), str(value))
         text, _, number = str(value).rpartition("=")
         try:
-            added = float(number)
-        except ValueError:
-            added = None
-        if not text or added is None:
-            self.fail(f"{value!r} is no text with a number: write it like 'love=+2'.", param, ctx)
-        return text, Number(-1e3, 1e3).convert(added, param, ctx)
+            if text:
+                return text, self._range.convert(number, param, ctx)
+        except BadValue:
+            pass
+        expected = "a text, = and a number from -1,000 to 1,000, such as love=+2"
+        raise BadValue(value, expected, param, ctx)
 
 
 def sampling_options(function: Function) -> Function:
@@ -50,7 +55,7 @@ def sampling_options(function: Function) -> Function:
 
 
 def given_sampling_options(context: click.Context) -> list[str]:
-    """Return the options of sampling that were given on the command line."""
+    """Return the sampling options that were given on the command line."""
     given = click.core.ParameterSource.COMMANDLINE
     return [
         parameter.opts[-1]
@@ -63,7 +68,7 @@ def given_sampling_options(context: click.Context) -> list[str]:
 def _setting(
     kind: click.ParamType[Any], metavar: str, help_text: str, *flags: str
 ) -> Callable[[Any], Any]:
-    """Return the option of a field of ``SampleConfig``, with its default."""
+    """Return the option for a field of ``SampleConfig``, with its default."""
     return _option(
         *flags,
         type=kind,
@@ -79,104 +84,106 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
         "--bias",
         type=Bias(),
         multiple=True,
-        help="Add so many nats to the logit of every symbol that completes TEXT, like 'love=+2'; "
-        "repeatable.",
+        help="Add NATS to the logit of each token that completes TEXT, such as 'love=+2'. "
+        "Repeatable.",
     ),
-    _option(
+    _option.text(
         "--ban",
         multiple=True,
-        metavar="TEXT",
-        help="Never write TEXT; repeatable.",
+        help="Never generate TEXT. Repeatable.",
     ),
     _setting(
         Number(1),
         "X",
-        "Make symbols of the window less likely; 1 is off, 1.2 helps words against loops.",
+        "Make tokens in the window less likely. 1 is off, 1.2 keeps word-level models from loops.",
         "--repetition-penalty",
     ),
     _setting(
         Number(-1e3, 1e3),
         "NATS",
-        "Subtract this from the logit of symbols in the window, once each; 0 is off.",
+        "Subtract NATS once from the logit of each token in the window. 0 is off.",
         "--presence-penalty",
     ),
     _setting(
         Number(-1e3, 1e3),
         "NATS",
-        "Subtract this for each time that a symbol stands in the window; 0 is off.",
+        "Subtract NATS for each time that a token occurs in the window. 0 is off.",
         "--frequency-penalty",
     ),
     _setting(
-        click.IntRange(1, 65_536),
+        Count(1, 65_536),
         "TOKENS",
-        "How far back these three look.",
+        "Window of the three penalties above, in tokens.",
         "--repetition-window",
     ),
     _setting(
         Number(0),
         "NATS",
-        "DRY: hold against symbols that go on with a repetition; 0 is off, 0.8 ends loops.",
+        "DRY penalty on tokens that continue a repetition. 0 is off, 0.8 ends loops.",
         "--loop-penalty",
     ),
     _option(
         "--loop-length",
-        type=click.IntRange(1),
+        type=Count(1),
         metavar="TOKENS",
-        help="Repetitions of this length cost. Default: 20, for words 4.",
+        show_default="20, or 4 for word-level models",
+        help="Shortest repetition that DRY penalizes.",
     ),
     _setting(
         Number(1, 1e3),
         "X",
-        "The cost of a repetition grows so many times with each symbol more.",
+        "Factor by which the DRY penalty grows with each further token of a repetition.",
         "--loop-base",
     ),
     _setting(
-        click.IntRange(1, 65_536),
+        Count(1, 65_536),
         "TOKENS",
-        "How far back repetitions are looked for.",
+        "Window in which DRY looks for repetitions, in tokens.",
         "--loop-window",
     ),
     _setting(
-        click.IntRange(0),
+        Count(0),
         "N",
-        "Draw from the N most likely symbols; 0 is off.",
+        "Sample from the N most likely tokens. 0 is off.",
         "--top-k",
     ),
     _setting(
         Number(0, 1, min_open=True),
         "P",
-        "Draw from the symbols of nearest to expected surprise, of probability P; 1 is off.",
+        "Locally typical sampling: sample from the tokens with surprisal closest to the entropy, "
+        "with total probability P. 1 is off.",
         "--typical",
     ),
     _setting(
         Number(0, 1, min_open=True),
         "P",
-        "Draw from the most likely symbols that together have probability P; 1 is off.",
+        "Nucleus sampling: sample from the most likely tokens with total probability P. 1 is off.",
         "--top-p",
     ),
     _setting(
         Number(0, 1, max_open=True),
         "P",
-        "Leave out symbols less likely than P times the most likely one; 0 is off.",
+        "Exclude tokens less likely than P times the most likely one. 0 is off.",
         "--min-p",
     ),
     _setting(
         Number(0),
         "BITS",
-        "Hold the mean surprise of a symbol at so many bits (Mirostat 2); 0 is off. Try 1.5 "
-        "for characters, 5 for words.",
+        "Keep the mean surprisal of a token at BITS (Mirostat 2). 0 is off. Try 1.5 for "
+        "character-level models, 5 for word-level models.",
         "--mirostat",
     ),
     _setting(
         Number(0, 1, min_open=True),
         "X",
-        "How fast it corrects.",
+        "Learning rate of Mirostat.",
         "--mirostat-rate",
     ),
     _setting(
         Number(0),
         "T",
-        "Below 1 safer, above 1 wilder; 0 always takes the most likely symbol.",
+        "Divide the logits by T. Lower is safer, higher is more varied. 0 always takes the most "
+        "likely token.",
         "-t",
         "--temperature",
     ),

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from charlstm.evaluation.scoring import Score
     from charlstm.evaluation.text_metrics import Texts
 
-what = OptionGroup("What to score")
+what = OptionGroup("Scoring")
 output = OptionGroup("Output")
 
 
@@ -63,28 +63,30 @@ output = OptionGroup("Output")
 @files_argument("[FILE]...")
 @what.flag(
     "--carry",
-    help="Read on from line to line, line ends included, instead of beginning anew with each: for "
-    "the lines of one text. One line after the other, so slower.",
+    help="Carry the model's state from line to line instead of resetting it, for the lines of one "
+    "text. Line ends are read too. Slower, because lines are scored one by one.",
 )
-@what.flag("--whole", help="Score each file as one text, not line by line.")
-@output.flag("--per-token", help="Give the log-probability of each symbol too.")
+@what.flag("--whole", help="Score each file as one text instead of line by line.")
+@output.flag("--per-token", help="Also print the log-probability of each token.")
 @output.flag(
     "--sort",
-    help="Most surprising lines first, by bits per character; waits for the end of the text and "
-    "holds it.",
+    help="Print the lines with the most bits per character first. Keeps the whole text in memory "
+    "until its end.",
 )
-@output.count("--top", help="Only the N most surprising lines; holds no more than these.")
-@output.json("One JSON object a line, or a file with --whole.")
+@output.count("--top", help="Print only the N lines with the most bits per character.")
+@output.json("Print one JSON object per line, or per file with --whole.")
 @dividing_options
 @text_options
 def command(checkpoint: Path, files: tuple[str, ...], **options: Any) -> None:
-    """Score each line of the FILEs (default: standard input, -) with CHECKPOINT.
+    """Score each line of FILE (default: stdin) with CHECKPOINT.
 
-    Prints bits per character, log-probability in nats, perplexity per token, unknown symbols, line
-    number (with several files FILE:NUMBER) and line, separated by tabs. Each line is scored as the
-    beginning of a document, without its line end; a model of lines scores the end too. For a model
-    of paragraphs or delimited documents, each of these takes the place of a line, and so does each
-    record of a table. Files may be compressed; of a pipe, each line is scored when it is there.
+    The columns, separated by tabs, are bits per character, log-probability in nats, perplexity per
+    token, number of unknown tokens, line number (FILE:NUMBER for several files) and line.
+
+    Each line is scored as the start of a document, without its line end. Models trained with
+    --lines also score the end. If the model was trained with --paragraphs or --delimiter, each
+    document is scored instead of each line, and so is each record of a table. Files may be
+    compressed. Lines from a pipe are scored as they arrive.
     """
     _check(options)
 
@@ -96,37 +98,32 @@ def command(checkpoint: Path, files: tuple[str, ...], **options: Any) -> None:
     sources = open_texts(files, options["encoding"], notes, format_for(model, options))
     division = given_division(options, model.checkpoint.config.corpus.division)
     check_tables(sources, division, options)
-    if not options["quiet"]:
-        _note_columns(model, options)
-        tell(notes)
+    _note_columns(model, options)
+    tell(notes)
     if options["whole"]:
         _score_whole(model, sources, options, division, notes)
     else:
         _score_lines(model, sources, options, division, notes)
-    if not options["quiet"]:
-        tell(notes)
+    tell(notes)
 
 
 def _check(options: dict[str, Any]) -> None:
-    """Refuse options that contradict each other."""
+    """Check that options don't contradict each other."""
     for name in ("paragraphs", "delimiter", "columns"):
         if options["carry"] and options[name]:
-            raise UsageError(f"--carry reads on from line to line: leave --{name} out")
+            raise UsageError(f"--carry can't be combined with --{name}.")
     if not options["whole"]:
         return
     for name in ("carry", "sort", "top"):
         if options[name]:
-            raise UsageError(f"--{name} is about lines and --whole about files: give one of them")
+            raise UsageError(f"--whole can't be combined with --{name}.")
 
 
 def _note_columns(model: LanguageModel, options: dict[str, Any]) -> None:
     in_columns = not options["as_json"] and not options["whole"]
     note(f"{COLUMNS} {SAME_TOKENIZER}" if in_columns else SAME_TOKENIZER)
     if options["carry"] and model.checkpoint.config.corpus.division.within_files:
-        note(
-            "A model of lines or other parts of files begins each anew, whatever stands before: "
-            "--carry has no use"
-        )
+        note("Note: --carry has no effect, because this model was trained on separate documents.")
 
 
 # Lines
@@ -155,7 +152,7 @@ def _score_lines(
 
 
 def _most_surprising(lines: Iterable[ScoredLine], count: int | None) -> list[ScoredLine]:
-    """Return lines by falling bits per character; ties keep their order, empty lines come last."""
+    """Return lines by bits per character, highest first, ties in order and empty lines last."""
     if count is None:
         return sorted(lines, key=_surprise, reverse=True)
     return heapq.nlargest(count, lines, key=_surprise)

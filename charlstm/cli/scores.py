@@ -1,4 +1,4 @@
-"""Prints scores to stdout: as columns, as JSON Lines, or as a table."""
+"""Formats scores as columns, as JSON Lines or as a table."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ if TYPE_CHECKING:
     from charlstm.evaluation.scoring import Score
 
 SAME_TOKENIZER = (
-    "Perplexity per token compares only with the same tokenizer, bits per character with any."
+    "Compare perplexity per token only with the same tokenizer, bits per character with any."
 )
 COLUMNS = (
-    "Columns: bits per character, log-probability in nats, perplexity per token, unknown symbols, "
+    "Columns: bits per character, log-probability in nats, perplexity per token, unknown tokens, "
     "line number, line."
 )
 
 
 class ScoredLine(NamedTuple):
-    """A scored line, or document: its file, if there are several, and its number from 1."""
+    """A scored line or document: its file if there are several, and its number from 1."""
 
     file: str | None
     number: int
@@ -44,7 +44,7 @@ def show_columns(line: ScoredLine) -> str:
 
 
 def _show_tokens(score: Score) -> str:
-    """Return the tokens, one on each line after a tab, their text quoted as in JSON."""
+    """Return the tokens, each on a line after a tab, with its text quoted as in JSON."""
     return "".join(
         f"\t{token.log_probability:.4f}\t{json_of(token.text)}\n" for token in score.per_token or ()
     )
@@ -59,7 +59,7 @@ def show_json(line: ScoredLine) -> str:
 
 
 def score_facts(score: Score) -> dict[str, Any]:
-    """Return the figures of a score under their JSON names."""
+    """Return the figures of a score by their JSON names."""
     return {
         "characters": score.characters,
         "tokens": score.tokens,
@@ -71,7 +71,7 @@ def score_facts(score: Score) -> dict[str, Any]:
 
 
 def tokens_of(score: Score) -> dict[str, Any]:
-    """Return the tokens of a score under their JSON name, if they were kept."""
+    """Return the tokens of a score by their JSON name, if it has them."""
     return {} if score.per_token is None else {"per_token": score.per_token}
 
 

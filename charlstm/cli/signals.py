@@ -1,7 +1,7 @@
-"""Signals: with nothing to save yet they end a run, afterwards they ask it to save and stop.
+"""Signals during training: they end a run with nothing to save, and otherwise save and stop it.
 
-A run treats Ctrl-C (SIGINT), SIGTERM and a closed terminal (SIGHUP) alike; the exit status says
-which it was, as shells expect. Does not know what a run is.
+Ctrl-C (SIGINT), SIGTERM and a closed terminal (SIGHUP) have the same effect. The exit status
+depends on the signal, as shells expect.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from charlstm.cli.exit_status import WORDS
 
 
 class Stopped(KeyboardInterrupt):
-    """A signal came while nothing had to be saved."""
+    """A signal came before there was anything to save."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
@@ -22,10 +22,10 @@ class Stopped(KeyboardInterrupt):
 
 
 class Signals:
-    """A context in which signals raise ``Stopped`` or, once deferred, are remembered.
+    """A context in which signals raise ``Stopped`` or, after ``defer``, are remembered.
 
-    A signal that is ignored on entry, such as SIGHUP under ``nohup``, stays ignored. Of deferred
-    signals the first counts; Ctrl-C after it ends the process at once, wherever it is.
+    A signal that is ignored on entry, such as SIGHUP under ``nohup``, stays ignored. The first
+    deferred signal counts. Ctrl-C after it ends the process at once.
 
     Attributes:
         number: the number of the first signal received, or 0.
@@ -47,12 +47,12 @@ class Signals:
             signal.signal(number, handler)
 
     def defer(self) -> None:
-        """From now on only remember a signal, because there is something to save."""
+        """From now on only remember signals, because there is something to save."""
         self._deferred = True
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         self.number = self.number or number
         if not self._deferred:
-            raise Stopped(number)  # an import may swallow it; then the run stops as it starts
+            raise Stopped(number)  # an import may swallow it, then the run stops at its start
         if signal.SIGINT in self._previous:
             signal.signal(signal.SIGINT, signal.SIG_DFL)

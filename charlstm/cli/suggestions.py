@@ -1,6 +1,6 @@
-"""What a user could do better, found out from the text before training begins.
+"""Suggests a better start for a run, before training.
 
-Returns text and prints nothing.
+The function returns text and prints nothing.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ from charlstm.checkpoint.names import find_checkpoint, shipped_checkpoints
 if TYPE_CHECKING:
     from charlstm.training.setup import Run
 
-# The model that is suggested, and the most characters of a text that it is suggested for: trying it
-# takes a second, and a long text teaches as much by itself.
+# The parent to suggest, and the longest text, in characters, to suggest it for. The check takes a
+# second, and from a longer text a new model learns as much.
 PARENT, SHORT = "english", 5_000_000
 
 
 def suggest_parent(run: Run) -> str | None:
-    """Return a note that ``--from english`` would learn more, if it would.
+    """Return a suggestion to train with ``--from english``, if that would learn more.
 
     Args:
-        run: one of which the user has chosen neither network nor tokenizer, or there is no note.
+        run: a run. If the user chose its network or tokenizer, there is no suggestion.
     """
     from charlstm.checkpoint.reader import read_checkpoint
     from charlstm.errors import CheckpointError
@@ -39,11 +39,11 @@ def suggest_parent(run: Run) -> str | None:
     ends = run.config.corpus.division.within_files
     try:
         known = familiarity(read_checkpoint(folder), tokenizer, store.train, ends=ends)
-    except CheckpointError:  # whoever names the model will read what is wrong with it
+    except CheckpointError:  # a user who names the checkpoint gets the error
         return None
     if not known.helps:
         return None
     return (
-        f"{PARENT}, which comes with charlstm, knows the language of this text: --from {PARENT} "
-        f"learns more in the same time"
+        f"--from {PARENT}, a model that comes with charlstm, would learn more from this text in "
+        f"the same time."
     )

@@ -1,4 +1,4 @@
-"""Texts that commands read after training: files, or standard input as it arrives, in lines."""
+"""Texts that commands read with a trained model: files, or stdin line by line as it arrives."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 Item = TypeVar("Item")
 
-# A group of lines is scored in batches and then printed: at most so much at once.
+# Limits of a group of lines, which is scored in batches and then printed.
 GROUP_LINES = 512
 GROUP_CHARACTERS = 2**18
 
@@ -29,7 +29,7 @@ running = OptionGroup("Running")
 
 def text_options(function: Function) -> Function:
     """Add the options for how texts are decoded and how the model runs."""
-    quiet = running.quiet("No note and no progress bar on stderr.")
+    quiet = running.quiet()
     decorated: Function = quiet(function)
     return reading.decoding(running.engine(decorated))
 
@@ -39,12 +39,12 @@ def open_texts(
 ) -> list[Source]:
     """Return the texts named by arguments: files as for ``charlstm train``, or ``-`` for stdin.
 
-    ``notes`` is told which files are skipped.
+    Skipped files are added to ``notes``.
 
     Raises:
         ConfigError: if ``encoding`` is not a text encoding.
-        CorpusError: if a file does not exist or cannot be read as text.
-        UsageError: if standard input is named but closed.
+        CorpusError: if a file does not exist or can't be read as text.
+        UsageError: if stdin is named but closed.
     """
     from charlstm.corpus.reading import STDIN, check_encoding
     from charlstm.corpus.sources import FileChoice, find_sources
@@ -66,7 +66,7 @@ def _standard_input(text_format: TextFormat) -> Source:
     from charlstm.corpus.table_source import as_table
 
     if sys.stdin is None:
-        raise UsageError("standard input is closed: pipe a text in, or name a file")
+        raise UsageError("stdin is closed. Pipe a text in, or give a file.")
     stream = StreamSource("stdin", Path(STDIN), sys.stdin.buffer)  # type: ignore[arg-type]
     return stream if text_format in ("auto", "text") else as_table(stream, text_format, "")
 
@@ -74,29 +74,30 @@ def _standard_input(text_format: TextFormat) -> Source:
 def check_tables(
     sources: Sequence[Source], division: Division | None, options: dict[str, Any]
 ) -> None:
-    """Refuse options that don't fit texts which are tables, or which are none.
+    """Check that the options fit tables, or other texts.
 
     Raises:
-        UsageError: if there are such.
+        UsageError: if they don't.
     """
     from charlstm.corpus.table_source import TableSource, check_unit
 
     tables = [source.name for source in sources if isinstance(source, TableSource)]
     if tables and options.get("carry"):
         raise UsageError(
-            f"{tables[0]} is a table, whose records are scored one by one: leave --carry out"
+            f"--carry can't be combined with a table: the records of {tables[0]} are scored one by "
+            "one."
         )
     if division is not None:
         check_unit(sources, division.unit)
     if not tables and (options["columns"] or options["keep_breaks"]):
         raise UsageError(
-            "--columns and --keep-breaks are for tables, and no file is one: leave them out, or "
-            "give the --format of the file"
+            f"{'--columns' if options['columns'] else '--keep-breaks'} needs a table, but no file "
+            "is one. If a file is, give its --format."
         )
 
 
 def format_for(model: LanguageModel, options: dict[str, Any]) -> TextFormat:
-    """Return the format of texts: the one given, or plain text if a model learned it from all."""
+    """Return the format of texts: the one given, or plain text if the model was trained so."""
     given: TextFormat = options["format"]
     learned = model.checkpoint.config.corpus.format
     return "text" if given == "auto" and learned == "text" else given
@@ -110,24 +111,24 @@ class Line(NamedTuple):
 
 
 def line_groups(blocks: Iterable[str], *, rules: int) -> Iterator[list[Line]]:
-    r"""Split blocks of a text into lines, and yield these in groups.
+    r"""Split blocks of a text into lines, and yield the lines in groups.
 
-    A group holds the lines available now: a pipe that delivers one line at a time gives groups
-    of one.
+    A group has the lines that are available now, so a pipe that delivers one line at a time
+    gives groups of one.
 
     Args:
         blocks: the text in pieces.
-        rules: where lines end, as ``line_rules`` decides for a model.
+        rules: the rules for line ends that ``line_rules`` returns for the model.
     """
     from charlstm.corpus.lines import split_lines
 
-    advice = "too long to be taken as one: break it up, or score the text as a whole"
+    advice = "which is too long. Break it up, or score the whole text with score --whole."
     for lines, end in split_lines(blocks, "the text", advice, rules=rules):
         yield from limited((Line(line, end) for line in lines), lambda line: len(line.text))
 
 
 def limited(items: Iterable[Item], size: Callable[[Item], int]) -> Iterator[list[Item]]:
-    """Yield items in groups of ``GROUP_LINES``, or fewer if they have many characters."""
+    """Yield items in groups of ``GROUP_LINES``, or smaller ones if they have many characters."""
     group: list[Item] = []
     characters = 0
     for item in items:
@@ -143,26 +144,26 @@ def limited(items: Iterable[Item], size: Callable[[Item], int]) -> Iterator[list
 def dividing_options(function: Function) -> Function:
     """Add the options that divide texts into documents in another way than the training text.
 
-    Those of tables are among them.
+    They include the options for tables.
     """
     paragraphs = reading.flag(
         "--paragraphs",
-        help="Blank lines divide the text into documents. Default: as the training text was "
-        "divided.",
+        help="Treat each paragraph as a document, instead of splitting the text like the training "
+        "text.",
     )
-    delimiter = reading(
-        "--delimiter", metavar="TEXT", help="Lines that equal TEXT divide it into documents."
+    delimiter = reading.text(
+        "--delimiter", help="Split the text into documents at lines equal to TEXT."
     )
     decorated: Function = paragraphs(delimiter(table_options(reading)(function)))
     return decorated
 
 
 def given_division(options: dict[str, Any], learned: Division) -> Division | None:
-    """Return the division that ``dividing_options`` ask for, ``None`` if they are not given.
+    """Return the division chosen by ``dividing_options``, ``None`` if none of them is given.
 
     Args:
-        options: those of the command.
-        learned: the division of the model's text, of which what is not given of tables is taken.
+        options: the options of the command.
+        learned: the division of the training text, which fills in options for tables.
 
     Raises:
         UsageError: if several are given, or no line can equal the delimiter.

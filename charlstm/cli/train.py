@@ -1,4 +1,4 @@
-"""``charlstm train``: from options to a run, and from its outcome to what is printed."""
+"""``charlstm train``: turns options into a run, and prints its result."""
 
 from __future__ import annotations
 
@@ -17,15 +17,18 @@ from charlstm.cli.corpus_options import (
 )
 from charlstm.cli.exit_status import exit_status
 from charlstm.cli.fetching import fetch_named
-from charlstm.cli.options import Number, OptionGroup, files_argument, grouped_command
+from charlstm.cli.kinds import Number
+from charlstm.cli.options import OptionGroup, files_argument, grouped_command
 from charlstm.cli.output import note, notes_of_errors
 from charlstm.cli.signals import Signals
 
 text = OptionGroup("Text")
-size = OptionGroup("Size (default: from the length of the text)")
-budget = OptionGroup("Budget (default: epochs, from the length of the text)")
-learning = OptionGroup("Learning")
-output = OptionGroup("Checkpoint and output")
+validation = OptionGroup("Validation")
+size = OptionGroup("Network (default: chosen by the length of the text)")
+budget = OptionGroup("Length of training (default: epochs chosen by the length of the text)")
+learning = OptionGroup("Optimization")
+checkpoint = OptionGroup("Checkpoint")
+output = OptionGroup("Output")
 
 
 @grouped_command(
@@ -34,195 +37,207 @@ output = OptionGroup("Checkpoint and output")
     "charlstm train names.txt --lines -o checkpoints/given-names",
     "gzip -c mail.txt | gunzip | charlstm train - --level word -o checkpoints/mail",
     "charlstm train python-docs --size tiny --epochs 2",
-    when_memory_is_short="choose a smaller --size, fewer --streams or a shorter --sequence-length",
+    when_memory_is_short="Lower --size, --streams or --sequence-length.",
 )
 @files_argument("[CORPUS]...", name="corpus")
 @level_option(text)
 @dividing_options(text)
 @text.flag(
     "--no-index",
-    help="Of lines, records and other parts of files, don't keep hashes of the training documents "
-    "in the checkpoint. They tell new samples from copies; but whoever has the checkpoint can test "
-    "whether a document was trained on.",
+    help="Don't store hashes of the training documents in the checkpoint, with --lines, tables and "
+    "the like. generate --novel needs them, but they let anybody who has the checkpoint test "
+    "whether a document was in the training text.",
 )
 @text.decoding
 @normalization_option(text)
-@text.file(
+@text.count(
+    "--vocab-size",
+    show_default="20000 words, or 64 to 2000 pieces by the length of the text",
+    help="Number of words, or of pieces of words, in the vocabulary in addition to characters.",
+)
+@text.count(
+    "--min-count",
+    show_default="2",
+    help="Minimum number of occurrences of a word in the vocabulary, with --level word.",
+)
+@validation.file(
     "--valid",
     multiple=True,
-    help="Validate on this text instead of a part of the corpus; repeatable.",
+    help="Validate on this text instead of a part of the corpus. Repeatable.",
 )
-@text.number(
+@validation.number(
     "--valid-fraction",
     within=Number(0, 1, max_open=True),
     metavar="FRACTION",
     default=0.1,
-    help="Part of the corpus that validates: its end, or lines, paragraphs or delimited documents "
-    "drawn by seed. 0: train on all of it, without early stopping, and keep the last weights.",
+    help="Fraction of the corpus to validate on: its end, or documents chosen by seed if files are "
+    "split into documents. 0 trains on the whole corpus without early stopping and keeps the last "
+    "weights.",
 )
-@text.count(
-    "--vocab-size",
-    help="Words, or pieces of words, besides characters; default 20000 words, 64 to 2000 pieces by "
-    "the length of the text.",
+@validation.count(
+    "--eval-every",
+    metavar="STEPS",
+    show_default="soon after the start, then each epoch or ten times a run, for at most 5 % of "
+    "its time",
+    help="Evaluate every STEPS steps.",
 )
-@text.count(
-    "--min-count",
-    help="Occurrences a word needs to be in the vocabulary at word level; default 2.",
+@validation.count(
+    "--patience",
+    show_default="a fifth of all evaluations, at least 5",
+    help="Stop after N evaluations without improvement.",
 )
 @size.choice(
     "--size",
     among=["auto", "tiny", "small", "medium", "large"],
     default="auto",
-    help="1x128, 2x256, 2x512 or 3x1024 (layers x units).",
+    help="Layers x units: 1x128 (tiny), 2x256 (small), 2x512 (medium) or 3x1024 (large).",
 )
-@size.count("--layers", most=64, help="LSTM layers.")
-@size.count("--units", most=16384, help="Width of each layer.")
+@size.count("--layers", most=64, help="Number of LSTM layers.")
+@size.count("--units", most=16384, help="Number of units per layer.")
 @size.count("--embedding", most=16384, help="Width of the embedding.")
 @size(
     "--tie/--no-tie",
     "tie",
     default=None,
-    help="Use the embedding as output projection; needs equal widths. Default: at word level.",
+    show_default="tie with --level word",
+    help="Use the embedding as the output projection. Both must have the same width.",
 )
 @budget.number(
     "--epochs",
     within=Number(0, 1e9, min_open=True),
-    help="Read the text X times; default 8 for a million tokens, more for less (at most 60), fewer "
-    "for more, at most about two hours on two cores.",
+    show_default="8 for a million tokens, up to 60 for less, fewer for more, about two hours at "
+    "most on two cores",
+    help="Train for X epochs.",
 )
-@budget.count("--steps", help="Take N optimizer steps.")
+@budget.count("--steps", help="Train for N optimizer steps.")
 @budget.number(
     "--minutes",
     within=Number(0, 1e9, min_open=True),
-    help="Be back after X minutes, the command's start included.",
-)
-@budget.count(
-    "--patience",
-    help="Stop after N evaluations without a better one; default a fifth of all, at least 5.",
-)
-@budget.count(
-    "--eval-every",
-    metavar="STEPS",
-    help="Evaluate every so many steps; default soon after the beginning, then each epoch or ten "
-    "times a run (with --minutes ten times), or less often where that would take more than a "
-    "twentieth of the run.",
+    help="Finish within X minutes, including the start of the command.",
 )
 @learning.number(
     "--dropout",
     within=Number(0, 1, max_open=True),
     metavar="P",
-    help="Dropout on each layer's output, and none of anything else; default by how often the text "
-    "is read: up to 0.3, short texts 0.4, pieces 0.45, words 0.5.",
+    show_default="by epochs up to 0.3, short texts 0.4, pieces 0.45, words 0.5",
+    help="Dropout on the output of each layer, and no other kind of dropout.",
 )
 @learning.number(
     "--dropout-ramp",
     within=Number(0, 1e6),
     metavar="EPOCHS",
-    help="Let dropout rise from 0 over the first readings of the text; default 4, or no "
-    "rise where --dropout is given.",
+    show_default="4, or 0 with --dropout",
+    help="Raise dropout from 0 over the first EPOCHS epochs.",
 )
 @learning.number(
     "--learning-rate",
     within=Number(0, 1e3, min_open=True),
-    help="Peak rate; default 0.008 for 48 streams of 512 units with adamw, 7 with sgd. Lower it "
-    "if the loss jumps.",
+    show_default="adamw 0.008 for 48 streams of 512 units, sgd 7",
+    help="Peak learning rate. Lower it if the loss jumps.",
 )
 @learning.count(
     "--warmup-steps",
     least=0,
-    help="Steps of linear warm-up; default 100, but at most a tenth of the run, or 50 a minute "
-    "with --minutes.",
+    show_default="100, at most a tenth of the run, or 50 per minute with --minutes",
+    help="Number of steps of linear warm-up.",
 )
 @learning.number(
     "--final-rate",
     within=Number(0, 1),
-    help="Rate at the end, as a share of the peak; default 0.02.",
+    show_default="0.02",
+    help="Learning rate at the end, as a fraction of the peak.",
 )
 @learning.number(
     "--weight-decay",
     within=Number(0, 1e3),
-    help="Decoupled weight decay of AdamW and Lion; default 0.05.",
+    show_default="0.05",
+    help="Decoupled weight decay of AdamW and Lion.",
 )
 @learning.number(
     "--clip-norm",
     within=Number(0, 1e9, min_open=True),
-    help="Clip the gradient to this global norm; default 1.0, with sgd 0.25.",
+    show_default="1.0, sgd 0.25",
+    help="Clip gradients to this global norm.",
 )
 @learning.choice(
     "--optimizer",
     among=["adamw", "adam", "lion", "rmsprop", "sgd"],
-    help="Default adamw, for words sgd (with momentum), which there learns what holds for other "
-    "texts.",
+    show_default="adamw, or sgd with --level word",
+    help="Optimizer. sgd has momentum, and generalizes better on words.",
 )
 @learning.count(
     "--streams",
     most=65536,
-    help="Parallel streams, the batch; default 48, 16 for words, fewer for short texts.",
+    show_default="48, words 16, fewer for short texts",
+    help="Number of parallel streams: the batch size.",
 )
 @learning.count(
     "--sequence-length",
     most=65536,
-    help="Tokens that gradients reach back; default 32, 16 for very short texts.",
+    show_default="32, or 16 for very short texts",
+    help="Number of tokens of truncated backpropagation through time.",
 )
 @learning.choice(
     "--precision",
     among=["auto", "float32", "bfloat16"],
-    help="Number type of matrix products; default auto: bfloat16 where the processor has it.",
+    show_default="auto",
+    help="Number type of matrix multiplications. With auto, bfloat16 if the CPU supports it.",
 )
 @learning.seed(
     default=1,
-    help="Determines weights, batches, dropout and drawn lines; with --from, the model's own seed "
-    "draws the lines.",
+    help="Random seed of weights, batches, dropout and validation documents. With --from, the "
+    "parent's seed chooses the validation documents.",
 )
-@output.output(
+@learning.count("--threads", most=1024, show_default="all", help="Number of CPU threads.")
+@checkpoint.output(
     kind="FOLDER",
-    help="Where the checkpoint goes; default checkpoints/NAME, NAME-2 and so on.",
+    show_default="checkpoints/NAME, then NAME-2 and so on",
+    help="Folder of the checkpoint.",
 )
-@output.flag("--overwrite", help="Replace a checkpoint that -o already holds.")
-@output.checkpoint("--resume", help="Go on with an interrupted run; takes no other setting.")
-@output.checkpoint(
+@checkpoint.flag("--overwrite", help="Replace the checkpoint in the folder given with -o.")
+@checkpoint.checkpoint(
+    "--resume", help="Resume an interrupted run. Can be combined with --threads only."
+)
+@checkpoint.checkpoint(
     "--from",
     "from_checkpoint",
-    help="Start from a trained model; new symbols are added. On the text it was trained on, "
-    "training goes on.",
+    help="Fine-tune a trained checkpoint. New characters are added to its vocabulary. On the text "
+    "it was trained on, its training continues.",
 )
-@output.flag(
-    "--dry-run",
-    help="Check all that a run would, say what it would do, and stop: nothing is written.",
-)
-@output.count(
-    "--sample-every",
-    least=0,
-    help="Show a short sample after the first evaluation and every Nth after it; default about "
-    "five times a run, 0 never.",
-)
-@output.number(
+@checkpoint.number(
     "--save-every",
     within=Number(0, min_open=True),
     metavar="SECONDS",
-    help="Save what --resume needs at least so often; default 60 seconds, or longer where saves "
-    "would take more than a fiftieth of the time.",
+    show_default="60, or more if saving takes over 2 % of the time",
+    help="Save the state that --resume needs every SECONDS seconds.",
 )
-@output.count("--threads", most=1024, help="Processor threads; default all.")
-@output.quiet("No progress and no notes, only warnings.")
+@output.flag("--dry-run", help="Check everything, print the plan and stop without training.")
+@output.count(
+    "--sample-every",
+    least=0,
+    show_default="about five times a run",
+    help="Print a short sample after the first evaluation and every Nth one. 0 is off.",
+)
+@output.quiet()
 @output.json("Print one JSON object at the end instead of the checkpoint's path.")
 @click.pass_context
 def command(ctx: click.Context, /, **options: Any) -> None:
     """Train a language model on CORPUS and save it as a checkpoint.
 
-    CORPUS is one or more files, folders, glob patterns, - for standard input, a name from charlstm
-    corpora, or python-docs, a text that comes with Python; .gz, .bz2, .xz and .zst are read
-    through, and of a table each record is a document. Size, regularization and
-    budget are chosen from the length of the text. Ctrl-C saves; --resume goes on.
+    CORPUS is one or more files, folders or glob patterns, - for stdin, a name from charlstm
+    corpora, or python-docs (a text that comes with Python). Files may be compressed (.gz, .bz2,
+    .xz, .zst). Each record of a table is a document.
 
-    The checkpoint's path goes to stdout, all else to stderr.
+    By default, the size, the regularization and the length of training depend on the length of the
+    text. Ctrl-C saves the run, and --resume continues it. The checkpoint's path is printed to
+    stdout, everything else to stderr.
     """
     from charlstm.training.options import request_of
 
     chosen = given_options(ctx, besides=("corpus", "quiet", "as_json", "dry_run"))
     check_given(ctx, options["corpus"], chosen)
     say = None if options["quiet"] else note
-    with Signals() as signals, notes_of_errors(quiet=options["quiet"]):
+    with Signals() as signals, notes_of_errors():
         from charlstm.cli.train_report import OtherReport, TrainReport
         from charlstm.distributed.workers import workers_in_environment
         from charlstm.training.run import rehearse_run, train_run
@@ -239,11 +254,11 @@ def command(ctx: click.Context, /, **options: Any) -> None:
                 run, result = train_run(request, report, began=ctx.obj, workers=workers)
             report.show_result(run, result, workers)
             if result.stop_reason == "interrupted":
-                # A worker that no signal came to has been asked by another one.
+                # A worker without a signal of its own was asked to stop by another one.
                 raise click.exceptions.Exit(exit_status(signals.number or signal.SIGTERM))
 
 
 def _kind(options: dict[str, Any]) -> str:
-    """Return the command as far as it decides what workers tell each other."""
+    """Return the parts of the command that all workers must have in common."""
     kinds = {"resume": "--resume", "from_checkpoint": "--from", "dry_run": "--dry-run"}
     return " ".join(["charlstm train", *(kinds[name] for name in kinds if options[name])])

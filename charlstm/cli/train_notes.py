@@ -1,14 +1,11 @@
-"""What ``train`` notes and warns of, besides its plan and its figures.
-
-Prints to stderr. Knows a run, before it begins and when it has ended.
-"""
+"""Notes and warnings of ``train`` on stderr, before a run starts and after it has ended."""
 
 from __future__ import annotations
 
 import math
 from typing import TYPE_CHECKING
 
-from charlstm.cli.output import note
+from charlstm.cli.output import note, note_all
 from charlstm.cli.suggestions import suggest_parent
 from charlstm.corpus.notes import what_is_left_out
 from charlstm.corpus.short_lines import HINT
@@ -19,40 +16,40 @@ if TYPE_CHECKING:
 
 
 def note_better_start(run: Run) -> None:
-    """Say that a shipped model knows this kind of text, if it does."""
+    """Note that a shipped model is a better start for this text, if it is."""
     if suggestion := suggest_parent(run):
         note(f"Note: {suggestion}")
 
 
-def warn_outcome(run: Run, result: TrainingResult, quiet: bool) -> None:
-    """Say what the figures alone don't show: an early stop, or a model that learned little."""
+def warn_outcome(run: Run, result: TrainingResult) -> None:
+    """Note an early stop; warn of a model that learned little or only got worse."""
     best = result.best
     loss = best.valid_loss if run.config.corpus.validates else best.train_loss
-    if result.stop_reason == "early stopping" and not quiet:
+    if result.stop_reason == "early stopping":
         note(
-            f"Stopped early at step {result.step:,}: no evaluation was better than that of step "
-            f"{best.step:,} for {run.config.train.patience} evaluations (--patience)"
+            f"Stopped early at step {result.step:,}: no improvement on step {best.step:,} in "
+            f"{run.config.train.patience} evaluations (--patience)."
         )
     dropout = "" if run.config.train.drops_more else ", a higher --dropout"
     if result.best.step == 0 and result.stop_reason != "interrupted" and loss is not None:
         note(
-            f"Warning: no evaluation was better than that of {run.config.provenance.parent} before "
-            f"it learned from this text, whose weights are kept: try a lower --learning-rate than "
-            f"{run.config.train.learning_rate:g}{dropout}, or more text"
+            f"Warning: no evaluation was better than {run.config.provenance.parent} itself, so its "
+            f"weights were kept. Try a --learning-rate below "
+            f"{run.config.train.learning_rate:g}{dropout}, or more text."
         )
     frequencies = run.config.provenance.frequency_loss
     guess = math.log(run.config.model.vocab_size) if frequencies is None else frequencies
     if loss is not None and loss > guess:
         note(
             f"Warning: the model predicts worse than "
-            f"{'chance' if frequencies is None else 'plain token frequencies'} "
-            f"({loss:.3g} against {guess:.3g} nats): train longer, or with a lower "
-            f"--learning-rate than {run.config.train.learning_rate:g}"
+            f"{'chance' if frequencies is None else 'token frequencies alone'} "
+            f"({loss:.3g} against {guess:.3g} nats per token). Train it longer, or with a "
+            f"--learning-rate below {run.config.train.learning_rate:g}."
         )
 
 
 def note_hazard(run: Run) -> None:
-    """Say what will hurt the model most in the text, if anything will."""
+    """Note the worst problem of the text for training, if it has any."""
     import numpy as np
 
     from charlstm.corpus.hazards import LOOKED_AT, copies_hazard, hazards, size_hazard
@@ -75,25 +72,26 @@ def note_hazard(run: Run) -> None:
         size_hazard(statistics.characters),
     ]
     if worst := next(filter(None, found), None):
-        note(f"Note: {worst} (charlstm inspect looks a text over)")
+        note_all([f"Note: {worst.rstrip('.')} (see charlstm inspect)."])
 
 
 def note_division(run: Run) -> None:
-    """Say which lines were left out, that a list is read as one text, that nothing validates."""
+    """Note lines that were left out, a list read as one text, and a lack of validation text."""
     if run.parent and not (run.config.corpus.validates or "valid_fraction" in run.given):
         note(
-            f"Note: {run.config.provenance.parent} was trained on all of this text, so nothing "
-            f"validates: name another with --valid"
+            f"Note: {run.config.provenance.parent} was trained on all of this text, so there is no "
+            f"validation text. Name one with --valid."
         )
     statistics = run.prepared.statistics
     if blank := statistics.blank:
-        note(f"Note: {what_is_left_out(blank, run.config.corpus.division.unit)}")
+        left_out = what_is_left_out(blank, run.config.corpus.division.unit)
+        note_all([f"Note: {left_out.rstrip('.')}."])
     if statistics.is_list and not run.resumes:
-        note(HINT)
+        note_all([HINT])
 
 
-def warn_unknown(run: Run, quiet: bool) -> None:
-    """Warn of characters that training does not see, or that another form of Unicode explains."""
+def warn_unknown(run: Run) -> None:
+    """Warn of validation characters that the training text lacks; note another Unicode form."""
     from collections import Counter
 
     from charlstm.tokenizer.unknown import (
@@ -102,27 +100,26 @@ def warn_unknown(run: Run, quiet: bool) -> None:
         other_form_of_added,
     )
 
-    if run.parent is not None and not quiet:
+    if run.parent is not None:
         base, own = run.parent.tokenizer, run.prepared.tokenizer
         added = (token for token in own.vocabulary[len(base.vocabulary) :] if len(token) == 1)
         if form := other_form_of_added(base, list(added)):
-            note(f"Note: {describe_other_form(form)}")
+            note_all([f"Note: {describe_other_form(form)}"])
     if unknown := run.prepared.statistics.valid_unknown:
         found = describe_unknown(Counter(unknown))
-        note(f"Warning: the validation text has {found} that the training text lacks")
-        form = other_form_of_added(run.prepared.tokenizer, unknown)
-        if form and not quiet:
-            note(f"Note: {describe_other_form(form)}")
+        note(f"Warning: the validation text has {found} that the training text lacks.")
+        if form := other_form_of_added(run.prepared.tokenizer, unknown):
+            note_all([f"Note: {describe_other_form(form)}"])
 
 
 def warn_memory(run: Run) -> None:
-    """Warn before the system kills the run for lack of memory, which prints nothing."""
+    """Warn of too little memory: when the system kills a run for it, nothing is printed."""
     from charlstm.system.hardware import available_memory
 
     free = available_memory()
     if free is not None and run.plan.memory > free:
         note(
-            f"Warning: the run needs about {run.plan.memory / 1e9:.1f} GB of memory and "
-            f"{free / 1e9:.1f} GB are free; if it ends without a word, that is why: choose a "
-            f"smaller --size, fewer --streams or a shorter --sequence-length"
+            f"Warning: the run needs about {run.plan.memory / 1e9:.1f} GB of memory, but only "
+            f"{free / 1e9:.1f} GB are free, so the system may kill it. Lower --size, --streams or "
+            f"--sequence-length."
         )

@@ -1,4 +1,4 @@
-"""What a training run prints: plan, progress bar, evaluations, samples, warnings, result.
+"""Prints the plan, progress bar, evaluations, samples, warnings and result of a training run.
 
 The result goes to stdout, everything else to stderr.
 """
@@ -16,7 +16,7 @@ from charlstm.cli.descriptions import (
     describe_plan,
     describe_steps_taken,
 )
-from charlstm.cli.output import note, write_json, write_text
+from charlstm.cli.output import note, note_all, write_json, write_text
 from charlstm.cli.progress_bar import ReadingBars
 from charlstm.cli.samples import separator_of
 from charlstm.cli.train_notes import (
@@ -42,11 +42,11 @@ SAMPLED_LINES = 3
 
 
 class TrainReport(Observer):
-    """Prints the progress of a run, and asks it to stop after a signal.
+    """Prints the progress of a run, and stops it after a signal.
 
     Args:
         signals: the signals received.
-        quiet: print warnings only.
+        quiet: print nothing but the result.
         as_json: print the result as JSON instead of the checkpoint's path.
     """
 
@@ -59,38 +59,38 @@ class TrainReport(Observer):
         self.evaluations = 0
 
     def close(self) -> None:
-        """End the progress bar."""
+        """Close the progress bars."""
         self.reading.close()
         if self.bar is not None:
             self.bar.close()
 
     def should_stop(self) -> bool:
-        """Whether a signal has asked the run to stop."""
+        """Whether the run should stop because of a signal."""
         if self.signals.number and not self._stops:
             self._stops = True
-            self._say("Saving; Ctrl-C to stop at once.")
+            self._say("Saving. Press Ctrl-C again to stop at once.")
         return self._stops
 
     def on_reading(self, task: str, done: int, total: int | None) -> None:
-        """Move the progress bar of a pass over the text."""
+        """Advance the progress bar of a pass over the text."""
         self.reading.tell(task, done, total)
 
     def on_plan(self, run: Run) -> None:
-        """Print the plan, and warn of unknown characters and of too little memory."""
+        """Print the plan, notes, and warnings about unknown characters and too little memory."""
         self.run = run
         self.reading.close()
-        if not self.quiet:
-            for sentence in run.prepared.notes:
-                note(sentence)
-            note(describe_plan(run))
-            note_division(run)
-            note_hazard(run)
-            note_better_start(run)
-        warn_unknown(run, self.quiet)
+        if self.quiet:
+            return
+        note_all(run.prepared.notes)
+        note(describe_plan(run))
+        note_division(run)
+        note_hazard(run)
+        note_better_start(run)
+        warn_unknown(run)
         warn_memory(run)
 
     def on_start(self, hardware: Hardware, step: int, steps: int | None) -> None:
-        """Say what training runs on, and begin the progress bar."""
+        """Print what training runs on, and start the progress bar."""
         self.signals.defer()
         where = describe_hardware(hardware)
         self._say(f"training on {where}" + (f", from step {step:,}" if step else ""))
@@ -99,7 +99,7 @@ class TrainReport(Observer):
         from tqdm import tqdm
 
         if steps is None:
-            # A budget in minutes has no last step: the bar shows its hundredths instead.
+            # A budget in minutes has no last step, so the bar shows percent of the time.
             self.bar = tqdm(
                 total=100, bar_format="{percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}"
             )
@@ -112,7 +112,7 @@ class TrainReport(Observer):
         self._by_time = steps is None
 
     def on_step(self, step: int, done: float, loss: float, tokens_per_second: float) -> None:
-        """Move the progress bar."""
+        """Advance the progress bar."""
         if self.bar is None:
             return
         from charlstm.metrics import bits_per_character
@@ -133,9 +133,9 @@ class TrainReport(Observer):
     def on_evaluation(
         self, figures: Figures, is_best: bool, weights: Callable[[], Weights]
     ) -> None:
-        """Print the figures, and now and then a sample."""
+        """Print the figures of an evaluation, and a sample every ``sample_every`` evaluations."""
         self._say(describe_evaluation(figures, is_best, self.run.config.tokenizer.level))
-        if not figures.step:  # what a model writes before it learns says nothing of the text
+        if not figures.step:  # a sample from before training says nothing about the text
             return
         self.evaluations += 1
         every = self.run.config.train.sample_every
@@ -143,32 +143,32 @@ class TrainReport(Observer):
             self._say(self._sample(weights()))
 
     def on_overfitting(self, best: Figures, now: Figures) -> None:
-        """Warn, even if quiet."""
+        """Warn of overfitting."""
         dropout = "" if self.run.config.train.drops_more else ", a higher --dropout"
         self._say(
-            f"Warning: the model is overfitting: since step {best.step:,} training loss fell from "
-            f"{best.train_loss:.3f} to {now.train_loss:.3f} while validation loss rose from "
-            f"{best.valid_loss:.3f} to {now.valid_loss:.3f}; the best weights are kept; try more "
-            f"text{dropout} or a smaller --size",
-            always=True,
+            f"Warning: the model is overfitting. Since step {best.step:,} the training loss fell "
+            f"from {best.train_loss:.3f} to {now.train_loss:.3f} while the validation loss rose "
+            f"from {best.valid_loss:.3f} to {now.valid_loss:.3f}. The best weights are kept. Try "
+            f"more text{dropout} or a smaller --size."
         )
 
     # The end
 
     def show_plan(self, run: Run) -> None:
-        """Print the plan of a dry run as JSON, if that was asked for."""
+        """Print the plan of a dry run as JSON, if the output is JSON."""
         if self.as_json:
             write_json(_planned(run))
 
     def show_result(self, run: Run, result: TrainingResult, workers: Workers) -> None:
-        """Print the checkpoint's path, or the result as JSON, then notes and warnings."""
+        """Print notes and warnings, then the checkpoint's path or the result as JSON."""
         interrupted = result.stop_reason == "interrupted"
-        warn_outcome(run, result, self.quiet)
+        if not self.quiet:
+            warn_outcome(run, result)
         if interrupted:
-            self._say(f"Interrupted and saved; go on with: charlstm train --resume {run.folder}")
+            self._say(f"Interrupted and saved. Continue with: charlstm train --resume {run.folder}")
         elif run.config.train.minutes is not None:
             self._say(describe_steps_taken(run, result.step))
-        # A closed terminal takes no output; the exit status is that of the signal all the same.
+        # After a closed terminal no output is possible, but the exit status must not change.
         closed = (OSError, StorageError) if interrupted else ()
         with contextlib.suppress(*closed):
             if self.as_json:
@@ -177,15 +177,15 @@ class TrainReport(Observer):
                 write_text(f"{run.folder}\n")
         if workers.missed:
             self._say(
-                f"Note: {workers.missed} has ended before it said that it was done, which nothing "
-                f"here depends on any more"
+                f"Note: {workers.missed} ended before it reported that it was done. The result "
+                f"does not depend on it."
             )
         self._say_who_stopped(result, workers)
 
     def _say_who_stopped(self, result: TrainingResult, workers: Workers) -> None:
         if result.stop_reason == "interrupted" and workers.count > 1:
             asked = "This worker" if self.signals.number else "Another worker"
-            self._say(f"{asked} was asked to stop; the chief has saved.")
+            self._say(f"{asked} was asked to stop. The chief has saved.")
 
     def _sample(self, weights: Weights) -> str:
         from charlstm.config import SampleConfig
@@ -195,7 +195,7 @@ class TrainReport(Observer):
         config, tokenizer = self.run.config, self.run.prepared.tokenizer
         division = config.corpus.division
         engine = build_engine(config.model, weights)
-        drawn = generate(
+        samples = generate(
             engine,
             tokenizer,
             [""] * (SAMPLED_LINES if division.within_files else 1),
@@ -205,12 +205,12 @@ class TrainReport(Observer):
         )
         between = separator_of(division).splitlines()
         lines: list[str] = []
-        for sample in drawn:
+        for sample in samples:
             lines += [*(between if lines else ()), *sample.text.splitlines()]
         return "\n".join(f"    | {line}" for line in lines)
 
-    def _say(self, text: str, *, always: bool = False) -> None:
-        if self.quiet and not always:
+    def _say(self, text: str) -> None:
+        if self.quiet:
             return
         if self.bar is not None:
             self.bar.clear()
@@ -220,35 +220,35 @@ class TrainReport(Observer):
 
 
 class OtherReport(TrainReport):
-    """The report of a worker other than the chief, which prints for all."""
+    """The report of a worker other than the chief, which leaves printing to the chief."""
 
     def on_reading(self, task: str, done: int, total: int | None) -> None:
-        """Say nothing."""
+        """Print nothing."""
 
     def on_plan(self, run: Run) -> None:
-        """Say nothing."""
+        """Print nothing."""
 
     def on_start(self, hardware: Hardware, step: int, steps: int | None) -> None:
-        """Say nothing, but from here on remember a signal, so that the run saves and stops."""
+        """Print nothing, but from here on remember a signal, so that the run saves and stops."""
         self.signals.defer()
 
     def on_evaluation(
         self, figures: Figures, is_best: bool, weights: Callable[[], Weights]
     ) -> None:
-        """Say nothing."""
+        """Print nothing."""
 
     def on_overfitting(self, best: Figures, now: Figures) -> None:
-        """Say nothing."""
+        """Print nothing."""
 
     def should_stop(self) -> bool:
-        """Whether a signal has asked this worker to stop."""
+        """Whether this worker should stop because of a signal."""
         return self.signals.number != 0
 
     def show_plan(self, run: Run) -> None:
         """Print nothing."""
 
     def show_result(self, run: Run, result: TrainingResult, workers: Workers) -> None:
-        """Say only who was asked to stop."""
+        """Print only which worker was asked to stop."""
         self._say_who_stopped(result, workers)
 
 
@@ -269,7 +269,7 @@ def _planned(run: Run) -> dict[str, Any]:
 
 
 def _validated_tokens(run: Run) -> int:
-    """Return how many tokens evaluations count."""
+    """Return how many tokens evaluations use."""
     return run.config.train.tokens_validated(run.prepared.store.valid_tokens)
 
 

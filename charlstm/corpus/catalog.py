@@ -1,7 +1,7 @@
-"""The catalog of well-known texts: what each is, where it is, and how it is fetched.
+"""The catalog of well-known texts: describes them and fetches them by name.
 
-A name goes in, the path of a file comes out. A file gets its name only when its size and hash are
-those of the catalog. The library that fetches is imported when it is needed. Prints nothing.
+A file gets its final name only after its size and hash match the catalog. The libraries that
+download are imported when they are needed.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from charlstm.errors import CorpusError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-# The variable that names the folder of fetched texts.
+# The environment variable that names the folder of fetched texts.
 VARIABLE = "CHARLSTM_DATA"
 
 _TIMEOUT = 30  # seconds without an answer
@@ -28,15 +28,15 @@ class KnownText(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """A text of the catalog.
 
     Attributes:
-        name: by which it is asked for.
-        description: of one line.
-        address: where it is fetched from.
-        file: its name when it is here.
-        sha256: of the file.
-        bytes: its size.
-        license: its name.
-        options: of ``charlstm train`` that suit it.
-        figures: published or measured.
+        name: the name that users give.
+        description: one line about the text.
+        address: the URL it is fetched from.
+        file: the name of the fetched file.
+        sha256: the hash of the file, in hexadecimal.
+        bytes: the size of the file.
+        license: the name of the license.
+        options: options of ``charlstm train`` that suit the text.
+        figures: published or measured results.
     """
 
     name: str
@@ -51,17 +51,17 @@ class KnownText(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     @property
     def path(self) -> Path:
-        """Where it is when it has been fetched."""
+        """The path of the file once it is fetched."""
         return data_folder() / self.file
 
     @property
     def is_here(self) -> bool:
-        """Whether it has been fetched."""
+        """Whether the file is fetched."""
         return self.path.is_file() and self.path.stat().st_size == self.bytes
 
 
 def data_folder() -> Path:
-    """Return the folder of fetched texts: ``$CHARLSTM_DATA``, or that of the user's data."""
+    """Return the folder of fetched texts: ``$CHARLSTM_DATA`` or the user's data folder."""
     from platformdirs import user_data_path
 
     named = os.environ.get(VARIABLE)
@@ -69,7 +69,7 @@ def data_folder() -> Path:
 
 
 def catalog() -> tuple[KnownText, ...]:
-    """Return all entries."""
+    """Return all entries of the catalog."""
     package = Path(__file__).resolve().parents[1]
     installed = package / "shipped" / "catalog.json"
     path = installed if installed.exists() else package.parent / "corpora" / "catalog.json"
@@ -77,21 +77,21 @@ def catalog() -> tuple[KnownText, ...]:
 
 
 def find_entry(name: str) -> KnownText | None:
-    """Return the entry of a name; ``None`` if there is none."""
-    if os.sep in name or "." in name:  # the path of a file
+    """Return the entry with a name, or ``None`` if there is none."""
+    if os.sep in name or "." in name:  # a file path, which is never a name of the catalog
         return None
     return next((entry for entry in catalog() if entry.name == name), None)
 
 
 def fetch(entry: KnownText, on_progress: Callable[[int], object] | None = None) -> Path:
-    """Return the path of a text, which is fetched if it is not here.
+    """Fetch a text unless it is already here, and return its path.
 
     Args:
         entry: the text.
-        on_progress: told the number of bytes of each block that comes.
+        on_progress: called with the number of bytes of each block that arrives.
 
     Raises:
-        CorpusError: if it can't be fetched, or is not what the catalog says.
+        CorpusError: if the text can't be fetched or does not match the catalog.
     """
     if entry.is_here:
         return entry.path
@@ -112,19 +112,20 @@ def fetch(entry: KnownText, on_progress: Callable[[int], object] | None = None) 
         pooch.retrieve(entry.address, known, entry.file, folder, downloader=download)
     except RequestException as error:
         raise _unfetched_error(entry, _reason(error)) from error
-    except ValueError as error:  # the hash is another, or the server sends too much
-        raise _unfetched_error(entry, "what came is not the file that the catalog knows") from error
+    except ValueError as error:  # the hash differs, or the server sends too many bytes
+        reason = "the server sent a file that does not match the catalog"
+        raise _unfetched_error(entry, reason) from error
     except OSError as error:
         raise _unfetched_error(entry, str(error)) from error
     return entry.path
 
 
 def _blocks(address: str, most: int) -> Iterator[bytes]:
-    """Yield what an address sends, but no more than so many bytes.
+    """Download an address block by block, at most ``most`` bytes.
 
     Raises:
-        RequestException: if nothing comes, or less than was announced.
-        ValueError: if more comes.
+        RequestException: if the request fails or fewer bytes arrive than were announced.
+        ValueError: if more than ``most`` bytes arrive.
     """
     import requests
 
@@ -138,21 +139,21 @@ def _blocks(address: str, most: int) -> Iterator[bytes]:
 
 
 def _reason(error: Exception) -> str:
-    """Return in a few words why nothing came."""
+    """Return in a few words why the download failed."""
     from requests import exceptions
 
     response = getattr(error, "response", None)
     if response is not None:
-        return f"the server says {response.status_code}"
+        return f"the server returned status {response.status_code}"
     if isinstance(error, exceptions.Timeout):
-        return f"the server did not answer for {_TIMEOUT} seconds"
+        return f"the server did not respond within {_TIMEOUT} seconds"
     if isinstance(error, exceptions.ChunkedEncodingError):
-        return "the connection broke off"
-    return "there is no connection to the server"
+        return "the connection was interrupted"
+    return "can't connect to the server"
 
 
 def _unfetched_error(entry: KnownText, reason: str) -> CorpusError:
     return CorpusError(
-        f"can't fetch {entry.name} from {entry.address}: {reason}: try again later, or save it "
-        f"as {entry.path}"
+        f"can't fetch {entry.name} from {entry.address}: {reason}. Try again later, or save the "
+        f"file as {entry.path}."
     )

@@ -1,6 +1,6 @@
-"""Tells data from text in the cells of a table: numbers, dates, truth values, identifiers.
+"""Recognizes data in the cells of a table: numbers, dates, truth values and identifiers.
 
-A cell goes in, an answer comes out. It rather takes text for text than data for data.
+Cells that could be either count as text.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ _DATE = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 _TRUTH = frozenset(("true", "false", "yes", "no", "null", "none", "nan", "na", "n/a"))
-# Of names there is one that has a digit or a sign in it, or is long; of words there is none.
-# Scripts without spaces write whole sentences so, but not in ASCII.
+# An identifier has no spaces, and it has a digit or a sign in it or at least 40 characters. Only
+# ASCII counts, since scripts without spaces write whole sentences in one run.
 _IDENTIFIER = re.compile(r"(?=[!-~]*[\d@:/_#=])[!-~]+|[!-~]{40,}")
 
 
 def is_data(cell: str) -> bool:
-    """Whether a cell, without white space around it, is a number, a date or the like."""
+    """Return whether a stripped cell is a number, a date, a truth value or an identifier."""
     return is_figure(cell) or cell.casefold() in _TRUTH or bool(_IDENTIFIER.fullmatch(cell))
 
 
 def is_figure(cell: str) -> bool:
-    """Whether a cell, without white space around it, is a number, a date or a time."""
+    """Return whether a stripped cell is a number, a date or a time."""
     return bool(_NUMBER.fullmatch(cell) or _DATE.fullmatch(cell))

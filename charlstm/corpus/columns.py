@@ -1,7 +1,7 @@
-"""Finds the columns of a table that hold text, and makes a document of a record.
+"""Finds the column of a table that contains text, and turns a record into a document.
 
-The cells of the first records go in, the name of a column comes out, or an error that shows what
-there is. This module does not read tables.
+If no single column is the obvious choice, the error lists the columns with an example of each. The
+module works on cells and does not read tables.
 """
 
 from __future__ import annotations
@@ -15,27 +15,29 @@ from collections.abc import Mapping, Sequence
 from charlstm.corpus.cells import is_data
 from charlstm.errors import CorpusError, harmless
 
-# Between the cells of a document.
+# Separates the cells of a document.
 SEPARATOR = "\t"
 
 _BREAKS = re.compile("\r\n|[\r\n\t]")
 
-# A column is of a kind if this share of its cells is, and is empty if more than this share is not.
+# A column contains data if at least 90% of its filled cells do. It is empty if at most 5% of its
+# cells are filled.
 _NEARLY_ALL, _HARDLY_ANY = 0.9, 0.05
-# Few different, short cells are labels, where there are enough to tell.
+# A column of 20 or more filled cells contains labels if at most 10% of these are distinct and the
+# distinct ones have at most 30 characters on average.
 _LABELS, _LABEL_LENGTH, _ENOUGH = 0.1, 30, 20
 
-# Characters of an example, and columns with one.
+# An error shows examples of up to 40 characters, for up to 20 columns.
 _SHOWN, _MOST = 40, 20
-_LONGEST_NAME = 60  # of a column, that anybody would type
+_LONGEST_NAME = 60  # characters of a column name that a user would type
 
 
 def joined(cells: Sequence[str], *, keep_breaks: bool) -> str:
-    """Return the cells of a record as a document: with tabs between them.
+    """Join the cells of a record with tabs to make a document.
 
     Args:
-        cells: the texts.
-        keep_breaks: whether line breaks and tabs within a cell stay; else they become spaces.
+        cells: the texts of the cells.
+        keep_breaks: whether line breaks and tabs within a cell stay; otherwise they become spaces.
     """
     if not any(cells):
         return ""
@@ -45,21 +47,22 @@ def joined(cells: Sequence[str], *, keep_breaks: bool) -> str:
 
 
 def as_option(columns: Sequence[str]) -> str:
-    """Return names of columns as one text, with commas between them, as CSV."""
+    """Return column names as one row of CSV, as users type them."""
     text = io.StringIO()
     csv.writer(text, lineterminator="").writerow(columns)
     return text.getvalue()
 
 
 def text_column(columns: Mapping[str, Sequence[str]], name: str) -> str:
-    """Return the one column that holds text: no numbers, dates, identifiers, or labels.
+    """Return the only column that contains text, not numbers, dates, identifiers or labels.
 
     Args:
-        columns: the cells of the first records, by the name of their column.
-        name: that of the table, for the message.
+        columns: the cells of the first records, by column name.
+        name: the name of the table, for the message.
 
     Raises:
-        CorpusError: if there is none, or more than one; it shows an example of each column.
+        CorpusError: if no column or several columns contain text. The message shows an example of
+            each column.
     """
     found = [column for column, cells in columns.items() if _is_text(cells)]
     if len(columns) == 1 and any(*columns.values()):
@@ -67,20 +70,20 @@ def text_column(columns: Mapping[str, Sequence[str]], name: str) -> str:
     if len(found) == 1:
         return found[0]
     if not any(columns.values()):
-        raise CorpusError(f"{name} is a table without records: name another file")
-    which = "several columns of text" if found else "no column that looks like text"
+        raise CorpusError(f"{name} is a table without records.")
+    which = "more than one column of text" if found else "no column that looks like text"
     examples = [f"{_shown(column)} ({_example(cells)})" for column, cells in columns.items()]
     more = f" and {len(columns) - _MOST:,} more" if len(columns) > _MOST else ""
     choice = _choice(found[:2] or [max(columns, key=lambda c: _length(columns[c]))], list(columns))
     raise CorpusError(
-        f"{name} is a table with {which}: choose, like --columns {choice}, read it as plain text "
-        f"with --format text, or leave it out (--exclude). Its columns, each with an example: "
-        f"{', '.join(examples[:_MOST])}{more}"
+        f"{name} is a table with {which}. Choose with `columns` (for example `columns` {choice}), "
+        f"or read it as plain text with `format` text. Its columns are "
+        f"{', '.join(examples[:_MOST])}{more}."
     )
 
 
 def _choice(chosen: Sequence[str], columns: Sequence[str]) -> str:
-    """Return columns as they can be typed: their names, or numbers if these are long."""
+    """Return columns as users can type them: by name, or by number if a name is long."""
     if any(len(column) > _LONGEST_NAME for column in chosen):
         chosen = [str(columns.index(column) + 1) for column in chosen]
     return shlex.quote(as_option(chosen))

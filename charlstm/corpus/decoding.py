@@ -1,7 +1,6 @@
-"""Decodes the bytes of a text, and refuses what is not text.
+"""Decodes blocks of bytes into blocks of text, and refuses data that is not text.
 
-Blocks of bytes go in, blocks of text come out. A byte-order mark is dropped, and says how to decode
-what follows. This module does not know where bytes come from.
+A byte-order mark decides how the bytes after it are decoded, and is dropped.
 """
 
 from __future__ import annotations
@@ -33,11 +32,12 @@ from charlstm.corpus.formats import (
 from charlstm.corpus.notes import Notes
 from charlstm.errors import CorpusError
 
-# The beginning of a text has so many bytes, or all of its first block.
+# Bytes at the beginning of a text that show what it is; a larger first block is used as a whole.
 SNIFF = 8 * 2**10
-# Bytes around the place that does not decode, by which the encoding is guessed.
+# Bytes before and after the first undecodable byte by which the encoding is guessed.
 _AROUND = 2**17
-# From this share of broken and strange characters on, text in UTF-16 or UTF-32 is none.
+# Data in UTF-16 or UTF-32 is binary from this share of strange characters on: 30%, or 8% if some
+# are broken.
 _STRANGE, _STRANGE_AND_BROKEN = 0.3, 0.08
 
 
@@ -46,13 +46,13 @@ class Decoding:
     """How a text is decoded.
 
     Attributes:
-        name: its name in messages.
+        name: the name of the text in messages.
         encoding: the encoding that the user named, or ``AUTO``.
-        decode_errors: ``strict``, or ``replace`` for U+FFFD in place of what does not decode.
-        notes: is told what the user should know; ``None`` if nobody asks.
-        file: its name in a shell command, or a word for it.
-        as_before: whether bytes are decoded as Python does it, as for training by the rules 1 (see
-            ``Division``): a mark counts only there, and only a NUL byte shows that data is binary.
+        decode_errors: ``strict``, or ``replace`` to put U+FFFD in place of undecodable bytes.
+        notes: collects notes for the user; ``None`` to drop them.
+        file: the name of the file in a suggested shell command, or a placeholder.
+        legacy: whether to decode by the rules 1 (see ``Division``), which leave byte-order marks to
+            Python's decoders and treat data as binary only if it has a NUL byte.
     """
 
     name: str
@@ -60,29 +60,29 @@ class Decoding:
     decode_errors: str = "strict"
     notes: Notes | None = None
     file: str = "FILE"
-    as_before: bool = False
+    legacy: bool = False
 
     def texts(self, blocks: Iterable[bytes]) -> Iterator[str]:
-        """Yield the text in blocks, each as soon as its bytes are there.
+        """Yield the text in blocks, each as soon as its bytes arrive.
 
         Raises:
-            CorpusError: if it is binary or does not decode.
+            CorpusError: if the data is binary or can't be decoded.
         """
         blocks = iter(blocks)
         start, mark, encoding = b"", None, self.encoding
-        if not self.as_before:
+        if not self.legacy:
             start, mark = self._beginning(blocks)
             encoding = mark.encoding if mark else without_byte_order(self.encoding, start)
         if self.notes is not None:
             self.notes.encodings[self.name] = encoding
         decoder = codecs.getincrementaldecoder(encoding)(self.decode_errors)
-        if not self.encoding.lower().startswith(encoding):  # utf-8-sig stays what the user named
+        if not self.encoding.lower().startswith(encoding):  # messages keep a name like utf-8-sig
             self = replace(self, encoding=encoding)
         inspector = _Inspector(self)
         read = begin = len(mark.data) if mark else 0
         is_utf_8, characters = encoding.lower().startswith("utf-8"), 0
         held = [start] if start else []
-        del start  # it is not to be in memory longer than the others
+        del start  # free its memory as early as that of the other blocks
         while True:
             block = held.pop() if held else next(blocks, b"")
             inspector.check_bytes(block, read)
@@ -104,20 +104,20 @@ class Decoding:
                 return
 
     def found(self, blocks: Iterable[bytes]) -> Decoding:
-        """Return how to decode a text whose encoding is not known: UTF-8 if it is, else a guess.
+        """Return how to decode a text of unknown encoding: as UTF-8 if it is valid, else a guess.
 
-        The whole text decides: a guess from one place would take the others to be in it too.
+        The whole text is checked, since one part can be plain ASCII and another not.
 
         Raises:
-            CorpusError: if it is nearly UTF-8, or no encoding is likely, unless what does not
-                decode is to be replaced.
+            CorpusError: if the text is nearly UTF-8, or no encoding is likely, and
+                ``decode_errors`` is ``strict``.
         """
         assumed = replace(self, encoding="utf-8")
         blocks = iter(blocks)
         start, mark = assumed._beginning(blocks)
         if mark or binary_format(start) or (b"\0" not in start and looks_binary(start[:HEAD])):
             return assumed
-        trial = _TrialOfUtf8()
+        trial = _Utf8Trial()
         for block in itertools.chain((start,) if start else (), blocks, (b"",)):
             trial.take(block)
             if b"\0" in block:
@@ -130,8 +130,8 @@ class Decoding:
         return self._guessed(guess) or assumed
 
     def refusal(self, head: bytes) -> Format | None:
-        """Return what a file is that is not text, from its first bytes; ``None`` for text."""
-        if self.as_before:
+        """Return the format of a file that is not text, from its first bytes; ``None`` for text."""
+        if self.legacy:
             is_binary = b"\0" in head[:SNIFF] and not has_nul_bytes(self.encoding)
             return UNKNOWN if is_binary else None
         if found := binary_format(head):
@@ -143,11 +143,11 @@ class Decoding:
             guess = guess_encoding(head)
             if guess and self.encoding == AUTO:
                 return None
-            return Format(f"text that needs --encoding {guess}") if guess else UNKNOWN
+            return Format(f"text that needs `encoding` {guess}") if guess else UNKNOWN
         return UNKNOWN if looks_binary(head) else None
 
     def _beginning(self, blocks: Iterator[bytes]) -> tuple[bytes, Mark | None]:
-        """Return the first bytes after the mark, and the mark if there is one."""
+        """Return the first bytes after the byte-order mark, and the mark if there is one."""
         head = b""
         for block in blocks:
             head += block
@@ -156,8 +156,8 @@ class Decoding:
         mark = mark_of(head, self.encoding)
         if mark is None and head.startswith(codecs.BOM_UTF8):
             raise CorpusError(
-                f"{self.name} has the mark of utf-8, which is not {self.encoding}: "
-                f"leave --encoding out"
+                f"{self.name} has the byte-order mark of utf-8, not {self.encoding}. Leave "
+                f"`encoding` out."
             )
         return head[len(mark.data) :] if mark else head, mark
 
@@ -169,32 +169,37 @@ class Decoding:
         return replace(self, encoding=str(guess))
 
     def _undecodable(self, error: UnicodeError, read: int, guess: str | None) -> CorpusError:
-        where = "its text"
+        where = "the text"
         if isinstance(error, UnicodeDecodeError):
-            # What the decoder looked at ends where the bytes read so far end.
+            # The bytes that the decoder was given end where the bytes read so far end.
             offset = read - len(error.object) + error.start
             where = f"byte 0x{error.object[error.start]:02x} at offset {offset}"
         if guess and _is_same(guess, self.encoding):
-            remedy = f"nearly all of the text is {guess}, so no other --encoding fits:"
-        elif guess:
-            remedy = f"it looks like {guess}, so read it with --encoding {guess},"
-        else:
-            remedy = "no encoding is likely, so name the right one with --encoding,"
-        other = "put" if remedy.endswith(":") else "or put"
+            return CorpusError(
+                f"{self.name}: {where} is not valid {self.encoding}, but nearly all of the text "
+                f"is. Read it with `decode_errors` replace to put U+FFFD in place of bad bytes."
+            )
+        if guess:
+            return CorpusError(
+                f"{self.name}: {where} is not valid {self.encoding}. The text looks like {guess}: "
+                f"read it with `encoding` {guess}, or put U+FFFD in place of bad bytes with "
+                "`decode_errors` replace."
+            )
         return CorpusError(
-            f"{self.name}: {where} is not {self.encoding}: {remedy} {other} U+FFFD in its place "
-            "with --decode-errors replace"
+            f"{self.name}: {where} is not valid {self.encoding}, and no encoding is likely. Name "
+            "the right `encoding`, or put U+FFFD in place of bad bytes with `decode_errors` "
+            "replace."
         )
 
 
-class _TrialOfUtf8:
-    """Reads a whole text as UTF-8 and counts what is.
+class _Utf8Trial:
+    """Decodes a whole text as UTF-8 and counts the characters that are valid.
 
     Attributes:
         head: the first ``SNIFF`` bytes.
-        error: what does not decode first.
-        read: how many bytes had been read then.
-        sample: the bytes around it, and the head.
+        error: the first decoding error.
+        read: the number of bytes read when the first error occurred.
+        sample: the bytes around the first error, and the head.
     """
 
     def __init__(self) -> None:
@@ -206,7 +211,7 @@ class _TrialOfUtf8:
         self.sample = b""
 
     def take(self, block: bytes) -> None:
-        """Read the next bytes; none at the end."""
+        """Decode the next bytes; an empty block ends the text."""
         self.head += block[: max(0, SNIFF - len(self.head))]
         self.read += len(block) if self.error is None else 0
         try:
@@ -222,26 +227,26 @@ class _TrialOfUtf8:
 
     @property
     def is_nearly_utf_8(self) -> bool:
-        """Whether characters beyond ASCII are UTF-8 at least as often as they are not."""
+        """Whether at least half of the characters beyond ASCII are valid UTF-8."""
         return self._beyond_ascii >= max(1, self._broken)
 
 
 class _Inspector:
-    """Looks at a text while it is decoded: binary files are refused, HTML is noted."""
+    """Looks at a text while it is decoded: refuses binary data and notes HTML."""
 
     def __init__(self, decoding: Decoding) -> None:
         self._decoding = decoding
         self._nul_is_text = has_nul_bytes(decoding.encoding)
         self._begins = ""
-        self._is_judged = decoding.as_before
+        self._is_judged = decoding.legacy
         self.head = b""
 
     def check_bytes(self, block: bytes, read: int) -> None:
-        """Raise ``CorpusError`` if the text is binary, as far as it is known.
+        """Raise ``CorpusError`` if the bytes so far show that the data is binary.
 
         Args:
-            block: its next bytes.
-            read: how many came before.
+            block: the next bytes.
+            read: the number of bytes before them.
         """
         if len(self.head) < SNIFF and block:
             self.head += block[:HEAD]
@@ -250,7 +255,7 @@ class _Inspector:
             raise self._with_nul(read + nul)
 
     def _check_head(self) -> None:
-        if self._decoding.as_before:
+        if self._decoding.legacy:
             return
         found = binary_format(self.head)
         is_unknown = not self._nul_is_text and b"\0" not in self.head
@@ -275,29 +280,29 @@ class _Inspector:
 
     def _binary(self, found: Format) -> CorpusError:
         name, file = self._decoding.name, self._decoding.file
-        return CorpusError(f"{name} is {found.name}, not text: {advice(found, file)}")
+        return CorpusError(f"{name} is {found.name}, not text.{advice(found, file)}")
 
     def _with_nul(self, offset: int) -> CorpusError:
         name = self._decoding.name
         where = f"a NUL byte at offset {offset}"
         if mark := mark_of(self.head, "utf-8"):
             return CorpusError(
-                f"{name} has the mark of {mark.encoding} ({where}), which is not "
-                f"{self._decoding.encoding}: leave --encoding out"
+                f"{name} has the byte-order mark of {mark.encoding} ({where}), not "
+                f"{self._decoding.encoding}. Leave `encoding` out."
             )
         if guess := guess_encoding(self.head):
             return CorpusError(
-                f"{name} looks like {guess} without a mark ({where}): read it with "
-                f"--encoding {guess}"
+                f"{name} looks like {guess} without a byte-order mark ({where}). Read it with "
+                f"`encoding` {guess}."
             )
         return CorpusError(
-            f"{name} looks like a binary file ({where}): name text files, with --encoding if they "
-            "are in UTF-16 or UTF-32"
+            f"{name} looks like a binary file ({where}). If it is text in UTF-16 or UTF-32, name "
+            "its `encoding`."
         )
 
 
 def _around(error: UnicodeError, block: bytes) -> bytes:
-    """Return the bytes around the place that does not decode, from the start of a line."""
+    """Return the bytes around the undecodable byte, from the start of a line."""
     at = 0
     if isinstance(error, UnicodeDecodeError):
         at = max(0, error.start - len(error.object) + len(block))

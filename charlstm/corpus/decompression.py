@@ -1,7 +1,7 @@
-"""Opens files for reading what they hold, decompressed by their suffix.
+"""Opens files for reading, decompressed as their suffix says.
 
-A path goes in, a file to read in blocks comes out, with the exceptions of reading it. This module
-does not limit how far a file may expand.
+The reader in ``reading`` limits how far a file may expand; this module only limits the memory for
+decompressing it.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from lzma import LZMADecompressor
 
-# The most memory in bytes for decompressing a file; xz -9 needs a quarter of it.
+# The most memory for decompressing a file, in bytes. Files of xz -9 need a quarter of it.
 DICTIONARY = 2**28
-# Bytes of an .xz file that are read at once.
+# Bytes of an .xz file that are read at a time.
 _BLOCK = 2**20
 
 
@@ -24,12 +24,12 @@ class Readable(Protocol):
     """A file that is read in blocks of at most a given size."""
 
     def read(self, size: int, /) -> bytes:
-        """Return up to ``size`` bytes; none at the end."""
+        """Return up to ``size`` bytes, or none at the end."""
         ...
 
 
 class _Xz:
-    """An .xz or .lzma file, read within ``DICTIONARY`` bytes; Python's reader has no limit."""
+    """An .xz or .lzma file, read within ``DICTIONARY`` bytes; ``lzma.LZMAFile`` has no limit."""
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("rb")
@@ -42,7 +42,7 @@ class _Xz:
         self._file.close()
 
     def read(self, size: int, /) -> bytes:
-        """Return up to ``size`` decompressed bytes; none at the end.
+        """Return up to ``size`` decompressed bytes, or none at the end.
 
         Raises:
             LZMAError: if the file is broken or needs too much memory.
@@ -55,12 +55,12 @@ class _Xz:
                     return b""
                 self._decompressor = self._new()
             elif self._decompressor.needs_input and not (data := self._file.read(_BLOCK)):
-                raise EOFError("it ends before its end mark")
+                raise EOFError("it ends before its end marker")
             if text := self._decompressor.decompress(data, size):
                 return text
 
     def _next_stream(self) -> bytes:
-        """Return the beginning of the next stream, without the zero bytes before it."""
+        """Return the first bytes of the next stream, without the zero padding before it."""
         data = self._decompressor.unused_data.lstrip(b"\0")
         while not data and (block := self._file.read(_BLOCK)):
             data = block.lstrip(b"\0")
@@ -75,7 +75,7 @@ class _Xz:
 def opener_of(
     path: Path,
 ) -> tuple[Callable[[Path], BufferedIOBase | _Xz], tuple[type[Exception], ...]]:
-    """Return the function that opens a file, by its suffix, and the exceptions of reading it."""
+    """Return the function that opens a file with this suffix, and what reading it may raise."""
     match path.suffix.lower():
         case ".gz":
             import gzip

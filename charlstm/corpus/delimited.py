@@ -1,7 +1,6 @@
 """Reads CSV and tab-separated values, row by row.
 
-Blocks of text go in, records come out, each a cell for each column that is asked for. What
-separates cells, and whether quotes quote, is found by the first rows.
+The first rows show which character separates cells and whether quotation marks quote.
 """
 
 from __future__ import annotations
@@ -19,33 +18,33 @@ from charlstm.corpus.lines import LONGEST_LINE
 from charlstm.corpus.records import SAMPLED, Record, lines_with_ends, missing_column_error
 from charlstm.errors import CorpusError
 
-# Characters of the beginning by which the rules of a table are found.
+# Characters at the beginning by which the rules of a table are found.
 _LOOKED_AT = 2**20
 
-# What Python's reader says of a quote that is not closed.
+# The message of Python's ``csv`` module for a quotation mark that is not closed.
 _UNCLOSED = "unexpected end of data"
 
-# The first line of some files says what separates cells.
-_TOLD = re.compile(r"sep=([^\w\s\"]|\t)\r?\n")
+# The first line of some files, as Excel reads it, names the separator.
+_DECLARED = re.compile(r"sep=([^\w\s\"]|\t)\r?\n")
 
-_LONGEST_NAME = 60  # characters of the name of a column, where it is not known that it is one
+_LONGEST_NAME = 60  # characters; a first row with a longer cell is not a row of column names
 
 _LONGEST_PREAMBLE = 20  # rows
 
-# What separates cells in files called CSV, the most usual first.
+# The separators of CSV files, the most common first.
 _SEPARATORS = (",", ";", "\t", "|")
 
 
 def read_delimited(
     blocks: Iterable[str], name: str, columns: Sequence[str], *, tabs: bool
 ) -> Iterator[Record]:
-    """Yield the records of a table: for arguments and errors see ``tables.read_records``.
+    """Yield the records of a table. For the errors see ``tables.read_records``.
 
     Args:
         blocks: the text in pieces.
-        name: its name, for messages.
-        columns: names, or numbers from 1.
-        tabs: whether tabs separate cells; else that is found out.
+        name: the name of the text, for messages.
+        columns: column names, or numbers from 1.
+        tabs: whether tabs separate cells; otherwise the separator is detected.
     """
     rows = _rows(blocks, name, tabs=tabs)
     first = next(rows, None)
@@ -58,7 +57,7 @@ def read_delimited(
 
 
 def sample_delimited(blocks: Iterable[str], name: str, *, tabs: bool) -> dict[str, list[str]]:
-    """Return the cells of the first records by column: see ``tables.sample_of``."""
+    """Return the cells of the first records by column (see ``tables.sample_of``)."""
     found = _rows(blocks, name, tabs=tabs)
     rows = [row.cells for row in itertools.islice(found, SAMPLED + 1)]
     if not rows:
@@ -73,7 +72,7 @@ def sample_delimited(blocks: Iterable[str], name: str, *, tabs: bool) -> dict[st
 
 
 def _distinct(names: Iterable[str]) -> list[str]:
-    """Return names of columns, of which equal ones are told apart: text, text.2."""
+    """Return stripped column names, with a number added to repeated ones: text, text.2."""
     counts: Counter[str] = Counter()
     distinct = []
     for name in map(str.strip, names):
@@ -83,7 +82,7 @@ def _distinct(names: Iterable[str]) -> list[str]:
 
 
 def _are_numbers(columns: Sequence[str], first: Sequence[str]) -> bool:
-    """Whether columns are given by their numbers, not by names in the first row."""
+    """Return whether columns are given by number, not by a name in the first row."""
     if not all(name.isascii() and name.isdigit() for name in columns):
         return False
     are_names = set(columns) <= {cell.strip() for cell in first}
@@ -91,20 +90,20 @@ def _are_numbers(columns: Sequence[str], first: Sequence[str]) -> bool:
 
 
 def _counts_up(first: Sequence[str]) -> bool:
-    """Whether a first row has numbers as names, as programs write them: 0, 1, 2 or 1, 2, 3."""
+    """Return whether a first row numbers the columns, as programs do: 0, 1, 2 or 1, 2, 3."""
     found = [cell.strip() for cell in first]
     return found in ([str(n + start) for n in range(len(found))] for start in (0, 1))
 
 
 def _is_header(first: Sequence[str]) -> bool:
-    """Whether a first row has the names of columns: no numbers, dates or sentences are in it."""
+    """Return whether a first row has column names: no numbers, dates or long cells."""
     if _counts_up(first) and len(first) > 1:
         return True
     return not any(is_figure(cell) or len(cell) > _LONGEST_NAME for cell in map(str.strip, first))
 
 
 def table_of(beginning: str) -> tuple[str, int] | None:
-    """Return what separates the cells of a text, and their number, if it begins like a table."""
+    """Return the separator and the cells per row if a text begins like a table, else ``None``."""
     rules, fit = _best(beginning)
     return (rules.separator, fit.width) if fit.is_table else None
 
@@ -122,13 +121,17 @@ class _Rules(NamedTuple):
 
 
 def _rows(blocks: Iterable[str], name: str, *, tabs: bool) -> Iterator[Record]:
-    """Yield the rows of a table, blank ones left out; all have as many cells as the first."""
+    """Yield the rows of a table without blank ones.
+
+    Raises:
+        CorpusError: if a row has more or fewer cells than the first.
+    """
     csv.field_size_limit(max(csv.field_size_limit(), LONGEST_LINE))
     blocks = iter(blocks)
-    beginning, told, line = _beginning(blocks), None, 1
-    if found := _TOLD.match(beginning):
-        beginning, told, line = beginning[found.end() :], found[1], 2
-    rules, fit = _fitting(beginning, told, tabs=tabs)
+    beginning, declared, line = _beginning(blocks), None, 1
+    if found := _DECLARED.match(beginning):
+        beginning, declared, line = beginning[found.end() :], found[1], 2
+    rules, fit = _fitting(beginning, declared, tabs=tabs)
     skipped, before = line - 1, -fit.preamble
     reader = rules.reader(lines_with_ends(itertools.chain((beginning,), blocks), name))
     width = None
@@ -137,7 +140,7 @@ def _rows(blocks: Iterable[str], name: str, *, tabs: bool) -> Iterator[Record]:
             cells = next(reader, None)
         except csv.Error as error:
             is_unclosed = str(error) == _UNCLOSED
-            what = "a quote opens in this row and is never closed" if is_unclosed else str(error)
+            what = "a quotation mark is never closed" if is_unclosed else str(error)
             raise CorpusError(_malformed(name, line, what, rules)) from None
         if cells is None:
             return
@@ -152,7 +155,7 @@ def _rows(blocks: Iterable[str], name: str, *, tabs: bool) -> Iterator[Record]:
 
 
 def _beginning(blocks: Iterator[str]) -> str:
-    """Return the first blocks of a text, so many that rules can be found by them."""
+    """Return the first blocks of a text, at least ``_LOOKED_AT`` characters if it has them."""
     parts: list[str] = []
     size = 0
     while size < _LOOKED_AT and (block := next(blocks, "")):
@@ -161,34 +164,34 @@ def _beginning(blocks: Iterator[str]) -> str:
     return "".join(parts)
 
 
-def _fitting(beginning: str, told: str | None, *, tabs: bool) -> tuple[_Rules, _Fit]:
+def _fitting(beginning: str, declared: str | None, *, tabs: bool) -> tuple[_Rules, _Fit]:
     """Return how a table is written, and how well that fits its first rows.
 
-    In tab-separated text, quotes mean nothing unless they are seen to quote something.
+    In tab-separated text, quotation marks are plain characters unless a cell needs them.
 
     Args:
         beginning: the first rows.
-        told: what separates cells, if the text says so.
-        tabs: whether tabs do.
+        declared: the separator that the text itself names, if it does.
+        tabs: whether tabs separate cells.
     """
-    if told is None and not tabs:
+    if declared is None and not tabs:
         return _best(beginning)
-    rules = _Rules(told or "\t", True)
+    rules = _Rules(declared or "\t", True)
     fit = _fit(beginning, rules)
-    if told is None and not (fit.is_regular and _quotes_something(beginning, rules)):
+    if declared is None and not (fit.is_regular and _quotes_something(beginning, rules)):
         rules = _Rules("\t", False)
         fit = _fit(beginning, rules)
     return rules, fit
 
 
 def _best(beginning: str) -> tuple[_Rules, _Fit]:
-    """Return the rules by which the first rows are the most regular, the most usual ones first."""
+    """Return the rules under which the first rows are most regular; ties go to the most common."""
     choices = [_Rules(separator, True) for separator in _SEPARATORS]
     return max(((rules, _fit(beginning, rules)) for rules in choices), key=lambda pair: pair[1])
 
 
 def _quotes_something(beginning: str, rules: _Rules) -> bool:
-    """Whether the first row is quoted, or a cell has what only quotes can hold."""
+    """Return whether the first row is quoted, or a cell contains a tab, line end or quote."""
     if beginning.startswith('"'):
         return True
     rows = itertools.islice(rules.reader(lines_with_ends((beginning,), "")), SAMPLED)
@@ -198,10 +201,10 @@ def _quotes_something(beginning: str, rules: _Rules) -> bool:
 
 
 class _Fit(NamedTuple):
-    """How well rules fit the first rows, the better the greater.
+    """How well rules fit the first rows; greater is better.
 
-    Best are several cells, as many in all rows but for a preamble; else what matters is how many
-    the first row has.
+    Rows of the same length after a preamble, with two cells or more, fit best. After that, the
+    number of cells in the first row decides.
     """
 
     is_table: bool
@@ -212,7 +215,7 @@ class _Fit(NamedTuple):
 
 def _fit(beginning: str, rules: _Rules) -> _Fit:
     is_cut = len(beginning) >= _LOOKED_AT
-    filled: list[tuple[int, int]] = []  # cells, and those that are not empty
+    filled: list[tuple[int, int]] = []  # of each row: its cells, and how many are not empty
     reader = rules.reader(lines_with_ends((beginning,), ""))
     is_regular = True
     try:
@@ -221,7 +224,7 @@ def _fit(beginning: str, rules: _Rules) -> _Fit:
     except csv.Error as error:
         is_regular = is_cut and str(error) == _UNCLOSED
     if is_cut and len(filled) > 1:
-        del filled[-1]  # the last row may not be whole
+        del filled[-1]  # the last row may be incomplete
     first = _preamble(filled)
     widths = {width for width, _ in filled[first:]}
     width = filled[first][0] if filled else 0
@@ -230,9 +233,10 @@ def _fit(beginning: str, rules: _Rules) -> _Fit:
 
 
 def _preamble(filled: Sequence[tuple[int, int]]) -> int:
-    """Return how many rows stand before a table, as banks write them: fewer cells have something.
+    """Return the number of rows before the table, such as the account details in bank exports.
 
-    One cell less is no preamble: it may be a row of names that lacks one.
+    These rows have fewer filled cells. A row with just one cell less than the table is not part of
+    a preamble, since it may be a row of column names that lacks one.
     """
     if not filled:
         return 0
@@ -244,13 +248,13 @@ def _preamble(filled: Sequence[tuple[int, int]]) -> int:
 
 def _malformed(name: str, line: int, what: str, rules: _Rules) -> str:
     return (
-        f"{name}, line {line:,}: {what} (cells are separated by {rules.separator!r}): mend that "
-        f"row, or read the file as plain text with --format text"
+        f"{name}, line {line:,}: {what} (the separator is {rules.separator!r}). Fix the row, or "
+        f"read the file as plain text with `format` text."
     )
 
 
 def _counted(cells: int, expected: int) -> str:
-    return f"{cells:,} {'cell' if cells == 1 else 'cells'} where the first row has {expected:,}"
+    return f"{cells:,} {'cell' if cells == 1 else 'cells'}, but the first row has {expected:,}"
 
 
 def _named(columns: Sequence[str], first: Record, name: str) -> list[int]:
@@ -267,6 +271,6 @@ def _numbered(columns: Sequence[str], first: Sequence[str], name: str) -> list[i
     for column in columns:
         if not 0 < int(column) <= len(first):
             raise CorpusError(
-                f"{name} has no column {column}: give numbers from 1 to {len(first):,}, or names"
+                f"{name} has no column {column}. Give numbers from 1 to {len(first):,}, or names."
             )
     return [int(column) - 1 for column in columns]

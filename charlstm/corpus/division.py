@@ -1,7 +1,7 @@
-"""Divides the text of a file into documents: lines, paragraphs, or what is between delimiters.
+"""Divides the text of a file into documents: lines, paragraphs, or the parts between delimiters.
 
-Blocks of decoded text go in, documents with the numbers of their first lines come out. Counts what
-is left out, for messages. This module does not know files, nor which part of a text validates.
+Each document comes with the number of its first line. Blank lines and delimiters are counted for
+messages.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from charlstm.corpus.lines import split_lines
 from charlstm.errors import ConfigError, CorpusError, UsageError
 from charlstm.unicode_text import has_surrogates
 
-# How documents are called in messages, and the option that divides a text into them.
+# The names of documents in messages, and the arguments that divide a text into them.
 NAMES = {
     "file": "file",
     "line": "line",
@@ -26,18 +26,18 @@ NAMES = {
     "record": "record",
 }
 OPTIONS = {
-    "line": "--lines",
-    "paragraph": "--paragraphs",
-    "delimited": "--delimiter",
-    "record": "--columns",
+    "line": "`lines`",
+    "paragraph": "`paragraphs`",
+    "delimited": "`delimiter`",
+    "record": "`columns`",
 }
 
-# The most characters of a line that is shown because it is almost the delimiter.
+# A line that is almost the delimiter is only suggested in a message up to this many characters.
 _SHOWN = 80
 
 
 def is_blank(text: str) -> bool:
-    """Whether a text is empty or only white space."""
+    """Return whether a text is empty or only white space."""
     return not text or text.isspace()
 
 
@@ -51,23 +51,23 @@ class Document(NamedTuple):
 def chosen_division(chosen: Mapping[str, Any], names: Mapping[str, str]) -> Division:
     """Return the division that options ask for.
 
-    These are ``lines``, ``paragraphs``, ``delimiter``, and of tables ``columns``, a list of names
-    or a text with commas, and ``keep_breaks``. Files with columns become records when it is known
-    that they are tables (see ``Corpus.as_tables``).
+    The options are ``lines``, ``paragraphs`` and ``delimiter`` for text, and ``columns`` (a list of
+    names or a string with commas) and ``keep_breaks`` for tables. Files with columns become records
+    once it is known that they are tables (see ``Corpus.as_tables``).
 
     Args:
         chosen: the options that are set.
-        names: how the first four are written, or those that the command has.
+        names: the spelling in messages of the first four options that the caller has.
 
     Raises:
-        ConfigError: if the delimiter or a column is no text.
-        UsageError: if there are several, or no line can equal the delimiter.
+        ConfigError: if the delimiter or a column is not a string.
+        UsageError: if options can't be combined, or no line can equal the delimiter.
     """
     given = [names[name] for name in names if name in chosen]
     if len(given) > 1:
-        raise UsageError(f"{given[0]} and {given[1]} both say what a document is: give one of them")
+        raise UsageError(f"{given[0]} can't be combined with {given[1]}.")
     if "keep_breaks" in chosen and given and "columns" not in chosen:
-        raise UsageError(f"{given[0]} is for text without columns: leave --keep-breaks out")
+        raise UsageError(f"`keep_breaks` can't be combined with {given[0]}.")
     if "delimiter" in chosen:
         _check_delimiter(chosen["delimiter"], names)
         return Division(unit="delimited", delimiter=chosen["delimiter"])
@@ -80,48 +80,49 @@ def chosen_division(chosen: Mapping[str, Any], names: Mapping[str, str]) -> Divi
 
 
 def _columns(given: Any, name: str) -> tuple[str, ...]:
-    """Return the names of columns, several of which may be in a text, with commas between them.
+    """Return the column names in a string or strings, each of which is a row of CSV.
 
-    A name with a comma is in quotes, as in a row of CSV.
+    Names are separated by commas; a name that contains a comma is quoted.
     """
     texts = (given,) if isinstance(given, str) else given
     if not isinstance(texts, Iterable) or not all(isinstance(text, str) for text in texts):
-        raise ConfigError(f"{name} is {given!r}: expected names of columns, such as title,body")
+        raise ConfigError(f"{name} is {given!r}: expected column names, such as title,body.")
     rows = csv.reader(texts, skipinitialspace=True)
     columns = tuple(part.strip() for row in rows for part in row)
     if not columns or "" in columns:
-        raise ConfigError(f"{name} is {given!r}: expected names of columns, such as title,body")
+        raise ConfigError(f"{name} is {given!r}: expected column names, such as title,body.")
     if any(map(has_surrogates, columns)):
-        raise UsageError(f"{name} is not valid UTF-8: give it in UTF-8")
+        raise UsageError(f"{name} is not valid UTF-8.")
     return columns
 
 
 def _check_delimiter(delimiter: Any, names: Mapping[str, str]) -> None:
     name = names["delimiter"]
     if not isinstance(delimiter, str):
-        raise ConfigError(f"{name} is {delimiter!r}: expected the text of a line")
+        raise ConfigError(f"{name} is {delimiter!r}: expected the text of a line.")
     if has_surrogates(delimiter):
-        raise UsageError(f"{name} is not valid UTF-8: give it in UTF-8")
+        raise UsageError(f"{name} is not valid UTF-8.")
     if not delimiter:
         raise UsageError(
-            f"{name} is empty: give the line between documents, or {names['paragraphs']} if it is "
-            f"blank"
+            f"{name} is empty. Give the line between documents, or {names['paragraphs']} if that "
+            f"line is blank."
         )
     if not is_one_line(delimiter):
-        raise UsageError(f"{name} is {delimiter!r}, not one line: give the text of one line")
+        raise UsageError(f"{name} is {delimiter!r}: expected the text of one line.")
 
 
 class Divider:
-    """Divides texts, and counts over all of them what is no document.
+    """Divides texts into documents, and counts blank documents and delimiters in all of them.
 
     Args:
-        division: what a document is; not a file.
+        division: what a document is; its unit is not a file.
 
     Attributes:
-        blank: lines or records that were left out because they are empty or only white space; 0
-            unless lines or records are documents.
-        delimiters: lines that equal the delimiter.
-        nearest: the first line that is similar to it, while there is none.
+        blank: the number of lines or records that were skipped because they are empty or only white
+            space; 0 unless lines or records are documents.
+        delimiters: the number of lines that equal the delimiter.
+        nearest: the first line similar to the delimiter; ``None`` if there is none before the first
+            delimiter.
     """
 
     def __init__(self, division: Division) -> None:
@@ -131,11 +132,11 @@ class Divider:
         self.nearest: str | None = None
 
     def groups(self, blocks: Iterable[str], name: str) -> Iterator[list[Document]]:
-        """Yield the documents of one text in lists, each of those that are complete by then.
+        """Yield the documents of one text in lists, each with those completed since the last one.
 
         Args:
             blocks: the text in pieces.
-            name: its name, for messages.
+            name: the name of the text, for messages.
 
         Raises:
             CorpusError: if a line or a document has more than ``LONGEST_LINE`` characters.
@@ -143,12 +144,12 @@ class Divider:
         return filter(None, map(list, self._groups(blocks, name)))
 
     def documents(self, blocks: Iterable[str], name: str) -> Iterator[Document]:
-        """Yield the documents of one text; for arguments and errors see ``groups``."""
+        """Yield the documents of one text. For the arguments and errors see ``groups``."""
         return itertools.chain.from_iterable(self._groups(blocks, name))
 
     def _groups(self, blocks: Iterable[str], name: str) -> Iterator[Iterator[Document]]:
         unit = self.division.unit
-        advice = f"too long for a document of its own: leave {OPTIONS[unit]} out, or break it up"
+        advice = f"which is too long for one document. Leave {OPTIONS[unit]} out, or break it up."
         by_line = unit in ("line", "record")
         gatherer = _EachLine(self) if by_line else _DocumentGatherer(self, name, advice)
         for lines, end in split_lines(blocks, name, advice, rules=self.division.rules):
@@ -156,7 +157,7 @@ class Divider:
         yield gatherer.rest()
 
     def divides(self, line: str) -> bool:
-        """Whether a line divides documents instead of being part of one."""
+        """Return whether a line divides documents instead of being part of one."""
         delimiter = self.division.delimiter
         if delimiter is None:
             return is_blank(line)
@@ -174,9 +175,9 @@ class Divider:
 
 
 def _are_similar(line: str, delimiter: str) -> bool:
-    """Whether a line, such as "====", may be what the user meant by another delimiter, "===".
+    """Return whether a line, such as "====", may be the one meant by the delimiter "===".
 
-    Both are without white space around them and without upper case.
+    Both are stripped and in lower case.
     """
     if not line or not delimiter:
         return False
@@ -192,7 +193,7 @@ class _EachLine:
         self._read = 0
 
     def take(self, lines: Sequence[str], _end: str) -> Iterator[Document]:
-        """Yield those of the next lines that are documents."""
+        """Yield the next lines that are documents."""
         for number, line in enumerate(lines, self._read + 1):
             if self._keeps_blank or not is_blank(line):
                 yield Document(line, number)
@@ -201,12 +202,12 @@ class _EachLine:
         self._read += len(lines)
 
     def rest(self) -> Iterator[Document]:
-        """Yield nothing: no line is held back."""
+        """Yield nothing, since no line is buffered."""
         return iter(())
 
 
 class _DocumentGatherer:
-    """Gathers documents of several lines from the lines of one text."""
+    """Collects the lines of one text into documents of several lines."""
 
     def __init__(self, divider: Divider, name: str, advice: str) -> None:
         self._divider = divider
@@ -238,7 +239,7 @@ class _DocumentGatherer:
                 )
 
     def rest(self) -> Iterator[Document]:
-        """Yield the document that the end of the text, or a delimiter, completes."""
+        """Yield the document that a delimiter or the end of the text completes."""
         text = "".join(self._parts)
         self._parts.clear()
         self._held = 0

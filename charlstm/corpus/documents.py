@@ -1,8 +1,7 @@
-"""A corpus: documents, streamed as chunks of text.
+"""A corpus: the documents of all sources, streamed as chunks of decoded text.
 
-Sources go in, chunks of decoded text come out, each with the end of its document marked. Each pass
-reads the files again; the text is never in memory as a whole. This module does not know how files
-are found (``sources``) or decoded (``reading``), nor tokens.
+Each chunk says whether it ends a document. Each pass reads the files again, so the text is never in
+memory as a whole. ``sources`` finds the files and ``reading`` decodes them.
 """
 
 from __future__ import annotations
@@ -33,8 +32,8 @@ from charlstm.corpus.sources import ALL, FileChoice, find_sources, without_copie
 from charlstm.corpus.table_source import TableSource, check_unit
 from charlstm.errors import ConfigError, CorpusError, UsageError
 
-# What is read of a text, in bytes or characters, before a pass tells how far it has come.
-TOLD_EVERY = 2**20
+# A pass reports its progress each time it has read this many bytes or characters.
+REPORT_EVERY = 2**20
 
 
 class Chunk(NamedTuple):
@@ -45,10 +44,11 @@ class Chunk(NamedTuple):
 
 
 class Fingerprint(NamedTuple):
-    """Size and hash of a corpus; the hash depends on its text and on where documents end.
+    """The size and hash of a corpus; the hash depends on its text and on where documents end.
 
-    The last two fields are whether files are documents and look like lists or like short ones (see
-    ``ListFinder``), the three before them are the attributes of ``Divider``.
+    ``blank``, ``delimiters`` and ``nearest`` are the attributes of ``Divider``. ``is_list`` and
+    ``may_be_list`` are true if files are documents and look like a list of short lines (see
+    ``ListFinder.found`` and ``ListFinder.may_be_short``).
     """
 
     sha256: str
@@ -68,13 +68,13 @@ class Corpus:
     Attributes:
         sources: the files or strings, in order, each once.
         encoding: the encoding of every file.
-        decode_errors: whether a byte that doesn't decode is an error or becomes U+FFFD.
+        decode_errors: whether an undecodable byte is an error or becomes U+FFFD.
         division: what a document is.
         normalize: the Unicode form that the text is brought into.
         addresses: the addresses that the user gave, for messages.
-        notes: what the user should know about the text, as far as it has been read.
-        dedupe: whether, of equal documents, only the first is read.
-        as_before: whether files are found and decoded as for training by the rules 1.
+        notes: notes for the user about the text read so far.
+        dedupe: whether only the first of equal documents is read.
+        legacy: whether files are found and decoded by the rules 1 (see ``Division``).
     """
 
     sources: tuple[Source, ...]
@@ -84,24 +84,24 @@ class Corpus:
     normalize: Normalization = "none"
     addresses: tuple[str, ...] = ()
     notes: Notes = field(default_factory=Notes, repr=False, compare=False)
-    as_before: bool = False
+    legacy: bool = False
     dedupe: bool = False
 
     @classmethod
     def of_texts(cls, texts: Sequence[str], *, division: Division = FILES) -> Corpus:
-        """Return texts in memory as a corpus; each is what a file would contain.
+        """Return a corpus of texts in memory, each of which is treated like the text of a file.
 
         Raises:
             ConfigError: if ``texts`` is one string.
         """
-        if isinstance(texts, str):  # which is a sequence of strings, too
-            raise ConfigError("texts is one string: expected a list of them, such as [text]")
+        if isinstance(texts, str):  # a string is a sequence of strings, too
+            raise ConfigError("`texts` is a string: expected a list of strings, such as [text].")
         sources = (StringSource(f"text {n}", Path(), text) for n, text in enumerate(texts, 1))
         return cls(tuple(sources), division=division, addresses=("the texts",))
 
     @property
     def name(self) -> str:
-        """A name for a folder, from the first address: ``a/plays.txt.gz`` gives ``plays``."""
+        """A folder name made from the first address: ``a/plays.txt.gz`` gives ``plays``."""
         address = "stdin" if self.addresses[:1] == (STDIN,) else "".join(self.addresses[:1])
         path = Path(os.path.abspath(address))
         if path.suffix.lower() in COMPRESSED:
@@ -111,17 +111,17 @@ class Corpus:
         return next(filter(None, (name[:60].strip("-._") for name in names)), "corpus")
 
     def chunks(self, on_end: Callable[[Divider], None] | None = None) -> Iterator[Chunk]:
-        r"""Stream the text; a few blocks, or the longest document within a file, are in memory.
+        r"""Stream the text. A few blocks, or the longest document within a file, are in memory.
 
-        If files are documents, a chunk has about 2**20 characters and ends after a newline if it
-        contains one, never between "\r" and "\n"; an empty file is not a document. Otherwise a
-        chunk is a document (see ``division``).
+        If files are documents, a chunk has about 2**20 characters. It ends after a newline if it
+        contains one, and never between "\r" and "\n". An empty file is not a document. If files are
+        divided, each chunk is a document (see ``division``).
 
         Args:
-            on_end: called after the last chunk with what has divided the text.
+            on_end: called after the last chunk with the divider, which has the counts.
 
         Raises:
-            CorpusError: if a file can't be read, is binary or doesn't decode, or if a document
+            CorpusError: if a file can't be read, is binary or can't be decoded, or if a document
                 within a file has more than ``LONGEST_LINE`` characters.
         """
         divider = Divider(self.division)
@@ -141,7 +141,7 @@ class Corpus:
             for read in source.documents(
                 self.encoding,
                 self.decode_errors,
-                as_before=self.as_before,
+                legacy=self.legacy,
                 notes=self.notes,
             ):
                 blocks = normalized_blocks(read, self.normalize)
@@ -161,10 +161,11 @@ class Corpus:
                 yield Chunk(text, ends_document=True)
 
     def check_division(self) -> None:
-        """Check that tables are not to be divided as text, and that there are tables for columns.
+        """Check that the options for dividing text and for tables fit the files.
 
         Raises:
-            UsageError: if not.
+            UsageError: if a table is to be divided like plain text, or if table options are given
+                and no file is a table.
         """
         tables = [source for source in self.sources if isinstance(source, TableSource)]
         unit = self.division.unit
@@ -172,17 +173,17 @@ class Corpus:
         is_asked = self.division.columns or self.division.keep_breaks
         if not tables and unit == "file" and is_asked:
             raise UsageError(
-                f"--columns and --keep-breaks are for tables and {', '.join(self.addresses)} is "
-                f"none: leave them out, or give its --format"
+                f"{', '.join(self.addresses)} is not a table, so `columns` and `keep_breaks` don't "
+                f"apply. If it is one, name its `format`."
             )
 
     def as_tables(self) -> Corpus:
-        """Return the corpus with records as its documents, if all of its files are tables.
+        """Return the corpus with records as documents if all of its files are tables.
 
-        If some are, their records are documents beside the other files.
+        If only some files are tables, their records are documents, and so is each other file.
 
         Raises:
-            CorpusError: if it is not clear which column of the first file holds text.
+            CorpusError: if it is not clear which column of the first file contains text.
             UsageError: as for ``check_division``.
         """
         self.check_division()
@@ -207,21 +208,21 @@ class Corpus:
 
         Args:
             watch: called with the text of every chunk.
-            on_bytes: called with the number of bytes of the text so far, in UTF-8, every megabyte.
+            on_bytes: called every mebibyte with the number of bytes read so far, as UTF-8.
 
         Raises:
-            CorpusError: as ``chunks()`` does, and if the corpus is empty.
+            CorpusError: as for ``chunks()``, and if the corpus is empty.
         """
         unit, divider, list_finder = self.division.unit, Divider(self.division), ListFinder()
         # 0xFF never occurs in UTF-8, so it can mark the end of a document.
         digest = hashlib.sha256(f"{unit}s".encode() + b"\xff")
-        characters = documents = read = told = 0
+        characters = documents = read = reported = 0
         for text, ends_document in self._chunks(divider):
             data = text.encode("utf-8", "surrogatepass")
             digest.update(data + b"\xff" * ends_document)
             read += len(data)
-            if on_bytes is not None and read - told >= TOLD_EVERY:
-                told = read
+            if on_bytes is not None and read - reported >= REPORT_EVERY:
+                reported = read
                 on_bytes(read)
             characters += len(text)
             documents += ends_document
@@ -231,7 +232,7 @@ class Corpus:
                 list_finder.add(text)
         if not characters:
             named = ", ".join(self.addresses)
-            raise CorpusError(f"{named}: the corpus is empty, it needs text to learn from")
+            raise CorpusError(f"{named}: the corpus is empty.")
         return Fingerprint(
             digest.hexdigest(),
             characters,
@@ -244,7 +245,7 @@ class Corpus:
         )
 
 
-# A text in Python: addresses as on the command line, or a corpus.
+# A text as Python programs name it: addresses, as on the command line, or a corpus.
 Address: TypeAlias = str | os.PathLike[str]
 TextInput: TypeAlias = Address | Sequence[Address] | Corpus
 
@@ -259,16 +260,18 @@ def open_corpus(
     choice: FileChoice = ALL,
     dedupe: bool = False,
     stdin: Path | None = None,
-    as_before: bool = False,
+    legacy: bool = False,
 ) -> Corpus:
-    """Return the corpus of all files that the addresses name; a file named twice counts once.
+    """Return the corpus of all files that the addresses name; a file named twice is read once.
 
     An address is a file, a folder (all its text files, recursively, sorted by path, without hidden
-    ones), a glob pattern (the files it matches, sorted), ``-`` (standard input, which
-    ``spool_stdin`` has written to ``stdin``) or ``python-docs`` (the embedded corpus, unless a
-    file has that name). Compressed files (.gz, .bz2, .xz, .zst) are read through. For ``choice``
-    and ``as_before``, which finds the text of older checkpoints again, see ``find_sources``; with
-    ``dedupe``, of equal documents only the first is read.
+    ones), a glob pattern (the files that match it, sorted), ``-`` (stdin, which ``spool_stdin`` has
+    written to the file ``stdin``), ``python-docs`` (the embedded corpus, unless a file has that
+    name) or the name of a text in the catalog. Compressed files (.gz, .bz2, .xz, .zst) are
+    decompressed.
+
+    For ``choice``, and for ``legacy``, which finds the text of older checkpoints, see
+    ``find_sources``. With ``dedupe``, only the first of equal documents is read.
 
     Raises:
         ConfigError: if ``encoding`` is not a text encoding.
@@ -277,13 +280,11 @@ def open_corpus(
     """
     check_encoding(encoding)
     if not addresses:
-        raise UsageError(f"no corpus is named: name {ADDRESSES}")
+        raise UsageError(f"no corpus was given. Give {ADDRESSES}.")
     notes = Notes()
     unique: dict[tuple[type[Source], str], Source] = {}
     for address in addresses:
-        for source in find_sources(
-            address, encoding, stdin, notes, choice=choice, as_before=as_before
-        ):
+        for source in find_sources(address, encoding, stdin, notes, choice=choice, legacy=legacy):
             unique.setdefault((type(source), os.path.realpath(source.path)), source)
     found = tuple(unique.values())
     if dedupe and not division.within_files:
@@ -297,7 +298,7 @@ def open_corpus(
         normalize,
         tuple(addresses),
         notes,
-        as_before,
+        legacy,
         dedupe,
     )
 
@@ -313,27 +314,29 @@ def addresses_of(corpus: Address | Iterable[Address]) -> tuple[str, ...]:
     addresses = tuple(corpus) if isinstance(corpus, Iterable) else (corpus,)
     for address in addresses:
         if not isinstance(address, str | os.PathLike):
-            raise ConfigError(f"the text is {address!r}: expected paths, or strings as texts=[...]")
+            raise ConfigError(
+                f"the text is {address!r}: expected a path. Give text itself as `texts`."
+            )
     return tuple(os.fspath(address) for address in addresses)
 
 
 def corpus_of(
     text: TextInput | None, texts: Sequence[str] | None = None, text_format: TextFormat = "auto"
 ) -> Corpus:
-    """Return the corpus that a Python program names, or gives as strings.
+    """Return the corpus that a Python program names or gives as strings.
 
     Args:
         text: a file, a folder or a glob pattern, a list of these, or a corpus.
-        texts: the text itself: strings, each of them what a file would contain.
-        text_format: of the files.
+        texts: the text itself, as a list of strings, each of which is treated like a file.
+        text_format: the format of the files.
 
     Raises:
         ConfigError: if ``texts`` is one string.
-        CorpusError: if a name is not that of a text that can be read.
+        CorpusError: if an address does not name text that can be read.
         UsageError: if neither or both are given.
     """
     if text is not None and texts is not None:
-        raise UsageError("text and texts are both given: give one of them")
+        raise UsageError("`text` can't be combined with `texts`.")
     if texts is not None:
         return Corpus.of_texts(texts)
     if isinstance(text, Corpus):
@@ -343,8 +346,8 @@ def corpus_of(
 
 
 def _without_copies(chunks: Iterator[Chunk], notes: Notes) -> Iterator[Chunk]:
-    """Yield chunks but for documents of one chunk that equal an earlier one, and note how many."""
-    from charlstm.corpus.line_hashes import SeenLines  # which needs numpy
+    """Skip documents of one chunk that equal an earlier one, and note how many were skipped."""
+    from charlstm.corpus.line_hashes import SeenLines  # imports NumPy only when needed
 
     seen, begins, copies = SeenLines(), True, 0
     for chunk in chunks:
@@ -369,7 +372,7 @@ def _cut_blocks(blocks: Iterable[str]) -> Iterator[Chunk]:
 def _cut_point(text: str) -> int:
     r"""Return the index after the last line end, else of the last space, else of the end.
 
-    A "\r" at the end is left for the next chunk, which may begin with its "\n".
+    A "\r" at the end stays for the next chunk, since its "\n" may follow.
     """
     end = len(text) - text.endswith("\r")
     newline = max(text.rfind("\n", 0, end), text.rfind("\r", 0, end)) + 1

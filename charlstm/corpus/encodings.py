@@ -1,7 +1,6 @@
-"""Which encoding bytes are in: what the user named, what a mark says, or a guess.
+"""Finds the encoding of bytes: the one that the user or a byte-order mark names, or a guess.
 
-Bytes from a file's beginning, or around the place that does not decode, go in; the name of an
-encoding comes out. This module does not read files.
+The bytes come from the beginning of a file or from around its first undecodable byte.
 """
 
 from __future__ import annotations
@@ -16,18 +15,18 @@ from typing import NamedTuple
 
 from charlstm.errors import CorpusError
 
-# Accepts the encoding that each file is found to be in.
+# Stands for the encoding that is detected for each file.
 AUTO = "auto"
 MARK = "\ufeff"
 
-# Bytes that a guess may look at: counting is fast, charset-normalizer is not.
+# The most bytes that a guess uses: counting is fast, charset-normalizer is slow.
 COUNTED, DETECTED = 2**19, 2**13
 
-# Of UTF-16 text, in UTF-16: what stands between words and sentences in most scripts.
+# White space and punctuation that most scripts use between words and sentences.
 _COMMON = " \n\r\t,.\u3001\u3002\uff0c"
 
 
-# What iconv calls encodings that Python calls otherwise.
+# The iconv names of encodings that have another name in Python.
 _OF_ICONV = {"mac-roman": "macintosh", "latin-1": "latin1"}
 
 
@@ -38,7 +37,7 @@ class Mark(NamedTuple):
     encoding: str
 
 
-# A mark that begins like another comes before it.
+# A mark comes before one that is its prefix: UTF-32-LE before UTF-16-LE.
 _MARKS = (
     Mark(codecs.BOM_UTF8, "utf-8"),
     Mark(codecs.BOM_UTF32_LE, "utf-32-le"),
@@ -50,7 +49,7 @@ _OF_GB18030 = Mark(MARK.encode("gb18030"), "gb18030")
 
 
 def has_nul_bytes(encoding: str) -> bool:
-    """Whether NUL bytes occur in ordinary text of this encoding, as in UTF-16."""
+    """Return whether NUL bytes occur in ordinary text of this encoding, as in UTF-16."""
     return encoding != AUTO and b"\0" in "a".encode(encoding)
 
 
@@ -58,7 +57,7 @@ def has_nul_bytes(encoding: str) -> bool:
 
 
 def _marks_under(encoding: str) -> tuple[Mark, ...]:
-    """Return the marks that a text may begin with if the user named this encoding."""
+    """Return the byte-order marks that a text may begin with if the user named this encoding."""
     name = "utf-8" if encoding == AUTO else codecs.lookup(encoding).name.removesuffix("-sig")
     if name == "gb18030":
         return (_OF_GB18030, *_MARKS)
@@ -68,18 +67,19 @@ def _marks_under(encoding: str) -> tuple[Mark, ...]:
 
 
 def mark_of(head: bytes, encoding: str) -> Mark | None:
-    """Return the mark that a file begins with, unless it would be text in a named encoding.
+    """Return the byte-order mark that a file begins with, or ``None``.
 
-    A mark decides among the encodings of Unicode, whichever of them is named. In others, such as
-    latin-1, the same bytes are characters.
+    A mark overrides the named encoding if that is an encoding of Unicode. In other encodings, such
+    as latin-1, the same bytes are characters.
     """
     return next((mark for mark in _marks_under(encoding) if head.startswith(mark.data)), None)
 
 
 def without_byte_order(encoding: str, head: bytes) -> str:
-    """Return how to decode a text without a mark: UTF-16 and UTF-32 have two orders of bytes.
+    """Return the encoding, with a byte order, of a text without a byte-order mark.
 
-    The text's beginning decides if it can.
+    UTF-16 and UTF-32 come in two byte orders. The beginning of the text decides, and little-endian
+    is the default.
     """
     name = codecs.lookup(encoding).name
     if name not in ("utf-16", "utf-32"):
@@ -89,22 +89,22 @@ def without_byte_order(encoding: str, head: bytes) -> str:
 
 
 def may_become_mark(head: bytes, encoding: str) -> bool:
-    """Whether more bytes could make the beginning of a file a mark, or a longer one."""
+    """Return whether more bytes could complete a byte-order mark, or turn it into a longer one."""
     return any(
         len(head) < len(mark.data) and mark.data.startswith(head) for mark in _marks_under(encoding)
     )
 
 
 def without_mark(text: str) -> str:
-    """Return decoded text without the mark at its beginning."""
+    """Return decoded text without the byte-order mark at its beginning."""
     return text.removeprefix(MARK)
 
 
 def decode_all(data: bytes, name: str) -> str:
-    """Return a whole text in UTF-8, or in what its mark says, without its mark.
+    """Decode a whole text as UTF-8 or as its byte-order mark says, and drop the mark.
 
     Raises:
-        CorpusError: if it does not decode.
+        CorpusError: if the text can't be decoded.
     """
     mark = mark_of(data, "utf-8") or Mark(b"", "utf-8")
     start = len(mark.data)
@@ -115,10 +115,10 @@ def decode_all(data: bytes, name: str) -> str:
 
 
 def decoded_lines(stream: BufferedReader, name: str) -> Iterator[str]:
-    """Yield the lines of a stream as they come, with their line ends and without a mark.
+    """Yield the lines of a stream as they arrive, with line ends and without a byte-order mark.
 
     Raises:
-        CorpusError: if one is neither in UTF-8 nor in what the mark says.
+        CorpusError: if a line is not valid UTF-8, or not valid in the encoding of the mark.
     """
     first = stream.readline()
     mark = mark_of(first, "utf-8")
@@ -136,7 +136,7 @@ def decoded_lines(stream: BufferedReader, name: str) -> Iterator[str]:
 
 
 def _lines_after(mark: Mark, data: bytes, stream: BufferedReader, name: str) -> Iterator[str]:
-    """Yield the lines of a stream in UTF-16 or UTF-32, whose line ends are no single bytes."""
+    """Yield the lines of a stream in UTF-16 or UTF-32, where a line end is not a single byte."""
     decoder = codecs.getincrementaldecoder(mark.encoding)()
     text, read, is_read = "", len(mark.data), False
     while not is_read:
@@ -156,25 +156,25 @@ def _lines_after(mark: Mark, data: bytes, stream: BufferedReader, name: str) -> 
 def unconverted_error(
     name: str, error: UnicodeDecodeError, before: int, data: bytes
 ) -> CorpusError:
-    """Return the error for text that can't be read in another encoding than Unicode's.
+    """Return the error for text that must be UTF-8 (or have a byte-order mark) and is not.
 
     Args:
-        name: what is wrong.
-        error: what the decoder said.
-        before: how many bytes came before those that it was given.
-        data: the text as far as it is known.
+        name: the name of the text or line, for the message.
+        error: the error of the decoder.
+        before: the number of bytes before those that the decoder was given.
+        data: the text that is known.
     """
     shown = "UTF-8" if error.encoding.startswith("utf-8") else error.encoding
     guess = guess_encoding(data) if shown == "UTF-8" else None
-    remedy = "convert it, for example with iconv"
+    remedy = "Convert it, for example with iconv."
     if guess == "utf-8":
-        remedy = "nearly all of it is UTF-8, so repair it, for example with iconv -c -t utf-8"
+        remedy = "Nearly all of it is: drop the bad bytes, for example with iconv -c -t utf-8."
     elif guess:
         of_iconv = _OF_ICONV.get(guess, guess)
-        remedy = f"it looks like {guess}, so convert it with iconv -f {of_iconv} -t utf-8"
+        remedy = f"It looks like {guess}: convert it with iconv -f {of_iconv} -t utf-8."
     return CorpusError(
-        f"{name} is not {shown}: byte 0x{error.object[error.start]:02x} at offset "
-        f"{before + error.start} doesn't decode; {remedy}"
+        f"{name} is not valid {shown}: bad byte 0x{error.object[error.start]:02x} at offset "
+        f"{before + error.start}. {remedy}"
     )
 
 
@@ -182,13 +182,14 @@ def unconverted_error(
 
 
 def guess_encoding(data: bytes, of_utf_8: int = 0) -> str | None:
-    """Return the encoding that a text is probably in, ``None`` if none is likely.
+    """Return the most likely encoding of a text, or ``None`` if none is likely.
 
-    It is ``utf-8`` also if some bytes of it are damaged: hardly any other text is UTF-8 by chance.
+    Text with a few damaged bytes still counts as ``utf-8``, since text in other encodings is almost
+    never valid UTF-8 by chance.
 
     Args:
-        data: a part of the text; if not its beginning, then from the start of a line.
-        of_utf_8: how many bytes, elsewhere in the text, continue a character of UTF-8.
+        data: the beginning of the text, or a part of it from the start of a line.
+        of_utf_8: the number of UTF-8 continuation bytes elsewhere in the text.
     """
     data = data[:COUNTED]
     if wide := _guess_with_nul(data):
@@ -204,11 +205,12 @@ def guess_encoding(data: bytes, of_utf_8: int = 0) -> str | None:
 
 
 def _is_nearly_utf_8(data: bytes, elsewhere: int) -> bool:
-    """Whether characters beyond ASCII are UTF-8 at least as often as not, and at least one is.
+    """Return whether at least half of the characters beyond ASCII, and at least one, are UTF-8.
 
-    By chance, that many are in no encoding: in those of East Asia, it is fewer than half as many.
+    Text in other encodings does not reach this by chance. In East Asian ones, fewer than half as
+    many are valid.
     """
-    # What is cut off at the end is not broken.
+    # A character that is cut off at the end does not count as broken.
     text, _ = codecs.utf_8_decode(data, "replace", False)
     broken = text.count("\ufffd")
     beyond = sum(len(run) for run in re.findall(r"[^\0-\x7f\ufffd]+", text))
@@ -216,7 +218,7 @@ def _is_nearly_utf_8(data: bytes, elsewhere: int) -> bool:
 
 
 def _guess_with_nul(data: bytes) -> str | None:
-    """Return the encoding of text with NUL bytes, by where they are."""
+    """Return the encoding of UTF-16 or UTF-32 text, by the positions of its NUL bytes."""
     data = data[: len(data) & ~3]
     if b"\0" not in data:
         return None
@@ -235,18 +237,18 @@ def _guess_with_nul(data: bytes) -> str | None:
 
 
 def _is_plausible(text: str) -> bool:
-    """Whether most characters are of alphabets, or there are full stops between ideographs.
+    """Return whether most characters belong to alphabets, or there is ideographic punctuation.
 
-    Two letters of ASCII taken for one character in UTF-16 are mostly an ideograph.
+    Two ASCII letters read as one character of UTF-16 are usually an ideograph.
     """
     of_alphabets = sum(c < "\u3400" or "\uac00" <= c < "\ud800" for c in text)
     return of_alphabets > len(text) / 2 or any(c in text for c in "\u3001\u3002\uff0c")
 
 
 def strange_share(text: str) -> float:
-    """Return the share of characters that text hardly has: control, unassigned and broken ones.
+    """Return the share of control, unassigned and broken characters, which are rare in text.
 
-    Beside broken ones, those for private use count too.
+    If any character is broken, private-use characters count too.
     """
     kinds = ("Cc", "Cn", "Cs", "Co") if "\ufffd" in text else ("Cc", "Cn", "Cs")
     strange = sum(
@@ -258,7 +260,7 @@ def strange_share(text: str) -> float:
 
 
 def _sample(data: bytes) -> bytes:
-    """Return the lines with bytes beyond ASCII, up to ``DETECTED`` bytes: they decide."""
+    """Return the lines with bytes beyond ASCII, up to ``DETECTED`` bytes; only they matter."""
     lines, size = [], 0
     for line in data.splitlines(keepends=True):
         if not line.isascii():
@@ -267,13 +269,13 @@ def _sample(data: bytes) -> bytes:
         if size >= DETECTED:
             break
     sample = b"".join(lines)[:DETECTED]
-    # What is cut off in the middle of a character would be an error.
+    # Cut between characters: half a character would be a decoding error.
     end = max((index for index, byte in enumerate(sample) if byte < 0x30), default=-1) + 1
     return sample[:end] if end > len(sample) // 2 else sample
 
 
 def _guess_with_kana(sample: bytes) -> str | None:
-    """Return the encoding in which a fifth of a text is kana: no other text has so many."""
+    """Return the Japanese encoding in which a fifth of the text is kana, if there is one."""
     for encoding in ("shift_jis", "cp932", "euc-jp"):
         try:
             text = sample.decode(encoding)
@@ -285,7 +287,8 @@ def _guess_with_kana(sample: bytes) -> str | None:
     return None
 
 
-# What charset-normalizer may choose among: each with a name for what is in use, and its own.
+# The encodings that charset-normalizer chooses from, under its names, and the common encoding that
+# each usually means.
 _CANDIDATES = {
     "cp932": "shift_jis",
     "euc_jp": "euc-jp",
@@ -299,7 +302,7 @@ _CANDIDATES = {
 
 
 def _detected(sample: bytes) -> str | None:
-    """Ask charset-normalizer about text in none of the alphabets of ``languages``."""
+    """Return the guess of charset-normalizer for text that ``languages`` does not cover."""
     from charset_normalizer import from_bytes
 
     if sample.isascii():

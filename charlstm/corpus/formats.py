@@ -1,8 +1,7 @@
-"""Recognizes files that are not plain text, by their content.
+"""Recognizes files that are not plain text by their first bytes, and suggests how to convert them.
 
-The first bytes of a file go in; what it is and how to get its text come out. Letters alone never
-decide, since a text may begin with any: what follows them in the format must be there too. This
-module does not read files.
+A format is never recognized by letters alone, since a text may begin with any letters: the bytes
+that follow them in the format must be there too.
 """
 
 from __future__ import annotations
@@ -12,25 +11,27 @@ import re
 import shlex
 from typing import NamedTuple
 
-# Bytes that are looked at.
+# Bytes at the beginning of a file by which its format is recognized.
 HEAD = 2**16
 
-# Control characters of no text: without those for layout, backspace, escape, and the separators.
+# Control characters that do not occur in text. Those for layout, backspace, escape and the four
+# separators do.
 _CONTROLS = bytes({*range(0x01, 0x08), *range(0x0E, 0x1A), 0x7F})
-# A file is binary from this share of control characters on, whatever else is in it; or from the
-# second, if so many kinds of them are in it and it is not UTF-8. Below so many bytes it is text.
+# A file is binary if 30% of its bytes are control characters, or if 4% are, of at least 8 kinds,
+# and it is not UTF-8. A file of fewer than 64 bytes is text.
 _SHARE, _SHARE_IF_UNDECODABLE, _KINDS, _JUDGED = 0.3, 0.04, 8, 64
-# So few kinds may be separators, even of fields that are empty, if the rest is text.
+# Up to 3 kinds of control characters may be separators of fields, many of which may be empty: then
+# a file is binary only if 90% of its bytes are control characters.
 _SEPARATORS, _SHARE_OF_SEPARATORS = 3, 0.9
 
 
 class Format(NamedTuple):
-    """A format of files.
+    """A file format.
 
     Attributes:
-        name: what a file in it is, with its article.
-        converter: a shell command that writes the text of ``{}`` to its standard output, if there
-            is one.
+        name: the name of a file in this format, with its article: "a PDF document".
+        converter: a shell command that writes the text of the file ``{}`` to stdout; empty if there
+            is none.
     """
 
     name: str
@@ -41,7 +42,7 @@ UNKNOWN = Format("a binary file")
 _PDF = Format("a PDF document", "pdftotext {} -")
 _ZIP = Format("a zip archive", "unzip -p {}")
 
-# The first bytes of a file, as a regular expression.
+# The first bytes of a file in each format, as a regular expression.
 _MAGIC: tuple[tuple[bytes, Format], ...] = (
     (rb"\x89PNG[\r\n]", Format("a PNG image")),
     (rb"\xff\xd8\xff[\xc0-\xfe]", Format("a JPEG image")),
@@ -92,7 +93,7 @@ _MAGIC: tuple[tuple[bytes, Format], ...] = (
     (rb"(\0\x01\0\0|OTTO\0|wOF[F2](\0\x01\0\0|OTTO|true))", Format("a font")),
 )
 
-# What is in a zip archive of some kind: the first that is found in its beginning decides.
+# Bytes in the beginning of zip archives, and the formats that they show; the first match decides.
 _IN_ZIP: tuple[tuple[bytes, Format], ...] = (
     (b"mimetypeapplication/epub+zip", Format("an EPUB book", "pandoc -f epub -t plain {}")),
     (
@@ -113,7 +114,7 @@ _IN_ZIP: tuple[tuple[bytes, Format], ...] = (
     (b"data.pkl", Format("a PyTorch model")),
     (b".npy", Format("a NumPy archive (npz)")),
 )
-# Streams in a file of old Office programs, whose names are in UTF-16.
+# Names of streams in files of old Office programs, where they are in UTF-16.
 _IN_OLE: tuple[tuple[str, Format], ...] = (
     ("WordDocument", Format("a Word document (doc)", "catdoc {}")),
     ("Workbook", Format("an Excel workbook (xls)", "xls2csv {}")),
@@ -122,7 +123,8 @@ _IN_OLE: tuple[tuple[str, Format], ...] = (
 
 _PDF_HEADER = re.compile(rb"\s*%PDF-\d\.\d[ \t]*[\r\n]+")
 _PDF_BODY = re.compile(rb"%[^\r\n]*[\x80-\xff]{2}|(.*?[\r\n])?\d+ \d+ obj\b", re.DOTALL)
-# What may come before is matched without another try: trying takes time that grows exponentially.
+# Possessive and atomic groups match what may come first: with backtracking, the time would grow
+# exponentially.
 _HTML = re.compile(
     r"\s*+(?><\?xml\b[^>]*+>\s*+)?+(?><!--.*?-->\s*+)*+(<!doctype\s+html\b|<html[\s>])",
     re.IGNORECASE | re.DOTALL,
@@ -130,7 +132,7 @@ _HTML = re.compile(
 
 
 def binary_format(head: bytes) -> Format | None:
-    """Return the format of a file that is not text, from its first bytes, if it is known."""
+    """Return the known format of a file that is not text, from its first bytes, or ``None``."""
     if found := _zip(head) or _ole(head) or _program(head):
         return found
     if (header := _PDF_HEADER.match(head)) and _PDF_BODY.match(head, header.end()):
@@ -140,7 +142,7 @@ def binary_format(head: bytes) -> Format | None:
 
 @functools.cache
 def _compiled() -> list[tuple[re.Pattern[bytes], Format]]:
-    """Return the table for matching; compiled once it is needed, since that takes a while."""
+    """Compile the table of formats on first use, since that takes a while."""
     return [(re.compile(magic, re.DOTALL), found) for magic, found in _MAGIC]
 
 
@@ -160,7 +162,7 @@ def _ole(head: bytes) -> Format | None:
 
 
 def _program(head: bytes) -> Format | None:
-    """Recognize a program of Windows, whose first two bytes are letters."""
+    """Recognize a Windows program, which begins with two letters and has more signs further on."""
     start = int.from_bytes(head[60:64], "little")
     is_program = head.startswith(b"MZ") and (
         head[start : start + 4] == b"PE\0\0" or b"\0" in head[2:64]
@@ -169,9 +171,10 @@ def _program(head: bytes) -> Format | None:
 
 
 def looks_binary(head: bytes) -> bool:
-    """Whether bytes without a known format are not text, by their control characters.
+    """Return whether bytes without a known format are binary, by their control characters.
 
-    Colored logs, overstruck man pages, form feeds and fields between control characters are text.
+    Colored logs, overstruck man pages, form feeds and fields separated by control characters are
+    text.
     """
     if len(head) < _JUDGED:
         return False
@@ -190,17 +193,21 @@ def looks_binary(head: bytes) -> bool:
 
 
 def looks_like_html(text: str) -> bool:
-    """Whether a decoded text begins as HTML or XHTML does."""
+    """Return whether a decoded text begins like HTML or XHTML."""
     return _HTML.match(text) is not None
 
 
 def advice(found: Format, file: str) -> str:
-    """Return how to get the text out of a file; ``file`` is its name, or a word for it.
+    """Return a sentence on how to convert a file, with a space before it; empty if it can't be.
 
-    Not every command reads standard input, but each reads a file. Its name gets a second suffix:
-    with another in place of the first, the command could empty the file that it reads.
+    The command reads a file, since not every converter reads stdin. The name of the output has a
+    second suffix: if the suffix were replaced, the shell could empty the file that is read.
+
+    Args:
+        found: the format of the file.
+        file: the name of the file, or a placeholder.
     """
     if not found.converter:
-        return "name a text file"
+        return ""
     command = found.converter.format(shlex.quote(file))
-    return f"convert it first, as in {command} > {shlex.quote(file + '.txt')}"
+    return f" Convert it first: {command} > {shlex.quote(file + '.txt')}"

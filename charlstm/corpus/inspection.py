@@ -1,7 +1,6 @@
-"""Looks a text over before a model learns from it: symbols, words, lines, copies, what will hurt.
+"""Inspects a text before training: counts characters, words, lines and copies, and finds problems.
 
-Chunks of documents go in, counts come out. The text is read once, and never in memory as a whole.
-This module does not know what a model would make of it.
+The text is read once and is never in memory as a whole.
 """
 
 from __future__ import annotations
@@ -21,23 +20,24 @@ from charlstm.corpus.word_count import WordCounter
 from charlstm.tokenizer.base import code_points
 
 _CODE_POINTS = 0x110000
-_AT_ONCE = 2**20  # characters that are counted at once
+_AT_ONCE = 2**20  # characters that are counted at a time
 
 
 class Inspection(msgspec.Struct, frozen=True, kw_only=True):
-    """What a text is made of.
+    """The contents of a text, in numbers.
 
     Attributes:
-        files: how many there are.
-        documents: how many there are.
-        copies: documents that equal an earlier one, files of more than a megabyte aside.
-        characters: code points.
-        character_counts: how often each character occurs, the most frequent first.
-        words: runs without white space.
-        lines: how many there are.
-        longest_line: its characters.
-        line_ends: how often each occurs within documents.
-        hazards: what will hurt a model, in sentences, the worst first.
+        files: the number of files.
+        documents: the number of documents.
+        copies: the number of documents that equal an earlier one. Files of more than a megabyte are
+            not compared.
+        characters: the number of code points.
+        character_counts: the count of each character, the most frequent first.
+        words: the number of runs without white space.
+        lines: the number of lines.
+        longest_line: the length of the longest line, in characters.
+        line_ends: the count of each line end within documents.
+        hazards: the problems that will hurt a model, one sentence each.
     """
 
     files: int
@@ -53,16 +53,16 @@ class Inspection(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def inspect_corpus(corpus: Corpus, on_text: Callable[[str], None] = lambda _: None) -> Inspection:
-    """Look a text over.
+    """Inspect a text.
 
     Args:
         corpus: the text.
         on_text: called with the text of each chunk.
 
     Raises:
-        CorpusError: if a file can't be read, is binary or doesn't decode.
+        CorpusError: if a file can't be read, is binary or can't be decoded.
     """
-    seen = _Seen()
+    seen = _Counts()
     copies, lines_seen, begins = 0, SeenLines(), True
     name = ", ".join(corpus.addresses)
 
@@ -97,8 +97,8 @@ def inspect_corpus(corpus: Corpus, on_text: Callable[[str], None] = lambda _: No
     )
 
 
-class _Seen:
-    """Counts what is in chunks of documents."""
+class _Counts:
+    """Counts the contents of chunks of documents."""
 
     def __init__(self) -> None:
         self.documents = 0
@@ -109,7 +109,7 @@ class _Seen:
         self._counts = np.zeros(_CODE_POINTS, np.int64)
         self._waiting: list[str] = []
         self._size = 0
-        self._line = 0  # characters of the line that goes on
+        self._line = 0  # characters so far of a line that continues in the next chunk
 
     def add(self, chunk: Chunk) -> None:
         text = chunk.text
@@ -126,16 +126,16 @@ class _Seen:
             if len(self.beginning) <= LOOKED_AT and not self.beginning.endswith("\n"):
                 self.beginning += "\n"
         if self._size >= _AT_ONCE:
-            self._count_symbols()
+            self._count_characters()
 
     def counts(self) -> dict[str, int]:
-        """Return how often each character occurs, the most frequent first."""
-        self._count_symbols()
+        """Return the count of each character, the most frequent first."""
+        self._count_characters()
         found = np.flatnonzero(self._counts)
         order = found[np.argsort(-self._counts[found], kind="stable")]
         return {chr(point): int(self._counts[point]) for point in order}
 
-    def _count_symbols(self) -> None:
+    def _count_characters(self) -> None:
         points = code_points("".join(self._waiting))
         counts = np.bincount(points, minlength=1)
         self._counts[: len(counts)] += counts

@@ -1,7 +1,4 @@
-"""The lines or other documents of files, as hashes: what a sample must not repeat.
-
-Addresses go in, hashes come out. This module does not know samples.
-"""
+"""Hashes the lines or other documents of files, which samples must not repeat."""
 
 from __future__ import annotations
 
@@ -30,16 +27,16 @@ def hashes_of_files(
 
     Args:
         paths: the files, or other addresses of texts.
-        encoding: their encoding.
-        decode_errors: whether a byte that doesn't decode is an error or becomes U+FFFD.
-        division: divides the files in its way instead of into lines that are not blank.
-        normalize: the Unicode form that they are brought into.
-        text_format: of the files; of a table, each record is a line.
-        notes: is told what the user should know about them.
+        encoding: the encoding of the files.
+        decode_errors: whether an undecodable byte is an error or becomes U+FFFD.
+        division: how to divide the files into documents; by default into lines that are not blank.
+        normalize: the Unicode form that the text is brought into.
+        text_format: the format of the files; each record of a table counts as a line.
+        notes: collects notes for the user.
 
     Raises:
         ConfigError: if ``encoding`` is not a text encoding.
-        CorpusError: if a text can't be read, is binary or doesn't decode.
+        CorpusError: if a text can't be read, is binary or can't be decoded.
         UsageError: if there is no path, or one is ``-``.
     """
     corpus = open_corpus(

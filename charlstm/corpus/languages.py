@@ -1,9 +1,8 @@
 """Guesses the single-byte encoding of text in the Latin, Cyrillic, Greek and Hebrew alphabets.
 
-Bytes go in, the name of an encoding comes out. Encodings of one family differ in a few letters, so
-that a text of few letters beyond ASCII fits many of them. What decides is whether there is a
-language that has all letters that an encoding finds, in places where letters are. This module does
-not know other scripts.
+Encodings of one family differ in a few letters, so a text with few letters beyond ASCII is valid in
+many of them. The guess is the encoding in which all letters belong to one language and are where
+letters should be.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 
-# The letters beyond ASCII of languages.
+# The letters beyond ASCII of each language, by family.
 _LETTERS = {
     "western": (
         "äöüß",
@@ -45,7 +44,7 @@ _LETTERS = {
     "greek": ("αβγδεζηθικλμνξοπρστυφχψωςάέήίόύώϊϋΐΰ",),
 }
 
-# The encodings in which each family is written, the more common ones first.
+# The encodings and the family written in each, the more common ones first.
 _ENCODINGS = (
     ("cp1252", "western"),
     ("cp1250", "central"),
@@ -72,28 +71,30 @@ _ENCODINGS = (
     ("latin-1", "western"),
 )
 _PUNCTUATION = "«»“”„‘’‚‹›–—…€£§©®°·•¿¡´\xa0\xad™†×½¼¾²³№"
-# What stands within words only if the encoding is wrong: other marks than apostrophes, capitals
-# after small letters, and in the Latin alphabet (but for Turkish) many of its letters in a row.
+# Signs within words that show a wrong encoding: punctuation other than apostrophes, capitals after
+# lower-case letters, and, in the Latin alphabet except for Turkish, three letters beyond ASCII in a
+# row.
 _MARK_IN_WORD = re.compile(r"(?<=[^\W\d_])[^\w\s\0-\x7f’·\xad](?=[^\W\d_])")
 _AFTER_LETTER = re.compile(r"(?<=[^\W\d_])[^\W\d_a-zA-Z]")
 _ROW = re.compile(r"[^\W\d_a-zA-Z]{3,}")
-# In the other alphabets no word has letters of ASCII beside its own, and this share are vowels.
+# In the other alphabets, no word mixes its letters with those of ASCII, and at least this share of
+# the characters beyond ASCII are vowels.
 _MIXED = re.compile(r"[a-zA-Z][^\W\d_a-zA-Z]|[^\W\d_a-zA-Z][a-zA-Z]")
 _VOWELS = {
     "cyrillic": (re.compile("[аеиоуыэюяёєіїў]", re.IGNORECASE), 0.25),
     "greek": (re.compile("[αεηιουωάέήίόύώϊϋΐΰ]", re.IGNORECASE), 0.35),
 }
-# Hebrew letters in cp1255, five of which stand at the end of words only. In encodings of Cyrillic,
+# Hebrew letters in cp1255, five of which occur only at the end of words. In Cyrillic encodings,
 # these bytes are letters of one case.
 _HEBREW, _FINAL = frozenset(range(0xE0, 0xFB)), re.compile(rb"[\xea\xed\xef\xf3\xf5][\xe0-\xfa]")
-# The least share of characters beyond ASCII that must fit.
+# The share of characters beyond ASCII that must fit at least.
 _FITTING = 0.9
 
 
 def guess_alphabet(data: bytes) -> str | None:
-    """Return the encoding whose text fits a language best; ``None`` if none fits.
+    """Return the encoding in which the text fits a language best, or ``None`` if none fits.
 
-    Of encodings that fit equally well, the more common one is returned.
+    If several fit equally well, return the most common one.
     """
     if _is_hebrew(data):
         return "cp1255"
@@ -110,7 +111,7 @@ def guess_alphabet(data: bytes) -> str | None:
 
 
 def _is_hebrew(data: bytes) -> bool:
-    """Whether all letters can be Hebrew ones, and final forms stand at the end of words."""
+    """Return whether all letters can be Hebrew, with final forms only at the end of words."""
     beyond = [byte for byte in data if byte > 0x7F]
     of_ascii = len(re.findall(rb"[a-zA-Z]", data))
     return len(beyond) > max(5, of_ascii) and _HEBREW.issuperset(beyond) and not _FINAL.search(data)

@@ -1,8 +1,8 @@
 """A set of lines as 64-bit hashes, to look up whether a sample occurs in the training text.
 
-Lines, or other documents within files, go in, sorted hashes come out. Lines are compared exactly,
-without their line ends. A new line is taken for one of N known ones with probability N / 2**64, a
-known line never for a new one. This module does not know where hashes are stored.
+The set can also contain other documents within files. Lines are compared exactly, without their
+line ends. With N known lines, a new line is mistaken for a known one with probability N / 2**64; a
+known line is never mistaken for a new one.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-# Hashes that are collected before they are merged into the sorted ones: 8 MiB.
+# New hashes that are collected before they are merged into the sorted ones: 8 MiB.
 GATHERED = 2**20
 
 
@@ -30,14 +30,14 @@ class LineHashes:
 
     @classmethod
     def from_lines(cls, lines: Iterable[str]) -> LineHashes:
-        """Return the set of ``lines``, which are read once and not stored."""
+        """Return the set of ``lines``, which are read once and are not stored."""
         gatherer = LineGatherer()
         for line in lines:
             gatherer.add(line)
         return gatherer.finish()
 
     def __contains__(self, text: object) -> bool:
-        """Whether ``text``, without a line end at its end, is one of the lines."""
+        """Return whether ``text``, without a final line end, is one of the lines."""
         if not isinstance(text, str):
             return False
         hashed = np.uint64(hash_line(text))
@@ -45,16 +45,16 @@ class LineHashes:
         return index < len(self.hashes) and bool(self.hashes[index] == hashed)
 
     def __len__(self) -> int:
-        """The number of distinct lines."""
+        """Return the number of distinct lines."""
         return len(self.hashes)
 
     def union(self, other: LineHashes) -> LineHashes:
-        """Return the lines of both sets."""
+        """Return the union of both sets."""
         return LineHashes(_merged(self.hashes, other.hashes))
 
 
 class LineGatherer:
-    """Collects the hashes of lines, in 8 bytes for each distinct line and 8 MiB."""
+    """Collects the hashes of lines, in 8 bytes per distinct line plus 8 MiB."""
 
     def __init__(self) -> None:
         self._distinct = np.empty(0, np.uint64)
@@ -78,14 +78,14 @@ class LineGatherer:
 
 
 class SeenLines:
-    """Tells which lines were seen before, in 8 bytes for each distinct line and some 100 MB."""
+    """Remembers which lines were seen, in 8 bytes per distinct line plus about 100 MB."""
 
     def __init__(self) -> None:
         self._distinct = LineHashes(np.empty(0, np.uint64))
         self._recent: set[int] = set()
 
     def is_new(self, line: str) -> bool:
-        """Whether a line, or another document within a file, was not seen before."""
+        """Return whether a line, or another document, is new, and remember it."""
         if line in self._distinct or (hashed := hash_line(line)) in self._recent:
             return False
         self._recent.add(hashed)
@@ -97,7 +97,7 @@ class SeenLines:
 
 
 def _merged(one: NDArray[np.uint64], other: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Merge two ascending arrays without duplicates; much faster than sorting if one is short."""
+    """Merge two ascending arrays without duplicates: much faster than sorting if one is short."""
     indices = np.searchsorted(one, other)
     inside = indices < len(one)
     known = np.zeros(len(other), np.bool_)
@@ -106,10 +106,10 @@ def _merged(one: NDArray[np.uint64], other: NDArray[np.uint64]) -> NDArray[np.ui
 
 
 def hash_line(text: str) -> int:
-    r"""Return the hash of a line, without "\n", "\r\n" or "\r" at its end; equal on all machines.
+    r"""Return the hash of a line without "\n", "\r\n" or "\r" at its end; equal on all machines.
 
     Returns:
-        BLAKE2b of its UTF-8 with ``digest_size=8``, as a little-endian number.
+        BLAKE2b of the UTF-8 of the line with ``digest_size=8``, as a little-endian number.
     """
     return int.from_bytes(_digest(text), "little")
 

@@ -1,7 +1,6 @@
-"""Splits a stream of text blocks into lines: the rule of all that reads lines.
+"""Splits a stream of text blocks into lines with their line ends.
 
-Blocks of decoded text go in, lines with their line ends come out. This module does not know
-documents.
+Everything that reads lines uses this module, so that a line is the same everywhere.
 """
 
 from __future__ import annotations
@@ -12,30 +11,30 @@ from collections.abc import Iterable, Iterator
 
 from charlstm.errors import CorpusError
 
-# The most characters of a line, since a line is in memory as a whole.
+# The most characters of a line: it is in memory as a whole.
 LONGEST_LINE = 2**26
 
 _LINE = re.compile("([^\r\n]*)(\r\n|\r|\n)")
 
-# About so many characters of a text without "\n" are split at a time.
+# A text without "\n" is split in parts of about this many characters.
 _AT_ONCE = 2**20
 
 
 def split_lines(
     blocks: Iterable[str], name: str, advice: str, *, rules: int = 2
 ) -> Iterator[tuple[list[str], str]]:
-    r"""Yield (lines, their end) as blocks arrive; the lines of one list all have the same end.
+    r"""Yield (lines, line end) as blocks arrive; all lines of one list have the same line end.
 
-    "\n" and "\r\n" end a line. In a text without any "\n", "\r" does, and all lines come at the end
-    of the text; in others, a "\r" elsewhere is text. A text that begins with ``LONGEST_LINE``
-    characters without "\n" but with "\r" is not held any longer: "\r" ends its lines, even if "\n"
-    does further on. A last line may have no end, "".
+    "\n" and "\r\n" end a line. In a text without "\n", "\r" ends a line, and all lines are yielded
+    after the last block. In other texts, a "\r" elsewhere is text. If a text has no "\n" but a "\r"
+    in its first ``LONGEST_LINE`` characters, "\r" ends its lines, even if a "\n" occurs further on.
+    The line end of the last line may be empty.
 
     Args:
         blocks: the text in pieces.
         name: the name of the text, for the message about a line that is too long.
-        advice: the end of that message.
-        rules: as in ``Division``: by rules 1, only "\n" ends a line.
+        advice: the end of that message, after a comma.
+        rules: as in ``Division``. By rules 1, only "\n" ends a line.
 
     Raises:
         CorpusError: if a line has more than ``LONGEST_LINE`` characters.
@@ -64,14 +63,15 @@ def split_lines(
 
 
 def lines_of(text: str, *, rules: int = 2) -> list[str]:
-    """Return the lines of a text in memory, without their ends, by the rule of ``split_lines``."""
-    split = split_lines((text,), "the text", "break it up", rules=rules)
+    """Return the lines of a text in memory, without line ends, as ``split_lines`` divides it."""
+    advice = "which is too long. Break it up."
+    split = split_lines((text,), "the text", advice, rules=rules)
     return [line for lines, _ in split for line in lines]
 
 
 def _by_ends(lines: list[str]) -> Iterator[tuple[list[str], str]]:
-    r"""Divide lines that stood before "\n" by what their line ends are."""
-    if not any(line.endswith("\r") for line in lines):  # the most usual text, in one piece
+    r"""Group lines that were split at "\n" by their line ends, "\n" or "\r\n"."""
+    if not any(line.endswith("\r") for line in lines):  # the most common case, in one piece
         yield lines, "\n"
         return
     for returns, group in itertools.groupby(lines, lambda line: line.endswith("\r")):
@@ -84,7 +84,7 @@ def _too_long(name: str, advice: str) -> CorpusError:
 
 
 def _at_any_ends(blocks: Iterable[str], name: str, advice: str) -> Iterator[tuple[list[str], str]]:
-    r"""Split a text of which each "\n", "\r\n" and "\r" ends a line, as blocks arrive."""
+    r"""Split a text at each "\n", "\r\n" and "\r", as blocks arrive."""
     text = ""
     for block in blocks:
         text += block
@@ -102,7 +102,7 @@ def _at_any_ends(blocks: Iterable[str], name: str, advice: str) -> Iterator[tupl
 
 
 def _at_returns(text: str) -> Iterator[tuple[list[str], str]]:
-    r"""Split a text without "\n"."""
+    r"""Split a text without "\n" at each "\r"."""
     start = 0
     while (end := text.find("\r", start + _AT_ONCE) + 1 or text.rfind("\r", start) + 1) > start:
         yield text[start : end - 1].split("\r"), "\r"

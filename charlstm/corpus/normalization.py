@@ -1,8 +1,8 @@
-"""Normalizes a text that arrives in pieces: composed characters in place of letters and marks.
+"""Normalizes a text that arrives in blocks: replaces letters and marks by composed characters.
 
-Blocks of text go in, blocks whose concatenation is the normalized text come out, whatever the
-blocks were. Runs of ``LONGEST_RUN`` marks, which no text has, are normalized in parts: otherwise
-the time would grow with their square, and memory without limit. This module does not know files.
+The result does not depend on where the blocks end. Runs of ``LONGEST_RUN`` marks, which do not
+occur in real text, are normalized in parts: otherwise the time would grow with the square of their
+length, and the memory without limit.
 """
 
 from __future__ import annotations
@@ -14,20 +14,21 @@ from collections.abc import Iterable, Iterator
 
 from charlstm.config import Normalization
 
-# Unicode's stream-safe format has at most 30 marks in a row; texts that are made to look strange
+# Unicode's stream-safe format has at most 30 marks in a row. Texts that are decorated with marks
 # have a few times as many.
 LONGEST_RUN = 256
-# Ranges of characters that all begin: Latin letters, ideographs with kana, and Korean syllables.
+# Ranges in which no character combines with one before it (see ``_begins``): Latin letters,
+# ideographs with kana, and Korean syllables.
 BEGINNING = "\\0-\u02ff\u309b-\ua66e\uac00-\ud7a3"
 
 
 def normalized(text: str, form: Normalization) -> str:
-    """Return a text in a form: as it is (``none``), or composed (``nfc``)."""
+    """Return a text in a form: unchanged (``none``) or composed (``nfc``)."""
     return "".join(normalized_blocks((text,), form))
 
 
 def normalized_blocks(blocks: Iterable[str], form: Normalization) -> Iterable[str]:
-    """Return blocks of a text in a form (see ``normalized``)."""
+    """Return the blocks of a text in a form (see ``normalized``)."""
     return blocks if form == "none" else _composed(blocks)
 
 
@@ -38,7 +39,7 @@ def _composed(blocks: Iterable[str]) -> Iterator[str]:
         for end in _ends_of_runs(text):
             yield unicodedata.normalize("NFC", text[start:end])
             start = end
-        # What follows the last beginning may still change with the next block.
+        # The last character that begins, and its marks, may still change with the next block.
         cut = next((n for n in range(len(text) - 1, start, -1) if _begins(text[n])), start)
         if cut > start:
             yield unicodedata.normalize("NFC", text[start:cut])
@@ -48,7 +49,7 @@ def _composed(blocks: Iterable[str]) -> Iterator[str]:
 
 
 def _ends_of_runs(text: str) -> Iterator[int]:
-    """Yield where runs of ``LONGEST_RUN`` characters end that do not begin (see ``_begins``)."""
+    """Yield the ends of runs of ``LONGEST_RUN`` characters that may combine (see ``_begins``)."""
     for found in _candidates(LONGEST_RUN).finditer(text):
         marks = 0
         for end, character in enumerate(found[0], found.start() + 1):
@@ -60,15 +61,14 @@ def _ends_of_runs(text: str) -> Iterator[int]:
 
 @functools.cache
 def _candidates(length: int) -> re.Pattern[str]:
-    """Return an expression for so many characters in a row, or more, of scripts with marks."""
+    """Return a pattern for ``length`` or more characters in a row outside of ``BEGINNING``."""
     return re.compile(f"[^{BEGINNING}]{{{length},}}")
 
 
 def _begins(character: str) -> bool:
-    """Whether no character before this one changes how it is composed.
+    """Return whether a character never combines with those before it.
 
-    Marks, the inner parts of Korean syllables and some vowels of the Kirat Rai script may join what
-    is before them.
+    Marks, the inner parts of Korean syllables and some vowels of the Kirat Rai script may.
     """
     if character < "\u0300":
         return True

@@ -1,7 +1,8 @@
-"""What a user should know about a text that is read all the same.
+"""Collects notes for the user about a text, such as skipped files or a guessed encoding.
 
-The modules that find and read texts add notes; commands print the sentences. A text is read several
-times, and says everything once. This module prints nothing.
+The modules that find and read text add notes, and commands print them. A text is read several
+times, but each note is printed once. Like errors, notes name arguments in backticks; they have no
+final period.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Iterator
 from charlstm.config import DocumentUnit
 from charlstm.errors import CharlstmError
 
-# Names that a sentence lists at most.
+# The most names that a note lists.
 _NAMED = 3
 
 
@@ -20,11 +21,11 @@ class Notes:
     """Notes on a text, in the order in which they were found, each once.
 
     Attributes:
-        encodings: of each file that was decoded, by its name.
+        encodings: the encoding of each file that was decoded, by file name.
 
-    >>> notes.add("12 empty lines are skipped")
+    >>> notes.add("12 empty lines were left out")
     >>> notes.sentences
-    ('12 empty lines are skipped',)
+    ('12 empty lines were left out',)
     """
 
     def __init__(self) -> None:
@@ -36,18 +37,22 @@ class Notes:
         self._blank: dict[DocumentUnit, dict[str, int]] = {}
         self._copies = [0, 0]  # documents and files
         self._undivided: dict[str, str] = {}
-        self._told: set[str] = set()
+        self._returned: set[str] = set()
 
     def add(self, sentence: str) -> None:
         """Add a sentence."""
         self._added[sentence] = None
 
     def skip(self, files: dict[str, str]) -> None:
-        """Note that files are skipped: for each name what it is, with its article."""
+        """Note that files are skipped.
+
+        Args:
+            files: by file name, what the file is, with an article.
+        """
         self._skipped.update(files)
 
     def guess(self, name: str, encoding: str) -> None:
-        """Note that a file is read in an encoding that was guessed."""
+        """Note that the encoding of a file was guessed."""
         self._guessed[name] = encoding
 
     def html(self, name: str) -> None:
@@ -55,19 +60,19 @@ class Notes:
         self._html[name] = None
 
     def blank(self, name: str, count: int, unit: DocumentUnit) -> None:
-        """Note how many blank lines or records of a text are left out."""
+        """Note the number of blank lines or records of a text that were left out."""
         self._blank.setdefault(unit, {})[name] = count
 
     def copies(self, count: int, *, files: bool = False) -> None:
-        """Note how many documents, or else files, are left out that equal an earlier one."""
+        """Note the number of documents (or files) that were left out as copies of earlier ones."""
         self._copies[files] = count
 
     def undivided(self, name: str, delimiter: str) -> None:
-        """Note that no line of a text equals the delimiter that is to divide it."""
+        """Note that no line of a text equals the delimiter."""
         self._undivided[name] = delimiter
 
     def take(self, other: Notes) -> None:
-        """Add the notes on another text."""
+        """Add all notes about another text."""
         self._added |= other._added
         self._skipped |= other._skipped
         self._guessed |= other._guessed
@@ -81,18 +86,18 @@ class Notes:
 
     @property
     def added(self) -> tuple[str, ...]:
-        """Those that were added as sentences."""
+        """The notes that were added as sentences."""
         return tuple(self._added)
 
     def untold(self) -> list[str]:
-        """Return the sentences that no earlier call has returned."""
-        new = [sentence for sentence in self.sentences if sentence not in self._told]
-        self._told.update(new)
+        """Return the notes that no earlier call has returned."""
+        new = [sentence for sentence in self.sentences if sentence not in self._returned]
+        self._returned.update(new)
         return new
 
     @contextlib.contextmanager
     def kept_by_errors(self) -> Iterator[None]:
-        """Add the notes to an error that is raised meanwhile."""
+        """Attach the notes to an error that the body raises."""
         try:
             yield
         except CharlstmError as error:
@@ -102,7 +107,7 @@ class Notes:
 
     @property
     def sentences(self) -> tuple[str, ...]:
-        """All notes so far."""
+        """All notes so far, each a sentence without a final period."""
         found = []
         if self._skipped:
             count = len(self._skipped)
@@ -113,8 +118,8 @@ class Notes:
             found.append(f"Guessed the encoding {encoding} for {_named(names)}")
         if self._html:
             found.append(
-                f"HTML is read with its tags ({_named(list(self._html))}): to read its text alone, "
-                "pipe it through pandoc -f html -t plain"
+                f"HTML is read with its tags ({_named(list(self._html))}): remove them with pandoc "
+                "-f html -t plain"
             )
         found.extend(
             what_is_left_out(sum(counts.values()), unit)
@@ -123,19 +128,20 @@ class Notes:
         )
         if copies := sum(self._copies):
             found.append(
-                f"{copies:,} {'copy' if copies == 1 else 'copies'} of earlier documents left out"
+                f"{copies:,} {'copy' if copies == 1 else 'copies'} of earlier documents "
+                f"{'was' if copies == 1 else 'were'} left out"
             )
         for delimiter in dict.fromkeys(self._undivided.values()):
             names = [name for name, each in self._undivided.items() if each == delimiter]
             found.append(
-                f"No line equals the delimiter {delimiter!r}, so that each file is one document: "
+                f"No line equals the delimiter {delimiter!r}, so each file is one document: "
                 f"{_named(names)}"
             )
         return (*found, *self._added)
 
 
 def what_is_left_out(blank: int, unit: DocumentUnit) -> str:
-    """Return how many lines or records are left out because they are blank."""
+    """Return the note on the number of lines or records that were left out as blank."""
     name = "blank line" if unit == "line" else "record without text"
     if blank == 1:
         return f"1 {name} was left out"
@@ -143,7 +149,7 @@ def what_is_left_out(blank: int, unit: DocumentUnit) -> str:
 
 
 def what_files_are(skipped: dict[str, str]) -> str:
-    """Return a few names of files that are skipped, with what they are, and how many more are."""
+    """List the first few skipped files with what they are, and count the others."""
     return _named([f"{name} ({what})" for name, what in skipped.items()])
 
 

@@ -1,7 +1,6 @@
-"""Reads JSON Lines, and JSON that is an array of objects: each object is a record.
+"""Reads JSON Lines, and JSON files that are an array of objects: each object is a record.
 
-Blocks of text go in, records come out, each a cell for each column that is asked for. An array is
-in memory as a whole.
+JSON Lines are read line by line; an array is in memory as a whole.
 """
 
 from __future__ import annotations
@@ -16,21 +15,21 @@ from charlstm.corpus.records import SAMPLED, Record, lines_with_ends, missing_co
 from charlstm.errors import CorpusError, harmless
 from charlstm.unicode_text import has_surrogates
 
-# Half a character, as "\\ud83d" alone is: what is left of one that was cut in two.
+# Half of a character, such as "\\ud83d" alone, left over from text that was cut in two.
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
-# The most characters of an array.
+# The most characters of a JSON array.
 LARGEST_JSON = 2**28
 
 
 def is_array(beginning: str) -> bool:
-    """Whether a text begins like an array of objects."""
+    """Return whether a text begins like an array of objects."""
     start = beginning.lstrip()
     return start.startswith("[") and start[1:].lstrip().startswith("{")
 
 
 def is_lines(beginning: str) -> bool:
-    """Whether a text begins like objects of a line each, of which there are two or more."""
+    """Return whether a text begins like two or more objects, one per line."""
     first, _, second = beginning.lstrip().partition("\n")
     if not first.startswith("{") or not second.lstrip().startswith("{"):
         return False
@@ -48,8 +47,8 @@ def _objects(
         if not isinstance(value, dict):
             where = f"line {number:,}" if by_line else f"record {number:,}"
             raise CorpusError(
-                f"{name}, {where}: {_kind_of(value)} where an object was expected: mend it, or "
-                f"read the file as plain text with --format text"
+                f"{name}, {where}: expected an object, not {_kind_of(value)}. Fix it, or read the "
+                f"file as plain text with `format` text."
             )
         yield value, number
 
@@ -57,13 +56,13 @@ def _objects(
 def read_objects(
     blocks: Iterable[str], name: str, columns: Sequence[str], *, by_line: bool
 ) -> Iterator[Record]:
-    """Yield the records of a table: for arguments and errors see ``tables.read_records``.
+    """Yield the records of a table. For the errors see ``tables.read_records``.
 
     Args:
         blocks: the text in pieces.
-        name: its name, for messages.
-        columns: names, or ``a.b`` for what is within an object.
-        by_line: whether each line is an object; else all of the text is an array of them.
+        name: the name of the text, for messages.
+        columns: names of values, or ``a.b`` for the value ``b`` of the object ``a``.
+        by_line: whether each line is an object; otherwise the whole text is an array of objects.
     """
     missing, first = set(columns), None
     for found, line in _objects(blocks, name, by_line=by_line):
@@ -83,8 +82,8 @@ def read_objects(
 def _object_error(where: str, column: str, value: Mapping[str, Any]) -> CorpusError:
     within = ", ".join(f"{column}.{inner}" for inner, _ in itertools.islice(_flat(value), 5))
     return CorpusError(
-        f"{where}: column {column!r} is an object: name what is in it, such as "
-        f"{harmless(within, 200)}"
+        f"{where}: column {column!r} is an object. Name a value in it, such as "
+        f"{harmless(within, 200)}."
     )
 
 
@@ -110,15 +109,14 @@ def _json_array(blocks: Iterable[str], name: str) -> Iterator[tuple[Any, int]]:
         size += len(block)
         if size > LARGEST_JSON:
             raise CorpusError(
-                f"{name} has more than {LARGEST_JSON // 2**20} million characters of JSON, which "
-                f"is read as a whole: make it JSON Lines, an object a line "
-                f"(jq -c '.[]' FILE > FILE.jsonl)"
+                f"{name} has more than {LARGEST_JSON // 2**20} million characters of JSON. Convert "
+                f"it to JSON Lines first: jq -c '.[]' FILE > FILE.jsonl"
             )
     found = _parsed("".join(parts), name)
     if not isinstance(found, list):
         raise CorpusError(
-            f"{name} is {_kind_of(found)} where an array of objects was expected: name a file "
-            f"with one, or read it as plain text with --format text"
+            f"{name}: expected an array of objects, not {_kind_of(found)}. Read it as plain text "
+            f"with `format` text."
         )
     yield from ((value, number) for number, value in enumerate(found, 1))
 
@@ -127,27 +125,27 @@ def _parsed(text: str, where: str) -> Any:
     try:
         return json.loads(text)
     except RecursionError:
-        reason = "values lie too deep in one another"
+        reason = "values are nested too deeply"
     except json.JSONDecodeError as error:
         at = f"line {error.lineno:,}, " if error.lineno > 1 else ""
         reason = f"{error.msg} at {at}column {error.colno:,}"
     except ValueError:
         reason = "a number has thousands of digits"
     raise CorpusError(
-        f"{where}: this is not JSON ({reason}): mend it, or read the file as plain text with "
-        f"--format text"
+        f"{where}: not valid JSON ({reason}). Fix it, or read the file as plain text with `format` "
+        f"text."
     )
 
 
 def _kind_of(value: Any) -> str:
-    kinds = {dict: "an object", list: "an array", str: "a string", bool: "a truth value"}
+    kinds = {dict: "an object", list: "an array", str: "a string", bool: "a boolean"}
     return kinds.get(type(value), "null" if value is None else "a number")
 
 
 def _within(found: Mapping[str, Any], column: str) -> Any:
-    """Return the value of a name, or of one within an object: ``a.b``; ``None`` if there is none.
+    """Return the value of a column, ``a`` or ``a.b``, or ``None`` if there is none.
 
-    A name that has a dot itself comes first.
+    A name that itself contains a dot takes precedence over nested names.
     """
     if column in found or "." not in column:
         return found.get(column)
@@ -157,7 +155,7 @@ def _within(found: Mapping[str, Any], column: str) -> Any:
 
 
 def _flat(found: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Yield the names and values of an object, and of the objects in it as ``a.b``."""
+    """Yield the names and values of an object; names of nested values are ``a.b``."""
     for name, value in found.items():
         if isinstance(value, dict):
             yield from ((f"{name}.{inner}", each) for inner, each in _flat(value))
@@ -173,7 +171,7 @@ def _text_of(value: Any) -> str:
 
 
 def sample_objects(blocks: Iterable[str], name: str, *, by_line: bool) -> dict[str, list[str]]:
-    """Return the cells of the first records by column: see ``tables.sample_of``."""
+    """Return the cells of the first records by column (see ``tables.sample_of``)."""
     read = itertools.islice(_objects(blocks, name, by_line=by_line), SAMPLED)
     objects = [dict(_flat(found)) for found, _ in read]
     columns = {}

@@ -1,8 +1,7 @@
-"""Reads sources: decompresses and decodes them, and refuses binary files.
+"""Reads sources (files, streams, strings) as blocks of text: decompresses and decodes them.
 
-A file, a stream or strings go in, blocks of text come out, never the whole text at once. A
-compressed file that expands far beyond its size is refused. This module does not know how sources
-are found, nor how their text is divided.
+The whole text is never in memory at once. Binary files are refused, and so is a compressed file
+that expands far beyond its size.
 """
 
 from __future__ import annotations
@@ -30,32 +29,31 @@ from charlstm.system.files import storage_errors
 DecodeErrors = Literal["strict", "replace"]
 
 STDIN = "-"
-# Its name in messages and in checkpoints.
+# The name of stdin in messages and in checkpoints.
 STDIN_NAME = "stdin"
 EMBEDDED = "python-docs"
-# The address of texts that a Python program gives as strings, unless a file has this name.
+# The address of texts that a Python program gives as strings.
 STRINGS = "python-strings"
-# Ends each of these texts in the spooled file: this byte never occurs in UTF-8.
+# Ends each string in the spooled file: this byte never occurs in UTF-8.
 _END_OF_STRING = b"\xff"
 ADDRESSES = (
-    f"a file, a folder, a glob pattern, {STDIN} for standard input, {EMBEDDED}, or a name from "
-    f"charlstm corpora"
+    f"a file, a folder, a glob pattern, {STDIN} for stdin, or a corpus name (see charlstm corpora)"
 )
 COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
 BLOCK = 2**20
 
-# Encodings of host names, whose time grows with the square of the text's length.
+# Encodings for host names, whose decoding time grows with the square of the length of the text.
 _OF_NAMES = ("idna", "punycode")
 
 # A compressed file may expand to EXPANDED bytes or to EXPANSION times its size, whichever is more.
-# Text is rarely compressed to less than a hundredth; bombs are compressed to a thousandth or less.
+# Text rarely shrinks to less than a hundredth; bombs expand by a factor of a thousand or more.
 EXPANDED, EXPANSION = 2**30, 250
 
 _REASONS = {
-    errno.ENOENT: f"there is nothing of that name: name {ADDRESSES}",
-    errno.EACCES: "permission denied: ask for the right to read it, or name another file",
-    errno.EPERM: "permission denied: ask for the right to read it, or name another file",
-    errno.EISDIR: "it is a folder: redirect a file instead",
+    errno.ENOENT: f"no such file or folder. Give {ADDRESSES}",
+    errno.EACCES: "permission denied",
+    errno.EPERM: "permission denied",
+    errno.EISDIR: "this is a folder. Redirect a file instead",
 }
 
 
@@ -64,8 +62,8 @@ class Source:
     """A text file, compressed or not: one document.
 
     Attributes:
-        name: its name in messages and in a checkpoint; valid UTF-8 whatever the path is.
-        path: its path.
+        name: the name in messages and in a checkpoint; always valid UTF-8, even if the path is not.
+        path: the path of the file.
     """
 
     name: str
@@ -73,7 +71,7 @@ class Source:
 
     @property
     def size(self) -> int | None:
-        """The bytes of its text; ``None`` if that is not known, as of compressed files."""
+        """The size of the text in bytes; ``None`` if unknown, as for compressed files."""
         if _is_compressed(self.path):
             return None
         with contextlib.suppress(OSError):
@@ -85,57 +83,57 @@ class Source:
         encoding: str,
         decode_errors: DecodeErrors,
         *,
-        as_before: bool = False,
+        legacy: bool = False,
         notes: Notes | None = None,
     ) -> Iterator[Iterable[str]]:
-        """Yield each document as blocks of text; read them before asking for the next document.
+        """Yield each document as blocks of text, to be read before the next document.
 
-        A byte-order mark at the beginning is no text, and decides among the encodings of Unicode.
+        A byte-order mark at the beginning is not part of the text, and overrides ``encoding`` among
+        the encodings of Unicode.
 
         Args:
-            encoding: its encoding, or ``auto``: what the mark says, UTF-8, or else a guess.
-            decode_errors: whether a byte that doesn't decode is an error or becomes U+FFFD.
-            as_before: whether it is decoded as for training by the rules 1: see ``Decoding``.
-            notes: is told what the user should know about the text.
+            encoding: the encoding of the file, or ``auto``: as the byte-order mark says, UTF-8 if
+                the file is valid UTF-8, or a guess.
+            decode_errors: whether an undecodable byte is an error or becomes U+FFFD.
+            legacy: whether to decode by the rules 1 (see ``Decoding``).
+            notes: collects notes for the user.
 
         Raises:
-            CorpusError: if the file can't be read, is binary or doesn't decode.
+            CorpusError: if the file can't be read, is binary or can't be decoded.
         """
-        decoding = Decoding(
-            self.name, encoding, decode_errors, notes, self._named_in_shell, as_before
-        )
+        decoding = Decoding(self.name, encoding, decode_errors, notes, self._named_in_shell, legacy)
         if encoding == AUTO:
             decoding = decoding.found(_read(self.name, self.path))
         yield decoding.texts(_read(self.name, self.path))
 
     @property
     def _named_in_shell(self) -> str:
-        """The name of the file, decompressed, in commands that are proposed."""
+        """The name of the decompressed file in suggested shell commands."""
         if self.name == STDIN_NAME:
             return "FILE"
         return str(Path(self.name).with_suffix("")) if _is_compressed(self.path) else self.name
 
     def digest(self) -> bytes:
-        """Return a hash of what the file holds, decompressed.
+        """Return the SHA-256 of the decompressed content of the file.
 
         Raises:
-            CorpusError: if it can't be read.
+            CorpusError: if the file can't be read.
         """
         found = hashlib.sha256()
         for block in _read(self.name, self.path):
             found.update(block)
         return found.digest()
 
-    def what_else(self, encoding: str, *, as_before: bool = False) -> Format | None:
-        """Return what the file is if its beginning is not that of a text.
+    def foreign_format(self, encoding: str, *, legacy: bool = False) -> Format | None:
+        """Return the format of the file if it does not begin like text, else ``None``.
 
         For the arguments see ``documents``.
 
         Raises:
-            CorpusError: if it can't be read.
+            CorpusError: if the file can't be read.
         """
         with _opened(self.name, self.path) as stream:
-            return Decoding(self.name, encoding, as_before=as_before).refusal(stream.read(HEAD))
+            return Decoding(self.name, encoding, legacy=legacy).refusal(stream.read(HEAD))
 
 
 @dataclass(frozen=True)
@@ -152,10 +150,10 @@ class EmbeddedSource(Source):
         encoding: str,  # noqa: ARG002 (the text is in memory, decoded)
         decode_errors: DecodeErrors,  # noqa: ARG002
         *,
-        as_before: bool = False,  # noqa: ARG002
+        legacy: bool = False,  # noqa: ARG002
         notes: Notes | None = None,  # noqa: ARG002
     ) -> Iterator[Iterable[str]]:
-        """Yield the topics in the order of their names."""
+        """Yield the topics, sorted by name."""
         from pydoc_data.topics import topics
 
         for name in sorted(topics):
@@ -178,11 +176,11 @@ class StringSource(Source):
         encoding: str,  # noqa: ARG002 (the text is in memory, decoded)
         decode_errors: DecodeErrors,  # noqa: ARG002
         *,
-        as_before: bool = False,
+        legacy: bool = False,
         notes: Notes | None = None,  # noqa: ARG002
     ) -> Iterator[Iterable[str]]:
         """Yield the one document."""
-        yield (self.text if as_before else without_mark(self.text),)
+        yield (self.text if legacy else without_mark(self.text),)
 
 
 class SpooledStrings(Source):
@@ -193,22 +191,22 @@ class SpooledStrings(Source):
         encoding: str,  # noqa: ARG002 (it is known)
         decode_errors: DecodeErrors,
         *,
-        as_before: bool = False,
+        legacy: bool = False,
         notes: Notes | None = None,
     ) -> Iterator[Iterable[str]]:
-        """Yield the texts in their order; for the errors see ``Source.documents``."""
+        """Yield the strings in order. For the errors see ``Source.documents``."""
         try:
             data = self.path.read_bytes()
         except OSError as error:
             raise unreadable_error(self.name, error) from error
-        decoding = Decoding(self.name, "utf-8", decode_errors, notes, as_before=as_before)
+        decoding = Decoding(self.name, "utf-8", decode_errors, notes, legacy=legacy)
         for text in data.split(_END_OF_STRING)[:-1]:
             yield decoding.texts((text,))
 
 
 @dataclass(frozen=True)
 class StreamSource(Source):
-    """A stream that is read once, as it arrives: a block is what has arrived."""
+    """A stream that is read once, in blocks of the bytes that have arrived."""
 
     stream: BufferedReader
 
@@ -222,20 +220,20 @@ class StreamSource(Source):
         encoding: str,
         decode_errors: DecodeErrors,
         *,
-        as_before: bool = False,
+        legacy: bool = False,
         notes: Notes | None = None,
     ) -> Iterator[Iterable[str]]:
-        """Yield the one document, which is read to its end first if its encoding is to be guessed.
+        """Yield the one document. With the encoding ``auto``, the stream is read to its end first.
 
         Raises:
             CorpusError: as for ``Source.documents``.
-            StorageError: if a temporary file for that can't be written.
+            StorageError: if the temporary file for ``auto`` can't be written.
         """
-        decoding = Decoding(self.name, encoding, decode_errors, notes, as_before=as_before)
+        decoding = Decoding(self.name, encoding, decode_errors, notes, legacy=legacy)
         if encoding != AUTO:
             yield decoding.texts(self._blocks())
             return
-        import tempfile  # which takes longer than reading a short text
+        import tempfile  # importing it takes longer than reading a short text
 
         with tempfile.TemporaryDirectory(prefix="charlstm-") as folder:
             path = Path(folder) / STDIN_NAME
@@ -251,7 +249,7 @@ class StreamSource(Source):
 
 
 def total_size(sources: Iterable[Source]) -> int | None:
-    """Return the bytes of all sources; ``None`` if those of any are not known."""
+    """Return the total size of all sources in bytes, or ``None`` if any size is unknown."""
     total = 0
     for source in sources:
         size = source.size
@@ -266,7 +264,7 @@ def spool_stdin(stream: BinaryIO, path: Path) -> None:
 
     Raises:
         CorpusError: if the stream can't be read.
-        StorageError: if the file can't be written; it is removed then.
+        StorageError: if the file can't be written; it is removed in this case.
     """
     with storage_errors(path), path.open("wb") as file:
         try:
@@ -279,10 +277,10 @@ def spool_stdin(stream: BinaryIO, path: Path) -> None:
 
 
 def spool_strings(texts: Iterable[str], path: Path) -> None:
-    """Write texts to a file from which ``SpooledStrings`` reads them.
+    """Write texts to a file for ``SpooledStrings``.
 
     Raises:
-        UsageError: if one contains a lone surrogate, which UTF-8 can't encode.
+        UsageError: if a text contains a lone surrogate, which UTF-8 can't encode.
         StorageError: if the file can't be written.
     """
     with storage_errors(path), path.open("wb") as file:
@@ -291,13 +289,13 @@ def spool_strings(texts: Iterable[str], path: Path) -> None:
                 file.write(text.encode() + _END_OF_STRING)
             except UnicodeEncodeError as error:
                 raise UsageError(
-                    f"text {number} has a lone surrogate at character {error.start}, which is no "
-                    f"text: decode it with errors='replace'"
+                    f"text {number} has a lone surrogate at character {error.start}. Decode the "
+                    f"text with errors='replace'."
                 ) from None
 
 
 def check_encoding(encoding: str) -> None:
-    """Raise ``ConfigError`` unless it is ``auto`` or a text encoding that Python has."""
+    """Raise ``ConfigError`` unless ``encoding`` is ``auto`` or a text encoding of Python."""
     if encoding == AUTO:
         return
     try:
@@ -308,8 +306,8 @@ def check_encoding(encoding: str) -> None:
         known = False
     if not known:
         raise ConfigError(
-            f"{harmless(repr(encoding), 100)} is no text encoding: give one that Python knows, "
-            "such as utf-8, utf-16, latin-1 or cp1252"
+            f"{harmless(repr(encoding), 100)} is not a text encoding. Give one that Python knows, "
+            "such as utf-8, utf-16, latin-1 or cp1252."
         )
 
 
@@ -322,8 +320,8 @@ def _read(name: str, path: Path) -> Iterator[bytes]:
             left -= len(block)
             if left < 0:
                 raise CorpusError(
-                    f"{name} expands to more than {EXPANSION} times its size: if you trust it, "
-                    f"decompress it first and name the text itself"
+                    f"{name} expands to more than {EXPANSION} times its size. If you trust it, "
+                    f"decompress it first."
                 )
             yield block
 
@@ -345,7 +343,7 @@ def _opened(name: str, path: Path) -> Iterator[Readable]:
         opener, failures = opener_of(path)
     except ImportError as error:
         raise CorpusError(
-            f"{name}: this Python can't read {path.suffix} files ({error}): decompress it first"
+            f"{name}: this Python can't read {path.suffix} files ({error}). Decompress it first."
         ) from error
     try:
         with opener(path) as stream:
@@ -359,7 +357,7 @@ def unreadable_error(name: str, error: Exception) -> CorpusError:
     code = getattr(error, "errno", None)
     if code is None:  # only decompressors raise errors without one
         return CorpusError(
-            f"{name} can't be decompressed ({error}): the file is broken or truncated, "
-            "so fetch or compress it again"
+            f"{name}: the file is damaged or truncated, so it can't be decompressed ({error})."
         )
-    return CorpusError(f"can't read {name}: {_REASONS.get(code, os.strerror(code))}")
+    reason = _REASONS.get(code) or os.strerror(code)
+    return CorpusError(f"{name}: {reason[0].lower()}{reason[1:]}.")

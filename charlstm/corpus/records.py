@@ -1,7 +1,4 @@
-"""What readers of tables share: records, their lines, and how a missing column is reported.
-
-This module does not know formats.
-"""
+"""Shared by the readers of tables: records, their lines, and the error for a missing column."""
 
 from __future__ import annotations
 
@@ -12,16 +9,16 @@ from typing import NamedTuple
 from charlstm.corpus.lines import LONGEST_LINE
 from charlstm.errors import CorpusError, harmless
 
-# Records of the beginning by which a table is known.
+# Records at the beginning of a table that show its format and columns.
 SAMPLED = 1_000
 
-_MOST_NAMED = 20  # columns in a message
+_MOST_NAMED = 20  # columns that a message lists
 
 
 class Record(NamedTuple):
-    """The cells of the columns that were asked for, and the number of the first line, from 1.
+    """The cells of the requested columns, and the number of the first line of the record, from 1.
 
-    In JSON, ``line`` counts records instead of lines.
+    In a JSON array, ``line`` is the number of the record instead.
     """
 
     cells: list[str]
@@ -29,7 +26,7 @@ class Record(NamedTuple):
 
 
 def lines_with_ends(blocks: Iterable[str], name: str) -> Iterator[str]:
-    r"""Yield lines with their ends, "\n", "\r\n" or "\r"."""
+    r"""Yield lines with their line ends, "\n", "\r\n" or "\r"."""
     parts: list[str] = []
     size = 0
     for block in blocks:
@@ -38,12 +35,12 @@ def lines_with_ends(blocks: Iterable[str], name: str) -> Iterator[str]:
         if "\n" not in block and "\r" not in block:
             if size > LONGEST_LINE:
                 raise CorpusError(
-                    f"{name} has a line of more than {LONGEST_LINE:,} characters, too long for a "
-                    f"record: read the file as plain text with --format text"
+                    f"{name} has a line of more than {LONGEST_LINE:,} characters, which is too "
+                    f"long for a record. Read the file as plain text with `format` text."
                 )
             continue
         lines = list(io.StringIO("".join(parts), newline=""))
-        # The last line may go on in the next block, or its "\r" belong to a "\n" there.
+        # The last line may continue in the next block, and so may a line end "\r\n".
         parts = [lines.pop()]
         size = len(parts[0])
         yield from lines
@@ -55,9 +52,9 @@ def missing_column_error(name: str, column: str, columns: Iterable[str]) -> Corp
     names = [harmless(each, 40) for each in columns if each]
     meant = [each for each in names if each.casefold() == column.casefold()]
     if meant:
-        return CorpusError(f"{name} has no column {column!r}: did you mean {meant[0]!r}?")
+        return CorpusError(f"{name} has no column {column!r}. Did you mean {meant[0]!r}?")
     more = f" and {len(names) - _MOST_NAMED:,} more" if len(names) > _MOST_NAMED else ""
     return CorpusError(
-        f"{name} has no column {column!r}: choose with --columns among "
-        f"{', '.join(names[:_MOST_NAMED])}{more}, or leave the file out (--exclude)"
+        f"{name} has no column {column!r}. Choose `columns` among "
+        f"{', '.join(names[:_MOST_NAMED])}{more}."
     )

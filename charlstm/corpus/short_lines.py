@@ -1,7 +1,7 @@
-"""Tells a list of short texts, one a line (names, titles), from prose, verse, code and tables.
+"""Recognizes a list of short texts, one per line, such as names or titles.
 
-Text goes in, a guess comes out. It is for a note only, so that it rather misses a list than take
-something else for one. This module does not know files or options.
+The guess is only for a note, so it would rather miss a list than take prose, verse, code or a table
+for one.
 """
 
 from __future__ import annotations
@@ -11,52 +11,55 @@ from collections.abc import Iterable
 
 from charlstm.corpus.lines import lines_of
 
-# What is looked at: so many characters from the beginning.
+# Characters at the beginning of a text that are checked.
 LOOKED_AT = 2**17
 FEWEST = 20  # lines of a list
 
-IS_LIST = "the text looks like a list of short lines: add --lines if each line is a text of its own"
+IS_LIST = "the text looks like a list of short lines: add `lines` if each line is a text of its own"
 HINT = f"Note: {IS_LIST}"
 
-_LONG = 60  # characters of a line
-_MEDIAN = 32
-_WORDS = 5.0
-_FEW, _MANY = 0.05, 0.1
+_LONG = 60  # characters that few lines of a list exceed
+_MEDIAN = 32  # characters; the median length of lines is not longer
+_WORDS = 5.0  # the most words per line, on average
+_FEW, _MANY = 0.05, 0.1  # shares of lines
 
 _ENDS_LIKE_PROSE = re.compile(r"""[.!?,;:…。！？，；：、।؟،؛\-–—]["'”’»)\]]*$""")
-# Parts of tables, code, markup, addresses and dialogs.
+# Signs of tables, code, markup, addresses and dialogs.
 _MARKUP = re.compile(r"""[\t|{}<>=\\/@;#*_`~$]|: |\(\)|\[|^[-–—•>]|^\S{1,20}:|\d\d:\d\d""")
 _LETTER = re.compile(r"[^\W\d_]")
 
 
 class ListFinder:
-    """Looks at the beginning of a text, in pieces of whole lines, until it has seen enough."""
+    """Checks the beginning of a text, which arrives in pieces of whole lines."""
 
     def __init__(self) -> None:
         self._text = ""
         self._left = LOOKED_AT
 
     def add(self, text: str) -> None:
-        """Look at the next piece."""
+        """Take the next piece of the text; ignore it once ``LOOKED_AT`` characters are there."""
         if self._left > 0:
             self._text += text[: self._left]
             self._left -= len(text)
-            if self._left < 0:  # the last line is not whole
+            if self._left < 0:  # drop the last line, which is incomplete
                 self._text = self._text[: max(map(self._text.rfind, "\r\n")) + 1]
 
     @property
     def found(self) -> bool:
-        """Whether what was seen is a list."""
+        """Whether the text so far looks like a list."""
         return looks_like_list(self._text)
 
     @property
     def may_be_short(self) -> bool:
-        """Whether it is, or is too short to tell: for a text that is no use as it is."""
+        """Whether the text looks like a list of two lines or more.
+
+        This is for hints about a text that can't be trained on as it is.
+        """
         return looks_like_list(self._text, 2)
 
 
 def looks_like_list(text: str, fewest: int = FEWEST) -> bool:
-    """Whether a text looks like a list of ``fewest`` texts or more, each of them a short line."""
+    """Return whether a text looks like a list of at least ``fewest`` texts, each a short line."""
     lines = lines_of(text.rstrip())
     if len(lines) < fewest or not all(lines):
         return False
@@ -82,9 +85,9 @@ def looks_like_list(text: str, fewest: int = FEWEST) -> bool:
 
 
 def _begin_alike(lines: list[str]) -> bool:
-    """Whether nearly all lines begin with a capital letter or nearly none does.
+    """Return whether nearly all lines begin with the same case, upper or lower.
 
-    In prose and verse that is broken into short lines, some begin in the middle of a sentence.
+    In prose and verse with short lines, some lines begin in the middle of a sentence.
     """
     capitals = sum(line[0].isupper() for line in lines) / len(lines)
     small = sum(line[0].islower() for line in lines) / len(lines)

@@ -1,7 +1,6 @@
-"""Finds the sources that an address names: files, folders, glob patterns, stdin, embedded text.
+"""Finds the sources that an address names: files, folders, glob patterns, stdin, known texts.
 
-An address goes in, sources come out. This module reads only the first bytes of a folder's files, to
-skip binary ones. It does not know documents.
+Only the first bytes of the files in a folder are read, to skip binary ones.
 """
 
 from __future__ import annotations
@@ -18,7 +17,6 @@ from charlstm.config import TextFormat
 from charlstm.corpus.catalog import fetch, find_entry
 from charlstm.corpus.notes import Notes, what_files_are
 from charlstm.corpus.reading import (
-    ADDRESSES,
     EMBEDDED,
     STDIN,
     STDIN_NAME,
@@ -31,8 +29,8 @@ from charlstm.corpus.reading import (
 from charlstm.corpus.table_source import as_table
 from charlstm.errors import CorpusError, UsageError, harmless
 
-# The files of a checkpoint, and those by which its folder is known. ``checkpoint.schema`` comes
-# after this package; a test compares them.
+# The files of a checkpoint, and below those by which its folder is recognized. They repeat
+# ``checkpoint.schema``, which this package must not import; a test compares them.
 CHECKPOINT_FILES = frozenset(
     {
         "config.json",
@@ -48,10 +46,10 @@ _CONFIG, _OTHERS = "config.json", ("tokenizer.json", "model.safetensors", "resum
 
 
 def display_name(address: str) -> str:
-    """Return the name of an address that may go into a model that is passed on.
+    """Return the name of an address to record in a model, which may be published.
 
-    A relative address is returned as it is. An absolute one, or one that leads out of the working
-    folder, is reduced to its last name, since the folders before it are private.
+    A relative address is returned unchanged. An absolute address, or one that leads out of the
+    working folder, is reduced to its last part, since the folders before it are private.
     """
     path = Path(address)
     shown = path.name if path.is_absolute() or ".." in path.parts else address
@@ -59,7 +57,7 @@ def display_name(address: str) -> str:
 
 
 def is_checkpoint(address: str | Path) -> bool:
-    """Whether an address is the folder of a checkpoint, which is no text."""
+    """Return whether an address is the folder of a checkpoint, which is not text."""
     return os.path.isfile(os.path.join(address, _CONFIG)) and any(
         os.path.isfile(os.path.join(address, name)) for name in _OTHERS
     )
@@ -68,12 +66,14 @@ def is_checkpoint(address: str | Path) -> bool:
 class FileChoice(NamedTuple):
     """Which files of a folder are read, and how.
 
+    A pattern with a slash is matched against the path within the folder, where ``**`` stands for
+    any number of folders. Other patterns are matched against names. A file matches if it, or a
+    folder that contains it, does.
+
     Attributes:
-        text_format: of all files; ``auto`` tells tables by their names.
-        include: patterns of which a file has to match one, if there are any.
-        exclude: patterns of which it must not match any. A pattern with a slash is that of a path
-            within the folder, ``**`` being any folders; others are those of a name. A file matches
-            if it or a folder that it is in does.
+        text_format: the format of all files; ``auto`` recognizes tables by their names.
+        include: patterns, one of which a file must match; empty to read all files.
+        exclude: patterns, none of which a file may match.
     """
 
     text_format: TextFormat = "auto"
@@ -81,7 +81,7 @@ class FileChoice(NamedTuple):
     exclude: tuple[str, ...] = ()
 
     def takes(self, path: Path, folder: str) -> bool:
-        """Whether a file of a folder is read."""
+        """Return whether a file in a folder is read."""
         parts = path.relative_to(folder).parts
 
         def match(patterns: tuple[str, ...]) -> bool:
@@ -91,14 +91,13 @@ class FileChoice(NamedTuple):
 
     @property
     def words(self) -> str:
-        """The patterns in words, for a message."""
-        named = [("--include", self.include), ("--exclude", self.exclude)]
-        given = " ".join(f"{option} {each!r}" for option, patterns in named for each in patterns)
-        return f" by {given}" if given else ""
+        """The patterns, for a message."""
+        named = [("`include`", self.include), ("`exclude`", self.exclude)]
+        return " ".join(f"{option} {each!r}" for option, patterns in named for each in patterns)
 
 
 def _is_within(parts: Sequence[str], pattern: str) -> bool:
-    """Whether a pattern matches a path, given by its parts, or a folder on it."""
+    """Return whether a pattern matches a path, given as its parts, or a folder on the path."""
     if "/" not in pattern:
         return any(fnmatch.fnmatchcase(part, pattern) for part in parts)
     wanted = pattern.lstrip("/").split("/")
@@ -115,26 +114,26 @@ def find_sources(
     notes: Notes | None = None,
     *,
     choice: FileChoice = ALL,
-    as_before: bool = False,
+    legacy: bool = False,
 ) -> Iterable[Source]:
     """Return the sources of an address.
 
     Args:
-        address: what the user named.
+        address: the address that the user gave.
         encoding: the encoding of the text.
-        stdin: the spooled standard input or strings.
-        notes: is told which files are skipped.
+        stdin: the file with the spooled stdin or strings.
+        notes: collects notes on skipped files.
         choice: which files of a folder are read, and in which format.
-        as_before: whether files are chosen as for training by the rules 1 (see ``Division``): those
-            of checkpoints too, and of the others in a folder all that have no NUL byte.
+        legacy: whether to choose files by the rules 1 (see ``Division``): in a folder, all files
+            without NUL bytes, including those of checkpoints.
 
     Raises:
-        CorpusError: if it names nothing that can be read as text, or a checkpoint.
-        UsageError: if it is ``-`` and ``stdin`` is not given.
+        CorpusError: if the address names a checkpoint, or nothing that can be read as text.
+        UsageError: if the address is ``-`` and ``stdin`` is not given.
     """
     notes = notes or Notes()
-    found = _found(address, encoding, stdin, notes, choice, as_before=as_before)
-    if as_before or choice.text_format == "text":
+    found = _found(address, encoding, stdin, notes, choice, legacy=legacy)
+    if legacy or choice.text_format == "text":
         return found
     return (as_table(source, choice.text_format, encoding, notes) for source in found)
 
@@ -146,7 +145,7 @@ def _found(
     notes: Notes,
     choice: FileChoice,
     *,
-    as_before: bool,
+    legacy: bool,
 ) -> Iterable[Source]:
     if address == STDIN:
         return [_spooled(stdin)]
@@ -157,11 +156,11 @@ def _found(
     if address == EMBEDDED:
         return [_embedded()]
     if os.path.isdir(address):
-        return _folder(address, encoding, notes, choice, as_before=as_before)
+        return _folder(address, encoding, notes, choice, legacy=legacy)
     if (entry := find_entry(address)) is not None:
         return [_source(fetch(entry))]
     if paths := _glob(address):
-        if as_before:
+        if legacy:
             return map(_source, paths)
         skipped: dict[str, str] = {}
         if found := list(map(_source, _without_checkpoints(paths, skipped))):
@@ -172,7 +171,7 @@ def _found(
 
 
 def without_copies(sources: Sequence[Source]) -> tuple[Source, ...]:
-    """Return the sources without files that have the same content as an earlier one."""
+    """Return the sources without files that equal an earlier one."""
     known: dict[Hashable, Source] = {}
     for source in sources:
         known.setdefault(source.digest() if type(source) is Source else source, source)
@@ -185,68 +184,69 @@ def _source(path: Path) -> Source:
 
 def _spooled(stdin: Path | None) -> Source:
     if stdin is None:
-        raise UsageError(f"{STDIN} stands for standard input, which is not given: name a file")
+        raise UsageError(f"{STDIN} means stdin, which can't be read here. Give a file.")
     if not os.path.isfile(stdin):
-        raise CorpusError(f"{stdin} is not a regular file: restore it, or train again")
+        raise CorpusError(f"{stdin} is not a regular file. Restore it, or train again.")
     return Source(STDIN_NAME, stdin)
 
 
 def _embedded() -> Source:
     spec = importlib.util.find_spec("pydoc_data.topics")
     if spec is None or spec.origin is None:
-        raise CorpusError(f"{EMBEDDED} is missing from this Python: name a file of your own")
+        raise CorpusError(f"{EMBEDDED} is missing from this Python installation.")
     return EmbeddedSource(EMBEDDED, Path(spec.origin))
 
 
 def _folder(
-    address: str, encoding: str, notes: Notes, choice: FileChoice, *, as_before: bool
+    address: str, encoding: str, notes: Notes, choice: FileChoice, *, legacy: bool
 ) -> list[Source]:
-    if is_checkpoint(address) and not as_before:
+    if is_checkpoint(address) and not legacy:
         raise _checkpoint_error(address)
     try:
         paths = sorted(path for path in _walk(address) if choice.takes(path, address))
     except RecursionError:
         raise CorpusError(
-            f"{address} holds folders that lie too deep in one another: name the files themselves"
+            f"{address} has folders that are nested too deeply. Name the files themselves."
         ) from None
     skipped: dict[str, str] = {}
     text = []
-    chosen = paths if as_before else _without_checkpoints(paths, skipped)
+    chosen = paths if legacy else _without_checkpoints(paths, skipped)
     for source in map(_source, chosen):
-        if found := source.what_else(encoding, as_before=as_before):
+        if found := source.foreign_format(encoding, legacy=legacy):
             skipped[source.name] = found.name
         else:
             text.append(source)
     notes.skip(skipped)
     if not text:
-        lacks = f"without text files{choice.words}"
         if choice.words and not skipped:
-            raise CorpusError(f"{address} is a folder {lacks}: change or leave out the patterns")
+            raise CorpusError(f"{address}: no text file in the folder matches {choice.words}.")
         if skipped:
-            lacks = f"whose files can't be read as they are, {what_files_are(skipped)}"
-        raise CorpusError(f"{address} is a folder {lacks}: name {ADDRESSES}")
+            raise CorpusError(
+                f"{address}: no file in the folder can be read as text: {what_files_are(skipped)}."
+            )
+        raise CorpusError(f"{address}: the folder has no text files.")
     return text
 
 
 def _without_checkpoints(paths: Iterable[Path], skipped: dict[str, str]) -> Iterator[Path]:
-    """Yield paths but for the files of checkpoints, which are added to those that are skipped."""
+    """Yield paths except for files of checkpoints, which are added to ``skipped``."""
     known: dict[Path, bool] = {}
     for path in paths:
         if path.name in CHECKPOINT_FILES:
             if path.parent not in known:
                 known[path.parent] = is_checkpoint(path.parent)
             if known[path.parent]:
-                skipped[harmless(str(path))] = "of a checkpoint"
+                skipped[harmless(str(path))] = "part of a checkpoint"
                 continue
         yield path
 
 
 def _checkpoint_error(address: str) -> CorpusError:
-    return CorpusError(f"{address} is a checkpoint, not a text: name a file or folder with text")
+    return CorpusError(f"{address} is a checkpoint, not text.")
 
 
 def _walk(folder: str) -> Iterator[Path]:
-    """Yield the files below a folder, following links, each folder once, without hidden names."""
+    """Yield the files below a folder, without hidden ones; follow links, visit each folder once."""
     seen: set[tuple[int, int]] = set()
     for here, folders, files in os.walk(folder, onerror=_raise_unreadable, followlinks=True):
         status = os.stat(here)
@@ -264,7 +264,11 @@ def _raise_unreadable(error: OSError) -> None:
 
 
 def _glob(pattern: str) -> list[Path]:
-    """Return the files that a pattern matches; "**" uses ``_walk``, since glob's may not end."""
+    """Return the files that match a pattern, sorted.
+
+    Patterns with "**" use ``_walk``, since the search of ``glob`` may not end where links form a
+    circle.
+    """
     parts = pattern.split("/")
     if "**" not in parts:
         return [Path(name) for name in sorted(glob.glob(pattern)) if os.path.isfile(name)]
@@ -279,10 +283,10 @@ def _glob(pattern: str) -> list[Path]:
 
 
 def _matches(parts: Sequence[str], pattern: Sequence[str]) -> bool:
-    """Whether the parts of a path match a pattern in which "**" is any number of parts.
+    """Return whether the parts of a path match a pattern, where "**" is any number of parts.
 
-    All positions in the pattern that can be reached are tracked at once: backtracking would take
-    time that grows exponentially with the number of "**".
+    All reachable positions in the pattern are tracked at once: with backtracking, the time would
+    grow exponentially with the number of "**".
     """
     positions = _skipping({0}, pattern)
     for part in parts:
@@ -297,7 +301,7 @@ def _matches(parts: Sequence[str], pattern: Sequence[str]) -> bool:
 
 
 def _skipping(positions: set[int], pattern: Sequence[str]) -> set[int]:
-    """Return positions in a pattern, and those after a "**" that matches no part."""
+    """Return positions in a pattern, and those reached when a "**" matches no part."""
     reached = set(positions)
     for index in sorted(positions):
         while pattern[index : index + 1] == ["**"]:
@@ -311,9 +315,9 @@ def _not_found_error(address: str) -> CorpusError:
         folder = next((name for name in sorted(glob.glob(address)) if is_checkpoint(name)), None)
         if folder is not None:
             return _checkpoint_error(folder)
-        return CorpusError(f"no file matches the pattern {address}: name {ADDRESSES}")
+        return CorpusError(f"{address}: no file matches this pattern.")
     try:
         os.stat(address)
     except OSError as error:
         return unreadable_error(address or "''", error)
-    return CorpusError(f"{address} is not a regular file: pipe it in and name {STDIN} instead")
+    return CorpusError(f"{address} is not a regular file. Pipe it in and give {STDIN} instead.")

@@ -1,7 +1,7 @@
-"""Divides a corpus into a training part and a validation part.
+"""Divides a corpus into training text and validation text.
 
-Chunks go in, chunks marked as training or validation come out. If files are documents, the end of
-the text validates; if parts of files are, a keyed hash of each of them decides.
+If files are documents, the end of the text is the validation text. If files are divided into
+documents, a keyed hash of each document decides.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from charlstm.tokenizer.segmentation import is_between_clusters, is_between_toke
 
 _WHITE_SPACE = re.compile(r"\s")
 
-# White space comes soon within so many characters that half of the validation text is left, but in
-# any case within the length of a word.
+# The boundary moves to white space within 4,096 characters and within half of the validation text,
+# but at least within 32 characters, the length of a word.
 _SOON, _WORD = 4096, 32
-# Characters within which another boundary is looked for.
+# Characters within which another boundary is searched for if there is no white space.
 _NEAR = 256
 
 
@@ -33,22 +33,24 @@ def divide(
     whole_words: bool,
     draw: DocumentDraw | None = None,
 ) -> Iterator[tuple[bool, Chunk]]:
-    """Yield (validates, chunk) for all chunks of a corpus.
+    """Yield (is validation text, chunk) for all chunks of a corpus.
 
-    If files are documents, the first ``int((1 - fraction) * characters)`` characters train and the
-    rest validates; the chunk with the boundary is cut in two. If files are divided into documents,
-    a keyed hash of the document decides, so that equal ones are always in the same part.
+    If files are documents, the first ``int((1 - fraction) * characters)`` characters are training
+    text and the rest is validation text; the chunk with the boundary is cut in two. If files are
+    divided into documents, a keyed hash of each document decides, so equal documents are always in
+    the same part.
 
     Args:
         corpus: the text.
-        characters: its number of characters, from its fingerprint.
-        fraction: the part that validates, in (0, 1).
+        characters: the number of characters, from the fingerprint of the corpus.
+        fraction: the share of the validation text, in (0, 1).
         seed: the key of the hash of documents; not used if files are documents.
         whole_words: whether to move the boundary to the next white space character, which then
-            starts the validation text, or to the document's end if that comes first. If neither
-            comes soon, as in a text without white space, it moves to the next boundary of tokens,
-            or else of characters with their marks. By the rules 1 it moves however far.
-        draw: decides instead of ``fraction`` and ``seed`` if it has seen all documents.
+            starts the validation text, or to the end of the document if that comes first. If
+            neither is near, as in a text without white space, the boundary moves to the next
+            boundary of tokens, or else of characters with their marks. By the rules 1 it moves any
+            distance.
+        draw: decides instead of ``fraction`` and ``seed``; it has seen all documents.
     """
     if corpus.division.within_files:
         drawn = draw or DocumentDraw(fraction, seed)
@@ -64,18 +66,19 @@ def divide(
 
 
 class DocumentDraw:
-    """Draws the documents that validate, by a keyed hash of each.
+    """Selects the validation documents by a keyed hash of each document.
 
-    If all documents were seen before and they differ, neither part is empty: where the hashes of
-    none are below the fraction, the lowest validates; where those of all are, the highest trains.
+    A document is validation text if its hash is below the fraction. If all documents were seen
+    before and they differ, neither part is empty: if no hash is below the fraction, the document
+    with the lowest hash is validation text; if all are, the one with the highest is training text.
 
     Args:
-        fraction: about the part that validates, in [0, 1).
+        fraction: the approximate share of the validation text, in [0, 1).
         seed: the key of the hash.
 
     Attributes:
-        lowest: of the hashes seen; ``None`` before.
-        highest: of the hashes seen, as far as both were needed.
+        lowest: the lowest hash seen; ``None`` before the first document.
+        highest: the highest hash seen. Neither is updated once both parts have a document.
     """
 
     def __init__(self, fraction: float, seed: int) -> None:
@@ -85,7 +88,7 @@ class DocumentDraw:
         self.highest: int | None = None
 
     def see(self, document: str) -> None:
-        """Take note of a document; one that changes nothing costs nothing."""
+        """Record the hash of a document; return at once if it can't change the result."""
         if self._is_decided():
             return
         value = self._hash(document)
@@ -93,7 +96,7 @@ class DocumentDraw:
         self.highest = value if self.highest is None else max(self.highest, value)
 
     def validates(self, document: str) -> bool:
-        """Whether a document is drawn."""
+        """Return whether a document is validation text."""
         value = self._hash(document)
         if self.lowest is None or self.highest is None or self._is_decided():
             return value < self._below
@@ -103,11 +106,11 @@ class DocumentDraw:
 
     @property
     def all_alike(self) -> bool:
-        """Whether the documents seen were all the same."""
+        """Whether all documents seen were equal."""
         return self.lowest == self.highest
 
     def _is_decided(self) -> bool:
-        """Whether both parts have a document, or nothing is to validate."""
+        """Return whether both parts have a document, or there is no validation text."""
         if self.lowest is None or self.highest is None:
             return not self._below
         return not self._below or self.lowest < self._below <= self.highest
@@ -120,7 +123,7 @@ class DocumentDraw:
 
 
 def _divide_at(chunks: Iterator[Chunk], boundary: int) -> Iterator[tuple[bool, Chunk]]:
-    """Divide at an exact character."""
+    """Divide the text exactly at a character."""
     left = boundary
     for chunk in chunks:
         yield from _parts(chunk, max(0, left))
@@ -128,7 +131,7 @@ def _divide_at(chunks: Iterator[Chunk], boundary: int) -> Iterator[tuple[bool, C
 
 
 def _divide_at_white_space(chunks: Iterator[Chunk], boundary: int) -> Iterator[tuple[bool, Chunk]]:
-    """Divide at white space or the end of a document, however far from a character."""
+    """Divide at the next white space or end of a document, at any distance from ``boundary``."""
     left, validates = boundary, boundary <= 0
     for chunk in chunks:
         cut = 0 if validates else len(chunk.text)
@@ -143,7 +146,7 @@ def _divide_at_white_space(chunks: Iterator[Chunk], boundary: int) -> Iterator[t
 def _divide_between_words(
     chunks: Iterator[Chunk], boundary: int, reach: int
 ) -> Iterator[tuple[bool, Chunk]]:
-    """Divide at a boundary of words at or after a character, the same in whatever chunks."""
+    """Divide at a word boundary at or after ``boundary``, independently of the chunks."""
     read, before = 0, ""
     for chunk in chunks:
         start = boundary - read
@@ -154,7 +157,7 @@ def _divide_between_words(
             held = _ahead(chunk, chunks, start + reach + 1)
             ahead = "".join(each.text for each in held)
             before = ahead[start - 1 : start] or before
-            # A document that begins at the boundary validates as a whole.
+            # A document that begins at the boundary is validation text as a whole.
             cut = start
             if before:
                 cut += _boundary_in(before, ahead[start:], reach, ends=held[-1].ends_document)
@@ -167,7 +170,7 @@ def _divide_between_words(
 
 
 def _ahead(chunk: Chunk, chunks: Iterator[Chunk], least: int) -> list[Chunk]:
-    """Return a chunk and as many of its document after it as make ``least`` characters."""
+    """Return a chunk and those after it, up to ``least`` characters or the end of the document."""
     held, length = [chunk], len(chunk.text)
     while length < least and not held[-1].ends_document:
         held.append(next(chunks))
@@ -176,7 +179,7 @@ def _ahead(chunk: Chunk, chunks: Iterator[Chunk], least: int) -> list[Chunk]:
 
 
 def _parts(chunk: Chunk, cut: int) -> Iterator[tuple[bool, Chunk]]:
-    """Yield the part of a chunk that trains, then the part that validates, if there are such."""
+    """Yield the training part and the validation part of a chunk, without empty ones."""
     head, tail = chunk.text[:cut], chunk.text[cut:]
     if head:
         yield False, Chunk(head, chunk.ends_document and not tail)
@@ -185,13 +188,13 @@ def _parts(chunk: Chunk, cut: int) -> Iterator[tuple[bool, Chunk]]:
 
 
 def _boundary_in(before: str, text: str, reach: int, *, ends: bool) -> int:
-    """Return the index in ``text`` at which validation starts; its length if it does not.
+    """Return the index in ``text`` where the validation text starts; its length if it does not.
 
     Args:
         before: the character before the text.
-        text: the text from the character on at which validation starts at the earliest.
-        reach: how far away white space may be.
-        ends: whether the text is all that is left of its document.
+        text: the text from the first character that may be validation text.
+        reach: the greatest distance of white space, in characters.
+        ends: whether the text reaches the end of its document.
     """
     match = _WHITE_SPACE.search(text, 0, reach + 1)
     if match:

@@ -1,6 +1,6 @@
-"""Keeps text that is not in a file, from standard input or strings, in a temporary file.
+"""Copies text from stdin or from strings to a temporary file.
 
-The file exists as long as the body of a ``with`` statement runs. This module does not read it.
+The file exists while the body of a ``with`` statement runs.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ NAME = "text"
 
 @contextlib.contextmanager
 def spooled_stdin(addresses: Sequence[str]) -> Iterator[Path | None]:
-    """Copy standard input to a temporary file and yield its path, if ``-`` is an address.
+    """Copy stdin to a temporary file and yield its path; yield ``None`` if ``-`` is not an address.
 
     Raises:
-        CorpusError: if standard input can't be read.
-        UsageError: if it is closed, or ``-`` is an address twice.
+        CorpusError: if stdin can't be read.
+        UsageError: if stdin is closed, or ``-`` is an address twice.
     """
     if addresses.count(STDIN) > 1:
-        raise UsageError("standard input is named twice and can be read only once: name it once")
+        raise UsageError(f"{STDIN} is given twice, but stdin can be read only once.")
     if STDIN not in addresses:
         yield None
         return
     with tempfile.TemporaryDirectory(prefix="charlstm-") as folder:
         stream = getattr(sys.stdin, "buffer", None)
         if stream is None:
-            raise UsageError("standard input is closed: pipe a text in, or name a file")
+            raise UsageError("stdin is closed. Pipe a text in, or give a file.")
         path = Path(folder) / NAME
         spool_stdin(stream, path)
         yield path
@@ -41,13 +41,13 @@ def spooled_stdin(addresses: Sequence[str]) -> Iterator[Path | None]:
 
 @contextlib.contextmanager
 def spooled_strings(strings: Sequence[str], addresses: Sequence[str]) -> Iterator[Path]:
-    """Write strings to a temporary file and yield its path, for the address ``STRINGS``.
+    """Write strings to a temporary file for the address ``STRINGS``, and yield its path.
 
     Raises:
         UsageError: if ``-`` is an address too.
     """
     if STDIN in addresses:
-        raise UsageError(f"{STDIN} can't be read beside texts: read it and give it as a text")
+        raise UsageError(f"{STDIN} can't be combined with `texts`. Read stdin and add its text.")
     with tempfile.TemporaryDirectory(prefix="charlstm-") as folder:
         path = Path(folder) / NAME
         spool_strings(strings, path)

@@ -1,8 +1,4 @@
-"""A file that is a table: each of its records is a document.
-
-A source of text goes in, documents come out. This module does not know how tables are written, nor
-how files are found.
-"""
+"""A source that is a table: each of its records is a document."""
 
 from __future__ import annotations
 
@@ -32,8 +28,8 @@ class TableSource(Source):
     """A table, compressed or not.
 
     Attributes:
-        inner: its text.
-        kind: its format.
+        inner: the source of the text of the table.
+        kind: the format of the table.
     """
 
     inner: Source
@@ -41,7 +37,7 @@ class TableSource(Source):
 
     @property
     def size(self) -> int | None:
-        """As of its text."""
+        """The size of the text in bytes (see ``Source.size``)."""
         return self.inner.size
 
     def records(
@@ -51,17 +47,17 @@ class TableSource(Source):
         decode_errors: DecodeErrors,
         notes: Notes | None = None,
     ) -> Iterator[Document]:
-        """Yield each record as a document, one that is all empty too.
+        """Yield each record as a document, including empty ones.
 
         Args:
-            division: has the columns to read; without any, the one that holds text is.
+            division: names the columns to read; if it names none, the column of text is read.
             encoding: as for ``Source.documents``.
-            decode_errors: as there.
-            notes: as there.
+            decode_errors: as for ``Source.documents``.
+            notes: as for ``Source.documents``.
 
         Raises:
             CorpusError: if the file can't be read, is malformed or lacks a column, or if it is not
-                clear which column holds text.
+                clear which column contains text.
         """
         for blocks in self.inner.documents(encoding, decode_errors, notes=notes):
             columns = division.columns
@@ -75,7 +71,7 @@ class TableSource(Source):
     def text_column(
         self, encoding: str, decode_errors: DecodeErrors, notes: Notes | None = None
     ) -> str:
-        """Return the name of the one column that holds text, and note it.
+        """Return the name of the only column that contains text, and note it.
 
         Raises:
             CorpusError: as for ``records``.
@@ -88,10 +84,10 @@ class TableSource(Source):
         column = text_column(cells, self.name)
         if notes is not None:
             others = ", ".join(harmless(each, 50) for each in cells if each != column)
-            more = f" (--columns takes others: {harmless(others, 300)})" if others else ""
+            more = f" (choose with `columns`; others are {harmless(others, 300)})" if others else ""
             notes.add(
-                f"{self.name} is a table: its column {harmless(column, 50)} is read, each record "
-                f"as a document{more}"
+                f"{self.name} is a table: each record is a document, with the text of column "
+                f"{harmless(column, 50)}{more}"
             )
         return column
 
@@ -100,16 +96,16 @@ class TableSource(Source):
         encoding: str,
         decode_errors: DecodeErrors,
         *,
-        as_before: bool = False,  # noqa: ARG002 (no table was read then)
+        legacy: bool = False,  # noqa: ARG002 (the rules 1 never read tables)
         notes: Notes | None = None,
     ) -> Iterator[Iterable[str]]:
-        """Yield each record as a document; for the errors see ``records``."""
+        """Yield each record as a document. For the errors see ``records``."""
         for document in self.records(Division(), encoding, decode_errors, notes):
             yield (document.text,)
 
 
 def check_unit(sources: Iterable[Source], unit: DocumentUnit) -> None:
-    """Check that no table is to be divided as plain text is.
+    """Check that no table is to be divided like plain text.
 
     Raises:
         UsageError: if one is.
@@ -119,20 +115,20 @@ def check_unit(sources: Iterable[Source], unit: DocumentUnit) -> None:
     for source in sources:
         if isinstance(source, TableSource):
             raise UsageError(
-                f"{source.name} is a table, whose records are documents: leave {OPTIONS[unit]} "
-                f"out, or read it as plain text with --format text"
+                f"{source.name} is a table, so each record is a document. Leave {OPTIONS[unit]} "
+                f"out, or read it as plain text with `format` text."
             )
 
 
 def _kept(blocks: Iterable[str], read: deque[str]) -> Iterator[str]:
-    """Yield blocks, and keep those that were read."""
+    """Yield blocks, and append each of them to ``read``."""
     for block in blocks:
         read.append(block)
         yield block
 
 
 def _again(read: deque[str]) -> Iterator[str]:
-    """Yield blocks that were kept, and keep them no longer."""
+    """Remove the blocks from ``read`` and yield them."""
     while read:
         yield read.popleft()
 
@@ -140,18 +136,19 @@ def _again(read: deque[str]) -> Iterator[str]:
 def as_table(
     source: Source, text_format: TextFormat, encoding: str, notes: Notes | None = None
 ) -> Source:
-    """Return a source as a table if it is one, by its name or by the format that was given.
+    """Return a source as a table if its name or the given format says so, else unchanged.
 
-    A ``.json`` file that is no array of objects, nor an object a line, is no table, which is noted.
+    A ``.json`` file that is neither an array of objects nor JSON Lines is not a table; this is
+    noted.
 
     Raises:
-        UsageError: if what is no file is said to be a table.
+        UsageError: if the format of a table is given for a source that is not a file or a stream.
     """
     if text_format == "text":
         return source
     if text_format != "auto":
         if type(source) not in (Source, StreamSource):
-            raise UsageError(f"{source.name} is no table: leave --format {text_format} out")
+            raise UsageError(f"{source.name} is not a table. Leave `format` {text_format} out.")
         return TableSource(source.name, source.path, source, text_format)
     if type(source) is not Source:
         return source
@@ -161,15 +158,15 @@ def as_table(
         kind = json_format(beginning, kind)
         if kind is None and notes is not None and beginning.lstrip()[:1] in ("{", "["):
             notes.add(
-                f"{source.name} is JSON, but neither an array of objects nor an object a line: it "
-                f"is read as plain text; a list in it is read by jq -c '.NAME[]' FILE | charlstm "
-                f"train - --format jsonl"
+                f"{source.name} is JSON, but not an array of objects or JSON Lines, so it is read "
+                f"as plain text: to read a list in it, extract it with jq -c '.NAME[]' FILE and "
+                f"use `format` jsonl"
             )
     return source if kind is None else TableSource(source.name, source.path, source, kind)
 
 
 def _beginning(source: Source, encoding: str) -> str:
-    with contextlib.suppress(CorpusError):  # which reading the text raises again
+    with contextlib.suppress(CorpusError):  # reading the text will raise it again
         for blocks in source.documents(encoding, "replace"):
             return next(iter(blocks), "")
     return ""

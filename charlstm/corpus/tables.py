@@ -1,8 +1,4 @@
-"""Reads tables record by record: CSV, tab-separated values, JSON Lines, and JSON.
-
-Blocks of decoded text go in, records come out. This module knows which module reads which format;
-it does not know files, nor which columns hold text.
-"""
+"""Reads tables record by record: CSV, tab-separated values, JSON Lines, and JSON."""
 
 from __future__ import annotations
 
@@ -26,11 +22,11 @@ _FORMATS: dict[str, TableFormat] = {
 
 
 def format_of(path: Path, compressed: Sequence[str] = ()) -> TableFormat | None:
-    """Return the format that a file name tells; ``None`` if it is not that of a table.
+    """Return the table format that a file name shows, or ``None`` if it is not a table.
 
     Args:
-        path: of the file.
-        compressed: suffixes that say nothing about what is compressed.
+        path: the path of the file.
+        compressed: suffixes of compressed files, which are removed first.
     """
     if path.suffix.lower() in compressed:
         path = path.with_suffix("")
@@ -38,9 +34,9 @@ def format_of(path: Path, compressed: Sequence[str] = ()) -> TableFormat | None:
 
 
 def json_format(beginning: str, kind: TableFormat) -> TableFormat | None:
-    """Return in which format a text begins that is called JSON; ``None`` if it is no table.
+    """Return the format of a text whose name says JSON or JSON Lines, or ``None`` for no table.
 
-    JSON may be anything; and files called ``.json`` may be JSON Lines, or the other way round.
+    Not all JSON is a table, and a file named ``.json`` may contain JSON Lines, or vice versa.
     """
     if is_array(beginning):
         return "json"
@@ -56,14 +52,15 @@ def read_records(
 
     Args:
         blocks: the text in pieces.
-        kind: its format.
-        name: its name, for messages.
-        columns: what to take of each record: names of the first row, or, if all are whole numbers
-            that can't be names there, numbers from 1, and then the first row is a record, too; in
-            JSON names, and ``a.b`` for what is within an object.
+        kind: the format of the text.
+        name: the name of the text, for messages.
+        columns: the columns to read. In CSV and tab-separated values, these are names in the first
+            row; or, if all are whole numbers that can't be such names, numbers from 1, and the
+            first row is a record. In JSON, these are names, or ``a.b`` for a value within an
+            object.
 
     Raises:
-        CorpusError: if a column is missing, or a record is malformed.
+        CorpusError: if a column is missing or a record is malformed.
     """
     if kind in ("jsonl", "json"):
         return read_objects(blocks, name, columns, by_line=kind == "jsonl")
@@ -71,10 +68,10 @@ def read_records(
 
 
 def sample_of(blocks: Iterable[str], kind: TableFormat, name: str) -> dict[str, list[str]]:
-    """Return the cells of the first records of a table, by the name of their column.
+    """Return the cells of the first records of a table, by column name.
 
-    Columns without a name, and those of a table without a row of names, have their numbers, from 1.
-    Lists are left out, as they are no text.
+    Columns without a name, and all columns of a table without a header row, are named by their
+    number, from 1. Cells that are lists are empty, since lists are not text.
 
     Raises:
         CorpusError: if a record is malformed.

@@ -3,10 +3,10 @@
     prepare      encodes a corpus once and caches the result
     statistics   counts of a corpus
     store        token ids on disk, memory-mapped
-    beginnings   finds where a text of few documents could begin
-    frequencies  the loss of plain token frequencies
-    excerpts     what represents a long validation text
+    beginnings   finds where a new text could begin, for a corpus of few documents
+    frequencies  token frequencies, and the loss of predicting by them
+    excerpts     excerpts that represent a long validation text
     batches      parallel streams for training, windows for validation
 
-Knows no network.
+This package does not depend on the network.
 """

@@ -1,9 +1,8 @@
-"""Cuts token ids into the batches of training and validation.
+"""Cuts token ids into batches for training and validation.
 
-An array of ids goes in, arrays of inputs and targets come out. Training batches are parallel
-contiguous streams for truncated backpropagation through time; each is a pure function of (seed,
-step), so that a run can resume at any step. Validation batches cut a text into streams that
-together equal one. This module does not know text or networks.
+Training batches are parallel contiguous streams for truncated backpropagation through time. Each
+is a pure function of (seed, step), so a run can resume at any step. Validation batches cut a text
+into parallel streams whose results equal those of a single stream.
 """
 
 from __future__ import annotations
@@ -20,12 +19,13 @@ from charlstm.dataset.excerpts import LENGTH, MAX_STREAMS, WARM, excerpts_of
 from charlstm.dataset.store import StoredIds, ring_of, token_counts
 from charlstm.tokenizer.base import END_OF_DOCUMENT, UNKNOWN
 
-# The share of rows that training takes from where a text may begin, instead of from its stream. It
-# falls from FIRST_SHARE in the first steps, in which nothing is learned that needs more context.
+# The share of rows that training reads from where a text may begin instead of from their streams.
+# It starts at FIRST_SHARE and falls over FIRST_STEPS, since nothing that the first steps learn
+# needs more context.
 BEGINNING_SHARE, FIRST_SHARE, FIRST_STEPS = 0.02, 0.1, 250
 
-# Characters that together make up at most RARE_SHARE of the training text are rare. Training
-# replaces them by the unknown token at REPLACEMENT_RATE, so that its embedding is learned.
+# The rarest characters together make up at most RARE_SHARE of the training text. Training replaces
+# them by the unknown token at REPLACEMENT_RATE, so that it learns the embedding of that token.
 RARE_SHARE = 1e-4
 REPLACEMENT_RATE = 0.2
 
@@ -36,11 +36,11 @@ def replacement_rates(
     """Return the rate at which training replaces each id by the unknown token.
 
     Only the rarest characters are replaced: those that together make up at most ``RARE_SHARE`` of
-    the text, and the rarest one in any case.
+    the text, and always the rarest one.
 
     Args:
-        train: the training ids, [N].
-        character_ids: the ids of tokens of one character.
+        train: the ids of the training text, [N].
+        character_ids: the ids of the tokens of one character.
         vocab_size: the number of ids.
 
     Returns:
@@ -52,13 +52,13 @@ def replacement_rates(
     rare = by_rarity[np.cumsum(counts[by_rarity]) <= RARE_SHARE * train.size]
     chosen = rare if rare.size else by_rarity[:1]
     rates = np.zeros(vocab_size)
-    # If every character is frequent, the rarest one is replaced at a lower rate.
+    # If no character is rare, the most infrequent one is replaced at a lower rate.
     rates[chosen] = np.minimum(REPLACEMENT_RATE, RARE_SHARE * train.size / counts[chosen])
     return rates
 
 
 def beginning_share(step: int) -> float:
-    """Return the share of rows that begin a text in a step."""
+    """Return the share of rows that begin a text in training step ``step``."""
     return max(BEGINNING_SHARE, FIRST_SHARE * (1 - step / FIRST_STEPS))
 
 
@@ -68,9 +68,9 @@ class TrainingBatch(NamedTuple):
     Attributes:
         inputs: int32 [streams, sequence_length].
         targets: int32 [streams, sequence_length].
-        first_of_epoch: whether the streams begin anew.
-        begins: bool [streams], true of rows that are not from their stream, whose states stay as
-            they were.
+        first_of_epoch: whether the streams start at new positions.
+        begins: bool [streams], true for rows that begin a text instead of continuing their stream.
+            The carried states of these streams do not change.
     """
 
     inputs: NDArray[np.int32]
@@ -83,20 +83,21 @@ class TrainingBatch(NamedTuple):
 class Streams:
     """Training ids as parallel contiguous streams; ``batch(step)`` is a pure function.
 
-    The training text is read as a ring that each epoch enters at a random position, so that every
-    epoch covers all of it with different window borders. Row b of batch k continues row b of batch
-    k - 1; only the first batch of an epoch does not. Where the ring closes on a document that has
-    been cut, the next token is not known, and the target is the unknown token.
+    The training text is read as a ring. Each epoch enters it at a random position, so every epoch
+    covers the whole text with different window borders. Row b of batch k continues row b of batch
+    k - 1, except in the first batch of an epoch. Where the ring closes on a document that has been
+    cut, the next token is not known, and the target is the unknown token.
 
-    If there are ``starts``, some rows are taken from a random one of these instead of their stream,
+    If there are ``starts``, some rows read from a random one of these instead of from their stream,
     after an end of document, so that the model learns to begin without context. Their streams skip
-    those tokens in this epoch and then go on.
+    the tokens that these rows would have read, and then continue.
 
     Attributes:
         ids: the training text, [N].
-        streams: rows of a batch.
+        streams: the number of rows in a batch (the batch size).
         sequence_length: tokens per row and step; gradients reach back no further.
-        seed: determines the entry of each epoch and the replaced characters.
+        seed: determines where each epoch enters, which characters are replaced, and which rows
+            begin a text.
         rates: the rate at which each id is replaced by the unknown token, float64 [vocab_size].
         starts: positions where a text may begin, int64 [starts], ascending.
     """
@@ -123,11 +124,11 @@ class Streams:
 
     @property
     def steps_per_epoch(self) -> int:
-        """The number of steps that cover the text once (the last may repeat some of it)."""
+        """The number of steps that cover the text once; the last may repeat a part of it."""
         return max(1, -(-self._ring.size // self.tokens_per_step))
 
     def batch(self, step: int) -> TrainingBatch:
-        """Return the batch of training step ``step``, counted from 0."""
+        """Return the batch of training step ``step``, counting from 0."""
         epoch, number = divmod(step, self.steps_per_epoch)
         entry = np.random.default_rng([self.seed, 0, epoch]).integers(self._ring.size)
         starts = np.arange(self.streams) * (self.steps_per_epoch * self.sequence_length)
@@ -144,7 +145,11 @@ class Streams:
         return TrainingBatch(window[:, :-1], targets, number == 0, begins)
 
     def _begin(self, positions: NDArray[np.int64], step: int) -> NDArray[np.bool_]:
-        """Move some rows of positions, [streams, N], to where a text may begin; return which."""
+        """Move some rows of ``positions``, [streams, N], to where a text may begin.
+
+        Returns:
+            Whether each row was moved, bool [streams].
+        """
         if not self.starts.size:
             return np.zeros(self.streams, np.bool_)
         rng = np.random.default_rng([self.seed, 2, step])
@@ -156,14 +161,14 @@ class Streams:
 
 
 class ValidationBatch(NamedTuple):
-    """A window of all validation streams.
+    """One window of all validation streams.
 
     Attributes:
         inputs: int32 [streams, length].
         targets: int32 [streams, length].
-        weights: float32 [streams, length]; 1 if the target counts, 0 in the warm-up and after the
-            end.
-        keep: float32 [streams, 1]; multiplies the states before the batch, 0 resets them.
+        weights: float32 [streams, length]; 1 if the target counts, 0 during the warm-up and after
+            the end.
+        keep: float32 [streams, 1]; multiplies the states before the batch, so 0 resets them.
     """
 
     inputs: NDArray[np.int32]
@@ -182,17 +187,17 @@ def validation_batches(
 ) -> Iterator[ValidationBatch]:
     """Cut a text into parallel streams that together equal one stream with carried states.
 
-    Each stream first reads the ``warm`` tokens before it, which do not count, so that its states
-    are close to those of one stream over the whole text. Every token after the first counts
-    exactly once, or of a part of the text that represents it, every token of that (see
+    Each stream first reads the ``warm`` tokens before it without counting them, so that its states
+    are close to those of one stream over the whole text. Every token after the first counts exactly
+    once. If only ``counted`` tokens are to count, these are excerpts that represent the text (see
     ``excerpts``). All batches have the same shape.
 
     Args:
-        ids: the validation text, [N], N > 1; the first id is context only.
-        counted: how many tokens count; by default all after the first.
-        max_streams: the most rows of a batch; short texts have fewer.
-        warm: tokens of warm-up, a multiple of ``length``.
-        length: tokens of a batch.
+        ids: the validation text, [N], N > 1; the first id is only context.
+        counted: the number of tokens that count; by default all after the first.
+        max_streams: the maximum number of rows in a batch; short texts have fewer.
+        warm: the tokens of the warm-up, a multiple of ``length``.
+        length: the tokens per row in a batch.
     """
     targets = ids.size - 1
     excerpts = excerpts_of(targets, counted, max_streams=max_streams, warm=warm)
@@ -200,7 +205,7 @@ def validation_batches(
     for start in range(-warm, int(counts.max()), length):
         columns = start + np.arange(length)
         inside = np.clip(first + columns, 0, targets - 1)
-        # Only the first stream has no tokens before it: its states are reset after the warm-up.
+        # The first stream has no tokens before it, so its states are reset after the warm-up.
         restart = (start == 0) & (first == 0)
         yield ValidationBatch(
             ids[inside].astype(np.int32),

@@ -1,8 +1,7 @@
-"""Finds where in a training text a new text could begin, for models that see few documents begin.
+"""Finds where a new text could begin in a training text of few documents.
 
-Token ids and the text of each id go in, positions come out. A model of one long file reads its
-beginning once an epoch, so it does not learn how texts begin. Training lets it begin at some of
-these positions too (see ``batches``). This module does not know where the text came from.
+A model trained on one long file reads the beginning of a document once per epoch, so it does not
+learn how texts begin. Training therefore also begins at some of these positions (see ``batches``).
 """
 
 from __future__ import annotations
@@ -25,41 +24,42 @@ from charlstm.tokenizer.base import (
     Tokenizer,
 )
 
-# A text has few documents if fewer than MANY_DOCUMENTS end in it, or fewer than one in
-# RARE_DOCUMENTS tokens: then the model reads too few to learn how they begin and end.
+# A text has few documents if fewer than MANY_DOCUMENTS end in it, or fewer than one per
+# RARE_DOCUMENTS tokens. The model then reads too few to learn how they begin and end.
 MANY_DOCUMENTS, RARE_DOCUMENTS = 10, 20_000
 
-# A text is divided by blank lines (or line ends, and so on) if there is one in so many tokens.
+# A separator (blank line, line end and so on) is frequent if there is one per 4,000 tokens.
 FREQUENT = 4_000
 
-# Blank lines divide a text into paragraphs, and are not only around headings, if there is one for
-# so many of the lines that end with a sentence.
+# Blank lines separate paragraphs, not only headings, if there is at least one for every four lines
+# that end with a sentence.
 LEAST_SHARE = 0.25
 
-# Lines are wrapped if half of them have this share of the length that a tenth exceeds.
+# Lines are wrapped if the median length is at least 70% of the length that a tenth exceeds.
 WRAPPED = 0.7
 
-# A word that begins so many paragraphs is usual.
+# A word is a common first word if at least 3 paragraphs begin with it.
 USUAL = 3
 _LONGEST_FIRST_WORD = 24
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 
-# The most positions that are kept, evenly spread.
+# The most positions that are stored, evenly spaced.
 MOST_STARTS = 2**18
 
-# How many tokens are searched at once, and the longest separator that is found for certain. Of a
-# long text so many blocks are searched, evenly spread.
+# Tokens that are searched at a time, the longest separator that is always found, and the most
+# blocks, evenly spaced, that are searched in a long text.
 _BLOCK, _LONGEST_SEPARATOR, _MOST_BLOCKS = 2**20, 2**10, 16
 
-# The kinds of tokens that patterns tell apart: a line end (two, for "\r" may be half of one), white
-# space, the end of a sentence (in scripts with and without spaces), what may follow that, the end
-# of a document, the beginning of a spelled word, anything else without and with a space before it.
+# The kinds of tokens that patterns distinguish: a line end (two kinds, since "\r" may be half of
+# one), white space, the end of a sentence (in scripts with and without spaces), closing punctuation
+# after that, the end of a document, the beginning of a spelled word, and any other token without
+# and with a space before it.
 _NEWLINE, _RETURN, _SPACE, _STOP, _UNSPACED_STOP, _CLOSING = b'nrs.o"'
 _DOCUMENT, _SPELLED, _WORD, _SPACED = b"dbxy"
 _STOPS, _UNSPACED_STOPS, _CLOSINGS = ".!?…؟۔।", "。！？", "\"'”’»)]』」）_*"
 
-# What comes before a position at which a text could begin. Each pattern begins where a run of white
-# space does and never goes back, so that long runs take no time.
+# Patterns of what comes before a position where a text could begin. Each begins at the start of a
+# run of white space and never backtracks, so that long runs are fast.
 _LINE_END, _GAP, _TEXT = rb"s*+(?>rn|n|r)", rb"[nrs]*+", rb"(?=[^nrsd])"
 _PARAGRAPH = rb"(?<![nrs])" + _LINE_END + _LINE_END + _GAP + _TEXT
 _LINE_AFTER_SENTENCE = rb'[.o]"*+' + _LINE_END + _GAP + _TEXT
@@ -69,11 +69,11 @@ _AFTER_SPACE = rb"(?<![nrsb])s++" + _TEXT + rb"|[^nrsdb](?=y)"
 
 
 class Learned(NamedTuple):
-    """What a model can learn of beginnings and ends from a training text.
+    """What a model can learn from a training text about beginnings and ends.
 
     Attributes:
-        beginnings: what it begins texts as.
-        ends: whether it can learn where texts end.
+        beginnings: what the model begins a text as.
+        ends: whether the model can learn where texts end.
     """
 
     beginnings: Beginnings
@@ -81,9 +81,15 @@ class Learned(NamedTuple):
 
 
 def divide_further(folder: Path, tokenizer: Tokenizer, division: Division) -> Learned:
-    """Write where training may begin a text of the store in ``folder``, besides its documents.
+    """Write the positions where training may begin a text, besides the documents in the store.
 
-    That is nowhere if there are many documents, or if the user has said what they are.
+    There are none if the text has many documents, or if the user has said what a document is and
+    they are not too rare.
+
+    Args:
+        folder: the folder of the token store.
+        tokenizer: the tokenizer of the store.
+        division: how the text is divided into documents.
 
     Raises:
         OSError: if a file can't be read or written.
@@ -98,9 +104,9 @@ def divide_further(folder: Path, tokenizer: Tokenizer, division: Division) -> Le
 
 
 def has_few_documents(train: StoredIds, many: int = MANY_DOCUMENTS) -> bool:
-    """Whether fewer than ``many`` documents end in a text, or fewer than in RARE_DOCUMENTS tokens.
+    """Return whether too few documents end in a text to learn how they begin and end.
 
-    Then a model reads too few to learn how they begin and end.
+    That is fewer than ``many``, or fewer than one per ``RARE_DOCUMENTS`` tokens.
     """
     ends = sum(
         int(np.count_nonzero(train[start : start + _BLOCK] == END_OF_DOCUMENT))
@@ -113,16 +119,16 @@ def has_few_documents(train: StoredIds, many: int = MANY_DOCUMENTS) -> bool:
 def find_starts(train: StoredIds, tokenizer: Tokenizer) -> tuple[Beginnings, NDArray[np.int64]]:
     """Return where texts could begin in a training text of few documents.
 
-    The first of these that is frequent: after blank lines, if these divide paragraphs; after lines
-    that end with a sentence, if lines are wrapped or mostly end so; after any line; after a
-    sentence; after a space. If none is, anywhere.
+    This is the first of these places that is frequent: after blank lines, if these separate
+    paragraphs; after lines that end with a sentence, if lines are wrapped or mostly end that way;
+    after any line; after a sentence; after a space. If none is frequent, a text can begin anywhere.
 
     Args:
         train: the training text, [N].
-        tokenizer: of its ids.
+        tokenizer: the tokenizer of the ids.
 
     Returns:
-        What begins there, and the positions of the first tokens, ascending, int64 [starts].
+        The kind of beginning, and the positions of the first tokens, ascending, int64 [starts].
     """
     kinds = _kinds(tokenizer)
 
@@ -137,9 +143,9 @@ class _Found(NamedTuple):
     """The matches of a pattern.
 
     Attributes:
-        total: how many there are, about as many if not all of the text was searched.
-        starts: the positions after them, or after some, evenly spread, int64 [starts].
-        lengths: the tokens between neighboring ones, of the first block, int64.
+        total: the number of matches; an estimate if only a part of the text was searched.
+        starts: the positions after the matches, or after evenly spaced ones, int64 [starts].
+        lengths: the numbers of tokens between neighboring matches in the first block, int64.
     """
 
     total: int
@@ -150,7 +156,7 @@ class _Found(NamedTuple):
 def _chosen(
     search: Callable[[bytes], _Found], train: StoredIds, tokenizer: Tokenizer
 ) -> tuple[Beginnings, NDArray[np.int64]]:
-    """Return the kind of beginnings that fits a text, and where they are."""
+    """Return the kind of beginnings that fits a text, and their positions."""
     fewest = train.size / FREQUENT
     paragraphs, after_sentences = search(_PARAGRAPH), search(_LINE_AFTER_SENTENCE)
     if paragraphs.total >= max(fewest, LEAST_SHARE * after_sentences.total):
@@ -171,12 +177,12 @@ def _chosen(
 
 
 def _are_wrapped(lengths: NDArray[np.int64]) -> bool:
-    """Whether most lines are nearly as long as the longest."""
+    """Return whether most lines are nearly as long as the longest ones."""
     return bool(lengths.size) and bool(np.median(lengths) >= WRAPPED * np.percentile(lengths, 90))
 
 
 def _between_words(positions: NDArray[np.int64], train: StoredIds) -> NDArray[np.int64]:
-    """Return the positions that are not within a spelled word."""
+    """Return the positions that are not inside a spelled word."""
     kept, depth = [np.empty(0, np.int64)], 0
     for start in range(0, train.size, _BLOCK):
         ids = train[start : start + _BLOCK]
@@ -193,23 +199,23 @@ def _with_usual_words(
     train: StoredIds,
     tokenizer: Tokenizer,
 ) -> NDArray[np.int64]:
-    """Return the starts whose first word several others share, if most do; otherwise all.
+    """Return the starts whose first word is common, if at least half are; otherwise all.
 
-    What begins a single paragraph is often a name or a broken line. From these a model that has
-    not trained long learns to begin with words that do not exist.
+    A word that begins only one paragraph is often a name or part of a broken line. From these, a
+    model that has not trained long learns to begin with words that do not exist.
     """
     if not starts.size:
         return starts
     letters = np.array([piece[-1:].isalnum() for piece in tokenizer.pieces])
     spaced = np.array([piece.startswith(" ") for piece in tokenizer.pieces])
     hashes = np.zeros(starts.size, np.uint64)
-    inside = np.ones(starts.size, np.bool_)  # the word, or before it
-    begun = np.zeros(starts.size, np.bool_)
+    inside = np.ones(starts.size, np.bool_)  # in the first word, or still before it
+    started = np.zeros(starts.size, np.bool_)
     for offset in range(_LONGEST_FIRST_WORD):
         ids = train[np.minimum(starts + offset, train.size - 1)]
         is_letter = letters[ids]
-        inside &= ~begun | (is_letter & ~spaced[ids])
-        begun |= is_letter
+        inside &= ~started | (is_letter & ~spaced[ids])
+        started |= is_letter
         taken = inside & is_letter
         hashes[taken] = hashes[taken] * _MULTIPLIER + ids[taken].astype(np.uint64) + np.uint64(1)
     _, words, counts = np.unique(hashes, return_inverse=True, return_counts=True)
@@ -220,7 +226,7 @@ def _with_usual_words(
 def _search(pattern: bytes, train: StoredIds, kinds: NDArray[np.uint8]) -> _Found:
     """Find the matches of a pattern block by block; at most 2 * MOST_STARTS are in memory.
 
-    Of a long text some blocks stand for all.
+    In a long text, only ``_MOST_BLOCKS`` evenly spaced blocks are searched.
     """
     compiled = re.compile(pattern)
     kept, lengths = np.empty(0, np.int64), np.empty(0, np.int64)
@@ -229,7 +235,7 @@ def _search(pattern: bytes, train: StoredIds, kinds: NDArray[np.uint8]) -> _Foun
     few = min(len(blocks), _MOST_BLOCKS)
     for start in (blocks[number * len(blocks) // few] for number in range(few)):
         searched += min(_BLOCK, train.size - start)
-        before = max(0, start - 1)  # what a pattern may look back at
+        before = max(0, start - 1)  # patterns look back at one token
         text = kinds[train[before : start + _BLOCK + _LONGEST_SEPARATOR]].tobytes()
         matches = compiled.finditer(text, start - before)
         ends = np.fromiter((before + match.end() for match in matches), np.int64)
@@ -246,7 +252,7 @@ def _search(pattern: bytes, train: StoredIds, kinds: NDArray[np.uint8]) -> _Foun
 
 
 def _kinds(tokenizer: Tokenizer) -> NDArray[np.uint8]:
-    """Return the kind of each id."""
+    """Return the kind of each id, uint8 [vocab_size]."""
     kinds = np.array([_kind_of(piece) for piece in tokenizer.pieces], np.uint8)
     kinds[END_OF_DOCUMENT], kinds[UNKNOWN] = _DOCUMENT, _WORD
     if tokenizer.spells:
@@ -255,7 +261,7 @@ def _kinds(tokenizer: Tokenizer) -> NDArray[np.uint8]:
 
 
 def _kind_of(piece: str) -> int:
-    """Return the kind of a token by its text."""
+    """Return the kind of a token with this text."""
     text = piece.removeprefix(" ")
     if not text or text.isspace():
         if "\n" in text or text in ("\x85", "\u2028", "\u2029"):

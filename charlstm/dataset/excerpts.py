@@ -1,8 +1,7 @@
 """Chooses the excerpts of a validation text that evaluations count, and measures their length.
 
-Numbers of tokens go in, positions come out. A text is read as parallel streams; each counts one
-excerpt, the first part of its share, so that a few tokens represent a long text evenly. This module
-does not know networks, or how many tokens to count.
+A text is read as parallel streams. Each counts one excerpt, the first part of its share, so that a
+few tokens represent a long text evenly.
 """
 
 from __future__ import annotations
@@ -20,18 +19,18 @@ if TYPE_CHECKING:
     from charlstm.dataset.store import StoredIds
     from charlstm.tokenizer.base import Tokenizer
 
-MAX_STREAMS = 128  # the most rows of a batch
+MAX_STREAMS = 128  # the most rows in a batch
 WARM = 256  # tokens that each stream reads before its excerpt
-_LOOK_BACK = 8  # more tokens than follow one another without text
-LENGTH = 128  # tokens of a batch
+_LOOK_BACK = 8  # tokens; more than ever follow one another without text
+LENGTH = 128  # tokens per row in a batch
 
 
 class Excerpts(NamedTuple):
-    """Where the excerpts are: one for each stream, none of which overlap.
+    """The positions of the excerpts, one per stream, which do not overlap.
 
     Attributes:
-        first: the position of the first target of each, among all targets, int64 [streams].
-        counts: the number of targets of each, int64 [streams].
+        first: the index of the first target of each excerpt among all targets, int64 [streams].
+        counts: the number of targets in each excerpt, int64 [streams].
     """
 
     first: NDArray[np.int64]
@@ -44,9 +43,9 @@ def excerpts_of(
     """Divide a text among streams, and spread the excerpts that count evenly over it.
 
     Args:
-        targets: the tokens of the text after the first.
-        counted: how many of them count; by default, or if there are no more, all.
-        max_streams: the most streams; few tokens have fewer.
+        targets: the number of tokens in the text after the first.
+        counted: the number of tokens that count; by default, or if there are fewer, all.
+        max_streams: the maximum number of streams; short texts have fewer.
         warm: the tokens that each stream reads before its excerpt.
     """
     counted = targets if counted is None else min(counted, targets)
@@ -59,7 +58,7 @@ def excerpts_of(
 
 
 def tokens_read(targets: int, counted: int | None = None) -> int:
-    """Return how many tokens the streams read in whole batches, with those that don't count."""
+    """Return the number of tokens that the streams read in whole batches, counted or not."""
     if not targets:
         return 0
     counts = excerpts_of(targets, counted).counts
@@ -67,7 +66,7 @@ def tokens_read(targets: int, counted: int | None = None) -> int:
 
 
 def in_whole_batches(counted: int) -> int:
-    """Return the number of tokens, at most ``counted``, that fill the batches of all streams."""
+    """Round ``counted`` down to a number of tokens that fills the batches of all streams."""
     streams = max(1, min(MAX_STREAMS, counted // (2 * WARM)))
     return max(1, counted // streams // LENGTH) * LENGTH * streams
 
@@ -75,15 +74,16 @@ def in_whole_batches(counted: int) -> int:
 def lengths_of(
     ids: StoredIds, excerpts: Excerpts, tokenizer: Tokenizer, *, ends_count: bool
 ) -> tuple[int, int]:
-    """Return the characters of excerpts, and the words that begin in them.
+    """Return the number of characters in excerpts, and of words that begin in them.
 
     Args:
         ids: the validation text, [N].
-        excerpts: those of its ``N - 1`` targets.
+        excerpts: excerpts of the ``N - 1`` targets.
         tokenizer: the tokenizer of the ids.
-        ends_count: whether the end of a document is a character, as where files are divided.
+        ends_count: whether the end of a document counts as a character, as it does if files are
+            divided into documents.
     """
-    pieces = ("\n", *tokenizer.pieces[1:])  # a document's end (id 0) ends a word
+    pieces = ("\n", *tokenizer.pieces[1:])  # the end of a document (id 0) ends a word
     sizes = np.fromiter(map(len, pieces), np.int64, len(pieces))
     sizes[END_OF_DOCUMENT] = ends_count
     characters = words = 0
@@ -99,5 +99,5 @@ def lengths_of(
 
 
 def _last_text(ids: list[int], pieces: Sequence[str]) -> str:
-    """Return the text of the last token that has any: spelled words have marks without."""
+    """Return the text of the last token that has text; the markers of spelled words have none."""
     return next((pieces[token] for token in reversed(ids) if pieces[token]), "")

@@ -1,8 +1,4 @@
-"""How frequent each token is: where training begins, and what a model has to beat.
-
-Token ids go in, log-probabilities and nats per token come out. This module does not know text or
-models.
-"""
+"""Token frequencies, which initialize a model, and the loss of predicting by them, its baseline."""
 
 from __future__ import annotations
 
@@ -15,9 +11,9 @@ _DIGITS = 9  # after the point
 
 
 def log_frequencies(train: StoredIds, vocab_size: int) -> NDArray[np.float64]:
-    """Return the log-probability of each token by its frequency, in nats, [vocab_size].
+    """Return the log of the frequency of each token, in nats, float64 [vocab_size].
 
-    Counts are raised by one, so that a token that does not occur is not impossible (Laplace).
+    One is added to each count (Laplace smoothing), so no token is impossible.
 
     Args:
         train: the training text, [N].
@@ -35,8 +31,8 @@ def frequency_loss(train: StoredIds, text: StoredIds, vocab_size: int) -> float 
         vocab_size: the number of ids.
 
     Returns:
-        The mean in nats per token, rounded so that processors which sum in another order agree,
-        or ``None`` if there is nothing to predict.
+        The mean in nats per token, rounded so that CPUs that sum in another order agree, or
+        ``None`` if there is nothing to predict.
     """
     if text.size < 2:
         return None

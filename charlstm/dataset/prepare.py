@@ -1,9 +1,8 @@
 """Prepares a corpus for training: builds its tokenizer, encodes it, and caches both.
 
-Settings go in; a tokenizer, token ids on disk and statistics come out. There are at most three
-passes over the text, none of which holds it in memory: the first hashes it; if the cache has no
-entry for that hash and these settings, the second collects the vocabulary of the training part and
-the third encodes. This module does not know models.
+There are at most three passes over the text, which is never in memory as a whole. The first pass
+hashes the text. If the cache has no entry for that hash and these settings, the second pass
+collects the vocabulary of the training text and the third encodes.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from charlstm.config import (
     TokenizerConfig,
 )
 from charlstm.corpus.division import NAMES, OPTIONS
-from charlstm.corpus.documents import TOLD_EVERY, Chunk, Corpus, Fingerprint, open_corpus
+from charlstm.corpus.documents import REPORT_EVERY, Chunk, Corpus, Fingerprint, open_corpus
 from charlstm.corpus.line_hashes import LineHashes
 from charlstm.corpus.reading import total_size
 from charlstm.corpus.sources import FileChoice
@@ -39,10 +38,10 @@ from charlstm.tokenizer.base import Tokenizer
 from charlstm.tokenizer.storage import tokenizer_from_json
 from charlstm.tokenizer.vocabulary import build_tokenizer
 
-# Part of the key of every cache entry: raise it when the same settings give a different result.
+# Part of the key of every cache entry: increase it when the same settings give another result.
 STORE_VERSION = 9
 
-# The most characters of recorded file names, so that a configuration stays within its size limit.
+# The most characters of file names to record, so that a configuration stays within its size limit.
 _RECORDED = 2**20
 
 STATISTICS_FILE = "statistics.json"
@@ -50,12 +49,12 @@ TOKENIZER_FILE = "tokenizer.json"
 LINES_FILE = "lines.bin"
 
 
-# Told of a pass over the text: its task, and how much of how much is done, in bytes or characters.
+# Called during a pass over the text with its task, the bytes or characters done, and the total.
 OnReading: TypeAlias = Callable[[str, int, int | None], None]
 
 
 def unwatched(task: str, done: int, total: int | None) -> None:
-    """Tell nobody."""
+    """Ignore the progress of a pass."""
 
 
 @dataclass(frozen=True)
@@ -67,10 +66,10 @@ class Prepared:
         sources: the names of the files.
         tokenizer: the tokenizer of ``store``.
         store: the token ids.
-        statistics: counts.
-        lines: hashes of all documents, those that validate too, so that none of the user's own text
+        statistics: counts of the text.
+        lines: hashes of all training and validation documents, so that none of the user's own text
             counts as new; ``None`` if files are documents.
-        notes: what the user should know about the text.
+        notes: notes for the user.
     """
 
     name: str
@@ -95,17 +94,18 @@ def prepare(
     """Read a corpus and return its tokenizer, token store and statistics.
 
     Args:
-        config: the text, and the part of it that validates.
+        config: the text, and its validation split.
         tokenizing: the settings of the tokenizer.
         stdin: the file with the spooled text of the address ``-`` or ``python-strings``.
         base: a tokenizer to extend; its ids stay the same.
         fixed: a tokenizer to use as it is, instead of building one.
         sha256: the hash that the text must have, from ``Statistics.sha256``.
-        on_reading: told how far each pass has come; its task is ``reading``, ``vocabulary`` or
-            ``encoding``.
+        on_reading: called with the progress of each pass; its task is ``reading``, ``vocabulary``
+            or ``encoding``.
 
     Raises:
-        CorpusError: if the text can't be read, or if its documents can't be divided in two parts.
+        CorpusError: if the text can't be read, or can't be divided into training and validation
+            text.
         CorpusChanged: if the text does not have the hash ``sha256``.
         StorageError: if the cache can't be written.
     """
@@ -125,7 +125,7 @@ def prepare(
 def hash_of_text(
     config: CorpusConfig, stdin: Path | None = None, on_reading: OnReading = unwatched
 ) -> str:
-    """Return the hash that ``Statistics`` has of the text that trains, for its division.
+    """Return the hash of the text without ``config.valid``, as in ``Statistics.sha256``.
 
     For the arguments see ``prepare``; the task is ``comparing``.
 
@@ -135,21 +135,21 @@ def hash_of_text(
     corpus = _open(config, config.addresses, stdin)
     if config.valid:
         corpus = _without(corpus, _open(config, config.valid, stdin))
-    return corpus.fingerprint(on_bytes=_told(on_reading, "comparing", corpus)).sha256
+    return corpus.fingerprint(on_bytes=_reporter(on_reading, "comparing", corpus)).sha256
 
 
 def training_corpus(config: CorpusConfig, stdin: Path | None = None) -> Corpus:
-    """Return the text that trains; if all of it is tables, it is divided into their records.
+    """Return the text to train on, divided into records if all of its files are tables.
 
     Raises:
-        CorpusError: if the text can't be read, or it is not clear which column to learn from.
-        UsageError: if it is divided in a way that tables can't be.
+        CorpusError: if the text can't be read, or it is not clear which column contains text.
+        UsageError: if a table is to be divided like plain text.
     """
     return _open(config, config.addresses, stdin).as_tables()
 
 
 def _encoded(text: _Text, tokenizer: Tokenizer) -> tuple[TokenStore, Statistics, LineHashes | None]:
-    """Encode and count a text, or read the result from the cache."""
+    """Encode and count a text, or take the result from the cache."""
     division = text.config.division
 
     def build(folder: Path) -> None:
@@ -188,13 +188,13 @@ def _frequency_loss(store: TokenStore, tokenizer: Tokenizer) -> float | None:
 def _changed_error(config: CorpusConfig) -> CorpusChanged:
     named = ", ".join(config.addresses + config.valid)
     return CorpusChanged(
-        f"the corpus ({named}) has changed since the run was begun: restore the text it was "
-        f"begun with, or train on the new one with --from"
+        f"the corpus ({named}) has changed since the run started. Restore the old text, or "
+        f"fine-tune on the new one with `from_checkpoint`."
     )
 
 
 def _recorded(names: list[str]) -> list[str]:
-    """Return names to record, shortened to ``_RECORDED`` characters if there are very many."""
+    """Return file names to record, at most ``_RECORDED`` characters and a count of the others."""
     left = _RECORDED
     for index, name in enumerate(names):
         left -= len(name)
@@ -204,7 +204,7 @@ def _recorded(names: list[str]) -> list[str]:
 
 
 def _tokenizer(text: _Text, tokenizing: TokenizerConfig, base: Tokenizer | None) -> Tokenizer:
-    """Build the tokenizer of the training part, or read it from the cache."""
+    """Build a tokenizer from the training text, or take it from the cache."""
 
     def build(folder: Path) -> None:
         texts = (chunk.text for validates, chunk in text.divided("vocabulary") if not validates)
@@ -220,7 +220,7 @@ def _tokenizer(text: _Text, tokenizing: TokenizerConfig, base: Tokenizer | None)
 
 
 class _Text:
-    """A corpus with its hash and its division into training and validation."""
+    """A corpus with its hash, divided into training and validation text."""
 
     def __init__(
         self,
@@ -241,7 +241,7 @@ class _Text:
         watch = self.draw.see if config.division.within_files else None
         with self.corpus.notes.kept_by_errors():
             self.fingerprints = [
-                part.fingerprint(watch, _told(on_reading, "reading", part)) for part in parts
+                part.fingerprint(watch, _reporter(on_reading, "reading", part)) for part in parts
             ]
             _check_delimiter(self.corpus, self.fingerprints[0])
             if watch and config.valid_fraction and not self.valid and self.draw.all_alike:
@@ -249,11 +249,11 @@ class _Text:
 
     @property
     def sha256(self) -> str:
-        """The hash of all the text."""
+        """The hash of the whole text."""
         return "+".join(fingerprint.sha256 for fingerprint in self.fingerprints)
 
     def completed(self, statistics: Statistics) -> Statistics:
-        """Add counts that texts with the same hash, and so the same cache entry, don't share."""
+        """Add the counts that may differ between texts with the same hash and cache entry."""
         return msgspec.structs.replace(
             statistics,
             blank=sum(fingerprint.blank for fingerprint in self.fingerprints),
@@ -262,26 +262,26 @@ class _Text:
         )
 
     def divided(self, task: str) -> Iterator[tuple[bool, Chunk]]:
-        """Yield (validates, chunk) for all chunks of the text.
+        """Yield (is validation text, chunk) for all chunks of the text.
 
         Args:
-            task: what for.
+            task: the task of this pass, for ``on_reading``.
 
         Raises:
             CorpusError: at the end, if the text is longer or shorter than when it was hashed.
         """
-        characters = told = 0
+        characters = reported = 0
         total = sum(fingerprint.characters for fingerprint in self.fingerprints)
         for validates, chunk in self._parts():
             characters += len(chunk.text)
-            if characters - told >= TOLD_EVERY:
-                told = characters
+            if characters - reported >= REPORT_EVERY:
+                reported = characters
                 self.on_reading(task, characters, total)
             yield validates, chunk
         if characters != total:
             raise CorpusError(
-                "the corpus has changed while it was read: train when nothing writes to it, or on "
-                "a copy"
+                "the corpus changed while it was read. Stop the program that writes to it, or "
+                "train on a copy."
             )
 
     def _parts(self) -> Iterator[tuple[bool, Chunk]]:
@@ -299,66 +299,64 @@ class _Text:
         )
 
     def _is_drawn(self) -> bool:
-        """Whether the seed decides what validates."""
+        """Return whether the seed decides what is validation text."""
         return self.config.division.within_files and not self.valid
 
     def key(self, tokenizing: bytes) -> str:
-        """Return a key for results that depend on this text: its hash counts, not its address."""
+        """Return a cache key for results that depend on this text (by hash, not by address)."""
         division = {
             "division": self.config.division,
-            # Only settings that change the division, so that another seed has the same key.
+            # Only settings that change the division, so that a seed without effect is left out.
             "fraction": None if self.valid else self.config.valid_fraction,
             "seed": self.config.seed if self._is_drawn() else None,
             "whole words": self.whole_words,
         }
-        # Python's version of Unicode decides what a letter is, and so where words end.
+        # The Unicode version of Python decides what is a letter, and so where words end.
         parts = (STORE_VERSION, unicodedata.unidata_version, self.sha256, division)
         return hashlib.sha256(msgspec.json.encode(parts) + tokenizing).hexdigest()[:32]
 
 
-def _told(on_reading: OnReading, task: str, corpus: Corpus) -> Callable[[int], None]:
-    """Return what tells how many bytes of a corpus are read, of how many if its files are UTF-8."""
+def _reporter(on_reading: OnReading, task: str, corpus: Corpus) -> Callable[[int], None]:
+    """Return a function that reports the bytes read so far, and the total for UTF-8 files."""
     is_utf8 = corpus.encoding.lower().replace("_", "-") in ("auto", "utf-8", "utf8", "ascii")
     total = total_size(corpus.sources) if is_utf8 else None
     return lambda done: on_reading(task, done, total)
 
 
 def _check_delimiter(corpus: Corpus, fingerprint: Fingerprint) -> None:
-    """Raise ``CorpusError`` if a training text does not have the delimiter that divides it."""
+    """Raise ``CorpusError`` if no line of the training text equals the delimiter."""
     delimiter = corpus.division.delimiter
     if delimiter is None or fingerprint.delimiters:
         return
     nearest = fingerprint.nearest
     raise CorpusError(
-        f"{', '.join(corpus.addresses)}: no line equals the delimiter {delimiter!r}: "
-        + ("give the line that is between documents" if nearest is None else f"give {nearest!r}")
-        + ", or divide the text with --paragraphs or --lines"
+        f"{', '.join(corpus.addresses)}: no line equals the delimiter {delimiter!r}."
+        + ("" if nearest is None else f" Did you mean {nearest!r}?")
     )
 
 
 def _alike_error(corpus: Corpus, documents: int) -> CorpusError:
-    """Return the error for a text that has one document, perhaps several times."""
+    """Return the error for a text with one document, or with several equal ones."""
     unit = corpus.division.unit
     name, option = NAMES[unit], OPTIONS[unit]
     found = f"is one {name}" if documents == 1 else f"has {documents:,} {name}s, all the same"
-    others = [other for other in ("--lines", "--paragraphs", "--delimiter") if other != option]
-    otherwise = f"leave {option} out, divide the text with {' or '.join(others)}"
+    remedy = f"Leave {option} out"
     if unit == "record":
-        otherwise = "read the file as plain text with --format text"
+        remedy = "Read it as plain text with `format` text"
     return CorpusError(
-        f"{', '.join(corpus.addresses)} {found}, which can't both train and validate: {otherwise}, "
-        f"name another text with --valid, or train on all of it with --valid-fraction 0"
+        f"{', '.join(corpus.addresses)} {found}, so there is nothing to validate on. {remedy}, "
+        f"give a validation text with `valid`, or train without one with `valid_fraction` 0."
     )
 
 
 def _without(corpus: Corpus, valid: Corpus) -> Corpus:
-    """Return the corpus without the sources that validate, which must never be trained on."""
+    """Return the corpus without the sources in ``valid``, which must never be trained on."""
     validating = {source.path.resolve() for source in valid.sources}
     left = tuple(source for source in corpus.sources if source.path.resolve() not in validating)
     if not left:
         raise CorpusError(
-            f"{', '.join(corpus.addresses)} is all named by --valid too, which leaves nothing to "
-            f"train on: name different texts"
+            f"{', '.join(corpus.addresses)}: all of it is in `valid` too, so there is nothing to "
+            f"train on."
         )
     return replace(corpus, sources=left)
 
@@ -373,7 +371,7 @@ def _open(config: CorpusConfig, addresses: tuple[str, ...], stdin: Path | None) 
         choice=FileChoice(config.format, config.include, config.exclude),
         dedupe=config.dedupe,
         stdin=stdin,
-        as_before=config.division.rules == 1,
+        legacy=config.division.rules == 1,
     )
 
 

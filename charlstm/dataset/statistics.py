@@ -1,7 +1,4 @@
-"""Counts of a corpus: what is known of a text beside its tokens.
-
-Chunks of documents go in, counts come out. This module does not know how tokens are stored.
-"""
+"""Counts of a corpus: its documents, characters, words and unknown characters."""
 
 from __future__ import annotations
 
@@ -19,24 +16,25 @@ from charlstm.unicode_text import has_surrogates
 
 
 class Statistics(msgspec.Struct, frozen=True, kw_only=True):
-    """Counts of a corpus.
+    """Counts of a corpus. If files are divided, the end of each document counts as a character.
 
     Attributes:
         sha256: the hash of the text.
-        documents: all documents, training and validation.
-        characters: all characters.
-        train_characters: characters of the training part.
-        valid_characters: characters of the validation part.
-        valid_words: runs without white space in the validation part.
-        valid_unknown: counts of the characters of the validation part that have no id.
-        distinct: distinct documents; 0 if files are documents.
-        blank: lines that were left out because they are blank; 0 unless lines are documents.
-        is_list: whether the text looks like a list of short lines, though files are documents.
-        may_be_list: the same of a text that may be too short to tell.
+        documents: the number of documents in the training and validation text.
+        characters: the number of characters in the training and validation text.
+        train_characters: the number of characters in the training text.
+        valid_characters: the number of characters in the validation text.
+        valid_words: the number of runs without white space in the validation text.
+        valid_unknown: the counts of the characters in the validation text that have no id.
+        distinct: the number of distinct documents; 0 if files are documents.
+        blank: the number of lines or records that were left out because they are blank; 0 unless
+            lines or records are documents.
+        is_list: whether files are documents and the text looks like a list of short lines.
+        may_be_list: like ``is_list``, but also for texts of two lines or more.
         beginnings: what the model learns to begin a text as.
-        ends: whether enough documents end in the training part to learn how they do.
-        frequency_loss: nats per token of the validation part (of the training part if there is
-            none) if each token is predicted by its frequency; ``None`` without tokens.
+        ends: whether enough documents end in the training text to learn how they end.
+        frequency_loss: the loss in nats per token of predicting each token of the validation text
+            (of the training text if there is none) by its frequency; ``None`` without tokens.
     """
 
     sha256: str
@@ -56,7 +54,7 @@ class Statistics(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Tally:
-    """Counts for ``Statistics``, chunk by chunk."""
+    """Collects the counts for ``Statistics``, chunk by chunk."""
 
     def __init__(self, within_files: bool) -> None:
         self.within_files = within_files
@@ -66,8 +64,8 @@ class Tally:
         self.distinct = LineGatherer()
 
     def add(self, validates: bool, chunk: Chunk, tokenizer: Tokenizer) -> None:
-        """Count a chunk of the training or of the validation part."""
-        # If files are divided, the model predicts the end of each document as a character.
+        """Count a chunk of the training or the validation text."""
+        # If files are divided, the model predicts the end of each document like a character.
         self.characters[validates] += len(chunk.text) + (self.within_files and chunk.ends_document)
         if self.within_files:
             self.distinct.add(chunk.text)
@@ -81,7 +79,7 @@ class Tally:
     def statistics(
         self, sha256: str, fingerprints: Iterable[Fingerprint], distinct: int
     ) -> Statistics:
-        """Return the counts of a text with a hash, of which so many documents are distinct."""
+        """Return the counts of the text, with its hash and its number of distinct documents."""
         return Statistics(
             sha256=sha256,
             documents=sum(fingerprint.documents for fingerprint in fingerprints),
@@ -95,7 +93,7 @@ class Tally:
 
 
 def _encodable(counts: Counter[str]) -> dict[str, int]:
-    """Return counts that JSON can represent: lone surrogates count as U+FFFD."""
+    """Return the counts as JSON can represent them: lone surrogates count as U+FFFD."""
     encodable: Counter[str] = Counter()
     for character, count in counts.items():
         encodable[REPLACEMENT if has_surrogates(character) else character] += count

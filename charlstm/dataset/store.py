@@ -1,6 +1,6 @@
-"""Token ids on disk: one file for training, one for validation, and where texts may begin.
+"""Token ids on disk: a file of training text, one of validation text, and one of starts.
 
-Encoded chunks go in, memory-mapped arrays come out. This module does not know text or tokenizers.
+The files are read as memory-mapped arrays.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ VALID_FILE = "valid.bin"
 STARTS_FILE = "starts.bin"
 
 _BLOCK = 2**18  # ids that are counted at a time
-_BYTES = 2**8  # the values of a byte
+_BYTES = 2**8  # values of a byte
 
 
 class Encoded(NamedTuple):
@@ -36,15 +36,15 @@ class Encoded(NamedTuple):
 
 @dataclass(frozen=True)
 class TokenStore:
-    """Ids of the training and the validation text, [N] each, memory-mapped, of one dtype.
+    """The ids of the training and the validation text, [N] each, memory-mapped, of one dtype.
 
     ``END_OF_DOCUMENT`` is before and after every document, but not after the training part of a
-    document that the division into training and validation cuts. If no document ends in the
-    training text, there is none at the end of the validation text either: a model can't have
-    learned to predict it.
+    document that is cut into training and validation text. If no document ends in the training
+    text, ``END_OF_DOCUMENT`` is not at the end of the validation text either, since the model can't
+    have learned to predict it.
 
-    ``starts`` are positions in ``train`` at which training may begin a text, int64 [N], ascending
-    (see ``beginnings``); there are none if it has enough documents.
+    ``starts`` are positions in ``train`` where training may begin a text, int64 [N], ascending (see
+    ``beginnings``). It is empty if the text has enough documents.
     """
 
     train: StoredIds
@@ -58,20 +58,20 @@ class TokenStore:
 
     @property
     def valid_tokens(self) -> int:
-        """The number of tokens that validation predicts: all but the first."""
+        """The number of tokens that validation predicts: all except the first."""
         return max(0, self.valid.size - 1)
 
 
 def ring_of(train: StoredIds) -> StoredIds:
-    """Return a training text without the ``END_OF_DOCUMENT`` at its end: read as a ring, [N].
+    """Return a training text without the ``END_OF_DOCUMENT`` at its end, to read it as a ring, [N].
 
-    The one at its start follows the last token then.
+    In the ring, the ``END_OF_DOCUMENT`` at the start follows the last token.
     """
     return train[:-1] if train.size > 1 and train[-1] == END_OF_DOCUMENT else train
 
 
 def token_counts(ids: StoredIds, vocab_size: int) -> NDArray[np.int64]:
-    """Return how often each id occurs, int64 [vocab_size]; the ids are read block by block."""
+    """Return the count of each id, int64 [vocab_size]; the ids are read block by block."""
     if ids.dtype == np.uint8:
         return _byte_counts(ids)[:vocab_size]
     counts = np.zeros(vocab_size, np.int64)
@@ -81,7 +81,7 @@ def token_counts(ids: StoredIds, vocab_size: int) -> NDArray[np.int64]:
 
 
 def _byte_counts(ids: StoredIds) -> NDArray[np.int64]:
-    """Return how often each byte occurs, int64 [256]; counting pairs takes a third of the time."""
+    """Return the count of each byte, int64 [256]; counting pairs takes a third of the time."""
     pairs = np.zeros(_BYTES**2, np.int64)
     for start in range(0, ids.size - 1, _BLOCK):
         block = ids[start : start + _BLOCK]
@@ -94,7 +94,7 @@ def _byte_counts(ids: StoredIds) -> NDArray[np.int64]:
 
 
 def smallest_dtype(vocab_size: int) -> np.dtype[np.unsignedinteger]:
-    """Return the smallest of uint8, uint16 and uint32 that holds every id."""
+    """Return the smallest of uint8, uint16 and uint32 that can represent every id."""
     return next(
         np.dtype(kind)
         for kind in (np.uint8, np.uint16, np.uint32)
@@ -103,7 +103,7 @@ def smallest_dtype(vocab_size: int) -> np.dtype[np.unsignedinteger]:
 
 
 def write_store(folder: Path, pieces: Iterable[Encoded], vocab_size: int) -> None:
-    """Write ``pieces`` to the files of a token store as they arrive, without starts.
+    """Write ``pieces`` to the files of a token store as they arrive, with empty ``starts``.
 
     Raises:
         OSError: if a file can't be written.
@@ -143,7 +143,7 @@ def read_store(folder: Path, vocab_size: int) -> TokenStore:
 
 
 def write_starts(folder: Path, starts: NDArray[np.int64]) -> None:
-    """Write the positions at which training may begin a text.
+    """Write the positions where training may begin a text.
 
     Raises:
         OSError: if the file can't be written.
@@ -161,6 +161,6 @@ def read_train(folder: Path, vocab_size: int) -> StoredIds:
 
 
 def _map(path: Path, dtype: np.dtype[Any]) -> NDArray[Any]:
-    if path.stat().st_size == 0:  # which the operating system refuses to map
+    if path.stat().st_size == 0:  # an empty file can't be mapped
         return np.empty(0, dtype)
     return np.memmap(path, dtype, mode="r")

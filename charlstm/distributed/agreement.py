@@ -1,7 +1,4 @@
-"""What workers must agree on before they train: text, settings and initial state.
-
-This module knows what a checkpoint holds; it does not know how a run is prepared.
-"""
+"""Checks that all workers have the same text, settings and initial state before they train."""
 
 from __future__ import annotations
 
@@ -18,21 +15,21 @@ from charlstm.distributed.peers import WorkerGroup
 from charlstm.distributed.transport import decoded
 from charlstm.errors import UsageError
 
-# Settings that may differ between workers, because they follow from their machines and paths. All
-# workers take over the chief's.
+# Settings that may differ between workers, because they depend on machines and paths. All workers
+# use the chief's.
 OF_THE_CHIEF = frozenset(
     ("addresses", "valid", "shards", "precision", "patience", "sample_every", "save_every")
 )
 
 
 class Terms(msgspec.Struct, frozen=True):
-    """The chief's view of a run, which it sends to the other workers.
+    """The chief's version of a run, which it sends to the other workers.
 
     Attributes:
-        config: the run.
+        config: the configuration of the run.
         folder: its checkpoint.
-        began: when the command began, by the chief's clock.
-        state: a digest of the state the run starts from; ``""`` if the weights are new.
+        began: time at which the command started, on the chief's clock.
+        state: digest of the initial state; ``""`` if the weights are random.
     """
 
     config: RunConfig
@@ -42,10 +39,10 @@ class Terms(msgspec.Struct, frozen=True):
 
 
 def agreed_terms(own: Terms, group: WorkerGroup) -> Terms:
-    """Return the chief's terms, once all workers have compared them with their own.
+    """Return the chief's terms after all workers have compared them with their own.
 
     Raises:
-        UsageError: if a worker reads another text, has other settings or another state.
+        UsageError: if a worker has another text, other settings or another initial state.
         TrainingError: if a worker is lost.
     """
     if group.size == 1:
@@ -54,8 +51,8 @@ def agreed_terms(own: Terms, group: WorkerGroup) -> Terms:
     objection = difference(own.config, terms.config)
     if not objection and own.state != terms.state:
         objection = (
-            "has read another state of the checkpoint than the chief: let no other process write "
-            "to it, and start all workers again"
+            "starts from another state of the checkpoint than the chief. Make sure that no other "
+            "process writes to it, and start all workers again."
         )
     name = group.cluster.name(group.cluster.index)
     if refusal := group.agree(objection and f"{name} {objection}"):
@@ -67,34 +64,40 @@ def agreed_terms(own: Terms, group: WorkerGroup) -> Terms:
 def difference(own: RunConfig, chiefs: RunConfig) -> str:
     """Return why two workers can't train one model; ``""`` if they can."""
     if own.charlstm != chiefs.charlstm:
-        return f"runs charlstm {own.charlstm} and the chief {chiefs.charlstm}: install the same"
+        return (
+            f"runs charlstm {own.charlstm}, but the chief runs {chiefs.charlstm}. Install the same "
+            f"version."
+        )
     if found := _other_setting(own, chiefs, "corpus", "tokenizer"):
         return found
     if own.provenance.corpus_sha256 != chiefs.provenance.corpus_sha256:
-        return "reads another text than the chief: give all workers the same text"
+        return "reads another text than the chief. Give all workers the same text."
     if own.model != chiefs.model:
-        return "builds another network than the chief: give all workers the same options"
-    return _other_setting(own, chiefs, "train")  # these follow from the text and the network
+        return "builds another network than the chief. Give all workers the same options."
+    return _other_setting(own, chiefs, "train")  # these depend on the text and the network
 
 
 def _other_setting(own: RunConfig, chiefs: RunConfig, *parts: str) -> str:
-    """Return which setting differs in these parts of a configuration; ``""`` if none does."""
+    """Return the difference between settings in these parts; ``""`` if there is none."""
     for part in parts:
         ours, theirs = getattr(own, part), getattr(chiefs, part)
         for name in ours.__struct_fields__:
             mine, other = getattr(ours, name), getattr(theirs, name)
             if name not in OF_THE_CHIEF and mine != other:
-                return f"has {name} {mine} and the chief {other}: give all workers the same options"
+                return (
+                    f"has {name} {mine}, but the chief has {other}. Give all workers the same "
+                    f"options."
+                )
     return ""
 
 
 def resumed_state(folder: Path) -> str:
-    """Return a digest of the files that an interrupted run continues from."""
+    """Return a digest of the files from which an interrupted run continues."""
     digest = hashlib.sha256()
     for name in (schema.RESUME, schema.MODEL, schema.HISTORY):
         digest.update(name.encode())
         path = folder / name
-        # A file that is missing or unreadable is reported later, by whoever needs it.
+        # Missing or unreadable files are reported later, by the code that needs them.
         if path.is_file():
             with contextlib.suppress(OSError), path.open("rb") as file:
                 digest.update(hashlib.file_digest(file, "sha256").digest())
@@ -102,7 +105,7 @@ def resumed_state(folder: Path) -> str:
 
 
 def fetched(folder: Path, group: WorkerGroup) -> Path:
-    """Return the chief's checkpoint: its folder, or on other workers a temporary copy of it.
+    """Return the chief's checkpoint: its folder, or a temporary copy on the other workers.
 
     Raises:
         CheckpointBusy: on the chief, if another process is writing to the checkpoint.

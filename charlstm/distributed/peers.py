@@ -1,8 +1,8 @@
-"""The connections between the processes that train one model.
+"""The connections between the worker processes of a run.
 
-Before TensorFlow is loaded, the workers connect to the chief at the address where TensorFlow will
-listen later, and exchange messages. The connections then stay open as lifelines: one that breaks
-shows which worker has ended. Knows neither TensorFlow nor what the messages mean.
+Before TensorFlow is loaded, the workers connect to the chief, at the address where TensorFlow
+listens later, and exchange messages. The connections then stay open as lifelines: if one breaks,
+its worker has ended.
 """
 
 from __future__ import annotations
@@ -49,23 +49,23 @@ class _Hello(msgspec.Struct, frozen=True):
 
 
 class WorkerGroup:
-    """The connections of this process to the others; a process alone has none and sends nothing.
+    """The connections of this process to the others; a single process has none.
 
-    The chief is connected to every worker, and a worker to the chief. Entering the context connects
-    them. Until ``watch`` all exchange messages in the same order; after it, only the end of a
-    worker is sent.
+    The chief is connected to every worker, and every worker to the chief. Entering the context
+    connects them. Before ``watch``, all processes exchange messages in the same order. Afterwards,
+    they only send that they have ended.
 
     Args:
         cluster: the processes.
-        wait: seconds to wait for the others.
+        wait: seconds to wait for the others to connect.
         end: ends this process at once, with an exit status.
         command: the part of the command line that must be the same on all workers.
-        say: shows a message to a person, about what is waited for.
+        say: shows a message to the user while this process waits.
 
     Attributes:
-        remedy: what to do when a worker is lost, for the error.
-        missed: the worker that was lost after this process had finished, harmlessly; ``""`` if none
-            was.
+        remedy: what to do if a worker is lost, for the error.
+        missed: name of a worker that was lost after this process had finished, which does no harm;
+            ``""`` if there is none.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class WorkerGroup:
 
     @property
     def size(self) -> int:
-        """Number of processes that train."""
+        """Number of worker processes."""
         return self.cluster.size
 
     @property
@@ -138,37 +138,37 @@ class WorkerGroup:
                 _after(GRACE, lambda: self._end(status))
 
     def _gather(self, deadline: float) -> None:
-        """As the chief, wait until every worker has connected."""
+        """Wait until every worker has connected; called on the chief."""
         address = self.cluster.addresses[0]
         host, port = host_and_port(address)
         try:
             listeners = listen(host, port)
         except OSError as error:
             raise UsageError(
-                f"can't listen at {address} ({error.strerror or error}): {VARIABLE} must name a "
-                f"free port of this machine for it"
+                f"can't listen at {address} ({error.strerror or error}). {VARIABLE} must give this "
+                f"machine a free port."
             ) from None
         with contextlib.ExitStack() as stack:
             for listener in listeners:
                 stack.enter_context(listener).setblocking(False)
             while missing := set(range(1, self.size)) - self._connections.keys():
                 for listener in select.select(listeners, [], [], self._left(deadline, missing))[0]:
-                    with contextlib.suppress(OSError):  # it may have disconnected already
+                    with contextlib.suppress(OSError):  # the worker may have disconnected already
                         self._welcome(listener.accept()[0])
 
     def _left(self, deadline: float, missing: Iterable[int]) -> float:
-        """Return the seconds until the deadline; after it raise ``TrainingError``."""
+        """Return the seconds left; raise ``TrainingError`` after the deadline."""
         left = deadline - time.monotonic()
         if left > 0:
             return left
         names = " and ".join(self.cluster.name(index) for index in sorted(missing))
         raise TrainingError(
-            f"{names} did not come within {self.wait:g} seconds: start the same command on every "
-            f"machine, and see what they say ({WAIT_VARIABLE} sets the time)"
+            f"{names} did not connect within {self.wait:g} seconds. Start the same command on "
+            f"every machine, or allow more time with {WAIT_VARIABLE}."
         )
 
     def _welcome(self, connection: socket.socket) -> None:
-        """Take the connection of a worker; close one that sends no valid first message."""
+        """Accept the connection of a worker; close it if it sends no valid first message."""
         try:
             connection.settimeout(5.0)
             hello = msgspec.json.decode(
@@ -189,30 +189,31 @@ class WorkerGroup:
         """Return why a worker can't take part; ``""`` if it can."""
         if hello.addresses != self.cluster.addresses or not 0 < hello.worker < self.size:
             return (
-                f"the {VARIABLE} of a worker that came names other workers than the chief's: give "
-                f"all the same cluster"
+                f"the {VARIABLE} of a worker names other workers than the chief's. Give all "
+                f"workers the same cluster."
             )
         name = self.cluster.name(hello.worker)
         if hello.worker in self._connections:
             return (
-                f"two processes say that they are {name}: give each an index of its own in "
-                f"{VARIABLE}"
+                f"two processes have the index of {name}. Give each worker its own index in "
+                f"{VARIABLE}."
             )
         if hello.charlstm != __version__:
-            theirs = harmless(hello.charlstm, 20) or "of an earlier version"
+            version = harmless(hello.charlstm, 20)
+            theirs = f"charlstm {version}" if version else "an earlier version of charlstm"
             return (
-                f"{name} runs charlstm {theirs} and the chief {__version__}: install the same on "
-                f"every machine"
+                f"{name} runs {theirs}, but the chief runs {__version__}. Install the same version "
+                f"on every machine."
             )
         if hello.command != self.command:
             return (
-                f"{name} was started with {harmless(hello.command, 60)} and the chief with "
-                f"{self.command}: start the same command on every machine"
+                f"{name} was started with {harmless(hello.command, 60)}, but the chief with "
+                f"{self.command}. Start the same command on every machine."
             )
         return ""
 
     def _join(self, deadline: float) -> None:
-        """As a worker, connect to the chief."""
+        """Connect to the chief; called on a worker."""
         address = self.cluster.addresses[0]
         while True:
             left = self._left(deadline, [0])
@@ -231,7 +232,7 @@ class WorkerGroup:
     # Messages
 
     def from_chief(self, data: bytes = b"") -> bytes:
-        """Return the data that the chief passes to this call; others pass nothing.
+        """Return the data that the chief passes to this call; the others pass nothing.
 
         Raises:
             TrainingError: if a worker is lost.
@@ -242,7 +243,7 @@ class WorkerGroup:
         return data
 
     def agree(self, objection: str = "") -> str:
-        """Wait for all; return the first objection that a worker has, or ``""``.
+        """Wait for all workers; return the first objection of a worker, or ``""``.
 
         Raises:
             TrainingError: if a worker is lost.
@@ -256,7 +257,7 @@ class WorkerGroup:
         return first
 
     def fetched(self, folder: Path, names: Iterable[str]) -> Path:
-        """Return the folder on the chief; on others a temporary copy of the files named, if any.
+        """Return the folder on the chief, and a temporary copy of the named files on the others.
 
         Raises:
             TrainingError: if a worker is lost.
@@ -273,7 +274,7 @@ class WorkerGroup:
         known = set(names)
         sent = decoded(self._receive(0), list[str])
         if not sent:
-            self._receive(0)  # the chief will report that and end, which raises here
+            self._receive(0)  # the chief will report this and end, which raises here
         for name in sent:
             data = self._receive(0)
             if name in known:
@@ -297,19 +298,19 @@ class WorkerGroup:
             raise self.loss_of(index) from None
 
     def loss_of(self, index: int) -> TrainingError:
-        """Return the error for a worker that is lost."""
+        """Return the error for a lost worker."""
         return TrainingError(self._sentence(index))
 
     def _sentence(self, index: int) -> str:
         return (
-            f"{self.cluster.name(index)} has ended or can't be reached: see what it said, then "
-            f"{self.remedy}"
+            f"{self.cluster.name(index)} has ended or can't be reached. Check its output, then "
+            f"{self.remedy}."
         )
 
     # Lifelines
 
     def watch(self) -> None:
-        """From now on notice when a worker is lost, and end this process unless it ends itself."""
+        """Start watching for lost workers; if one is lost, this process ends."""
         for index in self._connections if not self._watchers else ():
             thread = threading.Thread(target=self._watch_connection, args=(index,), daemon=True)
             self._watchers[index] = thread
@@ -323,10 +324,10 @@ class WorkerGroup:
         return TrainingError(self._lost)
 
     def barrier_and_leave(self, *, finished: bool = False) -> None:
-        """Wait until all workers are done, so that none misses another; nothing is sent afterwards.
+        """Wait until all workers are done, so that none misses another; send nothing afterwards.
 
         Args:
-            finished: whether this process has done its work, so that only the loss of the chief,
+            finished: whether this process has finished its work, so that only losing the chief,
                 which writes the checkpoint, is still a failure.
 
         Raises:
@@ -340,7 +341,7 @@ class WorkerGroup:
             self.agree()
         else:
             if not self.is_chief:
-                # A chief that has left closed its end. Why it has is the last thing it sent.
+                # If the chief has left, its last message says why.
                 with contextlib.suppress(TrainingError):
                     self._send(0, DONE)
             for thread in self._watchers.values():
@@ -352,10 +353,10 @@ class WorkerGroup:
                     raise TrainingError(self._lost)
                 self.missed = self.cluster.name(self._lost_index)
             elif self.is_chief:
-                self._tell_done()
+                self._send_done()
         self._closed = self._has_left = True
 
-    def _tell_done(self) -> None:
+    def _send_done(self) -> None:
         for index in self._connections:
             try:
                 self._send(index, DONE)
@@ -365,7 +366,7 @@ class WorkerGroup:
                 self.missed = self.cluster.name(index)
 
     def _watch_connection(self, index: int) -> None:
-        """Read a connection until its worker is done or lost, or the chief reports another lost."""
+        """Read until the worker is done or lost, or the chief reports a lost worker."""
         try:
             message = read_message(self._connections[index], LARGEST_HELLO)
         except (OSError, EOFError):
@@ -374,7 +375,7 @@ class WorkerGroup:
             self._lose(int(message))
 
     def _can_finish(self) -> bool:
-        """Return whether this process can finish without the worker that is lost."""
+        """Return whether this process can finish without the lost worker."""
         return self._finished and self._lost_index != 0
 
     def _lose(self, index: int) -> None:
@@ -386,7 +387,7 @@ class WorkerGroup:
             with contextlib.suppress(OSError):
                 send_message(connection, f"{index}".encode())
         self._loss.set()
-        # A thread that waits for a lost worker within TensorFlow never returns.
+        # A thread that waits for a lost worker inside TensorFlow never returns.
         time.sleep(GRACE)
         with self._lock:
             if self._can_finish():
@@ -412,6 +413,6 @@ def _after(seconds: float, do: Callable[[], Any]) -> None:
 
 
 def _exit_status(error: BaseException) -> int:
-    """Return the status that a process ends with after an error, or after Click's way to exit."""
+    """Return the exit status for an error, including Click's exit exceptions."""
     status: int = getattr(error, "exit_status", getattr(error, "exit_code", 1))
     return status

@@ -1,9 +1,8 @@
-"""The devices that take a step together: one, several of this machine, or those of many machines.
+"""The devices that take a step together: one, several on this machine, or those of many machines.
 
 Each replica computes its share of the rows. Gradients and losses are summed over all replicas, so
-all take the same step with the same weights, bit for bit. Two more numbers travel with the losses:
-the chief's clock, and whether any worker was asked to stop. With one device this module adds
-nothing. Knows no network, no text and no budget.
+all of them take the same step with the same weights, bit for bit. The chief's clock and the
+workers' requests to stop are sent along with the losses. A single device needs none of this.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from charlstm.network.backend import tf
 
 Item = TypeVar("Item")
 
-# Errors that TensorFlow raises when a collective operation has lost a worker.
+# Errors that TensorFlow raises when a collective operation loses a worker.
 LOST = (
     tf.errors.UnavailableError,
     tf.errors.AbortedError,
@@ -34,7 +33,7 @@ LOST = (
     tf.errors.UnknownError,
 )
 
-# Seconds in which TensorFlow's servers, all of which have started, connect to each other.
+# Seconds for TensorFlow's servers to connect, after all of them have started.
 CONNECTING_SECONDS = 60
 
 
@@ -48,7 +47,7 @@ class ReplicaGroup:
     """All replicas of a run, seen from one process.
 
     Args:
-        strategy: of TensorFlow; ``None`` for a single device.
+        strategy: the TensorFlow strategy; ``None`` for a single device.
         group: the connections to the other processes.
     """
 
@@ -70,35 +69,35 @@ class ReplicaGroup:
         return self.group.is_chief
 
     def scope(self) -> contextlib.AbstractContextManager[Any]:
-        """Return the context in which variables are created, one copy for each replica."""
+        """Return the context in which variables are created, one copy per replica."""
         if self.strategy is None:
             return contextlib.nullcontext()
         return self.strategy.scope()  # type: ignore[no-any-return]
 
-    # What a replica calls
+    # Called by a replica
 
     def share(self, items: Sequence[Item]) -> Sequence[Item]:
-        """Return this replica's share of the items; it is empty if they are too few."""
+        """Return this replica's share of the items, which may be empty."""
         return items[evenly(len(items), self.count)[self._number()]]
 
     def total(self, tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
-        """Return the sums of tensors over all replicas, the same bits on each."""
+        """Return the sums of tensors over all replicas, with the same bits on each."""
         if self.strategy is None:
             return list(tensors)
         context = tf.distribute.get_replica_context()
         return list(context.all_reduce(tf.distribute.ReduceOp.SUM, list(tensors)))
 
     def _number(self) -> int:
-        """Return the number of this replica among all, from 0."""
+        """Return the number of this replica among all replicas, from 0."""
         if self.strategy is None:
             return 0
         number = tf.distribute.get_replica_context().replica_id_in_sync_group
         return int(tf.get_static_value(number)) if tf.is_tensor(number) else int(number)
 
-    # What the process calls
+    # Called by the process
 
     def on_each(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """Compile a function that every replica runs on its own values."""
+        """Compile a function that each replica runs on its own values."""
         strategy = self.strategy
 
         def on_all(*arguments: Any) -> Any:
@@ -109,7 +108,7 @@ class ReplicaGroup:
     def summed_losses(
         self, function: Callable[..., tuple[tf.Tensor, Any]]
     ) -> Callable[..., tuple[float, Any]]:
-        """Compile a function that returns a loss and another value; sum the loss over all replicas.
+        """Compile a function that returns (loss, other); sum the loss over all replicas.
 
         With several processes, each call also synchronizes ``asked`` and ``now``.
         """
@@ -125,7 +124,7 @@ class ReplicaGroup:
         def on_replica(news: tf.Tensor, *arguments: Any) -> tuple[tf.Tensor, Any]:
             loss, other = function(*arguments)
             if self._number() % self._here:
-                news = tf.zeros_like(news)  # the first replica of this process sends it
+                news = tf.zeros_like(news)  # only the first replica of this process sends it
             (sums,) = self.total([tf.concat([[tf.cast(loss, tf.float64)], news], 0)])
             return sums, other
 
@@ -141,7 +140,7 @@ class ReplicaGroup:
         return call
 
     def first(self, value: Any) -> Any:
-        """Return a value as the first replica of this process holds it."""
+        """Return the value of the first replica of this process."""
         return (
             value if self.strategy is None else self.strategy.experimental_local_results(value)[0]
         )
@@ -160,9 +159,9 @@ class ReplicaGroup:
             self._sync()
 
     def asked(self, stop: bool) -> bool:
-        """Return whether to stop: ``stop``, or with several processes whether any has asked to.
+        """Return whether to stop: ``stop``, or with several processes whether any asked to.
 
-        With several, a request takes effect for all of them at the next synchronization.
+        With several processes, a request takes effect at the next synchronization.
         """
         if self.group.size == 1:
             return stop
@@ -170,7 +169,7 @@ class ReplicaGroup:
         return self._stops
 
     def now(self) -> float:
-        """Return the time in seconds; with several processes it is that of the last ``sync``."""
+        """Return the time in seconds; with several processes, the time of the last ``sync``."""
         return time.monotonic() if self.group.size == 1 else self._clock
 
     @contextlib.contextmanager
@@ -186,8 +185,8 @@ class ReplicaGroup:
             if self.group.size == 1:
                 raise
             loss = self.group.lost() or TrainingError(
-                f"the workers have lost each other ({_first_line(error)}): see what the others "
-                f"said, then {self.group.remedy}"
+                f"the workers have lost each other ({_first_line(error)}). Check the output of the "
+                f"others, then {self.group.remedy}."
             )
             raise loss from error
 
@@ -204,29 +203,29 @@ def _first_line(error: Exception) -> str:
 
 
 def replica_group(group: WorkerGroup, most: int) -> ReplicaGroup:
-    """Return the replicas of a run; to be called before TensorFlow has run any operation.
+    """Return the replicas of a run. Call it before TensorFlow has run any operation.
 
     Several workers use ``MultiWorkerMirroredStrategy``, several GPUs of one machine
     ``MirroredStrategy``.
 
     Args:
         group: the processes.
-        most: the number of GPUs that each of them uses at most.
+        most: maximum number of GPUs per process.
 
     Raises:
-        TrainingError: if TensorFlow can't bring the workers together.
+        TrainingError: if TensorFlow can't connect the workers.
     """
     _see_gpus(most)
     if group.size > 1:
         tf.get_logger().setLevel("ERROR")  # it warns about collective operations
-        group.agree()  # all have loaded TensorFlow, and will connect within a moment
+        group.agree()  # all have loaded TensorFlow, and will connect in a moment
         try:
             with _signals_kept(), ended_after(CONNECTING_SECONDS, _unconnected(group.cluster)):
                 strategy = tf.distribute.MultiWorkerMirroredStrategy()
         except (tf.errors.OpError, RuntimeError) as error:
             raise TrainingError(
-                f"TensorFlow can't bring the workers together ({_first_line(error)}): see what the "
-                f"others said, and whether their machines reach each other"
+                f"TensorFlow can't connect the workers ({_first_line(error)}). Check the output of "
+                f"the others, and whether their machines can reach each other."
             ) from error
         group.watch()
         replicas = ReplicaGroup(strategy, group)
@@ -238,7 +237,7 @@ def replica_group(group: WorkerGroup, most: int) -> ReplicaGroup:
 
 
 def _see_gpus(most: int) -> None:
-    """Hide the GPUs beyond ``most`` from TensorFlow, so that they stay free."""
+    """Hide all but ``most`` GPUs from TensorFlow, so that they stay free."""
     devices = tf.config.list_physical_devices("GPU")
     if len(devices) > most:
         with contextlib.suppress(RuntimeError):  # this process has trained before
@@ -255,9 +254,9 @@ def _unconnected(cluster: Cluster) -> str:
     """Return the error for servers that have not connected in time."""
     names = " and ".join(cluster.name(index) for index in range(cluster.size))
     return (
-        f"TensorFlow has not connected {names} within {CONNECTING_SECONDS} seconds, though all "
-        f"have come: let every machine reach the others at the addresses of {VARIABLE}, through "
-        f"firewalls too, and start all workers again"
+        f"TensorFlow has not connected {names} within {CONNECTING_SECONDS} seconds, although all "
+        f"have started. Check that every machine can reach the others at the addresses in "
+        f"{VARIABLE}, also through firewalls, and start all workers again."
     )
 
 
@@ -273,13 +272,13 @@ def _signals_kept() -> Iterator[None]:
 
 
 def check_rows(replicas: int, streams: int) -> None:
-    """Check that each replica has a row.
+    """Check that each replica has at least one row.
 
     Raises:
         UsageError: if there are fewer rows than replicas.
     """
     if streams < replicas:
         raise UsageError(
-            f"{replicas} devices can't share {streams} streams: start fewer workers, or begin a "
-            f"new run with at least --streams {replicas}"
+            f"{replicas} devices can't share {streams} streams. Start fewer workers, or a new run "
+            f"with `streams` {replicas} or more."
         )

@@ -1,7 +1,4 @@
-"""From environment variables to a ``Cluster``: the processes that ``TF_CONFIG`` names.
-
-The variable is read as TensorFlow reads it. This module opens no connection.
-"""
+"""Reads ``TF_CONFIG``, which names the processes of a ``Cluster``, the way TensorFlow reads it."""
 
 from __future__ import annotations
 
@@ -22,8 +19,8 @@ WAIT_VARIABLE = "CHARLSTM_WAIT"
 WAIT = 300.0
 
 EXPECTED = (
-    f'expected {VARIABLE} like {{"cluster": {{"worker": ["host1:2222", "host2:2222"]}}, '
-    '"task": {"type": "worker", "index": 0}}'
+    f'Give {VARIABLE} like {{"cluster": {{"worker": ["host1:2222", "host2:2222"]}}, '
+    '"task": {"type": "worker", "index": 0}}.'
 )
 
 
@@ -42,8 +39,8 @@ class Cluster:
     """The worker processes of a run, the chief first.
 
     Attributes:
-        addresses: ``host:port`` of each.
-        index: the index of this process.
+        addresses: ``host:port`` of each process.
+        index: index of this process.
     """
 
     addresses: tuple[str, ...] = ("",)
@@ -51,7 +48,7 @@ class Cluster:
 
     @property
     def size(self) -> int:
-        """Number of processes that train."""
+        """Number of worker processes."""
         return len(self.addresses)
 
     @property
@@ -65,7 +62,7 @@ class Cluster:
 
 
 def cluster_of(environ: Mapping[str, str] = os.environ) -> Cluster:
-    """Read ``TF_CONFIG``; without it, or with one worker in it, return a cluster of one process.
+    """Read ``TF_CONFIG``; without it, or with only one worker, return a cluster of one process.
 
     Raises:
         UsageError: if it is malformed, or not a cluster of a chief and workers.
@@ -77,7 +74,7 @@ def cluster_of(environ: Mapping[str, str] = os.environ) -> Cluster:
         content = msgspec.json.decode(text, type=_Content, strict=False)
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         reason = str(error).replace("`", "'")
-        raise UsageError(f"{VARIABLE} can't be read ({reason}): {EXPECTED}") from None
+        raise UsageError(f"{VARIABLE} can't be read ({reason}). {EXPECTED}") from None
     jobs = {job: tasks for job, tasks in content.cluster.items() if tasks}
     if not jobs and content.task is None:
         return Cluster()
@@ -87,9 +84,7 @@ def cluster_of(environ: Mapping[str, str] = os.environ) -> Cluster:
         host_and_port(address)
     doubled = next((a for a in addresses if addresses.count(a) > 1), None)
     if doubled is not None:
-        raise UsageError(
-            f"{VARIABLE} names {doubled} twice: give each worker an address of its own"
-        )
+        raise UsageError(f"{VARIABLE} names {doubled} twice. Give each worker its own address.")
     index = task.index + len(jobs.get("chief", [])) * (task.type == "worker")
     return Cluster(addresses, index) if len(addresses) > 1 else Cluster()
 
@@ -97,26 +92,26 @@ def cluster_of(environ: Mapping[str, str] = os.environ) -> Cluster:
 def _checked_task(jobs: Mapping[str, list[str]], task: _Task | None) -> _Task:
     """Return the task; raise ``UsageError`` unless it belongs to a cluster of chief and workers."""
     if task is None:
-        raise UsageError(f"{VARIABLE} has no task, which says who this process is: {EXPECTED}")
+        raise UsageError(f"{VARIABLE} has no task, which identifies this process. {EXPECTED}")
     for job in (task.type, *jobs):
         if job not in ("chief", "worker"):
             raise UsageError(
-                f"{VARIABLE} has a task of type {job!r}: charlstm trains with workers, and a chief "
-                f"if you like, so leave other tasks out"
+                f"{VARIABLE} has a task of type {job!r}, but charlstm supports only chief and "
+                f"worker."
             )
     if len(jobs.get("chief", [])) > 1:
-        raise UsageError(f"{VARIABLE} names {len(jobs['chief'])} chiefs: name one")
+        raise UsageError(f"{VARIABLE} names {len(jobs['chief'])} chiefs, not one.")
     count = len(jobs.get(task.type, []))
     if task.index >= count:
         raise UsageError(
-            f"{VARIABLE} says that this process is {task.type} {task.index}, but its cluster has "
-            f"{count} of that type, counted from 0: correct the task or the cluster"
+            f"{VARIABLE} makes this process {task.type} {task.index}, but its cluster has only "
+            f"{count} of that type, counted from 0."
         )
     return task
 
 
 def host_and_port(address: str) -> tuple[str, int]:
-    """Split an address like ``host1:2222``.
+    """Split an address such as ``host1:2222``.
 
     Raises:
         UsageError: if it has no host or no valid port.
@@ -124,13 +119,13 @@ def host_and_port(address: str) -> tuple[str, int]:
     host, _, port = address.rpartition(":")
     if not (host and port.isascii() and port.isdigit() and 0 < int(port) < 65_536):
         raise UsageError(
-            f"{VARIABLE} has the address {address!r}: expected a host and a port, like host1:2222"
+            f"{VARIABLE} has the address {address!r}, not a host and a port such as host1:2222."
         )
     return host.strip("[]"), int(port)
 
 
 def waiting_seconds(environ: Mapping[str, str] = os.environ) -> float:
-    """Return how many seconds workers wait for each other: ``CHARLSTM_WAIT``, or the default.
+    """Return how long workers wait for each other in seconds: ``CHARLSTM_WAIT`` or the default.
 
     Raises:
         UsageError: if the variable is not a positive number.
@@ -141,5 +136,5 @@ def waiting_seconds(environ: Mapping[str, str] = os.environ) -> float:
     except ValueError:
         seconds = 0.0
     if not 0 < seconds < 1e7:
-        raise UsageError(f"{WAIT_VARIABLE} is {text!r}: expected a positive number of seconds")
+        raise UsageError(f"{WAIT_VARIABLE} is {text!r}, not a positive number of seconds.")
     return seconds

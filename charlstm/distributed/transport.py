@@ -1,7 +1,6 @@
 """Sockets between workers: listening at an address, and messages with a length prefix.
 
-Workers trust their network, as they must for TensorFlow. This module does not know what a message
-means.
+Workers trust their network, as TensorFlow requires them to.
 """
 
 from __future__ import annotations
@@ -19,12 +18,12 @@ from charlstm.errors import UsageError
 
 Message = TypeVar("Message")
 
-# Seconds until a machine that vanished without closing its connections is noticed.
+# Seconds until it is noticed that a machine has vanished without closing its connections.
 SILENCE = 15
 
 
 def listen(host: str, port: int) -> list[socket.socket]:
-    """Listen at the addresses of a host name if they belong to this machine, else at all addresses.
+    """Listen at the addresses of a host name if they are local, else at all addresses.
 
     Raises:
         OSError: if the port is taken.
@@ -47,13 +46,13 @@ def _addresses_of(host: str, port: int) -> list[tuple[int, tuple[Any, ...]]]:
     with contextlib.suppress(ValueError):
         ipaddress.ip_address(host)
         return addresses
-    # A machine may resolve its own name to loopback, where no other machine reaches it.
+    # A machine may resolve its own name to loopback, which no other machine can reach.
     hidden = any(ipaddress.ip_address(address[0]).is_loopback for _, address in addresses)
     return [] if hidden and host != "localhost" else addresses
 
 
 def _listen_at(family: int, address: tuple[Any, ...]) -> socket.socket | None:
-    """Listen at an address; return ``None`` if it does not belong to this machine."""
+    """Listen at an address; return ``None`` if it doesn't belong to this machine."""
     try:
         return socket.create_server(address, family=family)
     except OSError as error:
@@ -101,15 +100,15 @@ def _read(connection: socket.socket, length: int) -> bytes:
 
 
 def decoded(message: bytes, kind: type[Message]) -> Message:
-    """Decode a JSON message of another process.
+    """Decode a JSON message from another process.
 
     Raises:
-        UsageError: if it is not of that type.
+        UsageError: if it doesn't have the expected type.
     """
     try:
         return msgspec.json.decode(message, type=kind)
     except (msgspec.DecodeError, ValueError, RecursionError):
         raise UsageError(
-            "the workers don't understand each other: start the same command on every machine, "
-            "with the same version of charlstm"
+            "the workers don't understand each other. Start the same command on every machine, "
+            "with the same version of charlstm."
         ) from None

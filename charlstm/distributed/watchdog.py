@@ -1,7 +1,4 @@
-"""Ends this process, with an error on stderr, if it is stuck in code that can't be interrupted.
-
-This module does not know what the process is doing.
-"""
+"""Ends this process, with an error on stderr, if it is stuck in code that can't be interrupted."""
 
 from __future__ import annotations
 
@@ -14,8 +11,8 @@ from collections.abc import Iterator
 # Seconds that a process has to end with its own error before it is killed.
 GRACE = 5.0
 
-# Prints an error and ends a process in which no other thread can run. Its standard input is a pipe
-# from that process: when the pipe closes, the watchdog ends too.
+# Prints an error and ends a process in which no other thread can run. Its stdin is a pipe from that
+# process, so the watchdog ends when the pipe closes.
 WATCHDOG = """
 { sleep "$1"; printf '%s\\n' "$3" >&2; kill -ALRM "$2"; } &
 read nothing
@@ -28,7 +25,7 @@ def ended_after(seconds: int, sentence: str) -> Iterator[None]:
     """End this process by SIGALRM, with an error on stderr, if the body takes too long.
 
     A separate process watches, because the body may block all threads of this one. If it can't be
-    started, the signal comes without an error message.
+    started, the signal still ends this process, without an error message.
     """
     arguments = [str(seconds), str(os.getpid()), f"Error: {sentence}"]
     signal.setitimer(signal.ITIMER_REAL, seconds + GRACE)

@@ -1,8 +1,8 @@
-"""All workers that train one model, as one object: who writes, who reports, what is waited for.
+"""All workers of a run as one object: who writes, who reports, what to wait for.
 
-Usually there is one worker: it writes and reports, and nothing is sent. With ``TF_CONFIG`` the
-chief writes and reports for all, and the others only train. Code that prepares, runs or shows a
-run calls this object and never asks whether it is the chief.
+Usually there is one worker, which writes and reports, and nothing is sent. With ``TF_CONFIG``, the
+chief writes and reports for all, and the others only train. Code that prepares, runs or shows a run
+calls this object and never needs to know whether it runs on the chief.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ ObserverType = TypeVar("ObserverType")
 
 
 class Workers:
-    """All workers as seen from the chief, or from a process that trains alone.
+    """All workers, as seen from the chief or from a single process.
 
     Args:
         group: the connections to the others; by default there are none.
@@ -49,38 +49,38 @@ class Workers:
 
     @property
     def count(self) -> int:
-        """Number of processes that train."""
+        """Number of worker processes."""
         return self._group.size
 
     @property
     def missed(self) -> str:
-        """The worker that was lost after training had finished, harmlessly; ``""`` if none was."""
+        """Name of a worker that was lost, harmlessly, after training finished; ``""`` if none."""
         return self._group.missed
 
     # Before training
 
     def fetched(self, folder: Path) -> Path:
-        """Return the chief's checkpoint: its folder, or on other workers a temporary copy of it."""
+        """Return the chief's checkpoint: its folder, or a temporary copy on the other workers."""
         return fetched(folder, self._group)
 
     def agreed(self, own: Terms) -> Terms:
-        """Return the chief's terms, once all workers have compared them with their own."""
+        """Return the chief's terms after all workers have compared them with their own."""
         return agreed_terms(own, self._group)
 
     def replicas(self, most: int) -> ReplicaGroup:
-        """Return the devices of all workers, at most ``most`` GPUs of each."""
+        """Return the devices of all workers, at most ``most`` GPUs each."""
         from charlstm.distributed.replicas import replica_group
 
         return replica_group(self._group, most)
 
-    # What only the chief does
+    # Done only by the chief
 
     def output(self, folder: Path | None) -> Path | None:
-        """Return the folder of the new checkpoint; ``None`` on a worker that does not write it."""
+        """Return the folder of the new checkpoint; ``None`` on a worker that doesn't write it."""
         return folder
 
     def once(self, context: AbstractContextManager[Any]) -> AbstractContextManager[Any]:
-        """Return the context on the chief; on others one that does nothing."""
+        """Return the context on the chief, and a null context on the others."""
         return context
 
     def writer(self, folder: Path) -> Writer:
@@ -94,22 +94,22 @@ class Workers:
     # After training
 
     def barrier_and_leave(self) -> None:
-        """Wait until all workers have finished training; nothing is sent afterwards."""
+        """Wait until all workers have finished training; send nothing afterwards."""
         self._group.barrier_and_leave(finished=True)
 
 
 class OtherWorkers(Workers):
-    """All workers as seen from one that is not the chief: it neither writes nor reports."""
+    """All workers, as seen from one that is not the chief: it neither writes nor reports."""
 
     def output(self, folder: Path | None) -> Path | None:  # noqa: ARG002
-        """Return ``None``: the chief's folder need not exist on this machine."""
+        """Return ``None``, because the chief's folder need not exist on this machine."""
         return None
 
     def once(
         self,
         context: AbstractContextManager[Any],  # noqa: ARG002
     ) -> AbstractContextManager[Any]:
-        """Return a context that does nothing."""
+        """Return a null context."""
         return nullcontext()
 
     def writer(self, folder: Path) -> Writer:  # noqa: ARG002
@@ -122,16 +122,16 @@ class OtherWorkers(Workers):
 
 
 def workers_of(group: WorkerGroup) -> Workers:
-    """Return all workers as seen from the process with these connections."""
+    """Return all workers, as seen from the process with these connections."""
     return Workers(group) if group.is_chief else OtherWorkers(group)
 
 
 def workers_in_environment(command: str, say: Callable[[str], Any] | None = None) -> Workers:
-    """Return the workers that ``TF_CONFIG`` names, of which this process is one.
+    """Return the workers in ``TF_CONFIG``, including this process.
 
     Args:
         command: the part of the command line that must be the same on all workers.
-        say: shows a message to a person, about what is waited for.
+        say: shows a message to the user while this process waits.
 
     Raises:
         UsageError: if ``TF_CONFIG`` or ``CHARLSTM_WAIT`` is invalid.

@@ -1,11 +1,9 @@
-"""Trained weights to an ONNX graph, in float32 or int8.
+"""Builds an ONNX graph from trained weights, in float32 or int8.
 
-Both graphs have one interface: token ids [T, B] and a state go in, logits [T, B, V] and the new
-state come out. The float32 graph uses the LSTM operator and takes any number of steps in a call.
-The int8 graph is a single step. A hidden state lies in (-1, 1), so it is quantized with the fixed
-scale 1/127, and no row's numbers depend on its neighbors.
-
-This module knows weights; it runs nothing.
+Both graphs have the same interface: token ids [T, B] and a state go in, logits [T, B, V] and the
+new state come out. The float32 graph uses the LSTM operator and accepts any T. The int8 graph is a
+single step, T = 1. Hidden states are in (-1, 1), so they are quantized with the fixed scale 1/127,
+and the results of a row don't depend on the other rows.
 """
 
 from __future__ import annotations
@@ -22,21 +20,22 @@ from charlstm.config import ModelConfig
 from charlstm.errors import ConfigError
 
 EnginePrecision: TypeAlias = Literal["float32", "int8"]
-# The input of layer 0 is looked up in a table of embedding x kernel if that has at most this many
-# floats, and computed otherwise. Floats beyond the first number are of 16 bits, so that a model of
-# pieces starts as fast as it can.
+# The input of layer 0 comes from a table of embedding x kernel if that has at most this many
+# entries, else it is computed. A table with more entries than the second number is float16, so that
+# subword-level models start fast.
 MAX_TABLE = 4 * 2**20
 _LARGEST_FLOAT32_TABLE = 2**20
 
-ACTIVATION_LEVELS = 127  # a hidden state h is stored as round(127 h) + ZERO_POINT
-ZERO_POINT = 128  # unsigned activations: signed x signed products have no fast kernel on x86
+ACTIVATION_LEVELS = 127  # a hidden state h is quantized to round(127 h) + ZERO_POINT
+ZERO_POINT = 128  # activations are unsigned: x86 has no fast kernel for signed x signed
 
-# Orders of the four gates, as indices into the order of Keras: input, forget, cell, output.
+# Gate orders, as indices into the Keras order: input, forget, cell, output.
 _ONNX_GATES = (0, 3, 1, 2)
 SIGMOIDS_FIRST = (0, 1, 3, 2)
 _FLOAT = 1  # onnx.TensorProto.FLOAT
 OUTPUTS = ("logits", "new_state")
-# Bytes of weights: a graph is one protocol buffer of at most 2 GiB, minus room for everything else.
+# Maximum bytes of weights: a graph is one protocol buffer of at most 2 GiB, with some room for the
+# rest.
 _LARGEST_GRAPH = 2**31 - 2**24
 
 
@@ -50,27 +49,26 @@ def build_graph(
 ) -> bytes:
     """Build the graph of a model, as the bytes of an ONNX file.
 
-    Inputs: ids int64 [T, B] and state float32 [2 * layers, B, units]. Outputs: logits float32
-    [T, B, V] and new_state, of the shape of state. In int8, T is 1.
+    Inputs: ids, int64 [T, B], and state, float32 [2 * layers, B, units]. Outputs: logits, float32
+    [T, B, V], and new_state, with the shape of state. In int8, T is 1.
 
     Args:
-        config: the network's sizes.
-        weights: float32 arrays under the names and shapes of stock Keras layers, with the gates in
-            the order of Keras: ``embedding/embeddings``, ``lstm_0/kernel``,
-            ``lstm_0/recurrent_kernel``, ``lstm_0/bias``, ..., ``output/bias`` and, unless tied,
-            ``output/kernel``.
+        config: the sizes of the network.
+        weights: float32 arrays with the names and shapes of stock Keras layers and the Keras gate
+            order: ``embedding/embeddings``, ``lstm_0/kernel``, ``lstm_0/recurrent_kernel``,
+            ``lstm_0/bias``, ..., ``output/bias`` and, unless tied, ``output/kernel``.
         precision: ``"int8"`` (small and fast) or ``"float32"`` (exact).
-        description: for people who open the file.
-        metadata: for programs that open the file.
+        description: documentation for people who open the file.
+        metadata: properties for programs that open the file.
 
     Raises:
-        ConfigError: if the network has more weights than a graph can hold.
+        ConfigError: if the weights exceed the maximum size of a graph.
     """
     if config.parameters * (4 if precision == "float32" else 1) > _LARGEST_GRAPH:
-        remedy = "use --precision int8" if precision == "float32" else "train a smaller one"
+        remedy = "Use `precision` int8" if precision == "float32" else "Train a smaller one"
         raise ConfigError(
-            f"a network of {config.parameters:,} parameters is too large for an ONNX graph of "
-            f"{precision}, which holds at most 2 GiB: {remedy}, or export it with --format keras"
+            f"the network has {config.parameters:,} parameters, too many for an ONNX graph in "
+            f"{precision} (at most 2 GiB). {remedy}, or export it with `format` keras."
         )
     graph = _Graph()
     if precision == "int8":
@@ -81,7 +79,7 @@ def build_graph(
 
 
 class _Graph:
-    """An ONNX graph under construction; a value is named by the string that ``add`` returns."""
+    """An ONNX graph under construction. ``add`` returns the name of the new value."""
 
     def __init__(self) -> None:
         import onnx
@@ -148,7 +146,7 @@ def _add_float32_network(graph: _Graph, config: ModelConfig, weights: Weights) -
             graph.constant(kernel.T[np.newaxis]),
             graph.constant(recurrent.T[np.newaxis]),
             graph.constant(np.concatenate([bias, np.zeros_like(bias)])[np.newaxis]),
-            "",  # sequence_lens: every row has the full length
+            "",  # sequence_lens: all rows have the full length
             old[layer],
             old[config.layers + layer],
         ]
@@ -188,7 +186,7 @@ def _add_int8_network(graph: _Graph, config: ModelConfig, weights: Weights) -> N
 
 
 def _cell(graph: _Graph, gates: str, cell: str, units: int) -> tuple[str, str]:
-    """Add the element-wise part of a cell; gates [1, B, 4u] in the order i, f, o, candidate."""
+    """Add the element-wise part of a cell; gates [1, B, 4 units] in the order i, f, o, g."""
     sizes = graph.constant([3 * units, units], np.int64)
     sigmoids, candidate = graph.add_many("Split", gates, sizes, names=(None, None), axis=-1)
     input_gate, forget, output_gate = graph.split(graph.add("Sigmoid", sigmoids), 3, axis=-1)
@@ -199,7 +197,7 @@ def _cell(graph: _Graph, gates: str, cell: str, units: int) -> tuple[str, str]:
 
 
 def _look_up_input(graph: _Graph, embeddings: Floats, kernel: Floats, bias: Floats) -> str:
-    """Add the input of layer 0, embedding x kernel + bias: a table if it is small, else int8."""
+    """Add embedding x kernel + bias for layer 0: from a table if it is small, else in int8."""
     if (table := input_table(embeddings, kernel, bias)) is not None:
         row = graph.add("Gather", graph.constant(table, table.dtype), "ids")
         return row if table.dtype == np.float32 else graph.add("Cast", row, to=_FLOAT)
@@ -251,7 +249,7 @@ def layer_weights(
 
 
 def _reorder(array: Floats, gates: tuple[int, ...]) -> Floats:
-    """Put the four gates, blocks of the last axis, into another order."""
+    """Reorder the four gates, which are blocks of the last axis."""
     blocks = np.split(array, 4, axis=-1)
     return np.concatenate([blocks[gate] for gate in gates], axis=-1)
 

@@ -1,7 +1,6 @@
-"""The graph of a checkpoint's model, from the cache or built, so that later commands start faster.
+"""Loads the graph of a checkpoint from the cache, or builds it, so that commands start faster.
 
-A cached graph depends on the weights and on how graphs are built, and its key names both. It is
-never part of a checkpoint. This module does not know what a graph holds.
+A cached graph depends on the weights and on the code that builds graphs. Its key includes both.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from charlstm.engine.graph import EnginePrecision, build_graph
 from charlstm.errors import StorageError
 from charlstm.system import cache
 
-# Part of the key of every cached graph. Raise it when the same weights give another graph.
+# Part of the key of each cached graph. Increase it when the same weights give another graph.
 GRAPH_VERSION = 2
 
 GRAPH = "graph"
@@ -24,11 +23,11 @@ GRAPH = "graph"
 def load_or_build_graph(checkpoint: Checkpoint, precision: EnginePrecision) -> bytes:
     """Return the bytes of a model's ONNX graph, from the cache if possible.
 
-    Otherwise it is built and cached. Where nothing can be written, as in a read-only home, it is
-    built each time.
+    Otherwise the graph is built and cached. If the cache isn't writable, as in a read-only home
+    folder, the graph is built each time.
 
     Raises:
-        ConfigError: if an environment variable of the cache is wrong, or the model is too large.
+        ConfigError: if an environment variable of the cache is invalid, or the model is too large.
     """
 
     @functools.cache
@@ -48,6 +47,6 @@ def load_or_build_graph(checkpoint: Checkpoint, precision: EnginePrecision) -> b
 
 
 def _key(checkpoint: Checkpoint, precision: EnginePrecision) -> str:
-    """Name a graph after its weights, its precision and the version of how graphs are built."""
+    """Return a key made from weights, precision and ``GRAPH_VERSION``."""
     parts = checkpoint.sha256, precision, str(GRAPH_VERSION)
     return "graph-" + hashlib.sha256(" ".join(parts).encode()).hexdigest()[:32]

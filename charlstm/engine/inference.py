@@ -1,7 +1,7 @@
 """Runs a trained model with ONNX Runtime: token ids and states in, logits and new states out.
 
-A row's results have the same bits at any batch size, any number of steps in a call and any number
-of threads. This module knows graphs; it does not know files, text or sampling.
+The results of a row have the same bits for any batch size, number of steps per call and number of
+threads.
 """
 
 from __future__ import annotations
@@ -27,27 +27,26 @@ if TYPE_CHECKING:
 
 _Part = TypeVar("_Part")
 
-MAX_ROWS = 128  # of a batch: more rows take more memory and are hardly faster
-MAX_THREADS = 4  # of one small step: with more it spends its time on synchronization
-ROWS_PER_THREAD = 16  # with at least this many, rows are divided among threads that do not wait
-# Tokens of a sequence, and logits of all sequences, in one call: they bound the memory it takes.
+MAX_ROWS = 128  # per batch: more rows need more memory and are hardly faster
+MAX_THREADS = 4  # per small step: more threads mostly wait for each other
+ROWS_PER_THREAD = 16  # from this many rows per thread, rows are split among independent threads
+# Maximum tokens per sequence, and logits of all sequences, in one call. They limit memory.
 _READ_AT_ONCE = 64
 _LOGITS_AT_ONCE = 2**22
-# Logits of the rows of one thread in one call when their targets are scored: few enough to stay in
-# the processor's cache.
+# Maximum logits per thread and call when targets are scored, few enough for the CPU cache.
 _LOGITS_SCORED_AT_ONCE = 2**18
 
 
 class Engine:
-    """A trained model, ready to run. It keeps no state and is safe to share between threads.
+    """A trained model, ready to run. It is stateless and can be shared between threads.
 
-    All threads compute a few rows together; many rows are divided among them.
+    A few rows are computed by all threads together. Many rows are split among the threads.
 
     Args:
         graph: the bytes of an ONNX file, from ``build_graph``.
-        config: the network's sizes.
-        precision: of the graph.
-        threads: threads of one call; ``None`` takes as many as there are processors.
+        config: the sizes of the network.
+        precision: precision of the graph.
+        threads: number of threads per call; ``None`` for one per CPU core.
 
     Attributes:
         vocab_size: number of token ids V.
@@ -73,7 +72,7 @@ class Engine:
     def initial_state(self, batch: int) -> Floats:
         """Return the state before the first token: zeros, float32 [2 * layers, batch, units].
 
-        Axis 0 holds the hidden state of each layer, then the cell state of each layer.
+        Axis 0 has the hidden states of all layers, then their cell states.
         """
         halves, units = self._state_width
         return np.zeros((halves, batch, units), np.float32)
@@ -92,7 +91,7 @@ class Engine:
         return logits[0], new_state
 
     def run(self, ids: AnyIds, state: Floats) -> tuple[Floats, Floats]:
-        """Read T >= 1 tokens per row; the results have the same bits as those of T steps.
+        """Read T >= 1 tokens per row. The results have the same bits as those of T steps.
 
         Args:
             ids: integers [B, T], each in [0, V).
@@ -112,14 +111,14 @@ class Engine:
     def log_probabilities(
         self, ids: AnyIds, targets: AnyIds, state: Floats
     ) -> tuple[Doubles, Floats]:
-        """Read T >= 1 tokens per row; say how probable the token after each was.
+        """Read T >= 1 tokens per row, and return the log-probability of the token after each.
 
         The results have the same bits as ``metrics.log_probabilities`` of the logits of ``run``,
-        but each thread normalizes its own rows, and no more than a few logits are held.
+        but each thread normalizes its own rows, and only a few logits are in memory at once.
 
         Args:
             ids: integers [B, T], each in [0, V).
-            targets: the tokens after them, integers [B, T].
+            targets: the next tokens, integers [B, T].
             state: float32 [2 * layers, B, units].
 
         Returns:
@@ -142,7 +141,7 @@ class Engine:
         return np.concatenate(values), np.concatenate(states, axis=1)
 
     def read(self, sequences: Sequence[AnyIds]) -> tuple[Floats, Floats]:
-        """Read sequences of any length from a zero state; the same bits as one at a time.
+        """Read sequences of any lengths from a zero state, with the same bits as one at a time.
 
         Args:
             sequences: B >= 1 arrays of at least one id, each in [0, V).
@@ -172,7 +171,7 @@ class Engine:
         return logits, last
 
     def _call(self, ids: AnyIds, state: Floats) -> tuple[Floats, Floats]:
-        """Run the graph on ids [T, B], perhaps in several threads."""
+        """Run the graph on ids [T, B], in several threads if there are enough rows."""
 
         def run(session: onnxruntime.InferenceSession, rows: slice) -> tuple[Floats, Floats]:
             return _run(session, ids[:, rows], state[:, rows])
@@ -186,7 +185,7 @@ class Engine:
     def _divided(
         self, rows: int, work: Callable[[onnxruntime.InferenceSession, slice], _Part]
     ) -> list[_Part]:
-        """Divide rows among threads, if there are enough of them; return what each gives."""
+        """Split rows among threads if there are enough; return the result of each part."""
         count = min(self._threads, rows // ROWS_PER_THREAD)
         if count < 2:
             return [work(self._session(min(self._threads, MAX_THREADS)), slice(0, rows))]
@@ -205,7 +204,7 @@ class Engine:
             return self._sessions[threads]
 
     def _pool(self) -> ThreadPoolExecutor:
-        """Return the threads that rows are divided among, started on first use."""
+        """Return the thread pool for split rows, started on first use."""
         from concurrent.futures import ThreadPoolExecutor
 
         with self._lock:
@@ -224,13 +223,13 @@ def build_engine(
     """Build the engine of a model.
 
     Args:
-        config: the network's sizes.
+        config: the sizes of the network.
         weights: as for ``build_graph``.
         precision: as for ``build_graph``.
         threads: as for ``Engine``.
 
     Raises:
-        ConfigError: if the network has more weights than a graph can hold.
+        ConfigError: if the weights exceed the maximum size of a graph.
     """
     graph = build_graph(config, weights, precision)
     return Engine(graph, config, precision, threads)
@@ -250,7 +249,7 @@ def _open_session(model: bytes, threads: int) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.inter_op_num_threads = 1
     options.intra_op_num_threads = threads
-    options.log_severity_level = 3  # errors only: a library prints nothing
-    if int8_pairs_saturate():  # unsigned weights give the right sums, at half the speed
+    options.log_severity_level = 3  # errors only, because a library prints nothing
+    if int8_pairs_saturate():  # unsigned weights give correct sums at half the speed
         options.add_session_config_entry("session.x64quantprecision", "1")
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])

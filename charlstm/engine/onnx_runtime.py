@@ -1,8 +1,8 @@
-"""Imports ONNX Runtime without its telemetry; every other module imports it from here.
+"""Imports ONNX Runtime without its telemetry; all other modules import it from here.
 
-Since 1.29 its Linux and macOS builds record a device id and one row per run below the user's cache
-folder, and can upload them. The environment variable prevents that; it is read when the library is
-loaded. This module knows nothing of charlstm.
+Since version 1.29, its Linux and macOS builds record a device id and one row per run in the user's
+cache folder, and can upload them. The environment variable prevents this. The library reads it when
+it is loaded.
 """
 
 from __future__ import annotations

@@ -1,13 +1,12 @@
-"""Measures a model on texts.
+"""Evaluation of a model on texts.
 
     scoring             log-probabilities of texts and tokens
     text_metrics        loss, bits per character and perplexities of whole texts
     keystrokes          next-word accuracy and keystrokes saved, for given words
     word_metrics        the same for a random sample of the words of a text
-    memorization        how much of what the model writes occurs verbatim in a text
+    memorization        how much generated text occurs verbatim in another text
     dynamic             dynamic evaluation: the model learns from the text while it is scored
     dynamic_evaluator   the network that learns
 
-Knows the engine, the tokenizer and documents. It does not know how figures are printed. Only
-dynamic_evaluator loads TensorFlow.
+Only dynamic_evaluator imports TensorFlow.
 """

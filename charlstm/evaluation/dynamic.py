@@ -1,7 +1,7 @@
-"""Dynamic evaluation: the figures of a text under a model that learns from it as it reads.
+"""Dynamic evaluation: the figures of a text under a model that learns while it reads the text.
 
-The network that learns is in ``dynamic_evaluator``, which loads TensorFlow and is imported only
-when it is used. This module does not know how figures are printed.
+The network that learns is in ``dynamic_evaluator``. That module imports TensorFlow, so it is
+imported only when it is used.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ TOKENS = 50_000  # read by default
 
 @dataclass(frozen=True)
 class DynamicFigures:
-    """How well a model predicts a text that it learns from as it reads.
+    """How well a model predicts a text that it learns from while it reads.
 
     Attributes:
-        static: the figures of the trained model, which does not learn, on the same text.
-        loss: nats per token, each scored before the model learns from it.
+        static: the figures on the same text of the trained model, which does not learn.
+        loss: nats per token. Each token is scored before the model learns from it.
         bits_per_character: comparable across tokenizers.
-        perplexity: per token; infinite if it is too large for a float.
+        perplexity: per token. Infinite if it is too large for a float.
         rate: the learning rate.
-        decay: the share of the way back to the trained weights that each step took.
-        segment: tokens scored before each step.
+        decay: how far each step moved back to the trained weights, from 0 to 1.
+        segment: the number of tokens scored before each step.
     """
 
     static: TextFigures
@@ -60,24 +60,24 @@ def evaluate_dynamic(
     threads: int | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> DynamicFigures:
-    """Score a text with a copy of the model that learns from it as it reads.
+    """Score a text with a copy of the model that learns from the text while it reads.
 
-    Imports TensorFlow. A process chooses threads and devices when it first uses TensorFlow; if that
-    is here, it will see no GPU, from which a single text would gain nothing.
+    Imports TensorFlow. A process sets its threads and devices when it first imports TensorFlow. If
+    that happens here, TensorFlow sees no GPU, which would not make a single text faster.
 
     Args:
         engine: runs the model of the checkpoint.
         checkpoint: the trained model.
         texts: the text.
-        rate: the learning rate; ``None`` takes 1 at word level and 0.25 at the others.
-        decay: the share of the way back to the trained weights that each step takes, 0 to 1;
-            ``None`` takes 0.002.
-        tokens: read only this many from the beginning; 0 reads all.
-        threads: processor threads for learning; ``None`` takes one per processor.
+        rate: the learning rate. ``None`` is 1 for word-level models, otherwise 0.25.
+        decay: how far each step moves back to the trained weights, from 0 (not at all) to 1 (all
+            the way). ``None`` is 0.002.
+        tokens: the maximum number of tokens to read from the beginning. 0 reads all.
+        threads: the number of CPU threads for learning. ``None`` uses one per CPU core.
         on_progress: called with the number of tokens scored since the last call, and the total.
 
     Raises:
-        ConfigError: if a number is out of its range.
+        ConfigError: if a number is out of range.
         CorpusError: if the text is empty, or can't be read or decoded.
     """
     _check(rate, decay, tokens)
@@ -114,14 +114,14 @@ def evaluate_dynamic(
 def _check(rate: float | None, decay: float | None, tokens: int) -> None:
     for name, value, most in (("rate", rate, 1000), ("decay", decay, 1)):
         if value is not None and not 0 <= value <= most:
-            raise ConfigError(f"{name} is {value}: expected a number from 0 to {most}")
+            raise ConfigError(f"`{name}` is {value}: expected a number from 0 to {most:,}.")
     if tokens < 0:
-        raise ConfigError(f"tokens is {tokens}: expected a whole number of 0 or more")
+        raise ConfigError(f"`tokens` is {tokens}: expected a whole number of 0 or more.")
 
 
 @contextlib.contextmanager
 def _no_new_gpu() -> Iterator[None]:
-    """Hide GPUs from TensorFlow if it is loaded within; it looks for them once."""
+    """Hide GPUs from TensorFlow if it is imported within. It looks for them only once."""
     if "tensorflow" in sys.modules:
         yield
         return

@@ -1,12 +1,12 @@
-"""Dynamic evaluation: a trained model keeps learning from the text that it is scored on.
+"""The network of dynamic evaluation, which continues to learn from the text that it is scored on.
 
-The text is read in segments. Each is scored first; then one step of gradient descent is taken on
-it, with a decay towards the trained weights (Krause et al. 2018), so that no token is scored by
-weights that have seen it. Krause et al. scale the steps by gradient statistics of the training
-text, which may be gone; scaled by statistics of generated text, steps gained less than plain ones.
+The text is read in segments. Each segment is scored first. Then the network takes one step of
+gradient descent on it, with a decay towards the trained weights (Krause et al. 2018). No token is
+scored by weights that have seen it. Krause et al. scale the steps by gradient statistics of the
+training text, which may not be available. Scaling by statistics of generated text gained less than
+plain steps.
 
-Nothing else after training needs gradients, and with them TensorFlow. This module knows the network
-and token ids; it does not know text or files.
+This is the only module after training that needs gradients, and so TensorFlow.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ class DynamicSettings:
     """How a model learns from the text.
 
     Attributes:
-        rate: the learning rate, a factor of the gradient of a segment's mean loss.
-        decay: the share of the way back to the trained weights that each step takes.
-        segment: tokens scored before each step.
+        rate: the learning rate, which multiplies the gradient of a segment's mean loss.
+        decay: how far each step moves back to the trained weights, from 0 to 1.
+        segment: the number of tokens scored before each step.
     """
 
     rate: float
@@ -40,13 +40,14 @@ class DynamicSettings:
     segment: int
 
 
-# Tuned on texts like those the models were trained on, not on the parts that are reported.
+# Tuned on texts like the training texts, but not on the texts that results are reported for.
 DEFAULTS: Mapping[Level, DynamicSettings] = {
     "char": DynamicSettings(rate=0.25, decay=0.002, segment=50),
     "subword": DynamicSettings(rate=0.25, decay=0.002, segment=25),
     "word": DynamicSettings(rate=1.0, decay=0.002, segment=20),
 }
-CLIP_NORM = 1.0  # of a gradient, as in training, so that one odd segment can't ruin the weights
+# The maximum norm of a gradient, as in training. One unusual segment can't ruin the weights.
+CLIP_NORM = 1.0
 
 
 class SegmentScore(NamedTuple):
@@ -57,11 +58,11 @@ class SegmentScore(NamedTuple):
 
 
 class DynamicEvaluator:
-    """A network that learns from what it has scored.
+    """A network that learns from the text that it has scored.
 
     Args:
-        config: the network's sizes.
-        weights: those it starts with and decays to.
+        config: the sizes of the network.
+        weights: the trained weights, from which it starts and to which it decays.
         settings: how it learns.
     """
 
@@ -74,13 +75,14 @@ class DynamicEvaluator:
         self._states = self._model.zero_states(1)
 
     def score(self, documents: Iterable[Iterable[AnyIds]], *, ends: bool) -> Iterator[SegmentScore]:
-        """Score documents as one stream of segments, and learn from each after it is scored.
+        """Score documents as one stream of segments, and learn from each segment after scoring it.
 
-        States are carried along and restart at every document; the weights keep what was learned.
+        The state is carried across segments and restarts at every document. The weights are not
+        reset.
 
         Args:
             documents: the token ids of each document, in pieces.
-            ends: whether the end of each document is scored.
+            ends: whether to score the end of each document.
 
         Yields:
             The score of each segment.
@@ -99,8 +101,8 @@ class DynamicEvaluator:
     def _learning_step(
         self, inputs: tf.Tensor, targets: tf.Tensor, counted: tf.Tensor, states: list[Any]
     ) -> tuple[tf.Tensor, list[Any]]:
-        """Score a segment [T] and take one step on it; return its nats and the states after."""
-        # A rate of 0: only the network's training mode has a gradient.
+        """Score a segment [T] and take one step on it. Return its nats and the states after it."""
+        # The rates are 0, but only the training mode of the network has a gradient.
         no_dropout = Dropout(tf.constant(0.0), tf.constant([0, 0], tf.int64))
         with tf.GradientTape() as tape:
             features, after = self._model.features(inputs[:, None], states, no_dropout)
@@ -120,7 +122,7 @@ class DynamicEvaluator:
 def _segments(
     documents: Iterable[Iterable[AnyIds]], length: int, *, ends: bool
 ) -> Iterator[tuple[NDArray[np.int32], NDArray[np.int32]]]:
-    """Yield inputs and targets, ``length`` ids at a time; the last ones may be fewer."""
+    """Yield inputs and targets, ``length`` ids at a time. The last segment may be shorter."""
     inputs: list[int] = []
     targets: list[int] = []
     for document in documents:

@@ -1,11 +1,9 @@
-"""Words of a text to how well they are predicted: next-word accuracy and keystrokes saved.
+"""Next-word accuracy and keystrokes saved for given words.
 
-The keyboard of a phone is simulated. Before each character it suggests the likeliest words that are
-longer than what has been typed; a tap on the right one writes the rest of it and the space after
-it. The user taps as soon as the word is suggested, and otherwise types it and the space.
-
-This module knows the engine, the tokenizer and predictions. It does not know files, or which words
-are asked for.
+This module simulates the keyboard of a phone. Before each character, it suggests the most likely
+words that are longer than the typed characters. A tap on a suggestion writes the rest of the word
+and the space after it. The user taps as soon as the word is suggested, and otherwise types the word
+and the space.
 """
 
 from __future__ import annotations
@@ -27,10 +25,10 @@ from charlstm.tokenizer.segmentation import Kind, kind_of
 
 RANKS = (1, 3, 5)  # of next-word accuracy
 SUGGESTIONS = 3  # shown by the keyboard
-WARM = 256  # tokens read before a word at least, unless the document has fewer
-_AT_ONCE = 512  # words, which bounds the states and logits held in memory
-_FRESH = 512  # the longest window after its warm-up, in tokens
-# Paths that a search follows in one engine step, its largest number of steps, and the least
+WARM = 256  # the minimum number of tokens read before a word, if the document has that many
+_AT_ONCE = 512  # words at a time, which limits the memory for states and logits
+_FRESH = 512  # the maximum length of a window after its warm-up, in tokens
+# The paths that a search extends in one engine step, its maximum number of steps, and the minimum
 # probability of a word. Twice the paths and steps and a tenth of the probability found the same.
 _WIDTH = 4
 _ROUNDS = 32
@@ -42,9 +40,9 @@ class WordQuery:
     """A word to predict.
 
     Attributes:
-        word: as it is written in the text.
-        after: how many of the token ids of its document, or window, precede it.
-        unread: text before it that these ids don't include: the space, if tokens begin with it.
+        word: the word as written in the text.
+        after: the number of token ids before it in its document or window.
+        unread: text before it that these ids don't include: the space, if tokens begin with one.
     """
 
     word: str
@@ -53,20 +51,20 @@ class WordQuery:
 
     @property
     def keystrokes(self) -> int:
-        """How many keystrokes it takes without suggestions: its characters and a space.
+        """The keystrokes without suggestions: one for each character and one for a space.
 
-        No space follows a character of a script that has no spaces.
+        No space follows a character of a script without spaces.
         """
         return len(self.word) + (kind_of(self.word[0]) is not Kind.ALONE)
 
 
 @dataclass(frozen=True, slots=True)
 class ContextWindow:
-    """A part of a document, from its beginning or from ``WARM`` tokens before the first word.
+    """A part of a document that starts at its beginning or ``WARM`` tokens before the first word.
 
     Attributes:
         ids: token ids, integers [T].
-        queries: at least one word, in order.
+        queries: the words to predict, in order; at least one.
     """
 
     ids: AnyIds
@@ -78,7 +76,7 @@ class WordResult:
     """How well one word was predicted.
 
     Attributes:
-        rank: among the likeliest next words, from 1; 0 if beyond ``max(RANKS)``.
+        rank: its rank among the predicted words, from 1; 0 if it is beyond ``max(RANKS)``.
         unaided: keystrokes without suggestions.
         keystrokes: keystrokes with suggestions.
     """
@@ -94,10 +92,10 @@ class WordFigures:
 
     Attributes:
         sample: the number of words.
-        accuracy: for each of ``RANKS``, the share of words that were among that many likeliest.
-        accuracy_errors: standard errors of these, as if the words were independent.
-        keystrokes_saved: 1 - keystrokes with / without suggestions, over all words.
-        keystrokes_saved_error: its standard error; NaN of a single word.
+        accuracy: for each rank of ``RANKS``, the share of words predicted at this rank or better.
+        accuracy_errors: their standard errors, treating the words as independent.
+        keystrokes_saved: 1 - keystrokes with suggestions / keystrokes without, over all words.
+        keystrokes_saved_error: its standard error; NaN for a single word.
     """
 
     sample: int
@@ -108,7 +106,7 @@ class WordFigures:
 
 
 def word_figures(results: Sequence[WordResult]) -> WordFigures:
-    """Return the figures of at least one word."""
+    """Return the figures of one or more words."""
     count = len(results)
     ranks = np.array([result.rank for result in results])
     accuracy = {rank: float(((ranks > 0) & (ranks <= rank)).mean()) for rank in RANKS}
@@ -123,11 +121,11 @@ def word_figures(results: Sequence[WordResult]) -> WordFigures:
 
 
 def windows_of(ids: AnyIds, queries: Iterable[WordQuery]) -> Iterator[ContextWindow]:
-    """Cut the token ids of a document into windows that together read little more than needed.
+    """Divide the token ids of a document into windows, without reading much more than needed.
 
     Args:
-        ids: of the whole document, END_OF_DOCUMENT first.
-        queries: its words, in order.
+        ids: the ids of the whole document, END_OF_DOCUMENT first.
+        queries: the words to predict, in order.
     """
     group: list[WordQuery] = []
     for query in queries:
@@ -151,14 +149,14 @@ class Keyboard:
 
     Args:
         engine: a trained model.
-        tokenizer: the tokenizer it was trained with.
+        tokenizer: the tokenizer that the model was trained with.
     """
 
     def __init__(self, engine: Engine, tokenizer: Tokenizer) -> None:
         self._engine = engine
         self._tokenizer = tokenizer
-        # A word is asked for as a token, which in scripts without spaces may be a part of a visible
-        # character.
+        # A word to predict is a token. In scripts without spaces, a token may be a part of a
+        # visible character.
         self._predictor = Predictor(engine, tokenizer, grammar_of(tokenizer, clusters=False))
         self._writable = frozenset(
             map(tokenizer.pieces.__getitem__, tokenizer.character_ids.tolist())
@@ -167,11 +165,11 @@ class Keyboard:
 
     @property
     def rows(self) -> int:
-        """How many rows the engine has computed so far."""
+        """The number of rows that the engine has computed so far."""
         return self._rows + self._predictor.rows
 
     def ask(self, windows: Iterable[ContextWindow]) -> Iterator[list[WordResult]]:
-        """Yield the results of the words in order, some at a time."""
+        """Yield the results of the words in order, in groups."""
         group: list[ContextWindow] = []
         count = 0
         for window in windows:
@@ -199,9 +197,9 @@ class Keyboard:
         contexts: Sequence[Context],
         likeliest: Sequence[list[str]],
     ) -> list[int]:
-        """Return the keystrokes of each word, given the likeliest words before it is typed.
+        """Return the keystrokes of each word, given the suggestions before its first character.
 
-        All words are typed together, one character at a time.
+        All words are typed at the same time, character by character.
         """
         keystrokes = [query.keystrokes for query in queries]
         suggested = dict(enumerate(likeliest))
@@ -241,7 +239,7 @@ class Keyboard:
         ]
 
     def _read_windows(self, windows: Sequence[ContextWindow]) -> Iterator[tuple[int, int, Context]]:
-        """Read windows, which come longest first; yield the row, ``after`` and context of words."""
+        """Read windows, longest first, and yield the row, ``after`` and context of each word."""
         lengths = np.array([len(window.ids) for window in windows])
         padded = np.zeros((len(windows), int(lengths[0])), np.int64)
         due: dict[int, set[int]] = defaultdict(set)
@@ -259,7 +257,7 @@ class Keyboard:
 
     def _type(self, keys: dict[int, str], contexts: dict[int, Context]) -> dict[int, Context]:
         """Return the contexts after one more character each."""
-        if self._tokenizer.joins_spaces:  # a word is read when it is complete
+        if self._tokenizer.joins_spaces:  # a word is only read when it is complete
             return {
                 number: replace(
                     context,

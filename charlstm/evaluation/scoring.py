@@ -1,11 +1,8 @@
-"""Texts to log-probabilities: how well a trained model predicts a text, and so how usual it is.
+"""Log-probabilities of texts: how well a trained model predicts a text.
 
 A text starts after the end-of-document token with a zero state, as in training. Many texts run as
-the rows of a batch; the results of a row have the same bits in any batch. A long text is cut into
-rows as validation cuts it, each of which first reads some of what precedes it (its warm-up).
-
-This module knows the engine, the tokenizer and validation batches. It does not know files or the
-command line.
+the rows of a batch. The result of a row is the same, bit for bit, in any batch. A long text is
+divided into rows as in validation. Each row first reads some of the text before it (its warm-up).
 """
 
 from __future__ import annotations
@@ -30,27 +27,27 @@ from charlstm.tokenizer.tokens import ScoredToken, scored_token
 
 ProgressListener: TypeAlias = Callable[[float], None]
 
-# A text of at least this many tokens is read as many rows, a shorter one as a single row. Which one
-# depends on the text alone, so that its score does.
+# A text of at least this many tokens is read as many rows, a shorter text as one row. This depends
+# only on the text, and so does its score.
 LONG = 2**14
 _WINDOW = 128  # tokens of a row in one call of the engine
-_VALUES_HELD = 2**16  # before they are summed
-_LINES_AT_ONCE = 4 * MAX_ROWS  # enough for batches of lines of almost equal length
+_VALUES_HELD = 2**16  # in memory before they are summed
+_LINES_AT_ONCE = 4 * MAX_ROWS  # enough for batches of lines with almost equal lengths
 
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """How probable a text is.
+    """The probability of a text under a model.
 
     Attributes:
         text: the text; empty if it was read as a stream.
-        characters: code points scored; for a model trained on parts of files, such as lines, the
-            end of each is one.
-        tokens: tokens scored, ends of documents included, context not.
-        unknown: how many of them are not in the vocabulary.
-        log_probability: of the whole text, in nats.
-        per_token: the tokens in order, if they were asked for.
-        unknown_log_probability: the part of ``log_probability`` due to unknown tokens.
+        characters: the number of code points scored. If the model was trained on parts of files,
+            such as lines, the end of each counts as one.
+        tokens: the number of tokens scored, including ends of documents but not the context.
+        unknown: the number of scored tokens that are not in the vocabulary.
+        log_probability: the log-probability of the whole text, in nats.
+        per_token: the scored tokens in order, if requested.
+        unknown_log_probability: the part of ``log_probability`` from unknown tokens.
     """
 
     text: str
@@ -63,17 +60,20 @@ class Score:
 
     @property
     def bits_per_character(self) -> float:
-        """Mean surprise of a character, comparable across tokenizers; NaN without characters."""
+        """Mean surprisal per character in bits; NaN without characters.
+
+        It is comparable across tokenizers.
+        """
         return metrics.bits_per_character(-self.log_probability, self.characters)
 
     @property
     def nats_per_token(self) -> float:
-        """Mean surprise of a token, as training reports its losses; NaN without tokens."""
+        """Mean surprisal per token in nats, like the losses of training; NaN without tokens."""
         return -self.log_probability / self.tokens if self.tokens else math.nan
 
     @property
     def perplexity(self) -> float:
-        """Perplexity per token, comparable only with the same tokenizer; NaN without tokens."""
+        """Perplexity per token; NaN without tokens. Comparable only with the same tokenizer."""
         return metrics.perplexity(-self.log_probability, self.tokens)
 
 
@@ -90,13 +90,14 @@ def score_texts(
 
     Args:
         engine: a trained model.
-        tokenizer: the tokenizer the model was trained with.
+        tokenizer: the tokenizer that the model was trained with.
         texts: any number of texts, of any length.
-        ends: score the end of the document after each text too, as one character; for models
-            trained on parts of files, such as lines.
-        context: read before each text (of a long one, its last tokens) and not scored, except its
-            last word if words are tokens or made of pieces: it may continue in the text.
-        per_token: return the tokens too.
+        ends: whether to score the end of the document after each text too, as one character. For
+            models trained on parts of files, such as lines.
+        context: text that is read before each text but not scored. Only the last tokens of a long
+            context are read. Its last word is scored by word-level and subword-level models,
+            because it may continue in the text.
+        per_token: whether to return the tokens too.
 
     Returns:
         The scores in the order of the texts.
@@ -144,10 +145,11 @@ def score_whole_documents(
 
     Args:
         engine: a trained model.
-        tokenizer: the tokenizer the model was trained with.
-        documents: each is in memory as a whole; read as needed, and few at a time.
-        ends: score the end of each too, as one character; for models trained on parts of files.
-        per_token: return the tokens too.
+        tokenizer: the tokenizer that the model was trained with.
+        documents: the documents, read lazily and a few at a time.
+        ends: whether to score the end of each document too, as one character. For models trained on
+            parts of files.
+        per_token: whether to return the tokens too.
     """
     return add_scores(
         score
@@ -167,15 +169,15 @@ def score_stream(
 ) -> Score:
     """Score a text given in pieces, exactly as training computes its validation loss.
 
-    Only the token ids are held in memory, in as few bytes as possible.
+    Only the token ids are in memory, in as few bytes as possible.
 
     Args:
         engine: a trained model.
-        tokenizer: the tokenizer the model was trained with.
-        texts: the text in pieces, cut between tokens.
-        ends: score the end of the document too, which does not count as a character here.
-        per_token: return the tokens too.
-        on_progress: called with the share of the text scored since the last call; the shares add up
+        tokenizer: the tokenizer that the model was trained with.
+        texts: the text in pieces, divided between tokens.
+        ends: whether to score the end of the document too. It does not count as a character here.
+        per_token: whether to return the tokens too.
+        on_progress: called with the share of the text scored since the last call. The shares add up
             to 1.
     """
     dtype = smallest_dtype(engine.vocab_size)
@@ -204,7 +206,7 @@ def score_stream(
 
 
 def add_scores(scores: Iterable[Score]) -> Score:
-    """Return one score for the documents of one text, given the score of each."""
+    """Return one score for a text, given the scores of its documents."""
     characters = tokens = unknown = 0
     unknown_sum = 0.0
     values: list[float] = []
@@ -226,7 +228,7 @@ def add_scores(scores: Iterable[Score]) -> Score:
 
 
 class StatefulScorer:
-    """Scores pieces of one text as they come, and keeps the state between them."""
+    """Scores pieces of one text as they arrive, and carries the state from one to the next."""
 
     def __init__(self, engine: Engine, tokenizer: Tokenizer) -> None:
         self._engine = engine
@@ -235,7 +237,7 @@ class StatefulScorer:
         self._state = engine.initial_state(1)
 
     def score(self, text: str, *, per_token: bool = False) -> Score:
-        """Score the next piece of text, cut between tokens."""
+        """Score the next piece of text. Pieces are divided between tokens."""
         ids = self._tokenizer.encode(text).astype(np.int64)
         inputs = np.concatenate([[self._last], ids[:-1]])[: len(ids)]
         parts = [np.empty(0)]
@@ -255,7 +257,7 @@ class StatefulScorer:
 
 
 class _Context:
-    """What is read before every text: the state before its last token, and that token."""
+    """The context that is read before every text: its last token and the state before it."""
 
     def __init__(self, engine: Engine, ids: Ids) -> None:
         self._engine = engine
@@ -265,7 +267,7 @@ class _Context:
             self._state = engine.read([self._ids[:-1]])[1]
 
     def read(self, sequences: Sequence[AnyIds]) -> list[Doubles]:
-        """Return the log-probabilities of the tokens of sequences, which come longest first."""
+        """Return the log-probabilities of the tokens of sequences, which are longest first."""
         lengths = np.array([len(sequence) for sequence in sequences])
         padded = np.zeros((len(sequences), 1 + int(lengths[0])), np.int64)
         padded[:, 0] = self._ids[-1]
@@ -287,7 +289,7 @@ class _Context:
     def read_long(self, sequence: AnyIds, per_token: bool) -> tuple[Doubles, float]:
         """Return the log-probabilities of one long sequence, and their sum over unknown tokens.
 
-        Without ``per_token`` they may be those of parts of the sequence instead of tokens.
+        Without ``per_token``, they may be sums over parts of the sequence.
         """
         ids = np.concatenate([self._ids.astype(np.uint32), sequence], dtype=np.uint32)
         windows = _windows(self._engine, ids)
@@ -309,8 +311,8 @@ def _windows(
     """Read a text [N] as R parallel rows, window by window.
 
     Yields:
-        Log-probabilities float64 [R, T]; a mask of those that count (the others are 0); and their
-        ids [R, T]. Those that count are, row by row, the tokens after the first one in order.
+        Log-probabilities float64 [R, T], a mask of the positions that count (the others are 0), and
+        their ids [R, T]. Row by row, the positions that count are the tokens after the first one.
     """
     if ids.size < 2:
         return
@@ -355,7 +357,7 @@ def _score(
 
 
 def _groups(documents: Iterable[str]) -> Iterator[list[str]]:
-    """Group documents for one call: many of them, but not many long ones."""
+    """Group documents for one call: many, but not many long ones."""
     group: list[str] = []
     characters = 0
     for document in documents:

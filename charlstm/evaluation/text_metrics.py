@@ -1,8 +1,7 @@
-"""A text in documents to its loss, bits per character and perplexities under a trained model.
+"""Loss, bits per character and perplexities of a text under a trained model.
 
-The loss is computed as training validates: every token of the text is scored once, states are
-carried along and restart at every document. This module knows documents and how texts are scored.
-It does not know files or how figures are printed.
+The loss is computed as in validation: every token of the text is scored once, and the state is
+carried through a document and restarts at the next one.
 """
 
 from __future__ import annotations
@@ -25,14 +24,14 @@ from charlstm.tokenizer.segmentation import tokens_of
 
 @dataclass(frozen=True)
 class Texts:
-    """Documents that can be read several times, each in pieces that are cut between tokens.
+    """Documents that can be read several times, each in pieces that are divided between tokens.
 
     Attributes:
-        name: of the text, for messages.
-        documents: starts a pass; read each document to its end before you ask for the next one.
-        unit: what a document is. If it is a part of a file, its end counts as a character where it
-            is scored.
-        ends: whether the end of each document is scored.
+        name: the name of the text, for messages.
+        documents: starts a pass. Read each document to its end before taking the next one.
+        unit: what a document is. If it is a part of a file and its end is scored, the end counts as
+            a character.
+        ends: whether to score the end of each document.
     """
 
     name: str
@@ -42,7 +41,7 @@ class Texts:
 
     @property
     def within_files(self) -> bool:
-        """Whether a file holds several documents, each of which is one piece of text."""
+        """Whether a file contains several documents, each of which is one piece of text."""
         return self.unit != "file"
 
 
@@ -53,15 +52,16 @@ class TextFigures:
     Attributes:
         loss: nats per token.
         bits_per_character: comparable across tokenizers.
-        perplexity: per token, comparable only with the same tokenizer; infinite if it is too large
-            for a float.
+        perplexity: per token. Infinite if it is too large for a float. Comparable only with the
+            same tokenizer.
         perplexity_known: the same over the tokens in the vocabulary; NaN if there are none.
-        word_perplexity: per word; NaN if there is hardly any white space.
-        tokens: tokens scored, with the ends of documents if the model has learned these.
-        characters: code points; for a model that was trained on parts of files, such as lines, the
-            end of each is one.
-        unknown: tokens that are not in the vocabulary.
-        words: stretches of text without white space.
+        word_perplexity: per word; NaN if the text has almost no white space.
+        tokens: the number of tokens scored, including the ends of documents if the model has
+            learned them.
+        characters: the number of code points. If the model was trained on parts of files, such as
+            lines, the end of each counts as one.
+        unknown: the number of tokens that are not in the vocabulary.
+        words: the number of words, which are separated by white space.
     """
 
     loss: float
@@ -76,12 +76,13 @@ class TextFigures:
 
 
 def texts_of(corpus: Corpus, *, ends: bool, is_given: bool = False) -> Texts:
-    """Return a corpus as documents, and note on it what a whole pass leaves out.
+    """Return a corpus as documents. A complete pass adds notes to the corpus.
 
     Args:
         corpus: the text.
         ends: whether to score the ends of documents.
-        is_given: whether the user has given the division for this text, which is to be found then.
+        is_given: whether the user has given the division for this text. A missing delimiter is then
+            noted.
     """
     name = ", ".join(corpus.addresses or [source.name for source in corpus.sources])
 
@@ -106,7 +107,7 @@ def _document(chunk: Chunk, chunks: Iterator[Chunk]) -> Iterator[str]:
 
 
 def beginning_of(texts: Texts, tokenizer: Tokenizer, tokens: int) -> Texts:
-    """Return the first ``tokens`` tokens of a text at most; parts of files are kept or left out."""
+    """Return at most the first ``tokens`` tokens of a text. Parts of files are not divided."""
 
     def documents() -> Iterator[Iterable[str]]:
         remaining = tokens
@@ -131,7 +132,7 @@ def beginning_of(texts: Texts, tokenizer: Tokenizer, tokens: int) -> Texts:
 
 
 def _first_tokens(text: str, tokenizer: Tokenizer, count: int, *, whole: bool) -> tuple[str, int]:
-    """Return the beginning of a text that has ``count`` tokens at most, and how many it has."""
+    """Return the beginning of a text with at most ``count`` tokens, and its number of tokens."""
     tokens = len(tokenizer.encode(text))
     if whole or tokens <= count:
         return text, tokens
@@ -143,7 +144,7 @@ def _first_tokens(text: str, tokenizer: Tokenizer, count: int, *, whole: bool) -
         if read + ids > count:
             break
         end, read = end + len(token), read + ids
-    return text[:end], count  # nothing comes after
+    return text[:end], count  # the rest of the budget is not used
 
 
 def score_documents(
@@ -156,16 +157,16 @@ def score_documents(
     on_progress: Callable[[float], None] | None = None,
     measure: Callable[[str], float] = len,
 ) -> Score:
-    """Score every token of a text once, as training scores its validation text.
+    """Score every token of a text once, as in validation.
 
     Args:
         engine: a trained model.
-        tokenizer: the tokenizer the model was trained with.
-        texts: the text, read once and not held in memory.
-        per_token: return the log-probability of every token too.
+        tokenizer: the tokenizer that the model was trained with.
+        texts: the text. It is read once, in pieces.
+        per_token: whether to return the log-probability of every token too.
         words: counts the words of the text.
-        on_progress: called with the size of what has been scored since the last call.
-        measure: the size of a piece of text; by default in characters.
+        on_progress: called with the size of the text scored since the last call.
+        measure: returns the size of a piece of text. The default is its number of characters.
 
     Raises:
         CorpusError: if the text can't be read or decoded.
@@ -195,11 +196,11 @@ def evaluate_text(
     *,
     on_progress: Callable[[float], None] | None = None,
 ) -> TextFigures:
-    """Return the figures of a text, of which every token is scored once.
+    """Return the figures of a text. Every token is scored once.
 
     Args:
         engine: a trained model.
-        tokenizer: the tokenizer the model was trained with.
+        tokenizer: the tokenizer that the model was trained with.
         texts: the text.
         on_progress: called with the number of characters scored since the last call.
 
@@ -209,12 +210,12 @@ def evaluate_text(
     words = WordCounter()
     score = score_documents(engine, tokenizer, texts, words=words, on_progress=on_progress)
     if not score.tokens:
-        raise CorpusError(f"{texts.name}: the text is empty, there is nothing to evaluate")
+        raise CorpusError(f"{texts.name}: the text is empty.")
     return figures_of(score, words.count)
 
 
 def figures_of(score: Score, words: int) -> TextFigures:
-    """Return the figures of a score of at least one token, given the number of words."""
+    """Return the figures of a score of one or more tokens, given the number of words."""
     known = score.tokens - score.unknown
     known_nats = score.unknown_log_probability - score.log_probability
     return TextFigures(
@@ -235,7 +236,7 @@ def figures_of(score: Score, words: int) -> TextFigures:
 
 
 class _Meter:
-    """Measures documents, and counts their words, while they are read."""
+    """Measures documents and counts their words while they are read."""
 
     def __init__(self, words: WordCounter | None, measure: Callable[[str], float] | None) -> None:
         self._words = words

@@ -1,7 +1,6 @@
-"""Predictions of the words of a text: which words are asked for, and what is read before each.
+"""Next-word accuracy and keystrokes saved for a random sample of the words of a text.
 
-This module knows documents, words and the keyboard that is asked. It does not know files or how
-figures are printed.
+This module chooses the words and finds the text to read before each. ``keystrokes`` predicts them.
 """
 
 from __future__ import annotations
@@ -37,21 +36,21 @@ def evaluate_words(
     seed: int,
     on_progress: Callable[[int], None] | None = None,
 ) -> WordFigures:
-    """Predict a random sample of the words of a text, each from all that precedes it.
+    """Predict a random sample of the words of a text, each from the text before it.
 
-    A word is a word or number as the word level has them, whatever the model's level. A word that
-    follows a letter, a digit or an apostrophe without a space is not asked for.
+    A word is a word or number as in word-level models, whatever the level of the model. A word that
+    follows a letter, a digit or an apostrophe without a space is not predicted.
 
     Args:
         engine: a trained model.
-        tokenizer: the tokenizer the model was trained with.
+        tokenizer: the tokenizer that the model was trained with.
         texts: the text.
-        sample: how many words to predict; all, if there are fewer.
-        seed: determines which.
+        sample: the number of words to predict. All words are, if there are fewer.
+        seed: the seed of the random choice.
         on_progress: called with the number of words predicted since the last call.
 
     Raises:
-        CorpusError: if there is no word, or the text can't be read or decoded.
+        CorpusError: if there are no words, or the text can't be read or decoded.
     """
     total = 0
     for document in texts.documents():
@@ -59,8 +58,7 @@ def evaluate_words(
         total += sum(1 for text in document for _ in finder.words(text))
     if not total:
         raise CorpusError(
-            f"{texts.name}: there is no word in the text to ask for: leave these figures out "
-            "with --sample 0"
+            f"{texts.name}: there is no word to predict. Use --sample 0 to skip this."
         )
     drawn = np.random.default_rng(seed).choice(total, min(sample, total), replace=False)
     keyboard = Keyboard(engine, tokenizer)
@@ -73,14 +71,14 @@ def evaluate_words(
 
 
 class WordFinder:
-    """Finds the words of a document that can be asked for, piece by piece."""
+    """Finds the words of a document that can be predicted, piece by piece."""
 
     def __init__(self, segmentation: Segmentation = 1) -> None:
         self._segmentation = segmentation
-        self._after_break = True  # a word may begin here without a space before it
+        self._after_break = True  # whether a word can begin here without a space before it
 
     def words(self, text: str) -> Iterator[tuple[int, str]]:
-        """Yield the words of the next piece: where the token begins in it, and the token."""
+        """Yield the words of the next piece: the position of the token in it, and the token."""
         position = 0
         for token in tokens_of(text, self._segmentation):
             word = token.removeprefix(" ")
@@ -92,19 +90,19 @@ class WordFinder:
 
 @cache
 def _ends_word(character: str) -> bool:
-    """Whether letters directly after a token are a word of their own, by its first character."""
+    """Return whether letters after a token are a separate word, given its first character."""
     return kind_of(character) in (Kind.SPACE, Kind.ALONE, Kind.OTHER)
 
 
 def context_windows(
     tokenizer: Tokenizer, texts: Texts, chosen: Iterable[int]
 ) -> Iterator[ContextWindow]:
-    """Yield what is to be read in order to predict some words.
+    """Yield the windows of a text to read in order to predict some words.
 
     Args:
-        tokenizer: the tokenizer the model was trained with.
+        tokenizer: the tokenizer that the model was trained with.
         texts: the text.
-        chosen: the numbers of the words, ascending; ``WordFinder`` finds them in order from 0.
+        chosen: the numbers of the words, ascending. ``WordFinder`` finds the words in order from 0.
     """
     numbers = iter(chosen)
     due = next(numbers, None)
@@ -117,7 +115,7 @@ def context_windows(
         queries: list[WordQuery] = []
         finder = WordFinder(tokenizer.segmentation)
         for text in document:
-            encoded = 0  # characters of this piece
+            encoded = 0  # characters of this piece that are encoded
             for position, token in finder.words(text):
                 if count == due:
                     word = token.removeprefix(" ")

@@ -1,7 +1,6 @@
-"""The samples that are being drawn, as rows of a few arrays, and their random numbers.
+"""The samples in progress, as rows of a few arrays, and their random numbers.
 
-As soon as a sample is finished, the next one takes its row. This module does not know how tokens
-are drawn or what text they are.
+As soon as a sample is finished, the next one takes its row.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from charlstm.generation.penalties import EMPTY
 _GROUP = 64  # samples that share a block of random numbers
 _AHEAD = 32  # random numbers of a sample in a block
 _KEPT_BLOCKS = 256
-_FIRST_CAPACITY = 64  # tokens of a row; doubled when a row is full
+_FIRST_CAPACITY = 64  # tokens of a row; it is doubled when a row is full
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +27,11 @@ class PrefilledPrompt:
 
     Attributes:
         prompt: the prompt as given.
-        logits: of the first token to draw, float32 [V].
-        state: after the tokens that were read, float32 [2 * layers, units].
+        logits: the logits of the first token to sample, float32 [V].
+        state: the state after the tokens that were read, float32 [2 * layers, units].
         window: the last ids that were read, oldest first.
-        forced_prefix: the end of the prompt, if it was not read but is to be generated.
-        constraints: of the text; ``None`` without any.
+        forced_prefix: the end of the prompt, if it was not read and must be generated.
+        constraints: the state of the constraints; ``None`` without any.
     """
 
     prompt: str
@@ -44,39 +43,39 @@ class PrefilledPrompt:
 
 
 class SampleRng:
-    """Random numbers in [0, 1) for each sample, determined by the seed and its index."""
+    """Random numbers in [0, 1) for each sample, determined by the seed and the sample's index."""
 
     def __init__(self, seed: int) -> None:
         self._seed = seed
         self._blocks: dict[tuple[int, int], Doubles] = {}
 
     def of(self, index: int, position: int) -> Doubles:
-        """Return ``_AHEAD`` numbers of a sample from a position on, a multiple of ``_AHEAD``."""
+        """Return ``_AHEAD`` numbers of a sample from ``position``, a multiple of ``_AHEAD``."""
         group, row = divmod(index, _GROUP)
         key = group, position // _AHEAD
         if key not in self._blocks:
             if len(self._blocks) == _KEPT_BLOCKS:
                 del self._blocks[next(iter(self._blocks))]
-            # The sample's part of the key has two words of 32 bits, so that no two keys are equal.
+            # The group takes two 32-bit words of the key, so that no two keys are equal.
             high, low = divmod(group, 2**32)
             rng = np.random.default_rng([self._seed, low, key[1], high])
             self._blocks[key] = rng.random((_GROUP, _AHEAD))
-        drawn: Doubles = self._blocks[key][row]
-        return drawn
+        numbers: Doubles = self._blocks[key][row]
+        return numbers
 
 
 class Batch:
-    """B samples that are being drawn.
+    """B samples in progress.
 
     Attributes:
-        logits: of the next tokens, float32 [B, V].
-        state: float32 [2 * layers, B, units].
-        tokens: how many tokens each row has, int64 [B].
-        sums: of their log-probabilities, float64 [B].
-        constraints: of each text; ``None`` without any.
-        begun: whether the last token of each row is ``BEGIN_SPELLING``, bool [B]; ``None`` if no
-            row's is.
-        limits: of Mirostat, float64 [B]; ``None`` without it.
+        logits: the logits of the next tokens, float32 [B, V].
+        state: the states, float32 [2 * layers, B, units].
+        tokens: the number of tokens in each row, int64 [B].
+        sums: the sums of their log-probabilities, float64 [B].
+        constraints: the state of each text's constraints; ``None`` without any.
+        begun: whether the last token of each row is ``BEGIN_SPELLING``, bool [B]; ``None`` if it is
+            in no row.
+        limits: the limits of Mirostat, float64 [B]; ``None`` without Mirostat.
         recent: the last ids [B, W], oldest first; ``None`` if no penalty needs them.
         numbers: the indices of the rows, 0 to B - 1, int64 [B].
     """
@@ -101,7 +100,7 @@ class Batch:
             self._fill_window(row, start)
 
     def uniforms(self, indices: Sequence[int], source: SampleRng) -> Doubles:
-        """Return each row's next random number [B], given the samples' indices."""
+        """Return the next random number of each row [B], given the indices of the samples."""
         positions = self.tokens % _AHEAD
         if self._until_uniforms == 0:
             for row in np.flatnonzero(positions == 0).tolist():
@@ -114,8 +113,8 @@ class Batch:
         """Append a token to each row.
 
         Args:
-            ids: int64 [B].
-            log_probabilities: float64 [B].
+            ids: the tokens, int64 [B].
+            log_probabilities: their log-probabilities, float64 [B].
             remembered: the ids as the penalties see them, int64 [B].
         """
         if self._until_history == 0:
@@ -148,7 +147,7 @@ class Batch:
         self._fill_window(row, start)
 
     def take(self, rows: Ids) -> None:
-        """Replace the rows by these, int64 [N], each of which may be taken any number of times."""
+        """Replace the rows by ``rows``, int64 [N]. A row can be taken several times."""
         self.constraints = [self.constraints[row] for row in rows.tolist()]
         self.state = self.state[:, rows]
         self.begun = None if self.begun is None else self.begun[rows]

@@ -1,8 +1,7 @@
-"""The likeliest continuations of a prompt, by beam search, without sampling.
+"""The most likely continuations of a prompt, by beam search.
 
-Of all beginnings of one length in tokens, the likeliest few (the beams) are extended; where the
-text is to match a pattern, those from which a match is likeliest to follow. This module
-knows the engine and the tokenizer. It does not know files or the command line.
+Among all beginnings with the same number of tokens, the most likely few (the beams) are extended.
+With a pattern, the beams are those from which a match is most likely to follow.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ from charlstm.metrics import log_normalizers
 from charlstm.tokenizer.base import BEGIN_SPELLING, END_OF_DOCUMENT, Tokenizer
 from charlstm.tokenizer.long_prompts import read_tokens
 
-MATCH_BEAMS = 96  # for the best match
+MATCH_BEAMS = 96  # beams of the search for the best match
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +37,15 @@ class _Beam:
 
     Attributes:
         score: its log-probability plus the biases of its tokens.
-        log_probability: under the model's own distribution, in nats.
-        tokens: how many tokens it has.
-        text: what follows the prompt, without ``pending``.
-        pending: its end, which may become part of an ending.
-        constraints: of what follows; ``None`` without any.
-        progress: how far it has come to a match; ``None`` without a pattern.
-        path: its last token, and those before.
+        log_probability: its log-probability under the model, without biases, in nats.
+        tokens: its number of tokens.
+        text: the text after the prompt, without ``pending``.
+        pending: the end of the text that may become part of an ending.
+        constraints: the state of the constraints; ``None`` without any.
+        progress: the progress towards a match; ``None`` without a pattern.
+        path: its last token, linked to those before.
         begun: whether its last token is ``BEGIN_SPELLING``.
-        finish_reason: why it is finished; ``None`` of a beginning.
+        finish_reason: why it is finished; ``None`` if it is not.
     """
 
     score: float
@@ -72,10 +71,10 @@ class _Extensions(NamedTuple):
     """Every beam extended by every token.
 
     Attributes:
-        scores: of the new beams, float64 [beams, V].
-        ranks: the scores, less what a match is yet to cost, float64 [beams, V].
-        ends_document: whether the end of a beam is that of the document, bool [beams]; if not, the
-            model wants what the pattern forbids.
+        scores: the scores of the new beams, float64 [beams, V].
+        ranks: the scores plus the log-probability that a match follows, float64 [beams, V].
+        ends_document: whether a beam that ends here ends the document, bool [beams]. If not, it
+            ends because the next token is one that the pattern forbids.
     """
 
     scores: Doubles
@@ -93,24 +92,24 @@ def beam_search(
     count: int = 1,
     ends: bool = True,
 ) -> list[Sample]:
-    """Return the likeliest continuations of a prompt that a beam search finds.
+    """Return the most likely continuations of a prompt that a beam search finds.
 
     Args:
         engine: a trained model.
-        tokenizer: the tokenizer the model was trained with.
+        tokenizer: the tokenizer that the model was trained with.
         prompt: the text to continue.
-        config: length, stop conditions and constraints; sampling settings are ignored.
-        beams: the width of the search; 1 is greedy, more find likelier texts.
-        count: how many texts to return at most.
-        ends: whether the model has learned to end documents; if not, it ends none.
+        config: the length, stop conditions and constraints. Sampling settings are ignored.
+        beams: the number of beams. 1 is greedy, more beams find more likely texts.
+        count: the maximum number of texts to return.
+        ends: whether the model has learned to end documents. If not, it does not end them.
 
     Returns:
-        Different texts, the likeliest first.
+        Different texts, most likely first.
 
     Raises:
-        UsageError: if no text satisfies the configuration.
-        GenerationError: if the length is too short for the word that the prompt ends with, or for
-            any text that is finished.
+        UsageError: if no text can satisfy the configuration.
+        GenerationError: if the length is too short for the word at the end of the prompt, or if
+            ``finished`` is set and no text finishes.
     """
     found = _Search(engine, tokenizer, config, beams, count, ends).run(prompt)
     return [
@@ -130,13 +129,13 @@ def beam_search(
 def best_match(
     engine: Engine, tokenizer: Tokenizer, prompt: str, config: SampleConfig, *, ends: bool
 ) -> tuple[list[int], float, bool]:
-    """Return the likeliest match of ``config.match`` that a search ``MATCH_BEAMS`` wide finds.
+    """Return the most likely match of ``config.match``, found with ``MATCH_BEAMS`` beams.
 
     The arguments and errors are those of ``beam_search``.
 
     Returns:
-        Its ids; their log-probability under the model's own distribution, in nats; and whether it
-        ends because the length is reached.
+        Its ids, their log-probability under the model in nats, and whether it was cut at the
+        length.
     """
     (beam,) = _Search(engine, tokenizer, config, MATCH_BEAMS, 1, ends).run(prompt)
     ids, path = [], beam.path
@@ -170,7 +169,7 @@ class _Search:
             self._constraints = Constraints(config, tokenizer)
         self._endings = Endings(config)
         self._last_character = LastCharacter(config, tokenizer)
-        # Without a positive bias, a longer text never has a higher score.
+        # Without positive biases, a longer text never has a higher score.
         self._may_rise = any(value > 0 for _, value in config.bias)
         self._is_ordered = not self._may_rise and self._guide is None
 
@@ -207,13 +206,13 @@ class _Search:
             found = {text: beam for text, beam in found.items() if beam.finish_reason != "length"}
             if not found:
                 raise GenerationError(
-                    f"no text that a search {self._beams:,} wide finds ends within a length of "
-                    f"{self._config.length:,}: raise --length or --beam"
+                    "no text that beam search finds ends within `length` "
+                    f"{self._config.length:,}. Raise `length`, or use more beams."
                 )
         if not found:
             raise GenerationError(
-                f"{forced_prefix!r}, the end of the prompt, can't be written in a length of "
-                f"{self._config.length}: raise --length"
+                f"`length` is {self._config.length:,}: too short for {forced_prefix!r}, the end of "
+                "the prompt."
             )
         return sorted(found.values(), key=lambda beam: -beam.score)[: self._count]
 
@@ -248,8 +247,8 @@ class _Search:
         """Extend beams by a token, and add those that are finished to ``found``.
 
         Returns:
-            Of the others, and of those that end at the length within what may be a visible
-            character, the rows they extend, the ids of their last tokens, and the beams.
+            The rows, the ids of the last tokens, and the new beams, of all that are not finished
+            and of those at the length whose last visible character may continue.
         """
         parents: list[int] = []
         token_ids: list[int] = []
@@ -279,7 +278,7 @@ class _Search:
                 if beam.text not in found or found[beam.text].score < beam.score:
                     found[beam.text] = beam
                 if len(finished) == self._count and (is_last or self._is_ordered):
-                    break  # all further ones are less likely than these
+                    break  # all others are less likely
             else:
                 parents.append(row)
                 token_ids.append(token_id)
@@ -296,14 +295,14 @@ class _Search:
         state: Floats,
         found: dict[str, _Beam],
     ) -> None:
-        """Let texts at the length go on while the likeliest token continues their last character.
+        """Continue texts at the length while the most likely token completes their last character.
 
         Args:
-            prompt: what they follow.
-            beams: the texts, which stand in ``found``, too.
-            logits: of the tokens after them, float32 [beams, V].
-            state: after them.
-            found: the finished texts; a text that goes on is replaced.
+            prompt: the prompt of the texts.
+            beams: the texts, which are in ``found`` too.
+            logits: the logits after them, float32 [beams, V].
+            state: the state after them.
+            found: the finished texts. Continued texts are replaced.
         """
         for _ in range(MOST_EXTRA):
             normalizers = log_normalizers(logits)
@@ -334,8 +333,8 @@ class _Search:
             beams = longer
 
     def _candidates(self, ranks: Doubles) -> Iterator[tuple[int, int]]:
-        """Yield rows and token ids, the best first, sorting only as many as are taken."""
-        # Unless texts end them, each beam can be finished by one token only.
+        """Yield rows and token ids, best first, sorting not many more than are taken."""
+        # Without stop conditions, only one token can finish a beam.
         count, seen = 2 * self._beams, 0
         while seen < ranks.size:
             best = likeliest(ranks.ravel(), count)[seen:]
@@ -351,12 +350,12 @@ class _Search:
         Args:
             beam: the beam to extend.
             token_id: the token.
-            score: of the new beam.
-            own: the log-probability of the token under the model's own distribution.
+            score: the score of the new beam.
+            own: the log-probability of the token under the model.
 
         Returns:
-            ``None`` if the length is reached within the word that the prompt ends with, or before
-            the end of a text that is to be finished.
+            The new beam; ``None`` if it reaches the length within the word at the end of the
+            prompt.
         """
         own += beam.log_probability
         tokens = beam.tokens + 1
@@ -387,6 +386,6 @@ class _Search:
 
 
 def _over(beam: _Beam, reason: FinishReason) -> _Beam:
-    """Return a beam that ends with the text it has."""
+    """Return a beam as finished, with its present text."""
     text = beam.text + beam.pending.text
     return replace(beam, text=text, pending=PendingText(), constraints=None, finish_reason=reason)

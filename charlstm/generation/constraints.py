@@ -1,9 +1,8 @@
-"""Constraints on a text to what is added to the logits of the next token.
+"""Constraints on a text, as numbers to add to the logits of the next token.
 
-The constraints are a prefix the text must have, a pattern it must match, texts that are banned and
-texts that are biased. A ``ConstraintState`` says how far one text has come. It is a value, so any
-number of texts can continue from it. This module knows tokens and their text. It does not know a
-model or how tokens are drawn.
+The constraints are a prefix that the text must have, a pattern that it must match, banned texts and
+biased texts. A ``ConstraintState`` is the progress of one text. It is immutable, so any number of
+texts can continue from it.
 """
 
 from __future__ import annotations
@@ -37,14 +36,14 @@ BETWEEN, BEGUN, INSIDE = range(3)
 
 
 class ConstraintState(NamedTuple):
-    """How far a text has come.
+    """The progress of a text.
 
     Attributes:
-        forced_prefix: what the text must continue with.
-        spelling: whether a word is being spelled: ``BETWEEN`` words, ``BEGUN`` or ``INSIDE`` one.
+        forced_prefix: the text that must follow.
+        spelling: ``BETWEEN`` words, ``BEGUN`` at the start of a spelled word, or ``INSIDE`` one.
         pattern_state: the state of the pattern; 0 without one.
         tail: the end of the text that may be the beginning of a banned or biased text.
-        ways: the tokens that write a part of the forced prefix; ``None`` once it is over.
+        ways: the tokens that write a part of the forced prefix; ``None`` after it.
     """
 
     forced_prefix: str
@@ -58,7 +57,7 @@ class Constraints:
     """The constraints of a configuration, for the tokens of one tokenizer.
 
     Raises:
-        UsageError: if the pattern is no regular expression that can be used.
+        UsageError: if the pattern is not a supported regular expression.
     """
 
     def __init__(
@@ -75,7 +74,7 @@ class Constraints:
         self._pattern = pattern
         self._biases = dict(config.bias) | dict.fromkeys(config.ban, float(_NEVER))
         self._cache: dict[tuple[ConstraintState, int], Floats] = {}
-        # Any character that ends no banned text may follow anywhere.
+        # A character at the end of no banned text may follow anywhere.
         last = {text[-1] for text in config.ban}
         letters = {self._pieces[index] for index in self._letters.tolist()}
         self._may_be_stuck = bool(last) and letters <= last
@@ -87,13 +86,14 @@ class Constraints:
         """Return the state after a prompt, or ``None`` if the text has no constraints.
 
         Args:
-            prompt: what has been read.
-            forced_prefix: what must follow.
-            ways: the tokens that write a part of it, for draws in proportion to what follows.
+            prompt: the part of the prompt that has been read.
+            forced_prefix: the part that must follow.
+            ways: the tokens that write a part of ``forced_prefix``, with the probability of the
+                rest, so that they are sampled in proportion to it.
 
         Raises:
-            UsageError: if no match of the pattern begins with both, or is short enough; or if no
-                text without banned ones has the least length.
+            UsageError: if no match of the pattern begins with the prompt or is short enough, or if
+                no text without banned texts has the minimum length.
         """
         if self._pattern is None and not self._biases and not forced_prefix:
             return None
@@ -106,8 +106,8 @@ class Constraints:
                 self._steps |= longest_paths(state, self._following)
             if self._steps[state] < self._min_length:
                 raise UsageError(
-                    f"no text of {self._min_length:,} symbols or more is without the banned texts: "
-                    "lower --min-length or leave a --ban out"
+                    f"`min_length` is {self._min_length:,}: no text of that length is free of the "
+                    "texts of `ban`."
                 )
         return state
 
@@ -129,13 +129,13 @@ class Constraints:
         )
 
     def adjustment(self, state: ConstraintState, written: int) -> Floats:
-        """Return what to add to the logits, float32 [V]: -inf for tokens that may not follow.
+        """Return the numbers to add to the logits, float32 [V]: -inf for tokens that can't follow.
 
         Args:
-            state: how far the text has come.
-            written: how many tokens have been drawn.
+            state: the progress of the text.
+            written: the number of tokens sampled so far.
         """
-        left = 0  # matters to a pattern, and to a least length where texts may end early
+        left = 0  # only patterns, and a minimum length if texts can be stuck, depend on it
         if self._may_be_stuck and written < self._min_length:
             left = min(self._min_length - written, len(self._steps))
         if self._pattern:
@@ -162,21 +162,21 @@ class Constraints:
         return added
 
     def _possible(self, state: ConstraintState) -> Floats:
-        """Return what to add to the logits, whatever the pattern and the length."""
+        """Return the numbers to add to the logits, without those of the pattern and the length."""
         biases = self._bias(state)
         added = self._prefix(state) + biases
         if self._spells and not state.forced_prefix and np.isneginf(biases[self._letters]).all():
-            added[BEGIN_SPELLING] = _NEVER  # for no character may follow it
+            added[BEGIN_SPELLING] = _NEVER  # because no character may follow it
         if self._spells and state.spelling == BETWEEN:
             added[END_SPELLING] = _NEVER
         if state.spelling == BEGUN:
-            added[self._tokenizer.no_characters] = _NEVER  # no word is empty
+            added[self._tokenizer.no_characters] = _NEVER  # a spelled word is not empty
         return added
 
     def _continued(
         self, state: ConstraintState, added: Floats
     ) -> Iterator[tuple[int, ConstraintState]]:
-        """Yield the tokens that may follow and do not end the text, with the states after them."""
+        """Yield the tokens that may follow without ending the text, and the states after them."""
         for token_id in np.flatnonzero(added > _NEVER).tolist():
             after = self.after(state, token_id)
             if after is not None and token_id not in (END_OF_DOCUMENT, UNKNOWN):
@@ -198,7 +198,7 @@ class Constraints:
         if state.ways:
             for token_id, ways in state.ways.after.items():
                 added[token_id] = ways.value
-            added -= np.float32(state.ways.value)  # of which this is a part
+            added -= np.float32(state.ways.value)  # conditional on the prefix before
         return added
 
     def _bias(self, state: ConstraintState) -> Floats:
@@ -212,32 +212,35 @@ class Constraints:
         return added
 
     def _tail(self, text: str) -> str:
-        """Return the end of a text that may be the beginning of a banned or biased one."""
+        """Return the end of a text that may be the beginning of a banned or biased text."""
         return beginning_at_end(text, self._biases)
 
     def _check(self, pattern: Pattern, state: ConstraintState, prompt: str) -> None:
         expression = pattern.expression
-        alive = pattern.is_alive(pattern.read(state.forced_prefix, state.pattern_state))
-        if not alive and not prompt:
+        # A prompt may have characters that the model lacks, and so begin a match of a pattern that
+        # the model could not write from its start.
+        is_alive = pattern.is_alive(pattern.read(state.forced_prefix, state.pattern_state))
+        if not is_alive and not pattern.is_alive(pattern.start):
+            reason = "no text matches it"
+            if missing := pattern.unmatched():
+                reason = f"the training text has no characters that match {' or '.join(missing)}"
+            raise UsageError(f"`match` {expression!r} can never match: {reason}.")
+        if not is_alive:
             raise UsageError(
-                f"no text of the model's symbols matches the pattern {expression!r}: write one "
-                "with characters that stand in the training text"
-            )
-        if not alive:
-            raise UsageError(
-                f"no match of the pattern {expression!r} begins with the prompt "
-                f"{_shortened(prompt)!r}: the pattern is for the whole text, the prompt included"
+                f"`match` {expression!r} can't match a text that begins with the prompt "
+                f"{_shortened(prompt)!r}. A pattern must match the whole text, including the "
+                "prompt."
             )
         needed = self._needed(pattern, state)
         if needed > self._length:
-            spelled = " (its words may have to be spelled)" if self._spells else ""
+            spelled = " (words may be spelled)" if self._spells else ""
             raise UsageError(
-                f"a match of the pattern {expression!r} needs {needed:,} symbols or more{spelled}, "
-                f"and the length is {self._length:,}: raise --length"
+                f"`length` is {self._length:,}: a match of {expression!r} needs {needed:,} tokens"
+                f"{spelled}."
             )
 
     def _needed(self, pattern: Pattern, state: ConstraintState) -> int:
-        """Return how many tokens suffice for a match."""
+        """Return a number of tokens that is enough for a match."""
         if not state.forced_prefix:
             return pattern.shortest(state.pattern_state)
         after = pattern.after(state.pattern_state).tolist()
@@ -252,17 +255,17 @@ class Constraints:
         return min((*whole, *(1 + self._needed(pattern, part) for part in parts if part)))
 
     def _spelled(self, pattern: Pattern, state: ConstraintState) -> int:
-        """Return how many tokens suffice for a match if the forced prefix is spelled."""
+        """Return a number of tokens that is enough for a match if the forced prefix is spelled."""
         rest = pattern.shortest(pattern.read(state.forced_prefix, state.pattern_state))
         return len(state.forced_prefix) + rest + 2
 
 
 @lru_cache(maxsize=1)
 def pattern_of(expression: str, tokenizer: Tokenizer) -> Pattern:
-    """Return a pattern, built once for all prompts."""
+    """Return a pattern, which is built once for all prompts."""
     return Pattern(expression, tokenizer)
 
 
 def _shortened(prompt: str) -> str:
-    """Return the end of a prompt that is too long for a message."""
+    """Return a prompt, or only its end if it is too long for a message."""
     return prompt if len(prompt) <= _SHOWN else "…" + prompt[-_SHOWN:]

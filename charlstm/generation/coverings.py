@@ -1,9 +1,8 @@
-"""The ways in which tokens write a text that was typed but not read, and how likely each is.
+"""The ways in which tokens write a text that was typed but not read, and their probabilities.
 
-What is typed last may go on, so it is not divided into tokens before it is known how: "hou" may
-become " house", or " h" and "our". A covering is a sequence of tokens whose text begins with what
-was typed; only its last token may go beyond it. This module knows the pieces of a vocabulary and
-reads tokens with a function; it does not know a tokenizer's level or how tokens are drawn.
+A half-typed word may continue, so it is not known yet how it divides into tokens: "hou" may become
+" house", or " h" and "our". A covering is a sequence of tokens whose text begins with the typed
+text. Only its last token can be longer than the typed text.
 """
 
 from __future__ import annotations
@@ -19,11 +18,11 @@ import numpy as np
 
 from charlstm.arrays import Doubles, Floats, Ids
 
-# As ``Engine.step``: reads ids [R] in states [2 * layers, R, units]; returns logits and new states.
+# Like ``Engine.step``: reads ids [R] in states [2 * layers, R, units], returns logits and states.
 Step: TypeAlias = Callable[[Ids, Floats], tuple[Floats, Floats]]
 
-# Of the beginnings of coverings that end at the same character, those less likely than this share
-# of the likeliest are left out, and all but so many.
+# Among the beginnings of coverings that end at the same character, only this many most likely ones
+# are extended, and none that is less likely than this share of the most likely one.
 LEAST_COVERING = 1e-5
 MOST_BEGINNINGS = 16
 
@@ -32,7 +31,7 @@ class PieceIndex:
     """The pieces of a vocabulary by their beginnings.
 
     Args:
-        pieces: the text of each id; ids without text are in no result.
+        pieces: the text of each id. Results never contain ids without text.
     """
 
     def __init__(self, pieces: Sequence[str]) -> None:
@@ -43,27 +42,27 @@ class PieceIndex:
         self._longest = max(map(len, self._sorted), default=0)
 
     def beginning_with(self, text: str) -> Ids:
-        """Return the ids of pieces that begin with a text, in the order of their pieces."""
+        """Return the ids of pieces that begin with a text, in the order of the pieces."""
         size = len(text)
         low = bisect_left(self._sorted, text)
         return self.order[low : bisect_right(self._sorted, text, low, key=lambda p: p[:size])]
 
     def beginnings_of(self, text: str) -> list[int]:
-        """Return the ids of pieces that a text begins with and goes beyond, the shortest first."""
+        """Return the ids of pieces that a text begins with and that are shorter, shortest first."""
         lengths = range(1, min(len(text), self._longest + 1))
         found = (self._ids.get(text[:length]) for length in lengths)
         return [token_id for token_id in found if token_id is not None]
 
 
 class Covering(NamedTuple):
-    """A covering, or many that differ in their last token alone.
+    """A covering, or many that differ only in their last token.
 
     Attributes:
         before: the ids before the last one.
-        rest: what the last token begins with.
-        log_probability: of the ids before the last one.
-        probabilities: of each id after them, float64 [V].
-        state: after them, float32 [2 * layers, units].
+        rest: the text that the last token begins with.
+        log_probability: the log-probability of the ids before the last one.
+        probabilities: the probability of each id after them, float64 [V].
+        state: the state after them, float32 [2 * layers, units].
     """
 
     before: tuple[int, ...]
@@ -80,7 +79,7 @@ class CoveringSearch:
     Attributes:
         index: the pieces.
         pieces: the text of each id.
-        probabilities_of: returns float64 [R, V] for logits float32 [R, V].
+        probabilities_of: returns probabilities float64 [R, V] for logits float32 [R, V].
     """
 
     index: PieceIndex
@@ -88,20 +87,20 @@ class CoveringSearch:
     probabilities_of: Callable[[Floats], Doubles]
 
     def run(self, text: str, logits: Floats, state: Floats, step: Step) -> list[Covering]:
-        """Return the coverings of a text, all that begin alike as one, the shorter ones first.
+        """Return the coverings of a text, grouped by their beginnings, shorter ones first.
 
-        Beginnings compete with those that have written as much, so their number grows with the
-        length of the text and not with that of the ways to divide it.
+        A beginning competes with others that have written equally many characters. So the number of
+        beginnings grows with the length of the text, not with the number of ways to divide it.
 
         Args:
-            text: what was typed, not empty.
-            logits: before it, float32 [V].
-            state: before it, float32 [2 * layers, units].
+            text: the typed text, not empty.
+            logits: the logits before it, float32 [V].
+            state: the state before it, float32 [2 * layers, units].
             step: reads tokens.
         """
         root = Covering((), text, 0.0, self.probabilities_of(logits[np.newaxis])[0], state)
         found, waiting = [root], defaultdict[int, list[_Beginning]](list)
-        self._go_on(root, 0, waiting)
+        self._continue(root, 0, waiting)
         for written in range(1, len(text)):
             beginnings = _likely(waiting.pop(written, []))
             if not beginnings:
@@ -117,19 +116,19 @@ class CoveringSearch:
                     before, rest, log_probability, probabilities[row], states[:, row]
                 )
                 found.append(covering)
-                self._go_on(covering, written, waiting)
+                self._continue(covering, written, waiting)
         return found
 
     def log_total(self, covering: Covering) -> float:
-        """Return that of all coverings that begin like this and end with one token."""
+        """Return the log-probability of all coverings in a group."""
         ids = self.index.beginning_with(covering.rest)
         total = float(np.add.reduce(covering.probabilities[ids]))
         return covering.log_probability + math.log(total) if total > 0 else -math.inf
 
-    def _go_on(
+    def _continue(
         self, covering: Covering, written: int, waiting: dict[int, list[_Beginning]]
     ) -> None:
-        """Add what a beginning may go on with, by how many characters are written then."""
+        """Add the continuations of a beginning, by the number of characters written then."""
         for token_id in self.index.beginnings_of(covering.rest):
             probability = float(covering.probabilities[token_id])
             if probability > 0:
@@ -139,7 +138,7 @@ class CoveringSearch:
 
 
 class _Beginning(NamedTuple):
-    """A covering, the token after it that is to be read, and the log-probability with it."""
+    """A covering, the next token to read after it, and the log-probability with that token."""
 
     log_probability: float
     parent: Covering
@@ -147,7 +146,7 @@ class _Beginning(NamedTuple):
 
 
 def _likely(beginnings: list[_Beginning]) -> list[_Beginning]:
-    """Return the likeliest of the beginnings that have written as much."""
+    """Return the most likely of some beginnings that have written equally many characters."""
     ordered = sorted(beginnings, key=lambda each: -each.log_probability)[:MOST_BEGINNINGS]
     least = ordered[0].log_probability + math.log(LEAST_COVERING) if ordered else 0.0
     return [each for each in ordered if each.log_probability >= least]

@@ -1,7 +1,4 @@
-"""How many steps can follow a state, where banned texts may leave none.
-
-States and what follows them go in. This module does not know what a state is.
-"""
+"""The number of steps that can follow a state, if banned texts can leave none."""
 
 from __future__ import annotations
 
@@ -15,11 +12,11 @@ State = TypeVar("State", bound=Hashable)
 def longest_paths(
     start: State, following: Callable[[State], Iterable[State]]
 ) -> dict[State, float]:
-    """Return the most steps that can follow each state that can be reached; inf without an end.
+    """Return the maximum number of steps that can follow each reachable state; inf if unlimited.
 
     Args:
         start: the first state.
-        following: the states that can follow one; there must be finitely many in all.
+        following: returns the states that can follow a state. There must be finitely many in all.
     """
     followers: dict[State, set[State]] = {}
     before: dict[State, set[State]] = {start: set()}

@@ -1,16 +1,13 @@
-"""Prompts to samples: the sampling loop, which keeps a batch full and streams text.
+"""The sampling loop, which keeps a batch full and streams text.
 
-Every sample starts with the end-of-document token and its prompt from a zero state, and has random
-numbers of its own, determined by the seed and its index. So a sample is the same in any batch.
+Every sample starts with the end-of-document token and its prompt from a zero state. The seed and
+the index of a sample determine its random numbers. So a sample is the same in any batch.
 
-    1. Read the prompts as a batch, each different one once (prefill).
-    2. Draw one token per row from the logits, as filters, penalties and constraints allow.
-    3. Add its text to the sample, and stop where a stop text, the length or the model says so.
-    4. Give the rows of finished samples to the next prompts; without any, drop the rows.
-    5. Read the drawn tokens with the engine, and go back to 2.
-
-This module knows the engine, the tokenizer, and the contracts of the other modules of generation.
-It does not know files or the command line.
+    1. Read the prompts as a batch, each different prompt once (prefill).
+    2. Sample one token per row from the logits, according to filters, penalties and constraints.
+    3. Add its text to the sample. Finish at a stop text, the length or the end of the document.
+    4. Give the rows of finished samples to the next prompts. If there are none, drop the rows.
+    5. Read the sampled tokens with the engine, and continue with step 2.
 """
 
 from __future__ import annotations
@@ -43,7 +40,7 @@ from charlstm.tokenizer.base import BEGIN_SPELLING, END_OF_DOCUMENT, Tokenizer
 from charlstm.tokenizer.long_prompts import read_tokens
 from charlstm.tokenizer.tokens import scored_token, special_token
 
-# Penalties don't count these as repetitions: verse, dialogue and lists need their lines.
+# Penalties ignore line ends, because verse, dialogue and lists repeat them.
 _LINE_ENDS = ("\n", "\r", "\r\n")
 
 
@@ -64,60 +61,60 @@ def generate(
 
     Args:
         engine: a trained model.
-        tokenizer: the tokenizer the model was trained with.
-        prompts: the texts to continue, which may be empty; taken one by one as rows of the batch
+        tokenizer: the tokenizer that the model was trained with.
+        prompts: the texts to continue, which may be empty. They are read as rows of the batch
             become free, so there may be infinitely many.
-        config: how to draw, without a pattern (see ``matching``).
-        seed: 0 or more; with a sample's index it determines the sample's random numbers.
+        config: the sampling settings, without a pattern (see ``matching``).
+        seed: 0 or more. The seed and the index of a sample determine its random numbers.
         first: the index of the first sample.
-        on_text: called with a sample's index and the next piece of its text as soon as that can no
-            longer become part of a stop text.
-        alternatives: keep every token, with this many of the likeliest tokens at its position.
-        at_once: how many samples to draw together, at most ``MAX_ROWS``.
-        ends: whether the model has learned to end documents; if not, it ends none.
+        on_text: called with the index of a sample and the next piece of its text, as soon as the
+            piece can no longer become part of a stop text.
+        alternatives: record every token, with this many of the most likely ones at its position.
+        at_once: the number of samples in a batch, at most ``MAX_ROWS``.
+        ends: whether the model has learned to end documents. If not, it does not end them.
 
     Yields:
         The samples in the order of their indices, each as soon as it and those before are finished.
 
     Raises:
-        UsageError: if no text satisfies the configuration.
+        UsageError: if no text can satisfy the configuration.
     """
-    assert config.match is None  # matching.generate_matching draws matches
+    assert config.match is None  # matching.generate_matching is for patterns
     decoder = BatchDecoder(
         engine, tokenizer, config, seed, on_text=on_text, alternatives=alternatives, ends=ends
     )
     rows = MAX_ROWS if at_once is None else min(at_once, MAX_ROWS)
     drawn = decoder.decode(decoder.prefill(enumerate(prompts, first)), rows)
-    # Without a reader, every text is a sample.
+    # Without a match reader, every text is a sample.
     yield from in_order((sample for _, sample in drawn if sample), count(first))
 
 
 def split_prompt(tokenizer: Tokenizer, prompt: str) -> tuple[Ids, str]:
     """Return the ids of a prompt, END_OF_DOCUMENT first, and the prefix that the text must have.
 
-    Of many ids, the last ones are read (see ``read_tokens``); constraints see them all.
+    Only the last ids of a long prompt are read (see ``read_tokens``), but constraints see them all.
     """
     text, forced_prefix = tokenizer.split_prompt(prompt)
-    if tokenizer.unknown_characters(forced_prefix):  # can be read but not generated
+    if tokenizer.unknown_characters(forced_prefix):  # these can be read but not generated
         text, forced_prefix = prompt, ""
     return tokenizer.encode_beginning(text), forced_prefix
 
 
 def excluded_ids(tokenizer: Tokenizer, *, ends: bool) -> Ids:
-    """Return the ids that are never drawn; ``ends`` as for ``generate``."""
+    """Return the ids that are never sampled. ``ends`` is as for ``generate``."""
     excluded = tokenizer.never_generated.astype(np.int64)
     return excluded if ends else np.append(excluded, END_OF_DOCUMENT)
 
 
 def remembered_ids(tokenizer: Tokenizer) -> Ids:
-    """Return what the penalties see of each token, int64 [V]."""
+    """Return the id of each token as the penalties see it, int64 [V]."""
     remembered = np.arange(tokenizer.vocab_size)
     remembered[[i for i, piece in enumerate(tokenizer.pieces) if piece in _LINE_ENDS]] = EMPTY
     return remembered
 
 
 class TextStreamer:
-    """The text of one sample while it is drawn, of which as much as possible is shown at once."""
+    """The text of a sample in progress, which is shown as early as possible."""
 
     def __init__(self, endings: Endings, prompt: str, forced_prefix: str) -> None:
         self._endings = endings
@@ -126,7 +123,7 @@ class TextStreamer:
         self.parts: list[str] = []
 
     def add(self, piece: str, *, may_end: bool) -> tuple[str, EndReason | None]:
-        """Add the text of a token; return what can be shown now and, if the text ends, why."""
+        """Add the text of a token. Return the text to show now and, if the sample ends, why."""
         if self._to_skip:
             skipped = min(len(piece), self._to_skip)
             self._to_skip -= skipped
@@ -138,13 +135,13 @@ class TextStreamer:
         return piece, reason
 
     def rest(self) -> str:
-        """Return what was held back, after the last token."""
+        """Return the text that was held back, after the last token."""
         self.parts.append(self._pending.text)
         return self._pending.text
 
 
 class _Row:
-    """A sample being drawn: what the arrays of the batch don't hold of it."""
+    """The parts of a sample in progress that are not in the arrays of the batch."""
 
     __slots__ = ("drawn", "finish_reason", "index", "reader", "start", "text", "verdict")
 
@@ -165,12 +162,12 @@ class _Row:
 
 
 class BatchDecoder:
-    """Draws samples as one batch, in which the next sample takes the row of a finished one.
+    """Generates samples as one batch, in which the next sample takes the row of a finished one.
 
     The arguments are those of ``generate``, and:
 
     Args:
-        reader_of: returns what follows a text after a prompt and ends it; ``None`` for nothing.
+        reader_of: returns the match reader of a sample, which can end the sample.
     """
 
     def __init__(
@@ -196,7 +193,7 @@ class BatchDecoder:
         self._reader_of = reader_of
         self._constraints = Constraints(config, tokenizer)
         self._endings = Endings(config)
-        # A match is neither longer than its length nor cut within a character.
+        # A match is never longer than the length.
         self._last_character = None if reader_of else LastCharacter(config, tokenizer)
         self._listens = on_text is not None or alternatives is not None or bool(self._endings)
         self._rng = SampleRng(seed)
@@ -207,10 +204,10 @@ class BatchDecoder:
     def decode(
         self, starts: Iterator[tuple[int, PrefilledPrompt]], at_once: int
     ) -> Iterator[tuple[int, Sample | None]]:
-        """Draw a sample for each index and prompt.
+        """Generate a sample for each index and prompt.
 
         Yields:
-            Each index, when its sample is finished, and the sample; ``None`` if it is no match.
+            The index and the sample, as soon as it is finished; ``None`` if it is not a match.
         """
         waiting = starmap(self._row, starts)
         rows = list(islice(waiting, at_once))
@@ -223,7 +220,7 @@ class BatchDecoder:
             finished = (ids == END_OF_DOCUMENT) | (batch.tokens >= self._config.length)
             dropped: Collection[int] = ()
             if self._last_character:
-                dropped = self._last_character.go_on(batch, rows, ids, finished)
+                dropped = self._last_character.extend(batch, rows, ids, finished)
             if self._listens:
                 self._listen(batch, rows, ids, log_probabilities, finished, dropped)
             if self._reader_of:
@@ -244,7 +241,7 @@ class BatchDecoder:
                 batch.begin(index, rows[index].start)
 
     def prefill(self, prompts: Iterator[tuple[int, str]]) -> Iterator[tuple[int, PrefilledPrompt]]:
-        """Read prompts, many at a time and equal ones once."""
+        """Read prompts, many at a time and equal prompts once."""
         starts: dict[str, PrefilledPrompt] = {}
         while chunk := list(islice(prompts, MAX_ROWS)):
             needed = dict.fromkeys(prompt for _, prompt in chunk)
@@ -278,7 +275,7 @@ class BatchDecoder:
         return starts
 
     def _draw(self, batch: Batch, rows: list[_Row]) -> tuple[Ids, Doubles]:
-        """Draw the next token of each row; return ids and log-probabilities, both [B]."""
+        """Sample the next token of each row. Return ids and log-probabilities, both [B]."""
         config, logits = self._config, batch.logits
         normalizers = log_normalizers(logits)
         constrained = [row for row, state in enumerate(batch.constraints) if state is not None]
@@ -286,7 +283,7 @@ class BatchDecoder:
         for token_id in self._never:
             logits[:, token_id] = -np.inf
         if constrained or config.min_length or batch.begun is not None:
-            logits = logits.copy()  # the batch keeps the model's own
+            logits = logits.copy()  # the batch needs the logits of the model
         if config.min_length:
             logits[batch.tokens < config.min_length, END_OF_DOCUMENT] = -np.inf
         if batch.begun is not None:
@@ -332,7 +329,7 @@ class BatchDecoder:
         finished: Mask,
         dropped: Collection[int],
     ) -> None:
-        """Add each row's token to its text, unless it is dropped; mark those that end finished."""
+        """Add the token of each row to its text, unless it is dropped, and mark finished rows."""
         may_end = (batch.tokens >= self._config.min_length).tolist()
         for index, (row, token_id) in enumerate(zip(rows, ids.tolist(), strict=True)):
             if row.text is None:
@@ -351,7 +348,7 @@ class BatchDecoder:
                 row.drawn.append(self.drawn(token_id, value, batch.logits[index]))
 
     def drawn(self, token_id: int, value: float, logits: Floats) -> SampledToken:
-        """Return a token of log-probability ``value`` with the likeliest tokens beside it."""
+        """Return a token with log-probability ``value`` and the most likely alternatives."""
         offset = value - float(logits[token_id])  # from logits to log-probabilities
         alternatives = tuple(
             scored_token(self._tokenizer, other, float(logits[other]) + offset)
@@ -388,7 +385,7 @@ class BatchDecoder:
 
 
 def _judge(rows: list[_Row], ids: Ids, finished: Mask) -> None:
-    """Let each row's reader see its token; mark the rows whose text ends with it as finished."""
+    """Pass the token of each row to its match reader, and mark rows as finished if it says so."""
     for index, (row, token_id) in enumerate(zip(rows, ids.tolist(), strict=True)):
         if row.reader and (verdict := row.reader.add(token_id)):
             row.verdict = verdict
@@ -396,15 +393,15 @@ def _judge(rows: list[_Row], ids: Ids, finished: Mask) -> None:
 
 
 def _refill(rows: list[_Row], finished: Mask, waiting: Iterator[_Row]) -> list[int]:
-    """Replace finished samples by waiting ones, and remove those for which there is none.
+    """Replace finished samples by waiting ones, and remove the others.
 
     Args:
-        rows: the samples of the batch; changed.
-        finished: which of them are finished, bool [B]; changed, true only of those removed.
-        waiting: the samples to come.
+        rows: the samples of the batch. Changed in place.
+        finished: which samples are finished, bool [B]. Changed in place to those that are removed.
+        waiting: the samples that have not started.
 
     Returns:
-        The indices of the new samples among the rows that remain.
+        The indices of the new samples among the remaining rows.
     """
     refilled = []
     for index in np.flatnonzero(finished).tolist():

@@ -1,7 +1,6 @@
-"""Prompts to any number of samples of each: plain, or held to a pattern, or new.
+"""Any number of samples of each prompt, with or without a pattern and rejection.
 
-This module chooses among ``decoder``, ``matching`` and ``rejection``. It does not know files or the
-command line.
+This module chooses among ``decoder``, ``matching`` and ``rejection``.
 """
 
 from __future__ import annotations
@@ -31,23 +30,23 @@ def draw_samples(
     unique: bool = False,
     ends: bool = True,
 ) -> Iterator[Sample]:
-    """Yield ``count`` samples of each prompt, in order, each as soon as it is finished.
+    """Yield ``count`` samples of each prompt, in order, each as soon as it is complete.
 
     Args:
         engine: a trained model.
-        tokenizer: the tokenizer the model was trained with.
+        tokenizer: the tokenizer that the model was trained with.
         prompts: the texts to continue.
-        config: how to draw.
-        count: how many samples of each prompt.
+        config: the sampling settings.
+        count: the number of samples for each prompt.
         seed: determines the samples.
         on_text: as for ``decoder.generate``.
         alternatives: as for ``decoder.generate``.
         known: texts to reject.
-        unique: whether to reject repeated texts, prompts included.
+        unique: whether to reject samples that repeat an earlier one, prompts included.
         ends: whether the model has learned to end documents.
 
     Raises:
-        UsageError: if no text satisfies the configuration.
+        UsageError: if no text can satisfy the configuration.
         GenerationError: if too few samples are new or finished.
     """
     check_finished(config, tokenizer, ends=ends)

@@ -1,14 +1,13 @@
-"""Logits to the next token id: samplers, one per function, in pure numpy.
+"""Samplers, which choose the next token id from logits. One per function, in pure NumPy.
 
-All functions take logits float32 [B, V] and treat rows independently: a row's result has the same
-bits in any batch. An excluded id has the logit -inf; at least one id of each row must have another.
-Functions that rely on a row's highest logit being 0 take ``Shifted`` logits, which ``shift`` makes.
+All functions take logits float32 [B, V] and treat rows independently: the result of a row is the
+same, bit for bit, in any batch. An excluded id has the logit -inf. At least one id of each row must
+not be excluded. Functions that need rows whose highest logit is 0 take ``Shifted`` logits, which
+``shift`` returns.
 
 The order is: penalties (see ``penalties``), top-k, locally typical, top-p, min-p, Mirostat,
-temperature, draw. So all filters judge the distribution before the temperature, as in llama.cpp: a
-high temperature makes the choice among good tokens more even and lets no bad ones in.
-
-This module does not know text, a model or a random generator: random numbers are passed in.
+temperature, random choice. So all filters see the distribution before the temperature, as in
+llama.cpp. A high temperature makes the choice among good tokens more even, but adds no bad ones.
 """
 
 from __future__ import annotations
@@ -24,13 +23,13 @@ from charlstm.config import SampleConfig
 from charlstm.generation.penalties import penalize
 from charlstm.metrics import log_softmax
 
-# Logits float32 [B, V] whose rows have 0 as their highest.
+# Logits float32 [B, V] with 0 as the highest value in each row.
 Shifted = NewType("Shifted", Floats)
 
 _EXCLUDED = np.float32(-np.inf)
 _LARGE_VOCABULARY = 1000
-_BINS, _BINS_PER_NAT = 512, 16  # of the histogram that saves sorting a large vocabulary
-_LARGEST_FACTOR = 1e30  # keeps a tiny temperature from overflowing float32
+_BINS, _BINS_PER_NAT = 512, 16  # of a histogram, which avoids sorting a large vocabulary
+_LARGEST_FACTOR = 1e30  # prevents the overflow of float32 at a tiny temperature
 
 
 def sample(
@@ -40,17 +39,18 @@ def sample(
     recent: AnyIds | None = None,
     limits: Doubles | None = None,
 ) -> Ids:
-    """Draw the next id of every row.
+    """Sample the next id of every row.
 
     Args:
         logits: float32 [B, V].
         uniforms: random numbers float64 [B], each in [0, 1).
-        config: how to draw; temperature 0 takes the likeliest id, the lowest of equal ones.
-        recent: the last ids [B, W] as ``penalize`` takes them; ``None`` without penalties.
-        limits: the surprise that Mirostat allows, in bits, float64 [B]; ``None`` without Mirostat.
+        config: the sampling settings. Temperature 0 takes the most likely id, and the lowest of
+            equally likely ones.
+        recent: the last ids [B, W] as for ``penalize``; ``None`` without penalties.
+        limits: the surprisal that Mirostat allows, in bits, float64 [B]; ``None`` without Mirostat.
 
     Returns:
-        int64 [B].
+        The ids, int64 [B].
     """
     if recent is not None:
         logits = penalize(logits, recent, config)
@@ -60,7 +60,7 @@ def sample(
     if config.top_k:
         kept = keep_top_k(kept, config.top_k)
     if config.typical < 1.0:
-        kept = shift(keep_typical(kept, config.typical))  # the likeliest id may be excluded
+        kept = shift(keep_typical(kept, config.typical))  # the most likely id may be excluded
     if config.top_p < 1.0:
         kept = keep_top_p(kept, config.top_p)
     if config.min_p > 0.0:
@@ -69,14 +69,14 @@ def sample(
         kept = keep_unsurprising(kept, limits)
     if kept.shape[1] < _LARGE_VOCABULARY:
         return draw(apply_temperature(kept, config.temperature), uniforms)
-    # Ids excluded in every row add exactly 0, so leaving them out changes no bit.
+    # Ids that are excluded in every row add exactly 0, so the result is the same without them.
     columns = np.flatnonzero((kept > _EXCLUDED).any(axis=0))
     kept = Shifted(kept[:, columns])
     return columns[draw(apply_temperature(kept, config.temperature), uniforms)]
 
 
 def shift(logits: Floats) -> Shifted:
-    """Shift each row so that its highest logit is 0, which changes no probability.
+    """Shift each row so that its highest logit is 0. This does not change probabilities.
 
     Args:
         logits: float32 [B, V].
@@ -85,11 +85,11 @@ def shift(logits: Floats) -> Shifted:
 
 
 def keep_top_k(logits: Shifted, k: int) -> Shifted:
-    """Keep the k likeliest ids of a row, and ids as likely as the k-th (Fan et al. 2018).
+    """Keep the k most likely ids of a row, and ids as likely as the k-th (Fan et al. 2018).
 
     Args:
         logits: float32 [B, V].
-        k: 1 or more; V or more changes nothing.
+        k: 1 or more. V or more changes nothing.
     """
     size = logits.shape[1]
     if k >= size:
@@ -99,14 +99,14 @@ def keep_top_k(logits: Shifted, k: int) -> Shifted:
 
 
 def keep_typical(logits: Floats, p: float) -> Floats:
-    """Keep the locally typical ids: those whose surprise is closest to the expected surprise.
+    """Keep the locally typical ids, whose surprisal is closest to the entropy.
 
-    The fewest that together reach probability p, and ids as close as the last of these (Meister et
-    al. 2023). The likeliest id may not be among them.
+    These are as few ids as are needed to reach probability p, and ids as close as the last of them
+    (Meister et al. 2023). The most likely id may not be among them.
 
     Args:
         logits: float32 [B, V].
-        p: in (0, 1]; 1 changes nothing but ids that are impossible in float32.
+        p: in (0, 1]. 1 only excludes ids that are impossible in float32.
     """
     log_probabilities = log_softmax(logits)
     probabilities = np.exp(log_probabilities)
@@ -119,13 +119,13 @@ def keep_typical(logits: Floats, p: float) -> Floats:
 
 
 def keep_top_p(logits: Shifted, p: float) -> Shifted:
-    """Keep the nucleus: the fewest likeliest ids that reach probability p (Holtzman et al. 2020).
+    """Keep the nucleus: the most likely ids, until they reach probability p (Holtzman et al. 2020).
 
     Ids as likely as the last of these are kept too.
 
     Args:
         logits: float32 [B, V].
-        p: in (0, 1]; 1 changes nothing but ids that are impossible in float32.
+        p: in (0, 1]. 1 only excludes ids that are impossible in float32.
     """
     weights = np.exp(logits)
     goals = p * np.add.reduce(weights, axis=1, dtype=np.float64)
@@ -133,7 +133,7 @@ def keep_top_p(logits: Shifted, p: float) -> Shifted:
 
 
 def keep_min_p(logits: Shifted, p: float) -> Shifted:
-    """Keep ids at least p times as likely as the likeliest id (Nguyen et al. 2024).
+    """Keep ids at least p times as likely as the most likely id (Nguyen et al. 2024).
 
     Args:
         logits: float32 [B, V].
@@ -143,13 +143,13 @@ def keep_min_p(logits: Shifted, p: float) -> Shifted:
 
 
 def keep_unsurprising(logits: Shifted, limits: Doubles) -> Shifted:
-    """Keep ids whose surprise is at most the limit of the row, and the likeliest ids in any case.
+    """Keep ids whose surprisal is at most the limit of the row. The most likely ids are kept too.
 
-    With ``next_limits`` this is Mirostat 2 (Basu et al. 2021).
+    With ``next_limits``, this is Mirostat 2 (Basu et al. 2021).
 
     Args:
         logits: float32 [B, V].
-        limits: surprise in bits, float64 [B].
+        limits: surprisal in bits, float64 [B].
     """
     surprises = log_softmax(logits) / -np.log(2)
     allowed = np.maximum(limits[:, np.newaxis], surprises.min(axis=1, keepdims=True))
@@ -157,12 +157,12 @@ def keep_unsurprising(logits: Shifted, limits: Doubles) -> Shifted:
 
 
 def next_limits(limits: Doubles, surprises: Doubles, target: float, rate: float) -> Doubles:
-    """Move the limits of ``keep_unsurprising`` so that the mean surprise approaches a target.
+    """Move the limits of ``keep_unsurprising`` so that the mean surprisal approaches a target.
 
     Args:
-        limits: in bits, float64 [B].
-        surprises: of the ids that were drawn, in bits, float64 [B].
-        target: in bits per token.
+        limits: the limits in bits, float64 [B].
+        surprises: the surprisal of the sampled ids in bits, float64 [B].
+        target: the target in bits per token.
         rate: the share of the error by which a limit moves.
     """
     moved: Doubles = limits - rate * (surprises - target)
@@ -174,13 +174,13 @@ def apply_temperature(logits: Shifted, temperature: float) -> Shifted:
 
     Args:
         logits: float32 [B, V].
-        temperature: above 0; below 1e-30 it counts as 1e-30.
+        temperature: above 0. Values below 1e-30 count as 1e-30.
     """
     return Shifted(logits * np.float32(min(1.0 / temperature, _LARGEST_FACTOR)))
 
 
 def draw(logits: Shifted, uniforms: Doubles) -> Ids:
-    """Draw one id per row from softmax(logits) by inverting the cumulative distribution.
+    """Sample one id per row from softmax(logits) by inverting the cumulative distribution.
 
     Rounding never yields an id of probability 0: a uniform number below 1 times the total is below
     the total, and an id of probability 0 is never the first whose cumulative sum exceeds a value.
@@ -190,7 +190,7 @@ def draw(logits: Shifted, uniforms: Doubles) -> Ids:
         uniforms: random numbers float64 [B], each in [0, 1).
 
     Returns:
-        int64 [B].
+        The ids, int64 [B].
     """
     cumulative = np.add.accumulate(np.exp(logits), axis=1, dtype=np.float64)
     goal = uniforms[:, np.newaxis] * cumulative[:, -1:]
@@ -198,7 +198,7 @@ def draw(logits: Shifted, uniforms: Doubles) -> Ids:
 
 
 def likeliest(logits: NDArray[np.floating[Any]], count: int) -> Ids:
-    """Return at most ``count`` ids of one row that are not excluded, the likeliest first.
+    """Return at most ``count`` ids of one row that are not excluded, most likely first.
 
     Equally likely ids are in ascending order.
 
@@ -232,7 +232,7 @@ def _reaching(
     Args:
         distances: floats [B, V], 0 or more.
         weights: floats [B, V].
-        goals: float64 [B]; if the weights of a row fall short of it, all its ids are needed.
+        goals: float64 [B]. If the weights of a row don't reach it, all its ids are needed.
     """
     if distances.shape[1] > _LARGE_VOCABULARY:
         items = zip(distances, weights, goals.tolist(), strict=True)
@@ -250,7 +250,7 @@ def _reaching(
 def _reaching_in_row(
     distances: NDArray[np.floating[Any]], weights: NDArray[np.floating[Any]], goal: float
 ) -> Any:
-    """Do the same for one row of many ids; sort only those in the bin where the goal is reached."""
+    """Do the same for one row with many ids. Only the bin that reaches the goal is sorted."""
     bins = np.minimum(distances * _BINS_PER_NAT, _BINS - 1).astype(np.int64)
     reached = np.bincount(bins, weights=weights).cumsum()
     last = min(int(np.searchsorted(reached, goal)), len(reached) - 1)

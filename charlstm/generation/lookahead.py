@@ -1,9 +1,9 @@
-"""How likely a text that begins a match is to become one, under a chain of a model's tokens.
+"""The probability that the beginning of a match becomes a match, under a Markov chain of tokens.
 
-The value of a state of the pattern in a context of the chain, with so many tokens left, is found by
-going backward from the matches, one token at a time (Baum et al. 1970). Of a large pattern, whose
-states are too many, the nodes are taken one by one, and a state is worth what the best of them is.
-This module does not know a model or how tokens are drawn.
+This probability is the value of a state of the pattern, in a context of the chain and with a number
+of remaining tokens. It is computed backward from the matches, one token at a time (Baum et al.
+1970). If a large pattern has too many states, the values of its nodes are computed instead, and the
+value of a state is that of its best node.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ from charlstm.generation.token_chain import TokenChain
 from charlstm.generation.word_edges import WordEdges
 from charlstm.tokenizer.base import BEGIN_SPELLING, END_OF_DOCUMENT, END_SPELLING
 
-# The weight of a token that the pattern forbids within a word: a match ends there only if it must.
+# The weight of a token within a word that the pattern forbids: a match ends there only if it must.
 WITHIN_WORD = 1e-3
 _MOST_STATES = 4096
 _MOST_TABLE = 2**21  # next states of all states
-_MOST_NODES_TABLE = 2**24  # next states of all nodes; a pattern with more is not looked through
+_MOST_NODES_TABLE = 2**24  # next states of all nodes; there are no values for a larger pattern
 _MOST_PRODUCTS = 2**34  # multiplications
-_CLOSE = 1e-3  # the change at which more tokens make no difference
+_CLOSE = 1e-3  # the relative change below which more tokens make no difference
 _LEAST = 1e-300
 _CACHED_NUMBERS = 2**23
 
 
 class Lookahead:
-    """The values of a pattern's states.
+    """The values of the states of a pattern.
 
     Args:
         pattern: the pattern.
-        chain: of the model that writes.
-        words: of the tokenizer.
-        length: the most tokens that may be left.
+        chain: the chain of the model.
+        words: the edges of the tokens of the tokenizer.
+        length: the maximum number of remaining tokens.
     """
 
     def __init__(self, pattern: Pattern, chain: TokenChain, words: WordEdges, length: int) -> None:
@@ -46,13 +46,13 @@ class Lookahead:
         self._chain = chain
         self._words = words
         self._length = length
-        # Whether the last token of a context outside spelled words ends within a word.
+        # For contexts outside spelled words: whether the last token ends within a word.
         self._in_word = np.zeros(chain.spelling, np.bool_)
         self._in_word[chain.after[words.ends]] = chain.spelling > 1
         self._ends: dict[int, Doubles] = {}
         self._cache: dict[tuple[int, bool, int], Floats] = {}
-        self._fits = True  # whether all states are known; if not, nodes are
-        # Of the numbers of tokens left in ``_horizons``, the values of each state or node, [N, K].
+        self._fits = True  # whether values are those of states, not of nodes
+        # The values of each state or node [N, K], for each number of tokens in ``_horizons``.
         self._horizons: list[int] = []
         self._values: list[Doubles] = []
         self._rows: dict[int, int] = {}
@@ -62,8 +62,8 @@ class Lookahead:
 
         Args:
             state: the state before the token.
-            left: how many tokens are left after it.
-            spelling: whether a word is being spelled.
+            left: the number of tokens that remain after it.
+            spelling: whether the text is within a spelled word.
         """
         if self._fits and state not in self._rows:
             self._include(state)
@@ -77,7 +77,7 @@ class Lookahead:
         return logs
 
     def _include(self, state: int) -> None:
-        """Find the values of a state, and of all that a text can come to from it."""
+        """Compute the values of a state and of all states that can be reached from it."""
         self._cache.clear()
         found = self._reachable([*self._rows, state])
         self._fits = found is not None
@@ -89,7 +89,7 @@ class Lookahead:
             self._look_back(np.stack([self._pattern.after(one) for one in found]))
 
     def _reachable(self, begin: Iterable[int]) -> list[int] | None:
-        """Return the living states that a text can come to; ``None`` if they are too many."""
+        """Return the reachable states that lead to a match; ``None`` if there are too many."""
         found = dict.fromkeys(begin)
         most = min(_MOST_STATES, _MOST_TABLE // len(self._chain.after))
         waiting = [*found]
@@ -104,13 +104,13 @@ class Lookahead:
         return [*found]
 
     def _nodes(self) -> list[int]:
-        """Return the states of one node each; none if they are too many, too."""
+        """Return the states of a single node; none if there are too many of them too."""
         if self._pattern.size * len(self._chain.after) > _MOST_NODES_TABLE:
             return []
         return [*self._pattern.all_parts()]
 
     def _parts(self, state: int) -> list[int]:
-        """Return the rows of a state's values, the best of which counts."""
+        """Return the rows whose maximum is the value of a state."""
         parts = (state,) if self._fits else self._pattern.parts(state)
         return [self._rows[part] for part in parts if part in self._rows]
 
@@ -144,7 +144,7 @@ class Lookahead:
         """Return the weight of an end in each context, float64 [K].
 
         Args:
-            forbidden: the tokens that may not follow, bool [V].
+            forbidden: the tokens that can't follow, bool [V].
         """
         chain, begins = self._chain, self._words.begins
         forbidden[[BEGIN_SPELLING, END_SPELLING] if self._words.spells else []] = False
@@ -155,12 +155,12 @@ class Lookahead:
         ends = np.zeros(len(chain.probabilities))
         ends[: chain.spelling] = masses - (1 - WITHIN_WORD) * within
         if not self._fits and self._words.spells:
-            # A node is left when its word is over; the values of states go on from there.
+            # Within a spelled word, a match can end only after the word.
             ends[chain.spelling :] = chain.probabilities[chain.spelling :, END_SPELLING] * ends[0]
         return ends
 
     def _look_back(self, table: NDArray[np.int32]) -> None:
-        """Fill ``_values``, beginning with no token left.
+        """Fill ``_values``, starting with no remaining token.
 
         Args:
             table: the states after each token, int32 [N, V].
@@ -175,7 +175,7 @@ class Lookahead:
             ends = np.array([self._ends_at(state) for state in matching]).reshape(
                 len(matching), len(chain.probabilities)
             )
-        else:  # what one node forbids, another may allow: only what all forbid counts
+        else:  # a token is forbidden only if all nodes forbid it
             ends = self._end_masses(np.logical_not(self._pattern.are_alive(table).any(axis=0)))
         kinds = [_Moves(chain, where, spelled=False)]
         if self._words.spells:
@@ -195,7 +195,7 @@ class Lookahead:
 
 
 class _Best:
-    """Takes the best of the values of each state's rows."""
+    """Takes the maximum of the values in the rows of each state."""
 
     def __init__(self, rows: list[list[int]]) -> None:
         self._count = len(rows)
@@ -212,7 +212,7 @@ class _Best:
 
 
 class _Moves:
-    """One token backward, outside or inside spelled words. Tokens that lead alike are one."""
+    """One token backward, outside or inside spelled words. Tokens with equal effects are merged."""
 
     def __init__(self, chain: TokenChain, where: Ids, *, spelled: bool) -> None:
         contexts = slice(chain.spelling, None) if spelled else slice(chain.spelling)

@@ -1,7 +1,7 @@
-"""What speaks for each token where a text is to become a match of a pattern.
+"""Weights of the next tokens of a text that must become a match of a pattern.
 
-A match ends where the model ends the document or wants what the pattern forbids, though at once or
-within a word only if it must. This module does not know a model or how tokens are drawn.
+A match ends where the model ends the document or prefers tokens that the pattern forbids. It ends
+at its very beginning or within a word only if it must.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from charlstm.generation.unread import Ways
 from charlstm.generation.word_edges import WordEdges
 from charlstm.tokenizer.base import END_OF_DOCUMENT, Tokenizer
 
-_LEAST = 1e-30  # of an end that nothing speaks for
+_LEAST = 1e-30  # the weight of an end that no token supports
 _CACHED_NUMBERS = 2**22
 
 
 class MatchProgress(NamedTuple):
-    """How far a text has come on the way to a match.
+    """The progress of a text towards a match.
 
     Attributes:
-        constraints: the state of its constraints, the pattern among them.
-        in_word: whether it ends within a word.
-        has_begun: whether it is more than the prompt.
+        constraints: the state of its constraints, including the pattern.
+        in_word: whether the text ends within a word.
+        has_begun: whether the text is longer than the prompt.
     """
 
     constraints: ConstraintState
@@ -41,14 +41,15 @@ class MatchProgress(NamedTuple):
 
 
 class Guidance(NamedTuple):
-    """What speaks for each token after each of N texts.
+    """The weights of each token after each of N texts.
 
     Attributes:
-        allowed: whether each may follow, bool [N, V].
-        biases: added to the logits, float32 [N, V].
-        values: the logarithm of how likely a match is to follow after each, float32 [N, V]; 0 for
-            the end of the text.
-        end_weights: how much the probability of each counts as an end here, float64 [N, V].
+        allowed: whether the token may follow, bool [N, V].
+        biases: numbers to add to the logits, float32 [N, V].
+        values: the log-probability that a match follows after the token, float32 [N, V]; 0 for the
+            end of the text.
+        end_weights: the share of the token's probability that counts for an end of the text before
+            it, float64 [N, V].
     """
 
     allowed: Mask
@@ -57,10 +58,10 @@ class Guidance(NamedTuple):
     end_weights: Doubles
 
     def ends(self, probabilities: Doubles) -> TextEnds:
-        """Return what speaks for the end of each text.
+        """Return the weight of the end of each text.
 
         Args:
-            probabilities: of the next token, float64 [N, V].
+            probabilities: the probabilities of the next token, float64 [N, V].
         """
         weights = np.add.reduce(probabilities * self.end_weights, axis=1)
         logs = np.where(self.allowed[:, END_OF_DOCUMENT], np.log(weights + _LEAST), -np.inf)
@@ -68,11 +69,11 @@ class Guidance(NamedTuple):
 
 
 class TextEnds(NamedTuple):
-    """What speaks for the end of each of N texts.
+    """The weight of the end of each of N texts.
 
     Attributes:
-        log_weights: how much, float64 [N]; -inf where a text may not end.
-        are_of_document: whether most of that is the end of the document, bool [N].
+        log_weights: logarithms of the weights, float64 [N]; -inf if a text must not end.
+        are_of_document: whether most of the weight is the end of the document, bool [N].
     """
 
     log_weights: Doubles
@@ -86,13 +87,13 @@ class MatchGuide:
         engine: the model.
         tokenizer: its tokenizer.
         config: the pattern and the length.
-        temperature: at which the model writes, above 0.
+        temperature: the temperature of sampling, above 0.
         ends: whether the model has learned to end documents.
 
     Attributes:
         pattern: the pattern.
-        words: where the tokens begin and end within words.
-        constraints: those of the configuration.
+        words: where tokens begin and end within words.
+        constraints: the constraints of the configuration.
     """
 
     def __init__(
@@ -113,15 +114,15 @@ class MatchGuide:
         self._end_weights: dict[tuple[int, bool, bool], Doubles] = {}
 
     def start(self, prompt: str, forced_prefix: str, ways: Ways | None) -> MatchProgress:
-        """Return how far a prompt comes that has been read but for a prefix of what follows.
+        """Return the progress after a prompt.
 
         Args:
-            prompt: what has been read.
-            forced_prefix: what must follow.
-            ways: the tokens that write a part of it.
+            prompt: the part of the prompt that has been read.
+            forced_prefix: the part that must follow.
+            ways: the tokens that write a part of ``forced_prefix``.
 
         Raises:
-            UsageError: if no match begins with both, or is short enough.
+            UsageError: if no match begins with the prompt, or is short enough.
         """
         state = self.constraints.start(prompt, forced_prefix, ways)
         assert state is not None  # there is a pattern
@@ -130,9 +131,9 @@ class MatchGuide:
     def after(
         self, texts: Sequence[MatchProgress], token_ids: Sequence[int]
     ) -> list[MatchProgress]:
-        """Return how far each text has come after one more token."""
+        """Return the progress of each text after one more token."""
         steps = list(zip(texts, token_ids, strict=True))
-        reached = {step: self._after(*step) for step in set(steps)}  # many are the same
+        reached = {step: self._after(*step) for step in set(steps)}  # many are equal
         return [reached[step] for step in steps]
 
     def _after(self, text: MatchProgress, token_id: int) -> MatchProgress:
@@ -144,9 +145,9 @@ class MatchGuide:
         return MatchProgress(state, in_word, has_begun)
 
     def of(self, texts: Sequence[MatchProgress], written: int) -> Guidance:
-        """Return what speaks for each token after so many were written, of each text."""
+        """Return the weights of tokens after each text. All texts have ``written`` tokens."""
         numbers = {text: number for number, text in enumerate(dict.fromkeys(texts))}
-        which = [numbers[text] for text in texts]  # many have come equally far
+        which = [numbers[text] for text in texts]  # many have equal progress
         states = [text.constraints for text in numbers]
         left = self._length - written - 1
         values = [
@@ -158,7 +159,7 @@ class MatchGuide:
         looked_ahead[:, END_OF_DOCUMENT] = 0
         for row, state in enumerate(states):
             if state.ways:
-                # How likely the tokens are that must follow is no bias: each is weighed, too.
+                # The probability of the forced prefix belongs to the values, not to the biases.
                 added[row] += np.float32(state.ways.value)
                 for token_id, ways in state.ways.after.items():
                     looked_ahead[row, token_id] += ways.value
@@ -170,7 +171,7 @@ class MatchGuide:
 
     @cached_property
     def _lookahead(self) -> Lookahead:
-        """Made when a search begins: most samples need none."""
+        """The lookahead, which is built when a search starts. Most samples need none."""
         return Lookahead(self.pattern, self._chain(), self.words, self._length)
 
     def _end_weight(self, text: MatchProgress) -> Doubles:

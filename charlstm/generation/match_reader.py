@@ -1,7 +1,4 @@
-"""Follows a text that is written freely: is it a match of a pattern, and where does it end?
-
-This module knows tokens and patterns. It does not know a model or how tokens are drawn.
-"""
+"""Finds whether a freely sampled text is a match of a pattern, and where it ends."""
 
 from __future__ import annotations
 
@@ -16,23 +13,23 @@ class Verdict(Enum):
     """How a text has ended."""
 
     MATCH = auto()
-    MATCH_BEFORE = auto()  # without the last token, which the pattern forbids
+    MATCH_BEFORE = auto()  # a match without the last token, which the pattern forbids
     NO_MATCH = auto()
 
 
 class MatchReader:
     """Follows one text.
 
-    A match ends before the end of the document; before what the pattern forbids, though neither at
-    once nor within a word; or where its length is reached.
+    A match ends at the end of the document, at its length, or before a token that the pattern
+    forbids. In the last case, it must be longer than the prompt and must not end within a word.
 
     Args:
         pattern: the pattern.
-        words: where the tokens begin and end within words.
-        state: of the pattern after what has been read of the prompt.
-        in_word: whether that ends within a word.
-        unread: how many characters of the prompt the text begins with.
-        length: how many tokens may follow it.
+        words: where tokens begin and end within words.
+        state: the state of the pattern after the part of the prompt that has been read.
+        in_word: whether that part ends within a word.
+        unread: the number of characters of the prompt that the text begins with.
+        length: the maximum number of tokens of the text.
     """
 
     def __init__(
@@ -54,7 +51,7 @@ class MatchReader:
         self._spells = False
 
     def add(self, token_id: int) -> Verdict | None:
-        """Add a token; return how the text ends, if it does."""
+        """Add a token. Return how the text ends, or ``None`` if it continues."""
         pattern = self._pattern
         reached = int(pattern.after(self._state)[token_id])
         self._left -= 1

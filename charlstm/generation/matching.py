@@ -1,11 +1,9 @@
-"""Prompts to samples that match a pattern.
+"""Samples that match a pattern.
 
-Each sample is drawn freely first, up to ``FREE_DRAWS`` times, as without a pattern; the first that
-is a match is taken. If none is, it is searched for among many texts (see ``particles``), or by beam
-search where nothing is random. So the more often the model writes matches by itself, the more
-exactly samples are what it writes. A sample follows from the seed and its index alone.
-
-This module does not know files or the command line.
+Each sample is first generated freely, without the pattern, up to ``FREE_DRAWS`` times. The first
+match is the result. If there is none, a match is searched for with many texts (see ``particles``),
+or by beam search at temperature 0. The more often the model writes matches freely, the closer the
+distribution of samples is to that of the model. The seed and the index of a sample determine it.
 """
 
 from __future__ import annotations
@@ -29,9 +27,9 @@ from charlstm.generation.samples import Sample, SampledToken, TextListener, in_o
 from charlstm.metrics import log_normalizers
 from charlstm.tokenizer.base import Tokenizer
 
-FREE_DRAWS = 20  # of each sample
-_WAVES = (1, 4, 15)  # how many are drawn together
-# A sample's draws are numbered so that the first is that of the same sample without a pattern.
+FREE_DRAWS = 20  # free attempts for each sample
+_WAVES = (1, 4, 15)  # attempts in each batch
+# Attempts are numbered so that the first one equals the same sample without a pattern.
 _DRAW = 2**64
 
 
@@ -50,8 +48,8 @@ def generate_matching(
 ) -> Iterator[Sample]:
     """Continue each prompt once, so that the whole text matches ``config.match``.
 
-    The arguments, what is yielded and the errors are those of ``decoder.generate``, but ``on_text``
-    is called with whole texts.
+    Arguments, results and errors are those of ``decoder.generate``, but ``on_text`` is called with
+    whole texts.
     """
     matcher = _Matcher(engine, tokenizer, config, seed, alternatives, ends)
     numbered = enumerate(prompts, first)
@@ -64,7 +62,7 @@ def generate_matching(
 
 
 class _Start(NamedTuple):
-    """A prompt that has been read, and how far it comes on the way to a match."""
+    """A prompt that has been read, and its progress towards a match."""
 
     prompt: PrefilledPrompt
     progress: MatchProgress
@@ -103,7 +101,7 @@ class _Matcher:
         )
 
     def run(self, prompts: dict[int, str]) -> Iterator[Sample]:
-        """Yield a sample for each index and prompt, in their order."""
+        """Yield a sample for each index and prompt, in order."""
         self._read(prompts.values())
         return in_order(self._samples(prompts), prompts)
 
@@ -126,7 +124,7 @@ class _Matcher:
             yield from self._likeliest(left)
 
     def _read(self, prompts: Iterable[str]) -> None:
-        """Read prompts, and check that a match may begin with each."""
+        """Read prompts, and check that a match can begin with each."""
         needed = dict.fromkeys(prompts)
         self._starts = {p: start for p, start in self._starts.items() if p in needed}
         read = self._free.read([prompt for prompt in needed if prompt not in self._starts])
@@ -148,7 +146,7 @@ class _Matcher:
         )
 
     def _draw_freely(self, prompts: dict[int, str], draws: range) -> dict[int, Sample]:
-        """Return the first match among some draws of each sample, by index."""
+        """Return the first match among some attempts for each sample, by index."""
         numbered = (
             (index + draw * _DRAW, self._starts[prompt].prompt)
             for index, prompt in prompts.items()
@@ -170,7 +168,7 @@ class _Matcher:
         )
 
     def _likeliest(self, prompts: dict[int, str]) -> Iterator[Sample]:
-        """Yield the best match that a beam search finds, once for all samples of a prompt."""
+        """Yield the best match that beam search finds. Samples of a prompt share it."""
         from charlstm.generation.beam import best_match
 
         known: dict[str, Sample] = {}
@@ -197,7 +195,7 @@ class _Matcher:
         )
 
     def _per_token(self, match: FoundMatch, start: PrefilledPrompt) -> tuple[SampledToken, ...]:
-        """Read a match once more, to see what else was likely."""
+        """Read a match again, to find the alternatives to its tokens."""
         logits, state = start.logits[np.newaxis], start.state[:, np.newaxis]
         tokens = []
         for token_id in match.ids:

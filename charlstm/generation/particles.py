@@ -1,14 +1,13 @@
-"""Matches of a pattern that free samples hardly ever find: a search with many texts at a time.
+"""A search for matches that free sampling almost never finds, with many texts at the same time.
 
-Each sample has some beginnings of texts (particles). All are extended token by token: a token is
-drawn by what the model says of it times how likely a match is to follow, as ``lookahead`` tells.
-The weight of a particle corrects for the difference: after each token, it is the probability of the
-text under the model, by that under which it was drawn. Where few particles have all the weight,
-they take the place of the others. In the end, one is drawn by weight. So samples come close to what
-the model would write if all that does not match were thrown away (twisted sequential Monte Carlo:
-Doucet and Johansen 2011; Lew et al. 2023; Zhao et al. 2024).
-
-This module does not know text or how samples are returned.
+Each sample has a number of beginnings of texts (particles), which are extended token by token. The
+probability of a token is its probability under the model times the probability that a match
+follows, as estimated by ``lookahead``. The weight of a particle corrects for the difference: after
+each token, it is the probability of the text under the model, divided by the probability with which
+it was sampled. If few particles have almost all the weight, they replace the others. At the end,
+one particle is chosen with probabilities proportional to the weights. So samples come close to
+those of the model with all texts rejected that don't match (twisted sequential Monte Carlo: Doucet
+and Johansen 2011; Lew et al. 2023; Zhao et al. 2024).
 """
 
 from __future__ import annotations
@@ -30,10 +29,10 @@ from charlstm.tokenizer.base import END_OF_DOCUMENT
 
 PARTICLES = 96  # of a sample
 _SAMPLES_AT_ONCE = 4
-_NUMBERS = 2**22  # logits at a time, which bounds the memory
-COLDEST = 0.5  # the lowest temperature of a search: below it, what can follow would hardly count
-_FEW = 0.5  # the share of the particles, by weight, below which they are drawn anew
-_NOTHING = 1e-3  # the share of the weight at which unfinished particles are given up
+_NUMBERS = 2**22  # logits at a time, which limits the memory
+COLDEST = 0.5  # the lowest temperature of a search; below it, lookahead would have little effect
+_FEW = 0.5  # particles are resampled if their effective number is below this share
+_NOTHING = 1e-3  # unfinished particles with less than this share of the weight are given up
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +40,10 @@ class FoundMatch:
     """A text that matches.
 
     Attributes:
-        index: of the sample.
-        ids: its tokens, with the end of the document if it ends with that.
-        log_probability: of the tokens under the model's own distribution, in nats.
-        is_cut: whether it ends because its length is reached.
+        index: the index of the sample.
+        ids: its tokens, including the end of the document if the text ends there.
+        log_probability: the log-probability of the tokens under the model, in nats.
+        is_cut: whether it was cut at the length.
     """
 
     index: int
@@ -55,12 +54,13 @@ class FoundMatch:
 
 @dataclass(frozen=True, slots=True)
 class _Choices:
-    """What may come next in each of R rows.
+    """The possible next tokens of R rows.
 
     Attributes:
-        weights: logarithms, with the end of the text as END_OF_DOCUMENT, float64 [R, V].
-        values: the part of them that looks ahead, float32 [R, V].
-        ends_document: whether the end would rather be that of the document, bool [R].
+        weights: logarithms of their weights, float64 [R, V]. The end of the text is
+            END_OF_DOCUMENT.
+        values: the part of the weights that comes from the lookahead, float32 [R, V].
+        ends_document: whether an end of the text ends the document, bool [R].
     """
 
     weights: Doubles
@@ -73,11 +73,12 @@ class ParticleSearch:
 
     Args:
         engine: a trained model.
-        guide: to the matches, for the same temperature.
-        config: how to draw, at a temperature of at least ``COLDEST``; Mirostat is not applied.
-        never: the ids that are never drawn.
-        remembered: what the penalties see of each token, int64 [V].
-        seed: determines, with the index of a sample, its random numbers.
+        guide: the guide to the matches, for the same temperature.
+        config: the sampling settings. The temperature is at least ``COLDEST``. Mirostat is not
+            applied.
+        never: the ids that are never sampled.
+        remembered: the id of each token as the penalties see it, int64 [V].
+        seed: the seed. With the index of a sample, it determines the random numbers.
     """
 
     def __init__(
@@ -110,11 +111,11 @@ class ParticleSearch:
             yield from _Swarm(self, starts[first : first + at_once]).run()
 
     def choices(self, batch: Batch, texts: Sequence[MatchProgress]) -> _Choices:
-        """Weigh what may come next in each row.
+        """Return the weights of the possible next tokens of each row.
 
         Args:
-            batch: the rows, all with as many tokens.
-            texts: how far each has come.
+            batch: the rows, which all have the same number of tokens.
+            texts: the progress of each.
         """
         logits = batch.logits.copy()
         logits[:, self._never] = -np.inf
@@ -128,15 +129,15 @@ class ParticleSearch:
         return _Choices(weights, guidance.values, ends.are_of_document)
 
     def draw(self, weights: Doubles, uniforms: Doubles) -> Ids:
-        """Draw the next id of each row, int64 [R]."""
+        """Sample the next id of each row, int64 [R]."""
         return sample(weights.astype(np.float32), uniforms, self._filters)
 
 
 class _Swarm:
     """The particles of some samples, which advance together.
 
-    A particle has a place, of which each sample has ``PARTICLES``. While it is not finished, it has
-    a row of the batch too, in the order of the places.
+    Each sample has ``PARTICLES`` places, one for each particle. A particle that is not finished has
+    a row of the batch too. Rows are in the order of places.
     """
 
     def __init__(
@@ -144,14 +145,14 @@ class _Swarm:
     ) -> None:
         self._search = search
         self._indices = [index for index, _, _ in starts]
-        self._waiting = set(range(len(starts)))  # the numbers of the samples to come
+        self._waiting = set(range(len(starts)))  # the numbers of the unfinished samples
         self._rngs = [_rng(search.seed, index) for index in self._indices]
         rows = [start for _, start, _ in starts for _ in range(PARTICLES)]
         self._batch = Batch(rows, window=search.window, limit=0.0)
         self._texts = [text for _, _, text in starts for _ in range(PARTICLES)]
         self._places = np.arange(len(rows))  # of the rows
         self._weights = np.zeros(len(rows))  # logarithms
-        self._looked_ahead = np.zeros(len(rows))  # the part of them that looks ahead
+        self._looked_ahead = np.zeros(len(rows))  # the part of the weights from the lookahead
         self._finished: list[FoundMatch | None] = [None] * len(rows)
 
     def run(self) -> Iterator[FoundMatch]:
@@ -162,7 +163,7 @@ class _Swarm:
             self._weights[self._places] += log_normalizers(choices.weights)
             self._weights[self._places] -= self._looked_ahead[self._places]
             uniforms = np.stack([rng.random(PARTICLES + 1) for rng in self._rngs])
-            choices = self._draw_anew(choices, uniforms[:, 0])
+            choices = self._resample(choices, uniforms[:, 0])
             ids = self._extend(choices, uniforms[:, 1:].ravel()[self._places])
             for number in sorted(self._waiting):
                 if found := self._chosen(number):
@@ -174,9 +175,9 @@ class _Swarm:
             batch.logits, batch.state = self._search.engine.step(ids[kept], batch.state)
 
     def _extend(self, choices: _Choices, uniforms: Doubles) -> Ids:
-        """Draw a token for each row, and remove rows that end; return the ids of the others."""
+        """Sample a token for each row, and remove rows that end. Return the ids of the others."""
         batch, search = self._batch, self._search
-        if not len(uniforms):  # those of the heavy particles may all be finished
+        if not len(uniforms):  # all particles may be finished after resampling
             return np.empty(0, np.int64)
         ids = search.draw(choices.weights, uniforms)
         own = batch.logits[batch.numbers, ids] - log_normalizers(batch.logits)
@@ -206,7 +207,7 @@ class _Swarm:
         self._finished[place] = FoundMatch(index, ids, total, is_cut)
 
     def _chosen(self, number: int) -> FoundMatch | None:
-        """Return the match of a sample if its other particles hardly count."""
+        """Return the match of a sample if its unfinished particles have almost no weight."""
         here = slice(number * PARTICLES, (number + 1) * PARTICLES)
         finished = self._finished[here]
         weights = self._weights[here]
@@ -218,8 +219,8 @@ class _Swarm:
         goal = self._rngs[number].random() * done.sum()
         return finished[int((done.cumsum() > goal).argmax())]
 
-    def _draw_anew(self, choices: _Choices, uniforms: Doubles) -> _Choices:
-        """Let heavy particles take the place of light ones (systematic resampling)."""
+    def _resample(self, choices: _Choices, uniforms: Doubles) -> _Choices:
+        """Replace particles of low weight by those of high weight (systematic resampling)."""
         source = np.arange(len(self._weights))
         for number in sorted(self._waiting):
             here = slice(number * PARTICLES, (number + 1) * PARTICLES)
@@ -254,5 +255,5 @@ class _Swarm:
 
 
 def _rng(seed: int, index: int) -> np.random.Generator:
-    """Return a sample's own random numbers, others than those of ``SampleRng``."""
+    """Return the random generator of a sample, which differs from that of ``SampleRng``."""
     return np.random.default_rng([seed, index % 2**32, index >> 32, 0, 0, 1])

@@ -1,9 +1,8 @@
-"""A regular expression to the tokens that can continue a match.
+"""The tokens that can continue a match of a regular expression.
 
-The expression becomes an automaton over the characters in the vocabulary. A token moves through it
-character by character; so does a spelled word. A token is allowed only if a match can still be
-completed with the tokens that are left, so that drawing allowed tokens always ends with a match.
-This module does not know a model or how tokens are drawn.
+The expression becomes an automaton over the characters of the vocabulary. A token moves through it
+character by character, and so does a spelled word. A token is allowed only if the remaining tokens
+are enough to complete a match. So a text of allowed tokens always ends with a match.
 """
 
 from __future__ import annotations
@@ -20,30 +19,31 @@ from charlstm.tokenizer.base import BEGIN_SPELLING, END_OF_DOCUMENT, END_SPELLIN
 from charlstm.unicode_text import has_surrogates
 
 _CACHED_NUMBERS = 2**24
-_SPELLING = 3  # tokens of the shortest spelled word: begin, one letter, end
+_SPELLING = 3  # tokens of the shortest spelled word: its beginning, one letter, its end
+_MOST_SHOWN = 5  # items in a message
 
 
 class Pattern:
     """A regular expression over the tokens of a tokenizer.
 
-    A state is an integer that says how far a text has come in a match.
+    A state is an integer that represents the progress of a text in a match.
 
     Args:
-        expression: a regular expression as for ``Automaton``, to match the text as a whole.
+        expression: a regular expression as for ``Automaton``, which must match the whole text.
         tokenizer: the tokenizer of the text.
 
     Attributes:
-        expression: as given.
+        expression: the expression as given.
         start: the state of the empty text.
-        horizon: with at least this many tokens left, their number makes no difference.
+        horizon: a number of remaining tokens above which the number makes no difference.
 
     Raises:
-        UsageError: if the expression is not a regular expression that can be used.
+        UsageError: if the expression is not a supported regular expression.
     """
 
     def __init__(self, expression: str, tokenizer: Tokenizer) -> None:
         if has_surrogates(expression):
-            raise UsageError(f"the pattern {expression!r} is not valid UTF-8: give it in UTF-8")
+            raise UsageError(f"`match` {expression!r}: the pattern is not valid UTF-8.")
         characters = [tokenizer.pieces[index] for index in tokenizer.character_ids.tolist()]
         self.expression = expression
         self._automaton = Automaton(expression, characters)
@@ -55,8 +55,12 @@ class Pattern:
         self._walked: dict[int, NDArray[np.int32]] = {}
 
     def shortest(self, state: int) -> int:
-        """Return how many characters a match takes at least from a state."""
+        """Return the minimum number of characters from a state to a match."""
         return int(self._automaton.distances[state])
+
+    def unmatched(self) -> list[str]:
+        """Return some items of the expression that no character of the vocabulary matches."""
+        return [repr(item) for item in self._automaton.unmatched()[:_MOST_SHOWN]]
 
     def matches(self, state: int) -> bool:
         """Return whether a text in this state is a match."""
@@ -64,11 +68,11 @@ class Pattern:
 
     @property
     def size(self) -> int:
-        """How many states ``all_parts`` returns, at most."""
+        """The maximum number of states that ``all_parts`` returns."""
         return self._automaton.size
 
     def parts(self, state: int) -> tuple[int, ...]:
-        """Return states that together lead to the matches that this one leads to."""
+        """Return states that together lead to the same matches as this one."""
         return self._automaton.parts(state)
 
     def all_parts(self) -> tuple[int, ...]:
@@ -76,7 +80,7 @@ class Pattern:
         return self._automaton.all_parts()
 
     def are_alive(self, states: NDArray[np.int32]) -> Mask:
-        """Return for each state whether any text leads from it to a match, bool [N]."""
+        """Return whether any text leads from each state to a match, bool [N]."""
         alive: Mask = self._automaton.distances[states] < NEVER
         return alive
 
@@ -96,7 +100,7 @@ class Pattern:
         reached = self._walked.get(state)
         if reached is None:
             if (len(self._walked) + 1) * len(self._order) > _CACHED_NUMBERS:
-                self._walked.clear()  # another thread may do so at any time: hence ``get`` above
+                self._walked.clear()  # another thread can do so at any time, so ``get`` is used
             reached = self._walked[state] = self._walk(state)
         return reached
 
@@ -105,8 +109,8 @@ class Pattern:
 
         Args:
             state: the state of the text.
-            left: how many more tokens the text may have, 1 or more.
-            spelling: whether a word is being spelled.
+            left: the number of tokens that the text may still have, 1 or more.
+            spelling: whether the text is within a spelled word.
         """
         own, after = self.shortest(state), self.after(state)
         needed = self._automaton.distances[after]
@@ -118,7 +122,7 @@ class Pattern:
         allowed = needed + 1 <= left
         allowed[END_OF_DOCUMENT] = self.matches(state)
         if self._spells:
-            # At least one letter follows, and the end of the spelling.
+            # At least one letter and the end of the spelled word must follow.
             least = int(needed[self._letters].min(initial=int(NEVER)))
             allowed[BEGIN_SPELLING] = least + _SPELLING <= left
             allowed[END_SPELLING] = False
@@ -140,8 +144,8 @@ def _spelled_out(
     """Return the pieces as columns of the automaton, longest piece first.
 
     Returns:
-        The columns of each piece's characters, int32 [V, longest]; the id of each row [V]; and for
-        each position, how many pieces are longer.
+        The columns of each piece's characters, int32 [V, longest], the id of each row [V], and for
+        each position the number of longer pieces.
     """
     column = {character: code for code, character in enumerate(characters)}
     unknown = len(characters)

@@ -1,8 +1,7 @@
-"""Penalties against repetition: logits and recent token ids to logits.
+"""Penalties against repetition, which change logits according to recent token ids.
 
 All functions take logits float32 [B, V] and the last ids of each row [B, W], oldest first, with
-``EMPTY`` where there is no token or one to ignore. They treat rows independently. This module does
-not know text, a model or random numbers.
+``EMPTY`` if there is no token or it is ignored. They treat rows independently.
 """
 
 from __future__ import annotations
@@ -14,11 +13,11 @@ from charlstm.config import SampleConfig
 from charlstm.errors import ConfigError
 
 EMPTY = -1
-_LARGEST_PENALTY = 1e30  # keeps logits from overflowing
+_LARGEST_PENALTY = 1e30  # prevents the overflow of logits
 
 
 def penalize(logits: Floats, recent: AnyIds, config: SampleConfig) -> Floats:
-    """Apply the penalties that are switched on: repetition, presence, frequency, loops.
+    """Apply the penalties that are set: repetition, presence, frequency, loops.
 
     Args:
         logits: float32 [B, V].
@@ -26,7 +25,7 @@ def penalize(logits: Floats, recent: AnyIds, config: SampleConfig) -> Floats:
         config: the settings.
 
     Raises:
-        ConfigError: if ``loop_penalty`` is on and ``loop_length`` is not set.
+        ConfigError: if ``loop_penalty`` is set but ``loop_length`` is not.
     """
     window = recent[:, -config.repetition_window :]
     if config.repetition_penalty != 1.0:
@@ -39,8 +38,7 @@ def penalize(logits: Floats, recent: AnyIds, config: SampleConfig) -> Floats:
         recent = recent[:, -config.loop_window :]
         if config.loop_length is None:
             raise ConfigError(
-                "loop_length is not set, on which loop_penalty depends: set it, or take the "
-                "default of a level with SampleConfig.for_level"
+                "`loop_penalty` needs `loop_length`. SampleConfig.for_level sets its default."
             )
         penalty, base, allowed = config.loop_penalty, config.loop_base, config.loop_length
         logits = penalize_loops(logits, recent, penalty, base, allowed)
@@ -48,16 +46,16 @@ def penalize(logits: Floats, recent: AnyIds, config: SampleConfig) -> Floats:
 
 
 def window_needed(config: SampleConfig) -> int:
-    """Return how many of the last ids the penalties need, W; 0 if all are off."""
+    """Return the number of last ids that the penalties need, W; 0 if none is set."""
     counting = config.repetition_penalty != 1.0 or config.presence_penalty
     window = config.repetition_window if counting or config.frequency_penalty else 0
     return max(window, config.loop_window if config.loop_penalty else 0)
 
 
 def penalize_repetition(logits: Floats, recent: AnyIds, penalty: float) -> Floats:
-    """Divide the positive logits of recent ids by a penalty, and multiply the negative ones.
+    """Divide positive logits of recent ids by a penalty, and multiply negative ones by it.
 
-    An id counts once, however often it occurs (CTRL, Keskar et al. 2019, section 4.1).
+    An id counts once, no matter how often it occurs (CTRL, Keskar et al. 2019, section 4.1).
 
     Args:
         logits: float32 [B, V].
@@ -65,7 +63,7 @@ def penalize_repetition(logits: Floats, recent: AnyIds, penalty: float) -> Float
         penalty: 1 or more; 1 changes nothing.
     """
     rows = np.arange(len(logits))[:, np.newaxis]
-    # One more column takes what is written for EMPTY, which is -1.
+    # An additional last column receives the values for EMPTY, which is -1.
     penalized = np.concatenate([logits, np.zeros((len(logits), 1), np.float32)], axis=1)
     values = penalized[rows, recent]
     penalized[rows, recent] = np.where(values > 0, values / penalty, values * penalty)
@@ -73,23 +71,23 @@ def penalize_repetition(logits: Floats, recent: AnyIds, penalty: float) -> Float
 
 
 def penalize_presence(logits: Floats, recent: AnyIds, penalty: float) -> Floats:
-    """Subtract a penalty from the logit of every id that occurs.
+    """Subtract a penalty from the logit of every recent id.
 
     Args:
         logits: float32 [B, V].
         recent: ids [B, W].
-        penalty: 0 changes nothing; below 0 makes these ids likelier.
+        penalty: 0 changes nothing. A negative one makes these ids more likely.
     """
     return _lowered(logits, penalty, np.minimum(_counts(logits, recent), 1))
 
 
 def penalize_frequency(logits: Floats, recent: AnyIds, penalty: float) -> Floats:
-    """Subtract a penalty from the logit of every id for each time that it occurs.
+    """Subtract a penalty from the logit of every recent id for each of its occurrences.
 
     Args:
         logits: float32 [B, V].
         recent: ids [B, W].
-        penalty: 0 changes nothing; below 0 makes these ids likelier.
+        penalty: 0 changes nothing. A negative one makes these ids more likely.
     """
     return _lowered(logits, penalty, _counts(logits, recent))
 
@@ -97,18 +95,18 @@ def penalize_frequency(logits: Floats, recent: AnyIds, penalty: float) -> Floats
 def penalize_loops(
     logits: Floats, recent: AnyIds, multiplier: float, base: float, allowed: int
 ) -> Floats:
-    """Make it unlikely that a sequence continues as it did before (DRY, p-e-w 2024).
+    """Make it less likely that a sequence continues as it did before (DRY, p-e-w 2024).
 
-    The logit of an id that would continue a repetition of ``n`` tokens, where ``n`` is at least
-    ``allowed``, is lowered by ``multiplier * base ** (n - allowed)``. Of several repetitions the
-    longest counts.
+    If an id would continue a repetition of ``n`` tokens, and ``n`` is at least ``allowed``, its
+    logit is lowered by ``multiplier * base ** (n - allowed)``. If there are several repetitions,
+    the longest counts.
 
     Args:
         logits: float32 [B, V].
         recent: ids [B, W].
-        multiplier: 0 or more; 0 changes nothing.
+        multiplier: 0 or more. 0 changes nothing.
         base: 1 or more.
-        allowed: the length of a repetition from which on it is penalized, 1 or more.
+        allowed: the length of the shortest repetition that is penalized, 1 or more.
     """
     lengths = repetition_lengths(recent)
     rows, positions = np.nonzero((lengths >= allowed) & (recent[:, 1:] != EMPTY))
@@ -129,7 +127,7 @@ def repetition_lengths(recent: AnyIds) -> Ids:
         recent: ids [B, W].
 
     Returns:
-        int64 [B, W - 1].
+        Lengths int64 [B, W - 1].
     """
     width = recent.shape[1]
     lengths = np.zeros((len(recent), max(0, width - 1)), np.int64)

@@ -1,10 +1,9 @@
-"""A regular expression to a deterministic automaton over characters, built as it is used.
+"""A regular expression as a deterministic automaton over characters, which is built lazily.
 
-Python's own parser reads the expression, and Python's own matcher decides which characters each of
-its items matches. The size of a deterministic automaton can be exponential, as for ``.*a.{40}``, so
-a state is created when a text first reaches it. It is a set of nodes of the nondeterministic
-automaton of the expression (Thompson 1968), whose nodes determine how far it is from a match. This
-module knows characters, not tokens.
+Python's own parser reads the expression, and Python's own matcher decides which characters each
+item matches. A deterministic automaton can be exponentially large, as for ``.*a.{40}``, so a state
+is created when a text first reaches it. A state is a set of nodes of the nondeterministic automaton
+of the expression (Thompson 1968). These nodes determine its distance from a match.
 """
 
 from __future__ import annotations
@@ -32,7 +31,15 @@ Test: TypeAlias = Callable[[str], bool]
 DEAD = 0  # the state from which no text leads to a match
 NEVER = np.int32(2**30)
 MOST_NODES = 100_000
-_ALPHABETS = re.ASCII | re.UNICODE  # of which one holds
+_ALPHABETS = re.ASCII | re.UNICODE  # exactly one of them is set
+_CLASSES = {
+    ops.CATEGORY_DIGIT: r"\d",
+    ops.CATEGORY_NOT_DIGIT: r"\D",
+    ops.CATEGORY_SPACE: r"\s",
+    ops.CATEGORY_NOT_SPACE: r"\S",
+    ops.CATEGORY_WORD: r"\w",
+    ops.CATEGORY_NOT_WORD: r"\W",
+}
 _BEGINS = (ops.AT_BEGINNING, ops.AT_BEGINNING_STRING)
 _ENDS = (ops.AT_END, ops.AT_END_STRING)
 
@@ -41,20 +48,21 @@ class Automaton:
     """The automaton of an expression. States are integers.
 
     Args:
-        expression: in the syntax of Python's ``re``, without what has no automaton: look-around,
-            back-references, word boundaries, possessive and atomic groups, line-wise anchors. It
-            must match a text as a whole.
+        expression: an expression in the syntax of Python's ``re``, which must match the whole
+            text. These parts of the syntax have no automaton and are not supported: look-around,
+            back-references, conditionals, word boundaries, possessive quantifiers, atomic groups,
+            multi-line anchors.
         alphabet: the characters that can be generated.
 
     Attributes:
         start: the state of the empty text.
-        distances: for each state so far, how many characters of the alphabet a match takes at
-            least, int32 [states]; ``NEVER`` if there is none.
+        distances: for each state so far, the minimum number of characters of the alphabet to a
+            match, int32 [states]; ``NEVER`` if there is no match.
         accepting: for each state so far, whether a text may end there, bool [states].
         farthest: the largest possible distance.
 
     Raises:
-        UsageError: if the expression is not a regular expression, can't be used or is too large.
+        UsageError: if the expression is invalid, not supported or too large.
     """
 
     def __init__(self, expression: str, alphabet: Sequence[str]) -> None:
@@ -78,7 +86,7 @@ class Automaton:
         self.start = self._number(first, accepting=nodes.last in ends)
 
     def move(self, state: int, character: str) -> int:
-        """Return the state after a character, which need not be in the alphabet."""
+        """Return the state after a character, whether it is in the alphabet or not."""
         reads = (self._nodes.reads[node] for node in self._sets[state])
         with self._lock:
             return self._after(to for test, to in reads if test(character))
@@ -88,8 +96,8 @@ class Automaton:
 
         Args:
             states: int32 [N].
-            columns: the indices of the characters in the alphabet, int32 [N]; its length means a
-                character that is not in the alphabet.
+            columns: the indices of the characters in the alphabet, int32 [N]. The length of the
+                alphabet stands for any other character.
         """
         for state in set(states.tolist()):
             if self._rows[state, 0] < 0:
@@ -97,10 +105,10 @@ class Automaton:
         return self._rows[states, columns]
 
     def parts(self, state: int) -> tuple[int, ...]:
-        """Return the states that each have one of this state's nodes alone.
+        """Return the states that consist of a single node of this state.
 
-        A text leads from a state to a match exactly if it leads there from one of its parts, or the
-        text is empty and the state accepting.
+        A text leads from a state to a match if and only if it does so from one of its parts, or the
+        text is empty and the state is accepting.
         """
         with self._lock:
             return tuple(
@@ -109,7 +117,7 @@ class Automaton:
             )
 
     def all_parts(self) -> tuple[int, ...]:
-        """Return the states that have a single node, of all nodes that lead to a match."""
+        """Return the states of a single node, for all nodes that lead to a match."""
         with self._lock:
             return tuple(
                 self._number(frozenset([node]), accepting=False)
@@ -119,8 +127,13 @@ class Automaton:
 
     @property
     def size(self) -> int:
-        """How many parts there may be."""
+        """The maximum number of parts."""
         return len(self._nodes.reads)
+
+    def unmatched(self) -> list[str]:
+        """Return the items of the expression that match no character of the alphabet."""
+        items = reversed(self._nodes.items.items())  # the last item is read first
+        return [item for test, item in items if not self._is_written(test).any()]
 
     def _fill(self, state: int) -> None:
         """Compute the state after each character of the alphabet."""
@@ -145,9 +158,9 @@ class Automaton:
         return self._number(nodes.reached(reached, nodes.skips), accepting=nodes.last in ends)
 
     def _number(self, found: frozenset[int], *, accepting: bool) -> int:
-        """Return the state for a set of nodes, of which only those that read are kept."""
+        """Return the state for a set of nodes. Only nodes that read a character matter."""
         reading = frozenset(node for node in found if node in self._nodes.reads)
-        # Whether a text may end there does not follow from the reading nodes.
+        # These nodes do not determine whether a text may end there.
         key = reading | {-1} if accepting else reading
         number = self._numbers.get(key)
         if number is None:
@@ -167,7 +180,7 @@ class Automaton:
         self.accepting = np.concatenate([self.accepting, np.empty_like(self.accepting)])
 
     def _measure(self) -> NDArray[np.int32]:
-        """Return how many characters each node is from a match, int32 [nodes]."""
+        """Return the number of characters from each node to a match, int32 [nodes]."""
         nodes = self._nodes
         distances = np.full(len(nodes), NEVER, np.int32)
         before: list[list[tuple[int, int]]] = [[] for _ in range(len(nodes))]
@@ -199,9 +212,10 @@ class _Nodes:
 
     Attributes:
         skips: the nodes that a node leads to without reading.
-        begins: the same, at the beginning of a text only.
-        ends: the same, at the end of a text only.
-        reads: the test that a node applies to a character, and the node it leads to.
+        begins: the same, only at the beginning of a text.
+        ends: the same, only at the end of a text.
+        reads: the test that a node applies to a character, and the node that it leads to.
+        items: the item of the expression for each test.
         first: the node of the empty text.
         last: the node of a match.
     """
@@ -213,8 +227,9 @@ class _Nodes:
         self.begins: dict[int, list[int]] = {}
         self.ends: dict[int, list[int]] = {}
         self.reads: dict[int, tuple[Test, int]] = {}
-        self._dollars: dict[int, list[int]] = {}  # those of ``ends`` that a newline may follow
+        self._dollars: dict[int, list[int]] = {}  # the part of ``ends`` that a newline may follow
         self._tests: dict[tuple[Any, str, int], Test] = {}
+        self.items: dict[Test, str] = {}
         self.last = self._new()
         try:
             with warnings.catch_warnings():
@@ -224,8 +239,7 @@ class _Nodes:
             self._read_last_newline(tree.state.flags)
         except (re.error, OverflowError) as error:
             raise UsageError(
-                f"the pattern {expression!r} is not a regular expression ({error}): expected one "
-                "in the syntax of Python's re module"
+                f"`match` {expression!r} is not a valid Python regular expression: {error}."
             ) from None
         except RecursionError:
             raise self._too_large() from None
@@ -234,7 +248,7 @@ class _Nodes:
         return self._count
 
     def reached(self, begin: Iterable[int], *skips: dict[int, list[int]]) -> frozenset[int]:
-        """Return the nodes that can be reached by skips alone, the first ones included."""
+        """Return the nodes that can be reached without reading, including the first ones."""
         found, waiting = set(begin), list(begin)
         while waiting:
             node = waiting.pop()
@@ -249,7 +263,7 @@ class _Nodes:
         return self._leading_to([self.last], self.skips, self.ends)
 
     def _leading_to(self, found: Iterable[int], *skips: dict[int, list[int]]) -> frozenset[int]:
-        """Return the nodes from which others can be reached by skips alone, the others included."""
+        """Return the nodes from which others can be reached without reading, and the others."""
         sources: dict[int, list[int]] = {}
         for node, targets in chain.from_iterable(each.items() for each in skips):
             for target in targets:
@@ -263,7 +277,7 @@ class _Nodes:
         return self._count - 1
 
     def _sequence(self, items: Any, flags: int, then: int) -> int:
-        """Add the nodes of a sequence that leads to the node ``then``; return the first one."""
+        """Add the nodes of a sequence that leads to the node ``then``, and return the first."""
         for operator, argument in reversed(list(items)):
             then = self._item(operator, argument, flags, then)
         return then
@@ -271,10 +285,11 @@ class _Nodes:
     def _item(self, operator: Any, argument: Any, flags: int, then: int) -> int:
         if operator in (ops.LITERAL, ops.NOT_LITERAL, ops.ANY, ops.IN):
             node = self._new()
-            # The nodes of a repeated item share a test, which is applied to a character once.
+            # The nodes of a repeated item share a test, so a character is tested only once.
             key = operator, repr(argument), flags
             if key not in self._tests:
-                self._tests[key] = _test_of(operator, argument, flags)
+                test = self._tests[key] = _test_of(operator, argument, flags)
+                self.items[test] = _source_of(operator, argument)
             self.reads[node] = self._tests[key], then
             return node
         if operator is ops.SUBPATTERN:
@@ -296,9 +311,9 @@ class _Nodes:
                 self._dollars[node] = [then]
             return node
         raise UsageError(
-            f"the pattern {self._expression!r} can't be used: look-around, back-references, word "
-            "boundaries, possessive groups and line-wise anchors have no automaton; write it "
-            "without them"
+            f"`match` {self._expression!r} is not supported: look-around, back-references, "
+            "conditionals, word boundaries, possessive quantifiers, atomic groups and multi-line "
+            "anchors can't be used."
         )
 
     def _repeat(self, least: int, most: int, items: Any, flags: int, then: int) -> int:
@@ -316,7 +331,7 @@ class _Nodes:
         return after
 
     def _read_last_newline(self, flags: int) -> None:
-        """Let each ``$`` hold before a newline that ends the text, if what follows reads that."""
+        """Let each ``$`` match before a final newline too, if the rest of the expression can."""
         if not self._dollars:
             return
         ends = self.leading_to_end()
@@ -331,13 +346,32 @@ class _Nodes:
 
     def _too_large(self) -> UsageError:
         return UsageError(
-            f"the pattern {self._expression!r} is too large: expected one that stands for fewer "
-            f"than {MOST_NODES:,} characters when its repetitions are written out; lower them"
+            f"`match` {self._expression!r} is too large: with its repetitions written out, it has "
+            f"more than {MOST_NODES:,} characters."
         )
 
 
+def _source_of(operator: Any, argument: Any) -> str:
+    """Return an item of an expression as a person would write it."""
+    if operator is ops.LITERAL:
+        return chr(argument)
+    if operator is ops.NOT_LITERAL:
+        return f"[^{chr(argument)}]"
+    parts = ""
+    for kind, value in argument or ():
+        if kind is ops.NEGATE:
+            parts += "^"
+        elif kind is ops.CATEGORY:
+            parts += _CLASSES[value]
+        elif kind is ops.RANGE:
+            parts += f"{chr(value[0])}-{chr(value[1])}"
+        else:
+            parts += chr(value)
+    return f"[{parts}]" if parts else "."
+
+
 def _test_of(operator: Any, argument: Any, flags: int) -> Test:
-    """Return the test of whether an item of an expression matches a character, as ``re`` does."""
+    """Return a test of whether an item of an expression matches a character, as ``re`` does."""
     state = parser.State()
     state.flags = flags
     item: re.Pattern[str] = compiler.compile(parser.SubPattern(state, [(operator, argument)]))

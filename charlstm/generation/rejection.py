@@ -1,7 +1,6 @@
-"""Rejection of samples that are known already, were drawn before or did not come to an end.
+"""Rejection of samples that are known, repeat an earlier sample or did not finish.
 
-Samples are drawn until enough of them are new. This module knows samples and containers of lines;
-it does not know where either comes from.
+Samples are generated until enough of them are accepted.
 """
 
 from __future__ import annotations
@@ -17,38 +16,37 @@ from charlstm.errors import GenerationError, UsageError
 from charlstm.generation.samples import Sample
 from charlstm.tokenizer.base import Tokenizer
 
-# The search ends after this many rejected samples in a row, or when those of them that were cut by
-# the length have this many tokens: they are the longest.
+# Generation fails after this many rejected samples in a row, or when the rejected samples that were
+# cut at the length, which are the longest, have ``CUT_TOKENS`` tokens.
 PATIENCE = 2_000
-MATCH_PATIENCE = 200  # with a pattern: a match may have to be searched for
+MATCH_PATIENCE = 200  # with a pattern, because a match may need a search
 CUT_TOKENS = 2**18
-# How far the indices of two prompts are apart: no prompt takes this many samples.
+# The distance between the first indices of two prompts. No prompt takes this many samples.
 _INDICES_PER_PROMPT = 2**40
 
 
 class Draw(Protocol):
-    """Draws a sample of each prompt, as ``charlstm.generation.decoder.generate`` does."""
+    """A function that samples each prompt once, like ``charlstm.generation.decoder.generate``."""
 
     def __call__(self, prompts: Iterable[str], *, first: int, at_once: int) -> Iterator[Sample]:
-        """Yield samples with indices from ``first`` on, drawing ``at_once`` of them together."""
+        """Yield samples with indices from ``first`` on, in batches of ``at_once``."""
 
 
 def check_finished(config: SampleConfig, tokenizer: Tokenizer, *, ends: bool) -> None:
-    """Check that samples can come to an end before the length, if they should.
+    """Check that samples can finish before the length, if ``config.finished`` is set.
 
     Args:
-        config: how they are drawn.
+        config: the sampling settings.
         tokenizer: the tokenizer of the model.
         ends: whether the model has learned to end documents.
 
     Raises:
-        UsageError: if none can, so that no search would find one.
+        UsageError: if no sample can finish.
     """
     ends = ends or config.match is not None or config.until not in (None, "document")
     if config.finished and not ends and all(map(tokenizer.unknown_characters, config.stop)):
         raise UsageError(
-            "the model has not learned where documents end, so that no sample is ever finished: "
-            "add --until or --stop, or leave --finished out"
+            "`finished` needs `until` or `stop`: the model has not learned where documents end."
         )
 
 
@@ -64,13 +62,13 @@ def draw_new(
     """Yield ``count`` samples of each prompt that are not rejected, numbered from 0.
 
     Args:
-        draw: draws samples.
+        draw: generates samples.
         prompts: the texts to continue.
-        count: how many samples of each prompt to yield.
+        count: the number of samples to yield for each prompt.
         known: texts to reject.
-        unique: whether to reject a text that was yielded before, of any prompt.
-        config: how they are drawn, and whether to reject those that are not finished. At a
-            temperature of 0 the samples of a prompt are equal, and only ``count`` are drawn.
+        unique: whether to reject a text that was yielded before, for any prompt.
+        config: the sampling settings, and whether to reject samples that are not finished. At
+            temperature 0, the samples of a prompt are equal, and only ``count`` are generated.
 
     Raises:
         GenerationError: as for ``reject_known``.
@@ -100,24 +98,24 @@ def reject_known(
     patience: int = PATIENCE,
     first: int = 0,
 ) -> Iterator[Sample]:
-    """Yield the first ``count`` samples that are neither known nor seen nor, if asked, cut.
+    """Yield the first ``count`` samples that are not known, not seen and, if asked, not cut.
 
-    A sample is compared as a whole text, with its prompt, both as it is and without the line ends
-    after it: a line has none, but a document may end with some.
+    A sample is compared as a whole text, including its prompt, both with and without the line ends
+    at its end: a line has none, but a document can end with some.
 
     Args:
-        samples: the samples, perhaps infinitely many.
-        count: how many to yield.
+        samples: the samples, possibly infinitely many.
+        count: the number of samples to yield.
         known: texts to reject.
-        seen: texts yielded before, to be rejected too; those yielded now are added. ``None`` allows
-            repeated texts.
-        finished: whether to reject samples that were cut by the length.
-        patience: how many samples in a row to reject at most.
-        first: the index to give to the first one; the others count on from it.
+        seen: texts that were yielded before, to reject too. New texts are added to it. ``None``
+            allows repeated texts.
+        finished: whether to reject samples that were cut at the length.
+        patience: the maximum number of samples to reject in a row.
+        first: the index of the first yielded sample.
 
     Raises:
-        GenerationError: if too many samples in a row are rejected, or tokens of those that were cut
-            (see ``CUT_TOKENS``), or there are no more.
+        GenerationError: if too many samples in a row are rejected, or cut samples with too many
+            tokens (see ``CUT_TOKENS``), or there are no more samples.
     """
     kept = refused = cut = cut_tokens = 0
     for sample in samples:
@@ -140,14 +138,16 @@ def reject_known(
 
 
 def _exhausted(kept: int, count: int, refused: int, cut: int) -> GenerationError:
-    """Return the error after ``refused`` samples in a row, ``cut`` of them cut by the length."""
-    found = f"{kept:,} of {count:,} samples were found: the last {refused:,} drawn were all"
-    wider = "let more be drawn (--temperature, --match)"
+    """Return the error after ``refused`` samples in a row, ``cut`` of them cut at the length."""
+    found = f"only {kept:,} of {count:,} samples were found"
+    if not refused:
+        return GenerationError(f"{found}.")
+    found = f"{found}: the last {refused:,} were"
+    wider = "allow more texts with `temperature` or `match`."
     if not cut:
-        return GenerationError(f"{found} known or drawn before; ask for fewer, or {wider}")
+        return GenerationError(f"{found} known or repeated. Ask for fewer, or {wider}")
     if cut == refused:
-        return GenerationError(f"{found} cut by the length before they ended; raise --length")
+        return GenerationError(f"{found} cut at `length`. Raise it.")
     return GenerationError(
-        f"{found} known, drawn before or, {cut:,} of them, cut by the length before they ended; "
-        f"raise --length, or {wider}"
+        f"{found} known, repeated or ({cut:,} of them) cut at `length`. Raise `length`, or {wider}"
     )

@@ -1,7 +1,4 @@
-"""What generation returns: a sample, its tokens, and why it ends.
-
-This module knows no more than the text of a token.
-"""
+"""The results of generation: a sample, its tokens, and why it ends."""
 
 from __future__ import annotations
 
@@ -18,7 +15,7 @@ TextListener: TypeAlias = Callable[[int, str], None]
 
 
 class SampledToken(ScoredToken, frozen=True, omit_defaults=True):
-    """A token that was drawn, and the likeliest tokens at its position."""
+    """A sampled token, and the most likely tokens at its position."""
 
     alternatives: tuple[ScoredToken, ...] = ()
 
@@ -27,20 +24,20 @@ class Sample(msgspec.Struct, frozen=True, omit_defaults=True):
     """One generated text.
 
     Attributes:
-        index: its number among the samples asked for, from 0.
+        index: its index among the requested samples, from 0.
         prompt: the prompt as given.
-        text: what follows the prompt, without the stop text.
-        tokens: how many tokens were drawn, with those of a stop text or the end of the document;
-            up to 16 more than the length, if it is reached within a visible character and no
-            pattern is to match.
-        seed: the seed it was drawn with; ``None`` for beam search.
+        text: the text after the prompt, without the stop text.
+        tokens: the number of tokens sampled, including those of a stop text or the end of the
+            document. It can be up to 16 more than the length, to complete the last visible
+            character, unless the text must match a pattern.
+        seed: the seed it was sampled with; ``None`` for beam search.
         finish_reason: ``"length"``, ``"end"`` (of the document or of a match), ``"stop"`` (a stop
             text) or ``"until"`` (the end of a line, sentence or paragraph).
-        mean_log_probability: nats per token, under the model's own distribution, before penalties,
-            filters and temperature.
-        per_token: the tokens that were drawn, if asked for.
-        columns: of a model of records, prompt and text divided at tabs into the columns of a table,
-            by their names; the last ones may be missing.
+        mean_log_probability: nats per token under the model, before penalties, filters and
+            temperature.
+        per_token: the sampled tokens, if requested.
+        columns: for a model trained on records, prompt and text divided at tabs into the columns of
+            the table, by name. The last ones may be missing.
     """
 
     index: int
@@ -55,12 +52,12 @@ class Sample(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def with_prompt(sample: Sample, prompt: str) -> Sample:
-    """Return a sample with its prompt as it was given."""
+    """Return a sample with the prompt as given."""
     return sample if sample.prompt == prompt else msgspec.structs.replace(sample, prompt=prompt)
 
 
 def with_columns(sample: Sample, columns: Sequence[str]) -> Sample:
-    """Return a sample with its prompt and text as a record; as it is if there are no columns."""
+    """Return a sample with its prompt and text as a record; unchanged if there are no columns."""
     if not columns:
         return sample
     cells = (sample.prompt + sample.text).split("\t", len(columns) - 1)
@@ -68,11 +65,11 @@ def with_columns(sample: Sample, columns: Sequence[str]) -> Sample:
 
 
 def in_order(samples: Iterable[Sample], indices: Iterable[int]) -> Iterator[Sample]:
-    """Yield samples in the order of these indices, each as soon as it and those before are there.
+    """Yield samples in the order of some indices, each as soon as all before it are yielded.
 
     Args:
         samples: the samples, in any order.
-        indices: their indices, perhaps infinitely many.
+        indices: their indices, possibly infinitely many.
     """
     found: dict[int, Sample] = {}
     waiting = iter(indices)

@@ -1,13 +1,12 @@
 """The ends of sentences in a growing text of any script.
 
-A sentence ends with a character that is a sentence terminal in Unicode, or an ellipsis, and with
-the closing quotes and brackets after it. Most terminals have no other use. After ``.``, ``!``,
-``?`` and their relatives white space must follow, and then no lower-case letter, unless the text
-has had no capital so far; and a single dot must not belong to an abbreviation, an initial, the
-number of an item or that of a day. A blank line ends the sentence in any case.
+A sentence ends with a sentence terminal of Unicode or an ellipsis, and the closing quotes and
+brackets after it. Most terminals have no other use. ``.``, ``!``, ``?`` and similar characters must
+be followed by white space, and the next letter must not be lower-case unless the text has had no
+capital so far. A single dot must not belong to an abbreviation, an initial, or the number of an
+item or a day. A blank line ends the sentence in any case.
 
-A terminal, what must not stand before it and what must follow it lie within a bounded number of
-characters, so a text can be searched as it grows. This module knows strings only.
+The context of a terminal has a limited number of characters, so a text can be searched as it grows.
 """
 
 from __future__ import annotations
@@ -21,33 +20,34 @@ if TYPE_CHECKING:
 
     import regex
 
-# Abbreviations before a name or another word, in any case; words of some language are left out.
+# Abbreviations before a name or another word, with any capitalization. Abbreviations that are also
+# words of some language are left out.
 _BEFORE_WORDS = """
     approx bzw ca cf dept doc dott dr dra drs dvs evtl ex frl ggf gral incl ing inkl kb messrs mevr
     mgr mlle mme mr mrs ms mx np např pp prof profa pvt sgt sra srta supt tzn tzv tzw ul vgl viz vs
     βλ δηλ акад вул доц проф тов ул
 """
-# The same, but with a capital only: otherwise they are words.
+# The same, but only with a capital, because they are words without one.
 _TITLES = """
     Adm Av Avv Capt Cmdr Col Fr Gen Gov Hon Hr Lt MM Mag Maj Mmes Mt Pres Rep Rev Sen Sig Sr St
     Ste Str Ud Uds
 """
-# Those that end a sentence unless a lower-case letter follows, whatever the text is like.
+# Abbreviations that can end a sentence: they do unless a lower-case letter follows.
 _LAST = "al bros co corp etc ff inc jr ltd usw vb гг др пр"
 _BEFORE_NUMBERS = """
     abb art bd cap ch chap eq fig figs kap lib nos no nr num núm op par pág pos sec sect tab tel
     vol vols гл рис см стр jan feb febr mar apr jun jul aug sep sept oct okt nov dec dez
 """
-# What German writes with a capital after a number and a dot, of at most _MONTH letters.
+# Words that German capitalizes after a number and a dot, of at most _MONTH letters.
 _AFTER_DAYS = (
     "Januar|Februar|März|April|Mai|Juni|Juli|August|September|Oktober|November|Dezember|Jahrhundert"
 )
 _MONTH = 11
 
-_CONTEXT = 48  # how many characters before a text matter to its ends
+_CONTEXT = 48  # the number of characters before a text that its ends depend on
 _LONGEST_WORD = 12
-# Terminals with other uses (``wow!nice``, ``?x=1``), the dot among them, and those without. A shad
-# ends phrases and sentences of Tibetan alike; Greek asks with a semicolon.
+# Terminals with other uses (``wow!nice``, ``?x=1``), including the dot, and those without. The shad
+# of Tibetan ends both phrases and sentences. The semicolon is the question mark of Greek.
 _SPACED = r"!?…\u203c\u203d\u2047-\u2049\u2e2e\u2e3c\u2e53\u2e54"
 _TERMINAL = r"\p{Sentence_Terminal}\u0f0d\u0f0e…"
 _GREEK = r"(?<=\p{Greek}\p{M}?)[;\u037e]"
@@ -55,32 +55,32 @@ _WITHOUT_SPACES = r"\p{Han}\p{Hiragana}\p{Katakana}"
 _FREE = rf"[^{_SPACED};\u037e]|(?<=[{_WITHOUT_SPACES}][!?]{{0,4}})[!?]"
 _SPACE = r"[^\S\r\n]"
 _LINE_END = r"(?:\r\n?+|\n)"
-# Marks of emphasis close and open, too. Nobody writes more of these than are counted here.
+# Marks of emphasis can close and open too. The limits are higher than in any real text.
 _CLOSING = r"""\p{Pe}\p{Pf}"'*_\p{Cf}\p{Mn}"""
 _CLOSINGS = rf"(?:[{_CLOSING}\p{{Pi}}]|[\u00a0\u202f][\p{{Pe}}\p{{Pf}}]|{_SPACE}[»›](?=\s)){{0,8}}+"
 _OPENING = rf"""(?:{_SPACE}|[\p{{Ps}}\p{{Pi}}\p{{Pf}}"'*_¿¡])"""
 _GAP = rf"(?=\s)(?:{_OPENING}|\p{{Pd}}){{0,20}}+(?:{_LINE_END}{_OPENING}{{0,20}}+)?+"
 _BLANK = rf"(?=\s){_SPACE}{{0,20}}+(?:{_LINE_END}{_SPACE}{{0,20}}+)"
-# Before a dot, a letter is an initial, unless it is a word ("I"), a syllable or a unit.
+# A letter before a dot is an initial, unless it is a word ("I"), a syllable or a unit.
 _INITIAL = (
     rf"(?<!\p{{Nd}}{_SPACE})[\p{{L}}--[Iя\p{{Hangul}}{_WITHOUT_SPACES}]]\p{{M}}{{0,3}}[.\u2024]"
     rf"|(?<=\p{{Lu}}\.{_SPACE}?)I\."
 )
 _NO_WORD = r"(?<![\p{L}\p{M}\p{N}_'’])"
-# Dots after the number of an item and after that of a day.
+# Dots after the number of an item and after the number of a day.
 _ITEM = rf"(?<=[\r\n]{_SPACE}{{0,8}}\p{{Nd}}{{1,3}})"
 _DAY = rf"(?<={_NO_WORD}(?<![.,:/])\p{{Nd}}{{1,2}})"
-_CAPITAL = r"(?![\p{Ll}--\p{Georgian}])(?s:.)"  # or anything else; Georgian has none
+_CAPITAL = r"(?![\p{Ll}--\p{Georgian}])(?s:.)"  # not lower-case; Georgian has no capitals
 
 
 class _Kind(Enum):
-    """What a terminal tells of the end of a sentence.
+    """How a terminal ends a sentence.
 
-    A value has patterns of what ends the sentence with it, of what must follow, and of what of that
-    a text may end with.
+    A value has three patterns: the end of the sentence after the terminal, the text that must
+    follow, and the beginnings of that text at the end of a growing text.
     """
 
-    # Anything but another terminal, and a full-width dot between digits.
+    # Followed by anything but another terminal, and not a full-width dot between digits.
     FREE = (
         rf"[{_CLOSING}]{{0,8}}+",
         rf"(?!(?<=\p{{Nd}}．)\p{{Nd}})[^{_TERMINAL}{_CLOSING}]",
@@ -98,11 +98,11 @@ class _Kind(Enum):
 
 
 class Before(NamedTuple):
-    """What stands before a text, as far as it matters to the ends of sentences.
+    """The part of the text before another text that the ends of sentences depend on.
 
     Attributes:
         end: its last characters. At first this is a line end.
-        outside: how many of these are no part of any sentence.
+        outside: the number of these characters that are not part of a sentence.
         has_capital: whether there is a capital anywhere in it.
     """
 
@@ -111,11 +111,11 @@ class Before(NamedTuple):
     has_capital: bool = False
 
     def add(self, text: str, *, has_content: bool) -> Before:
-        """Return what stands before the next text if this one does, too.
+        """Return the text before the next text, after adding this one.
 
         Args:
-            text: what is added.
-            has_content: whether a sentence began before it; if not, its white space is outside.
+            text: the text to add.
+            has_content: whether a sentence began before it. If not, its white space is outside.
         """
         end = self.end + text
         outside = self.outside if has_content else len(end) - len(text.lstrip())
@@ -128,7 +128,7 @@ NOTHING = Before()
 
 
 def after_prompt(prompt: str) -> Before:
-    """Return what stands before a text that continues a prompt, of which no sentence counts."""
+    """Return the text before a text that continues a prompt. The prompt is not searched."""
     end = NOTHING.add(prompt, has_content=True)
     return end._replace(outside=len(end.end))
 
@@ -140,10 +140,10 @@ def find_end(
 
     Args:
         text: the text.
-        before: what stands before it.
-        has_content: whether a sentence has begun there.
-        searched: how many of its characters were searched before; an end that was complete then
-            does not count.
+        before: the text before it.
+        has_content: whether a sentence has begun in the text before it.
+        searched: the number of its characters that were searched before. An end that was complete
+            then does not count.
     """
     whole, shift = before.end + text, len(before.end)
     for position, kind in _terminals(text, before, has_content=has_content):
@@ -153,13 +153,13 @@ def find_end(
     return None
 
 
-def begun_end(text: str, before: Before, *, has_content: bool) -> int:
+def pending_length(text: str, before: Before, *, has_content: bool) -> int:
     """Return how many characters at the end of a text may follow the end of a sentence.
 
     Args:
         text: the text.
-        before: what stands before it.
-        has_content: whether a sentence has begun there.
+        before: the text before it.
+        has_content: whether a sentence has begun in the text before it.
     """
     whole = before.end + text
     for position, kind in _terminals(text, before, has_content=has_content):
@@ -169,7 +169,7 @@ def begun_end(text: str, before: Before, *, has_content: bool) -> int:
 
 
 def _terminals(text: str, before: Before, *, has_content: bool) -> Iterator[tuple[int, _Kind]]:
-    """Yield the position and kind of each terminal in a text and what stands before it."""
+    """Yield the position and kind of each terminal in a text and the text before it."""
     whole, shift = before.end + text, len(before.end)
     first = before.outside if has_content else len(whole) - len(text.lstrip())
     capitals = (position for position, letter in enumerate(text, shift) if letter.isupper())
@@ -179,7 +179,7 @@ def _terminals(text: str, before: Before, *, has_content: bool) -> Iterator[tupl
 
 
 def _kind_of(text: str, position: int, *, has_capital: bool) -> _Kind:
-    """Return what a terminal in a text tells; ``has_capital``: whether a capital precedes."""
+    """Return the kind of a terminal in a text. ``has_capital``: whether a capital precedes it."""
     plain = _Kind.BEFORE_CAPITAL if has_capital else _Kind.SPACED
     if text[position] not in ".\u2024":
         return _Kind.FREE if _at(text, position, _FREE) else plain
@@ -198,7 +198,7 @@ def _kind_of(text: str, position: int, *, has_capital: bool) -> _Kind:
 
 
 def _word_before(text: str, position: int) -> str:
-    """Return the word that ends at a position; empty if none does, or if it is a long one."""
+    """Return the word that ends at a position; empty if there is none or it is too long."""
     pattern = rf"{_NO_WORD}[\p{{L}}\p{{M}}]{{1,{_LONGEST_WORD}}}\Z"
     match = _compiled(pattern).search(text[max(0, position - _LONGEST_WORD - 1) : position])
     return match[0] if match else ""
@@ -215,7 +215,7 @@ def _words(several: str) -> frozenset[str]:
 
 @cache
 def _after(kind: _Kind, *, at_end: bool = False) -> regex.Pattern[str]:
-    """Return the pattern of what follows a terminal; its group begins where the sentence ends."""
+    """Return the pattern of the text after a terminal. Its group begins where the sentence ends."""
     closings, following, begun = kind.value
     return _compiled(rf"{closings}({begun})\Z" if at_end else f"{closings}({following})")
 

@@ -1,8 +1,7 @@
 """Stop conditions on a growing text: stop texts, and the end of a line, sentence or paragraph.
 
-A text is searched as it grows, piece by piece. Of several endings the one that is complete first
-counts, so the result does not depend on where the text is cut into pieces. This module knows
-strings only.
+A text is searched as it grows, piece by piece. The ending that is complete first counts, so the
+result does not depend on how the text is divided into pieces.
 """
 
 from __future__ import annotations
@@ -12,13 +11,13 @@ from collections.abc import Collection
 from typing import Literal, NamedTuple, TypeAlias
 
 from charlstm.config import SampleConfig, Unit
-from charlstm.generation.sentences import NOTHING, Before, after_prompt, begun_end, find_end
+from charlstm.generation.sentences import NOTHING, Before, after_prompt, find_end, pending_length
 
 EndReason: TypeAlias = Literal["stop", "until"]
 
-# Of the units but the sentence, a pattern of the end, and one of the end of a text that may be the
-# beginning of that or still change it. The text is cut before the group that matches. (``$`` would
-# match before a newline, too.)
+# For units other than the sentence: a pattern of the end, and a pattern of the end of a growing
+# text that may be the beginning of such an end. The text is cut before the group that matches.
+# (The patterns use ``\Z``, because ``$`` would match before a newline too.)
 _ENDS: dict[Unit, tuple[str, str | None]] = {
     "line": (r"([\r\n])", None),
     "paragraph": (
@@ -33,7 +32,7 @@ class StopMatch(NamedTuple):
 
     Attributes:
         complete: the position after it.
-        cut: the position where the text is to be cut.
+        cut: the position where the text is cut.
         reason: what ends the text.
     """
 
@@ -46,9 +45,9 @@ class PendingText(NamedTuple):
     """The end of a growing text that can't be shown yet.
 
     Attributes:
-        text: what may be the beginning of an ending.
+        text: text that may be the beginning of an ending.
         has_content: whether the text before it has anything but white space.
-        before: what else is known of the text before it, if sentences are looked for.
+        before: the text before it, if ends of sentences are searched for.
     """
 
     text: str = ""
@@ -65,14 +64,14 @@ class Endings:
         self._finds_sentences = config.until == "sentence"
         self._end = re.compile(end) if end else None
         self._may_end = re.compile(may_end) if may_end else None
-        self._started: tuple[str, PendingText] | None = None  # the last prompt; it may be long
+        self._started: tuple[str, PendingText] | None = None  # cached, as prompts can be long
 
     def __bool__(self) -> bool:
         """Return whether there is anything to search for."""
         return bool(self._stops) or self._end is not None or self._finds_sentences
 
     def start(self, prompt: str) -> PendingText:
-        """Return what is pending before a text that continues a prompt."""
+        """Return the pending text before a text that continues a prompt."""
         if not self._finds_sentences:
             return PendingText()
         if self._started is None or self._started[0] != prompt:
@@ -85,13 +84,13 @@ class Endings:
         """Append a piece to a text.
 
         Args:
-            pending: what has not been shown of the text so far.
-            piece: what comes next.
-            may_end: whether an ending that is now complete counts; if not, it never will.
+            pending: the part of the text that has not been shown.
+            piece: the next part.
+            may_end: whether an ending counts that is complete now. If not, it never counts.
 
         Returns:
-            What can be shown now; what is pending after it; and the reason if the text ends with
-            what is shown, otherwise ``None``.
+            The text to show now, the text that is pending after it, and the reason if the text ends
+            there, otherwise ``None``.
         """
         text, (_, has_content, before) = pending.text + piece, pending
         searched, ending = len(pending.text), None
@@ -114,15 +113,15 @@ class Endings:
         before: Before = NOTHING,
         searched: int = 0,
     ) -> StopMatch | None:
-        """Return the ending in a text that is complete first; of several, the longest.
+        """Return the ending in a text that is complete first, and the longest of several.
 
         Args:
             text: the text, or its end.
-            has_content: whether the text before it has anything but white space; if not, leading
-                white space ends no unit, for units are not empty.
-            before: what else is known of the text before it.
-            searched: how many of its characters were searched before; an ending that was complete
-                then does not count.
+            has_content: whether the text before it has anything but white space. If not, leading
+                white space does not end a unit, because units are not empty.
+            before: the text before it.
+            searched: the number of its characters that were searched before. An ending that was
+                complete then does not count.
         """
         found = [
             StopMatch(start + len(stop), start, "stop")
@@ -143,16 +142,16 @@ class Endings:
         return min(found, default=None)
 
     def held_back(self, text: str, *, has_content: bool = False, before: Before = NOTHING) -> int:
-        """Return how many characters at the end of a text may be part of an ending to come."""
+        """Return how many characters at the end of a text may become part of an ending."""
         held = len(beginning_at_end(text, self._stops))
         if self._finds_sentences:
-            return max(held, begun_end(text, before, has_content=has_content))
+            return max(held, pending_length(text, before, has_content=has_content))
         match = self._may_end.search(text) if self._may_end else None
         return max(held, len(text) - match.start() if match else 0)
 
 
 def beginning_at_end(text: str, others: Collection[str]) -> str:
-    """Return the longest end of a text that another one begins with but does not equal."""
+    """Return the longest end of a text that is the beginning, but not the whole, of another."""
     return max((_overlap(text, other) for other in others), key=len, default="")
 
 

@@ -1,8 +1,8 @@
-"""A model to a Markov chain over its tokens, a cheap stand-in for looking ahead.
+"""A Markov chain over the tokens of a model, a cheap approximation of the model for lookahead.
 
-The model writes for a while, and what it holds likely after each token is averaged. A state of the
-chain (a context) is the last token, one of the likeliest; all others share a context, and so do all
-tokens of the word level, except in a spelled word. This module does not know patterns.
+The model generates text for a while, and its probabilities after each token are averaged. A state
+of the chain (a context) is the last token, if it is one of the most likely tokens. All other tokens
+share a context. In word-level models, all tokens outside spelled words share a context.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from charlstm.tokenizer.base import (
     Tokenizer,
 )
 
-MOST_CONTEXTS = 256  # of one kind
-_ROWS, _STEPS = 64, 128  # texts that are written, and tokens of each
-_RANKING_STEPS = 16  # after which the likeliest tokens of a large vocabulary are known
-_NUMBERS = 2**24  # probabilities that are averaged, at most
+MOST_CONTEXTS = 256
+_ROWS, _STEPS = 64, 128  # the number of texts to generate, and of tokens in each
+_RANKING_STEPS = 16  # steps that find the most likely tokens of a large vocabulary
+_NUMBERS = 2**24  # the maximum number of probabilities to average
 _SEED = 0
-_KEPT = 4  # chains of a model, of different temperatures
-_PRIOR = 1.0  # tokens by whose weight a context leans to what is likely in all
+_KEPT = 4  # cached chains of a model, for different temperatures
+_PRIOR = 1.0  # the weight, in tokens, of the average over all contexts
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,13 +55,13 @@ _chains: WeakKeyDictionary[Engine, dict[tuple[float, bool], TokenChain]] = WeakK
 def token_chain(
     engine: Engine, tokenizer: Tokenizer, temperature: float, *, ends: bool
 ) -> TokenChain:
-    """Return the chain of a model, which is the same each time, and made once.
+    """Return the chain of a model. It is always the same, and cached.
 
     Args:
         engine: the model.
         tokenizer: its tokenizer.
-        temperature: by which the logits are divided, above 0.
-        ends: whether documents end.
+        temperature: the divisor of the logits, above 0.
+        ends: whether the model has learned to end documents.
     """
     chains = _chains.setdefault(engine, {})
     chain = chains.get((temperature, ends))
@@ -85,7 +85,7 @@ class _Estimate:
         self._rng = np.random.default_rng(_SEED)
         fitting = _NUMBERS // (_ROWS * tokenizer.vocab_size)
         self._steps = max(2 * _RANKING_STEPS, min(_STEPS, fitting))
-        # Half of the texts are spelled from beginning to end, for spelled words are rare.
+        # Half of the texts consist of spelled words, because these are rare otherwise.
         self._spellers = np.arange(_ROWS) >= (_ROWS // 2 if self._spells else _ROWS)
 
     def run(self) -> TokenChain:
@@ -109,7 +109,7 @@ class _Estimate:
         return TokenChain(smoothed, after, after_spelled, spelling)
 
     def _contexts(self) -> tuple[Ids, Ids, int, int]:
-        """Return the context after each token, the same in words, and two numbers of contexts."""
+        """Return ``after`` and ``after_spelled``, the number of contexts, and ``spelling``."""
         size = len(self._vocabulary)
         if self._spells:
             after = np.zeros(size, np.int64)
@@ -134,8 +134,8 @@ class _Estimate:
         return np.full(_ROWS, END_OF_DOCUMENT), self._engine.initial_state(_ROWS)
 
     def _write(self, ids: Ids, state: Floats) -> tuple[Doubles, Ids, Floats]:
-        """Read a token of each text; return what is likely next and a token drawn from it."""
-        state[:, ids == END_OF_DOCUMENT] = 0  # a text of its own begins
+        """Read a token of each text. Return the probabilities, the sampled tokens and the state."""
+        state[:, ids == END_OF_DOCUMENT] = 0  # a new text begins
         logits, state = self._engine.step(ids, state)
         logits[:, self._never] = -np.inf
         probabilities = np.exp(log_softmax(logits * self._factor))

@@ -1,10 +1,9 @@
-"""The end of a prompt that was not read, to the ways in which tokens may write it.
+"""The ways in which tokens can write the end of a prompt that was not read.
 
-At word and subword level the last word of a prompt is not read, for it may go on. The text must
-continue with it: at word level as the beginning of a token or spelled, at subword level as any
-sequence of pieces. A draw knows the probability of each token, but not of what must follow it;
-without it, an unlikely way would come as often as a likely one. This module knows the engine and
-the tokenizer. It does not know how tokens are drawn.
+At word and subword level, the last word of a prompt is not read, because it may continue. The text
+must begin with it: at word level as the beginning of a token or spelled, at subword level as any
+sequence of pieces. Sampling knows the probability of the next token, but not that of the rest of
+the word. Without the latter, an unlikely way would be as frequent as a likely one.
 """
 
 from __future__ import annotations
@@ -25,11 +24,11 @@ from charlstm.tokenizer.base import BEGIN_SPELLING, Tokenizer
 
 @dataclass(frozen=True, eq=False)
 class Ways:
-    """What may follow where a part of an unread text has been written.
+    """The ways to write the rest of an unread text.
 
     Attributes:
         value: the log-probability that the rest of the text follows.
-        after: the tokens that may follow but do not write all of the rest, and the ways after them.
+        after: the tokens that can follow but do not write all of the rest, and the ways after them.
     """
 
     value: float = 0.0
@@ -48,13 +47,13 @@ def unread_ways(
 
     Args:
         engine: a trained model.
-        tokenizer: the tokenizer it was trained with.
+        tokenizer: the tokenizer that the model was trained with.
         unread: R texts of known characters.
-        logits: before them, float32 [R, V].
-        states: before them, float32 [2 * layers, R, units].
-        excluded: ids that are never drawn.
+        logits: the logits before them, float32 [R, V].
+        states: the states before them, float32 [2 * layers, R, units].
+        excluded: ids that are never sampled.
     """
-    if not any(unread):  # as always at character level: no index is needed
+    if not any(unread):  # always true at character level, which needs no index
         return [None] * len(unread)
     if tokenizer.spells:
         return _spelled(engine, tokenizer, unread, states, excluded)
@@ -82,7 +81,7 @@ def _covered(
     coverings = search.run(text, logits, state, engine.step)
     totals = {covering.before: search.log_total(covering) for covering in coverings}
     ways: dict[tuple[int, ...], dict[int, Ways]] = {before: {} for before in totals}
-    for covering in reversed(coverings):  # a longer one adds to the one that it goes on from
+    for covering in reversed(coverings):  # a longer covering adds to the one that it continues
         before = covering.before
         if before and totals[before] > -math.inf:
             value = totals[before] - covering.log_probability
@@ -121,7 +120,7 @@ def _spelled(
 
 
 def _chained(ids: Sequence[int], values: Sequence[float]) -> Ways:
-    """Return the one way of some ids, the first of which writes nothing.
+    """Return the only way through some ids, the first of which writes nothing.
 
     Args:
         ids: N + 1 ids.

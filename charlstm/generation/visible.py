@@ -1,9 +1,8 @@
-"""The end of a sample: not within a visible character.
+"""Completion of the last visible character of a sample.
 
 A token may be a part of a visible character: a letter, a vowel sign, half a flag. A sample that has
-reached its length goes on while the tokens that are drawn continue its last visible character. The
-first one that does not is dropped. This module knows tokens and their text. It does not know a
-model or how tokens are drawn.
+reached its length continues as long as the next tokens continue its last visible character. The
+first token that does not is dropped.
 """
 
 from __future__ import annotations
@@ -20,43 +19,44 @@ from charlstm.generation.batch import Batch, PrefilledPrompt
 from charlstm.tokenizer.base import END_OF_DOCUMENT, Tokenizer
 from charlstm.unicode_text import has_parts, is_within_character
 
-MOST_EXTRA = 16  # tokens beyond the length
-_LOOKED_AT = 64  # characters of a text that tell how its last visible character goes on
+MOST_EXTRA = 16  # the maximum number of tokens beyond the length
+_LOOKED_AT = 64  # characters at the end of a text that its last visible character depends on
 
 
 class DrawnSample(Protocol):
-    """A sample that is being drawn."""
+    """A sample in progress."""
 
     index: int
     start: PrefilledPrompt
 
 
 class LastCharacter:
-    """Continues samples that have reached their length to the end of their last visible character.
+    """Continues samples at their length to the end of their last visible character.
 
-    It is false where no token continues one, and for texts that match a pattern, which end so.
+    It is false if no token can continue a visible character, and for texts that must match a
+    pattern.
     """
 
     def __init__(self, config: SampleConfig, tokenizer: Tokenizer) -> None:
         self._length = config.length
         self._tokenizer = tokenizer
         self._is_divided = config.match is None and _divides_characters(tokenizer)
-        # Of each sample at its length: how many tokens count, and their log-probability.
+        # For each sample at its length: the number of tokens that count, and their log-probability.
         self._kept: dict[int, tuple[int, float]] = {}
 
     def __bool__(self) -> bool:
         return self._is_divided
 
-    def go_on(
+    def extend(
         self, batch: Batch, samples: Sequence[DrawnSample], ids: Ids, finished: Mask
     ) -> list[int]:
-        """Let rows that have reached their length go on, or end.
+        """Decide for rows at their length whether they continue.
 
         Args:
-            batch: the rows; changed where a token is dropped.
+            batch: the rows. Changed in place if a token is dropped.
             samples: the samples in the rows.
             ids: their last tokens, int64 [B].
-            finished: which rows are finished, bool [B]; changed, false for those that go on.
+            finished: which rows are finished, bool [B]. Changed to false for rows that continue.
 
         Returns:
             The indices of the rows whose last token is dropped.
@@ -74,7 +74,7 @@ class LastCharacter:
         return dropped
 
     def continues(self, text: str, token_id: int) -> bool:
-        """Whether a token continues the last visible character of a text."""
+        """Return whether a token continues the last visible character of a text."""
         return is_within_character(text[-_LOOKED_AT:], self._tokenizer.pieces[token_id])
 
     def _before(self, batch: Batch, row: int, sample: DrawnSample) -> str:
@@ -88,5 +88,5 @@ class LastCharacter:
 
 @lru_cache(maxsize=1)
 def _divides_characters(tokenizer: Tokenizer) -> bool:
-    """Whether a visible character may be more than one token."""
+    """Return whether a visible character can be more than one token."""
     return has_parts("".join(tokenizer.pieces))

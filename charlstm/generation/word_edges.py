@@ -1,4 +1,4 @@
-"""Where tokens begin and end within words: with a letter, a mark or a digit."""
+"""Where tokens begin or end within words, that is, with a letter, a mark or a digit."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ _IN_WORDS = (Kind.LETTER, Kind.MARK, Kind.DIGIT)
 
 
 class WordEdges:
-    """The edges of the tokens of one tokenizer.
+    """The edges of the tokens of a tokenizer.
 
     Attributes:
-        begins: whether a token begins with what words consist of, bool [V].
-        ends: whether it ends with that, bool [V].
-        lengths: how many characters it has.
+        begins: whether each token begins with a letter, mark or digit, bool [V].
+        ends: whether each token ends with a letter, mark or digit, bool [V].
+        lengths: the number of characters of each token.
         spells: whether words can be spelled.
     """
 
@@ -40,7 +40,7 @@ class WordEdges:
         """Return whether a text ends within a word after one more token.
 
         Args:
-            in_word: whether it did before.
-            token_id: the token; without text, it changes nothing.
+            in_word: whether it ended within a word before.
+            token_id: the token. A token without text changes nothing.
         """
         return bool(self.ends[token_id]) if self.lengths[token_id] else in_word

@@ -1,8 +1,8 @@
 """The LSTM as a Keras model.
 
-    backend   the one place that imports TensorFlow and Keras
+    backend   the only place that imports TensorFlow and Keras
     lstm      the LSTM layer and its gradient
-    model     a configuration to a Keras model; weights in and out of it
+    model     the Keras model for a configuration; setting and reading its weights
 
-Knows nothing of text, files or training.
+This package does not depend on text, files or the training loop.
 """

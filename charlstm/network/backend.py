@@ -1,6 +1,6 @@
-"""Imports TensorFlow and Keras: Keras on the TensorFlow backend, no log output, no files written.
+"""Imports TensorFlow and Keras: with the TensorFlow backend, no log output and no files written.
 
-Every module that needs them imports them from here. Knows nothing of charlstm.
+All modules that need them import them from here.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from collections.abc import Iterator
 
 os.environ["KERAS_BACKEND"] = "tensorflow"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-# Else TensorFlow multiplies with oneDNN only on processors with AVX-512 or the like. Its own code
-# multiplies few rows by a transposed matrix four times more slowly.
+# Without this, TensorFlow uses oneDNN only on CPUs with features such as AVX-512. Its own code
+# takes four times as long to multiply a few rows by a transposed matrix.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 
 @contextlib.contextmanager
 def _silence() -> Iterator[None]:
-    """Hide what libraries write to file descriptor 2, unless the import fails."""
+    """Hide output of libraries to file descriptor 2, unless the import fails."""
     with contextlib.suppress(OSError):
         sys.stderr.flush()
     stderr = os.dup(2)
@@ -41,9 +41,9 @@ def _silence() -> Iterator[None]:
 def _without_user_files() -> Iterator[None]:
     """Keep Keras from reading or writing the user's files while it is imported.
 
-    It would create ``~/.keras/keras.json``, or read a default dtype from it, and import matplotlib
-    if that is installed, which writes a font cache. A side effect lasts as long as the process:
-    Keras downloads its example data sets to ``/tmp``.
+    It would create ``~/.keras/keras.json`` or read a default dtype from it, and import matplotlib
+    if installed, which writes a font cache. As a side effect, Keras downloads its example data sets
+    to ``/tmp`` for the rest of the process.
     """
     if "keras" in sys.modules:
         yield

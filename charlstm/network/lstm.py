@@ -1,14 +1,20 @@
 """The LSTM layer: weights as in stock Keras, explicit states, and an implementation for CPUs.
 
-The cell is the plain one (Hochreiter and Schmidhuber 1997; forget gate: Gers et al. 2000), so the
-same weights run in ``keras.layers.LSTM``, in cuDNN and in ONNX. On a CPU ``FastLSTM`` computes the
-input projection of all steps as one matrix product, keeps only the recurrent product and the
-element-wise cell in the loop, and defines its own gradient, in which the gradients of the weights
-are single large products after the loop. In training, matrix products may run in bfloat16, and
-with them the projections, hidden states and outputs; activated gates, cell states, sums within
-products and weights stay float32. States can be reset within a sequence, where a document begins.
-Everything is time-major, in the order of the loop. Knows nothing of vocabularies, losses or
-training.
+With inputs x, keep k (0 where a document starts, else 1), kernel W, recurrent kernel U and bias b:
+
+    i, f, g, o = split(x[t] W + (k[t] h[t-1]) U + b)
+    c[t] = sigmoid(f) * k[t] * c[t-1] + sigmoid(i) * tanh(g)
+    h[t] = sigmoid(o) * tanh(c[t])
+
+This is the standard cell (Hochreiter and Schmidhuber 1997; forget gate: Gers et al. 2000), so the
+same weights run in ``keras.layers.LSTM``, in cuDNN and in ONNX. On a CPU, ``FastLSTM`` computes the
+input projection x W of all steps as one matrix multiplication. The loop contains only the recurrent
+multiplication and the element-wise cell. The custom gradient computes the gradients of the weights
+as single large multiplications after the loop.
+
+In training, matrix multiplications may use bfloat16, and so do projections, hidden states and
+outputs. Activated gates, cell states, accumulators and weights stay float32. All arrays are
+time-major.
 """
 
 from __future__ import annotations
@@ -28,7 +34,7 @@ def gpu_visible() -> bool:
     return bool(tf.config.list_physical_devices("GPU"))
 
 
-def product(
+def matmul(
     a: tf.Tensor,
     b: tf.Tensor,
     dtype: ProductType | tf.DType,
@@ -41,9 +47,9 @@ def product(
     Args:
         a: [n, k], or [k, n] with ``transpose_a``.
         b: [k, m], or [m, k] with ``transpose_b``.
-        dtype: the dtype that the factors and the result are rounded to.
-        transpose_a: use the transpose of ``a``.
-        transpose_b: use the transpose of ``b``.
+        dtype: dtype to which the factors and the result are rounded.
+        transpose_a: whether to transpose ``a``.
+        transpose_b: whether to transpose ``b``.
     """
     a, b = tf.cast(a, dtype), tf.cast(b, dtype)
     return tf.matmul(a, b, transpose_a=transpose_a, transpose_b=transpose_b)
@@ -53,19 +59,19 @@ class FastLSTM(keras.layers.Layer):
     """An LSTM over whole sequences with the weights of ``keras.layers.LSTM``.
 
     Weights: ``kernel`` [features, 4 units], ``recurrent_kernel`` [units, 4 units] and ``bias``
-    [4 units], gates in the order input, forget, cell, output.
+    [4 units], with the gates in the order input, forget, cell, output.
 
     Args:
         units: width of the states.
         seed: seed of the initial weights.
-        dtype_of_products: dtype of matrix products in training, float32 or bfloat16.
+        matmul_dtype: dtype of the matrix multiplications in training, float32 or bfloat16.
     """
 
-    def __init__(self, units: int, *, seed: int, dtype_of_products: ProductType, name: str) -> None:
+    def __init__(self, units: int, *, seed: int, matmul_dtype: ProductType, name: str) -> None:
         super().__init__(name=name, autocast=False)  # inputs may be bfloat16
         self.units = units
         self.seed = seed
-        self.dtype_of_products = dtype_of_products
+        self.matmul_dtype = matmul_dtype
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Create the weights, initialized as in stock Keras (forget bias 1)."""
@@ -103,19 +109,19 @@ class FastLSTM(keras.layers.Layer):
             inputs: [time, batch, features]; with ``ids`` an embedding table [vocab_size,
                 features].
             initial_state: hidden and cell state, float32 [batch, units] each.
-            keep: float32 [time, batch, 1], 1 or 0, multiplies the states before each step: 0
-                resets them.
-            ids: int32 [time, batch], the rows of the table to take as inputs. Projecting a
-                table that is smaller than the batch is faster than projecting its rows.
-            recurrent: [units, 4 units], takes the place of ``recurrent_kernel``.
-            training: whether products may be bfloat16 and a gradient can be taken; otherwise they
-                are float32, and the loop stores nothing for a gradient.
+            keep: float32 [time, batch, 1], 1 or 0; multiplied into the states before each step, so
+                that 0 resets them.
+            ids: int32 [time, batch], the rows of the table to use as inputs. Projecting a table
+                that is smaller than the batch is faster than projecting the looked-up rows.
+            recurrent: [units, 4 units], used in place of ``recurrent_kernel``.
+            training: whether matmuls may be bfloat16 and gradients can be computed. Otherwise
+                matmuls are float32, and the loop stores nothing for a gradient.
 
         Returns:
-            Outputs [time, batch, units] in the dtype of the products, and the last hidden and cell
+            Outputs [time, batch, units] in the dtype of the matmuls, and the last hidden and cell
             state, float32 [batch, units].
         """
-        dtype = self.dtype_of_products if training else "float32"
+        dtype = self.matmul_dtype if training else "float32"
         kernel, bias = map(tf.convert_to_tensor, (self.kernel, self.bias))
         if recurrent is None:
             recurrent = recurrent_kernel(self)
@@ -126,7 +132,7 @@ class FastLSTM(keras.layers.Layer):
 
 
 def lstm_layer(
-    units: int, *, seed: int, dtype_of_products: ProductType, name: str
+    units: int, *, seed: int, matmul_dtype: ProductType, name: str
 ) -> keras.layers.Layer:
     """Return the layer for this machine: ``CudnnLSTM`` on a GPU, ``FastLSTM`` on a CPU.
 
@@ -134,15 +140,15 @@ def lstm_layer(
     """
     if gpu_visible():
         return CudnnLSTM(**stock_settings(units, seed=seed, name=name))
-    return FastLSTM(units, seed=seed, dtype_of_products=dtype_of_products, name=name)
+    return FastLSTM(units, seed=seed, matmul_dtype=matmul_dtype, name=name)
 
 
 class CudnnLSTM(keras.layers.LSTM):
-    """Stock Keras, which runs in cuDNN on a GPU, except where states are reset within a sequence.
+    """The LSTM of stock Keras, which uses cuDNN on a GPU, where cuDNN can compute the result.
 
-    cuDNN can't reset states, so a batch in which a document begins after the first step runs in the
-    loop of ``FastLSTM``, in float32, as does one with other recurrent weights than the layer's own,
-    since stock Keras takes no others. Both give the same results.
+    cuDNN can't reset states, and stock Keras can't replace the recurrent weights. A batch in which
+    a document starts after the first step, or with replaced recurrent weights, therefore runs in
+    the loop of ``FastLSTM`` in float32. The results are the same.
     """
 
     def call(
@@ -181,7 +187,7 @@ def recurrent_kernel(layer: keras.layers.Layer) -> tf.Tensor:
 
 
 def stock_settings(units: int, *, seed: int, name: str) -> dict[str, Any]:
-    """Return the arguments that give ``keras.layers.LSTM`` our initial weights and results."""
+    """Return the arguments that give ``keras.layers.LSTM`` the same initial weights and results."""
     return {
         "units": units,
         "return_sequences": True,
@@ -200,16 +206,16 @@ def _loop(
     *,
     training: bool,
 ) -> LoopResults:
-    """Loop over time; for the arguments and results see ``FastLSTM.call`` and ``_forward``."""
+    """Loop over time; arguments and results as in ``FastLSTM.call`` and ``_forward``."""
     if not training:
         return _forward(projected, *initial_state, keep, recurrent_kernel).results
     return _differentiable(projected, *initial_state, keep, recurrent_kernel)
 
 
 def _project(inputs: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
-    """Return the input projection [..., 4 units] of inputs [..., features], in their dtype."""
+    """Return x W + b [..., 4 units] for inputs [..., features], in their dtype."""
     *shape, features = tf.unstack(tf.shape(inputs))
-    flat = product(tf.reshape(inputs, [-1, features]), kernel, inputs.dtype)
+    flat = matmul(tf.reshape(inputs, [-1, features]), kernel, inputs.dtype)
     return tf.reshape(_plus_bias(flat, bias), [*shape, bias.shape[0]])
 
 
@@ -220,9 +226,9 @@ def _plus_bias(
     """Add a float32 bias [width] to rows [n, width], in their dtype."""
 
     def gradient(d_rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        # A product sums in float32; TensorFlow's own sum rounds after every addition.
+        # A matmul accumulates in float32. TensorFlow's own sum rounds after each addition.
         ones = tf.ones([1, tf.shape(d_rows)[0]], d_rows.dtype)
-        return d_rows, tf.cast(product(ones, d_rows, d_rows.dtype)[0], tf.float32)
+        return d_rows, tf.cast(matmul(ones, d_rows, d_rows.dtype)[0], tf.float32)
 
     return tf.nn.bias_add(rows, tf.cast(bias, rows.dtype)), gradient
 
@@ -234,20 +240,20 @@ def _looked_up(
     """Return the rows [time, batch, width] of a table [vocab_size, width]."""
 
     def gradient(d_rows: tf.Tensor) -> tuple[tf.Tensor, None]:
-        # A product, for the same reason.
+        # A matmul instead of a scatter, for the same reason.
         one_hot = tf.one_hot(tf.reshape(ids, [-1]), table.shape[0], dtype=table.dtype)
         flat = tf.reshape(d_rows, [-1, table.shape[1]])
-        return product(one_hot, flat, table.dtype, transpose_a=True), None
+        return matmul(one_hot, flat, table.dtype, transpose_a=True), None
 
     return tf.gather(table, ids), gradient
 
 
 class _ForwardPass(NamedTuple):
-    """What the backward pass needs of each step, as arrays over time.
+    """The values of each step that the backward pass needs, as arrays over time.
 
-    All are [batch, units]: the hidden state that enters the step, in the dtype of the products; in
-    float32 the cell state of the step before, the activated gates (the forget gate times ``keep``)
-    and the tanh of the new cell state.
+    All are [batch, units]. The hidden state that enters the step has the dtype of the matmuls. The
+    others are float32: the previous cell state, the activated gates (the forget gate times
+    ``keep``) and the tanh of the new cell state.
     """
 
     hidden_before: tf.TensorArray
@@ -260,7 +266,7 @@ class _ForwardPass(NamedTuple):
 
 
 class _Run(NamedTuple):
-    """A forward pass: outputs, last states, and the arrays of a ``_ForwardPass`` if remembered."""
+    """A forward pass: outputs and last states, and the arrays of a ``_ForwardPass`` if recorded."""
 
     results: LoopResults
     memory: tuple[tf.TensorArray, ...]
@@ -278,13 +284,13 @@ def _forward(
     """Loop over time; shapes as in ``FastLSTM.call``, ``projected`` [time, batch, 4 units]."""
     time, rows, units = tf.shape(projected)[0], projected.shape[1], recurrent_kernel.shape[0]
     dtype = projected.dtype
-    # oneDNN multiplies few rows by a transposed matrix a quarter faster.
+    # oneDNN multiplies a few rows by a transposed matrix 25% faster.
     transposed = tf.transpose(tf.cast(recurrent_kernel, dtype))
     kept = tf.cast(keep, dtype)
 
     def step(t: tf.Tensor, h: tf.Tensor, c: tf.Tensor, *written: tf.TensorArray) -> tuple[Any, ...]:
         entering = h * kept[t]
-        z = product(entering, transposed, dtype, transpose_b=True) + projected[t]
+        z = matmul(entering, transposed, dtype, transpose_b=True) + projected[t]
         z = tf.cast(z, tf.float32)
         i, f, g, o = tf.split(z, 4, axis=1)
         i, f, g, o = tf.sigmoid(i), tf.sigmoid(f) * keep[t], tf.tanh(g), tf.sigmoid(o)
@@ -292,7 +298,7 @@ def _forward(
         squashed = tf.tanh(after)
         h = tf.cast(o * squashed, dtype)
         values = (h, *_ForwardPass(entering, c, i, f, g, o, squashed))
-        pairs = zip(written, values, strict=False)  # the outputs only, or the memory too
+        pairs = zip(written, values, strict=False)  # only the outputs, or the memory too
         return t + 1, h, after, *(array.write(t, value) for array, value in pairs)
 
     types = (dtype, dtype, *[tf.float32] * 6) if remember else (dtype,)
@@ -313,7 +319,7 @@ def _differentiable(
     keep: tf.Tensor,
     recurrent_kernel: tf.Tensor,
 ) -> LoopResults:
-    """Run ``_forward`` with our own gradient, for all arguments but ``keep``."""
+    """Run ``_forward`` with a custom gradient with respect to all arguments except ``keep``."""
 
     @tf.custom_gradient
     def run(
@@ -327,7 +333,7 @@ def _differentiable(
             )
             entering = tf.reshape(memory[0].stack(), [-1, recurrent_kernel.shape[0]])
             flat = tf.reshape(d_projected, [-1, recurrent_kernel.shape[1]])
-            d_recurrent = product(entering, flat, projected.dtype, transpose_a=True)
+            d_recurrent = matmul(entering, flat, projected.dtype, transpose_a=True)
             return d_projected, d_hidden, d_cell, tf.cast(d_recurrent, tf.float32)
 
         return results, gradient
@@ -342,16 +348,17 @@ def _backward(
     keep: tf.Tensor,
     recurrent_kernel: tf.Tensor,
 ) -> LoopResults:
-    """Loop back over time.
+    """Backpropagate through the loop.
 
     Args:
-        gradients: of the outputs [time, batch, units] and of the last states [batch, units].
-        memory: of the forward pass.
+        gradients: gradients of the outputs [time, batch, units] and of the last states
+            [batch, units].
+        memory: arrays of the forward pass.
         keep: as in the forward pass.
         recurrent_kernel: [units, 4 units].
 
     Returns:
-        The gradients of the projected inputs [time, batch, 4 units] and of the initial states.
+        Gradients of the projected inputs [time, batch, 4 units] and of the initial states.
     """
     d_outputs, d_hidden, d_cell = gradients
     dtype, time, rows = d_outputs.dtype, tf.shape(d_outputs)[0], d_outputs.shape[1]
@@ -363,7 +370,7 @@ def _backward(
         before, i, f, g, o, squashed = (array.read(t) for array in memory[1:])
         dh = dh + tf.cast(d_outputs[t], tf.float32)
         dc = dc + dh * o * (1.0 - squashed * squashed)
-        # Where keep is 0, so is f, and no gradient reaches the states before.
+        # Where keep is 0, f is 0 too, so no gradient reaches the previous states.
         before_activation = (
             dc * g * i * (1.0 - i),
             dc * before * f * (1.0 - f),
@@ -371,7 +378,7 @@ def _backward(
             dh * squashed * o * (1.0 - o),
         )
         dz = tf.concat([tf.cast(d, dtype) for d in before_activation], 1)
-        dh = tf.cast(product(dz, rounded, dtype, transpose_b=True), tf.float32) * keep[t]
+        dh = tf.cast(matmul(dz, rounded, dtype, transpose_b=True), tf.float32) * keep[t]
         return t - 1, dh, dc * f, written.write(t, dz)
 
     written = tf.TensorArray(dtype, time, element_shape=[rows, recurrent_kernel.shape[1]])

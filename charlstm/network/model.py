@@ -1,8 +1,8 @@
-"""From a configuration to a Keras model: embedding, stacked LSTM layers, output projection.
+"""Builds the Keras model: embedding, stacked LSTM layers, output projection.
 
-The model maps ids and states to logits and states, and keeps nothing between calls. The states
-are reset at every end-of-document token, so a document gives the same logits in the middle of a
-batch as it does alone. Knows nothing of text, batches or training.
+The model maps ids and states to logits and states, and is stateless between calls. States are
+reset at each end-of-document token, so a document gets the same logits in the middle of a batch as
+on its own.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from charlstm.network.lstm import (
     States,
     gpu_visible,
     lstm_layer,
-    product,
+    matmul,
     recurrent_kernel,
     stock_settings,
 )
@@ -31,13 +31,12 @@ class Dropout(NamedTuple):
     """The dropout of a training step.
 
     Attributes:
-        rate: float32 scalar, the share of numbers set to zero.
+        rate: float32 scalar, the probability that a number is set to zero.
         seed: int64 [2], which determines the mask.
-        tokens: float32 scalar, the share of token ids whose embedding is set to zero; ``None`` for
-            none.
-        recurrent: the dropout of the recurrent weights (DropConnect, Merity et al. 2018). Its seed
-            is the same in every ``part``, so that the shards of a step share masks. ``None`` for
-            none.
+        tokens: float32 scalar, the probability that the embedding of a token id is set to zero;
+            ``None`` for 0.
+        recurrent: dropout of the recurrent weights (DropConnect, Merity et al. 2018). Its seed is
+            the same in each ``part``, so that the shards of a step share masks. ``None`` for none.
     """
 
     rate: tf.Tensor
@@ -57,7 +56,7 @@ class LSTMLanguageModel(keras.Model):
     Args:
         config: the sizes.
         seed: seed of the initial weights.
-        dtype_of_products: dtype of matrix products in training, float32 or bfloat16.
+        matmul_dtype: dtype of the matrix multiplications in training, float32 or bfloat16.
     """
 
     def __init__(
@@ -65,7 +64,7 @@ class LSTMLanguageModel(keras.Model):
         config: ModelConfig,
         *,
         seed: int = 1,
-        dtype_of_products: ProductType = "float32",
+        matmul_dtype: ProductType = "float32",
     ) -> None:
         super().__init__()
         self.config = config
@@ -81,7 +80,7 @@ class LSTMLanguageModel(keras.Model):
             lstm_layer(
                 config.units,
                 seed=seed + 2 * layer + 1,
-                dtype_of_products=dtype_of_products,
+                matmul_dtype=matmul_dtype,
                 name=f"lstm_{layer}",
             )
             for layer in range(config.layers)
@@ -99,23 +98,23 @@ class LSTMLanguageModel(keras.Model):
         self.built = True
 
     def zero_states(self, rows: int) -> list[States]:
-        """Return the initial states: (h, c) of each layer, zeros [rows, units]."""
+        """Return the initial states: zeros (h, c) for each layer, float32 [rows, units]."""
         zeros = tf.zeros([rows, self.config.units])
         return [(zeros, zeros)] * self.config.layers
 
     def call(
         self, ids: tf.Tensor, states: list[States], dropout: Dropout | None = None
     ) -> tuple[tf.Tensor, list[States]]:
-        """Return the logits of the token after each token.
+        """Return the logits of the next token after each token.
 
         Args:
             ids: int32 [batch, time].
             states: (h, c) of each layer, float32 [batch, units].
-            dropout: applied to each layer's output in training, where products may be bfloat16.
-                With ``None`` nothing is dropped and everything is float32.
+            dropout: dropout of each layer's output in training, where matmuls may be bfloat16.
+                With ``None``, nothing is dropped and everything is float32.
 
         Returns:
-            Logits float32 [batch, time, vocab_size] and the states after the last token.
+            Logits, float32 [batch, time, vocab_size], and the states after the last token.
         """
         features, after = self.features(tf.transpose(ids), states, dropout)
         time, batch, units = tf.unstack(tf.shape(features))
@@ -134,8 +133,8 @@ class LSTMLanguageModel(keras.Model):
             dropout: as for ``call``.
 
         Returns:
-            Features [time, batch, units] in the dtype of the products, and the states after the
-            last token.
+            Features [time, batch, units] in the dtype of the matmuls, and the states after the last
+            token.
         """
         x, after = self.outputs(ids, states, dropout)
         return x if dropout is None else dropped(x, dropout.part(self.config.layers - 1)), after
@@ -146,7 +145,7 @@ class LSTMLanguageModel(keras.Model):
         """Return the output of the last layer before dropout; otherwise like ``features``."""
         x, named = tf.convert_to_tensor(self.embedding.embeddings), {"ids": ids}
         if dropout is not None and dropout.tokens is not None:
-            x *= kept_tokens(self.config.vocab_size, dropout.part(self.config.layers))
+            x *= token_mask(self.config.vocab_size, dropout.part(self.config.layers))
         if not self.projects_table:
             x, named = tf.gather(x, ids), {}
         keep = tf.cast(tf.not_equal(ids, END_OF_DOCUMENT), tf.float32)[:, :, None]
@@ -164,18 +163,18 @@ class LSTMLanguageModel(keras.Model):
         return x, after
 
     def project(self, features: tf.Tensor) -> tf.Tensor:
-        """Return the logits float32 [n, vocab_size] of features [n, units]."""
+        """Return the logits, float32 [n, vocab_size], of features [n, units]."""
         tied = self.config.tied
         matrix = self.embedding.embeddings if tied else self.output_layer.kernel
         matrix = tf.convert_to_tensor(matrix)
-        logits = tf.cast(product(features, matrix, features.dtype, transpose_b=tied), tf.float32)
+        logits = tf.cast(matmul(features, matrix, features.dtype, transpose_b=tied), tf.float32)
         return logits + tf.convert_to_tensor(self.output_layer.bias)
 
 
 class OutputProjection(keras.layers.Layer):
     """The weights of the output projection: a bias, and a kernel unless the embedding is tied.
 
-    With a tied embedding the bias learns how frequent each token is, so the table need not.
+    With a tied embedding, the bias learns token frequencies so that the table doesn't have to.
     """
 
     def __init__(self, config: ModelConfig, *, seed: int) -> None:
@@ -197,9 +196,9 @@ class OutputProjection(keras.layers.Layer):
 
 
 def dropped(x: tf.Tensor, dropout: Dropout) -> tf.Tensor:
-    """Set a share of the numbers to zero and scale the others up (Srivastava et al. 2014).
+    """Set random numbers to zero and scale up the others (Srivastava et al. 2014).
 
-    Each number takes one random byte, so the share is a multiple of 1/256.
+    Each number uses one random byte, so the rate is rounded to a multiple of 1/256.
     """
     zeros = tf.minimum(255.0, tf.round(256.0 * dropout.rate))
     count = tf.size(x)
@@ -211,10 +210,10 @@ def dropped(x: tf.Tensor, dropout: Dropout) -> tf.Tensor:
     return x * (tf.cast(mask, x.dtype) * tf.cast(256.0 / (256.0 - zeros), x.dtype))
 
 
-def kept_tokens(vocab_size: int, dropout: Dropout) -> tf.Tensor:
-    """Return factors [vocab_size, 1]: 0 for a share of the ids, for the others that much more.
+def token_mask(vocab_size: int, dropout: Dropout) -> tf.Tensor:
+    """Return factors [vocab_size, 1]: 0 for dropped ids and 1 / (1 - rate) for the others.
 
-    A token that is dropped is so wherever it occurs in a step (Gal and Ghahramani 2016).
+    An id is dropped at all its positions in a step (Gal and Ghahramani 2016).
     """
     drawn = tf.random.stateless_uniform([vocab_size, 1], dropout.seed, alg="philox")
     return tf.cast(drawn >= dropout.tokens, tf.float32) / tf.subtract(1.0, dropout.tokens)
@@ -226,7 +225,7 @@ def weights_of(model: keras.Model) -> dict[str, NDArray[np.float32]]:
 
 
 def weight_name(variable: keras.Variable) -> str:
-    """Return ``layer/weight``, without the ``lstm_cell`` that stock Keras puts between them."""
+    """Return ``layer/weight``, without the ``lstm_cell`` that stock Keras inserts."""
     first, *_, last = (
         variable.path.split("/")[-3:]
         if "lstm_cell" in variable.path
@@ -246,12 +245,12 @@ def plain_keras_model(
 ) -> keras.Model:
     """Return a trained network as a functional model of stock Keras layers.
 
-    A tied table is stored twice, because no stock layer shares it and has a bias. The model does
-    not reset its states: start each document from zero states.
+    A tied table is stored twice, because no stock layer shares a table and has a bias. The model
+    doesn't reset its states: start each document with zero states.
 
     Args:
         config: the sizes.
-        weights: by name, as ``weights_of`` returns them.
+        weights: weights by name, as returned by ``weights_of``.
     """
     layers = keras.layers
     tokens = keras.Input((None,), dtype="int32", name="tokens")

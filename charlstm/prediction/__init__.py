@@ -1,14 +1,14 @@
-"""Predicts the next words: a prompt goes in, words with their probabilities come out.
+"""Prediction of the next words after a prompt, with their probabilities.
 
-    predictor           a prompt to a list of predictions; completions of a half-typed word
+    predictor           the predictions for a prompt; completions of a half-typed word
     prompt_cache        the states after recent prompts
     best_first_search   the search over paths of tokens
     clusters            which tokens belong to the same visible character
     grammar             how tokens make up words: the interface
     rows                arrays of probabilities, for grammars
-    word_rules          what the next character does to the word being written
-    piece_grammar       the grammar of characters, and of pieces of words
-    word_grammar        the grammar of words
+    word_rules          what the next character does to the current word
+    piece_grammar       the grammar of character-level and subword-level models
+    word_grammar        the grammar of word-level models
 
-Knows the engine and the tokenizer. It does not know files or the command line.
+Only predictor and prompt_cache run the engine.
 """

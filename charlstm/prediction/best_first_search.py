@@ -1,8 +1,8 @@
-"""Best-first search for the likeliest texts: the likeliest paths are extended first.
+"""Best-first search for the most likely texts: the most likely paths are extended first.
 
-A path is a sequence of tokens; the frontier holds the paths that can still be extended. A candidate
-is a text, whose probability is the sum over all paths found that end in it. This module does not
-know a model or how tokens make up text.
+A path is a sequence of tokens. The frontier contains the paths that can still be extended. A
+candidate is a text. Its probability is the sum over all paths found that end in it. This module
+does not depend on a model or on how tokens make up text.
 """
 
 from __future__ import annotations
@@ -13,23 +13,23 @@ from enum import IntEnum
 
 from charlstm.arrays import Floats
 
-# A path whose probability is shared by many candidates, or goes to one that was found already, has
-# its priority multiplied by this: otherwise the sums of the candidates would miss too much.
+# If the probability of a path is shared by many candidates, or adds to a candidate that was found
+# already, its priority is multiplied by this. Otherwise the sums of candidates would miss too much.
 SHARED = 4.0
-# The search stops when no path is as likely as this share of the last candidate asked for. With 1
+# The search stops when no path is as likely as this share of the last requested candidate. With 1
 # it would find the right candidates, but miss less likely paths that add to their probabilities.
 _SLACK = 0.7
-# Less of the whole probability than this is next to nothing: no group of predictions is worth it.
+# A group of predictions with a smaller share of the whole probability is not worth returning.
 LEAST_SHARE = 0.02
-_LEAST = 1e-4  # paths less likely than this / the number of candidates asked for are dropped
+_LEAST = 1e-4  # paths less likely than this / the number of requested candidates are dropped
 
 
 class Target(IntEnum):
-    """What a search looks for after a word that may be half typed."""
+    """What a search looks for after a word that may be half-typed."""
 
     ALL = 0
     COMPLETIONS = 1  # only words that begin with it
-    NEXT = 2  # only what follows it: the word is complete
+    NEXT = 2  # only words that follow it: the typed word is complete
 
 
 @dataclass(slots=True)
@@ -37,14 +37,14 @@ class Node:
     """The end of a path: a token that has not been read yet.
 
     Attributes:
-        probability: of the path, the token included.
-        phase: a number that belongs to the grammar.
-        text: a text that belongs to the grammar: of words the last token, as far as it is spelled,
-            else the word that was typed.
+        probability: the probability of the path, including the token.
+        phase: a number that only the grammar interprets.
+        text: a text that only the grammar interprets. For word-level models, it is the last token,
+            or the part of it spelled so far. For others, it is the typed word.
         append: the text of the path.
-        completes: whether the path completes the word that was typed.
+        completes: whether the path completes the typed word.
         token_id: the token to read.
-        state: before it, float32 [2 * layers, units].
+        state: the state before the token, float32 [2 * layers, units].
     """
 
     probability: float
@@ -61,11 +61,11 @@ class Candidate:
     """A text that may come next.
 
     Attributes:
-        completes: whether it completes the word that was typed.
+        completes: whether it completes the typed word.
         text: the whole word, number or punctuation; empty for the end of the document.
-        append: the text of the likeliest path found.
-        probability: of all paths found.
-        likeliest: the probability of the likeliest path found.
+        append: the text of the most likely path found.
+        probability: the sum over all paths found.
+        likeliest: the probability of the most likely path found.
         path: the end of that path; ``None`` if no path can be extended.
     """
 
@@ -79,16 +79,17 @@ class Candidate:
 
 @dataclass(slots=True)
 class BestFirstSearch:
-    """One search: its frontier, and the candidates found so far.
+    """One search: its frontier and the candidates found so far.
 
     Attributes:
-        count: how many candidates are asked for.
+        count: the number of candidates requested.
         target: what it looks for.
-        words_only: whether only words and numbers count.
-        least: paths less likely than this are dropped; ``None`` takes a default.
-        share: of the whole probability, what belongs to the target; the default depends on it.
-        before: the visible character before the candidates; empty if none can be continued.
-        bar: paths of a lower priority are not worth pushing.
+        words_only: whether only words and numbers are candidates.
+        least: paths less likely than this are dropped. ``None`` takes a default.
+        share: the share of the target in the whole probability. The default of ``least`` depends on
+            it.
+        before: the visible character before the candidates; empty if it can't be continued.
+        bar: paths with a lower priority are not pushed.
         ended: the probability of all paths found that end in a word, a number or punctuation,
             whether it is a candidate or not.
     """
@@ -122,11 +123,12 @@ class BestFirstSearch:
         """Add the probability of a path that ends in a candidate.
 
         Args:
-            completes: whether the path completes the word that was typed.
+            completes: whether the path completes the typed word.
             text: the candidate.
             append: the text of the path.
-            probability: of the path.
-            path: its end; ``None`` if it can't be extended, and then it is not the likeliest path.
+            probability: the probability of the path.
+            path: the end of the path. ``None`` if it can't be extended; such a path does not become
+                the path of the candidate.
         """
         if self.words_only and not text[:1].isalnum():
             return
@@ -140,7 +142,7 @@ class BestFirstSearch:
             found.append, found.likeliest, found.path = append, probability, path
 
     def take(self, width: int) -> list[Node]:
-        """Remove the likeliest paths from the frontier, at most ``width``; none at the end."""
+        """Remove and return at most ``width`` most likely paths; none when the search is over."""
         self.bar = max(self._least, _SLACK * self._last())
         taken: list[Node] = []
         while self._frontier and len(taken) < width and -self._frontier[0][0] > self.bar:
@@ -148,16 +150,16 @@ class BestFirstSearch:
         return taken
 
     def lower(self, factor: float) -> BestFirstSearch:
-        """Return the search to begin anew, with less likely paths."""
+        """Return a new search that also follows less likely paths."""
         return replace(self, least=factor * self._least)
 
     def best(self) -> list[Candidate]:
-        """Return the likeliest candidates, best first; equally likely ones by their text."""
+        """Return the most likely candidates, best first. Equal ones are sorted by their text."""
         order = sorted(self._found.values(), key=lambda found: (-found.probability, found.text))
         return order[: self.count]
 
     def _last(self) -> float:
-        """Return the probability of the last candidate asked for, 0 if there are too few yet."""
+        """Return the probability of the last requested candidate; 0 if too few are found yet."""
         if len(self._found) < self.count:
             return 0.0
         return heapq.nlargest(self.count, (found.probability for found in self._found.values()))[-1]

@@ -1,8 +1,7 @@
 """Which tokens belong to the same visible character as the text before them.
 
-A visible character is an extended grapheme cluster of Unicode, with all marks after it: a letter
-with its accents, a consonant with its vowel signs, a flag, a family of emoji. This module knows the
-pieces of a vocabulary. It does not know models.
+A visible character is an extended grapheme cluster of Unicode, including all marks after it: a
+letter with its accents, a consonant with its vowel signs, a flag, a family of emoji.
 """
 
 from __future__ import annotations
@@ -15,20 +14,21 @@ import numpy as np
 from charlstm.arrays import Mask
 from charlstm.unicode_text import VISIBLE
 
-# Characters that never belong to the same cluster as a neighbor, but to marks: most letters and
-# punctuation of Latin, Greek and Cyrillic, Chinese characters, kana and composed Korean syllables.
+# Characters that share a cluster only with marks: most letters and punctuation of Latin, Greek and
+# Cyrillic, Chinese characters, kana and composed Korean syllables.
 PLAIN = re.compile(
     "[\0-\u02ff\u0370-\u0482\u048a-\u0590\u1e00-\u200b\u2010-\u2027\u2030-\u205e\u20a0-\u20cf"
     "\u3001-\u3029\u3031-\u303c\u3040-\u3098\u309b-\u9fff\uac00-\ud7a3]*"
 )
 _JOINERS = r"[\p{M}\p{GCB=Extend}\p{GCB=SpacingMark}\p{GCB=ZWJ}\p{GCB=V}\p{GCB=T}]"
-# What needs more: half a flag, a joiner, a sign before a number, a sign that stacks letters.
+# Text that needs another character: half a flag, a joiner, a sign before a number or one that
+# stacks letters.
 _UNFINISHED = r"\p{RI}|.*[\p{GCB=ZWJ}\p{GCB=Prepend}\p{InSC=Invisible_Stacker}]"
 _REMEMBERED = 4096
 
 
 class Clusters:
-    """The pieces of a vocabulary, by id, as parts of visible characters."""
+    """The pieces of a vocabulary as parts of visible characters."""
 
     def __init__(self, pieces: Sequence[str]) -> None:
         import regex
@@ -36,7 +36,7 @@ class Clusters:
         self._clusters = regex.compile(VISIBLE)
         self._begins_within = regex.compile(rf" ?{_JOINERS}")
         self._unfinished = regex.compile(_UNFINISHED, regex.DOTALL)
-        # Without a sign that takes any character after it, only these can join.
+        # Only these can join, unless there is a sign that joins any character after it.
         takes_any = regex.compile(r"\p{GCB=Prepend}").search("".join(pieces)) is not None
         self._heads: dict[str, list[int]] = {}
         for token_id, piece in enumerate(pieces):
@@ -46,12 +46,12 @@ class Clusters:
         self._none = np.zeros(len(pieces), np.bool_)
 
     def last(self, text: str) -> str:
-        """Return the last cluster of a text; empty if it ends with white space."""
+        """Return the last cluster of a text; empty if the text ends with white space."""
         end = text[text.rfind("\n") + 1 :][-2048:]
         return self._clusters.findall(end)[-1] if end and not end[-1].isspace() else ""
 
     def joining(self, cluster: str) -> Mask:
-        """Return which pieces begin within a cluster at the end of a text, bool [V]."""
+        """Return which pieces continue a cluster at the end of a text, bool [V]."""
         if not cluster:
             return self._none
         mask = self._masks.get(cluster)
@@ -65,20 +65,20 @@ class Clusters:
         return mask
 
     def continues(self, cluster: str, head: str) -> bool:
-        """Whether a character continues a cluster; false if either is empty."""
+        """Return whether a character continues a cluster; false if either is empty."""
         return bool(cluster and head and self._clusters.fullmatch(cluster + head))
 
     def begins_within(self, text: str) -> bool:
-        """Whether a text begins with a mark or the like that has nothing to join."""
+        """Return whether a text begins with a mark or another character that must join one."""
         return self._begins_within.match(text) is not None
 
     def is_whole(self, text: str) -> bool:
-        """Whether a text neither begins nor ends with a part of a visible character."""
+        """Return whether a text neither begins nor ends within a visible character."""
         if not text:
             return True
         return not (self.begins_within(text) or self._unfinished.fullmatch(self.last(text)))
 
 
 def clusters_of(pieces: Sequence[str]) -> Clusters | None:
-    """Return the clusters of a vocabulary; ``None`` if each of its characters is a cluster."""
+    """Return the clusters of a vocabulary; ``None`` if each character is a cluster."""
     return None if PLAIN.fullmatch("".join(pieces).replace("\ufffd", "")) else Clusters(pieces)

@@ -1,13 +1,13 @@
-"""The interface of a word grammar: what the next token does to the word that is being written.
+"""The interface of a word grammar: what the next token does to the current word.
 
-A word, a number or a run of one punctuation mark is a token of word level (see
-``charlstm.tokenizer.segmentation``) without the space before it, whatever the model's level. White
-space between words is skipped. Each level has its grammar (``piece_grammar``,
-``word_grammar``), which takes probabilities and reports to a search which paths can be extended and
-which end in a candidate. As in ``generate``, tokens that are never written have probability 0, and
-those of the others sum to 1.
+A word, a number or a run of one punctuation mark is a word-level token (see
+``charlstm.tokenizer.segmentation``) without the space before it, whatever the level of the model.
+White space between words is skipped. ``piece_grammar`` and ``word_grammar`` are the grammars. A
+grammar takes probabilities, and adds to a search the paths that can be extended and the candidates.
+As in ``generate``, tokens that are never written have probability 0, and the probabilities of the
+others sum to 1.
 
-A grammar knows the ids of a tokenizer. It does not know the engine: the caller reads tokens.
+A grammar does not depend on the engine: its caller reads the tokens.
 """
 
 from __future__ import annotations
@@ -25,22 +25,23 @@ from charlstm.prediction.best_first_search import BestFirstSearch, Node
 from charlstm.prediction.clusters import clusters_of
 from charlstm.tokenizer.base import END_OF_DOCUMENT, Tokenizer
 
-# As ``Engine.step``: reads ids [R] in states [2 * layers, R, units]; returns logits and new states.
+# Like ``Engine.step``: reads ids [R] in states [2 * layers, R, units], returns logits and states.
 Step: TypeAlias = Callable[[Ids, Floats], tuple[Floats, Floats]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Context:
-    """A prompt that has been read, as far as its tokens are complete.
+    """A prompt of which all complete tokens have been read.
 
     Attributes:
-        logits: after the tokens that were read, float32 [V].
-        state: after them, float32 [2 * layers, units].
-        typed: the beginning of the word or number being typed; may be empty. At character level it
-            has been read.
-        unread: what must follow first, if ``typed`` has not been read: the space, if any, and it.
-        cluster: whether ``typed`` is no word but a visible character that was read, which only
-            parts of it can continue, such as a vowel sign.
+        logits: the logits after the tokens that were read, float32 [V].
+        state: the state after them, float32 [2 * layers, units].
+        typed: the half-typed word or number at the end, or empty. At character level, it has been
+            read.
+        unread: text that must follow first, if ``typed`` has not been read: the space before
+            ``typed``, if any, and ``typed``.
+        cluster: whether ``typed`` is not a word but a visible character that has been read. Only
+            parts of a character can continue it, such as a vowel sign.
     """
 
     logits: Floats
@@ -51,13 +52,13 @@ class Context:
 
 
 class Grammar(ABC):
-    """How the tokens of one tokenizer make up words.
+    """How the tokens of a tokenizer make up words.
 
     Args:
         tokenizer: the tokenizer.
         ends: whether the model has learned to end documents.
-        clusters: whether no word begins or ends within a visible character. In scripts without
-            spaces, a visible character is then a word; otherwise a code point is.
+        clusters: whether words must not begin or end within a visible character. In scripts without
+            spaces, a word is then a visible character; otherwise it is a code point.
     """
 
     def __init__(self, tokenizer: Tokenizer, *, ends: bool = True, clusters: bool = True) -> None:
@@ -69,11 +70,11 @@ class Grammar(ABC):
 
     @abstractmethod
     def split(self, prompt: str) -> tuple[Ids, str, str, bool]:
-        """Return the ids to read, END_OF_DOCUMENT first, and the fields of ``Context``."""
+        """Return the ids to read, END_OF_DOCUMENT first, and the other fields of ``Context``."""
 
     @abstractmethod
     def begin(self, items: Sequence[tuple[BestFirstSearch, Context]], step: Step) -> None:
-        """Give each search the paths that start in its context; ``step`` reads tokens."""
+        """Add to each search the paths that start in its context. ``step`` reads tokens."""
 
     @abstractmethod
     def expand(
@@ -82,24 +83,24 @@ class Grammar(ABC):
         """Extend paths whose last token has been read.
 
         Args:
-            items: R paths, each with the search it belongs to.
-            logits: after each path, float32 [R, V].
-            states: after each path, float32 [2 * layers, R, units].
+            items: R paths, each with its search.
+            logits: the logits after each path, float32 [R, V].
+            states: the state after each path, float32 [2 * layers, R, units].
         """
 
     @abstractmethod
     def shares(self, context: Context, step: Step) -> tuple[float, float]:
-        """Return how likely it is that the word typed goes on, and that it is complete.
+        """Return the probabilities that the typed word continues, and that it is complete.
 
-        What is too unlikely to matter is in neither, so that the sum may be less than 1.
+        Texts that are too unlikely to matter are in neither, so the sum may be less than 1.
         """
 
     def _last_cluster(self, prompt: str) -> str:
-        """Return the visible character that a prompt ends with, if any could be continued."""
+        """Return the visible character at the end of a prompt, if such a one can be continued."""
         return self._clusters.last(prompt) if self._clusters else ""
 
     def _is_whole(self, search: BestFirstSearch, completes: bool, text: str, append: str) -> bool:
-        """Whether a candidate neither begins nor ends within a visible character."""
+        """Return whether a candidate neither begins nor ends within a visible character."""
         if self._clusters is None:
             return True
         begins = completes or not self._clusters.continues(search.before, append[:1])
@@ -118,7 +119,7 @@ def probabilities(logits: Floats, columns: Ids) -> Doubles:
         columns: C ids.
 
     Returns:
-        float64 [R, C]; each row sums to 1.
+        Probabilities float64 [R, C]. Each row sums to 1.
     """
-    # ``take`` leaves rows contiguous, so that a row has the same sum at any R.
+    # ``take`` makes rows contiguous, so that the sum of a row is the same for any R.
     return softmax(np.take(logits, columns, axis=1))

@@ -1,7 +1,7 @@
-"""The grammar of tokens that are parts of words: characters, or pieces of one or more.
+"""The grammar of character-level and subword-level models, whose tokens are parts of words.
 
-What a character does after each kind of text is looked up in ``word_rules``, and what a piece does
-follows from its characters. At subword level a half-typed word has not been read: a search starts
+``word_rules`` says what a character does after each kind of text. The effect of a piece follows
+from its characters. At subword level, a half-typed word has not been read. A search then starts
 with the pieces that cover it (see ``coverings``).
 """
 
@@ -30,7 +30,7 @@ class Pieces(Grammar):
         self._columns = np.delete(np.arange(tokenizer.vocab_size), self._never)
         self._token_ids: list[int] = self._columns.tolist()
         pieces = [self._pieces[token_id] for token_id in self._token_ids]
-        # Where no piece crosses the border of a word, none ends within a visible character.
+        # If no piece crosses the border of a word, none ends within a visible character.
         self._divided = visible_characters if tokenizer.joins_spaces else list[str]
         shapes = [self._shape(piece) for piece in pieces]
         repeating = [self._shape(piece, piece[:1]) for piece in pieces]
@@ -39,14 +39,14 @@ class Pieces(Grammar):
         self._shapes = [numbers[shape] for shape in shapes]
         self._repeating = [numbers[shape] for shape in repeating]
         self._suffixes: dict[tuple[str, str], Shape] = {}
-        # The columns by the first character.
+        # The columns by the first character of their pieces.
         self._beginning: dict[str, list[int]] = {}
         for column, piece in enumerate(pieces):
             self._beginning.setdefault(piece[:1], []).append(column)
 
     @cached_property
     def _marks(self) -> Ids:
-        """The columns of pieces that only continue others."""
+        """The columns of pieces that can only continue a visible character."""
         within = self._clusters.begins_within if self._clusters else str
         return np.array([c for c, i in enumerate(self._token_ids) if within(self._pieces[i])], int)
 
@@ -60,7 +60,7 @@ class Pieces(Grammar):
 
     @cached_property
     def _tables(self) -> tuple[Doubles, Doubles, Doubles, Mask]:
-        """The fields of the effects: weights and ends by target, completes and may_complete."""
+        """The effects as arrays: weights and ends by target, completes, and may_complete."""
         weights = np.array([[effect.weights for effect in row] for row in self._effects])
         ends = np.array([[effect.ends for effect in row] for row in self._effects])
         completes = np.array([[float(effect.completes) for effect in row] for row in self._effects])
@@ -69,7 +69,7 @@ class Pieces(Grammar):
 
     @cached_property
     def _of_columns(self) -> tuple[Doubles, Doubles]:
-        """The weights and ends for each column of the probabilities, [targets, tails, columns]."""
+        """The weights and ends of each column of the probabilities, [targets, tails, columns]."""
         weights, ends, _, _ = self._tables
         return weights[:, :, self._shapes], ends[:, :, self._shapes]
 
@@ -83,9 +83,9 @@ class Pieces(Grammar):
         return CoveringSearch(PieceIndex(self._pieces), self._pieces, all_ids)
 
     def split(self, prompt: str) -> tuple[Ids, str, str, bool]:
-        """Return the ids to read, and the word or visible character that the prompt ends with."""
+        """Return the ids to read, and the word or visible character at the end of the prompt."""
         read, unread = self._tokenizer.split_prompt(prompt)
-        if self._tokenizer.unknown_characters(unread):  # can be read but not written
+        if self._tokenizer.unknown_characters(unread):  # these can be read but not written
             return self._tokenizer.encode_beginning(prompt), "", "", False
         ids = self._tokenizer.encode_beginning(read)
         if unread:
@@ -104,10 +104,10 @@ class Pieces(Grammar):
             return None
         return self._clusters.joining(self._clusters.last(text))[self._columns]
 
-    # How likely the word goes on
+    # The probability that the word continues
 
     def shares(self, context: Context, step: Step) -> tuple[float, float]:
-        """Look at the next piece, and beyond what leaves open whether the word goes on."""
+        """Look at the next piece, and at one more where that is undecided."""
         if not context.unread:
             return self._shares_after(context, context.logits, context.state, step)
         completes = follows = 0.0
@@ -135,7 +135,7 @@ class Pieces(Grammar):
         return completes, follows
 
     def _completing(self, logits: Floats, tail: int) -> float:
-        """Return how likely the next piece completes what was typed, after a tail."""
+        """Return the probability that the next piece continues the typed word, after a tail."""
         _, _, completing, _ = self._tables
         probs = probabilities(logits[np.newaxis], self._columns)[0]
         return float(probs @ completing[tail, self._shapes])
@@ -143,14 +143,14 @@ class Pieces(Grammar):
     def _shares_after(
         self, context: Context, logits: Floats, state: Floats, step: Step
     ) -> tuple[float, float]:
-        """Return the shares where the word that was typed has been read."""
+        """Return the shares if the typed word has been read."""
         tail, joining = self._phase_of(context), self._joining(context.typed)
         _, _, completing, may_complete = self._tables
         probs = probabilities(logits[np.newaxis], self._columns)[0]
-        goes_on = completing[tail, self._shapes]
+        continues = completing[tail, self._shapes]
         if joining is not None:
-            goes_on = np.maximum(goes_on, joining)
-        completes = float(probs @ goes_on)
+            continues = np.maximum(continues, joining)
+        completes = float(probs @ continues)
         undecided = may_complete[tail, self._shapes]
         follows = float(probs[~undecided].sum()) - completes
         columns = np.flatnonzero(undecided & (probs >= LEAST_SHARE))
@@ -167,7 +167,7 @@ class Pieces(Grammar):
     # The search
 
     def begin(self, items: Sequence[tuple[BestFirstSearch, Context]], step: Step) -> None:
-        """Start after what was typed, or with the pieces that cover it if it was not read."""
+        """Start after the typed word, or with the pieces that cover it if it has not been read."""
         nodes = []
         for search, context in items:
             if context.unread:
@@ -183,7 +183,7 @@ class Pieces(Grammar):
             self.expand([(search, node) for search, node, _ in nodes], logits, states)
 
     def _started(self, context: Context, step: Step) -> list[tuple[Covering, int, float, str]]:
-        """Return each covering of what is unread: its last id, its share of all, what it adds."""
+        """Return the coverings of the unread text: last id, share of all, and additional text."""
         search = self._coverings
         coverings = search.run(context.unread, context.logits, context.state, step)
         total = float(np.logaddexp.reduce([search.log_total(each) for each in coverings]))
@@ -192,7 +192,7 @@ class Pieces(Grammar):
         started = []
         for covering in coverings:
             ids = search.index.beginning_with(covering.rest)
-            with np.errstate(divide="ignore"):  # of probability 0
+            with np.errstate(divide="ignore"):  # a probability can be 0
                 logs = covering.log_probability + np.log(covering.probabilities[ids]) - total
             for token_id, share in zip(ids.tolist(), np.exp(logs).tolist(), strict=True):
                 suffix = self._pieces[token_id][len(covering.rest) :]
@@ -200,7 +200,7 @@ class Pieces(Grammar):
         return started
 
     def _cover(self, search: BestFirstSearch, context: Context, step: Step) -> None:
-        """Start one search with the pieces that cover what is unread, the likeliest first."""
+        """Start one search with the pieces that cover the unread text, most likely first."""
         rules, tail = word_rules(), self._phase_of(context)
         started = sorted(self._started(context, step), key=lambda each: -each[2])
         for covering, token_id, share, suffix in started:
@@ -213,14 +213,14 @@ class Pieces(Grammar):
             effect = rules.follow(tail, self._shape_of(suffix, context.typed))
             if effect.ends[search.target]:
                 search.ended += share
-                if context.typed:  # what was typed is complete
+                if context.typed:  # the typed word is complete
                     self._end(search, root, share)
             elif effect.weights[search.target]:
                 weight = effect.weights[search.target] * share
                 self._extend(search, root, token_id, suffix, effect, share, covering.state, weight)
 
     def _shape_of(self, suffix: str, typed: str) -> Shape:
-        """Return the shape of what a piece adds to what was typed, found once."""
+        """Return the shape of the text that a piece adds to the typed word. Cached."""
         key = suffix, typed[-1:]
         if key not in self._suffixes:
             self._suffixes[key] = self._shape(*key)
@@ -232,7 +232,7 @@ class Pieces(Grammar):
     def expand(
         self, items: Sequence[tuple[BestFirstSearch, Node]], logits: Floats, states: Floats
     ) -> None:
-        """Extend paths by a piece."""
+        """Extend paths by one piece."""
         probs = probabilities(logits, self._columns)
         probs *= np.array([node.probability for _, node in items])[:, np.newaxis]
         target = np.array([search.target for search, _ in items])
@@ -269,7 +269,7 @@ class Pieces(Grammar):
     def _repeat(
         self, search: BestFirstSearch, node: Node, weights: Doubles, ends: Doubles
     ) -> Collection[int]:
-        """Account for a run of one mark that goes on; change one row of both arrays.
+        """Correct one row of both arrays for pieces that continue a run of one mark.
 
         Returns:
             The columns that begin with the last character of the path, if that matters.
@@ -286,11 +286,11 @@ class Pieces(Grammar):
     def _join(
         self, search: BestFirstSearch, node: Node, weights: Doubles, ends: Doubles
     ) -> Mask | None:
-        """Let no word begin or end within a visible character; change one row of both arrays.
+        """Correct one row of both arrays so that no word begins or ends within a visible character.
 
         Returns:
-            Which columns continue the visible character at the end of the path against the rules
-            of words; ``None`` if no token of the model does.
+            Which columns continue the visible character at the end of the path although the rules
+            of words say otherwise; ``None`` if no token of the model can.
         """
         if self._clusters is None:
             return None
@@ -315,7 +315,7 @@ class Pieces(Grammar):
         return joins
 
     def _end(self, search: BestFirstSearch, node: Node, probability: float) -> None:
-        """Report the candidate that ends before the next piece."""
+        """Add the candidate that ends before the next piece."""
         rules = word_rules()
         append = node.append[: len(node.append) - rules.spare[node.phase]]
         path = node if rules.is_certain[node.phase] else None
@@ -334,17 +334,17 @@ class Pieces(Grammar):
         state: Floats,
         weight: float,
     ) -> None:
-        """Extend a path by a piece, or report the candidate that ends within or with it.
+        """Extend a path by a piece, or add the candidate that ends within or after it.
 
         Args:
             search: the search of the path.
             node: the end of the path.
-            token_id: of the piece.
-            piece: the text of it that was not typed.
-            effect: what it does to the word.
-            probability: of the path with it.
-            state: before it.
-            weight: the priority of the path with it.
+            token_id: the id of the piece.
+            piece: the text of the piece that was not typed.
+            effect: what the piece does to the word.
+            probability: the probability of the path with the piece.
+            state: the state before the piece.
+            weight: the priority of the path with the piece.
         """
         rules = word_rules()
         completes = node.completes or effect.completes
@@ -354,7 +354,7 @@ class Pieces(Grammar):
         if effect.length is None:
             search.push(child, weight)
         elif self._clusters is not None and not is_end and effect.length == len(piece):
-            child.phase = rules.within  # until it is certain that the character is whole
+            child.phase = rules.within  # until it is certain that the visible character is complete
             search.push(child, weight)
         elif is_end:
             search.ended += probability
@@ -369,5 +369,5 @@ class Pieces(Grammar):
 
 
 def _text_of(node: Node, append: str) -> str:
-    """Return the candidate that a path ends in, without white space."""
+    """Return the candidate that a path ends in, without the white space before it."""
     return node.text + append if node.completes else append.lstrip()

@@ -1,11 +1,8 @@
-"""Prompts to predictions: words with their probabilities, phrases or single tokens.
+"""Predictions after a prompt: words with their probabilities, phrases or single tokens.
 
-The predictions for a prompt have one distribution: over what the word being typed may become and,
-in case it is complete, over what follows it. Searches extend the likeliest paths first, those of
-many contexts as one batch of the engine. The predictions for a context do not depend on the other
-contexts.
-
-This module knows the engine and the tokenizer. It does not know files or the command line.
+The predictions for a prompt form one distribution, over the words that complete the half-typed word
+and, in case it is complete, over the words that follow it. Searches extend the most likely paths
+first. The searches of many contexts run as one batch, and each result is the same in any batch.
 """
 
 from __future__ import annotations
@@ -38,11 +35,12 @@ from charlstm.tokenizer.segmentation import partial_word
 from charlstm.tokenizer.tokens import SpecialToken, special_token
 
 WIDTH = 8  # paths that a search extends in one engine step
-ROUNDS = 64  # the largest number of engine steps
-_FLOATS = 2**22  # logits of one engine step at most, and numbers in its states
-# How many texts, and characters of each, tell whether words end; the share that has to.
+ROUNDS = 64  # the maximum number of engine steps
+_FLOATS = 2**22  # the maximum number of logits, and of numbers in the states, of one engine step
+# Sampled texts, characters of each, and the share of first words that must end, to find that words
+# end in this model.
 _WRITTEN, _LONGEST_WORD, _LEAST_ENDS = 8, 32, 0.2
-# A search that finds too few is begun anew with the least probability multiplied by these.
+# A search that finds too few candidates starts again with its minimum multiplied by these in turn.
 _LOWER = (1e-3, 1e-3, 0.0)
 
 # Whether a prediction completes the last word of the prompt or follows the prompt.
@@ -51,15 +49,15 @@ Relation: TypeAlias = Literal["completes", "follows"]
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """Something that may come next.
+    """A text that may come next.
 
     Attributes:
-        text: the whole word (with what was typed of it), number, run of punctuation, phrase or
-            token; without the space before it.
-        probability: of a word, summed over the paths of tokens found that write it.
-        append: what to append to the prompt, if written as on the likeliest of these paths.
-        special: what it is if it is not text: ``"end"`` of the document or, of single tokens,
-            another special token.
+        text: the whole word (including its typed part), number, run of punctuation, phrase or
+            token, without the space before it.
+        probability: its probability. That of a word is a sum over the paths of tokens found.
+        append: the text to append to the prompt, as written on the most likely path.
+        special: ``"end"`` for the end of the document or, for single tokens, another special token;
+            ``None`` for text.
         kind: ``"completes"`` if the (first) word begins with the last word of the prompt,
             ``"follows"`` if it comes after it; ``None`` for a single token.
     """
@@ -72,18 +70,18 @@ class Prediction:
 
 
 class Predictor:
-    """Predicts with one model, and remembers the states after recent prompts.
+    """Predicts with one model, and caches the states after recent prompts.
 
-    Do not share it between threads; the grammar may be shared.
+    Threads can't share a predictor, but they can share the grammar.
 
     Args:
         engine: a trained model.
-        tokenizer: the tokenizer the model was trained with.
-        grammar: from ``grammar_of(tokenizer)``, which takes time to build.
-        normalized: brings a prompt into the form that the model reads; by default it stays.
+        tokenizer: the tokenizer that the model was trained with.
+        grammar: the result of ``grammar_of(tokenizer)``, which takes time to build.
+        normalized: brings a prompt into the Unicode form of the model. The default changes nothing.
 
     Attributes:
-        rows: how many rows the engine has computed for searches so far.
+        rows: the number of rows that the engine has computed for searches so far.
     """
 
     def __init__(
@@ -111,23 +109,23 @@ class Predictor:
     def groups(
         self, prompt: str, top: int = 5, *, words: int = 1, words_only: bool = False
     ) -> list[list[Prediction]]:
-        """Return the likeliest words, or phrases of several words, after a prompt.
+        """Return the most likely words, or phrases of several words, after a prompt.
 
         Args:
-            prompt: any text; an empty one starts a document.
-            top: how many predictions to return in each group, 1 or more; there may be fewer.
-            words: how many words a prediction has; a number or a run of punctuation counts as one.
-            words_only: leave out punctuation and the end of the document.
+            prompt: any text. An empty prompt starts a new document.
+            top: the maximum number of predictions in each group, 1 or more.
+            words: the number of words in each prediction. Numbers and runs of punctuation count.
+            words_only: whether to leave out punctuation and the end of the document.
 
         Returns:
-            The likeliest of each group first. There are two groups, words that complete the last
-            word of the prompt and words that follow it, if each kind has ``LEAST_SHARE`` of the
-            probability; the group with the likeliest word comes first. Otherwise there is one at
-            most, of both kinds; none where words hardly ever end (see ``_words_end``). The
-            probability of a phrase is that of one path of tokens.
+            Groups with the most likely prediction first. There are two groups if words that
+            complete the last word of the prompt and words that follow it both have at least
+            ``LEAST_SHARE`` of the probability. The group with the most likely word is first.
+            Otherwise there is one group with both kinds, or none if words almost never end (see
+            ``_words_end``). The probability of a phrase is that of one path of tokens.
 
         Raises:
-            ConfigError: if a number is out of its range.
+            ConfigError: if a number is out of range.
         """
         _check(top=top, words=words)
         context, phrases = self.context(prompt), words > 1
@@ -148,7 +146,7 @@ class Predictor:
         return sorted(groups, key=lambda group: -group[0].probability)
 
     def _targets(self, context: Context) -> list[tuple[Target, float]]:
-        """Return what to search for one after the other, each with its share of the probability."""
+        """Return the targets of the searches, each with its share of the probability."""
         if context.typed:
             completes, follows = self._grammar.shares(context, self._begin_step)
             if min(completes, follows) >= LEAST_SHARE:
@@ -162,7 +160,7 @@ class Predictor:
         needed: int,
         width: int = WIDTH,
     ) -> list[BestFirstSearch]:
-        """Run searches, and those that find less than ``needed`` anew with less likely paths."""
+        """Run searches, and again with less likely paths if they find less than ``needed``."""
         self.search(searches, contexts, width)
         for factor in _LOWER:
             short = {
@@ -180,10 +178,10 @@ class Predictor:
         return searches
 
     def _words_end(self, context: Context) -> bool:
-        """Whether words end at all: no search that found few of them can tell.
+        """Return whether words end at all, which a search that found few of them can't show.
 
-        Some texts are written, and the probability that their first word ends within
-        ``_LONGEST_WORD`` characters is estimated. A token of word level ends by itself.
+        This samples some texts and estimates the probability that the first word ends within
+        ``_LONGEST_WORD`` characters. A token of a word-level model always ends.
         """
         if self._tokenizer.spells:
             return True
@@ -203,10 +201,10 @@ class Predictor:
         return bool(1 - going.mean() >= _LEAST_ENDS)
 
     def predict_tokens(self, prompt: str, top: int = 5) -> list[Prediction]:
-        """Return the likeliest tokens after a prompt: characters, pieces, words.
+        """Return the most likely tokens after a prompt: characters, pieces or words.
 
-        The probabilities are those of the model. Unless tokens are characters, a space at the end
-        belongs to the next token; the probabilities are then of what may begin with it.
+        The probabilities are those of the model. Except at character level, a space at the end of
+        the prompt belongs to the next token, so only tokens that begin with a space are possible.
 
         Raises:
             ConfigError: if ``top`` is less than 1.
@@ -228,7 +226,7 @@ class Predictor:
         return [self._token(int(i), float(probs[i]), space) for i in order if probs[i]]
 
     def context(self, prompt: str) -> Context:
-        """Read a prompt, starting from the longest beginning that was read recently."""
+        """Read a prompt, starting from the end of its longest cached beginning."""
         ids, typed, unread, cluster = self._grammar.split(self._normalized(prompt))
         return Context(*self._prompts.read(ids), typed, unread, cluster)
 
@@ -241,18 +239,18 @@ class Predictor:
         width: int = WIDTH,
         rounds: int = ROUNDS,
     ) -> list[list[Prediction]]:
-        """Return the likeliest words for each of many contexts, as one batch.
+        """Return the most likely words for each of many contexts, as one batch.
 
         Args:
             contexts: prompts that have been read.
-            count: how many words to return for each; there may be fewer.
-            words_only: leave out punctuation and the end of the document.
-            width: how many paths of a context to extend in one engine step.
-            rounds: the largest number of engine steps. At word level there is one more for each
-                character of the longest word that was typed.
+            count: the maximum number of words for each context.
+            words_only: whether to leave out punctuation and the end of the document.
+            width: the number of paths of a context to extend in one engine step.
+            rounds: the maximum number of engine steps. A word-level model takes one more for each
+                character of the longest typed word.
 
         Returns:
-            For each context, the likeliest words first.
+            For each context, the most likely words first.
         """
         searches = [BestFirstSearch(count, words_only=words_only) for _ in contexts]
         self.search(searches, contexts, width, rounds)
@@ -267,7 +265,7 @@ class Predictor:
     ) -> None:
         """Run a search in each context (see ``likeliest``).
 
-        The probabilities of the candidates are lower bounds.
+        The probabilities of the candidates found are lower bounds.
         """
         if not searches:
             return
@@ -286,15 +284,15 @@ class Predictor:
     def _phrases(
         self, first: BestFirstSearch, count: int, words: int, words_only: bool
     ) -> list[Prediction]:
-        """Search for phrases word by word, keeping the likeliest ones.
+        """Search for phrases word by word, with the most likely ones as beams.
 
-        The less likely a phrase is, the fewer of its next words can matter.
+        A less likely phrase gets fewer next words, because fewer of them can matter.
 
         Args:
             first: the search for the first words.
-            count: how many phrases to return.
-            words: how many words each has.
-            words_only: leave out punctuation and the end of the document.
+            count: the number of phrases to return.
+            words: the number of words in each.
+            words_only: whether to leave out punctuation and the end of the document.
         """
         beam = _beam_of(count)
         phrases = _Phrase().then(first.best())
@@ -331,7 +329,7 @@ class Predictor:
         return self._engine.step(ids, states)
 
     def _begin_step(self, ids: Ids, states: Floats) -> tuple[Floats, Floats]:
-        """Read a token of a half-typed word, most of which is read again after each keystroke."""
+        """Read a token of a half-typed word. Most are read again after the next keystroke."""
         if len(ids) > 1:
             return self._step(ids, states)
         key = ids.tobytes() + states.tobytes()
@@ -354,13 +352,13 @@ class _Phrase:
 
     Attributes:
         text: the words.
-        append: what to append to the prompt.
-        path_probability: of the path, whether its last word is complete or not.
-        probability: of the path with its last word complete.
+        append: the text to append to the prompt.
+        path_probability: the probability of the path, whether its last word is complete or not.
+        probability: the probability of the path with its last word complete.
         last: the last word.
         path: the end of the path; ``None`` if it can't be extended.
         special: ``"end"`` if the last word is the end of the document.
-        relation: that of the first word to the prompt; ``None`` before there is one.
+        relation: the relation of the first word to the prompt; ``None`` before there is one.
     """
 
     text: str = ""
@@ -393,20 +391,20 @@ class _Phrase:
 
 
 def grammar_of(tokenizer: Tokenizer, *, ends: bool = True, clusters: bool = True) -> Grammar:
-    """Return the grammar of a tokenizer's level; the arguments are those of ``Grammar``."""
+    """Return the grammar for the level of a tokenizer. The arguments are those of ``Grammar``."""
     kind = Words if tokenizer.spells else Pieces
     return kind(tokenizer, ends=ends, clusters=clusters)
 
 
 def _beam_of(count: int) -> int:
-    """Return how many phrases to keep from word to word."""
+    """Return the number of phrases to extend by the next word."""
     return 2 * count + 6
 
 
 def _check(**numbers: int) -> None:
     for name, number in numbers.items():
         if number < 1:
-            raise ConfigError(f"{name} is {number}: expected a whole number of 1 or more")
+            raise ConfigError(f"`{name}` is {number}: expected a whole number of 1 or more.")
 
 
 def _prediction(candidate: Candidate) -> Prediction:

@@ -1,7 +1,4 @@
-"""Prompts to the logits and states after them, read from where they differ from recent ones.
-
-This module knows the engine. It does not know a tokenizer or predictions.
-"""
+"""The logits and states after prompts, with a cache of recent prompts."""
 
 from __future__ import annotations
 
@@ -13,15 +10,15 @@ from charlstm.arrays import Floats, Ids
 from charlstm.engine.inference import Engine
 from charlstm.tokenizer.long_prompts import read_tokens
 
-REMEMBERED = 48  # positions in recent prompts whose states are kept
-PROMPT_STEP = 1024  # of a long prompt: how far apart the tokens are that are read first
-_STRIDE = 32  # tokens between these positions
+REMEMBERED = 48  # positions in recent prompts whose states are cached
+PROMPT_STEP = 1024  # the number of tokens that a long prompt leaves out is a multiple of this
+_STRIDE = 32  # tokens between cached positions
 
 
 class PromptCache:
-    """Reads prompts, starting from the longest beginning that was read recently.
+    """Reads prompts, each from the end of its longest cached beginning.
 
-    Of a long prompt the last tokens are read (see ``read_tokens``).
+    Only the last tokens of a long prompt are read (see ``read_tokens``).
     """
 
     def __init__(self, engine: Engine, *, spells: bool) -> None:

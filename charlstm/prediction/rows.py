@@ -1,4 +1,4 @@
-"""Probabilities of chosen rows, and the likeliest tokens of one. Knows arrays alone."""
+"""Probabilities of selected rows, and the most likely tokens of a row."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from charlstm.arrays import Doubles, Floats, Ids, Mask
 
 
 def normalized(probs: Doubles) -> Doubles:
-    """Return probabilities divided by their sum; zeros if that is 0."""
+    """Return probabilities divided by their sum; zeros if the sum is 0."""
     total = float(np.add.reduce(probs))
     return probs / total if total > 0 else np.zeros_like(probs)
 
@@ -18,14 +18,14 @@ def normalized(probs: Doubles) -> Doubles:
 def rows_of(
     chosen: Mask, logits: Floats, of: Callable[[Floats], Doubles]
 ) -> Iterator[tuple[int, Doubles]]:
-    """Yield the chosen rows and their probabilities."""
+    """Yield the numbers of the chosen rows and their probabilities."""
     rows = np.flatnonzero(chosen)
     if len(rows):
         yield from zip(rows.tolist(), of(logits[rows]), strict=True)
 
 
 def likeliest_of(probs: Doubles, tokens: Ids, count: int) -> Ids:
-    """Return the ``count`` likeliest tokens, in no order."""
+    """Return the ``count`` most likely tokens, in no particular order."""
     if len(tokens) <= count:
         return tokens
     return tokens[np.argpartition(-probs[tokens], count - 1)[:count]]

@@ -1,6 +1,6 @@
-"""The grammar of word level: a token is a word; words outside the vocabulary are spelled.
+"""The grammar of word-level models: a token is a word, and unknown words are spelled.
 
-A half-typed word has not been read: a search starts with the tokens that begin with it.
+A half-typed word has not been read. A search starts with the tokens that begin with it.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ _KEYCAP = "\u20e3"  # the frame around a digit
 _LAST_CODE = "\U0010ffff"
 
 # The phases of a path.
-_TOKEN = 0  # after a token, or a word that has been spelled
-_SPELLING = 1  # within a word that is being spelled
-_CLUSTER = 2  # after a token whose last visible character may go on
+_TOKEN = 0  # after a token or a spelled word
+_SPELLING = 1  # within a spelled word
+_CLUSTER = 2  # after a token whose last visible character may continue
 
 
 class Words(Grammar):
@@ -64,7 +64,7 @@ class Words(Grammar):
         self._is_blank = np.array([not piece.strip() for piece in pieces])
         self._is_word = np.array([piece.strip()[:1].isalnum() for piece in pieces])
         self._all = self._by_kind(tokens)
-        self._may_go_on, self._begins_within = self._cluster_masks()
+        self._may_continue, self._begins_within = self._cluster_masks()
         self._known = frozenset(pieces[token_id] for token_id in self._letters.tolist())
         self._joined = self._continuing(tokens, first) if self._rules > 1 else {}
 
@@ -78,27 +78,27 @@ class Words(Grammar):
         return continuing
 
     def _cluster_masks(self) -> tuple[Mask, Mask]:
-        """Return which tokens' last character may go on, and which begin within one, bool [V]."""
-        may_go_on, begins_within = np.zeros((2, len(self._pieces)), np.bool_)
+        """Return which tokens may end, and which begin, within a visible character, bool [V]."""
+        may_continue, begins_within = np.zeros((2, len(self._pieces)), np.bool_)
         has_keycaps = _KEYCAP in self._pieces
         if self._clusters is not None:
             for token_id, piece in enumerate(self._pieces):
                 kind = kind_of(piece[-1:] or " ")
                 in_word = kind is Kind.LETTER or (kind is Kind.DIGIT and not has_keycaps)
-                may_go_on[token_id] = not in_word
+                may_continue[token_id] = not in_word
                 begins_within[token_id] = self._clusters.begins_within(piece)
-        return may_go_on, begins_within
+        return may_continue, begins_within
 
     def _joining(self, text: str) -> Mask:
-        """Return which tokens begin within the visible character that a text ends with."""
+        """Return which tokens continue the visible character at the end of a text."""
         if self._clusters is None:
             return np.zeros(len(self._pieces), np.bool_)
         return self._clusters.joining(self._clusters.last(text))
 
     def split(self, prompt: str) -> tuple[Ids, str, str, bool]:
-        """Return the ids of all but the last word, that word, and it with the space before it."""
+        """Return the ids before the last word, that word, and the same with the space before it."""
         before, typed, space = partial_word(prompt, self._rules)
-        if not self._known.issuperset(space + typed):  # can be read but not spelled
+        if not self._known.issuperset(space + typed):  # it can be read but not spelled
             before, typed, space = prompt, "", ""
         ids, cluster = self._tokenizer.encode_beginning(before), ""
         if not typed and not space:
@@ -106,7 +106,7 @@ class Words(Grammar):
         return ids, typed or cluster, space + typed, cluster != ""
 
     def shares(self, context: Context, step: Step) -> tuple[float, float]:
-        """Weigh the token that was typed against those that begin with it, and the spelled ones."""
+        """Compare the token that was typed with tokens that begin with it and spelled words."""
         unread = context.unread
         probs = self._probabilities(context.logits[np.newaxis])[0]
         if not context.typed or not unread:
@@ -128,7 +128,7 @@ class Words(Grammar):
         return 1 - follows / total, follows / total
 
     def begin(self, items: Sequence[tuple[BestFirstSearch, Context]], step: Step) -> None:
-        """Start with the tokens that begin with what is unread."""
+        """Start with the tokens that begin with the unread text."""
         logits = np.stack([context.logits for _, context in items])
         probs = self._probabilities(logits)
         paths = [
@@ -152,7 +152,7 @@ class Words(Grammar):
     def _begin(
         self, search: BestFirstSearch, context: Context, probs: Doubles, paths: list[Node]
     ) -> None:
-        """Start one search, given the paths of several tokens that begin with what is unread."""
+        """Start one search, given the paths of several tokens that begin with the unread text."""
         unread, state = context.unread, context.state
         search.before = self._last_cluster(context.typed)
         written = "" if unread else context.typed
@@ -166,7 +166,7 @@ class Words(Grammar):
                     root.completes = False
                 if search.target is Target.COMPLETIONS:
                     return
-                root.text = ""  # what follows does not depend on it
+                root.text = ""  # the next word does not depend on it
             probs[joining] = 0.0
             self._extend(search, root, probs, state)
             return
@@ -187,12 +187,12 @@ class Words(Grammar):
         self._add_tokens(search, root, probs, self._by_kind(tokens), state, len(unread))
 
     def _paths(self, unread: str) -> list[list[int]]:
-        """Return the ids that spell what is unread, and if it is several tokens, their ids too."""
+        """Return the ids that spell the unread text, and those of its tokens if it has several."""
         letters = [int(self._tokenizer.encode(letter)[0]) for letter in unread]
         paths = [[BEGIN_SPELLING, *letters]]
         tokens = list(tokens_of(unread, self._rules))
         if len(tokens) > 1:
-            # A path in which one of the tokens would have to be spelled is left out.
+            # Paths in which a token has to be spelled are left out.
             own = [self._tokenizer.encode(token).tolist() for token in tokens]
             if all(len(ids) == 1 for ids in own):
                 paths.append([ids[0] for ids in own])
@@ -204,8 +204,7 @@ class Words(Grammar):
         """Return the probability of each path, and the state before its last id.
 
         Args:
-            starts: for each path, the probabilities before its first id, the state there, and its
-                ids.
+            starts: for each path, the probabilities and the state before its first id, and its ids.
             step: reads tokens.
         """
         probs = [float(first[path[0]]) for first, _, path in starts]
@@ -222,7 +221,7 @@ class Words(Grammar):
                     continue
                 letters = self._spelled_probabilities(values)[0]
                 column = int(np.searchsorted(self._letters, path[position]))
-                # A spelled word has a letter at least, so its end is impossible at first.
+                # A spelled word has at least one letter, so it can't end at the first position.
                 possible = 1 - float(letters[-1]) * (position == 1)
                 probs[row] *= float(letters[column]) / possible if possible > 0 else 0.0
         return list(zip(probs, states, strict=True))
@@ -237,13 +236,15 @@ class Words(Grammar):
             self._extend(search, node, probs, states[:, row])
         for row, probs in rows_of(phases == _CLUSTER, logits, self._probabilities):
             search, node = items[row]
-            self._go_on(search, node, probs, states[:, row])
+            self._continue_cluster(search, node, probs, states[:, row])
         for row, probs in rows_of(phases == _SPELLING, logits, self._spelled_probabilities):
             search, node = items[row]
             self._spell(search, node, probs, states[:, row])
 
-    def _go_on(self, search: BestFirstSearch, node: Node, probs: Doubles, state: Floats) -> None:
-        """Extend a path within its last visible character; report the candidate if that ends."""
+    def _continue_cluster(
+        self, search: BestFirstSearch, node: Node, probs: Doubles, state: Floats
+    ) -> None:
+        """Extend a path within its last visible character, and add the candidate without that."""
         joining = self._joining(node.text)
         probs = probs * node.probability
         ended = node.probability - float(np.add.reduce(probs[joining]))
@@ -256,7 +257,7 @@ class Words(Grammar):
     def _join(
         self, search: BestFirstSearch, node: Node, probs: Doubles, joining: Mask, state: Floats
     ) -> None:
-        """Extend a path by tokens that begin within its last visible character."""
+        """Extend a path by tokens that continue its last visible character."""
         for token_id in np.flatnonzero(joining & (probs > search.bar)).tolist():
             probability, piece = float(probs[token_id]), self._pieces[token_id]
             text, append = node.text + piece, node.append + piece
@@ -285,20 +286,20 @@ class Words(Grammar):
         state: Floats,
         skipped: int,
     ) -> None:
-        """Add the likeliest of some tokens, whose first ``skipped`` characters were typed.
+        """Add the most likely of some tokens, whose first ``skipped`` characters were typed.
 
         Args:
             search: the search of the path.
             node: the end of the path.
-            probs: of all tokens after it, float64 [V].
-            tokens: as from ``_by_kind``.
-            state: after the path.
-            skipped: how many characters.
+            probs: the probabilities of all tokens after the path, float64 [V].
+            tokens: the tokens, as returned by ``_by_kind``.
+            state: the state after the path.
+            skipped: the number of typed characters at the start of each token.
         """
         if node.completes and search.target is Target.NEXT:
             return
         blank, words, others = tokens
-        within = self._may_go_on[others]
+        within = self._may_continue[others]
         search.ended += float(np.add.reduce(probs[others[~within]]))
         for token_id in blank.tolist():
             self._skip(search, node, token_id, float(probs[token_id]), state, skipped)
@@ -310,14 +311,14 @@ class Words(Grammar):
             path = Node(probability, _TOKEN, "", append, node.completes, token_id, state)
             if self._begins_within[token_id]:
                 continue
-            if self._may_go_on[token_id]:
+            if self._may_continue[token_id]:
                 path.phase, path.text = _CLUSTER, piece
                 search.push(path, probability)
                 continue
             search.add(node.completes, piece.removeprefix(" "), append, probability, path)
 
     def _by_kind(self, tokens: Ids) -> tuple[Ids, Ids, Ids]:
-        """Return those that are white space, words and numbers, and all but white space."""
+        """Return the tokens that are white space, words or numbers, and not white space."""
         blank, word = self._is_blank[tokens], self._is_word[tokens]
         return tokens[blank], tokens[word], tokens[~blank]
 
@@ -330,7 +331,7 @@ class Words(Grammar):
         state: Floats,
         skipped: int,
     ) -> None:
-        """Extend a path by a token after which the next word is still to come."""
+        """Extend a path by a token that is not yet the next word."""
         if search.target is Target.COMPLETIONS and node.completes:
             return
         piece = self._pieces[token_id]
@@ -372,7 +373,7 @@ class Words(Grammar):
                     search.add(node.completes, text, node.append, probability, child)
 
     def _merging_with(self, text: str) -> Ids:
-        """Return the tokens that can't follow a token, because the two would be one."""
+        """Return the tokens that can't follow a text, because they would merge with it."""
         if self._rules == 1 or not text or not (self._signs_first.size or self._joined):
             return self._merging_by_kind(text)
         if text[-1].isspace() and text[-1] != " ":
@@ -391,7 +392,7 @@ class Words(Grammar):
         return np.concatenate(merging)
 
     def _merging_by_kind(self, text: str) -> Ids:
-        """Return those of ``_merging_with`` that letters, digits and punctuation merge with."""
+        """Return the tokens that merge with the letter, digit or punctuation at the end."""
         kind = kind_of(text[-1], self._rules) if text else Kind.SPACE
         if kind in (Kind.SPACE, Kind.ALONE):
             return self._order[:0]
@@ -410,9 +411,9 @@ class Words(Grammar):
         return self._order[low : bisect_left(self._sorted, text + _LAST_CODE)]
 
     def _probabilities(self, logits: Floats) -> Doubles:
-        """Return the probabilities outside of spelled words, float64 [R, V]."""
+        """Return the probabilities outside spelled words, float64 [R, V]."""
         return softmax(logits, self._illegal)
 
     def _spelled_probabilities(self, logits: Floats) -> Doubles:
-        """Return the probabilities within a spelled word, of letters and its end, [R, L + 1]."""
+        """Return the probabilities of letters and the end within a spelled word, [R, L + 1]."""
         return probabilities(logits, self._spelled)

@@ -1,9 +1,9 @@
-"""What the next character does to the word that is being written.
+"""What the next character does to the current word.
 
-The tokenizer's pattern defines what a word is. It is applied once to short examples, to find what
-each kind of character does after each kind of text; then characters are looked up. The examples
-have no tags in angle brackets and are shorter than any bound in the pattern, so predictions ignore
-both. Knows no vocabulary.
+The pattern of the tokenizer defines what a word is. This module applies it once to short examples,
+to find what each kind of character does after each kind of text. After that, it only looks up the
+kinds of characters. The examples have no tags in angle brackets and are shorter than any bound in
+the pattern, so predictions ignore both.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from charlstm.tokenizer.segmentation import Kind, kind_of, tokens_of
 
 
 class Tail(NamedTuple):
-    """An example of the end of a text, which decides what the next character does.
+    """An example of the end of a text, which determines what the next character does.
 
     Attributes:
-        typed: the word that was typed, until it is certain whether the next word continues it.
+        typed: the typed word, until it is certain whether the next word continues it.
         written: the text after it, without the white space before the next word.
     """
 
@@ -32,15 +32,15 @@ class Tail(NamedTuple):
 
 
 class Change(NamedTuple):
-    """What one more character does to the word being written.
+    """What one more character does to the current word.
 
     Attributes:
-        tail: the example after it.
-        completes: the word now continues the one that was typed.
-        may_complete: the same may be true after one more character.
-        ends: the word ended before it.
-        closes: the word ends with it, whatever follows.
-        is_open: no word has begun, or the word may turn out to have ended before.
+        tail: the example that ends with this character.
+        completes: whether the word now continues the typed word.
+        may_complete: whether one more character can make the word continue the typed word.
+        ends: whether the word ended before this character.
+        closes: whether the word ends with this character, whatever follows.
+        is_open: whether no word has started, or the word may turn out to have ended earlier.
     """
 
     tail: Tail
@@ -51,7 +51,7 @@ class Change(NamedTuple):
     is_open: bool
 
 
-# The next character of each kind. Tails consist of other characters, so these never extend a run.
+# An example of each kind of character. Tails have other characters, so these never extend a run.
 _EXAMPLES = {
     Kind.LETTER: "a",
     Kind.MARK: "\u0301",
@@ -61,7 +61,7 @@ _EXAMPLES = {
     Kind.ALONE: "中",
     Kind.OTHER: "!",
 }
-END_KIND = len(Kind)  # a kind for the end of the document, which ends words
+END_KIND = len(Kind)  # a kind for the end of the document
 SAME_KIND = END_KIND + 1  # a kind for a repetition of the last character
 _KINDS = [*map(int, Kind), END_KIND, SAME_KIND]
 
@@ -69,7 +69,7 @@ _KINDS = [*map(int, Kind), END_KIND, SAME_KIND]
 def _next_word(typed: str, written: str) -> tuple[bool, int]:
     """Return whether the next word continues ``typed``, and where in ``written`` it ends.
 
-    The next word is the first token that is not white space; it ends at 0 if there is none yet.
+    The next word is the first token that is not white space. Its end is 0 if there is none yet.
     """
     if typed:
         first = next(tokens_of(typed + written))
@@ -94,7 +94,7 @@ def _example_of(word: str) -> str:
 
 
 def _change(tail: Tail, kind: int) -> Change:
-    """Find what a character does. A word is over when no character after it can change it."""
+    """Return what a character does. A word is over when no next character can change it."""
     typed, written = tail
     if kind == SAME_KIND:
         written += (typed + written)[-1:]
@@ -121,7 +121,7 @@ def _change(tail: Tail, kind: int) -> Change:
 
 
 def _is_wanted(target: Target, tail: Tail, change: Change) -> bool:
-    """Return whether a search with this target follows a path after a change."""
+    """Return whether a search with this target follows a path with this change."""
     if change.completes:
         return target is not Target.NEXT
     leaves_typed = tail.typed != "" and not change.may_complete
@@ -133,13 +133,14 @@ class Rules:
 
     Attributes:
         changes: [tail][kind], the change and the number of the tail after it.
-        spare: [tail], how many characters at its end don't belong to the word if the word ends.
+        spare: [tail], the number of characters at its end that are not in the word if the word ends
+            here.
         is_certain: [tail], whether there is only one way to divide the text so far.
         is_run: [tail], whether a repetition of its last character differs from others of its kind.
         weights: [target, tail, kind], the priority of the path as a multiple of its probability; 0
-            if it is not followed.
+            if the path is not followed.
         ends: [target, tail, kind], 1 if the word ends.
-        completes: [tail, kind], 1 if the word now continues the one that was typed.
+        completes: [tail, kind], 1 if the word now continues the typed word.
         may_complete: [tail, kind], whether that depends on the character after it.
     """
 
@@ -157,7 +158,8 @@ class Rules:
         self.is_certain = [
             not tail.typed and not spare for tail, spare in zip(tails, self.spare, strict=True)
         ]
-        # Two more: a visible character is written, or is the end of the prompt and may go on.
+        # Two more tails: a written visible character, and one at the end of the prompt that may
+        # continue.
         within = Change(tails[0], False, False, ends=True, closes=False, is_open=False)
         self.changes += [[(within, 0)] * len(_KINDS), self.changes[0]]
         self.within, self.after_cluster = len(tails), len(tails) + 1
@@ -189,11 +191,11 @@ class Rules:
         return len(self.changes)
 
     def number_of(self, typed: str) -> int:
-        """Return the number of the tail after what was typed."""
+        """Return the number of the tail for a typed word."""
         return self._numbers[Tail(_example_of(typed))]
 
     def follow(self, tail: int, shape: Shape) -> Effect:
-        """Return what the characters of a shape do after a tail, up to the end of the word."""
+        """Return the effect of the characters of a shape after a tail, until the word ends."""
         completes = may_complete = is_open = False
         wanted = np.ones(len(Target), np.bool_)
         position = 0
@@ -218,12 +220,12 @@ class Rules:
         return Effect(tail, weights, _NOWHERE, completes=completes, may_complete=may_complete)
 
     def joined(self, *, completes: bool) -> Effect:
-        """Return the effect of what continues a visible character, against the rules of words."""
+        """Return the effect of a continued visible character, which overrides the rules."""
         return Effect(self.within, (1.0,) * len(Target), _NOWHERE, completes=completes)
 
 
-# For each character, or visible character, its kind, whether it is a mark that repeats the one
-# before, and how many characters it has.
+# For each character, or visible character: its kind, whether it repeats the one before (letters and
+# digits never count as repetitions), and its number of characters.
 Shape: TypeAlias = tuple[tuple[int, bool, int], ...]
 
 _NOWHERE = (0.0,) * len(Target)
@@ -231,16 +233,16 @@ _NOWHERE = (0.0,) * len(Target)
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """What some characters do to the word that is being written.
+    """What some characters do to the current word.
 
     Attributes:
         tail: the number of the tail after them.
-        weights: for each target, the priority of the path as a multiple of its probability; 0 if it
-            is not followed, or if the word ends before the first of them.
+        weights: for each target, the priority of the path as a multiple of its probability; 0 if
+            the path is not followed, or if the word ends before the first of them.
         ends: for each target, 1 if the word ends before the first of them.
-        completes: whether the word now continues the one that was typed.
+        completes: whether the word now continues the typed word.
         may_complete: whether that depends on the character after them.
-        length: how many of them belong to the word, if it ends within or after them.
+        length: the number of them in the word, if the word ends within or after them.
     """
 
     tail: int
@@ -252,7 +254,7 @@ class Effect:
 
 
 def shape_of(characters: Iterable[str], after: str = "") -> Shape:
-    """Return the shape of a text, in characters or visible characters, that follows another."""
+    """Return the shape of a text, given as characters or visible characters, after another."""
     shape: list[tuple[int, bool, int]] = []
     for character in characters:
         kind = _kind_of(character[0])
@@ -272,5 +274,5 @@ _kind_of = cache(kind_of)
 
 @cache
 def word_rules() -> Rules:
-    """Return the rules, built at the first use."""
+    """Return the rules. They are built at the first use."""
     return Rules()

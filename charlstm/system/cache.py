@@ -1,9 +1,8 @@
 """The user's cache folder: results that take long to build, such as token stores and graphs.
 
-A key and two functions, one that builds an entry and one that reads it, go in; what was read comes
-out. Entries are folders, written under a temporary name and renamed when complete. When the cache
-outgrows its limit, the least recently used are removed. Anything here can be deleted at any time
-and is built again when needed. This module does not know what an entry contains.
+Entries are folders, written under a temporary name and renamed when they are complete. When the
+cache exceeds its limit, the least recently used entries are removed. Anything in the folder can be
+deleted at any time and is built again when needed.
 """
 
 from __future__ import annotations
@@ -27,16 +26,16 @@ Value = TypeVar("Value")
 VARIABLE = "CHARLSTM_CACHE"
 DEFAULT_LIMIT_MB = 4096
 YOUNG_SECONDS = 60
-# Attempts at an operation that other processes may disturb.
+# The number of attempts at an operation that other processes may disturb.
 ATTEMPTS = 10
 
-# How an entry fails that is missing, damaged or being removed.
+# What reading an entry raises if it is missing, damaged or being removed.
 DAMAGED = (ValueError, FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError)
 
-# The hashes of an entry's files, as sha256sum writes them.
+# The file with the hashes of an entry's files, in the format of sha256sum.
 DIGESTS = "SHA256SUMS"
 
-# Marks a folder as our cache: nothing is removed from a folder without it.
+# The file that marks a folder as our cache; nothing is removed from a folder without it.
 # Source: the Cache Directory Tagging Specification.
 TAG = "CACHEDIR.TAG"
 SIGNATURE = "Signature: 8a477f597d28d172789f06886806bc55\n# This folder is a cache of charlstm.\n"
@@ -44,7 +43,7 @@ SIGNATURE = "Signature: 8a477f597d28d172789f06886806bc55\n# This folder is a cac
 
 @dataclass(frozen=True)
 class Entry:
-    """A complete cache entry: its size in bytes and when it was last used (Unix time)."""
+    """A complete cache entry: its path, its size in bytes, and its last use in Unix time."""
 
     path: Path
     size: int
@@ -52,7 +51,7 @@ class Entry:
 
 
 def cache_folder() -> Path:
-    """Return the folder that ``VARIABLE`` names, or the platform's cache folder for charlstm."""
+    """Return the cache folder: ``$CHARLSTM_CACHE`` or the platform's cache folder for charlstm."""
     from platformdirs import user_cache_path
 
     named = os.environ.get(VARIABLE)
@@ -68,7 +67,7 @@ def limit() -> int:
     value = os.environ.get("CHARLSTM_CACHE_MB", str(DEFAULT_LIMIT_MB))
     if not value.isdecimal():
         raise ConfigError(
-            f"CHARLSTM_CACHE_MB is {value!r}: expected a whole number of megabytes, such as 4096"
+            f"CHARLSTM_CACHE_MB is {value!r}: expected a whole number of megabytes, such as 4096."
         )
     return int(value) * 1_000_000
 
@@ -81,31 +80,31 @@ def entries() -> list[Entry]:
 
 
 def obtain(key: str, build: Callable[[Path], None], read: Callable[[Path], Value]) -> Value:
-    """Return what ``read`` returns for the entry ``key``; without an entry, ``build`` it first.
+    """Return what ``read`` returns for the entry ``key``; if there is no entry, build it first.
 
-    The files are compared with hashes from when the entry was built. If one is damaged or missing,
-    the entry is built again. Other processes may remove entries at any time, so that an unfinished
-    entry is locked, and read before it gets its name.
+    The files are checked against hashes from when the entry was built. If one is damaged or
+    missing, the entry is built again. Other processes may remove entries at any time, so an
+    unfinished entry is locked, and it is read before it gets its name.
 
     Args:
         key: the name of the entry; it must depend on everything that the content depends on.
         build: fills an empty folder with files.
-        read: reads the folder. The folder may go afterwards; files that are open or mapped stay
-            readable.
+        read: reads the folder. The folder may be removed afterwards; files that are open or mapped
+            stay readable.
 
     Raises:
         StorageError: if the file system refuses.
     """
-    limit()  # raises before any work if it is not a number
+    limit()  # raises an error before any work if the limit is not a number
     folder = cache_folder()
     path = folder / key
-    with storage_errors(folder, f", or let {VARIABLE} name another folder"):
+    with storage_errors(folder, f"Set {VARIABLE} to another folder."):
         try:
             return _use(path, read)
         except DAMAGED:
             with contextlib.suppress(OSError):
                 _remove(path)
-        except OSError:  # a passing fault, such as too many open files: the entry may be good
+        except OSError:  # a temporary fault, such as too many open files: the entry may be good
             pass
         value = _build(path, build, read)
     with contextlib.suppress(OSError):
@@ -114,20 +113,20 @@ def obtain(key: str, build: Callable[[Path], None], read: Callable[[Path], Value
 
 
 def _use(path: Path, read: Callable[[Path], Value]) -> Value:
-    """Check and read an entry, and set its time of use to now.
+    """Check and read an entry, and set the time of its last use.
 
     Raises:
-        OSError: if it does not exist or a file can't be read.
+        OSError: if the entry does not exist or a file can't be read.
         ValueError: if a file has changed.
     """
-    with contextlib.suppress(OSError):  # it may belong to somebody else
+    with contextlib.suppress(OSError):  # the entry may belong to another user
         os.utime(path)
     _check(path)
     return read(path)
 
 
 def _build(path: Path, build: Callable[[Path], None], read: Callable[[Path], Value]) -> Value:
-    """Build an entry, read it and rename it; start again if other processes remove its files."""
+    """Build an entry, read it and rename it; start over if other processes remove its files."""
     attempts = 0
     while True:
         attempts += 1
@@ -152,21 +151,21 @@ def _build(path: Path, build: Callable[[Path], None], read: Callable[[Path], Val
 
 
 def _seal(folder: Path) -> None:
-    """Write the hashes of an entry's files and make all of them durable."""
+    """Write the hashes of an entry's files, and sync all files to disk."""
     (folder / DIGESTS).write_text(_digests(folder))
     for file in folder.iterdir():
         sync_file(file)
 
 
 def _check(folder: Path) -> None:
-    """Check that an entry is as it was sealed.
+    """Check that an entry has not changed since it was sealed.
 
     Raises:
         OSError: if a file can't be read.
-        ValueError: if one is missing or has changed.
+        ValueError: if a file is missing or has changed.
     """
     if (folder / DIGESTS).read_text() != _digests(folder):
-        raise ValueError(f"{folder} is not what was written")
+        raise ValueError(f"{folder} has changed since it was written")
 
 
 def _digests(folder: Path) -> str:
@@ -182,22 +181,22 @@ def _claim(folder: Path) -> None:
     """Create and tag the cache folder.
 
     Raises:
-        ConfigError: if it contains files and is not our cache.
+        ConfigError: if the folder contains files and is not our cache.
     """
     folder.mkdir(parents=True, exist_ok=True)
     if _is_ours(folder):
         return
     others = [path for path in folder.iterdir() if not path.name.startswith(f".{TAG}.")]
-    if others and not _is_ours(folder):  # which another process may have made it meanwhile
+    if others and not _is_ours(folder):  # another process may have tagged it meanwhile
         raise ConfigError(
-            f"the cache folder {folder} holds other things: let {VARIABLE} name a new or an "
-            f"empty folder"
+            f"the cache folder {folder} contains other files. Set {VARIABLE} to a new or empty "
+            f"folder."
         )
     write_atomically(folder / TAG, SIGNATURE.encode())
 
 
 def _is_ours(folder: Path) -> bool:
-    """Whether the tag is there, and not one that another program has written."""
+    """Return whether a folder has our tag, and not that of another program."""
     try:
         return (folder / TAG).read_text() == SIGNATURE
     except (OSError, UnicodeDecodeError):
@@ -205,22 +204,22 @@ def _is_ours(folder: Path) -> bool:
 
 
 def _publish(unfinished: Path, path: Path) -> None:
-    """Give a complete entry its name."""
+    """Rename a complete entry to its final name."""
     try:
         unfinished.rename(path)
     except OSError as error:
-        # Another process may have built the same entry meanwhile; either can be used.
+        # Another process may have built the same entry meanwhile, which is just as good.
         if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
             raise
 
 
 def evict(keep: Path) -> None:
-    """Remove the least recently used entries, but not ``keep``, until the cache fits its limit.
+    """Remove the least recently used entries, except ``keep``, until the cache is within its limit.
 
-    Unfinished entries of killed processes are removed too: nobody holds their locks.
+    Unfinished entries of killed processes are removed too, since nothing locks them any more.
     """
     for path in _children():
-        # Whoever has just made a folder may not have locked it yet.
+        # A process that has just made a folder may not have locked it yet.
         if path.name.startswith(".") and time.time() - _entry(path).used >= YOUNG_SECONDS:
             with contextlib.suppress(OSError, StorageError):
                 _remove_unfinished(path, without_locks=False)
@@ -233,7 +232,7 @@ def evict(keep: Path) -> None:
 
 
 def clear() -> list[Entry]:
-    """Remove all entries except unfinished ones in use; return the complete ones.
+    """Remove all entries except unfinished ones in use, and return the complete ones.
 
     Raises:
         StorageError: if the file system refuses.
@@ -252,11 +251,11 @@ def _remove_unfinished(path: Path, *, without_locks: bool) -> None:
     """Remove an unfinished entry unless a process is building it.
 
     Args:
-        path: its folder.
-        without_locks: whether to remove it on a file system without locks.
+        path: the folder of the entry.
+        without_locks: whether to remove the entry on a file system without locks.
     """
     try:
-        # It is removed under the lock, so that a process that has just made it notices.
+        # Removing it under the lock makes sure that a process that has just made it notices.
         with locked(path, otherwise=without_locks) as is_abandoned:
             if is_abandoned:
                 _remove(path)
@@ -266,7 +265,7 @@ def _remove_unfinished(path: Path, *, without_locks: bool) -> None:
 
 
 def _remove(path: Path) -> None:
-    """Remove a folder, which other processes may be doing at the same time."""
+    """Remove a folder, even if other processes remove it at the same time."""
     attempts = 0
     while path.exists():
         attempts += 1
@@ -284,7 +283,7 @@ def _children() -> list[Path]:
         return []
     try:
         return [path for path in folder.iterdir() if path.is_dir()]
-    except FileNotFoundError:  # it has just been removed
+    except FileNotFoundError:  # another process has just removed it
         return []
 
 
@@ -292,5 +291,5 @@ def _entry(path: Path) -> Entry:
     try:
         size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
         return Entry(path, size, path.stat().st_mtime)
-    except OSError:  # another process has just removed it, or it belongs to somebody else
+    except OSError:  # another process has just removed it, or it belongs to another user
         return Entry(path, 0, 0.0)

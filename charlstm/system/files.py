@@ -1,7 +1,6 @@
 """Atomic file writes, locks on folders, and storage errors as exceptions.
 
-A file is written under a temporary name, synced, renamed, and its folder synced. This module does
-not know what the bytes mean.
+A file is written under a temporary name, synced and renamed; then its folder is synced.
 """
 
 from __future__ import annotations
@@ -16,34 +15,35 @@ from pathlib import Path
 from charlstm.errors import StorageError
 
 _REASONS = {
-    errno.ENOSPC: "the disk is full: free some space",
-    errno.EDQUOT: "your disk quota is used up: free some space",
-    errno.EROFS: "the file system is read-only: make it writable or name another place",
-    errno.EACCES: "permission denied: get the right to write there or name another place",
-    errno.EPERM: "permission denied: get the right to write there or name another place",
-    errno.ENOENT: "its folder is not there: create it or name another place",
-    errno.ENOTDIR: "a part of the path is a file, not a folder: name another place",
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "your disk quota is used up",
+    errno.EROFS: "the file system is read-only",
+    errno.EACCES: "permission denied",
+    errno.EPERM: "permission denied",
+    errno.ENOENT: "the folder does not exist",
+    errno.ENOTDIR: "a part of the path is a file, not a folder",
 }
 
 
 @contextlib.contextmanager
-def storage_errors(path: Path, otherwise: str = "") -> Iterator[None]:
-    """Turn an ``OSError`` raised in the body into a ``StorageError`` that says what to do.
+def storage_errors(path: Path, remedy: str = "") -> Iterator[None]:
+    """Turn an ``OSError`` raised in the body into a ``StorageError`` with a clear message.
 
     Args:
-        path: the file or folder that is written.
-        otherwise: another remedy, appended to the message.
+        path: the file or folder to write.
+        remedy: a sentence to add to the message.
     """
     try:
         yield
     except OSError as error:
         code = error.errno or 0
-        reason = _REASONS.get(code, f"{os.strerror(code) if code else error}: try another place")
-        raise StorageError(f"can't write {path}: {reason}{otherwise}") from error
+        reason = _REASONS.get(code) or (os.strerror(code).lower() if code else str(error))
+        message = f"can't write {path}: {reason}."
+        raise StorageError(f"{message} {remedy}" if remedy else message) from error
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file so that at every moment it has its old content or its new one.
+    """Write a file so that it always has either its old or its new content.
 
     Raises:
         StorageError: if the file system refuses. The file is then unchanged, or new if only the
@@ -58,11 +58,11 @@ def replaced_atomically(path: Path, suffix: str = ".tmp") -> Iterator[Path]:
     """Let the body write a temporary file, then rename it to ``path``.
 
     Args:
-        path: the file to replace, which stays as it is if the body fails.
-        suffix: the end of the temporary name; the file is in the folder of ``path``.
+        path: the file to replace; it does not change if the body fails.
+        suffix: the end of the temporary name; the temporary file is in the folder of ``path``.
 
     Raises:
-        StorageError: as ``write_atomically`` does.
+        StorageError: as for ``write_atomically``.
     """
     with storage_errors(path):
         temporary = _create_beside(path, suffix)
@@ -78,10 +78,10 @@ def replaced_atomically(path: Path, suffix: str = ".tmp") -> Iterator[Path]:
 
 
 def _create_beside(path: Path, suffix: str) -> Path:
-    """Create an empty file of a new name in the folder of ``path``.
+    """Create an empty file with a new name in the folder of ``path``.
 
-    The system applies the umask. To read it, a process must change it for a moment, and what other
-    threads create in that moment could be written by anybody.
+    The system applies the umask. A process can read its umask only by changing it for a moment,
+    and files that other threads create in that moment would be writable by all users.
     """
     flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC
     while True:
@@ -92,7 +92,7 @@ def _create_beside(path: Path, suffix: str) -> Path:
 
 
 def check_writable(folder: Path, name: str) -> None:
-    """Check that a file of this name could be written; nothing is left behind.
+    """Check that a file with this name can be written, without leaving anything behind.
 
     Raises:
         StorageError: if the file system refuses.
@@ -102,7 +102,7 @@ def check_writable(folder: Path, name: str) -> None:
 
 
 def sync_file(path: Path) -> None:
-    """Make a file's content, or the names in a folder, durable."""
+    """Sync the content of a file, or the names in a folder, to disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -112,10 +112,10 @@ def sync_file(path: Path) -> None:
 
 @contextlib.contextmanager
 def locked(folder: Path, *, shared: bool = False, otherwise: bool = True) -> Iterator[bool]:
-    """Try to lock a folder; yield whether that succeeded.
+    """Try to lock a folder, and yield whether that succeeded.
 
-    The lock is on the folder itself, so that it leaves no file behind, and the system releases it
-    when the process ends, however it ends.
+    The lock is on the folder itself, so it leaves no file behind. The system releases it when the
+    process ends, even if it is killed.
 
     Args:
         folder: the folder to lock.
@@ -128,7 +128,7 @@ def locked(folder: Path, *, shared: bool = False, otherwise: bool = True) -> Ite
     with storage_errors(folder):
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        # The process that had the lock may have removed the folder, and another may exist by now.
+        # The process that had the lock may have removed the folder, and a new one may exist by now.
         is_locked = _lock(descriptor, shared, otherwise)
         yield is_locked and identity(folder) == _identity(os.fstat(descriptor))
     finally:
@@ -136,7 +136,7 @@ def locked(folder: Path, *, shared: bool = False, otherwise: bool = True) -> Ite
 
 
 def identity(folder: Path) -> tuple[int, int] | None:
-    """Return the device and inode of a folder; ``None`` if it does not exist."""
+    """Return the device and inode of a folder, or ``None`` if it does not exist."""
     try:
         return _identity(os.stat(folder))
     except OSError:

@@ -1,6 +1,7 @@
-"""The machine: number and speed of its processors, their number formats, the available memory.
+"""The machine: the number, speed and number formats of its CPU cores, and the available memory.
 
-It imports nothing heavy, so that a plan can be made without TensorFlow. GPUs are not known here.
+The module imports nothing heavy, so that runs can be planned without TensorFlow. It does not cover
+GPUs.
 """
 
 from __future__ import annotations
@@ -19,18 +20,18 @@ ProductType = Literal["float32", "bfloat16"]
 CPUINFO = Path("/proc/cpuinfo")
 MEMINFO = Path("/proc/meminfo")
 
-# Where a container reads how much memory it may use: control groups, version 2 and 1.
+# The files with the memory limit of a container: control groups, versions 2 and 1.
 MEMORY_LIMITS = (
     Path("/sys/fs/cgroup/memory.max"),
     Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
 )
 
-# Flags of processors that multiply bfloat16 in hardware. Others would emulate it.
+# Flags of CPUs that multiply bfloat16 in hardware. Others would emulate it.
 BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16"}
 
 
 def processor_count() -> int:
-    """Return the number of processors that this process may use."""
+    """Return the number of CPU cores that this process may use."""
     affinity = getattr(os, "sched_getaffinity", None)
     return len(affinity(0)) if affinity else os.cpu_count() or 1
 
@@ -38,18 +39,19 @@ def processor_count() -> int:
 def available_memory(
     meminfo: Path = MEMINFO, limits: tuple[Path, ...] = MEMORY_LIMITS
 ) -> int | None:
-    """Return the memory that a new process may use, in bytes; ``None`` if that is unknown.
+    """Return the memory that a new process may use, in bytes, or ``None`` if it is unknown.
 
     Args:
-        meminfo: the file in which Linux reports free memory, caches included.
-        limits: the files in which it reports the container's limit; the smallest number counts.
+        meminfo: the file in which Linux reports available memory, including caches.
+        limits: the files in which Linux reports the memory limit of a container. The smallest of
+            all numbers counts.
     """
     bounds = []
     with contextlib.suppress(OSError, LookupError, ValueError):
         fields = dict(line.split(":") for line in meminfo.read_text("ascii").splitlines())
         bounds.append(1024 * int(fields["MemAvailable"].split()[0]))
     for limit in limits:
-        with contextlib.suppress(OSError, ValueError):  # "max" is no limit
+        with contextlib.suppress(OSError, ValueError):  # "max" means no limit
             bounds.append(int(limit.read_text("ascii")))
     if (most := resource.getrlimit(resource.RLIMIT_AS)[0]) != resource.RLIM_INFINITY:
         bounds.append(most)
@@ -57,7 +59,7 @@ def available_memory(
 
 
 def processor_flags(cpuinfo: Path = CPUINFO) -> set[str]:
-    """Return the flags of the first x86 core; empty if the system has no such description."""
+    """Return the flags of the first x86 core; empty if the system does not list them."""
     try:
         lines = cpuinfo.read_text("ascii", "replace").splitlines()
     except OSError:
@@ -67,11 +69,11 @@ def processor_flags(cpuinfo: Path = CPUINFO) -> set[str]:
 
 
 def product_type(precision: Literal["auto"] | ProductType, cpuinfo: Path = CPUINFO) -> ProductType:
-    """Return the number format of training's matrix products: bfloat16 where it is native.
+    """Return the number format of matmuls in training: bfloat16 if the CPU supports it.
 
     Args:
-        precision: the user's choice.
-        cpuinfo: the file in which Linux describes the processor.
+        precision: the choice of the user.
+        cpuinfo: the file in which Linux describes the CPU.
     """
     if precision != "auto":
         return precision
@@ -79,11 +81,11 @@ def product_type(precision: Literal["auto"] | ProductType, cpuinfo: Path = CPUIN
 
 
 def floating_point_speed() -> float:
-    """Return the float32 matrix-product rate of one processor in FLOP/s, the best of 3,000 tries.
+    """Measure the float32 matmul rate of one CPU core, in FLOP/s: the best of 3,000 tries.
 
-    The matrices are so small that NumPy's library takes one thread (of 96 x 96 and more it takes
-    several, which on a busy machine wait for one another). All take some 30 ms, longer than a
-    virtual processor usually waits for its turn.
+    The matrices are 64 x 64, for which NumPy uses a single thread. From 96 x 96 on it uses several,
+    which wait for one another on a busy machine. The tries take about 30 ms in total, longer than a
+    virtual CPU usually waits for its turn.
     """
     size = 64
     a = np.ones((size, size), np.float32)
@@ -97,5 +99,5 @@ def floating_point_speed() -> float:
 
 
 def int8_pairs_saturate(cpuinfo: Path = CPUINFO) -> bool:
-    """Whether sums of two unsigned-by-signed products may saturate: x86 without VNNI."""
+    """Return whether int8 sums of two products may saturate, as on x86 without VNNI."""
     return not any("vnni" in flag for flag in processor_flags(cpuinfo))

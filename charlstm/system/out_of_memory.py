@@ -1,8 +1,7 @@
 """Decides whether an exception means that memory ran out, by its type and its origin.
 
-A message alone decides nothing: only the messages of the dynamic loader and of ONNX Runtime, which
-have no exception of their own for a failed allocation, are read. This module imports none of the
-libraries whose exceptions it knows.
+Messages are read only for the dynamic loader and ONNX Runtime, which have no exception of their own
+for a failed allocation. The module imports none of the libraries whose exceptions it recognizes.
 """
 
 from __future__ import annotations
@@ -14,19 +13,19 @@ from pathlib import Path
 
 STATUS = Path("/proc/self/status")
 
-# In messages of the dynamic loader, and of an extension module that is being initialized.
+# Parts of messages of the dynamic loader, and of extension modules that are being initialized.
 _LOADER = ("failed to map segment", "cannot allocate memory", "bad_alloc")
-# In messages of ONNX Runtime.
+# Parts of messages of ONNX Runtime.
 _ONNX_RUNTIME = ("bad_alloc", "failed to allocate memory", "cannot allocate memory")
-# Raised after an allocation within Python itself failed unnoticed: an error without its exception,
-# or source code that was read in part.
+# Python raises these after an allocation inside it failed unnoticed: it returned an error without
+# an exception, or read source code only in part.
 _PYTHON = (SystemError, SyntaxError)
-# Bytes. Python asks for memory in pieces of 1 MiB, threads and buffers ask for more.
+# In bytes. Python asks for memory in blocks of 1 MiB; threads and buffers ask for more.
 _LEFT_OVER = 2**23
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an exception means that there was not enough memory."""
+    """Return whether an exception means that there was not enough memory."""
     if isinstance(error, MemoryError):
         return True
     if isinstance(error, OSError) and error.errno is not None:
@@ -51,7 +50,7 @@ def _is_from_tensorflow(error: BaseException) -> bool:
 
 
 def _is_from_onnx_runtime(error: BaseException) -> bool:
-    """Whether it is an exception of ONNX Runtime, or a RuntimeError raised in its C++ code."""
+    """Return whether it is an exception of ONNX Runtime, or a RuntimeError from its C++ code."""
     if type(error).__module__.startswith("onnxruntime."):
         return True
     trace = error.__traceback__
@@ -62,13 +61,13 @@ def _is_from_onnx_runtime(error: BaseException) -> bool:
 
 
 def _address_space_is_used_up(status: Path = STATUS) -> bool:
-    """Whether the process has reached its limit of address space (``ulimit -v``) or nearly so."""
+    """Return whether the process is at or near its address space limit (``ulimit -v``)."""
     limit = resource.getrlimit(resource.RLIMIT_AS)[0]
     if limit == resource.RLIM_INFINITY:
         return False
     try:
         fields = dict(line.split(":", 1) for line in status.read_text("ascii").splitlines())
         peak = 1024 * int(fields["VmPeak"].split()[0])
-    except (OSError, LookupError, ValueError):  # this system does not report it
+    except (OSError, LookupError, ValueError):  # the system does not report the peak
         return False
     return peak > limit - _LEFT_OVER

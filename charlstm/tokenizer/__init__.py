@@ -1,16 +1,16 @@
 """Text to token ids and back, without loss.
 
-    clusters       which characters are one with their neighbors to a reader
+    clusters       characters that form one visible character with their neighbors
     segmentation   divides text into words, numbers, punctuation and white space
-    base           the contract: a vocabulary with encode and decode; the ids of special tokens
-    tokens         a token as people and programs see it: text, probability, which special one
+    base           the interface of a tokenizer, and the ids of special tokens
+    tokens         a token for output: its text, log-probability and special role
     wordwise       encodes word by word
     char, subword, word   the three levels
-    byte_pairs     learns which pieces a subword tokenizer joins
+    byte_pairs     learns the merges of a subword tokenizer
     vocabulary     builds a tokenizer from a training text
-    storage        a tokenizer as JSON, read with bounds
-    long_prompts   which tokens of a long prompt are read
+    storage        reads a tokenizer from JSON, with bounds
+    long_prompts   selects the tokens of a long prompt that are read
     unknown        describes characters that are not in the vocabulary
 
-Knows no files and no model.
+This package reads no files and does not depend on any model.
 """

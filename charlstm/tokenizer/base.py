@@ -1,7 +1,7 @@
-"""The contract of a tokenizer: text to token ids and back, without loss.
+"""The interface of a tokenizer: text to token ids and back, without loss.
 
-The first ids are those of special tokens. Each of the others is the id of a piece of text: a
-character, a part of a word or a word. This module does not know files or models.
+The first ids belong to special tokens. Each other id belongs to a character, a part of a word or a
+word.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-# The ids of the special tokens; the last two exist at word level only.
+# The ids of the special tokens. The last two exist only at word level.
 END_OF_DOCUMENT = 0  # before the first document and after each
 UNKNOWN = 1  # a character that is not in the vocabulary
-BEGIN_SPELLING = 2  # the next ids are the characters of one word,
-END_SPELLING = 3  # up to here
+BEGIN_SPELLING = 2  # before the characters of a word that is spelled
+END_SPELLING = 3  # after them
 
 REPLACEMENT = "\ufffd"  # the text of ``UNKNOWN``
 
@@ -37,11 +37,11 @@ class Tokenizer(ABC):
     """A vocabulary, and how text is encoded with it.
 
     Attributes:
-        vocabulary: the text of each token that is not special, in the order of their ids.
+        vocabulary: the text of each token that is not special, by id.
         segmentation: the rules by which text is divided into words (see ``segmentation``).
         level: ``char``, ``subword`` or ``word``.
-        reserved: the text of the special tokens, in the order of their ids, from 0.
-        tokens_are: what to call several tokens in a message.
+        reserved: the text of the special tokens, by id, from 0.
+        tokens_are: the word for tokens in a message, in the plural.
         joins_spaces: whether the space before a word belongs to its first token.
     """
 
@@ -55,17 +55,17 @@ class Tokenizer(ABC):
 
     @property
     def vocab_size(self) -> int:
-        """The number of ids, special tokens included."""
+        """The number of ids, including special tokens."""
         return len(self.reserved) + len(self.vocabulary)
 
     @cached_property
     def pieces(self) -> tuple[str, ...]:
-        """The text of each id: U+FFFD for ``UNKNOWN``, empty for the other special tokens."""
+        """The text of each id: U+FFFD for ``UNKNOWN``, empty for other special tokens."""
         return self.reserved + self.vocabulary
 
     @property
     def merges(self) -> tuple[tuple[int, int], ...]:
-        """The pairs of ids that are joined to others; none but at subword level."""
+        """The pairs of ids that are merged into other tokens; empty except at subword level."""
         return ()
 
     @property
@@ -80,13 +80,13 @@ class Tokenizer(ABC):
 
     @cached_property
     def character_ids(self) -> NDArray[np.uint32]:
-        """The ids of all tokens of one character, ascending, uint32 [characters]."""
+        """The ids of all single-character tokens, ascending, uint32 [characters]."""
         ids = [token_id for token, token_id in self._ids.items() if len(token) == 1]
         return np.array(ids, np.uint32)
 
     @cached_property
     def no_characters(self) -> NDArray[np.bool_]:
-        """Which tokens are not of one character, bool [V]."""
+        """Whether each token is not a single character, bool [vocab_size]."""
         mask = np.ones(self.vocab_size, np.bool_)
         mask[self.character_ids] = False
         return mask
@@ -103,7 +103,7 @@ class Tokenizer(ABC):
         return np.concatenate([[END_OF_DOCUMENT], self.encode(text)]).astype(np.int64)
 
     def decode(self, ids: Iterable[int] | NDArray[np.integer]) -> str:
-        """Return the text of ids: their ``pieces``, joined."""
+        """Return the text of ids: their ``pieces`` joined."""
         listed = ids.tolist() if isinstance(ids, np.ndarray) else ids
         return "".join(map(self.pieces.__getitem__, listed))
 
@@ -114,15 +114,15 @@ class Tokenizer(ABC):
         return Counter(dict(zip(map(chr, unknown.tolist()), counts.tolist(), strict=True)))
 
     def extend(self, other: Tokenizer) -> Tokenizer:
-        """Return a tokenizer with the other's tokens added; ids of this one stay the same.
+        """Return a tokenizer with the tokens of another one added; existing ids do not change.
 
         Raises:
             ConfigError: if the levels differ.
         """
         if other.level != self.level:
             raise ConfigError(
-                f"a {self.level} level vocabulary can't take up one of {other.level} level: "
-                f"choose --level {self.level}"
+                f"a {self.level}-level vocabulary can't be extended by a {other.level}-level one. "
+                f"Use `level` {self.level}."
             )
         known = self._ids
         added = tuple(t for t in self.addable(other.vocabulary) if t not in known)
@@ -133,7 +133,7 @@ class Tokenizer(ABC):
         return vocabulary
 
     def split_prompt(self, prompt: str) -> tuple[str, str]:
-        """Divide a prompt into the text to encode and the prefix of the next token."""
+        """Split a prompt into the text to encode and the prefix of the next token."""
         return prompt, ""
 
     def to_json(self) -> bytes:
@@ -141,7 +141,7 @@ class Tokenizer(ABC):
         return msgspec.json.encode(self.stored())
 
     def stored(self) -> dict[str, Any]:
-        """Return what ``to_json`` writes, in its order."""
+        """Return the object that ``to_json`` writes, with its keys in order."""
         return {"level": self.level, "symbols": self.vocabulary}
 
     @cached_property
@@ -150,7 +150,7 @@ class Tokenizer(ABC):
 
     @cached_property
     def _table(self) -> NDArray[np.uint32]:
-        """The id of each code point; the last entry is for all code points beyond it."""
+        """The id of each code point; the last entry stands for all higher code points."""
         codes = [ord(token) for token in self.vocabulary if len(token) == 1]
         table = np.full(max(codes, default=0) + 2, UNKNOWN, np.uint32)
         table[codes] = self.character_ids

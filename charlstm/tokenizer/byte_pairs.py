@@ -1,7 +1,6 @@
-"""Learns the pairs of characters and pieces that a subword tokenizer joins.
+"""Learns the merges of a subword tokenizer from a sample of the training text.
 
-A sample of a text goes in, merges come out. The library that learns them is imported
-here only: no trained model needs it. This module does not know where texts come from.
+Only this module imports the library that learns them; trained models do not need it.
 """
 
 from __future__ import annotations
@@ -15,23 +14,23 @@ from charlstm.config import Segmentation
 from charlstm.tokenizer.segmentation import tokens_of
 from charlstm.unicode_text import has_surrogates
 
-# Characters that pieces are learned from; more hardly change which are frequent.
+# The most characters that pieces are learned from; more rarely change which pieces are frequent.
 SAMPLED = 2**24
 
-_PART = 2**16  # characters; a word that is cut in two counts little
+_PART = 2**16  # characters; long enough that words cut at the ends do not matter
 
-# Ids for a million characters, of which there are more for longer texts (see ``pieces_for``). With
-# a power of two, rows of logits fill whole vectors; with 2,048, the engine can look up what the
-# first of layers of 512 units makes of each.
+# The number of ids for a text of a million characters, and its bounds (see ``pieces_for``). Powers
+# of two let rows of logits fill whole vectors. With at most 2,048 ids, the engine can use a lookup
+# table for the input of the first layer at 512 units.
 IDS_OF_A_MILLION, FEWEST_IDS, MOST_IDS = 512, 128, 2048
-FEWEST_PIECES = 64  # however many characters there are
+FEWEST_PIECES = 64  # for any number of characters
 
 
 class TextSample:
-    """Evenly spaced parts of a text that comes in parts, at most ``SAMPLED`` characters.
+    """Samples evenly spaced parts of a text that arrives in pieces, up to ``SAMPLED`` characters.
 
     Attributes:
-        characters: of the whole text so far.
+        characters: the number of characters in the whole text so far.
     """
 
     def __init__(self) -> None:
@@ -40,7 +39,7 @@ class TextSample:
         self.characters = 0
 
     def add(self, text: str) -> None:
-        """Take the next part of the text, or not; of a long one, parts of it."""
+        """Take the next piece of the text, and sample parts of it."""
         self.characters += len(text)
         for start in range(0, len(text), _PART):
             self._add(text[start : start + _PART])
@@ -56,7 +55,7 @@ class TextSample:
             self._size = sum(map(len, self._parts))
 
     def parts(self) -> Iterator[str]:
-        """Yield the parts that were taken, in order, the first ``SAMPLED`` characters of them."""
+        """Yield the sampled parts in order, up to ``SAMPLED`` characters."""
         left = SAMPLED
         for part in self._parts:
             yield part[:left]
@@ -66,11 +65,11 @@ class TextSample:
 
 
 def pieces_for(characters: int, others: int) -> int:
-    """Return how many pieces to learn by default: as many as make a power of two with all else.
+    """Return the default number of pieces to learn, which makes the number of ids a power of two.
 
     Args:
-        characters: of the text; the longer it is, the more ids there are.
-        others: ids of single characters and special tokens.
+        characters: the length of the text; the number of ids grows with its square root.
+        others: the number of ids of single characters and special tokens.
     """
     wanted = IDS_OF_A_MILLION * math.sqrt(max(1, characters) / 1e6)
     ids = int(2 ** round(math.log2(min(MOST_IDS, max(FEWEST_IDS, wanted)))))
@@ -80,13 +79,13 @@ def pieces_for(characters: int, others: int) -> int:
 def learn_merges(
     texts: Iterable[str], alphabet: Sequence[str], count: int, segmentation: Segmentation
 ) -> list[tuple[str, str]]:
-    """Return the pairs to join, the most frequent first, each counted when those before are joined.
+    """Return the pairs to merge, in order: each is the most frequent once those before are merged.
 
     Args:
-        texts: what to learn from.
-        alphabet: the characters that pieces may have.
-        count: how many pieces to learn, of which the text may have fewer.
-        segmentation: the rules by which texts are divided into words, which no piece crosses.
+        texts: the text to learn from.
+        alphabet: the characters that pieces may contain.
+        count: the number of pieces to learn; a short text may give fewer.
+        segmentation: the rules by which texts are divided into words. No piece crosses a word.
     """
     from tokenizers import Tokenizer
     from tokenizers.models import BPE
@@ -114,7 +113,7 @@ class _Learned(msgspec.Struct):
 
 
 def _words(text: str, segmentation: Segmentation) -> list[str]:
-    """Return the words of a text, without those that have no UTF-8."""
+    """Return the words of a text, without those that UTF-8 can't represent."""
     words = tokens_of(text, segmentation)
     if has_surrogates(text):
         return [word for word in words if not has_surrogates(word)]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class CharTokenizer(Tokenizer):
     """Every Unicode code point is a token."""
 
-    segmentation: Segmentation = 1  # of predicted words
+    segmentation: Segmentation = 1  # for predicting words; encoding does not use it
 
     level = "char"
     tokens_are = "characters"

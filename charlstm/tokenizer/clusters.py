@@ -1,13 +1,12 @@
-"""Which characters are one with their neighbors to a reader, as ranges for patterns.
+"""Characters that form one visible character with their neighbors, as ranges for patterns.
 
-The ranges are written out, so that all versions of Python and of Unicode divide a text in the same
-way: they are those of Unicode 17 for extended grapheme clusters, with all other marks. This module
-does not know what a token is.
+The ranges are those of extended grapheme clusters in Unicode 17, plus all other marks. They are
+written out so that all versions of Python and Unicode divide a text in the same way.
 """
 
 from __future__ import annotations
 
-# What joins to the character before it: accents, points, vowel signs and tone marks, joiners and
+# Characters that join the one before them: accents, points, vowel signs and tone marks, joiners and
 # variation selectors, skin tones, tags.
 EXTENDING = (
     "\u0300-\u036f\u0483-\u0489\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7-\u05c9"
@@ -70,7 +69,7 @@ EXTENDING_ASTRAL = (
     "\U0001e8d0-\U0001e8d6\U0001e944-\U0001e94a\U0001f3fb-\U0001f3ff\U000e0020-\U000e007f"
     "\U000e0100-\U000e01ef"
 )
-# What a zero-width joiner joins to the emoji before it.
+# Emoji that a zero-width joiner can join to the one before it.
 PICTOGRAPHS = (
     "\u00a9\u00ae\u203c\u2049\u2122\u2139\u2194-\u2199\u21a9\u21aa\u231a\u231b\u2328\u23cf"
     "\u23e9-\u23f3\u23f8-\u23fa\u24c2\u25aa\u25ab\u25b6\u25c0\u25fb-\u25fe\u2600-\u2604\u260e"
@@ -97,6 +96,6 @@ PICTOGRAPHS = (
     "\U0001f8d9-\U0001f8ff\U0001f90c-\U0001f93a\U0001f93c-\U0001f945\U0001f947-\U0001f9ff"
     "\U0001fa58-\U0001fa5f\U0001fa6e-\U0001faff\U0001fc00-\U0001fffd"
 )
-REGIONAL_INDICATORS = "\U0001f1e6-\U0001f1ff"  # two are a flag
-STACKERS = "\u1039\u17d2"  # after these a letter stands below the one before (Burmese, Khmer)
+REGIONAL_INDICATORS = "\U0001f1e6-\U0001f1ff"  # two make a flag
+STACKERS = "\u1039\u17d2"  # put the next letter below the one before (Burmese, Khmer)
 JOINER = "\u200d"

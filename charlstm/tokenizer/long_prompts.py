@@ -1,7 +1,4 @@
-"""Which tokens of a long prompt are read: the last ones, since a model forgets those before.
-
-Token ids go in, those to read come out. This module does not know a model.
-"""
+"""Selects the tokens of a long prompt to read: the last ones, since a model forgets the others."""
 
 from __future__ import annotations
 
@@ -21,10 +18,11 @@ def read_tokens(ids: NDArray[np.int64], *, spells: bool, step: int = 1) -> NDArr
     """Return the ids of a prompt that are read: all, or ``END_OF_DOCUMENT`` and the last ones.
 
     Args:
-        ids: those of the prompt, ``END_OF_DOCUMENT`` first.
-        spells: whether words are spelled; then none is cut, and a few tokens fewer may be left.
-        step: the number of tokens that are left out is a multiple of it, so that prompts that are
-            typed on are read from the same token.
+        ids: the ids of the prompt, starting with ``END_OF_DOCUMENT``.
+        spells: whether words may be spelled. A spelled word is not cut, so slightly fewer tokens
+            may be read.
+        step: the number of skipped tokens is a multiple of it, so that a prompt that grows while it
+            is typed is read from the same token.
     """
     left_out = max(0, len(ids) - 1 - MAX_PROMPT) // step * step
     if not left_out:
@@ -38,6 +36,6 @@ def read_tokens(ids: NDArray[np.int64], *, spells: bool, step: int = 1) -> NDArr
 
 
 def is_long(tokenizer: Tokenizer, prompt: str, *, step: int = 1) -> bool:
-    """Return whether the beginning of a prompt is not read."""
-    # A token of two letters or more takes at most two ids for each letter if it is spelled.
+    """Return whether the beginning of a prompt is skipped."""
+    # A spelled token takes at most two ids per letter, so shorter prompts need not be encoded.
     return 2 * len(prompt) > MAX_PROMPT and len(tokenizer.encode(prompt)) >= MAX_PROMPT + step

@@ -1,9 +1,8 @@
 """Divides text into words, numbers, punctuation and white space.
 
-A text goes in, its tokens come out: strings that, joined, are the text again. The word level uses
-this to encode, all levels to find where a word begins and ends. By the rules 2, those of new
-models, no token ends within what is one character to a reader. The rules 1 are those of
-the formats 1 to 3, and of words at character level. This module does not know vocabularies or ids.
+The tokens, joined, are the text again. Subword and word level encode these tokens; all levels use
+them to find where words begin and end. New models use rules 2, under which no token ends inside a
+visible character. Rules 1 are for checkpoints of formats 1 to 3 and for words at character level.
 """
 
 from __future__ import annotations
@@ -22,14 +21,14 @@ from charlstm.config import Segmentation
 from charlstm.tokenizer import clusters
 
 # Scripts written without spaces (Thai to Myanmar, Khmer, kana, Chinese characters). Each of their
-# characters is a token.
+# characters is a separate token.
 _UNSPACED = (
     "\u0e00-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
     "\U00020000-\U0003ffff"
 )
 _LETTER = rf"[^\W\d_{_UNSPACED}]"
-# Characters that join to the letter before them: accents, Hebrew and Arabic points, joiners, and
-# the vowel signs of the scripts of India, whose Unicode blocks have the same layout.
+# Characters that join the letter before them: accents, Hebrew and Arabic points, joiners, and the
+# vowel signs of the scripts of India, whose Unicode blocks all have the same layout.
 _MARKS = (
     "\u0300-\u036f\u0483-\u0489\u0591-\u05bd\u05bf\u05c1\u05c2\u05c7\u0610-\u061a\u064b-\u065f"
     "\u0670\u06d6-\u06dc\u200c\u200d"
@@ -39,22 +38,22 @@ _MARKS = (
 )
 _WORD = rf"{_LETTER}{{1,64}}(?:(?:['’](?={_LETTER})|[{_MARKS}]{{1,8}}){_LETTER}{{0,64}}){{0,16}}"
 _APOSTROPHES = "'’"
-# Every string is a sequence of matches. Repetitions are bounded so that no token is huge, and no
-# match looks beyond a newline, so that a text cut after one has the same tokens. Exported models
+# Every string is a sequence of matches. Repetitions are bounded so that no token is huge. No match
+# looks beyond a newline, so a text that is cut after a newline has the same tokens. Exported models
 # contain this pattern too. Three examples:
 #
 #     "I don't, you do"   I| don't|,| you| do          an apostrophe before a letter joins
-#     "for 12,5 km"       for| 12|,|5| km              a number is digits only
-#     "ไทย ok"            ไ|ท|ย| ok                    Thai has no spaces: single characters
+#     "for 12,5 km"       for| 12|,|5| km              a number has only digits
+#     "ไทย ok"            ไ|ท|ย| ok                    Thai has no spaces: one token per character
 _PATTERN_1 = (
-    r" ?(?:"  # with the space before it:
+    r" ?(?:"  # the space before a token belongs to it:
     rf"{_WORD}"  # a word, with its apostrophes and accents
     r"|\d{1,64}"  # a number
     r"|</?[A-Za-z]{1,32}>"  # a tag, such as <unk> or </p>
     r"|([^\w\s]|_)\1{0,63}"  # punctuation: one character, repeated
     r")"
     r"|\r\n|\n|\r"  # a line end
-    rf"|[^\S\r\n]{{1,64}}(?= [^\s{_UNSPACED}])"  # white space, less the space of the next token
+    rf"|[^\S\r\n]{{1,64}}(?= [^\s{_UNSPACED}])"  # white space without the space of the next token
     r"|[^\S\r\n]{1,64}"  # other white space
     r"|."  # a character of a script without spaces
 )
@@ -62,25 +61,26 @@ _PATTERN_1 = (
 _SIGNS = (
     rf"(?:[{clusters.EXTENDING}]{{1,16}}|(?=[^\0-\uffff])[{clusters.EXTENDING_ASTRAL}]{{1,16}})"
 )
-# The signs after a token and, after a joiner, the next emoji or the letter below.
+# The signs after a token, and what they join: an emoji after a joiner, or a letter below another.
 _END_OF_CLUSTER = (
-    r"(?:(?![\u0300-\U0010ffff])|"  # none, which is found at once for most scripts
+    r"(?:(?![\u0300-\U0010ffff])|"  # no signs, which is fast to check in most scripts
     rf"(?:{_SIGNS}(?:(?<={clusters.JOINER})[{clusters.PICTOGRAPHS}]"
     rf"|(?<=[{clusters.STACKERS}])[{_UNSPACED}])?){{0,16}})"
 )
 _WORD_2 = (
     rf"{_LETTER}{{1,64}}(?:(?:['’](?={_LETTER})|(?=[^\0-\u02ff]){_SIGNS}){_LETTER}{{0,64}}){{0,16}}"
 )
-_LONE_VOWELS = r"\u0e33\u0eb3"  # signs that are letters by their category
-# The same with signs, so that three more examples are:
+_LONE_VOWELS = r"\u0e33\u0eb3"  # signs whose Unicode category is letter
+# The same pattern with signs. Three more examples:
 #
 #     "ที่นี่ ok"           ที่|นี่| ok                    a Thai consonant, its vowel and its tone
 #     "go 🇩🇪🇫🇷 👍🏽!!"      go| 🇩🇪|🇫🇷| 👍🏽|!!             flags, skin tones
 #     "1️⃣2️⃣"                1️⃣|2️⃣                        keycaps
 #
-# Known to be apart though Unicode joins them: white space that is no space from a mark after it,
-# the signs before a number (U+0600 to U+0605 and the like) from the number, clusters of more than
-# 250 characters. Some tokens hold several characters, all of them whole.
+# The pattern separates some characters that Unicode joins: white space other than a space and the
+# mark after it, signs before a number (U+0600 to U+0605 and similar) and the number, and the parts
+# of clusters of more than 250 characters. A token may contain several visible characters, but only
+# whole ones.
 _PATTERN_2 = (
     r"(?: ?(?:"
     rf"{_WORD_2}"
@@ -95,17 +95,17 @@ _PATTERN_2 = (
     r"|[^\S\r\n]{1,64}"
 )
 TOKEN_PATTERNS: dict[Segmentation, str] = {1: _PATTERN_1, 2: _PATTERN_2}
-# The sum of the bounds: a space, letters, sixteen times marks and letters, the end of a cluster.
+# The sum of the bounds: a space, letters, sixteen times signs and letters, the end of a cluster.
 LONGEST_TOKEN = 1 + 64 + 16 * (16 + 64) + 16 * (16 + 1)
 
 
 def tokens_of(text: str, rules: Segmentation = 1) -> Iterator[str]:
-    """Yield the word level tokens of a text; joined, they are the text."""
+    """Yield the word-level tokens of a text; joined, they are the text."""
     return map(re.Match.group, _token_pattern(_simplest(text, rules)).finditer(text))
 
 
 def _simplest(text: str, rules: Segmentation) -> Segmentation:
-    """Return the rules 1 if they divide a text like ``rules``: they are faster."""
+    """Return 1 if rules 1, which are faster, divide a text like ``rules``; otherwise 2."""
     if rules == 1 or text.isascii():
         return 1
     differing = _may_differ()
@@ -121,10 +121,10 @@ _BLOCK = 2**14  # characters
 
 @cache
 def _may_differ() -> Mask:
-    """Return for each code point, and for those beyond, whether the rules may treat it differently.
+    """Return for each code point whether the two rules may treat it differently, bool [65536].
 
-    They do signs, scripts without spaces and flags, but not the letters and the punctuation of
-    Latin, Greek and Cyrillic. Bool [65536].
+    They may for signs, scripts without spaces and flags, but not for the letters and punctuation of
+    Latin, Greek and Cyrillic. The last entry stands for all higher code points.
     """
     differing = np.zeros(2**16, np.bool_)
     for first, last in _MAY_DIFFER:
@@ -144,13 +144,13 @@ _MAY_DIFFER = (
 
 @cache
 def _token_pattern(rules: Segmentation) -> re.Pattern[str]:
-    """Compile a pattern on first use: it takes as long as hundreds of generated characters."""
+    """Compile a pattern on first use: this takes as long as generating hundreds of characters."""
     return re.compile(TOKEN_PATTERNS[rules], re.DOTALL)
 
 
 @cache
 def _partial_word_pattern(rules: Segmentation) -> re.Pattern[str]:
-    """Compile the pattern of tokens that more letters or digits can extend."""
+    """Compile the pattern of tokens that further letters or digits can extend."""
     return re.compile(rf" ?(?:{_WORD if rules == 1 else _WORD_2}|\d{{1,64}})")
 
 
@@ -160,14 +160,14 @@ def _sign_pattern() -> re.Pattern[str]:
 
 
 def is_sign(character: str) -> bool:
-    """Whether a character joins to the one before it, by the rules 2."""
+    """Return whether a character joins the one before it, by rules 2."""
     return _simplest(character, 2) == 2 and _sign_pattern().match(character) is not None
 
 
 def joined_after(character: str) -> str:
-    """Return the characters after which this one continues a token by the rules 2.
+    """Return the characters after which this one continues a token by rules 2.
 
-    A sign, which continues almost any token, is not told of here.
+    Signs, which continue almost any token, are not covered (see ``is_sign``).
     """
     if _simplest(character, 2) == 1:
         return ""
@@ -179,7 +179,7 @@ def joined_after(character: str) -> str:
 
 
 def is_flag(token: str) -> bool:
-    """Whether a token, which may begin with a space, is a whole flag."""
+    """Return whether a token, which may begin with a space, is a whole flag."""
     return _FLAG.fullmatch(token.removeprefix(" ")) is not None
 
 
@@ -196,15 +196,15 @@ class Kind(IntEnum):
     APOSTROPHE = 2  # continues a word if a letter follows; elsewhere it is punctuation
     DIGIT = 3
     SPACE = 4
-    ALONE = 5  # a character of a script without spaces, a token of its own
-    OTHER = 6  # punctuation, of which a run of one character is a token
+    ALONE = 5  # a character of a script without spaces, which is a separate token
+    OTHER = 6  # punctuation; a run of the same character is a token
 
 
 def kind_of(character: str, rules: Segmentation = 1) -> Kind:
-    """Return the role of one character in word level tokens.
+    """Return the role of one character in word-level tokens.
 
-    By the rules 2 a mark continues every token but white space, and emoji and flags, which may
-    continue each other too, are ``OTHER``.
+    By rules 2, a mark continues every token except white space. Emoji and flags are ``OTHER``,
+    although they may continue each other too.
     """
     if re.match(_LETTER, character):
         return Kind.LETTER
@@ -220,10 +220,9 @@ def kind_of(character: str, rules: Segmentation = 1) -> Kind:
 
 
 def is_between_tokens(before: str, after: str) -> bool:
-    """Whether no token holds these two neighbors, and a text cut there has the same tokens.
+    """Return whether a text can be cut between two neighbors without changing its tokens.
 
-    So it is by both rules. It may have them too where this is false: only two characters are
-    looked at.
+    True holds under both rules. False may be wrong, since only two characters are checked.
     """
     if before in "\r\n" or after in "\r\n":
         return before + after != "\r\n" and not (before.isspace() and after.isspace())
@@ -240,7 +239,7 @@ def is_between_tokens(before: str, after: str) -> bool:
 
 
 def is_between_clusters(before: str, after: str) -> bool:
-    """Whether two neighbors are not one character to a reader: no letter and its mark, no emoji."""
+    """Return whether two neighbors belong to different visible characters."""
     if before + after == "\r\n" or "\u200d" in (before, after):
         return False
     if is_sign(after) or (before in clusters.STACKERS and not after.isspace()):
@@ -249,17 +248,17 @@ def is_between_clusters(before: str, after: str) -> bool:
 
 
 _FLAG = re.compile(f"[{clusters.REGIONAL_INDICATORS}]{{2}}")
-# The parts of a Korean syllable, the last two of which may follow a composed one.
+# Two neighboring parts of a Korean syllable; the first may already be composed.
 _JAMO = re.compile("[\u1100-\u11ff\uac00-\ud7a3][\u1160-\u11ff]|[\u1100-\u115f][\uac00-\ud7a3]")
 
 
 class PartialWord(NamedTuple):
-    """A prompt divided before its last word, which may be incomplete: ``before + space + typed``.
+    """A prompt split before its last word, which may be incomplete: ``before + space + typed``.
 
     Attributes:
-        before: the part that is complete.
-        typed: the word or number that the prompt ends with; empty if it ends with neither.
-        space: the space that belongs to the token of ``typed``; empty or one space.
+        before: the complete part of the prompt.
+        typed: the word or number at the end of the prompt; empty if it ends with neither.
+        space: the space that belongs to the token of ``typed``: one space or empty.
     """
 
     before: str
@@ -268,15 +267,15 @@ class PartialWord(NamedTuple):
 
     @property
     def ends_open(self) -> bool:
-        """Whether it ends with an apostrophe, which joins the word only if a letter follows."""
+        """Whether ``typed`` ends with an apostrophe, which joins only if a letter follows."""
         return self.typed[-1:] in tuple(_APOSTROPHES)
 
 
 def partial_word(prompt: str, rules: Segmentation = 1) -> PartialWord:
-    """Divide a prompt before the word or number that it ends with; see ``PartialWord``."""
+    """Split a prompt before the word or number at its end (see ``PartialWord``)."""
     if prompt.endswith(" "):
         return PartialWord(prompt[:-1], "", " ")
-    # No token contains a line end and more.
+    # No token contains a line end and anything else, so the last line is enough.
     previous, last = deque(["", "", *tokens_of(prompt[prompt.rfind("\n") + 1 :], rules)], 2)
     extensible = _partial_word_pattern(_simplest(prompt, rules)).fullmatch
     if last and last in _APOSTROPHES and extensible(previous) and not previous[-1].isdecimal():

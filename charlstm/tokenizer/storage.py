@@ -1,7 +1,6 @@
 """Reads a tokenizer from JSON that may be hostile.
 
-JSON goes in, a tokenizer comes out. Size, number and length of tokens are bounded before anything
-is built. This module does not know files.
+The size of the JSON and the number and length of tokens are checked before anything is built.
 """
 
 from __future__ import annotations
@@ -19,8 +18,8 @@ from charlstm.tokenizer.subword import Pair, SubwordTokenizer
 from charlstm.tokenizer.word import WordTokenizer
 
 LARGEST_JSON = 2**28
-# Quotation marks within tokens: one alone, and in runs with or without a space before them; any
-# sign may follow, so that more tokens than these may have one.
+# Quotation marks within tokens: one alone, and runs of up to 64 with and without a space before
+# them. This is not a strict bound, since signs may follow a quotation mark in further tokens.
 _QUOTES_IN_TOKENS = 1 + 2 * sum(range(65))
 _BYTES_OF_A_MERGE = 32
 
@@ -28,24 +27,24 @@ _BYTES_OF_A_MERGE = 32
 class _Stored(msgspec.Struct, forbid_unknown_fields=True):
     level: Level
     symbols: tuple[Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST_TOKEN)], ...]
-    segmentation: Segmentation = 1  # the formats 1 to 3 do not tell it
-    merges: msgspec.Raw = msgspec.Raw(b"[]")  # decoded once it is known how many there may be
+    segmentation: Segmentation = 1  # formats 1 to 3 do not store it
+    merges: msgspec.Raw = msgspec.Raw(b"[]")  # decoded after their size is checked
 
 
 def largest_json(vocab_size: int) -> int:
-    """Return the most bytes that the JSON of a tokenizer with ``vocab_size`` ids may have."""
+    """Return the maximum size in bytes of the JSON of a tokenizer with ``vocab_size`` ids."""
     return min(LARGEST_JSON, 2**16 + (4 * LONGEST_TOKEN + 3) * vocab_size)
 
 
 def tokenizer_from_json(data: bytes, most: int | None = None) -> Tokenizer:
-    """Read what ``Tokenizer.to_json`` wrote.
+    """Read a tokenizer from the JSON that ``Tokenizer.to_json`` wrote.
 
     Args:
         data: the JSON.
-        most: the number of ids there may be; more are not even decoded.
+        most: the maximum number of ids; JSON that clearly has more is not even decoded.
 
     Raises:
-        CheckpointDamaged: if it is not such JSON, or a token occurs twice.
+        CheckpointDamaged: if the JSON is not that of a tokenizer, or a token occurs twice.
     """
     if most is not None and data.count(b'"') > 3 * most + 2 * _QUOTES_IN_TOKENS:
         raise _damaged("it has more symbols than the model")
@@ -56,7 +55,7 @@ def tokenizer_from_json(data: bytes, most: int | None = None) -> Tokenizer:
     if len(set(stored.symbols)) < len(stored.symbols):
         raise _damaged("a symbol occurs twice")
     if stored.level == "char" and any(len(token) > 1 for token in stored.symbols):
-        raise _damaged("a word stands among the characters")
+        raise _damaged("a symbol has more than one character")
     merges = _merges_of(stored)
     if stored.level == "char":
         return CharTokenizer(stored.symbols)
@@ -67,9 +66,9 @@ def tokenizer_from_json(data: bytes, most: int | None = None) -> Tokenizer:
 
 
 def _merges_of(stored: _Stored) -> tuple[Pair, ...]:
-    """Return the merges, of which there can't be more than three for each piece.
+    """Return the merges, of which there are at most three per piece.
 
-    A piece has one merge, or, if it was learned again from other parts, a few.
+    A piece has one merge, or a few if it was learned again from other parts.
     """
     if len(stored.merges) > _BYTES_OF_A_MERGE * (3 * len(stored.symbols) + 1):
         raise _damaged("it has more merges than pieces")
@@ -78,12 +77,12 @@ def _merges_of(stored: _Stored) -> tuple[Pair, ...]:
     except (ValueError, RecursionError) as error:
         raise _damaged(harmless(str(error).replace("`", ""), 200)) from error
     if merges and stored.level != "subword":
-        raise _damaged(f"{stored.level} level has no merges")
+        raise _damaged(f"a {stored.level}-level tokenizer has merges")
     return merges
 
 
 def _check_merges(stored: _Stored, merges: tuple[Pair, ...]) -> None:
-    """Raise ``CheckpointDamaged`` unless merges make all pieces, each of parts that come before."""
+    """Raise ``CheckpointDamaged`` unless the merges make every piece from earlier pieces."""
     first = len(SubwordTokenizer.reserved)
     made = {symbol for symbol in stored.symbols if len(symbol) == 1}
     known = set(stored.symbols)
@@ -92,15 +91,15 @@ def _check_merges(stored: _Stored, merges: tuple[Pair, ...]) -> None:
         parts = [stored.symbols[i - first] for i in pair if 0 <= i - first < len(stored.symbols)]
         joined = "".join(parts)
         if len(parts) < 2 or joined not in known or not made.issuperset(parts) or pair in pairs:
-            raise _damaged("a merge does not join two pieces to another")
+            raise _damaged("a merge does not join two pieces into another")
         made.add(joined)
         pairs.add(pair)
     if made != known:
-        raise _damaged("no merge makes a piece")
+        raise _damaged("a piece has no merge")
 
 
 def _damaged(reason: str) -> CheckpointDamaged:
     return CheckpointDamaged(
-        f"the stored tokenizer is damaged ({reason}): restore the checkpoint from a copy, "
-        "or train again"
+        f"the stored tokenizer is damaged ({reason}). Restore the checkpoint from a copy, or train "
+        "again."
     )

@@ -1,7 +1,7 @@
 """Subword level: frequent parts of words are tokens, each learned as a pair of shorter ones.
 
-Byte-pair encoding (Sennrich et al. 2016) of characters. A word starts as its characters; then the
-pair that was learned first is joined wherever it occurs, until no pair is left that was learned.
+This is byte-pair encoding (Sennrich et al. 2016) on characters. A word starts as its characters.
+Then the learned pairs are merged wherever they occur, in the order in which they were learned.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from charlstm.tokenizer.wordwise import Encoding, WordwiseTokenizer
 
 Pair: TypeAlias = tuple[int, int]
 
-_GONE = -1  # in the place of a token that was joined to the one before it
+_GONE = -1  # replaces a token that was merged into the one before it
 
 
 @dataclass(frozen=True)
 class SubwordTokenizer(WordwiseTokenizer):
-    """Parts of words are tokens; each has the space before the word if the word begins with it.
+    """Parts of words are tokens. The space before a word belongs to its first part.
 
     Attributes:
-        merges: pairs of ids that are joined, the one learned first first. The joined text of each
-            is a token, too.
+        merges: pairs of ids to merge, in the order in which they were learned. The joined text of
+            each pair is a token.
     """
 
     merges: tuple[Pair, ...] = ()
@@ -37,12 +37,12 @@ class SubwordTokenizer(WordwiseTokenizer):
     reserved = ("", REPLACEMENT)
 
     def encode_word(self, word: str) -> Encoding:
-        """Return the ids of the parts of a word."""
+        """Return the ids of the pieces of a word."""
         ids = [self._ids.get(character, UNKNOWN) for character in word]
         return _merged(ids, self._ranks)
 
     def addable(self, vocabulary: tuple[str, ...]) -> Iterable[str]:
-        """Return the characters: other pieces would divide words otherwise than was learned."""
+        """Return only the characters, since new pieces would change how known words are divided."""
         return (token for token in vocabulary if len(token) == 1)
 
     def stored(self) -> dict[str, Any]:
@@ -51,7 +51,7 @@ class SubwordTokenizer(WordwiseTokenizer):
 
     @cached_property
     def _ranks(self) -> dict[Pair, tuple[int, int]]:
-        """The rank of each pair, and the id of the joined token."""
+        """By pair of ids, the rank of the merge and the id of the merged token."""
         pieces, ids = self.pieces, self._ids
         return {
             pair: (rank, ids[pieces[pair[0]] + pieces[pair[1]]])
@@ -60,11 +60,11 @@ class SubwordTokenizer(WordwiseTokenizer):
 
 
 def _merged(ids: list[int], ranks: Mapping[Pair, tuple[int, int]]) -> Encoding:
-    """Join neighbors until none can be: the pair learned first first, from left to right.
+    """Merge neighbors until no pair is left, in the order of ranks and from left to right.
 
     Args:
-        ids: changed.
-        ranks: the rank of each pair, and the id of the joined token.
+        ids: the ids of the characters; changed in place.
+        ranks: by pair of ids, the rank of the merge and the id of the merged token.
     """
     end = len(ids)
     before, after = list(range(-1, end - 1)), list(range(1, end + 1))
@@ -74,7 +74,7 @@ def _merged(ids: list[int], ranks: Mapping[Pair, tuple[int, int]]) -> Encoding:
         _, joined, at, pair = heappop(waiting)
         taken = after[at]
         if taken == end or (ids[at], ids[taken]) != pair:
-            continue  # one of both has been joined to another
+            continue  # one of the two was merged with another token before
         ids[at], ids[taken] = joined, _GONE
         after[at] = after[taken]
         if after[at] < end:

@@ -1,6 +1,6 @@
-"""A token as people and programs see it: its text, its probability, and whether it is special.
+"""A token for output: its text, its log-probability, and which special token it is.
 
-Most special tokens have no text, so that their text does not distinguish them.
+Most special tokens have no text, so text alone does not identify them.
 """
 
 from __future__ import annotations
@@ -31,10 +31,11 @@ class ScoredToken(msgspec.Struct, frozen=True, omit_defaults=True):
     """A token and its log-probability.
 
     Attributes:
-        text: its text: U+FFFD for the unknown token, empty for the other special tokens.
-        log_probability: in nats.
-        special: which special token it is: ``"end"`` of the document, ``"unknown"`` (a character
-            the model never saw) or, at word level, ``"begin_spelling"`` or ``"end_spelling"``.
+        text: the text of the token: U+FFFD for the unknown token, empty for other special tokens.
+        log_probability: the log-probability in nats.
+        special: ``"end"`` (of the document), ``"unknown"`` (a character that was not in the
+            training text) or, at word level, ``"begin_spelling"`` or ``"end_spelling"``; ``None``
+            for a token of text.
     """
 
     text: str
@@ -43,11 +44,11 @@ class ScoredToken(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def special_token(tokenizer: Tokenizer, token_id: int) -> SpecialToken | None:
-    """Return which special token an id is; ``None`` for a token of text."""
+    """Return the name of the special token with this id, or ``None`` for a token of text."""
     return _SPECIAL[token_id] if token_id < len(tokenizer.reserved) else None
 
 
 def scored_token(tokenizer: Tokenizer, token_id: int, log_probability: float) -> ScoredToken:
-    """Return the token of an id with its log-probability in nats."""
+    """Return the token with this id, and its log-probability in nats."""
     special = special_token(tokenizer, token_id)
     return ScoredToken(tokenizer.pieces[token_id], log_probability, special)

@@ -1,7 +1,7 @@
 """Describes the characters of a text that are not in a vocabulary.
 
-Some are unknown only because the text is composed otherwise than that of the vocabulary: it has ü
-as a letter and a mark, or the vocabulary has (see ``other_form``).
+Some are unknown only because the text has another Unicode form than the training text: ü is one
+character in one of them, and a letter with a mark in the other (see ``other_form``).
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 Form = Literal["NFC", "NFD"]
 
 LISTED_CHARACTERS = 5
-# Characters that are normalized at once: the time for a run of marks grows with its square.
+# Characters that are normalized at a time, since the time for a run of marks grows with its square.
 _AT_ONCE = 1000
 _NAMES: dict[Form, str] = {"NFC": "composed", "NFD": "decomposed"}
 
 
 def other_form(tokenizer: Tokenizer, text: str) -> Form | None:
-    """Return the form of Unicode in which fewer characters of a text are unknown, if there is one.
+    """Return the Unicode form in which fewer characters of a text are unknown, or ``None``.
 
-    Nothing else decides: a text of Arabic or Hindi has marks in both forms. Characters that no form
-    keeps, such as the sign for ohms, are in neither.
+    Marks alone do not show the form: Arabic and Hindi have marks in both forms. Characters that
+    both forms replace, such as the ohm sign, are replaced before the comparison.
     """
     for start in range(0, len(text), _AT_ONCE):
         part = text[start : start + _AT_ONCE]
@@ -42,9 +42,14 @@ def other_form(tokenizer: Tokenizer, text: str) -> Form | None:
 
 
 def other_form_of_added(tokenizer: Tokenizer, added: Iterable[str]) -> Form | None:
-    """Return the form in which fewer of these unknown characters are, without their text.
+    """Return the Unicode form in which fewer of these unknown characters occur, or ``None``.
 
-    Marks are if the vocabulary has letters composed with them, and letters if it has their parts.
+    This works without the text: marks are decomposed if the vocabulary has letters composed with
+    them, and letters are composed if the vocabulary has their parts.
+
+    Args:
+        tokenizer: the tokenizer that lacks the characters.
+        added: the unknown characters.
     """
     kept = {c for c in map(_as_kept, added) if len(c) == 1}
     marks = {c for c in kept if unicodedata.category(c).startswith("M")}
@@ -56,22 +61,22 @@ def other_form_of_added(tokenizer: Tokenizer, added: Iterable[str]) -> Form | No
 
 
 def _as_kept(character: str) -> str:
-    """Return what stands for a character in the composed form: itself, but for a few."""
+    """Return a character in the composed form: for all except a few, the character itself."""
     return unicodedata.normalize("NFC", character)
 
 
 def describe_other_form(form: Form) -> str:
-    """Say that a text should be in another form, and how to convert it."""
+    """Return a note that a text should be in another form, and how to convert it."""
     own: Form = "NFD" if form == "NFC" else "NFC"
     return (
-        f"the text is {_NAMES[own]} Unicode ({own}) and the model was trained on {_NAMES[form]} "
-        f"text ({form}): convert it (uconv -x any-{form.lower()}), or train a model with "
-        f"--normalize nfc"
+        f"the text is {_NAMES[own]} Unicode ({own}), but the model was trained on {_NAMES[form]} "
+        f"text ({form}): convert it with uconv -x any-{form.lower()}, or train a model with "
+        f"`normalize` nfc"
     )
 
 
 def describe_unknown(counts: Counter[str]) -> str:
-    """Say how many unknown characters there are and which, the most frequent first."""
+    """Return the number of unknown characters and a list of them, the most frequent first."""
     listed = sorted(counts, key=lambda character: (-counts[character], character))
     shown = [f"{counts[c]} × {_described(c)}" for c in listed[:LISTED_CHARACTERS]]
     if len(listed) > LISTED_CHARACTERS:

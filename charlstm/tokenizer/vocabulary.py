@@ -1,7 +1,4 @@
-"""Builds a tokenizer from a training text, in one pass over it.
-
-Texts and settings go in, a tokenizer comes out. This module does not know where texts come from.
-"""
+"""Builds a tokenizer from a training text, in one pass over the text."""
 
 from __future__ import annotations
 
@@ -22,13 +19,13 @@ from charlstm.unicode_text import has_surrogates
 
 CODE_POINTS = 0x110000
 SURROGATES = slice(0xD800, 0xE000)
-# The most distinct tokens that are counted; and the most distinct runs, and characters of all runs,
-# that are gathered before their tokens are.
+# The most distinct tokens that are counted. Runs are collected first and divided into tokens once
+# there are this many distinct runs, or this many characters in all runs.
 COUNTED_TOKENS, COUNTED_RUNS, COUNTED_CHARACTERS = 2**22, 2**19, 2**24
-WORDS = 20_000  # in a vocabulary by default
+WORDS = 20_000  # default number of words in a vocabulary
 
-# The characters that words are counted in, of a longer text evenly spaced parts: more hardly change
-# which words are frequent.
+# Words are counted in this many characters; in a longer text, in evenly spaced parts. More would
+# rarely change which words are frequent.
 COUNTED, _PART = 2**26, 2**16
 
 
@@ -39,22 +36,27 @@ def build_tokenizer(
     *,
     characters: int = 0,
 ) -> Tokenizer:
-    """Build a tokenizer from texts, or extend one, in one pass that holds one text at a time.
+    """Build a tokenizer from texts, or extend one, in one pass with one text at a time in memory.
 
-    Character level: every code point that occurs, in order. Word level: the same characters, then
-    the ``config.vocab_size`` most frequent tokens of two characters or more that occur at least
-    ``config.min_count`` times, most frequent first, ties in the order of their text; parts of a
-    text of more than ``COUNTED`` characters stand for all of it. Subword level: the same
-    characters, then ``config.vocab_size`` pieces in the order in which they are learned from a
-    sample. Lone surrogates are never in the vocabulary. Beyond ``COUNTED_TOKENS`` distinct tokens
-    the rarest so far are forgotten, which bounds the memory.
+    Character level: every code point that occurs, in order.
+
+    Word level: the same characters, then the ``config.vocab_size`` most frequent tokens of two
+    characters or more that occur at least ``config.min_count`` times. The most frequent come first,
+    and ties are sorted by text. In a text of more than ``COUNTED`` characters, only parts are
+    counted. Beyond ``COUNTED_TOKENS`` distinct tokens, the rarest so far are dropped, which bounds
+    the memory.
+
+    Subword level: the same characters, then ``config.vocab_size`` pieces in the order in which they
+    are learned from a sample.
+
+    Lone surrogates are never in the vocabulary.
 
     Args:
         texts: the texts.
         config: the level and its settings.
-        base: a tokenizer to extend, whose ids, merges and rules for words stay the same. Of pieces
-            only characters are added, so no merges are learned then.
-        characters: of all texts, if there are more than ``COUNTED``.
+        base: a tokenizer to extend; its ids, merges and rules for words stay the same. At subword
+            level, only characters are added and no merges are learned.
+        characters: the number of characters in all texts; may be 0 if it is at most ``COUNTED``.
 
     Raises:
         ConfigError: if the levels differ.
@@ -106,11 +108,11 @@ def _with_pieces(
 
 
 class _TokenCounter:
-    """Counts tokens by way of runs, each of which is divided into tokens once in a long while.
+    """Counts tokens. Runs are counted first, so that frequent ones are rarely divided into tokens.
 
     Args:
         segmentation: the rules by which a text is divided.
-        every: of so many parts, one stands for all.
+        every: count one of every ``every`` parts of the text, with this weight.
     """
 
     def __init__(self, segmentation: Segmentation, every: int = 1) -> None:
@@ -132,7 +134,7 @@ class _TokenCounter:
     def _count(self, text: str) -> None:
         self._runs.update(runs_of(text))
         self._characters += len(text)
-        # Runs may be as long as the text, which no number of runs bounds.
+        # A run may be as long as the text, so the number of runs does not bound the memory.
         if len(self._runs) > COUNTED_RUNS or self._characters > COUNTED_CHARACTERS:
             self._divide()
 
@@ -145,13 +147,13 @@ class _TokenCounter:
             for token in tokens_of(run, self._segmentation):
                 self._tokens[token] += count * self._every
             if len(self._tokens) > COUNTED_TOKENS:
-                _forget_rare(self._tokens)
+                _drop_rare(self._tokens)
         self._runs.clear()
         self._characters = 0
 
 
-def _forget_rare(counts: Counter[str]) -> None:
-    """Forget the rarest tokens until at most half of ``COUNTED_TOKENS`` are left."""
+def _drop_rare(counts: Counter[str]) -> None:
+    """Drop the rarest tokens until at most half of ``COUNTED_TOKENS`` are left."""
     least = 0
     while len(counts) > COUNTED_TOKENS // 2:
         least += 1
@@ -161,7 +163,7 @@ def _forget_rare(counts: Counter[str]) -> None:
 
 def _characters(texts: Iterable[str]) -> tuple[str, ...]:
     seen = np.zeros(CODE_POINTS, np.bool_)
-    known = b""  # of ASCII: leaving these out first takes half the time
+    known = b""  # ASCII characters seen so far; removing them first halves the time
     for text in texts:
         data = text.encode("utf-8", "surrogatepass").translate(None, known)
         if data:

@@ -1,7 +1,7 @@
 """Word level: words, numbers, punctuation and white space are tokens.
 
-Words outside the vocabulary are spelled in characters, so that only a character that is not in the
-vocabulary becomes the unknown token.
+Words outside the vocabulary are spelled as characters, so only characters outside the vocabulary
+become the unknown token.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from charlstm.tokenizer.wordwise import Encoding, WordwiseTokenizer
 class WordTokenizer(WordwiseTokenizer):
     """Words, numbers, punctuation and white space are tokens; rare words are spelled.
 
-    A token outside the vocabulary becomes ``BEGIN_SPELLING``, its characters, ``END_SPELLING``; a
-    token of one character is that character's id alone. The space before a word, a number or
-    punctuation belongs to that token.
+    A token outside the vocabulary becomes ``BEGIN_SPELLING``, its characters and ``END_SPELLING``.
+    A token of one character becomes just the id of that character. The space before a word, a
+    number or punctuation belongs to that token.
     """
 
     level = "word"
@@ -31,7 +31,7 @@ class WordTokenizer(WordwiseTokenizer):
         return (BEGIN_SPELLING, *(known.get(c, UNKNOWN) for c in word), END_SPELLING)
 
     def split_prompt(self, prompt: str) -> tuple[str, str]:
-        """Divide a prompt as at other levels, but after an apostrophe at its end."""
+        """Split a prompt before its last word, or after an apostrophe at its end."""
         if partial_word(prompt, self.segmentation).ends_open:
-            return prompt, ""  # until a letter follows, the apostrophe is a token
+            return prompt, ""  # the apostrophe is a separate token until a letter follows
         return super().split_prompt(prompt)

@@ -1,8 +1,7 @@
-"""Encodes text word by word, for the levels whose tokens never cross the border of a word.
+"""Encodes text word by word, for the levels whose tokens never cross a word boundary.
 
-A text goes in, token ids come out. What was encoded once is remembered, and looked up by what
-stands between two spaces: a word with the punctuation after it takes one look instead of two. This
-module does not know how a word becomes ids.
+The ids of runs without white space are cached, so that a word with the punctuation after it takes
+one lookup instead of two.
 """
 
 from __future__ import annotations
@@ -25,40 +24,41 @@ if TYPE_CHECKING:
 
 Encoding: TypeAlias = tuple[int, ...]
 
-# How many runs are remembered, and words of longer runs; longer runs hardly occur twice.
+# The most runs and words that are cached, and their longest length in characters. Longer runs
+# rarely occur twice; their words are cached instead.
 REMEMBERED, LONGEST_REMEMBERED = 2**18, 48
 
-# Runs without white space, each with the white space before it; none goes beyond a newline. The
-# white space before a word is divided between a token of its own and the token of the word, so no
-# run may end within it.
+# Runs without white space, each with the white space before it, up to a newline. The white space
+# before a word is divided between a separate token and the token of the word, so no run may end
+# inside it.
 _RUN = re.compile(r"[^\S\n]*(?:\n|\S+)|[^\S\n]+")
 
 
 def runs_of(text: str) -> list[str]:
-    """Return the runs of a text, whose tokens together are its own."""
+    """Return the runs of a text, whose tokens together are the tokens of the text."""
     return _RUN.findall(text)
 
 
 class WordwiseTokenizer(Tokenizer):
-    """Encodes each word, number, punctuation mark and white space by itself."""
+    """Encodes each word, number, punctuation mark and white space separately."""
 
     joins_spaces = True
 
     def encode(self, text: str) -> NDArray[np.uint32]:
-        """Return the ids of the text's words, uint32 [tokens]."""
+        """Return the ids of the words of a text, uint32 [tokens]."""
         ids = map(self._encodings.__getitem__, runs_of(text))
         return np.frombuffer(bytearray().join(ids), np.uint32)
 
     def split_prompt(self, prompt: str) -> tuple[str, str]:
-        """Divide a prompt before its last word or number, which may be incomplete.
+        """Split a prompt before its last word or number, which may be incomplete.
 
-        A space at the end is the beginning of the next token.
+        A space at the end is the prefix of the next token.
         """
         word = partial_word(prompt, self.segmentation)
         return word.before, word.space + word.typed
 
     def stored(self) -> dict[str, Any]:
-        """Return the vocabulary and the rules."""
+        """Return the vocabulary and the rules, as ``to_json`` writes them."""
         rules = {"level": self.level, "segmentation": self.segmentation}
         return rules | {"symbols": self.vocabulary}
 
@@ -68,7 +68,7 @@ class WordwiseTokenizer(Tokenizer):
 
     @cached_property
     def _encodings(self) -> _Remembered:
-        """The ids of runs as the bytes of uint32, which are joined faster than numbers."""
+        """The ids of runs as bytes of uint32, which can be joined faster than numbers."""
         words = _Remembered(lambda word: np.array(self.encode_word(word), np.uint32).tobytes())
         segmentation = self.segmentation
         return _Remembered(
@@ -77,7 +77,7 @@ class WordwiseTokenizer(Tokenizer):
 
 
 class _Remembered(dict[str, bytes]):
-    """The ids of texts, computed at the first use; those of the first ``REMEMBERED`` are kept."""
+    """The ids of texts, computed on first use; those of the first ``REMEMBERED`` are cached."""
 
     def __init__(self, encode: Callable[[str], bytes]) -> None:
         super().__init__()

@@ -2,26 +2,26 @@
 
     options          the options of a run, named as on the command line
     presets          sizes and defaults, as tables; the size for a text
-    text_facts       the length of a text, and whether it is enough
-    plan             decides what the user left open, from the size of the text
+    text_facts       the length of a text, and whether it is long enough
+    plan             chooses every setting that the user left open, from the size of the text
     evaluations      how often to evaluate, and on how much text
     memory           estimates how much memory a run needs
-    request          what the user asked for: a run that is new, fine-tuned or resumed
-    text_reading     the text that a request names, read as its model has read its own
-    setup            a request to a run that is ready to start
-    familiarity      how well a trained model predicts a text before it learns from it
-    fine_tuning      what a run takes over from a trained model: weights, rate, what validated
+    request          what the user asked for: a new, fine-tuned or resumed run
+    text_reading     reads the text of a request, the way its parent model was trained
+    setup            turns a request into a run that is ready to start
+    familiarity      how well a trained model predicts a text before it is trained on it
+    fine_tuning      what a run takes from its parent: weights, learning rate, validation split
     schedule         learning rate and dropout over a run
-    optimizers       the optimizers of Keras, with fused updates
+    optimizers       the Keras optimizers, with fused updates
     step             the compiled training and validation step
     averaging        a moving average of the weights
-    resume_tensors   the tensors that a run continues from
+    resume_tensors   the tensors that a resumed run restores
     budget           when to evaluate, save and stop
     penalty          the gradient of a penalty on activations
     divergence       rejects losses and weights that are not finite
-    observer         the reports of a run, and requests to stop it
+    observer         how a run reports its progress and is asked to stop
     trainer          the training loop
-    run              carries out a run from beginning to end
+    run              carries out a run from start to finish
 
-Knows no command line and no terminal.
+This package prints nothing and does not depend on the command line.
 """

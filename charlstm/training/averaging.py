@@ -1,7 +1,7 @@
 """A moving average of the weights over the last part of a run, which predicts better than they do.
 
-The weights of a run jump about the place that they approach, the more the higher the learning rate.
-Their average is near it long before the rate has fallen. Knows no loss and no schedule.
+The weights of a run scatter around a point, the more so the higher the learning rate. Their average
+is close to that point long before the learning rate has decayed.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from collections.abc import Iterator, Sequence
 from charlstm.network.backend import keras, tf
 from charlstm.network.model import weight_name
 
-# The average weighs an update less, the older it is: with the power DECAY of the share of the run
-# that had passed then. It reaches back over some 1 / (DECAY + 1) of the run, whatever its length
-# (polynomial decay; Shamir and Zhang 2013, section 4).
+# Polynomial decay (Shamir and Zhang 2013, section 4): an update made after a share s of the steps
+# so far is weighted by s**DECAY. The average therefore covers about the last 1 / (DECAY + 1) of the
+# run, whatever its length.
 DECAY = 32.0
 
 # Steps between two updates of the average, which then cost next to nothing.
@@ -22,33 +22,33 @@ EVERY = 4
 
 
 class WeightAverage:
-    """The average of some variables, all float32.
+    """The moving average of some variables, all float32.
 
     Args:
-        variables: what is averaged.
+        variables: the variables to average.
     """
 
     def __init__(self, variables: Sequence[keras.Variable]) -> None:
         self._variables = list(variables)
         self._averages = [tf.Variable(v.numpy(), trainable=False) for v in self._variables]
-        # Compiled, since the variables then take several cores.
+        # Compiled, so that several cores share the variables.
         self._move = tf.function(self._moved, autograph=False)
 
     def named(self) -> dict[str, tf.Variable]:
-        """Return the averages by the names of the weights."""
+        """Return the averages by weight name."""
         pairs = zip(self._variables, self._averages, strict=True)
         return {weight_name(variable): average for variable, average in pairs}
 
     def restart(self) -> None:
-        """Begin anew with the present weights."""
+        """Set the average to the current weights."""
         for variable, average in zip(self._variables, self._averages, strict=True):
             average.assign(variable.numpy())
 
     def step_taken(self, steps: int) -> None:
-        """Take the present weights into the average.
+        """Update the average with the current weights.
 
         Args:
-            steps: the number of steps taken so far.
+            steps: number of steps taken so far.
         """
         if steps < EVERY:
             self.restart()
@@ -57,16 +57,16 @@ class WeightAverage:
             self._move(tf.constant(share, tf.float32))
 
     def _moved(self, share: tf.Tensor) -> None:
-        """Move the averages by a share of their distance to the present weights, in one pass."""
+        """Move each average by ``share`` of its distance to the current weights, in one pass."""
         for variable, average in zip(self._variables, self._averages, strict=True):
-            # The operation of gradient descent multiplies and subtracts at once.
+            # The gradient descent op multiplies and subtracts in one pass.
             tf.raw_ops.ResourceApplyGradientDescent(
                 var=average.handle, alpha=share, delta=average - variable.value
             )
 
     @contextlib.contextmanager
     def swapped_in(self) -> Iterator[None]:
-        """Give the variables their average values within the body."""
+        """Replace the variables by their averages within the ``with`` block."""
         own = [variable.numpy() for variable in self._variables]
         try:
             for variable, average in zip(self._variables, self._averages, strict=True):

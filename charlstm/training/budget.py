@@ -1,6 +1,6 @@
-"""The share of its steps or minutes that a run has used, and whether to evaluate or save.
+"""How much of its steps or minutes a run has used, and whether to evaluate or save.
 
-All times come from one clock. Knows numbers only: no network, no files.
+All times come from one clock. Nothing here depends on the network or on files.
 """
 
 from __future__ import annotations
@@ -11,22 +11,22 @@ from dataclasses import dataclass
 
 from charlstm.checkpoint.resume import Progress
 from charlstm.config import TrainConfig
-from charlstm.training.evaluations import occasions
+from charlstm.training.evaluations import evaluation_times
 from charlstm.training.presets import FIRST_EVALUATION, FIRST_EVALUATION_STEP
 
-# Seconds between saves, or more if saves would take more than this share of the time.
+# Seconds between saves. They are further apart if they would take more than this share of the time.
 SAVE_SECONDS = 60.0
 SAVE_SHARE = 0.02
 
 
 @dataclass(frozen=True)
 class Workload:
-    """The size of a step, an epoch and an evaluation.
+    """The size of a step, an epoch and an evaluation, in tokens and steps.
 
     Attributes:
-        tokens_per_step: tokens that a training step reads.
-        steps_per_epoch: steps that read the training text once.
-        evaluation_cost: training tokens that are expected to take as long as an evaluation.
+        tokens_per_step: tokens in a training step.
+        steps_per_epoch: steps in an epoch.
+        evaluation_cost: number of training tokens expected to take as long as an evaluation.
     """
 
     tokens_per_step: int
@@ -38,9 +38,9 @@ class Budget:
     """Counts the steps and the time of a run.
 
     Args:
-        settings: the budget, and how often to evaluate and to save.
-        workload: the size of a step and an evaluation.
-        began: when the command began, by ``now``; minutes count from there.
+        settings: the budget, and how often to evaluate and save.
+        workload: the size of a step and of an evaluation.
+        began: time at which the command started, on the clock ``now``. Minutes count from it.
         now: returns the time in seconds.
     """
 
@@ -62,7 +62,7 @@ class Budget:
 
     @property
     def last_step(self) -> int | None:
-        """The step at which the budget ends; ``None`` if it is in minutes."""
+        """The last step of the budget; ``None`` if the budget is in minutes."""
         if self._settings.steps is not None:
             return self._settings.steps
         if self._settings.epochs is not None:
@@ -70,22 +70,22 @@ class Budget:
         return None
 
     def resume(self, seconds: float) -> None:
-        """Add the seconds that a run had taken before it was stopped."""
+        """Add the seconds that a run took before it was stopped."""
         self._began -= seconds
 
     def start(self) -> None:
-        """Start the interval until the first evaluation."""
+        """Start counting the time to the first evaluation."""
         self._evaluated_at = self.elapsed()
 
     def elapsed(self) -> float:
-        """Return the seconds that the run has taken, those before a resumption included."""
+        """Return the seconds that the run has taken, including those before it was resumed."""
         return self.now() - self._began
 
     def used(self, progress: Progress) -> float:
         """Return the share of the budget that is used, 0 to 1.
 
-        Of a budget in minutes, the time before the first step doesn't count, since nothing is
-        learned in it, and time is left for the last evaluation and the last save. The share never
+        For a budget in minutes, the time before the first step doesn't count, because nothing is
+        learned in it. Time is set aside for the last evaluation and the last save. The share never
         falls, even if these turn out to be faster than expected.
         """
         if self._settings.minutes is None:
@@ -102,13 +102,13 @@ class Budget:
     def step_taken(self, seconds: float) -> None:
         """Count a step and its duration."""
         if self._steps == 1 and not self.is_compiled:
-            self.is_compiled = True  # the first step compiled, so its time doesn't count
+            self.is_compiled = True  # the first step includes compiling, so it doesn't count
             self._step_seconds, self._steps = 0.0, 0
         self._step_seconds += seconds
         self._steps += 1
 
     def tokens_per_second(self) -> float:
-        """Return the speed of the steps so far, the first one only while there is no other."""
+        """Return the speed of the steps so far, without the first one once there are others."""
         return self._steps * self._workload.tokens_per_step / max(self._step_seconds, 1e-9)
 
     # Evaluations
@@ -120,23 +120,24 @@ class Budget:
             return is_first or progress.step % self._settings.eval_every == 0
         budget, seconds = 60 * (self._settings.minutes or 0.0), self._evaluation_seconds(progress)
         now, begin = self.elapsed(), progress.first_step_at
-        # The last evaluation is made in any case; one before it must leave enough time.
+        # The last evaluation always happens. An earlier one must leave enough time for it.
         if not self.is_compiled or now + 3 * seconds >= budget:
             return False
-        even, is_early = occasions(budget, seconds)
+        even, is_early = evaluation_times(budget, seconds)
         if is_early and progress.evaluated == 0:
             is_soon = now - begin >= FIRST_EVALUATION * (budget - begin)
             return is_soon and progress.step >= FIRST_EVALUATION_STEP
         return now - self._evaluated_at >= budget / even
 
     def evaluated(self, began: float, known: float = 0.0) -> float:
-        """Record that an evaluation has just ended; return how long one takes, in seconds.
+        """Record that an evaluation has just ended; return its duration in seconds.
 
-        Of the first of a process, which compiles too, that is not more than is known or expected.
+        The first evaluation of a process includes compiling. Its duration is capped at the known or
+        the expected duration, whichever is longer.
 
         Args:
-            began: ``elapsed()`` when the evaluation began.
-            known: how long one took before, in seconds.
+            began: ``elapsed()`` when the evaluation started.
+            known: duration of an earlier evaluation in seconds; 0 if there was none.
         """
         self._evaluated_at = self.elapsed()
         seconds = self._evaluated_at - began
@@ -146,9 +147,9 @@ class Budget:
         return seconds
 
     def _evaluation_seconds(self, progress: Progress) -> float:
-        """Return the expected duration of an evaluation: that of the last one, or by step speed.
+        """Return the expected duration of an evaluation: the last one, or an estimate.
 
-        Returns 0 until a step other than the first, which compiles, has been timed.
+        Returns 0 until a step after the first one, which compiles, has been timed.
         """
         if progress.evaluation_seconds or not self.is_compiled:
             return progress.evaluation_seconds
@@ -165,6 +166,6 @@ class Budget:
         return self.now() - self._saved_at > (self._settings.save_every or longest)
 
     def saved(self, began: float) -> None:
-        """Record that a save has just ended; ``began`` is ``now()`` when it began."""
+        """Record that a save has just ended; ``began`` is ``now()`` when it started."""
         self._saved_at = self.now()
         self._save_seconds = self._saved_at - began

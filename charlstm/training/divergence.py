@@ -1,4 +1,4 @@
-"""Rejects losses and weights from which training can't recover."""
+"""Detects losses and weights from which training can't recover."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ import numpy as np
 from charlstm.arrays import Weights
 from charlstm.errors import TrainingError
 
-# A loss this many times that of a uniform guess means that the weights have exploded.
+# A loss above this multiple of a uniform guess means that the weights have exploded.
 EXPLODED = 10.0
 
 
 @dataclass(frozen=True)
 class DivergenceCheck:
-    """Checks the numbers of one run.
+    """Checks the losses and the weights of one run.
 
     Attributes:
-        folder: its checkpoint, for messages.
-        vocab_size: number of ids that a uniform guess chooses from.
-        learning_rate: the peak rate, for messages.
+        folder: the checkpoint, for messages.
+        vocab_size: number of ids, for the loss of a uniform guess.
+        learning_rate: the peak learning rate, for messages.
     """
 
     folder: Path
@@ -33,28 +33,28 @@ class DivergenceCheck:
         """Check a loss in nats per token.
 
         Raises:
-            TrainingError: if it is not finite or has exploded.
+            TrainingError: if the loss is not finite or has exploded.
         """
         if not math.isfinite(loss):
             raise self._diverged(f"the {which} loss is not finite at step {step}")
         guess = math.log(self.vocab_size)
         if loss > EXPLODED * guess:
             raise self._diverged(
-                f"the {which} loss has exploded to {loss:.3g} nats at step {step}, where a "
-                f"uniform guess has {guess:.3g}"
+                f"the {which} loss has exploded to {loss:.3g} nats at step {step} "
+                f"(a uniform guess has {guess:.3g})"
             )
 
     def tensors(self, tensors: Weights, step: int) -> None:
-        """Check tensors that are about to be written.
+        """Check tensors before they are written.
 
         Raises:
-            TrainingError: if one is not finite.
+            TrainingError: if a number is not finite.
         """
         if not all(np.isfinite(tensor).all() for tensor in tensors.values()):
             raise self._diverged(f"the weights are not finite after step {step}")
 
-    def _diverged(self, what: str) -> TrainingError:
+    def _diverged(self, problem: str) -> TrainingError:
         return TrainingError(
-            f"{what}: the last good state is in {self.folder}; train again into another folder "
-            f"with a lower --learning-rate than {self.learning_rate:g}"
+            f"{problem}. The last good state is in {self.folder}. Train into another folder with a "
+            f"`learning_rate` below {self.learning_rate:g}."
         )

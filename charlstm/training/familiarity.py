@@ -1,7 +1,7 @@
-"""How well a trained model knows the kind of a text before it learns from it.
+"""How well a trained model predicts the start of a text before it is trained on it.
 
-Token ids and a checkpoint go in, two numbers come out. They decide how fast the model should learn
-from the text, and whether starting from it pays off.
+The two numbers decide how fast the model should learn from the text, and whether fine-tuning it
+pays off.
 """
 
 from __future__ import annotations
@@ -18,14 +18,13 @@ from charlstm.checkpoint.schema import Checkpoint
 from charlstm.engine.inference import MAX_ROWS, Engine, build_engine
 from charlstm.tokenizer.base import END_OF_DOCUMENT, Tokenizer
 
-# Characters of the beginning of a text that are enough to know it by, and of the parts that it is
-# read in, side by side.
+# Number of characters at the start of a text that are scored, and the length of the parts in which
+# they are scored as a batch.
 SCORED, PART = 20_000, 1_000
 
-# Starting from a model pays off for texts that are no stranger to it than the first, and does not
-# for those that are stranger than the last; from the second on it depends on the minutes. But where
-# the pieces of words that the model knows fit, so that they are long in the text too, it pays off
-# in any case (see benchmarks/recipe.md).
+# Thresholds of ``Familiarity.strangeness``. Fine-tuning pays off up to the first and doesn't above
+# the last. Above the second it depends on the minutes. If the model's pieces fit the text
+# (``fit`` of at least FITTING), fine-tuning always pays off (see benchmarks/recipe.md).
 LITTLE_STRANGE, RATHER_STRANGE, STRANGE, FITTING = 2.0, 2.5, 4.0, 0.6
 
 
@@ -33,9 +32,10 @@ class Familiarity(NamedTuple):
     """How well a model knows the kind of a text.
 
     Attributes:
-        strangeness: how many times as high as on the model's own validation text its loss is, in
-            nats per character; ``None`` if nothing validated it.
-        fit: how long its tokens are in the text, relative to its own text; 0 for characters.
+        strangeness: loss on the text divided by the loss on the model's own validation text, both
+            in nats per character; ``None`` if the model has no validation loss.
+        fit: characters per token in the text divided by characters per token in the model's own
+            text; 0 for character-level models.
     """
 
     strangeness: float | None
@@ -43,18 +43,18 @@ class Familiarity(NamedTuple):
 
     @property
     def helps(self) -> bool:
-        """Whether the text is learned better from the model than from the beginning."""
+        """Whether fine-tuning the model learns the text better than training from scratch."""
         strangeness = self.strangeness
         return self.fit >= FITTING or (strangeness is not None and strangeness <= LITTLE_STRANGE)
 
     @property
     def hinders(self) -> bool:
-        """Whether it is learned worse."""
+        """Whether fine-tuning the model learns the text worse than training from scratch."""
         return self._is_stranger_than(STRANGE)
 
     @property
     def may_hinder(self) -> bool:
-        """Whether it is learned about as well, or worse."""
+        """Whether fine-tuning the model learns the text no better, or worse."""
         return self._is_stranger_than(RATHER_STRANGE)
 
     def _is_stranger_than(self, strangeness: float) -> bool:
@@ -62,14 +62,14 @@ class Familiarity(NamedTuple):
 
 
 def familiarity(model: Checkpoint, tokenizer: Tokenizer, ids: AnyIds, *, ends: bool) -> Familiarity:
-    """Return how well a model knows the kind of a text, by its beginning.
+    """Return how well a model knows the kind of a text, judged by the start of the text.
 
     Args:
         model: the trained model.
-        tokenizer: that of the text.
+        tokenizer: the tokenizer of ``ids``.
         ids: the text, [N].
-        ends: whether the end of a document counts as a character, as it does where files are
-            divided into documents.
+        ends: whether the end of a document counts as a character, as it does if files are divided
+            into documents.
     """
     read, characters = [], 0
     for text, is_whole in _parts(tokenizer, ids):
@@ -88,7 +88,7 @@ def familiarity(model: Checkpoint, tokenizer: Tokenizer, ids: AnyIds, *, ends: b
 
 
 def _loss(model: Checkpoint, sequences: list[NDArray[np.int64]]) -> float:
-    """Return the loss on all tokens of sequences but their first ones, in nats."""
+    """Return the loss on all tokens of the sequences except the first of each, in nats."""
     engine = build_engine(model.config.model, model.weights)
     ordered = sorted(sequences, key=len)
     rows = (ordered[first : first + MAX_ROWS] for first in range(0, len(ordered), MAX_ROWS))
@@ -96,7 +96,7 @@ def _loss(model: Checkpoint, sequences: list[NDArray[np.int64]]) -> float:
 
 
 def _log_probability(engine: Engine, sequences: list[NDArray[np.int64]]) -> float:
-    """Return the log-probability of all tokens of sequences but their first ones."""
+    """Return the summed log-probability of all tokens except the first of each sequence."""
     lengths = np.array([sequence.size - 1 for sequence in sequences])
     padded = np.zeros((len(sequences), 1 + int(lengths.max())), np.int64)
     for row, sequence in enumerate(sequences):
@@ -107,8 +107,9 @@ def _log_probability(engine: Engine, sequences: list[NDArray[np.int64]]) -> floa
 
 
 def _parts(tokenizer: Tokenizer, ids: AnyIds) -> Iterator[tuple[str, bool]]:
-    """Yield parts of the first documents, and whether a document ends with them."""
-    beginning = np.asarray(ids[:SCORED])  # a token has a character or more, and ends are few
+    """Yield parts of the first documents, and whether a document ends with the part."""
+    # Enough ids: a token has at least one character, and document ends are few.
+    beginning = np.asarray(ids[:SCORED])
     left = SCORED
     for document in np.split(beginning, np.flatnonzero(beginning == END_OF_DOCUMENT)):
         text = tokenizer.decode(document[document != END_OF_DOCUMENT])

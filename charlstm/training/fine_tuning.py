@@ -1,8 +1,7 @@
-"""What a run takes over from a trained model: weights, and what validated.
+"""What a run takes from its parent: initial weights, learning rate and validation split.
 
-A checkpoint goes in; initial weights, with rows for new tokens, and the division of the text come
-out. A text that the model was trained on has to be divided as it was then: else lines that the
-model has learned would validate, and the figures would be too good. Knows no files.
+A text that the parent was trained on must be divided as it was then. Otherwise the validation split
+would contain lines that the parent has learned, and the validation loss would be too low.
 """
 
 from __future__ import annotations
@@ -23,17 +22,21 @@ from charlstm.errors import UsageError, harmless
 from charlstm.training.familiarity import FITTING, Familiarity
 from charlstm.training.options import DIVIDING
 
-# The share of the usual peak learning rate: the least where the weights are good already, the usual
-# one where they are not, and the most where the model's pieces of words don't fit either. Between
-# them it rises with a power of how strange the text is (measured: see benchmarks/recipe.md).
+# Share of the usual peak learning rate: the lowest if the model predicts the text well, the usual
+# one if it doesn't, and the highest if its pieces don't fit the text either. In between, the share
+# rises with a power of the strangeness (measured: see benchmarks/recipe.md).
 LEAST_RATE, USUAL_RATE, MOST_RATE = 0.25, 1.0, 2.4
 FAMILIAR, POWER = 1.15, 4.0
-# It rises in steps of this factor, so coarse that machines that round differently agree.
+# The share is rounded to powers of this factor, so that machines that round differently agree.
 _STEP = math.sqrt(2)
 
 
 def rate_share(familiar: Familiarity) -> float:
-    """Return the share of the usual peak learning rate that fine-tuning takes.
+    """Return the share of the usual peak learning rate to fine-tune with.
+
+    With a strangeness s, the share is ``LEAST_RATE * (s / FAMILIAR)**POWER``, limited to the range
+    of ``LEAST_RATE`` to ``USUAL_RATE`` (``MOST_RATE`` if the pieces don't fit), in steps of
+    ``sqrt(2)``.
 
     Args:
         familiar: how well the model knows the kind of the text.
@@ -47,16 +50,20 @@ def rate_share(familiar: Familiarity) -> float:
 def grown_weights(
     parent: Checkpoint, log_shares: NDArray[np.float64], seed: int
 ) -> dict[str, np.ndarray[Any, Any]]:
-    """Return the weights of a parent, extended for new tokens, which start near the average.
+    """Return the parent's weights, extended by rows for new tokens.
+
+    The embedding of a new token is the mean embedding plus Gaussian noise with the standard
+    deviation of the table. Its output column is the mean column, and its output bias is the
+    log-probability of the token in the new text, relative to the parent's biases.
 
     Args:
         parent: the trained model.
         log_shares: log-probability of each id of the extended tokenizer by its frequency in the
-            new text, in nats, [vocab_size]; the parent's ids come first.
-        seed: of the noise that tells new tokens apart.
+            new text, in nats, float64 [vocab_size]; the parent's ids come first.
+        seed: seed of the noise.
 
     Returns:
-        Weights by name, float32, in the shapes of a network with ``vocab_size`` ids.
+        Weights by name, float32, with the shapes of a network of ``vocab_size`` ids.
     """
     generator = np.random.default_rng(seed)
     weights = dict(parent.weights)
@@ -71,18 +78,19 @@ def grown_weights(
         columns = np.repeat(kernel.mean(1, keepdims=True), added, axis=1)
         weights["output/kernel"] = np.concatenate([kernel, columns], axis=1)
     bias = weights["output/bias"]
-    # As likely, before anything is read, as the new tokens are frequent.
+    # Before any training, new tokens are as likely as they are frequent.
     new = log_shares[bias.size :] + np.logaddexp.reduce(bias.astype(np.float64))
     weights["output/bias"] = np.concatenate([bias, new.astype(np.float32)])
     return weights
 
 
 def corpus_for(corpus: CorpusConfig, parent: Checkpoint) -> CorpusConfig:
-    """Return how to read any text for a model.
+    """Return how to read any text for fine-tuning a model.
 
-    It is in the model's Unicode form, documents are drawn by the model's seed, no more of them than
-    the model held out, and without hashes of them if the model keeps none. So a list to which lines
-    were added keeps those held out that were.
+    The text gets the parent's Unicode form, and the parent's seed selects the validation split. If
+    both texts are divided the same way, the validation fraction is at most the parent's, and hashes
+    of the lines are stored only if the parent has them. If lines are added to a list, the lines
+    that were held out before are therefore still held out.
     """
     then = parent.config.corpus
     corpus = corpus.replace(normalize=then.normalize, seed=then.seed)
@@ -93,12 +101,12 @@ def corpus_for(corpus: CorpusConfig, parent: Checkpoint) -> CorpusConfig:
 
 
 def with_tables_of(corpus: CorpusConfig, parent: Checkpoint, given: frozenset[str]) -> CorpusConfig:
-    """Return how to read tables for a model: by the columns it knows, or as plain text as it did.
+    """Return how to read tables for a model: by the columns it was trained on, or as plain text.
 
     Args:
-        corpus: as the user asked for.
+        corpus: the settings that the user chose.
         parent: the model.
-        given: names of the options that were given, which go before.
+        given: names of the options that were given; they take precedence.
     """
     then = parent.config.corpus
     if then.format == "text" and given.isdisjoint({"format", "columns"}):
@@ -110,7 +118,7 @@ def with_tables_of(corpus: CorpusConfig, parent: Checkpoint, given: frozenset[st
 
 
 def divided_as_then(corpus: CorpusConfig, parent: Checkpoint) -> CorpusConfig:
-    """Return how to read a text so that its hash is the parent's if its text is."""
+    """Return how to read a text so that its hash equals the parent's if the text is the same."""
     then = parent.config.corpus
     return corpus.replace(division=then.division, format=then.format, dedupe=then.dedupe)
 
@@ -118,25 +126,26 @@ def divided_as_then(corpus: CorpusConfig, parent: Checkpoint) -> CorpusConfig:
 def corpus_as_trained(
     corpus: CorpusConfig, parent: Checkpoint, given: frozenset[str]
 ) -> CorpusConfig:
-    """Return how to read the text that a model was trained on: what validated validates again.
+    """Return how to read the text that a model was trained on, with the same validation split.
 
     Args:
-        corpus: as the user asked for; what was not given is taken from the model.
+        corpus: the settings that the user chose; the others come from the model.
         parent: the model.
         given: names of the options that were given.
 
     Raises:
-        UsageError: if the user asked for another division.
+        UsageError: if the options ask for another division or validation split.
     """
     then, name = parent.config.corpus, harmless(display_name(str(parent.folder)))
-    text = f"the text is what {name} was trained on, "
+    trained = f"{name} was trained on this text"
     decide = {*DIVIDING, "keep_breaks", "format"}
     if not given.isdisjoint(decide) and not _same_unit(corpus, then):
         unit, option = then.division.unit, _dividing(then.division)
-        remedy = f"give {option}" if option else "leave that out"
+        others = " and ".join(f"`{other}`" for other in sorted(given & decide))
+        remedy = f"Give {option}" if option else f"Leave {others} out"
         raise UsageError(
-            f"{text}divided into {NAMES[unit]}s: {remedy}, so that nothing validates that {name} "
-            f"has learned"
+            f"{trained} divided into {NAMES[unit]}s. {remedy}, so that the validation split "
+            f"contains no text that {name} has learned."
         )
     index = corpus.index and then.index
     corpus = divided_as_then(corpus, parent).replace(index=index)
@@ -144,39 +153,39 @@ def corpus_as_trained(
         return corpus
     if then.valid:
         raise UsageError(
-            f"{text}validated by {harmless(', '.join(then.valid))}: add --valid with that text, or "
-            f"another that {name} has not seen"
+            f"{trained} and validated on {harmless(', '.join(then.valid))}. Give that text, or "
+            f"another one that {name} has not seen, as `valid`."
         )
     if "valid_fraction" in given and corpus.valid_fraction != then.valid_fraction:
-        remedy = "" if then.valid_fraction else ", or name a text with --valid"
+        remedy = "" if then.valid_fraction else ", or give another text as `valid`"
         raise UsageError(
-            f"{text}with --valid-fraction {then.valid_fraction:g}: leave --valid-fraction "
-            f"{corpus.valid_fraction:g} out{remedy}, so that nothing validates that {name} has "
-            f"learned"
+            f"{trained} with `valid_fraction` {then.valid_fraction:g}, not "
+            f"{corpus.valid_fraction:g}. Leave `valid_fraction` out{remedy}."
         )
     return corpus.replace(valid_fraction=then.valid_fraction)
 
 
 def knows_text(parent: Checkpoint, sha256: str) -> bool:
-    """Whether a model was trained on a text.
+    """Return whether a model was trained on a text.
 
     Args:
         parent: the model.
-        sha256: of the text, divided as it was then (see ``prepare.hash_of_text``).
+        sha256: hash of the text, divided as it was then (see ``prepare.hash_of_text``).
     """
+    # The hash of a separate validation text follows a "+".
     # After a "+" comes the hash of the text that validated.
     return parent.config.provenance.corpus_sha256.partition("+")[0] == sha256
 
 
 def _same_unit(corpus: CorpusConfig, then: CorpusConfig) -> bool:
-    """Whether documents are of the same kind, by whatever rules."""
+    """Return whether documents are of the same kind, whichever rules divide them."""
     return corpus.division.replace(rules=2) == then.division.replace(rules=2)
 
 
 def _dividing(division: Division) -> str:
-    """Return the options that divide texts like this; none for files."""
-    keep_breaks = " --keep-breaks" if division.keep_breaks else ""
+    """Return the options that divide texts this way; ``""`` for files."""
+    keep_breaks = " `keep_breaks`" if division.keep_breaks else ""
     if division.columns:
-        return f"--columns {shlex.quote(as_option(division.columns))}{keep_breaks}"
+        return f"`columns` {shlex.quote(as_option(division.columns))}{keep_breaks}"
     option = OPTIONS.get(division.unit, "")
     return option if division.delimiter is None else f"{option} {division.delimiter!r}"

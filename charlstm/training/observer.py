@@ -1,7 +1,6 @@
 """What a training run reports, and how it ends.
 
-A run reports through an ``Observer`` only, and only an observer can ask it to stop. This module
-does not know how anything is trained.
+A run reports only to an ``Observer``, and only an observer can ask it to stop.
 """
 
 from __future__ import annotations
@@ -21,12 +20,12 @@ StopReason = Literal["budget", "early stopping", "interrupted"]
 
 @dataclass(frozen=True)
 class Hardware:
-    """What a run trains on.
+    """The hardware of a run.
 
     Attributes:
         gpus: number of GPUs of each worker; 0 if it trains on the CPU.
-        product_type: dtype of matrix products, ``"float32"`` or ``"bfloat16"``.
-        workers: number of processes that train.
+        product_type: dtype of the matrix multiplications, ``"float32"`` or ``"bfloat16"``.
+        workers: number of worker processes.
     """
 
     gpus: int
@@ -35,32 +34,32 @@ class Hardware:
 
 
 class Observer:
-    """Watches a run; a subclass overrides what it needs.
+    """Watches a run. Subclasses override the methods that they need.
 
-    Methods are called between steps, in the thread that trains: slow methods slow the run down.
+    Methods are called between steps, in the training thread, so slow methods slow the run down.
     """
 
     def on_reading(self, task: str, done: int, total: int | None) -> None:
-        """Called now and then while the text is read, before anything is decided.
+        """Called now and then while the text is read, before the run is planned.
 
         Args:
-            task: what this reading of the text is for, one word.
+            task: why the text is being read, one word.
             done: bytes or characters read so far.
-            total: all of them, more or less; ``None`` if that is not known.
+            total: approximate number of bytes or characters; ``None`` if unknown.
         """
 
     def on_plan(self, run: Run) -> None:
-        """Called once everything is decided, before anything is written or trained."""
+        """Called when the run is planned, before anything is written or trained."""
 
     def on_start(self, hardware: Hardware, step: int, steps: int | None) -> None:
         """Called when training starts or resumes.
 
-        From here on a run that is asked to stop saves its state.
+        From now on, a run that is asked to stop saves its state.
 
         Args:
-            hardware: what the run trains on.
+            hardware: the hardware of the run.
             step: steps taken so far.
-            steps: steps in all; ``None`` if the budget is in minutes.
+            steps: total number of steps; ``None`` if the budget is in minutes.
         """
 
     def on_step(self, step: int, done: float, loss: float, tokens_per_second: float) -> None:
@@ -79,17 +78,17 @@ class Observer:
         """Called after each evaluation.
 
         Args:
-            figures: what was measured.
-            is_best: whether the checkpoint now holds these weights: because the validation loss is
-                the lowest so far, or because nothing validates.
-            weights: returns the weights that were measured.
+            figures: the results.
+            is_best: whether these weights are now in the checkpoint, because the validation loss is
+                the lowest so far or because there is no validation text.
+            weights: returns the evaluated weights.
         """
 
     def on_overfitting(self, best: Figures, now: Figures) -> None:
-        """Called at most once, when validation loss has risen while training loss fell."""
+        """Called at most once, when the validation loss rose while the training loss fell."""
 
     def should_stop(self) -> bool:
-        """Return whether to save and stop; called between steps and within evaluations."""
+        """Return whether to save and stop; called between steps and during evaluations."""
         return False
 
 
@@ -98,13 +97,13 @@ class TrainingResult:
     """How a run ended.
 
     Attributes:
-        step: training steps taken, those before a resumption included.
-        epochs: how many times the training text was read.
-        tokens: training tokens read.
-        seconds: duration, without the time between a stop and a resumption.
-        tokens_per_second: training tokens by the time of training steps only.
+        step: training steps taken, including those before the run was resumed.
+        epochs: number of passes over the training text.
+        tokens: number of training tokens read.
+        seconds: duration, without the time between stopping and resuming.
+        tokens_per_second: training tokens per second of training steps.
         best: figures of the weights in the checkpoint.
-        stop_reason: why it ended.
+        stop_reason: why the run ended.
     """
 
     step: int

@@ -1,7 +1,4 @@
-"""The optimizers of Keras, with fused updates, for gradients that are already summed over replicas.
-
-This module does not know what is optimized.
-"""
+"""The Keras optimizers, with fused updates, for gradients that are already summed over replicas."""
 
 from __future__ import annotations
 
@@ -13,20 +10,20 @@ from charlstm.errors import TrainingError
 from charlstm.network.backend import keras, tf
 from charlstm.version import __version__
 
-# The method that a Keras optimizer calls first, with pairs of gradient and variable.
+# The first method that a Keras optimizer calls, with (gradient, variable) pairs.
 SUMS_GRADIENTS = "_all_reduce_sum_gradients"
 
-# The method that returns the index of a variable's slots, and the attributes that hold their lists.
+# The method that returns the index of a variable's slots, and the attributes with lists of slots.
 VARIABLE_INDEX = "_get_variable_index"
 ADAM_SLOTS = ("_momentums", "_velocities")
 MOMENTUM_SLOTS = ("momentums",)
 
-# Momentum of plain gradient descent.
+# Momentum of stochastic gradient descent.
 MOMENTUM = 0.9
 
 
 def make_optimizer(config: TrainConfig) -> keras.optimizers.Optimizer:
-    """Return the Keras optimizer; weight decay leaves the biases alone."""
+    """Return the Keras optimizer; weight decay doesn't apply to biases."""
     kinds = keras.optimizers
     options: dict[str, Any] = {"learning_rate": 0.0, "global_clipnorm": config.clip_norm}
     betas = {"beta_1": config.beta_1, "beta_2": config.beta_2}
@@ -43,7 +40,7 @@ def make_optimizer(config: TrainConfig) -> keras.optimizers.Optimizer:
 
 
 def leave_gradients_alone(optimizer: keras.optimizers.Optimizer) -> None:
-    """Stop Keras from summing gradients over replicas, since ours are summed before clipping.
+    """Stop Keras from summing gradients over replicas; they are summed already, before clipping.
 
     Raises:
         TrainingError: if this version of Keras sums them elsewhere.
@@ -51,8 +48,8 @@ def leave_gradients_alone(optimizer: keras.optimizers.Optimizer) -> None:
     if not hasattr(optimizer, SUMS_GRADIENTS):
         raise TrainingError(
             f"Keras {keras.__version__} sums gradients over devices in a way that charlstm "
-            f"{__version__} does not know: install an older Keras, or train on one device without "
-            f"TF_CONFIG"
+            f"{__version__} doesn't support. Install an older Keras, or train on one device "
+            f"without TF_CONFIG."
         )
     setattr(optimizer, SUMS_GRADIENTS, list)
 
@@ -60,10 +57,10 @@ def leave_gradients_alone(optimizer: keras.optimizers.Optimizer) -> None:
 def _slots_of(
     optimizer: keras.optimizers.Optimizer, variable: tf.Variable, *names: str
 ) -> list[keras.Variable] | None:
-    """Return the slots of a variable, one from each list named.
+    """Return the slots of a variable, one from each named list.
 
-    Returns ``None`` if this version of Keras has other names, since some are private; its own
-    update still works.
+    Returns ``None`` if this version of Keras has no such lists, since some names are private. The
+    update of Keras works all the same.
     """
     index_of = getattr(optimizer, VARIABLE_INDEX, None)
     lists = [getattr(optimizer, name, None) for name in names]
@@ -74,15 +71,15 @@ def _slots_of(
 
 
 class FusedAdamW(keras.optimizers.AdamW):
-    """AdamW of Keras with an update that reads and writes every number once.
+    """The AdamW of Keras with an update that reads and writes each number once.
 
-    Source: Loshchilov and Hutter 2019; arithmetic and slots are those of Keras.
+    Source: Loshchilov and Hutter 2019. Arithmetic and slots are those of Keras.
     """
 
     def update_step(
         self, gradient: tf.Tensor, variable: tf.Variable, learning_rate: tf.Tensor
     ) -> None:
-        """Update one variable and its two moments by its gradient, dense float32."""
+        """Update one variable and its two moments; the gradient is dense float32."""
         slots = _slots_of(self, variable, *ADAM_SLOTS)
         if slots is None:
             super().update_step(gradient, variable, learning_rate)
@@ -104,12 +101,12 @@ class FusedAdamW(keras.optimizers.AdamW):
 
 
 class FusedSGD(keras.optimizers.SGD):
-    """Gradient descent with momentum of Keras, with an update in one pass as well."""
+    """The SGD of Keras, with momentum, with an update in one pass."""
 
     def update_step(
         self, gradient: tf.Tensor, variable: tf.Variable, learning_rate: tf.Tensor
     ) -> None:
-        """Update one variable and its momentum by its gradient, dense float32."""
+        """Update one variable and its momentum; the gradient is dense float32."""
         slots = _slots_of(self, variable, *MOMENTUM_SLOTS)
         if slots is None:
             super().update_step(gradient, variable, learning_rate)

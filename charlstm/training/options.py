@@ -1,8 +1,7 @@
 """The options of a training run, named as on the command line, and the request they make.
 
 The command line and ``charlstm.train`` share them. This module checks which options can be
-combined; ranges are checked by the configurations. It does not know where options come from: a
-``Spelling`` says how they are written there.
+combined; the configurations check ranges. A ``Spelling`` says how messages write the options.
 """
 
 from __future__ import annotations
@@ -33,10 +32,10 @@ if TYPE_CHECKING:
 
 
 class TrainOptions(TypedDict, total=False):
-    """Options of a run; those left out, or ``None``, are chosen automatically.
+    """Options of a run. Options that are left out or ``None`` are chosen automatically.
 
-    ``charlstm train --help`` explains each. ``from_checkpoint`` is ``--from``, a reserved word in
-    Python; ``tie=True`` and ``tie=False`` are ``--tie`` and ``--no-tie``.
+    ``charlstm train --help`` explains them. ``from_checkpoint`` is ``--from``, because ``from`` is
+    a keyword in Python. ``tie=True`` is ``--tie`` and ``tie=False`` is ``--no-tie``.
     """
 
     level: Level | None
@@ -102,53 +101,53 @@ SETTINGS = (
     *("sample_every", "save_every"),
 )
 
-# Options that can be combined with ``resume``: they don't change what the run computes.
+# Options that can be combined with ``resume``, because they don't change the results of the run.
 WITH_RESUME = {"resume", "threads"}
 
-# Options that a model to fine-tune has decided already.
+# Options that don't apply to fine-tuning, because the parent has decided them.
 OF_THE_PARENT = {
     *("level", "vocab_size", "min_count", "size", "layers", "units", "embedding", "tie"),
     "normalize",
 }
 
-# Options that some levels have.
+# Options that only some levels have.
 OF_LEVELS = {"min_count": ("word",), "vocab_size": ("subword", "word")}
 
 MOST_THREADS = 1024
 
 
 class Spelling(Protocol):
-    """How options are written.
+    """How messages write options.
 
     Attributes:
-        output: the option for the folder, without and with a value.
+        output: the option for the folder, without and with a placeholder for its value.
     """
 
     output: tuple[str, str]
 
     def name(self, option: str) -> str:
-        """Return the name of an option as the user would write it."""
+        """Return the name of an option, as the user would write it."""
 
     def setting(self, option: str, value: object) -> str:
-        """Return an option and its value as the user would write them."""
+        """Return an option with its value, as the user would write it."""
 
 
 class Keywords:
-    """Options as written in Python."""
+    """Options as written in Python, in backticks."""
 
-    output = ("output", "output=FOLDER")
+    output = ("`output`", "`output`")
 
     def name(self, option: str) -> str:
-        """Return the name of an option as the user would write it."""
-        return option
+        """Return the name of an option, in backticks."""
+        return f"`{option}`"
 
     def setting(self, option: str, value: object) -> str:
-        """Return an option and its value as the user would write them."""
+        """Return an option with its value, as a keyword argument."""
         return f"{option}={str(value) if isinstance(value, os.PathLike) else value!r}"
 
 
 def options_set(options: TrainOptions) -> dict[str, Any]:
-    """Return the options that are set, without flags that are off and empty lists."""
+    """Return the options that are set, without empty lists and flags that are off."""
     return {
         name: value
         for name, value in options.items()
@@ -163,11 +162,11 @@ def check_options(
 
     Args:
         options: as the user gave them.
-        has_corpus: whether a text was given too.
-        spelling: how to write them in an error; by default as in Python.
+        has_corpus: whether a corpus was given too.
+        spelling: how to write options in messages; by default as in Python.
 
     Raises:
-        UsageError: if some contradict each other.
+        UsageError: if options contradict each other.
     """
     spelled, chosen = spelling or Keywords(), options_set(options)
     if "resume" in chosen:
@@ -178,26 +177,23 @@ def check_options(
             other = spelled.name(others[0])
             fresh = spelled.setting("from_checkpoint", chosen["resume"])
             raise UsageError(
-                f"{spelled.name('resume')} continues a run as it was begun and can't be combined "
-                f"with {other}: leave {other} out, or begin a new run with {fresh}"
+                f"{spelled.name('resume')} can't be combined with {other}. To start a new run from "
+                f"this checkpoint, use {fresh}."
             )
     budgets = [spelled.name(name) for name in BUDGETS if name in chosen]
     if len(budgets) > 1:
-        raise UsageError(f"{' and '.join(budgets)} are both budgets: give one of them")
+        raise UsageError(f"{' and '.join(budgets)} can't be combined. Give one of them.")
     if "overwrite" in chosen and "output" not in chosen:
-        name, example = spelled.output
-        raise UsageError(
-            f"{spelled.name('overwrite')} replaces the folder named with {name}: add {example}"
-        )
+        _, example = spelled.output
+        raise UsageError(f"{spelled.name('overwrite')} needs {example}.")
     if chosen.keys() >= {"valid", "valid_fraction"}:
         raise UsageError(
-            f"{spelled.name('valid')} names the validation text, so leave "
-            f"{spelled.name('valid_fraction')} out"
+            f"{spelled.name('valid')} can't be combined with {spelled.name('valid_fraction')}."
         )
     if chosen.get("valid_fraction") == 0 and "patience" in chosen:
         raise UsageError(
-            f"{spelled.setting('valid_fraction', 0)} leaves no text to validate on, so that "
-            f"{spelled.name('patience')} has no effect: leave one of them out"
+            f"{spelled.name('patience')} can't be combined with "
+            f"{spelled.setting('valid_fraction', 0)}, which leaves no validation text."
         )
     _check_text_options(chosen, spelled)
 
@@ -207,15 +203,15 @@ def _check_text_options(chosen: dict[str, Any], spelled: Spelling) -> None:
     if "from_checkpoint" in chosen:
         for name in sorted(chosen.keys() & OF_THE_PARENT):
             raise UsageError(
-                f"{spelled.name('from_checkpoint')} keeps the network and the tokenizer of "
-                f"{chosen['from_checkpoint']}: leave {spelled.name(name)} out"
+                f"{spelled.name('from_checkpoint')} can't be combined with {spelled.name(name)}. "
+                f"The network and the tokenizer are those of {chosen['from_checkpoint']}."
             )
     for name, levels in OF_LEVELS.items():
         if name in chosen and chosen.get("level", "char") not in levels:
             remedies = " or ".join(spelled.setting("level", level) for level in levels)
             raise UsageError(
-                f"{spelled.name(name)} is not for {chosen.get('level', 'char')} level: add "
-                f"{remedies}, or leave it out"
+                f"{spelled.name(name)} doesn't apply to level {chosen.get('level', 'char')}. Add "
+                f"{remedies}."
             )
     chosen_division(chosen, {name: spelled.name(name) for name in DIVIDING})
 
@@ -228,21 +224,20 @@ def request_of(
     Args:
         corpus: the addresses of the text.
         options: the other options, checked by ``check_options``.
-        strings: the texts behind the address ``python-strings``.
+        strings: the texts of the address ``python-strings``.
 
     Raises:
-        ConfigError: if the number of threads, or an option on how to read the text, is out of
-            range.
+        ConfigError: if the number of threads, or an option for reading the text, is out of range.
     """
     from charlstm.training.request import Request, Resumption
 
     chosen = options_set(options)
     for flag in FLAGS:
         if not isinstance(chosen.get(flag, False), bool):
-            raise ConfigError(f"{flag} is {chosen[flag]!r}: expected True or False")
+            raise ConfigError(f"`{flag}` is {chosen[flag]!r}, not True or False.")
     threads = chosen.get("threads")
     if threads is not None and (type(threads) is not int or not 0 < threads <= MOST_THREADS):
-        raise ConfigError(f"threads is {threads!r}: expected a whole number, 1 to {MOST_THREADS}")
+        raise ConfigError(f"`threads` is {threads!r}, not a whole number from 1 to {MOST_THREADS}.")
     if "resume" in chosen:
         return Resumption(_folder(chosen, "resume"), threads)
     names = ("format", "encoding", "decode_errors", "normalize", "valid_fraction", "seed")
@@ -254,7 +249,7 @@ def request_of(
             include=addresses_of(chosen.get("include", ())),
             exclude=addresses_of(chosen.get("exclude", ())),
             dedupe="dedupe" in chosen,
-            division=chosen_division(chosen, {name: name for name in DIVIDING}),
+            division=chosen_division(chosen, {name: Keywords().name(name) for name in DIVIDING}),
             index="no_index" not in chosen,
             **settings,
         ),
@@ -270,12 +265,12 @@ def request_of(
     )
 
 
-# Options whose value may be the name of a checkpoint instead of its folder.
+# Options that take the name of a checkpoint as well as its folder.
 _NAMED = ("from_checkpoint", "resume")
 
 
 def _folder(chosen: dict[str, Any], option: str) -> Path:
     folder = chosen[option]
     if not isinstance(folder, str | os.PathLike) or not os.fspath(folder):
-        raise ConfigError(f"{option} is {folder!r}: expected the path of a folder")
+        raise ConfigError(f"`{option}` is {folder!r}, not the path of a folder.")
     return find_checkpoint(folder) if option in _NAMED else Path(folder)

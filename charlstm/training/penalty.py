@@ -1,6 +1,6 @@
-"""The penalty on activations and on their change from token to token (Merity et al. 2017).
+"""Activation regularization (AR) and temporal activation regularization (TAR), Merity et al. 2017.
 
-It only has a gradient: no loss includes it, so its value is never computed. Knows no network.
+Only their gradients are computed. No reported loss includes the penalties.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from collections.abc import Callable
 from charlstm.network.backend import tf
 
 
-def kept_small(x: tf.Tensor, weight: float) -> tf.Tensor:
-    """Return ``x``, with the gradient of ``weight`` times its sum of squares added to its own."""
+def with_activation_penalty(x: tf.Tensor, weight: float) -> tf.Tensor:
+    """Return ``x``; its gradient gets that of ``weight * sum(x**2)`` added."""
 
     @tf.custom_gradient
     def run(x: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
@@ -21,10 +21,10 @@ def kept_small(x: tf.Tensor, weight: float) -> tf.Tensor:
     return run(x)
 
 
-def kept_steady(x: tf.Tensor, weight: float) -> tf.Tensor:
-    """Return ``x`` [time, batch, units], with the gradient of a penalty added to its own.
+def with_change_penalty(x: tf.Tensor, weight: float) -> tf.Tensor:
+    """Return ``x`` [time, batch, units]; its gradient gets that of a penalty on changes added.
 
-    The penalty is ``weight`` times the sum of squares of the changes from one time to the next.
+    The penalty is ``weight * sum((x[t + 1] - x[t])**2)``.
     """
 
     @tf.custom_gradient

@@ -1,10 +1,9 @@
-"""Decides everything about a run that the user left open, before TensorFlow is loaded.
+"""Chooses every setting of a run that the user left open, before TensorFlow is loaded.
 
-Sizes, regularization, batches and budget follow from the size of the text alone, so a run without
-options is reproducible. A budget decides on dropout, and one in minutes on the size, too; what a
-machine can do in these minutes depends on its speed. Without a budget, no text is trained on for
-more than about ``LONGEST_MINUTES`` on two typical cores. The rules are pure functions of numbers.
-Knows no text, no files and not how training works.
+Sizes, regularization, batches and budget depend only on the size of the text, so a run without
+options is reproducible. A budget also determines dropout. A budget in minutes also determines the
+size, scaled by the speed of the machine. Without a budget, training takes at most about
+``LONGEST_MINUTES`` on two typical cores. The rules are pure functions of numbers.
 """
 
 from __future__ import annotations
@@ -67,19 +66,19 @@ TRAIN_FIELDS = frozenset(TrainConfig.__struct_fields__)
 
 @dataclass(frozen=True)
 class Plan:
-    """A run with everything decided.
+    """A run with every setting chosen.
 
     Attributes:
-        size: name of the preset; ``custom`` if the user chose sizes; ``given`` if the network was
-            given.
+        size: name of the preset; ``custom`` if the user chose the sizes; ``given`` if the network
+            was given.
         model: the network.
-        train: how it is trained.
-        steps: training steps in all; an estimate if the budget is in minutes.
-        steps_per_epoch: steps that read the training text once.
+        train: the training settings.
+        steps: total number of steps; an estimate if the budget is in minutes.
+        steps_per_epoch: steps in an epoch.
         tokens_per_second: rough estimate of the speed on this machine.
         minutes: expected duration; the budget itself if it is in minutes.
         memory: rough estimate of the peak memory in bytes.
-        unbounded_epochs: the default epochs for the length of the text, if the budget has fewer
+        unbounded_epochs: default number of epochs for a text of this length, if the plan has fewer
             because they would take too long.
     """
 
@@ -95,19 +94,19 @@ class Plan:
 
 
 class Start(NamedTuple):
-    """What a run begins with, if not with random weights.
+    """What a run starts from, if not from random weights.
 
     Attributes:
         model: the network.
-        rate_share: of the usual peak learning rate, if fine-tuning chooses it.
-        readings: how often the network has read the text already.
-        goes_on: whether it goes on with its own text, as it was trained before.
+        rate_share: share of the usual peak learning rate, for fine-tuning.
+        epochs: how many epochs the network has been trained on this text before.
+        continues: whether the run continues on the parent's own text.
     """
 
     model: ModelConfig
     rate_share: float = 1.0
-    readings: float = 0.0
-    goes_on: bool = False
+    epochs: float = 0.0
+    continues: bool = False
 
 
 def make_plan(
@@ -121,17 +120,17 @@ def make_plan(
     is_shared: bool = False,
     choices: dict[str, Any] | None = None,
 ) -> Plan:
-    """Decide everything that the user left open.
+    """Choose every setting that the user left open.
 
     Args:
         text: the size of the text.
-        speed: float32 matrix-product rate of one processor in FLOP/s.
+        speed: float32 matmul speed of one core in FLOP/s.
         size: name of a preset, or ``auto``.
-        start: the network to go on with, which overrides ``size``.
-        product_type: dtype of matrix products, float32 or bfloat16.
-        processors: number of processors that a step may use at once.
-        is_shared: whether other machines make the same plan, so that speed must not decide.
-        choices: what the user chose, by field name of ``ModelConfig`` and ``TrainConfig``.
+        start: the network to start from; it overrides ``size``.
+        product_type: dtype of the matrix multiplications, float32 or bfloat16.
+        processors: number of cores that a step may use at once.
+        is_shared: whether other machines make the same plan, so that it must not depend on speed.
+        choices: the user's choices, by field name of ``ModelConfig`` and ``TrainConfig``.
 
     Raises:
         CorpusError: if the text is too short for one batch.
@@ -145,7 +144,8 @@ def make_plan(
     else:
         share = 1.0 if is_shared else min(1.0, rate / SIZING_SPEED)
         name, model = _chosen_network(text, size, share, chosen)
-    batches = _batches(text.train_tokens, text.level, fine=start is not None and not start.goes_on)
+    is_tuned = start is not None and not start.continues
+    batches = _batches(text.train_tokens, text.level, fine_tuning=is_tuned)
     batches |= selected(chosen, "streams", "sequence_length")
     check_length(text, _batches(0, text.level) | selected(chosen, *batches), **batches)
     per_step = batches["streams"] * batches["sequence_length"]
@@ -155,27 +155,26 @@ def make_plan(
     budget = selected(chosen, *BUDGETS) or {"epochs": bounded}
     steps = _steps(budget, per_epoch, tokens_per_second / per_step)
     trained = _trained_tokens(budget, steps * per_step, model)
-    readings = trained / text.train_tokens if is_shared else steps / per_epoch
-    share, before = (start.rate_share, start.readings) if start else (1.0, 0.0)
+    planned_epochs = trained / text.train_tokens if is_shared else steps / per_epoch
+    share, before = (start.rate_share, start.epochs) if start else (1.0, 0.0)
     settings = _learning(text, chosen, batches["streams"], model.units, share)
-    settings |= _dropout(text, chosen, readings, before)
+    settings |= _dropout(text, chosen, planned_epochs, before)
     settings["shards"] = shards_for(processors, batches["streams"])
     settings["warmup_steps"] = _warmup(budget, steps)
     settings |= _evaluation(text.valid_tokens, trained, per_step, per_epoch, chosen)
     settings |= {key: value for key, value in chosen.items() if key in TRAIN_FIELDS}
     settings["precision"] = product_type
     train = TrainConfig(**batches | budget | settings)
-    seconds = _seconds(train, text.valid_tokens, steps, tokens_per_second)
-    expected = train.minutes if train.minutes is not None else seconds / 60
+    expected = train.minutes or _seconds(train, text.valid_tokens, steps, tokens_per_second) / 60
     memory = memory_needed(model, train.streams * train.sequence_length, product_type)
     longer = epochs if bounded < epochs and chosen.keys().isdisjoint(BUDGETS) else None
     return Plan(name, model, train, steps, per_epoch, tokens_per_second, expected, memory, longer)
 
 
 def _check_choices(chosen: dict[str, Any], size: str) -> None:
-    """Raise ``ConfigError`` for values out of range before anything is computed with them."""
+    """Raise ``ConfigError`` for values out of range, before anything is computed with them."""
     if size not in ("auto", *SIZES):
-        raise ConfigError(f"size is {size!r}: expected auto, {', '.join(SIZES)}")
+        raise ConfigError(f"`size` is {size!r}. Give auto, {', '.join(SIZES)}.")
     budget: dict[str, Any] = {} if set(BUDGETS) & chosen.keys() else {"steps": 1}
     TrainConfig(**budget, **selected(chosen, *TRAIN_FIELDS))
 
@@ -183,8 +182,8 @@ def _check_choices(chosen: dict[str, Any], size: str) -> None:
 def _check_decay(chosen: dict[str, Any], optimizer: Optimizer) -> None:
     if chosen.get("weight_decay") and optimizer not in DECAYING:
         raise ConfigError(
-            f"--weight-decay has no effect with --optimizer {optimizer}: leave it out, or choose "
-            f"--optimizer {' or '.join(DECAYING)}"
+            f"`weight_decay` has no effect with `optimizer` {optimizer}. Use `optimizer` "
+            f"{' or '.join(DECAYING)}."
         )
 
 
@@ -194,11 +193,11 @@ def _evaluation(
     """Choose when and on how much to evaluate, when to sample, and when to stop early.
 
     Args:
-        valid_tokens: those of the validation text.
-        trained: the tokens that the run trains on, as planned.
-        per_step: tokens of a step.
-        per_epoch: steps of an epoch.
-        chosen: what the user chose.
+        valid_tokens: tokens of the validation text.
+        trained: planned number of training tokens of the run.
+        per_step: tokens in a step.
+        per_epoch: steps in an epoch.
+        chosen: the user's choices.
     """
     eval_every = chosen.get("eval_every")
     steps = max(1, round(trained / per_step))
@@ -216,14 +215,14 @@ def _evaluation(
 
 
 def _trained_tokens(budget: dict[str, Any], tokens: int, model: ModelConfig) -> float:
-    """Return the tokens that a run trains on, by nominal speed if the budget is in minutes."""
+    """Return the training tokens of a run, at the nominal speed if the budget is in minutes."""
     if "minutes" not in budget:
         return tokens
     return 60 * float(budget["minutes"]) * NOMINAL_SPEED / _operations(model)
 
 
 def _seconds(train: TrainConfig, valid_tokens: int, steps: int, tokens_per_second: float) -> float:
-    """Return the expected duration of a run."""
+    """Return the expected duration of a run in seconds."""
     evaluations = math.ceil(steps / (train.eval_every or steps))
     evaluations += train.first_evaluation is not None
     evaluated = evaluations * evaluation_cost(valid_tokens, train.validated)
@@ -232,14 +231,15 @@ def _seconds(train: TrainConfig, valid_tokens: int, steps: int, tokens_per_secon
 
 
 def shards_for(processors: int, streams: int) -> int:
-    """Return the number of shards of a step: one for each processor, if there are enough rows."""
+    """Return the number of shards of a step: one for each core, if there are enough rows."""
     return max(1, min(processors, streams // MIN_ROWS))
 
 
 def default_epochs(train_length: float, level: Level) -> float:
     """Return the default number of epochs: 8 for a million tokens, fewer for more, at most 70.
 
-    Short texts of characters are read the more often, as much of the network is dropped then.
+    It grows with the power 0.75 of 1 / length for character-level models on shorter texts, which
+    have a high dropout, and with the power 0.5 otherwise.
     """
     ratio = 1e6 / train_length
     power = 0.75 if level == "char" and ratio > 1 else 0.5
@@ -247,26 +247,26 @@ def default_epochs(train_length: float, level: Level) -> float:
 
 
 def bounded_epochs(text: TextFacts, model: ModelConfig) -> float:
-    """Return the default number of epochs, or as many as take ``LONGEST_MINUTES``."""
+    """Return the default number of epochs, limited to what takes ``LONGEST_MINUTES``."""
     most = 60 * LONGEST_MINUTES * NOMINAL_SPEED / (_operations(model) * text.train_tokens)
     return min(default_epochs(text.train_length, text.level), float(f"{most:.2g}"))
 
 
 def selected(chosen: dict[str, Any], *names: str) -> dict[str, Any]:
-    """Return the choices of these names that were made."""
+    """Return those of the named choices that were made."""
     return {name: chosen[name] for name in names if name in chosen}
 
 
 def _chosen_network(
     text: TextFacts, size: str, share: float, chosen: dict[str, Any]
 ) -> tuple[str, ModelConfig]:
-    """Return the name of the preset, or ``custom`` if the user chose sizes, and the network.
+    """Return the name of the preset, or ``custom`` if the user chose the sizes, and the network.
 
     Args:
         text: the size of the text.
         size: name of a preset, or ``auto``.
-        share: the machine's share of ``SIZING_SPEED``.
-        chosen: what the user chose.
+        share: speed of the machine relative to ``SIZING_SPEED``.
+        chosen: the user's choices.
     """
     if size == "auto":
         minutes = share * chosen["minutes"] if "minutes" in chosen else LONGEST_MINUTES
@@ -283,7 +283,7 @@ def _learning(
     units: int,
     rate_share: float,
 ) -> dict[str, Any]:
-    """Choose the optimizer, its rate, and the regularization but for dropout."""
+    """Choose the optimizer, the learning rate, and the regularization except for dropout."""
     optimizer: Optimizer = chosen.get("optimizer", OPTIMIZER[text.level])
     _check_decay(chosen, optimizer)
     defaults = OPTIMIZER_DEFAULTS[optimizer]
@@ -307,8 +307,8 @@ def _network(size: Size, level: Level, vocab_size: int, chosen: dict[str, Any]) 
     embedding = chosen.get("embedding", units if tied else size.embedding)
     if tied and embedding != units:
         raise ConfigError(
-            f"--tie needs an embedding as wide as the layers, got --embedding {embedding} and "
-            f"--units {units}: make them equal or use --no-tie"
+            f"`tie` needs an embedding as wide as the layers, but `embedding` is {embedding} and "
+            f"`units` is {units}."
         )
     return ModelConfig(
         vocab_size=vocab_size,
@@ -320,27 +320,26 @@ def _network(size: Size, level: Level, vocab_size: int, chosen: dict[str, Any]) 
 
 
 def _multiplied(model: ModelConfig) -> int:
-    """Return the number of weights that each token is multiplied by: all but a lookup table."""
+    """Return the number of weights that a token is multiplied by: all but an embedding table."""
     looked_up = 0 if model.tied else model.vocab_size * model.embedding
     return model.parameters - looked_up
 
 
 def _operations(model: ModelConfig) -> int:
-    """Return the floating-point operations of training on a token."""
+    """Return the floating-point operations of training on one token: forward 2, backward 4."""
     return 6 * _multiplied(model)
 
 
-def _batches(train_tokens: int, level: Level, *, fine: bool = False) -> dict[str, int]:
-    """Choose streams and sequence length such that an epoch has some fifty batches or more.
+def _batches(train_tokens: int, level: Level, *, fine_tuning: bool = False) -> dict[str, int]:
+    """Choose streams and sequence length so that an epoch has about fifty batches or more.
 
-    A network that knows much learns more from more steps: to be tuned (``fine``), it takes fewer
-    streams.
+    Fine-tuning uses fewer streams, because a trained network learns more from more steps.
     """
     sequence = LONGEST_SEQUENCE if train_tokens >= 200 * LONGEST_SEQUENCE else SHORTEST_SEQUENCE
     fitting = train_tokens // (50 * sequence)
     most = MOST_STREAMS[level]
     streams = _most_streams(min(fitting, most))
-    if fine:
+    if fine_tuning:
         fitting = train_tokens // (FINE_TUNING_STEPS * sequence)
         streams = min(streams, max(LEAST_FINE_TUNING_STREAMS, _most_streams(fitting)))
     return {"streams": streams, "sequence_length": sequence}
@@ -362,7 +361,7 @@ def _steps(budget: dict[str, Any], per_epoch: int, steps_per_second: float) -> i
 def _warmup(budget: dict[str, Any], steps: int) -> int:
     """Choose the number of warm-up steps, at most 100 and independent of measured speed.
 
-    A tenth of the run if its steps are known, else 50 a minute.
+    It is a tenth of the run if the number of steps is known, else 50 per minute.
     """
     if "minutes" in budget:
         return min(100, round(50 * float(budget["minutes"])))
@@ -370,9 +369,9 @@ def _warmup(budget: dict[str, Any], steps: int) -> int:
 
 
 def _dropout(
-    text: TextFacts, chosen: dict[str, Any], readings: float, before: float
+    text: TextFacts, chosen: dict[str, Any], epochs: float, before: float
 ) -> dict[str, float]:
-    """Choose dropout by how often a text is read, ``before`` included, and how it rises."""
+    """Choose dropout and its ramp by the number of epochs, including those ``before`` the run."""
     if "dropout" in chosen:
         return {"dropout_ramp": 0.0}
     if text.level == "word":
@@ -380,7 +379,7 @@ def _dropout(
     table = DROPOUTS if text.train_tokens >= SHORT else DROPOUTS_OF_SHORT_TEXTS
     if text.level == "subword":
         table = DROPOUTS_OF_PIECES
-    chosen_row = next(row for row in table if before + readings >= row.readings)
+    chosen_row = next(row for row in table if before + epochs >= row.epochs)
     ramp = DROPOUT_RAMP if chosen_row.share and not before else 0.0
     return {
         "dropout": chosen_row.share,
@@ -391,6 +390,6 @@ def _dropout(
 
 
 def _scaled(rate: float, streams: int, units: int) -> float:
-    """Scale a peak rate by the square roots of batch size and network width."""
+    """Scale a peak learning rate by the square roots of batch size and 1 / network width."""
     factor = math.sqrt(streams / 48 * 512 / max(units, 256))
     return float(f"{rate * min(MOST_SCALED, factor):.2g}")

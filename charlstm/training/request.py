@@ -1,4 +1,4 @@
-"""What the user asked to be trained: a new run, or one to resume."""
+"""What the user asked to train: a new run, or an interrupted one to resume."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from charlstm.config import CorpusConfig, TokenizerConfig
 
 @dataclass(frozen=True)
 class Request:
-    """What the user asked for.
+    """A new run that the user asked for.
 
     Attributes:
-        corpus: the text.
-        tokenizer: how to read it.
+        corpus: the text, and how to divide it.
+        tokenizer: how to tokenize it.
         size: name of a preset, or ``auto``.
-        choices: settings of network and training by field name; ``None`` if left open.
-        output: folder of the checkpoint; ``None`` for a free one under ``checkpoints``.
-        overwrite: whether to replace a checkpoint there.
-        parent: folder of a trained model to fine-tune.
-        threads: processor threads; ``None`` for all.
-        strings: the texts behind the address ``python-strings``.
-        given: the names of all options that were given.
+        choices: settings of the network and of training by field name; ``None`` if left open.
+        output: folder of the checkpoint; ``None`` for an unused one in ``checkpoints``.
+        overwrite: whether to replace a checkpoint in that folder.
+        parent: folder of the checkpoint to fine-tune.
+        threads: number of CPU threads; ``None`` for all.
+        strings: the texts of the address ``python-strings``.
+        given: names of all options that were given.
     """
 
     corpus: CorpusConfig
@@ -44,7 +44,7 @@ class Resumption:
 
     Attributes:
         folder: its checkpoint.
-        threads: processor threads; ``None`` for all.
+        threads: number of CPU threads; ``None`` for all.
     """
 
     folder: Path

@@ -1,6 +1,6 @@
-"""The tensors that a run continues from: weights, their averages, optimizer slots, LSTM states.
+"""The tensors that a resumed run restores: weights, averages, optimizer slots, LSTM states.
 
-Their names are those in ``resume.safetensors``. This module does not read or write files.
+Their names are the names in ``resume.safetensors``.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from charlstm.training.step import StepRunner
 
 
 class TrainingState:
-    """What changes from step to step.
+    """The state of a run that changes with each step.
 
     Args:
-        runner: holds the weights and the optimizer.
+        runner: has the weights and the optimizer.
         averages: whether to average the weights.
 
     Attributes:
-        recurrent: the LSTM states of the rows of this process, (h, c) for each layer.
-        average: of the weights, if they are averaged.
+        recurrent: the LSTM states of this process's rows, (h, c) for each layer.
+        average: average of the weights; ``None`` if they are not averaged.
     """
 
     def __init__(self, runner: StepRunner, *, averages: bool = False) -> None:
@@ -37,20 +37,20 @@ class TrainingState:
         self.average = WeightAverage(variables) if averages else None
 
     def averaged(self) -> contextlib.AbstractContextManager[None]:
-        """Give the model the averaged weights within the body, if they are averaged."""
+        """Give the model its averaged weights within the ``with`` block, if it has any."""
         return self.average.swapped_in() if self.average else contextlib.nullcontext()
 
     def variables(self) -> dict[str, keras.Variable | tf.Variable]:
-        """Return weights, averages and optimizer slots by name."""
+        """Return the weights, averages and optimizer slots by name."""
         model, slots = self._runner.model, self._runner.optimizer.variables
         weights = {f"weights/{weight_name(v)}": v for v in model.trainable_variables}
         if self.average:
             weights |= {f"averages/{name}": v for name, v in self.average.named().items()}
-        # The first two slots, iteration count and learning rate, follow from the step.
+        # The first two slots, iteration count and learning rate, follow from the step number.
         return weights | {f"optimizer/{n}": v for n, v in enumerate(slots[2:])}
 
     def tensors(self) -> dict[str, NDArray[Any]]:
-        """Return all tensors that a run needs to continue from here, as arrays by name."""
+        """Return all tensors that are needed to resume from here, as arrays by name."""
         tensors = {name: variable.numpy() for name, variable in self.variables().items()}
         return tensors | {name: state.numpy() for name, state in self._whole().items()}
 
@@ -61,7 +61,7 @@ class TrainingState:
         }
 
     def restore(self, tensors: Mapping[str, NDArray[Any]], step: int) -> None:
-        """Restore what ``tensors()`` returned after ``step`` steps."""
+        """Restore tensors that ``tensors()`` returned after ``step`` steps."""
         for name, variable in self.variables().items():
             variable.assign(tensors[name])
         self._runner.optimizer.iterations.assign(step)
@@ -70,7 +70,7 @@ class TrainingState:
         self.recurrent = self._runner.own_states(pairs)
 
     def _whole(self) -> dict[str, tf.Tensor]:
-        """Return the LSTM states of all rows by name, those of other processes included."""
+        """Return the LSTM states of all rows by name, including those of other processes."""
         return {
             f"states/{kind}_{layer}": state
             for layer, pair in enumerate(self._runner.whole_states(self.recurrent))

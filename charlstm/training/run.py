@@ -1,6 +1,6 @@
 """Carries out a training run: prepares it, creates or resumes its checkpoint, and trains.
 
-TensorFlow is loaded here, once nothing in the request is wrong. Knows no options and no terminal.
+TensorFlow is loaded here, after the request has been checked.
 """
 
 from __future__ import annotations
@@ -41,16 +41,16 @@ def train_run(
     """Prepare a run, report the plan, and train.
 
     Args:
-        request: what the user asked for.
+        request: the run that the user asked for.
         observer: watches the run and may stop it.
-        began: ``time.monotonic()`` at the start of the command, from which minutes count.
-        workers: all processes that train, connected; by default this one alone.
+        began: ``time.monotonic()`` at the start of the command; minutes count from it.
+        workers: all connected worker processes; by default only this one.
 
     Returns:
         The run, and how it ended.
 
     Raises:
-        CharlstmError: if the request does not allow a run, or training fails.
+        CharlstmError: if the request can't be carried out, or training fails.
     """
     workers = workers or Workers()
     overwrite = isinstance(request, Request) and request.overwrite
@@ -69,10 +69,10 @@ def train_run(
 def rehearse_run(
     request: Request | Resumption, observer: Observer, *, began: float, workers: Workers
 ) -> Run:
-    """Prepare a run, report the plan, and check all that ``train_run`` does before it trains.
+    """Prepare a run, report the plan, and check everything that ``train_run`` checks.
 
-    Nothing is written but the cache, and TensorFlow is not loaded. The arguments and the errors are
-    those of ``train_run``.
+    Only the cache is written to, and TensorFlow is not loaded. Arguments and errors are those of
+    ``train_run``.
     """
     overwrite = isinstance(request, Request) and request.overwrite
     with prepared_run(request, workers, observer.on_reading) as run:
@@ -95,15 +95,15 @@ def execute(
     threads: int | None = None,
     workers: Workers | None = None,
 ) -> TrainingResult:
-    """Create the checkpoint or resume it, and train, together with all workers.
+    """Create or resume the checkpoint, and train, together with all workers.
 
     Args:
-        run: what ``new_run`` or ``resumed_run`` returned.
+        run: the return value of ``new_run`` or ``resumed_run``.
         observer: watches the run and may stop it.
-        began: ``time.monotonic()`` at the start of the command, from which minutes count.
+        began: ``time.monotonic()`` at the start of the command; minutes count from it.
         overwrite: whether to replace a checkpoint in the folder.
-        threads: processor threads; by default all.
-        workers: all processes that train; by default this one alone.
+        threads: number of CPU threads; by default all.
+        workers: all worker processes; by default only this one.
 
     Raises:
         CharlstmError: if the folder can't be created, a file can't be written or training fails.
@@ -112,7 +112,7 @@ def execute(
     with _agreed(run, began, workers) as (run, terms):
         replicas = _replicas(run, threads, workers)
         with replicas.lost_worker_named():
-            # The network is built before anything is written or replaced: building may fail.
+            # The network is built before anything is written or replaced, because that can fail.
             trainer = _trainer(run, observer, terms.began, replicas)
             if run.resumes:
                 trainer.resume(workers.writer(run.folder))
@@ -130,7 +130,7 @@ def _agreed(
 ) -> Iterator[tuple[Run, Terms]]:
     """Lock the folder and agree with all workers; yield the run as agreed.
 
-    The folder is locked first, so that no other process changes what the workers compare.
+    The folder is locked first, so that no other process changes the files that workers compare.
     """
     with workers.once(lock_folder(run.folder, keeps=keeps)), _memory_errors():
         terms = workers.agreed(Terms(run.config, str(run.folder), began, _state(run)))
@@ -139,7 +139,7 @@ def _agreed(
 
 @contextlib.contextmanager
 def _checked(run: Run, overwrite: bool) -> Iterator[None]:
-    """Check what creating the checkpoint or going on with it would fail for."""
+    """Check that the checkpoint can be created, or resumed."""
     if run.resumes:
         reader.read_history(run.folder)
     else:
@@ -149,7 +149,7 @@ def _checked(run: Run, overwrite: bool) -> Iterator[None]:
 
 
 def _state(run: Run) -> str:
-    """Return a digest of the state the run starts from; ``""`` if the weights are new."""
+    """Return a digest of the initial state; ``""`` if the weights are random."""
     return resumed_state(run.folder) if run.resumes else run.parent_sha256
 
 
@@ -164,7 +164,7 @@ def _created(run: Run, overwrite: bool) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _memory_errors() -> Iterator[None]:
-    """Raise ``MemoryError`` in place of a library's own error for it."""
+    """Raise ``MemoryError`` in place of a library's own error for lack of memory."""
     try:
         yield
     except OSError:
@@ -189,7 +189,7 @@ def _replicas(run: Run, threads: int | None, workers: Workers) -> ReplicaGroup:
 
 
 def _devices(streams: int, workers: int) -> int:
-    """Return the number of devices of each worker for which there are enough rows."""
+    """Return the number of devices per worker for which there are enough rows."""
     return max(1, streams // MIN_ROWS // workers)
 
 
@@ -210,7 +210,7 @@ def _trainer(run: Run, observer: Observer, began: float, replicas: ReplicaGroup)
 
 
 def _validated_lengths(run: Run) -> TextLengths:
-    """Return the length of what evaluations count of the validation text."""
+    """Return the length of the part of the validation text that evaluations count."""
     from charlstm.training.trainer import TextLengths
 
     store, statistics = run.prepared.store, run.prepared.statistics

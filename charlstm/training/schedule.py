@@ -1,7 +1,4 @@
-"""Learning rate and dropout as functions of how far a run has come.
-
-Knows nothing of a network.
-"""
+"""Learning rate and dropout as functions of the progress of a run."""
 
 from __future__ import annotations
 
@@ -11,12 +8,12 @@ from charlstm.config import TrainConfig
 
 
 def learning_rate(config: TrainConfig, step: int, done: float) -> float:
-    """Return the learning rate of a step: linear warm-up, then half a cosine to the final rate.
+    """Return the learning rate of a step: linear warm-up times half a cosine to the final rate.
 
     Source: Loshchilov and Hutter 2017, one cycle without restarts.
 
     Args:
-        config: peak rate, final rate as a share of it, number of warm-up steps.
+        config: peak rate, final rate as a share of the peak, number of warm-up steps.
         step: number of the step, from 0.
         done: share of the budget that is used, 0 to 1.
     """
@@ -26,9 +23,9 @@ def learning_rate(config: TrainConfig, step: int, done: float) -> float:
 
 
 def dropout_rate(config: TrainConfig, epoch: float) -> float:
-    """Return the dropout rate at an epoch (a float): it rises linearly, then stays.
+    """Return the dropout rate at a fractional epoch: it rises linearly, then stays constant.
 
-    A text can't be overfitted while it is read for the first time, and dropout slows learning.
-    Source of the idea: curriculum dropout, Morerio et al. 2017.
+    A model can't overfit during the first epoch, and dropout slows learning. The idea is that of
+    curriculum dropout (Morerio et al. 2017).
     """
     return config.dropout * (min(1.0, epoch / config.dropout_ramp) if config.dropout_ramp else 1.0)

@@ -1,6 +1,6 @@
-"""From a request to a run that is ready to start: the text read, the plan made, nothing written.
+"""Turns a request into a run that is ready to start: reads the text and makes the plan.
 
-TensorFlow is not loaded here, so that a wrong request fails at once.
+Only the cache is written to. TensorFlow is not loaded, so that an invalid request fails at once.
 """
 
 from __future__ import annotations
@@ -57,19 +57,19 @@ class Run:
     """A run that is ready to start.
 
     Attributes:
-        folder: of the checkpoint.
-        config: what ``config.json`` holds.
-        prepared: the text as ids, with its tokenizer.
-        plan: sizes and estimates.
-        weights: initial weights by name when fine-tuning.
+        folder: folder of the checkpoint.
+        config: the content of ``config.json``.
+        prepared: the text as ids, and its tokenizer.
+        plan: sizes, settings and estimates.
+        weights: initial weights by name, for fine-tuning.
         parent_sha256: digest of the weights to fine-tune; ``""`` if there are none.
-        resumes: whether the folder holds an interrupted run to continue.
-        stdin: file with the text that came through standard input.
-        lines: hashes of the lines to store.
-        corpus: the full addresses of the text, which ``config`` does not have.
-        parent: the model to fine-tune.
-        familiarity: how well it knows the kind of the text, if it was not trained on it.
-        given: the names of the options that the user gave.
+        resumes: whether the folder contains an interrupted run to continue.
+        stdin: file with the text that came through stdin.
+        lines: hashes of the lines to store in the checkpoint.
+        corpus: full addresses of the text, which are not in ``config``.
+        parent: the checkpoint to fine-tune.
+        familiarity: how well the parent knows the kind of the text, if it was not trained on it.
+        given: names of the options that the user gave.
     """
 
     folder: Path
@@ -91,15 +91,15 @@ class Run:
 def prepared_run(
     request: Request | Resumption, workers: Workers, on_reading: OnReading = unwatched
 ) -> Iterator[Run]:
-    """Read the text and decide everything; yield the run, whose temporary files last as long.
+    """Read the text and plan the run; yield the run, and remove its temporary files afterwards.
 
     Args:
-        request: what the user asked for.
-        workers: all processes that train.
-        on_reading: told how far the reading has come.
+        request: the run that the user asked for.
+        workers: all worker processes.
+        on_reading: called with the progress of reading the text.
 
     Raises:
-        CharlstmError: if the request does not allow a run.
+        CharlstmError: if the request can't be carried out.
     """
     with contextlib.ExitStack() as stack:
         if isinstance(request, Resumption):
@@ -122,23 +122,23 @@ def new_run(
     workers: int = 1,
     on_reading: OnReading = unwatched,
 ) -> Run:
-    """Read the corpus and decide everything; write to the cache only.
+    """Read the corpus and plan the run; write only to the cache.
 
     Args:
-        request: what the user asked for.
-        stdin: file with the text that came through standard input.
-        workers: number of processes that train, on as many processors each.
-        on_reading: told how far the reading has come.
+        request: the run that the user asked for.
+        stdin: file with the text that came through stdin.
+        workers: number of worker processes, each with as many cores as this machine.
+        on_reading: called with the progress of reading the text.
 
     Raises:
-        CharlstmError: if the corpus, the parent or the choices don't allow a run.
+        CharlstmError: if the corpus, the parent or the options don't allow a run.
     """
     parent = reader.read_checkpoint(request.parent) if request.parent else None
     _check_output(request)
     request, prepared, knows = read_text(request, parent, stdin, on_reading)
     tokenizing = request.tokenizer
     familiar = None if parent is None or knows else _familiarity(parent, prepared, request.corpus)
-    with _notes_kept(prepared):
+    with _notes_attached(prepared):
         plan = _plan(
             prepared,
             request.corpus,
@@ -184,22 +184,22 @@ def _familiarity(parent: Checkpoint, prepared: Prepared, corpus: CorpusConfig) -
 
 
 def _start(parent: Checkpoint, prepared: Prepared, familiar: Familiarity | None) -> Start:
-    """Return what a run that goes on with a model begins with.
+    """Return what a run that starts from a trained model starts with.
 
     Args:
-        parent: the model.
+        parent: the trained model.
         prepared: the text.
-        familiar: how well the model knows the kind of the text; ``None`` if it is its own text.
+        familiar: how well the model knows the kind of the text; ``None`` if it was trained on it.
     """
     model = parent.config.model.replace(vocab_size=prepared.tokenizer.vocab_size)
     if familiar is None:
-        return Start(model, readings=max(0.0, parent.figures.epoch), goes_on=True)
+        return Start(model, epochs=max(0.0, parent.figures.epoch), continues=True)
     return Start(model, rate_share(familiar))
 
 
 @contextlib.contextmanager
-def _notes_kept(prepared: Prepared) -> Iterator[None]:
-    """Add the notes on a text to an error about it."""
+def _notes_attached(prepared: Prepared) -> Iterator[None]:
+    """Add the notes on the text to an error about it."""
     try:
         yield
     except CorpusError as error:
@@ -215,11 +215,11 @@ def _grown(parent: Checkpoint, prepared: Prepared, plan: Plan) -> Weights:
 
 
 def resumed_run(folder: Path, on_reading: OnReading = unwatched) -> Run:
-    """Read an interrupted run and its corpus again.
+    """Read an interrupted run, and its corpus again.
 
     Raises:
         CheckpointError: if there is nothing to resume, or another process is training it.
-        CorpusError: if the corpus is gone or has changed.
+        CorpusError: if the corpus is missing or has changed.
     """
     config = reader.read_config(folder)
     check_idle(folder)
@@ -228,7 +228,8 @@ def resumed_run(folder: Path, on_reading: OnReading = unwatched) -> Run:
     stdin = folder / schema.STDIN_FILE
     if {STDIN, STRINGS} & {*corpus.addresses, *corpus.valid} and not stdin.exists():
         raise CheckpointMissing(
-            f"{stdin} is missing, the text that came through the pipe: restore it, or train again"
+            f"{stdin}: no such file. It contains the text that was piped to the run. Restore it, "
+            f"or train again."
         )
     try:
         prepared = prepare(
@@ -243,11 +244,11 @@ def resumed_run(folder: Path, on_reading: OnReading = unwatched) -> Run:
         raise
     except (CorpusError, UsageError) as error:
         raise CorpusError(
-            f"the text that {folder} was begun with can't be read any more: put it back where it "
-            f"was, or train on another with --from {folder} (what is wrong: {error})"
+            f"{folder}: can't read the text of this run. Put it back, or train on another text "
+            f"with `from_checkpoint` {folder}. The error was: {error}"
         ) from error
     chosen = {name: getattr(config.train, name) for name in config.train.__struct_fields__}
-    # A run that was begun by an earlier version validates on all of a long text.
+    # A run started by an earlier version evaluates on all of a long validation text.
     chosen["validated"] = chosen["validated"] or prepared.store.valid_tokens or None
     plan = _plan(
         prepared,
@@ -297,24 +298,24 @@ def _plan(
 
 
 def _distinct(division: Division, count: int) -> str | None:
-    """Return the number of distinct documents in words; ``None`` if they are files."""
+    """Return the number of distinct documents as a phrase; ``None`` if they are files."""
     name = NAMES[division.unit]
     return f"{count:,} distinct {name}{'s' * (count != 1)}" if division.within_files else None
 
 
 def _absolute(address: str) -> str:
-    """Make the address of a file absolute, so that the run can be resumed from any folder."""
+    """Make the path of a file absolute, so that the run can be resumed from any folder."""
     if address in (STDIN, STRINGS):
         return address
     path = Path(address)
-    # A file comes before the text that comes with Python, but that text before a folder.
+    # "python-docs" means a file of this name, else the built-in corpus, else a folder.
     exists = path.is_file() if address == EMBEDDED else path.exists()
     is_found = exists or any(mark in address for mark in "*?[")
     return str(path.absolute()) if is_found else address
 
 
 def _shown(corpus: CorpusConfig) -> CorpusConfig:
-    """Return a corpus whose addresses are names to show."""
+    """Return a corpus with addresses shortened to names for display."""
     return corpus.replace(
         addresses=tuple(map(display_name, corpus.addresses)),
         valid=tuple(map(display_name, corpus.valid)),
@@ -329,14 +330,14 @@ def _full_addresses(corpus: CorpusConfig) -> Addresses:
 
 def _located(corpus: CorpusConfig, progress: Progress) -> CorpusConfig:
     """Return a recorded corpus with the full addresses of its text."""
-    full = progress.corpus or corpus  # format 1 has full addresses in its configuration
+    full = progress.corpus or corpus  # format 1 stores full addresses in its configuration
     return corpus.replace(addresses=full.addresses, valid=full.valid)
 
 
 def _index_to_keep(
     corpus: CorpusConfig, prepared: Prepared, parent: Checkpoint | None
 ) -> tuple[LineHashes | None, IndexCovers | None]:
-    """Return hashes of all lines, with the parent's index, and what they cover, if stored."""
+    """Return the line hashes to store, with those of the parent, and what they cover."""
     if prepared.lines is None or not corpus.index:
         return None, None
     before = reader.read_lines_index(parent.folder) if parent else None

@@ -1,10 +1,9 @@
 """The compiled training step and validation.
 
-A step computes loss, gradient, clipping and update; validation computes the loss over a text, or
-excerpts of it, in float32. The rows of a batch are split into shards. Each has its own loop over
-time and runs on its own core, because the small matrix products of that loop don't fill several
-cores. Dropout masks follow from the seed and the step number. Knows no budget, no files and not
-when to evaluate.
+A step computes the loss, the gradient, clipping and the update. Validation computes the float32
+loss over a text, or over excerpts of it. The rows of a batch are split into shards. Each shard has
+its own loop over time and its own core, because the small matrix multiplications of that loop
+can't keep several cores busy. Dropout masks depend only on the seed and the step number.
 """
 
 from __future__ import annotations
@@ -25,17 +24,17 @@ from charlstm.network.model import Dropout, LSTMLanguageModel, dropped
 from charlstm.system.hardware import product_type
 from charlstm.training.observer import Hardware
 from charlstm.training.optimizers import leave_gradients_alone, make_optimizer
-from charlstm.training.penalty import kept_small, kept_steady
+from charlstm.training.penalty import with_activation_penalty, with_change_penalty
 
-# Most logits that validation holds in memory at a time.
+# Maximum number of logits that validation keeps in memory at once.
 LOGITS_AT_ONCE = 1 << 23
 
 
 def use_threads(threads: int, shards: int) -> None:
-    """Divide processor threads among the shards of a step.
+    """Divide CPU threads among the shards of a step.
 
-    TensorFlow accepts this only before its first operation. In a process that has trained before,
-    the threads stay as they are.
+    TensorFlow accepts this only before its first operation. In a process that has already trained,
+    the numbers of threads stay the same.
     """
     with contextlib.suppress(RuntimeError):
         tf.config.threading.set_inter_op_parallelism_threads(min(threads, shards))
@@ -52,9 +51,9 @@ class StepRunner:
     """The compiled functions of one model: a training step and a validation step.
 
     Args:
-        config: the sizes.
-        train: settings of training.
-        replicas: the devices that take the steps; each holds the states of its own rows.
+        config: the sizes of the network.
+        train: the training settings.
+        replicas: the devices that take the steps; each has the states of its own rows.
 
     Raises:
         UsageError: if there are more devices than rows.
@@ -69,17 +68,17 @@ class StepRunner:
         self.validated = train.validated
         self.tokens_per_step = float(train.streams * train.sequence_length)
         self.activation_penalty = train.activation_penalty
-        # All kinds of dropout rise together.
+        # All kinds of dropout follow the same ramp.
         whole = train.dropout or math.inf
         self.token_share = train.token_dropout / whole
         self.recurrent_share = train.recurrent_dropout / whole
-        # A GPU needs the whole batch to be busy.
+        # A GPU is only busy with a whole batch.
         self.shards = max(1 if gpu_visible() else train.shards, self.replicas.count)
         with self.replicas.scope():
             self.model = LSTMLanguageModel(
                 config,
                 seed=train.seed,
-                dtype_of_products=product_type(train.precision),
+                matmul_dtype=product_type(train.precision),
             )
             self.optimizer = make_optimizer(train)
             self.optimizer.build(self.model.trainable_variables)
@@ -95,19 +94,22 @@ class StepRunner:
     # States
 
     def zero_states(self, rows: int | None = None) -> list[States]:
-        """Return zero states for this process's share of ``rows``, by default of a batch."""
+        """Return zero states for this process's share of ``rows``, by default of a batch.
+
+        They are (h, c) for each layer, float32 [rows, units].
+        """
         count = self.streams if rows is None else rows
         if self.replicas.strategy is None:
             return self.model.zero_states(count)
         return self._zeros(count)  # type: ignore[no-any-return]
 
     def whole_states(self, states: list[States]) -> list[States]:
-        """Return the states of all rows of a training batch, from all processes."""
+        """Return the states of all rows of a training batch, gathered from all processes."""
         flat = self.replicas.whole([part for pair in states for part in pair])
         return list(zip(flat[::2], flat[1::2], strict=True))
 
     def own_states(self, states: list[States]) -> list[States]:
-        """Return the states of this process's rows, given those of all rows."""
+        """Return the states of this process's rows, given the states of all rows."""
         return states if self.replicas.strategy is None else self._select_own(states)
 
     def _own_rows(self, states: list[States]) -> list[States]:
@@ -115,7 +117,7 @@ class StepRunner:
         return [(h[rows], c[rows]) for h, c in states]
 
     def _own_shards(self, rows: int) -> list[tuple[int, slice]]:
-        """Return the number and the rows of each shard that this replica computes."""
+        """Return number and rows of each shard that this replica computes."""
         shards = evenly(rows, min(self.shards, rows))
         return list(self.replicas.share(list(enumerate(shards))))
 
@@ -127,9 +129,10 @@ class StepRunner:
         """Take one optimizer step.
 
         Args:
-            batch: ids to read and to predict.
-            states: of the rows of this process, (h, c) for each layer.
-            step: number of the step, from 0, which seeds dropout.
+            batch: ids to read and to predict, [streams, time].
+            states: LSTM states of this process's rows, (h, c) for each layer, float32
+                [rows, units].
+            step: number of the step, from 0; it seeds dropout.
             rate: learning rate.
             dropout: dropout rate.
 
@@ -143,7 +146,7 @@ class StepRunner:
             tokens = tf.constant(dropout * self.token_share)
         if self.recurrent_share:
             share = tf.constant(dropout * self.recurrent_share)
-            # Parts count from 0: no shard draws with this seed.
+            # Shards count from 0, so none of them uses this seed.
             recurrent = Dropout(share, tf.random.experimental.stateless_fold_in(seed, -1))
         seeded = Dropout(tf.constant(dropout), seed, tokens, recurrent)
         return self._train(batch.inputs, batch.targets, batch.begins, states, seeded)
@@ -180,16 +183,19 @@ class StepRunner:
     def _shard(
         self, inputs: tf.Tensor, targets: tf.Tensor, states: list[States], dropout: Dropout
     ) -> tuple[tf.Tensor, list[tf.Tensor], list[States]]:
-        """Return a shard's part of the mean loss of the batch, its gradients and its new states."""
+        """Return a shard's part of the mean loss of the batch, its gradients and new states.
+
+        The two penalties are averaged over tokens and units. They affect the gradients only.
+        """
         config = self.model.config
         with tf.GradientTape() as tape:
             outputs, after = self.model.outputs(tf.transpose(inputs), states, dropout)
             penalty = self.activation_penalty / (self.tokens_per_step * config.units)
             if penalty:
-                outputs = kept_steady(outputs, penalty)
+                outputs = with_change_penalty(outputs, penalty)
             features = dropped(outputs, dropout.part(config.layers - 1))
             if penalty:
-                features = kept_small(features, penalty)
+                features = with_activation_penalty(features, penalty)
             logits = self.model.project(tf.reshape(features, [-1, config.units]))
             expected = tf.reshape(tf.transpose(targets), [-1])
             losses = tf.nn.sparse_softmax_cross_entropy_with_logits(expected, logits)
@@ -201,11 +207,11 @@ class StepRunner:
     def validate(
         self, ids: NDArray[np.unsignedinteger], should_stop: Callable[[], bool] = lambda: False
     ) -> float | None:
-        """Return the mean loss in nats per token over the text that validates, in float32.
+        """Return the mean loss over the validation text, in nats per token, in float32.
 
         Args:
-            ids: the text, [n], n > 1, of which the settings may have a part count.
-            should_stop: called before every batch.
+            ids: the text, [n], n > 1. The settings may count only excerpts of it.
+            should_stop: called before each batch.
 
         Returns:
             The mean, or ``None`` if ``should_stop`` returned true.
@@ -230,7 +236,7 @@ class StepRunner:
         states: list[States],
     ) -> tuple[tf.Tensor, list[States]]:
         own = self._own_shards(inputs.shape[0])
-        if not own:  # there are more replicas than rows
+        if not own:  # more replicas than rows
             return tf.constant(0.0, tf.float64), states
         kept = keep[_span(own)]
         states = [(h * kept, c * kept) for h, c in states]
@@ -244,7 +250,10 @@ class StepRunner:
     def _summed_loss(
         self, inputs: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor, states: list[States]
     ) -> tuple[tf.Tensor, list[States]]:
-        """Return the weighted sum of a shard's losses, computed in parts, and its new states."""
+        """Return the weighted sum of a shard's losses, float64, and its new states.
+
+        The logits are computed in parts of at most ``LOGITS_AT_ONCE``.
+        """
         features, after = self.model.features(tf.transpose(inputs), states)
         flat = tf.reshape(features, [-1, self.model.config.units])
         expected, counted = (tf.reshape(tf.transpose(x), [-1]) for x in (targets, weights))
@@ -252,7 +261,7 @@ class StepRunner:
         total = tf.constant(0.0, tf.float64)
         for start in range(0, expected.shape[0], size):
             part = slice(start, start + size)
-            with tf.control_dependencies([total]):  # one part after the other
+            with tf.control_dependencies([total]):  # one part at a time, to limit memory
                 logits = self.model.project(flat[part])
             losses = tf.nn.sparse_softmax_cross_entropy_with_logits(expected[part], logits)
             total += tf.reduce_sum(tf.cast(losses * counted[part], tf.float64))

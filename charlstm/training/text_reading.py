@@ -1,8 +1,4 @@
-"""Reads the text that a request names, as the model to go on with has read its own.
-
-A request goes in, the text comes out as ids, with whether the model was trained on it. Knows no
-plan and no network.
-"""
+"""Reads the text of a request, the way the parent model's text was read."""
 
 from __future__ import annotations
 
@@ -31,18 +27,18 @@ def read_text(
     """Read the text.
 
     Args:
-        request: what the user asked for.
-        parent: the model to go on with.
-        stdin: file with the text that came through standard input.
-        on_reading: told how far each pass over the text has come.
+        request: the run that the user asked for.
+        parent: the checkpoint to fine-tune.
+        stdin: file with the text that came through stdin.
+        on_reading: called with the progress of each pass over the text.
 
     Returns:
-        The request with what the parent has decided, too; the text; whether the parent was trained
+        The request, completed with the parent's settings; the text; whether the parent was trained
         on it.
 
     Raises:
-        CorpusError: if the text can't be read, or not be divided as asked.
-        UsageError: if an option does not fit the text, or the parent has seen what validates.
+        CorpusError: if the text can't be read, or can't be divided as asked.
+        UsageError: if an option doesn't fit the text, or the parent has seen the validation text.
     """
     asked = request.corpus
     if parent is not None:
@@ -52,7 +48,8 @@ def read_text(
     request = replace(request, corpus=found)
     if "no_index" in request.given and not found.division.within_files:
         raise UsageError(
-            "--no-index is for lines, records and other parts of files: add --lines or leave it out"
+            "`no_index` applies only to lines, records and other parts of files. Leave it out, or "
+            "add `lines`."
         )
     if parent is None:
         prepared = prepare(found, request.tokenizer, stdin=stdin, on_reading=on_reading)
@@ -64,8 +61,8 @@ def read_text(
     validating = corpus.replace(addresses=corpus.valid, valid=())
     if corpus.valid and _knows(parent, validating, stdin, on_reading):
         raise UsageError(
-            f"the text of --valid is what {display_name(str(parent.folder))} was trained on: name "
-            f"one that it has not seen"
+            f"`valid` is a text that {display_name(str(parent.folder))} was trained on. Name one "
+            f"that it has not seen."
         )
     tokenizing = parent.config.tokenizer
     prepared = prepare(
@@ -82,9 +79,9 @@ def _with_notes(prepared: Prepared, notes: Notes) -> Prepared:
 def _knows(
     parent: Checkpoint, corpus: CorpusConfig, stdin: Path | None, on_reading: OnReading
 ) -> bool:
-    """Whether a model was trained on a text."""
+    """Return whether a model was trained on a text."""
     try:
         sha256 = hash_of_text(divided_as_then(corpus, parent), stdin, on_reading)
-    except (CorpusError, ConfigError):  # it can't be read as the text of the model was
+    except (CorpusError, ConfigError):  # it can't be read the way the model's text was
         return False
     return knows_text(parent, sha256)

@@ -1,9 +1,9 @@
 """The training loop: steps, schedule, validation, early stopping, saving and resuming.
 
-Everything random follows from the seed and the step number, and everything else that a run depends
-on is in its resume file, so a run that is stopped and resumed ends with the same bits as one that
-is not. The ``Budget`` decides what is due, the ``Writer`` writes files, the ``Observer`` gets
-reports. Knows no text and no terminal.
+All randomness depends on the seed and the step number, and the resume file contains everything else
+that a run depends on. A run that is stopped and resumed therefore ends with the same bits as an
+uninterrupted one. The ``Budget`` decides what is due, the ``Writer`` writes files, and the
+``Observer`` gets reports.
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ from charlstm.training.resume_tensors import TrainingState
 from charlstm.training.schedule import dropout_rate, learning_rate
 from charlstm.training.step import StepRunner, hardware_of
 
-# Nats above the best validation loss at which a run is reported to overfit: seeds differ by less.
+# Nats above the best validation loss that count as overfitting. Seeds differ by less.
 OVERFITTING_MARGIN = 0.01
 
 
 @dataclass(frozen=True)
 class TextLengths:
-    """The length of the validated text, for figures that are comparable across tokenizers."""
+    """The length of the text that evaluations count, to compare figures across tokenizers."""
 
     tokens: int
     characters: int
@@ -54,17 +54,17 @@ class TextLengths:
 
 
 class Trainer:
-    """One run: takes the steps, evaluates and saves.
+    """One run: takes steps, evaluates and saves.
 
     Args:
         folder: the checkpoint; it must exist when the run starts or resumes.
         config: network and settings.
-        store: the ids to train and validate on.
-        lengths: length of what evaluations count of the validation text.
+        store: ids of the training and the validation text.
+        lengths: length of the part of the validation text that evaluations count.
         rates: probability that each id is replaced by the unknown token, float64 [vocab_size].
         observer: gets reports and may stop the run.
-        began: ``time.monotonic()`` at the start of the command on the chief's machine, from which
-            minutes count.
+        began: ``time.monotonic()`` at the start of the command on the chief's machine; minutes
+            count from it.
         replicas: the devices that train; all processes take the same steps.
     """
 
@@ -120,15 +120,15 @@ class Trainer:
 
         Args:
             writer: writes the checkpoint.
-            weights: initial weights by name; by default random ones, and an output bias that
-                predicts each token by its frequency.
+            weights: initial weights by name; by default random, with an output bias that predicts
+                each token by its frequency.
             corpus: full addresses of the text, for resuming.
         """
         self._advance(corpus=corpus)
         model = self.runner.model
         if weights is not None:
             set_weights(model, weights)
-        else:  # the first steps need not learn how frequent each token is
+        else:  # so that the first steps don't have to learn token frequencies
             model.output_layer.bias.assign(
                 log_frequencies(self.streams.ids, model.config.vocab_size)
             )
@@ -141,12 +141,12 @@ class Trainer:
         """Continue from the resume file of the checkpoint.
 
         Raises:
-            CheckpointError: if there is nothing to resume or it can't be read.
+            CheckpointError: if there is nothing to resume, or it can't be read.
         """
         self.writer = writer
         tensors, self.progress = read_resume(self.folder, self.state.shapes())
         self.state.restore(tensors, self.progress.step)
-        # A process that was killed in an evaluation may have written a part of it: repeat it.
+        # A process that was killed during an evaluation may have written a part of it: repeat it.
         evaluated = self.progress.evaluated
         until = self.progress.step if evaluated is None else evaluated
         known = reader.read_history(self.folder)
@@ -155,15 +155,15 @@ class Trainer:
         if self.progress.best is not None:
             if (self.folder / schema.MODEL).exists():
                 self._adopt(reader.read_checkpoint(self.folder).figures)
-            else:  # somebody has removed the best weights: the next evaluation is the best
+            else:  # the best weights were removed: the next evaluation becomes the best
                 self._advance(best=None)
         self.budget.resume(self.progress.seconds)
 
     def _adopt(self, kept: Figures) -> None:
-        """Take over the figures of the stored weights, if they can't be reproduced.
+        """Take over the figures of the stored weights if the run can't reproduce them.
 
         A run that was killed between storing better weights and saving repeats those steps. With a
-        budget in minutes they need not come out the same.
+        budget in minutes, the repeated steps can give other results.
         """
         if self.settings.minutes is not None:
             self._advance(best=kept)
@@ -171,7 +171,7 @@ class Trainer:
     # The loop
 
     def run(self) -> TrainingResult:
-        """Train until the budget is used, validation stops improving or the observer says stop.
+        """Train until the budget is used, early stopping, or the observer asks to stop.
 
         Raises:
             TrainingError: if the loss is not finite or has exploded.
@@ -182,7 +182,8 @@ class Trainer:
         except StorageError as error:
             self.writer.check_folder()
             raise StorageError(
-                f"{error}, then go on with charlstm train --resume {self.folder}"
+                f"{str(error).removesuffix('.')}. Then continue with charlstm train --resume "
+                f"{self.folder}."
             ) from error
 
     def _run(self) -> TrainingResult:
@@ -193,7 +194,7 @@ class Trainer:
             self.evaluate()  # the run was stopped before or during this evaluation
         if self._starts_from_parent():
             self.history = []
-            self.evaluate()  # so that the best is never worse than the parent
+            self.evaluate()  # so that the best weights are never worse than the parent's
         while (reason := self._reason_to_stop()) is None:
             loss = self._step()
             self.observer.on_step(
@@ -238,7 +239,7 @@ class Trainer:
         if self.state.average:
             self.state.average.step_taken(step + 1)
         if not self.budget.is_compiled:
-            self.replicas.sync()  # the first step took long, and the clock is that of its start
+            self.replicas.sync()  # compiling took long, and the shared clock would be stale
         self._advance(
             step=step + 1,
             done=used,
@@ -259,14 +260,14 @@ class Trainer:
         return not self._is_evaluated() and self.budget.evaluation_due(self.progress)
 
     def _is_evaluated(self) -> bool:
-        """Whether the present weights have been."""
+        """Return whether the current weights have been evaluated."""
         return bool(self.history) and self.history[-1].step == self.progress.step
 
     def evaluate(self) -> None:
-        """Measure the validation loss of the averages, store them if they are the best, and save.
+        """Measure the validation loss of the averaged weights, store the best weights, and save.
 
-        If nothing validates, the latest weights are stored. If the observer asks to stop
-        meanwhile, nothing changes.
+        Without a validation text, the latest weights are stored. If the observer asks to stop
+        during the evaluation, nothing changes.
 
         Raises:
             TrainingError: if the loss is not finite or has exploded.
@@ -293,7 +294,7 @@ class Trainer:
             train_loss_sum=0.0,
             train_loss_steps=0,
             evaluated=figures.step,
-            # The first one compiles, before the first step, whose duration could tell by how much.
+            # An evaluation before the first step also compiles, and no step time can correct it.
             evaluation_seconds=seconds if self.progress.step else 0.0,
         )
         self.history.append(figures)
@@ -302,12 +303,13 @@ class Trainer:
         self.writer.history(self.history)
         self.save()
         self.observer.on_evaluation(figures, is_best, lambda: weights)
-        self._watch_overfitting(figures)
+        self._check_overfitting(figures)
 
     def _lowest_since_start(self) -> float:
-        """Return the lowest validation loss but for that of a parent before it learns.
+        """Return the lowest validation loss since training started, without the parent's own.
 
-        That one is hard to beat until the learning rate falls, and need not be beaten to go on.
+        The parent's loss is hard to beat before the learning rate has decayed, so early stopping
+        doesn't count it.
         """
         losses = (figures.valid_loss for figures in self.history if figures.step)
         return min((loss for loss in losses if loss is not None), default=math.inf)
@@ -338,30 +340,30 @@ class Trainer:
             ),
         )
 
-    def _watch_overfitting(self, now: Figures) -> None:
+    def _check_overfitting(self, now: Figures) -> None:
         best = self.progress.best
         if self._has_warned or best is None or self.progress.waited < 2:
             return
-        # A parent, at step 0, has no training loss: that of the first evaluation stands for it.
+        # A parent, evaluated at step 0, has no training loss: use that of the first evaluation.
         first = next((each.train_loss for each in self.history if each.train_loss), 0.0)
         before, after = best.train_loss or first, now.train_loss or math.inf
         loss, lowest = now.valid_loss or 0.0, best.valid_loss or math.inf
-        # Early in a run, or under much dropout, training loss is above validation loss.
+        # Early in a run, or with high dropout, the training loss is above the validation loss.
         if after < min(before, loss) and loss > lowest + OVERFITTING_MARGIN:
             self._has_warned = True
             self.observer.on_overfitting(best, now)
 
     def _store(self, weights: Weights, figures: Figures) -> None:
-        """Write weights as those of the checkpoint."""
+        """Write the weights to the checkpoint."""
         self.check.tensors(weights, self.progress.step)
         self.writer.model(weights, figures)
 
     def save(self) -> None:
-        """Write the resume file: everything needed to continue from this step.
+        """Write the resume file with everything that is needed to continue from this step.
 
         Raises:
             TrainingError: if a number is not finite; the file is then unchanged.
-            StorageError: if it can't be written.
+            StorageError: if the file can't be written.
         """
         self.replicas.sync()
         begin = self.budget.now()
@@ -377,7 +379,7 @@ class Trainer:
         if reason == "interrupted":
             self.save()
             if self.progress.best is None or not (self.validates or self._is_evaluated()):
-                # Store the weights all the same, so that the folder is a usable checkpoint.
+                # Store the weights anyway, so that the folder is a usable checkpoint.
                 kept = self._figures(None)
                 with self.state.averaged():
                     weights = weights_of(self.runner.model)

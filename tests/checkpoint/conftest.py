@@ -1,4 +1,4 @@
-"""A whole checkpoint for the tests of this folder."""
+"""A complete checkpoint for the tests in this folder."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.checkpoint.helpers import (
 
 @pytest.fixture
 def folder(tmp_path):
-    """A whole checkpoint."""
+    """A complete checkpoint."""
     path = tmp_path / "run"
     begin(path)
     CheckpointWriter(path).model(weights_for(NETWORK), FIGURES)

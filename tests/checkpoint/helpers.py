@@ -1,4 +1,4 @@
-"""Small checkpoints for the tests of this folder, and how they are refused."""
+"""Small checkpoints for the tests in this folder, and the errors that refuse them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from charlstm.errors import (
 from charlstm.tokenizer.vocabulary import build_tokenizer
 from tests.messages import names
 
-CHARACTERS = build_tokenizer(["abc"], TokenizerConfig())  # five ids with the reserved ones
+CHARACTERS = build_tokenizer(["abc"], TokenizerConfig())  # five ids, including reserved ones
 NETWORK = ModelConfig(vocab_size=5, embedding=2, units=3, layers=2)
 FIGURES = Figures(
     step=30,
@@ -100,13 +100,13 @@ def fail_with_a_full_disk(*args, **kwargs):
 
 
 def is_damaged(message, path):
-    """Whether a message says which file is damaged and, in parentheses, how."""
-    parts = (path, "damaged", "restore the original")
+    """Return whether a message says which file is damaged and, in parentheses, how."""
+    parts = (path, "damaged", "Restore it")
     return all(names(message, part) for part in parts) and re.search(r"\([^()].+\)", message)
 
 
 def sign(path, tensors, **metadata):
-    """Write tensors as somebody would who can work out hashes."""
+    """Write tensors like an attacker who can compute hashes."""
     from safetensors.numpy import save
 
     metadata |= {

@@ -33,7 +33,7 @@ def test_what_is_no_regular_file_is_refused_not_waited_for(folder, name, make, s
 
 @pytest.mark.parametrize("name", [CONFIG, TOKENIZER, HISTORY, MODEL, RESUME])
 def test_files_that_may_not_be_read(folder, monkeypatch, name, sentence):
-    """Not damaged: there is nothing to restore, only a permission to give."""
+    """They are not damaged: they need permission, not to be restored."""
     CheckpointWriter(folder).history([FIGURES])
     CheckpointWriter(folder).resume({}, Progress(step=1, seconds=1.0))
     real = os.open
@@ -55,7 +55,7 @@ def test_files_that_may_not_be_read(folder, monkeypatch, name, sentence):
 
 @pytest.mark.parametrize("name", ["x" * 10_000, "\x1b[2J", "\u202e", "a\nb"])
 @pytest.mark.parametrize("part", ["config", "tensor", "history"])
-def test_messages_quote_little_of_what_strangers_wrote(folder, name, part):
+def test_messages_quote_little_of_hostile_files(folder, name, part):
     match part:
         case "config":
             config = json.loads((folder / CONFIG).read_bytes())

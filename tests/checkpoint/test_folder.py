@@ -59,7 +59,7 @@ def test_the_config_is_json_that_people_can_read(folder):
     assert json.loads(text)["model"]["units"] == 3
 
 
-# Beginning
+# Creating
 
 
 def test_a_new_checkpoint_makes_its_folders(tmp_path):
@@ -73,15 +73,15 @@ def test_a_new_checkpoint_makes_its_folders(tmp_path):
 
 @pytest.mark.parametrize("name", FILES)
 def test_a_folder_with_a_file_of_a_checkpoint_is_taken(tmp_path, name, sentence):
-    """Each of these would be removed or replaced."""
+    """Each of these files would be removed or replaced."""
     (tmp_path / name).write_text("somebody's")
     assert holds_checkpoint(tmp_path)
     sentence(
         refusal(CheckpointExists, begin, tmp_path),
         tmp_path,
-        "-o",
-        f"--resume {tmp_path}",
-        "--overwrite",
+        "`output`",
+        f"`resume` {tmp_path}",
+        "`overwrite`",
     )
     assert contents(tmp_path) == {name: b"somebody's"}
 
@@ -94,7 +94,7 @@ def test_a_folder_with_other_files_is_not_taken(tmp_path):
     assert (tmp_path / "corpus.txt").read_text() == "somebody's"
 
 
-def test_overwriting_leaves_nothing_of_the_old_checkpoint(folder):
+def test_overwriting_removes_the_old_checkpoint_entirely(folder):
     for name in (HISTORY, RESUME, STDIN_FILE, "corpus.txt"):
         (folder / name).write_text("old")
     begin(folder, settings(train=TrainConfig(steps=7)), overwrite=True)
@@ -114,10 +114,8 @@ FAILURES = [(function, n) for function in ("replace", "fsync") for n in (1, 2)]
 
 @pytest.mark.parametrize("exists", [True, False])
 @pytest.mark.parametrize(("function", "number"), FAILURES)
-def test_a_beginning_that_fails_leaves_nothing_behind(
-    tmp_path, monkeypatch, function, number, exists
-):
-    """The folders that were there, and what is in them, stay as they were."""
+def test_a_failing_creation_leaves_nothing_behind(tmp_path, monkeypatch, function, number, exists):
+    """Existing folders and their contents are not changed."""
     (tmp_path / "parent").mkdir()
     (tmp_path / "parent" / "notes.txt").write_text("somebody's")
     path = tmp_path / "parent" / "a" / "run"
@@ -143,7 +141,7 @@ def test_a_beginning_that_fails_leaves_nothing_behind(
 
 @pytest.mark.parametrize("error", [StorageError("full"), KeyboardInterrupt(), ValueError("x")])
 @pytest.mark.parametrize("exists", [True, False])
-def test_when_what_follows_fails_nothing_is_left(tmp_path, exists, error):
+def test_if_the_body_fails_nothing_is_left(tmp_path, exists, error):
     (tmp_path / "notes.txt").write_text("somebody's")
     path = tmp_path / "a" / "run"
     if exists:
@@ -185,7 +183,7 @@ def test_a_file_in_the_place_of_the_folder(tmp_path, sentence):
 
 @pytest.mark.parametrize("number", range(6))
 def test_overwriting_that_stops_midway_leaves_no_half_of_a_checkpoint(folder, monkeypatch, number):
-    """At any moment a reader finds the whole old checkpoint, or that there are no weights."""
+    """At any moment a reader finds either the whole old checkpoint or no weights."""
     unlink, replace, calls = Path.unlink, Path.replace, []
 
     def look(path):
@@ -231,8 +229,8 @@ def test_overwriting_that_fails_leaves_the_old_checkpoint(folder, error):
     assert snapshot(folder) == before
 
 
-def test_what_a_killed_overwriting_had_set_aside_comes_back(folder):
-    """It was killed before the new run could be resumed, and the next one fails, too."""
+def test_a_checkpoint_set_aside_by_a_killed_process_is_restored(folder):
+    """It was killed before the new run could be resumed, and the next one fails too."""
     before = snapshot(folder)
     aside = folder / folder_module.REPLACED
     aside.mkdir()
@@ -251,13 +249,13 @@ def test_what_a_killed_overwriting_had_set_aside_comes_back(folder):
     assert not aside.exists()
 
 
-def test_a_checkpoint_that_has_only_begun_is_not_finished(tmp_path):
-    """A run that is killed before its first save has not ended by itself."""
+def test_a_checkpoint_that_was_only_created_is_not_finished(tmp_path):
+    """A run that is killed before its first save is not finished."""
     begin(tmp_path)
     assert not is_finished(tmp_path)
 
 
-def test_a_config_that_can_not_be_encoded_is_an_error_of_ours(tmp_path):
+def test_a_config_that_can_not_be_encoded_is_a_clear_error(tmp_path):
     """A file name that is not UTF-8 reaches Python as lone surrogates."""
     path = tmp_path / "run"
     try:
@@ -281,7 +279,7 @@ def test_free_folder_counts_on(tmp_path):
     assert free_folder(tmp_path / "none", "plays") == tmp_path / "none" / "plays"
 
 
-# What a killed process has left
+# Leftovers of a killed process
 LEFTOVERS = [f".{name}.x1y2_z.tmp" for name in FILES]
 SIMILAR = [".notes.txt.x.tmp", f".{MODEL}.tmp", f"{MODEL}.x.tmp", f".{RESUME}.x", "x.tmp"]
 
@@ -313,7 +311,7 @@ def test_half_written_files_are_removed_and_no_others(folder, act):
 
 
 def test_a_folder_with_nothing_but_half_written_files_is_not_taken(tmp_path):
-    """A run was killed in its very first save."""
+    """A run was killed during its very first save."""
     with_leftovers(tmp_path)
     assert not holds_checkpoint(tmp_path)
     begin(tmp_path)
@@ -345,7 +343,7 @@ def test_a_folder_is_claimed_by_one(tmp_path, sentence):
 
 
 def test_the_one_that_is_refused_removes_nothing(tmp_path, monkeypatch):
-    """Both find no folder; the first makes it, and has written nothing when the other comes."""
+    """Both find no folder. The first has created it, but not written yet, when the other comes."""
     path, mkdir = tmp_path / "run", Path.mkdir
     with contextlib.ExitStack() as first:
 
@@ -359,7 +357,7 @@ def test_the_one_that_is_refused_removes_nothing(tmp_path, monkeypatch):
         assert path.is_dir()
 
 
-def test_looking_whether_a_folder_is_idle_refuses_nobody_who_looks_too(tmp_path, monkeypatch):
+def test_concurrent_idle_checks_do_not_block_each_other(tmp_path, monkeypatch):
     real, looked = folder_module.locked, []
 
     @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""Tests of ``checkpoint.listing``: what there is, best first."""
+"""Tests of ``checkpoint.listing``: the available checkpoints, best first."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def checkpoint(folder, bits):
     return folder
 
 
-def test_nothing():
+def test_without_checkpoints_the_list_is_empty():
     assert list_checkpoints() == []
 
 

@@ -1,4 +1,4 @@
-"""Tests of ``checkpoint.names``: which folder is meant, in a fixed order."""
+"""Tests of ``checkpoint.names``: the order in which a name is looked up."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.messages import assert_names
 
 @pytest.fixture(autouse=True)
 def shipped(tmp_path, monkeypatch):
-    """An empty folder to work in, and another one with a shipped model."""
+    """An empty working folder, and another folder with a shipped model."""
     folder, here = tmp_path / "shipped", tmp_path / "here"
     checkpoint(folder / "english")
     here.mkdir()
@@ -42,7 +42,7 @@ def test_a_folder_comes_before_a_name_under_checkpoints_before_a_shipped_one(shi
     assert find_checkpoint(checkpoint(name)) == name
 
 
-def test_in_a_clone_the_shipped_models_are_shipped_all_the_same(monkeypatch):
+def test_in_a_clone_shipped_models_are_found(monkeypatch):
     clone = Path("checkpoints").resolve()
     monkeypatch.setattr(names, "shipped_folder", lambda: clone)
     found = checkpoint(clone / "english")
@@ -58,7 +58,7 @@ def test_a_folder_without_a_checkpoint_is_passed_over(shipped):
 
 
 @pytest.mark.parametrize("given", ["none", "runs/none", "x" * 300, "..", ".", "/english", "a/b"])
-def test_what_means_nothing_is_returned_as_it_is(given):
+def test_an_unknown_name_is_returned_unchanged(given):
     assert find_checkpoint(Path(given)) == Path(given)
 
 
@@ -68,7 +68,7 @@ def test_a_path_is_no_name():
 
 
 @pytest.mark.parametrize("written", ["./english", "english/", "../here/english"])
-def test_what_is_written_as_a_path_means_no_shipped_model(shipped, written):
+def test_a_path_never_means_a_shipped_model(shipped, written):
     assert find_checkpoint(written) == Path(written)
 
 
@@ -84,7 +84,7 @@ def test_the_default_is_the_one_trained_last_and_never_a_shipped_one(monkeypatch
     assert default_checkpoint() == Path("checkpoints/older")
 
 
-def test_in_a_clone_the_shipped_models_are_not_ones_own(monkeypatch):
+def test_in_a_clone_shipped_models_are_not_own_models(monkeypatch):
     folder = Path("checkpoints").resolve()
     monkeypatch.setattr(names, "shipped_folder", lambda: folder)
     checkpoint(Path("checkpoints/english"))

@@ -1,4 +1,4 @@
-"""Tests of ``checkpoint.quantization``: near the weights, and the same when done again."""
+"""Tests of ``checkpoint.quantization``: it is accurate, and idempotent."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_quantized_columns_are_within_half_a_scale(rows, columns, scale, seed):
     matrix[:, rng.integers(columns)] = 0
     levels, scales = quantize_columns(matrix)
     assert levels.dtype == np.int8
-    assert levels.min() >= -127  # symmetric: -128 is not used
+    assert levels.min() >= -127  # symmetric, so -128 is not used
     restored = levels * scales.astype(np.float64)
     assert (np.abs(restored - matrix) <= scales * 0.5001).all()
     used = matrix.any(axis=0)
@@ -73,7 +73,7 @@ def test_quantized_weights_are_near_and_have_the_same_levels_when_quantized_agai
 
 
 def test_the_engine_multiplies_by_the_integers_that_are_stored():
-    """Both kernels of a layer above the first, one above the other, in one scale a column."""
+    """Above the first layer, both kernels are concatenated and share one scale per column."""
     stored = quantize_weights(NETWORK, weights_for(NETWORK))
     near = dequantize_weights(stored)
     both = np.concatenate([near["lstm_1/kernel"], near["lstm_1/recurrent_kernel"]])
@@ -87,14 +87,14 @@ def test_the_engine_multiplies_by_the_integers_that_are_stored():
 
 @pytest.fixture
 def small(tmp_path):
-    """A checkpoint with weights of 8 bits."""
+    """A checkpoint with 8-bit weights."""
     path = tmp_path / "small"
     begin(path, settings(weights="int8"))
     CheckpointWriter(path).model(quantize_weights(NETWORK, weights_for(NETWORK)), FIGURES)
     return path
 
 
-def test_a_checkpoint_of_8_bits_is_read_as_the_weights_it_stands_for(small):
+def test_an_8_bit_checkpoint_is_read_as_float32(small):
     expected = dequantize_weights(quantize_weights(NETWORK, weights_for(NETWORK)))
     found = read_checkpoint(small)
     assert found.config.weights == "int8"
@@ -116,7 +116,7 @@ def test_an_unknown_kind_of_weights(folder):
 
 
 @pytest.mark.parametrize("scale", [np.nan, np.inf, 1e20])
-def test_scales_that_nothing_can_be_computed_with(small, scale):
+def test_unusable_scales(small, scale):
     stored = quantize_weights(NETWORK, weights_for(NETWORK))
     scales = np.full_like(stored["output/kernel_scales"], scale)
     sign(small / MODEL, stored | {"output/kernel_scales": scales})

@@ -1,4 +1,4 @@
-"""Tests of ``checkpoint.reader``: what is read is what was written, or a clear refusal."""
+"""Tests of ``checkpoint.reader``: what was written is read back, or refused with a clear error."""
 
 from __future__ import annotations
 
@@ -59,11 +59,11 @@ from tests.checkpoint.helpers import (
     weights_for,
 )
 
-# What is written comes back
+# Round trips
 
 
 @given(st.integers(1, 4), st.integers(1, 4), st.booleans(), st.integers(0, 2**32 - 1))
-def test_a_checkpoint_comes_back(tmp_path_factory, units, layers, tied, seed):
+def test_a_checkpoint_round_trips(tmp_path_factory, units, layers, tied, seed):
     network = ModelConfig(
         vocab_size=5, embedding=units if tied else 3, units=units, layers=layers, tied=tied
     )
@@ -80,7 +80,7 @@ def test_a_checkpoint_comes_back(tmp_path_factory, units, layers, tied, seed):
         assert read.weights[name].tobytes() == tensor.tobytes()
 
 
-# Missing
+# Missing files
 
 
 def test_a_folder_that_is_not_there(tmp_path, sentence):
@@ -103,8 +103,8 @@ def test_missing_weights(folder, sentence):
         refusal(CheckpointMissing, read_checkpoint, folder),
         folder,
         "model.safetensors is missing",
-        "restore",
-        f"-o {folder} --overwrite",
+        "Restore",
+        f"`output` {folder} and `overwrite`",
     )
 
 
@@ -113,8 +113,8 @@ def test_a_missing_tokenizer(folder, sentence):
     sentence(
         refusal(CheckpointMissing, read_checkpoint, folder),
         folder / TOKENIZER,
-        "missing",
-        "restore",
+        "no such file",
+        "Restore",
     )
 
 
@@ -140,7 +140,7 @@ def test_flipped_bits(folder, name):
         path.write_bytes(flipped)
         with pytest.raises((CheckpointDamaged, CheckpointTooNew)) as caught:
             read_checkpoint(folder)
-        # The one digit of the format is the only place where a greater number means more.
+        # The digit of the format is the only place where a larger number means something else.
         assert type(caught.value) is CheckpointDamaged or (
             name == CONFIG and flipped[: bit // 8].endswith(b'"format": ')
         )
@@ -150,19 +150,19 @@ def test_flipped_bits(folder, name):
 def test_an_altered_config(folder, sentence):
     path = folder / CONFIG
     path.write_text(path.read_text().replace('"streams": 48', '"streams": 31'))
-    sentence(refusal(CheckpointDamaged, read_checkpoint, folder), path, "restore")
+    sentence(refusal(CheckpointDamaged, read_checkpoint, folder), path, "Restore")
 
 
 def test_a_config_in_another_layout(folder, sentence):
     path = folder / CONFIG
     path.write_text(json.dumps(json.loads(path.read_text())))
-    sentence(refusal(CheckpointDamaged, read_checkpoint, folder), path, "restore")
+    sentence(refusal(CheckpointDamaged, read_checkpoint, folder), path, "Restore")
 
 
 def test_an_altered_tokenizer(folder, sentence):
     path = folder / TOKENIZER
     path.write_bytes(build_tokenizer(["abd"], TokenizerConfig()).to_json())
-    sentence(refusal(CheckpointDamaged, read_checkpoint, folder), path, "restore")
+    sentence(refusal(CheckpointDamaged, read_checkpoint, folder), path, "Restore")
 
 
 def test_a_tokenizer_that_is_no_tokenizer(folder, sentence):
@@ -172,8 +172,7 @@ def test_a_tokenizer_that_is_no_tokenizer(folder, sentence):
         refusal(CheckpointDamaged, read_checkpoint, folder),
         path,
         "tokenizer",
-        "a symbol occurs twice",
-        "restore",
+        "twice",
     )
     sentence(refusal(CheckpointDamaged, read_tokenizer, folder), path)
 
@@ -185,9 +184,9 @@ def test_a_tokenizer_that_does_not_fit_the_model(tmp_path, sentence):
     sentence(
         refusal(CheckpointDamaged, read_checkpoint, tmp_path),
         tmp_path / TOKENIZER,
-        "5 symbols",
+        "5 tokens",
         6,
-        "restore",
+        "Restore",
     )
 
 
@@ -200,11 +199,11 @@ def test_a_tokenizer_that_does_not_fit_the_model(tmp_path, sentence):
         ({"model": {}}, "Object missing required field 'vocab_size' - at '$.model'"),
         (
             {"train": {"steps": 1, "epochs": 1.0}},
-            "epochs and steps",
+            "'epochs' and 'steps'",
         ),
         (
             {"model": {"vocab_size": 5, "tied": True}},
-            "embedding 128 and units 256",
+            "'embedding' is 128 and 'units' is 256",
         ),
     ],
 )
@@ -212,7 +211,7 @@ def test_a_config_that_is_no_config(folder, sentence, change, reason):
     path = folder / CONFIG
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
     for read in (read_checkpoint, read_config):
-        sentence(refusal(CheckpointDamaged, read, folder), path, "damaged", reason, "restore")
+        sentence(refusal(CheckpointDamaged, read, folder), path, "damaged", reason, "Restore")
 
 
 @pytest.mark.parametrize(
@@ -242,10 +241,10 @@ def test_a_later_format(folder, sentence, version, more):
     path.write_text(json.dumps(json.loads(path.read_text()) | {"format": version} | more))
     for read in (read_checkpoint, read_config):
         message = refusal(CheckpointTooNew, read, folder)
-        sentence(message, folder, f"format {version}", FORMAT, "upgrade charlstm")
+        sentence(message, folder, f"format {version}", FORMAT, "Upgrade charlstm")
 
 
-def test_addresses_that_can_be_none_are_damage(folder):
+def test_impossible_addresses_are_damage(folder):
     progress = Progress(step=1, seconds=1.0, corpus=Addresses(addresses=("a.txt",)))
     changed = msgspec.json.encode(progress).replace(b"a.txt", b"a\\u0000b")
     metadata = {"progress": changed.decode(), **read_hashes(folder)}
@@ -273,7 +272,7 @@ def test_a_damaged_resume_file(folder, sentence):
         path.write_bytes(data[:length])
         assert is_damaged(refusal(CheckpointDamaged, read_resume, folder, shapes), path)
     path.write_bytes(data[:-1] + b"\x01")
-    sentence(refusal(CheckpointDamaged, read_resume, folder, shapes), path, "sha256", "restore")
+    sentence(refusal(CheckpointDamaged, read_resume, folder, shapes), path, "sha256", "Restore")
     path.write_bytes(data)
     sentence(
         refusal(CheckpointDamaged, read_resume, folder, {"states/h_0": (2, 4)}),
@@ -289,12 +288,12 @@ def test_a_damaged_resume_file(folder, sentence):
         path,
         "states/h_0",
         "config.json",
-        "restore",
+        "Restore",
     )
 
 
 def test_a_resume_file_is_tied_to_what_is_written_once(folder, sentence):
-    """Another optimizer, another text or another alphabet would make it another run."""
+    """Another optimizer, text or vocabulary would make it another run."""
     tensors = {"states/h_0": np.ones((2, 3), np.float32)}
     CheckpointWriter(folder).resume(tensors, Progress(step=1, seconds=1.0))
     for name, change in (
@@ -307,7 +306,7 @@ def test_a_resume_file_is_tied_to_what_is_written_once(folder, sentence):
         assert change(data) != data
         path.write_bytes(change(data))
         sentence(
-            refusal(CheckpointDamaged, read_resume, folder, {"states/h_0": (2, 3)}), path, "restore"
+            refusal(CheckpointDamaged, read_resume, folder, {"states/h_0": (2, 3)}), path, "Restore"
         )
         path.write_bytes(data)
     assert read_resume(folder, {"states/h_0": (2, 3)})[1].step == 1
@@ -318,7 +317,10 @@ def test_a_resume_file_without_what_is_written_once(folder, name, sentence):
     CheckpointWriter(folder).resume({}, Progress(step=1, seconds=1.0))
     (folder / name).unlink()
     sentence(
-        refusal(CheckpointMissing, read_resume, folder, {}), folder / name, "missing", "restore"
+        refusal(CheckpointMissing, read_resume, folder, {}),
+        folder / name,
+        "no such file",
+        "Restore",
     )
 
 
@@ -339,7 +341,7 @@ def test_a_damaged_history(tmp_path, line):
     assert is_damaged(message, tmp_path / HISTORY)
 
 
-# The hashes of the lines
+# Hashes of lines
 
 
 def settings_with(lines):
@@ -349,7 +351,7 @@ def settings_with(lines):
 
 
 def with_lines(folder, lines):
-    """A whole checkpoint of a model of lines."""
+    """A complete checkpoint of a model of lines."""
     config = settings_with(lines)
     with lock_folder(folder), create_checkpoint(folder, config, CHARACTERS, lines, overwrite=True):
         CheckpointWriter(folder).model(weights_for(NETWORK), FIGURES)
@@ -362,7 +364,7 @@ def lined(tmp_path):
 
 
 @given(st.sets(st.text(max_size=5), max_size=20))
-def test_the_hashes_of_lines_come_back(tmp_path_factory, texts):
+def test_the_hashes_of_lines_round_trip(tmp_path_factory, texts):
     lines = LineHashes.from_lines(texts)
     folder = with_lines(tmp_path_factory.mktemp("run"), lines)
     read = read_lines_index(folder)
@@ -391,8 +393,8 @@ def test_a_model_need_not_have_hashes(folder, lined):
     assert refusal(CheckpointMissing, read_lines_index, folder / "none")
 
 
-def test_a_checkpoint_that_knows_nothing_of_hashes_loads(folder):
-    """As those that were written before there were any."""
+def test_a_checkpoint_without_any_mention_of_hashes_loads(folder):
+    """Checkpoints written before there were hashes are like this."""
     config = json.loads((folder / CONFIG).read_text())
     for part, name in (
         ("corpus", "index"),
@@ -424,8 +426,8 @@ def test_damaged_hashes(lined):
 def test_the_hashes_of_another_model(tmp_path, sentence, lined):
     path = lined / LINES
     for texts, parts in (
-        (["one", "two", "four"], ["restore"]),
-        (["one", "two"], ["hashes", "[2]", "U64", "config.json", "[3]", "restore"]),
+        (["one", "two", "four"], ["Restore"]),
+        (["one", "two"], ["hashes", "[2]", "U64", "config.json", "[3]", "Restore"]),
     ):
         other = with_lines(tmp_path / "other", LineHashes.from_lines(texts))
         path.write_bytes((other / LINES).read_bytes())
@@ -440,7 +442,7 @@ def test_hashes_that_can_not_be_searched(tmp_path, hashes, sentence):
         folder / LINES,
         "hashes",
         "order",
-        "train again",
+        "Train again",
     )
 
 
@@ -453,7 +455,7 @@ def test_hashes_of_another_type(lined, tensor, sentence):
     sentence(message, "[3]", "U64", "config.json")
 
 
-def test_hashes_that_no_configuration_asks_for_are_not_read(folder, lined):
+def test_hashes_that_are_not_in_the_configuration_are_not_read(folder, lined):
     (folder / LINES).write_bytes(b"whatever")
     assert read_lines_index(folder) is None
 
@@ -473,10 +475,10 @@ def test_a_tokenizer_of_another_level(folder, sentence):
     sentence(
         refusal(CheckpointDamaged, read_checkpoint, folder),
         folder / TOKENIZER,
-        "word level",
+        "level word",
         "config.json",
-        "char level",
-        "restore",
+        "level char",
+        "Restore",
     )
 
 
@@ -485,11 +487,11 @@ def test_more_tokens_than_the_model_has_are_not_decoded(folder, sentence):
         json.dumps({"level": "word", "symbols": [f"w{n}" for n in range(9000)]})
     )
     message = refusal(CheckpointDamaged, read_checkpoint, folder)
-    sentence(message, folder / TOKENIZER, "more symbols than the model")
+    sentence(message, folder / TOKENIZER, "more")
 
 
 @pytest.mark.parametrize("version", [0, -1])
-def test_formats_that_never_were(folder, version):
+def test_impossible_format_numbers(folder, version):
     config = json.loads((folder / CONFIG).read_bytes())
     (folder / CONFIG).write_text(json.dumps(config | {"format": version}))
     assert is_damaged(refusal(CheckpointDamaged, read_checkpoint, folder), folder / CONFIG)

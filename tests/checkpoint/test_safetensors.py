@@ -1,4 +1,4 @@
-"""Tests of ``checkpoint.safetensors``: tensors that fit their description, and nothing else."""
+"""Tests of ``checkpoint.safetensors``: only tensors that match their description are accepted."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from tests.checkpoint.helpers import (
 )
 
 
-def test_weights_may_lie_in_memory_in_any_order(folder):
+def test_weights_may_have_any_memory_order(folder):
     weights = {name: np.asfortranarray(tensor) for name, tensor in weights_for(NETWORK).items()}
     CheckpointWriter(folder).model(weights, FIGURES)
     for name, tensor in read_checkpoint(folder).weights.items():
@@ -46,7 +46,7 @@ def test_weights_may_lie_in_memory_in_any_order(folder):
 
 
 def test_the_digest_covers_weights_and_metadata_as_it_always_did(folder):
-    """Checkpoints that are out there must stay readable: the digest is part of the format."""
+    """Existing checkpoints must stay readable: the digest is part of the format."""
     from safetensors import safe_open
 
     with safe_open(folder / MODEL, framework="numpy") as file:
@@ -73,14 +73,14 @@ def test_weights_that_are_cut_off(folder):
 
 
 @pytest.mark.parametrize("surplus", [b"\0", b"\0" * 8, b"{}", b"x" * 100])
-def test_weights_with_something_behind_them(folder, surplus):
+def test_weights_with_trailing_bytes(folder, surplus):
     path = folder / MODEL
     path.write_bytes(path.read_bytes() + surplus)
     assert is_damaged(refusal(CheckpointDamaged, read_checkpoint, folder), path)
 
 
 @pytest.mark.parametrize("length", [0, 1, 7, 8, 9, 100, 5000])
-def test_noise_in_the_place_of_weights(folder, length):
+def test_random_bytes_in_place_of_weights(folder, length):
     path = folder / MODEL
     path.write_bytes(random.Random(length).randbytes(length))
     assert is_damaged(refusal(CheckpointDamaged, read_checkpoint, folder), path)
@@ -95,12 +95,12 @@ def altered_byte(folder, index):
 
 
 def test_altered_weights(folder, sentence):
-    sentence(altered_byte(folder, -1), folder / MODEL, folder / MODEL, "sha256", "restore")
+    sentence(altered_byte(folder, -1), folder / MODEL, folder / MODEL, "sha256", "Restore")
 
 
 def test_altered_figures(folder, sentence):
     data = (folder / MODEL).read_bytes()
-    sentence(altered_byte(folder, data.index(b"1.25")), folder / MODEL, "sha256", "restore")
+    sentence(altered_byte(folder, data.index(b"1.25")), folder / MODEL, "sha256", "Restore")
 
 
 def test_weights_without_a_digest(folder, sentence):
@@ -108,15 +108,15 @@ def test_weights_without_a_digest(folder, sentence):
 
     save_file(weights_for(NETWORK), folder / MODEL)
     sentence(
-        refusal(CheckpointDamaged, read_checkpoint, folder), folder / MODEL, "sha256", "restore"
+        refusal(CheckpointDamaged, read_checkpoint, folder), folder / MODEL, "sha256", "Restore"
     )
 
 
-# Weights that don't fit, with a right digest
+# Weights that don't match, with a correct digest
 
 
 def rewritten(folder, **tensors):
-    """Write the weights anew with some replaced, or left out if ``None``."""
+    """Write the weights again, with some replaced, or left out if ``None``."""
     weights = weights_for(NETWORK) | tensors
     CheckpointWriter(folder).model({n: w for n, w in weights.items() if w is not None}, FIGURES)
     return refusal(CheckpointDamaged, read_checkpoint, folder)
@@ -168,7 +168,7 @@ def test_a_weight_too_many(folder, sentence):
         folder / MODEL,
         "lstm_2/bias",
         "config.json",
-        "restore",
+        "Restore",
     )
 
 
@@ -178,7 +178,7 @@ def test_a_weight_too_few(folder, sentence):
         folder / MODEL,
         "lstm_1/bias",
         "config.json",
-        "restore",
+        "Restore",
     )
 
 
@@ -191,7 +191,7 @@ def test_weights_that_are_no_numbers(folder, value, sentence):
         folder / MODEL,
         "lstm_1/recurrent_kernel",
         "NaN or infinite",
-        "train again",
+        "Train again",
     )
 
 
@@ -205,7 +205,7 @@ def test_weights_that_nothing_can_be_computed_with(folder, weight, sentence):
         folder / MODEL,
         "lstm_1/bias",
         "1e+15",
-        "train again",
+        "Train again",
     )
 
 
@@ -237,7 +237,7 @@ def test_extreme_weights_can_be_computed_with(folder, weight, precision):
         ([1] * 100_000, [0, 40]),
     ],
 )
-def test_descriptions_of_tensors_that_lie(folder, shape, offsets):
+def test_false_descriptions_of_tensors(folder, shape, offsets):
     def change(header):
         header["embedding/embeddings"] |= {"shape": shape, "data_offsets": offsets}
         return header
@@ -262,7 +262,7 @@ def test_headers_that_are_deep_or_huge(folder, text):
 
 
 def test_weights_that_no_machine_can_hold(folder, sentence):
-    """The file is as long as the configuration asks for, and takes no room."""
+    """The file has the size that the configuration requires, and takes no disk space."""
     network = ModelConfig(vocab_size=5, embedding=16_384, units=16_384, layers=64)
     header, end = {}, 0
     for name, shape in expected_shapes(network).items():
@@ -291,11 +291,11 @@ def test_weights_that_were_never_written(folder, monkeypatch, sentence):
         path,
         "damaged",
         "never written",
-        "restore",
+        "Restore",
     )
 
 
-def test_a_file_system_that_tells_no_holes_is_believed(folder, monkeypatch):
+def test_a_file_system_that_reports_no_holes(folder, monkeypatch):
     real = os.lseek
 
     def lseek(descriptor, position, whence):

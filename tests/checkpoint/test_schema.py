@@ -43,7 +43,7 @@ def test_every_weight_has_the_shape_of_stock_keras(vocab_size, embedding, units,
     assert shapes == ({} if tied else {"output/kernel": (units, vocab_size)})
 
 
-def test_the_files_are_what_the_module_says(folder):
+def test_the_files_are_those_in_the_docstring(folder):
     assert sorted(contents(folder)) == [CONFIG, MODEL, TOKENIZER]
     CheckpointWriter(folder).history([FIGURES])
     CheckpointWriter(folder).resume({"w": np.ones(1, np.float32)}, Progress(step=1, seconds=1.0))

@@ -1,4 +1,4 @@
-"""Tests of ``checkpoint.writer``: what is saved can be read; failing saves change nothing."""
+"""Tests of ``checkpoint.writer``: saves can be read back, and failing saves change nothing."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ figures = st.builds(
         waited=st.integers(0, 100),
     ),
 )
-def test_what_a_run_needs_to_go_on_comes_back(tmp_path_factory, shapes, progress):
+def test_the_state_of_a_run_round_trips(tmp_path_factory, shapes, progress):
     generator = np.random.default_rng(0)
     tensors = {
         f"weights/{number}": generator.normal(size=shape).astype(np.float32)
@@ -99,8 +99,8 @@ def test_what_a_run_needs_to_go_on_comes_back(tmp_path_factory, shapes, progress
         assert read[name].tobytes() == tensor.tobytes()
 
 
-def test_addresses_of_very_many_files_come_back(folder):
-    """As many as one command line holds, which is more than other metadata may."""
+def test_addresses_of_many_files_round_trip(folder):
+    """As many as fit on a command line, which is more than other metadata may take."""
     addresses = tuple(
         f"/home/somebody/a folder/of texts/{number:06}.txt" for number in range(40_000)
     )
@@ -110,7 +110,7 @@ def test_addresses_of_very_many_files_come_back(folder):
 
 
 @given(st.lists(figures, max_size=5))
-def test_a_history_comes_back(tmp_path_factory, history):
+def test_a_history_round_trips(tmp_path_factory, history):
     folder = tmp_path_factory.mktemp("run")
     begin(folder)
     CheckpointWriter(folder).history(history)
@@ -128,7 +128,7 @@ def test_a_history_is_replaced_by_a_shorter_one(tmp_path):
     assert read_history(tmp_path) == [FIGURES]
 
 
-def test_a_finished_run_keeps_what_is_used_and_shown(folder):
+def test_finishing_removes_only_what_resuming_needs(folder):
     CheckpointWriter(folder).history([FIGURES])
     before = contents(folder)
     CheckpointWriter(folder).resume({}, Progress(step=1, seconds=1.0))

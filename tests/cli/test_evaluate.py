@@ -126,7 +126,7 @@ def test_a_figure_that_is_no_number_is_null(charlstm, prose):
     found = facts(charlstm("evaluate", prose, "-", "--json", "-q", "--sample", 0, stdin=b"\r\n"))
     assert found["word_perplexity"] is None
     result = charlstm("evaluate", prose, "-", "-q", "--sample", 0, stdin=b"\r\n")
-    assert "perplexity, words       none per white-space word\n" in result.out
+    assert "perplexity, words       none per whitespace word\n" in result.out
 
 
 # Texts
@@ -328,8 +328,8 @@ def test_the_defaults_are_those_of_the_command_line():
     ("evaluate", {"texts": "one"}, ConfigError, ["texts", "a list", "[text]"]),
     ("evaluate", {"text": "a", "texts": ["b"]}, UsageError, ["text", "texts"]),
     ("evaluate_words", {"texts": ["a"], "sample": 0}, ConfigError, ["sample", 0, "1 or more"]),
-    ("evaluate_words", {"texts": ["a"], "seed": -1}, ConfigError, ["seed", -1, 4294967295]),
-    ("evaluate_dynamic", {"texts": ["a"], "rate": -1}, ConfigError, ["rate", -1, 1000]),
+    ("evaluate_words", {"texts": ["a"], "seed": -1}, ConfigError, ["seed", -1, "4,294,967,295"]),
+    ("evaluate_dynamic", {"texts": ["a"], "rate": -1}, ConfigError, ["rate", -1, "1,000"]),
     ("evaluate_dynamic", {"texts": ["a"], "decay": 1.5}, ConfigError, ["decay", 1.5, "0 to 1"]),
     ("evaluate_dynamic", {"texts": ["a"], "tokens": -1}, ConfigError,
      ["tokens", -1, "0 or more"]),
@@ -373,13 +373,13 @@ def test_what_can_not_be_evaluated_is_told(charlstm, prose, tmp_path):
     (tmp_path / "dots").write_bytes(b"... ---\n")
     (tmp_path / "latin").write_bytes(b"caf\xe9")
     for arguments, status, parts in (
-        ([], 2, ["file", "folder", "glob pattern", "-", "python-docs"]),
+        ([], 2, ["FILE", "folder", "glob pattern", "-", "corpus"]),
         (["empty"], 1, ["empty"]),
-        (["dots"], 1, ["dots", "no word", "--sample 0"]),
+        (["dots"], 1, ["dots", "words", "--sample 0"]),
         (["latin"], 1,
          ["latin", "0xe9", "offset 3", "utf-8", "--encoding", "--decode-errors replace"]),
-        (["-", "-"], 2, ["standard input", "twice"]),
-        (["-", "--against", "-"], 2, ["standard input", "twice"]),
+        (["-", "-"], 2, ["twice"]),
+        (["-", "--against", "-"], 2, ["twice"]),
         (["dots", "--dynamic-rate", 1], 2, ["--dynamic-rate", "--dynamic"]),
     ):  # fmt: skip
         assert_error(charlstm("evaluate", prose, *arguments), status, *parts)

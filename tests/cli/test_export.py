@@ -122,12 +122,12 @@ def test_an_existing_file_is_kept_unless_told(charlstm, prose, tmp_path):
     [
         (["nowhere"], 1, ["nowhere", "charlstm models"]),
         (["model", "--format", "keras", "--precision", "int8"], 2,
-         ["--precision int8", "--format keras", "--format onnx"]),
+         ["--precision int8", "--format keras"]),
         (["model", "--format", "checkpoint", "--precision", "float32"], 2,
-         ["--precision float32", "--format checkpoint", "--format onnx"]),
+         ["--precision float32", "--format checkpoint"]),
         (["model", "--format", "checkpoint", "-o", "model"], 2, ["model", "-o"]),
-        (["model", "--format", "keras", "-o", "a.h5"], 2, ["Keras", "a.h5", "-o", ".keras"]),
-        (["model", "-o", "a.keras"], 2, ["a.keras", "--format keras", "-o", ".onnx"]),
+        (["model", "--format", "keras", "-o", "a.h5"], 2, ["Keras", "a.h5", ".keras"]),
+        (["model", "-o", "a.keras"], 2, ["a.keras", "--format keras"]),
         (["model", "-o", "none/a.onnx"], 1, ["none/a.onnx", "folder"]),
     ],
 )  # fmt: skip

@@ -12,7 +12,7 @@ import charlstm as package
 from charlstm.checkpoint.reader import read_checkpoint
 from charlstm.checkpoint.schema import MODEL
 from tests.cli.helpers import NAMES, objects
-from tests.messages import assert_error, raises_naming
+from tests.messages import assert_error, assert_warning, raises_naming
 
 DATA = Path(__file__).parents[1] / "data"  # checkpoints of older formats
 
@@ -70,8 +70,8 @@ def test_what_is_written_matches(charlstm, names):
     ("pattern", "parts"),
     [
         ("(?=a)b", ["look-around", "back-references", "word boundaries"]),
-        ("[a", ["unterminated character set at position 0", "Python"]),
-        ("[0-9]+", ["characters"]),
+        ("[a", ["unterminated character set at position 0"]),
+        ("[0-9]+", ["--match"]),
     ],
 )
 def test_a_pattern_that_can_not_be_followed_is_misuse(charlstm, names, pattern, parts):
@@ -135,9 +135,9 @@ def test_without_a_checkpoint_the_newest_is_taken(charlstm, prose, names, monkey
     ("arguments", "status", "parts"),
     [
         (["-p", "a", "--prompt-file", "b"], 2, ["--prompt", "--prompt-file"]),
-        (["--prompt-file", "b"], 1, ["prompt file", "b", "No such file or directory"]),
-        (["-p", "caf\udce9"], 2, ["--prompt", "UTF-8", "--prompt-file"]),
-        (["--stop", ""], 2, ["stop", "empty"]),
+        (["--prompt-file", "b"], 1, ["prompt file", "b", "no such file or directory"]),
+        (["-p", "caf\udce9"], 2, ["--prompt", "UTF-8"]),
+        (["--stop", ""], 2, ["empty"]),
     ],
 )
 def test_what_is_refused(charlstm, prose, arguments, status, parts):
@@ -192,12 +192,12 @@ def test_a_least_length_beyond_the_usual_length_is_the_length(charlstm, prose):
     (sample,) = objects(charlstm("generate", prose, "--min-length", 600, "-q", "--json"))
     assert sample["tokens"] >= 600
     result = charlstm("generate", prose, "--min-length", 600, "-n", 10)
-    assert_error(result, 2, "min_length", 600, "length", 10)
+    assert_error(result, 2, "--min-length", 600, "--length", 10)
 
 
 def test_a_pattern_that_is_not_utf_8_is_misuse(charlstm, names):
     result = charlstm("generate", names, "-q", "--match", "caf\udce9")
-    assert_error(result, 2, "pattern", r"'caf\udce9'", "UTF-8")
+    assert_error(result, 2, "--match", "UTF-8")
 
 
 def test_nothing_is_printed_before_a_refusal(charlstm, names):
@@ -304,8 +304,8 @@ def test_texts_of_a_file_are_drawn_again(charlstm, names, tmp_path):
 @pytest.mark.parametrize(
     ("file", "status", "parts"),
     [
-        ("nowhere", 1, ["nowhere", "file", "folder", "glob pattern", "-", "python-docs"]),
-        ("-", 2, ["--against", "standard input", "file"]),
+        ("nowhere", 1, ["nowhere", "file", "folder", "glob pattern", "-", "corpus"]),
+        ("-", 2, ["--against", "stdin", "file"]),
     ],
 )
 def test_a_file_of_lines_that_is_not_there(charlstm, names, file, status, parts):
@@ -339,7 +339,7 @@ def test_the_one_text_without_chance_is_drawn_as_often_as_asked(charlstm, names)
 
 def test_help_tells_the_default_lengths(charlstm):
     page = " ".join(charlstm("generate", "--help").out.split())
-    assert "Default: 500, with --until 10,000." in page
+    assert "[default: 500, or 10,000 with --until]" in page
 
 
 def test_a_prompt_the_model_lacks_may_begin_a_match(charlstm, names):
@@ -353,10 +353,9 @@ def test_a_model_of_one_document_writes_the_whole_length_and_ends_none(charlstm,
     assert {(sample["finish_reason"], sample["tokens"]) for sample in objects(result)} == {
         ("length", 60)
     }
-    warned = charlstm("generate", prose, "--until", "document", "-n", 5, "-q")
+    warned = charlstm("generate", prose, "--until", "document", "-n", 5)
     assert warned.status == 0
-    parts = ["--until document", str(prose), "few documents", "--until paragraph"]
-    assert all(part in warned.err for part in parts)
+    assert_warning(warned, "--until document", prose, "few documents", "--until paragraph")
 
 
 def test_a_model_that_frequencies_beat_is_warned_of(charlstm, tmp_path, prose):
@@ -365,16 +364,17 @@ def test_a_model_that_frequencies_beat_is_warned_of(charlstm, tmp_path, prose):
     folder = tmp_path / "early"
     trained = charlstm(
         "train", tmp_path / "text.txt", "-o", folder, "--steps", 2, "--learning-rate", 1e-6,
-        "--layers", 1, "--units", 8, "-q",
+        "--layers", 1, "--units", 8,
     )  # fmt: skip
     assert trained.status == 0
-    assert "worse than plain token frequencies" in trained.err
-    result = charlstm("generate", folder, "-n", 5, "--seed", 1, "-q")
+    assert "worse than token frequencies" in trained.err
+    result = charlstm("generate", folder, "-n", 5, "--seed", 1)
     assert result.status == 0
     checkpoint = read_checkpoint(folder)
     assert checkpoint.loss > checkpoint.config.provenance.frequency_loss
-    parts = ["Warning", str(folder), "characters", f"{checkpoint.loss:.3f}", "2 steps", "longer"]
-    assert all(part in result.err for part in parts)
+    parts = [folder, "characters", f"{checkpoint.loss:.3f}", "2 steps", "longer"]
+    assert_warning(result, *parts)
+    assert charlstm("generate", folder, "-n", 5, "--seed", 1, "-q") == (0, result.out, "")
     assert "Warning" not in charlstm("generate", prose, "-n", 5, "--seed", 1).err
 
 

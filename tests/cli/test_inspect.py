@@ -48,7 +48,7 @@ def test_the_options_of_train_count(charlstm, here):
     assert (once["documents"], once["copies"]) == (90, 0)
     words = json.loads(charlstm("inspect", "list.txt", "--level", "word", "--json").out)
     assert words["training"]["level"] == "word"
-    assert "add --lines" in charlstm("inspect", "list.txt").out
+    assert "--lines" in charlstm("inspect", "list.txt").out
 
 
 def test_files_in_several_encodings(charlstm, here):
@@ -75,7 +75,7 @@ def test_a_text_that_is_too_short_is_looked_over_all_the_same(charlstm):
 @pytest.mark.parametrize(
     ("arguments", "status", "parts"),
     [
-        ([], 2, ["no corpus", "charlstm inspect --help"]),
+        ([], 2, ["CORPUS", "charlstm corpora"]),
         (["nowhere"], 1, ["nowhere"]),
         (["tale.txt", "--lines", "--paragraphs"], 2, ["--lines", "--paragraphs"]),
         (["tale.txt", "--encoding", "utf-99"], 2, ["utf-99"]),

@@ -193,7 +193,7 @@ def test_single_tokens(charlstm, level, request):
     assert text.count("\n") == len(shares)
     names = ["<end of document>", "<unknown character>"]
     if level == "words":
-        names += ["<begin of spelling>", "<end of spelling>"]
+        names += ["<start of spelling>", "<end of spelling>"]
     for name in names:
         assert f"\t{name}\n" in text
     special = {one["special"]: one for one in found["predictions"] if "special" in one}
@@ -250,11 +250,11 @@ def test_the_precision_is_that_of_the_model(charlstm, prose, precision):
 @pytest.mark.parametrize(
     ("arguments", "stdin", "status", "parts"),
     [
-        (["a", "--tokens", "--words", 2], b"", 2, ["--tokens", "--words", "--words-only"]),
-        (["a", "--tokens", "--words-only"], b"", 2, ["--tokens", "--words", "--words-only"]),
-        (["caf\udce9"], b"", 2, ["prompt", "UTF-8"]),
+        (["a", "--tokens", "--words", 2], b"", 2, ["--tokens", "--words"]),
+        (["a", "--tokens", "--words-only"], b"", 2, ["--tokens", "--words-only"]),
+        (["caf\udce9"], b"", 2, ["PROMPT", "UTF-8"]),
         ([], b"caf\xe9!\n", 1,
-         ["line 1", "standard input", "UTF-8", "0xe9", "offset 3", "iconv"]),
+         ["line 1", "stdin", "UTF-8", "0xe9", "offset 3", "iconv"]),
     ],
 )  # fmt: skip
 def test_what_is_refused(charlstm, prose, arguments, stdin, status, parts):
@@ -275,7 +275,7 @@ def test_a_terminal_is_not_waited_for(charlstm, prose, monkeypatch, sentence):
     finally:
         os.close(leader)
         os.close(follower)
-    assert_error(done, 2, "prompt", "-")
+    assert_error(done, 2, "PROMPT", "-")
     sentence(done.stderr.removesuffix("\n"))
 
 

@@ -81,7 +81,7 @@ def test_each_pass_over_a_long_text_has_a_bar(charlstm, monkeypatch, tmp_path, c
     options = ["--level", "word", "--encoding", "utf-8", *["--dry-run"] * (command == "train")]
     result = charlstm(command, "text.txt", *options)
     assert result.status == breaks
-    names = ["looking"] * (command == "inspect") + ["reading", "vocabulary", "encoding"]
+    names = ["checking"] * (command == "inspect") + ["reading", "vocabulary", "encoding"]
     assert [bar.name for bar in Bar.seen] == names[: 1 if breaks else None]
     for bar in Bar.seen:
         assert bar.closed

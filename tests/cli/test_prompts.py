@@ -1,4 +1,4 @@
-"""The prompts of ``charlstm generate``: from the command line, a file or standard input."""
+"""The prompts of ``charlstm generate``: from the command line, a file or stdin."""
 
 import json
 
@@ -68,7 +68,7 @@ def test_a_prompt_that_is_not_utf_8(charlstm, prose):
     ("data", "parts"),
     [
         (b"%PDF-1.4\n1 0 obj\n<< /Type /Catalog >>\nendobj\n", ["PDF", "pdftotext"]),
-        (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", ["PNG", "text file"]),
+        (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", ["PNG", "not text"]),
         (b"{\\rtf1\\ansi the quick}", ["RTF", "unrtf"]),
         (bytes(range(1, 8)) * 100, ["binary"]),
     ],
@@ -79,7 +79,7 @@ def test_a_prompt_in_a_binary_file(charlstm, prose, tmp_path, option, data, part
     file = charlstm("generate", prose, option, "book.bin", "-n", 5)
     assert_error(file, 1, "the prompt in book.bin", *parts)
     piped = charlstm("generate", prose, option, "-", "-n", 5, stdin=data)
-    assert_error(piped, 1, "the prompt in -", *parts)
+    assert_error(piped, 1, "the prompt on stdin", *parts)
 
 
 def test_a_prompt_in_utf_16_is_not_binary(charlstm, prose, tmp_path):
@@ -121,7 +121,7 @@ def test_a_prompt_alone_is_continued_as_among_others(charlstm, names):
 
 
 def test_unknown_characters_of_many_prompts_are_told_once(charlstm, names):
-    result = charlstm("generate", names, "--prompts", "-", "-q", stdin="é\na\nü!\n".encode())
+    result = charlstm("generate", names, "--prompts", "-", stdin="é\na\nü!\n".encode())
     unknown = ["1 × '!' U+0021", "1 × 'é' U+00E9", "1 × 'ü' U+00FC"]
     assert_warning(result, "2 of the prompts", 3, *unknown)
 

@@ -63,7 +63,7 @@ def test_a_terminal_shows_colors(charlstm, names, prompt):
     options = ["generate", names, "-p", prompt, "--seed", 1]
     plain = charlstm(*options).out
     shown = on_a_terminal(*options, "--show-probs")
-    legend = "probability: 50% and more, 20% and more, 5% and more, less\n"
+    legend = "Probability: 50% and more, 20% and more, 5% and more, less\n"
     assert COLOR.sub("", shown) == f"seed 1\n{legend}{plain}"
     colored = shown.split("\n")[2]
     assert len(COLOR.findall(colored)) == 2 * len(plain.strip().removeprefix(prompt))
@@ -94,4 +94,4 @@ def test_speed_is_told_when_asked(charlstm, names):
     tokens = sum(len(line) + 1 for line in result.out.splitlines())
     assert re.fullmatch(rf"seed 1\n{tokens} tokens in \d+\.\d\d s, [\d,]+ tokens/s\n", result.err)
     quiet = charlstm("generate", names, "-c", 3, "--seed", 1, "-v", "-q")
-    assert re.fullmatch(rf"{tokens} tokens in .*\n", quiet.err)
+    assert quiet == (0, result.out, "")

@@ -67,11 +67,11 @@ def test_a_bias_makes_likelier(charlstm, names):
 @pytest.mark.parametrize(
     ("bias", "parts"),
     [
-        ("na", ["'na'", "'love=+2'"]),
-        ("=2", ["'=2'", "'love=+2'"]),
-        ("na=x", ["'na=x'", "'love=+2'"]),
-        ("na=nan", ["nan", "finite"]),
-        ("na=1001", ["1001.0", "-1000.0<=x<=1000.0"]),
+        ("na", ["na", "love=+2"]),
+        ("=2", ["=2", "love=+2"]),
+        ("na=x", ["na=x", "love=+2"]),
+        ("na=nan", ["na=nan", "from -1,000 to 1,000"]),
+        ("na=1001", ["na=1001", "from -1,000 to 1,000"]),
     ],
 )
 def test_a_malformed_bias_is_misuse(charlstm, names, bias, parts):
@@ -87,7 +87,7 @@ def test_a_malformed_bias_is_misuse(charlstm, names, bias, parts):
         ("--loop-window", "--loop-penalty"),
         (
             "--repetition-window",
-            "--repetition-penalty or --presence-penalty or --frequency-penalty",
+            "--repetition-penalty, --presence-penalty or --frequency-penalty",
         ),
     ],
 )

@@ -314,7 +314,7 @@ def test_a_model_of_lines_carries_nothing(charlstm, names):
     carried = charlstm("score", names, "--json", "--carry", stdin=b"ana\nbelo\n")
     assert carried.out == plain.out
     assert carried.err.startswith(NOTE)
-    assert_names(carried.err.removeprefix(NOTE), "model of lines", "--carry")
+    assert_names(carried.err.removeprefix(NOTE), "documents", "--carry")
 
 
 # What is refused
@@ -323,7 +323,7 @@ def test_a_model_of_lines_carries_nothing(charlstm, names):
 @pytest.mark.parametrize("option", [["--carry"], ["--sort"], ["--top", 3]])
 def test_whole_texts_have_no_lines(charlstm, prose, option):
     result = charlstm("score", prose, "--whole", *option)
-    assert_error(result, 2, option[0], "lines", "--whole", "files")
+    assert_error(result, 2, option[0], "--whole")
 
 
 def test_what_can_not_be_read_is_told(charlstm, prose, tmp_path):
@@ -340,5 +340,5 @@ def test_what_can_not_be_read_is_told(charlstm, prose, tmp_path):
 def test_a_line_that_is_too_long_to_be_held(charlstm, prose, monkeypatch, sentence):
     monkeypatch.setattr("charlstm.corpus.lines.LONGEST_LINE", 1000)
     result = charlstm("score", prose, "-q", stdin=b"the lazy dog\n" + b"b" * 1001)
-    assert_error(result, 1, "1,000 characters", "break it up", out=None)
+    assert_error(result, 1, "1,000 characters", "--whole", out=None)
     sentence(result.err.removesuffix("\n"))

@@ -37,14 +37,14 @@ def test_a_part_of_a_long_validation_text_stands_for_it(charlstm, corpus, short_
     (facts,) = objects(planned)
     tokens = facts["valid_tokens"]
     assert tokens > facts["validated_tokens"] == facts["train"]["validated"] == 1024
-    assert f"and 1,024 of {tokens:,} to validate" in planned.err
+    assert f", 1,024 of {tokens:,} validation tokens" in planned.err
 
     done = charlstm("train", corpus, *options, "--steps", 30, "--json", "-q")
     (summary,) = objects(done)
     assert summary["validated_tokens"] == 1024
     found = read_checkpoint(Path("model"))
     assert (found.config.format, found.config.train.validated) == (FORMAT, 1024)
-    assert f"1,024 of {tokens:,} to validate" in rows(charlstm("info", "model"))["text"]
+    assert f"1,024 of {tokens:,} validation tokens" in rows(charlstm("info", "model"))["text"]
     (info,) = objects(charlstm("info", "model", "--json"))
     assert info["validated_tokens"] == 1024
     # The text repeats one line, so that each part of it is like the whole.
@@ -74,7 +74,7 @@ def test_the_plan_of_a_long_text_says_what_a_longer_run_would_take(
     monkeypatch.setattr(plan, "LONGEST_MINUTES", minutes)
     short = charlstm("train", corpus, *TINY, "--dry-run", "--json")
     said = re.search(
-        rf"; reads {read}.*: --epochs (\S+) would take about \d+ s and learn more\n", short.err
+        rf"; reads {read}.* \(--epochs (\S+) would learn more and take about \d+ s\)", short.err
     )
     assert said
     longer = charlstm("train", corpus, *TINY, "--dry-run", "--json", "--epochs", said[1])

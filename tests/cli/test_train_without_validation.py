@@ -34,7 +34,7 @@ def test_figures_of_validation_are_left_out_or_null(charlstm, tmp_path, text, op
     assert [told[name] for name in VALIDATION] == [None] * 4
     assert (told["best_step"], told["stop_reason"]) == (4, "budget")
     plan, _, *rest = result.err.splitlines()
-    assert " to train and none to validate" in plan
+    assert " training tokens, no validation tokens" in plan
     lines = [line for line in rest if line.startswith("step ")]
     assert len(lines) == 2
     assert f"train {told['train_loss']:.4f} nats" in lines[1]
@@ -79,11 +79,11 @@ def test_it_goes_on_from_python(corpus, here):
 
 def test_a_model_worse_than_chance_is_told(charlstm, corpus):
     options = ["--valid-fraction", 0, "--learning-rate", 2, "--warmup-steps", 0]
-    result = charlstm("train", corpus, *QUICK, *options, "-q", "--json", "-o", "model")
+    result = charlstm("train", corpus, *QUICK, *options, "--json", "-o", "model")
     loss = json.loads(result.out)["train_loss"]
     guess = read_checkpoint(Path("model")).config.provenance.frequency_loss
-    figures = f"({loss:.3g} against {guess:.3g} nats)"
-    assert f"worse than plain token frequencies {figures}" in result.err
+    figures = f"({loss:.3g} against {guess:.3g} nats per token)"
+    assert f"worse than token frequencies alone {figures}" in result.err
 
 
 @pytest.mark.parametrize(
@@ -106,4 +106,4 @@ def test_the_advice_for_a_short_text_is_of_the_fraction_given(
 def test_a_lower_fraction_is_the_remedy_where_the_rest_would_do(charlstm, tmp_path):
     (tmp_path / "long.txt").write_text("the quick brown fox " * 3000)
     result = charlstm("train", "long.txt", "--valid-fraction", "0.999")
-    assert_error(result, 1, "61 tokens", "lower --valid-fraction from 0.999", "64,000 characters")
+    assert_error(result, 1, "61 tokens", "--valid-fraction from 0.999", "64,000 characters")

@@ -1,4 +1,4 @@
-"""Tests of ``corpus.catalog``: texts come from a server on this machine, whole or not at all."""
+"""Tests of ``corpus.catalog``: fetches texts from a local server, completely or not at all."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TEXT = b"A text of some words.\n" * 5000
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers by the path: whole, moved, cut off, longer, other, never, or not at all."""
+    """Answers as the path says: whole, moved, truncated, endless, wrong, late or missing."""
 
     def do_GET(self):
         self.server.asked.append(self.path)
@@ -53,7 +53,7 @@ class Handler(BaseHTTPRequestHandler):
         try:
             for _ in range(100):
                 self.wfile.write(TEXT)
-        except OSError:  # the reader has gone
+        except OSError:  # the client has disconnected
             self.server.gone.set()
 
     def missing(self):
@@ -63,7 +63,7 @@ class Handler(BaseHTTPRequestHandler):
         self.server.ends.wait(20)
 
     def log_message(self, *arguments):
-        """Say nothing."""
+        """Print nothing."""
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ def server():
 
 @pytest.fixture
 def entry(server, tmp_path, monkeypatch):
-    """Return a function that makes the entry of a text that the server sends in some way."""
+    """Return a function that makes the entry of a text, given how the server sends it."""
     monkeypatch.setenv(module.VARIABLE, str(tmp_path / "data"))
 
     def make(way):
@@ -112,14 +112,14 @@ def test_a_text_is_fetched_once(entry, server, way, asked):
 @pytest.mark.parametrize(
     ("way", "reason"),
     [
-        ("truncated", "broke off"),
-        ("other", "not the file"),
-        ("endless", "not the file"),
+        ("truncated", "interrupted"),
+        ("other", "does not match"),
+        ("endless", "does not match"),
         ("missing", "404"),
-        ("late", "did not answer"),
+        ("late", "did not respond"),
     ],
 )
-def test_what_is_not_the_text_gets_no_name(entry, server, monkeypatch, way, reason):
+def test_a_wrong_file_is_not_stored(entry, server, monkeypatch, way, reason):
     monkeypatch.setattr(module, "_TIMEOUT", 0.3)
     found = entry(way)
     with pytest.raises(CorpusError) as caught:
@@ -130,7 +130,7 @@ def test_what_is_not_the_text_gets_no_name(entry, server, monkeypatch, way, reas
     assert list(found.path.parent.iterdir()) == []
 
 
-def test_too_much_is_not_read_to_its_end(entry, server):
+def test_an_endless_answer_is_cut_off(entry, server):
     with pytest.raises(CorpusError):
         fetch(entry("endless"))
     assert server.gone.wait(5)
@@ -141,7 +141,7 @@ def test_without_a_server(entry, server):
     found = msgspec.structs.replace(found, address="http://127.0.0.1:9/words.txt")
     with pytest.raises(CorpusError) as caught:
         fetch(found)
-    assert "no connection" in str(caught.value)
+    assert "can't connect" in str(caught.value)
     assert "http://127.0.0.1:9/words.txt" in str(caught.value)
 
 
@@ -151,14 +151,14 @@ def test_a_damaged_text_is_fetched_again(entry, server):
     assert fetch(found).read_bytes() == TEXT
 
 
-def test_progress_is_told(entry):
+def test_progress_is_reported(entry):
     sizes = []
     fetch(entry("whole"), sizes.append)
     assert sum(sizes) == len(TEXT)
     assert len(sizes) > 1
 
 
-def test_the_catalog_is_sound():
+def test_the_catalog_is_valid():
     entries = catalog()
     assert len({entry.name for entry in entries}) == len(entries)
     for entry in entries:
@@ -174,7 +174,7 @@ def test_the_catalog_is_sound():
 
 
 @pytest.mark.parametrize("entry", catalog(), ids=lambda entry: entry.name)
-def test_the_figures_are_those_of_the_file(entry):
+def test_the_size_and_hash_match_the_file(entry):
     path = Path(__file__).parents[3] / "shared" / "data" / entry.file
     if not path.exists():
         pytest.skip("the text is not in the repository")
@@ -182,7 +182,7 @@ def test_the_figures_are_those_of_the_file(entry):
     assert (len(data), hashlib.sha256(data).hexdigest()) == (entry.bytes, entry.sha256)
 
 
-def test_texts_are_kept_with_the_data_of_the_user(monkeypatch, tmp_path):
+def test_texts_are_stored_in_the_data_folder_of_the_user(monkeypatch, tmp_path):
     monkeypatch.delenv(module.VARIABLE, raising=False)
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     monkeypatch.setenv("HOME", str(tmp_path))

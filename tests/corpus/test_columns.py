@@ -1,4 +1,4 @@
-"""Tests of ``corpus.columns``: which column of a table holds text, and documents of cells."""
+"""Tests of ``corpus.columns``: finding the column with text, and joining cells to documents."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from charlstm.errors import CorpusError
 TEXT = [f"the {n}th of the quick foxes jumps over {n % 7} lazy dogs" for n in range(60)]
 COUNT = len(TEXT)
 
-# Columns that are no text.
+# Columns that are not text.
 DATA = {
     "ids": [str(1000 + n) for n in range(COUNT)],
     "numbers": [f"{n}.5" for n in range(COUNT)],
@@ -35,11 +35,11 @@ DATA = {
 
 
 @pytest.mark.parametrize("name", DATA)
-def test_the_column_of_text_is_found_beside_data(name):
+def test_the_column_of_text_is_found_next_to_data(name):
     assert text_column({name: DATA[name], "body": TEXT}, "t") == "body"
 
 
-def test_it_is_found_beside_all_data_at_once():
+def test_it_is_found_next_to_all_kinds_of_data():
     assert text_column({**DATA, "body": TEXT}, "t") == "body"
 
 
@@ -69,40 +69,42 @@ def message_of(columns):
 
 def test_several_columns_of_text_are_shown_with_examples():
     message = message_of({"id": DATA["ids"], "title": TEXT, "body": ["", " \t", *TEXT[2:]]})
-    assert "--columns title,body" in message
-    assert "--format text" in message
+    assert "`columns` title,body" in message
+    assert "`format` text" in message
     shown = [text[:39] for text in (TEXT[0], TEXT[2])]
-    assert message.endswith(f": id (1000), title ({shown[0]} …), body ({shown[1]} …)")
+    assert message.endswith(f" are id (1000), title ({shown[0]} …), body ({shown[1]} …).")
 
 
-def test_so_are_all_columns_if_none_is_text():
+def test_all_columns_are_shown_if_none_is_text():
     message = message_of({"id": DATA["ids"], "empty": DATA["empty"]})
     assert "no column that looks like text" in message
-    assert message.endswith(": id (1000), empty (empty)")
+    assert message.endswith(" are id (1000), empty (empty).")
 
 
 def test_examples_are_few_short_and_harmless():
     columns = {f"a\x1b[31m {n}": ["x " * 500 + "."] for n in range(500)}
     message = message_of(columns)
     assert "\x1b" not in message
-    assert message.endswith(" and 480 more")
+    assert message.endswith(" and 480 more.")
     assert len(message) < 20 * 100
 
 
 @pytest.mark.parametrize(
     ("names", "typed"),
     [
-        (["title", "my text"], "--columns 'title,my text'"),
-        (["title", "one, two"], "--columns 'title,\"one, two\"'"),
-        (["title", "a question " * 9], "--columns 1,2"),
+        (["title", "my text"], "`columns` 'title,my text'"),
+        (["title", "one, two"], "`columns` 'title,\"one, two\"'"),
+        (["title", "a question " * 9], "`columns` 1,2"),
     ],
 )
 def test_the_choice_can_be_typed(names, typed):
-    assert f" {typed}," in message_of(dict.fromkeys(names, TEXT))
+    assert f" {typed})," in message_of(dict.fromkeys(names, TEXT))
 
 
-def test_without_text_the_longest_column_is_proposed():
-    assert "--columns addresses," in message_of({n: DATA[n] for n in ("ids", "addresses", "truth")})
+def test_without_text_the_longest_column_is_suggested():
+    assert "`columns` addresses)," in message_of(
+        {n: DATA[n] for n in ("ids", "addresses", "truth")}
+    )
 
 
 def test_the_only_column_is_taken():

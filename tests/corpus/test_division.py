@@ -27,7 +27,7 @@ def divided(text, division, size=100):
 
 @each_division
 @given(st.data(), block_sizes, st.booleans(), st.sampled_from(["\n", "\r\n", "\r"]))
-def test_documents_that_are_joined_come_back(name, data, size, ended, end):
+def test_joined_documents_are_divided_again(name, data, size, ended, end):
     division, between = DIVISIONS[name]
     lines = st.lists(lines_of_text.filter(lambda line: line != "=="), min_size=1, max_size=4)
     if name != "delimited":
@@ -36,7 +36,7 @@ def test_documents_that_are_joined_come_back(name, data, size, ended, end):
     if name == "lines":
         parts = [line for part in parts for line in part.split("\n")]
     parts = [part.replace("\n", end) for part in parts]
-    # A line end at the end of the text is not text, so it has to be there twice.
+    # The last line end is not part of the text, so an empty last document needs two.
     ended = ended or "".join(parts[-1:]).endswith(end)
     text = between.replace("\n", end).join(parts) + end * (ended and bool(parts))
     found, _ = divided(text, division, size)
@@ -56,7 +56,7 @@ def test_blocks_do_not_matter(name, text, size):
 
 @each_division
 @given(st.text("ab=\n\r ", max_size=40))
-def test_each_document_begins_in_its_line(name, text):
+def test_each_document_has_the_number_of_its_first_line(name, text):
     lines = lines_of(text)
     for document in divided(text, DIVISIONS[name][0])[0]:
         assert document.text.startswith(lines[document.line - 1])
@@ -75,7 +75,7 @@ def test_blank_lines_divide_paragraphs():
 
 
 @pytest.mark.parametrize("unit", ["paragraph", "delimited"])
-def test_a_document_never_goes_over_the_end_of_a_file(tmp_path, unit):
+def test_a_document_ends_with_its_file(tmp_path, unit):
     division = Division(unit=unit, delimiter="==" if unit == "delimited" else None)
     corpus = corpus_of(tmp_path, ["a\nb", "c\n", "", "\n"], division=division)
     assert documents_of(corpus.chunks()) == ["a\nb", "c"]
@@ -88,19 +88,19 @@ def test_a_document_that_is_too_long(tmp_path, monkeypatch, sentence, unit):
     corpus = corpus_of(tmp_path, ["0123456\n" * 2**13], division=division)
     assert len(list(corpus.chunks())) == 1
     corpus = corpus_of(tmp_path, ["0123456\n" * 2**13 + "a"], division=division)
-    option = "--paragraphs" if unit == "paragraph" else "--delimiter"
+    option = "`paragraphs`" if unit == "paragraph" else "`delimiter`"
     sentence(message(list, corpus.chunks()), tmp_path / "0.txt", "65,536 characters", option)
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
-def test_documents_are_there_as_soon_as_they_are_complete(end):
+def test_documents_are_yielded_as_soon_as_they_are_complete(end):
     blocks = iter([f"a{end}==", f"{end}b", f"{end}==\n", "c"])
     groups = Divider(DIVISIONS["delimited"][0]).groups(blocks, "it")
     assert next(groups) == [Document("a", 1)]
     assert next(blocks) == f"{end}==\n"
 
 
-def test_the_line_that_is_nearest_to_the_delimiter():
+def test_a_line_similar_to_the_delimiter_is_found():
     for line, delimiter in (("====", "=="), (" == ", "=="), ("<END>", "<end>"), ("Next", "next")):
         division = Division(unit="delimited", delimiter=delimiter)
         assert divided(f"a\n{line}\nb", division)[1].nearest == line

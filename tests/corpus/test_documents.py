@@ -42,7 +42,7 @@ def test_files_are_documents_and_nothing_is_lost(folder, contents, size):
 
 
 @given(texts, block_sizes)
-def test_a_chunk_ends_after_a_newline_where_it_can(folder, content, size):
+def test_a_chunk_ends_after_a_newline_if_it_has_one(folder, content, size):
     chunks = chunks_in_blocks(corpus_of(folder, [content]), size)
     for chunk, following in itertools.pairwise(chunks):
         assert not (chunk.text.endswith("\r") and following.text.startswith("\n"))
@@ -60,7 +60,7 @@ def test_lines_that_are_not_blank_are_documents(folder, content, size):
 
 
 @given(texts, block_sizes)
-def test_by_the_old_rules_lines_end_with_a_line_feed_only(folder, content, size):
+def test_by_rules_1_only_a_line_feed_ends_a_line(folder, content, size):
     expected = content.split("\n")
     if not expected[-1]:
         expected.pop()
@@ -97,7 +97,7 @@ def test_memory_does_not_grow_with_the_corpus(tmp_path, lines):
         tracemalloc.stop()
 
 
-# Fingerprint and name
+# Fingerprints and names
 
 
 @given(documents, block_sizes, st.booleans())
@@ -113,7 +113,7 @@ def test_the_fingerprint_counts_and_does_not_depend_on_blocks(folder, contents, 
 
 
 @given(documents, documents, st.booleans(), st.booleans())
-def test_the_hash_tells_corpora_apart(folder, one, other, one_lines, other_lines):
+def test_different_corpora_have_different_hashes(folder, one, other, one_lines, other_lines):
     kinds, hashes = [], []
     for contents, lines in ((one, one_lines), (other, other_lines)):
         corpus = corpus_of(folder, [*contents, "x"], lines=lines)
@@ -156,7 +156,7 @@ def test_an_empty_corpus(here, lines, sentence):
         ("x" * 100, "x" * 60),
     ],
 )
-def test_names_are_fit_for_folders(tmp_path, monkeypatch, address, name):
+def test_names_are_valid_folder_names(tmp_path, monkeypatch, address, name):
     (tmp_path / "here" / "books").mkdir(parents=True)
     (tmp_path / "here" / "books.2024").mkdir()
     monkeypatch.chdir(tmp_path / "here")
@@ -172,7 +172,7 @@ def test_every_address_gives_a_name(address):
     assert len(name.encode()) <= 240
 
 
-# Weight
+# Imports
 
 
 def test_decompressors_are_imported_when_needed():
@@ -188,7 +188,7 @@ def test_decompressors_are_imported_when_needed():
 
 
 @given(documents, st.booleans())
-def test_texts_in_memory_are_a_corpus_as_files_are(folder, contents, lines):
+def test_texts_in_memory_are_a_corpus_like_files(folder, contents, lines):
     files = corpus_of(folder, contents, lines=lines)
     texts = Corpus.of_texts(contents, division=division_of(lines))
     assert documents_of(texts.chunks()) == documents_of(files.chunks())

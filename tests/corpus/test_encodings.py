@@ -1,4 +1,4 @@
-"""Byte-order marks, and guesses of the encoding that a text is in."""
+"""Tests of ``corpus.encodings``: byte-order marks and guesses of an encoding."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ WRITTEN = [
     block_sizes,
     st.sampled_from(UNICODE),
 )
-def test_a_mark_is_no_text_and_all_other_characters_are(folder, text, size, encoding):
+def test_a_mark_is_dropped_and_all_other_characters_are_text(folder, text, size, encoding):
     path = folder / "data.txt"
     path.write_bytes(("\ufeff" + text).encode(encoding))
     for named in ("utf-8", "auto", "utf-8-sig", encoding):
@@ -88,13 +88,13 @@ def test_a_mark_is_no_text_and_all_other_characters_are(folder, text, size, enco
 
 @pytest.mark.parametrize("data", MARKED)
 @pytest.mark.parametrize("named", ["utf-8", "UTF8", "utf-16", "utf-16-le", "utf-32-be", "auto"])
-def test_a_mark_decides_among_the_encodings_of_unicode(here, data, named):
+def test_a_mark_overrides_other_encodings_of_unicode(here, data, named):
     Path("a.txt").write_bytes(data)
     assert read("a.txt", encoding=named) == ["café\n" * 3]
 
 
 @pytest.mark.parametrize("encoding", [*UNICODE, "gb18030"])
-def test_an_encoding_that_is_named_needs_no_mark_and_drops_one(here, encoding):
+def test_a_mark_is_optional_in_the_named_encoding_and_is_dropped(here, encoding):
     for text in ("café au lait\n", "\ufeffcafé au lait\n"):
         Path("a.txt").write_bytes(text.encode(encoding))
         family = encoding.removesuffix("-le").removesuffix("-be")
@@ -104,12 +104,12 @@ def test_an_encoding_that_is_named_needs_no_mark_and_drops_one(here, encoding):
 
 def test_a_mark_of_utf_16_contradicts_other_encodings(here):
     Path("a.txt").write_bytes(MARKED[1])
-    with raises_naming(CorpusError, "a.txt", "utf-16-le", "latin-1", "--encoding"):
+    with raises_naming(CorpusError, "a.txt", "utf-16-le", "latin-1", "`encoding`"):
         read("a.txt", encoding="latin-1")
 
 
 @pytest.mark.parametrize("data", MARKED)
-def test_a_stream_has_a_mark_too_even_in_parts(data):
+def test_a_stream_may_have_a_mark_even_in_parts(data):
     for size in (1, 2, 3, 5, 100):
         pieces = [data[start : start + size] for start in range(0, len(data), size)]
         (found,) = arriving(*pieces)
@@ -119,7 +119,7 @@ def test_a_stream_has_a_mark_too_even_in_parts(data):
         assert "".join(found) == "café\n" * 3
 
 
-def test_a_stream_is_not_kept_waiting_for_a_mark():
+def test_a_stream_does_not_wait_for_a_mark():
     assert arriving(b"a", b"\n", b"b\n") == [["a", "\n", "b\n"]]
 
 
@@ -129,7 +129,7 @@ def test_a_file_that_is_only_a_mark_is_empty(here):
         assert read("a.txt") == []
 
 
-def test_files_of_a_folder_have_marks_of_their_own(here):
+def test_each_file_in_a_folder_may_have_its_own_mark(here):
     for number, data in enumerate(MARKED):
         Path(f"{number}.txt").write_bytes(data)
         Path(f"{number}.gz").write_bytes(gzip.compress(data))
@@ -137,15 +137,15 @@ def test_files_of_a_folder_have_marks_of_their_own(here):
     assert read("*.txt", division=LINES) == ["café"] * 15
 
 
-def test_a_mark_can_be_kept_as_text(here):
+def test_a_mark_in_the_text_is_kept(here):
     Path("a.txt").write_bytes(MARKED[0])
-    (blocks,) = Source("a", Path("a.txt")).documents("utf-8", "strict", as_before=True)
+    (blocks,) = Source("a", Path("a.txt")).documents("utf-8", "strict", legacy=True)
     assert "".join(blocks).startswith("\ufeffcafé")
-    (blocks,) = StringSource("a", Path(), "\ufeffa").documents("", "strict", as_before=True)
+    (blocks,) = StringSource("a", Path(), "\ufeffa").documents("", "strict", legacy=True)
     assert "".join(blocks) == "\ufeffa"
     Path("a.txt").write_bytes(MARKED[1])
     with pytest.raises(CorpusError):
-        list(next(Source("a", Path("a.txt")).documents("utf-8", "strict", as_before=True)))
+        list(next(Source("a", Path("a.txt")).documents("utf-8", "strict", legacy=True)))
 
 
 @given(
@@ -155,13 +155,13 @@ def test_a_mark_can_be_kept_as_text(here):
     st.sampled_from([*UNICODE, "utf-16", "utf-32", "utf-8-sig", "gb18030"]),
     st.sampled_from([*UNICODE, "utf-16", "utf-32", "utf-8-sig", "gb18030", "latin-1"]),
 )
-def test_bytes_can_be_decoded_as_python_does_it(folder, start, text, size, encoding, named):
-    """As before there were rules for marks, which say more than Python's decoders ask."""
+def test_legacy_decoding_is_that_of_python(folder, start, text, size, encoding, named):
+    """Rules 1 leave byte-order marks to Python's decoders."""
     path = folder / "data.txt"
     path.write_bytes((start + text).encode(encoding))
     if b"\0" in path.read_bytes() and b"\0" not in "a".encode(named):
         return
-    corpus = Corpus((Source("data", path),), named, "replace", as_before=True)
+    corpus = Corpus((Source("data", path),), named, "replace", legacy=True)
     try:
         decoder = codecs.getincrementaldecoder(named)("replace")
         expected = decoder.decode(path.read_bytes(), final=True)
@@ -173,7 +173,7 @@ def test_bytes_can_be_decoded_as_python_does_it(folder, start, text, size, encod
     assert corpus.notes.sentences == ()
 
 
-def test_strings_have_no_mark():
+def test_a_mark_is_dropped_from_strings():
     corpus = Corpus.of_texts(["\ufeffone", "two\ufeff", "\ufeff"])
     assert documents_of(corpus.chunks()) == ["one", "two\ufeff"]
 
@@ -195,8 +195,8 @@ def test_a_whole_text_and_its_lines(data):
     assert list(decoded_lines(io.BytesIO(mark), "it")) == []
 
 
-def test_lines_arrive_one_by_one():
-    """A line in UTF-16 ends within the bytes that are there."""
+def test_lines_are_yielded_one_by_one():
+    """A line of UTF-16 is yielded before the next line arrives."""
 
     class Waiting(io.BytesIO):
         def read1(self, size=-1):
@@ -205,14 +205,14 @@ def test_lines_arrive_one_by_one():
     assert next(decoded_lines(Waiting("\ufeffa\n".encode("utf-16-be")), "it")) == "a\n"
 
 
-def test_lines_that_do_not_decode(sentence):
+def test_lines_that_can_not_be_decoded(sentence):
     def lines(data):
         return list(decoded_lines(io.BytesIO(data), "standard input"))
 
     sentence(message(lines, b"ab\nM\xfcller\n"), "line 2", "0xfc", "offset 1", "iconv", "cp1252")
     sentence(message(lines, b"\xef\xbb\xbfa\xff\xff\n"), "line 1", "0xff", "offset 4", "iconv")
     sentence(message(lines, b"\xff\xfea\0\n\0a\0\0\xdc"), "utf-16-le", "offset 8", "iconv")
-    sentence(message(lines, "Grüße, schöne Töne".encode() + b"\xff\n"), "0xff", "UTF-8", "repair")
+    sentence(message(lines, "Grüße, schöne Töne".encode() + b"\xff\n"), "0xff", "UTF-8", "iconv -c")
 
 
 # Guesses
@@ -233,7 +233,7 @@ def test_unicode_without_a_mark(name, encoding):
     assert guess_encoding(TEXTS[name].encode(encoding)) == encoding
 
 
-def test_utf_8_that_is_damaged_stays_utf_8():
+def test_damaged_utf_8_is_still_utf_8():
     for name, text in TEXTS.items():
         data = (text * 100).encode()
         assert guess_encoding(data[:-1] + b"\xe9\n" + data) == "utf-8", name
@@ -242,23 +242,23 @@ def test_utf_8_that_is_damaged_stays_utf_8():
 @pytest.mark.parametrize(
     "data", [b"", b"abc", b"\0\1\0\2", bytes(range(128, 256)) * 9, b"a\0b\xff"]
 )
-def test_what_no_encoding_is_likely_for(data):
+def test_bytes_for_which_no_encoding_is_likely(data):
     assert guess_encoding(data) is None
 
 
 def test_an_error_says_what_the_text_looks_like(here, sentence):
     Path("a.txt").write_bytes(b"plain\n" * 10**5 + TEXTS["French"].encode("cp1252") * 9)
-    sentence(message(read, "a.txt"), "a.txt", "0xe9", "utf-8", "--encoding cp1252")
+    sentence(message(read, "a.txt"), "a.txt", "0xe9", "utf-8", "`encoding` cp1252")
     Path("a.txt").write_bytes(TEXTS["Russian"].encode("koi8-r"))
-    sentence(message(read, "a.txt", encoding="ascii"), "ascii", "--encoding koi8-r")
+    sentence(message(read, "a.txt", encoding="ascii"), "ascii", "`encoding` koi8-r")
     Path("a.txt").write_bytes(TEXTS["Russian"].encode())
-    sentence(message(read, "a.txt", encoding="ascii"), "ascii", "--encoding utf-8")
+    sentence(message(read, "a.txt", encoding="ascii"), "ascii", "`encoding` utf-8")
     Path("a.txt").write_bytes((TEXTS["French"] * 9).encode() + b"\xff")
-    sentence(message(read, "a.txt"), "0xff", "utf-8", "nearly all", "--decode-errors replace")
+    sentence(message(read, "a.txt"), "0xff", "utf-8", "nearly all", "`decode_errors` replace")
     Path("a.txt").write_bytes(bytes(range(0x80, 0x100)))
-    sentence(message(read, "a.txt"), "0x80", "utf-8", "no encoding is likely", "--encoding")
+    sentence(message(read, "a.txt"), "0x80", "utf-8", "no encoding is likely", "`encoding`")
     Path("a.txt").write_bytes("plain text\n".encode("utf-16-le"))
-    sentence(message(read, "a.txt"), "a.txt", "without a mark", "--encoding utf-16-le")
+    sentence(message(read, "a.txt"), "a.txt", "without a byte-order mark", "`encoding` utf-16-le")
 
 
 @pytest.mark.parametrize(
@@ -281,16 +281,16 @@ def test_auto_guesses_for_each_file_of_a_folder(here):
     assert read(".", encoding="auto") == [TEXTS[name] for name in names]
 
 
-def test_auto_of_what_no_encoding_is_likely_for(here):
+def test_auto_fails_if_no_encoding_is_likely(here):
     Path("a.txt").write_bytes(bytes(range(0x80, 0x100)))
-    with raises_naming(CorpusError, "a.txt", "no encoding is likely", "--encoding"):
+    with raises_naming(CorpusError, "a.txt", "no encoding is likely", "`encoding`"):
         read("a.txt", encoding="auto")
 
 
-def test_auto_repairs_what_is_nearly_utf_8(here):
+def test_auto_replaces_bad_bytes_in_utf_8(here):
     Path("a.txt").write_bytes(TEXTS["Greek"].encode() + b"\xff")
     assert read("a.txt", encoding="auto", decode_errors="replace") == [TEXTS["Greek"] + "\ufffd"]
-    with raises_naming(CorpusError, "nearly all", "--decode-errors replace"):
+    with raises_naming(CorpusError, "nearly all", "`decode_errors` replace"):
         read("a.txt", encoding="auto")
 
 
@@ -310,26 +310,28 @@ LATIN = "caf\xe9\n".encode("cp1252")
     ],
     ids=["before", "after", "one before", "one after", "as many", "in one line"],
 )
-def test_what_is_utf_8_elsewhere_is_not_read_in_another_encoding(here, data):
-    """However far it is from the byte that does not decode: all of it would be wrong."""
+def test_text_with_utf_8_elsewhere_is_not_read_in_another_encoding(here, data):
+    """At any distance from the undecodable byte, since all of that text would be wrong."""
     Path("a.txt").write_bytes(data)
     found = message(read, "a.txt", encoding="auto")
-    assert all(part in found for part in ("not utf-8", "nearly all", "--decode-errors replace"))
-    assert "--encoding utf" not in found
+    assert all(
+        part in found for part in ("not valid utf-8", "nearly all", "`decode_errors` replace")
+    )
+    assert "`encoding` utf" not in found
     assert "looks like" not in found
     (text,) = ["".join(read("a.txt", encoding="auto", decode_errors="replace"))]
     assert text == data.decode("utf-8", "replace")
 
 
-def test_an_error_says_the_same_when_more_of_the_text_was_utf_8(here, sentence):
+def test_auto_gives_the_same_error_as_utf_8_for_nearly_valid_text(here, sentence):
     Path("a.txt").write_bytes("“quoted”\n".encode() + PLAIN + LATIN)
-    sentence(message(read, "a.txt"), "0xe9", "utf-8", "nearly all", "--decode-errors replace")
+    sentence(message(read, "a.txt"), "0xe9", "utf-8", "nearly all", "`decode_errors` replace")
     (one, two) = (message(read, "a.txt", encoding=name) for name in ("utf-8", "auto"))
     assert one == two
-    assert "--encoding utf-8" in message(read, "a.txt", encoding="cp1252")
+    assert "`encoding` utf-8" in message(read, "a.txt", encoding="cp1252")
 
 
-def test_auto_still_reads_what_has_utf_8_by_chance(here):
+def test_auto_guesses_an_encoding_despite_utf_8_by_chance(here):
     text = "L'été à l'É» et le CAFÉ»\n" * 9
     Path("a.txt").write_bytes("CAFÉ»\n".encode("cp1252") + PLAIN + text.encode("cp1252"))
     found = "".join(read("a.txt", encoding="auto"))
@@ -337,7 +339,7 @@ def test_auto_still_reads_what_has_utf_8_by_chance(here):
 
 
 @pytest.mark.parametrize("data", [bytes(range(0x80, 0x100)), b"abc\xff\xfe\xfd\n" * 3])
-def test_auto_replaces_what_no_encoding_is_likely_for(here, data):
+def test_auto_replaces_bytes_if_no_encoding_is_likely(here, data):
     Path("a.txt").write_bytes(data)
     assert read("a.txt", encoding="auto", decode_errors="replace") == [
         data.decode("utf-8", "replace")
@@ -353,17 +355,17 @@ def test_auto_reads_a_stream_to_its_end_first():
     assert len(notes.sentences) == 1
 
 
-def test_no_encoding_is_needed_for_standard_input_that_is_missing():
+def test_missing_stdin_needs_no_encoding():
     with pytest.raises(UsageError):
         open_corpus(["-"], encoding="auto")
 
 
-def test_strings_to_train_on_have_no_mark(tmp_path):
+def test_a_mark_is_dropped_from_strings_to_train_on(tmp_path):
     spool_strings(["\ufeffone", "two\ufeff", "\ufeff"], tmp_path / "spool")
     corpus = open_corpus(["python-strings"], stdin=tmp_path / "spool")
     assert documents_of(corpus.chunks()) == ["one", "two\ufeff"]
     (source,) = corpus.sources
-    kept = ["".join(text) for text in source.documents("utf-8", "strict", as_before=True)]
+    kept = ["".join(text) for text in source.documents("utf-8", "strict", legacy=True)]
     assert kept == ["\ufeffone", "two\ufeff", "\ufeff"]
 
 
@@ -372,5 +374,5 @@ def test_a_mark_of_utf_8_contradicts_other_encodings(tmp_path, encoding):
     path = tmp_path / "text.txt"
     path.write_bytes(codecs.BOM_UTF8 + "größer".encode())
     corpus = open_corpus([str(path)], encoding=encoding)
-    with raises_naming(CorpusError, path, "mark of utf-8", encoding, "leave --encoding out"):
+    with raises_naming(CorpusError, path, "mark of utf-8", encoding, "`encoding`"):
         list(corpus.chunks())

@@ -1,4 +1,4 @@
-"""Binary files are recognized by their content, and no text is taken for one."""
+"""Tests of ``corpus.formats``: binary files are recognized by content, and text is not refused."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PROSE = "The quick brown fox jumps over the lazy dog.\n"
 
 
 def zipped(*members, first=()):
-    """Return an archive of files, of which some are stored before the others."""
+    """Return an archive of files, some of which are stored before the others."""
     data = io.BytesIO()
     with zipfile.ZipFile(data, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in first:
@@ -163,8 +163,8 @@ def test_texts_that_begin_like_a_format_are_read(here, name):
 
 @pytest.mark.parametrize("name", FORMATS)
 @pytest.mark.parametrize("encoding", ["utf-8", "latin-1", "utf-16", "auto"])
-def test_nothing_binary_is_read(here, name, encoding):
-    """However it may decode, whatever its suffix, and compressed too."""
+def test_binary_files_are_refused(here, name, encoding):
+    """In any encoding, with any suffix, and also compressed."""
     data, converter = FORMATS[name]
     Path("a.txt").write_bytes(data)
     for suffix, compress in COMPRESS.items():
@@ -178,7 +178,7 @@ def test_nothing_binary_is_read(here, name, encoding):
 
 
 @pytest.mark.parametrize("encoding", ["latin-1", "utf-8", "utf-16"])
-def test_binary_files_of_no_known_format(here, encoding):
+def test_binary_files_of_unknown_format(here, encoding):
     for data in (
         bytes(random.Random(1).choices(range(1, 256), k=4000)),
         *([bytes(range(1, 8)) * 100] if encoding != "utf-16" else []),
@@ -209,7 +209,7 @@ def test_few_control_characters_are_text():
     assert looks_binary(b"a\1b\2c\3d\4" * 99)
 
 
-def test_the_message_says_what_the_file_is_and_how_to_convert_it(here, sentence):
+def test_the_message_names_the_format_and_how_to_convert_it(here, sentence):
     Path("my book.pdf").write_bytes(PDF)
     Path("a.png").write_bytes(FORMATS["PNG"][0])
     Path("b.docx.gz").write_bytes(gzip.compress(FORMATS["docx"][0]))
@@ -217,7 +217,7 @@ def test_the_message_says_what_the_file_is_and_how_to_convert_it(here, sentence)
     Path("d.bin").write_bytes(bytes(range(1, 256)) * 9)
     expected = ("my book.pdf", "PDF", "pdftotext 'my book.pdf' - > 'my book.pdf.txt'")
     sentence(message(read, "my book.pdf"), *expected)
-    sentence(message(read, "a.png"), "a.png", "PNG", "text file")
+    sentence(message(read, "a.png"), "a.png", "PNG")
     sentence(message(read, "b.docx.gz"), "b.docx.gz", "docx", "pandoc -f docx -t plain b.docx")
     sentence(message(read, "c.txt"), "c.txt", "gzip-compressed data", "gunzip < c.txt")
     sentence(message(read, "d.bin", decode_errors="replace"), "d.bin", "binary")
@@ -243,7 +243,7 @@ def test_skipped_files_of_a_folder_are_noted(here):
     assert open_corpus(["a.txt"]).notes.sentences == ()
 
 
-def test_a_folder_of_binary_files_only(here, sentence):
+def test_a_folder_with_only_binary_files(here, sentence):
     Path("a.txt").write_bytes(PDF)
     Path("b").write_bytes(b"a\0b\1")
     Path("c").write_bytes("text\n".encode("utf-16-le"))
@@ -288,5 +288,5 @@ def test_html_is_read_with_a_note(here, text):
     ids=lambda text: text[:20],
 )
 def test_other_text_is_not_html(text):
-    """Nor does it take long to see: after the comments of 700 lines, no other way is tried."""
+    """This is fast too: there is no backtracking after 700 lines of comments."""
     assert not looks_like_html(text)

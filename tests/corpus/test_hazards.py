@@ -1,4 +1,4 @@
-"""Tests of ``corpus.hazards``: what will hurt is said, and nothing of texts that are fine."""
+"""Tests of ``corpus.hazards``: problems are reported, and nothing for texts that are fine."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ RANDOM = random.Random(1)
 
 HARMFUL = {
     "one symbol": ("A" * 5000 + "CGT" * 100, "'A'"),
-    "json lines": ('{"id": 1, "text": "some words"}\n' * 30, "--format jsonl"),
-    "a table": ("".join(f"{n},name {n},{n * 7}\n" for n in range(50)), "--format csv"),
+    "json lines": ('{"id": 1, "text": "some words"}\n' * 30, "`format` jsonl"),
+    "a table": ("".join(f"{n},name {n},{n * 7}\n" for n in range(50)), "`format` csv"),
     "semicolons": ("".join(f"{n};name {n};{n * 7}\n" for n in range(50)), "';'"),
     "json": ('{"a": [' + '\n  {"text": "some words"},' * 30 + "]}", "jq"),
     "quoted cells": (
         "".join(f'{n},"Hello, {"you, " * (n % 4)}all",x\n' for n in range(50)),
-        "--format csv",
+        "`format` csv",
     ),
-    "tabs": ("".join(f"name {n}\tand a text\n" for n in range(50)), "--format tsv"),
+    "tabs": ("".join(f"name {n}\tand a text\n" for n in range(50)), "`format` tsv"),
     "html": ("<p>Some <b>words</b> of a text<br/>and others</p>\n" * 50, "pandoc"),
     "entities": ("She said &quot;no&quot; &amp; left, and so did he.\n" * 50, "&quot;"),
     "decoded twice": (
         "Ein schöner Tag für Ärger, “sagte” er.\n".encode().decode("cp1252", "replace") * 50,
         "Ã",
     ),
-    "lost letters": ("Ein sch\ufffdner Tag f\ufffdr uns.\n" * 50, "--encoding"),
+    "lost letters": ("Ein sch\ufffdner Tag f\ufffdr uns.\n" * 50, "`encoding`"),
     "numbers": (
         "".join(f"{RANDOM.random()} {RANDOM.random()} m {n}\n" for n in range(50)),
         "digits",
@@ -59,7 +59,7 @@ FINE = {
 
 
 @pytest.mark.parametrize("name", HARMFUL)
-def test_what_hurts_is_said_with_a_remedy(name, sentence):
+def test_problems_are_reported_with_a_remedy(name, sentence):
     text, part = HARMFUL[name]
     found = hazards(text)
     assert found
@@ -67,27 +67,27 @@ def test_what_hurts_is_said_with_a_remedy(name, sentence):
 
 
 @pytest.mark.parametrize("name", FINE)
-def test_nothing_is_said_of_texts_that_are_fine(name):
+def test_nothing_is_reported_for_texts_that_are_fine(name):
     assert hazards(FINE[name]) == []
 
 
-def test_what_was_read_as_a_table_looks_like_none():
+def test_the_text_of_a_table_is_not_reported_as_a_table():
     text, _ = HARMFUL["a table"]
-    assert not any("--format" in found for found in hazards(text, is_plain=False))
+    assert not any("`format`" in found for found in hazards(text, is_plain=False))
 
 
-def test_tabs_between_columns_hurt_nothing():
+def test_tabs_between_columns_are_ignored():
     text = "".join(f"good\ttext number {n} of many\n" for n in range(50))
     assert hazards(text, is_plain=False, columns=2) == []
     assert hazards(text, is_plain=False)
 
 
-def test_only_the_beginning_counts():
+def test_only_the_beginning_is_checked():
     text = SENTENCE * (LOOKED_AT // len(SENTENCE) + 1) + HARMFUL["html"][0] * 100
     assert hazards(text) == []
 
 
-def test_several_are_said_the_worst_first():
+def test_several_problems_are_reported_the_worst_first():
     text = HARMFUL["lost letters"][0] + HARMFUL["html"][0]
     first, second = hazards(text)
     assert "tags" in first

@@ -1,4 +1,4 @@
-"""Tests of ``corpus.inspection``: counts of a text, in whatever pieces it comes."""
+"""Tests of ``corpus.inspection``: counts of a text do not depend on its pieces."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ALPHABET = st.text(st.sampled_from("ab é\n\r\t中\ud800"), max_size=40)
 
 
 @given(st.lists(ALPHABET, min_size=1, max_size=4))
-def test_counts_are_those_of_the_texts(contents):
+def test_counts_match_the_texts(contents):
     found = inspect_corpus(Corpus.of_texts(contents))
     whole = [text for text in contents if text]
     joined = "".join(whole)
@@ -47,7 +47,7 @@ def test_lines_are_counted(text):
 
 
 @given(texts)
-def test_pieces_change_nothing(folder, content):
+def test_pieces_do_not_matter(folder, content):
     if not content:
         return
     corpus = corpus_of(folder, [content])
@@ -79,4 +79,4 @@ def test_only_a_plain_text_may_be_a_table(tmp_path, name):
     path = tmp_path / name
     path.write_text("id,no,text\n" + "".join(f"{n},{n},the words {n}\n" for n in range(2000)))
     found = inspect_corpus(open_corpus([str(path)]).as_tables())
-    assert any("--format" in hazard for hazard in found.hazards) == (name == "a.txt")
+    assert any("`format`" in hazard for hazard in found.hazards) == (name == "a.txt")

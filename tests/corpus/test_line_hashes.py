@@ -1,4 +1,4 @@
-"""Tests of ``charlstm.corpus.line_hashes``: a set of hashes answers as a set of lines does."""
+"""Tests of ``corpus.line_hashes``: a set of hashes behaves like a set of lines."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from charlstm.errors import CorpusError, UsageError
 from tests.messages import raises_naming
 from tests.texts import COMPRESS
 
-# Few characters, so that lines come again and differ by little.
+# Few characters, so that lines repeat or differ little.
 lines = st.text(st.sampled_from("ab é\r\udc80"), max_size=4)
 
 
@@ -28,7 +28,7 @@ def without_end(line):
 
 
 @given(st.lists(lines), st.lists(lines), st.integers(1, 5))
-def test_the_hashes_hold_just_what_a_set_of_lines_holds(known, asked, gathered):
+def test_the_hashes_contain_the_same_lines_as_a_set(known, asked, gathered):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(line_hashes, "GATHERED", gathered)
         found = LineHashes.from_lines(iter(known))
@@ -42,13 +42,13 @@ def test_the_hashes_hold_just_what_a_set_of_lines_holds(known, asked, gathered):
 
 
 @given(st.lists(lines), st.lists(lines))
-def test_a_union_holds_both(one, other):
+def test_a_union_contains_both(one, other):
     both = LineHashes.from_lines(one).union(LineHashes.from_lines(other))
     assert both.hashes.tolist() == LineHashes.from_lines(one + other).hashes.tolist()
 
 
 @given(st.text())
-def test_a_hash_is_that_of_the_standard_library(text):
+def test_a_hash_equals_that_of_hashlib(text):
     line = without_end(text).encode("utf-8", "surrogatepass")
     assert hash_line(text) == int.from_bytes(
         hashlib.blake2b(line, digest_size=8).digest(), "little"
@@ -56,13 +56,13 @@ def test_a_hash_is_that_of_the_standard_library(text):
 
 
 def test_a_hash_is_the_same_everywhere():
-    """What checkpoints hold must stay true: these numbers never change."""
+    """Checkpoints store hashes, so these numbers must never change."""
     assert hash_line("emma") == 0x1FB7F7A5A3DFD358
     assert hash_line("") == 0xB4B2797457A0A6E4
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
-def test_a_line_end_does_not_count_and_nothing_else_is_left_out(end):
+def test_only_the_line_end_is_ignored(end):
     found = LineHashes.from_lines(["emma" + end, " olivia "])
     assert "emma" in found
     assert "emma\n" in found
@@ -79,7 +79,7 @@ def test_the_greatest_hash_is_found():
     assert "x" in LineHashes(np.array([0, hash_line("x"), 2**64 - 1], np.uint64))
 
 
-def test_nothing_is_in_an_empty_set():
+def test_an_empty_set_contains_nothing():
     assert "" not in LineGatherer().finish()
 
 
@@ -107,7 +107,7 @@ def test_files_in_another_encoding(tmp_path):
     assert "zo\ufffd" in hashes_of_files([tmp_path / "two.txt"], decode_errors="replace")
 
 
-def test_files_that_are_not_there(tmp_path):
+def test_missing_files(tmp_path):
     with raises_naming(CorpusError, tmp_path / "none"):
         hashes_of_files([tmp_path / "none"])
     with pytest.raises(UsageError):

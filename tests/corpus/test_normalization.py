@@ -1,4 +1,4 @@
-"""Tests of ``corpus.normalization``: pieces of a text are normalized as the whole is."""
+"""Tests of ``corpus.normalization``: blocks are normalized like the whole text."""
 
 import itertools
 import re
@@ -28,7 +28,7 @@ marked = st.text(JOINING, max_size=40) | st.text(max_size=20)
 
 
 @given(st.lists(marked, max_size=8))
-def test_blocks_are_normalized_as_the_whole_is(blocks):
+def test_blocks_are_normalized_like_the_whole_text(blocks):
     expected = unicodedata.normalize("NFC", "".join(blocks))
     assert "".join(normalized_blocks(blocks, "nfc")) == expected
     assert list(normalized_blocks(blocks, "none")) == blocks
@@ -41,7 +41,7 @@ many_marks = st.lists(st.sampled_from(["a", "u", "\u1100", " ", *MARKS * 5]), ma
 
 
 def cut_after(longest, text):
-    """Return the parts of a text, each of which ends after so many marks or at the end."""
+    """Return the parts of a text, cut after each run of marks of the greatest length."""
     parts, marks = [""], 0
     for character in text:
         parts[-1] += character
@@ -54,7 +54,7 @@ def cut_after(longest, text):
 
 @given(many_marks, st.lists(st.integers(0, 60), max_size=8))
 def test_only_runs_of_very_many_marks_are_cut(text, cuts):
-    """Wherever blocks end, and what is before and after such a run stays exact."""
+    """This does not depend on blocks, and the text before and after such a run is exact."""
     edges = [0, *sorted(cuts), max(60, len(text))]
     blocks = [text[start:end] for start, end in itertools.pairwise(edges)]
     with pytest.MonkeyPatch.context() as patch:
@@ -65,21 +65,21 @@ def test_only_runs_of_very_many_marks_are_cut(text, cuts):
         assert normalized(text, "nfc") == "".join(normalized_blocks(blocks, "nfc"))
 
 
-def test_marks_without_end_are_not_held_back():
-    """To sort them all takes time that grows with their square."""
+def test_an_endless_run_of_marks_is_not_held_back():
+    """The time to sort them all would grow with their square."""
     blocks = list(normalized_blocks(["a" + "\u0308\u0323" * 40_000] * 2, "nfc"))
     assert max(map(len, blocks)) < 2 * LONGEST_RUN
     text = "a" + "\u0308\u0323" * (LONGEST_RUN // 2 - 1) + "b"
     assert normalized(text * 9, "nfc") == unicodedata.normalize("NFC", text * 9)
 
 
-def test_what_is_taken_to_begin_does():
+def test_characters_in_the_ranges_begin():
     found = re.findall(f"[{BEGINNING}]", "".join(map(chr, range(0x10000))))
     assert all(map(_begins, found))
 
 
-def test_no_character_that_joins_the_one_before_begins():
-    """In the Unicode of this Python, whichever it is."""
+def test_no_character_that_combines_with_the_one_before_begins():
+    """This holds in the Unicode version of this Python."""
     for code in range(sys.maxunicode + 1):
         parts = unicodedata.decomposition(chr(code)).split()
         if len(parts) == 2 and not parts[0].startswith("<"):
@@ -94,7 +94,7 @@ def test_ordinary_text_is_not_held_back():
 
 
 @given(st.lists(marked, max_size=3), st.integers(1, 6), st.sampled_from(["file", "line"]))
-def test_a_corpus_is_that_of_its_normalized_texts(folder, contents, size, unit):
+def test_a_normalized_corpus_equals_the_corpus_of_normalized_texts(folder, contents, size, unit):
     division = Division(unit=unit)
     contents = [re.sub("[\r\0]", "", text).encode(errors="ignore").decode() for text in contents]
     ours = chunks_in_blocks(corpus_of(folder, contents, division=division, normalize="nfc"), size)
@@ -104,7 +104,7 @@ def test_a_corpus_is_that_of_its_normalized_texts(folder, contents, size, unit):
     assert documents_of(ours) == documents_of(theirs)
 
 
-def test_the_hash_of_a_text_is_that_of_its_form():
+def test_the_hash_is_that_of_the_normalized_text():
     texts = [["\u00fcber"], ["u\u0308ber"]]
     composed, decomposed = (Corpus.of_texts(text).fingerprint().sha256 for text in texts)
     assert composed != decomposed

@@ -1,4 +1,4 @@
-"""Bytes to text: decoding, binary files, compression, standard input."""
+"""Tests of ``corpus.reading``: decoding, binary files, compression and stdin."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def decoded(data, encoding):
         return None, error
 
 
-# Bytes that are decoded as they are: no mark, and not the beginning of a binary file.
+# Bytes without a byte-order mark that do not begin like a binary file.
 plain = st.binary(max_size=30).filter(
     lambda data: not mark_of(data, "utf-8") and not binary_format(data.replace(b"\0", b"?"))
 )
@@ -54,8 +54,7 @@ def test_strict_decoding_agrees_with_decoding_the_whole(folder, data, size, enco
             "data",
             f"0x{error.object[error.start]:02x}",
             f"offset {error.start}",
-            "--encoding",
-            "--decode-errors replace",
+            "`decode_errors` replace",
         )
 
 
@@ -86,7 +85,7 @@ def test_an_error_without_position_is_reported_too(here, monkeypatch, sentence):
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "latin-1", "utf-16", "utf-32", "cp1252"])
-def test_text_comes_back_from_its_encoding(here, encoding):
+def test_encoded_text_is_decoded_again(here, encoding):
     Path("a.txt").write_bytes("café\r\n\x85 ".encode(encoding, "replace"))
     expected = Path("a.txt").read_bytes().decode(encoding)
     assert "".join(read("a.txt", encoding=encoding)) == expected
@@ -94,7 +93,7 @@ def test_text_comes_back_from_its_encoding(here, encoding):
 
 
 @pytest.mark.parametrize("encoding", ["klingon", "base64", "rot13", "undefined", "a\0b", ""])
-def test_what_is_no_text_encoding(encoding, sentence):
+def test_names_that_are_not_text_encodings(encoding, sentence):
     sentence(
         message(open_corpus, ["a"], encoding=encoding, error=ConfigError),
         f"{encoding!r}",
@@ -113,7 +112,7 @@ def test_a_binary_file(here, monkeypatch, sentence):
         "a.bin",
         "binary",
         "NUL byte at offset 15",
-        "--encoding",
+        "`encoding`",
         "UTF-16",
         "UTF-32",
     )
@@ -123,7 +122,7 @@ def test_a_binary_file(here, monkeypatch, sentence):
 
 
 @pytest.mark.parametrize("suffix", [*COMPRESS, ".GZ"])
-def test_compressed_files_are_read_through(here, suffix):
+def test_compressed_files_are_decompressed(here, suffix):
     content = "one\r\ntwo é\n" * 1000
     path = Path(f"plays.txt{suffix}")
     path.write_bytes(COMPRESS[suffix.lower()](content.encode()))
@@ -133,7 +132,7 @@ def test_compressed_files_are_read_through(here, suffix):
 
 @pytest.mark.parametrize("suffix", COMPRESS)
 @pytest.mark.parametrize("damage", ["truncated", "altered", "foreign"])
-def test_broken_archives(here, sentence, suffix, damage):
+def test_damaged_archives(here, sentence, suffix, damage):
     letters = bytes(random.Random(1).choices(range(32, 127), k=5000))
     data = bytearray(COMPRESS[suffix](letters))
     if damage == "truncated":
@@ -146,20 +145,20 @@ def test_broken_archives(here, sentence, suffix, damage):
     Path(f"a{suffix}").write_bytes(data)
     corpus = open_corpus([f"a{suffix}"], encoding="latin-1")
     text = message(lambda: list(corpus.chunks()))
-    assert_names(text, f"a{suffix}", "decompressed", "broken or truncated")
-    sentence(re.sub(r"\(.+\):", "(REASON):", text))
+    assert_names(text, f"a{suffix}", "decompressed", "damaged or truncated")
+    sentence(re.sub(r"\(.+\)\.", "(REASON).", text))
 
 
 def test_a_python_without_a_decompressor(here, monkeypatch, sentence):
     Path("a.bz2").write_bytes(bz2.compress(b"text"))
     monkeypatch.setitem(sys.modules, "bz2", None)
-    sentence(message(read, "a.bz2"), "a.bz2", ".bz2 files", "decompress")
+    sentence(message(read, "a.bz2"), "a.bz2", ".bz2 files", "Decompress")
 
 
-# Standard input
+# Stdin
 
 
-def test_standard_input_is_spooled(tmp_path):
+def test_stdin_is_spooled(tmp_path):
     spool = tmp_path / "spool"
     spool_stdin(io.BytesIO("a\r\né".encode() * 10**6), spool)
     corpus = open_corpus(["-", "-"], stdin=spool)
@@ -167,8 +166,8 @@ def test_standard_input_is_spooled(tmp_path):
     assert "".join(documents_of(corpus.chunks())) == "a\r\né" * 10**6
 
 
-def test_standard_input_that_is_not_given(sentence):
-    sentence(message(open_corpus, ["-"], error=UsageError), "-", "standard input", "file")
+def test_stdin_that_is_not_given(sentence):
+    sentence(message(open_corpus, ["-"], error=UsageError), "-", "stdin", "file")
 
 
 def test_a_full_disk_leaves_nothing_behind(tmp_path, sentence):
@@ -180,7 +179,7 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path, sentence):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_standard_input_that_is_a_folder(tmp_path, sentence):
+def test_stdin_that_is_a_folder(tmp_path, sentence):
     class Folder(io.BytesIO):
         def read(self, size=-1):
             raise IsADirectoryError(21, "Is a directory")
@@ -190,7 +189,7 @@ def test_standard_input_that_is_a_folder(tmp_path, sentence):
 
 
 class Arriving(io.BytesIO):
-    """A stream that has one piece ready at a time."""
+    """A stream in which one piece at a time is ready."""
 
     def __init__(self, *pieces):
         super().__init__()
@@ -221,7 +220,7 @@ def test_a_stream_that_can_not_be_read(sentence):
         "stdin",
         "binary",
         "NUL byte at offset 3",
-        "--encoding",
+        "`encoding`",
         "UTF-16",
         "UTF-32",
     )
@@ -231,19 +230,19 @@ def test_a_stream_that_can_not_be_read(sentence):
         "0xe9",
         "offset 3",
         "utf-8",
-        "--encoding",
-        "--decode-errors replace",
+        "`encoding`",
+        "`decode_errors` replace",
     )
     sentence(
-        message(arriving, b"a", OSError(5, "Input/output error")), "stdin", "Input/output error"
+        message(arriving, b"a", OSError(5, "Input/output error")), "stdin", "input/output error"
     )
 
 
-# From strangers
+# Hostile input
 
 
 @pytest.mark.parametrize("suffix", sorted(COMPRESS))
-def test_a_file_that_expands_beyond_all_use(tmp_path, monkeypatch, suffix, sentence):
+def test_a_compressed_file_that_expands_too_far(tmp_path, monkeypatch, suffix, sentence):
     monkeypatch.setattr(reading, "EXPANDED", 2**20)
     path = tmp_path / f"bomb.txt{suffix}"
     path.write_bytes(COMPRESS[suffix](b"a" * 50_000_000))
@@ -253,7 +252,7 @@ def test_a_file_that_expands_beyond_all_use(tmp_path, monkeypatch, suffix, sente
     assert sum(map(len, read(str(path)))) == 2**20
 
 
-def test_a_dictionary_that_no_memory_is_given_for(tmp_path, sentence):
+def test_a_dictionary_that_needs_too_much_memory(tmp_path, sentence):
     data = bytearray(lzma.compress(b"text", lzma.FORMAT_ALONE))
     data[1:5] = b"\xff\xff\xff\xff"
     path = tmp_path / "a.xz"
@@ -269,7 +268,7 @@ def test_xz_streams_in_a_row(tmp_path, between):
 
 
 @pytest.mark.parametrize("encoding", ["punycode", "idna", "x" * 5000, "\x1b[2J", "rot13", "zlib"])
-def test_names_of_encodings_that_are_none_for_text(encoding):
+def test_encodings_for_host_names_are_refused(encoding):
     with pytest.raises(ConfigError) as caught:
         check_encoding(encoding)
     assert len(str(caught.value)) < 250

@@ -1,4 +1,4 @@
-"""Tests of ``corpus.short_lines``: lists are told from other texts of short lines."""
+"""Tests of ``corpus.short_lines``: lists are distinguished from other texts of short lines."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_other_texts(kind):
     assert not looks_like_list(text_of(OTHERS[kind]))
 
 
-def test_a_list_has_some_lines():
+def test_a_list_has_at_least_20_lines():
     assert looks_like_list(text_of(NAMES[:20]))
     assert not looks_like_list("".join(name + "\n" for name in NAMES[:19]))
     assert not looks_like_list("")
@@ -68,11 +68,11 @@ def test_pieces_do_not_matter(size):
     assert finder.found
 
 
-def test_only_the_beginning_is_looked_at():
+def test_only_the_beginning_is_checked():
     finder = ListFinder()
     finder.add(text_of(NAMES) * (1 + LOOKED_AT // len(text_of(NAMES))))
     finder.add("It rained, and it rained; nobody knew why.\n" * 10_000)
-    assert not finder.found  # names that repeat are no list
+    assert not finder.found  # repeated names are not a list
     finder = ListFinder()
     finder.add(
         "".join(

@@ -1,4 +1,4 @@
-"""What addresses stand for."""
+"""Tests of ``corpus.sources``: the files that addresses name."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def tree(here):
     return here
 
 
-def test_a_folder_is_its_visible_text_files_sorted_by_path(tree):
+def test_a_folder_names_its_visible_text_files_sorted_by_path(tree):
     assert read(".") == ["<a/b/c.md>", "<a/z.txt>", "<b.txt>", "<c.txt>", "<note[1].txt>"]
     assert read("a/") == ["<a/b/c.md>", "<a/z.txt>"]
 
@@ -55,7 +55,7 @@ def test_a_named_file_may_be_hidden(tree):
         ("*", ["<b.txt>", "<c.txt>", "<note[1].txt>"]),
     ],
 )
-def test_a_pattern_is_the_files_it_matches(tree, pattern, expected):
+def test_a_pattern_names_the_files_that_match(tree, pattern, expected):
     assert read(pattern) == expected
     assert read(f"{tree}/{pattern}") == expected
 
@@ -70,7 +70,7 @@ def test_a_file_named_twice_counts_once(tree):
     assert len(open_corpus(["python-docs", "python-docs"]).sources) == 1
 
 
-def test_folders_that_link_to_each_other_end(tree):
+def test_folders_that_link_to_each_other_are_read_once(tree):
     for number in range(3):
         (tree / "a" / "b" / f"loop{number}").symlink_to(tree)
     assert len(read(".")) == 5
@@ -84,14 +84,16 @@ def test_a_linked_folder_is_read(tree, tmp_path_factory):
     assert read("a") == ["<a/b/c.md>", "<x>", "<a/z.txt>"]
 
 
-def test_addresses_that_stand_for_nothing(tree, sentence):
+def test_addresses_that_name_nothing(tree, sentence):
     (tree / "empty").mkdir()
     (tree / "a.txt").touch()
     os.mkfifo(tree / "pipe")
-    for address, named in (("nix", "nix"), ("", "''"), ("*.x", "*.x"), ("empty", "empty")):
+    for address, named in (("nix", "nix"), ("", "''")):
         sentence(message(open_corpus, [address]), named, *ADDRESS_KINDS)
-    sentence(message(open_corpus, ["b.txt/c"]), "b.txt/c", "Not a directory")
-    sentence(message(open_corpus, ["x" * 300]), "x" * 300, "File name too long")
+    sentence(message(open_corpus, ["*.x"]), "*.x", "no file matches")
+    sentence(message(open_corpus, ["empty"]), "empty", "no text files")
+    sentence(message(open_corpus, ["b.txt/c"]), "b.txt/c", "not a directory")
+    sentence(message(open_corpus, ["x" * 300]), "x" * 300, "file name too long")
     sentence(message(open_corpus, ["pipe"]), "pipe", "regular file", "-")
 
 
@@ -100,7 +102,7 @@ def test_no_address(sentence):
 
 
 def test_permission_denied(here, monkeypatch, sentence):
-    """Root may read everything, so the refusal is staged."""
+    """Root may read everything, so the error is simulated."""
     Path("a.txt").write_text("a")
     Path("inner").mkdir()
     Path("inner/b.txt").write_text("b")
@@ -127,7 +129,7 @@ def test_names_that_are_not_utf_8_can_be_shown(here):
     assert source == Source("caf\\udce9.txt", path)
 
 
-# The embedded corpus
+# Embedded corpus
 
 
 def test_the_embedded_corpus_is_the_topics_in_order(here):
@@ -138,7 +140,7 @@ def test_the_embedded_corpus_is_the_topics_in_order(here):
     assert corpus.fingerprint().characters == sum(map(len, topics.values())) > 300_000
 
 
-def test_a_file_of_its_name_comes_first_and_a_folder_does_not(here):
+def test_a_file_with_its_name_takes_precedence_but_not_a_folder(here):
     Path("python-docs").mkdir()
     assert len(read("python-docs")) > 50
     Path("python-docs").rmdir()
@@ -148,14 +150,14 @@ def test_a_file_of_its_name_comes_first_and_a_folder_does_not(here):
 
 def test_a_python_without_its_documentation(monkeypatch, sentence):
     monkeypatch.setattr(sources.importlib.util, "find_spec", lambda _: None)
-    sentence(message(open_corpus, ["python-docs"]), "python-docs", "file")
+    sentence(message(open_corpus, ["python-docs"]), "python-docs", "missing")
 
 
-# From strangers
+# Hostile input
 
 
-def test_a_pattern_of_many_stars_takes_no_time(tmp_path):
-    """Trying them one after the other would take longer than anybody lives."""
+def test_a_pattern_with_many_stars_is_fast(tmp_path):
+    """With backtracking, it would take longer than a lifetime."""
     folder = tmp_path.joinpath(*"abababababababababababababababababababab")
     folder.mkdir(parents=True)
     (folder / "x.txt").write_text("x")
@@ -169,7 +171,7 @@ def test_a_pattern_of_many_stars_takes_no_time(tmp_path):
 @pytest.mark.parametrize(
     "name", [b"a\n.txt", b"\x1b[2J.txt", "\u202egpj.txt".encode(), b"\xff.txt"]
 )
-def test_names_are_shown_harmlessly(tmp_path, name):
+def test_names_are_escaped_in_messages(tmp_path, name):
     path = os.fsdecode(os.fsencode(tmp_path) + b"/" + name)
     with open(path, "wb") as file:
         file.write(b"text")
@@ -178,7 +180,7 @@ def test_names_are_shown_harmlessly(tmp_path, name):
     assert str(source.path) == path
 
 
-def test_folders_that_lie_very_deep(tmp_path):
+def test_deeply_nested_folders(tmp_path):
     here = os.getcwd()
     try:
         os.chdir(tmp_path)
@@ -191,17 +193,17 @@ def test_folders_that_lie_very_deep(tmp_path):
         assert str(caught.value).startswith(str(tmp_path))
     finally:
         os.chdir(tmp_path)
-        subprocess.run(["rm", "-r", "d"], check=True)  # deeper than Python's own goes
+        subprocess.run(["rm", "-r", "d"], check=True)  # too deep for Python's own function
         os.chdir(here)
 
 
 @pytest.mark.parametrize("target", ["/dev/zero", "/dev/urandom", "nowhere", "."])
-def test_spooled_text_that_is_no_file(tmp_path, target, sentence):
+def test_spooled_text_that_is_not_a_file(tmp_path, target, sentence):
     path = tmp_path / "stdin.txt"
     path.symlink_to(target)
     with pytest.raises(CorpusError) as caught:
         find_sources("-", "utf-8", path)
-    sentence(caught.value, path, "regular file", "restore")
+    sentence(caught.value, path, "regular file", "Restore")
 
 
 @pytest.mark.parametrize(
@@ -218,7 +220,7 @@ def test_spooled_text_that_is_no_file(tmp_path, target, sentence):
         ("..", ".."),
     ],
 )
-def test_a_display_name_tells_no_folder_of_this_machine(address, shown):
+def test_a_display_name_reveals_no_private_folder(address, shown):
     assert display_name(address) == shown
 
 
@@ -227,7 +229,7 @@ def test_a_display_name_tells_no_folder_of_this_machine(address, shown):
 
 @pytest.fixture
 def checkpoints(here):
-    """Two checkpoints, the first of an interrupted run, beside a text."""
+    """Create a text and two checkpoints, the first of an interrupted run."""
     for folder, files in (("one", ["resume.safetensors", "stdin.txt"]), ("two", [MODEL])):
         for name in (CONFIG, TOKENIZER, *files):
             path = here / "checkpoints" / folder / name
@@ -254,8 +256,8 @@ def test_the_files_of_a_checkpoint_are_known():
         "checkpoints/one/*.txt",
     ],
 )
-def test_a_checkpoint_is_no_text(checkpoints, address, sentence):
-    sentence(message(open_corpus, [address]), "checkpoints", "checkpoint", "file or folder")
+def test_a_checkpoint_is_not_text(checkpoints, address, sentence):
+    sentence(message(open_corpus, [address]), "checkpoints", "checkpoint", "not text")
     sentence(message(open_corpus, ["a.txt", address]), "checkpoints", "checkpoint")
 
 
@@ -264,12 +266,12 @@ def test_checkpoints_in_a_folder_are_skipped(checkpoints):
         corpus = open_corpus([address])
         assert [source.name for source in corpus.sources] == ["a.txt"]
         (note,) = corpus.notes.sentences
-        assert all(part in note for part in ("7 files", "checkpoints/one/", "of a checkpoint"))
+        assert all(part in note for part in ("7 files", "checkpoints/one/", "part of a checkpoint"))
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "latin-1"])
-def test_files_can_be_chosen_as_before(checkpoints, encoding):
-    """What was trained on must be found again: all that have no NUL byte at their beginning."""
+def test_legacy_choice_of_files(checkpoints, encoding):
+    """The text of an old run must be found again: all files that do not begin with NUL bytes."""
     (checkpoints / "b.pdf").write_bytes(b"%PDF-1.4\n1 0 obj")
     (checkpoints / "c.txt").write_bytes("\ufeffmarked".encode("utf-16"))
     (checkpoints / "d.txt").write_bytes(b"a" * 2**13 + b"\0")
@@ -285,7 +287,7 @@ def test_files_can_be_chosen_as_before(checkpoints, encoding):
     with_nul = {"c.txt", "e.txt"} if encoding != "utf-16" else set()
 
     def found(address):
-        corpus = open_corpus([address], encoding=encoding, as_before=True)
+        corpus = open_corpus([address], encoding=encoding, legacy=True)
         return [source.name for source in corpus.sources]
 
     chosen = [name for name in others if name not in with_nul]
@@ -295,7 +297,7 @@ def test_files_can_be_chosen_as_before(checkpoints, encoding):
     assert found("checkpoints/*/*") == [*of_one, *of_two]
 
 
-def test_files_of_these_names_elsewhere_are_text(here):
+def test_files_with_these_names_elsewhere_are_text(here):
     Path("config.json").write_text("{}")
     Path("notes").mkdir()
     Path("notes/tokenizer.json").write_text("[]")

@@ -1,4 +1,4 @@
-"""Tests of ``corpus.split``: the training and the validation part of a corpus."""
+"""Tests of ``corpus.split``: dividing a corpus into training and validation text."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def divided(corpus, size, fraction, **options):
 
 
 def boundary_of(contents, fraction, whole_words):
-    """Return how many characters train, found character by character."""
+    """Return the number of training characters, found character by character."""
     text = "".join(contents)
     ends = set(itertools.accumulate(map(len, contents)))
     position = int((1 - fraction) * len(text))
@@ -43,7 +43,7 @@ def boundary_of(contents, fraction, whole_words):
 
 
 @given(documents, block_sizes, fractions, st.booleans())
-def test_the_first_part_trains_and_the_rest_validates(folder, contents, size, part, whole_words):
+def test_the_first_part_is_for_training(folder, contents, size, part, whole_words):
     pairs = divided(corpus_of(folder, contents), size, part, whole_words=whole_words)
     sides = [validates for validates, _ in pairs]
     assert sides == sorted(sides)
@@ -68,7 +68,7 @@ unspaced = st.text("acgt1.\u0301中\u0e17\u0e34👍\u200d", min_size=1, max_size
 
 
 @given(unspaced, st.lists(st.integers(1, 90), min_size=2, max_size=4), fractions)
-def test_a_text_without_white_space_is_divided_the_same_in_any_blocks(folder, text, sizes, part):
+def test_blocks_do_not_matter_for_a_text_without_white_space(folder, text, sizes, part):
     trained = {trained_by_words(folder, [text], size, part) for size in sizes}
     assert len(trained) == 1
     exact = int((1 - part) * len(text))
@@ -78,24 +78,24 @@ def test_a_text_without_white_space_is_divided_the_same_in_any_blocks(folder, te
 @pytest.mark.parametrize(
     ("text", "train"),
     [
-        ("ACGT" * 500, 1800),  # nothing but the exact character
-        ("ACGT" * 500 + "\n", 1800),  # the line end at the end would leave nothing
+        ("ACGT" * 500, 1800),  # at the exact character
+        ("ACGT" * 500 + "\n", 1800),  # the final line end would leave nothing to validate on
         ("中文字" * 100, 270),
         ('{"key":12,' * 100, 900),
         ("ab12cd34" * 100, 720),
         ("abcd12345." * 99 + "abcd12345!", 900),
-        ("x" + "a\u0301" * 499 + "b", 901),  # within a letter and its accent
+        ("x" + "a\u0301" * 499 + "b", 901),  # not between a letter and its accent
         ("\U0001f44d\U0001f3fd" * 50 + "!", 91 - 1),
-        ("\r\n".join(["a" * 9] * 100), 988),  # at white space, as before
+        ("\r\n".join(["a" * 9] * 100), 988),  # at white space
         ("word " * 100, 454),
     ],
 )
 @pytest.mark.parametrize("size", [7, 2**20])
-def test_where_a_text_without_white_space_is_divided(tmp_path, text, train, size):
+def test_the_boundary_in_a_text_without_white_space(tmp_path, text, train, size):
     assert len(trained_by_words(tmp_path, [text], size, 0.1)) == train
 
 
-def test_white_space_far_away_ends_no_word(tmp_path):
+def test_distant_white_space_is_not_the_boundary(tmp_path):
     text = "ab." * 40_000
     far, near = int(0.9 * len(text)) + 5000, int(0.9 * len(text)) + 4000
     for place, trained in ((far, 108_000), (near, near)):
@@ -103,14 +103,14 @@ def test_white_space_far_away_ends_no_word(tmp_path):
         assert len(trained_by_words(tmp_path, [spaced], 2**16, 0.1)) == trained
 
 
-def test_older_models_keep_their_boundary(tmp_path):
+def test_by_rules_1_the_boundary_does_not_change(tmp_path):
     corpus = corpus_of(tmp_path, ["a1" * 5000 + " b"], division=Division(rules=1))
     pairs = divided(corpus, 2**16, 0.9, whole_words=True)
     assert [chunk.text for validates, chunk in pairs if validates] == [" b"]
 
 
 @given(documents, block_sizes, fractions)
-def test_older_models_divide_at_white_space_however_far(folder, contents, size, part):
+def test_by_rules_1_the_boundary_is_white_space_at_any_distance(folder, contents, size, part):
     corpus = corpus_of(folder, contents, division=Division(rules=1))
     pairs = divided(corpus, size, part, whole_words=True)
     assert documents_of(chunk for _, chunk in pairs) == [text for text in contents if text]
@@ -122,7 +122,7 @@ def test_older_models_divide_at_white_space_however_far(folder, contents, size, 
     assert sum(len(chunk.text) for validates, chunk in pairs if not validates) == position
 
 
-def test_a_text_of_an_older_model_is_not_held(tmp_path, monkeypatch):
+def test_by_rules_1_the_text_is_streamed(tmp_path, monkeypatch):
     monkeypatch.setattr(reading, "BLOCK", 2**10)
     corpus = corpus_of(tmp_path, ["ab" * 2**15], division=Division(rules=1))
     read = []
@@ -134,24 +134,24 @@ def test_a_text_of_an_older_model_is_not_held(tmp_path, monkeypatch):
 
 
 def seen(read):
-    """Return a function that takes note of what is passed through it."""
+    """Return a function that records the items that pass through it."""
     return lambda chunk: read.append(chunk) or chunk
 
 
 @given(documents, block_sizes)
-def test_nothing_validates_at_a_fraction_of_0(folder, contents, size):
+def test_a_fraction_of_0_gives_no_validation_text(folder, contents, size):
     for whole_words in (False, True):
         pairs = divided(corpus_of(folder, contents), size, 0.0, whole_words=whole_words)
         assert not any(validates for validates, _ in pairs)
 
 
-def test_the_division_of_the_usual_benchmark(tmp_path):
+def test_the_split_of_the_usual_benchmark(tmp_path):
     pairs = divided(corpus_of(tmp_path, ["x" * 1_115_394]), 2**16, 0.1, whole_words=False)
     assert sum(len(chunk.text) for validates, chunk in pairs if not validates) == 1_003_854
 
 
 @given(st.lists(st.sampled_from(["ann", "bob", "", "é\r.", "cy"]), max_size=30), fractions)
-def test_equal_lines_fall_on_the_same_side(folder, lines, part):
+def test_equal_lines_are_in_the_same_part(folder, lines, part):
     corpus = corpus_of(folder, ["".join(f"{line}\n" for line in lines)], lines=True)
     pairs = divided(corpus, 2**20, part, whole_words=False)
     kept = [line for line in lines if line]
@@ -161,7 +161,7 @@ def test_equal_lines_fall_on_the_same_side(folder, lines, part):
 
 
 @given(st.lists(st.text("abc", min_size=1), min_size=2, unique=True), fractions, st.integers(0, 9))
-def test_of_documents_that_differ_some_train_and_some_validate(lines, part, seed):
+def test_documents_that_differ_are_in_both_parts(lines, part, seed):
     draw, plain = DocumentDraw(part, seed), DocumentDraw(part, seed)
     for line in lines + lines:
         draw.see(line)
@@ -171,24 +171,24 @@ def test_of_documents_that_differ_some_train_and_some_validate(lines, part, seed
     usual = [plain.validates(line) for line in lines]
     if len(set(usual)) == 2:
         assert drawn == usual
-    else:  # the one nearest to the fraction is on the other side
+    else:  # the document with the nearest hash is in the other part
         assert sum(one != other for one, other in zip(drawn, usual, strict=True)) == 1
 
 
-def test_equal_documents_are_told():
+def test_equal_documents_are_recognized():
     draw = DocumentDraw(0.5, 1)
     for _ in range(3):
         draw.see("a")
     assert draw.all_alike
 
 
-def test_nothing_is_drawn_if_nothing_validates():
+def test_a_fraction_of_0_selects_no_document():
     draw = DocumentDraw(0, 1)
     draw.see("a")
     assert not any(map(draw.validates, "abc"))
 
 
-def test_about_the_fraction_of_lines_validates_by_seed(tmp_path):
+def test_about_the_fraction_of_lines_is_selected_by_seed(tmp_path):
     corpus = corpus_of(tmp_path, ["".join(f"{n}\n" for n in range(10_000))], lines=True)
 
     def drawn(fraction, seed):

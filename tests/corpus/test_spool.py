@@ -1,4 +1,4 @@
-"""Tests of ``corpus.spool``: standard input is in a file as long as it is needed."""
+"""Tests of ``corpus.spool``: stdin is in a file while it is needed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from charlstm.corpus.spool import spooled_stdin
 from charlstm.errors import UsageError
 
 
-def test_standard_input_is_kept_while_it_is_needed(monkeypatch):
+def test_stdin_is_in_a_file_while_it_is_needed(monkeypatch):
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"text")))
     with spooled_stdin(("a", "-")) as path:
         assert path.read_bytes() == b"text"
@@ -19,9 +19,9 @@ def test_standard_input_is_kept_while_it_is_needed(monkeypatch):
         assert path is None
 
 
-def test_standard_input_that_is_closed_or_named_twice(monkeypatch, sentence):
+def test_stdin_that_is_closed_or_given_twice(monkeypatch, sentence):
     monkeypatch.setattr("sys.stdin", None)
     for addresses, part in ((("-",), "closed"), (("-", "-"), "twice")):
         with pytest.raises(UsageError) as caught, spooled_stdin(addresses):
             pass
-        sentence(caught.value, "standard input", part)
+        sentence(caught.value, "stdin", part)

@@ -1,4 +1,4 @@
-"""Tests of ``corpus.table_source``: which files are tables, and their records as documents."""
+"""Tests of ``corpus.table_source``: files that are tables, and their records as documents."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_each_record_is_a_document(here):
     assert documents(corpus) == DOCUMENTS
     (note,) = corpus.notes.sentences
     assert "a.csv" in note
-    assert "--columns" in note
+    assert "`columns`" in note
     assert corpus.fingerprint().documents == len(DOCUMENTS)
 
 
@@ -100,41 +100,41 @@ def test_text_can_be_read_as_a_table(here):
     assert documents(corpus) == DOCUMENTS
 
 
-def test_json_of_anything_else_is_text(here):
+def test_other_json_is_text(here):
     for name, text in {"a.json": '{\n"a": 1}', "b.jsonl": "lines\n", "c.json": "[1, 2]"}.items():
         corpus = opened(write(name, text)).as_tables()
         assert documents(corpus) == [text]
         assert ("plain text" in "".join(corpus.notes.sentences)) == name.endswith(".json")
-        assert ("--format jsonl" in "".join(corpus.notes.sentences)) == name.endswith(".json")
+        assert ("`format` jsonl" in "".join(corpus.notes.sentences)) == name.endswith(".json")
 
 
-def test_json_lines_may_be_called_json(here):
+def test_json_lines_may_be_named_json(here):
     lines = "".join(json.dumps({"id": n, "text": text}) + "\n" for n, text, _ in ROWS)
     assert documents(opened(write("a.json", lines)).as_tables()) == DOCUMENTS
 
 
-def test_rare_keys_and_lists_are_no_columns_of_text(here):
+def test_rare_keys_and_lists_are_not_columns_of_text(here):
     rows = [{"id": n, "text": text, "tags": ["a fox", "a dog"]} for n, text, _ in ROWS]
     rows[3]["note"] = "a word from the moderator"
     name = write("a.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
     assert opened(name).as_tables().division.columns == ("text",)
 
 
-def test_a_table_without_names_is_read_from_its_first_row(here):
+def test_a_table_without_header_is_read_from_its_first_row(here):
     name = write("a.csv", CSV.partition("\r\n")[2])
     corpus = opened(name).as_tables()
     assert corpus.division.columns == ("2",)
     assert documents(corpus) == DOCUMENTS
 
 
-def test_what_is_no_file_is_no_table(here, sentence):
+def test_an_embedded_text_is_not_a_table(here, sentence):
     with pytest.raises(UsageError) as caught:
         opened("python-docs", text_format="csv")
-    sentence(caught.value, "python-docs", "--format csv")
+    sentence(caught.value, "python-docs", "`format` csv")
 
 
-def test_a_folder_may_hold_tables_and_texts(here):
-    """Each record is a document beside the texts, which come back as they are."""
+def test_a_folder_may_contain_tables_and_texts(here):
+    """Each record is a document, and so is each text."""
     write("all/a.txt", "one\r\ntwo\r\n".encode("utf-16"))
     write("all/b.csv", CSV)
     write("all/c.jsonl.gz", gzip.compress(b'{"body": "a text of words"}\n' * 2))
@@ -164,38 +164,38 @@ def test_a_folder_may_hold_tables_and_texts(here):
         (("a.*", "d.md"), (), ["a.md", "drafts/d.md"]),
     ],
 )
-def test_files_of_a_folder_are_chosen(here, include, exclude, expected):
+def test_files_in_a_folder_are_chosen(here, include, exclude, expected):
     for name in ("a.md", "posts/b.md", "posts/drafts/c.md", "drafts/d.md"):
         write(f"all/{name}", "text")
     found = opened("all", include=include, exclude=exclude).sources
     assert [source.name for source in found] == [f"all/{name}" for name in expected]
 
 
-def test_patterns_that_leave_nothing(here, sentence):
+def test_patterns_that_match_nothing(here, sentence):
     write("all/a.md", "text")
     with pytest.raises(CorpusError) as caught:
         opened("all", include=("*.txt",))
-    sentence(caught.value, "all", "--include '*.txt'", "patterns")
+    sentence(caught.value, "all", "`include` '*.txt'")
 
 
 @pytest.mark.parametrize(
     ("division", "option"),
     [
-        (Division(unit="line"), "--lines"),
-        (Division(unit="paragraph"), "--paragraphs"),
-        (Division(unit="delimited", delimiter="="), "--delimiter"),
+        (Division(unit="line"), "`lines`"),
+        (Division(unit="paragraph"), "`paragraphs`"),
+        (Division(unit="delimited", delimiter="="), "`delimiter`"),
     ],
 )
-def test_tables_are_not_divided_otherwise(here, division, option, sentence):
+def test_tables_are_not_divided_like_text(here, division, option, sentence):
     with pytest.raises(UsageError) as caught:
         opened(write("a.csv", CSV), division=division).as_tables()
-    sentence(caught.value, "a.csv", option, "--format text")
+    sentence(caught.value, "a.csv", option, "`format` text")
 
 
 def test_columns_need_a_table(here, sentence):
     with pytest.raises(UsageError) as caught:
         opened(write("a.txt", "text"), division=Division(columns=("a",))).as_tables()
-    sentence(caught.value, "a.txt", "--columns", "--format")
+    sentence(caught.value, "a.txt", "`columns`", "`format`")
 
 
 def test_each_table_needs_the_columns(here, sentence):
@@ -236,7 +236,7 @@ def test_the_documents_of_a_table_are_its_records(here):
     assert ["".join(each) for each in source.documents("utf-8", "strict")] == DOCUMENTS
 
 
-def test_tables_are_composed(here):
+def test_tables_are_normalized(here):
     name = write("a.csv", "id,text\n1,u\u0308ber den Berg\n")
     assert documents(opened(name, normalize="nfc").as_tables()) == ["über den Berg"]
 
@@ -244,7 +244,7 @@ def test_tables_are_composed(here):
 # Copies
 
 
-def test_of_equal_documents_the_first_is_read(here):
+def test_only_the_first_of_equal_documents_is_read(here):
     rows = "".join(f"{n},a text {n % 3}\n" for n in range(9))
     corpus = opened(write("a.csv", "id,text\n" + rows), dedupe=True).as_tables()
     assert documents(corpus) == ["a text 0", "a text 1", "a text 2"]
@@ -253,7 +253,7 @@ def test_of_equal_documents_the_first_is_read(here):
 
 
 @pytest.mark.parametrize("size", [10, 3_000_000])
-def test_so_it_is_of_files(here, size):
+def test_only_the_first_of_equal_files_is_read(here, size):
     text = "some words\n" * (size // 10)
     names = [
         write("a.txt", text),

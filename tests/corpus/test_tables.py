@@ -48,7 +48,7 @@ def written(rows, **how):
     st.sampled_from(["\r\n", "\n", "\r"]),
     st.integers(1, 9),
 )
-def test_csv_comes_back_from_python_s_writer(rows, separator, end, size):
+def test_csv_written_by_python_is_read_again(rows, separator, end, size):
     how = {"delimiter": separator, "lineterminator": end, "quoting": csv.QUOTE_ALL}
     text = written([NAMES, *rows], **how)
     found = records(text, "csv", ["note", "id"], size)
@@ -56,7 +56,7 @@ def test_csv_comes_back_from_python_s_writer(rows, separator, end, size):
 
 
 @given(st.lists(st.dictionaries(st.sampled_from("abc"), CELL, min_size=1), min_size=1, max_size=5))
-def test_json_comes_back(values):
+def test_json_is_read_again(values):
     values[0] = {"a": "", "b": "", "c": ""} | values[0]
     expected = [[value.get("b", ""), value.get("a", "")] for value in values]
     lines = "".join(f"{json.dumps(value)}\n" for value in values)
@@ -71,7 +71,7 @@ def test_a_record_has_the_number_of_its_first_line():
     assert records('[{"a":1},{"a":2}]', "json", ["a"]) == [(["1"], 1), (["2"], 2)]
 
 
-def test_columns_by_number_need_no_row_of_names():
+def test_columns_by_number_need_no_header():
     assert records("1,one\n2,two\n", "csv", ["2", "1"]) == [(["one", "1"], 1), (["two", "2"], 2)]
     assert records("7,8\n1,2\n", "csv", ["1"]) == [(["7"], 1), (["1"], 2)]
 
@@ -100,11 +100,11 @@ def test_names_may_be_numbers(header, columns, expected):
         (f"id,{'a long text ' * 9}\n1,x\n", ["1", "2"]),
     ],
 )
-def test_a_first_row_of_data_names_no_columns(text, columns):
+def test_a_first_row_of_data_is_not_a_header(text, columns):
     assert list(sample_of([text], "csv", "t")) == columns
 
 
-def test_equal_names_are_told_apart():
+def test_repeated_names_get_numbers():
     text = "text,text, text\na,b,c\n"
     assert records(text, "csv", ["text.3", "text"]) == [(["c", "a"], 2)]
     assert sample_of([text], "csv", "t") == {"text": ["a"], "text.2": ["b"], "text.3": ["c"]}
@@ -113,7 +113,7 @@ def test_equal_names_are_told_apart():
 @pytest.mark.parametrize(
     "preamble", ["Umsätze\n\n", "Konto\nStand\n", "Umsätze, Konto\n", "a\nb\nc\n"]
 )
-def test_what_banks_write_before_a_table_is_left_out(preamble):
+def test_a_preamble_is_skipped(preamble):
     text = preamble + "Tag;Betrag;Zweck\n" + "1.1.25;-1,50;Tee, Brot\n" * 5
     found = records(text, "csv", ["Zweck"])
     assert [cells for cells, _ in found] == [["Tee, Brot"]] * 5
@@ -125,7 +125,7 @@ def test_half_characters_are_replaced():
     assert records(text, "jsonl", ["a", "b"])[0][0] == ["x \ufffd y", '["\ufffd"]']
 
 
-def test_the_first_line_may_say_what_separates_cells():
+def test_the_first_line_may_name_the_separator():
     text = "sep=;\r\nid;text, all\r\n1;a, b\r\n"
     assert records(text, "csv", ["text, all"]) == [(["a, b"], 3)]
 
@@ -137,7 +137,7 @@ def test_values_within_objects_have_names_with_dots():
     assert list(sample_of([text], "jsonl", "t")) == ["a.b", "a.c.d", "x.y", "a"]
 
 
-def test_values_that_are_no_text_are_written_as_json():
+def test_values_other_than_text_are_written_as_json():
     text = '{"a": true, "b": null, "c": 1.50, "d": ["é", 2]}'
     (found,) = records(text, "jsonl", ["a", "b", "c", "d"])
     assert found[0] == ["true", "", "1.5", '["é", 2]']
@@ -151,7 +151,7 @@ def test_the_separator_is_found(separator):
     assert records(text, "csv", ["text"])[0][0] == ["a, b; c"]
 
 
-def test_tab_separated_text_may_have_quotes_that_quote_nothing():
+def test_tab_separated_text_may_have_plain_quotation_marks():
     for line in ('x\t"no" is what he said\ny\t5" more\n', 'x\t"no"\ny\t"Awful" thing\n'):
         cells = [found for found, _ in records(f"label\ttext\n{line}", "tsv", ["text"])]
         assert cells == [[row.split("\t")[1]] for row in line.splitlines()]
@@ -159,13 +159,13 @@ def test_tab_separated_text_may_have_quotes_that_quote_nothing():
     assert records(quoted, "tsv", ["text"]) == [(["two\nlines"], 2)]
 
 
-def test_a_long_table_is_known_by_its_beginning(monkeypatch):
+def test_a_long_table_is_recognized_by_its_beginning(monkeypatch):
     monkeypatch.setattr(delimited, "_LOOKED_AT", 40)
     text = "id;text\n" + 'n;"a, b"\n' * 50
     assert [cells for cells, _ in records(text, "csv", ["text"], 100)] == [["a, b"]] * 50
 
 
-def test_the_sample_is_of_the_first_records(monkeypatch):
+def test_the_sample_has_the_first_records(monkeypatch):
     for module in (delimited, objects):
         monkeypatch.setattr(module, "SAMPLED", 3)
     rows = "".join(f"{n},x\n" for n in range(9))
@@ -178,35 +178,35 @@ def test_the_sample_is_of_the_first_records(monkeypatch):
 @pytest.mark.parametrize(
     ("text", "kind", "columns", "parts"),
     [
-        ("a,b\n1,2\n3\n", "csv", ["a"], ["a file", "line 3", "1 cell", "2", "--format text"]),
+        ("a,b\n1,2\n3\n", "csv", ["a"], ["a file", "line 3", "1 cell", "2", "`format` text"]),
         ("a,b\n1,2\n3,4,5\n", "csv", ["a"], ["line 3", "3 cells"]),
         ('a,b\n1,"2\n3,4\n', "csv", ["a"], ["line 2", "never closed"]),
-        ("a,b\n1,2\n", "csv", ["c"], ["'c'", "--columns among a, b"]),
+        ("a,b\n1,2\n", "csv", ["c"], ["'c'", "`columns` among a, b"]),
         ("a,b\n1,2\n", "csv", ["3"], ["no column 3", "from 1 to 2"]),
         ("a,b\n1,2\n", "csv", ["0"], ["no column 0"]),
         ("a,a\n1,2\n", "csv", ["a.3"], ["'a.3'", "a, a.2"]),
-        ("Text,b\n1,2\n", "csv", ["text"], ["'text'", "did you mean 'Text'"]),
+        ("Text,b\n1,2\n", "csv", ["text"], ["'text'", "Did you mean 'Text'"]),
         ('{"a": {"b": 1, "c": {"d": 2}}}', "jsonl", ["a"], ["line 1", "'a'", "a.b, a.c.d"]),
         ('[{"a": {"b": 1}}]', "json", ["a"], ["record 1", "'a'", "a.b"]),
         ('{"a": 1}\n{"a": }\n', "jsonl", ["a"], ["line 2", "JSON", "column 7"]),
         ('{"a": 1}\n[1]\n', "jsonl", ["a"], ["line 2", "an array", "object"]),
         ('{"a": 1}\n"x"\n', "jsonl", ["a"], ["line 2", "a string"]),
-        ('{"a": 1}\n', "jsonl", ["b"], ["'b'", "--columns among a"]),
-        ('[{"a": 1}]', "json", ["b"], ["'b'", "--columns among a"]),
+        ('{"a": 1}\n', "jsonl", ["b"], ["'b'", "`columns` among a"]),
+        ('[{"a": 1}]', "json", ["b"], ["'b'", "`columns` among a"]),
         ('[{"a": 1},\n 2]', "json", ["a"], ["record 2", "a number"]),
         ('{"a": 1}', "json", ["a"], ["an object", "array"]),
         ("[{]", "json", ["a"], ["JSON", "column 3"]),
-        ("[" * 100_000, "json", ["a"], ["JSON", "deep"]),
+        ("[" * 100_000, "json", ["a"], ["JSON", "deeply"]),
         ('[{"a": ' + "9" * 5000 + "}]", "json", ["a"], ["JSON"]),
     ],
 )
-def test_what_is_malformed_is_named_with_its_line(text, kind, columns, parts, sentence):
+def test_malformed_records_are_reported_with_their_line(text, kind, columns, parts, sentence):
     with pytest.raises(CorpusError) as caught:
         records(text, kind, columns, 1000)
     sentence(caught.value, *parts)
 
 
-def test_json_as_a_whole_has_a_limit(monkeypatch, sentence):
+def test_a_json_array_has_a_limit(monkeypatch, sentence):
     monkeypatch.setattr(objects, "LARGEST_JSON", 2**20)
     with pytest.raises(CorpusError) as caught:
         records('[{"a": "' + "x" * 2**21 + '"}]', "json", ["a"], 2**20)
@@ -227,7 +227,7 @@ def test_json_as_a_whole_has_a_limit(monkeypatch, sentence):
         ("a.csv.bak", None),
     ],
 )
-def test_names_tell_formats(name, expected):
+def test_names_show_formats(name, expected):
     assert format_of(Path(name), (".gz", ".zst")) == expected
 
 
@@ -250,7 +250,7 @@ def test_names_tell_formats(name, expected):
         ("", "json", None),
     ],
 )
-def test_json_need_not_be_a_table(text, kind, expected):
+def test_json_may_not_be_a_table(text, kind, expected):
     assert json_format(text, kind) == expected
 
 
@@ -258,11 +258,11 @@ def test_a_long_line_takes_time_in_proportion(monkeypatch, sentence):
     monkeypatch.setattr(records_module, "LONGEST_LINE", 5000)
     with pytest.raises(CorpusError) as caught:
         list(read_records(["x"] * 6000, "jsonl", "a file", ["a"]))
-    sentence(caught.value, "a file", "5,000", "--format text")
+    sentence(caught.value, "a file", "5,000", "`format` text")
 
 
 @pytest.mark.parametrize("kind", ["csv", "tsv", "jsonl", "json"])
-def test_mutated_tables_end_in_records_or_in_a_sentence(kind):
+def test_mutated_tables_give_records_or_an_error(kind):
     whole = {
         "csv": 'id,text,note\n1,"a, ""b""\nc",x\n2,d;e|f,\n3,"",é\n' * 3,
         "tsv": 'id\ttext\n1\t"a"\n2\tb "c"\n3\td\n' * 3,

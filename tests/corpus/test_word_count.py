@@ -13,7 +13,7 @@ from tests.texts import (
 
 
 @given(documents, block_sizes)
-def test_words_are_counted_over_the_borders_of_pieces(contents, size):
+def test_words_that_span_pieces_are_counted_once(contents, size):
     counter = WordCounter()
     for text in contents:
         for piece in pieces_of(text, size):

@@ -1,4 +1,4 @@
-"""A folder for texts, for the tests of this folder."""
+"""The fixture of a folder for texts."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """A folder for texts, and a cache that is empty."""
+    """Return a folder for texts, with an empty cache."""
     monkeypatch.setenv("CHARLSTM_CACHE", str(tmp_path / "cache"))
     texts = tmp_path / "texts"
     texts.mkdir()

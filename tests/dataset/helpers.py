@@ -1,4 +1,4 @@
-"""Corpora and how to prepare them, for the tests of this folder."""
+"""Helpers for these tests: write texts, prepare them, and read the stores."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ levels = pytest.mark.parametrize("level", ["char", "subword", "word"])
 
 
 def written(folder, *texts, prefix="text"):
-    """Write texts as files; return their addresses."""
+    """Write texts to files and return their addresses."""
     paths = [folder / f"{prefix}{number}.txt" for number in range(len(texts))]
     for path, text in zip(paths, texts, strict=True):
         path.write_bytes(text.encode())
@@ -31,18 +31,18 @@ def prepared(addresses, level="char", tokenizing=None, *, lines=False, **options
 
 
 def documents(ids, tokenizer):
-    """Return the documents of one side of a store as text."""
+    """Return the documents in one part of a store as text."""
     starts = np.flatnonzero(np.asarray(ids) == END_OF_DOCUMENT)
     assert not ids.size or starts[0] == 0
     return [tokenizer.decode(part[1:]) for part in np.split(np.asarray(ids), starts)[1:]]
 
 
 def sides(result):
-    """Return the documents of the training and of the validation side."""
+    """Return the documents of the training text and of the validation text."""
     store, both = result.store, []
     for ids in (store.train, store.valid):
         found = documents(ids, result.tokenizer)
-        # The mark after the last document; there is none if no document ends in training.
+        # Drop the end of the last document. It is missing if no document ends in training.
         if store.train.size and ids.size and ids[-1] == END_OF_DOCUMENT:
             assert found.pop() == ""
         both.append(found)
@@ -50,7 +50,7 @@ def sides(result):
 
 
 def cut(text, fraction=0.1, whole_words=False):
-    """Divide a text as preparation should, by hand."""
+    """Return where preparation should divide a text."""
     index = int((1 - fraction) * len(text))
     while whole_words and index < len(text) and not text[index].isspace():
         index += 1

@@ -1,4 +1,4 @@
-"""Tests of ``dataset.batches``: every token is trained on and validated on, in order."""
+"""Tests of ``dataset.batches``: batches contain every token, in order."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from charlstm.tokenizer.base import END_OF_DOCUMENT, UNKNOWN
 
 
 def text_of_positions(size, is_cut):
-    """Return a text in which an id is its position: 0, 2, 3, 4 ... and a mark if it is whole."""
+    """Return a text of the ids 0, 2, 3, 4, ... that ends with an end of document if it is whole."""
     ids = np.arange(1, size + 1, dtype=np.uint32)
     ids[0] = END_OF_DOCUMENT
     return ids if is_cut else np.append(ids, np.uint32(END_OF_DOCUMENT))
 
 
 def next_in_ring(inputs, size, is_cut):
-    """Return what should follow each id of such a text; ``UNKNOWN`` where that is not known."""
+    """Return the id that follows each id of such a text, or ``UNKNOWN`` where there is none."""
     following = np.where(inputs == END_OF_DOCUMENT, 2, inputs + 1)
     return np.where(following > size, UNKNOWN if is_cut else END_OF_DOCUMENT, following)
 
@@ -54,7 +54,7 @@ shapes = {
 
 
 @given(**shapes, step=st.integers(0, 100))
-def test_targets_are_the_inputs_one_place_on(size, is_cut, streams, sequence_length, seed, step):
+def test_targets_are_the_inputs_shifted_by_one(size, is_cut, streams, sequence_length, seed, step):
     ids = text_of_positions(size, is_cut)
     inputs, targets, *_ = made(ids, streams, sequence_length, seed).batch(step)
     assert inputs.shape == targets.shape == (streams, sequence_length)
@@ -65,7 +65,7 @@ def test_targets_are_the_inputs_one_place_on(size, is_cut, streams, sequence_len
 
 
 @given(**shapes, epoch=st.integers(0, 5))
-def test_rows_go_on_from_batch_to_batch_within_an_epoch(
+def test_rows_continue_from_batch_to_batch_within_an_epoch(
     size, is_cut, streams, sequence_length, seed, epoch
 ):
     batches = made(text_of_positions(size, is_cut), streams, sequence_length, seed)
@@ -91,7 +91,7 @@ def test_an_epoch_predicts_every_token(size, is_cut, streams, sequence_length, s
 
 
 @given(**shapes)
-def test_the_rows_of_an_epoch_are_the_text_from_its_entry_on(
+def test_the_rows_of_an_epoch_are_the_text_from_its_entry(
     size, is_cut, streams, sequence_length, seed
 ):
     batches = made(text_of_positions(size, is_cut), streams, sequence_length, seed)
@@ -101,7 +101,7 @@ def test_the_rows_of_an_epoch_are_the_text_from_its_entry_on(
     assert np.array_equal(positions, (np.arange(read.size) + positions[0]) % size)
 
 
-def test_each_epoch_enters_elsewhere():
+def test_each_epoch_enters_at_another_position():
     batches = made(text_of_positions(100_000, True), 4, 25)
     entries = [
         int(batches.batch(epoch * batches.steps_per_epoch).inputs[0, 0]) for epoch in range(50)
@@ -114,7 +114,7 @@ def test_each_epoch_enters_elsewhere():
 
 
 @given(**shapes, steps=st.lists(st.integers(0, 200), min_size=1, max_size=5))
-def test_a_batch_depends_on_seed_and_step_only(size, is_cut, streams, sequence_length, seed, steps):
+def test_a_batch_depends_only_on_seed_and_step(size, is_cut, streams, sequence_length, seed, steps):
     ids = text_of_positions(size, is_cut)
     rates = np.full(size + 1, 0.5)
     used, fresh = (made(ids, streams, sequence_length, seed, rates) for _ in range(2))
@@ -126,7 +126,7 @@ def test_a_batch_depends_on_seed_and_step_only(size, is_cut, streams, sequence_l
         assert again.first_of_epoch == in_order[step].first_of_epoch
 
 
-def test_global_random_state_plays_no_part():
+def test_batches_do_not_depend_on_global_random_state():
     batches = made(text_of_positions(1000, True), 4, 25, rates=np.full(1001, 0.5))
     np.random.seed(1)
     before = batches.batch(3).inputs
@@ -134,8 +134,10 @@ def test_global_random_state_plays_no_part():
     assert np.array_equal(before, batches.batch(3).inputs)
 
 
-def test_only_ids_with_a_rate_are_replaced_and_about_that_often():
-    ids = np.pad(np.tile(np.arange(2, 6, dtype=np.uint8), 2500), 1)  # marks at both ends
+def test_ids_are_replaced_at_about_their_rate():
+    ids = np.pad(
+        np.tile(np.arange(2, 6, dtype=np.uint8), 2500), 1
+    )  # ends of documents at both ends
     rates = np.array([0.0, 0.0, 0.0, 0.2, 0.0, 1.0])
     plain, replaced = made(ids, 10, 100), made(ids, 10, 100, rates=rates)
     seen, unknown = np.zeros(6, int), np.zeros(6, int)
@@ -149,7 +151,7 @@ def test_only_ids_with_a_rate_are_replaced_and_about_that_often():
     assert np.all(seen[2:] > 9000)
     assert unknown[[0, 1, 2, 4]].tolist() == [0, 0, 0, 0]
     assert unknown[5] == seen[5]
-    # Binomial: five standard deviations of about 10,000 draws are 200.
+    # Binomial: five standard deviations of about 10,000 samples are 200.
     assert abs(unknown[3] - 0.2 * seen[3]) < 200
 
 
@@ -163,8 +165,8 @@ def test_replacements_differ_from_step_to_step_and_from_seed_to_seed():
     assert not np.array_equal(first.batch(0).inputs, first.batch(epoch).inputs)
 
 
-def test_streams_hold_and_read_the_training_ids_only():
-    """Nothing in them leads to the validation text: no path, no store, no reader."""
+def test_streams_contain_only_training_ids():
+    """They have no path to the validation text: no file name, no store, no reader."""
     fields = ["ids", "streams", "sequence_length", "seed", "rates", "starts"]
     assert [*Streams.__dataclass_fields__] == fields
     ids = text_of_positions(50, False)
@@ -207,7 +209,7 @@ def test_the_rarest_characters_within_the_share_are_replaced(counts, characters,
 
 
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=200))
-def test_replaced_characters_are_few_and_none_left_is_rarer(ids):
+def test_the_rarest_characters_are_replaced(ids):
     ids = np.array(ids, np.uint8)
     characters = np.arange(2, 10)
     rates = replacement_rates(ids, characters, 10)
@@ -215,7 +217,7 @@ def test_replaced_characters_are_few_and_none_left_is_rarer(ids):
     replaced = np.flatnonzero(rates)
     assert set(replaced) <= set(characters)
     assert np.all(counts[replaced] > 0)
-    assert replaced.size == (1 if counts[2:].any() else 0)  # so short a text has no room for two
+    assert replaced.size == (1 if counts[2:].any() else 0)  # the text is too short for two
     left = counts[[c for c in characters if counts[c] and c not in replaced]]
     assert not replaced.size or np.all(left >= counts[replaced].max())
 
@@ -223,7 +225,7 @@ def test_replaced_characters_are_few_and_none_left_is_rarer(ids):
 @given(
     st.lists(st.integers(0, 9), min_size=1, max_size=200), st.sampled_from([1, 10, 1000, 100_000])
 )
-def test_of_any_text_only_a_small_share_is_replaced(pattern, repetitions):
+def test_only_a_small_share_of_any_text_is_replaced(pattern, repetitions):
     ids = np.tile(np.array(pattern, np.uint8), repetitions)
     rates = replacement_rates(ids, np.arange(2, 10), 10)
     counts = np.bincount(ids, minlength=10)
@@ -231,8 +233,8 @@ def test_of_any_text_only_a_small_share_is_replaced(pattern, repetitions):
     assert rates @ counts <= RARE_SHARE * ids.size * (1 + 1e-9)
 
 
-def test_a_text_of_few_characters_is_hardly_touched():
-    """In a genome even the rarest of four letters is a quarter of the text."""
+def test_few_characters_are_replaced_if_all_are_frequent():
+    """In a genome, even the rarest of the four letters is about a quarter of the text."""
     ids = np.random.default_rng(1).integers(2, 6, 400_000).astype(np.uint8)
     rates = replacement_rates(ids, np.arange(2, 6), 6)
     counts = np.bincount(ids, minlength=6)
@@ -253,8 +255,8 @@ def test_words_are_never_replaced():
     assert np.flatnonzero(rates).tolist() == [3]
 
 
-def test_counts_do_not_depend_on_how_they_are_taken(monkeypatch):
-    """The text is counted piece by piece; 2**24 + 1 tokens make two pieces."""
+def test_counts_do_not_depend_on_blocks(monkeypatch):
+    """The text is counted block by block; 2**24 + 1 tokens need more than one block."""
     ids = np.full(2**24 + 3, 2, np.uint8)
     ids[[0, -1, -2]] = [3, 3, 4]
     rates = replacement_rates(ids, np.array([2, 3, 4]), 5)
@@ -303,21 +305,21 @@ def test_every_target_after_the_first_is_counted_once(size):
 
 
 @given(**windows)
-def test_every_target_is_counted_once_whatever_the_window(size, max_streams, blocks, length):
+def test_every_target_is_counted_once_for_any_window(size, max_streams, blocks, length):
     ids = text_of(size, vocab_size=size)
     batches = validation_batches(ids, max_streams=max_streams, warm=blocks * length, length=length)
     check_every_target_once(ids, list(batches))
 
 
 def fingerprints(inputs, span, state=()):
-    """Run a toy recurrent model: its state is the last ``span`` tokens, in their order."""
+    """Run a toy recurrent model whose state is the last ``span`` tokens in order."""
     for token in inputs:
         state = (*state, token)[-span:]
         yield state
 
 
 def predictions_by_streams(batches, span):
-    """Return {(state's hash, target): how often} over the counted positions of all batches."""
+    """Count (hash of the state, target) over the counted positions of all batches."""
     states, seen = {}, []
     for inputs, targets, weights, keep in batches:
         for row in range(len(inputs)):
@@ -331,7 +333,7 @@ def predictions_by_streams(batches, span):
                 )
                 if weight
             ]
-    seen.sort(key=lambda item: item[0])  # rows follow each other in the text
+    seen.sort(key=lambda item: item[0])  # sort the rows by their position in the text
     return [item[1:] for item in seen]
 
 
@@ -342,7 +344,7 @@ def predictions_by_one_stream(ids, span):
 
 @pytest.mark.parametrize("span", [1, 200, 256])
 @default_sizes
-def test_streams_equal_one_stream_that_remembers_as_much_as_they_warm_up(size, span):
+def test_streams_equal_one_stream_with_a_memory_as_long_as_the_warm_up(size, span):
     ids = text_of(min(size, 7000))
     assert predictions_by_streams(validation_batches(ids), span) == predictions_by_one_stream(
         ids, span
@@ -350,35 +352,35 @@ def test_streams_equal_one_stream_that_remembers_as_much_as_they_warm_up(size, s
 
 
 @given(**windows)
-def test_streams_equal_one_stream_whatever_the_window(size, max_streams, blocks, length):
+def test_streams_equal_one_stream_for_any_window(size, max_streams, blocks, length):
     ids = text_of(size)
     warm = blocks * length
     batches = validation_batches(ids, max_streams=max_streams, warm=warm, length=length)
     assert predictions_by_streams(batches, warm) == predictions_by_one_stream(ids, warm)
 
 
-def test_a_text_of_one_stream_equals_one_that_remembers_everything():
+def test_a_single_stream_remembers_everything():
     ids = text_of(1000)
     batches = list(validation_batches(ids))
     assert batches[0].inputs.shape == (1, 128)
     assert predictions_by_streams(batches, 2000) == predictions_by_one_stream(ids, 2000)
 
 
-def test_streams_are_as_many_as_each_can_count_more_than_it_warms_up():
+def test_each_stream_counts_more_tokens_than_its_warm_up():
     for size in (2, 1025, 5121, 200_000):
         rows = {len(batch.inputs) for batch in validation_batches(text_of(size))}
         assert rows == {max(1, min(128, (size - 1) // 512))}
 
 
-def test_only_the_first_stream_starts_from_nothing_and_only_once():
+def test_only_the_first_stream_is_reset_and_only_once():
     batches = list(validation_batches(text_of(5121)))
     restarts = [(n, np.flatnonzero(b.keep[:, 0] == 0).tolist()) for n, b in enumerate(batches)]
     assert [where for where in restarts if where[1]] == [(2, [0])]
 
 
 @given(**windows, counted=st.integers(1, 4000))
-def test_excerpts_are_predicted_as_in_one_stream(size, max_streams, blocks, length, counted):
-    """Each target of an excerpt counts once, after as many tokens as a stream warms up on."""
+def test_excerpts_are_predicted_like_in_one_stream(size, max_streams, blocks, length, counted):
+    """Each target of an excerpt counts once, after the warm-up of its stream."""
     ids, warm = text_of(size), blocks * length
     options = {"max_streams": max_streams, "warm": warm}
     batches = list(validation_batches(ids, counted, length=length, **options))
@@ -400,13 +402,13 @@ def test_excerpts_of_a_long_text_are_read_in_few_batches():
 
 
 def marked(size, starts, streams=8):
-    """Return a text of numbers 2, 3, ..., cut, and where texts may begin in it."""
+    """Return a cut text of the ids 2, 3, ..., and positions where texts may begin in it."""
     ids = np.arange(2, size + 2, dtype=np.uint32)
     return Streams(ids, streams, 25, 1, np.zeros(size + 3), np.array(starts, np.int64))
 
 
 @given(starts=st.sets(st.integers(1, 299), max_size=30), step=st.integers(0, 300))
-def test_rows_begin_where_a_text_may_and_the_others_stay(starts, step):
+def test_some_rows_begin_a_text_and_the_others_continue(starts, step):
     batches, plain = marked(300, sorted(starts), 50), marked(300, [], 50)
     inputs, targets, first, begins = batches.batch(step)
     usual = plain.batch(step)
@@ -417,7 +419,7 @@ def test_rows_begin_where_a_text_may_and_the_others_stay(starts, step):
     assert np.array_equal(targets[~begins], usual.targets[~begins])
     assert (inputs[begins, 0] == END_OF_DOCUMENT).all()
     assert set((targets[begins, 0] - 2).tolist()) <= starts
-    following = np.where(inputs == 301, UNKNOWN, inputs + 1)  # a text that is cut
+    following = np.where(inputs == 301, UNKNOWN, inputs + 1)  # the text is cut
     assert np.array_equal(targets[begins, 1:], following[begins, 1:])
 
 
@@ -429,4 +431,4 @@ def test_a_small_share_of_rows_begins_a_text():
     assert np.mean(early[:50]) == pytest.approx(0.9 * FIRST_SHARE, rel=0.2)
     assert np.mean(early[:100]) > 2 * np.mean(early[-100:]) > 0
     firsts = np.concatenate([batch.targets[batch.begins, 0] for batch in begun])
-    assert len(set(firsts.tolist())) > 0.7 * len(firsts)  # any of them, not always the same
+    assert len(set(firsts.tolist())) > 0.7 * len(firsts)  # not always the same ones

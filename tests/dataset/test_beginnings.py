@@ -26,7 +26,7 @@ def ids_of(text, level="char", **settings):
 
 
 def found(text, level="char", **settings):
-    """Return the kind of beginnings of a text, and what is before and after each."""
+    """Return the kind of beginnings of a text, and the text before and after each."""
     tokenizer, ids = ids_of(text, level, **settings)
     kind, starts = find_starts(ids, tokenizer)
     cut = [(tokenizer.decode(ids[:start]), tokenizer.decode(ids[start:])) for start in starts]
@@ -35,7 +35,7 @@ def found(text, level="char", **settings):
 
 
 def wrapped(text, width=60):
-    """Fill lines of a text with words."""
+    """Return a text of lines filled with words."""
     lines = [""]
     for word in text.split():
         if len(lines[-1]) + len(word) >= width:
@@ -69,7 +69,7 @@ TEXTS = {
 
 
 @pytest.mark.parametrize(("kind", "text"), TEXTS.values(), ids=TEXTS)
-def test_the_kind_of_beginnings_is_that_of_the_text(kind, text):
+def test_the_kind_of_beginnings_fits_the_text(kind, text):
     chosen, cut = found(text)
     assert chosen == kind
     before, after = zip(*cut, strict=True)
@@ -99,7 +99,7 @@ def test_most_paragraphs_and_lines_are_found(level, text):
     assert {after for _, after in cut} == set(filter(None, expected))
 
 
-def test_a_spelled_word_is_not_begun_in_its_middle():
+def test_a_text_does_not_begin_inside_a_spelled_word():
     text = "so it depends upon a red wheel barrow. Xylophagous Quokkas went home! " * 3
     text += "Zyzzyva Qwertz. " + text
     for settings in ({"min_count": 10}, {"min_count": 1}):
@@ -122,7 +122,7 @@ def test_the_size_of_blocks_does_not_matter(pieces):
     assert all(0 < start < ids.size for start in starts)
 
 
-def test_a_huge_text_keeps_some_of_its_positions_evenly(monkeypatch):
+def test_evenly_spaced_positions_of_a_huge_text_are_stored(monkeypatch):
     monkeypatch.setattr(beginnings, "MOST_STARTS", 10)
     tokenizer, ids = ids_of("ab\n" * 95)
     _, starts = find_starts(ids, tokenizer)
@@ -132,7 +132,7 @@ def test_a_huge_text_keeps_some_of_its_positions_evenly(monkeypatch):
 
 @pytest.mark.parametrize("level", ["char", "subword", "word"])
 @pytest.mark.parametrize("run", ["\n", "\n ", " ", '."', "\r"])
-def test_long_runs_take_no_time(level, run):
+def test_long_runs_are_fast(level, run):
     """The search is linear: a quadratic one would take hours here."""
     text = f"One. Two. Three four. {run * 200_000}Five. six.{run * 200_000}"
     tokenizer, ids = ids_of(text, level)
@@ -161,14 +161,14 @@ def stored(folder, documents, division):
         (1, 50, Division(rules=1), False),
     ],
 )
-def test_many_documents_or_divided_ones_are_enough(tmp_path, count, length, division, few):
+def test_texts_with_few_documents(tmp_path, count, length, division, few):
     learned, store = stored(tmp_path, ["one\ntwo\n" * length] * count, division)
     assert learned == (("line", False) if few else ("document", True))
     assert (store.starts.size > 0) == few
 
 
 @levels
-def test_what_is_learned_is_in_the_statistics(tmp_path, level):
+def test_the_statistics_say_what_can_be_learned(tmp_path, level):
     result = prepared(written(tmp_path, f"{SENTENCES}\n\n" * 60), level)
     assert (result.statistics.beginnings, result.statistics.ends) == ("paragraph", False)
     firsts = np.asarray(result.store.train)[result.store.starts]

@@ -1,4 +1,4 @@
-"""Which excerpts represent a validation text, and how long they are."""
+"""Tests of ``dataset.excerpts``: positions and lengths of excerpts of a validation text."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ sizes = st.integers(1, 20_000) | st.integers(1, 10**10)
 
 
 def positions(excerpts):
-    """Return the positions that count, in the order of the streams."""
+    """Return the positions that count, stream by stream."""
     parts = zip(*(part.tolist() for part in excerpts), strict=True)
     return [first + n for first, count in parts for n in range(count)]
 
 
 @given(st.integers(1, 3000), st.integers(1, 4000), st.integers(1, 20), st.integers(1, 40))
-def test_as_many_tokens_count_as_were_asked_for_each_once(targets, counted, max_streams, warm):
+def test_the_requested_number_of_tokens_counts_each_once(targets, counted, max_streams, warm):
     excerpts = excerpts_of(targets, counted, max_streams=max_streams, warm=warm)
     counting = positions(excerpts)
     assert counting == sorted(set(counting))
@@ -50,7 +50,7 @@ def test_excerpts_are_spread_evenly(targets, counted):
 
 
 @given(sizes)
-def test_a_text_that_counts_as_a_whole_has_no_gaps(targets):
+def test_there_are_no_gaps_if_the_whole_text_counts(targets):
     whole = excerpts_of(targets)
     first, counts = whole
     assert np.array_equal(first, np.arange(first.size) * counts[0])
@@ -59,7 +59,7 @@ def test_a_text_that_counts_as_a_whole_has_no_gaps(targets):
         assert all(map(np.array_equal, same, whole))
 
 
-def test_every_stream_counts_more_than_it_warms_up():
+def test_every_stream_counts_more_tokens_than_its_warm_up():
     for counted, streams, read in ((20_000, 39, 640), (65_536, 128, 512), (200_000, 128, 1664)):
         excerpts = excerpts_of(7_200_000, counted)
         assert excerpts.first.size == streams
@@ -68,7 +68,7 @@ def test_every_stream_counts_more_than_it_warms_up():
 
 
 @given(st.integers(128, 1_000_000))
-def test_whole_batches_have_no_token_that_does_not_count(counted):
+def test_every_token_in_whole_batches_counts(counted):
     whole = in_whole_batches(counted)
     excerpts = excerpts_of(10**7, whole)
     assert 0.75 * counted - 128 < whole <= counted
@@ -76,22 +76,22 @@ def test_whole_batches_have_no_token_that_does_not_count(counted):
     assert tokens_read(10**7, whole) == whole + 256 * excerpts.first.size
 
 
-def test_excerpts_are_of_most_of_many_documents():
-    """Of 100 documents of 72,000 tokens each, 39 excerpts are in different ones."""
+def test_excerpts_cover_many_documents():
+    """In 100 documents of 72,000 tokens each, 39 excerpts are in different ones."""
     first, _ = excerpts_of(7_200_000, 20_000)
     assert len(set((first // 72_000).tolist())) == 39
 
 
-def test_what_is_not_there_is_not_read():
+def test_an_empty_text_is_not_read():
     assert tokens_read(0) == tokens_read(0, 100) == 0
 
 
-# Their lengths
+# Lengths
 
 
 @pytest.mark.parametrize("level", ["char", "subword", "word"])
 @pytest.mark.parametrize("lines", [True, False])
-def test_a_whole_text_is_as_long_as_was_counted_when_it_was_read(tmp_path, level, lines):
+def test_the_length_of_a_whole_text_matches_the_statistics(tmp_path, level, lines):
     texts = [PROSE + "".join(f"{n} unfamiliar{n} words\n" for n in range(200)), PROSE]
     result = prepared(written(tmp_path, *texts), level, lines=lines, valid_fraction=0.4)
     store, statistics = result.store, result.statistics
@@ -102,7 +102,7 @@ def test_a_whole_text_is_as_long_as_was_counted_when_it_was_read(tmp_path, level
     )
 
 
-def test_a_spelled_word_counts_once_wherever_excerpts_end(tmp_path):
+def test_a_spelled_word_that_spans_excerpts_counts_once(tmp_path):
     text = "The cat sat. (unheard,of the xylo) ran!\n" + "The cat sat. The cat ran.\n" * 60
     result = prepared(written(tmp_path, text[41:], text), "word", valid_fraction=0.5)
     ids, tokenizer = result.store.valid, result.tokenizer
@@ -120,8 +120,8 @@ def test_a_spelled_word_counts_once_wherever_excerpts_end(tmp_path):
     st.lists(st.integers(1, 79), max_size=8, unique=True),
     st.booleans(),
 )
-def test_excerpts_side_by_side_are_as_long_as_the_text(ids, cuts, ends_count):
-    """Characters and words of one are not those of another."""
+def test_the_lengths_of_adjacent_excerpts_add_up(ids, cuts, ends_count):
+    """No character or word belongs to two excerpts."""
     tokenizer = CharTokenizer((" ", "a", "b", "\n"))
     ids = np.array(ids, np.uint8)
     first = np.array(sorted({0, *(cut for cut in cuts if cut < ids.size - 1)}))

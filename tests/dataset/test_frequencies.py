@@ -1,4 +1,4 @@
-"""Tests of ``dataset.frequencies``: log-probabilities and loss of plain token frequencies."""
+"""Tests of ``dataset.frequencies``: log frequencies, and the loss of predicting by them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ids = st.lists(st.integers(0, 6), max_size=60).map(lambda drawn: np.array(drawn,
 
 
 @given(ids, ids)
-def test_it_is_the_mean_surprise_at_smoothed_frequencies(train, text):
+def test_the_loss_is_the_mean_surprisal_of_smoothed_frequencies(train, text):
     loss = frequency_loss(train, text, 7)
     if text.size < 2:
         assert loss is None
@@ -41,7 +41,7 @@ def test_the_probabilities_sum_to_one_and_none_is_zero(train):
 
 
 @levels
-def test_it_is_in_the_statistics(tmp_path, level):
+def test_the_loss_is_in_the_statistics(tmp_path, level):
     result = prepared(written(tmp_path, "The cat sat. The rat ran.\n" * 80), level)
     store, size = result.store, result.tokenizer.vocab_size
     expected = frequency_loss(store.train, store.valid, size)

@@ -1,4 +1,4 @@
-"""Tests of ``dataset.prepare``: what trains is the training text."""
+"""Tests of ``dataset.prepare``: texts are divided, encoded and counted correctly."""
 
 from __future__ import annotations
 
@@ -37,54 +37,54 @@ from tests.messages import raises_naming
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory):
-    """The same, for tests that run many times over; see ``prepared_anew``."""
+    """Like ``folder``, for tests that run many times (see ``prepared_anew``)."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CHARLSTM_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield tmp_path_factory.mktemp("texts")
 
 
-# How far it has come
+# Progress
 
 
 @levels
 @pytest.mark.parametrize("lines", [True, False])
-def test_each_pass_over_the_text_tells_how_far_it_has_come(folder, monkeypatch, level, lines):
+def test_each_pass_over_the_text_reports_its_progress(folder, monkeypatch, level, lines):
     for module in (documents, preparation):
-        monkeypatch.setattr(module, "TOLD_EVERY", 100)
-    if not lines:  # else a chunk is a line
+        monkeypatch.setattr(module, "REPORT_EVERY", 100)
+    if not lines:  # with lines, a chunk is a line
         monkeypatch.setattr(reading, "BLOCK", 50)
-    told = {}
+    reported = {}
 
     def tell(task, done, total):
-        told.setdefault(task, []).append((done, total))
+        reported.setdefault(task, []).append((done, total))
 
     addresses = written(folder, PROSE)
     prepared(addresses, level, lines=lines, on_reading=tell)
-    assert list(told) == ["reading", "vocabulary", "encoding"]
-    for steps in told.values():
+    assert list(reported) == ["reading", "vocabulary", "encoding"]
+    for steps in reported.values():
         done, totals = zip(*steps, strict=True)
         assert list(done) == sorted(set(done))
         assert 0.8 * totals[0] < done[-1] <= totals[0] <= len(PROSE.encode())
         assert len(set(totals)) == 1
-    told.clear()
+    reported.clear()
     prepared(addresses, level, lines=lines, on_reading=tell)
-    assert list(told) == ["reading"]  # the rest is in the cache
+    assert list(reported) == ["reading"]  # the other results are in the cache
 
 
-def test_of_a_compressed_text_the_whole_is_not_known(folder, monkeypatch):
-    monkeypatch.setattr(documents, "TOLD_EVERY", 100)
+def test_the_total_of_a_compressed_text_is_unknown(folder, monkeypatch):
+    monkeypatch.setattr(documents, "REPORT_EVERY", 100)
     (folder / "text.txt.gz").write_bytes(gzip.compress(PROSE.encode()))
-    told = []
-    prepared((str(folder / "text.txt.gz"),), on_reading=lambda *each: told.append(each))
-    assert [(task, total) for task, _, total in told] == [("reading", None)] * len(told)
-    assert told
+    reported = []
+    prepared((str(folder / "text.txt.gz"),), on_reading=lambda *each: reported.append(each))
+    assert [(task, total) for task, _, total in reported] == [("reading", None)] * len(reported)
+    assert reported
 
 
-# What is stored
+# Stores
 
 
 @levels
-def test_one_file_is_divided_at_its_end(folder, level):
+def test_the_end_of_a_file_is_validation_text(folder, level):
     result = prepared(written(folder, PROSE), level)
     train, valid = cut(PROSE, whole_words=level != "char")
     assert sides(result) == ([train], [valid])
@@ -96,7 +96,7 @@ def test_one_file_is_divided_at_its_end(folder, level):
 texts = st.lists(st.text(st.sampled_from("ab \n\ré"), max_size=40), min_size=1, max_size=4).filter(
     any
 )
-# Some are blank; of one alone no part could validate.
+# Some lines are blank. A single line could not be divided.
 lines_of_text = st.lists(st.text(st.sampled_from("ab é"), max_size=9), max_size=30).filter(
     lambda lines: len(set(not_blank(lines))) > 1
 )
@@ -110,7 +110,7 @@ either_level = st.sampled_from(["char", "subword", "word"])
 
 
 def prepared_anew(folder, texts, level, block=None, **options):
-    """Prepare without cache and with every character known, so that sides are the text."""
+    """Prepare without a cache, with every character in the vocabulary, so that text is kept."""
     cache.clear()
     fixed = build_tokenizer(["ab \n\ré"], TokenizerConfig(level=level))
     with pytest.MonkeyPatch.context() as patch:
@@ -120,10 +120,10 @@ def prepared_anew(folder, texts, level, block=None, **options):
 
 
 @given(texts, either_level, st.floats(0.05, 0.95), st.integers(1, 30))
-def test_nothing_is_lost_and_no_text_is_on_both_sides(shared, texts, level, fraction, block):
+def test_every_character_is_in_exactly_one_part(shared, texts, level, fraction, block):
     train, valid = sides(prepared_anew(shared, texts, level, block, valid_fraction=fraction))
     whole = [text for text in texts if text]
-    if len(train) + len(valid) > len(whole):  # one document is on both sides, cut in two
+    if len(train) + len(valid) > len(whole):  # one document is cut in two
         first, rest = train.pop(), valid.pop(0)
         assert first
         assert rest
@@ -151,7 +151,7 @@ def test_lines_are_documents_and_equal_lines_stay_together(shared, lines, level,
 
 
 @levels
-def test_texts_to_validate_on_leave_the_corpus_whole(folder, level):
+def test_with_a_validation_text_the_corpus_is_not_divided(folder, level):
     addresses = written(folder, "the cat\nthe cat", "the mat")
     valid = written(folder, "the hat", "", "cat", prefix="valid")
     result = prepared(addresses, level, valid=valid)
@@ -165,7 +165,7 @@ def test_texts_to_validate_on_leave_the_corpus_whole(folder, level):
 
 
 @levels
-def test_lines_to_validate_on(folder, level):
+def test_a_validation_text_of_lines(folder, level):
     addresses = written(folder, "the cat\n\nthe mat\n")
     valid = written(folder, "the mat\nthe hat\n", prefix="valid")
     result = prepared(addresses, level, valid=valid, lines=True)
@@ -175,10 +175,8 @@ def test_lines_to_validate_on(folder, level):
 @levels
 @pytest.mark.parametrize("lines", [True, False])
 @pytest.mark.parametrize("address", [".", "*.txt", "./one.txt ./two.txt ./held-out.txt"])
-def test_texts_to_validate_on_are_taken_out_of_the_corpus(
-    folder, monkeypatch, level, lines, address
-):
-    """However the corpus comes to name them too: they are never trained on."""
+def test_validation_texts_are_removed_from_the_corpus(folder, monkeypatch, level, lines, address):
+    """They are never trained on, even if the corpus names them too."""
     monkeypatch.chdir(folder)
     for name, text in (("one", "cat"), ("held-out", "zebra"), ("two", "the mat")):
         (folder / f"{name}.txt").write_text(text)
@@ -195,7 +193,7 @@ def test_texts_to_validate_on_are_taken_out_of_the_corpus(
     assert result.statistics.valid_unknown == Counter("zbr")
 
 
-def test_a_folder_to_validate_on_may_lie_within_the_corpus(folder):
+def test_a_validation_folder_may_be_inside_the_corpus(folder):
     (folder / "held-out").mkdir()
     written(folder, "the cat", "the mat")
     written(folder / "held-out", "hat", "the ham")
@@ -203,12 +201,12 @@ def test_a_folder_to_validate_on_may_lie_within_the_corpus(folder):
     assert sides(result) == (["the cat", "the mat"], ["hat", "the ham"])
 
 
-def test_a_corpus_that_is_all_named_to_validate_is_refused(folder, sentence):
+def test_a_corpus_that_is_all_validation_text_is_refused(folder, sentence):
     one, two = written(folder, PROSE, PROSE[::-1])
     for addresses, valid in (((one,), (one,)), ((one, two), (str(folder),))):
         with pytest.raises(CorpusError) as caught:
             prepared(addresses, valid=valid)
-        sentence(caught.value, *addresses, "--valid")
+        sentence(caught.value, *addresses, "`valid`")
 
 
 @levels
@@ -223,11 +221,11 @@ def test_no_window_of_validation_text_is_trained_on(folder, level):
     assert not any(valid[start : start + 20] in train for start in range(len(valid) - 20))
 
 
-# The vocabulary
+# Vocabulary
 
 
 @levels
-def test_the_vocabulary_is_that_of_the_training_part(folder, level):
+def test_the_vocabulary_comes_from_the_training_text(folder, level):
     text = "the cat sat " * 50 + "the zebra"
     train, valid = cut(text, 0.02, whole_words=level != "char")
     assert not set("zbr") & set(train)
@@ -252,7 +250,7 @@ def test_vocabulary_settings_reach_the_tokenizer(folder):
 
 
 @levels
-def test_base_keeps_its_ids_and_learns_new_tokens(folder, level):
+def test_a_base_keeps_its_ids_and_gets_new_tokens(folder, level):
     base = build_tokenizer(["the dog the dog"], TokenizerConfig(level=level))
     result = prepared(written(folder, PROSE), level, base=base)
     assert result.tokenizer.vocabulary[: len(base.vocabulary)] == base.vocabulary
@@ -268,8 +266,8 @@ def test_a_base_of_another_level_is_refused(folder):
         prepared(written(folder, PROSE), "char", base=base)
 
 
-def test_a_base_keeps_its_rules_also_for_words_that_are_added(folder):
-    """As an older model does that is trained on; the next run finds no result of its rules."""
+def test_a_base_applies_its_rules_to_added_words(folder):
+    """This happens when an older model is fine-tuned; the next run must not reuse its results."""
     addresses = written(folder, "ท\u0e35 ก\u0e33 🇩🇪 a'\n" * 50)
     old = prepared(addresses, "word", base=WordTokenizer(("a",), 1)).tokenizer
     new = prepared(addresses, "word").tokenizer
@@ -280,7 +278,7 @@ def test_a_base_keeps_its_rules_also_for_words_that_are_added(folder):
 
 
 @levels
-def test_fixed_is_used_as_it_is(folder, level):
+def test_a_fixed_tokenizer_does_not_change(folder, level):
     fixed = build_tokenizer(["Tech at"] * 2, TokenizerConfig(level=level))
     result = prepared(written(folder, PROSE), level, fixed=fixed)
     assert result.tokenizer is fixed
@@ -310,7 +308,7 @@ def test_statistics_of_files(shared, texts, level, fraction, block):
 
 @given(lines_of_text, either_level, st.booleans())
 def test_statistics_of_lines(shared, lines, level, ended):
-    """A line's end is a character to predict: END_OF_DOCUMENT, whether a newline stood or not."""
+    """The end of a line is a character to predict, END_OF_DOCUMENT, with or without a newline."""
     text = "\n".join(lines) + "\n" * (ended or not lines[-1])
     result = prepared_anew(shared, [text], level, lines=True, valid_fraction=0.4)
     train, valid = sides(result)
@@ -325,7 +323,7 @@ def test_statistics_of_lines(shared, lines, level, ended):
 
 
 @levels
-def test_a_word_across_a_chunk_border_counts_once(folder, monkeypatch, level):
+def test_a_word_that_spans_chunks_counts_once(folder, monkeypatch, level):
     text = "x" * 90 + "longer words\u00a0here and\u3000there " + "y" * 50
     monkeypatch.setattr(reading, "BLOCK", 4)
     result = prepared(written(folder, text), level, valid=written(folder, text, prefix="valid"))
@@ -333,7 +331,7 @@ def test_a_word_across_a_chunk_border_counts_once(folder, monkeypatch, level):
     assert result.statistics.valid_words == 6
 
 
-def test_words_of_two_documents_are_two_though_no_space_parts_them(folder):
+def test_words_at_document_boundaries_are_separate(folder):
     valid = written(folder, "one two", "three", prefix="valid")
     assert prepared(written(folder, PROSE), valid=valid).statistics.valid_words == 3
 
@@ -345,7 +343,7 @@ def test_an_empty_corpus_is_refused(folder):
         prepared(written(folder, PROSE), valid=written(folder, "", prefix="valid"))
 
 
-def test_the_spooled_standard_input_is_read(folder):
+def test_spooled_stdin_is_read(folder):
     (spooled,) = written(folder, PROSE)
     result = prepared(("-",), stdin=folder / "text0.txt")
     assert result.name == "stdin"
@@ -353,8 +351,8 @@ def test_the_spooled_standard_input_is_read(folder):
     assert np.array_equal(result.store.train, prepared((spooled,)).store.train)
 
 
-def test_a_run_by_the_rules_1_finds_its_text_again(tmp_path):
-    """With the mark that was text to it, and the files of checkpoints that lay beside it."""
+def test_a_run_by_rules_1_finds_its_text_again(tmp_path):
+    """This includes byte-order marks and the files of checkpoints in the folder."""
     (tmp_path / "texts" / "model").mkdir(parents=True)
     (tmp_path / "texts" / "a.txt").write_bytes(("\ufeff" + PROSE).encode())
     for name in ("config.json", "tokenizer.json"):
@@ -367,11 +365,11 @@ def test_a_run_by_the_rules_1_finds_its_text_again(tmp_path):
     assert counted[0].characters == counted[1].characters + 1 + 2 * 150
 
 
-# The lines
+# Lines
 
 
 @given(lines_of_text, either_level, st.floats(0.1, 0.9))
-def test_all_lines_are_known_and_no_others(shared, lines, level, fraction):
+def test_the_hashes_contain_all_lines_and_no_others(shared, lines, level, fraction):
     text = "".join(line + "\n" for line in lines)
     result = prepared_anew(shared, [text], level, lines=True, valid_fraction=fraction)
     distinct = set(not_blank(lines))
@@ -384,21 +382,21 @@ def test_all_lines_are_known_and_no_others(shared, lines, level, fraction):
 
 
 @levels
-def test_documents_are_no_lines(folder, level):
+def test_files_as_documents_have_no_line_hashes(folder, level):
     result = prepared(written(folder, PROSE), level)
     assert result.lines is None
     assert result.statistics.distinct == 0
 
 
-def test_lone_surrogates_that_only_validation_has(tmp_path):
-    """They come from encodings such as UTF-7, and JSON has none."""
+def test_lone_surrogates_in_the_validation_text(tmp_path):
+    """They come from encodings such as UTF-7, and JSON can't represent them."""
     path = tmp_path / "a.txt"
     path.write_bytes(b"abc " * 30 + rb"\udc80\udc80 abc")
     config = CorpusConfig(addresses=(str(path),), encoding="unicode_escape")
     assert prepare(config, TokenizerConfig()).statistics.valid_unknown == {"\ufffd": 2}
 
 
-def test_names_of_very_many_files_are_not_all_recorded(tmp_path, monkeypatch):
+def test_the_recorded_file_names_are_limited(tmp_path, monkeypatch):
     monkeypatch.setattr("charlstm.dataset.prepare._RECORDED", 3 * len(str(tmp_path / "0.txt")))
     for number in range(9):
         (tmp_path / f"{number}.txt").write_text("some text\n" * 9)
@@ -406,7 +404,7 @@ def test_names_of_very_many_files_are_not_all_recorded(tmp_path, monkeypatch):
     assert [*prepared.sources] == [*(str(tmp_path / f"{n}.txt") for n in range(3)), "and 6 more"]
 
 
-def test_a_mark_is_text_to_the_runs_of_old_only(tmp_path):
+def test_a_mark_is_text_only_by_rules_1(tmp_path):
     addresses = written(tmp_path, "\ufeff" + PROSE)
     for rules, marks in ((1, 1), (2, 0)):
         result = prepared(addresses, division=Division(rules=rules))

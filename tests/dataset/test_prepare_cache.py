@@ -41,7 +41,7 @@ def refuse_building(monkeypatch):
 
 @levels
 @pytest.mark.parametrize("lines", [True, False])
-def test_the_second_time_nothing_is_built(folder, monkeypatch, level, lines):
+def test_nothing_is_built_twice(folder, monkeypatch, level, lines):
     addresses = written(folder, PROSE, "and more\n" * 20)
     first = prepared(addresses, level, lines=lines)
     refuse_building(monkeypatch)
@@ -87,7 +87,7 @@ def test_a_compressed_file_is_the_same_text(folder, monkeypatch):
     ],
 )
 def test_other_settings_give_another_store(folder, change):
-    """Asked for one after the other, each gets what it would get from an empty cache."""
+    """Each result is the same as with an empty cache."""
     addresses = written(folder, PROSE)
     first = prepared(addresses)
     after = prepared(addresses, **change)
@@ -112,7 +112,7 @@ def test_lines_and_seeds_do_not_share_a_store(folder):
         ({"valid_fraction": 0.1, "valid": True}, {"valid_fraction": 0.5, "valid": True}),
     ],
 )
-def test_what_does_not_decide_the_division_finds_the_same_store(folder, monkeypatch, one, other):
+def test_settings_that_do_not_change_the_division_share_a_store(folder, monkeypatch, one, other):
     addresses = written(folder, PROSE)
     valid = {"valid": written(folder, PROSE[:200], prefix="valid")}
     first = prepared(addresses, **one | (valid if "valid" in one else {}))
@@ -129,7 +129,7 @@ def test_other_texts_give_another_store(folder, texts):
     assert same(first, second) == (texts == ("cat", "mat mat"))
 
 
-def test_a_text_that_validates_is_not_taken_for_one_that_trains(folder):
+def test_validation_and_training_text_are_not_confused(folder):
     (one,) = written(folder, PROSE, prefix="one")
     (two,) = written(folder, PROSE[::-1], prefix="two")
     first, second = prepared((one,), valid=(two,)), prepared((two,), valid=(one,))
@@ -138,7 +138,7 @@ def test_a_text_that_validates_is_not_taken_for_one_that_trains(folder):
     assert not same(first, prepared((one, two)))
 
 
-def test_another_text_to_validate_on_gives_another_store(folder):
+def test_another_validation_text_gives_another_store(folder):
     addresses = written(folder, PROSE)
     valid = written(folder, "the cat", "the hat", prefix="valid")
     stores = [prepared(addresses, valid=(address,)) for address in valid]
@@ -156,16 +156,16 @@ def test_an_edited_file_is_another_text(folder):
 
 
 @levels
-def test_a_cache_without_room_still_serves(folder, monkeypatch, level):
+def test_a_full_cache_still_works(folder, monkeypatch, level):
     monkeypatch.setenv("CHARLSTM_CACHE_MB", "0")
     train, valid = cut(PROSE, whole_words=level != "char")
     assert sides(prepared(written(folder, PROSE), level)) == ([train], [valid])
 
 
-# Texts that change
+# Changing texts
 
 
-def test_a_text_that_is_not_the_expected_one_is_refused_before_anything_is_built(folder, sentence):
+def test_a_changed_text_is_refused_before_anything_is_built(folder, sentence):
     addresses = written(folder, PROSE)
     sha256 = prepared(addresses).statistics.sha256
     assert same(prepared(addresses), prepared(addresses, sha256=sha256))
@@ -175,12 +175,12 @@ def test_a_text_that_is_not_the_expected_one_is_refused_before_anything_is_built
     for extra, named in (({}, addresses), ({"valid": (valid,)}, (*addresses, valid))):
         with pytest.raises(CorpusError) as caught:
             prepared(addresses, sha256=sha256, **extra)
-        sentence(caught.value, *named, "changed", "--from")
+        sentence(caught.value, *named, "changed", "`from_checkpoint`")
     assert not (folder.parent / "cache").exists()
 
 
 def growing(monkeypatch, path, more):
-    """Let a file grow once its length and hash have been found."""
+    """Make a file grow after its length and hash are computed."""
     real = Corpus.fingerprint
 
     def then_grow(corpus, *watching):
@@ -198,7 +198,7 @@ def growing(monkeypatch, path, more):
 def test_a_text_that_grows_while_it_is_read_is_refused(
     folder, monkeypatch, level, lines, grows, sentence
 ):
-    """What has been found of it would no longer be true, nor what the cache says that it holds."""
+    """Its statistics and its cache entry would be wrong."""
     addresses = written(folder, PROSE)
     options = {"lines": lines}
     if grows != "the only":
@@ -213,8 +213,8 @@ def test_a_text_that_grows_while_it_is_read_is_refused(
 
 
 @levels
-def test_a_text_that_grew_leaves_nothing_wrong_in_the_cache(folder, monkeypatch, level):
-    """Restored, it is prepared as if nothing had happened."""
+def test_a_growing_text_leaves_no_wrong_cache_entry(folder, monkeypatch, level):
+    """After it is restored, it is prepared as usual."""
     addresses = written(folder, PROSE)
     expected = prepared(addresses, level, lines=True)
     cache.clear()
@@ -228,12 +228,12 @@ def test_a_text_that_grew_leaves_nothing_wrong_in_the_cache(folder, monkeypatch,
     assert same(restored, expected)
 
 
-# What is kept
+# Versions
 
 
 @levels
-def test_another_version_of_unicode_has_other_entries(folder, monkeypatch, level):
-    """Of it depends which characters are letters, and so which tokens a text has."""
+def test_another_unicode_version_has_other_entries(folder, monkeypatch, level):
+    """It decides which characters are letters, and so which tokens a text has."""
     addresses = written(folder, PROSE)
     prepared(addresses, level)
     before = {entry.path.name for entry in cache.entries()}
@@ -244,11 +244,11 @@ def test_another_version_of_unicode_has_other_entries(folder, monkeypatch, level
     assert len(after - before) == 2
 
 
-def test_another_store_of_the_same_text_needs_another_version(folder):
-    """Users have the stores of this version in their caches: it must name no others.
+def test_a_changed_store_needs_another_version(folder):
+    """The caches of users contain stores of this version, so the version must not mean others.
 
-    If this fails because stores are written in another way, raise STORE_VERSION, and put the new
-    version and digest here.
+    If this fails because stores are written in another way, increase STORE_VERSION, and put the
+    new version and digest here.
     """
     digest = hashlib.sha256()
     for level in ("char", "word"):
@@ -326,8 +326,8 @@ def test_a_damaged_entry_is_built_again(folder, monkeypatch, level, kind, damage
 
 
 @pytest.mark.parametrize("name", ["train.bin", "valid.bin", "statistics.json", "lines.bin"])
-def test_a_cache_with_another_byte_is_built_again(tmp_path, monkeypatch, name):
-    """An id beyond the vocabulary would end training with an IndexError, another one in silence."""
+def test_an_entry_with_a_changed_byte_is_built_again(tmp_path, monkeypatch, name):
+    """A bad id would raise an IndexError in training, and another wrong id would go unnoticed."""
     monkeypatch.setenv("CHARLSTM_CACHE", str(tmp_path / "cache"))
     path = tmp_path / "a.txt"
     path.write_text("".join(f"{n} lines\n" for n in range(200)))

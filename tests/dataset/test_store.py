@@ -37,7 +37,7 @@ def test_smallest_dtype(vocab_size, expected):
 
 
 @given(st.integers(1, 2**32))
-def test_the_smallest_dtype_holds_every_id_and_no_smaller_one_does(vocab_size):
+def test_no_smaller_dtype_can_represent_every_id(vocab_size):
     greatest = np.iinfo(smallest_dtype(vocab_size)).max
     assert greatest >= vocab_size - 1
     assert greatest == 255 or vocab_size - 1 > greatest >> (greatest.bit_length() // 2)
@@ -45,7 +45,7 @@ def test_the_smallest_dtype_holds_every_id_and_no_smaller_one_does(vocab_size):
 
 @st.composite
 def vocabularies_and_documents(draw):
-    """Draw a vocabulary's size and documents: (validates, stretches of ids)."""
+    """Generate a vocabulary size and documents: (is validation text, pieces of ids)."""
     vocab_size = draw(st.sampled_from(VOCABULARIES))
     stretch = st.lists(st.integers(0, vocab_size - 1), max_size=6)
     document = st.tuples(st.booleans(), st.lists(stretch, min_size=1, max_size=3))
@@ -59,7 +59,7 @@ def encoded(documents):
 
 
 def marked(documents, side):
-    """Return the ids of one side, with ``END_OF_DOCUMENT`` around its documents."""
+    """Return the ids of one part, with ``END_OF_DOCUMENT`` around its documents."""
     ids = []
     for validates, stretches in documents:
         if validates == side:
@@ -69,7 +69,7 @@ def marked(documents, side):
 
 
 @given(vocabularies_and_documents())
-def test_what_is_stored_comes_back(folder, drawn):
+def test_a_store_is_read_as_it_was_written(folder, drawn):
     vocab_size, documents = drawn
     write_store(folder, encoded(documents), vocab_size)
     store = read_store(folder, vocab_size)
@@ -82,10 +82,8 @@ def test_what_is_stored_comes_back(folder, drawn):
     ("before", "train", "end"),
     [([], [0, 7], []), ([Encoded(False, np.array([5, 6]), True)], [0, 5, 6, 0, 7], [0])],
 )
-def test_a_document_that_is_cut_has_a_beginning_on_both_sides_and_one_end(
-    folder, before, train, end
-):
-    """Where training sees no end of a document, validation must not predict one."""
+def test_a_cut_document_has_two_beginnings_and_one_end(folder, before, train, end):
+    """If training sees no end of a document, validation must not predict one."""
     pieces = [
         *before,
         Encoded(False, np.array([7]), False),
@@ -108,8 +106,8 @@ def test_the_store_is_mapped_and_read_only(folder):
             ids[0] = 1
 
 
-def test_a_store_is_written_while_pieces_come(folder):
-    """What came before the last piece is in the file, not in memory."""
+def test_a_store_is_written_while_pieces_arrive(folder):
+    """The pieces before the last one are in the file, not in memory."""
 
     def pieces():
         for number in range(50):

@@ -1,4 +1,4 @@
-"""What these tests share: groups of workers in threads of one process, small runs, single steps."""
+"""Helpers: groups of workers in threads of one process, small runs, single steps."""
 
 import threading
 
@@ -18,7 +18,7 @@ from tests.reliability.workers import free_ports
 
 
 def together(count, do, wait=20.0):
-    """Let ``do`` run in as many threads, each a member of one group; return results or errors."""
+    """Run ``do`` in as many threads, each a member of one group; return results or errors."""
     addresses = tuple(f"127.0.0.1:{port}" for port in free_ports(count))
     found = [None] * count
 
@@ -80,7 +80,7 @@ TEXT = "some words to learn from, again and again\n" * 40
 
 
 def ready(tmp_path, text=TEXT, workers=1, **choices):
-    """Return a run of ``workers`` processes that could start now."""
+    """Return a run of ``workers`` processes that is ready to start."""
     corpus = tmp_path / "corpus.txt"
     corpus.write_text(text)
     small = {"layers": 1, "units": 8, "embedding": 6, "streams": 4, "sequence_length": 10}

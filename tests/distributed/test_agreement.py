@@ -15,7 +15,7 @@ from charlstm.training import run
 from tests.distributed.helpers import ready, together
 
 
-def test_workers_may_differ_in_what_follows_from_their_machine(tmp_path):
+def test_workers_may_differ_in_settings_of_their_machine(tmp_path):
     (tmp_path / "other").mkdir()
     ours = ready(tmp_path / "other", shards=2, precision="bfloat16", save_every=3.0).config
     assert difference(ours, ready(tmp_path).config) == ""
@@ -24,7 +24,7 @@ def test_workers_may_differ_in_what_follows_from_their_machine(tmp_path):
 def test_workers_may_not_differ_in_anything_else(tmp_path, sentence):
     chiefs = ready(tmp_path).config
     for changed, parts in (
-        ({"seed": 2}, ["seed 2", "the chief 1", "options"]),
+        ({"seed": 2}, ["seed 2", "the chief has 1", "options"]),
         ({"units": 9}, ["network", "chief"]),
         ({"text": "other words to learn from\n" * 80}, ["text", "chief"]),
     ):
@@ -36,7 +36,7 @@ def test_workers_may_not_differ_in_anything_else(tmp_path, sentence):
 
 
 def agreed(runs):
-    """Let workers with these runs agree; return what each of them holds then, or its error."""
+    """Let workers with these runs agree; return what each of them has then, or its error."""
 
     def agree(group, index):
         own = runs[index]
@@ -59,7 +59,7 @@ def test_workers_that_start_from_other_weights_are_refused(tmp_path, sentence):
 
 @pytest.mark.parametrize("name", [schema.RESUME, schema.MODEL, schema.HISTORY])
 def test_workers_that_resume_from_other_files_are_refused(tmp_path, sentence, name):
-    """As where another process has saved between the sending of the files and the reading."""
+    """This happens if another process saves between the sending of the files and the reading."""
     runs = []
     for worker in "ab":
         (tmp_path / worker).mkdir()
@@ -71,12 +71,12 @@ def test_workers_that_resume_from_other_files_are_refused(tmp_path, sentence, na
         sentence(re.sub(r"127\.0\.0\.1:\d+", "ADDRESS", str(error)), "checkpoint", "chief")
 
 
-def test_what_another_process_still_writes_is_not_sent(tmp_path):
+def test_files_that_another_process_is_writing_are_not_sent(tmp_path):
     def fetch(group, index):
         return fetched(tmp_path, group)
 
     with folder.lock_folder(tmp_path):
         busy, lost = together(2, fetch)
-        assert fetched(tmp_path, WorkerGroup()) == tmp_path  # alone nothing is sent
+        assert fetched(tmp_path, WorkerGroup()) == tmp_path  # a single process sends nothing
     assert isinstance(busy, CheckpointBusy)
     assert "worker 0, the chief," in str(lost)

@@ -1,4 +1,4 @@
-"""Workers connect, exchange messages and notice which of them is lost."""
+"""Workers connect, exchange messages and notice lost workers."""
 
 import contextlib
 import re
@@ -19,7 +19,7 @@ from tests.messages import assert_names, raises_naming
 from tests.reliability.workers import free_ports
 
 
-def test_alone_nothing_is_sent(tmp_path):
+def test_a_single_process_sends_nothing(tmp_path):
     with WorkerGroup() as group:
         assert group.from_chief(b"x") == b"x"
         assert group.agree("no") == "no"
@@ -28,14 +28,14 @@ def test_alone_nothing_is_sent(tmp_path):
         group.barrier_and_leave()
 
 
-def test_all_hear_what_the_chief_says():
+def test_all_receive_the_data_of_the_chief():
     said = b"x" * 3_000_000
     assert (
         together(4, lambda group, index: group.from_chief(said if not index else b"")) == [said] * 4
     )
 
 
-def test_all_hear_the_first_objection():
+def test_all_receive_the_first_objection():
     def objection(group, index):
         return group.agree("" if index != 2 else "no"), group.agree()
 
@@ -53,10 +53,10 @@ def test_the_chiefs_files_come_to_all(tmp_path):
     (own, _), (copy, files) = together(2, fetch)
     assert own == tmp_path
     assert files == {"a": b"1"}
-    assert not copy.exists()  # it is gone with the group
+    assert not copy.exists()  # it is removed with the group
 
 
-def test_who_does_not_come_is_named():
+def test_a_missing_worker_is_named():
     addresses = tuple(f"127.0.0.1:{port}" for port in free_ports(2))
     for index, name in ((0, f"worker 1 at {addresses[1]}"), (1, "worker 0, the chief, at")):
         with raises_naming(TrainingError, name, "0.3 seconds") as caught:
@@ -64,7 +64,7 @@ def test_who_does_not_come_is_named():
         assert str(caught.value).startswith(name)
 
 
-def test_an_address_that_is_taken_is_told():
+def test_a_taken_address_is_an_error():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         with raises_naming(UsageError, address):
@@ -72,7 +72,7 @@ def test_an_address_that_is_taken_is_told():
 
 
 def framed(text):
-    """Return a message as workers send it."""
+    """Return a message in the format of the workers."""
     return len(text).to_bytes(8, "little") + text
 
 
@@ -98,7 +98,7 @@ def connected(address):
     raise AssertionError("nobody listens")
 
 
-def test_strangers_are_turned_away_and_workers_come():
+def test_other_connections_are_rejected_and_workers_accepted():
     addresses = tuple(f"127.0.0.1:{port}" for port in free_ports(2))
     found = []
 
@@ -118,7 +118,7 @@ def test_strangers_are_turned_away_and_workers_come():
 
 
 def met(*members, count=2):
-    """Let groups of these options and indices meet; return the errors in place of ``None``."""
+    """Let groups with these options and indices meet; return their errors, or ``None``."""
     addresses = tuple(f"127.0.0.1:{port}" for port in free_ports(count))
     found = [None] * len(members)
 
@@ -151,7 +151,7 @@ def test_who_was_started_otherwise_is_refused(sentence, chiefs):
 
 
 @pytest.mark.parametrize(
-    ("version", "told"), [("99", "charlstm 99"), ("", "charlstm of an earlier version")]
+    ("version", "told"), [("99", "charlstm 99"), ("", "an earlier version of charlstm")]
 )
 def test_another_version_is_refused(sentence, version, told):
     group = WorkerGroup(Cluster(("a:1", "b:2"), 0))
@@ -170,7 +170,7 @@ def test_two_of_one_index_are_refused(sentence):
 # Losing a worker
 
 
-def test_who_leaves_before_anything_is_trained_is_named():
+def test_a_worker_that_leaves_before_training_is_named():
     def leave(group, index):
         if index == 1:
             raise UsageError("mine")
@@ -184,7 +184,7 @@ def test_who_leaves_before_anything_is_trained_is_named():
 
 
 @pytest.mark.parametrize("leaving", [0, 1, 2])
-def test_who_is_lost_while_training_is_named_to_all(leaving):
+def test_a_worker_lost_in_training_is_named_to_all(leaving):
     def train(group, index):
         group.agree()
         group.watch()
@@ -202,7 +202,7 @@ def test_who_is_lost_while_training_is_named_to_all(leaving):
         assert "has ended or can't be reached" in found[index]
 
 
-def test_those_who_are_done_wait_for_the_others():
+def test_finished_workers_wait_for_the_others():
     order = []
 
     def train(group, index):
@@ -216,7 +216,7 @@ def test_those_who_are_done_wait_for_the_others():
 
 
 def test_whoever_does_not_notice_is_ended(monkeypatch, capfd, sentence):
-    """As within TensorFlow, which may wait for the lost worker for ever."""
+    """This can happen inside TensorFlow, which may wait for the lost worker forever."""
     monkeypatch.setattr(peers, "GRACE", 0.1)
     ended, addresses = threading.Event(), tuple(f"127.0.0.1:{port}" for port in free_ports(2))
 
@@ -240,14 +240,14 @@ def test_whoever_does_not_notice_is_ended(monkeypatch, capfd, sentence):
 
 
 @pytest.mark.parametrize("finished", [True, False])
-def test_who_is_lost_after_all_is_done_is_no_failure_of_the_chief(monkeypatch, finished):
+def test_losing_a_worker_after_finishing_is_not_an_error(monkeypatch, finished):
     monkeypatch.setattr(peers, "GRACE", 0.3)
     ended, addresses = [], tuple(f"127.0.0.1:{port}" for port in free_ports(2))
 
     def leave():
         with WorkerGroup(Cluster(addresses, 1), wait=20, end=lambda status: None) as group:
             group.watch()
-            group._closed = True  # without a word
+            group._closed = True  # without a message
 
     thread = threading.Thread(target=leave)
     thread.start()
@@ -261,7 +261,7 @@ def test_who_is_lost_after_all_is_done_is_no_failure_of_the_chief(monkeypatch, f
     assert set(ended) == ({0} if finished else {1})
 
 
-def test_a_finished_worker_needs_the_chief_alone(monkeypatch):
+def test_a_finished_worker_needs_only_the_chief(monkeypatch):
     monkeypatch.setattr(peers, "GRACE", 0.1)
 
     def train(group, index):
@@ -275,8 +275,8 @@ def test_a_finished_worker_needs_the_chief_alone(monkeypatch):
     assert together(3, train) == ["worker 1", "gone", "worker 1"]
 
 
-def test_a_worker_that_finishes_after_the_chief_has_left_is_told_why(monkeypatch):
-    """The chief leaves because worker 1 is lost, and hears no more that worker 2 is done."""
+def test_a_worker_that_finishes_after_the_chief_has_left_gets_the_reason(monkeypatch):
+    """The chief leaves because worker 1 is lost, and never learns that worker 2 is done."""
     left, close = threading.Event(), WorkerGroup._close
 
     def closed(group):

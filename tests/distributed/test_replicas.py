@@ -1,4 +1,4 @@
-"""Several devices and several workers take the steps that one takes."""
+"""Several devices and several workers take the same steps as one."""
 
 import json
 import signal
@@ -22,7 +22,7 @@ from charlstm.training.step import StepRunner, hardware_of
 from tests.distributed.helpers import MODEL, TRAIN, after_steps, largest_difference
 
 
-def test_alone_there_is_nothing_to_share():
+def test_a_single_device_has_nothing_to_share():
     replicas = ReplicaGroup()
     assert (replicas.count, replicas.is_chief) == (1, True)
     assert replicas.share([1, 2, 3]) == [1, 2, 3]
@@ -45,7 +45,7 @@ def test_more_devices_than_rows_are_refused(sentence):
 
     with pytest.raises(UsageError) as caught:
         StepRunner(MODEL, TRAIN, Many())
-    sentence(caught.value, "6 devices", "5 streams", "--streams 6")
+    sentence(caught.value, "6 devices", "5 streams", "`streams` 6")
 
 
 class Device:
@@ -58,7 +58,7 @@ class Device:
     [(0, 48, 0), (1, 48, 0), (8, 4, 0), (8, 7, 0), (8, 8, 2), (8, 16, 4), (8, 48, 8), (2, 48, 2)],
 )
 def test_no_more_gpus_are_used_than_there_are_rows_for(monkeypatch, gpus, streams, used):
-    """One takes the path without a strategy, which is 0 here."""
+    """With one GPU there is no strategy, which is 0 here."""
     devices = [Device(f"GPU:{number}") for number in range(gpus)]
     visible = []
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: devices)
@@ -73,7 +73,7 @@ def test_no_more_gpus_are_used_than_there_are_rows_for(monkeypatch, gpus, stream
 
 
 @given(st.integers(0, 200), st.integers(1, 64))
-def test_things_are_shared_evenly(count, parts):
+def test_items_are_shared_evenly(count, parts):
     shares = [range(count)[share] for share in evenly(count, parts)]
     assert [thing for share in shares for thing in share] == list(range(count))
     assert len(shares) == parts
@@ -81,7 +81,7 @@ def test_things_are_shared_evenly(count, parts):
 
 
 class TwoProcesses(WorkerGroup):
-    """A group whose other member is not there."""
+    """A group whose other member is missing."""
 
     def __init__(self, lost=None):
         super().__init__(Cluster(("a:1", "b:2"), 0))
@@ -91,10 +91,10 @@ class TwoProcesses(WorkerGroup):
         return self._known
 
 
-def test_between_meetings_time_stands_still_and_nobody_stops():
+def test_between_syncs_clock_and_stop_requests_do_not_change():
     replicas = ReplicaGroup(group=TwoProcesses())
     assert replicas.now() == replicas.now()
-    assert not replicas.asked(True)  # the others have not heard of it
+    assert not replicas.asked(True)  # the others don't know of it yet
     hardware = hardware_of(TRAIN, replicas)
     assert hardware == Hardware(gpus=0, product_type="float32", workers=2)
     assert describe_hardware(hardware) == "CPU, float32 matrix products, 2 workers"
@@ -114,7 +114,7 @@ def test_a_lost_worker_is_told_as_such(sentence):
         raise error
 
 
-def test_signals_are_given_back_after_tensorflow_took_them():
+def test_signal_handlers_are_restored_after_tensorflow_replaced_them():
     before = signal.getsignal(signal.SIGTERM)
     with replicas_module._signals_kept():
         assert signal.getsignal(signal.SIGTERM) == before
@@ -147,7 +147,7 @@ print(json.dumps(found))
 
 @pytest.mark.slow
 def test_two_devices_take_the_steps_of_one():
-    """Five rows in four shards, with dropout, which two replicas share unevenly."""
+    """Five rows in four shards, shared unevenly by two replicas, with dropout."""
     done = subprocess.run(
         [sys.executable, "-c", TWO_DEVICES], capture_output=True, text=True, check=True
     )

@@ -1,4 +1,4 @@
-"""What TF_CONFIG says of who trains together."""
+"""What TF_CONFIG says about the processes of a run."""
 
 import json
 
@@ -29,7 +29,7 @@ def config(cluster=None, task=None, **more):
         config({"chief": ["a:1"], "worker": []}, {"type": "chief", "index": 0}),
     ],
 )
-def test_one_process_is_alone(environ):
+def test_one_process_is_a_cluster_of_one(environ):
     found = cluster_of(environ)
     assert (found.size, found.is_chief) == (1, True)
 
@@ -43,7 +43,7 @@ def test_workers_are_counted_after_the_chief():
 
 
 def test_an_index_may_be_written_as_a_text():
-    """As some cluster managers do."""
+    """Some cluster managers write it like this."""
     assert cluster_of(config({"worker": TWO}, {"type": "worker", "index": "1"})).index == 1
 
 
@@ -58,9 +58,9 @@ def test_an_index_may_be_written_as_a_text():
         (config({"worker": TWO}, {"type": "worker", "index": -1}), "can't be read"),
         (
             config({"worker": TWO}, {"type": "worker", "index": 2}),
-            "worker 2, but its cluster has 2",
+            "worker 2, but its cluster has only 2",
         ),
-        (config({"worker": TWO}, {"type": "chief", "index": 0}), "chief 0, but its cluster has 0"),
+        (config({"worker": TWO}, {"type": "chief", "index": 0}), "has only 0 of that type"),
         (config({"worker": TWO}, {"type": "evaluator", "index": 0}), "task of type 'evaluator'"),
         (config({"worker": TWO, "ps": TWO}, {"type": "worker", "index": 0}), "task of type 'ps'"),
         (config({"chief": TWO}, {"type": "chief", "index": 0}), "names 2 chiefs"),
@@ -89,7 +89,7 @@ JSON = st.recursive(
 
 
 @given(JSON.map(json.dumps) | st.text())
-def test_whatever_it_holds_is_read_or_refused(text):
+def test_any_content_is_read_or_refused(text):
     try:
         found = cluster_of({"TF_CONFIG": text})
     except UsageError:
@@ -98,7 +98,7 @@ def test_whatever_it_holds_is_read_or_refused(text):
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "nan", "inf", "soon"])
-def test_a_time_to_wait_is_a_positive_number(text):
+def test_the_waiting_time_is_a_positive_number(text):
     assert waiting_seconds({}) == tf_config.WAIT
     assert waiting_seconds({"CHARLSTM_WAIT": "2.5"}) == 2.5
     with raises_naming(UsageError, "CHARLSTM_WAIT", text):

@@ -1,4 +1,4 @@
-"""Where the chief listens, and messages that are not understood."""
+"""Where the chief listens, and invalid messages."""
 
 import socket
 
@@ -16,14 +16,14 @@ def test_the_chief_listens_where_its_address_says():
 
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "x" * 100])
-def test_where_its_address_is_none_of_this_machine_it_listens_at_all(host):
+def test_with_a_foreign_address_it_listens_at_all(host):
     (listener,) = transport.listen(host, 0)
     with listener:
         assert listener.getsockname()[0] in ("::", "0.0.0.0")
 
 
-def test_a_machine_that_knows_itself_as_loopback_listens_at_all(monkeypatch):
-    """As where its hosts file says so; the others know better."""
+def test_with_a_loopback_address_it_listens_at_all(monkeypatch):
+    """Its hosts file may say so, while the other machines know its address."""
     own = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.1.1", 0))]
     monkeypatch.setattr(socket, "getaddrinfo", lambda *given, **more: own)
     assert transport._addresses_of("host1", 0) == []

@@ -1,4 +1,4 @@
-"""A process that is stuck in code which can't be interrupted is ended, and says why."""
+"""A process that is stuck in code that can't be interrupted is ended, with an error."""
 
 import signal
 import subprocess
@@ -14,13 +14,13 @@ with watchdog.ended_after(1, "it's \\"stuck\\" $HOME: 100% `so`"):
 """
 
 
-def test_a_process_that_is_stuck_says_why_it_ends():
+def test_a_stuck_process_ends_with_an_error():
     done = subprocess.run([sys.executable, "-c", STUCK], capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (-signal.SIGALRM, "")
     assert done.stderr == 'Error: it\'s "stuck" $HOME: 100% `so`\n'
 
 
-def test_who_is_not_stuck_goes_on_and_nobody_watches_any_more(monkeypatch):
+def test_a_process_that_is_not_stuck_continues_unwatched(monkeypatch):
     started, popen = [], subprocess.Popen
 
     def start(*given, **more):
@@ -34,8 +34,8 @@ def test_who_is_not_stuck_goes_on_and_nobody_watches_any_more(monkeypatch):
     assert [watchdog.returncode for watchdog in started] == [-signal.SIGKILL]
 
 
-def test_who_watches_ends_with_the_process():
-    """Whoever reads its stderr would wait for it otherwise."""
+def test_the_watchdog_ends_with_the_process():
+    """Otherwise readers of its stderr would wait for it."""
     program = (
         "import os, signal\nfrom charlstm.distributed import watchdog\n"
         "with watchdog.ended_after(500, 'no'):\n    os.kill(os.getpid(), signal.SIGKILL)\n"

@@ -1,4 +1,4 @@
-"""All workers as one object: who writes, who speaks, and that they train what one trains."""
+"""All workers as one object: who writes, who reports, and that they train what one trains."""
 
 import os
 import subprocess
@@ -14,7 +14,7 @@ from tests.messages import assert_names
 from tests.reliability import workers
 
 
-def test_workers_beside_the_chief_neither_write_nor_speak(tmp_path):
+def test_only_the_chief_writes_and_reports(tmp_path):
     chief, other = Workers(), OtherWorkers()
     speaks, silent = object(), object()
     assert chief.observer(speaks, silent) is speaks

@@ -13,7 +13,7 @@ from charlstm.engine.inference import build_engine
 from tests.models import random_weights
 
 PRECISIONS = ("float32", "int8")
-# How an int8 graph has the input of layer 0, by the limits of ``graph`` that bring it about.
+# How an int8 graph computes the input of layer 0, and the limits in ``graph`` that select it.
 INPUTS = {
     "table": {},
     "table of 16 bits": {"_LARGEST_FLOAT32_TABLE": 0},
@@ -30,7 +30,7 @@ CONFIGS = (
 
 @cache
 def engine(config, precision, threads, inputs="table"):
-    """Return an engine, which has the input of layer 0 as a name in ``INPUTS`` says."""
+    """Return an engine that computes the input of layer 0 as named in ``INPUTS``."""
     with pytest.MonkeyPatch.context() as patch:
         for limit, value in INPUTS[inputs].items():
             patch.setattr(graph, limit, value)
@@ -38,7 +38,7 @@ def engine(config, precision, threads, inputs="table"):
 
 
 def variants(config):
-    """Yield, for each kind of graph, an engine of one thread and one of two."""
+    """Yield an engine with one thread and one with two, for each kind of graph."""
     for precision, inputs in (("float32", "table"), *(("int8", name) for name in INPUTS)):
         yield [engine(config, precision, threads, inputs) for threads in (1, 2)]
 

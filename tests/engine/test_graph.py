@@ -1,4 +1,4 @@
-"""Tests of ``engine.graph``: float32 is the textbook's network, int8 is close to it."""
+"""Tests of ``engine.graph``: float32 is the textbook network, and int8 is close to it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.oracles import network
 
 
 @pytest.mark.parametrize("config", CONFIGS)
-def test_float32_is_the_network_of_the_textbook(config):
+def test_float32_is_the_textbook_network(config):
     ids, state = random_input(config, batch=3, length=20, seed=1)
     logits, new_state = engine(config, "float32", 1).run(ids, state)
     expected_logits, expected_state = network(config, random_weights(config), ids, state)
@@ -28,4 +28,4 @@ def test_int8_is_close_to_float32(config, inputs):
     expected, expected_state = engine(config, "float32", 1).run(ids, state)
     assert np.abs(logits - expected).mean() < 0.02 * expected.std()
     assert np.abs(new_state - expected_state).mean() < 0.01
-    assert not np.array_equal(logits, expected)  # it did run on quantized weights
+    assert not np.array_equal(logits, expected)  # it did use quantized weights

@@ -1,4 +1,4 @@
-"""Tests of ``engine.graph_cache``: a kept graph is the one that would be built, or it is built."""
+"""Tests of ``engine.graph_cache``: a cached graph is the one that would be built."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CONFIG = ModelConfig(vocab_size=9, embedding=4, units=8, layers=1)
 
 
 def model(name):
-    """Return what is known of a model with random weights."""
+    """Return the checkpoint of a model with random weights."""
     rng = np.random.default_rng(len(name))
     shapes = expected_shapes(CONFIG).items()
     weights = {key: rng.normal(size=shape).astype(np.float32) for key, shape in shapes}
@@ -31,7 +31,7 @@ def model(name):
 
 @pytest.fixture
 def builds(monkeypatch, tmp_path):
-    """An empty cache; the list of precisions for which a graph has been built."""
+    """An empty cache; return the list of precisions for which graphs have been built."""
     monkeypatch.setenv("CHARLSTM_CACHE", str(tmp_path / "cache"))
     built = []
 
@@ -51,9 +51,7 @@ def test_a_graph_is_built_once(builds, precision):
     assert builds == [precision]
 
 
-def test_each_precision_each_model_and_each_way_to_build_has_a_graph_of_its_own(
-    builds, monkeypatch, tmp_path
-):
+def test_each_precision_model_and_version_has_its_own_graph(builds, monkeypatch, tmp_path):
     one, other = model("one"), model("another")
     different = {
         load_or_build_graph(one, "int8"),
@@ -77,7 +75,7 @@ def test_a_damaged_graph_is_built_again(builds, damage):
     assert len(builds) == 2
 
 
-def test_where_nothing_can_be_kept_it_is_built_each_time(builds, monkeypatch, tmp_path):
+def test_without_a_writable_cache_it_is_built_each_time(builds, monkeypatch, tmp_path):
     (tmp_path / "file").touch()
     monkeypatch.setenv("CHARLSTM_CACHE", str(tmp_path / "file" / "cache"))
     found = model("one")
@@ -86,7 +84,7 @@ def test_where_nothing_can_be_kept_it_is_built_each_time(builds, monkeypatch, tm
 
 
 def exact_weights(config):
-    """Return weights that are multiples of 1/8, of which every product and sum is exact."""
+    """Return weights that are multiples of 1/8, so that all products and sums are exact."""
     rng = np.random.default_rng(7)
     return {
         name: (rng.integers(-8, 9, shape) / 8).astype(np.float32)
@@ -95,7 +93,7 @@ def exact_weights(config):
 
 
 def outline(data):
-    """Return what a graph computes, without what depends on the version of onnx."""
+    """Return the content of a graph, without what depends on the version of onnx."""
     graph = onnx.load_from_string(data).graph
     for node in graph.node:
         attributes = [(each.name, each.i) for each in node.attribute]
@@ -109,10 +107,10 @@ def outline(data):
 
 
 def test_another_graph_of_the_same_weights_needs_another_version(monkeypatch):
-    """Users have the graphs of this version in their caches: it must name no others.
+    """Users have graphs of this version in their caches, so it must not stand for others.
 
-    If this fails because graphs are built in another way, raise GRAPH_VERSION, and put the new
-    version and digest here.
+    If this test fails because graphs are built in another way, increase GRAPH_VERSION, and put the
+    new version and digest here.
     """
     digest = hashlib.sha256()
     networks = (

@@ -21,7 +21,7 @@ from tests.models import random_weights
 
 
 def inputs(rows, length):
-    """Return strategies for the arguments of ``random_input``, up to so many rows and tokens."""
+    """Return strategies for the arguments of ``random_input``, up to these sizes."""
     return {
         "config": st.sampled_from(CONFIGS),
         "batch": st.integers(1, rows),
@@ -117,7 +117,7 @@ def test_sequences_read_together_have_the_bits_of_each_alone(config, lengths, se
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
-def test_the_logits_that_are_held_at_once_are_bounded(monkeypatch, precision):
+def test_the_logits_in_memory_at_once_are_bounded(monkeypatch, precision):
     each = engine(CONFIGS[0], precision, 1)
     sequences = [np.arange(length) % 7 for length in (5, 40, 70, 70)]
     expected = each.read(sequences)
@@ -217,8 +217,8 @@ def test_threads_that_share_an_engine_get_the_bits_of_one_thread(precision, batc
 
 
 @pytest.mark.parametrize("batch", [1, 40])
-def test_threads_that_begin_at_once_open_one_session(monkeypatch, batch):
-    """Python's ``cached_property`` has no lock from 3.12 on."""
+def test_threads_that_start_at_once_open_one_session(monkeypatch, batch):
+    """Python's ``cached_property`` has no lock since 3.12."""
     opened, pools, real = [], [], inference._open_session
 
     def open_slowly(graph, threads):

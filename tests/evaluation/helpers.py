@@ -1,4 +1,4 @@
-"""Texts in documents, for tests of figures."""
+"""Texts divided into documents, for tests of figures."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ documents_given = st.lists(st.text(st.sampled_from("the cat\n .'é1"), max_size=
 
 
 def texts(*documents, lines=False, ends=False):
-    """Return a text of these documents."""
+    """Return a text that consists of these documents."""
     return Texts(
         "it", lambda: iter([[d] for d in documents]), "line" if lines else "file", ends or lines
     )
 
 
 def ids_of(tokenizer, document, ends):
-    """Return the token ids of a document with the mark before it and perhaps after it."""
+    """Return the token ids of a document with END_OF_DOCUMENT before it and, if asked, after it."""
     return [END_OF_DOCUMENT, *tokenizer.encode(document).tolist(), *[END_OF_DOCUMENT] * ends]

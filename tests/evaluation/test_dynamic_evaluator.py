@@ -1,4 +1,4 @@
-"""Tests of ``evaluation.dynamic_evaluator``: what it learns, and that it never looks ahead."""
+"""Tests of ``evaluation.dynamic_evaluator``: it learns, and scores tokens before learning them."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def compiled(learning):
 
 
 def scores(documents, learning=LEARNING, *, ends=False, pieces=1):
-    """Score by a network that is compiled once and begins anew."""
+    """Score documents with a network that is compiled once and reset each time."""
     cut = [np.array_split(np.array(document, np.int64), pieces) for document in documents]
     evaluator = compiled(learning)
     set_weights(evaluator._model, random_weights(CONFIG))
@@ -49,7 +49,7 @@ def scores(documents, learning=LEARNING, *, ends=False, pieces=1):
     return list(evaluator.score(cut, ends=ends))
 
 
-def test_a_network_that_begins_anew_is_a_new_one():
+def test_a_reset_network_equals_a_new_one():
     scores([[1, 2, 3, 4, 5, 6, 7, 8, 9]])
     document = np.array([3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5])
     new = DynamicEvaluator(CONFIG, random_weights(CONFIG), LEARNING)
@@ -57,7 +57,7 @@ def test_a_network_that_begins_anew_is_a_new_one():
 
 
 def static(documents, *, ends=False):
-    """The log-probability of each token, each document from a zero state."""
+    """Return the log-probability of each token, each document from a zero state."""
     ends = [END_OF_DOCUMENT] * ends
     parts = [read_log_probabilities(engine(), [END_OF_DOCUMENT, *d, *ends]) for d in documents]
     return np.concatenate([np.empty(0), *parts])
@@ -86,7 +86,7 @@ def test_the_first_segment_has_its_static_score(documents, ends):
 @few
 @given(st.permutations(list(range(1, 11)) * 2), st.integers(1, 3))
 def test_no_token_is_scored_by_weights_that_have_seen_it(ids, segments):
-    """What comes after a segment changes nothing in it or before it."""
+    """Later tokens do not change the score of a segment."""
     kept = 5 * segments
     other = [*ids[:kept], *reversed(ids[kept:])]
     first, second = scores([ids]), scores([other])
@@ -100,8 +100,8 @@ def test_a_text_that_repeats_itself_is_learned():
     assert gained > 10
 
 
-def test_the_decay_leads_back():
-    """All the way back after each step, only the last segment can have been learned from."""
+def test_the_decay_moves_weights_back():
+    """With a decay of 1, weights are back at the trained ones after each step."""
     document = [1, 2, 3, 4, 5] * 20
     forgetful = scores([document], DynamicSettings(rate=0.0, decay=1.0, segment=5))
     still = scores([document], DynamicSettings(rate=0.0, decay=0.0, segment=5))
@@ -115,8 +115,8 @@ def test_the_decay_leads_back():
 
 
 @pytest.mark.parametrize("rate", [0.1, 3.0])
-def test_a_step_is_that_of_stock_layers(rate):
-    """Along the gradient of the mean loss, which is clipped."""
+def test_a_step_equals_that_of_stock_layers(rate):
+    """It follows the clipped gradient of the mean loss."""
     import tensorflow as tf
 
     ids = np.array([END_OF_DOCUMENT, 3, 1, 4, 1, 5])
@@ -143,7 +143,7 @@ def test_a_step_is_that_of_stock_layers(rate):
 
 
 @given(documents_given, st.integers(1, 7), st.integers(1, 3), st.booleans())
-def test_segments_are_the_documents_in_a_row(documents, length, pieces, ends):
+def test_segments_join_the_documents(documents, length, pieces, ends):
     cut = [np.array_split(np.array(document, np.int64), pieces) for document in documents]
     found = list(_segments(cut, length, ends=ends))
     assert all(len(inputs) == len(targets) == length for inputs, targets in found[:-1])

@@ -1,6 +1,6 @@
-"""Tests of ``charlstm.evaluation.keystrokes`` against an oracle that enumerates what may come next.
+"""Tests of ``evaluation.keystrokes``, compared with an enumeration of all continuations.
 
-The oracle is that of the predictions: sums over all continuations of a small random chain.
+The oracle of the predictions sums over all continuations of a small random chain.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from charlstm.tokenizer.base import END_OF_DOCUMENT
 from tests.models import CHARS, PIECES, WORDS, model_of
 from tests.prediction.oracles import ORACLES, TOKENIZERS, chain
 
-# What stands before a word, and the word.
+# The text before a word, and the word.
 QUESTIONS = [("", "ab"), (" ", "ab"), (".\n", "a"), (" ", "ab'a"), ("a ", "11"), ("1.", "ba"),
              (" ", "aba"), ("", "b")]  # fmt: skip
 
 
 def asked_after(level, before, word):
-    """Ask for a word; the space before it may be a part of its token."""
+    """Return the query of a word. The space before it may be a part of its token."""
     tokenizer = TOKENIZERS[level]
     unread = " " if tokenizer.joins_spaces and before.endswith(" ") else ""
     read = tokenizer.encode(before[: len(before) - len(unread)])
@@ -43,7 +43,7 @@ def asked_after(level, before, word):
 
 
 def possible_ranks(probabilities, word, slack):
-    """The lowest and highest rank of a word, whose probabilities are not quite certain."""
+    """Return the lowest and highest possible rank of a word, as probabilities are not exact."""
     own = probabilities.get(word, 0.0)
     others = [probability for text, probability in probabilities.items() if text != word]
     surely = sum(probability * 0.9 - slack > own for probability in others)
@@ -52,7 +52,7 @@ def possible_ranks(probabilities, word, slack):
 
 
 def expected(level, seed, before, word):
-    """The ranges that the rank and the keystrokes of a word may lie in."""
+    """Return the ranges of possible ranks and keystrokes of a word."""
     found = ORACLES[level](seed, before)
     slack = found.undecided + 1e-4
     words = {text: total for (_, text), total in found.sums().items() if text[:1].isalnum()}
@@ -73,7 +73,7 @@ def expected(level, seed, before, word):
 
 @pytest.mark.parametrize("level", ["char", "subword", "word"])
 @pytest.mark.parametrize("seed", [1, 2])
-def test_results_are_those_of_an_enumeration(level, seed):
+def test_results_equal_those_of_an_enumeration(level, seed):
     keyboard = Keyboard(chain(level, seed), TOKENIZERS[level])
     windows = [asked_after(level, *question) for question in QUESTIONS]
     results = [result for group in keyboard.ask(windows) for result in group]
@@ -109,7 +109,7 @@ def test_no_space_follows_a_character_of_a_script_without_spaces():
 
 @pytest.mark.parametrize("tokenizer", [CHARS, PIECES, WORDS], ids=["char", "subword", "word"])
 @pytest.mark.parametrize("precision", ["int8", "float32"])
-def test_a_result_does_not_depend_on_what_is_asked_beside_it(monkeypatch, tokenizer, precision):
+def test_a_result_is_the_same_in_any_batch(monkeypatch, tokenizer, precision):
     text = "the cat saw the dog and the dog ran . the cat\nsaw a dog . the xylophone ran\n" * 9
     engine = model_of(tokenizer, precision)
 
@@ -133,7 +133,7 @@ def test_a_result_does_not_depend_on_what_is_asked_beside_it(monkeypatch, tokeni
 
 
 @given(st.lists(st.integers(1, 5000), min_size=1, max_size=60, unique=True))
-def test_windows_hold_every_word_and_its_warm_up(places):
+def test_windows_contain_every_word_and_its_warm_up(places):
     ids = np.arange(6000)
     queries = [WordQuery(f"w{place}", place) for place in sorted(places)]
     windows = list(windows_of(ids, queries))

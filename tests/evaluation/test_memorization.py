@@ -1,4 +1,4 @@
-"""Tests of ``charlstm.evaluation.memorization``: windows found as Python's ``in`` finds them."""
+"""Tests of ``evaluation.memorization``: it finds the same windows as Python's ``in``."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def cut(text, places):
     st.lists(TEXT, max_size=3),
     st.lists(st.integers(0, 30), max_size=3),
 )
-def test_shares_are_those_of_a_plain_search(documents, known, places):
+def test_shares_equal_those_of_a_plain_search(documents, known, places):
     windows = WindowSet((cut(text, places) for text in documents), LENGTHS)
     windows.look_in(cut(text, places) for text in known)
     overlap = windows.overlap()
@@ -42,7 +42,7 @@ def test_shares_are_those_of_a_plain_search(documents, known, places):
         assert overlap.shares[length] == (np.mean(found) if found else None)
 
 
-def test_a_long_text_is_looked_for_as_far_as_the_memory_goes(monkeypatch):
+def test_only_the_beginning_of_a_long_text_is_looked_for(monkeypatch):
     monkeypatch.setattr(memorization, "MOST", 10)
     windows = WindowSet([["a" * 8], ["b" * 5, "b" * 3], ["c" * 8]], (1,))
     windows.look_in([["b"]])
@@ -56,7 +56,7 @@ def engine_of(tokenizer):
 
 
 @pytest.mark.parametrize("tokenizer", [CharTokenizer(("a", "b")), WordTokenizer(("a", "b", " ab"))])
-def test_a_sample_has_as_many_characters_as_asked_for(tokenizer):
+def test_a_sample_has_the_requested_number_of_characters(tokenizer):
     engine = engine_of(tokenizer)
     for characters in (1, 50, 300):
         texts = write_sample(engine, tokenizer, characters, seed=3)
@@ -65,7 +65,7 @@ def test_a_sample_has_as_many_characters_as_asked_for(tokenizer):
     assert texts != write_sample(engine, tokenizer, characters, seed=4)
 
 
-def test_a_model_that_writes_nothing_ends():
+def test_a_model_that_writes_nothing_is_given_up():
     tokenizer = CharTokenizer(("a",))
     config = ModelConfig(vocab_size=3, embedding=4, units=8, layers=1)
     weights = dict(random_weights(config))

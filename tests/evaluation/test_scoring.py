@@ -1,4 +1,4 @@
-"""Scoring against a plain float64 reading, one token after the other, and the laws of batches."""
+"""Tests of ``evaluation.scoring``, compared with reading token by token in float64."""
 
 from __future__ import annotations
 
@@ -39,9 +39,6 @@ def encoded(tokenizer, *parts):
     return [END_OF_DOCUMENT, *(int(i) for part in parts for i in tokenizer.encode(part))]
 
 
-# Log-probabilities
-
-
 # Texts
 
 
@@ -49,7 +46,7 @@ def encoded(tokenizer, *parts):
 @pytest.mark.parametrize("ends", [False, True])
 @short
 @given(text=texts)
-def test_a_score_is_that_of_a_plain_reading(tokenizer, precision, ends, text):
+def test_a_score_equals_that_of_a_plain_reading(tokenizer, precision, ends, text):
     engine = model_of(tokenizer, precision)
     (score,) = score_texts(engine, tokenizer, [text], ends=ends, per_token=True)
     ids = encoded(tokenizer, text) + [END_OF_DOCUMENT] * ends
@@ -69,7 +66,7 @@ def test_a_score_is_that_of_a_plain_reading(tokenizer, precision, ends, text):
     several=st.lists(texts, max_size=12), copies=st.sampled_from([1, 20]), context=texts,
     ends=st.booleans(),
 )  # fmt: skip
-def test_a_text_has_the_same_score_in_any_company(
+def test_a_text_has_the_same_score_in_any_batch(
     tokenizer, precision, several, copies, context, ends
 ):
     engine = model_of(tokenizer, precision)
@@ -90,7 +87,7 @@ def test_more_texts_than_rows():
 
 @short
 @given(context=texts, text=texts)
-def test_a_context_is_read_and_not_scored(context, text):
+def test_a_context_is_read_but_not_scored(context, text):
     engine = model_of(CHARS)
     (score,) = score_texts(engine, CHARS, [text], ends=False, context=context, per_token=True)
     expected = read_log_probabilities(engine, encoded(CHARS, context, text))[len(context) :]
@@ -107,7 +104,7 @@ def test_a_context_is_read_and_not_scored(context, text):
         ("th", "", "e", "the"),
     ],
 )
-def test_the_last_word_of_a_context_may_go_on(context, read, text, scored):
+def test_the_last_word_of_a_context_can_continue(context, read, text, scored):
     engine = model_of(WORDS)
     (score,) = score_texts(engine, WORDS, [text], ends=False, context=context, per_token=True)
     before = len(WORDS.encode(read))
@@ -117,8 +114,8 @@ def test_the_last_word_of_a_context_may_go_on(context, read, text, scored):
     assert score.text == text
 
 
-def test_unlike_lengths_are_read_without_waste():
-    """Rows that are finished leave the batch: as many tokens are read as are scored."""
+def test_different_lengths_are_read_without_waste():
+    """Finished rows leave the batch, so the numbers of read and scored tokens are equal."""
     read = []
     engine = Recording(model_of(CHARS), read)
     many = ["a" * length for length in (9, 1, 300, 0, 9, 40)]
@@ -127,7 +124,7 @@ def test_unlike_lengths_are_read_without_waste():
 
 
 class Recording:
-    """An engine that notes how many rows and steps it was asked for."""
+    """An engine that records the numbers of rows and steps."""
 
     def __init__(self, engine, read):
         self.engine, self.asked = engine, read
@@ -139,7 +136,7 @@ class Recording:
         return self.engine.log_probabilities(ids, targets, state)
 
 
-def test_no_text_no_score():
+def test_without_texts_there_are_no_scores():
     assert score_texts(model_of(CHARS), CHARS, [], ends=True) == []
     assert score_texts(model_of(CHARS), CHARS, ["", ""], ends=False) == 2 * [Score("", 0, 0, 0, 0)]
 
@@ -153,14 +150,14 @@ def text_of(length, seed=0):
 
 @pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize("context", ["", "abc"])
-def test_a_long_text_of_one_row_is_read_as_any_other(monkeypatch, precision, context):
+def test_a_long_text_of_one_row_is_read_like_any_other(monkeypatch, precision, context):
     engine, options = model_of(CHARS, precision), {"ends": True, "per_token": True}
     expected = score_texts(engine, CHARS, [text_of(500)], context=context, **options)
     monkeypatch.setattr(scoring, "LONG", 100)
     assert score_texts(engine, CHARS, [text_of(500)], context=context, **options) == expected
 
 
-def test_a_long_text_is_read_as_validation_is(monkeypatch):
+def test_a_long_text_is_read_as_in_validation(monkeypatch):
     monkeypatch.setattr(scoring, "LONG", 3000)
     engine, text = model_of(CHARS), text_of(4000)
     long, near = score_texts(engine, CHARS, [text, text[:50]], ends=False)
@@ -176,7 +173,7 @@ def test_a_long_text_is_read_as_validation_is(monkeypatch):
 
 @pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize("ends", [False, True])
-def test_a_stream_has_the_loss_that_validation_finds(precision, ends):
+def test_a_stream_has_the_validation_loss(precision, ends):
     engine, text = model_of(CHARS, precision), text_of(3000)
     shares = []
     score = score_stream(
@@ -209,7 +206,7 @@ def test_the_tokens_of_many_rows_are_in_order():
     score = score_stream(engine, CHARS, [text], ends=False, per_token=True)
     assert "".join(token.text for token in score.per_token) == text
     (alone,) = score_texts(engine, CHARS, [text], ends=False, per_token=True)
-    # The first row has nothing before it that it could miss.
+    # The first row needs no warm-up.
     assert score.per_token[:500] == alone.per_token[:500]
 
 
@@ -221,7 +218,7 @@ def test_an_empty_stream_has_no_end():
 
 @short
 @given(st.lists(texts, max_size=9), st.integers(1, 4))
-def test_lines_are_scored_together_as_one_by_one(lines, at_once):
+def test_lines_have_the_same_scores_together_and_alone(lines, at_once):
     engine = model_of(CHARS)
     alone = score_texts(engine, CHARS, lines, ends=True, per_token=True)
     with pytest.MonkeyPatch.context() as patch:
@@ -237,7 +234,7 @@ def test_lines_are_scored_together_as_one_by_one(lines, at_once):
 @pytest.mark.parametrize(("tokenizer", "precision"), MODELS)
 @short
 @given(st.lists(texts, max_size=5))
-def test_what_is_carried_is_one_text(tokenizer, precision, lines):
+def test_a_carried_state_makes_one_text(tokenizer, precision, lines):
     engine = model_of(tokenizer, precision)
     scorer = StatefulScorer(engine, tokenizer)
     scores = [scorer.score(line + "\n", per_token=True) for line in lines]
@@ -258,7 +255,7 @@ def test_figures_follow_from_the_log_probability():
     assert score.perplexity == pytest.approx(16)
 
 
-def test_figures_of_nothing_and_of_the_impossible():
+def test_figures_of_an_empty_and_an_impossible_text():
     nothing = Score("", 0, 0, 0, 0.0)
     assert all(
         map(math.isnan, (nothing.bits_per_character, nothing.nats_per_token, nothing.perplexity))
@@ -266,7 +263,7 @@ def test_figures_of_nothing_and_of_the_impossible():
     assert Score("a", 1, 1, 0, -1e4).perplexity == math.inf
 
 
-def test_special_tokens_are_told_apart():
+def test_special_tokens_are_marked():
     engine = model_of(WORDS)
     (score,) = score_texts(
         engine, WORDS, ["a\N{SNOWMAN}\N{SNOWMAN}\ufffd"], ends=True, per_token=True
@@ -293,7 +290,7 @@ def test_scores_add_up():
 
 @pytest.mark.parametrize("length", [30, scoring.LONG + 5])
 @pytest.mark.parametrize("context", ["", "the c"])
-def test_the_unknown_tokens_have_a_part_of_the_log_probability(length, context):
+def test_unknown_tokens_have_a_part_of_the_log_probability(length, context):
     text = ("cab é " * length)[:length]
     engine = model_of(CHARS)
     for per_token in (False, True):

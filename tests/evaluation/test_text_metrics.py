@@ -32,13 +32,13 @@ from tests.texts import chunks_in_blocks, corpus_of, message
 
 @LEVELS
 @given(documents_given, st.booleans(), st.booleans())
-def test_figures_are_those_of_a_plain_reading(tokenizer, documents, ends, lines):
+def test_figures_equal_those_of_a_plain_reading(tokenizer, documents, ends, lines):
     engine, ends = model_of(tokenizer, "float32"), ends or lines
     if lines:
         documents = [document.replace("\n", "") for document in documents]
     values, targets = [], []
     for document in documents:
-        if document or lines:  # an empty file is no document
+        if document or lines:  # an empty file is not a document
             ids = ids_of(tokenizer, document, ends)
             values += read_log_probabilities(engine, ids).tolist()
             targets += ids[1:]
@@ -68,7 +68,7 @@ def test_figures_are_those_of_a_plain_reading(tokenizer, documents, ends, lines)
             assert math.isinf(value)
 
 
-def test_words_that_go_over_the_border_of_two_pieces_count_once():
+def test_words_across_the_border_of_two_pieces_count_once():
     given_texts = Texts("it", lambda: iter([["the ca", "t saw", " it"]]), "file", False)
     assert evaluate_text(model_of(CHARS), CHARS, given_texts).words == 4
 
@@ -83,7 +83,7 @@ def test_a_corpus_is_read_as_its_documents(tmp_path_factory, documents, size):
     assert ["".join(document) for document in whole.documents()] == documents
 
 
-def test_progress_is_told_in_characters():
+def test_progress_is_reported_in_characters():
     for lines in (False, True):
         told = []
         given_texts = texts("the cat", "saw", lines=lines)
@@ -96,7 +96,7 @@ def test_progress_is_told_in_characters():
 
 @LEVELS
 @given(documents_given, st.integers(1, 80), st.booleans(), st.booleans())
-def test_a_beginning_has_as_many_tokens_as_asked_for(tokenizer, documents, count, lines, ends):
+def test_a_beginning_has_the_requested_number_of_tokens(tokenizer, documents, count, lines, ends):
     if lines:
         documents = [document.replace("\n", "") for document in documents]
     whole = texts(*documents, lines=lines, ends=ends)
@@ -120,7 +120,7 @@ def test_a_beginning_has_as_many_tokens_as_asked_for(tokenizer, documents, count
         assert tokens == every or tokens + longest + ends > min(count, every)
 
 
-def test_a_file_that_can_not_be_read_is_told(tmp_path):
+def test_a_file_that_can_not_be_read_is_reported(tmp_path):
     (tmp_path / "0.txt").write_bytes(b"\xff\xfe")
     (source,) = corpus_of(tmp_path, [""]).sources
     source.path.write_bytes(b"a\xff")

@@ -1,4 +1,4 @@
-"""Tests of ``evaluation.word_metrics``: which words are asked for, and what is read before them."""
+"""Tests of ``evaluation.word_metrics``: which words are predicted, and the text before them."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from tests.texts import message
     ("... --- !", []),
     ("caf\u0301e e\u0301t", ["caf\u0301e", "e\u0301t"]),
 ])  # fmt: skip
-def test_which_words_are_asked_for(text, words):
+def test_which_words_are_predicted(text, words):
     found = list(WordFinder().words(text))
     assert [token.removeprefix(" ") for _, token in found] == words
     assert all(text[position:].startswith(token) for position, token in found)
 
 
-def test_a_word_is_not_begun_by_a_border():
+def test_a_border_of_two_pieces_does_not_start_a_word():
     finder = WordFinder()
     assert [token for text in ("ab", "cd ef", "\n", "gh") for _, token in finder.words(text)] == [
         "ab", " ef", "gh",
@@ -56,13 +56,13 @@ def test_windows_end_where_words_begin(tokenizer, documents, data):
         assert list(tokens_of(before + word))[-1] == token
 
 
-def test_a_text_without_words_is_told(sentence):
-    told = message(evaluate_words, model_of(CHARS), CHARS, texts("... ---"), sample=5, seed=1)
-    sentence(told, "it", "no word", "--sample 0")
+def test_a_text_without_words_is_refused(sentence):
+    refused = message(evaluate_words, model_of(CHARS), CHARS, texts("... ---"), sample=5, seed=1)
+    sentence(refused, "it", "no word", "--sample 0")
 
 
 @LEVELS
-def test_a_sample_follows_from_its_seed(tokenizer):
+def test_the_seed_determines_the_sample(tokenizer):
     engine = model_of(tokenizer)
     line = "a b c e . ab a bad h g d f " if tokenizer is not WORDS else "the cat saw the dog . "
     text = texts(line * 20)

@@ -1,4 +1,4 @@
-"""Tests of ``generation.batch``: its arrays hold what one list for each sample would hold."""
+"""Tests of ``generation.batch``: its arrays equal one list for each sample."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ INDICES = st.integers(0, 200) | st.integers(0, 2**60)
 
 
 def start_of(rng, length=3):
-    """Return the beginning of a sample after some ids; one layer of two units, five tokens."""
+    """Return the start of a sample after some ids, for one layer of two units and five tokens."""
     logits = rng.normal(size=5).astype(np.float32)
     state = rng.normal(size=(2, 2)).astype(np.float32)
     return PrefilledPrompt("", logits, state, rng.integers(0, 5, length), "", None)
@@ -25,7 +25,7 @@ def start_of(rng, length=3):
 
 
 @given(SEEDS, INDICES, st.integers(0, 9))
-def test_the_numbers_of_a_sample_depend_on_seed_and_index_alone(seed, index, block):
+def test_random_numbers_depend_only_on_seed_and_index(seed, index, block):
     position = 32 * block
     first = SampleRng(seed).of(index, position)
     used = SampleRng(seed)
@@ -36,7 +36,7 @@ def test_the_numbers_of_a_sample_depend_on_seed_and_index_alone(seed, index, blo
     assert ((first >= 0) & (first < 1)).all()
 
 
-def test_old_numbers_are_forgotten_and_found_again():
+def test_old_numbers_leave_the_cache_and_are_computed_again():
     uniforms = SampleRng(3)
     first = uniforms.of(5, 0).copy()
     for group in range(1, 600):
@@ -45,7 +45,7 @@ def test_old_numbers_are_forgotten_and_found_again():
 
 
 def test_no_two_samples_share_numbers():
-    """Also of far indices and positions, whose numbers have more than one word."""
+    """This includes large indices and positions, which need more than 32 bits."""
     places = [
         (seed, index, position)
         for seed in (0, 1, 2)
@@ -60,7 +60,7 @@ def test_no_two_samples_share_numbers():
 
 
 class Naive:
-    """One sample, with lists."""
+    """One sample, as lists."""
 
     def __init__(self, index, start, window, limit):
         self.index, self.start = index, start
@@ -101,7 +101,7 @@ def check(batch, naive):
     steps=st.integers(1, 150),
     restless=st.sampled_from([0.0, 0.02, 0.3]),
 )
-def test_a_batch_is_its_samples(seed, rows, window, limit, steps, restless):
+def test_a_batch_equals_its_samples(seed, rows, window, limit, steps, restless):
     rng = np.random.default_rng(seed)
     naive = [Naive(index, start_of(rng), window, limit) for index in range(rows)]
     batch = Batch([each.start for each in naive], window=window, limit=limit)
@@ -129,7 +129,7 @@ def test_a_batch_is_its_samples(seed, rows, window, limit, steps, restless):
 
 
 @pytest.mark.parametrize("length", [0, 2, 9])
-def test_a_window_holds_the_end_of_the_prompt(length):
+def test_a_window_contains_the_end_of_the_prompt(length):
     start = start_of(np.random.default_rng(1), length)
     batch = Batch([start], window=4, limit=0.0)
     assert batch.recent.tolist() == [([EMPTY] * 4 + start.window.tolist())[-4:]]

@@ -1,4 +1,4 @@
-"""Tests of ``generation.beam``: a search that is wide enough finds what trying everything finds."""
+"""Tests of ``generation.beam``: enough beams find the same texts as an enumeration."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ CONFIGS = st.one_of(
 
 
 def found_by_trying(engine, tokenizer, prompt, config):
-    """Return the best score of every text that may be written, by writing all."""
+    """Return the best score of every possible text, by enumeration."""
     best = {}
     pieces = tokenizer.pieces
 
@@ -91,7 +91,7 @@ def found_by_trying(engine, tokenizer, prompt, config):
 
 @settings(max_examples=40)
 @given(CONFIGS, st.sampled_from(["", "a", "b."]))
-def test_a_search_that_is_wide_enough_finds_the_likeliest_texts(config, prompt):
+def test_enough_beams_find_the_most_likely_texts(config, prompt):
     engine = random_model("float32", CHARS.vocab_size)
     expected = found_by_trying(engine, CHARS, prompt, config)
     if not expected:
@@ -102,8 +102,8 @@ def test_a_search_that_is_wide_enough_finds_the_likeliest_texts(config, prompt):
     assert [each.text for each in found] == order[:count]
 
 
-def test_tokens_of_several_characters_are_searched_alike():
-    """A text that can be written in several ways counts once, as its likeliest way."""
+def test_tokens_of_several_characters_are_searched_too():
+    """A text that can be written in several ways counts once, with its most likely way."""
     engine = random_model("float32", WORDS.vocab_size)
     config = SampleConfig(length=3)
     expected = found_by_trying(engine, WORDS, ".", config)
@@ -117,7 +117,7 @@ def test_tokens_of_several_characters_are_searched_alike():
 
 
 @pytest.mark.parametrize("beams", [1, 2, 3, 8])
-def test_what_is_found_is_no_likelier_than_the_likeliest(beams):
+def test_no_result_is_more_likely_than_the_best_text(beams):
     engine = random_model("float32", CHARS.vocab_size)
     for length in range(1, 7):
         config = SampleConfig(length=length)
@@ -130,8 +130,8 @@ def score(each):
     return each.mean_log_probability * each.tokens
 
 
-def test_more_beams_find_what_one_misses():
-    """After the likeliest token everything is unlikely; the other leads to a certain text."""
+def test_more_beams_find_better_texts():
+    """Every text after the most likely token is unlikely. Another token has a certain text."""
     a, b, dot = CHARS.encode("ab.").tolist()
 
     class Misleading(ScriptedEngine):
@@ -149,7 +149,7 @@ def test_more_beams_find_what_one_misses():
 
 @LEVELS
 @pytest.mark.parametrize("prompt", ["", "ab a", "ab "])
-def test_one_beam_takes_the_likeliest_token(tokenizer, prompt):
+def test_one_beam_takes_the_most_likely_token(tokenizer, prompt):
     engine = random_model("int8", tokenizer.vocab_size)
     config = SampleConfig(length=12, temperature=0.0, stop=("bb",))
     (greedy,) = generate(engine, tokenizer, [prompt], config, seed=1)
@@ -164,7 +164,7 @@ def test_one_beam_takes_the_likeliest_token(tokenizer, prompt):
 
 
 @LEVELS
-def test_the_likeliest_come_first_and_none_twice(tokenizer):
+def test_texts_are_sorted_and_different(tokenizer):
     engine = random_model("int8", tokenizer.vocab_size)
     found = beam_search(engine, tokenizer, "a", SampleConfig(length=6), beams=30, count=30)
     assert len({each.text for each in found}) == len(found) > 20
@@ -173,7 +173,7 @@ def test_the_likeliest_come_first_and_none_twice(tokenizer):
     assert {each.prompt for each in found} == {"a"}
 
 
-def test_the_log_probability_is_the_models_own_whatever_the_bias():
+def test_the_log_probability_does_not_include_the_bias():
     engine = random_model("float32", CHARS.vocab_size)
     plain = SampleConfig(length=4)
     all_texts = beam_search(engine, CHARS, "", plain, beams=EVERYTHING, count=200)
@@ -197,27 +197,27 @@ def test_a_length_that_is_over_within_the_prompt_is_too_short(length, sentence):
     engine = ScriptedEngine(tokenizer.vocab_size)
     with pytest.raises(GenerationError) as caught:
         beam_search(engine, tokenizer, "the kin", SampleConfig(length=length), beams=4)
-    sentence(caught.value, "' kin'", length, "--length")
+    sentence(caught.value, "' kin'", length, "`length`")
     config = SampleConfig(length=5)
     (found,) = beam_search(engine, tokenizer, "the kin", config, beams=4)
     assert (found.text, found.tokens) == ("", 5)
 
 
-def test_an_ending_that_is_complete_too_early_does_not_count():
+def test_an_ending_before_the_minimum_length_does_not_count():
     engine = ScriptedEngine(CHARS.vocab_size, CHARS.encode("a.b.ab"))
     config = SampleConfig(length=6, stop=(".",), min_length=3)
     (found,) = beam_search(engine, CHARS, "", config, beams=1)
     assert (found.text, found.finish_reason) == ("a.b", "stop")
 
 
-def test_fewer_texts_than_asked_for_are_all_there_are():
+def test_there_may_be_fewer_texts_than_requested():
     engine = random_model("int8", CHARS.vocab_size)
     config = SampleConfig(length=5, match="a|bb|ab?")
     found = beam_search(engine, CHARS, "", config, beams=8, count=8)
     assert sorted(each.text for each in found) == ["a", "ab", "bb"]
 
 
-def test_where_nothing_may_follow_the_text_is_over():
+def test_a_text_ends_if_no_token_may_follow():
     engine = ScriptedEngine(CHARS.vocab_size)
     config = SampleConfig(length=5, ban=("a", "b", "."))
     for ends in (True, False):
@@ -226,18 +226,18 @@ def test_where_nothing_may_follow_the_text_is_over():
         assert found.mean_log_probability == pytest.approx(-np.log(CHARS.vocab_size))
 
 
-def test_a_text_of_its_least_length_avoids_what_can_only_end():
+def test_a_text_with_a_minimum_length_avoids_dead_ends():
     engine = random_model("float32", CHARS.vocab_size)
     config = SampleConfig(length=6, min_length=4, ban=("aa", "ab", "a.", "b.", "..", ".b"))
     texts = [each.text for each in beam_search(engine, CHARS, "", config, beams=9, count=9)]
     assert sorted(texts) == ["bbba", "bbbb", "bbbba", "bbbbb", "bbbbba", "bbbbbb"]
-    with raises_naming(UsageError, 4, "--min-length", "--ban"):
+    with raises_naming(UsageError, 4, "`min_length`", "`ban`"):
         beam_search(engine, CHARS, "", config.replace(ban=(*config.ban, "bb")), beams=9)
 
 
 @pytest.mark.parametrize("prompt", ["", "b ", "b ab"])
-def test_no_word_that_is_spelled_is_empty(prompt):
-    """Though the model would have nothing else."""
+def test_no_spelled_word_is_empty(prompt):
+    """The model alone would only write empty words."""
     script = [BEGIN_SPELLING, END_SPELLING] * 4
     engine = ScriptedEngine(WORDS.vocab_size, script, prompt_length=1 + len(WORDS.encode("b")))
     config = SampleConfig(length=8)
@@ -255,7 +255,7 @@ def test_what_can_not_come_to_a_match_is_refused():
         )
 
 
-def test_a_search_does_not_end_a_text_if_the_model_has_not_learned_ends():
+def test_beam_search_does_not_end_a_text_if_the_model_has_not_learned_ends():
     engine = ScriptedEngine(CHARS.vocab_size, [*CHARS.encode("ab").tolist(), END_OF_DOCUMENT])
     config = SampleConfig(length=6)
     found = beam_search(engine, CHARS, "", config, beams=3, ends=False)
@@ -264,7 +264,7 @@ def test_a_search_does_not_end_a_text_if_the_model_has_not_learned_ends():
     assert beam_search(engine, CHARS, "", config, beams=3)[0].finish_reason == "end"
 
 
-def test_a_search_for_what_is_finished_leaves_out_what_the_length_cuts():
+def test_a_search_for_finished_texts_leaves_out_cut_ones():
     engine = random_model("int8", CHARS.vocab_size)
     config = SampleConfig(length=4, stop=("ba",))
     every = beam_search(engine, CHARS, "", config, beams=EVERYTHING, count=EVERYTHING)
@@ -280,4 +280,4 @@ def test_a_search_that_finds_no_end_says_so(sentence):
     config = SampleConfig(length=5, finished=True)
     with pytest.raises(GenerationError) as caught:
         beam_search(engine, CHARS, "", config, beams=1, ends=False)
-    sentence(caught.value, 5, 1, "--length", "--beam")
+    sentence(caught.value, 5, "`length`", "beams")

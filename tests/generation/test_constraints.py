@@ -1,4 +1,4 @@
-"""Tests of ``generation.constraints``: what may follow, found by trying all short texts."""
+"""Tests of ``generation.constraints``, compared with an enumeration of all short texts."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def possible(added):
 
 
 def walked(constraints, state, token_ids):
-    """Take tokens as long as each of them may follow; return which."""
+    """Take tokens as long as each of them may follow, and return them."""
     taken = []
     for written, token_id in enumerate(token_ids):
         if state is not None:
@@ -48,7 +48,7 @@ def walked(constraints, state, token_ids):
 
 
 def texts_of(constraints, tokenizer, state, length, required):
-    """Return all that can be written with so many tokens, without what is required."""
+    """Return all texts of a number of tokens, without the forced prefix."""
     token_ids = [i for i in range(tokenizer.vocab_size) if i not in (END_OF_DOCUMENT, UNKNOWN)]
     written = {
         tuple(walked(constraints, state, each)) for each in product(token_ids, repeat=length)
@@ -56,15 +56,15 @@ def texts_of(constraints, tokenizer, state, length, required):
     return {tokenizer.decode(each)[len(required) :] for each in written}
 
 
-# Nothing
+# No constraints
 
 
 @LEVELS
-def test_where_nothing_is_asked_there_is_no_state(tokenizer):
+def test_there_is_no_state_without_constraints(tokenizer):
     assert Constraints(SampleConfig(), tokenizer).start("ab", "") is None
 
 
-# What is required
+# Forced prefixes
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_where_nothing_is_asked_there_is_no_state(tokenizer):
     [(" kin", [" king", " kind", " kin"]), (" ", [" ", " king", " kind", " a", " kin"]),
      ("k", ["k", "king"]), (" ak", [])],
 )  # fmt: skip
-def test_a_word_goes_on_as_a_token_or_is_spelled(required, whole):
+def test_a_word_continues_as_a_token_or_is_spelled(required, whole):
     constraints = Constraints(SampleConfig(), WORDS)
     state = constraints.start("a", required, SPELLED)
     found = possible(constraints.adjustment(state, 0))
@@ -83,7 +83,7 @@ def test_a_word_goes_on_as_a_token_or_is_spelled(required, whole):
 
 
 @given(st.text("abk ", min_size=1, max_size=5))
-def test_what_is_spelled_begins_with_what_is_required(required):
+def test_a_spelled_word_begins_with_the_forced_prefix(required):
     constraints = Constraints(SampleConfig(), WORDS)
     state = constraints.after(constraints.start("", required), BEGIN_SPELLING)
     for written, character in enumerate(required, 1):
@@ -101,8 +101,8 @@ def test_what_is_spelled_begins_with_what_is_required(required):
     ban=st.lists(TEXTS, min_size=1, max_size=3).map(tuple),
     length=st.integers(1, 4),
 )
-def test_all_texts_but_those_with_a_banned_one_can_be_written(prompt, ban, length):
-    """Also across the border between prompt and text; what stands in the prompt does not count."""
+def test_all_texts_without_a_banned_text_can_be_written(prompt, ban, length):
+    """This includes the border between prompt and text, but not texts within the prompt."""
     constraints = Constraints(SampleConfig(ban=ban), CHARS)
     written = texts_of(constraints, CHARS, constraints.start(prompt, ""), length, "")
     expected = {
@@ -133,7 +133,7 @@ def is_spelling(token_ids):
     required=st.sampled_from(["", " ", " k", " kin"]),
 )
 def test_a_banned_text_is_found_across_tokens(ban, drawn, required):
-    """It is the token that completes it that may not follow; what is required was asked for."""
+    """The token that completes it is excluded. The forced prefix may contain it."""
     prompt = "a"
     constraints = Constraints(SampleConfig(ban=ban), WORDS)
     state = constraints.start(prompt, required)
@@ -175,7 +175,7 @@ def test_a_ban_and_a_bias_of_the_same_text_are_a_ban():
     assert possible(added) == [END_OF_DOCUMENT, UNKNOWN, *CHARS.encode("b ").tolist()]
 
 
-def test_what_is_worked_out_once_may_be_forgotten(monkeypatch):
+def test_the_cache_can_be_emptied(monkeypatch):
     config = SampleConfig(bias=(("ab", 2.0), ("b", 1.0)))
     whole = Constraints(config, CHARS)
     monkeypatch.setattr("charlstm.generation.constraints._CACHED_NUMBERS", 1)
@@ -189,7 +189,7 @@ def test_what_is_worked_out_once_may_be_forgotten(monkeypatch):
 
 
 def continuation(constraints, tokenizer, state, length, rng):
-    """Return what is written by drawing evenly from the tokens that may follow."""
+    """Return a text that is sampled evenly from the tokens that may follow."""
     text = ""
     for written in range(length):
         token_id = int(rng.choice(possible(constraints.adjustment(state, written))))
@@ -203,8 +203,8 @@ def continuation(constraints, tokenizer, state, length, rng):
 @LEVELS
 @pytest.mark.parametrize("expression", ["a(b| )*", "(ab){1,2}", "[ab ]{0,2}b", "", "a"])
 @pytest.mark.parametrize("prompt", ["", "a"])
-def test_what_is_written_ends_with_a_match(tokenizer, expression, prompt):
-    """Whoever takes only what may follow is at a match when nothing or only the end may follow."""
+def test_allowed_tokens_end_with_a_match(tokenizer, expression, prompt):
+    """A text of allowed tokens is a match when no token, or only the end, may follow."""
     constraints = Constraints(SampleConfig(match=expression, length=4), tokenizer)
     try:
         state = constraints.start(prompt, "")
@@ -225,13 +225,13 @@ def test_what_is_written_ends_with_a_match(tokenizer, expression, prompt):
 @pytest.mark.parametrize("expression", ["a (kind|king and)", "a (kid|b)+", "a k[in]+d a"])
 @pytest.mark.parametrize("required", [" k", " ki", " "])
 def test_a_half_typed_word_ends_with_a_match_or_is_refused(length, expression, required):
-    """Whether it goes on as a token or is spelled, however many tokens are left."""
+    """This is true for tokens and spelled words and any number of remaining tokens."""
     tokenizer = WordTokenizer((*"abcdgik n", " king", " kind"))
     constraints = Constraints(SampleConfig(match=expression, length=length), tokenizer)
     try:
         state = constraints.start("a", required, SPELLED)
     except UsageError as error:
-        assert_names(error, length, "--length")
+        assert_names(error, length, "`length`")
         return
     rng = np.random.default_rng(length)
     for _ in range(30):
@@ -253,7 +253,7 @@ def test_a_prompt_that_leads_to_no_match_is_refused(sentence):
 
 def test_a_long_prompt_is_not_repeated_as_a_whole():
     message = refusal(SampleConfig(match="b+"), CHARS, "a" * 10**6)
-    assert f"the prompt '…{'a' * 80}': " in message
+    assert f"the prompt '…{'a' * 80}'." in message
     assert len(message) < 300
 
 
@@ -261,12 +261,19 @@ def test_a_length_that_is_too_short_is_refused(sentence):
     sentence(
         refusal(SampleConfig(match="a{7}", length=4), CHARS, "aa"),
         "'a{7}'",
-        "5 symbols",
+        "5 tokens",
         4,
-        "--length",
+        "`length`",
     )
     config = SampleConfig(match="a kid", length=4)
-    sentence(refusal(config, WORDS, "a", " k"), "'a kid'", "6 symbols", 4, "--length")
+    sentence(refusal(config, WORDS, "a", " k"), "'a kid'", "6 tokens", 4, "`length`")
+
+
+@pytest.mark.parametrize("prompt", ["", "a"])
+def test_a_pattern_that_can_never_match_is_refused(prompt, sentence):
+    sentence(refusal(SampleConfig(match="a[0-9]"), CHARS, prompt), "'a[0-9]'", "'[0-9]'")
+    sentence(refusal(SampleConfig(match="aQ|bΩ"), CHARS, prompt), "'aQ|bΩ'", "'Q'", "'Ω'")
+    sentence(refusal(SampleConfig(match="a$b"), CHARS, prompt), "'a$b'")
 
 
 @pytest.mark.parametrize(("required", "needed"), [(" kin", 1), (" k", 1), ("", 5)])
@@ -276,7 +283,7 @@ def test_a_match_may_need_every_token(required, needed):
     assert state.forced_prefix == required
 
 
-def test_spelling_is_begun_and_ended_in_turn():
+def test_spelled_words_begin_and_end_in_turn():
     constraints = Constraints(SampleConfig(match="[ab]+", length=9), WORDS)
     state = constraints.start("", "")
     assert END_SPELLING not in possible(constraints.adjustment(state, 0))

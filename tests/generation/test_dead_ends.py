@@ -1,4 +1,4 @@
-"""Tests of ``generation.dead_ends``: the longest paths are those that walking every path finds."""
+"""Tests of ``generation.dead_ends``: the longest paths equal those of an enumeration."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ GRAPHS = st.dictionaries(st.integers(0, 5), st.sets(st.integers(0, 5)), max_size
 
 
 def walked(graph, state, most=9):
-    """Return the most steps from a state, of which more than 9 go in a circle."""
+    """Return the maximum number of steps from a state. More than 9 steps are a cycle."""
     if most == 0:
         return 0
     return max((1 + walked(graph, after, most - 1) for after in graph.get(state, ())), default=0)
 
 
 @given(GRAPHS)
-def test_the_most_steps_that_follow_each_state(graph):
+def test_the_longest_path_from_each_state(graph):
     graph = {state: set(sorted(after)[:2]) for state, after in graph.items()}
     steps = longest_paths(0, lambda state: graph.get(state, ()))
     for state, found in steps.items():

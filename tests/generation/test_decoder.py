@@ -1,4 +1,4 @@
-"""Tests of ``generation.decoder``: a sample is the same in any batch, and its figures."""
+"""Tests of ``generation.decoder``: samples, their figures, and that any batch gives the same."""
 
 from __future__ import annotations
 
@@ -56,9 +56,7 @@ def scripted(text, end=True):
         stop=st.sampled_from([(), ("a", "bc")]),
     ),
 )
-def test_a_sample_is_the_same_whatever_is_drawn_beside_it(
-    precision, count, index, seed, prompt, config
-):
+def test_a_sample_is_the_same_in_any_batch(precision, count, index, seed, prompt, config):
     engine = random_model(precision)
     index = min(index, count - 1)
     many = list(continued(engine, CHARS, prompt, config, count=count, seed=seed))
@@ -67,7 +65,7 @@ def test_a_sample_is_the_same_whatever_is_drawn_beside_it(
     assert fewer == many[: index + 1]
 
 
-def test_more_than_a_uniform_block_is_drawn_alike_in_a_batch():
+def test_samples_longer_than_a_block_are_the_same_in_a_batch():
     engine, config = random_model("int8"), EVEN.replace(length=700)
     many = list(continued(engine, CHARS, "", config, count=40, seed=5))
     (one,) = continued(engine, CHARS, "", config, seed=5)
@@ -90,7 +88,7 @@ def test_every_sample_starts_from_the_end_of_document_then_the_prompt():
     assert engine.fed == [[END_OF_DOCUMENT], *([token_id] for token_id in CHARS.encode(prompt))]
 
 
-def test_a_sample_tells_everything_about_itself():
+def test_a_sample_describes_itself():
     (result,) = continued(scripted("abba"), CHARS, "", GREEDY, seed=7)
     chance = 5 - np.log(np.exp(5) + CHARS.vocab_size - 1)
     assert result == Sample(0, "", "abba", 5, 7, "end", result.mean_log_probability)
@@ -99,7 +97,7 @@ def test_a_sample_tells_everything_about_itself():
 
 @settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), temperature=st.sampled_from([0.0, 0.5, 2.0]))
-def test_the_mean_log_probability_is_the_models_own(seed, temperature):
+def test_the_mean_log_probability_is_that_of_the_model(seed, temperature):
     engine = random_model("float32")
     config = SampleConfig(length=50, temperature=temperature, repetition_penalty=1.3)
     (result,) = continued(engine, CHARS, "ab", config, seed=seed)
@@ -115,20 +113,20 @@ def test_the_mean_log_probability_is_the_models_own(seed, temperature):
     assert result.mean_log_probability == pytest.approx(np.mean(values[2:]), abs=1e-4)
 
 
-def test_length_counts_drawn_tokens():
+def test_length_counts_sampled_tokens():
     (result,) = continued(scripted("abcdef"), CHARS, "", GREEDY.replace(length=4), seed=1)
     assert (result.text, result.tokens, result.finish_reason) == ("abcd", 4, "length")
 
 
-def test_no_token_is_read_that_is_not_needed():
+def test_no_unnecessary_token_is_read():
     engine = scripted("abcdef")
     list(continued(engine, CHARS, "", GREEDY.replace(length=4), seed=1))
-    assert len(engine.fed) == 4  # the start and three of the four tokens drawn
+    assert len(engine.fed) == 4  # the start and three of the four sampled tokens
 
 
 @pytest.mark.parametrize("stops", [(".",), ("c.",), ("bc.", "zzz"), ("c.", ".")])
 @pytest.mark.parametrize("length", [20, 4])
-def test_a_stop_text_ends_a_sample_and_is_no_part_of_it(stops, length):
+def test_a_stop_text_ends_a_sample_and_is_not_part_of_it(stops, length):
     config = GREEDY.replace(stop=stops, length=length)
     (result,) = continued(scripted("abc.def"), CHARS, "", config, seed=1)
     expected = "abc."[: -max(len(stop) for stop in stops if stop != "zzz")]
@@ -190,7 +188,7 @@ def test_streamed_pieces_are_the_texts(seed, stop):
         assert each.finish_reason != "length" or each.tokens == 60
 
 
-def test_text_is_shown_as_it_is_drawn():
+def test_text_is_shown_as_it_is_sampled():
     engine = scripted("abc")
     steps_before = []
     config = GREEDY.replace(length=3)
@@ -207,7 +205,7 @@ def test_text_is_shown_as_it_is_drawn():
     assert steps_before == [1, 2, 3]
 
 
-def test_a_sample_is_given_as_soon_as_those_before_it_are_done():
+def test_a_sample_is_yielded_as_soon_as_those_before_it_are():
     engine, config = ScriptedEngine(CHARS.vocab_size), EVEN.replace(length=2000)
     results = continued(engine, CHARS, "", config, count=9, seed=1)
     first = next(results)
@@ -223,13 +221,13 @@ def test_finished_rows_leave_the_batch():
     assert widths == alive
 
 
-def test_the_unknown_token_is_never_drawn():
+def test_the_unknown_token_is_never_sampled():
     engine = ScriptedEngine(CHARS.vocab_size, [UNKNOWN] * 300)
     results = continued(engine, CHARS, "", EVEN.replace(length=300), count=20, seed=1)
     assert not any("\ufffd" in each.text for each in results)
 
 
-def test_the_repetition_penalty_sees_the_prompt_and_what_was_drawn():
+def test_the_repetition_penalty_sees_the_prompt_and_sampled_tokens():
     a, b, c = CHARS.encode("abc").tolist()
 
     class Preferring(ScriptedEngine):
@@ -249,7 +247,7 @@ def test_the_repetition_penalty_sees_the_prompt_and_what_was_drawn():
     assert text("a", 64)[:2] == "bc"
 
 
-def test_a_loop_is_left_when_it_costs():
+def test_the_loop_penalty_ends_a_loop():
     a, b = CHARS.encode("ab").tolist()
 
     class Looping(ScriptedEngine):
@@ -263,14 +261,14 @@ def test_a_loop_is_left_when_it_costs():
         return next(continued(Looping(CHARS.vocab_size), CHARS, "", config, seed=1)).text
 
     assert text() == "aaaaaaaa"
-    # The fourth token would go on with a repetition of two and cost 2, the fifth of three.
+    # The fourth token would continue a repetition of two at a cost of 2, the fifth one of three.
     assert text(loop_penalty=2.0, loop_length=2)[:4] == "aaab"
     assert text(loop_penalty=0.1, loop_length=2) == "aaaaaaab"
 
 
 @pytest.mark.parametrize("bits", [1.1, 1.4, 1.8])
-def test_mirostat_holds_the_surprise_of_a_model(bits):
-    """Of many samples together, after the tokens that it takes to come down."""
+def test_mirostat_controls_the_surprisal_of_a_model(bits):
+    """The mean is over many samples, without the first tokens."""
 
     class Skewed(ScriptedEngine):
         def step(self, ids, state):
@@ -289,7 +287,7 @@ def test_a_required_beginning_is_kept_and_not_repeated():
         engine = ScriptedEngine(WORDS.vocab_size)
         (result,) = continued(engine, WORDS, "the ", EVEN.replace(length=4), seed=seed)
         assert engine.fed[1] == WORDS.encode("the").tolist()
-        assert engine.fed[2] == [BEGIN_SPELLING]  # to know how likely a space is then
+        assert engine.fed[2] == [BEGIN_SPELLING]  # to get the probability of a space
         drawn = [ids[0] for ids in engine.fed[3:]]
         spelled = drawn[0] == BEGIN_SPELLING
         begun = WORDS.pieces[drawn[1] if spelled else drawn[0]]
@@ -301,10 +299,10 @@ def test_a_required_beginning_is_kept_and_not_repeated():
 def test_a_required_beginning_can_be_spelled():
     x, y = WORDS.encode("x")[0], WORDS.encode("y")[0]
     space = WORDS.encode(" ")[0]
-    script = [BEGIN_SPELLING, x, x, y, END_OF_DOCUMENT]  # the second must give way to the space
+    script = [BEGIN_SPELLING, x, x, y, END_OF_DOCUMENT]  # the space replaces the second token
     engine = ScriptedEngine(WORDS.vocab_size, script, prompt_length=2)
     (result,) = continued(engine, WORDS, "the x", GREEDY, seed=1)
-    assert [ids[0] for ids in engine.fed[2:4]] == [BEGIN_SPELLING, space]  # how likely they are
+    assert [ids[0] for ids in engine.fed[2:4]] == [BEGIN_SPELLING, space]  # for probabilities
     assert [ids[0] for ids in engine.fed[4:]] == [BEGIN_SPELLING, space, x, y]
     assert (result.text, result.finish_reason) == ("y", "end")
 
@@ -354,8 +352,8 @@ def test_a_sample_is_the_same_alone_and_among_other_prompts(
         assert each == alone
 
 
-def test_a_row_that_is_free_is_taken_at_once():
-    """So a batch needs hardly more steps than its tokens divided by its rows."""
+def test_a_free_row_is_reused_immediately():
+    """So a batch needs few more steps than its tokens divided by its rows."""
     engine, config = ScriptedEngine(CHARS.vocab_size), EVEN.replace(length=300)
     results = list(continued(engine, CHARS, "", config, count=10 * MAX_ROWS, seed=1))
     widths = [len(ids) for ids in engine.fed]
@@ -364,7 +362,7 @@ def test_a_row_that_is_free_is_taken_at_once():
     assert max(widths) == MAX_ROWS
 
 
-def test_a_prompt_that_comes_again_is_read_once():
+def test_a_repeated_prompt_is_read_once():
     engine = random_model("int8")
     read = []
 
@@ -382,7 +380,7 @@ def test_a_prompt_that_comes_again_is_read_once():
     assert sorted(read) == [1, 3, 4]
 
 
-def test_prompts_without_end_are_taken_as_there_is_room():
+def test_infinitely_many_prompts_are_read_lazily():
     taken = []
 
     def prompts():
@@ -396,11 +394,11 @@ def test_prompts_without_end_are_taken_as_there_is_room():
     assert len(taken) <= 1000 + 20 * MAX_ROWS
 
 
-def test_no_prompts_are_no_samples():
+def test_without_prompts_there_are_no_samples():
     assert list(generate(random_model("int8"), CHARS, [], EVEN, seed=1)) == []
 
 
-# What is asked of a text
+# Conditions on a text
 
 
 KINGS = build_tokenizer(
@@ -444,14 +442,14 @@ def test_a_banned_text_is_never_written(tokenizer, prompt):
             assert ban not in whole[max(0, len(prompt) - len(ban) + 1) :]
 
 
-def test_a_ban_of_what_the_prompt_ends_with_only_concerns_what_follows():
+def test_a_ban_does_not_apply_to_the_prompt():
     engine = ScriptedEngine(CHARS.vocab_size, CHARS.encode("cab"), prompt_length=3)
     (result,) = continued(engine, CHARS, "ab", GREEDY.replace(ban=("ab",), length=3), seed=1)
-    assert result.text == "ca"  # and what is then likeliest, the end
+    assert result.text == "ca"  # then the end is most likely
 
 
-def test_where_nothing_may_follow_the_text_is_over():
-    """With a log-probability that JSON can hold, whether the model has learned ends or not."""
+def test_a_text_ends_if_no_token_may_follow():
+    """Its log-probability is finite, whether the model has learned ends or not."""
     config = EVEN.replace(ban=CHARS.vocabulary, length=20)
     for ends in (True, False):
         engine = ScriptedEngine(CHARS.vocab_size)
@@ -462,8 +460,8 @@ def test_where_nothing_may_follow_the_text_is_over():
 
 @pytest.mark.parametrize("tokenizer", [CHARS, PIECES, WORDS], ids=["char", "subword", "word"])
 @pytest.mark.parametrize("ends", [True, False])
-def test_a_text_of_its_least_length_avoids_what_can_only_end(tokenizer, ends):
-    """Nothing but the letter before its own may follow each: a text that takes another is over."""
+def test_a_text_with_a_minimum_length_avoids_dead_ends(tokenizer, ends):
+    """Only the previous letter of the alphabet may follow each letter, so others are dead ends."""
     engine = model_of(tokenizer)
     first, second, *others = [tokenizer.pieces[index] for index in tokenizer.character_ids]
     bans = (first + first, second + second, *others)
@@ -472,14 +470,14 @@ def test_a_text_of_its_least_length_avoids_what_can_only_end(tokenizer, ends):
         assert each.tokens >= 12
         assert not any(ban in each.text for ban in bans)
     bans = (*bans, first + second, second + first)
-    with raises_naming(UsageError, 12, "--min-length", "--ban"):
+    with raises_naming(UsageError, 12, "`min_length`", "`ban`"):
         next(continued(engine, tokenizer, "", config.replace(ban=bans), seed=3, ends=ends))
 
 
 @pytest.mark.parametrize("prompt", ["", "the ", "the xy"])
 @pytest.mark.parametrize("temperature", [0.0, 9.0])
-def test_every_word_that_is_spelled_has_a_character(prompt, temperature):
-    """Even where the model would have it otherwise, and where all letters are banned."""
+def test_every_spelled_word_has_a_character(prompt, temperature):
+    """This is true even if the model prefers empty words, and if all letters are banned."""
     engine = model_of(WORDS)
     letters = [WORDS.pieces[index] for index in WORDS.character_ids if index]
     for bias, ban in ((), ()), ((("e", 2.0),), ("a",)), ((), tuple(letters)):
@@ -494,7 +492,7 @@ def test_every_word_that_is_spelled_has_a_character(prompt, temperature):
             assert is_well_spelled(WORDS, drawn), drawn
 
 
-def test_a_bias_makes_likelier_or_less_likely():
+def test_a_bias_makes_a_text_more_or_less_likely():
     engine = random_model("int8")
 
     def share(bias):
@@ -507,7 +505,7 @@ def test_a_bias_makes_likelier_or_less_likely():
 
 @pytest.mark.parametrize("least", [0, 1, 7, 30])
 @pytest.mark.parametrize("unit", [None, "line", "paragraph", "sentence"])
-def test_no_text_is_shorter_than_the_least_length(least, unit):
+def test_no_text_is_shorter_than_the_minimum_length(least, unit):
     engine = random_model("int8")
     config = EVEN.replace(min_length=least, length=30, until=unit, stop=("a",) if unit else ())
     for each in continued(engine, CHARS, "", config, count=60, seed=4):
@@ -516,7 +514,7 @@ def test_no_text_is_shorter_than_the_least_length(least, unit):
             assert len(each.text) >= least
 
 
-def test_an_ending_that_is_complete_too_early_does_not_count():
+def test_an_ending_before_the_minimum_length_does_not_count():
     config = GREEDY.replace(min_length=4, until="line")
     (result,) = continued(scripted("a\nbc\nd"), CHARS, "", config, seed=1)
     assert (result.text, result.tokens, result.finish_reason) == ("a\nbc", 5, "until")
@@ -544,7 +542,7 @@ def test_a_sample_ends_with_its_unit(unit, text, expected):
     assert result.finish_reason == ("until" if expected != text else "end")
 
 
-# Tokens and what stood beside them
+# Tokens and their alternatives
 
 
 @pytest.mark.parametrize("tokenizer", [CHARS, PIECES, WORDS], ids=["char", "subword", "word"])
@@ -568,7 +566,7 @@ def test_the_tokens_of_a_sample_are_its_text_and_its_log_probability(tokenizer):
             assert sum(map(np.exp, values)) <= 1 + 1e-5
 
 
-def test_special_tokens_are_told_apart():
+def test_special_tokens_are_marked():
     script = [BEGIN_SPELLING, WORDS.pieces.index("a"), END_SPELLING, END_OF_DOCUMENT]
     engine = ScriptedEngine(WORDS.vocab_size, script)
     (result,) = continued(engine, WORDS, "", GREEDY.replace(length=9), seed=1, alternatives=1)
@@ -578,7 +576,7 @@ def test_special_tokens_are_told_apart():
     assert result.finish_reason == "end"
 
 
-def test_alternatives_are_what_the_model_says_whatever_may_be_drawn():
+def test_alternatives_do_not_depend_on_constraints():
     a, b = CHARS.encode("ab").tolist()
     engine = ScriptedEngine(CHARS.vocab_size, [a, b, UNKNOWN])
     config = EVEN.replace(length=3, ban=("a",), min_length=3)
@@ -594,7 +592,7 @@ def test_alternatives_are_what_the_model_says_whatever_may_be_drawn():
 
 
 @pytest.mark.parametrize(("tokenizer", "allowed"), [(CHARS, 20), (WORDS, 4)])
-def test_how_long_a_loop_may_be_depends_on_the_level(tokenizer, allowed):
+def test_the_default_loop_length_depends_on_the_level(tokenizer, allowed):
     favorite, other = tokenizer.encode("ab").tolist()[:2] if tokenizer is CHARS else (
         tokenizer.pieces.index(" cat"), tokenizer.pieces.index(" dog"))  # fmt: skip
 
@@ -608,11 +606,11 @@ def test_how_long_a_loop_may_be_depends_on_the_level(tokenizer, allowed):
     engine = Looping(tokenizer.vocab_size)
     (result,) = continued(engine, tokenizer, "", config, seed=1, alternatives=0)
     tokens = [token.text for token in result.per_token]
-    # The repetition of n tokens is n + 1 tokens long; the one after would go on with it.
+    # The repetition of n tokens is n + 1 tokens long. The next token would continue it.
     assert tokens.index(tokenizer.pieces[other]) == allowed + 1
 
 
-def test_line_ends_are_not_remembered_as_repetitions():
+def test_line_ends_do_not_count_as_repetitions():
     newline, a = CHARS.encode("\na").tolist()
 
     class Lines(ScriptedEngine):

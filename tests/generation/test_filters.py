@@ -57,7 +57,7 @@ def unchanged_where_kept(before, after):
 
 @settings(deadline=None)
 @given(seed=SEEDS, size=SIZES, batch=st.integers(1, 9), config=CONFIGS)
-def test_a_row_is_drawn_alike_alone_and_in_a_batch(seed, size, batch, config):
+def test_a_row_is_sampled_equally_alone_and_in_a_batch(seed, size, batch, config):
     rng = np.random.default_rng(seed)
     logits = random_logits(rng, batch, size, spread=rng.uniform(0.1, 8))
     logits[:, 1] = -np.inf
@@ -76,7 +76,7 @@ def test_a_row_is_drawn_alike_alone_and_in_a_batch(seed, size, batch, config):
 
 @settings(deadline=None)
 @given(seed=SEEDS, size=SIZES, batch=st.integers(1, 9))
-def test_filters_have_the_same_bits_alone_and_in_a_batch(seed, size, batch):
+def test_filters_give_the_same_bits_alone_and_in_a_batch(seed, size, batch):
     rng = np.random.default_rng(seed)
     logits = random_logits(rng, batch, size, spread=rng.uniform(0.1, 8))
     limits = rng.uniform(0, 9, batch)
@@ -101,7 +101,7 @@ def test_a_shift_of_all_logits_changes_no_probability(seed, size, by):
 
 
 @given(seed=SEEDS, size=SIZES, count=st.integers(0, 70), excluded=st.floats(0, 1))
-def test_the_likeliest_come_first(seed, size, count, excluded):
+def test_the_most_likely_come_first(seed, size, count, excluded):
     rng = np.random.default_rng(seed)
     logits = random_logits(rng, 1, size)[0]
     logits[rng.random(size) < excluded] = -np.inf
@@ -110,7 +110,7 @@ def test_the_likeliest_come_first(seed, size, count, excluded):
 
 
 @given(seed=SEEDS, size=SIZES, config=CONFIGS)
-def test_sampling_leaves_its_inputs_alone(seed, size, config):
+def test_sampling_does_not_change_its_inputs(seed, size, config):
     rng = np.random.default_rng(seed)
     logits, uniforms = random_logits(rng, 3, size), rng.random(3)
     recent = rng.integers(-1, size, (3, 4))
@@ -126,7 +126,7 @@ def test_sampling_leaves_its_inputs_alone(seed, size, config):
     uniform=st.sampled_from([0.0, 5e-324, BELOW_ONE]) | st.floats(0, BELOW_ONE),
     excluded=st.floats(0, 1),
 )
-def test_an_excluded_id_is_never_drawn(seed, size, uniform, excluded):
+def test_an_excluded_id_is_never_sampled(seed, size, uniform, excluded):
     rng = np.random.default_rng(seed)
     logits = random_logits(rng, 1, size, spread=rng.choice([0.01, 3.0, 60.0]))
     logits[0, rng.random(size) < excluded] = -np.inf
@@ -141,13 +141,13 @@ def test_an_excluded_id_is_never_drawn(seed, size, uniform, excluded):
 
 @pytest.mark.parametrize("only", [0, 3, 6])
 @pytest.mark.parametrize("uniform", [0.0, 0.5, BELOW_ONE])
-def test_the_only_possible_id_is_drawn(only, uniform):
+def test_the_only_possible_id_is_sampled(only, uniform):
     logits = np.full((1, 7), -np.inf, np.float32)
     logits[0, only] = 0.0
     assert draw(logits, np.array([uniform])).tolist() == [only]
 
 
-def test_draws_follow_the_distribution():
+def test_sampled_ids_follow_the_distribution():
     logits = shift(np.log(np.array([[0.5, 0.125, 0.25, 0.125]], np.float32)))
     uniforms = (np.arange(8000) + 0.5) / 8000
     drawn = draw(np.repeat(logits, 8000, axis=0), uniforms)
@@ -156,7 +156,7 @@ def test_draws_follow_the_distribution():
 
 
 @given(seed=SEEDS, size=SIZES, uniform=st.floats(0, BELOW_ONE))
-def test_a_draw_inverts_the_cumulative_distribution(seed, size, uniform):
+def test_sampling_inverts_the_cumulative_distribution(seed, size, uniform):
     logits = random_logits(np.random.default_rng(seed), 1, size)
     cumulative = np.concatenate([[0], probabilities(logits[0]).cumsum()])
     (drawn,) = draw(logits, np.array([uniform]))
@@ -164,7 +164,7 @@ def test_a_draw_inverts_the_cumulative_distribution(seed, size, uniform):
 
 
 @given(seed=SEEDS, size=SIZES, k=st.integers(1, 70))
-def test_top_k_keeps_the_k_likeliest(seed, size, k):
+def test_top_k_keeps_the_k_most_likely(seed, size, k):
     logits = random_logits(np.random.default_rng(seed), 1, size)
     expected = set(np.argsort(-logits[0], kind="stable")[:k].tolist())
     result = keep_top_k(logits, k)[0]
@@ -192,18 +192,18 @@ def test_top_p_keeps_the_smallest_nucleus(seed, size, p, spread):
         assert chances[count - 2] < p + 1e-5
 
 
-def test_top_p_of_an_even_distribution_keeps_it_whole():
+def test_top_p_keeps_all_of_an_even_distribution():
     logits = np.zeros((2, 1000), np.float32)
     np.testing.assert_array_equal(keep_top_p(logits, 0.5), logits)
 
 
-def test_top_p_reaches_beyond_the_first_candidates():
+def test_top_p_can_need_many_ids():
     logits = np.linspace(0, -0.1, 1000, dtype=np.float32)[np.newaxis]
     assert 850 < len(kept(keep_top_p(logits, 0.9)[0])) < 900
 
 
 @given(seed=SEEDS, size=SIZES, p=st.floats(0.001, 0.999))
-def test_min_p_compares_with_the_likeliest(seed, size, p):
+def test_min_p_compares_with_the_most_likely(seed, size, p):
     logits = random_logits(np.random.default_rng(seed), 1, size)
     ratio = probabilities(logits[0]) / probabilities(logits[0]).max()
     result = keep_min_p(logits, p)[0]
@@ -213,7 +213,7 @@ def test_min_p_compares_with_the_likeliest(seed, size, p):
 
 
 @given(seed=SEEDS, size=SIZES, p=st.floats(0.01, 0.999), spread=st.floats(0.1, 6))
-def test_typical_keeps_what_is_nearest_the_expected_surprise(seed, size, p, spread):
+def test_typical_keeps_ids_nearest_to_the_entropy(seed, size, p, spread):
     logits = random_logits(np.random.default_rng(seed), 1, size, spread)
     after = keep_typical(logits, p)
     assert unchanged_where_kept(logits, after)
@@ -229,19 +229,19 @@ def test_typical_keeps_what_is_nearest_the_expected_surprise(seed, size, p, spre
     assert chances[fewer].sum() < p + 1e-6
 
 
-def test_typical_leaves_the_likeliest_out_where_it_says_too_little():
+def test_typical_can_exclude_the_most_likely_id():
     logits = shift(np.log(np.array([[0.4, *[0.6 / 64] * 64]], np.float32)))
     assert 0 not in kept(keep_typical(logits, 0.3)[0])
     assert kept(keep_typical(logits, 0.7)[0]) == set(range(65))
 
 
-def test_typical_knows_impossible_ids():
+def test_typical_ignores_impossible_ids():
     logits = np.array([[0.0, -np.inf, 0.0]], np.float32)
     assert kept(keep_typical(logits, 0.999)[0]) == {0, 2}
 
 
 @given(seed=SEEDS, size=SIZES, limit=st.floats(0, 20))
-def test_what_is_too_surprising_is_left_out(seed, size, limit):
+def test_ids_of_too_high_surprisal_are_excluded(seed, size, limit):
     logits = random_logits(np.random.default_rng(seed), 1, size)
     after = keep_unsurprising(logits, np.array([limit]))
     surprises = -np.log2(probabilities(logits[0]))
@@ -257,8 +257,8 @@ def test_limits_move_against_the_error(limit, surprise, target, rate):
     assert moved == pytest.approx(limit - rate * (surprise - target))
 
 
-def test_mirostat_holds_the_surprise():
-    """Of a distribution with a mean surprise far above the target."""
+def test_mirostat_controls_the_surprisal():
+    """The mean surprisal of the distribution is far above the target."""
     rng = np.random.default_rng(3)
     logits = random_logits(rng, 1, 500, spread=1.5)
     surprises = -np.log2(probabilities(logits[0]))
@@ -288,7 +288,7 @@ def test_a_tiny_temperature_is_greedy(seed, size):
         assert sample(logits, np.array([0.99]), tiny).tolist() == [logits.argmax()]
 
 
-def test_temperature_zero_takes_the_lowest_of_equals():
+def test_temperature_zero_takes_the_lowest_of_equally_likely_ids():
     logits = np.array([[1.0, 2.0, 2.0, -np.inf], [5.0, 5.0, 5.0, 5.0]], np.float32)
     greedy = SampleConfig(temperature=0.0)
     assert sample(logits, np.array([0.99, 0.99]), greedy).tolist() == [1, 0]
@@ -303,7 +303,7 @@ def test_the_penalty_comes_before_the_greedy_choice():
 
 
 @pytest.mark.parametrize("size", [3, 2000])
-def test_top_p_and_min_p_judge_the_distribution_before_the_temperature(size):
+def test_top_p_and_min_p_apply_before_the_temperature(size):
     logits = np.full((1, size), -30.0, np.float32)
     logits[0, :3] = np.log([0.9, 0.08, 0.02])
     uniforms = np.linspace(0, BELOW_ONE, 200)
@@ -315,7 +315,7 @@ def test_top_p_and_min_p_judge_the_distribution_before_the_temperature(size):
 
 
 @given(seed=SEEDS)
-def test_a_large_vocabulary_is_drawn_from_as_by_the_single_functions(seed):
+def test_sampling_from_a_large_vocabulary_equals_the_single_functions(seed):
     rng = np.random.default_rng(seed)
     logits, uniforms = random_logits(rng, 4, 3000), rng.random(4)
     config = SampleConfig(temperature=0.7, min_p=0.1)

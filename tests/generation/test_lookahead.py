@@ -1,4 +1,4 @@
-"""Tests of ``generation.lookahead``: of a chain, the values are what trying all texts gives."""
+"""Tests of ``generation.lookahead``: for a chain, values equal those of an enumeration."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def values_of(expression, tokenizer=CHARS, engine=None, length=30):
 
 
 def value(pattern, chain, expression, text, left):
-    """Return the value of a text, by trying what follows it."""
+    """Return the value of a text, by trying all continuations."""
     state = pattern.read(text)
     chances = chain.probabilities[CHARS.encode(text)[-1]]
     total = 0.0
@@ -41,7 +41,7 @@ def value(pattern, chain, expression, text, left):
 
 
 @pytest.mark.parametrize("expression", PATTERNS)
-def test_values_are_those_of_trying(expression):
+def test_values_equal_those_of_enumeration(expression):
     pattern, chain, values = values_of(expression)
     for left, text in product([0, 1, 3], ["", "a", "ab", "ab.", "bb"]):
         found = np.exp(values.logs(pattern.read(text), left, spelling=False))
@@ -52,7 +52,7 @@ def test_values_are_those_of_trying(expression):
 
 @pytest.mark.parametrize("expression", PATTERNS)
 def test_nodes_are_worth_about_what_states_are(monkeypatch, expression):
-    """Where the states are too many: never 0 where a match may follow, and no more than 1."""
+    """With too many states, values are above 0 if a match can follow, and at most 1."""
     pattern, _, exact = values_of(expression)
     monkeypatch.setattr(lookahead, "_MOST_STATES", 1)
     _, _, rough = values_of(expression)
@@ -81,13 +81,13 @@ def test_words_and_spelled_words_lead_to_a_match(monkeypatch, most):
     assert whole[WORDS.pieces.index(" dog")] == max(whole[4:])
     spelled = values.logs(before, 20, spelling=True)
     assert spelled[WORDS.pieces.index(" ")] > spelled[WORDS.pieces.index("d")]
-    # A word that is spelled to the end of a match is over with END_SPELLING.
+    # A word that is spelled to the end of a match ends with END_SPELLING.
     pattern, _, values = values_of("[a-z]{3}", WORDS, model_of(WORDS))
     assert values.logs(pattern.read("ca"), 9, spelling=True)[WORDS.pieces.index("t")] > -20
 
 
 def test_a_state_that_no_text_comes_to_is_taken_up():
-    """As after a prompt with a character that the model lacks."""
+    """This happens after a prompt with an unknown character."""
     pattern, _, values = values_of("(É|a)b")
     values.logs(pattern.start, 9, spelling=False)
     found = values.logs(pattern.read("É"), 9, spelling=False)
@@ -102,7 +102,7 @@ def test_a_pattern_that_is_too_large_has_no_values(monkeypatch):
     assert not values.logs(pattern.start, 9, spelling=False).any()
 
 
-def test_what_is_worked_out_once_may_be_forgotten(monkeypatch):
+def test_the_cache_can_be_emptied(monkeypatch):
     pattern, _, whole = values_of("(ab|ba.)*")
     monkeypatch.setattr(lookahead, "_CACHED_NUMBERS", 1)
     _, _, small = values_of("(ab|ba.)*")

@@ -1,4 +1,4 @@
-"""Tests of ``generation.match_reader``: what it says of a text is what ``re`` says."""
+"""Tests of ``generation.match_reader``: its verdict agrees with ``re``."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def verdict_on(tokenizer, expression, ids, length):
 
 
 def can_match(expression, text, left):
-    """Whether ``text`` and at most so many characters match."""
+    """Return whether ``text`` and at most some more characters match."""
     texts = [text]
     for _ in range(left + 1):
         if any(re.fullmatch(expression, each) for each in texts):

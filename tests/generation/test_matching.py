@@ -1,4 +1,4 @@
-"""Tests of ``generation.matching``: every sample matches, and is much like what is drawn freely."""
+"""Tests of ``generation.matching``: every sample matches, and samples resemble free ones."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def continued(engine, tokenizer, prompt, config, *, count=1, **rest):
 
 @pytest.fixture
 def searches(monkeypatch):
-    """Draw nothing freely."""
+    """Sample nothing freely."""
     monkeypatch.setattr(matching, "_WAVES", ())
 
 
@@ -78,7 +78,7 @@ def test_a_match_may_be_empty_and_may_take_all_tokens(tokenizer):
 
 @pytest.mark.parametrize(
     ("prompt", "settings", "parts"),
-    [("x", {}, ["'x'"]), ("a", {"length": 2}, ["3 symbols", 2, "--length"])],
+    [("x", {}, ["'x'"]), ("a", {"length": 2}, ["3 tokens", 2, "`length`"])],
 )
 def test_what_can_not_come_to_a_match_is_refused(sentence, prompt, settings, parts):
     config = EVEN.replace(match="[a-d]{4}", **settings)
@@ -87,14 +87,14 @@ def test_what_can_not_come_to_a_match_is_refused(sentence, prompt, settings, par
     sentence(caught.value, "'[a-d]{4}'", *parts)
 
 
-# Free draws
+# Free samples
 
 
 def scripted(text):
     return ScriptedEngine(CHARS.vocab_size, [*CHARS.encode(text).tolist(), END_OF_DOCUMENT])
 
 
-def test_a_match_ends_where_the_model_wants_what_is_forbidden():
+def test_a_match_ends_where_the_model_prefers_forbidden_tokens():
     config = SampleConfig(match="ab[^\n]*", temperature=0.1)
     (sample,) = continued(scripted("abba.\ncc"), CHARS, "", config, seed=1)
     assert (sample.text, sample.finish_reason, sample.tokens) == ("abba.", "end", 5)
@@ -108,12 +108,12 @@ def test_a_match_may_end_before_another_word():
     assert (sample.text, sample.tokens) == ("ab", 2)
 
 
-def test_a_match_does_not_end_at_once():
+def test_a_match_does_not_end_immediately():
     config = EVEN.replace(match="[^a]*")
     (sample,) = continued(scripted("abba"), CHARS, "", config, seed=1, ends=False)
-    assert sample.text  # the model wants "a"
+    assert sample.text  # the model prefers "a"
     (sample,) = continued(scripted(""), CHARS, "", config, seed=1)
-    assert (sample.text, sample.tokens) == ("", 1)  # it wants the end
+    assert (sample.text, sample.tokens) == ("", 1)  # it prefers the end
 
 
 def test_the_end_of_a_document_belongs_to_a_sample():
@@ -122,7 +122,7 @@ def test_the_end_of_a_document_belongs_to_a_sample():
 
 
 @LEVELS
-def test_what_matches_by_itself_is_what_is_drawn_without_a_pattern(tokenizer):
+def test_a_free_match_equals_the_sample_without_a_pattern(tokenizer):
     engine = random_model("int8", tokenizer.vocab_size)
     config = EVEN.replace(length=40)
     plain = list(generate(engine, tokenizer, ["a"] * 400, config, seed=4))
@@ -138,7 +138,7 @@ def test_what_matches_by_itself_is_what_is_drawn_without_a_pattern(tokenizer):
 
 
 @pytest.mark.usefixtures("searches")
-def test_a_model_that_ends_no_documents_ends_matches():
+def test_a_model_that_does_not_end_documents_ends_matches():
     config = SampleConfig(match="[ab]{3}", min_p=0.0)
     (sample,) = continued(random_model("float32"), CHARS, "", config, seed=1, ends=False)
     assert (sample.finish_reason, sample.tokens) == ("end", 3)
@@ -150,7 +150,7 @@ def test_a_model_that_ends_no_documents_ends_matches():
 
 @pytest.mark.usefixtures("searches")
 @pytest.mark.parametrize("length", [63, 64, 65, 128])
-def test_all_particles_may_end_where_a_row_is_full(length):
+def test_all_particles_can_end_at_the_length(length):
     config = EVEN.replace(match=f"[ab]{{{length}}}", length=200)
     (sample,) = continued(random_model("int8"), CHARS, "", config, seed=1)
     assert len(sample.text) == length
@@ -172,7 +172,7 @@ def test_a_search_does_not_depend_on_how_a_pattern_is_written(expression):
 
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
 def test_another_thread_may_use_another_pattern(monkeypatch, temperature):
-    """What is remembered of a pattern may be forgotten at any time."""
+    """The caches of a pattern can be emptied at any time."""
     monkeypatch.setattr(matching, "_WAVES", ())
     for module in (constraints, match_guide):
         monkeypatch.setattr(module, "pattern_of", Pattern)
@@ -182,8 +182,8 @@ def test_another_thread_may_use_another_pattern(monkeypatch, temperature):
 
 
 @pytest.mark.parametrize("prompt", ["t", "the c"])
-def test_a_search_goes_on_in_a_half_typed_word_as_free_draws_do(monkeypatch, prompt):
-    """Whether as a token or spelled: each in its share."""
+def test_a_search_continues_a_half_typed_word_like_free_samples(monkeypatch, prompt):
+    """Tokens and spelled words have the same shares."""
     engine = random_model("float32", WORDS.vocab_size)
     config = EVEN.replace(match=f"{prompt}(?s:.*)", length=12)
     free = continued(engine, WORDS, prompt, config, count=120, seed=1)
@@ -196,7 +196,7 @@ def test_a_search_goes_on_in_a_half_typed_word_as_free_draws_do(monkeypatch, pro
 
 @pytest.mark.usefixtures("searches")
 @pytest.mark.parametrize("bias", [3.0, -2.0])
-def test_a_bias_weighs_in_a_search_as_in_free_draws(bias):
+def test_a_bias_has_the_same_effect_in_a_search_as_in_free_samples(bias):
     engine = MarkovEngine(FEW.vocab_size)
     config = EVEN.replace(match="[ab.]{8}", length=8, bias=(("b", bias),))
     found = continued(engine, FEW, "", config, count=200, seed=1)
@@ -224,7 +224,7 @@ def test_a_bias_weighs_in_a_search_as_in_free_draws(bias):
     ),
     free=st.booleans(),
 )
-def test_a_sample_is_the_same_whatever_is_drawn_beside_it(count, seed, config, free):
+def test_a_sample_is_the_same_in_any_batch(count, seed, config, free):
     engine = random_model("int8")
     with pytest.MonkeyPatch.context() as patch:
         if not free:
@@ -239,7 +239,7 @@ def test_a_sample_is_the_same_whatever_is_drawn_beside_it(count, seed, config, f
 
 @cache
 def matches_of(expression, length):
-    """Return the share of every match in all that a model writes, by trying all short texts."""
+    """Return the share of every match in all texts of a model, by trying all short texts."""
     engine = random_model("float32", FEW.vocab_size)
     weights = {}
     for size in range(length + 1):
@@ -260,7 +260,7 @@ def matches_of(expression, length):
 @pytest.mark.usefixtures("searches")
 @pytest.mark.parametrize("expression", [r".*\.\.b.*", r"[ab]*\.[ab]{2}\.", ".*(aa|bb).*"])
 def test_a_search_finds_texts_as_often_as_the_model_writes_them(monkeypatch, expression):
-    """With enough particles, as close as as many draws of the exact shares are on average."""
+    """With enough particles, shares are as close as those of equally many exact samples."""
     monkeypatch.setattr(particles, "PARTICLES", 512)
     expected, count = matches_of(expression, 5), 120
     shares = np.array([*expected.values()])
@@ -279,7 +279,7 @@ def test_a_search_finds_texts_as_often_as_the_model_writes_them(monkeypatch, exp
 
 @pytest.mark.usefixtures("searches")
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
-def test_the_symbols_of_a_match_are_those_of_its_text(temperature):
+def test_the_tokens_of_a_match_are_those_of_its_text(temperature):
     engine = random_model("float32")
     config = EVEN.replace(match="[a-h]{3}( [a-h]+)+", length=14, temperature=temperature)
     for each in continued(engine, CHARS, "", config, count=3, seed=5, alternatives=2):
@@ -290,7 +290,7 @@ def test_the_symbols_of_a_match_are_those_of_its_text(temperature):
         assert all(len(symbol.alternatives) == 2 for symbol in each.per_token)
 
 
-def test_a_listener_hears_whole_texts():
+def test_a_listener_gets_whole_texts():
     heard = []
     config = EVEN.replace(match="[a-h]{3,5}", length=9)
     samples = continued(
@@ -301,7 +301,7 @@ def test_a_listener_hears_whole_texts():
 
 
 @pytest.mark.usefixtures("searches")
-def test_without_chance_all_samples_are_the_best_match():
+def test_at_temperature_zero_all_samples_are_the_best_match():
     engine = random_model("float32", FEW.vocab_size)
     config = EVEN.replace(match=r".*\.\.b.*", length=5, temperature=0.0)
     expected = matches_of(config.match, 5)

@@ -1,4 +1,4 @@
-"""Tests of ``generation.pattern``: what is drawn within the masks matches, and nothing is lost."""
+"""Tests of ``generation.pattern``: allowed tokens lead to matches, and no match is excluded."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CHARS = CharTokenizer(tuple("abcdnosxyz AB.\n"))
 WORDS = WordTokenizer((*"abcdnosxyz AB.", "son", " and", "ban", "bands", " a"))
 PIECES = subwords("abcdnosxyz AB.", "an", "and", " a", " and", "ba", "so", "son", "..")
 
-# What a match is, Python's own engine says.
+# Python's own engine defines what a match is.
 EXPRESSIONS = [
     "", "a", "a|ab", "^a|b$", "(^a|^b)c?", "(?i:S)on", "(?a:\\w)*", "[^a-z ]", r"[\s\dx]+",
     "a{2,5}?", "[A-Z][a-z]{3,8}son", "(a|b)*abb", ".{0,30}x.{0,10}", "^abc$",
@@ -33,12 +33,12 @@ EXPRESSIONS = [
 
 
 def written(pattern, tokenizer, length, seed):
-    """Draw evenly among what is allowed until the text is over."""
+    """Choose evenly among allowed tokens until the text is over."""
     rng = random.Random(seed)
     text, state, spelling = "", pattern.start, False
     for left in range(length, 0, -1):
         allowed = np.flatnonzero(pattern.allowed(state, left, spelling=spelling))
-        if not len(allowed):  # a match that can't go on, at the end of what may be written
+        if not len(allowed):  # a match that can't continue
             break
         token_id = int(rng.choice(allowed.tolist()))
         if token_id == END_OF_DOCUMENT:
@@ -54,7 +54,7 @@ def written(pattern, tokenizer, length, seed):
 
 @pytest.mark.parametrize("tokenizer", [CHARS, PIECES, WORDS], ids=["char", "subword", "word"])
 @pytest.mark.parametrize("expression", EXPRESSIONS)
-def test_what_is_allowed_ends_with_a_match(tokenizer, expression):
+def test_allowed_tokens_end_with_a_match(tokenizer, expression):
     pattern = Pattern(expression, tokenizer)
     for seed in range(60):
         length = max(1, pattern.shortest(pattern.start) + seed % 12)
@@ -76,7 +76,7 @@ def test_the_automaton_knows_every_match(expression, text):
 
 @pytest.mark.parametrize("expression", EXPRESSIONS)
 def test_every_short_match_can_be_written(expression):
-    """A token is ruled out only if no match of the length that is left begins with it."""
+    """A token is excluded only if no match of the remaining length begins with it."""
     pattern = Pattern(expression, CHARS)
     after, reach = pattern.after(pattern.start), Reach(pattern)
     for left in range(1, 10):
@@ -86,7 +86,7 @@ def test_every_short_match_can_be_written(expression):
 
 
 class Reach:
-    """Which states lead to a match within some characters, found by trying."""
+    """Finds by enumeration which states lead to a match within a number of characters."""
 
     def __init__(self, pattern):
         self.pattern, self.known = pattern, {}
@@ -115,7 +115,7 @@ def test_what_has_no_automaton_is_refused(expression, sentence):
         "look-around",
         "back-references",
         "word boundaries",
-        "possessive groups",
+        "possessive quantifiers",
     )
 
 
@@ -131,7 +131,7 @@ def test_what_has_no_automaton_is_refused(expression, sentence):
 def test_what_is_no_expression_is_refused(expression, reason, sentence):
     with pytest.raises(UsageError) as caught:
         Pattern(expression, CHARS)
-    sentence(caught.value, repr(expression), reason, "regular expression", "Python")
+    sentence(caught.value, "`match`", repr(expression), reason, "regular expression")
 
 
 @pytest.mark.parametrize("expression", ["(a{999}){999}", "(" * 5000 + "a" + ")" * 5000])
@@ -153,27 +153,27 @@ def test_what_is_too_large_is_refused(expression, sentence):
         "(a|b|ab)*x.{0,300}",
     ],
 )
-def test_an_automaton_of_exponential_size_is_walked_without_being_built(expression):
+def test_an_automaton_of_exponential_size_is_built_lazily(expression):
     pattern = Pattern(expression, CHARS)
     text = written(pattern, CHARS, 400, seed=1)
     assert re.fullmatch(expression, text)
 
 
-def test_a_prompt_may_have_characters_that_the_model_lacks():
+def test_a_prompt_can_have_unknown_characters():
     pattern = Pattern("josé[a-z]*", CHARS)
     assert pattern.matches(pattern.read("josé"))
     assert not pattern.is_alive(pattern.read("josê"))
 
 
 @pytest.mark.parametrize("expression", [r"\d", "[а-я]+", "aQ", "[^\\s\\S]", "a^b", "a$b"])
-def test_from_what_can_never_be_written_nothing_leads_to_a_match(expression):
+def test_no_text_leads_from_unwritable_characters_to_a_match(expression):
     pattern = Pattern(expression, CHARS)
     assert not pattern.is_alive(pattern.start)
     assert not pattern.allowed(pattern.start, 100).any()
 
 
-def test_a_large_vocabulary_is_walked_as_a_small_one(monkeypatch):
-    """Also when what was found before has to be forgotten."""
+def test_a_large_vocabulary_gives_the_same_states_as_a_small_one(monkeypatch):
+    """The result is the same when the cache has to be emptied."""
     whole = Pattern("[a-d]+( [a-d]+)*", WORDS)
     monkeypatch.setattr("charlstm.generation.pattern._CACHED_NUMBERS", 1)
     small = Pattern("[a-d]+( [a-d]+)*", WORDS)

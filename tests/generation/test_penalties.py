@@ -1,4 +1,4 @@
-"""Tests of ``generation.penalties``: what is penalized, by how much, and for what it occurred."""
+"""Tests of ``generation.penalties``: which ids are penalized, and by how much."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def drawn(seed, size):
 
 
 def expected_of(logits, recent, change):
-    """Change each logit by how often its id occurs, one by one."""
+    """Change each logit by the number of occurrences of its id, one by one."""
     expected = logits.copy()
     for row in range(len(logits)):
         for token_id, count in Counter(recent[row].tolist()).items():
@@ -67,7 +67,7 @@ def test_the_frequency_penalty_counts_every_occurrence(seed, size, penalty):
 
 
 def repeated(ids, place):
-    """How many ids up to a place are those at the end, one by one."""
+    """Return how many ids up to a position equal those at the end, one by one."""
     length = 0
     while place - length >= 0 and ids[place - length] == ids[-1 - length] != EMPTY:
         length += 1
@@ -75,15 +75,13 @@ def repeated(ids, place):
 
 
 @given(FEW)
-def test_repetitions_are_as_long_as_they_are(ids):
+def test_lengths_of_repetitions(ids):
     (found,) = repetition_lengths(np.array([ids]))
     assert found.tolist() == [repeated(ids, place) for place in range(len(ids) - 1)]
 
 
 @given(FEW, st.floats(0, 5), st.floats(1, 4), st.integers(1, 5))
-def test_what_would_go_on_as_before_is_penalized_by_the_longest_repetition(
-    ids, multiplier, base, allowed
-):
+def test_a_continued_loop_is_penalized_by_the_longest_repetition(ids, multiplier, base, allowed):
     logits = np.zeros((1, 4), np.float32)
     lengths = dict.fromkeys(range(4), 0)
     for place in range(len(ids) - 1):
@@ -97,7 +95,7 @@ def test_what_would_go_on_as_before_is_penalized_by_the_longest_repetition(
     np.testing.assert_allclose(penalized, [expected], rtol=1e-5, atol=1e-30)
 
 
-def test_a_long_loop_overflows_nothing():
+def test_a_long_loop_does_not_overflow():
     penalized = penalize_loops(np.zeros((1, 2), np.float32), np.zeros((1, 400), int), 1, 1e3, 1)
     assert np.isfinite(penalized).all()
     assert penalized[0, 0] < -1e29
@@ -130,7 +128,7 @@ def test_without_penalties_nothing_changes():
 
 
 @pytest.mark.parametrize(("level", "length"), [("char", 20), ("word", 4)])
-def test_loops_cost_from_the_length_of_the_level_on(level, length):
+def test_loops_are_penalized_from_the_default_length_of_the_level(level, length):
     config = SampleConfig(loop_penalty=1.0).for_level(level)
     zeros = np.zeros((1, 2), np.float32)
     for repeated in (length - 1, length):
@@ -139,6 +137,6 @@ def test_loops_cost_from_the_length_of_the_level_on(level, length):
     assert SampleConfig(loop_length=7).for_level(level).loop_length == 7
 
 
-def test_loops_without_a_length_are_refused():
-    with raises_naming(ConfigError, "loop_length"):
+def test_a_loop_penalty_without_a_length_is_refused():
+    with raises_naming(ConfigError, "`loop_penalty`", "`loop_length`"):
         penalize(np.zeros((1, 2), np.float32), np.array([[1]]), SampleConfig(loop_penalty=1.0))

@@ -1,4 +1,4 @@
-"""Tests of ``generation.regex_automaton``: what Python's own engine matches, and how far it is."""
+"""Tests of ``generation.regex_automaton``: it matches what Python's engine does, and distances."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_it_accepts_what_python_matches(expression):
         assert bool(automaton.accepting[walked(automaton, text)]) == matches, (expression, text)
 
 
-# Letters that lose or change something when their case changes, digits, spaces, and marks.
+# Letters whose case changes are irregular, digits, spaces, and marks.
 UNUSUAL = (
     "sS\u017fß\u1e9eiI\u0131\u0130kK\u212aåÅ\u212b\u00b5\u03bc\u039c\u03c3\u03c2\u03a3\u01c4\u01c5"
     "\u01c6\u1fb3\ufb05\ufb06\u03d1\u03b8zZ09\u0663\u0969_-\u0301\u00a0\u2028\r\n"
@@ -134,7 +134,7 @@ def test_characters_of_an_item(expression, matched, refused):
     "expression", ["a$\\n*", "a($|b)\\s", "^$^\\n", "a\\Z\\n?", "(a$\\n?)+", "$$\\n$"]
 )
 @pytest.mark.parametrize("text", ["", "a", "\n", "a\n", "a\n\n", "ab\n", "ab "])
-def test_a_dollar_holds_before_the_last_newline(expression, text):
+def test_a_dollar_matches_before_the_last_newline(expression, text):
     automaton = Automaton(expression, ALPHABET)
     matches = re.fullmatch(expression, text) is not None
     assert bool(automaton.accepting[walked(automaton, text)]) == matches
@@ -160,7 +160,7 @@ def test_distances_are_those_of_the_nearest_match(expression):
 
 
 @given(EXPRESSIONS, st.lists(st.sampled_from(TEXTS), min_size=1, max_size=5))
-def test_many_moves_are_each_as_one(expression, texts):
+def test_many_moves_equal_single_ones(expression, texts):
     automaton = Automaton(expression, ALPHABET)
     for text in texts:
         state = walked(automaton, text)
@@ -169,7 +169,7 @@ def test_many_moves_are_each_as_one(expression, texts):
         assert after.tolist() == [automaton.move(state, each) for each in ALPHABET] + [DEAD]
 
 
-def test_many_states_are_remembered():
+def test_many_states_are_cached():
     automaton = Automaton("(a|b)*a(a|b){8}", ("a", "b"))
     rng = np.random.default_rng(1)
     for text in ("".join(rng.choice(["a", "b"], 40)) for _ in range(50)):
@@ -178,7 +178,7 @@ def test_many_states_are_remembered():
         assert walked(automaton, text) == state
 
 
-def test_what_the_alphabet_lacks_is_read_and_not_written():
+def test_characters_outside_the_alphabet_are_read_but_not_written():
     automaton = Automaton("é?a|éb", ("a",))
     state = automaton.move(automaton.start, "é")
     assert automaton.distances[automaton.start] == 1
@@ -195,7 +195,7 @@ def test_what_has_no_automaton_is_refused(expression):
         Automaton(expression, ALPHABET)
 
 
-# What the parser of ``re``, which is not public, may find in an expression since Python 3.11.
+# The opcodes of the private parser of ``re`` since Python 3.11.
 OPCODES = """
     FAILURE SUCCESS ANY ANY_ALL ASSERT ASSERT_NOT AT BRANCH CATEGORY CHARSET BIGCHARSET GROUPREF
     GROUPREF_EXISTS IN INFO JUMP LITERAL MARK MAX_UNTIL MIN_UNTIL NOT_LITERAL NEGATE RANGE REPEAT

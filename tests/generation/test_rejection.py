@@ -1,4 +1,4 @@
-"""Tests of ``generation.rejection``: which samples are kept, and when the search is given up."""
+"""Tests of ``generation.rejection``: which samples are accepted, and when it gives up."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def texts_of(found):
 
 
 @given(TEXTS, st.sets(st.text("ab", max_size=2)), st.booleans(), st.integers(0, 9))
-def test_what_is_kept_is_neither_known_nor_seen(texts, known, unique, first):
+def test_accepted_samples_are_neither_known_nor_seen(texts, known, unique, first):
     expected = []
     for text in texts:
         if text not in known and not (unique and text in expected):
@@ -60,13 +60,13 @@ def test_a_document_is_known_whatever_it_ends_with(documents, hashed):
     assert found.text == "b\n\n"
 
 
-def test_what_was_seen_of_one_prompt_counts_for_the_next():
+def test_unique_applies_across_prompts():
     seen = set()
     assert texts_of(reject_known(samples(["bc"], "a"), 1, seen=seen)) == ["bc"]
     assert texts_of(reject_known(samples(["c", "d"], "ab"), 1, seen=seen)) == ["d"]
 
 
-def test_no_more_samples_are_drawn_than_it_takes():
+def test_no_unnecessary_samples_are_generated():
     endless = samples(map(str, numbers()))
     assert len(list(reject_known(endless, 3, seen=set()))) == 3
     assert next(endless).text == "3"
@@ -77,10 +77,10 @@ def test_what_is_found_comes_before_the_end_is_known(sentence):
     assert [next(found).text, next(found).text] == ["a", "b"]
     with pytest.raises(GenerationError) as caught:
         next(found)
-    sentence(caught.value, "2 of 3 samples", "2,000", "--temperature", "--match")
+    sentence(caught.value, "2 of 3 samples", "2,000", "`temperature`", "`match`")
 
 
-def test_it_is_given_up_after_so_many_in_a_row():
+def test_it_gives_up_after_too_many_rejections_in_a_row():
     texts = (str(index // PATIENCE) for index in numbers())
     assert texts_of(reject_known(samples(texts), 5, seen=set())) == ["0", "1", "2", "3", "4"]
     texts = (str(index // (PATIENCE + 1)) for index in numbers())
@@ -91,14 +91,14 @@ def test_it_is_given_up_after_so_many_in_a_row():
 def test_samples_may_be_used_up(sentence):
     with pytest.raises(GenerationError) as caught:
         list(reject_known(samples("aab"), 3, seen=set()))
-    sentence(caught.value, "2 of 3 samples", "last 0")
+    sentence(caught.value, "2 of 3 samples")
 
 
 # Samples that do not end
 
 
 def cut(texts, tokens=1):
-    """Samples of which those in capitals were cut by the length."""
+    """Return samples, of which those in capitals were cut at the length."""
     return (
         Sample(index, "", text, tokens, 1, "length" if text.isupper() else "until", -1.0)
         for index, text in enumerate(texts)
@@ -106,7 +106,7 @@ def cut(texts, tokens=1):
 
 
 @given(st.text("abAB", max_size=12), st.booleans(), st.sets(st.sampled_from("abAB")))
-def test_what_is_kept_has_ended(texts, unique, known):
+def test_accepted_samples_are_finished(texts, unique, known):
     expected = [text for text in texts if text.islower() and text not in known]
     expected = list(dict.fromkeys(expected)) if unique else expected
     if not expected:
@@ -117,7 +117,7 @@ def test_what_is_kept_has_ended(texts, unique, known):
     assert texts_of(reject_known(cut("A"), 1)) == ["A"]
 
 
-def test_what_was_cut_is_not_seen():
+def test_a_cut_sample_does_not_count_as_seen():
     assert texts_of(reject_known(cut(["A", "a"]), 1, seen=(seen := set()), finished=True)) == ["a"]
     assert seen == {"a"}
 
@@ -125,9 +125,9 @@ def test_what_was_cut_is_not_seen():
 @pytest.mark.parametrize(
     ("texts", "parts"),
     [
-        (cycle("A"), ["last 2,000", "cut", "--length"]),
-        (chain("a", cycle("aB")), ["last 2,000", "1,000", "cut", "--length", "--temperature"]),
-        (chain("Aa", cycle("a")), ["last 2,000", "--temperature", "--match"]),
+        (cycle("A"), ["last 2,000", "cut", "`length`"]),
+        (chain("a", cycle("aB")), ["last 2,000", "1,000", "cut", "`length`", "`temperature`"]),
+        (chain("Aa", cycle("a")), ["last 2,000", "`temperature`", "`match`"]),
     ],
     ids=["cut", "mixed", "seen"],
 )
@@ -135,11 +135,11 @@ def test_the_remedy_is_that_of_what_was_rejected(sentence, texts, parts):
     with pytest.raises(GenerationError) as caught:
         list(reject_known(cut(texts), 2, seen=set(), finished=True))
     sentence(caught.value, *parts)
-    assert ("--length" in str(caught.value)) == ("--length" in parts)
-    assert ("--temperature" in str(caught.value)) == ("--temperature" in parts)
+    assert ("`length`" in str(caught.value)) == ("`length`" in parts)
+    assert ("`temperature`" in str(caught.value)) == ("`temperature`" in parts)
 
 
-def test_long_samples_that_do_not_end_are_given_up_sooner():
+def test_long_cut_samples_are_given_up_sooner():
     tokens = CUT_TOKENS // 10
     with raises_naming(GenerationError, "0 of 1 samples", "last 11"):
         list(reject_known(cut(cycle("A"), tokens), 1, finished=True))
@@ -148,12 +148,12 @@ def test_long_samples_that_do_not_end_are_given_up_sooner():
 
 
 @pytest.mark.parametrize("tokenizer", [CHARS, PIECES, WORDS], ids=["char", "subword", "word"])
-def test_some_sample_must_be_able_to_end(tokenizer):
+def test_samples_must_be_able_to_finish(tokenizer):
     check_finished(SampleConfig(), tokenizer, ends=False)
     asked = SampleConfig(finished=True)
     for config in (asked, asked.replace(until="document"), asked.replace(stop=("Q", "aQ"))):
         check_finished(config, tokenizer, ends=True)
-        with raises_naming(UsageError, "documents end", "--until", "--stop", "--finished"):
+        with raises_naming(UsageError, "documents end", "`until`", "`stop`", "`finished`"):
             check_finished(config, tokenizer, ends=False)
     for ending in ({"until": "line"}, {"stop": ("Q", "a")}, {"match": "a*"}):
         check_finished(asked.replace(**ending), tokenizer, ends=False)

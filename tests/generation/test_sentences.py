@@ -1,4 +1,4 @@
-"""Tests of ``generation.sentences``: where a sentence ends, in many scripts and languages."""
+"""Tests of ``generation.sentences``: the ends of sentences in many scripts and languages."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def sentence_of(text, prompt=""):
 
 
 def streamed(text, cuts, prompt=""):
-    """Let a text come in pieces; return what was shown at last, and why it ended."""
+    """Add a text in pieces. Return the text that was shown, and why it ended."""
     pending, shown = UNTIL_SENTENCE.start(prompt), ""
     for begin, end in itertools.pairwise([0, *cuts, len(text)]):
         more, pending, reason = UNTIL_SENTENCE.add(pending, text[begin:end], may_end=True)
@@ -106,14 +106,14 @@ def streamed(text, cuts, prompt=""):
         ("1. Open the door.", " Then"),
         ("Buy:\n 2. Flour.", " Then"),
         ("See www.example.org.", " Then"),
-        # What follows
+        # The text after it
         ("Wait... what is it?", " Then"),
         ("Wait...", " What"),
         ("Wait… what?", " No"),
         ("Wow!Nice.", " Then"),
         ("For thee.\nand so.", " The"),
         ("For thee.", "\n\nand so"),
-        # Without any capital a lower-case letter may begin a sentence.
+        # In a text without capitals, a lower-case letter can begin a sentence.
         ("i went home.", " then i slept."),
         ("i like e.g. tea.", " then"),
         ("the company said .", " it"),
@@ -126,7 +126,7 @@ def test_a_sentence_ends_where_a_reader_says(sentence, rest):
 
 
 @pytest.mark.parametrize("text", ["One.", "One. ", "Mr. ", "Am 3. Ma", "一。", "One.\n", "Oui. »"])
-def test_a_sentence_whose_end_is_not_certain_yet(text):
+def test_a_sentence_whose_end_is_not_yet_certain(text):
     assert sentence_of(text) is None
 
 
@@ -149,12 +149,12 @@ def test_every_sentence_terminal_of_unicode_ends_one():
         ("Was it Mr.", " X. Y? No", " X. Y?"),
     ],
 )
-def test_the_prompt_is_looked_back_at(prompt, text, sentence):
+def test_the_end_depends_on_the_prompt(prompt, text, sentence):
     assert sentence_of(text, prompt) == sentence
     assert streamed(text, range(1, len(text)), prompt) == (sentence, "until")
 
 
-def test_samples_look_back_at_their_prompt():
+def test_samples_take_the_prompt_into_account():
     prompt, text = "It was Mr", ". Smith. He left"
     tokenizer = build_tokenizer([prompt + text], TokenizerConfig())
     config = SampleConfig(until="sentence", temperature=0.0)
@@ -240,7 +240,7 @@ def test_the_pieces_of_a_text_make_no_difference(prompt, text, data):
     assert streamed(text, cuts, prompt) == streamed(text, range(1, len(text)), prompt) == whole
 
 
-def test_an_abbreviation_is_of_one_kind():
+def test_an_abbreviation_has_one_kind():
     kinds = (
         sentences._BEFORE_WORDS,
         sentences._TITLES.lower(),
@@ -252,7 +252,7 @@ def test_an_abbreviation_is_of_one_kind():
     assert all(1 < len(word) <= sentences._LONGEST_WORD for word in words)
 
 
-def test_an_end_that_was_complete_before_does_not_count():
+def test_an_end_that_was_already_complete_does_not_count():
     text = "One. Two. Three"
     assert [UNTIL_SENTENCE.find(text, searched=n).cut for n in (0, 5, 6, 10)] == [4, 4, 9, 9]
     assert UNTIL_SENTENCE.find(text, searched=11) is None

@@ -1,4 +1,4 @@
-"""Tests of ``charlstm.generation.stopping``: where a text ends does not depend on how it comes."""
+"""Tests of ``generation.stopping``: the end of a text does not depend on its pieces."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ def endings(stop=(), until=None):
 
 
 def first_complete(text, config):
-    """Find the ending by looking at every beginning of the text, the shortest first."""
+    """Find the ending by searching every beginning of the text, shortest first."""
     looked_for = Endings(config)
     return next((found for n in range(len(text) + 1) if (found := looked_for.find(text[:n]))), None)
 
 
 def fed(pieces, config, may_end=lambda length: True):
-    """Let a text come in pieces; return what was shown at last, and why it ended."""
+    """Add a text in pieces. Return the text that was shown, and why it ended."""
     looked_for, pending, shown, length = Endings(config), PendingText(), "", 0
     for piece in pieces:
         length += len(piece)
@@ -55,7 +55,7 @@ def test_the_stop_text_that_is_complete_first_counts(text, stops):
 
 
 @given(SHORT, STOPS, st.integers(0, 8))
-def test_what_was_complete_before_does_not_count(text, stops, searched):
+def test_an_ending_that_was_already_complete_does_not_count(text, stops, searched):
     begins = (
         StopMatch(end, start, "stop")
         for end in range(searched + 1, len(text) + 1)
@@ -66,7 +66,7 @@ def test_what_was_complete_before_does_not_count(text, stops, searched):
 
 
 @given(SHORT, STOPS)
-def test_what_is_held_back_is_the_longest_beginning_of_a_stop_text(text, stops):
+def test_the_longest_beginning_of_a_stop_text_is_held_back(text, stops):
     beginnings = {stop[:length] for stop in stops for length in range(1, len(stop))}
     expected = max((n for n in range(1, len(text) + 1) if text[-n:] in beginnings), default=0)
     assert endings(stops).held_back(text) == expected
@@ -141,7 +141,7 @@ def test_a_line_is_what_python_says(text):
 
 @given(MIXED, MIXED_STOPS, st.sampled_from(UNITS), st.data())
 def test_the_pieces_of_a_text_make_no_difference(text, stop, unit, data):
-    """Unless a piece completes several endings at once, of which the first counts anyway."""
+    """If a piece completes several endings at the same time, the first one counts."""
     config = SampleConfig(stop=stop, until=unit)
     cuts = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=6)))
     pieces = [text[a:b] for a, b in zip([0, *cuts], [*cuts, len(text)], strict=True)]
@@ -153,8 +153,8 @@ def test_the_pieces_of_a_text_make_no_difference(text, stop, unit, data):
 
 
 @given(MIXED, MIXED_STOPS, st.sampled_from(UNITS), st.integers(0, 14))
-def test_what_is_complete_too_early_is_no_ending_later(text, stop, unit, least):
-    """The text goes on until an ending is complete at ``least`` characters or more."""
+def test_an_ending_that_is_complete_too_early_never_counts(text, stop, unit, least):
+    """The text continues until an ending is complete at ``least`` characters or more."""
     config = SampleConfig(stop=stop, until=unit)
     shown, reason = fed(text, config, lambda length: length >= least)
     assert text.startswith(shown)
@@ -171,8 +171,8 @@ def test_what_is_complete_too_early_is_no_ending_later(text, stop, unit, least):
 
 
 @given(MIXED, st.sampled_from(UNITS))
-def test_what_is_shown_is_not_held_longer_than_need_be(text, unit):
-    """What is held back could be the beginning of an ending: something completes one there."""
+def test_text_is_not_held_back_without_need(text, unit):
+    """Text is held back only if it can be the beginning of an ending."""
     looked_for = endings(until=unit)
     if looked_for.find(text) is None and (held := looked_for.held_back(text)):
         following = (looked_for.find(text + more) for more in (" ", "x", "\n\n"))
@@ -180,7 +180,7 @@ def test_what_is_shown_is_not_held_longer_than_need_be(text, unit):
         assert any(following) or not text.strip()
 
 
-def test_there_may_be_nothing_to_look_for():
+def test_there_may_be_no_stop_conditions():
     assert not endings()
     assert not endings(until="document")
     assert endings(("a",))

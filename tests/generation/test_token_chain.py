@@ -1,4 +1,4 @@
-"""Tests of ``generation.token_chain``: of a model that is a chain, the chain is what it was."""
+"""Tests of ``generation.token_chain``: the chain of a model that is a chain is the same."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FEW = CharTokenizer(tuple("ab. "))
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0])
 @pytest.mark.parametrize("ends", [True, False])
-def test_the_chain_of_a_chain_is_the_same(temperature, ends):
+def test_the_chain_of_a_markov_chain_is_the_same(temperature, ends):
     engine = MarkovEngine(FEW.vocab_size)
     found = token_chain(engine, FEW, temperature, ends=ends).probabilities
     weights = np.exp(engine.logits / temperature)
@@ -44,7 +44,7 @@ def test_a_chain_is_the_same_each_time():
     np.testing.assert_array_equal(one.probabilities, other.probabilities)
 
 
-def test_a_chain_is_made_once_and_keeps_no_model_alive():
+def test_a_chain_is_cached_without_keeping_the_model_alive():
     engine = MarkovEngine(CHARS.vocab_size)
     chain = token_chain(engine, CHARS, 0.8, ends=True)
     assert token_chain(engine, CHARS, 0.8, ends=True) is chain
@@ -54,7 +54,7 @@ def test_a_chain_is_made_once_and_keeps_no_model_alive():
     assert alive() is None
 
 
-def test_letters_of_a_spelled_word_are_contexts_and_words_are_one():
+def test_letters_are_contexts_and_all_words_share_one():
     chain = token_chain(random_model("int8", WORDS.vocab_size), WORDS, 1.0, ends=True)
     letters = WORDS.character_ids
     assert chain.after[BEGIN_SPELLING] == chain.spelling == 1
@@ -64,7 +64,7 @@ def test_letters_of_a_spelled_word_are_contexts_and_words_are_one():
     assert len(chain.probabilities) == 2 + len(letters)
 
 
-def test_of_many_characters_the_likeliest_are_contexts():
+def test_the_most_likely_of_many_characters_are_contexts():
     size = MOST_CONTEXTS + 50
     tokenizer = CharTokenizer(tuple(map(chr, range(0x4E00, 0x4E00 + size))))
     engine = MarkovEngine(tokenizer.vocab_size, steep=True)

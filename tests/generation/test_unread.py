@@ -1,4 +1,4 @@
-"""Tests of ``generation.unread``: the last word of a prompt goes on as the model says."""
+"""Tests of ``generation.unread``: the model's probabilities of continuations of the last word."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PIECES = SubwordTokenizer(
 
 
 def log_probability(engine, tokenizer, ids, after):
-    """Return that of the ids of a text after others, if no unknown token is drawn."""
+    """Return the log-probability of ids after others, if unknown tokens are excluded."""
     (logits, state), value = engine.read([np.array([END_OF_DOCUMENT, *after])]), 0.0
     for token_id in ids:
         logits[0, UNKNOWN] = -np.inf
@@ -54,8 +54,8 @@ def check(found, expected):
     ("prompt", "read"),
     [("a hat the", "a hat"), ("the th", "the"), ("the hat ", "the hat"), ("hat t", "hat")],
 )
-def test_a_last_word_goes_on_in_proportion_to_the_whole_distribution(prompt, read):
-    """The word itself, longer tokens and spelled words, each with the probability of its path."""
+def test_a_last_word_continues_in_proportion_to_the_whole_distribution(prompt, read):
+    """The word itself, longer tokens and spelled words have the probabilities of their paths."""
     engine, ids = random_model("float32", WORDS.vocab_size), WORDS.encode(read).tolist()
     prefix = prompt[len(read) :]
     paths = {
@@ -72,7 +72,7 @@ def test_a_last_word_goes_on_in_proportion_to_the_whole_distribution(prompt, rea
     check(first_tokens(WORDS, prompt), {token: p / total for token, p in shares.items()})
 
 
-def test_characters_go_on_in_proportion_to_the_whole_distribution():
+def test_characters_continue_in_proportion_to_the_whole_distribution():
     engine, ids = random_model("float32", CHARS.vocab_size), CHARS.encode("abc deaf").tolist()
     shares = {
         (CHARS.pieces[token_id], "end" if token_id == END_OF_DOCUMENT else None): np.exp(
@@ -88,8 +88,8 @@ def test_characters_go_on_in_proportion_to_the_whole_distribution():
     ("prompt", "read"),
     [("a hat the", "a hat"), ("the th", "the"), ("the hat ", "the hat"), ("hat t", "hat")],
 )
-def test_a_last_word_goes_on_by_any_pieces_as_often_as_they_write_it(prompt, read):
-    """The first piece is as likely as all sequences that begin with it and write the word."""
+def test_pieces_continue_a_last_word_in_proportion_to_their_probability(prompt, read):
+    """The probability of the first piece is that of all sequences that begin with it."""
     engine, ids = random_model("float32", PIECES.vocab_size), PIECES.encode(read).tolist()
     covering, going, typed = defaultdict(float), [()], prompt[len(read) :]
     while going:
@@ -105,12 +105,12 @@ def test_a_last_word_goes_on_by_any_pieces_as_often_as_they_write_it(prompt, rea
 
 
 def values(ways):
-    """Return what a tree of ways says, to compare it."""
+    """Return a tree of ways in a form that can be compared."""
     return ways and (ways.value, {token_id: values(one) for token_id, one in ways.after.items()})
 
 
 @pytest.mark.parametrize("tokenizer", [WORDS, PIECES])
-def test_the_ways_of_a_batch_are_those_of_each_alone(tokenizer):
+def test_the_ways_of_a_batch_equal_those_of_each_text(tokenizer):
     engine = random_model("int8", tokenizer.vocab_size)
     texts = [tokenizer.encode_beginning(text) for text in ("the", "the hat", "")]
     logits, states = engine.read(texts)
@@ -126,11 +126,11 @@ def test_the_ways_of_a_batch_are_those_of_each_alone(tokenizer):
 
 
 def test_a_long_word_takes_few_rows_and_no_probability_vanishes():
-    """Words of any length, of pieces that divide them in more ways than can be tried."""
+    """The pieces divide words in more ways than can be enumerated."""
     tokenizer = subwords("0123456789 ", *(a + b for a in "0123456789" for b in "0123456789"))
     engine = CountingEngine(tokenizer.vocab_size)
     logits, state = engine.read([np.array([END_OF_DOCUMENT])])
-    engine.logits[:] -= 30.0 * (np.arange(tokenizer.vocab_size) > 1)  # after a digit: the end
+    engine.logits[:] -= 30.0 * (np.arange(tokenizer.vocab_size) > 1)  # the end follows a digit
     text = "31415926535897932384626433832795" * 2
     (ways,) = unread_ways(engine, tokenizer, [text], logits, state, [UNKNOWN])
     assert engine.rows <= MOST_BEGINNINGS * len(text)
@@ -148,8 +148,8 @@ class CountingEngine(MarkovEngine):
 
 
 @pytest.mark.parametrize("prompt", ["don'", "I don’", "je l’"])
-def test_a_word_that_ends_with_an_apostrophe_goes_on_as_it_was_learned(prompt):
-    """The pieces of a whole word may hold the apostrophe and what follows."""
+def test_a_word_that_ends_with_an_apostrophe_continues_as_learned(prompt):
+    """The pieces of a whole word may contain the apostrophe and the text after it."""
     tokenizer = subwords("Idontje l’'", "on", "don", "n’", "’t", "don’", "don'", " l", " l’", "n’t")
     before, unread = tokenizer.split_prompt(prompt)
     assert unread.lstrip() == prompt.split()[-1]
@@ -157,4 +157,4 @@ def test_a_word_that_ends_with_an_apostrophe_goes_on_as_it_was_learned(prompt):
     logits, state = engine.read([tokenizer.encode_beginning(before)])
     (ways,) = unread_ways(engine, tokenizer, [unread], logits, state, [UNKNOWN])
     first = {tokenizer.pieces[token_id] for token_id in ways.after}
-    assert first  # pieces that write a part of it; those that write all of it are possible, too
+    assert first  # pieces that write a part of it; others can write all of it

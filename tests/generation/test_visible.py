@@ -55,7 +55,7 @@ def ends_of(text):
 
 
 @pytest.mark.parametrize("text", TEXTS, ids=ascii)
-def test_a_sample_goes_on_to_the_end_of_its_last_visible_character(text):
+def test_a_sample_continues_to_the_end_of_its_last_visible_character(text):
     tokenizer = tokenizer_of(text)
     for length in range(1, len(text) + 1):
         end = next(each for each in ends_of(text) if each >= length)
@@ -113,7 +113,7 @@ def test_the_end_of_the_document_after_the_length_is_dropped():
         ({"match": r"ab\r[\s\S]?"}, "ab\r", "length"),
     ],
 )
-def test_what_ends_or_constrains_a_text_does_so_beyond_the_length(options, text, reason):
+def test_endings_and_constraints_apply_beyond_the_length(options, text, reason):
     tokenizer = tokenizer_of("ab\r\nc")
     config = GREEDY.replace(length=3, **options)
     engine = engine_of(tokenizer, "ab\r\nc")
@@ -136,7 +136,7 @@ def test_the_marks_of_a_spelled_word_belong_to_it():
     assert drawn.text == "e\u0301"
 
 
-def test_without_parts_of_characters_no_further_token_is_read():
+def test_no_further_token_is_read_if_characters_have_no_parts():
     tokenizer = tokenizer_of("añ—“中文。ひらがな한국어ф")
     engine = engine_of(tokenizer, "añ—中文")
     (drawn,) = generate(engine, tokenizer, [""], GREEDY.replace(length=3), seed=1)
@@ -161,9 +161,7 @@ MARKED = tokenizer_of("ab e\u0301\u0302🇩🇪👩\u200d👧\r\nक्षि �
         stop=st.sampled_from([(), ("a", "\u0301")]),
     ),
 )
-def test_a_sample_is_the_beginning_of_a_longer_one_whatever_is_drawn_beside_it(
-    count, index, seed, config
-):
+def test_a_sample_is_the_beginning_of_a_longer_one_in_any_batch(count, index, seed, config):
     engine = model_of(MARKED)
     index = min(index, count - 1)
     many = list(generate(engine, MARKED, ["a"] * count, config, seed=seed))

@@ -1,4 +1,4 @@
-"""How TensorFlow is set up, in processes of their own."""
+"""How TensorFlow is set up, in separate processes."""
 
 import os
 import subprocess
@@ -10,7 +10,7 @@ PRINT = "import charlstm.network.backend, os; print(os.environ['TF_ENABLE_ONEDNN
 
 
 @pytest.mark.parametrize(("own", "expected"), [(None, "1"), ("0", "0")])
-def test_products_are_those_of_onednn_unless_the_user_decides(own, expected):
+def test_matmuls_use_onednn_unless_the_user_decides(own, expected):
     environ = {k: v for k, v in os.environ.items() if k != "TF_ENABLE_ONEDNN_OPTS"}
     if own is not None:
         environ["TF_ENABLE_ONEDNN_OPTS"] = own

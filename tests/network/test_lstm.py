@@ -1,4 +1,4 @@
-"""The LSTM layer against stock Keras, for random shapes and with initial states."""
+"""The LSTM layer compared with stock Keras, for random shapes and initial states."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from charlstm.network import lstm
 from charlstm.network.backend import keras, tf
-from charlstm.network.lstm import CudnnLSTM, FastLSTM, lstm_layer, product, stock_settings
+from charlstm.network.lstm import CudnnLSTM, FastLSTM, lstm_layer, matmul, stock_settings
 
 shapes = st.tuples(*(st.integers(1, 9) for _ in range(4)))
 
@@ -16,12 +16,12 @@ looped = lstm._loop
 
 
 def turned(x):
-    """Batch-major to time-major, or back."""
+    """Convert batch-major to time-major, or back."""
     return tf.transpose(x, [1, 0, 2])
 
 
 def run(layer, inputs, states, keep=None, training=True):
-    """Call any of the layers batch-major; ours as in training, with its own gradient."""
+    """Call any of the layers batch-major; ours in training mode, with its custom gradient."""
     if not isinstance(layer, FastLSTM):
         return layer(inputs, initial_state=list(states))
     keep = tf.ones(inputs.shape[:2]) if keep is None else keep
@@ -35,7 +35,7 @@ def run(layer, inputs, states, keep=None, training=True):
 
 
 def results(layer, inputs, states, read=run):
-    """Outputs, last states, and the gradients of a mixture of them all."""
+    """Return outputs, last states, and the gradients of a random combination of them."""
     with tf.GradientTape() as tape:
         tape.watch([inputs, *states])
         outputs, hidden, cell = read(layer, inputs, states)
@@ -49,7 +49,7 @@ def pair(shape, seed, dtype="float32"):
     rng = np.random.default_rng(seed)
     inputs = tf.constant(rng.normal(size=(batch, time, features)), tf.float32)
     states = [tf.constant(rng.normal(size=(batch, units)), tf.float32) for _ in range(2)]
-    fast = FastLSTM(units, seed=seed, dtype_of_products=dtype, name="fast")
+    fast = FastLSTM(units, seed=seed, matmul_dtype=dtype, name="fast")
     stock = keras.layers.LSTM(**stock_settings(units, seed=seed, name="stock"))
     return fast, stock, inputs, states
 
@@ -67,7 +67,7 @@ def test_outputs_states_and_gradients_equal_stock_keras(shape, seed):
 
 @settings(max_examples=10, deadline=None)
 @given(shapes, st.data())
-def test_restarting_is_reading_apart(shape, data):
+def test_resetting_states_equals_separate_sequences(shape, data):
     fast, stock, inputs, states = pair(shape, 1)
     cut = data.draw(st.integers(0, shape[1] - 1))
 
@@ -85,7 +85,7 @@ def test_restarting_is_reading_apart(shape, data):
 
     expected = results(stock, inputs, states, apart)
     for ours, theirs in zip(results(fast, inputs, states, together), expected, strict=True):
-        if theirs is None:  # the first states have no effect
+        if theirs is None:  # the initial states have no effect
             np.testing.assert_array_equal(ours, tf.zeros_like(ours))
             continue
         scale = max(1.0, float(tf.reduce_max(tf.abs(theirs))))
@@ -111,14 +111,14 @@ def test_states_carry_from_call_to_call():
 
 @settings(max_examples=10, deadline=None)
 @given(shapes, st.integers(1, 12), st.integers(0, 1000))
-def test_a_table_with_ids_is_the_rows_they_name(shape, vocab_size, seed):
+def test_a_table_with_ids_equals_its_rows(shape, vocab_size, seed):
     batch, time, features, units = shape
     rng = np.random.default_rng(seed)
     table = tf.constant(rng.normal(size=(vocab_size, features)), tf.float32)
     ids = tf.constant(rng.integers(vocab_size, size=(time, batch)), tf.int32)
     states = [tf.constant(rng.normal(size=(batch, units)), tf.float32) for _ in range(2)]
     options = {"initial_state": states, "keep": tf.ones((time, batch, 1)), "training": True}
-    layer = FastLSTM(units, seed=seed, dtype_of_products="float32", name="fast")
+    layer = FastLSTM(units, seed=seed, matmul_dtype="float32", name="fast")
 
     def read(table, by_ids):
         if by_ids:
@@ -138,7 +138,7 @@ def test_a_table_with_ids_is_the_rows_they_name(shape, vocab_size, seed):
         np.testing.assert_allclose(ours, expected, rtol=1e-5, atol=1e-5)
 
 
-def test_reading_computes_what_training_does():
+def test_inference_computes_the_same_as_training():
     fast, _, inputs, states = pair((3, 8, 4, 6), 5)
     for read, trained in zip(
         run(fast, inputs, states, training=False), run(fast, inputs, states), strict=True
@@ -155,7 +155,7 @@ def test_bfloat16_only_while_training_and_within_its_rounding():
     assert read.dtype == tf.float32
     np.testing.assert_allclose(read, exact, atol=1e-5)
     difference = np.abs(tf.cast(rounded, tf.float32) - exact).max()
-    assert 1e-5 < difference < 0.05  # bfloat16 has 8 bits of mantissa
+    assert 1e-5 < difference < 0.05  # bfloat16 has an 8-bit mantissa
 
 
 def test_every_gradient_in_bfloat16_is_within_its_rounding():
@@ -167,25 +167,25 @@ def test_every_gradient_in_bfloat16_is_within_its_rounding():
     ours = results(fast, inputs, states, rounded)
     for found, exact in zip(ours, results(stock, inputs, states), strict=True):
         assert found.dtype == tf.float32
-        # The norm of the error as a share: no sum may lose more than its factors did.
+        # Relative error of the norm: no sum may lose more precision than its factors did.
         assert tf.norm(found - exact) < 0.02 * tf.norm(exact)
 
 
 @pytest.mark.parametrize(
     ("transpose_a", "transpose_b"), [(False, False), (True, False), (False, True)]
 )
-def test_product_transposes_as_asked(transpose_a, transpose_b):
+def test_matmul_transposes(transpose_a, transpose_b):
     a, b = tf.random.stateless_normal((3, 4), [1, 2]), tf.random.stateless_normal((4, 5), [3, 4])
     left = tf.transpose(a) if transpose_a else a
     right = tf.transpose(b) if transpose_b else b
-    result = product(left, right, "float32", transpose_a=transpose_a, transpose_b=transpose_b)
+    result = matmul(left, right, "float32", transpose_a=transpose_a, transpose_b=transpose_b)
     np.testing.assert_allclose(result, a.numpy() @ b.numpy(), rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize(("gpu", "kind"), [(True, CudnnLSTM), (False, FastLSTM)])
 def test_a_gpu_gets_the_layer_of_cudnn(monkeypatch, gpu, kind):
     monkeypatch.setattr(lstm, "gpu_visible", lambda: gpu)
-    layer = lstm_layer(4, seed=1, dtype_of_products="float32", name="lstm_0")
+    layer = lstm_layer(4, seed=1, matmul_dtype="float32", name="lstm_0")
     assert type(layer) is kind
     inputs, states = tf.zeros((2, 3, 5)), [tf.zeros((2, 4))] * 2
     keep = tf.ones((3, 2, 1))
@@ -202,7 +202,7 @@ def test_gpu_visible_asks_tensorflow(monkeypatch):
 
 @pytest.mark.parametrize("cut", [None, 0, 1, 4])
 def test_the_layer_of_cudnn_resets_states_and_leaves_the_loop_for_later_ones(monkeypatch, cut):
-    """Rows that begin a document with their first token stay in cuDNN."""
+    """Rows in which a document starts with the first token stay in cuDNN."""
     fast, _, inputs, states = pair((3, 5, 4, 6), 2)
     cudnn = CudnnLSTM(**stock_settings(6, seed=2, name="cudnn"))
     rows = np.array([[1.0], [0.0], [1.0]])

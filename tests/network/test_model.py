@@ -1,4 +1,4 @@
-"""The network that is trained against the plain Keras model with the same weights."""
+"""The network used in training, compared with the plain Keras model with the same weights."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ from charlstm.network.model import (
 CONFIGS = [
     ModelConfig(vocab_size=11, embedding=5, units=6, layers=1),
     ModelConfig(vocab_size=13, embedding=8, units=8, layers=3, tied=True),
-    # Tables that the first layer projects.
+    # The first layer projects these tables.
     ModelConfig(vocab_size=9, embedding=12, units=6, layers=2),
     ModelConfig(vocab_size=9, embedding=10, units=10, layers=1, tied=True),
 ]
@@ -77,7 +77,7 @@ def test_dropout_is_on_only_while_training_and_follows_its_seed():
 
 
 @given(st.integers(0, 300), st.floats(0, 0.984375, width=32), st.integers(0, 100))
-def test_what_is_dropped_is_zero_and_the_rest_is_scaled(count, rate, seed):
+def test_dropped_numbers_are_zero_and_the_rest_is_scaled(count, rate, seed):
     x = tf.constant(np.random.default_rng(seed).uniform(1, 2, count), tf.float32)
     left = dropped(x, Dropout(tf.constant(rate), tf.constant([seed, 0]))).numpy()
     kept = left[left != 0] / x.numpy()[left != 0]
@@ -91,7 +91,7 @@ def test_the_share_that_is_dropped(rate):
     assert left.mean() == pytest.approx(1, abs=1e-2)
 
 
-def test_a_document_is_read_as_if_it_stood_alone():
+def test_a_document_has_the_same_logits_as_alone():
     model = LSTMLanguageModel(CONFIGS[0], seed=4)
     first, second = np.array([[0, 3, 5, 2]], np.int32), np.array([[0, 7, 1]], np.int32)
     together, after = model(np.concatenate([first, second], 1), model.zero_states(1))

@@ -1,6 +1,6 @@
-"""Predictions by enumeration: all continuations of a small random chain, in float64.
+"""Predictions by enumeration of all continuations of a small random chain, in float64.
 
-The tokenizer says which word each continuation begins with.
+The tokenizer determines the word that each continuation begins with.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ CUT = 3e-6  # less likely continuations are not enumerated
 
 
 class Chain:
-    """An engine whose logits depend on the last token only: table [V, V]."""
+    """An engine whose logits depend only on the last token: table [V, V]."""
 
     def __init__(self, vocab_size, seed, rare=()):
         rng = np.random.default_rng(seed)
@@ -49,14 +49,14 @@ class Chain:
         return self.table[ids], self.step(ids[:, -1], state)[1]
 
     def row(self, last, allowed):
-        """The probabilities after an id, in float64: {id: probability} of the allowed ids."""
+        """Return the probabilities after an id, in float64: {id: probability} of allowed ids."""
         values = np.exp(self.table[last, allowed].astype(np.float64))
         return dict(zip(allowed, values / values.sum(), strict=True))
 
 
 @cache
 def chain(level, seed):
-    # Short words, so that what is enumerated is nearly everything.
+    # Words are short, so that the enumeration covers almost all of the probability.
     if level == "char":
         return Chain(CHARS.vocab_size, seed, CHARS.encode("ab1'"))
     if level == "subword":
@@ -67,9 +67,10 @@ def chain(level, seed):
 
 
 class Outcomes:
-    """What an oracle found: the probability of each candidate, by what it appends, and of the rest.
+    """The probability of each candidate, by the text that it appends, and of the rest.
 
-    A text may have several sequences of tokens; the likeliest counts where only one is looked for.
+    A text may have several sequences of tokens. If only one is searched for, the most likely
+    counts.
     """
 
     def __init__(self):
@@ -89,7 +90,7 @@ class Outcomes:
 
 
 def outcome(typed, string):
-    """The candidate that a continuation begins with, and what was written for it; or None."""
+    """Return the candidate that a continuation begins with, and its written part; or None."""
     tokens = list(tokens_of(typed + string))
     completes = bool(typed) and len(tokens[0]) > len(typed)
     at = 0
@@ -103,7 +104,7 @@ def outcome(typed, string):
         else:
             return None
     rest = string[at:]
-    if rest and (rest[0] != "'" or len(rest) > 1):  # an apostrophe alone may still be a part of it
+    if rest and (rest[0] != "'" or len(rest) > 1):  # an apostrophe alone may be a part of it
         return completes, text.removeprefix(" "), string[:at]
     return None
 
@@ -145,7 +146,7 @@ def pieces_oracle(seed, prompt):
         return "".join(SUBWORDS.pieces[token_id] for token_id in ids)
 
     def add(decided, ids, probability):
-        """Add a path; its sequence ends with the token that ends what is appended."""
+        """Add a path. Its sequence ends with the token that ends the appended text."""
         length = len(unread) + len(decided[2])
         count = next((n for n in range(len(ids)) if len(text_of(ids[:n])) >= length), len(ids))
         found.add(*decided, probability, ids[:count])
@@ -180,7 +181,7 @@ def pieces_oracle(seed, prompt):
 
 
 def next_tokens(engine, last, before, unread=""):
-    """Yield (whether it is whole, text, last id, probability) of the tokens that may follow."""
+    """Yield (is whole, text, last id, probability) for the tokens that may follow."""
     merges = [
         token_id
         for token_id in range(4, WORDS.vocab_size)

@@ -1,4 +1,4 @@
-"""Tests of ``best_first_search``: the likeliest paths first, and when a search is over."""
+"""Tests of ``prediction.best_first_search``: most likely paths first, and the end of a search."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def node(probability, text="a"):
 
 
 @given(probabilities, st.integers(1, 10))
-def test_the_likeliest_paths_are_taken_first(values, width):
+def test_the_most_likely_paths_are_taken_first(values, width):
     search = BestFirstSearch(1, least=0.0)
     for probability in values:
         search.push(node(probability), probability)
@@ -46,7 +46,7 @@ def test_a_search_is_over_when_no_path_can_be_a_candidate(paths, found, count):
 
 
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.booleans(), st.floats(1e-6, 1)), min_size=1))
-def test_a_candidate_sums_its_paths_and_names_the_likeliest(found):
+def test_a_candidate_sums_its_paths_and_names_the_most_likely(found):
     search = BestFirstSearch(10, least=0.0)
     for index, (text, completes, probability) in enumerate(found):
         search.add(completes, text, str(index), probability, node(probability))
@@ -61,7 +61,7 @@ def test_a_candidate_sums_its_paths_and_names_the_likeliest(found):
         assert (candidate.likeliest, candidate.append) in own
 
 
-def test_a_path_that_can_not_be_extended_is_the_likeliest_only_alone():
+def test_a_path_that_can_not_be_extended_is_named_only_if_alone():
     search = BestFirstSearch(1, least=0.0)
     search.add(False, "a", "long", 0.5)
     search.add(False, "a", "short", 0.1, node(0.1))
@@ -76,7 +76,7 @@ def test_only_words_count_if_asked():
     assert [candidate.text for candidate in search.best()] == ["7", "a"]
 
 
-def test_what_is_too_unlikely_is_dropped():
+def test_paths_that_are_too_unlikely_are_dropped():
     search = BestFirstSearch(4)
     search.push(node(1e-5), 1e-5)
     assert not search.take(1)

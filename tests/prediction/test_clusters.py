@@ -21,7 +21,7 @@ from charlstm.tokenizer.word import WordTokenizer
 from tests.prediction.oracles import Chain
 
 FAMILY, SKIN = "👨\u200d👩\u200d👧", "👍🏽"
-# A text of each kind, of whose characters a vocabulary is made.
+# A text of each kind. Its characters are the vocabulary.
 TEXTS = {
     "Thai": "ที่นี่ น้ำ กำ",
     "Devanagari": "क्षि हिन्दी का।",
@@ -88,7 +88,7 @@ def test_no_prediction_begins_or_ends_within_a_visible_character(name, level, da
 @pytest.mark.parametrize("name", sorted(TEXTS))
 @pytest.mark.parametrize("prompt", ["", " ", "first", "part"])
 def test_all_predictions_share_one_distribution(level, name, prompt):
-    """What is left are parts of visible characters, which are no predictions."""
+    """The rest are parts of visible characters, which are not predictions."""
     tokenizer = tokenizer_of(level, TEXTS[name])
     prompt = {"first": TEXTS[name][:1], "part": TEXTS[name][:2]}.get(prompt, prompt)
     one = Predictor(Chain(tokenizer.vocab_size, 1), tokenizer)
@@ -99,7 +99,7 @@ def test_all_predictions_share_one_distribution(level, name, prompt):
 
 
 class Certain(Chain):
-    """An engine that writes one text; its state is how much of it has been read."""
+    """An engine that writes one text. Its state is the number of tokens read."""
 
     def __init__(self, tokenizer, ids):
         self.vocab_size = tokenizer.vocab_size
@@ -122,7 +122,7 @@ class Certain(Chain):
 @pytest.mark.parametrize("level", ["char", "subword", "word", "word of format 3"])
 @pytest.mark.parametrize(("name", "number"), [(n, i) for n in UNITS for i in range(len(UNITS[n]))])
 def test_a_visible_character_is_one_unit(level, name, number):
-    """After what precedes it and, in code points, half typed after each of its parts."""
+    """It is predicted before its first code point and, half-typed, after each of the others."""
     before, unit = "".join(UNITS[name][:number]), UNITS[name][number]
     if before and before[-1].isalpha() and unit[0].isalpha() and name in ("decomposed", "jamo"):
         before += " "
@@ -132,7 +132,7 @@ def test_a_visible_character_is_one_unit(level, name, number):
     if level == "subword":
         tokenizer = build_tokenizer([text * 9], TokenizerConfig(level=level, vocab_size=60))
     elif level != "char":
-        if name in ("decomposed", "jamo"):  # words, of which half a one is spelled
+        if name in ("decomposed", "jamo"):  # words, of which a half is spelled
             return
         rules = 2 if level == "word" else 1
         words = [token for token in tokens_of(text, rules) if len(token) > 1]
@@ -141,8 +141,8 @@ def test_a_visible_character_is_one_unit(level, name, number):
     special = {BEGIN_SPELLING, END_SPELLING} if tokenizer.spells else set()
     assert not {UNKNOWN, *special} & {*ids.tolist()}
     one = Predictor(Certain(tokenizer, ids.tolist()), tokenizer)
-    # At word level, a unit is one token, of which a part that is typed is another, or a digit is
-    # half typed, and tokens that begin with it are looked for.
+    # At word level, a unit is one token. A typed part of it is another token, or is a half-typed
+    # digit, and then tokens that begin with it are searched for.
     whole = level in ("subword", "word") or (level != "char" and name == "keycaps")
     for typed in range(1 if whole else len(unit)):
         (first, *_) = one.predict(before + unit[:typed], 1)
@@ -157,7 +157,7 @@ def test_single_tokens_stay_code_points():
     assert {p.text for p in found if not p.special} == {*tokenizer.vocabulary}
 
 
-def test_a_keyboard_asks_for_tokens():
+def test_a_keyboard_predicts_tokens():
     tokenizer = tokenizer_of("char", TEXTS["Thai"])
     grammar = grammar_of(tokenizer, clusters=False)
     found = Predictor(Chain(tokenizer.vocab_size, 1), tokenizer, grammar).predict("ท", 100)

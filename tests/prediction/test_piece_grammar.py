@@ -1,4 +1,4 @@
-"""Tests of ``charlstm.prediction.piece_grammar``: a word is what the tokenizer says it is."""
+"""Tests of ``prediction.piece_grammar``: it divides words like the tokenizer."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ texts = st.text(st.sampled_from(ALPHABET), max_size=9)
 
 
 class Certain:
-    """An engine that writes one text; its state is how much of it has been read."""
+    """An engine that writes one text. Its state is the number of tokens read."""
 
     vocab_size = CHARS.vocab_size
 
@@ -39,7 +39,7 @@ class Certain:
 
 
 def found(typed, text, target=Target.ALL):
-    """Return what a search finds after a word that was typed if one text follows for certain."""
+    """Return what a search finds after a typed word if one text follows for certain."""
     engine, search = Certain(text), BestFirstSearch(1, target)
     context = Context(engine.logits[0], engine.initial_state(1)[:, 0], typed)
     Predictor(engine, CHARS, TOKENS).search([search], [context])
@@ -47,7 +47,7 @@ def found(typed, text, target=Target.ALL):
 
 
 def expected(typed, text):
-    """Return whether the first word of a text goes on with ``typed``, the word, what is written."""
+    """Return whether the first word of a text continues ``typed``, the word, and its rest."""
     tokens = list(tokens_of(typed + text))
     if typed and len(tokens[0]) > len(typed):
         return True, tokens[0], tokens[0][len(typed) :]

@@ -1,4 +1,4 @@
-"""Tests of ``prediction.predictor``: one distribution, the likeliest of it, the same in any batch.
+"""Tests of ``prediction.predictor``: the most likely words, with their probabilities, in any batch.
 
 The oracle enumerates the continuations of a small random chain (``tests.prediction.oracles``).
 """
@@ -74,12 +74,12 @@ def test_all_candidates_share_one_distribution(level, prompt, seed):
 @pytest.mark.parametrize("prompt", PROMPTS)
 @pytest.mark.parametrize("count", [1, 3, 8])
 @pytest.mark.parametrize("words_only", [False, True])
-def test_those_found_are_the_likeliest(level, prompt, count, words_only):
+def test_the_candidates_found_are_the_most_likely(level, prompt, count, words_only):
     for seed in (1, 2, 3):
         expected = ORACLES[level](seed, prompt)
         found = search(level, seed, prompt, 300, count=count, words_only=words_only)
         best = found.best()
-        least = 1e-4 / count  # what is less likely may be missing
+        least = 1e-4 / count  # less likely words may be missing
         assert not found.take(1)  # the search was over before its last round
         masses = [c.probability for c in best]
         assert masses == sorted(masses, reverse=True)
@@ -88,7 +88,7 @@ def test_those_found_are_the_likeliest(level, prompt, count, words_only):
         last = masses[-1] if len(best) == count else least
         for key in expected.paths:
             if key not in named and (key[1][:1].isalnum() or not words_only):
-                # At word level, a text may have several sequences of ids.
+                # At word level, a text can have several sequences of ids.
                 assert 0.9 * expected.likeliest(*key) <= max(last, least), key
         for c in best:
             paths = expected.paths.get((c.completes, c.text), {"": 0.0})
@@ -132,7 +132,7 @@ def test_words_that_complete_and_words_that_follow_are_two_groups(level, prompt,
     shares = {kind: sum(p for key, p in sums.items() if key[0] is kind) for kind in (True, False)}
     one = predictor(level, seed)
     completes, follows = one._grammar.shares(one.context(prompt), one._begin_step)
-    slack = expected.undecided + 0.02  # an unlikely apostrophe is in neither
+    slack = expected.undecided + 0.02  # an unlikely apostrophe is in neither group
     assert completes == pytest.approx(shares[True], abs=slack)
     assert follows == pytest.approx(shares[False], abs=slack)
     groups = one.groups(prompt, 3)
@@ -156,7 +156,7 @@ def test_words_that_complete_and_words_that_follow_are_two_groups(level, prompt,
         assert all(0.9 * mass <= max(last, 1e-4) for mass in missed)
 
 
-def test_a_group_has_as_many_as_are_asked_for_however_unlikely_it_is():
+def test_a_group_is_complete_however_unlikely_it_is():
     class Rare(Chain):
         def __init__(self):
             super().__init__(CHARS.vocab_size, 1)
@@ -187,7 +187,7 @@ def test_the_first_word_of_a_phrase_decides_its_group(level, prompt):
 
 
 def end_of(text):
-    """Which characters end a text's last token when they follow."""
+    """Return the characters that end the last token of a text when they follow."""
     last = list(tokens_of(text))[-1]
     return [c for c in CHARS.vocabulary if c != "'" and len(list(tokens_of(last + c))) > 1]
 
@@ -230,11 +230,11 @@ def test_tokens_after_a_space_that_was_never_seen_are_predicted():
     assert sum(p.probability for p in found) == pytest.approx(1)
 
 
-# How many
+# The number of predictions
 
 
 class Sharp(Chain):
-    """A chain that is nearly certain of each next token: others have 1e-4 to 1e-26."""
+    """A chain that is almost certain of each next token. Others have 1e-4 to 1e-26."""
 
     def __init__(self, vocab_size, seed, rare=()):
         super().__init__(vocab_size, seed)
@@ -246,8 +246,8 @@ class Sharp(Chain):
 @pytest.mark.parametrize("prompt", ["", "a", "b a", " a'", "1", "a ", "."])
 @pytest.mark.parametrize("words_only", [False, True])
 @pytest.mark.parametrize("words", [1, 2])
-def test_there_are_as_many_as_are_asked_for(level, prompt, words_only, words):
-    """Where texts without end exist, of whatever probability."""
+def test_there_are_as_many_predictions_as_requested(level, prompt, words_only, words):
+    """Some texts never end, so there are infinitely many words of any probability."""
     for seed in (1, 2, 3):
         tokenizer = TOKENIZERS[level]
         one = Predictor(Sharp(tokenizer.vocab_size, seed), tokenizer)
@@ -259,7 +259,7 @@ def test_there_are_as_many_as_are_asked_for(level, prompt, words_only, words):
 
 @pytest.mark.parametrize("ends", [False, True])
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 9])
-def test_there_are_all_that_exist(ends, count):
+def test_all_existing_predictions_are_returned(ends, count):
     tokenizer = CharTokenizer(tuple("中文 "))  # two words, white space and the end
     for seed in range(6):
         for engine in (Chain(5, seed), Sharp(5, seed), Sharp(5, seed, [3])):
@@ -271,7 +271,7 @@ def test_there_are_all_that_exist(ends, count):
                 assert {*names} <= {"中", "文", "end"}
 
 
-# Where no word ends
+# Texts in which no word ends
 
 
 @pytest.mark.parametrize("prompt", ["", "GAT", "GATTACA" * 9])
@@ -288,7 +288,7 @@ def test_where_no_word_ends_there_are_no_predictions(prompt):
         assert len(one.predict_tokens(prompt, 4)) == 4
 
 
-def test_an_end_that_is_not_learned_ends_no_word():
+def test_an_end_of_document_that_is_not_learned_does_not_end_a_word():
     tokenizer = CharTokenizer(tuple("ACGT"))
     one = Predictor(Chain(6, 1), tokenizer, grammar_of(tokenizer, ends=False))
     assert one.predict("GAT") == []
@@ -300,7 +300,7 @@ def test_an_end_that_is_not_learned_ends_no_word():
     assert not [p for p in found if p.special]
 
 
-def test_what_is_left_out_may_be_all_there_is():
+def test_words_only_can_leave_no_predictions():
     tokenizer = CharTokenizer(tuple(".!"))
     assert Predictor(Chain(4, 1), tokenizer).predict("", 3)
     assert Predictor(Chain(4, 1), tokenizer).predict("", 3, words_only=True) == []
@@ -326,7 +326,7 @@ prompts = st.text(st.sampled_from("ab'1. \n€"), max_size=12)
 
 @settings(max_examples=40)
 @given(levels, precisions, st.lists(prompts, min_size=1, max_size=12), st.booleans())
-def test_a_batch_predicts_what_single_contexts_do(level, precision, texts, completions_only):
+def test_a_batch_predicts_the_same_as_single_contexts(level, precision, texts, completions_only):
     engine, tokenizer = model(level, precision), TOKENIZERS[level]
     one = Predictor(engine, tokenizer)
     contexts = [one.context(text) for text in texts]
@@ -348,7 +348,7 @@ def found_by(search):
 
 @settings(max_examples=40)
 @given(levels, precisions, st.lists(st.tuples(st.integers(0, 150), prompts), max_size=12))
-def test_a_session_predicts_what_prompts_alone_do(level, precision, edits):
+def test_cached_prompts_do_not_change_predictions(level, precision, edits):
     engine, tokenizer = model(level, precision), TOKENIZERS[level]
     session, text = Predictor(engine, tokenizer), "a b. ab\n" * 12
     for keep, more in edits:
@@ -360,7 +360,7 @@ def test_a_session_predicts_what_prompts_alone_do(level, precision, edits):
         assert session.predict(text, 2) == Predictor(engine, tokenizer).predict(text, 2)
 
 
-def test_a_session_reads_only_what_is_new():
+def test_only_new_tokens_of_a_prompt_are_read():
     class Counting(Chain):
         read = 0
 
@@ -409,7 +409,7 @@ def test_tokens_are_those_of_the_model(level, precision, prompt):
 
 
 @pytest.mark.parametrize("level", ["char", "subword", "word"])
-def test_many_contexts_are_taken_in_parts(level, monkeypatch):
+def test_many_contexts_are_searched_in_groups(level, monkeypatch):
     one = Predictor(model(level, "int8"), TOKENIZERS[level])
     contexts = [one.context(prompt) for prompt in PROMPTS]
     whole = one.likeliest(contexts, 3)

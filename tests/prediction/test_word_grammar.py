@@ -1,4 +1,4 @@
-"""Tests of ``prediction.words``, beside those of the predictor, which concern both levels."""
+"""Tests of ``prediction.word_grammar``. Those of the predictor test all levels."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ GRAMMARS = {rules: Words(WordTokenizer((*dict.fromkeys(SIGNS), *MORE), rules)) f
 
 @pytest.mark.parametrize("rules", [1, 2])
 @given(st.text(SIGNS, min_size=1, max_size=4))
-def test_a_token_is_not_followed_by_what_would_be_a_part_of_it(rules, text):
-    """So that no predicted word begins with a vowel sign or the second half of a flag."""
+def test_a_token_is_not_followed_by_a_continuation_of_it(rules, text):
+    """So no predicted word begins with a vowel sign or the second half of a flag."""
     grammar, token = GRAMMARS[rules], next(tokens_of(text, rules))
     pieces = grammar._tokenizer.pieces[4:]
     found = {grammar._tokenizer.pieces[token_id] for token_id in grammar._merging_with(token)}

@@ -1,1 +1,1 @@
-"""What takes a run down, done on purpose: kills, faults, readers; documented in each program."""
+"""Programs that disturb runs on purpose: kills, faults, readers. Each documents itself."""

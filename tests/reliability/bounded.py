@@ -1,8 +1,8 @@
-"""Runs many hostile cases in worker processes, under bounds of time and memory.
+"""Runs many hostile cases in worker processes, with limits on time and memory.
 
-A case is a pure function of a seed and a number, so that whatever it finds can be repeated. Workers
-run cases one after the other and report each; one that crashes, hangs or grows is ended and another
-goes on behind the case that did it. This module does not know what a case does.
+A case is a pure function of a seed and a number, so any finding can be reproduced. Workers run
+cases one after the other and report each. A worker that crashes, hangs or grows is ended, and
+another one continues after the case that caused it.
 """
 
 from __future__ import annotations
@@ -36,19 +36,19 @@ import click
 from charlstm.cli.app import cli
 from charlstm.errors import CharlstmError, OutOfMemory
 
-SECONDS = 30.0  # of the processor that a case may take; thousands of times what one takes
-DEEP = 90.0  # of the processor, after which a worker that has not even noticed that is killed
-SILENCE = 1200.0  # by the clock, after which it is too: it waits for something
-MEMORY = 1 << 30  # that a worker may reserve beyond what it has when it starts
-GROWTH = 384 << 20  # by which the memory it uses may grow in all, over its cases
-MESSAGE = 500  # characters that a message may have
-CASES = 4000  # that one worker runs before another takes its place
+SECONDS = 30.0  # CPU time limit of a case, thousands of times what one takes
+DEEP = 90.0  # CPU time after which a worker that ignored the limit is killed
+SILENCE = 1200.0  # wall-clock time after which it is killed too, because it waits for something
+MEMORY = 1 << 30  # maximum memory that a worker may reserve beyond what it has at the start
+GROWTH = 384 << 20  # maximum growth of a worker's used memory, over all its cases
+MESSAGE = 500  # maximum characters of a message
+CASES = 4000  # number of cases after which a worker is replaced
 
-# What steers terminals or turns text around in them.
+# Characters that control a terminal or change the direction of text.
 _STEERING = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
-# What a checkpoint is refused with for which the memory doesn't suffice.
+# Part of the message for checkpoints that don't fit into memory.
 _TOO_LARGE = "more than the memory of this machine can hold"
-# Paths, which messages name in full: a long one is no fault of the message.
+# Paths, which messages name in full. A long path doesn't make a message too long.
 _PATH = re.compile(r"(?:/[^/\s]{0,255}){2,}")
 
 
@@ -57,12 +57,12 @@ class Finding(Exception):
 
 
 class _Slow(BaseException):
-    """A case took too long; no handler of errors takes it for one."""
+    """A case took too long. It is not an Exception, so that no handler catches it."""
 
 
 @dataclass
 class Report:
-    """What became of the cases: how many of each kind ended how, and what must not be."""
+    """The results: how many cases of each kind ended how, and the findings."""
 
     counts: Counter[tuple[str, str]] = field(default_factory=Counter)
     findings: list[dict[str, Any]] = field(default_factory=list)
@@ -78,7 +78,7 @@ class Report:
             self.findings.append(case)
 
     def table(self) -> str:
-        """Return the counts as a table, kinds down and outcomes across."""
+        """Return the counts as a table, with a row per kind and a column per outcome."""
         outcomes = sorted({outcome for _, outcome in self.counts}, key=lambda o: (o != "ran", o))
         kinds = sorted({kind for kind, _ in self.counts})
         lines = ["| mutation | cases | " + " | ".join(outcomes) + " |"]
@@ -93,23 +93,24 @@ class Report:
         return "\n".join(lines)
 
 
-# A case returns its kind; whatever it raises is told by ``judged``.
+# A case returns its kind. ``judged`` reports what it raises.
 Case = Callable[[int], tuple[str, str]]
-# Made in a worker, in a folder of its own.
+# Called in a worker, with its own folder.
 Maker = Callable[[int, Path], Case]
 
 
 def judged(function: Callable[[], object], *, named: str = "", huge: bool = False) -> str:
-    """Run what a user runs; return ``ran`` or how it was refused.
+    """Run what a user would run; return ``ran`` or how it was refused.
 
     Args:
-        function: raises ``CharlstmError`` or an error of Click if it refuses.
-        named: what each refusal must name.
-        huge: whether there is a file that is really larger than memory, which may be said.
+        function: raises ``CharlstmError`` or a Click error if it refuses.
+        named: text that each refusal must contain.
+        huge: whether there is a file that is really larger than memory, so that an error about
+            memory is correct.
 
     Raises:
-        Finding: if a refusal is not one short sentence that names what it is about; or if it is
-            that memory ran out: then the input made the command ask for more than it may.
+        Finding: if a refusal is not one short sentence about the input, or if memory ran out,
+            because then the input made the command ask for too much.
     """
     try:
         function()
@@ -124,7 +125,7 @@ def judged(function: Callable[[], object], *, named: str = "", huge: bool = Fals
 
 
 def check_message(message: str, named: str = "") -> None:
-    """Refuse a message that is long, of several lines, or steers a terminal."""
+    """Refuse a message that is long, has several lines, or controls the terminal."""
     if len(_PATH.sub("", message)) > MESSAGE:
         raise Finding(f"a message of {len(message)} characters: {message[:200]!r}")
     if found := _STEERING.search(message):
@@ -134,7 +135,7 @@ def check_message(message: str, named: str = "") -> None:
 
 
 def check_table(text: str) -> None:
-    """Refuse what steers a terminal in the lines that a command shows to people."""
+    """Refuse output for people that controls the terminal."""
     for line in text.splitlines():
         if found := _STEERING.search(line):
             raise Finding(f"{found[0]!r} in what is shown: {line[:300]!r}")
@@ -143,7 +144,7 @@ def check_table(text: str) -> None:
 
 
 def command(*arguments: object, stdin: bytes = b"") -> tuple[str, str]:
-    """Run a command line in this process; return what it wrote, or raise what it raised."""
+    """Run a command line in this process; return its output, or raise what it raised."""
     streams = sys.stdin, sys.stdout, sys.stderr
     out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
     sys.stdin = io.TextIOWrapper(io.BufferedReader(io.BytesIO(stdin)))  # type: ignore[arg-type]
@@ -165,7 +166,7 @@ def _written(stream: io.TextIOWrapper) -> str:
 
 
 def run_case(case: Case, number: int) -> dict[str, Any]:
-    """Run one case under a bound of time; say how it ended, and what is wrong with that."""
+    """Run one case with a time limit; return how it ended and what is wrong with that."""
     kind = "?"
     try:
         with _bounded_time():
@@ -175,7 +176,7 @@ def run_case(case: Case, number: int) -> dict[str, Any]:
         finding = str(error)
     except _Slow:
         finding = "took too long\n" + traceback.format_exc(limit=-8)
-    except BaseException:  # whatever it is, no input may cause it
+    except BaseException:  # no input may cause it, whatever it is
         finding = traceback.format_exc(limit=-8)
     return {"number": number, "kind": "?", "outcome": "finding", "finding": finding[-3000:]}
 
@@ -204,9 +205,9 @@ def run_all(
     minutes: float = math.inf,
     shown: bool = True,
 ) -> Report:
-    """Run cases ``first`` to ``first + count`` in worker processes; see the module.
+    """Run cases ``first`` to ``first + count`` in worker processes (see the module docstring).
 
-    After so many minutes, no more are begun.
+    No case starts after ``minutes``.
     """
     began = time.monotonic()
     report = Report()
@@ -266,10 +267,10 @@ class _Worker:
         self._closed = False
 
     def _processor(self) -> float:
-        """Return the seconds of the processor that the process has had."""
+        """Return the CPU time of the process in seconds."""
         try:
             fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
-        except OSError:  # it is over
+        except OSError:  # the process has ended
             return self._used
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
@@ -284,14 +285,14 @@ class _Worker:
         return cases
 
     def end(self) -> None:
-        """End the process, whatever it is at."""
+        """End the process, whatever it is doing."""
         os.kill(self._process.pid, signal.SIGKILL)
         self._process.join()
         os.close(self.reader)
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def ended(self, report: Report) -> int | None:
-        """Return the next case to run if the process is over; None while it goes on."""
+        """Return the next case to run if the process has ended; None while it is running."""
         silent = time.monotonic() - self._heard > SILENCE or self._processor() - self._used > DEEP
         if silent:
             os.kill(self._process.pid, signal.SIGKILL)
@@ -326,7 +327,7 @@ def _work(maker: Maker, seed: int, start: int, stop: int, folder: Path, writer: 
     before = peak()
     parent = os.getppid()
     for number in range(start, stop):
-        if os.getppid() != parent:  # it was killed, and nobody listens
+        if os.getppid() != parent:  # the parent was killed, and nobody listens
             break
         ended = run_case(case, number)
         if peak() - before > GROWTH and "finding" not in ended:
@@ -343,23 +344,23 @@ def _work(maker: Maker, seed: int, start: int, stop: int, folder: Path, writer: 
 
 
 def refuse_warnings() -> None:
-    """Let warnings be errors, but for those that Python shows to no user."""
+    """Turn warnings into errors, except those that Python doesn't show to users."""
     warnings.simplefilter("error")
     warnings.simplefilter("ignore", DeprecationWarning)
 
 
 def bound_memory() -> None:
-    """Let this process reserve no more than ``MEMORY`` beyond what it has."""
+    """Limit the memory that this process can reserve to ``MEMORY`` beyond what it has."""
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     most = pages * resource.getpagesize() + MEMORY
     resource.setrlimit(resource.RLIMIT_AS, (most, most))
 
 
 def peak() -> int:
-    """Return the most bytes of memory that this process has used at a time."""
+    """Return the peak memory of this process in bytes."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def scratch() -> str | None:
-    """Return a folder in memory, where there is one: cases write many small files."""
+    """Return a folder in memory if there is one, because cases write many small files."""
     return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None

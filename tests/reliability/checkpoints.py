@@ -1,7 +1,7 @@
-"""Hostile checkpoints: small whole ones of every kind, altered in every way we can think of.
+"""Hostile checkpoints: small complete ones of each kind, altered in many ways.
 
-Many alterations are signed again, as somebody who means harm would, so that what stands behind the
-hashes is tried too, right through to the engine. This module does not know how cases are bounded.
+Many alterations are signed again, as an attacker would, so that the code behind the hash checks is
+tested too, up to the engine.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ from tests.texts import LINES as OF_LINES
 TEXT = "It's a tale, told by an idiot: full of sound!\r\nTomorrow, and tomorrow, é 42 \u4e2d.\n"
 FILES = (CONFIG, TOKENIZER, MODEL, HISTORY, RESUME, STDIN_FILE, LINES)
 
-# Written as they stand into JSON: numbers and other values that nobody expects.
+# Inserted verbatim into JSON: numbers and other values that nobody expects.
 _SHORT = (
     "0 -1 1 2 3 5 7 1.5 -0.0 1e3 1e308 -1e308 1e999 1e-320 255 256 65535 65536 65537 16384 16385 "
     "2097152 2097153 2147483647 2147483648 4294967295 4294967296 9007199254740993 "
@@ -87,11 +87,11 @@ RAW = [
 
 
 class Literal(str):
-    """Text that stands in JSON as it is."""
+    """Text that is inserted verbatim into JSON."""
 
 
 class Twice(dict[str, Any]):
-    """An object in which a key stands twice."""
+    """An object with a duplicate key."""
 
     def __init__(self, values: dict[str, Any], key: str, other: Any, first: bool) -> None:
         super().__init__(values)
@@ -99,7 +99,7 @@ class Twice(dict[str, Any]):
 
 
 def encode(value: Any) -> bytes:
-    """Return JSON that may be wrong in the ways that ``Literal`` and ``Twice`` ask for."""
+    """Return JSON that may be invalid where ``Literal`` and ``Twice`` are used."""
     return _encode(value).encode("utf-8", "surrogatepass")
 
 
@@ -118,7 +118,7 @@ def _encode(value: Any) -> str:
             return json.dumps(value)
 
 
-# Whole checkpoints
+# Complete checkpoints
 
 
 def settings(
@@ -171,7 +171,7 @@ def write_whole(folder: Path, config: RunConfig, tokenizer: Tokenizer, *, finish
 
 
 def whole_checkpoints(folder: Path) -> dict[str, dict[str, bytes]]:
-    """Return the files of checkpoints of every kind."""
+    """Return the files of checkpoints of each kind."""
     characters = build_tokenizer([TEXT], TokenizerConfig())
     words = build_tokenizer([TEXT * 2], TokenizerConfig(level="word"))
     pieces = build_tokenizer([TEXT * 2], TokenizerConfig(level="subword", vocab_size=30))
@@ -201,7 +201,7 @@ def whole_checkpoints(folder: Path) -> dict[str, dict[str, bytes]]:
     return whole
 
 
-# Safetensors, taken apart and put together; and the hashes, as somebody who means harm sets them
+# Taking safetensors apart and putting them together, and setting hashes as an attacker would
 
 
 def unpack(data: bytes) -> tuple[dict[str, Any], bytes]:
@@ -219,7 +219,7 @@ _DTYPES = {"F32": "<f4", "I8": "i1", "U64": "<u8"}
 
 
 def sign_tensors(header: dict[str, Any], body: bytes) -> dict[str, Any]:
-    """Set a header's sha256, where that can be told."""
+    """Set the sha256 in a header, if it can be computed."""
     metadata = header.get("__metadata__")
     if not isinstance(metadata, dict):
         return header
@@ -239,7 +239,7 @@ def sign_tensors(header: dict[str, Any], body: bytes) -> dict[str, Any]:
 
 
 def resign(files: dict[str, bytes]) -> None:
-    """Let every hash fit what the files hold, so far as they can still be read."""
+    """Make all hashes match the files, if the files can still be read."""
     hashes = {
         f"{name}_sha256": hashlib.sha256(files[name]).hexdigest()
         for name in (CONFIG, TOKENIZER)
@@ -257,7 +257,7 @@ def resign(files: dict[str, bytes]) -> None:
 
 
 def sign_lines(files: dict[str, bytes]) -> None:
-    """Let the configuration name the hashes of lines that are there."""
+    """Set the hash of the lines in the configuration to that of the existing file."""
     header, body = unpack(files[LINES])
     hashes = np.frombuffer(body, "<u8")
     files[LINES] = pack(sign_tensors(header, body), body)
@@ -267,7 +267,7 @@ def sign_lines(files: dict[str, bytes]) -> None:
     files[CONFIG] = encode(config)
 
 
-# Alterations. Each changes files; what is no file's content is done when they are written.
+# Alterations. Each changes files. Changes that are not file contents are made when writing them.
 
 Files = dict[str, bytes]
 Deed = Callable[[Path], None]
@@ -287,7 +287,7 @@ def flip_bits(draw: random.Random, files: Files) -> None:
 
 
 def change_bytes(draw: random.Random, files: Files) -> None:
-    """Put other bytes over a stretch of a file, or into it."""
+    """Overwrite a stretch of a file with other bytes, or insert them."""
     name = _bytes_of(draw, files)
     data = files[name]
     at, length = draw.randrange(len(data) + 1), draw.choice((1, 2, 4, 8, 64))
@@ -310,7 +310,7 @@ def extend(draw: random.Random, files: Files) -> None:
 
 
 def swap_files(draw: random.Random, files: Files, whole: dict[str, Files]) -> None:
-    """Put a file in the place of another, from the same checkpoint or from another one."""
+    """Replace a file by another one, from the same checkpoint or from another."""
     source = draw.choice([files, *whole.values()])
     for _ in range(draw.choice((1, 2, 3))):
         name = draw.choice(FILES)
@@ -341,7 +341,7 @@ def _odd(draw: random.Random) -> Any:
 
 
 def change_json(draw: random.Random, document: Any) -> Any:
-    """Change a JSON document in one place or a few."""
+    """Change a JSON document in one or a few places."""
     for _ in range(draw.choice((1, 1, 1, 2, 5))):
         places = _places(document, [])
         if not places:
@@ -362,7 +362,7 @@ def change_json(draw: random.Random, document: Any) -> Any:
                 other, place = draw.choice(places)
                 if place in (other if isinstance(other, dict) else range(len(other))):
                     chosen = other[place]
-                    if not isinstance(chosen, dict | list):  # or it might hold itself
+                    if not isinstance(chosen, dict | list):  # or it might contain itself
                         container[key] = chosen
             case _:
                 container[key] = _odd(draw)
@@ -374,7 +374,7 @@ def change_config(draw: random.Random, files: Files) -> None:
 
 
 def change_sizes(draw: random.Random, files: Files) -> None:
-    """Let the configuration ask for a network of other sizes, which the weights may have or not."""
+    """Change the sizes of the network in the configuration, with or without matching weights."""
     config = json.loads(files[CONFIG])
     model = config["model"]
     asked = draw.choice(
@@ -395,7 +395,7 @@ def change_sizes(draw: random.Random, files: Files) -> None:
 
 
 def rebuild(draw: random.Random, files: Files) -> None:
-    """Make another network, with the weights and the tokenizer that it asks for."""
+    """Build another network, with matching weights and tokenizer."""
     level = draw.choice(("char", "subword", "word"))
     alphabet = draw.choice(
         (
@@ -511,7 +511,7 @@ def change_tokenizer(draw: random.Random, files: Files) -> None:
 
 
 def change_merges(draw: random.Random, merges: list[Any], ids: int) -> None:
-    """Let a merge join other tokens, join none, come twice, too early, or not at all."""
+    """Make a merge join other tokens, or none, occur twice, too early, or not at all."""
     at = draw.randrange(len(merges))
     match draw.randrange(8):
         case 0:
@@ -533,7 +533,7 @@ def change_merges(draw: random.Random, merges: list[Any], ids: int) -> None:
 
 
 def change_header(draw: random.Random, files: Files) -> None:
-    """Let the description of tensors lie: sizes, offsets, types, names, its own length."""
+    """Falsify the description of tensors: sizes, offsets, types, names, header length."""
     name = draw.choice([name for name in (MODEL, MODEL, RESUME, LINES) if name in files])
     header, body = unpack(files[name])
     tensors = [key for key in header if key != "__metadata__"]
@@ -646,7 +646,7 @@ ODD_FLOATS = np.array(
 
 
 def change_weights(draw: random.Random, files: Files) -> None:
-    """Put odd numbers among the weights: one, a tensor of them, all."""
+    """Put odd numbers into the weights: one, a whole tensor, or all."""
     name = draw.choice([name for name in (MODEL, MODEL, MODEL, RESUME) if name in files])
     header, body = unpack(files[name])
     data = bytearray(body)
@@ -678,14 +678,14 @@ def change_weights(draw: random.Random, files: Files) -> None:
 
 
 def _values(data: bytearray, entry: dict[str, Any]) -> np.ndarray[Any, Any]:
-    """Return the numbers of a tensor, which change with the data."""
+    """Return the numbers of a tensor as a view; changing them changes the data."""
     begin, end = entry["data_offsets"]
     dtype = np.dtype(_DTYPES[entry["dtype"]])
     return np.frombuffer(data, dtype, (end - begin) // dtype.itemsize, begin)
 
 
 def change_figures(draw: random.Random, files: Files) -> None:
-    """Change the figures and the progress that stand beside tensors, and the history."""
+    """Change the figures and the progress stored with tensors, and the history."""
     name = draw.choice([name for name in (MODEL, RESUME, HISTORY) if name in files])
     if name == HISTORY:
         lines = files[HISTORY].split(b"\n")
@@ -719,7 +719,7 @@ def change_lines(draw: random.Random, files: Files) -> None:
 
 
 def special_files(draw: random.Random, files: Files) -> Deed:
-    """Put something that is no file, or not this one, in a file's place."""
+    """Replace a file by something that is not a regular file, or by another file."""
     name = draw.choice(sorted(files))
     kind = draw.randrange(13)
 
@@ -763,7 +763,7 @@ def special_files(draw: random.Random, files: Files) -> Deed:
 
 
 def sparse_weights(draw: random.Random, files: Files) -> Deed:
-    """Ask for a huge network, with a file of weights that is as long and takes no room."""
+    """Describe a huge network, with a sparse file of weights of the right size."""
     config = json.loads(files[CONFIG])
     model = draw.choice(
         (
@@ -794,10 +794,10 @@ def sparse_weights(draw: random.Random, files: Files) -> Deed:
     return deed
 
 
-# What may put a file in place that is larger than memory.
+# Alterations that may create a file larger than memory.
 ODD, SPARSE = "odd files (links, devices, pipes)", "huge network, sparse file"
 
-# By name: how often, the alteration, whether it is signed again.
+# By name: how often, the alteration, and whether it is signed again.
 PLAIN: dict[str, tuple[int, Callable[[random.Random, Files], Deed | None]]] = {
     "bits flipped": (10, flip_bits),
     "bytes changed": (8, change_bytes),
@@ -822,7 +822,7 @@ SHARES = [share for share, _ in PLAIN.values()] + [6, 1]
 
 
 def maker(seed: int, folder: Path) -> Case:
-    """Return the cases of hostile checkpoints; they are written into ``folder``."""
+    """Return the cases of hostile checkpoints, which are written into ``folder``."""
     whole = whole_checkpoints(folder / "whole")
     place = folder / "model"
     read_outside = (folder / "outside").exists
@@ -839,7 +839,7 @@ def maker(seed: int, folder: Path) -> Case:
             swap_files(draw, files, whole)
         elif kind != WHOLE:
             deed = PLAIN[kind][1](draw, files)
-            if draw.random() < 0.1:  # and something else beside it
+            if draw.random() < 0.1:  # and another alteration
                 other = draw.choice([flip_bits, truncate, swap_files, change_bytes])
                 if files and other is swap_files:
                     swap_files(draw, files, whole)
@@ -867,7 +867,7 @@ def maker(seed: int, folder: Path) -> Case:
 
 
 def consistent(files: Files) -> bool:
-    """Whether files that were altered and not signed are, by chance or exchange, whole."""
+    """Return whether files that were altered and not signed are intact, by chance or exchange."""
     before = dict(files)
     after = dict(files)
     resign(after)
@@ -877,7 +877,7 @@ def consistent(files: Files) -> bool:
 
 
 def write(place: Path, files: Files) -> None:
-    """Write a checkpoint's files, in the place of what was there."""
+    """Write the files of a checkpoint in place of the existing ones."""
     if place.is_dir():
         for path in place.iterdir():
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
@@ -888,10 +888,10 @@ def write(place: Path, files: Files) -> None:
 
 
 def use(place: Path, draw: random.Random, *, huge: bool = False) -> str:
-    """Do with a checkpoint what users do; return how it went.
+    """Do what users do with a checkpoint; return how it ended.
 
-    It counts as having run if the model could be used, whatever became of its resume file, its
-    history and its hashes of lines.
+    It counts as having run if the model could be used, whatever happened to its resume file, its
+    history and its line hashes.
     """
     judge = functools.partial(judged, named=str(place), huge=huge)
 
@@ -922,7 +922,7 @@ def use(place: Path, draw: random.Random, *, huge: bool = False) -> str:
 
 
 def run(place: Path, draw: random.Random) -> None:
-    """Write, score and predict a few tokens, and describe the model for other programs."""
+    """Generate, score and predict a few tokens, and describe the model for other programs."""
     precision = draw.choice(("int8", "float32"))
     if draw.random() < 0.02:
         shutil.rmtree(os.environ["CHARLSTM_CACHE"], ignore_errors=True)

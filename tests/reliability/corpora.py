@@ -1,8 +1,8 @@
 """Hostile corpora: bytes, encodings, archives, folders and names that nobody would choose.
 
-Each is read as ``charlstm train --dry-run`` reads it, at both levels, as lines or not. What can be
-read must come back from its ids, and some of it goes through the commands that read texts after
-training, too. This module does not know how cases are bounded.
+Each is read the way ``charlstm train --dry-run`` reads it, at both levels, with and without
+``--lines``. Readable text must be recovered from its ids. Some of it is also passed to the commands
+that read text after training.
 """
 
 from __future__ import annotations
@@ -195,7 +195,7 @@ COMPRESS: dict[str, Callable[[bytes], bytes]] = {
 
 
 def archive(draw: random.Random) -> tuple[str, bytes]:
-    """Return the end of a name and what to write under it."""
+    """Return the end of a name and the data to write under it."""
     suffix = draw.choice(sorted(COMPRESS))
     data = b"one two three\n" * draw.choice((1, 100)) if draw.random() < 0.5 else content(draw)[1]
     if len(data) > 10**6:
@@ -212,9 +212,9 @@ def archive(draw: random.Random) -> tuple[str, bytes]:
         case 2:
             packed += draw.choice((b"\0" * 4, b"\0" * 3, b"x", draw.randbytes(50), packed))
         case 3:
-            packed = COMPRESS[suffix](packed)  # of which one shell is taken off
+            packed = COMPRESS[suffix](packed)  # only one layer is unpacked
         case 4:
-            suffix = draw.choice(sorted(COMPRESS))  # which need not be the right one
+            suffix = draw.choice(sorted(COMPRESS))  # may be the wrong one
         case 5:
             packed = draw.choice((b"", draw.randbytes(40), b"plain text\n" * 20))
         case 6:
@@ -229,10 +229,10 @@ def archive(draw: random.Random) -> tuple[str, bytes]:
 
 
 def bomb(draw: random.Random) -> tuple[str, bytes]:
-    """Return a small file that expands to 10 to 30 MB (tried with a bound of 300 kB)."""
+    """Return a small file that expands to 10 to 30 MB (tested with a limit of 300 kB)."""
     size = draw.choice((10, 30)) * 10**6
     kind = draw.randrange(3)
-    if kind == 0:  # blocks of one byte repeated, four bytes each
+    if kind == 0:  # blocks of one repeated byte, four bytes each
         frame = b"\x28\xb5\x2f\xfd\x00\x38"
         count = size >> 17
         for number in range(count):
@@ -245,7 +245,7 @@ def bomb(draw: random.Random) -> tuple[str, bytes]:
 
 
 def greedy(draw: random.Random) -> tuple[str, bytes]:
-    """Return a file whose header asks for much memory, or is itself endless."""
+    """Return a file whose header asks for a lot of memory, or is endless."""
     match draw.randrange(4):
         case 0:  # an old .lzma header, with a dictionary of 4 GB
             data = bytearray(lzma.compress(b"text\n" * 50, lzma.FORMAT_ALONE))
@@ -262,7 +262,7 @@ def greedy(draw: random.Random) -> tuple[str, bytes]:
             return ".zst", b"\x28\xb5\x2f\xfd\x00" + bytes([draw.choice((0xA8, 0xF8, 0xFF))]) + (
                 b"\x01\x00\x00"
             )
-        case _:  # a name within that does not end
+        case _:  # a stored name that doesn't end
             head = b"\x1f\x8b\x08\x08\0\0\0\0\0\xff"
             return ".gz", head + b"x" * draw.choice((10, 100_000))
 
@@ -292,7 +292,7 @@ NAMES = [
 
 
 def folder(draw: random.Random, place: Path) -> list[str]:
-    """Make a tree of odd things below ``place``; return addresses within it."""
+    """Create a tree of odd files and folders in ``place``; return addresses in it."""
     root = os.fsencode(place / "tree")
     os.mkdir(root)
     folders = [root]
@@ -363,13 +363,13 @@ ADDRESSES = [
 
 
 def maker(seed: int, place: Path) -> Case:
-    """Return the cases of hostile corpora; they are written into ``place``."""
+    """Return the cases of hostile corpora, which are written into ``place``."""
     whole = whole_checkpoints(place / "whole")
     for name in ("char", "subword", "word", "lines"):
         write(place / name, whole[name])
     del whole
     path = place / "work"
-    # A line of 50 MB that is to be a document is held in memory, with its code points and its ids.
+    # A line of 50 MB as a document is kept in memory, with its code points and its ids.
     bounded.MEMORY = bounded.GROWTH = 2 << 30
 
     def case(number: int) -> tuple[str, str]:
@@ -380,7 +380,7 @@ def maker(seed: int, place: Path) -> Case:
         path.mkdir()
         kind, addresses = _made(draw, path)
         learned = kind == "addresses" or draw.random() < 0.9
-        # Enough to see that it is bounded; a model reads slower than training divides.
+        # Enough to show that it is bounded. A model reads more slowly than training divides.
         reading.EXPANDED, reading.EXPANSION = (300_000, 1) if learned else (20_000, 1)
         if learned:
             return kind, learn(draw, addresses)
@@ -390,7 +390,7 @@ def maker(seed: int, place: Path) -> Case:
 
 
 def _made(draw: random.Random, path: Path) -> tuple[str, list[str]]:
-    """Write a corpus; return its kind and the addresses that name it."""
+    """Write a corpus; return its kind and its addresses."""
     shape = draw.random()
     if shape < 0.02:
         return "addresses", draw.choices(ADDRESSES, k=draw.choice((1, 2)))
@@ -415,7 +415,7 @@ def _made(draw: random.Random, path: Path) -> tuple[str, list[str]]:
 
 
 def learn(draw: random.Random, addresses: list[str]) -> str:
-    """Read a corpus as training does, and check that it comes back from its ids."""
+    """Read a corpus as training does, and check that it is recovered from its ids."""
     level = draw.choice(("char", "subword", "word"))
     encoding = draw.choice(ENCODINGS) if draw.random() < 0.5 else "utf-8"
     errors = draw.choice(("strict", "replace"))
@@ -454,7 +454,7 @@ def learn(draw: random.Random, addresses: list[str]) -> str:
 
 
 def check_prepared(config: CorpusConfig, prepared: Prepared) -> None:
-    """Check that ids are in range and that the text comes back from them."""
+    """Check that ids are in range and that the text is recovered from them."""
     tokenizer, store = prepared.tokenizer, prepared.store
     for ids in (store.train, store.valid):
         if ids.size and int(ids.max()) >= tokenizer.vocab_size:
@@ -481,12 +481,12 @@ def _replaced(text: str, known: set[str]) -> str:
 
 
 def damage(draw: random.Random) -> None:
-    """Change, cut or remove a file of the cache's entries."""
+    """Change, cut or remove a file of the cache entries."""
     entries = Path(os.environ["CHARLSTM_CACHE"])
     newest = max(entries.glob("tokens-*"), key=lambda entry: entry.stat().st_mtime)
     file = draw.choice(sorted(newest.iterdir()))
     data = bytearray(file.read_bytes())
-    file.unlink()  # which may be mapped
+    file.unlink()  # it may be mapped
     match draw.randrange(4):
         case 0 if data:
             data[draw.randrange(len(data))] ^= 1 << draw.randrange(8)
@@ -500,7 +500,7 @@ def damage(draw: random.Random) -> None:
 
 
 def use(draw: random.Random, address: str, place: Path) -> str:
-    """Let the commands that read texts after training read it, with a small model."""
+    """Run the commands that read text after training on it, with a small model."""
     model = place / draw.choice(("char", "subword", "word", "lines"))
     read = ["--encoding", draw.choice(ENCODINGS), "--decode-errors", "replace"]
     if draw.random() < 0.5:
@@ -537,11 +537,11 @@ def _shown(*arguments: object, stdin: bytes = b"") -> None:
 
 
 def training_maker(seed: int, place: Path) -> Case:
-    """Return cases of hostile corpora that are really trained on, for three steps."""
+    """Return cases of hostile corpora that are actually trained on, for three steps."""
     from charlstm.training import trainer
 
-    assert trainer  # TensorFlow is loaded before memory is bounded
-    # Its threads reserve much and use little; each network that is compiled stays for a while.
+    assert trainer  # TensorFlow is loaded before memory is limited
+    # Its threads reserve a lot and use little. Each compiled network stays in memory for a while.
     bounded.MEMORY, bounded.GROWTH = 8 << 30, 1 << 30
     path = place / "work"
 

@@ -1,25 +1,25 @@
-"""``charlstm`` in a process that kills itself at a chosen moment, or meets a fault there.
+"""Runs ``charlstm`` in a process that kills itself at a chosen moment, or meets a fault there.
 
     python -m tests.reliability.dying PLAN train ...
 
 PLAN is a JSON object:
 
-    event   what to die of, one of EVENTS: a file operation on a file of the checkpoint, such as
+    event   what triggers it, one of EVENTS: a file operation on a file of the checkpoint, such as
             "replace history.jsonl", or a part of training, "step" or "validate"
-    when    "before", "after" or "half" of it (half: the first half of the bytes is written)
-    nth     which one of such events, from 1
-    step    events count only once this step has begun; 0 counts from the start
-    do      what happens there: "kill" (the default, as kill -9 would), the name of an error that
-            the file system returns from then on, such as "EDQUOT", or "sleep SECONDS"
-    interrupt  a module whose import is met by Ctrl-C
-    nan     a step after which a weight is not a number
-    mark    file that is told what the process died of
-    archive folder that gets every model.safetensors that ever was in place, numbered
+    when    "before", "after" or "half" (the first half of the bytes is written)
+    nth     which of these events, from 1
+    step    events count only from the start of this step on; 0 counts from the start
+    do      what happens: "kill" (the default, like kill -9), the name of an error that the file
+            system returns from then on, such as "EDQUOT", or "sleep SECONDS"
+    interrupt  a module whose import is interrupted by Ctrl-C
+    nan     a step after which a weight is NaN
+    mark    file to which the process writes what it died of
+    archive folder that gets a numbered copy of each model.safetensors that was in place
     keep    file that gets a copy of the last resume file before a finished run removes it
 
-Without "event" the process lives. What it writes is written with the product's own code: only the
-operations of the system are watched. This module knows no more of the product than the names of
-its files and of the two calls that are a step and a validation.
+Without "event" nothing happens to the process. Files are written with the product's own code; only
+the system calls are intercepted. This program depends only on the product's file names and on the
+two functions for a step and a validation.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from typing import Any
 CHANGING = ("resume.safetensors", "model.safetensors", "history.jsonl")
 WRITTEN_ONCE = ("tokenizer.json", "config.json")
 
-# Every moment within the life of a file, from its first byte to its durable name.
+# Every moment in the life of a file, from its first byte to its durable name.
 OPERATIONS = (
     ("write", "before"),
     ("write", "half"),
@@ -59,7 +59,7 @@ EVENTS = [(f"{operation} {name}", when) for name in CHANGING for operation, when
 
 
 def label(path: str) -> str:
-    """Return which file of a checkpoint a path stands for, temporary names included."""
+    """Return the file of the checkpoint that a path, perhaps a temporary one, stands for."""
     name = os.path.basename(path)
     for known in (*CHANGING, *WRITTEN_ONCE):
         if name == known or name.startswith(f".{known}."):
@@ -68,7 +68,7 @@ def label(path: str) -> str:
 
 
 class Death:
-    """Counts events and ends the process, or lets it fail, at the one that the plan names."""
+    """Counts events and, at the planned one, ends the process or makes it fail."""
 
     def __init__(self, plan: dict[str, Any]) -> None:
         self.event: str | None = plan.get("event")
@@ -82,14 +82,14 @@ class Death:
         self.archive = Path(plan["archive"]) if "archive" in plan else None
 
     def due(self, event: str, when: str) -> bool:
-        """Whether this is the moment; each moment is asked about once."""
+        """Return whether this is the planned moment; called once per moment."""
         if not self.counting or (event, when) != (self.event, self.when):
             return False
         self.left -= 1
         return self.left == 0 or (self.left < 0 and self.action.startswith("E"))
 
     def die(self) -> None:
-        """End at once: nothing is flushed, no handler runs. Or fail, or sleep, as planned."""
+        """End at once, without flushing or handlers; or fail, or sleep, as planned."""
         if self.mark is not None:
             self.mark.write_text(f"{self.when} {self.event}")
         if self.action == "kill":
@@ -101,17 +101,17 @@ class Death:
             time.sleep(float(self.action.removeprefix("sleep ")))
 
     def at(self, event: str, when: str) -> None:
-        """Die if this is the moment."""
+        """Die if this is the planned moment."""
         if self.due(event, when):
             self.die()
 
     def archive_model(self, path: Path) -> None:
-        """Keep what has just become the model under another name."""
+        """Copy the file that has just become the model."""
         if self.archive is not None:
             os.link(path, self.archive / f"{time.time_ns()}")
 
     def step_begins(self, step: int) -> None:
-        """Take note of how far training is."""
+        """Note how far training is."""
         self.counting = self.counting or step >= self.from_step
 
 
@@ -134,7 +134,7 @@ class DyingFile(io.FileIO):
 
 
 def watch_files(death: Death) -> None:
-    """Let every operation on the checkpoint's files ask whether to die of it."""
+    """Make each operation on the files of the checkpoint check whether to die."""
     fsync, replace, open_file, write = os.fsync, os.replace, io.open, os.write
 
     def named(descriptor: int) -> str:
@@ -150,7 +150,7 @@ def watch_files(death: Death) -> None:
         event = f"replace {label(os.fspath(target))}"
         death.at(event, "before")
         replace(source, target, **options)
-        set_aside = Path(target).parent.name.startswith(".")  # what is being overwritten
+        set_aside = Path(target).parent.name.startswith(".")  # the checkpoint being overwritten
         if event.endswith("model.safetensors") and not set_aside:
             death.archive_model(target)
         death.at(event, "after")
@@ -177,7 +177,7 @@ def watch_files(death: Death) -> None:
 
 
 def watch_training(death: Death) -> None:
-    """Let steps and validations ask, too."""
+    """Make steps and validations check, too."""
     from charlstm.training.step import StepRunner
 
     train, validate = StepRunner.train, StepRunner.validate
@@ -210,14 +210,14 @@ class Interrupter:
         self.module = module
 
     def find_spec(self, name: str, *arguments: Any) -> None:
-        """Find nothing, but take note of what is looked for."""
+        """Find nothing, but note the name."""
         if name == self.module:
             sys.meta_path.remove(self)
             signal.raise_signal(signal.SIGINT)
 
 
 def keep_last_state(target: Path) -> None:
-    """Copy the resume file before a run that has ended removes it."""
+    """Copy the resume file before a finished run removes it."""
     from charlstm.checkpoint import schema
     from charlstm.checkpoint.writer import CheckpointWriter
 
@@ -231,7 +231,7 @@ def keep_last_state(target: Path) -> None:
 
 
 def main() -> None:
-    """Run ``charlstm`` under the plan."""
+    """Run ``charlstm`` with the plan."""
     plan = json.loads(sys.argv.pop(1))
     from charlstm.__main__ import main as run
 

@@ -1,16 +1,16 @@
-"""What the user sees and what is on disk when the machine lets a run down, each fault for real.
+"""What the user sees and what is on disk when the machine lets a run down, with real faults.
 
     python -m tests.reliability.faults [--only NAME] [--list] [--folder FOLDER]
 
-Each fault is provoked in the command itself, in a process of its own: a full disk is a small tmpfs
-that is filled, a read-only one is remounted, a closed terminal is closed. Only what can't be had
-so (a quota, a disk that is full for one file, a weight that is not a number) comes from the layer
-of ``dying``. What needs the rights of root says so where it lacks them.
+Each fault is provoked in the command itself, in a separate process. A full disk is a small tmpfs
+that is filled, a read-only one is remounted, and a closed terminal is closed. Faults that can't be
+provoked this way (a quota, a disk that is full for one file, a weight that is NaN) come from
+``dying``. Faults that need root are skipped without it, with a note.
 
-A fault is stood if the exit status is the one expected, nothing is printed that is not a sentence
-(no traceback), what was saved before is still there and sound, generates and can be resumed, and
-no temporary file is left. The table goes to stdout as Markdown, progress to stderr; the exit
-status is 1 if a fault was not stood.
+A run withstands a fault if it has the expected exit status, prints only sentences (no traceback),
+leaves what was saved before intact, usable and resumable, and leaves no temporary file. The table
+goes to stdout as Markdown, progress to stderr. The exit status is 1 if a run did not withstand a
+fault.
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ from charlstm.checkpoint import schema
 from charlstm.errors import CharlstmError
 from tests.reliability.folders import check_sound, leftovers, step_on_disk, text
 
-# How soon a signal must end a run on a machine that has other work, too.
+# Seconds within which a signal must end a run, even on a busy machine.
 GENEROUS_SECONDS = 60.0
 
-# How long a process may take that is to end by itself.
+# Seconds that a process may take that should end on its own.
 PATIENCE_SECONDS = 180.0
 
-# How many steps lie between evaluations.
+# Number of steps between evaluations.
 EVERY = 160  # a multiple of the steps between two updates of the average
 
 OPTIONS = (
@@ -70,12 +70,12 @@ HUGE = (
 
 
 class Skipped(Exception):
-    """The fault can't be provoked here; ``str()`` of it says why."""
+    """The fault can't be provoked here; ``str()`` gives the reason."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a fault went: what was said, the exit status, what lies on disk, what was wrong."""
+    """The result: what was said, the exit status, what is on disk, what was wrong."""
 
     says: str
     status: int | str
@@ -89,7 +89,7 @@ FAULTS: dict[str, Fault] = {}
 
 
 def fault(name: str) -> Callable[[Fault], Fault]:
-    """Return a decorator that adds a fault to the table, under a name that no other has."""
+    """Return a decorator that adds a fault to the table, under a unique name."""
 
     def add(function: Fault) -> Fault:
         if name in FAULTS:
@@ -101,7 +101,7 @@ def fault(name: str) -> Callable[[Fault], Fault]:
 
 
 class Process:
-    """``charlstm`` under way, its output in files."""
+    """A running ``charlstm``, with its output in files."""
 
     def __init__(
         self,
@@ -122,7 +122,7 @@ class Process:
             )
 
     def until(self, what: Callable[[], Any]) -> None:
-        """Wait until something holds or the process has ended."""
+        """Wait until a condition is true or the process has ended."""
         deadline = time.monotonic() + PATIENCE_SECONDS
         while not what() and self.popen.poll() is None and time.monotonic() < deadline:
             time.sleep(0.02)
@@ -141,12 +141,12 @@ class Process:
         return self
 
     def until_training(self) -> Process:
-        """Wait until the first step begins; return the process."""
+        """Wait until the first step starts; return the process."""
         self.until(lambda: b"training on" in self.err.read_bytes())
         return self
 
     def send(self, number: int) -> float:
-        """Send a signal, wait for the end and return how many seconds it took."""
+        """Send a signal, wait for the end and return the seconds it took."""
         begin = time.monotonic()
         os.kill(self.popen.pid, number)
         self.end()
@@ -162,7 +162,7 @@ class Process:
 
     @property
     def errors(self) -> str:
-        """What went to stderr."""
+        """The content of stderr."""
         return self.err.read_text(errors="replace")
 
     @property
@@ -173,7 +173,7 @@ class Process:
 
 
 class Bench:
-    """A corpus, and a run that was killed after two evaluations, to copy from."""
+    """A corpus, and a run that was killed after two evaluations, as a starting point."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -212,12 +212,12 @@ class Bench:
         return Process(self.new_folder(), list(arguments), **options)
 
     def resume(self, folder: Path, **options: Any) -> Process:
-        """Start to resume a run and wait until it has saved."""
+        """Start resuming a run and wait until it has saved."""
         return self.start("train", "--resume", folder, **options).until_saved(folder)
 
     @contextlib.contextmanager
     def small_disk(self, size: str) -> Iterator[Path]:
-        """Mount a disk that is soon full."""
+        """Mount a small disk."""
         if os.geteuid() != 0:
             raise Skipped("needs root, to mount a small disk")
         path = self.new_folder()
@@ -238,15 +238,15 @@ class Bench:
         seconds: float | None = None,
         has: tuple[str, ...] = (schema.MODEL, schema.RESUME),
     ) -> Outcome:
-        """Look at what a process has said and left.
+        """Check what a process has said and left behind.
 
         Args:
             process: it has ended.
-            folder: the checkpoint; ``None`` if there is to be none.
-            status: the exit status expected, or several.
-            phrases: what must be said.
+            folder: the checkpoint; ``None`` if there should be none.
+            status: the expected exit status, or several.
+            phrases: text that must be in the output.
             seconds: how long the end took.
-            has: the files that must be there.
+            has: files that must exist.
         """
         found, wrong = process.popen.returncode, []
         allowed = status if isinstance(status, tuple) else (status,)
@@ -266,12 +266,12 @@ class Bench:
         return Outcome(self._general(process.sentence), found, disk, tuple(wrong), seconds)
 
     def _general(self, sentence: str) -> str:
-        """Return a sentence with paths that mean something to any reader."""
+        """Return a sentence with paths that make sense to any reader."""
         sentence = re.sub(rf"{re.escape(str(self.folder))}/folder-\d+/", "", sentence)
         return sentence.replace(f"{self.folder}/", "")
 
     def look(self, folder: Path, has: tuple[str, ...]) -> tuple[str, list[str]]:
-        """Return what lies in a folder, in words, and what is wrong with it."""
+        """Return a description of what is in a folder, and what is wrong with it."""
         wrong = []
         if not folder.exists():
             return "nothing", [f"{name} is missing" for name in has]
@@ -297,7 +297,7 @@ class Bench:
 
 
 def fill(disk: Path) -> Path:
-    """Use up what is free on a disk, to the last byte."""
+    """Fill a disk to the last byte."""
     path = disk / "filler"
     with path.open("ab", buffering=0) as file:
         for size in (2**16, 2**12, 2**8, 1):
@@ -310,7 +310,7 @@ def fill(disk: Path) -> Path:
 # Disks
 
 
-@fault("disk full when a run is begun")
+@fault("disk full when a run starts")
 def _(bench: Bench) -> Outcome:
     with bench.small_disk("16k") as disk:
         process = bench.start("train", bench.corpus, "-o", disk / "model", *OPTIONS)
@@ -333,7 +333,7 @@ def _full(bench: Bench, plan: dict[str, Any] | None = None, again: bool = True) 
 
 
 def _resumes(bench: Bench, folder: Path, outcome: Outcome) -> Outcome:
-    """Check that a run can be resumed, in fact, once the fault is over."""
+    """Check that a run can actually be resumed when the fault is over."""
     before = step_on_disk(folder)
     process = bench.resume(folder)
     process.send(signal.SIGTERM)
@@ -390,7 +390,7 @@ def _(bench: Bench) -> Outcome:
 
 
 def _unprivileged() -> tuple[str, ...]:
-    """Return how to start a process that permissions hold for."""
+    """Return the prefix for starting a process that permissions apply to."""
     if os.geteuid() != 0:
         return ()
     if not shutil.which("setpriv"):
@@ -398,7 +398,7 @@ def _unprivileged() -> tuple[str, ...]:
     return ("setpriv", "--bounding-set=-all", "--inh-caps=-all")
 
 
-@fault("no permission to write where a run is begun")
+@fault("no permission to write where a run starts")
 def _(bench: Bench) -> Outcome:
     parent = bench.new_folder()
     parent.chmod(0o555)
@@ -409,7 +409,7 @@ def _(bench: Bench) -> Outcome:
     return bench.judge(process, None, 1, "permission denied")
 
 
-@fault("no permission to write where a run is resumed")
+@fault("no permission to write where a run resumes")
 def _(bench: Bench) -> Outcome:
     folder = bench.copy()
     folder.chmod(0o555)
@@ -420,7 +420,7 @@ def _(bench: Bench) -> Outcome:
     return outcome
 
 
-@fault("folder removed under a run")
+@fault("folder removed during a run")
 def _(bench: Bench) -> Outcome:
     folder = bench.copy()
     process = bench.resume(folder)
@@ -434,7 +434,7 @@ def _(bench: Bench) -> Outcome:
     return bench.judge(process, None, 1, "was moved or removed")
 
 
-@fault("folder moved under a run")
+@fault("folder moved during a run")
 def _(bench: Bench) -> Outcome:
     folder = bench.copy()
     process = bench.resume(folder)
@@ -514,22 +514,22 @@ def _fields(outcome: Outcome) -> tuple[str, int | str, str]:
     return outcome.says, outcome.status, outcome.disk
 
 
-@fault("resuming a run that is under way")
+@fault("resuming a run in progress")
 def _(bench: Bench) -> Outcome:
     return _second(bench, "--resume", "FOLDER")
 
 
-@fault("--overwrite of a run that is under way")
+@fault("--overwrite of a run in progress")
 def _(bench: Bench) -> Outcome:
     return _second(bench, bench.corpus, "-o", "FOLDER", "--overwrite", *OPTIONS)
 
 
-@fault("a new run in the folder of one under way")
+@fault("a new run in the folder of one in progress")
 def _(bench: Bench) -> Outcome:
     return _second(bench, bench.corpus, "-o", "FOLDER", *OPTIONS)
 
 
-@fault("two new runs begun in one folder at once")
+@fault("two new runs started in one folder at once")
 def _(bench: Bench) -> Outcome:
     folder = bench.new_folder() / "model"
     arguments = ("train", bench.corpus, "-o", folder, *OPTIONS)
@@ -566,10 +566,10 @@ def _(bench: Bench) -> Outcome:
 
 
 def judge_exhausted(bench: Bench, process: Process) -> Outcome:
-    """Judge a run that had not enough memory.
+    """Judge a run that did not have enough memory.
 
-    TensorFlow may end without a word; therefore the command says beforehand what is coming. An
-    exit status of 1 is the command's own: then the warning is not enough.
+    TensorFlow may end without a message, so the command prints a warning before. With an exit
+    status of 1, the command has ended itself, and the warning is not enough.
     """
     killed = (-signal.SIGSEGV, -signal.SIGABRT, -signal.SIGKILL)
     said = ("Warning: the run needs about", "--streams")
@@ -637,7 +637,7 @@ def _(bench: Bench) -> Outcome:
 def _nan(bench: Bench, after: int | None) -> Outcome:
     folder = bench.copy()
     step = step_on_disk(folder) or 0
-    # Directly before the next evaluation but one, or some steps after the next.
+    # Just before the evaluation after the next one, or some steps after the next one.
     nan = (step // EVERY + 2) * EVERY if after is None else (step // EVERY + 1) * EVERY + after
     process = bench.start("train", "--resume", folder, plan={"nan": nan})
     process.end()
@@ -670,7 +670,7 @@ def _(bench: Bench) -> Outcome:
 
 
 def _slow_save(bench: Bench, seconds: int) -> tuple[Path, Process]:
-    """Resume a run whose disk takes long to take the third save."""
+    """Resume a run on a disk that takes long for the third save."""
     folder, mark = bench.copy(), bench.new_folder() / "mark"
     plan = {"event": f"fsync {schema.RESUME}", "when": "before", "nth": 3}
     plan |= {"do": f"sleep {seconds}", "mark": str(mark)}
@@ -692,7 +692,7 @@ def _(bench: Bench) -> Outcome:
     os.kill(process.popen.pid, signal.SIGINT)
     time.sleep(0.5)
     seconds = process.send(signal.SIGINT)
-    folder_module.remove_leftovers(folder)  # which the next run does, too
+    folder_module.remove_leftovers(folder)  # the next run does that too
     return bench.judge(process, folder, (-signal.SIGINT, 130), seconds=seconds)
 
 
@@ -835,7 +835,7 @@ def _closed(bench: Bench, streams: str) -> Outcome:
 
 
 def _piped(bench: Bench, reader: str, *arguments: Any) -> tuple[Process, list[str]]:
-    """Run a command into a reader; return it and what it did besides, as bash tells it."""
+    """Run a command into a reader; return it and its exit status as reported by bash."""
     script = f'"$@" | {reader} > /dev/null; exit ${{PIPESTATUS[0]}}'
     process = bench.start(*arguments, wrapper=("bash", "-c", script, "bash"))
     process.end()
@@ -866,7 +866,7 @@ def _(bench: Bench) -> Outcome:
 
 
 def describe(name: str, outcome: Outcome) -> str:
-    """Return a fault's row of the table."""
+    """Return the table row of a fault."""
     took = "" if outcome.seconds is None else f", {outcome.seconds:.1f} s"
     says = outcome.says.replace("|", "\\|")
     return f"| {name} | {says} | {outcome.status}{took} | {outcome.disk} |"
@@ -889,7 +889,7 @@ def main() -> int:
         return 0
     wrong: dict[str, tuple[str, ...]] = {}
     for number in (signal.SIGINT, signal.SIGHUP):
-        # What is ignored here, as under nohup, would be ignored by every process, too.
+        # Signals that are ignored here, as with nohup, would be ignored by all child processes.
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, lambda *_: None)
     with tempfile.TemporaryDirectory(prefix="faults-", ignore_cleanup_errors=True) as temporary:

@@ -1,7 +1,4 @@
-"""What the harnesses share: a text to train on, and a look into a checkpoint's folder.
-
-This module starts no run, and knows nothing of kills or faults.
-"""
+"""Helpers of the harnesses: a text to train on, and reading a checkpoint's folder."""
 
 from __future__ import annotations
 
@@ -17,7 +14,7 @@ from tests.reliability import dying
 
 
 def text(lines: int = 2000, seed: int = 7) -> str:
-    """Return a text of made-up words, some frequent and some rare; the same for a seed."""
+    """Return a text of made-up words, some frequent and some rare, that depends on the seed."""
     draw = random.Random(seed)
     syllables = [a + b for a in "bcdfgklmnprst" for b in "aeiou"]
     words = ["".join(draw.choices(syllables, k=draw.randint(1, 3))) for _ in range(300)]
@@ -27,7 +24,7 @@ def text(lines: int = 2000, seed: int = 7) -> str:
 
 
 def step_on_disk(folder: Path) -> int | None:
-    """Return the step that a resumed run would go on from; ``None`` if nothing is saved."""
+    """Return the step from which a resumed run would continue; ``None`` if nothing is saved."""
     path = folder / schema.RESUME
     if not path.exists():
         return None
@@ -36,7 +33,7 @@ def step_on_disk(folder: Path) -> int | None:
 
 
 def check_sound(folder: Path) -> None:
-    """Read all that lies in a folder, as the product would.
+    """Read everything in a folder, as the product would.
 
     Raises:
         CheckpointError: if any of it is damaged.
@@ -56,5 +53,5 @@ def check_sound(folder: Path) -> None:
 
 
 def leftovers(folder: Path) -> list[str]:
-    """Return which files were being written when the process died."""
+    """Return the files that were being written when the process died."""
     return sorted({dying.label(str(path)) for path in folder.glob(".*.tmp")})

@@ -1,10 +1,10 @@
-"""Hostile checkpoints and corpora, many of them: ``python -m tests.reliability.fuzz KIND``.
+"""Many hostile checkpoints and corpora: ``python -m tests.reliability.fuzz KIND``.
 
-KIND is ``checkpoints``, ``corpora`` or ``trainings`` (corpora that are really trained on, for a
-moment). Each case must end in a result or in one clear sentence, in bounded time and memory; that
-memory ran out is no such sentence. The counts are printed as a table; each finding is printed with
-its number, and ``--only NUMBER`` with the same ``--seed`` runs it again, here and alone. The exit
-status is 1 if there is any finding.
+KIND is ``checkpoints``, ``corpora`` or ``trainings`` (corpora that are actually trained on, for a
+few steps). Each case must end in a result or in one clear sentence, within limits of time and
+memory. Running out of memory doesn't count as such. The counts are printed as a table. Findings are
+printed with their number: ``--only NUMBER`` with the same ``--seed`` reproduces a case, alone and
+in this process. The exit status is 1 if there is any finding.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ KINDS = {
 
 
 def maker_of(kind: str) -> Maker:
-    """Return what makes the cases of a kind; their modules are imported when they are needed."""
+    """Return the maker of the cases of a kind; modules are imported only when needed."""
     module, _, name = KINDS[kind].partition(":")
     maker: Maker = getattr(importlib.import_module(module), name)
     return maker
@@ -42,7 +42,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--first", type=int, default=0, help="the first case's number")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--minutes", type=float, default=math.inf, help="end after so many")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="stop after this time")
     parser.add_argument("--only", type=int, help="run this case alone, in this process")
     options = parser.parse_args()
     maker = maker_of(options.kind)
@@ -65,7 +65,7 @@ def main() -> int:
 
 
 def run_alone(maker: Maker, seed: int, number: int) -> int:
-    """Run one case with nothing around it; what it left is kept if it fails."""
+    """Run one case alone; keep its files if it fails."""
     refuse_warnings()
     folder = Path(tempfile.mkdtemp(prefix="charlstm-fuzz-", dir=scratch()))
     os.chdir(folder)

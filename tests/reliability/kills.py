@@ -1,26 +1,26 @@
-"""Exact resume: runs that are killed again and again end as the run that was not.
+"""Exact resuming: runs that are killed again and again end like an uninterrupted run.
 
     python -m tests.reliability.kills [--kills 50] [--jobs 2] [--only NAME] [--seed 1]
                                       [--folder FOLDER]
 
-For each setting one run is left alone. A second one, in processes of its own, is killed with
-SIGKILL, resumed, killed again and so on; when a run comes to its end it is compared with the one
-that was left alone, and another chain begins, until so many kills are counted. About half of the
-kills come at random times, the others at chosen moments (see ``dying``): before, after and in the
-middle of writing a file, before and after its fsync and its rename, between the files of one
-evaluation, in a step, in a validation, in the evaluation after the last step.
+Each setting has one uninterrupted run. A second run, in separate processes, is killed with SIGKILL,
+resumed, killed again and so on. When it finishes, it is compared with the uninterrupted run, and
+another chain starts, until there are enough kills. About half of the kills come at random times.
+The others come at chosen moments (see ``dying``): before, after and in the middle of writing a
+file, before and after its fsync and its rename, between the files of one evaluation, in a step, in
+a validation, and in the evaluation after the last step.
 
-Equal means: the same files; the same bits of every weight of model.safetensors, and of every
-tensor of the last resume file (weights, optimizer, carried states); the same history, figures,
-progress and configuration, but for wall-clock times and dates. A finished run removes its resume
-file, and only a process of the harness keeps a copy: of a chain that the plain command has ended,
-all but optimizer, states and progress is compared; the table counts the chains whose last state
-was compared, too. After each kill what lies in the folder is read and checked as the product does.
+Equal means: the same files; the same bits in each weight of model.safetensors and each tensor of
+the last resume file (weights, optimizer, carried states); the same history, figures, progress and
+configuration, except for wall-clock times and dates. A finished run removes its resume file, and
+only a process of the harness keeps a copy. For a chain that the plain command has finished, all but
+optimizer, states and progress is compared. The table also counts the chains whose last state was
+compared. After each kill, the content of the folder is read and checked as the product does.
 
-A run with a budget in minutes can't be repeated bit by bit. For it the harness checks that it ends
-within its time, and that the learning rate never rises after warm-up, kills or not.
+A run with a budget in minutes can't be repeated bit for bit. For it, the harness checks that it
+ends in time, and that the learning rate never rises after warm-up, with or without kills.
 
-The table goes to stdout as Markdown, progress to stderr; the exit status is 1 if anything differs.
+The table goes to stdout as Markdown, progress to stderr. The exit status is 1 if anything differs.
 """
 
 from __future__ import annotations
@@ -50,13 +50,13 @@ from charlstm.checkpoint import reader, schema
 from tests.reliability import dying
 from tests.reliability.folders import check_sound, leftovers, step_on_disk, text
 
-# Long enough for any start on a busy machine; only what hangs waits so long.
+# Long enough for any start on a busy machine. Only a hanging process takes that long.
 PATIENCE_SECONDS = 600.0
 
-# So many learning rates tell whether they fall.
+# Number of learning rates that are enough to see whether they fall.
 ENOUGH_EVALUATIONS = 5
 
-# From this share of the steps on, some processes are killed in the evaluation after the last one.
+# Share of the steps from which on some processes are killed in the evaluation after the last one.
 FINAL_SHARE = 0.85
 
 MODEL = (
@@ -68,7 +68,7 @@ MODEL = (
 
 @dataclass(frozen=True)
 class Setting:
-    """What is trained: level, number type and the other options of the run."""
+    """A setting: level, number type and the other options of the run."""
 
     level: str
     precision: str
@@ -85,8 +85,8 @@ class Setting:
         return ["--level", self.level, "--precision", self.precision, *MODEL, *self.options]
 
 
-# No budget is a multiple of the evaluations, so that one comes after the last step; two of the
-# settings save after every step, the others less often.
+# Budgets are not multiples of the evaluation interval, so that an evaluation comes after the last
+# step. Two of the settings save after each step, the others less often.
 SETTINGS = (
     Setting(
         *("char", "float32"),
@@ -120,11 +120,11 @@ MINUTES = Setting(
 
 
 def differences(whole: Path, resumed: Path, *, state: bool = True) -> list[str]:
-    """Return in what two finished runs differ: nothing, if resuming is exact.
+    """Return the differences between two finished runs; none if resuming is exact.
 
     Args:
-        whole: the run that was left alone.
-        resumed: the other.
+        whole: the uninterrupted run.
+        resumed: the other run.
         state: whether the last state of both must have been kept.
     """
     found = []
@@ -180,7 +180,7 @@ TIMES = {
 
 
 def _timeless(value: Any) -> Any:
-    """Return JSON without what the clock and the machine decide, and without hashes of that."""
+    """Return JSON without anything that depends on time or machine, and hashes of it."""
     if isinstance(value, dict):
         return {key: _timeless(part) for key, part in value.items() if key not in TIMES}
     return value
@@ -191,7 +191,7 @@ def _timeless(value: Any) -> Any:
 
 @dataclass(frozen=True)
 class Kill:
-    """One kill: when it was meant to hit, where it did, and what it left."""
+    """A kill: when it should hit, where it did, and what it left behind."""
 
     setting: str
     chain: int
@@ -202,13 +202,13 @@ class Kill:
 
     @property
     def in_save(self) -> bool:
-        """Whether the process died while one of the checkpoint's files was being replaced."""
+        """Whether the process died while it was replacing a file of the checkpoint."""
         return any(word in self.activity for word in ("write", "fsync", "replace", "saving"))
 
 
 @dataclass
 class Report:
-    """What a setting has shown so far."""
+    """The results of a setting so far."""
 
     name: str
     kills: list[Kill] = field(default_factory=list)
@@ -218,7 +218,7 @@ class Report:
 
     @property
     def row(self) -> str:
-        """The setting's row of the table."""
+        """The table row of the setting."""
         activities = Counter(_kind(kill.activity) for kill in self.kills)
         kinds = ", ".join(f"{count} {kind}" for kind, count in activities.most_common())
         saves = sum(kill.in_save for kill in self.kills)
@@ -249,10 +249,10 @@ class Chain:
     """Runs of one setting in one folder, each killed and resumed.
 
     Args:
-        setting: what is trained.
+        setting: what to train.
         corpus: the text.
-        folder: where checkpoints and logs go.
-        draw: decides when to kill.
+        folder: folder for checkpoints and logs.
+        draw: random generator that decides when to kill.
     """
 
     def __init__(self, setting: Setting, corpus: Path, folder: Path, draw: random.Random) -> None:
@@ -264,11 +264,11 @@ class Chain:
         self.start_seconds = 10.0
 
     def say(self, text: str) -> None:
-        """Tell progress."""
+        """Print progress."""
         print(f"{self.setting.name}: {text}", file=sys.stderr, flush=True)
 
     def leave_alone(self) -> None:
-        """Make the run that is not killed."""
+        """Train the uninterrupted run."""
         process, begin = self._start(self.whole, self._keeping)
         self._wait_for_save(process, self.whole, begin)
         self._finish(process)
@@ -277,7 +277,7 @@ class Chain:
         self.say(f"left alone: {self.last_step} steps in {time.monotonic() - begin:.0f} s")
 
     def kill(self, kills: int) -> Report:
-        """Kill so often, in as many chains as it takes, and compare the end of each."""
+        """Make this many kills, in as many chains as needed, and compare the end of each chain."""
         while True:
             chain = self.report.chains + 1
             target = self.folder / f"chain-{chain}"
@@ -291,9 +291,9 @@ class Chain:
                 return self.report
 
     def compare(self, target: Path) -> None:
-        """Note in what a chain that has come to its end differs from the run left alone."""
+        """Record the differences between a finished chain and the uninterrupted run."""
         self.report.chains += 1
-        # A plain command may have come to its end, whose last state nobody kept.
+        # A plain command may have finished, and then nobody kept its last state.
         self.report.states += (target / schema.RESUME).exists()
         for what in differences(self.whole, target, state=False):
             self.report.wrong.append(f"chain {self.report.chains}: {what}")
@@ -335,16 +335,16 @@ class Chain:
         return True
 
     def _plan(self, step: int | None) -> dict[str, Any]:
-        """Draw when to kill: at any time, or at a moment of the next steps or of the last one.
+        """Choose when to kill: at a random time, or at a moment of the next or the last step.
 
-        Kills at any time hit the plain command, unless it may come to its end, where its last
-        state is to be kept.
+        Kills at random times hit the plain command, unless it may finish and its last state is to
+        be kept.
         """
         near = (step or 0) > FINAL_SHARE * self.last_step
         if self.draw.random() < 0.5:
             return self._keeping if near else {}
         event, when = self.draw.choice(dying.EVENTS)
-        # Evaluations are rare; a file is written in many pieces.
+        # Evaluations are rare, and a file is written in many pieces.
         most = 3 if "model" in event or "history" in event else 12
         if event.startswith("write") and "history" not in event:
             most *= 9
@@ -360,7 +360,7 @@ class Chain:
         return plan
 
     def _activity(self, target: Path, before: int | None) -> str:
-        """Tell from what is on disk where a process died that was killed at some time."""
+        """Return where a process died that was killed at a random time, judging from the disk."""
         if not (target / schema.CONFIG).exists():
             return "starting"
         if files := leftovers(target):
@@ -397,7 +397,7 @@ class Chain:
         return process, begin
 
     def _wait_for_save(self, process: subprocess.Popen[bytes], target: Path, begin: float) -> None:
-        """Wait until the process has saved for the first time, and note how long it took."""
+        """Wait until the process has saved for the first time, and record how long it took."""
         path = target / schema.RESUME
         known = path.stat().st_mtime_ns if path.exists() else None
         while process.poll() is None and time.monotonic() < begin + PATIENCE_SECONDS:
@@ -408,7 +408,7 @@ class Chain:
             time.sleep(0.02)
 
     def _end(self, target: Path) -> None:
-        """Let a chain come to its end, and put its last resume file beside its model."""
+        """Let a chain finish, and put its last resume file next to its model."""
         if not reader.is_finished(target):
             process, _ = self._start(target, self._keeping)
             self._finish(process)
@@ -443,7 +443,7 @@ def _words(plan: dict[str, Any]) -> str:
 
 
 def kill_in_minutes(corpus: Path, folder: Path, draw: random.Random) -> Report:
-    """Kill a run with a budget in minutes until it ends within its time; check its schedule."""
+    """Kill a run with a budget in minutes until it ends in time; check its schedule."""
     chain = Chain(MINUTES, corpus, folder, draw)
     target = folder / "run"
     process, begin = chain._start(target, {})
@@ -476,7 +476,7 @@ def _wrong_in_minutes(folder: Path, summary: dict[str, Any], start: float) -> It
     config = reader.read_config(folder).train
     history = reader.read_history(folder)
     budget = 60 * (config.minutes or 0)
-    # What a killed process did after its last save is not counted, and no start is cut short.
+    # Time after the last save of a killed process doesn't count, and no start is cut short.
     if not 0.75 * budget < summary["seconds"] < 1.25 * budget + start:
         yield f"took {summary['seconds']:.0f} s of {budget:.0f}"
     after = [figures for figures in history if figures.step > config.warmup_steps]
@@ -500,8 +500,8 @@ HEADER = (
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.reliability.kills")
-    parser.add_argument("--kills", type=int, default=50, help="for each setting")
-    parser.add_argument("--jobs", type=int, default=2, help="settings at a time")
+    parser.add_argument("--kills", type=int, default=50, help="kills per setting")
+    parser.add_argument("--jobs", type=int, default=2, help="settings that run at once")
     parser.add_argument("--only", action="append", help="a setting; repeatable")
     parser.add_argument("--seed", type=int, default=1, help="decides when to kill")
     parser.add_argument("--folder", type=Path, help="where to work; default: a temporary one")
@@ -509,7 +509,7 @@ def _arguments() -> argparse.Namespace:
 
 
 def run(setting: Setting, corpus: Path, folder: Path, kills: int, seed: int) -> Report:
-    """Leave one run of a setting alone, and kill others."""
+    """Train an uninterrupted run of a setting, and kill others."""
     draw = random.Random(f"{seed} {setting.name}")
     chain = Chain(setting, corpus, folder / setting.name, draw)
     chain.leave_alone()

@@ -1,20 +1,21 @@
-"""Ten readers at once, of a model that is being trained, of one that is replaced, of a new cache.
+"""Ten readers at once of a model in training, of one that is replaced, and of a new cache.
 
     python -m tests.reliability.readers [--readers 10] [--seconds 60] [--folder FOLDER]
 
-1. Training: ``charlstm train`` evaluates every other step and each time replaces the best model,
-   while ten loops of ``charlstm generate`` read it. Every model that was ever in place is kept
-   aside; afterwards each is asked for its text. Every reader must have ended with exit status 0
-   and the text of one of those models, with its probability, which no two models share.
-2. Overwriting, by runs: the same while one run after another replaces the folder
-   (``--overwrite``), with another width and another tokenizer each time. A reader may find the
-   folder half replaced; then it must end with one sentence and exit status 1.
-3. Overwriting, in a tight loop: the same while the product's own functions, without training,
-   replace the checkpoint many times a second.
+1. Training: ``charlstm train`` evaluates every second step and replaces the best model each time,
+   while ten loops of ``charlstm generate`` read it. A copy of each model is kept, and afterwards
+   its text is generated. Each reader must have ended with exit status 0 and with the text of one of
+   these models, including its probability, which is different for each model.
+2. Overwriting by runs: the same while one run after another replaces the folder (``--overwrite``),
+   each time with another width and another tokenizer. A reader may find the folder half replaced.
+   Then it must end with one sentence and exit status 1.
+3. Overwriting in a tight loop: the same while the product's own functions, without training,
+   replace the checkpoint many times per second.
 4. Ten first users of an empty cache at once: of one graph (generate) and of one token store
-   (train --dry-run). All must say the same, and the cache holds one entry of each kind, whole.
+   (train --dry-run). All must print the same, and the cache must contain one intact entry of each
+   kind.
 
-The table goes to stdout as Markdown; the exit status is 1 if a reader saw what it must not.
+The table goes to stdout as Markdown. The exit status is 1 if a reader saw something wrong.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ TRAINING = (
 
 @dataclass(frozen=True)
 class Reading:
-    """What one reader got."""
+    """The result of one reader."""
 
     status: int
     text: str
@@ -62,7 +63,7 @@ class Reading:
 
     @property
     def wrong(self) -> str | None:
-        """What no reader may get, whatever happens to the folder."""
+        """What is wrong with it, if no state of the folder can explain it."""
         if "Traceback" in self.said:
             return f"traceback: {self.said}"
         if self.status == 0:
@@ -73,7 +74,7 @@ class Reading:
 
 
 def read(folder: Path, environment: dict[str, str] | None = None) -> Reading:
-    """Let a process of its own write text."""
+    """Generate text in a separate process."""
     arguments = ["generate", str(folder), "-n", str(LENGTH), "--seed", str(SEED), "-q", "--json"]
     done = subprocess.run(
         [sys.executable, "-m", "charlstm", *arguments],
@@ -90,7 +91,7 @@ def read(folder: Path, environment: dict[str, str] | None = None) -> Reading:
 
 
 def signed(text: str, mean_log_probability: float) -> str:
-    """Return a text with what tells the model that wrote it from all others, however alike."""
+    """Return a text with what distinguishes its model from all others, however similar."""
     return f"{text} [{mean_log_probability!r}]"
 
 
@@ -101,7 +102,7 @@ def text_of(folder: Path) -> str:
 
 
 class Readers:
-    """Loops of readers that go on until they are told to stop."""
+    """Loops of readers that run until they are stopped."""
 
     running: ClassVar[list[Readers]] = []
 
@@ -119,7 +120,7 @@ class Readers:
         return found
 
     def stop(self) -> list[Reading]:
-        """Let each reader finish, and return what all have got."""
+        """Let each reader finish, and return all results."""
         self.stopped.set()
         found = [reading for loop in self.loops for reading in loop.result()]
         self.pool.shutdown()
@@ -127,7 +128,7 @@ class Readers:
 
 
 class Stand:
-    """Where models are trained, kept aside and read."""
+    """Where models are trained, copied and read."""
 
     def __init__(self, folder: Path, readers: int, seconds: float) -> None:
         self.folder, self.readers, self.seconds = folder, readers, seconds
@@ -138,7 +139,7 @@ class Stand:
         self.rows: list[str] = []
 
     def start(self, target: Path, archive: Path, number: int = 0) -> subprocess.Popen[bytes]:
-        """Start a run; every other one has another width and another text."""
+        """Start a run; every second one has another width and another text."""
         archive.mkdir(parents=True)
         odd = number % 2
         arguments = ["train", self.corpora[odd], "-o", target, "--overwrite", "-q", *TRAINING]
@@ -153,7 +154,7 @@ class Stand:
             )
 
     def known_texts(self, target: Path, archive: Path) -> tuple[set[str], int]:
-        """Return the texts of all models kept aside, and how many models they are."""
+        """Return the texts of all copied models, and the number of models."""
         texts, count = set(), 0
         copy = self.folder / "asked"
         for model in archive.iterdir():
@@ -169,7 +170,7 @@ class Stand:
     def judge(
         self, name: str, readings: list[Reading], texts: set[str], models: str, *, strict: bool
     ) -> None:
-        """Add a row to the table and what was wrong to the list."""
+        """Add a row to the table and errors to the list."""
         good = [reading for reading in readings if reading.status == 0]
         self.wrong += [f"{name}: {reading.wrong}" for reading in readings if reading.wrong]
         self.wrong += [
@@ -192,7 +193,7 @@ class Stand:
     # What is read
 
     def while_trained(self) -> None:
-        """Read a model that is being trained."""
+        """Read a model in training."""
         target, archive = self.folder / "trained", self.folder / "trained-models"
         process = self.start(target, archive)
         _until((target / schema.MODEL).exists)
@@ -231,7 +232,7 @@ class Stand:
         )
 
     def while_overwritten_often(self) -> None:
-        """Read a folder that is replaced many times a second."""
+        """Read a folder that is replaced many times per second."""
         sources = []
         for number in range(2):
             source = self.folder / f"source-{number}"
@@ -262,7 +263,7 @@ class Stand:
         )
 
     def first_users(self) -> None:
-        """Let all readers need one cache entry at once that nobody has made yet."""
+        """Make all readers need one cache entry at once that nobody has created yet."""
         folder = self.folder / "trained"
         cache = self.folder / "new-cache"
         environment = {"CHARLSTM_CACHE": str(cache)}
@@ -281,7 +282,7 @@ class Stand:
             if done.returncode:
                 return Reading(done.returncode, "", done.stderr.decode())
             facts = json.loads(done.stdout)
-            facts.pop("minutes")  # which are measured each time
+            facts.pop("minutes")  # measured each time
             return Reading(0, json.dumps(facts), done.stderr.decode())
 
         plans = self._at_once(plan)
@@ -307,7 +308,7 @@ def _until(what: Callable[[], Any]) -> None:
 
 
 def main() -> int:
-    """Let the readers read, print the table, return the exit status."""
+    """Run the readers, print the table, return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m tests.reliability.readers")
     parser.add_argument("--readers", type=int, default=10)
     parser.add_argument("--seconds", type=float, default=60.0)
@@ -325,7 +326,7 @@ def main() -> int:
             stand.first_users()
             stand.while_overwritten_by_runs()
             stand.while_overwritten_often()
-        finally:  # where one of them failed, its readers would go on for ever
+        finally:  # if one of them failed, its readers would run forever
             for readers in Readers.running:
                 readers.stopped.set()
     for what in stand.wrong:

@@ -1,4 +1,4 @@
-"""A few hundred hostile checkpoints and corpora, each time the same; many more: ``make fuzz``."""
+"""A few hundred hostile checkpoints and corpora, always the same; for more use ``make fuzz``."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from charlstm.errors import CheckpointDamaged
 from tests.reliability import bounded, checkpoints, corpora
 from tests.reliability.bounded import Finding, Report, check_message, judged, run_all, run_case
 
-CHECKPOINTS, CORPORA = 300, 200  # of which the latter take longer
+CHECKPOINTS, CORPORA = 300, 200  # corpora take longer
 
 
 def findings(maker, folder, numbers):
-    """Run cases in this process, where there is no bound of memory."""
+    """Run cases in this process, without a memory limit."""
     case = maker(1, folder)
     report = Report()
     with warnings.catch_warnings():
@@ -52,7 +52,7 @@ def test_hostile_corpora(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_hostile_texts_are_really_trained_on():
+def test_hostile_texts_are_trained_on():
     arguments = ("trainings", "--count", "8", "--seed", "5", "--workers", "1")
     command = [sys.executable, "-m", "tests.reliability.fuzz", *arguments]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
@@ -60,7 +60,7 @@ def test_hostile_texts_are_really_trained_on():
     assert done.stdout.startswith("| mutation | cases | ran |")
 
 
-# The harness itself: what must not be is found, told with its number, and outlived.
+# The harness itself: findings are detected, reported with their number, and survived.
 
 
 def _dangerous(seed, folder):
@@ -102,7 +102,7 @@ def _find_too_large():
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is bounded as Linux does")
-def test_crashes_are_findings_and_the_rest_goes_on():
+def test_crashes_are_findings_and_the_other_cases_run():
     report = run_all(_dangerous, 1, 0, 12, workers=2, shown=False)
     found = {case["number"]: case["finding"] for case in report.findings}
     assert report.cases == 12
@@ -110,11 +110,11 @@ def test_crashes_are_findings_and_the_rest_goes_on():
     assert "ValueError: odd" in found[2]
     assert found[3] == "the process ended with 7"
     assert "600 characters" in found[6]
-    assert found[7].startswith("memory ran out: out of memory: ")
-    assert found[9].startswith("memory ran out: /model has 1,099.5 GB")
+    assert found[7].startswith("memory ran out: out of memory")
+    assert found[9].startswith("memory ran out: /model: 1,099.5 GB")
     assert "MemoryError" in found[11]
     assert report.counts["kind", "CheckpointError"] == 1
-    assert report.counts["kind", "CheckpointDamaged"] == 4  # case 5's message was made harmless
+    assert report.counts["kind", "CheckpointDamaged"] == 4  # the message of case 5 was escaped
     assert "| all | 12 | 4 | 1 | 7 |" in report.table()
 
 
@@ -129,7 +129,7 @@ def test_slow_cases_are_findings(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize("message", ["", " ", "a\nb", "\x1b[2J", "\u202e", "x" * 501, "of another"])
-def test_messages_that_are_no_clear_sentence(message):
+def test_messages_that_are_not_a_clear_sentence(message):
     with pytest.raises(Finding):
         check_message(message, "it")
     check_message("a sentence about /a/very/" + "long/" * 200 + "it", "it")

@@ -1,4 +1,4 @@
-"""The harness sees what differs, and a run goes on exactly from all that a kill can leave."""
+"""The harness detects differences, and a run resumes exactly from anything a kill can leave."""
 
 import json
 import os
@@ -34,7 +34,7 @@ RUN = {
 
 
 class Silent:
-    """An observer that lets the run go on."""
+    """An observer that lets the run continue."""
 
     def on_start(self, *arguments):
         pass
@@ -54,7 +54,7 @@ def execute(prepared):
 
 @pytest.fixture(scope="module")
 def photographed(tmp_path_factory):
-    """A run that is left alone, and what lay in its folder whenever it changed."""
+    """An uninterrupted run, and the content of its folder after each change."""
     parent = tmp_path_factory.mktemp("kills")
     (parent / "corpus.txt").write_text(text(200))
     corpus = CorpusConfig(addresses=(str(parent / "corpus.txt"),))
@@ -95,7 +95,7 @@ def test_at_every_moment_the_folder_is_sound(photographed):
 
 
 def states(pictures):
-    """Keep the pictures that a resumed run sees differently: leftovers and dates don't count."""
+    """Keep the snapshots that differ for a resumed run; leftovers and dates don't count."""
     found = {}
     for picture in pictures:
         if (picture / schema.RESUME).exists():
@@ -112,7 +112,7 @@ def check_resumed(folder, picture):
     assert differences(folder, picture) == []
 
 
-def test_a_run_killed_around_its_last_evaluation_ends_as_if_it_was_not(photographed):
+def test_a_run_killed_around_its_last_evaluation_ends_like_another(photographed):
     folder, pictures = photographed
     last = states(pictures)[-4:]
     steps = [len(reader.read_history(picture)) for picture in last]
@@ -123,8 +123,8 @@ def test_a_run_killed_around_its_last_evaluation_ends_as_if_it_was_not(photograp
 
 
 @pytest.mark.slow
-def test_a_run_killed_at_any_moment_ends_as_if_it_was_not(photographed, compiled_once):
-    """The network is compiled once; those of the test before are new, as after a kill."""
+def test_a_run_killed_at_any_moment_ends_like_another(photographed, compiled_once):
+    """The network is compiled once; those of the test above are new, as after a kill."""
     folder, pictures = photographed
     for picture in states(pictures)[:-4]:
         check_resumed(folder, picture)
@@ -163,7 +163,7 @@ def left_over(folder):
         (left_over, "files: "),
     ],
 )
-def test_the_harness_tells_what_differs(photographed, tmp_path, alter, told):
+def test_the_harness_reports_differences(photographed, tmp_path, alter, told):
     other = shutil.copytree(photographed[0], tmp_path / "other")
     assert differences(photographed[0], other) == []
     alter(other)
@@ -178,7 +178,7 @@ def test_the_table_counts_the_chains_whose_last_state_was_compared(photographed,
     shutil.copytree(folder, chain.whole)
     shutil.copyfile(last, chain.whole / schema.RESUME)
     chain.compare(shutil.copytree(chain.whole, tmp_path / "kept"))
-    chain.compare(folder)  # a plain command has ended it
+    chain.compare(folder)  # a plain command has finished it
     assert chain.report.row == "| char-float32 | 0 | 0 |  | 2 | 1 | 2 of 2 |"
     altered = shutil.copytree(chain.whole, tmp_path / "altered")
     data = bytearray(last.read_bytes())

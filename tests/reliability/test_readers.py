@@ -1,4 +1,4 @@
-"""A reader gets one whole model or one sentence, and the harness tells if it got anything else."""
+"""A reader gets one intact model or one sentence, and the harness detects anything else."""
 
 import os
 import threading
@@ -18,7 +18,7 @@ from tests.checkpoint.helpers import settings
 from tests.reliability.readers import Reading, Stand
 
 OVERWRITES, READERS = 30, 2
-PATIENCE_SECONDS = 300.0  # for threads that get no turn on a busy machine
+PATIENCE_SECONDS = 300.0  # for threads that get no time on a busy machine
 
 
 def model(number):
@@ -34,7 +34,7 @@ def model(number):
     return config, tokenizer, weights, figures
 
 
-def test_who_reads_while_a_checkpoint_is_replaced_gets_a_whole_one_or_an_error(
+def test_reading_a_checkpoint_that_is_being_replaced_gives_an_intact_one_or_an_error(
     tmp_path, monkeypatch
 ):
     monkeypatch.setattr(os, "fsync", lambda descriptor: None)  # readers see names, not the disk
@@ -78,7 +78,7 @@ def test_who_reads_while_a_checkpoint_is_replaced_gets_a_whole_one_or_an_error(
     try:
         for count in range(OVERWRITES):
             overwrite(count % 2)
-        for number in (0, 1):  # each reader must have had either model, whoever had no turn so far
+        for number in (0, 1):  # each reader must have had both models, however slow the machine
             overwrite(number)
             wait_until_read(number)
     finally:
@@ -92,7 +92,7 @@ def test_who_reads_while_a_checkpoint_is_replaced_gets_a_whole_one_or_an_error(
     ("reading", "right"),
     [
         (Reading(0, "a text\n", ""), True),
-        (Reading(1, "", "Error: the file is missing: restore it\n"), True),
+        (Reading(1, "", "Error: model.safetensors: no such file. Restore it\n"), True),
         (Reading(1, "", "Error: one\nError: two\n"), False),
         (Reading(1, "", "Traceback (most recent call last):\n"), False),
         (Reading(-11, "", ""), False),
@@ -102,7 +102,7 @@ def test_a_reader_ends_in_a_text_or_one_sentence(reading, right):
     assert (reading.wrong is None) == right
 
 
-def test_the_harness_tells_a_text_of_no_model_and_a_reader_that_failed(tmp_path, capsys):
+def test_the_harness_reports_a_text_of_no_model_and_a_failed_reader(tmp_path, capsys):
     stand = Stand(tmp_path, readers=1, seconds=0)
     readings = [Reading(0, "mixed", ""), Reading(0, "known", "")]
     stand.judge("reading", readings, {"known"}, "1 model", strict=True)

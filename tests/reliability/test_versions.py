@@ -1,4 +1,4 @@
-"""The program that tests on other versions: what it installs, and that it tests nothing in vain."""
+"""The program that tests other versions: what it installs, and that it never tests nothing."""
 
 from packaging.version import Version
 
@@ -14,6 +14,7 @@ install_requires =
 [options.extras_require]
 dev =
     marked[extra]>=4; python_version >= "3"
+    both>=2.5,<2.6
 other =
     unwanted>=1
 """
@@ -29,24 +30,24 @@ def test_every_dependency_has_a_range():
     bounds = dict(bound.split("==") for bound in versions.lower_bounds(wanted))
     assert len(bounds) > 10
     for requirement in wanted:
-        if requirement.name == "types-tqdm":  # dated; whichever fits tqdm
+        if requirement.name == "types-tqdm":  # its versions are dates; any one that fits tqdm
             continue
         assert {bound.operator for bound in requirement.specifier} == {">=", "<"}, requirement
         assert requirement.specifier.contains(Version(bounds[requirement.name]))
 
 
-def test_the_versions_that_are_told_are_of_dependencies():
+def test_the_reported_versions_are_those_of_dependencies():
     wanted = versions.requirements((versions.ROOT / "setup.cfg").read_text("utf-8"))
     assert set(versions.TOLD) <= {requirement.name for requirement in wanted}
 
 
-def test_that_nothing_was_tested_is_no_success(monkeypatch, capsys):
+def test_testing_nothing_is_a_failure(monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["versions", "python2.0"])
     assert versions.main() == 1
-    assert capsys.readouterr().out == "python2.0 is not there and is left out\n\n"
+    assert capsys.readouterr().out == "python2.0: not found, skipped\n\n"
 
 
-def test_the_table_tells_what_failed(monkeypatch, capsys):
+def test_the_table_shows_what_failed(monkeypatch, capsys):
     monkeypatch.setattr(
         "sys.argv", ["versions", "--end", "low", "python3", "sh", "--", "tests/x.py"]
     )

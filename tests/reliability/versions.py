@@ -1,19 +1,18 @@
-"""Tests charlstm on other versions: of Python, and at both ends of every dependency range.
+"""Tests charlstm with other versions of Python, and at both ends of each dependency range.
 
     python -m tests.reliability.versions --end low python3.11 python3.13
     python -m tests.reliability.versions --end high python3.11 python3.12 python3.13
     python -m tests.reliability.versions --end high python3.12 -- tests/test_formats.py
 
-For each Python that is found it makes a virtual environment in ``.venvs`` (of about 2 GB, removed
-afterwards unless ``--keep`` is given), installs charlstm with its development tools there, runs the
-tests that go from end to end (models are trained, written with and scored by; checkpoints of every
-format are read, and one is resumed), and then those that are not slow, or what is named after
-``--``. At the high end types are checked too (at the low end
-the other packages' own are not what ours are written for). A table is printed at the end; the exit
-status is 1 if anything failed.
+For each Python that it finds, it creates a virtual environment in ``.venvs`` (about 2 GB, removed
+afterwards unless ``--keep`` is given) and installs charlstm with its development tools. It runs the
+end-to-end tests (train models, generate and score with them, read checkpoints of all formats,
+resume one), and then the tests that are not slow, or those named after ``--``. At the high end it
+also checks types. At the low end it doesn't, because the type hints of old packages differ. It
+prints a table at the end. The exit status is 1 if anything failed.
 
-``low`` installs the lower bound of each dependency in ``setup.cfg``, which stands there alone;
-``high`` what pip takes by itself, the newest. This program needs no dependency but ``packaging``.
+``low`` installs the lower bound of each dependency, which is all that ``setup.cfg`` contains.
+``high`` installs the newest version that pip selects. This program depends only on ``packaging``.
 """
 
 from __future__ import annotations
@@ -37,15 +36,20 @@ QUICK = ("-m", "not slow", "--numprocesses", "auto", "--maxprocesses", "4", "--d
 
 
 def requirements(setup: str, extra: str = "dev") -> Iterator[Requirement]:
-    """Yield what a ``setup.cfg`` asks for, and what an extra of it does."""
+    """Yield the requirements in a ``setup.cfg``, including those of an extra.
+
+    An extra may pin a package for its tests that charlstm needs anyway: only the first counts.
+    """
     parser = configparser.ConfigParser()
     parser.read_string(setup)
     lines = parser["options"]["install_requires"] + parser["options.extras_require"][extra]
-    yield from (Requirement(line) for line in lines.splitlines() if line.strip())
+    found = [Requirement(line) for line in lines.splitlines() if line.strip()]
+    first = {requirement.name: requirement for requirement in reversed(found)}
+    yield from (requirement for requirement in found if first[requirement.name] is requirement)
 
 
 def lower_bounds(wanted: Iterable[Requirement]) -> Iterator[str]:
-    """Yield a constraint for pip for each requirement that has a lower bound."""
+    """Yield a pip constraint for each requirement with a lower bound."""
     for requirement in wanted:
         for bound in requirement.specifier:
             if bound.operator == ">=":
@@ -58,24 +62,27 @@ def run(*command: str | Path, **options: bool) -> subprocess.CompletedProcess[st
 
 
 def made(python: str, end: str) -> Path:
-    """Make a virtual environment with charlstm in it and return its Python."""
+    """Create a virtual environment with charlstm and return its Python."""
     folder = VENVS / f"{Path(python).name}-{end}"
     shutil.rmtree(folder, ignore_errors=True)
     subprocess.run([python, "-m", "venv", folder], check=True)
     constraints = folder / "constraints.txt"
     text = (ROOT / "setup.cfg").read_text("utf-8")
-    bounds = lower_bounds(requirements(text)) if end == "low" else ()
+    wanted = list(requirements(text))
+    bounds = lower_bounds(wanted) if end == "low" else ()
     constraints.write_text("".join(f"{bound}\n" for bound in bounds), "utf-8")
     install = ("-m", "pip", "install", "--quiet", "--disable-pip-version-check")
     own = folder / "bin" / "python"
     subprocess.run(
-        [own, *install, "--constraint", constraints, "--editable", ".[dev]"], cwd=ROOT, check=True
+        [own, *install, "--constraint", constraints, "--editable", ".", *map(str, wanted)],
+        cwd=ROOT,
+        check=True,
     )
     return own
 
 
 def installed(python: Path) -> str:
-    """Tell the versions that matter most, in one line."""
+    """Return the versions that matter most, in one line."""
     program = (
         "import platform, importlib.metadata as m; print(f'Python {platform.python_version()}', "
         f"*(f'{{name}} {{m.version(name)}}' for name in {TOLD!r}), sep=', ')"
@@ -84,7 +91,7 @@ def installed(python: Path) -> str:
 
 
 def tried(python: str, end: str, tests: list[str], *, keep: bool) -> tuple[str, bool]:
-    """Test on one Python; return a line for the table and whether all went well."""
+    """Test with one Python; return a table row and whether everything passed."""
     own = made(python, end)
     versions = installed(own)
     print(f"\n{end}: {versions}", flush=True)
@@ -103,7 +110,7 @@ def tried(python: str, end: str, tests: list[str], *, keep: bool) -> tuple[str, 
 
 
 def main() -> int:
-    """Test on every Python that is named and found."""
+    """Test with each named Python that is found."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--end", choices=("low", "high"), default="high")
     parser.add_argument("--keep", action="store_true", help="keep the virtual environments")
@@ -113,7 +120,7 @@ def main() -> int:
     options = parser.parse_args(given[:at])
     found = [python for python in options.pythons if shutil.which(python)]
     for python in set(options.pythons) - set(found):
-        print(f"{python} is not there and is left out")
+        print(f"{python}: not found, skipped")
     results = [tried(python, options.end, given[at + 1 :], keep=options.keep) for python in found]
     print("", *(line for line, _ in results), sep="\n")
     return 0 if results and all(passed for _, passed in results) else 1

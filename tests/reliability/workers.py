@@ -1,17 +1,17 @@
-"""Start several workers on this machine, and show that they train what one worker trains.
+"""Starts several workers on this machine, and checks that they train what one worker trains.
 
     python -m tests.reliability.workers 2 -- train my.txt --steps 500 -o checkpoints/two
 
-starts the command line twice, each with a ``TF_CONFIG`` of its own, on free ports of the loopback
-address. What the workers print is printed; the exit status is the highest of theirs.
+starts the command line twice, each with its own ``TF_CONFIG``, on free ports of the loopback
+address. The output of the workers is passed through. The exit status is the highest of theirs.
 
     python -m tests.reliability.workers
 
-trains one model with 1, 2 and 4 workers at the same batch and prints losses, a hash of each
-worker's weights and the largest difference to one worker, in float32 and bfloat16; then the speed
-of one and of two workers, each on a core of its own where there are two, and how long the sum of
-the gradients takes. It exits with 1 if workers differ from each other, or more than rounding from
-one worker. About five minutes on two cores. With the word ``equality`` or ``speed`` after it, it
+trains one model with 1, 2 and 4 workers with the same batch, in float32 and bfloat16. It prints
+losses, a hash of each worker's weights and the largest difference from one worker. Then it prints
+the speed of one and of two workers, with one core each if there are two, and the time for summing
+gradients. It exits with 1 if workers differ from each other, or differ from one worker by more than
+rounding. It takes about five minutes on two cores. With the argument ``equality`` or ``speed``, it
 does only that.
 """
 
@@ -31,7 +31,7 @@ from pathlib import Path
 
 import numpy as np
 
-# Rounding, after so many steps in each type of products: of losses in nats, and of weights.
+# Rounding after these steps, by dtype of the matmuls: of losses in nats, and of weights.
 STEPS = 100
 TOLERANCES = {"float32": (1e-4, 1e-3), "bfloat16": (5e-3, 5e-2)}
 
@@ -43,7 +43,7 @@ SETTINGS = {
 
 
 def free_ports(count):
-    """Return ports that nothing listens at."""
+    """Return ports that are not in use."""
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
     ports = [opened.getsockname()[1] for opened in sockets]
     for opened in sockets:
@@ -52,7 +52,7 @@ def free_ports(count):
 
 
 def configurations(count):
-    """Return what each of some workers on the loopback address finds in ``TF_CONFIG``."""
+    """Return the ``TF_CONFIG`` of each of some workers on the loopback address."""
     cluster = {"worker": [f"127.0.0.1:{port}" for port in free_ports(count)]}
     return [
         json.dumps({"cluster": cluster, "task": {"type": "worker", "index": index}})
@@ -61,7 +61,7 @@ def configurations(count):
 
 
 def start(count, arguments, **options):
-    """Start a Python command line in so many workers; one of them has no ``TF_CONFIG``."""
+    """Start a Python command line in several workers; a single one has no ``TF_CONFIG``."""
     environments = [os.environ | {"TF_CONFIG": text} for text in configurations(count)]
     return [
         subprocess.Popen(
@@ -75,7 +75,7 @@ def start(count, arguments, **options):
 
 
 def finished(processes, seconds=600):
-    """Wait for all; return their exit statuses and outputs. Kill them after some time."""
+    """Wait for all; return their exit statuses and outputs. Kill them after a timeout."""
     deadline = time.monotonic() + seconds
     try:
         outputs = [p.communicate(timeout=max(1, deadline - time.monotonic())) for p in processes]
@@ -89,7 +89,7 @@ def finished(processes, seconds=600):
 
 
 class _Listener:
-    """Remembers the weights of the last evaluation."""
+    """Records the weights of the last evaluation."""
 
     def __init__(self):
         self.losses, self.sha256, self.valid = [], "", math.nan
@@ -114,7 +114,7 @@ class _Listener:
 
 
 def trained(group, task):
-    """Train as a task says; return what is compared."""
+    """Train as the task describes; return what is compared."""
     from charlstm.config import CorpusConfig, TokenizerConfig
     from charlstm.distributed.workers import workers_of
     from charlstm.training import request as request_module
@@ -143,7 +143,7 @@ def trained(group, task):
 
 
 def summed(group, task):
-    """Measure the sum of gradients of some networks; return milliseconds, the median of some."""
+    """Measure the sum of gradients of some networks; return the median in milliseconds."""
     from charlstm.checkpoint.schema import expected_shapes
     from charlstm.config import ModelConfig
     from charlstm.training.step import use_threads
@@ -174,7 +174,7 @@ def summed(group, task):
 
 
 def work(task):
-    """Carry a task out as one of the workers, and print its result."""
+    """Carry out a task as one of the workers, and print its result."""
     from charlstm.distributed.peers import WorkerGroup
     from charlstm.distributed.tf_config import cluster_of
 
@@ -189,7 +189,7 @@ def work(task):
 
 
 def results(count, task):
-    """Let so many workers carry a task out; return what each of them found."""
+    """Carry out a task with several workers; return the result of each."""
     arguments = ["-m", "tests.reliability.workers", "--task", json.dumps({"pinned": False} | task)]
     started = start(count, arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     statuses, outputs = finished(started)
@@ -217,7 +217,7 @@ def corpus_in(folder):
 
 def equality(folder, corpus, counts=(1, 2, 4)):
     """Print a table; return whether all workers agree with each other and with one worker."""
-    print("products  workers  training  validation  difference  of weights  weights of each worker")
+    print("dtype     workers  training  validation  difference  of weights  weights of each worker")
     good = True
     for precision, (of_losses, of_weights) in TOLERANCES.items():
         alone = None
@@ -241,7 +241,7 @@ def equality(folder, corpus, counts=(1, 2, 4)):
 
 
 def speed(folder, corpus):
-    """Print the speed of one and two workers, and what the sum of the gradients takes."""
+    """Print the speed of one and two workers, and the time for summing gradients."""
     network = {"layers": 2, "units": 512, "embedding": 128}
     base = {"streams": 48, "sequence_length": 32, "steps": 30, "eval_every": 30, "dropout": 0.3}
     speeds = {}
@@ -268,7 +268,7 @@ def speed(folder, corpus):
         )
     step = 1e3 * 48 * 32 / speeds["two workers, one core each"]
     share = sums["2 x 512"]["milliseconds"] / step
-    print(f"a step of two workers at 2 x 512 takes {step:.0f} ms, of which that is {share:.0%}")
+    print(f"a step of two workers at 2 x 512 takes {step:.0f} ms, and summing is {share:.0%} of it")
 
 
 def main(arguments):
@@ -278,7 +278,7 @@ def main(arguments):
     if arguments not in ([], ["equality"], ["speed"]):
         count, mark, *command = [*arguments, ""]
         if not count.isdigit() or mark != "--":
-            raise SystemExit("expected: a number of workers, --, and a command of charlstm")
+            raise SystemExit("give a number of workers, --, and a charlstm command")
         statuses, _ = finished(start(int(count), ["-m", "charlstm", *command[:-1]]), 1e9)
         return max(statuses)
     with tempfile.TemporaryDirectory(prefix="charlstm-workers-") as folder:

@@ -1,4 +1,4 @@
-"""Tests of ``charlstm.system.cache``: an entry is whole or not there, and the oldest go first."""
+"""Tests of ``system.cache``: entries are complete or missing, and the oldest are removed first."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ def folder(tmp_path, monkeypatch):
     return place
 
 
-# Bytes of the hashes of an entry of one file called "file", and of one called "big" too.
+# Sizes of the hash files of entries with a file "file", and with a file "big" too.
 SEAL = len(64 * "0" + "  file\n")
 SEALS = SEAL + len(64 * "0" + "  big\n")
 
 
 def filled(text="content", size=0):
-    """Return a ``build`` that writes a text and without content what ``size`` bytes lack."""
+    """Return a ``build`` that writes a text, and a sparse file so that both have ``size`` bytes."""
 
     def build(unfinished):
         (unfinished / "file").write_text(text)
@@ -51,7 +51,7 @@ def content(folder):
 
 
 def obtain(key, build):
-    """Obtain an entry, which has to be there then and to hold what was read; return its folder."""
+    """Obtain an entry, check that it exists with the content read, and return its folder."""
     read = cache.obtain(key, build, content)
     path = cache.cache_folder() / key
     assert content(path) == read
@@ -77,15 +77,15 @@ def snapshot(root):
     }
 
 
-# Where and how much
+# Folder and limit
 
 
-def test_the_variable_names_the_folder(folder):
+def test_the_variable_sets_the_folder(folder):
     assert cache.cache_folder() == folder
 
 
 @pytest.mark.parametrize("value", [None, ""])
-def test_without_the_variable_the_platform_names_the_folder(monkeypatch, tmp_path, value):
+def test_without_the_variable_the_platform_sets_the_folder(monkeypatch, tmp_path, value):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     if value is None:
         monkeypatch.delenv("CHARLSTM_CACHE")
@@ -94,7 +94,7 @@ def test_without_the_variable_the_platform_names_the_folder(monkeypatch, tmp_pat
     assert cache.cache_folder() == tmp_path / "charlstm"
 
 
-def test_the_limit_is_4096_mb_unless_named(monkeypatch):
+def test_the_default_limit_is_4096_mb(monkeypatch):
     monkeypatch.delenv("CHARLSTM_CACHE_MB", raising=False)
     assert cache.limit() == 4096 * MB
 
@@ -107,7 +107,7 @@ def test_the_limit_is_in_megabytes(megabytes):
 
 
 @pytest.mark.parametrize("value", ["", "-1", "1.5", "4 GB", "1e3", "²", "0x10"])
-def test_a_limit_that_is_no_whole_number_is_refused(folder, monkeypatch, sentence, value):
+def test_a_limit_that_is_not_a_whole_number_is_refused(folder, monkeypatch, sentence, value):
     monkeypatch.setenv("CHARLSTM_CACHE_MB", value)
     for ask in (cache.limit, lambda: obtain("key", filled())):
         with pytest.raises(ConfigError) as caught:
@@ -127,7 +127,7 @@ def test_an_entry_is_built_once(folder):
     assert sorted(os.listdir(folder)) == [TAG, "key"]
 
 
-def test_an_entry_is_durable_before_it_gets_its_name(folder, monkeypatch):
+def test_an_entry_is_synced_before_it_is_renamed(folder, monkeypatch):
     """A power cut must not leave a named entry whose files are empty."""
     events = []
     fsync, rename = os.fsync, Path.rename
@@ -180,7 +180,7 @@ def test_a_build_that_fails_leaves_nothing(folder, error):
     assert (obtain("key", filled("new")) / "file").read_text() == "new"
 
 
-def test_a_full_disk_is_told_and_leaves_nothing(folder, sentence):
+def test_a_full_disk_is_reported_and_leaves_nothing(folder, sentence):
     def build(unfinished):
         filled()(unfinished)
         raise OSError(errno.ENOSPC, "")
@@ -191,7 +191,7 @@ def test_a_full_disk_is_told_and_leaves_nothing(folder, sentence):
     assert os.listdir(folder) == [TAG]
 
 
-def test_a_disk_that_is_full_when_an_entry_is_synced_leaves_none(folder, monkeypatch):
+def test_an_entry_that_can_not_be_synced_is_removed(folder, monkeypatch):
     def fail(descriptor):
         raise OSError(errno.ENOSPC, "")
 
@@ -209,13 +209,13 @@ def test_a_disk_that_is_full_when_an_entry_is_synced_leaves_none(folder, monkeyp
     assert (obtain("key", filled()) / "file").read_text() == "content"
 
 
-def test_a_place_that_is_no_folder_is_told(folder):
+def test_a_cache_that_is_not_a_folder_is_reported(folder):
     folder.write_text("a file")
     with raises_naming(StorageError, folder):
         obtain("key", filled())
 
 
-def test_an_entry_that_another_process_built_meanwhile_serves(folder):
+def test_an_entry_that_another_process_built_meanwhile_is_used(folder):
     def build(unfinished):
         filled("mine")(unfinished)
         (folder / "key").mkdir()
@@ -252,7 +252,7 @@ def test_an_entry_is_sealed_as_sha256sum_writes_it(folder):
     assert (path / "SHA256SUMS").read_text() == f"{digest}  file\n"
 
 
-def test_what_never_can_be_read_is_told_once_it_is_built(folder):
+def test_an_entry_that_can_never_be_read_is_reported(folder):
     built = []
 
     def refuse(folder):
@@ -264,7 +264,7 @@ def test_what_never_can_be_read_is_told_once_it_is_built(folder):
     assert os.listdir(folder) == [TAG]
 
 
-# Forgetting
+# Eviction
 
 
 def test_entries_are_listed_by_last_use_with_their_size(folder):
@@ -298,7 +298,7 @@ def test_obtaining_an_entry_is_a_use_of_it(folder):
     assert names() == ["a", "b"]
 
 
-def test_the_least_recently_used_go_first(folder, monkeypatch):
+def test_the_least_recently_used_are_removed_first(folder, monkeypatch):
     monkeypatch.setenv("CHARLSTM_CACHE_MB", "10")
     for used, key in enumerate(["a", "b", "c"], 1000):
         obtain(key, filled(size=3 * MB))
@@ -312,7 +312,7 @@ def test_the_least_recently_used_go_first(folder, monkeypatch):
     assert names() == ["e", "d"]
 
 
-def test_a_cache_within_its_bound_keeps_everything(folder, monkeypatch):
+def test_a_cache_within_its_limit_keeps_everything(folder, monkeypatch):
     monkeypatch.setenv("CHARLSTM_CACHE_MB", "9")
     for key in "abc":
         obtain(key, filled(size=3 * MB))
@@ -320,7 +320,7 @@ def test_a_cache_within_its_bound_keeps_everything(folder, monkeypatch):
 
 
 @pytest.mark.parametrize("megabytes", ["0", "1"])
-def test_what_was_just_obtained_stays_however_large(folder, monkeypatch, megabytes):
+def test_the_entry_just_obtained_is_kept_at_any_size(folder, monkeypatch, megabytes):
     monkeypatch.setenv("CHARLSTM_CACHE_MB", megabytes)
     for key in "abc":
         path = obtain(key, filled(size=3 * MB))
@@ -328,7 +328,7 @@ def test_what_was_just_obtained_stays_however_large(folder, monkeypatch, megabyt
         assert (path / "file").read_text() == "content"
 
 
-def test_eviction_leaves_what_others_are_building(folder, monkeypatch):
+def test_eviction_keeps_what_others_are_building(folder, monkeypatch):
     monkeypatch.setenv("CHARLSTM_CACHE_MB", "0")
 
     def build(unfinished):
@@ -339,8 +339,8 @@ def test_eviction_leaves_what_others_are_building(folder, monkeypatch):
     assert names() == ["key"]
 
 
-def test_an_entry_that_another_process_removes_meanwhile_is_no_error(folder, monkeypatch):
-    """Two runs may evict at once: what is listed can be gone when it is looked at."""
+def test_an_entry_that_another_process_removes_is_not_an_error(folder, monkeypatch):
+    """Two runs may evict at the same time, so a listed entry may already be gone."""
     obtain("a", filled())
     real = Path.is_dir
 
@@ -355,7 +355,7 @@ def test_an_entry_that_another_process_removes_meanwhile_is_no_error(folder, mon
     assert names() == ["b"]
 
 
-def test_clear_removes_everything_and_tells_what(folder):
+def test_clear_removes_everything_and_returns_it(folder):
     obtain("a", filled("12345"))
     obtain("b", filled())
     age("a", 1000)
@@ -369,10 +369,10 @@ def test_clear_removes_everything_and_tells_what(folder):
     assert cache.clear() == []
 
 
-# Other processes at the same time
+# Other processes
 
 
-def test_clear_and_eviction_leave_what_is_being_built(folder, monkeypatch):
+def test_clear_and_eviction_keep_what_is_being_built(folder, monkeypatch):
     monkeypatch.setenv("CHARLSTM_CACHE_MB", "0")
     obtain("other", filled())
 
@@ -388,8 +388,8 @@ def test_clear_and_eviction_leave_what_is_being_built(folder, monkeypatch):
 
 
 @pytest.mark.parametrize("what", ["files", "entry", "cache"])
-def test_what_is_removed_while_it_is_built_is_built_again(folder, what):
-    """By ``rm -r``, or by ``clear`` where the file system has no locks."""
+def test_an_entry_that_is_removed_while_it_is_built_is_built_again(folder, what):
+    """``rm -r`` may remove it, or ``clear`` on a file system without locks."""
     built = []
 
     def build(unfinished):
@@ -405,7 +405,7 @@ def test_what_is_removed_while_it_is_built_is_built_again(folder, what):
     assert sorted(os.listdir(folder)) == [TAG, "key"]
 
 
-def test_what_is_removed_each_time_it_is_built_is_given_up(folder):
+def test_an_entry_that_is_removed_each_time_is_given_up(folder):
     built = []
 
     def build(unfinished):
@@ -418,7 +418,7 @@ def test_what_is_removed_each_time_it_is_built_is_given_up(folder):
     assert os.listdir(folder) == [TAG]
 
 
-def test_a_folder_that_is_cleared_before_it_is_locked_is_made_again(folder, monkeypatch):
+def test_a_folder_that_is_removed_before_it_is_locked_is_made_again(folder, monkeypatch):
     cleared, real = [], cache.locked
 
     def lock_late(path, **options):
@@ -432,7 +432,7 @@ def test_a_folder_that_is_cleared_before_it_is_locked_is_made_again(folder, monk
     assert not cleared[0].exists()
 
 
-def test_clear_removes_what_may_be_built_where_nobody_knows(folder, monkeypatch):
+def test_clear_removes_unfinished_entries_without_locks(folder, monkeypatch):
     def refuse(descriptor, operation):
         raise OSError(errno.ENOLCK, "No locks available")
 
@@ -444,7 +444,7 @@ def test_clear_removes_what_may_be_built_where_nobody_knows(folder, monkeypatch)
 
 
 @pytest.mark.parametrize("code", [errno.EPERM, errno.EACCES, errno.EROFS])
-def test_an_entry_that_can_be_read_but_not_written_serves(folder, monkeypatch, code):
+def test_a_read_only_entry_is_used(folder, monkeypatch, code):
     obtain("key", filled())
 
     def refuse(path):
@@ -455,7 +455,7 @@ def test_an_entry_that_can_be_read_but_not_written_serves(folder, monkeypatch, c
 
 
 @pytest.mark.parametrize("moment", ["before it is noted", "before it is checked"])
-def test_an_entry_that_is_evicted_when_it_is_asked_for_is_built_again(folder, monkeypatch, moment):
+def test_an_entry_that_is_evicted_meanwhile_is_built_again(folder, monkeypatch, moment):
     path, real = obtain("key", filled()), os.utime
 
     def evict(noted):
@@ -482,7 +482,7 @@ def test_an_entry_that_is_removed_while_it_is_read_is_built_again(folder):
     assert content(path) == "again"
 
 
-def test_what_was_mapped_stays_readable_when_its_entry_is_gone(folder):
+def test_mapped_files_stay_readable_after_their_entry_is_removed(folder):
     def read(where):
         return np.memmap(where / "file", np.uint8, mode="r")
 
@@ -492,7 +492,7 @@ def test_what_was_mapped_stays_readable_when_its_entry_is_gone(folder):
     assert new.tobytes() == old.tobytes() == b"content"
 
 
-def test_a_cache_that_is_removed_when_it_has_served_is_no_error(folder, monkeypatch):
+def test_a_cache_that_is_removed_after_use_is_not_an_error(folder, monkeypatch):
     real = Path.iterdir
 
     def iterate(path):
@@ -506,7 +506,7 @@ def test_a_cache_that_is_removed_when_it_has_served_is_no_error(folder, monkeypa
 
 
 @pytest.mark.parametrize("failing", ["mkdir", "build"])
-def test_what_is_refused_is_not_tried_again(folder, monkeypatch, failing):
+def test_a_refused_operation_is_not_tried_again(folder, monkeypatch, failing):
     obtain("other", filled())
     tried = []
 
@@ -522,7 +522,7 @@ def test_what_is_refused_is_not_tried_again(folder, monkeypatch, failing):
 
 
 def test_clears_at_the_same_time_do_not_fail(folder, monkeypatch):
-    """Each may find that the other has removed a file or a folder before it."""
+    """Each may find that the other has already removed a file or a folder."""
     obtain("a", filled())
     obtain("b", filled())
     real = os.unlink
@@ -538,10 +538,10 @@ def test_clears_at_the_same_time_do_not_fail(folder, monkeypatch):
     assert os.listdir(folder) == [TAG]
 
 
-# Folders of others
+# Other folders
 
 
-def test_the_folder_is_tagged_as_backup_tools_expect_it(folder):
+def test_the_folder_is_tagged_for_backup_tools(folder):
     """Source: the Cache Directory Tagging Specification, whose signature is 43 bytes long."""
     obtain("key", filled())
     tag = (folder / "CACHEDIR.TAG").read_bytes()
@@ -549,7 +549,7 @@ def test_the_folder_is_tagged_as_backup_tools_expect_it(folder):
     assert tag[43:].startswith(b"\n")
 
 
-def test_an_empty_folder_and_one_of_ours_are_taken(folder):
+def test_an_empty_folder_and_our_own_are_accepted(folder):
     folder.mkdir()
     obtain("a", filled())
     (folder / "notes.txt").write_text("somebody's")
@@ -558,10 +558,8 @@ def test_an_empty_folder_and_one_of_ours_are_taken(folder):
 
 
 @pytest.mark.parametrize("name", ["pictures", ".git", "notes.txt", ".profile"])
-def test_a_folder_that_holds_other_things_is_refused_and_left_alone(
-    folder, monkeypatch, name, sentence
-):
-    """A slip such as ``CHARLSTM_CACHE=$HOME`` must not cost anybody a file."""
+def test_a_folder_with_other_files_is_refused_and_not_changed(folder, monkeypatch, name, sentence):
+    """A mistake such as ``CHARLSTM_CACHE=$HOME`` must not delete any files."""
     monkeypatch.setenv("CHARLSTM_CACHE_MB", "0")
     (folder / "work").mkdir(parents=True)
     thing = folder / name
@@ -571,7 +569,7 @@ def test_a_folder_that_holds_other_things_is_refused_and_left_alone(
         thing.mkdir()
         (thing / "file").write_text("somebody's")
     for path in folder.iterdir():
-        os.utime(path, (1, 1))  # long since abandoned, if it were ours
+        os.utime(path, (1, 1))  # old enough to be abandoned, if it were ours
     before = snapshot(folder)
     with pytest.raises(ConfigError) as caught:
         obtain("key", never)
@@ -582,7 +580,7 @@ def test_a_folder_that_holds_other_things_is_refused_and_left_alone(
     assert snapshot(folder) == before
 
 
-def test_the_cache_of_another_program_is_refused_and_left_alone(folder):
+def test_the_cache_of_another_program_is_refused_and_not_changed(folder):
     """Cargo, mypy, pytest and others tag their folders too."""
     (folder / "v" / "cache").mkdir(parents=True)
     (folder / "v" / "cache" / "file").write_text("somebody's")
@@ -598,7 +596,7 @@ def test_the_cache_of_another_program_is_refused_and_left_alone(folder):
     assert snapshot(folder) == before
 
 
-def test_only_unfinished_entries_that_nobody_builds_are_abandoned(folder, monkeypatch):
+def test_only_unfinished_entries_without_a_builder_are_removed(folder, monkeypatch):
     obtain("a", filled())
     now = time.time()
     for name, seconds in ((".old", 61), (".new", 5)):
@@ -614,7 +612,7 @@ def test_only_unfinished_entries_that_nobody_builds_are_abandoned(folder, monkey
     assert sorted(os.listdir(folder)) == [".new", TAG, "a", "b", "c"]
 
 
-def test_where_nobody_knows_who_builds_nothing_is_abandoned(folder, monkeypatch):
+def test_without_locks_no_unfinished_entry_is_evicted(folder, monkeypatch):
     def refuse(descriptor, operation):
         raise OSError(errno.ENOLCK, "No locks available")
 
@@ -626,7 +624,7 @@ def test_where_nobody_knows_who_builds_nothing_is_abandoned(folder, monkeypatch)
     assert sorted(os.listdir(folder)) == [".old", TAG, "a", "b"]
 
 
-def test_a_passing_fault_does_not_remove_an_entry(folder):
+def test_a_temporary_fault_does_not_remove_an_entry(folder):
     obtain("key", filled("old"))
 
     def fail(path):

@@ -1,4 +1,4 @@
-"""One process prepares texts while another one clears the cache: neither fails."""
+"""Tests of ``system.cache``: one process prepares texts while another clears the cache."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 
 from charlstm.system import cache
 
-# Builds a token store, and stops in the middle of it the first time, until it is told to go on.
+# Builds a token store, and pauses in the middle of it the first time until it gets a line.
 PAUSED = """
 import sys
 from charlstm.config import CorpusConfig, TokenizerConfig
@@ -32,7 +32,7 @@ prepared = preparation.prepare(CorpusConfig(addresses=(sys.argv[1],)), Tokenizer
 print(prepared.store.train.size + prepared.store.valid.size)
 """
 
-# Prepares texts as fast as it can until its input ends, and compares what it gets.
+# Prepares texts as fast as it can until stdin ends, and compares the results.
 BUSY = """
 import select, sys
 from charlstm.config import CorpusConfig, TokenizerConfig
@@ -78,14 +78,14 @@ def running(program, *arguments):
 
 
 def finished(process):
-    """Let a program go on to its end; return the last line that it prints."""
+    """Let a program run to its end; return the last line that it prints."""
     out, err = process.communicate("go on\n", timeout=120)
     assert process.returncode == 0, err
     return out.splitlines()[-1]
 
 
 @pytest.mark.parametrize("how", ["cleared", "evicted", "removed"])
-def test_the_cache_goes_while_a_text_is_prepared(texts, monkeypatch, how):
+def test_the_cache_is_removed_while_a_text_is_prepared(texts, monkeypatch, how):
     with running(PAUSED, texts[0]) as process:
         assert process.stdout.readline() == "paused\n"
         (vocabulary,) = cache.entries()  # the tokenizer is complete, the token store is not
@@ -98,13 +98,13 @@ def test_the_cache_goes_while_a_text_is_prepared(texts, monkeypatch, how):
         else:
             shutil.rmtree(cache.cache_folder())
         assert cache.entries() == []
-        marks = 2  # the document begins and ends
+        marks = 2  # the beginning and the end of the document
         assert int(finished(process)) == len("one.txt is a short text. " * 20) + marks
     assert [entry.path.name.split("-")[0] for entry in cache.entries()] == ["tokens"]
 
 
 @pytest.mark.parametrize("processes", [1, 3])
-def test_clearing_again_and_again_disturbs_nobody(texts, processes):
+def test_clearing_repeatedly_makes_nobody_fail(texts, processes):
     with ExitStack() as stack:
         busy = [stack.enter_context(running(BUSY, *texts)) for _ in range(processes)]
         for process in busy:

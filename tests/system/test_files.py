@@ -1,4 +1,4 @@
-"""Tests of ``charlstm.system.files``: a file is its old content or its new one, whatever fails."""
+"""Tests of ``system.files``: a file has its old or its new content, whatever fails."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ FULL = "disk is full"
 QUOTA = "quota"
 READ_ONLY = "read-only"
 DENIED = "permission denied"
-NO_FOLDER = "folder is not there"
+NO_FOLDER = "folder does not exist"
 NOT_A_FOLDER = "not a folder"
 
 
@@ -45,7 +45,7 @@ def folder(tmp_path_factory):
 
 
 @given(st.binary(max_size=2000), st.binary(max_size=2000))
-def test_what_is_written_replaces_what_was_there(folder, old, new):
+def test_a_write_replaces_the_old_content(folder, old, new):
     path = folder / "data"
     write_atomically(path, old)
     assert path.read_bytes() == old
@@ -64,11 +64,11 @@ def test_what_is_written_replaces_what_was_there(folder, old, new):
         (errno.EPERM, DENIED),
         (errno.ENOENT, NO_FOLDER),
         (errno.ENOTDIR, NOT_A_FOLDER),
-        (errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG)),
-        (errno.EIO, os.strerror(errno.EIO)),
+        (errno.ENAMETOOLONG, "file name too long"),
+        (errno.EIO, "input/output error"),
     ],
 )
-def test_errors_say_what_to_do(code, reason, sentence):
+def test_storage_errors_name_the_path_and_the_reason(code, reason, sentence):
     with pytest.raises(StorageError) as caught, storage_errors(Path("runs/a")):
         raise OSError(code, "whatever")
     sentence(caught.value, reason, "runs/a")
@@ -109,7 +109,7 @@ def test_a_failed_write_changes_nothing(
 
 
 def test_a_write_to_a_full_disk_changes_nothing(tmp_path):
-    """``ulimit -f`` refuses bytes as a full disk does: in the middle of the data."""
+    """``ulimit -f`` fails in the middle of the data, like a full disk."""
     path = tmp_path / "data"
     path.write_bytes(b"old")
     program = (
@@ -126,11 +126,11 @@ def test_a_write_to_a_full_disk_changes_nothing(tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", program, path], capture_output=True, text=True, check=True
     )
-    assert_names(done.stdout, path, "File too large")
+    assert_names(done.stdout, path, "file too large")
     assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == {"data": b"old"}
 
 
-def test_a_writer_that_wants_a_name(tmp_path):
+def test_a_writer_that_needs_a_path(tmp_path):
     path = tmp_path / "data"
     path.write_bytes(b"old")
     with replaced_atomically(path, ".end") as temporary:
@@ -175,7 +175,7 @@ def test_an_interruption_changes_nothing(tmp_path, monkeypatch):
 
 
 def test_when_the_last_sync_fails_the_file_is_whole(tmp_path, monkeypatch):
-    """The name is in place by then, only whether it would outlive a power cut is unknown."""
+    """The file is already renamed, but may not survive a power cut."""
     path = tmp_path / "data"
     path.write_bytes(b"old")
     calls = []
@@ -197,7 +197,7 @@ def test_when_the_last_sync_fails_the_file_is_whole(tmp_path, monkeypatch):
     )
 
 
-def test_data_is_synced_before_it_gets_its_name_and_the_folder_after(tmp_path, monkeypatch):
+def test_the_file_is_synced_before_it_is_renamed_and_the_folder_after(tmp_path, monkeypatch):
     path = tmp_path / "data"
     events = []
     fsync, replace = os.fsync, os.replace
@@ -234,8 +234,8 @@ def test_permissions_follow_the_umask(tmp_path, umask):
     assert path.stat().st_mode & 0o777 == 0o666 & ~umask
 
 
-def test_the_umask_of_the_process_is_left_alone(tmp_path, monkeypatch):
-    """It belongs to all threads: changed for a moment, it opens what another one creates."""
+def test_the_umask_of_the_process_does_not_change(tmp_path, monkeypatch):
+    """All threads share it: a change would open the files that other threads create."""
     monkeypatch.setattr(os, "umask", failing(errno.EPERM))
     write_atomically(tmp_path / "data", b"new")
     assert (tmp_path / "data").read_bytes() == b"new"
@@ -264,7 +264,7 @@ def test_files_of_other_threads_keep_their_permissions(tmp_path, monkeypatch):
     assert sorted(os.listdir(tmp_path)) == ["1", "2", "3"]
 
 
-def test_a_temporary_name_that_is_taken_is_not_written_to(tmp_path, monkeypatch):
+def test_an_existing_temporary_file_is_not_overwritten(tmp_path, monkeypatch):
     (tmp_path / ".data.00000000.tmp").write_text("somebody's")
     randoms = iter([bytes(4), b"\1\1\1\1"])
     monkeypatch.setattr(os, "urandom", lambda size: next(randoms))
@@ -273,7 +273,7 @@ def test_a_temporary_name_that_is_taken_is_not_written_to(tmp_path, monkeypatch)
     assert (tmp_path / ".data.00000000.tmp").read_text() == "somebody's"
 
 
-def test_a_folder_that_is_gone_and_a_file_for_a_folder(tmp_path, sentence):
+def test_a_missing_folder_and_a_file_in_its_place(tmp_path, sentence):
     (tmp_path / "file").write_bytes(b"")
     for path, reason in (
         (tmp_path / "gone" / "data", NO_FOLDER),
@@ -298,7 +298,7 @@ HOLDER += "with locked(Path(sys.argv[1])) as is_ours:\n    print(is_ours, flush=
 HOLDER += "    time.sleep(60)\n"
 
 
-def test_a_lock_dies_with_its_owner(tmp_path):
+def test_a_lock_ends_with_its_process(tmp_path):
     with subprocess.Popen(
         [sys.executable, "-c", HOLDER, tmp_path], stdout=subprocess.PIPE, text=True
     ) as holder:
@@ -319,7 +319,7 @@ def test_a_lock_ends_with_its_body(tmp_path):
         assert third
 
 
-def test_a_file_system_without_locks_refuses_nobody(tmp_path, monkeypatch):
+def test_a_file_system_without_locks_always_succeeds(tmp_path, monkeypatch):
     def refuse(descriptor, operation):
         raise OSError(errno.ENOLCK, "No locks available")
 
@@ -329,7 +329,7 @@ def test_a_file_system_without_locks_refuses_nobody(tmp_path, monkeypatch):
         assert second
 
 
-def test_what_is_no_folder_can_not_be_locked(tmp_path):
+def test_only_a_folder_can_be_locked(tmp_path):
     (tmp_path / "file").write_text("text")
     for name in ("file", "nothing"):
         with (

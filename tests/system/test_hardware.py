@@ -1,4 +1,4 @@
-"""What a processor can do is read from its flags, what memory there is from the system."""
+"""Tests of ``system.hardware``: flags and number of CPUs, and the available memory."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def cpuinfo(tmp_path):
         ("", "float32"),
     ],
 )
-def test_auto_follows_the_flags_of_the_processor(cpuinfo, flags, expected):
+def test_auto_follows_the_flags_of_the_cpu(cpuinfo, flags, expected):
     assert product_type("auto", cpuinfo(X86.format(flags=flags, bugs=""))) == expected
 
 
@@ -73,7 +73,7 @@ def test_auto_is_float32_without_a_description(tmp_path):
 
 @pytest.mark.parametrize("wanted", ["float32", "bfloat16"])
 @pytest.mark.parametrize("flags", ["fpu", "fpu avx512_bf16"])
-def test_what_the_user_asked_for_wins(cpuinfo, wanted, flags):
+def test_the_choice_of_the_user_has_precedence(cpuinfo, wanted, flags):
     assert product_type(wanted, cpuinfo(X86.format(flags=flags, bugs=""))) == wanted
 
 
@@ -90,11 +90,11 @@ def test_vnni_multiplies_int8_exactly(cpuinfo, flags, saturates):
     assert int8_pairs_saturate(cpuinfo(X86.format(flags=flags, bugs="vnni"))) is saturates
 
 
-def test_an_unknown_processor_is_taken_for_one_without_vnni(tmp_path):
+def test_an_unknown_cpu_is_assumed_to_lack_vnni(tmp_path):
     assert int8_pairs_saturate(tmp_path / "none")
 
 
-def test_processors_are_those_the_process_may_use(monkeypatch):
+def test_only_the_cpus_that_the_process_may_use_count(monkeypatch):
     monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 3, 5}, raising=False)
     assert processor_count() == 3
     monkeypatch.delattr("os.sched_getaffinity")
@@ -105,7 +105,7 @@ def test_processors_are_those_the_process_may_use(monkeypatch):
 MEMINFO = "MemTotal:       24689852 kB\nMemFree:         1000000 kB\nMemAvailable:   20000000 kB\n"
 
 
-def test_memory_is_what_is_free_or_what_the_container_may_use(tmp_path):
+def test_memory_is_limited_by_the_system_and_the_container(tmp_path):
     meminfo, limit, none = tmp_path / "meminfo", tmp_path / "memory.max", tmp_path / "nothing"
     meminfo.write_text(MEMINFO)
     limit.write_text("max\n")
@@ -113,26 +113,26 @@ def test_memory_is_what_is_free_or_what_the_container_may_use(tmp_path):
     limit.write_text("1073741824\n")
     assert available_memory(meminfo, (limit, none)) == 1 << 30
     assert available_memory(none, (limit, none)) == 1 << 30
-    limit.write_text(f"{1 << 62}\n")  # as the older control groups say that there is no limit
+    limit.write_text(f"{1 << 62}\n")  # control groups version 1 report no limit in this way
     assert available_memory(meminfo, (none, limit)) == 20_000_000 * 1024
 
 
 @pytest.mark.parametrize(
     "text", ["", "MemAvailable:\n", "MemAvailable: many kB\n", "MemTotal: 3 kB\n"]
 )
-def test_memory_that_is_not_told_is_not_known(tmp_path, text):
+def test_memory_that_is_not_reported_is_unknown(tmp_path, text):
     meminfo = tmp_path / "meminfo"
     meminfo.write_text(text)
     assert available_memory(meminfo, ()) is None
     assert available_memory(tmp_path / "nothing", (tmp_path / "nothing",)) is None
 
 
-def test_a_limit_of_addresses_is_a_limit_of_memory(tmp_path, monkeypatch):
+def test_the_address_space_limit_limits_memory(tmp_path, monkeypatch):
     meminfo = tmp_path / "meminfo"
     meminfo.write_text(MEMINFO)
     monkeypatch.setattr("resource.getrlimit", lambda kind: (1 << 30, 1 << 31))
     assert available_memory(meminfo, ()) == 1 << 30
 
 
-def test_the_probe_returns_a_rate():
+def test_the_measured_speed_is_plausible():
     assert 0 < floating_point_speed() < math.inf

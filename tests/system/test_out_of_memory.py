@@ -1,4 +1,4 @@
-"""Which exceptions mean that memory ran out, and which only sound like it."""
+"""Tests of ``system.out_of_memory``: exceptions that mean it, or only sound like it."""
 
 import errno
 import resource
@@ -15,7 +15,7 @@ THREAD = "env.cc:327 pthread_create failed, error code: 12 error msg: Cannot all
 
 
 def raised_in(module, kind, text):
-    """Return an exception that was raised in a module of that name."""
+    """Return an exception that was raised in a module with this name."""
     try:
         exec("raise kind(text)", {"__name__": module, "kind": kind, "text": text})
     except Exception as error:
@@ -35,7 +35,7 @@ def raised_in(module, kind, text):
     ],
     ids=repr,
 )
-def test_what_libraries_raise_without_memory(error):
+def test_exceptions_of_libraries_without_memory(error):
     assert is_out_of_memory(error)
 
 
@@ -55,7 +55,7 @@ def test_what_libraries_raise_without_memory(error):
     ],
     ids=repr,
 )
-def test_what_only_sounds_like_it(error):
+def test_exceptions_that_only_sound_like_it(error):
     assert not is_out_of_memory(error)
 
 
@@ -70,14 +70,14 @@ def test_an_exception_of_onnx_runtime_has_to_be_about_memory(reason, expected):
     assert is_out_of_memory(error) is expected
 
 
-def test_the_class_of_tensorflow_is_known():
+def test_the_exception_of_tensorflow_is_recognized():
     from charlstm.network.backend import tf
 
     assert is_out_of_memory(tf.errors.ResourceExhaustedError(None, None, "a tensor"))
     assert not is_out_of_memory(tf.errors.InternalError(None, None, "out of memory"))
 
 
-def test_no_library_is_imported_to_know_its_exceptions():
+def test_no_library_is_imported_to_recognize_its_exceptions():
     program = (
         "import sys; from charlstm.system.out_of_memory import is_out_of_memory; "
         "assert not is_out_of_memory(RuntimeError('bad_alloc')); "
@@ -88,7 +88,7 @@ def test_no_library_is_imported_to_know_its_exceptions():
 
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is bounded as Linux does")
 @pytest.mark.parametrize(("megabytes", "expected"), [(1, True), (100, False)])
-def test_an_internal_error_counts_where_the_address_space_is_used_up(megabytes, expected):
+def test_an_internal_error_counts_if_the_address_space_is_used_up(megabytes, expected):
     program = (
         "import resource, sys; from charlstm.system.out_of_memory import is_out_of_memory\n"
         "peak = int(open('/proc/self/status').read().split('VmPeak:')[1].split()[0])\n"
@@ -103,7 +103,7 @@ def test_an_internal_error_counts_where_the_address_space_is_used_up(megabytes, 
 
 
 @pytest.mark.parametrize("status", [None, "", "VmPeak: ?", "VmPeak\n"])
-def test_a_system_that_does_not_tell_is_taken_to_have_memory(tmp_path, monkeypatch, status):
+def test_a_system_that_does_not_report_memory_is_assumed_to_have_it(tmp_path, monkeypatch, status):
     monkeypatch.setattr(resource, "getrlimit", lambda _: (2**20, 2**20))
     path = tmp_path / "status"
     if status is not None:

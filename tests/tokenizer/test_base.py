@@ -1,4 +1,4 @@
-"""Tests of ``tokenizer.base``: nothing is lost, and the same text has the same ids anywhere."""
+"""Tests of ``tokenizer.base``: encoding loses nothing, and ids do not change."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.tokenizer.helpers import (
 
 
 @given(levels, st.lists(wordy, max_size=4), st.data())
-def test_known_characters_come_back(level, texts, data):
+def test_known_characters_are_decoded_again(level, texts, data):
     tokenizer = built(level, *texts)
     characters = sorted(set("".join(texts)))
     text = data.draw(st.text(st.sampled_from(characters)) if characters else st.just(""))
@@ -72,7 +72,7 @@ def test_extending_keeps_ids_and_adds_tokens(level, old_text, new_text):
 
 
 @given(levels, wordy, wordy)
-def test_building_on_another_is_building_and_extending(level, old_text, new_text):
+def test_building_with_a_base_equals_building_and_extending(level, old_text, new_text):
     old, new = built(level, old_text), built(level, new_text)
     assert built(level, new_text, base=old) == old.extend(new)
 
@@ -80,7 +80,7 @@ def test_building_on_another_is_building_and_extending(level, old_text, new_text
 def test_extending_needs_the_same_level(sentence):
     with pytest.raises(ConfigError) as caught:
         CharTokenizer(("a",)).extend(WordTokenizer(("a",)))
-    sentence(caught.value, "char level", "word level", "--level char")
+    sentence(caught.value, "char-level", "word-level", "`level` char")
 
 
 @given(levels, anything)

@@ -1,4 +1,4 @@
-"""Tests of ``tokenizer.byte_pairs``: what pieces are learned, from how much text."""
+"""Tests of ``tokenizer.byte_pairs``: learning pieces from a sample of the text."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.tokenizer.helpers import PROSE, built
 
 
 def divided(text, merges):
-    """Return the words of a text, each as pieces after these merges, in order."""
+    """Return the words of a text, each divided into pieces by these merges in order."""
     words = [list(word) for word in tokens_of(text, 2)]
     for pair in merges:
         for word in words:
@@ -41,7 +41,7 @@ def test_each_pair_is_the_most_frequent_one_when_it_is_learned(words):
         assert counts[pair] == max(counts.values()) >= 2
 
 
-def test_it_stops_where_nothing_occurs_twice():
+def test_learning_stops_when_no_pair_occurs_twice():
     assert learn_merges(["ab cd\n"], list("ab cd\n"), 100, 2) == []
     assert learn_merges(["abab\n"], list("ab\n"), 100, 2) == [("a", "b")]
 

@@ -12,7 +12,7 @@ from tests.tokenizer.helpers import (
 
 
 @given(anything, anything)
-def test_characters_are_their_place_among_the_sorted_ones(known, text):
+def test_the_id_of_a_character_is_its_place_in_sorted_order(known, text):
     tokenizer = built("char", known[:3], known[3:])
     characters = sorted(c for c in set(known) if not "\ud800" <= c <= "\udfff")
     assert tokenizer.vocabulary == tuple(characters)

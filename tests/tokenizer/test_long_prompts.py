@@ -1,4 +1,4 @@
-"""Tests of ``tokenizer.long_prompts``: the last tokens of a prompt are read, whole words only."""
+"""Tests of ``tokenizer.long_prompts``: the last tokens are read, without half words."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ TEXT = "the cat had a cat and a hat.\n" * 1000
 
 @LEVELS
 @pytest.mark.parametrize("step", [1, 7, 1024])
-def test_a_prompt_that_is_short_enough_is_read_as_a_whole(tokenizer, step):
+def test_a_short_prompt_is_read_as_a_whole(tokenizer, step):
     ids = np.array([END_OF_DOCUMENT, *np.resize(tokenizer.encode("the cat "), MAX_PROMPT + step)])
     whole = ids[: MAX_PROMPT + step]
     assert read_tokens(whole, spells=tokenizer.spells, step=step) is whole
@@ -54,7 +54,7 @@ def test_no_spelled_word_is_cut(words, most, step):
 
 
 @given(st.integers(0, 60), st.integers(1, 20), st.integers(1, 9))
-def test_a_prompt_that_is_typed_on_is_read_from_the_same_token(length, most, step):
+def test_a_growing_prompt_is_read_from_the_same_token(length, most, step):
     ids = np.arange(length + 1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("charlstm.tokenizer.long_prompts.MAX_PROMPT", most)
@@ -64,13 +64,13 @@ def test_a_prompt_that_is_typed_on_is_read_from_the_same_token(length, most, ste
 
 @pytest.fixture
 def shorter(monkeypatch):
-    """Read fewer tokens, for the sake of time."""
+    """Read fewer tokens to save time."""
     monkeypatch.setattr("charlstm.tokenizer.long_prompts.MAX_PROMPT", 64)
     monkeypatch.setattr("charlstm.prediction.prompt_cache.PROMPT_STEP", 32)
 
 
 def end_of(tokenizer, step=1):
-    """Return the end of the text that is read, which has the same tokens."""
+    """Return the end of the text that is read; it has the same tokens."""
     read = read_tokens(tokenizer.encode_beginning(TEXT), spells=tokenizer.spells, step=step)
     end = tokenizer.decode(read[1:])
     assert len(end) < len(TEXT)
@@ -80,7 +80,7 @@ def end_of(tokenizer, step=1):
 
 @LEVELS
 @pytest.mark.usefixtures("shorter")
-def test_a_long_prompt_is_continued_as_its_end_is(tokenizer):
+def test_a_long_prompt_is_continued_like_its_end(tokenizer):
     engine, end = model_of(tokenizer), end_of(tokenizer)
     config = SampleConfig(length=9)
     whole, same, other = (
@@ -110,7 +110,7 @@ def test_a_pattern_and_penalties_see_the_whole_prompt():
 
 @LEVELS
 @pytest.mark.usefixtures("shorter")
-def test_the_words_after_a_long_prompt_are_those_after_its_end(tokenizer):
+def test_a_long_prompt_gives_the_same_predictions_as_its_end(tokenizer):
     end = end_of(tokenizer, step=32)
     typed = Predictor(model_of(tokenizer), tokenizer)
     for prompt in (end[-9:], TEXT[:-2], TEXT[:-1]):

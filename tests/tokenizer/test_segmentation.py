@@ -1,4 +1,4 @@
-"""Tests of ``tokenizer.segmentation``: how text is divided, and what may continue a token."""
+"""Tests of ``tokenizer.segmentation``: dividing text, and what may continue a token."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from tests.tokenizer.helpers import (
     wordy,
 )
 
-# What a reader sees as one character, and pieces of it.
+# Visible characters, and parts of them.
 SIGNS = (
     "a1 .!'\n\r\t_<b> 中の\u3099\u00a0\u2028\u0301\u0327\u064b\u0628\uff76\uff9e\u0f56\u0f7c\u1039"
     "\u1000\u102c\u17d2\u1780\u0e17\u0e35\u0e48\u0e33\u0e40\u0915\u094d\u1100\u1161\u0710\u0711"
@@ -40,7 +40,7 @@ both_rules = st.sampled_from([1, 2])
 
 
 @given(anything | signs, both_rules)
-def test_tokens_in_a_row_are_the_text(text, rules):
+def test_joined_tokens_are_the_text(text, rules):
     tokens = list(tokens_of(text, rules))
     assert "".join(tokens) == text
     assert all(tokens)
@@ -54,17 +54,17 @@ def test_cutting_after_a_newline_changes_no_token(texts, newline, rules):
 
 
 @given(anything | wordy | signs | st.text("ab'’1 \n\r\t<>/_-\u0301\u0e17中\u200d👍", max_size=30))
-def test_cutting_between_tokens_changes_none(text):
+def test_cutting_between_tokens_changes_no_token(text):
     for rules, index in itertools.product((1, 2), range(1, len(text))):
         if is_between_tokens(text[index - 1], text[index]):
             parts = [*tokens_of(text[:index], rules), *tokens_of(text[index:], rules)]
             assert parts == list(tokens_of(text, rules)), index
 
 
-# The rules 2: no token ends within an extended grapheme cluster.
+# Rules 2: no token ends inside an extended grapheme cluster.
 
-# What Unicode joins too: white space and a mark after it, a sign before a number and the number,
-# and, in the latest version, a consonant and a virama that does not stand right between letters.
+# Unicode also joins white space and a mark after it, a sign and the number after it, and, in the
+# latest version, a consonant and a virama that is not directly between letters.
 KNOWN_TO_BE_APART = regex.compile(
     r"(?<=[\s--[ \r\n]])|(?<=\p{GCB=Prepend})"
     r"|(?<=\p{InCB=Linker}\p{InCB=Extend}*)(?=\p{InCB=Consonant})",
@@ -73,14 +73,14 @@ KNOWN_TO_BE_APART = regex.compile(
 
 
 @given(signs)
-def test_no_token_ends_within_a_character(text):
+def test_no_token_ends_inside_a_visible_character(text):
     tokens = list(tokens_of(text, 2))
     clusters = itertools.accumulate(map(len, regex.findall(r"\X", text)))
     apart = set(itertools.accumulate(map(len, tokens))) - set(clusters)
     assert all(KNOWN_TO_BE_APART.match(text, end) for end in apart), tokens
 
 
-def test_the_ranges_hold_all_that_joins_to_what_is_before_it():
+def test_the_ranges_contain_all_characters_that_join_the_one_before():
     codes = (
         *range(0x3400),
         *range(0xA000, 0xAC00),
@@ -90,7 +90,7 @@ def test_the_ranges_hold_all_that_joins_to_what_is_before_it():
     characters = [chr(code) for code in codes if unicodedata.category(chr(code)) != "Cn"]
     text = "\n".join("a" + character for character in characters)
     joined = {cluster[1:] for cluster in regex.findall(r"(?m)^\X$", text)}
-    for character in characters:  # what is not assigned yet may be, in another version
+    for character in characters:  # unassigned characters may be assigned in another version
         joins = character in joined or unicodedata.category(character)[0] == "M"
         assert is_sign(character) == joins, ascii(character)
 
@@ -125,12 +125,12 @@ def test_simpler_texts_have_the_same_tokens_by_both_rules(text):
     ],
     ids=ascii,
 )  # fmt: skip
-def test_how_text_is_divided_by_the_rules_2(tokens):
+def test_how_text_is_divided_by_rules_2(tokens):
     assert list(tokens_of("".join(tokens), 2)) == tokens
 
 
-def test_marked_words_of_many_letters_are_not_cut_before_a_mark():
-    """As by the rules 1, whose bound of sixteen marks is reached by long words of Hindi."""
+def test_long_words_are_not_cut_before_a_mark():
+    """Rules 1 cut them: long Hindi words exceed their bound of sixteen marks."""
     word = "\u0915\u093f" * 18
     assert list(tokens_of(word, 1))[1][0] == "\u093f"
     assert all(token[0] == "\u0915" for token in tokens_of(word, 2))
@@ -141,18 +141,18 @@ def test_marked_words_of_many_letters_are_not_cut_before_a_mark():
     ["u\u0308", "\r\n", "ท\u0e34", "क\u093f", "\U0001f44d\U0001f3fd", "\u2764\ufe0f",
      "\U0001f1e9\U0001f1ea", "a\u200d", "\u200db", "\u1100\u1161", "\uac00\u11a8"],
 )  # fmt: skip
-def test_what_is_one_character_to_a_reader_is_not_cut(joined):
+def test_a_visible_character_is_not_cut(joined):
     assert not is_between_clusters(*joined)
     assert not is_between_tokens(*joined)
 
 
 @pytest.mark.parametrize("apart", ["ab", "a\n", "中文", "\n\r", "1a", "👍👍"])
-def test_what_is_two_characters_to_a_reader_is_cut(apart):
+def test_neighboring_visible_characters_can_be_cut(apart):
     assert is_between_clusters(*apart)
 
 
 @given(wordy)
-def test_newlines_stand_alone(text):
+def test_newlines_are_separate_tokens(text):
     newlines = [token for token in tokens_of(text) if "\n" in token or "\r" in token]
     assert newlines == re.findall("\r\n|\n|\r", text)
 
@@ -192,18 +192,18 @@ def test_how_text_is_divided(tokens):
      "🇩", "\u17d2\u1780", "ﾞ", "a\u0301"],
 )  # fmt: skip
 def test_long_lines_take_linear_time(unit, rules):
-    """Quadratic matching would not end here."""
+    """With quadratic matching, this test would not end."""
     text = unit * (2**18 // len(unit))
     tokens = list(tokens_of(text, rules))
     assert "".join(tokens) == text
     assert max(map(len, tokens)) <= LONGEST_TOKEN
 
 
-# What is being typed
+# Partial words
 
 
 @given(anything | signs, both_rules)
-def test_a_partial_word_divides_its_prompt(prompt, rules):
+def test_a_partial_word_is_split_from_its_prompt(prompt, rules):
     before, typed, space = partial_word(prompt, rules)
     assert before + space + typed == prompt
     assert (before, typed, space) == (prompt[:-1], "", " ") or not prompt.endswith(" ")
@@ -211,7 +211,7 @@ def test_a_partial_word_divides_its_prompt(prompt, rules):
 
 
 @given(wordy | signs, both_rules)
-def test_what_is_typed_goes_on_with_a_letter_or_digit(prompt, rules):
+def test_a_letter_or_digit_continues_the_typed_word(prompt, rules):
     _, typed, space = partial_word(prompt, rules)
     more = "1" if typed[-1:].isdecimal() else "a"
     last = list(tokens_of(prompt + more, rules))[-1]
@@ -222,7 +222,7 @@ def test_what_is_typed_goes_on_with_a_letter_or_digit(prompt, rules):
 
 
 @given(wordy, st.characters())
-def test_the_kind_of_a_character_tells_what_goes_on_with_a_word(prompt, character):
+def test_the_kind_of_a_character_shows_whether_it_continues_a_word(prompt, character):
     grown = list(tokens_of(prompt + "a" + character))[-1]
     joins = kind_of(character) in (Kind.LETTER, Kind.MARK)
     assert (len(grown) > 1 and grown[-2:] == "a" + character) == joins
@@ -246,15 +246,15 @@ def test_the_kind_of_a_character_tells_what_goes_on_with_a_word(prompt, characte
         ("", ""), ("'", ""), (" '", ""), ("中", ""), ("cafe\u0301", "cafe\u0301"), ("a's", "a's"),
     ],
 )  # fmt: skip
-def test_what_is_typed(prompt, token):
+def test_the_typed_word(prompt, token):
     _, typed, space = partial_word(prompt)
     assert typed == token.removeprefix(" ")
     assert space == (" " if prompt.endswith(" ") else token[: len(token) - len(typed)])
 
 
 @pytest.mark.parametrize("prompt", ["I don'", "I don’", "don'"])
-def test_an_apostrophe_at_the_end_is_typed_but_not_asked_for_again(prompt):
-    """A letter may follow, so it is completed; so far it is a token, so it is read as one."""
+def test_an_apostrophe_at_the_end_is_typed_and_a_token(prompt):
+    """A letter may follow, so it is part of the typed word; until then it is a separate token."""
     word = partial_word(prompt)
     assert (word.typed, word.ends_open) == (prompt.split()[-1], True)
     assert built("word", "").split_prompt(prompt) == (prompt, "")

@@ -1,4 +1,4 @@
-"""Tests of ``tokenizer.storage``: a tokenizer comes back, and damage is refused."""
+"""Tests of ``tokenizer.storage``: tokenizers are read again, and damaged ones are refused."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.tokenizer.helpers import (
 
 
 @given(levels, st.lists(anything, max_size=4))
-def test_json_brings_the_tokenizer_back(level, texts):
+def test_a_stored_tokenizer_is_read_again(level, texts):
     tokenizer = built(level, *texts, min_count=1)
     data = tokenizer.to_json()
     rules = {} if level == "char" else {"segmentation": 2}
@@ -34,11 +34,11 @@ def test_json_brings_the_tokenizer_back(level, texts):
 @pytest.mark.parametrize(
     "merges",
     [
-        [],  # nothing makes "ab"
+        [],  # no merge makes "ab"
         [[2, 9]],
         [[2, 1]],
         [[-1, 2]],
-        [[3, 2]],  # "ba" is no piece
+        [[3, 2]],  # "ba" is not a piece
         [[2, 3], [2, 3]],
         [[4, 5], [2, 3]],  # "ab" is not made yet
         [[2]],
@@ -86,7 +86,7 @@ def test_older_tokenizers_keep_their_rules():
         (b'{"level": "char", "symbols": [""]}', "Expected str of length >= 1 - at $.symbols[0]"),
         (b'{"level": "char", "symbols": ["a", "a"]}', "a symbol occurs twice"),
         (b'{"level": "word", "symbols": ["ab", "ab"]}', "a symbol occurs twice"),
-        (b'{"level": "char", "symbols": ["ab"]}', "a word stands among the characters"),
+        (b'{"level": "char", "symbols": ["ab"]}', "a symbol has more than one character"),
         (
             b'{"level": "char", "symbols": ["\xff"]}',
             "'utf-8' codec can't decode byte 0xff in position 0: invalid start byte",
@@ -96,7 +96,7 @@ def test_older_tokenizers_keep_their_rules():
 def test_damaged_tokenizers(data, reason, sentence):
     with pytest.raises(CheckpointDamaged) as caught:
         tokenizer_from_json(data)
-    sentence(caught.value, reason, "tokenizer", "damaged", "restore")
+    sentence(caught.value, reason, "tokenizer", "damaged", "Restore")
 
 
 @pytest.mark.parametrize("escape", [rb"\ud800", rb"\udfff", rb"\ud800a", b"\xed\xa0\x80"])

@@ -1,4 +1,4 @@
-"""Tests of ``tokenizer.subword``. Oracle: the library that learns the pieces encodes with them."""
+"""Tests of ``tokenizer.subword``, compared with the library that learns the pieces."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TEXT = "low lower lowest, new newer newest; wide wider widest!\n" * 5 + PROSE
 
 
 def library_of(tokenizer):
-    """Return the library's encoder with the same pieces and merges."""
+    """Return the encoder of the library with the same pieces and merges."""
     pieces = tokenizer.pieces
     ids = {piece: number for number, piece in enumerate(pieces) if piece}
     merges = [(pieces[first], pieces[second]) for first, second in tokenizer.merges]
@@ -26,7 +26,7 @@ def library_of(tokenizer):
 
 
 @given(st.lists(wordy, max_size=6), st.integers(1, 60))
-def test_words_are_divided_as_by_the_library(lines, size):
+def test_words_are_divided_like_by_the_library(lines, size):
     text = "".join(line + "\n" for line in lines)
     tokenizer = built("subword", text, vocab_size=size)
     library = library_of(tokenizer)
@@ -35,14 +35,14 @@ def test_words_are_divided_as_by_the_library(lines, size):
 
 
 @given(anything, st.integers(1, 40))
-def test_any_text_of_known_characters_comes_back(text, size):
+def test_any_text_of_known_characters_is_decoded_again(text, size):
     tokenizer = built("subword", text, vocab_size=size)
     expected = "".join("\ufffd" if "\ud800" <= c <= "\udfff" else c for c in text)
     assert tokenizer.decode(tokenizer.encode(text)) == expected
 
 
 @given(st.lists(wordy, min_size=1, max_size=6))
-def test_no_piece_crosses_the_border_of_a_word(lines):
+def test_no_piece_crosses_a_word_boundary(lines):
     text = "".join(line + "\n" for line in lines)
     tokenizer = built("subword", text)
     borders, end = {0}, 0
@@ -62,7 +62,7 @@ def test_a_text_may_be_cut_after_any_line(lines):
     assert tokenizer.encode("".join(texts)).tolist() == parts
 
 
-def test_pairs_are_joined_in_the_order_in_which_they_were_learned():
+def test_pairs_are_merged_in_the_order_in_which_they_were_learned():
     tokenizer = SubwordTokenizer(
         ("a", "b", "c", "bc", "ab", "abc"), merges=((3, 4), (2, 3), (2, 5))
     )
@@ -76,7 +76,7 @@ def test_pairs_are_joined_in_the_order_in_which_they_were_learned():
     ("prompt", "prefix"),
     [("", ""), ("the kin", " kin"), ("the ", " "), ("so.", ""), ("“don’", "don’")],
 )
-def test_the_last_word_of_a_prompt_may_go_on(prompt, prefix):
+def test_the_last_word_of_a_prompt_may_continue(prompt, prefix):
     assert built("subword", TEXT).split_prompt(prompt) == (prompt.removesuffix(prefix), prefix)
 
 

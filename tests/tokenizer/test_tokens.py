@@ -1,4 +1,4 @@
-"""Tests of ``tokenizer.tokens``: special tokens can be told apart, whatever their text."""
+"""Tests of ``tokenizer.tokens``: special tokens can be identified without their text."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NAMES = {
 
 
 @pytest.mark.parametrize("level", ["char", "subword", "word"])
-def test_every_id_is_special_or_has_a_text_of_its_own(level):
+def test_every_id_is_special_or_has_its_own_text(level):
     tokenizer = built(level, "the cat\ufffd, the cat", min_count=1)
     special = {n: special_token(tokenizer, n) for n in range(tokenizer.vocab_size)}
     reserved = len(tokenizer.reserved)

@@ -49,10 +49,10 @@ def test_describing_unknown_characters(text, expected):
         ("한국", "\u1112\u1161\u11ab국", "NFC"),
     ],
 )
-def test_only_letters_and_marks_are_in_a_form(trained, text, form):
-    """A sign that both forms replace by a letter says nothing of the form of a text."""
+def test_only_letters_and_marks_show_the_form(trained, text, form):
+    """A sign that both forms replace by a letter does not show the form of a text."""
     tokenizer = build_tokenizer([trained], TokenizerConfig())
     assert other_form(tokenizer, text) == form
     unknown = tokenizer.unknown_characters(text)
-    if not text.startswith("\u1112"):  # of these, no mark tells
+    if not text.startswith("\u1112"):  # in these, no mark shows the form
         assert other_form_of_added(tokenizer, unknown) == form

@@ -1,4 +1,4 @@
-"""Tests of ``tokenizer.vocabulary``: what a vocabulary holds, in bounded memory."""
+"""Tests of ``tokenizer.vocabulary``: building vocabularies in bounded memory."""
 
 from __future__ import annotations
 
@@ -36,17 +36,17 @@ def test_chunks_do_not_matter_to_the_vocabulary(lines):
         assert built(level, *texts) == built(level, "".join(texts))
 
 
-def test_of_countless_words_the_frequent_ones_are_kept_in_bounded_memory(monkeypatch):
-    """Hashes, serial numbers, typing errors: most distinct tokens of a huge text occur once."""
+def test_frequent_words_are_kept_in_bounded_memory(monkeypatch):
+    """Most distinct tokens of a huge text occur once: hashes, serial numbers, typing errors."""
     frequent = {" the": 9, " cat": 7, " sat": 5, " hat": 3}
     everyday = "".join(word * times for word, times in frequent.items())
     rare = [" " + "".join(letters) for letters in itertools.product("abcdefghij", repeat=4)]
     texts = [everyday + "".join(rare[n : n + 50]) + "\n" for n in range(0, len(rare), 50)]
-    held, forget = [], vocabulary._forget_rare
+    held, drop = [], vocabulary._drop_rare
     monkeypatch.setattr(vocabulary, "COUNTED_TOKENS", 300)
     monkeypatch.setattr(vocabulary, "COUNTED_RUNS", 20)
     monkeypatch.setattr(
-        vocabulary, "_forget_rare", lambda counts: (held.append(len(counts)), forget(counts))
+        vocabulary, "_drop_rare", lambda counts: (held.append(len(counts)), drop(counts))
     )
     known = built("word", *texts, min_count=len(texts) * 3).vocabulary
     assert known == (*sorted(set("".join(texts))), *frequent)
@@ -54,8 +54,8 @@ def test_of_countless_words_the_frequent_ones_are_kept_in_bounded_memory(monkeyp
     assert len(set(tokens_of("".join(texts), 2))) > 10_000
 
 
-def test_runs_as_long_as_a_text_are_not_gathered(monkeypatch):
-    """Base64, DNA, Chinese: what stands between two spaces may be the whole text."""
+def test_runs_as_long_as_a_text_are_not_collected(monkeypatch):
+    """In Base64, DNA or Chinese, a whole text may have no space."""
     monkeypatch.setattr(vocabulary, "COUNTED_CHARACTERS", 1000)
     counter, gathered = vocabulary._TokenCounter(2), []
     for number in range(50):
@@ -66,8 +66,8 @@ def test_runs_as_long_as_a_text_are_not_gathered(monkeypatch):
 
 
 @pytest.mark.parametrize("in_lines", [True, False])
-def test_of_a_long_text_evenly_spaced_parts_are_counted(monkeypatch, in_lines):
-    """As often as they would be in all of it."""
+def test_evenly_spaced_parts_of_a_long_text_are_counted(monkeypatch, in_lines):
+    """The counts are about those of the whole text."""
     letters = str.maketrans("0123456789", "abcdefghij")
     lines = [
         f" common word{number % 7} rare{number}\n".translate(letters) for number in range(3000)
@@ -83,11 +83,11 @@ def test_of_a_long_text_evenly_spaced_parts_are_counted(monkeypatch, in_lines):
     known = vocabulary.build_tokenizer(texts, several, characters=characters).vocabulary
     words = {word for word in known if len(word) > 1}
     assert words == {" common", *(f" word{letter}" for letter in "abcdefg")}
-    assert set("".join(lines)) == set(known) - words  # characters are those of all
+    assert set("".join(lines)) == set(known) - words  # characters come from the whole text
 
 
 @given(st.lists(wordy, max_size=6), st.integers(1, 3), st.integers(0, 9))
-def test_a_text_with_no_more_words_than_are_counted_is_counted_exactly(lines, min_count, runs):
+def test_a_text_within_the_limits_is_counted_exactly(lines, min_count, runs):
     texts = [line + "\n" for line in lines]
     expected = built("word", *texts, min_count=min_count)
     with pytest.MonkeyPatch.context() as patch:
@@ -97,7 +97,7 @@ def test_a_text_with_no_more_words_than_are_counted_is_counted_exactly(lines, mi
 
 
 @given(st.lists(wordy, max_size=8), st.integers(1, 12), st.integers(0, 9))
-def test_counting_in_bounded_memory_forgets_words_but_no_characters(lines, limit, runs):
+def test_counting_in_bounded_memory_drops_words_but_no_characters(lines, limit, runs):
     texts = [line + "\n" for line in lines]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(vocabulary, "COUNTED_TOKENS", limit)

@@ -20,7 +20,7 @@ from tests.tokenizer.helpers import (
     [("", ""), ("the kin", " kin"), ("kin", "kin"), ("the ", " "), ("the  ", " "), ("in 19", " 19"),
      ("so.", ""), ("a\n", ""), ("don't", "don't"), ("“don’", ""), ("\u4e2d\u6587", ""), ("x_", "")],
 )  # fmt: skip
-def test_the_last_word_or_number_of_a_prompt_may_go_on(prompt, prefix):
+def test_the_last_word_or_number_of_a_prompt_may_continue(prompt, prefix):
     tokenizer = built("word", "")
     assert tokenizer.split_prompt(prompt) == (prompt[: len(prompt) - len(prefix)], prefix)
 
@@ -47,7 +47,7 @@ def test_spelling():
     assert tokenizer.decode([END_OF_DOCUMENT, 7, BEGIN_SPELLING, 4, UNKNOWN]) == " ab \ufffd"
 
 
-def test_words_of_prose_are_about_one_token_each():
+def test_a_word_of_prose_is_about_one_token():
     text = "Homarus gammarus , known as the European <unk> lobster , is a species . \n" * 50
     tokens = list(tokens_of(text, 2))
     assert len(tokens) / len(text.split()) < 1.2

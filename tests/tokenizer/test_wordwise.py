@@ -1,4 +1,4 @@
-"""Tests of ``tokenizer.wordwise``: a text is encoded as its words are, one by one."""
+"""Tests of ``tokenizer.wordwise``: a text is encoded word by word."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def test_the_ids_are_those_of_the_words(level, text):
 
 
 def wordy_alphabet():
-    """Return a text with most of the characters that ``wordy`` draws."""
+    """Return a text with most of the characters that ``wordy`` generates."""
     return "abcDE'’  \t\n019.,-_=<>/@é\u0939中の\u0e01\n"
 
 
 @wordwise_levels
-def test_a_full_memory_changes_nothing(level, monkeypatch):
+def test_a_full_cache_changes_nothing(level, monkeypatch):
     expected = built(level, PROSE).encode(PROSE)
     monkeypatch.setattr(wordwise, "REMEMBERED", 3)
     tokenizer = built(level, PROSE)
@@ -39,7 +39,7 @@ def test_a_full_memory_changes_nothing(level, monkeypatch):
 
 
 @wordwise_levels
-def test_a_huge_run_is_not_remembered(level):
+def test_a_huge_run_is_not_cached(level):
     tokenizer = built(level, PROSE)
     assert tokenizer.decode(tokenizer.encode("cat." * 10_000)) == "cat." * 10_000
     assert not tokenizer._encodings

@@ -1,4 +1,4 @@
-"""Requests of small runs."""
+"""Requests for small runs."""
 
 import pytest
 
@@ -9,14 +9,14 @@ from tests.training.helpers import SMALL, TEXT
 
 @pytest.fixture
 def fresh_networks():
-    """Make every network of a test anew, as another process would."""
+    """Build every network of a test anew, as another process would."""
 
 
 @pytest.fixture
 def request_for(tmp_path, request):
     """Return a function that makes requests; equal networks are compiled once for all tests.
 
-    A test of what a run keeps and forgets asks for ``fresh_networks`` too.
+    Tests of what a run keeps in memory also request ``fresh_networks``.
     """
     if "fresh_networks" not in request.fixturenames:
         request.getfixturevalue("compiled_once")

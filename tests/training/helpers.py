@@ -1,4 +1,4 @@
-"""What tests of runs share: a small text and network, an observer, a clock, what must be equal."""
+"""Helpers for tests of runs: a small text and network, an observer, a clock, comparisons."""
 
 import json
 import math
@@ -30,13 +30,13 @@ SMALL = {
     "eval_every": 10,
 }
 
-# A network of a few weights, and how it is trained in tests of single steps.
+# A tiny network and its training settings, for tests of single steps.
 MODEL = ModelConfig(vocab_size=12, embedding=6, units=10, layers=2)
 TRAIN = TrainConfig(steps=10, streams=3, sequence_length=5, precision="float32", dropout=0.0)
 
 
 class Stopper:
-    """An observer that stops after a number of steps and remembers what it saw."""
+    """An observer that stops after a number of steps and records what it is told."""
 
     def __init__(self, after=math.inf):
         self.after, self.steps, self.evaluations, self.overfitting = after, [], [], []
@@ -70,7 +70,7 @@ def resume(folder, observer=None):
 
 
 def essence(folder):
-    """All of a checkpoint that must not depend on when it was written or how long it took."""
+    """Return the parts of a checkpoint that don't depend on when and how fast it was written."""
     found = read_checkpoint(folder)
     history = [json.loads(line) for line in (folder / schema.HISTORY).read_text().splitlines()]
     for figures in history:
@@ -83,7 +83,7 @@ _UNINTERRUPTED = {}
 
 
 def uninterrupted(request_for, **options):
-    """Return the essence of a run that nothing stopped, which is trained once for all tests."""
+    """Return the essence of an uninterrupted run, which is trained once for all tests."""
     key = tuple(sorted(options.items()))
     if key not in _UNINTERRUPTED:
         train(request_for("whole", **options))
@@ -103,7 +103,7 @@ def read_state(folder):
 
 
 class Clock:
-    """Stands for the time module: time passes only where a test says so."""
+    """A fake time module: time passes only when a test says so."""
 
     def __init__(self, now=1000.0):
         self.now = now
@@ -113,7 +113,11 @@ class Clock:
 
 
 def timed(request, monkeypatch, *, step, evaluation, first=None):
-    """Train by a clock on which steps and evaluations take so many seconds; return the rest."""
+    """Train by a clock on which steps and evaluations take the given seconds.
+
+    Returns:
+        The outcome, and the times of the evaluations in seconds.
+    """
     clock, observer, taken = Clock(), Stopper(), []
     prepared = setup.new_run(request, None)
 

@@ -1,4 +1,4 @@
-"""The average of the weights: its arithmetic, what is measured and stored, resuming."""
+"""The average of the weights: its arithmetic, what is evaluated and stored, resuming."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ from tests.training.helpers import MODEL, TRAIN
 
 
 def average_of(values):
-    """Return the average after a variable took these values, one between two updates."""
+    """Return the average after a variable had these values, one per update."""
     variable = keras.Variable(np.float32(values[0]), name="weight")
     average = WeightAverage([variable])
     for number, value in enumerate(values):
@@ -25,7 +25,7 @@ def average_of(values):
 
 
 def shares(count):
-    """Return the share of each of ``count`` values, in float64, from the definition."""
+    """Return the weight of each of ``count`` values, in float64, from the definition."""
     shares = np.zeros(count)
     for number in range(1, count + 1):
         share = (DECAY + 1) / (DECAY + number)
@@ -36,7 +36,7 @@ def shares(count):
 
 @settings(max_examples=10)
 @given(st.lists(st.floats(-10, 10, width=32), min_size=1, max_size=40))
-def test_values_are_weighed_by_a_power_of_their_age(values):
+def test_values_are_weighted_by_a_power_of_their_age(values):
     assert average_of(values) == pytest.approx(np.dot(shares(len(values)), values), abs=1e-4)
 
 
@@ -48,7 +48,7 @@ def test_the_shares_sum_to_one_and_favor_the_last_part_of_a_run():
     assert found[-100:].sum() > 0.9
 
 
-def test_between_updates_nothing_changes_but_before_the_first_the_weights_are_taken():
+def test_updates_are_periodic_but_before_the_first_the_weights_are_copied():
     variable = keras.Variable(np.float32(1), name="weight")
     average = WeightAverage([variable])
     found = []
@@ -71,7 +71,7 @@ def trained_state(steps=2 * EVERY):
     return runner, state
 
 
-def test_the_model_has_the_averages_within_a_block_only():
+def test_the_model_has_the_averages_only_within_a_block():
     runner, state = trained_state()
     own = weights_of(runner.model)
     averages = {}
@@ -89,7 +89,7 @@ def test_the_model_has_the_averages_within_a_block_only():
         np.testing.assert_array_equal(weights_of(runner.model)[name], own[name])
 
 
-def test_averages_are_resumed_from():
+def test_averages_are_restored():
     _, state = trained_state()
     other = TrainingState(StepRunner(MODEL, TRAIN.replace(seed=9)), averages=True)
     other.restore(state.tensors(), 2 * EVERY)

@@ -1,4 +1,4 @@
-"""The budget of a run: what is used, and what is due, by a clock of our own."""
+"""The budget of a run: what is used and what is due, on a fake clock."""
 
 import msgspec
 import numpy as np
@@ -38,7 +38,7 @@ def test_the_last_step_follows_from_steps_and_epochs(clock, settings, last):
     assert budget_of(clock, **settings).last_step == last
 
 
-def test_steps_are_used_up_whatever_the_time(clock):
+def test_a_budget_in_steps_does_not_depend_on_time(clock):
     budget = budget_of(clock, steps=8)
     clock.now += 1e6
     assert [budget.used(after(step)) for step in (0, 2, 8)] == [0.0, 0.25, 1.0]
@@ -58,7 +58,7 @@ def test_the_share_that_is_used_never_falls(clock):
     assert budget.used(after(1, done=0.7)) == 0.7
 
 
-def test_a_resumed_run_goes_on_with_the_time_it_had_taken(clock):
+def test_a_resumed_run_counts_the_time_it_had_taken(clock):
     budget = budget_of(clock, minutes=1)
     budget.resume(45.0)
     clock.now += 5
@@ -76,7 +76,7 @@ def test_the_first_step_counts_for_the_speed_only_while_it_is_alone(clock):
     assert budget.tokens_per_second() == 50.0
 
 
-def test_evaluations_are_due_every_so_many_steps(clock):
+def test_evaluations_are_due_at_a_fixed_interval_of_steps(clock):
     budget = budget_of(clock, steps=100, eval_every=10)
     due = [step for step in range(1, 31) if budget.evaluation_due(after(step))]
     assert due == [10, 20, 30]
@@ -89,13 +89,13 @@ def test_one_more_evaluation_may_be_due_early(clock):
 
 
 def test_evaluations_by_time_take_a_small_share_of_it(clock):
-    """Of 6 seconds each, five: one early, one at the end, and three 150 seconds apart."""
+    """Five of 6 seconds each: one early, one at the end, and three 150 seconds apart."""
     budget = budget_of(clock, minutes=10)
     budget.start()
     progress = after(30, evaluation_seconds=6.0, evaluated=20)
     budget.step_taken(1.0)
     clock.now = 100 + 151
-    assert not budget.evaluation_due(progress)  # nothing is known about the steps yet
+    assert not budget.evaluation_due(progress)  # the speed of the steps is still unknown
     budget.step_taken(1.0)
     for elapsed, due in ((149, False), (151, True), (581, True), (583, False)):
         clock.now = 100 + elapsed
@@ -106,7 +106,7 @@ def test_evaluations_by_time_take_a_small_share_of_it(clock):
 
 
 def test_the_first_evaluation_by_time_is_early(clock):
-    """After a fortieth of the time from the first step on, and twenty steps."""
+    """It is due after a fortieth of the time since the first step, and after twenty steps."""
     budget = budget_of(clock, minutes=10)
     budget.start()
     for _ in range(2):
@@ -118,11 +118,11 @@ def test_the_first_evaluation_by_time_is_early(clock):
         assert not budget.evaluation_due(msgspec.structs.replace(progress, evaluated=step - 1))
 
 
-def test_what_the_first_evaluation_compiles_does_not_count(clock):
-    """Else a short run could afford no other; the next one is as long as it is."""
+def test_compiling_in_the_first_evaluation_does_not_count(clock):
+    """Otherwise a short run could afford no second one. The next one counts in full."""
     budget = budget_of(clock, minutes=1)
     for _ in range(3):
-        budget.step_taken(1.0)  # 50 tokens a second, and an evaluation costs 500
+        budget.step_taken(1.0)  # 50 tokens per second, and an evaluation costs 500
     clock.now = 100 + 15
     assert budget.evaluated(began=2.0) == 10.0
     clock.now = 100 + 30
@@ -133,7 +133,7 @@ def test_what_the_first_evaluation_compiles_does_not_count(clock):
     assert quick.evaluated(began=quick.elapsed() - 4.0, known=1.0) == 4.0
 
 
-def test_where_two_evaluations_take_too_long_there_is_one_at_the_end(clock):
+def test_if_two_evaluations_take_too_long_there_is_one_at_the_end(clock):
     budget = budget_of(clock, minutes=10)
     budget.start()
     for _ in range(2):
@@ -157,7 +157,7 @@ def test_minutes_leave_time_for_the_last_save(clock):
 def test_an_evaluation_is_expected_to_be_twice_as_fast_as_training(clock):
     budget = budget_of(clock, minutes=1)
     for seconds in (9.0, 1.0):
-        budget.step_taken(seconds)  # 50 tokens a second: 1,000 are validated in 10 seconds
+        budget.step_taken(seconds)  # 50 tokens per second, so 1,000 are validated in 10 seconds
     clock.now = 100 + 25
     assert budget.used(after(2)) == pytest.approx(25 / 50)
 
@@ -172,7 +172,7 @@ def test_saves_take_a_small_share_of_the_time(clock, save_every, wait):
         assert budget.save_due() is due
 
 
-# Runs from beginning to end, by a clock of our own
+# Whole runs, on a fake clock
 
 
 @pytest.mark.parametrize(
@@ -182,7 +182,7 @@ def test_saves_take_a_small_share_of_the_time(clock, save_every, wait):
 def test_saves_take_a_small_share_of_the_time_of_a_run(
     request_for, monkeypatch, chosen, lasts, expected
 ):
-    """Unless it was said how often to save."""
+    """This holds unless the user chose an interval."""
     clock, saves = Clock(), []
     choices = {"steps": 500, "eval_every": 500, "save_every": chosen}
     prepared = setup.new_run(request_for("saved", **choices), None)
@@ -200,7 +200,7 @@ def test_saves_take_a_small_share_of_the_time_of_a_run(
     monkeypatch.setattr(trainer_module.StepRunner, "validate", lambda *_: 1.0)
     monkeypatch.setattr(CheckpointWriter, "resume", write)
     run.execute(prepared, Stopper(), began=clock.now)
-    waits = np.diff(saves[:-2]) - lasts  # the last two belong to the end
+    waits = np.diff(saves[:-2]) - lasts  # the last two saves are at the end
     assert len(waits) > 1
     assert all(expected < wait <= expected + 1 for wait in waits)
 
@@ -212,13 +212,13 @@ def test_a_budget_in_minutes_is_kept(request_for):
     assert outcome.stop_reason == "budget"
     assert observer.started == (0, None)
     dones = [done for _, done in observer.steps]
-    # The last may be a little below: an evaluation after it can use up what is left.
+    # The last share may be slightly below 1, because an evaluation after it can use up the rest.
     assert 0 < min(dones) <= max(dones[:-1]) < 1
-    # How many fit depends on the machine; by a clock of our own they are counted below.
+    # How many evaluations fit depends on the machine. The fake clock below counts them.
     assert 1 <= len(observer.evaluations) <= 11
 
 
-# Steps of 40 tokens; an evaluation lasts 6.4 steps, and of 60 seconds 3 are for evaluations.
+# Steps have 40 tokens, an evaluation lasts 6.4 steps, and 3 of 60 seconds are for evaluations.
 @pytest.mark.parametrize(
     ("step", "expected"),
     [
@@ -238,7 +238,7 @@ def test_evaluations_fit_into_the_minutes(request_for, monkeypatch, step, expect
     assert 60 - step <= outcome.seconds <= 60 + 2 * step
 
 
-def test_minutes_count_from_the_beginning_of_the_command(request_for, monkeypatch):
+def test_minutes_count_from_the_start_of_the_command(request_for, monkeypatch):
     request = request_for("timed", steps=None, minutes=1, eval_every=None)
     clock = Clock()
     monkeypatch.setattr(replicas, "time", clock)
@@ -252,8 +252,8 @@ def test_minutes_count_from_the_beginning_of_the_command(request_for, monkeypatc
 
 
 @pytest.mark.parametrize("first", [5.0, 20.0, 40.0])
-def test_a_first_step_that_is_slow_tells_nothing_about_the_others(request_for, monkeypatch, first):
-    """It compiles. Taken for the usual speed, it would make validation seem to outlast the run."""
+def test_a_slow_first_step_does_not_affect_estimates(request_for, monkeypatch, first):
+    """It compiles. Taken as the usual speed, validation would seem to outlast the run."""
     request = request_for("timed", steps=None, minutes=1, eval_every=None, patience=100)
     outcome, _ = timed(request, monkeypatch, step=0.1, evaluation=0.32, first=first)
     assert 59.8 <= outcome.seconds <= 60.2
@@ -262,9 +262,7 @@ def test_a_first_step_that_is_slow_tells_nothing_about_the_others(request_for, m
 
 
 @pytest.mark.parametrize("after", [100, 250, 500])
-def test_minutes_go_on_with_the_time_and_the_schedule_that_were_left(
-    request_for, monkeypatch, after
-):
+def test_a_resumed_run_continues_its_minutes_and_its_schedule(request_for, monkeypatch, after):
     clock, rates = Clock(), []
     choices = {"steps": None, "minutes": 1, "eval_every": None, "patience": 100, "warmup_steps": 0}
     request = request_for("timed", **choices)
@@ -283,7 +281,7 @@ def test_minutes_go_on_with_the_time_and_the_schedule_that_were_left(
     monkeypatch.setattr(trainer_module.StepRunner, "validate", validate)
     begun = run.execute(setup.new_run(request, None), Stopper(after), began=clock.now)
     assert begun.stop_reason == "interrupted"
-    clock.now += 1e6  # it is tomorrow
+    clock.now += 1e6  # the next day
     again = run.execute(setup.resumed_run(request.output), Stopper(), began=clock.now)
     assert again.stop_reason == "budget"
     assert 59.8 <= again.seconds <= 60.3

@@ -1,4 +1,4 @@
-"""Losses and weights that are not finite stop a run, and what was good is kept."""
+"""Losses and weights that are not finite stop a run, and the last good state is kept."""
 
 import math
 
@@ -44,7 +44,7 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_what_was_good(
         "training loss",
         "not finite",
         "step 16",
-        "--learning-rate",
+        "`learning_rate`",
         f"{rate:g}",
     )
     assert read_checkpoint(request.output).figures.step == 10
@@ -79,7 +79,7 @@ def test_a_loss_that_explodes_stops_and_keeps_what_was_good(
         "1e+06",
         f"step {step}",
         f"{math.log(config.model.vocab_size):.3g}",
-        "--learning-rate",
+        "`learning_rate`",
         f"{config.train.learning_rate:g}",
     )
     assert read_checkpoint(request.output).figures.step == 10
@@ -87,7 +87,7 @@ def test_a_loss_that_explodes_stops_and_keeps_what_was_good(
 
 @pytest.mark.parametrize("name", ["weights/output/bias", "optimizer/0", "states/c_1"])
 def test_what_is_not_a_number_is_never_saved(request_for, monkeypatch, sentence, name):
-    """A gradient that is not finite ruins the weights in a step whose own loss is still good."""
+    """A gradient that is not finite ruins the weights in a step whose own loss is still fine."""
     request = request_for("broken", save_every=1e-9)
     real = CheckpointWriter.resume
     monkeypatch.setattr(Budget, "evaluation_due", lambda *_: False)
@@ -115,7 +115,7 @@ def test_what_is_not_a_number_is_never_saved(request_for, monkeypatch, sentence,
 
 
 def spoil(trainer, name):
-    """Put one NaN among the numbers of that name."""
+    """Put one NaN into the tensor of that name."""
     if name in trainer.state.variables():
         variable = trainer.state.variables()[name]
         bad = variable.numpy()

@@ -42,11 +42,11 @@ def test_the_loss_is_that_of_evaluate(request, tmp_path, model, own):
     parent = read_checkpoint(folder)
     text = TEXT[:3000] + NAMES[:3000]
     if own and model != "prose":
-        pytest.skip("the helper makes tokenizers of characters")
+        pytest.skip("the helper builds character-level tokenizers")
     store = prepared(tmp_path, text, FILES, parent.tokenizer if own else None)
     found = nats_per_character(parent, store.tokenizer, store.store.train, ends=False)
     expected = charlstm.load(folder).evaluate(texts=[text]).bits_per_character * math.log(2)
-    # Each part of a text is read as if it began there, which costs a little.
+    # Each part of a text is scored as if it were the start, which costs a little.
     assert found == pytest.approx(expected, rel=0.05)
 
 
@@ -59,7 +59,7 @@ def test_the_ends_of_lines_count(names, tmp_path):
     assert found == pytest.approx(expected, rel=0.02)
 
 
-def test_only_the_beginning_is_read(prose, tmp_path, monkeypatch):
+def test_only_the_start_is_scored(prose, tmp_path, monkeypatch):
     monkeypatch.setattr(familiarity, "SCORED", 500)
     parent = read_checkpoint(prose)
     losses = []
@@ -69,7 +69,7 @@ def test_only_the_beginning_is_read(prose, tmp_path, monkeypatch):
     assert losses[0] == losses[1]
 
 
-def test_of_an_empty_text_nothing_is_known(prose):
+def test_an_empty_text_has_no_familiarity(prose):
     parent = read_checkpoint(prose)
     ids = np.zeros(1, np.uint32)
     assert known(parent, parent.tokenizer, ids) == Familiarity(None, 0.0)
@@ -85,7 +85,7 @@ def test_its_own_text_is_not_strange_and_another_is(prose, tmp_path):
         assert found.fit == 0  # characters fit any text
 
 
-def test_what_nothing_validated_has_no_measure(prose):
+def test_a_model_without_validation_has_no_strangeness(prose):
     parent = read_checkpoint(prose)
     unvalidated = type(parent)(
         **vars(parent)
@@ -98,7 +98,7 @@ def test_what_nothing_validated_has_no_measure(prose):
     assert rate_share(Familiarity(None, 0.0)) == LEAST_RATE
 
 
-def test_the_stranger_a_text_the_faster_it_is_learned():
+def test_stranger_texts_get_a_higher_learning_rate():
     for fit, most in ((0.0, USUAL_RATE), (0.9, USUAL_RATE), (0.5, MOST_RATE)):
         grades = (0.5, 1.0, 1.15, 1.5, 2.0, 2.7, 5.0, math.inf)
         shares = [rate_share(Familiarity(strange, fit)) for strange in grades]
@@ -107,7 +107,7 @@ def test_the_stranger_a_text_the_faster_it_is_learned():
         assert shares[-1] == most
 
 
-def test_pieces_that_fit_help_with_a_text_that_is_strange(pieces, tmp_path):
+def test_pieces_that_fit_help_with_a_strange_text(pieces, tmp_path):
     parent = read_checkpoint(pieces)
     words = " ".join(reversed(TEXT.split(" ")))
     fits = []
@@ -143,8 +143,8 @@ def test_pieces_that_fit_help_with_a_text_that_is_strange(pieces, tmp_path):
         ("provenance", {"train_tokens": 0, "valid_tokens": 0}, True),
     ],
 )
-def test_figures_of_a_stranger_do_no_harm(pieces, part, changes, measured):
-    """A checkpoint may claim anything of itself."""
+def test_hostile_figures_do_no_harm(pieces, part, changes, measured):
+    """A checkpoint may claim anything about itself."""
     parent = read_checkpoint(pieces)
     config, figures = parent.config, parent.figures
     if part == "figures":

@@ -1,4 +1,4 @@
-"""Fine-tuning: a parent's ids and weights are kept, new tokens learned, held-out lines held out."""
+"""Fine-tuning: ids and weights are kept, new tokens learned, held-out lines still held out."""
 
 import math
 import time
@@ -48,7 +48,7 @@ def test_fine_tuning_keeps_old_ids_and_learns_new_tokens(request_for):
     assert new.figures.valid_loss < math.log(new.tokenizer.vocab_size)
 
 
-# What validated validates again
+# The validation split stays the same
 
 
 LINES = "".join(f"line {number} of {number * number}\n" for number in range(300))
@@ -56,7 +56,7 @@ BY_LINES = Division(unit="line")
 
 
 def reading(request, *given, **corpus):
-    """Return a request that reads its text in another way, as these options ask for."""
+    """Return a request that reads its text in another way, as with these options."""
     return replace(request, corpus=request.corpus.replace(**corpus), given=frozenset(given))
 
 
@@ -70,13 +70,13 @@ def child_of(parent, request):
 
 
 def own_network(request_for, name, **more):
-    """Return a request without sizes, which a parent has decided."""
+    """Return a request without sizes, because the parent decides them."""
     return request_for(name, layers=None, units=None, embedding=None, **more)
 
 
 @pytest.fixture
 def of_lines(request_for):
-    """Return a request of a trained model of lines, of which a fifth validated."""
+    """Return the request of a trained model of lines, a fifth of which were held out."""
     parent = reading(
         request_for("parent", text=LINES, steps=2), division=BY_LINES, valid_fraction=0.2
     )
@@ -97,7 +97,7 @@ def test_the_text_of_the_parent_is_divided_as_before(request_for, of_lines, give
     assert prepared.config.provenance.valid_tokens == before.provenance.valid_tokens
 
 
-def test_lines_that_validated_are_not_trained_on_in_a_longer_text(request_for, of_lines):
+def test_held_out_lines_are_not_trained_on_in_a_longer_text(request_for, of_lines):
     more = LINES + "".join(f"and {number} more\n" for number in range(100))
     request = own_network(request_for, "child", text=more)
     request = reading(request, "lines", division=BY_LINES, seed=5)
@@ -111,9 +111,9 @@ def test_lines_that_validated_are_not_trained_on_in_a_longer_text(request_for, o
 @pytest.mark.parametrize(
     ("asked", "parts"),
     [
-        ({"division": Division(unit="delimited", delimiter="x")}, ["give --lines", "parent"]),
-        ({"valid_fraction": 0.3}, ["--valid-fraction 0.2", "--valid-fraction 0.3 out"]),
-        ({"valid_fraction": 0.1}, ["--valid-fraction 0.2", "--valid-fraction 0.1 out"]),
+        ({"division": Division(unit="delimited", delimiter="x")}, ["lines", "parent"]),
+        ({"valid_fraction": 0.3}, ["`valid_fraction` 0.2", "0.3", "Leave `valid_fraction` out"]),
+        ({"valid_fraction": 0.1}, ["`valid_fraction` 0.2", "0.1", "Leave `valid_fraction` out"]),
     ],
 )
 def test_another_division_of_the_text_of_the_parent_is_refused(request_for, of_lines, asked, parts):
@@ -129,20 +129,20 @@ def test_all_of_the_text_of_the_parent_may_be_trained_on(request_for, of_lines):
     assert not setup.new_run(child_of(of_lines, request), None).config.corpus.validates
 
 
-def test_what_was_trained_on_does_not_validate(request_for):
+def test_a_text_that_was_trained_on_entirely_does_not_validate(request_for):
     parent = reading(request_for("parent", steps=2), valid_fraction=0.0)
     train(parent)
     child = child_of(parent, own_network(request_for, "child"))
     assert not setup.new_run(child, None).config.corpus.validates
 
 
-def test_a_text_that_another_validated_needs_one_again(request_for, tmp_path):
+def test_a_separate_validation_text_is_required_again(request_for, tmp_path):
     for name in ("other", "third"):
         (tmp_path / f"{name}.txt").write_text(f"{name} text of other words.\n" * 20)
     parent = reading(request_for("parent", steps=2), valid=(str(tmp_path / "other.txt"),))
     train(parent)
     child = child_of(parent, own_network(request_for, "child"))
-    with raises_naming(UsageError, "other.txt", "--valid", "parent"):
+    with raises_naming(UsageError, "other.txt", "`valid`", "parent"):
         setup.new_run(child, None)
     for name in ("other", "third"):
         asked = reading(child, valid=(str(tmp_path / f"{name}.txt"),))
@@ -151,7 +151,7 @@ def test_a_text_that_another_validated_needs_one_again(request_for, tmp_path):
     assert not nothing.config.corpus.validates
 
 
-def test_what_was_trained_on_may_not_be_named_to_validate(request_for, tmp_path):
+def test_the_training_text_of_the_parent_may_not_validate(request_for, tmp_path):
     parent = request_for("parent", steps=2)
     train(parent)
     learned = parent.corpus.addresses[0]
@@ -161,11 +161,11 @@ def test_what_was_trained_on_may_not_be_named_to_validate(request_for, tmp_path)
         addresses=(str(tmp_path / "more.txt"),),
         valid=(learned,),
     )
-    with raises_naming(UsageError, "--valid", "parent"):
+    with raises_naming(UsageError, "`valid`", "parent"):
         setup.new_run(child, None)
 
 
-def test_a_model_without_hashes_of_its_lines_has_no_heirs_with_them(request_for):
+def test_a_model_without_line_hashes_has_no_children_with_them(request_for):
     parent = reading(request_for("parent", text=LINES, steps=2), division=BY_LINES, index=False)
     train(parent)
     for text, given, division in ((LINES, (), FILES), (LINES + "more\n", ("lines",), BY_LINES)):
@@ -177,7 +177,7 @@ def test_a_model_without_hashes_of_its_lines_has_no_heirs_with_them(request_for)
 
 
 def test_a_model_of_an_old_format_knows_its_text(request_for, tmp_path):
-    """Its rules of dividing a text differ from those of today, and so do the hashes."""
+    """Its rules of dividing a text differ from the current ones, and so do the hashes."""
     old = Path(__file__).parents[1] / "data" / "format-1" / "lines"
     corpus = read_checkpoint(old).config.corpus
     text = (old.parent / "names.txt").read_text()
@@ -189,7 +189,7 @@ def test_a_model_of_an_old_format_knows_its_text(request_for, tmp_path):
 
 
 def test_patience_does_not_count_the_parent(request_for, monkeypatch):
-    """Its loss is hard to reach again before the learning rate has fallen."""
+    """Its loss is hard to reach again before the learning rate has decayed."""
     parent = request_for("parent", steps=2)
     train(parent)
     losses = iter([1.0, 1.9, 1.8, 1.7, 1.6, 1.5, 1.4, 1.45, 1.41, 1.5, 1.3])
@@ -203,7 +203,7 @@ def test_patience_does_not_count_the_parent(request_for, monkeypatch):
 # The parent is evaluated first
 
 
-def test_a_model_is_evaluated_before_it_learns_and_kept_if_it_learns_nothing(request_for):
+def test_a_parent_is_evaluated_first_and_kept_if_nothing_is_better(request_for):
     parent = request_for("parent")
     train(parent)
     text = "the lazy dog sleeps; a quick fox jumps.\n" * 60
@@ -222,7 +222,7 @@ def test_a_model_is_evaluated_before_it_learns_and_kept_if_it_learns_nothing(req
 
 
 @pytest.mark.parametrize("after", [0, 1, 15])
-def test_a_stopped_run_goes_on_with_the_first_evaluation(request_for, after):
+def test_a_stopped_run_still_starts_with_the_evaluation_of_the_parent(request_for, after):
     parent = request_for("parent")
     train(parent)
     found = []
@@ -236,7 +236,7 @@ def test_a_stopped_run_goes_on_with_the_first_evaluation(request_for, after):
     assert [figures["step"] for figures in found[0][1]] == [0, 10, 20, 30]
 
 
-def test_without_validation_there_is_no_evaluation_before(request_for):
+def test_without_validation_the_parent_is_not_evaluated(request_for):
     parent = request_for("parent")
     train(parent)
     child = reading(
@@ -247,7 +247,7 @@ def test_without_validation_there_is_no_evaluation_before(request_for):
     assert [figures.step for figures, _ in observer.evaluations] == [10, 20, 30]
 
 
-def test_a_parent_of_8_bits_is_tuned_in_float32(request_for, tmp_path):
+def test_an_8_bit_parent_is_fine_tuned_in_float32(request_for, tmp_path):
     parent = request_for("parent")
     train(parent)
     small = tmp_path / "small"
@@ -261,8 +261,8 @@ def test_a_parent_of_8_bits_is_tuned_in_float32(request_for, tmp_path):
     assert read_checkpoint(child.output).config.weights == "float32"
 
 
-def test_a_text_is_known_beside_the_one_that_validates(request_for, tmp_path):
-    """What validates may lie among the files that are named to train on."""
+def test_a_text_is_recognized_next_to_the_validation_text(request_for, tmp_path):
+    """The validation text may be one of the files to train on."""
     parent = request_for("parent", steps=2)
     train(parent)
     learned = parent.corpus.addresses[0]

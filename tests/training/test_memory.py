@@ -1,4 +1,4 @@
-"""The memory that is foretold is about what runs have needed."""
+"""The estimate of the memory is close to what runs have needed."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from charlstm.config import ModelConfig
 from charlstm.training.memory import memory_needed
 
 
-# Peaks that runs of three steps had, in MB.
+# Peak memory of runs of three steps, in MB.
 @pytest.mark.parametrize(
     ("layers", "units", "embedding", "vocab_size", "tokens", "peak"),
     [
@@ -22,7 +22,7 @@ from charlstm.training.memory import memory_needed
         (2, 512, 512, 7_610, 256 * 32, 1514),
     ],
 )
-def test_the_memory_foretold_is_about_what_runs_need(
+def test_the_estimate_is_close_to_what_runs_need(
     layers, units, embedding, vocab_size, tokens, peak
 ):
     sizes = {"layers": layers, "units": units, "embedding": embedding}

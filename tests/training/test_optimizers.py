@@ -24,7 +24,7 @@ def test_the_gradient_is_clipped_by_its_global_norm():
     np.testing.assert_allclose(np.concatenate([v.numpy() for v in variables]), [-0.6, 0, -0.8])
 
 
-def test_weight_decay_spares_biases():
+def test_weight_decay_does_not_apply_to_biases():
     steps = StepRunner(MODEL, TRAIN.replace(weight_decay=0.9))
     before = weights_of(steps.model)
     zeros = [tf.zeros(v.shape) for v in steps.model.trainable_variables]
@@ -49,7 +49,7 @@ FUSED = [
 
 
 def updated(kind, settings):
-    """Return weights and slots after some steps with clipping, decay and biases that are spared."""
+    """Return weights and slots after some steps with clipping and weight decay except on biases."""
     rng = np.random.default_rng(0)
     first = {"kernel": rng.normal(size=(5, 7)), "bias": rng.normal(size=7)}
     variables = [keras.Variable(value, name=name, dtype="float32") for name, value in first.items()]
@@ -64,7 +64,7 @@ def updated(kind, settings):
 
 
 @pytest.mark.parametrize(("kinds", "settings"), FUSED)
-def test_a_fused_update_is_that_of_keras(kinds, settings):
+def test_a_fused_update_equals_that_of_keras(kinds, settings):
     for ours, theirs in zip(*(updated(kind, settings) for kind in kinds), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
 
@@ -78,10 +78,10 @@ def test_a_fused_update_is_that_of_keras(kinds, settings):
     ],
 )
 @pytest.mark.parametrize(("kinds", "settings"), FUSED)
-def test_without_the_private_names_of_keras_its_own_update_is_taken(
+def test_without_the_private_names_of_keras_its_own_update_is_used(
     monkeypatch, kinds, settings, name, gone
 ):
-    """As another Keras, in which they are called otherwise."""
+    """This is how another version of Keras, with other names, behaves."""
     expected, stock = (updated(kind, settings) for kind in kinds)
     monkeypatch.setattr(optimizers, name, gone)
     found = updated(kinds[0], settings)
@@ -92,8 +92,8 @@ def test_without_the_private_names_of_keras_its_own_update_is_taken(
 
 
 @pytest.mark.parametrize("name", ["adamw", "adam", "lion", "rmsprop", "sgd"])
-def test_keras_sums_gradients_where_it_is_kept_from_it(name):
-    """Were that another method, gradients would be summed twice in silence."""
+def test_keras_sums_gradients_in_the_method_that_is_replaced(name):
+    """If it were another method, gradients would silently be summed twice."""
     optimizer = optimizers.make_optimizer(TRAIN.replace(optimizer=name))
     variable, seen = keras.Variable(np.zeros(2, np.float32)), []
 

@@ -1,10 +1,10 @@
-"""Oracle: TensorFlow's own gradient of the penalties written as sums."""
+"""Oracle: TensorFlow's own gradient of the penalties, written as sums."""
 
 import numpy as np
 import pytest
 
 from charlstm.network.backend import tf
-from charlstm.training.penalty import kept_small, kept_steady
+from charlstm.training.penalty import with_activation_penalty, with_change_penalty
 
 
 def sum_of_squares(x):
@@ -12,14 +12,14 @@ def sum_of_squares(x):
 
 
 PENALTIES = {
-    "small": (kept_small, sum_of_squares),
-    "steady": (kept_steady, lambda x: sum_of_squares(x[1:] - x[:-1])),
+    "small": (with_activation_penalty, sum_of_squares),
+    "steady": (with_change_penalty, lambda x: sum_of_squares(x[1:] - x[:-1])),
 }
 
 
 @pytest.mark.parametrize("time", [1, 2, 3, 7])
 @pytest.mark.parametrize("name", PENALTIES)
-def test_the_gradient_is_that_of_the_penalty_and_values_stay(name, time):
+def test_the_gradient_is_that_of_the_penalty_and_values_are_unchanged(name, time):
     layer, penalty = PENALTIES[name]
     rng = np.random.default_rng(time)
     x, slope = (tf.constant(rng.normal(size=(time, 3, 4)), tf.float64) for _ in range(2))
@@ -33,7 +33,7 @@ def test_the_gradient_is_that_of_the_penalty_and_values_stay(name, time):
 
 
 @pytest.mark.parametrize("name", PENALTIES)
-def test_the_gradient_keeps_the_dtype_of_products(name):
+def test_the_gradient_has_the_dtype_of_the_matmuls(name):
     x = tf.cast(np.random.default_rng(0).normal(size=(5, 3, 4)), tf.bfloat16)
     with tf.GradientTape() as tape:
         tape.watch(x)

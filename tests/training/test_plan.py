@@ -1,4 +1,4 @@
-"""Tests of ``charlstm.training.plan``: the laws by which a run is decided."""
+"""Tests of ``charlstm.training.plan``: the rules that choose the settings of a run."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from charlstm.training.text_facts import TextFacts
 from tests.messages import assert_names
 
 ORDER = list(SIZES)  # smallest first
-LEAST = 64  # tokens of the smallest batch that is chosen by itself
+LEAST = 64  # tokens of the smallest batch that is chosen automatically
 MEGABYTE = {
     "level": "char",
     "vocab_size": 70,
@@ -54,7 +54,7 @@ budgets = st.one_of(
 
 
 def planned(choices=None, **changes):
-    """Plan for a megabyte of text on a machine of always the same speed, unless told otherwise."""
+    """Plan for a megabyte of text on a machine of a fixed speed, unless given otherwise."""
     facts = MEGABYTE | {
         name: changes.pop(name) for name in (*MEGABYTE, "documents") if name in changes
     }
@@ -62,7 +62,7 @@ def planned(choices=None, **changes):
 
 
 def without_speed(plan):
-    """Leave out what depends on the machine: of a budget in minutes, the steps expected too."""
+    """Leave out what depends on the machine, such as the expected steps of a budget in minutes."""
     steps = plan.steps if plan.train.minutes is None else 0
     return dataclasses.replace(plan, tokens_per_second=0.0, minutes=0.0, steps=steps)
 
@@ -96,7 +96,7 @@ def test_sizes_grow():
         ("word", 20_000_000, "large"),
     ],
 )
-def test_the_size_follows_from_the_length_of_the_text(level, tokens, size):
+def test_the_size_depends_on_the_length_of_the_text(level, tokens, size):
     assert choose_size(level, tokens) == size
     if tokens >= LEAST:
         size = choose_size(level, tokens, presets.LONGEST_MINUTES)
@@ -125,7 +125,7 @@ def test_a_budget_in_minutes_may_change_the_size(level, minutes, size):
     choices = {"minutes": minutes}
     assert planned(choices, level=level, speed=speed).size == size
     assert planned(choices, level=level, speed=100 * speed).size == size
-    # On a machine half as fast, by twice the minutes; where others plan, too, by the same minutes.
+    # On a machine half as fast it takes twice the minutes, unless other machines plan too.
     twice = {"minutes": 2 * minutes}
     assert planned(twice, level=level, speed=speed / 4, processors=2).size == size
     assert planned(choices, level=level, speed=speed / 2, is_shared=True).size == size
@@ -157,11 +157,11 @@ def test_a_named_size_wins(size):
 
 
 @pytest.mark.parametrize("choice", [{"units": 300}, {"layers": 5}, {"embedding": 77}])
-def test_a_model_of_own_measures_is_custom(choice):
+def test_a_model_with_chosen_sizes_is_custom(choice):
     assert planned(choice).size == "custom"
 
 
-def test_a_given_model_is_taken_as_it_is():
+def test_a_given_model_is_not_changed():
     model = ModelConfig(vocab_size=70, layers=3, units=99, embedding=11)
     plan = planned(start=Start(model), size="large")
     assert plan.size == "given"
@@ -171,7 +171,7 @@ def test_a_given_model_is_taken_as_it_is():
 # Ties
 
 
-def test_words_tie_by_themselves_and_characters_do_not():
+def test_words_are_tied_by_default_and_characters_are_not():
     words = planned(level="word").model
     assert words.tied
     assert words.embedding == words.units == 512
@@ -203,14 +203,14 @@ def test_ties_and_widths_fit(choices, level, expected):
 def test_a_tie_that_can_not_be_is_refused(level, units, sentence):
     with pytest.raises(ConfigError) as caught:
         planned({"tied": True, "embedding": 100, "units": units}, level=level)
-    sentence(caught.value, "--tie", "--embedding 100", f"--units {units or 512}", "--no-tie")
+    sentence(caught.value, "`tie`", "`embedding` is 100", f"`units` is {units or 512}")
 
 
 # Batches
 
 
 @given(levels, lengths)
-def test_the_text_holds_a_batch_of_the_automatic_choice(level, tokens):
+def test_the_text_has_at_least_one_batch_of_the_automatic_choice(level, tokens):
     plan = planned(level=level, train_tokens=tokens)
     train = plan.train
     assert train.streams * train.sequence_length <= tokens
@@ -219,7 +219,7 @@ def test_the_text_holds_a_batch_of_the_automatic_choice(level, tokens):
 
 
 @given(levels, lengths)
-def test_streams_are_as_many_as_leave_fifty_batches_to_an_epoch(level, tokens):
+def test_streams_leave_at_least_fifty_batches_to_an_epoch(level, tokens):
     train = planned(level=level, train_tokens=tokens).train
     fifty = 50 * train.streams * train.sequence_length
     most = 16 if level == "word" else 48
@@ -240,8 +240,8 @@ def test_a_text_that_is_too_short_is_refused(level, tokens, characters_per_token
         "4 streams of 16 tokens",
         64,
         f"{characters:,} characters",
-        "--streams",
-        "--sequence-length",
+        "`streams`",
+        "`sequence_length`",
     )
 
 
@@ -261,12 +261,12 @@ def test_a_text_shorter_than_a_chosen_batch_is_refused(streams, sequence_length,
         f"{sequence_length} tokens",
         f"{needed:,}",
         f"{math.ceil(needed / 0.9):,} characters",
-        "--streams",
-        "--sequence-length",
+        "`streams`",
+        "`sequence_length`",
     )
 
 
-def test_who_brings_what_the_message_asks_for_can_train():
+def test_the_text_length_in_the_message_is_enough():
     with pytest.raises(CorpusError) as caught:
         planned(train_tokens=10, valid_tokens=2)
     (characters,) = re.findall(r"about ([\d,]+) characters", str(caught.value))
@@ -278,13 +278,13 @@ def test_who_brings_what_the_message_asks_for_can_train():
 def test_a_text_without_validation_part_is_refused(valid_tokens, sentence):
     with pytest.raises(CorpusError) as caught:
         planned(valid_tokens=valid_tokens)
-    sentence(caught.value, "validate", "--valid-fraction", "--valid")
+    sentence(caught.value, "validation", "`valid_fraction`", "`valid`")
     assert planned(valid_tokens=3).steps > 0
 
 
 @given(st.integers(0, 200), st.integers(0, 200), st.sampled_from([0.0, 0.1, None]))
-def test_what_is_said_of_too_few_documents_is_the_same_whichever_validate(train, valid, fraction):
-    """The figures are those of all documents, where the seed decides which of them train."""
+def test_the_message_on_too_few_documents_does_not_depend_on_the_split(train, valid, fraction):
+    """The seed decides which documents are trained on, so the figures count all documents."""
 
     def said(train, valid):
         try:
@@ -304,8 +304,8 @@ def test_what_is_said_of_too_few_documents_is_the_same_whichever_validate(train,
     if found is None or (fraction is None and train >= LEAST):
         return
     all_tokens = train + valid if fraction else train
-    assert f"7 distinct lines and {all_tokens} tokens in all" in found
-    assert ("--valid-fraction 0" in found) == (all_tokens >= LEAST)
+    assert f"7 distinct lines with {all_tokens} tokens in all" in found
+    assert ("`valid_fraction` 0" in found) == (all_tokens >= LEAST)
     if fraction:
         others = {said(part, train + valid - part) for part in range(0, train + valid + 1, 7)}
         assert others <= {found, None}
@@ -314,16 +314,16 @@ def test_what_is_said_of_too_few_documents_is_the_same_whichever_validate(train,
 def test_a_validation_text_of_its_own_that_is_too_short_is_refused(sentence):
     with pytest.raises(CorpusError) as caught:
         planned(valid_tokens=2, valid_fraction=None)
-    sentence(caught.value, "--valid", "2 tokens", 3)
+    sentence(caught.value, "`valid`", "2 tokens", 3)
 
 
-def test_where_nothing_validates_no_text_is_needed_for_it():
+def test_without_validation_no_validation_text_is_needed():
     assert planned(train_tokens=64, valid_tokens=0, valid_fraction=0.0).train.streams == 4
 
 
 @given(st.integers(1, 400), st.floats(0.01, 0.999), st.floats(0.5, 6))
-def test_the_characters_asked_for_are_enough_whatever_the_fraction(tokens, fraction, length):
-    """A text of just as many characters trains, and one that is too long for a lower fraction."""
+def test_the_characters_in_the_message_are_enough_for_any_fraction(tokens, fraction, length):
+    """A text of exactly this length can be trained on, and a shorter one can't."""
     facts = {"characters_per_token": length, "valid_fraction": fraction}
     train, valid = int((1 - fraction) * tokens), tokens - int((1 - fraction) * tokens)
     if train >= LEAST:
@@ -334,21 +334,21 @@ def test_the_characters_asked_for_are_enough_whatever_the_fraction(tokens, fract
     enough = int(characters.replace(",", "")) / max(1.0, length)
     assert planned(train_tokens=math.ceil((1 - fraction) * enough), **facts).steps > 0
     assert (1 - fraction) * (enough - 1) < LEAST
-    assert ("lower --valid-fraction" in str(caught.value)) == (tokens >= LEAST + 3)
+    assert ("lower `valid_fraction`" in str(caught.value)) == (tokens >= LEAST + 3)
 
 
 # Budget
 
 
 @given(st.integers(1, 10**12), st.integers(1, 10**12), levels)
-def test_more_text_is_read_fewer_times(one, other, level):
+def test_longer_texts_get_fewer_epochs(one, other, level):
     short, long = (default_epochs(length, level) for length in sorted((one, other)))
     assert 1.0 <= long <= short <= 70.0
     assert default_epochs(one, "word") <= default_epochs(one, "char")
 
 
 @given(levels)
-def test_a_megabyte_is_read_eight_times(level):
+def test_a_megabyte_gets_eight_epochs(level):
     assert default_epochs(1_000_000, level) == 8.0
     assert planned().train.epochs == 8.0
 
@@ -361,9 +361,9 @@ def minutes_at_nominal_speed(plan):
 
 
 @given(levels, st.integers(LEAST, 10**12), st.sampled_from([70, 20_200]))
-def test_without_options_no_plan_is_much_longer_than_two_hours(level, tokens, vocab_size):
+def test_without_options_no_plan_takes_much_longer_than_two_hours(level, tokens, vocab_size):
     plan = planned(level=level, train_tokens=tokens, vocab_size=vocab_size)
-    assert minutes_at_nominal_speed(plan) <= 120 * 1.06  # two digits of the epochs are kept
+    assert minutes_at_nominal_speed(plan) <= 120 * 1.06  # epochs are rounded to two digits
     assert plan.train.epochs <= default_epochs(tokens, level)
     is_bounded = plan.train.epochs < default_epochs(tokens, level)
     assert plan.unbounded_epochs == (default_epochs(tokens, level) if is_bounded else None)
@@ -381,7 +381,7 @@ def test_plans_without_options(megabytes, size, epochs):
 
 
 @pytest.mark.parametrize("choices", [{"epochs": 1}, {"steps": 10**6}, {"minutes": 1e4}])
-def test_a_chosen_budget_is_obeyed_however_long(choices):
+def test_a_chosen_budget_is_used_however_long(choices):
     plan = planned(choices, train_tokens=10**9)
     ((name, value),) = choices.items()
     assert getattr(plan.train, name) == value
@@ -392,11 +392,11 @@ def test_a_chosen_budget_is_obeyed_however_long(choices):
 @given(
     levels, lengths, st.booleans(), st.sampled_from([None, "epochs", "steps"]), st.integers(1, 999)
 )
-@example("char", LEAST + 1, False, None, 1)  # the second of the marks at the ends is not trained on
+@example("char", LEAST + 1, False, None, 1)  # the second end mark is not trained on
 def test_the_plan_counts_steps_as_training_does(level, tokens, is_cut, budget, value):
     plan = planned(budget and {budget: value}, level=level, train_tokens=tokens)
     train = plan.train
-    # The mark at the end of a text that is not cut is on disk, but not in the ring.
+    # The end mark of a text that is not cut is on disk, but not in the ring.
     size, token_id = (tokens, 5) if is_cut else (tokens + 1, END_OF_DOCUMENT)
     ids = np.broadcast_to(np.uint8(token_id), size)
     assert TokenStore(ids, ids).train_tokens == tokens
@@ -412,12 +412,12 @@ def test_the_plan_counts_steps_as_training_does(level, tokens, is_cut, budget, v
 
 
 @given(levels, lengths, st.sampled_from(["steps", "epochs", "minutes"]), st.integers(1, 5000))
-def test_what_follows_from_the_budget_fits_it(level, tokens, budget, value):
+def test_settings_that_depend_on_the_budget_fit_it(level, tokens, budget, value):
     plan = planned({budget: value}, level=level, train_tokens=tokens)
     train = plan.train
     if budget == "minutes":
         assert train.warmup_steps == min(100, 50 * value)
-        assert train.eval_every is None  # the share of the minutes decides
+        assert train.eval_every is None  # evaluations depend on the minutes
         assert (train.patience, train.sample_every) == (5, 2)
     else:
         assert 0 <= train.warmup_steps <= min(100, plan.steps / 10)
@@ -425,7 +425,7 @@ def test_what_follows_from_the_budget_fits_it(level, tokens, budget, value):
 
 
 @given(st.integers(60, 5000))
-def test_a_run_is_evaluated_ten_times_at_least(steps):
+def test_a_run_is_evaluated_at_least_ten_times(steps):
     """Every ``eval_every`` steps and at the end, as the help of ``--eval-every`` says."""
     plan = planned({"steps": steps}, valid_tokens=3)
     assert math.ceil(steps / plan.train.eval_every) >= 10
@@ -450,10 +450,8 @@ def test_the_first_evaluation_is_early():
 
 
 @given(levels, lengths, lengths, budgets, st.none() | st.integers(1, 1000), speeds)
-def test_a_long_validation_text_is_represented_by_a_part(
-    level, tokens, valid, budget, eval_every, speed
-):
-    """Of which the measured speed does not decide the size."""
+def test_a_long_validation_text_is_sampled(level, tokens, valid, budget, eval_every, speed):
+    """The size of the sample does not depend on the measured speed."""
     choices, facts = budget | {"eval_every": eval_every}, {"level": level, "train_tokens": tokens}
     train = planned(choices, valid_tokens=valid, speed=speed, **facts).train
     assert train.validated == planned(choices, valid_tokens=valid, **facts).train.validated
@@ -481,7 +479,7 @@ def test_longer_runs_validate_on_more(choices, valid_fraction):
 
 @given(st.integers(1, 100_000), st.none() | st.integers(1, 1000))
 def test_patience_is_a_fifth_of_all_evaluations(steps, eval_every):
-    """Whether the user says how often to evaluate or not."""
+    """This holds whether or not the user chose how often to evaluate."""
     train = planned({"steps": steps, "eval_every": eval_every}).train
     evaluations = steps // train.eval_every
     assert train.patience == max(5, evaluations // 5)
@@ -505,14 +503,14 @@ def test_a_budget_in_minutes_gives_an_estimate_of_the_steps(level, tokens, minut
 def test_two_budgets_are_refused(names, sentence):
     with pytest.raises(ConfigError) as caught:
         planned(dict.fromkeys(names, 3))
-    sentence(caught.value, " and ".join(names))
+    sentence(caught.value, *names)
 
 
 # Speed
 
 
 @given(levels, lengths, speeds, st.sampled_from(["float32", "bfloat16"]))
-def test_without_minutes_the_speed_decides_nothing(level, tokens, speed, product_type):
+def test_without_minutes_nothing_depends_on_the_speed(level, tokens, speed, product_type):
     expected = planned(level=level, train_tokens=tokens)
     plan = planned(level=level, train_tokens=tokens, speed=speed, product_type=product_type)
     train = plan.train.replace(precision="float32")
@@ -522,12 +520,13 @@ def test_without_minutes_the_speed_decides_nothing(level, tokens, speed, product
 
 
 @given(levels, lengths, st.integers(1, 300), budgets, st.sampled_from(["float32", "bfloat16"]))
-def test_processors_decide_the_shards_and_the_expected_time_only(
+def test_only_shards_and_the_expected_time_depend_on_the_cores(
     level, tokens, processors, budget, product
 ):
-    """Shards run side by side, a core to each; less than four rows don't pay.
+    """Shards run in parallel, one per core. Fewer than four rows per shard don't pay off.
 
-    They also decide what a budget in minutes can do, and so the size, unless the plan is shared.
+    The number of cores also affects what a budget in minutes can do, and therefore the size, unless
+    the plan is shared.
     """
     options = {"level": level, "train_tokens": tokens, "product_type": product, "is_shared": True}
     plan = planned(budget, processors=processors, **options)
@@ -540,7 +539,7 @@ def test_processors_decide_the_shards_and_the_expected_time_only(
 
 
 @given(st.integers(1, 64), st.integers(1, 500))
-def test_every_shard_has_four_rows_or_there_is_one(processors, streams):
+def test_each_shard_has_four_rows_or_there_is_one(processors, streams):
     shards = planned({"streams": streams}, processors=processors).train.shards
     assert shards == 1 or streams // shards >= 4
     assert 1 <= shards <= processors
@@ -554,14 +553,14 @@ def test_chosen_shards_win():
 
 @pytest.mark.parametrize("product_type", ["float32", "bfloat16"])
 @pytest.mark.parametrize("precision", [None, "auto"])
-def test_the_plan_says_in_which_numbers_training_multiplies(product_type, precision):
-    """So that the run goes on in them, on whatever machine it is resumed."""
+def test_the_plan_records_the_precision_of_training(product_type, precision):
+    """So that a resumed run uses the same precision on any machine."""
     plan = planned({"precision": precision}, product_type=product_type)
     assert plan.train.precision == product_type
 
 
 @given(levels, lengths, st.floats(0.01, 1.0))
-def test_the_share_of_the_rate_changes_the_automatic_rate_only(level, tokens, share):
+def test_the_rate_share_changes_only_the_automatic_rate(level, tokens, share):
     model = planned(level=level, train_tokens=tokens).model
     usual = planned(level=level, train_tokens=tokens, start=Start(model))
     gentle = planned(level=level, train_tokens=tokens, start=Start(model, share))
@@ -573,21 +572,21 @@ def test_the_share_of_the_rate_changes_the_automatic_rate_only(level, tokens, sh
 
 
 @given(levels, lengths)
-def test_fine_tuning_takes_more_steps_and_not_on_the_text_of_the_model(level, tokens):
+def test_fine_tuning_takes_more_steps_unless_on_the_text_of_the_model(level, tokens):
     usual = planned(level=level, train_tokens=tokens)
     tuned = planned(level=level, train_tokens=tokens, start=Start(usual.model))
-    known = planned(level=level, train_tokens=tokens, start=Start(usual.model, goes_on=True))
+    known = planned(level=level, train_tokens=tokens, start=Start(usual.model, continues=True))
     assert known.train.streams == usual.train.streams >= tuned.train.streams
     assert tuned.train.streams >= min(8, usual.train.streams)
     per_epoch = tokens / (tuned.train.streams * tuned.train.sequence_length)
     assert tuned.train.streams in (8, usual.train.streams) or per_epoch >= 200
 
 
-def test_readings_before_count_for_dropout():
+def test_earlier_epochs_count_for_dropout():
     model = planned().model
     plans = [
-        planned({"epochs": 2}, train_tokens=10**6, start=Start(model, readings=readings))
-        for readings in (0.5, 4.0, 20.0)
+        planned({"epochs": 2}, train_tokens=10**6, start=Start(model, epochs=epochs))
+        for epochs in (0.5, 4.0, 20.0)
     ]
     assert [plan.train.dropout for plan in plans] == [0.0, 0.15, 0.3]
     assert {plan.train.dropout_ramp for plan in plans} == {0.0}
@@ -655,19 +654,19 @@ CHOICES = {
 
 
 def consistent(choices, level):
-    """Leave a weight decay out that would have no effect."""
+    """Leave out a weight decay that would have no effect."""
     optimizer = choices.get("optimizer", "sgd" if level == "word" else "adamw")
     without = {"weight_decay"} if optimizer not in DECAYING else set()
     return {name: value for name, value in choices.items() if name not in without}
 
 
-def test_these_tests_know_every_setting():
+def test_these_tests_cover_every_setting():
     settings = {*TrainConfig.__struct_fields__, *ModelConfig.__struct_fields__}
     assert settings == {*CHOICES, "epochs", "steps", "minutes", "tied", "vocab_size"}
 
 
 @given(levels, st.fixed_dictionaries({}, optional=CHOICES), budgets)
-def test_what_the_user_chose_is_not_changed(level, choices, budget):
+def test_the_choices_of_the_user_are_not_changed(level, choices, budget):
     choices = consistent(choices, level)
     left_open = dict.fromkeys(CHOICES)
     product_type = choices.get("precision", "float32")
@@ -678,8 +677,10 @@ def test_what_the_user_chose_is_not_changed(level, choices, budget):
 
 
 @given(levels, lengths, st.fixed_dictionaries({}, optional=CHOICES), budgets, st.integers(1, 64))
-def test_a_plan_of_what_was_planned_is_the_same(level, tokens, choices, budget, processors):
-    """A resumed run is planned from the settings it was begun with."""
+def test_planning_again_from_the_planned_settings_gives_the_same_plan(
+    level, tokens, choices, budget, processors
+):
+    """A resumed run is planned from the settings it was started with."""
     choices = consistent(choices, level) | {"streams": None, "sequence_length": None} | budget
     options = {"product_type": choices.get("precision", "bfloat16")}
     options |= {"level": level, "train_tokens": tokens}
@@ -728,7 +729,7 @@ def test_a_choice_out_of_range_is_refused_by_name(name, value, sentence):
         *[("subword", 1_000_000, None), ("word", 10**8, None)],
     ],
 )
-def test_the_level_that_learns_more_follows_from_the_length(level, characters, better):
+def test_the_level_that_learns_more_depends_on_the_length(level, characters, better):
     assert presets.better_level(level, characters) == better
 
 
@@ -762,7 +763,7 @@ def test_dropout_rises_while_the_text_is_new(level, tokens):
         *[(600_000, 14, (0.3, 0, 0)), (600_000, 15, (0.3, 0, 0.2))],
     ],
 )
-def test_texts_that_are_read_a_few_times_need_less_dropout(tokens, epochs, dropped):
+def test_texts_with_few_epochs_need_less_dropout(tokens, epochs, dropped):
     text = {"train_tokens": tokens, "valid_tokens": 6_000}
     budgets = [{"epochs": epochs}]
     plan = planned({"steps": 1}, **text)
@@ -773,22 +774,22 @@ def test_texts_that_are_read_a_few_times_need_less_dropout(tokens, epochs, dropp
     for budget in budgets:
         train = planned(budget, size=plan.size, **text).train
         assert (train.dropout, train.token_dropout, train.recurrent_dropout) == dropped
-    # Workers of different speed, all of them at the nominal one.
+    # Workers of different speeds all plan with the nominal speed.
     plans = [planned({"minutes": 1}, is_shared=True, speed=s, **text) for s in (1e10, 1e12)]
     assert without_speed(plans[0]) == without_speed(plans[1])
 
 
 @given(st.floats(0, 0.99), st.none() | st.floats(0, 100))
-def test_a_chosen_dropout_rises_only_if_asked_to(rate, ramp):
+def test_a_chosen_dropout_rises_only_with_a_chosen_ramp(rate, ramp):
     train = planned({"dropout": rate, "dropout_ramp": ramp}).train
     assert (train.dropout, train.dropout_ramp) == (rate, ramp or 0.0)
 
 
-def test_the_learning_rate_is_that_of_the_measurements():
+def test_the_learning_rate_is_the_measured_one():
     assert planned(size="medium").train.learning_rate == 8e-3
 
 
-def test_words_are_learned_by_plain_gradient_descent():
+def test_words_are_trained_with_sgd():
     characters, words = (planned(level=level).train for level in ("char", "word"))
     assert (characters.optimizer, characters.clip_norm) == ("adamw", 1.0)
     assert (words.optimizer, words.clip_norm) == ("sgd", 0.25)
@@ -799,7 +800,7 @@ def test_words_are_learned_by_plain_gradient_descent():
 
 
 @pytest.mark.parametrize("optimizer", get_args(Optimizer))
-def test_moments_are_forgotten_sooner_where_the_optimizer_has_them(optimizer):
+def test_optimizers_with_moments_get_shorter_averages(optimizer):
     train = planned({"optimizer": optimizer}).train
     expected = (0.8, 0.95) if optimizer in ADAMS else (0.9, 0.999)
     assert (train.beta_1, train.beta_2) == expected
@@ -809,12 +810,12 @@ def test_moments_are_forgotten_sooner_where_the_optimizer_has_them(optimizer):
 @pytest.mark.parametrize(
     ("size", "penalty"), [("tiny", 0.5), ("small", 1.0), ("medium", 1.0), ("large", 1.0)]
 )
-def test_outputs_are_penalized_by_the_width_of_the_network(size, penalty):
+def test_the_activation_penalty_depends_on_the_width_of_the_network(size, penalty):
     assert planned(size=size).train.activation_penalty == penalty
 
 
 @given(optimizers, levels)
-def test_weights_decay_only_where_the_optimizer_does_it(optimizer, level):
+def test_weight_decay_is_only_for_optimizers_that_support_it(optimizer, level):
     train = planned({"optimizer": optimizer}, level=level).train
     assert train.weight_decay == (0.05 if optimizer in DECAYING else 0.0)
     assert planned({"optimizer": optimizer, "weight_decay": 0.0}).train.weight_decay == 0.0
@@ -828,7 +829,7 @@ def test_a_weight_decay_without_effect_is_refused(choices, level, optimizer, sen
     with pytest.raises(ConfigError) as caught:
         planned(choices | {"weight_decay": 0.1}, level=level)
     sentence(
-        caught.value, "--weight-decay", f"--optimizer {optimizer}", "--optimizer adamw", "lion"
+        caught.value, "`weight_decay`", f"`optimizer` {optimizer}", "`optimizer` adamw", "lion"
     )
 
 
@@ -839,7 +840,9 @@ def test_a_weight_decay_without_effect_is_refused(choices, level, optimizer, sen
     st.integers(1, 4096),
     st.integers(1, 4096),
 )
-def test_wider_batches_learn_faster_and_wider_models_slower(optimizer, few, many, narrow, wide):
+def test_larger_batches_get_higher_rates_and_wider_models_lower_ones(
+    optimizer, few, many, narrow, wide
+):
     few, many, narrow, wide = *sorted((few, many)), *sorted((narrow, wide))
 
     def rate(streams, units):

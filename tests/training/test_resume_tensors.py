@@ -1,4 +1,4 @@
-"""What a run continues from: tensors by name, out of one run and into another."""
+"""The tensors from which a run resumes: saved by name and restored into another network."""
 
 import numpy as np
 
@@ -25,8 +25,8 @@ def test_a_state_is_restored_into_another_network():
     np.testing.assert_array_equal(second.recurrent[1][1], first.recurrent[1][1])
 
 
-def test_tensors_are_named_by_what_they_are():
-    """The names are those of resume.safetensors."""
+def test_tensors_have_the_names_in_the_resume_file():
+    """The names are those in resume.safetensors."""
     state = TrainingState(StepRunner(MODEL, TRAIN))
     shapes = state.shapes()
     assert {name: tensor.shape for name, tensor in state.tensors().items()} == shapes

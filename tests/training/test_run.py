@@ -1,4 +1,4 @@
-"""Carrying out a run: one writer to a folder, nothing replaced before it must be, equal seeds."""
+"""Carrying out a run: one writer per folder, nothing replaced too early, reproducible seeds."""
 
 import time
 from dataclasses import replace
@@ -41,7 +41,7 @@ def test_one_folder_is_trained_into_by_one_run(request_for, tmp_path, sentence):
 
 
 def test_the_race_for_a_folder_has_one_winner(request_for):
-    """Both found it free, and both have loaded what they need; then one is the first."""
+    """Both find the folder free and load what they need; then one is first."""
     request = request_for("taken")
     late = setup.new_run(request, None)
 
@@ -56,7 +56,7 @@ def test_the_race_for_a_folder_has_one_winner(request_for):
     assert resume(request.output).stop_reason == "budget"
 
 
-def test_a_run_that_can_not_begin_replaces_nothing(request_for, monkeypatch):
+def test_a_run_that_can_not_start_replaces_nothing(request_for, monkeypatch):
     request = request_for("kept")
     train(request)
     before = essence(request.output)
@@ -84,7 +84,7 @@ def test_workers_share_the_rows_before_their_devices_do():
     assert [run._devices(streams, 2) for streams in (4, 8, 16, 48)] == [1, 1, 2, 6]
 
 
-def test_a_fine_tuned_run_knows_the_state_that_it_begins_with(tmp_path):
+def test_a_fine_tuned_run_has_a_digest_of_its_initial_state(tmp_path):
     begun = ready(tmp_path)
     tokenizer = begun.prepared.tokenizer
     with (
@@ -107,7 +107,7 @@ def test_a_fine_tuned_run_knows_the_state_that_it_begins_with(tmp_path):
     assert run._state(begun) == ""
 
 
-def test_a_run_that_is_done_leaves_as_finished(tmp_path, monkeypatch):
+def test_a_finished_run_leaves_the_group_as_finished(tmp_path, monkeypatch):
     left = []
 
     class Recording(WorkerGroup):

@@ -29,7 +29,7 @@ def test_dropout_rises_as_the_text_is_read(request_for, monkeypatch):
     assert rates[-1] == pytest.approx(0.3)
 
 
-def test_the_schedule_begins_with_the_first_step(request_for, monkeypatch):
+def test_the_schedule_starts_with_the_first_step(request_for, monkeypatch):
     """A second step right after a slow first one still has the whole cosine before it."""
     request = request_for("timed", steps=None, minutes=1, eval_every=None, warmup_steps=0)
     rates = []
@@ -48,7 +48,7 @@ def test_the_schedule_begins_with_the_first_step(request_for, monkeypatch):
     run.execute(prepared, Stopper(), began=clock.now)
     peak = prepared.config.train.learning_rate
     assert rates[:2] == pytest.approx([peak, peak])
-    assert rates[31] == pytest.approx(0.51 * peak, rel=0.05)  # half of the rest is over
+    assert rates[31] == pytest.approx(0.51 * peak, rel=0.05)  # half of the remaining time is over
     assert rates[-1] < 0.05 * peak
 
 

@@ -1,4 +1,4 @@
-"""From a request to a run: what resumes, what is refused before TensorFlow is loaded."""
+"""From a request to a run: resuming, and errors before TensorFlow is loaded."""
 
 import math
 import shutil
@@ -22,8 +22,8 @@ from tests.training.helpers import TEXT, Stopper, bytes_of, resume, train
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-def test_a_run_goes_on_as_it_was_begun_whatever_the_machine(request_for, monkeypatch, threads):
-    """The number of processors and what they multiply natively are of another machine."""
+def test_a_run_resumes_with_its_settings_on_any_machine(request_for, monkeypatch, threads):
+    """The other machine has another number of cores and another native matmul dtype."""
     stopped = request_for("stopped", streams=8, threads=threads)
     train(stopped, Stopper(2))
     monkeypatch.setattr(setup, "processor_count", lambda: 3 - threads)
@@ -34,7 +34,7 @@ def test_a_run_goes_on_as_it_was_begun_whatever_the_machine(request_for, monkeyp
 
 
 @pytest.mark.parametrize("address", ["{}/corpus.txt", "corpus.txt", "{}/*.txt"])
-def test_a_run_is_resumed_from_anywhere_and_then_forgets_where_its_text_was(
+def test_a_run_resumes_from_any_folder_and_then_forgets_its_paths(
     request_for, monkeypatch, tmp_path, address
 ):
     monkeypatch.chdir(tmp_path)
@@ -61,11 +61,11 @@ def test_a_run_is_resumed_from_anywhere_and_then_forgets_where_its_text_was(
             b'"units": 16384',
             ["lstm_0/kernel", "[6, 32]", "F32", "config.json", "[6, 65536]"],
         ),
-        (schema.CONFIG, b'"seed": 3', b'"seed": 4', ["config.json", "restore"]),
+        (schema.CONFIG, b'"seed": 3', b'"seed": 4', ["config.json", "Restore"]),
         (schema.RESUME, b"step", b"stop", ["resume.safetensors", "sha256"]),
     ],
 )
-def test_what_does_not_fit_is_refused_before_anything_is_built(
+def test_mismatches_are_refused_before_anything_is_built(
     request_for, monkeypatch, name, old, new, parts
 ):
     """A hostile configuration may ask for a network that fills the memory."""
@@ -88,7 +88,9 @@ def test_a_text_that_is_not_where_it_was_is_told_with_what_can_be_done(
     (tmp_path / "corpus.txt").unlink()
     with pytest.raises(CorpusError) as caught:
         resume(request.output)
-    sentence(caught.value, request.output, f"--from {request.output}", tmp_path / "corpus.txt")
+    sentence(
+        caught.value, request.output, f"`from_checkpoint` {request.output}", tmp_path / "corpus.txt"
+    )
 
 
 @pytest.mark.parametrize("name", [schema.CONFIG, schema.TOKENIZER])
@@ -99,11 +101,11 @@ def test_a_run_whose_settings_were_altered_is_not_resumed(request_for, name, sen
     path.write_bytes(path.read_bytes() + b"\n")
     with pytest.raises(CheckpointDamaged) as caught:
         resume(request.output)
-    sentence(caught.value, path, "restore")
+    sentence(caught.value, path, "Restore")
 
 
-def test_a_configuration_that_is_altered_under_the_run_does_not_pass(request_for):
-    """What the weights are tied to is what they were trained with."""
+def test_a_configuration_altered_during_the_run_is_refused(request_for):
+    """The weights are tied to the settings that they were trained with."""
     request = request_for("altered")
 
     class Alters(Stopper):
@@ -114,7 +116,7 @@ def test_a_configuration_that_is_altered_under_the_run_does_not_pass(request_for
                 path.write_bytes(path.read_bytes() + b"\n")
 
     train(request, Alters())
-    with raises_naming(CheckpointDamaged, request.output / schema.CONFIG, "restore"):
+    with raises_naming(CheckpointDamaged, request.output / schema.CONFIG, "Restore"):
         read_checkpoint(request.output)
 
 
@@ -131,7 +133,7 @@ def test_a_changed_corpus_is_refused(request_for, sentence):
     request_for("changed", text=TEXT + "more")
     with pytest.raises(CorpusError) as caught:
         setup.resumed_run(request.output)
-    sentence(caught.value, request.corpus.addresses[0], "changed", "--from")
+    sentence(caught.value, request.corpus.addresses[0], "changed", "from_checkpoint")
     request_for("changed")
     assert resume(request.output).stop_reason == "budget"
 
@@ -142,7 +144,7 @@ def test_a_run_of_several_workers_has_shards_for_all_of_them(tmp_path):
 
 
 def test_an_index_covers_all_lines_but_those_an_older_parent_held_out(request_for, tmp_path):
-    """Also lines that only ``valid`` has, and without a part that validates."""
+    """It includes lines that are only in ``valid``, also without validation."""
     data, lines = Path(__file__).parents[1] / "data", Division(unit="line")
     parents = [data / f"format-{number}" / "lines" for number in (1, 2, 3)]
     bare = tmp_path / "bare"

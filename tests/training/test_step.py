@@ -1,4 +1,4 @@
-"""The compiled steps: schedule, optimizer, loss and validation against plain oracles."""
+"""The compiled steps: schedule, optimizer, loss and validation against simple oracles."""
 
 import inspect
 import json
@@ -35,7 +35,7 @@ def log_softmax(logits):
 
 
 def one_stream_loss(steps, ids):
-    """Mean loss over a text read by one stream, whose states restart at documents, in float64."""
+    """Return the float64 mean loss over a text as one stream, with states reset at documents."""
     zeros, weights = np.zeros((2 * MODEL.layers, 1, MODEL.units)), weights_of(steps.model)
     documents = np.split(ids[:-1], np.flatnonzero(ids[:-1] == END_OF_DOCUMENT))
     logits = [oracles.network(MODEL, weights, one[None], zeros)[0] for one in documents if one.size]
@@ -56,7 +56,7 @@ def test_validation_in_streams_equals_one_stream(length):
 
 
 def test_validation_of_excerpts_is_the_mean_of_their_tokens():
-    """As one stream over the whole text predicts them."""
+    """The tokens are predicted by one stream over the whole text."""
     ids = np.random.default_rng(1).integers(1, 12, size=4000).astype(np.uint8)
     steps = StepRunner(MODEL, TRAIN.replace(validated=1100))
     zeros = np.zeros((2 * MODEL.layers, 1, MODEL.units))
@@ -94,7 +94,7 @@ def test_states_are_carried_out_of_a_step():
 
 
 @pytest.mark.parametrize("shards", [1, 2])
-def test_a_row_that_begins_a_text_is_learned_from_and_leaves_its_states_as_they_were(shards):
+def test_a_row_that_starts_a_text_is_trained_on_and_keeps_its_states(shards):
     steps = StepRunner(MODEL, TRAIN.replace(streams=4, shards=shards))
     ids = np.random.default_rng(3).integers(1, 12, size=(4, 6)).astype(np.int32)
     ids[2, 0] = END_OF_DOCUMENT
@@ -136,7 +136,7 @@ def test_dropout_depends_on_seed_and_step_only():
 @pytest.mark.parametrize("shards", [1, 2])
 @pytest.mark.parametrize("penalty", [0.0, 5.0])
 def test_the_gradient_is_that_of_loss_and_activation_penalty(shards, penalty):
-    """Gradient descent with rate 1 from rest subtracts the gradient."""
+    """SGD with learning rate 1 and no momentum yet subtracts the gradient."""
     settings = {"optimizer": "sgd", "clip_norm": 1e6, "streams": 4, "shards": shards}
     steps = StepRunner(MODEL, TRAIN.replace(activation_penalty=penalty, **settings))
     ids = np.random.default_rng(5).integers(1, 12, size=(4, 6)).astype(np.int32)
@@ -163,10 +163,10 @@ def test_the_gradient_is_that_of_loss_and_activation_penalty(shards, penalty):
         np.testing.assert_allclose(first - variable.numpy(), gradient, atol=2e-6)
 
 
-def test_a_token_is_dropped_wherever_it_occurs():
-    """A step reads the embedding of a token as zero, or as that much larger."""
+def test_a_token_is_dropped_at_all_its_positions():
+    """The embedding of a token is either zero in a step or scaled up."""
     dropout = network.Dropout(tf.constant(0.0), tf.constant([1, 2], tf.int64), tf.constant(0.4))
-    kept = network.kept_tokens(2000, dropout).numpy()
+    kept = network.token_mask(2000, dropout).numpy()
     assert set(np.unique(kept)) == {0.0, np.float32(1 / 0.6)}
     assert kept.mean() == pytest.approx(1.0, abs=0.06)
     steps = StepRunner(MODEL, TRAIN)
@@ -184,13 +184,13 @@ def test_a_token_is_dropped_wherever_it_occurs():
             for n in range(20)
         )
     }
-    assert len(read) == 2  # the first token is there or not
+    assert len(read) == 2  # with the first token and without it
 
 
 def test_recurrent_weights_are_dropped_for_a_whole_step():
-    """The loss is that of a network with some recurrent weights zero, the others that much larger.
+    """The loss is that of a network with some recurrent weights zero and the others scaled up.
 
-    Only the kept ones have a gradient.
+    Only the others have a gradient.
     """
     steps = StepRunner(MODEL, TRAIN.replace(recurrent_dropout=0.375, dropout=0.5))
     kernels = {v.path: v for v in steps.model.trainable_variables if "recurrent" in v.path}
@@ -215,8 +215,8 @@ def test_recurrent_weights_are_dropped_for_a_whole_step():
 
 @pytest.mark.parametrize("shards", [2, 3])
 def test_all_shards_of_a_step_drop_the_same_recurrent_weights(shards):
-    """So that as many processors and processes as there are take the same step."""
-    # So small a dropout of outputs is none.
+    """So the step does not depend on the number of cores and processes."""
+    # This output dropout is too small to drop anything.
     settings = {"dropout": 1e-3, "recurrent_dropout": 0.5}
     one, several = (after_steps(n, 6, **settings) for n in (1, shards))
     assert several[0] == pytest.approx(one[0], rel=1e-5)
@@ -237,7 +237,7 @@ def test_each_step_drops_other_recurrent_weights(monkeypatch):
     assert len(masks) == 3
 
 
-def test_recurrent_dropout_rises_with_the_other(monkeypatch):
+def test_recurrent_dropout_rises_with_dropout(monkeypatch):
     steps = StepRunner(MODEL, TRAIN.replace(recurrent_dropout=0.25, dropout=0.5, token_dropout=0.1))
     seen = []
     monkeypatch.setattr(steps, "_train", lambda *given: (seen.append(given[-1]), (0.0, []))[1])
@@ -248,7 +248,7 @@ def test_recurrent_dropout_rises_with_the_other(monkeypatch):
     np.testing.assert_allclose(shares, [(0, 0, 0), (0.1, 0.02, 0.05), (0.5, 0.1, 0.25)], atol=1e-7)
 
 
-# Shards: the rows of a batch, divided among the processor's cores
+# Shards: the rows of a batch, split among CPU cores
 
 
 def after_steps(shards, streams, model=MODEL, steps=6, dropout=0.0, **settings):
@@ -284,8 +284,8 @@ def test_shards_compute_what_one_shard_computes(shards, streams, model):
         np.testing.assert_allclose(weight, expected_weights[name], rtol=1e-5, atol=1e-6)
 
 
-def test_the_rows_of_two_shards_draw_dropout_of_their_own():
-    """Two rows of one text come apart only by what is dropped from them."""
+def test_two_shards_have_different_dropout_masks():
+    """Two rows with the same text differ only by what is dropped."""
     steps = StepRunner(MODEL, TRAIN.replace(streams=2, shards=2))
     ids = np.tile(np.random.default_rng(0).integers(1, 12, 6), (2, 1)).astype(np.int32)
     batch = TrainingBatch(ids[:, :-1], ids[:, 1:], True, np.zeros(len(ids), np.bool_))
@@ -305,7 +305,7 @@ def test_a_step_in_shards_depends_on_seed_and_step_only():
 
 @pytest.mark.parametrize("length", [2, 1025, 1600])
 def test_validation_in_shards_equals_one_shard(length):
-    """In one, two and three streams."""
+    """With one, two and three streams."""
     ids = np.random.default_rng(length).integers(12, size=length).astype(np.uint8)
     one, two, three = (StepRunner(MODEL, TRAIN.replace(shards=n)).validate(ids) for n in (1, 2, 3))
     assert two == pytest.approx(one, abs=1e-6)
@@ -313,7 +313,7 @@ def test_validation_in_shards_equals_one_shard(length):
 
 
 def on(monkeypatch, gpu):
-    """Let the path of a GPU, or that of a processor, be taken; stock layers stand in for cuDNN."""
+    """Use the code path for a GPU or for a CPU, with stock layers in place of cuDNN."""
     for module in (lstm, network, step_module):
         monkeypatch.setattr(module, "gpu_visible", lambda: gpu)
 
@@ -321,7 +321,7 @@ def on(monkeypatch, gpu):
 @pytest.mark.parametrize("recurrent", [0.0, 0.3])
 @pytest.mark.parametrize("marks", [0, 1, 4], ids=["no mark", "one mark", "several marks"])
 def test_the_path_of_a_gpu_takes_the_same_steps(monkeypatch, marks, recurrent):
-    """Marks are where documents begin, and the states restart."""
+    """Documents start at the marks, where the states are reset."""
     batch = batch_of()
     inputs = np.maximum(batch.inputs, 1)
     inputs[[0, 1, 1, 2][:marks], [2, 0, 3, 4][:marks]] = END_OF_DOCUMENT
@@ -356,7 +356,7 @@ def test_the_path_of_a_gpu_carries_no_state_into_a_document(monkeypatch):
     assert loss == pytest.approx(steps.train(batch, steps.zero_states(), 0, 0.0, 0.0)[0], abs=1e-6)
 
 
-def test_the_path_of_a_gpu_learns_from_lines_as_a_processor_does(monkeypatch, store_of_lines):
+def test_the_path_of_a_gpu_learns_from_lines_as_a_cpu_does(monkeypatch, store_of_lines):
     store, tokenizer, _ = store_of_lines
     model = ModelConfig(vocab_size=tokenizer.vocab_size, embedding=6, units=10, layers=2)
     streams = Streams(store.train, 4, 8, 1, np.zeros(tokenizer.vocab_size))
@@ -377,7 +377,7 @@ def test_the_path_of_a_gpu_learns_from_lines_as_a_processor_does(monkeypatch, st
 
 
 @pytest.mark.parametrize("gpu", [True, False])
-def test_the_validation_loss_of_lines_is_what_score_finds(monkeypatch, store_of_lines, gpu):
+def test_the_validation_loss_of_lines_equals_that_of_score(monkeypatch, store_of_lines, gpu):
     store, tokenizer, lines = store_of_lines
     on(monkeypatch, gpu)
     model = ModelConfig(vocab_size=tokenizer.vocab_size, embedding=6, units=10, layers=2)
@@ -393,7 +393,7 @@ def test_the_validation_loss_of_lines_is_what_score_finds(monkeypatch, store_of_
 
 @pytest.fixture(scope="module")
 def store_of_lines(tmp_path_factory):
-    """A store of names with its tokenizer and the lines that validate."""
+    """Return a store of names with its tokenizer and the lines of the validation split."""
     folder = tmp_path_factory.mktemp("lines")
     names = [f"{a}{b}{c}" for a in ("al", "be", "cor") for b in ("da", "mi") for c in "aeinoru"]
     (folder / "train.txt").write_text("\n".join(names))
@@ -415,7 +415,7 @@ def test_a_gpu_is_filled_by_the_whole_batch(monkeypatch):
 
 
 def test_bfloat16_learns_as_float32_does():
-    """300 steps on real text: the training losses of the last fifty, within one percent."""
+    """300 steps on real text: the mean of the last fifty training losses agrees within 1%."""
     ids = np.minimum(np.frombuffer(real_text().encode(), np.uint8), 127)
     streams = Streams(ids, 8, 20, 1, np.zeros(128))
     model = ModelConfig(vocab_size=128, embedding=32, units=64, layers=2)
@@ -429,7 +429,7 @@ def test_bfloat16_learns_as_float32_does():
             yield loss
 
     exact, rounded = (np.mean(list(losses(p))[-50:]) for p in ("float32", "bfloat16"))
-    assert exact < 2.5  # something was learned
+    assert exact < 2.5  # the model has learned something
     assert rounded == pytest.approx(exact, rel=0.01)
     assert rounded != exact
 

@@ -1,4 +1,4 @@
-"""The loop: budget, evaluation, early stopping, saving, and going on as if nothing had happened."""
+"""The loop: budget, evaluation, early stopping, saving, and resuming with identical results."""
 
 import json
 import math
@@ -31,7 +31,7 @@ def test_a_run_ends_with_its_budget_and_keeps_the_best_weights(request_for):
     assert found.figures.valid_loss == min(losses.values()) == losses[found.figures.step]
     assert not (request.output / schema.RESUME).exists()
     lengths = found.config.provenance
-    # The end of the text is cut off from a beginning that has none: no mark is predicted.
+    # The text starts without a mark and is cut before its end, so no mark is predicted.
     assert lengths.valid_tokens == lengths.valid_characters == len(TEXT) // 10
     bits = found.figures.valid_loss * lengths.valid_tokens / lengths.valid_characters
     assert found.figures.valid_bits_per_character == pytest.approx(bits / math.log(2))
@@ -71,7 +71,7 @@ def test_resumed_equals_uninterrupted_in_shards(request_for, fresh_networks):
 
 @pytest.mark.parametrize("save", [11, 14])
 def test_a_crash_between_saves_equals_uninterrupted(request_for, fresh_networks, monkeypatch, save):
-    """The 11th save ends the first evaluation, whose weights and history are written by then."""
+    """The 11th save ends the first evaluation, whose weights and history are already written."""
     crashed = request_for("crashed", save_every=1e-9)
     real, saves = CheckpointWriter.resume, []
 
@@ -111,7 +111,7 @@ def test_a_run_that_was_killed_after_its_last_evaluation_does_not_evaluate_again
 def test_a_crash_between_the_files_of_an_evaluation_equals_uninterrupted(
     request_for, monkeypatch, files, step
 ):
-    """The state is saved at that very step before, as happens where evaluations are slow."""
+    """The state is saved at the same step just before, as happens if evaluations are slow."""
     train(request_for("whole"))
     crashed = request_for("crashed", save_every=1e-9)
     real, evaluations = CheckpointWriter.resume, []
@@ -146,7 +146,7 @@ def test_a_crash_between_the_files_of_an_evaluation_equals_uninterrupted(
 
 
 @pytest.mark.parametrize("evaluation", [1, 3])
-def test_an_evaluation_that_is_stopped_is_made_when_the_run_goes_on(
+def test_a_stopped_evaluation_is_repeated_when_the_run_resumes(
     request_for, monkeypatch, evaluation
 ):
     train(request_for("whole"))
@@ -165,7 +165,7 @@ def test_an_evaluation_that_is_stopped_is_made_when_the_run_goes_on(
 
 
 def as_format_1(folder):
-    """Turn an interrupted run into one of format 1, whose configuration holds the addresses."""
+    """Turn an interrupted run into one of format 1, which has the addresses in its config."""
     path = folder / schema.CONFIG
     tensors, progress = read_state(folder)
     found, config = read_checkpoint(folder), json.loads(path.read_text())
@@ -175,7 +175,7 @@ def as_format_1(folder):
     CheckpointWriter(folder).resume(tensors, msgspec.structs.replace(progress, corpus=None))
 
 
-def test_a_run_of_format_1_goes_on(request_for, monkeypatch, tmp_path):
+def test_a_run_of_format_1_resumes(request_for, monkeypatch, tmp_path):
     train(request_for("whole"))
     stopped = request_for("stopped")
     train(stopped, Stopper(15))
@@ -187,8 +187,8 @@ def test_a_run_of_format_1_goes_on(request_for, monkeypatch, tmp_path):
     assert read_checkpoint(stopped.output).config.format == 1
 
 
-def test_a_resume_file_of_before_evaluations_were_noted_goes_on(request_for):
-    """There, the state was always saved after an evaluation, never before one at the same step."""
+def test_a_resume_file_without_the_last_evaluation_resumes(request_for):
+    """Then the state was always saved after an evaluation, never before one at the same step."""
     train(request_for("whole"))
     stopped = request_for("stopped")
     train(stopped, Stopper(15))
@@ -200,8 +200,8 @@ def test_a_resume_file_of_before_evaluations_were_noted_goes_on(request_for):
     assert essence(stopped.output) == essence(request_for("whole").output)
 
 
-def test_better_weights_that_a_killed_run_kept_stay_the_best(request_for, monkeypatch):
-    """In minutes, the steps after the last save need not come out as they did."""
+def test_better_weights_stored_by_a_killed_run_stay_the_best(request_for, monkeypatch):
+    """With a budget in minutes, the steps after the last save need not give the same results."""
     request = request_for("killed", steps=None, minutes=10, eval_every=5)
     with monkeypatch.context() as patch:
         patch.setattr(trainer_module.StepRunner, "validate", lambda *_: 3.0)
@@ -216,7 +216,7 @@ def test_better_weights_that_a_killed_run_kept_stay_the_best(request_for, monkey
     assert outcome.best.valid_loss == read_checkpoint(request.output).figures.valid_loss == 1.0
 
 
-def test_a_run_whose_best_weights_were_removed_goes_on(request_for):
+def test_a_run_whose_best_weights_were_removed_resumes(request_for):
     request = request_for("removed")
     train(request, Stopper(15))
     (request.output / schema.MODEL).unlink()
@@ -224,7 +224,7 @@ def test_a_run_whose_best_weights_were_removed_goes_on(request_for):
     assert read_checkpoint(request.output).figures.step in (20, 30)
 
 
-def test_resuming_removes_what_a_killed_process_left(request_for):
+def test_resuming_removes_leftovers_of_a_killed_process(request_for):
     request = request_for("killed")
     train(request, Stopper(2))
     half = request.output / f".{schema.RESUME}.x.tmp"
@@ -238,7 +238,7 @@ def test_a_save_that_fails_says_how_to_go_on(request_for, monkeypatch, sentence)
     real = CheckpointWriter.model
 
     def fail(*arguments):
-        raise StorageError("can't write there: the disk is full: free some space")
+        raise StorageError("model.safetensors: the disk is full. Free some space.")
 
     with monkeypatch.context() as patch:
         patch.setattr(CheckpointWriter, "model", fail)
@@ -254,7 +254,7 @@ def test_a_save_that_fails_says_how_to_go_on(request_for, monkeypatch, sentence)
 @pytest.mark.parametrize("moved", [True, False])
 @pytest.mark.parametrize("another", [True, False])
 def test_a_folder_that_is_gone_is_told(request_for, tmp_path, moved, another, sentence):
-    """Also if another one has taken its place, which a run of its own may write to."""
+    """Also if another folder has taken its place, which another run may be writing to."""
     request = request_for("gone")
 
     class TakesItAway(Stopper):
@@ -285,7 +285,7 @@ def test_an_interrupted_run_can_be_used_before_its_first_evaluation(request_for)
 
 
 @pytest.mark.parametrize("after", [6, 10])
-def test_the_averages_are_what_is_stored(request_for, after):
+def test_the_averages_are_stored(request_for, after):
     """Before the first evaluation and after it."""
     request = request_for("averaged", eval_every=10)
     train(request, Stopper(after=after))
@@ -308,7 +308,7 @@ def test_a_new_network_predicts_each_token_by_its_frequency(request_for):
 
 
 def test_early_stopping_keeps_the_best(request_for):
-    # Noise can't be learned: validation gets worse as training memorizes.
+    # Noise can't be learned: validation gets worse while training memorizes it.
     noise = "".join(np.random.default_rng(0).choice(list("abcdefgh"), 800))
     request = request_for(
         "noise", text=noise, steps=3000, dropout=0.0, units=64, patience=8, learning_rate=0.01

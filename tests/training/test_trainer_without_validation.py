@@ -1,4 +1,4 @@
-"""The loop where nothing validates: it trains on, keeps the last weights, and goes on as before."""
+"""The loop without validation: it trains to the end, keeps the last weights, and can resume."""
 
 import dataclasses
 import json
@@ -19,7 +19,7 @@ WHOLE = {}
 
 @pytest.fixture
 def unvalidated(request_for):
-    """Return a function that makes requests of runs that train on all of the text."""
+    """Return a function that makes requests for runs that train on all of the text."""
 
     def build(name, *, lines=False, **choices):
         made = request_for(name, **choices)
@@ -32,7 +32,7 @@ def unvalidated(request_for):
 
 @pytest.fixture
 def whole(unvalidated):
-    """The essence of a run that nothing stopped."""
+    """The essence of an uninterrupted run."""
     if not WHOLE:
         request = unvalidated("whole")
         train(request)
@@ -134,14 +134,14 @@ def test_a_crash_before_any_write_equals_uninterrupted(
 
 
 def test_a_budget_in_minutes_reports_and_ends(unvalidated, monkeypatch):
-    """Also after a crash, when the weights in the checkpoint are of a later step than the state."""
+    """Also after a crash, when the checkpoint's weights are of a later step than the state."""
     request = unvalidated("minutes", steps=None, minutes=0.2, eval_every=5)
     clock = Clock()
     for module in (helpers, replicas):
         monkeypatch.setattr(module, "time", clock)
 
     class Slow(Stopper):
-        """Lets half a second pass in each step."""
+        """Takes half a second per step."""
 
         def on_step(self, *step):
             super().on_step(*step)

@@ -1,0 +1,160 @@
+"""What a user may have meant by a command or an option that does not exist.
+
+The tables list names that other tools use. What they miss, similar spelling finds. None of these
+names is accepted: the error only suggests the right one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import click
+
+_ALIKE = 0.7  # how similar two spellings must be, from 0 to 1
+
+# What to type instead of a command.
+_COMMANDS = {
+    "inspect": "analyze analyse check clean-text lint preview stats statistics",
+    "train": "fit learn pretrain build",
+    "train --from": "finetune fine-tune tune adapt",
+    "train --resume": "resume continue restart",
+    "generate": "sample gen write run complete-text create text",
+    "predict": "complete completion autocomplete next next-word suggest infer",
+    "score": "perplexity ppl logprob log-probability loss bpc surprisal",
+    "evaluate": "test eval validate benchmark accuracy",
+    "rank": "rerank sort order choose compare rescore",
+    "models": "list ls checkpoints model dir",
+    "info": "show describe summary card details",
+    "export": "convert onnx keras quantize save",
+    "corpora": "download fetch corpus datasets dataset data texts",
+    "cache": "clear clean purge",
+    "--help": "help usage man",
+    "--version": "version",
+}
+_BY_COMMAND = {name: meant for meant, names in _COMMANDS.items() for name in names.split()}
+_REMOVING = "delete del remove rm"
+
+# What to type instead of an option: the first of these options that the command has.
+_OPTIONS = {
+    "temp": "--temperature",
+    "num n number num-samples samples nsamples num-return-sequences": "--count",
+    "lr rate alpha": "--learning-rate",
+    "batch batch-size bs": "--streams",
+    "seq-len seq-length seqlen sequence-len bptt block-size context-length context-size": (
+        "--sequence-length"
+    ),
+    "hidden hidden-size hidden-dim hidden-units rnn-size num-units width dim": "--units",
+    "num-layers n-layers n-layer depth": "--layers",
+    "embedding-size embedding-dim embed emb emb-size": "--embedding",
+    "max-length max-len max-tokens max-new-tokens num-tokens n-tokens len chars": "--length",
+    "max-words": "--words --length",
+    "output-dir output-file out-dir outdir out outfile save save-dir save-path save-to": "--output",
+    "model-dir checkpoint-dir": "--output",
+    "epoch num-epochs n-epochs max-epochs": "--epochs",
+    "step max-steps num-steps iterations iters max-iters iter": "--steps",
+    "time max-time minute mins hours": "--minutes",
+    "early-stopping early-stop": "--patience",
+    "val val-file val-data validation validation-file valid-file dev eval-data": "--valid",
+    "val-split validation-split val-fraction val-frac valid-split test-size": "--valid-fraction",
+    "eval-interval eval-freq eval-steps validate-every": "--eval-every",
+    "save-interval save-freq save-steps checkpoint-every": "--save-every",
+    "vocab vocab-len vocabulary vocabulary-size max-vocab": "--vocab-size",
+    "min-freq min-frequency": "--min-count",
+    "wd l2 decay": "--weight-decay",
+    "clip grad-clip gradient-clip clip-grad max-grad-norm": "--clip-norm",
+    "drop dropout-rate p-drop": "--dropout",
+    "warmup warm-up": "--warmup-steps",
+    "optim optimiser opt": "--optimizer",
+    "init-from init base base-model pretrained finetune fine-tune start-from": "--from",
+    "continue restart load-checkpoint": "--resume",
+    "force f yes y replace": "--overwrite",
+    "random-seed random-state rng-seed manual-seed": "--seed",
+    "topk k": "--top-k --top",
+    "topp nucleus": "--top-p",
+    "minp": "--min-p",
+    "typical-p": "--typical",
+    "num-beams beams beam-size beam-width": "--beam",
+    "repeat-penalty rep-pen": "--repetition-penalty",
+    "logit-bias": "--bias",
+    "bad-words exclude-text": "--ban",
+    "stop-sequence stop-sequences stop-text stop-string eos end": "--stop",
+    "regex pattern grammar": "--match",
+    "text start start-text start-string seed-text prime prime-text primer prefix input": "--prompt",
+    "prompt prefix": "--context",
+    "silent s": "--quiet",
+    "fp16 fp32 float16 dtype half": "--precision",
+    "num-threads nthreads cpus workers jobs j": "--threads",
+    "words word-level chars char-level characters tokenizer": "--level --words --tokens",
+    "logprobs log-probs token-probs": "--per-token --show-probs",
+    "line line-by-line": "--lines",
+    "separator sep": "--delimiter",
+    "column text-column field": "--columns",
+    "charset": "--encoding",
+    "deduplicate unique": "--dedupe",
+    "plan check": "--dry-run",
+    "type to": "--format",
+}
+_BY_OPTION: dict[str, list[str]] = {}
+for _names, _meant in _OPTIONS.items():
+    for _name in _names.split():
+        _BY_OPTION.setdefault(_name, []).extend(_meant.split())
+
+# What is not an option but an argument, or nothing to choose.
+_CHECKPOINT = "model checkpoint ckpt load model-path weights model-file m"
+_TEXT = "input data corpus text train file files dataset input-file train-data train-file"
+_DEVICE = "gpu gpus device cuda no-cuda cpu use-gpu"
+
+
+def suggestion_for_command(typed: str, commands: Iterable[str]) -> str:
+    """Return a question or advice about a command that does not exist, "" if nothing is similar."""
+    name = typed.lower().replace("_", "-")
+    if name in _REMOVING.split():
+        return "Remove the folder of a checkpoint to delete it (see charlstm models)."
+    meant = _BY_COMMAND.get(name) or _closest(name, commands)
+    return f"Did you mean '{meant}'?" if meant else ""
+
+
+def suggestion_for_option(typed: str, ctx: click.Context | None) -> str:
+    """Return a question or advice about an option that does not exist, "" if nothing is similar."""
+    if ctx is None:
+        return ""
+    name = typed.lstrip("-").lower().replace("_", "-")
+    params = ctx.command.params
+    options = [o for p in params for o in (*p.opts, *p.secondary_opts) if o.startswith("--")]
+    known = {option.removeprefix("--"): option for option in options}
+    begun = [option for other, option in known.items() if len(name) > 1 and other.startswith(name)]
+    candidates = [known.get(name), *_BY_OPTION.get(name, ())]
+    if meant := next((each for each in candidates if each in options), None):
+        return f"Did you mean {meant}?"
+    if advice := _advice(name, ctx):
+        return advice
+    closest = begun[0] if len(begun) == 1 else known.get(_closest(name, known) or "")
+    return f"Did you mean {closest}?" if closest else ""
+
+
+def _advice(name: str, ctx: click.Context) -> str:
+    """Return what to do instead of giving an option that no option replaces, or ""."""
+    arguments = {p.name for p in ctx.command.params if isinstance(p, click.Argument)}
+    command = ctx.command_path
+    if name in _CHECKPOINT.split():
+        if "checkpoint" in arguments:
+            return f"Name the checkpoint as the first argument: {command} CHECKPOINT."
+        if "corpus" in arguments and ctx.info_name == "train":
+            return "Name the checkpoint with -o, --from or --resume."
+    if name in _TEXT.split():
+        if "corpus" in arguments:
+            return f"Name the text as an argument: {command} CORPUS."
+        if "files" in arguments:
+            return f"Name the text as an argument: {command} CHECKPOINT FILE."
+    if name in _DEVICE.split():
+        if ctx.info_name == "train":
+            return "Training uses the GPUs that CUDA_VISIBLE_DEVICES lists, by default all."
+        return f"{command} runs on the CPU." if "checkpoint" in arguments else ""
+    return ""
+
+
+def _closest(name: str, known: Iterable[str]) -> str | None:
+    """Return the name that is spelled most like this one, if any is similar enough."""
+    from difflib import get_close_matches
+
+    return next(iter(get_close_matches(name, list(known), n=1, cutoff=_ALIKE)), None)
