@@ -212,6 +212,8 @@ def test_an_unfinished_run_is_resumed_and_ends_as_before(number, tmp_path):
 
 USES = [
     *((name, "MODEL") for name in ("generate", "predict", "score", "rank", "evaluate", "info")),
+    ("look", "MODEL", "-o", "page.html"),
+    ("plot", "MODEL"),
     ("export", "MODEL", "-o", "model.onnx"),
     ("export", "MODEL", "--format", "keras", "-o", "model.keras"),
     ("train", "--resume", "MODEL"),

@@ -39,7 +39,7 @@ ORDER = (
         "dataset",
     ),
     *("checkpoint", "network", "distributed", "engine", "training", "generation", "prediction"),
-    *("evaluation", "api", "train_api", "export", "cli", "__main__"),
+    *("evaluation", "api", "train_api", "export", "look", "curves", "cli", "__main__"),
 )
 PARTS_THAT_ARE_FOLDERS = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
 

@@ -53,7 +53,7 @@ def command(
     output: Path | None,
     overwrite: bool,
     prompt: str | None,
-    quiet: bool,  # noqa: ARG001 (``note`` reads it)
+    quiet: bool,
     as_json: bool,
 ) -> None:
     """Write a page that runs the model of CHECKPOINT in a browser, and open it.

@@ -23,6 +23,8 @@ _COMMANDS = {
     "score": "perplexity ppl logprob log-probability loss bpc surprisal",
     "evaluate": "test eval validate benchmark accuracy",
     "rank": "rerank sort order choose compare rescore",
+    "look": "view open page html browser visualize visualise web",
+    "plot": "curve curves chart graph history tensorboard",
     "models": "list ls checkpoints model dir",
     "info": "show describe summary card details",
     "export": "convert onnx keras quantize save",

@@ -34,6 +34,7 @@ FILES = {
     "latin.txt": b"caf\xe9" * 100,
     "dots.txt": b"... ---\n",
     "known.onnx": b"somebody's",
+    "taken.svg": b"somebody's",
     "home/pictures/one.png": b"",
 }
 
@@ -303,6 +304,18 @@ INFO = [
     Case("two outputs", "info prose --json --markdown"),
     shell("a full disk", "info prose > /dev/full"),
 ]
+LOOK = [
+    Case("nothing there", "look nowhere -o a.html"),
+    Case("a name that is taken", "look prose -o known.onnx"),
+    Case("--overwrite without -o", "look prose --overwrite"),
+]
+PLOT = [
+    Case("nothing there", "plot nowhere"),
+    Case("a name that is taken", "plot prose -o taken.svg"),
+    Case("another kind of picture", "plot prose -o a.gif"),
+    Case("two outputs", "plot prose --json -o a.svg"),
+    Case("--overwrite without -o", "plot prose --overwrite"),
+]
 EXPORT = [
     Case("a name that is taken", "export prose -o known.onnx"),
     Case("nothing there", "export nowhere"),
@@ -328,7 +341,7 @@ CACHE = [
 CASES = {
     "charlstm": GROUP, "inspect": INSPECT, "train": TRAIN, "generate": GENERATE,
     "predict": PREDICT, "score": SCORE,
-    "evaluate": EVALUATE, "rank": RANK, "models": MODELS, "info": INFO, "export": EXPORT,
+    "evaluate": EVALUATE, "rank": RANK, "look": LOOK, "plot": PLOT, "models": MODELS, "info": INFO, "export": EXPORT,
     "corpora": CORPORA, "cache": CACHE,
 }  # fmt: skip
 

@@ -26,6 +26,8 @@ WRITERS = {
     "score": "score MODEL -q MODEL/config.json",
     "evaluate": "evaluate MODEL MODEL/config.json --sample 0 -q",
     "rank": "rank MODEL -q MODEL/config.json",
+    "look": "look MODEL -o FOLDER/page.html",
+    "plot": "plot MODEL",
     "models": "models --json",
     "info": "info MODEL",
     "export": "export MODEL -o FOLDER/model.onnx",

@@ -330,5 +330,5 @@ def test_all_commands_are_run_somewhere():
     used = {name for line in lines for name in re.findall(r"charlstm (\w+)", line)}
     assert used >= {
         *("train", "generate", "predict", "score", "rank", "evaluate", "inspect", "info"),
-        *("models", "export", "corpora", "cache"),
+        *("models", "export", "corpora", "cache", "look", "plot"),
     }
