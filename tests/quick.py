@@ -21,7 +21,7 @@ SLOW = (
     *("tests/test_imports.py", "tests/docs/test_pages.py", "tests/evaluation/test_keystrokes.py"),
     "tests/checkpoint/test_reader.py::test_damaged_hashes",
     "tests/corpus/test_documents.py::test_memory_does_not_grow_with_the_corpus",
-    "tests/corpus/test_reading.py::test_a_file_that_expands_beyond_all_use",
+    "tests/corpus/test_reading.py::test_a_compressed_file_that_expands_too_far",
     "tests/engine/test_inference.py::test_sequences_read_together_have_the_bits_of_each_alone",
     "tests/engine/test_inference.py::test_a_row_has_the_same_bits_alone_and_beside_others",
     "tests/evaluation/test_scoring.py::test_a_text_has_the_same_score_in_any_batch",

@@ -52,7 +52,7 @@ output = OptionGroup("Output")
 @normalization_option(text)
 @text.count(
     "--vocab-size",
-    show_default="20000 words, or 64 to 2000 pieces by the length of the text",
+    show_default="20000 words, or enough pieces for 128 to 2048 tokens",
     help="Number of words, or of pieces of words, in the vocabulary in addition to characters.",
 )
 @text.count(
@@ -105,7 +105,7 @@ output = OptionGroup("Output")
 @budget.number(
     "--epochs",
     within=Number(0, 1e9, min_open=True),
-    show_default="8 for a million tokens, up to 60 for less, fewer for more, about two hours at "
+    show_default="8 for a million tokens, up to 70 for less, fewer for more, about two hours at "
     "most on two cores",
     help="Train for X epochs.",
 )

@@ -375,7 +375,7 @@ def test_what_can_not_be_evaluated_is_told(charlstm, prose, tmp_path):
     for arguments, status, parts in (
         ([], 2, ["FILE", "folder", "glob pattern", "-", "corpus"]),
         (["empty"], 1, ["empty"]),
-        (["dots"], 1, ["dots", "words", "--sample 0"]),
+        (["dots"], 1, ["dots", "word", "--sample 0"]),
         (["latin"], 1,
          ["latin", "0xe9", "offset 3", "utf-8", "--encoding", "--decode-errors replace"]),
         (["-", "-"], 2, ["twice"]),

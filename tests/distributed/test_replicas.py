@@ -97,7 +97,7 @@ def test_between_syncs_clock_and_stop_requests_do_not_change():
     assert not replicas.asked(True)  # the others don't know of it yet
     hardware = hardware_of(TRAIN, replicas)
     assert hardware == Hardware(gpus=0, product_type="float32", workers=2)
-    assert describe_hardware(hardware) == "CPU, float32 matrix products, 2 workers"
+    assert describe_hardware(hardware) == "CPU, float32 matrix multiplications, 2 workers"
 
 
 def test_a_lost_worker_is_told_as_such(sentence):
