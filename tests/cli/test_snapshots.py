@@ -341,7 +341,8 @@ CACHE = [
 CASES = {
     "charlstm": GROUP, "inspect": INSPECT, "train": TRAIN, "generate": GENERATE,
     "predict": PREDICT, "score": SCORE,
-    "evaluate": EVALUATE, "rank": RANK, "look": LOOK, "plot": PLOT, "models": MODELS, "info": INFO, "export": EXPORT,
+    "evaluate": EVALUATE, "rank": RANK, "look": LOOK, "plot": PLOT,
+    "models": MODELS, "info": INFO, "export": EXPORT,
     "corpora": CORPORA, "cache": CACHE,
 }  # fmt: skip
 
