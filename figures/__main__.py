@@ -1,6 +1,6 @@
 """Draw the pictures of the docs, from new runs or from stored data.
 
-python -m figures [--redraw] [pipeline] [sample] [curve]
+python -m figures [--redraw] [pipeline] [sample] [curve] [units]
 
 New runs take about three minutes on two cores and replace the data in ``docs/figures``. With
 ``--redraw``, the pictures are drawn from the data that is there.
@@ -14,12 +14,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 
-from figures import curve, pipeline, sample
+from figures import curve, pipeline, sample, units
 from figures.commands import TREE
 from figures.themes import THEMES
 
 FOLDER = TREE / "docs" / "figures"
-FIGURES: dict[str, ModuleType] = {"pipeline": pipeline, "sample": sample, "curve": curve}
+FIGURES: dict[str, ModuleType] = {
+    "pipeline": pipeline,
+    "sample": sample,
+    "curve": curve,
+    "units": units,
+}
 
 
 def make(name: str, folder: Path = FOLDER, *, redraw: bool = False) -> None:

@@ -43,6 +43,18 @@ DATA = {
         "prompt": HOSTILE[:9],
         "tokens": [[each, index / 40] for index, each in enumerate(f"{HOSTILE}\n<&>\n")],
     },
+    "units": {
+        "text": f"{HOSTILE[:20]}\n\n<&>\n",
+        "units": [
+            {
+                "layer": 1,
+                "unit": 7,
+                "follows": "<b> & more",
+                "correlation": -0.5,
+                "values": [round(index % 9 / 4 - 1, 2) for index in range(30)],
+            }
+        ],
+    },
     "curve": {"characters": 80_000, "default": RUN, "without": RUN[:2]},
 }
 CASES = [(name, theme) for name in FIGURES for theme in THEMES]
