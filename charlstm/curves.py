@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from charlstm.checkpoint.reader import read_config, read_hashes, read_history
-from charlstm.errors import CheckpointMissing, UsageError
+from charlstm.errors import CheckpointMissing, UsageError, harmless
 
 if TYPE_CHECKING:
     from charlstm.checkpoint.schema import Figures
@@ -22,8 +22,9 @@ Unit: TypeAlias = Literal["nats per token", "bits per character"]
 
 FORMATS = (".svg", ".png")
 
-# Okabe and Ito 2008: eight colors that color-blind people can tell apart, without yellow.
+# Okabe and Ito 2008: colors that color-blind people can tell apart, without yellow.
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+_MARKERS = (".", "s", "^", "D")
 _DOTS = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))  # of a braille cell, by column
 _BRAILLE = 0x2800
 _MARGIN = 0.04  # of the range of losses, above and below
@@ -65,7 +66,7 @@ def read_curve(folder: Path, over: Axis = "steps") -> Curve:
     valid = tuple(_number(figures.valid_loss) for figures in history)
     known = [index for index, loss in enumerate(valid) if not math.isnan(loss)]
     return Curve(
-        folder.resolve().name,
+        harmless(folder.resolve().name),
         tuple(_position(figures, over) for figures in history),
         tuple(_number(figures.train_loss) for figures in history),
         valid,
@@ -142,9 +143,13 @@ def draw_picture(curves: Sequence[Curve], over: Axis, path: Path, suffix: str) -
         figure = Figure(figsize=(8, 4.5), layout="constrained")
         axes = figure.subplots()
         for number, curve in enumerate(curves):
-            color, marker = _COLORS[number % len(_COLORS)], "." if len(curve.x) < 40 else ""
+            color = _COLORS[number % len(_COLORS)]
+            # The colors repeat after the seventh run, so the points change.
+            marker = _MARKERS[number // len(_COLORS) % len(_MARKERS)]
+            marker = marker if len(curve.x) < 40 or marker != "." else ""
             axes.plot(curve.x, curve.valid, color=color, marker=marker, label=_shown(curve.name))
-            axes.plot(curve.x, curve.train, color=color, linestyle="--", linewidth=1, alpha=0.7)
+            single = "x" if len(curve.x) == 1 else ""
+            axes.plot(curve.x, curve.train, color=color, linestyle="--", linewidth=1, marker=single)
             if curve.best is not None:
                 best = curve.x[curve.best], curve.valid[curve.best]
                 axes.plot(*best, color=color, marker="o", markersize=9, fillstyle="none")
@@ -161,13 +166,15 @@ def draw_picture(curves: Sequence[Curve], over: Axis, path: Path, suffix: str) -
 
 def _shown(name: str) -> str:
     """Return a name as a legend shows it: matplotlib skips a leading "_" and reads "$" as math."""
-    return name.replace("$", r"\$") if not name.startswith("_") else f" {name}"
+    escaped = name.replace("$", r"\$")
+    return f" {escaped}" if escaped.startswith("_") else escaped
 
 
 def draw_text(curves: Sequence[Curve], over: Axis, width: int = 80, height: int = 20) -> str:
     """Return curves as lines of text, drawn with braille dots.
 
-    Validation losses are solid lines, training losses every other dot.
+    Validation losses are solid lines, training losses dotted ones. Of several runs, each has a letter
+    at its last point.
 
     Args:
         curves: in the order of the legend.
@@ -188,12 +195,15 @@ def draw_text(curves: Sequence[Curve], over: Axis, width: int = 80, height: int 
     def place(x: float, y: float) -> tuple[float, float]:
         return x / last * (canvas.columns - 1), (high - y) / (high - low) * (canvas.rows - 1)
 
-    for curve in curves:
+    letters = [chr(ord("A") + number % 26) for number in range(len(curves))]
+    for number, curve in enumerate(curves):
         for values, every in ((curve.valid, 1), (curve.train, 2)):
             points = [
                 place(x, y) for x, y in zip(curve.x, values, strict=True) if not math.isnan(y)
             ]
             canvas.line(points, every)
+            if len(curves) > 1 and every == 1 and points:
+                canvas.mark(points[-1], letters[number])
     lines = [
         f"{labels[row] if row % 4 == 0 else '':>{gutter}} ┤{line}".rstrip()
         for row, line in enumerate(canvas.lines())
@@ -202,7 +212,10 @@ def draw_text(curves: Sequence[Curve], over: Axis, width: int = 80, height: int 
     ends = f"0{end:>{canvas.width - 1}}"
     lines.append(f"{'':>{gutter}} └{'─' * canvas.width}")
     lines.append(f"{'':>{gutter}}  {ends}")
-    return "\n".join([*lines, "", *(_legend(curve, unit) for curve in curves)]) + "\n"
+    legend = [_legend(curve, unit) for curve in curves]
+    if len(curves) > 1:
+        legend = [f"{letter} {line}" for letter, line in zip(letters, legend, strict=True)]
+    return "\n".join([*lines, "", *legend]) + "\n"
 
 
 def _legend(curve: Curve, unit: Unit) -> str:
@@ -210,9 +223,10 @@ def _legend(curve: Curve, unit: Unit) -> str:
         return f"{curve.name}: training loss {curve.train[-1]:.4f} {unit} at the end"
     trained = curve.train[curve.best]
     beside = "" if math.isnan(trained) else f" (training loss {trained:.4f})"
+    last = next(loss for loss in reversed(curve.valid) if not math.isnan(loss))
     return (
         f"{curve.name}: best validation loss {curve.valid[curve.best]:.4f} {unit}{beside}, "
-        f"at the end {curve.valid[-1]:.4f}"
+        f"last {last:.4f}"
     )
 
 
@@ -222,18 +236,29 @@ class _Canvas:
     def __init__(self, width: int, height: int) -> None:
         self.width, self.columns, self.rows = width, 2 * width, 4 * height
         self._cells = [[0] * width for _ in range(height)]
+        self._letters: dict[tuple[int, int], str] = {}
 
     def line(self, points: Sequence[tuple[float, float]], every: int) -> None:
-        """Draw a line through points, of every so many dots."""
+        """Draw a line through points; ``every`` is the distance of its dots."""
         for (x, y), (x2, y2) in zip(points, points[1:] or points, strict=False):
             steps = max(1, math.ceil(max(abs(x2 - x), abs(y2 - y))))
             for step in range(0, steps + 1, every):
                 share = step / steps
                 self._dot(round(x + (x2 - x) * share), round(y + (y2 - y) * share))
 
+    def mark(self, point: tuple[float, float], letter: str) -> None:
+        """Put a letter in the place of the cell of a point."""
+        self._letters[round(point[1]) // 4, round(point[0]) // 2] = letter
+
     def _dot(self, column: int, row: int) -> None:
         self._cells[row // 4][column // 2] |= _DOTS[column % 2][row % 4]
 
     def lines(self) -> list[str]:
         """Return the lines of text."""
-        return ["".join(chr(_BRAILLE + cell) for cell in row) for row in self._cells]
+        return [
+            "".join(
+                self._letters.get((number, column), chr(_BRAILLE + cell))
+                for column, cell in enumerate(row)
+            )
+            for number, row in enumerate(self._cells)
+        ]

@@ -72,8 +72,10 @@ def test_text_fits_its_width(prose, words, width):
     assert len(plot) == 10
     assert max(map(len, plot)) <= width
     assert plot[-1].endswith(" minutes")
-    assert first.startswith(f"{prose.name}: best validation loss")
-    assert second.startswith(f"{words.name}: best validation loss")
+    assert first.startswith(f"A {prose.name}: best validation loss")
+    assert second.startswith(f"B {words.name}: best validation loss")
+    assert "A" in "".join(plot)
+    assert "B" in "".join(plot)
 
 
 def test_a_falling_loss_falls_in_the_plot(prose):
@@ -98,7 +100,7 @@ def test_a_picture_has_both_losses_and_the_best_point(prose, words, tmp_path):
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
 
 
-@pytest.mark.parametrize("name", ["_hidden", "$x$", "<b>&", "a\\b"])
+@pytest.mark.parametrize("name", ["_hidden", "$x$", "_$\\frac$", "<b>&", "a\\b"])
 def test_a_name_is_shown_as_it_is(prose, tmp_path, name):
     folder = shutil.copytree(prose, tmp_path / name)
     path = tmp_path / "a.svg"

@@ -87,9 +87,14 @@ def command(
         prompt=prompt or "",
     )
     page = build_page(loaded, content)
-    path = output or _temporary(title)
-    with replaced_atomically(path) as temporary:
-        temporary.write_bytes(page)
+    path = output or _temporary()
+    try:
+        with replaced_atomically(path) as temporary:
+            temporary.write_bytes(page)
+    except BaseException:
+        if output is None:
+            path.parent.rmdir()
+        raise
     if as_json:
         write_json({"file": str(path), "bytes": len(page)})
     else:
@@ -106,20 +111,23 @@ def _text(argument: str) -> str:
     from charlstm.corpus.documents import open_corpus
     from charlstm.corpus.spool import spooled_stdin
 
-    parts, length = [], 0
+    text, is_between = "", False
     with spooled_stdin((argument,)) as stdin:
         for chunk in open_corpus((argument,), stdin=stdin).chunks():
-            parts.append(chunk.text[: LONGEST_TEXT - length])
-            length += len(parts[-1])
-            if length >= LONGEST_TEXT:
+            if is_between and not text.endswith("\n"):
+                text += "\n"
+            text += chunk.text
+            is_between = chunk.ends_document
+            if len(text) > LONGEST_TEXT:
+                note(f"Note: the page has the first {LONGEST_TEXT:,} characters of the text.")
                 break
-    return "".join(parts)
+    return text[:LONGEST_TEXT]
 
 
-def _temporary(title: str) -> Path:
+def _temporary() -> Path:
     import tempfile
 
-    return Path(tempfile.mkdtemp(prefix="charlstm-")) / f"{title or 'model'}.html"
+    return Path(tempfile.mkdtemp(prefix="charlstm-")) / "page.html"
 
 
 def _has_display() -> bool:

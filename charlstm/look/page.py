@@ -21,7 +21,7 @@ from typing import TypeAlias
 import msgspec
 
 from charlstm.checkpoint.schema import Checkpoint
-from charlstm.look.patterns import javascript_pattern
+from charlstm.look.patterns import javascript_partial_word, javascript_pattern
 from charlstm.look.weights import packed
 from charlstm.tokenizer.base import Tokenizer
 
@@ -104,13 +104,14 @@ def _description(checkpoint: Checkpoint, content: Content) -> dict[str, object]:
 
 def description_of(tokenizer: Tokenizer) -> dict[str, object]:
     """Return what the script must know to divide text into tokens."""
-    pattern = javascript_pattern(tokenizer.segmentation) if tokenizer.joins_spaces else None
+    rules, is_divided = tokenizer.segmentation, tokenizer.joins_spaces
     return {
         "level": tokenizer.level,
         "tokensAre": tokenizer.tokens_are,
         "pieces": tokenizer.pieces,
         "merges": tokenizer.merges,
-        "pattern": pattern,
+        "pattern": javascript_pattern(rules) if is_divided else None,
+        "partial": javascript_partial_word(rules) if is_divided else None,
     }
 
 

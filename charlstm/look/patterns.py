@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from charlstm.config import Segmentation
-from charlstm.tokenizer.segmentation import TOKEN_PATTERNS
+from charlstm.tokenizer.segmentation import PARTIAL_WORDS, TOKEN_PATTERNS
 
 # Python's \s, \w and \d for text; JavaScript's \w and \d know ASCII only.
 _SPACES = r"\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
@@ -19,7 +19,16 @@ def javascript_pattern(rules: Segmentation) -> str:
     Both languages divide a text alike, but for characters whose category differs between their
     versions of Unicode.
     """
-    pattern = _CLASS.sub(_translated, TOKEN_PATTERNS[rules])
+    return _translation(TOKEN_PATTERNS[rules])
+
+
+def javascript_partial_word(rules: Segmentation) -> str:
+    """Return a pattern of the tokens that more letters or digits can extend, for the flags ``sv``."""
+    return _translation(PARTIAL_WORDS[rules])
+
+
+def _translation(python: str) -> str:
+    pattern = _CLASS.sub(_translated, python)
     return re.sub(r"\\U0*([0-9a-fA-F]+)", r"\\u{\1}", pattern)
 
 

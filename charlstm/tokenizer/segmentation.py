@@ -95,6 +95,11 @@ _PATTERN_2 = (
     r"|[^\S\r\n]{1,64}"
 )
 TOKEN_PATTERNS: dict[Segmentation, str] = {1: _PATTERN_1, 2: _PATTERN_2}
+# Tokens that further letters or digits can extend.
+PARTIAL_WORDS: dict[Segmentation, str] = {
+    1: rf" ?(?:{_WORD}|\d{{1,64}})",
+    2: rf" ?(?:{_WORD_2}|\d{{1,64}})",
+}
 # The sum of the bounds: a space, letters, sixteen times signs and letters, the end of a cluster.
 LONGEST_TOKEN = 1 + 64 + 16 * (16 + 64) + 16 * (16 + 1)
 
@@ -151,7 +156,7 @@ def _token_pattern(rules: Segmentation) -> re.Pattern[str]:
 @cache
 def _partial_word_pattern(rules: Segmentation) -> re.Pattern[str]:
     """Compile the pattern of tokens that further letters or digits can extend."""
-    return re.compile(rf" ?(?:{_WORD if rules == 1 else _WORD_2}|\d{{1,64}})")
+    return re.compile(PARTIAL_WORDS[rules])
 
 
 @cache

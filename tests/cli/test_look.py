@@ -33,10 +33,13 @@ def test_a_page_is_written(charlstm, prose, tmp_path, monkeypatch):
 def test_a_text_is_an_argument_a_file_or_a_pipe(charlstm, prose, tmp_path):
     path, file = tmp_path / "page.html", tmp_path / "text.txt"
     file.write_text("from a file\n")
+    table = tmp_path / "names.jsonl"
+    table.write_text('{"name": "anna"}\n{"name": "emma"}\n')
     for argument, stdin, expected in [
         ("no file", b"", "no file"),
         (file, b"", "from a file\n"),
         ("-", "fünf".encode(), "fünf"),
+        (table, b"", "anna\nemma"),
     ]:
         assert charlstm("look", prose, argument, "-o", path, "--overwrite", stdin=stdin).status == 0
         assert description(path)["text"] == expected
@@ -45,7 +48,10 @@ def test_a_text_is_an_argument_a_file_or_a_pipe(charlstm, prose, tmp_path):
 def test_a_long_text_is_cut(charlstm, prose, tmp_path):
     file, path = tmp_path / "long.txt", tmp_path / "page.html"
     file.write_text("the fox\n" * 40_000)
-    assert charlstm("look", prose, file, "-o", path).status == 0
+    result = charlstm("look", prose, file, "-o", path)
+    assert result.status == 0
+    assert result.err.startswith("Note: ")
+    assert "200,000" in result.err
     assert len(description(path)["text"]) == look.LONGEST_TEXT
 
 

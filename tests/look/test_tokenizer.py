@@ -9,6 +9,7 @@ import pytest
 
 from charlstm.config import TokenizerConfig
 from charlstm.look.page import description_of
+from charlstm.tokenizer.base import UNKNOWN
 from charlstm.tokenizer.vocabulary import build_tokenizer
 from tests.look.helpers import load_modules
 
@@ -37,8 +38,12 @@ def test_ids_and_places_are_the_same(browser, level):
     )
     for text, (ids, starts) in zip(texts, found, strict=True):
         assert ids == tokenizer.encode(text).tolist(), text
-        assert starts == sorted(starts)
-        assert all(0 <= start <= len(text.encode("utf-16-le")) // 2 for start in starts)
+        units = text.encode("utf-16-le")
+        ends = [*starts[1:], len(units) // 2][: len(ids)]
+        for token_id, start, end in zip(ids, starts, ends, strict=True):
+            piece = tokenizer.pieces[token_id]
+            if token_id != UNKNOWN:
+                assert units[2 * start : 2 * end].decode("utf-16-le") == piece, text
 
 
 @pytest.mark.parametrize(
@@ -49,6 +54,12 @@ def test_ids_and_places_are_the_same(browser, level):
         ("subword", "the ", ["the", " "]),
         ("subword", "the.", ["the.", ""]),
         ("subword", "", ["", ""]),
+        ("subword", "it isn't", ["it", " isn't"]),
+        ("subword", "it isn'", ["it", " isn'"]),
+        ("word", "it isn'", ["it isn'", ""]),
+        ("subword", "日本語です", ["日本語です", ""]),
+        ("subword", "ab12", ["ab", "12"]),
+        ("word", "a\nb c", ["a\nb", " c"]),
     ],
 )
 def test_a_prompt_is_divided_before_a_word_that_may_go_on(browser, level, prompt, expected):
@@ -57,3 +68,23 @@ def test_a_prompt_is_divided_before_a_word_that_may_go_on(browser, level, prompt
     about = json.dumps(description_of(tokenizer))
     found = browser.run(f"new Tokenizer({about}).splitPrompt({json.dumps(prompt)})")
     assert found == expected
+    assert tuple(found) == tokenizer.split_prompt(prompt)
+
+
+@pytest.mark.parametrize(
+    ("division", "text", "expected"),
+    [
+        ({"unit": "file"}, "a\nb\n", ["a\nb\n"]),
+        ({"unit": "line"}, "a\n\nb", ["a", "b"]),
+        ({"unit": "line"}, "a\r\nb\n", ["a", "b"]),
+        ({"unit": "record"}, "a\tb\nc", ["a\tb", "c"]),
+        ({"unit": "paragraph"}, "\na\nb\n \nc", ["a\nb", "c"]),
+        ({"unit": "delimiter", "delimiter": "=="}, "a ==\nb\n==\n==\nc\n==", ["a ==\nb", "c"]),
+    ],
+)  # fmt: skip
+def test_documents(browser, division, text, expected):
+    load_modules(browser)
+    found = browser.run(f"documentsOf({json.dumps(text)}, {json.dumps(division)})")
+    assert [text[each["start"] : each["end"]] for each in found] == expected
+    ends = [each["end"] + each["gap"] for each in found]
+    assert ends == [*(each["start"] for each in found[1:]), len(text)]

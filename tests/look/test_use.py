@@ -62,8 +62,11 @@ def test_there_is_no_error_and_no_request(opened):
     written(opened, prompt="ROMEO:", length=50)
     assert opened.errors() == []
     assert [url for url in opened.requests() if not url.startswith(("file:", "blob:null"))] == []
-    blocked = opened.run("fetch('https://example.org').then(() => 'fetched', () => 'blocked')")
-    assert blocked == "blocked"
+    blocked = opened.run(
+        "new Promise((done) => { document.addEventListener('securitypolicyviolation', (event) => "
+        "done(event.effectiveDirective)); fetch('https://example.org').catch(() => 0); })"
+    )
+    assert blocked == "connect-src"
 
 
 def test_the_same_seed_gives_the_same_text(opened):
@@ -79,6 +82,33 @@ def test_temperature_zero_takes_the_most_likely_tokens(opened):
     expected = load(SHAKESPEARE).generate("KING ", length=40, temperature=0, min_p=0)[0].text
     found = written(opened, prompt="KING ", length=40, temperature=0)
     assert found.removeprefix("KING ")[:30] == expected[:30]
+
+
+def test_writing_is_the_same_while_a_text_is_read(opened):
+    alone = written(opened, prompt="ROMEO:", length=200, seed=4)
+    set_value(opened, "#text", TEXT * 30)
+    opened.run("document.querySelector('#write-note').textContent = '';"
+               "document.querySelector('#start').click(); 0")  # fmt: skip
+    set_value(opened, "#text", TEXT * 31)
+    opened.until("document.querySelector('#write-note').textContent")
+    opened.until("new Promise((done) => requestAnimationFrame(() => done(true)))")
+    assert text_of(opened, "#written") == alone
+
+
+def test_typing_while_a_text_is_read_leaves_no_gap(opened):
+    opened.run("performance.clearMarks('read'); 0")
+    set_value(opened, "#text", TEXT * 40)
+    for extra in range(1, 6):
+        opened.run("new Promise((done) => setTimeout(done, 60))")
+        set_value(opened, "#text", TEXT * 40 + "x" * extra)
+    opened.until("performance.getEntriesByName('read').length")
+    whole = text_of(opened, "#totals")
+    pieces = opened.run("[...document.querySelectorAll('#paint div')].map((line) => "
+                        "[...line.childNodes].every((node) => node.nodeType === 1))")  # fmt: skip
+    assert all(pieces)
+    read_again(opened, "")
+    read_again(opened, TEXT * 40 + "xxxxx")
+    assert text_of(opened, "#totals") == whole
 
 
 def test_writing_can_be_stopped(opened):
@@ -159,6 +189,15 @@ def test_tab_accepts_the_completion(opened):
     assert opened.run("document.activeElement.id") == "text"
 
 
+def test_escape_dismisses_the_completion(opened):
+    opened.run("(() => { const e = document.querySelector('#text'); e.focus();"
+               "e.value = 'ROMEO:\\nI will not sp'; e.setSelectionRange(99, 99);"
+               "e.dispatchEvent(new Event('input')); })()")  # fmt: skip
+    opened.until("document.querySelector('.ghost')")
+    opened.press("Escape", windowsVirtualKeyCode=27)
+    assert not opened.run("document.querySelector('.ghost')")
+
+
 def test_units_are_ranked_and_named(opened):
     listed = opened.run(
         "[...document.querySelectorAll('#units div')].slice(0, 8).map((e) => e.textContent)"
@@ -230,7 +269,7 @@ def test_each_line_is_a_document_of_a_model_trained_with_lines(browser, tmp_path
     assert "\n" not in text_of(browser, "#written")
     assert "ended the text" in text_of(browser, "#write-note")
     bits = int(re.search(r"(\d+) bits[.]", text_of(browser, "#totals"))[1])
-    scores = load(names).score("anna", "emma", "")
+    scores = load(names).score("anna", "emma")
     last = load(names).score("xqzt", per_token=True)[0]
     expected = sum(-score.log_probability for score in scores)
     expected -= sum(token.log_probability for token in last.per_token[:-1])

@@ -104,7 +104,7 @@ class Engine {
     const { embedding_scales, kernel_scales, bias_0: bias } = tensors;
     for (let i = 0; i < width; i++) {
       const sum = Math.fround(Math.fround(products.sums[i]) * kernel_scales[i]);
-      gates[i] += Math.fround(sum * embedding_scales[id]) + bias[i];
+      gates[i] += Math.fround(Math.fround(sum * embedding_scales[id]) + bias[i]);
     }
   }
 }

@@ -21,15 +21,16 @@ const answers = {
     readSoon(0);
     if (description.prompt !== null) writeNow();
   },
+  failed({ message }) {
+    $("status").textContent = `The model failed: ${message}. A current browser is needed.`;
+  },
   wrote, written, read, complete, alternatives, looked,
 };
 worker.onmessage = ({ data }) => {
-  if (data.number !== undefined && newest[data.kindOfRequest ?? KIND_OF[data.kind]] !== data.number) return;
+  if (data.number !== undefined && newest[KIND_OF[data.kind]] !== data.number) return;
   answers[data.kind](data);
 };
-worker.onerror = (event) => {
-  $("status").textContent = `The model could not start: ${event.message}`;
-};
+worker.onerror = ({ message }) => answers.failed({ message });
 const KIND_OF = { wrote: "write", written: "write", read: "read", complete: "read", alternatives: "alternatives", looked: "look" };
 
 // Write
@@ -38,7 +39,12 @@ let writing = false;
 let wholeText = ""; // the prompt and all that was written
 
 function writeNow() {
-  const number = (id) => Number($(id).value);
+  if ($("start").disabled) return;
+  const number = (id) => {
+    const field = $(id);
+    if (field.value.trim() === "" || !field.checkValidity()) field.value = field.defaultValue;
+    return Number(field.value);
+  };
   $("written").replaceChildren(span($("prompt").value, "given"));
   $("write-note").textContent = "";
   writing = true;
@@ -47,10 +53,10 @@ function writeNow() {
   $("start").textContent = "Stop";
   ask("write", {
     prompt: $("prompt").value,
-    temperature: Math.max(0, number("temperature") || 0),
-    minP: Math.min(0.99, Math.max(0, number("min-p") || 0)),
-    seed: Math.max(0, Math.floor(number("seed") || 0)),
-    length: Math.min(20000, Math.max(1, Math.floor(number("length") || 1))),
+    temperature: number("temperature"),
+    minP: number("min-p"),
+    seed: number("seed"),
+    length: number("length"),
   });
 }
 
@@ -100,7 +106,9 @@ $("again").onclick = () => {
 };
 $("take").onclick = () => setText(wholeText);
 $("prompt").onkeydown = (event) => {
-  if (event.key === "Enter") writeNow();
+  if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+  event.preventDefault();
+  writeNow();
 };
 
 // Read
@@ -109,7 +117,7 @@ const text = $("text");
 const painting = new Painting($("paint"));
 let ghost = "";
 let saved = 0;
-let timer = 0;
+let timer = 0, lookTimer = 0;
 
 function setText(value) {
   text.value = value;
@@ -117,11 +125,33 @@ function setText(value) {
 }
 
 function readSoon(delay = 30) {
+  newest.read = newest.look = -1; // older answers are about another text
+  clearTimeout(timer);
+  clearTimeout(lookTimer);
+  compose();
   showGhost("");
   painting.setText(text.value);
-  clearTimeout(timer);
-  timer = setTimeout(() => ask("read", { text: text.value, shown: firstShown() }), delay);
+  timer = setTimeout(() => {
+    ask("read", { text: text.value, shown: firstShown(), known: painting.tokens.length });
+  }, delay);
 }
+
+// Let a model that composes all text see what is in the field: its places are those of the tokens.
+function compose() {
+  if (description.normalize !== "nfc" || isComposing) return;
+  const composed = text.value.normalize("NFC");
+  if (composed === text.value) return;
+  const caret = text.value.slice(0, text.selectionStart).normalize("NFC").length;
+  text.value = composed;
+  text.setSelectionRange(caret, caret);
+}
+
+let isComposing = false;
+text.addEventListener("compositionstart", () => (isComposing = true));
+text.addEventListener("compositionend", () => {
+  isComposing = false;
+  readSoon();
+});
 
 // The index of the first character on the screen.
 function firstShown() {
@@ -155,9 +185,7 @@ function level(bits) {
 }
 
 function complete({ completion }) {
-  if (completion && text.selectionStart === text.value.length && text.value === painting.text) {
-    showGhost(completion);
-  }
+  showGhost(text.selectionStart === text.value.length ? completion : "");
   showAlternatives();
   lookSoon();
 }
@@ -173,7 +201,9 @@ function showGhost(completion) {
 
 text.oninput = () => readSoon();
 text.onkeydown = (event) => {
-  if (event.key !== "Tab" || event.shiftKey || !ghost) return;
+  if (event.key === "Escape") showGhost(""); // then Tab leaves the field
+  const isAtEnd = text.selectionStart === text.value.length;
+  if (event.key !== "Tab" || event.shiftKey || event.isComposing || !ghost || !isAtEnd) return;
   event.preventDefault();
   accept();
 };
@@ -205,7 +235,7 @@ let pointed = null;
 
 function point(at) {
   const token = painting.tokens[at];
-  if (!token) return;
+  if (!token || (token === pointed && token.node.isConnected)) return;
   pointed?.node.classList.remove("here");
   token.node.classList.add("here");
   pointed = token;
@@ -215,10 +245,9 @@ function point(at) {
 
 function alternatives({ found }) {
   if (!found) return;
-  const list = found.list.some((each) => each.chosen) ? found.list : [...found.list.slice(0, 4), found.own];
-  $("alternatives").replaceChildren(...list.map((each) => {
+  $("alternatives").replaceChildren(...found.map((each) => {
     const box = document.createElement("div");
-    box.className = each.chosen ? "alternative chosen" : "alternative";
+    box.className = each.isChosen ? "alternative chosen" : "alternative";
     const name = document.createElement("b");
     name.textContent = shown(each.text, each.id);
     const bar = document.createElement("div");
@@ -251,10 +280,9 @@ const quantity = $("quantity");
 for (let i = 0; i < description.model.layers; i++) $("layer").append(new Option(`${i + 1}`, i, i === layer, i === layer));
 $("unit").max = description.model.units - 1;
 
-let lookTimer = 0;
-function lookSoon() {
+function lookSoon(around = text.selectionStart) {
   clearTimeout(lookTimer);
-  lookTimer = setTimeout(() => ask("look", { around: text.selectionStart, layer }), 250);
+  lookTimer = setTimeout(() => ask("look", { around }), 250);
 }
 
 function looked(answer) {
@@ -304,9 +332,9 @@ $("unit").oninput = () => chooseUnit(Math.floor(Number($("unit").value)) || 0);
 quantity.onchange = drawUnit;
 $("units").onkeydown = (event) => {
   const step = { ArrowDown: 1, ArrowUp: -1, PageDown: 8, PageUp: -8 }[event.key];
-  if (!step || !seen) return;
+  const ranked = seen?.ranked[layer] ?? [];
+  if (!step || !ranked.length) return;
   event.preventDefault();
-  const ranked = seen.ranked[layer];
   const at = ranked.findIndex((each) => each.unit === unit);
   const next = ranked[Math.min(ranked.length - 1, Math.max(0, at + step))];
   chooseUnit(next.unit);
@@ -324,6 +352,11 @@ let unitSpans = [], cursor = 0;
 function drawUnit() {
   if (!seen || unit < 0) return;
   const count = seen.tokens.length;
+  if (!count) {
+    unitSpans = [];
+    for (const id of ["unit-text", "strip", "cell"]) $(id).replaceChildren();
+    return;
+  }
   unitSpans = seen.tokens.map((token, t) => {
     const value = valueAt(quantity.value, t);
     const size = Math.abs(value);
@@ -371,11 +404,12 @@ function showCell(start) {
   if (!seen) return;
   const t = seen.starts.indexOf(start);
   if (t >= 0) moveTo(t);
+  else lookSoon(start); // outside of the part whose units are known
 }
 
 function drawCell(t) {
-  const cell = seen.values.cell, at = (n) => n * seen.width + layer * description.model.units + unit;
-  const before = t > 0 ? cell[at(t - 1)] : 0;
+  const at = (n) => n * seen.width + layer * description.model.units + unit;
+  const before = seen.values.before[at(t)];
   const value = (name) => seen.values[name][at(t)];
   const rows = [
     ["forget gate f", value("forget"), "how much of the old cell state is kept"],
@@ -424,5 +458,8 @@ function span(content, kind) {
 $("prompt").value = description.prompt ?? "";
 text.value = description.text;
 painting.setText(text.value);
-const bytes = Uint8Array.from(atob($("weights").textContent), (character) => character.charCodeAt(0));
+const packed = atob($("weights").textContent);
+const bytes = new Uint8Array(packed.length);
+for (let i = 0; i < packed.length; i++) bytes[i] = packed.charCodeAt(i);
+$("weights").remove();
 worker.postMessage({ kind: "load", bytes, description }, [bytes.buffer]);

@@ -1,12 +1,12 @@
-// Text as lines of colored tokens, behind the field in which it is typed. A line is a block of its
-// own, so that a change lays out only the lines that it is in.
+// Text as lines of colored tokens, behind the field in which it is typed. Each line is a block of
+// its own, so that coloring lays out only some lines.
 
 class Painting {
   // `host`: an element that holds the lines. Tokens are {start, end, kind}, in the text's order.
   constructor(host) {
     this.host = host;
     this.text = "";
-    this.lines = []; // {start, end, node, isPlain}; `end` is after the line end
+    this.lines = []; // {start, end, node}; `end` is after the line end
     this.tokens = [];
   }
 
@@ -17,7 +17,7 @@ class Painting {
     while (same < most && text[same] === this.text[same]) same++;
     while (this.tokens.length && this.tokens.at(-1).end > same) this.tokens.pop();
     while (this.lines.length && this.lines.at(-1).end > same) this.lines.pop().node.remove();
-    // The line before the change may go on, unless it has a line end.
+    // The line before the change may continue, unless it has a line end.
     const { start: begin, end: stop } = this.lines.at(-1) ?? { start: 0, end: 1 };
     if (this.lines.length && (begin === stop || !isBreak(text[stop - 1]))) this.lines.pop().node.remove();
     this.text = text;
@@ -42,43 +42,45 @@ class Painting {
     if (tokens.length) this._drawBetween(tokens[0].start, tokens.at(-1).end);
   }
 
-  // Draw tokens for now, without keeping them.
+  // Draw tokens for now, without storing them.
   glance(tokens) {
     if (!tokens.length) return;
-    const kept = this.tokens;
+    const stored = this.tokens;
     this.tokens = tokens;
     this._drawBetween(tokens[0].start, tokens.at(-1).end);
-    this.tokens = kept;
+    this.tokens = stored;
   }
 
   _drawBetween(start, end) {
     for (let i = this._lineAt(start); i < this.lines.length && this.lines[i].start < end; i++) {
-      this._draw(this.lines[i]);
+      this._draw(this.lines[i], start);
     }
   }
 
-  _draw(line) {
+  // Draw a line again from an index of the text on.
+  _draw(line, from = line.start) {
     const { text, tokens } = this;
+    const { node } = line;
+    while (node.lastChild && !(node.lastChild.token?.end <= from)) node.lastChild.remove();
+    let at = node.lastChild ? node.lastChild.token.end : line.start;
     const nodes = [];
-    let at = line.start;
     const plain = (end) => {
       if (end > at) nodes.push(document.createTextNode(withoutBreak(text.slice(at, end))));
       at = Math.max(at, end);
     };
-    for (let i = firstAfter(tokens, line.start); i < tokens.length && tokens[i].start < line.end; i++) {
+    for (let i = firstAfter(tokens, at); i < tokens.length && tokens[i].start < line.end; i++) {
       const { start, end, kind } = tokens[i];
       plain(start);
-      const node = document.createElement("span");
-      const shown = withoutBreak(text.slice(start, end));
-      node.textContent = shown;
-      node.className = shown || start === end ? kind : `${kind} break`;
-      node.token = tokens[i];
-      tokens[i].node = node;
-      nodes.push(node);
+      const made = document.createElement("span");
+      made.textContent = withoutBreak(text.slice(start, end));
+      made.className = made.textContent || start === end ? kind : `${kind} break`;
+      made.token = tokens[i];
+      tokens[i].node = made;
+      nodes.push(made);
       at = end;
     }
     plain(line.end);
-    line.node.replaceChildren(...nodes);
+    node.append(...nodes);
   }
 
   // Put an element at the end of the text.

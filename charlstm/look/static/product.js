@@ -5,7 +5,7 @@
 const STEP = 16; // rows are padded with zeros to a multiple of it
 
 class Products {
-  // `shapes`: {name: [rows, columns]}, the matrices to hold.
+  // `shapes`: {name: [rows, columns]}, the matrices to store.
   constructor(shapes) {
     let size = 0;
     const place = (bytes) => {
@@ -55,7 +55,7 @@ function padded(columns) {
   return Math.ceil(columns / STEP) * STEP;
 }
 
-// Return the product in WebAssembly, with its memory, or null where that is not to be had.
+// Return the product in WebAssembly, with its memory, or null if it is not supported.
 function compiled(size) {
   try {
     const memory = new WebAssembly.Memory({ initial: Math.ceil(size / 65536) });

@@ -105,34 +105,39 @@ class Reader {
     return (highest + Math.log(sum) - logits[ids[at]]) / Math.LN2;
   }
 
-  _stateBefore(at) {
+  *_stateBefore(at) {
     const known = Math.min(Math.floor(at / SAVE_EVERY), this.saved.length - 1);
     const state = known >= 0 ? this.saved[known].slice() : this.engine.newState();
-    for (let i = Math.max(0, known) * SAVE_EVERY; i < at; i++) this._surprisal(state, i);
+    for (let i = Math.max(0, known) * SAVE_EVERY; i < at; i++) {
+      this._surprisal(state, i);
+      if (performance.now() > this.pause) yield;
+    }
     return state;
   }
 
-  // What was likely at a token: [{text, special, probability, chosen}], and what it was.
-  alternatives(at, count) {
-    if (!this.divided || at >= this.divided.ids.length) return null;
-    const state = this._stateBefore(at);
-    let gates = null;
+  // The most likely tokens at a place, and the one that is there:
+  // [{id, probability, isChosen}, ...]. Yields between steps.
+  *alternatives(at, count) {
+    const state = yield* this._stateBefore(at);
     this._surprisal(state, at);
     const logs = logSoftmax(this.engine.logits);
     const id = this.divided.ids[at];
-    const told = ([other, log]) => ({ id: other, probability: Math.exp(log), chosen: other === id });
-    return { at, id, bits: -logs[id] / Math.LN2, list: most(logs, count).map(told), own: told([id, logs[id]]) };
+    const list = most(logs, count);
+    if (!list.some(([other]) => other === id)) list[list.length - 1] = [id, logs[id]];
+    return list.map(([other, log]) => (
+      { id: other, probability: Math.exp(log), isChosen: other === id }));
   }
 
-  // What the units do while a part of the text is read: for each quantity int8 or float32
-  // [tokens, layers * units]. The values at a token are those after it was read.
+  // What the units do while a part of the text is read: for each quantity, and for the cell state
+  // before each token, float32 [tokens, layers * units]. Values at a token are those after it was
+  // read. Yields null between steps, and the values at last.
   *watch(from, to) {
     const { layers, units } = this.engine;
     const width = layers * units, { ids, begins } = this.divided;
     const values = Object.fromEntries(
-      QUANTITIES.map((name) => [name, new Float32Array((to - from) * width)]));
-    const state = this._stateBefore(from);
-    const keep = (at) => (layer, gates, cells, cellAt, hiddens, hiddenAt) => {
+      [...QUANTITIES, "before"].map((name) => [name, new Float32Array((to - from) * width)]));
+    const state = yield* this._stateBefore(from);
+    const store = (at) => (layer, gates, cells, cellAt, hiddens, hiddenAt) => {
       const out = (at - from) * width + layer * units;
       values.input.set(gates.subarray(0, units), out);
       values.forget.set(gates.subarray(units, 2 * units), out);
@@ -149,31 +154,42 @@ class Reader {
       } else if (at === from) {
         this._surprisal(state, at);
       }
-      this.engine.step(state, ids[at], keep(at));
+      values.before.set(state.subarray(width), (at - from) * width);
+      this.engine.step(state, ids[at], store(at));
       if (performance.now() > this.pause) yield null;
     }
     yield values;
   }
 }
 
-// Divide a text into the documents that a model was trained on: lines, paragraphs, or all of it.
-// `gap` is the length of the line ends after a document, 0 after the last.
-function documentsOf(text, division) {
-  const patterns = { line: /\r\n|\n|\r/g, record: /\r\n|\n|\r/g, paragraph: /(?:\r\n|\n|\r)(?:[^\S\r\n]*(?:\r\n|\n|\r))+/g };
-  let pattern = patterns[division.unit];
-  if (division.unit === "delimited" || division.delimiter) {
-    const escaped = division.delimiter.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
-    pattern = new RegExp(`(?:\\r\\n|\\n|\\r)?${escaped}(?:\\r\\n|\\n|\\r)`, "g");
+// Divide a text into the documents that a model was trained on: lines, paragraphs, parts between
+// delimiters, or all of it. Blank documents are left out. `gap` is the length of what follows a
+// document up to the next one, 0 if the text ends with the document.
+function documentsOf(text, { unit, delimiter }) {
+  const isLine = unit === "line" || unit === "record";
+  if (!isLine && unit !== "paragraph" && !delimiter) {
+    return [{ start: 0, end: text.length, gap: 0 }];
   }
-  if (!pattern) return [{ start: 0, end: text.length, gap: 0 }];
+  const separates = (line) => (delimiter ? line === delimiter : line.trim() === "");
   const found = [];
-  let start = 0;
-  for (const match of text.matchAll(pattern)) {
-    found.push({ start, end: match.index, gap: match[0].length });
-    start = match.index + match[0].length;
+  let open = null; // the document that the last line belongs to
+  for (const { 0: whole, 1: line, index } of text.matchAll(/(?!$)([^\r\n]*)(?:\r\n|\n|\r|$)/g)) {
+    if (!whole) continue;
+    if (separates(line)) {
+      open = null;
+      continue;
+    }
+    if (open) {
+      open.end = index + line.length;
+    } else {
+      open = { start: index, end: index + line.length };
+      found.push(open);
+    }
+    if (isLine) open = null;
   }
-  found.push({ start, end: text.length, gap: 0 });
-  return found;
+  const documents = found.filter(({ start, end }) => text.slice(start, end).trim());
+  return documents.map(({ start, end }, i) => (
+    { start, end, gap: (documents[i + 1]?.start ?? text.length) - end }));
 }
 
 export { Reader, SAVE_EVERY, SLICE_MS, documentsOf };

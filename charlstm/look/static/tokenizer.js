@@ -5,7 +5,7 @@ const END_OF_DOCUMENT = 0, UNKNOWN = 1, BEGIN_SPELLING = 2, END_SPELLING = 3;
 const LETTER_OR_DIGIT = /[\p{L}\p{N}\p{M}]/u;
 
 class Tokenizer {
-  // `about`: {level, pieces, merges, pattern, normalize}.
+  // `about`: {level, pieces, merges, pattern, partial}.
   constructor(about) {
     this.level = about.level;
     this.pieces = about.pieces;
@@ -16,6 +16,7 @@ class Tokenizer {
     this.ranks = new Map(about.merges.map(([a, b], rank) => [a * 2 ** 26 + b, rank]));
     this.joined = about.merges.map(([a, b]) => this.ids.get(this.pieces[a] + this.pieces[b]));
     this.pattern = about.pattern && new RegExp(about.pattern, "gsv");
+    this.partial = about.partial && new RegExp(`^(?:${about.partial})$`, "sv");
     this.known = new Map();
   }
 
@@ -66,38 +67,38 @@ class Tokenizer {
     return [[BEGIN_SPELLING, 0], ...spelled, [END_SPELLING, 0]];
   }
 
+  // Join the pair that was learned first, at its first place, until no learned pair is left.
   _merged(word) {
     const parts = [...word].map((c) => [this.ids.get(c) ?? UNKNOWN, c.length]);
     for (;;) {
-      let best = Infinity;
+      let best = Infinity, at = -1;
       for (let i = 0; i + 1 < parts.length; i++) {
-        const rank = this.ranks.get(parts[i][0] * 2 ** 26 + parts[i + 1][0]);
-        if (rank < best) best = rank;
+        const rank = this.ranks.get(parts[i][0] * 2 ** 26 + parts[i + 1][0]) ?? Infinity;
+        if (rank < best) [best, at] = [rank, i];
       }
-      if (best === Infinity) return parts;
-      for (let i = 0; i + 1 < parts.length; i++) {
-        if (this.ranks.get(parts[i][0] * 2 ** 26 + parts[i + 1][0]) === best) {
-          parts.splice(i, 2, [this.joined[best], parts[i][1] + parts[i + 1][1]]);
-        }
-      }
+      if (at < 0) return parts;
+      parts.splice(at, 2, [this.joined[best], parts[at][1] + parts[at + 1][1]]);
     }
   }
 
-  // Divide a prompt before a word that may go on, so that the next token can complete it. Where
-  // tokens carry the space before a word, a space at the end is the beginning of the next token.
+  // Divide a prompt before its last word or number, which may be incomplete. Where tokens carry the
+  // space before a word, a space at the end is the start of the next token.
   splitPrompt(text) {
     if (!this.joinsSpaces) return [text, ""];
-    let at = text.length;
-    while (at > 0 && LETTER_OR_DIGIT.test(lastCharacter(text.slice(0, at)))) {
-      at -= lastCharacter(text.slice(0, at)).length;
+    if (text.endsWith(" ")) return [text.slice(0, -1), " "];
+    const line = text.slice(text.lastIndexOf("\n") + 1);
+    const tokens = Array.from(line.matchAll(this.pattern), ([token]) => token);
+    const last = tokens.at(-1) ?? "", previous = tokens.at(-2) ?? "";
+    if (/^['’]$/.test(last) && this.partial.test(previous) && !/\p{Nd}$/v.test(previous)) {
+      // An apostrophe joins a word only if a letter follows. At word level it is a token until then.
+      return this.spells ? [text, ""] : cut(text, previous + last);
     }
-    if (text[at - 1] === " ") at -= 1;
-    return [text.slice(0, at), text.slice(at)];
+    return this.partial.test(last) ? cut(text, last) : [text, ""];
   }
 }
 
-function lastCharacter(text) {
-  return [...text.slice(-2)].at(-1) ?? "";
+function cut(text, end) {
+  return [text.slice(0, text.length - end.length), end];
 }
 
 export { BEGIN_SPELLING, END_OF_DOCUMENT, END_SPELLING, LETTER_OR_DIGIT, Tokenizer, UNKNOWN };

@@ -15,6 +15,7 @@ async function load({ bytes, description }) {
   tokenizer = new Tokenizer(about);
   reader = new Reader(engine, tokenizer, about.division);
   postMessage({ kind: "ready" });
+  waiting.splice(0).forEach(take);
 }
 
 function* write(request) {
@@ -22,43 +23,55 @@ function* write(request) {
   const random = randomFrom(seed);
   const state = engine.newState();
   let [before, partial] = tokenizer.splitPrompt(composed(prompt));
-  let logits = engine.step(state, END_OF_DOCUMENT);
+  // Other jobs use the engine between two steps, so its logits are copied.
+  const step = (id) => engine.step(state, id).slice();
+  let logits = step(END_OF_DOCUMENT);
   for (const id of tokenizer.encode(before).ids) {
-    logits = engine.step(state, id);
+    logits = step(id);
     yield;
   }
-  const begun = performance.now();
-  let written = 0, spelling = false, reason = "length";
+  const start = performance.now();
+  let written = 0, spelled = -1, reason = "length"; // `spelled`: characters of a spelled word so far
   while (written < length) {
     const rest = partial;
     const fits = (id) => {
       if (id === UNKNOWN) return false;
-      if (id === END_OF_DOCUMENT) return about.ends && !rest && !spelling;
+      if (id === END_OF_DOCUMENT) return about.ends && !rest && spelled < 0;
       const piece = tokenizer.pieces[id];
+      if (tokenizer.spells && spelled >= 0) {
+        if (id === END_SPELLING) return spelled > 0 && !rest;
+        if (piece.length === 0 || [...piece].length > 1) return false;
+      } else if (tokenizer.spells && id < FIRST_TEXT) {
+        return id === BEGIN_SPELLING;
+      }
       return !rest || (piece !== "" && (piece.startsWith(rest) || rest.startsWith(piece)));
     };
     const logs = logSoftmax(logits);
-    let id = choose(logs, { temperature, minP }, random, fits);
+    const id = choose(logs, { temperature, minP }, random, fits);
     if (id < 0) { // no piece fits: read the rest as it is
       partial = "";
-      for (const other of tokenizer.encode(rest).ids) logits = engine.step(state, other);
+      if (!rest) break;
+      for (const other of tokenizer.encode(rest).ids) logits = step(other);
       continue;
     }
     if (id === END_OF_DOCUMENT) {
       reason = "end";
       break;
     }
-    if (id === BEGIN_SPELLING && tokenizer.spells) spelling = true;
-    if (id === END_SPELLING && tokenizer.spells) spelling = false;
+    if (tokenizer.spells) {
+      if (id === BEGIN_SPELLING) spelled = 0;
+      else if (id === END_SPELLING) spelled = -1;
+      else if (spelled >= 0) spelled++;
+    }
     const piece = tokenizer.pieces[id];
     const text = piece.slice(Math.min(rest.length, piece.length));
     partial = rest.slice(piece.length);
     written++;
     postMessage({ kind: "wrote", number, text, probability: Math.exp(logs[id]) });
-    logits = engine.step(state, id);
+    logits = step(id);
     yield;
   }
-  const seconds = (performance.now() - begun) / 1000;
+  const seconds = (performance.now() - start) / 1000;
   postMessage({ kind: "written", number, reason, written, seconds });
 }
 
@@ -75,7 +88,8 @@ function* read(request) {
     if (value.glance) {
       post(value);
     } else {
-      if (isFirst) posted = value.from;
+      // The page may have less than was read: some answers came too late for it.
+      if (isFirst) posted = Math.min(value.from, request.known);
       isFirst = false;
       if (value.to === count || performance.now() - postedAt > POST_MS) {
         let bits = 0;
@@ -94,22 +108,28 @@ function* read(request) {
       });
     }
   }
-  postMessage({ kind: "complete", number: request.number, completion: completion(text) });
+  postMessage({ kind: "complete", number: request.number, completion: yield* completion(text) });
 }
 
-// Return the most likely way to go on to the end of the word at the end of a text.
-function completion(text) {
+// Return the most likely continuation up to the end of the word at the end of a text.
+function* completion(text) {
   if (!text) return "";
-  let [before, partial] = tokenizer.splitPrompt(text);
-  let state = reader.end.slice(), logits;
+  const state = engine.newState();
+  let logits, partial = "";
+  const step = (id) => engine.step(state, id).slice();
   if (tokenizer.joinsSpaces) {
-    const line = reader.division.unit === "line" ? text.split(/\r\n|\n|\r/).at(-1) : text;
-    [before, partial] = tokenizer.splitPrompt(line.slice(-2000));
-    state = engine.newState();
-    logits = engine.step(state, END_OF_DOCUMENT);
-    for (const id of tokenizer.encode(before).ids.slice(-64)) logits = engine.step(state, id);
+    const divided = reader.division.unit === "line" || reader.division.unit === "record";
+    const line = divided ? text.split(/\r\n|\n|\r/).at(-1) : text;
+    const [before, rest] = tokenizer.splitPrompt(line.slice(-2000));
+    partial = rest;
+    logits = step(END_OF_DOCUMENT);
+    for (const id of tokenizer.encode(before).ids.slice(-64)) {
+      logits = step(id);
+      yield;
+    }
   } else {
-    logits = engine.step(state, reader.endId);
+    if (reader.endId !== END_OF_DOCUMENT) state.set(reader.end);
+    logits = step(reader.endId);
   }
   let out = "";
   for (let i = 0; i < 24 && out.length < 40; i++) {
@@ -121,53 +141,56 @@ function completion(text) {
     if (id < 0) break;
     const piece = tokenizer.pieces[id];
     const added = piece.slice(Math.min(rest.length, piece.length));
-    const inWord = LETTER_OR_DIGIT.test(added[0] ?? "") || added === "'" || added === "’";
-    if (out && !rest && !inWord) break;
-    if (!out && !rest && !inWord && !(i === 0 && added.startsWith(" "))) break;
+    const isInWord = LETTER_OR_DIGIT.test(added[0] ?? "") || added === "'" || added === "’";
+    if (out && !rest && !isInWord) break;
+    if (!out && !rest && !isInWord && !(i === 0 && added.startsWith(" "))) break;
     out += added;
     partial = rest.slice(piece.length);
-    logits = engine.step(state, id);
+    logits = step(id);
+    yield;
   }
   return out.trim() ? out : "";
 }
 
-function alternatives({ at, count, number }) {
-  const found = reader.divided && at < reader.done ? reader.alternatives(at, count) : null;
-  if (!found) return postMessage({ kind: "alternatives", number, at, found: null });
-  for (const each of [...found.list, found.own]) each.text = tokenizer.pieces[each.id];
-  postMessage({ kind: "alternatives", number, at, found });
+function* alternatives({ at, count, number }) {
+  const found = reader.divided && at < reader.done ? yield* reader.alternatives(at, count) : null;
+  for (const each of found ?? []) each.text = tokenizer.pieces[each.id];
+  postMessage({ kind: "alternatives", number, found });
 }
 
-function* look({ around, layer, number }) {
-  const { ids, starts } = reader.divided;
+function* look({ around, number }) {
+  const { ids, starts } = reader.divided ?? { ids: [], starts: [] };
+  if (!reader.divided || reader.done < ids.length) return; // the page asks again after reading
   let middle = 0;
   while (middle < ids.length && starts[middle] < around) middle++;
   const from = Math.max(0, Math.min(middle - WINDOW / 2, ids.length - WINDOW));
   const to = Math.min(ids.length, from + WINDOW);
-  if (to === from) return;
   let values = null;
   for (const part of watching(from, to)) {
     values = part;
     yield;
   }
-  const tokens = [...ids.slice(from, to)].map((id) => tokenizer.pieces[id] || (id === END_OF_DOCUMENT ? "\n" : ""));
+  const tokens = Array.from(ids.slice(from, to), (id) => (
+    tokenizer.pieces[id] || (id === END_OF_DOCUMENT ? "\n" : "")));
   const { units, layers } = engine;
   const features = featuresOf(tokens);
   const width = layers * units;
   const ranked = [];
-  for (let each = 0; each < layers; each++) {
+  for (let layer = 0; layer < layers; layer++) {
     const own = new Float32Array((to - from) * units);
     for (let t = 0; t < to - from; t++) {
-      for (let u = 0; u < units; u++) own[t * units + u] = Math.tanh(values.cell[t * width + each * units + u]);
+      const at = t * width + layer * units;
+      for (let u = 0; u < units; u++) own[t * units + u] = Math.tanh(values.cell[at + u]);
     }
     yield;
     ranked.push(rankUnits(own, units, features).slice(0, 200));
     yield;
   }
-  postMessage({
-    kind: "looked", number, from, to, tokens, ranked, values, width,
-    starts: starts.slice(from, to),
-  });
+  const buffers = Object.values(values).map((each) => each.buffer);
+  postMessage(
+    { kind: "looked", number, tokens, ranked, values, width, starts: starts.slice(from, to) },
+    buffers,
+  );
 }
 
 function* watching(from, to) {
@@ -184,40 +207,57 @@ function composed(text) {
   return about.normalize === "nfc" ? text.normalize("NFC") : text;
 }
 
-const KINDS = { write, read, look };
+const KINDS = { write, read, alternatives, look };
+const FIRST_TEXT = 4; // the id of the first text at word level, after the special tokens
 let pauseAt = 0, isScheduled = false;
 
 function schedule() {
-  if (isScheduled) return;
+  if (isScheduled || !jobs.length) return;
   isScheduled = true;
   setTimeout(run, 0);
 }
 
-// Give each job in turn a slice of time; messages arrive between slices.
+// Give the first job a slice of time; messages arrive between slices.
 function run() {
   isScheduled = false;
-  if (!jobs.length) return;
   const job = jobs.shift();
   pauseAt = performance.now() + SLICE_MS;
   let done = false;
-  while (!done && performance.now() < pauseAt) {
-    if (current[job.kind] !== job.number) done = true;
-    else done = job.steps.next().done;
+  try {
+    while (!done && performance.now() < pauseAt) {
+      done = current[job.kind] !== job.number || job.steps.next().done;
+    }
+    if (!done) jobs.push(job);
+  } catch (error) {
+    fail(error);
+  } finally {
+    schedule();
   }
-  if (!done) jobs.push(job);
+}
+
+function fail(error) {
+  postMessage({ kind: "failed", message: String(error?.message ?? error) });
+}
+
+const waiting = []; // requests that came before the model was loaded
+
+function take(request) {
+  if (request.kind === "stop") {
+    current[request.what] = -1;
+    return;
+  }
+  if (!reader) {
+    waiting.push(request);
+    return;
+  }
+  current[request.kind] = request.number;
+  if (request.kind === "read") current.look = -1; // the page asks again after reading
+  const job = { kind: request.kind, number: request.number, steps: KINDS[request.kind](request) };
+  jobs.unshift(job);
   schedule();
 }
 
 onmessage = ({ data }) => {
-  if (data.kind === "load") return load(data);
-  if (data.kind === "stop") {
-    current[data.what] = -1;
-    return;
-  }
-  if (data.kind === "alternatives") return alternatives(data);
-  current[data.kind] = data.number;
-  // Reading changes what looking sees, so that is begun anew afterwards by the page.
-  if (data.kind === "read") current.look = -1;
-  jobs.unshift({ kind: data.kind, number: data.number, steps: KINDS[data.kind](data) });
-  schedule();
+  if (data.kind === "load") load(data).catch(fail);
+  else take(data);
 };
