@@ -173,8 +173,8 @@ def _shown(name: str) -> str:
 def draw_text(curves: Sequence[Curve], over: Axis, width: int = 80, height: int = 20) -> str:
     """Return curves as lines of text, drawn with braille dots.
 
-    Validation losses are solid lines, training losses dotted ones. Of several runs, each has a letter
-    at its last point.
+    Validation losses are solid lines, training losses dotted ones. If there are several runs, each
+    has a letter at its last point.
 
     Args:
         curves: in the order of the legend.

@@ -23,7 +23,7 @@ def javascript_pattern(rules: Segmentation) -> str:
 
 
 def javascript_partial_word(rules: Segmentation) -> str:
-    """Return a pattern of the tokens that more letters or digits can extend, for the flags ``sv``."""
+    """Return a pattern of tokens that more letters or digits can extend, for the flags ``sv``."""
     return _translation(PARTIAL_WORDS[rules])
 
 
