@@ -8,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import generation, precision, quality, start, training
+from benchmarks import generation, page, precision, quality, start, training
 
 
 def main():
@@ -19,6 +19,7 @@ def main():
         start.main(model)
         generation.main(model)
         precision.main(model)
+        page.main(model)
         training.main()
     for text in sys.argv[1:]:
         quality.main(text)
