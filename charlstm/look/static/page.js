@@ -287,7 +287,7 @@ function lookSoon(around = text.selectionStart) {
 
 function looked(answer) {
   seen = answer;
-  performance.mark("looked");
+  if (answer.tokens.length) performance.mark("looked");
   listUnits();
 }
 
