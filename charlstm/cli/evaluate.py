@@ -101,7 +101,7 @@ MEMORIZATION_SAMPLE = 20_000
 )
 @memorization.count(
     "--against-sample",
-    default=MEMORIZATION_SAMPLE,
+    show_default=str(MEMORIZATION_SAMPLE),
     help="Number of characters to generate for --against.",
 )
 @output.json("Print one JSON object instead of a table.")
@@ -137,10 +137,10 @@ def command(checkpoint: Path, files: tuple[str, ...], **options: Any) -> None:
             facts["memorization"] = _memorization(model, texts, training, options)
             corpus.notes.take(against.notes)
     tell(corpus.notes)
-    note(SAME_TOKENIZER)
     if options["as_json"]:
         write_json(facts)
     else:
+        note(SAME_TOKENIZER)
         write_text("".join(f"{name:<24}{value}\n" for name, value in _rows(facts)))
 
 
@@ -158,6 +158,8 @@ def _check(checkpoint: Path, files: tuple[str, ...], options: dict[str, Any]) ->
     for name in DYNAMIC_OPTIONS:
         if options[name] is not None and not options["dynamic"]:
             raise UsageError(f"--{name.replace('_', '-')} needs --dynamic.")
+    if options["against_sample"] and not options["against"]:
+        raise UsageError("--against-sample has no effect without --against.")
 
 
 def _open(
@@ -242,6 +244,8 @@ def _dynamic(model: LanguageModel, texts: Texts, options: dict[str, Any]) -> dic
             **given,
         )
     static = found.static
+    if found.loss > static.loss:
+        note("Warning: the dynamic loss is worse than the static loss. Lower --dynamic-rate.")
     return {
         "tokens": static.tokens,
         "characters": static.characters,
@@ -270,7 +274,7 @@ def _memorization(
         model.tokenizer,
         training,
         texts,
-        characters=options["against_sample"],
+        characters=options["against_sample"] or MEMORIZATION_SAMPLE,
         ends=model.checkpoint.config.provenance.ends,
         seed=options["seed"],
     )
@@ -290,7 +294,7 @@ def _rows(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "loss", f"{facts['loss']:.4f} nats per token"
     yield "bits per character", f"{facts['bits_per_character']:.4f}"
     yield "perplexity", f"{_number(facts['perplexity'])} per token"
-    yield "perplexity, known", f"{_number(facts['perplexity_known'])} without unknown tokens"
+    yield "perplexity, known", f"{_number(facts['perplexity_known'])} for known tokens only"
     yield "perplexity, words", f"{_number(facts['word_perplexity'])} per whitespace word"
     yield "tokens", f"{facts['tokens']:,}"
     yield "characters", f"{facts['characters']:,}"
@@ -312,14 +316,14 @@ def _number(value: float) -> str:
 def _word_rows(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
     accuracy = facts["next_word_accuracy"]
     for rank, error in accuracy["standard_error"].items():
-        yield f"next word among {rank}", _percent(accuracy[rank], error)
+        yield f"next word, top {rank}", _percent(accuracy[rank], error)
     saved = facts["keystrokes_saved"], facts["keystrokes_saved_standard_error"]
     yield "keystrokes saved", f"{_percent(*saved)} by three suggestions"
     yield "sample", f"{facts['sample']:,} words, seed {facts['seed']}"
 
 
 def _percent(share: float, error: float) -> str:
-    return f"{100 * share:.1f} %" + ("" if math.isnan(error) else f" ± {100 * error:.1f}")
+    return f"{100 * share:.1f}%" + ("" if math.isnan(error) else f" ± {100 * error:.1f}")
 
 
 def _dynamic_rows(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -346,4 +350,4 @@ def _memorization_rows(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _share(share: float | None) -> str:
-    return "none" if share is None else f"{100 * share:.2f} %"
+    return "none" if share is None else f"{100 * share:.2f}%"

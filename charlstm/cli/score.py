@@ -38,7 +38,7 @@ from charlstm.cli.texts import (
     text_options,
 )
 from charlstm.cli.unicode_form import FormNote
-from charlstm.errors import UsageError
+from charlstm.errors import CorpusError, UsageError
 
 if TYPE_CHECKING:
     from charlstm.api import LanguageModel
@@ -121,7 +121,10 @@ def _check(options: dict[str, Any]) -> None:
 
 def _note_columns(model: LanguageModel, options: dict[str, Any]) -> None:
     in_columns = not options["as_json"] and not options["whole"]
-    note(f"{COLUMNS} {SAME_TOKENIZER}" if in_columns else SAME_TOKENIZER)
+    if in_columns:
+        note(COLUMNS)
+    if not options["as_json"]:
+        note(SAME_TOKENIZER)
     if options["carry"] and model.checkpoint.config.corpus.division.within_files:
         note("Note: --carry has no effect, because this model was trained on separate documents.")
 
@@ -180,6 +183,8 @@ def _score_whole(
         for index, source in enumerate(sources):
             texts = form.watched(_texts(model, source, options, division, notes))
             score = _whole(model, texts, options, progress)
+            if not score.tokens:
+                raise CorpusError(f"{source.name}: the text is empty.")
             if options["as_json"]:
                 named = {"file": source.name} if several else {}
                 nats = {"nats_per_token": score.nats_per_token}

@@ -159,7 +159,7 @@ def test_a_model_learns_as_it_reads(charlstm, request, sentence, tmp_path, check
     (tmp_path / "other").write_text("a sleepy fox quips over old dog jokes\n" * 30)
     options = ["--sample", 0, "--precision", "float32", "--dynamic"]
     result = charlstm("evaluate", checkpoint, "other", *options, "--json")
-    assert result.err.endswith(NOTE)
+    assert NOTE not in result.err
     loading = result.err.removesuffix(NOTE).removesuffix("\n")
     sentence(loading, "TensorFlow")
     found = facts(result)
