@@ -38,7 +38,7 @@ from charlstm.cli.texts import (
     text_options,
 )
 from charlstm.cli.unicode_form import FormNote
-from charlstm.errors import CorpusError, UsageError
+from charlstm.errors import UsageError
 
 if TYPE_CHECKING:
     from charlstm.api import LanguageModel
@@ -183,8 +183,6 @@ def _score_whole(
         for index, source in enumerate(sources):
             texts = form.watched(_texts(model, source, options, division, notes))
             score = _whole(model, texts, options, progress)
-            if not score.tokens:
-                raise CorpusError(f"{source.name}: the text is empty.")
             if options["as_json"]:
                 named = {"file": source.name} if several else {}
                 nats = {"nats_per_token": score.nats_per_token}

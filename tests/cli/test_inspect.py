@@ -85,6 +85,11 @@ def test_mistakes(charlstm, corpus, arguments, status, parts):
     assert_error(charlstm("inspect", *arguments), status, *parts)
 
 
+def test_a_delimiter_that_is_not_found(charlstm, corpus):
+    result = charlstm("inspect", "tale.txt", "--delimiter", "nosuch")
+    assert dict(rows_of(result))["documents"] == "1 document (no line equals the delimiter)"
+
+
 def test_training_says_the_worst(charlstm, here):
     (here / "page.txt").write_text("<p>Some <b>words</b> &amp; a text</p>\n" * 100)
     told = charlstm("train", "page.txt", "--dry-run").err
