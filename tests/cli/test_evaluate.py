@@ -20,7 +20,7 @@ from tests.cli.helpers import (
     objects,
     write_validation_text,
 )
-from tests.messages import assert_error, raises_naming
+from tests.messages import assert_error, assert_names, raises_naming
 
 NOTE = SAME_TOKENIZER + "\n"
 KEYS = [
@@ -187,6 +187,12 @@ def test_dynamic_figures_are_labeled(charlstm, prose, text):
     assert (result.status, result.err) == (0, "")
     labels = [line[:24].strip() for line in result.out.splitlines()]
     assert labels[8:] == ["dynamic loss", "dynamic bits", "dynamic perplexity", "dynamic read"]
+
+
+def test_a_rate_that_is_too_high_is_warned_of(charlstm, prose, text):
+    options = ["--sample", 0, "--dynamic", "--dynamic-tokens", 200, "--dynamic-rate", 1000]
+    result = charlstm("evaluate", prose, text, *options)
+    assert_names(result.err.splitlines()[1], "Warning", "static loss", "--dynamic-rate")
 
 
 # Memorization
