@@ -15,7 +15,7 @@ from charlstm.cli.options import (
     files_argument,
     grouped_command,
 )
-from charlstm.cli.output import note, tell, write_json, write_text
+from charlstm.cli.output import note, notes_of_errors, tell, write_json, write_text
 from charlstm.cli.progress_bar import ProgressBar
 from charlstm.cli.scores import SAME_TOKENIZER
 from charlstm.cli.texts import (
@@ -128,7 +128,7 @@ def command(
 
     model = load(checkpoint, precision=options["precision"], threads=options["threads"])
     division = given_division(options, model.checkpoint.config.corpus.division)
-    with spooled_stdin(files + options["against"]) as stdin:
+    with notes_of_errors(), spooled_stdin(files + options["against"]) as stdin:
         corpus = _open(model, files, options, division, stdin)
         texts = model.texts_of(corpus, division)
         facts = _evaluate(model, corpus, texts, options)
@@ -187,7 +187,8 @@ def _open(
         choice=FileChoice(format_for(model, options)),
         stdin=stdin,
     )
-    check_tables(corpus.sources, division, options)
+    with corpus.notes.kept_by_errors():
+        check_tables(corpus.sources, division, options)
     return corpus
 
 

@@ -97,9 +97,9 @@ def command(checkpoint: Path, files: tuple[str, ...], **options: Any) -> None:
     model = load(checkpoint, precision=options["precision"], threads=options["threads"])
     sources = open_texts(files, options["encoding"], notes, format_for(model, options))
     division = given_division(options, model.checkpoint.config.corpus.division)
+    tell(notes)
     check_tables(sources, division, options)
     _note_columns(model, options)
-    tell(notes)
     if options["whole"]:
         _score_whole(model, sources, options, division, notes)
     else:

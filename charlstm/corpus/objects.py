@@ -214,6 +214,7 @@ def why_no_table(beginning: str, file: str) -> str:
         )
     if "\n" not in start.rstrip():
         return (
-            "holds one object and is read as plain text. To read it as a table, use `format` jsonl"
+            "contains one object and is read as plain text. To read it as a table, use `format` "
+            "jsonl"
         )
     return "is an object, not an array, so it is read as plain text"

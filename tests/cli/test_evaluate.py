@@ -229,6 +229,15 @@ def test_lines_that_are_shorter_than_a_window_have_no_share(charlstm, names, tmp
     assert "% generated, 100.00% text\n" in shown
 
 
+def test_an_object_is_no_table(charlstm, prose, tmp_path):
+    (tmp_path / "nest.json").write_text('{"posts": [{"text": "one"}]}')
+    for command in ("evaluate", "score"):
+        result = charlstm(command, prose, "nest.json", "--columns", "posts.text")
+        note, error = result.err.splitlines()
+        assert note.startswith("Note: nest.json is an object, not an array")
+        assert error.startswith("Error: --columns needs a table")
+
+
 def test_an_empty_training_text_is_refused(charlstm, prose, text, tmp_path):
     (tmp_path / "empty.txt").touch()
     result = charlstm("evaluate", prose, text, "--sample", 0, "--against", "empty.txt")
