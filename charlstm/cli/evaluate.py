@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import click
+
+from charlstm.cli.evaluation_table import rows_of
 from charlstm.cli.kinds import Number
 from charlstm.cli.options import (
     OptionGroup,
@@ -14,7 +15,7 @@ from charlstm.cli.options import (
     files_argument,
     grouped_command,
 )
-from charlstm.cli.output import note, tell, write_json, write_text
+from charlstm.cli.output import note, notes_of_errors, tell, write_json, write_text
 from charlstm.cli.progress_bar import ProgressBar
 from charlstm.cli.scores import SAME_TOKENIZER
 from charlstm.cli.texts import (
@@ -52,6 +53,7 @@ TEXT_FACTS = (
 )
 DYNAMIC_OPTIONS = ("dynamic_rate", "dynamic_decay", "dynamic_tokens")
 MEMORIZATION_SAMPLE = 20_000
+_TYPED = click.core.ParameterSource.COMMANDLINE
 
 
 @grouped_command(
@@ -107,7 +109,10 @@ MEMORIZATION_SAMPLE = 20_000
 @output.json("Print one JSON object instead of a table.")
 @dividing_options
 @text_options
-def command(checkpoint: Path, files: tuple[str, ...], **options: Any) -> None:
+@click.pass_context
+def command(
+    ctx: click.Context, /, checkpoint: Path, files: tuple[str, ...], **options: Any
+) -> None:
     """Evaluate CHECKPOINT on the text in FILE (files, folders, glob patterns, or - for stdin).
 
     Prints the loss, bits per character and perplexity, computed as for validation during training;
@@ -116,14 +121,14 @@ def command(checkpoint: Path, files: tuple[str, ...], **options: Any) -> None:
 
     Use a text that the model was not trained on. It is split into documents like the training text.
     """
-    _check(checkpoint, files, options)
+    _check(ctx, checkpoint, files, options)
 
     from charlstm.api import load
     from charlstm.corpus.spool import spooled_stdin
 
     model = load(checkpoint, precision=options["precision"], threads=options["threads"])
     division = given_division(options, model.checkpoint.config.corpus.division)
-    with spooled_stdin(files + options["against"]) as stdin:
+    with notes_of_errors(), spooled_stdin(files + options["against"]) as stdin:
         corpus = _open(model, files, options, division, stdin)
         texts = model.texts_of(corpus, division)
         facts = _evaluate(model, corpus, texts, options)
@@ -137,15 +142,17 @@ def command(checkpoint: Path, files: tuple[str, ...], **options: Any) -> None:
             facts["memorization"] = _memorization(model, texts, training, options)
             corpus.notes.take(against.notes)
     tell(corpus.notes)
-    note(SAME_TOKENIZER)
     if options["as_json"]:
         write_json(facts)
     else:
-        write_text("".join(f"{name:<24}{value}\n" for name, value in _rows(facts)))
+        note(SAME_TOKENIZER)
+        write_text("".join(f"{name:<24}{value}\n" for name, value in rows_of(facts)))
 
 
-def _check(checkpoint: Path, files: tuple[str, ...], options: dict[str, Any]) -> None:
-    """Check that there is a text, no second checkpoint, and no option that needs ``--dynamic``."""
+def _check(
+    ctx: click.Context, checkpoint: Path, files: tuple[str, ...], options: dict[str, Any]
+) -> None:
+    """Check that there is a text, no second checkpoint, and no option without effect."""
     from charlstm.corpus.reading import ADDRESSES
     from charlstm.corpus.sources import is_checkpoint
 
@@ -158,6 +165,8 @@ def _check(checkpoint: Path, files: tuple[str, ...], options: dict[str, Any]) ->
     for name in DYNAMIC_OPTIONS:
         if options[name] is not None and not options["dynamic"]:
             raise UsageError(f"--{name.replace('_', '-')} needs --dynamic.")
+    if not options["against"] and ctx.get_parameter_source("against_sample") is _TYPED:
+        raise UsageError("--against-sample has no effect without --against.")
 
 
 def _open(
@@ -178,7 +187,8 @@ def _open(
         choice=FileChoice(format_for(model, options)),
         stdin=stdin,
     )
-    check_tables(corpus.sources, division, options)
+    with corpus.notes.kept_by_errors():
+        check_tables(corpus.sources, division, options)
     return corpus
 
 
@@ -242,6 +252,8 @@ def _dynamic(model: LanguageModel, texts: Texts, options: dict[str, Any]) -> dic
             **given,
         )
     static = found.static
+    if found.loss > static.loss:
+        note("Warning: the dynamic loss is worse than the static loss. Lower --dynamic-rate.")
     return {
         "tokens": static.tokens,
         "characters": static.characters,
@@ -281,69 +293,3 @@ def _memorization(
             if training.within_files:
                 facts[name][NAMES[training.unit]] = overlap.documents
     return facts
-
-
-# What is printed
-
-
-def _rows(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    yield "loss", f"{facts['loss']:.4f} nats per token"
-    yield "bits per character", f"{facts['bits_per_character']:.4f}"
-    yield "perplexity", f"{_number(facts['perplexity'])} per token"
-    yield "perplexity, known", f"{_number(facts['perplexity_known'])} without unknown tokens"
-    yield "perplexity, words", f"{_number(facts['word_perplexity'])} per whitespace word"
-    yield "tokens", f"{facts['tokens']:,}"
-    yield "characters", f"{facts['characters']:,}"
-    yield "unknown", f"{facts['unknown']:,}"
-    if "sample" in facts:
-        yield from _word_rows(facts)
-    if "dynamic" in facts:
-        yield from _dynamic_rows(facts["dynamic"])
-    if "memorization" in facts:
-        yield from _memorization_rows(facts["memorization"])
-
-
-def _number(value: float) -> str:
-    if math.isnan(value):
-        return "none"
-    return f"{value:,.2f}" if value < 1e6 else f"{value:.1e}"
-
-
-def _word_rows(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    accuracy = facts["next_word_accuracy"]
-    for rank, error in accuracy["standard_error"].items():
-        yield f"next word among {rank}", _percent(accuracy[rank], error)
-    saved = facts["keystrokes_saved"], facts["keystrokes_saved_standard_error"]
-    yield "keystrokes saved", f"{_percent(*saved)} by three suggestions"
-    yield "sample", f"{facts['sample']:,} words, seed {facts['seed']}"
-
-
-def _percent(share: float, error: float) -> str:
-    return f"{100 * share:.1f} %" + ("" if math.isnan(error) else f" ± {100 * error:.1f}")
-
-
-def _dynamic_rows(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    static = facts["static"]
-    yield "dynamic loss", f"{facts['loss']:.4f} nats per token, static {static['loss']:.4f}"
-    bits = facts["bits_per_character"], static["bits_per_character"]
-    yield "dynamic bits", f"{bits[0]:.4f} per character, static {bits[1]:.4f}"
-    perplexities = _number(facts["perplexity"]), _number(static["perplexity"])
-    yield "dynamic perplexity", f"{perplexities[0]} per token, static {perplexities[1]}"
-    yield (
-        "dynamic read",
-        f"{facts['tokens']:,} tokens, {facts['segment']} a step, rate {facts['rate']:g}, "
-        f"decay {facts['decay']:g}",
-    )
-
-
-def _memorization_rows(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    for length, share in facts["generated"].items():
-        yield (
-            f"verbatim {length}",
-            f"{_share(share)} generated, {_share(facts['text'][length])} text",
-        )
-    yield "generated", f"{facts['characters']:,} characters, seed {facts['seed']}"
-
-
-def _share(share: float | None) -> str:
-    return "none" if share is None else f"{100 * share:.2f} %"

@@ -17,7 +17,7 @@ from charlstm.cli.corpus_options import (
 )
 from charlstm.cli.fetching import fetch_named
 from charlstm.cli.options import OptionGroup, files_argument, grouped_command
-from charlstm.cli.output import note_all, write_json, write_text
+from charlstm.cli.output import note_all, notes_of_errors, write_json, write_text
 from charlstm.cli.progress_bar import ProgressBar, ReadingBars
 from charlstm.errors import CorpusError, UsageError, harmless
 
@@ -61,6 +61,7 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     chosen = given_options(ctx, besides=("corpus", "quiet", "as_json"))
     check_given(ctx, options["corpus"], chosen)
 
+    from charlstm.corpus.documents import empty_error
     from charlstm.corpus.inspection import inspect_corpus
     from charlstm.corpus.reading import total_size
     from charlstm.corpus.spool import spooled_stdin
@@ -70,7 +71,7 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     fetch_named(options["corpus"], quiet=options["quiet"])
     request = request_of(options["corpus"], chosen)
     assert isinstance(request, Request)
-    with spooled_stdin(request.corpus.addresses) as stdin:
+    with notes_of_errors(), spooled_stdin(request.corpus.addresses) as stdin:
         corpus = training_corpus(request.corpus, stdin)
         shown = not options["quiet"]
         size = total_size(corpus.sources)
@@ -78,6 +79,8 @@ def command(ctx: click.Context, /, **options: Any) -> None:
             found = inspect_corpus(
                 corpus, lambda text: bar.advance_over((text,), request.corpus.encoding)
             )
+        if not found.characters:
+            raise empty_error(corpus.addresses)
         with contextlib.closing(ReadingBars(shown=shown)) as bars:
             run, problem = _plan(request, stdin, bars.tell)
     note_all(corpus.notes.sentences)
@@ -139,7 +142,7 @@ def _rows(
         ("frequent", _counts(counts[:_SHOWN])),
         ("rarest", _counts(counts[: -_SHOWN - 1 : -1])),
         ("words", f"{found.words:,}"),
-        ("lines", f"{found.lines:,}, the longest has {found.longest_line:,} characters"),
+        ("lines", f"{found.lines:,}, longest {_counted(found.longest_line, 'character')}"),
         ("line ends", _ends(found.line_ends)),
         *(("will hurt", as_typed(hazard)) for hazard in [*found.hazards, *_list(run)]),
         ("training", describe_training(run) if run else f"not possible: {problem}"),
@@ -167,12 +170,18 @@ def _documents(corpus: Corpus, found: Inspection) -> str:
     from charlstm.corpus.table_source import TableSource
 
     division = corpus.division
+    if corpus.notes.lacks_delimiter:
+        return f"{_counted(found.documents, 'document')} (no line equals the delimiter)"
     each = f"each a {NAMES[division.unit]}"
     if division.unit == "file" and any(isinstance(s, TableSource) for s in corpus.sources):
         each = "each a file, or a record of a table"
     columns = f" (columns: {', '.join(division.columns)})" if division.columns else ""
     copies = f"; {found.copies:,} identical to an earlier one" if found.copies else ""
     return f"{found.documents:,}, {each}{columns}{copies}"
+
+
+def _counted(number: int, name: str) -> str:
+    return f"{number:,} {name}{'' if number == 1 else 's'}"
 
 
 def _counts(counts: list[tuple[str, int]]) -> str:

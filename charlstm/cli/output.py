@@ -50,9 +50,9 @@ def note(text: str) -> None:
 
 
 def note_all(sentences: Iterable[str]) -> None:
-    """Write sentences of the library to stderr, with options in place of its arguments."""
+    """Write notes of the library to stderr, with options in place of its arguments."""
     for sentence in sentences:
-        note(as_typed(sentence))
+        note(f"Note: {as_typed(sentence.removeprefix('Note: ').rstrip('.'))}.")
 
 
 def tell(notes: Notes) -> None:

@@ -97,9 +97,9 @@ def command(checkpoint: Path, files: tuple[str, ...], **options: Any) -> None:
     model = load(checkpoint, precision=options["precision"], threads=options["threads"])
     sources = open_texts(files, options["encoding"], notes, format_for(model, options))
     division = given_division(options, model.checkpoint.config.corpus.division)
+    tell(notes)
     check_tables(sources, division, options)
     _note_columns(model, options)
-    tell(notes)
     if options["whole"]:
         _score_whole(model, sources, options, division, notes)
     else:
@@ -121,7 +121,10 @@ def _check(options: dict[str, Any]) -> None:
 
 def _note_columns(model: LanguageModel, options: dict[str, Any]) -> None:
     in_columns = not options["as_json"] and not options["whole"]
-    note(f"{COLUMNS} {SAME_TOKENIZER}" if in_columns else SAME_TOKENIZER)
+    if in_columns:
+        note(COLUMNS)
+    if not options["as_json"]:
+        note(SAME_TOKENIZER)
     if options["carry"] and model.checkpoint.config.corpus.division.within_files:
         note("Note: --carry has no effect, because this model was trained on separate documents.")
 

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from charlstm.evaluation.scoring import Score
 
 SAME_TOKENIZER = (
-    "Compare perplexity per token only with the same tokenizer, bits per character with any."
+    "Note: perplexity compares only models with the same tokenizer; bits per character compares "
+    "any."
 )
 COLUMNS = (
     "Columns: bits per character, log-probability in nats, perplexity per token, unknown tokens, "
@@ -82,7 +83,7 @@ def show_table(score: Score, file: str | None) -> str:
         "nats per token": f"{score.nats_per_token:.4f}",
         "bits per character": f"{score.bits_per_character:.4f}",
         "perplexity": f"{score.perplexity:,.2f}",
-        "log-probability": f"{score.log_probability:,.2f}",
+        "log-probability": f"{score.log_probability:,.2f} nats",
         "tokens": f"{score.tokens:,}",
         "characters": f"{score.characters:,}",
         "unknown": f"{score.unknown:,}",

@@ -72,7 +72,7 @@ def note_hazard(run: Run) -> None:
         size_hazard(statistics.characters),
     ]
     if worst := next(filter(None, found), None):
-        note_all([f"Note: {worst.rstrip('.')} (see charlstm inspect)."])
+        note_all([f"{worst.rstrip('.')} (see charlstm inspect)"])
 
 
 def note_division(run: Run) -> None:
@@ -84,8 +84,7 @@ def note_division(run: Run) -> None:
         )
     statistics = run.prepared.statistics
     if blank := statistics.blank:
-        left_out = what_is_left_out(blank, run.config.corpus.division.unit)
-        note_all([f"Note: {left_out.rstrip('.')}."])
+        note_all([what_is_left_out(blank, run.config.corpus.division.unit)])
     if statistics.is_list and not run.resumes:
         note_all([HINT])
 
@@ -96,7 +95,7 @@ def warn_unknown(run: Run) -> None:
 
     from charlstm.tokenizer.unknown import (
         describe_other_form,
-        describe_unknown,
+        list_of_unknown,
         other_form_of_added,
     )
 
@@ -106,8 +105,12 @@ def warn_unknown(run: Run) -> None:
         if form := other_form_of_added(base, list(added)):
             note_all([f"Note: {describe_other_form(form)}"])
     if unknown := run.prepared.statistics.valid_unknown:
-        found = describe_unknown(Counter(unknown))
-        note(f"Warning: the validation text has {found} that the training text lacks.")
+        counts = Counter(unknown)
+        plural = "" if counts.total() == 1 else "s"
+        note(
+            f"Warning: the validation text has {counts.total():,} character{plural} that the "
+            f"training text lacks ({list_of_unknown(counts)})."
+        )
         if form := other_form_of_added(run.prepared.tokenizer, unknown):
             note_all([f"Note: {describe_other_form(form)}"])
 

@@ -70,14 +70,20 @@ def text_column(columns: Mapping[str, Sequence[str]], name: str) -> str:
     if len(found) == 1:
         return found[0]
     if not any(columns.values()):
+        if columns:
+            raise CorpusError(f"{name} has a header row but no records.")
         raise CorpusError(f"{name} is a table without records.")
     which = "more than one column of text" if found else "no column that looks like text"
     examples = [f"{_shown(column)} ({_example(cells)})" for column, cells in columns.items()]
     more = f" and {len(columns) - _MOST:,} more" if len(columns) > _MOST else ""
-    choice = _choice(found[:2] or [max(columns, key=lambda c: _length(columns[c]))], list(columns))
+    longest = max(columns, key=lambda c: _length(columns[c]))
+    hint = ""
+    if any(map(str.strip, columns[longest])):
+        choice = _choice(found[:2] or [longest], list(columns))
+        hint = f" (for example `columns` {choice})"
     raise CorpusError(
-        f"{name} is a table with {which}. Choose with `columns` (for example `columns` {choice}), "
-        f"or read it as plain text with `format` text. Its columns are "
+        f"{name} is a table with {which}. Choose with `columns`{hint}, or read it as plain text "
+        f"with `format` text. Its columns are "
         f"{', '.join(examples[:_MOST])}{more}."
     )
 

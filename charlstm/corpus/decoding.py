@@ -72,6 +72,8 @@ class Decoding:
         start, mark, encoding = b"", None, self.encoding
         if not self.legacy:
             start, mark = self._beginning(blocks)
+            if mark is None:
+                self._check_width(start[:SNIFF])
             encoding = mark.encoding if mark else without_byte_order(self.encoding, start)
         if self.notes is not None:
             self.notes.encodings[self.name] = encoding
@@ -160,6 +162,13 @@ class Decoding:
                 f"`encoding` out."
             )
         return head[len(mark.data) :] if mark else head, mark
+
+    def _check_width(self, head: bytes) -> None:
+        """Raise ``CorpusError`` if a text without NUL bytes is to be read as UTF-16 or UTF-32."""
+        if has_nul_bytes(self.encoding) and _is_surely_utf_8(head) and not binary_format(head):
+            raise CorpusError(
+                f"{self.name} looks like utf-8, not {self.encoding}. Leave `encoding` out."
+            )
 
     def _guessed(self, guess: str | None) -> Decoding | None:
         if guess in (None, "utf-8"):
@@ -310,6 +319,20 @@ def _around(error: UnicodeError, block: bytes) -> bytes:
     if start:
         start = max(block.find(b"\n", start, at) + 1, start)
     return block[start : at + _AROUND] or getattr(error, "object", b"")
+
+
+def _is_surely_utf_8(head: bytes) -> bool:
+    """Return whether bytes are valid UTF-8 without NUL bytes, and too many to be so by chance.
+
+    A quarter of the ideographs in UTF-16 are two ASCII bytes, so eight in a row hardly occur.
+    """
+    if len(head) < 16 or b"\0" in head:
+        return False
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(head)
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _count_beyond_ascii(text: str) -> int:

@@ -20,6 +20,15 @@ DICTIONARY = 2**28
 _BLOCK = 2**20
 
 
+# How files begin, by suffix, and what they are called.
+_BEGINNINGS: dict[str, tuple[str, tuple[bytes, ...]]] = {
+    ".gz": ("a gzip", (b"\x1f\x8b",)),
+    ".bz2": ("a bzip2", (b"BZh",)),
+    ".xz": ("an xz", (b"\xfd7zXZ\0", b"\x5d")),
+    ".zst": ("a zstd", (b"\x28\xb5\x2f\xfd",)),
+}
+
+
 class Readable(Protocol):
     """A file that is read in blocks of at most a given size."""
 
@@ -96,3 +105,11 @@ def opener_of(
             return zstd.ZstdFile, (OSError, EOFError, zstd.ZstdError)
         case _:
             return lambda path: path.open("rb"), (OSError,)
+
+
+def misnamed_as(path: Path) -> str | None:
+    """Return what the suffix says a file is, such as ``a gzip``, if it does not begin like one."""
+    name, beginnings = _BEGINNINGS.get(path.suffix.lower(), ("", (b"",)))
+    with path.open("rb") as file:
+        begins = file.read(6)
+    return None if begins.startswith(beginnings) else name

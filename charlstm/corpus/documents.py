@@ -172,10 +172,11 @@ class Corpus:
         check_unit(self.sources, unit)
         is_asked = self.division.columns or self.division.keep_breaks
         if not tables and unit == "file" and is_asked:
-            raise UsageError(
-                f"{', '.join(self.addresses)} is not a table, so `columns` and `keep_breaks` don't "
-                f"apply. If it is one, name its `format`."
-            )
+            with self.notes.kept_by_errors():
+                raise UsageError(
+                    f"{', '.join(self.addresses)} is not a table, so `columns` and `keep_breaks` "
+                    f"don't apply. If it is one, name its `format`."
+                )
 
     def as_tables(self) -> Corpus:
         """Return the corpus with records as documents if all of its files are tables.
@@ -231,8 +232,7 @@ class Corpus:
             if unit == "file":
                 list_finder.add(text)
         if not characters:
-            named = ", ".join(self.addresses)
-            raise CorpusError(f"{named}: the corpus is empty.")
+            raise empty_error(self.addresses)
         return Fingerprint(
             digest.hexdigest(),
             characters,
@@ -243,6 +243,13 @@ class Corpus:
             is_list=list_finder.found,
             may_be_list=list_finder.may_be_short,
         )
+
+
+def empty_error(addresses: Sequence[str]) -> CorpusError:
+    """Return the error for a text without characters."""
+    if tuple(addresses) == (STDIN,):
+        return CorpusError("stdin is empty.")
+    return CorpusError(f"{', '.join(addresses)}: the text is empty.")
 
 
 # A text as Python programs name it: addresses, as on the command line, or a corpus.
@@ -287,6 +294,8 @@ def open_corpus(
         for source in find_sources(address, encoding, stdin, notes, choice=choice, legacy=legacy):
             unique.setdefault((type(source), os.path.realpath(source.path)), source)
     found = tuple(unique.values())
+    if len(found) > 1 and any(each.path == stdin and each.size == 0 for each in found):
+        notes.add("stdin is empty")
     if dedupe and not division.within_files:
         found = without_copies(found)
         notes.copies(len(unique) - len(found), files=True)

@@ -93,9 +93,10 @@ def _json(text: str, lines: Sequence[str]) -> str | None:
     if len(lines) >= _FEWEST and are_objects >= _NEARLY_ALL:
         return "the text looks like JSON Lines: read it with `format` jsonl"
     if text.lstrip()[:1] in ("{", "[") and len(_KEY.findall(text)) >= _FEWEST:
+        path = ".[] | objects" if text.lstrip().startswith("[") else ".NAME[]"
         return (
-            "the text looks like JSON, so the model would learn braces and keys: extract a list "
-            "with jq -c '.NAME[]' FILE and read that with `format` jsonl"
+            "the text looks like JSON, so the model would learn braces and keys: make each object "
+            f"a document with jq -c '{path}' FILE > NEW.jsonl"
         )
     return None
 

@@ -68,6 +68,8 @@ def inspect_corpus(corpus: Corpus, on_text: Callable[[str], None] = lambda _: No
 
     def note(divider: Divider) -> None:
         corpus.notes.blank(name, divider.blank, corpus.division.unit)
+        delimiter = corpus.division.delimiter
+        corpus.notes.lacks_delimiter = delimiter is not None and not divider.delimiters
 
     for chunk in corpus.chunks(note):
         seen.add(chunk)

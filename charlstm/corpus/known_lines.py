@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from charlstm.config import Division, Normalization, TextFormat
-from charlstm.corpus.documents import open_corpus
+from charlstm.corpus.documents import empty_error, open_corpus
 from charlstm.corpus.line_hashes import LineHashes
 from charlstm.corpus.notes import Notes
 from charlstm.corpus.reading import DecodeErrors
@@ -36,7 +36,7 @@ def hashes_of_files(
 
     Raises:
         ConfigError: if ``encoding`` is not a text encoding.
-        CorpusError: if a text can't be read, is binary or can't be decoded.
+        CorpusError: if there is no text, or a text can't be read, is binary or can't be decoded.
         UsageError: if there is no path, or one is ``-``.
     """
     corpus = open_corpus(
@@ -48,6 +48,8 @@ def hashes_of_files(
         choice=FileChoice(text_format),
     )
     lines = LineHashes.from_lines(chunk.text for chunk in corpus.chunks())
+    if not lines:
+        raise empty_error(corpus.addresses)
     if notes is not None:
         notes.take(corpus.notes)
     return lines

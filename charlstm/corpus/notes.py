@@ -2,7 +2,7 @@
 
 The modules that find and read text add notes, and commands print them. A text is read several
 times, but each note is printed once. Like errors, notes name arguments in backticks; they have no
-final period.
+final period; the command line adds ``Note:`` and the period.
 """
 
 from __future__ import annotations
@@ -22,15 +22,17 @@ class Notes:
 
     Attributes:
         encodings: the encoding of each file that was decoded, by file name.
+        lacks_delimiter: whether no line of the inspected text equals the delimiter.
 
-    >>> notes.add("12 empty lines were left out")
+    >>> notes.add("skipped 12 blank lines")
     >>> notes.sentences
-    ('12 empty lines were left out',)
+    ('skipped 12 blank lines',)
     """
 
     def __init__(self) -> None:
         self._added: dict[str, None] = {}
         self.encodings: dict[str, str] = {}
+        self.lacks_delimiter = False
         self._skipped: dict[str, str] = {}
         self._guessed: dict[str, str] = {}
         self._html: dict[str, None] = {}
@@ -112,13 +114,14 @@ class Notes:
         if self._skipped:
             count = len(self._skipped)
             files = "1 file" if count == 1 else f"{count:,} files"
-            found.append(f"Skipped {files}: {what_files_are(self._skipped)}")
+            found.append(f"skipped {files}: {what_files_are(self._skipped)}")
         for encoding in dict.fromkeys(self._guessed.values()):
             names = [name for name, guess in self._guessed.items() if guess == encoding]
-            found.append(f"Guessed the encoding {encoding} for {_named(names)}")
+            verb = "is" if len(names) == 1 else "are"
+            found.append(f"{_named(names)} {verb} read as {encoding} (detected)")
         if self._html:
             found.append(
-                f"HTML is read with its tags ({_named(list(self._html))}): remove them with pandoc "
+                f"HTML is read with its tags ({_named(list(self._html))}). Remove them with pandoc "
                 "-f html -t plain"
             )
         found.extend(
@@ -128,13 +131,14 @@ class Notes:
         )
         if copies := sum(self._copies):
             found.append(
-                f"{copies:,} {'copy' if copies == 1 else 'copies'} of earlier documents "
-                f"{'was' if copies == 1 else 'were'} left out"
+                "skipped 1 copy of an earlier document"
+                if copies == 1
+                else f"skipped {copies:,} copies of earlier documents"
             )
         for delimiter in dict.fromkeys(self._undivided.values()):
             names = [name for name, each in self._undivided.items() if each == delimiter]
             found.append(
-                f"No line equals the delimiter {delimiter!r}, so each file is one document: "
+                f"no line equals the delimiter {delimiter!r}, so each file is one document: "
                 f"{_named(names)}"
             )
         return (*found, *self._added)
@@ -142,10 +146,8 @@ class Notes:
 
 def what_is_left_out(blank: int, unit: DocumentUnit) -> str:
     """Return the note on the number of lines or records that were left out as blank."""
-    name = "blank line" if unit == "line" else "record without text"
-    if blank == 1:
-        return f"1 {name} was left out"
-    return f"{blank:,} {name.replace('line', 'lines').replace('record', 'records')} were left out"
+    name, rest = ("blank line", "") if unit == "line" else ("record", " without text")
+    return f"skipped {blank:,} {name}{'' if blank == 1 else 's'}{rest}"
 
 
 def what_files_are(skipped: dict[str, str]) -> str:

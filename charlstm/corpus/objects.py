@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
+import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -17,6 +18,9 @@ from charlstm.unicode_text import has_surrogates
 
 # Half of a character, such as "\\ud83d" alone, left over from text that was cut in two.
 _SURROGATE = re.compile("[\ud800-\udfff]")
+
+# A name whose value is a list.
+_LIST = re.compile(r'"([^"\\]+)"\s*:\s*\[')
 
 # The most characters of a JSON array.
 LARGEST_JSON = 2**28
@@ -64,9 +68,8 @@ def read_objects(
         columns: names of values, or ``a.b`` for the value ``b`` of the object ``a``.
         by_line: whether each line is an object; otherwise the whole text is an array of objects.
     """
-    missing, first = set(columns), None
-    for found, line in _objects(blocks, name, by_line=by_line):
-        first = first or found
+    missing, known = set(columns), dict[str, None]()
+    for count, (found, line) in enumerate(_objects(blocks, name, by_line=by_line)):
         values = [_within(found, column) for column in columns]
         for column, value in zip(columns, values, strict=True):
             if isinstance(value, dict) and value:
@@ -74,9 +77,11 @@ def read_objects(
                 raise _object_error(where, column, value)
         if missing:
             missing = {column for column in missing if not _has(found, column)}
+            if count < SAMPLED:
+                known.update((each, None) for each, _ in _flat(found))
         yield Record(list(map(_text_of, values)), line)
-    if missing and first is not None:
-        raise missing_column_error(name, min(missing), [each for each, _ in _flat(first)])
+    if missing and known:
+        raise missing_column_error(name, min(missing), known)
 
 
 def _object_error(where: str, column: str, value: Mapping[str, Any]) -> CorpusError:
@@ -179,3 +184,37 @@ def sample_objects(blocks: Iterable[str], name: str, *, by_line: bool) -> dict[s
         values = (each.get(column) for each in objects)
         columns[column] = ["" if isinstance(v, list) else _text_of(v) for v in values]
     return columns
+
+
+def why_no_table(beginning: str, file: str) -> str:
+    """Return why JSON is read as plain text, and a remedy, as the rest of a sentence.
+
+    Args:
+        beginning: the beginning of the text, usually all of it.
+        file: the name of the file, for a shell command.
+    """
+    start, quoted = beginning.lstrip(), shlex.quote(file)
+    if start.startswith("["):
+        return (
+            "is read as plain text, because it isn't an array of objects. Run jq -c '.[] | "
+            f"objects' {quoted} > NEW.jsonl to make each object a document"
+        )
+    try:
+        found = json.loads(start)
+    except (ValueError, RecursionError):
+        found = {key: [] for key in _LIST.findall(start)[:1]}
+    lists = [key for key, value in found.items() if isinstance(value, list)]
+    if lists:
+        key = lists[0]
+        path = f".{key}[]" if key.isidentifier() and key.isascii() else f".[{json.dumps(key)}][]"
+        output = f"{key if key.isidentifier() else 'NEW'}.jsonl"
+        return (
+            "is an object, not an array, so it is read as plain text. Run jq -c "
+            f"{shlex.quote(path)} {quoted} > {output} to extract its list"
+        )
+    if "\n" not in start.rstrip():
+        return (
+            "contains one object and is read as plain text. To read it as a table, use `format` "
+            "jsonl"
+        )
+    return "is an object, not an array, so it is read as plain text"

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import BinaryIO, Literal
 
 from charlstm.corpus.decoding import Decoding
-from charlstm.corpus.decompression import Readable, opener_of
+from charlstm.corpus.decompression import Readable, misnamed_as, opener_of
 from charlstm.corpus.encodings import AUTO, without_mark
 from charlstm.corpus.formats import HEAD, Format
 from charlstm.corpus.notes import Notes
@@ -349,6 +349,8 @@ def _opened(name: str, path: Path) -> Iterator[Readable]:
         with opener(path) as stream:
             yield stream
     except failures as error:
+        if getattr(error, "errno", None) is None and (foreign := misnamed_as(path)):
+            raise CorpusError(f"{name} is not {foreign} file.") from error
         raise unreadable_error(name, error) from error
 
 

@@ -53,8 +53,9 @@ def missing_column_error(name: str, column: str, columns: Iterable[str]) -> Corp
     meant = [each for each in names if each.casefold() == column.casefold()]
     if meant:
         return CorpusError(f"{name} has no column {column!r}. Did you mean {meant[0]!r}?")
-    more = f" and {len(names) - _MOST_NAMED:,} more" if len(names) > _MOST_NAMED else ""
-    return CorpusError(
-        f"{name} has no column {column!r}. Choose `columns` among "
-        f"{', '.join(names[:_MOST_NAMED])}{more}."
-    )
+    if len(names) > _MOST_NAMED:
+        names = [*names[:_MOST_NAMED], f"{len(names) - _MOST_NAMED:,} more"]
+    missing = f"{name} has no column {column!r}."
+    if len(names) < 2:
+        return CorpusError(f"{missing} Its only column is {names[0]}." if names else missing)
+    return CorpusError(f"{missing} Its columns are {', '.join(names[:-1])} and {names[-1]}.")

@@ -9,6 +9,7 @@ import fnmatch
 import glob
 import importlib.util
 import os
+import shlex
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -242,7 +243,10 @@ def _without_checkpoints(paths: Iterable[Path], skipped: dict[str, str]) -> Iter
 
 
 def _checkpoint_error(address: str) -> CorpusError:
-    return CorpusError(f"{address} is a checkpoint, not text.")
+    return CorpusError(
+        f"{address} is a checkpoint, not text. To train it further, use charlstm train CORPUS "
+        f"--from {shlex.quote(address)}."
+    )
 
 
 def _walk(folder: str) -> Iterator[Path]:

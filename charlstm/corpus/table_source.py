@@ -7,11 +7,13 @@ import itertools
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from charlstm.config import Division, DocumentUnit, TextFormat
 from charlstm.corpus.columns import joined, text_column
 from charlstm.corpus.division import OPTIONS, Document
 from charlstm.corpus.notes import Notes
+from charlstm.corpus.objects import why_no_table
 from charlstm.corpus.reading import COMPRESSED, DecodeErrors, Source, StreamSource
 from charlstm.corpus.tables import (
     TableFormat,
@@ -84,10 +86,10 @@ class TableSource(Source):
         column = text_column(cells, self.name)
         if notes is not None:
             others = ", ".join(harmless(each, 50) for each in cells if each != column)
-            more = f" (choose with `columns`; others are {harmless(others, 300)})" if others else ""
+            more = f". Other columns: {harmless(others, 300)} (see `columns`)" if others else ""
             notes.add(
-                f"{self.name} is a table: each record is a document, with the text of column "
-                f"{harmless(column, 50)}{more}"
+                f"{self.name} is a table: each record is a document, the text of its column "
+                f"{harmless(repr(column), 50)}{more}"
             )
         return column
 
@@ -157,11 +159,7 @@ def as_table(
         beginning = _beginning(source, encoding)
         kind = json_format(beginning, kind)
         if kind is None and notes is not None and beginning.lstrip()[:1] in ("{", "["):
-            notes.add(
-                f"{source.name} is JSON, but not an array of objects or JSON Lines, so it is read "
-                f"as plain text: to read a list in it, extract it with jq -c '.NAME[]' FILE and "
-                f"use `format` jsonl"
-            )
+            notes.add(f"{source.name} {why_no_table(beginning, Path(source.name).name)}")
     return source if kind is None else TableSource(source.name, source.path, source, kind)
 
 

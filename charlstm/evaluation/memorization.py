@@ -18,6 +18,7 @@ from charlstm.arrays import Ids, Mask
 from charlstm.config import SampleConfig
 from charlstm.corpus.line_hashes import LineHashes
 from charlstm.engine.inference import Engine
+from charlstm.errors import CorpusError
 from charlstm.evaluation.text_metrics import Texts
 from charlstm.generation.decoder import generate
 from charlstm.tokenizer.base import Tokenizer, code_points
@@ -89,8 +90,10 @@ def measure_memorization(
         ends: whether the model has learned to end documents.
 
     Raises:
-        CorpusError: if a text can't be read or decoded.
+        CorpusError: if ``training`` is empty, or a text can't be read or decoded.
     """
+    if not any(piece for document in training.documents() for piece in document):
+        raise CorpusError(f"{training.name}: the text is empty.")
     written = write_sample(engine, tokenizer, characters, seed=seed, ends=ends)
     generated = WindowSet([text] for text in written)
     sides = [generated] if text is None else [generated, WindowSet(text.documents())]

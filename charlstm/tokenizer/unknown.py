@@ -77,12 +77,17 @@ def describe_other_form(form: Form) -> str:
 
 def describe_unknown(counts: Counter[str]) -> str:
     """Return the number of unknown characters and a list of them, the most frequent first."""
-    listed = sorted(counts, key=lambda character: (-counts[character], character))
-    shown = [f"{counts[c]} × {_described(c)}" for c in listed[:LISTED_CHARACTERS]]
-    if len(listed) > LISTED_CHARACTERS:
-        shown[-1] += f" and {len(listed) - LISTED_CHARACTERS} more"
     plural = "" if counts.total() == 1 else "s"
-    return f"{counts.total()} unknown character{plural} ({', '.join(shown)})"
+    return f"{counts.total():,} unknown character{plural} ({list_of_unknown(counts)})"
+
+
+def list_of_unknown(counts: Counter[str]) -> str:
+    """Return the first few unknown characters with their counts, the most frequent first."""
+    listed = sorted(counts, key=lambda character: (-counts[character], character))
+    shown = [f"{counts[c]:,} × {_described(c)}" for c in listed[:LISTED_CHARACTERS]]
+    if len(listed) > LISTED_CHARACTERS:
+        shown[-1] += f" and {len(listed) - LISTED_CHARACTERS:,} more"
+    return ", ".join(shown)
 
 
 def _described(character: str) -> str:

@@ -217,10 +217,10 @@ def test_blank_lines_are_left_out_of_whole_texts_and_counted(charlstm, names, he
         blank = charlstm(name, names, "blank.txt", *options)
         assert blank.out == plain.out
         assert "blank" not in plain.err
-        assert blank.err.splitlines().count("3 blank lines were left out") == 1
+        assert blank.err.splitlines().count("Note: skipped 3 blank lines.") == 1
         assert charlstm(name, names, "blank.txt", "-q", *options) == (0, plain.out, "")
         piped = charlstm(name, names, "-", *options, stdin=b"\nana\n")
-        assert "1 blank line was left out" in piped.err
+        assert "Note: skipped 1 blank line.\n" in piped.err
 
 
 def test_a_delimiter_that_is_given_and_not_found_is_noted(charlstm, recipes, prose, here, sentence):

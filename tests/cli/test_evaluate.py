@@ -20,7 +20,7 @@ from tests.cli.helpers import (
     objects,
     write_validation_text,
 )
-from tests.messages import assert_error, raises_naming
+from tests.messages import assert_error, assert_names, raises_naming
 
 NOTE = SAME_TOKENIZER + "\n"
 KEYS = [
@@ -109,15 +109,15 @@ def test_figures_are_labeled_one_a_line(charlstm, prose, text):
     rows = [(line[:24].strip(), line[24:]) for line in result.out.splitlines()]
     assert [label for label, _ in rows] == [
         "loss", "bits per character", "perplexity", "perplexity, known", "perplexity, words",
-        "tokens", "characters", "unknown", "next word among 1", "next word among 3",
-        "next word among 5", "keystrokes saved", "sample",
+        "tokens", "characters", "unknown", "next word, top 1", "next word, top 3",
+        "next word, top 5", "keystrokes saved", "sample",
     ]  # fmt: skip
     found = facts(charlstm("evaluate", prose, text, "--sample", 30, "--json"))
     shown = dict(rows)
     assert shown["loss"] == f"{found['loss']:.4f} nats per token"
     saved, error = found["keystrokes_saved"], found["keystrokes_saved_standard_error"]
     assert shown["keystrokes saved"] == (
-        f"{100 * saved:.1f} % ± {100 * error:.1f} by three suggestions"
+        f"{100 * saved:.1f}% ± {100 * error:.1f} by three suggestions"
     )
     assert shown["sample"] == "30 words, seed 1"
 
@@ -159,7 +159,7 @@ def test_a_model_learns_as_it_reads(charlstm, request, sentence, tmp_path, check
     (tmp_path / "other").write_text("a sleepy fox quips over old dog jokes\n" * 30)
     options = ["--sample", 0, "--precision", "float32", "--dynamic"]
     result = charlstm("evaluate", checkpoint, "other", *options, "--json")
-    assert result.err.endswith(NOTE)
+    assert NOTE not in result.err
     loading = result.err.removesuffix(NOTE).removesuffix("\n")
     sentence(loading, "TensorFlow")
     found = facts(result)
@@ -189,6 +189,12 @@ def test_dynamic_figures_are_labeled(charlstm, prose, text):
     assert labels[8:] == ["dynamic loss", "dynamic bits", "dynamic perplexity", "dynamic read"]
 
 
+def test_a_rate_that_is_too_high_is_warned_of(charlstm, prose, text):
+    options = ["--sample", 0, "--dynamic", "--dynamic-tokens", 200, "--dynamic-rate", 1000]
+    result = charlstm("evaluate", prose, text, *options)
+    assert_names(result.err.splitlines()[1], "Warning", "static loss", "--dynamic-rate")
+
+
 # Memorization
 
 
@@ -208,7 +214,7 @@ def test_what_stands_in_the_training_text_is_found(charlstm, prose, text, tmp_pa
     both = ["--against", "strange", "--against", "training"]
     assert facts(charlstm("evaluate", prose, text, *both, *options)) == found
     shown = charlstm("evaluate", prose, text, "--against", "strange", *options[:2]).out
-    assert "verbatim 10             0.00 % generated, 0.00 % text\n" in shown
+    assert "verbatim 10             0.00% generated, 0.00% text\n" in shown
 
 
 def test_lines_that_are_shorter_than_a_window_have_no_share(charlstm, names, tmp_path):
@@ -220,7 +226,24 @@ def test_lines_that_are_shorter_than_a_window_have_no_share(charlstm, names, tmp
     assert memory["text"] == dict.fromkeys(["10", "20", "30", "40", "50"])
     shown = charlstm("evaluate", names, "names", *options).out
     assert "verbatim 20             none generated, none text\n" in shown
-    assert "% generated, 100.00 % text\n" in shown
+    assert "% generated, 100.00% text\n" in shown
+
+
+def test_an_object_is_no_table(charlstm, prose, tmp_path):
+    (tmp_path / "nest.json").write_text('{"posts": [{"text": "one"}]}')
+    for command in ("evaluate", "score"):
+        result = charlstm(command, prose, "nest.json", "--columns", "posts.text")
+        note, error = result.err.splitlines()
+        assert note.startswith("Note: nest.json is an object, not an array")
+        assert error.startswith("Error: --columns needs a table")
+
+
+def test_an_empty_training_text_is_refused(charlstm, prose, text, tmp_path):
+    (tmp_path / "empty.txt").touch()
+    result = charlstm("evaluate", prose, text, "--sample", 0, "--against", "empty.txt")
+    assert_error(result, 1, "empty.txt", "the text is empty")
+    result = charlstm("evaluate", prose, text, "--against-sample", 100)
+    assert_error(result, 2, "--against-sample", "--against")
 
 
 # From Python

@@ -85,6 +85,20 @@ def test_mistakes(charlstm, corpus, arguments, status, parts):
     assert_error(charlstm("inspect", *arguments), status, *parts)
 
 
+def test_a_delimiter_that_is_not_found(charlstm, corpus):
+    result = charlstm("inspect", "tale.txt", "--delimiter", "nosuch")
+    assert dict(rows_of(result))["documents"] == "1 document (no line equals the delimiter)"
+
+
+def test_an_object_is_no_table(charlstm, here):
+    (here / "nest.json").write_text('{"posts": [{"text": "one"}]}')
+    result = charlstm("inspect", "nest.json", "--columns", "posts.text")
+    note, error = result.err.splitlines()
+    assert note.startswith("Note: nest.json is an object, not an array")
+    assert "jq -c '.posts[]' nest.json > posts.jsonl" in note
+    assert error.startswith("Error: nest.json is not a table")
+
+
 def test_training_says_the_worst(charlstm, here):
     (here / "page.txt").write_text("<p>Some <b>words</b> &amp; a text</p>\n" * 100)
     told = charlstm("train", "page.txt", "--dry-run").err

@@ -98,9 +98,9 @@ def test_the_guess_of_an_encoding(charlstm, prose, files):
         assert guessed == right
         assert right.status == 0
         noted = charlstm(command, prose, "russian.txt", "--encoding", "auto")
-        assert "Guessed the encoding koi8-r for russian.txt" in noted.err
+        assert "Note: russian.txt is read as koi8-r (detected).\n" in noted.err
     planned = charlstm("train", "russian.txt", "--dry-run", "--encoding", "auto")
-    assert "Guessed the encoding koi8-r for russian.txt\n" in planned.err
+    assert "Note: russian.txt is read as koi8-r (detected).\n" in planned.err
 
 
 @pytest.mark.parametrize("command", [*COMMANDS, "train"])
@@ -124,10 +124,10 @@ def test_notes_on_a_folder_and_on_html(charlstm, prose, files, command):
     model = [] if command == "train" else [prose]
     result = charlstm(name, *model, "folder", *options)
     assert result.status == 0
-    skipped = [line for line in result.err.splitlines() if line.startswith("Skipped ")]
+    skipped = [line for line in result.err.splitlines() if line.startswith("Note: skipped ")]
     assert len(skipped) == 1
     assert "folder/book.pdf (a PDF document)" in skipped[0]
-    (html,) = [line for line in result.err.splitlines() if line.startswith("HTML ")]
+    (html,) = [line for line in result.err.splitlines() if line.startswith("Note: HTML ")]
     assert "folder/page.html" in html
     quiet = charlstm(name, *model, "folder", *options, "-q")
     assert quiet.err == ""
@@ -158,9 +158,19 @@ def test_generating_against_a_folder_notes_what_is_skipped(charlstm, names, file
     (files / "russian.txt").unlink()
     result = charlstm("generate", names, "--against", ".", *options)
     assert result.status == 0, result.err
-    assert "Skipped 1 file: book.pdf (a PDF document)\n" in result.err
+    assert "Note: skipped 1 file: book.pdf (a PDF document).\n" in result.err
     quiet = charlstm("generate", names, "--against", ".", *options, "-q")
     assert (quiet.out, quiet.err) == (result.out, "")
+
+
+def test_an_empty_text_is_refused(charlstm, names, files):
+    (files / "empty.txt").touch()
+    for arguments in (["generate", names, "--against"], ["inspect"], ["train"]):
+        result = charlstm(*arguments, "empty.txt")
+        assert_error(result, 1, "empty.txt", "the text is empty")
+    assert_error(charlstm("train", "-"), 1, "stdin is empty")
+    planned = charlstm("train", "plain.txt", "-", "--dry-run")
+    assert "Note: stdin is empty.\n" in planned.err
 
 
 def test_what_is_skipped_is_not_said_to_be_what_it_is_not(charlstm, prose, files):
@@ -168,6 +178,6 @@ def test_what_is_skipped_is_not_said_to_be_what_it_is_not(charlstm, prose, files
     shutil.copy(files / "plain.txt", files / "folder")
     (files / "folder" / "wide.txt").write_bytes("plain text\n".encode("utf-16-le"))
     result = charlstm("score", prose, "folder")
-    (line,) = [line for line in result.err.splitlines() if line.startswith("Skipped ")]
-    assert line == "Skipped 1 file: folder/wide.txt (text that needs --encoding utf-16-le)"
+    (line,) = [line for line in result.err.splitlines() if line.startswith("Note: skipped ")]
+    assert line == ("Note: skipped 1 file: folder/wide.txt (text that needs --encoding utf-16-le).")
     assert charlstm("score", prose, "folder/wide.txt", "--encoding", "utf-16-le").status == 0

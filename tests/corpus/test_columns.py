@@ -114,6 +114,8 @@ def test_the_only_column_is_taken():
 
 def test_a_table_without_records():
     assert "without records" in message_of({})
+    assert "header row but no records" in message_of({"a": [], "b": []})
+    assert "for example" not in message_of({"a": ["", " "], "b": ["", ""]})
 
 
 @pytest.mark.parametrize(

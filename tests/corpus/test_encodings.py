@@ -376,3 +376,18 @@ def test_a_mark_of_utf_8_contradicts_other_encodings(tmp_path, encoding):
     corpus = open_corpus([str(path)], encoding=encoding)
     with raises_naming(CorpusError, path, "mark of utf-8", encoding, "`encoding`"):
         list(corpus.chunks())
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-32"])
+@pytest.mark.parametrize("text", ["a text without NUL bytes\n", "Grüße aus Köln an alle\n"])
+def test_utf_8_is_not_read_as_utf_16(tmp_path, encoding, text):
+    path = tmp_path / "a.txt"
+    path.write_text(text, encoding="utf-8")
+    with raises_naming(CorpusError, "looks like utf-8", encoding):
+        read(str(path), encoding=encoding)
+
+
+def test_utf_16_without_nul_bytes_is_read(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("从前有座山山里有座庙庙里有个老和尚", encoding="utf-16-le")
+    assert "老和尚" in "".join(read(str(path), encoding="utf-16"))

@@ -120,3 +120,8 @@ def shared_text(request):
     if not path.exists():
         pytest.skip("the text is not in the repository")
     return path.read_text("utf-8")
+
+
+def test_the_objects_of_an_array_can_be_documents():
+    found, *_ = hazards("[\n" + '1,\n{"a": "some words"},\n' * 30 + "2]\n")
+    assert "jq -c '.[] | objects' FILE > NEW.jsonl" in found

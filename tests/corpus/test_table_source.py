@@ -105,7 +105,24 @@ def test_other_json_is_text(here):
         corpus = opened(write(name, text)).as_tables()
         assert documents(corpus) == [text]
         assert ("plain text" in "".join(corpus.notes.sentences)) == name.endswith(".json")
-        assert ("`format` jsonl" in "".join(corpus.notes.sentences)) == name.endswith(".json")
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ('[{"a": 1}, 2]', []),
+        ('[1, {"a": 1}]', ["array of objects", "jq -c '.[] | objects' nest.json > NEW.jsonl"]),
+        ('{"a": 1}\n', ["one object", "`format` jsonl"]),
+        ('{"n": 1,\n"posts": [{}]}', ["object, not an array", "'.posts[]' nest.json"]),
+        ('{"the posts": [{}]}', ["""jq -c '.["the posts"][]' nest.json > NEW.jsonl"""]),
+        ('{"posts": [{}, {', ["'.posts[]' nest.json > posts.jsonl"]),
+        ('{\n"a": 1}', ["object, not an array"]),
+    ],
+)
+def test_why_json_is_no_table(here, text, parts):
+    said = "".join(opened(write("nest.json", text)).notes.sentences)
+    assert all(part in said for part in parts)
+    assert bool(said) == bool(parts)
 
 
 def test_json_lines_may_be_named_json(here):

@@ -15,6 +15,7 @@ from charlstm.tokenizer.vocabulary import build_tokenizer
     ("text", "expected"),
     [
         ("€→€", "3 unknown characters (2 × '€' U+20AC, 1 × '→' U+2192)"),
+        ("é" * 1234, "1,234 unknown characters (1,234 × 'é' U+00E9)"),
         ("é", "1 unknown character (1 × 'é' U+00E9)"),
         (
             "\0\u200b\u0301\ud800",
