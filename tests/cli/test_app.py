@@ -40,7 +40,7 @@ def test_version(charlstm):
 @pytest.mark.parametrize(
     ("arguments", "parts"),
     [
-        (["tain"], ["no such command", "'tain'", "'train'"]),
+        (["tain"], ["no such command", "'tain'", "train"]),
         (["generate", "--temprature", "1"], ["--temprature", "--temperature?"]),
         (["generate", "-t", "-1"], ["--temperature", -1, "0 or more"]),
         (["train", "a.txt", "--dropout", "1"], ["--dropout", 1, "0 or more", "less than 1"]),
