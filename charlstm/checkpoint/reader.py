@@ -212,8 +212,14 @@ def read_history(folder: Path) -> list[Figures]:
 
 
 def is_finished(folder: Path) -> bool:
-    """Return whether the run of a checkpoint is finished, not just interrupted."""
-    return (folder / MODEL).exists() and not (folder / RESUME).exists()
+    """Return whether the run of a checkpoint is finished, not just interrupted.
+
+    A run without a resume file is not finished if it should have been validated but was not. Raises
+    as ``read_checkpoint`` does.
+    """
+    if not (folder / MODEL).exists() or (folder / RESUME).exists():
+        return False
+    return not read_config(folder).corpus.validates or read_figures(folder).valid_loss is not None
 
 
 def read_hashes(folder: Path) -> dict[str, str]:

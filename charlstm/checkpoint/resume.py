@@ -138,6 +138,11 @@ def nothing_to_resume_error(folder: Path) -> CheckpointMissing:
             f"resume file was removed. To train it further, use charlstm train CORPUS --from "
             f"{name}."
         )
+    if (folder / MODEL).exists():
+        return CheckpointMissing(
+            f"{name}: the training was interrupted, but can't be resumed, because {RESUME} is "
+            f"missing. Restore it, or use charlstm train CORPUS --from {name}."
+        )
     return CheckpointMissing(
         f"{name}: nothing to resume, the training was stopped before its first save. Train again "
         f"with `output` {name} and `overwrite`."

@@ -93,7 +93,7 @@ def _warn_of_lacking(
     unknown = sum(lacking.values(), Counter())
     which = f"{as_typed(next(iter(lacking)))} can never occur, because it has"
     if len(lacking) > 1:
-        which = f"has {len(lacking)} texts that can never occur, because they have"
+        which = f"has {len(lacking):,} texts that can never occur, because they have"
     remedies = (remedy(option, _argument(text, given)) for text in lacking if "\\" in lacking[text])
     meant = next(filter(None, remedies), "")
     hint = f" Did you mean {meant}?" if meant else ""

@@ -90,8 +90,6 @@ def _figures(checkpoint: Checkpoint) -> Figures:
 
 
 def _table(checkpoint: Checkpoint) -> str:
-    from charlstm.checkpoint.reader import is_finished
-
     config, figures = checkpoint.config, checkpoint.figures
     model, train, origin = config.model, config.train, config.provenance
     rows = {
@@ -110,9 +108,7 @@ def _table(checkpoint: Checkpoint) -> str:
         f"{describe_validated(train, origin.valid_tokens)} validation tokens",
         "samples": _describe_samples(origin),
         "started": origin.created,
-        "state": "finished"
-        if is_finished(checkpoint.folder)
-        else f"unfinished; continue with charlstm train --resume {checkpoint.folder}",
+        "state": _state(checkpoint.folder),
         "last" if figures.valid_loss is None else "best": f"step {figures.step:,}, "
         f"epoch {figures.epoch:.2f}, after {figures.seconds:,.0f} s",
         **_loss_rows(config, figures),
@@ -126,6 +122,17 @@ def _table(checkpoint: Checkpoint) -> str:
         rows["fine-tuned"] = f"from {origin.parent}"
     # A checkpoint may come from anybody, so its texts are escaped.
     return "".join(f"{name:<12}{harmless(value, _SHOWN)}\n" for name, value in rows.items())
+
+
+def _state(folder: Path) -> str:
+    from charlstm.checkpoint.reader import is_finished
+    from charlstm.checkpoint.schema import RESUME
+
+    if is_finished(folder):
+        return "finished"
+    if not (folder / RESUME).exists():
+        return f"unfinished; can't be resumed, because {RESUME} is missing"
+    return f"unfinished; continue with charlstm train --resume {folder}"
 
 
 def _describe_samples(origin: Provenance) -> str:

@@ -358,6 +358,16 @@ def test_a_model_of_one_document_writes_the_whole_length_and_ends_none(charlstm,
     assert_warning(warned, "--until document", prose, "few documents", "--until paragraph")
 
 
+def test_an_end_that_never_comes_is_one_error(charlstm, prose):
+    result = charlstm("generate", prose, "--until", "document", "--finished")
+    assert_error(result, 2, "--finished", "--until document", "--stop")
+
+
+@pytest.mark.parametrize("options", [["--match", "["], ["--match", r"(a)\1", "--unique"]])
+def test_a_wrong_pattern_is_found_before_the_seed_is_printed(charlstm, prose, options):
+    assert_error(charlstm("generate", prose, *options), 2, f"--match '{options[1]}'")
+
+
 def test_a_model_that_frequencies_beat_is_warned_of(charlstm, tmp_path, prose):
     """As after six steps and Ctrl-C, when nothing has been validated."""
     (tmp_path / "text.txt").write_text("The cat sat on the mat, and the rat ran. " * 200)

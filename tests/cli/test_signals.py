@@ -91,8 +91,8 @@ def test_a_run_that_is_stopped_before_it_begins_leaves_nothing(
         monkeypatch.setattr("sys.stdin", text)
         assert run_command_line(["train", "-"]) == status == exit_status(number)
     out, err = capfd.readouterr()
-    assert (out, err) == ("", f"{WORDS[number]}\n")
-    sentence(WORDS[number])
+    assert (out, err) == ("", f"{WORDS[number]} Nothing was saved.\n")
+    sentence(err.strip())
     assert [path.name for path in tmp_path.iterdir()] == ["kept"]
     assert not list((tmp_path / "kept").iterdir())
 
