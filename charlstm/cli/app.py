@@ -227,7 +227,7 @@ def run_command_line(arguments: Sequence[str] | None = None) -> int:
         return error.exit_status
     except (KeyboardInterrupt, click.Abort) as error:
         number = getattr(error, "number", signal.SIGINT)
-        saved = " Nothing was saved." if isinstance(error, Stopped) else ""
+        saved = " Nothing was saved." if isinstance(error, Stopped) and error.is_new else ""
         with contextlib.suppress(OSError):
             click.echo(WORDS[number] + saved, err=True)
         return exit_status(number)

@@ -126,7 +126,7 @@ def describe_steps_taken(run: Run, steps: int) -> str:
     options.append(f"--steps {steps} --warmup-steps {train.warmup_steps}")
     options.append(f"--dropout {train.dropout:g}")
     options += [f"--dropout-ramp {train.dropout_ramp:g}"] if train.dropout_ramp else []
-    return f"Note: to repeat this run elsewhere, replace --minutes with {' '.join(options)}."
+    return f"Note: to repeat this run elsewhere, replace --minutes with: {' '.join(options)}"
 
 
 def _steps(steps: int) -> str:

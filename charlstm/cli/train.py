@@ -239,7 +239,7 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     chosen = given_options(ctx, besides=("corpus", "quiet", "as_json", "dry_run"))
     check_given(ctx, options["corpus"], chosen)
     say = None if options["quiet"] else note
-    with Signals() as signals, notes_of_errors():
+    with Signals(is_new="resume" not in chosen) as signals, notes_of_errors():
         from charlstm.cli.train_report import OtherReport, TrainReport
         from charlstm.distributed.workers import workers_in_environment
         from charlstm.training.run import rehearse_run, train_run
