@@ -17,13 +17,12 @@ from charlstm.checkpoint.folder import create_checkpoint, lock_folder
 from charlstm.checkpoint.names import find_checkpoint, holds_checkpoint
 from charlstm.checkpoint.quantization import quantize_weights
 from charlstm.checkpoint.reader import (
-    is_finished,
     read_checkpoint,
     read_history,
     read_lines_index,
 )
 from charlstm.checkpoint.schema import FORMAT as CHECKPOINT_FORMAT
-from charlstm.checkpoint.schema import Checkpoint
+from charlstm.checkpoint.schema import RESUME, Checkpoint
 from charlstm.checkpoint.writer import CheckpointWriter
 from charlstm.corpus.sources import display_name
 from charlstm.engine.graph import EnginePrecision, build_graph
@@ -153,7 +152,7 @@ def export_checkpoint(checkpoint: Checkpoint, folder: Path, *, overwrite: bool =
         raise CheckpointExists(f"{folder}: not a folder. Use another `output`.")
     if not overwrite and holds_checkpoint(folder):
         raise CheckpointExists(_taken(folder))
-    if not is_finished(checkpoint.folder):
+    if (checkpoint.folder / RESUME).exists():
         raise CheckpointMissing(
             f"{checkpoint.folder}: the training run is not complete. Run charlstm train --resume "
             f"{checkpoint.folder} first."

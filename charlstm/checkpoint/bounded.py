@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,6 +20,10 @@ from charlstm.errors import CharlstmError, CheckpointDamaged, CheckpointMissing,
 
 # A count, at most the largest signed 64-bit integer.
 Natural = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+
+# Messages of msgspec.
+_MISSING = re.compile(r"Object missing required field '(.*)'")
+_UNKNOWN = re.compile(r"Object contains unknown field '(.*)'", re.DOTALL)
 
 QUOTED = 200  # maximum number of characters in a message that come from a file
 
@@ -73,8 +78,22 @@ def _not_regular(path: Path) -> CheckpointMissing:
 def damaged_error(path: Path, reason: str) -> CheckpointDamaged:
     """Return the error for a file whose content has changed since it was written."""
     return CheckpointDamaged(
-        f"{path}: file is damaged ({harmless(reason, QUOTED)}). Restore it or train again."
+        f"{path} is damaged ({harmless(reason, QUOTED)}). Restore it, or train again."
     )
+
+
+def _reason(problem: str) -> str:
+    """Return a problem with JSON in plain words: "model.units: expected int, got str"."""
+    problem = problem.rstrip(".").replace("`", "'")
+    problem, _, place = problem.partition(" - at '$")
+    place = place.strip(".'")
+    if missing := _MISSING.fullmatch(problem):
+        return f"{place}.{missing[1]}".lstrip(".") + " is missing"
+    if unknown := _UNKNOWN.fullmatch(problem):
+        return "unknown field " + f"{place}.{unknown[1]}".lstrip(".")
+    if problem.startswith("Expected "):
+        problem = f"expected {problem.removeprefix('Expected ')}".replace("'", "")
+    return f"{place}: {problem}" if place else problem
 
 
 def read_bytes(path: Path, largest: int) -> bytes:
@@ -112,4 +131,4 @@ def decode(
             return msgspec.json.decode(data, type=kind)
         return msgspec.convert(upgrade(msgspec.json.decode(data)), kind)
     except (ValueError, CharlstmError, RecursionError) as error:
-        raise damaged_error(path, str(error).rstrip(".").replace("`", "'")) from None
+        raise damaged_error(path, _reason(str(error))) from None

@@ -9,6 +9,7 @@ import contextlib
 import os
 from pathlib import Path
 
+from charlstm.checkpoint.bounded import exists
 from charlstm.checkpoint.schema import FILES, MODEL
 from charlstm.errors import CheckpointMissing
 
@@ -67,14 +68,27 @@ def find_checkpoint(given: str | os.PathLike[str]) -> Path:
     return next(filter(holds_checkpoint, candidates), path)
 
 
+def shown_name(folder: Path) -> str:
+    """Return a folder for messages: its name if a shipped model has it, otherwise its path."""
+    is_shipped = folder.name in SHIPPED and folder == shipped_folder() / folder.name
+    is_found = is_shipped and find_checkpoint(folder.name) == folder
+    return folder.name if is_found else str(folder)
+
+
 def default_checkpoint() -> Path:
-    """Return the checkpoint of ``$CHARLSTM_CHECKPOINT``, or the own checkpoint trained last.
+    """Return the checkpoint of ``$CHARLSTM_CHECKPOINT``, or the newest own checkpoint.
 
     Raises:
-        CheckpointMissing: if there is none.
+        CheckpointMissing: if there is none, or the variable names none.
     """
     if named := os.environ.get(CHECKPOINT_VARIABLE):
-        return find_checkpoint(named)
+        folder = find_checkpoint(named)
+        if not exists(folder):
+            raise CheckpointMissing(
+                f"{CHECKPOINT_VARIABLE} is {named}: no such checkpoint. Check the path, or see "
+                f"charlstm models."
+            )
+        return folder
     trained = [folder for folder in own_checkpoints() if (folder / MODEL).exists()]
     if not trained:
         shipped = " or ".join(folder.name for folder in shipped_checkpoints())

@@ -16,7 +16,7 @@ import msgspec
 import numpy as np
 
 from charlstm.arrays import Weights
-from charlstm.checkpoint.bounded import decode, exists, open_regular_file, read_bytes
+from charlstm.checkpoint.bounded import damaged_error, decode, exists, open_regular_file, read_bytes
 from charlstm.checkpoint.quantization import LEVELS, dequantize_weights, quantized_types
 from charlstm.checkpoint.safetensors import (
     TensorType,
@@ -168,15 +168,10 @@ def _parsed_tokenizer(folder: Path, data: bytes, config: RunConfig) -> Tokenizer
     except CheckpointDamaged as error:
         raise CheckpointDamaged(f"{path}: {error}") from None
     if tokenizer.vocab_size != wanted:
-        raise CheckpointDamaged(
-            f"{path}: {tokenizer.vocab_size} tokens, but the model has {wanted}. Restore the "
-            f"original file or train again."
-        )
+        raise damaged_error(path, f"{tokenizer.vocab_size:,} tokens, but the model has {wanted:,}")
     if tokenizer.level != config.tokenizer.level:
-        raise CheckpointDamaged(
-            f"{path}: a tokenizer of level {tokenizer.level}, but {CONFIG} has level "
-            f"{config.tokenizer.level}. Restore the original files or train again."
-        )
+        levels = tokenizer.level, config.tokenizer.level
+        raise damaged_error(path, f"level {levels[0]}, but {CONFIG} has level {levels[1]}")
     return tokenizer
 
 
@@ -196,12 +191,9 @@ def read_lines_index(folder: Path) -> LineHashes | None:
     tensors, _ = read_tensors(path, {"hashes": TensorType((origin.indexed,), np.dtype(np.uint64))})
     lines = LineHashes(tensors["hashes"])
     if lines_digest(lines) != origin.lines_sha256:
-        raise CheckpointDamaged(
-            f"{path}: not the file that the weights were saved with. Restore the original or train "
-            f"again."
-        )
+        raise damaged_error(path, "not the file that the weights were saved with")
     if (lines.hashes[1:] <= lines.hashes[:-1]).any():
-        raise CheckpointDamaged(f"{path}: file is damaged (hashes out of order). Train again.")
+        raise damaged_error(path, "hashes out of order")
     return lines
 
 
@@ -220,8 +212,14 @@ def read_history(folder: Path) -> list[Figures]:
 
 
 def is_finished(folder: Path) -> bool:
-    """Return whether the run of a checkpoint is finished, not just interrupted."""
-    return (folder / MODEL).exists() and not (folder / RESUME).exists()
+    """Return whether the run of a checkpoint is finished, not just interrupted.
+
+    A run without a resume file is not finished if it should have been validated but was not. Raises
+    as ``read_checkpoint`` does.
+    """
+    if not (folder / MODEL).exists() or (folder / RESUME).exists():
+        return False
+    return not read_config(folder).corpus.validates or read_figures(folder).valid_loss is not None
 
 
 def read_hashes(folder: Path) -> dict[str, str]:
@@ -243,7 +241,5 @@ def check_hashes(folder: Path, metadata: Mapping[str, str], hashes: Mapping[str,
     """
     for name, expected in hashes.items():
         if metadata.get(name) != expected:
-            raise CheckpointDamaged(
-                f"{folder / name.removesuffix('_sha256')}: not the file that the weights were "
-                f"saved with. Restore the original or train again."
-            )
+            path = folder / name.removesuffix("_sha256")
+            raise damaged_error(path, "not the file that the weights were saved with")

@@ -13,6 +13,7 @@ import msgspec
 from numpy.typing import NDArray
 
 from charlstm.checkpoint.bounded import Natural, damaged_error, decode, open_regular_file
+from charlstm.checkpoint.names import shown_name
 from charlstm.checkpoint.reader import check_hashes, is_finished, read_checkpoint, read_hashes
 from charlstm.checkpoint.safetensors import check_types, floats, read_header, read_tensors
 from charlstm.checkpoint.schema import CONFIG, MODEL, RESUME, Figures, RunConfig, expected_shapes
@@ -130,12 +131,19 @@ def check_resumable(folder: Path, config: RunConfig) -> Progress:
 
 def nothing_to_resume_error(folder: Path) -> CheckpointMissing:
     """Return the error for a checkpoint without a resume file."""
+    name = shown_name(folder)
     if is_finished(folder):
         return CheckpointMissing(
-            f"{folder}: nothing to resume, the training is finished. To train it further, use "
-            f"charlstm train CORPUS --from {folder}."
+            f"{name}: nothing to resume: {RESUME} is missing, so the training is finished or its "
+            f"resume file was removed. To train it further, use charlstm train CORPUS --from "
+            f"{name}."
+        )
+    if (folder / MODEL).exists():
+        return CheckpointMissing(
+            f"{name}: the training was interrupted, but can't be resumed, because {RESUME} is "
+            f"missing. Restore it, or use charlstm train CORPUS --from {name}."
         )
     return CheckpointMissing(
-        f"{folder}: nothing to resume, the training was stopped before its first save. Train again "
-        f"with `output` {folder} and `overwrite`."
+        f"{name}: nothing to resume, the training was stopped before its first save. Train again "
+        f"with `output` {name} and `overwrite`."
     )

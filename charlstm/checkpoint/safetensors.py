@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from charlstm.checkpoint.bounded import QUOTED, Natural, damaged_error, decode, open_regular_file
 from charlstm.checkpoint.schema import CONFIG
-from charlstm.errors import CheckpointDamaged, CheckpointError, harmless
+from charlstm.errors import CheckpointError, harmless
 from charlstm.system.files import replaced_atomically
 
 _LARGEST_HEADER, _HEADER_PER_TENSOR = 2**16, 2**10
@@ -90,10 +90,7 @@ def read_tensors(
             raise too_large_error(path, size) from None
     signature = metadata.pop("sha256", "")
     if signature != digest_of(tensors, metadata):
-        raise CheckpointDamaged(
-            f"{path}: the content doesn't match its sha256. Restore the original file or train "
-            f"again."
-        )
+        raise damaged_error(path, "the content doesn't match its sha256")
     for name, tensor in tensors.items():
         _check_numbers(path, name, tensor, largest)
     metadata["sha256"] = signature
@@ -116,10 +113,12 @@ def read_header(
         CheckpointDamaged: if the file has no valid header.
     """
     length = int.from_bytes(file.read(8), "little")
-    if size < 8 or length > size - 8:
+    if size < 8:
         raise damaged_error(path, "truncated")
     if length > _LARGEST_HEADER + _HEADER_PER_TENSOR * tensors + metadata_bytes:
-        raise damaged_error(path, f"a header of {length:,} bytes")
+        raise damaged_error(path, "not a safetensors file")
+    if length > size - 8:
+        raise damaged_error(path, "truncated")
     header = decode(file.read(length), dict[str, msgspec.Raw], path)
     metadata = decode(bytes(header.pop("__metadata__", b"{}")), dict[str, str], path)
     return {name: decode(bytes(raw), Described, path) for name, raw in header.items()}, metadata
@@ -191,12 +190,9 @@ def _check_numbers(path: Path, name: str, tensor: NDArray[Any], largest: float) 
     with np.errstate(invalid="ignore"):
         low, high = float(tensor.min(initial=0)), float(tensor.max(initial=0))
     if not (math.isfinite(low) and math.isfinite(high)):
-        raise CheckpointDamaged(f"{path}: {name} contains NaN or infinite numbers. Train again.")
+        raise damaged_error(path, f"{name} contains NaN or infinite numbers")
     if max(-low, high) > largest:
-        raise CheckpointDamaged(
-            f"{path}: {name} contains numbers beyond {largest:g}, too large to compute with. Train "
-            f"again."
-        )
+        raise damaged_error(path, f"{name} contains numbers beyond {largest:g}")
 
 
 def check_types(
@@ -209,18 +205,14 @@ def check_types(
     """
     for name in sorted(described.keys() ^ expected.keys()):
         problem = "missing" if name in expected else "unexpected"
-        raise CheckpointDamaged(
-            f"{path}: {problem} tensor {harmless(name, QUOTED)}, doesn't match {CONFIG}. Restore "
-            f"the original files or train again."
-        )
+        reason = f"{problem} tensor {harmless(name, QUOTED)}"
+        raise damaged_error(path, f"doesn't match {CONFIG}: {reason}")
     for name, (shape, dtype) in expected.items():
         kind, actual, actual_kind = _kind(dtype), described[name].shape, described[name].dtype
         if actual != shape or actual_kind != kind:
+            wanted = f"{CONFIG} requires {list(shape)} and {kind}"
             stated = f"shape {list(actual)} and type {actual_kind}"
-            raise CheckpointDamaged(
-                f"{path}: {name} has {harmless(stated, QUOTED)}, but {CONFIG} requires "
-                f"{list(shape)} and {kind}. Restore the original files or train again."
-            )
+            raise damaged_error(path, f"{wanted} for {name}, which has {stated}")
 
 
 def digest_of(tensors: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]) -> str:

@@ -24,6 +24,7 @@ from charlstm.cli.exit_status import WORDS, exit_status
 from charlstm.cli.locales import is_misread, remedy_for
 from charlstm.cli.misuse import misuse_in, print_misuse
 from charlstm.cli.near_misses import suggestion_for_command
+from charlstm.cli.signals import Stopped
 from charlstm.errors import (
     CharlstmError,
     CheckpointMissing,
@@ -59,7 +60,7 @@ COMMANDS = {
     "rank": "Rank alternatives by probability.",
     "look": "Open a page that runs a model in your browser.",
     "plot": "Plot the training and validation loss of runs.",
-    "models": "List your checkpoints, best first.",
+    "models": "List your checkpoints, sorted by bits per character.",
     "info": "Show a checkpoint's network, training settings and validation loss.",
     "export": "Export a model to ONNX or Keras, or to a smaller checkpoint.",
     "corpora": "List or download well-known texts.",
@@ -101,7 +102,7 @@ class LazyGroup(click.Group):
         """Return a command and its arguments; suggest another name if it does not exist."""
         name = args[0]
         if name not in COMMANDS and not name.startswith("-") and not ctx.resilient_parsing:
-            suggestion = suggestion_for_command(name, COMMANDS)
+            suggestion = suggestion_for_command(name, COMMANDS, args[1:])
             raise click.UsageError(f"no such command {name!r}. {suggestion}".strip(), ctx)
         return super().resolve_command(ctx, args)
 
@@ -228,8 +229,9 @@ def run_command_line(arguments: Sequence[str] | None = None) -> int:
         return error.exit_status
     except (KeyboardInterrupt, click.Abort) as error:
         number = getattr(error, "number", signal.SIGINT)
+        saved = " Nothing was saved." if isinstance(error, Stopped) and error.is_new else ""
         with contextlib.suppress(OSError):
-            click.echo(WORDS[number], err=True)
+            click.echo(WORDS[number] + saved, err=True)
         return exit_status(number)
     except MemoryError:  # raised outside of a command
         _show_traceback()

@@ -18,11 +18,13 @@ options = OptionGroup()
     "least recently are removed first.",
 )
 @options.flag("--clear", help="Remove all entries. They are rebuilt when needed.")
+@options.quiet()
 @options.json("Print one JSON object instead of a list.")
-def command(clear: bool, as_json: bool) -> None:
+def command(clear: bool, quiet: bool, as_json: bool) -> None:
     """Show or clear the cache: encoded texts and model graphs, which make commands start faster."""
     from charlstm.system import cache
 
+    cache.limit()  # a wrong $CHARLSTM_CACHE_MB is misuse, as for other commands
     entries = cache.clear() if clear else cache.entries()
     total = sum(entry.size for entry in entries)
     if as_json:

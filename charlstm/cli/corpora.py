@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from charlstm.cli.fetching import fetch_with_bar
+from charlstm.cli.misuse import in_quotes
 from charlstm.cli.options import OptionGroup, grouped_command
 from charlstm.cli.output import write_json, write_text
 from charlstm.errors import UsageError
@@ -38,10 +39,13 @@ def command(words: tuple[str, ...], quiet: bool, as_json: bool) -> None:
         return
     action, *names = words
     known = ", ".join(entries)
-    if action != "fetch" or not names:
+    if action != "fetch":
         raise UsageError(
-            f"{' '.join(words)}: expected fetch and one or more names. The names are: {known}."
+            f"unexpected argument {in_quotes(action)}. To download a text, use charlstm corpora "
+            f"fetch NAME."
         )
+    if not names:
+        raise UsageError(f"NAME is missing. Choose from {known}.")
     if unknown := [name for name in names if name not in entries]:
         raise UsageError(f"{unknown[0]} is not in the catalog. The names are: {known}.")
     paths = [fetch_with_bar(entries[name], quiet=quiet) for name in names]

@@ -51,7 +51,7 @@ def describe_training(run: Run) -> str:
         f"{size}{model.layers} x {model.units} LSTM, "
         f"{model.parameters:,} parameters; {length} of {batch}{expected}; "
         f"{run.prepared.store.train_tokens:,} training tokens, "
-        f"{_validating(run)} validation tokens, vocabulary of {model.vocab_size:,}; "
+        f"{_validating(run)} validation tokens, vocabulary {model.vocab_size:,}; "
         f"dropout {describe_dropout(train)}, seed {train.seed}{_longer(run)}{_other_level(run)}"
         f"{_without_parent(run)}"
     )
@@ -106,23 +106,27 @@ def _longer(run: Run) -> str:
     start = START_SECONDS / 60
     longer = start + (plan.minutes - start) * whole / epochs
     times = "once" if epochs == 1 else f"{epochs:g} times"
-    read = f"{100 * epochs:.2g} % of the text" if epochs < 1 else f"the text {times}"
+    read = f"{100 * epochs:.2g}% of the text" if epochs < 1 else f"the text {times}"
     return f"; reads {read} (--epochs {whole:g} would learn more and take about {_minutes(longer)})"
 
 
 def describe_steps_taken(run: Run, steps: int) -> str:
-    """Return how many steps a run in minutes took, and the options that repeat it."""
+    """Return the options that repeat a run in minutes, or how many steps it took if none do."""
     from charlstm.training.presets import SIZES
 
     train = run.config.train
-    taken = f"{steps:,} steps in {train.minutes:g} min"
     if train.drops_more:
-        return taken
-    options = [f"--size {run.plan.size}"] if run.plan.size in SIZES else []
+        return f"Note: the run took {_steps(steps)} in {train.minutes:g} min."
+    options, model = [], run.config.model
+    if run.plan.size in SIZES:
+        options = [f"--size {run.plan.size}"]
+    elif run.parent is None and not run.resumes:
+        sizes = f"--layers {model.layers} --units {model.units} --embedding {model.embedding}"
+        options = [sizes]
     options.append(f"--steps {steps} --warmup-steps {train.warmup_steps}")
     options.append(f"--dropout {train.dropout:g}")
     options += [f"--dropout-ramp {train.dropout_ramp:g}"] if train.dropout_ramp else []
-    return f"{taken}; to repeat them elsewhere: {' '.join(options)}"
+    return f"Note: to repeat this run elsewhere, replace --minutes with: {' '.join(options)}"
 
 
 def _steps(steps: int) -> str:

@@ -64,7 +64,7 @@ def command(
     The file also contains the vocabulary as JSON: an ONNX file under the metadata key charlstm, a
     .keras file (a zip archive) in charlstm.json. The path is printed to stdout.
 
-    CHECKPOINT defaults to $CHARLSTM_CHECKPOINT, or to the checkpoint you trained last.
+    CHECKPOINT defaults to $CHARLSTM_CHECKPOINT, or to the newest checkpoint in checkpoints/.
     """
     from charlstm.checkpoint.names import default_checkpoint
 

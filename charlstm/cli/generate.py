@@ -162,7 +162,7 @@ def command(context: click.Context, /, checkpoint: Path | None, **options: Any) 
     A sample ends after --length tokens, where the model ends the document, before a --stop text,
     or with the unit given by --until. Tokens are characters, pieces of words or words.
 
-    CHECKPOINT defaults to $CHARLSTM_CHECKPOINT, or to the checkpoint you trained last.
+    CHECKPOINT defaults to $CHARLSTM_CHECKPOINT, or to the newest checkpoint in checkpoints/.
     """
     _check(context, options)
     config = _config(options)
@@ -171,10 +171,12 @@ def command(context: click.Context, /, checkpoint: Path | None, **options: Any) 
     folder = checkpoint or default_checkpoint()
 
     from charlstm.api import fresh_seed, load
+    from charlstm.generation.rejection import check_finished
 
     model = load(folder, precision=options["precision"], threads=options["threads"])
     prompts = prompts_of(options, model)
     known = _known(model, options)
+    check_finished(config, model.tokenizer, ends=model.checkpoint.config.provenance.ends)
     warn_of_ends(model, options)
     warn_if_untrained(model)
     form = FormNote(model, quiet=options["quiet"])
@@ -296,9 +298,7 @@ def _samples(
         alternatives = 0
     filters = known is not None or options["unique"] or config.finished
     streams = len(prompts) * count == 1 and not (filters or options["as_json"] or printer.colors)
-    if streams:
-        printer.begin_stream(prompts[0])
-    return model.stream(
+    stream = model.stream(
         prompts,
         config,
         count=count,
@@ -308,18 +308,22 @@ def _samples(
         known=known,
         unique=options["unique"],
     )
+    if streams:
+        printer.begin_stream(prompts[0])
+    return stream
 
 
 def _known(model: LanguageModel, options: dict[str, Any]) -> Container[str] | None:
     """Return the lines to reject, ``None`` if there are none."""
     if not options["novel"] and not options["against"]:
         return None
+    from charlstm.checkpoint.names import shown_name
     from charlstm.checkpoint.reader import read_lines_index
     from charlstm.corpus.known_lines import hashes_of_files
     from charlstm.corpus.notes import Notes
 
-    folder = model.checkpoint.folder
-    known = read_lines_index(folder) if options["novel"] else None
+    folder = shown_name(model.checkpoint.folder)
+    known = read_lines_index(model.checkpoint.folder) if options["novel"] else None
     if options["novel"] and known is None:
         raise UsageError(
             f"{folder} has no index of its training lines: it was trained without --lines, "

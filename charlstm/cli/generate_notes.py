@@ -93,7 +93,7 @@ def _warn_of_lacking(
     unknown = sum(lacking.values(), Counter())
     which = f"{as_typed(next(iter(lacking)))} can never occur, because it has"
     if len(lacking) > 1:
-        which = f"has {len(lacking)} texts that can never occur, because they have"
+        which = f"has {len(lacking):,} texts that can never occur, because they have"
     remedies = (remedy(option, _argument(text, given)) for text in lacking if "\\" in lacking[text])
     meant = next(filter(None, remedies), "")
     hint = f" Did you mean {meant}?" if meant else ""
@@ -117,7 +117,9 @@ def warn_of_ends(model: LanguageModel, options: dict[str, Any]) -> None:
 
     If the model ends documents, it ends every unit.
     """
-    unit, folder = options["until"], model.checkpoint.folder
+    from charlstm.checkpoint.names import shown_name
+
+    unit, folder = options["until"], shown_name(model.checkpoint.folder)
     if unit is None or model.checkpoint.config.provenance.ends:
         return
     if unit == "document":
@@ -146,11 +148,14 @@ def warn_if_untrained(model: LanguageModel) -> None:
     checkpoint = model.checkpoint
     if not checkpoint.has_learned_little:
         return
+    from charlstm.checkpoint.names import shown_name
+
+    step = checkpoint.figures.step
     frequency_loss = checkpoint.config.provenance.frequency_loss
     tokens = model.tokenizer.tokens_are
     note(
-        f"Warning: after {checkpoint.figures.step:,} steps {checkpoint.folder} predicts worse than "
-        f"the frequencies of {tokens} alone (loss {checkpoint.loss:.3f} against "
+        f"Warning: after {step:,} step{'s' * (step != 1)} {shown_name(checkpoint.folder)} predicts "
+        f"worse than the frequencies of {tokens} alone (loss {checkpoint.loss:.3f} against "
         f"{frequency_loss:.3f} nats per token). Train it longer."
     )
 

@@ -30,12 +30,13 @@ options = OptionGroup()
     "charlstm info checkpoints/names --markdown",
 )
 @checkpoint_argument(required=False)
+@options.quiet()
 @options.json("Print one JSON object instead of a table.")
 @options.flag("--markdown", help="Print a model card in Markdown instead of a table.")
-def command(checkpoint: Path | None, as_json: bool, markdown: bool) -> None:
+def command(checkpoint: Path | None, quiet: bool, as_json: bool, markdown: bool) -> None:
     """Show CHECKPOINT's network, tokenizer, corpus, training settings and validation loss.
 
-    CHECKPOINT defaults to $CHARLSTM_CHECKPOINT, or to the checkpoint you trained last.
+    CHECKPOINT defaults to $CHARLSTM_CHECKPOINT, or to the newest checkpoint in checkpoints/.
     """
     if as_json and markdown:
         raise UsageError("--json can't be combined with --markdown.")
@@ -89,8 +90,6 @@ def _figures(checkpoint: Checkpoint) -> Figures:
 
 
 def _table(checkpoint: Checkpoint) -> str:
-    from charlstm.checkpoint.reader import is_finished
-
     config, figures = checkpoint.config, checkpoint.figures
     model, train, origin = config.model, config.train, config.provenance
     rows = {
@@ -98,7 +97,8 @@ def _table(checkpoint: Checkpoint) -> str:
         "network": f"{model.layers} x {model.units} LSTM, embedding {model.embedding}"
         f"{', tied output' if model.tied else ''}, {model.parameters:,} parameters"
         f"{' of 8 bits' if config.weights == 'int8' else ''}",
-        "tokenizer": f"{config.tokenizer.level} level, {checkpoint.tokenizer.vocab_size:,} ids",
+        "tokenizer": f"{config.tokenizer.level} level, "
+        f"vocabulary {checkpoint.tokenizer.vocab_size:,}",
         "corpus": f"{describe_names(config.corpus.addresses)}"
         f"{'; validates on ' + describe_names(config.corpus.valid) if config.corpus.valid else ''}"
         f"{_describe_division(config.corpus.division)}",
@@ -108,9 +108,7 @@ def _table(checkpoint: Checkpoint) -> str:
         f"{describe_validated(train, origin.valid_tokens)} validation tokens",
         "samples": _describe_samples(origin),
         "started": origin.created,
-        "state": "finished"
-        if is_finished(checkpoint.folder)
-        else f"unfinished; continue with charlstm train --resume {checkpoint.folder}",
+        "state": _state(checkpoint.folder),
         "last" if figures.valid_loss is None else "best": f"step {figures.step:,}, "
         f"epoch {figures.epoch:.2f}, after {figures.seconds:,.0f} s",
         **_loss_rows(config, figures),
@@ -126,8 +124,21 @@ def _table(checkpoint: Checkpoint) -> str:
     return "".join(f"{name:<12}{harmless(value, _SHOWN)}\n" for name, value in rows.items())
 
 
+def _state(folder: Path) -> str:
+    from charlstm.checkpoint.reader import is_finished
+    from charlstm.checkpoint.schema import RESUME
+
+    if is_finished(folder):
+        return "finished"
+    if not (folder / RESUME).exists():
+        return f"unfinished; can't be resumed, because {RESUME} is missing"
+    return f"unfinished; continue with charlstm train --resume {folder}"
+
+
 def _describe_samples(origin: Provenance) -> str:
-    ends = "end like documents" if origin.ends else "end only by --length, --until or --stop"
+    ends = "end where the model ends the document"
+    if not origin.ends:
+        ends = "end only by --length, --until or --stop"
     return f"start like a {origin.beginnings}, {ends}"
 
 
@@ -163,7 +174,9 @@ def _loss_rows(config: RunConfig, figures: Figures) -> dict[str, str]:
         return {"validation": "none yet"}
     words = ""
     if _has_words(config):
-        words = f", {show_perplexity(figures.valid_word_perplexity)} per whitespace word"
+        words = (
+            f", {show_perplexity(figures.valid_word_perplexity)} per word (whitespace-separated)"
+        )
     return {
         "validation": f"{figures.valid_loss:.4f} nats per token, "
         f"{figures.valid_bits_per_character:.4f} bits per character",

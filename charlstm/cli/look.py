@@ -64,7 +64,7 @@ def command(
 
     The page opens with TEXT, or with the text in FILE (- for stdin).
 
-    CHECKPOINT defaults to $CHARLSTM_CHECKPOINT, or to the checkpoint you trained last.
+    CHECKPOINT defaults to $CHARLSTM_CHECKPOINT, or to the newest checkpoint in checkpoints/.
     """
     from charlstm.checkpoint.names import default_checkpoint
     from charlstm.checkpoint.reader import read_checkpoint

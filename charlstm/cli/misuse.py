@@ -61,6 +61,12 @@ def as_shown(value: object) -> str:
     return shlex.quote(shown) if _NEEDS_QUOTES.search(shown) else shown
 
 
+def in_quotes(value: object) -> str:
+    """Return a value as typed, shortened and always in quotes."""
+    shown = as_shown(value)
+    return shown if shown[0] in "'\"" else f"'{shown}'"
+
+
 def print_misuse(error: click.UsageError) -> None:
     """Print an error in the command line to stderr, then where to read more."""
     click.echo(f"Error: {sentence_of(error)}", err=True)

@@ -61,7 +61,7 @@ def card_sections(checkpoint: Checkpoint) -> Sequence[tuple[str, dict[str, str] 
                 "layers x units": f"{model.layers} x {model.units}",
                 "embedding": f"{model.embedding}{', tied to the output' if model.tied else ''}",
                 "parameters": f"{model.parameters:,}, stored as {config.weights}",
-                "token ids": f"{model.vocab_size:,}",
+                "vocabulary": f"{model.vocab_size:,}",
             },
         ),
         (

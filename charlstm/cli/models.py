@@ -1,4 +1,4 @@
-"""``charlstm models``: list the checkpoints, best first."""
+"""``charlstm models``: list the checkpoints."""
 
 from __future__ import annotations
 
@@ -21,11 +21,12 @@ options = OptionGroup()
 
 
 @grouped_command("models", "charlstm models", "charlstm models --json")
+@options.quiet()
 @options.json("Print one JSON object instead of a table.")
-def command(as_json: bool) -> None:
-    """List the checkpoints in checkpoints/, best first.
+def command(quiet: bool, as_json: bool) -> None:
+    """List the checkpoints in checkpoints/, sorted by bits per character.
 
-    They are sorted by bits per character, which compare only on the same text. You can refer to a
+    Bits per character compare only on the same text. You can refer to a
     checkpoint by its name alone: charlstm generate brown. english and shakespeare come with
     charlstm.
     """
@@ -39,7 +40,7 @@ def command(as_json: bool) -> None:
         write_text(_table([_HEADINGS, *map(_row, found)]))
     for each in found:
         if each.problem is not None:
-            note(harmless(f"{each.name}: {as_typed(each.problem)}"))
+            note(harmless(as_typed(each.problem)))
     if not found:
         note("There are no checkpoints yet. Train one with: charlstm train my.txt")
 
@@ -75,11 +76,18 @@ def _row(each: Listed) -> tuple[str, ...]:
         name,
         each.config.tokenizer.level,
         f"{model.layers} x {model.units}",
-        f"{each.size / 1e6:.1f}" if each.size else "",
+        _megabytes(each.size) if each.size else "",
         "" if bits is None else f"{bits:.3f}",
         state,
         harmless(origin.created[:10], _SHOWN),
         harmless(describe_names(origin.sources), _SHOWN),
+    )
+
+
+def _megabytes(size: int) -> str:
+    """Return a size in MB with one decimal, or with one digit if that would be 0.0."""
+    return (
+        f"{size / 1e6:.1f}" if size >= 50_000 else f"{float(f'{size / 1e6:.0e}'):.6f}".rstrip("0")
     )
 
 

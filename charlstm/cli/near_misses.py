@@ -6,11 +6,13 @@ names is accepted: the error only suggests the right one.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 
 import click
 
-_ALIKE = 0.7  # how similar two spellings must be, from 0 to 1
+# How similar two spellings must be, from 0 to 1. Names of up to three letters must be more so.
+_ALIKE, _ALIKE_IF_SHORT, _SHORT = 0.7, 0.8, 3
+_MOST_BEGUN = 3  # options that begin with what was typed, to suggest all of them
 
 # What to type instead of a command.
 _COMMANDS = {
@@ -83,7 +85,7 @@ _OPTIONS = {
     "regex pattern grammar": "--match",
     "text start start-text start-string seed-text prime prime-text primer prefix input": "--prompt",
     "prompt prefix": "--context",
-    "silent s": "--quiet",
+    "silent": "--quiet",
     "fp16 fp32 float16 dtype half": "--precision",
     "num-threads nthreads cpus workers jobs j": "--threads",
     "words word-level chars char-level characters tokenizer": "--level --words --tokens",
@@ -104,16 +106,22 @@ for _names, _meant in _OPTIONS.items():
 # What is not an option but an argument, or nothing to choose.
 _CHECKPOINT = "model checkpoint ckpt load model-path weights model-file m"
 _TEXT = "input data corpus text train file files dataset input-file train-data train-file"
+_GREEDY = "greedy argmax no-sample deterministic"
 _DEVICE = "gpu gpus device cuda no-cuda cpu use-gpu"
 
 
-def suggestion_for_command(typed: str, commands: Iterable[str]) -> str:
-    """Return a question or advice about a command that does not exist, "" if nothing is similar."""
+def suggestion_for_command(typed: str, commands: Collection[str], rest: Sequence[str] = ()) -> str:
+    """Return a question or advice about a command that does not exist, "" if nothing is similar.
+
+    ``rest`` is what follows it on the command line.
+    """
     name = typed.lower().replace("_", "-")
+    if name == "help" and rest and rest[0] in commands:
+        return f"Use charlstm {rest[0]} --help."
     if name in _REMOVING.split():
         return "Remove the folder of a checkpoint to delete it (see charlstm models)."
     meant = _BY_COMMAND.get(name) or _closest(name, commands)
-    return f"Did you mean '{meant}'?" if meant else ""
+    return f"Did you mean {meant}?" if meant else ""
 
 
 def suggestion_for_option(typed: str, ctx: click.Context | None) -> str:
@@ -130,6 +138,8 @@ def suggestion_for_option(typed: str, ctx: click.Context | None) -> str:
         return f"Did you mean {meant}?"
     if advice := _advice(name, ctx):
         return advice
+    if 1 < len(begun) <= _MOST_BEGUN:
+        return f"Did you mean {', '.join(begun[:-1])} or {begun[-1]}?"
     closest = begun[0] if len(begun) == 1 else known.get(_closest(name, known) or "")
     return f"Did you mean {closest}?" if closest else ""
 
@@ -148,6 +158,8 @@ def _advice(name: str, ctx: click.Context) -> str:
             return f"Name the text as an argument: {command} CORPUS."
         if "files" in arguments:
             return f"Name the text as an argument: {command} CHECKPOINT FILE."
+    if name in _GREEDY.split() and any("--temperature" in p.opts for p in ctx.command.params):
+        return "Did you mean --temperature 0?"
     if name in _DEVICE.split():
         if ctx.info_name == "train":
             return "Training uses the GPUs that CUDA_VISIBLE_DEVICES lists, by default all."
@@ -159,4 +171,5 @@ def _closest(name: str, known: Iterable[str]) -> str | None:
     """Return the name that is spelled most like this one, if any is similar enough."""
     from difflib import get_close_matches
 
-    return next(iter(get_close_matches(name, list(known), n=1, cutoff=_ALIKE)), None)
+    alike = _ALIKE if len(name) > _SHORT else _ALIKE_IF_SHORT
+    return next(iter(get_close_matches(name, list(known), n=1, cutoff=alike)), None)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from charlstm.cli.kinds import CheckpointPath, Choice, Count, Number, OutputPath, Text
-from charlstm.cli.misuse import as_shown, misuse_in
+from charlstm.cli.misuse import in_quotes, misuse_in
 from charlstm.errors import OutOfMemory
 from charlstm.system.out_of_memory import is_out_of_memory
 
@@ -86,10 +86,18 @@ class GroupedCommand(click.Command):
         with misuse_in(ctx):
             rest = super().parse_args(ctx, args)
         if rest and not ctx.resilient_parsing:
-            takes_prompt = any("-p" in each.opts for each in self.params)
-            remedy = " Write -p before the prompt." if takes_prompt else ""
-            raise click.UsageError(f"unexpected argument {as_shown(rest[0])}.{remedy}", ctx)
+            raise click.UsageError(
+                f"unexpected argument {in_quotes(rest[0])}.{self._remedy(ctx, rest)}", ctx
+            )
         return rest
+
+    def _remedy(self, ctx: click.Context, rest: list[str]) -> str:
+        """Return what to do about arguments that are too many, "" if nothing is known."""
+        prompt = ctx.params.get("prompt")
+        if isinstance(prompt, str) and any(each.name == "option" for each in self.params):
+            return f" Quote a prompt of several words: {in_quotes(' '.join([prompt, *rest]))}."
+        takes_prompt = any("-p" in each.opts for each in self.params)
+        return " Write -p before the prompt." if takes_prompt else ""
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the epilog, then the examples: one on each line, not wrapped."""

@@ -59,7 +59,7 @@ def command(
 
     Runs with the same tokenizer are compared in nats per token, others in bits per character.
 
-    CHECKPOINT defaults to $CHARLSTM_CHECKPOINT, or to the checkpoint you trained last.
+    CHECKPOINT defaults to $CHARLSTM_CHECKPOINT, or to the newest checkpoint in checkpoints/.
     """
     if as_json and output:
         raise UsageError("--json can't be combined with -o.")

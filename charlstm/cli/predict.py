@@ -87,7 +87,8 @@ def command(
 
     Without PROMPT, or with -, each line of stdin is a prompt and gets one line of JSON at once.
 
-    With -p, CHECKPOINT defaults to $CHARLSTM_CHECKPOINT, or to the checkpoint you trained last.
+    With -p, CHECKPOINT defaults to $CHARLSTM_CHECKPOINT, or to the newest checkpoint in
+    checkpoints/.
     """
     if options["tokens"] and (options["words"] > 1 or options["words_only"]):
         other = "--words-only" if options["words_only"] else "--words"
@@ -96,8 +97,8 @@ def command(
         raise UsageError("PROMPT can't be combined with --prompt.")
     if checkpoint is None and option is None:
         raise UsageError(
-            "CHECKPOINT is missing. Name one, or give the prompt with -p to use the checkpoint you "
-            "trained last."
+            "CHECKPOINT is missing. Name one, or give the prompt with -p to use the newest "
+            "checkpoint in checkpoints/."
         )
     lines = option is None and prompt in (None, "-")
     prompt = prompt if option is None else option

@@ -137,4 +137,5 @@ class Stopwatch:
     def report(self, tokens: int) -> None:
         """Print tokens, seconds and tokens per second to stderr."""
         seconds = time.monotonic() - self._began
-        note(f"{tokens:,} tokens in {seconds:.2f} s, {tokens / max(seconds, 1e-9):,.0f} tokens/s")
+        rate = tokens / max(seconds, 1e-9)
+        note(f"{tokens:,} token{'s' * (tokens != 1)} in {seconds:.2f} s, {rate:,.0f} tokens/s")

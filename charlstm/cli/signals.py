@@ -14,11 +14,16 @@ from charlstm.cli.exit_status import WORDS
 
 
 class Stopped(KeyboardInterrupt):
-    """A signal came before there was anything to save."""
+    """A signal came before there was anything to save.
 
-    def __init__(self, number: int) -> None:
+    Attributes:
+        number: the number of the signal.
+        is_new: whether the run was a new one, so that nothing of it is saved.
+    """
+
+    def __init__(self, number: int, *, is_new: bool = True) -> None:
         super().__init__(number)
-        self.number = number
+        self.number, self.is_new = number, is_new
 
 
 class Signals:
@@ -27,12 +32,15 @@ class Signals:
     A signal that is ignored on entry, such as SIGHUP under ``nohup``, stays ignored. The first
     deferred signal counts. Ctrl-C after it ends the process at once.
 
+    Args:
+        is_new: whether the run is a new one, not resumed.
+
     Attributes:
         number: the number of the first signal received, or 0.
     """
 
-    def __init__(self) -> None:
-        self.number = 0
+    def __init__(self, *, is_new: bool = True) -> None:
+        self.number, self._is_new = 0, is_new
         self._deferred = False
         self._previous: dict[signal.Signals, Any] = {}
 
@@ -53,6 +61,8 @@ class Signals:
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         self.number = self.number or number
         if not self._deferred:
-            raise Stopped(number)  # an import may swallow it, then the run stops at its start
+            raise Stopped(
+                number, is_new=self._is_new
+            )  # an import may swallow it, then the run stops at its start
         if signal.SIGINT in self._previous:
             signal.signal(signal.SIGINT, signal.SIG_DFL)

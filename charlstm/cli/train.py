@@ -77,7 +77,7 @@ output = OptionGroup("Output")
 @validation.count(
     "--eval-every",
     metavar="STEPS",
-    show_default="soon after the start, then each epoch or ten times a run, for at most 5 % of "
+    show_default="soon after the start, then each epoch or ten times a run, for at most 5% of "
     "its time",
     help="Evaluate every STEPS steps.",
 )
@@ -196,7 +196,9 @@ output = OptionGroup("Output")
 )
 @checkpoint.flag("--overwrite", help="Replace the checkpoint in the folder given with -o.")
 @checkpoint.checkpoint(
-    "--resume", help="Resume an interrupted run. Can be combined with --threads only."
+    "--resume",
+    help="Resume an interrupted run. Combine it only with --threads, --dry-run, --quiet and "
+    "--json.",
 )
 @checkpoint.checkpoint(
     "--from",
@@ -208,7 +210,7 @@ output = OptionGroup("Output")
     "--save-every",
     within=Number(0, min_open=True),
     metavar="SECONDS",
-    show_default="60, or more if saving takes over 2 % of the time",
+    show_default="60, or more if saving takes over 2% of the time",
     help="Save the state that --resume needs every SECONDS seconds.",
 )
 @output.flag("--dry-run", help="Check everything, print the plan and stop without training.")
@@ -237,7 +239,7 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     chosen = given_options(ctx, besides=("corpus", "quiet", "as_json", "dry_run"))
     check_given(ctx, options["corpus"], chosen)
     say = None if options["quiet"] else note
-    with Signals() as signals, notes_of_errors():
+    with Signals(is_new="resume" not in chosen) as signals, notes_of_errors():
         from charlstm.cli.train_report import OtherReport, TrainReport
         from charlstm.distributed.workers import workers_in_environment
         from charlstm.training.run import rehearse_run, train_run

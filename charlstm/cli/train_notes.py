@@ -26,9 +26,10 @@ def warn_outcome(run: Run, result: TrainingResult) -> None:
     best = result.best
     loss = best.valid_loss if run.config.corpus.validates else best.train_loss
     if result.stop_reason == "early stopping":
+        patience = run.config.train.patience
         note(
             f"Stopped early at step {result.step:,}: no improvement on step {best.step:,} in "
-            f"{run.config.train.patience} evaluations (--patience)."
+            f"{patience:,} evaluation{'s' * (patience != 1)} (--patience)."
         )
     dropout = "" if run.config.train.drops_more else ", a higher --dropout"
     if result.best.step == 0 and result.stop_reason != "interrupted" and loss is not None:

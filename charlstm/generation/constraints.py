@@ -224,10 +224,10 @@ class Constraints:
             reason = "no text matches it"
             if missing := pattern.unmatched():
                 reason = f"the training text has no characters that match {' or '.join(missing)}"
-            raise UsageError(f"`match` {expression!r} can never match: {reason}.")
+            raise UsageError(f"`match` '{expression}' can never match: {reason}.")
         if not is_alive:
             raise UsageError(
-                f"`match` {expression!r} can't match a text that begins with the prompt "
+                f"`match` '{expression}' can't match a text that begins with the prompt "
                 f"{_shortened(prompt)!r}. A pattern must match the whole text, including the "
                 "prompt."
             )
@@ -235,7 +235,7 @@ class Constraints:
         if needed > self._length:
             spelled = " (words may be spelled)" if self._spells else ""
             raise UsageError(
-                f"`length` is {self._length:,}: a match of {expression!r} needs {needed:,} tokens"
+                f"`length` is {self._length:,}: a match of '{expression}' needs {needed:,} tokens"
                 f"{spelled}."
             )
 

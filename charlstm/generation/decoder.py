@@ -73,8 +73,9 @@ def generate(
         at_once: the number of samples in a batch, at most ``MAX_ROWS``.
         ends: whether the model has learned to end documents. If not, it does not end them.
 
-    Yields:
-        The samples in the order of their indices, each as soon as it and those before are finished.
+    Returns:
+        An iterator over the samples in the order of their indices, each as soon as it and those
+        before are finished.
 
     Raises:
         UsageError: if no text can satisfy the configuration.
@@ -86,7 +87,7 @@ def generate(
     rows = MAX_ROWS if at_once is None else min(at_once, MAX_ROWS)
     drawn = decoder.decode(decoder.prefill(enumerate(prompts, first)), rows)
     # Without a match reader, every text is a sample.
-    yield from in_order((sample for _, sample in drawn if sample), count(first))
+    return in_order((sample for _, sample in drawn if sample), count(first))
 
 
 def split_prompt(tokenizer: Tokenizer, prompt: str) -> tuple[Ids, str]:

@@ -53,6 +53,9 @@ def draw_samples(
     drawn = generate
     if config.match is not None:
         from charlstm.generation.matching import generate_matching
+        from charlstm.generation.regex_automaton import check_expression
+
+        check_expression(config.match)  # ``generate_matching`` does so only when it starts
 
         drawn = generate_matching
     draw = partial(

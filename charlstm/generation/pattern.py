@@ -43,7 +43,7 @@ class Pattern:
 
     def __init__(self, expression: str, tokenizer: Tokenizer) -> None:
         if has_surrogates(expression):
-            raise UsageError(f"`match` {expression!r}: the pattern is not valid UTF-8.")
+            raise UsageError(f"`match` '{expression}': the pattern is not valid UTF-8.")
         characters = [tokenizer.pieces[index] for index in tokenizer.character_ids.tolist()]
         self.expression = expression
         self._automaton = Automaton(expression, characters)

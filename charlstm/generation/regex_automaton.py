@@ -31,6 +31,15 @@ Test: TypeAlias = Callable[[str], bool]
 DEAD = 0  # the state from which no text leads to a match
 NEVER = np.int32(2**30)
 MOST_NODES = 100_000
+_UNSUPPORTED = {
+    ops.ASSERT: "look-around",
+    ops.ASSERT_NOT: "look-around",
+    ops.GROUPREF: "back-references",
+    ops.GROUPREF_EXISTS: "conditionals",
+    ops.AT: "word boundaries",
+    ops.POSSESSIVE_REPEAT: "possessive quantifiers",
+    ops.ATOMIC_GROUP: "atomic groups",
+}
 _ALPHABETS = re.ASCII | re.UNICODE  # exactly one of them is set
 _CLASSES = {
     ops.CATEGORY_DIGIT: r"\d",
@@ -239,7 +248,7 @@ class _Nodes:
             self._read_last_newline(tree.state.flags)
         except (re.error, OverflowError) as error:
             raise UsageError(
-                f"`match` {expression!r} is not a valid Python regular expression: {error}."
+                f"`match` '{expression}' is not a valid Python regular expression: {error}."
             ) from None
         except RecursionError:
             raise self._too_large() from None
@@ -310,11 +319,10 @@ class _Nodes:
             if argument is ops.AT_END:
                 self._dollars[node] = [then]
             return node
-        raise UsageError(
-            f"`match` {self._expression!r} is not supported: look-around, back-references, "
-            "conditionals, word boundaries, possessive quantifiers, atomic groups and multi-line "
-            "anchors can't be used."
-        )
+        unsupported = _UNSUPPORTED.get(operator, "this syntax")
+        if operator is ops.AT and argument not in (ops.AT_BOUNDARY, ops.AT_NON_BOUNDARY):
+            unsupported = "multi-line anchors"
+        raise UsageError(f"`match` '{self._expression}': {unsupported} can't be used.")
 
     def _repeat(self, least: int, most: int, items: Any, flags: int, then: int) -> int:
         after = then
@@ -346,9 +354,14 @@ class _Nodes:
 
     def _too_large(self) -> UsageError:
         return UsageError(
-            f"`match` {self._expression!r} is too large: with its repetitions written out, it has "
+            f"`match` '{self._expression}' is too large: with its repetitions written out, it has "
             f"more than {MOST_NODES:,} characters."
         )
+
+
+def check_expression(expression: str) -> None:
+    """Raise ``UsageError`` if an expression is invalid, not supported or too large."""
+    _Nodes(expression)
 
 
 def _source_of(operator: Any, argument: Any) -> str:

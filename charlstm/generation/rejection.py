@@ -45,6 +45,11 @@ def check_finished(config: SampleConfig, tokenizer: Tokenizer, *, ends: bool) ->
     """
     ends = ends or config.match is not None or config.until not in (None, "document")
     if config.finished and not ends and all(map(tokenizer.unknown_characters, config.stop)):
+        if config.until == "document":
+            raise UsageError(
+                "`finished` can't be combined with `until` document: the model has not learned "
+                "where documents end. Use `until` paragraph, or `stop`."
+            )
         raise UsageError(
             "`finished` needs `until` or `stop`: the model has not learned where documents end."
         )
@@ -117,7 +122,7 @@ def reject_known(
         GenerationError: if too many samples in a row are rejected, or cut samples with too many
             tokens (see ``CUT_TOKENS``), or there are no more samples.
     """
-    kept = refused = cut = cut_tokens = 0
+    kept = refused = cut = cut_tokens = length = 0
     for sample in samples:
         whole = sample.prompt + sample.text
         text = whole.rstrip("\r\n")
@@ -125,8 +130,9 @@ def reject_known(
         if is_cut or whole in known or text in known or (seen is not None and text in seen):
             refused, cut = refused + 1, cut + is_cut
             cut_tokens += sample.tokens * is_cut
+            length = sample.tokens if is_cut else length
             if refused == patience or cut_tokens >= CUT_TOKENS:
-                raise _exhausted(kept, count, refused, cut)
+                raise _exhausted(kept, count, refused, cut, length)
             continue
         if seen is not None:
             seen.add(text)
@@ -134,20 +140,30 @@ def reject_known(
         kept, refused, cut, cut_tokens = kept + 1, 0, 0, 0
         if kept == count:
             return
-    raise _exhausted(kept, count, refused, cut)
+    raise _exhausted(kept, count, refused, cut, length)
 
 
-def _exhausted(kept: int, count: int, refused: int, cut: int) -> GenerationError:
-    """Return the error after ``refused`` samples in a row, ``cut`` of them cut at the length."""
-    found = f"only {kept:,} of {count:,} samples were found"
+def _exhausted(kept: int, count: int, refused: int, cut: int, length: int) -> GenerationError:
+    """Return the error after ``refused`` samples in a row, ``cut`` of them cut at ``length``."""
+    found = f"found only {kept:,} of {count:,} samples"
     if not refused:
         return GenerationError(f"{found}.")
-    found = f"{found}: the last {refused:,} were"
-    wider = "allow more texts with `temperature` or `match`."
+    attempts = "attempt was" if refused == 1 else f"{refused:,} attempts were"
     if not cut:
-        return GenerationError(f"{found} known or repeated. Ask for fewer, or {wider}")
+        was = "a repeat or a known line" if refused == 1 else "repeats or known lines"
+        return GenerationError(
+            f"{found}: the last {attempts} {was}. Ask for fewer, or raise `temperature`."
+        )
+    if cut == refused and not kept:
+        tried = f"{refused:,} attempt{'s' * (refused != 1)}"
+        return GenerationError(
+            f"found no finished sample in {tried}. Raise `length` (now {length:,})."
+        )
     if cut == refused:
-        return GenerationError(f"{found} cut at `length`. Raise it.")
+        return GenerationError(
+            f"{found}: the last {attempts} cut off. Raise `length` (now {length:,})."
+        )
     return GenerationError(
-        f"{found} known, repeated or ({cut:,} of them) cut at `length`. Raise `length`, or {wider}"
+        f"{found}: the last {attempts} repeats, known lines or cut off ({cut:,} of them). Raise "
+        f"`length` (now {length:,}), or raise `temperature`."
     )

@@ -75,8 +75,8 @@ def check_length(
         )
     if text.valid_tokens < LEAST_VALID and text.valid_fraction is None:
         raise CorpusError(
-            f"the text of `valid` is too short: it has {text.valid_tokens} tokens to predict and "
-            f"needs {LEAST_VALID}."
+            f"the text of `valid` is too short: it has {text.valid_tokens:,} "
+            f"token{'s' * (text.valid_tokens != 1)} to predict and needs {LEAST_VALID}."
         )
     if text.valid_tokens < LEAST_VALID and text.valid_fraction:
         raise CorpusError(

@@ -92,3 +92,17 @@ def test_in_a_clone_shipped_models_are_not_own_models(monkeypatch):
     assert own_checkpoints() == [own]
     assert default_checkpoint() == own
     assert names.shipped_checkpoints() == [folder / "english"]
+
+
+def test_a_variable_that_names_no_checkpoint_is_named(monkeypatch):
+    monkeypatch.setenv("CHARLSTM_CHECKPOINT", "nosuch")
+    with pytest.raises(CheckpointMissing) as caught:
+        default_checkpoint()
+    assert_names(caught.value, "CHARLSTM_CHECKPOINT is nosuch", "no such checkpoint")
+
+
+def test_a_shipped_model_is_shown_by_its_name(shipped):
+    assert names.shown_name(shipped / "english") == "english"
+    own = checkpoint(Path("checkpoints/english"))
+    assert names.shown_name(own) == str(own)
+    assert names.shown_name(shipped / "english") == str(shipped / "english")

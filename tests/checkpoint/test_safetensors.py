@@ -191,7 +191,7 @@ def test_weights_that_are_no_numbers(folder, value, sentence):
         folder / MODEL,
         "lstm_1/recurrent_kernel",
         "NaN or infinite",
-        "Train again",
+        "train again",
     )
 
 
@@ -205,7 +205,7 @@ def test_weights_that_nothing_can_be_computed_with(folder, weight, sentence):
         folder / MODEL,
         "lstm_1/bias",
         "1e+15",
-        "Train again",
+        "train again",
     )
 
 

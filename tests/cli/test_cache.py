@@ -37,6 +37,7 @@ def test_clear_empties_the_folder(charlstm, filled):
     assert (result.status, result.out) == (0, "")
     assert_names(result.err, 2, filled)
     assert os.listdir(filled) == ["CACHEDIR.TAG"]
+    assert charlstm("cache", "-q") == (0, "", "")
     empty = charlstm("cache")
     assert (empty.status, empty.out) == (0, "")
     assert_names(empty.err, "0 entries", "0 bytes", filled)
@@ -46,8 +47,8 @@ def test_a_wrong_bound_is_misuse(charlstm, monkeypatch, tmp_path):
     (tmp_path / "a.txt").write_text("some text to prepare\n" * 50)
     monkeypatch.setenv("CHARLSTM_CACHE", str(tmp_path / "other"))
     monkeypatch.setenv("CHARLSTM_CACHE_MB", "lots")
-    result = charlstm("train", "a.txt", "--dry-run", "-q")
-    assert_error(result, 2, "CHARLSTM_CACHE_MB", "'lots'", "megabytes", 4096)
+    for command in (["train", "a.txt", "--dry-run", "-q"], ["cache"], ["cache", "--clear"]):
+        assert_error(charlstm(*command), 2, "CHARLSTM_CACHE_MB", "'lots'", "megabytes", 4096)
 
 
 def test_a_cache_folder_that_holds_other_things_is_misuse_and_never_cleared(

@@ -63,8 +63,8 @@ def test_what_can_not_be_fetched(charlstm, fetched):
 @pytest.mark.parametrize(
     ("arguments", "parts"),
     [
-        (["get", "names"], ["fetch", "names"]),
-        (["fetch"], ["fetch", "names"]),
+        (["get", "names"], ["'get'", "charlstm corpora fetch NAME"]),
+        (["fetch"], ["NAME", "missing", "names"]),
         (["fetch", "nothing"], ["nothing", "tinyshakespeare"]),
     ],
 )

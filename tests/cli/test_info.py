@@ -4,6 +4,8 @@ import json
 import shutil
 
 from charlstm.checkpoint.reader import read_checkpoint
+from charlstm.checkpoint.schema import RESUME, Figures
+from charlstm.checkpoint.writer import CheckpointWriter
 from tests.cli.helpers import NAMES
 from tests.messages import assert_error
 
@@ -28,6 +30,20 @@ def test_the_table_names_the_main_figures(charlstm, prose, words):
     assert "1 x 16 LSTM, embedding 8" in result.out
     assert "state       finished" in result.out
     assert "tied output" in charlstm("info", words).out
+
+
+def test_an_interrupted_run_without_its_state_is_not_finished(charlstm, prose, tmp_path):
+    """As after Ctrl-C before the first evaluation, if ``resume.safetensors`` was removed."""
+    found, folder = read_checkpoint(prose), tmp_path / "model"
+    shutil.copytree(prose, folder)
+    figures = Figures(step=6, epoch=0.1, tokens=6, seconds=1.0, learning_rate=0.1, train_loss=3.0)
+    CheckpointWriter(folder).model(found.weights, figures)
+    told = charlstm("info", folder).out
+    assert "state       unfinished" in told
+    assert RESUME in told
+    assert json.loads(charlstm("info", folder, "--json").out)["finished"] is False
+    result = charlstm("train", "--resume", folder)
+    assert_error(result, 1, folder, "interrupted", RESUME, f"--from {folder}")
 
 
 def test_whether_the_lines_are_known(charlstm, names, prose, tmp_path):

@@ -8,11 +8,12 @@ import pytest
 
 from charlstm.checkpoint import names as naming
 from charlstm.checkpoint.reader import read_checkpoint
+from charlstm.cli import models
 from tests.messages import assert_error
 
 
 @pytest.fixture
-def models(prose, names, tmp_path, monkeypatch):
+def listed(prose, names, tmp_path, monkeypatch):
     """Two checkpoints of one's own, and a shipped one."""
     shipped = tmp_path / "elsewhere" / "shipped"
     monkeypatch.setattr(naming, "shipped_folder", lambda: shipped)
@@ -21,7 +22,7 @@ def models(prose, names, tmp_path, monkeypatch):
     shutil.copytree(prose, shipped / "english")
 
 
-def test_the_list(charlstm, models):
+def test_the_list(charlstm, listed):
     result = charlstm("models")
     assert (result.status, result.err) == (0, "")
     heading, *rows = result.out.splitlines()
@@ -34,7 +35,7 @@ def test_the_list(charlstm, models):
     assert f"{bits:.3f}" in row
 
 
-def test_a_shipped_model_whose_name_is_taken_is_listed_by_its_path(charlstm, models, tmp_path):
+def test_a_shipped_model_whose_name_is_taken_is_listed_by_its_path(charlstm, listed, tmp_path):
     shutil.copytree("checkpoints/plays", "checkpoints/english")
     shipped = tmp_path / "elsewhere" / "shipped" / "english"
     listed = json.loads(charlstm("models", "--json").out)["models"]
@@ -43,7 +44,7 @@ def test_a_shipped_model_whose_name_is_taken_is_listed_by_its_path(charlstm, mod
     assert charlstm("info", str(shipped)).status == 0
 
 
-def test_json(charlstm, models):
+def test_json(charlstm, listed):
     result = charlstm("models", "--json")
     assert (result.status, result.err) == (0, "")
     listed = json.loads(result.out)["models"]
@@ -65,17 +66,26 @@ def test_nothing_and_what_is_damaged(charlstm, tmp_path, monkeypatch):
     result = charlstm("models")
     assert result.status == 0
     assert "damaged" in result.out
-    assert "checkpoints/bad/config.json" in result.err
+    assert result.err.startswith("checkpoints/bad/config.json is damaged (")
+    assert charlstm("models", "-q").err == ""
 
 
-def test_a_name_is_enough(charlstm, models):
+@pytest.mark.parametrize(
+    ("size", "shown"),
+    [(4_755_000, "4.8"), (50_000, "0.1"), (49_000, "0.05"), (4_400, "0.004"), (930, "0.0009")],
+)
+def test_a_size_has_at_least_one_digit(size, shown):
+    assert models._megabytes(size) == shown
+
+
+def test_a_name_is_enough(charlstm, listed):
     assert charlstm("generate", "people", "--seed", 1, "-q").err == ""
     assert charlstm("score", "plays", stdin=b"To be").status == 0
     assert charlstm("info", "english").status == 0
     assert charlstm("generate", "english", "-n", 5, "--seed", 1).status == 0
 
 
-def test_predict_takes_the_newest_if_the_prompt_is_an_option(charlstm, models):
+def test_predict_takes_the_newest_if_the_prompt_is_an_option(charlstm, listed):
     named = charlstm("predict", "plays", "to be", "--json")
     option = charlstm("predict", "plays", "-p", "to be", "--json")
     assert option == named
@@ -85,7 +95,7 @@ def test_predict_takes_the_newest_if_the_prompt_is_an_option(charlstm, models):
     assert_error(charlstm("predict", "plays", "to", "-p", "be"), 2, "PROMPT", "--prompt")
 
 
-def test_a_model_card(charlstm, models):
+def test_a_model_card(charlstm, listed):
     result = charlstm("info", "plays", "--markdown")
     assert (result.status, result.err) == (0, "")
     assert result.out.startswith("# plays\n")
@@ -118,7 +128,7 @@ def test_what_is_no_checkpoint(charlstm, tmp_path, name, parts):
     assert_error(charlstm("generate", name), 1, *parts)
 
 
-def test_a_path_to_nothing_is_not_taken_for_a_name(charlstm, models):
+def test_a_path_to_nothing_is_not_taken_for_a_name(charlstm, listed):
     for written in ("./english", "english/", "./plays"):
         result = charlstm("info", written)
         assert_error(result, 1, written, "checkpoint", written.strip("./"))

@@ -41,6 +41,8 @@ OPTIONS = {
         "--num-beams": "--beam",
         "--device": "CPU",
         "--top_k": "--top-k",
+        "--top": "--top-k or --top-p",
+        "--greedy": "--temperature 0",
     },
     "score": {"--input": "FILE", "--data": "FILE"},
     "inspect": {"--input": "CORPUS"},
@@ -52,20 +54,20 @@ OPTIONS = {
 @pytest.mark.parametrize(
     ("typed", "meant"),
     [
-        ("trian", "'train'"),
-        ("Train", "'train'"),
-        ("sample", "'generate'"),
-        ("list", "'models'"),
-        ("ls", "'models'"),
-        ("complete", "'predict'"),
-        ("test", "'evaluate'"),
-        ("eval", "'evaluate'"),
-        ("perplexity", "'score'"),
-        ("finetune", "'train --from'"),
-        ("fine-tune", "'train --from'"),
-        ("fine_tune", "'train --from'"),
+        ("trian", "Did you mean train?"),
+        ("Train", "Did you mean train?"),
+        ("sample", "Did you mean generate?"),
+        ("list", "Did you mean models?"),
+        ("ls", "Did you mean models?"),
+        ("complete", "Did you mean predict?"),
+        ("test", "Did you mean evaluate?"),
+        ("eval", "Did you mean evaluate?"),
+        ("perplexity", "Did you mean score?"),
+        ("finetune", "Did you mean train --from?"),
+        ("fine-tune", "Did you mean train --from?"),
+        ("fine_tune", "Did you mean train --from?"),
         ("delete", "charlstm models"),
-        ("help", "'--help'"),
+        ("help", "Did you mean --help?"),
     ],
 )
 def test_a_command_is_suggested(charlstm, typed, meant):
@@ -81,10 +83,14 @@ def test_an_option_is_suggested(charlstm, command, typed, meant):
 
 
 def test_nothing_is_suggested_for_what_is_like_nothing(charlstm):
-    for arguments in (["xyzzy"], ["generate", "--xyzzy"]):
+    for arguments in (["xyzzy"], ["generate", "--xyzzy"], ["train", "--s"]):
         result = charlstm(*arguments)
         assert_misuse(result, arguments[-1])
         assert "mean" not in result.err
+
+
+def test_help_for_a_command_is_its_option(charlstm):
+    assert_misuse(charlstm("help", "train"), "'help'", "charlstm train --help")
 
 
 def test_suggestions_exist_and_replace_no_command_or_option():

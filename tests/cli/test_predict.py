@@ -14,7 +14,7 @@ from charlstm.config import ModelConfig, TokenizerConfig
 from charlstm.tokenizer.vocabulary import build_tokenizer
 from tests.checkpoint.helpers import FIGURES, begin, settings
 from tests.cli.helpers import objects
-from tests.messages import assert_error, assert_warning, raises_naming
+from tests.messages import assert_error, assert_misuse, assert_warning, raises_naming
 from tests.models import CHARS, random_weights
 
 KEYS = ["text", "probability", "append", "kind"]
@@ -293,3 +293,7 @@ def test_the_python_interface_predicts_the_same(charlstm, prose):
         model.predict("a", tokens=True, words=2)
     with raises_naming(package.CharlstmError, "top", 0):
         model.predict("a", top=0)
+
+
+def test_a_prompt_without_quotes_is_shown_with_them(charlstm, prose):
+    assert_misuse(charlstm("predict", prose, "foo", "bar"), "unexpected", "'bar'", "'foo bar'")

@@ -29,11 +29,17 @@ def _own_handlers():
         signal.signal(number, handler)
 
 
+def test_of_a_resumed_run_something_is_saved():
+    with Signals(is_new=False), pytest.raises(Stopped) as caught:
+        signal.raise_signal(signal.SIGINT)
+    assert not caught.value.is_new
+
+
 @pytest.mark.parametrize("number", NUMBERS)
 def test_a_signal_ends_what_has_nothing_to_save(number):
     with Signals() as signals, pytest.raises(Stopped) as caught:
         signal.raise_signal(number)
-    assert caught.value.number == number
+    assert (caught.value.number, caught.value.is_new) == (number, True)
     # Some import may swallow what was raised: a run then stops as it begins.
     assert signals.number == number
     assert all(signal.getsignal(each) is signal.SIG_DFL for each in NUMBERS)
@@ -91,8 +97,8 @@ def test_a_run_that_is_stopped_before_it_begins_leaves_nothing(
         monkeypatch.setattr("sys.stdin", text)
         assert run_command_line(["train", "-"]) == status == exit_status(number)
     out, err = capfd.readouterr()
-    assert (out, err) == ("", f"{WORDS[number]}\n")
-    sentence(WORDS[number])
+    assert (out, err) == ("", f"{WORDS[number]} Nothing was saved.\n")
+    sentence(err.strip())
     assert [path.name for path in tmp_path.iterdir()] == ["kept"]
     assert not list((tmp_path / "kept").iterdir())
 

@@ -427,7 +427,9 @@ def test_a_budget_in_minutes_tells_the_steps(charlstm, corpus):
         "train", corpus, *TINY, "--sequence-length", 10, "--minutes", 0.05, "--json", "-o", "model"
     )
     assert result.status == 0
-    assert f"--steps {json.loads(result.out)['steps']}" in result.err
+    (note,) = [line for line in result.err.splitlines() if "--steps" in line]
+    sizes = "--layers 1 --units 16 --embedding 8"
+    assert_names(note, "--minutes", sizes, f"--steps {json.loads(result.out)['steps']}")
 
 
 # Closed doors

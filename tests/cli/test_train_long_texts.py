@@ -66,7 +66,7 @@ def test_a_short_validation_text_is_validated_whole(charlstm, corpus):
 
 
 @pytest.mark.parametrize(
-    ("minutes", "read"), [(2e-6, r"\d+ % of the text"), (4e-5, "the text [1-9]")]
+    ("minutes", "read"), [(2e-6, r"\d+% of the text"), (4e-5, "the text [1-9]")]
 )
 def test_the_plan_of_a_long_text_says_what_a_longer_run_would_take(
     charlstm, corpus, monkeypatch, minutes, read
