@@ -47,12 +47,14 @@ options = OptionGroup()
     help="Picture to write, .svg or .png. Needs matplotlib.",
 )
 @options.flag("--overwrite", help="Replace the output if it exists.")
+@options.quiet()
 @options.json("Print one JSON object per run, with its points.")
 def command(
     checkpoints: tuple[Path, ...],
     over: Axis,
     output: Path | None,
     overwrite: bool,
+    quiet: bool,
     as_json: bool,
 ) -> None:
     """Plot the training and validation loss of one or more runs.
