@@ -12,7 +12,10 @@ def _browser():
     executable = find_browser()
     if executable is None:
         pytest.skip("needs Chromium")
-    browser = Browser(executable)
+    try:
+        browser = Browser(executable)
+    except (AssertionError, OSError) as error:
+        pytest.skip(f"Chromium does not start here: {error}")
     yield browser
     browser.close()
 
