@@ -5,11 +5,15 @@ Reads the history of checkpoints. Pictures need matplotlib, which is imported on
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Sequence
+import os
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from charlstm.checkpoint.reader import read_config, read_hashes, read_history
 from charlstm.errors import CheckpointMissing, UsageError, harmless
@@ -129,13 +133,34 @@ def draw_picture(curves: Sequence[Curve], over: Axis, path: Path, suffix: str) -
         UsageError: if matplotlib is not installed.
     """
     curves, unit = comparable(curves)
-    try:
-        import matplotlib as mpl
-    except ImportError as error:
-        raise UsageError(
-            "a picture needs matplotlib. Install it with pip install 'charlstm[plot]', or leave "
-            "`output` out for a plot in the terminal."
-        ) from error
+    with _matplotlib() as mpl:
+        _draw(mpl, curves, unit, over, path, suffix)
+
+
+@contextlib.contextmanager
+def _matplotlib() -> Iterator[Any]:
+    """Import matplotlib without leaving its list of fonts in the user's home."""
+    with tempfile.TemporaryDirectory(prefix="charlstm-") as folder:
+        is_ours = "MPLCONFIGDIR" not in os.environ and "matplotlib" not in sys.modules
+        if is_ours:
+            os.environ["MPLCONFIGDIR"] = folder
+        try:
+            import matplotlib as mpl
+
+            yield mpl
+        except ImportError as error:
+            raise UsageError(
+                "a picture needs matplotlib. Install it with pip install 'charlstm[plot]', or "
+                "leave `output` out for a plot in the terminal."
+            ) from error
+        finally:
+            if is_ours:
+                del os.environ["MPLCONFIGDIR"]
+
+
+def _draw(
+    mpl: Any, curves: Sequence[Curve], unit: Unit, over: Axis, path: Path, suffix: str
+) -> None:
     from matplotlib.figure import Figure
 
     settings = {"svg.hashsalt": "charlstm", "svg.fonttype": "none", "font.size": 11}

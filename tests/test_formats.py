@@ -261,15 +261,15 @@ def test_every_command_reports_a_later_format(here, capfd, arguments):
 @pytest.mark.parametrize(
     ("number", "reason"),
     [
-        (..., "Object missing required field 'format'"),
-        (0, "Expected 'int' >= 1 - at '$.format'"),
-        (-1, "Expected 'int' >= 1 - at '$.format'"),
-        (-(10**30), "Expected 'int' >= 1 - at '$.format'"),
-        (1.5, "Expected 'int', got 'float' - at '$.format'"),
-        ("1", "Expected 'int', got 'str' - at '$.format'"),
-        (None, "Expected 'int', got 'null' - at '$.format'"),
-        (True, "Expected 'int', got 'bool' - at '$.format'"),
-        ([1], "Expected 'int', got 'array' - at '$.format'"),
+        (..., "format is missing"),
+        (0, "format: expected int >= 1"),
+        (-1, "format: expected int >= 1"),
+        (-(10**30), "format: expected int >= 1"),
+        (1.5, "format: expected int, got float"),
+        ("1", "format: expected int, got str"),
+        (None, "format: expected int, got null"),
+        (True, "format: expected int, got bool"),
+        ([1], "format: expected int, got array"),
     ],
 )
 def test_a_format_that_is_not_a_number_is_damage(here, capfd, arguments, number, reason):

@@ -20,7 +20,7 @@ GUARDS = {
     "onnxruntime": {"onnx_runtime"},
     "tensorflow": {"backend"},
     "keras": {"backend"},
-    "matplotlib": set(),
+    "matplotlib": {"curves"},
 }
 
 # A library that writes into the user's home when imported, as the real one writes a list of fonts.
