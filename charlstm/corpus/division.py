@@ -90,7 +90,8 @@ def _columns(given: Any, name: str) -> tuple[str, ...]:
     rows = csv.reader(texts, skipinitialspace=True)
     columns = tuple(part.strip() for row in rows for part in row)
     if not columns or "" in columns:
-        raise ConfigError(f"{name} is {given!r}: expected column names, such as title,body.")
+        shown = ",".join(given) if not isinstance(given, str) else given
+        raise ConfigError(f"{name} is {shown!r}: expected column names, such as title,body.")
     if any(map(has_surrogates, columns)):
         raise UsageError(f"{name} is not valid UTF-8.")
     return columns
