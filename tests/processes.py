@@ -1,4 +1,4 @@
-"""Processes that tests start: shell commands, and programs whose imports are examined."""
+"""Command lines that tests run, in this process or in others, and the imports of programs."""
 
 from __future__ import annotations
 
@@ -6,6 +6,21 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+
+
+def run_here(arguments: list[str], stdin: bytes, capfd, monkeypatch) -> tuple[int, str, str]:
+    """Run a command line in this process; return exit status, stdout and stderr."""
+    from charlstm.cli.app import run_command_line
+
+    read, write = os.pipe()
+    os.write(write, stdin)
+    os.close(write)
+    capfd.readouterr()
+    with os.fdopen(read) as stream:
+        monkeypatch.setattr("sys.stdin", stream)
+        status = run_command_line(arguments)
+    captured = capfd.readouterr()
+    return status, captured.out, captured.err
 
 
 def in_a_shell(

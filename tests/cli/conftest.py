@@ -1,12 +1,11 @@
 """A way to call the command line in the process of the tests, and a text to train on."""
 
-import os
 from typing import NamedTuple
 
 import pytest
 
-from charlstm.cli.app import run_command_line
 from tests.cli.helpers import TEXT
+from tests.processes import run_here
 
 
 class Result(NamedTuple):
@@ -21,15 +20,7 @@ def charlstm(capfd, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments, stdin=b""):
-        read, write = os.pipe()
-        os.write(write, stdin)
-        os.close(write)
-        capfd.readouterr()
-        with os.fdopen(read) as stream:
-            monkeypatch.setattr("sys.stdin", stream)
-            status = run_command_line([str(argument) for argument in arguments])
-        captured = capfd.readouterr()
-        return Result(status, captured.out, captured.err)
+        return Result(*run_here(list(map(str, arguments)), stdin, capfd, monkeypatch))
 
     return run
 

@@ -24,7 +24,7 @@ from charlstm.export import describe
 from charlstm.tokenizer.vocabulary import build_tokenizer
 from tests.checkpoint.helpers import FIGURES, settings
 from tests.docs.pages import PAGES, blocks_of, commands_of
-from tests.processes import in_a_shell
+from tests.processes import in_a_shell, run_here
 
 SMALL = "--units 16 --layers 1 --embedding 8"
 SHORT = "--steps 30 --streams 4 --sequence-length 16"
@@ -186,15 +186,8 @@ def capture(runner, capfd, monkeypatch):
         monkeypatch.setenv(name, value)
 
     def run(arguments, stdin):
-        read, write = os.pipe()
-        os.write(write, stdin)
-        os.close(write)
-        capfd.readouterr()
-        with os.fdopen(read) as stream:
-            monkeypatch.setattr("sys.stdin", stream)
-            status = run_command_line(arguments)
-        captured = capfd.readouterr()
-        return Result(status, captured.out.splitlines(), captured.err.splitlines())
+        status, out, err = run_here(arguments, stdin, capfd, monkeypatch)
+        return Result(status, out.splitlines(), err.splitlines())
 
     return run
 

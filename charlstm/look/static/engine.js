@@ -109,16 +109,18 @@ class Engine {
   }
 }
 
+// Return log(sum(exp(logits))), to be subtracted from logits for log-probabilities in nats.
+function logSum(logits) {
+  let highest = -Infinity, sum = 0;
+  for (let i = 0; i < logits.length; i++) if (logits[i] > highest) highest = logits[i];
+  for (let i = 0; i < logits.length; i++) sum += Math.exp(logits[i] - highest);
+  return highest + Math.log(sum);
+}
+
 // Return log-probabilities in nats, float64 [V].
 function logSoftmax(logits) {
-  let highest = -Infinity;
-  for (const value of logits) if (value > highest) highest = value;
-  let sum = 0;
-  const out = new Float64Array(logits.length);
-  for (let i = 0; i < logits.length; i++) sum += Math.exp(out[i] = logits[i] - highest);
-  const log = Math.log(sum);
-  for (let i = 0; i < out.length; i++) out[i] -= log;
-  return out;
+  const sum = logSum(logits);
+  return Float64Array.from(logits, (value) => value - sum);
 }
 
 // Take a model apart: a length, a JSON header of that length, and the bytes of its tensors.
@@ -144,4 +146,4 @@ function halfToFloat(bits) {
   return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
 }
 
-export { Engine, HIDDEN_LEVELS, QUANTITIES, logSoftmax, roundHalfToEven, unpack };
+export { Engine, HIDDEN_LEVELS, QUANTITIES, logSoftmax, logSum, roundHalfToEven, unpack };

@@ -10,7 +10,6 @@ class Reader {
     this.engine = engine;
     this.tokenizer = tokenizer;
     this.division = division;
-    this.ids = new Uint32Array(0);
     this.saved = []; // states before token 0, SAVE_EVERY, 2 * SAVE_EVERY, ...
   }
 
@@ -38,8 +37,9 @@ class Reader {
     return { ids: Uint32Array.from(ids), starts, lengths, begins };
   }
 
-  // Read a text, yielding {from, to, surprisals} in bits as parts are done. What did not change
-  // since the last call is not read again. The part from `shown` on is read first.
+  // Read a text, yielding {from, to} as parts of `surprisals`, in bits, are done. What did not change
+  // since the last call is not read again. The part from `shown` on is read first, with surprisals of
+  // its own.
   *read(text, shown = 0) {
     const divided = this.divide(text);
     const old = this.divided;
@@ -66,14 +66,14 @@ class Reader {
       surprisals[at] = this._surprisal(state, at);
       this.done = at + 1;
       if (performance.now() > this.pause || at === count - 1) {
-        yield { from, to: at + 1, surprisals: surprisals.slice(from, at + 1) };
+        yield { from, to: at + 1 };
         from = at + 1;
       }
     }
     // Where the text ends now, for what may follow.
     this.end = state;
     this.endId = count ? divided.ids[count - 1] : END_OF_DOCUMENT;
-    if (!count) yield { from: 0, to: 0, surprisals };
+    if (!count) yield { from: 0, to: 0 };
   }
 
   // Read a part that is on the screen after a short warm-up; the exact figures come later.
@@ -94,15 +94,12 @@ class Reader {
   }
 
   // Read the token before `at` and return how surprising the one at `at` is, in bits.
-  _surprisal(state, at, watch) {
+  _surprisal(state, at) {
     const { ids, begins } = this.divided;
     if (begins[at]) state.fill(0);
     const before = begins[at] || at === 0 ? END_OF_DOCUMENT : ids[at - 1];
-    const logits = this.engine.step(state, before, watch);
-    let highest = -Infinity, sum = 0;
-    for (let i = 0; i < logits.length; i++) if (logits[i] > highest) highest = logits[i];
-    for (let i = 0; i < logits.length; i++) sum += Math.exp(logits[i] - highest);
-    return (highest + Math.log(sum) - logits[ids[at]]) / Math.LN2;
+    const logits = this.engine.step(state, before);
+    return (logSum(logits) - logits[ids[at]]) / Math.LN2;
   }
 
   *_stateBefore(at) {

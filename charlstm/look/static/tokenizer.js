@@ -97,8 +97,13 @@ class Tokenizer {
   }
 }
 
+// Whether a piece can write a text that must come next, or the beginning of it.
+function fitsTo(rest, piece) {
+  return piece !== "" && (piece.startsWith(rest) || rest.startsWith(piece));
+}
+
 function cut(text, end) {
   return [text.slice(0, text.length - end.length), end];
 }
 
-export { BEGIN_SPELLING, END_OF_DOCUMENT, END_SPELLING, LETTER_OR_DIGIT, Tokenizer, UNKNOWN };
+export { BEGIN_SPELLING, END_OF_DOCUMENT, END_SPELLING, LETTER_OR_DIGIT, Tokenizer, UNKNOWN, fitsTo };

@@ -44,7 +44,7 @@ function* write(request) {
       } else if (tokenizer.spells && id < FIRST_TEXT) {
         return id === BEGIN_SPELLING;
       }
-      return !rest || (piece !== "" && (piece.startsWith(rest) || rest.startsWith(piece)));
+      return !rest || fitsTo(rest, piece);
     };
     const logs = logSoftmax(logits);
     const id = choose(logs, { temperature, minP }, random, fits);
@@ -134,10 +134,8 @@ function* completion(text) {
   let out = "";
   for (let i = 0; i < 24 && out.length < 40; i++) {
     const rest = partial;
-    const id = choose(logSoftmax(logits), { temperature: 0, minP: 0 }, null, (other) => {
-      const piece = tokenizer.pieces[other];
-      return piece !== "" && other !== UNKNOWN && (piece.startsWith(rest) || rest.startsWith(piece));
-    });
+    const id = choose(logSoftmax(logits), { temperature: 0, minP: 0 }, null, (other) => (
+      other !== UNKNOWN && fitsTo(rest, tokenizer.pieces[other])));
     if (id < 0) break;
     const piece = tokenizer.pieces[id];
     const added = piece.slice(Math.min(rest.length, piece.length));
