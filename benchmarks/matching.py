@@ -14,7 +14,6 @@ import time
 import numpy as np
 
 import charlstm
-from charlstm.config import SampleConfig
 
 COUNT, FREE, BATCH, BEAMS = 200, 40_000, 1_000, 64
 
@@ -31,12 +30,12 @@ def rates_of(model, texts):
 def free_matches(model, pattern):
     """Return ``COUNT`` or fewer unconstrained samples that match, and the share that match."""
     ends = model.checkpoint.config.provenance.ends
-    config = SampleConfig(until=None if ends else "line")
+    until = None if ends else "line"
     found, drawn = [], 0
     while len(found) < COUNT and drawn < FREE:
         found += [
             sample.text
-            for sample in model.stream([""], config, count=BATCH, seed=drawn + 1)
+            for sample in model.stream(until=until, length=500, count=BATCH, seed=drawn + 1)
             if sample.finish_reason != "length" and re.fullmatch(pattern, sample.text)
         ]
         drawn += BATCH
@@ -56,7 +55,7 @@ def main(path, *patterns):
         if len(found) == COUNT:
             reference, other = f"{share:.1%} of free samples match", np.mean(rates_of(model, found))
         else:
-            (best,) = model.most_likely("", SampleConfig(match=pattern), beams=BEAMS)
+            (best,) = model.most_likely(match=pattern, beams=BEAMS)
             reference, (other,) = f"the best of {BEAMS} beams", rates_of(model, [best.text])
         print(
             f"{pattern:<28} {1000 * seconds / COUNT:6.1f} ms per sample  "

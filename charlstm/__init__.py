@@ -12,36 +12,37 @@ from typing import TYPE_CHECKING, Any
 from charlstm.version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from charlstm.api import LanguageModel, load
-    from charlstm.config import (
-        CorpusConfig,
-        ModelConfig,
-        SampleConfig,
-        TokenizerConfig,
-        TrainConfig,
-    )
-    from charlstm.errors import CharlstmError
+    from charlstm.api.loaded import TextOptions
+    from charlstm.api.model import LanguageModel, load
+    from charlstm.api.training import TrainedModel, train
+    from charlstm.config import CorpusConfig, ModelConfig, TokenizerConfig, TrainConfig
+    from charlstm.errors import CharlstmError, CharlstmWarning, UnknownCharacterWarning
     from charlstm.evaluation.scoring import Score
     from charlstm.export import load_keras_model
+    from charlstm.generation.options import SampleOptions
     from charlstm.generation.samples import Sample
     from charlstm.prediction.predictor import Prediction
-    from charlstm.train_api import TrainedModel, train
     from charlstm.training.observer import Observer, TrainingResult
+    from charlstm.training.options import TrainOptions
 
 __all__ = [
     "CharlstmError",
+    "CharlstmWarning",
     "CorpusConfig",
     "LanguageModel",
     "ModelConfig",
     "Observer",
     "Prediction",
     "Sample",
-    "SampleConfig",
+    "SampleOptions",
     "Score",
+    "TextOptions",
     "TokenizerConfig",
     "TrainConfig",
+    "TrainOptions",
     "TrainedModel",
     "TrainingResult",
+    "UnknownCharacterWarning",
     "load",
     "load_keras_model",
     "train",
@@ -49,21 +50,25 @@ __all__ = [
 
 _HOME = {
     "CharlstmError": "charlstm.errors",
+    "CharlstmWarning": "charlstm.errors",
     "CorpusConfig": "charlstm.config",
-    "LanguageModel": "charlstm.api",
+    "LanguageModel": "charlstm.api.model",
     "ModelConfig": "charlstm.config",
     "Observer": "charlstm.training.observer",
     "Prediction": "charlstm.prediction.predictor",
     "Sample": "charlstm.generation.samples",
-    "SampleConfig": "charlstm.config",
+    "SampleOptions": "charlstm.generation.options",
     "Score": "charlstm.evaluation.scoring",
+    "TextOptions": "charlstm.api.loaded",
     "TokenizerConfig": "charlstm.config",
     "TrainConfig": "charlstm.config",
-    "TrainedModel": "charlstm.train_api",
+    "TrainOptions": "charlstm.training.options",
+    "TrainedModel": "charlstm.api.training",
     "TrainingResult": "charlstm.training.observer",
-    "load": "charlstm.api",
+    "UnknownCharacterWarning": "charlstm.errors",
+    "load": "charlstm.api.model",
     "load_keras_model": "charlstm.export",
-    "train": "charlstm.train_api",
+    "train": "charlstm.api.training",
 }
 
 

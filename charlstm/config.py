@@ -6,16 +6,15 @@ depend on the text are chosen in ``training.plan``.
 
 from __future__ import annotations
 
-import types
 from collections.abc import Callable
-from functools import cache
-from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
-from charlstm.errors import ConfigError, harmless
+from charlstm.errors import ConfigError
 from charlstm.unicode_text import has_surrogates
+from charlstm.validation import Config, quoted
 
 Level = Literal["char", "subword", "word"]
 Precision = Literal["auto", "float32", "bfloat16"]
@@ -54,92 +53,10 @@ Seed = Annotated[int, Meta(ge=0, le=2**32 - 1)]
 # The minimum number of tokens in a validation text.
 LEAST_VALID = 3
 
-# Error messages name an upper bound above this only if the value exceeds it.
-_REMARKABLE = 65_536
-
 # The default of ``SampleConfig.loop_length``, the shortest repetition that is penalized, in tokens.
 LOOP_LENGTH: dict[Level, int] = {"char": 20, "subword": 8, "word": 4}
 
 BUDGETS = ("epochs", "steps", "minutes")
-
-ConfigType = TypeVar("ConfigType", bound="Config")
-
-
-class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Base class of the configurations. Every field is checked against its annotation."""
-
-    def __post_init__(self) -> None:
-        for field in _fields(type(self)):
-            value = getattr(self, field.name)
-            try:
-                converted = msgspec.convert(value, field.type)
-            except msgspec.ValidationError:
-                raise _out_of_range(field, value) from None
-            if isinstance(converted, tuple) and not isinstance(value, tuple):
-                raise _out_of_range(field, value)
-        self.check()
-
-    def check(self) -> None:
-        """Check conditions that annotations can't express.
-
-        Raises:
-            ConfigError: if a field is invalid or fields contradict each other.
-        """
-
-    def replace(self: ConfigType, **changes: Any) -> ConfigType:
-        """Return a copy with some fields changed. The copy is validated too."""
-        return msgspec.structs.replace(self, **changes)
-
-
-@cache
-def _fields(kind: type[Config]) -> tuple[msgspec.structs.FieldInfo, ...]:
-    """Return the fields of a configuration. Cached, because evaluating annotations is slow."""
-    return msgspec.structs.fields(kind)
-
-
-def _out_of_range(field: msgspec.structs.FieldInfo, value: Any) -> ConfigError:
-    expected = _described(field.type, value)
-    return ConfigError(f"`{field.name}` is {_quoted(value)}: expected {expected}.")
-
-
-def _described(kind: Any, value: Any = None, several: bool = False) -> str:
-    """Return in plain English, in the plural for ``several``, what an annotation allows."""
-    origin, arguments = get_origin(kind), get_args(kind)
-    if origin is Annotated:
-        number = value if isinstance(value, int | float) else 0
-        return _described(arguments[0]) + _in_words(arguments[1], number)
-    if types.NoneType in arguments:
-        return _described(arguments[0], value)
-    if origin is Literal:
-        *others, last = map(repr, arguments)
-        return f"{', '.join(others)} or {last}"
-    if origin is tuple and arguments[-1] is Ellipsis:
-        return f"a tuple of {_described(arguments[0], several=True)}"
-    if origin is tuple:
-        return f"pairs of {' and '.join(map(_described, arguments))}"
-    names = {int: "a whole number", float: "a number", bool: "True or False"}
-    names[str] = "strings" if several else "a string"
-    return names.get(kind) or f"a {kind.__name__}"
-
-
-def _in_words(bounds: Meta, number: float) -> str:
-    """Return the bounds of a number in words. A very high bound is left out unless exceeded."""
-    low, high = bounds.ge, bounds.le
-    if high is not None and high > _REMARKABLE and not number > high:
-        high = None
-    if low is not None and high is not None:
-        return f" from {low:,.0f} to {high:,.0f}"
-    parts = [
-        f" of {low:,.0f} or more" if low is not None else "",
-        f" greater than {bounds.gt:,.0f}" if bounds.gt is not None else "",
-        f" less than {bounds.lt:,.0f}" if bounds.lt is not None else "",
-        f" at most {high:,.0f}" if high is not None else "",
-    ]
-    return " and".join(filter(None, parts))
-
-
-def _quoted(value: Any) -> str:
-    return harmless(repr(value), 200)
 
 
 def is_one_line(text: str) -> bool:
@@ -172,17 +89,17 @@ class Division(Config, frozen=True, kw_only=True):
         delimiter = self.delimiter
         if (delimiter is not None) != (self.unit == "delimited"):
             raise ConfigError(
-                f"`delimiter` is {_quoted(delimiter)} and `unit` is {self.unit!r}: a delimiter is "
+                f"`delimiter` is {quoted(delimiter)} and `unit` is {self.unit!r}: a delimiter is "
                 "needed for unit 'delimited' and only allowed there."
             )
         if delimiter is not None and not is_one_line(delimiter):
             raise ConfigError(
-                f"`delimiter` is {_quoted(delimiter)}: expected the text of one line. "
+                f"`delimiter` is {quoted(delimiter)}: expected the text of one line. "
                 "Use `paragraphs` to divide at blank lines."
             )
         if "" in self.columns or any(map(has_surrogates, self.columns)):
             raise ConfigError(
-                f"`columns` is {_quoted(self.columns)}: expected names or numbers of columns."
+                f"`columns` is {quoted(self.columns)}: expected names or numbers of columns."
             )
         if (self.columns or self.keep_breaks) and self.unit not in ("file", "record"):
             name = "columns" if self.columns else "keep_breaks"
@@ -235,7 +152,7 @@ class CorpusConfig(Config, frozen=True, kw_only=True):
         """Check that names and patterns are possible names of files and can be stored as JSON."""
         for name in ("addresses", "valid", "include", "exclude"):
             for address in getattr(self, name):
-                given = _quoted(address) if name == "addresses" else f"`{name}` {_quoted(address)}"
+                given = quoted(address) if name == "addresses" else f"`{name}` {quoted(address)}"
                 if "\0" in address:
                     raise ConfigError(f"{given}: file names can't contain a NUL character.")
                 if has_surrogates(address):

@@ -16,6 +16,9 @@
     ├── OutOfMemory            the model or the request is too large for this machine
     └── StorageError           the disk is full, read-only or not permitted
 
+    CharlstmWarning              something to know, which the command line prints as a note
+    └── UnknownCharacterWarning  a text has characters that were not in the training text
+
 A message is one line: what was given, what is wrong with it, and at most one remedy, in short
 sentences that end with a period. It begins with the thing that was given (a path, an argument, a
 value) or with a lower-case phrase. Arguments of the library are in backticks, which the command
@@ -131,3 +134,11 @@ class OutOfMemory(CharlstmError):
 
 class StorageError(CharlstmError):
     """The file system refused: it is full, read-only or gone, or permission is missing."""
+
+
+class CharlstmWarning(UserWarning):
+    """Something that the user should know, in Python; the command line prints a note instead."""
+
+
+class UnknownCharacterWarning(CharlstmWarning):
+    """A text has characters that were not in the training text of the model."""

@@ -14,6 +14,7 @@ import os
 import signal
 import sys
 import time
+import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,7 @@ from charlstm.cli.near_misses import suggestion_for_command
 from charlstm.cli.signals import Stopped
 from charlstm.errors import (
     CharlstmError,
+    CharlstmWarning,
     CheckpointMissing,
     CorpusError,
     StorageError,
@@ -208,8 +210,10 @@ def run_command_line(arguments: Sequence[str] | None = None) -> int:
     try:
         if request := os.environ.get(COMPLETION_VARIABLE):
             return _complete(request)
-        with cli.make_context("charlstm", given) as context:
-            cli.invoke(context)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", CharlstmWarning)  # commands print notes instead
+            with cli.make_context("charlstm", given) as context:
+                cli.invoke(context)
         if sys.stdout is not None:
             sys.stdout.flush()
         return 0

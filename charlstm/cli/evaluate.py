@@ -19,17 +19,15 @@ from charlstm.cli.output import note, notes_of_errors, tell, write_json, write_t
 from charlstm.cli.progress_bar import ProgressBar
 from charlstm.cli.scores import SAME_TOKENIZER
 from charlstm.cli.texts import (
-    check_tables,
     dividing_options,
     format_for,
-    given_division,
     text_options,
 )
 from charlstm.cli.unicode_form import FormNote
 from charlstm.errors import CorpusError, UsageError
 
 if TYPE_CHECKING:
-    from charlstm.api import LanguageModel
+    from charlstm.api.model import LanguageModel
     from charlstm.config import Division
     from charlstm.corpus.documents import Corpus
     from charlstm.evaluation.keystrokes import WordFigures
@@ -123,7 +121,8 @@ def command(
     """
     _check(ctx, checkpoint, files, options)
 
-    from charlstm.api import load
+    from charlstm.api.model import load
+    from charlstm.corpus.division import given_division
     from charlstm.corpus.spool import spooled_stdin
 
     model = load(checkpoint, precision=options["precision"], threads=options["threads"])
@@ -179,6 +178,7 @@ def _open(
     """Return texts, after a check that they can be divided as asked."""
     from charlstm.corpus.documents import open_corpus
     from charlstm.corpus.sources import FileChoice
+    from charlstm.corpus.table_source import check_tables
 
     corpus = open_corpus(
         addresses,

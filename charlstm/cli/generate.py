@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Container, Iterable
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,13 +32,13 @@ from charlstm.cli.sampling import given_sampling_options, sampling_options
 from charlstm.cli.unicode_form import FormNote
 from charlstm.config import SampleConfig
 from charlstm.errors import UsageError
+from charlstm.generation.options import UNTIL_LENGTH, SampleOptions, TextLimits, sample_config
 
 if TYPE_CHECKING:
-    from charlstm.api import LanguageModel
+    from charlstm.api.model import LanguageModel
     from charlstm.generation.samples import Sample
 
 DEFAULTS = SampleConfig()
-UNTIL_LENGTH = 10_000
 PROMPT_OPTIONS = ("--prompt", "--prompt-file", "--prompts")
 # Sampling options that also apply to beam search, because they constrain the text.
 CONSTRAINING = ("--bias", "--ban")
@@ -165,12 +166,14 @@ def command(context: click.Context, /, checkpoint: Path | None, **options: Any) 
     CHECKPOINT defaults to $CHARLSTM_CHECKPOINT, or to the newest checkpoint in checkpoints/.
     """
     _check(context, options)
-    config = _config(options)
+    chosen: Any = {name: options[name] for name in SampleOptions.__annotations__}
+    config = sample_config(chosen)
     from charlstm.checkpoint.names import default_checkpoint
 
     folder = checkpoint or default_checkpoint()
 
-    from charlstm.api import fresh_seed, load
+    from charlstm.api.generation import fresh_seed
+    from charlstm.api.model import load
     from charlstm.generation.rejection import check_finished
 
     model = load(folder, precision=options["precision"], threads=options["threads"])
@@ -267,14 +270,6 @@ def _name(option: str) -> str:
     return option.removeprefix("--").replace("-", "_")
 
 
-def _config(options: dict[str, Any]) -> SampleConfig:
-    given = {name: options[name] for name in SampleConfig.__struct_fields__}
-    if given["length"] is None:
-        usual = UNTIL_LENGTH if options["until"] else DEFAULTS.length
-        given["length"] = max(usual, given["min_length"])
-    return SampleConfig(**given)
-
-
 def _samples(
     model: LanguageModel,
     prompts: list[str],
@@ -284,12 +279,13 @@ def _samples(
     options: dict[str, Any],
     printer: Printer,
 ) -> Iterable[Sample]:
-    from msgspec.structs import replace
+    from msgspec.structs import asdict
 
     count = options["count"]
     if options["beam"]:
+        chosen: Any = {name: getattr(config, name) for name in TextLimits.__annotations__}
         samples = chain.from_iterable(
-            model.most_likely(prompt, config, beams=options["beam"], count=count)
+            model.most_likely(prompt, beams=options["beam"], count=count, **chosen)
             for prompt in prompts
         )
         return (replace(sample, index=index) for index, sample in enumerate(samples))
@@ -300,13 +296,13 @@ def _samples(
     streams = len(prompts) * count == 1 and not (filters or options["as_json"] or printer.colors)
     stream = model.stream(
         prompts,
-        config,
         count=count,
         seed=seed,
         on_text=printer.stream if streams else None,
         alternatives=alternatives,
         known=known,
         unique=options["unique"],
+        **asdict(config),
     )
     if streams:
         printer.begin_stream(prompts[0])
@@ -317,33 +313,12 @@ def _known(model: LanguageModel, options: dict[str, Any]) -> Container[str] | No
     """Return the lines to reject, ``None`` if there are none."""
     if not options["novel"] and not options["against"]:
         return None
-    from charlstm.checkpoint.names import shown_name
-    from charlstm.checkpoint.reader import read_lines_index
-    from charlstm.corpus.known_lines import hashes_of_files
     from charlstm.corpus.notes import Notes
+    from charlstm.generation.known_texts import known_texts
 
-    folder = shown_name(model.checkpoint.folder)
-    known = read_lines_index(model.checkpoint.folder) if options["novel"] else None
-    if options["novel"] and known is None:
-        raise UsageError(
-            f"{folder} has no index of its training lines: it was trained without --lines, "
-            "--paragraphs or --delimiter, or with --no-index, or lines.safetensors was removed. "
-            "Use --against FILE instead of --novel."
-        )
-    if not options["against"]:
-        if model.checkpoint.config.provenance.index_covers == "training":
-            note(
-                f"Note: --novel can't reject documents held out for validation, because {folder} "
-                "or its parent checkpoint is from an older charlstm. Add --against FILE."
-            )
-        return known
-    notes, corpus = Notes(), model.checkpoint.config.corpus
-    against = hashes_of_files(
-        options["against"],
-        division=corpus.division if corpus.division.within_files else None,
-        normalize=corpus.normalize,
-        text_format="text" if corpus.format == "text" else "auto",
-        notes=notes,
+    notes = Notes()
+    known = known_texts(
+        model.checkpoint, novel=options["novel"], against=options["against"], notes=notes
     )
     tell(notes)
-    return against if known is None else against.union(known)
+    return known

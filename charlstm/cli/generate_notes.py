@@ -14,7 +14,7 @@ from charlstm.cli.escapes import as_typed, is_escapes, remedy
 from charlstm.cli.output import note
 
 if TYPE_CHECKING:
-    from charlstm.api import LanguageModel
+    from charlstm.api.model import LanguageModel
     from charlstm.cli.unicode_form import FormNote
     from charlstm.config import Unit
     from charlstm.generation.samples import Sample

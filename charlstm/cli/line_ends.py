@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from charlstm.api import LanguageModel
+    from charlstm.api.model import LanguageModel
 
 
 def line_rules(model: LanguageModel) -> int:

@@ -14,7 +14,7 @@ from charlstm.cli.texts import Line, limited, line_groups
 from charlstm.cli.unicode_form import FormNote
 
 if TYPE_CHECKING:
-    from charlstm.api import LanguageModel
+    from charlstm.api.model import LanguageModel
     from charlstm.cli.progress_bar import ProgressBar
     from charlstm.config import Division
     from charlstm.corpus.division import Document

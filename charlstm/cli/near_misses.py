@@ -6,12 +6,12 @@ names is accepted: the error only suggests the right one.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 
 import click
 
-# How similar two spellings must be, from 0 to 1. Names of up to three letters must be more so.
-_ALIKE, _ALIKE_IF_SHORT, _SHORT = 0.7, 0.8, 3
+from charlstm.similar_names import closest, options_like
+
 _MOST_BEGUN = 3  # options that begin with what was typed, to suggest all of them
 
 # What to type instead of a command.
@@ -38,71 +38,6 @@ _COMMANDS = {
 _BY_COMMAND = {name: meant for meant, names in _COMMANDS.items() for name in names.split()}
 _REMOVING = "delete del remove rm"
 
-# What to type instead of an option: the first of these options that the command has.
-_OPTIONS = {
-    "temp": "--temperature",
-    "num n number num-samples samples nsamples num-return-sequences": "--count",
-    "lr rate alpha": "--learning-rate",
-    "batch batch-size bs": "--streams",
-    "seq-len seq-length seqlen sequence-len bptt block-size context-length context-size": (
-        "--sequence-length"
-    ),
-    "hidden hidden-size hidden-dim hidden-units rnn-size num-units width dim": "--units",
-    "num-layers n-layers n-layer depth": "--layers",
-    "embedding-size embedding-dim embed emb emb-size": "--embedding",
-    "max-length max-len max-tokens max-new-tokens num-tokens n-tokens len chars": "--length",
-    "max-words": "--words --length",
-    "output-dir output-file out-dir outdir out outfile save save-dir save-path save-to": "--output",
-    "model-dir checkpoint-dir": "--output",
-    "epoch num-epochs n-epochs max-epochs": "--epochs",
-    "step max-steps num-steps iterations iters max-iters iter": "--steps",
-    "time max-time minute mins hours": "--minutes",
-    "early-stopping early-stop": "--patience",
-    "val val-file val-data validation validation-file valid-file dev eval-data": "--valid",
-    "val-split validation-split val-fraction val-frac valid-split test-size": "--valid-fraction",
-    "eval-interval eval-freq eval-steps validate-every": "--eval-every",
-    "save-interval save-freq save-steps checkpoint-every": "--save-every",
-    "vocab vocab-len vocabulary vocabulary-size max-vocab": "--vocab-size",
-    "min-freq min-frequency": "--min-count",
-    "wd l2 decay": "--weight-decay",
-    "clip grad-clip gradient-clip clip-grad max-grad-norm": "--clip-norm",
-    "drop dropout-rate p-drop": "--dropout",
-    "warmup warm-up": "--warmup-steps",
-    "optim optimiser opt": "--optimizer",
-    "init-from init base base-model pretrained finetune fine-tune start-from": "--from",
-    "continue restart load-checkpoint": "--resume",
-    "force f yes y replace": "--overwrite",
-    "random-seed random-state rng-seed manual-seed": "--seed",
-    "topk k": "--top-k --top",
-    "topp nucleus": "--top-p",
-    "minp": "--min-p",
-    "typical-p": "--typical",
-    "num-beams beams beam-size beam-width": "--beam",
-    "repeat-penalty rep-pen": "--repetition-penalty",
-    "logit-bias": "--bias",
-    "bad-words exclude-text": "--ban",
-    "stop-sequence stop-sequences stop-text stop-string eos end": "--stop",
-    "regex pattern grammar": "--match",
-    "text start start-text start-string seed-text prime prime-text primer prefix input": "--prompt",
-    "prompt prefix": "--context",
-    "silent": "--quiet",
-    "fp16 fp32 float16 dtype half": "--precision",
-    "num-threads nthreads cpus workers jobs j": "--threads",
-    "words word-level chars char-level characters tokenizer": "--level --words --tokens",
-    "logprobs log-probs token-probs": "--per-token --show-probs",
-    "line line-by-line": "--lines",
-    "separator sep": "--delimiter",
-    "column text-column field": "--columns",
-    "charset": "--encoding",
-    "deduplicate unique": "--dedupe",
-    "plan check": "--dry-run",
-    "type to": "--format",
-}
-_BY_OPTION: dict[str, list[str]] = {}
-for _names, _meant in _OPTIONS.items():
-    for _name in _names.split():
-        _BY_OPTION.setdefault(_name, []).extend(_meant.split())
-
 # What is not an option but an argument, or nothing to choose.
 _CHECKPOINT = "model checkpoint ckpt load model-path weights model-file m"
 _TEXT = "input data corpus text train file files dataset input-file train-data train-file"
@@ -120,7 +55,7 @@ def suggestion_for_command(typed: str, commands: Collection[str], rest: Sequence
         return f"Use charlstm {rest[0]} --help."
     if name in _REMOVING.split():
         return "Remove the folder of a checkpoint to delete it (see charlstm models)."
-    meant = _BY_COMMAND.get(name) or _closest(name, commands)
+    meant = _BY_COMMAND.get(name) or closest(name, commands)
     return f"Did you mean {meant}?" if meant else ""
 
 
@@ -133,15 +68,15 @@ def suggestion_for_option(typed: str, ctx: click.Context | None) -> str:
     options = [o for p in params for o in (*p.opts, *p.secondary_opts) if o.startswith("--")]
     known = {option.removeprefix("--"): option for option in options}
     begun = [option for other, option in known.items() if len(name) > 1 and other.startswith(name)]
-    candidates = [known.get(name), *_BY_OPTION.get(name, ())]
+    candidates = [known.get(name), *options_like(name)]
     if meant := next((each for each in candidates if each in options), None):
         return f"Did you mean {meant}?"
     if advice := _advice(name, ctx):
         return advice
     if 1 < len(begun) <= _MOST_BEGUN:
         return f"Did you mean {', '.join(begun[:-1])} or {begun[-1]}?"
-    closest = begun[0] if len(begun) == 1 else known.get(_closest(name, known) or "")
-    return f"Did you mean {closest}?" if closest else ""
+    meant = begun[0] if len(begun) == 1 else known.get(closest(name, known) or "")
+    return f"Did you mean {meant}?" if meant else ""
 
 
 def _advice(name: str, ctx: click.Context) -> str:
@@ -165,11 +100,3 @@ def _advice(name: str, ctx: click.Context) -> str:
             return "Training uses the GPUs that CUDA_VISIBLE_DEVICES lists, by default all."
         return f"{command} runs on the CPU." if "checkpoint" in arguments else ""
     return ""
-
-
-def _closest(name: str, known: Iterable[str]) -> str | None:
-    """Return the name that is spelled most like this one, if any is similar enough."""
-    from difflib import get_close_matches
-
-    alike = _ALIKE if len(name) > _SHORT else _ALIKE_IF_SHORT
-    return next(iter(get_close_matches(name, list(known), n=1, cutoff=alike)), None)

@@ -25,7 +25,7 @@ from charlstm.corpus.encodings import without_mark
 from charlstm.errors import UsageError
 
 if TYPE_CHECKING:
-    from charlstm.api import LanguageModel
+    from charlstm.api.model import LanguageModel
     from charlstm.prediction.predictor import Prediction
 
 _SPECIAL = {
@@ -108,7 +108,7 @@ def command(
         raise UsageError("PROMPT is missing. Give one, or - to type prompts line by line.")
     prompt = without_mark(prompt or "")
 
-    from charlstm.api import load
+    from charlstm.api.model import load
     from charlstm.checkpoint.names import default_checkpoint
 
     checkpoint = checkpoint or default_checkpoint()
@@ -164,9 +164,7 @@ class _Answers:
     def to_json(self, prompt: str) -> dict[str, Any]:
         """Return the predictions as an object to print."""
         predictions = [
-            {"text": one.text, "probability": one.probability, "append": one.append}
-            | ({"kind": one.kind} if one.kind else {})
-            | _special_of(one)
+            one.to_dict() | ({_KEYS.get(one.special, one.special): True} if one.special else {})
             for group in self.to(prompt)
             for one in group
         ]
@@ -209,12 +207,6 @@ def _rows(groups: list[list[Prediction]]) -> Iterator[str]:
 def _share(probability: float) -> str:
     """Return a probability with four decimals, or with one digit if they would all be 0."""
     return f"{probability:.4f}" if probability >= 0.00005 else f"{probability:.0e}"
-
-
-def _special_of(one: Prediction) -> dict[str, Any]:
-    if one.special is None:
-        return {}
-    return {_KEYS.get(one.special, one.special): True, "special": one.special}
 
 
 def _shown(one: Prediction) -> str:

@@ -16,7 +16,7 @@ from charlstm.corpus.formats import HEAD, UNKNOWN, advice, binary_format, looks_
 from charlstm.errors import CorpusError, UsageError
 
 if TYPE_CHECKING:
-    from charlstm.api import LanguageModel
+    from charlstm.api.model import LanguageModel
     from charlstm.cli.unicode_form import FormNote
 
 

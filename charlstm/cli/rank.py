@@ -19,13 +19,13 @@ from charlstm.cli.options import (
 from charlstm.cli.output import json_of, note, tell, write_text
 from charlstm.cli.progress_bar import bar_over_files
 from charlstm.cli.prompts import note_long
-from charlstm.cli.scores import score_facts
 from charlstm.cli.texts import line_groups, open_texts, text_options
 from charlstm.cli.unicode_form import FormNote
 from charlstm.corpus.encodings import without_mark
+from charlstm.evaluation.ranking import ranked
 
 if TYPE_CHECKING:
-    from charlstm.api import LanguageModel
+    from charlstm.api.model import LanguageModel
     from charlstm.evaluation.scoring import Score
 
 what = OptionGroup("Ranking")
@@ -73,7 +73,7 @@ def command(checkpoint: Path, files: tuple[str, ...], **options: Any) -> None:
     """
     options["context"] = without_mark(options["context"])
 
-    from charlstm.api import load
+    from charlstm.api.model import load
     from charlstm.corpus.notes import Notes
     from charlstm.tokenizer.unknown import describe_unknown
 
@@ -153,23 +153,17 @@ class _Writer:
         scores = iter(found)
         shown = []
         for group in groups:
-            ranked = sorted(itertools.islice(scores, len(group.texts)), key=self._cost)
-            kept = ranked[:1] if self._options["best"] else ranked
+            own = itertools.islice(scores, len(group.texts))
+            best_first = ranked(own, per_character=self._options["per_character"])
+            kept = best_first[:1] if self._options["best"] else best_first
             shown.append(self._show(group, kept))
         if shown:
             write_text("".join(shown))
 
-    def _cost(self, score: Score) -> tuple[bool, float]:
-        """Return the sort key. An alternative without tokens comes last."""
-        if not score.tokens:
-            return True, 0.0
-        by_character = self._options["per_character"]
-        return False, score.bits_per_character if by_character else -score.log_probability
-
     def _show(self, group: _Group, scores: list[Score]) -> str:
         self._written += 1
         if self._options["as_json"]:
-            alternatives = [{"text": score.text} | score_facts(score) for score in scores]
+            alternatives = [score.to_dict() for score in scores]
             return json_of({"group": self._written, "alternatives": alternatives}) + "\n"
         texts = [score.text for score in scores]
         if self._options["best"]:

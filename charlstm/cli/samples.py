@@ -79,7 +79,7 @@ class Printer:
         if self._as_json:
             from charlstm.generation.samples import with_columns
 
-            write_json(with_columns(sample, self._columns))
+            write_json(with_columns(sample, self._columns).to_dict())
             self.printed += 1
             return
         prompt = sample.prompt if self._echo else ""

@@ -23,17 +23,13 @@ from charlstm.cli.scores import (
     COLUMNS,
     SAME_TOKENIZER,
     ScoredLine,
-    score_facts,
     show_columns,
     show_json,
     show_table,
-    tokens_of,
 )
 from charlstm.cli.texts import (
-    check_tables,
     dividing_options,
     format_for,
-    given_division,
     open_texts,
     text_options,
 )
@@ -41,7 +37,7 @@ from charlstm.cli.unicode_form import FormNote
 from charlstm.errors import UsageError
 
 if TYPE_CHECKING:
-    from charlstm.api import LanguageModel
+    from charlstm.api.model import LanguageModel
     from charlstm.config import Division
     from charlstm.corpus.notes import Notes
     from charlstm.corpus.reading import Source
@@ -90,8 +86,10 @@ def command(checkpoint: Path, files: tuple[str, ...], **options: Any) -> None:
     """
     _check(options)
 
-    from charlstm.api import load
+    from charlstm.api.model import load
+    from charlstm.corpus.division import given_division
     from charlstm.corpus.notes import Notes
+    from charlstm.corpus.table_source import check_tables
 
     notes = Notes()
     model = load(checkpoint, precision=options["precision"], threads=options["threads"])
@@ -99,6 +97,7 @@ def command(checkpoint: Path, files: tuple[str, ...], **options: Any) -> None:
     division = given_division(options, model.checkpoint.config.corpus.division)
     tell(notes)
     check_tables(sources, division, options)
+    _check_carry(sources, options)
     _note_columns(model, options)
     if options["whole"]:
         _score_whole(model, sources, options, division, notes)
@@ -117,6 +116,16 @@ def _check(options: dict[str, Any]) -> None:
     for name in ("carry", "sort", "top"):
         if options[name]:
             raise UsageError(f"--whole can't be combined with --{name}.")
+
+
+def _check_carry(sources: list[Source], options: dict[str, Any]) -> None:
+    from charlstm.corpus.table_source import TableSource
+
+    table = next((each.name for each in sources if isinstance(each, TableSource)), None)
+    if options["carry"] and table:
+        raise UsageError(
+            f"--carry can't be combined with a table: the records of {table} are scored one by one."
+        )
 
 
 def _note_columns(model: LanguageModel, options: dict[str, Any]) -> None:
@@ -185,9 +194,9 @@ def _score_whole(
             score = _whole(model, texts, options, progress)
             if options["as_json"]:
                 named = {"file": source.name} if several else {}
-                nats = {"nats_per_token": score.nats_per_token}
-                facts = named | score_facts(score) | nats | tokens_of(score)
-                write_text(json_of(facts) + "\n")
+                facts = score.to_dict()
+                del facts["text"]  # which was read as a stream
+                write_text(json_of(named | facts) + "\n")
             else:
                 write_text("\n" * bool(index) + show_table(score, source.name if several else None))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from charlstm.cli.line_ends import one_line
 from charlstm.cli.output import json_of
@@ -55,25 +55,7 @@ def show_json(line: ScoredLine) -> str:
     """Return a line of JSON."""
     named = {} if line.file is None else {"file": line.file}
     score = line.score
-    facts = {"line": line.number, "text": score.text} | score_facts(score) | tokens_of(score)
-    return json_of(named | facts) + "\n"
-
-
-def score_facts(score: Score) -> dict[str, Any]:
-    """Return the figures of a score by their JSON names."""
-    return {
-        "characters": score.characters,
-        "tokens": score.tokens,
-        "unknown": score.unknown,
-        "log_probability": score.log_probability,
-        "bits_per_character": score.bits_per_character,
-        "perplexity": score.perplexity,
-    }
-
-
-def tokens_of(score: Score) -> dict[str, Any]:
-    """Return the tokens of a score by their JSON name, if it has them."""
-    return {} if score.per_token is None else {"per_token": score.per_token}
+    return json_of(named | {"line": line.number} | score.to_dict()) + "\n"
 
 
 def show_table(score: Score, file: str | None) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -12,8 +12,8 @@ from charlstm.cli.options import Function, OptionGroup
 from charlstm.errors import UsageError
 
 if TYPE_CHECKING:
-    from charlstm.api import LanguageModel
-    from charlstm.config import Division, DocumentUnit, TextFormat
+    from charlstm.api.model import LanguageModel
+    from charlstm.config import TextFormat
     from charlstm.corpus.notes import Notes
     from charlstm.corpus.reading import Source
 
@@ -69,31 +69,6 @@ def _standard_input(text_format: TextFormat) -> Source:
         raise UsageError("stdin is closed. Pipe a text in, or give a file.")
     stream = StreamSource("stdin", Path(STDIN), sys.stdin.buffer)  # type: ignore[arg-type]
     return stream if text_format in ("auto", "text") else as_table(stream, text_format, "")
-
-
-def check_tables(
-    sources: Sequence[Source], division: Division | None, options: dict[str, Any]
-) -> None:
-    """Check that the options fit tables, or other texts.
-
-    Raises:
-        UsageError: if they don't.
-    """
-    from charlstm.corpus.table_source import TableSource, check_unit
-
-    tables = [source.name for source in sources if isinstance(source, TableSource)]
-    if tables and options.get("carry"):
-        raise UsageError(
-            f"--carry can't be combined with a table: the records of {tables[0]} are scored one by "
-            "one."
-        )
-    if division is not None:
-        check_unit(sources, division.unit)
-    if not tables and (options["columns"] or options["keep_breaks"]):
-        raise UsageError(
-            f"{'--columns' if options['columns'] else '--keep-breaks'} needs a table, but no file "
-            "is one. If a file is, give its --format."
-        )
 
 
 def format_for(model: LanguageModel, options: dict[str, Any]) -> TextFormat:
@@ -156,32 +131,3 @@ def dividing_options(function: Function) -> Function:
     )
     decorated: Function = paragraphs(delimiter(table_options(reading)(function)))
     return decorated
-
-
-def given_division(options: dict[str, Any], learned: Division) -> Division | None:
-    """Return the division chosen by ``dividing_options``, ``None`` if none of them is given.
-
-    Args:
-        options: the options of the command.
-        learned: the division of the training text, which fills in options for tables.
-
-    Raises:
-        UsageError: if several are given, or no line can equal the delimiter.
-    """
-    from charlstm.corpus.division import chosen_division
-
-    given = {
-        name: options[name]
-        for name in ("paragraphs", "delimiter", "columns", "keep_breaks")
-        if options[name] not in (None, False, ())
-    }
-    if not given:
-        return None
-    names = {name: f"--{name}" for name in ("paragraphs", "delimiter", "columns")}
-    asked = chosen_division(given, names)
-    if asked.unit != "file":
-        return asked
-    columns = asked.columns or learned.columns
-    keep_breaks = asked.keep_breaks or learned.keep_breaks
-    unit: DocumentUnit = "record" if columns else "file"
-    return asked.replace(unit=unit, columns=columns, keep_breaks=keep_breaks)

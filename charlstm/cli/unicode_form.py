@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from charlstm.cli.output import note_all
 
 if TYPE_CHECKING:
-    from charlstm.api import LanguageModel
+    from charlstm.api.model import LanguageModel
     from charlstm.evaluation.text_metrics import Texts
 
 

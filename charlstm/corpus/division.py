@@ -11,7 +11,7 @@ import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from charlstm.config import Division, is_one_line
+from charlstm.config import Division, DocumentUnit, is_one_line
 from charlstm.corpus import lines as lines_module
 from charlstm.corpus.lines import split_lines
 from charlstm.errors import ConfigError, CorpusError, UsageError
@@ -77,6 +77,30 @@ def chosen_division(chosen: Mapping[str, Any], names: Mapping[str, str]) -> Divi
         return Division(unit="line")
     columns = _columns(chosen["columns"], names["columns"]) if "columns" in chosen else ()
     return Division(columns=columns, keep_breaks="keep_breaks" in chosen)
+
+
+def given_division(options: Mapping[str, Any], learned: Division) -> Division | None:
+    """Return the division that options ask for, ``None`` if they leave it to the training text.
+
+    Args:
+        options: ``paragraphs``, ``delimiter``, ``columns`` and ``keep_breaks``, and any others.
+        learned: the division of the training text, which fills in options for tables.
+
+    Raises:
+        ConfigError: if the delimiter or a column is not a string.
+        UsageError: if several are given, or no line can equal the delimiter.
+    """
+    names = ("paragraphs", "delimiter", "columns", "keep_breaks")
+    given = {name: options[name] for name in names if options.get(name) not in (None, False, ())}
+    if not given:
+        return None
+    asked = chosen_division(given, {name: f"`{name}`" for name in names[:3]})
+    if asked.unit != "file":
+        return asked
+    columns = asked.columns or learned.columns
+    keep_breaks = asked.keep_breaks or learned.keep_breaks
+    unit: DocumentUnit = "record" if columns else "file"
+    return asked.replace(unit=unit, columns=columns, keep_breaks=keep_breaks)
 
 
 def _columns(given: Any, name: str) -> tuple[str, ...]:

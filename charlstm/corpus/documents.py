@@ -330,7 +330,12 @@ def addresses_of(corpus: Address | Iterable[Address]) -> tuple[str, ...]:
 
 
 def corpus_of(
-    text: TextInput | None, texts: Sequence[str] | None = None, text_format: TextFormat = "auto"
+    text: TextInput | None,
+    texts: Sequence[str] | None = None,
+    text_format: TextFormat = "auto",
+    *,
+    encoding: str = "utf-8",
+    decode_errors: DecodeErrors = "strict",
 ) -> Corpus:
     """Return the corpus that a Python program names or gives as strings.
 
@@ -338,9 +343,11 @@ def corpus_of(
         text: a file, a folder or a glob pattern, a list of these, or a corpus.
         texts: the text itself, as a list of strings, each of which is treated like a file.
         text_format: the format of the files.
+        encoding: the encoding of the files.
+        decode_errors: whether an undecodable byte is an error or becomes U+FFFD.
 
     Raises:
-        ConfigError: if ``texts`` is one string.
+        ConfigError: if ``texts`` is one string, or ``encoding`` is not a text encoding.
         CorpusError: if an address does not name text that can be read.
         UsageError: if neither or both are given.
     """
@@ -351,7 +358,12 @@ def corpus_of(
     if isinstance(text, Corpus):
         return text
     choice = FileChoice(text_format)
-    return open_corpus(addresses_of(() if text is None else text), choice=choice)
+    return open_corpus(
+        addresses_of(() if text is None else text),
+        encoding=encoding,
+        decode_errors=decode_errors,
+        choice=choice,
+    )
 
 
 def _without_copies(chunks: Iterator[Chunk], notes: Notes) -> Iterator[Chunk]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import itertools
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from charlstm.config import Division, DocumentUnit, TextFormat
 from charlstm.corpus.columns import joined, text_column
@@ -120,6 +121,28 @@ def check_unit(sources: Iterable[Source], unit: DocumentUnit) -> None:
                 f"{source.name} is a table, so each record is a document. Leave {OPTIONS[unit]} "
                 f"out, or read it as plain text with `format` text."
             )
+
+
+def check_tables(
+    sources: Iterable[Source], division: Division | None, options: Mapping[str, Any]
+) -> None:
+    """Check that options for tables are given with tables only, and others without tables.
+
+    Args:
+        sources: the texts.
+        division: how to divide them, if the user chose it.
+        options: ``columns`` and ``keep_breaks``, if they are given, and any others.
+
+    Raises:
+        UsageError: if they don't fit.
+    """
+    if division is not None:
+        check_unit(sources, division.unit)
+    given = next((name for name in ("columns", "keep_breaks") if options.get(name)), None)
+    if given and not any(isinstance(source, TableSource) for source in sources):
+        raise UsageError(
+            f"`{given}` needs a table, but no file is one. If a file is, give its `format`."
+        )
 
 
 def _kept(blocks: Iterable[str], read: deque[str]) -> Iterator[str]:

@@ -1,6 +1,7 @@
 """Evaluation of a model on texts.
 
     scoring             log-probabilities of texts and tokens
+    ranking             the order of scored texts
     text_metrics        loss, bits per character and perplexities of whole texts
     keystrokes          next-word accuracy and keystrokes saved, for given words
     word_metrics        the same for a random sample of the words of a text

@@ -12,22 +12,27 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
+from msgspec import Meta
+
+from charlstm.config import Probability
 from charlstm.engine.inference import Engine
-from charlstm.errors import ConfigError
 from charlstm.evaluation.text_metrics import TextFigures, Texts, beginning_of, evaluate_text
 from charlstm.metrics import bits_per_character, perplexity
+from charlstm.results import Result
 from charlstm.system.hardware import processor_count
+from charlstm.validation import checked
 
 if TYPE_CHECKING:
     from charlstm.checkpoint.schema import Checkpoint
 
 TOKENS = 50_000  # read by default
+Rate = Annotated[float, Meta(ge=0, le=1000)]
 
 
 @dataclass(frozen=True)
-class DynamicFigures:
+class DynamicFigures(Result):
     """How well a model predicts a text that it learns from while it reads.
 
     Attributes:
@@ -80,7 +85,8 @@ def evaluate_dynamic(
         ConfigError: if a number is out of range.
         CorpusError: if the text is empty, or can't be read or decoded.
     """
-    _check(rate, decay, tokens)
+    rate, decay = checked("rate", rate, Rate | None), checked("decay", decay, Probability | None)
+    tokens = checked("tokens", tokens, Annotated[int, Meta(ge=0)])
     tokenizer = checkpoint.tokenizer
     read = beginning_of(texts, tokenizer, tokens) if tokens else texts
     static = evaluate_text(engine, tokenizer, read)
@@ -90,8 +96,8 @@ def evaluate_dynamic(
 
     use_threads(threads or processor_count(), 1)
     settings = DEFAULTS[tokenizer.level]
-    settings = replace(settings, rate=settings.rate if rate is None else rate)
-    settings = replace(settings, decay=settings.decay if decay is None else decay)
+    given = {name: value for name, value in (("rate", rate), ("decay", decay)) if value is not None}
+    settings = replace(settings, **given)
     evaluator = DynamicEvaluator(checkpoint.config.model, checkpoint.weights, settings)
     documents = (map(tokenizer.encode, document) for document in read.documents())
     sums: list[float] = []
@@ -109,14 +115,6 @@ def evaluate_dynamic(
         decay=settings.decay,
         segment=settings.segment,
     )
-
-
-def _check(rate: float | None, decay: float | None, tokens: int) -> None:
-    for name, value, most in (("rate", rate, 1000), ("decay", decay, 1)):
-        if value is not None and not 0 <= value <= most:
-            raise ConfigError(f"`{name}` is {value}: expected a number from 0 to {most:,}.")
-    if tokens < 0:
-        raise ConfigError(f"`tokens` is {tokens}: expected a whole number of 0 or more.")
 
 
 @contextlib.contextmanager

@@ -20,6 +20,7 @@ from charlstm.engine.inference import MAX_ROWS, Engine
 from charlstm.prediction.best_first_search import BestFirstSearch, Target
 from charlstm.prediction.grammar import Context
 from charlstm.prediction.predictor import Predictor, grammar_of
+from charlstm.results import Result
 from charlstm.tokenizer.base import Tokenizer
 from charlstm.tokenizer.segmentation import Kind, kind_of
 
@@ -87,7 +88,7 @@ class WordResult:
 
 
 @dataclass(frozen=True)
-class WordFigures:
+class WordFigures(Result):
     """How well a sample of words was predicted.
 
     Attributes:

@@ -21,6 +21,7 @@ from charlstm.engine.inference import Engine
 from charlstm.errors import CorpusError
 from charlstm.evaluation.text_metrics import Texts
 from charlstm.generation.decoder import generate
+from charlstm.results import Result
 from charlstm.tokenizer.base import Tokenizer, code_points
 
 Hashes: TypeAlias = NDArray[np.uint64]
@@ -36,7 +37,7 @@ _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 
 
 @dataclass(frozen=True)
-class Overlap:
+class Overlap(Result):
     """The share of a text's windows that occur in another text.
 
     Attributes:
@@ -52,7 +53,7 @@ class Overlap:
 
 
 @dataclass(frozen=True)
-class Memorization:
+class Memorization(Result):
     """How much generated text occurs verbatim in the training text.
 
     Attributes:

@@ -21,6 +21,7 @@ from charlstm.arrays import AnyIds, Doubles, Floats, Ids, Mask
 from charlstm.dataset.batches import validation_batches
 from charlstm.dataset.store import smallest_dtype
 from charlstm.engine.inference import MAX_ROWS, Engine
+from charlstm.results import Result
 from charlstm.tokenizer.base import END_OF_DOCUMENT, UNKNOWN, Tokenizer
 from charlstm.tokenizer.long_prompts import read_tokens
 from charlstm.tokenizer.tokens import ScoredToken, scored_token
@@ -36,7 +37,7 @@ _LINES_AT_ONCE = 4 * MAX_ROWS  # enough for batches of lines with almost equal l
 
 
 @dataclass(frozen=True, slots=True)
-class Score:
+class Score(Result):
     """The probability of a text under a model.
 
     Attributes:
@@ -49,6 +50,11 @@ class Score:
         per_token: the scored tokens in order, if requested.
         unknown_log_probability: the part of ``log_probability`` from unknown tokens.
     """
+
+    FACTS = (
+        *("text", "characters", "tokens", "unknown", "log_probability", "bits_per_character"),
+        *("nats_per_token", "perplexity", "per_token"),
+    )
 
     text: str
     characters: int

@@ -18,6 +18,7 @@ from charlstm.engine.inference import Engine
 from charlstm.errors import CorpusError
 from charlstm.evaluation.scoring import Score, add_scores, score_stream, score_whole_documents
 from charlstm.metrics import has_words, perplexity
+from charlstm.results import Result
 from charlstm.tokenizer.base import Tokenizer
 from charlstm.tokenizer.segmentation import tokens_of
 
@@ -46,7 +47,7 @@ class Texts:
 
 
 @dataclass(frozen=True)
-class TextFigures:
+class TextFigures(Result):
     """How well a model predicts a whole text.
 
     Attributes:

@@ -1,6 +1,8 @@
 """Generation of text from prompts.
 
     samples           the results: samples and their tokens
+    options           the options as keyword arguments
+    known_texts       texts that samples must not repeat
     filters           temperature, top-k, nucleus sampling and the other samplers
     penalties         penalties against repetition
     regex_automaton   a regular expression as an automaton over characters

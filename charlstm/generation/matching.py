@@ -9,11 +9,11 @@ distribution of samples is to that of the model. The seed and the index of a sam
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from functools import cached_property
 from itertools import islice
 from typing import NamedTuple
 
-import msgspec
 import numpy as np
 
 from charlstm.config import SampleConfig
@@ -156,7 +156,7 @@ class _Matcher:
         for number, sample in self._free.decode(numbered, MAX_ROWS):
             draw, index = divmod(number, _DRAW)
             if sample and (index not in firsts or draw < firsts[index][0]):
-                firsts[index] = draw, msgspec.structs.replace(sample, index=index)
+                firsts[index] = draw, replace(sample, index=index)
         return {index: sample for index, (_, sample) in firsts.items()}
 
     @cached_property
@@ -179,7 +179,7 @@ class _Matcher:
                 )
                 match = FoundMatch(index, tuple(ids), total, is_cut)
                 known[prompt] = self._sample(match, prompt)
-            yield msgspec.structs.replace(known[prompt], index=index)
+            yield replace(known[prompt], index=index)
 
     def _sample(self, match: FoundMatch, prompt: str) -> Sample:
         start = self._starts[prompt].prompt

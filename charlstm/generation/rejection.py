@@ -6,10 +6,9 @@ Samples are generated until enough of them are accepted.
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Iterator
+from dataclasses import replace
 from itertools import repeat
 from typing import Protocol
-
-import msgspec
 
 from charlstm.config import SampleConfig
 from charlstm.errors import GenerationError, UsageError
@@ -136,7 +135,7 @@ def reject_known(
             continue
         if seen is not None:
             seen.add(text)
-        yield msgspec.structs.replace(sample, index=first + kept)
+        yield replace(sample, index=first + kept)
         kept, refused, cut, cut_tokens = kept + 1, 0, 0, 0
         if kept == count:
             return

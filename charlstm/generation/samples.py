@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
-import msgspec
-
 from charlstm.generation.stopping import EndReason
+from charlstm.results import Result
 from charlstm.tokenizer.tokens import ScoredToken
 
 FinishReason: TypeAlias = EndReason | Literal["length", "end"]
 TextListener: TypeAlias = Callable[[int, str], None]
 
 
-class SampledToken(ScoredToken, frozen=True, omit_defaults=True):
+@dataclass(frozen=True, slots=True)
+class SampledToken(ScoredToken):
     """A sampled token, and the most likely tokens at its position."""
 
     alternatives: tuple[ScoredToken, ...] = ()
 
 
-class Sample(msgspec.Struct, frozen=True, omit_defaults=True):
+@dataclass(frozen=True, slots=True)
+class Sample(Result):
     """One generated text.
 
     Attributes:
@@ -53,7 +55,7 @@ class Sample(msgspec.Struct, frozen=True, omit_defaults=True):
 
 def with_prompt(sample: Sample, prompt: str) -> Sample:
     """Return a sample with the prompt as given."""
-    return sample if sample.prompt == prompt else msgspec.structs.replace(sample, prompt=prompt)
+    return sample if sample.prompt == prompt else replace(sample, prompt=prompt)
 
 
 def with_columns(sample: Sample, columns: Sequence[str]) -> Sample:
@@ -61,7 +63,7 @@ def with_columns(sample: Sample, columns: Sequence[str]) -> Sample:
     if not columns:
         return sample
     cells = (sample.prompt + sample.text).split("\t", len(columns) - 1)
-    return msgspec.structs.replace(sample, columns=dict(zip(columns, cells, strict=False)))
+    return replace(sample, columns=dict(zip(columns, cells, strict=False)))
 
 
 def in_order(samples: Iterable[Sample], indices: Iterable[int]) -> Iterator[Sample]:

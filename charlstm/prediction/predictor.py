@@ -30,6 +30,7 @@ from charlstm.prediction.grammar import Context, Grammar
 from charlstm.prediction.piece_grammar import Pieces
 from charlstm.prediction.prompt_cache import REMEMBERED, PromptCache
 from charlstm.prediction.word_grammar import Words
+from charlstm.results import Result
 from charlstm.tokenizer.base import BEGIN_SPELLING, UNKNOWN, Tokenizer
 from charlstm.tokenizer.segmentation import partial_word
 from charlstm.tokenizer.tokens import SpecialToken, special_token
@@ -48,7 +49,7 @@ Relation: TypeAlias = Literal["completes", "follows"]
 
 
 @dataclass(frozen=True, slots=True)
-class Prediction:
+class Prediction(Result):
     """A text that may come next.
 
     Attributes:

@@ -5,10 +5,10 @@ Most special tokens have no text, so text alone does not identify them.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-import msgspec
-
+from charlstm.results import Result
 from charlstm.tokenizer.base import (
     BEGIN_SPELLING,
     END_OF_DOCUMENT,
@@ -27,7 +27,8 @@ _SPECIAL: dict[int, SpecialToken] = {
 }
 
 
-class ScoredToken(msgspec.Struct, frozen=True, omit_defaults=True):
+@dataclass(frozen=True, slots=True)
+class ScoredToken(Result):
     """A token and its log-probability.
 
     Attributes:

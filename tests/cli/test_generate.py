@@ -151,9 +151,8 @@ def test_the_python_interface_writes_the_same(charlstm, prose):
     assert "a " + sample.text == text.removesuffix("\n")
     assert model.checkpoint.figures == read_checkpoint(prose).figures
     pieces = []
-    config = package.SampleConfig(length=25)
     (streamed,) = model.stream(
-        ["a "], config, seed=9, on_text=lambda index, text: pieces.append((index, text))
+        ["a "], length=25, seed=9, on_text=lambda index, text: pieces.append((index, text))
     )
     assert streamed == sample
     assert "".join(text for _, text in pieces) == sample.text
@@ -277,7 +276,7 @@ def test_novel_does_not_know_what_older_models_held_out(charlstm, sentence, here
         result = charlstm("generate", old, "--novel", *options)
         assert result.status == 0
         told = result.err.replace(str(old), "old").splitlines()[0]
-        sentence(told, "Note:", "--novel", "held out for validation", "older", "--against FILE")
+        sentence(told, "Note:", "--novel", "held out for validation", "older", "--against")
         for quiet in (["--novel", "-q"], ["--novel", "--against", old.parent / "names.txt"], []):
             assert "held out" not in charlstm("generate", old, *options, *quiet).err
 
@@ -285,7 +284,7 @@ def test_novel_does_not_know_what_older_models_held_out(charlstm, sentence, here
 def test_novel_needs_to_know_the_lines(charlstm, prose):
     causes = ["--lines", "--no-index", "lines.safetensors"]
     result = charlstm("generate", prose, "--novel")
-    assert_error(result, 2, prose, *causes, "--against FILE", "--novel")
+    assert_error(result, 2, prose, *causes, "--against", "--novel")
 
 
 def test_texts_of_a_file_are_drawn_again(charlstm, names, tmp_path):

@@ -293,5 +293,4 @@ def test_the_python_interface_knows_what_is_finished(names):
     model = package.load(names)
     samples = model.generate(count=9, length=5, seed=1, finished=True)
     assert {sample.finish_reason for sample in samples} == {"end"}
-    config = package.SampleConfig(length=5, finished=True)
-    assert list(model.stream([""], config, count=9, seed=1)) == samples
+    assert list(model.stream([""], length=5, finished=True, count=9, seed=1)) == samples

@@ -7,6 +7,7 @@ import importlib
 import click
 import pytest
 
+from charlstm import similar_names
 from charlstm.cli import near_misses
 from charlstm.cli.app import COMMANDS
 from tests.messages import assert_misuse
@@ -100,7 +101,7 @@ def test_suggestions_exist_and_replace_no_command_or_option():
         options |= {
             opt for param in params if isinstance(param, click.Option) for opt in param.opts
         }
-    assert {meant for each in near_misses._BY_OPTION.values() for meant in each} <= options
+    assert {meant for each in similar_names._BY_OPTION.values() for meant in each} <= options
     for meant in near_misses._COMMANDS:
         command, *option = meant.split()
         assert command in {*COMMANDS, "--help", "--version"}

@@ -13,6 +13,7 @@ from tests.messages import assert_error, assert_warning
 
 KEYS = [
     "text", "characters", "tokens", "unknown", "log_probability", "bits_per_character",
+    "nats_per_token",
     "perplexity",
 ]  # fmt: skip
 

@@ -28,6 +28,7 @@ from tests.messages import assert_error, assert_names
 
 KEYS = [
     "line", "text", "characters", "tokens", "unknown", "log_probability", "bits_per_character",
+    "nats_per_token",
     "perplexity",
 ]  # fmt: skip
 LINES = ["the lazy dog sleeps.", "zzzqx", "", "a quick fox", "zzzqx", "the €"]
@@ -60,7 +61,10 @@ def test_json_lines_say_the_same_as_the_python_interface(charlstm, prose):
     assert result.err == ""
     found = objects(result)
     assert [list(line) for line in found] == [KEYS] * len(LINES)
-    for line, score in zip(found, package.load(prose).score(*LINES), strict=True):
+    with pytest.warns(package.UnknownCharacterWarning):
+        scores = package.load(prose).score(*LINES)
+    for line, score in zip(found, scores, strict=True):
+        assert {"line": line["line"], **json.loads(score.to_json())} == line
         assert line["text"] == score.text
         assert line["log_probability"] == score.log_probability
         assert (line["characters"], line["tokens"]) == (score.characters, score.tokens)
@@ -100,7 +104,8 @@ def test_a_carriage_return_is_text_to_an_old_model_of_lines_that_had_it(charlstm
 def test_the_precision_is_that_of_the_model(charlstm, prose, precision):
     options = ["--json", "--precision", precision, "--threads", 1]
     lines = objects(charlstm("score", prose, *options, stdin=text_of(LINES)))
-    expected = package.load(prose, precision=precision, threads=1).score(*LINES)
+    with pytest.warns(package.UnknownCharacterWarning, match="a text has 1 unknown character"):
+        expected = package.load(prose, precision=precision, threads=1).score(*LINES)
     assert [line["log_probability"] for line in lines] == [s.log_probability for s in expected]
     other = package.load(prose, precision={"int8": "float32", "float32": "int8"}[precision])
     assert other.score(LINES[0])[0].log_probability != expected[0].log_probability

@@ -9,7 +9,7 @@ import pytest
 import charlstm as package
 from charlstm.checkpoint.reader import read_checkpoint, read_lines_index
 from charlstm.checkpoint.writer import CheckpointWriter
-from charlstm.config import ModelConfig, SampleConfig, TokenizerConfig
+from charlstm.config import ModelConfig, TokenizerConfig
 from charlstm.errors import UsageError
 from charlstm.tokenizer.vocabulary import build_tokenizer
 from tests.checkpoint.helpers import FIGURES, begin, settings, weights_for
@@ -136,9 +136,9 @@ def test_it_is_remembered_and_applied_in_python(models):
     assert model.predict(text) == model.predict(nfd(text))
     assert model.predict(text, tokens=True) == model.predict(nfd(text), tokens=True)
     assert model.evaluate(texts=[text]) == model.evaluate(texts=[nfd(text)])
-    two = list(model.stream([text, nfd("Männer")], SampleConfig(length=4), count=2, seed=3))
+    two = list(model.stream([text, nfd("Männer")], length=4, count=2, seed=3))
     assert [sample.prompt for sample in two] == [text] * 2 + [nfd("Männer")] * 2
-    unique = model.stream([nfd(text)], SampleConfig(length=9), count=2, seed=3, unique=True)
+    unique = model.stream([nfd(text)], length=9, count=2, seed=3, unique=True)
     assert [sample.prompt for sample in unique] == [nfd(text)] * 2
     stopped = model.generate("f", length=50, seed=1, ban=(nfd("ü"),))[0].text
     assert "ü" not in stopped

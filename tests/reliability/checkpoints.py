@@ -20,7 +20,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from charlstm.api import LanguageModel, load
+from charlstm.api.model import LanguageModel, load
 from charlstm.checkpoint import folder as folder_module
 from charlstm.checkpoint import reader
 from charlstm.checkpoint import resume as resume_module

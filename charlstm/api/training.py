@@ -22,7 +22,8 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Unpack
 
-from charlstm.api import LanguageModel, load
+from charlstm.api.arguments import suggesting
+from charlstm.api.model import LanguageModel, load
 from charlstm.corpus.documents import Address, addresses_of
 from charlstm.corpus.reading import STRINGS
 from charlstm.distributed.tf_config import VARIABLE, cluster_of
@@ -55,6 +56,7 @@ class TrainedModel(LanguageModel):
     training: TrainingResult
 
 
+@suggesting(TrainOptions)
 def train(
     corpus: Address | Iterable[Address] = (),
     *,
@@ -99,7 +101,6 @@ def train(
         TypeError: if an option does not exist.
     """
     began = time.monotonic()
-    _check_names(options)
     addresses, strings = _corpus_of(corpus, texts, options)
     check_options(options, has_corpus=bool(addresses))
     if not addresses and options_set(options).get("resume") is None:
@@ -115,12 +116,6 @@ def train(
         run, result = train_run(request, watcher, began=began)
     model = load(run.folder, threads=request.threads)
     return TrainedModel(model.checkpoint, model.engine, run.folder, result)
-
-
-def _check_names(options: TrainOptions) -> None:
-    unknown = sorted(options.keys() - TrainOptions.__annotations__.keys())
-    if unknown:
-        raise TypeError(f"train() got an unexpected keyword argument {unknown[0]!r}")
 
 
 def _corpus_of(
