@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from charlstm.api.model import LanguageModel, load
     from charlstm.api.training import TrainedModel, train
     from charlstm.config import CorpusConfig, ModelConfig, TokenizerConfig, TrainConfig
+    from charlstm.curves import plot
     from charlstm.errors import CharlstmError, CharlstmWarning, UnknownCharacterWarning
     from charlstm.evaluation.scoring import Score
     from charlstm.export import load_keras_model
@@ -45,6 +46,7 @@ __all__ = [
     "UnknownCharacterWarning",
     "load",
     "load_keras_model",
+    "plot",
     "train",
 ]
 
@@ -68,6 +70,7 @@ _HOME = {
     "UnknownCharacterWarning": "charlstm.errors",
     "load": "charlstm.api.model",
     "load_keras_model": "charlstm.export",
+    "plot": "charlstm.curves",
     "train": "charlstm.api.training",
 }
 

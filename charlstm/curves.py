@@ -13,16 +13,23 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
+from msgspec import Meta
+
+from charlstm.checkpoint.names import find_checkpoint
 from charlstm.checkpoint.reader import read_config, read_hashes, read_history
-from charlstm.errors import CheckpointMissing, UsageError, harmless
+from charlstm.errors import CheckpointMissing, ConfigError, UsageError, harmless
+from charlstm.export import check_free
+from charlstm.system.files import replaced_atomically
+from charlstm.validation import checked
 
 if TYPE_CHECKING:
     from charlstm.checkpoint.schema import Figures
 
 Axis: TypeAlias = Literal["steps", "epochs", "minutes"]
 Unit: TypeAlias = Literal["nats per token", "bits per character"]
+_Width = Annotated[int, Meta(ge=40, le=1000)]
 
 FORMATS = (".svg", ".png")
 
@@ -287,3 +294,61 @@ class _Canvas:
             )
             for number, row in enumerate(self._cells)
         ]
+
+
+def plot(
+    checkpoints: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    output: str | os.PathLike[str] | None = None,
+    *,
+    over: Axis = "steps",
+    overwrite: bool = False,
+    width: int = 80,
+) -> str:
+    """Plot the training and validation loss of one or more runs, as ``charlstm plot`` does.
+
+        >>> print(charlstm.plot("checkpoints/names"))
+        >>> charlstm.plot(["checkpoints/a", "checkpoints/b"], "loss.svg", over="minutes")
+
+    Args:
+        checkpoints: the folder or name of a checkpoint, or several.
+        output: a picture to write, ``.svg`` or ``.png``, which needs matplotlib. ``None`` returns a
+            plot of text characters.
+        over: the unit of the horizontal axis: ``"steps"``, ``"epochs"`` or ``"minutes"``.
+        overwrite: whether to replace ``output`` if it exists.
+        width: the width of the plot of text characters.
+
+    Returns:
+        The plot as text, or the path of the picture.
+
+    Raises:
+        ConfigError: if an argument is out of range.
+        CheckpointError: if a checkpoint can't be read, has no evaluation, or ``output`` exists.
+        UsageError: if the runs can't be compared, or matplotlib is not installed.
+        StorageError: if the picture can't be written.
+    """
+    over = checked("over", over, Axis)
+    names = [checkpoints] if isinstance(checkpoints, str | os.PathLike) else checkpoints
+    curves = [read_curve(find_checkpoint(name), over) for name in names]
+    if not curves:
+        raise ConfigError("`checkpoints` is empty: expected one checkpoint or more.")
+    if output is None:
+        return draw_text(curves, over, checked("width", width, _Width))
+    path = Path(output)
+    write_picture(curves, over, path, overwrite=overwrite)
+    return str(path)
+
+
+def write_picture(curves: Sequence[Curve], over: Axis, path: Path, *, overwrite: bool) -> None:
+    """Write curves as a picture, whole or not at all.
+
+    Raises:
+        CheckpointExists: if the file exists and ``overwrite`` is false.
+        UsageError: if the name does not end in ``.svg`` or ``.png``, or matplotlib is missing.
+        StorageError: if the file can't be written.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in FORMATS:
+        raise UsageError(f"`output` {path}: expected a name that ends in .svg or .png.")
+    check_free(path, overwrite)
+    with replaced_atomically(path) as temporary:
+        draw_picture(curves, over, temporary, suffix)

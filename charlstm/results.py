@@ -50,4 +50,6 @@ def _plain(value: Any) -> Any:
         return value.to_dict()
     if isinstance(value, dict):
         return {str(key): _plain(each) for key, each in value.items()}
+    if names := getattr(value, "__struct_fields__", None):  # such as the figures of a checkpoint
+        return {name: _plain(getattr(value, name)) for name in names}
     return [_plain(each) for each in value] if isinstance(value, tuple | list) else value

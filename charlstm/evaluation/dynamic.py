@@ -12,7 +12,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from msgspec import Meta
 
@@ -96,7 +96,8 @@ def evaluate_dynamic(
 
     use_threads(threads or processor_count(), 1)
     settings = DEFAULTS[tokenizer.level]
-    given = {name: value for name, value in (("rate", rate), ("decay", decay)) if value is not None}
+    given: Any = {"rate": rate, "decay": decay}
+    given = {name: value for name, value in given.items() if value is not None}
     settings = replace(settings, **given)
     evaluator = DynamicEvaluator(checkpoint.config.model, checkpoint.weights, settings)
     documents = (map(tokenizer.encode, document) for document in read.documents())

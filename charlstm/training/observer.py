@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 from charlstm.arrays import Weights
 from charlstm.checkpoint.schema import Figures
+from charlstm.results import Result
 
 if TYPE_CHECKING:
     from charlstm.training.setup import Run
@@ -93,7 +94,7 @@ class Observer:
 
 
 @dataclass(frozen=True)
-class TrainingResult:
+class TrainingResult(Result):
     """How a run ended.
 
     Attributes:

@@ -1,4 +1,4 @@
-"""The notebook in ``examples`` runs from top to bottom, with a shorter training."""
+"""The notebook and the script in ``examples`` run from top to bottom, with a shorter training."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-NOTEBOOK = Path(__file__).parent.parent / "examples" / "notebook.ipynb"
+EXAMPLES = Path(__file__).parent.parent / "examples"
+NOTEBOOK = EXAMPLES / "notebook.ipynb"
 CUT_DOWN = "steps=30, units=16, layers=1, embedding=8, streams=4, sequence_length=16"
 EXECUTE = """
 import sys, nbclient, nbformat
@@ -41,3 +42,20 @@ def test_the_notebook_runs(tmp_path):
     kinds = {kind for output in outputs for kind in output.get("data", {})}
     assert {"image/png", "text/html"} <= kinds
     assert (tmp_path / "page.html").stat().st_size > 50_000
+
+
+@pytest.mark.slow
+def test_the_script_runs(tmp_path):
+    script = tmp_path / "script.py"
+    text = (EXAMPLES / "from_python.py").read_text()
+    script.write_text(text.replace("minutes=float(minutes)", CUT_DOWN))
+    (tmp_path / "my.txt").write_text("The name of a module is the name of its file.\n" * 200)
+    environ = os.environ | {"PYTHONPATH": str(EXAMPLES.parent)}
+    done = subprocess.run(
+        [sys.executable, "-W", "error", script, "my.txt"],
+        cwd=tmp_path, env=environ, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    for heading in ("Trained for 30 steps", "Three samples", "next words", "Bits per character"):
+        assert heading in done.stdout
+    assert (tmp_path / "checkpoints" / "from-python.svg").read_text().startswith("<?xml")
