@@ -12,7 +12,7 @@ import re
 # that Unicode does not attach to the character before them, as in Burmese.
 VISIBLE = r"(?!\s)\X(?:(?=\p{M})\X)*|\X"
 # Blocks without marks, emoji modifiers, flags, joiners or parts of Korean syllables.
-_SEPARATE = re.compile(
+_SEPARATE = (
     "[\0-\u02ff\u0370-\u0482\u048a-\u0590\u1e00-\u200b\u200e-\u20cf\u2100-\u2ce4\u3000-\u3029"
     "\u3030-\u3098\u309b-\ua000\uac00-\ud7a3\ufb00-\ufb1d\uff01-\uff9d\ufffd]*"
 )
@@ -30,7 +30,7 @@ def has_parts(characters: str) -> bool:
     """Return whether any of these characters can follow another within a visible character."""
     if "\r" in characters and "\n" in characters:
         return True
-    if characters.isascii() or _SEPARATE.fullmatch(characters):
+    if characters.isascii() or re.fullmatch(_SEPARATE, characters):
         return False
     import regex
 
@@ -52,7 +52,7 @@ def is_within_character(text: str, following: str) -> bool:
 
 def visible_characters(text: str) -> list[str]:
     """Split a text into its visible characters; joined, they are the text."""
-    if text.isascii() or _SEPARATE.fullmatch(text):
+    if text.isascii() or re.fullmatch(_SEPARATE, text):
         return list(text)
     import regex
 

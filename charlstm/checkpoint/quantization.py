@@ -9,7 +9,7 @@ the output projection.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -66,13 +66,29 @@ def quantize_weights(config: ModelConfig, weights: Weights) -> dict[str, NDArray
     return stored
 
 
-def dequantize_weights(stored: dict[str, NDArray[Any]]) -> dict[str, Floats]:
-    """Return the float32 weights that tensors of ``quantize_weights`` represent."""
-    return {
-        name: _dequantized(name, tensor, stored.get(name + _SCALES))
-        for name, tensor in stored.items()
-        if not name.endswith(_SCALES)
-    }
+class DequantizedWeights(Mapping[str, Floats]):
+    """The float32 weights that tensors of ``quantize_weights`` represent.
+
+    Each is computed when it is first used. None is if the cache has the graph of the model.
+    """
+
+    def __init__(self, stored: Mapping[str, NDArray[Any]]) -> None:
+        self._stored = stored
+        self._computed: dict[str, Floats] = {}
+
+    def __getitem__(self, name: str) -> Floats:
+        if name.endswith(_SCALES):
+            raise KeyError(name)
+        if name not in self._computed:
+            scales = self._stored.get(name + _SCALES)
+            self._computed[name] = _dequantized(name, self._stored[name], scales)
+        return self._computed[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name in self._stored if not name.endswith(_SCALES))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
 
 
 def quantized_types(config: ModelConfig) -> dict[str, TensorType]:

@@ -17,14 +17,13 @@ import numpy as np
 
 from charlstm.arrays import Weights
 from charlstm.checkpoint.bounded import damaged_error, decode, exists, open_regular_file, read_bytes
-from charlstm.checkpoint.quantization import LEVELS, dequantize_weights, quantized_types
+from charlstm.checkpoint.quantization import LEVELS, DequantizedWeights, quantized_types
 from charlstm.checkpoint.safetensors import (
     TensorType,
     digest_of,
     floats,
     read_header,
     read_tensors,
-    too_large_error,
 )
 from charlstm.checkpoint.schema import (
     CONFIG,
@@ -94,10 +93,7 @@ def _read_weights(path: Path, config: RunConfig) -> tuple[Weights, dict[str, str
     tensors, metadata = read_tensors(
         path, expected, largest=_LARGEST_WEIGHT / LEVELS, beside=4 * config.model.parameters
     )
-    try:
-        return dequantize_weights(tensors), metadata
-    except MemoryError:
-        raise too_large_error(path, 4 * config.model.parameters) from None
+    return DequantizedWeights(tensors), metadata
 
 
 def _expected_tensors(config: RunConfig) -> dict[str, TensorType]:

@@ -353,13 +353,15 @@ def corpus_of(
     """
     if text is not None and texts is not None:
         raise UsageError("`text` can't be combined with `texts`.")
+    if text is None and texts is None:
+        raise UsageError("one of `text` and `texts` is required.")
     if texts is not None:
         return Corpus.of_texts(texts)
     if isinstance(text, Corpus):
         return text
     choice = FileChoice(text_format)
     return open_corpus(
-        addresses_of(() if text is None else text),
+        addresses_of(text or ()),
         encoding=encoding,
         decode_errors=decode_errors,
         choice=choice,

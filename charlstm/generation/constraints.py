@@ -9,15 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from charlstm.arrays import Floats
 from charlstm.config import SampleConfig
 from charlstm.errors import UsageError
-from charlstm.generation.dead_ends import longest_paths
-from charlstm.generation.pattern import Pattern
 from charlstm.generation.stopping import beginning_at_end
 from charlstm.generation.unread import Ways
 from charlstm.tokenizer.base import (
@@ -27,6 +25,9 @@ from charlstm.tokenizer.base import (
     UNKNOWN,
     Tokenizer,
 )
+
+if TYPE_CHECKING:
+    from charlstm.generation.pattern import Pattern
 
 _NEVER = np.float32(-np.inf)
 _CACHED_NUMBERS = 2**23
@@ -103,6 +104,8 @@ class Constraints:
             self._check(self._pattern, state, prompt + forced_prefix)
         if self._may_be_stuck and self._min_length:
             if state not in self._steps:
+                from charlstm.generation.dead_ends import longest_paths
+
                 self._steps |= longest_paths(state, self._following)
             if self._steps[state] < self._min_length:
                 raise UsageError(
@@ -263,6 +266,8 @@ class Constraints:
 @lru_cache(maxsize=1)
 def pattern_of(expression: str, tokenizer: Tokenizer) -> Pattern:
     """Return a pattern, which is built once for all prompts."""
+    from charlstm.generation.pattern import Pattern
+
     return Pattern(expression, tokenizer)
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import count, islice, starmap
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -23,7 +24,6 @@ from charlstm.engine.inference import MAX_ROWS, Engine
 from charlstm.generation.batch import Batch, PrefilledPrompt, SampleRng
 from charlstm.generation.constraints import Constraints
 from charlstm.generation.filters import likeliest, next_limits, sample
-from charlstm.generation.match_reader import MatchReader, Verdict
 from charlstm.generation.penalties import EMPTY, window_needed
 from charlstm.generation.samples import (
     FinishReason,
@@ -39,6 +39,9 @@ from charlstm.metrics import log_normalizers
 from charlstm.tokenizer.base import BEGIN_SPELLING, END_OF_DOCUMENT, Tokenizer
 from charlstm.tokenizer.long_prompts import read_tokens
 from charlstm.tokenizer.tokens import scored_token, special_token
+
+if TYPE_CHECKING:
+    from charlstm.generation.match_reader import MatchReader, Verdict
 
 # Penalties ignore line ends, because verse, dialogue and lists repeat them.
 _LINE_ENDS = ("\n", "\r", "\r\n")
@@ -361,16 +364,16 @@ class BatchDecoder:
     def _finish(self, batch: Batch, index: int, row: _Row, last: float) -> Sample | None:
         """Return the sample of a row, given the log-probability of its last token."""
         history, total = batch.history(index), float(batch.sums[index])
-        if row.verdict is Verdict.NO_MATCH:
+        if row.verdict == "no match":
             return None
-        if row.verdict is Verdict.MATCH_BEFORE:
+        if row.verdict == "match before":
             history, total = history[:-1], total - last
             del row.drawn[-1:]
         if row.text is None or row.verdict:
             text = self._tokenizer.decode(history)[len(row.start.forced_prefix) :]
         else:
             text = "".join(row.text.parts)
-        reason: FinishReason = "end" if row.verdict is Verdict.MATCH_BEFORE else "length"
+        reason: FinishReason = "end" if row.verdict == "match before" else "length"
         if len(history) and history[-1] == END_OF_DOCUMENT:
             reason = "end"
         return Sample(

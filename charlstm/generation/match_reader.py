@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from enum import Enum, auto
+from typing import Literal, TypeAlias
 
 from charlstm.generation.pattern import Pattern
 from charlstm.generation.word_edges import WordEdges
 from charlstm.tokenizer.base import BEGIN_SPELLING, END_OF_DOCUMENT, END_SPELLING
 
-
-class Verdict(Enum):
-    """How a text has ended."""
-
-    MATCH = auto()
-    MATCH_BEFORE = auto()  # a match without the last token, which the pattern forbids
-    NO_MATCH = auto()
+# How a text has ended: as a match, as one without its last token, which the pattern forbids, or not
+# as a match.
+Verdict: TypeAlias = Literal["match", "match before", "no match"]
 
 
 class MatchReader:
@@ -56,13 +52,13 @@ class MatchReader:
         reached = int(pattern.after(self._state)[token_id])
         self._left -= 1
         if token_id == END_OF_DOCUMENT:
-            return Verdict.MATCH if pattern.matches(self._state) else Verdict.NO_MATCH
+            return "match" if pattern.matches(self._state) else "no match"
         if not pattern.is_alive(reached):
             within = self._in_word and self._words.begins[token_id]
             is_match = pattern.matches(self._state) and self._unread < 0 and not within
-            return Verdict.MATCH_BEFORE if is_match else Verdict.NO_MATCH
+            return "match before" if is_match else "no match"
         if pattern.shortest(reached) > self._left:
-            return Verdict.NO_MATCH
+            return "no match"
         self._state = reached
         self._unread -= self._words.lengths[token_id]
         if self._words.spells and token_id in (BEGIN_SPELLING, END_SPELLING):
@@ -70,4 +66,4 @@ class MatchReader:
         self._in_word = self._words.is_within_after(self._in_word, token_id)
         if self._left:
             return None
-        return Verdict.NO_MATCH if self._spells else Verdict.MATCH
+        return "no match" if self._spells else "match"

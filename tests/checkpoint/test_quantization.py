@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from charlstm.checkpoint.quantization import (
-    dequantize_weights,
+    DequantizedWeights,
     quantize_columns,
     quantize_weights,
     quantized_types,
@@ -56,7 +56,7 @@ def test_quantized_weights_are_near_and_have_the_same_levels_when_quantized_agai
     weights = weights_for(network, seed)
     stored = quantize_weights(network, weights)
     assert {name: (t.shape, t.dtype) for name, t in stored.items()} == quantized_types(network)
-    near = dequantize_weights(stored)
+    near = DequantizedWeights(stored)
     assert {name: tensor.shape for name, tensor in near.items()} == expected_shapes(network)
     largest = max(np.abs(tensor).max() for tensor in weights.values())
     for name, tensor in near.items():
@@ -75,7 +75,7 @@ def test_quantized_weights_are_near_and_have_the_same_levels_when_quantized_agai
 def test_the_engine_multiplies_by_the_integers_that_are_stored():
     """Above the first layer, both kernels are concatenated and share one scale per column."""
     stored = quantize_weights(NETWORK, weights_for(NETWORK))
-    near = dequantize_weights(stored)
+    near = DequantizedWeights(stored)
     both = np.concatenate([near["lstm_1/kernel"], near["lstm_1/recurrent_kernel"]])
     levels, _ = quantize_columns(both)
     names = "lstm_1/kernel", "lstm_1/recurrent_kernel"
@@ -95,7 +95,7 @@ def small(tmp_path):
 
 
 def test_an_8_bit_checkpoint_is_read_as_float32(small):
-    expected = dequantize_weights(quantize_weights(NETWORK, weights_for(NETWORK)))
+    expected = DequantizedWeights(quantize_weights(NETWORK, weights_for(NETWORK)))
     found = read_checkpoint(small)
     assert found.config.weights == "int8"
     for name, tensor in found.weights.items():
