@@ -58,7 +58,7 @@ def test_a_verdict_is_that_of_trying(expression, text, length):
             within = begun[-1:].isalpha() and longer[-1].isalpha()
             is_match = is_match and begun and not within
             before = "match before" if is_match else "no match"
-            assert verdict is before
+            assert verdict == before
             assert verdict == "no match" or found == begun
             break
         if not can_match(expression, longer, length - end - 1):
