@@ -23,6 +23,7 @@ from charlstm.api.arguments import (
     NumberOfThreads,
     NumberOfWords,
     check_text,
+    list_of_texts,
     suggesting,
 )
 from charlstm.api.generation import GeneratingModel
@@ -37,6 +38,7 @@ from charlstm.validation import checked, quoted
 
 if TYPE_CHECKING:
     from charlstm.evaluation.scoring import Score
+    from charlstm.prediction.filler import FilledText, Filler
     from charlstm.prediction.grammar import Grammar
     from charlstm.prediction.predictor import Prediction, Predictor
 
@@ -162,6 +164,61 @@ class LanguageModel(GeneratingModel):
             for each in prompts
         ]
         return found[0] if isinstance(prompt, str) else found
+
+    @overload
+    def fill(self, text: str, *, gap: str = "___", top: int = 5) -> FilledText: ...
+
+    @overload
+    def fill(
+        self, text: list[str] | tuple[str, ...], *, gap: str = "___", top: int = 5
+    ) -> list[FilledText]: ...
+
+    @suggesting()
+    def fill(
+        self, text: str | list[str] | tuple[str, ...], *, gap: str = "___", top: int = 5
+    ) -> FilledText | list[FilledText]:
+        """Fill the gaps of a text with the words that make the whole text most probable.
+
+            >>> model.fill("to be or ___ to be").filled
+            >>> [word.text for word in model.fill("Now is the ___ of our discontent").gaps[0]]
+
+        Several gaps are filled in order. The probabilities of the words for a gap are shares among
+        the words examined.
+
+        Args:
+            text: the text, in which ``gap`` stands for a missing word, or for the rest of one. For
+                a list of texts, a list is returned.
+            gap: what marks a gap.
+            top: the maximum number of words for each gap.
+
+        Raises:
+            ConfigError: if an argument is out of range, or a text has no gap.
+        """
+        texts = list_of_texts("text", text)
+        check_text("gap", gap)
+        if not gap:
+            raise ConfigError("`gap` can't be an empty text.")
+        for each in texts:
+            if gap not in each:
+                raise ConfigError(f"`text` is {quoted(each)}, without a gap: expected {gap} in it.")
+        top = checked("top", top, NumberOfPredictions)
+        read = [self.normalized(each.replace(gap, "")) for each in texts]
+        warn_of_unknown(self.tokenizer, read, "text")
+        filler = self.filler()
+        found = [filler.fill_text(each, gap=gap, top=top) for each in texts]
+        return found[0] if isinstance(text, str) else found
+
+    def filler(self) -> Filler:
+        """Return what fills gaps, and caches recent texts. Use it in one thread only."""
+        from charlstm.prediction.filler import Filler
+
+        return Filler(
+            self.engine,
+            self.tokenizer,
+            self.predictor(),
+            self.normalized,
+            ends=self.checkpoint.config.corpus.division.within_files,
+        )
 
     def predictor(self) -> Predictor:
         """Return a predictor, which caches recent prompts. Use it in one thread only."""

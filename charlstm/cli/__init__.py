@@ -18,6 +18,7 @@ r"""The command line: one module per command. Each parses options, calls the lib
     line_ends       where a line of text ends
     output          JSON and text to stdout, notes to stderr
     progress_bar    a progress bar on stderr
+    shares          formats probabilities
     samples         prints samples
     line_scores     scores lines as they arrive
     scores          prints scores

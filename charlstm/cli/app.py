@@ -57,6 +57,7 @@ COMMANDS = {
     "train": "Train a language model on your text.",
     "generate": "Generate text with a trained model.",
     "predict": "Predict the next words of a text.",
+    "fill": "Fill gaps in a text, from the text on both sides.",
     "score": "Score lines or whole texts: log-probability, bits per character, perplexity.",
     "evaluate": "Evaluate a model on a text: loss, next-word accuracy, keystrokes saved.",
     "rank": "Rank alternatives by probability.",

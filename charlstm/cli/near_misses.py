@@ -22,6 +22,7 @@ _COMMANDS = {
     "train --resume": "resume continue restart",
     "generate": "sample gen write run complete-text create text",
     "predict": "complete completion autocomplete next next-word suggest infer",
+    "fill": "gap gaps blank blanks mask infill cloze",
     "score": "perplexity ppl logprob log-probability loss bpc surprisal",
     "evaluate": "test eval validate benchmark accuracy",
     "rank": "rerank sort order choose compare rescore",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from io import BufferedReader
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +18,8 @@ from charlstm.cli.options import (
     grouped_command,
 )
 from charlstm.cli.output import note, write_json, write_text
-from charlstm.cli.prompts import note_long, stdin_prompt
+from charlstm.cli.prompts import lines_of_stdin, note_long, stdin_prompt
+from charlstm.cli.shares import show_share
 from charlstm.cli.unicode_form import FormNote
 from charlstm.corpus.encodings import without_mark
 from charlstm.errors import UsageError
@@ -117,7 +117,7 @@ def command(
         prompt = stdin_prompt(model)
     answers = _Answers(model, options, hint="" if lines else remedy("", prompt))
     if lines:
-        for line in _lines(line_rules(model)):
+        for line in lines_of_stdin(line_rules(model)):
             write_json(answers.to_json(line))
     elif options["as_json"]:
         write_json(answers.to_json(prompt))
@@ -182,31 +182,12 @@ class _Answers:
         self._form.check(prompt)
 
 
-def _lines(rules: int) -> Iterator[str]:
-    """Yield the lines of stdin as they arrive, without their line ends."""
-    from charlstm.corpus.encodings import decoded_lines
-    from charlstm.corpus.lines import lines_of
-
-    stream: BufferedReader = sys.stdin.buffer  # type: ignore[assignment]
-    for number, line in enumerate(decoded_lines(stream, "stdin")):
-        # An input without "\n" comes as one line.
-        if number and not line.endswith("\n"):
-            yield line
-        else:
-            yield from lines_of(line, rules=rules)
-
-
 def _rows(groups: list[list[Prediction]]) -> Iterator[str]:
     """Yield a row for each prediction, with the name of its group if there are two."""
     for group in groups:
         for one in group:
             kind = f"\t{one.kind}" if len(groups) > 1 else ""
-            yield f"{_share(one.probability)}\t{_shown(one)}{kind}\n"
-
-
-def _share(probability: float) -> str:
-    """Return a probability with four decimals, or with one digit if they would all be 0."""
-    return f"{probability:.4f}" if probability >= 0.00005 else f"{probability:.0e}"
+            yield f"{show_share(one.probability)}\t{_shown(one)}{kind}\n"
 
 
 def _shown(one: Prediction) -> str:

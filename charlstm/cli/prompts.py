@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from io import BufferedReader
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +44,24 @@ def prompts_of(options: dict[str, Any], model: LanguageModel) -> list[str]:
 def stdin_prompt(model: LanguageModel) -> str:
     """Return the prompt on stdin, without one line end at its end."""
     return strip_line_end(_read("-"), rules=line_rules(model))
+
+
+def lines_of_stdin(rules: int) -> Iterator[str]:
+    """Yield the lines of stdin as they arrive, without their line ends.
+
+    Args:
+        rules: the rules for line ends that ``line_rules`` returns for the model.
+    """
+    from charlstm.corpus.encodings import decoded_lines
+    from charlstm.corpus.lines import lines_of
+
+    stream: BufferedReader = sys.stdin.buffer  # type: ignore[assignment]
+    for number, line in enumerate(decoded_lines(stream, "stdin")):
+        # An input without "\n" comes as one line.
+        if number and not line.endswith("\n"):
+            yield line
+        else:
+            yield from lines_of(line, rules=rules)
 
 
 def warn_of_unknown(

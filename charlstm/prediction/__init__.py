@@ -1,6 +1,7 @@
 """Prediction of the next words after a prompt, with their probabilities.
 
     predictor           the predictions for a prompt; completions of a half-typed word
+    filler              words for gaps, from the text on both sides
     prompt_cache        the states after recent prompts
     best_first_search   the search over paths of tokens
     clusters            which tokens belong to the same visible character
@@ -10,5 +11,5 @@
     piece_grammar       the grammar of character-level and subword-level models
     word_grammar        the grammar of word-level models
 
-Only predictor and prompt_cache run the engine.
+Only predictor, filler and prompt_cache run the engine.
 """

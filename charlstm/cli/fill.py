@@ -1,0 +1,122 @@
+"""``charlstm fill``: words for the gaps in a line."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from charlstm.cli.kinds import Text
+from charlstm.cli.line_ends import line_rules, one_line
+from charlstm.cli.options import OptionGroup, checkpoint_argument, grouped_command
+from charlstm.cli.output import note, write_json, write_text
+from charlstm.cli.prompts import lines_of_stdin
+from charlstm.cli.shares import show_share
+from charlstm.cli.unicode_form import FormNote
+from charlstm.corpus.encodings import without_mark
+from charlstm.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from charlstm.api.model import LanguageModel
+    from charlstm.prediction.filler import FilledText
+
+GAP = "___"
+
+what = OptionGroup("Filling")
+output = OptionGroup("Output")
+
+
+@grouped_command(
+    "fill",
+    "charlstm fill english 'The old man ___ slowly down the street.'",
+    "charlstm fill checkpoints/shakespeare 'to be or ? to be' --gap ? -k 3",
+    "printf 'I do not ___ what you mean.\\n' | charlstm fill english -",
+)
+@checkpoint_argument()
+@click.argument("text", required=False, type=Text())
+@what.text("--gap", default=GAP, show_default=True, help="Text that marks a gap.")
+@what.count("-k", "--top", most=1000, default=5, help="Maximum number of words for each gap.")
+@output.json("Print one JSON object. Texts read line by line always get one.")
+@output.quiet()
+@output.engine
+def command(checkpoint: Path, text: str | None, **options: Any) -> None:
+    """Find the words for the gaps in TEXT that make the whole text most probable.
+
+    A gap stands for one word, or for the rest of one: ___ by default. The words are those that the
+    model expects after the text on the left. Each is judged by the probability of the whole text
+    with it. Several gaps are filled in order, each with the best word in those before it. The
+    probabilities are shares among the words examined.
+
+    Without TEXT, or with -, each line of stdin is a text and gets one line of JSON at once. A line
+    may be without a gap.
+    """
+    if not options["gap"]:
+        raise UsageError("--gap can't be an empty text.")
+    if text is None and (sys.stdin is None or sys.stdin.isatty()):
+        raise UsageError("TEXT is missing. Give one, or - to type texts line by line.")
+    lines = text in (None, "-")
+    if not lines:
+        text = without_mark(text or "")
+        _check_gap(text, options["gap"])
+
+    from charlstm.api.model import load
+
+    model = load(checkpoint, precision=options["precision"], threads=options["threads"])
+    answers = _Answers(model, options)
+    if lines:
+        for line in lines_of_stdin(line_rules(model)):
+            write_json(answers.to(line).to_dict())
+        return
+    found = answers.to(text or "")
+    if options["as_json"]:
+        write_json(found.to_dict())
+    else:
+        write_text("".join(_rows(found)))
+
+
+def _check_gap(text: str, gap: str) -> None:
+    if gap not in text:
+        raise UsageError(f"{one_line(text)!r} has no gap. Write {gap} in place of a word.")
+
+
+class _Answers:
+    """Fills texts, and warns of each unknown character once."""
+
+    def __init__(self, model: LanguageModel, options: dict[str, Any]) -> None:
+        self._model = model
+        self._filler = model.filler()
+        self._form = FormNote(model, quiet=options["quiet"])
+        self._options = options
+        self._warned: set[str] = set()
+
+    def to(self, text: str) -> FilledText:
+        """Return a text with words for its gaps."""
+        gap = self._options["gap"]
+        self._warn(text.replace(gap, ""))
+        found = self._filler.fill_text(text, gap=gap, top=self._options["top"])
+        for number, words in enumerate(found.gaps, 1):
+            if not words:
+                note(f"Note: the model almost never ends a word at gap {number}.")
+        return found
+
+    def _warn(self, text: str) -> None:
+        from charlstm.tokenizer.unknown import describe_unknown
+
+        unknown = self._model.tokenizer.unknown_characters(self._model.normalized(text))
+        if unknown.keys() <= self._warned:
+            return
+        self._warned |= unknown.keys()
+        note(f"Warning: the text has {describe_unknown(unknown)}.")
+        self._form.check(text)
+
+
+def _rows(found: FilledText) -> Iterator[str]:
+    """Yield a row for each word, with the number of its gap if there are several."""
+    for number, words in enumerate(found.gaps, 1):
+        gap = f"\t{number}" if len(found.gaps) > 1 else ""
+        for word in words:
+            yield f"{show_share(word.probability)}\t{one_line(word.text)}{gap}\n"
