@@ -212,6 +212,7 @@ def test_an_unfinished_run_is_resumed_and_ends_as_before(number, tmp_path):
 
 USES = [
     *((name, "MODEL") for name in ("generate", "predict", "score", "rank", "evaluate", "info")),
+    ("fill", "MODEL", "some ___"),
     ("look", "MODEL", "-o", "page.html"),
     ("plot", "MODEL"),
     ("export", "MODEL", "-o", "model.onnx"),

@@ -19,6 +19,7 @@ WITHOUT_TENSORFLOW = [
     "generate MODEL -n 5 --beam 2",
     "generate MODEL -n 5 --match .* --unique --against TEXT",
     "predict MODEL the",
+    "fill MODEL the___fox",
     "score MODEL TEXT",
     "score MODEL TEXT --whole",
     "evaluate MODEL TEXT --sample 5 --against TEXT --against-sample 50",

@@ -29,6 +29,7 @@ TINY = "--units 8 --layers 1 --embedding 4 --streams 2 --sequence-length 8 --ste
 COMMANDS = {
     "generate": ("generate", "model", "-n", "5"),
     "predict": ("predict", "model", "the "),
+    "fill": ("fill", "model", "the ___ fox"),
     "score": ("score", "model", "text.txt"),
     "evaluate": ("evaluate", "model", "text.txt"),
     "export": ("export", "model", "-o", "model.onnx"),

@@ -56,9 +56,11 @@ def command(checkpoint: Path, text: str | None, **options: Any) -> None:
     """
     if not options["gap"]:
         raise UsageError("--gap can't be an empty text.")
-    if text is None and (sys.stdin is None or sys.stdin.isatty()):
-        raise UsageError("TEXT is missing. Give one, or - to type texts line by line.")
     lines = text in (None, "-")
+    if lines and sys.stdin is None:
+        raise UsageError("stdin is closed. Pipe lines in, or give a text.")
+    if text is None and sys.stdin.isatty():
+        raise UsageError("TEXT is missing. Give one, or - to type texts line by line.")
     if not lines:
         text = without_mark(text or "")
         _check_gap(text, options["gap"])

@@ -18,6 +18,7 @@ from charlstm.evaluation.memorization import Memorization, Overlap
 from charlstm.evaluation.text_metrics import TextFigures
 from charlstm.generation.options import TextLimits
 from charlstm.generation.samples import SampledToken
+from charlstm.prediction.filler import FilledText, Filling
 from charlstm.tokenizer.tokens import ScoredToken
 
 PAGE = Path(__file__).parents[2] / "docs" / "python-reference.md"
@@ -28,7 +29,17 @@ What [the Python interface](python.md) offers, from the docstrings of the packag
 generated: `make snapshots` updates it.
 """
 METHODS = (
-    *("generate", "stream", "most_likely", "predict", "predictor", "score", "rank"),
+    *(
+        "generate",
+        "stream",
+        "most_likely",
+        "predict",
+        "predictor",
+        "fill",
+        "filler",
+        "score",
+        "rank",
+    ),
     *("evaluate", "evaluate_words", "evaluate_dynamic", "memorization", "normalized"),
 )
 PARTS = {
@@ -36,7 +47,8 @@ PARTS = {
     "The model": [charlstm.LanguageModel, charlstm.TrainedModel],
     "Options": [TextLimits, charlstm.SampleOptions, charlstm.TextOptions, charlstm.TrainOptions],
     "Results": [
-        *(charlstm.Sample, SampledToken, ScoredToken, charlstm.Prediction, charlstm.Score),
+        *(charlstm.Sample, SampledToken, ScoredToken, charlstm.Prediction, FilledText, Filling),
+        charlstm.Score,
         *(TextFigures, WordFigures, DynamicFigures, Memorization, Overlap),
         charlstm.TrainingResult,
     ],

@@ -260,6 +260,12 @@ PREDICT = [
     Case("unknown characters", "predict prose --tokens -k 1", "the €\nthe €q\n".encode()),
     shell("a closed standard input", "predict prose <&-"),
 ]
+FILL = [
+    Case("a text without a gap", "fill prose fox"),
+    Case("an empty gap", ["fill", "prose", "the ___ fox", "--gap", ""]),
+    Case("unknown characters", ["fill", "prose", "the ___ fox€"]),
+    shell("a closed standard input", "fill prose <&-"),
+]
 SCORE = [
     Case("the columns", "score prose", b"the\n"),
     *(Case(f"--whole with {option.split()[0]}", f"score prose --whole {option}")
@@ -340,7 +346,7 @@ CACHE = [
 ]
 CASES = {
     "charlstm": GROUP, "inspect": INSPECT, "train": TRAIN, "generate": GENERATE,
-    "predict": PREDICT, "score": SCORE,
+    "predict": PREDICT, "fill": FILL, "score": SCORE,
     "evaluate": EVALUATE, "rank": RANK, "look": LOOK, "plot": PLOT,
     "models": MODELS, "info": INFO, "export": EXPORT,
     "corpora": CORPORA, "cache": CACHE,

@@ -13,6 +13,7 @@ READERS = {
     "generate MODEL --prompt-file - -q": ["--prompt"],
     "generate MODEL --prompts - -q": ["--prompt"],
     "predict MODEL": ["prompt"],
+    "fill MODEL": ["text"],
     "score MODEL -q": ["file"],
     "rank MODEL -q": ["file"],
     "evaluate MODEL - -q": ["file"],
@@ -23,6 +24,7 @@ WRITERS = {
     "train": "train MODEL/../corpus.txt --dry-run --json -q",
     "generate": "generate MODEL -n 50 --seed 1 -q",
     "predict": "predict MODEL the -q",
+    "fill": "fill MODEL the___fox -q",
     "score": "score MODEL -q MODEL/config.json",
     "evaluate": "evaluate MODEL MODEL/config.json --sample 0 -q",
     "rank": "rank MODEL -q MODEL/config.json",
@@ -38,6 +40,7 @@ WRITERS = {
 ENDLESS = [
     "yes the lazy dog | charlstm score MODEL -q",
     "yes the | charlstm predict MODEL",
+    "yes the ___ fox | charlstm fill MODEL",
     "yes the lazy dog | charlstm rank MODEL --layout tabs -q",
     "charlstm generate NAMES -c 1000000000 --seed 1 -q",
     "charlstm generate NAMES -c 1000000000 --unique --seed 1 -q",

@@ -250,6 +250,13 @@ def check_predictions(line, shown, done):
         assert all(re.fullmatch(r"(\d\.\d{4}|\de-\d\d)\t.+", each) for each in lines)
 
 
+def check_fillings(line, shown, done):
+    """A gap that has no word in the small model of the test has no rows."""
+    for lines in (shown, done.out):
+        assert all(re.fullmatch(r"(\d\.\d{4}|\de-\d\d)\t[^\t]+(\t\d)?", each) for each in lines)
+    assert len(done.out) <= len(shown)
+
+
 def check_text(line, shown, done):
     assert any(done.out)
     shown = [each for each in shown if not each.startswith("seed ")]
@@ -272,7 +279,7 @@ def check(line, shown, done):
         return check_training(line, shown, done)
     if not shown:
         return None
-    as_json = "--json" in line or (command == "predict" and line.startswith("printf"))
+    as_json = "--json" in line or (command in ("predict", "fill") and line.startswith("printf"))
     if as_json:
         return check_json(line, shown, done)
     if command == "score" and line.endswith("-q") and "--whole" not in line:
@@ -281,6 +288,7 @@ def check(line, shown, done):
         "generate": check_text,
         "score": check_text if "cut" in line else check_table,
         "predict": check_predictions,
+        "fill": check_fillings,
         "rank": check_ranks,
         "evaluate": check_table,
         "info": check_table,
@@ -328,5 +336,5 @@ def test_all_commands_are_run_somewhere():
     used = {name for line in lines for name in re.findall(r"charlstm (\w+)", line)}
     assert used >= {
         *("train", "generate", "predict", "score", "rank", "evaluate", "inspect", "info"),
-        *("models", "export", "corpora", "cache", "look", "plot"),
+        *("models", "export", "corpora", "cache", "look", "plot", "fill"),
     }
