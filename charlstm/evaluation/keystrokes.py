@@ -109,9 +109,7 @@ class WordFigures(Result):
 def word_figures(results: Sequence[WordResult]) -> WordFigures:
     """Return the figures of one or more words."""
     count = len(results)
-    ranks = np.array([result.rank for result in results])
-    accuracy = {rank: float(((ranks > 0) & (ranks <= rank)).mean()) for rank in RANKS}
-    errors = {rank: math.sqrt(share * (1 - share) / count) for rank, share in accuracy.items()}
+    accuracy, errors = accuracy_of([result.rank for result in results])
     unaided = np.array([result.unaided for result in results], np.float64)
     aided = np.array([result.keystrokes for result in results], np.float64)
     ratio = float(aided.sum() / unaided.sum())
@@ -119,6 +117,18 @@ def word_figures(results: Sequence[WordResult]) -> WordFigures:
     residues = aided - ratio * unaided
     spread = math.sqrt(float((residues**2).sum()) * count / (count - 1)) if count > 1 else math.nan
     return WordFigures(count, accuracy, errors, 1 - ratio, spread / float(unaided.sum()))
+
+
+def accuracy_of(ranks: Sequence[int]) -> tuple[dict[int, float], dict[int, float]]:
+    """Return how often words were found at each rank of ``RANKS`` or better, and standard errors.
+
+    Args:
+        ranks: the rank of each word, 0 for one that was not found; one word or more.
+    """
+    found = np.array(ranks)
+    accuracy = {rank: float(((found > 0) & (found <= rank)).mean()) for rank in RANKS}
+    errors = {n: math.sqrt(share * (1 - share) / len(found)) for n, share in accuracy.items()}
+    return accuracy, errors
 
 
 def windows_of(ids: AnyIds, queries: Iterable[WordQuery]) -> Iterator[ContextWindow]:

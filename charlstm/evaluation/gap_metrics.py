@@ -1,0 +1,100 @@
+"""How often a hidden word is found from the text on both sides of it, and from the left side alone.
+
+The context is the line of the word. ``prediction.filler`` fills the gaps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from charlstm.corpus.lines import lines_of
+from charlstm.errors import CorpusError
+from charlstm.evaluation.keystrokes import RANKS, accuracy_of
+from charlstm.evaluation.text_metrics import Texts
+from charlstm.evaluation.word_metrics import WordFinder
+from charlstm.prediction.filler import Filler
+from charlstm.prediction.predictor import Predictor
+from charlstm.results import Result
+from charlstm.tokenizer.base import Tokenizer
+
+
+@dataclass(frozen=True)
+class GapFigures(Result):
+    """How well hidden words were found.
+
+    Attributes:
+        sample: the number of words.
+        accuracy: for each rank of ``RANKS``, the share of words found at this rank or better.
+        accuracy_errors: their standard errors, treating the words as independent.
+        left_accuracy: the same shares for predictions from the left side alone.
+        left_accuracy_errors: their standard errors.
+    """
+
+    sample: int
+    accuracy: dict[int, float]
+    accuracy_errors: dict[int, float]
+    left_accuracy: dict[int, float]
+    left_accuracy_errors: dict[int, float]
+
+
+def evaluate_gaps(
+    tokenizer: Tokenizer,
+    predictor: Predictor,
+    filler: Filler,
+    texts: Texts,
+    *,
+    sample: int,
+    seed: int,
+    on_progress: Callable[[int], None] | None = None,
+) -> GapFigures:
+    """Hide a random sample of the words of a text one at a time, and look for each.
+
+    A word is as for ``evaluate_words``.
+
+    Args:
+        tokenizer: the tokenizer of the model.
+        predictor: predicts from the left side.
+        filler: fills gaps with the same model.
+        texts: the text.
+        sample: the number of words to hide. All words are, if there are fewer.
+        seed: the seed of the random choice.
+        on_progress: called with the number of words looked for since the last call.
+
+    Raises:
+        CorpusError: if there are no words, or the text can't be read or decoded.
+    """
+    total = sum(1 for _ in hidden_words(tokenizer, texts))
+    if not total:
+        raise CorpusError(f"{texts.name}: there is no word to hide.")
+    drawn = set(np.random.default_rng(seed).choice(total, min(sample, total), False).tolist())
+    ranks, left_ranks = [], []
+    for number, (left, word, right) in enumerate(hidden_words(tokenizer, texts)):
+        if number not in drawn:
+            continue
+        found = [each.text for each in filler.fill(left, right, max(RANKS))]
+        ranks.append(_rank(word, found))
+        found = [each.text for each in predictor.predict(left, max(RANKS), words_only=True)]
+        left_ranks.append(_rank(word, found[: max(RANKS)]))
+        if on_progress:
+            on_progress(1)
+    accuracy, errors = accuracy_of(ranks)
+    left_accuracy, left_errors = accuracy_of(left_ranks)
+    return GapFigures(len(ranks), accuracy, errors, left_accuracy, left_errors)
+
+
+def hidden_words(tokenizer: Tokenizer, texts: Texts) -> Iterator[tuple[str, str, str]]:
+    """Yield each word of a text, with the text before it and after it in its line."""
+    for document in texts.documents():
+        for line in lines_of("".join(document)):
+            finder = WordFinder(tokenizer.segmentation)
+            for position, token in finder.words(line):
+                word = token.removeprefix(" ")
+                start = position + len(token) - len(word)
+                yield line[:start], word, line[start + len(word) :]
+
+
+def _rank(word: str, found: list[str]) -> int:
+    return found.index(word) + 1 if word in found else 0
