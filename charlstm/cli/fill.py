@@ -12,17 +12,15 @@ from charlstm.cli.kinds import Text
 from charlstm.cli.line_ends import line_rules, one_line
 from charlstm.cli.options import OptionGroup, checkpoint_argument, grouped_command
 from charlstm.cli.output import note, write_json, write_text
-from charlstm.cli.prompts import lines_of_stdin
+from charlstm.cli.prompts import UnknownOnce, lines_of_stdin
 from charlstm.cli.shares import show_share
-from charlstm.cli.unicode_form import FormNote
 from charlstm.corpus.encodings import without_mark
 from charlstm.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from charlstm.api.model import LanguageModel
-    from charlstm.prediction.filler import FilledText
+    from charlstm.prediction.filler import FilledText, Filler
 
 GAP = "___"
 
@@ -68,12 +66,13 @@ def command(checkpoint: Path, text: str | None, **options: Any) -> None:
     from charlstm.api.model import load
 
     model = load(checkpoint, precision=options["precision"], threads=options["threads"])
-    answers = _Answers(model, options)
+    filler = model.filler()
+    unknown = UnknownOnce(model, "the text", quiet=options["quiet"])
     if lines:
         for line in lines_of_stdin(line_rules(model)):
-            write_json(answers.to(line).to_dict())
+            write_json(_fill(filler, line, unknown, options).to_dict())
         return
-    found = answers.to(text or "")
+    found = _fill(filler, text or "", unknown, options)
     if options["as_json"]:
         write_json(found.to_dict())
     else:
@@ -85,35 +84,14 @@ def _check_gap(text: str, gap: str) -> None:
         raise UsageError(f"{one_line(text)!r} has no gap. Write {gap} in place of a word.")
 
 
-class _Answers:
-    """Fills texts, and warns of each unknown character once."""
-
-    def __init__(self, model: LanguageModel, options: dict[str, Any]) -> None:
-        self._model = model
-        self._filler = model.filler()
-        self._form = FormNote(model, quiet=options["quiet"])
-        self._options = options
-        self._warned: set[str] = set()
-
-    def to(self, text: str) -> FilledText:
-        """Return a text with words for its gaps."""
-        gap = self._options["gap"]
-        self._warn(text.replace(gap, ""))
-        found = self._filler.fill_text(text, gap=gap, top=self._options["top"])
-        for number, words in enumerate(found.gaps, 1):
-            if not words:
-                note(f"Note: the model almost never ends a word at gap {number}.")
-        return found
-
-    def _warn(self, text: str) -> None:
-        from charlstm.tokenizer.unknown import describe_unknown
-
-        unknown = self._model.tokenizer.unknown_characters(self._model.normalized(text))
-        if unknown.keys() <= self._warned:
-            return
-        self._warned |= unknown.keys()
-        note(f"Warning: the text has {describe_unknown(unknown)}.")
-        self._form.check(text)
+def _fill(filler: Filler, text: str, unknown: UnknownOnce, options: dict[str, Any]) -> FilledText:
+    gap = options["gap"]
+    unknown.check(text.replace(gap, ""))
+    found = filler.fill_text(text, gap=gap, top=options["top"])
+    for number, words in enumerate(found.gaps, 1):
+        if not words:
+            note(f"Note: the model almost never ends a word at gap {number}.")
+    return found
 
 
 def _rows(found: FilledText) -> Iterator[str]:

@@ -18,9 +18,8 @@ from charlstm.cli.options import (
     grouped_command,
 )
 from charlstm.cli.output import note, write_json, write_text
-from charlstm.cli.prompts import lines_of_stdin, note_long, stdin_prompt
+from charlstm.cli.prompts import UnknownOnce, lines_of_stdin, note_long, stdin_prompt
 from charlstm.cli.shares import show_share
-from charlstm.cli.unicode_form import FormNote
 from charlstm.corpus.encodings import without_mark
 from charlstm.errors import UsageError
 
@@ -137,17 +136,15 @@ class _Answers:
     def __init__(self, model: LanguageModel, options: dict[str, Any], hint: str) -> None:
         self._model = model
         self._predictor = model.predictor()
-        self._form = FormNote(model, quiet=options["quiet"])
+        self._unknown = UnknownOnce(model, "the prompt", quiet=options["quiet"], hint=hint)
         self._options = options
-        self._hint = f" Did you mean {hint}?" if hint else ""
-        self._warned: set[str] = set()
         self._suggested_tokens = False
         self._noted = False
 
     def to(self, prompt: str) -> list[list[Prediction]]:
         """Return the predictions for a prompt, in groups."""
         if not self._options["quiet"]:
-            self._warn(prompt)
+            self._unknown.check(prompt)
             from charlstm.prediction.prompt_cache import PROMPT_STEP
 
             self._noted = self._noted or note_long(self._model, [prompt], step=PROMPT_STEP)
@@ -169,17 +166,6 @@ class _Answers:
             for one in group
         ]
         return {"prompt": prompt, "predictions": predictions}
-
-    def _warn(self, prompt: str) -> None:
-        from charlstm.tokenizer.unknown import describe_unknown
-
-        unknown = self._model.tokenizer.unknown_characters(self._model.normalized(prompt))
-        if unknown.keys() <= self._warned:
-            return
-        self._warned |= unknown.keys()
-        hint = self._hint if "\\" in unknown else ""
-        note(f"Warning: the prompt has {describe_unknown(unknown)}.{hint}")
-        self._form.check(prompt)
 
 
 def _rows(groups: list[list[Prediction]]) -> Iterator[str]:

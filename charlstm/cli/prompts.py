@@ -89,6 +89,38 @@ def warn_of_unknown(
             form.check(prompt)
 
 
+class UnknownOnce:
+    """Warns of the unknown characters of texts that come one by one, of each character once.
+
+    Args:
+        model: the model that reads the texts.
+        which: what a text is, such as ``"the prompt"``.
+        quiet: never note that a text is in another Unicode form.
+        hint: how to type the text with its escapes interpreted, if it was typed.
+    """
+
+    def __init__(self, model: LanguageModel, which: str, *, quiet: bool, hint: str = "") -> None:
+        from charlstm.cli.unicode_form import FormNote
+
+        self._model = model
+        self._which = which
+        self._form = FormNote(model, quiet=quiet)
+        self._hint = f" Did you mean {hint}?" if hint else ""
+        self._warned: set[str] = set()
+
+    def check(self, text: str) -> None:
+        """Warn of the characters of a text that are unknown and not warned of yet."""
+        from charlstm.tokenizer.unknown import describe_unknown
+
+        unknown = self._model.tokenizer.unknown_characters(self._model.normalized(text))
+        if unknown.keys() <= self._warned:
+            return
+        self._warned |= unknown.keys()
+        hint = self._hint if "\\" in unknown else ""
+        note(f"Warning: {self._which} has {describe_unknown(unknown)}.{hint}")
+        self._form.check(text)
+
+
 def note_long(
     model: LanguageModel, prompts: Sequence[str], which: str = "the prompt", *, step: int = 1
 ) -> bool:

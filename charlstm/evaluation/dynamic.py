@@ -11,8 +11,8 @@ import math
 import os
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Annotated, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
 
 from msgspec import Meta
 
@@ -95,10 +95,7 @@ def evaluate_dynamic(
         from charlstm.training.step import use_threads
 
     use_threads(threads or processor_count(), 1)
-    settings = DEFAULTS[tokenizer.level]
-    given: Any = {"rate": rate, "decay": decay}
-    given = {name: value for name, value in given.items() if value is not None}
-    settings = replace(settings, **given)
+    settings = DEFAULTS[tokenizer.level].with_given(rate, decay)
     evaluator = DynamicEvaluator(checkpoint.config.model, checkpoint.weights, settings)
     documents = (map(tokenizer.encode, document) for document in read.documents())
     sums: list[float] = []

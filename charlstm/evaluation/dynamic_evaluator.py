@@ -39,6 +39,14 @@ class DynamicSettings:
     decay: float
     segment: int
 
+    def with_given(self, rate: float | None, decay: float | None) -> DynamicSettings:
+        """Return the settings with a rate and a decay, where they are given."""
+        return DynamicSettings(
+            self.rate if rate is None else rate,
+            self.decay if decay is None else decay,
+            self.segment,
+        )
+
 
 # Tuned on texts like the training texts, but not on the texts that results are reported for.
 DEFAULTS: Mapping[Level, DynamicSettings] = {

@@ -25,20 +25,14 @@ from charlstm.generation.batch import Batch, PrefilledPrompt, SampleRng
 from charlstm.generation.constraints import Constraints
 from charlstm.generation.filters import likeliest, next_limits, sample
 from charlstm.generation.penalties import EMPTY, window_needed
-from charlstm.generation.samples import (
-    FinishReason,
-    Sample,
-    SampledToken,
-    TextListener,
-    in_order,
-)
+from charlstm.generation.samples import FinishReason, Sample, SampledToken, TextListener, in_order
 from charlstm.generation.stopping import Endings, EndReason
 from charlstm.generation.unread import unread_ways
 from charlstm.generation.visible import LastCharacter
 from charlstm.metrics import log_normalizers
 from charlstm.tokenizer.base import BEGIN_SPELLING, END_OF_DOCUMENT, Tokenizer
 from charlstm.tokenizer.long_prompts import read_tokens
-from charlstm.tokenizer.tokens import scored_token, special_token
+from charlstm.tokenizer.tokens import scored_token
 
 if TYPE_CHECKING:
     from charlstm.generation.match_reader import MatchReader, Verdict
@@ -358,8 +352,8 @@ class BatchDecoder:
             scored_token(self._tokenizer, other, float(logits[other]) + offset)
             for other in likeliest(logits, self._alternatives or 0).tolist()
         )
-        special = special_token(self._tokenizer, token_id)
-        return SampledToken(self._pieces[token_id], value, special, alternatives)
+        found = scored_token(self._tokenizer, token_id, value)
+        return SampledToken(found.text, value, found.special, alternatives)
 
     def _finish(self, batch: Batch, index: int, row: _Row, last: float) -> Sample | None:
         """Return the sample of a row, given the log-probability of its last token."""
