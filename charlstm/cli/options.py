@@ -230,10 +230,10 @@ class OptionGroup:
 
 
 def grouped_command(
-    name: str, *examples: str, **attributes: Any
+    name: str, *examples: str, cls: type[GroupedCommand] = GroupedCommand, **attributes: Any
 ) -> Callable[[Callable[..., Any]], GroupedCommand]:
     """Return a decorator that makes a function the command of a name, with its examples."""
-    return click.command(cls=GroupedCommand, name=name, examples=examples, **attributes)
+    return click.command(cls=cls, name=name, examples=examples, **attributes)
 
 
 def checkpoint_argument(*, required: bool = True) -> Decorator:

@@ -9,6 +9,7 @@ import contextlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from charlstm.cli.argument_names import as_typed
 from charlstm.cli.descriptions import (
     describe_evaluation,
     describe_hardware,
@@ -27,6 +28,7 @@ from charlstm.cli.train_notes import (
     warn_unknown,
 )
 from charlstm.errors import StorageError
+from charlstm.training.advice import after_overfitting, describe_overfitting
 from charlstm.training.observer import Hardware, Observer, TrainingResult
 
 if TYPE_CHECKING:
@@ -151,12 +153,11 @@ class TrainReport(Observer):
 
     def on_overfitting(self, best: Figures, now: Figures) -> None:
         """Warn of overfitting."""
-        dropout = "" if self.run.config.train.drops_more else ", a higher --dropout"
+        moved = describe_overfitting(best, now)
+        remedy = as_typed(after_overfitting(self.run.config.train))
         self._say(
-            f"Warning: the model is overfitting. Since step {best.step:,} the training loss fell "
-            f"from {best.train_loss:.3f} to {now.train_loss:.3f} while the validation loss rose "
-            f"from {best.valid_loss:.3f} to {now.valid_loss:.3f}. The best weights are kept. Try "
-            f"more text{dropout} or a smaller --size."
+            f"Warning: the model is overfitting. {moved[:1].upper()}{moved[1:]}. The best weights "
+            f"are kept. {remedy}"
         )
 
     # The end
