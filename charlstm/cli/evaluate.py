@@ -39,7 +39,7 @@ _TYPED = click.core.ParameterSource.COMMANDLINE
     "charlstm evaluate checkpoints/shakespeare test.txt",
     "charlstm evaluate checkpoints/news new.txt --dynamic",
     "charlstm evaluate checkpoints/names names.txt --sample 0 --against names.txt --json",
-    "charlstm evaluate --models english checkpoints/news -- new.txt",
+    "charlstm evaluate --models checkpoints/shakespeare checkpoints/news -- new.txt",
     cls=ModelsCommand,
 )
 @checkpoint_argument()

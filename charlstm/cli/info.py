@@ -33,7 +33,7 @@ options = OptionGroup()
     "info",
     "charlstm info checkpoints/shakespeare --json | python3 -m json.tool",
     "charlstm info checkpoints/names --markdown",
-    "charlstm info checkpoints/names checkpoints/names-2",
+    "charlstm info checkpoints/names checkpoints/logs",
 )
 @click.argument(
     "checkpoints",
