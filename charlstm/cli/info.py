@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
-
 from charlstm.cli.argument_names import as_typed
 from charlstm.cli.descriptions import (
     describe_dropout,
@@ -14,8 +12,7 @@ from charlstm.cli.descriptions import (
     describe_validated,
     show_perplexity,
 )
-from charlstm.cli.kinds import CheckpointPath
-from charlstm.cli.options import OptionGroup, complete_checkpoints, grouped_command
+from charlstm.cli.options import OptionGroup, checkpoints_argument, grouped_command
 from charlstm.cli.output import note, write_json, write_text
 from charlstm.errors import UsageError, harmless
 
@@ -35,13 +32,7 @@ options = OptionGroup()
     "charlstm info checkpoints/names --markdown",
     "charlstm info checkpoints/names checkpoints/logs",
 )
-@click.argument(
-    "checkpoints",
-    metavar="[CHECKPOINT]...",
-    type=CheckpointPath(),
-    nargs=-1,
-    shell_complete=complete_checkpoints,
-)
+@checkpoints_argument()
 @options.quiet()
 @options.json("Print one JSON object instead of a table.")
 @options.flag("--markdown", help="Print a model card in Markdown instead of a table.")

@@ -246,6 +246,17 @@ def checkpoint_argument(*, required: bool = True) -> Decorator:
     )
 
 
+def checkpoints_argument() -> Decorator:
+    """Return a decorator that adds the argument CHECKPOINT, which may be given several times."""
+    return click.argument(
+        "checkpoints",
+        metavar="[CHECKPOINT]...",
+        type=CheckpointPath(),
+        nargs=-1,
+        shell_complete=complete_checkpoints,
+    )
+
+
 def files_argument(metavar: str, name: str = "files") -> Decorator:
     """Return a decorator that adds an argument for any number of files."""
     return click.argument(name, metavar=metavar, nargs=-1, shell_complete=complete_files)

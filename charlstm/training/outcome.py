@@ -92,7 +92,8 @@ def outcome_of(
         progress: the progress at the last save; ``None`` without a resume file.
         state: the state of the run.
     """
-    per_epoch = _steps_per_epoch([*history, *([figures] if figures else [])])
+    evaluations = [*history, *([figures] if figures else [])]
+    per_epoch = _steps_per_epoch(config, evaluations)
     planned = _planned_steps(config, per_epoch)
     last = history[-1] if history else None
     # Without validation, the weights in the checkpoint are the last ones.
@@ -106,7 +107,7 @@ def outcome_of(
         stop_reason=_stop_reason(config, history, state, planned),
         step=step,
         planned_steps=planned,
-        epochs=step / per_epoch if step is not None and per_epoch else None,
+        epochs=None if step is None else step / per_epoch,
         seconds=seconds,
         planned_minutes=config.train.minutes,
         best=figures,
@@ -154,19 +155,18 @@ def evaluations_without_improvement(history: Sequence[Figures]) -> int:
     return waited
 
 
-def _steps_per_epoch(evaluations: Sequence[Figures]) -> int | None:
-    """Return the number of steps in an epoch; ``None`` before the first step was evaluated."""
+def _steps_per_epoch(config: RunConfig, evaluations: Sequence[Figures]) -> int:
+    """Return the number of steps in an epoch: as evaluated or, before that, as planned."""
+    train, tokens = config.train, config.provenance.train_tokens
     known = (each.step / each.epoch for each in evaluations if each.step and each.epoch > 0)
-    steps = next(known, None)
-    return None if steps is None else max(1, round(steps))
+    planned = math.ceil(tokens / (train.streams * train.sequence_length))
+    return max(1, round(next(known, planned)))
 
 
-def _planned_steps(config: RunConfig, per_epoch: int | None) -> int | None:
-    """Return the steps of the budget; ``None`` if it is in minutes or not known."""
+def _planned_steps(config: RunConfig, per_epoch: int) -> int | None:
+    """Return the steps of the budget; ``None`` if it is in minutes."""
     train = config.train
-    if train.epochs is None or per_epoch is None:
-        return train.steps
-    return max(1, round(train.epochs * per_epoch))
+    return train.steps if train.epochs is None else max(1, round(train.epochs * per_epoch))
 
 
 def _stop_reason(

@@ -120,7 +120,7 @@ def test_a_run_that_was_stopped_before_its_first_evaluation(request_for):
     assert (found.last, found.overfits) == (None, None)
     (request.output / MODEL).unlink()
     found = read_outcome(request.output)
-    assert (found.step, found.best, found.epochs) == (4, None, None)
+    assert (found.step, found.planned_steps, found.best) == (4, 30, None)
 
 
 def test_a_run_that_is_training(request_for):
@@ -204,8 +204,9 @@ def test_the_time_of_a_run_is_that_of_its_last_save():
     assert (found.step, found.seconds, found.epochs) == (57, 99.0, 5.7)
     found = outcome([figures(60, 1.0)], state="training", progress=progress)
     assert (found.step, found.seconds) == (60, 99.0)
-    found = outcome([], state="unfinished", progress=progress, epochs=3.0)
-    assert (found.step, found.epochs, found.planned_steps) == (57, None, None)
+    # Before the first evaluation, an epoch is as long as it was planned: 901 tokens in one step.
+    found = outcome([], state="unfinished", progress=progress, epochs=60.0)
+    assert (found.step, found.epochs, found.planned_steps) == (57, 57.0, 60)
 
 
 # Overfitting
