@@ -11,6 +11,7 @@ from charlstm.cli.descriptions import describe_dropout, describe_names, show_per
 from charlstm.cli.outcomes import describe_end
 from charlstm.cli.tables import aligned
 from charlstm.errors import harmless
+from charlstm.metrics import has_words
 
 if TYPE_CHECKING:
     from charlstm.checkpoint.comparison import Comparability
@@ -94,8 +95,11 @@ def _bits(run: KnownRun) -> str:
 
 
 def _per_word(run: KnownRun) -> str:
-    value = run.checkpoint.figures.valid_word_perplexity
-    return "none" if value is None else show_perplexity(value)
+    origin, figures = run.checkpoint.config.provenance, run.checkpoint.figures
+    is_known = has_words(origin.valid_characters, origin.valid_words)
+    if figures.valid_loss is None or not is_known:
+        return "none"
+    return show_perplexity(figures.valid_word_perplexity)
 
 
 def _network(run: KnownRun) -> str:
@@ -126,7 +130,7 @@ def _overfits(run: KnownRun) -> str:
 def _budget(run: KnownRun) -> str:
     train = run.checkpoint.config.train
     budgets = {"epochs": train.epochs, "steps": train.steps, "minutes": train.minutes}
-    return next(f"{value:g} {name}" for name, value in budgets.items() if value is not None)
+    return next(f"--{name} {value:g}" for name, value in budgets.items() if value is not None)
 
 
 # The figures to compare, in the order of the rows.

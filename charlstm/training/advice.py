@@ -61,7 +61,7 @@ def advise(outcome: Outcome, config: RunConfig, tokenizer: Tokenizer, folder: Pa
     if lacks_text(best):
         parent = f"`from_checkpoint` {PARENT} if the text is English, or " if may_know else ""
         return f"Try {parent}more text: it predicts its training text better than new text."
-    return _longer(outcome, config) or (
+    return _longer(outcome, config, may_know_english=may_know) or (
         "Try a larger `size` with more `minutes`: it predicts new text about as well as its "
         "training text."
     )
@@ -128,7 +128,7 @@ def _dropout(train: TrainConfig) -> str:
     return "" if train.drops_more else ", a higher `dropout`"
 
 
-def _longer(outcome: Outcome, config: RunConfig) -> str | None:
+def _longer(outcome: Outcome, config: RunConfig, *, may_know_english: bool) -> str | None:
     """Return the advice to train longer, if a text of this length is worth more epochs."""
     origin, level = config.provenance, config.tokenizer.level
     # A run from a parent of the same text continues the parent's epochs, which are not recorded.
@@ -146,7 +146,11 @@ def _longer(outcome: Outcome, config: RunConfig) -> str | None:
         start = min(START_SECONDS, outcome.seconds)
         minutes = (start + (outcome.seconds - start) * epochs / taken) / 60
         budget = f"`minutes` {float(f'{minutes:.2g}'):g}"
-    return f"Train longer, with {budget}: a text of this length is worth about {epochs:.2g} epochs."
+    parent = f", or `from_checkpoint` {PARENT} if the text is English" if may_know_english else ""
+    return (
+        f"Train longer, with {budget}{parent}: a text of this length is worth about "
+        f"{epochs:.2g} epochs."
+    )
 
 
 def _may_know_english(config: RunConfig, tokenizer: Tokenizer) -> bool:

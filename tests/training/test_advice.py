@@ -69,6 +69,8 @@ def test_a_model_that_knows_its_training_text_better_needs_more_text():
 def test_a_run_of_fewer_epochs_than_the_text_is_worth(budget, epoch, part):
     history = [figures(100, 1.2, 1.2, epoch=epoch, seconds=120.0)]
     assert_names(advice(history, origin=LONG, **budget), part, "8 epochs")
+    found = advice(history, ENGLISH, origin=LONG, **budget)
+    assert_names(found, part, "`from_checkpoint` english", "8 epochs")
 
 
 def test_a_run_that_was_long_enough_needs_a_larger_network():
