@@ -21,6 +21,9 @@ from charlstm.training.observer import StopReason
 # Nats above the best validation loss that count as overfitting. Seeds differ by less.
 OVERFITTING_MARGIN = 0.01
 
+# The most steps to compute with: what a hostile file names must not overflow.
+_MOST_STEPS = 1e15
+
 # A run in minutes that used at least this share of them has not stopped early. Apart from the last
 # one, no evaluation ends as late.
 _WHOLE = 0.97
@@ -160,13 +163,15 @@ def _steps_per_epoch(config: RunConfig, evaluations: Sequence[Figures]) -> int:
     train, tokens = config.train, config.provenance.train_tokens
     known = (each.step / each.epoch for each in evaluations if each.step and each.epoch > 0)
     planned = math.ceil(tokens / (train.streams * train.sequence_length))
-    return max(1, round(next(known, planned)))
+    return max(1, round(min(_MOST_STEPS, next(known, planned))))
 
 
 def _planned_steps(config: RunConfig, per_epoch: int) -> int | None:
     """Return the steps of the budget; ``None`` if it is in minutes."""
     train = config.train
-    return train.steps if train.epochs is None else max(1, round(train.epochs * per_epoch))
+    if train.epochs is None:
+        return train.steps
+    return max(1, round(min(_MOST_STEPS, train.epochs * per_epoch)))
 
 
 def _stop_reason(

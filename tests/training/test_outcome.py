@@ -13,8 +13,10 @@ from charlstm.checkpoint.folder import lock_folder
 from charlstm.checkpoint.reader import read_config, read_history
 from charlstm.checkpoint.resume import Progress
 from charlstm.checkpoint.schema import HISTORY, MODEL, RESUME, Figures
+from charlstm.cli.outcomes import describe_end, describe_fit, describe_length
 from charlstm.config import CorpusConfig, TrainConfig
 from charlstm.errors import CheckpointDamaged, CheckpointMissing
+from charlstm.training.advice import advise
 from charlstm.training.outcome import (
     OVERFITTING_MARGIN,
     evaluations_without_improvement,
@@ -22,7 +24,7 @@ from charlstm.training.outcome import (
     outcome_of,
     read_outcome,
 )
-from tests.checkpoint.helpers import settings
+from tests.checkpoint.helpers import CHARACTERS, settings
 from tests.training.helpers import Stopper, resume, train
 
 DATA = Path(__file__).parents[1] / "data"
@@ -207,6 +209,26 @@ def test_the_time_of_a_run_is_that_of_its_last_save():
     # Before the first evaluation, an epoch is as long as it was planned: 901 tokens in one step.
     found = outcome([], state="unfinished", progress=progress, epochs=60.0)
     assert (found.step, found.epochs, found.planned_steps) == (57, 57.0, 60)
+
+
+HOSTILE = st.sampled_from([0.0, 5e-324, 1e-9, 1.0, 1e308, math.inf, -math.inf, math.nan])
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from([0, 1, 2**63 - 1]), HOSTILE, HOSTILE), max_size=4),
+    st.sampled_from([{"steps": 1}, {"epochs": 1e9}, {"epochs": 5e-324}, {"minutes": 1e9}]),
+)
+def test_figures_of_a_hostile_file_are_not_an_error(rows, budget):
+    history = [
+        figures(step, loss, loss, epoch=number, seconds=number, valid_bits_per_character=number)
+        for step, number, loss in rows
+    ]
+    found = outcome(history, **budget)
+    config = settings(train=TrainConfig(**budget))
+    assert describe_end(found, config)
+    describe_length(found)
+    describe_fit(found)
+    assert advise(found, config, CHARACTERS, "model")
 
 
 # Overfitting
