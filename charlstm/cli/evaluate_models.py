@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from charlstm.evaluation.text_metrics import Texts
 
 _SHOWN = 60  # characters of a name at most
+_FAIR = 0.01  # share of a text that a model may be unable to represent, to be called the best
 
 
 def compare_models(
@@ -52,7 +53,7 @@ def compare_models(
             measured.append(facts)
             notes |= dict.fromkeys(corpus.notes.untold())
     note_all(notes)
-    best = min(range(len(names)), key=lambda index: measured[index]["bits_per_character"])
+    best = min(_fair(measured), key=lambda row: measured[row]["bits_per_character"])
     if options["as_json"]:
         write_json({"models": _listed(folders, models, measured), "best": str(folders[best])})
         return
@@ -76,12 +77,26 @@ def _warn_unknown(name: str, facts: dict[str, Any], model: LanguageModel, texts:
     """Warn that a model can't represent a part of the text."""
     from charlstm.tokenizer.unknown import list_of_unknown
 
-    share = 100 * facts["unknown"] / max(1, facts["characters"])
-    shown = "less than 0.1%" if share < 0.1 else f"{share:.1f}%"
+    share = _unknown_share(facts)
+    shown = "less than 0.1%" if share < 0.001 else f"{100 * share:.1f}%"
+    unfair = "a little unfair" if share < _FAIR else "unfair"
     note(
         f"Warning: {name} can't represent {shown} of the text "
-        f"({list_of_unknown(_unknown(model, texts))}), so the comparison with it is unfair."
+        f"({list_of_unknown(_unknown(model, texts))}), so the comparison with it is {unfair}."
     )
+
+
+def _unknown_share(facts: dict[str, Any]) -> float:
+    return float(facts["unknown"] / max(1, facts["characters"]))
+
+
+def _fair(measured: Sequence[dict[str, Any]]) -> list[int]:
+    """Return the models that can represent almost all of the text; all of them if none can.
+
+    An unknown token stands for many characters, so it is easier to predict than each of them.
+    """
+    everyone = range(len(measured))
+    return [row for row in everyone if _unknown_share(measured[row]) < _FAIR] or list(everyone)
 
 
 def _unknown(model: LanguageModel, texts: Texts) -> Counter[str]:
@@ -134,22 +149,23 @@ def models_table(
     names: Sequence[str], models: Sequence[LanguageModel], measured: Sequence[dict[str, Any]]
 ) -> str:
     """Return a row of figures for each model, with the best one of each column marked."""
+    fair = _fair(measured)
     columns = [
-        _Column("bits/char", [facts["bits_per_character"] for facts in measured], "{:.4f}"),
-        _Column("ppl/word", [facts["word_perplexity"] for facts in measured], "{:,.1f}"),
+        _Column("bits/char", [facts["bits_per_character"] for facts in measured], "{:.4f}", fair),
+        _Column("ppl/word", [facts["word_perplexity"] for facts in measured], "{:,.1f}", fair),
     ]
     if "sample" in measured[0]:
         accuracy = [facts["next_word_accuracy"] for facts in measured]
         columns += [
-            _Column(f"top {rank}", [-100 * each[rank] for each in accuracy], "{:.1f}%")
+            _Column(f"top {rank}", [-100 * each[rank] for each in accuracy], "{:.1f}%", fair)
             for rank in ("1", "3", "5")
         ]
         saved = [-100 * facts["keystrokes_saved"] for facts in measured]
-        columns.append(_Column("keystrokes saved", saved, "{:.1f}%"))
+        columns.append(_Column("keystrokes saved", saved, "{:.1f}%", fair))
     if "dynamic" in measured[0]:
         bits = [facts["dynamic"]["bits_per_character"] for facts in measured]
-        marked = _is_same_dynamic_text(measured)
-        columns.append(_Column("dynamic bits/char", bits, "{:.4f}", marked=marked))
+        comparable = fair if _is_same_dynamic_text(measured) else []
+        columns.append(_Column("dynamic bits/char", bits, "{:.4f}", comparable))
     unknown = [f"{facts['unknown']:,}" for facts in measured]
     rows = [
         ["model", "level", *(column.heading for column in columns), "unknown"],
@@ -168,16 +184,16 @@ class _Column:
         heading: the heading.
         figures: the figure of each model, NaN if it has none.
         form: the format of a figure.
-        marked: whether to mark the best one.
+        fair: the rows among which the best one is marked.
     """
 
     def __init__(
-        self, heading: str, figures: Sequence[float], form: str, *, marked: bool = True
+        self, heading: str, figures: Sequence[float], form: str, fair: Sequence[int]
     ) -> None:
         self.heading = f"{heading} "  # above the place for the mark
         self._figures, self._form = figures, form
-        known = [figure for figure in figures if not math.isnan(figure)]
-        self._best = min(known) if known and marked else None
+        known = {row: figures[row] for row in fair if not math.isnan(figures[row])}
+        self._best = min(known, key=known.__getitem__) if known else None
 
     def cell(self, row: int) -> str:
         """Return the figure of a model."""
@@ -185,4 +201,4 @@ class _Column:
         if math.isnan(figure):
             return "none "
         shown = "infinite" if math.isinf(figure) else self._form.format(abs(figure))
-        return shown + ("*" if figure == self._best else " ")
+        return shown + ("*" if row == self._best else " ")

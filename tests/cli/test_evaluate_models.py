@@ -74,7 +74,22 @@ def test_a_model_that_can_not_represent_the_text(charlstm, models, tmp_path):
     assert [row[-1] for row in rows.values()] == ["3", "3"]
     warnings = [line for line in result.err.splitlines() if line.startswith("Warning")]
     for name, warning in zip(["prose", "words"], warnings, strict=True):
-        assert_names(warning, name, "0.9%", "2 × 'Ä'", "unfair")
+        assert_names(warning, name, "0.9%", "2 × 'Ä'", "a little unfair")
+
+
+def test_a_model_that_lacks_much_of_the_text_is_not_the_best(charlstm, models, tmp_path):
+    """It reads unknown tokens instead, which are easy to predict."""
+    (tmp_path / "other").write_text("the lazy dog\n" + "0123456789" * 200)
+    (tmp_path / "digits").write_text("0123456789 the lazy dog\n" * 300)
+    options = "--units 16 --layers 1 --embedding 8 --streams 4 --steps 3 -q"
+    assert charlstm("train", "digits", "-o", "known", *options.split()).status == 0
+    arguments = ["evaluate", "--models", "prose", "known", "--", "other", "--sample", 0]
+    result = charlstm(*arguments)
+    _, rows = table(result)
+    assert rows["known"][1].endswith("*")
+    assert not rows["prose"][1].endswith("*")
+    assert_names(result.err.splitlines()[0], "Warning", "prose", "99.4%", "unfair")
+    assert json.loads(charlstm(*arguments, "--json").out)["best"] == "known"
 
 
 def test_models_that_divide_texts_differently(charlstm, models, names, tmp_path):
