@@ -28,6 +28,7 @@ from charlstm.corpus.documents import Address, addresses_of
 from charlstm.corpus.reading import STRINGS
 from charlstm.distributed.tf_config import VARIABLE, cluster_of
 from charlstm.errors import UsageError
+from charlstm.training.advice import describe_overfitting
 from charlstm.training.observer import Observer, TrainingResult
 from charlstm.training.options import (
     TrainOptions,
@@ -188,10 +189,8 @@ class BarObserver(Observer):
     def on_overfitting(self, best: Figures, now: Figures) -> None:
         """Issue a Python warning, because the user should act on it."""
         warnings.warn(
-            f"the model is overfitting: since step {best.step:,}, training loss fell from "
-            f"{best.train_loss:.3f} to {now.train_loss:.3f} while validation loss rose from "
-            f"{best.valid_loss:.3f} to {now.valid_loss:.3f}. Try more text{self._advice} or a "
-            "smaller size. The best weights are saved.",
+            f"the model is overfitting: {describe_overfitting(best, now)}. Try more "
+            f"text{self._advice} or a smaller size. The best weights are saved.",
             stacklevel=2,
         )
 

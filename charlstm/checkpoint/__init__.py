@@ -9,7 +9,8 @@
     writer        writes the files that change during a run
     quantization  8-bit integer weights with scales
     names         finds the folder that a name stands for
-    listing       lists the available checkpoints
+    listing       lists the available checkpoints, and the state of a run
+    comparison    whether the validation figures of several models compare
     folder        locks, creates and replaces checkpoint folders
 
 This package does not depend on how weights are trained or used.

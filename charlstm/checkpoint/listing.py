@@ -18,7 +18,8 @@ from charlstm.checkpoint.reader import is_finished, read_config, read_figures
 from charlstm.checkpoint.schema import MODEL, Figures, RunConfig
 from charlstm.errors import CheckpointBusy, CheckpointError, CheckpointTooNew, StorageError
 
-State: TypeAlias = Literal["finished", "unfinished", "training", "damaged", "too new"]
+RunState: TypeAlias = Literal["finished", "unfinished", "training"]
+State: TypeAlias = RunState | Literal["damaged", "too new"]
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ def _listed(folders: Iterable[Path], shipped: bool) -> Iterable[Listed]:
             config, path = read_config(folder), folder / MODEL
             figures = read_figures(folder) if path.exists() else None
             size = path.stat().st_size if figures else 0
-            listed = Listed(folder, shipped, _state(folder), config, figures, size)
+            listed = Listed(folder, shipped, state_of(folder), config, figures, size)
         except CheckpointTooNew as error:
             listed = Listed(folder, shipped, "too new", problem=str(error))
         except (CheckpointError, StorageError, OSError) as error:
@@ -83,7 +84,13 @@ def _listed(folders: Iterable[Path], shipped: bool) -> Iterable[Listed]:
         yield listed
 
 
-def _state(folder: Path) -> State:
+def state_of(folder: Path) -> RunState:
+    """Return the state of a run: ``training`` if another process trains it.
+
+    Raises:
+        CheckpointError: if the checkpoint can't be read.
+        StorageError: if the folder can't be opened.
+    """
     try:
         check_idle(folder)
     except CheckpointBusy:

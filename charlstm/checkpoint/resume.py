@@ -12,10 +12,16 @@ from typing import Any
 import msgspec
 from numpy.typing import NDArray
 
-from charlstm.checkpoint.bounded import Natural, damaged_error, decode, open_regular_file
+from charlstm.checkpoint.bounded import Natural, damaged_error, decode, exists, open_regular_file
 from charlstm.checkpoint.names import shown_name
 from charlstm.checkpoint.reader import check_hashes, is_finished, read_checkpoint, read_hashes
-from charlstm.checkpoint.safetensors import check_types, floats, read_header, read_tensors
+from charlstm.checkpoint.safetensors import (
+    Described,
+    check_types,
+    floats,
+    read_header,
+    read_tensors,
+)
 from charlstm.checkpoint.schema import CONFIG, MODEL, RESUME, Figures, RunConfig, expected_shapes
 from charlstm.config import CorpusConfig
 from charlstm.errors import CheckpointMissing
@@ -116,10 +122,7 @@ def check_resumable(folder: Path, config: RunConfig) -> Progress:
         raise nothing_to_resume_error(folder)
     if config.weights != "float32":
         raise damaged_error(folder / CONFIG, "8-bit weights in an unfinished run")
-    with open_regular_file(path) as (file, size):
-        # The weights, each with the optimizer's slots, and two states per layer.
-        most = _MOST_SLOTS * len(weights) + 2 * config.model.layers
-        described, _ = read_header(file, size, path, most, _LARGEST_ADDRESSES)
+    described, _ = _read_resume_header(path, config)
     prefix = "weights/"
     kept = {n.removeprefix(prefix): d for n, d in described.items() if n.startswith(prefix)}
     check_types(path, kept, floats(weights))
@@ -127,6 +130,29 @@ def check_resumable(folder: Path, config: RunConfig) -> Progress:
     if (folder / MODEL).exists():
         read_checkpoint(folder)
     return progress
+
+
+def read_progress(folder: Path, config: RunConfig) -> Progress | None:
+    """Return the progress of an unfinished run without its tensors; ``None`` if it is finished.
+
+    Raises:
+        CheckpointDamaged: if the resume file is truncated or altered.
+    """
+    path = folder / RESUME
+    if not exists(path):
+        return None
+    _, metadata = _read_resume_header(path, config)
+    return decode(metadata.get("progress", "").encode(), Progress, path)
+
+
+def _read_resume_header(
+    path: Path, config: RunConfig
+) -> tuple[dict[str, Described], dict[str, str]]:
+    """Return the types of the tensors and the metadata of a resume file."""
+    with open_regular_file(path) as (file, size):
+        # The weights, each with the optimizer's slots, and two states per layer.
+        most = _MOST_SLOTS * len(expected_shapes(config.model)) + 2 * config.model.layers
+        return read_header(file, size, path, most, _LARGEST_ADDRESSES)
 
 
 def nothing_to_resume_error(folder: Path) -> CheckpointMissing:

@@ -16,13 +16,19 @@ r"""The command line: one module per command. Each parses options, calls the lib
     escapes         escapes in arguments, such as ``'\n'``
     unicode_form    the note on a text in another Unicode form
     line_ends       where a line of text ends
+    model_list      the list of checkpoints of ``--models``
     output          JSON and text to stdout, notes to stderr
-    progress_bar    a progress bar on stderr
+    tables          tables of aligned columns
+    progress_bar    progress bars and a clock on stderr
     shares          formats probabilities
     samples         prints samples
     line_scores     scores lines as they arrive
     scores          prints scores
     descriptions    the plan, hardware and figures of a run, in words
+    outcomes        how a run ended, in words
+    comparison      checkpoints side by side
+    measuring       measures a model on a text
+    evaluate_models several models on one text, in one table
     suggestions     suggests a better start for a run before training
     model_card      a checkpoint as a model card in Markdown
     train_report    what a training run prints

@@ -39,9 +39,11 @@ def describe_training(run: Run) -> str:
     plan, train = run.plan, run.config.train
     model = run.config.model
     if train.minutes is not None:
-        length = f"{train.minutes:g} min, about {_steps(plan.steps)}"
+        length = f"{train.minutes:g} min, about {describe_steps(plan.steps)}"
     else:
-        length = f"{_steps(plan.steps)} ({_epochs(plan.steps / plan.steps_per_epoch)} epochs)"
+        length = (
+            f"{describe_steps(plan.steps)} ({_epochs(plan.steps / plan.steps_per_epoch)} epochs)"
+        )
     size = f"{plan.size}, " if plan.size in SIZES else ""
     if parent := run.config.provenance.parent:
         size = f"from {parent}, "
@@ -116,7 +118,7 @@ def describe_steps_taken(run: Run, steps: int) -> str:
 
     train = run.config.train
     if train.drops_more:
-        return f"Note: the run took {_steps(steps)} in {train.minutes:g} min."
+        return f"Note: the run took {describe_steps(steps)} in {train.minutes:g} min."
     options, model = [], run.config.model
     if run.plan.size in SIZES:
         options = [f"--size {run.plan.size}"]
@@ -129,7 +131,8 @@ def describe_steps_taken(run: Run, steps: int) -> str:
     return f"Note: to repeat this run elsewhere, replace --minutes with: {' '.join(options)}"
 
 
-def _steps(steps: int) -> str:
+def describe_steps(steps: int) -> str:
+    """Return a number of steps with its unit."""
     return f"{steps:,} step{'s' * (steps != 1)}"
 
 
@@ -163,6 +166,11 @@ def describe_evaluation(figures: Figures, is_best: bool, level: Level) -> str:
     if is_best and figures.valid_loss is not None:
         parts.append("best")
     return "  ".join(parts)
+
+
+def describe_waiting(train: TrainConfig) -> str:
+    """Return for how long early stopping waits for an improvement."""
+    return f"in {train.patience:,} evaluation{'s' * (train.patience != 1)} (--patience)"
 
 
 def describe_hardware(hardware: Hardware) -> str:

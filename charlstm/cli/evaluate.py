@@ -3,52 +3,32 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from charlstm.cli.evaluation_table import rows_of
 from charlstm.cli.kinds import Number
-from charlstm.cli.options import (
-    OptionGroup,
-    checkpoint_argument,
-    files_argument,
-    grouped_command,
+from charlstm.cli.measuring import (
+    dynamic_figures,
+    figures_of_text,
+    memorization_figures,
+    open_text,
 )
+from charlstm.cli.model_list import ModelsCommand, models_option
+from charlstm.cli.options import OptionGroup, checkpoint_argument, files_argument, grouped_command
 from charlstm.cli.output import note, notes_of_errors, tell, write_json, write_text
-from charlstm.cli.progress_bar import ProgressBar
 from charlstm.cli.scores import SAME_TOKENIZER
-from charlstm.cli.texts import (
-    dividing_options,
-    format_for,
-    text_options,
-)
+from charlstm.cli.texts import dividing_options, text_options
 from charlstm.cli.unicode_form import FormNote
 from charlstm.errors import CorpusError, UsageError
 
-if TYPE_CHECKING:
-    from charlstm.api.model import LanguageModel
-    from charlstm.config import Division
-    from charlstm.corpus.documents import Corpus
-    from charlstm.evaluation.keystrokes import WordFigures
-    from charlstm.evaluation.text_metrics import Texts
-
+comparison = OptionGroup("Comparison")
 words = OptionGroup("Next words")
 dynamic = OptionGroup("Dynamic evaluation")
 memorization = OptionGroup("Memorization")
 output = OptionGroup("Output")
 
-TEXT_FACTS = (
-    "loss",
-    "bits_per_character",
-    "perplexity",
-    "perplexity_known",
-    "word_perplexity",
-    "tokens",
-    "characters",
-    "words",
-    "unknown",
-)
 DYNAMIC_OPTIONS = ("dynamic_rate", "dynamic_decay", "dynamic_tokens")
 MEMORIZATION_SAMPLE = 20_000
 _TYPED = click.core.ParameterSource.COMMANDLINE
@@ -59,9 +39,12 @@ _TYPED = click.core.ParameterSource.COMMANDLINE
     "charlstm evaluate checkpoints/shakespeare test.txt",
     "charlstm evaluate checkpoints/news new.txt --dynamic",
     "charlstm evaluate checkpoints/names names.txt --sample 0 --against names.txt --json",
+    "charlstm evaluate --models checkpoints/shakespeare checkpoints/news -- new.txt",
+    cls=ModelsCommand,
 )
 @checkpoint_argument()
 @files_argument("FILE...")
+@models_option(comparison)
 @words.count(
     "--sample",
     least=0,
@@ -118,8 +101,15 @@ def command(
     that a keyboard with three suggestions would save.
 
     Use a text that the model was not trained on. It is split into documents like the training text.
+
+    With --models, several checkpoints are measured on the same text and compared in one table.
     """
     _check(ctx, checkpoint, files, options)
+    if options["models"]:
+        from charlstm.cli.evaluate_models import compare_models
+
+        compare_models(options["models"], files, options)
+        return
 
     from charlstm.api.model import load
     from charlstm.corpus.division import given_division
@@ -128,17 +118,17 @@ def command(
     model = load(checkpoint, precision=options["precision"], threads=options["threads"])
     division = given_division(options, model.checkpoint.config.corpus.division)
     with notes_of_errors(), spooled_stdin(files + options["against"]) as stdin:
-        corpus = _open(model, files, options, division, stdin)
+        corpus = open_text(model, files, options, division, stdin)
         texts = model.texts_of(corpus, division)
-        facts = _evaluate(model, corpus, texts, options)
+        facts = figures_of_text(model, corpus, texts, options)
         if facts["unknown"]:
             FormNote(model, quiet=options["quiet"]).check_all(texts)
         if options["dynamic"]:
-            facts["dynamic"] = _dynamic(model, texts, options)
+            facts["dynamic"] = dynamic_figures(model, texts, options)
         if options["against"]:
-            against = _open(model, options["against"], options, division, stdin)
+            against = open_text(model, options["against"], options, division, stdin)
             training = model.texts_of(against, division)
-            facts["memorization"] = _memorization(model, texts, training, options)
+            facts["memorization"] = memorization_figures(model, texts, training, options)
             corpus.notes.take(against.notes)
     tell(corpus.notes)
     if options["as_json"]:
@@ -158,138 +148,15 @@ def _check(
     if not files:
         raise UsageError(f"FILE is missing. Give {ADDRESSES}.")
     for file in filter(is_checkpoint, files):
+        models = options["models"] or (checkpoint,)
         raise CorpusError(
-            f"{file} is a checkpoint, not a text. Evaluate {checkpoint} and {file} one at a time."
+            f"{file} is a checkpoint, not a text. To compare models, use charlstm evaluate "
+            f"--models {' '.join(map(str, models))} {file} -- FILE."
         )
+    if options["models"] and options["against"]:
+        raise UsageError("--against can't be combined with --models. Measure one model at a time.")
     for name in DYNAMIC_OPTIONS:
         if options[name] is not None and not options["dynamic"]:
             raise UsageError(f"--{name.replace('_', '-')} needs --dynamic.")
     if not options["against"] and ctx.get_parameter_source("against_sample") is _TYPED:
         raise UsageError("--against-sample has no effect without --against.")
-
-
-def _open(
-    model: LanguageModel,
-    addresses: tuple[str, ...],
-    options: dict[str, Any],
-    division: Division | None,
-    stdin: Path | None,
-) -> Corpus:
-    """Return texts, after a check that they can be divided as asked."""
-    from charlstm.corpus.documents import open_corpus
-    from charlstm.corpus.sources import FileChoice
-    from charlstm.corpus.table_source import check_tables
-
-    corpus = open_corpus(
-        addresses,
-        encoding=options["encoding"],
-        decode_errors=options["decode_errors"],
-        choice=FileChoice(format_for(model, options)),
-        stdin=stdin,
-    )
-    with corpus.notes.kept_by_errors():
-        check_tables(corpus.sources, division, options)
-    return corpus
-
-
-# The figures
-
-
-def _evaluate(
-    model: LanguageModel, corpus: Corpus, texts: Texts, options: dict[str, Any]
-) -> dict[str, Any]:
-    from charlstm.corpus.reading import total_size
-    from charlstm.evaluation.text_metrics import evaluate_text
-    from charlstm.evaluation.word_metrics import evaluate_words
-
-    engine, tokenizer = model.engine, model.tokenizer
-    shown = not options["quiet"]
-    with ProgressBar(total_size(corpus.sources), "char", name="scoring", shown=shown) as bar:
-        found = evaluate_text(engine, tokenizer, texts, on_progress=bar.advance)
-    facts = {name: getattr(found, name) for name in TEXT_FACTS}
-    if options["sample"]:
-        with ProgressBar(options["sample"], "word", name="words", shown=shown) as bar:
-            figures = evaluate_words(
-                engine,
-                tokenizer,
-                texts,
-                sample=options["sample"],
-                seed=options["seed"],
-                on_progress=bar.advance,
-            )
-        facts |= _word_facts(figures, options["seed"])
-    return facts
-
-
-def _word_facts(figures: WordFigures, seed: int) -> dict[str, Any]:
-    accuracy: dict[str, Any] = {str(rank): share for rank, share in figures.accuracy.items()}
-    accuracy["standard_error"] = {
-        str(rank): error for rank, error in figures.accuracy_errors.items()
-    }
-    return {
-        "next_word_accuracy": accuracy,
-        "keystrokes_saved": figures.keystrokes_saved,
-        "keystrokes_saved_standard_error": figures.keystrokes_saved_error,
-        "sample": figures.sample,
-        "seed": seed,
-    }
-
-
-def _dynamic(model: LanguageModel, texts: Texts, options: dict[str, Any]) -> dict[str, Any]:
-    from charlstm.evaluation.dynamic import evaluate_dynamic
-
-    given = {"rate": options["dynamic_rate"], "decay": options["dynamic_decay"]}
-    if options["dynamic_tokens"] is not None:
-        given["tokens"] = options["dynamic_tokens"]
-    note("Loading TensorFlow for dynamic evaluation.")
-    with ProgressBar(None, "token", name="learning", shown=not options["quiet"]) as bar:
-        found = evaluate_dynamic(
-            model.engine,
-            model.checkpoint,
-            texts,
-            threads=options["threads"],
-            on_progress=bar.advance,
-            **given,
-        )
-    static = found.static
-    if found.loss > static.loss:
-        note("Warning: the dynamic loss is worse than the static loss. Lower --dynamic-rate.")
-    return {
-        "tokens": static.tokens,
-        "characters": static.characters,
-        "static": {
-            "loss": static.loss,
-            "bits_per_character": static.bits_per_character,
-            "perplexity": static.perplexity,
-        },
-        "loss": found.loss,
-        "bits_per_character": found.bits_per_character,
-        "perplexity": found.perplexity,
-        "rate": found.rate,
-        "decay": found.decay,
-        "segment": found.segment,
-    }
-
-
-def _memorization(
-    model: LanguageModel, texts: Texts, training: Texts, options: dict[str, Any]
-) -> dict[str, Any]:
-    from charlstm.corpus.division import NAMES
-    from charlstm.evaluation.memorization import measure_memorization
-
-    found = measure_memorization(
-        model.engine,
-        model.tokenizer,
-        training,
-        texts,
-        characters=options["against_sample"],
-        ends=model.checkpoint.config.provenance.ends,
-        seed=options["seed"],
-    )
-    facts: dict[str, Any] = {"characters": found.characters, "seed": found.seed}
-    for name, overlap in (("generated", found.generated), ("text", found.text)):
-        if overlap is not None:
-            facts[name] = {str(length): share for length, share in overlap.shares.items()}
-            if training.within_files:
-                facts[name][NAMES[training.unit]] = overlap.documents
-    return facts

@@ -1,22 +1,24 @@
-"""``charlstm info``: a checkpoint's network, training settings and figures."""
+"""``charlstm info``: a checkpoint's network, settings and figures, and how its run ended."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from charlstm.cli.argument_names import as_typed
 from charlstm.cli.descriptions import (
     describe_dropout,
     describe_names,
     describe_validated,
     show_perplexity,
 )
-from charlstm.cli.options import OptionGroup, checkpoint_argument, grouped_command
-from charlstm.cli.output import write_json, write_text
+from charlstm.cli.options import OptionGroup, checkpoints_argument, grouped_command
+from charlstm.cli.output import note, write_json, write_text
 from charlstm.errors import UsageError, harmless
 
 if TYPE_CHECKING:
     from charlstm.checkpoint.schema import Checkpoint, Figures, Provenance, RunConfig
+    from charlstm.cli.outcomes import KnownRun
     from charlstm.config import Division
 
 _SHOWN = 2000  # characters of a row at most
@@ -28,41 +30,87 @@ options = OptionGroup()
     "info",
     "charlstm info checkpoints/shakespeare --json | python3 -m json.tool",
     "charlstm info checkpoints/names --markdown",
+    "charlstm info checkpoints/names checkpoints/logs",
 )
-@checkpoint_argument(required=False)
+@checkpoints_argument()
 @options.quiet()
 @options.json("Print one JSON object instead of a table.")
 @options.flag("--markdown", help="Print a model card in Markdown instead of a table.")
-def command(checkpoint: Path | None, quiet: bool, as_json: bool, markdown: bool) -> None:
+def command(checkpoints: tuple[Path, ...], quiet: bool, as_json: bool, markdown: bool) -> None:
     """Show CHECKPOINT's network, tokenizer, corpus, training settings and validation loss.
+
+    Shows how its run ended, whether the model overfits, and what to try next. Several checkpoints
+    are compared, each in a column of its own.
 
     CHECKPOINT defaults to $CHARLSTM_CHECKPOINT, or to the newest checkpoint in checkpoints/.
     """
     if as_json and markdown:
         raise UsageError("--json can't be combined with --markdown.")
+    if markdown and len(checkpoints) > 1:
+        raise UsageError("--markdown takes one checkpoint.")
 
     from charlstm.checkpoint.names import default_checkpoint
     from charlstm.checkpoint.reader import read_checkpoint
 
-    loaded = read_checkpoint(checkpoint or default_checkpoint())
     if markdown:
         from charlstm.cli.model_card import model_card
 
-        write_text(model_card(loaded))
+        (folder,) = checkpoints or (default_checkpoint(),)
+        write_text(model_card(read_checkpoint(folder)))
+        return
+    known = [_read(folder) for folder in checkpoints or (default_checkpoint(),)]
+    if len(known) > 1:
+        _compare(known, quiet=quiet, as_json=as_json)
     elif as_json:
-        write_json(_facts(loaded))
+        write_json(_facts(known[0]))
     else:
-        write_text(_table(loaded))
+        write_text(_table(known[0]))
 
 
-def _facts(checkpoint: Checkpoint) -> dict[str, Any]:
+def _compare(known: list[KnownRun], *, quiet: bool, as_json: bool) -> None:
+    from charlstm.checkpoint.comparison import comparability
+    from charlstm.cli.comparison import comparison_table, comparison_verdict
+
+    found = comparability([each.checkpoint for each in known])
+    if as_json:
+        comparable = {"loss": found.loss, "bits_per_character": found.bits}
+        write_json({"models": [_facts(each) for each in known], "comparable": comparable})
+        return
+    write_text(comparison_table(known, found))
+    if not quiet:
+        note(comparison_verdict(known, found))
+
+
+def _read(folder: Path) -> KnownRun:
+    """Read a checkpoint and how its run ended, without weights if the run hasn't stored any yet."""
+    from charlstm.checkpoint.reader import read_checkpoint, read_config, read_tokenizer
+    from charlstm.checkpoint.schema import MODEL, RESUME, Checkpoint, Figures
+    from charlstm.cli.outcomes import KnownRun
+    from charlstm.training.advice import advise
+    from charlstm.training.outcome import read_outcome
+
+    config = read_config(folder)
+    if (folder / RESUME).exists() and not (folder / MODEL).exists():
+        none = Figures(step=0, epoch=0.0, tokens=0, seconds=0.0, learning_rate=0.0)
+        found = Checkpoint(folder, config, read_tokenizer(folder), {}, none, "")
+    else:
+        found = read_checkpoint(folder)
+    outcome = read_outcome(folder)
+    advice = as_typed(advise(outcome, found.config, found.tokenizer, folder))
+    return KnownRun(found, outcome, advice)
+
+
+def _facts(known: KnownRun) -> dict[str, Any]:
     from charlstm.checkpoint.reader import is_finished, read_lines_index
+    from charlstm.cli.outcomes import outcome_facts
 
+    checkpoint = known.checkpoint
     config, lines = checkpoint.config, read_lines_index(checkpoint.folder)
     return {
         "checkpoint": str(checkpoint.folder),
         "finished": is_finished(checkpoint.folder),
         "parameters": config.model.parameters,
+        "run": outcome_facts(known.outcome, known.advice),
         "figures": _figures(checkpoint),
         "format": config.format,
         "charlstm": config.charlstm,
@@ -89,10 +137,13 @@ def _figures(checkpoint: Checkpoint) -> Figures:
     return replace(checkpoint.figures, valid_word_perplexity=None)
 
 
-def _table(checkpoint: Checkpoint) -> str:
+def _table(known: KnownRun) -> str:
+    from charlstm.cli.outcomes import describe_fit, describe_length, describe_state
+
+    checkpoint, outcome = known.checkpoint, known.outcome
     config, figures = checkpoint.config, checkpoint.figures
     model, train, origin = config.model, config.train, config.provenance
-    rows = {
+    rows: dict[str, str | None] = {
         "checkpoint": f"{checkpoint.folder} (format {config.format}, charlstm {config.charlstm})",
         "network": f"{model.layers} x {model.units} LSTM, embedding {model.embedding}"
         f"{', tied output' if model.tied else ''}, {model.parameters:,} parameters"
@@ -108,10 +159,11 @@ def _table(checkpoint: Checkpoint) -> str:
         f"{describe_validated(train, origin.valid_tokens)} validation tokens",
         "samples": _describe_samples(origin),
         "started": origin.created,
-        "state": _state(checkpoint.folder),
-        "last" if figures.valid_loss is None else "best": f"step {figures.step:,}, "
-        f"epoch {figures.epoch:.2f}, after {figures.seconds:,.0f} s",
+        "state": describe_state(outcome, config, checkpoint.folder),
+        "run": describe_length(outcome),
+        "last" if figures.valid_loss is None else "best": _describe_best(checkpoint),
         **_loss_rows(config, figures),
+        "overfits": describe_fit(outcome),
         "training": f"{train.optimizer}, rate {train.learning_rate:g}, {train.streams} streams x "
         f"{train.sequence_length} tokens, dropout {describe_dropout(train)}, weight decay "
         f"{train.weight_decay:g}, seed {train.seed}",
@@ -120,19 +172,21 @@ def _table(checkpoint: Checkpoint) -> str:
         rows["lines"] = _line_index(checkpoint)
     if origin.parent:
         rows["fine-tuned"] = f"from {origin.parent}"
+    rows["advice"] = known.advice
     # A checkpoint may come from anybody, so its texts are escaped.
-    return "".join(f"{name:<12}{harmless(value, _SHOWN)}\n" for name, value in rows.items())
+    return "".join(
+        f"{name:<12}{harmless(value, _SHOWN)}\n" for name, value in rows.items() if value
+    )
 
 
-def _state(folder: Path) -> str:
-    from charlstm.checkpoint.reader import is_finished
-    from charlstm.checkpoint.schema import RESUME
-
-    if is_finished(folder):
-        return "finished"
-    if not (folder / RESUME).exists():
-        return f"unfinished; can't be resumed, because {RESUME} is missing"
-    return f"unfinished; continue with charlstm train --resume {folder}"
+def _describe_best(checkpoint: Checkpoint) -> str | None:
+    figures, loss = checkpoint.figures, checkpoint.loss
+    if not checkpoint.weights:
+        return None
+    shown = "" if loss is None else f", loss {loss:.4f}"
+    return (
+        f"step {figures.step:,}, epoch {figures.epoch:.2f}, after {figures.seconds:,.0f} s{shown}"
+    )
 
 
 def _describe_samples(origin: Provenance) -> str:

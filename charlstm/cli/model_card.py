@@ -85,6 +85,9 @@ def card_sections(checkpoint: Checkpoint) -> Sequence[tuple[str, dict[str, str] 
 
 
 def _training(checkpoint: Checkpoint) -> dict[str, str]:
+    from charlstm.cli.outcomes import describe_end
+    from charlstm.training.outcome import read_outcome
+
     train, figures = checkpoint.config.train, checkpoint.figures
     return {
         "steps": f"{figures.step:,} x {train.streams} streams x {train.sequence_length} tokens, "
@@ -95,6 +98,7 @@ def _training(checkpoint: Checkpoint) -> dict[str, str]:
         "seed": str(train.seed),
         "time": f"{figures.seconds / 60:,.1f} minutes",
         "started": checkpoint.config.provenance.created,
+        "ended": describe_end(read_outcome(checkpoint.folder), checkpoint.config),
     }
 
 

@@ -8,13 +8,14 @@ from charlstm.cli.argument_names import as_typed
 from charlstm.cli.descriptions import describe_names
 from charlstm.cli.options import OptionGroup, grouped_command
 from charlstm.cli.output import note, write_json, write_text
+from charlstm.cli.tables import aligned
 from charlstm.errors import harmless
 
 if TYPE_CHECKING:
     from charlstm.checkpoint.listing import Listed
 
 _HEADINGS = ("name", "level", "network", "MB", "bits/char", "state", "started", "text")
-_RIGHT = ("MB", "bits/char")
+_RIGHT = [heading in ("MB", "bits/char") for heading in _HEADINGS]
 _SHOWN = 60  # maximum characters of a name, or of the names of texts
 
 options = OptionGroup()
@@ -37,7 +38,7 @@ def command(quiet: bool, as_json: bool) -> None:
         write_json({"models": [_facts(each) for each in found]})
         return
     if found:
-        write_text(_table([_HEADINGS, *map(_row, found)]))
+        write_text(aligned([_HEADINGS, *map(_row, found)], right=_RIGHT))
     for each in found:
         if each.problem is not None:
             note(harmless(as_typed(each.problem)))
@@ -89,17 +90,3 @@ def _megabytes(size: int) -> str:
     return (
         f"{size / 1e6:.1f}" if size >= 50_000 else f"{float(f'{size / 1e6:.0e}'):.6f}".rstrip("0")
     )
-
-
-def _table(rows: list[tuple[str, ...]]) -> str:
-    """Return rows as lines of aligned columns."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    right = [heading in _RIGHT for heading in _HEADINGS]
-    lines = (
-        "  ".join(
-            cell.rjust(width) if is_right else cell.ljust(width)
-            for cell, width, is_right in zip(row, widths, right, strict=True)
-        ).rstrip()
-        for row in rows
-    )
-    return "".join(f"{line}\n" for line in lines)

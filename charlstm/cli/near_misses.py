@@ -25,7 +25,8 @@ _COMMANDS = {
     "fill": "gap gaps blank blanks mask infill cloze",
     "score": "perplexity ppl logprob log-probability loss bpc surprisal",
     "evaluate": "test eval validate benchmark accuracy",
-    "rank": "rerank sort order choose compare rescore",
+    "evaluate --models": "compare versus vs leaderboard",
+    "rank": "rerank sort order choose rescore",
     "look": "view open page html browser visualize visualise web",
     "plot": "curve curves chart graph history tensorboard",
     "models": "list ls checkpoints model dir",
@@ -85,7 +86,7 @@ def _advice(name: str, ctx: click.Context) -> str:
     arguments = {p.name for p in ctx.command.params if isinstance(p, click.Argument)}
     command = ctx.command_path
     if name in _CHECKPOINT.split():
-        if "checkpoint" in arguments:
+        if arguments & {"checkpoint", "checkpoints"}:
             return f"Name the checkpoint as the first argument: {command} CHECKPOINT."
         if "corpus" in arguments and ctx.info_name == "train":
             return "Name the checkpoint with -o, --from or --resume."

@@ -230,10 +230,10 @@ class OptionGroup:
 
 
 def grouped_command(
-    name: str, *examples: str, **attributes: Any
+    name: str, *examples: str, cls: type[GroupedCommand] = GroupedCommand, **attributes: Any
 ) -> Callable[[Callable[..., Any]], GroupedCommand]:
     """Return a decorator that makes a function the command of a name, with its examples."""
-    return click.command(cls=GroupedCommand, name=name, examples=examples, **attributes)
+    return click.command(cls=cls, name=name, examples=examples, **attributes)
 
 
 def checkpoint_argument(*, required: bool = True) -> Decorator:
@@ -242,6 +242,17 @@ def checkpoint_argument(*, required: bool = True) -> Decorator:
         "checkpoint",
         type=CheckpointPath(),
         required=required,
+        shell_complete=complete_checkpoints,
+    )
+
+
+def checkpoints_argument() -> Decorator:
+    """Return a decorator that adds the argument CHECKPOINT, which may be given several times."""
+    return click.argument(
+        "checkpoints",
+        metavar="[CHECKPOINT]...",
+        type=CheckpointPath(),
+        nargs=-1,
         shell_complete=complete_checkpoints,
     )
 

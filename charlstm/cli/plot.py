@@ -5,14 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
-
-from charlstm.cli.kinds import CheckpointPath
-from charlstm.cli.options import (
-    OptionGroup,
-    complete_checkpoints,
-    grouped_command,
-)
+from charlstm.cli.options import OptionGroup, checkpoints_argument, grouped_command
 from charlstm.cli.output import write_json, write_text
 from charlstm.errors import UsageError
 
@@ -28,13 +21,7 @@ options = OptionGroup()
     "charlstm plot checkpoints/shakespeare checkpoints/names --over minutes",
     "charlstm plot checkpoints/shakespeare --json | python3 -m json.tool",
 )
-@click.argument(
-    "checkpoints",
-    metavar="[CHECKPOINT]...",
-    nargs=-1,
-    type=CheckpointPath(),
-    shell_complete=complete_checkpoints,
-)
+@checkpoints_argument()
 @options.choice(
     "--over",
     among=["steps", "epochs", "minutes"],

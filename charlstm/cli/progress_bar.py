@@ -1,13 +1,119 @@
-"""A progress bar on stderr."""
+"""Progress bars on stderr, and a clock for tasks that have no steps to count."""
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+import threading
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
     from charlstm.corpus.reading import Source
+
+# The size of a terminal that reports a width or a height of 0, as after ``stty cols 0``.
+_COLUMNS, _LINES = 80, 24
+_TICK = 1.0  # seconds between two updates of a clock
+_SHOWN_AFTER = 0.5  # seconds before a clock appears, because a short task doesn't need one
+
+
+def on_terminal() -> bool:
+    """Return whether stderr is a terminal."""
+    return sys.stderr.isatty()
+
+
+def open_bar(file: TextIO | None = None, **options: Any) -> Any:
+    """Return a tqdm bar that is as wide as the terminal.
+
+    Args:
+        file: the terminal; by default stderr.
+        **options: arguments for tqdm.
+    """
+    from tqdm import tqdm
+
+    file = file or sys.stderr
+    return tqdm(file=file, **_size(file), **options)
+
+
+def _size(file: TextIO) -> dict[str, Any]:
+    """Return the arguments for tqdm that set the size of a bar.
+
+    If the terminal doesn't know its size, tqdm would show nothing. Like tqdm for other terminals,
+    the bar leaves the last column and the last line free.
+    """
+    with contextlib.suppress(OSError, ValueError):
+        columns, lines = os.get_terminal_size(file.fileno())
+        if not (columns and lines):
+            columns = columns or _columns_in_environment()
+            return {"ncols": columns - 1, "nrows": (lines or _LINES) - 1}
+    return {"dynamic_ncols": True}
+
+
+def _columns_in_environment() -> int:
+    given = os.environ.get("COLUMNS", "")
+    return int(given) if given.isdecimal() and int(given) > 1 else _COLUMNS
+
+
+class Ticker:
+    """Calls a function about once a second from a thread, until it is closed.
+
+    Args:
+        tick: the function.
+        after: seconds before the first call.
+    """
+
+    def __init__(self, tick: Callable[[], object], after: float = _TICK) -> None:
+        self._tick, self._after = tick, after
+        self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        seconds = self._after
+        while not self._closed.wait(seconds):
+            with contextlib.suppress(OSError):  # the terminal was closed
+                self._tick()
+            seconds = _TICK
+
+    def close(self) -> None:
+        """Stop, after a call in progress has returned."""
+        self._closed.set()
+        self._thread.join()
+
+
+class Clock:
+    """The name of a task and its time so far, shown only if stderr is a terminal.
+
+    It keeps moving during the import of TensorFlow, which redirects file descriptor 2.
+
+    Args:
+        name: the name of the task.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._bar: Any = None
+        self._ticker: Ticker | None = None
+        if on_terminal():
+            self._terminal = os.fdopen(os.dup(sys.stderr.fileno()), "w")
+            self._ticker = Ticker(self._tick, _SHOWN_AFTER)
+
+    def _tick(self) -> None:
+        if self._bar is None:
+            form = "{desc} [{elapsed}]"
+            self._bar = open_bar(self._terminal, desc=self._name, bar_format=form, leave=False)
+        self._bar.refresh()
+
+    def close(self) -> None:
+        """Remove the clock."""
+        if self._ticker is None:
+            return
+        self._ticker.close()
+        self._ticker = None
+        with contextlib.suppress(OSError), self._terminal:
+            if self._bar is not None:
+                self._bar.close()
 
 
 class ProgressBar:
@@ -24,13 +130,8 @@ class ProgressBar:
         self, total: float | None, unit: str, *, name: str | None = None, shown: bool
     ) -> None:
         self._bar: Any = None
-        if not shown or not sys.stderr.isatty():
-            return
-        from tqdm import tqdm
-
-        self._bar = tqdm(
-            total=total, desc=name, unit=unit, unit_scale=True, dynamic_ncols=True, leave=False
-        )
+        if shown and on_terminal():
+            self._bar = open_bar(total=total, desc=name, unit=unit, unit_scale=True, leave=False)
 
     def __enter__(self) -> ProgressBar:
         return self

@@ -8,13 +8,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from charlstm.checkpoint.names import find_checkpoint, shipped_checkpoints
+from charlstm.training.advice import PARENT, SHORT
 
 if TYPE_CHECKING:
     from charlstm.training.setup import Run
-
-# The parent to suggest, and the longest text, in characters, to suggest it for. The check takes a
-# second, and from a longer text a new model learns as much.
-PARENT, SHORT = "english", 5_000_000
 
 
 def suggest_parent(run: Run) -> str | None:

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
+from charlstm.cli.argument_names import as_typed
+from charlstm.cli.descriptions import describe_waiting
 from charlstm.cli.output import note, note_all
 from charlstm.cli.suggestions import suggest_parent
 from charlstm.corpus.notes import what_is_left_out
 from charlstm.corpus.short_lines import HINT
+from charlstm.training.advice import (
+    after_kept_parent,
+    after_little_learned,
+    has_kept_parent,
+    has_learned_little,
+    loss_of_a_guess,
+)
 
 if TYPE_CHECKING:
     from charlstm.training.observer import TrainingResult
@@ -23,29 +31,28 @@ def note_better_start(run: Run) -> None:
 
 def warn_outcome(run: Run, result: TrainingResult) -> None:
     """Note an early stop; warn of a model that learned little or only got worse."""
-    best = result.best
-    loss = best.valid_loss if run.config.corpus.validates else best.train_loss
+    config, best = run.config, result.best
+    loss = best.valid_loss if config.corpus.validates else best.train_loss
     if result.stop_reason == "early stopping":
-        patience = run.config.train.patience
+        waited = describe_waiting(config.train)
         note(
-            f"Stopped early at step {result.step:,}: no improvement on step {best.step:,} in "
-            f"{patience:,} evaluation{'s' * (patience != 1)} (--patience)."
+            f"Stopped early at step {result.step:,}: no improvement on step {best.step:,} {waited}."
         )
-    dropout = "" if run.config.train.drops_more else ", a higher --dropout"
-    if result.best.step == 0 and result.stop_reason != "interrupted" and loss is not None:
+    if loss is None:
+        return
+    if has_kept_parent(config, best.step) and result.stop_reason != "interrupted":
+        remedy = as_typed(after_kept_parent(config))
         note(
-            f"Warning: no evaluation was better than {run.config.provenance.parent} itself, so its "
-            f"weights were kept. Try a --learning-rate below "
-            f"{run.config.train.learning_rate:g}{dropout}, or more text."
+            f"Warning: no evaluation was better than {config.provenance.parent} itself, so its "
+            f"weights were kept. {remedy}"
         )
-    frequencies = run.config.provenance.frequency_loss
-    guess = math.log(run.config.model.vocab_size) if frequencies is None else frequencies
-    if loss is not None and loss > guess:
+    if has_learned_little(config, loss):
+        recorded = config.provenance.frequency_loss is not None
         note(
             f"Warning: the model predicts worse than "
-            f"{'chance' if frequencies is None else 'token frequencies alone'} "
-            f"({loss:.3g} against {guess:.3g} nats per token). Train it longer, or with a "
-            f"--learning-rate below {run.config.train.learning_rate:g}."
+            f"{'token frequencies alone' if recorded else 'chance'} "
+            f"({loss:.3g} against {loss_of_a_guess(config):.3g} nats per token). "
+            f"{as_typed(after_little_learned(config.train))}"
         )
 
 

@@ -6,10 +6,10 @@ The result goes to stdout, everything else to stderr.
 from __future__ import annotations
 
 import contextlib
-import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from charlstm.cli.argument_names import as_typed
 from charlstm.cli.descriptions import (
     describe_evaluation,
     describe_hardware,
@@ -17,7 +17,7 @@ from charlstm.cli.descriptions import (
     describe_steps_taken,
 )
 from charlstm.cli.output import note, note_all, write_json, write_text
-from charlstm.cli.progress_bar import ReadingBars
+from charlstm.cli.progress_bar import Clock, ReadingBars, Ticker, on_terminal, open_bar
 from charlstm.cli.samples import separator_of
 from charlstm.cli.train_notes import (
     note_better_start,
@@ -28,6 +28,7 @@ from charlstm.cli.train_notes import (
     warn_unknown,
 )
 from charlstm.errors import StorageError
+from charlstm.training.advice import after_overfitting, describe_overfitting
 from charlstm.training.observer import Hardware, Observer, TrainingResult
 
 if TYPE_CHECKING:
@@ -56,11 +57,13 @@ class TrainReport(Observer):
         self._stops = False
         self.bar: Any = None
         self.reading = ReadingBars(shown=not quiet)
+        self._clock: Clock | Ticker | None = None  # runs until the first step is taken
         self.evaluations = 0
 
     def close(self) -> None:
         """Close the progress bars."""
         self.reading.close()
+        self._stop_clock()
         if self.bar is not None:
             self.bar.close()
 
@@ -88,33 +91,39 @@ class TrainReport(Observer):
         note_better_start(run)
         warn_unknown(run)
         warn_memory(run)
+        self._clock = Clock("starting")
+
+    def _stop_clock(self) -> None:
+        if self._clock is not None:
+            self._clock.close()
+            self._clock = None
 
     def on_start(self, hardware: Hardware, step: int, steps: int | None) -> None:
         """Print what training runs on, and start the progress bar."""
         self.signals.defer()
+        self._stop_clock()
         where = describe_hardware(hardware)
         self._say(f"training on {where}" + (f", from step {step:,}" if step else ""))
-        if self.quiet or not sys.stderr.isatty():
+        if self.quiet or not on_terminal():
             return
-        from tqdm import tqdm
-
         if steps is None:
             # A budget in minutes has no last step, so the bar shows percent of the time.
-            self.bar = tqdm(
-                total=100, bar_format="{percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}"
-            )
+            form = "{percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}"
+            self.bar = open_bar(total=100, bar_format=form)
         else:
             train = self.run.config.train
             scale = train.streams * train.sequence_length
-            self.bar = tqdm(
-                total=steps, initial=step, dynamic_ncols=True, unit="tok", unit_scale=scale
-            )
+            self.bar = open_bar(total=steps, initial=step, unit="tok", unit_scale=scale)
         self._by_time = steps is None
+        # The first step compiles, which takes seconds.
+        self.bar.set_postfix_str("compiling")
+        self._clock = Ticker(self.bar.refresh)
 
     def on_step(self, step: int, done: float, loss: float, tokens_per_second: float) -> None:
         """Advance the progress bar."""
         if self.bar is None:
             return
+        self._stop_clock()
         from charlstm.metrics import bits_per_character
 
         store, statistics = self.run.prepared.store, self.run.prepared.statistics
@@ -144,18 +153,18 @@ class TrainReport(Observer):
 
     def on_overfitting(self, best: Figures, now: Figures) -> None:
         """Warn of overfitting."""
-        dropout = "" if self.run.config.train.drops_more else ", a higher --dropout"
+        moved = describe_overfitting(best, now)
+        remedy = as_typed(after_overfitting(self.run.config.train))
         self._say(
-            f"Warning: the model is overfitting. Since step {best.step:,} the training loss fell "
-            f"from {best.train_loss:.3f} to {now.train_loss:.3f} while the validation loss rose "
-            f"from {best.valid_loss:.3f} to {now.valid_loss:.3f}. The best weights are kept. Try "
-            f"more text{dropout} or a smaller --size."
+            f"Warning: the model is overfitting. {moved[:1].upper()}{moved[1:]}. The best weights "
+            f"are kept. {remedy}"
         )
 
     # The end
 
     def show_plan(self, run: Run) -> None:
         """Print the plan of a dry run as JSON, if the output is JSON."""
+        self._stop_clock()
         if self.as_json:
             write_json(_planned(run))
 
@@ -212,10 +221,12 @@ class TrainReport(Observer):
     def _say(self, text: str) -> None:
         if self.quiet:
             return
-        if self.bar is not None:
+        if self.bar is None:
+            note(text)
+            return
+        with self.bar.get_lock():  # so that the clock doesn't write in between
             self.bar.clear()
-        note(text)
-        if self.bar is not None:
+            note(text)
             self.bar.refresh()
 
 

@@ -12,7 +12,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from msgspec import Meta
 
@@ -52,6 +52,17 @@ class DynamicFigures(Result):
     rate: float
     decay: float
     segment: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the figures by the names that ``--json`` prints."""
+        static = self.static.to_dict()
+        compared = ("loss", "bits_per_character", "perplexity")
+        return {
+            "tokens": static["tokens"],
+            "characters": static["characters"],
+            "static": {name: static[name] for name in compared},
+            **{name: getattr(self, name) for name in (*compared, "rate", "decay", "segment")},
+        }
 
 
 def evaluate_dynamic(

@@ -12,6 +12,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -104,6 +105,17 @@ class WordFigures(Result):
     accuracy_errors: dict[int, float]
     keystrokes_saved: float
     keystrokes_saved_error: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the figures by the names that ``--json`` prints."""
+        accuracy: dict[str, Any] = {str(rank): share for rank, share in self.accuracy.items()}
+        errors = {str(rank): error for rank, error in self.accuracy_errors.items()}
+        return {
+            "next_word_accuracy": accuracy | {"standard_error": errors},
+            "keystrokes_saved": self.keystrokes_saved,
+            "keystrokes_saved_standard_error": self.keystrokes_saved_error,
+            "sample": self.sample,
+        }
 
 
 def word_figures(results: Sequence[WordResult]) -> WordFigures:

@@ -65,6 +65,11 @@ class TextFigures(Result):
         words: the number of words, which are separated by white space.
     """
 
+    FACTS = (
+        *("loss", "bits_per_character", "perplexity", "perplexity_known", "word_perplexity"),
+        *("tokens", "characters", "words", "unknown"),
+    )
+
     loss: float
     bits_per_character: float
     perplexity: float

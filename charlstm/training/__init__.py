@@ -20,6 +20,8 @@
     penalty          the gradient of a penalty on activations
     divergence       rejects losses and weights that are not finite
     observer         how a run reports its progress and is asked to stop
+    outcome          how a run ended: its steps, its time, whether it overfits
+    advice           what to try after a run
     trainer          the training loop
     run              carries out a run from start to finish
 

@@ -6,6 +6,7 @@ Only the cache is written to. TensorFlow is not loaded, so that an invalid reque
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -38,6 +39,7 @@ from charlstm.errors import (
     CorpusChanged,
     CorpusError,
     UsageError,
+    harmless,
 )
 from charlstm.system.hardware import floating_point_speed, processor_count, product_type
 from charlstm.training.familiarity import Familiarity, familiarity
@@ -231,6 +233,7 @@ def resumed_run(folder: Path, on_reading: OnReading = unwatched) -> Run:
             f"{stdin}: no such file. It contains the text that was piped to the run. Restore it, "
             f"or train again."
         )
+    _check_text_is_there(folder, corpus)
     try:
         prepared = prepare(
             corpus,
@@ -260,6 +263,17 @@ def resumed_run(folder: Path, on_reading: OnReading = unwatched) -> Run:
         processors=processor_count(),
     )
     return Run(folder, config, prepared, plan, resumes=True)
+
+
+def _check_text_is_there(folder: Path, corpus: CorpusConfig) -> None:
+    """Raise ``CorpusError`` if a text is missing, as on another machine than the run started on."""
+    for address in (*corpus.addresses, *corpus.valid):
+        is_path = os.path.isabs(address) and not any(mark in address for mark in "*?[")
+        if is_path and not os.path.lexists(address):
+            raise CorpusError(
+                f"{folder}: the text of this run is not at {harmless(address)}. Put it there, or "
+                f"train on a text with `from_checkpoint` {folder}."
+            )
 
 
 def _check_output(request: Request) -> None:

@@ -35,13 +35,11 @@ from charlstm.training.budget import Budget, Workload
 from charlstm.training.divergence import DivergenceCheck
 from charlstm.training.evaluations import evaluation_cost
 from charlstm.training.observer import Observer, StopReason, TrainingResult
+from charlstm.training.outcome import is_overfitting
 from charlstm.training.presets import EVALUATION_SPEEDS
 from charlstm.training.resume_tensors import TrainingState
 from charlstm.training.schedule import dropout_rate, learning_rate
 from charlstm.training.step import StepRunner, hardware_of
-
-# Nats above the best validation loss that count as overfitting. Seeds differ by less.
-OVERFITTING_MARGIN = 0.01
 
 
 @dataclass(frozen=True)
@@ -344,12 +342,7 @@ class Trainer:
         best = self.progress.best
         if self._has_warned or best is None or self.progress.waited < 2:
             return
-        # A parent, evaluated at step 0, has no training loss: use that of the first evaluation.
-        first = next((each.train_loss for each in self.history if each.train_loss), 0.0)
-        before, after = best.train_loss or first, now.train_loss or math.inf
-        loss, lowest = now.valid_loss or 0.0, best.valid_loss or math.inf
-        # Early in a run, or with high dropout, the training loss is above the validation loss.
-        if after < min(before, loss) and loss > lowest + OVERFITTING_MARGIN:
+        if is_overfitting(self.history, best):
             self._has_warned = True
             self.observer.on_overfitting(best, now)
 

@@ -98,7 +98,7 @@ GROUP = [
     Case("an empty path", "export prose -o ''"),
     Case("a file in place of a folder", "train tale.txt -o tale.txt"),
     Case("no checkpoint", "score"),
-    Case("one argument too many", "info prose names"),
+    Case("one argument too many", "export prose names"),
     Case("a prompt without -p", "generate prose the quick"),
     *(
         Case(f"the command {name}", name)
@@ -289,6 +289,13 @@ EVALUATE = [
     Case("standard input for both texts", "evaluate prose - --against -"),
     Case("an option of --dynamic", "evaluate prose dots.txt --dynamic-rate 1"),
     Case("nothing of that name", "evaluate prose nothing.txt"),
+    Case("a second checkpoint", "evaluate prose words dots.txt"),
+    Case("models without an end", "evaluate --models prose words tale.txt"),
+    Case("one model", "evaluate --models prose -- tale.txt"),
+    Case("an option among models", "evaluate --models prose -q words -- tale.txt"),
+    Case("models without a text", "evaluate --models prose words --"),
+    Case("models and --against", "evaluate --models prose words -- tale.txt --against tale.txt"),
+    Case("models that lack characters", "evaluate --models prose names -- late.txt --sample 0"),
 ]
 RANK = [
     Case("a context that is not UTF-8", "rank prose --context caf\udce9"),
@@ -308,6 +315,9 @@ INFO = [
     Case("nothing there", "info nowhere"),
     Case("a name that is too long", f"info {'x' * 300}"),
     Case("two outputs", "info prose --json --markdown"),
+    Case("a card of two", "info prose names --markdown"),
+    Case("other texts", "info prose names"),
+    Case("other tokens", "info prose words"),
     shell("a full disk", "info prose > /dev/full"),
 ]
 LOOK = [
