@@ -13,6 +13,7 @@ from charlstm.validation import checked
 if TYPE_CHECKING:
     from charlstm.corpus.documents import TextInput
     from charlstm.evaluation.dynamic import DynamicFigures
+    from charlstm.evaluation.gap_metrics import GapFigures
     from charlstm.evaluation.keystrokes import WordFigures
     from charlstm.evaluation.memorization import Memorization
     from charlstm.evaluation.text_metrics import TextFigures
@@ -80,6 +81,42 @@ class MeasuredModel(LoadedModel):
         sample, seed = checked("sample", sample, Count), checked("seed", seed, Seed)
         with self._read(text, texts, options) as documents:
             return evaluate_words(self.engine, self.tokenizer, documents, sample=sample, seed=seed)
+
+    @suggesting(TextOptions)
+    def evaluate_gaps(
+        self,
+        text: TextInput | None = None,
+        *,
+        texts: Sequence[str] | None = None,
+        sample: int = 2000,
+        seed: int = 1,
+        **options: Unpack[TextOptions],
+    ) -> GapFigures:
+        """Return how often a hidden word is found from the rest of its line.
+
+        Args:
+            text: as for ``evaluate``.
+            texts: as for ``evaluate``.
+            sample: the number of words to hide one at a time, chosen at random from the text.
+            seed: the seed of that choice.
+            **options: as for ``evaluate``.
+
+        Raises:
+            ConfigError: if a number is out of range.
+            CorpusError: if the text has no words, and otherwise as ``evaluate``.
+        """
+        from charlstm.evaluation.gap_metrics import evaluate_gaps
+
+        sample, seed = checked("sample", sample, Count), checked("seed", seed, Seed)
+        with self._read(text, texts, options) as documents:
+            return evaluate_gaps(
+                self.tokenizer,
+                self.predictor(),
+                self.filler(),
+                documents,
+                sample=sample,
+                seed=seed,
+            )
 
     @suggesting(TextOptions)
     def evaluate_dynamic(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Literal, TypedDict
 
 from charlstm.api.arguments import list_of_texts
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from charlstm.config import Division
     from charlstm.corpus.documents import Corpus, TextInput
     from charlstm.evaluation.text_metrics import Texts
+    from charlstm.prediction.filler import Filler
+    from charlstm.prediction.grammar import Grammar
+    from charlstm.prediction.predictor import Predictor
 
 
 class TextOptions(TypedDict, total=False):
@@ -72,6 +76,24 @@ class LoadedModel:
         """Return a text in the Unicode form that the model was trained on."""
         return normalized(text, self.checkpoint.config.corpus.normalize)
 
+    def filler(self) -> Filler:
+        """Return what fills gaps, and caches recent texts. Use it in one thread only."""
+        from charlstm.prediction.filler import Filler
+
+        return Filler(
+            self.engine,
+            self.tokenizer,
+            self.predictor(),
+            self.normalized,
+            ends=self.checkpoint.config.corpus.division.within_files,
+        )
+
+    def predictor(self) -> Predictor:
+        """Return a predictor, which caches recent prompts. Use it in one thread only."""
+        from charlstm.prediction.predictor import Predictor
+
+        return Predictor(self.engine, self.tokenizer, self._grammar, self.normalized)
+
     def _prompts(self, prompt: str | Iterable[str]) -> list[str]:
         """Return one or several prompts as a list, and warn of unknown characters in them."""
         prompts = list_of_texts("prompt", prompt)
@@ -94,6 +116,12 @@ class LoadedModel:
         if corpus.division.within_files:  # a model trained on files can't end parts of them
             ends = learned.within_files
         return texts_of(corpus, ends=ends, is_given=division is not None)
+
+    @cached_property
+    def _grammar(self) -> Grammar:
+        from charlstm.prediction.predictor import grammar_of
+
+        return grammar_of(self.tokenizer, ends=self.checkpoint.config.provenance.ends)
 
     @contextmanager
     def _read(

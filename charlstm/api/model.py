@@ -15,7 +15,6 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import cached_property
 from typing import TYPE_CHECKING, overload
 
 from charlstm.api.arguments import (
@@ -38,9 +37,8 @@ from charlstm.validation import checked, quoted
 
 if TYPE_CHECKING:
     from charlstm.evaluation.scoring import Score
-    from charlstm.prediction.filler import FilledText, Filler
-    from charlstm.prediction.grammar import Grammar
-    from charlstm.prediction.predictor import Prediction, Predictor
+    from charlstm.prediction.filler import FilledText
+    from charlstm.prediction.predictor import Prediction
 
 
 class LanguageModel(GeneratingModel):
@@ -208,24 +206,6 @@ class LanguageModel(GeneratingModel):
         found = [filler.fill_text(each, gap=gap, top=top) for each in texts]
         return found[0] if isinstance(text, str) else found
 
-    def filler(self) -> Filler:
-        """Return what fills gaps, and caches recent texts. Use it in one thread only."""
-        from charlstm.prediction.filler import Filler
-
-        return Filler(
-            self.engine,
-            self.tokenizer,
-            self.predictor(),
-            self.normalized,
-            ends=self.checkpoint.config.corpus.division.within_files,
-        )
-
-    def predictor(self) -> Predictor:
-        """Return a predictor, which caches recent prompts. Use it in one thread only."""
-        from charlstm.prediction.predictor import Predictor
-
-        return Predictor(self.engine, self.tokenizer, self._grammar, self.normalized)
-
     def _score(
         self, texts: Sequence[str], context: str, *, per_token: bool = False, carry: bool = False
     ) -> list[Score]:
@@ -259,12 +239,6 @@ class LanguageModel(GeneratingModel):
             warn_of_unknown(self.tokenizer, read, "text")
         warn_of_unknown(self.tokenizer, [self.normalized(context)], "context")
         return [replace(score, text=text) for score, text in zip(scores, texts, strict=True)]
-
-    @cached_property
-    def _grammar(self) -> Grammar:
-        from charlstm.prediction.predictor import grammar_of
-
-        return grammar_of(self.tokenizer, ends=self.checkpoint.config.provenance.ends)
 
 
 @suggesting()

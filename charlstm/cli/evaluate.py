@@ -52,6 +52,11 @@ _TYPED = click.core.ParameterSource.COMMANDLINE
     help="Measure next-word accuracy and keystrokes saved on N random words of the text. 0 is off. "
     "Four times as many words halve the standard errors.",
 )
+@words.flag(
+    "--gaps",
+    help="Also hide --sample words one at a time, and measure how often each is found from the "
+    "rest of its line, as charlstm fill does, and from the text on its left alone.",
+)
 @words.seed(default=1, help="Random seed of the words, and of the samples for --against.")
 @dynamic.flag(
     "--dynamic",
@@ -155,6 +160,8 @@ def _check(
         )
     if options["models"] and options["against"]:
         raise UsageError("--against can't be combined with --models. Measure one model at a time.")
+    if options["gaps"] and not options["sample"]:
+        raise UsageError("--gaps needs a --sample of 1 word or more.")
     for name in DYNAMIC_OPTIONS:
         if options[name] is not None and not options["dynamic"]:
             raise UsageError(f"--{name.replace('_', '-')} needs --dynamic.")

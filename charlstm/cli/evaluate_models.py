@@ -160,6 +160,9 @@ def models_table(
         ]
         saved = [-100 * facts["keystrokes_saved"] for facts in measured]
         columns.append(_Column("keystrokes saved", saved, "{:.1f}%", fair))
+    if "gaps" in measured[0]:
+        found = [-100 * facts["gaps"]["accuracy"]["1"] for facts in measured]
+        columns.append(_Column("hidden, top 1", found, "{:.1f}%", fair))
     if "dynamic" in measured[0]:
         bits = [facts["dynamic"]["bits_per_character"] for facts in measured]
         comparable = fair if _is_same_dynamic_text(measured) else []

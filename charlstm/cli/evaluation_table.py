@@ -19,6 +19,8 @@ def rows_of(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "unknown", f"{facts['unknown']:,}"
     if "sample" in facts:
         yield from _word_rows(facts)
+    if "gaps" in facts:
+        yield from _gap_rows(facts["gaps"])
     if "dynamic" in facts:
         yield from _dynamic_rows(facts["dynamic"])
     if "memorization" in facts:
@@ -38,6 +40,15 @@ def _word_rows(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
     saved = facts["keystrokes_saved"], facts["keystrokes_saved_standard_error"]
     yield "keystrokes saved", f"{_percent(*saved)} by three suggestions"
     yield "sample", f"{facts['sample']:,} words, seed {facts['seed']}"
+
+
+def _gap_rows(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    accuracy, alone = facts["accuracy"], facts["left_accuracy"]
+    for rank, error in accuracy["standard_error"].items():
+        found = _percent(accuracy[rank], error)
+        from_left = _percent(alone[rank], alone["standard_error"][rank])
+        yield f"hidden word, top {rank}", f"{found}, from the left alone {from_left}"
+    yield "hidden", f"{facts['sample']:,} words"
 
 
 def _percent(share: float, error: float) -> str:

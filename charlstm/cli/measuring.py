@@ -71,7 +71,28 @@ def figures_of_text(
                 on_progress=bar.advance,
             )
         facts |= figures.to_dict() | {"seed": options["seed"]}
+    if options["gaps"]:
+        facts["gaps"] = _gap_figures(model, texts, options, label)
     return facts
+
+
+def _gap_figures(
+    model: LanguageModel, texts: Texts, options: dict[str, Any], label: str
+) -> dict[str, Any]:
+    from charlstm.evaluation.gap_metrics import evaluate_gaps
+
+    shown = not options["quiet"]
+    with ProgressBar(options["sample"], "word", name=f"gaps{label}", shown=shown) as bar:
+        found = evaluate_gaps(
+            model.tokenizer,
+            model.predictor(),
+            model.filler(),
+            texts,
+            sample=options["sample"],
+            seed=options["seed"],
+            on_progress=bar.advance,
+        )
+    return found.to_dict()
 
 
 def dynamic_figures(model: LanguageModel, texts: Texts, options: dict[str, Any]) -> dict[str, Any]:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from charlstm.corpus.lines import lines_of
 from charlstm.errors import CorpusError
-from charlstm.evaluation.keystrokes import RANKS, accuracy_of
+from charlstm.evaluation.keystrokes import RANKS, accuracy_of, with_errors
 from charlstm.evaluation.text_metrics import Texts
 from charlstm.evaluation.word_metrics import WordFinder
 from charlstm.prediction.filler import Filler
@@ -38,6 +39,14 @@ class GapFigures(Result):
     accuracy_errors: dict[int, float]
     left_accuracy: dict[int, float]
     left_accuracy_errors: dict[int, float]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the figures by the names that ``--json`` prints."""
+        return {
+            "sample": self.sample,
+            "accuracy": with_errors(self.accuracy, self.accuracy_errors),
+            "left_accuracy": with_errors(self.left_accuracy, self.left_accuracy_errors),
+        }
 
 
 def evaluate_gaps(

@@ -108,10 +108,8 @@ class WordFigures(Result):
 
     def to_dict(self) -> dict[str, Any]:
         """Return the figures by the names that ``--json`` prints."""
-        accuracy: dict[str, Any] = {str(rank): share for rank, share in self.accuracy.items()}
-        errors = {str(rank): error for rank, error in self.accuracy_errors.items()}
         return {
-            "next_word_accuracy": accuracy | {"standard_error": errors},
+            "next_word_accuracy": with_errors(self.accuracy, self.accuracy_errors),
             "keystrokes_saved": self.keystrokes_saved,
             "keystrokes_saved_standard_error": self.keystrokes_saved_error,
             "sample": self.sample,
@@ -129,6 +127,12 @@ def word_figures(results: Sequence[WordResult]) -> WordFigures:
     residues = aided - ratio * unaided
     spread = math.sqrt(float((residues**2).sum()) * count / (count - 1)) if count > 1 else math.nan
     return WordFigures(count, accuracy, errors, 1 - ratio, spread / float(unaided.sum()))
+
+
+def with_errors(accuracy: dict[int, float], errors: dict[int, float]) -> dict[str, Any]:
+    """Return accuracies by rank, and their standard errors, as JSON has them."""
+    shares: dict[str, Any] = {str(rank): share for rank, share in accuracy.items()}
+    return shares | {"standard_error": {str(rank): error for rank, error in errors.items()}}
 
 
 def accuracy_of(ranks: Sequence[int]) -> tuple[dict[int, float], dict[int, float]]:

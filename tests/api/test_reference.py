@@ -13,6 +13,7 @@ from pathlib import Path
 import charlstm
 from charlstm.errors import UsageError
 from charlstm.evaluation.dynamic import DynamicFigures
+from charlstm.evaluation.gap_metrics import GapFigures
 from charlstm.evaluation.keystrokes import WordFigures
 from charlstm.evaluation.memorization import Memorization, Overlap
 from charlstm.evaluation.text_metrics import TextFigures
@@ -40,7 +41,14 @@ METHODS = (
         "score",
         "rank",
     ),
-    *("evaluate", "evaluate_words", "evaluate_dynamic", "memorization", "normalized"),
+    *(
+        "evaluate",
+        "evaluate_words",
+        "evaluate_gaps",
+        "evaluate_dynamic",
+        "memorization",
+        "normalized",
+    ),
 )
 PARTS = {
     "Functions": [charlstm.load, charlstm.train, charlstm.plot, charlstm.load_keras_model],
@@ -49,7 +57,7 @@ PARTS = {
     "Results": [
         *(charlstm.Sample, SampledToken, ScoredToken, charlstm.Prediction, FilledText, Filling),
         charlstm.Score,
-        *(TextFigures, WordFigures, DynamicFigures, Memorization, Overlap),
+        *(TextFigures, WordFigures, GapFigures, DynamicFigures, Memorization, Overlap),
         charlstm.TrainingResult,
     ],
     "Training": [charlstm.Observer],

@@ -38,7 +38,7 @@ def test_results_are_frozen_dataclasses_with_the_names_of_json(model, printed, t
     (sample,) = model.generate("ROMEO:", length=9, seed=1, alternatives=2)
     results = [sample, sample.per_token[0], *model.predict("to be", top=2), *model.score("To be")]
     results += [model.evaluate(text), model.evaluate_words(text, sample=3)]
-    results += [model.memorization(text, characters=100)]
+    results += [model.evaluate_gaps(text, sample=3), model.memorization(text, characters=100)]
     for result in results:
         assert isinstance(result, Result)
         with pytest.raises(dataclasses.FrozenInstanceError):
@@ -51,6 +51,11 @@ def test_results_are_frozen_dataclasses_with_the_names_of_json(model, printed, t
     assert [each.to_dict() for each in model.predict("to be", top=2)] == expected["predictions"]
     (expected,) = printed("evaluate", "shakespeare", text, "--sample", 0)
     assert model.evaluate(text).to_dict() == expected
+    options = ["--sample", 3, "--seed", 2, "--gaps"]
+    (expected,) = printed("evaluate", "shakespeare", text, *options)
+    found = model.evaluate_words(text, sample=3, seed=2).to_dict()
+    assert found == {name: expected[name] for name in found}
+    assert model.evaluate_gaps(text, sample=3, seed=2).to_dict() == expected["gaps"]
     (expected,) = printed("rank", "shakespeare", stdin="ot eb\tto be\n")
     assert [each.to_dict() for each in model.rank("ot eb", "to be")] == expected["alternatives"]
 

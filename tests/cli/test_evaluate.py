@@ -408,3 +408,21 @@ def test_what_can_not_be_evaluated_is_told(charlstm, prose, tmp_path):
         assert_error(charlstm("evaluate", prose, *arguments), status, *parts)
     assert charlstm("evaluate", prose, "dots", "--sample", 0, "-q").status == 0
     assert_error(charlstm("evaluate", prose, "nothing.txt"), 1, "nothing.txt")
+
+
+# Hidden words
+
+
+def test_hidden_words_are_measured_on_request(charlstm, prose, tmp_path):
+    (tmp_path / "text").write_text("the quick brown fox jumps over the lazy dog\n" * 2)
+    (found,) = objects(charlstm("evaluate", prose, "text", "--gaps", "--sample", 12, "--json"))
+    assert list(found["gaps"]) == ["sample", "accuracy", "left_accuracy"]
+    assert found["gaps"]["sample"] == 12
+    assert found["gaps"]["accuracy"]["1"] >= found["gaps"]["left_accuracy"]["1"]
+    rows = charlstm("evaluate", prose, "text", "--gaps", "--sample", 12, "-q").out.splitlines()
+    assert [row[:18] for row in rows[-4:-1]] == [f"hidden word, top {n}" for n in (1, 3, 5)]
+    assert rows[-1].split(maxsplit=1) == ["hidden", "12 words"]
+    assert "hidden" not in charlstm("evaluate", prose, "text", "--sample", 12, "-q").out
+    assert_error(charlstm("evaluate", prose, "text", "--gaps", "--sample", 0), 2, "--gaps")
+    both = charlstm("evaluate", "--gaps", "--sample", 5, "--models", prose, prose, "--", "text")
+    assert "hidden, top 1" in both.out
