@@ -3,6 +3,9 @@
 Before TensorFlow is loaded, the workers connect to the chief, at the address where TensorFlow
 listens later, and exchange messages. The connections then stay open as lifelines: if one breaks,
 its worker has ended.
+
+TensorFlow's coordination service can't replace them. While workers wait for each other, it blocks
+Ctrl-C and notices a killed worker only when the wait is over (see ``benchmarks/recipe.md``).
 """
 
 from __future__ import annotations
@@ -135,7 +138,9 @@ class WorkerGroup:
             if self._watchers and (self.missed or (kind is not None and not self._has_left)):
                 # TensorFlow may wait for the others when it is unloaded.
                 status = 0 if error is None else _exit_status(error)
-                _after(GRACE, lambda: self._end(status))
+                timer = threading.Timer(GRACE, self._end, [status])
+                timer.daemon = True
+                timer.start()
 
     def _gather(self, deadline: float) -> None:
         """Wait until every worker has connected; called on the chief."""
@@ -152,9 +157,13 @@ class WorkerGroup:
             for listener in listeners:
                 stack.enter_context(listener).setblocking(False)
             while missing := set(range(1, self.size)) - self._connections.keys():
-                for listener in select.select(listeners, [], [], self._left(deadline, missing))[0]:
+                sockets = [*listeners, *self._connections.values()]
+                for ready in select.select(sockets, [], [], self._left(deadline, missing))[0]:
+                    for index, connection in self._connections.items():
+                        if ready is connection:  # closed, because a worker sends nothing yet
+                            raise self.loss_of(index)
                     with contextlib.suppress(OSError):  # the worker may have disconnected already
-                        self._welcome(listener.accept()[0])
+                        self._welcome(ready.accept()[0])
 
     def _left(self, deadline: float, missing: Iterable[int]) -> float:
         """Return the seconds left; raise ``TrainingError`` after the deadline."""
@@ -299,10 +308,7 @@ class WorkerGroup:
 
     def loss_of(self, index: int) -> TrainingError:
         """Return the error for a lost worker."""
-        return TrainingError(self._sentence(index))
-
-    def _sentence(self, index: int) -> str:
-        return (
+        return TrainingError(
             f"{self.cluster.name(index)} has ended or can't be reached. Check its output, then "
             f"{self.remedy}."
         )
@@ -382,7 +388,7 @@ class WorkerGroup:
         with self._lock:
             if self._closed or self._lost:
                 return
-            self._lost, self._lost_index = self._sentence(index), index
+            self._lost, self._lost_index = str(self.loss_of(index)), index
         for connection in self._connections.values() if self.is_chief else ():
             with contextlib.suppress(OSError):
                 send_message(connection, f"{index}".encode())
@@ -404,12 +410,6 @@ class WorkerGroup:
                 connection.shutdown(socket.SHUT_RDWR)  # which ends a thread that reads from it
             connection.close()
         self._stack.close()
-
-
-def _after(seconds: float, do: Callable[[], Any]) -> None:
-    timer = threading.Timer(seconds, do)
-    timer.daemon = True
-    timer.start()
 
 
 def _exit_status(error: BaseException) -> int:

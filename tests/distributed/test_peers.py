@@ -7,6 +7,7 @@ import threading
 import time
 
 import click
+import msgspec
 import pytest
 
 from charlstm import __version__
@@ -62,6 +63,21 @@ def test_a_missing_worker_is_named():
         with raises_naming(TrainingError, name, "0.3 seconds") as caught:
             WorkerGroup(Cluster(addresses, index), wait=0.3).__enter__()
         assert str(caught.value).startswith(name)
+
+
+def test_a_worker_that_ends_while_others_connect_is_named_at_once():
+    addresses = tuple(f"127.0.0.1:{port}" for port in free_ports(3))
+    hello = msgspec.json.encode(peers._Hello(1, addresses, __version__, "charlstm train"))
+
+    def come_and_go():
+        with connected(addresses[0]) as connection:
+            connection.sendall(framed(hello))
+
+    thread = threading.Thread(target=come_and_go)
+    thread.start()
+    with raises_naming(TrainingError, "worker 1 at", "has ended", "all workers again"):
+        WorkerGroup(Cluster(addresses, 0), wait=60).__enter__()
+    thread.join()
 
 
 def test_a_taken_address_is_an_error():
