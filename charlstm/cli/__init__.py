@@ -22,7 +22,7 @@ r"""The command line: one module per command. Each parses options, calls the lib
     line_scores     scores lines as they arrive
     scores          prints scores
     descriptions    the plan, hardware and figures of a run, in words
-    suggestions     suggests a better start for a run before training
+    suggestions     suggests how a run would learn more, before training
     model_card      a checkpoint as a model card in Markdown
     train_report    what a training run prints
     train_notes     notes and warnings of ``train``

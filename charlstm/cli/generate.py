@@ -240,7 +240,7 @@ def _check(context: click.Context, options: dict[str, Any]) -> None:
         _check_beam(options, given)
     for name, needed in NEEDED.items():
         if name in given and not any(other in given for other in needed):
-            raise UsageError(f"{name} has no effect without {_either(needed)}.")
+            raise UsageError(f"{name} needs {_either(needed)}.")
 
 
 def _check_beam(options: dict[str, Any], given: list[str]) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from charlstm.cli.corpus_options import table_options
 from charlstm.cli.options import Function, OptionGroup
-from charlstm.errors import UsageError
+from charlstm.errors import CorpusError, UsageError
 
 if TYPE_CHECKING:
     from charlstm.api import LanguageModel
@@ -47,9 +47,12 @@ def open_texts(
         UsageError: if stdin is named but closed.
     """
     from charlstm.corpus.reading import STDIN, check_encoding
-    from charlstm.corpus.sources import FileChoice, find_sources
+    from charlstm.corpus.sources import FileChoice, find_sources, is_checkpoint
 
     check_encoding(encoding)
+    for file in files:
+        if is_checkpoint(file):
+            raise CorpusError(f"{file} is a checkpoint, not text.")
     return [
         source
         for file in files or (STDIN,)
@@ -79,7 +82,7 @@ def check_tables(
     Raises:
         UsageError: if they don't.
     """
-    from charlstm.corpus.table_source import TableSource, check_unit
+    from charlstm.corpus.table_source import TableSource, check_unit, no_table_error
 
     tables = [source.name for source in sources if isinstance(source, TableSource)]
     if tables and options.get("carry"):
@@ -90,10 +93,7 @@ def check_tables(
     if division is not None:
         check_unit(sources, division.unit)
     if not tables and (options["columns"] or options["keep_breaks"]):
-        raise UsageError(
-            f"{'--columns' if options['columns'] else '--keep-breaks'} needs a table, but no file "
-            "is one. If a file is, give its --format."
-        )
+        raise no_table_error([source.name for source in sources])
 
 
 def format_for(model: LanguageModel, options: dict[str, Any]) -> TextFormat:

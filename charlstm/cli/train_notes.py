@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from charlstm.cli.output import note, note_all
-from charlstm.cli.suggestions import suggest_parent
+from charlstm.cli.suggestions import advice_on
 from charlstm.corpus.notes import what_is_left_out
 from charlstm.corpus.short_lines import HINT
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from charlstm.training.setup import Run
 
 
-def note_better_start(run: Run) -> None:
-    """Note that a shipped model is a better start for this text, if it is."""
-    if suggestion := suggest_parent(run):
-        note(f"Note: {suggestion}")
+def note_advice(run: Run) -> None:
+    """Note how the run would learn more, if there is such advice."""
+    if advice := advice_on(run):
+        note_all([advice])
 
 
 def warn_outcome(run: Run, result: TrainingResult) -> None:
@@ -35,7 +35,7 @@ def warn_outcome(run: Run, result: TrainingResult) -> None:
     if result.best.step == 0 and result.stop_reason != "interrupted" and loss is not None:
         note(
             f"Warning: no evaluation was better than {run.config.provenance.parent} itself, so its "
-            f"weights were kept. Try a --learning-rate below "
+            f"weights are kept. Try a --learning-rate below "
             f"{run.config.train.learning_rate:g}{dropout}, or more text."
         )
     frequencies = run.config.provenance.frequency_loss
@@ -73,7 +73,7 @@ def note_hazard(run: Run) -> None:
         size_hazard(statistics.characters),
     ]
     if worst := next(filter(None, found), None):
-        note_all([f"{worst.rstrip('.')} (see charlstm inspect)"])
+        note_all([f"{worst} (see charlstm inspect)"])
 
 
 def note_division(run: Run) -> None:
@@ -113,7 +113,7 @@ def warn_unknown(run: Run) -> None:
             f"training text lacks ({list_of_unknown(counts)})."
         )
         if form := other_form_of_added(run.prepared.tokenizer, unknown):
-            note_all([f"Note: {describe_other_form(form)}"])
+            note_all([f"Note: {describe_other_form(form, validates=True)}"])
 
 
 def warn_memory(run: Run) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -88,8 +88,8 @@ class TableSource(Source):
             others = ", ".join(harmless(each, 50) for each in cells if each != column)
             more = f". Other columns: {harmless(others, 300)} (see `columns`)" if others else ""
             notes.add(
-                f"{self.name} is a table: each record is a document, the text of its column "
-                f"{harmless(repr(column), 50)}{more}"
+                f"{self.name} is a table: the column {harmless(repr(column), 50)} of each record "
+                f"is a document{more}"
             )
         return column
 
@@ -168,3 +168,18 @@ def _beginning(source: Source, encoding: str) -> str:
         for blocks in source.documents(encoding, "replace"):
             return next(iter(blocks), "")
     return ""
+
+
+def no_table_error(names: Sequence[str]) -> UsageError:
+    """Return the error for options of tables if no text is a table.
+
+    Args:
+        names: the addresses or files of the texts, at least one.
+    """
+    listed = ", ".join(names)
+    no_table, if_one = f"{listed} is not a table", "If it is"
+    if len(names) > 1:
+        no_table, if_one = f"{listed}: none of these is a table", "If one is"
+    return UsageError(
+        f"{no_table}, so `columns` and `keep_breaks` don't apply. {if_one}, name its `format`."
+    )

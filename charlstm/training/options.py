@@ -182,7 +182,8 @@ def check_options(
             )
     budgets = [spelled.name(name) for name in BUDGETS if name in chosen]
     if len(budgets) > 1:
-        raise UsageError(f"{' and '.join(budgets)} can't be combined. Give one of them.")
+        *others, last = budgets
+        raise UsageError(f"{', '.join(others)} and {last} can't be combined. Give one of them.")
     if "overwrite" in chosen and "output" not in chosen:
         _, example = spelled.output
         raise UsageError(f"{spelled.name('overwrite')} needs {example}.")
@@ -234,10 +235,12 @@ def request_of(
     chosen = options_set(options)
     for flag in FLAGS:
         if not isinstance(chosen.get(flag, False), bool):
-            raise ConfigError(f"`{flag}` is {chosen[flag]!r}, not True or False.")
+            raise ConfigError(f"`{flag}` is {chosen[flag]!r}: expected True or False.")
     threads = chosen.get("threads")
     if threads is not None and (type(threads) is not int or not 0 < threads <= MOST_THREADS):
-        raise ConfigError(f"`threads` is {threads!r}, not a whole number from 1 to {MOST_THREADS}.")
+        raise ConfigError(
+            f"`threads` is {threads!r}: expected a whole number from 1 to {MOST_THREADS:,}."
+        )
     if "resume" in chosen:
         return Resumption(_folder(chosen, "resume"), threads)
     names = ("format", "encoding", "decode_errors", "normalize", "valid_fraction", "seed")
@@ -272,5 +275,5 @@ _NAMED = ("from_checkpoint", "resume")
 def _folder(chosen: dict[str, Any], option: str) -> Path:
     folder = chosen[option]
     if not isinstance(folder, str | os.PathLike) or not os.fspath(folder):
-        raise ConfigError(f"`{option}` is {folder!r}, not the path of a folder.")
+        raise ConfigError(f"`{option}` is {folder!r}: expected the path of a folder.")
     return find_checkpoint(folder) if option in _NAMED else Path(folder)
