@@ -121,7 +121,7 @@ output = OptionGroup("Output")
 @what.flag(
     "--novel",
     help="Reject samples that occur in the training text as a line or document. Needs a model "
-    "trained with --lines, --paragraphs or --delimiter.",
+    "trained with --lines, --paragraphs, --delimiter or on a table.",
 )
 @what.file(
     "--against",
@@ -130,8 +130,7 @@ output = OptionGroup("Output")
 )
 @what.flag(
     "--finished",
-    help="Reject samples cut off by --length. Keep those that end with their document, or by "
-    "--until or --stop.",
+    help="Reject samples cut off by --length, and generate others.",
 )
 @what.count(
     "--beam",
@@ -141,7 +140,7 @@ output = OptionGroup("Output")
 )
 @sampling_options
 @output.flag("--no-prompt", help="Print the samples without their prompt.")
-@output.json("Print one JSON object per sample and line.")
+@output.json("Print each sample as a line of JSON.")
 @output.flag(
     "--show-probs",
     help="Color each token by its probability on a terminal. With --json, add its log-probability.",
@@ -326,9 +325,9 @@ def _known(model: LanguageModel, options: dict[str, Any]) -> Container[str] | No
     known = read_lines_index(model.checkpoint.folder) if options["novel"] else None
     if options["novel"] and known is None:
         raise UsageError(
-            f"{folder} has no index of its training lines: it was trained without --lines, "
-            "--paragraphs or --delimiter, or with --no-index, or lines.safetensors was removed. "
-            "Use --against FILE instead of --novel."
+            f"{folder} has no hashes of its training documents: it was trained on whole files or "
+            "with --no-index, or lines.safetensors was removed. Use --against FILE instead of "
+            "--novel."
         )
     if not options["against"]:
         if model.checkpoint.config.provenance.index_covers == "training":

@@ -100,7 +100,7 @@ output = OptionGroup("Output")
     "tie",
     default=None,
     show_default="tie with --level word",
-    help="Use the embedding as the output projection. Both must have the same width.",
+    help="Use the embedding as the output projection. Needs --embedding equal to --units.",
 )
 @budget.number(
     "--epochs",

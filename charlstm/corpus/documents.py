@@ -309,8 +309,12 @@ def open_corpus(
     )
 
 
-def addresses_of(corpus: Address | Iterable[Address]) -> tuple[str, ...]:
+def addresses_of(corpus: Address | Iterable[Address], name: str | None = None) -> tuple[str, ...]:
     """Return one or several addresses as strings.
+
+    Args:
+        corpus: the addresses.
+        name: the argument that they were given as, for the message; ``None`` for the text itself.
 
     Raises:
         ConfigError: if one is neither a string nor a path.
@@ -322,6 +326,8 @@ def addresses_of(corpus: Address | Iterable[Address]) -> tuple[str, ...]:
         if not isinstance(address, str | os.PathLike):
             raise ConfigError(
                 f"the text is {address!r}: expected a path. Give text itself as `texts`."
+                if name is None
+                else f"`{name}` is {address!r}: expected a string."
             )
     return tuple(os.fspath(address) for address in addresses)
 

@@ -216,7 +216,7 @@ def _tokenizer(text: _Text, tokenizing: TokenizerConfig, base: Tokenizer | None)
         return tokenizer_from_json((folder / TOKENIZER_FILE).read_bytes())
 
     settings = msgspec.json.encode((tokenizing, SEGMENTATION)) + (base.to_json() if base else b"")
-    return cache.obtain("symbols-" + text.key(settings), build, read)
+    return cache.obtain("vocabulary-" + text.key(settings), build, read)
 
 
 class _Text:

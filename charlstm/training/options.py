@@ -233,7 +233,7 @@ def request_of(
     from charlstm.training.request import Request, Resumption
 
     chosen = options_set(options)
-    for flag in FLAGS:
+    for flag in (*FLAGS, "tie"):
         if not isinstance(chosen.get(flag, False), bool):
             raise ConfigError(f"`{flag}` is {chosen[flag]!r}: expected True or False.")
     threads = chosen.get("threads")
@@ -248,9 +248,9 @@ def request_of(
     return Request(
         corpus=CorpusConfig(
             addresses=addresses_of(corpus),
-            valid=addresses_of(chosen.get("valid", ())),
-            include=addresses_of(chosen.get("include", ())),
-            exclude=addresses_of(chosen.get("exclude", ())),
+            valid=addresses_of(chosen.get("valid", ()), "valid"),
+            include=addresses_of(chosen.get("include", ()), "include"),
+            exclude=addresses_of(chosen.get("exclude", ()), "exclude"),
             dedupe="dedupe" in chosen,
             division=chosen_division(chosen, {name: Keywords().name(name) for name in DIVIDING}),
             index="no_index" not in chosen,
