@@ -59,6 +59,8 @@ def read_text(
     corpus = corpus_for(found, parent)
     knows = _knows(parent, corpus, stdin, on_reading)
     if knows:
+        if "valid_fraction" in request.given:  # which corpus_for may have lowered
+            corpus = corpus.replace(valid_fraction=found.valid_fraction)
         corpus = corpus_as_trained(corpus, parent, request.given)
     validating = corpus.replace(addresses=corpus.valid, valid=())
     if corpus.valid and _knows(parent, validating, stdin, on_reading):
