@@ -21,9 +21,9 @@ from benchmarks.recipe import heading, row
 from benchmarks.timing import processor
 
 SAID = {
-    "without --from would learn more": "worse",
+    "Without --from, the run would learn more": "worse",
     "as much or more": "no better",
-    "would learn more from this text": "better",
+    "this run would learn more": "better",
 }
 
 

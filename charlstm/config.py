@@ -156,10 +156,8 @@ class CorpusConfig(Config, frozen=True, kw_only=True):
                 if "\0" in address:
                     raise ConfigError(f"{given}: file names can't contain a NUL character.")
                 if has_surrogates(address):
-                    raise ConfigError(
-                        f"{given}: the name is not UTF-8 and can't be recorded. Rename the file, "
-                        "or give its folder."
-                    )
+                    remedy = "" if name in ("include", "exclude") else " Rename the file."
+                    raise ConfigError(f"{given} is not valid UTF-8.{remedy}")
 
 
 class TokenizerConfig(Config, frozen=True, kw_only=True):

@@ -147,14 +147,16 @@ def export_checkpoint(checkpoint: Checkpoint, folder: Path, *, overwrite: bool =
         StorageError: if a file can't be written.
     """
     if folder.resolve() == checkpoint.folder.resolve():
-        raise ConfigError(f"{folder}: this is the checkpoint to export. Use another `output`.")
+        raise ConfigError(
+            f"{folder}: this is the checkpoint to export. Choose another name with `output`."
+        )
     if folder.exists() and not folder.is_dir():
-        raise CheckpointExists(f"{folder}: not a folder. Use another `output`.")
+        raise CheckpointExists(f"{folder}: not a folder. Choose another name with `output`.")
     if not overwrite and holds_checkpoint(folder):
         raise CheckpointExists(_taken(folder))
     if (checkpoint.folder / RESUME).exists():
         raise CheckpointMissing(
-            f"{checkpoint.folder}: the training run is not complete. Run charlstm train --resume "
+            f"{checkpoint.folder}: the run is unfinished. Run charlstm train --resume "
             f"{checkpoint.folder} first."
         )
     history, lines = read_history(checkpoint.folder), read_lines_index(checkpoint.folder)
@@ -233,11 +235,11 @@ def check_free(path: Path, overwrite: bool) -> None:
         CheckpointExists: if ``path`` is not a regular file, or exists and ``overwrite`` is false.
     """
     if str(path) == "-" or (path.exists() and not path.is_file()):
-        raise CheckpointExists(f"{path}: not a regular file. Use another `output`.")
+        raise CheckpointExists(f"{path}: not a regular file. Choose another name with `output`.")
     if path.exists() and not overwrite:
         raise CheckpointExists(_taken(path))
 
 
 def _taken(path: Path) -> str:
     kind = "folder contains a checkpoint" if path.is_dir() else "file exists"
-    return f"{path}: the {kind}. Replace it with `overwrite`, or use another `output`."
+    return f"{path}: the {kind}. Replace it with `overwrite`, or choose another name with `output`."

@@ -66,13 +66,13 @@ def open_regular_file(path: Path) -> Iterator[tuple[BinaryIO, int]]:
                 raise _not_regular(path)
             yield file, status.st_size
     except FileNotFoundError:
-        raise CheckpointMissing(f"{path}: no such file. Restore it or train again.") from None
+        raise CheckpointMissing(f"{path}: no such file. Restore it, or train again.") from None
     except OSError as error:
         raise _cannot_read(path, error) from None
 
 
 def _not_regular(path: Path) -> CheckpointMissing:
-    return CheckpointMissing(f"{path}: not a regular file. Restore the original or train again.")
+    return CheckpointMissing(f"{path}: not a regular file. Restore it, or train again.")
 
 
 def damaged_error(path: Path, reason: str) -> CheckpointDamaged:
@@ -82,7 +82,7 @@ def damaged_error(path: Path, reason: str) -> CheckpointDamaged:
     )
 
 
-def _reason(problem: str) -> str:
+def reason_of(problem: str) -> str:
     """Return a problem with JSON in plain words: "model.units: expected int, got str"."""
     problem = problem.rstrip(".").replace("`", "'")
     problem, _, place = problem.partition(" - at '$")
@@ -131,4 +131,4 @@ def decode(
             return msgspec.json.decode(data, type=kind)
         return msgspec.convert(upgrade(msgspec.json.decode(data)), kind)
     except (ValueError, CharlstmError, RecursionError) as error:
-        raise damaged_error(path, _reason(str(error))) from None
+        raise damaged_error(path, reason_of(str(error))) from None

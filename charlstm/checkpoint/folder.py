@@ -13,7 +13,7 @@ import msgspec
 
 from charlstm.checkpoint.names import holds_checkpoint
 from charlstm.checkpoint.safetensors import write_tensors
-from charlstm.checkpoint.schema import CONFIG, FILES, LINES, TOKENIZER, RunConfig
+from charlstm.checkpoint.schema import CONFIG, FILES, LINES, RESUME, TOKENIZER, RunConfig
 from charlstm.corpus.line_hashes import LineHashes
 from charlstm.errors import CheckpointBusy, CheckpointExists, StorageError
 from charlstm.system.files import locked, storage_errors, write_atomically
@@ -28,9 +28,14 @@ REPLACED = ".replaced"
 
 def already_exists_error(folder: Path) -> CheckpointExists:
     """Return the error for a folder that already contains a checkpoint."""
+    if (folder / RESUME).exists():
+        return CheckpointExists(
+            f"{folder} already contains an unfinished run. Continue it with `resume` {folder}, or "
+            f"replace it with `overwrite`."
+        )
     return CheckpointExists(
-        f"{folder}: already contains a checkpoint. Choose another folder with `output`, continue "
-        f"it with `resume` {folder}, or replace it with `overwrite`."
+        f"{folder} already contains a checkpoint. Replace it with `overwrite`, or choose another "
+        f"folder with `output`."
     )
 
 

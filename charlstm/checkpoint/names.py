@@ -92,7 +92,7 @@ def default_checkpoint() -> Path:
     trained = [folder for folder in own_checkpoints() if (folder / MODEL).exists()]
     if not trained:
         shipped = " or ".join(folder.name for folder in shipped_checkpoints())
-        remedy = f"Give {shipped}, which came with charlstm, or train" if shipped else "Train"
+        remedy = f"Give {shipped}, which come with charlstm, or train" if shipped else "Train"
         raise CheckpointMissing(
             f"no checkpoint is given, {CHECKPOINT_VARIABLE} is not set, and {CHECKPOINTS}/ "
             f"contains none of yours. {remedy} one with charlstm train."

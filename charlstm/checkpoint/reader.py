@@ -16,7 +16,14 @@ import msgspec
 import numpy as np
 
 from charlstm.arrays import Weights
-from charlstm.checkpoint.bounded import damaged_error, decode, exists, open_regular_file, read_bytes
+from charlstm.checkpoint.bounded import (
+    damaged_error,
+    decode,
+    exists,
+    open_regular_file,
+    read_bytes,
+    reason_of,
+)
 from charlstm.checkpoint.quantization import LEVELS, DequantizedWeights, quantized_types
 from charlstm.checkpoint.safetensors import (
     TensorType,
@@ -162,7 +169,7 @@ def _parsed_tokenizer(folder: Path, data: bytes, config: RunConfig) -> Tokenizer
     try:
         tokenizer = tokenizer_from_json(data, wanted)
     except CheckpointDamaged as error:
-        raise CheckpointDamaged(f"{path}: {error}") from None
+        raise damaged_error(path, reason_of(str(error))) from None
     if tokenizer.vocab_size != wanted:
         raise damaged_error(path, f"{tokenizer.vocab_size:,} tokens, but the model has {wanted:,}")
     if tokenizer.level != config.tokenizer.level:

@@ -160,16 +160,15 @@ def nothing_to_resume_error(folder: Path) -> CheckpointMissing:
     name = shown_name(folder)
     if is_finished(folder):
         return CheckpointMissing(
-            f"{name}: nothing to resume: {RESUME} is missing, so the training is finished or its "
-            f"resume file was removed. To train it further, use charlstm train CORPUS --from "
-            f"{name}."
+            f"{name}: nothing to resume: {RESUME} is missing, so the run is finished, or the file "
+            f"was removed. To train it further, use charlstm train CORPUS --from {name}."
         )
     if (folder / MODEL).exists():
         return CheckpointMissing(
-            f"{name}: the training was interrupted, but can't be resumed, because {RESUME} is "
+            f"{name}: the run was interrupted, but can't be resumed, because {RESUME} is "
             f"missing. Restore it, or use charlstm train CORPUS --from {name}."
         )
     return CheckpointMissing(
-        f"{name}: nothing to resume, the training was stopped before its first save. Train again "
+        f"{name}: nothing to resume: the run was stopped before its first save. Train again "
         f"with `output` {name} and `overwrite`."
     )

@@ -29,7 +29,7 @@ r"""The command line: one module per command. Each parses options, calls the lib
     comparison      checkpoints side by side
     measuring       measures a model on a text
     evaluate_models several models on one text, in one table
-    suggestions     suggests a better start for a run before training
+    suggestions     suggests how a run would learn more, before training
     model_card      a checkpoint as a model card in Markdown
     train_report    what a training run prints
     train_notes     notes and warnings of ``train``

@@ -152,7 +152,7 @@ def _complete(request: str) -> int:
     except (KeyError, ValueError):
         pass  # the variables that come with the request are missing
     raise UsageError(
-        f"{COMPLETION_VARIABLE} is {request!r}, but can only be bash_source, zsh_source or "
+        f"{COMPLETION_VARIABLE} is {request!r}: expected bash_source, zsh_source or "
         f"fish_source (see the README). Unset it."
     )
 

@@ -9,7 +9,7 @@ import click
 from charlstm.cli.fetching import fetch_with_bar
 from charlstm.cli.misuse import in_quotes
 from charlstm.cli.options import OptionGroup, grouped_command
-from charlstm.cli.output import write_json, write_text
+from charlstm.cli.output import write_json, write_path, write_text
 from charlstm.errors import UsageError
 
 if TYPE_CHECKING:
@@ -52,7 +52,8 @@ def command(words: tuple[str, ...], quiet: bool, as_json: bool) -> None:
     if as_json:
         write_json({"fetched": [str(path) for path in paths]})
     else:
-        write_text("".join(f"{path}\n" for path in paths))
+        for path in paths:
+            write_path(path)
 
 
 def _facts(entry: KnownText) -> dict[str, Any]:

@@ -141,8 +141,7 @@ def check_given(ctx: click.Context, corpus: tuple[str, ...], options: TrainOptio
             return self.name(option) if value is True else f"{self.name(option)} {value}"
 
     if "resume" not in options and not corpus:
-        raise UsageError(
-            "CORPUS is missing. Give a file, a folder, - for stdin, python-docs, or a corpus name "
-            "(see charlstm corpora)."
-        )
+        from charlstm.corpus.reading import ADDRESSES
+
+        raise UsageError(f"CORPUS is missing. Give {ADDRESSES}.")
     check_options(options, has_corpus=bool(corpus), spelling=CommandLine())

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 LONG_MINUTES = 180  # times from here on are in hours
 _NAMED = 3  # files of a text to name, of which there may be thousands
-WORTH_MENTIONING = 1.25  # a run must be this many times as long to be suggested
 
 
 def describe_names(names: Sequence[str]) -> str:
@@ -48,41 +47,14 @@ def describe_training(run: Run) -> str:
     if parent := run.config.provenance.parent:
         size = f"from {parent}, "
     batch = f"{train.streams} x {train.sequence_length} tokens"
-    expected = "" if train.minutes is not None else f", about {_minutes(plan.minutes)}"
+    expected = "" if train.minutes is not None else f", about {show_minutes(plan.minutes)}"
     return (
         f"{size}{model.layers} x {model.units} LSTM, "
         f"{model.parameters:,} parameters; {length} of {batch}{expected}; "
         f"{run.prepared.store.train_tokens:,} training tokens, "
         f"{_validating(run)} validation tokens, vocabulary {model.vocab_size:,}; "
-        f"dropout {describe_dropout(train)}, seed {train.seed}{_longer(run)}{_other_level(run)}"
-        f"{_without_parent(run)}"
+        f"dropout {describe_dropout(train)}, seed {train.seed}"
     )
-
-
-def _without_parent(run: Run) -> str:
-    """Return a warning if the text is too unlike the parent's text to fine-tune from it."""
-    if run.parent is None or run.familiarity is None or not run.familiarity.may_hinder:
-        return ""
-    parent, strangeness = run.config.provenance.parent, run.familiarity.strangeness
-    more = "would learn more" if run.familiarity.hinders else "may learn as much or more"
-    return (
-        f"; {parent} predicts this text {strangeness:.1f} times as badly as its training text, so "
-        f"a run without --from {more} in the same time"
-    )
-
-
-def _other_level(run: Run) -> str:
-    """Return a suggestion if another level is better for a text of this length."""
-    from charlstm.metrics import has_words
-    from charlstm.training.presets import better_level
-
-    origin, level = run.config.provenance, run.config.tokenizer.level
-    better = better_level(level, origin.characters)
-    is_spaced = has_words(origin.valid_characters, origin.valid_words)
-    is_chosen = run.resumes or origin.parent is not None
-    if better is None or is_chosen or not is_spaced or run.config.corpus.division.within_files:
-        return ""
-    return f"; --level {better} learns more from a text of this length"
 
 
 def _validating(run: Run) -> str:
@@ -95,21 +67,6 @@ def describe_validated(train: TrainConfig, valid_tokens: int) -> str:
     """Return how many tokens evaluations use, and of how many unless they use all."""
     counted = train.tokens_validated(valid_tokens)
     return f"{counted:,}" + (f" of {valid_tokens:,}" if counted < valid_tokens else "")
-
-
-def _longer(run: Run) -> str:
-    """Return a suggestion for a longer run if the text is worth one."""
-    from charlstm.training.presets import START_SECONDS
-
-    plan, epochs = run.plan, run.config.train.epochs
-    whole = plan.unbounded_epochs or 0.0
-    if epochs is None or whole < WORTH_MENTIONING * epochs:
-        return ""
-    start = START_SECONDS / 60
-    longer = start + (plan.minutes - start) * whole / epochs
-    times = "once" if epochs == 1 else f"{epochs:g} times"
-    read = f"{100 * epochs:.2g}% of the text" if epochs < 1 else f"the text {times}"
-    return f"; reads {read} (--epochs {whole:g} would learn more and take about {_minutes(longer)})"
 
 
 def describe_steps_taken(run: Run, steps: int) -> str:
@@ -141,10 +98,12 @@ def _epochs(epochs: float) -> str:
 
 
 def describe_dropout(train: TrainConfig) -> str:
-    """Return the dropout of a run: a number, or a rise over epochs."""
-    if not train.dropout or not train.dropout_ramp:
-        return f"{train.dropout:g}"
-    return f"0 to {train.dropout:g} in {train.dropout_ramp:g} epochs"
+    """Return the dropout of a run: a number for each kind, or a rise over epochs."""
+    others = {"recurrent": train.recurrent_dropout, "tokens": train.token_dropout}
+    kinds = {"": train.dropout} | {f"{name} ": rate for name, rate in others.items() if rate}
+    rises = bool(train.dropout_ramp) and any(kinds.values())
+    listed = ", ".join(f"{name}{'0 to ' * rises}{rate:g}" for name, rate in kinds.items())
+    return f"{listed} in {train.dropout_ramp:g} epochs" if rises else listed
 
 
 def describe_evaluation(figures: Figures, is_best: bool, level: Level) -> str:
@@ -182,7 +141,8 @@ def describe_hardware(hardware: Hardware) -> str:
     return f"CPU, {hardware.product_type} matrix multiplications{workers}"
 
 
-def _minutes(minutes: float) -> str:
+def show_minutes(minutes: float) -> str:
+    """Return a time in seconds, minutes or hours, as text."""
     if minutes < 1:
         return f"{max(1, round(60 * minutes))} s"
     if minutes >= LONG_MINUTES:

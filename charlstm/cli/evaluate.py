@@ -166,4 +166,4 @@ def _check(
         if options[name] is not None and not options["dynamic"]:
             raise UsageError(f"--{name.replace('_', '-')} needs --dynamic.")
     if not options["against"] and ctx.get_parameter_source("against_sample") is _TYPED:
-        raise UsageError("--against-sample has no effect without --against.")
+        raise UsageError("--against-sample needs --against.")

@@ -13,7 +13,13 @@ def rows_of(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "bits per character", f"{facts['bits_per_character']:.4f}"
     yield "perplexity", f"{_number(facts['perplexity'])} per token"
     yield "perplexity, known", f"{_number(facts['perplexity_known'])} for known tokens only"
-    yield "perplexity, words", f"{_number(facts['word_perplexity'])} per whitespace word"
+    words = facts["word_perplexity"]
+    per_word = (
+        "none, too little white space"
+        if math.isnan(words)
+        else f"{_number(words)} per whitespace-separated word"
+    )
+    yield "perplexity, words", per_word
     yield "tokens", f"{facts['tokens']:,}"
     yield "characters", f"{facts['characters']:,}"
     yield "unknown", f"{facts['unknown']:,}"
@@ -39,7 +45,8 @@ def _word_rows(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield f"next word, top {rank}", _percent(accuracy[rank], error)
     saved = facts["keystrokes_saved"], facts["keystrokes_saved_standard_error"]
     yield "keystrokes saved", f"{_percent(*saved)} by three suggestions"
-    yield "sample", f"{facts['sample']:,} words, seed {facts['seed']}"
+    words = "word" if facts["sample"] == 1 else "words"
+    yield "sample", f"{facts['sample']:,} {words}, seed {facts['seed']}"
 
 
 def _gap_rows(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from charlstm.cli.options import OptionGroup, checkpoint_argument, grouped_command
-from charlstm.cli.output import note, write_json, write_text
+from charlstm.cli.output import note, write_json, write_path
 from charlstm.errors import UsageError
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def command(
         size = sum(file.stat().st_size for file in files)
         write_json(facts | {"bytes": size, "parameters": loaded.config.model.parameters})
     else:
-        write_text(f"{path}\n")
+        write_path(path)
 
 
 def _check(form: str, path: Path, precision: EnginePrecision | None) -> None:

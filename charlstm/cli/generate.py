@@ -122,7 +122,7 @@ output = OptionGroup("Output")
 @what.flag(
     "--novel",
     help="Reject samples that occur in the training text as a line or document. Needs a model "
-    "trained with --lines, --paragraphs or --delimiter.",
+    "trained with --lines, --paragraphs, --delimiter or on a table.",
 )
 @what.file(
     "--against",
@@ -131,8 +131,7 @@ output = OptionGroup("Output")
 )
 @what.flag(
     "--finished",
-    help="Reject samples cut off by --length. Keep those that end with their document, or by "
-    "--until or --stop.",
+    help="Reject samples cut off by --length, and generate others.",
 )
 @what.count(
     "--beam",
@@ -142,7 +141,7 @@ output = OptionGroup("Output")
 )
 @sampling_options
 @output.flag("--no-prompt", help="Print the samples without their prompt.")
-@output.json("Print one JSON object per sample and line.")
+@output.json("Print each sample as a line of JSON.")
 @output.flag(
     "--show-probs",
     help="Color each token by its probability on a terminal. With --json, add its log-probability.",
@@ -243,7 +242,7 @@ def _check(context: click.Context, options: dict[str, Any]) -> None:
         _check_beam(options, given)
     for name, needed in NEEDED.items():
         if name in given and not any(other in given for other in needed):
-            raise UsageError(f"{name} has no effect without {_either(needed)}.")
+            raise UsageError(f"{name} needs {_either(needed)}.")
 
 
 def _check_beam(options: dict[str, Any], given: list[str]) -> None:

@@ -33,7 +33,7 @@ def note_unread_input() -> bool:
     """
     if not _has_input():
         return False
-    note("Note: stdin was not read. Continue it with -p -, or each line with --prompts -.")
+    note("Note: stdin was not read. Use -p - to continue it, or --prompts - to continue each line.")
     return True
 
 

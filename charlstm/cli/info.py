@@ -138,13 +138,15 @@ def _figures(checkpoint: Checkpoint) -> Figures:
 
 
 def _table(known: KnownRun) -> str:
+    from charlstm.checkpoint.names import shown_name
     from charlstm.cli.outcomes import describe_fit, describe_length, describe_state
 
     checkpoint, outcome = known.checkpoint, known.outcome
     config, figures = checkpoint.config, checkpoint.figures
     model, train, origin = config.model, config.train, config.provenance
     rows: dict[str, str | None] = {
-        "checkpoint": f"{checkpoint.folder} (format {config.format}, charlstm {config.charlstm})",
+        "checkpoint": f"{shown_name(checkpoint.folder)} (format {config.format}, "
+        f"charlstm {config.charlstm})",
         "network": f"{model.layers} x {model.units} LSTM, embedding {model.embedding}"
         f"{', tied output' if model.tied else ''}, {model.parameters:,} parameters"
         f"{' of 8 bits' if config.weights == 'int8' else ''}",
@@ -228,14 +230,12 @@ def _loss_rows(config: RunConfig, figures: Figures) -> dict[str, str]:
         return {"validation": "none yet"}
     words = ""
     if _has_words(config):
-        words = (
-            f", {show_perplexity(figures.valid_word_perplexity)} per word (whitespace-separated)"
-        )
+        words = f", {show_perplexity(figures.valid_word_perplexity)} per whitespace-separated word"
     return {
         "validation": f"{figures.valid_loss:.4f} nats per token, "
         f"{figures.valid_bits_per_character:.4f} bits per character",
-        "perplexity": f"{show_perplexity(figures.valid_perplexity)} per token{words} "
-        "(comparable per token only with the same tokenizer)",
+        "perplexity": f"{show_perplexity(figures.valid_perplexity)} per token (comparable only "
+        f"with the same tokenizer){words}",
     }
 
 

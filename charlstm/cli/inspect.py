@@ -53,8 +53,8 @@ _LINE_ENDS = {"\n": "Unix", "\r\n": "Windows", "\r": "old Mac"}
 def command(ctx: click.Context, /, **options: Any) -> None:
     """Check CORPUS before you train on it: what it consists of, and what will hurt training.
 
-    Takes the options of charlstm train for how to read a text. Also prints the plan of a training
-    run with no other options.
+    Takes the options of charlstm train for how to read a text. Also prints the plan that
+    charlstm train would choose.
     """
     from charlstm.training.options import request_of
 
@@ -133,6 +133,7 @@ def _rows(
     corpus: Corpus, found: Inspection, run: Run | None, problem: str
 ) -> list[tuple[str, str]]:
     from charlstm.cli.descriptions import describe_training
+    from charlstm.cli.suggestions import advice_on
 
     counts = list(found.character_counts.items())
     return [
@@ -146,6 +147,7 @@ def _rows(
         ("line ends", _ends(found.line_ends)),
         *(("will hurt", as_typed(hazard)) for hazard in [*found.hazards, *_list(run)]),
         ("training", describe_training(run) if run else f"not possible: {problem}"),
+        *([("advice", advice)] if run and (advice := advice_on(run, shipped=False)) else []),
     ]
 
 

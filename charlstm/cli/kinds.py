@@ -45,7 +45,8 @@ class Number(click.FloatRange):
             number = float(value)
             if math.isfinite(number) and _is_within(self, number):
                 return number
-        raise BadValue(value, f"a number {_range(self, number)}".strip(), param, ctx)
+        name = "a finite number" if number is not None and math.isinf(number) else "a number"
+        raise BadValue(value, f"{name} {_range(self, number)}".strip(), param, ctx)
 
 
 def _is_within(kind: Count | Number, number: float) -> bool:
@@ -106,8 +107,11 @@ class CheckpointPath(click.Path):
         """Return the folder of the checkpoint.
 
         Raises:
+            BadValue: if the value is empty.
             CheckpointMissing: if the value looks like a prompt, or is ambiguous.
         """
+        if value in ("", b""):
+            raise BadValue(value, "the name or the folder of a checkpoint", param, ctx)
         path = Path(os.fsdecode(super().convert(value, param, ctx)))
         if ctx is not None and ctx.resilient_parsing:  # completion in a shell must be quick
             return path
@@ -124,8 +128,7 @@ class CheckpointPath(click.Path):
             )
         if meant != path and os.sep in written:
             raise CheckpointMissing(
-                f"{written} does not contain a checkpoint. Write just {path} for the one of that "
-                f"name in {meant.parent}."
+                f"{written}: no such checkpoint. Did you mean {path}, without a slash?"
             )
         return meant
 
@@ -136,7 +139,8 @@ class OutputPath(click.Path):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return the path, or raise ``BadValue``."""
         if value in ("", b""):
-            raise BadValue(value, "a path, or . for the current folder", param, ctx)
+            expected = "a path" if self.file_okay else "a path, or . for the current folder"
+            raise BadValue(value, expected, param, ctx)
         with contextlib.suppress(OSError, ValueError):
             mode = os.stat(value).st_mode
             if not self.dir_okay and stat.S_ISDIR(mode):

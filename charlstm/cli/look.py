@@ -17,7 +17,7 @@ from charlstm.cli.options import (
     complete_files,
     grouped_command,
 )
-from charlstm.cli.output import note, write_json, write_text
+from charlstm.cli.output import note, write_json, write_path
 from charlstm.errors import UsageError
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def command(
     if as_json:
         write_json({"file": str(path), "bytes": len(page)})
     else:
-        write_text(f"{path}\n")
+        write_path(path)
     if output is None and _has_display() and not _open(path):
         note("Note: no browser was found. Open the page yourself.")
 

@@ -42,8 +42,8 @@ class BadValue(click.BadParameter):
         self.value = value
 
     def format_message(self) -> str:
-        """Return the value after its option, then what was expected."""
-        return f"{name_of(self.param)} {as_shown(self.value)}: {self.message}"
+        """Return the option, its value and what was expected, worded as the library does."""
+        return f"{name_of(self.param)} is {_as_given(self.value)}: {self.message}"
 
 
 def name_of(param: click.Parameter | None) -> str:
@@ -65,6 +65,15 @@ def in_quotes(value: object) -> str:
     """Return a value as typed, shortened and always in quotes."""
     shown = as_shown(value)
     return shown if shown[0] in "'\"" else f"'{shown}'"
+
+
+def _as_given(value: object) -> str:
+    """Return a value as typed if it is a number, otherwise in quotes."""
+    try:
+        float(str(value))
+    except ValueError:
+        return in_quotes(value)
+    return as_shown(value)
 
 
 def print_misuse(error: click.UsageError) -> None:

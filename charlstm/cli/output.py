@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -30,11 +32,19 @@ def write_json(value: Any) -> None:
 
 def write_text(text: str) -> None:
     """Write text to stdout as UTF-8, without changing line ends, and flush it."""
+    _write(text.encode("utf-8", "replace"))
+
+
+def write_path(path: Path) -> None:
+    """Write a path to stdout on a line, byte for byte: its name may be in any encoding."""
+    _write(os.fsencode(path) + b"\n")
+
+
+def _write(data: bytes) -> None:
     if sys.stdout is None:
         raise StorageError("stdout is closed. Redirect it to a file or a pipe.")
-    stream = sys.stdout.buffer
-    stream.write(text.encode("utf-8", "replace"))
-    stream.flush()
+    sys.stdout.buffer.write(data)
+    sys.stdout.buffer.flush()
 
 
 def note(text: str) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from charlstm.cli.options import OptionGroup, checkpoints_argument, grouped_command
-from charlstm.cli.output import write_json, write_text
+from charlstm.cli.output import write_json, write_path, write_text
 from charlstm.errors import UsageError
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def command(
     from charlstm.system.files import replaced_atomically
 
     if output and output.suffix.lower() not in FORMATS:
-        raise UsageError(f"-o {output}: expected a name that ends in .svg or .png.")
+        raise UsageError(f"--output is '{output}': expected a name that ends in .svg or .png.")
     if output:
         check_free(output, overwrite)
     curves = [read_curve(folder, over) for folder in checkpoints or (default_checkpoint(),)]
@@ -79,7 +79,7 @@ def command(
     elif output:
         with replaced_atomically(output) as temporary:
             draw_picture(curves, over, temporary, output.suffix.lower())
-        write_text(f"{output}\n")
+        write_path(output)
     else:
         import shutil
 

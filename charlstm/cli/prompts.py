@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -80,7 +81,8 @@ def warn_of_unknown(
     texts = map(model.normalized, prompts)
     found = [counts for text in texts if (counts := model.tokenizer.unknown_characters(text))]
     if found:
-        which = "the prompt has" if len(prompts) == 1 else f"{len(found)} of the prompts have"
+        verb = "has" if len(found) == 1 else "have"
+        which = "the prompt has" if len(prompts) == 1 else f"{len(found)} of the prompts {verb}"
         unknown = sum(found, Counter())
         meant = remedy("--prompt", typed) if typed and "\\" in unknown else ""
         hint = f" Did you mean {meant}?" if meant else ""
@@ -129,7 +131,8 @@ def note_long(
 
     long = sum(is_long(model.tokenizer, model.normalized(text), step=step) for text in prompts)
     if long:
-        subject = f"{which} has" if len(prompts) == 1 else f"{long:,} of the prompts have"
+        verb = "has" if long == 1 else "have"
+        subject = f"{which} has" if len(prompts) == 1 else f"{long:,} of the prompts {verb}"
         tokens = model.tokenizer.tokens_are
         about = "" if step == 1 else "about "
         note(
@@ -146,11 +149,15 @@ def _read(source: str) -> str:
     try:
         data = sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise CorpusError(f"can't read the prompt file {source}: {reason}.") from None
+        raise CorpusError(f"can't read the prompt file {source}: {_reason(error)}.") from None
     name = "the prompt on stdin" if source == "-" else f"the prompt in {source}"
     _check_text(data[:HEAD], name, "FILE" if source == "-" else source)
     return decode_all(data, name)
+
+
+def _reason(error: OSError) -> str:
+    reasons = {errno.ENOENT: "no such file", errno.EISDIR: "this is a folder"}
+    return reasons.get(error.errno or 0) or (error.strerror or str(error)).lower()
 
 
 def _check_text(head: bytes, name: str, file: str) -> None:

@@ -66,8 +66,7 @@ output = OptionGroup("Output")
 @output.flag("--per-token", help="Also print the log-probability of each token.")
 @output.flag(
     "--sort",
-    help="Print the lines with the most bits per character first. Keeps the whole text in memory "
-    "until its end.",
+    help="Print the lines with the most bits per character first. Keeps the whole text in memory.",
 )
 @output.count("--top", help="Print only the N lines with the most bits per character.")
 @output.json("Print one JSON object per line, or per file with --whole.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, NamedTuple
 
 from charlstm.cli.line_ends import one_line
@@ -11,8 +12,8 @@ if TYPE_CHECKING:
     from charlstm.evaluation.scoring import Score
 
 SAME_TOKENIZER = (
-    "Note: perplexity compares only models with the same tokenizer; bits per character compares "
-    "any."
+    "Note: compare perplexity only between models with the same tokenizer, bits per character "
+    "between any models."
 )
 COLUMNS = (
     "Columns: bits per character, log-probability in nats, perplexity per token, unknown tokens, "
@@ -58,13 +59,18 @@ def show_json(line: ScoredLine) -> str:
     return json_of(named | {"line": line.number} | score.to_dict()) + "\n"
 
 
+def _show(figure: float, form: str) -> str:
+    """Return a figure, or ``none`` for the text without tokens, which has none."""
+    return "none" if math.isnan(figure) else format(figure, form)
+
+
 def show_table(score: Score, file: str | None) -> str:
     """Return the figures of a whole text as rows."""
     rows = {} if file is None else {"file": file}
     rows |= {
-        "nats per token": f"{score.nats_per_token:.4f}",
-        "bits per character": f"{score.bits_per_character:.4f}",
-        "perplexity": f"{score.perplexity:,.2f}",
+        "nats per token": _show(score.nats_per_token, ".4f"),
+        "bits per character": _show(score.bits_per_character, ".4f"),
+        "perplexity": _show(score.perplexity, ",.2f"),
         "log-probability": f"{score.log_probability:,.2f} nats",
         "tokens": f"{score.tokens:,}",
         "characters": f"{score.characters:,}",

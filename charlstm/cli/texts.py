@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from charlstm.cli.corpus_options import table_options
 from charlstm.cli.options import Function, OptionGroup
-from charlstm.errors import UsageError
+from charlstm.errors import CorpusError, UsageError
 
 if TYPE_CHECKING:
     from charlstm.api.model import LanguageModel
@@ -47,9 +47,12 @@ def open_texts(
         UsageError: if stdin is named but closed.
     """
     from charlstm.corpus.reading import STDIN, check_encoding
-    from charlstm.corpus.sources import FileChoice, find_sources
+    from charlstm.corpus.sources import FileChoice, find_sources, is_checkpoint
 
     check_encoding(encoding)
+    for file in files:
+        if is_checkpoint(file):
+            raise CorpusError(f"{file} is a checkpoint, not text.")
     return [
         source
         for file in files or (STDIN,)

@@ -44,9 +44,9 @@ output = OptionGroup("Output")
 @dividing_options(text)
 @text.flag(
     "--no-index",
-    help="Don't store hashes of the training documents in the checkpoint, with --lines, tables and "
-    "the like. generate --novel needs them, but they let anybody who has the checkpoint test "
-    "whether a document was in the training text.",
+    help="Don't store hashes of documents (lines, records) in the checkpoint. generate --novel "
+    "needs them, but they let anybody who has the checkpoint test whether a document was in the "
+    "training text.",
 )
 @text.decoding
 @normalization_option(text)
@@ -100,7 +100,7 @@ output = OptionGroup("Output")
     "tie",
     default=None,
     show_default="tie with --level word",
-    help="Use the embedding as the output projection. Both must have the same width.",
+    help="Use the embedding as the output projection. Needs --embedding equal to --units.",
 )
 @budget.number(
     "--epochs",
@@ -119,8 +119,8 @@ output = OptionGroup("Output")
     "--dropout",
     within=Number(0, 1, max_open=True),
     metavar="P",
-    show_default="by epochs up to 0.3, short texts 0.4, pieces 0.45, words 0.5",
-    help="Dropout on the output of each layer, and no other kind of dropout.",
+    show_default="by epochs, at most 0.3, short texts 0.4, pieces 0.45, words 0.5",
+    help="Dropout on the output of each layer. Turns other kinds of dropout off.",
 )
 @learning.number(
     "--dropout-ramp",
@@ -203,8 +203,8 @@ output = OptionGroup("Output")
 @checkpoint.checkpoint(
     "--from",
     "from_checkpoint",
-    help="Fine-tune a trained checkpoint. New characters are added to its vocabulary. On the text "
-    "it was trained on, its training continues.",
+    help="Fine-tune a trained checkpoint. New characters are added to its vocabulary. On the same "
+    "text, its training continues.",
 )
 @checkpoint.number(
     "--save-every",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from charlstm.cli.argument_names import as_typed
 from charlstm.cli.descriptions import describe_waiting
 from charlstm.cli.output import note, note_all
-from charlstm.cli.suggestions import suggest_parent
+from charlstm.cli.suggestions import advice_on
 from charlstm.corpus.notes import what_is_left_out
 from charlstm.corpus.short_lines import HINT
 from charlstm.training.advice import (
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from charlstm.training.setup import Run
 
 
-def note_better_start(run: Run) -> None:
-    """Note that a shipped model is a better start for this text, if it is."""
-    if suggestion := suggest_parent(run):
-        note(f"Note: {suggestion}")
+def note_advice(run: Run) -> None:
+    """Note how the run would learn more, if there is such advice."""
+    if advice := advice_on(run):
+        note_all([advice])
 
 
 def warn_outcome(run: Run, result: TrainingResult) -> None:
@@ -44,7 +44,7 @@ def warn_outcome(run: Run, result: TrainingResult) -> None:
         remedy = as_typed(after_kept_parent(config))
         note(
             f"Warning: no evaluation was better than {config.provenance.parent} itself, so its "
-            f"weights were kept. {remedy}"
+            f"weights are kept. {remedy}"
         )
     if has_learned_little(config, loss):
         recorded = config.provenance.frequency_loss is not None
@@ -80,7 +80,7 @@ def note_hazard(run: Run) -> None:
         size_hazard(statistics.characters),
     ]
     if worst := next(filter(None, found), None):
-        note_all([f"{worst.rstrip('.')} (see charlstm inspect)"])
+        note_all([f"{worst} (see charlstm inspect)"])
 
 
 def note_division(run: Run) -> None:
@@ -120,7 +120,7 @@ def warn_unknown(run: Run) -> None:
             f"training text lacks ({list_of_unknown(counts)})."
         )
         if form := other_form_of_added(run.prepared.tokenizer, unknown):
-            note_all([f"Note: {describe_other_form(form)}"])
+            note_all([f"Note: {describe_other_form(form, validates=True)}"])
 
 
 def warn_memory(run: Run) -> None:

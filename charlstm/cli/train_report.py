@@ -16,11 +16,11 @@ from charlstm.cli.descriptions import (
     describe_plan,
     describe_steps_taken,
 )
-from charlstm.cli.output import note, note_all, write_json, write_text
+from charlstm.cli.output import note, note_all, write_json, write_path
 from charlstm.cli.progress_bar import Clock, ReadingBars, Ticker, on_terminal, open_bar
 from charlstm.cli.samples import separator_of
 from charlstm.cli.train_notes import (
-    note_better_start,
+    note_advice,
     note_division,
     note_hazard,
     warn_memory,
@@ -88,7 +88,7 @@ class TrainReport(Observer):
         note(describe_plan(run))
         note_division(run)
         note_hazard(run)
-        note_better_start(run)
+        note_advice(run)
         warn_unknown(run)
         warn_memory(run)
         self._clock = Clock("starting")
@@ -183,7 +183,7 @@ class TrainReport(Observer):
             if self.as_json:
                 write_json(_summary(run, result))
             else:
-                write_text(f"{run.folder}\n")
+                write_path(run.folder)
         if workers.missed:
             self._say(
                 f"Note: {workers.missed} ended before it reported that it was done. The result "

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from charlstm.errors import CorpusError
+from charlstm.system.files import storage_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -92,6 +93,7 @@ def fetch(entry: KnownText, on_progress: Callable[[int], object] | None = None) 
 
     Raises:
         CorpusError: if the text can't be fetched or does not match the catalog.
+        StorageError: if the file system refuses.
     """
     if entry.is_here:
         return entry.path
@@ -116,7 +118,8 @@ def fetch(entry: KnownText, on_progress: Callable[[int], object] | None = None) 
         reason = "the server sent a file that does not match the catalog"
         raise _unfetched_error(entry, reason) from error
     except OSError as error:
-        raise _unfetched_error(entry, str(error)) from error
+        with storage_errors(folder, f"Set {VARIABLE} to another folder."):
+            raise error
     return entry.path
 
 

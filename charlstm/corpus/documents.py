@@ -29,7 +29,7 @@ from charlstm.corpus.reading import (
 )
 from charlstm.corpus.short_lines import ListFinder
 from charlstm.corpus.sources import ALL, FileChoice, find_sources, without_copies
-from charlstm.corpus.table_source import TableSource, check_unit
+from charlstm.corpus.table_source import TableSource, check_unit, no_table_error
 from charlstm.errors import ConfigError, CorpusError, UsageError
 
 # A pass reports its progress each time it has read this many bytes or characters.
@@ -173,10 +173,7 @@ class Corpus:
         is_asked = self.division.columns or self.division.keep_breaks
         if not tables and unit == "file" and is_asked:
             with self.notes.kept_by_errors():
-                raise UsageError(
-                    f"{', '.join(self.addresses)} is not a table, so `columns` and `keep_breaks` "
-                    f"don't apply. If it is one, name its `format`."
-                )
+                raise no_table_error(self.addresses)
 
     def as_tables(self) -> Corpus:
         """Return the corpus with records as documents if all of its files are tables.
@@ -312,8 +309,12 @@ def open_corpus(
     )
 
 
-def addresses_of(corpus: Address | Iterable[Address]) -> tuple[str, ...]:
+def addresses_of(corpus: Address | Iterable[Address], name: str | None = None) -> tuple[str, ...]:
     """Return one or several addresses as strings.
+
+    Args:
+        corpus: the addresses.
+        name: the argument that they were given as, for the message; ``None`` for the text itself.
 
     Raises:
         ConfigError: if one is neither a string nor a path.
@@ -325,6 +326,8 @@ def addresses_of(corpus: Address | Iterable[Address]) -> tuple[str, ...]:
         if not isinstance(address, str | os.PathLike):
             raise ConfigError(
                 f"the text is {address!r}: expected a path. Give text itself as `texts`."
+                if name is None
+                else f"`{name}` is {address!r}: expected a string."
             )
     return tuple(os.fspath(address) for address in addresses)
 

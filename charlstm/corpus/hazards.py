@@ -44,8 +44,8 @@ def size_hazard(characters: int) -> str | None:
     if characters >= SHORT:
         return None
     return (
-        f"the text is short ({characters:,} characters), so the model will memorize it: learning "
-        f"words takes about {SHORT:,} characters, a style {ENOUGH:,}"
+        f"the text is short ({characters:,} characters), so the model will memorize it. Learning "
+        f"words takes about {SHORT:,} characters, and learning a style about {ENOUGH:,}"
     )
 
 
@@ -55,7 +55,7 @@ def copies_hazard(documents: int, copies: int) -> str | None:
         return None
     return (
         f"{copies / documents:.0%} of the documents are copies of others, which the model would "
-        f"memorize: skip them with `dedupe`"
+        f"memorize. Skip them with `dedupe`"
     )
 
 
@@ -91,11 +91,11 @@ def _one_character(text: str, _lines: Sequence[str]) -> str | None:
 def _json(text: str, lines: Sequence[str]) -> str | None:
     are_objects = _share(lines, lambda line: line[0] == "{" and line.rstrip(", ")[-1:] == "}")
     if len(lines) >= _FEWEST and are_objects >= _NEARLY_ALL:
-        return "the text looks like JSON Lines: read it with `format` jsonl"
+        return "the text looks like JSON Lines. Read it with `format` jsonl"
     if text.lstrip()[:1] in ("{", "[") and len(_KEY.findall(text)) >= _FEWEST:
         path = ".[] | objects" if text.lstrip().startswith("[") else ".NAME[]"
         return (
-            "the text looks like JSON, so the model would learn braces and keys: make each object "
+            "the text looks like JSON, so the model would learn braces and keys. Make each object "
             f"a document with jq -c '{path}' FILE > NEW.jsonl"
         )
     return None
@@ -111,7 +111,7 @@ def _table(text: str, lines: Sequence[str]) -> str | None:
     separator, width = found
     text_format = "tsv" if separator == "\t" else "csv"
     return (
-        f"the text looks like a table ({width} cells per row, separated by {separator!r}): read it "
+        f"the text looks like a table ({width} cells per row, separated by {separator!r}). Read it "
         f"with `format` {text_format}"
     )
 
@@ -120,13 +120,13 @@ def _markup(text: str, _lines: Sequence[str]) -> str | None:
     if _are_many(_TAG, text, _FOR_A_TAG):
         return (
             "the text is full of tags, such as those of HTML, which the model would learn to "
-            "write: remove them with pandoc -f html -t plain"
+            "write. Remove them with pandoc -f html -t plain"
         )
     if _are_many(_ENTITY, text, _FOR_AN_ENTITY):
         found = _ENTITY.search(text)
         example = found[0] if found else "&amp;"
         return (
-            f"the text has HTML entities, such as {example}: convert them to characters with "
+            f"the text has HTML entities, such as {example}. Convert them to characters with "
             f"python3 -c 'import html, sys; print(html.unescape(sys.stdin.read()))'"
         )
     return None
@@ -138,7 +138,7 @@ def _decoded_twice(text: str, _lines: Sequence[str]) -> str | None:
         return None
     return (
         f"the text has broken letters ({found[0]!r}), as if UTF-8 had been decoded in another "
-        f"encoding and saved: find an undamaged copy"
+        f"encoding and saved. Find an undamaged copy"
     )
 
 
@@ -146,7 +146,7 @@ def _replaced(text: str, _lines: Sequence[str]) -> str | None:
     if text.count("\ufffd") * _FOR_A_REPLACED <= len(text):
         return None
     return (
-        "the text has lost characters (U+FFFD is in their place): find an undamaged copy, or name "
+        "the text has lost characters (U+FFFD is in their place). Find an undamaged copy, or name "
         "the right `encoding`"
     )
 
@@ -158,7 +158,7 @@ def _numbers(_text: str, lines: Sequence[str]) -> str | None:
     if len(lines) < _FEWEST or _share(lines, is_data) < _MOST:
         return None
     return (
-        "most lines have tabs, or more digits than letters: a language model learns how numbers "
+        "most lines have tabs, or more digits than letters. A language model learns how numbers "
         "look, not what they mean"
     )
 

@@ -133,7 +133,7 @@ def _parsed(text: str, where: str) -> Any:
         reason = "values are nested too deeply"
     except json.JSONDecodeError as error:
         at = f"line {error.lineno:,}, " if error.lineno > 1 else ""
-        reason = f"{error.msg} at {at}column {error.colno:,}"
+        reason = f"{error.msg.removesuffix(' at')} at {at}column {error.colno:,}"
     except ValueError:
         reason = "a number has thousands of digits"
     raise CorpusError(
@@ -194,6 +194,8 @@ def why_no_table(beginning: str, file: str) -> str:
         file: the name of the file, for a shell command.
     """
     start, quoted = beginning.lstrip(), shlex.quote(file)
+    if start.startswith("[") and "{" not in start:
+        return "is read as plain text, because it isn't an array of objects"
     if start.startswith("["):
         return (
             "is read as plain text, because it isn't an array of objects. Run jq -c '.[] | "

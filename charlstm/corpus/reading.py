@@ -357,6 +357,8 @@ def _opened(name: str, path: Path) -> Iterator[Readable]:
 def unreadable_error(name: str, error: Exception) -> CorpusError:
     """Return the error for a file that can't be read or decompressed."""
     code = getattr(error, "errno", None)
+    if code is None and "memory usage limit" in str(error).lower():  # of xz and zstd
+        return CorpusError(f"{name}: needs too much memory to decompress. Decompress it first.")
     if code is None:  # only decompressors raise errors without one
         return CorpusError(
             f"{name}: the file is damaged or truncated, so it can't be decompressed ({error})."

@@ -15,7 +15,7 @@ from charlstm.corpus.lines import lines_of
 LOOKED_AT = 2**17
 FEWEST = 20  # lines of a list
 
-IS_LIST = "the text looks like a list of short lines: add `lines` if each line is a text of its own"
+IS_LIST = "the text looks like a list of short lines. Add `lines` if each line is a text of its own"
 HINT = f"Note: {IS_LIST}"
 
 _LONG = 60  # characters that few lines of a list exceed

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -89,8 +89,8 @@ class TableSource(Source):
             others = ", ".join(harmless(each, 50) for each in cells if each != column)
             more = f". Other columns: {harmless(others, 300)} (see `columns`)" if others else ""
             notes.add(
-                f"{self.name} is a table: each record is a document, the text of its column "
-                f"{harmless(repr(column), 50)}{more}"
+                f"{self.name} is a table: the column {harmless(repr(column), 50)} of each record "
+                f"is a document{more}"
             )
         return column
 
@@ -124,7 +124,7 @@ def check_unit(sources: Iterable[Source], unit: DocumentUnit) -> None:
 
 
 def check_tables(
-    sources: Iterable[Source], division: Division | None, options: Mapping[str, Any]
+    sources: Sequence[Source], division: Division | None, options: Mapping[str, Any]
 ) -> None:
     """Check that options for tables are given with tables only, and others without tables.
 
@@ -138,11 +138,9 @@ def check_tables(
     """
     if division is not None:
         check_unit(sources, division.unit)
-    given = next((name for name in ("columns", "keep_breaks") if options.get(name)), None)
-    if given and not any(isinstance(source, TableSource) for source in sources):
-        raise UsageError(
-            f"`{given}` needs a table, but no file is one. If a file is, give its `format`."
-        )
+    is_for_tables = options.get("columns") or options.get("keep_breaks")
+    if is_for_tables and not any(isinstance(source, TableSource) for source in sources):
+        raise no_table_error([source.name for source in sources])
 
 
 def _kept(blocks: Iterable[str], read: deque[str]) -> Iterator[str]:
@@ -191,3 +189,18 @@ def _beginning(source: Source, encoding: str) -> str:
         for blocks in source.documents(encoding, "replace"):
             return next(iter(blocks), "")
     return ""
+
+
+def no_table_error(names: Sequence[str]) -> UsageError:
+    """Return the error for options of tables if no text is a table.
+
+    Args:
+        names: the addresses or files of the texts, at least one.
+    """
+    listed = ", ".join(names)
+    no_table, if_one = f"{listed} is not a table", "If it is"
+    if len(names) > 1:
+        no_table, if_one = f"{listed}: none of these is a table", "If one is"
+    return UsageError(
+        f"{no_table}, so `columns` and `keep_breaks` don't apply. {if_one}, name its `format`."
+    )

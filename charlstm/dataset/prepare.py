@@ -188,8 +188,8 @@ def _frequency_loss(store: TokenStore, tokenizer: Tokenizer) -> float | None:
 def _changed_error(config: CorpusConfig) -> CorpusChanged:
     named = ", ".join(config.addresses + config.valid)
     return CorpusChanged(
-        f"the corpus ({named}) has changed since the run started. Restore the old text, or "
-        f"fine-tune on the new one with `from_checkpoint`."
+        f"{named}: the text has changed since the run started. Restore the old text, or fine-tune "
+        f"on the new one with `from_checkpoint`."
     )
 
 
@@ -216,7 +216,7 @@ def _tokenizer(text: _Text, tokenizing: TokenizerConfig, base: Tokenizer | None)
         return tokenizer_from_json((folder / TOKENIZER_FILE).read_bytes())
 
     settings = msgspec.json.encode((tokenizing, SEGMENTATION)) + (base.to_json() if base else b"")
-    return cache.obtain("symbols-" + text.key(settings), build, read)
+    return cache.obtain("vocabulary-" + text.key(settings), build, read)
 
 
 class _Text:
@@ -345,7 +345,7 @@ def _alike_error(corpus: Corpus, documents: int) -> CorpusError:
         remedy = "Read it as plain text with `format` text"
     return CorpusError(
         f"{', '.join(corpus.addresses)} {found}, so there is nothing to validate on. {remedy}, "
-        f"give a validation text with `valid`, or train without one with `valid_fraction` 0."
+        f"or train on all of it with `valid_fraction` 0."
     )
 
 

@@ -103,9 +103,10 @@ def _checked_task(jobs: Mapping[str, list[str]], task: _Task | None) -> _Task:
         raise UsageError(f"{VARIABLE} names {len(jobs['chief'])} chiefs, not one.")
     count = len(jobs.get(task.type, []))
     if task.index >= count:
+        listed = f"{count} {task.type}{'s' * (count > 1)}" if count else f"no {task.type}"
         raise UsageError(
-            f"{VARIABLE} makes this process {task.type} {task.index}, but its cluster has only "
-            f"{count} of that type, counted from 0."
+            f"{VARIABLE} makes this process {task.type} {task.index}, but its cluster has "
+            f"{listed}{', counted from 0' if count else ''}."
         )
     return task
 
@@ -136,5 +137,5 @@ def waiting_seconds(environ: Mapping[str, str] = os.environ) -> float:
     except ValueError:
         seconds = 0.0
     if not 0 < seconds < 1e7:
-        raise UsageError(f"{WAIT_VARIABLE} is {text!r}, not a positive number of seconds.")
+        raise UsageError(f"{WAIT_VARIABLE} is {text!r}: expected a positive number of seconds.")
     return seconds

@@ -47,9 +47,8 @@ def _training_lines(checkpoint: Checkpoint, notes: Notes) -> LineHashes:
     folder, known = shown_name(checkpoint.folder), read_lines_index(checkpoint.folder)
     if known is None:
         raise UsageError(
-            f"{folder} has no index of its training lines: it was trained without `lines`, "
-            "`paragraphs` or `delimiter`, or with `no_index`, or lines.safetensors was removed. "
-            "Use `against` instead of `novel`."
+            f"{folder} has no hashes of its training documents: it was trained on whole files or "
+            "with `no_index`, or lines.safetensors was removed. Use `against` instead of `novel`."
         )
     if checkpoint.config.provenance.index_covers == "training":
         notes.add(

@@ -21,6 +21,7 @@ _REASONS = {
     errno.EACCES: "permission denied",
     errno.EPERM: "permission denied",
     errno.ENOENT: "the folder does not exist",
+    errno.EEXIST: "it is a file, not a folder",
     errno.ENOTDIR: "a part of the path is a file, not a folder",
 }
 

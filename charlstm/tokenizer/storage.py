@@ -10,7 +10,7 @@ from typing import Annotated
 import msgspec
 
 from charlstm.config import Level, Segmentation
-from charlstm.errors import CheckpointDamaged, harmless
+from charlstm.errors import CheckpointDamaged
 from charlstm.tokenizer.base import Tokenizer
 from charlstm.tokenizer.char import CharTokenizer
 from charlstm.tokenizer.segmentation import LONGEST_TOKEN
@@ -44,18 +44,19 @@ def tokenizer_from_json(data: bytes, most: int | None = None) -> Tokenizer:
         most: the maximum number of ids; JSON that clearly has more is not even decoded.
 
     Raises:
-        CheckpointDamaged: if the JSON is not that of a tokenizer, or a token occurs twice.
+        CheckpointDamaged: if the JSON is not that of a tokenizer, or a token occurs twice. The
+            message is only the reason, because the caller knows the file.
     """
     if most is not None and data.count(b'"') > 3 * most + 2 * _QUOTES_IN_TOKENS:
-        raise _damaged("it has more symbols than the model")
+        raise _damaged("more tokens than the model has")
     try:
         stored = msgspec.json.decode(data, type=_Stored)
     except (ValueError, RecursionError) as error:
-        raise _damaged(harmless(str(error).replace("`", ""), 200)) from error
+        raise _damaged(str(error).replace("`", "'")) from error
     if len(set(stored.symbols)) < len(stored.symbols):
-        raise _damaged("a symbol occurs twice")
+        raise _damaged("a token occurs twice")
     if stored.level == "char" and any(len(token) > 1 for token in stored.symbols):
-        raise _damaged("a symbol has more than one character")
+        raise _damaged("a token of a character-level model has several characters")
     merges = _merges_of(stored)
     if stored.level == "char":
         return CharTokenizer(stored.symbols)
@@ -71,13 +72,13 @@ def _merges_of(stored: _Stored) -> tuple[Pair, ...]:
     A piece has one merge, or a few if it was learned again from other parts.
     """
     if len(stored.merges) > _BYTES_OF_A_MERGE * (3 * len(stored.symbols) + 1):
-        raise _damaged("it has more merges than pieces")
+        raise _damaged("more merges than pieces")
     try:
         merges = msgspec.json.decode(stored.merges, type=tuple[Pair, ...])
     except (ValueError, RecursionError) as error:
-        raise _damaged(harmless(str(error).replace("`", ""), 200)) from error
+        raise _damaged(str(error).replace("`", "'")) from error
     if merges and stored.level != "subword":
-        raise _damaged(f"a {stored.level}-level tokenizer has merges")
+        raise _damaged(f"merges in a {stored.level}-level vocabulary")
     return merges
 
 
@@ -91,15 +92,12 @@ def _check_merges(stored: _Stored, merges: tuple[Pair, ...]) -> None:
         parts = [stored.symbols[i - first] for i in pair if 0 <= i - first < len(stored.symbols)]
         joined = "".join(parts)
         if len(parts) < 2 or joined not in known or not made.issuperset(parts) or pair in pairs:
-            raise _damaged("a merge does not join two pieces into another")
+            raise _damaged("a merge that does not join two pieces into another")
         made.add(joined)
         pairs.add(pair)
     if made != known:
-        raise _damaged("a piece has no merge")
+        raise _damaged("a piece without a merge")
 
 
 def _damaged(reason: str) -> CheckpointDamaged:
-    return CheckpointDamaged(
-        f"the stored tokenizer is damaged ({reason}). Restore the checkpoint from a copy, or train "
-        "again."
-    )
+    return CheckpointDamaged(reason)

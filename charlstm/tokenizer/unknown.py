@@ -65,13 +65,22 @@ def _as_kept(character: str) -> str:
     return unicodedata.normalize("NFC", character)
 
 
-def describe_other_form(form: Form) -> str:
-    """Return a note that a text should be in another form, and how to convert it."""
+def describe_other_form(form: Form, *, validates: bool = False) -> str:
+    """Return a note that a text should be in another form, and what to do.
+
+    Args:
+        form: the form that the text should be in.
+        validates: whether the text is the validation text of a model that is being trained.
+    """
     own: Form = "NFD" if form == "NFC" else "NFC"
+    if validates:
+        return (
+            f"the validation text is {_NAMES[own]} Unicode ({own}), but the training text is "
+            f"{_NAMES[form]} ({form}). Add `normalize` nfc"
+        )
     return (
         f"the text is {_NAMES[own]} Unicode ({own}), but the model was trained on {_NAMES[form]} "
-        f"text ({form}): convert it with uconv -x any-{form.lower()}, or train a model with "
-        f"`normalize` nfc"
+        f"text ({form}). Convert it with uconv -x any-{form.lower()}"
     )
 
 

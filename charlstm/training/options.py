@@ -182,7 +182,8 @@ def check_options(
             )
     budgets = [spelled.name(name) for name in BUDGETS if name in chosen]
     if len(budgets) > 1:
-        raise UsageError(f"{' and '.join(budgets)} can't be combined. Give one of them.")
+        *others, last = budgets
+        raise UsageError(f"{', '.join(others)} and {last} can't be combined. Give one of them.")
     if "overwrite" in chosen and "output" not in chosen:
         _, example = spelled.output
         raise UsageError(f"{spelled.name('overwrite')} needs {example}.")
@@ -232,12 +233,14 @@ def request_of(
     from charlstm.training.request import Request, Resumption
 
     chosen = options_set(options)
-    for flag in FLAGS:
+    for flag in (*FLAGS, "tie"):
         if not isinstance(chosen.get(flag, False), bool):
-            raise ConfigError(f"`{flag}` is {chosen[flag]!r}, not True or False.")
+            raise ConfigError(f"`{flag}` is {chosen[flag]!r}: expected True or False.")
     threads = chosen.get("threads")
     if threads is not None and (type(threads) is not int or not 0 < threads <= MOST_THREADS):
-        raise ConfigError(f"`threads` is {threads!r}, not a whole number from 1 to {MOST_THREADS}.")
+        raise ConfigError(
+            f"`threads` is {threads!r}: expected a whole number from 1 to {MOST_THREADS:,}."
+        )
     if "resume" in chosen:
         return Resumption(_folder(chosen, "resume"), threads)
     names = ("format", "encoding", "decode_errors", "normalize", "valid_fraction", "seed")
@@ -245,9 +248,9 @@ def request_of(
     return Request(
         corpus=CorpusConfig(
             addresses=addresses_of(corpus),
-            valid=addresses_of(chosen.get("valid", ())),
-            include=addresses_of(chosen.get("include", ())),
-            exclude=addresses_of(chosen.get("exclude", ())),
+            valid=addresses_of(chosen.get("valid", ()), "valid"),
+            include=addresses_of(chosen.get("include", ()), "include"),
+            exclude=addresses_of(chosen.get("exclude", ()), "exclude"),
             dedupe="dedupe" in chosen,
             division=chosen_division(chosen, {name: Keywords().name(name) for name in DIVIDING}),
             index="no_index" not in chosen,
@@ -272,5 +275,5 @@ _NAMED = ("from_checkpoint", "resume")
 def _folder(chosen: dict[str, Any], option: str) -> Path:
     folder = chosen[option]
     if not isinstance(folder, str | os.PathLike) or not os.fspath(folder):
-        raise ConfigError(f"`{option}` is {folder!r}, not the path of a folder.")
+        raise ConfigError(f"`{option}` is {folder!r}: expected the path of a folder.")
     return find_checkpoint(folder) if option in _NAMED else Path(folder)

@@ -174,7 +174,8 @@ def make_plan(
 def _check_choices(chosen: dict[str, Any], size: str) -> None:
     """Raise ``ConfigError`` for values out of range, before anything is computed with them."""
     if size not in ("auto", *SIZES):
-        raise ConfigError(f"`size` is {size!r}. Give auto, {', '.join(SIZES)}.")
+        *others, last = map(repr, ("auto", *SIZES))
+        raise ConfigError(f"`size` is {size!r}: expected {', '.join(others)} or {last}.")
     budget: dict[str, Any] = {} if set(BUDGETS) & chosen.keys() else {"steps": 1}
     TrainConfig(**budget, **selected(chosen, *TRAIN_FIELDS))
 

@@ -246,9 +246,10 @@ def resumed_run(folder: Path, on_reading: OnReading = unwatched) -> Run:
     except CorpusChanged:
         raise
     except (CorpusError, UsageError) as error:
+        reason, *_ = str(error).rstrip(".").split(". ")
         raise CorpusError(
-            f"{folder}: can't read the text of this run. Put it back, or train on another text "
-            f"with `from_checkpoint` {folder}. The error was: {error}"
+            f"{folder}: the text of this run can't be read ({reason}). Restore it, or train on "
+            f"another text with `from_checkpoint` {folder}."
         ) from error
     chosen = {name: getattr(config.train, name) for name in config.train.__struct_fields__}
     # A run started by an earlier version evaluates on all of a long validation text.

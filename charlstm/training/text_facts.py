@@ -67,11 +67,13 @@ def check_length(
         characters = math.ceil(needed * max(1.0, text.characters_per_token) / (1 - fraction))
         # With a lower fraction, part of the validation text may be enough to train on.
         lower = fraction and text.train_tokens + text.valid_tokens >= needed + LEAST_VALID
-        remedy = f", lower `valid_fraction` from {fraction:g}" if lower else ""
+        remedy = f"lower `valid_fraction` (now {fraction:g})"
+        if not lower:
+            remedy = "lower `streams` or `sequence_length`"
         raise CorpusError(
             f"the corpus is too short: {text.train_tokens:,} tokens of training text, but a batch "
-            f"of {streams} streams of {sequence_length} tokens needs {needed:,}. Give at least "
-            f"about {characters:,} characters{remedy}, or lower `streams` or `sequence_length`."
+            f"of {streams:,} streams of {sequence_length:,} tokens needs {needed:,}. Give at least "
+            f"about {characters:,} characters, or {remedy}."
         )
     if text.valid_tokens < LEAST_VALID and text.valid_fraction is None:
         raise CorpusError(
@@ -80,8 +82,8 @@ def check_length(
         )
     if text.valid_tokens < LEAST_VALID and text.valid_fraction:
         raise CorpusError(
-            "the corpus is too short to hold out a validation text. Give more text, raise "
-            "`valid_fraction`, name a file as `valid`, or use `valid_fraction` 0."
+            "the corpus is too short to hold out a validation text. Give more text, or train on "
+            "all of it with `valid_fraction` 0."
         )
 
 
@@ -92,16 +94,15 @@ def _too_few_documents(text: TextFacts, streams: int, sequence_length: int) -> C
     doesn't mention it.
     """
     needed = streams * sequence_length
-    batch = f"a batch of {streams} streams of {sequence_length} tokens"
-    remedy = "lower `streams` or `sequence_length`"
+    batch = f"a batch of {streams:,} streams of {sequence_length:,} tokens"
     tokens = text.train_tokens + (text.valid_tokens if text.valid_fraction else 0)
     found = f"the corpus is too short: {text.documents} with {tokens:,} tokens in all"
     if tokens < needed:
         return CorpusError(
-            f"{found}, but {batch} needs {needed:,} for training. Give more text, or {remedy}."
+            f"{found}, but {batch} needs {needed:,} for training. Give more text, or lower "
+            f"`streams` or `sequence_length`."
         )
     return CorpusError(
         f"{found} leave fewer than {needed:,} for training ({batch}) or fewer than {LEAST_VALID} "
-        f"for validation. Give more distinct text, {remedy}, name a file as `valid`, or use "
-        f"`valid_fraction` 0."
+        f"for validation. Give more distinct text, or train on all of it with `valid_fraction` 0."
     )

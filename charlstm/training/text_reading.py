@@ -19,6 +19,7 @@ from charlstm.training.fine_tuning import (
     with_tables_of,
 )
 from charlstm.training.request import Request
+from charlstm.unicode_text import has_surrogates
 
 
 def read_text(
@@ -42,14 +43,15 @@ def read_text(
     """
     asked = request.corpus
     if parent is not None:
+        if has_surrogates(display_name(str(parent.folder))):  # which the checkpoint records
+            raise UsageError(f"{parent.folder} is not valid UTF-8. Rename the checkpoint.")
         asked = with_tables_of(asked, parent, request.given)
     opened = training_corpus(asked, stdin)
     found, notes = asked.replace(division=opened.division), opened.notes
     request = replace(request, corpus=found)
     if "no_index" in request.given and not found.division.within_files:
         raise UsageError(
-            "`no_index` applies only to lines, records and other parts of files. Leave it out, or "
-            "add `lines`."
+            "`no_index` has no effect if each file is one document. Leave it out, or add `lines`."
         )
     if parent is None:
         prepared = prepare(found, request.tokenizer, stdin=stdin, on_reading=on_reading)
@@ -57,6 +59,8 @@ def read_text(
     corpus = corpus_for(found, parent)
     knows = _knows(parent, corpus, stdin, on_reading)
     if knows:
+        if "valid_fraction" in request.given:  # which corpus_for may have lowered
+            corpus = corpus.replace(valid_fraction=found.valid_fraction)
         corpus = corpus_as_trained(corpus, parent, request.given)
     validating = corpus.replace(addresses=corpus.valid, valid=())
     if corpus.valid and _knows(parent, validating, stdin, on_reading):

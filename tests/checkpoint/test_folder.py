@@ -76,13 +76,8 @@ def test_a_folder_with_a_file_of_a_checkpoint_is_taken(tmp_path, name, sentence)
     """Each of these files would be removed or replaced."""
     (tmp_path / name).write_text("somebody's")
     assert holds_checkpoint(tmp_path)
-    sentence(
-        refusal(CheckpointExists, begin, tmp_path),
-        tmp_path,
-        "`output`",
-        f"`resume` {tmp_path}",
-        "`overwrite`",
-    )
+    remedy = f"`resume` {tmp_path}" if name == RESUME else "`output`"
+    sentence(refusal(CheckpointExists, begin, tmp_path), tmp_path, remedy, "`overwrite`")
     assert contents(tmp_path) == {name: b"somebody's"}
 
 

@@ -168,12 +168,7 @@ def test_an_altered_tokenizer(folder, sentence):
 def test_a_tokenizer_that_is_no_tokenizer(folder, sentence):
     path = folder / TOKENIZER
     path.write_bytes(b'{"level":"char","symbols":["a","a"]}')
-    sentence(
-        refusal(CheckpointDamaged, read_checkpoint, folder),
-        path,
-        "tokenizer",
-        "twice",
-    )
+    sentence(refusal(CheckpointDamaged, read_checkpoint, folder), path, "damaged", "twice")
     sentence(refusal(CheckpointDamaged, read_tokenizer, folder), path)
 
 

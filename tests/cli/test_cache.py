@@ -22,8 +22,8 @@ def test_lists_what_a_run_has_prepared(charlstm, filled):
     listed = json.loads(result.out)
     assert listed["folder"] == str(filled)
     assert sorted(entry["name"].split("-")[0] for entry in listed["entries"]) == [
-        "symbols",
         "tokens",
+        "vocabulary",
     ]
     files = [path for path in filled.rglob("*/*") if path.is_file()]
     assert listed["bytes"] == sum(path.stat().st_size for path in files)

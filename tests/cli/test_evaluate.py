@@ -126,7 +126,7 @@ def test_a_figure_that_is_no_number_is_null(charlstm, prose):
     found = facts(charlstm("evaluate", prose, "-", "--json", "-q", "--sample", 0, stdin=b"\r\n"))
     assert found["word_perplexity"] is None
     result = charlstm("evaluate", prose, "-", "-q", "--sample", 0, stdin=b"\r\n")
-    assert "perplexity, words       none per whitespace word\n" in result.out
+    assert "perplexity, words       none, too little white space\n" in result.out
 
 
 # Texts
@@ -235,7 +235,7 @@ def test_an_object_is_no_table(charlstm, prose, tmp_path):
         result = charlstm(command, prose, "nest.json", "--columns", "posts.text")
         note, error = result.err.splitlines()
         assert note.startswith("Note: nest.json is an object, not an array")
-        assert error.startswith("Error: --columns needs a table")
+        assert error.startswith("Error: nest.json is not a table, so --columns")
 
 
 def test_an_empty_training_text_is_refused(charlstm, prose, text, tmp_path):

@@ -135,7 +135,7 @@ def test_without_a_checkpoint_the_newest_is_taken(charlstm, prose, names, monkey
     ("arguments", "status", "parts"),
     [
         (["-p", "a", "--prompt-file", "b"], 2, ["--prompt", "--prompt-file"]),
-        (["--prompt-file", "b"], 1, ["prompt file", "b", "no such file or directory"]),
+        (["--prompt-file", "b"], 1, ["prompt file", "b", "no such file"]),
         (["-p", "caf\udce9"], 2, ["--prompt", "UTF-8"]),
         (["--stop", ""], 2, ["empty"]),
     ],
@@ -282,7 +282,7 @@ def test_novel_does_not_know_what_older_models_held_out(charlstm, sentence, here
 
 
 def test_novel_needs_to_know_the_lines(charlstm, prose):
-    causes = ["--lines", "--no-index", "lines.safetensors"]
+    causes = ["whole files", "--no-index", "lines.safetensors"]
     result = charlstm("generate", prose, "--novel")
     assert_error(result, 2, prose, *causes, "--against", "--novel")
 

@@ -48,4 +48,4 @@ def test_a_help_page_lists_options_and_no_bounds_that_are_guards(charlstm, monke
     ids=" ".join,
 )
 def test_an_empty_path_to_write_is_misuse(charlstm, arguments):
-    assert_misuse(charlstm(*arguments, "-o", ""), "--output", "''", ". for the current folder")
+    assert_misuse(charlstm(*arguments, "-o", ""), "--output", "''", "a path")

@@ -7,7 +7,7 @@ import pytest
 
 from charlstm.checkpoint import names as naming
 from charlstm.checkpoint.schema import MODEL
-from charlstm.training import familiarity
+from charlstm.training import familiarity, presets
 from tests.cli.helpers import NAMES, TEXT
 from tests.messages import assert_error, assert_warning
 
@@ -76,9 +76,24 @@ def test_the_plan_says_where_a_start_from_a_model_is_worse(charlstm, here, monke
     for strange, more in ((2.0, "would learn more in"), (1e6, "may learn as much or more in")):
         monkeypatch.setattr(familiarity, "STRANGE", strange)
         line = told(charlstm, "strange.txt", "--from", "english")
-        assert "times as badly as its training text" in line
-        assert f"without --from {more} the same time" in line
-    assert "without --from" not in told(charlstm, "known.txt", "--from", "english")
+        assert "times as badly as its own validation text" in line
+        assert f"Without --from, the run {more} the same time" in line
+    assert "ithout --from" not in told(charlstm, "known.txt", "--from", "english")
+
+
+def test_there_is_one_piece_of_advice(charlstm, here, monkeypatch):
+    """The start from a model comes first, then the level."""
+    monkeypatch.setattr(presets, "better_level", lambda level, characters: "subword")
+    for text, told_of in (("known.txt", "--from english"), ("strange.txt", "--level subword")):
+        notes = [line for line in told(charlstm, text).splitlines() if "learn" in line]
+        assert [told_of in note and note.startswith("Note: ") for note in notes] == [True]
+
+
+def test_a_parent_whose_name_is_not_utf_8_is_refused(charlstm, here, prose):
+    """Python represents such a name with lone surrogates, which the checkpoint can't record."""
+    shutil.copytree(prose, "caf\udce9")
+    result = charlstm("train", "known.txt", "--from", "caf\udce9", "--steps", 1)
+    assert_error(result, 2, r"caf\udce9", "UTF-8", "Rename")
 
 
 def test_a_run_may_be_begun_from_the_shipped_model(charlstm, here):

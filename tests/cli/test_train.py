@@ -288,7 +288,7 @@ def refused(charlstm, folder, status, parts, *arguments, **options):
          ["image.png", "binary", "NUL byte at offset 4", "--encoding", "UTF-16", "UTF-32"]),
         (["latin.txt"], 1,
          ["latin.txt", "0xe9", "offset 3", "utf-8", "--encoding", "--decode-errors replace"]),
-        ([], 2, ["CORPUS", "file", "folder", "-", "python-docs", "charlstm corpora"]),
+        ([], 2, ["CORPUS", "file", "folder", "-", "charlstm corpora"]),
         (["-", "-"], 2, ["twice"]),
         (["tale.txt", "--epochs", "2", "--minutes", "1"], 2, ["--epochs", "--minutes"]),
         (["tale.txt", "--valid", "tale.txt", "--valid-fraction", "0.2"], 2,
@@ -320,10 +320,7 @@ def test_a_taken_folder_is_refused_before_the_corpus_is_read(charlstm, prose, tm
     shutil.copytree(prose, tmp_path / "model")
     if not finished:
         (tmp_path / "model" / MODEL).unlink()
-    refused(
-        charlstm, tmp_path, 1, ["model", "-o", "--resume model", "--overwrite"],
-        "nowhere.txt", "-o", "model",
-    )  # fmt: skip
+    refused(charlstm, tmp_path, 1, ["model", "-o", "--overwrite"], "nowhere.txt", "-o", "model")
 
 
 def test_no_permission(charlstm, corpus, monkeypatch, sentence):

@@ -74,7 +74,8 @@ def test_the_plan_of_a_long_text_says_what_a_longer_run_would_take(
     monkeypatch.setattr(plan, "LONGEST_MINUTES", minutes)
     short = charlstm("train", corpus, *TINY, "--dry-run", "--json")
     said = re.search(
-        rf"; reads {read}.* \(--epochs (\S+) would learn more and take about \d+ s\)", short.err
+        rf"Note: this run reads {read}.*\. --epochs (\S+) would learn more and take about \d+ s\.",
+        short.err,
     )
     assert said
     longer = charlstm("train", corpus, *TINY, "--dry-run", "--json", "--epochs", said[1])

@@ -106,4 +106,4 @@ def test_the_advice_for_a_short_text_is_of_the_fraction_given(
 def test_a_lower_fraction_is_the_remedy_where_the_rest_would_do(charlstm, tmp_path):
     (tmp_path / "long.txt").write_text("the quick brown fox " * 3000)
     result = charlstm("train", "long.txt", "--valid-fraction", "0.999")
-    assert_error(result, 1, "61 tokens", "--valid-fraction from 0.999", "64,000 characters")
+    assert_error(result, 1, "61 tokens", "--valid-fraction (now 0.999)", "64,000 characters")

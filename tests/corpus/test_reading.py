@@ -260,7 +260,7 @@ def test_a_dictionary_that_needs_too_much_memory(tmp_path, sentence):
     data[1:5] = b"\xff\xff\xff\xff"
     path = tmp_path / "a.xz"
     path.write_bytes(data)
-    sentence(message(read, str(path)), path, "decompressed", "Memory usage limit")
+    sentence(message(read, str(path)), path, "memory", "Decompress")
 
 
 @pytest.mark.parametrize("between", [b"", b"\0" * 4, b"\0" * 4096])

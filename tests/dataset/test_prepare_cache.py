@@ -305,11 +305,11 @@ def test_damaged_lines_are_built_again(folder, damage):
         ("tokens", cut_off("train.bin", 100)),
         ("tokens", cut_off("train.bin", 0)),
         ("tokens", cut_off("valid.bin", 100)),
-        ("symbols", lambda folder: (folder / "tokenizer.json").unlink()),
-        ("symbols", cut_off("tokenizer.json", 20)),
-        ("symbols", cut_off("tokenizer.json", 0)),
+        ("vocabulary", lambda folder: (folder / "tokenizer.json").unlink()),
+        ("vocabulary", cut_off("tokenizer.json", 20)),
+        ("vocabulary", cut_off("tokenizer.json", 0)),
         ("tokens", lambda folder: (folder / "SHA256SUMS").unlink()),
-        ("symbols", cut_off("SHA256SUMS", 10)),
+        ("vocabulary", cut_off("SHA256SUMS", 10)),
     ],
 )
 def test_a_damaged_entry_is_built_again(folder, monkeypatch, level, kind, damage):

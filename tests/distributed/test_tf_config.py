@@ -58,9 +58,9 @@ def test_an_index_may_be_written_as_a_text():
         (config({"worker": TWO}, {"type": "worker", "index": -1}), "can't be read"),
         (
             config({"worker": TWO}, {"type": "worker", "index": 2}),
-            "worker 2, but its cluster has only 2",
+            "worker 2, but its cluster has 2 workers",
         ),
-        (config({"worker": TWO}, {"type": "chief", "index": 0}), "has only 0 of that type"),
+        (config({"worker": TWO}, {"type": "chief", "index": 0}), "has no chief"),
         (config({"worker": TWO}, {"type": "evaluator", "index": 0}), "task of type 'evaluator'"),
         (config({"worker": TWO, "ps": TWO}, {"type": "worker", "index": 0}), "task of type 'ps'"),
         (config({"chief": TWO}, {"type": "chief", "index": 0}), "names 2 chiefs"),

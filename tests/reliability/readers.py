@@ -287,7 +287,7 @@ class Stand:
 
         plans = self._at_once(plan)
         self.judge("first users of a token store", plans, {plans[0].text}, "1 text", strict=True)
-        self._check_entries(cache, ["graph", "symbols", "tokens"])
+        self._check_entries(cache, ["graph", "tokens", "vocabulary"])
 
     def _at_once(self, call: Callable[[], Reading]) -> list[Reading]:
         with ThreadPoolExecutor(self.readers) as pool:

@@ -75,18 +75,24 @@ def test_older_tokenizers_keep_their_rules():
     ("data", "reason"),
     [
         (b"", "Input data was truncated"),
-        (b"[]", "Expected object, got array"),
+        (b"[]", "Expected 'object', got 'array'"),
         (b"{", "Input data was truncated"),
-        (b'{"level": "char"}', "Object missing required field symbols"),
+        (b'{"level": "char"}', "Object missing required field 'symbols'"),
         (b'{"level": "word", "segmentation": 3, "symbols": []}', "Invalid enum value 3"),
-        (b'{"level": "byte", "symbols": []}', "Invalid enum value 'byte' - at $.level"),
-        (b'{"level": "char", "symbols": [1]}', "Expected str, got int - at $.symbols[0]"),
-        (b'{"level": "char", "symbols": "ab"}', "Expected array, got str - at $.symbols"),
-        (b'{"level": "char", "symbols": [], "x": 1}', "Object contains unknown field x"),
-        (b'{"level": "char", "symbols": [""]}', "Expected str of length >= 1 - at $.symbols[0]"),
-        (b'{"level": "char", "symbols": ["a", "a"]}', "a symbol occurs twice"),
-        (b'{"level": "word", "symbols": ["ab", "ab"]}', "a symbol occurs twice"),
-        (b'{"level": "char", "symbols": ["ab"]}', "a symbol has more than one character"),
+        (b'{"level": "byte", "symbols": []}', "Invalid enum value 'byte' - at '$.level'"),
+        (b'{"level": "char", "symbols": [1]}', "Expected 'str', got 'int' - at '$.symbols[0]'"),
+        (b'{"level": "char", "symbols": "ab"}', "Expected 'array', got 'str' - at '$.symbols'"),
+        (b'{"level": "char", "symbols": [], "x": 1}', "Object contains unknown field 'x'"),
+        (
+            b'{"level": "char", "symbols": [""]}',
+            "Expected 'str' of length >= 1 - at '$.symbols[0]'",
+        ),
+        (b'{"level": "char", "symbols": ["a", "a"]}', "a token occurs twice"),
+        (b'{"level": "word", "symbols": ["ab", "ab"]}', "a token occurs twice"),
+        (
+            b'{"level": "char", "symbols": ["ab"]}',
+            "a token of a character-level model has several characters",
+        ),
         (
             b'{"level": "char", "symbols": ["\xff"]}',
             "'utf-8' codec can't decode byte 0xff in position 0: invalid start byte",
@@ -96,7 +102,7 @@ def test_older_tokenizers_keep_their_rules():
 def test_damaged_tokenizers(data, reason, sentence):
     with pytest.raises(CheckpointDamaged) as caught:
         tokenizer_from_json(data)
-    sentence(caught.value, reason, "tokenizer", "damaged", "Restore")
+    sentence(caught.value, reason)
 
 
 @pytest.mark.parametrize("escape", [rb"\ud800", rb"\udfff", rb"\ud800a", b"\xed\xa0\x80"])

@@ -113,12 +113,13 @@ def test_held_out_lines_are_not_trained_on_in_a_longer_text(request_for, of_line
     [
         ({"division": Division(unit="delimited", delimiter="x")}, ["lines", "parent"]),
         ({"valid_fraction": 0.3}, ["`valid_fraction` 0.2", "0.3", "Leave `valid_fraction` out"]),
+        ({"division": BY_LINES, "valid_fraction": 0.3}, ["`valid_fraction` 0.2, not 0.3"]),
         ({"valid_fraction": 0.1}, ["`valid_fraction` 0.2", "0.1", "Leave `valid_fraction` out"]),
     ],
 )
 def test_another_division_of_the_text_of_the_parent_is_refused(request_for, of_lines, asked, parts):
-    options = {"division": "delimiter"}
-    given = [options.get(name, name) for name in asked]
+    options = {"delimited": "delimiter", "line": "lines"}
+    given = [options[value.unit] if name == "division" else name for name, value in asked.items()]
     request = reading(own_network(request_for, "child", text=LINES), *given, **asked)
     with raises_naming(UsageError, *parts):
         setup.new_run(child_of(of_lines, request), None)

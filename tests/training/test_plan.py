@@ -278,7 +278,7 @@ def test_the_text_length_in_the_message_is_enough():
 def test_a_text_without_validation_part_is_refused(valid_tokens, sentence):
     with pytest.raises(CorpusError) as caught:
         planned(valid_tokens=valid_tokens)
-    sentence(caught.value, "validation", "`valid_fraction`", "`valid`")
+    sentence(caught.value, "validation", "`valid_fraction` 0")
     assert planned(valid_tokens=3).steps > 0
 
 
