@@ -12,13 +12,14 @@ from itertools import accumulate
 
 import numpy as np
 
-from charlstm.arrays import Mask
+from charlstm.arrays import Ids
 from charlstm.config import Segmentation
 from charlstm.tokenizer.segmentation import tokens_of
 
 # A word, an apostrophe after one, a number, punctuation, a character of a script without spaces,
 # half a flag, an emoji and a joiner, and a letter and a sign that puts the next one below it.
 _EXAMPLES = ("a", "a'", "1", ".", "中", "\U0001f1e6", "\u2764\u200d", "\u1000\u1039")
+_NO_IDS: Ids = np.array([], np.int64)
 
 
 class Merging:
@@ -30,34 +31,35 @@ class Merging:
         rules: the rules by which text is divided.
     """
 
-    def __init__(self, pieces: Sequence[str], tokens: Iterable[int], rules: Segmentation) -> None:
+    def __init__(self, pieces: Sequence[str], tokens: Ids, rules: Segmentation) -> None:
         self._rules = rules
-        self._none = np.zeros(len(pieces), np.bool_)
-        self._beginning: dict[str, list[int]] = {}
-        for token_id in tokens:
-            self._beginning.setdefault(pieces[token_id][0], []).append(token_id)
-        columns = [self._merge(example, self._beginning) for example in _EXAMPLES]
+        heads = np.array([ord(pieces[token_id][0]) for token_id in tokens.tolist()], np.int64)
+        order = np.argsort(heads, kind="stable")
+        codes, starts = np.unique(heads[order], return_index=True)
+        parts = np.split(tokens[order], starts[1:])
+        characters = list(map(chr, codes.tolist()))
+        self._beginning: dict[str, Ids] = dict(zip(characters, parts, strict=False))
         groups: dict[tuple[bool, ...], list[str]] = {}
-        for character, merges in zip(self._beginning, zip(*columns, strict=True), strict=True):
-            groups.setdefault(merges, []).append(character)
-        # Two characters of each group, in case that one is the last of a text, and all its tokens.
-        self._groups = [
-            (group[0], "".join(group[1:2]), np.concatenate([self._beginning[c] for c in group]))
+        found = [self._merge(example, characters) for example in _EXAMPLES]
+        for character, *merges in zip(characters, *found, strict=True):
+            groups.setdefault(tuple(merges), []).append(character)
+        # Two characters of each group, in case that one is the last of a text, and all tokens.
+        self._groups: list[tuple[str, str, Ids]] = [
+            (group[0], group[-1], np.concatenate([self._beginning[each] for each in group]))
             for group in groups.values()
         ]
 
-    def with_text(self, text: str) -> Mask:
-        """Return which tokens merge with a text, bool [V]. None merges with white space."""
+    def with_text(self, text: str) -> Ids:
+        """Return the ids of the tokens that merge with a text. None merges with white space."""
         if not text or text[-1].isspace():
-            return self._none
+            return _NO_IDS
         last = text[-1]
-        heads = [second if first == last else first for first, second, _ in self._groups]
-        *merges, repeats = self._merge(text, [*heads, last])
-        mask = self._none.copy()
-        for merging, (_, _, token_ids) in zip(merges, self._groups, strict=True):
-            mask[token_ids] = merging
-        mask[self._beginning.get(last, [])] = repeats
-        return mask
+        tried = [second if first == last else first for first, second, _ in self._groups]
+        *merges, repeats = self._merge(text, [*tried, last])
+        found = [ids for (_, _, ids), merge in zip(self._groups, merges, strict=True) if merge]
+        if repeats and last in self._beginning:
+            found.append(self._beginning[last])
+        return np.concatenate(found) if found else _NO_IDS
 
     def _merge(self, text: str, heads: Iterable[str]) -> list[bool]:
         """Return whether each character would continue a token that begins in the text."""

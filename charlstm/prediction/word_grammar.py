@@ -48,7 +48,7 @@ class Words(Grammar):
         self._order: Ids = np.array(order, np.int64)
         self._sorted = [pieces[token_id] for token_id in order]
         self._rules = tokenizer.segmentation
-        self._merging = Merging(pieces, tokens.tolist(), self._rules)
+        self._merging = Merging(pieces, tokens, self._rules)
         self._is_blank = np.array([not piece.strip() for piece in pieces])
         self._is_word = np.array([piece.strip()[:1].isalnum() for piece in pieces])
         self._all = self._by_kind(tokens)
@@ -244,8 +244,7 @@ class Words(Grammar):
 
     def _extend(self, search: BestFirstSearch, node: Node, probs: Doubles, state: Floats) -> None:
         """Extend a path by a token that does not merge with the last one."""
-        merging = self._merging.with_text(node.text)
-        if merging.any():
+        if len(merging := self._merging.with_text(node.text)):
             probs[merging] = 0.0
             probs = normalized(probs)
         probs *= node.probability
