@@ -41,7 +41,7 @@ texts = st.text(CHARACTERS, max_size=3) | st.sampled_from(PIECES)
 
 
 @pytest.mark.parametrize("rules", [1, 2])
-@settings(max_examples=500)
+@settings(max_examples=200)
 @given(st.builds("{}{}".format, texts, texts))
 @example("-" * 64)
 @example("a" * 64)

@@ -67,7 +67,7 @@ def followed(typed, pieces):
     return completes, at - rules.spare[tail] if any(effect.ends) else 0
 
 
-@settings(max_examples=1000)
+@settings(max_examples=300)
 @given(prompts, texts)
 def test_a_word_ends_where_the_token_ends(prompt, text):
     typed = partial_word(prompt).typed
@@ -75,7 +75,7 @@ def test_a_word_ends_where_the_token_ends(prompt, text):
         assert followed(typed, text) == next_word(typed, text)
 
 
-@settings(max_examples=1000)
+@settings(max_examples=300)
 @given(prompts, st.lists(texts.filter(bool), max_size=4))
 def test_a_piece_does_the_same_as_its_characters(prompt, pieces):
     typed, text = partial_word(prompt).typed, "".join(pieces)
@@ -102,6 +102,15 @@ def test_a_search_leaves_out_the_words_that_it_does_not_look_for(prompt, text):
     else:
         assert wanted[Target.COMPLETIONS] is effect.completes
         assert wanted[Target.NEXT] is not effect.completes
+
+
+@given(texts, st.sampled_from([1, 2]))
+def test_every_beginning_of_a_word_has_a_tail(text, segmentation):
+    """By rules 2, words have signs that rules 1 don't know."""
+    for token in tokens_of(text, segmentation):
+        word = token.removeprefix(" ")
+        for length in range(len(word) if word.strip() else 0):
+            assert word_rules().number_of(word[:length]) < word_rules().tails
 
 
 @pytest.mark.parametrize("text", ["", "a", "ab ", "'", "1", "\n", "中"])
