@@ -50,7 +50,7 @@ class _Tail(NamedTuple):
         return _Tail(self.typed, self.written + characters[0])
 
     def next_word(self) -> _Word:
-        """Return what is known of the next word, which is the first that is not white space."""
+        """Return the next word: the first token that is not white space."""
         typed, written = self
         whole = typed + written
         first = next(tokens_of(whole)) if typed else ""
@@ -64,7 +64,7 @@ class _Tail(NamedTuple):
         return False, None
 
     def words(self) -> tuple[_Word, ...]:
-        """Return the same after one more character of each kind; equal tails differ in none."""
+        """Return the next word after one more character of each kind, by which tails differ."""
         return tuple(self.then(kind).next_word() for kind in (*Kind, _SAME_KIND))
 
 
@@ -132,7 +132,7 @@ class Rules:
         return len(self._tails)
 
     def _number(self, tail: _Tail) -> int:
-        """Return the number of the tail after which the next character does the same."""
+        """Return the number of a tail. Tails after which each character does the same share one."""
         known = tail.typed != "", tail.words()
         if known not in self._numbers:
             self._numbers[known] = len(self._tails)
