@@ -8,6 +8,7 @@
     grammar             how tokens make up words: the interface
     rows                arrays of probabilities, for grammars
     word_rules          what the next character does to the current word
+    merging             which tokens would merge with the text before them
     piece_grammar       the grammar of character-level and subword-level models
     word_grammar        the grammar of word-level models
 

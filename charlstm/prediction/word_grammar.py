@@ -20,17 +20,10 @@ from charlstm.prediction.best_first_search import (
     Target,
 )
 from charlstm.prediction.grammar import Context, Grammar, Step, probabilities
+from charlstm.prediction.merging import Merging
 from charlstm.prediction.rows import likeliest_of, normalized, rows_of
 from charlstm.tokenizer.base import BEGIN_SPELLING, END_OF_DOCUMENT, END_SPELLING, Tokenizer
-from charlstm.tokenizer.segmentation import (
-    Kind,
-    is_flag,
-    is_sign,
-    joined_after,
-    kind_of,
-    partial_word,
-    tokens_of,
-)
+from charlstm.tokenizer.segmentation import Kind, kind_of, partial_word, tokens_of
 
 _KEYCAP = "\u20e3"  # the frame around a digit
 _LAST_CODE = "\U0010ffff"
@@ -54,28 +47,13 @@ class Words(Grammar):
         order = sorted(tokens.tolist(), key=pieces.__getitem__)
         self._order: Ids = np.array(order, np.int64)
         self._sorted = [pieces[token_id] for token_id in order]
-        first = [pieces[token_id][0] for token_id in tokens.tolist()]
         self._rules = tokenizer.segmentation
-        kinds = {character: kind_of(character, self._rules) for character in set(first)}
-        starts = np.array([kinds[character] for character in first], np.int64)
-        self._letters_first: Ids = tokens[np.isin(starts, (Kind.LETTER, Kind.MARK))]
-        self._digits_first: Ids = tokens[starts == Kind.DIGIT]
-        self._signs_first: Ids = tokens[starts == Kind.MARK]
+        self._merging = Merging(pieces, tokens, self._rules)
         self._is_blank = np.array([not piece.strip() for piece in pieces])
         self._is_word = np.array([piece.strip()[:1].isalnum() for piece in pieces])
         self._all = self._by_kind(tokens)
         self._may_continue, self._begins_within = self._cluster_masks()
         self._known = frozenset(pieces[token_id] for token_id in self._letters.tolist())
-        self._joined = self._continuing(tokens, first) if self._rules > 1 else {}
-
-    def _continuing(self, tokens: Ids, first: Sequence[str]) -> dict[str, Ids]:
-        """Return the tokens that continue an emoji, a flag or a stack, by what they follow."""
-        after = {character: joined_after(character) for character in set(first)}
-        continuing: dict[str, Ids] = {}
-        for group in {*after.values()}:
-            ids = tokens[[after[character] == group for character in first]]
-            continuing |= dict.fromkeys(self._known.intersection(group), ids)
-        return continuing
 
     def _cluster_masks(self) -> tuple[Mask, Mask]:
         """Return which tokens may end, and which begin, within a visible character, bool [V]."""
@@ -266,7 +244,7 @@ class Words(Grammar):
 
     def _extend(self, search: BestFirstSearch, node: Node, probs: Doubles, state: Floats) -> None:
         """Extend a path by a token that does not merge with the last one."""
-        if len(merging := self._merging_with(node.text)):
+        if len(merging := self._merging.with_text(node.text)):
             probs[merging] = 0.0
             probs = normalized(probs)
         probs *= node.probability
@@ -371,39 +349,6 @@ class Words(Grammar):
                 text = node.text.removeprefix(" ")
                 if self._is_whole(search, node.completes, text, node.append):
                     search.add(node.completes, text, node.append, probability, child)
-
-    def _merging_with(self, text: str) -> Ids:
-        """Return the tokens that can't follow a text, because they would merge with it."""
-        if self._rules == 1 or not text or not (self._signs_first.size or self._joined):
-            return self._merging_by_kind(text)
-        if text[-1].isspace() and text[-1] != " ":
-            return self._order[:0]
-        if is_flag(text):
-            return self._signs_first
-        bare = text.removeprefix(" ")
-        while bare and is_sign(bare[-1]):
-            bare = bare[:-1]
-        marked = not text.endswith(bare) or bare == ""
-        kind = kind_of(bare[-1], 2) if bare else Kind.MARK
-        merging = [self._signs_first, self._joined.get(text[-1], self._order[:0])]
-        repeats = not marked and (kind is not Kind.OTHER or len(set(bare)) == 1)
-        if kind is Kind.LETTER or repeats:
-            merging.append(self._merging_by_kind(bare))
-        return np.concatenate(merging)
-
-    def _merging_by_kind(self, text: str) -> Ids:
-        """Return the tokens that merge with the letter, digit or punctuation at the end."""
-        kind = kind_of(text[-1], self._rules) if text else Kind.SPACE
-        if kind in (Kind.SPACE, Kind.ALONE):
-            return self._order[:0]
-        if kind in (Kind.LETTER, Kind.MARK):
-            return self._letters_first
-        if kind is Kind.DIGIT:
-            return self._digits_first
-        run = self._beginning_with(text[-1])
-        if kind is Kind.APOSTROPHE and text[:-1].strip() and kind_of(text[-2]) is not kind:
-            return np.concatenate([run, self._letters_first])  # as in don't
-        return run
 
     def _beginning_with(self, text: str) -> Ids:
         """Return the tokens that begin with a text, in the order of their pieces."""

@@ -169,30 +169,6 @@ def is_sign(character: str) -> bool:
     return _simplest(character, 2) == 2 and _sign_pattern().match(character) is not None
 
 
-def joined_after(character: str) -> str:
-    """Return the characters after which this one continues a token by rules 2.
-
-    Signs, which continue almost any token, are not covered (see ``is_sign``).
-    """
-    if _simplest(character, 2) == 1:
-        return ""
-    if _FLAG.fullmatch(2 * character):  # the second half of a flag
-        return "".join(map(chr, range(0x1F1E6, 0x1F200)))
-    if _emoji_pattern().match(character):
-        return clusters.JOINER
-    return clusters.STACKERS if kind_of(character, 2) is Kind.ALONE else ""
-
-
-def is_flag(token: str) -> bool:
-    """Return whether a token, which may begin with a space, is a whole flag."""
-    return _FLAG.fullmatch(token.removeprefix(" ")) is not None
-
-
-@cache
-def _emoji_pattern() -> re.Pattern[str]:
-    return re.compile(f"[{clusters.PICTOGRAPHS}]")
-
-
 class Kind(IntEnum):
     """The role of a character in words and numbers."""
 
@@ -205,17 +181,16 @@ class Kind(IntEnum):
     OTHER = 6  # punctuation; a run of the same character is a token
 
 
-def kind_of(character: str, rules: Segmentation = 1) -> Kind:
-    """Return the role of one character in word-level tokens.
+def kind_of(character: str) -> Kind:
+    """Return the role of one character in word-level tokens by rules 1.
 
-    By rules 2, a mark continues every token except white space. Emoji and flags are ``OTHER``,
-    although they may continue each other too.
+    By rules 2, a character also continues a token if it is a sign (see ``is_sign``).
     """
     if re.match(_LETTER, character):
         return Kind.LETTER
     if character in _APOSTROPHES:
         return Kind.APOSTROPHE
-    if re.match(rf"[{_MARKS}]", character) if rules == 1 else is_sign(character):
+    if re.match(rf"[{_MARKS}]", character):
         return Kind.MARK
     if character.isspace():
         return Kind.SPACE
