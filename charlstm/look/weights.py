@@ -68,12 +68,16 @@ def _input_tensors(embeddings: Floats, kernel: Floats, bias: Floats) -> dict[str
         - ``table``, float32 or float16 [V, 4 * units].
     """
     columns, scales = quantize_columns(embeddings.T)
-    factors = {"embeddings": columns.T, "embedding_scales": scales, "bias_0": bias}
+    factors: dict[str, NDArray[Any]] = {"bias_0": bias, "embeddings": columns.T}
+    factors["embedding_scales"] = scales
     _add_product(factors, kernel, "kernel_rows", "kernel_scales", levels=1)
     table = input_table(embeddings, kernel, bias)
     if table is None:
         return factors
-    ways = [{"table": table}, {"embeddings": embeddings, "kernel": kernel.T, "bias_0": bias}]
+    ways: list[dict[str, NDArray[Any]]] = [
+        {"table": table},
+        {"embeddings": embeddings, "kernel": kernel.T, "bias_0": bias},
+    ]
     if _is_in_8_bits(embeddings.T) and _is_in_8_bits(kernel):
         ways.append(factors)
     return min(ways, key=lambda way: sum(tensor.nbytes for tensor in way.values()))
