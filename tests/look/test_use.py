@@ -215,7 +215,7 @@ def test_units_are_chosen_by_keyboard(opened):
     assert opened.run("document.querySelector('#unit').value") != before
     opened.run("document.querySelector('#unit-text').focus(); 0")
     cell = text_of(opened, "#cell")
-    opened.press("ArrowRight", windowsVirtualKeyCode=39)
+    opened.press("ArrowLeft", windowsVirtualKeyCode=37)
     assert text_of(opened, "#cell") != cell
     for quantity in ("hidden", "input", "forget", "output", "candidate"):
         set_value(opened, "#quantity", quantity)

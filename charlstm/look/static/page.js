@@ -144,6 +144,7 @@ function readSoon(delay = 30) {
   compose();
   showGhost("");
   painting.setText(text.value);
+  unpainted = [];
   timer = setTimeout(() => {
     ask("read", { text: text.value, shown: firstShown(), known: painting.tokens.length });
   }, delay);
@@ -172,11 +173,22 @@ function firstShown() {
   return box.scrollTop ? painting.indexAt(box.getBoundingClientRect().top) : 0;
 }
 
+let unpainted = []; // tokens that were read
+let paintFrom = 0, paintAt = 0; // the number of the first of them, and when to paint
+
 function read({ from, to, surprisals, starts, lengths, glance, total, bits }) {
   const tokens = Array.from(starts, (start, i) => (
     { start, end: start + lengths[i], kind: `s${level(surprisals[i])}` }));
   if (glance) return painting.glance(tokens);
-  painting.setTokens(from, tokens);
+  if (!unpainted.length) paintFrom = from;
+  unpainted = unpainted.concat(tokens);
+  // A line of many thousand characters takes long to lay out, so painting gets a third of the time.
+  const begin = performance.now();
+  if (begin < paintAt && to < total) return;
+  painting.setTokens(paintFrom, unpainted);
+  unpainted = [];
+  paintAt = Infinity;
+  requestAnimationFrame(() => setTimeout(() => (paintAt = 3 * performance.now() - 2 * begin)));
   const end = painting.tokens.at(-1)?.end ?? 0;
   const characters = [...painting.text.slice(0, end)].length;
   const grouped = (value) => value.toLocaleString("en");

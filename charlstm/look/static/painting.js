@@ -22,24 +22,27 @@ class Painting {
     let first = this.lines.length; // of the lines after the last change; a line end is before each
     while (first > 0 && this.lines[first - 1].start > old.length - sameEnd) first--;
     const after = this.lines.splice(first);
-    while (this.lines.length && this.lines.at(-1).end > same) this.lines.pop().node.remove();
-    // The line before the change may continue, unless it has a line end.
-    const { start: begin, end: stop } = this.lines.at(-1) ?? { start: 0, end: 1 };
-    if (this.lines.length && (begin === stop || !isBreak(text[stop - 1]))) this.lines.pop().node.remove();
     for (const line of after) {
       line.start += by;
       line.end += by;
       line.isOld = true;
     }
     this.text = text;
-    let start = this.lines.at(-1)?.end ?? 0;
+    // The line that changes keeps what is before the change.
+    while (this.lines.length > 1 && this.lines.at(-1).start > same) this.lines.pop().node.remove();
+    const changed = this.lines.at(-1);
+    if (changed) {
+      changed.end = endOfLine(text, changed.start);
+      this._draw(changed, same);
+    }
     const added = [];
-    while (!after.length || start < after[0].start) {
-      const end = endOfLine(text, start);
-      const node = document.createElement("div");
-      added.push({ start, end, node });
-      if (end === start || !isBreak(text[end - 1])) break; // the last line has no line end
-      start = end;
+    let last = changed;
+    const goesOn = () => (after.length ? (last?.end ?? 0) < after[0].start
+      : !last || (last.start < last.end && isBreak(text[last.end - 1])));
+    while (goesOn()) {
+      const start = last?.end ?? 0;
+      last = { start, end: endOfLine(text, start), node: document.createElement("div") };
+      added.push(last);
     }
     const nodes = added.map((line) => line.node);
     if (after.length) after[0].node.before(...nodes);
@@ -51,7 +54,7 @@ class Painting {
   // Replace the tokens from a number on by others and draw them.
   setTokens(from, tokens) {
     this.tokens.length = Math.min(this.tokens.length, from);
-    this.tokens.push(...tokens);
+    for (const token of tokens) this.tokens.push(token);
     if (tokens.length) this._drawBetween(tokens[0].start, tokens.at(-1).end);
   }
 
