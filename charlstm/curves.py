@@ -196,14 +196,14 @@ def _draw_curve(axes: Any, curve: Curve, number: int) -> None:
     marker = _MARKERS[number // len(_COLORS) % len(_MARKERS)]
     marker = marker if len(curve.x) < 40 or marker != "." else ""
     label = _shown(curve.name)
-    style = {"color": color, "linestyle": "--", "linewidth": 1}
+    style = {"color": color, "linestyle": "--", "linewidth": 1, "clip_on": False}
     style["marker"] = "x" if len(curve.x) == 1 else ""
     if curve.best is None:
         axes.plot(curve.x, curve.train, **style, label=label)
         return
     best = curve.x[curve.best], curve.valid[curve.best]
     label = f"{label}, best {best[1]:.3f}"
-    axes.plot(curve.x, curve.valid, color=color, marker=marker, label=label)
+    axes.plot(curve.x, curve.valid, color=color, marker=marker, label=label, clip_on=False)
     axes.plot(curve.x, curve.train, **style)
     axes.plot(*best, color=color, marker="o", markersize=9, fillstyle="none", clip_on=False)
 
@@ -255,7 +255,9 @@ def draw_text(curves: Sequence[Curve], over: Axis, width: int = 80, height: int 
         for row, line in enumerate(canvas.lines())
     ]
     end = f"{last:,.0f} {over}" if over == "steps" else f"{last:,.1f} {over}"
-    ends = f"0{end:>{canvas.width - 1}}"
+    ends = f"{end:>{canvas.width}}"
+    if ends.startswith("  "):
+        ends = f"0{ends[1:]}"
     lines.append(f"{'':>{gutter}} └{'─' * canvas.width}")
     lines.append(f"{'':>{gutter}}  {ends}")
     legend = [_legend(curve, unit) for curve in curves]
