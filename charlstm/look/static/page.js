@@ -184,7 +184,7 @@ function read({ from, to, surprisals, starts, lengths, glance, total, bits }) {
   unpainted = unpainted.concat(tokens);
   // A line of many thousand characters takes long to lay out, so painting gets a third of the time.
   const begin = performance.now();
-  if (begin < paintAt && to < total) return;
+  if (begin < paintAt && to < total && unpainted.length < 1000) return;
   painting.setTokens(paintFrom, unpainted);
   unpainted = [];
   paintAt = Infinity;

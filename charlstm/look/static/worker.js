@@ -5,6 +5,7 @@ let engine, tokenizer, reader, completer, about;
 const current = {}; // kind -> the number of the newest request
 
 const jobs = []; // {kind, number, steps}
+const LISTED = 100; // units in the list of a layer
 const POST_MS = 150; // between parts of a text that is read
 
 async function load({ bytes, description }) {
@@ -165,7 +166,7 @@ function* look({ around, number }) {
       for (let u = 0; u < units; u++) own[t * units + u] = Math.tanh(values.cell[at + u]);
     }
     yield;
-    ranked.push(rankUnits(own, units, features).slice(0, 200));
+    ranked.push(rankUnits(own, units, features).slice(0, LISTED));
     yield;
   }
   const buffers = Object.values(values).map((each) => each.buffer);
