@@ -240,6 +240,7 @@ def test_a_long_text_is_looked_into_before_its_end(opened):
     opened.until("performance.getEntriesByName('looked').length")
     assert opened.run("performance.getEntriesByName('read').length") == 0
     assert opened.run("document.querySelectorAll('#unit-text span').length") == 1500
+    assert text_of(opened, "#unit-text").startswith("One line of text.\nOne line")
     assert opened.errors() == []
 
 

@@ -146,6 +146,7 @@ function* look({ around, number }) {
   const count = reader.done; // so far; the page asks again after reading
   let middle = 0;
   while (middle < count && starts[middle] < around) middle++;
+  if (middle === count && count < starts.length) middle = 0; // not read yet
   const from = Math.max(0, Math.min(middle - WINDOW / 2, count - WINDOW));
   const to = Math.min(count, from + WINDOW);
   let values = null;
