@@ -6,10 +6,13 @@ Reads the history of checkpoints. Pictures need matplotlib, which is imported on
 from __future__ import annotations
 
 import contextlib
+import itertools
 import math
 import os
 import sys
 import tempfile
+import textwrap
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -169,31 +172,47 @@ def _draw(
     mpl: Any, curves: Sequence[Curve], unit: Unit, over: Axis, path: Path, suffix: str
 ) -> None:
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     settings = {"svg.hashsalt": "charlstm", "svg.fonttype": "none", "font.size": 11}
-    with mpl.rc_context(settings):
+    with mpl.rc_context(settings), warnings.catch_warnings():
+        # A name may have characters that the font lacks. They are boxes in a PNG file.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         figure = Figure(figsize=(8, 4.5), layout="constrained")
         axes = figure.subplots()
         for number, curve in enumerate(curves):
-            color = _COLORS[number % len(_COLORS)]
-            # The colors repeat after the seventh run, so the points change.
-            marker = _MARKERS[number // len(_COLORS) % len(_MARKERS)]
-            marker = marker if len(curve.x) < 40 or marker != "." else ""
-            axes.plot(curve.x, curve.valid, color=color, marker=marker, label=_shown(curve.name))
-            single = "x" if len(curve.x) == 1 else ""
-            axes.plot(curve.x, curve.train, color=color, linestyle="--", linewidth=1, marker=single)
-            if curve.best is not None:
-                best = curve.x[curve.best], curve.valid[curve.best]
-                axes.plot(*best, color=color, marker="o", markersize=9, fillstyle="none")
-                axes.annotate(
-                    f"{best[1]:.3f}", best, xytext=(0, 9), textcoords="offset points", color=color
-                )
+            _draw_curve(axes, curve, number)
         axes.set(xlabel=over, ylabel=f"loss, {unit}")
+        axes.set_xlim(left=0)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=over == "steps"))
+        if over == "steps":
+            axes.xaxis.set_major_formatter("{x:,.0f}")
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(alpha=0.25)
-        axes.legend(frameon=False, title="validation loss; dashed: training loss")
+        is_single = any(len(curve.x) == 1 for curve in curves)
+        title = f"validation loss; {'dashed or x' if is_single else 'dashed'}: training loss"
+        axes.legend(frameon=False, title=title, alignment="left")
         metadata = {"Date": None} if suffix == ".svg" else {"Software": None}
         figure.savefig(path, format=suffix[1:], dpi=150, metadata=metadata)
+
+
+def _draw_curve(axes: Any, curve: Curve, number: int) -> None:
+    """Draw both losses of a run, with its name and its best loss for the legend."""
+    color = _COLORS[number % len(_COLORS)]
+    # The colors repeat after the seventh run, so the points change.
+    marker = _MARKERS[number // len(_COLORS) % len(_MARKERS)]
+    marker = marker if len(curve.x) < 40 or marker != "." else ""
+    label = _shown(curve.name)
+    style = {"color": color, "linestyle": "--", "linewidth": 1, "clip_on": False}
+    style["marker"] = "x" if len(curve.x) == 1 else ""
+    if curve.best is None:
+        axes.plot(curve.x, curve.train, **style, label=label)
+        return
+    best = curve.x[curve.best], curve.valid[curve.best]
+    label = f"{label}, best {best[1]:.3f}"
+    axes.plot(curve.x, curve.valid, color=color, marker=marker, label=label, clip_on=False)
+    axes.plot(curve.x, curve.train, **style)
+    axes.plot(*best, color=color, marker="o", markersize=9, fillstyle="none", clip_on=False)
 
 
 def _shown(name: str) -> str:
@@ -205,20 +224,20 @@ def _shown(name: str) -> str:
 def draw_text(curves: Sequence[Curve], over: Axis, width: int = 80, height: int = 20) -> str:
     """Return curves as lines of text, drawn with braille dots.
 
-    Validation losses are solid lines, training losses dotted ones. If there are several runs, each
-    has a letter at its last point.
+    Validation losses are solid lines, training losses dotted ones. A single loss is a circle, full
+    for validation. If there are several runs, each has a letter at its last point.
 
     Args:
         curves: in the order of the legend.
         over: the unit of the axis.
-        width: characters in a line.
+        width: characters in a line, at least 20.
         height: lines of the plot, besides the axis and the legend.
     """
     curves, unit = comparable(curves)
     losses = [y for curve in curves for y in (*curve.train, *curve.valid) if not math.isnan(y)]
     low, high = (min(losses), max(losses)) if losses else (0.0, 1.0)
     spread = (high - low) * _MARGIN or 0.5
-    low, high = low - spread, high + spread
+    low, high = max(low - spread, 0.0), high + spread
     last = max(max(curve.x) for curve in curves) or 1.0
     labels = [f"{high - (high - low) * row / (height - 1):.3f}" for row in range(height)]
     gutter = max(map(len, labels))
@@ -234,6 +253,8 @@ def draw_text(curves: Sequence[Curve], over: Axis, width: int = 80, height: int 
                 place(x, y) for x, y in zip(curve.x, values, strict=True) if not math.isnan(y)
             ]
             canvas.line(points, every)
+            if len(points) == 1:  # one dot is easy to miss
+                canvas.mark(points[0], "●" if every == 1 else "○")
             if len(curves) > 1 and every == 1 and points:
                 canvas.mark(points[-1], letters[number])
     lines = [
@@ -241,13 +262,19 @@ def draw_text(curves: Sequence[Curve], over: Axis, width: int = 80, height: int 
         for row, line in enumerate(canvas.lines())
     ]
     end = f"{last:,.0f} {over}" if over == "steps" else f"{last:,.1f} {over}"
-    ends = f"0{end:>{canvas.width - 1}}"
+    ends = f"{end:>{canvas.width}}"
+    if ends.startswith("  "):
+        ends = f"0{ends[1:]}"
     lines.append(f"{'':>{gutter}} └{'─' * canvas.width}")
     lines.append(f"{'':>{gutter}}  {ends}")
     legend = [_legend(curve, unit) for curve in curves]
     if len(curves) > 1:
         legend = [f"{letter} {line}" for letter, line in zip(letters, legend, strict=True)]
-    return "\n".join([*lines, "", *legend]) + "\n"
+    wrapped = (
+        textwrap.wrap(line, width, subsequent_indent="  ", break_long_words=False)
+        for line in legend
+    )
+    return "\n".join([*lines, "", *itertools.chain.from_iterable(wrapped)]) + "\n"
 
 
 def _legend(curve: Curve, unit: Unit) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import math
 import shutil
+import warnings
+from dataclasses import replace
 from xml.etree import ElementTree
 
 import pytest
@@ -65,17 +67,36 @@ def test_a_run_without_an_evaluation_is_refused(prose, tmp_path):
         read_curve(folder)
 
 
-@pytest.mark.parametrize("width", [40, 80, 120])
+@pytest.mark.parametrize("width", [20, 40, 80, 120])
 def test_text_fits_its_width(prose, words, width):
     text = draw_text([read_curve(prose), read_curve(words)], "minutes", width, height=8)
-    *plot, _blank, first, second = text.splitlines()
-    assert len(plot) == 10
-    assert max(map(len, plot)) <= width
-    assert plot[-1].endswith(" minutes")
-    assert first.startswith(f"A {prose.name}: best validation loss")
-    assert second.startswith(f"B {words.name}: best validation loss")
-    assert "A" in "".join(plot)
-    assert "B" in "".join(plot)
+    plot, legend = text.split("\n\n")
+    assert len(plot.splitlines()) == 10
+    assert max(map(len, text.splitlines())) <= width
+    assert plot.endswith(" minutes")
+    sentences = " ".join(legend.split())
+    assert sentences.startswith(f"A {prose.name}: best validation loss")
+    assert f" B {words.name}: best validation loss" in sentences
+    assert "A" in plot
+    assert "B" in plot
+
+
+def test_a_single_evaluation_can_be_seen(prose, tmp_path):
+    curve = replace(read_curve(prose), x=(5.0,), train=(2.0,), valid=(3.0,), best=0)
+    text = draw_text([curve], "steps")
+    assert text.index("●") < text.index("○")
+    path = tmp_path / "a.svg"
+    draw_picture([curve], "steps", path, ".svg")
+    words = "".join(ElementTree.parse(path).getroot().itertext())
+    assert "dashed or x" in words
+    assert "best 3.000" in words
+
+
+def test_characters_without_a_glyph_cause_no_warning(prose, tmp_path):
+    curve = replace(read_curve(prose), name="日本")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        draw_picture([curve], "steps", tmp_path / "a.png", ".png")
 
 
 def test_a_falling_loss_falls_in_the_plot(prose):

@@ -107,6 +107,8 @@ def _text(argument: str) -> str:
     """Return the text to read: that of a file if there is one, else the argument itself."""
     if argument != "-" and not os.path.exists(argument):
         check_text("TEXT", argument)
+        if _looks_like_path(argument):
+            note(f"Note: {argument} is not a file, so the page reads it as text.")
         return argument
     from charlstm.corpus.documents import open_corpus
     from charlstm.corpus.spool import spooled_stdin
@@ -122,6 +124,11 @@ def _text(argument: str) -> str:
                 note(f"Note: the page has the first {LONGEST_TEXT:,} characters of the text.")
                 break
     return text[:LONGEST_TEXT]
+
+
+def _looks_like_path(argument: str) -> bool:
+    is_word = not any(map(str.isspace, argument))
+    return is_word and (os.sep in argument or bool(Path(argument).suffix))
 
 
 def _temporary() -> Path:

@@ -84,4 +84,4 @@ def command(
         import shutil
 
         size = shutil.get_terminal_size((80, 24))
-        write_text(draw_text(curves, over, max(40, min(size.columns, 120))))
+        write_text(draw_text(curves, over, max(20, min(size.columns, 120))))

@@ -215,10 +215,20 @@ def input_table(embeddings: Floats, kernel: Floats, bias: Floats) -> NDArray[Any
     Returns:
         float32 [V, 4 * units], float16 if it is large, ``None`` if it is too large.
     """
-    if embeddings.shape[0] * kernel.shape[1] > MAX_TABLE:
+    size = embeddings.shape[0] * kernel.shape[1]
+    if size > MAX_TABLE:
         return None
     table = embeddings @ kernel + bias
-    return table if table.size <= _LARGEST_FLOAT32_TABLE else table.astype(np.float16)
+    return table.astype(np.float16) if _is_float16(size) else table
+
+
+def has_float16_table(config: ModelConfig) -> bool:
+    """Return whether the int8 graph takes the input of layer 0 from a float16 table."""
+    return _is_float16(config.vocab_size * 4 * config.units)
+
+
+def _is_float16(size: int) -> bool:
+    return _LARGEST_FLOAT32_TABLE < size <= MAX_TABLE
 
 
 def _quantize_hidden(graph: _Graph, hidden: str) -> str:

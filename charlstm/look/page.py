@@ -34,6 +34,7 @@ _WORKER = (
     "sampling.js",
     "tracking.js",
     "reader.js",
+    "completion.js",
     "worker.js",
 )
 _PAGE = ("painting.js", "page.js")

@@ -15,6 +15,7 @@ from charlstm.config import ModelConfig
 from charlstm.engine.graph import (
     ACTIVATION_LEVELS,
     SIGMOIDS_FIRST,
+    has_float16_table,
     input_table,
     layer_weights,
     output_weights,
@@ -33,9 +34,9 @@ def int8_tensors(config: ModelConfig, weights: Weights) -> dict[str, NDArray[Any
     Returns:
         For each layer ``rows_N`` int8 [4 * units, inputs], the transposed matrix of a product, and
         ``scales_N`` float32 [4 * units]. The gates are in the order input, forget, output,
-        candidate. For layers above the first also ``bias_N``. For the input of the first layer
-        ``table`` [V, 4 * units], or its factors if the table is too large. ``output_rows``,
-        ``output_scales`` and ``output_bias`` are the output layer.
+        candidate. For layers above the first also ``bias_N``. The tensors of ``_input_tensors``
+        are the input of the first layer. ``output_rows``, ``output_scales`` and ``output_bias``
+        are the output layer.
     """
     tensors: dict[str, NDArray[Any]] = {}
     for layer in range(config.layers):
@@ -45,16 +46,47 @@ def int8_tensors(config: ModelConfig, weights: Weights) -> dict[str, NDArray[Any
         if layer:
             tensors[f"bias_{layer}"] = bias
             continue
-        embeddings = weights["embedding/embeddings"]
-        if (table := input_table(embeddings, kernel, bias)) is not None:
-            tensors["table"] = table
-            continue
-        columns, scales = quantize_columns(embeddings.T)
-        tensors |= {"embeddings": columns.T, "embedding_scales": scales, "bias_0": bias}
-        _add_product(tensors, kernel, "kernel_rows", "kernel_scales", levels=1)
+        tensors |= _input_tensors(weights["embedding/embeddings"], kernel, bias)
     kernel, bias = output_weights(config, weights)
     _add_product(tensors, kernel, "output_rows", "output_scales")
     return tensors | {"output_bias": bias}
+
+
+def _input_tensors(embeddings: Floats, kernel: Floats, bias: Floats) -> dict[str, NDArray[Any]]:
+    """Return what the input of the first layer is computed from: embedding x kernel + bias.
+
+    The engine has a table of it, [V, 4 * units], unless that is too large. The table can be half of
+    a page, so its factors are returned instead if they are smaller and give the same numbers.
+
+    Returns:
+        One of these, the first of them if there is no table:
+
+        - ``embeddings`` int8 [V, embedding] with ``embedding_scales`` [V], ``kernel_rows`` int8
+          [4 * units, embedding] with ``kernel_scales`` [4 * units], and ``bias_0``;
+        - ``embeddings`` float32 [V, embedding], ``kernel`` float32 [4 * units, embedding] and
+          ``bias_0``;
+        - ``table``, float32 or float16 [V, 4 * units].
+    """
+    columns, scales = quantize_columns(embeddings.T)
+    factors: dict[str, NDArray[Any]] = {"bias_0": bias, "embeddings": columns.T}
+    factors["embedding_scales"] = scales
+    _add_product(factors, kernel, "kernel_rows", "kernel_scales", levels=1)
+    table = input_table(embeddings, kernel, bias)
+    if table is None:
+        return factors
+    ways: list[dict[str, NDArray[Any]]] = [
+        {"table": table},
+        {"embeddings": embeddings, "kernel": kernel.T, "bias_0": bias},
+    ]
+    if _is_in_8_bits(embeddings.T) and _is_in_8_bits(kernel):
+        ways.append(factors)
+    return min(ways, key=lambda way: sum(tensor.nbytes for tensor in way.values()))
+
+
+def _is_in_8_bits(matrix: Floats) -> bool:
+    """Return whether quantizing a matrix loses nothing, as in a checkpoint stored as int8."""
+    columns, scales = quantize_columns(matrix)
+    return np.allclose(columns * scales, matrix, rtol=1e-6, atol=0)
 
 
 def packed(config: ModelConfig, weights: Weights) -> bytes:
@@ -78,6 +110,8 @@ def packed(config: ModelConfig, weights: Weights) -> bytes:
         "units": config.units,
         "embedding": config.embedding,
         "vocabSize": config.vocab_size,
+        # Whether the engine rounds the input of the first layer to float16.
+        "roundsInput": has_float16_table(config),
     }
     header = msgspec.json.encode({"model": model, "tensors": places})
     return b"".join([struct.pack("<I", len(header)), header, *parts])

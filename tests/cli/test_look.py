@@ -45,6 +45,14 @@ def test_a_text_is_an_argument_a_file_or_a_pipe(charlstm, prose, tmp_path):
         assert description(path)["text"] == expected
 
 
+def test_a_missing_file_is_noted(charlstm, prose, tmp_path):
+    path = tmp_path / "page.html"
+    for argument, is_noted in [("lost.txt", True), ("a/b", True), ("A word.", False), ("w", False)]:
+        result = charlstm("look", prose, argument, "-o", path, "--overwrite")
+        assert description(path)["text"] == argument
+        assert (argument in result.err) == is_noted
+
+
 def test_a_long_text_is_cut(charlstm, prose, tmp_path):
     file, path = tmp_path / "long.txt", tmp_path / "page.html"
     file.write_text("the fox\n" * 40_000)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
+from charlstm.checkpoint.quantization import dequantize_weights, quantize_weights
 from charlstm.checkpoint.reader import read_checkpoint
 from charlstm.config import ModelConfig
 from charlstm.engine.inference import build_engine
-from tests.look.helpers import SHAKESPEARE, int8_step, load_engine, load_modules
+from tests.look.helpers import ENGLISH, SHAKESPEARE, int8_step, load_engine, load_modules
 from tests.models import random_weights
 
 CONFIGS = {
@@ -68,17 +71,56 @@ def test_a_step_of_a_real_model_is_that_of_the_oracle_and_of_the_engine(browser)
         np.testing.assert_allclose(new_state, np.asarray(state)[:, 0], atol=1e-4)
 
 
-def test_the_input_of_a_large_vocabulary_is_computed(browser, monkeypatch):
+WIDE = ModelConfig(vocab_size=700, embedding=16, units=400, layers=1)  # a float16 table
+
+
+@pytest.mark.parametrize(
+    ("config", "is_stored_in_8_bits", "most_entries", "tensors"),
+    [
+        (CONFIGS["three layers, tied"], False, 2**22, {"table"}),
+        (WIDE, False, 2**22, {"embeddings", "kernel", "bias_0"}),
+        (WIDE, True, 2**22, {"embeddings", "embedding_scales", "kernel_scales", "bias_0"}),
+        (WIDE, False, 0, {"embeddings", "embedding_scales", "kernel_scales", "bias_0"}),
+    ],
+)
+def test_the_input_is_that_of_the_engine_however_it_is_stored(
+    browser, monkeypatch, config, is_stored_in_8_bits, most_entries, tensors
+):
     import charlstm.engine.graph as graph
 
-    monkeypatch.setattr(graph, "MAX_TABLE", 0)
-    config = CONFIGS["two layers"]
+    monkeypatch.setattr(graph, "MAX_TABLE", most_entries)
     weights = random_weights(config)
+    if is_stored_in_8_bits:
+        weights = dequantize_weights(quantize_weights(config, weights))
+    load_modules(browser)
+    load_engine(browser, config, weights)
+    stored = set(browser.run("Object.keys(engine.tensors)"))
+    own = {"bias_1", "bias_2", "scales_0", "scales_1", "scales_2"}
+    assert tensors == stored - own - {"output_scales", "output_bias"}
+    engine = build_engine(config, weights, precision="int8", threads=1)
+    state = engine.initial_state(1)
+    for token_id in (0, 3, 8, 3):
+        logits, _, _ = step(browser, token_id, np.asarray(state)[:, 0])
+        real, state = engine.step(np.array([token_id]), state)
+        np.testing.assert_allclose(logits, real[0], atol=1e-3)
+
+
+def test_a_text_of_pieces_gives_the_logits_of_the_engine(browser):
+    checkpoint = read_checkpoint(ENGLISH)
+    config, weights = checkpoint.config.model, checkpoint.weights
     load_modules(browser)
     load_engine(browser, config, weights)
     engine = build_engine(config, weights, precision="int8", threads=1)
     state = engine.initial_state(1)
-    for token_id in (0, 3, 12):
+    for token_id in checkpoint.tokenizer.encode_beginning("The old house stood on a hill"):
         logits, _, _ = step(browser, token_id, np.asarray(state)[:, 0])
         real, state = engine.step(np.array([token_id]), state)
         np.testing.assert_allclose(logits, real[0], atol=1e-3)
+
+
+def test_numbers_are_rounded_as_to_float16(browser):
+    load_modules(browser)
+    rng = np.random.default_rng(2)
+    values = (rng.normal(size=2000) * 10.0 ** rng.integers(-4, 4, 2000)).astype(np.float32)
+    found = browser.run(f"{json.dumps(values.tolist())}.map(roundedToHalf)")
+    np.testing.assert_allclose(found, values.astype(np.float16), rtol=0, atol=1e-7)

@@ -13,7 +13,7 @@ import pytest
 
 from charlstm.checkpoint.reader import read_checkpoint
 from charlstm.look.page import Content, build_page
-from tests.look.helpers import SHAKESPEARE
+from tests.look.helpers import ENGLISH, SHAKESPEARE
 
 HOSTILE = "</script><script>alert(1)</script>&\"'<!--{{weights}}"
 
@@ -110,3 +110,8 @@ def test_a_page_of_two_layers_of_512_is_below_six_megabytes(plain):
     assert len(plain.encode()) < 6e6
     packed = zlib.decompress(base64.b64decode(Elements(plain).inline["weights"]))
     assert len(packed) > 3.2e6
+
+
+def test_a_page_of_pieces_has_no_table_of_their_inputs():
+    content = Content(title="a", facts="b", card=[], text="", prompt=None)
+    assert len(build_page(read_checkpoint(ENGLISH), content)) < 6e6

@@ -215,12 +215,125 @@ def test_units_are_chosen_by_keyboard(opened):
     assert opened.run("document.querySelector('#unit').value") != before
     opened.run("document.querySelector('#unit-text').focus(); 0")
     cell = text_of(opened, "#cell")
-    opened.press("ArrowRight", windowsVirtualKeyCode=39)
+    opened.press("ArrowLeft", windowsVirtualKeyCode=37)
     assert text_of(opened, "#cell") != cell
     for quantity in ("hidden", "input", "forget", "output", "candidate"):
         set_value(opened, "#quantity", quantity)
     set_value(opened, "#layer", 0)
     assert opened.errors() == []
+
+
+def test_the_clearest_unit_is_chosen_at_first_and_the_cell_is_at_the_cursor(opened):
+    first = text_of(opened, "#units div[aria-selected=true]")
+    assert first == text_of(opened, "#unit-0")
+    assert f"unit {opened.run('document.querySelector(`#unit`).value')}" in first
+    set_value(opened, "#layer", 0)
+    assert opened.run("document.querySelector('#unit-0').ariaSelected") == "true"
+    assert opened.run("document.querySelector('#unit-text .here').dataset.at") == f"{len(TEXT) - 1}"
+    assert "after ⏎" in text_of(opened, "#cell")
+    assert "forget gate f 0." in opened.run("document.querySelector('#cell').ariaLabel")
+
+
+def test_a_long_text_is_looked_into_before_its_end(opened):
+    opened.run("performance.clearMarks('looked'); performance.clearMarks('read'); 0")
+    set_value(opened, "#text", "One line of text.\n" * 2000)
+    opened.until("performance.getEntriesByName('looked').length")
+    assert opened.run("performance.getEntriesByName('read').length") == 0
+    assert opened.run("document.querySelectorAll('#unit-text span').length") == 1500
+    assert text_of(opened, "#unit-text").startswith("One line of text.\nOne line")
+    assert opened.errors() == []
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "used"),
+    [
+        ("length", "0", "1"),
+        ("length", "12.4", "12"),
+        ("length", "", "500"),
+        ("temperature", "-1", "0"),
+        ("temperature", "99", "5"),
+        ("min-p", "1", "0.99"),
+        ("seed", "-3", "0"),
+        ("seed", "1e99", "4294967295"),
+    ],
+)
+def test_numbers_out_of_range_are_brought_into_it(opened, name, given, used):
+    settings = {"prompt": "", "length": "20", name: given}
+    text = written(opened, **settings)
+    assert opened.run(f"document.querySelector('#{name}').value") == used
+    if name == "length":
+        assert len(text) == int(used)
+
+
+def focus_at_end(browser, text):
+    read_again(browser, text)
+    browser.run("(() => { const e = document.querySelector('#text');"
+                "e.setSelectionRange(e.value.length, e.value.length); })()")  # fmt: skip
+    browser.until("Boolean(document.querySelector('.ghost'))")
+
+
+def test_tab_passes_through_a_text_that_it_came_to(opened):
+    focus_at_end(opened, "ROMEO:\nI will not spe")
+    opened.run("document.querySelector('#written').focus(); 0")
+    opened.press("Tab", windowsVirtualKeyCode=9)
+    assert opened.run("document.activeElement.id") == "text"
+    opened.press("Tab", windowsVirtualKeyCode=9)
+    assert opened.run("document.activeElement.id") == "accept"
+    assert opened.run("document.querySelector('#text').value").endswith("not spe")
+
+
+def test_an_accepted_completion_can_be_undone(opened):
+    focus_at_end(opened, "ROMEO:\nI will not spe")
+    opened.run("document.querySelector('#accept').click(); 0")
+    opened.until("document.querySelector('#text').value.endsWith('speak')")
+    opened.run("document.execCommand('undo'); 0")
+    assert opened.run("document.querySelector('#text').value").endswith("not spe")
+
+
+def test_every_control_shows_its_focus(opened):
+    opened.run("document.querySelector('#prompt').focus(); 0")
+    for _ in range(14):
+        identity, color = opened.run(
+            "(() => { const e = document.activeElement; const box = e.id === 'text' ? "
+            "document.querySelector('#read-scroll') : e;"
+            "return [e.id, getComputedStyle(box).outlineStyle]; })()"
+        )
+        assert color == "solid", identity
+        opened.press("Tab", windowsVirtualKeyCode=9)
+
+
+@pytest.mark.parametrize("name", ["shakespeare", "english", "words", "pieces"])
+def test_the_completion_is_the_first_prediction(browser, tmp_path, name, request):
+    shipped = {"shakespeare": SHAKESPEARE, "english": ENGLISH}
+    folder = shipped.get(name) or request.getfixturevalue(name)
+    browser.open(page_of(read_checkpoint(folder), tmp_path / "page.html", prompt=None))
+    browser.until("performance.getEntriesByName('ready').length")
+    model = load(folder)
+    for text in ("The qui", "She was so beau", "I have seen the ", "The brown f", "Good nig"):
+        best = model.predict(text, top=1)[0]
+        if best.probability < 0.1 or not best.append.strip().isalpha():
+            continue
+        browser.run("document.querySelector('#text').focus(); 0")
+        read_again(browser, text)
+        assert browser.until("document.querySelector('.ghost')?.textContent") == best.append, text
+
+
+def test_lines_begin_at_the_side_of_their_script(browser, pages):
+    path = shakespeare(pages / "arabic.html", text="abc\nالسلام", prompt=None)
+    browser.open(path)
+    browser.until("performance.getEntriesByName('looked').length")
+    left, right = browser.run(
+        "[...document.querySelectorAll('#paint div')].map((line) => "
+        "line.firstChild.getBoundingClientRect().x)"
+    )
+    assert left < right - 200
+
+
+def test_a_printed_page_is_short(opened):
+    opened.call("Emulation.setEmulatedMedia", media="print")
+    height = opened.run("document.documentElement.scrollHeight")
+    opened.call("Emulation.setEmulatedMedia", media="")
+    assert height < 3000
 
 
 def test_hostile_text_is_shown_as_text(browser, pages):

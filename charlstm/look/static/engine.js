@@ -21,10 +21,12 @@ function quantize(values, start, out, at, count) {
   }
 }
 
+const MOST_INPUTS = 2 ** 22; // numbers in the cached inputs of layer 0
+
 const QUANTITIES = ["cell", "hidden", "forget", "input", "output", "candidate"];
 
 class Engine {
-  // `model`: {layers, units, embedding, vocabSize}; `tensors`: typed arrays by name (see
+  // `model`: {layers, units, embedding, vocabSize, roundsInput}; `tensors`: typed arrays by name (see
   // charlstm.look.weights).
   constructor(model, tensors) {
     Object.assign(this, model);
@@ -34,12 +36,13 @@ class Engine {
     for (let layer = 0; layer < layers; layer++) {
       shapes[`rows_${layer}`] = [4 * units, layer ? 2 * units : units];
     }
-    if (!tensors.table) shapes.kernel_rows = [4 * units, embedding];
+    if (tensors.kernel_rows) shapes.kernel_rows = [4 * units, embedding];
     this.products = new Products(shapes);
     for (const name of Object.keys(shapes)) {
       this.products.store(name, tensors[name]);
       delete tensors[name];
     }
+    this.inputs = new Map(); // id -> the input of layer 0
     this.gates = new Float32Array(4 * units);
     this.logits = new Float32Array(vocabSize);
     this.stateSize = 2 * layers * units;
@@ -89,24 +92,50 @@ class Engine {
     return logits;
   }
 
-  // Add the input of layer 0 for a token: a row of a table, or its embedding times the kernel.
+  // Add the input of layer 0 for a token, embedding x kernel + bias. Rows are cached, because most
+  // texts repeat few tokens.
   _addInput(id) {
-    const { tensors, gates } = this;
-    const width = gates.length;
-    if (tensors.table) {
-      const table = tensors.table, at = id * width;
-      for (let i = 0; i < width; i++) gates[i] += table[at + i];
-      return;
+    const { gates } = this;
+    let row = this.inputs.get(id);
+    if (!row) {
+      row = this._input(id);
+      if (this.inputs.size * row.length >= MOST_INPUTS) this.inputs.clear();
+      this.inputs.set(id, row);
     }
-    const { embedding, products } = this;
-    products.x.set(tensors.embeddings.subarray(id * embedding, (id + 1) * embedding));
-    products.run("kernel_rows");
-    const { embedding_scales, kernel_scales, bias_0: bias } = tensors;
-    for (let i = 0; i < width; i++) {
-      const sum = Math.fround(Math.fround(products.sums[i]) * kernel_scales[i]);
-      gates[i] += Math.fround(Math.fround(sum * embedding_scales[id]) + bias[i]);
-    }
+    for (let i = 0; i < row.length; i++) gates[i] += row[i];
   }
+
+  // The three ways are those of charlstm.look.weights.
+  _input(id) {
+    const { tensors, embedding, products, roundsInput } = this;
+    const width = this.gates.length;
+    const { table, kernel, embeddings, bias_0: bias } = tensors;
+    if (table) return table.subarray(id * width, (id + 1) * width);
+    const row = new Float32Array(width);
+    const own = embeddings.subarray(id * embedding, (id + 1) * embedding);
+    if (kernel) {
+      for (let i = 0; i < width; i++) {
+        let sum = 0;
+        for (let j = 0, at = i * embedding; j < embedding; j++) sum += kernel[at + j] * own[j];
+        row[i] = sum + bias[i];
+      }
+    } else {
+      const { embedding_scales, kernel_scales } = tensors;
+      products.x.set(own);
+      products.run("kernel_rows");
+      for (let i = 0; i < width; i++) {
+        const sum = Math.fround(Math.fround(products.sums[i]) * kernel_scales[i]);
+        row[i] = Math.fround(sum * embedding_scales[id]) + bias[i];
+      }
+    }
+    return roundsInput ? row.map(roundedToHalf) : row;
+  }
+}
+
+// Round a float32 to the 11 bits of a float16 (Veltkamp's splitting). Too small ones keep more.
+function roundedToHalf(value) {
+  const large = Math.fround(value * 8193); // 2^13 + 1
+  return Math.fround(large - Math.fround(large - value));
 }
 
 // Return log(sum(exp(logits))), to be subtracted from logits for log-probabilities in nats.
@@ -146,4 +175,4 @@ function halfToFloat(bits) {
   return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
 }
 
-export { Engine, HIDDEN_LEVELS, QUANTITIES, logSoftmax, logSum, roundHalfToEven, unpack };
+export { Engine, HIDDEN_LEVELS, QUANTITIES, logSoftmax, logSum, roundHalfToEven, roundedToHalf, unpack };

@@ -22,7 +22,8 @@ const answers = {
     if (description.prompt !== null) writeNow();
   },
   failed({ message }) {
-    $("status").textContent = `The model failed: ${message}. A current browser is needed.`;
+    const reason = message ? `: ${message}` : "";
+    $("status").textContent = `The model failed${reason}. A current browser is needed.`;
   },
   wrote, written, read, complete, alternatives, looked,
 };
@@ -38,13 +39,19 @@ const KIND_OF = { wrote: "write", written: "write", read: "read", complete: "rea
 let writing = false;
 let wholeText = ""; // the prompt and all that was written
 
+// The number in a field, brought into its range; its default if there is none.
+function number(id) {
+  const field = $(id);
+  const given = field.value.trim() === "" ? NaN : Number(field.value);
+  let value = Number.isFinite(given) ? given : Number(field.defaultValue);
+  value = Math.min(Number(field.max), Math.max(Number(field.min), value));
+  if (field.step === "1") value = Math.round(value);
+  if (value !== given) field.value = value;
+  return value;
+}
+
 function writeNow() {
   if ($("start").disabled) return;
-  const number = (id) => {
-    const field = $(id);
-    if (field.value.trim() === "" || !field.checkValidity()) field.value = field.defaultValue;
-    return Number(field.value);
-  };
   $("written").replaceChildren(span($("prompt").value, "given"));
   $("write-note").textContent = "";
   writing = true;
@@ -78,7 +85,7 @@ function wrote({ text, probability }) {
     const atEnd = box.scrollHeight - box.scrollTop - box.clientHeight < 40;
     box.append(...unwritten.map(([piece, p]) => {
       const made = span(piece);
-      made.title = percent(p);
+      made.probability = p;
       return made;
     }));
     if (!performance.getEntriesByName("first text").length) performance.mark("first text");
@@ -87,11 +94,15 @@ function wrote({ text, probability }) {
   });
 }
 
+$("written").onmouseover = ({ target }) => {
+  if (target.probability !== undefined) target.title = percent(target.probability);
+};
+
 function written({ reason, written: count, seconds }) {
   const speed = Math.round(count / Math.max(seconds, 0.001)).toLocaleString("en");
-  const end = reason === "end" ? "The model ended the text." : "";
+  const end = reason === "end" ? " The model ended the text." : "";
   if (!text.value) setText(wholeText);
-  stopWriting(`${count.toLocaleString("en")} ${description.tokensAre}, ${speed} a second. ${end}`);
+  stopWriting(`${count.toLocaleString("en")} ${description.tokensAre}, ${speed} a second.${end}`);
 }
 
 $("start").onclick = () => {
@@ -101,7 +112,7 @@ $("start").onclick = () => {
   stopWriting("Stopped.");
 };
 $("again").onclick = () => {
-  $("seed").value = (Number($("seed").value) || 0) + 1;
+  $("seed").value = (number("seed") + 1) % 2 ** 32;
   writeNow();
 };
 $("take").onclick = () => setText(wholeText);
@@ -115,7 +126,7 @@ $("prompt").onkeydown = (event) => {
 
 const text = $("text");
 const painting = new Painting($("paint"));
-let ghost = "";
+let ghost = "", ghostNode = null;
 let saved = 0;
 let timer = 0, lookTimer = 0;
 
@@ -126,11 +137,14 @@ function setText(value) {
 
 function readSoon(delay = 30) {
   newest.read = newest.look = -1; // older answers are about another text
+  lookedAt = -1;
+  if (seen) seen.isOld = true;
   clearTimeout(timer);
   clearTimeout(lookTimer);
   compose();
   showGhost("");
   painting.setText(text.value);
+  unpainted = [];
   timer = setTimeout(() => {
     ask("read", { text: text.value, shown: firstShown(), known: painting.tokens.length });
   }, delay);
@@ -159,20 +173,32 @@ function firstShown() {
   return box.scrollTop ? painting.indexAt(box.getBoundingClientRect().top) : 0;
 }
 
+let unpainted = []; // tokens that were read
+let paintFrom = 0, paintAt = 0; // the number of the first of them, and when to paint
+
 function read({ from, to, surprisals, starts, lengths, glance, total, bits }) {
   const tokens = Array.from(starts, (start, i) => (
     { start, end: start + lengths[i], kind: `s${level(surprisals[i])}` }));
   if (glance) return painting.glance(tokens);
-  painting.setTokens(from, tokens);
+  if (!unpainted.length) paintFrom = from;
+  unpainted = unpainted.concat(tokens);
+  // A line of many thousand characters takes long to lay out, so painting gets a third of the time.
+  const begin = performance.now();
+  if (begin < paintAt && to < total && unpainted.length < 1000) return;
+  painting.setTokens(paintFrom, unpainted);
+  unpainted = [];
+  paintAt = Infinity;
+  requestAnimationFrame(() => setTimeout(() => (paintAt = 3 * performance.now() - 2 * begin)));
   const end = painting.tokens.at(-1)?.end ?? 0;
   const characters = [...painting.text.slice(0, end)].length;
-  const number = (value) => value.toLocaleString("en");
+  const grouped = (value) => value.toLocaleString("en");
   $("totals").textContent = [
-    ...(to < total ? [`${Math.floor((100 * to) / total)} % read.`] : []),
-    ...(characters ? [`${(bits / characters).toFixed(3)} bits per character, ${number(characters)} characters, ${number(Math.round(bits))} bits.`] : []),
-    ...(saved ? [`${number(saved)} keystrokes saved.`] : []),
+    ...(to < total ? [`${Math.floor((100 * to) / total)}% read.`] : []),
+    ...(characters ? [`${(bits / characters).toFixed(3)} bits per character, ${grouped(characters)} characters, ${grouped(Math.round(bits))} bits.`] : []),
+    ...(saved ? [`${grouped(saved)} keystrokes saved.`] : []),
   ].join(" ");
   if (to >= total) performance.mark("read");
+  else if (lookedAt < 0 && to >= FIRST_LOOK) lookSoon(); // a long text is looked into before its end
 }
 
 // The strength of a color, from 0 to 6. Tokens of several characters are more surprising each.
@@ -193,28 +219,44 @@ function complete({ completion }) {
 // Show the completion in gray after the text, and on a button for those without a Tab key.
 function showGhost(completion) {
   ghost = completion;
-  $("paint").querySelector(".ghost")?.remove();
-  if (ghost) painting.append(span(ghost, "ghost"));
-  $("accept").hidden = !ghost;
-  $("accept").textContent = `Add “${ghost.trim()}”`;
+  ghostNode?.remove();
+  ghostNode = ghost ? span(ghost, "ghost") : null;
+  if (ghost) painting.append(ghostNode);
+  $("accept").classList.toggle("away", !ghost); // it keeps its place, so that nothing moves
+  if (ghost) $("accept").textContent = `Add “${ghost.trim()}”`;
 }
 
-text.oninput = () => readSoon();
+// Whether Tab brought the focus to the text and nothing was done there yet. Then Tab leaves it.
+let isPassing = false, isTab = false;
+document.addEventListener("keydown", (event) => (isTab = event.key === "Tab"), true);
+document.addEventListener("pointerdown", () => (isTab = isPassing = false), true);
+text.onfocus = () => (isPassing = isTab);
+
+text.oninput = () => {
+  isPassing = false;
+  readSoon();
+};
 text.onkeydown = (event) => {
   if (event.key === "Escape") showGhost(""); // then Tab leaves the field
+  if (event.key !== "Tab") {
+    if (event.key !== "Shift") isPassing = false;
+    return;
+  }
   const isAtEnd = text.selectionStart === text.value.length;
-  if (event.key !== "Tab" || event.shiftKey || event.isComposing || !ghost || !isAtEnd) return;
+  if (event.shiftKey || event.isComposing || isPassing || !ghost || !isAtEnd) return;
   event.preventDefault();
   accept();
 };
-$("accept").onclick = () => {
-  accept();
-  text.focus();
-};
+$("accept").onclick = accept;
 
 function accept() {
-  saved += [...ghost].length - 1;
-  text.setRangeText(ghost, text.value.length, text.value.length, "end");
+  const added = ghost, end = text.value.length;
+  saved += [...added].length - 1;
+  text.focus();
+  text.setSelectionRange(end, end);
+  // This command can be undone by Ctrl+Z, other changes by a script can't.
+  if (document.execCommand("insertText", false, added)) return;
+  text.setRangeText(added, end, end, "end");
   readSoon(0);
 }
 document.addEventListener("selectionchange", () => {
@@ -227,7 +269,10 @@ text.onmousemove = (event) => {
 text.onmouseleave = () => showAlternatives();
 
 function showAlternatives() {
-  if (!painting.tokens.length) return $("alternatives").replaceChildren();
+  if (!painting.tokens.length) {
+    pointed = null;
+    return $("alternatives").replaceChildren();
+  }
   point(painting.tokenAt(Math.max(0, text.selectionStart - 1)));
 }
 
@@ -240,7 +285,7 @@ function point(at) {
   token.node.classList.add("here");
   pointed = token;
   ask("alternatives", { at, count: 5 });
-  showCell(token.start);
+  showCell();
 }
 
 function alternatives({ found }) {
@@ -264,17 +309,28 @@ function shown(piece, id) {
   if (id === 0) return "end";
   if (id === 1) return "unknown";
   if (!piece) return "spelling";
-  return piece.replaceAll("\n", "⏎").replaceAll("\t", "⇥").replace(/^ | $/g, "␣");
+  return visible(piece);
+}
+
+// A piece with signs for what can't be seen: spaces at its ends, line ends, joiners, controls.
+function visible(piece) {
+  return piece.replaceAll("\n", "⏎").replaceAll("\t", "⇥").replace(/^ | $/g, "␣")
+    .replace(/^(?=\p{M})/u, "◌")
+    .replace(/^[\p{C}\p{Z}\ufe00-\ufe0f]+$/u, (hidden) => (
+      [...hidden].map((c) => `U+${c.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}`).join(" ")));
 }
 
 function percent(p) {
-  return p >= 0.9995 ? "100 %" : p >= 0.001 ? `${(100 * p).toFixed(1)} %` : "< 0.1 %";
+  return p >= 0.9995 ? "100%" : p >= 0.001 ? `${(100 * p).toFixed(1)}%` : "< 0.1%";
 }
 
 // Look inside
 
 let seen = null; // the last answer about units
 let layer = description.model.layers - 1, unit = -1;
+let unitIsChosen = false;
+let lookedAt = -1; // the index of the text that was last asked about, -1 after a change
+const FIRST_LOOK = 1500; // tokens
 const quantity = $("quantity");
 
 for (let i = 0; i < description.model.layers; i++) $("layer").append(new Option(`${i + 1}`, i, i === layer, i === layer));
@@ -282,13 +338,16 @@ $("unit").max = description.model.units - 1;
 
 function lookSoon(around = text.selectionStart) {
   clearTimeout(lookTimer);
+  lookedAt = around;
   lookTimer = setTimeout(() => ask("look", { around }), 250);
 }
 
 function looked(answer) {
   seen = answer;
-  if (answer.tokens.length) performance.mark("looked");
   listUnits();
+  if (!answer.tokens.length) return;
+  if (seen.starts.includes(pointed?.start)) showCell();
+  performance.mark("looked");
 }
 
 function listUnits() {
@@ -296,19 +355,19 @@ function listUnits() {
   const ranked = seen.ranked[layer];
   $("units").replaceChildren(...ranked.map((each, index) => {
     const row = document.createElement("div");
-    row.role = "option";
+    row.setAttribute("role", "option");
     row.id = `unit-${index}`;
-    const strength = document.createElement("span");
-    strength.textContent = `unit ${each.unit}  ${each.correlation < 0 ? "−" : ""}${Math.abs(each.correlation).toFixed(2)}`;
-    row.append(each.feature, strength);
+    row.append(each.feature, span(`unit ${each.unit}`), span(signed(each.correlation, 2)));
     row.onclick = () => chooseUnit(each.unit);
     return row;
   }));
-  const known = ranked.some((each) => each.unit === unit);
-  chooseUnit(unit >= 0 && (known || unitIsChosen) ? unit : ranked[0]?.unit ?? 0, false);
+  chooseUnit(unitIsChosen ? unit : ranked[0]?.unit ?? 0, false);
 }
 
-let unitIsChosen = false;
+// A number with a real minus sign.
+function signed(value, digits) {
+  return value.toFixed(digits).replace(/^-(?=.*[1-9])/, "−").replace(/^-/, "");
+}
 
 function chooseUnit(number, isChosen = true) {
   unit = Math.min(Math.max(0, number), description.model.units - 1);
@@ -316,7 +375,7 @@ function chooseUnit(number, isChosen = true) {
   $("unit").value = unit;
   seen?.ranked[layer].forEach((each, index) => {
     const row = $(`unit-${index}`);
-    row.ariaSelected = each.unit === unit;
+    row.setAttribute("aria-selected", each.unit === unit);
     if (each.unit === unit) $("units").setAttribute("aria-activedescendant", row.id);
   });
   drawUnit();
@@ -324,11 +383,13 @@ function chooseUnit(number, isChosen = true) {
 
 $("layer").onchange = () => {
   layer = Number($("layer").value);
-  unit = -1;
   unitIsChosen = false;
   listUnits();
 };
-$("unit").oninput = () => chooseUnit(Math.floor(Number($("unit").value)) || 0);
+$("unit").oninput = () => {
+  if ($("unit").value !== "" && $("unit").checkValidity()) chooseUnit(Number($("unit").value));
+};
+$("unit").onchange = () => chooseUnit(number("unit"));
 quantity.onchange = drawUnit;
 $("units").onkeydown = (event) => {
   const step = { ArrowDown: 1, ArrowUp: -1, PageDown: 8, PageUp: -8 }[event.key];
@@ -377,7 +438,8 @@ $("unit-text").onmousemove = (event) => {
   if (at !== undefined) moveTo(Number(at));
 };
 $("unit-text").onkeydown = (event) => {
-  const step = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: 20, ArrowUp: -20 }[event.key];
+  const far = unitSpans.length;
+  const step = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: 20, ArrowUp: -20, Home: -far, End: far }[event.key];
   if (!step) return;
   event.preventDefault();
   moveTo(Math.min(unitSpans.length - 1, Math.max(0, cursor + step)));
@@ -399,33 +461,42 @@ function moveTo(t) {
   drawCell(cursor);
 }
 
-// Show the cell at the token that begins at an index of the text.
-function showCell(start) {
-  if (!seen) return;
-  const t = seen.starts.indexOf(start);
-  if (t >= 0) moveTo(t);
-  else lookSoon(start); // outside of the part whose units are known
+// Show the cell at the token under the cursor or the pointer, in the middle of its pane.
+function showCell() {
+  if (!seen || seen.isOld || !pointed) return;
+  const t = seen.starts.indexOf(pointed.start);
+  if (t < 0) return lookSoon(pointed.start); // outside of the part whose units are known
+  moveTo(t);
+  const pane = $("unit-text").parentElement;
+  pane.scrollTop = unitSpans[t].offsetTop - pane.clientHeight / 2;
 }
 
 function drawCell(t) {
-  const at = (n) => n * seen.width + layer * description.model.units + unit;
-  const before = seen.values.before[at(t)];
-  const value = (name) => seen.values[name][at(t)];
+  const at = t * seen.width + layer * description.model.units + unit;
+  const value = (name) => seen.values[name][at];
+  const [f, i, g, o, c, h, before] = ["forget", "input", "candidate", "output", "cell", "hidden", "before"].map(value);
   const rows = [
-    ["forget gate f", value("forget"), "how much of the old cell state is kept"],
-    ["input gate i", value("input"), "how much of the candidate is added"],
-    ["candidate g", value("candidate"), "what could be added"],
-    ["output gate o", value("output"), "how much of the cell is shown"],
+    ["forget gate f", f, "how much of the old cell state is kept"],
+    ["input gate i", i, "how much of the candidate is added"],
+    ["candidate g", g, "what could be added"],
+    ["output gate o", o, "how much of the cell is shown"],
   ];
-  const parts = [svg("title", {}, `The cell of layer ${layer + 1}, unit ${unit}`), label(0, 12, `after ${JSON.stringify(seen.tokens[t])}: layer ${layer + 1}, unit ${unit}`)];
+  const token = visible(seen.tokens[t]) || "a special token";
+  const title = `after ${token.length > 20 ? `${token.slice(0, 20)}…` : token}: layer ${layer + 1}, unit ${unit}`;
+  const parts = [label(0, 12, title)];
   rows.forEach(([name, number, meaning], index) => {
-    const y = 26 + index * 38;
-    parts.push(label(0, y + 10, name), label(296, y + 10, number.toFixed(3), "v", "end"), label(0, y + 31, meaning, "q"));
-    parts.push(...bar(y + 14, number, name.startsWith("candidate")));
+    const y = 26 + index * 45;
+    parts.push(label(0, y + 10, name), label(296, y + 10, signed(number, 3), "v", "end"), label(0, y + 34, meaning, "q"));
+    parts.push(...bar(y + 16, number, name.startsWith("candidate")));
   });
-  const now = value("cell");
-  parts.push(label(0, 192, `c = f·c₋₁ + i·g = ${before.toFixed(2)}·${value("forget").toFixed(2)} + ${(value("input") * value("candidate")).toFixed(2)} = ${now.toFixed(2)}`, "v"));
-  parts.push(label(0, 212, `h = o·tanh(c) = ${value("hidden").toFixed(3)}`, "v"));
+  const two = (number) => signed(number, 2), factor = (number) => (number < 0 ? `(${two(number)})` : two(number));
+  const lines = [
+    "c = f·c₋₁ + i·g",
+    `\u00a0 = ${two(f)}·${factor(before)} + ${two(i)}·${factor(g)} = ${two(c)}`,
+    `h = o·tanh(c) = ${signed(h, 3)}`,
+  ];
+  parts.push(...lines.map((line, index) => label(0, 222 + 18 * index, line, "v")));
+  $("cell").setAttribute("aria-label", [title, ...rows.map(([name, number]) => `${name} ${signed(number, 3)}`), ...lines].join(", "));
   $("cell").replaceChildren(...parts);
 }
 

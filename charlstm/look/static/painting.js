@@ -10,35 +10,51 @@ class Painting {
     this.tokens = [];
   }
 
-  // Show another text. Tokens before the first change stay; the rest is plain until it is painted.
+  // Show another text. Tokens before the first change stay. The lines after the last change keep
+  // their old colors until they are painted again, so that an edit draws few lines.
   setText(text) {
-    let same = 0;
-    const most = Math.min(text.length, this.text.length);
-    while (same < most && text[same] === this.text[same]) same++;
+    const old = this.text, by = text.length - old.length;
+    const most = Math.min(text.length, old.length);
+    let same = 0, sameEnd = 0;
+    while (same < most && text[same] === old[same]) same++;
+    while (sameEnd < most - same && text.at(-1 - sameEnd) === old.at(-1 - sameEnd)) sameEnd++;
     while (this.tokens.length && this.tokens.at(-1).end > same) this.tokens.pop();
-    while (this.lines.length && this.lines.at(-1).end > same) this.lines.pop().node.remove();
-    // The line before the change may continue, unless it has a line end.
-    const { start: begin, end: stop } = this.lines.at(-1) ?? { start: 0, end: 1 };
-    if (this.lines.length && (begin === stop || !isBreak(text[stop - 1]))) this.lines.pop().node.remove();
-    this.text = text;
-    let start = this.lines.at(-1)?.end ?? 0;
-    const added = [];
-    for (;;) {
-      const end = endOfLine(text, start);
-      const node = document.createElement("div");
-      added.push({ start, end, node });
-      if (end === start || !isBreak(text[end - 1])) break; // the last line has no line end
-      start = end;
+    let first = this.lines.length; // of the lines after the last change; a line end is before each
+    while (first > 0 && this.lines[first - 1].start > old.length - sameEnd) first--;
+    const after = this.lines.splice(first);
+    for (const line of after) {
+      line.start += by;
+      line.end += by;
+      line.isOld = true;
     }
-    this.host.append(...added.map((line) => line.node));
-    this.lines.push(...added);
+    this.text = text;
+    // The line that changes keeps what is before the change.
+    while (this.lines.length > 1 && this.lines.at(-1).start > same) this.lines.pop().node.remove();
+    const changed = this.lines.at(-1);
+    if (changed) {
+      changed.end = endOfLine(text, changed.start);
+      this._draw(changed, same);
+    }
+    const added = [];
+    let last = changed;
+    const goesOn = () => (after.length ? (last?.end ?? 0) < after[0].start
+      : !last || (last.start < last.end && isBreak(text[last.end - 1])));
+    while (goesOn()) {
+      const start = last?.end ?? 0;
+      last = { start, end: endOfLine(text, start), node: document.createElement("div") };
+      added.push(last);
+    }
+    const nodes = added.map((line) => line.node);
+    if (after.length) after[0].node.before(...nodes);
+    else this.host.append(...nodes);
+    this.lines.push(...added, ...after);
     for (const line of added) this._draw(line);
   }
 
   // Replace the tokens from a number on by others and draw them.
   setTokens(from, tokens) {
     this.tokens.length = Math.min(this.tokens.length, from);
-    this.tokens.push(...tokens);
+    for (const token of tokens) this.tokens.push(token);
     if (tokens.length) this._drawBetween(tokens[0].start, tokens.at(-1).end);
   }
 
@@ -61,6 +77,8 @@ class Painting {
   _draw(line, from = line.start) {
     const { text, tokens } = this;
     const { node } = line;
+    if (line.isOld) node.replaceChildren();
+    line.isOld = false;
     while (node.lastChild && !(node.lastChild.token?.end <= from)) node.lastChild.remove();
     let at = node.lastChild ? node.lastChild.token.end : line.start;
     const nodes = [];
@@ -109,9 +127,10 @@ class Painting {
     return this.lines[low]?.start ?? 0;
   }
 
-  // The number of the last token that begins at an index or before, -1 if there is none.
+  // The number of the token at an index, -1 if there is none.
   tokenAt(index) {
-    return firstAfter(this.tokens, index + 1) - 1;
+    const at = firstAfter(this.tokens, index + 1) - 1;
+    return this.tokens[at]?.end > index ? at : -1;
   }
 }
 

@@ -50,6 +50,7 @@ class Reader {
         && old.begins[same] === divided.begins[same]) same++;
     }
     this.divided = divided;
+    this.text = text;
     const count = divided.ids.length;
     const surprisals = new Float32Array(count);
     if (this.surprisals) surprisals.set(this.surprisals.subarray(0, same));

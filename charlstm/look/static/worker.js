@@ -1,10 +1,11 @@
 // The thread that computes. Requests come as {kind, number, ...}; a newer request of a kind ends the
 // older one. Answers carry the number of their request.
 
-let engine, tokenizer, reader, about;
+let engine, tokenizer, reader, completer, about;
 const current = {}; // kind -> the number of the newest request
 
 const jobs = []; // {kind, number, steps}
+const LISTED = 100; // units in the list of a layer
 const POST_MS = 150; // between parts of a text that is read
 
 async function load({ bytes, description }) {
@@ -14,6 +15,7 @@ async function load({ bytes, description }) {
   engine = new Engine(header.model, tensors);
   tokenizer = new Tokenizer(about);
   reader = new Reader(engine, tokenizer, about.division);
+  completer = new Completer(engine, tokenizer);
   postMessage({ kind: "ready" });
   waiting.splice(0).forEach(take);
 }
@@ -111,43 +113,25 @@ function* read(request) {
   postMessage({ kind: "complete", number: request.number, completion: yield* completion(text) });
 }
 
-// Return the most likely continuation up to the end of the word at the end of a text.
+// Return the end of the most likely word at the end of a text, or the word after it.
 function* completion(text) {
   if (!text) return "";
-  const state = engine.newState();
-  let logits, partial = "";
-  const step = (id) => engine.step(state, id).slice();
-  if (tokenizer.joinsSpaces) {
-    const divided = reader.division.unit === "line" || reader.division.unit === "record";
-    const line = divided ? text.split(/\r\n|\n|\r/).at(-1) : text;
-    const [before, rest] = tokenizer.splitPrompt(line.slice(-2000));
-    partial = rest;
-    logits = step(END_OF_DOCUMENT);
-    for (const id of tokenizer.encode(before).ids.slice(-64)) {
-      logits = step(id);
-      yield;
-    }
-  } else {
-    if (reader.endId !== END_OF_DOCUMENT) state.set(reader.end);
-    logits = step(reader.endId);
+  const isOpen = !/\s$/.test(text);
+  if (!tokenizer.joinsSpaces) {
+    const state = reader.endId === END_OF_DOCUMENT ? engine.newState() : reader.end;
+    return yield* completer.complete(state, reader.endId, "", isOpen);
   }
-  let out = "";
-  for (let i = 0; i < 24 && out.length < 40; i++) {
-    const rest = partial;
-    const id = choose(logSoftmax(logits), { temperature: 0, minP: 0 }, null, (other) => (
-      other !== UNKNOWN && fitsTo(rest, tokenizer.pieces[other])));
-    if (id < 0) break;
-    const piece = tokenizer.pieces[id];
-    const added = piece.slice(Math.min(rest.length, piece.length));
-    const isInWord = LETTER_OR_DIGIT.test(added[0] ?? "") || added === "'" || added === "’";
-    if (out && !rest && !isInWord) break;
-    if (!out && !rest && !isInWord && !(i === 0 && added.startsWith(" "))) break;
-    out += added;
-    partial = rest.slice(piece.length);
-    logits = step(id);
+  const divided = reader.division.unit === "line" || reader.division.unit === "record";
+  const line = divided ? text.split(/\r\n|\n|\r/).at(-1) : text;
+  const [before, rest] = tokenizer.splitPrompt(line.slice(-2000));
+  const state = engine.newState();
+  let last = END_OF_DOCUMENT;
+  for (const id of tokenizer.encode(before).ids.slice(-64)) {
+    engine.step(state, last);
+    last = id;
     yield;
   }
-  return out.trim() ? out : "";
+  return yield* completer.complete(state, last, rest, isOpen);
 }
 
 function* alternatives({ at, count, number }) {
@@ -157,19 +141,21 @@ function* alternatives({ at, count, number }) {
 }
 
 function* look({ around, number }) {
-  const { ids, starts } = reader.divided ?? { ids: [], starts: [] };
-  if (!reader.divided || reader.done < ids.length) return; // the page asks again after reading
+  if (!reader.divided) return;
+  const { starts, lengths } = reader.divided;
+  const count = reader.done; // so far; the page asks again after reading
   let middle = 0;
-  while (middle < ids.length && starts[middle] < around) middle++;
-  const from = Math.max(0, Math.min(middle - WINDOW / 2, ids.length - WINDOW));
-  const to = Math.min(ids.length, from + WINDOW);
+  while (middle < count && starts[middle] < around) middle++;
+  if (middle === count && count < starts.length) middle = 0; // not read yet
+  const from = Math.max(0, Math.min(middle - WINDOW / 2, count - WINDOW));
+  const to = Math.min(count, from + WINDOW);
   let values = null;
   for (const part of watching(from, to)) {
     values = part;
     yield;
   }
-  const tokens = Array.from(ids.slice(from, to), (id) => (
-    tokenizer.pieces[id] || (id === END_OF_DOCUMENT ? "\n" : "")));
+  const tokens = Array.from({ length: to - from }, (_, i) => (
+    reader.text.slice(starts[from + i], starts[from + i] + lengths[from + i])));
   const { units, layers } = engine;
   const features = featuresOf(tokens);
   const width = layers * units;
@@ -181,7 +167,7 @@ function* look({ around, number }) {
       for (let u = 0; u < units; u++) own[t * units + u] = Math.tanh(values.cell[at + u]);
     }
     yield;
-    ranked.push(rankUnits(own, units, features).slice(0, 200));
+    ranked.push(rankUnits(own, units, features).slice(0, LISTED));
     yield;
   }
   const buffers = Object.values(values).map((each) => each.buffer);
