@@ -29,8 +29,14 @@ def known_texts(
         CorpusError: if another text can't be read.
         UsageError: if the checkpoint has no index of its training text.
     """
-    known = _training_lines(checkpoint, notes) if novel else None
+    known = _training_lines(checkpoint) if novel else None
     if not against:
+        if novel and checkpoint.config.provenance.index_covers == "training":
+            notes.add(
+                "`novel` can't reject documents held out for validation, because "
+                f"{shown_name(checkpoint.folder)} or its parent checkpoint is from an older "
+                "charlstm. Add `against`"
+            )
         return known
     corpus = checkpoint.config.corpus
     others = hashes_of_files(
@@ -43,16 +49,11 @@ def known_texts(
     return others if known is None else others.union(known)
 
 
-def _training_lines(checkpoint: Checkpoint, notes: Notes) -> LineHashes:
+def _training_lines(checkpoint: Checkpoint) -> LineHashes:
     folder, known = shown_name(checkpoint.folder), read_lines_index(checkpoint.folder)
     if known is None:
         raise UsageError(
             f"{folder} has no hashes of its training documents: it was trained on whole files or "
             "with `no_index`, or lines.safetensors was removed. Use `against` instead of `novel`."
-        )
-    if checkpoint.config.provenance.index_covers == "training":
-        notes.add(
-            f"`novel` can't reject documents held out for validation, because {folder} or its "
-            "parent checkpoint is from an older charlstm. Add `against`."
         )
     return known

@@ -371,7 +371,7 @@ def test_a_missing_text_is_told_in_python(prose, sentence):
         model.evaluate("nothing.txt")
     with pytest.raises(UsageError) as caught:
         model.evaluate()
-    sentence(caught.value, "corpus")
+    sentence(caught.value, "`text`", "`texts`")
 
 
 @pytest.mark.parametrize("before", [None, "0"])

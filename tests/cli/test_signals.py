@@ -122,7 +122,7 @@ def failing(charlstm, monkeypatch):
             raise error
 
         monkeypatch.setattr("charlstm.checkpoint.reader.read_checkpoint", load)
-        return charlstm("info", "model")
+        return charlstm("look", "model", "-o", "page.html")
 
     return run
 

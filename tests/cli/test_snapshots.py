@@ -262,8 +262,8 @@ PREDICT = [
 ]
 FILL = [
     Case("a text without a gap", "fill prose fox"),
-    Case("an empty gap", ["fill", "prose", "the ___ fox", "--gap", ""]),
-    Case("unknown characters", ["fill", "prose", "the ___ fox€"]),
+    shell("an empty gap", "fill prose the___fox --gap ''"),
+    Case("unknown characters", "fill prose ___€ -k 1"),
     shell("a closed standard input", "fill prose <&-"),
 ]
 SCORE = [

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from charlstm.checkpoint.quantization import dequantize_weights, quantize_weights
+from charlstm.checkpoint.quantization import DequantizedWeights, quantize_weights
 from charlstm.checkpoint.reader import read_checkpoint
 from charlstm.config import ModelConfig
 from charlstm.engine.inference import build_engine
@@ -91,7 +91,7 @@ def test_the_input_is_that_of_the_engine_however_it_is_stored(
     monkeypatch.setattr(graph, "MAX_TABLE", most_entries)
     weights = random_weights(config)
     if is_stored_in_8_bits:
-        weights = dequantize_weights(quantize_weights(config, weights))
+        weights = DequantizedWeights(quantize_weights(config, weights))
     load_modules(browser)
     load_engine(browser, config, weights)
     stored = set(browser.run("Object.keys(engine.tensors)"))
