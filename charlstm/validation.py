@@ -26,6 +26,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     def __post_init__(self) -> None:
         for field in _fields(type(self)):
             value = getattr(self, field.name)
+            if value is field.default:
+                continue
             if plain(value) is not value:
                 msgspec.structs.force_setattr(self, field.name, plain(value))
             converted = checked(field.name, value, field.type)

@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import numpy as np
@@ -34,6 +34,7 @@ from charlstm.checkpoint.safetensors import (
 )
 from charlstm.checkpoint.schema import (
     CONFIG,
+    FORMAT,
     HISTORY,
     LINES,
     MODEL,
@@ -45,11 +46,12 @@ from charlstm.checkpoint.schema import (
     check_format,
     expected_shapes,
 )
-from charlstm.checkpoint.upgrade import upgraded_config
-from charlstm.corpus.line_hashes import LineHashes
 from charlstm.errors import CheckpointDamaged, CheckpointMissing
 from charlstm.tokenizer.base import Tokenizer
 from charlstm.tokenizer.storage import LARGEST_JSON, largest_json, tokenizer_from_json
+
+if TYPE_CHECKING:
+    from charlstm.corpus.line_hashes import LineHashes
 
 # Maximum size of each file in bytes, several times what any run writes.
 _LARGEST = {CONFIG: 2**25, TOKENIZER: LARGEST_JSON, HISTORY: 2**28}
@@ -149,6 +151,10 @@ def _parsed_config(folder: Path, data: bytes) -> RunConfig:
     path = folder / CONFIG
     version = decode(data, _Versioned, path).format
     check_format(version, folder)
+    if version == FORMAT:
+        return decode(data, RunConfig, path)
+    from charlstm.checkpoint.upgrade import upgraded_config
+
     return decode(data, RunConfig, path, partial(upgraded_config, version=version))
 
 
@@ -192,6 +198,8 @@ def read_lines_index(folder: Path) -> LineHashes | None:
     if origin.lines_sha256 is None or not path.exists():
         return None
     tensors, _ = read_tensors(path, {"hashes": TensorType((origin.indexed,), np.dtype(np.uint64))})
+    from charlstm.corpus.line_hashes import LineHashes
+
     lines = LineHashes(tensors["hashes"])
     if lines_digest(lines) != origin.lines_sha256:
         raise damaged_error(path, "not the file that the weights were saved with")

@@ -14,7 +14,6 @@ from charlstm.cli.escapes import remedy
 from charlstm.cli.line_ends import line_rules, strip_line_end
 from charlstm.cli.output import note
 from charlstm.corpus.encodings import decode_all, mark_of, without_mark
-from charlstm.corpus.formats import HEAD, UNKNOWN, advice, binary_format, looks_binary
 from charlstm.errors import CorpusError, UsageError
 
 if TYPE_CHECKING:
@@ -76,11 +75,11 @@ def warn_of_unknown(
         form: notes a text in another Unicode form.
         typed: the prompt, if it was typed on the command line.
     """
-    from charlstm.tokenizer.unknown import describe_unknown
-
     texts = map(model.normalized, prompts)
     found = [counts for text in texts if (counts := model.tokenizer.unknown_characters(text))]
     if found:
+        from charlstm.tokenizer.unknown import describe_unknown
+
         verb = "has" if len(found) == 1 else "have"
         which = "the prompt has" if len(prompts) == 1 else f"{len(found)} of the prompts {verb}"
         unknown = sum(found, Counter())
@@ -146,6 +145,8 @@ def _read(source: str) -> str:
     """Return the text of a file or of stdin."""
     if source == "-" and sys.stdin is None:
         raise UsageError("stdin is closed. Pipe a prompt in, or use --prompt.")
+    from charlstm.corpus.formats import HEAD
+
     try:
         data = sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
     except OSError as error:
@@ -165,6 +166,8 @@ def _check_text(head: bytes, name: str, file: str) -> None:
 
     A NUL byte alone doesn't count, because a prompt may contain it.
     """
+    from charlstm.corpus.formats import UNKNOWN, advice, binary_format, looks_binary
+
     found = binary_format(head)
     if not found and not mark_of(head, "utf-8") and looks_binary(head):
         found = UNKNOWN

@@ -45,7 +45,7 @@ _MARKS = (
     Mark(codecs.BOM_UTF16_LE, "utf-16-le"),
     Mark(codecs.BOM_UTF16_BE, "utf-16-be"),
 )
-_OF_GB18030 = Mark(MARK.encode("gb18030"), "gb18030")
+_OF_GB18030 = Mark(b"\x84\x31\x95\x33", "gb18030")
 
 
 def has_nul_bytes(encoding: str) -> bool:

@@ -17,7 +17,6 @@ from charlstm.arrays import Floats
 from charlstm.config import SampleConfig
 from charlstm.errors import UsageError
 from charlstm.generation.stopping import beginning_at_end
-from charlstm.generation.unread import Ways
 from charlstm.tokenizer.base import (
     BEGIN_SPELLING,
     END_OF_DOCUMENT,
@@ -28,6 +27,7 @@ from charlstm.tokenizer.base import (
 
 if TYPE_CHECKING:
     from charlstm.generation.pattern import Pattern
+    from charlstm.generation.unread import Ways
 
 _NEVER = np.float32(-np.inf)
 _CACHED_NUMBERS = 2**23

@@ -27,7 +27,6 @@ from charlstm.generation.filters import likeliest, next_limits, sample
 from charlstm.generation.penalties import EMPTY, window_needed
 from charlstm.generation.samples import FinishReason, Sample, SampledToken, TextListener, in_order
 from charlstm.generation.stopping import Endings, EndReason
-from charlstm.generation.unread import unread_ways
 from charlstm.generation.visible import LastCharacter
 from charlstm.metrics import log_normalizers
 from charlstm.tokenizer.base import BEGIN_SPELLING, END_OF_DOCUMENT, Tokenizer
@@ -36,6 +35,7 @@ from charlstm.tokenizer.tokens import scored_token
 
 if TYPE_CHECKING:
     from charlstm.generation.match_reader import MatchReader, Verdict
+    from charlstm.generation.unread import Ways
 
 # Penalties ignore line ends, because verse, dialogue and lists repeat them.
 _LINE_ENDS = ("\n", "\r", "\r\n")
@@ -261,7 +261,7 @@ class BatchDecoder:
         spells = self._tokenizer.spells
         logits, state = self._engine.read([read_tokens(ids, spells=spells) for ids, _ in split])
         words = [forced_prefix for _, forced_prefix in split]
-        ways = unread_ways(self._engine, self._tokenizer, words, logits, state, self._never)
+        ways = self._ways(words, logits, state)
         starts = {}
         for row, (prompt, (ids, forced_prefix)) in enumerate(zip(prompts, split, strict=True)):
             window = self._remembered[ids[1:][-self._window :]] if self._window else ids[:0]
@@ -344,6 +344,14 @@ class BatchDecoder:
             if self._alternatives is not None and index not in dropped:
                 value = float(log_probabilities[index])
                 row.drawn.append(self.drawn(token_id, value, batch.logits[index]))
+
+    def _ways(self, words: list[str], logits: Floats, state: Floats) -> Sequence[Ways | None]:
+        """Return the ways to write the ends of prompts that were not read."""
+        if not any(words):
+            return [None] * len(words)
+        from charlstm.generation.unread import unread_ways
+
+        return unread_ways(self._engine, self._tokenizer, words, logits, state, self._never)
 
     def drawn(self, token_id: int, value: float, logits: Floats) -> SampledToken:
         """Return a token with log-probability ``value`` and the most likely alternatives."""

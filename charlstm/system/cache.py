@@ -11,7 +11,6 @@ import contextlib
 import errno
 import hashlib
 import os
-import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -147,7 +146,13 @@ def _build(path: Path, build: Callable[[Path], None], read: Callable[[Path], Val
             if attempts == ATTEMPTS or not isinstance(cause, FileNotFoundError):
                 raise
         finally:
-            shutil.rmtree(unfinished, ignore_errors=True)
+            _remove_tree(unfinished, ignore_errors=True)
+
+
+def _remove_tree(folder: Path, *, ignore_errors: bool = False) -> None:
+    import shutil  # with which commands that only read the cache would start later
+
+    shutil.rmtree(folder, ignore_errors=ignore_errors)
 
 
 def _seal(folder: Path) -> None:
@@ -270,7 +275,7 @@ def _remove(path: Path) -> None:
     while path.exists():
         attempts += 1
         try:
-            shutil.rmtree(path)
+            _remove_tree(path)
             return
         except OSError as error:
             if attempts == ATTEMPTS or error.errno not in (errno.ENOENT, errno.ENOTEMPTY):

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import msgspec
 import numpy as np
@@ -28,6 +28,13 @@ END_OF_DOCUMENT = 0  # before the first document and after each
 UNKNOWN = 1  # a character that is not in the vocabulary
 BEGIN_SPELLING = 2  # before the characters of a word that is spelled
 END_SPELLING = 3  # after them
+
+# Two ids that a subword tokenizer merges.
+Pair: TypeAlias = tuple[int, int]
+
+# The maximum length of a token, the sum of the bounds in ``segmentation``: a space, letters,
+# sixteen times signs and letters, the end of a cluster.
+LONGEST_TOKEN = 1 + 64 + 16 * (16 + 64) + 16 * (16 + 1)
 
 REPLACEMENT = "\ufffd"  # the text of ``UNKNOWN``
 

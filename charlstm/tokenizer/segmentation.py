@@ -100,8 +100,6 @@ PARTIAL_WORDS: dict[Segmentation, str] = {
     1: rf" ?(?:{_WORD}|\d{{1,64}})",
     2: rf" ?(?:{_WORD_2}|\d{{1,64}})",
 }
-# The sum of the bounds: a space, letters, sixteen times signs and letters, the end of a cluster.
-LONGEST_TOKEN = 1 + 64 + 16 * (16 + 64) + 16 * (16 + 1)
 
 
 def tokens_of(text: str, rules: Segmentation = 1) -> Iterator[str]:

@@ -11,11 +11,7 @@ import msgspec
 
 from charlstm.config import Level, Segmentation
 from charlstm.errors import CheckpointDamaged
-from charlstm.tokenizer.base import Tokenizer
-from charlstm.tokenizer.char import CharTokenizer
-from charlstm.tokenizer.segmentation import LONGEST_TOKEN
-from charlstm.tokenizer.subword import Pair, SubwordTokenizer
-from charlstm.tokenizer.word import WordTokenizer
+from charlstm.tokenizer.base import LONGEST_TOKEN, Pair, Tokenizer
 
 LARGEST_JSON = 2**28
 # Quotation marks within tokens: one alone, and runs of up to 64 with and without a space before
@@ -58,11 +54,22 @@ def tokenizer_from_json(data: bytes, most: int | None = None) -> Tokenizer:
     if stored.level == "char" and any(len(token) > 1 for token in stored.symbols):
         raise _damaged("a token of a character-level model has several characters")
     merges = _merges_of(stored)
+    return _tokenizer_of(stored, merges)
+
+
+def _tokenizer_of(stored: _Stored, merges: tuple[Pair, ...]) -> Tokenizer:
+    """Return the tokenizer; only its level is imported, so that commands start faster."""
     if stored.level == "char":
+        from charlstm.tokenizer.char import CharTokenizer
+
         return CharTokenizer(stored.symbols)
     if stored.level == "word":
+        from charlstm.tokenizer.word import WordTokenizer
+
         return WordTokenizer(stored.symbols, stored.segmentation)
-    _check_merges(stored, merges)
+    from charlstm.tokenizer.subword import SubwordTokenizer
+
+    _check_merges(stored, merges, len(SubwordTokenizer.reserved))
     return SubwordTokenizer(stored.symbols, stored.segmentation, merges)
 
 
@@ -82,9 +89,8 @@ def _merges_of(stored: _Stored) -> tuple[Pair, ...]:
     return merges
 
 
-def _check_merges(stored: _Stored, merges: tuple[Pair, ...]) -> None:
+def _check_merges(stored: _Stored, merges: tuple[Pair, ...], first: int) -> None:
     """Raise ``CheckpointDamaged`` unless the merges make every piece from earlier pieces."""
-    first = len(SubwordTokenizer.reserved)
     made = {symbol for symbol in stored.symbols if len(symbol) == 1}
     known = set(stored.symbols)
     pairs = set()

@@ -11,12 +11,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from heapq import heapify, heappop, heappush
 from itertools import pairwise
-from typing import Any, TypeAlias
+from typing import Any
 
-from charlstm.tokenizer.base import REPLACEMENT, UNKNOWN
+from charlstm.tokenizer.base import REPLACEMENT, UNKNOWN, Pair
 from charlstm.tokenizer.wordwise import Encoding, WordwiseTokenizer
-
-Pair: TypeAlias = tuple[int, int]
 
 _GONE = -1  # replaces a token that was merged into the one before it
 

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from charlstm.prediction.word_grammar import Words
+from charlstm.tokenizer.base import LONGEST_TOKEN
 from charlstm.tokenizer.segmentation import (
-    LONGEST_TOKEN,
     TOKEN_PATTERNS,
     Kind,
     is_between_clusters,
