@@ -17,8 +17,9 @@ from charlstm.config import Segmentation
 from charlstm.tokenizer.segmentation import tokens_of
 
 # A word, an apostrophe after one, a number, punctuation, a character of a script without spaces,
-# half a flag, an emoji and a joiner, and a letter and a sign that puts the next one below it.
-_EXAMPLES = ("a", "a'", "1", ".", "中", "\U0001f1e6", "\u2764\u200d", "\u1000\u1039")
+# half a flag, an emoji and a joiner, a letter and a sign that puts the next one below it, and a tag
+# without its end.
+_EXAMPLES = ("a", "a'", "1", ".", "中", "\U0001f1e6", "\u2764\u200d", "\u1000\u1039", "<a")
 _NO_IDS: Ids = np.array([], np.int64)
 
 

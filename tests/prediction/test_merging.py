@@ -45,6 +45,8 @@ texts = st.text(CHARACTERS, max_size=3) | st.sampled_from(PIECES)
 @given(st.builds("{}{}".format, texts, texts))
 @example("-" * 64)
 @example("a" * 64)
+@example("<a")
+@example("<unk")
 def test_a_token_that_would_begin_within_another_one_merges(rules, text):
     """So no predicted word begins with a vowel sign or the second half of a flag."""
     merging = set(MERGING[rules].with_text(text).tolist())
